@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+# The one set of compiler flags. Warnings are errors in every preset.
+set(CMAKE_C_STANDARD 17)
+set(CMAKE_C_EXTENSIONS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+
+add_compile_definitions(_GNU_SOURCE)
+add_compile_options(-Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith
+	-Wwrite-strings -Wvla -Wundef -Wformat=2 -Wimplicit-fallthrough -Wno-missing-field-initializers
+	-fno-strict-aliasing -fstack-protector-strong)
+
+# SANITIZE is a list for -fsanitize, set by the presets asan and tsan.
+set(TCMUD_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined or thread")
+if(TCMUD_SANITIZE)
+	add_compile_options(-fsanitize=${TCMUD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+	add_link_options(-fsanitize=${TCMUD_SANITIZE})
+endif()
