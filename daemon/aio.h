@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine that makes system calls for a device's asynchronous handler: io_uring, or worker threads where the kernel
+ * lacks or forbids it. One engine a device, used by the device's I/O thread alone.
+ *
+ * aio_queue() only notes a request. aio_flush() starts what was queued and is the one place where the thread may be
+ * held up by the kernel; aio_reap() runs the done callbacks of what has ended, from where handlers queue more.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include <tcmu/handler.h>
+
+struct aio_engine;
+
+enum aio_kind {
+	AIO_AUTO,    /* io_uring where it works, else threads */
+	AIO_URING,
+	AIO_THREADS,
+};
+
+/* depth: how many requests are started at once at most; more are kept queued. name: for thread names, at most 15
+ * characters are used. -ENOSYS: AIO_URING and no io_uring here. Memory is allocated here and not later. */
+int aio_engine_new(enum aio_kind kind, unsigned depth, const char *name, struct aio_engine **engine);
+
+/* Nothing may be in flight. Takes NULL. */
+void aio_engine_free(struct aio_engine *engine);
+
+enum aio_kind aio_engine_kind(const struct aio_engine *engine);
+
+/* Readable when aio_reap() has something to do. Stays the engine's; to be watched by epoll, level or edge. */
+int aio_engine_fd(const struct aio_engine *engine);
+
+void aio_queue(struct aio_engine *engine, struct tcmu_io *io, struct tcmu_aio *aio);
+void aio_flush(struct aio_engine *engine);
+
+/* Runs done callbacks; returns how many. */
+unsigned aio_reap(struct aio_engine *engine);
+
+/* Asks that every request of io ends early; each still comes through done, -ECANCELED if it worked. */
+void aio_cancel(struct aio_engine *engine, struct tcmu_io *io);
+
+/* Requests queued or started whose done has not run. */
+unsigned aio_in_flight(const struct aio_engine *engine);

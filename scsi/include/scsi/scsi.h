@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SCSI as pure functions: a CDB and the properties of a logical unit in; a status, sense, data, or a plan of I/O out.
+ *
+ * Nothing here knows the kernel, a handler or a thread. struct scsi_lu is owned by the caller; scsi_dispatch() changes
+ * only its parts marked "state". Calls on one logical unit are serialised by the caller.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+enum scsi_status {
+	SCSI_GOOD = 0x00,
+	SCSI_CHECK_CONDITION = 0x02,
+	SCSI_BUSY = 0x08,
+	SCSI_RESERVATION_CONFLICT = 0x18,
+	SCSI_TASK_SET_FULL = 0x28,
+	SCSI_TASK_ABORTED = 0x40,
+};
+
+#define SCSI_SENSE_MAX 96
+#define SCSI_UNMAP_DESCRIPTORS_MAX 32
+#define SCSI_DATA_MAX 65536u /* the longest data-in of an emulated command */
+
+/* SPC-4 4.5: what became of a command, before it is encoded. */
+struct scsi_sense {
+	uint8_t key;
+	uint8_t asc;
+	uint8_t ascq;
+	bool info_valid;
+	uint64_t info; /* INFORMATION: an LBA, or an offset for a miscompare */
+	bool field_valid; /* SENSE KEY SPECIFIC: field pointer */
+	bool field_in_cdb; /* C/D */
+	bool bit_valid;
+	uint8_t bit;
+	uint16_t field;
+	bool progress_valid; /* SENSE KEY SPECIFIC: progress indication */
+	uint16_t progress;
+};
+
+/* Unit attentions that wait to be told, oldest reason first in the standard's order of precedence. */
+#define SCSI_UA_RESET (1u << 0)		   /* 29/00 */
+#define SCSI_UA_MODE_PARAMETERS (1u << 1)  /* 2A/01 */
+#define SCSI_UA_CAPACITY (1u << 2)	   /* 2A/09 */
+#define SCSI_UA_INQUIRY_DATA (1u << 3)	   /* 3F/03 */
+#define SCSI_UA_THIN_THRESHOLD (1u << 4)   /* 38/07 */
+
+/* A logical unit as the SCSI code sees it. */
+struct scsi_lu {
+	/* identity */
+	char vendor[9];	  /* "LIO-ORG" */
+	char product[17]; /* "TCMU device" */
+	char revision[5];
+	char serial[256]; /* configfs' unit serial */
+	bool serial_fresh; /* false: a command that tells the serial gets SCSI_NEEDS_SERIAL first */
+	char config[256]; /* "<subtype>/<config>": the vendor specific designator of VPD 83 */
+	/* medium */
+	uint64_t blocks;
+	uint32_t block_size;
+	uint8_t physical_exponent; /* logical blocks per physical block, as a power of two */
+	bool rotational;
+	bool read_only;
+	/* provisioning and limits; blocks unless said */
+	bool thin;	   /* LBPME */
+	bool unmap;	   /* the backend can unmap */
+	bool unmap_zeroes; /* LBPRZ */
+	uint32_t max_transfer;
+	uint32_t optimal_transfer;
+	uint32_t optimal_granularity;
+	uint32_t max_unmap;
+	uint32_t unmap_granularity;
+	uint32_t unmap_alignment;
+	uint64_t max_write_same;
+	uint8_t max_compare_and_write;
+	bool has_map; /* GET LBA STATUS comes from the backend; else everything is mapped */
+	/* state */
+	bool write_cache;	/* WCE */
+	bool write_cache_changeable;
+	bool descriptor_sense;	/* D_SENSE */
+	bool software_write_protect; /* SWP */
+	uint32_t unit_attention;	     /* SCSI_UA_ bits */
+};
+
+/* One command as it came. iov is data-out, or room for data-in; the SCSI code reads data-out by copying only. */
+struct scsi_task {
+	const uint8_t *cdb;
+	uint8_t cdb_length;
+	const struct iovec *iov;
+	unsigned iov_cnt;
+	uint64_t data_length;
+};
+
+enum scsi_verdict {
+	SCSI_ANSWERED = 1,   /* status, sense and data are final */
+	SCSI_PLANNED,	     /* plan is to be carried out; the status follows from it */
+	SCSI_NEEDS_SERIAL,   /* refresh lu->serial, set serial_fresh, dispatch again */
+};
+
+enum scsi_plan_op {
+	SCSI_PLAN_READ = 1,
+	SCSI_PLAN_WRITE,
+	SCSI_PLAN_FLUSH,	/* lba, blocks: the range; 0 blocks: all */
+	SCSI_PLAN_UNMAP,	/* extents */
+	SCSI_PLAN_WRITE_SAME,	/* data-out is one block, or none with SCSI_PLAN_ZEROES */
+	SCSI_PLAN_VERIFY,	/* with data-out: compare; without: read */
+	SCSI_PLAN_WRITE_VERIFY, /* write, then read back; compare with SCSI_PLAN_COMPARE */
+	SCSI_PLAN_COMPARE_AND_WRITE, /* data-out: 2 * blocks */
+	SCSI_PLAN_ORWRITE,
+	SCSI_PLAN_MAP, /* GET LBA STATUS: answer by scsi_answer_lba_status() */
+	SCSI_PLAN_PREFETCH,
+};
+
+#define SCSI_PLAN_FUA (1u << 0)
+#define SCSI_PLAN_DPO (1u << 1)
+#define SCSI_PLAN_IMMEDIATE (1u << 2) /* GOOD may be sent when the work has been started */
+#define SCSI_PLAN_MAY_UNMAP (1u << 3) /* WRITE_SAME with UNMAP=1 */
+#define SCSI_PLAN_ZEROES (1u << 4)    /* WRITE_SAME: the block is all zeros */
+#define SCSI_PLAN_COMPARE (1u << 5)   /* BYTCHK */
+#define SCSI_PLAN_ONE_BLOCK (1u << 6) /* VERIFY with BYTCHK 3: data-out is one block */
+
+struct scsi_extent {
+	uint64_t lba;
+	uint64_t blocks;
+};
+
+struct scsi_plan {
+	enum scsi_plan_op op;
+	uint32_t flags;
+	uint64_t lba;
+	uint64_t blocks;
+	unsigned extent_cnt;
+	struct scsi_extent extents[SCSI_UNMAP_DESCRIPTORS_MAX];
+};
+
+/* What scsi_dispatch() says. data is the caller's buffer of SCSI_DATA_MAX bytes. */
+struct scsi_result {
+	uint8_t status;
+	struct scsi_sense sense;
+	uint8_t *data;
+	uint32_t data_length; /* bytes of data to copy to the initiator: already cut to the allocation length */
+	struct scsi_plan plan;
+};
+
+/* Decides what a command means. result->data must be set. Never fails: a refusal is an answer. The data buffer's bytes
+ * beyond data_length are unspecified. */
+enum scsi_verdict scsi_dispatch(struct scsi_lu *lu, const struct scsi_task *task, struct scsi_result *result);
+
+/* Sense for an I/O that ended with -errno, told as of the given LBA (SPC-4 4.5, table 28). Fills status and sense:
+ * -ENOSPC 07/27/07, -EIO 03/11/00 for reads and 03/0C/00 for writes with the LBA in INFORMATION, -EILSEQ miscompare
+ * with result_offset, -EBUSY and -EAGAIN and -ENOMEM BUSY, -ECANCELED TASK ABORTED, others HARDWARE ERROR 04/44/00. */
+void scsi_io_error(
+	const struct scsi_plan *plan, int error, uint64_t lba, uint64_t result_offset, struct scsi_result *result);
+
+/* Encodes sense in the format that lu->descriptor_sense asks for (SPC-4 4.5.2, 4.5.3). buffer: SCSI_SENSE_MAX bytes,
+ * cleared first. Returns how many bytes are meaningful. */
+size_t scsi_sense_encode(const struct scsi_lu *lu, const struct scsi_sense *sense, uint8_t *buffer);
+
+/* The answer to GET LBA STATUS for a SCSI_PLAN_MAP (SBC-3 5.4): extents as the backend reported them. */
+struct scsi_lba_status {
+	uint64_t lba;
+	uint64_t blocks;
+	bool mapped;
+};
+void scsi_answer_lba_status(
+	const struct scsi_task *task, const struct scsi_lba_status *status, unsigned cnt, struct scsi_result *result);
+
+/* How many bytes of data-out or data-in a CDB of this logical unit announces; for logs and tests. */
+const char *scsi_opcode_name(const uint8_t *cdb);
