@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+# What build-image, run and quickstart share: messages, progress, the cache folder.
+# shellcheck shell=bash
+
+# die TEXT: one line on stderr, and the end.
+die() {
+	printf '%s: %s\n' "${PROGRAM:-${0##*/}}" "$*" >&2
+	exit 1
+}
+
+# seconds_since EPOCHREALTIME: with one decimal.
+seconds_since() {
+	local tenths=$((("${EPOCHREALTIME/[.,]/}" - "${1/[.,]/}") / 100000))
+	printf '%d.%d' $((tenths / 10)) $((tenths % 10))
+}
+
+# step TEXT LOG COMMAND...: runs COMMAND with its output in LOG and shows TEXT with the seconds it takes, counting
+# on a terminal. When COMMAND fails, the end of LOG is shown and the program ends. (It does not return a failure: inside
+# a condition bash would ignore errexit in COMMAND too.)
+step() {
+	local text=$1 log=$2 start=$EPOCHREALTIME pid status=0
+	shift 2
+	"$@" >"$log" 2>&1 </dev/null &
+	pid=$!
+	if [ -t 2 ]; then
+		while kill -0 "$pid" 2>/dev/null; do
+			printf '\r  %-58s %6s s ' "$text" "$(seconds_since "$start")" >&2
+			sleep 0.2
+		done
+		printf '\r' >&2
+	fi
+	wait "$pid" || status=$?
+	if [ "$status" -ne 0 ]; then
+		printf '  %-58s failed after %s s; the end of its output:\n' "$text" "$(seconds_since "$start")" >&2
+		tail -n 20 "$log" | sed 's/^/    /' >&2
+		die "failed: $text (all of its output: $log)"
+	fi
+	printf '  %-58s %6s s \n' "$text" "$(seconds_since "$start")" >&2
+}
+
+# cache_dir: the folder that keeps what takes long to make.
+cache_dir() {
+	printf '%s\n' "${TCMUD_VM_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/tcmud-vm}"
+}
+
+# need_tools PACKAGE-LIST TOOL...: says which tools are missing and how to get them.
+need_tools() {
+	local list=$1 tool missing=()
+	shift
+	for tool in "$@"; do
+		PATH=$PATH:/usr/sbin:/sbin command -v "$tool" >/dev/null || missing+=("$tool")
+	done
+	[ ${#missing[@]} -eq 0 ] || die "not installed: ${missing[*]} (what is needed from Debian is listed in $list)"
+}
