@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+tcmud_unit_test(device-fsm LIBS tcmud-core)
