@@ -17,6 +17,7 @@
 #define DO(action) | DEVICE_DO_##action
 #define EV(event)  [DEVICE_EV_##event]
 
+/* clang-format off: one row a line */
 static const struct device_transition table[DEVICE_STATE_COUNT]
 					   [DEVICE_EVENT_COUNT] = {
 						   [DEVICE_OPENING] =
@@ -35,10 +36,10 @@ static const struct device_transition table[DEVICE_STATE_COUNT]
 							   },
 						   [DEVICE_ATTACHING] =
 							   {
+								   EV(OPEN_TIMEOUT) = TO(
+									   DRAINING,
+									   DO(DRAIN) DO(ANSWER_ADDED)),
 								   EV(ATTACHED) = TO(LIVE, DO(ANSWER_ADDED)),
-								   EV(OPEN_TIMEOUT) =
-									   TO(DRAINING,
-									      DO(DRAIN) DO(ANSWER_ADDED)),
 								   EV(REMOVED) =
 									   TO(DRAINING,
 									      DO(DRAIN) DO(ARM_REPLY)),
@@ -86,17 +87,15 @@ static const struct device_transition table[DEVICE_STATE_COUNT]
 								   EV(BACKEND_FAILED) = TO(DRAINING),
 								   EV(RELEASE_DEADLINE) =
 									   TO(DRAINING, DO(REVOKE)),
-								   EV(REPLY_DEADLINE) =
-									   TO(DRAINING,
-									      DO(REVOKE) DO(ARM_REPLY)),
 								   EV(REVOKED) =
 									   TO(ORPHANED, DO(ANSWER_REMOVED)),
 								   EV(LOOP_ENDED) = TO(DETACHED, DO(CLOSE)),
+								   EV(REPLY_DEADLINE) =
+									   TO(DRAINING,
+									      DO(REVOKE) DO(ARM_REPLY)),
 							   },
 						   [DEVICE_DETACHED] =
 							   {
-								   EV(ATTACHED) = TO(DETACHED),
-								   EV(RING_BROKEN) = TO(DETACHED),
 								   EV(OPENED) = TO(DETACHED, DO(CLOSE)),
 								   EV(OPEN_REFUSED) =
 									   TO(GONE,
@@ -104,9 +103,11 @@ static const struct device_transition table[DEVICE_STATE_COUNT]
 								   EV(OPEN_FAILED) =
 									   TO(GONE,
 									      DO(ANSWER_REMOVED) DO(FORGET)),
+								   EV(ATTACHED) = TO(DETACHED),
 								   EV(REMOVED) = TO(DETACHED, DO(ARM_REPLY)),
 								   EV(UNREGISTERED) = TO(DETACHED),
 								   EV(STOP) = TO(DETACHED),
+								   EV(RING_BROKEN) = TO(DETACHED),
 								   EV(BACKEND_FAILED) = TO(DETACHED),
 								   EV(LOOP_ENDED) = TO(DETACHED, DO(CLOSE)),
 								   EV(CLOSED) =
@@ -117,14 +118,14 @@ static const struct device_transition table[DEVICE_STATE_COUNT]
 							   },
 						   [DEVICE_ORPHANED] =
 							   {
-								   EV(ATTACHED) = TO(ORPHANED),
-								   EV(RING_BROKEN) = TO(ORPHANED),
 								   EV(OPENED) = TO(ORPHANED, DO(CLOSE)),
 								   EV(OPEN_FAILED) = TO(GONE, DO(FORGET)),
+								   EV(ATTACHED) = TO(ORPHANED),
 								   EV(REMOVED) =
 									   TO(ORPHANED, DO(ANSWER_REMOVED)),
 								   EV(UNREGISTERED) = TO(ORPHANED),
 								   EV(STOP) = TO(ORPHANED),
+								   EV(RING_BROKEN) = TO(ORPHANED),
 								   EV(BACKEND_FAILED) = TO(ORPHANED),
 								   EV(LOOP_ENDED) = TO(ORPHANED, DO(CLOSE)),
 								   EV(CLOSED) = TO(GONE, DO(FORGET)),
@@ -145,10 +146,10 @@ static const struct device_transition table[DEVICE_STATE_COUNT]
 						   [DEVICE_CLOSING] =
 							   {
 								   EV(ATTACHED) = TO(CLOSING),
-								   EV(RING_BROKEN) = TO(CLOSING),
 								   EV(REMOVED) = TO(DETACHED, DO(ARM_REPLY)),
 								   EV(UNREGISTERED) = TO(DETACHED),
 								   EV(STOP) = TO(DETACHED),
+								   EV(RING_BROKEN) = TO(CLOSING),
 								   EV(BACKEND_FAILED) = TO(CLOSING),
 								   EV(LOOP_ENDED) = TO(CLOSING, DO(CLOSE)),
 								   EV(CLOSED) = TO(FAILED, DO(ARM_RETRY)),
@@ -170,6 +171,7 @@ static const struct device_transition table[DEVICE_STATE_COUNT]
 								   EV(STOP) = TO(GONE),
 							   },
 };
+/* clang-format on */
 
 struct device_transition device_fsm(enum device_state state, enum device_event event)
 {
