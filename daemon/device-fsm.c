@@ -17,159 +17,111 @@
 #define DO(action) | DEVICE_DO_##action
 #define EV(event)  [DEVICE_EV_##event]
 
-/* clang-format off: one row a line */
-static const struct device_transition table[DEVICE_STATE_COUNT]
-					   [DEVICE_EVENT_COUNT] = {
-						   [DEVICE_OPENING] =
-							   {
-								   EV(OPENED) = TO(ATTACHING, DO(START)),
-								   EV(OPEN_REFUSED) = TO(
-									   GONE,
-									   DO(ANSWER_ADDED) DO(FORGET)),
-								   EV(OPEN_FAILED) = TO(
-									   FAILED, DO(ARM_RETRY)),
-								   EV(OPEN_TIMEOUT) = TO(
-									   ORPHANED, DO(ANSWER_ADDED)),
-								   EV(REMOVED) = TO(DETACHED, DO(ARM_REPLY)),
-								   EV(UNREGISTERED) = TO(DETACHED),
-								   EV(STOP) = TO(DETACHED),
-							   },
-						   [DEVICE_ATTACHING] =
-							   {
-								   EV(OPEN_TIMEOUT) = TO(
-									   DRAINING,
-									   DO(DRAIN) DO(ANSWER_ADDED)),
-								   EV(ATTACHED) = TO(LIVE, DO(ANSWER_ADDED)),
-								   EV(REMOVED) =
-									   TO(DRAINING,
-									      DO(DRAIN) DO(ARM_REPLY)),
-								   EV(UNREGISTERED) =
-									   TO(DRAINING, DO(DRAIN)),
-								   EV(STOP) = TO(DRAINING, DO(DRAIN)),
-								   EV(RING_BROKEN) =
-									   TO(FAILING,
-									      DO(DRAIN) DO(ANSWER_ADDED)),
-								   EV(BACKEND_FAILED) =
-									   TO(
-										   FAILING,
-										   DO(DRAIN)
-											   DO(ANSWER_ADDED)),
-							   },
-						   [DEVICE_LIVE] =
-							   {
-								   EV(REMOVED) =
-									   TO(DRAINING,
-									      DO(DRAIN) DO(ARM_REPLY)),
-								   EV(UNREGISTERED) =
-									   TO(DRAINING, DO(DRAIN)),
-								   EV(STOP) = TO(DRAINING, DO(DRAIN)),
-								   EV(RING_BROKEN) = TO(FAILING, DO(DRAIN)),
-								   EV(BACKEND_FAILED) = TO(SICK, DO(SICKEN)),
-							   },
-						   [DEVICE_SICK] =
-							   {
-								   EV(REMOVED) =
-									   TO(DRAINING,
-									      DO(DRAIN) DO(ARM_REPLY)),
-								   EV(UNREGISTERED) =
-									   TO(DRAINING, DO(DRAIN)),
-								   EV(STOP) = TO(DRAINING, DO(DRAIN)),
-								   EV(RING_BROKEN) = TO(FAILING, DO(DRAIN)),
-								   EV(BACKEND_FAILED) = TO(SICK),
-							   },
-						   [DEVICE_DRAINING] =
-							   {
-								   EV(ATTACHED) = TO(DRAINING),
-								   EV(REMOVED) = TO(DRAINING, DO(ARM_REPLY)),
-								   EV(UNREGISTERED) = TO(DRAINING),
-								   EV(STOP) = TO(DRAINING),
-								   EV(RING_BROKEN) = TO(DRAINING),
-								   EV(BACKEND_FAILED) = TO(DRAINING),
-								   EV(RELEASE_DEADLINE) =
-									   TO(DRAINING, DO(REVOKE)),
-								   EV(REVOKED) =
-									   TO(ORPHANED, DO(ANSWER_REMOVED)),
-								   EV(LOOP_ENDED) = TO(DETACHED, DO(CLOSE)),
-								   EV(REPLY_DEADLINE) =
-									   TO(DRAINING,
-									      DO(REVOKE) DO(ARM_REPLY)),
-							   },
-						   [DEVICE_DETACHED] =
-							   {
-								   EV(OPENED) = TO(DETACHED, DO(CLOSE)),
-								   EV(OPEN_REFUSED) =
-									   TO(GONE,
-									      DO(ANSWER_REMOVED) DO(FORGET)),
-								   EV(OPEN_FAILED) =
-									   TO(GONE,
-									      DO(ANSWER_REMOVED) DO(FORGET)),
-								   EV(ATTACHED) = TO(DETACHED),
-								   EV(REMOVED) = TO(DETACHED, DO(ARM_REPLY)),
-								   EV(UNREGISTERED) = TO(DETACHED),
-								   EV(STOP) = TO(DETACHED),
-								   EV(RING_BROKEN) = TO(DETACHED),
-								   EV(BACKEND_FAILED) = TO(DETACHED),
-								   EV(LOOP_ENDED) = TO(DETACHED, DO(CLOSE)),
-								   EV(CLOSED) =
-									   TO(GONE,
-									      DO(ANSWER_REMOVED) DO(FORGET)),
-								   EV(REPLY_DEADLINE) =
-									   TO(ORPHANED, DO(ANSWER_REMOVED)),
-							   },
-						   [DEVICE_ORPHANED] =
-							   {
-								   EV(OPENED) = TO(ORPHANED, DO(CLOSE)),
-								   EV(OPEN_FAILED) = TO(GONE, DO(FORGET)),
-								   EV(ATTACHED) = TO(ORPHANED),
-								   EV(REMOVED) =
-									   TO(ORPHANED, DO(ANSWER_REMOVED)),
-								   EV(UNREGISTERED) = TO(ORPHANED),
-								   EV(STOP) = TO(ORPHANED),
-								   EV(RING_BROKEN) = TO(ORPHANED),
-								   EV(BACKEND_FAILED) = TO(ORPHANED),
-								   EV(LOOP_ENDED) = TO(ORPHANED, DO(CLOSE)),
-								   EV(CLOSED) = TO(GONE, DO(FORGET)),
-							   },
-						   [DEVICE_FAILING] =
-							   {
-								   EV(ATTACHED) = TO(FAILING),
-								   EV(REMOVED) = TO(DRAINING, DO(ARM_REPLY)),
-								   EV(UNREGISTERED) = TO(DRAINING),
-								   EV(STOP) = TO(DRAINING),
-								   EV(RING_BROKEN) = TO(FAILING),
-								   EV(BACKEND_FAILED) = TO(FAILING),
-								   EV(RELEASE_DEADLINE) =
-									   TO(FAILING, DO(REVOKE)),
-								   EV(REVOKED) = TO(CLOSING),
-								   EV(LOOP_ENDED) = TO(CLOSING, DO(CLOSE)),
-							   },
-						   [DEVICE_CLOSING] =
-							   {
-								   EV(ATTACHED) = TO(CLOSING),
-								   EV(REMOVED) = TO(DETACHED, DO(ARM_REPLY)),
-								   EV(UNREGISTERED) = TO(DETACHED),
-								   EV(STOP) = TO(DETACHED),
-								   EV(RING_BROKEN) = TO(CLOSING),
-								   EV(BACKEND_FAILED) = TO(CLOSING),
-								   EV(LOOP_ENDED) = TO(CLOSING, DO(CLOSE)),
-								   EV(CLOSED) = TO(FAILED, DO(ARM_RETRY)),
-							   },
-						   [DEVICE_FAILED] =
-							   {
-								   EV(REMOVED) =
-									   TO(GONE,
-									      DO(ANSWER_REMOVED) DO(FORGET)),
-								   EV(UNREGISTERED) = TO(GONE, DO(FORGET)),
-								   EV(STOP) = TO(GONE, DO(FORGET)),
-								   EV(RETRY) = TO(OPENING, DO(OPEN)),
-							   },
-						   [DEVICE_GONE] =
-							   {
-								   EV(REMOVED) =
-									   TO(GONE, DO(ANSWER_REMOVED)),
-								   EV(UNREGISTERED) = TO(GONE),
-								   EV(STOP) = TO(GONE),
-							   },
+/* One row a line, which the formatter would not keep. */
+/* clang-format off */
+static const struct device_transition table[DEVICE_STATE_COUNT][DEVICE_EVENT_COUNT] = {
+	[DEVICE_OPENING] = {
+		EV(OPENED) = TO(ATTACHING, DO(START)),
+		EV(OPEN_REFUSED) = TO(GONE, DO(ANSWER_ADDED) DO(FORGET)),
+		EV(OPEN_FAILED) = TO(FAILED, DO(ARM_RETRY)),
+		EV(OPEN_TIMEOUT) = TO(ORPHANED, DO(ANSWER_ADDED)),
+		EV(REMOVED) = TO(DETACHED, DO(ARM_REPLY)),
+		EV(UNREGISTERED) = TO(DETACHED),
+		EV(STOP) = TO(DETACHED),
+	},
+	[DEVICE_ATTACHING] = {
+		EV(OPEN_TIMEOUT) = TO(DRAINING, DO(DRAIN) DO(ANSWER_ADDED)),
+		EV(ATTACHED) = TO(LIVE, DO(ANSWER_ADDED)),
+		EV(REMOVED) = TO(DRAINING, DO(DRAIN) DO(ARM_REPLY)),
+		EV(UNREGISTERED) = TO(DRAINING, DO(DRAIN)),
+		EV(STOP) = TO(DRAINING, DO(DRAIN)),
+		EV(RING_BROKEN) = TO(FAILING, DO(DRAIN) DO(ANSWER_ADDED)),
+		EV(BACKEND_FAILED) = TO(FAILING, DO(DRAIN) DO(ANSWER_ADDED)),
+	},
+	[DEVICE_LIVE] = {
+		EV(REMOVED) = TO(DRAINING, DO(DRAIN) DO(ARM_REPLY)),
+		EV(UNREGISTERED) = TO(DRAINING, DO(DRAIN)),
+		EV(STOP) = TO(DRAINING, DO(DRAIN)),
+		EV(RING_BROKEN) = TO(FAILING, DO(DRAIN)),
+		EV(BACKEND_FAILED) = TO(SICK, DO(SICKEN)),
+	},
+	[DEVICE_SICK] = {
+		EV(REMOVED) = TO(DRAINING, DO(DRAIN) DO(ARM_REPLY)),
+		EV(UNREGISTERED) = TO(DRAINING, DO(DRAIN)),
+		EV(STOP) = TO(DRAINING, DO(DRAIN)),
+		EV(RING_BROKEN) = TO(FAILING, DO(DRAIN)),
+		EV(BACKEND_FAILED) = TO(SICK),
+	},
+	[DEVICE_DRAINING] = {
+		EV(ATTACHED) = TO(DRAINING),
+		EV(REMOVED) = TO(DRAINING, DO(ARM_REPLY)),
+		EV(UNREGISTERED) = TO(DRAINING),
+		EV(STOP) = TO(DRAINING),
+		EV(RING_BROKEN) = TO(DRAINING),
+		EV(BACKEND_FAILED) = TO(DRAINING),
+		EV(RELEASE_DEADLINE) = TO(DRAINING, DO(REVOKE)),
+		EV(REVOKED) = TO(ORPHANED, DO(ANSWER_REMOVED)),
+		EV(LOOP_ENDED) = TO(DETACHED, DO(CLOSE)),
+		EV(REPLY_DEADLINE) = TO(DRAINING, DO(REVOKE) DO(ARM_REPLY)),
+	},
+	[DEVICE_DETACHED] = {
+		EV(OPENED) = TO(DETACHED, DO(CLOSE)),
+		EV(OPEN_REFUSED) = TO(GONE, DO(ANSWER_REMOVED) DO(FORGET)),
+		EV(OPEN_FAILED) = TO(GONE, DO(ANSWER_REMOVED) DO(FORGET)),
+		EV(ATTACHED) = TO(DETACHED),
+		EV(REMOVED) = TO(DETACHED, DO(ARM_REPLY)),
+		EV(UNREGISTERED) = TO(DETACHED),
+		EV(STOP) = TO(DETACHED),
+		EV(RING_BROKEN) = TO(DETACHED),
+		EV(BACKEND_FAILED) = TO(DETACHED),
+		EV(LOOP_ENDED) = TO(DETACHED, DO(CLOSE)),
+		EV(CLOSED) = TO(GONE, DO(ANSWER_REMOVED) DO(FORGET)),
+		EV(REPLY_DEADLINE) = TO(ORPHANED, DO(ANSWER_REMOVED)),
+	},
+	[DEVICE_ORPHANED] = {
+		EV(OPENED) = TO(ORPHANED, DO(CLOSE)),
+		EV(OPEN_FAILED) = TO(GONE, DO(FORGET)),
+		EV(ATTACHED) = TO(ORPHANED),
+		EV(REMOVED) = TO(ORPHANED, DO(ANSWER_REMOVED)),
+		EV(UNREGISTERED) = TO(ORPHANED),
+		EV(STOP) = TO(ORPHANED),
+		EV(RING_BROKEN) = TO(ORPHANED),
+		EV(BACKEND_FAILED) = TO(ORPHANED),
+		EV(LOOP_ENDED) = TO(ORPHANED, DO(CLOSE)),
+		EV(CLOSED) = TO(GONE, DO(FORGET)),
+	},
+	[DEVICE_FAILING] = {
+		EV(ATTACHED) = TO(FAILING),
+		EV(REMOVED) = TO(DRAINING, DO(ARM_REPLY)),
+		EV(UNREGISTERED) = TO(DRAINING),
+		EV(STOP) = TO(DRAINING),
+		EV(RING_BROKEN) = TO(FAILING),
+		EV(BACKEND_FAILED) = TO(FAILING),
+		EV(RELEASE_DEADLINE) = TO(FAILING, DO(REVOKE)),
+		EV(REVOKED) = TO(CLOSING),
+		EV(LOOP_ENDED) = TO(CLOSING, DO(CLOSE)),
+	},
+	[DEVICE_CLOSING] = {
+		EV(ATTACHED) = TO(CLOSING),
+		EV(REMOVED) = TO(DETACHED, DO(ARM_REPLY)),
+		EV(UNREGISTERED) = TO(DETACHED),
+		EV(STOP) = TO(DETACHED),
+		EV(RING_BROKEN) = TO(CLOSING),
+		EV(BACKEND_FAILED) = TO(CLOSING),
+		EV(LOOP_ENDED) = TO(CLOSING, DO(CLOSE)),
+		EV(CLOSED) = TO(FAILED, DO(ARM_RETRY)),
+	},
+	[DEVICE_FAILED] = {
+		EV(REMOVED) = TO(GONE, DO(ANSWER_REMOVED) DO(FORGET)),
+		EV(UNREGISTERED) = TO(GONE, DO(FORGET)),
+		EV(STOP) = TO(GONE, DO(FORGET)),
+		EV(RETRY) = TO(OPENING, DO(OPEN)),
+	},
+	[DEVICE_GONE] = {
+		EV(REMOVED) = TO(GONE, DO(ANSWER_REMOVED)),
+		EV(UNREGISTERED) = TO(GONE),
+		EV(STOP) = TO(GONE),
+	},
 };
 /* clang-format on */
 
