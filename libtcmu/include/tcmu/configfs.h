@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device's directory under /sys/kernel/config/target/core/user_<hba>/<name>. All calls may block while the kernel
- * creates or deletes a device beside it: never call them on a thread that answers netlink or serves I/O.
+ * The device's directory under /sys/kernel/config/target/core/user_<hba>/<name>. All calls may block while
+ * the kernel creates or deletes a device beside it: never call them on a thread that answers netlink or
+ * serves I/O.
  */
 #pragma once
 

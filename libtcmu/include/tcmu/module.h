@@ -10,11 +10,12 @@
 extern "C" {
 #endif
 
-/* Loads target_core_user by libkmod unless it is there already (also built in, or loaded by a container's host).
- * -ENOENT: this kernel has no such module. */
+/* Loads target_core_user by libkmod unless it is there already (also built in, or loaded by a container's
+ * host). -ENOENT: this kernel has no such module. */
 int tcmu_module_load(void);
 
-/* /sys/module/target_core_user/parameters: block_netlink and reset_netlink. -ENOENT: older kernel without them. */
+/* /sys/module/target_core_user/parameters: block_netlink and reset_netlink. -ENOENT: older kernel without
+ * them. */
 int tcmu_module_block_netlink(bool block);
 int tcmu_module_reset_netlink(void);
 

@@ -2,8 +2,8 @@
 /*
  * Events of the kernel's generic netlink family TCM-USER and the answers to them.
  *
- * One thread uses a socket. Nothing blocks. Decoding is a function over bytes (tcmu_netlink_decode), the socket only
- * carries them.
+ * One thread uses a socket. Nothing blocks. Decoding is a function over bytes (tcmu_netlink_decode), the
+ * socket only carries them.
  */
 #pragma once
 
@@ -36,12 +36,12 @@ struct tcmu_event {
 	struct tcmu_name name;
 	enum tcmu_reconfig_kind reconfig;
 	char config[TCMU_NAME_MAX]; /* without a final newline */
-	uint64_t size;		    /* bytes */
+	uint64_t size;              /* bytes */
 	bool write_cache;
 };
 
-/* One generic netlink message (from struct nlmsghdr on) as a typed value. -EBADMSG: malformed or an attribute is
- * missing; -ENOMSG: a well-formed message that is none of the three. */
+/* One generic netlink message (from struct nlmsghdr on) as a typed value. -EBADMSG: malformed or an
+ * attribute is missing; -ENOMSG: a well-formed message that is none of the three. */
 int tcmu_netlink_decode(const void *message, size_t length, struct tcmu_event *event);
 
 struct tcmu_netlink;
@@ -55,13 +55,14 @@ int tcmu_netlink_fd(const struct tcmu_netlink *netlink);
 /* Tells the kernel whether it is to wait for answers (SET_FEATURES). */
 int tcmu_netlink_set_replies(struct tcmu_netlink *netlink, bool on);
 
-/* 1: one event. 0: no more for now. -ENOBUFS: messages were lost: rescan, then go on. -EBADMSG: a message was
- * malformed and dropped, go on. Another -errno: the socket is unusable. */
+/* 1: one event. 0: no more for now. -ENOBUFS: messages were lost: rescan, then go on. -EBADMSG: a message
+ * was malformed and dropped, go on. Another -errno: the socket is unusable. */
 int tcmu_netlink_receive(struct tcmu_netlink *netlink, struct tcmu_event *event);
 
-/* Answers an event of this kind; status 0 or -errno. -ENOENT and the like: nobody waited for it. Does not wait for
- * the kernel's acknowledgement. */
-int tcmu_netlink_reply(struct tcmu_netlink *netlink, enum tcmu_event_kind kind, uint32_t device_id, int status);
+/* Answers an event of this kind; status 0 or -errno. -ENOENT and the like: nobody waited for it. Does not
+ * wait for the kernel's acknowledgement. */
+int tcmu_netlink_reply(
+	struct tcmu_netlink *netlink, enum tcmu_event_kind kind, uint32_t device_id, int status);
 
 #ifdef __cplusplus
 }

@@ -15,10 +15,10 @@ extern "C" {
 
 /* "tcm-user/<hba>/<name>/<subtype>/<config>" taken apart. */
 struct tcmu_name {
-	uint32_t hba;		      /* the N of configfs' user_N */
-	char name[TCMU_NAME_MAX];     /* of the backstore */
-	char subtype[64];	      /* up to the first '/' of the config string; empty: there is none */
-	char config[TCMU_NAME_MAX];   /* the whole "<subtype>/<config>" */
+	uint32_t hba;               /* the N of configfs' user_N */
+	char name[TCMU_NAME_MAX];   /* of the backstore */
+	char subtype[64];           /* up to the first '/' of the config string; empty: there is none */
+	char config[TCMU_NAME_MAX]; /* the whole "<subtype>/<config>" */
 };
 
 /* -EINVAL: not a TCMU name (another uio driver's). -ENAMETOOLONG. */

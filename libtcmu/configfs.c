@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A device's folder in configfs: numbers and strings in, errors as the kernel gives them. Stateless; any
+ * thread that may wait.
+ */
+#include <tcmu/configfs.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kernel-file.h"
+
+#define SERIAL_LABEL "T10 VPD Unit Serial Number: "
+
+/* Reads <device's folder>/<folder><file>. */
+static int read_file(
+	const struct tcmu_name *name, const char *folder, const char *file, char *text, size_t size)
+{
+	char path[TCMU_PATH_SIZE];
+	int r;
+
+	r = tcmu_path(
+		path, "/sys/kernel/config/target/core/user_%u/%s/%s%s", name->hba, name->name, folder, file);
+	return r < 0 ? r : tcmu_file_read(path, text, size);
+}
+
+static int write_file(const struct tcmu_name *name, const char *folder, const char *file, const char *text)
+{
+	char path[TCMU_PATH_SIZE];
+	int r;
+
+	r = tcmu_path(
+		path, "/sys/kernel/config/target/core/user_%u/%s/%s%s", name->hba, name->name, folder, file);
+	return r < 0 ? r : tcmu_file_write(path, text);
+}
+
+static int read_number(const struct tcmu_name *name, const char *folder, const char *file, int64_t *value)
+{
+	char text[64];
+	uint64_t magnitude;
+	bool negative;
+	int r;
+
+	r = read_file(name, folder, file, text, sizeof(text));
+	if (r < 0)
+		return r == -E2BIG ? -EBADMSG : r;
+	negative = text[0] == '-';
+	if (tcmu_parse_unsigned(text + negative, &magnitude) < 0 || magnitude > INT64_MAX)
+		return -EBADMSG;
+	*value = negative ? -(int64_t) magnitude : (int64_t) magnitude;
+	return 0;
+}
+
+int tcmu_configfs_get(const struct tcmu_name *name, const char *attribute, uint64_t *value)
+{
+	char text[64];
+	int r;
+
+	r = read_file(name, "attrib/", attribute, text, sizeof(text));
+	if (r < 0)
+		return r == -E2BIG ? -EBADMSG : r;
+	return tcmu_parse_unsigned(text, value);
+}
+
+int tcmu_configfs_get_signed(const struct tcmu_name *name, const char *attribute, int64_t *value)
+{
+	return read_number(name, "attrib/", attribute, value);
+}
+
+int tcmu_configfs_set(const struct tcmu_name *name, const char *attribute, const char *value)
+{
+	return write_file(name, "attrib/", attribute, value);
+}
+
+int tcmu_configfs_action(const struct tcmu_name *name, const char *action, unsigned value)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", value);
+	return write_file(name, "action/", action, text);
+}
+
+int tcmu_configfs_enabled(const struct tcmu_name *name)
+{
+	int64_t value;
+	int r;
+
+	r = read_number(name, "", "enable", &value);
+	if (r < 0)
+		return r;
+	return value != 0;
+}
+
+int tcmu_configfs_device_id(const struct tcmu_name *name, uint32_t *id)
+{
+	int64_t value;
+	int r;
+
+	r = read_number(name, "statistics/scsi_dev/", "indx", &value);
+	if (r < 0)
+		return r;
+	if (value < 0 || value > UINT32_MAX)
+		return -EBADMSG;
+	*id = (uint32_t) value;
+	return 0;
+}
+
+int tcmu_configfs_unit_serial(const struct tcmu_name *name, char *serial, size_t size)
+{
+	char text[512];
+	const char *value;
+	int r;
+
+	r = read_file(name, "wwn/", "vpd_unit_serial", text, sizeof(text));
+	if (r < 0)
+		return r == -E2BIG ? -EBADMSG : r;
+	if (strncmp(text, SERIAL_LABEL, strlen(SERIAL_LABEL)) != 0)
+		return -EBADMSG;
+	value = text + strlen(SERIAL_LABEL);
+	if (strlen(value) >= size)
+		return -ENAMETOOLONG;
+	strcpy(serial, value);
+	return 0;
+}
+
+int tcmu_configfs_dbroot(char *path, size_t size)
+{
+	char file[TCMU_PATH_SIZE];
+	int r;
+
+	r = tcmu_path(file, "/sys/kernel/config/target/dbroot");
+	if (r < 0)
+		return r;
+	r = tcmu_file_read(file, path, size);
+	if (r < 0)
+		return r == -E2BIG ? -ENAMETOOLONG : r;
+	return r == 0 ? -ENOENT : 0;
+}

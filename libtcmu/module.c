@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Loading target_core_user, and its two netlink parameters. Stateless; loading may wait for the disk.
+ */
+#include <tcmu/module.h>
+
+#include <errno.h>
+#include <libkmod.h>
+#include <stdio.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "kernel-file.h"
+
+#define MODULE_NAME "target_core_user"
+
+static bool module_present(void)
+{
+	char path[TCMU_PATH_SIZE];
+
+	return tcmu_path(path, "/sys/module/" MODULE_NAME) == 0 && access(path, F_OK) == 0;
+}
+
+__attribute__((format(printf, 6, 0))) static void discard_log(
+	void *data, int priority, const char *file, int line, const char *function, const char *format,
+	va_list args)
+{
+	(void) data, (void) priority, (void) file, (void) line, (void) function, (void) format, (void) args;
+}
+
+/* The modules' folder below another root; NULL: libkmod's default. */
+static const char *module_folder(char path[static TCMU_PATH_SIZE])
+{
+	struct utsname uts;
+
+	if (tcmu_root()[0] == '\0' || uname(&uts) < 0)
+		return NULL;
+	return tcmu_path(path, "/lib/modules/%s", uts.release) == 0 ? path : NULL;
+}
+
+/* -ENOENT: no module of this name, nor one built in. */
+static int insert_module(struct kmod_ctx *ctx)
+{
+	struct kmod_list *list = NULL, *item;
+	int r;
+
+	r = kmod_module_new_from_lookup(ctx, MODULE_NAME, &list);
+	if (r >= 0 && !list)
+		r = -ENOENT;
+	for (item = list; item && r >= 0; item = kmod_list_next(list, item)) {
+		struct kmod_module *module = kmod_module_get_module(item);
+
+		r = kmod_module_probe_insert_module(module, 0, NULL, NULL, NULL, NULL);
+		kmod_module_unref(module);
+	}
+	kmod_module_unref_list(list);
+	return r < 0 ? r : 0;
+}
+
+int tcmu_module_load(void)
+{
+	char path[TCMU_PATH_SIZE];
+	struct kmod_ctx *ctx;
+	int r;
+
+	if (module_present())
+		return 0;
+	ctx = kmod_new(module_folder(path), NULL);
+	if (!ctx)
+		return -ENOMEM;
+	kmod_set_log_fn(ctx, discard_log, NULL);
+	r = insert_module(ctx);
+	kmod_unref(ctx);
+	return module_present() ? 0 : r; /* somebody else, outside of a container, may have been faster */
+}
+
+static int set_parameter(const char *parameter, const char *value)
+{
+	char path[TCMU_PATH_SIZE];
+	int r;
+
+	r = tcmu_path(path, "/sys/module/" MODULE_NAME "/parameters/%s", parameter);
+	return r < 0 ? r : tcmu_file_write(path, value);
+}
+
+int tcmu_module_block_netlink(bool block)
+{
+	return set_parameter("block_netlink", block ? "1" : "0");
+}
+
+int tcmu_module_reset_netlink(void)
+{
+	return set_parameter("reset_netlink", "1");
+}

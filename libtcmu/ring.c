@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command ring: fetching entries, writing answers. One thread at a time; the caller serialises.
+ *
+ * The memory is shared and may change at any moment. Whatever is checked is first copied, once, and only the
+ *copy is used: a change between check and use can therefore not lead out of the mapping. Three positions go
+ *round the ring:
+ *
+ *	published <= tail <= next <= cmd_head		(counted from published, modulo cmdr_size)
+ *
+ * The kernel reuses nothing between published and cmd_head, so next can not catch up with published, and
+ * tail == next says that nothing is outstanding. cmd_tail is ours alone: when it is not what was published,
+ *somebody has reset the ring, and what lies at next is not meant for us.
+ */
+#include <tcmu/ring.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "kernel-abi.h"
+
+_Static_assert(TCMU_RING_OUT_OF_ORDER == TCMU_MAILBOX_FLAG_CAP_OOOC, "feature bits are the mailbox's");
+_Static_assert(TCMU_RING_READ_LEN == TCMU_MAILBOX_FLAG_CAP_READ_LEN, "feature bits are the mailbox's");
+_Static_assert(TCMU_RING_TMR == TCMU_MAILBOX_FLAG_CAP_TMR, "feature bits are the mailbox's");
+_Static_assert(TCMU_RING_KEEP_BUF == TCMU_MAILBOX_FLAG_CAP_KEEP_BUF, "feature bits are the mailbox's");
+_Static_assert(TCMU_SENSE_MAX == TCMU_SENSE_BUFFERSIZE, "sense of a response");
+
+#define STATUS_CHECK_CONDITION 0x02
+
+/* An entry's header, copied and with a length that fits where it is. */
+struct slot {
+	enum tcmu_opcode op;
+	uint32_t length;
+	uint16_t cmd_id;
+};
+
+/* Copies from shared memory; what follows can only look at the copy. */
+static void snapshot(void *copy, const void *shared, size_t length)
+{
+	memcpy(copy, shared, length);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static struct tcmu_mailbox *mailbox(const struct tcmu_ring *ring)
+{
+	return (struct tcmu_mailbox *) ring->base;
+}
+
+static uint8_t *slot_at(const struct tcmu_ring *ring, uint32_t position)
+{
+	return ring->base + ring->cmdr_off + position;
+}
+
+static bool position_valid(const struct tcmu_ring *ring, uint32_t position)
+{
+	return position < ring->cmdr_size && position % TCMU_OP_ALIGN_SIZE == 0;
+}
+
+/* How far position is ahead of the published tail. */
+static uint32_t distance(const struct tcmu_ring *ring, uint32_t position)
+{
+	return position >= ring->published ? position - ring->published
+					   : ring->cmdr_size - ring->published + position;
+}
+
+static uint32_t advance(const struct tcmu_ring *ring, uint32_t position, uint32_t length)
+{
+	position += length; /* at most cmdr_size: no entry crosses the end */
+	return position == ring->cmdr_size ? 0 : position;
+}
+
+/* Copies and checks the header of the entry at position, which lies before limit. */
+static int read_slot(const struct tcmu_ring *ring, uint32_t position, uint32_t limit, struct slot *slot)
+{
+	struct tcmu_cmd_entry_hdr hdr;
+
+	snapshot(&hdr, slot_at(ring, position), sizeof(hdr));
+	slot->op = tcmu_hdr_get_op(hdr.len_op);
+	slot->length = tcmu_hdr_get_len(hdr.len_op);
+	slot->cmd_id = hdr.cmd_id;
+	if (slot->length < sizeof(hdr) || slot->length > ring->cmdr_size - position ||
+	    slot->length > distance(ring, limit) - distance(ring, position))
+		return -EBADMSG;
+	if (slot->op == TCMU_OP_CMD && slot->length < sizeof(struct tcmu_cmd_entry))
+		return -EBADMSG; /* no room for the response */
+	return 0;
+}
+
+/* The tail goes over all that needs no answer, up to the next command or to what was not fetched. A corrupt
+ * slot stops it, too: the next completion reports that. */
+static void pass_silent_slots(struct tcmu_ring *ring)
+{
+	struct slot slot;
+
+	while (ring->tail != ring->next && read_slot(ring, ring->tail, ring->next, &slot) == 0 &&
+	       slot.op != TCMU_OP_CMD)
+		ring->tail = advance(ring, ring->tail, slot.length);
+}
+
+int tcmu_ring_attach(struct tcmu_ring *ring, void *base, size_t length)
+{
+	struct tcmu_mailbox copy;
+
+	if ((uintptr_t) base % _Alignof(struct tcmu_mailbox) != 0)
+		return -EINVAL;
+	if (length < sizeof(copy))
+		return -EBADMSG;
+	snapshot(&copy, base, sizeof(copy));
+	if (copy.version != TCMU_MAILBOX_VERSION)
+		return -EPROTONOSUPPORT;
+	if (copy.cmdr_off < sizeof(copy) || copy.cmdr_off % TCMU_OP_ALIGN_SIZE != 0 ||
+	    copy.cmdr_off > length || copy.cmdr_size < sizeof(struct tcmu_cmd_entry) ||
+	    copy.cmdr_size % TCMU_OP_ALIGN_SIZE != 0 || copy.cmdr_size > length - copy.cmdr_off)
+		return -EBADMSG;
+
+	*ring = (struct tcmu_ring){
+		.base = base,
+		.length = length,
+		.cmdr_off = copy.cmdr_off,
+		.cmdr_size = copy.cmdr_size,
+		.features = copy.flags &
+			(TCMU_RING_OUT_OF_ORDER | TCMU_RING_READ_LEN | TCMU_RING_TMR | TCMU_RING_KEEP_BUF),
+		.next = copy.cmd_tail,
+		.tail = copy.cmd_tail,
+		.published = copy.cmd_tail,
+	};
+	if (!position_valid(ring, copy.cmd_tail) || !position_valid(ring, copy.cmd_head))
+		return -EBADMSG;
+	return 0;
+}
+
+bool tcmu_ring_pending(const struct tcmu_ring *ring)
+{
+	return __atomic_load_n(&mailbox(ring)->cmd_head, __ATOMIC_ACQUIRE) != ring->next;
+}
+
+/* The length of the CDB that starts with these bytes, by the opcode's group (SPC-4 4.2.5.1). */
+static size_t cdb_length(const uint8_t cdb[static TCMU_CDB_MAX])
+{
+	static const uint8_t by_group[8] = {6, 10, 10, 12, 16, 12, 10, 10};
+
+	if (cdb[0] == 0x7f) /* variable length: byte 7 counts from byte 8 */
+		return 8 + (size_t) cdb[7];
+	return by_group[cdb[0] >> 5];
+}
+
+/* Copies the CDB, which lies somewhere in the command ring. */
+static int read_cdb(const struct tcmu_ring *ring, uint64_t offset, struct tcmu_entry *entry)
+{
+	uint64_t end = (uint64_t) ring->cmdr_off + ring->cmdr_size;
+	size_t room, copied, length;
+
+	if (offset < ring->cmdr_off || offset >= end)
+		return -EBADMSG;
+	room = end - offset;
+	copied = room < TCMU_CDB_MAX ? room : TCMU_CDB_MAX;
+	memset(entry->cdb, 0, sizeof(entry->cdb));
+	snapshot(entry->cdb, ring->base + offset, copied);
+	length = cdb_length(entry->cdb);
+	if (length > room)
+		return -EBADMSG;
+	if (length > TCMU_CDB_MAX)
+		length = TCMU_CDB_MAX;
+	memset(entry->cdb + length, 0, sizeof(entry->cdb) - length);
+	entry->cdb_length = (uint8_t) length;
+	return 0;
+}
+
+/* Copies the iovecs at slot; each has to lie in the data area, behind the command ring. */
+static int read_iovecs(
+	const struct tcmu_ring *ring, const uint8_t *slot, uint32_t count, struct iovec *iov,
+	uint64_t *total)
+{
+	uint64_t start = (uint64_t) ring->cmdr_off + ring->cmdr_size;
+
+	*total = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		struct tcmu_kernel_iovec copy;
+		uint64_t offset;
+
+		snapshot(&copy, slot + TCMU_ENTRY_IOV_OFFSET + i * sizeof(copy), sizeof(copy));
+		offset = (uintptr_t) copy.iov_base;
+		if (offset < start || offset > ring->length || copy.iov_len > ring->length - offset)
+			return -EBADMSG;
+		/* A command's data is counted in 32 bits; this also bounds the sum. */
+		if (copy.iov_len > UINT32_MAX - *total)
+			return -EBADMSG;
+		*total += copy.iov_len;
+		iov[i] = (struct iovec){.iov_base = ring->base + offset, .iov_len = copy.iov_len};
+	}
+	return 0;
+}
+
+static int read_command(
+	const struct tcmu_ring *ring, const struct slot *slot, struct tcmu_entry *entry, struct iovec *iov,
+	uint32_t iov_max)
+{
+	const uint8_t *at = slot_at(ring, ring->next);
+	struct tcmu_cmd_entry copy; /* its request, that is */
+	uint64_t iov_room = (slot->length - TCMU_ENTRY_IOV_OFFSET) / sizeof(struct tcmu_kernel_iovec);
+	int r;
+
+	snapshot(&copy, at, TCMU_ENTRY_IOV_OFFSET);
+	if ((uint64_t) copy.req.iov_cnt + copy.req.iov_bidi_cnt + copy.req.iov_dif_cnt > iov_room)
+		return -EBADMSG;
+	entry->kind = TCMU_ENTRY_COMMAND;
+	entry->cmd_id = slot->cmd_id;
+	entry->iov_cnt = copy.req.iov_cnt;
+	entry->bidi_cnt = copy.req.iov_bidi_cnt;
+	entry->dif_cnt = copy.req.iov_dif_cnt;
+	entry->tmr_count = 0;
+	r = read_cdb(ring, copy.req.cdb_off, entry);
+	if (r < 0)
+		return r;
+	if (entry->iov_cnt > iov_max)
+		return -ENOBUFS;
+	return read_iovecs(ring, at, entry->iov_cnt, iov, &entry->data_length);
+}
+
+static int read_tmr(const struct tcmu_ring *ring, const struct slot *slot, struct tcmu_entry *entry)
+{
+	const uint8_t *at = slot_at(ring, ring->next);
+	struct tcmu_tmr_entry copy;
+
+	if (slot->length < sizeof(copy))
+		return -EBADMSG;
+	snapshot(&copy, at, sizeof(copy));
+	if (copy.cmd_cnt > (slot->length - sizeof(copy)) / sizeof(copy.cmd_ids[0]))
+		return -EBADMSG;
+	memset(entry, 0, sizeof(*entry));
+	entry->kind = TCMU_ENTRY_TMR;
+	entry->tmr_type = copy.tmr_type;
+	entry->tmr_count = copy.cmd_cnt;
+	entry->tmr_ids = at + offsetof(struct tcmu_tmr_entry, cmd_ids);
+	return 0;
+}
+
+static void skip_slot(struct tcmu_ring *ring, const struct slot *slot)
+{
+	ring->next = advance(ring, ring->next, slot->length);
+	pass_silent_slots(ring);
+}
+
+/* Whether the kernel's positions still go with ours. 1: there is something at next; 0: nothing. */
+static int check_head(const struct tcmu_ring *ring, uint32_t *head)
+{
+	*head = __atomic_load_n(&mailbox(ring)->cmd_head, __ATOMIC_ACQUIRE);
+	if (*head == ring->next)
+		return 0;
+	/* A reset stores the tail first, then the head. */
+	if (__atomic_load_n(&mailbox(ring)->cmd_tail, __ATOMIC_RELAXED) != ring->published)
+		return -ESTALE;
+	if (!position_valid(ring, *head) || distance(ring, *head) < distance(ring, ring->next))
+		return -EBADMSG;
+	return 1;
+}
+
+int tcmu_ring_next(struct tcmu_ring *ring, struct tcmu_entry *entry, struct iovec *iov, uint32_t iov_max)
+{
+	struct slot slot;
+	uint32_t head;
+	int r;
+
+	r = check_head(ring, &head);
+	if (r <= 0)
+		return r;
+	while (ring->next != head) {
+		r = read_slot(ring, ring->next, head, &slot);
+		if (r < 0)
+			return r;
+		switch (slot.op) {
+		case TCMU_OP_PAD:
+			break;
+		case TCMU_OP_CMD:
+			r = read_command(ring, &slot, entry, iov, iov_max);
+			if (r < 0)
+				return r;
+			ring->outstanding++;
+			ring->next = advance(ring, ring->next, slot.length);
+			return 1;
+		case TCMU_OP_TMR:
+			r = read_tmr(ring, &slot, entry);
+			if (r < 0)
+				return r;
+			skip_slot(ring, &slot);
+			return 1;
+		default:
+			slot_at(ring, ring->next)[offsetof(struct tcmu_cmd_entry_hdr, uflags)] |=
+				TCMU_UFLAG_UNKNOWN_OP;
+		}
+		skip_slot(ring, &slot);
+	}
+	return 0;
+}
+
+uint16_t tcmu_entry_tmr_id(const struct tcmu_entry *entry, uint32_t index)
+{
+	uint16_t id;
+
+	if (index >= entry->tmr_count)
+		return 0; /* no command is called so */
+	memcpy(&id, (const uint8_t *) entry->tmr_ids + index * sizeof(id), sizeof(id));
+	return id;
+}
+
+/* Writes the response over the request in the slot. */
+static void write_response(
+	const struct tcmu_ring *ring, uint8_t *slot, const struct tcmu_completion *completion)
+{
+	struct tcmu_cmd_entry answer = {
+		.hdr.cmd_id = completion->cmd_id,
+		.rsp.scsi_status = completion->status,
+	};
+	size_t length = offsetof(struct tcmu_cmd_entry, rsp.sense_buffer);
+
+	if (completion->has_read_len && (ring->features & TCMU_RING_READ_LEN)) {
+		answer.hdr.uflags = TCMU_UFLAG_READ_LEN;
+		answer.rsp.read_len = completion->read_len;
+	}
+	if (completion->status == STATUS_CHECK_CONDITION) {
+		if (completion->sense)
+			memcpy(answer.rsp.sense_buffer, completion->sense, TCMU_SENSE_MAX);
+		length = sizeof(answer);
+	}
+	memcpy(slot + offsetof(struct tcmu_cmd_entry_hdr, cmd_id), &answer.hdr.cmd_id,
+	       sizeof(answer.hdr.cmd_id));
+	slot[offsetof(struct tcmu_cmd_entry_hdr, uflags)] = answer.hdr.uflags;
+	memcpy(slot + TCMU_ENTRY_RSP_OFFSET, &answer.rsp, length - TCMU_ENTRY_RSP_OFFSET);
+}
+
+int tcmu_ring_complete(struct tcmu_ring *ring, const struct tcmu_completion *completion)
+{
+	struct slot slot;
+
+	if (ring->outstanding == 0)
+		return -EINVAL;
+	pass_silent_slots(ring);
+	if (ring->tail == ring->next || read_slot(ring, ring->tail, ring->next, &slot) < 0)
+		return -EBADMSG;
+	write_response(ring, slot_at(ring, ring->tail), completion);
+	ring->tail = advance(ring, ring->tail, slot.length);
+	ring->outstanding--;
+	pass_silent_slots(ring);
+	return 0;
+}
+
+void tcmu_ring_publish(struct tcmu_ring *ring)
+{
+	uint32_t *cmd_tail = &mailbox(ring)->cmd_tail;
+
+	if (ring->tail == ring->published || __atomic_load_n(cmd_tail, __ATOMIC_RELAXED) != ring->published)
+		return;
+	__atomic_store_n(cmd_tail, ring->tail, __ATOMIC_RELEASE);
+	ring->published = ring->tail;
+}
