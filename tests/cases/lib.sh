@@ -1,0 +1,462 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the tests in the guest share. A test is a script that sources this file and fails by ending with a status other
+# than 0: set -e is on, and every helper says what it expected. Nothing here sleeps: one waits by wait_for, which ends as
+# soon as its condition holds and fails when it does not hold in time.
+#
+# Environment: TCMU_DAEMON=tcmu-runner runs a test against Debian's tcmu-runner, for comparison; TCMUD_ARGS gives tcmud
+# further arguments in every start.
+# shellcheck shell=bash
+
+set -Eeuo pipefail
+shopt -s nullglob
+trap 'failed_at $?' ERR
+
+CORE=/sys/kernel/config/target/core
+FABRICS=/sys/kernel/config/target
+TRACING=/sys/kernel/tracing
+UIO=/sys/class/uio
+TCMU_DAEMON=${TCMU_DAEMON:-tcmud}
+CASES=/host/tests/cases
+HBA=user_100 # for backstores made without targetcli, which counts from 0
+
+OUTPUT=      # what the last must, must_fail or targetcli call printed
+DISK=        # the disk that the last attach found
+DAEMON_PID=  # the daemon that start_tcmud started last
+DAEMON_LOG=  # its output
+DAEMON_STATUS=
+
+if [ "$TCMU_DAEMON" = tcmu-runner ]; then SUBTYPE=qcow; else SUBTYPE='file'; fi
+
+# ---- saying, asserting, waiting ----
+
+# say TEXT: a line of the test's log, with the seconds since the guest started.
+say() {
+	local uptime
+	read -r uptime _ </proc/uptime
+	printf '[%7s] %s\n' "$uptime" "$*"
+}
+
+fail() {
+	trap - ERR
+	say "FAILED: $*"
+	explain
+	exit 1
+}
+
+failed_at() {
+	trap - ERR
+	say "FAILED: ${BASH_COMMAND} (status $1) at ${BASH_SOURCE[1]##*/}:${BASH_LINENO[0]}"
+	explain
+	exit 1
+}
+
+# What a person wants to see after a failure.
+explain() {
+	[ -z "$OUTPUT" ] || printf -- '--- last output:\n%s\n' "$OUTPUT"
+	[ -z "$DAEMON_LOG" ] || [ ! -s "$DAEMON_LOG" ] || { echo "--- the daemon's log, its end:" && tail -n 15 "$DAEMON_LOG"; }
+	echo "--- the kernel's log, its end:"
+	dmesg | tail -n 8
+}
+
+# must COMMAND...: it ends with 0; OUTPUT is what it printed.
+must() {
+	local status=0
+	OUTPUT=$("$@" 2>&1) || status=$?
+	[ $status -eq 0 ] || fail "status $status of: $*"
+}
+
+# must_fail COMMAND...: it ends with another status than 0; OUTPUT is what it printed.
+must_fail() {
+	local status=0
+	OUTPUT=$("$@" 2>&1) || status=$?
+	[ $status -ne 0 ] || fail "no failure of: $*"
+}
+
+assert_eq() { # ACTUAL EXPECTED WHAT
+	[ "$1" = "$2" ] || fail "$3 is '$1', not '$2'"
+}
+
+assert_le() { # ACTUAL LIMIT WHAT; decimals are allowed
+	awk -v a="$1" -v b="$2" 'BEGIN { exit !(a <= b) }' || fail "$3 is $1, more than $2"
+}
+
+assert_match() { # TEXT PATTERN WHAT; an extended regular expression
+	[[ $1 =~ $2 ]] || fail "$3 does not match '$2': $1"
+}
+
+exec {NEVER_READABLE}<> <(:)
+
+# wait_for SECONDS COMMAND...: until COMMAND ends with 0; fails the test when it has not in SECONDS.
+wait_for() {
+	holds_within "$@" || fail "not in $1 s: ${*:2}"
+}
+
+# holds_within SECONDS COMMAND...: the same, as a condition.
+holds_within() {
+	local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+	shift
+	until "$@"; do
+		[ "${EPOCHREALTIME/[.,]/}" -lt $deadline ] || return 1
+		read -rt 0.02 -u "$NEVER_READABLE" || :
+	done
+}
+
+not() { ! "$@"; }
+exists() { [ -e "$1" ]; }
+
+# milliseconds COMMAND...: runs it and leaves the time it took in MS.
+milliseconds() {
+	local start=${EPOCHREALTIME/[.,]/}
+	"$@"
+	# shellcheck disable=SC2034 # for the test
+	MS=$(((${EPOCHREALTIME/[.,]/} - start) / 1000))
+}
+
+# running PID: it exists and is not a zombie.
+running() {
+	local stat
+	read -r stat 2>/dev/null <"/proc/$1/stat" || return 1
+	[[ ${stat##*) } != Z* ]]
+}
+
+# ---- the daemon ----
+
+# start_tcmud [ARGUMENT...]: starts it and waits until it says that it is ready.
+start_tcmud() {
+	launch_tcmud "$@"
+	holds_within 30 tcmud_ready_or_gone || fail "the daemon does not get ready"
+	running "$DAEMON_PID" || fail "the daemon ended instead of getting ready"
+	say "$TCMU_DAEMON runs (pid $DAEMON_PID)"
+}
+
+# launch_tcmud [ARGUMENT...]: starts it and does not wait. LAUNCHER may hold a command that runs it (strace, setpriv, ...).
+launch_tcmud() {
+	local arguments=()
+	daemon_starts=$((${daemon_starts:-0} + 1))
+	DAEMON_LOG=/run/tcmud-$daemon_starts.log
+	modprobe target_core_user
+	if [ "$TCMU_DAEMON" = tcmu-runner ]; then
+		launch_peer
+		return
+	fi
+	if [ ! -S /run/notify.socket ]; then
+		python3 -ISE $CASES/notify-listener.py /run/notify.socket /run/notify.log &
+		wait_for 20 exists /run/notify.socket
+	fi
+	: >/run/notify.log
+	read -ra arguments <<<"${TCMUD_ARGS:-}"
+	NOTIFY_SOCKET=/run/notify.socket ${LAUNCHER:-} tcmud "${arguments[@]}" "$@" >"$DAEMON_LOG" 2>&1 </dev/null &
+	DAEMON_PID=$!
+}
+
+launch_peer() {
+	local peer=/opt/tcmu-runner
+	cp $peer/etc/dbus-1/system.d/*.conf /etc/dbus-1/system.d/
+	busctl --quiet call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus ReloadConfig
+	mkdir -p /etc/tcmu /var/log
+	: >/etc/tcmu/tcmu.conf
+	LD_LIBRARY_PATH=$peer/usr/lib/x86_64-linux-gnu $peer/usr/bin/tcmu-runner \
+		--handler-path $peer/usr/lib/x86_64-linux-gnu/tcmu-runner >"$DAEMON_LOG" 2>&1 </dev/null &
+	DAEMON_PID=$!
+}
+
+tcmud_ready_or_gone() {
+	if ! running "$DAEMON_PID"; then return 0; fi
+	if [ "$TCMU_DAEMON" = tcmu-runner ]; then
+		busctl --quiet --timeout=2 get-property org.kernel.TCMUService1 /org/kernel/TCMUService1/$SUBTYPE \
+			org.kernel.TCMUService1 ConfigDesc >/dev/null 2>&1
+	else
+		[[ $(</run/notify.log) == *READY=1* ]]
+	fi
+}
+
+# stop_tcmud [SIGNAL]: sends it, by default TERM, and waits for the end; DAEMON_STATUS is the exit status.
+stop_tcmud() {
+	kill -"${1:-TERM}" "$DAEMON_PID"
+	wait_tcmud
+	say "$TCMU_DAEMON ended with status $DAEMON_STATUS"
+}
+
+# wait_tcmud [SECONDS]: until it has ended.
+wait_tcmud() {
+	wait_for "${1:-30}" not running "$DAEMON_PID"
+	DAEMON_STATUS=0
+	wait "$DAEMON_PID" 2>/dev/null || DAEMON_STATUS=$?
+}
+
+# daemon_has_no_uio [PID]: no uio file is open or mapped in it, deleted ones included; a condition.
+daemon_has_no_uio() {
+	local pid=${1:-$DAEMON_PID} link
+	for link in "/proc/$pid/fd"/*; do
+		[[ $(readlink "$link") != /dev/uio* ]] || return 1
+	done
+	! grep -q /dev/uio "/proc/$pid/maps"
+}
+
+# uio_files_are COUNT: the daemon has so many uio files open; a condition.
+uio_files_are() {
+	[ "$(find "/proc/$DAEMON_PID/fd" -lname '/dev/uio*' | wc -l)" -eq "$1" ]
+}
+
+# log_mark, log_since_mark: what the daemon has logged between the two. logged PATTERN: a line of it matches; a condition.
+log_mark() { LOG_MARK=$(wc -l <"$DAEMON_LOG"); }
+log_since_mark() { tail -n +$((LOG_MARK + 1)) "$DAEMON_LOG"; }
+logged() { log_since_mark | grep -qE "$1"; }
+
+# handler_folder: where the build has installed its plugins.
+handler_folder() {
+	local folder
+	folder=$(sed -n 's/^TCMUD_HANDLER_DIR:[A-Z]*=//p' /host/build/CMakeCache.txt)
+	exists "$folder/handler_file.so" || fail "no handler_file.so in '$folder'"
+	printf '%s\n' "$folder"
+}
+
+# snapshot [PID]: FDS, THREADS, RSS_KB and MAPS of the daemon.
+snapshot() {
+	local pid=${1:-$DAEMON_PID} key value fds
+	fds=("/proc/$pid/fd"/*)
+	FDS=${#fds[@]}
+	MAPS=$(wc -l <"/proc/$pid/maps")
+	while read -r key value _; do
+		case $key in
+		VmRSS:) RSS_KB=$value ;;
+		Threads:) THREADS=$value ;;
+		esac
+	done <"/proc/$pid/status"
+	say "daemon: $FDS file descriptors, $THREADS threads, $MAPS maps, $RSS_KB KiB resident"
+}
+
+# ---- backstores ----
+
+# tcli PATH COMMAND...: the real targetcli.
+tcli() {
+	must targetcli "$@"
+}
+
+# make_backstore NAME CONFIG SIZE [KEY=VALUE...]: through targetcli. CONFIG is what stands after "file/".
+make_backstore() {
+	say "targetcli: create $1, $3 bytes, $2"
+	tcli "/backstores/user:$SUBTYPE" create name="$1" size="$3" cfgstring="$2" "${@:4}"
+}
+
+delete_backstore() { # NAME
+	say "targetcli: delete $1"
+	tcli "/backstores/user:$SUBTYPE" delete "$1"
+}
+
+# configure_backstore NAME CONFIG SIZE [CONTROL]: in configfs, not enabled yet. CONTROL: KEY=VALUE,...
+configure_backstore() {
+	mkdir -p "$CORE/$HBA/$1"
+	echo -n "dev_config=$SUBTYPE/$2,dev_size=$3${4:+,$4}" >"$CORE/$HBA/$1/control"
+}
+
+# make_backstore_configfs NAME CONFIG SIZE [CONTROL]: as make_backstore, in configfs: fast, and it sees the kernel's errno.
+make_backstore_configfs() {
+	configure_backstore "$@"
+	echo 1 >"$CORE/$HBA/$1/enable"
+}
+
+delete_backstore_configfs() { # NAME
+	rmdir "$CORE/$HBA/$1"
+}
+
+# backstore_dir NAME: its folder in configfs, whoever made it.
+backstore_dir() {
+	local dir
+	for dir in "$CORE"/user_*/"$1"; do
+		printf '%s\n' "$dir"
+		return
+	done
+	fail "no backstore is called $1"
+}
+
+# nothing_left NAME: no trace of the backstore in configfs or /sys/class/uio; a condition.
+nothing_left() {
+	local file uio dirs=("$CORE"/user_*/"$1")
+	[ ${#dirs[@]} -eq 0 ] || return 1
+	for file in "$UIO"/*/name; do
+		read -r uio 2>/dev/null <"$file" || continue
+		if [[ $uio == tcm-user/*/"$1"/* ]]; then return 1; fi
+	done
+}
+
+# ---- a disk from a backstore ----
+
+naa_of() { # NAME
+	printf 'naa.5001405%09x\n' "$(cksum <<<"$1" | cut -d' ' -f1)"
+}
+
+# disk_appeared H:C:T:L: DISK is its node; a condition.
+disk_appeared() {
+	local block
+	for block in /sys/class/scsi_disk/"$1"/device/block/*; do
+		DISK=/dev/${block##*/}
+		[ -b "$DISK" ] && [ "$(<"$block/size")" -gt 0 ]
+		return
+	done
+	return 1
+}
+
+disk_gone() { # DISK
+	[ ! -e "/sys/block/${1##*/}" ]
+}
+
+# attach NAME: a loopback LUN, made in configfs; DISK is its node.
+attach() {
+	local tpg
+	tpg=$FABRICS/loopback/$(naa_of "$1")/tpgt_1
+	modprobe -a sd_mod sg tcm_loop
+	mkdir -p "$tpg"
+	naa_of "nexus of $1" >"$tpg/nexus"
+	mkdir "$tpg/lun/lun_0"
+	ln -s "$(backstore_dir "$1")" "$tpg/lun/lun_0/$1"
+	wait_for 20 disk_appeared "$(<"$tpg/address"):0"
+	say "$1 is $DISK"
+}
+
+detach() { # NAME
+	local tpg
+	tpg=$FABRICS/loopback/$(naa_of "$1")/tpgt_1
+	rm "$tpg/lun/lun_0/$1"
+	rmdir "$tpg/lun/lun_0"
+	echo NULL >"$tpg/nexus"
+	rmdir "$tpg" "${tpg%/*}"
+}
+
+# attach_targetcli NAME: the same through targetcli.
+attach_targetcli() {
+	local naa
+	naa=$(naa_of "$1")
+	modprobe -a sd_mod sg
+	tcli /loopback create "$naa"
+	tcli "/loopback/$naa/luns" create "/backstores/user:$SUBTYPE/$1"
+	wait_for 20 disk_appeared "$(<"$FABRICS/loopback/$naa/tpgt_1/address"):0"
+	say "$1 is $DISK"
+}
+
+detach_targetcli() { # NAME
+	tcli /loopback delete "$(naa_of "$1")"
+}
+
+# iscsi_target NAME: an iSCSI target for it on this machine, by targetcli; IQN is its name.
+iscsi_target() {
+	IQN=iqn.2003-01.org.linux-iscsi.guest:$1
+	tcli /iscsi create "$IQN"
+	tcli "/iscsi/$IQN/tpg1" set attribute authentication=0 generate_node_acls=1 demo_mode_write_protect=0
+	tcli "/iscsi/$IQN/tpg1/luns" create "/backstores/user:$SUBTYPE/$1"
+}
+
+# iscsi_login IQN: by open-iscsi; DISK is the LUN's node.
+iscsi_login() {
+	modprobe -a sd_mod sg iscsi_tcp
+	echo "InitiatorName=iqn.1993-08.org.debian:01:guest" >/etc/iscsi/initiatorname.iscsi
+	if [ ! -e /run/iscsid.pid ]; then
+		iscsid
+	fi
+	must iscsiadm -m discovery -t sendtargets -p 127.0.0.1
+	must iscsiadm -m node -T "$1" -p 127.0.0.1 --login
+	wait_for 20 iscsi_disk_appeared
+	say "$1 is $DISK"
+}
+
+iscsi_disk_appeared() {
+	local block
+	for block in /sys/class/iscsi_session/session*/device/target*/*:*:*:*/block/*; do
+		DISK=/dev/${block##*/}
+		[ -b "$DISK" ] && [ "$(<"$block/size")" -gt 0 ]
+		return
+	done
+	return 1
+}
+
+iscsi_logout() { # IQN
+	must iscsiadm -m node -T "$1" -p 127.0.0.1 --logout
+}
+
+# scratch_disk FILE-SYSTEM: the disk of `# vm: disk=SIZE`, made and mounted at /scratch.
+scratch_disk() {
+	local serial
+	for serial in /sys/block/vd*/serial; do
+		[[ $(<"$serial") == scratch ]] || continue
+		SCRATCH=/dev/$(basename "${serial%/serial}")
+		must "mkfs.$1" -q "$SCRATCH"
+		mkdir -p /scratch
+		must mount "$SCRATCH" /scratch
+		return
+	done
+	fail "no scratch disk: the test needs '# vm: disk=SIZE'"
+}
+
+# verified_writes FILE SIZE: random writes of 4 KiB, sixteen at a time, then all is read back and its crc32c checked.
+verified_writes() {
+	say "fio: verified random writes, $2 in $1"
+	must fio --name=verified --filename="$1" --size="$2" --rw=randwrite --bs=4k --iodepth=16 --ioengine=libaio --direct=1 \
+		--verify=crc32c --verify_fatal=1 --do_verify=1
+}
+
+# disk_bytes DISK
+disk_bytes() {
+	echo $(($(<"/sys/block/${1##*/}/size") * 512))
+}
+
+# ---- the late release, seen by kprobes ----
+
+# trace_start: from now on the kernel notes uio_unregister_device, tcmu_dev_kref_release and uio_release.
+trace_start() {
+	modprobe target_core_user
+	echo 0 >$TRACING/tracing_on
+	echo mono >$TRACING/trace_clock
+	echo 16384 >$TRACING/buffer_size_kb
+	if [ ! -d $TRACING/events/tcmud ]; then
+		{
+			# shellcheck disable=SC2016 # $arg1 is the kernel's: the first argument
+			echo 'p:tcmud/unregister uio:uio_unregister_device info=$arg1:x64 idev=+0($arg1):x64 name=+0(+8($arg1)):string'
+			# shellcheck disable=SC2016
+			echo 'p:tcmud/kref_release target_core_user:tcmu_dev_kref_release kref=$arg1:x64'
+			echo 'p:tcmud/uio_release uio:uio_release'
+			# shellcheck disable=SC2016
+			echo 'p:tcmud/idev_free uio:uio_device_release dev=$arg1:x64'
+		} >$TRACING/kprobe_events
+	fi
+	echo >$TRACING/trace
+	echo 1 >$TRACING/events/tcmud/enable
+	echo 1 >$TRACING/tracing_on
+}
+
+trace_stop() {
+	echo 0 >$TRACING/tracing_on
+	echo 0 >$TRACING/events/tcmud/enable
+	echo >$TRACING/kprobe_events
+}
+
+# trace_count EVENT: how often it was noted.
+trace_count() {
+	grep -c " $1: (" $TRACING/trace || :
+}
+
+released() { # COUNT
+	[ "$(trace_count kref_release)" -ge "$1" ] && [ "$(trace_count idev_free)" -ge "$1" ]
+}
+
+# trace_release_ms: for each device that was unregistered a line: its name, the milliseconds from uio_unregister_device to
+# tcmu_dev_kref_release and to uio_release ("-": did not come).
+trace_release_ms() {
+	python3 -ISE $CASES/release-times.py $TRACING/trace
+}
+
+# assert_released COUNT LIMIT-MS: COUNT devices were unregistered since trace_start, and each was released within the limit,
+# by its memory (kref) and by its file (uio_release). RELEASE_MS is the longest time.
+assert_released() {
+	local name kref file count=0
+	holds_within $((3 + $2 / 1000)) released "$1" || { trace_release_ms; fail "not released: the kernel keeps the device's memory"; }
+	RELEASE_MS=0
+	while read -r name kref file; do
+		count=$((count + 1))
+		[ "$1" -gt 8 ] || say "$name: memory released $kref ms, file closed $file ms after unregister"
+		if [ "$kref" = - ] || [ "$file" = - ]; then fail "$name: not released (kref $kref, uio $file)"; fi
+		RELEASE_MS=$(awk -v a="$RELEASE_MS" -v b="$kref" -v c="$file" 'BEGIN { m = a; if (b > m) m = b; if (c > m) m = c; print m }')
+	done < <(trace_release_ms)
+	assert_eq $count "$1" "the number of devices unregistered"
+	assert_le "$RELEASE_MS" "$2" "the longest time from unregister to release (ms)"
+}

@@ -1,0 +1,63 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A backstore that cannot be served is refused with one line that names the thing. It leaves nothing behind, and another
+# device under load notices nothing.
+# vm: timeout=240
+
+# shellcheck source=tests/cases/lib.sh
+. "${0%/*}/../lib.sh"
+
+# refused WHAT CONFIG SIZE PATTERN: by the kernel's enable, as those see it who use configfs directly.
+refused() {
+	say "refused: $1"
+	log_mark
+	must_fail make_backstore_configfs bad "$2" "$3"
+	if [ "$TCMU_DAEMON" = tcmud ]; then
+		wait_for 5 logged "$4"
+		assert_eq "$(log_since_mark | grep -c 'user_100/bad\|\bbad\b' || :)" 1 "the number of lines about it"
+		say "  $(log_since_mark | tail -n 1)"
+	fi
+	delete_backstore_configfs bad
+	wait_for 5 nothing_left bad
+	wait_for 5 uio_files_are 1
+}
+
+# refused_by_targetcli WHAT CONFIG SIZE PATTERN: before anything is made; the person sees the reason.
+refused_by_targetcli() {
+	say "refused by targetcli: $1"
+	must_fail targetcli "/backstores/user:$SUBTYPE" create name=bad size="$3" cfgstring="$2"
+	assert_match "$OUTPUT" "$4" "what the person sees"
+	say "  $OUTPUT"
+	nothing_left bad || fail "something is left of it"
+}
+
+start_tcmud
+truncate -s 64M /srv/disk.img
+make_backstore_configfs good /srv/disk.img $((64 << 20))
+attach good
+fio --name=load --filename="$DISK" --rw=randwrite --bs=4k --iodepth=4 --ioengine=libaio --direct=1 --size=16M --time_based \
+	--runtime=600 --verify=crc32c --verify_fatal=1 --verify_backlog=64 --output=/run/fio.txt &
+load=$!
+
+refused "another handler's config" rbd/image $((64 << 20)) 'rbd/image'
+refused "a folder that does not exist" /no/such/folder/x.img $((64 << 20)) '/no/such/folder'
+refused "a folder instead of a file" /srv $((64 << 20)) '/srv'
+refused "a file that cannot be made" /host/tests/x.img $((64 << 20)) '/host/tests/x.img'
+refused "an option that does not exist" '/srv/x.img;frobnicate=1' $((64 << 20)) 'frobnicate'
+refused "a size of 1" /srv/x.img 1 '\b1\b'
+refused "a size of 513" /srv/x.img 513 '\b513\b'
+refused "a size of 0" /srv/x.img 0 '\b0\b'
+[ ! -e /srv/x.img ] || fail "a refused create made the file"
+
+refused_by_targetcli "another handler's config" rbd/image 64M 'rbd/image'
+refused_by_targetcli "a folder that does not exist" /no/such/folder/x.img 64M '/no/such/folder'
+refused_by_targetcli "an option that does not exist" '/srv/x.img;frobnicate=1' 64M 'frobnicate'
+refused_by_targetcli "a comma, where the kernel would cut" '/srv/x,y.img' 64M ','
+
+running $load || fail "the other device's load ended: $(tail -n 5 /run/fio.txt)"
+kill -INT $load
+wait $load || fail "the other device's load failed: $(tail -n 5 /run/fio.txt)"
+detach good
+delete_backstore_configfs good
+stop_tcmud
+assert_eq "$DAEMON_STATUS" 0 "the exit status"

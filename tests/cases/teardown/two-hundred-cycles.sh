@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Two hundred devices come and go and leave nothing in the daemon: no file, no thread, no memory. The kernel's module can
+# be removed afterwards, while the daemon runs.
+# vm: timeout=300
+
+# shellcheck source=tests/cases/lib.sh
+. "${0%/*}/../lib.sh"
+
+cycle() {
+	make_backstore_configfs disk /srv/disk.img $((64 << 20))
+	if [ $(($1 % 20)) -eq 0 ]; then
+		attach disk
+		must dd if=/dev/zero of="$DISK" bs=64k count=16 oflag=direct
+		detach disk
+	fi
+	delete_backstore_configfs disk
+}
+
+quiet() { # what belongs to a device that is gone is gone
+	local threads=("/proc/$DAEMON_PID/task"/*)
+	daemon_has_no_uio && [ ${#threads[@]} -le "$THREADS" ]
+}
+
+start_tcmud
+truncate -s 64M /srv/disk.img
+snapshot # before the first device: what is quiet
+for ((i = 0; i < 20; i++)); do cycle $i; done
+wait_for 5 quiet
+snapshot
+before=("$FDS" "$THREADS" "$RSS_KB")
+
+trace_start
+for ((i = 0; i < 200; i++)); do cycle $i; done
+assert_released 200 1000
+say "longest release: $RELEASE_MS ms"
+wait_for 5 quiet
+snapshot
+assert_eq "$FDS" "${before[0]}" "the number of file descriptors after 200 cycles"
+assert_le "$THREADS" "${before[1]}" "the number of threads after 200 cycles"
+assert_le "$RSS_KB" $((before[2] + 1024)) "resident memory after 200 cycles (KiB)"
+
+say "the kernel's module can go while the daemon runs"
+trace_stop
+rmdir $CORE/$HBA
+rmmod tcm_loop
+must rmmod target_core_user
+running "$DAEMON_PID" || fail "the daemon ended"
+stop_tcmud
+assert_eq "$DAEMON_STATUS" 0 "the exit status"
