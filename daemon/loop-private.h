@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What loop.c (the thread and the ring) and io.c (plans and the backend) share. Owned by the loop's thread
+ * but for the members that say otherwise.
+ */
+#pragma once
+
+#include "loop.h"
+
+/* A list of commands in the order they were added. */
+struct command_list {
+	struct command *first;
+	struct command **last; /* where the next one is linked */
+};
+
+static inline void command_list_init(struct command_list *list)
+{
+	list->first = NULL;
+	list->last = &list->first;
+}
+
+static inline void command_list_add(struct command_list *list, struct command *command)
+{
+	command->next = NULL;
+	*list->last = command;
+	list->last = &command->next;
+}
+
+static inline struct command *command_list_take(struct command_list *list)
+{
+	struct command *command = list->first;
+
+	if (command) {
+		list->first = command->next;
+		if (!list->first)
+			list->last = &list->first;
+		command->next = NULL;
+	}
+	return command;
+}
+
+/* What the device's thread is doing with the ring. */
+enum loop_mode {
+	LOOP_SERVING,
+	LOOP_DRAINING,
+};
+
+/* Orders from other threads, taken by the loop's thread; under `orders_lock`. */
+struct loop_orders {
+	bool drain;
+	bool cancel;
+	bool sicken;
+	bool serial_set;
+	bool size_set;
+	bool write_cache_set;
+	bool write_cache;
+	char serial[256];
+	uint64_t size;
+	struct tcmu_backend_info info;
+};
+
+struct loop {
+	struct loop_setup setup;
+	struct scsi_lu lu;
+	struct tcmu_backend_info info;
+	enum loop_mode mode;
+	bool sick;
+	bool broken;
+	bool unregistered;
+	bool abandoned;     /* nobody waits for what is in flight: nothing more is asked of the backend */
+	bool cancel_wanted; /* there are commands to be cancelled */
+	int error;
+	char error_text[160];
+
+	/* under the gate */
+	pthread_mutex_t gate;
+	struct tcmu_uio uio;
+	struct tcmu_ring ring;
+	bool attached;
+	bool revoked; /* the mapping is not the kernel's any more; set once, by loop_revoke() */
+
+	int epoll_fd;
+	int wake_fd;               /* eventfd */
+	struct aio_engine *engine; /* ASYNC handlers */
+	struct workers *workers;   /* the others */
+	struct command_pool pool;
+	uint8_t *data;               /* SCSI_DATA_MAX bytes for the answers of emulated commands */
+	struct command_list ready;   /* planned, to be started outside of the gate */
+	struct command_list blocked; /* wait for another command's range */
+	struct command_list parked;  /* wait for the serial */
+	struct command_list ended;   /* to be completed to the kernel */
+	unsigned exclusive_cnt;      /* started commands that are exclusive */
+
+	/* completed ios, pushed by any thread, newest first */
+	_Atomic(struct command *) finished;
+	atomic_bool asleep;
+	atomic_uint in_flight;
+
+	pthread_mutex_t orders_lock;
+	struct loop_orders orders;
+	atomic_bool has_orders;
+};
+
+/* Wakes the loop's thread if it sleeps. Any thread. */
+void loop_wake(struct loop *loop);
+
+/* ------- io.c ------- */
+
+/* Under the gate, after scsi_dispatch() has planned: takes the data-out that the core itself will look at.
+ * False: refused, the answer is in the command. */
+bool io_prepare(struct command *command);
+
+/* Outside of the gate: starts the plan. The command ends on loop->ended, now or later. */
+void io_start(struct command *command);
+
+/* Outside of the gate: goes on with every command whose io has completed. Returns how many. */
+unsigned io_reap(struct loop *loop);
+
+/* Starts blocked commands whose range has become free. */
+void io_unblock(struct loop *loop);
+
+/* Asks the backend to give up a command's io. */
+void io_cancel(struct command *command);
+
+/* Sets the answer and puts the command on loop->ended. */
+void io_end(struct command *command, uint8_t status, const struct scsi_sense *sense);
+
+/* Copies len bytes to the data-in of a command, as far as there is room. Under the gate. */
+void io_copy_in(struct command *command, const uint8_t *data, uint32_t len);

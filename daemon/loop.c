@@ -1,0 +1,641 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The device's thread: one turn is
+ *
+ *   under the gate   fetch a batch, decode, decide by the SCSI code; complete what has ended; one doorbell
+ * for all outside of it    start what is to be started, let the engine make its system calls, reap what has
+ * completed
+ *
+ * and a sleep in one epoll_wait over uio, the engine and the wake-up of other threads, when a turn found
+ * nothing to do. The uio descriptor is watched edge-triggered and never read: its mask is evaluated anew at
+ * each wake-up.
+ */
+#include "loop-private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/prctl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <tcmu/configfs.h>
+
+#define FETCH_MAX        128
+#define WORKERS_PARALLEL 16
+
+enum wake_source {
+	WAKE_UIO,
+	WAKE_ENGINE,
+	WAKE_OTHER,
+};
+
+static void signal_owner(struct loop *loop, uint32_t bits)
+{
+	loop->setup.signal(loop->setup.owner, bits);
+}
+
+static void broken(struct loop *loop, int error, const char *what)
+{
+	if (loop->broken)
+		return;
+	loop->broken = true;
+	loop->error = error;
+	snprintf(loop->error_text, sizeof(loop->error_text), "%s", what);
+	loop->mode = LOOP_DRAINING;
+	signal_owner(loop, LOOP_BROKEN);
+}
+
+/* The kernel's device is gone: stop at once, without waiting to be told. */
+static void unregistered(struct loop *loop)
+{
+	if (loop->unregistered)
+		return;
+	loop->unregistered = true;
+	loop->mode = LOOP_DRAINING;
+	loop->abandoned = true;
+	loop->cancel_wanted = true;
+	signal_owner(loop, LOOP_UNREGISTERED);
+}
+
+/* ------- under the gate ------- */
+
+static void complete_ended(struct loop *loop)
+{
+	struct command *command;
+	unsigned completed = 0;
+
+	while ((command = command_list_take(&loop->ended))) {
+		if (!loop->revoked && !loop->broken) {
+			struct tcmu_completion completion;
+			int r;
+
+			if (command->answer_length && command->status == SCSI_GOOD)
+				io_copy_in(command, command->bounce, command->answer_length);
+			completion = (struct tcmu_completion){
+				.cmd_id = command->cmd_id,
+				.status = command->status,
+				.has_read_len = command->has_read_len,
+				.read_len = command->read_len,
+				.sense = command->sense,
+			};
+			r = tcmu_ring_complete(&loop->ring, &completion);
+			if (r < 0)
+				broken(loop, r, "the entry at the ring's tail is corrupt");
+			completed++;
+		}
+		command_put(&loop->pool, command);
+	}
+	if (!completed || loop->broken)
+		return;
+	tcmu_ring_publish(&loop->ring);
+	if (tcmu_uio_doorbell(&loop->uio) < 0)
+		unregistered(loop);
+}
+
+static void dispatch(struct command *command)
+{
+	struct loop *loop = command->loop;
+	struct scsi_task task = {
+		.cdb = command->cdb,
+		.cdb_length = command->cdb_length,
+		.iov = command->iov,
+		.iov_cnt = command->iov_cnt,
+		.data_length = command->data_length,
+	};
+	struct scsi_result result;
+
+	result.data = loop->data;
+	result.data_length = 0;
+	switch (scsi_dispatch(&loop->lu, &task, &result)) {
+	case SCSI_ANSWERED:
+		if (result.status == SCSI_GOOD && command->data_length)
+			io_copy_in(command, result.data, result.data_length);
+		io_end(command, result.status, &result.sense);
+		break;
+	case SCSI_PLANNED:
+		command->plan = result.plan;
+		if (io_prepare(command))
+			command_list_add(&loop->ready, command);
+		break;
+	case SCSI_NEEDS_SERIAL:
+		if (!loop->parked.first)
+			signal_owner(loop, LOOP_NEEDS_SERIAL);
+		command_list_add(&loop->parked, command);
+		break;
+	}
+}
+
+/* A task management function: what it names is asked to end soon, and is completed as usual. */
+static void abort_tasks(struct loop *loop, const struct tcmu_entry *entry)
+{
+	for (uint32_t i = 0; i < entry->tmr_count; i++) {
+		uint16_t id = tcmu_entry_tmr_id(entry, i);
+
+		for (unsigned j = 0; j < loop->pool.count; j++) {
+			struct command *command = command_at(&loop->pool, j);
+
+			if (!command->in_use || command->cmd_id != id)
+				continue;
+			command->aborted = true;
+			loop->cancel_wanted = true;
+		}
+	}
+}
+
+/* 1: a command or function was fetched; 0: nothing there, or no slot is free. */
+static int fetch_one(struct loop *loop)
+{
+	struct command *command = command_get(&loop->pool);
+	struct tcmu_entry entry;
+	int r;
+
+	if (!command)
+		return 0;
+	r = tcmu_ring_next(&loop->ring, &entry, command->iov, command->iov_max);
+	if (r == -ENOBUFS && command_grow_iov(command, entry.iov_cnt) == 0)
+		r = tcmu_ring_next(&loop->ring, &entry, command->iov, command->iov_max);
+	if (r <= 0 || entry.kind == TCMU_ENTRY_TMR) {
+		command_put(&loop->pool, command);
+		if (r == -EBADMSG)
+			broken(loop, r, "the kernel's next entry is corrupt");
+		else if (r > 0)
+			abort_tasks(loop, &entry);
+		return r > 0;
+	}
+
+	command->cmd_id = entry.cmd_id;
+	command->cdb_length = entry.cdb_length;
+	memcpy(command->cdb, entry.cdb, sizeof(command->cdb));
+	command->iov_cnt = entry.iov_cnt;
+	command->data_length = entry.data_length;
+	dispatch(command);
+	return 1;
+}
+
+static unsigned fetch(struct loop *loop)
+{
+	unsigned cnt = 0;
+
+	while (cnt < FETCH_MAX && loop->mode == LOOP_SERVING && fetch_one(loop) > 0)
+		cnt++;
+	return cnt;
+}
+
+/* Commands that waited for the serial are decided again. */
+static void unpark(struct loop *loop)
+{
+	struct command_list parked = loop->parked;
+	struct command *command;
+
+	if (!parked.first)
+		return;
+	command_list_init(&loop->parked);
+	while ((command = parked.first)) {
+		parked.first = command->next;
+		command->next = NULL;
+		dispatch(command);
+	}
+}
+
+/* ------- orders ------- */
+
+static void apply_size(struct loop *loop, const struct loop_orders *orders)
+{
+	loop->info = orders->info;
+	loop->lu.blocks = orders->size / loop->lu.block_size;
+	loop->lu.unit_attention |= SCSI_UA_CAPACITY;
+}
+
+/* Under the gate, because parked commands are decided again. */
+static void take_orders(struct loop *loop)
+{
+	struct loop_orders orders;
+
+	if (!atomic_exchange(&loop->has_orders, false))
+		return;
+	pthread_mutex_lock(&loop->orders_lock);
+	orders = loop->orders;
+	loop->orders = (struct loop_orders){0};
+	pthread_mutex_unlock(&loop->orders_lock);
+
+	if (orders.sicken)
+		loop->sick = true;
+	if (orders.size_set)
+		apply_size(loop, &orders);
+	if (orders.write_cache_set && loop->lu.write_cache != orders.write_cache) {
+		loop->lu.write_cache = orders.write_cache;
+		loop->lu.unit_attention |= SCSI_UA_MODE_PARAMETERS;
+	}
+	if (orders.serial_set)
+		memcpy(loop->lu.serial, orders.serial, sizeof(loop->lu.serial));
+	if (orders.drain)
+		loop->mode = LOOP_DRAINING;
+	if (orders.cancel) {
+		loop->abandoned = true;
+		loop->cancel_wanted = true;
+	}
+	if (orders.serial_set || orders.drain) {
+		loop->lu.serial_fresh = true;
+		unpark(loop);
+		loop->lu.serial_fresh = false;
+	}
+}
+
+/* ------- the turn ------- */
+
+/* What nobody waits for any more is asked to end soon. */
+static void cancel(struct loop *loop)
+{
+	if (!loop->cancel_wanted)
+		return;
+	loop->cancel_wanted = false;
+	for (unsigned i = 0; i < loop->pool.count; i++) {
+		struct command *command = command_at(&loop->pool, i);
+
+		if (command->in_use && (loop->abandoned || command->aborted))
+			io_cancel(command);
+	}
+}
+
+/* Returns whether there was anything to do. */
+static bool turn(struct loop *loop)
+{
+	struct command *command;
+	unsigned work = 0;
+
+	pthread_mutex_lock(&loop->gate);
+	take_orders(loop);
+	if (loop->attached && !loop->revoked)
+		work += fetch(loop);
+	work += loop->ended.first != NULL;
+	complete_ended(loop);
+	pthread_mutex_unlock(&loop->gate);
+
+	cancel(loop);
+	io_unblock(loop);
+	while ((command = command_list_take(&loop->ready))) {
+		io_start(command);
+		work++;
+	}
+	if (loop->engine)
+		aio_flush(loop->engine);
+	return work + io_reap(loop) > 0;
+}
+
+static bool ring_has_more(struct loop *loop)
+{
+	bool more;
+
+	pthread_mutex_lock(&loop->gate);
+	more = loop->mode == LOOP_SERVING && loop->attached && !loop->revoked && loop->pool.free &&
+		tcmu_ring_pending(&loop->ring);
+	pthread_mutex_unlock(&loop->gate);
+	return more;
+}
+
+static void wait_for_work(struct loop *loop)
+{
+	struct epoll_event events[4];
+	int n;
+
+	atomic_store(&loop->asleep, true);
+	if (atomic_load(&loop->finished) || atomic_load(&loop->has_orders) || loop->ended.first ||
+	    ring_has_more(loop)) {
+		atomic_store(&loop->asleep, false);
+		return;
+	}
+	n = epoll_wait(loop->epoll_fd, events, 4, -1);
+	atomic_store(&loop->asleep, false);
+	for (int i = 0; i < n; i++)
+		if (events[i].data.u32 == WAKE_UIO && tcmu_uio_revents_gone(events[i].events))
+			unregistered(loop);
+}
+
+void loop_wake(struct loop *loop)
+{
+	uint64_t one = 1;
+
+	if (atomic_exchange(&loop->asleep, false)) {
+		ssize_t r = write(loop->wake_fd, &one, sizeof(one));
+
+		assert(r == (ssize_t) sizeof(one) || errno == EAGAIN);
+	}
+}
+
+/* ------- the beginning and the end ------- */
+
+static int watch(struct loop *loop, int fd, enum wake_source source)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = source};
+
+	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+/* What a dead daemon had fetched is answered BUSY by the kernel; initiators send it again. */
+static int recover(struct loop *loop)
+{
+	int r = tcmu_configfs_action(&loop->setup.device, "block_dev", 1);
+
+	if (r >= 0)
+		r = tcmu_configfs_action(&loop->setup.device, "reset_ring", 1);
+	return r == -ENOENT ? 0 : r; /* a kernel before 4.19 has neither */
+}
+
+/* False: it failed, which has been signalled, or the ring was revoked before it was there. */
+static bool attach_ring(struct loop *loop)
+{
+	const char *what = NULL;
+	int r = 0;
+
+	pthread_mutex_lock(&loop->gate);
+	if (loop->revoked) {
+		pthread_mutex_unlock(&loop->gate);
+		return false;
+	}
+	if ((r = tcmu_uio_open(&loop->uio, loop->setup.minor)) < 0)
+		what = "its uio device cannot be opened";
+	else if ((r = tcmu_uio_map(&loop->uio)) < 0)
+		what = "its ring cannot be mapped";
+	else if ((r = tcmu_ring_attach(&loop->ring, loop->uio.base, loop->uio.length)) < 0)
+		what = "its ring is not one that this daemon understands";
+	else if ((r = watch(loop, loop->uio.fd, WAKE_UIO)) < 0)
+		what = "its uio device cannot be watched";
+	else
+		loop->attached = true;
+	pthread_mutex_unlock(&loop->gate);
+	if (what)
+		broken(loop, r, what);
+	return !what;
+}
+
+static void attach(struct loop *loop)
+{
+	bool recovered = loop->setup.start == LOOP_RECOVERED;
+	int r = recovered ? recover(loop) : 0;
+
+	if (r < 0) {
+		broken(loop, r, "what the last daemon had begun cannot be reset");
+		return;
+	}
+	if (!attach_ring(loop))
+		return;
+	if (recovered && (r = tcmu_configfs_action(&loop->setup.device, "block_dev", 0)) < 0 &&
+	    r != -ENOENT) {
+		broken(loop, r, "the kernel cannot be told to send commands again");
+		return;
+	}
+	signal_owner(loop, LOOP_ATTACHED);
+}
+
+/* Unmap first, then close: some kernels free on close. */
+static void let_go(struct loop *loop)
+{
+	pthread_mutex_lock(&loop->gate);
+	loop->attached = false;
+	tcmu_uio_unmap(&loop->uio);
+	tcmu_uio_close(&loop->uio);
+	pthread_mutex_unlock(&loop->gate);
+}
+
+static void *loop_main(void *arg)
+{
+	struct loop *loop = arg;
+	char name[16];
+
+	snprintf(name, sizeof(name), "io-%s", loop->setup.name);
+	(void) prctl(PR_SET_NAME, name, 0, 0, 0);
+	/* A file system below may need us to write back for it to find memory. Not permitted: nothing is
+	 * lost but that. */
+	(void) prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+	attach(loop);
+	while (loop->mode == LOOP_SERVING || loop->pool.in_use)
+		if (!turn(loop) && (loop->mode == LOOP_SERVING || loop->pool.in_use))
+			wait_for_work(loop);
+	let_go(loop);
+	signal_owner(loop, LOOP_ENDED);
+	return NULL;
+}
+
+static int start_thread(struct loop *loop)
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+	sigset_t all, before;
+	int r;
+
+	sigfillset(&all);
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_create(&thread, &attributes, loop_main, loop);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attributes);
+	return -r;
+}
+
+static int make_backend_side(struct loop *loop)
+{
+	const struct loop_setup *setup = &loop->setup;
+	unsigned limit;
+	int r;
+
+	if (setup->handler->threading == TCMU_HANDLER_ASYNC) {
+		r = aio_engine_new(setup->aio, setup->depth, setup->name, &loop->engine);
+		return r < 0 ? r : watch(loop, aio_engine_fd(loop->engine), WAKE_ENGINE);
+	}
+	limit = setup->handler->workers ? setup->handler->workers : WORKERS_PARALLEL;
+	if (setup->handler->threading == TCMU_HANDLER_SERIAL)
+		limit = 1;
+	return workers_new(limit, setup->name, &loop->workers);
+}
+
+int loop_new(const struct loop_setup *setup, struct loop **ret)
+{
+	unsigned iov_max = setup->lu.max_transfer
+		? setup->lu.max_transfer * (uint64_t) setup->lu.block_size / 4096 + 2
+		: 18;
+	struct loop *loop = calloc(1, sizeof(*loop));
+	int r = -ENOMEM;
+
+	if (!loop)
+		return -ENOMEM;
+	loop->setup = *setup;
+	loop->lu = setup->lu;
+	loop->info = setup->info;
+	loop->uio = (struct tcmu_uio) TCMU_UIO_INIT;
+	pthread_mutex_init(&loop->gate, NULL);
+	pthread_mutex_init(&loop->orders_lock, NULL);
+	command_list_init(&loop->ready);
+	command_list_init(&loop->blocked);
+	command_list_init(&loop->parked);
+	command_list_init(&loop->ended);
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	loop->data = malloc(SCSI_DATA_MAX);
+	if (loop->epoll_fd < 0 || loop->wake_fd < 0)
+		r = -errno;
+	else if (loop->data)
+		r = command_pool_init(
+			&loop->pool, loop, setup->depth, iov_max, setup->handler->io_priv_size);
+	if (r >= 0)
+		r = watch(loop, loop->wake_fd, WAKE_OTHER);
+	if (r >= 0)
+		r = make_backend_side(loop);
+	if (r >= 0)
+		r = start_thread(loop);
+	if (r < 0) {
+		loop_free(loop);
+		return r;
+	}
+	*ret = loop;
+	return 0;
+}
+
+void loop_free(struct loop *loop)
+{
+	if (!loop)
+		return;
+	aio_engine_free(loop->engine);
+	workers_free(loop->workers);
+	command_pool_destroy(&loop->pool);
+	free(loop->data);
+	if (loop->epoll_fd >= 0)
+		close(loop->epoll_fd);
+	if (loop->wake_fd >= 0)
+		close(loop->wake_fd);
+	pthread_mutex_destroy(&loop->gate);
+	pthread_mutex_destroy(&loop->orders_lock);
+	free(loop);
+}
+
+/* ------- from other threads ------- */
+
+/* The bytes that I/O may still read: the data-out of every command that has not been completed. What is
+ * looked at here changes under the gate only. */
+static size_t bytes_in_use(struct loop *loop, struct iovec *keep, size_t max)
+{
+	size_t cnt = 0;
+
+	for (unsigned i = 0; i < loop->pool.count; i++) {
+		const struct command *command = command_at(&loop->pool, i);
+
+		if (!command->in_use || command->plan.op == SCSI_PLAN_READ)
+			continue;
+		for (uint32_t j = 0; j < command->iov_cnt; j++, cnt++)
+			if (cnt < max)
+				keep[cnt] = command->iov[j];
+	}
+	return cnt;
+}
+
+static void replace_mapping(struct loop *loop)
+{
+	struct iovec *keep = NULL;
+	size_t cnt = 0;
+
+	if (!(loop->setup.handler->flags & TCMU_HANDLER_SYSCALLS_ONLY)) {
+		cnt = bytes_in_use(loop, NULL, 0);
+		keep = calloc(cnt + 1, sizeof(*keep));
+		if (keep)
+			bytes_in_use(loop, keep, cnt);
+		if (keep && tcmu_uio_replace_private(&loop->uio, keep, cnt) == 0) {
+			free(keep);
+			return;
+		}
+		free(keep);
+	}
+	tcmu_uio_replace_inaccessible(&loop->uio);
+}
+
+void loop_revoke(struct loop *loop)
+{
+	pthread_mutex_lock(&loop->gate);
+	if (!loop->revoked) {
+		loop->revoked = true;
+		loop->attached = false;
+		if (loop->uio.base)
+			replace_mapping(loop);
+		tcmu_uio_close(&loop->uio);
+	}
+	pthread_mutex_unlock(&loop->gate);
+	loop_drain(loop, true);
+}
+
+unsigned loop_in_flight(struct loop *loop)
+{
+	return atomic_load(&loop->in_flight);
+}
+
+static struct loop_orders *begin_orders(struct loop *loop)
+{
+	pthread_mutex_lock(&loop->orders_lock);
+	return &loop->orders;
+}
+
+static void give_orders(struct loop *loop)
+{
+	atomic_store(&loop->has_orders, true);
+	pthread_mutex_unlock(&loop->orders_lock);
+	loop_wake(loop);
+}
+
+void loop_drain(struct loop *loop, bool cancel)
+{
+	struct loop_orders *orders = begin_orders(loop);
+
+	orders->drain = true;
+	orders->cancel |= cancel;
+	give_orders(loop);
+}
+
+void loop_sicken(struct loop *loop)
+{
+	begin_orders(loop)->sicken = true;
+	give_orders(loop);
+}
+
+void loop_set_serial(struct loop *loop, const char *serial)
+{
+	struct loop_orders *orders = begin_orders(loop);
+
+	orders->serial_set = true;
+	snprintf(orders->serial, sizeof(orders->serial), "%s", serial);
+	give_orders(loop);
+}
+
+void loop_set_size(struct loop *loop, uint64_t size, const struct tcmu_backend_info *info)
+{
+	struct loop_orders *orders = begin_orders(loop);
+
+	orders->size_set = true;
+	orders->size = size;
+	orders->info = *info;
+	give_orders(loop);
+}
+
+void loop_set_write_cache(struct loop *loop, bool on)
+{
+	struct loop_orders *orders = begin_orders(loop);
+
+	orders->write_cache_set = true;
+	orders->write_cache = on;
+	give_orders(loop);
+}
+
+bool loop_ended_clean(const struct loop *loop)
+{
+	return !loop->revoked && !loop->broken && !loop->unregistered;
+}
+
+int loop_error(const struct loop *loop, const char **text)
+{
+	*text = loop->error_text;
+	return loop->error;
+}

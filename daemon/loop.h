@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A device's I/O thread: fetches commands from the ring, has them carried out, completes them; and lets go
+ * of the ring.
+ *
+ * The thread attaches the ring itself and ends by itself, when it was told to drain, or saw that the
+ * kernel's device is gone, and nothing is in flight any more. What it finds out it signals to its owner as
+ * LOOP_ bits.
+ *
+ * The gate is a mutex that the thread holds exactly while it touches the ring in user space. It holds it
+ * neither while handler code runs nor while it waits for the kernel's storage, so another thread can always
+ * take the ring away (loop_revoke) however stuck this one is. Lock order: the gate is innermost.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <scsi/scsi.h>
+#include <tcmu/handler.h>
+#include <tcmu/ring.h>
+#include <tcmu/scan.h>
+#include <tcmu/uio.h>
+
+#include "aio.h"
+#include "command.h"
+#include "workers.h"
+
+/* What a loop signals. Bits of one word: a signal that is not yet taken is not sent twice. */
+#define LOOP_ATTACHED     (1u << 0)
+#define LOOP_UNREGISTERED (1u << 1) /* uio says that the kernel's device is gone */
+#define LOOP_BROKEN       (1u << 2) /* the ring could not be attached, or is corrupt */
+#define LOOP_NEEDS_SERIAL (1u << 3) /* commands wait for loop_set_serial() */
+#define LOOP_ENDED        (1u << 4) /* the last signal: loop_free() may be called */
+
+/* How the ring is found. */
+enum loop_start {
+	LOOP_FRESH,     /* nobody has used it before, or its last user left nothing behind */
+	LOOP_RECOVERED, /* its last user died: what it had fetched is answered BUSY by the kernel first */
+};
+
+/* What a loop needs to know; copied, the pointers live as long as the loop. */
+struct loop_setup {
+	const char *name;        /* for the thread's name */
+	struct tcmu_name device; /* the directory in configfs, for the recovery */
+	unsigned minor;
+	enum loop_start start;
+	enum aio_kind aio;
+	unsigned depth; /* commands in flight at most */
+	const struct tcmu_handler *handler;
+	void *backend;
+	const struct tcmu_host *host;
+	struct tcmu_host_device *host_device;
+	struct tcmu_backend_info info;
+	struct scsi_lu lu;
+	void (*signal)(void *owner, uint32_t bits); /* from the loop's thread; must not block */
+	void *owner;
+};
+
+/* Starts the thread. -errno: no thread, nothing will be signalled. */
+int loop_new(const struct loop_setup *setup, struct loop **loop);
+
+/* After LOOP_ENDED only. Takes NULL. */
+void loop_free(struct loop *loop);
+
+/* The rest may be called from any thread until loop_free(). */
+
+/* Stop fetching; end when nothing is in flight. cancel: also ask the backend to give up what is in flight.
+ */
+void loop_drain(struct loop *loop, bool cancel);
+
+/* Bounded release: takes the mapping and the uio descriptor away, now, whatever is in flight. Commands in
+ * flight are never completed to the kernel. Takes milliseconds, may free up to 1 GiB in the kernel. */
+void loop_revoke(struct loop *loop);
+
+/* Requests that have not ended, for people: after a revoke, what is stuck. */
+unsigned loop_in_flight(struct loop *loop);
+
+/* From now on every command that needs the medium is answered with HARDWARE ERROR. */
+void loop_sicken(struct loop *loop);
+
+void loop_set_serial(struct loop *loop, const char *serial);
+void loop_set_size(struct loop *loop, uint64_t size, const struct tcmu_backend_info *info);
+void loop_set_write_cache(struct loop *loop, bool on);
+
+/* Whether it ended with everything answered that it had fetched: the next daemon can go on where it stopped.
+ */
+bool loop_ended_clean(const struct loop *loop);
+
+/* Why LOOP_BROKEN: -errno and a sentence. Valid after the signal. */
+int loop_error(const struct loop *loop, const char **text);
+
+/* For the struct tcmu_host that handlers are given: its members complete and aio. */
+void io_complete(struct tcmu_io *io, int error);
+void io_aio(struct tcmu_io *io, struct tcmu_aio *aio);

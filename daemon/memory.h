@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Small helpers over iovecs and memory, without state.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/uio.h>
+
+/* Copies len bytes into the iovecs, as far as they reach. Returns how many. */
+static inline size_t iov_copy_to(const struct iovec *iov, unsigned cnt, const void *data, size_t len)
+{
+	size_t done = 0;
+
+	for (unsigned i = 0; i < cnt && done < len; i++) {
+		size_t n = iov[i].iov_len < len - done ? iov[i].iov_len : len - done;
+
+		memcpy(iov[i].iov_base, (const char *) data + done, n);
+		done += n;
+	}
+	return done;
+}
+
+/* Copies the first len bytes of the iovecs, as far as they reach. Returns how many. */
+static inline size_t iov_copy_from(const struct iovec *iov, unsigned cnt, void *data, size_t len)
+{
+	size_t done = 0;
+
+	for (unsigned i = 0; i < cnt && done < len; i++) {
+		size_t n = iov[i].iov_len < len - done ? iov[i].iov_len : len - done;
+
+		memcpy((char *) data + done, iov[i].iov_base, n);
+		done += n;
+	}
+	return done;
+}
+
+/* The first len bytes of the iovecs as iovecs of their own. Returns how many there are. */
+static inline unsigned iov_clip(const struct iovec *iov, unsigned cnt, size_t len, struct iovec *out)
+{
+	unsigned n = 0;
+
+	for (; n < cnt && len; n++) {
+		out[n] = iov[n];
+		if (out[n].iov_len > len)
+			out[n].iov_len = len;
+		len -= out[n].iov_len;
+	}
+	return n;
+}
+
+static inline bool memory_is_zero(const uint8_t *memory, size_t len)
+{
+	return len == 0 || (memory[0] == 0 && memcmp(memory, memory + 1, len - 1) == 0);
+}
+
+/* How many bytes from the start are equal. */
+static inline size_t memory_equal_prefix(const uint8_t *a, const uint8_t *b, size_t len)
+{
+	size_t same = 0;
+
+	if (memcmp(a, b, len) == 0)
+		return len;
+	while (a[same] == b[same])
+		same++;
+	return same;
+}
