@@ -14,12 +14,15 @@ struct mailbox;
 
 /* A function to be run on the main loop, embedded in the sender's object, posted at most once at a time. */
 struct post {
-	void (*run)(struct post *post);
+	void (*run)(struct post *post); /* may free the object, and may post it again */
 	struct post *next;
 };
 
 /* The main loop's mailbox. priority: as sd_event_source_set_priority(). */
-int mailbox_new(sd_event *event, int priority, struct mailbox **mailbox);
+int mailbox_new(sd_event *event, int64_t priority, struct mailbox **mailbox);
+
+/* On the main loop, not from within a post. What has not been run by then will not be; a job that still runs may end
+ * later, without its done. Nobody else may post any more. Takes NULL. */
 void mailbox_free(struct mailbox *mailbox);
 
 /* Any thread; never blocks, never fails. Posts run on the main loop in the order they were sent. */

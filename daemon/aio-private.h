@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What aio.c (queues, slots, reads from the page cache) shares with the two ways of making system calls: aio-uring.c
+ * and aio-threads.c. All of it is the device's I/O thread's, but for the part of a slot that aio-threads.c hands over.
+ *
+ * A request is first on engine->queued, then owns a slot while it is under way, then is on engine->ended until
+ * aio_reap() runs its done.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "aio.h"
+#include "workers.h"
+
+/* Requests in the order they were added, linked through their own memory. */
+struct aio_list {
+	struct tcmu_aio *first;
+	struct tcmu_aio *last;
+};
+
+/* A request under way. */
+struct aio_slot {
+	struct aio_engine *engine;
+	struct tcmu_aio *aio; /* NULL: no request */
+	struct aio_slot *next_free;
+
+	/* aio-uring.c */
+	unsigned cqes; /* entries that the kernel still owes: of the request, of its cancellation */
+	unsigned retries;
+	bool cancelled;
+	bool by_thread;
+
+	/* aio-threads.c; the thread's while it makes the call */
+	struct work work;
+	struct aio_threads *threads;
+	struct aio_slot *next_finished;
+	int64_t res;
+};
+
+/* One way of making system calls. */
+struct aio_backend {
+	/* Begins a request. False: not now, try again when others have ended. */
+	bool (*start)(struct aio_slot *slot);
+	/* Ends a batch of start() and cancel(). */
+	void (*commit)(struct aio_engine *engine);
+	/* Asks that a request under way ends early. */
+	void (*cancel)(struct aio_slot *slot);
+	/* Calls aio_slot_end() for each request that has ended. */
+	void (*harvest)(struct aio_engine *engine);
+	void (*free)(struct aio_engine *engine);
+};
+
+/* Whether reads are tried in the page cache first: after misses in a row, a number of them is not, each time more. */
+struct aio_cached {
+	unsigned misses;
+	unsigned skip;    /* reads still not to be tried */
+	unsigned penalty; /* how many are skipped after the next miss */
+};
+
+struct aio_engine {
+	enum aio_kind kind;
+	const struct aio_backend *backend;
+	int fd;
+	unsigned depth;
+	unsigned in_flight;
+	bool reaping;
+	struct aio_list queued;
+	struct aio_list ended;
+	struct aio_cached cached;
+	struct aio_slot *free;
+	struct aio_threads *
+		threads; /* the engine itself; of the io_uring engine for calls without opcode, NULL until needed */
+	struct aio_uring *uring;
+	char name[16];
+	struct aio_slot slots[];
+};
+
+/* The request of the slot has ended with res: it is on engine->ended. The slot is not free yet. */
+void aio_slot_end(struct aio_slot *slot, int64_t res);
+
+/* Nothing refers to the slot any more. */
+void aio_slot_put(struct aio_slot *slot);
+
+/* iov_cnt as far as a system call takes it; the rest is a short transfer. */
+unsigned aio_iov_cnt(const struct tcmu_aio *aio);
+
+/* ------- aio-threads.c ------- */
+
+/* A pool and the list of what it has finished, with an eventfd that is readable when there is something on it. */
+struct aio_threads;
+
+int aio_threads_new(unsigned limit, const char *name, struct aio_threads **threads);
+void aio_threads_free(struct aio_threads *threads);
+int aio_threads_fd(const struct aio_threads *threads);
+void aio_threads_start(struct aio_threads *threads, struct aio_slot *slot);
+/* True: it had not begun, and has ended now. */
+bool aio_threads_cancel(struct aio_slot *slot);
+
+/* aio_slot_end() and aio_slot_put() for each that has ended. Returns how many. */
+unsigned aio_threads_harvest(struct aio_threads *threads);
+
+/* Makes the threads the engine's backend. */
+int aio_threads_init(struct aio_engine *engine);
+
+/* ------- aio-uring.c ------- */
+
+/* Makes io_uring the engine's backend. -ENOSYS: it is not there, forbidden, or too old. */
+int aio_uring_init(struct aio_engine *engine);
