@@ -15,17 +15,16 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/prctl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <tcmu/configfs.h>
+
+#include "thread.h"
 
 #define FETCH_MAX        128
 #define WORKERS_PARALLEL 16
@@ -410,10 +409,8 @@ static void *loop_main(void *arg)
 	char name[16];
 
 	snprintf(name, sizeof(name), "io-%s", loop->setup.name);
-	(void) prctl(PR_SET_NAME, name, 0, 0, 0);
-	/* A file system below may need us to write back for it to find memory. Not permitted: nothing is
-	 * lost but that. */
-	(void) prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+	thread_set_name(name);
+	thread_set_io_flusher();
 	attach(loop);
 	while (loop->mode == LOOP_SERVING || loop->pool.in_use)
 		if (!turn(loop) && (loop->mode == LOOP_SERVING || loop->pool.in_use))
@@ -421,23 +418,6 @@ static void *loop_main(void *arg)
 	let_go(loop);
 	signal_owner(loop, LOOP_ENDED);
 	return NULL;
-}
-
-static int start_thread(struct loop *loop)
-{
-	pthread_attr_t attributes;
-	pthread_t thread;
-	sigset_t all, before;
-	int r;
-
-	sigfillset(&all);
-	pthread_attr_init(&attributes);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&thread, &attributes, loop_main, loop);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
-	return -r;
 }
 
 static int make_backend_side(struct loop *loop)
@@ -489,7 +469,7 @@ int loop_new(const struct loop_setup *setup, struct loop **ret)
 	if (r >= 0)
 		r = make_backend_side(loop);
 	if (r >= 0)
-		r = start_thread(loop);
+		r = thread_start(NULL, loop_main, loop);
 	if (r < 0) {
 		loop_free(loop);
 		return r;
