@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The daemon's log. A message goes to the journal, with fields, when stderr is the journal; to the file
+ * <log_dir>/tcmu-runner.log when there is a log_dir; to stderr when there is neither.
+ *
+ *	log_start();				once, early in main()
+ *	log_set_level(settings.log_level);	at the start and whenever the settings change
+ *	log_set_dir(settings.log_dir);		likewise
+ *	log_reopen();				on SIGHUP
+ *	log_stop();				last
+ *
+ * log_emit() only puts the message into a bounded queue; a thread writes it. So a log on a full or frozen disk
+ * delays nobody: what does not fit is dropped, counted, and the count is logged. Before log_start() and after
+ * log_stop() messages are written directly to stderr.
+ *
+ * Any thread, but never on the I/O path. One lock, innermost, held for a copy.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <tcmu/handler.h>
+
+/* The levels are enum tcmu_log_level, and one more. */
+#define LOG_LEVEL_SCSI 5
+#define LOG_LEVEL_MAX  5
+
+/* Fields of the journal's MESSAGE_ID: what happened, for tools. */
+#define LOG_ID_DAEMON_READY     "4bdc9d3bb1e84b2b9a5bb0c2f0a0e6d1"
+#define LOG_ID_DAEMON_STOPPED   "0f1e5a7a5d934f10a8b8f7f3a5a5a0c2"
+#define LOG_ID_DEVICE_STATE     "a3c1f7d06c0e4f6f8f5b5f0f7d8f4b33"
+#define LOG_ID_DEVICE_FAILED    "5c9fe0b8a7d64d0f9a3f1c7c6f2a9e84"
+#define LOG_ID_DEVICE_ORPHANED  "e27cb1d4f0b94a4c8d1f6b7a9c3e5d05"
+#define LOG_ID_HANDLER_REFUSED  "91d3a0c5e6f84c7bb2a4d8e1f0c7b9a6"
+#define LOG_ID_SETTINGS_CHANGED "d8b6e4f2a1c0437e9f5d3b7c1a8e6f47"
+
+struct log_where {
+	int level;
+	int line;
+	const char *file;
+	const char *func;
+	const char *device;     /* "user_0/disk" or NULL: TCMU_DEVICE= */
+	const char *subtype;    /* or NULL: TCMU_SUBTYPE= */
+	const char *message_id; /* or NULL */
+};
+
+/* 0 with the writing thread running, or -EAGAIN: then messages go to stderr as before. */
+int log_start(void);
+
+/* Writes what is queued, waiting for at most a second, and ends. */
+void log_stop(void);
+
+/* Waits until everything emitted so far has been written, at most so long. Returns whether it was. */
+bool log_flush(unsigned milliseconds);
+
+/* 0 to LOG_LEVEL_MAX. A change is logged as "log level now is INFO", whatever the level. */
+void log_set_level(int level);
+int log_level(void);
+
+/* "CRIT", "ERROR", "WARNING", "INFO", "DEBUG", "DEBUG SCSI CMD" */
+const char *log_level_name(int level);
+
+/* NULL or "": no file. Does nothing when it is the folder that is in use. The folder is made if it is missing. If the
+ * file cannot be opened this is logged, and tried again by log_reopen(). */
+void log_set_dir(const char *dir);
+
+/* Closes and opens the file again, for rotation. */
+void log_reopen(void);
+
+void log_emit(const struct log_where *where, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+bool log_enabled(int level);
+
+#define log_full(level_, device_, subtype_, id_, ...) \
+	do { \
+		if (log_enabled(level_)) \
+			log_emit( \
+				&(const struct log_where){ \
+					.level = (level_), \
+					.line = __LINE__, \
+					.file = __FILE__, \
+					.func = __func__, \
+					.device = (device_), \
+					.subtype = (subtype_), \
+					.message_id = (id_)}, \
+				__VA_ARGS__); \
+	} while (0)
+
+#define log_at(level, ...) log_full(level, NULL, NULL, NULL, __VA_ARGS__)
+#define log_crit(...)      log_at(TCMU_LOG_CRIT, __VA_ARGS__)
+#define log_error(...)     log_at(TCMU_LOG_ERROR, __VA_ARGS__)
+#define log_warning(...)   log_at(TCMU_LOG_WARNING, __VA_ARGS__)
+#define log_info(...)      log_at(TCMU_LOG_INFO, __VA_ARGS__)
+#define log_debug(...)     log_at(TCMU_LOG_DEBUG, __VA_ARGS__)
+
+/* With the device's name. */
+#define log_dev(device, level, ...)  log_full(level, device, NULL, NULL, __VA_ARGS__)
+#define log_dev_crit(device, ...)    log_dev(device, TCMU_LOG_CRIT, __VA_ARGS__)
+#define log_dev_error(device, ...)   log_dev(device, TCMU_LOG_ERROR, __VA_ARGS__)
+#define log_dev_warning(device, ...) log_dev(device, TCMU_LOG_WARNING, __VA_ARGS__)
+#define log_dev_info(device, ...)    log_dev(device, TCMU_LOG_INFO, __VA_ARGS__)
+#define log_dev_debug(device, ...)   log_dev(device, TCMU_LOG_DEBUG, __VA_ARGS__)
+
+/* Lets burst messages through in every window of so many seconds. One for each kind of message and device:
+ *
+ *	static struct log_limit limit = LOG_LIMIT(5, 60);
+ *	unsigned more;
+ *
+ *	if (log_limit_pass(&limit, &more))
+ *		log_dev_error(name, "...%s", more ? " (and again since)" : "");
+ *
+ * more: how many were held back since the last one that passed. */
+struct log_limit {
+	pthread_mutex_t lock;
+	unsigned burst;
+	unsigned seconds;
+	uint64_t window; /* its start, µs of CLOCK_MONOTONIC */
+	unsigned passed; /* in this window */
+	unsigned held;   /* since the last that passed */
+};
+#define LOG_LIMIT(burst_, seconds_) \
+	{ \
+		.lock = PTHREAD_MUTEX_INITIALIZER, .burst = (burst_), .seconds = (seconds_) \
+	}
+bool log_limit_pass(struct log_limit *limit, unsigned *more);
+
+/* The same at a given time (µs of CLOCK_MONOTONIC). */
+bool log_limit_pass_at(struct log_limit *limit, uint64_t now, unsigned *more);
