@@ -21,9 +21,9 @@ enum scsi_status {
 	SCSI_TASK_ABORTED = 0x40,
 };
 
-#define SCSI_SENSE_MAX 96
+#define SCSI_SENSE_MAX             96
 #define SCSI_UNMAP_DESCRIPTORS_MAX 32
-#define SCSI_DATA_MAX 65536u /* the longest data-in of an emulated command */
+#define SCSI_DATA_MAX              65536u /* the longest data-in of an emulated command */
 
 /* SPC-4 4.5: what became of a command, before it is encoded. */
 struct scsi_sense {
@@ -31,8 +31,8 @@ struct scsi_sense {
 	uint8_t asc;
 	uint8_t ascq;
 	bool info_valid;
-	uint64_t info; /* INFORMATION: an LBA, or an offset for a miscompare */
-	bool field_valid; /* SENSE KEY SPECIFIC: field pointer */
+	uint64_t info;     /* INFORMATION: an LBA, or an offset for a miscompare */
+	bool field_valid;  /* SENSE KEY SPECIFIC: field pointer */
 	bool field_in_cdb; /* C/D */
 	bool bit_valid;
 	uint8_t bit;
@@ -42,21 +42,21 @@ struct scsi_sense {
 };
 
 /* Unit attentions that wait to be told, oldest reason first in the standard's order of precedence. */
-#define SCSI_UA_RESET (1u << 0)		   /* 29/00 */
-#define SCSI_UA_MODE_PARAMETERS (1u << 1)  /* 2A/01 */
-#define SCSI_UA_CAPACITY (1u << 2)	   /* 2A/09 */
-#define SCSI_UA_INQUIRY_DATA (1u << 3)	   /* 3F/03 */
-#define SCSI_UA_THIN_THRESHOLD (1u << 4)   /* 38/07 */
+#define SCSI_UA_RESET           (1u << 0) /* 29/00 */
+#define SCSI_UA_MODE_PARAMETERS (1u << 1) /* 2A/01 */
+#define SCSI_UA_CAPACITY        (1u << 2) /* 2A/09 */
+#define SCSI_UA_INQUIRY_DATA    (1u << 3) /* 3F/03 */
+#define SCSI_UA_THIN_THRESHOLD  (1u << 4) /* 38/07 */
 
 /* A logical unit as the SCSI code sees it. */
 struct scsi_lu {
 	/* identity */
-	char vendor[9];	  /* "LIO-ORG" */
+	char vendor[9];   /* "LIO-ORG" */
 	char product[17]; /* "TCMU device" */
 	char revision[5];
-	char serial[256]; /* configfs' unit serial */
+	char serial[256];  /* configfs' unit serial */
 	bool serial_fresh; /* false: a command that tells the serial gets SCSI_NEEDS_SERIAL first */
-	char config[256]; /* "<subtype>/<config>": the vendor specific designator of VPD 83 */
+	char config[256];  /* "<subtype>/<config>": the vendor specific designator of VPD 83 */
 	/* medium */
 	uint64_t blocks;
 	uint32_t block_size;
@@ -64,8 +64,8 @@ struct scsi_lu {
 	bool rotational;
 	bool read_only;
 	/* provisioning and limits; blocks unless said */
-	bool thin;	   /* LBPME */
-	bool unmap;	   /* the backend can unmap */
+	bool thin;         /* LBPME */
+	bool unmap;        /* the backend can unmap */
 	bool unmap_zeroes; /* LBPRZ */
 	uint32_t max_transfer;
 	uint32_t optimal_transfer;
@@ -75,13 +75,14 @@ struct scsi_lu {
 	uint32_t unmap_alignment;
 	uint64_t max_write_same;
 	uint8_t max_compare_and_write;
-	bool has_map; /* GET LBA STATUS comes from the backend; else everything is mapped */
+	bool has_map;         /* GET LBA STATUS comes from the backend; else everything is mapped */
+	bool no_reservations; /* the target core does not answer PERSISTENT RESERVE and RESERVE (emulate_pr is 0) */
 	/* state */
-	bool write_cache;	/* WCE */
+	bool write_cache; /* WCE */
 	bool write_cache_changeable;
-	bool descriptor_sense;	/* D_SENSE */
+	bool descriptor_sense;       /* D_SENSE */
 	bool software_write_protect; /* SWP */
-	uint32_t unit_attention;	     /* SCSI_UA_ bits */
+	uint32_t unit_attention;     /* SCSI_UA_ bits */
 };
 
 /* One command as it came. iov is data-out, or room for data-in; the SCSI code reads data-out by copying only. */
@@ -94,31 +95,31 @@ struct scsi_task {
 };
 
 enum scsi_verdict {
-	SCSI_ANSWERED = 1,   /* status, sense and data are final */
-	SCSI_PLANNED,	     /* plan is to be carried out; the status follows from it */
-	SCSI_NEEDS_SERIAL,   /* refresh lu->serial, set serial_fresh, dispatch again */
+	SCSI_ANSWERED = 1, /* status, sense and data are final */
+	SCSI_PLANNED,      /* plan is to be carried out; the status follows from it */
+	SCSI_NEEDS_SERIAL, /* refresh lu->serial, set serial_fresh, dispatch again */
 };
 
 enum scsi_plan_op {
 	SCSI_PLAN_READ = 1,
 	SCSI_PLAN_WRITE,
-	SCSI_PLAN_FLUSH,	/* lba, blocks: the range; 0 blocks: all */
-	SCSI_PLAN_UNMAP,	/* extents */
-	SCSI_PLAN_WRITE_SAME,	/* data-out is one block, or none with SCSI_PLAN_ZEROES */
-	SCSI_PLAN_VERIFY,	/* with data-out: compare; without: read */
-	SCSI_PLAN_WRITE_VERIFY, /* write, then read back; compare with SCSI_PLAN_COMPARE */
+	SCSI_PLAN_FLUSH,             /* lba, blocks: the range; 0 blocks: all */
+	SCSI_PLAN_UNMAP,             /* extents */
+	SCSI_PLAN_WRITE_SAME,        /* data-out is one block, or none with SCSI_PLAN_ZEROES */
+	SCSI_PLAN_VERIFY,            /* with data-out: compare; without: read */
+	SCSI_PLAN_WRITE_VERIFY,      /* write, then read back; compare with SCSI_PLAN_COMPARE */
 	SCSI_PLAN_COMPARE_AND_WRITE, /* data-out: 2 * blocks */
 	SCSI_PLAN_ORWRITE,
 	SCSI_PLAN_MAP, /* GET LBA STATUS: answer by scsi_answer_lba_status() */
 	SCSI_PLAN_PREFETCH,
 };
 
-#define SCSI_PLAN_FUA (1u << 0)
-#define SCSI_PLAN_DPO (1u << 1)
+#define SCSI_PLAN_FUA       (1u << 0)
+#define SCSI_PLAN_DPO       (1u << 1)
 #define SCSI_PLAN_IMMEDIATE (1u << 2) /* GOOD may be sent when the work has been started */
 #define SCSI_PLAN_MAY_UNMAP (1u << 3) /* WRITE_SAME with UNMAP=1 */
-#define SCSI_PLAN_ZEROES (1u << 4)    /* WRITE_SAME: the block is all zeros */
-#define SCSI_PLAN_COMPARE (1u << 5)   /* BYTCHK */
+#define SCSI_PLAN_ZEROES    (1u << 4) /* WRITE_SAME: the block is all zeros */
+#define SCSI_PLAN_COMPARE   (1u << 5) /* BYTCHK */
 #define SCSI_PLAN_ONE_BLOCK (1u << 6) /* VERIFY with BYTCHK 3: data-out is one block */
 
 struct scsi_extent {
@@ -140,19 +141,22 @@ struct scsi_result {
 	uint8_t status;
 	struct scsi_sense sense;
 	uint8_t *data;
-	uint32_t data_length; /* bytes of data to copy to the initiator: already cut to the allocation length */
+	uint32_t
+		data_length; /* bytes of data to copy to the initiator: already cut to the allocation length */
 	struct scsi_plan plan;
 };
 
 /* Decides what a command means. result->data must be set. Never fails: a refusal is an answer. The data buffer's bytes
  * beyond data_length are unspecified. */
-enum scsi_verdict scsi_dispatch(struct scsi_lu *lu, const struct scsi_task *task, struct scsi_result *result);
+enum scsi_verdict scsi_dispatch(
+	struct scsi_lu *lu, const struct scsi_task *task, struct scsi_result *result);
 
 /* Sense for an I/O that ended with -errno, told as of the given LBA (SPC-4 4.5, table 28). Fills status and sense:
  * -ENOSPC 07/27/07, -EIO 03/11/00 for reads and 03/0C/00 for writes with the LBA in INFORMATION, -EILSEQ miscompare
  * with result_offset, -EBUSY and -EAGAIN and -ENOMEM BUSY, -ECANCELED TASK ABORTED, others HARDWARE ERROR 04/44/00. */
 void scsi_io_error(
-	const struct scsi_plan *plan, int error, uint64_t lba, uint64_t result_offset, struct scsi_result *result);
+	const struct scsi_plan *plan, int error, uint64_t lba, uint64_t result_offset,
+	struct scsi_result *result);
 
 /* Encodes sense in the format that lu->descriptor_sense asks for (SPC-4 4.5.2, 4.5.3). buffer: SCSI_SENSE_MAX bytes,
  * cleared first. Returns how many bytes are meaningful. */
@@ -165,7 +169,26 @@ struct scsi_lba_status {
 	bool mapped;
 };
 void scsi_answer_lba_status(
-	const struct scsi_task *task, const struct scsi_lba_status *status, unsigned cnt, struct scsi_result *result);
+	const struct scsi_task *task, const struct scsi_lba_status *status, unsigned cnt,
+	struct scsi_result *result);
 
-/* How many bytes of data-out or data-in a CDB of this logical unit announces; for logs and tests. */
+/* An operation of the table: what it is called and which bits of its CDB may be set. Dispatch, REPORT SUPPORTED
+ * OPERATION CODES, tests, the fuzzer's dictionary and the manual's list all come from it. */
+struct scsi_operation {
+	uint8_t opcode;
+	bool has_action; /* CDB byte 1, bits 4 to 0, holds a service action */
+	uint8_t action;
+	uint8_t cdb_length;
+	const char *name;
+	uint8_t usage
+		[16]; /* CDB USAGE DATA (SPC-4 6.35.3): opcode and service action by value, else a bit mask */
+};
+
+/* The i-th operation, in ascending order of operation code and service action; NULL past the last. */
+const struct scsi_operation *scsi_operation_at(unsigned i);
+
+/* Whether a logical unit with these properties has the operation. */
+bool scsi_operation_supported(const struct scsi_lu *lu, const struct scsi_operation *operation);
+
+/* The name of a CDB's operation, "unknown" if the table has none; for logs. */
 const char *scsi_opcode_name(const uint8_t *cdb);

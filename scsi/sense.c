@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a command is answered: GOOD, a refusal with its field pointer, a unit attention, a failed I/O; and how sense is
+ * encoded. The one table from errno to sense is here.
+ */
+#include "scsi-private.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define FIXED_LENGTH 18u
+
+/* ------- answers ------- */
+
+static void set_sense(struct scsi_result *result, uint32_t sense)
+{
+	result->status = SCSI_CHECK_CONDITION;
+	result->data_length = 0;
+	result->sense = (struct scsi_sense){
+		.key = (uint8_t) (sense >> 16),
+		.asc = (uint8_t) (sense >> 8),
+		.ascq = (uint8_t) sense,
+	};
+}
+
+enum scsi_verdict scsi_good(struct scsi_call *call)
+{
+	call->result->status = SCSI_GOOD;
+	return SCSI_ANSWERED;
+}
+
+enum scsi_verdict scsi_good_data(struct scsi_call *call, uint32_t length, uint32_t allocation)
+{
+	call->result->status = SCSI_GOOD;
+	call->result->data_length = length < allocation ? length : allocation;
+	return SCSI_ANSWERED;
+}
+
+enum scsi_verdict scsi_refuse(struct scsi_call *call, uint32_t sense)
+{
+	set_sense(call->result, sense);
+	return SCSI_ANSWERED;
+}
+
+static enum scsi_verdict refuse_field(
+	struct scsi_call *call, uint32_t sense, bool in_cdb, unsigned byte, int bit)
+{
+	struct scsi_sense *to = &call->result->sense;
+
+	set_sense(call->result, sense);
+	to->field_valid = true;
+	to->field_in_cdb = in_cdb;
+	to->field = (uint16_t) byte;
+	to->bit_valid = bit != NO_BIT;
+	to->bit = bit != NO_BIT ? (uint8_t) bit : 0;
+	return SCSI_ANSWERED;
+}
+
+enum scsi_verdict scsi_refuse_cdb(struct scsi_call *call, unsigned byte, int bit)
+{
+	return refuse_field(call, SENSE_INVALID_FIELD_IN_CDB, true, byte, bit);
+}
+
+enum scsi_verdict scsi_refuse_list(struct scsi_call *call, unsigned byte, int bit)
+{
+	return refuse_field(call, SENSE_INVALID_FIELD_IN_PARAMETER_LIST, false, byte, bit);
+}
+
+enum scsi_verdict scsi_refuse_opcode(struct scsi_call *call)
+{
+	return refuse_field(call, SENSE_INVALID_OPERATION_CODE, true, 0, NO_BIT);
+}
+
+/* ------- unit attentions ------- */
+
+bool scsi_take_unit_attention(struct scsi_lu *lu, struct scsi_sense *sense)
+{
+	static const struct {
+		uint32_t bit;
+		uint8_t asc;
+		uint8_t ascq;
+	} attentions[] = {
+		{SCSI_UA_RESET, 0x29, 0x00},           /* POWER ON, RESET, OR BUS DEVICE RESET OCCURRED */
+		{SCSI_UA_MODE_PARAMETERS, 0x2a, 0x01}, /* MODE PARAMETERS CHANGED */
+		{SCSI_UA_CAPACITY, 0x2a, 0x09},        /* CAPACITY DATA HAS CHANGED */
+		{SCSI_UA_INQUIRY_DATA, 0x3f, 0x03},    /* INQUIRY DATA HAS CHANGED */
+		{SCSI_UA_THIN_THRESHOLD, 0x38, 0x07},  /* THIN PROVISIONING SOFT THRESHOLD REACHED */
+	};
+
+	for (size_t i = 0; i < sizeof(attentions) / sizeof(attentions[0]); i++) {
+		if (!(lu->unit_attention & attentions[i].bit))
+			continue;
+		lu->unit_attention &= ~attentions[i].bit;
+		*sense = (struct scsi_sense){
+			.key = KEY_UNIT_ATTENTION,
+			.asc = attentions[i].asc,
+			.ascq = attentions[i].ascq,
+		};
+		return true;
+	}
+	return false;
+}
+
+/* ------- failed I/O ------- */
+
+enum info {
+	INFO_NONE,
+	INFO_LBA,
+	INFO_OFFSET,
+};
+
+/* What an errno of the backend is to the initiator. A sense of 0: the status says it all. */
+static const struct {
+	int error;
+	uint8_t status;
+	enum info info;
+	uint32_t reading;
+	uint32_t writing;
+} io_errors[] = {
+	/* UNRECOVERED READ ERROR, WRITE ERROR */
+	{EIO, SCSI_CHECK_CONDITION, INFO_LBA, SENSE(KEY_MEDIUM_ERROR, 0x11, 0),
+	 SENSE(KEY_MEDIUM_ERROR, 0x0c, 0)},
+	{ENODATA, SCSI_CHECK_CONDITION, INFO_LBA, SENSE(KEY_MEDIUM_ERROR, 0x11, 0),
+	 SENSE(KEY_MEDIUM_ERROR, 0x0c, 0)},
+	{EBADMSG, SCSI_CHECK_CONDITION, INFO_LBA, SENSE(KEY_MEDIUM_ERROR, 0x11, 0),
+	 SENSE(KEY_MEDIUM_ERROR, 0x0c, 0)},
+	/* MISCOMPARE DURING VERIFY OPERATION */
+	{EILSEQ, SCSI_CHECK_CONDITION, INFO_OFFSET, SENSE(KEY_MISCOMPARE, 0x1d, 0),
+	 SENSE(KEY_MISCOMPARE, 0x1d, 0)},
+	/* SPACE ALLOCATION FAILED WRITE PROTECT: initiators that know thin provisioning pause instead of failing */
+	{ENOSPC, SCSI_CHECK_CONDITION, INFO_NONE, SENSE(KEY_DATA_PROTECT, 0x27, 7),
+	 SENSE(KEY_DATA_PROTECT, 0x27, 7)},
+	{EDQUOT, SCSI_CHECK_CONDITION, INFO_NONE, SENSE(KEY_DATA_PROTECT, 0x27, 7),
+	 SENSE(KEY_DATA_PROTECT, 0x27, 7)},
+	{EROFS, SCSI_CHECK_CONDITION, INFO_NONE, SENSE_WRITE_PROTECTED, SENSE_WRITE_PROTECTED},
+	/* worth another try */
+	{EBUSY, SCSI_BUSY},
+	{EAGAIN, SCSI_BUSY},
+	{EINTR, SCSI_BUSY},
+	{ENOMEM, SCSI_BUSY},
+	{ENOBUFS, SCSI_BUSY},
+	{ETIMEDOUT, SCSI_BUSY},
+	{ECANCELED, SCSI_TASK_ABORTED},
+};
+
+static bool plan_writes(const struct scsi_plan *plan)
+{
+	switch (plan->op) {
+	case SCSI_PLAN_READ:
+	case SCSI_PLAN_VERIFY:
+	case SCSI_PLAN_MAP:
+	case SCSI_PLAN_PREFETCH:
+		return false;
+	default:
+		return true;
+	}
+}
+
+void scsi_io_error(
+	const struct scsi_plan *plan, int error, uint64_t lba, uint64_t result_offset,
+	struct scsi_result *result)
+{
+	for (size_t i = 0; i < sizeof(io_errors) / sizeof(io_errors[0]); i++) {
+		if (io_errors[i].error != -error)
+			continue;
+		set_sense(result, plan_writes(plan) ? io_errors[i].writing : io_errors[i].reading);
+		result->status = io_errors[i].status;
+		/* A failed flush concerns no block in particular. */
+		result->sense.info_valid = io_errors[i].info != INFO_NONE && plan->op != SCSI_PLAN_FLUSH;
+		if (result->sense.info_valid)
+			result->sense.info = io_errors[i].info == INFO_LBA ? lba : result_offset;
+		return;
+	}
+	set_sense(result, SENSE(KEY_HARDWARE_ERROR, 0x44, 0)); /* INTERNAL TARGET FAILURE */
+}
+
+/* ------- encoding ------- */
+
+/* SPC-4 4.5.2.4: returns whether there is anything to tell. */
+static bool put_key_specific(const struct scsi_sense *sense, uint8_t *p)
+{
+	if (sense->field_valid) {
+		p[0] = 0x80 | (sense->field_in_cdb ? 0x40 : 0);
+		if (sense->bit_valid)
+			p[0] |= 0x08 | (sense->bit & 0x07);
+		put_be16(p + 1, sense->field);
+	} else if (sense->progress_valid) {
+		p[0] = 0x80;
+		put_be16(p + 1, sense->progress);
+	}
+	return sense->field_valid || sense->progress_valid;
+}
+
+/* SPC-4 4.5.3. The INFORMATION field has 32 bits: a larger value is not told. */
+static size_t put_fixed(const struct scsi_sense *sense, uint8_t *buffer)
+{
+	buffer[0] = 0x70;
+	buffer[2] = sense->key;
+	if (sense->info_valid && sense->info <= UINT32_MAX) {
+		buffer[0] |= 0x80;
+		put_be32(buffer + 3, (uint32_t) sense->info);
+	}
+	buffer[7] = FIXED_LENGTH - 8;
+	buffer[12] = sense->asc;
+	buffer[13] = sense->ascq;
+	put_key_specific(sense, buffer + 15);
+	return FIXED_LENGTH;
+}
+
+/* SPC-4 4.5.2. */
+static size_t put_descriptors(const struct scsi_sense *sense, uint8_t *buffer)
+{
+	size_t length = 8;
+
+	buffer[0] = 0x72;
+	buffer[1] = sense->key;
+	buffer[2] = sense->asc;
+	buffer[3] = sense->ascq;
+	if (sense->info_valid) {
+		buffer[length] = 0x00; /* information */
+		buffer[length + 1] = 0x0a;
+		buffer[length + 2] = 0x80;
+		put_be64(buffer + length + 4, sense->info);
+		length += 12;
+	}
+	if (put_key_specific(sense, buffer + length + 4)) {
+		buffer[length] = 0x02; /* sense key specific */
+		buffer[length + 1] = 0x06;
+		length += 8;
+	}
+	buffer[7] = (uint8_t) (length - 8);
+	return length;
+}
+
+size_t scsi_sense_put(const struct scsi_sense *sense, bool descriptor, uint8_t *buffer)
+{
+	memset(buffer, 0, SCSI_SENSE_MAX);
+	return descriptor ? put_descriptors(sense, buffer) : put_fixed(sense, buffer);
+}
+
+size_t scsi_sense_encode(const struct scsi_lu *lu, const struct scsi_sense *sense, uint8_t *buffer)
+{
+	return scsi_sense_put(sense, lu->descriptor_sense, buffer);
+}
