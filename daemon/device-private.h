@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A device's members, for the files that carry out its actions: device.c (events, timers, the end),
+ * device-open.c (the beginning), device-kernel.c (what the kernel tells meanwhile). Main thread, but for
+ * what a job's or the loop's thread says it touches.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include <systemd/sd-event.h>
+
+#include "device.h"
+#include "jobs.h"
+#include "loop.h"
+#include "manager.h"
+#include "options.h"
+
+/* What the kernel says of the device, read when it is opened. */
+struct kernel_side {
+	uint64_t size; /* bytes */
+	uint32_t block_size;
+	uint32_t max_sectors; /* blocks of one command */
+	bool write_cache;     /* the attribute emulate_write_cache */
+	bool replies;         /* nl_reply_supported: somebody waits for our answers */
+	bool configured;      /* false: its creation waits for an answer */
+};
+
+/* The result of opening, filled by the job's thread and taken over on the main thread; only adopts is looked
+ * at before. */
+struct opening {
+	struct job job;
+	struct device *device;
+	struct tcmu_name name; /* copies: the thread touches nothing of the device but host_device */
+	enum device_origin origin;
+	const struct tcmu_handler *handler;
+	uint32_t id;
+	atomic_bool adopts; /* found waiting for the answer to its creation; id is valid */
+	struct kernel_side kernel;
+	struct options *options;
+	struct tcmu_backend_info info;
+	void *backend;
+	int error;
+	struct tcmu_reason reason;
+};
+
+/* A call of the handler or of configfs on a thread of its own, for a device that is held meanwhile. */
+struct device_call {
+	struct job job;
+	struct device *device;
+	bool running;
+};
+
+/* The unit serial, which the kernel lets its owner set at any time before the first export. */
+struct device_serial {
+	struct device_call call;
+	char read[256];  /* the call's own while it runs */
+	char known[256]; /* what the last call found */
+	sd_event_source *timer;
+};
+
+/* Signals from other threads beyond LOOP_*. */
+#define DEVICE_SIGNAL_BACKEND_FAILED  (1u << 16)
+#define DEVICE_SIGNAL_BACKEND_RESIZED (1u << 17)
+
+/* What the handler is given to name its device. */
+struct tcmu_host_device {
+	struct device *device;
+	char label[TCMU_NAME_MAX + 16];
+};
+
+struct device {
+	struct manager *manager;
+	unsigned holds; /* the manager's and those of running calls */
+	struct tcmu_name name;
+	unsigned minor;
+	uint32_t id; /* for answers */
+	enum device_origin origin;
+	const struct tcmu_handler *handler;
+	struct tcmu_host_device host_device;
+
+	enum device_state state;
+	uint64_t state_since; /* µs, CLOCK_MONOTONIC */
+	bool owes_added;
+	bool owes_removed;
+	bool stopping; /* the daemon's stop is what ends it */
+	int error;     /* why it failed, for the answer to ADDED_DEVICE */
+	struct tcmu_reason reason;
+
+	struct kernel_side kernel;
+	struct options *options;
+	struct tcmu_backend_info info;
+	void *backend; /* open; NULL: not */
+	struct loop *loop;
+	bool loop_ended;
+	bool clean; /* the ring needs no recovery */
+	struct device_serial serial;
+
+	struct opening *opening; /* the job that is under way */
+	bool waits_for_claim;    /* it is done, but somebody who is ending still has the backing store */
+	struct device_call closing;
+	struct device_call revoking;
+	struct device_reconfig *reconfig; /* a change that is under way */
+	bool close_waits;                 /* for its end */
+	_Atomic(int64_t) backend_size;    /* as the handler told it last */
+
+	sd_event_source *timers[DEVICE_TIMER_COUNT];
+	atomic_uint signals;
+	struct post post;
+};
+
+/* Sends signals to the main thread. Any thread. */
+void device_signal(void *device, uint32_t bits);
+
+void device_arm(struct device *device, enum device_timer timer, uint64_t ms);
+void device_disarm(struct device *device, enum device_timer timer);
+
+/* Runs work on a thread of its own; the device is held until done, which releases it. -EAGAIN: it does not
+ * run. */
+int device_start_call(
+	struct device *device, struct device_call *call, void (*work)(struct job *),
+	void (*done)(struct job *), const char *name);
+
+/* Starts to close the handler, when no other call of it is under way. */
+void device_close_backend(struct device *device);
+
+/* What handlers are given. */
+extern const struct tcmu_host device_host;
+
+/* ------- device-open.c ------- */
+
+/* Properties of the logical unit from what is known. */
+void device_make_lu(const struct device *device, struct scsi_lu *lu);
+
+/* ------- device-kernel.c ------- */
+
+/* Commands wait for the unit serial. */
+void device_need_serial(struct device *device);
+
+/* The handler has found another size of its backend. */
+void device_backend_resized(struct device *device);

@@ -1,0 +1,515 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Carries out what the state machine says (device-fsm.h): threads, timers, answers, and the end of a device.
+ */
+#include "device-private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "log.h"
+
+#define RETRY_MS 2000
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+}
+
+/* ------- holding ------- */
+
+struct device *device_hold(struct device *device)
+{
+	device->holds++;
+	return device;
+}
+
+void device_release(struct device *device)
+{
+	assert(device->holds > 0);
+	if (--device->holds)
+		return;
+	for (int i = 0; i < DEVICE_TIMER_COUNT; i++)
+		sd_event_source_disable_unref(device->timers[i]);
+	sd_event_source_disable_unref(device->serial.timer);
+	options_free(device->options);
+	free(device);
+}
+
+int device_start_call(
+	struct device *device, struct device_call *call, void (*work)(struct job *),
+	void (*done)(struct job *), const char *name)
+{
+	int r;
+
+	assert(!call->running);
+	call->device = device_hold(device);
+	call->job.work = work;
+	call->job.done = done;
+	call->running = true;
+	r = job_start(manager_setup(device->manager)->mailbox, &call->job, name);
+	if (r < 0) {
+		call->running = false;
+		device_release(device);
+	}
+	return r;
+}
+
+/* ------- timers ------- */
+
+static const enum device_event timer_events[DEVICE_TIMER_COUNT] = {
+	[DEVICE_TIMER_OPEN] = DEVICE_EV_OPEN_TIMEOUT,
+	[DEVICE_TIMER_RELEASE] = DEVICE_EV_RELEASE_DEADLINE,
+	[DEVICE_TIMER_REPLY] = DEVICE_EV_REPLY_DEADLINE,
+	[DEVICE_TIMER_RETRY] = DEVICE_EV_RETRY,
+};
+
+void device_disarm(struct device *device, enum device_timer timer)
+{
+	device->timers[timer] = sd_event_source_disable_unref(device->timers[timer]);
+}
+
+static void open_timed_out(struct device *device)
+{
+	if (device->opening && device->opening->adopts) {
+		device->owes_added = true;
+		device->id = device->opening->id;
+	}
+	if (!device->owes_added) {
+		log_dev_warning(
+			device_label(device), "the %s backend is still opening after %g s",
+			device->handler->subtype,
+			(double) manager_setup(device->manager)->settings->open_timeout_ms / 1000);
+		return;
+	}
+	device->error = -ETIMEDOUT;
+	snprintf(
+		device->reason.text, sizeof(device->reason.text), "the %s backend did not open within %g s",
+		device->handler->subtype,
+		(double) manager_setup(device->manager)->settings->open_timeout_ms / 1000);
+	device_event(device, DEVICE_EV_OPEN_TIMEOUT);
+}
+
+/* The kernel may have dropped a failed device without a word: look before trying again. */
+static void retry(struct device *device)
+{
+	struct tcmu_scan_entry entry;
+
+	if (tcmu_scan_minor(device->minor, &entry) < 0 ||
+	    strcmp(entry.name.config, device->name.config) != 0 ||
+	    strcmp(entry.name.name, device->name.name) != 0 || entry.name.hba != device->name.hba)
+		device_event(device, DEVICE_EV_UNREGISTERED);
+	else if (device->loop)
+		device_arm(device, DEVICE_TIMER_RETRY, RETRY_MS);
+	else
+		device_event(device, DEVICE_EV_RETRY);
+}
+
+static int timer_fired(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct device *device = userdata;
+
+	(void) usec;
+	for (int i = 0; i < DEVICE_TIMER_COUNT; i++) {
+		if (device->timers[i] != source)
+			continue;
+		device_hold(device);
+		device_disarm(device, i);
+		if (i == DEVICE_TIMER_OPEN)
+			open_timed_out(device);
+		else if (i == DEVICE_TIMER_RETRY)
+			retry(device);
+		else
+			device_event(device, timer_events[i]);
+		device_release(device);
+		break;
+	}
+	return 0;
+}
+
+void device_arm(struct device *device, enum device_timer timer, uint64_t ms)
+{
+	sd_event *event = manager_setup(device->manager)->event;
+	int r;
+
+	device_disarm(device, timer);
+	r = sd_event_add_time_relative(
+		event, &device->timers[timer], CLOCK_MONOTONIC, ms * 1000, 1000, timer_fired, device);
+	if (r < 0)
+		log_dev_error(device_label(device), "no timer could be made: %s", strerror(-r));
+}
+
+/* ------- signals of other threads ------- */
+
+void device_signal(void *owner, uint32_t bits)
+{
+	struct device *device = owner;
+
+	if (atomic_fetch_or(&device->signals, bits) == 0)
+		mailbox_post(manager_setup(device->manager)->mailbox, &device->post);
+}
+
+static void loop_ended(struct device *device)
+{
+	device->loop_ended = true;
+	if (device->stopping && !device->owes_removed && loop_ended_clean(device->loop))
+		manager_mark_clean(device->manager, device);
+	if (!device->revoking.running) {
+		loop_free(device->loop);
+		device->loop = NULL;
+	}
+	device_event(device, DEVICE_EV_LOOP_ENDED);
+}
+
+static void loop_broken(struct device *device)
+{
+	const char *text;
+
+	device->error = loop_error(device->loop, &text);
+	snprintf(device->reason.text, sizeof(device->reason.text), "%s: %s", text, strerror(-device->error));
+	log_dev_error(device_label(device), "%s", device->reason.text);
+	device_event(device, DEVICE_EV_RING_BROKEN);
+}
+
+/* Takes the signals in the order in which they can have been sent. */
+static void take_signals(struct post *post)
+{
+	struct device *device = (struct device *) ((char *) post - offsetof(struct device, post));
+	uint32_t signals = atomic_exchange(&device->signals, 0);
+
+	device_hold(device);
+	if (signals & LOOP_ATTACHED)
+		device_event(device, DEVICE_EV_ATTACHED);
+	if (signals & LOOP_NEEDS_SERIAL)
+		device_need_serial(device);
+	if (signals & DEVICE_SIGNAL_BACKEND_RESIZED)
+		device_backend_resized(device);
+	if (signals & DEVICE_SIGNAL_BACKEND_FAILED)
+		device_event(device, DEVICE_EV_BACKEND_FAILED);
+	if (signals & LOOP_BROKEN)
+		loop_broken(device);
+	if (signals & LOOP_UNREGISTERED)
+		device_event(device, DEVICE_EV_UNREGISTERED);
+	if (signals & LOOP_ENDED)
+		loop_ended(device);
+	device_release(device);
+}
+
+static void host_log(struct tcmu_host_device *dev, enum tcmu_log_level level, const char *message)
+{
+	log_dev(dev->label, (int) level, "%s", message);
+}
+
+static void host_event(struct tcmu_host_device *dev, enum tcmu_backend_event event, int64_t value)
+{
+	switch (event) {
+	case TCMU_BACKEND_FAILED:
+		device_signal(dev->device, DEVICE_SIGNAL_BACKEND_FAILED);
+		break;
+	case TCMU_BACKEND_RESIZED:
+		atomic_store(&dev->device->backend_size, value);
+		device_signal(dev->device, DEVICE_SIGNAL_BACKEND_RESIZED);
+		break;
+	}
+}
+
+const struct tcmu_host device_host = {
+	.abi = TCMU_HANDLER_ABI,
+	.size = sizeof(struct tcmu_host),
+	.complete = io_complete,
+	.aio = io_aio,
+	.log = host_log,
+	.event = host_event,
+};
+
+/* ------- actions ------- */
+
+static void start_loop(struct device *device)
+{
+	const struct settings *settings = manager_setup(device->manager)->settings;
+	struct loop_setup setup = {
+		.name = device->name.name,
+		.device = device->name,
+		.minor = device->minor,
+		.start = device->clean ? LOOP_FRESH : LOOP_RECOVERED,
+		.aio = settings->io_engine,
+		.depth = settings->queue_depth,
+		.handler = device->handler,
+		.backend = device->backend,
+		.host = &device_host,
+		.host_device = &device->host_device,
+		.info = device->info,
+		.signal = device_signal,
+		.owner = device,
+	};
+	int r;
+
+	device_make_lu(device, &setup.lu);
+	device->clean = false;
+	device->loop_ended = false;
+	r = loop_new(&setup, &device->loop);
+	if (r >= 0)
+		return;
+	/* Without a thread it ends as one that broke while attaching. */
+	device->error = r;
+	snprintf(
+		device->reason.text, sizeof(device->reason.text), "its I/O thread cannot be started: %s",
+		strerror(-r));
+	log_dev_error(device_label(device), "%s", device->reason.text);
+	device_event(device, DEVICE_EV_RING_BROKEN);
+	device_event(device, DEVICE_EV_LOOP_ENDED);
+}
+
+static void drain(struct device *device)
+{
+	const struct settings *settings = manager_setup(device->manager)->settings;
+
+	if (!device->loop)
+		return;
+	loop_drain(device->loop, !device->stopping);
+	device_arm(
+		device, DEVICE_TIMER_RELEASE,
+		device->stopping ? settings->stop_timeout_ms : settings->release_deadline_ms);
+}
+
+static void do_revoke(struct job *job)
+{
+	loop_revoke(((struct device_call *) job)->device->loop);
+}
+
+static void revoked(struct job *job)
+{
+	struct device_call *call = (struct device_call *) job;
+	struct device *device = call->device;
+
+	call->running = false;
+	if (device->loop_ended) {
+		/* It had ended by itself meanwhile: nothing was taken away. */
+		loop_free(device->loop);
+		device->loop = NULL;
+	} else {
+		log_dev_warning(
+			device_label(device),
+			"%u requests are stuck in the backend; the ring was given back without them",
+			loop_in_flight(device->loop));
+		device_event(device, DEVICE_EV_REVOKED);
+	}
+	device_release(device);
+}
+
+static void take_ring_away(struct device *device)
+{
+	if (!device->loop || device->loop_ended || device->revoking.running)
+		return;
+	if (device_start_call(device, &device->revoking, do_revoke, revoked, "revoke") < 0)
+		device_arm(
+			device, DEVICE_TIMER_RELEASE,
+			100); /* no thread now; its memory is what we are short of */
+}
+
+static void do_close(struct job *job)
+{
+	struct device *device = ((struct device_call *) job)->device;
+
+	device->handler->close(device->backend);
+}
+
+static void closed(struct job *job)
+{
+	struct device_call *call = (struct device_call *) job;
+	struct device *device = call->device;
+
+	call->running = false;
+	device->backend = NULL;
+	device->info.claim[0] = '\0';
+	device_event(device, DEVICE_EV_CLOSED);
+	device_release(device);
+}
+
+void device_close_backend(struct device *device)
+{
+	device->close_waits = device->reconfig != NULL;
+	if (device->close_waits)
+		return;
+	if (!device->backend) {
+		device_event(device, DEVICE_EV_CLOSED);
+		return;
+	}
+	if (device_start_call(device, &device->closing, do_close, closed, "close") < 0) {
+		log_dev_error(device_label(device), "no thread to close the backend on; it stays open");
+		device_event(device, DEVICE_EV_CLOSED);
+	}
+}
+
+static void answer_added(struct device *device)
+{
+	int status = device->state == DEVICE_LIVE ? 0 : device->error ? device->error : -EIO;
+
+	if (!device->owes_added)
+		return;
+	device->owes_added = false;
+	device_disarm(device, DEVICE_TIMER_OPEN);
+	manager_answer(device->manager, TCMU_EVENT_ADDED, device->id, status);
+}
+
+static void answer_removed(struct device *device)
+{
+	if (!device->owes_removed)
+		return;
+	device->owes_removed = false;
+	if (device->kernel.replies)
+		manager_answer(device->manager, TCMU_EVENT_REMOVED, device->id, 0);
+	else
+		manager_answer_if_waiting(device->manager, &device->name, device->minor, device->id);
+}
+
+static void carry_out(struct device *device, uint32_t actions)
+{
+	const struct settings *settings = manager_setup(device->manager)->settings;
+
+	if (actions & DEVICE_DO_START)
+		start_loop(device);
+	if (actions & DEVICE_DO_SICKEN)
+		loop_sicken(device->loop);
+	if (actions & DEVICE_DO_DRAIN)
+		drain(device);
+	if (actions & DEVICE_DO_REVOKE)
+		take_ring_away(device);
+	if (actions & DEVICE_DO_ANSWER_ADDED)
+		answer_added(device);
+	if (actions & DEVICE_DO_ANSWER_REMOVED)
+		answer_removed(device);
+	if (actions & DEVICE_DO_ARM_REPLY)
+		device_arm(device, DEVICE_TIMER_REPLY, settings->reply_timeout_ms);
+	if (actions & DEVICE_DO_ARM_RETRY)
+		device_arm(device, DEVICE_TIMER_RETRY, RETRY_MS);
+	if (actions & DEVICE_DO_OPEN)
+		device_open(device);
+	if (actions & DEVICE_DO_CLOSE)
+		device_close_backend(device);
+	if (actions & DEVICE_DO_FORGET)
+		manager_forget(device->manager, device);
+}
+
+static void log_transition(const struct device *device, enum device_state from, enum device_event event)
+{
+	double seconds = (double) (now_us() - device->state_since) / 1e6;
+	bool failed = device->state == DEVICE_FAILED || device->state == DEVICE_FAILING ||
+		device->state == DEVICE_SICK;
+	const char *id = device->state == DEVICE_ORPHANED ? LOG_ID_DEVICE_ORPHANED
+		: failed                                  ? LOG_ID_DEVICE_FAILED
+							  : LOG_ID_DEVICE_STATE;
+
+	log_full(
+		failed || device->state == DEVICE_ORPHANED ? TCMU_LOG_WARNING : TCMU_LOG_INFO,
+		device_label(device), device->handler->subtype, id, "%s after %.3f s -> %s (%s)",
+		device_state_name(from), seconds, device_state_name(device->state),
+		device_event_name(event));
+}
+
+void device_event(struct device *device, enum device_event event)
+{
+	struct device_transition transition = device_fsm(device->state, event);
+	enum device_state from = device->state;
+
+	if (!transition.defined) {
+		log_dev_warning(
+			device_label(device), "%s while %s: not expected, nothing is done",
+			device_event_name(event), device_state_name(from));
+		return;
+	}
+	device_hold(device);
+	device->state = transition.next;
+	if (from != transition.next) {
+		log_transition(device, from, event);
+		device->state_since = now_us();
+		for (int i = 0; i < DEVICE_TIMER_COUNT; i++)
+			if (!device_state_has_timer(device->state, i))
+				device_disarm(device, i);
+	}
+	if (event == DEVICE_EV_STOP)
+		device->stopping = true;
+	carry_out(device, transition.actions);
+	if (from != transition.next)
+		manager_device_changed(device->manager, device);
+	device_release(device);
+}
+
+void device_removed(struct device *device, uint32_t id)
+{
+	device->id = id;
+	device->owes_removed = true;
+	device_event(device, DEVICE_EV_REMOVED);
+}
+
+/* ------- the beginning, and questions ------- */
+
+struct device *device_new(struct manager *manager, const struct device_start *start)
+{
+	struct device *device = calloc(1, sizeof(*device));
+
+	if (!device)
+		return NULL;
+	device->manager = manager;
+	device->holds = 1;
+	device->name = start->name;
+	device->minor = start->minor;
+	device->id = start->id;
+	device->origin = start->origin;
+	device->handler = start->handler;
+	device->owes_added = start->origin == DEVICE_ORIGIN_ADDED;
+	device->clean = start->clean || start->origin == DEVICE_ORIGIN_ADDED;
+	device->kernel.replies = true;
+	device->state = DEVICE_OPENING;
+	device->state_since = now_us();
+	device->post.run = take_signals;
+	device->host_device.device = device;
+	snprintf(
+		device->host_device.label, sizeof(device->host_device.label), "user_%u/%s", device->name.hba,
+		device->name.name);
+	return device;
+}
+
+enum device_state device_state(const struct device *device)
+{
+	return device->state;
+}
+
+const struct tcmu_name *device_name(const struct device *device)
+{
+	return &device->name;
+}
+
+unsigned device_minor(const struct device *device)
+{
+	return device->minor;
+}
+
+const char *device_label(const struct device *device)
+{
+	return device->host_device.label;
+}
+
+const char *device_claim(const struct device *device)
+{
+	return device->info.claim[0] ? device->info.claim : NULL;
+}
+
+bool device_is_orphan(const struct device *device, double *age, unsigned *requests)
+{
+	*age = (double) (now_us() - device->state_since) / 1e6;
+	*requests = device->loop && !device->loop_ended ? loop_in_flight(device->loop) : 0;
+	return device->state == DEVICE_ORPHANED;
+}
+
+bool device_owes_answer(const struct device *device)
+{
+	return device->owes_added;
+}

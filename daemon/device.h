@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One device: feeds events to the state machine and carries its actions out. Owns the handler's instance,
+ * the device's thread (loop.h), the timers and the jobs that belong to them.
+ *
+ * Everything here runs on the main thread and blocks on nothing: what may block is a job (jobs.h), and what
+ * the device's thread or the handler has to say arrives as a post. A device is kept while a job of its holds
+ * it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <tcmu/handler.h>
+#include <tcmu/netlink.h>
+#include <tcmu/scan.h>
+
+#include "device-fsm.h"
+
+struct device;
+struct manager;
+
+/* How we learned of it. */
+enum device_origin {
+	DEVICE_ORIGIN_ADDED, /* ADDED_DEVICE by netlink */
+	DEVICE_ORIGIN_FOUND, /* the kernel had it already */
+};
+
+struct device_start {
+	struct tcmu_name name;
+	unsigned minor;
+	enum device_origin origin;
+	uint32_t id; /* ADDED only */
+	bool clean;  /* FOUND: the daemon before us had stopped in good order */
+	const struct tcmu_handler *handler;
+};
+
+/* A device in OPENING. The manager holds it until manager_forget(). NULL: out of memory. */
+struct device *device_new(struct manager *manager, const struct device_start *start);
+
+/* Starts to open it; once, when the manager has it in its set. */
+void device_open(struct device *device);
+
+struct device *device_hold(struct device *device);
+void device_release(struct device *device);
+
+/* Events from the manager. May end with manager_forget() of this device. */
+void device_event(struct device *device, enum device_event event);
+
+/* REMOVED_DEVICE with the id that its answer is to carry. */
+void device_removed(struct device *device, uint32_t id);
+
+/* RECONFIG_DEVICE: answers it now or when the handler has answered. */
+void device_reconfig(struct device *device, const struct tcmu_event *event);
+
+enum device_state device_state(const struct device *device);
+const struct tcmu_name *device_name(const struct device *device);
+unsigned device_minor(const struct device *device);
+
+/* "user_0/disk": for logs. */
+const char *device_label(const struct device *device);
+
+/* The backing store that this device has or still holds; NULL: none. */
+const char *device_claim(const struct device *device);
+
+/* Whether its claim is a late backend's: since when (seconds) and how many requests are stuck. */
+bool device_is_orphan(const struct device *device, double *age, unsigned *requests);
+
+/* Whether an ADDED_DEVICE means this very device, which a scan had found before the event was read. */
+bool device_is_added_again(struct device *device, unsigned minor, uint32_t id);
+
+/* Goes on with opening if it waited for another device's claim. */
+void device_claim_changed(struct device *device);
+
+/* Whether it was created while somebody waited and that somebody has not been answered yet. */
+bool device_owes_answer(const struct device *device);
