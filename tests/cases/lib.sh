@@ -395,6 +395,28 @@ verified_writes() {
 		--verify=crc32c --verify_fatal=1 --do_verify=1
 }
 
+# load_start DISK SIZE: endless verified random writes in the background; load_stop ends them and they must be without error.
+load_start() {
+	fio --name=load --filename="$1" --size="$2" --rw=randwrite --bs=4k --iodepth=16 --ioengine=libaio --direct=1 --time_based \
+		--runtime=3600 --verify=crc32c --verify_fatal=1 --verify_backlog=64 --output=/run/load.txt >/dev/null 2>&1 &
+	LOAD_PID=$!
+}
+
+load_stop() {
+	local status=0
+	kill -INT "$LOAD_PID" 2>/dev/null || fail "the load ended too early: $(tail -n 20 /run/load.txt)"
+	wait "$LOAD_PID" || status=$?
+	[ $status -eq 128 ] && grep -q 'err= 0' /run/load.txt || fail "the load ended with status $status: $(head -n 20 /run/load.txt)"
+}
+
+# writes_of DISK: how many writes it has completed. wrote DISK COUNT: at least so many; a condition.
+writes_of() {
+	local count
+	read -r _ _ _ _ count _ <"/sys/block/${1##*/}/stat"
+	echo "$count"
+}
+wrote() { [ "$(writes_of "$1")" -ge "$2" ]; }
+
 # disk_bytes DISK
 disk_bytes() {
 	echo $(($(<"/sys/block/${1##*/}/size") * 512))

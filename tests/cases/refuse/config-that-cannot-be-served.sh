@@ -35,9 +35,7 @@ start_tcmud
 truncate -s 64M /srv/disk.img
 make_backstore_configfs good /srv/disk.img $((64 << 20))
 attach good
-fio --name=load --filename="$DISK" --rw=randwrite --bs=4k --iodepth=4 --ioengine=libaio --direct=1 --size=16M --time_based \
-	--runtime=600 --verify=crc32c --verify_fatal=1 --verify_backlog=64 --output=/run/fio.txt &
-load=$!
+load_start "$DISK" 16M
 
 refused "another handler's config" rbd/image $((64 << 20)) 'rbd/image'
 refused "a folder that does not exist" /no/such/folder/x.img $((64 << 20)) '/no/such/folder'
@@ -54,9 +52,7 @@ refused_by_targetcli "a folder that does not exist" /no/such/folder/x.img 64M '/
 refused_by_targetcli "an option that does not exist" '/srv/x.img;frobnicate=1' 64M 'frobnicate'
 refused_by_targetcli "a comma, where the kernel would cut" '/srv/x,y.img' 64M ','
 
-running $load || fail "the other device's load ended: $(tail -n 5 /run/fio.txt)"
-kill -INT $load
-wait $load || fail "the other device's load failed: $(tail -n 5 /run/fio.txt)"
+load_stop
 detach good
 delete_backstore_configfs good
 stop_tcmud

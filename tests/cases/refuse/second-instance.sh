@@ -13,7 +13,7 @@ status=0
 OUTPUT=$(tcmud 2>&1) || status=$?
 assert_eq "$(wc -l <<<"$OUTPUT")" 1 "the number of lines of the second one"
 assert_match "$OUTPUT" 'already|another|runs' "what the second one says"
-assert_eq "$status" 4 "the exit status of the second one"
+assert_eq "$status" 75 "the exit status of the second one"
 say "  $OUTPUT"
 
 running "$DAEMON_PID" || fail "the first daemon ended"

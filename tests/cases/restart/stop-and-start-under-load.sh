@@ -12,19 +12,16 @@ make_backstore_configfs disk /srv/disk.img $((256 << 20))
 attach disk
 
 fio --name=load --filename="$DISK" --size=64M --rw=randwrite --bs=4k --iodepth=16 --ioengine=libaio --direct=1 \
-	--time_based --runtime=15 --verify=crc32c --verify_fatal=1 --verify_backlog=256 --output=/run/fio.txt &
+	--time_based --runtime=25 --verify=crc32c --verify_fatal=1 --do_verify=1 --output=/run/fio.txt &
 load=$!
-writes_done() { read -r _ _ _ _ count _ <"/sys/block/${DISK##*/}/stat" && [ "$count" -ge "$1" ]; }
-written() { read -r _ _ _ _ count _ <"/sys/block/${DISK##*/}/stat" && echo "$count"; }
-
 for round in 1 2; do
-	wait_for 30 writes_done $(($(written) + 1000))
+	wait_for 20 wrote "$DISK" $(($(writes_of "$DISK") + 200))
 	stop_tcmud
 	assert_eq "$DAEMON_STATUS" 0 "the exit status"
 	running $load || fail "the load ended while the daemon was away (round $round)"
 	start_tcmud
 done
-wait_for 30 writes_done $(($(written) + 1000))
+wait_for 20 wrote "$DISK" $(($(writes_of "$DISK") + 200))
 status=0
 wait $load || status=$?
 OUTPUT=$(tail -n 20 /run/fio.txt)
