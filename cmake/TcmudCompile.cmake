@@ -17,3 +17,12 @@ if(TCMUD_SANITIZE)
 	add_compile_options(-fsanitize=${TCMUD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
 	add_link_options(-fsanitize=${TCMUD_SANITIZE})
 endif()
+
+# libFuzzer needs the counters of coverage in the libraries as well as in the targets (tests/fuzz). Clang only.
+option(TCMUD_FUZZ "Drive the fuzz targets by libFuzzer" OFF)
+if(TCMUD_FUZZ)
+	if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+		message(FATAL_ERROR "TCMUD_FUZZ needs clang; without it the fuzz targets have a driver of their own")
+	endif()
+	add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
