@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The targets that the CMakeLists.txt of the tree name: their sources and the edges they declare.
+
+Reads the files as they are written here: a command begins a line; add_library, target_link_libraries and
+tcmud_handler carry plain names."""
+
+import os
+import re
+
+import tree
+
+KEYWORDS = {"STATIC", "SHARED", "MODULE", "INTERFACE", "OBJECT", "ALIAS", "EXCLUDE_FROM_ALL"}
+
+
+class Target:
+    def __init__(self, name, folder, sources):
+        self.name = name
+        self.folder = folder
+        self.sources = sources
+        self.edges = {}  # name of the other target: (PUBLIC, PRIVATE or INTERFACE, line)
+
+
+def commands(name):
+    """(line, command, arguments) of each command of a CMakeLists.txt."""
+    body = re.sub(r"(?m)#.*$", "", tree.text(name))
+    for match in re.finditer(r"(?m)^[ \t]*(\w+)[ \t]*\(((?:\"[^\"]*\"|[^()\"])*)\)", body):
+        arguments = [word.strip('"') for word in re.findall(r'"[^"]*"|[^\s"]+', match.group(2))]
+        yield body.count("\n", 0, match.start()) + 1, match.group(1), arguments
+
+
+def add(targets, name, folder, words):
+    sources = [os.path.normpath(os.path.join(folder, word)) for word in words if word.endswith(".c")]
+    if name in targets:
+        targets[name].sources += sources
+    else:
+        targets[name] = Target(name, folder, sources)
+
+
+def read(folders):
+    """The targets below these folders by name, and the aliases."""
+    targets, aliases = {}, {}
+    links = []
+    for file in tree.files("CMakeLists.txt"):
+        folder = os.path.dirname(file)
+        if not any(f"{folder}/".startswith(wanted) for wanted in folders):
+            continue
+        for line, command, words in commands(file):
+            if command in ("add_library", "add_executable") and "ALIAS" in words:
+                aliases[words[0]] = words[2]
+            elif command in ("add_library", "add_executable", "target_sources"):
+                add(targets, words[0], folder, [word for word in words[1:] if word not in KEYWORDS])
+            elif command == "tcmud_handler":
+                add(targets, f"handler_{words[0]}", folder, words[1:])
+                targets[f"handler_{words[0]}"].edges["tcmu-handler"] = ("PRIVATE", line)
+            elif command == "target_link_libraries" and "$" not in words[0]:
+                links.append((file, line, words))
+    for file, line, words in links:
+        how = "PUBLIC"
+        for word in words[1:]:
+            if word in ("PUBLIC", "PRIVATE", "INTERFACE"):
+                how = word
+            elif words[0] in targets:
+                targets[words[0]].edges[aliases.get(word, word)] = (how, line)
+            else:
+                tree.found(file, line, f"links {words[0]}, which is no target here")
+    return targets, aliases
+
+
+def reach(targets, name):
+    """What a target may include: what it links, and what that hands on (PUBLIC, INTERFACE)."""
+    seen = set()
+    todo = [edge for edge, (how, _) in targets[name].edges.items() if how != "INTERFACE"]
+    while todo:
+        edge = todo.pop()
+        if edge in seen:
+            continue
+        seen.add(edge)
+        if edge in targets:
+            todo += [other for other, (how, _) in targets[edge].edges.items() if how != "PRIVATE"]
+    return seen

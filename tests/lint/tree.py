@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the lints share: the files of the project, their functions, and how a finding is reported.
+
+A lint is a program that reads the tree at its first argument (default: this project) and prints one line for each
+finding, as PATH:LINE: TEXT. It ends with 1 when there was one. Each is fed a violation by tests/lint/self-test."""
+
+import os
+import re
+import subprocess
+import sys
+
+ROOT = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "..", ".."))
+FOUND = []
+
+
+def files(*suffixes, under=""):
+    """The tracked files (paths from the root, sorted) that end so and lie in this folder. Where there is no
+    repository, as in an unpacked archive or a self-test, every file but those of build/."""
+    git = ["git", "-c", "safe.directory=*", "-C", ROOT, "ls-files", "-z"]
+    if os.path.exists(os.path.join(ROOT, ".git")):
+        names = subprocess.run(git, check=True, stdout=subprocess.PIPE).stdout.decode().split("\0")
+    else:
+        names = [
+            os.path.relpath(os.path.join(folder, name), ROOT)
+            for folder, _, inside in os.walk(ROOT)
+            for name in inside
+        ]
+        names = [name for name in names if not name.startswith("build/")]
+    return sorted(
+        name
+        for name in names
+        if name.startswith(under) and name.endswith(suffixes or "") and os.path.isfile(os.path.join(ROOT, name))
+    )
+
+
+def scripts(under=""):
+    """The tracked files that a shell reads: by suffix, or by their first line."""
+    return [name for name in files(under=under) if name.endswith(".sh") or re.match(r"#!.*\b(ba|da)?sh\b", first_line(name))]
+
+
+def text(name):
+    with open(os.path.join(ROOT, name), encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def lines(name):
+    """(number, line) of each line, from 1."""
+    return enumerate(text(name).splitlines(), 1)
+
+
+def first_line(name):
+    return text(name).split("\n", 1)[0]
+
+
+def executable(name):
+    return os.access(os.path.join(ROOT, name), os.X_OK)
+
+
+def code(name):
+    """The text of a C file with comments and string literals blanked, so that lines and columns stay."""
+
+    def blank(match):
+        return re.sub(r"[^\n]", " ", match.group(0))
+
+    return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', blank, text(name), flags=re.DOTALL)
+
+
+def functions(name):
+    """(name, first line, last line) of each function of a formatted C file: from its brace in column 0 to the closing
+    one. Structures and tables end with "};" and are none."""
+    start = None
+    title = "?"
+    for number, line in enumerate(code(name).splitlines(), 1):
+        if start is None:
+            called = re.match(r"[A-Za-z_].*?(\w+)\(", line)
+            if called:
+                title = called.group(1)
+            if line.rstrip() == "{":
+                start = number
+        elif line.rstrip() == "}":
+            yield title, start, number
+            start = None
+        elif line.startswith("}"):
+            start = None
+
+
+def found(name, number, what):
+    FOUND.append(f"{name}:{number}: {what}")
+
+
+def finish():
+    """Prints what was found and ends the program."""
+    for line in FOUND:
+        print(line)
+    sys.exit(1 if FOUND else 0)
