@@ -80,6 +80,10 @@ enum scsi_verdict scsi_refuse_list(struct scsi_call *call, unsigned byte, int bi
 /* INVALID COMMAND OPERATION CODE; the pointer is to byte 0. */
 enum scsi_verdict scsi_refuse_opcode(struct scsi_call *call);
 
+/* A plan without extents. */
+enum scsi_verdict scsi_plan(
+	struct scsi_call *call, enum scsi_plan_op op, uint32_t flags, uint64_t lba, uint64_t blocks);
+
 /* Takes the unit attention that is to be told first. False: there is none. */
 bool scsi_take_unit_attention(struct scsi_lu *lu, struct scsi_sense *sense);
 

@@ -71,6 +71,19 @@ enum scsi_verdict scsi_refuse_opcode(struct scsi_call *call)
 	return refuse_field(call, SENSE_INVALID_OPERATION_CODE, true, 0, NO_BIT);
 }
 
+enum scsi_verdict scsi_plan(
+	struct scsi_call *call, enum scsi_plan_op op, uint32_t flags, uint64_t lba, uint64_t blocks)
+{
+	struct scsi_plan *plan = &call->result->plan;
+
+	plan->op = op;
+	plan->flags = flags;
+	plan->lba = lba;
+	plan->blocks = blocks;
+	plan->extent_cnt = 0;
+	return SCSI_PLANNED;
+}
+
 /* ------- unit attentions ------- */
 
 bool scsi_take_unit_attention(struct scsi_lu *lu, struct scsi_sense *sense)

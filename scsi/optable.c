@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one table of operations, and what follows from it: dispatch, the check of reserved bits, REPORT SUPPORTED
+ * OPERATION CODES, names.
+ *
+ * A bit is in an entry's usage mask when this device server looks at it or may let it pass; every other bit has to be
+ * zero and is refused with a pointer to it (SPC-4 4.2.1, 4.5.2.4.2). Fields that would ask for what is not there,
+ * protection information above all, are thus refused by being left out. GROUP NUMBER is let pass: it groups
+ * statistics, and those are optional. Entries are sorted by operation code and service action.
+ */
+#include "scsi-private.h"
+
+#include <string.h>
+
+#define X2    0xff, 0xff
+#define X3    0xff, X2
+#define X4    X2, X2
+#define X8    X4, X4
+#define Z2    0, 0
+#define Z3    0, Z2
+#define Z4    Z2, Z2
+#define GROUP 0x1f
+
+#define OP(code, size, title, fn, options, ...) \
+	{ \
+		.operation = \
+			{.opcode = (code), \
+			 .cdb_length = (size), \
+			 .name = (title), \
+			 .usage = {(code), __VA_ARGS__}}, \
+		.flags = (options), .function = (fn), \
+	}
+#define SA(code, sa, size, title, fn, options, ...) \
+	{ \
+		.operation = \
+			{.opcode = (code), \
+			 .has_action = true, \
+			 .action = (sa), \
+			 .cdb_length = (size), \
+			 .name = (title), \
+			 .usage = {(code), (sa), __VA_ARGS__}}, \
+		.flags = (options), .function = (fn), \
+	}
+
+#define RESERVATION (ENTRY_KERNEL | ENTRY_RESERVATION)
+#define WRITES      ENTRY_WRITES
+
+/* clang-format off */
+static const struct scsi_entry entries[] = {
+	OP(0x00, 6, "TEST UNIT READY", scsi_test_unit_ready, 0, Z4, 0),
+	OP(0x03, 6, "REQUEST SENSE", scsi_request_sense, ENTRY_BEFORE_UA, 0x01, Z2, 0xff, 0),
+	OP(0x08, 6, "READ(6)", scsi_read, 0, 0x1f, X3, 0),
+	OP(0x0a, 6, "WRITE(6)", scsi_write, WRITES, 0x1f, X3, 0),
+	OP(0x12, 6, "INQUIRY", scsi_inquiry, ENTRY_BEFORE_UA, 0x01, X3, 0),
+	OP(0x15, 6, "MODE SELECT(6)", scsi_mode_select, 0, 0x10, Z2, 0xff, 0),
+	OP(0x16, 6, "RESERVE(6)", NULL, RESERVATION, Z4, 0),
+	OP(0x17, 6, "RELEASE(6)", NULL, RESERVATION, Z4, 0),
+	OP(0x1a, 6, "MODE SENSE(6)", scsi_mode_sense, 0, 0x08, X3, 0),
+	OP(0x1b, 6, "START STOP UNIT", scsi_start_stop_unit, 0, 0x01, Z2, 0x05, 0),
+	OP(0x1e, 6, "PREVENT ALLOW MEDIUM REMOVAL", scsi_prevent_allow, 0, Z3, 0x01, 0),
+	OP(0x25, 10, "READ CAPACITY(10)", scsi_read_capacity_10, 0, 0, X4, Z2, 0x01, 0),
+	OP(0x28, 10, "READ(10)", scsi_read, 0, 0x18, X4, GROUP, X2, 0),
+	OP(0x2a, 10, "WRITE(10)", scsi_write, WRITES, 0x18, X4, GROUP, X2, 0),
+	OP(0x2e, 10, "WRITE AND VERIFY(10)", scsi_write_and_verify, WRITES, 0x12, X4, GROUP, X2, 0),
+	OP(0x2f, 10, "VERIFY(10)", scsi_verify, 0, 0x16, X4, GROUP, X2, 0),
+	OP(0x34, 10, "PRE-FETCH(10)", scsi_prefetch, 0, 0x02, X4, GROUP, X2, 0),
+	OP(0x35, 10, "SYNCHRONIZE CACHE(10)", scsi_synchronize_cache, 0, 0x02, X4, GROUP, X2, 0),
+	OP(0x41, 10, "WRITE SAME(10)", scsi_write_same, WRITES | ENTRY_UNMAP_BIT, 0x08, X4, GROUP, X2, 0),
+	OP(0x42, 10, "UNMAP", scsi_unmap, WRITES | ENTRY_UNMAP, 0, Z4, GROUP, X2, 0),
+	OP(0x55, 10, "MODE SELECT(10)", scsi_mode_select, 0, 0x10, Z4, 0, X2, 0),
+	OP(0x56, 10, "RESERVE(10)", NULL, RESERVATION, Z4, Z2, X2, 0),
+	OP(0x57, 10, "RELEASE(10)", NULL, RESERVATION, Z4, Z2, X2, 0),
+	OP(0x5a, 10, "MODE SENSE(10)", scsi_mode_sense, 0, 0x18, X2, Z3, X2, 0),
+	SA(0x5e, 0x00, 10, "PERSISTENT RESERVE IN, READ KEYS", NULL, RESERVATION, Z4, 0, X2, 0),
+	SA(0x5e, 0x01, 10, "PERSISTENT RESERVE IN, READ RESERVATION", NULL, RESERVATION, Z4, 0, X2, 0),
+	SA(0x5e, 0x02, 10, "PERSISTENT RESERVE IN, REPORT CAPABILITIES", NULL, RESERVATION, Z4, 0, X2, 0),
+	SA(0x5e, 0x03, 10, "PERSISTENT RESERVE IN, READ FULL STATUS", NULL, RESERVATION, Z4, 0, X2, 0),
+	SA(0x5f, 0x00, 10, "PERSISTENT RESERVE OUT, REGISTER", NULL, RESERVATION, 0xff, Z2, X4, 0),
+	SA(0x5f, 0x01, 10, "PERSISTENT RESERVE OUT, RESERVE", NULL, RESERVATION, 0xff, Z2, X4, 0),
+	SA(0x5f, 0x02, 10, "PERSISTENT RESERVE OUT, RELEASE", NULL, RESERVATION, 0xff, Z2, X4, 0),
+	SA(0x5f, 0x03, 10, "PERSISTENT RESERVE OUT, CLEAR", NULL, RESERVATION, 0xff, Z2, X4, 0),
+	SA(0x5f, 0x04, 10, "PERSISTENT RESERVE OUT, PREEMPT", NULL, RESERVATION, 0xff, Z2, X4, 0),
+	SA(0x5f, 0x05, 10, "PERSISTENT RESERVE OUT, PREEMPT AND ABORT", NULL, RESERVATION, 0xff, Z2, X4, 0),
+	SA(0x5f, 0x06, 10, "PERSISTENT RESERVE OUT, REGISTER AND IGNORE EXISTING KEY", NULL, RESERVATION, 0xff, Z2, X4, 0),
+	SA(0x5f, 0x07, 10, "PERSISTENT RESERVE OUT, REGISTER AND MOVE", NULL, RESERVATION, 0xff, Z2, X4, 0),
+	OP(0x88, 16, "READ(16)", scsi_read, 0, 0x18, X8, X4, GROUP, 0),
+	OP(0x89, 16, "COMPARE AND WRITE", scsi_compare_and_write, WRITES | ENTRY_COMPARE, 0x18, X8, Z3, 0xff, GROUP, 0),
+	OP(0x8a, 16, "WRITE(16)", scsi_write, WRITES, 0x18, X8, X4, GROUP, 0),
+	OP(0x8b, 16, "ORWRITE(16)", scsi_orwrite, WRITES, 0x18, X8, X4, GROUP, 0),
+	OP(0x8e, 16, "WRITE AND VERIFY(16)", scsi_write_and_verify, WRITES, 0x12, X8, X4, GROUP, 0),
+	OP(0x8f, 16, "VERIFY(16)", scsi_verify, 0, 0x16, X8, X4, GROUP, 0),
+	OP(0x90, 16, "PRE-FETCH(16)", scsi_prefetch, 0, 0x02, X8, X4, GROUP, 0),
+	OP(0x91, 16, "SYNCHRONIZE CACHE(16)", scsi_synchronize_cache, 0, 0x02, X8, X4, GROUP, 0),
+	OP(0x93, 16, "WRITE SAME(16)", scsi_write_same, WRITES | ENTRY_UNMAP_BIT, 0x09, X8, X4, GROUP, 0),
+	SA(0x9e, 0x10, 16, "READ CAPACITY(16)", scsi_read_capacity_16, 0, X8, X4, 0x01, 0),
+	SA(0x9e, 0x12, 16, "GET LBA STATUS", scsi_get_lba_status, 0, X8, X4, Z2),
+	OP(0xa0, 12, "REPORT LUNS", NULL, ENTRY_KERNEL | ENTRY_BEFORE_UA, 0, 0xff, Z3, X4, Z2),
+	SA(0xa3, 0x0c, 12, "REPORT SUPPORTED OPERATION CODES", scsi_report_operation_codes, 0, 0x87, X3, X4, Z2),
+	SA(0xa3, 0x0d, 12, "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", scsi_report_task_management, 0, 0x80, Z3, X4, Z2),
+	OP(0xa8, 12, "READ(12)", scsi_read, 0, 0x18, X8, GROUP, 0),
+	OP(0xaa, 12, "WRITE(12)", scsi_write, WRITES, 0x18, X8, GROUP, 0),
+	OP(0xae, 12, "WRITE AND VERIFY(12)", scsi_write_and_verify, WRITES, 0x12, X8, GROUP, 0),
+	OP(0xaf, 12, "VERIFY(12)", scsi_verify, 0, 0x16, X8, GROUP, 0),
+};
+/* clang-format on */
+
+#define ENTRY_CNT (sizeof(entries) / sizeof(entries[0]))
+
+/* ------- looking things up ------- */
+
+/* The first entry of an operation code, or NULL. */
+static const struct scsi_entry *first_entry(uint8_t opcode)
+{
+	size_t low = 0, high = ENTRY_CNT;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (entries[middle].operation.opcode < opcode)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < ENTRY_CNT && entries[low].operation.opcode == opcode ? &entries[low] : NULL;
+}
+
+/* The entry of a service action, from the first one of its operation code; or NULL. */
+static const struct scsi_entry *action_entry(const struct scsi_entry *first, unsigned action)
+{
+	for (const struct scsi_entry *entry = first; entry < entries + ENTRY_CNT; entry++) {
+		if (entry->operation.opcode != first->operation.opcode)
+			break;
+		if (entry->operation.action == action)
+			return entry;
+	}
+	return NULL;
+}
+
+static bool entry_present(const struct scsi_lu *lu, const struct scsi_entry *entry)
+{
+	return !((entry->flags & ENTRY_RESERVATION) && lu->no_reservations) &&
+		!((entry->flags & ENTRY_UNMAP) && !lu->unmap) &&
+		!((entry->flags & ENTRY_COMPARE) && lu->max_compare_and_write == 0);
+}
+
+uint8_t scsi_entry_usage(const struct scsi_lu *lu, const struct scsi_entry *entry, unsigned i)
+{
+	uint8_t usage = entry->operation.usage[i];
+
+	if (i == 1 && (entry->flags & ENTRY_UNMAP_BIT) && !lu->unmap)
+		usage &= (uint8_t) ~0x08;
+	return usage;
+}
+
+const struct scsi_operation *scsi_operation_at(unsigned i)
+{
+	return i < ENTRY_CNT ? &entries[i].operation : NULL;
+}
+
+bool scsi_operation_supported(const struct scsi_lu *lu, const struct scsi_operation *operation)
+{
+	return entry_present(lu, (const struct scsi_entry *) operation);
+}
+
+const char *scsi_opcode_name(const uint8_t *cdb)
+{
+	const struct scsi_entry *entry = first_entry(cdb[0]);
+
+	if (entry && entry->operation.has_action)
+		entry = action_entry(entry, cdb[1] & 0x1f);
+	return entry ? entry->operation.name : "unknown";
+}
+
+/* ------- dispatch ------- */
+
+static int highest_bit(uint8_t byte)
+{
+	int bit = 7;
+
+	while (!(byte & (1u << bit)))
+		bit--;
+	return bit;
+}
+
+static enum scsi_verdict refuse_write(struct scsi_call *call)
+{
+	return scsi_refuse(
+		call, call->lu->read_only ? SENSE_WRITE_PROTECTED : SENSE_SOFTWARE_WRITE_PROTECTED);
+}
+
+/* The command is one that this device server carries out: is its CDB right? */
+static enum scsi_verdict check_and_run(struct scsi_call *call)
+{
+	const struct scsi_entry *entry = call->entry;
+	unsigned length = entry->operation.cdb_length;
+
+	if (call->task->cdb_length < length)
+		return scsi_refuse_cdb(call, call->task->cdb_length, NO_BIT);
+	for (unsigned i = 1; i < length; i++) {
+		uint8_t bad = call->cdb[i] & (uint8_t) ~scsi_entry_usage(call->lu, entry, i);
+
+		if (bad)
+			return scsi_refuse_cdb(call, i, highest_bit(bad));
+	}
+	if ((entry->flags & ENTRY_WRITES) && lu_write_protected(call->lu))
+		return refuse_write(call);
+	return entry->function(call);
+}
+
+enum scsi_verdict scsi_dispatch(struct scsi_lu *lu, const struct scsi_task *task, struct scsi_result *result)
+{
+	struct scsi_call call = {.lu = lu, .task = task, .cdb = task->cdb, .result = result};
+	const struct scsi_entry *first = task->cdb_length ? first_entry(task->cdb[0]) : NULL;
+
+	result->status = SCSI_GOOD;
+	result->data_length = 0;
+	result->sense = (struct scsi_sense){0};
+	call.entry = first;
+	if (first && first->operation.has_action)
+		call.entry = task->cdb_length > 1 ? action_entry(first, task->cdb[1] & 0x1f) : NULL;
+
+	/* SAM-5 5.14: before anything else of a command is looked at. */
+	if (lu->unit_attention && !(call.entry && (call.entry->flags & ENTRY_BEFORE_UA)) &&
+	    scsi_take_unit_attention(lu, &result->sense)) {
+		result->status = SCSI_CHECK_CONDITION;
+		return SCSI_ANSWERED;
+	}
+	if (!first || (first->flags & ENTRY_KERNEL) || !entry_present(lu, first))
+		return scsi_refuse_opcode(&call);
+	/* An operation code that is there, with a service action that is not (SPC-4 4.2.1). */
+	if (!call.entry)
+		return scsi_refuse_cdb(&call, 1, 4);
+	return check_and_run(&call);
+}
+
+/* ------- REPORT SUPPORTED OPERATION CODES (SPC-4 6.35) ------- */
+
+#define RSOC_ALL         0
+#define RSOC_OPCODE      1
+#define RSOC_ACTION      2
+#define RSOC_EITHER      3
+#define TIMEOUTS_LENGTH  12u
+#define SUPPORT_NONE     0x01
+#define SUPPORT_STANDARD 0x03
+
+/* The command timeouts descriptor, which says that no timeouts are given. */
+static unsigned put_timeouts(uint8_t *p)
+{
+	memset(p, 0, TIMEOUTS_LENGTH);
+	put_be16(p, TIMEOUTS_LENGTH - 2);
+	return TIMEOUTS_LENGTH;
+}
+
+static enum scsi_verdict report_all(struct scsi_call *call, bool timeouts, uint32_t allocation)
+{
+	uint8_t *data = call->result->data;
+	unsigned length = 4;
+
+	for (size_t i = 0; i < ENTRY_CNT; i++) {
+		const struct scsi_operation *operation = &entries[i].operation;
+		uint8_t *p = data + length;
+
+		if (!entry_present(call->lu, &entries[i]))
+			continue;
+		memset(p, 0, 8);
+		p[0] = operation->opcode;
+		p[3] = operation->action;
+		p[5] = (timeouts ? 0x02 : 0) | (operation->has_action ? 0x01 : 0);
+		put_be16(p + 6, operation->cdb_length);
+		length += 8;
+		if (timeouts)
+			length += put_timeouts(data + length);
+	}
+	put_be32(data, length - 4);
+	return scsi_good_data(call, length, allocation);
+}
+
+/* entry: NULL when there is no such operation. */
+static enum scsi_verdict report_one(
+	struct scsi_call *call, const struct scsi_entry *entry, bool timeouts, uint32_t allocation)
+{
+	uint8_t *data = call->result->data;
+	unsigned length = 4;
+
+	memset(data, 0, 4);
+	if (!entry || !entry_present(call->lu, entry)) {
+		data[1] = SUPPORT_NONE;
+		return scsi_good_data(call, length, allocation);
+	}
+	data[1] = (timeouts ? 0x80 : 0) | SUPPORT_STANDARD;
+	put_be16(data + 2, entry->operation.cdb_length);
+	for (unsigned i = 0; i < entry->operation.cdb_length; i++)
+		data[length++] = scsi_entry_usage(call->lu, entry, i);
+	if (timeouts)
+		length += put_timeouts(data + length);
+	return scsi_good_data(call, length, allocation);
+}
+
+enum scsi_verdict scsi_report_operation_codes(struct scsi_call *call)
+{
+	const uint8_t *cdb = call->cdb;
+	bool timeouts = cdb[2] & 0x80;
+	unsigned action = get_be16(cdb + 4);
+	uint32_t allocation = get_be32(cdb + 6);
+	const struct scsi_entry *entry = first_entry(cdb[3]);
+	bool has_action = entry && entry->operation.has_action;
+
+	switch (cdb[2] & 0x07) {
+	case RSOC_ALL:
+		return report_all(call, timeouts, allocation);
+	case RSOC_OPCODE:
+		if (has_action)
+			return scsi_refuse_cdb(call, 3, NO_BIT);
+		return report_one(call, entry, timeouts, allocation);
+	case RSOC_ACTION:
+		if (entry && !has_action)
+			return scsi_refuse_cdb(call, 3, NO_BIT);
+		return report_one(call, entry ? action_entry(entry, action) : NULL, timeouts, allocation);
+	case RSOC_EITHER:
+		/* Operation codes without service actions have the action 0 in the table. */
+		return report_one(call, entry ? action_entry(entry, action) : NULL, timeouts, allocation);
+	default:
+		return scsi_refuse_cdb(call, 2, 2);
+	}
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commands of the block command set (SBC-3). They are checked here and turned into a plan that the daemon carries
+ * out.
+ *
+ * When the initiator's buffer and the CDB disagree: a read transfers the smaller of the two (SAM-5 5.1: the data-in
+ * buffer is filled as far as it goes; the transport tells the residual). Data-out of the wrong size is refused before
+ * anything is written, as the target core does for its own backends: the ring has no way to tell the initiator of a
+ * residual in that direction, so it would take all of its data for written. CDBs longer than MAXIMUM TRANSFER LENGTH
+ * are carried out all the same; no initiator is helped by a refusal.
+ */
+#include "scsi-private.h"
+
+#include <string.h>
+
+/* ------- what the commands have in common ------- */
+
+static unsigned cdb_length(const struct scsi_call *call)
+{
+	return call->entry->operation.cdb_length;
+}
+
+static struct scsi_range range_of(const struct scsi_call *call)
+{
+	return scsi_cdb_range(call->cdb, cdb_length(call));
+}
+
+static bool on_medium(const struct scsi_call *call, const struct scsi_range *range)
+{
+	return scsi_range_ok(call->lu, range->lba, range->blocks);
+}
+
+/* Byte 1 of a CDB of 6 bytes holds a part of the address. */
+static uint32_t dpo_fua(const struct scsi_call *call)
+{
+	if (cdb_length(call) == 6)
+		return 0;
+	return (call->cdb[1] & 0x10 ? SCSI_PLAN_DPO : 0) | (call->cdb[1] & 0x08 ? SCSI_PLAN_FUA : 0);
+}
+
+static bool data_out_is(const struct scsi_call *call, uint64_t blocks)
+{
+	return call->task->data_length == blocks * call->lu->block_size;
+}
+
+/* A plan for the CDB's range; nothing to do for no blocks. data_out: how many blocks of it there have to be. */
+static enum scsi_verdict plan_range(
+	struct scsi_call *call, enum scsi_plan_op op, uint32_t flags, const struct scsi_range *range,
+	uint64_t data_out)
+{
+	if (!on_medium(call, range))
+		return scsi_refuse(call, SENSE_LBA_OUT_OF_RANGE);
+	if (data_out && !data_out_is(call, data_out))
+		return scsi_refuse(call, SENSE_INVALID_FIELD_IN_COMMAND_IU);
+	if (range->blocks == 0)
+		return scsi_good(call);
+	return scsi_plan(call, op, flags, range->lba, range->blocks);
+}
+
+/* ------- capacity ------- */
+
+/* SBC-3 5.15. The address and PMI are obsolete; as in SBC-2 an address without PMI is refused. */
+enum scsi_verdict scsi_read_capacity_10(struct scsi_call *call)
+{
+	const struct scsi_lu *lu = call->lu;
+	uint64_t last = lu_last_lba(lu);
+	uint8_t *data = call->result->data;
+
+	if (!(call->cdb[8] & 0x01) && get_be32(call->cdb + 2))
+		return scsi_refuse_cdb(call, 2, NO_BIT);
+	put_be32(data, last < UINT32_MAX ? (uint32_t) last : UINT32_MAX);
+	put_be32(data + 4, lu->block_size);
+	return scsi_good_data(call, 8, 8);
+}
+
+/* SBC-3 5.16. */
+enum scsi_verdict scsi_read_capacity_16(struct scsi_call *call)
+{
+	const struct scsi_lu *lu = call->lu;
+	uint8_t *data = call->result->data;
+
+	if (!(call->cdb[14] & 0x01) && get_be64(call->cdb + 2))
+		return scsi_refuse_cdb(call, 2, NO_BIT);
+	memset(data, 0, 32);
+	put_be64(data, lu_last_lba(lu));
+	put_be32(data + 8, lu->block_size);
+	data[13] = lu->physical_exponent & 0x0f;
+	if (lu_provisioned(lu))
+		data[14] = 0x80 | (lu->unmap_zeroes ? 0x40 : 0); /* LBPME, LBPRZ */
+	return scsi_good_data(call, 32, get_be32(call->cdb + 10));
+}
+
+/* ------- reading ------- */
+
+/* SBC-3 5.11 to 5.13; READ(6): SBC-2. */
+enum scsi_verdict scsi_read(struct scsi_call *call)
+{
+	struct scsi_range range = range_of(call);
+
+	return plan_range(call, SCSI_PLAN_READ, dpo_fua(call), &range, 0);
+}
+
+/* SBC-3 5.7, 5.8: no length means to the end of the medium. */
+enum scsi_verdict scsi_prefetch(struct scsi_call *call)
+{
+	struct scsi_range range = range_of(call);
+
+	if (range.blocks == 0 && range.lba <= call->lu->blocks)
+		range.blocks = call->lu->blocks - range.lba;
+	return plan_range(
+		call, SCSI_PLAN_PREFETCH, call->cdb[1] & 0x02 ? SCSI_PLAN_IMMEDIATE : 0, &range, 0);
+}
+
+/* SBC-3 5.29 to 5.31. BYTCHK: 0 reads, 1 compares with as many blocks of data-out, 3 compares each with the same. */
+enum scsi_verdict scsi_verify(struct scsi_call *call)
+{
+	struct scsi_range range = range_of(call);
+	uint32_t flags = dpo_fua(call);
+	uint64_t data_out = 0;
+
+	switch (call->cdb[1] >> 1 & 0x03) {
+	case 0:
+		break;
+	case 1:
+		flags |= SCSI_PLAN_COMPARE;
+		data_out = range.blocks;
+		break;
+	case 3:
+		flags |= SCSI_PLAN_COMPARE | SCSI_PLAN_ONE_BLOCK;
+		data_out = range.blocks ? 1 : 0;
+		break;
+	default:
+		return scsi_refuse_cdb(call, 1, 2);
+	}
+	return plan_range(call, SCSI_PLAN_VERIFY, flags, &range, data_out);
+}
+
+/* ------- writing ------- */
+
+/* SBC-3 5.33 to 5.35; WRITE(6): SBC-2. */
+enum scsi_verdict scsi_write(struct scsi_call *call)
+{
+	struct scsi_range range = range_of(call);
+
+	return plan_range(call, SCSI_PLAN_WRITE, dpo_fua(call), &range, range.blocks);
+}
+
+/* SBC-3 5.37 to 5.39. BYTCHK compares what was read back with the data-out. */
+enum scsi_verdict scsi_write_and_verify(struct scsi_call *call)
+{
+	struct scsi_range range = range_of(call);
+	uint32_t flags = dpo_fua(call) | (call->cdb[1] & 0x02 ? SCSI_PLAN_COMPARE : 0);
+
+	return plan_range(call, SCSI_PLAN_WRITE_VERIFY, flags, &range, range.blocks);
+}
+
+/* SBC-3 5.5. */
+enum scsi_verdict scsi_orwrite(struct scsi_call *call)
+{
+	struct scsi_range range = range_of(call);
+
+	return plan_range(call, SCSI_PLAN_ORWRITE, dpo_fua(call), &range, range.blocks);
+}
+
+/* SBC-3 5.2. Data-out is what is expected, then what is to be written. */
+enum scsi_verdict scsi_compare_and_write(struct scsi_call *call)
+{
+	struct scsi_range range = {.lba = get_be64(call->cdb + 2), .blocks = call->cdb[13]};
+
+	if (on_medium(call, &range) && range.blocks > call->lu->max_compare_and_write)
+		return scsi_refuse_cdb(call, 13, NO_BIT);
+	return plan_range(call, SCSI_PLAN_COMPARE_AND_WRITE, dpo_fua(call), &range, 2 * range.blocks);
+}
+
+/* SBC-3 5.43, 5.44. Data-out is one block, or nothing with NDOB; a number of no blocks is refused (WSNZ). */
+enum scsi_verdict scsi_write_same(struct scsi_call *call)
+{
+	struct scsi_range range = range_of(call);
+	uint64_t limit = call->lu->max_write_same;
+	bool no_data = call->cdb[1] & 0x01;
+	uint32_t flags = (no_data ? SCSI_PLAN_ZEROES : 0) | (call->cdb[1] & 0x08 ? SCSI_PLAN_MAY_UNMAP : 0);
+
+	if (on_medium(call, &range) && (range.blocks == 0 || (limit && range.blocks > limit)))
+		return scsi_refuse_cdb(call, range.length_byte, NO_BIT);
+	return plan_range(call, SCSI_PLAN_WRITE_SAME, flags, &range, no_data ? 0 : 1);
+}
+
+/* SBC-3 5.26, 5.27: no number means to the end of the medium. */
+enum scsi_verdict scsi_synchronize_cache(struct scsi_call *call)
+{
+	struct scsi_range range = range_of(call);
+
+	if (!on_medium(call, &range))
+		return scsi_refuse(call, SENSE_LBA_OUT_OF_RANGE);
+	if (range.blocks == 0)
+		range.blocks = call->lu->blocks - range.lba;
+	return scsi_plan(
+		call, SCSI_PLAN_FLUSH, call->cdb[1] & 0x02 ? SCSI_PLAN_IMMEDIATE : 0, range.lba,
+		range.blocks);
+}
+
+/* ------- UNMAP (SBC-3 5.28) ------- */
+
+#define UNMAP_HEADER     8u
+#define UNMAP_DESCRIPTOR 16u
+
+/* How many descriptors the list holds; an incomplete one at the end does not count. False: the answer is a refusal. */
+static bool unmap_count(struct scsi_call *call, unsigned list_length, unsigned *cnt)
+{
+	uint8_t header[UNMAP_HEADER];
+	unsigned length;
+
+	if (list_length < UNMAP_HEADER || call->task->data_length < list_length ||
+	    !scsi_data_out(call->task, 0, header, sizeof(header))) {
+		scsi_refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
+		return false;
+	}
+	length = get_be16(header + 2);
+	if (length > list_length - UNMAP_HEADER) {
+		scsi_refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
+		return false;
+	}
+	*cnt = length / UNMAP_DESCRIPTOR;
+	if (*cnt > SCSI_UNMAP_DESCRIPTORS_MAX) {
+		scsi_refuse_list(call, 2, NO_BIT);
+		return false;
+	}
+	return true;
+}
+
+enum scsi_verdict scsi_unmap(struct scsi_call *call)
+{
+	unsigned list_length = get_be16(call->cdb + 7);
+	struct scsi_plan *plan = &call->result->plan;
+	uint64_t total = 0;
+	unsigned cnt;
+
+	if (list_length == 0)
+		return scsi_good(call);
+	if (!unmap_count(call, list_length, &cnt))
+		return SCSI_ANSWERED;
+	scsi_plan(call, SCSI_PLAN_UNMAP, 0, 0, 0);
+	for (unsigned i = 0; i < cnt; i++) {
+		unsigned at = UNMAP_HEADER + i * UNMAP_DESCRIPTOR;
+		uint8_t descriptor[UNMAP_DESCRIPTOR];
+		struct scsi_extent extent;
+
+		if (!scsi_data_out(call->task, at, descriptor, sizeof(descriptor)))
+			return scsi_refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
+		extent = (struct scsi_extent){
+			.lba = get_be64(descriptor), .blocks = get_be32(descriptor + 8)};
+		if (!scsi_range_ok(call->lu, extent.lba, extent.blocks))
+			return scsi_refuse(call, SENSE_LBA_OUT_OF_RANGE);
+		total += extent.blocks;
+		if (total > lu_max_unmap(call->lu))
+			return scsi_refuse_list(call, at + 8, NO_BIT);
+		if (extent.blocks)
+			plan->extents[plan->extent_cnt++] = extent;
+	}
+	return plan->extent_cnt ? SCSI_PLANNED : scsi_good(call);
+}
+
+/* ------- GET LBA STATUS (SBC-3 5.4) ------- */
+
+#define LBA_STATUS_HEADER     8u
+#define LBA_STATUS_DESCRIPTOR 16u
+
+/* A descriptor counts 32 bits of blocks: longer extents become several. */
+void scsi_answer_lba_status(
+	const struct scsi_task *task, const struct scsi_lba_status *status, unsigned cnt,
+	struct scsi_result *result)
+{
+	uint32_t allocation = get_be32(task->cdb + 10);
+	uint8_t *data = result->data;
+	uint32_t length = LBA_STATUS_HEADER;
+
+	memset(data, 0, LBA_STATUS_HEADER);
+	for (unsigned i = 0; i < cnt; i++) {
+		uint64_t lba = status[i].lba, left = status[i].blocks;
+
+		while (left && length + LBA_STATUS_DESCRIPTOR <= SCSI_DATA_MAX) {
+			uint32_t blocks = left < UINT32_MAX ? (uint32_t) left : UINT32_MAX;
+			uint8_t *p = data + length;
+
+			memset(p, 0, LBA_STATUS_DESCRIPTOR);
+			put_be64(p, lba);
+			put_be32(p + 8, blocks);
+			p[12] = status[i].mapped ? 0x00 : 0x01; /* deallocated */
+			lba += blocks;
+			left -= blocks;
+			length += LBA_STATUS_DESCRIPTOR;
+		}
+	}
+	put_be32(data, length - 4);
+	result->status = SCSI_GOOD;
+	result->data_length = length < allocation ? length : allocation;
+}
+
+enum scsi_verdict scsi_get_lba_status(struct scsi_call *call)
+{
+	struct scsi_lba_status all = {.lba = get_be64(call->cdb + 2), .mapped = true};
+
+	if (all.lba >= call->lu->blocks)
+		return scsi_refuse(call, SENSE_LBA_OUT_OF_RANGE);
+	all.blocks = call->lu->blocks - all.lba;
+	if (call->lu->has_map)
+		return scsi_plan(call, SCSI_PLAN_MAP, 0, all.lba, all.blocks);
+	scsi_answer_lba_status(call->task, &all, 1, call->result);
+	return SCSI_ANSWERED;
+}

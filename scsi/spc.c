@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commands of the primary command set (SPC-4) that need no table of pages: readiness, sense, standard INQUIRY, and
+ * what a fixed disk says to START STOP UNIT and PREVENT ALLOW MEDIUM REMOVAL (SBC-3).
+ */
+#include "scsi-private.h"
+
+#include <string.h>
+
+enum scsi_verdict scsi_test_unit_ready(struct scsi_call *call)
+{
+	return scsi_good(call);
+}
+
+/* SPC-4 6.39: a unit attention is told and cleared, in the format that the DESC bit asks for; D_SENSE has no say. */
+enum scsi_verdict scsi_request_sense(struct scsi_call *call)
+{
+	struct scsi_sense sense = {.key = KEY_NO_SENSE};
+	uint8_t buffer[SCSI_SENSE_MAX];
+	size_t length;
+
+	scsi_take_unit_attention(call->lu, &sense);
+	length = scsi_sense_put(&sense, call->cdb[1] & 0x01, buffer);
+	memcpy(call->result->data, buffer, length);
+	return scsi_good_data(call, (uint32_t) length, call->cdb[4]);
+}
+
+/* ------- INQUIRY ------- */
+
+#define INQUIRY_LENGTH 96u
+
+/* A field of ASCII, left aligned and padded with blanks (SPC-4 4.3.1). */
+static void put_text(uint8_t *p, size_t size, const char *text)
+{
+	size_t length = strnlen(text, size);
+
+	memset(p, ' ', size);
+	memcpy(p, text, length);
+}
+
+/* SPC-4 6.6. Vendor, product and revision default to what initiators' multipath settings have matched for years. */
+static enum scsi_verdict standard_inquiry(struct scsi_call *call)
+{
+	const struct scsi_lu *lu = call->lu;
+	uint8_t *data = call->result->data;
+
+	memset(data, 0, INQUIRY_LENGTH);
+	data[2] = 0x06; /* VERSION: SPC-4 */
+	data[3] = 0x02; /* RESPONSE DATA FORMAT */
+	data[4] = INQUIRY_LENGTH - 5;
+	data[7] = 0x02; /* CMDQUE */
+	put_text(data + 8, 8, lu->vendor[0] ? lu->vendor : "LIO-ORG");
+	put_text(data + 16, 16, lu->product[0] ? lu->product : "TCMU device");
+	put_text(data + 32, 4, lu->revision[0] ? lu->revision : "0002");
+	put_be16(data + 58, 0x00a0); /* SAM-5 */
+	put_be16(data + 60, 0x0460); /* SPC-4 */
+	put_be16(data + 62, 0x04c0); /* SBC-3 */
+	return scsi_good_data(call, INQUIRY_LENGTH, get_be16(call->cdb + 3));
+}
+
+enum scsi_verdict scsi_inquiry(struct scsi_call *call)
+{
+	if (call->cdb[1] & 0x01)
+		return scsi_inquiry_vpd(call);
+	if (call->cdb[2])
+		return scsi_refuse_cdb(call, 2, NO_BIT);
+	return standard_inquiry(call);
+}
+
+/* ------- a disk that cannot be stopped or taken out ------- */
+
+/*
+ * SBC-3 5.25. Nothing here can be spun down, and other initiators use the same logical unit: stopping it only makes
+ * sure that what was written is on the medium, unless NO_FLUSH is set. Power conditions and LOEJ are refused by the
+ * usage mask.
+ */
+enum scsi_verdict scsi_start_stop_unit(struct scsi_call *call)
+{
+	bool start = call->cdb[4] & 0x01;
+	bool no_flush = call->cdb[4] & 0x04;
+
+	if (start || no_flush)
+		return scsi_good(call);
+	return scsi_plan(call, SCSI_PLAN_FLUSH, call->cdb[1] & 0x01 ? SCSI_PLAN_IMMEDIATE : 0, 0, 0);
+}
+
+/* SBC-3 5.10: the medium is not removable, so both values of PREVENT are kept. */
+enum scsi_verdict scsi_prevent_allow(struct scsi_call *call)
+{
+	return scsi_good(call);
+}
+
+/* ------- REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS ------- */
+
+/* SPC-4 6.36. The target core carries out ABORT TASK and LOGICAL UNIT RESET and refuses the others. */
+enum scsi_verdict scsi_report_task_management(struct scsi_call *call)
+{
+	bool extended = call->cdb[2] & 0x80;
+	uint8_t *data = call->result->data;
+	uint32_t length = extended ? 16 : 4;
+
+	memset(data, 0, length);
+	data[0] = 0x88; /* ATS, LURS */
+	if (extended)
+		data[3] = 0x0c;
+	return scsi_good_data(call, length, get_be32(call->cdb + 6));
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Vital product data (SPC-4 7.8, SBC-3 6.6).
+ *
+ * The pages 80h and 83h tell who the logical unit is: initiators would take it for another one if a byte changed, so
+ * for the same serial they are what TCMU users have always been given, trailing NULs included. The serial is set in
+ * configfs after the device was made, hence it has to be asked for when it is told.
+ */
+#include "scsi-private.h"
+
+#include <string.h>
+
+#define T10_VENDOR     "LIO-ORG "
+#define DESIGNATOR_MAX 255u /* of the one-byte DESIGNATOR LENGTH */
+#define NAA_LENGTH     16u
+
+/* A page's function puts what follows the header and returns its length. */
+struct vpd_page {
+	uint8_t code;
+	bool tells_serial;
+	unsigned (*put)(const struct scsi_lu *lu, uint8_t *p);
+};
+
+static unsigned put_supported_pages(const struct scsi_lu *lu, uint8_t *p);
+
+/* A string with its NUL in at most max bytes. Returns the length, NUL included. */
+static unsigned put_string(uint8_t *p, const char *text, size_t max)
+{
+	size_t length = strnlen(text, max - 1);
+
+	memcpy(p, text, length);
+	p[length] = 0;
+	return (unsigned) length + 1;
+}
+
+/* Unit serial number. One that is not set yet is told as blanks (SPC-4 7.8). */
+static unsigned put_serial(const struct scsi_lu *lu, uint8_t *p)
+{
+	if (lu->serial[0])
+		return put_string(p, lu->serial, sizeof(lu->serial));
+	memset(p, ' ', 4);
+	return 4;
+}
+
+/* ------- device identification ------- */
+
+/* -1: not a hex digit. */
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+static unsigned designator(uint8_t *p, uint8_t code_set, uint8_t type, unsigned length)
+{
+	p[0] = code_set;
+	p[1] = type; /* of the logical unit */
+	p[2] = 0;
+	p[3] = (uint8_t) length;
+	return 4 + length;
+}
+
+static unsigned put_t10_vendor(const struct scsi_lu *lu, uint8_t *p)
+{
+	memcpy(p + 4, T10_VENDOR, 8);
+	return designator(p, 0x02, 0x01, 8 + put_string(p + 12, lu->serial, DESIGNATOR_MAX - 8));
+}
+
+/* NAA 6, company id 001405h, then the serial's hex digits as far as they fit into the 25 nibbles that remain. */
+static unsigned put_naa(const struct scsi_lu *lu, uint8_t *p)
+{
+	uint8_t *naa = p + 4;
+	unsigned nibble = 7;
+
+	memset(naa, 0, NAA_LENGTH);
+	put_be32(naa, 0x60014050);
+	for (const char *c = lu->serial; *c && nibble < 2 * NAA_LENGTH; c++) {
+		int digit = hex_digit(*c);
+
+		if (digit < 0)
+			continue;
+		naa[nibble / 2] |= (uint8_t) (nibble % 2 ? digit : digit << 4);
+		nibble++;
+	}
+	return designator(p, 0x01, 0x03, NAA_LENGTH);
+}
+
+static unsigned put_vendor_specific(const struct scsi_lu *lu, uint8_t *p)
+{
+	return designator(p, 0x02, 0x00, put_string(p + 4, lu->config, DESIGNATOR_MAX));
+}
+
+/* Without a serial there is nothing that would tell this logical unit from others: then neither T10 nor NAA. */
+static unsigned put_identification(const struct scsi_lu *lu, uint8_t *p)
+{
+	unsigned length = 0;
+
+	if (lu->serial[0]) {
+		length += put_t10_vendor(lu, p);
+		length += put_naa(lu, p + length);
+	}
+	return length + put_vendor_specific(lu, p + length);
+}
+
+/* ------- what the logical unit can do ------- */
+
+/* Extended INQUIRY data (SPC-4 7.8): task attributes are not looked at, so only SIMPLE is claimed. */
+static unsigned put_extended_inquiry(const struct scsi_lu *lu, uint8_t *p)
+{
+	memset(p, 0, 60);
+	p[1] = 0x01;                                                     /* SIMPSUP */
+	p[2] = lu->write_cache_changeable || lu->write_cache ? 0x01 : 0; /* V_SUP */
+	return 60;
+}
+
+/* Mode page policy (SPC-4 7.8): all mode pages are shared by all initiators. */
+static unsigned put_mode_page_policy(const struct scsi_lu *lu, uint8_t *p)
+{
+	(void) lu;
+	put_be32(p, 0x3fff0000);
+	return 4;
+}
+
+/* Block limits (SBC-3 6.6). A limit of 0 is not reported; of unmapping, it would say that there is none. */
+static unsigned put_block_limits(const struct scsi_lu *lu, uint8_t *p)
+{
+	memset(p, 0, 60);
+	p[0] = 0x01; /* WSNZ */
+	p[1] = lu->max_compare_and_write;
+	put_be16(
+		p + 2,
+		(uint16_t) (lu->optimal_granularity < UINT16_MAX ? lu->optimal_granularity : UINT16_MAX));
+	put_be32(p + 4, lu->max_transfer);
+	put_be32(p + 8, lu->optimal_transfer);
+	if (lu->unmap) {
+		put_be32(p + 16, lu_max_unmap(lu));
+		put_be32(p + 20, SCSI_UNMAP_DESCRIPTORS_MAX);
+		put_be32(p + 24, lu->unmap_granularity);
+		put_be32(p + 28, 0x80000000u | (lu->unmap_alignment & 0x7fffffffu)); /* UGAVALID */
+	}
+	put_be64(p + 32, lu->max_write_same);
+	return 60;
+}
+
+/* Block device characteristics (SBC-3 6.6). How fast a rotating medium turns is not known. */
+static unsigned put_characteristics(const struct scsi_lu *lu, uint8_t *p)
+{
+	memset(p, 0, 60);
+	put_be16(p, lu->rotational ? 0x0000 : 0x0001);
+	p[4] = 0x03; /* FUAB, VBULS */
+	return 60;
+}
+
+/* Logical block provisioning (SBC-3 6.6). */
+static unsigned put_provisioning(const struct scsi_lu *lu, uint8_t *p)
+{
+	memset(p, 0, 4);
+	if (lu->unmap)
+		p[1] |= 0xe0; /* LBPU, LBPWS, LBPWS10 */
+	if (lu_provisioned(lu) && lu->unmap_zeroes)
+		p[1] |= 0x04; /* LBPRZ */
+	if (lu_provisioned(lu))
+		p[2] = lu->thin ? 0x02 : 0x01;
+	return 4;
+}
+
+/* ------- pages ------- */
+
+static const struct vpd_page pages[] = {
+	{0x00, false, put_supported_pages},  {0x80, true, put_serial},
+	{0x83, true, put_identification},    {0x86, false, put_extended_inquiry},
+	{0x87, false, put_mode_page_policy}, {0xb0, false, put_block_limits},
+	{0xb1, false, put_characteristics},  {0xb2, false, put_provisioning},
+};
+
+#define PAGE_CNT (sizeof(pages) / sizeof(pages[0]))
+
+static unsigned put_supported_pages(const struct scsi_lu *lu, uint8_t *p)
+{
+	(void) lu;
+	for (size_t i = 0; i < PAGE_CNT; i++)
+		p[i] = pages[i].code;
+	return PAGE_CNT;
+}
+
+enum scsi_verdict scsi_inquiry_vpd(struct scsi_call *call)
+{
+	uint8_t *data = call->result->data;
+	unsigned length;
+
+	for (size_t i = 0; i < PAGE_CNT; i++) {
+		if (pages[i].code != call->cdb[2])
+			continue;
+		if (pages[i].tells_serial && !call->lu->serial_fresh)
+			return SCSI_NEEDS_SERIAL;
+		length = pages[i].put(call->lu, data + 4);
+		data[0] = 0x00; /* a direct access block device is connected */
+		data[1] = pages[i].code;
+		put_be16(data + 2, (uint16_t) length);
+		return scsi_good_data(call, 4 + length, get_be16(call->cdb + 3));
+	}
+	return scsi_refuse_cdb(call, 2, NO_BIT);
+}
