@@ -3,14 +3,14 @@
  * The command ring: fetching entries, writing answers. One thread at a time; the caller serialises.
  *
  * The memory is shared and may change at any moment. Whatever is checked is first copied, once, and only the
- *copy is used: a change between check and use can therefore not lead out of the mapping. Three positions go
- *round the ring:
+ * copy is used: a change between check and use can therefore not lead out of the mapping. Three positions go
+ * round the ring:
  *
  *	published <= tail <= next <= cmd_head		(counted from published, modulo cmdr_size)
  *
  * The kernel reuses nothing between published and cmd_head, so next can not catch up with published, and
  * tail == next says that nothing is outstanding. cmd_tail is ours alone: when it is not what was published,
- *somebody has reset the ring, and what lies at next is not meant for us.
+ * somebody has reset the ring, and what lies at next is not meant for us.
  */
 #include <tcmu/ring.h>
 
@@ -134,34 +134,31 @@ bool tcmu_ring_pending(const struct tcmu_ring *ring)
 	return __atomic_load_n(&mailbox(ring)->cmd_head, __ATOMIC_ACQUIRE) != ring->next;
 }
 
-/* The length of the CDB that starts with these bytes, by the opcode's group (SPC-4 4.2.5.1). */
-static size_t cdb_length(const uint8_t cdb[static TCMU_CDB_MAX])
-{
-	static const uint8_t by_group[8] = {6, 10, 10, 12, 16, 12, 10, 10};
-
-	if (cdb[0] == 0x7f) /* variable length: byte 7 counts from byte 8 */
-		return 8 + (size_t) cdb[7];
-	return by_group[cdb[0] >> 5];
-}
-
-/* Copies the CDB, which lies somewhere in the command ring. */
+/* Copies the CDB, which lies somewhere in the command ring. Its length is found on the way, by the opcode's group
+ * (SPC-4 4.2.5.1): no byte is read twice, and none behind it, where the kernel may be writing the next entry. */
 static int read_cdb(const struct tcmu_ring *ring, uint64_t offset, struct tcmu_entry *entry)
 {
+	static const uint8_t by_group[8] = {6, 10, 10, 12, 16, 12, 10, 10};
 	uint64_t end = (uint64_t) ring->cmdr_off + ring->cmdr_size;
-	size_t room, copied, length;
+	size_t length, copied = 6; /* of each CDB */
 
-	if (offset < ring->cmdr_off || offset >= end)
+	if (offset < ring->cmdr_off || offset >= end || end - offset < copied)
 		return -EBADMSG;
-	room = end - offset;
-	copied = room < TCMU_CDB_MAX ? room : TCMU_CDB_MAX;
 	memset(entry->cdb, 0, sizeof(entry->cdb));
 	snapshot(entry->cdb, ring->base + offset, copied);
-	length = cdb_length(entry->cdb);
-	if (length > room)
+	length = by_group[entry->cdb[0] >> 5];
+	if (entry->cdb[0] == 0x7f) { /* variable length: byte 7 counts from byte 8 */
+		if (end - offset < 8)
+			return -EBADMSG;
+		snapshot(entry->cdb + copied, ring->base + offset + copied, 8 - copied);
+		copied = 8;
+		length = copied + entry->cdb[7];
+	}
+	if (length > end - offset)
 		return -EBADMSG;
 	if (length > TCMU_CDB_MAX)
 		length = TCMU_CDB_MAX;
-	memset(entry->cdb + length, 0, sizeof(entry->cdb) - length);
+	snapshot(entry->cdb + copied, ring->base + offset + copied, length - copied);
 	entry->cdb_length = (uint8_t) length;
 	return 0;
 }

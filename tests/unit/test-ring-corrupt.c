@@ -301,9 +301,12 @@ static void a_variable_cdb_longer_than_the_ring_is_refused(void **state)
 
 	fixture_push_read(f, 512);
 	entry_at(f, 0)->req.cdb_off = data_start(f) - 40;
-	cdb[0] = 0x7f;
+	cdb[0] = cdb[33] = 0x7f;
 	cdb[7] = 33;
 	assert_refused(f);
+	entry_at(f, 0)->req.cdb_off += 33; /* its byte 7 would be behind the end */
+	assert_refused(f);
+	entry_at(f, 0)->req.cdb_off -= 33;
 	cdb[7] = 32;
 	assert_int_equal(fixture_next(f), 1);
 	assert_int_equal(f->entry.cdb_length, TCMU_CDB_MAX);
