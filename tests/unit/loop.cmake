@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+# A device's I/O thread between a fake kernel and a fake backend. What fake-uio.c defines comes before libtcmu.
+add_library(loop-rig STATIC fake-backend.c fake-uio.c loop-rig.c)
+target_include_directories(loop-rig PUBLIC "${CMAKE_CURRENT_SOURCE_DIR}")
+target_link_libraries(loop-rig PUBLIC tcmud-core fake-ring PkgConfig::CMOCKA)
+
+foreach(name IN ITEMS loop)
+	tcmud_unit_test(${name} LIBS loop-rig)
+endforeach()
