@@ -20,7 +20,7 @@ struct checks;
 int checks_new(
 	sd_event *event, struct mailbox *mailbox, const struct registry *registry, struct checks **checks);
 
-/* Checks under way are forgotten: their done is not called. Takes NULL. */
+/* Checks under way are answered now, with a refusal. Takes NULL. */
 void checks_free(struct checks *checks);
 
 /* Calls done once: from within, when it can be told at once, else from the main loop, at the latest after the timeout.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The daemon's log. A message goes to the journal, with fields, when stderr is the journal; to the file
- * <log_dir>/tcmu-runner.log when there is a log_dir; to stderr when there is neither.
+ * <log_dir>/tcmu-runner.log when there is a log_dir; to stderr when there is neither, and when it is critical.
  *
  *	log_start();				once, early in main()
  *	log_set_level(settings.log_level);	at the start and whenever the settings change
@@ -28,13 +28,13 @@
 #define LOG_LEVEL_MAX  5
 
 /* Fields of the journal's MESSAGE_ID: what happened, for tools. */
-#define LOG_ID_DAEMON_READY     "4bdc9d3bb1e84b2b9a5bb0c2f0a0e6d1"
-#define LOG_ID_DAEMON_STOPPED   "0f1e5a7a5d934f10a8b8f7f3a5a5a0c2"
-#define LOG_ID_DEVICE_STATE     "a3c1f7d06c0e4f6f8f5b5f0f7d8f4b33"
-#define LOG_ID_DEVICE_FAILED    "5c9fe0b8a7d64d0f9a3f1c7c6f2a9e84"
-#define LOG_ID_DEVICE_ORPHANED  "e27cb1d4f0b94a4c8d1f6b7a9c3e5d05"
-#define LOG_ID_HANDLER_REFUSED  "91d3a0c5e6f84c7bb2a4d8e1f0c7b9a6"
-#define LOG_ID_SETTINGS_CHANGED "d8b6e4f2a1c0437e9f5d3b7c1a8e6f47"
+#define LOG_ID_DAEMON_READY     "ccd308d830a14300b6b5477f1103acba"
+#define LOG_ID_DAEMON_STOPPED   "19cd5f008a5e4f6b960c6f762147d0d1"
+#define LOG_ID_DEVICE_STATE     "2b562a1fcac2449dbaa109f72dc68d8f"
+#define LOG_ID_DEVICE_FAILED    "9192da7fe18d42c5b546339f3cce32d8"
+#define LOG_ID_DEVICE_ORPHANED  "3723b79d0c644e2184f959b08b3b1f8a"
+#define LOG_ID_HANDLER_REFUSED  "ea116c2e45194500ab8ca633425f6834"
+#define LOG_ID_SETTINGS_CHANGED "ed723791ecff4deba886eabdd0c419f8"
 
 struct log_where {
 	int level;
