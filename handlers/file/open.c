@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Open, close and resize; what the store is and can do.
+ *
+ * The store is opened several times, because a failed write-back is told once to each opening: FLUSH has one of its
+ * own (sync_fd), which nothing else may ask, so that no failure is consumed where nobody looks for it.
+ *
+ * Each function here runs on a thread of its own and may block.
+ */
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define GRANULARITY_MIN 4096u
+#define GRANULARITY_MAX 65536u
+#define OPTIMAL_MAX     (16u * 1024 * 1024)
+
+/* ------- descriptors ------- */
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+static void free_backend(struct file_backend *backend)
+{
+	/* First the hold: then it is not the last to close the block device, which may take its time. */
+	file_hold_put(backend->hold);
+	close_fd(backend->fd);
+	close_fd(backend->buffered_fd);
+	close_fd(backend->zero_fd);
+	close_fd(backend->sync_fd);
+	free(backend);
+}
+
+/* The name of a new file on stable storage. Some file systems cannot do that for a folder: EINVAL. */
+static int sync_folder(const char *path)
+{
+	char folder[FILE_PATH_SIZE];
+	int fd, r;
+
+	memcpy(folder, path, sizeof(folder));
+	*(strrchr(folder, '/') + 1) = '\0';
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = fsync(fd) < 0 && errno != EINVAL ? -errno : 0;
+	close(fd);
+	return r;
+}
+
+/* A new file of the device's size, which has no blocks yet. target becomes what is there. */
+static int create(
+	struct file_backend *backend, struct file_target *target, uint64_t size, struct tcmu_reason *reason)
+{
+	struct stat st;
+	int r = 0;
+
+	backend->sync_fd = open(target->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (backend->sync_fd < 0)
+		return file_refuse(
+			reason, -errno, "cannot be created: %s: %s", strerror(errno), target->path);
+	target->exists = true;
+	if (ftruncate(backend->sync_fd, (off_t) size) < 0 || fsync(backend->sync_fd) < 0 ||
+	    fstat(backend->sync_fd, &st) < 0)
+		r = -errno;
+	else
+		r = sync_folder(target->path);
+	if (r < 0)
+		return file_refuse(
+			reason, r, "cannot be created with %llu bytes: %s: %s", (unsigned long long) size,
+			strerror(-r), target->path);
+	target->size = size;
+	target->dev = st.st_dev;
+	target->ino = st.st_ino;
+	return 0;
+}
+
+static int open_existing(
+	struct file_backend *backend, const struct file_target *target, int access,
+	struct tcmu_reason *reason)
+{
+	int r;
+
+	if (target->block && access == O_RDWR) {
+		r = file_hold_get(target, &backend->hold);
+		if (r < 0)
+			return file_refuse_open(target, O_RDWR, r, reason);
+	}
+	backend->sync_fd = file_open_target(target, access, reason);
+	if (backend->sync_fd < 0)
+		return backend->sync_fd;
+	return backend->hold ? file_check_writable(backend->sync_fd, target, reason) : 0;
+}
+
+static int open_more(
+	struct file_backend *backend, const struct file_target *target, int access, bool direct,
+	struct tcmu_reason *reason)
+{
+	backend->fd = file_open_target(target, access | (direct ? O_DIRECT : 0), reason);
+	if (backend->fd < 0)
+		return backend->fd;
+	if (direct) {
+		backend->buffered_fd = file_open_target(target, access, reason);
+		if (backend->buffered_fd < 0)
+			return backend->buffered_fd;
+	}
+	if (target->block)
+		return 0;
+	backend->zero_fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	if (backend->zero_fd < 0)
+		return file_refuse(reason, -errno, "/dev/zero cannot be opened: %s", strerror(errno));
+	return 0;
+}
+
+/* Extends the file where it is too short for the device. Through fd, as FLUSH's opening is not to be asked. */
+static int extend(int fd, const struct file_target *target, uint64_t size, struct tcmu_reason *reason)
+{
+	int64_t now = file_size(fd, false);
+	int r = now < 0 ? (int) now : 0;
+
+	if (now >= 0 && (uint64_t) now < size && (ftruncate(fd, (off_t) size) < 0 || fsync(fd) < 0))
+		r = -errno;
+	if (r == 0)
+		return 0;
+	return file_refuse(
+		reason, r, "the file cannot be extended to %llu bytes: %s: %s", (unsigned long long) size,
+		strerror(-r), target->path);
+}
+
+static int fit_size(
+	const struct file_backend *backend, const struct tcmu_config *config,
+	const struct file_target *target, struct tcmu_reason *reason)
+{
+	int64_t size = file_size(backend->fd, target->block);
+	int r;
+
+	if (size < 0)
+		return file_refuse_open(target, O_RDONLY, (int) size, reason);
+	r = file_check_size(config, target, (uint64_t) size, reason);
+	if (r < 0 || target->block || config->read_only)
+		return r;
+	return extend(backend->fd, target, config->size, reason);
+}
+
+/* ------- what it is and can do ------- */
+
+/* A block device's property; a partition has its disk's. */
+static bool read_sysfs(dev_t dev, const char *name, uint64_t *value)
+{
+	static const char *const folders[] = {"queue", "../queue"};
+	bool found = false;
+
+	for (unsigned i = 0; i < 2 && !found; i++) {
+		char path[128];
+		FILE *file;
+
+		snprintf(
+			path, sizeof(path), "/sys/dev/block/%u:%u/%s/%s", major(dev), minor(dev), folders[i],
+			name);
+		file = fopen(path, "re");
+		if (!file)
+			continue;
+		found = fscanf(file, "%" SCNu64, value) == 1;
+		fclose(file);
+	}
+	return found;
+}
+
+static bool is_power_of_two(uint64_t value)
+{
+	return value && (value & (value - 1)) == 0;
+}
+
+/* Behind the end there is nothing that could be lost. */
+static bool can_punch(int fd, uint64_t size)
+{
+	off_t offset = (off_t) ((size + GRANULARITY_MAX) / GRANULARITY_MAX * GRANULARITY_MAX);
+
+	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, GRANULARITY_MAX) == 0;
+}
+
+static void describe_file(
+	struct file_backend *backend, const struct file_target *target, const struct stat *st, bool discard)
+{
+	struct tcmu_backend_info *info = &backend->info;
+	uint32_t block = (uint32_t) st->st_blksize;
+	uint64_t rotational;
+
+	if (!is_power_of_two(block))
+		block = GRANULARITY_MIN;
+	backend->discard = discard && can_punch(backend->fd, (uint64_t) st->st_size);
+	backend->granularity = 1;
+	info->physical_block = block < GRANULARITY_MIN ? block : GRANULARITY_MIN;
+	info->optimal_transfer = block > GRANULARITY_MIN && block <= OPTIMAL_MAX ? block : 0;
+	info->unmap_granularity = block < GRANULARITY_MIN ? GRANULARITY_MIN
+		: block > GRANULARITY_MAX                 ? GRANULARITY_MAX
+							  : block;
+	info->unmap_zeroes = true;
+	info->rotational = read_sysfs(st->st_dev, "rotational", &rotational) && rotational;
+	snprintf(
+		info->claim, sizeof(info->claim), "file:%u:%u:%llu", major(target->dev), minor(target->dev),
+		(unsigned long long) target->ino);
+}
+
+static void describe_block_device(
+	struct file_backend *backend, const struct file_target *target, bool discard)
+{
+	struct tcmu_backend_info *info = &backend->info;
+	uint64_t maximum, granularity, rotational;
+	unsigned physical, optimal;
+	int sector;
+
+	backend->discard = discard && read_sysfs(target->dev, "discard_max_bytes", &maximum) && maximum;
+	backend->granularity = ioctl(backend->fd, BLKSSZGET, &sector) == 0 ? (uint32_t) sector : 512;
+	if (ioctl(backend->fd, BLKPBSZGET, &physical) == 0)
+		info->physical_block = physical;
+	if (ioctl(backend->fd, BLKIOOPT, &optimal) == 0 && optimal <= OPTIMAL_MAX)
+		info->optimal_transfer = optimal;
+	info->unmap_granularity = backend->granularity;
+	if (read_sysfs(target->dev, "discard_granularity", &granularity) &&
+	    granularity > backend->granularity && granularity <= UINT32_MAX)
+		info->unmap_granularity = (uint32_t) granularity;
+	info->rotational = read_sysfs(target->dev, "rotational", &rotational) && rotational;
+	snprintf(info->claim, sizeof(info->claim), "blk:%u:%u", major(target->dev), minor(target->dev));
+}
+
+static void describe(struct file_backend *backend, const struct tcmu_config *config)
+{
+	struct tcmu_backend_info *info = &backend->info;
+
+	info->caps = TCMU_IO_CAP(TCMU_IO_READ);
+	info->thin = backend->discard;
+	if (!backend->discard) {
+		info->unmap_zeroes = false;
+		info->unmap_granularity = 0;
+	}
+	if (config->read_only)
+		return;
+	info->caps |= TCMU_IO_CAP(TCMU_IO_WRITE) | TCMU_IO_CAP(TCMU_IO_FLUSH) |
+		TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES);
+	if (backend->discard)
+		info->caps |= TCMU_IO_CAP(TCMU_IO_UNMAP);
+	info->fua = true;
+	info->volatile_cache = true;
+}
+
+static int inquire(
+	struct file_backend *backend, const struct tcmu_config *config, const struct file_target *target,
+	struct tcmu_reason *reason)
+{
+	bool discard = file_option(config, FILE_DISCARD) && !config->read_only;
+	struct stat st;
+	int r;
+
+	if (fstat(backend->fd, &st) < 0)
+		return file_refuse_open(target, O_RDONLY, -errno, reason);
+	if (target->block)
+		describe_block_device(backend, target, discard);
+	else
+		describe_file(backend, target, &st, discard);
+	describe(backend, config);
+	if (!file_option(config, FILE_DIRECT))
+		return 0;
+	r = file_direct_align(backend->fd, target, &backend->offset_align, &backend->memory_align, reason);
+	if (r < 0)
+		return r;
+	backend->info.optimal_dio_align = backend->offset_align;
+	return file_check_align(config, backend->offset_align, reason);
+}
+
+/* ------- what the daemon calls ------- */
+
+static int open_store(
+	struct file_backend *backend, const struct tcmu_config *config, struct file_target *target,
+	struct tcmu_reason *reason)
+{
+	int access = config->read_only ? O_RDONLY : O_RDWR;
+	bool create_it = !target->exists;
+	int r;
+
+	r = create_it ? create(backend, target, config->size, reason)
+		      : open_existing(backend, target, access, reason);
+	if (r >= 0)
+		r = open_more(backend, target, access, file_option(config, FILE_DIRECT), reason);
+	if (r >= 0)
+		r = fit_size(backend, config, target, reason);
+	if (r >= 0)
+		r = inquire(backend, config, target, reason);
+	if (r < 0 && create_it && target->exists)
+		(void) unlink(target->path);
+	return r;
+}
+
+int file_open(
+	const struct tcmu_config *config, const struct tcmu_host *host, struct tcmu_host_device *dev,
+	struct tcmu_backend_info *info, void **ret, struct tcmu_reason *reason)
+{
+	struct file_backend *backend;
+	struct file_target target;
+	int r = file_find(config, &target, reason);
+
+	if (r < 0)
+		return r;
+	backend = malloc(sizeof(*backend));
+	if (!backend)
+		return file_refuse(reason, -ENOMEM, "out of memory");
+	*backend = (struct file_backend){
+		.host = host,
+		.dev = dev,
+		.fd = -1,
+		.sync_fd = -1,
+		.buffered_fd = -1,
+		.zero_fd = -1,
+		.block = target.block,
+		.size = config->size,
+	};
+	r = open_store(backend, config, &target, reason);
+	if (r < 0) {
+		free_backend(backend);
+		return r;
+	}
+	*info = backend->info;
+	*ret = backend;
+	return 0;
+}
+
+void file_close(void *self)
+{
+	struct file_backend *backend = self;
+
+	if (!backend->failed && (backend->info.caps & TCMU_IO_CAP(TCMU_IO_FLUSH)))
+		(void) fdatasync(backend->sync_fd);
+	free_backend(backend);
+}
+
+int file_resize(
+	void *self, const struct tcmu_config *config, struct tcmu_backend_info *info,
+	struct tcmu_reason *reason)
+{
+	struct file_backend *backend = self;
+	struct file_target target = {.exists = true, .block = backend->block};
+	int64_t size = file_size(backend->fd, backend->block);
+	int r = 0;
+
+	snprintf(target.path, sizeof(target.path), "%s", config->target);
+	if (size < 0)
+		return file_refuse_open(&target, O_RDONLY, (int) size, reason);
+	if (config->size < backend->size && !file_option(config, FILE_SHRINK))
+		return file_refuse(
+			reason, -EINVAL, "the device has %llu bytes; it shrinks to %llu only with shrink=1",
+			(unsigned long long) backend->size, (unsigned long long) config->size);
+	if (backend->block || config->read_only)
+		r = file_check_size(config, &target, (uint64_t) size, reason);
+	else
+		r = extend(backend->fd, &target, config->size, reason);
+	if (r < 0)
+		return r;
+	backend->size = config->size;
+	*info = backend->info;
+	return 0;
+}

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a config string to what is there, and whether a device can be made of it. Nothing here changes anything; every
+ * refusal has a sentence that says what is wrong and, where it is not plain, what to do. The cause comes before the
+ * path, because a long path may be cut off.
+ */
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define ALIGN_MAX 4096u
+
+__attribute__((format(printf, 3, 4))) int file_refuse(
+	struct tcmu_reason *reason, int error, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(reason->text, sizeof(reason->text), format, args);
+	va_end(args);
+	return error;
+}
+
+/* ------- the path ------- */
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* The byte that a percent sequence stands for; -1: none, or a control character. */
+static int decode_byte(const char *sequence)
+{
+	int high = hex_digit(sequence[1]);
+	int low = high < 0 ? -1 : hex_digit(sequence[2]);
+	int byte = high * 16 + low;
+
+	return high < 0 || low < 0 || byte < 0x20 || byte == 0x7f ? -1 : byte;
+}
+
+/* In place: the result is never longer. */
+static int decode(char *path, struct tcmu_reason *reason)
+{
+	char *to = path;
+
+	for (const char *from = path; *from; from++) {
+		int byte = *from == '%' ? decode_byte(from) : *from;
+
+		if (*from == '%' && byte < 0)
+			return file_refuse(
+				reason, -EINVAL,
+				"with decode=1 each %% stands before two hexadecimal digits "
+				"that are no control character: %s",
+				from);
+		if (*from == '%')
+			from += 2;
+		*to++ = (char) byte;
+	}
+	*to = '\0';
+	return 0;
+}
+
+static int make_path(
+	const struct tcmu_config *config, char path[static FILE_PATH_SIZE], struct tcmu_reason *reason)
+{
+	size_t length = strlen(config->target);
+	int r;
+
+	if (length == 0)
+		return file_refuse(
+			reason, -EINVAL, "a path is expected after \"%s/\", e.g. %s//srv/disk.img",
+			config->subtype, config->subtype);
+	if (length >= FILE_PATH_SIZE)
+		return file_refuse(
+			reason, -ENAMETOOLONG,
+			"the path has %zu bytes; the kernel keeps %u of \"%s/\" and all that follows",
+			length, TCMU_CONFIG_MAX, config->subtype);
+	memcpy(path, config->target, length + 1);
+	if (file_option(config, FILE_DECODE)) {
+		r = decode(path, reason);
+		if (r < 0)
+			return r;
+	}
+	if (path[0] != '/')
+		return file_refuse(
+			reason, -EINVAL,
+			"the path must start with '/', as in %s//%.200s: two slashes, the second is the "
+			"path's",
+			config->subtype, path);
+	if (path[strlen(path) - 1] == '/')
+		return file_refuse(reason, -EISDIR, "a path that ends with '/' names a folder: %s", path);
+	return 0;
+}
+
+/* ------- what is there ------- */
+
+/* A path that leads to nothing: is there a folder where it could be made? */
+static int find_folder(const struct file_target *target, struct tcmu_reason *reason)
+{
+	char folder[FILE_PATH_SIZE];
+	struct stat st;
+	char *slash;
+
+	if (lstat(target->path, &st) == 0)
+		return file_refuse(
+			reason, -ENOENT, "a symbolic link that leads to nothing: %s", target->path);
+	memcpy(folder, target->path, sizeof(folder));
+	slash = strrchr(folder, '/');
+	slash[slash == folder] = '\0';
+	if (stat(folder, &st) == 0)
+		return 0;
+	return file_refuse(reason, -errno, "the folder cannot be reached: %s: %s", strerror(errno), folder);
+}
+
+static int set_kind(struct file_target *target, const struct stat *st, struct tcmu_reason *reason)
+{
+	switch (st->st_mode & S_IFMT) {
+	case S_IFREG:
+		target->size = (uint64_t) st->st_size;
+		target->dev = st->st_dev;
+		target->ino = st->st_ino;
+		break;
+	case S_IFBLK:
+		target->block = true;
+		target->dev = st->st_rdev;
+		break;
+	case S_IFDIR:
+		return file_refuse(
+			reason, -EISDIR, "a folder; a regular file or a block device is expected: %s",
+			target->path);
+	case S_IFCHR:
+		return file_refuse(
+			reason, -ENOTBLK,
+			"a character device; a regular file or a block device is expected: %s",
+			target->path);
+	default:
+		return file_refuse(
+			reason, -ENOTBLK, "neither a regular file nor a block device: %s", target->path);
+	}
+	target->exists = true;
+	return 0;
+}
+
+int file_find(const struct tcmu_config *config, struct file_target *target, struct tcmu_reason *reason)
+{
+	struct stat st;
+	int r;
+
+	*target = (struct file_target){.exists = false};
+	r = make_path(config, target->path, reason);
+	if (r < 0)
+		return r;
+	if (stat(target->path, &st) == 0)
+		return set_kind(target, &st, reason);
+	if (errno != ENOENT)
+		return file_refuse(
+			reason, -errno, "cannot be reached: %s: %s", strerror(errno), target->path);
+	r = find_folder(target, reason);
+	if (r < 0)
+		return r;
+	if (config->read_only)
+		return file_refuse(
+			reason, -ENOENT, "does not exist, and a read-only device does not create it: %s",
+			target->path);
+	if (!file_option(config, FILE_CREATE))
+		return file_refuse(reason, -ENOENT, "does not exist, and create=0 is set: %s", target->path);
+	return 0;
+}
+
+int file_check_size(
+	const struct tcmu_config *config, const struct file_target *target, uint64_t size,
+	struct tcmu_reason *reason)
+{
+	if (size >= config->size)
+		return 0;
+	if (target->block)
+		return file_refuse(
+			reason, -ENOSPC, "the block device has %llu bytes, too few for a device of %llu: %s",
+			(unsigned long long) size, (unsigned long long) config->size, target->path);
+	if (config->read_only)
+		return file_refuse(
+			reason, -EINVAL, "the file has %llu bytes, too few for a device of %llu: %s",
+			(unsigned long long) size, (unsigned long long) config->size, target->path);
+	if (file_option(config, FILE_GROW))
+		return 0;
+	return file_refuse(
+		reason, -EINVAL,
+		"the file has %llu bytes, too few for a device of %llu; grow=1 extends it: %s",
+		(unsigned long long) size, (unsigned long long) config->size, target->path);
+}
+
+int64_t file_size(int fd, bool block)
+{
+	struct stat st;
+	uint64_t size;
+
+	if (block)
+		return ioctl(fd, BLKGETSIZE64, &size) < 0 ? -errno : (int64_t) size;
+	return fstat(fd, &st) < 0 ? -errno : (int64_t) st.st_size;
+}
+
+/* ------- opening it ------- */
+
+int file_refuse_open(const struct file_target *target, int flags, int error, struct tcmu_reason *reason)
+{
+	const char *what = (flags & O_ACCMODE) == O_RDONLY ? "read" : "written";
+
+	if (error == -EINVAL && (flags & O_DIRECT))
+		return file_refuse(
+			reason, error, "its file system does no direct I/O; leave direct=1 out: %s",
+			target->path);
+	if (error == -EBUSY && target->block)
+		return file_refuse(
+			reason, error, "the block device is in use: mounted, or held by another driver: %s",
+			target->path);
+	if (error == -ETXTBSY)
+		return file_refuse(
+			reason, error, "the file is in use as a program or as swap space: %s", target->path);
+	if (error == -EROFS)
+		return file_refuse(
+			reason, error,
+			"cannot be written: read-only; ro=1 makes a read-only device of it: %s",
+			target->path);
+	return file_refuse(reason, error, "cannot be %s: %s: %s", what, strerror(-error), target->path);
+}
+
+static bool is_target(const struct file_target *target, const struct stat *st)
+{
+	if (target->block)
+		return S_ISBLK(st->st_mode) && st->st_rdev == target->dev;
+	return S_ISREG(st->st_mode) && st->st_dev == target->dev && st->st_ino == target->ino;
+}
+
+int file_open_target(const struct file_target *target, int flags, struct tcmu_reason *reason)
+{
+	struct stat st;
+	int fd = open(target->path, flags | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return file_refuse_open(target, flags, -errno, reason);
+	if (fstat(fd, &st) == 0 && is_target(target, &st))
+		return fd;
+	close(fd);
+	return file_refuse(reason, -EAGAIN, "it was replaced while it was being opened: %s", target->path);
+}
+
+int file_check_writable(int fd, const struct file_target *target, struct tcmu_reason *reason)
+{
+	int read_only = 0;
+
+	if (ioctl(fd, BLKROGET, &read_only) < 0 || !read_only)
+		return 0;
+	return file_refuse_open(target, O_RDWR, -EROFS, reason);
+}
+
+/* ------- direct I/O ------- */
+
+/* The smallest aligned read that the kernel takes. */
+static int try_align(int fd, uint32_t *align)
+{
+	void *buffer = aligned_alloc(ALIGN_MAX, ALIGN_MAX);
+	int r = buffer ? -EINVAL : -ENOMEM;
+
+	for (*align = 512; buffer && *align <= ALIGN_MAX; *align *= 2) {
+		r = pread(fd, buffer, *align, 0) < 0 ? -errno : 0;
+		if (r != -EINVAL)
+			break;
+	}
+	free(buffer);
+	return r;
+}
+
+int file_direct_align(
+	int fd, const struct file_target *target, uint32_t *offset_align, uint32_t *memory_align,
+	struct tcmu_reason *reason)
+{
+	struct statx stx;
+	int sector;
+	int r = 0;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 && (stx.stx_mask & STATX_DIOALIGN)) {
+		if (stx.stx_dio_offset_align == 0)
+			return file_refuse_open(target, O_DIRECT, -EINVAL, reason);
+		*offset_align = stx.stx_dio_offset_align;
+		*memory_align = stx.stx_dio_mem_align;
+		return 0;
+	}
+	if (target->block) {
+		r = ioctl(fd, BLKSSZGET, &sector) < 0 ? -errno : 0;
+		*offset_align = (uint32_t) sector;
+	} else {
+		r = try_align(fd, offset_align);
+	}
+	*memory_align = *offset_align;
+	return r < 0 ? file_refuse_open(target, O_DIRECT, r, reason) : 0;
+}
+
+int file_check_align(const struct tcmu_config *config, uint32_t offset_align, struct tcmu_reason *reason)
+{
+	if (config->block_size % offset_align == 0)
+		return 0;
+	return file_refuse(
+		reason, -EINVAL,
+		"direct I/O needs blocks of %u bytes there, the device has blocks of %u; "
+		"create it with hw_block_size=%u, or leave direct=1 out",
+		offset_align, config->block_size, offset_align);
+}
+
+/* ------- check_config ------- */
+
+/* What would arrive as something else: the kernel ends a value at a comma or a newline, targetcli loses what follows a
+ * blank and refuses a colon, and neither takes what is not ASCII. */
+static int check_characters(const struct tcmu_config *config, struct tcmu_reason *reason)
+{
+	for (const char *c = config->target; *c; c++) {
+		unsigned char byte = (unsigned char) *c;
+
+		if (byte == ',' || byte == ':' || byte == ' ')
+			return file_refuse(
+				reason, -EINVAL,
+				"the path has a %s, which %s; with decode=1 write %%%02X for it: %s",
+				byte == ','           ? "comma"
+					: byte == ':' ? "colon"
+						      : "blank",
+				byte == ',' ? "the kernel would cut there" : "targetcli cannot keep", byte,
+				config->target);
+		if (byte < 0x20 || byte >= 0x7f)
+			return file_refuse(
+				reason, -EINVAL,
+				"the path has the byte 0x%02X, which targetcli cannot keep; with decode=1 "
+				"write %%%02X for it",
+				byte, byte);
+	}
+	if (strlen(config->subtype) + 1 + strlen(config->target) > TCMU_CONFIG_MAX)
+		return file_refuse(
+			reason, -ENAMETOOLONG, "\"%s/\" and the path have %zu bytes; the kernel keeps %u",
+			config->subtype, strlen(config->subtype) + 1 + strlen(config->target),
+			TCMU_CONFIG_MAX);
+	return 0;
+}
+
+static int check_creatable(const struct file_target *target, struct tcmu_reason *reason)
+{
+	char folder[FILE_PATH_SIZE];
+
+	memcpy(folder, target->path, sizeof(folder));
+	*(strrchr(folder, '/') + 1) = '\0';
+	if (faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) == 0)
+		return 0;
+	return file_refuse(
+		reason, -errno, "does not exist, and cannot be created: %s: %s", strerror(errno),
+		target->path);
+}
+
+static int check_block_device(
+	const struct tcmu_config *config, const struct file_target *target, int fd,
+	struct tcmu_reason *reason)
+{
+	struct file_hold *hold;
+	int r;
+
+	if (config->read_only)
+		return 0;
+	r = file_check_writable(fd, target, reason);
+	if (r < 0)
+		return r;
+	if (faccessat(AT_FDCWD, target->path, W_OK, AT_EACCESS) < 0)
+		return file_refuse_open(target, O_RDWR, -errno, reason);
+	r = file_hold_get(target, &hold);
+	if (r < 0)
+		return file_refuse_open(target, O_RDWR, r, reason);
+	file_hold_put(hold);
+	return 0;
+}
+
+static int check_open(
+	const struct tcmu_config *config, const struct file_target *target, int fd,
+	struct tcmu_reason *reason)
+{
+	int64_t size = file_size(fd, target->block);
+	uint32_t offset_align, memory_align;
+	int r;
+
+	if (size < 0)
+		return file_refuse_open(target, O_RDONLY, (int) size, reason);
+	r = file_check_size(config, target, (uint64_t) size, reason);
+	if (r < 0)
+		return r;
+	if (target->block) {
+		r = check_block_device(config, target, fd, reason);
+		if (r < 0)
+			return r;
+	}
+	if (!file_option(config, FILE_DIRECT))
+		return 0;
+	r = file_direct_align(fd, target, &offset_align, &memory_align, reason);
+	if (r < 0 || config->block_size == 0)
+		return r;
+	return file_check_align(config, offset_align, reason);
+}
+
+int file_check_config(const struct tcmu_config *config, struct tcmu_reason *reason)
+{
+	/* Closing a block device that was open for writing makes udev look at it: so it is not. */
+	struct file_target target;
+	int flags, fd;
+	int r = check_characters(config, reason);
+
+	if (r >= 0)
+		r = file_find(config, &target, reason);
+	if (r < 0)
+		return r;
+	if (!target.exists)
+		return check_creatable(&target, reason);
+	flags = config->read_only || target.block ? O_RDONLY : O_RDWR;
+	if (file_option(config, FILE_DIRECT))
+		flags |= O_DIRECT;
+	fd = file_open_target(&target, flags, reason);
+	if (fd < 0)
+		return fd;
+	r = check_open(config, &target, fd, reason);
+	close(fd);
+	return r;
+}
