@@ -17,3 +17,4 @@ tcmud_unit_test(netlink LIBS tcmu::tcmu PkgConfig::NL INCLUDES "${libtcmu_inner}
 tcmud_unit_test(netlink-socket LIBS tcmu::tcmu PkgConfig::NL INCLUDES "${libtcmu_inner}")
 tcmud_unit_test(scan LIBS tcmu::tcmu fake-root)
 tcmud_unit_test(configfs LIBS tcmu::tcmu fake-root)
+tcmud_unit_test(module LIBS tcmu::tcmu fake-root PkgConfig::KMOD)

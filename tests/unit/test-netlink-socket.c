@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <linux/genetlink.h>
 #include <stdio.h>
@@ -43,13 +44,91 @@ static struct {
 	uint8_t sent[512];
 	size_t sent_length;
 	int sent_count;
+	int fail_after; /* calls of libnl that still work, if failing */
+	bool failing;
 } kernel;
 
+/* Whether this call of libnl is the one that fails. */
+static bool fails(void)
+{
+	return kernel.failing && kernel.fail_after-- == 0;
+}
+
+/* libnl's own function of this name. */
+static void *real(const char *name)
+{
+	void *function = dlsym(RTLD_NEXT, name);
+
+	assert_non_null(function);
+	return function;
+}
+
 #pragma GCC visibility push(default)
+
+struct nl_sock *nl_socket_alloc(void)
+{
+	struct nl_sock *(*next)(void) = real("nl_socket_alloc");
+
+	return fails() ? NULL : next();
+}
+
+int genl_connect(struct nl_sock *sock)
+{
+	int (*next)(struct nl_sock *) = real("genl_connect");
+
+	return fails() ? -NLE_NOACCESS : next(sock);
+}
+
+int nl_socket_set_nonblocking(const struct nl_sock *sock)
+{
+	int (*next)(const struct nl_sock *) = real("nl_socket_set_nonblocking");
+
+	return fails() ? -NLE_BAD_SOCK : next(sock);
+}
+
+struct nl_msg *nlmsg_alloc(void)
+{
+	struct nl_msg *(*next)(void) = real("nlmsg_alloc");
+
+	return fails() ? NULL : next();
+}
+
+void *genlmsg_put(
+	struct nl_msg *message, uint32_t port, uint32_t seq, int family, int length, int flags,
+	uint8_t command, uint8_t version)
+{
+	void *(*next)(struct nl_msg *, uint32_t, uint32_t, int, int, int, uint8_t, uint8_t) = real(
+		"genlmsg_put");
+
+	return fails() ? NULL : next(message, port, seq, family, length, flags, command, version);
+}
+
+int nla_put_u8(struct nl_msg *message, int type, uint8_t value)
+{
+	int (*next)(struct nl_msg *, int, uint8_t) = real("nla_put_u8");
+
+	return fails() ? -NLE_NOMEM : next(message, type, value);
+}
+
+int nla_put_u32(struct nl_msg *message, int type, uint32_t value)
+{
+	int (*next)(struct nl_msg *, int, uint32_t) = real("nla_put_u32");
+
+	return fails() ? -NLE_NOMEM : next(message, type, value);
+}
+
+int nla_put_s32(struct nl_msg *message, int type, int32_t value)
+{
+	int (*next)(struct nl_msg *, int, int32_t) = real("nla_put_s32");
+
+	return fails() ? -NLE_NOMEM : next(message, type, value);
+}
 
 int genl_ctrl_resolve(struct nl_sock *sock, const char *name)
 {
 	(void) sock;
+	if (fails())
+		return -NLE_NOMEM;
 	if (strcmp(name, "nlctrl") == 0)
 		return GENL_ID_CTRL;
 	kernel.resolved++;
@@ -59,12 +138,16 @@ int genl_ctrl_resolve(struct nl_sock *sock, const char *name)
 int genl_ctrl_resolve_grp(struct nl_sock *sock, const char *family, const char *group)
 {
 	(void) sock;
+	if (fails())
+		return -NLE_OBJ_NOTFOUND;
 	return strcmp(family, "nlctrl") == 0 ? 16 : strcmp(group, "config") == 0 ? 17 : -NLE_OBJ_NOTFOUND;
 }
 
 int nl_socket_add_membership(struct nl_sock *sock, int group)
 {
 	(void) sock;
+	if (fails())
+		return -NLE_PERM;
 	kernel.joined += group == 17;
 	return 0;
 }
@@ -205,6 +288,49 @@ static void without_the_module_nothing_is_left_open(void **state)
 	assert_null(netlink);
 	assert_int_equal(count_descriptors(), before);
 	tcmu_netlink_close(NULL);
+}
+
+static void whatever_fails_while_opening_leaves_nothing_open(void **state)
+{
+	unsigned before = count_descriptors();
+	struct tcmu_netlink *netlink;
+	int failures, r;
+
+	(void) state;
+	for (failures = 0;; failures++) {
+		memset(&kernel, 0, sizeof(kernel));
+		kernel.module_there = kernel.failing = true;
+		kernel.fail_after = failures;
+		r = tcmu_netlink_open(&netlink);
+		if (r == 0)
+			break;
+		assert_true(r == -ENOMEM || r == -EPERM || r == -ENOENT || r == -EIO);
+		assert_null(netlink);
+		assert_int_equal(count_descriptors(), before);
+	}
+	tcmu_netlink_close(netlink);
+	assert_int_equal(failures, 16); /* each of the calls once */
+}
+
+static void without_memory_nothing_is_sent(void **state)
+{
+	int failures, r;
+
+	for (failures = 0;; failures++) {
+		kernel.failing = true;
+		kernel.fail_after = failures;
+		r = tcmu_netlink_reply(*state, TCMU_EVENT_ADDED, 1, 0);
+		if (r == 0)
+			break;
+		assert_int_equal(r, -ENOMEM);
+		assert_int_equal(kernel.sent_count, 0);
+	}
+	assert_int_equal(failures, 4);
+	kernel.fail_after = 0;
+	assert_int_equal(tcmu_netlink_set_replies(*state, true), -ENOMEM);
+	kernel.fail_after = 2;
+	assert_int_equal(tcmu_netlink_set_replies(*state, true), -ENOMEM);
+	assert_int_equal(kernel.sent_count, 1);
 }
 
 static void the_receive_buffer_is_large_and_losses_are_told(void **state)
@@ -378,12 +504,23 @@ static void a_module_that_comes_and_goes_is_waited_for(void **state)
 	assert_int_equal(tcmu_netlink_receive(*state, &event), 0);
 }
 
+static void a_group_that_can_not_be_joined_again_is_told(void **state)
+{
+	struct tcmu_event event;
+
+	queue_message(announcement("TCM-USER"));
+	kernel.failing = true;
+	assert_int_equal(tcmu_netlink_receive(*state, &event), -ENOMEM);
+}
+
 #define NETLINK_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_the_module_nothing_is_left_open),
+		cmocka_unit_test(whatever_fails_while_opening_leaves_nothing_open),
+		NETLINK_TEST(without_memory_nothing_is_sent),
 		NETLINK_TEST(the_receive_buffer_is_large_and_losses_are_told),
 		NETLINK_TEST(events_come_one_by_one),
 		NETLINK_TEST(a_loss_is_told_once),
@@ -395,6 +532,7 @@ int main(void)
 		NETLINK_TEST(replies_are_switched),
 		NETLINK_TEST(a_module_that_comes_back_is_joined_again),
 		NETLINK_TEST(a_module_that_comes_and_goes_is_waited_for),
+		NETLINK_TEST(a_group_that_can_not_be_joined_again_is_told),
 	};
 
 	return cmocka_run_group_tests_name("netlink-socket", tests, NULL, NULL);

@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include <tcmu/module.h>
 #include <tcmu/scan.h>
 
 #include "fake-root.h"
@@ -212,32 +211,6 @@ static void the_size_of_a_map_is_read(void **state)
 	}
 }
 
-static void a_module_that_is_there_is_not_loaded_again(void **state)
-{
-	(void) state;
-	assert_int_equal(tcmu_module_load(), -ENOENT);
-	fake_root_folder(&root, "/sys/module/target_core_user");
-	assert_int_equal(tcmu_module_load(), 0);
-}
-
-static void module_parameters_are_written(void **state)
-{
-	static const char *const block = "/sys/module/target_core_user/parameters/block_netlink";
-	static const char *const reset = "/sys/module/target_core_user/parameters/reset_netlink";
-
-	(void) state;
-	assert_int_equal(tcmu_module_block_netlink(true), -ENOENT);
-	assert_int_equal(tcmu_module_reset_netlink(), -ENOENT);
-	fake_root_write(&root, block, "0\n");
-	fake_root_write(&root, reset, "");
-	assert_int_equal(tcmu_module_block_netlink(true), 0);
-	assert_string_equal(fake_root_read(&root, block), "1");
-	assert_int_equal(tcmu_module_reset_netlink(), 0);
-	assert_string_equal(fake_root_read(&root, reset), "1");
-	assert_int_equal(tcmu_module_block_netlink(false), 0);
-	assert_string_equal(fake_root_read(&root, block), "0");
-}
-
 static void a_root_may_end_in_slashes_but_not_be_endless(void **state)
 {
 	struct tcmu_scan_entry entry;
@@ -269,8 +242,6 @@ int main(void)
 		SCAN_TEST(an_error_while_scanning_is_not_an_empty_list),
 		SCAN_TEST(a_minor_is_looked_up),
 		SCAN_TEST(the_size_of_a_map_is_read),
-		SCAN_TEST(a_module_that_is_there_is_not_loaded_again),
-		SCAN_TEST(module_parameters_are_written),
 		SCAN_TEST(a_root_may_end_in_slashes_but_not_be_endless),
 	};
 

@@ -38,6 +38,31 @@
 
 #define PAGE 4096
 
+/* Calls of libtcmu's that fail: the dynamic linker finds these two before libc's. */
+static int madvise_error, mremap_error;
+
+#pragma GCC visibility push(default)
+
+int madvise(void *address, size_t length, int advice)
+{
+	errno = madvise_error;
+	return madvise_error ? -1 : (int) syscall(SYS_madvise, address, length, advice);
+}
+
+void *mremap(void *from, size_t length, size_t new_length, int flags, ...)
+{
+	va_list args;
+	void *to;
+
+	va_start(args, flags);
+	to = va_arg(args, void *);
+	va_end(args);
+	errno = mremap_error;
+	return mremap_error ? MAP_FAILED : (void *) syscall(SYS_mremap, from, length, new_length, flags, to);
+}
+
+#pragma GCC visibility pop
+
 struct fixture {
 	struct fake_root root;
 	struct fake_ring *fake;
@@ -405,6 +430,32 @@ static void without_memory_nothing_changes(void **state)
 	assert_int_equal(f->data[0], 0x22);
 }
 
+static void a_mapping_that_children_would_inherit_is_not_kept(void **state)
+{
+	struct fixture *f = *state;
+
+	tcmu_uio_unmap(&f->uio);
+	madvise_error = EAGAIN;
+	assert_int_equal(tcmu_uio_map(&f->uio), -EAGAIN);
+	madvise_error = 0;
+	assert_null(f->uio.base);
+}
+
+static void a_failed_replacement_changes_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	f->data[0] = 0x33;
+	madvise_error = EAGAIN;
+	assert_int_equal(tcmu_uio_replace_private(&f->uio, NULL, 0), -EAGAIN);
+	madvise_error = 0;
+	mremap_error = ENOMEM;
+	assert_int_equal(tcmu_uio_replace_private(&f->uio, NULL, 0), -ENOMEM);
+	mremap_error = 0;
+	assert_mapped_as(f->uio.base, "rw-s");
+	assert_int_equal(f->data[0], 0x33);
+}
+
 static void what_is_not_mapped_can_not_be_replaced(void **state)
 {
 	struct fixture *f = *state;
@@ -519,6 +570,8 @@ int main(void)
 		MAPPED_TEST(what_lies_outside_of_the_mapping_is_not_kept),
 		MAPPED_TEST(pages_that_the_kernel_took_back_are_not_fatal),
 		MAPPED_TEST(without_memory_nothing_changes),
+		MAPPED_TEST(a_mapping_that_children_would_inherit_is_not_kept),
+		MAPPED_TEST(a_failed_replacement_changes_nothing),
 		UIO_TEST(what_is_not_mapped_can_not_be_replaced),
 		MAPPED_TEST(a_sandbox_does_not_keep_the_ring),
 		MAPPED_TEST(a_private_replacement_is_never_missing),
