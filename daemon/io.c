@@ -52,7 +52,7 @@ void io_end(struct command *command, uint8_t status, const struct scsi_sense *se
 {
 	struct loop *loop = command->loop;
 
-	command->status = status;
+	command->status = command->aborted ? SCSI_TASK_ABORTED : status;
 	if (status == SCSI_CHECK_CONDITION && sense)
 		scsi_sense_encode(&loop->lu, sense, command->sense);
 	if (command->started && command->exclusive)
@@ -71,8 +71,6 @@ static void end_failed_at(struct command *command, int error, uint64_t lba, uint
 {
 	struct scsi_result result = {.status = SCSI_CHECK_CONDITION};
 
-	if (command->aborted)
-		error = -ECANCELED;
 	scsi_io_error(&command->plan, error, lba, offset, &result);
 	io_end(command, result.status, &result.sense);
 }
@@ -82,12 +80,15 @@ static void end_failed(struct command *command, int error)
 	end_failed_at(command, error, command->io.result / block_size(command), 0);
 }
 
+/* A length of 0 cannot be told: the kernel takes all of the buffer then, so nothing of others may be in it. */
 void io_copy_in(struct command *command, const uint8_t *data, uint32_t len)
 {
-	size_t copied = iov_copy_to(command->iov, command->iov_cnt, data, len);
-
+	if (len == 0) {
+		iov_zero(command->iov, command->iov_cnt);
+		return;
+	}
 	command->has_read_len = true;
-	command->read_len = (uint32_t) copied;
+	command->read_len = (uint32_t) iov_copy_to(command->iov, command->iov_cnt, data, len);
 }
 
 /* ------- one request to the handler ------- */
@@ -249,15 +250,38 @@ static void step_read(struct command *command, int error)
 	step_last(command, error);
 }
 
+/* The initiator may have room for less than it asked for: the rest is not read. Where its room ends within a
+ * block, the blocks go to bounce first. */
+static bool read_needs_copy(const struct command *command)
+{
+	return command->data_length < plan_length(command) && command->data_length % block_size(command);
+}
+
+static uint64_t read_length(const struct command *command)
+{
+	uint64_t block = block_size(command);
+	uint64_t room = (command->data_length + block - 1) / block * block;
+
+	return plan_length(command) < room ? plan_length(command) : room;
+}
+
+static void step_read_copy(struct command *command, int error)
+{
+	if (!error)
+		command->answer_length = (uint32_t) command->data_length;
+	step_last(command, error);
+}
+
 static void begin_read(struct command *command)
 {
-	uint64_t length = plan_length(command);
+	uint64_t length = read_length(command);
 
-	/* The initiator may have room for less than it asked for: the rest is not read. */
-	if (length > command->data_length)
-		length = command->data_length - command->data_length % block_size(command);
 	if (length == 0)
 		end_good(command);
+	else if (read_needs_copy(command))
+		submit_buffer(
+			command, TCMU_IO_READ, 0, plan_offset(command), command->bounce, length,
+			step_read_copy);
 	else
 		submit_ring(command, TCMU_IO_READ, 0, plan_offset(command), length, length, step_read);
 }
@@ -660,6 +684,8 @@ bool io_prepare(struct command *command)
 		command->writes_range = true;
 		break;
 	case SCSI_PLAN_READ:
+		ready = !read_needs_copy(command) || prepare_copy(command, 0, read_length(command));
+		break;
 	case SCSI_PLAN_FLUSH:
 	case SCSI_PLAN_PREFETCH:
 		break;

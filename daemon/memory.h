@@ -24,6 +24,12 @@ static inline size_t iov_copy_to(const struct iovec *iov, unsigned cnt, const vo
 	return done;
 }
 
+static inline void iov_zero(const struct iovec *iov, unsigned cnt)
+{
+	for (unsigned i = 0; i < cnt; i++)
+		memset(iov[i].iov_base, 0, iov[i].iov_len);
+}
+
 /* Copies the first len bytes of the iovecs, as far as they reach. Returns how many. */
 static inline size_t iov_copy_from(const struct iovec *iov, unsigned cnt, void *data, size_t len)
 {

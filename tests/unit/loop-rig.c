@@ -55,6 +55,8 @@ static void on_completion(const struct fake_completion *completion, void *userda
 	struct rig_command *command = completion->cookie;
 	struct rig *rig = userdata;
 
+	if (!command) /* an entry of an unknown kind */
+		return;
 	pthread_mutex_lock(&rig->lock);
 	command->status = completion->status;
 	command->has_read_len = completion->uflags & 2;
