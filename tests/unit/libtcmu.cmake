@@ -18,3 +18,7 @@ tcmud_unit_test(netlink-socket LIBS tcmu::tcmu PkgConfig::NL INCLUDES "${libtcmu
 tcmud_unit_test(scan LIBS tcmu::tcmu fake-root)
 tcmud_unit_test(configfs LIBS tcmu::tcmu fake-root)
 tcmud_unit_test(module LIBS tcmu::tcmu fake-root PkgConfig::KMOD)
+
+# Not a unit test: run on a real kernel, in the guest.
+add_executable(kernel-contract kernel-contract.c)
+target_link_libraries(kernel-contract PRIVATE tcmu::tcmu Threads::Threads)

@@ -59,7 +59,7 @@ int tcmu_netlink_set_replies(struct tcmu_netlink *netlink, bool on);
  * was malformed and dropped, go on. Another -errno: the socket is unusable. */
 int tcmu_netlink_receive(struct tcmu_netlink *netlink, struct tcmu_event *event);
 
-/* Answers an event of this kind; status 0 or -errno. -ENOENT and the like: nobody waited for it. Does not
+/* Answers an event of this kind; status 0 or -errno. -ENODEV: nobody waited for it. Does not
  * wait for the kernel's acknowledgement. */
 int tcmu_netlink_reply(
 	struct tcmu_netlink *netlink, enum tcmu_event_kind kind, uint32_t device_id, int status);
