@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What loop.c (the thread and the ring) and io.c (plans and the backend) share. Owned by the loop's thread
+ * What loop.c (the thread and the ring), plan.c and io.c (the backend) share. Owned by the loop's thread
  * but for the members that say otherwise.
  */
 #pragma once
@@ -104,11 +104,13 @@ struct loop {
 /* Wakes the loop's thread if it sleeps. Any thread. */
 void loop_wake(struct loop *loop);
 
-/* ------- io.c ------- */
+/* ------- plan.c ------- */
 
 /* Under the gate, after scsi_dispatch() has planned: takes the data-out that the core itself will look at.
  * False: refused, the answer is in the command. */
-bool io_prepare(struct command *command);
+bool plan_prepare(struct command *command);
+
+/* ------- io.c ------- */
 
 /* Outside of the gate: starts the plan. The command ends on loop->ended, now or later. */
 void io_start(struct command *command);

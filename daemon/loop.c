@@ -120,7 +120,7 @@ static void dispatch(struct command *command)
 		break;
 	case SCSI_PLANNED:
 		command->plan = result.plan;
-		if (io_prepare(command))
+		if (plan_prepare(command))
 			command_list_add(&loop->ready, command);
 		break;
 	case SCSI_NEEDS_SERIAL:
