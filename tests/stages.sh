@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The stages of ./check: what each one is, what it needs, what it does. A stage is a function that runs in the project's
+# folder with its output in a log and errexit on. It says what it found by count; what it ends with decides too.
+#
+# From ./check: project, build (folder of the builds), logs, cpus, quick.
+# shellcheck shell=bash disable=SC2034,SC2154
+
+# In the order in which they start when nothing is in the way.
+stages=(format shell lint release vm install analyzer clang tidy cppcheck asan tsan fuzz)
+quick_stages=(format shell lint release install analyzer clang tidy cppcheck asan fuzz)
+
+declare -A title=(
+	[format]="clang-format over the C sources"
+	[shell]="shellcheck over the scripts"
+	[lint]="the rules of the house, and that each of them can fail"
+	[release]="build with gcc, unit tests"
+	[vm]="tests on a real kernel, in guests"
+	[install]="what an installation holds; a plugin built outside of the tree"
+	[analyzer]="gcc -fanalyzer"
+	[clang]="build with clang, unit tests"
+	[tidy]="clang-tidy"
+	[cppcheck]="cppcheck"
+	[asan]="unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+	[tsan]="unit tests under ThreadSanitizer"
+	[fuzz]="libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer"
+)
+declare -A after=([install]=release [vm]=release [tidy]=clang [cppcheck]=clang)
+
+# ---- what stages share ----
+
+# count PASSED FAILED [NAME...]: adds to what the stage has found; the names of what failed are shown in the verdict.
+count() {
+	printf '%s\n' "$*" >>"$logs/$stage.count"
+}
+
+# beside COMMAND...: so that it does not take time from the guests, whose tests have deadlines.
+beside() {
+	nice -n 10 "$@"
+}
+
+# tracked PATTERN...: the files of the project, NUL-terminated.
+tracked() {
+	git -c safe.directory='*' ls-files -z -- "$@"
+}
+
+# made PRESET [TARGET]: configures and builds.
+made() {
+	beside cmake --preset "$1" -B "$build/$1" "${@:3}"
+	beside cmake --build "$build/$1" -j "$cpus" ${2:+--target "$2"} -- -k 0
+	count 1 0
+}
+
+# tested PRESET [CTEST-ARGUMENT...]: runs the tests and counts them. What did not run has failed.
+tested() {
+	local preset=$1 report=$logs/$stage-$1.xml status=0
+	local -a bad
+	shift
+	beside ctest --test-dir "$build/$preset" --output-on-failure --no-tests=error --output-junit "$report" -j "$cpus" "$@" || status=$?
+	mapfile -t bad < <(sed -nE -e '/ status="run">/d' -e 's/^\t<testcase name="([^"]+)".*/\1/p' "$report")
+	count "$(grep -c '^	<testcase .* status="run">' "$report")" ${#bad[@]} "${bad[@]}"
+	return $status
+}
+
+# totals_of COMMAND...: runs what ends with "N passed, N failed" and reports failures in lines FAIL NAME..., and counts that.
+totals_of() {
+	local output=$logs/$stage.output status=0 good bad
+	"$@" 2>&1 | tee "$output" || status=$?
+	read -r good bad < <(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$output" | tail -n 1)
+	count "${good:-0}" "${bad:-1}" "$(sed -nE 's/^FAIL ([^ ]+).*/\1/p' "$output" | paste -sd' ')"
+	return $status
+}
+
+# ---- the stages ----
+
+stage_format() {
+	tracked '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror
+	count 1 0
+}
+
+stage_shell() {
+	local -a scripts
+	mapfile -t scripts < <(tracked | xargs -0 awk 'FNR == 1 && (/^#!.*sh$/ || FILENAME ~ /\.sh$/) { print FILENAME } { nextfile }')
+	shellcheck --format=gcc "${scripts[@]}"
+	count 1 0
+}
+
+stage_lint() {
+	totals_of tests/lint/run
+}
+
+stage_release() {
+	made release
+	tested release
+}
+
+stage_vm() {
+	tests/vm/self-test
+	count 1 0
+	totals_of tests/vm/run --build "$build/release"
+}
+
+stage_install() {
+	totals_of tests/install/run "$build/release"
+}
+
+# The tests are left out: they break rules on purpose, to see what happens.
+stage_analyzer() {
+	made analyzer
+}
+
+stage_clang() {
+	made clang
+	tested clang
+}
+
+stage_tidy() {
+	local -a sources
+	mapfile -t sources < <(tracked '*.c' | while IFS= read -r -d '' source; do
+		! grep -qF "/$source\"" "$build/clang/compile_commands.json" || printf '%s\n' "$source"
+	done)
+	printf '%s\n' "${sources[@]}" | beside xargs -n 2 -P "$cpus" clang-tidy -p "$build/clang" --quiet
+	count 1 0
+}
+
+stage_cppcheck() {
+	beside cppcheck --project="$build/clang/compile_commands.json" --enable=warning,performance,portability --inline-suppr \
+		--suppress=missingIncludeSystem --error-exitcode=1 --template=gcc --quiet -j "$cpus"
+	count 1 0
+}
+
+stage_asan() {
+	made asan
+	tested asan
+}
+
+stage_tsan() {
+	made tsan
+	tested tsan
+}
+
+stage_fuzz() {
+	local runs=1000000 # reliability: ten times that for the ring, by its weight
+	if [ "$quick" = yes ]; then runs=10000; fi
+	made fuzz tests/fuzz/all -DTCMUD_FUZZ_RUNS=$runs
+	tested fuzz -L fuzz
+}
