@@ -21,26 +21,21 @@
 #define Z4    Z2, Z2
 #define GROUP 0x1f
 
-#define OP(code, size, title, fn, options, ...) \
+#define ENTRY(code, has_sa, sa, size, title, fn, options, ...) \
 	{ \
 		.operation = \
 			{.opcode = (code), \
+			 .has_action = (has_sa), \
+			 .action = (sa), \
 			 .cdb_length = (size), \
+			 .by_target_core = !!(ENTRY_KERNEL & (options)), \
 			 .name = (title), \
 			 .usage = {(code), __VA_ARGS__}}, \
 		.flags = (options), .function = (fn), \
 	}
+#define OP(code, size, title, fn, options, ...) ENTRY(code, false, 0, size, title, fn, options, __VA_ARGS__)
 #define SA(code, sa, size, title, fn, options, ...) \
-	{ \
-		.operation = \
-			{.opcode = (code), \
-			 .has_action = true, \
-			 .action = (sa), \
-			 .cdb_length = (size), \
-			 .name = (title), \
-			 .usage = {(code), (sa), __VA_ARGS__}}, \
-		.flags = (options), .function = (fn), \
-	}
+	ENTRY(code, true, sa, size, title, fn, options, (sa), __VA_ARGS__)
 
 #define RESERVATION (ENTRY_KERNEL | ENTRY_RESERVATION)
 #define WRITES      ENTRY_WRITES

@@ -179,6 +179,7 @@ struct scsi_operation {
 	bool has_action; /* CDB byte 1, bits 4 to 0, holds a service action */
 	uint8_t action;
 	uint8_t cdb_length;
+	bool by_target_core; /* told as supported, but never sent here and refused if it were */
 	const char *name;
 	uint8_t usage
 		[16]; /* CDB USAGE DATA (SPC-4 6.35.3): opcode and service action by value, else a bit mask */

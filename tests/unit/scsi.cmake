@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+# A logical unit to send commands to.
+add_library(scsi-rig STATIC scsi-rig.c)
+target_include_directories(scsi-rig PUBLIC "${CMAKE_CURRENT_SOURCE_DIR}")
+target_link_libraries(scsi-rig PUBLIC tcmud::scsi PkgConfig::CMOCKA)
+
+foreach(name IN ITEMS sense table inquiry capacity mode spc transfer provisioning)
+	tcmud_unit_test(scsi-${name} LIBS scsi-rig)
+endforeach()
