@@ -19,6 +19,10 @@ tcmud_unit_test(scan LIBS tcmu::tcmu fake-root)
 tcmud_unit_test(configfs LIBS tcmu::tcmu fake-root)
 tcmud_unit_test(module LIBS tcmu::tcmu fake-root PkgConfig::KMOD)
 
+add_test(NAME unit-exports COMMAND
+	"${CMAKE_CURRENT_SOURCE_DIR}/check-exports" "$<TARGET_FILE:tcmu>" "${libtcmu_inner}/include/tcmu")
+set_tests_properties(unit-exports PROPERTIES LABELS unit)
+
 # Not a unit test: run on a real kernel, in the guest.
 add_executable(kernel-contract kernel-contract.c)
 target_link_libraries(kernel-contract PRIVATE tcmu::tcmu Threads::Threads)
