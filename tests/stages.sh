@@ -7,15 +7,16 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # In the order in which they start when nothing is in the way.
-stages=(format shell lint release vm install analyzer clang tidy cppcheck asan tsan fuzz)
-quick_stages=(format shell lint release install analyzer clang tidy cppcheck asan fuzz)
+stages=(format shell lint build vm unit install analyzer clang tidy cppcheck asan tsan fuzz)
+quick_stages=(format shell lint build unit install analyzer clang tidy cppcheck asan fuzz)
 
 declare -A title=(
 	[format]="clang-format over the C sources"
 	[shell]="shellcheck over the scripts"
 	[lint]="the rules of the house, and that each of them can fail"
-	[release]="build with gcc, unit tests"
+	[build]="build with gcc"
 	[vm]="tests on a real kernel, in guests"
+	[unit]="unit tests"
 	[install]="what an installation holds; a plugin built outside of the tree"
 	[analyzer]="gcc -fanalyzer"
 	[clang]="build with clang, unit tests"
@@ -25,7 +26,7 @@ declare -A title=(
 	[tsan]="unit tests under ThreadSanitizer"
 	[fuzz]="libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer"
 )
-declare -A after=([install]=release [vm]=release [tidy]=clang [cppcheck]=clang)
+declare -A after=([unit]=build [vm]=build [install]=build)
 
 # ---- what stages share ----
 
@@ -89,8 +90,11 @@ stage_lint() {
 	totals_of tests/lint/run
 }
 
-stage_release() {
+stage_build() {
 	made release
+}
+
+stage_unit() {
 	tested release
 }
 
@@ -114,17 +118,24 @@ stage_clang() {
 	tested clang
 }
 
+# For the tools that read the sources as the compiler does; nothing is built.
+compile_commands() {
+	cmake --preset clang -B "$logs/$stage"
+}
+
 stage_tidy() {
 	local -a sources
+	compile_commands
 	mapfile -t sources < <(tracked '*.c' | while IFS= read -r -d '' source; do
-		! grep -qF "/$source\"" "$build/clang/compile_commands.json" || printf '%s\n' "$source"
+		! grep -qF "/$source\"" "$logs/$stage/compile_commands.json" || printf '%s\n' "$source"
 	done)
-	printf '%s\n' "${sources[@]}" | beside xargs -n 2 -P "$cpus" clang-tidy -p "$build/clang" --quiet
+	printf '%s\n' "${sources[@]}" | beside xargs -n 2 -P "$cpus" clang-tidy -p "$logs/$stage" --quiet
 	count 1 0
 }
 
 stage_cppcheck() {
-	beside cppcheck --project="$build/clang/compile_commands.json" --enable=warning,performance,portability --inline-suppr \
+	compile_commands
+	beside cppcheck --project="$logs/$stage/compile_commands.json" --enable=warning,performance,portability --inline-suppr \
 		--suppress=missingIncludeSystem --error-exitcode=1 --template=gcc --quiet -j "$cpus"
 	count 1 0
 }
