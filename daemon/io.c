@@ -122,23 +122,34 @@ void io_submit_buffer(
 	io_submit(command, op, flags, offset, length, 1, step);
 }
 
+static void push_finished(struct loop *loop, struct command *command)
+{
+	struct command *head = atomic_load_explicit(&loop->finished, memory_order_relaxed);
+
+	do {
+		command->finished_next = head;
+	} while (!atomic_compare_exchange_weak(&loop->finished, &head, command));
+}
+
 void io_complete(struct tcmu_io *io, int error)
 {
 	struct command *command = command_of_io(io);
 	struct loop *loop = command->loop;
 	enum io_phase expected = IO_SUBMITTED;
-	struct command *head;
 
 	/* A second completion of the same request is the handler's mistake and changes nothing. */
 	if (!atomic_compare_exchange_strong(&command->phase, &expected, IO_COMPLETED))
 		return;
 	command->io_error = error;
-	head = atomic_load_explicit(&loop->finished, memory_order_relaxed);
-	do {
-		command->finished_next = head;
-	} while (!atomic_compare_exchange_weak(&loop->finished, &head, command));
-	if (this_loop != loop)
-		loop_wake(loop);
+	if (this_loop == loop) {
+		push_finished(loop, command);
+		return;
+	}
+	/* Once it is pushed the command may end, and the loop with it, but for this. */
+	atomic_fetch_add(&loop->completing, 1);
+	push_finished(loop, command);
+	loop_wake(loop);
+	atomic_fetch_sub(&loop->completing, 1);
 }
 
 void io_aio(struct tcmu_io *io, struct tcmu_aio *aio)
@@ -283,9 +294,10 @@ void io_unblock(struct loop *loop)
 		return;
 	command_list_init(&still);
 	while ((command = loop->blocked.first)) {
-		bool waits = must_wait(command);
+		bool ends = loop->abandoned || command->aborted;
+		bool waits = !ends && must_wait(command);
 
-		for (struct command *other = still.first; other && !waits; other = other->next)
+		for (struct command *other = still.first; other && !ends && !waits; other = other->next)
 			waits = commands_conflict(command, other);
 		command_list_take(&loop->blocked);
 		if (waits)

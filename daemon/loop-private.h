@@ -69,6 +69,8 @@ struct loop {
 	bool unregistered;
 	bool abandoned;     /* nobody waits for what is in flight: nothing more is asked of the backend */
 	bool cancel_wanted; /* there are commands to be cancelled */
+	bool stale;         /* the ring was reset: what was fetched before has been answered by the kernel */
+	bool clean;         /* valid at the end: everything that was fetched has been answered */
 	int error;
 	char error_text[160];
 
@@ -95,6 +97,7 @@ struct loop {
 	_Atomic(struct command *) finished;
 	atomic_bool asleep;
 	atomic_uint in_flight;
+	atomic_uint completing; /* other threads that are within io_complete() */
 
 	pthread_mutex_t orders_lock;
 	struct loop_orders orders;
@@ -118,7 +121,7 @@ void io_start(struct command *command);
 /* Outside of the gate: goes on with every command whose io has completed. Returns how many. */
 unsigned io_reap(struct loop *loop);
 
-/* Starts blocked commands whose range has become free. */
+/* Starts blocked commands whose range has become free, or that are to end at once. */
 void io_unblock(struct loop *loop);
 
 /* Asks the backend to give up a command's io. */

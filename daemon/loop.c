@@ -15,6 +15,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +72,7 @@ static void complete_ended(struct loop *loop)
 	unsigned completed = 0;
 
 	while ((command = command_list_take(&loop->ended))) {
-		if (!loop->revoked && !loop->broken) {
+		if (!loop->revoked && !loop->broken && !loop->stale) {
 			struct tcmu_completion completion;
 			int r;
 
@@ -148,6 +149,47 @@ static void abort_tasks(struct loop *loop, const struct tcmu_entry *entry)
 	}
 }
 
+/* Commands that waited for the serial are decided again; where nobody is told any more, they just end. */
+static void unpark(struct loop *loop)
+{
+	struct command_list parked = loop->parked;
+	struct command *command;
+
+	if (!parked.first)
+		return;
+	command_list_init(&loop->parked);
+	loop->lu.serial_fresh = true;
+	while ((command = parked.first)) {
+		parked.first = command->next;
+		command->next = NULL;
+		if (loop->revoked || loop->stale)
+			io_end(command, SCSI_BUSY, NULL);
+		else
+			dispatch(command);
+	}
+	loop->lu.serial_fresh = false;
+}
+
+/* Somebody has reset the ring behind our back (configfs). Once nothing refers to it any more, it is attached
+ * anew. */
+static void reset(struct loop *loop)
+{
+	loop->stale = true;
+	loop->cancel_wanted = true;
+	for (unsigned i = 0; i < loop->pool.count; i++)
+		command_at(&loop->pool, i)->aborted = true;
+	unpark(loop);
+}
+
+static void attach_again(struct loop *loop)
+{
+	int r = tcmu_ring_attach(&loop->ring, loop->uio.base, loop->uio.length);
+
+	if (r < 0)
+		broken(loop, r, "its ring is not one that this daemon understands");
+	loop->stale = false;
+}
+
 /* 1: a command or function was fetched; 0: nothing there, or no slot is free. */
 static int fetch_one(struct loop *loop)
 {
@@ -164,6 +206,8 @@ static int fetch_one(struct loop *loop)
 		command_put(&loop->pool, command);
 		if (r == -EBADMSG)
 			broken(loop, r, "the kernel's next entry is corrupt");
+		else if (r == -ESTALE)
+			reset(loop);
 		else if (r > 0)
 			abort_tasks(loop, &entry);
 		return r > 0;
@@ -182,25 +226,11 @@ static unsigned fetch(struct loop *loop)
 {
 	unsigned cnt = 0;
 
-	while (cnt < FETCH_MAX && loop->mode == LOOP_SERVING && fetch_one(loop) > 0)
+	if (loop->stale && !loop->pool.in_use)
+		attach_again(loop);
+	while (cnt < FETCH_MAX && loop->mode == LOOP_SERVING && !loop->stale && fetch_one(loop) > 0)
 		cnt++;
 	return cnt;
-}
-
-/* Commands that waited for the serial are decided again. */
-static void unpark(struct loop *loop)
-{
-	struct command_list parked = loop->parked;
-	struct command *command;
-
-	if (!parked.first)
-		return;
-	command_list_init(&loop->parked);
-	while ((command = parked.first)) {
-		parked.first = command->next;
-		command->next = NULL;
-		dispatch(command);
-	}
 }
 
 /* ------- orders ------- */
@@ -240,11 +270,8 @@ static void take_orders(struct loop *loop)
 		loop->abandoned = true;
 		loop->cancel_wanted = true;
 	}
-	if (orders.serial_set || orders.drain) {
-		loop->lu.serial_fresh = true;
+	if (orders.serial_set)
 		unpark(loop);
-		loop->lu.serial_fresh = false;
-	}
 }
 
 /* ------- the turn ------- */
@@ -273,6 +300,8 @@ static bool turn(struct loop *loop)
 	take_orders(loop);
 	if (loop->attached && !loop->revoked)
 		work += fetch(loop);
+	if (loop->mode == LOOP_DRAINING)
+		unpark(loop);
 	work += loop->ended.first != NULL;
 	complete_ended(loop);
 	pthread_mutex_unlock(&loop->gate);
@@ -293,8 +322,8 @@ static bool ring_has_more(struct loop *loop)
 	bool more;
 
 	pthread_mutex_lock(&loop->gate);
-	more = loop->mode == LOOP_SERVING && loop->attached && !loop->revoked && loop->pool.free &&
-		tcmu_ring_pending(&loop->ring);
+	more = loop->mode == LOOP_SERVING && loop->attached && !loop->revoked &&
+		(loop->stale ? !loop->pool.in_use : loop->pool.free && tcmu_ring_pending(&loop->ring));
 	pthread_mutex_unlock(&loop->gate);
 	return more;
 }
@@ -397,6 +426,7 @@ static void attach(struct loop *loop)
 static void let_go(struct loop *loop)
 {
 	pthread_mutex_lock(&loop->gate);
+	loop->clean = !loop->revoked && !loop->broken && !loop->unregistered;
 	loop->attached = false;
 	tcmu_uio_unmap(&loop->uio);
 	tcmu_uio_close(&loop->uio);
@@ -416,6 +446,9 @@ static void *loop_main(void *arg)
 		if (!turn(loop) && (loop->mode == LOOP_SERVING || loop->pool.in_use))
 			wait_for_work(loop);
 	let_go(loop);
+	/* They were waiting for nothing but their turn on the processor. */
+	while (atomic_load(&loop->completing))
+		sched_yield();
 	signal_owner(loop, LOOP_ENDED);
 	return NULL;
 }
@@ -611,7 +644,7 @@ void loop_set_write_cache(struct loop *loop, bool on)
 
 bool loop_ended_clean(const struct loop *loop)
 {
-	return !loop->revoked && !loop->broken && !loop->unregistered;
+	return loop->clean;
 }
 
 int loop_error(const struct loop *loop, const char **text)

@@ -9,7 +9,8 @@
  *
  * The gate is a mutex that the thread holds exactly while it touches the ring in user space. It holds it
  * neither while handler code runs nor while it waits for the kernel's storage, so another thread can always
- * take the ring away (loop_revoke) however stuck this one is. Lock order: the gate is innermost.
+ * take the ring away (loop_revoke) however stuck this one is. Lock order: the gate, then the lock of the
+ * orders that other threads give.
  */
 #pragma once
 

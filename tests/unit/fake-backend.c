@@ -191,7 +191,9 @@ static bool start_aio(struct backend *backend, struct tcmu_io *io)
 		.op = io->op == TCMU_IO_READ      ? TCMU_AIO_READV
 			: io->op == TCMU_IO_WRITE ? TCMU_AIO_WRITEV
 						  : TCMU_AIO_FDATASYNC,
-		.fd = backend->fd,
+		.fd = io->op == TCMU_IO_READ && backend->options.aio_read_fd ? backend->options.aio_read_fd
+									     : backend->fd,
+		.flags = io->op == TCMU_IO_READ && backend->options.aio_cached ? TCMU_AIO_CACHED : 0,
 		.iov = io->iov,
 		.iov_cnt = io->iov_cnt,
 		.offset = io->offset,

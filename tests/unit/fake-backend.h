@@ -24,6 +24,8 @@ struct backend_options {
 	unsigned workers;
 	bool syscalls;   /* buffers are touched by system calls only, and the handler says so */
 	bool aio;        /* ASYNC: by the device's engine */
+	bool aio_cached; /* reads are tried in the page cache first, within aio_flush() */
+	int aio_read_fd; /* 0: the store's */
 	uint64_t size;   /* bytes; 0: 1 MiB */
 	bool can_cancel; /* held requests can be cancelled */
 	struct tcmu_backend_info info;

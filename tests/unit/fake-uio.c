@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <tcmu/configfs.h>
@@ -28,6 +29,9 @@ struct fake_uio {
 	unsigned minor;
 	bool open;
 	bool blocked;
+	bool hold_actions;
+	unsigned held_actions;
+	pthread_cond_t changed;
 	struct fake_uio_counts counts;
 	int wake;  /* the pipe's writing end */
 	int drain; /* its reading end, opened a second time: keeps the pipe from filling up */
@@ -41,6 +45,7 @@ struct fake_uio {
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct fake_uio *table[FAKES_MAX];
 static atomic_ulong epoll_waits;
+static atomic_uint sleepers;
 
 /* ------- the kernel's side ------- */
 
@@ -55,6 +60,8 @@ struct fake_uio *fake_uio_new(const struct fake_uio_options *options)
 	uio->ring = fake_ring_new(&options->ring);
 	uio->minor = FAKES_MAX;
 	pthread_mutex_init(&uio->lock, NULL);
+	pthread_cond_init(&uio->changed, NULL);
+	uio->hold_actions = options->hold_actions;
 	pthread_mutex_lock(&table_lock);
 	for (unsigned i = FAKES_MAX; i-- > 0;)
 		if (!table[i])
@@ -82,6 +89,7 @@ void fake_uio_free(struct fake_uio *uio)
 	if (uio->drain >= 0)
 		close(uio->drain);
 	fake_ring_free(uio->ring);
+	pthread_cond_destroy(&uio->changed);
 	pthread_mutex_destroy(&uio->lock);
 	free(uio);
 }
@@ -134,6 +142,30 @@ void fake_uio_notify(struct fake_uio *uio)
 	pthread_mutex_unlock(&uio->lock);
 }
 
+bool fake_uio_wait_action(struct fake_uio *uio)
+{
+	struct timespec until;
+	bool held;
+	int r = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 10;
+	pthread_mutex_lock(&uio->lock);
+	while (!uio->held_actions && r != ETIMEDOUT)
+		r = pthread_cond_timedwait(&uio->changed, &uio->lock, &until);
+	held = uio->held_actions;
+	pthread_mutex_unlock(&uio->lock);
+	return held;
+}
+
+void fake_uio_release_actions(struct fake_uio *uio)
+{
+	pthread_mutex_lock(&uio->lock);
+	uio->hold_actions = false;
+	pthread_cond_broadcast(&uio->changed);
+	pthread_mutex_unlock(&uio->lock);
+}
+
 void fake_uio_unregister(struct fake_uio *uio, bool silent)
 {
 	pthread_mutex_lock(&uio->lock);
@@ -156,6 +188,11 @@ struct fake_uio_counts fake_uio_counts(struct fake_uio *uio)
 unsigned long fake_uio_epoll_waits(void)
 {
 	return atomic_load(&epoll_waits);
+}
+
+unsigned fake_uio_sleepers(void)
+{
+	return atomic_load(&sleepers);
 }
 
 unsigned fake_uio_mappings(struct fake_uio *uio)
@@ -213,6 +250,10 @@ static int make_pipe(struct fake_uio *uio)
 
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
+	if (uio->wake >= 0)
+		close(uio->wake);
+	if (uio->drain >= 0)
+		close(uio->drain);
 	(void) snprintf(path, sizeof(path), "/proc/self/fd/%d", ends[0]);
 	uio->wake = ends[1];
 	uio->drain = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -345,6 +386,11 @@ int tcmu_configfs_action(const struct tcmu_name *name, const char *action, unsig
 	if (!fake)
 		return -ENODEV;
 	pthread_mutex_lock(&fake->lock);
+	fake->held_actions++;
+	pthread_cond_broadcast(&fake->changed);
+	while (fake->hold_actions)
+		pthread_cond_wait(&fake->changed, &fake->lock);
+	fake->held_actions--;
 	r = act(fake, action, value);
 	pthread_mutex_unlock(&fake->lock);
 	return r;
@@ -391,7 +437,9 @@ int epoll_wait(int epoll_fd, struct epoll_event *events, int max, int timeout)
 	if (!next)
 		next = (int (*)(int, struct epoll_event *, int, int)) dlsym(RTLD_NEXT, "epoll_wait");
 	atomic_fetch_add(&epoll_waits, 1);
+	atomic_fetch_add(&sleepers, 1);
 	n = next(epoll_fd, events, max, timeout);
+	atomic_fetch_sub(&sleepers, 1);
 	for (int i = 0; i < n; i++)
 		add_mask(epoll_fd, &events[i]);
 	return n;

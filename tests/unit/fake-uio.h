@@ -4,7 +4,7 @@
  *
  * fake-uio.c defines tcmu_uio_open, _map, _doorbell, _unmap, _close and tcmu_configfs_action: a program that
  * is linked with it gets these instead of libtcmu's. It also stands before epoll_ctl and epoll_wait, to give
- * the event masks that a unregistered uio device gives, and to count.
+ * the event masks that an unregistered uio device gives, and to count.
  *
  * The descriptor is the reading end of a pipe, the mapping is the fake ring's memfd: so the tests can ask
  * the real kernel whether anything still holds a reference on either of them.
@@ -32,6 +32,7 @@ struct fake_uio_options {
 	int map_error;
 	int block_error; /* of the configfs actions */
 	int reset_error;
+	bool hold_actions;        /* they do not return before fake_uio_release_actions() */
 	fake_completion_fn *done; /* under the lock, on the thread of the doorbell */
 	void *userdata;
 };
@@ -52,6 +53,10 @@ int fake_uio_push(struct fake_uio *uio, const struct fake_command *command);
 /* Publishes what was pushed and notifies, as the kernel does. */
 void fake_uio_notify(struct fake_uio *uio);
 
+/* Where configfs actions are held. */
+bool fake_uio_wait_action(struct fake_uio *uio); /* one is held; false: none came within 10 s */
+void fake_uio_release_actions(struct fake_uio *uio);
+
 /* uio_unregister_device(). silent: without waking anybody. */
 void fake_uio_unregister(struct fake_uio *uio, bool silent);
 
@@ -71,8 +76,9 @@ struct fake_uio_counts {
 
 struct fake_uio_counts fake_uio_counts(struct fake_uio *uio);
 
-/* All calls of epoll_wait in this process so far. */
+/* All calls of epoll_wait in this process so far, and how many threads are in it. */
 unsigned long fake_uio_epoll_waits(void);
+unsigned fake_uio_sleepers(void);
 
 /* How many mappings of the ring there are in this process beside the fake kernel's own. */
 unsigned fake_uio_mappings(struct fake_uio *uio);

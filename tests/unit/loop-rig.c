@@ -101,7 +101,10 @@ static void make_lu(const struct rig_options *options, uint64_t size, struct scs
 void rig_begin(struct rig *rig, const struct rig_options *options)
 {
 	struct rig_options mine = *options;
-	struct loop_setup setup = {
+	struct loop_setup *setup = &rig->setup;
+
+	*rig = (struct rig){.answer_serial = !options->wait_serial};
+	*setup = (struct loop_setup){
 		.name = "rig",
 		.start = options->start,
 		.aio = options->aio,
@@ -111,7 +114,6 @@ void rig_begin(struct rig *rig, const struct rig_options *options)
 		.owner = rig,
 	};
 
-	*rig = (struct rig){.answer_serial = !options->wait_serial};
 	pthread_mutex_init(&rig->lock, NULL);
 	pthread_cond_init(&rig->changed, NULL);
 	if (!mine.backend.info.caps)
@@ -123,14 +125,14 @@ void rig_begin(struct rig *rig, const struct rig_options *options)
 	mine.uio.userdata = rig;
 	rig->uio = fake_uio_new(&mine.uio);
 	assert_non_null(rig->uio);
-	setup.minor = fake_uio_minor(rig->uio);
-	(void) snprintf(setup.device.name, sizeof(setup.device.name), "%u", setup.minor);
-	setup.handler = backend_handler(rig->backend);
-	setup.backend = rig->backend;
-	setup.host_device = (struct tcmu_host_device *) rig->backend;
-	setup.info = mine.backend.info;
-	make_lu(&mine, mine.backend.size, &setup.lu);
-	assert_int_equal(loop_new(&setup, &rig->loop), 0);
+	setup->minor = fake_uio_minor(rig->uio);
+	(void) snprintf(setup->device.name, sizeof(setup->device.name), "%u", setup->minor);
+	setup->handler = backend_handler(rig->backend);
+	setup->backend = rig->backend;
+	setup->host_device = (struct tcmu_host_device *) rig->backend;
+	setup->info = mine.backend.info;
+	make_lu(&mine, mine.backend.size, &setup->lu);
+	assert_int_equal(loop_new(setup, &rig->loop), 0);
 }
 
 void rig_start(struct rig *rig, const struct rig_options *options)
@@ -139,7 +141,13 @@ void rig_start(struct rig *rig, const struct rig_options *options)
 	rig_wait_signal(rig, LOOP_ATTACHED);
 }
 
-void rig_finish(struct rig *rig)
+void rig_assert_let_go(struct rig *rig)
+{
+	assert_int_equal(fake_uio_mappings(rig->uio), 0);
+	assert_false(fake_uio_is_open(rig->uio));
+}
+
+static void end_loop(struct rig *rig)
 {
 	struct fake_uio_counts counts;
 
@@ -147,11 +155,23 @@ void rig_finish(struct rig *rig)
 	assert_int_equal(loop_in_flight(rig->loop), 0);
 	loop_free(rig->loop);
 	assert_int_equal(rig->ended, 1);
-	assert_int_equal(fake_uio_mappings(rig->uio), 0);
-	assert_false(fake_uio_is_open(rig->uio));
+	rig_assert_let_go(rig);
 	counts = fake_uio_counts(rig->uio);
 	assert_int_equal(counts.wrong, 0);
 	assert_int_equal(counts.broken, 0);
+}
+
+void rig_restart(struct rig *rig)
+{
+	end_loop(rig);
+	rig->signals = 0;
+	rig->ended = 0;
+	assert_int_equal(loop_new(&rig->setup, &rig->loop), 0);
+}
+
+void rig_finish(struct rig *rig)
+{
+	end_loop(rig);
 	backend_free(rig->backend);
 	fake_uio_free(rig->uio);
 	pthread_cond_destroy(&rig->changed);

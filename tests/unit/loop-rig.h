@@ -43,6 +43,7 @@ struct rig_options {
 };
 
 struct rig {
+	struct loop_setup setup;
 	struct fake_uio *uio;
 	struct backend *backend;
 	struct loop *loop;
@@ -81,6 +82,12 @@ void rig_stop(struct rig *rig);
 
 /* The second half of rig_stop(): the loop ends by itself. */
 void rig_finish(struct rig *rig);
+
+/* Waits for the loop's end, then starts another one on the same device, as another daemon would. */
+void rig_restart(struct rig *rig);
+
+/* The kernel's mapping and the descriptor are gone, whatever the loop still does. */
+void rig_assert_let_go(struct rig *rig);
 
 /* Waits for a signal of the loop. Fails the test after 10 s. */
 void rig_wait_signal(struct rig *rig, uint32_t bit);
