@@ -120,7 +120,7 @@ int tcmu_configfs_unit_serial(const struct tcmu_name *name, char *serial, size_t
 	value = text + strlen(SERIAL_LABEL);
 	if (strlen(value) >= size)
 		return -ENAMETOOLONG;
-	strcpy(serial, value);
+	memcpy(serial, value, strlen(value) + 1);
 	return 0;
 }
 

@@ -36,11 +36,10 @@ const char *tcmu_root(void)
 
 int tcmu_path(char path[static TCMU_PATH_SIZE], const char *format, ...)
 {
-	size_t root = strlen(root_path);
+	size_t root = (size_t) snprintf(path, TCMU_PATH_SIZE, "%s", root_path);
 	va_list args;
 	int n;
 
-	memcpy(path, root_path, root);
 	va_start(args, format);
 	n = vsnprintf(path + root, TCMU_PATH_SIZE - root, format, args);
 	va_end(args);

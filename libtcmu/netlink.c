@@ -163,7 +163,7 @@ static int resolve(const char *family_name, const char *group_name, int *family,
 
 static int join(struct tcmu_netlink *netlink)
 {
-	int group, r;
+	int group = 0, r;
 
 	r = resolve(TCMU_FAMILY, TCMU_GROUP, &netlink->family, &group);
 	return r < 0 ? r : nl_errno(nl_socket_add_membership(netlink->events, group));
@@ -183,7 +183,7 @@ static int connect_socket(struct nl_sock **sock)
 static int set_up(struct tcmu_netlink *netlink)
 {
 	const int size = RECEIVE_BUFFER;
-	int family, group, fd, r;
+	int family, group = 0, fd, r;
 
 	r = connect_socket(&netlink->requests);
 	if (r == 0)

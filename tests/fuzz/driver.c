@@ -107,7 +107,7 @@ static int add_file(const char *path)
 	more = reallocarray(driver.seeds, driver.seed_count + 1, sizeof(*more));
 	if (!data || !more || fread(data, 1, size, file) != size) {
 		fprintf(stderr, "%s: cannot be read\n", path);
-		return -1;
+		exit(1);
 	}
 	fclose(file);
 	more[driver.seed_count++] = (struct input){.data = data, .size = size};
@@ -170,14 +170,15 @@ static void set_interesting(uint8_t *data, size_t size)
 		INT64_MAX,
 		UINT64_MAX};
 	uint64_t value = values[below(sizeof(values) / sizeof(values[0]))];
-	size_t width = (size_t) 1 << below(4);
+	static const size_t widths[] = {1, 2, 4, 8};
+	size_t width = widths[below(4)];
 	size_t at;
 
 	if (size < width)
 		return;
 	at = below(size - width + 1);
 	if (below(2))
-		at -= at % width;
+		at &= ~(width - 1);
 	if (below(4) == 0)
 		value = __builtin_bswap64(value) >> (64 - 8 * width);
 	memcpy(data + at, &value, width);

@@ -178,8 +178,9 @@ static void free_command(struct fake_ring *fake, uint32_t id)
 	fake->outstanding--;
 }
 
-/* Appends iovecs for length bytes to slot, whose iov has room. Returns how many, or -ENOSPC. */
-static int take_blocks(struct fake_ring *fake, struct fake_slot *slot, uint32_t length)
+/* Appends iovecs for length bytes to slot, whose iov has room, and copies from there unless from is NULL. Returns how
+ * many, or -ENOSPC. */
+static int take_blocks(struct fake_ring *fake, struct fake_slot *slot, uint32_t length, const uint8_t *from)
 {
 	uint8_t *data = fake->base + data_offset(fake);
 	uint32_t start = slot->iov_total;
@@ -197,6 +198,10 @@ static int take_blocks(struct fake_ring *fake, struct fake_slot *slot, uint32_t 
 			last->iov_len += part;
 		else
 			slot->iov[slot->iov_total++] = (struct iovec){.iov_base = at, .iov_len = part};
+		if (from) {
+			memcpy(at, from, part);
+			from += part;
+		}
 		length -= part;
 	}
 	return (int) (slot->iov_total - start);
@@ -206,7 +211,6 @@ static int take_data(struct fake_ring *fake, struct fake_slot *slot, const struc
 {
 	uint32_t most = round_up(command->length, fake->block_size) / fake->block_size +
 		round_up(command->bidi_length, fake->block_size) / fake->block_size;
-	const uint8_t *from = command->data_out;
 	int r;
 
 	if (most == 0)
@@ -214,20 +218,16 @@ static int take_data(struct fake_ring *fake, struct fake_slot *slot, const struc
 	slot->iov = calloc(most, sizeof(*slot->iov));
 	if (!slot->iov)
 		return -ENOSPC;
-	r = take_blocks(fake, slot, command->length);
+	r = take_blocks(fake, slot, command->length, command->data_out);
 	if (r >= 0) {
 		slot->iov_cnt = (uint32_t) r;
 		slot->length = command->length;
-		r = take_blocks(fake, slot, command->bidi_length);
+		r = take_blocks(fake, slot, command->bidi_length, NULL);
 	}
 	if (r < 0) {
 		free_iovecs(fake, slot);
 		*slot = (struct fake_slot){};
 		return r;
-	}
-	for (uint32_t i = 0; from && i < slot->iov_cnt; i++) {
-		memcpy(slot->iov[i].iov_base, from, slot->iov[i].iov_len);
-		from += slot->iov[i].iov_len;
 	}
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <tcmu/configfs.h>
@@ -286,7 +287,7 @@ static void the_module_may_go_and_come_back(struct tcmu_netlink *netlink)
 	struct tcmu_event event;
 
 	CHECK_EQ(rmdir(HBA), 0);
-	CHECK_EQ(system("rmmod target_core_user"), 0);
+	CHECK_EQ(syscall(SYS_delete_module, "target_core_user", O_NONBLOCK), 0);
 	CHECK_EQ(access("/sys/module/target_core_user", F_OK), -1);
 	CHECK_EQ(tcmu_module_load(), 0);
 	CHECK_EQ(access("/sys/module/target_core_user", F_OK), 0);
