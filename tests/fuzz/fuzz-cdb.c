@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Any commands, with any data-out, to a logical unit of any properties.
+ *
+ * An input is the logical unit (struct unit), then commands (struct record), each followed by its data-out. Whatever comes, an answer
+ * has to be one that can be sent, must not depend on what the buffers held before, and a plan must stay on the medium.
+ */
+#include <scsi/scsi.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define GUARD 64
+
+struct unit {
+	uint8_t flags[2];
+	uint8_t size; /* which of sizes[] */
+	uint8_t limits;
+	uint8_t attentions;
+	uint8_t serial_length;
+	uint8_t config_length;
+	uint8_t text; /* what serial and config are made of */
+};
+
+struct record {
+	uint8_t operation; /* 0: the CDB as it is; else the operation code and service action of an entry of the table */
+	uint8_t length; /* of data-out */
+	uint8_t mode; /* bit 0: as much data-out as the CDB says, 1: one block, 2: half of it missing, 3: a short CDB */
+	uint8_t cdb[16];
+};
+
+struct machine {
+	struct scsi_lu lu;
+	struct scsi_result result;
+	uint8_t data[SCSI_DATA_MAX + GUARD];
+};
+
+static struct machine machines[2];
+
+static void demand(int condition)
+{
+	if (!condition)
+		abort();
+}
+
+/* ------- what is checked ------- */
+
+static void check_sense(const struct scsi_lu *lu, const struct scsi_result *result)
+{
+	uint8_t buffer[SCSI_SENSE_MAX + GUARD];
+	struct scsi_lu other = *lu;
+
+	memset(buffer, 0xee, sizeof(buffer));
+	for (int i = 0; i < 2; i++) {
+		size_t length;
+
+		other.descriptor_sense = i;
+		length = scsi_sense_encode(&other, &result->sense, buffer);
+		demand(length >= 8 && length <= SCSI_SENSE_MAX);
+		for (size_t j = SCSI_SENSE_MAX; j < sizeof(buffer); j++)
+			demand(buffer[j] == 0xee);
+	}
+}
+
+static void check_answer(const struct scsi_lu *lu, const struct scsi_result *result)
+{
+	demand(result->data_length <= SCSI_DATA_MAX);
+	for (size_t i = SCSI_DATA_MAX; i < SCSI_DATA_MAX + GUARD; i++)
+		demand(result->data[i] == result->data[SCSI_DATA_MAX]);
+	if (result->status == SCSI_GOOD)
+		return;
+	demand(result->status == SCSI_CHECK_CONDITION);
+	demand(result->sense.key != 0 && result->data_length == 0);
+	check_sense(lu, result);
+}
+
+static int range_inside(const struct scsi_lu *lu, uint64_t lba, uint64_t blocks)
+{
+	return lba <= lu->blocks && blocks <= lu->blocks - lba;
+}
+
+static void check_unmap(const struct scsi_lu *lu, const struct scsi_plan *plan)
+{
+	uint64_t total = 0;
+
+	demand(lu->unmap && plan->extent_cnt > 0 && plan->extent_cnt <= SCSI_UNMAP_DESCRIPTORS_MAX);
+	for (unsigned i = 0; i < plan->extent_cnt; i++) {
+		demand(plan->extents[i].blocks > 0);
+		demand(range_inside(lu, plan->extents[i].lba, plan->extents[i].blocks));
+		total += plan->extents[i].blocks;
+	}
+	demand(lu->max_unmap == 0 || total <= lu->max_unmap);
+}
+
+/* How many bytes of data-out a plan is carried out with; -1: it does not say. */
+static int64_t plan_data_out(const struct scsi_lu *lu, const struct scsi_plan *plan)
+{
+	switch (plan->op) {
+	case SCSI_PLAN_WRITE:
+	case SCSI_PLAN_WRITE_VERIFY:
+	case SCSI_PLAN_ORWRITE:
+		return (int64_t) (plan->blocks * lu->block_size);
+	case SCSI_PLAN_COMPARE_AND_WRITE:
+		return (int64_t) (2 * plan->blocks * lu->block_size);
+	case SCSI_PLAN_WRITE_SAME:
+		return plan->flags & SCSI_PLAN_ZEROES ? -1 : (int64_t) lu->block_size;
+	case SCSI_PLAN_VERIFY:
+		if (!(plan->flags & SCSI_PLAN_COMPARE))
+			return -1;
+		return (int64_t) (plan->flags & SCSI_PLAN_ONE_BLOCK ? 1 : plan->blocks) * lu->block_size;
+	default:
+		return -1;
+	}
+}
+
+static int plan_writes(const struct scsi_plan *plan)
+{
+	return plan->op == SCSI_PLAN_WRITE || plan->op == SCSI_PLAN_WRITE_VERIFY ||
+		plan->op == SCSI_PLAN_ORWRITE || plan->op == SCSI_PLAN_COMPARE_AND_WRITE ||
+		plan->op == SCSI_PLAN_WRITE_SAME || plan->op == SCSI_PLAN_UNMAP;
+}
+
+/* What the backend might say about it is an answer too. */
+static void check_failures(const struct scsi_lu *lu, const struct scsi_plan *plan)
+{
+	static const int errors[] = {EIO, ENOSPC, EILSEQ, EBUSY, ECANCELED, EINVAL};
+	struct scsi_result result = {0};
+
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		scsi_io_error(plan, -errors[i], plan->lba, 1, &result);
+		demand(result.status != SCSI_GOOD);
+		if (result.status == SCSI_CHECK_CONDITION)
+			check_sense(lu, &result);
+	}
+}
+
+static void check_plan(struct machine *machine, const struct scsi_task *task)
+{
+	const struct scsi_lu *lu = &machine->lu;
+	struct scsi_plan plan = machine->result.plan;
+	int64_t data_out = plan_data_out(lu, &plan);
+
+	demand(plan.op >= SCSI_PLAN_READ && plan.op <= SCSI_PLAN_PREFETCH);
+	demand(range_inside(lu, plan.lba, plan.blocks));
+	demand(!plan_writes(&plan) || !(lu->read_only || lu->software_write_protect));
+	demand(data_out < 0 || (uint64_t) data_out == task->data_length);
+	if (plan.op == SCSI_PLAN_UNMAP)
+		check_unmap(lu, &plan);
+	else
+		demand(plan.blocks > 0 || plan.op == SCSI_PLAN_FLUSH);
+	if (plan.op == SCSI_PLAN_WRITE_SAME)
+		demand(lu->max_write_same == 0 || plan.blocks <= lu->max_write_same);
+	if (plan.op == SCSI_PLAN_COMPARE_AND_WRITE)
+		demand(plan.blocks <= lu->max_compare_and_write);
+	check_failures(lu, &plan);
+	if (plan.op == SCSI_PLAN_MAP) {
+		struct scsi_lba_status status[2] = {
+			{.lba = plan.lba, .blocks = 1, .mapped = true},
+			{.lba = plan.lba + 1, .blocks = plan.blocks - 1},
+		};
+
+		scsi_answer_lba_status(task, status, 2, &machine->result);
+		check_answer(lu, &machine->result);
+	}
+}
+
+/* ------- one command ------- */
+
+static enum scsi_verdict dispatch(struct machine *machine, const struct scsi_task *task, int fill)
+{
+	enum scsi_verdict verdict;
+
+	memset(machine->data, fill, sizeof(machine->data));
+	memset(&machine->result, fill, sizeof(machine->result));
+	machine->result.data = machine->data;
+	verdict = scsi_dispatch(&machine->lu, task, &machine->result);
+	if (verdict == SCSI_NEEDS_SERIAL) {
+		demand(!machine->lu.serial_fresh);
+		machine->lu.serial_fresh = true;
+		verdict = scsi_dispatch(&machine->lu, task, &machine->result);
+		machine->lu.serial_fresh = false;
+	}
+	demand(verdict == SCSI_ANSWERED || verdict == SCSI_PLANNED);
+	return verdict;
+}
+
+static void run(const struct scsi_task *task)
+{
+	enum scsi_verdict verdict = dispatch(&machines[0], task, 0x00);
+	const struct scsi_result *a = &machines[0].result, *b = &machines[1].result;
+
+	demand(dispatch(&machines[1], task, 0xff) == verdict);
+	if (verdict == SCSI_PLANNED) {
+		demand(a->plan.op == b->plan.op && a->plan.flags == b->plan.flags);
+		demand(a->plan.lba == b->plan.lba && a->plan.blocks == b->plan.blocks);
+		check_plan(&machines[0], task);
+		return;
+	}
+	check_answer(&machines[0].lu, a);
+	demand(a->status == b->status && a->data_length == b->data_length);
+	demand(memcmp(a->data, b->data, a->data_length) == 0);
+}
+
+/* ------- the input ------- */
+
+static void make_unit(struct scsi_lu *lu, const struct unit *unit)
+{
+	static const uint64_t sizes[] = {
+		0,
+		1,
+		7,
+		0x100,
+		0x10000,
+		0x200000,
+		UINT64_C(0xffffffff),
+		UINT64_C(1) << 32,
+		UINT64_C(1) << 40,
+		UINT64_C(1) << 52};
+	uint8_t f = unit->flags[0], g = unit->flags[1];
+
+	*lu = (struct scsi_lu){
+		.vendor = "VENDOR",
+		.serial_fresh = f & 0x01,
+		.blocks = sizes[unit->size % (sizeof(sizes) / sizeof(sizes[0]))],
+		.block_size = f & 0x02 ? 4096 : 512,
+		.physical_exponent = unit->limits & 0x0f,
+		.rotational = f & 0x04,
+		.read_only = f & 0x08,
+		.thin = f & 0x10,
+		.unmap = f & 0x20,
+		.unmap_zeroes = f & 0x40,
+		.has_map = f & 0x80,
+		.no_reservations = g & 0x01,
+		.write_cache = g & 0x02,
+		.write_cache_changeable = g & 0x04,
+		.descriptor_sense = g & 0x08,
+		.software_write_protect = g & 0x10,
+		.max_unmap = unit->limits,
+		.max_write_same = unit->limits >> 1,
+		.max_compare_and_write = unit->limits >> 2,
+		.max_transfer = unit->limits,
+		.optimal_granularity = (uint32_t) unit->limits << 10,
+		.unmap_alignment = (uint32_t) unit->limits << 24,
+		.unit_attention = unit->attentions,
+	};
+	memset(lu->serial, unit->text, unit->serial_length);
+	memset(lu->config, unit->text, unit->config_length);
+}
+
+static void choose_operation(uint8_t *cdb, uint8_t number)
+{
+	const struct scsi_operation *operation = scsi_operation_at(number - 1u);
+
+	if (!number || !operation)
+		return;
+	cdb[0] = operation->opcode;
+	if (operation->has_action)
+		cdb[1] = (uint8_t) ((cdb[1] & 0xe0) | operation->action);
+}
+
+/* Blocks of data that is all zeros, as many as the CDB says or nearly: so that writes are found right. */
+static uint64_t length_of_cdb(const uint8_t *cdb, uint8_t twist)
+{
+	uint64_t blocks = cdb[0] < 0x20 ? cdb[4]
+		: cdb[0] < 0x60         ? cdb[8]
+		: cdb[0] >= 0xa0        ? cdb[9]
+					: cdb[13];
+
+	return (blocks << (twist & 1)) * machines[0].lu.block_size;
+}
+
+static void run_record(const struct record *record, const uint8_t *data_out)
+{
+	uint8_t cdb[16];
+	unsigned half = record->length / 2;
+	struct iovec iov[2] = {
+		{.iov_base = (void *) (uintptr_t) data_out, .iov_len = half},
+		{.iov_base = (void *) (uintptr_t) (data_out + half), .iov_len = record->length - half},
+	};
+	struct scsi_task task = {
+		.cdb = cdb,
+		.iov = iov,
+		.iov_cnt = record->mode & 4 ? 1 : 2,
+		.data_length = record->length,
+	};
+
+	memcpy(cdb, record->cdb, sizeof(cdb));
+	choose_operation(cdb, record->operation);
+	task.cdb_length = record->mode & 8 ? record->mode >> 4 : 16;
+	if (record->mode & 1)
+		task.data_length = length_of_cdb(cdb, record->mode >> 1);
+	if (record->mode & 2)
+		task.data_length = machines[0].lu.block_size;
+	demand(scsi_opcode_name(cdb) != NULL);
+	run(&task);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct record record;
+	struct unit unit;
+
+	if (size < sizeof(unit))
+		return 0;
+	memcpy(&unit, data, sizeof(unit));
+	data += sizeof(unit);
+	size -= sizeof(unit);
+	make_unit(&machines[0].lu, &unit);
+	machines[1].lu = machines[0].lu;
+	for (unsigned i = 0; i < 16 && size >= sizeof(record); i++) {
+		memcpy(&record, data, sizeof(record));
+		data += sizeof(record);
+		size -= sizeof(record);
+		if (record.length > size)
+			record.length = (uint8_t) size;
+		run_record(&record, data);
+		data += record.length;
+		size -= record.length;
+	}
+	return 0;
+}
