@@ -3,7 +3,7 @@
  * See manager.h. Events of netlink are handled in the order they come; a device that is ending stays in the
  * set beside its successor of the same name until nothing is left of it.
  *
- * Subtypes without a handler here belong to other daemons: nothing is said or answered about them.
+ * Subtypes that are not known here belong to other daemons: nothing is said or answered about them.
  */
 #include "manager.h"
 
@@ -121,6 +121,25 @@ static bool take_mark(const struct manager *manager, unsigned minor, const struc
 
 /* ------- what exists ------- */
 
+/* A subtype that we know and cannot serve is answered, or its creator would wait for ever. All others belong to some
+ * other daemon: not a word to the kernel. */
+static void refuse_subtype(
+	struct manager *manager, const struct tcmu_name *name, unsigned minor, enum device_origin origin,
+	uint32_t id)
+{
+	const struct registry_entry *known = registry_lookup(manager->setup.registry, name->subtype);
+
+	if (known) {
+		log_error("user_%u/%s cannot be served: %s", name->hba, name->name, known->problem);
+		if (origin == DEVICE_ORIGIN_ADDED)
+			manager_answer(manager, TCMU_EVENT_ADDED, id, -ENOENT);
+		return;
+	}
+	log_debug("uio%u (%s) is not ours: no handler \"%s\"", minor, name->config, name->subtype);
+	if (manager->setup.foreign && name->subtype[0])
+		manager->setup.foreign(manager->setup.userdata, name->subtype);
+}
+
 static void add(
 	struct manager *manager, const struct tcmu_name *name, unsigned minor, enum device_origin origin,
 	uint32_t id)
@@ -136,9 +155,7 @@ static void add(
 	struct device *device;
 
 	if (!handler) {
-		log_debug("uio%u (%s) is not ours: no handler \"%s\"", minor, name->config, name->subtype);
-		if (manager->setup.foreign && name->subtype[0])
-			manager->setup.foreign(manager->setup.userdata, name->subtype);
+		refuse_subtype(manager, name, minor, origin, id);
 		return;
 	}
 	if (origin == DEVICE_ORIGIN_FOUND)
@@ -241,7 +258,7 @@ static void handle_removed(struct manager *manager, const struct tcmu_event *eve
 
 	if (device)
 		device_removed(device, event->device_id);
-	else if (registry_find(manager->setup.registry, event->name.subtype))
+	else if (registry_lookup(manager->setup.registry, event->name.subtype))
 		manager_answer_if_waiting(manager, &event->name, event->minor, event->device_id);
 }
 
@@ -251,7 +268,7 @@ static void handle_reconfig(struct manager *manager, const struct tcmu_event *ev
 
 	if (device)
 		device_reconfig(device, event);
-	else if (registry_find(manager->setup.registry, event->name.subtype))
+	else if (registry_lookup(manager->setup.registry, event->name.subtype))
 		manager_answer(manager, TCMU_EVENT_RECONFIG, event->device_id, -ENODEV);
 }
 
