@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+# The rig for testing a handler without kernel, daemon and root.
+add_library(fake-host STATIC fake-host.c fake-host-io.c)
+target_include_directories(fake-host PUBLIC "${CMAKE_CURRENT_SOURCE_DIR}")
+target_link_libraries(fake-host PUBLIC tcmud-engine tcmu::tcmu PkgConfig::CMOCKA Threads::Threads PRIVATE ${CMAKE_DL_LIBS})
+
+# tcmud_handler_test(file-handler file [SOURCES more.c ...] [TIMEOUT seconds])
+# is a unit test, test-file-handler.c, that finds the plugin's path in PLUGIN.
+function(tcmud_handler_test name handler)
+	tcmud_unit_test(${name} LIBS fake-host ${ARGN})
+	target_compile_definitions(test-${name} PRIVATE "PLUGIN=\"$<TARGET_FILE:handler_${handler}>\"")
+	add_dependencies(test-${name} handler_${handler})
+endfunction()
+
+tcmud_handler_test(file-io file SOURCES file-fixture.c)
+tcmud_handler_test(file-direct file SOURCES file-fixture.c)
+tcmud_handler_test(file-open file SOURCES file-fixture.c)
+target_compile_definitions(test-file-open PRIVATE "MANUAL=\"${PROJECT_SOURCE_DIR}/handlers/file/tcmu-file.7\"")

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the file handler opens, creates, resizes and refuses, and what it says then.
+ */
+#include "file-fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static uint8_t data[FILE_SIZE];
+static uint8_t got[FILE_SIZE];
+
+static bool exists(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0;
+}
+
+static void refused(int r, int error, const struct fake_host *host, const char *words)
+{
+	if (r != error || !strstr(host->reason.text, words))
+		fail_msg("%d instead of %d, without \"%s\": %s", r, error, words, host->reason.text);
+}
+
+/* By both, with the same words. */
+static void refused_by_all(struct fake_host *host, const char *config, int error, const char *words)
+{
+	refused(fake_check(host, config, FILE_SIZE, BLOCK_SIZE), error, host, words);
+	refused(fake_open(host, config, FILE_SIZE, BLOCK_SIZE), error, host, words);
+}
+
+/* ------- creating ------- */
+
+static void a_missing_file_is_created_sparse(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+	struct stat st;
+
+	(void) umask(0);
+	assert_int_equal(fake_check(fixture->host, fixture->path, FILE_SIZE, BLOCK_SIZE), 0);
+	assert_false(exists(fixture->path));
+	(void) file_opened(state, "");
+	assert_int_equal(stat(fixture->path, &st), 0);
+	assert_int_equal(st.st_mode, S_IFREG | 0600);
+	assert_int_equal(st.st_size, FILE_SIZE);
+	assert_int_equal(st.st_blocks, 0);
+}
+
+static void a_missing_file_is_not_created_when_not_wanted(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+	char config[256];
+
+	(void) snprintf(config, sizeof(config), "%s;create=0", fixture->path);
+	refused_by_all(fixture->host, config, -ENOENT, "create=0");
+	assert_false(exists(fixture->path));
+	fixture->host->read_only = true;
+	refused_by_all(fixture->host, fixture->path, -ENOENT, "read-only");
+	assert_false(exists(fixture->path));
+}
+
+static void a_file_that_cannot_be_made_so_large_is_not_left_behind(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+	int r = fake_open(fixture->host, fixture->path, (uint64_t) INT64_MAX & ~UINT64_C(511), BLOCK_SIZE);
+
+	refused(r, -EFBIG, fixture->host, "cannot be created with 9223372036854775296 bytes");
+	assert_false(exists(fixture->path));
+}
+
+static void a_file_that_was_there_stays_when_its_open_is_refused(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+
+	file_make(fixture->path, 1000);
+	refused_by_all(fixture->host, fixture->path, -EINVAL, "1000 bytes");
+	assert_int_equal(file_length(fixture->path), 1000);
+}
+
+/* ------- what is there already ------- */
+
+static void a_file_of_the_right_size_is_served_as_it_is(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+
+	file_make(fixture->path, FILE_SIZE);
+	(void) file_opened(state, "");
+	assert_int_equal(fake_read(fixture->host, 0, got, FILE_SIZE), 0);
+	file_pattern(data, 0, FILE_SIZE);
+	assert_memory_equal(got, data, FILE_SIZE);
+}
+
+static void a_larger_file_is_served_from_its_beginning(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+
+	file_make(fixture->path, FILE_SIZE + 4097);
+	assert_int_equal(fake_check(fixture->host, fixture->path, FILE_SIZE, BLOCK_SIZE), 0);
+	(void) file_opened(state, "");
+	assert_int_equal(fake_read(fixture->host, 0, got, FILE_SIZE), 0);
+	assert_int_equal(file_length(fixture->path), FILE_SIZE + 4097);
+}
+
+static void a_smaller_file_is_refused_unless_it_may_grow(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+	char config[256];
+
+	file_make(fixture->path, FILE_SIZE - 512);
+	refused_by_all(
+		fixture->host, fixture->path, -EINVAL,
+		"1048064 bytes, too few for a device of 1048576; grow=1");
+	(void) snprintf(config, sizeof(config), "%s;grow=1", fixture->path);
+	fixture->host->read_only = true;
+	refused_by_all(fixture->host, config, -EINVAL, "1048064 bytes, too few for a device of 1048576: ");
+	fixture->host->read_only = false;
+	assert_int_equal(fake_check(fixture->host, config, FILE_SIZE, BLOCK_SIZE), 0);
+	assert_int_equal(file_length(fixture->path), FILE_SIZE - 512);
+	(void) file_opened(state, ";grow=1");
+	assert_int_equal(file_length(fixture->path), FILE_SIZE);
+	assert_int_equal(fake_read(fixture->host, 0, got, FILE_SIZE), 0);
+	file_pattern(data, 0, FILE_SIZE);
+	assert_memory_equal(got, data, FILE_SIZE - 512);
+	assert_true(file_is_zero(got + FILE_SIZE - 512, 512));
+}
+
+static void without_a_size_the_size_is_not_judged(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+
+	file_make(fixture->path, 1000);
+	assert_int_equal(fake_check(fixture->host, fixture->path, 0, 0), 0);
+}
+
+static void a_check_changes_nothing(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+	const struct timespec long_ago[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+	struct stat before, after;
+	char config[256];
+
+	file_make(fixture->path, FILE_SIZE - 512);
+	assert_int_equal(utimensat(AT_FDCWD, fixture->path, long_ago, 0), 0);
+	assert_int_equal(stat(fixture->path, &before), 0);
+	(void) snprintf(config, sizeof(config), "%s;grow=1", fixture->path);
+	assert_int_equal(fake_check(fixture->host, config, FILE_SIZE, BLOCK_SIZE), 0);
+	assert_int_equal(stat(fixture->path, &after), 0);
+	assert_memory_equal(&before.st_mtim, &after.st_mtim, sizeof(before.st_mtim));
+	assert_memory_equal(&before.st_ctim, &after.st_ctim, sizeof(before.st_ctim));
+	assert_int_equal(before.st_size, after.st_size);
+}
+
+/* ------- what cannot be served ------- */
+
+static void what_is_no_file_is_refused(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+	struct fake_host *host = fixture->host;
+
+	refused_by_all(
+		host, fixture->folder, -EISDIR,
+		"a folder; a regular file or a block device is expected: /tmp/");
+	refused_by_all(host, "/dev/null", -ENOTBLK, "a character device");
+	assert_int_equal(mkfifo(fixture->path, 0600), 0);
+	refused_by_all(host, fixture->path, -ENOTBLK, "neither a regular file nor a block device");
+	refused_by_all(host, "/proc/self/exe", -ETXTBSY, "in use as a program");
+}
+
+static void a_path_that_leads_nowhere_is_refused(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+	struct fake_host *host = fixture->host;
+	char name[300];
+
+	refused_by_all(host, "/no/such/folder/x.img", -ENOENT, "No such file or directory: /no/such/folder");
+	file_make(fixture->path, 1);
+	refused_by_all(host, file_in(fixture, "disk.img/x.img"), -ENOTDIR, "Not a directory");
+	assert_int_equal(symlink("nowhere", file_in(fixture, "link")), 0);
+	refused_by_all(host, file_in(fixture, "link"), -ENOENT, "a symbolic link that leads to nothing");
+	assert_int_equal(symlink("loop", file_in(fixture, "loop")), 0);
+	refused_by_all(host, file_in(fixture, "loop"), -ELOOP, "cannot be reached");
+	assert_false(exists(file_in(fixture, "nowhere")));
+	refused_by_all(host, "", -EINVAL, "a path is expected");
+	refused_by_all(host, "x.img", -EINVAL, "must start with '/'");
+	refused_by_all(host, "/srv/x/", -EISDIR, "ends with '/'");
+	memset(name, 'x', sizeof(name));
+	name[0] = '/';
+	name[299] = '\0';
+	refused_by_all(host, name, -ENAMETOOLONG, "255");
+}
+
+static void a_long_path_keeps_the_cause_in_the_reason(void **state)
+{
+	struct fake_host *host = file_fixture_of(state)->host;
+	char name[251];
+
+	memset(name, 'x', sizeof(name));
+	name[0] = '/';
+	name[4] = '/';
+	name[250] = '\0';
+	refused_by_all(host, name, -ENOENT, "the folder cannot be reached: No such file or directory: /xxx");
+}
+
+static void what_the_kernel_or_targetcli_would_cut_is_refused_by_the_check(void **state)
+{
+	static const struct {
+		const char *config, *words;
+	} cases[] = {
+		{"/srv/x,y.img", "comma, which the kernel would cut there; with decode=1 write %2C"},
+		{"/srv/x:y.img", "colon, which targetcli cannot keep; with decode=1 write %3A"},
+		{"/srv/x y.img", "blank, which targetcli cannot keep; with decode=1 write %20"},
+		{"/srv/x\ty.img", "the byte 0x09"},
+		{"/srv/x\ny.img", "the byte 0x0A"},
+		{"/srv/x\177y.img", "the byte 0x7F"},
+		{"/srv/\303\244.img", "the byte 0xC3"},
+	};
+	struct fake_host *host = file_fixture_of(state)->host;
+	char name[252] = "/srv/";
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		refused(fake_check(host, cases[i].config, 0, 0), -EINVAL, host, cases[i].words);
+	memset(name + 5, 'x', sizeof(name) - 6);
+	refused(fake_check(host, name, 0, 0), -ENAMETOOLONG, host, "256 bytes; the kernel keeps 255");
+}
+
+static void percent_sequences_stand_for_bytes_when_asked_for(void **state)
+{
+	static const char *const wrong[] = {"/x%",   "/x%2",  "/x%2g", "/x%g2",      "/x%00",
+					    "/x%0a", "/x%1F", "/x%7f", "/x%\020\020"};
+	struct file_fixture *fixture = file_fixture_of(state);
+	char config[256];
+
+	file_make(file_in(fixture, "a b,c:d;e%20"), FILE_SIZE);
+	(void) snprintf(config, sizeof(config), "%s/a%%20b%%2Cc%%3ad%%3Be%%2520;decode=1", fixture->folder);
+	assert_int_equal(fake_check(fixture->host, config, FILE_SIZE, BLOCK_SIZE), 0);
+	assert_int_equal(fake_open(fixture->host, config, FILE_SIZE, BLOCK_SIZE), 0);
+	assert_int_equal(fake_read(fixture->host, 0, got, 512), 0);
+	assert_int_equal(got[0], file_byte(0));
+	fake_close(fixture->host);
+
+	file_make(file_in(fixture, "a%20b"), FILE_SIZE);
+	(void) snprintf(config, sizeof(config), "%s/a%%20b;create=0", fixture->folder);
+	assert_int_equal(fake_open(fixture->host, config, FILE_SIZE, BLOCK_SIZE), 0);
+	fake_close(fixture->host);
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		(void) snprintf(config, sizeof(config), "%s;decode=1", wrong[i]);
+		refused(fake_open(fixture->host, config, FILE_SIZE, BLOCK_SIZE), -EINVAL, fixture->host,
+			"two hexadecimal digits");
+	}
+}
+
+/* As a user who may not, also when the test is run by root. */
+static void what_may_not_be_read_or_written_is_refused(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+	uid_t self = geteuid();
+	char locked[256];
+
+	file_make(fixture->path, FILE_SIZE);
+	(void) snprintf(locked, sizeof(locked), "%s", file_in(fixture, "locked"));
+	assert_int_equal(mkdir(locked, 0500), 0);
+	assert_int_equal(chmod(fixture->path, 0400), 0);
+	if (self == 0) {
+		assert_int_equal(chmod(fixture->path, 0444), 0);
+		assert_int_equal(chmod(locked, 0555), 0);
+		assert_int_equal(seteuid(65534), 0);
+	}
+	refused_by_all(fixture->host, fixture->path, -EACCES, "cannot be written: Permission denied: /tmp/");
+	refused_by_all(fixture->host, file_in(fixture, "locked/x.img"), -EACCES, "cannot be created: ");
+	fixture->host->read_only = true;
+	assert_int_equal(fake_check(fixture->host, fixture->path, FILE_SIZE, BLOCK_SIZE), 0);
+	assert_int_equal(seteuid(self), 0);
+	assert_int_equal(chmod(fixture->path, 0000), 0);
+	if (self == 0)
+		assert_int_equal(seteuid(65534), 0);
+	refused_by_all(fixture->host, fixture->path, -EACCES, "cannot be read: Permission denied: /tmp/");
+	assert_int_equal(seteuid(self), 0);
+}
+
+/* ------- the claim, and properties ------- */
+
+static void the_claim_names_the_file_however_it_is_spelled(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+	char claim[sizeof(fixture->host->info.claim)];
+	char other[256];
+
+	file_make(fixture->path, FILE_SIZE);
+	file_make(file_in(fixture, "other"), FILE_SIZE);
+	(void) file_opened(state, "");
+	memcpy(claim, fixture->host->info.claim, sizeof(claim));
+	assert_int_equal(strncmp(claim, "file:", 5), 0);
+	fake_close(fixture->host);
+
+	(void) snprintf(other, sizeof(other), "%s", file_in(fixture, "hard"));
+	assert_int_equal(link(fixture->path, other), 0);
+	assert_int_equal(fake_open(fixture->host, other, FILE_SIZE, BLOCK_SIZE), 0);
+	assert_string_equal(fixture->host->info.claim, claim);
+	fake_close(fixture->host);
+
+	assert_int_equal(symlink(fixture->path, file_in(fixture, "soft")), 0);
+	assert_int_equal(fake_open(fixture->host, file_in(fixture, "soft"), FILE_SIZE, BLOCK_SIZE), 0);
+	assert_string_equal(fixture->host->info.claim, claim);
+	fake_close(fixture->host);
+
+	assert_int_equal(fake_open(fixture->host, file_in(fixture, "other"), FILE_SIZE, BLOCK_SIZE), 0);
+	assert_string_not_equal(fixture->host->info.claim, claim);
+}
+
+static void a_created_file_has_the_claim_of_a_found_one(void **state)
+{
+	char claim[sizeof(((struct tcmu_backend_info *) NULL)->claim)];
+
+	memcpy(claim, file_opened(state, "")->info.claim, sizeof(claim));
+	fake_close(file_fixture_of(state)->host);
+	assert_string_equal(file_opened(state, "")->info.claim, claim);
+}
+
+static void properties_fit_together(void **state)
+{
+	const struct tcmu_backend_info *info = &file_opened(state, "")->info;
+
+	assert_true(info->caps & TCMU_IO_CAP(TCMU_IO_READ));
+	assert_true(info->caps & TCMU_IO_CAP(TCMU_IO_WRITE));
+	assert_true(info->caps & TCMU_IO_CAP(TCMU_IO_FLUSH));
+	assert_true(info->caps & TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES));
+	assert_true(info->physical_block >= 512 && (info->physical_block & (info->physical_block - 1)) == 0);
+	assert_true(info->unmap_granularity % info->physical_block == 0);
+	assert_int_equal(info->optimal_transfer % info->physical_block, 0);
+	assert_int_equal(info->optimal_dio_align, 0);
+}
+
+static void a_file_can_be_opened_again_and_again(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+	int first, last;
+
+	(void) file_opened(state, "");
+	fake_close(fixture->host);
+	first = dup(0);
+	for (unsigned i = 0; i < 100; i++) {
+		(void) file_opened(state, i % 2 ? "" : ";discard=0");
+		fake_close(fixture->host);
+		refused(fake_open(fixture->host, fixture->path, FILE_SIZE * 2, BLOCK_SIZE), -EINVAL,
+			fixture->host, "too few");
+	}
+	last = dup(0);
+	assert_int_equal(last, first + 1);
+	close(first);
+	close(last);
+}
+
+/* ------- resize ------- */
+
+static void a_device_grows_with_its_file(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+	struct fake_host *host = file_opened(state, "");
+
+	assert_int_equal(fake_resize(host, fixture->path, 2 * FILE_SIZE), 0);
+	assert_int_equal(file_length(fixture->path), 2 * FILE_SIZE);
+	assert_int_equal(fake_write(host, 2 * FILE_SIZE - 512, data, 512, 0), 0);
+	assert_int_equal(fake_resize(host, fixture->path, 2 * FILE_SIZE), 0);
+	fake_close(host);
+	/* Restored with the size before. */
+	(void) file_opened(state, "");
+	assert_int_equal(file_length(fixture->path), 2 * FILE_SIZE);
+}
+
+static void a_device_shrinks_only_when_it_may_and_the_file_stays(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+	struct fake_host *host = file_opened(state, "");
+	char config[256];
+
+	file_pattern(data, 0, FILE_SIZE);
+	assert_int_equal(fake_write(host, 0, data, FILE_SIZE, 0), 0);
+	refused(fake_resize(host, fixture->path, FILE_SIZE / 2), -EINVAL, host,
+		"the device has 1048576 bytes; it shrinks to 524288 only with shrink=1");
+	(void) snprintf(config, sizeof(config), "%s;shrink=1", fixture->path);
+	assert_int_equal(fake_resize(host, config, FILE_SIZE / 2), 0);
+	assert_int_equal(file_length(fixture->path), FILE_SIZE);
+	refused(fake_resize(host, fixture->path, FILE_SIZE / 4), -EINVAL, host,
+		"the device has 524288 bytes");
+	assert_int_equal(fake_resize(host, fixture->path, FILE_SIZE), 0);
+	assert_int_equal(fake_read(host, 0, got, FILE_SIZE), 0);
+	assert_memory_equal(got, data, FILE_SIZE);
+}
+
+static void a_resize_that_cannot_be_changes_nothing(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+	struct fake_host *host = file_opened(state, "");
+
+	refused(fake_resize(host, fixture->path, (uint64_t) INT64_MAX & ~UINT64_C(511)), -EFBIG, host,
+		"cannot be extended to 9223372036854775296 bytes");
+	assert_int_equal(file_length(fixture->path), FILE_SIZE);
+	assert_int_equal(fake_read(host, 0, got, FILE_SIZE), 0);
+	fake_close(host);
+	host->read_only = true;
+	(void) file_opened(state, "");
+	refused(fake_resize(host, fixture->path, 2 * FILE_SIZE), -EINVAL, host, "too few");
+	assert_int_equal(file_length(fixture->path), FILE_SIZE);
+}
+
+static void a_device_grows_while_requests_are_under_way(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+	struct fake_host *host = file_opened(state, "");
+	struct fake_io *io = fake_io_new(host, TCMU_IO_WRITE, 0, 4096);
+
+	fake_fault(host, TCMU_AIO_WRITEV, 1, FAKE_STICK, 0);
+	fake_io_submit(io);
+	fake_turn(host);
+	assert_int_equal(fake_resize(host, fixture->path, 2 * FILE_SIZE), 0);
+	fake_unstick(host);
+	assert_int_equal(fake_io_wait(io), 0);
+	fake_io_free(io);
+}
+
+/* ------- the table ------- */
+
+static void every_option_is_in_the_manual_page(void **state)
+{
+	const struct tcmu_option *options = file_fixture_of(state)->host->handler->options;
+	static char manual[64 * 1024];
+	FILE *file = fopen(MANUAL, "re");
+	size_t length;
+
+	assert_non_null(file);
+	length = fread(manual, 1, sizeof(manual) - 1, file);
+	fclose(file);
+	manual[length] = '\0';
+	for (; options->name; options++) {
+		char item[64];
+
+		(void) snprintf(item, sizeof(item), ".It Cm %s Ns = Ns", options->name);
+		assert_non_null(options->help);
+		if (!strstr(manual, item))
+			fail_msg("not in the manual page: %s", item);
+	}
+}
+
+int main(void)
+{
+	static const struct file_test tests[] = {
+		FILE_TEST(a_missing_file_is_created_sparse),
+		FILE_TEST(a_missing_file_is_not_created_when_not_wanted),
+		FILE_TEST(a_file_that_cannot_be_made_so_large_is_not_left_behind),
+		FILE_TEST(a_file_that_was_there_stays_when_its_open_is_refused),
+		FILE_TEST(a_file_of_the_right_size_is_served_as_it_is),
+		FILE_TEST(a_larger_file_is_served_from_its_beginning),
+		FILE_TEST(a_smaller_file_is_refused_unless_it_may_grow),
+		FILE_TEST(without_a_size_the_size_is_not_judged),
+		FILE_TEST(a_check_changes_nothing),
+		FILE_TEST(what_is_no_file_is_refused),
+		FILE_TEST(a_path_that_leads_nowhere_is_refused),
+		FILE_TEST(a_long_path_keeps_the_cause_in_the_reason),
+		FILE_TEST(what_the_kernel_or_targetcli_would_cut_is_refused_by_the_check),
+		FILE_TEST(percent_sequences_stand_for_bytes_when_asked_for),
+		FILE_TEST(what_may_not_be_read_or_written_is_refused),
+		FILE_TEST(the_claim_names_the_file_however_it_is_spelled),
+		FILE_TEST(a_created_file_has_the_claim_of_a_found_one),
+		FILE_TEST(properties_fit_together),
+		FILE_TEST(a_file_can_be_opened_again_and_again),
+		FILE_TEST(a_device_grows_with_its_file),
+		FILE_TEST(a_device_shrinks_only_when_it_may_and_the_file_stays),
+		FILE_TEST(a_resize_that_cannot_be_changes_nothing),
+		FILE_TEST(a_device_grows_while_requests_are_under_way),
+		FILE_TEST(every_option_is_in_the_manual_page),
+	};
+
+	return file_run_tests(tests, sizeof(tests) / sizeof(tests[0]));
+}
