@@ -200,6 +200,11 @@ void check_start(
 			 : "the check cannot be made: out of memory or threads");
 }
 
+unsigned checks_running(const struct checks *checks)
+{
+	return checks->cnt;
+}
+
 int checks_new(
 	sd_event *event, struct mailbox *mailbox, const struct registry *registry, struct checks **ret)
 {

@@ -29,3 +29,6 @@ typedef void check_done_fn(void *userdata, bool fine, const char *message);
 void check_start(
 	struct checks *checks, const char *subtype, const char *text, unsigned timeout_ms,
 	check_done_fn *done, void *userdata);
+
+/* How many handlers' checks have not returned yet, those that nobody waits for any more included. */
+unsigned checks_running(const struct checks *checks);

@@ -101,18 +101,25 @@ static int mistake(const struct parse *parse, const char *what, const char *valu
 	return CLI_EXIT_USAGE;
 }
 
-/* getopt_long() returned '?' or ':'. */
+static bool is_known(int value)
+{
+	for (size_t i = 0; i < OPTION_CNT; i++)
+		if (table[i].value == value)
+			return true;
+	return false;
+}
+
+/* getopt_long() returned '?' or ':'. optopt: the letter or the table's value; 0: the word is no long option. */
 static int unknown(const struct parse *parse, int result, char **argv)
 {
-	/* A long option's word has been passed; a letter may be one of several in its word. */
-	char letter[] = {'-', (char) optopt, '\0'};
-	bool by_letter = optopt > 0 && optopt < ACTION_CONFIG && isprint(optopt);
-	const char *word = optind > 0 ? argv[optind - 1] : "";
+	const char letter[] = {'-', (char) optopt, '\0'};
+	const char *word = argv[optind - 1];
 
-	if (by_letter && strncmp(word, "--", 2) != 0)
-		word = letter;
+	if (optopt && !is_known(optopt))
+		return mistake(parse, "there is no option", letter, "");
 	if (result == ':')
-		return mistake(parse, "the option needs a value:", word, "");
+		return mistake(
+			parse, "the option needs a value:", strncmp(word, "--", 2) ? letter : word, "");
 	return mistake(parse, optopt ? "the option takes no value:" : "there is no option", word, "");
 }
 

@@ -13,11 +13,15 @@
 
 static const struct {
 	const char *name;
-	int priority; /* of the journal */
+	const char *tag; /* in a line, where others expect one word */
+	int priority;    /* of the journal */
 } levels[] = {
-	[TCMU_LOG_CRIT] = {"CRIT", LOG_CRIT},          [TCMU_LOG_ERROR] = {"ERROR", LOG_ERR},
-	[TCMU_LOG_WARNING] = {"WARNING", LOG_WARNING}, [TCMU_LOG_INFO] = {"INFO", LOG_INFO},
-	[TCMU_LOG_DEBUG] = {"DEBUG", LOG_DEBUG},       [LOG_LEVEL_SCSI] = {"DEBUG SCSI CMD", LOG_DEBUG},
+	[TCMU_LOG_CRIT] = {"CRIT", "CRIT", LOG_CRIT},
+	[TCMU_LOG_ERROR] = {"ERROR", "ERROR", LOG_ERR},
+	[TCMU_LOG_WARNING] = {"WARNING", "WARNING", LOG_WARNING},
+	[TCMU_LOG_INFO] = {"INFO", "INFO", LOG_INFO},
+	[TCMU_LOG_DEBUG] = {"DEBUG", "DEBUG", LOG_DEBUG},
+	[LOG_LEVEL_SCSI] = {"DEBUG SCSI CMD", "DEBUG_SCSI_CMD", LOG_DEBUG},
 };
 
 static int clamp_level(int level)
@@ -61,6 +65,7 @@ void log_record_fill(
 	record->time = *time;
 	record->level = clamp_level(where->level);
 	record->line = where->line;
+	record->lost = 0;
 	record->file = where->file;
 	record->func = where->func;
 	record->message_id = where->message_id;
@@ -82,7 +87,7 @@ size_t log_record_line(const struct log_record *record, pid_t pid, char line[LOG
 	len = snprintf(
 		line, LOG_LINE_MAX, "%04d-%02d-%02d %02d:%02d:%02d.%03ld %jd [%s] %s:%d: %s%s%s\n",
 		tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-		record->time.tv_nsec / 1000000, (intmax_t) pid, log_level_name(record->level), record->func,
+		record->time.tv_nsec / 1000000, (intmax_t) pid, levels[record->level].tag, record->func,
 		record->line, device, *device ? ": " : "", text);
 	if (len < LOG_LINE_MAX)
 		return (size_t) len;

@@ -20,6 +20,7 @@ struct log_record {
 	struct timespec time; /* CLOCK_REALTIME */
 	int level;
 	int line;
+	unsigned lost;    /* not 0: stands for so many messages that found no room, and has nothing else */
 	const char *file; /* constants of the program */
 	const char *func;
 	const char *message_id;

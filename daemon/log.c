@@ -45,7 +45,6 @@ static struct {
 	uint64_t emitted; /* how many messages have been queued, and taken, and written */
 	uint64_t taken;
 	uint64_t done;
-	unsigned dropped;
 	bool sink_changed; /* dir is new, or the file is to be opened again */
 	char dir[PATH_MAX];
 	struct log_record queue[QUEUE_SIZE];
@@ -161,7 +160,6 @@ static void open_file(const char *dir)
 struct turn {
 	bool has_record;
 	bool has_dir;
-	unsigned dropped;
 	struct log_record record;
 	char dir[PATH_MAX];
 };
@@ -177,13 +175,11 @@ static bool take_turn(struct turn *turn)
 		pthread_cond_wait(&shared.wanted, &shared.lock);
 	turn->has_dir = shared.sink_changed;
 	turn->has_record = shared.taken < shared.emitted;
-	turn->dropped = shared.dropped;
 	if (turn->has_dir)
 		memcpy(turn->dir, shared.dir, sizeof(turn->dir));
 	if (turn->has_record)
 		turn->record = shared.queue[shared.taken++ % QUEUE_SIZE];
 	shared.sink_changed = false;
-	shared.dropped = 0;
 	shared.busy = turn->has_dir || turn->has_record;
 	pthread_mutex_unlock(&shared.lock);
 	return turn->has_dir || turn->has_record;
@@ -198,9 +194,10 @@ static void *writer_main(void *arg)
 	while (take_turn(&turn)) {
 		if (turn.has_dir)
 			open_file(turn.dir);
-		if (turn.dropped)
-			write_own(TCMU_LOG_WARNING, __func__, "%u messages were lost here", turn.dropped);
-		if (turn.has_record)
+		if (turn.has_record && turn.record.lost)
+			write_own(
+				TCMU_LOG_WARNING, __func__, "%u messages were lost here", turn.record.lost);
+		else if (turn.has_record)
 			write_record(&sink, &turn.record);
 	}
 	if (sink.file >= 0)
@@ -303,6 +300,27 @@ void log_stop(void)
 
 /* ------- emitting ------- */
 
+static void enqueue(const struct log_where *where, const char *fmt, va_list args)
+	__attribute__((format(printf, 2, 0)));
+
+/* Under the lock. The last place of the queue is for the number of messages that found no room behind it. */
+static void enqueue(const struct log_where *where, const char *fmt, va_list args)
+{
+	struct log_record *newest = &shared.queue[(shared.emitted + QUEUE_SIZE - 1) % QUEUE_SIZE];
+	struct log_record *next = &shared.queue[shared.emitted % QUEUE_SIZE];
+
+	if (shared.emitted - shared.taken < QUEUE_SIZE - 1) {
+		fill_now(next, where, fmt, args);
+		shared.emitted++;
+	} else if (newest->lost) {
+		newest->lost++;
+	} else {
+		next->lost = 1;
+		shared.emitted++;
+	}
+	pthread_cond_signal(&shared.wanted);
+}
+
 void log_emit(const struct log_where *where, const char *fmt, ...)
 {
 	struct log_record record;
@@ -313,14 +331,10 @@ void log_emit(const struct log_where *where, const char *fmt, ...)
 	pthread_mutex_lock(&shared.lock);
 	initialise();
 	queued = shared.running;
-	if (!queued) {
+	if (queued)
+		enqueue(where, fmt, args);
+	else
 		fill_now(&record, where, fmt, args);
-	} else if (shared.emitted - shared.taken < QUEUE_SIZE) {
-		fill_now(&shared.queue[shared.emitted++ % QUEUE_SIZE], where, fmt, args);
-		pthread_cond_signal(&shared.wanted);
-	} else {
-		shared.dropped++;
-	}
 	pthread_mutex_unlock(&shared.lock);
 	va_end(args);
 	if (!queued)
