@@ -7,7 +7,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # In the order in which they start when nothing is in the way.
-stages=(format shell lint build vm unit install analyzer clang tidy cppcheck asan tsan fuzz)
+stages=(format shell lint build vm quickstart unit install analyzer clang tidy cppcheck asan tsan fuzz)
 quick_stages=(format shell lint build unit install analyzer clang tidy cppcheck asan fuzz)
 
 declare -A title=(
@@ -17,6 +17,7 @@ declare -A title=(
 	[build]="build with gcc"
 	[vm]="tests on a real kernel, in guests"
 	[unit]="unit tests"
+	[quickstart]="the story that ./quickstart shows"
 	[install]="what an installation holds; a plugin built outside of the tree"
 	[analyzer]="gcc -fanalyzer"
 	[clang]="build with clang, unit tests"
@@ -26,7 +27,7 @@ declare -A title=(
 	[tsan]="unit tests under ThreadSanitizer"
 	[fuzz]="libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer"
 )
-declare -A after=([unit]=build [vm]=build [install]=build)
+declare -A after=([unit]=build [vm]=build [quickstart]=build)
 
 # ---- what stages share ----
 
@@ -98,14 +99,22 @@ stage_unit() {
 	tested release
 }
 
+# All but the story, which quickstart runs.
 stage_vm() {
+	local -a cases
+	mapfile -t cases < <(tests/vm/run --list | awk '$1 !~ /^story\// { print $1 }')
+	totals_of tests/vm/run --build "$build/release" "${cases[@]}"
 	tests/vm/self-test
 	count 1 0
-	totals_of tests/vm/run --build "$build/release"
+}
+
+stage_quickstart() {
+	./quickstart --guest
+	count 1 0
 }
 
 stage_install() {
-	totals_of tests/install/run "$build/release"
+	totals_of beside tests/install/run
 }
 
 # The tests are left out: they break rules on purpose, to see what happens.
