@@ -207,9 +207,6 @@ static void fail(struct device *device, const struct opening *open)
 {
 	device->error = open->error;
 	device->reason = open->reason;
-	log_dev_error(
-		device_label(device), "cannot be opened as %s: %s", device->name.config,
-		device->reason.text);
 	options_free(device->options);
 	device->options = NULL;
 	device_event(device, device->owes_added ? DEVICE_EV_OPEN_REFUSED : DEVICE_EV_OPEN_FAILED);
@@ -286,7 +283,6 @@ void device_open(struct device *device)
 	snprintf(
 		device->reason.text, sizeof(device->reason.text), "no thread to open it on: %s",
 		strerror(-r));
-	log_dev_error(device_label(device), "%s", device->reason.text);
 	if (open)
 		device_release(device);
 	free(open);

@@ -81,6 +81,7 @@ struct device {
 
 	enum device_state state;
 	uint64_t state_since; /* µs, CLOCK_MONOTONIC */
+	unsigned tries; /* to open it again, since it was last served */
 	bool owes_added;
 	bool owes_removed;
 	bool stopping; /* the daemon's stop is what ends it */

@@ -13,7 +13,8 @@
 
 #include "log.h"
 
-#define RETRY_MS 2000
+#define RETRY_MS     2000u
+#define RETRY_MAX_MS 60000u
 
 static uint64_t now_us(void)
 {
@@ -174,7 +175,6 @@ static void loop_broken(struct device *device)
 
 	device->error = loop_error(device->loop, &text);
 	snprintf(device->reason.text, sizeof(device->reason.text), "%s: %s", text, strerror(-device->error));
-	log_dev_error(device_label(device), "%s", device->reason.text);
 	device_event(device, DEVICE_EV_RING_BROKEN);
 }
 
@@ -262,7 +262,6 @@ static void start_loop(struct device *device)
 	snprintf(
 		device->reason.text, sizeof(device->reason.text), "its I/O thread cannot be started: %s",
 		strerror(-r));
-	log_dev_error(device_label(device), "%s", device->reason.text);
 	device_event(device, DEVICE_EV_RING_BROKEN);
 	device_event(device, DEVICE_EV_LOOP_ENDED);
 }
@@ -370,6 +369,15 @@ static void answer_removed(struct device *device)
 		manager_answer_if_waiting(device->manager, &device->name, device->minor, device->id);
 }
 
+/* Later each time: it may stay broken for days. */
+static void arm_retry(struct device *device)
+{
+	uint64_t ms = RETRY_MS << (device->tries < 5 ? device->tries : 5);
+
+	device->tries++;
+	device_arm(device, DEVICE_TIMER_RETRY, ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS);
+}
+
 static void carry_out(struct device *device, uint32_t actions)
 {
 	const struct settings *settings = manager_setup(device->manager)->settings;
@@ -389,7 +397,7 @@ static void carry_out(struct device *device, uint32_t actions)
 	if (actions & DEVICE_DO_ARM_REPLY)
 		device_arm(device, DEVICE_TIMER_REPLY, settings->reply_timeout_ms);
 	if (actions & DEVICE_DO_ARM_RETRY)
-		device_arm(device, DEVICE_TIMER_RETRY, RETRY_MS);
+		arm_retry(device);
 	if (actions & DEVICE_DO_OPEN)
 		device_open(device);
 	if (actions & DEVICE_DO_CLOSE)
@@ -398,20 +406,44 @@ static void carry_out(struct device *device, uint32_t actions)
 		manager_forget(device->manager, device);
 }
 
+/* Events that come with a reason. */
+static bool is_failure(enum device_event event)
+{
+	return event == DEVICE_EV_OPEN_REFUSED || event == DEVICE_EV_OPEN_FAILED ||
+		event == DEVICE_EV_OPEN_TIMEOUT || event == DEVICE_EV_RING_BROKEN;
+}
+
+static int transition_level(const struct device *device, enum device_event event)
+{
+	bool failed = device->state == DEVICE_FAILED || device->state == DEVICE_FAILING ||
+		device->state == DEVICE_CLOSING;
+
+	/* What is tried again and again is told once. */
+	if (event == DEVICE_EV_RETRY || (device->tries && failed))
+		return TCMU_LOG_DEBUG;
+	/* What a scan found may have been on its way out. */
+	if (event == DEVICE_EV_OPEN_FAILED && device->error == -ENOENT)
+		return TCMU_LOG_INFO;
+	if (is_failure(event))
+		return TCMU_LOG_ERROR;
+	return device->state == DEVICE_SICK || device->state == DEVICE_ORPHANED ? TCMU_LOG_WARNING
+										: TCMU_LOG_INFO;
+}
+
+/* One line for each change of a state: how long it lasted, and why it ended. */
 static void log_transition(const struct device *device, enum device_state from, enum device_event event)
 {
 	double seconds = (double) (now_us() - device->state_since) / 1e6;
-	bool failed = device->state == DEVICE_FAILED || device->state == DEVICE_FAILING ||
-		device->state == DEVICE_SICK;
-	const char *id = device->state == DEVICE_ORPHANED ? LOG_ID_DEVICE_ORPHANED
-		: failed                                  ? LOG_ID_DEVICE_FAILED
-							  : LOG_ID_DEVICE_STATE;
+	const char *id = device->state == DEVICE_ORPHANED           ? LOG_ID_DEVICE_ORPHANED
+		: is_failure(event) || device->state == DEVICE_SICK ? LOG_ID_DEVICE_FAILED
+								    : LOG_ID_DEVICE_STATE;
 
 	log_full(
-		failed || device->state == DEVICE_ORPHANED ? TCMU_LOG_WARNING : TCMU_LOG_INFO,
-		device_label(device), device->handler->subtype, id, "%s after %.3f s -> %s (%s)",
-		device_state_name(from), seconds, device_state_name(device->state),
-		device_event_name(event));
+		transition_level(device, event), device_label(device), device->handler->subtype, id,
+		"%s after %.3f s -> %s: %s%s%s%s%s", device_state_name(from), seconds,
+		device_state_name(device->state), device_event_name(event), is_failure(event) ? ": " : "",
+		is_failure(event) ? device->name.config : "", is_failure(event) ? ": " : "",
+		is_failure(event) ? device->reason.text : "");
 }
 
 void device_event(struct device *device, enum device_event event)
@@ -436,6 +468,8 @@ void device_event(struct device *device, enum device_event event)
 	}
 	if (event == DEVICE_EV_STOP)
 		device->stopping = true;
+	if (device->state == DEVICE_LIVE)
+		device->tries = 0;
 	carry_out(device, transition.actions);
 	if (from != transition.next)
 		manager_device_changed(device->manager, device);
