@@ -20,8 +20,10 @@
 #include <liburing.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
+#include <unistd.h>
 
 #define CALL_THREADS_MAX 4u
 #define RETRIES_MAX      8u
@@ -99,16 +101,16 @@ static void wait_a_moment(void)
 static bool enable(struct aio_engine *engine)
 {
 	struct aio_uring *uring = engine->uring;
-	int r;
 
 	if (!uring->disabled)
 		return true;
-	r = io_uring_enable_rings(&uring->ring);
-	if (r < 0)
-		refuse(engine, r);
-	else
-		uring->disabled = false;
-	return r >= 0;
+	/* liburing 2.3 declares io_uring_enable_rings() and does not export it. */
+	if (syscall(SYS_io_uring_register, uring->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0) {
+		refuse(engine, -errno);
+		return false;
+	}
+	uring->disabled = false;
+	return true;
 }
 
 static void uring_commit(struct aio_engine *engine)

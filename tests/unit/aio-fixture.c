@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aio-fixture.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define SETUP_5_18 IORING_SETUP_SUBMIT_ALL
+#define SETUP_5_19 (SETUP_5_18 | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
+#define SETUP_ALL  UINT32_MAX
+
+const struct aio_way aio_ways[] = {
+	{"io_uring", AIO_URING, SETUP_ALL, EPOLLET},
+	{"io_uring, level-triggered", AIO_URING, SETUP_ALL, 0},
+	{"io_uring as of 5.10", AIO_URING, 0, EPOLLET},
+	{"io_uring as of 5.18", AIO_URING, SETUP_5_18, EPOLLET},
+	{"io_uring as of 5.19", AIO_URING, SETUP_5_19, EPOLLET},
+	{"threads", AIO_THREADS, 0, EPOLLET},
+	{"threads, level-triggered", AIO_THREADS, 0, 0},
+};
+const size_t aio_way_cnt = sizeof(aio_ways) / sizeof(aio_ways[0]);
+
+struct interposed interposed;
+static atomic_uint allocation_cnt;
+
+/* ------- between the engine and the system ------- */
+
+int __real_io_uring_queue_init_params(
+	unsigned entries, struct io_uring *ring, struct io_uring_params *params);
+int __wrap_io_uring_queue_init_params(
+	unsigned entries, struct io_uring *ring, struct io_uring_params *params);
+struct io_uring_probe *__real_io_uring_get_probe_ring(struct io_uring *ring);
+struct io_uring_probe *__wrap_io_uring_get_probe_ring(struct io_uring *ring);
+ssize_t __real_preadv2(int fd, const struct iovec *iov, int cnt, off_t offset, int flags);
+ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int cnt, off_t offset, int flags);
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__real_calloc(size_t cnt, size_t size);
+void *__wrap_calloc(size_t cnt, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+void *__real_aligned_alloc(size_t align, size_t size);
+void *__wrap_aligned_alloc(size_t align, size_t size);
+int __real_posix_memalign(void **memory, size_t align, size_t size);
+int __wrap_posix_memalign(void **memory, size_t align, size_t size);
+
+int __wrap_io_uring_queue_init_params(
+	unsigned entries, struct io_uring *ring, struct io_uring_params *params)
+{
+	int r;
+
+	if (interposed.setup_error)
+		return interposed.setup_error;
+	if (params->flags & ~interposed.setup_flags)
+		return -EINVAL;
+	r = __real_io_uring_queue_init_params(entries, ring, params);
+	if (r >= 0) {
+		ring->features &= ~interposed.features_lacking;
+		interposed.rings++;
+	}
+	return r;
+}
+
+struct io_uring_probe *__wrap_io_uring_get_probe_ring(struct io_uring *ring)
+{
+	return interposed.no_probe ? NULL : __real_io_uring_get_probe_ring(ring);
+}
+
+ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int cnt, off_t offset, int flags)
+{
+	struct iovec first = iov[0];
+
+	if (!(flags & RWF_NOWAIT))
+		return __real_preadv2(fd, iov, cnt, offset, flags);
+	interposed.tries++;
+	if (interposed.try_error) {
+		errno = -interposed.try_error;
+		return -1;
+	}
+	if (!interposed.try_short)
+		return __real_preadv2(fd, iov, cnt, offset, flags);
+	first.iov_len = (size_t) interposed.try_short;
+	return __real_preadv2(fd, &first, 1, offset, flags);
+}
+
+void *__wrap_malloc(size_t size)
+{
+	atomic_fetch_add(&allocation_cnt, 1);
+	return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t cnt, size_t size)
+{
+	atomic_fetch_add(&allocation_cnt, 1);
+	return __real_calloc(cnt, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+	atomic_fetch_add(&allocation_cnt, 1);
+	return __real_realloc(memory, size);
+}
+
+void *__wrap_aligned_alloc(size_t align, size_t size)
+{
+	atomic_fetch_add(&allocation_cnt, 1);
+	return __real_aligned_alloc(align, size);
+}
+
+int __wrap_posix_memalign(void **memory, size_t align, size_t size)
+{
+	atomic_fetch_add(&allocation_cnt, 1);
+	return __real_posix_memalign(memory, align, size);
+}
+
+unsigned allocations(void)
+{
+	return atomic_load(&allocation_cnt);
+}
+
+/* ------- the fixture ------- */
+
+static struct fixture fixture;
+
+static int temporary_file(void)
+{
+	char path[] = "/tmp/test-aio-XXXXXX";
+	int fd = mkostemp(path, O_CLOEXEC);
+
+	if (fd >= 0)
+		unlink(path);
+	return fd;
+}
+
+static int setup(void **state)
+{
+	fixture = (struct fixture){.way = *state, .epoll_fd = -1};
+	interposed = (struct interposed){.setup_flags = fixture.way->setup_flags};
+	fixture.file = temporary_file();
+	if (fixture.file < 0 || pipe2(fixture.pipe, O_CLOEXEC) < 0)
+		return -1;
+	*state = &fixture;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void) state;
+	aio_engine_free(fixture.engine);
+	if (fixture.epoll_fd >= 0)
+		close(fixture.epoll_fd);
+	close(fixture.file);
+	for (int i = 0; i < 2; i++)
+		if (fixture.pipe[i] >= 0)
+			close(fixture.pipe[i]);
+	return 0;
+}
+
+struct fixture *fixture_of(void **state, unsigned depth)
+{
+	struct fixture *f = *state;
+	struct epoll_event event = {.events = EPOLLIN | f->way->epoll_flags};
+
+	assert_int_equal(aio_engine_new(f->way->kind, depth, "test", &f->engine), 0);
+	assert_int_equal(aio_engine_kind(f->engine), f->way->kind);
+	f->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	assert_true(f->epoll_fd >= 0);
+	assert_int_equal(epoll_ctl(f->epoll_fd, EPOLL_CTL_ADD, aio_engine_fd(f->engine), &event), 0);
+	return f;
+}
+
+int aio_run_tests(const struct aio_test *tests, size_t cnt)
+{
+	struct CMUnitTest *all = calloc(cnt * aio_way_cnt, sizeof(*all));
+	size_t n = 0;
+	int r;
+
+	if (!all)
+		return 1;
+	for (size_t i = 0; i < cnt; i++) {
+		for (size_t j = 0; j < aio_way_cnt; j++) {
+			char *name = NULL;
+
+			if (asprintf(&name, "%s (%s)", tests[i].name, aio_ways[j].name) < 0)
+				return 1;
+			all[n++] = (struct CMUnitTest){
+				name, tests[i].function, setup, teardown, (void *) &aio_ways[j]};
+		}
+	}
+	r = _cmocka_run_group_tests("aio", all, n, NULL, NULL);
+	while (n-- > 0)
+		free((char *) all[n].name);
+	free(all);
+	return r;
+}
+
+/* ------- requests ------- */
+
+static unsigned done_cnt;
+
+static void on_done(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
+{
+	struct request *request = (struct request *) ((char *) aio - offsetof(struct request, aio));
+
+	assert_ptr_equal(io, &request->io);
+	request->res = res;
+	request->done++;
+	request->order = done_cnt++;
+	if (request->then)
+		request->then(request);
+}
+
+void request_init(struct request *request, struct fixture *f, enum tcmu_aio_op op, int fd, uint64_t offset)
+{
+	*request = (struct request){.fixture = f};
+	request->iov[0] = (struct iovec){request->buffer, 512};
+	request->iov[1] = (struct iovec){request->buffer + 512, REQUEST_SIZE - 512};
+	request->aio.op = op;
+	request->aio.fd = fd;
+	request->aio.offset = offset;
+	request->aio.length = REQUEST_SIZE;
+	request->aio.iov = request->iov;
+	request->aio.iov_cnt = 2;
+	request->aio.done = on_done;
+}
+
+void request_queue(struct request *request)
+{
+	aio_queue(request->fixture->engine, &request->io, &request->aio);
+}
+
+unsigned turn(struct fixture *f)
+{
+	aio_flush(f->engine);
+	return aio_reap(f->engine);
+}
+
+void sleep_until_readable(struct fixture *f)
+{
+	struct epoll_event event;
+
+	assert_true(epoll_wait(f->epoll_fd, &event, 1, -1) == 1 || errno == EINTR);
+}
+
+void wait_for(struct request *request)
+{
+	while (!request->done)
+		if (turn(request->fixture) == 0)
+			sleep_until_readable(request->fixture);
+}
+
+void wait_for_all(struct fixture *f)
+{
+	while (aio_in_flight(f->engine))
+		if (turn(f) == 0)
+			sleep_until_readable(f);
+}

@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine itself: that it wakes the thread that sleeps, what it tries in the page cache, what it allocates and
+ * leaves behind, and what it makes do with where io_uring is lacking, forbidden or broken.
+ */
+#include "aio-fixture.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+static bool readable(const struct fixture *f)
+{
+	struct pollfd poll_fd = {.fd = aio_engine_fd(f->engine), .events = POLLIN};
+
+	return poll(&poll_fd, 1, 0) == 1;
+}
+
+static void init_pipe_read(struct request *request, struct fixture *f)
+{
+	request_init(request, f, TCMU_AIO_READV, f->pipe[0], UINT64_MAX);
+	request->iov[0].iov_len = 1;
+	request->aio.iov_cnt = 1;
+}
+
+/* ------- wake-ups ------- */
+
+/* Answers each byte of one pipe with a byte in the other. */
+struct echo {
+	int in[2];
+	int out;
+};
+
+static void *echo_main(void *arg)
+{
+	const struct echo *echo = arg;
+	char byte;
+
+	while (read(echo->in[0], &byte, 1) == 1)
+		if (write(echo->out, &byte, 1) != 1)
+			break;
+	return NULL;
+}
+
+static void a_sleeping_thread_is_woken_by_what_others_end(void **state)
+{
+	struct fixture *f = fixture_of(state, 8);
+	struct echo echo = {.out = f->pipe[1]};
+	struct request request;
+	pthread_t thread;
+
+	assert_int_equal(pipe2(echo.in, O_CLOEXEC), 0);
+	assert_int_equal(pthread_create(&thread, NULL, echo_main, &echo), 0);
+	for (unsigned i = 0; i < 2000; i++) {
+		init_pipe_read(&request, f);
+		request_queue(&request);
+		if (i % 2)
+			aio_flush(f->engine);
+		assert_int_equal(write(echo.in[1], "x", 1), 1);
+		wait_for(&request);
+		assert_int_equal(request.res, 1);
+	}
+	close(echo.in[1]);
+	pthread_join(thread, NULL);
+	close(echo.in[0]);
+}
+
+static void a_sleeping_thread_is_woken_by_the_disk(void **state)
+{
+	struct fixture *f = fixture_of(state, 8);
+	struct request request;
+	char path[64];
+	int direct;
+
+	(void) snprintf(path, sizeof(path), "/proc/self/fd/%d", f->file);
+	direct = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+	if (direct < 0) /* a file system without direct I/O: cold reads then */
+		direct = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(direct >= 0);
+	for (unsigned i = 0; i < 200; i++) {
+		request_init(
+			&request, f, i % 2 ? TCMU_AIO_READV : TCMU_AIO_WRITEV, direct,
+			(uint64_t) REQUEST_SIZE * (i / 2));
+		request.iov[0].iov_len = REQUEST_SIZE;
+		request.aio.iov_cnt = 1;
+		request_queue(&request);
+		wait_for(&request);
+		assert_int_equal(request.res, REQUEST_SIZE);
+	}
+	close(direct);
+	for (unsigned i = 0; i < 100; i++) {
+		assert_int_equal(posix_fadvise(f->file, 0, 0, POSIX_FADV_DONTNEED), 0);
+		request_init(&request, f, TCMU_AIO_READV, f->file, (uint64_t) REQUEST_SIZE * i);
+		request_queue(&request);
+		wait_for(&request);
+		assert_int_equal(request.res, REQUEST_SIZE);
+	}
+}
+
+static void many_at_once_wake_the_thread_until_all_are_done(void **state)
+{
+	struct fixture *f = fixture_of(state, 16);
+	struct request *requests = aligned_alloc(4096, 64 * sizeof(*requests));
+
+	assert_non_null(requests);
+	for (unsigned round = 0; round < 50; round++) {
+		for (unsigned i = 0; i < 64; i++) {
+			enum tcmu_aio_op op = i % 3 == 0 ? TCMU_AIO_FDATASYNC
+				: i % 3 == 1             ? TCMU_AIO_BLKDISCARD
+							 : TCMU_AIO_WRITEV;
+
+			request_init(&requests[i], f, op, f->file, (uint64_t) REQUEST_SIZE * i);
+			request_queue(&requests[i]);
+		}
+		wait_for_all(f);
+	}
+	free(requests);
+}
+
+static void the_descriptor_is_silent_when_nothing_waits(void **state)
+{
+	struct fixture *f = fixture_of(state, 8);
+	struct request request;
+
+	assert_false(readable(f));
+	for (unsigned i = 0; i < 100; i++) {
+		request_init(&request, f, i % 2 ? TCMU_AIO_BLKDISCARD : TCMU_AIO_FDATASYNC, f->file, 0);
+		request_queue(&request);
+		wait_for(&request);
+		/* A thread may still ring for what has been reaped already; once. */
+		while (readable(f))
+			assert_int_equal(aio_reap(f->engine), 0);
+	}
+}
+
+/* ------- reads from the page cache ------- */
+
+static void init_cached_read(struct request *request, struct fixture *f)
+{
+	request_init(request, f, TCMU_AIO_READV, f->file, 0);
+	request->aio.flags = TCMU_AIO_CACHED;
+}
+
+static void fill_file(struct fixture *f)
+{
+	uint8_t block[REQUEST_SIZE];
+
+	memset(block, 0x5a, sizeof(block));
+	assert_int_equal(pwrite(f->file, block, sizeof(block), 0), sizeof(block));
+}
+
+static void a_cached_read_is_done_at_once(void **state)
+{
+	struct fixture *f = fixture_of(state, 1);
+	struct request stuck, request;
+
+	/* Even where nothing more can be started. */
+	init_pipe_read(&stuck, f);
+	request_queue(&stuck);
+	turn(f);
+	fill_file(f);
+	init_cached_read(&request, f);
+	request_queue(&request);
+	assert_int_equal(interposed.tries, 0);
+	aio_flush(f->engine);
+	assert_int_equal(interposed.tries, 1);
+	assert_int_equal(request.done, 0);
+	assert_int_equal(aio_reap(f->engine), 1);
+	assert_int_equal(request.res, REQUEST_SIZE);
+	assert_int_equal(request.buffer[REQUEST_SIZE - 1], 0x5a);
+	assert_int_equal(write(f->pipe[1], "x", 1), 1);
+	wait_for(&stuck);
+}
+
+static void a_read_that_is_cached_in_part_ends_short(void **state)
+{
+	struct fixture *f = fixture_of(state, 4);
+	struct request request;
+
+	fill_file(f);
+	interposed.try_short = 100;
+	init_cached_read(&request, f);
+	request_queue(&request);
+	assert_int_equal(turn(f), 1);
+	assert_int_equal(request.res, 100);
+}
+
+static void other_reads_are_not_tried_first(void **state)
+{
+	struct fixture *f = fixture_of(state, 4);
+	struct request request;
+
+	fill_file(f);
+	request_init(&request, f, TCMU_AIO_READV, f->file, 0);
+	request_queue(&request);
+	wait_for(&request);
+	assert_int_equal(interposed.tries, 0);
+}
+
+static void what_is_not_cached_is_read_as_usual(void **state)
+{
+	static const int errors[] = {-EAGAIN, -EOPNOTSUPP, -ENOSYS};
+	struct fixture *f = fixture_of(state, 4);
+	struct request request;
+
+	fill_file(f);
+	for (unsigned i = 0; i < 3; i++) {
+		interposed.try_error = errors[i];
+		init_cached_read(&request, f);
+		request_queue(&request);
+		wait_for(&request);
+		assert_int_equal(request.res, REQUEST_SIZE);
+		assert_int_equal(interposed.tries, i + 1);
+	}
+}
+
+static unsigned tries_of_reads(struct fixture *f, unsigned cnt)
+{
+	unsigned before = interposed.tries;
+	struct request request;
+
+	while (cnt-- > 0) {
+		init_cached_read(&request, f);
+		request_queue(&request);
+		wait_for(&request);
+		assert_int_equal(request.res, REQUEST_SIZE);
+	}
+	return interposed.tries - before;
+}
+
+static void a_cold_backend_is_tried_ever_less_often(void **state)
+{
+	struct fixture *f = fixture_of(state, 4);
+
+	fill_file(f);
+	interposed.try_error = -EAGAIN;
+	assert_int_equal(tries_of_reads(f, 4), 4);
+	assert_int_equal(tries_of_reads(f, 16), 0);
+	assert_int_equal(tries_of_reads(f, 1), 1);
+	assert_int_equal(tries_of_reads(f, 32), 0);
+	assert_in_range(tries_of_reads(f, 2000), 1, 6);
+	/* But it is tried, and one hit is enough. */
+	interposed.try_error = 0;
+	while (tries_of_reads(f, 1) == 0)
+		;
+	assert_int_equal(tries_of_reads(f, 100), 100);
+}
+
+static void a_read_that_waits_for_its_turn_is_tried_once(void **state)
+{
+	struct fixture *f = fixture_of(state, 1);
+	struct request stuck, request;
+
+	fill_file(f);
+	init_pipe_read(&stuck, f);
+	request_queue(&stuck);
+	turn(f);
+	interposed.try_error = -EAGAIN;
+	init_cached_read(&request, f);
+	request_queue(&request);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(turn(f), 0);
+	assert_int_equal(interposed.tries, 1);
+	assert_int_equal(write(f->pipe[1], "x", 1), 1);
+	wait_for_all(f);
+	assert_int_equal(request.res, REQUEST_SIZE);
+}
+
+/* ------- what it uses and leaves ------- */
+
+static void requests_allocate_nothing(void **state)
+{
+	struct fixture *f = fixture_of(state, 4);
+	static struct request requests[32];
+	unsigned before = allocations();
+
+	for (unsigned round = 0; round < 10; round++) {
+		for (unsigned i = 0; i < 32; i++) {
+			enum tcmu_aio_op op = i % 3 == 0 ? TCMU_AIO_READV
+				: i % 3 == 1             ? TCMU_AIO_FDATASYNC
+							 : TCMU_AIO_WRITEV;
+
+			request_init(&requests[i], f, op, f->file, (uint64_t) REQUEST_SIZE * i);
+			requests[i].aio.flags = op == TCMU_AIO_READV ? TCMU_AIO_CACHED : 0;
+			request_queue(&requests[i]);
+		}
+		aio_cancel(f->engine, &requests[31].io);
+		wait_for_all(f);
+	}
+	assert_int_equal(allocations(), before);
+}
+
+static unsigned entries_of(const char *path)
+{
+	DIR *dir = opendir(path);
+	unsigned cnt = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		cnt++;
+	closedir(dir);
+	return cnt;
+}
+
+static void freeing_leaves_no_descriptor_and_no_thread(void **state)
+{
+	unsigned fds, threads;
+	struct fixture *f = *state;
+	struct request request;
+
+	/* What a sanitizer or the kernel starts for the process is there from now on. */
+	aio_engine_free(fixture_of(state, 4)->engine);
+	close(f->epoll_fd);
+	fds = entries_of("/proc/self/fd");
+	threads = entries_of("/proc/self/task");
+	for (unsigned i = 0; i < 20; i++) {
+		fixture_of(state, 32);
+		request_init(&request, f, i % 2 ? TCMU_AIO_BLKDISCARD : TCMU_AIO_WRITEV, f->file, 0);
+		request_queue(&request);
+		wait_for_all(f);
+		aio_engine_free(f->engine);
+		close(f->epoll_fd);
+	}
+	f->engine = NULL;
+	f->epoll_fd = -1;
+	assert_int_equal(entries_of("/proc/self/fd"), fds);
+	/* io_uring's own threads, which the kernel makes and ends, are among them: they may only be few. */
+	assert_true(entries_of("/proc/self/task") <= threads + (f->way->kind == AIO_URING ? 4 : 0));
+}
+
+static void a_program_that_is_executed_gets_none_of_it(void **state)
+{
+	struct fixture *f = fixture_of(state, 4);
+
+	assert_int_equal(fcntl(aio_engine_fd(f->engine), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+}
+
+static void *use_engine(void *arg)
+{
+	struct request *request = arg;
+
+	while (!request->done) {
+		struct epoll_event event;
+
+		aio_flush(request->fixture->engine);
+		if (aio_reap(request->fixture->engine) == 0)
+			(void) epoll_wait(request->fixture->epoll_fd, &event, 1, -1);
+	}
+	return NULL;
+}
+
+static void one_thread_may_make_it_for_another(void **state)
+{
+	struct fixture *f = fixture_of(state, 4);
+	struct request request;
+	pthread_t thread;
+
+	fill_file(f);
+	request_init(&request, f, TCMU_AIO_READV, f->file, 0);
+	request_queue(&request);
+	assert_int_equal(pthread_create(&thread, NULL, use_engine, &request), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(request.res, REQUEST_SIZE);
+}
+
+static void a_depth_of_nothing_is_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(aio_engine_new(f->way->kind, 0, "test", &f->engine), -EINVAL);
+	assert_null(f->engine);
+	aio_engine_free(NULL);
+}
+
+/* ------- where io_uring is not as it should be ------- */
+
+static void assert_refused_and_replaced(int error)
+{
+	struct aio_engine *engine = NULL;
+
+	assert_int_equal(aio_engine_new(AIO_URING, 4, "test", &engine), error);
+	assert_null(engine);
+	assert_int_equal(aio_engine_new(AIO_AUTO, 4, "test", &engine), 0);
+	assert_int_equal(aio_engine_kind(engine), AIO_THREADS);
+	aio_engine_free(engine);
+}
+
+static void without_io_uring_threads_take_its_place(void **state)
+{
+	static const struct {
+		int setup;
+		int refused;
+	} cases[] = {
+		{-ENOSYS, -ENOSYS}, /* a kernel without it */
+		{-EPERM, -ENOSYS},  /* forbidden by a sysctl or a filter of system calls */
+		{-EACCES, -ENOSYS}, {-EINVAL, -ENOSYS},
+		{-ENOMEM, -ENOMEM}, /* RLIMIT_MEMLOCK of kernels before 5.12 */
+		{-EMFILE, -EMFILE},
+	};
+
+	(void) state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		interposed.setup_error = cases[i].setup;
+		assert_refused_and_replaced(cases[i].refused);
+	}
+}
+
+static void an_io_uring_that_is_too_old_is_not_used(void **state)
+{
+	unsigned fds = entries_of("/proc/self/fd");
+
+	(void) state;
+	interposed.features_lacking = IORING_FEAT_NODROP;
+	assert_refused_and_replaced(-ENOSYS);
+	interposed.features_lacking = IORING_FEAT_SUBMIT_STABLE;
+	assert_refused_and_replaced(-ENOSYS);
+	interposed.features_lacking = 0;
+	interposed.no_probe = true;
+	assert_refused_and_replaced(-ENOSYS);
+	assert_int_equal(entries_of("/proc/self/fd"), fds);
+}
+
+static void with_io_uring_it_is_used_without_being_asked_for(void **state)
+{
+	struct aio_engine *engine = NULL;
+	struct fixture *f = *state;
+
+	interposed.setup_flags = UINT32_MAX;
+	assert_int_equal(aio_engine_new(AIO_AUTO, 4, "test", &engine), 0);
+	assert_int_equal(aio_engine_kind(engine), AIO_URING);
+	assert_int_equal(interposed.rings, 1);
+	aio_engine_free(engine);
+	assert_int_equal(aio_engine_new(f->way->kind, 4, "test", &engine), 0);
+	assert_int_equal(aio_engine_kind(engine), f->way->kind);
+	aio_engine_free(engine);
+}
+
+static void requests_to_a_ring_that_the_kernel_refuses_end_with_its_error(void **state)
+{
+	struct fixture *f = fixture_of(state, 4);
+	struct request requests[6];
+	int null, fd = aio_engine_fd(f->engine);
+
+	if (f->way->kind != AIO_URING)
+		return;
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	assert_int_equal(dup2(null, fd), fd);
+	close(null);
+	for (unsigned i = 0; i < 6; i++) {
+		request_init(&requests[i], f, i == 3 ? TCMU_AIO_BLKDISCARD : TCMU_AIO_WRITEV, f->file, 0);
+		request_queue(&requests[i]);
+	}
+	while (aio_in_flight(f->engine))
+		turn(f);
+	for (unsigned i = 0; i < 6; i++)
+		assert_true(requests[i].res == -EOPNOTSUPP || requests[i].res == -ENOTTY);
+	assert_int_equal(requests[0].res, -EOPNOTSUPP);
+	assert_int_equal(requests[5].res, -EOPNOTSUPP);
+}
+
+#define TEST(function) \
+	{ \
+#function, function \
+	}
+
+int main(void)
+{
+	static const struct aio_test tests[] = {
+		TEST(a_sleeping_thread_is_woken_by_what_others_end),
+		TEST(a_sleeping_thread_is_woken_by_the_disk),
+		TEST(many_at_once_wake_the_thread_until_all_are_done),
+		TEST(the_descriptor_is_silent_when_nothing_waits),
+		TEST(a_cached_read_is_done_at_once),
+		TEST(a_read_that_is_cached_in_part_ends_short),
+		TEST(other_reads_are_not_tried_first),
+		TEST(what_is_not_cached_is_read_as_usual),
+		TEST(a_cold_backend_is_tried_ever_less_often),
+		TEST(a_read_that_waits_for_its_turn_is_tried_once),
+		TEST(requests_allocate_nothing),
+		TEST(freeing_leaves_no_descriptor_and_no_thread),
+		TEST(a_program_that_is_executed_gets_none_of_it),
+		TEST(one_thread_may_make_it_for_another),
+		TEST(a_depth_of_nothing_is_refused),
+		TEST(without_io_uring_threads_take_its_place),
+		TEST(an_io_uring_that_is_too_old_is_not_used),
+		TEST(with_io_uring_it_is_used_without_being_asked_for),
+		TEST(requests_to_a_ring_that_the_kernel_refuses_end_with_its_error),
+	};
+
+	return aio_run_tests(tests, sizeof(tests) / sizeof(tests[0]));
+}

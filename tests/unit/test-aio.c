@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What becomes of requests, whatever makes the system calls: results, order, depth, cancelling, stuck ones.
+ */
+#include "aio-fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void fill(uint8_t *buffer, unsigned seed)
+{
+	for (unsigned i = 0; i < REQUEST_SIZE; i++)
+		buffer[i] = (uint8_t) (seed * 31 + i * 7 + i / 251);
+}
+
+static struct request *requests_new(unsigned cnt)
+{
+	struct request *requests = aligned_alloc(4096, cnt * sizeof(*requests));
+
+	assert_non_null(requests);
+	return requests;
+}
+
+/* A read that does not end before something is written to the pipe. */
+static void init_stuck(struct request *request, struct fixture *f)
+{
+	request_init(request, f, TCMU_AIO_READV, f->pipe[0], UINT64_MAX);
+	request->iov[0].iov_len = 1;
+	request->aio.iov_cnt = 1;
+}
+
+static void write_to_pipe(struct fixture *f, unsigned cnt)
+{
+	while (cnt-- > 0)
+		assert_int_equal(write(f->pipe[1], "x", 1), 1);
+}
+
+/* ------- results ------- */
+
+static void what_was_written_is_read(void **state)
+{
+	struct fixture *f = fixture_of(state, 8);
+	struct request request;
+	uint8_t expected[REQUEST_SIZE];
+
+	fill(expected, 1);
+	request_init(&request, f, TCMU_AIO_WRITEV, f->file, 8192);
+	memcpy(request.buffer, expected, REQUEST_SIZE);
+	request_queue(&request);
+	wait_for(&request);
+	assert_int_equal(request.res, REQUEST_SIZE);
+
+	request_init(&request, f, TCMU_AIO_READV, f->file, 8192);
+	request_queue(&request);
+	wait_for(&request);
+	assert_int_equal(request.res, REQUEST_SIZE);
+	assert_memory_equal(request.buffer, expected, REQUEST_SIZE);
+}
+
+static void a_request_may_have_more_pieces_than_a_call_takes(void **state)
+{
+	static struct iovec iov[1500];
+	struct fixture *f = fixture_of(state, 8);
+	struct request request;
+
+	request_init(&request, f, TCMU_AIO_WRITEV, f->file, 0);
+	for (unsigned i = 0; i < 1500; i++)
+		iov[i] = (struct iovec){request.buffer + i, 1};
+	request.aio.iov = iov;
+	request.aio.iov_cnt = 1500;
+	request_queue(&request);
+	wait_for(&request);
+	assert_int_equal(request.res, 1024);
+
+	request.done = 0;
+	request.aio.op = TCMU_AIO_READV;
+	request.aio.flags = TCMU_AIO_CACHED;
+	request_queue(&request);
+	wait_for(&request);
+	assert_int_equal(request.res, 1024);
+}
+
+static void a_read_across_the_end_is_short(void **state)
+{
+	struct fixture *f = fixture_of(state, 8);
+	struct request request;
+
+	assert_int_equal(ftruncate(f->file, 1000), 0);
+	request_init(&request, f, TCMU_AIO_READV, f->file, 0);
+	request_queue(&request);
+	wait_for(&request);
+	assert_int_equal(request.res, 1000);
+
+	request_init(&request, f, TCMU_AIO_READV, f->file, 4096);
+	request_queue(&request);
+	wait_for(&request);
+	assert_int_equal(request.res, 0);
+}
+
+static void a_write_may_be_stable_when_it_ends(void **state)
+{
+	struct fixture *f = fixture_of(state, 8);
+	struct request request;
+	uint8_t expected[REQUEST_SIZE], got[REQUEST_SIZE];
+
+	fill(expected, 2);
+	request_init(&request, f, TCMU_AIO_WRITEV, f->file, 0);
+	memcpy(request.buffer, expected, REQUEST_SIZE);
+	request.aio.flags = TCMU_AIO_DSYNC;
+	request_queue(&request);
+	wait_for(&request);
+	assert_int_equal(request.res, REQUEST_SIZE);
+	assert_int_equal(pread(f->file, got, REQUEST_SIZE, 0), REQUEST_SIZE);
+	assert_memory_equal(got, expected, REQUEST_SIZE);
+}
+
+static void a_flush_returns_zero(void **state)
+{
+	struct fixture *f = fixture_of(state, 8);
+	struct request request;
+
+	request_init(&request, f, TCMU_AIO_FDATASYNC, f->file, 0);
+	request.res = -1;
+	request_queue(&request);
+	wait_for(&request);
+	assert_int_equal(request.res, 0);
+}
+
+static void fallocate_extends_and_punches(void **state)
+{
+	struct fixture *f = fixture_of(state, 8);
+	struct request request;
+	uint8_t got[REQUEST_SIZE], zeros[REQUEST_SIZE] = {0};
+	struct stat st;
+
+	request_init(&request, f, TCMU_AIO_FALLOCATE, f->file, 4096);
+	request_queue(&request);
+	wait_for(&request);
+	assert_int_equal(request.res, 0);
+	assert_int_equal(fstat(f->file, &st), 0);
+	assert_int_equal(st.st_size, 8192);
+
+	memset(got, 0xff, sizeof(got));
+	assert_int_equal(pwrite(f->file, got, sizeof(got), 4096), sizeof(got));
+	request_init(&request, f, TCMU_AIO_FALLOCATE, f->file, 4096);
+	request.aio.mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	request_queue(&request);
+	wait_for(&request);
+	assert_int_equal(request.res, 0);
+	assert_int_equal(pread(f->file, got, sizeof(got), 4096), sizeof(got));
+	assert_memory_equal(got, zeros, sizeof(got));
+}
+
+static void the_error_of_each_call_comes_through_done(void **state)
+{
+	static const enum tcmu_aio_op ops[] = {TCMU_AIO_READV,     TCMU_AIO_WRITEV,     TCMU_AIO_FDATASYNC,
+					       TCMU_AIO_FALLOCATE, TCMU_AIO_BLKDISCARD, TCMU_AIO_BLKZEROOUT};
+	struct fixture *f = fixture_of(state, 8);
+	struct request request;
+
+	for (unsigned i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		request_init(&request, f, ops[i], 1000000, 0);
+		request.aio.flags = ops[i] == TCMU_AIO_READV ? TCMU_AIO_CACHED : 0;
+		request_queue(&request);
+		wait_for(&request);
+		assert_int_equal(request.res, -EBADF);
+	}
+}
+
+static void a_discard_of_what_is_no_block_device_is_refused(void **state)
+{
+	struct fixture *f = fixture_of(state, 8);
+	struct request *requests = requests_new(20);
+
+	for (unsigned i = 0; i < 20; i++) {
+		request_init(
+			&requests[i], f, i % 2 ? TCMU_AIO_BLKDISCARD : TCMU_AIO_BLKZEROOUT, f->file,
+			4096 * i);
+		request_queue(&requests[i]);
+	}
+	wait_for_all(f);
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(requests[i].res, -ENOTTY);
+	free(requests);
+}
+
+/* A kernel may let out EAGAIN although we can wait: then the request is tried again, and may not be waited for. */
+static void a_descriptor_that_does_not_wait_holds_nothing_up(void **state)
+{
+	struct fixture *f = fixture_of(state, 1);
+	struct request impatient, other;
+
+	assert_int_equal(fcntl(f->pipe[0], F_SETFL, O_NONBLOCK), 0);
+	init_stuck(&impatient, f);
+	request_queue(&impatient);
+	turn(f);
+	write_to_pipe(f, 1);
+	request_init(&other, f, TCMU_AIO_WRITEV, f->file, 0);
+	request_queue(&other);
+	wait_for_all(f);
+	assert_true(impatient.res == 1 || impatient.res == -EAGAIN);
+	assert_int_equal(other.res, REQUEST_SIZE);
+}
+
+/* ------- many, and their order ------- */
+
+static void many_more_requests_than_the_depth_all_end(void **state)
+{
+	struct fixture *f = fixture_of(state, 4);
+	struct request *requests = requests_new(500);
+	uint8_t expected[REQUEST_SIZE];
+
+	for (unsigned i = 0; i < 500; i++) {
+		request_init(&requests[i], f, TCMU_AIO_WRITEV, f->file, (uint64_t) REQUEST_SIZE * i);
+		fill(requests[i].buffer, i);
+		request_queue(&requests[i]);
+	}
+	assert_int_equal(aio_in_flight(f->engine), 500);
+	wait_for_all(f);
+	for (unsigned i = 0; i < 500; i++) {
+		assert_int_equal(requests[i].done, 1);
+		assert_int_equal(requests[i].res, REQUEST_SIZE);
+		request_init(&requests[i], f, TCMU_AIO_READV, f->file, (uint64_t) REQUEST_SIZE * i);
+		request_queue(&requests[i]);
+	}
+	wait_for_all(f);
+	for (unsigned i = 0; i < 500; i++) {
+		fill(expected, i);
+		assert_memory_equal(requests[i].buffer, expected, REQUEST_SIZE);
+	}
+	free(requests);
+}
+
+static void no_more_than_the_depth_are_started(void **state)
+{
+	struct fixture *f = fixture_of(state, 2);
+	struct request stuck[2], waiting;
+
+	for (unsigned i = 0; i < 2; i++) {
+		init_stuck(&stuck[i], f);
+		request_queue(&stuck[i]);
+	}
+	request_init(&waiting, f, TCMU_AIO_WRITEV, f->file, 0);
+	request_queue(&waiting);
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(turn(f), 0);
+	assert_int_equal(aio_in_flight(f->engine), 3);
+	write_to_pipe(f, 2);
+	wait_for_all(f);
+	assert_int_equal(waiting.res, REQUEST_SIZE);
+	assert_true(waiting.order > stuck[0].order || waiting.order > stuck[1].order);
+}
+
+static void a_stuck_request_delays_no_other(void **state)
+{
+	struct fixture *f = fixture_of(state, 8);
+	struct request stuck, other;
+
+	init_stuck(&stuck, f);
+	request_queue(&stuck);
+	for (unsigned i = 0; i < 50; i++) {
+		request_init(&other, f, i % 2 ? TCMU_AIO_FDATASYNC : TCMU_AIO_WRITEV, f->file, 4096 * i);
+		request_queue(&other);
+		wait_for(&other);
+		assert_true(other.res >= 0);
+	}
+	assert_int_equal(stuck.done, 0);
+	write_to_pipe(f, 1);
+	wait_for(&stuck);
+	assert_int_equal(stuck.res, 1);
+}
+
+static void queue_the_next(struct request *request)
+{
+	if (request->aio.offset == (uint64_t) 100 * REQUEST_SIZE)
+		return;
+	request->aio.offset += REQUEST_SIZE;
+	request_queue(request);
+}
+
+static void done_may_queue_more(void **state)
+{
+	struct fixture *f = fixture_of(state, 1);
+	struct request request;
+	struct stat st;
+
+	request_init(&request, f, TCMU_AIO_WRITEV, f->file, 0);
+	request.then = queue_the_next;
+	request_queue(&request);
+	wait_for_all(f);
+	assert_int_equal(request.done, 101);
+	assert_int_equal(fstat(f->file, &st), 0);
+	assert_int_equal(st.st_size, 101 * REQUEST_SIZE);
+}
+
+static void turn_within_done(struct request *request)
+{
+	aio_flush(request->fixture->engine);
+	assert_int_equal(aio_reap(request->fixture->engine), 0);
+}
+
+static void done_is_never_called_from_within_done(void **state)
+{
+	struct fixture *f = fixture_of(state, 8);
+	struct request *requests = requests_new(8);
+
+	for (unsigned i = 0; i < 8; i++) {
+		request_init(&requests[i], f, TCMU_AIO_WRITEV, f->file, (uint64_t) i * REQUEST_SIZE);
+		requests[i].then = turn_within_done;
+		request_queue(&requests[i]);
+	}
+	wait_for_all(f);
+	for (unsigned i = 0; i < 8; i++)
+		assert_int_equal(requests[i].done, 1);
+	free(requests);
+}
+
+/* ------- cancelling ------- */
+
+static void a_request_that_was_not_started_is_cancelled_at_once(void **state)
+{
+	struct fixture *f = fixture_of(state, 1);
+	struct request stuck, cancelled, kept;
+
+	init_stuck(&stuck, f);
+	request_init(&cancelled, f, TCMU_AIO_WRITEV, f->file, 0);
+	request_init(&kept, f, TCMU_AIO_WRITEV, f->file, REQUEST_SIZE);
+	request_queue(&stuck);
+	request_queue(&cancelled);
+	request_queue(&kept);
+	turn(f);
+	aio_cancel(f->engine, &cancelled.io);
+	assert_int_equal(cancelled.done, 0);
+	assert_int_equal(aio_reap(f->engine), 1);
+	assert_int_equal(cancelled.res, -ECANCELED);
+	write_to_pipe(f, 1);
+	wait_for_all(f);
+	assert_int_equal(stuck.res, 1);
+	assert_int_equal(kept.res, REQUEST_SIZE);
+	assert_int_equal(cancelled.done, 1);
+}
+
+/* What a thread has begun cannot be taken back: it ends when it ends. */
+static void a_stuck_request_is_cancelled_where_that_is_possible(void **state)
+{
+	struct fixture *f = fixture_of(state, 4);
+	struct request cancelled, kept;
+
+	init_stuck(&cancelled, f);
+	init_stuck(&kept, f);
+	request_queue(&cancelled);
+	request_queue(&kept);
+	turn(f);
+	aio_cancel(f->engine, &cancelled.io);
+	if (f->way->kind == AIO_URING) {
+		wait_for(&cancelled);
+		assert_int_equal(cancelled.res, -ECANCELED);
+		assert_int_equal(kept.done, 0);
+	}
+	write_to_pipe(f, 2);
+	wait_for_all(f);
+	assert_true(cancelled.res == -ECANCELED || cancelled.res == 1);
+	assert_int_equal(kept.res, 1);
+	assert_int_equal(cancelled.done, 1);
+}
+
+static void requests_behind_busy_threads_are_cancelled_in_every_way(void **state)
+{
+	struct fixture *f = fixture_of(state, 64);
+	struct request *requests = requests_new(64);
+	unsigned cancelled = 0;
+
+	for (unsigned i = 0; i < 64; i++) {
+		init_stuck(&requests[i], f);
+		request_queue(&requests[i]);
+	}
+	turn(f);
+	for (unsigned i = 0; i < 64; i++)
+		aio_cancel(f->engine, &requests[i].io);
+	/* Sixteen threads may have begun one each. */
+	while (cancelled < 48) {
+		unsigned cnt = turn(f);
+
+		if (cnt == 0)
+			sleep_until_readable(f);
+		cancelled += cnt;
+	}
+	write_to_pipe(f, 64);
+	wait_for_all(f);
+	cancelled = 0;
+	for (unsigned i = 0; i < 64; i++) {
+		assert_int_equal(requests[i].done, 1);
+		assert_true(requests[i].res == -ECANCELED || requests[i].res == 1);
+		cancelled += requests[i].res == -ECANCELED;
+	}
+	assert_in_range(cancelled, 48, 64);
+	free(requests);
+}
+
+static void cancelling_again_and_again_does_no_harm(void **state)
+{
+	struct fixture *f = fixture_of(state, 4);
+	struct request stuck[4], other;
+
+	for (unsigned round = 0; round < 100; round++) {
+		for (unsigned i = 0; i < 4; i++) {
+			init_stuck(&stuck[i], f);
+			request_queue(&stuck[i]);
+		}
+		aio_flush(f->engine);
+		for (unsigned i = 0; i < 4; i++) {
+			aio_cancel(f->engine, &stuck[i].io);
+			aio_cancel(f->engine, &stuck[i].io);
+		}
+		write_to_pipe(f, 4);
+		request_init(&other, f, TCMU_AIO_WRITEV, f->file, 0);
+		request_queue(&other);
+		wait_for_all(f);
+		assert_int_equal(other.res, REQUEST_SIZE);
+		for (unsigned i = 0; i < 4; i++)
+			assert_true(stuck[i].res == -ECANCELED || stuck[i].res == 1);
+		/* What the cancelled ones did not read. */
+		for (unsigned i = 0; i < 4; i++)
+			if (stuck[i].res == -ECANCELED)
+				assert_int_equal(read(f->pipe[0], stuck[i].buffer, 1), 1);
+	}
+}
+
+static void cancelling_what_has_ended_does_nothing(void **state)
+{
+	struct fixture *f = fixture_of(state, 4);
+	struct request request;
+
+	request_init(&request, f, TCMU_AIO_WRITEV, f->file, 0);
+	request_queue(&request);
+	wait_for(&request);
+	aio_cancel(f->engine, &request.io);
+	assert_int_equal(turn(f), 0);
+	assert_int_equal(request.res, REQUEST_SIZE);
+	assert_int_equal(request.done, 1);
+}
+
+static void every_request_of_an_io_is_cancelled(void **state)
+{
+	struct fixture *f = fixture_of(state, 1);
+	struct request stuck, first, second;
+
+	init_stuck(&stuck, f);
+	request_init(&first, f, TCMU_AIO_WRITEV, f->file, 0);
+	request_init(&second, f, TCMU_AIO_FDATASYNC, f->file, 0);
+	request_queue(&stuck);
+	aio_queue(f->engine, &first.io, &first.aio);
+	request_queue(&second);
+	second.aio.io = &first.io;
+	aio_cancel(f->engine, &first.io);
+	second.aio.io = &second.io;
+	assert_int_equal(aio_in_flight(f->engine), 3);
+	write_to_pipe(f, 1);
+	wait_for_all(f);
+	assert_int_equal(first.res, -ECANCELED);
+	assert_int_equal(second.res, -ECANCELED);
+	assert_int_equal(stuck.res, 1);
+}
+
+#define TEST(function) \
+	{ \
+#function, function \
+	}
+
+int main(void)
+{
+	static const struct aio_test tests[] = {
+		TEST(what_was_written_is_read),
+		TEST(a_request_may_have_more_pieces_than_a_call_takes),
+		TEST(a_read_across_the_end_is_short),
+		TEST(a_write_may_be_stable_when_it_ends),
+		TEST(a_flush_returns_zero),
+		TEST(fallocate_extends_and_punches),
+		TEST(the_error_of_each_call_comes_through_done),
+		TEST(a_discard_of_what_is_no_block_device_is_refused),
+		TEST(a_descriptor_that_does_not_wait_holds_nothing_up),
+		TEST(many_more_requests_than_the_depth_all_end),
+		TEST(no_more_than_the_depth_are_started),
+		TEST(a_stuck_request_delays_no_other),
+		TEST(done_may_queue_more),
+		TEST(done_is_never_called_from_within_done),
+		TEST(a_request_that_was_not_started_is_cancelled_at_once),
+		TEST(a_stuck_request_is_cancelled_where_that_is_possible),
+		TEST(requests_behind_busy_threads_are_cancelled_in_every_way),
+		TEST(cancelling_again_and_again_does_no_harm),
+		TEST(cancelling_what_has_ended_does_nothing),
+		TEST(every_request_of_an_io_is_cancelled),
+	};
+
+	return aio_run_tests(tests, sizeof(tests) / sizeof(tests[0]));
+}
