@@ -548,37 +548,42 @@ static size_t bytes_in_use(struct loop *loop, struct iovec *keep, size_t max)
 	return cnt;
 }
 
-static void replace_mapping(struct loop *loop)
+/* A backend that touches memory itself would crash on memory that is not accessible. */
+static int replace_mapping(struct loop *loop)
 {
-	struct iovec *keep = NULL;
-	size_t cnt = 0;
+	struct iovec *keep;
+	size_t cnt;
+	int r;
 
-	if (!(loop->setup.handler->flags & TCMU_HANDLER_SYSCALLS_ONLY)) {
-		cnt = bytes_in_use(loop, NULL, 0);
-		keep = calloc(cnt + 1, sizeof(*keep));
-		if (keep)
-			bytes_in_use(loop, keep, cnt);
-		if (keep && tcmu_uio_replace_private(&loop->uio, keep, cnt) == 0) {
-			free(keep);
-			return;
-		}
-		free(keep);
-	}
-	tcmu_uio_replace_inaccessible(&loop->uio);
+	if (!loop->uio.base)
+		return 0;
+	if (loop->setup.handler->flags & TCMU_HANDLER_SYSCALLS_ONLY)
+		return tcmu_uio_replace_inaccessible(&loop->uio);
+	cnt = bytes_in_use(loop, NULL, 0);
+	keep = calloc(cnt + 1, sizeof(*keep));
+	if (!keep)
+		return -ENOMEM;
+	bytes_in_use(loop, keep, cnt);
+	r = tcmu_uio_replace_private(&loop->uio, keep, cnt);
+	free(keep);
+	return r;
 }
 
-void loop_revoke(struct loop *loop)
+int loop_revoke(struct loop *loop)
 {
+	int r = 0;
+
 	pthread_mutex_lock(&loop->gate);
-	if (!loop->revoked) {
+	if (!loop->revoked)
+		r = replace_mapping(loop);
+	if (r >= 0) {
 		loop->revoked = true;
 		loop->attached = false;
-		if (loop->uio.base)
-			replace_mapping(loop);
 		tcmu_uio_close(&loop->uio);
 	}
 	pthread_mutex_unlock(&loop->gate);
 	loop_drain(loop, true);
+	return r;
 }
 
 unsigned loop_in_flight(struct loop *loop)

@@ -73,8 +73,9 @@ void loop_free(struct loop *loop);
 void loop_drain(struct loop *loop, bool cancel);
 
 /* Bounded release: takes the mapping and the uio descriptor away, now, whatever is in flight. Commands in
- * flight are never completed to the kernel. Takes milliseconds, may free up to 1 GiB in the kernel. */
-void loop_revoke(struct loop *loop);
+ * flight are never completed to the kernel. Takes milliseconds, may free up to 1 GiB in the kernel. What can
+ * be cancelled is cancelled, as by loop_drain(). -ENOMEM: nothing was taken away; to be tried again. */
+int loop_revoke(struct loop *loop);
 
 /* Requests that have not ended, for people: after a revoke, what is stuck. */
 unsigned loop_in_flight(struct loop *loop);

@@ -428,6 +428,12 @@ uint8_t *backend_store(const struct backend *backend)
 	return backend->store;
 }
 
+void backend_sync(struct backend *backend)
+{
+	pthread_mutex_lock(&backend->lock);
+	pthread_mutex_unlock(&backend->lock);
+}
+
 /* ------- what it is told ------- */
 
 void backend_hold(struct backend *backend, uint64_t ops)

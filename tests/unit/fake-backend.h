@@ -36,8 +36,9 @@ void backend_free(struct backend *backend);
 
 const struct tcmu_handler *backend_handler(const struct backend *backend);
 
-/* What is stored. */
+/* What is stored. What a thread has written there is seen by requests after its backend_sync(). */
 uint8_t *backend_store(const struct backend *backend);
+void backend_sync(struct backend *backend);
 
 /* ------- what it is told ------- */
 

@@ -357,6 +357,37 @@ void tcmu_uio_close(struct tcmu_uio *uio)
 	uio->fd = -1;
 }
 
+static bool replace_fails(const struct tcmu_uio *uio)
+{
+	struct fake_uio *fake = by_minor(uio->minor);
+	bool fails;
+
+	pthread_mutex_lock(&fake->lock);
+	fails = fake->options.replace_failures > 0;
+	fake->options.replace_failures -= fails;
+	pthread_mutex_unlock(&fake->lock);
+	return fails;
+}
+
+int tcmu_uio_replace_inaccessible(struct tcmu_uio *uio)
+{
+	static int (*next)(struct tcmu_uio *);
+
+	if (!next)
+		next = (int (*)(struct tcmu_uio *)) dlsym(RTLD_NEXT, "tcmu_uio_replace_inaccessible");
+	return replace_fails(uio) ? -ENOMEM : next(uio);
+}
+
+int tcmu_uio_replace_private(struct tcmu_uio *uio, const struct iovec *keep, size_t keep_cnt)
+{
+	static int (*next)(struct tcmu_uio *, const struct iovec *, size_t);
+
+	if (!next)
+		next = (int (*)(struct tcmu_uio *, const struct iovec *, size_t)) dlsym(
+			RTLD_NEXT, "tcmu_uio_replace_private");
+	return replace_fails(uio) ? -ENOMEM : next(uio, keep, keep_cnt);
+}
+
 static int act(struct fake_uio *fake, const char *action, unsigned value)
 {
 	bool block = strcmp(action, "block_dev") == 0;

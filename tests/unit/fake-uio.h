@@ -30,7 +30,8 @@ struct fake_uio_options {
 	enum fake_uio_kernel kernel;
 	int open_error; /* -errno that open gives */
 	int map_error;
-	int block_error; /* of the configfs actions */
+	unsigned replace_failures; /* so many replacements of the mapping fail, with -ENOMEM */
+	int block_error;           /* of the configfs actions */
 	int reset_error;
 	bool hold_actions;        /* they do not return before fake_uio_release_actions() */
 	fake_completion_fn *done; /* under the lock, on the thread of the doorbell */

@@ -3,10 +3,13 @@
 #include "loop-rig.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "loop-private.h"
 
 #define WAIT_MAX_S 10
 
@@ -184,6 +187,12 @@ void rig_stop(struct rig *rig)
 	rig_finish(rig);
 }
 
+void rig_wait_orders(struct rig *rig)
+{
+	while (atomic_load(&rig->loop->has_orders))
+		sched_yield();
+}
+
 static struct timespec deadline(void)
 {
 	struct timespec at;
@@ -215,6 +224,7 @@ void rig_push(struct rig *rig, struct rig_command *command)
 
 	command->rig = rig;
 	command->done = false;
+	backend_sync(rig->backend);
 	id = fake_uio_push(
 		rig->uio,
 		&(struct fake_command){

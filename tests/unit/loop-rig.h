@@ -89,6 +89,9 @@ void rig_restart(struct rig *rig);
 /* The kernel's mapping and the descriptor are gone, whatever the loop still does. */
 void rig_assert_let_go(struct rig *rig);
 
+/* Waits until the loop's thread has taken the orders that it was given. */
+void rig_wait_orders(struct rig *rig);
+
 /* Waits for a signal of the loop. Fails the test after 10 s. */
 void rig_wait_signal(struct rig *rig, uint32_t bit);
 
