@@ -7,7 +7,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # In the order in which they start when nothing is in the way.
-stages=(format shell lint build vm quickstart unit install analyzer clang tidy cppcheck asan tsan fuzz)
+stages=(format shell lint build vm quickstart unit install analyzer clang tidy cppcheck asan tsan coverage fuzz)
 quick_stages=(format shell lint build unit install analyzer clang tidy cppcheck asan fuzz)
 
 declare -A title=(
@@ -25,6 +25,7 @@ declare -A title=(
 	[cppcheck]="cppcheck"
 	[asan]="unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 	[tsan]="unit tests under ThreadSanitizer"
+	[coverage]="which branches the unit tests take"
 	[fuzz]="libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer"
 )
 declare -A after=([unit]=build [vm]=build [quickstart]=build)
@@ -157,6 +158,13 @@ stage_asan() {
 stage_tsan() {
 	made tsan
 	tested tsan
+}
+
+stage_coverage() {
+	made coverage
+	find "$build/coverage" -name '*.gcda' -delete # the counts of earlier runs
+	beside ctest --test-dir "$build/coverage" --output-on-failure -j "$cpus" -LE fuzz
+	totals_of tests/coverage/report "$build/coverage"
 }
 
 stage_fuzz() {
