@@ -49,6 +49,7 @@ struct device_call {
 	struct job job;
 	struct device *device;
 	bool running;
+	int result; /* of the call, where it has one */
 };
 
 /* The unit serial, which the kernel lets its owner set at any time before the first export. */

@@ -13,8 +13,10 @@
 
 #include "log.h"
 
-#define RETRY_MS     2000u
-#define RETRY_MAX_MS 60000u
+/* Memory or threads are short: they may be there in a moment. */
+#define REVOKE_AGAIN_MS 100
+#define RETRY_MS        2000u
+#define RETRY_MAX_MS    60000u
 
 static uint64_t now_us(void)
 {
@@ -280,7 +282,9 @@ static void drain(struct device *device)
 
 static void do_revoke(struct job *job)
 {
-	loop_revoke(((struct device_call *) job)->device->loop);
+	struct device_call *call = (struct device_call *) job;
+
+	call->result = loop_revoke(call->device->loop);
 }
 
 static void revoked(struct job *job)
@@ -293,6 +297,8 @@ static void revoked(struct job *job)
 		/* It had ended by itself meanwhile: nothing was taken away. */
 		loop_free(device->loop);
 		device->loop = NULL;
+	} else if (call->result < 0) {
+		device_arm(device, DEVICE_TIMER_RELEASE, REVOKE_AGAIN_MS);
 	} else {
 		log_dev_warning(
 			device_label(device),
@@ -308,9 +314,7 @@ static void take_ring_away(struct device *device)
 	if (!device->loop || device->loop_ended || device->revoking.running)
 		return;
 	if (device_start_call(device, &device->revoking, do_revoke, revoked, "revoke") < 0)
-		device_arm(
-			device, DEVICE_TIMER_RELEASE,
-			100); /* no thread now; its memory is what we are short of */
+		device_arm(device, DEVICE_TIMER_RELEASE, REVOKE_AGAIN_MS);
 }
 
 static void do_close(struct job *job)
