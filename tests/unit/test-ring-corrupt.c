@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "kernel-abi.h"
 
@@ -118,6 +119,18 @@ static void positions_in_the_mailbox_must_be_in_the_ring(void **state)
 		assert_int_equal(attach(f), -EBADMSG);
 		mailbox(f)->cmd_tail = 0;
 	}
+}
+
+static void a_head_between_two_entries_is_refused_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	fixture_push_read(f, 512);
+	fixture_push_read(f, 512);
+	mailbox(f)->cmd_head = 128 + 4; /* the first entry would be a good one */
+	assert_refused(f);
+	mailbox(f)->cmd_head = 65408 + 128; /* as far as 128, counted round the ring */
+	assert_refused(f);
 }
 
 static void a_head_that_goes_back_is_refused(void **state)
@@ -312,6 +325,32 @@ static void a_variable_cdb_longer_than_the_ring_is_refused(void **state)
 	assert_int_equal(f->entry.cdb_length, TCMU_CDB_MAX);
 }
 
+/* A mapping of one page that ends with its command ring, and nothing accessible behind it. */
+static void nothing_behind_the_mapping_is_read(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t *base = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct tcmu_mailbox mb = {.version = 2, .cmdr_off = 128, .cmdr_size = 4096 - 128, .cmd_head = 112};
+	struct tcmu_cmd_entry entry = {.hdr.len_op = 112 | TCMU_OP_CMD};
+	struct tcmu_entry decoded;
+
+	assert_ptr_not_equal(base, MAP_FAILED);
+	assert_int_equal(mprotect(base + 4096, 4096, PROT_NONE), 0);
+	memcpy(base, &mb, sizeof(mb));
+	assert_int_equal(tcmu_ring_attach(&f->ring, base, 4096), 0);
+	for (uint8_t opcode = 0x7e; opcode <= 0x7f; opcode++)
+		for (uint64_t room = 1; room < 8 + (opcode == 0x7f); room++) {
+			entry.req.cdb_off = 4096 - room;
+			memcpy(base + 128, &entry, sizeof(entry));
+			base[4096 - room] = opcode;
+			assert_int_equal(
+				tcmu_ring_next(&f->ring, &decoded, NULL, 0),
+				opcode == 0x7f && room == 8 ? 1 : -EBADMSG);
+			base[4096 - room] = 0;
+		}
+	munmap(base, 8192);
+}
+
 static void a_task_management_entry_must_hold_its_ids(void **state)
 {
 	struct fixture *f = *state;
@@ -386,6 +425,7 @@ int main(void)
 		RING_TEST(a_mapping_must_hold_the_mailbox),
 		RING_TEST(a_command_ring_must_fit_the_mapping),
 		RING_TEST(positions_in_the_mailbox_must_be_in_the_ring),
+		RING_TEST(a_head_between_two_entries_is_refused_at_once),
 		RING_TEST(a_head_that_goes_back_is_refused),
 		RING_TEST(a_head_that_overtakes_the_tail_is_refused),
 		RING_TEST(lengths_that_do_not_fit_are_refused),
@@ -396,6 +436,7 @@ int main(void)
 		RING_TEST(a_sum_of_lengths_that_overflows_is_refused),
 		RING_TEST(a_cdb_outside_of_the_command_ring_is_refused),
 		RING_TEST(a_variable_cdb_longer_than_the_ring_is_refused),
+		RING_TEST(nothing_behind_the_mapping_is_read),
 		RING_TEST(a_task_management_entry_must_hold_its_ids),
 		RING_TEST(a_slot_spoilt_after_the_fetch_stops_completion),
 		RING_TEST(a_padding_spoilt_after_the_fetch_stops_the_tail_before_it),
