@@ -56,6 +56,10 @@ static int64_t call_once(const struct tcmu_aio *aio)
 		return block_range(aio, BLKDISCARD);
 	case TCMU_AIO_BLKZEROOUT:
 		return block_range(aio, BLKZEROOUT);
+	case TCMU_AIO_SEEK_DATA:
+		return lseek(aio->fd, offset, SEEK_DATA);
+	case TCMU_AIO_SEEK_HOLE:
+		return lseek(aio->fd, offset, SEEK_HOLE);
 	}
 	errno = EINVAL;
 	return -1;

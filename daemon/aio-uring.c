@@ -163,6 +163,8 @@ static void prepare(struct io_uring_sqe *sqe, struct aio_slot *slot)
 		break;
 	case TCMU_AIO_BLKDISCARD:
 	case TCMU_AIO_BLKZEROOUT:
+	case TCMU_AIO_SEEK_DATA:
+	case TCMU_AIO_SEEK_HOLE:
 		break;
 	}
 	io_uring_sqe_set_data64(sqe, slot_data(slot));

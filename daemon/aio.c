@@ -22,7 +22,7 @@
 /* What the engine keeps in a request, while it is on a list. */
 struct aio_node {
 	struct tcmu_aio *next;
-	uintptr_t res;   /* an intptr_t: the kernel transfers less than 2 GiB at once */
+	uintptr_t res;   /* an intptr_t */
 	uintptr_t tried; /* in the page cache, in vain */
 };
 _Static_assert(sizeof(struct aio_node) <= sizeof(((struct tcmu_aio *) NULL)->engine), "fits");

@@ -52,6 +52,7 @@ struct file_backend {
 	struct file_hold *hold; /* NULL: a regular file, or only read */
 	bool block;
 	bool discard;          /* UNMAP, and WRITE_ZEROES that may unmap, give space back */
+	uint32_t block_size;   /* bytes, of the device */
 	uint32_t granularity;  /* bytes: what ranges of calls other than READ and WRITE must be aligned to */
 	uint32_t offset_align; /* direct I/O: of offsets and of the lengths of buffers */
 	uint32_t memory_align; /* direct I/O: of addresses of buffers */

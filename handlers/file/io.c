@@ -414,11 +414,67 @@ static void begin_write_zeroes(struct file_request *request)
 		complete(request, -EOPNOTSUPP);
 }
 
+/* ------- MAP ------- */
+
+static void complete_map(struct file_request *request, uint64_t bytes, uint32_t flags)
+{
+	struct tcmu_io *io = request->io;
+
+	io->result = bytes < io->length ? bytes : io->length;
+	io->result_flags = flags;
+	tcmu_io_complete(io, 0);
+}
+
+static void seek(
+	struct file_request *request, enum tcmu_aio_op op, uint64_t offset,
+	void (*done)(struct tcmu_io *, struct tcmu_aio *, int64_t))
+{
+	request->aio.offset = offset;
+	call(request, op, request->backend->fd, done);
+}
+
+/* Bytes from the request's offset to the file's, in whole blocks. */
+static uint64_t blocks_until(const struct file_request *request, uint64_t offset, bool begun)
+{
+	uint32_t block_size = request->backend->block_size;
+	uint64_t bytes = offset - request->io->offset;
+
+	return (bytes + (begun ? block_size - 1 : 0)) / block_size * block_size;
+}
+
+static void found_hole(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
+{
+	struct file_request *request = io->priv;
+
+	(void) aio;
+	if (res < 0)
+		complete(request, (int) res);
+	else
+		complete_map(request, blocks_until(request, (uint64_t) res, true), TCMU_IO_MAPPED);
+}
+
+/* A block that is data in part is allocated. */
+static void found_data(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
+{
+	struct file_request *request = io->priv;
+	uint64_t hole = res < 0 ? io->length : blocks_until(request, (uint64_t) res, false);
+
+	(void) aio;
+	if (res < 0 && res != -ENXIO)
+		complete(request, (int) res);
+	else if (request->cancelled)
+		complete(request, -ECANCELED);
+	else if (hole)
+		complete_map(request, hole, 0);
+	else
+		seek(request, TCMU_AIO_SEEK_HOLE, (uint64_t) res, found_hole);
+}
+
 /* ------- what the daemon calls ------- */
 
 static bool changes_nothing(enum tcmu_io_op op)
 {
-	return op == TCMU_IO_READ;
+	return op == TCMU_IO_READ || op == TCMU_IO_MAP;
 }
 
 void file_submit(void *self, struct tcmu_io *io)
@@ -445,6 +501,9 @@ void file_submit(void *self, struct tcmu_io *io)
 		break;
 	case TCMU_IO_WRITE_ZEROES:
 		begin_write_zeroes(request);
+		break;
+	case TCMU_IO_MAP:
+		seek(request, TCMU_AIO_SEEK_DATA, io->offset, found_data);
 		break;
 	default:
 		complete(request, -EOPNOTSUPP);

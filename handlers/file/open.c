@@ -240,6 +240,8 @@ static void describe(struct file_backend *backend, const struct tcmu_config *con
 	struct tcmu_backend_info *info = &backend->info;
 
 	info->caps = TCMU_IO_CAP(TCMU_IO_READ);
+	if (!backend->block)
+		info->caps |= TCMU_IO_CAP(TCMU_IO_MAP);
 	info->thin = backend->discard;
 	if (!backend->discard) {
 		info->unmap_zeroes = false;
@@ -323,6 +325,7 @@ int file_open(
 		.buffered_fd = -1,
 		.zero_fd = -1,
 		.block = target.block,
+		.block_size = config->block_size,
 		.size = config->size,
 	};
 	r = open_store(backend, config, &target, reason);

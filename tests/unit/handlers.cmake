@@ -16,3 +16,11 @@ tcmud_handler_test(file-io file SOURCES file-fixture.c)
 tcmud_handler_test(file-direct file SOURCES file-fixture.c)
 tcmud_handler_test(file-open file SOURCES file-fixture.c)
 target_compile_definitions(test-file-open PRIVATE "MANUAL=\"${PROJECT_SOURCE_DIR}/handlers/file/tcmu-file.7\"")
+
+# On a block device that is not there: the handler's own objects, with the system's answers replaced.
+tcmud_unit_test(file-block LIBS fake-host)
+target_sources(test-file-block PRIVATE $<TARGET_OBJECTS:handler_file>)
+target_link_options(test-file-block PRIVATE
+	"LINKER:--wrap=stat,--wrap=fstat,--wrap=statx,--wrap=open,--wrap=close,--wrap=fopen,--wrap=ioctl")
+# The linker refuses replacements that are hidden where a sanitizer's library has the function too.
+set_target_properties(test-file-block PROPERTIES C_VISIBILITY_PRESET default)

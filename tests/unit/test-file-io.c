@@ -590,6 +590,70 @@ static void a_cancelled_write_zeroes_goes_no_further(void **state)
 	assert_int_equal(host->calls[TCMU_AIO_FALLOCATE], 2);
 }
 
+/* ------- MAP ------- */
+
+static void maps(struct fake_host *host, uint64_t offset, uint64_t length, uint64_t bytes, bool mapped)
+{
+	struct fake_io *io = fake_io_new(host, TCMU_IO_MAP, offset, length);
+
+	fake_io_submit(io);
+	assert_int_equal(fake_io_wait(io), 0);
+	assert_int_equal(io->io.result, bytes);
+	assert_int_equal(io->io.result_flags, mapped ? TCMU_IO_MAPPED : 0);
+	fake_io_free(io);
+}
+
+static void the_map_tells_holes_from_data(void **state)
+{
+	struct fake_host *host = file_opened(state, "");
+
+	assert_true(host->info.caps & TCMU_IO_CAP(TCMU_IO_MAP));
+	maps(host, 0, FILE_SIZE, FILE_SIZE, false);
+	memset(data, 1, sizeof(data));
+	assert_int_equal(fake_write(host, 131072, data, 65536, 0), 0);
+	maps(host, 0, FILE_SIZE, 131072, false);
+	maps(host, 65536, 512, 512, false);
+	maps(host, 131072, FILE_SIZE - 131072, 65536, true);
+	maps(host, 131072 + 512, 4096, 4096, true);
+	maps(host, 196608, FILE_SIZE - 196608, FILE_SIZE - 196608, false);
+	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, 131072 + 4096, 32768, 0), 0);
+	maps(host, 131072, 65536, 4096, true);
+	maps(host, 131072 + 4096, 65536, 32768, false);
+}
+
+static void a_block_that_is_data_in_part_is_mapped(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+	struct fake_host *host = fixture->host;
+
+	assert_int_equal(fake_open(host, fixture->path, FILE_SIZE, 4096), 0);
+	fake_fault(host, TCMU_AIO_SEEK_DATA, 1, FAKE_FAIL, 4096 + 1024);
+	fake_fault(host, TCMU_AIO_SEEK_HOLE, 1, FAKE_FAIL, 8192 + 1024);
+	maps(host, 4096, FILE_SIZE - 4096, 8192, true);
+	fake_fault(host, TCMU_AIO_SEEK_DATA, 1, FAKE_FAIL, 12288 + 1024);
+	maps(host, 4096, FILE_SIZE - 4096, 8192, false);
+}
+
+static void a_map_that_fails_says_so(void **state)
+{
+	struct fake_host *host = file_opened(state, "");
+	struct fake_io *io;
+
+	fake_fault(host, TCMU_AIO_SEEK_DATA, 1, FAKE_FAIL, -EIO);
+	ends(host, TCMU_IO_MAP, 0, -EIO, 4096);
+	fake_fault(host, TCMU_AIO_SEEK_DATA, 1, FAKE_FAIL, 4096);
+	fake_fault(host, TCMU_AIO_SEEK_HOLE, 1, FAKE_FAIL, -ENXIO);
+	ends(host, TCMU_IO_MAP, 0, -ENXIO, 4096);
+	io = fake_io_new(host, TCMU_IO_MAP, 0, LENGTH);
+	fake_fault(host, TCMU_AIO_SEEK_DATA, 1, FAKE_STICK, 0);
+	fake_io_submit(io);
+	fake_turn(host);
+	fake_io_cancel_late(io);
+	fake_end_stuck(host, 0);
+	assert_int_equal(fake_io_wait(io), -ECANCELED);
+	fake_io_free(io);
+}
+
 /* ------- the rest ------- */
 
 static void what_it_does_not_do_is_not_supported(void **state)
@@ -647,6 +711,9 @@ int main(void)
 		FILE_TEST(write_zeroes_learns_what_the_file_system_cannot),
 		FILE_TEST(without_discard_nothing_gives_space_back),
 		FILE_TEST(a_cancelled_write_zeroes_goes_no_further),
+		FILE_TEST(the_map_tells_holes_from_data),
+		FILE_TEST(a_block_that_is_data_in_part_is_mapped),
+		FILE_TEST(a_map_that_fails_says_so),
 		FILE_TEST(what_it_does_not_do_is_not_supported),
 		FILE_TEST(a_read_only_device_only_reads),
 	};

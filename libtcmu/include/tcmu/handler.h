@@ -36,7 +36,8 @@ enum tcmu_io_op {
 	TCMU_IO_WRITE,		 /* store iov at [offset, offset + length) */
 	TCMU_IO_FLUSH,		 /* all completed writes to stable storage; offset, length, iov unused */
 	TCMU_IO_UNMAP,		 /* [offset, offset + length) is no longer needed */
-	TCMU_IO_WRITE_ZEROES,	 /* [offset, offset + length) reads as zeros from now on */
+	TCMU_IO_WRITE_ZEROES,	 /* [offset, offset + length) reads as zeros from now on. On -EOPNOTSUPP the daemon
+				  * writes them itself */
 	TCMU_IO_COMPARE_AND_WRITE, /* iov holds 2 * length bytes: compare the first half, then write the second, atomically.
 				    * -EILSEQ and result = offset of the first differing byte on a miscompare */
 	TCMU_IO_MAP,		 /* result = bytes from offset, at most length, that are alike; TCMU_IO_MAPPED in
@@ -78,6 +79,8 @@ enum tcmu_aio_op {
 	TCMU_AIO_FALLOCATE,  /* mode, offset, length */
 	TCMU_AIO_BLKDISCARD, /* ioctl on a block device: offset, length */
 	TCMU_AIO_BLKZEROOUT,
+	TCMU_AIO_SEEK_DATA, /* lseek from offset; -ENXIO: nothing more. The descriptor's position means nothing */
+	TCMU_AIO_SEEK_HOLE,
 };
 
 #define TCMU_AIO_DSYNC (1u << 0)   /* WRITEV: RWF_DSYNC */
