@@ -90,13 +90,30 @@ static uint32_t write_flags(const struct command *command)
 	return wants_stable(command) && command->loop->info.fua ? TCMU_IO_FUA : 0;
 }
 
-/* The end of everything that wrote: GOOD, after a flush where the handler has no FUA of its own. */
-static void finish_write(struct command *command)
+static uint64_t first_lba(const struct command *command)
 {
-	if (wants_stable(command) && !command->loop->info.fua)
-		io_submit(command, TCMU_IO_FLUSH, 0, 0, 0, 0, step_last);
+	return command->plan.op == SCSI_PLAN_UNMAP ? command->plan.extents[0].lba : command->plan.lba;
+}
+
+/* The end of what changed the medium by requests that FUA does not go with. A flush that fails is told as of the
+ * command's first block. */
+static void finish_change(struct command *command)
+{
+	if (wants_stable(command) && handler_can(command, TCMU_IO_FLUSH))
+		io_submit(
+			command, TCMU_IO_FLUSH, 0, first_lba(command) * block_size(command), 0, 0,
+			step_last);
 	else
 		io_end_good(command);
+}
+
+/* The end of what wrote: GOOD, after a flush where the handler has no FUA of its own. */
+static void finish_write(struct command *command)
+{
+	if (command->loop->info.fua)
+		io_end_good(command);
+	else
+		finish_change(command);
 }
 
 static void step_written(struct command *command, int error)
@@ -147,7 +164,7 @@ static void step_unmap(struct command *command, int error)
 			return;
 		}
 	}
-	finish_write(command);
+	finish_change(command);
 }
 
 static void begin_unmap(struct command *command)
@@ -338,8 +355,10 @@ static void step_native_compare_and_write(struct command *command, int error)
 {
 	if (error == -EILSEQ)
 		io_end_failed_at(command, error, command->plan.lba, command->io.result);
+	else if (error)
+		io_end_failed(command, error);
 	else
-		step_written(command, error);
+		finish_change(command);
 }
 
 static void begin_compare_and_write(struct command *command)
@@ -348,10 +367,10 @@ static void begin_compare_and_write(struct command *command)
 
 	if (length == 0)
 		io_end_good(command);
-	else if (handler_can(command, TCMU_IO_COMPARE_AND_WRITE))
+	else if (!command->exclusive)
 		io_submit_ring(
-			command, TCMU_IO_COMPARE_AND_WRITE, write_flags(command), plan_offset(command),
-			2 * length, length, step_native_compare_and_write);
+			command, TCMU_IO_COMPARE_AND_WRITE, 0, plan_offset(command), 2 * length, length,
+			step_native_compare_and_write);
 	else
 		io_submit_buffer(
 			command, TCMU_IO_READ, 0, plan_offset(command), read_buffer(command), length,

@@ -167,7 +167,7 @@ static void end_loop(struct rig *rig)
 void rig_restart(struct rig *rig)
 {
 	end_loop(rig);
-	rig->signals = 0;
+	rig_forget_signals(rig);
 	rig->ended = 0;
 	assert_int_equal(loop_new(&rig->setup, &rig->loop), 0);
 }
@@ -193,6 +193,16 @@ void rig_wait_orders(struct rig *rig)
 		sched_yield();
 }
 
+/* Once it has answered, it starts what came before, and only then sleeps. */
+void rig_wait_idle(struct rig *rig)
+{
+	struct rig_command ready = rig_test_unit_ready();
+
+	rig_do(rig, &ready);
+	while (fake_uio_sleepers() == 0)
+		sched_yield();
+}
+
 static struct timespec deadline(void)
 {
 	struct timespec at;
@@ -214,6 +224,13 @@ void rig_wait_signal(struct rig *rig, uint32_t bit)
 	there = rig->signals & bit;
 	pthread_mutex_unlock(&rig->lock);
 	assert_true(there);
+}
+
+void rig_forget_signals(struct rig *rig)
+{
+	pthread_mutex_lock(&rig->lock);
+	rig->signals = 0;
+	pthread_mutex_unlock(&rig->lock);
 }
 
 /* ------- commands ------- */

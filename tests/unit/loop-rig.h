@@ -92,8 +92,12 @@ void rig_assert_let_go(struct rig *rig);
 /* Waits until the loop's thread has taken the orders that it was given. */
 void rig_wait_orders(struct rig *rig);
 
+/* Waits until the loop's thread sleeps, everything that was sent being under way. */
+void rig_wait_idle(struct rig *rig);
+
 /* Waits for a signal of the loop. Fails the test after 10 s. */
 void rig_wait_signal(struct rig *rig, uint32_t bit);
+void rig_forget_signals(struct rig *rig);
 
 /* Makes a command visible to the loop, with or without a notification. Fails the test where there is no
  * room. */

@@ -187,7 +187,7 @@ static void without_memory_nothing_is_taken_away(void **state)
 static void workers_that_are_stuck_end_late(void **state)
 {
 	struct rig rig;
-	uint8_t out[RIG_BLOCK];
+	uint8_t out[RIG_BLOCK] = {0};
 	struct rig_command writes[4];
 
 	(void) state;
@@ -225,7 +225,7 @@ static void workers_that_are_stuck_end_late(void **state)
 static void a_thread_that_is_stuck_in_submit(void **state)
 {
 	struct rig rig;
-	uint8_t in[RIG_BLOCK], out[RIG_BLOCK];
+	uint8_t in[RIG_BLOCK], out[RIG_BLOCK] = {0};
 	struct rig_command read = rig_read(0, 1, in), write = rig_write(1, 1, out);
 
 	(void) state;

@@ -462,7 +462,7 @@ static void what_tells_the_serial_waits_until_it_is_known(void **state)
 		assert_memory_equal(in[i] + 4, "one-and-two", 11);
 	}
 	/* It may have changed meanwhile: the next one is asked for again. */
-	rig.signals = 0;
+	rig_forget_signals(&rig);
 	rig_send(&rig, &pages[0]);
 	rig_wait_signal(&rig, LOOP_NEEDS_SERIAL);
 	loop_set_serial(rig.loop, "three");
