@@ -6,6 +6,7 @@
  * nobody; how long it was held up at most is measured and told.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@
 
 #define RUN_DIR       "/run/tcmud"
 #define STALL_WARN_US 50000
+#define ARENAS        2
 
 struct daemon {
 	struct cli cli;
@@ -391,6 +393,8 @@ int main(int argc, char **argv)
 	if (r != CLI_RUN)
 		return r;
 	block_signals();
+	/* Many short-lived threads, and no allocation where it would have to be fast: few heaps stay small. */
+	(void) mallopt(M_ARENA_MAX, ARENAS);
 	(void) log_start();
 	load_settings(&self);
 	r = acquire_instance(&self);
