@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Row 04 of the teardown matrix: the events are lost, because the daemon was stopped and its socket is full;
+# when it goes on it finds out what it missed.
+# vm: timeout=240
+
+# shellcheck source=tests/cases/matrix/matrix.bash
+. "${0%/*}/matrix.bash"
+
+start_tcmud
+truncate -s 64M /srv/{disk,flood,fresh}.img
+make_backstore_configfs disk /srv/disk.img $((64 << 20)) nl_reply_supported=-1
+make_backstore_configfs flood /srv/flood.img $((64 << 20)) nl_reply_supported=-1
+wait_for 5 uio_files_are 2
+
+kill -STOP "$DAEMON_PID"
+say "the socket is filled with changes that change nothing"
+must python3 -ISE -c '
+import os, sys
+fd = os.open(sys.argv[1], os.O_WRONLY)
+for _ in range(40000):
+    os.pwrite(fd, sys.argv[2].encode(), 0)' "$CORE/$HBA/flood/attrib/dev_size" $((64 << 20))
+trace_start
+delete_backstore_configfs disk
+make_backstore_configfs fresh /srv/fresh.img $((64 << 20)) nl_reply_supported=-1
+log_mark
+assert_eq "$(trace_count kref_release)" 0 "releases while the daemon is stopped"
+all_known() { released 1 && logged 'events came faster' && logged 'fresh: ATTACHING .* LIVE'; }
+go_on() {
+	kill -CONT "$DAEMON_PID"
+	wait_for 5 released 1
+}
+milliseconds go_on
+row 4 "release after going on" "$MS" 150
+wait_for 10 all_known
+delete_backstore_configfs flood
+delete_backstore_configfs fresh
+wait_for 5 daemon_has_no_uio
+assert_released 3 60000

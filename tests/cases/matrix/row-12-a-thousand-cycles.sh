@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Row 12 of the teardown matrix: a thousand devices of the same name come and go, and nothing grows.
+# vm: timeout=600
+
+# shellcheck source=tests/cases/matrix/matrix.bash
+. "${0%/*}/matrix.bash"
+
+available_kb() { sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo; }
+cycle() {
+	make_backstore_configfs disk /srv/disk.img $((64 << 20))
+	delete_backstore_configfs disk
+}
+quiet() {
+	local threads=("/proc/$DAEMON_PID/task"/*)
+	daemon_has_no_uio && [ ${#threads[@]} -le "$THREADS" ]
+}
+
+start_tcmud
+truncate -s 64M /srv/disk.img
+snapshot
+for ((i = 0; i < 50; i++)); do cycle; done
+wait_for 5 quiet
+snapshot
+before=("$FDS" "$THREADS" "$RSS_KB" "$(available_kb)")
+start=${EPOCHREALTIME/[.,]/}
+for ((i = 0; i < 1000; i++)); do cycle; done
+row 12 "create and delete" $(((${EPOCHREALTIME/[.,]/} - start) / 1000000)) 400
+wait_for 5 quiet
+snapshot
+assert_eq "$FDS" "${before[0]}" "the number of file descriptors"
+assert_le "$THREADS" "${before[1]}" "the number of threads"
+assert_le "$RSS_KB" $((before[2] + 1024)) "resident memory (KiB)"
+enough_memory() { [ "$(available_kb)" -ge $((before[3] - 32768)) ]; }
+wait_for 10 enough_memory
+stop_tcmud
+assert_eq "$DAEMON_STATUS" 0 "the exit status"

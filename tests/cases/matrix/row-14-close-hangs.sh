@@ -1,0 +1,24 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Row 14 of the teardown matrix: the handler's close hangs.
+
+# shellcheck source=tests/cases/matrix/matrix.bash
+. "${0%/*}/matrix.bash"
+
+SUBTYPE=fault
+start_tcmud
+truncate -s 64M /srv/disk.img
+touch /run/hold
+make_backstore_configfs disk "/srv/disk.img;close_hang_file=/run/hold" $((64 << 20))
+trace_start
+log_mark
+milliseconds delete_backstore_configfs disk
+row 14 delete $MS 2500
+assert_released 1 50
+row 14 release "$RELEASE_MS" 50
+daemon_has_no_uio || fail "the daemon still holds a uio device"
+wait_for 5 logged 'disk: .* -> ORPHANED'
+rm /run/hold
+wait_for 10 logged 'disk: ORPHANED .* -> GONE'
+stop_tcmud
+assert_eq "$DAEMON_STATUS" 0 "the exit status"
