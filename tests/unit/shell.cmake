@@ -8,7 +8,10 @@ foreach(name IN ITEMS check cli instance log notify options registry settings)
 	tcmud_unit_test(${name} LIBS shell-fixture)
 endforeach()
 
-# So that the test can pretend to be asked by another user.
+tcmud_unit_test(bus LIBS shell-fixture PkgConfig::SYSTEMD SOURCES bus-fixture.c)
+
+# So that tests can count jobs, and pretend to be asked by another user.
+target_link_options(test-bus PRIVATE "LINKER:--wrap=job_start")
 target_link_options(test-instance PRIVATE "LINKER:--wrap=getsockopt")
 
 # Plugins with and without faults; the test puts them together as folders.
