@@ -6,7 +6,7 @@
 . "${0%/*}/../lib.sh"
 
 printf 'log_level = 4\nfrobnicate = 1\n' >/run/tcmu.conf
-must tcmud --config /run/tcmu.conf --check-config
+must_fail tcmud --config /run/tcmu.conf --check-config
 assert_match "$OUTPUT" 'frobnicate' "what --check-config says"
 start_tcmud --config /run/tcmu.conf
 assert_eq "$(grep -c frobnicate "$DAEMON_LOG")" 1 "the number of lines that name the key"
