@@ -118,7 +118,9 @@ stage_install() {
 	totals_of beside tests/install/run
 }
 
-# The tests are left out: they break rules on purpose, to see what happens.
+# The tests are left out: they break rules on purpose, to see what happens. So are two of its checks (in the preset), which
+# gcc 12 gets wrong where references are counted or a member is set under a condition; the sanitizers and clang-tidy look
+# for the same.
 stage_analyzer() {
 	made analyzer
 }
@@ -146,7 +148,7 @@ stage_tidy() {
 stage_cppcheck() {
 	compile_commands
 	beside cppcheck --project="$logs/$stage/compile_commands.json" --enable=warning,performance,portability --inline-suppr \
-		--suppress=missingIncludeSystem --error-exitcode=1 --template=gcc --quiet -j "$cpus"
+		--suppress=missingIncludeSystem --suppress=varFuncNullUB --error-exitcode=1 --template=gcc --quiet -j "$cpus"
 	count 1 0
 }
 
