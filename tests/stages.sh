@@ -83,7 +83,7 @@ stage_format() {
 
 stage_shell() {
 	local -a scripts
-	mapfile -t scripts < <(tracked | xargs -0 awk 'FNR == 1 && (/^#!.*sh$/ || FILENAME ~ /\.sh$/) { print FILENAME } { nextfile }')
+	mapfile -t scripts < <(tracked | xargs -0 awk 'FNR == 1 && (/^#!.*sh$/ || FILENAME ~ /\.(ba)?sh$/) { print FILENAME } { nextfile }')
 	shellcheck --format=gcc "${scripts[@]}"
 	count 1 0
 }

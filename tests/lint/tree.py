@@ -35,7 +35,7 @@ def files(*suffixes, under=""):
 
 def scripts(under=""):
     """The tracked files that a shell reads: by suffix, or by their first line."""
-    return [name for name in files(under=under) if name.endswith(".sh") or re.match(r"#!.*\b(ba|da)?sh\b", first_line(name))]
+    return [name for name in files(under=under) if name.endswith((".sh", ".bash")) or re.match(r"#!.*\b(ba|da)?sh\b", first_line(name))]
 
 
 def text(name):
