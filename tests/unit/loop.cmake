@@ -7,3 +7,9 @@ target_link_libraries(loop-rig PUBLIC tcmud-core fake-ring PkgConfig::CMOCKA)
 foreach(name IN ITEMS io io-compare loop loop-end loop-revoke loop-stress)
 	tcmud_unit_test(${name} LIBS loop-rig)
 endforeach()
+
+# So that the test can count.
+tcmud_unit_test(loop-cost LIBS loop-rig PkgConfig::URING)
+target_link_options(test-loop-cost PRIVATE
+	"LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=posix_memalign"
+	"LINKER:--wrap=io_uring_submit")
