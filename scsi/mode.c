@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Mode pages (SPC-4 7.5, SBC-3 6.5) by one table: MODE SENSE puts a page's current, changeable or default values,
- * MODE SELECT compares what comes with the current values under the changeable ones and then takes it over. Nothing is
- * saved: values last as long as the logical unit.
+ * MODE SELECT compares what comes with the current values under the changeable ones and then takes it over. Values can
+ * be saved when the caller can keep them.
  */
 #include "scsi-private.h"
 
@@ -24,86 +24,58 @@ struct mode_page {
 	uint8_t code;
 	uint8_t subcode; /* 0: of the page_0 format */
 	uint8_t length;  /* all of it */
-	/* Puts values into a page that is cleared but for its header. */
-	void (*put)(const struct scsi_lu *lu, enum page_values values, uint8_t *p);
-	/* Takes over values that differ in changeable bits only; NULL: there are none. Says whether data that is in
-	 * the cache has to be written. */
-	bool (*take)(struct scsi_lu *lu, const uint8_t *p);
+	/* Puts what can be changed into a page that is cleared but for its header. NULL: there is nothing. */
+	void (*put)(const struct scsi_mode_values *values, uint8_t *p);
+	/* Puts what is always the same; not for the changeable values. NULL: there is nothing. */
+	void (*put_fixed)(uint8_t *p);
+	/* Takes out of a page what can be changed. NULL with put. */
+	void (*take)(struct scsi_mode_values *values, const uint8_t *p);
 };
 
 /* ------- the pages ------- */
 
-static bool pick(enum page_values values, bool current, bool changeable, bool initial)
+static void put_caching(const struct scsi_mode_values *values, uint8_t *p)
 {
-	if (values == VALUES_CURRENT)
-		return current;
-	return values == VALUES_CHANGEABLE ? changeable : initial;
+	p[2] = values->write_cache ? 0x04 : 0; /* WCE */
 }
 
-/* Nothing in it can be set and all of it is zero: recovery is the backend's matter. */
-static void put_error_recovery(const struct scsi_lu *lu, enum page_values values, uint8_t *p)
+static void take_caching(struct scsi_mode_values *values, const uint8_t *p)
 {
-	(void) lu;
-	(void) values;
-	(void) p;
+	values->write_cache = p[2] & 0x04;
 }
 
-static void put_caching(const struct scsi_lu *lu, enum page_values values, uint8_t *p)
+static void put_control(const struct scsi_mode_values *values, uint8_t *p)
 {
-	bool changeable = lu->write_cache_changeable;
-
-	if (pick(values, lu->write_cache, changeable, changeable || lu->write_cache))
-		p[2] = 0x04; /* WCE */
+	p[2] = values->descriptor_sense ? 0x04 : 0;       /* D_SENSE */
+	p[4] = values->software_write_protect ? 0x08 : 0; /* SWP */
 }
 
-static bool take_caching(struct scsi_lu *lu, const uint8_t *p)
+static void put_control_fixed(uint8_t *p)
 {
-	bool was = lu->write_cache;
-
-	lu->write_cache = p[2] & 0x04;
-	return was && !lu->write_cache;
-}
-
-static void put_control(const struct scsi_lu *lu, enum page_values values, uint8_t *p)
-{
-	if (pick(values, lu->descriptor_sense, true, false))
-		p[2] |= 0x04; /* D_SENSE */
-	if (pick(values, lu->software_write_protect, true, false))
-		p[4] |= 0x08; /* SWP */
-	if (values == VALUES_CHANGEABLE)
-		return;
 	p[2] |= 0x02;            /* GLTSD */
 	p[3] = 0x10;             /* QUEUE ALGORITHM MODIFIER: unrestricted reordering */
 	p[5] = 0x40;             /* TAS: the target core tells aborted tasks of other initiators */
 	put_be16(p + 8, 0xffff); /* BUSY TIMEOUT PERIOD: unlimited */
 }
 
-static bool take_control(struct scsi_lu *lu, const uint8_t *p)
+static void take_control(struct scsi_mode_values *values, const uint8_t *p)
 {
-	lu->descriptor_sense = p[2] & 0x04;
-	lu->software_write_protect = p[4] & 0x08;
-	return false;
+	values->descriptor_sense = p[2] & 0x04;
+	values->software_write_protect = p[4] & 0x08;
 }
 
-static void put_control_extension(const struct scsi_lu *lu, enum page_values values, uint8_t *p)
+static void put_exceptions_fixed(uint8_t *p)
 {
-	(void) lu;
-	(void) values;
-	(void) p;
-}
-
-static void put_exceptions(const struct scsi_lu *lu, enum page_values values, uint8_t *p)
-{
-	(void) lu;
-	if (values != VALUES_CHANGEABLE)
-		p[2] = 0x08; /* DEXCPT: none are reported */
+	p[2] = 0x08; /* DEXCPT: none are reported */
 }
 
 /* In the order in which "all pages" returns them. */
 static const struct mode_page pages[] = {
-	{0x01, 0x00, 12, put_error_recovery, NULL},  {0x08, 0x00, 20, put_caching, take_caching},
-	{0x0a, 0x00, 12, put_control, take_control}, {0x0a, 0x01, 32, put_control_extension, NULL},
-	{0x1c, 0x00, 12, put_exceptions, NULL},
+	{0x01, 0x00, 12, NULL, NULL, NULL}, /* read-write error recovery: the backend's matter */
+	{0x08, 0x00, 20, put_caching, NULL, take_caching},
+	{0x0a, 0x00, 12, put_control, put_control_fixed, take_control},
+	{0x0a, 0x01, 32, NULL, NULL, NULL}, /* control extension */
+	{0x1c, 0x00, 12, NULL, put_exceptions_fixed, NULL},
 };
 
 #define PAGE_CNT (sizeof(pages) / sizeof(pages[0]))
@@ -114,11 +86,37 @@ static unsigned page_header(const struct mode_page *page)
 	return page->subcode ? 4 : 2;
 }
 
+static struct scsi_mode_values current_values(const struct scsi_lu *lu)
+{
+	return (struct scsi_mode_values){
+		.write_cache = lu->write_cache,
+		.descriptor_sense = lu->descriptor_sense,
+		.software_write_protect = lu->software_write_protect,
+	};
+}
+
+static struct scsi_mode_values values_of(const struct scsi_lu *lu, enum page_values values)
+{
+	switch (values) {
+	case VALUES_CHANGEABLE:
+		return (struct scsi_mode_values){lu->write_cache_changeable, true, true};
+	case VALUES_DEFAULT:
+		return (struct scsi_mode_values){
+			.write_cache = lu->write_cache_changeable || lu->write_cache};
+	case VALUES_SAVED:
+		return lu->saved;
+	default:
+		return current_values(lu);
+	}
+}
+
 static unsigned put_page(
 	const struct scsi_lu *lu, const struct mode_page *page, enum page_values values, uint8_t *p)
 {
+	struct scsi_mode_values told = values_of(lu, values);
+
 	memset(p, 0, page->length);
-	p[0] = page->code;
+	p[0] = page->code | (lu->can_save && page->put ? 0x80 : 0); /* PS */
 	if (page->subcode) {
 		p[0] |= 0x40; /* SPF */
 		p[1] = page->subcode;
@@ -126,7 +124,10 @@ static unsigned put_page(
 	} else {
 		p[1] = page->length - 2;
 	}
-	page->put(lu, values, p);
+	if (page->put)
+		page->put(&told, p);
+	if (page->put_fixed && values != VALUES_CHANGEABLE)
+		page->put_fixed(p);
 	return page->length;
 }
 
@@ -197,7 +198,7 @@ enum scsi_verdict scsi_mode_sense(struct scsi_call *call)
 
 	if (!pages_known(call, code, subcode))
 		return SCSI_ANSWERED;
-	if (values == VALUES_SAVED)
+	if (values == VALUES_SAVED && !lu->can_save)
 		return scsi_refuse(call, SENSE_SAVING_PARAMETERS_NOT_SUPPORTED);
 	memset(data, 0, layout.header);
 	data[layout.parameter] = (lu_write_protected(lu) ? 0x80 : 0) | 0x10; /* WP, DPOFUA */
@@ -242,15 +243,6 @@ static bool refuse_length(struct scsi_call *call)
 	return false;
 }
 
-static int first_difference(uint8_t a, uint8_t b)
-{
-	int bit = 7;
-
-	while (!((a ^ b) & (1u << bit)))
-		bit--;
-	return bit;
-}
-
 /* The header. MODE DATA LENGTH, WP and DPOFUA are reserved here, but initiators send back what they were given. */
 static bool list_header(struct scsi_call *call, const struct mode_layout *layout, struct mode_list *list)
 {
@@ -278,7 +270,7 @@ static bool list_header(struct scsi_call *call, const struct mode_layout *layout
 	for (unsigned i = 0; i < wanted; i++)
 		if (list->bytes[list->at + i] != ours[i])
 			return refuse_list(
-				call, list->at + i, first_difference(list->bytes[list->at + i], ours[i]));
+				call, list->at + i, highest_bit(list->bytes[list->at + i] ^ ours[i]));
 	list->at += wanted;
 	return true;
 }
@@ -335,19 +327,35 @@ static bool page_acceptable(
 		uint8_t bad = (uint8_t) ((p[i] ^ current[i]) & ~changeable[i]);
 
 		if (bad)
-			return refuse_list(call, list->at + i, first_difference(bad, 0));
+			return refuse_list(call, list->at + i, highest_bit(bad));
 	}
 	return true;
 }
 
-/* Two passes, so that a list with anything wrong in it changes nothing. */
+/* Makes the values current, and saved with SP. What is in a cache that is turned off is written before the command ends
+ * (SBC-3 6.5.5). */
+static enum scsi_verdict take_values(struct scsi_call *call, const struct scsi_mode_values *values)
+{
+	struct scsi_lu *lu = call->lu;
+	bool flush = lu->write_cache && !values->write_cache;
+
+	lu->write_cache = values->write_cache;
+	lu->descriptor_sense = values->descriptor_sense;
+	lu->software_write_protect = values->software_write_protect;
+	if (call->cdb[1] & 0x01) {
+		lu->saved = *values;
+		call->result->save = true;
+	}
+	return flush ? scsi_plan(call, SCSI_PLAN_FLUSH, 0, 0, 0) : scsi_good(call);
+}
+
+/* A list with anything wrong in it changes nothing. */
 enum scsi_verdict scsi_mode_select(struct scsi_call *call)
 {
 	struct mode_layout layout = layout_of(call);
 	struct mode_list list = {.length = layout.list_length};
+	struct scsi_mode_values values = current_values(call->lu);
 	const struct mode_page *page;
-	bool flush = false;
-	unsigned start;
 
 	if (list.length == 0)
 		return scsi_good(call);
@@ -357,17 +365,12 @@ enum scsi_verdict scsi_mode_select(struct scsi_call *call)
 		return scsi_refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
 	if (!list_header(call, &layout, &list))
 		return SCSI_ANSWERED;
-	start = list.at;
 	for (; list.at < list.length; list.at += page->length) {
 		page = list_page(call, &list);
 		if (!page || !page_acceptable(call, page, &list))
 			return SCSI_ANSWERED;
-	}
-	for (list.at = start; list.at < list.length; list.at += page->length) {
-		page = list_page(call, &list);
 		if (page->take)
-			flush |= page->take(call->lu, list.bytes + list.at);
+			page->take(&values, list.bytes + list.at);
 	}
-	/* SBC-3 6.5.5: what is in the cache that is turned off is written before the command ends. */
-	return flush ? scsi_plan(call, SCSI_PLAN_FLUSH, 0, 0, 0) : scsi_good(call);
+	return take_values(call, &values);
 }

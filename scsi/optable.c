@@ -34,38 +34,52 @@
 		.flags = (options), .function = (fn), \
 	}
 #define OP(code, size, title, fn, options, ...) ENTRY(code, false, 0, size, title, fn, options, __VA_ARGS__)
+/* bits: those of byte 1 beside the service action */
+#define SA_FLAGS(code, sa, bits, size, title, fn, options, ...) \
+	ENTRY(code, true, sa, size, title, fn, options, (sa) | (bits), __VA_ARGS__)
 #define SA(code, sa, size, title, fn, options, ...) \
-	ENTRY(code, true, sa, size, title, fn, options, (sa), __VA_ARGS__)
+	SA_FLAGS(code, sa, 0, size, title, fn, options, __VA_ARGS__)
 
 #define RESERVATION (ENTRY_KERNEL | ENTRY_RESERVATION)
 #define WRITES      ENTRY_WRITES
+#define SANITIZES   (ENTRY_WRITES | ENTRY_ERASE | ENTRY_SANITIZE)
+#define ANYTIME     ENTRY_ANYTIME
+#define ALWAYS      (ENTRY_ANYTIME | ENTRY_BEFORE_UA)
 
 /* clang-format off */
 static const struct scsi_entry entries[] = {
 	OP(0x00, 6, "TEST UNIT READY", scsi_test_unit_ready, 0, Z4, 0),
-	OP(0x03, 6, "REQUEST SENSE", scsi_request_sense, ENTRY_BEFORE_UA, 0x01, Z2, 0xff, 0),
+	OP(0x03, 6, "REQUEST SENSE", scsi_request_sense, ALWAYS, 0x01, Z2, 0xff, 0),
+	OP(0x04, 6, "FORMAT UNIT", scsi_format_unit, WRITES | ENTRY_ERASE, 0x3f, Z3, 0),
 	OP(0x08, 6, "READ(6)", scsi_read, 0, 0x1f, X3, 0),
 	OP(0x0a, 6, "WRITE(6)", scsi_write, WRITES, 0x1f, X3, 0),
-	OP(0x12, 6, "INQUIRY", scsi_inquiry, ENTRY_BEFORE_UA, 0x01, X3, 0),
-	OP(0x15, 6, "MODE SELECT(6)", scsi_mode_select, 0, 0x10, Z2, 0xff, 0),
+	OP(0x12, 6, "INQUIRY", scsi_inquiry, ALWAYS, 0x01, X3, 0),
+	OP(0x15, 6, "MODE SELECT(6)", scsi_mode_select, ENTRY_SAVE_BIT, 0x11, Z2, 0xff, 0),
 	OP(0x16, 6, "RESERVE(6)", NULL, RESERVATION, Z4, 0),
 	OP(0x17, 6, "RELEASE(6)", NULL, RESERVATION, Z4, 0),
-	OP(0x1a, 6, "MODE SENSE(6)", scsi_mode_sense, 0, 0x08, X3, 0),
+	OP(0x1a, 6, "MODE SENSE(6)", scsi_mode_sense, ANYTIME, 0x08, X3, 0),
 	OP(0x1b, 6, "START STOP UNIT", scsi_start_stop_unit, 0, 0x01, Z2, 0x05, 0),
+	OP(0x1c, 6, "RECEIVE DIAGNOSTIC RESULTS", scsi_receive_diagnostic, 0, 0x01, X3, 0),
+	OP(0x1d, 6, "SEND DIAGNOSTIC", scsi_send_diagnostic, 0, 0x17, 0, X2, 0),
 	OP(0x1e, 6, "PREVENT ALLOW MEDIUM REMOVAL", scsi_prevent_allow, 0, Z3, 0x01, 0),
-	OP(0x25, 10, "READ CAPACITY(10)", scsi_read_capacity_10, 0, 0, X4, Z2, 0x01, 0),
+	OP(0x25, 10, "READ CAPACITY(10)", scsi_read_capacity_10, ANYTIME, 0, X4, Z2, 0x01, 0),
 	OP(0x28, 10, "READ(10)", scsi_read, 0, 0x18, X4, GROUP, X2, 0),
 	OP(0x2a, 10, "WRITE(10)", scsi_write, WRITES, 0x18, X4, GROUP, X2, 0),
 	OP(0x2e, 10, "WRITE AND VERIFY(10)", scsi_write_and_verify, WRITES, 0x12, X4, GROUP, X2, 0),
 	OP(0x2f, 10, "VERIFY(10)", scsi_verify, 0, 0x16, X4, GROUP, X2, 0),
 	OP(0x34, 10, "PRE-FETCH(10)", scsi_prefetch, 0, 0x02, X4, GROUP, X2, 0),
 	OP(0x35, 10, "SYNCHRONIZE CACHE(10)", scsi_synchronize_cache, 0, 0x02, X4, GROUP, X2, 0),
+	OP(0x37, 10, "READ DEFECT DATA(10)", scsi_read_defect_data, 0, 0, 0x1f, Z4, X2, 0),
 	OP(0x41, 10, "WRITE SAME(10)", scsi_write_same, WRITES | ENTRY_UNMAP_BIT, 0x08, X4, GROUP, X2, 0),
 	OP(0x42, 10, "UNMAP", scsi_unmap, WRITES | ENTRY_UNMAP, 0, Z4, GROUP, X2, 0),
-	OP(0x55, 10, "MODE SELECT(10)", scsi_mode_select, 0, 0x10, Z4, 0, X2, 0),
+	SA_FLAGS(0x48, 0x01, 0xa0, 10, "SANITIZE, OVERWRITE", scsi_sanitize_overwrite, SANITIZES, Z4, 0, X2, 0),
+	SA_FLAGS(0x48, 0x02, 0xa0, 10, "SANITIZE, BLOCK ERASE", scsi_sanitize_block_erase, SANITIZES, Z4, 0, Z2, 0),
+	SA(0x48, 0x1f, 10, "SANITIZE, EXIT FAILURE MODE", scsi_sanitize_exit_failure, SANITIZES, Z4, 0, Z2, 0),
+	OP(0x4d, 10, "LOG SENSE", scsi_log_sense, ANYTIME, 0, X2, 0, X4, 0),
+	OP(0x55, 10, "MODE SELECT(10)", scsi_mode_select, ENTRY_SAVE_BIT, 0x11, Z4, 0, X2, 0),
 	OP(0x56, 10, "RESERVE(10)", NULL, RESERVATION, Z4, Z2, X2, 0),
 	OP(0x57, 10, "RELEASE(10)", NULL, RESERVATION, Z4, Z2, X2, 0),
-	OP(0x5a, 10, "MODE SENSE(10)", scsi_mode_sense, 0, 0x18, X2, Z3, X2, 0),
+	OP(0x5a, 10, "MODE SENSE(10)", scsi_mode_sense, ANYTIME, 0x18, X2, Z3, X2, 0),
 	SA(0x5e, 0x00, 10, "PERSISTENT RESERVE IN, READ KEYS", NULL, RESERVATION, Z4, 0, X2, 0),
 	SA(0x5e, 0x01, 10, "PERSISTENT RESERVE IN, READ RESERVATION", NULL, RESERVATION, Z4, 0, X2, 0),
 	SA(0x5e, 0x02, 10, "PERSISTENT RESERVE IN, REPORT CAPABILITIES", NULL, RESERVATION, Z4, 0, X2, 0),
@@ -87,15 +101,18 @@ static const struct scsi_entry entries[] = {
 	OP(0x90, 16, "PRE-FETCH(16)", scsi_prefetch, 0, 0x02, X8, X4, GROUP, 0),
 	OP(0x91, 16, "SYNCHRONIZE CACHE(16)", scsi_synchronize_cache, 0, 0x02, X8, X4, GROUP, 0),
 	OP(0x93, 16, "WRITE SAME(16)", scsi_write_same, WRITES | ENTRY_UNMAP_BIT, 0x09, X8, X4, GROUP, 0),
-	SA(0x9e, 0x10, 16, "READ CAPACITY(16)", scsi_read_capacity_16, 0, X8, X4, 0x01, 0),
+	OP(0x9c, 16, "WRITE ATOMIC(16)", scsi_write_atomic, WRITES | ENTRY_ATOMIC, 0x18, X8, Z2, X2, GROUP, 0),
+	SA(0x9e, 0x10, 16, "READ CAPACITY(16)", scsi_read_capacity_16, ANYTIME, X8, X4, 0x01, 0),
 	SA(0x9e, 0x12, 16, "GET LBA STATUS", scsi_get_lba_status, 0, X8, X4, Z2),
 	OP(0xa0, 12, "REPORT LUNS", NULL, ENTRY_KERNEL | ENTRY_BEFORE_UA, 0, 0xff, Z3, X4, Z2),
-	SA(0xa3, 0x0c, 12, "REPORT SUPPORTED OPERATION CODES", scsi_report_operation_codes, 0, 0x87, X3, X4, Z2),
-	SA(0xa3, 0x0d, 12, "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", scsi_report_task_management, 0, 0x80, Z3, X4, Z2),
+	SA(0xa3, 0x0c, 12, "REPORT SUPPORTED OPERATION CODES", scsi_report_operation_codes, ANYTIME, 0x87, X3, X4, Z2),
+	SA(0xa3, 0x0d, 12, "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", scsi_report_task_management, ANYTIME, 0x80, Z3, X4, Z2),
+	SA(0xa3, 0x0f, 12, "REPORT TIMESTAMP", scsi_report_timestamp, ANYTIME | ENTRY_CLOCK, Z4, X4, Z2),
 	OP(0xa8, 12, "READ(12)", scsi_read, 0, 0x18, X8, GROUP, 0),
 	OP(0xaa, 12, "WRITE(12)", scsi_write, WRITES, 0x18, X8, GROUP, 0),
 	OP(0xae, 12, "WRITE AND VERIFY(12)", scsi_write_and_verify, WRITES, 0x12, X8, GROUP, 0),
 	OP(0xaf, 12, "VERIFY(12)", scsi_verify, 0, 0x16, X8, GROUP, 0),
+	OP(0xb7, 12, "READ DEFECT DATA(12)", scsi_read_defect_data, 0, 0x1f, X8, Z2),
 };
 /* clang-format on */
 
@@ -133,9 +150,22 @@ static const struct scsi_entry *action_entry(const struct scsi_entry *first, uns
 
 static bool entry_present(const struct scsi_lu *lu, const struct scsi_entry *entry)
 {
-	return !((entry->flags & ENTRY_RESERVATION) && lu->no_reservations) &&
-		!((entry->flags & ENTRY_UNMAP) && !lu->unmap) &&
-		!((entry->flags & ENTRY_COMPARE) && lu->max_compare_and_write == 0);
+	const struct {
+		uint32_t flag;
+		bool there;
+	} needs[] = {
+		{ENTRY_RESERVATION, !lu->no_reservations},
+		{ENTRY_UNMAP, lu->unmap},
+		{ENTRY_COMPARE, lu->max_compare_and_write != 0},
+		{ENTRY_ATOMIC, lu->max_atomic != 0},
+		{ENTRY_ERASE, lu->can_erase},
+		{ENTRY_CLOCK, lu->has_clock},
+	};
+
+	for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++)
+		if ((entry->flags & needs[i].flag) && !needs[i].there)
+			return false;
+	return true;
 }
 
 uint8_t scsi_entry_usage(const struct scsi_lu *lu, const struct scsi_entry *entry, unsigned i)
@@ -144,6 +174,8 @@ uint8_t scsi_entry_usage(const struct scsi_lu *lu, const struct scsi_entry *entr
 
 	if (i == 1 && (entry->flags & ENTRY_UNMAP_BIT) && !lu->unmap)
 		usage &= (uint8_t) ~0x08;
+	if (i == 1 && (entry->flags & ENTRY_SAVE_BIT) && !lu->can_save)
+		usage &= (uint8_t) ~0x01;
 	return usage;
 }
 
@@ -168,19 +200,19 @@ const char *scsi_opcode_name(const uint8_t *cdb)
 
 /* ------- dispatch ------- */
 
-static int highest_bit(uint8_t byte)
-{
-	int bit = 7;
-
-	while (!(byte & (1u << bit)))
-		bit--;
-	return bit;
-}
-
 static enum scsi_verdict refuse_write(struct scsi_call *call)
 {
 	return scsi_refuse(
 		call, call->lu->read_only ? SENSE_WRITE_PROTECTED : SENSE_SOFTWARE_WRITE_PROTECTED);
+}
+
+static bool medium_busy(const struct scsi_call *call)
+{
+	uint32_t flags = call->entry->flags;
+
+	if (flags & ENTRY_ANYTIME)
+		return false;
+	return call->lu->long_operation || (call->lu->sanitize_failed && !(flags & ENTRY_SANITIZE));
 }
 
 /* The command is one that this device server carries out: is its CDB right? */
@@ -197,6 +229,8 @@ static enum scsi_verdict check_and_run(struct scsi_call *call)
 		if (bad)
 			return scsi_refuse_cdb(call, i, highest_bit(bad));
 	}
+	if (medium_busy(call))
+		return scsi_refuse_busy(call);
 	if ((entry->flags & ENTRY_WRITES) && lu_write_protected(call->lu))
 		return refuse_write(call);
 	return entry->function(call);
@@ -208,6 +242,7 @@ enum scsi_verdict scsi_dispatch(struct scsi_lu *lu, const struct scsi_task *task
 	const struct scsi_entry *first = task->cdb_length ? first_entry(task->cdb[0]) : NULL;
 
 	result->status = SCSI_GOOD;
+	result->save = false;
 	result->data_length = 0;
 	result->sense = (struct scsi_sense){0};
 	call.entry = first;
@@ -223,7 +258,7 @@ enum scsi_verdict scsi_dispatch(struct scsi_lu *lu, const struct scsi_task *task
 	if (!first || (first->flags & ENTRY_KERNEL) || !entry_present(lu, first))
 		return scsi_refuse_opcode(&call);
 	/* An operation code that is there, with a service action that is not (SPC-4 4.2.1). */
-	if (!call.entry)
+	if (!call.entry || !entry_present(lu, call.entry))
 		return scsi_refuse_cdb(&call, 1, 4);
 	return check_and_run(&call);
 }

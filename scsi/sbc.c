@@ -145,6 +145,22 @@ enum scsi_verdict scsi_write(struct scsi_call *call)
 	return plan_range(call, SCSI_PLAN_WRITE, dpo_fua(call), &range, range.blocks);
 }
 
+/* SBC-4 5.48. Atomic boundaries inside of a write are refused by the usage mask. */
+enum scsi_verdict scsi_write_atomic(struct scsi_call *call)
+{
+	const struct scsi_lu *lu = call->lu;
+	struct scsi_range range = {.lba = get_be64(call->cdb + 2), .blocks = get_be16(call->cdb + 12)};
+
+	if (on_medium(call, &range)) {
+		if (lu->atomic_alignment && range.lba % lu->atomic_alignment)
+			return scsi_refuse_cdb(call, 2, NO_BIT);
+		if (range.blocks > lu->max_atomic ||
+		    (lu->atomic_granularity && range.blocks % lu->atomic_granularity))
+			return scsi_refuse_cdb(call, 12, NO_BIT);
+	}
+	return plan_range(call, SCSI_PLAN_WRITE, dpo_fua(call) | SCSI_PLAN_ATOMIC, &range, range.blocks);
+}
+
 /* SBC-3 5.37 to 5.39. BYTCHK compares what was read back with the data-out. */
 enum scsi_verdict scsi_write_and_verify(struct scsi_call *call)
 {
@@ -258,6 +274,23 @@ enum scsi_verdict scsi_unmap(struct scsi_call *call)
 			plan->extents[plan->extent_cnt++] = extent;
 	}
 	return plan->extent_cnt ? SCSI_PLANNED : scsi_good(call);
+}
+
+/* ------- READ DEFECT DATA (SBC-3 5.17, 5.18) ------- */
+
+/* Whatever list and format are asked for, there are no defects. */
+enum scsi_verdict scsi_read_defect_data(struct scsi_call *call)
+{
+	bool twelve = cdb_length(call) == 12;
+	unsigned byte = twelve ? 1 : 2;
+	unsigned length = twelve ? 8 : 4;
+	uint8_t *data = call->result->data;
+
+	if ((call->cdb[byte] & 0x07) == 0x07) /* the one format that has no meaning */
+		return scsi_refuse_cdb(call, byte, 2);
+	memset(data, 0, length);
+	data[1] = call->cdb[byte];
+	return scsi_good_data(call, length, twelve ? get_be32(call->cdb + 6) : get_be16(call->cdb + 7));
 }
 
 /* ------- GET LBA STATUS (SBC-3 5.4) ------- */

@@ -24,13 +24,19 @@ struct scsi_call {
 typedef enum scsi_verdict scsi_function(struct scsi_call *call);
 
 /* Flags of a table entry */
-#define ENTRY_KERNEL      (1u << 0) /* answered by the target core; listed, never carried out here */
-#define ENTRY_RESERVATION (1u << 1) /* there unless lu->no_reservations */
-#define ENTRY_BEFORE_UA   (1u << 2) /* a pending unit attention is not told */
-#define ENTRY_WRITES      (1u << 3) /* changes the medium: refused when it is write protected */
-#define ENTRY_UNMAP       (1u << 4) /* there when the logical unit can unmap */
-#define ENTRY_UNMAP_BIT   (1u << 5) /* CDB byte 1 bit 3, UNMAP, there when the logical unit can unmap */
-#define ENTRY_COMPARE     (1u << 6) /* there when lu->max_compare_and_write is not 0 */
+#define ENTRY_KERNEL      (1u << 0)  /* answered by the target core; listed, never carried out here */
+#define ENTRY_RESERVATION (1u << 1)  /* there unless lu->no_reservations */
+#define ENTRY_BEFORE_UA   (1u << 2)  /* a pending unit attention is not told */
+#define ENTRY_ANYTIME     (1u << 3)  /* while the medium is being formatted or sanitized, too */
+#define ENTRY_WRITES      (1u << 4)  /* changes the medium: refused when it is write protected */
+#define ENTRY_UNMAP       (1u << 5)  /* there with lu->unmap */
+#define ENTRY_UNMAP_BIT   (1u << 6)  /* CDB byte 1 bit 3, UNMAP, there with lu->unmap */
+#define ENTRY_COMPARE     (1u << 7)  /* there with lu->max_compare_and_write */
+#define ENTRY_ATOMIC      (1u << 8)  /* there with lu->max_atomic */
+#define ENTRY_ERASE       (1u << 9)  /* there with lu->can_erase */
+#define ENTRY_SANITIZE    (1u << 10) /* after a sanitize operation that failed, too */
+#define ENTRY_SAVE_BIT    (1u << 11) /* CDB byte 1 bit 0, SP, there with lu->can_save */
+#define ENTRY_CLOCK       (1u << 12) /* there with lu->has_clock */
 
 struct scsi_entry {
 	struct scsi_operation operation;
@@ -80,7 +86,12 @@ enum scsi_verdict scsi_refuse_list(struct scsi_call *call, unsigned byte, int bi
 /* INVALID COMMAND OPERATION CODE; the pointer is to byte 0. */
 enum scsi_verdict scsi_refuse_opcode(struct scsi_call *call);
 
-/* A plan without extents. */
+/* NOT READY with the progress of what is going on, or MEDIUM ERROR after a sanitize operation that failed. */
+enum scsi_verdict scsi_refuse_busy(struct scsi_call *call);
+/* The sense for it; false: the medium is free. */
+bool scsi_busy_sense(const struct scsi_lu *lu, struct scsi_sense *sense);
+
+/* A plan without extents, to be carried out once. */
 enum scsi_verdict scsi_plan(
 	struct scsi_call *call, enum scsi_plan_op op, uint32_t flags, uint64_t lba, uint64_t blocks);
 
@@ -91,6 +102,16 @@ bool scsi_take_unit_attention(struct scsi_lu *lu, struct scsi_sense *sense);
 size_t scsi_sense_put(const struct scsi_sense *sense, bool descriptor, uint8_t *buffer);
 
 /* ------- fields and data-out (cdb.c) ------- */
+
+/* The most significant bit that is set, of which there has to be one. */
+static inline int highest_bit(uint8_t byte)
+{
+	int bit = 7;
+
+	while (!(byte & (1u << bit)))
+		bit--;
+	return bit;
+}
 
 /* The LOGICAL BLOCK ADDRESS and the length field of a READ-like CDB of 6, 10, 12 or 16 bytes, and the byte at which
  * the length field begins. A length of 0 in a CDB of 6 bytes is 256. */
@@ -134,11 +155,14 @@ static inline uint64_t lu_last_lba(const struct scsi_lu *lu)
 /* ------- functions of the table ------- */
 
 scsi_function scsi_test_unit_ready, scsi_request_sense, scsi_inquiry, scsi_start_stop_unit,
-	scsi_prevent_allow, scsi_report_operation_codes, scsi_report_task_management;
-scsi_function scsi_mode_sense, scsi_mode_select;
+	scsi_prevent_allow, scsi_report_operation_codes, scsi_report_task_management, scsi_report_timestamp,
+	scsi_send_diagnostic, scsi_receive_diagnostic;
+scsi_function scsi_log_sense, scsi_mode_sense, scsi_mode_select;
 scsi_function scsi_read_capacity_10, scsi_read_capacity_16, scsi_read, scsi_write, scsi_write_same,
 	scsi_unmap, scsi_synchronize_cache, scsi_verify, scsi_write_and_verify, scsi_compare_and_write,
-	scsi_orwrite, scsi_prefetch, scsi_get_lba_status;
+	scsi_orwrite, scsi_prefetch, scsi_get_lba_status, scsi_write_atomic, scsi_read_defect_data;
+scsi_function scsi_format_unit, scsi_sanitize_overwrite, scsi_sanitize_block_erase,
+	scsi_sanitize_exit_failure;
 
 /* INQUIRY with EVPD (vpd.c). */
 enum scsi_verdict scsi_inquiry_vpd(struct scsi_call *call);

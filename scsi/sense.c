@@ -80,6 +80,7 @@ enum scsi_verdict scsi_plan(
 	plan->flags = flags;
 	plan->lba = lba;
 	plan->blocks = blocks;
+	plan->passes = 1;
 	plan->extent_cnt = 0;
 	return SCSI_PLANNED;
 }
@@ -112,6 +113,33 @@ bool scsi_take_unit_attention(struct scsi_lu *lu, struct scsi_sense *sense)
 		return true;
 	}
 	return false;
+}
+
+/* ------- a medium that is not to be had ------- */
+
+/* SBC-3 4.11, 4.30. */
+bool scsi_busy_sense(const struct scsi_lu *lu, struct scsi_sense *sense)
+{
+	if (lu->long_operation == SCSI_LONG_NONE && !lu->sanitize_failed)
+		return false;
+	if (lu->long_operation == SCSI_LONG_NONE)
+		*sense = (struct scsi_sense){.key = KEY_MEDIUM_ERROR, .asc = 0x31, .ascq = 0x03};
+	else
+		*sense = (struct scsi_sense){
+			.key = KEY_NOT_READY,
+			.asc = 0x04,
+			.ascq = lu->long_operation == SCSI_LONG_FORMAT ? 0x04 : 0x1b,
+			.progress_valid = true,
+			.progress = lu->progress,
+		};
+	return true;
+}
+
+enum scsi_verdict scsi_refuse_busy(struct scsi_call *call)
+{
+	set_sense(call->result, 0);
+	scsi_busy_sense(call->lu, &call->result->sense);
+	return SCSI_ANSWERED;
 }
 
 /* ------- failed I/O ------- */

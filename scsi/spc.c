@@ -12,14 +12,15 @@ enum scsi_verdict scsi_test_unit_ready(struct scsi_call *call)
 	return scsi_good(call);
 }
 
-/* SPC-4 6.39: a unit attention is told and cleared, in the format that the DESC bit asks for; D_SENSE has no say. */
+/* SPC-4 6.39: a unit attention is told and cleared, else what goes on. The DESC bit says in which format, not D_SENSE. */
 enum scsi_verdict scsi_request_sense(struct scsi_call *call)
 {
 	struct scsi_sense sense = {.key = KEY_NO_SENSE};
 	uint8_t buffer[SCSI_SENSE_MAX];
 	size_t length;
 
-	scsi_take_unit_attention(call->lu, &sense);
+	if (!scsi_take_unit_attention(call->lu, &sense))
+		scsi_busy_sense(call->lu, &sense);
 	length = scsi_sense_put(&sense, call->cdb[1] & 0x01, buffer);
 	memcpy(call->result->data, buffer, length);
 	return scsi_good_data(call, (uint32_t) length, call->cdb[4]);
@@ -104,4 +105,56 @@ enum scsi_verdict scsi_report_task_management(struct scsi_call *call)
 	if (extended)
 		data[3] = 0x0c;
 	return scsi_good_data(call, length, get_be32(call->cdb + 6));
+}
+
+/* ------- REPORT TIMESTAMP ------- */
+
+/* SPC-4 6.38: the host's clock, which nobody sets by SET TIMESTAMP. */
+enum scsi_verdict scsi_report_timestamp(struct scsi_call *call)
+{
+	uint8_t *data = call->result->data;
+
+	memset(data, 0, 12);
+	put_be16(data, 10);
+	data[2] = 0x03; /* TIMESTAMP ORIGIN: set by other means */
+	put_be16(data + 4, (uint16_t) (call->task->time_ms >> 32));
+	put_be32(data + 6, (uint32_t) call->task->time_ms);
+	return scsi_good_data(call, 12, get_be32(call->cdb + 6));
+}
+
+/* ------- diagnostics (SPC-4 6.31, 6.44, 7.2) ------- */
+
+#define DIAGNOSTIC_HEADER 4u
+
+/* The default self-test has nothing to test. The only page is the one that lists the pages. */
+enum scsi_verdict scsi_send_diagnostic(struct scsi_call *call)
+{
+	uint8_t page[DIAGNOSTIC_HEADER];
+	unsigned length = get_be16(call->cdb + 3);
+
+	if (length == 0)
+		return scsi_good(call);
+	if (call->cdb[1] & 0x04) /* SELFTEST has no parameters */
+		return scsi_refuse_cdb(call, 3, NO_BIT);
+	if (!(call->cdb[1] & 0x10)) /* PF: without it, they would be vendor specific */
+		return scsi_refuse_cdb(call, 1, 4);
+	if (length < DIAGNOSTIC_HEADER || call->task->data_length < length ||
+	    !scsi_data_out(call->task, 0, page, sizeof(page)))
+		return scsi_refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
+	for (unsigned i = 0; i < sizeof(page); i++)
+		if (page[i])
+			return scsi_refuse_list(call, i == 3 ? 2 : i, NO_BIT);
+	return length == DIAGNOSTIC_HEADER ? scsi_good(call)
+					   : scsi_refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
+}
+
+/* With or without PCV: the list of pages is also the result of any SEND DIAGNOSTIC. */
+enum scsi_verdict scsi_receive_diagnostic(struct scsi_call *call)
+{
+	static const uint8_t supported[] = {0x00, 0, 0, 1, 0x00};
+
+	if (call->cdb[2])
+		return scsi_refuse_cdb(call, 2, NO_BIT);
+	memcpy(call->result->data, supported, sizeof(supported));
+	return scsi_good_data(call, sizeof(supported), get_be16(call->cdb + 3));
 }

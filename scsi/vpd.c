@@ -144,6 +144,11 @@ static unsigned put_block_limits(const struct scsi_lu *lu, uint8_t *p)
 		put_be32(p + 28, 0x80000000u | (lu->unmap_alignment & 0x7fffffffu)); /* UGAVALID */
 	}
 	put_be64(p + 32, lu->max_write_same);
+	if (lu->max_atomic) {
+		put_be32(p + 40, lu->max_atomic);
+		put_be32(p + 44, lu->atomic_alignment);
+		put_be32(p + 48, lu->atomic_granularity);
+	}
 	return 60;
 }
 

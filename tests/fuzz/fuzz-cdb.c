@@ -106,7 +106,7 @@ static int64_t plan_data_out(const struct scsi_lu *lu, const struct scsi_plan *p
 	case SCSI_PLAN_COMPARE_AND_WRITE:
 		return (int64_t) (2 * plan->blocks * lu->block_size);
 	case SCSI_PLAN_WRITE_SAME:
-		return plan->flags & SCSI_PLAN_ZEROES ? -1 : (int64_t) lu->block_size;
+		return plan->flags & (SCSI_PLAN_ZEROES | SCSI_PLAN_DATA) ? -1 : (int64_t) lu->block_size;
 	case SCSI_PLAN_VERIFY:
 		if (!(plan->flags & SCSI_PLAN_COMPARE))
 			return -1;
@@ -150,8 +150,10 @@ static void check_plan(struct machine *machine, const struct scsi_task *task)
 	if (plan.op == SCSI_PLAN_UNMAP)
 		check_unmap(lu, &plan);
 	else
-		demand(plan.blocks > 0 || plan.op == SCSI_PLAN_FLUSH);
-	if (plan.op == SCSI_PLAN_WRITE_SAME)
+		demand(plan.blocks > 0 || plan.op == SCSI_PLAN_FLUSH || (plan.flags & SCSI_PLAN_LONG));
+	demand(plan.passes == 1 || (plan.flags & SCSI_PLAN_LONG));
+	demand(!(plan.flags & SCSI_PLAN_LONG) == (lu->long_operation == SCSI_LONG_NONE));
+	if (plan.op == SCSI_PLAN_WRITE_SAME && !(plan.flags & SCSI_PLAN_LONG))
 		demand(lu->max_write_same == 0 || plan.blocks <= lu->max_write_same);
 	if (plan.op == SCSI_PLAN_COMPARE_AND_WRITE)
 		demand(plan.blocks <= lu->max_compare_and_write);
@@ -196,6 +198,9 @@ static void run(const struct scsi_task *task)
 	if (verdict == SCSI_PLANNED) {
 		demand(a->plan.op == b->plan.op && a->plan.flags == b->plan.flags);
 		demand(a->plan.lba == b->plan.lba && a->plan.blocks == b->plan.blocks);
+		demand(a->plan.passes == b->plan.passes && a->save == b->save);
+		if (a->plan.flags & SCSI_PLAN_DATA)
+			demand(memcmp(a->data, b->data, machines[0].lu.block_size) == 0);
 		check_plan(&machines[0], task);
 		return;
 	}
@@ -238,6 +243,14 @@ static void make_unit(struct scsi_lu *lu, const struct unit *unit)
 		.write_cache_changeable = g & 0x04,
 		.descriptor_sense = g & 0x08,
 		.software_write_protect = g & 0x10,
+		.can_erase = g & 0x20,
+		.can_save = g & 0x40,
+		.has_clock = g & 0x80,
+		.sanitize_failed = unit->attentions & 0x40,
+		.sanitize_exit = unit->attentions & 0x80,
+		.max_atomic = unit->limits >> 1,
+		.atomic_alignment = unit->limits & 3,
+		.atomic_granularity = unit->limits >> 2 & 3,
 		.max_unmap = unit->limits,
 		.max_write_same = unit->limits >> 1,
 		.max_compare_and_write = unit->limits >> 2,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The bytes of an answer are looked at by the tests; here, that nothing is written behind the buffer. */
 #include "scsi-rig.h"
 
 #include <stdio.h>
@@ -30,6 +31,11 @@ void rig_init(struct rig *rig)
 		.max_write_same = 0x8000,
 		.max_compare_and_write = 32,
 		.has_map = true,
+		.max_atomic = 64,
+		.atomic_alignment = 8,
+		.atomic_granularity = 4,
+		.can_erase = true,
+		.has_clock = true,
 		.write_cache = true,
 		.write_cache_changeable = true,
 	};
@@ -71,6 +77,7 @@ enum scsi_verdict rig_send(struct rig *rig, const uint8_t *cdb, const void *data
 		.iov = iov,
 		.iov_cnt = 3,
 		.data_length = length,
+		.time_ms = RIG_TIME,
 	};
 
 	return dispatch(rig, &task);
@@ -82,6 +89,7 @@ enum scsi_verdict rig_run(struct rig *rig, const uint8_t *cdb, uint64_t data_len
 		.cdb = cdb,
 		.cdb_length = rig_cdb_length(cdb[0]),
 		.data_length = data_length,
+		.time_ms = RIG_TIME,
 	};
 
 	return dispatch(rig, &task);

@@ -17,6 +17,7 @@
 
 #define RIG_BLOCKS     UINT64_C(0x20000)
 #define RIG_BLOCK_SIZE 512u
+#define RIG_TIME       UINT64_C(0x0123456789ab)
 
 struct rig {
 	struct scsi_lu lu;

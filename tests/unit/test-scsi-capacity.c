@@ -42,7 +42,11 @@ static void an_address_needs_pmi(void **state)
 	expect_bad_cdb(&rig, 2, -1);
 	rig_run(&rig, CDB(0x25, 0, 0, 0, 0, 1, 0, 0, 1), 8);
 	assert_int_equal(rig.result.data_length, 8);
+	rig_run(&rig, CDB(0x25, 0, 1), 8);
+	expect_bad_cdb(&rig, 2, -1);
 	rig_run(&rig, CDB(0x9e, 0x10, [9] = 1, [13] = 32), 32);
+	expect_bad_cdb(&rig, 2, -1);
+	rig_run(&rig, CDB(0x9e, 0x10, 1, [13] = 32), 32);
 	expect_bad_cdb(&rig, 2, -1);
 	rig_run(&rig, CDB(0x9e, 0x10, [9] = 1, [13] = 32, [14] = 1), 32);
 	assert_int_equal(rig.result.data_length, 32);
@@ -68,6 +72,29 @@ static void capacity_16_tells_of_provisioning(void **state)
 	wanted[13] = wanted[14] = 0;
 	memcpy(wanted, (const uint8_t[]){0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xee}, 8);
 	rig_expect_data(&rig, CDB(0x9e, 0x10), 10, 4, wanted, sizeof(wanted));
+}
+
+/* ------- READ DEFECT DATA ------- */
+
+static void there_are_no_defects(void **state)
+{
+	struct rig rig;
+
+	(void) state;
+	rig_init(&rig);
+	for (uint8_t lists = 0; lists < 0x20; lists += 8) {
+		for (uint8_t format = 0; format < 7; format++) {
+			const uint8_t ten[4] = {0, lists | format}, twelve[8] = {0, lists | format};
+
+			rig_expect_data(&rig, CDB(0x37, 0, lists | format), 7, 2, ten, sizeof(ten));
+			rig_expect_data(
+				&rig, CDB(0xb7, lists | format, 0, 0, 0, 9), 6, 4, twelve, sizeof(twelve));
+		}
+		rig_run(&rig, CDB(0x37, 0, lists | 7, [8] = 8), 8);
+		expect_bad_cdb(&rig, 2, 2);
+		rig_run(&rig, CDB(0xb7, lists | 7, [9] = 8), 8);
+		expect_bad_cdb(&rig, 1, 2);
+	}
 }
 
 /* ------- GET LBA STATUS ------- */
@@ -163,6 +190,7 @@ int main(void)
 		cmocka_unit_test(capacity_10_tells_the_last_block),
 		cmocka_unit_test(an_address_needs_pmi),
 		cmocka_unit_test(capacity_16_tells_of_provisioning),
+		cmocka_unit_test(there_are_no_defects),
 		cmocka_unit_test(lba_status_is_planned_for_a_backend_with_a_map),
 		cmocka_unit_test(without_a_map_everything_is_mapped),
 		cmocka_unit_test(lba_status_ends_with_the_medium),

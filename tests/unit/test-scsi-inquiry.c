@@ -220,9 +220,10 @@ static void mode_pages_are_shared(void **state)
 
 static void block_limits_are_told(void **state)
 {
-	uint8_t wanted[64] = {0x00, 0xb0, 0,    60, 0x01, 32, 0,    8, 0, 0, 0x04, 0, 0,    0, 0,
-			      0x80, 0,    0,    0,  0,    0,  0x01, 0, 0, 0, 0,    0, 32,   0, 0,
-			      0,    8,    0x80, 0,  0,    0,  0,    0, 0, 0, 0,    0, 0x80, 0};
+	uint8_t wanted[64] = {0x00, 0xb0, 0, 60, 0x01, 32, 0, 8,    0, 0, 0x04, 0, 0, 0,
+			      0,    0x80, 0, 0,  0,    0,  0, 0x01, 0, 0, 0,    0, 0, 32,
+			      0,    0,    0, 8,  0x80, 0,  0, 0,    0, 0, 0,    0, 0, 0,
+			      0x80, 0,    0, 0,  0,    64, 0, 0,    0, 8, 0,    0, 0, 4};
 	struct rig rig;
 
 	(void) state;
@@ -239,6 +240,10 @@ static void block_limits_are_told(void **state)
 
 	rig.lu.unmap = false;
 	memset(wanted + 20, 0, 16);
+	expect_page(&rig, 0xb0, wanted, sizeof(wanted));
+
+	rig.lu.max_atomic = 0;
+	memset(wanted + 44, 0, 12);
 	expect_page(&rig, 0xb0, wanted, sizeof(wanted));
 }
 

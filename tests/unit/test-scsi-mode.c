@@ -274,6 +274,38 @@ static void the_capacity_cannot_be_changed(void **state)
 	expect_bad_list(&rig, 23, 0);
 }
 
+static void values_can_be_saved(void **state)
+{
+	struct rig rig;
+
+	(void) state;
+	rig_init(&rig);
+	rig.lu.can_save = true;
+	rig.lu.saved = (struct scsi_mode_values){.write_cache = true, .descriptor_sense = true};
+	expect_6(&rig, CDB(0x1a, 0x08, 0xc8), 23, 0, 0x10, 0, 0x80 | CACHING(4));
+	expect_6(&rig, CDB(0x1a, 0x08, 0xca), 15, 0, 0x10, 0, 0x80 | CONTROL_SET(4, 0));
+	expect_6(&rig, CDB(0x1a, 0x08, 0x0a), 15, 0, 0x10, 0, 0x80 | CONTROL_SET(0, 0));
+	expect_6(&rig, CDB(0x1a, 0x08, 0xdc), 15, 0, 0x10, 0, EXCEPTIONS); /* has nothing to save */
+
+	/* for now only */
+	assert_int_equal(select_6(&rig, LIST(0, 0, 0, 0, CACHING(0))), SCSI_PLANNED);
+	assert_false(rig.result.save);
+	assert_true(rig.lu.saved.write_cache);
+	/* for good, with all that was changed before */
+	rig_send(&rig, CDB(0x15, 0x11, 0, 0, 16), LIST(0, 0, 0, 0, CONTROL_SET(0, 8)));
+	expect_good(&rig);
+	assert_true(rig.result.save);
+	assert_false(rig.lu.saved.write_cache || rig.lu.saved.descriptor_sense);
+	assert_true(rig.lu.saved.software_write_protect && rig.lu.software_write_protect);
+	/* not if refused */
+	rig_send(&rig, CDB(0x15, 0x11, 0, 0, 16), LIST(0, 0, 0, 0, CONTROL_SET(0, 1)));
+	expect_bad_list(&rig, 8, 0);
+	assert_false(rig.result.save);
+	rig_send(&rig, CDB(0x55, 0x11, 0, 0, 0, 0, 0, 0, 28), LIST(0, 0, 0, 0, 0, 0, 0, 0, CACHING(4)));
+	expect_good(&rig);
+	assert_true(rig.result.save && rig.lu.saved.write_cache && rig.lu.saved.software_write_protect);
+}
+
 static void headers_have_to_be_right(void **state)
 {
 	struct rig rig;
@@ -363,6 +395,7 @@ int main(void)
 		cmocka_unit_test(several_pages_are_taken_or_none),
 		cmocka_unit_test(what_was_read_may_be_sent_back),
 		cmocka_unit_test(the_capacity_cannot_be_changed),
+		cmocka_unit_test(values_can_be_saved),
 		cmocka_unit_test(headers_have_to_be_right),
 		cmocka_unit_test(pages_have_to_be_right),
 		cmocka_unit_test(a_list_that_is_cut_off_is_refused),

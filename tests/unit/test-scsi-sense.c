@@ -59,6 +59,8 @@ static void field_pointers_name_the_byte_and_the_bit(void **state)
 	check_fixed(sense, 0x70, 0, 0x05, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x24, 0, 0, 0xcd, 0x01, 0x02);
 	check_descriptors(sense, 0x72, 0x05, 0x24, 0, 0, 0, 0, 8, 0x02, 0x06, 0, 0, 0xcd, 0x01, 0x02, 0);
 
+	sense.bit = 0;
+	check_fixed(sense, 0x70, 0, 0x05, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x24, 0, 0, 0xc8, 0x01, 0x02);
 	sense.bit_valid = false;
 	sense.field_in_cdb = false;
 	sense.asc = 0x26;

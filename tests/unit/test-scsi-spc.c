@@ -115,6 +115,120 @@ static void task_management_is_reported(void **state)
 	rig_expect_data(&rig, CDB(0xa3, 0x0d, 0x80), 6, 4, extended, sizeof(extended));
 }
 
+static void the_time_is_told(void **state)
+{
+	static const uint8_t wanted[12] = {0, 10, 0x03, 0, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0, 0};
+	struct rig rig;
+
+	(void) state;
+	rig_init(&rig);
+	rig_expect_data(&rig, CDB(0xa3, 0x0f), 6, 4, wanted, sizeof(wanted));
+}
+
+/* ------- diagnostics ------- */
+
+static void the_self_test_passes(void **state)
+{
+	struct rig rig;
+
+	(void) state;
+	rig_init(&rig);
+	rig_run(&rig, CDB(0x1d, 0x04), 0);
+	expect_good(&rig);
+	rig_run(&rig, CDB(0x1d, 0x17), 0);
+	expect_good(&rig);
+	rig_run(&rig, CDB(0x1d), 0);
+	expect_good(&rig);
+	rig_run(&rig, CDB(0x1d, 0x20), 0); /* SELF-TEST CODE */
+	expect_bad_cdb(&rig, 1, 5);
+	rig_send(&rig, CDB(0x1d, 0x14, 0, 0, 4), LIST(0, 0, 0, 0));
+	expect_bad_cdb(&rig, 3, -1);
+}
+
+static void diagnostic_pages_are_listed(void **state)
+{
+	static const uint8_t wanted[] = {0x00, 0, 0, 1, 0x00};
+	struct rig rig;
+
+	(void) state;
+	rig_init(&rig);
+	rig_send(&rig, CDB(0x1d, 0x10, 0, 0, 4), LIST(0, 0, 0, 0));
+	expect_good(&rig);
+	rig_expect_data(&rig, CDB(0x1c), 3, 2, wanted, sizeof(wanted));
+	rig_expect_data(&rig, CDB(0x1c, 0x01), 3, 2, wanted, sizeof(wanted));
+	rig_run(&rig, CDB(0x1c, 0x01, 0x40, 0, 255), 255);
+	expect_bad_cdb(&rig, 2, -1);
+}
+
+static void diagnostic_pages_have_to_be_right(void **state)
+{
+	struct rig rig;
+
+	(void) state;
+	rig_init(&rig);
+	rig_send(&rig, CDB(0x1d, 0x00, 0, 0, 4), LIST(0, 0, 0, 0)); /* without PF */
+	expect_bad_cdb(&rig, 1, 4);
+	rig_send(&rig, CDB(0x1d, 0x10, 0, 0, 4), LIST(0x40, 0, 0, 0));
+	expect_bad_list(&rig, 0, -1);
+	rig_send(&rig, CDB(0x1d, 0x10, 0, 0, 4), LIST(0, 1, 0, 0));
+	expect_bad_list(&rig, 1, -1);
+	rig_send(&rig, CDB(0x1d, 0x10, 0, 0, 5), LIST(0, 0, 1, 0, 0));
+	expect_bad_list(&rig, 2, -1);
+	rig_send(&rig, CDB(0x1d, 0x10, 0, 0, 5), LIST(0, 0, 0, 1, 0));
+	expect_bad_list(&rig, 2, -1);
+	rig_send(&rig, CDB(0x1d, 0x10, 0, 0, 3), LIST(0, 0, 0, 0));
+	expect_sense(&rig, 0x05, 0x1a, 0x00);
+	rig_send(&rig, CDB(0x1d, 0x10, 0, 0, 5), LIST(0, 0, 0, 0, 0));
+	expect_sense(&rig, 0x05, 0x1a, 0x00);
+	rig_send(&rig, CDB(0x1d, 0x10, 0, 0, 4), LIST(0, 0, 0));
+	expect_sense(&rig, 0x05, 0x1a, 0x00);
+	rig_run(&rig, CDB(0x1d, 0x10, 0, 0, 4), 4); /* promised, not there */
+	expect_sense(&rig, 0x05, 0x1a, 0x00);
+}
+
+/* ------- LOG SENSE ------- */
+
+static void log_pages_are_told(void **state)
+{
+	static const uint8_t pages[] = {0x00, 0x00, 0, 2, 0x00, 0x2f};
+	static const uint8_t subpages[] = {0x40, 0xff, 0, 6, 0x00, 0x00, 0x00, 0xff, 0x2f, 0x00};
+	static const uint8_t exceptions[] = {0x2f, 0x00, 0, 8, 0, 0, 0x23, 4, 0, 0, 0xff, 0};
+	struct rig rig;
+
+	(void) state;
+	rig_init(&rig);
+	for (uint8_t control = 0; control < 4; control++) {
+		uint8_t pc = (uint8_t) (control << 6);
+
+		rig_expect_data(&rig, CDB(0x4d, 0, pc), 7, 2, pages, sizeof(pages));
+		rig_expect_data(&rig, CDB(0x4d, 0, pc, 0xff), 7, 2, subpages, sizeof(subpages));
+		rig_expect_data(&rig, CDB(0x4d, 0, pc | 0x2f), 7, 2, exceptions, sizeof(exceptions));
+	}
+}
+
+static void log_pages_that_are_not_there_are_refused(void **state)
+{
+	struct rig rig;
+
+	(void) state;
+	rig_init(&rig);
+	for (uint8_t page = 0; page < 0x40; page++) {
+		rig_run(&rig, CDB(0x4d, 0, page, 0x01, [8] = 255), 255);
+		if (page == 0x00 || page == 0x2f)
+			expect_bad_cdb(&rig, 3, -1);
+		else
+			expect_bad_cdb(&rig, 2, 5);
+	}
+	rig_run(&rig, CDB(0x4d, 0, 0x2f, 0xff, [8] = 255), 255);
+	expect_bad_cdb(&rig, 3, -1);
+	rig_run(&rig, CDB(0x4d, 0, 0x2f, 0, 0, 0, 1, 0, 255), 255); /* PARAMETER POINTER */
+	expect_bad_cdb(&rig, 5, -1);
+	rig_run(&rig, CDB(0x4d, 0, 0x2f, 0, 0, 1, 0, 0, 255), 255);
+	expect_bad_cdb(&rig, 5, -1);
+	rig_run(&rig, CDB(0x4d, 0x01, 0x2f, 0, 0, 0, 0, 0, 255), 255); /* SP */
+	expect_bad_cdb(&rig, 1, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -126,6 +240,12 @@ int main(void)
 		cmocka_unit_test(a_fixed_disk_is_neither_ejected_nor_put_to_sleep),
 		cmocka_unit_test(removal_can_be_prevented_and_allowed),
 		cmocka_unit_test(task_management_is_reported),
+		cmocka_unit_test(the_time_is_told),
+		cmocka_unit_test(the_self_test_passes),
+		cmocka_unit_test(diagnostic_pages_are_listed),
+		cmocka_unit_test(diagnostic_pages_have_to_be_right),
+		cmocka_unit_test(log_pages_are_told),
+		cmocka_unit_test(log_pages_that_are_not_there_are_refused),
 	};
 
 	return cmocka_run_group_tests_name("scsi-spc", tests, NULL, NULL);

@@ -304,6 +304,38 @@ static void compare_and_write_takes_two_lots_of_data(void **state)
 	expect_sense(&rig, 0x07, 0x27, 0x02);
 }
 
+/* ------- WRITE ATOMIC ------- */
+
+static void atomic_writes_keep_to_what_the_backend_can_do(void **state)
+{
+	struct rig rig;
+
+	(void) state;
+	rig_init(&rig);
+	assert_int_equal(rig_run(&rig, CDB(0x9c, 0x18, [9] = 16, [13] = 64), 64 * 512), SCSI_PLANNED);
+	expect_plan(&rig, SCSI_PLAN_WRITE, SCSI_PLAN_ATOMIC | SCSI_PLAN_DPO | SCSI_PLAN_FUA, 16, 64);
+	rig_run(&rig, CDB(0x9c, 0, [9] = 16), 0);
+	expect_good(&rig);
+	rig_run(&rig, CDB(0x9c, 0, [9] = 16, [13] = 68), 68 * 512);
+	expect_bad_cdb(&rig, 12, -1);
+	rig_run(&rig, CDB(0x9c, 0, [9] = 16, [13] = 2), 2 * 512);
+	expect_bad_cdb(&rig, 12, -1);
+	rig_run(&rig, CDB(0x9c, 0, [9] = 12, [13] = 4), 4 * 512);
+	expect_bad_cdb(&rig, 2, -1);
+	rig_run(&rig, CDB(0x9c, 0, [9] = 16, [11] = 4, [13] = 4), 4 * 512); /* ATOMIC BOUNDARY */
+	expect_bad_cdb(&rig, 11, 2);
+	rig_run(&rig, CDB(0x9c, 0, [7] = 0x02, [9] = 1, [13] = 1), 512);
+	expect_sense(&rig, 0x05, 0x21, 0x00);
+	rig_run(&rig, CDB(0x9c, 0, [9] = 16, [13] = 4), 512);
+	expect_sense(&rig, 0x05, 0x0e, 0x03);
+
+	rig.lu.atomic_alignment = rig.lu.atomic_granularity = 0;
+	assert_int_equal(rig_run(&rig, CDB(0x9c, 0, [9] = 1, [13] = 1), 512), SCSI_PLANNED);
+	rig.lu.read_only = true;
+	rig_run(&rig, CDB(0x9c, 0, [9] = 16, [13] = 4), 4 * 512);
+	expect_sense(&rig, 0x07, 0x27, 0x00);
+}
+
 /* ------- SYNCHRONIZE CACHE, PRE-FETCH ------- */
 
 static void commands_without_a_length_go_to_the_end(void **state)
@@ -367,6 +399,7 @@ int main(void)
 		cmocka_unit_test(verify_compares_when_asked),
 		cmocka_unit_test(write_and_verify_compares_when_asked),
 		cmocka_unit_test(compare_and_write_takes_two_lots_of_data),
+		cmocka_unit_test(atomic_writes_keep_to_what_the_backend_can_do),
 		cmocka_unit_test(commands_without_a_length_go_to_the_end),
 		cmocka_unit_test(a_protected_medium_can_be_flushed),
 	};

@@ -48,6 +48,20 @@ struct scsi_sense {
 #define SCSI_UA_INQUIRY_DATA    (1u << 3) /* 3F/03 */
 #define SCSI_UA_THIN_THRESHOLD  (1u << 4) /* 38/07 */
 
+/* Mode parameters that MODE SELECT can change. */
+struct scsi_mode_values {
+	bool write_cache;            /* WCE */
+	bool descriptor_sense;       /* D_SENSE */
+	bool software_write_protect; /* SWP */
+};
+
+/* What keeps the medium busy for long. */
+enum scsi_long_operation {
+	SCSI_LONG_NONE,
+	SCSI_LONG_FORMAT,
+	SCSI_LONG_SANITIZE,
+};
+
 /* A logical unit as the SCSI code sees it. */
 struct scsi_lu {
 	/* identity */
@@ -75,14 +89,27 @@ struct scsi_lu {
 	uint32_t unmap_alignment;
 	uint64_t max_write_same;
 	uint8_t max_compare_and_write;
-	bool has_map;         /* GET LBA STATUS comes from the backend; else everything is mapped */
+	bool has_map;        /* GET LBA STATUS comes from the backend; else everything is mapped */
+	uint32_t max_atomic; /* blocks that a write stores all or none of, also when power fails; 0: none */
+	uint32_t atomic_alignment;   /* of the address of such a write; 0: any */
+	uint32_t atomic_granularity; /* of its length; 0: any */
+	/* what the caller can do */
+	bool can_erase; /* plans with SCSI_PLAN_LONG: FORMAT UNIT and SANITIZE are there */
+	bool can_save;  /* keep `saved` for good when result->save says so: mode parameters can be saved */
+	bool has_clock; /* task->time_ms is set: REPORT TIMESTAMP is there */
 	bool no_reservations; /* the target core does not answer PERSISTENT RESERVE and RESERVE (emulate_pr is 0) */
 	/* state */
 	bool write_cache; /* WCE */
 	bool write_cache_changeable;
-	bool descriptor_sense;       /* D_SENSE */
-	bool software_write_protect; /* SWP */
-	uint32_t unit_attention;     /* SCSI_UA_ bits */
+	bool descriptor_sense;         /* D_SENSE */
+	bool software_write_protect;   /* SWP */
+	struct scsi_mode_values saved; /* with can_save */
+	/* With can_erase: set with the plan; the caller clears it when the operation has ended. */
+	enum scsi_long_operation long_operation;
+	uint16_t progress;       /* of the long operation, in 65536ths; the caller's */
+	bool sanitize_failed;    /* the caller sets it when a sanitize operation has ended with an error */
+	bool sanitize_exit;      /* AUSE: EXIT FAILURE MODE gives the medium back */
+	uint32_t unit_attention; /* SCSI_UA_ bits */
 };
 
 /* One command as it came. iov is data-out, or room for data-in; the SCSI code reads data-out by copying only. */
@@ -92,6 +119,7 @@ struct scsi_task {
 	const struct iovec *iov;
 	unsigned iov_cnt;
 	uint64_t data_length;
+	uint64_t time_ms; /* with lu->has_clock: since 1970-01-01 UTC */
 };
 
 enum scsi_verdict {
@@ -116,11 +144,15 @@ enum scsi_plan_op {
 
 #define SCSI_PLAN_FUA       (1u << 0)
 #define SCSI_PLAN_DPO       (1u << 1)
-#define SCSI_PLAN_IMMEDIATE (1u << 2) /* GOOD may be sent when the work has been started */
-#define SCSI_PLAN_MAY_UNMAP (1u << 3) /* WRITE_SAME with UNMAP=1 */
-#define SCSI_PLAN_ZEROES    (1u << 4) /* WRITE_SAME: the block is all zeros */
-#define SCSI_PLAN_COMPARE   (1u << 5) /* BYTCHK */
-#define SCSI_PLAN_ONE_BLOCK (1u << 6) /* VERIFY with BYTCHK 3: data-out is one block */
+#define SCSI_PLAN_IMMEDIATE (1u << 2)  /* GOOD may be sent when the work has been started */
+#define SCSI_PLAN_MAY_UNMAP (1u << 3)  /* WRITE_SAME with UNMAP=1 */
+#define SCSI_PLAN_ZEROES    (1u << 4)  /* WRITE_SAME: the block is all zeros */
+#define SCSI_PLAN_COMPARE   (1u << 5)  /* BYTCHK */
+#define SCSI_PLAN_ONE_BLOCK (1u << 6)  /* VERIFY with BYTCHK 3: data-out is one block */
+#define SCSI_PLAN_ATOMIC    (1u << 7)  /* WRITE: all or nothing */
+#define SCSI_PLAN_LONG      (1u << 8)  /* WRITE_SAME of the whole medium, then a flush: lu->long_operation */
+#define SCSI_PLAN_DATA      (1u << 9)  /* WRITE_SAME: the block is at result->data */
+#define SCSI_PLAN_INVERT    (1u << 10) /* WRITE_SAME: with the block's bits inverted in every second pass */
 
 struct scsi_extent {
 	uint64_t lba;
@@ -132,6 +164,7 @@ struct scsi_plan {
 	uint32_t flags;
 	uint64_t lba;
 	uint64_t blocks;
+	unsigned passes; /* how often; more than 1 with SCSI_PLAN_LONG only */
 	unsigned extent_cnt;
 	struct scsi_extent extents[SCSI_UNMAP_DESCRIPTORS_MAX];
 };
@@ -141,8 +174,8 @@ struct scsi_result {
 	uint8_t status;
 	struct scsi_sense sense;
 	uint8_t *data;
-	uint32_t
-		data_length; /* bytes of data to copy to the initiator: already cut to the allocation length */
+	uint32_t data_length; /* of the data for the initiator; already cut to the allocation length */
+	bool save;            /* lu->saved is to be kept for good before GOOD is sent */
 	struct scsi_plan plan;
 };
 

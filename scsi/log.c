@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * LOG SENSE (SPC-4 6.8, 7.3): the pages that say which pages there are, and informational exceptions, of which there
+ * never are any.
+ */
+#include "scsi-private.h"
+
+#include <string.h>
+
+#define ALL_SUBPAGES 0xff
+
+struct log_page {
+	uint8_t code;
+	uint8_t subcode;
+	unsigned (*put)(uint8_t *p); /* what follows the header; returns its length */
+};
+
+static unsigned put_pages(uint8_t *p);
+static unsigned put_pages_and_subpages(uint8_t *p);
+
+/* One parameter: no exception, no temperature. */
+static unsigned put_exceptions(uint8_t *p)
+{
+	static const uint8_t parameter[] = {0x00, 0x00, 0x23, 4, 0x00, 0x00, 0xff, 0x00};
+
+	memcpy(p, parameter, sizeof(parameter));
+	return sizeof(parameter);
+}
+
+static const struct log_page pages[] = {
+	{0x00, 0x00, put_pages},
+	{0x00, ALL_SUBPAGES, put_pages_and_subpages},
+	{0x2f, 0x00, put_exceptions},
+};
+
+#define PAGE_CNT (sizeof(pages) / sizeof(pages[0]))
+
+static unsigned put_pages(uint8_t *p)
+{
+	unsigned length = 0;
+
+	for (size_t i = 0; i < PAGE_CNT; i++)
+		if (pages[i].subcode == 0)
+			p[length++] = pages[i].code;
+	return length;
+}
+
+static unsigned put_pages_and_subpages(uint8_t *p)
+{
+	unsigned length = 0;
+
+	for (size_t i = 0; i < PAGE_CNT; i++) {
+		p[length++] = pages[i].code;
+		p[length++] = pages[i].subcode;
+	}
+	return length;
+}
+
+/* PC chooses between values that are all the same here. No parameter has a code above 0. */
+enum scsi_verdict scsi_log_sense(struct scsi_call *call)
+{
+	uint8_t code = call->cdb[2] & 0x3f, subcode = call->cdb[3];
+	uint8_t *data = call->result->data;
+	bool code_known = false;
+
+	for (size_t i = 0; i < PAGE_CNT; i++) {
+		unsigned length;
+
+		code_known |= pages[i].code == code;
+		if (pages[i].code != code || pages[i].subcode != subcode)
+			continue;
+		if (get_be16(call->cdb + 5))
+			return scsi_refuse_cdb(call, 5, NO_BIT);
+		length = pages[i].put(data + 4);
+		data[0] = code | (subcode ? 0x40 : 0); /* SPF */
+		data[1] = subcode;
+		put_be16(data + 2, (uint16_t) length);
+		return scsi_good_data(call, 4 + length, get_be16(call->cdb + 7));
+	}
+	return code_known ? scsi_refuse_cdb(call, 3, NO_BIT) : scsi_refuse_cdb(call, 2, 5);
+}
