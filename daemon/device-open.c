@@ -101,91 +101,96 @@ static int check_size(struct opening *open)
 	return 0;
 }
 
-static int open_handler(struct opening *open)
+/* The first job: what the kernel and the config string say, and which backing store that is. */
+static int identify(struct opening *open)
 {
 	struct tcmu_config config;
-	int r;
+	int r = read_kernel_side(open);
 
-	r = options_parse(open->name.config, open->handler, &open->options, &open->reason);
+	atomic_store(&open->known, true);
 	if (r < 0)
 		return r;
+	r = check_size(open);
+	if (r < 0)
+		return r;
+	r = options_parse(open->name.config, open->handler, &open->options, &open->reason);
+	if (r < 0 || !open->handler->identify)
+		return r;
 	config = *options_config(open->options);
-	config.size = open->kernel.size;
-	config.block_size = open->kernel.block_size;
-	r = open->handler->open(
-		&config, &device_host, &open->device->host_device, &open->info, &open->backend,
-		&open->reason);
-	if (r < 0 && !open->reason.text[0])
-		refuse(open, r, "the %s handler cannot open it: %s", open->handler->subtype, strerror(-r));
-	return r;
+	return open->handler->identify(&config, open->info.claim, sizeof(open->info.claim), &open->reason);
 }
 
-static void open_backend(struct job *job)
+/* The second job. */
+static int open_handler(struct opening *open)
+{
+	struct tcmu_config config = *options_config(open->options);
+
+	/* Older kernels know nothing of it; then aborted commands end with their time. */
+	(void) tcmu_configfs_set(&open->name, "tmr_notification", "1");
+	config.size = open->kernel.size;
+	config.block_size = open->kernel.block_size;
+	open->info = (struct tcmu_backend_info){0};
+	return open->handler->open(
+		&config, &device_host, &open->device->host_device, &open->info, &open->backend,
+		&open->reason);
+}
+
+static void run_stage(struct job *job)
 {
 	struct opening *open = (struct opening *) job;
-	int r;
+	int r = open->stage == OPENING_IDENTIFY ? identify(open) : open_handler(open);
 
-	if ((r = read_kernel_side(open)) >= 0 && (r = check_size(open)) >= 0) {
-		/* Older kernels know nothing of it; then aborted commands end with their time. */
-		(void) tcmu_configfs_set(&open->name, "tmr_notification", "1");
-		r = open_handler(open);
-	}
 	open->error = r < 0 ? r : 0;
+	if (r < 0 && !open->reason.text[0])
+		refuse(open, r, "the %s handler cannot open it: %s", open->handler->subtype, strerror(-r));
 	/* Nobody serves it for now: let the kernel answer BUSY, so that initiators do not hang. */
 	if (r < 0 && open->kernel.configured)
 		(void) tcmu_configfs_action(&open->name, "block_dev", 1);
 }
 
-/* ------- on the main thread ------- */
-
-static void take_over(struct device *device, struct opening *open)
-{
-	options_free(device->options);
-	device->options = open->options;
-	device->info = open->info;
-	device->backend = open->backend;
-}
-
+/* A backend that was opened and is refused after all. */
 static void discard(struct job *job)
 {
 	struct opening *open = (struct opening *) job;
 
 	open->handler->close(open->backend);
-}
-
-static void opened(struct opening *open);
-
-/* A refused backend has been closed again: now it is a failed open like any other. */
-static void discarded(struct job *job)
-{
-	struct opening *open = (struct opening *) job;
-
 	open->backend = NULL;
-	opened(open);
 }
 
-static void refuse_claim(struct opening *open, const struct device *holder)
+/* ------- on the main thread ------- */
+
+static void stage_done(struct job *job);
+
+/* A job that cannot be started is one that has failed. */
+static void start_stage(struct opening *open, enum opening_stage stage)
+{
+	int r;
+
+	open->stage = stage;
+	open->job.work = stage == OPENING_DISCARD ? discard : run_stage;
+	open->job.done = stage_done;
+	r = job_start(manager_setup(open->device->manager)->mailbox, &open->job, "open");
+	if (r >= 0)
+		return;
+	open->error = refuse(open, r, "no thread to open it on: %s", strerror(-r));
+	stage_done(&open->job);
+}
+
+static void refuse_claim(struct opening *open, const struct device *orphan)
 {
 	unsigned requests;
 	double age;
 
-	if (device_is_orphan(holder, &age, &requests))
-		refuse(open, -EBUSY,
-		       "its backing store is still in use by the deleted %s: %u late requests, for %.0f s",
-		       device_label(holder), requests, age);
-	else
-		refuse(open, -EBUSY, "its backing store is still in use by %s, which is ending",
-		       device_label(holder));
-	open->error = -EBUSY;
-	open->job.work = discard;
-	open->job.done = discarded;
-	if (job_start(manager_setup(open->device->manager)->mailbox, &open->job, "close") < 0)
-		discarded(&open->job);
+	(void) device_is_orphan(orphan, &age, &requests);
+	open->error = refuse(
+		open, -EBUSY,
+		"its backing store is still in use by the deleted %s: %u late requests, for %.0f s",
+		device_label(orphan), requests, age);
 }
 
 /* A device that is ending may still write to the same backing store. An orphan does so for an unknown time:
- * refused. Others end within their deadlines: waited for. True: goes on now. */
-static bool claim_is_free(struct opening *open)
+ * refused. Others end within their deadlines: waited for. False: not now. */
+static bool claim_decided(struct opening *open)
 {
 	struct device *device = open->device;
 	const char *claim = open->info.claim[0] ? open->info.claim : NULL;
@@ -194,30 +199,38 @@ static bool claim_is_free(struct opening *open)
 	double age;
 
 	device->waits_for_claim = false;
-	if (!holder || device->state != DEVICE_OPENING)
+	if (open->error || !holder || device->state != DEVICE_OPENING)
 		return true;
 	if (device_is_orphan(holder, &age, &requests))
 		refuse_claim(open, holder);
 	else
 		device->waits_for_claim = true;
-	return false;
+	return !device->waits_for_claim;
 }
 
-static void fail(struct device *device, const struct opening *open)
+static void take_over(struct device *device, struct opening *open)
+{
+	options_free(device->options);
+	device->options = open->options;
+	device->info = open->info;
+	device->backend = open->backend;
+	device_event(device, DEVICE_EV_OPENED);
+}
+
+static void fail(struct device *device, struct opening *open)
 {
 	device->error = open->error;
 	device->reason = open->reason;
+	options_free(open->options);
 	options_free(device->options);
 	device->options = NULL;
 	device_event(device, device->owes_added ? DEVICE_EV_OPEN_REFUSED : DEVICE_EV_OPEN_FAILED);
 }
 
-static void opened(struct opening *open)
+static void finish(struct opening *open)
 {
 	struct device *device = open->device;
 
-	if (open->error == 0 && !claim_is_free(open))
-		return;
 	device->opening = NULL;
 	device->kernel = open->kernel;
 	if (device->origin == DEVICE_ORIGIN_FOUND) {
@@ -225,24 +238,40 @@ static void opened(struct opening *open)
 		if (device->state == DEVICE_OPENING)
 			device->owes_added = open->adopts;
 		device->clean |= open->adopts;
-	} else if (!open->kernel.replies && open->error != -ENOENT) {
+	} else if (!open->kernel.replies && open->known) {
 		device->owes_added = false;
 	}
-	if (open->error) {
-		options_free(open->options);
-		open->options = NULL;
+	if (open->error)
 		fail(device, open);
-	} else {
+	else
 		take_over(device, open);
-		device_event(device, DEVICE_EV_OPENED);
-	}
 	free(open);
 	device_release(device);
 }
 
-static void open_done(struct job *job)
+static void go_on(struct opening *open)
 {
-	opened((struct opening *) job);
+	if (!claim_decided(open))
+		return;
+	/* Deleted meanwhile: there is nothing to open it for. */
+	if (open->stage == OPENING_IDENTIFY && !open->error && open->device->state != DEVICE_OPENING)
+		open->error = refuse(open, -ENODEV, "it was deleted before it was opened");
+	if (open->error && open->backend)
+		start_stage(open, OPENING_DISCARD);
+	else if (open->error || open->stage == OPENING_OPEN)
+		finish(open);
+	else
+		start_stage(open, OPENING_OPEN);
+}
+
+static void stage_done(struct job *job)
+{
+	struct opening *open = (struct opening *) job;
+
+	if (open->stage == OPENING_DISCARD)
+		finish(open);
+	else
+		go_on(open);
 }
 
 bool device_is_added_again(struct device *device, unsigned minor, uint32_t id)
@@ -255,39 +284,32 @@ bool device_is_added_again(struct device *device, unsigned minor, uint32_t id)
 void device_claim_changed(struct device *device)
 {
 	if (device->waits_for_claim)
-		opened(device->opening);
+		go_on(device->opening);
+}
+
+bool device_is_known(const struct device *device)
+{
+	return !device->opening || device->opening->known;
 }
 
 void device_open(struct device *device)
 {
-	const struct manager_setup *setup = manager_setup(device->manager);
 	struct opening *open = calloc(1, sizeof(*open));
-	int r = -ENOMEM;
 
-	device_arm(device, DEVICE_TIMER_OPEN, setup->settings->open_timeout_ms);
-	if (open) {
-		open->device = device_hold(device);
-		open->name = device->name;
-		open->origin = device->origin;
-		open->handler = device->handler;
-		open->id = device->id;
-		open->job.work = open_backend;
-		open->job.done = open_done;
-		device->opening = open;
-		r = job_start(setup->mailbox, &open->job, "open");
-	}
-	if (r >= 0)
+	device_arm(device, DEVICE_TIMER_OPEN, manager_setup(device->manager)->settings->open_timeout_ms);
+	if (!open) {
+		device->error = -ENOMEM;
+		snprintf(device->reason.text, sizeof(device->reason.text), "out of memory");
+		device_event(device, device->owes_added ? DEVICE_EV_OPEN_REFUSED : DEVICE_EV_OPEN_FAILED);
 		return;
-	device->opening = NULL;
-	device->error = r;
-	snprintf(
-		device->reason.text, sizeof(device->reason.text), "no thread to open it on: %s",
-		strerror(-r));
-	if (open)
-		device_release(device);
-	free(open);
-	device_disarm(device, DEVICE_TIMER_OPEN);
-	device_event(device, device->owes_added ? DEVICE_EV_OPEN_REFUSED : DEVICE_EV_OPEN_FAILED);
+	}
+	open->device = device_hold(device);
+	open->name = device->name;
+	open->origin = device->origin;
+	open->handler = device->handler;
+	open->id = device->id;
+	device->opening = open;
+	start_stage(open, OPENING_IDENTIFY);
 }
 
 /* ------- the logical unit ------- */

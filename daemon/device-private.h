@@ -26,6 +26,13 @@ struct kernel_side {
 	bool configured;      /* false: its creation waits for an answer */
 };
 
+/* Opening takes two jobs, and a third when the backend is refused after all. */
+enum opening_stage {
+	OPENING_IDENTIFY,
+	OPENING_OPEN,
+	OPENING_DISCARD,
+};
+
 /* The result of opening, filled by the job's thread and taken over on the main thread; only adopts is looked
  * at before. */
 struct opening {
@@ -35,6 +42,8 @@ struct opening {
 	enum device_origin origin;
 	const struct tcmu_handler *handler;
 	uint32_t id;
+	enum opening_stage stage;
+	atomic_bool known;  /* what the kernel says of it has been read */
 	atomic_bool adopts; /* found waiting for the answer to its creation; id is valid */
 	struct kernel_side kernel;
 	struct options *options;
@@ -82,7 +91,7 @@ struct device {
 
 	enum device_state state;
 	uint64_t state_since; /* µs, CLOCK_MONOTONIC */
-	unsigned tries; /* to open it again, since it was last served */
+	unsigned tries;       /* to open it again, since it was last served */
 	bool owes_added;
 	bool owes_removed;
 	bool stopping; /* the daemon's stop is what ends it */

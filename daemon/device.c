@@ -549,5 +549,5 @@ bool device_is_orphan(const struct device *device, double *age, unsigned *reques
 
 bool device_owes_answer(const struct device *device)
 {
-	return device->owes_added;
+	return device->owes_added || (device->opening && device->opening->adopts);
 }

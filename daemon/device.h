@@ -73,5 +73,8 @@ bool device_is_added_again(struct device *device, unsigned minor, uint32_t id);
 /* Goes on with opening if it waited for another device's claim. */
 void device_claim_changed(struct device *device);
 
+/* Whether what the kernel says of it has been read: then it is known whether somebody waits for it. */
+bool device_is_known(const struct device *device);
+
 /* Whether it was created while somebody waited and that somebody has not been answered yet. */
 bool device_owes_answer(const struct device *device);

@@ -23,6 +23,7 @@
 #define EVENTS_AT_ONCE 64
 #define LATE_ANSWER_MS 200
 #define STOP_GRACE_MS  1000
+#define KNOWN_MS       300
 #define LOOK_AGAIN_MS  200
 
 struct manager {
@@ -33,6 +34,7 @@ struct manager {
 	/* Commands of the kernel that a dead daemon has left unanswered are reset when none is being
 	 * answered by us. */
 	bool reset_wanted;
+	sd_event_source *reset_timer; /* until every device that was found should be known */
 	bool stopping;
 	void (*stopped)(void *userdata);
 	void *stopped_userdata;
@@ -365,16 +367,21 @@ void manager_answer_if_waiting(
 	sd_event_source_unref(timer);
 }
 
-/* Commands of the kernel that wait for a daemon that is dead and cannot be answered one by one. */
+/* A creation that waits is answered by its own device. What else waits for a daemon that is dead can not be told apart
+ * and is ended, when no creation is being answered: it would be ended with it. A device whose place in configfs does
+ * not let itself be read is most likely one whose delete waits. */
 static void reset_unanswered(struct manager *manager)
 {
 	int r;
 
-	for (unsigned i = 0; i < manager->devices->len; i++)
-		if (device_owes_answer(device_at(manager, i)) ||
-		    device_state(device_at(manager, i)) == DEVICE_OPENING)
+	for (unsigned i = 0; i < manager->devices->len; i++) {
+		const struct device *device = device_at(manager, i);
+
+		if (device_owes_answer(device) || (manager->reset_timer && !device_is_known(device)))
 			return;
+	}
 	manager->reset_wanted = false;
+	manager->reset_timer = sd_event_source_disable_unref(manager->reset_timer);
 	r = tcmu_module_block_netlink(true);
 	if (r >= 0)
 		r = tcmu_module_reset_netlink();
@@ -382,6 +389,18 @@ static void reset_unanswered(struct manager *manager)
 		r = tcmu_module_block_netlink(false);
 	if (r < 0 && r != -ENOENT)
 		log_error("commands that wait for an earlier daemon cannot be ended: %s", strerror(-r));
+}
+
+static int known_by_now(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct manager *manager = userdata;
+
+	(void) source;
+	(void) usec;
+	manager->reset_timer = sd_event_source_disable_unref(manager->reset_timer);
+	if (manager->reset_wanted && !manager->stopping)
+		reset_unanswered(manager);
+	return 0;
 }
 
 /* ------- for device.c ------- */
@@ -480,6 +499,9 @@ int manager_new(const struct manager_setup *setup, struct manager **ret)
 		return r;
 	}
 	manager_reconcile(manager);
+	(void) sd_event_add_time_relative(
+		setup->event, &manager->reset_timer, CLOCK_MONOTONIC, KNOWN_MS * 1000, 1000, known_by_now,
+		manager);
 	reset_unanswered(manager);
 	*ret = manager;
 	return 0;
@@ -518,6 +540,7 @@ void manager_free(struct manager *manager)
 		return;
 	sd_event_source_disable_unref(manager->netlink_source);
 	sd_event_source_disable_unref(manager->look_again);
+	sd_event_source_disable_unref(manager->reset_timer);
 	sd_event_source_disable_unref(manager->stop_timer);
 	sd_event_source_disable_unref(manager->stop_defer);
 	tcmu_netlink_close(manager->netlink);

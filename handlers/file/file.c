@@ -44,4 +44,4 @@ TCMU_HANDLER(.subtype = "file", .name = "raw file or block device",
 	     .threading = TCMU_HANDLER_ASYNC, .flags = TCMU_HANDLER_SYSCALLS_ONLY,
 	     .io_priv_size = sizeof(struct file_request), .options = file_options,
 	     .check_config = file_check_config, .open = file_open, .close = file_close,
-	     .submit = file_submit, .cancel = file_cancel, .resize = file_resize);
+	     .submit = file_submit, .cancel = file_cancel, .resize = file_resize, .identify = file_identify);

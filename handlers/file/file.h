@@ -116,6 +116,10 @@ int file_direct_align(
 /* Whether a device of config->block_size gets by with it. 0, or -errno with a reason. */
 int file_check_align(const struct tcmu_config *config, uint32_t offset_align, struct tcmu_reason *reason);
 
+/* Names what is there, the same whatever path leads to it. */
+void file_claim(const struct file_target *target, char *claim, size_t size);
+int file_identify(const struct tcmu_config *config, char *claim, size_t size, struct tcmu_reason *reason);
+
 int file_check_config(const struct tcmu_config *config, struct tcmu_reason *reason);
 
 /* ------- hold.c ------- */

@@ -208,9 +208,7 @@ static void describe_file(
 							  : block;
 	info->unmap_zeroes = true;
 	info->rotational = read_sysfs(st->st_dev, "rotational", &rotational) && rotational;
-	snprintf(
-		info->claim, sizeof(info->claim), "file:%u:%u:%llu", major(target->dev), minor(target->dev),
-		(unsigned long long) target->ino);
+	file_claim(target, info->claim, sizeof(info->claim));
 }
 
 static void describe_block_device(
@@ -232,7 +230,7 @@ static void describe_block_device(
 	    granularity > backend->granularity && granularity <= UINT32_MAX)
 		info->unmap_granularity = (uint32_t) granularity;
 	info->rotational = read_sysfs(target->dev, "rotational", &rotational) && rotational;
-	snprintf(info->claim, sizeof(info->claim), "blk:%u:%u", major(target->dev), minor(target->dev));
+	file_claim(target, info->claim, sizeof(info->claim));
 }
 
 static void describe(struct file_backend *backend, const struct tcmu_config *config)

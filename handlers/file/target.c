@@ -435,3 +435,23 @@ int file_check_config(const struct tcmu_config *config, struct tcmu_reason *reas
 	close(fd);
 	return r;
 }
+
+void file_claim(const struct file_target *target, char *claim, size_t size)
+{
+	if (target->block)
+		snprintf(claim, size, "blk:%u:%u", major(target->dev), minor(target->dev));
+	else
+		snprintf(
+			claim, size, "file:%u:%u:%llu", major(target->dev), minor(target->dev),
+			(unsigned long long) target->ino);
+}
+
+int file_identify(const struct tcmu_config *config, char *claim, size_t size, struct tcmu_reason *reason)
+{
+	struct file_target target;
+	int r = file_find(config, &target, reason);
+
+	if (r >= 0 && target.exists)
+		file_claim(&target, claim, size);
+	return r;
+}

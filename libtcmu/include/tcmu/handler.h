@@ -32,23 +32,23 @@ extern "C" {
 
 /* What can be asked of a backend. Offsets and lengths are bytes and multiples of the logical block size. */
 enum tcmu_io_op {
-	TCMU_IO_READ = 1,	 /* fill iov from [offset, offset + length) */
-	TCMU_IO_WRITE,		 /* store iov at [offset, offset + length) */
-	TCMU_IO_FLUSH,		 /* all completed writes to stable storage; offset, length, iov unused */
-	TCMU_IO_UNMAP,		 /* [offset, offset + length) is no longer needed */
-	TCMU_IO_WRITE_ZEROES,	 /* [offset, offset + length) reads as zeros from now on. On -EOPNOTSUPP the daemon
+	TCMU_IO_READ = 1,     /* fill iov from [offset, offset + length) */
+	TCMU_IO_WRITE,        /* store iov at [offset, offset + length) */
+	TCMU_IO_FLUSH,        /* all completed writes to stable storage; offset, length, iov unused */
+	TCMU_IO_UNMAP,        /* [offset, offset + length) is no longer needed */
+	TCMU_IO_WRITE_ZEROES, /* [offset, offset + length) reads as zeros from now on. On -EOPNOTSUPP the daemon
 				  * writes them itself */
 	TCMU_IO_COMPARE_AND_WRITE, /* iov holds 2 * length bytes: compare the first half, then write the second, atomically.
 				    * -EILSEQ and result = offset of the first differing byte on a miscompare */
-	TCMU_IO_MAP,		 /* result = bytes from offset, at most length, that are alike; TCMU_IO_MAPPED in
+	TCMU_IO_MAP, /* result = bytes from offset, at most length, that are alike; TCMU_IO_MAPPED in
 				  * result_flags if they are allocated */
 };
 
 #define TCMU_IO_CAP(op) (UINT64_C(1) << (op))
 
 /* flags of an io */
-#define TCMU_IO_FUA (1u << 0)	      /* WRITE, WRITE_ZEROES: on stable storage before completion */
-#define TCMU_IO_MAY_UNMAP (1u << 1)   /* WRITE_ZEROES: space may be given back where it then reads as zeros */
+#define TCMU_IO_FUA       (1u << 0) /* WRITE, WRITE_ZEROES: on stable storage before completion */
+#define TCMU_IO_MAY_UNMAP (1u << 1) /* WRITE_ZEROES: space may be given back where it then reads as zeros */
 
 /* result_flags of an io */
 #define TCMU_IO_MAPPED (1u << 0)
@@ -83,8 +83,8 @@ enum tcmu_aio_op {
 	TCMU_AIO_SEEK_HOLE,
 };
 
-#define TCMU_AIO_DSYNC (1u << 0)   /* WRITEV: RWF_DSYNC */
-#define TCMU_AIO_CACHED (1u << 1)  /* READV: likely in the page cache; try it without waiting first */
+#define TCMU_AIO_DSYNC  (1u << 0) /* WRITEV: RWF_DSYNC */
+#define TCMU_AIO_CACHED (1u << 1) /* READV: likely in the page cache; try it without waiting first */
 
 struct tcmu_aio {
 	enum tcmu_aio_op op;
@@ -112,7 +112,7 @@ enum tcmu_log_level {
 
 enum tcmu_backend_event {
 	TCMU_BACKEND_RESIZED = 1, /* value: the new size in bytes */
-	TCMU_BACKEND_FAILED,	  /* value: -errno; nothing more is served until the device is reopened */
+	TCMU_BACKEND_FAILED,      /* value: -errno; nothing more is served until the device is reopened */
 };
 
 /* What the daemon does for a handler. Valid from open to close. */
@@ -132,8 +132,8 @@ struct tcmu_host {
 /* How submit is called. */
 enum tcmu_handler_threading {
 	TCMU_HANDLER_ASYNC = 0, /* on the I/O thread; must not block */
-	TCMU_HANDLER_SERIAL,	/* one worker thread; may block */
-	TCMU_HANDLER_PARALLEL,	/* several worker threads at once; may block */
+	TCMU_HANDLER_SERIAL,    /* one worker thread; may block */
+	TCMU_HANDLER_PARALLEL,  /* several worker threads at once; may block */
 };
 
 /* Handler flags */
@@ -154,9 +154,9 @@ enum tcmu_option_type {
 struct tcmu_option {
 	const char *name;
 	enum tcmu_option_type type;
-	const char *def;	    /* as it would be written; NULL: none */
+	const char *def;            /* as it would be written; NULL: none */
 	const char *const *choices; /* NULL-terminated, for TCMU_OPTION_CHOICE */
-	const char *help;	    /* one line */
+	const char *help;           /* one line */
 };
 
 struct tcmu_option_value {
@@ -169,8 +169,9 @@ struct tcmu_option_value {
 struct tcmu_config {
 	const char *subtype;
 	const char *target; /* what stands between "<subtype>/" and the first ';' */
-	const struct tcmu_option_value *values; /* one for each entry of the handler's option table, same order */
-	uint64_t size;	     /* bytes that the kernel's device has; 0 in check_config when not known yet */
+	const struct tcmu_option_value
+		*values;     /* one for each entry of the handler's option table, same order */
+	uint64_t size;       /* bytes that the kernel's device has; 0 in check_config when not known yet */
 	uint32_t block_size; /* bytes; 0 when not known yet */
 	bool read_only;
 };
@@ -182,31 +183,33 @@ struct tcmu_reason {
 
 /* What a backend is and can do; filled by open and by resize. The daemon clears it before open. */
 struct tcmu_backend_info {
-	uint64_t caps;		 /* TCMU_IO_CAP() of every op that submit takes; the daemon emulates or hides the others */
-	bool fua;		 /* WRITE honours TCMU_IO_FUA; if not, the daemon flushes after the write */
-	bool volatile_cache;	 /* completed writes need a FLUSH to be stable */
+	uint64_t
+		caps; /* TCMU_IO_CAP() of every op that submit takes; the daemon emulates or hides the others */
+	bool fua;     /* WRITE honours TCMU_IO_FUA; if not, the daemon flushes after the write */
+	bool volatile_cache; /* completed writes need a FLUSH to be stable */
 	bool rotational;
-	bool thin;		 /* blocks can be unmapped and allocate on write */
-	bool unmap_zeroes;	 /* unmapped blocks read as zeros */
-	uint32_t physical_block; /* bytes; 0: the logical block */
-	uint32_t optimal_transfer; /* bytes; 0: none */
-	uint32_t maximum_transfer; /* bytes; 0: no limit of the backend's own */
+	bool thin;                  /* blocks can be unmapped and allocate on write */
+	bool unmap_zeroes;          /* unmapped blocks read as zeros */
+	uint32_t physical_block;    /* bytes; 0: the logical block */
+	uint32_t optimal_transfer;  /* bytes; 0: none */
+	uint32_t maximum_transfer;  /* bytes; 0: no limit of the backend's own */
 	uint32_t unmap_granularity; /* bytes; 0: the logical block */
-	uint64_t maximum_unmap;	    /* bytes; 0: no limit of the backend's own */
+	uint64_t maximum_unmap;     /* bytes; 0: no limit of the backend's own */
 	uint32_t optimal_dio_align; /* bytes an offset must be aligned to; 0: the logical block */
-	char claim[128]; /* names the backing store itself, however it was spelled: equal claims are the same store */
+	char claim
+		[128]; /* names the backing store itself, however it was spelled: equal claims are the same store */
 };
 
 struct tcmu_handler {
-	uint32_t abi;  /* TCMU_HANDLER_ABI of the plugin's build */
-	uint32_t size; /* sizeof(struct tcmu_handler) of the plugin's build */
-	const char *subtype;	 /* [a-z0-9_]+ */
-	const char *name;	 /* for people */
+	uint32_t abi;            /* TCMU_HANDLER_ABI of the plugin's build */
+	uint32_t size;           /* sizeof(struct tcmu_handler) of the plugin's build */
+	const char *subtype;     /* [a-z0-9_]+ */
+	const char *name;        /* for people */
 	const char *config_desc; /* how the config string reads; shown by targetcli's "help create" */
 	enum tcmu_handler_threading threading;
 	uint32_t flags;
-	uint32_t io_priv_size; /* bytes at io->priv, aligned to 16 */
-	uint32_t workers;      /* PARALLEL: at most so many at once; 0: the daemon's choice */
+	uint32_t io_priv_size;             /* bytes at io->priv, aligned to 16 */
+	uint32_t workers;                  /* PARALLEL: at most so many at once; 0: the daemon's choice */
 	const struct tcmu_option *options; /* NULL: none */
 	/* 0, or -errno with a reason. Must not change the backing store. */
 	int (*check_config)(const struct tcmu_config *config, struct tcmu_reason *reason);
@@ -224,6 +227,10 @@ struct tcmu_handler {
 	int (*resize)(
 		void *backend, const struct tcmu_config *config, struct tcmu_backend_info *info,
 		struct tcmu_reason *reason);
+	/* Optional. Names the backing store as info.claim of open will, or leaves claim empty where that is not known before.
+	 * Must neither wait for the store itself nor change anything. 0, or -errno with a reason. */
+	int (*identify)(
+		const struct tcmu_config *config, char *claim, size_t size, struct tcmu_reason *reason);
 };
 
 /* What a plugin exports. The daemon looks it up by this name. */
@@ -231,14 +238,14 @@ struct tcmu_handler {
 typedef const struct tcmu_handler *tcmu_handler_entry_fn(void);
 
 /* Defines the plugin's entry. Give the fields of struct tcmu_handler except abi and size. */
-#define TCMU_HANDLER(...)                                                                                             \
-	static const struct tcmu_handler tcmu_handler_self = {                                                        \
-		.abi = TCMU_HANDLER_ABI, .size = sizeof(struct tcmu_handler), __VA_ARGS__};                           \
-	__attribute__((visibility("default"))) const struct tcmu_handler *tcmu_handler_entry(void);                   \
-	const struct tcmu_handler *tcmu_handler_entry(void)                                                           \
-	{                                                                                                             \
-		return &tcmu_handler_self;                                                                            \
-	}                                                                                                             \
+#define TCMU_HANDLER(...) \
+	static const struct tcmu_handler tcmu_handler_self = { \
+		.abi = TCMU_HANDLER_ABI, .size = sizeof(struct tcmu_handler), __VA_ARGS__}; \
+	__attribute__((visibility("default"))) const struct tcmu_handler *tcmu_handler_entry(void); \
+	const struct tcmu_handler *tcmu_handler_entry(void) \
+	{ \
+		return &tcmu_handler_self; \
+	} \
 	_Static_assert(sizeof(struct tcmu_handler) <= UINT32_MAX, "size fits")
 
 static inline void tcmu_io_complete(struct tcmu_io *io, int error)
