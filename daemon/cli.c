@@ -9,16 +9,18 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "log.h"
 
-#define COMPAT_NAME "tcmu-runner"
-#define OWN_NAME    "tcmud"
-#define CONFIG_FILE TCMUD_SYSCONFDIR "/tcmu/tcmu.conf"
-#define NOFILE_MIN  1024
-#define NOFILE_MAX  1048576
-#define HELP_COLUMN 28
-#define OPTION_CNT  (sizeof(table) / sizeof(table[0]))
+#define COMPAT_NAME  "tcmu-runner"
+#define OWN_NAME     "tcmud"
+#define CONFIG_FILE  TCMUD_SYSCONFDIR "/tcmu/tcmu.conf"
+#define CONFIG_KNOWN "/etc/tcmu/tcmu.conf" /* where others look for it and write it */
+#define NOFILE_MIN   1024
+#define NOFILE_MAX   1048576
+#define HELP_COLUMN  28
+#define OPTION_CNT   (sizeof(table) / sizeof(table[0]))
 
 enum action {
 	ACTION_CONFIG = 256,
@@ -36,7 +38,7 @@ static const struct {
 } table[] = {
 	{"config", ACTION_CONFIG, "FILE", "read FILE instead of " CONFIG_FILE},
 	{"handler-path", ACTION_HANDLER_PATH, "DIR", "load handlers from DIR instead of " TCMUD_HANDLER_DIR},
-	{"log-level", ACTION_LOG_LEVEL, "N", "log up to level N, 0 (critical) to 5 (SCSI commands)"},
+	{"log-level", ACTION_LOG_LEVEL, "N", "log up to level N, from 0 (critical) to 5 (everything)"},
 	{"debug", 'd', NULL, "the same as --log-level 5"},
 	{"tcmu-log-dir", 'l', "DIR", "keep the log in DIR/tcmu-runner.log"},
 	{"io-engine", ACTION_IO_ENGINE, "ENGINE", "make system calls by: auto, uring or threads"},
@@ -82,6 +84,12 @@ void cli_help(FILE *out, const char *program)
 		"line,\n"
 		"%d when another TCMU daemon runs already.\n",
 		CLI_EXIT_INSTANCE);
+}
+
+/* The file below the prefix comes first. */
+static const char *default_config(void)
+{
+	return access(CONFIG_FILE, F_OK) < 0 && access(CONFIG_KNOWN, F_OK) == 0 ? CONFIG_KNOWN : CONFIG_FILE;
 }
 
 /* ------- mistakes ------- */
@@ -269,7 +277,7 @@ int cli_parse(int argc, char **argv, struct cli *cli, FILE *out, FILE *err)
 	char letters[2 * OPTION_CNT + 2];
 	int option, r = CLI_RUN;
 
-	*cli = (struct cli){.config = CONFIG_FILE, .handler_path = TCMUD_HANDLER_DIR, .log_level = -1};
+	*cli = (struct cli){.config = default_config(), .handler_path = TCMUD_HANDLER_DIR, .log_level = -1};
 	make_getopt_tables(options, letters);
 	opterr = 0;
 	optind = 0; /* from the start, also a second time */
