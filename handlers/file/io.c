@@ -320,10 +320,6 @@ static void transferred(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 		end_transfer(request, -ECANCELED);
 	} else if (res == 0) {
 		transfer_ended_early(request);
-	} else if (
-		request->past_end || request->alone || !is_direct(request->backend) ||
-		fits_direct(request)) {
-		start_transfer(request);
 	} else {
 		end_turn(request);
 		begin_transfer(request);

@@ -99,6 +99,8 @@ static void a_file_that_was_cut_off_reads_as_zeros_behind_its_end(void **state)
 	assert_int_equal(fake_read(host, 0, got, FILE_SIZE), 0);
 	assert_memory_equal(got, data, 5000);
 	assert_true(file_is_zero(got + 5000, FILE_SIZE - 5000));
+	/* Zeros are not looked for in the page cache. */
+	assert_int_equal(host->last[TCMU_AIO_READV].flags, 0);
 	memset(got, 1, 512);
 	assert_int_equal(fake_read(host, FILE_SIZE - 512, got, 512), 0);
 	assert_true(file_is_zero(got, 512));
@@ -146,10 +148,14 @@ static void transfers_of_a_few_bytes_at_a_time_reach_the_end(void **state)
 	assert_int_equal(host->calls[TCMU_AIO_READV], (LENGTH + 76) / 77);
 }
 
-static void a_write_of_nothing_is_an_error(void **state)
+static void a_call_that_does_nothing_is_an_error(void **state)
 {
 	struct fake_host *host = file_opened(state, "");
 
+	fake_fault(host, TCMU_AIO_READV, 1, FAKE_FAIL, 0);
+	fake_fault(host, TCMU_AIO_READV, 2, FAKE_FAIL, 0);
+	assert_int_equal(fake_read(host, 0, got, LENGTH), -EIO);
+	assert_int_equal(host->calls[TCMU_AIO_READV], 2);
 	fake_fault(host, TCMU_AIO_WRITEV, 1, FAKE_FAIL, 0);
 	assert_int_equal(fake_write(host, 0, data, LENGTH, 0), -EIO);
 }
@@ -299,6 +305,24 @@ static void a_stable_write_on_a_failing_device_fails_all_that_follow(void **stat
 		assert_int_equal(host->events, c->device_fails);
 		fake_close(host);
 	}
+}
+
+static void a_device_fails_once(void **state)
+{
+	struct fake_host *host = file_opened(state, "");
+	struct fake_io *ios[2];
+
+	fake_fault_always(host, TCMU_AIO_WRITEV, FAKE_FAIL, -EIO);
+	for (unsigned i = 0; i < 2; i++) {
+		ios[i] = fake_io_new(host, TCMU_IO_WRITE, 0, LENGTH);
+		ios[i]->io.flags = TCMU_IO_FUA;
+		fake_io_submit(ios[i]);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(fake_io_wait(ios[i]), -EIO);
+		fake_io_free(ios[i]);
+	}
+	assert_int_equal(host->events, 1);
 }
 
 /* ------- FLUSH ------- */
@@ -691,12 +715,13 @@ int main(void)
 		FILE_TEST(a_file_that_was_cut_off_reads_as_zeros_behind_its_end),
 		FILE_TEST(partial_transfers_go_on_wherever_they_end),
 		FILE_TEST(transfers_of_a_few_bytes_at_a_time_reach_the_end),
-		FILE_TEST(a_write_of_nothing_is_an_error),
+		FILE_TEST(a_call_that_does_nothing_is_an_error),
 		FILE_TEST(only_fua_makes_a_write_stable),
 		FILE_TEST(every_error_is_told_with_its_place),
 		FILE_TEST(an_error_after_a_part_is_told_with_its_place),
 		FILE_TEST(a_failed_flush_fails_all_that_follow_until_reopened),
 		FILE_TEST(a_stable_write_on_a_failing_device_fails_all_that_follow),
+		FILE_TEST(a_device_fails_once),
 		FILE_TEST(a_flush_makes_one_call),
 		FILE_TEST(flushes_that_come_meanwhile_share_the_next_call),
 		FILE_TEST(a_failed_flush_fails_those_that_wait),
