@@ -2,7 +2,7 @@
 /*
  * tcmud: puts the parts together, runs the main loop, and ends in good order.
  *
- * The main loop serves netlink before everything else, then what threads have to say, then the bus. It waits for
+ * The main loop serves the kernel's events and what threads have to say in turn, and both before the bus. It waits for
  * nobody; how long it was held up at most is measured and told.
  */
 #include <errno.h>
@@ -231,7 +231,7 @@ static int make_loop(struct daemon *self)
 	for (size_t i = 0; r >= 0 && i < sizeof(signals) / sizeof(signals[0]); i++)
 		r = sd_event_add_signal(self->event, NULL, signals[i].signal, signals[i].handler, self);
 	if (r >= 0)
-		r = mailbox_new(self->event, SD_EVENT_PRIORITY_IMPORTANT + 10, &self->mailbox);
+		r = mailbox_new(self->event, SD_EVENT_PRIORITY_IMPORTANT, &self->mailbox);
 	if (r >= 0)
 		(void) notify_watchdog(self->event);
 	return r;

@@ -20,7 +20,7 @@
 
 #include "log.h"
 
-#define EVENTS_AT_ONCE 64
+#define EVENTS_AT_ONCE 8
 #define LATE_ANSWER_MS 200
 #define STOP_GRACE_MS  1000
 #define KNOWN_MS       300

@@ -76,6 +76,7 @@ with open(sys.argv[1], "wb") as file:
 device_mapper() {
 	local serial
 	modprobe dm_mod
+	export DM_DISABLE_UDEV=1 # nobody but dmsetup makes nodes here
 	for serial in /sys/block/vd*/serial; do
 		[[ $(<"$serial") == scratch ]] || continue
 		must dmsetup create stuck --table "0 $(($1 / 512)) linear /dev/$(basename "${serial%/serial}") 0"
@@ -83,4 +84,15 @@ device_mapper() {
 		return
 	done
 	fail "no scratch disk: the test needs '# vm: disk=SIZE'"
+}
+
+# mark TEXT: a note in the kernel's trace. released_after TEXT: MS is the milliseconds from that note to the next
+# tcmu_dev_kref_release.
+mark() { echo "$1" >$TRACING/trace_marker; }
+released_after() {
+	MS=$(awk -v note="$1" '
+		match($0, /[0-9]+\.[0-9]+: /) { time = substr($0, RSTART, RLENGTH - 2) }
+		/tracing_mark_write/ && index($0, note) { noted = time }
+		/ kref_release: / && noted && !found { found = time; printf "%.1f", (found - noted) * 1000 }' $TRACING/trace)
+	[ -n "$MS" ] || fail "nothing was released after '$1'"
 }
