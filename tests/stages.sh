@@ -7,7 +7,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # In the order in which they start when nothing is in the way.
-stages=(format shell lint build vm quickstart unit install analyzer clang tidy cppcheck asan tsan coverage fuzz)
+stages=(format shell lint build matrix vm quickstart unit install analyzer clang tidy cppcheck asan tsan coverage fuzz)
 quick_stages=(format shell lint build unit install analyzer clang tidy cppcheck asan fuzz)
 
 declare -A title=(
@@ -16,6 +16,7 @@ declare -A title=(
 	[lint]="the rules of the house, and that each of them can fail"
 	[build]="build with gcc"
 	[vm]="tests on a real kernel, in guests"
+	[matrix]="the rows of the teardown matrix, one guest at a time"
 	[unit]="unit tests"
 	[quickstart]="the story that ./quickstart shows"
 	[install]="what an installation holds; a plugin built outside of the tree"
@@ -28,7 +29,7 @@ declare -A title=(
 	[coverage]="which branches the unit tests take"
 	[fuzz]="libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer"
 )
-declare -A after=([unit]=build [vm]=build [quickstart]=build)
+declare -A after=([unit]=build [matrix]=build [vm]=matrix [quickstart]=build)
 
 # ---- what stages share ----
 
@@ -100,10 +101,15 @@ stage_unit() {
 	tested release
 }
 
-# All but the story, which quickstart runs.
+# Their limits are times, so no other guest runs beside them.
+stage_matrix() {
+	totals_of tests/vm/matrix -j 1 --build "$build/release"
+}
+
+# All but the story, which quickstart runs, and the matrix.
 stage_vm() {
 	local -a cases
-	mapfile -t cases < <(tests/vm/run --list | awk '$1 !~ /^story\// { print $1 }')
+	mapfile -t cases < <(tests/vm/run --list | awk '$1 !~ /^(story|matrix)\// { print $1 }')
 	totals_of tests/vm/run --build "$build/release" "${cases[@]}"
 	tests/vm/self-test
 	count 1 0
