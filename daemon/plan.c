@@ -15,7 +15,7 @@
 
 #include "memory.h"
 
-#define CHUNK_MAX    (256u * 1024)
+#define CHUNK_MAX    (UINT64_C(256) * 1024)
 #define BOUNCE_ALIGN 4096u
 
 static bool handler_can(const struct command *command, enum tcmu_io_op op)

@@ -101,7 +101,7 @@ static int move(struct backend *backend, struct tcmu_io *io, bool write)
 
 static int compare_and_write(struct backend *backend, struct tcmu_io *io)
 {
-	uint8_t *both = malloc(2 * io->length);
+	uint8_t *both = calloc(2, io->length);
 	uint64_t filled = 0;
 	int r = 0;
 
