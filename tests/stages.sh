@@ -29,7 +29,7 @@ declare -A title=(
 	[coverage]="which branches the unit tests take"
 	[fuzz]="libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer"
 )
-declare -A after=([unit]=build [matrix]=build [vm]=matrix [quickstart]=build)
+declare -A after=([unit]=build [matrix]=build [vm]=matrix [quickstart]=vm)
 
 # ---- what stages share ----
 
