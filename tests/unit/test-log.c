@@ -114,7 +114,7 @@ static void the_journal_gets_fields(void **state)
 		"CODE_FUNC=serve",
 		"TCMU_DEVICE=user_0/disk",
 		"TCMU_SUBTYPE=file",
-		"MESSAGE_ID=" LOG_ID_DEVICE_STATE,
+		("MESSAGE_ID=" LOG_ID_DEVICE_STATE),
 	};
 	const struct log_where where = {
 		.level = TCMU_LOG_WARNING,
@@ -404,7 +404,7 @@ static void *emit_many(void *arg)
 
 static void lines_of_many_threads_stay_whole_and_in_order(void **state)
 {
-	char names[THREADS][16], pattern[64], *text;
+	char names[THREADS][16], pattern[256], *text;
 	pthread_t threads[THREADS];
 	const char *at;
 
