@@ -53,7 +53,7 @@ static enum scsi_verdict dispatch(struct rig *rig, const struct scsi_task *task)
 	enum scsi_verdict verdict;
 
 	memset(rig->data, FILL, sizeof(rig->data));
-	memset(&rig->result, FILL, sizeof(rig->result));
+	memset(&rig->result, 0x01, sizeof(rig->result)); /* flags that are not set show as true */
 	rig->result.data = rig->data;
 	verdict = scsi_dispatch(&rig->lu, task, &rig->result);
 	for (size_t i = SCSI_DATA_MAX; i < sizeof(rig->data); i++)
