@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# On the bus anybody may see which handlers there are. To check a config string, to register a handler or to take one of
+# our names is for root alone.
+
+# shellcheck source=tests/cases/lib.sh
+. "${0%/*}/../lib.sh"
+
+SERVICE=org.kernel.TCMUService1
+ROOT=/org/kernel/TCMUService1
+
+nobody() {
+	setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@"
+}
+
+may() { must nobody busctl call "$SERVICE" "$@"; }
+may_not() {
+	must_fail nobody busctl call "$SERVICE" "$@"
+	assert_match "$OUTPUT" 'Access denied|not authorized|rejected' "the refusal of $2 $3"
+}
+
+start_tcmud
+wait_for 10 busctl --quiet status "$SERVICE"
+
+say "what anybody may do"
+may $ROOT org.freedesktop.DBus.ObjectManager GetManagedObjects
+assert_match "$OUTPUT" "$ROOT/file" "what there is"
+may $ROOT/file org.freedesktop.DBus.Properties GetAll s $SERVICE
+may $ROOT/file org.freedesktop.DBus.Properties Get ss $SERVICE ConfigDesc
+may $ROOT/file org.freedesktop.DBus.Introspectable Introspect
+may $ROOT/file org.freedesktop.DBus.Peer Ping
+
+say "what only root may do"
+may_not $ROOT/file $SERVICE CheckConfig s file//etc/shadow
+may_not $ROOT/file $SERVICE ChangeMedium sts disk 1048576 file//srv/x.img
+may_not $ROOT/HandlerManager1 $SERVICE.HandlerManager1 RegisterHandler ss file x
+may_not $ROOT/file org.freedesktop.DBus.Properties Set ssv $SERVICE ConfigDesc s x
+must busctl call $SERVICE $ROOT/file $SERVICE CheckConfig s file//srv/x.img
+assert_eq "$OUTPUT" 'bs true "success"' "root's check"
+must busctl call $SERVICE $ROOT/HandlerManager1 $SERVICE.HandlerManager1 RegisterHandler ss mine x
+assert_match "$OUTPUT" '^bs false ".+"$' "the answer to root's registration"
+
+say "names"
+for name in $SERVICE $SERVICE.HandlerManager1.file $SERVICE.Other; do
+	must_fail nobody busctl call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus RequestName su "$name" 0
+	assert_match "$OUTPUT" 'not allowed to own|Access denied|Permission denied' "the refusal of the name $name"
+done
+
+stop_tcmud
+assert_eq "$DAEMON_STATUS" 0 "the exit status"

@@ -1,0 +1,68 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The installed unit under a real systemd: the bus starts it when targetcli asks, it serves with its sandbox, tells its state,
+# reads its settings again, logs with fields to the journal, and is started again when it dies.
+# vm: init=systemd timeout=300
+
+# shellcheck source=tests/cases/lib.sh
+. "${0%/*}/../lib.sh"
+
+UNIT=tcmud.service
+property() { systemctl show --value --property="$1" $UNIT; }
+journal_has() { # FIELD=VALUE... PATTERN
+	journalctl --quiet --output=cat --unit=$UNIT "${@:1:$#-1}" | grep -qE "${!#}"
+}
+status_is() { [ "$(property StatusText)" = "$1" ]; }
+active() { [ "$(property ActiveState)" = active ]; }
+other_process() { [ "$(property MainPID)" != "$1" ] && active; }
+
+# Where the build expects to be is not where the guest has it.
+mkdir -p /run/systemd/system/$UNIT.d
+printf '[Service]\nExecStart=\nExecStart=%s --config /run/tcmu.conf --handler-path %s\n' "$(command -v tcmud)" \
+	"$(handler_folder)" >/run/systemd/system/$UNIT.d/place.conf
+printf 'log_level = 3\n' >/run/tcmu.conf
+must systemctl daemon-reload
+must systemctl enable $UNIT
+assert_eq "$(property ActiveState)" inactive "the unit's state before anybody asks"
+
+say "the bus starts it"
+must timeout 60 targetcli /backstores/user:file ls
+wait_for 20 active
+wait_for 10 status_is "Serving 0 devices"
+assert_eq "$(systemctl show --value --property=Id tcmu-runner.service)" $UNIT "the unit behind the peer's name"
+DAEMON_PID=$(property MainPID)
+
+say "it serves in its sandbox"
+assert_eq "$(sed -n 's/^NoNewPrivs:\t//p' "/proc/$DAEMON_PID/status")" 1 "NoNewPrivs of the daemon"
+make_backstore disk /srv/disk.img 64M
+attach disk
+verified_writes "$DISK" 16M
+wait_for 10 status_is "Serving 1 devices"
+wait_for 10 journal_has TCMU_DEVICE=user_0/disk 'user_0/disk: '
+
+say "settings are read again, by rename and by reload"
+printf 'log_level = 5\n' >/run/tcmu.conf.new
+mv /run/tcmu.conf.new /run/tcmu.conf
+wait_for 10 journal_has 'log level now is DEBUG SCSI CMD$'
+printf 'log_level = 3\ncolour = red\n' >/run/tcmu.conf
+must systemctl reload $UNIT
+wait_for 10 journal_has PRIORITY=4 '/run/tcmu.conf:2: there is no setting "colour"'
+
+say "it is started again when it dies"
+kill -KILL "$DAEMON_PID"
+wait_for 30 other_process "$DAEMON_PID"
+DAEMON_PID=$(property MainPID)
+must dd if="$DISK" of=/dev/null bs=64k count=16 iflag=direct
+
+say "a second one does not disturb it"
+status=0
+OUTPUT=$(tcmud 2>&1) || status=$?
+assert_eq "$status" 75 "the exit status of a second one"
+assert_match "$OUTPUT" "process $DAEMON_PID" "what the second one says"
+
+detach disk
+delete_backstore disk
+say "it stops"
+must systemctl stop $UNIT
+assert_eq "$(property Result)" success "the result"
+assert_eq "$(property ExecMainStatus)" 0 "the exit status"
