@@ -24,3 +24,11 @@ target_link_options(test-file-block PRIVATE
 	"LINKER:--wrap=stat,--wrap=fstat,--wrap=statx,--wrap=open,--wrap=close,--wrap=fopen,--wrap=ioctl")
 # The linker refuses replacements that are hidden where a sanitizer's library has the function too.
 set_target_properties(test-file-block PROPERTIES C_VISIBILITY_PRESET default)
+
+# The guide's example. Outside of the tree it is built by tests/install.
+add_library(handler_memory MODULE "${PROJECT_SOURCE_DIR}/docs/examples/handler_memory.c")
+set_target_properties(handler_memory PROPERTIES PREFIX "")
+target_link_libraries(handler_memory PRIVATE tcmu::handler)
+tcmud_handler_test(example memory)
+set_tests_properties(unit-example PROPERTIES ENVIRONMENT
+	"ASAN_OPTIONS=allocator_may_return_null=1;TSAN_OPTIONS=allocator_may_return_null=1")
