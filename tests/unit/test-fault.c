@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -204,12 +206,13 @@ struct releaser {
 	atomic_bool has_returned;
 };
 
+/* A thread, or a process of one. */
 static bool sleeps(pid_t thread)
 {
 	char path[64], state = '?';
 	FILE *file;
 
-	(void) snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int) thread);
+	(void) snprintf(path, sizeof(path), "/proc/%d/stat", (int) thread);
 	file = fopen(path, "r");
 	if (!file || fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
 		state = '?';
@@ -273,50 +276,34 @@ static void each_call_hangs_while_its_file_exists(void **state)
 	expect_released(&releaser, thread);
 }
 
-struct caller {
-	struct fixture *fixture;
-	const char *options;
-	_Atomic pid_t thread;
-};
-
-static void *check_on_thread(void *arg)
+static void check_with(struct fixture *f, const char *options)
 {
-	struct caller *caller = arg;
-
-	atomic_store(&caller->thread, gettid());
-	(void) fake_check(caller->fixture->host, with(caller->fixture, caller->options), MIB, 512);
-	return NULL;
+	(void) fake_check(f->host, with(f, options), MIB, 512);
 }
 
-static void *open_on_thread(void *arg)
+/* In a process of its own, because nothing else would end it. */
+static void hangs_for_ever(
+	struct fixture *f, void (*call)(struct fixture *f, const char *options), const char *options)
 {
-	struct caller *caller = arg;
+	pid_t child = fork();
+	int status;
 
-	atomic_store(&caller->thread, gettid());
-	(void) fake_open(caller->fixture->host, with(caller->fixture, caller->options), MIB, 512);
-	return NULL;
-}
-
-/* It ends only because its thread is cancelled. */
-static void hangs_for_ever(struct fixture *f, void *(*call)(void *), const char *options)
-{
-	struct caller caller = {.fixture = f, .options = options};
-	pthread_t thread;
-	void *result;
-
-	assert_int_equal(pthread_create(&thread, NULL, call, &caller), 0);
-	while (!atomic_load(&caller.thread) || !sleeps(atomic_load(&caller.thread)))
+	if (child == 0) {
+		call(f, options);
+		_exit(0);
+	}
+	assert_true(child > 0);
+	while (!sleeps(child) && waitpid(child, NULL, WNOHANG) == 0)
 		sched_yield();
-	assert_int_equal(pthread_tryjoin_np(thread, NULL), EBUSY);
-	assert_int_equal(pthread_cancel(thread), 0);
-	assert_int_equal(pthread_join(thread, &result), 0);
-	assert_ptr_equal(result, PTHREAD_CANCELED);
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
 }
 
 static void calls_hang_for_ever_where_that_is_asked_for(void **state)
 {
-	hangs_for_ever(*state, check_on_thread, "check_hang=1");
-	hangs_for_ever(*state, open_on_thread, "open_hang=1");
+	hangs_for_ever(*state, check_with, "check_hang=1");
+	hangs_for_ever(*state, open_with, "open_hang=1");
 }
 
 static uint64_t now_ms(void)
