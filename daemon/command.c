@@ -22,7 +22,7 @@ int command_pool_init(
 	struct command_pool *pool, struct loop *loop, unsigned count, unsigned iov_max, size_t priv_size)
 {
 	size_t iov_offset = round_up(sizeof(struct command), 64);
-	size_t priv_offset = round_up(iov_offset + 2 * iov_max * sizeof(struct iovec), 64);
+	size_t priv_offset = round_up(iov_offset + 2 * (size_t) iov_max * sizeof(struct iovec), 64);
 
 	*pool = (struct command_pool){.stride = round_up(priv_offset + priv_size, 64), .count = count};
 	pool->memory = mmap(

@@ -134,20 +134,29 @@ struct device_transition device_fsm(enum device_state state, enum device_event e
 	return transition;
 }
 
+#define IS(state) (1u << DEVICE_##state)
+
 bool device_state_has_timer(enum device_state state, enum device_timer timer)
 {
-	switch (timer) {
-	case DEVICE_TIMER_OPEN:
-		return state == DEVICE_OPENING || state == DEVICE_ATTACHING;
-	case DEVICE_TIMER_RELEASE:
-		return state == DEVICE_DRAINING || state == DEVICE_FAILING;
-	case DEVICE_TIMER_REPLY:
-		return state == DEVICE_DRAINING || state == DEVICE_DETACHED;
-	case DEVICE_TIMER_RETRY:
-		return state == DEVICE_FAILED;
-	default:
-		return false;
-	}
+	static const uint32_t states[DEVICE_TIMER_COUNT] = {
+		[DEVICE_TIMER_OPEN] = IS(OPENING) | IS(ATTACHING),
+		[DEVICE_TIMER_RELEASE] = IS(DRAINING) | IS(FAILING),
+		[DEVICE_TIMER_REPLY] = IS(DRAINING) | IS(DETACHED),
+		[DEVICE_TIMER_RETRY] = IS(FAILED),
+	};
+
+	return states[timer] & (1u << state);
+}
+
+bool device_state_holds_ring(enum device_state state)
+{
+	return (IS(ATTACHING) | IS(LIVE) | IS(SICK) | IS(DRAINING) | IS(FAILING)) & (1u << state);
+}
+
+bool device_state_kernel_has(enum device_state state)
+{
+	return (IS(OPENING) | IS(ATTACHING) | IS(LIVE) | IS(SICK) | IS(FAILING) | IS(CLOSING) | IS(FAILED)) &
+		(1u << state);
 }
 
 const char *device_state_name(enum device_state state)
@@ -170,34 +179,4 @@ const char *device_event_name(enum device_event event)
 	};
 
 	return names[event];
-}
-
-bool device_state_holds_ring(enum device_state state)
-{
-	switch (state) {
-	case DEVICE_ATTACHING:
-	case DEVICE_LIVE:
-	case DEVICE_SICK:
-	case DEVICE_DRAINING:
-	case DEVICE_FAILING:
-		return true;
-	default:
-		return false;
-	}
-}
-
-bool device_state_kernel_has(enum device_state state)
-{
-	switch (state) {
-	case DEVICE_OPENING:
-	case DEVICE_ATTACHING:
-	case DEVICE_LIVE:
-	case DEVICE_SICK:
-	case DEVICE_FAILING:
-	case DEVICE_CLOSING:
-	case DEVICE_FAILED:
-		return true;
-	default:
-		return false;
-	}
 }

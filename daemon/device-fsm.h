@@ -62,12 +62,13 @@ enum device_event {
 };
 
 /* What is to be done with a transition, in this order. */
-#define DEVICE_DO_START        (1u << 0) /* start the device's thread, which attaches the ring */
-#define DEVICE_DO_SICKEN       (1u << 1) /* have commands answered with an error */
-#define DEVICE_DO_DRAIN        (1u << 2) /* stop fetching; arm the release deadline */
-#define DEVICE_DO_REVOKE       (1u << 3) /* replace the mapping, close uio */
-#define DEVICE_DO_CLOSE        (1u << 4) /* close the handler */
-#define DEVICE_DO_ANSWER_ADDED (1u << 5) /* answer ADDED_DEVICE if that is owed: 0 in LIVE, else the error \
+#define DEVICE_DO_START  (1u << 0) /* start the device's thread, which attaches the ring */
+#define DEVICE_DO_SICKEN (1u << 1) /* have commands answered with an error */
+#define DEVICE_DO_DRAIN  (1u << 2) /* stop fetching; arm the release deadline */
+#define DEVICE_DO_REVOKE (1u << 3) /* replace the mapping, close uio */
+#define DEVICE_DO_CLOSE  (1u << 4) /* close the handler */
+#define DEVICE_DO_ANSWER_ADDED \
+	(1u << 5) /* answer ADDED_DEVICE if that is owed: 0 in LIVE, else the error \
 					  */
 #define DEVICE_DO_ANSWER_REMOVED (1u << 6)  /* answer REMOVED_DEVICE if that is owed */
 #define DEVICE_DO_ARM_REPLY      (1u << 7)  /* arm the reply deadline */

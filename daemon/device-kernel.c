@@ -18,7 +18,7 @@
 
 #include "log.h"
 
-#define SERIAL_TIMEOUT_MS 1000
+#define SERIAL_TIMEOUT_MS UINT64_C(1000)
 
 /* ------- the serial ------- */
 

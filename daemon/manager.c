@@ -21,10 +21,10 @@
 #include "log.h"
 
 #define EVENTS_AT_ONCE 8
-#define LATE_ANSWER_MS 200
-#define STOP_GRACE_MS  1000
-#define KNOWN_MS       300
-#define LOOK_AGAIN_MS  200
+#define LATE_ANSWER_MS UINT64_C(200)
+#define STOP_GRACE_MS  UINT64_C(1000)
+#define KNOWN_MS       UINT64_C(300)
+#define LOOK_AGAIN_MS  UINT64_C(200)
 
 struct manager {
 	struct manager_setup setup;

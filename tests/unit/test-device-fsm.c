@@ -326,7 +326,8 @@ static void every_situation_can_end(void **unused)
 			       (!possible(&world, own[e]) ||
 				(own[e] == DEVICE_EV_UNREGISTERED && world.unregistered)))
 				e++;
-			assert_true(e < sizeof(own) / sizeof(own[0]));
+			if (e == sizeof(own) / sizeof(own[0]))
+				fail_msg("nothing can happen while %s", device_state_name(world.state));
 			transition = device_fsm(world.state, own[e]);
 			happen(&world, own[e]);
 			world.state = (uint8_t) transition.next;
@@ -365,6 +366,29 @@ static void an_event_that_cannot_happen_changes_nothing(void **unused)
 		}
 }
 
+/* What others ask of a state follows from the table. */
+static void a_state_says_what_it_holds(void **unused)
+{
+	(void) unused;
+	explore();
+	for (size_t i = 0; i < world_cnt; i++) {
+		const struct world *world = &worlds[i];
+
+		if (world->loop == LOOP_RUNNING)
+			assert_true(device_state_holds_ring(world->state));
+		if (device_state_holds_ring(world->state))
+			assert_int_equal(world->handler, HANDLER_OPEN);
+		if (world->removed || world->unregistered)
+			assert_false(device_state_kernel_has(world->state));
+	}
+	forget();
+	assert_true(device_state_kernel_has(DEVICE_FAILED));
+	assert_false(device_state_holds_ring(DEVICE_FAILED));
+	assert_false(device_state_kernel_has(DEVICE_GONE));
+	for (int timer = 0; timer < DEVICE_TIMER_COUNT; timer++)
+		assert_false(device_state_has_timer(DEVICE_GONE, timer));
+}
+
 static void states_and_events_have_distinct_names(void **unused)
 {
 	(void) unused;
@@ -383,6 +407,7 @@ int main(void)
 		cmocka_unit_test(every_situation_can_end),
 		cmocka_unit_test(every_row_of_the_table_can_be_reached),
 		cmocka_unit_test(an_event_that_cannot_happen_changes_nothing),
+		cmocka_unit_test(a_state_says_what_it_holds),
 		cmocka_unit_test(states_and_events_have_distinct_names),
 	};
 
