@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,7 +62,7 @@ static int sync_folder(const char *path)
 static int create(
 	struct file_backend *backend, struct file_target *target, uint64_t size, struct tcmu_reason *reason)
 {
-	struct stat st;
+	struct stat st = {.st_size = 0};
 	int r = 0;
 
 	backend->sync_fd = open(target->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -155,26 +154,26 @@ static int fit_size(
 
 /* ------- what it is and can do ------- */
 
-/* A block device's property; a partition has its disk's. */
+/* A block device's property; a partition has its disk's. False: not known. */
 static bool read_sysfs(dev_t dev, const char *name, uint64_t *value)
 {
 	static const char *const folders[] = {"queue", "../queue"};
-	bool found = false;
+	FILE *file = NULL;
+	char text[96];
+	char *end = text;
 
-	for (unsigned i = 0; i < 2 && !found; i++) {
-		char path[128];
-		FILE *file;
-
-		snprintf(
-			path, sizeof(path), "/sys/dev/block/%u:%u/%s/%s", major(dev), minor(dev), folders[i],
+	for (unsigned i = 0; i < 2 && !file; i++) {
+		(void) snprintf(
+			text, sizeof(text), "/sys/dev/block/%u:%u/%s/%s", major(dev), minor(dev), folders[i],
 			name);
-		file = fopen(path, "re");
-		if (!file)
-			continue;
-		found = fscanf(file, "%" SCNu64, value) == 1;
-		fclose(file);
+		file = fopen(text, "re");
 	}
-	return found;
+	if (!file)
+		return false;
+	if (fgets(text, sizeof(text), file))
+		*value = strtoull(text, &end, 10);
+	(void) fclose(file);
+	return end != text;
 }
 
 static bool is_power_of_two(uint64_t value)

@@ -288,7 +288,7 @@ int file_direct_align(
 	struct tcmu_reason *reason)
 {
 	struct statx stx;
-	int sector;
+	int sector = 0;
 	int r = 0;
 
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 && (stx.stx_mask & STATX_DIOALIGN)) {
@@ -391,7 +391,8 @@ static int check_open(
 	struct tcmu_reason *reason)
 {
 	int64_t size = file_size(fd, target->block);
-	uint32_t offset_align, memory_align;
+	uint32_t offset_align = 1;
+	uint32_t memory_align;
 	int r;
 
 	if (size < 0)

@@ -154,7 +154,7 @@ static void copy_iov(struct fake_io *io)
 {
 	size_t size = io->io.iov_cnt * sizeof(*io->iov);
 
-	if (!io->iov)
+	if (!size)
 		return;
 	io->own_iov = malloc(size);
 	assert_non_null(io->own_iov);
