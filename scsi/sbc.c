@@ -178,12 +178,14 @@ enum scsi_verdict scsi_orwrite(struct scsi_call *call)
 	return plan_range(call, SCSI_PLAN_ORWRITE, dpo_fua(call), &range, range.blocks);
 }
 
-/* SBC-3 5.2. Data-out is what is expected, then what is to be written. */
+/* SBC-3 5.2. Data-out is what is expected, then what is to be written. The number has one byte: 256 blocks would be
+ * none, which the data-out gives away. */
 enum scsi_verdict scsi_compare_and_write(struct scsi_call *call)
 {
 	struct scsi_range range = {.lba = get_be64(call->cdb + 2), .blocks = call->cdb[13]};
+	bool wrapped = range.blocks == 0 && call->task->data_length;
 
-	if (on_medium(call, &range) && range.blocks > call->lu->max_compare_and_write)
+	if (on_medium(call, &range) && (wrapped || range.blocks > call->lu->max_compare_and_write))
 		return scsi_refuse_cdb(call, 13, NO_BIT);
 	return plan_range(call, SCSI_PLAN_COMPARE_AND_WRITE, dpo_fua(call), &range, 2 * range.blocks);
 }

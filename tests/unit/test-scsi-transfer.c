@@ -295,6 +295,8 @@ static void compare_and_write_takes_two_lots_of_data(void **state)
 	expect_sense(&rig, 0x05, 0x0e, 0x03);
 	rig_run(&rig, CDB(0x89, 0, [9] = 5, [13] = 33), 66 * 512);
 	expect_bad_cdb(&rig, 13, -1);
+	rig_run(&rig, CDB(0x89, 0, [9] = 5, [13] = 0), 512 * 512);
+	expect_bad_cdb(&rig, 13, -1);
 	rig_run(&rig, CDB(0x89, 0, [7] = 0x02, [13] = 1), 2 * 512);
 	expect_sense(&rig, 0x05, 0x21, 0x00);
 	rig_run(&rig, CDB(0x89, 0, [7] = 0x02, [13] = 33), 66 * 512);
