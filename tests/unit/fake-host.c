@@ -208,6 +208,20 @@ int fake_check(struct fake_host *host, const char *config, uint64_t size, uint32
 	return r;
 }
 
+int fake_identify(struct fake_host *host, const char *config, char *claim, size_t claim_size)
+{
+	struct parsed parsed;
+	int r = parse(host, &parsed, config, 0, 0);
+
+	claim[0] = '\0';
+	if (r < 0)
+		return r;
+	r = host->handler->identify(&parsed.config, claim, claim_size, &host->reason);
+	assert_true(r <= 0);
+	assert_true((r < 0) == (host->reason.text[0] != '\0'));
+	return r;
+}
+
 int fake_open(struct fake_host *host, const char *config, uint64_t size, uint32_t block_size)
 {
 	struct fake_inside *inside = host->inside;

@@ -62,6 +62,7 @@ void fake_host_free(struct fake_host *host);
 /* config: what stands after "<subtype>/", with options. As the plugin says, or -EINVAL for an option that is not in its
  * table; the reason is in host->reason, empty if there was none. */
 int fake_check(struct fake_host *host, const char *config, uint64_t size, uint32_t block_size);
+int fake_identify(struct fake_host *host, const char *config, char *claim, size_t claim_size);
 int fake_open(struct fake_host *host, const char *config, uint64_t size, uint32_t block_size);
 int fake_resize(struct fake_host *host, const char *config, uint64_t size);
 void fake_close(struct fake_host *host);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The folder of a test is where ctest runs it, in the build tree: that is a disk, where direct I/O works.
+ * The folders and files of the file handler's tests.
  */
 #include "file-fixture.h"
 
@@ -21,14 +21,21 @@ static const char *const kind_names[] = {"io_uring", "threads"};
 
 static struct file_fixture running;
 
+void file_make_folder(char *folder, size_t size)
+{
+	char here[PATH_MAX];
+
+	assert_non_null(getcwd(here, sizeof(here)));
+	assert_true(snprintf(folder, size, "%s/file-XXXXXX", here) < (int) size);
+	assert_non_null(mkdtemp(folder));
+}
+
 static int setup(void **state)
 {
 	const enum aio_kind *kind = *state;
 
 	memset(&running, 0, sizeof(running));
-	(void) snprintf(running.folder, sizeof(running.folder), "/tmp/tcmud-file-XXXXXX");
-	assert_non_null(mkdtemp(running.folder));
-	assert_int_equal(chmod(running.folder, 0755), 0);
+	file_make_folder(running.folder, sizeof(running.folder));
 	(void) snprintf(running.path, sizeof(running.path), "%s/disk.img", running.folder);
 	running.host = fake_host_new(PLUGIN, *kind);
 	*state = &running;

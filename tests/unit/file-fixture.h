@@ -24,8 +24,8 @@ int file_run_tests(const struct file_test *tests, size_t cnt);
 
 struct file_fixture {
 	struct fake_host *host;
-	char folder[64];
-	char path[128]; /* of a file in the folder that does not exist yet */
+	char folder[128];
+	char path[160]; /* of a file in the folder that does not exist yet */
 };
 
 /* The running test's: a host, and a folder, of which nothing is left afterwards. */
@@ -33,6 +33,9 @@ struct file_fixture *file_fixture_of(void **state);
 
 /* Opens fixture->path with these options (";direct=1", or ""); it is made, FILE_SIZE long, if it does not exist. */
 struct fake_host *file_opened(void **state, const char *options);
+
+/* A new folder in the one the test is run in: that is in the build tree, on a disk. In /tmp there may be no direct I/O. */
+void file_make_folder(char *folder, size_t size);
 
 /* A name in the folder; valid until the next call. */
 const char *file_in(const struct file_fixture *fixture, const char *name);

@@ -17,13 +17,18 @@ tcmud_handler_test(file-direct file SOURCES file-fixture.c)
 tcmud_handler_test(file-open file SOURCES file-fixture.c)
 target_compile_definitions(test-file-open PRIVATE "MANUAL=\"${PROJECT_SOURCE_DIR}/handlers/file/tcmu-file.7\"")
 
-# On a block device that is not there: the handler's own objects, with the system's answers replaced.
-tcmud_unit_test(file-block LIBS fake-host)
-target_sources(test-file-block PRIVATE $<TARGET_OBJECTS:handler_file>)
+# The handler's own objects, with the system's answers replaced: on a block device that is not there, and on systems that
+# refuse. The linker takes no hidden replacement where a sanitizer's library has the function too.
+foreach(test IN ITEMS file-block file-system)
+	tcmud_unit_test(${test} LIBS fake-host SOURCES file-fixture.c)
+	target_compile_definitions(test-${test} PRIVATE "PLUGIN=\"$<TARGET_FILE:handler_file>\"")
+	target_sources(test-${test} PRIVATE $<TARGET_OBJECTS:handler_file>)
+	set_target_properties(test-${test} PROPERTIES C_VISIBILITY_PRESET default)
+endforeach()
 target_link_options(test-file-block PRIVATE
 	"LINKER:--wrap=stat,--wrap=fstat,--wrap=statx,--wrap=open,--wrap=close,--wrap=fopen,--wrap=ioctl")
-# The linker refuses replacements that are hidden where a sanitizer's library has the function too.
-set_target_properties(test-file-block PROPERTIES C_VISIBILITY_PRESET default)
+target_link_options(test-file-system PRIVATE
+	"LINKER:--wrap=fstat,--wrap=statx,--wrap=open,--wrap=ftruncate,--wrap=fsync,--wrap=pread,--wrap=fallocate")
 
 # The guide's example. Outside of the tree it is built by tests/install.
 add_library(handler_memory MODULE "${PROJECT_SOURCE_DIR}/docs/examples/handler_memory.c")

@@ -385,6 +385,20 @@ static void a_failed_flush_fails_those_that_wait(void **state)
 	assert_int_equal(host->events, 1);
 }
 
+static void a_failed_flush_fails_those_that_came_meanwhile(void **state)
+{
+	struct fake_host *host = file_opened(state, "");
+	struct fake_io *ios[3];
+
+	fake_fault(host, TCMU_AIO_FDATASYNC, 1, FAKE_STICK, 0);
+	start_flushes(host, ios, 3);
+	fake_end_stuck(host, -ENOSPC);
+	end_flushes(ios, 1, -ENOSPC);
+	end_flushes(ios + 1, 2, -EIO);
+	assert_int_equal(host->calls[TCMU_AIO_FDATASYNC], 1);
+	assert_int_equal(host->events, 1);
+}
+
 static void the_others_flush_when_the_one_that_made_the_call_is_cancelled(void **state)
 {
 	struct fake_host *host = file_opened(state, "");
@@ -725,6 +739,7 @@ int main(void)
 		FILE_TEST(a_flush_makes_one_call),
 		FILE_TEST(flushes_that_come_meanwhile_share_the_next_call),
 		FILE_TEST(a_failed_flush_fails_those_that_wait),
+		FILE_TEST(a_failed_flush_fails_those_that_came_meanwhile),
 		FILE_TEST(the_others_flush_when_the_one_that_made_the_call_is_cancelled),
 		FILE_TEST(a_flush_that_waits_is_cancelled_at_once),
 		FILE_TEST(a_cancelled_flush_that_ended_well_says_so),

@@ -164,8 +164,7 @@ static void what_is_no_file_is_refused(void **state)
 	struct fake_host *host = fixture->host;
 
 	refused_by_all(
-		host, fixture->folder, -EISDIR,
-		"a folder; a regular file or a block device is expected: /tmp/");
+		host, fixture->folder, -EISDIR, "a folder; a regular file or a block device is expected: /");
 	refused_by_all(host, "/dev/null", -ENOTBLK, "a character device");
 	assert_int_equal(mkfifo(fixture->path, 0600), 0);
 	refused_by_all(host, fixture->path, -ENOTBLK, "neither a regular file nor a block device");
@@ -256,32 +255,35 @@ static void percent_sequences_stand_for_bytes_when_asked_for(void **state)
 	}
 }
 
-/* As a user who may not, also when the test is run by root. */
+/* As a user who may not, also when the test is run by root. That one may not even come as far as the build tree. */
 static void what_may_not_be_read_or_written_is_refused(void **state)
 {
-	struct file_fixture *fixture = file_fixture_of(state);
+	struct fake_host *host = file_fixture_of(state)->host;
+	char folder[] = "/tmp/tcmud-file-XXXXXX";
 	uid_t self = geteuid();
-	char locked[256];
+	char file[64], missing[64];
 
-	file_make(fixture->path, FILE_SIZE);
-	(void) snprintf(locked, sizeof(locked), "%s", file_in(fixture, "locked"));
-	assert_int_equal(mkdir(locked, 0500), 0);
-	assert_int_equal(chmod(fixture->path, 0400), 0);
-	if (self == 0) {
-		assert_int_equal(chmod(fixture->path, 0444), 0);
-		assert_int_equal(chmod(locked, 0555), 0);
-		assert_int_equal(seteuid(65534), 0);
-	}
-	refused_by_all(fixture->host, fixture->path, -EACCES, "cannot be written: Permission denied: /tmp/");
-	refused_by_all(fixture->host, file_in(fixture, "locked/x.img"), -EACCES, "cannot be created: ");
-	fixture->host->read_only = true;
-	assert_int_equal(fake_check(fixture->host, fixture->path, FILE_SIZE, BLOCK_SIZE), 0);
-	assert_int_equal(seteuid(self), 0);
-	assert_int_equal(chmod(fixture->path, 0000), 0);
+	assert_non_null(mkdtemp(folder));
+	(void) snprintf(file, sizeof(file), "%s/disk.img", folder);
+	(void) snprintf(missing, sizeof(missing), "%s/missing.img", folder);
+	file_make(file, FILE_SIZE);
+	assert_int_equal(chmod(file, 0444), 0);
+	assert_int_equal(chmod(folder, 0555), 0);
 	if (self == 0)
 		assert_int_equal(seteuid(65534), 0);
-	refused_by_all(fixture->host, fixture->path, -EACCES, "cannot be read: Permission denied: /tmp/");
+	refused_by_all(host, file, -EACCES, "cannot be written: Permission denied: /tmp/");
+	refused_by_all(host, missing, -EACCES, "cannot be created: ");
+	host->read_only = true;
+	assert_int_equal(fake_check(host, file, FILE_SIZE, BLOCK_SIZE), 0);
 	assert_int_equal(seteuid(self), 0);
+	assert_int_equal(chmod(file, 0000), 0);
+	if (self == 0)
+		assert_int_equal(seteuid(65534), 0);
+	refused_by_all(host, file, -EACCES, "cannot be read: Permission denied: /tmp/");
+	assert_int_equal(seteuid(self), 0);
+	assert_int_equal(chmod(folder, 0755), 0);
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(rmdir(folder), 0);
 }
 
 /* ------- the claim, and properties ------- */
@@ -321,6 +323,22 @@ static void a_created_file_has_the_claim_of_a_found_one(void **state)
 	memcpy(claim, file_opened(state, "")->info.claim, sizeof(claim));
 	fake_close(file_fixture_of(state)->host);
 	assert_string_equal(file_opened(state, "")->info.claim, claim);
+}
+
+static void the_claim_is_known_before_it_is_opened(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+	struct fake_host *host = fixture->host;
+	char claim[sizeof(host->info.claim)];
+
+	assert_int_equal(fake_identify(host, fixture->path, claim, sizeof(claim)), 0);
+	assert_string_equal(claim, "");
+	assert_false(exists(fixture->path));
+	refused(fake_identify(host, fixture->folder, claim, sizeof(claim)), -EISDIR, host, "a folder");
+	assert_string_equal(claim, "");
+	(void) file_opened(state, "");
+	assert_int_equal(fake_identify(host, fixture->path, claim, sizeof(claim)), 0);
+	assert_string_equal(claim, host->info.claim);
 }
 
 static void properties_fit_together(void **state)
@@ -476,6 +494,7 @@ int main(void)
 		FILE_TEST(what_may_not_be_read_or_written_is_refused),
 		FILE_TEST(the_claim_names_the_file_however_it_is_spelled),
 		FILE_TEST(a_created_file_has_the_claim_of_a_found_one),
+		FILE_TEST(the_claim_is_known_before_it_is_opened),
 		FILE_TEST(properties_fit_together),
 		FILE_TEST(nothing_is_left_open),
 		FILE_TEST(a_device_grows_with_its_file),
