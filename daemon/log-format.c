@@ -136,11 +136,11 @@ void log_record_fields(const struct log_record *record, struct log_fields *field
 
 bool log_stream_is(const char *value, int fd)
 {
-	uintmax_t device, inode;
+	char text[64];
 	struct stat st;
-	char end;
 
-	if (!value || sscanf(value, "%ju:%ju%c", &device, &inode, &end) != 2 || fstat(fd, &st) < 0)
+	if (!value || fstat(fd, &st) < 0)
 		return false;
-	return st.st_dev == (dev_t) device && st.st_ino == (ino_t) inode;
+	(void) snprintf(text, sizeof(text), "%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino);
+	return strcmp(text, value) == 0;
 }

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <glib.h>
+
 #include "log.h"
 #include "options.h"
 
@@ -23,6 +25,7 @@
 
 #define IO_PRIV_MAX 65536u
 #define NAME_SIZE   64
+#define PROBLEM_MAX (PATH_MAX + 512)
 
 /* A plugin's struct tcmu_handler must reach at least so far: what it cannot do without. */
 #define HANDLER_SIZE_MIN \
@@ -32,13 +35,12 @@ struct item {
 	struct registry_entry entry;
 	struct tcmu_handler handler;
 	char subtype[NAME_SIZE];
-	char *origin;
-	char *problem;
+	char origin[PATH_MAX];
+	char problem[PROBLEM_MAX];
 };
 
 struct registry {
-	struct item **items; /* by subtype */
-	size_t cnt;
+	GPtrArray *items; /* struct item, by subtype */
 };
 
 /* Handlers that exist but need not be installed. */
@@ -60,49 +62,35 @@ static int refuse(struct tcmu_reason *reason, int error, const char *fmt, ...)
 	return error;
 }
 
+static struct item *item_at(const struct registry *registry, size_t index)
+{
+	return index < registry->items->len ? g_ptr_array_index(registry->items, index) : NULL;
+}
+
 static struct item *find_item(const struct registry *registry, const char *subtype)
 {
-	for (size_t i = 0; i < registry->cnt; i++)
-		if (strcmp(registry->items[i]->subtype, subtype) == 0)
-			return registry->items[i];
-	return NULL;
+	struct item *item;
+
+	for (size_t i = 0; (item = item_at(registry, i)); i++)
+		if (strcmp(item->subtype, subtype) == 0)
+			break;
+	return item;
 }
 
-static void free_item(struct item *item)
+/* Puts a new item at its place, or in the place of one that is not usable. */
+static void insert(struct registry *registry, struct item *item)
 {
-	if (!item)
-		return;
-	free(item->origin);
-	free(item->problem);
-	free(item);
-}
-
-/* Puts a new item at its place, or over one that is not usable. Takes the item. */
-static int insert(struct registry *registry, struct item *item)
-{
+	struct item *old;
 	size_t i = 0;
-	struct item **items;
 
-	while (i < registry->cnt && strcmp(registry->items[i]->subtype, item->subtype) < 0)
+	while ((old = item_at(registry, i)) && strcmp(old->subtype, item->subtype) < 0)
 		i++;
-	if (i < registry->cnt && strcmp(registry->items[i]->subtype, item->subtype) == 0) {
-		free_item(registry->items[i]);
-		registry->items[i] = item;
-		return 0;
-	}
-	items = reallocarray(registry->items, registry->cnt + 1, sizeof(*items));
-	if (!items) {
-		free_item(item);
-		return -ENOMEM;
-	}
-	memmove(items + i + 1, items + i, (registry->cnt - i) * sizeof(*items));
-	items[i] = item;
-	registry->items = items;
-	registry->cnt++;
-	return 0;
+	if (old && strcmp(old->subtype, item->subtype) == 0)
+		(void) g_ptr_array_remove_index(registry->items, (guint) i);
+	g_ptr_array_insert(registry->items, (gint) i, item);
 }
 
-/* origin and problem may be NULL. */
+/* problem or handler is NULL; origin may be. */
 static int add_item(
 	struct registry *registry, const char *subtype, const struct tcmu_handler *handler,
 	const char *origin, const char *problem)
@@ -112,12 +100,8 @@ static int add_item(
 	if (!item)
 		return -ENOMEM;
 	(void) snprintf(item->subtype, sizeof(item->subtype), "%s", subtype);
-	item->origin = origin ? strdup(origin) : NULL;
-	item->problem = problem ? strdup(problem) : NULL;
-	if ((origin && !item->origin) || (problem && !item->problem)) {
-		free_item(item);
-		return -ENOMEM;
-	}
+	(void) snprintf(item->origin, sizeof(item->origin), "%s", origin ? origin : "");
+	(void) snprintf(item->problem, sizeof(item->problem), "%s", problem ? problem : "");
 	if (handler) {
 		item->handler = *handler;
 		item->handler.subtype = item->subtype;
@@ -125,18 +109,22 @@ static int add_item(
 	item->entry = (struct registry_entry){
 		.subtype = item->subtype,
 		.handler = handler ? &item->handler : NULL,
-		.origin = item->origin,
-		.problem = item->problem,
+		.origin = origin ? item->origin : NULL,
+		.problem = problem ? item->problem : NULL,
 	};
-	return insert(registry, item);
+	insert(registry, item);
+	return 0;
 }
 
 int registry_new(struct registry **ret)
 {
 	struct registry *registry = calloc(1, sizeof(*registry));
 	char problem[128];
-	int r = registry ? 0 : -ENOMEM;
+	int r = 0;
 
+	if (!registry)
+		return -ENOMEM;
+	registry->items = g_ptr_array_new_with_free_func(free);
 	for (size_t i = 0; i < sizeof(packaged) / sizeof(packaged[0]) && r >= 0; i++) {
 		(void) snprintf(
 			problem, sizeof(problem), "the %s handler is not installed (package %s)",
@@ -155,15 +143,13 @@ void registry_free(struct registry *registry)
 {
 	if (!registry)
 		return;
-	for (size_t i = 0; i < registry->cnt; i++)
-		free_item(registry->items[i]);
-	free(registry->items);
+	g_ptr_array_unref(registry->items);
 	free(registry);
 }
 
 /* ------- what a plugin says of itself ------- */
 
-/* The plugin's description as a struct of our size. */
+/* The plugin's description as a struct of our size. handler is all zero before. */
 static int copy_handler(
 	const struct tcmu_handler *theirs, struct tcmu_handler *handler, struct tcmu_reason *reason)
 {
@@ -179,7 +165,6 @@ static int copy_handler(
 			reason, -EPROTO, "its description has %u bytes, which is less than %zu",
 			theirs->size, HANDLER_SIZE_MIN);
 	size = theirs->size < sizeof(*handler) ? theirs->size : sizeof(*handler);
-	memset(handler, 0, sizeof(*handler));
 	memcpy(handler, theirs, size);
 	handler->size = sizeof(*handler);
 	return 0;
@@ -211,7 +196,7 @@ int registry_add(
 	struct registry *registry, const struct tcmu_handler *theirs, const char *origin,
 	struct tcmu_reason *reason)
 {
-	struct tcmu_handler handler;
+	struct tcmu_handler handler = {0};
 	struct item *other;
 	int r;
 
@@ -221,7 +206,7 @@ int registry_add(
 	if (other && other->entry.handler)
 		return refuse(
 			reason, -EEXIST, "the handler \"%s\" is there already, from %s", handler.subtype,
-			other->origin ? other->origin : "elsewhere");
+			other->origin);
 	r = add_item(registry, handler.subtype, &handler, origin, NULL);
 	return r < 0 ? refuse(reason, r, "out of memory") : 0;
 }
@@ -263,12 +248,12 @@ static int load_plugin(struct registry *registry, const char *path, struct tcmu_
 }
 
 /* Keeps the subtype in the file's name as one that is known, unless it is there. */
-static void note_problem(struct registry *registry, const char *path, const char *name, const char *problem)
+static void note_problem(
+	struct registry *registry, const char *path, const char *name, const struct tcmu_reason *reason)
 {
 	size_t len = strlen(name) - strlen(FILE_PREFIX FILE_SUFFIX);
-	char subtype[NAME_SIZE];
+	char subtype[NAME_SIZE], problem[PROBLEM_MAX];
 	struct item *item;
-	char *text;
 
 	if (len >= sizeof(subtype))
 		return;
@@ -277,10 +262,10 @@ static void note_problem(struct registry *registry, const char *path, const char
 	item = find_item(registry, subtype);
 	if (!options_subtype_valid(subtype) || (item && item->entry.handler))
 		return;
-	if (asprintf(&text, "the %s handler cannot be used: %s: %s", subtype, path, problem) < 0)
-		return;
-	(void) add_item(registry, subtype, NULL, path, text);
-	free(text);
+	(void) snprintf(
+		problem, sizeof(problem), "the %s handler cannot be used: %s: %s", subtype, path,
+		reason->text);
+	(void) add_item(registry, subtype, NULL, path, problem);
 }
 
 static int is_plugin(const struct dirent *entry)
@@ -307,19 +292,19 @@ static bool load_file(struct registry *registry, const char *dir, const char *na
 	log_full(
 		TCMU_LOG_ERROR, NULL, NULL, LOG_ID_HANDLER_REFUSED, "the handler %s cannot be used: %s",
 		path, reason.text);
-	note_problem(registry, path, name, reason.text);
+	note_problem(registry, path, name, &reason);
 	return false;
 }
 
 static void log_loaded(const struct registry *registry, const char *dir)
 {
+	const struct item *item;
 	char names[256] = "";
 	size_t used = 0;
 
-	for (size_t i = 0; i < registry->cnt && used < sizeof(names); i++)
-		if (registry->items[i]->entry.handler)
-			used += (size_t) snprintf(
-				names + used, sizeof(names) - used, " %s", registry->items[i]->subtype);
+	for (size_t i = 0; (item = item_at(registry, i)) && used < sizeof(names); i++)
+		if (item->entry.handler)
+			used += (size_t) snprintf(names + used, sizeof(names) - used, " %s", item->subtype);
 	log_info("handlers from %s:%s", dir, used ? names : " none");
 }
 
@@ -361,5 +346,7 @@ const struct tcmu_handler *registry_find(const struct registry *registry, const 
 
 const struct registry_entry *registry_entry(const struct registry *registry, size_t index)
 {
-	return index < registry->cnt ? &registry->items[index]->entry : NULL;
+	const struct item *item = item_at(registry, index);
+
+	return item ? &item->entry : NULL;
 }

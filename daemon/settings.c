@@ -131,7 +131,7 @@ static bool parse_choice(const struct row *row, const char *text, unsigned *numb
 /* Sets a row's field; false with nothing changed when the value is not one. */
 static bool set_field(const struct row *row, struct settings *settings, const char *value)
 {
-	unsigned number;
+	unsigned number = 0;
 
 	if (row->kind == KIND_FOLDER) {
 		if ((*value && *value != '/') || strlen(value) >= SETTINGS_PATH_MAX)
@@ -355,55 +355,42 @@ unsigned settings_parse(
 
 /* ------- the file ------- */
 
-/* Returns its length, or -errno. */
-static ssize_t read_file(const char *path, char **content)
+/* buffer: SETTINGS_FILE_MAX + 1 bytes. Returns the file's length, or -errno. */
+static ssize_t read_file(const char *path, char *buffer)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	char *buffer = NULL;
 	size_t len = 0;
-	ssize_t n = 0;
+	ssize_t n = 1;
 
 	if (fd < 0)
 		return -errno;
-	buffer = malloc(SETTINGS_FILE_MAX + 1);
-	if (!buffer)
-		n = -ENOMEM;
-	while (n >= 0 && len <= SETTINGS_FILE_MAX) {
+	while (n > 0 && len <= SETTINGS_FILE_MAX) {
 		n = read(fd, buffer + len, SETTINGS_FILE_MAX + 1 - len);
-		if (n == 0)
-			break;
 		if (n < 0)
-			n = errno == EINTR ? 0 : -errno;
+			n = errno == EINTR ? 1 : -errno;
 		else
 			len += (size_t) n;
 	}
 	(void) close(fd);
-	if (n >= 0 && len > SETTINGS_FILE_MAX)
-		n = -EFBIG;
-	if (n < 0) {
-		free(buffer);
+	if (n < 0)
 		return n;
-	}
-	*content = buffer;
-	return (ssize_t) len;
+	return len > SETTINGS_FILE_MAX ? -EFBIG : (ssize_t) len;
 }
 
 int settings_load(const char *path, struct settings *settings, settings_warn_fn *warn, void *userdata)
 {
 	struct parser whole = {.warn = warn, .userdata = userdata};
-	char *content = NULL;
-	ssize_t len = read_file(path, &content);
-	unsigned warnings;
+	char *content = malloc(SETTINGS_FILE_MAX + 1);
+	ssize_t r = content ? read_file(path, content) : -ENOMEM;
 
-	if (len == -ENOENT || len == -ENOTDIR) {
+	if (r == -ENOENT || r == -ENOTDIR) {
 		settings_defaults(settings);
-		return -ENOENT;
+		r = -ENOENT;
+	} else if (r < 0) {
+		complain(&whole, "it cannot be read: %s", strerror((int) -r));
+	} else {
+		r = (ssize_t) settings_parse(content, (size_t) r, settings, warn, userdata);
 	}
-	if (len < 0) {
-		complain(&whole, "it cannot be read: %s", strerror((int) -len));
-		return (int) len;
-	}
-	warnings = settings_parse(content, (size_t) len, settings, warn, userdata);
 	free(content);
-	return (int) warnings;
+	return (int) r;
 }

@@ -21,7 +21,7 @@
 #include "bus-fixture.h"
 #include "shell-fixture.h"
 
-#define CHECK_MS    300
+#define CHECK_MS    UINT64_C(300)
 #define LONG_MS     24000
 #define PROMPT_USEC 100000
 
@@ -69,6 +69,18 @@ static uint64_t now_usec(void)
 
 	(void) clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+}
+
+/* Waits until the client has been called back so often. */
+static void await(const unsigned *times, unsigned cnt)
+{
+	while (*times < cnt) {
+		int r = sd_bus_process(client(), NULL);
+
+		assert_true(r >= 0);
+		if (r == 0)
+			assert_true(sd_bus_wait(client(), UINT64_MAX) >= 0);
+	}
 }
 
 /* ------- what is shown ------- */
@@ -242,7 +254,7 @@ static int on_added(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 	(void) error;
 	assert_true(sd_bus_message_read(signal, "o", &path) > 0);
 	assert_string_equal(path, ROOT "/other");
-	*(bool *) userdata = true;
+	(*(unsigned *) userdata)++;
 	return 0;
 }
 
@@ -250,7 +262,7 @@ static int on_added(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 static void a_subtype_in_use_is_shown_without_a_handler(void **state)
 {
 	char *text;
-	bool added = false;
+	unsigned added = 0;
 
 	(void) state;
 	assert_true(
@@ -259,11 +271,7 @@ static void a_subtype_in_use_is_shown_without_a_handler(void **state)
 			"InterfacesAdded", on_added, &added) >= 0);
 	server_run(show_other);
 	shows(handlers, 5);
-	while (!added) {
-		assert_true(sd_bus_process(client(), NULL) >= 0);
-		if (!added)
-			assert_true(sd_bus_wait(client(), UINT64_MAX) >= 0);
-	}
+	await(&added, 1);
 	text = property_of(ROOT "/other");
 	assert_string_equal(text, "There is no such handler here.");
 	free(text);
@@ -354,17 +362,6 @@ static void hang_some(unsigned cnt, unsigned *replies)
 	answers("file", "file/good", true, "success");
 }
 
-static void await_replies(const unsigned *replies, unsigned cnt)
-{
-	while (*replies < cnt) {
-		int r = sd_bus_process(client(), NULL);
-
-		assert_true(r >= 0);
-		if (r == 0)
-			assert_true(sd_bus_wait(client(), UINT64_MAX) >= 0);
-	}
-}
-
 static void hanging_handlers_delay_nobody(void **state)
 {
 	unsigned replies = 0;
@@ -379,7 +376,7 @@ static void hanging_handlers_delay_nobody(void **state)
 	assert_true(now_usec() - began < PROMPT_USEC);
 	assert_int_equal(replies, 0);
 	server_release(5);
-	await_replies(&replies, 5);
+	await(&replies, 5);
 }
 
 static void at_the_end_those_who_wait_are_answered(void **state)
@@ -389,7 +386,7 @@ static void at_the_end_those_who_wait_are_answered(void **state)
 	(void) state;
 	hang_some(2, &replies);
 	server_leave();
-	await_replies(&replies, 2);
+	await(&replies, 2);
 	server_release(2);
 }
 
