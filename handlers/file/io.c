@@ -136,8 +136,9 @@ static void flushed(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 	} else if (res < 0) {
 		fail_backend(backend, (int) res);
 	}
+	/* Whatever the reason was, more space or another try would not bring back what is lost. */
 	while ((request = queue_take(&running)))
-		complete(request, res < 0 ? (int) res : 0);
+		complete(request, res < 0 ? -EIO : 0);
 	start_flush(backend);
 }
 

@@ -283,7 +283,7 @@ static void a_failed_flush_fails_all_that_follow_until_reopened(void **state)
 		}
 		fake_no_faults(host);
 		fake_fault(host, TCMU_AIO_FDATASYNC, 1, FAKE_FAIL, c->error);
-		assert_int_equal(fake_do(host, TCMU_IO_FLUSH, 0, 0, 0), c->told);
+		assert_int_equal(fake_do(host, TCMU_IO_FLUSH, 0, 0, 0), -EIO);
 		refused_after_failure(host, c->error);
 		fake_close(host);
 	}
@@ -393,8 +393,7 @@ static void a_failed_flush_fails_those_that_came_meanwhile(void **state)
 	fake_fault(host, TCMU_AIO_FDATASYNC, 1, FAKE_STICK, 0);
 	start_flushes(host, ios, 3);
 	fake_end_stuck(host, -ENOSPC);
-	end_flushes(ios, 1, -ENOSPC);
-	end_flushes(ios + 1, 2, -EIO);
+	end_flushes(ios, 3, -EIO);
 	assert_int_equal(host->calls[TCMU_AIO_FDATASYNC], 1);
 	assert_int_equal(host->events, 1);
 }

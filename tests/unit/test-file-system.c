@@ -240,6 +240,25 @@ static void a_file_that_cannot_be_opened_stays(void **state)
 	each_is_refused(refusals, sizeof(refusals) / sizeof(refusals[0]), true, SIZE);
 }
 
+static void what_the_kernel_says_is_told_with_what_to_do(void **state)
+{
+	static const struct refusal refusals[] = {
+		{"", OPEN, 1, ETXTBSY, "in use as a program or as swap space"},
+		{"", OPEN, 1, EROFS, "ro=1 makes a read-only device of it"},
+		{";direct=1", OPEN, 2, EINVAL, "leave direct=1 out"},
+	};
+
+	(void) state;
+	make(sys.path, SIZE);
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		sys.failing = refusals[i].call;
+		sys.nth = refusals[i].nth;
+		sys.error = refusals[i].error;
+		assert_int_equal(open_with(refusals[i].options, 4096), -refusals[i].error);
+		said(refusals[i].words);
+	}
+}
+
 static void a_file_that_cannot_grow_stays(void **state)
 {
 	static const struct refusal refusals[] = {
@@ -349,6 +368,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_file_that_cannot_be_made_leaves_nothing_behind),
 		TEST(a_file_that_cannot_be_opened_stays),
+		TEST(what_the_kernel_says_is_told_with_what_to_do),
 		TEST(a_file_that_cannot_grow_stays),
 		TEST(folders_that_cannot_be_synced_are_enough),
 		TEST(a_file_that_is_replaced_meanwhile_is_not_opened_in_part),
