@@ -12,3 +12,7 @@ foreach(name IN ITEMS aio aio-engine)
 		"LINKER:--wrap=io_uring_queue_init_params,--wrap=io_uring_get_probe_ring,--wrap=preadv2"
 		"LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=posix_memalign")
 endforeach()
+
+# Not a unit test: run in the guest, where a file system can be frozen.
+add_executable(engine-stuck engine-stuck.c)
+target_link_libraries(engine-stuck PRIVATE tcmud-engine)

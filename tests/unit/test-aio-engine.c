@@ -59,7 +59,7 @@ static void a_sleeping_thread_is_woken_by_what_others_end(void **state)
 
 	assert_int_equal(pipe2(echo.in, O_CLOEXEC), 0);
 	assert_int_equal(pthread_create(&thread, NULL, echo_main, &echo), 0);
-	for (unsigned i = 0; i < 2000; i++) {
+	for (unsigned i = 0; i < 500; i++) {
 		init_pipe_read(&request, f);
 		request_queue(&request);
 		if (i % 2)
@@ -85,7 +85,7 @@ static void a_sleeping_thread_is_woken_by_the_disk(void **state)
 	if (direct < 0) /* a file system without direct I/O: cold reads then */
 		direct = open(path, O_RDWR | O_CLOEXEC);
 	assert_true(direct >= 0);
-	for (unsigned i = 0; i < 200; i++) {
+	for (unsigned i = 0; i < 60; i++) {
 		request_init(
 			&request, f, i % 2 ? TCMU_AIO_READV : TCMU_AIO_WRITEV, direct,
 			(uint64_t) REQUEST_SIZE * (i / 2));
@@ -96,7 +96,7 @@ static void a_sleeping_thread_is_woken_by_the_disk(void **state)
 		assert_int_equal(request.res, REQUEST_SIZE);
 	}
 	close(direct);
-	for (unsigned i = 0; i < 100; i++) {
+	for (unsigned i = 0; i < 30; i++) {
 		assert_int_equal(posix_fadvise(f->file, 0, 0, POSIX_FADV_DONTNEED), 0);
 		request_init(&request, f, TCMU_AIO_READV, f->file, (uint64_t) REQUEST_SIZE * i);
 		request_queue(&request);
@@ -111,7 +111,7 @@ static void many_at_once_wake_the_thread_until_all_are_done(void **state)
 	struct request *requests = aligned_alloc(4096, 64 * sizeof(*requests));
 
 	assert_non_null(requests);
-	for (unsigned round = 0; round < 50; round++) {
+	for (unsigned round = 0; round < 8; round++) {
 		for (unsigned i = 0; i < 64; i++) {
 			enum tcmu_aio_op op = i % 3 == 0 ? TCMU_AIO_FDATASYNC
 				: i % 3 == 1             ? TCMU_AIO_BLKDISCARD
@@ -131,7 +131,7 @@ static void the_descriptor_is_silent_when_nothing_waits(void **state)
 	struct request request;
 
 	assert_false(readable(f));
-	for (unsigned i = 0; i < 100; i++) {
+	for (unsigned i = 0; i < 40; i++) {
 		request_init(&request, f, i % 2 ? TCMU_AIO_BLKDISCARD : TCMU_AIO_FDATASYNC, f->file, 0);
 		request_queue(&request);
 		wait_for(&request);

@@ -1,0 +1,13 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Requests that are stuck in a frozen file system hold up neither the engine nor reads, and are cancelled where possible.
+# vm: disk=256M
+# vm: hung_task=200
+
+# shellcheck source=tests/cases/lib.sh
+. "${0%/*}/../lib.sh"
+
+scratch_disk ext4
+must /host/build/tests/unit/engine-stuck /scratch/file
+say "$OUTPUT"
+assert_match "$OUTPUT" 'all of it holds' "what the program says at its end"
