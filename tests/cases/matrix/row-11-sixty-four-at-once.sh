@@ -3,6 +3,7 @@
 # Row 11 of the teardown matrix: sixty-four devices under load are deleted at once.
 # vm: timeout=400
 # vm: memory=4096
+# vm: hung_task=200
 
 # shellcheck source=tests/cases/matrix/matrix.bash
 . "${0%/*}/matrix.bash"
@@ -10,31 +11,49 @@
 start_tcmud
 snapshot
 before=("$FDS")
-jobs=()
+# one target with a LUN for each device, made without waiting for each disk
+tpg=$FABRICS/loopback/$(naa_of all)/tpgt_1
+modprobe -a sd_mod tcm_loop
+mkdir -p "$tpg"
+naa_of nexus >"$tpg/nexus"
 for ((i = 0; i < 64; i++)); do
 	truncate -s 16M "/srv/disk$i.img"
 	make_backstore_configfs "disk$i" "/srv/disk$i.img" $((16 << 20))
-	attach "disk$i"
+	mkdir "$tpg/lun/lun_$i"
+	ln -s "$CORE/$HBA/disk$i" "$tpg/lun/lun_$i/disk$i"
+done
+jobs=()
+for ((i = 0; i < 64; i++)); do
+	wait_for 60 disk_appeared "$(<"$tpg/address"):$i"
 	jobs+=(--name="job$i" --filename="$DISK")
 done
+say "64 disks are there"
 fio --rw=randwrite --bs=4k --iodepth=4 --ioengine=libaio --direct=1 --time_based --runtime=3600 --size=16M --thread \
-	--rate_iops=10 "${jobs[@]}" >/dev/null 2>&1 &
+	--rate_iops=5 "${jobs[@]}" >/dev/null 2>&1 &
 load=$!
-wait_for 60 wrote "$DISK" 10
-trace_start
-let_go() {
-	local i deletes=()
+wait_for 120 wrote "$DISK" 10
+say "all are under load"
+
+# at_once FUNCTION: of each of the 64, side by side
+at_once() {
+	local i calls=()
 	for ((i = 0; i < 64; i++)); do
-		{
-			detach "disk$i"
-			delete_backstore_configfs "disk$i"
-		} &
-		deletes+=($!)
+		"$1" $i &
+		calls+=($!)
 	done
-	wait "${deletes[@]}"
+	wait "${calls[@]}"
 }
-milliseconds let_go
-row 11 "all deletes, for each device" $((MS / 64)) 1000
+unlink_lun() {
+	rm "$tpg/lun/lun_$1/disk$1"
+	rmdir "$tpg/lun/lun_$1"
+}
+delete_one() { delete_backstore_configfs "disk$1"; }
+
+at_once unlink_lun
+say "the LUNs are gone, and the load with them"
+trace_start
+milliseconds at_once delete_one
+row 11 "delete, for each device" $((MS / 64)) 100
 assert_released 64 100
 row 11 "longest release" "$RELEASE_MS" 100
 daemon_has_no_uio || fail "the daemon still holds a uio device"
