@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,10 +51,8 @@ void fault_hang(const struct fault_hang *hang)
 
 void fault_delay(uint64_t ms)
 {
-	struct timespec left = {.tv_sec = (time_t) (ms / 1000), .tv_nsec = (long) (ms % 1000) * 1000000};
-
-	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
-		;
+	if (ms)
+		(void) poll(NULL, 0, ms < INT_MAX ? (int) ms : INT_MAX);
 }
 
 /* ------- errors ------- */
