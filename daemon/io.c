@@ -294,10 +294,10 @@ void io_unblock(struct loop *loop)
 		return;
 	command_list_init(&still);
 	while ((command = loop->blocked.first)) {
-		bool ends = loop->abandoned || command->aborted;
-		bool waits = !ends && must_wait(command);
+		bool waits = !command->aborted && must_wait(command);
 
-		for (struct command *other = still.first; other && !ends && !waits; other = other->next)
+		for (struct command *other = still.first; other && !command->aborted && !waits;
+		     other = other->next)
 			waits = commands_conflict(command, other);
 		command_list_take(&loop->blocked);
 		if (waits)

@@ -78,8 +78,8 @@ struct loop {
 	pthread_mutex_t gate;
 	struct tcmu_uio uio;
 	struct tcmu_ring ring;
-	bool attached;
-	bool revoked; /* the mapping is not the kernel's any more; set once, by loop_revoke() */
+	bool attached; /* the ring may be looked at */
+	bool revoked;  /* the mapping is not the kernel's any more; set once, by loop_revoke() */
 
 	int epoll_fd;
 	int wake_fd;               /* eventfd */
@@ -121,7 +121,7 @@ void io_start(struct command *command);
 /* Outside of the gate: goes on with every command whose io has completed. Returns how many. */
 unsigned io_reap(struct loop *loop);
 
-/* Starts blocked commands whose range has become free, or that are to end at once. */
+/* Starts blocked commands whose range has become free, or that were aborted and end at once. */
 void io_unblock(struct loop *loop);
 
 /* Asks the backend to give up a command's io. */

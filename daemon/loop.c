@@ -298,7 +298,7 @@ static bool turn(struct loop *loop)
 
 	pthread_mutex_lock(&loop->gate);
 	take_orders(loop);
-	if (loop->attached && !loop->revoked)
+	if (loop->attached)
 		work += fetch(loop);
 	if (loop->mode == LOOP_DRAINING)
 		unpark(loop);
@@ -322,7 +322,7 @@ static bool ring_has_more(struct loop *loop)
 	bool more;
 
 	pthread_mutex_lock(&loop->gate);
-	more = loop->mode == LOOP_SERVING && loop->attached && !loop->revoked &&
+	more = loop->mode == LOOP_SERVING && loop->attached &&
 		(loop->stale ? !loop->pool.in_use : loop->pool.free && tcmu_ring_pending(&loop->ring));
 	pthread_mutex_unlock(&loop->gate);
 	return more;

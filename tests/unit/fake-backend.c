@@ -123,10 +123,12 @@ static int compare_and_write(struct backend *backend, struct tcmu_io *io)
 static int map(struct backend *backend, struct tcmu_io *io)
 {
 	static const uint8_t zeros[BLOCK_BYTES];
-	uint64_t length = 0;
+	uint64_t length = 0, most = io->length;
 	bool first = memcmp(backend->store + io->offset, zeros, BLOCK_BYTES) != 0;
 
-	while (length < io->length &&
+	if (backend->options.map_max && most > backend->options.map_max)
+		most = backend->options.map_max;
+	while (length < most &&
 	       (memcmp(backend->store + io->offset + length, zeros, BLOCK_BYTES) != 0) == first)
 		length += BLOCK_BYTES;
 	io->result = length;

@@ -22,12 +22,13 @@ struct backend;
 struct backend_options {
 	enum tcmu_handler_threading threading;
 	unsigned workers;
-	bool syscalls;   /* buffers are touched by system calls only, and the handler says so */
-	bool aio;        /* ASYNC: by the device's engine */
-	bool aio_cached; /* reads are tried in the page cache first, within aio_flush() */
-	int aio_read_fd; /* 0: the store's */
-	uint64_t size;   /* bytes; 0: 1 MiB */
-	bool can_cancel; /* held requests can be cancelled */
+	bool syscalls;    /* buffers are touched by system calls only, and the handler says so */
+	bool aio;         /* ASYNC: by the device's engine */
+	bool aio_cached;  /* reads are tried in the page cache first, within aio_flush() */
+	int aio_read_fd;  /* 0: the store's */
+	uint64_t size;    /* bytes; 0: 1 MiB */
+	uint64_t map_max; /* bytes that one MAP tells of at most; 0: any */
+	bool can_cancel;  /* held requests can be cancelled */
 	struct tcmu_backend_info info;
 };
 

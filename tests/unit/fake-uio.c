@@ -36,6 +36,7 @@ struct fake_uio {
 	int wake;  /* the pipe's writing end */
 	int drain; /* its reading end, opened a second time: keeps the pipe from filling up */
 	atomic_bool gone;
+	atomic_bool poll_tells;
 	/* under table_lock: what epoll was told of the descriptor */
 	int fd;
 	int epoll_fd;
@@ -170,6 +171,7 @@ void fake_uio_unregister(struct fake_uio *uio, bool silent)
 {
 	pthread_mutex_lock(&uio->lock);
 	atomic_store(&uio->gone, true);
+	atomic_store(&uio->poll_tells, !silent);
 	if (!silent)
 		wake(uio);
 	pthread_mutex_unlock(&uio->lock);
@@ -452,7 +454,8 @@ static void add_mask(int epoll_fd, struct epoll_event *event)
 	for (unsigned i = 0; i < FAKES_MAX; i++) {
 		struct fake_uio *uio = table[i];
 
-		if (!uio || uio->epoll_fd != epoll_fd || uio->epoll_data != event->data.u64 || !uio->gone)
+		if (!uio || uio->epoll_fd != epoll_fd || uio->epoll_data != event->data.u64 ||
+		    !uio->poll_tells)
 			continue;
 		event->events = uio->options.kernel == FAKE_KERNEL_7_2 ? EPOLLERR
 								       : EPOLLIN | EPOLLERR | EPOLLHUP;

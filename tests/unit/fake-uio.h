@@ -58,7 +58,7 @@ void fake_uio_notify(struct fake_uio *uio);
 bool fake_uio_wait_action(struct fake_uio *uio); /* one is held; false: none came within 10 s */
 void fake_uio_release_actions(struct fake_uio *uio);
 
-/* uio_unregister_device(). silent: without waking anybody. */
+/* uio_unregister_device(). silent: only the doorbell tells. */
 void fake_uio_unregister(struct fake_uio *uio, bool silent);
 
 struct fake_uio_counts {

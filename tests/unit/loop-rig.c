@@ -38,7 +38,7 @@ static const struct tcmu_host host = {
 
 /* ------- what the loop and the kernel call ------- */
 
-static void on_signal(void *owner, uint32_t bits)
+void on_rig_signal(void *owner, uint32_t bits)
 {
 	struct rig *rig = owner;
 	bool serial;
@@ -101,7 +101,7 @@ static void make_lu(const struct rig_options *options, uint64_t size, struct scs
 	};
 }
 
-void rig_begin(struct rig *rig, const struct rig_options *options)
+void rig_make(struct rig *rig, const struct rig_options *options)
 {
 	struct rig_options mine = *options;
 	struct loop_setup *setup = &rig->setup;
@@ -113,7 +113,7 @@ void rig_begin(struct rig *rig, const struct rig_options *options)
 		.aio = options->aio,
 		.depth = options->depth ? options->depth : 16,
 		.host = &host,
-		.signal = on_signal,
+		.signal = on_rig_signal,
 		.owner = rig,
 	};
 
@@ -135,7 +135,12 @@ void rig_begin(struct rig *rig, const struct rig_options *options)
 	setup->host_device = (struct tcmu_host_device *) rig->backend;
 	setup->info = mine.backend.info;
 	make_lu(&mine, mine.backend.size, &setup->lu);
-	assert_int_equal(loop_new(setup, &rig->loop), 0);
+}
+
+void rig_begin(struct rig *rig, const struct rig_options *options)
+{
+	rig_make(rig, options);
+	assert_int_equal(loop_new(&rig->setup, &rig->loop), 0);
 }
 
 void rig_start(struct rig *rig, const struct rig_options *options)

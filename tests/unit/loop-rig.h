@@ -76,6 +76,10 @@ struct rig_command {
 void rig_start(struct rig *rig, const struct rig_options *options);
 /* The same without the waiting. */
 void rig_begin(struct rig *rig, const struct rig_options *options);
+/* The same without a loop: rig->setup may be changed, for loop_new(). */
+void rig_make(struct rig *rig, const struct rig_options *options);
+/* What setup.signal is. */
+void on_rig_signal(void *owner, uint32_t bits);
 
 /* Drains, waits for the end, checks that nothing is left, frees. */
 void rig_stop(struct rig *rig);

@@ -254,6 +254,35 @@ static void others_wait_for_the_range_of_a_compare(void **state)
 	rig_stop(&rig);
 }
 
+/* Otherwise a compare could wait for ever, and what came after it would be done before it. */
+static void who_waits_is_not_overtaken(void **state)
+{
+	struct rig rig;
+	uint8_t out[4 * RIG_BLOCK] = {0};
+	struct rig_command first = rig_compare_and_write(10, 2, out);
+	struct rig_command second = rig_compare_and_write(11, 2, out), third = rig_write(12, 1, out);
+
+	(void) state;
+	rig_start(&rig, &defaults);
+	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_READ));
+	rig_send(&rig, &first);
+	assert_true(backend_wait_held(rig.backend, 1));
+	rig_send(&rig, &second);
+	rig_send(&rig, &third); /* overlaps with the second only */
+	for (unsigned i = 0; i < 3; i++)
+		rig_wait_idle(&rig);
+	assert_int_equal(backend_count(rig.backend, 0), 1);
+	backend_release(rig.backend, 1, BACKEND_OLDEST);
+	rig_wait(&first);
+	assert_true(backend_wait_held(rig.backend, 1)); /* the second's turn */
+	rig_wait_idle(&rig);
+	assert_false(rig_is_done(&third));
+	backend_release(rig.backend, 1, BACKEND_OLDEST);
+	rig_wait(&third);
+	assert_true(second.order < third.order);
+	rig_stop(&rig);
+}
+
 static void a_compare_waits_for_writes_under_way(void **state)
 {
 	static const uint8_t list[] = {0, 22, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -430,6 +459,7 @@ int main(void)
 		cmocka_unit_test(a_compare_that_cannot_read_writes_nothing),
 		cmocka_unit_test(ors_what_is_there),
 		cmocka_unit_test(others_wait_for_the_range_of_a_compare),
+		cmocka_unit_test(who_waits_is_not_overtaken),
 		cmocka_unit_test(a_compare_waits_for_writes_under_way),
 		cmocka_unit_test(an_aborted_command_does_not_wait_for_its_range),
 		cmocka_unit_test(none_of_many_increments_is_lost),

@@ -410,6 +410,23 @@ static void tells_what_is_allocated(void **state)
 	rig_stop(&rig);
 }
 
+static void neighbours_that_are_alike_are_told_as_one(void **state)
+{
+	struct rig_options options = {.backend = {.map_max = 7 * RIG_BLOCK, .info.caps = RIG_ALL_CAPS}};
+	struct rig rig;
+	uint8_t in[512];
+	struct rig_command status = lba_status(0, in, sizeof(in));
+
+	(void) state;
+	rig_start(&rig, &options);
+	memset(at(&rig, 0), 1, 100 * RIG_BLOCK);
+	assert_int_equal(rig_do(&rig, &status), SCSI_GOOD);
+	assert_int_equal(status.read_len, 8 + 2 * 16);
+	assert_int_equal(get32(in + 8 + 8), 100);
+	assert_int_equal(get32(in + 24 + 8), 2048 - 100);
+	rig_stop(&rig);
+}
+
 /* A medium in many pieces: the answer is a beginning, and the initiator asks for more. */
 static void tells_of_many_pieces_as_far_as_it_goes(void **state)
 {
@@ -497,6 +514,7 @@ int main(void)
 		cmocka_unit_test(zeros_are_written_as_data_where_the_handler_cannot),
 		cmocka_unit_test(zeros_that_fail_are_not_written_as_data),
 		cmocka_unit_test(tells_what_is_allocated),
+		cmocka_unit_test(neighbours_that_are_alike_are_told_as_one),
 		cmocka_unit_test(tells_of_many_pieces_as_far_as_it_goes),
 		cmocka_unit_test(a_map_that_fails_or_leads_nowhere_is_an_error),
 		cmocka_unit_test(without_a_map_everything_is_allocated),

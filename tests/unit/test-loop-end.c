@@ -307,6 +307,7 @@ static void a_ring_that_is_reset_is_served_from_its_new_start(void **state)
 	uint8_t in[RIG_BLOCK], page[64];
 	struct rig_command lost = rig_read(0, 1, in), parked = serial_page(page);
 	struct rig_command read = rig_read(1, 1, in);
+	unsigned long waits;
 
 	(void) state;
 	rig_start(&rig, &(struct rig_options){.wait_serial = true});
@@ -319,7 +320,11 @@ static void a_ring_that_is_reset_is_served_from_its_new_start(void **state)
 	rig_wait_signal(&rig, LOOP_NEEDS_SERIAL);
 	fake_ring_reset(fake_uio_lock(rig.uio));
 	fake_uio_unlock(rig.uio);
+	wait_asleep();
+	waits = fake_uio_epoll_waits();
 	rig_send(&rig, &read);
+	while (fake_uio_epoll_waits() == waits) /* it sleeps until nothing refers to the ring */
+		sched_yield();
 	backend_hold(rig.backend, 0);
 	backend_release(rig.backend, 1, BACKEND_OLDEST);
 	rig_wait(&read);

@@ -7,11 +7,13 @@
  */
 #include "loop-rig.h"
 
-#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "loop-private.h"
 
 static unsigned seed_of_run = 1;
 static unsigned seconds = 1;
@@ -116,6 +118,94 @@ static void no_wake_up_is_lost(void **state)
 		assert_true(senders[0].sent > 100 && senders[1].sent > 100);
 		rig_stop(&rig);
 	}
+}
+
+/* ------- falling asleep ------- */
+
+/* What the other side does at the very moment when the thread has found nothing to do and goes to sleep. It spins for
+ * the request, or for the signal, finds out how long that takes now and then, and comes about as late. */
+struct spinner {
+	struct tcmu_handler handler;
+	_Atomic(struct tcmu_io *) io;
+	atomic_bool needs_serial;
+	atomic_bool ending;
+	struct loop *loop;
+	unsigned lengths[2];
+	unsigned seed;
+};
+
+static struct spinner spinner;
+
+static void hand_over(void *backend, struct tcmu_io *io)
+{
+	(void) backend;
+	atomic_store(&spinner.io, io);
+}
+
+static void see_signal(void *owner, uint32_t bits)
+{
+	on_rig_signal(owner, bits);
+	if (bits & LOOP_NEEDS_SERIAL)
+		atomic_store(&spinner.needs_serial, true);
+}
+
+static void wait_about_as_long(unsigned *length)
+{
+	unsigned dice = (unsigned) rand_r(&spinner.seed);
+	unsigned most = dice % 8 ? *length / 100 * (dice / 8 % 100 + 5) : UINT_MAX;
+	unsigned count = 0;
+
+	while (count < most && !atomic_load(&spinner.loop->asleep))
+		count++;
+	if (most == UINT_MAX)
+		*length = count;
+}
+
+static void *spin(void *arg)
+{
+	(void) arg;
+	while (!atomic_load(&spinner.ending)) {
+		struct tcmu_io *io = atomic_exchange(&spinner.io, NULL);
+		bool serial = atomic_exchange(&spinner.needs_serial, false);
+
+		if (!io && !serial)
+			continue;
+		wait_about_as_long(&spinner.lengths[serial]);
+		if (io)
+			tcmu_io_complete(io, 0);
+		if (serial)
+			loop_set_serial(spinner.loop, "serial");
+	}
+	return NULL;
+}
+
+static void nothing_is_missed_while_falling_asleep(void **state)
+{
+	uint64_t until = now_us() + seconds * 1000000u;
+	struct rig rig;
+	uint8_t in[RIG_BLOCK];
+	struct rig_command read = rig_read(0, 1, in);
+	struct rig_command page = {
+		.cdb = {0x12, 0x01, 0x80, 0, 64}, .cdb_length = 6, .length = 64, .in = in};
+	pthread_t thread;
+
+	(void) state;
+	rig_make(&rig, &(struct rig_options){.wait_serial = true});
+	spinner = (struct spinner){.handler = *rig.setup.handler, .seed = seed_of_run};
+	spinner.handler.submit = hand_over;
+	rig.setup.handler = &spinner.handler;
+	rig.setup.signal = see_signal;
+	assert_int_equal(loop_new(&rig.setup, &rig.loop), 0);
+	rig_wait_signal(&rig, LOOP_ATTACHED);
+	spinner.loop = rig.loop;
+	assert_int_equal(pthread_create(&thread, NULL, spin, NULL), 0);
+	while (now_us() < until) {
+		rig_do(&rig, &read);
+		rig_do(&rig, &page);
+	}
+	atomic_store(&spinner.ending, true);
+	pthread_join(thread, NULL);
+	rig_stop(&rig);
 }
 
 /* ------- data ------- */
@@ -373,6 +463,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_wake_up_is_lost),
+		cmocka_unit_test(nothing_is_missed_while_falling_asleep),
 		cmocka_unit_test(the_data_is_what_the_model_says),
 		cmocka_unit_test(every_life_comes_to_its_end),
 	};

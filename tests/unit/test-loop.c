@@ -128,7 +128,7 @@ static void tells_how_much_of_the_buffer_was_read(void **state)
 {
 	struct rig rig;
 	uint8_t in[4096];
-	struct rig_command read = rig_read(0, 1, in);
+	struct rig_command read = rig_read(0, 1, in), whole = read;
 
 	(void) state;
 	rig_start(&rig, &defaults);
@@ -136,6 +136,8 @@ static void tells_how_much_of_the_buffer_was_read(void **state)
 	assert_int_equal(rig_do(&rig, &read), SCSI_GOOD);
 	assert_true(read.has_read_len);
 	assert_int_equal(read.read_len, RIG_BLOCK);
+	assert_int_equal(rig_do(&rig, &whole), SCSI_GOOD);
+	assert_false(whole.has_read_len);
 	rig_stop(&rig);
 }
 
@@ -375,6 +377,11 @@ static void an_aborted_command_is_cancelled(void **state)
 	assert_false(rig_is_done(&other));
 	assert_int_equal(backend_cancels(rig.backend), 1);
 	backend_release(rig.backend, 1, BACKEND_OLDEST);
+	rig_wait(&other);
+	assert_int_equal(other.status, SCSI_GOOD);
+	backend_hold(rig.backend, 0);
+	rig_push(&rig, &other);
+	assert_int_equal(rig_do(&rig, &stuck), SCSI_GOOD); /* the next one in its place is not aborted */
 	rig_wait(&other);
 	assert_int_equal(other.status, SCSI_GOOD);
 	rig_stop(&rig);
