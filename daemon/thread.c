@@ -7,7 +7,7 @@
 
 /* Less than a huge page: the kernel may back an aligned 2 MiB of a larger stack by one at the first touch, which then
  * stays resident for each thread, and in the C library's cache of stacks after its end. */
-#define STACK_SIZE (1024 * 1024)
+#define STACK_SIZE ((size_t) 1024 * 1024)
 
 int thread_start(pthread_t *thread, void *(*main)(void *arg), void *arg)
 {

@@ -140,14 +140,12 @@ static void *worker_main(void *arg)
 /* Under the lock. There is a free slot. */
 static int start_worker(struct workers *pool)
 {
-	struct worker *worker = NULL;
+	struct worker *worker = pool->workers;
 	int r;
 
-	for (unsigned i = 0; i < pool->limit; i++) {
-		worker = &pool->workers[i];
-		if (worker->state != WORKER_ALIVE)
-			break;
-	}
+	assert(pool->alive < pool->limit);
+	while (worker->state == WORKER_ALIVE)
+		worker++;
 	if (worker->state == WORKER_ENDED) {
 		/* It has given up the lock for good and is about to return. */
 		pthread_join(worker->thread, NULL);

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PIECE (64u * 1024)
+#define PIECE ((size_t) 64 * 1024)
 
 /* ------- bytes ------- */
 
