@@ -13,3 +13,9 @@ tcmud_unit_test(loop-cost LIBS loop-rig PkgConfig::URING)
 target_link_options(test-loop-cost PRIVATE
 	"LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=posix_memalign"
 	"LINKER:--wrap=io_uring_submit")
+
+# So that the test can make them fail.
+tcmud_unit_test(loop-scarce LIBS loop-rig)
+target_link_options(test-loop-scarce PRIVATE
+	"LINKER:--wrap=malloc,--wrap=calloc,--wrap=aligned_alloc,--wrap=mmap"
+	"LINKER:--wrap=epoll_create1,--wrap=eventfd,--wrap=pthread_create")
