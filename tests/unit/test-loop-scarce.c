@@ -36,13 +36,15 @@ int __real_eventfd(unsigned value, int flags);
 int __real_pthread_create(
 	pthread_t *thread, const pthread_attr_t *attributes, void *(*main_of)(void *), void *arg);
 
+static pthread_t main_thread;
+static atomic_bool main_fails;        /* calls on the main thread, else those on the others */
 static atomic_int until_failure = -1; /* calls that still succeed; negative: all do */
 
 static bool fails(int error)
 {
 	int left = atomic_load(&until_failure);
 
-	if (left < 0)
+	if (left < 0 || (pthread_equal(pthread_self(), main_thread) != 0) != atomic_load(&main_fails))
 		return false;
 	atomic_store(&until_failure, left - 1);
 	if (left > 0)
@@ -107,6 +109,7 @@ static void fail_one_by_one(const struct rig_options *options)
 
 	rig_make(&rig, options);
 	before = descriptors();
+	atomic_store(&main_fails, true);
 	for (int i = 0;; i++) {
 		atomic_store(&until_failure, i);
 		r = loop_new(&rig.setup, &rig.loop);
@@ -118,6 +121,7 @@ static void fail_one_by_one(const struct rig_options *options)
 		assert_int_equal(rig.signals, 0);
 		assert_int_equal(descriptors(), before);
 	}
+	atomic_store(&main_fails, false);
 	assert_true(failures >= 6);
 	rig_wait_signal(&rig, LOOP_ATTACHED);
 	rig_stop(&rig);
@@ -191,5 +195,6 @@ int main(void)
 		cmocka_unit_test(a_command_with_many_pieces_waits_for_memory),
 	};
 
+	main_thread = pthread_self();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
