@@ -135,7 +135,7 @@ launch_tcmud() {
 	local arguments=()
 	daemon_starts=$((${daemon_starts:-0} + 1))
 	DAEMON_LOG=/run/tcmud-$daemon_starts.log
-	modprobe target_core_user
+	load_tcmu
 	if [ "$TCMU_DAEMON" = tcmu-runner ]; then
 		launch_peer
 		return
@@ -148,6 +148,14 @@ launch_tcmud() {
 	read -ra arguments <<<"${TCMUD_ARGS:-}"
 	NOTIFY_SOCKET=/run/notify.socket ${LAUNCHER:-} tcmud "${arguments[@]}" "$@" >"$DAEMON_LOG" 2>&1 </dev/null &
 	DAEMON_PID=$!
+}
+
+# load_tcmu: the kernel's modules, with the folder for its state that Debian's targetcli would give it.
+load_tcmu() {
+	if [ ! -d /sys/module/target_core_user ]; then
+		modprobe target_core_user
+		echo /etc/rtslib-fb-target >$FABRICS/dbroot
+	fi
 }
 
 launch_peer() {
@@ -259,6 +267,11 @@ make_backstore_configfs() {
 
 delete_backstore_configfs() { # NAME
 	rmdir "$CORE/$HBA/$1"
+}
+
+# cycle_devices NAME CONFIG SIZE COUNT: makes it and deletes it so many times.
+cycle_devices() {
+	python3 -ISE $CASES/cycle-devices.py "$CORE/$HBA/$1" "dev_config=$SUBTYPE/$2,dev_size=$3" "$4"
 }
 
 # backstore_dir NAME: its folder in configfs, whoever made it.
@@ -395,10 +408,10 @@ verified_writes() {
 		--verify=crc32c --verify_fatal=1 --do_verify=1
 }
 
-# load_start DISK SIZE: endless verified random writes in the background; load_stop ends them and they must be without error.
+# load_start DISK SIZE: endless verified random writes in the background, at most 300 a second; load_stop ends them and they must be without error.
 load_start() {
 	fio --name=load --filename="$1" --size="$2" --rw=randwrite --bs=4k --iodepth=16 --ioengine=libaio --direct=1 --time_based \
-		--runtime=3600 --verify=crc32c --verify_fatal=1 --verify_backlog=64 --output=/run/load.txt >/dev/null 2>&1 &
+		--runtime=3600 --rate_iops=300 --verify=crc32c --verify_fatal=1 --verify_backlog=64 --output=/run/load.txt >/dev/null 2>&1 &
 	LOAD_PID=$!
 }
 
@@ -406,7 +419,9 @@ load_stop() {
 	local status=0
 	kill -INT "$LOAD_PID" 2>/dev/null || fail "the load ended too early: $(tail -n 20 /run/load.txt)"
 	wait "$LOAD_PID" || status=$?
-	[ $status -eq 128 ] && grep -q 'err= 0' /run/load.txt || fail "the load ended with status $status: $(head -n 20 /run/load.txt)"
+	if [ $status -ne 128 ] || ! grep -q 'err= 0' /run/load.txt; then
+		fail "the load ended with status $status: $(head -n 20 /run/load.txt)"
+	fi
 }
 
 # writes_of DISK: how many writes it has completed. wrote DISK COUNT: at least so many; a condition.
@@ -470,15 +485,17 @@ trace_release_ms() {
 # assert_released COUNT LIMIT-MS: COUNT devices were unregistered since trace_start, and each was released within the limit,
 # by its memory (kref) and by its file (uio_release). RELEASE_MS is the longest time.
 assert_released() {
-	local name kref file count=0
+	local name kref file time count=0 longest=00
 	holds_within $((3 + $2 / 1000)) released "$1" || { trace_release_ms; fail "not released: the kernel keeps the device's memory"; }
-	RELEASE_MS=0
 	while read -r name kref file; do
 		count=$((count + 1))
 		[ "$1" -gt 8 ] || say "$name: memory released $kref ms, file closed $file ms after unregister"
 		if [ "$kref" = - ] || [ "$file" = - ]; then fail "$name: not released (kref $kref, uio $file)"; fi
-		RELEASE_MS=$(awk -v a="$RELEASE_MS" -v b="$kref" -v c="$file" 'BEGIN { m = a; if (b > m) m = b; if (c > m) m = c; print m }')
+		for time in "$kref" "$file"; do
+			[ "${time/./}" -le "$longest" ] || longest=${time/./}
+		done
 	done < <(trace_release_ms)
+	RELEASE_MS=${longest%?}.${longest: -1}
 	assert_eq $count "$1" "the number of devices unregistered"
 	assert_le "$RELEASE_MS" "$2" "the longest time from unregister to release (ms)"
 }

@@ -8,8 +8,8 @@
 pkill -x dbus-daemon
 wait_for 10 not pgrep -x dbus-daemon
 rm -rf /run/dbus
-modprobe target_core_user
-env -i tcmud >/run/tcmud.log 2>&1 </dev/null &
+load_tcmu
+env -i "$(command -v tcmud)" >/run/tcmud.log 2>&1 </dev/null &
 DAEMON_PID=$!
 DAEMON_LOG=/run/tcmud.log
 

@@ -27,7 +27,7 @@ refused_by_targetcli() {
 	say "refused by targetcli: $1"
 	must_fail targetcli "/backstores/user:$SUBTYPE" create name=bad size="$3" cfgstring="$2"
 	assert_match "$OUTPUT" "$4" "what the person sees"
-	say "  $OUTPUT"
+	say "  $(tail -n 1 <<<"$OUTPUT")"
 	nothing_left bad || fail "something is left of it"
 }
 
@@ -50,7 +50,7 @@ refused "a size of 0" /srv/x.img 0 '\b0\b'
 refused_by_targetcli "another handler's config" rbd/image 64M 'rbd/image'
 refused_by_targetcli "a folder that does not exist" /no/such/folder/x.img 64M '/no/such/folder'
 refused_by_targetcli "an option that does not exist" '/srv/x.img;frobnicate=1' 64M 'frobnicate'
-refused_by_targetcli "a comma, where the kernel would cut" '/srv/x,y.img' 64M ','
+refused_by_targetcli "a comma, where the kernel would cut" '/srv/x,y.img' 64M 'comma'
 
 load_stop
 detach good
