@@ -393,7 +393,9 @@ int tcmu_uio_replace_private(struct tcmu_uio *uio, const struct iovec *keep, siz
 static int act(struct fake_uio *fake, const char *action, unsigned value)
 {
 	bool block = strcmp(action, "block_dev") == 0;
-	int r = block ? fake->options.block_error : fake->options.reset_error;
+	int r = !block  ? fake->options.reset_error
+		: value ? fake->options.block_error
+			: fake->options.unblock_error;
 
 	if (r < 0)
 		return r;

@@ -32,6 +32,7 @@ struct fake_uio_options {
 	int map_error;
 	unsigned replace_failures; /* so many replacements of the mapping fail, with -ENOMEM */
 	int block_error;           /* of the configfs actions */
+	int unblock_error;
 	int reset_error;
 	bool hold_actions;        /* they do not return before fake_uio_release_actions() */
 	fake_completion_fn *done; /* under the lock, on the thread of the doorbell */

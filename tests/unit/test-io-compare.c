@@ -147,6 +147,8 @@ static void compares_and_writes_by_reading_and_writing(void **state)
 static void compares_and_writes_by_the_handler_that_can(void **state)
 {
 	struct rig rig;
+	uint8_t out[2 * RIG_BLOCK] = {0};
+	struct rig_command compare = rig_compare_and_write(9, 1, out);
 
 	(void) state;
 	rig_start(&rig, &(struct rig_options){.backend.info.caps = RIG_ALL_CAPS});
@@ -155,6 +157,10 @@ static void compares_and_writes_by_the_handler_that_can(void **state)
 	assert_int_equal(backend_record(rig.backend, 0).op, TCMU_IO_COMPARE_AND_WRITE);
 	assert_int_equal(backend_record(rig.backend, 0).length, 3 * RIG_BLOCK);
 	assert_int_equal(backend_record(rig.backend, 0).iov_length, 6 * RIG_BLOCK);
+	backend_fail(rig.backend, TCMU_IO_COMPARE_AND_WRITE, 0, 1, -EIO);
+	rig_do(&rig, &compare);
+	assert_sense(&compare, 0x03, 0x0c00);
+	assert_int_equal(rig_sense_info(&compare), 9);
 	rig_stop(&rig);
 }
 

@@ -257,7 +257,8 @@ static void what_a_dead_daemon_had_fetched_is_reset_first(void **state)
 static void a_kernel_without_reset_is_served_all_the_same(void **state)
 {
 	struct rig_options options = {
-		.start = LOOP_RECOVERED, .uio = {.block_error = -ENOENT, .reset_error = -ENOENT}};
+		.start = LOOP_RECOVERED,
+		.uio = {.block_error = -ENOENT, .unblock_error = -ENOENT, .reset_error = -ENOENT}};
 	struct rig rig;
 	uint8_t in[RIG_BLOCK];
 	struct rig_command read = rig_read(1, 1, in);
@@ -283,6 +284,12 @@ static void a_device_that_cannot_be_attached_is_broken(void **state)
 		{{.start = LOOP_RECOVERED, .uio.reset_error = -EIO},
 		 -EIO,
 		 "what the last daemon had begun cannot be reset"},
+		{{.start = LOOP_RECOVERED, .uio.block_error = -EIO},
+		 -EIO,
+		 "what the last daemon had begun cannot be reset"},
+		{{.start = LOOP_RECOVERED, .uio.unblock_error = -EIO},
+		 -EIO,
+		 "the kernel cannot be told to send commands again"},
 	};
 
 	(void) state;
