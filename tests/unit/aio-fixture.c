@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <liburing.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,13 @@ const size_t aio_way_cnt = sizeof(aio_ways) / sizeof(aio_ways[0]);
 
 struct interposed interposed;
 static atomic_uint allocation_cnt;
+static atomic_bool threads_refused;
+static unsigned submissions_to_fail;
+static int submission_error;
+static unsigned reads_to_hurry;
+static pthread_mutex_t ioctl_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t ioctl_released = PTHREAD_COND_INITIALIZER;
+static bool ioctls_held;
 
 /* ------- between the engine and the system ------- */
 
@@ -40,6 +48,12 @@ struct io_uring_probe *__real_io_uring_get_probe_ring(struct io_uring *ring);
 struct io_uring_probe *__wrap_io_uring_get_probe_ring(struct io_uring *ring);
 ssize_t __real_preadv2(int fd, const struct iovec *iov, int cnt, off_t offset, int flags);
 ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int cnt, off_t offset, int flags);
+int __real_io_uring_submit(struct io_uring *ring);
+int __wrap_io_uring_submit(struct io_uring *ring);
+int __real_ioctl(int fd, unsigned long request, void *argument);
+int __wrap_ioctl(int fd, unsigned long request, void *argument);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
 void *__real_calloc(size_t cnt, size_t size);
@@ -90,6 +104,78 @@ ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int cnt, off_t offset, i
 		return __real_preadv2(fd, iov, cnt, offset, 0);
 	first.iov_len = (size_t) interposed.try_short;
 	return __real_preadv2(fd, &first, 1, offset, 0);
+}
+
+static void hurry(struct io_uring_sq *sq)
+{
+	for (unsigned i = sq->sqe_head; i != sq->sqe_tail; i++) {
+		struct io_uring_sqe *sqe = &sq->sqes[i & sq->ring_mask];
+
+		if (sqe->opcode == IORING_OP_READV && reads_to_hurry) {
+			sqe->rw_flags = RWF_NOWAIT;
+			reads_to_hurry--;
+		}
+	}
+}
+
+int __wrap_io_uring_submit(struct io_uring *ring)
+{
+	if (submissions_to_fail) {
+		submissions_to_fail--;
+		return submission_error;
+	}
+	hurry(&ring->sq);
+	return __real_io_uring_submit(ring);
+}
+
+int __wrap_ioctl(int fd, unsigned long request, void *argument)
+{
+	pthread_mutex_lock(&ioctl_lock);
+	while (ioctls_held)
+		pthread_cond_wait(&ioctl_released, &ioctl_lock);
+	pthread_mutex_unlock(&ioctl_lock);
+	return __real_ioctl(fd, request, argument);
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg)
+{
+	if (atomic_load(&threads_refused))
+		return EAGAIN;
+	return __real_pthread_create(thread, attr, start, arg);
+}
+
+void fail_submissions(unsigned cnt, int error)
+{
+	submissions_to_fail = cnt;
+	submission_error = error;
+}
+
+void hurry_reads(unsigned cnt)
+{
+	reads_to_hurry = cnt;
+}
+
+static void set_ioctls_held(bool held)
+{
+	pthread_mutex_lock(&ioctl_lock);
+	ioctls_held = held;
+	pthread_cond_broadcast(&ioctl_released);
+	pthread_mutex_unlock(&ioctl_lock);
+}
+
+void hold_ioctls(void)
+{
+	set_ioctls_held(true);
+}
+
+void release_ioctls(void)
+{
+	set_ioctls_held(false);
+}
+
+void refuse_threads(bool refuse)
+{
+	atomic_store(&threads_refused, refuse);
 }
 
 void *__wrap_malloc(size_t size)
@@ -148,6 +234,10 @@ static int setup(void **state)
 {
 	fixture = (struct fixture){.way = *state, .epoll_fd = -1};
 	interposed = (struct interposed){.setup_flags = fixture.way->setup_flags};
+	fail_submissions(0, 0);
+	hurry_reads(0);
+	release_ioctls();
+	refuse_threads(false);
 	fixture.file = temporary_file();
 	if (fixture.file < 0 || pipe2(fixture.pipe, O_CLOEXEC) < 0)
 		return -1;

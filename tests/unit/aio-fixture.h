@@ -88,5 +88,18 @@ struct interposed {
 };
 extern struct interposed interposed;
 
+/* The next cnt submissions to io_uring fail with error. */
+void fail_submissions(unsigned cnt, int error);
+
+/* The next cnt reads that io_uring is given may not wait. */
+void hurry_reads(unsigned cnt);
+
+/* Calls of ioctl() do not return before release_ioctls(). */
+void hold_ioctls(void);
+void release_ioctls(void);
+
+/* No thread can be made. */
+void refuse_threads(bool refuse);
+
 /* Of the engine and the test itself, since the start; any thread. */
 unsigned allocations(void);

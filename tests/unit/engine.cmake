@@ -3,13 +3,15 @@ tcmud_unit_test(workers LIBS tcmud-engine)
 tcmud_unit_test(jobs LIBS tcmud-engine)
 tcmud_unit_test(aio LIBS tcmud-engine PkgConfig::URING SOURCES aio-fixture.c)
 tcmud_unit_test(aio-engine LIBS tcmud-engine PkgConfig::URING SOURCES aio-fixture.c)
+tcmud_unit_test(aio-trouble LIBS tcmud-engine PkgConfig::URING SOURCES aio-fixture.c)
 
 # So that tests can make them fail, or count them.
 target_link_options(test-workers PRIVATE "LINKER:--wrap=pthread_create")
 target_link_options(test-jobs PRIVATE "LINKER:--wrap=pthread_create")
-foreach(name IN ITEMS aio aio-engine)
+foreach(name IN ITEMS aio aio-engine aio-trouble)
 	target_link_options(test-${name} PRIVATE
-		"LINKER:--wrap=io_uring_queue_init_params,--wrap=io_uring_get_probe_ring,--wrap=preadv2"
+		"LINKER:--wrap=io_uring_queue_init_params,--wrap=io_uring_get_probe_ring,--wrap=io_uring_submit"
+		"LINKER:--wrap=preadv2,--wrap=ioctl,--wrap=pthread_create"
 		"LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=posix_memalign")
 endforeach()
 

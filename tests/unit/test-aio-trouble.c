@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the engine makes of a kernel that is short of something for a moment, in an order that seldom happens.
+ */
+#include "aio-fixture.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void init_pipe_read(struct request *request, struct fixture *f)
+{
+	request_init(request, f, TCMU_AIO_READV, f->pipe[0], UINT64_MAX);
+	request->iov[0].iov_len = 1;
+	request->aio.iov_cnt = 1;
+}
+
+static void init_write(struct request *request, struct fixture *f)
+{
+	request_init(request, f, TCMU_AIO_WRITEV, f->file, 0);
+}
+
+static void write_to_pipe(struct fixture *f)
+{
+	assert_int_equal(write(f->pipe[1], "x", 1), 1);
+}
+
+static bool by_io_uring(const struct fixture *f)
+{
+	return f->way->kind == AIO_URING;
+}
+
+/* ------- submissions that fail ------- */
+
+static void what_the_kernel_does_not_take_now_it_gets_again(void **state)
+{
+	static const int errors[] = {-EAGAIN, -EBUSY, -ENOMEM, -EINTR};
+	struct fixture *f = fixture_of(state, 4);
+	struct request request;
+
+	for (unsigned i = 0; i < 4; i++) {
+		fail_submissions(3, errors[i]);
+		init_write(&request, f);
+		request_queue(&request);
+		wait_for(&request);
+		assert_int_equal(request.res, REQUEST_SIZE);
+	}
+}
+
+static void meanwhile_what_it_has_taken_goes_on(void **state)
+{
+	struct fixture *f = fixture_of(state, 4);
+	struct request taken, request;
+
+	init_pipe_read(&taken, f);
+	request_queue(&taken);
+	turn(f);
+	fail_submissions(1, -EAGAIN);
+	init_write(&request, f);
+	request_queue(&request);
+	aio_flush(f->engine);
+	aio_reap(f->engine);
+	/* The end of the one that is under way brings the next try, if nothing else does. */
+	write_to_pipe(f);
+	wait_for_all(f);
+	assert_int_equal(taken.res, 1);
+	assert_int_equal(request.res, REQUEST_SIZE);
+}
+
+static void a_full_queue_of_submissions_is_waited_for(void **state)
+{
+	struct fixture *f = fixture_of(state, 7);
+	struct request taken, cancelled[4], late;
+
+	init_pipe_read(&taken, f);
+	request_queue(&taken);
+	turn(f);
+	/* Eight entries: four requests and four cancellations. */
+	fail_submissions(100, -EAGAIN);
+	for (unsigned i = 0; i < 4; i++) {
+		init_write(&cancelled[i], f);
+		request_queue(&cancelled[i]);
+	}
+	aio_flush(f->engine);
+	for (unsigned i = 0; i < 4; i++)
+		aio_cancel(f->engine, &cancelled[i].io);
+	aio_cancel(f->engine, &taken.io);
+	init_write(&late, f);
+	request_queue(&late);
+	aio_flush(f->engine);
+	assert_int_equal(late.done, 0);
+	fail_submissions(0, 0);
+	write_to_pipe(f);
+	wait_for_all(f);
+	assert_int_equal(late.res, REQUEST_SIZE);
+	assert_true(taken.res == 1 || taken.res == -ECANCELED);
+	for (unsigned i = 0; i < 4; i++)
+		assert_true(cancelled[i].res == REQUEST_SIZE || cancelled[i].res == -ECANCELED);
+}
+
+/* The cancellation comes when the request has ended, and must not meet the next one. */
+static void a_late_cancellation_hits_nobody_else(void **state)
+{
+	struct fixture *f = fixture_of(state, 1);
+	struct request ended, next;
+
+	if (!by_io_uring(f))
+		return;
+	init_pipe_read(&ended, f);
+	init_pipe_read(&next, f);
+	request_queue(&ended);
+	turn(f);
+	request_queue(&next);
+	fail_submissions(1, -EAGAIN);
+	aio_cancel(f->engine, &ended.io);
+	write_to_pipe(f);
+	while (!ended.done) {
+		sleep_until_readable(f);
+		aio_reap(f->engine);
+	}
+	assert_int_equal(ended.res, 1);
+	/* Only now the place is free; nobody's done tells so. */
+	assert_int_equal(aio_reap(f->engine), 0);
+	assert_int_equal(aio_reap(f->engine), 0);
+	write_to_pipe(f);
+	while (!next.done) {
+		sleep_until_readable(f);
+		aio_reap(f->engine);
+	}
+	assert_int_equal(next.res, 1);
+}
+
+static void a_ring_that_fails_ends_all_that_it_has_not_taken(void **state)
+{
+	struct fixture *f = fixture_of(state, 8);
+	struct request taken, refused[2], cancelled, later;
+
+	if (!by_io_uring(f))
+		return;
+	init_pipe_read(&taken, f);
+	request_queue(&taken);
+	init_pipe_read(&cancelled, f);
+	request_queue(&cancelled);
+	turn(f);
+	fail_submissions(2, -EAGAIN);
+	for (unsigned i = 0; i < 2; i++) {
+		request_init(&refused[i], f, i ? TCMU_AIO_BLKDISCARD : TCMU_AIO_WRITEV, f->file, 0);
+		request_queue(&refused[i]);
+	}
+	aio_flush(f->engine);
+	aio_cancel(f->engine, &cancelled.io);
+	fail_submissions(1, -EPERM);
+	turn(f);
+	init_write(&later, f);
+	request_queue(&later);
+	turn(f);
+	assert_int_equal(later.res, -EPERM);
+	assert_int_equal(refused[0].res, -EPERM);
+	/* What the kernel has is still its own. */
+	write_to_pipe(f);
+	write_to_pipe(f);
+	wait_for(&taken);
+	wait_for(&cancelled);
+	assert_int_equal(taken.res, 1);
+	assert_int_equal(cancelled.res, 1);
+	while (aio_in_flight(f->engine))
+		turn(f);
+	assert_int_equal(refused[1].res, -ENOTTY);
+}
+
+/* ------- results that mean: again ------- */
+
+static void what_the_kernel_should_have_tried_again_is_tried_again(void **state)
+{
+	struct fixture *f = fixture_of(state, 1);
+	struct request request;
+
+	hurry_reads(1);
+	init_pipe_read(&request, f);
+	request_queue(&request);
+	turn(f);
+	write_to_pipe(f);
+	wait_for(&request);
+	assert_int_equal(request.res, 1);
+}
+
+static void but_not_for_ever(void **state)
+{
+	struct fixture *f = fixture_of(state, 1);
+	struct request request;
+
+	if (!by_io_uring(f))
+		return;
+	hurry_reads(1000);
+	init_pipe_read(&request, f);
+	request_queue(&request);
+	wait_for(&request);
+	assert_int_equal(request.res, -EAGAIN);
+}
+
+/* ------- calls by threads ------- */
+
+static void a_call_that_no_thread_can_make_ends_with_the_reason(void **state)
+{
+	struct fixture *f = fixture_of(state, 4);
+	struct request request;
+
+	if (!by_io_uring(f))
+		return;
+	refuse_threads(true);
+	request_init(&request, f, TCMU_AIO_BLKDISCARD, f->file, 0);
+	request_queue(&request);
+	wait_for(&request);
+	assert_int_equal(request.res, -EAGAIN);
+	/* The next one finds a thread. */
+	refuse_threads(false);
+	request_init(&request, f, TCMU_AIO_BLKDISCARD, f->file, 0);
+	request_queue(&request);
+	wait_for(&request);
+	assert_int_equal(request.res, -ENOTTY);
+}
+
+static void without_any_thread_there_is_no_engine_of_threads(void **state)
+{
+	struct fixture *f = *state;
+
+	if (by_io_uring(f))
+		return;
+	refuse_threads(true);
+	assert_int_equal(aio_engine_new(AIO_THREADS, 4, "test", &f->engine), -EAGAIN);
+	assert_null(f->engine);
+}
+
+static void calls_that_wait_for_a_thread_are_cancelled(void **state)
+{
+	struct fixture *f = fixture_of(state, 32);
+	struct request *requests = aligned_alloc(4096, 32 * sizeof(*requests)), other;
+	unsigned cancelled = 0;
+
+	assert_non_null(requests);
+	hold_ioctls();
+	for (unsigned i = 0; i < 32; i++) {
+		request_init(&requests[i], f, TCMU_AIO_BLKZEROOUT, f->file, 0);
+		request_queue(&requests[i]);
+	}
+	turn(f);
+	for (unsigned i = 0; i < 32; i++)
+		aio_cancel(f->engine, &requests[i].io);
+	aio_reap(f->engine);
+	for (unsigned i = 0; i < 32; i++)
+		cancelled += requests[i].done;
+	assert_in_range(cancelled, 16, 32);
+	release_ioctls();
+	init_write(&other, f);
+	request_queue(&other);
+	wait_for_all(f);
+	assert_int_equal(other.res, REQUEST_SIZE);
+	for (unsigned i = 0; i < 32; i++) {
+		assert_int_equal(requests[i].done, 1);
+		assert_true(requests[i].res == -ECANCELED || requests[i].res == -ENOTTY);
+	}
+	free(requests);
+}
+
+#define TEST(function) \
+	{ \
+#function, function \
+	}
+
+int main(void)
+{
+	static const struct aio_test tests[] = {
+		TEST(what_the_kernel_does_not_take_now_it_gets_again),
+		TEST(meanwhile_what_it_has_taken_goes_on),
+		TEST(a_full_queue_of_submissions_is_waited_for),
+		TEST(a_late_cancellation_hits_nobody_else),
+		TEST(a_ring_that_fails_ends_all_that_it_has_not_taken),
+		TEST(what_the_kernel_should_have_tried_again_is_tried_again),
+		TEST(but_not_for_ever),
+		TEST(a_call_that_no_thread_can_make_ends_with_the_reason),
+		TEST(without_any_thread_there_is_no_engine_of_threads),
+		TEST(calls_that_wait_for_a_thread_are_cancelled),
+	};
+
+	return aio_run_tests(tests, sizeof(tests) / sizeof(tests[0]));
+}
