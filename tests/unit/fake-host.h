@@ -50,7 +50,7 @@ struct fake_host {
 	struct fake_inside *inside;
 };
 
-/* plugin: its path. An I/O engine of this kind is made if the plugin is an asynchronous one. */
+/* plugin: its path; environment TCMUD_TEST_HANDLERS: another folder than the one in it. An I/O engine of this kind is made if the plugin is an asynchronous one. */
 struct fake_host *fake_host_new(const char *plugin, enum aio_kind kind);
 
 /* The same for a plugin that is linked with the test. */

@@ -15,7 +15,8 @@ endfunction()
 tcmud_handler_test(file-io file SOURCES file-fixture.c)
 tcmud_handler_test(file-direct file SOURCES file-fixture.c)
 tcmud_handler_test(file-open file SOURCES file-fixture.c)
-target_compile_definitions(test-file-open PRIVATE "MANUAL=\"${PROJECT_SOURCE_DIR}/handlers/file/tcmu-file.7\"")
+tcmud_handler_test(file-manual file)
+target_compile_definitions(test-file-manual PRIVATE "MANUAL=\"${PROJECT_SOURCE_DIR}/handlers/file/tcmu-file.7\"")
 
 # The handler's own objects, with the system's answers replaced: on a block device that is not there, and on systems that
 # refuse. The linker takes no hidden replacement where a sanitizer's library has the function too.

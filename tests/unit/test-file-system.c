@@ -357,6 +357,7 @@ static void a_resize_that_fails_says_why(void **state)
 		sys.error = refusals[i].error;
 		assert_int_equal(fake_resize(host, sys.path, 2 * SIZE), -refusals[i].error);
 		said(refusals[i].words);
+		assert_int_equal(fake_do(host, TCMU_IO_FLUSH, 0, 0, 0), 0);
 		fake_close(host);
 	}
 }
