@@ -193,10 +193,57 @@ static void step_write_same(struct command *command, int error)
 	command->done += left;
 }
 
+/* Page aligned, so that direct I/O can use it. */
+static uint8_t *bounce_new(uint64_t length)
+{
+	return aligned_alloc(BOUNCE_ALIGN, (length + BOUNCE_ALIGN) / BOUNCE_ALIGN * BOUNCE_ALIGN);
+}
+
+/* The block, repeated: a buffer of many to write at once. NULL: zeros. */
+static bool fill_same(struct command *command, const uint8_t *data)
+{
+	uint32_t block = block_size(command);
+	uint64_t length = plan_length(command) < CHUNK_MAX ? plan_length(command) : CHUNK_MAX;
+
+	length -= length % block;
+	command->bounce = bounce_new(length);
+	if (!command->bounce)
+		return false;
+	command->bounce_length = length;
+	if (!data)
+		memset(command->bounce, 0, length);
+	for (uint64_t filled = 0; data && filled < length; filled += block)
+		memcpy(command->bounce + filled, data, block);
+	return true;
+}
+
+/* Where the handler writes zeros, no buffer of them is needed, unless it cannot after all. */
+static bool prepare_write_same(struct command *command)
+{
+	uint8_t *data = command->loop->data;
+
+	if (!(command->plan.flags & SCSI_PLAN_ZEROES)) {
+		iov_copy_from(command->iov, command->iov_cnt, data, block_size(command));
+		if (memory_is_zero(data, block_size(command)))
+			command->plan.flags |= SCSI_PLAN_ZEROES;
+	}
+	if (!(command->plan.flags & SCSI_PLAN_ZEROES))
+		return fill_same(command, data);
+	return handler_can(command, TCMU_IO_WRITE_ZEROES) || fill_same(command, NULL);
+}
+
+static void write_zeroes_as_data(struct command *command)
+{
+	if (command->bounce || fill_same(command, NULL))
+		step_write_same(command, 0);
+	else
+		io_end(command, SCSI_BUSY, NULL);
+}
+
 static void step_write_zeroes(struct command *command, int error)
 {
 	if (error == -EOPNOTSUPP)
-		step_write_same(command, 0);
+		write_zeroes_as_data(command);
 	else
 		step_written(command, error);
 }
@@ -207,40 +254,14 @@ static void begin_write_same(struct command *command)
 
 	if (command->plan.flags & SCSI_PLAN_MAY_UNMAP)
 		flags |= TCMU_IO_MAY_UNMAP;
-	if ((command->plan.flags & SCSI_PLAN_ZEROES) && handler_can(command, TCMU_IO_WRITE_ZEROES))
+	if (!(command->plan.flags & SCSI_PLAN_ZEROES))
+		step_write_same(command, 0);
+	else if (handler_can(command, TCMU_IO_WRITE_ZEROES))
 		io_submit(
 			command, TCMU_IO_WRITE_ZEROES, flags, plan_offset(command), plan_length(command), 0,
 			step_write_zeroes);
 	else
-		step_write_same(command, 0);
-}
-
-/* Page aligned, so that direct I/O can use it. */
-static uint8_t *bounce_new(uint64_t length)
-{
-	return aligned_alloc(BOUNCE_ALIGN, (length + BOUNCE_ALIGN) / BOUNCE_ALIGN * BOUNCE_ALIGN);
-}
-
-/* The block, repeated: a buffer of many to write at once. */
-static bool prepare_write_same(struct command *command)
-{
-	uint32_t block = block_size(command);
-	uint64_t length = plan_length(command) < CHUNK_MAX ? plan_length(command) : CHUNK_MAX;
-
-	length -= length % block;
-	command->bounce = bounce_new(length);
-	if (!command->bounce)
-		return false;
-	memset(command->bounce, 0, length);
-	command->bounce_length = length;
-	if (command->plan.flags & SCSI_PLAN_ZEROES)
-		return true;
-	iov_copy_from(command->iov, command->iov_cnt, command->bounce, block);
-	if (memory_is_zero(command->bounce, block))
-		command->plan.flags |= SCSI_PLAN_ZEROES;
-	for (uint64_t filled = block; filled < length; filled += block)
-		memcpy(command->bounce + filled, command->bounce, block);
-	return true;
+		write_zeroes_as_data(command);
 }
 
 /* ------- VERIFY, WRITE AND VERIFY, COMPARE AND WRITE, ORWRITE ------- */

@@ -135,6 +135,23 @@ static void emulated_answers_allocate_nothing(void **state)
 	rig_stop(&rig);
 }
 
+static void zeros_that_the_handler_writes_allocate_nothing(void **state)
+{
+	static const uint8_t zeros[RIG_BLOCK];
+	struct tcmu_backend_info info = {.caps = RIG_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES)};
+	struct rig_command same = rig_cdb16(0x93, 0, 0, 1000, zeros, sizeof(zeros));
+	struct rig rig;
+
+	(void) state;
+	rig_start(&rig, &(struct rig_options){.backend.info = info});
+	atomic_store(&allocations, 0);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(rig_do(&rig, &same), SCSI_GOOD);
+	assert_int_equal(atomic_load(&allocations), 0);
+	assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE_ZEROES), 10);
+	rig_stop(&rig);
+}
+
 /* Times sleeps and doorbells for count commands that come one by one. */
 static void one_by_one(const struct rig_options *options, unsigned later, unsigned count, unsigned sleeps)
 {
@@ -195,6 +212,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reading_and_writing_allocates_nothing),
 		cmocka_unit_test(emulated_answers_allocate_nothing),
+		cmocka_unit_test(zeros_that_the_handler_writes_allocate_nothing),
 		cmocka_unit_test(a_single_command_costs_one_doorbell_and_one_sleep),
 		cmocka_unit_test(many_at_once_share_a_doorbell_and_a_system_call),
 	};

@@ -167,6 +167,26 @@ static void a_command_without_memory_is_busy(void **state)
 	rig_stop(&rig);
 }
 
+/* Zeros that the handler would have written, and cannot. */
+static void zeros_without_memory_are_busy(void **state)
+{
+	struct tcmu_backend_info info = {.caps = RIG_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES)};
+	struct rig_command zeros = rig_cdb16(0x93, 0x01, 0, 8, NULL, 0);
+	struct rig rig;
+
+	(void) state;
+	rig_start(&rig, &(struct rig_options){.backend.info = info});
+	backend_fail(rig.backend, TCMU_IO_WRITE_ZEROES, 0, 2, -EOPNOTSUPP);
+	rig_push(&rig, &zeros);
+	atomic_store(&until_failure, 0);
+	rig_notify(&rig);
+	rig_wait(&zeros);
+	assert_int_equal(zeros.status, SCSI_BUSY);
+	assert_int_equal(atomic_load(&until_failure), -1);
+	assert_int_equal(rig_do(&rig, &zeros), SCSI_GOOD);
+	rig_stop(&rig);
+}
+
 /* Memory for more iovecs than usual is found later. */
 static void a_command_with_many_pieces_waits_for_memory(void **state)
 {
@@ -192,6 +212,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_loop_that_cannot_be_made_leaves_nothing),
 		cmocka_unit_test(a_command_without_memory_is_busy),
+		cmocka_unit_test(zeros_without_memory_are_busy),
 		cmocka_unit_test(a_command_with_many_pieces_waits_for_memory),
 	};
 
