@@ -7,8 +7,8 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # In the order in which they start when nothing is in the way.
-stages=(format shell lint build matrix vm quickstart unit install analyzer clang tidy cppcheck asan tsan coverage fuzz)
-quick_stages=(format shell lint build unit install analyzer clang tidy cppcheck asan fuzz)
+stages=(format shell lint build vm quickstart tidy unit install analyzer clang cppcheck asan tsan coverage fuzz matrix)
+quick_stages=(format shell lint build tidy unit install analyzer clang cppcheck asan fuzz)
 
 declare -A title=(
 	[format]="clang-format over the C sources"
@@ -16,7 +16,7 @@ declare -A title=(
 	[lint]="the rules of the house, and that each of them can fail"
 	[build]="build with gcc"
 	[vm]="tests on a real kernel, in guests"
-	[matrix]="the rows of the teardown matrix, one guest at a time"
+	[matrix]="the rows of the teardown matrix, with nothing beside them"
 	[unit]="unit tests"
 	[quickstart]="the story that ./quickstart shows"
 	[install]="what an installation holds; a plugin built outside of the tree"
@@ -29,7 +29,9 @@ declare -A title=(
 	[coverage]="which branches the unit tests take"
 	[fuzz]="libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer"
 )
-declare -A after=([unit]=build [matrix]=build [vm]=matrix [quickstart]=vm)
+declare -A after=([unit]=build [matrix]=build [vm]=build [quickstart]=build)
+# Nothing runs beside these: their limits are times.
+declare -A alone=([matrix]=yes)
 
 # ---- what stages share ----
 
@@ -101,7 +103,6 @@ stage_unit() {
 	tested release
 }
 
-# Their limits are times, so no other guest runs beside them.
 stage_matrix() {
 	totals_of tests/vm/matrix -j 1 --build "$build/release"
 }
