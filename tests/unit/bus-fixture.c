@@ -32,7 +32,7 @@ const char *private_bus_socket(void)
 	return fixture_path("bus");
 }
 
-void private_bus_prepare(void)
+void private_bus_prepare(const char *names)
 {
 	char address[512], config[2048];
 
@@ -41,10 +41,9 @@ void private_bus_prepare(void)
 	(void) snprintf(
 		config, sizeof(config),
 		"<busconfig><type>session</type><listen>%s</listen><policy context=\"default\">"
-		"<allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/><allow "
-		"own=\"*\"/>"
+		"<allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/>%s"
 		"</policy></busconfig>",
-		address);
+		address, names);
 	fixture_write("bus.conf", config);
 }
 

@@ -15,8 +15,11 @@
 #define SERVICE "org.kernel.TCMUService1"
 #define ROOT    "/org/kernel/TCMUService1"
 
-/* The private bus. Its address is the system bus's for this process, whether it runs or not. */
-void private_bus_prepare(void);
+/* The private bus. Its address is the system bus's for this process, whether it runs or not. names: what its policy says
+ * of names. */
+#define ANY_NAME "<allow own=\"*\"/>"
+#define NO_NAME  "<deny own=\"*\"/>"
+void private_bus_prepare(const char *names);
 void private_bus_start(void);
 void private_bus_stop(void);
 const char *private_bus_socket(void);

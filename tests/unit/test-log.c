@@ -430,8 +430,8 @@ static void lines_of_many_threads_stay_whole_and_in_order(void **state)
 
 static int fifo;
 
-/* Reads from the other end of stderr until word has come. */
-static unsigned drain_until(const char *word)
+/* Reads from the other end until word has come. Returns all that has come. */
+static const char *drain_until(const char *word)
 {
 	static char text[1 << 20];
 	size_t used = 0;
@@ -445,12 +445,24 @@ static unsigned drain_until(const char *word)
 		if (strstr(text, word))
 			break;
 	}
-	return fixture_count(text, "filler");
+	return text;
+}
+
+/* The number in "N messages were lost here". */
+static unsigned lost_in(const char *text)
+{
+	const char *number = strstr(text, " messages were lost here");
+
+	assert_non_null(number);
+	while (number[-1] != ' ')
+		number--;
+	return (unsigned) strtoul(number, NULL, 10);
 }
 
 static void a_stuck_disk_holds_nobody_up_and_losses_are_told(void **state)
 {
 	char filler[512];
+	const char *text;
 	unsigned seen;
 
 	(void) state;
@@ -468,8 +480,10 @@ static void a_stuck_disk_holds_nobody_up_and_losses_are_told(void **state)
 	for (int i = 0; i < 4 * QUEUE_SIZE; i++)
 		log_info("filler %s", filler);
 	assert_false(log_flush(20));
-	seen = drain_until("messages were lost here");
+	text = drain_until("messages were lost here");
+	seen = fixture_count(text, "filler");
 	assert_in_range(seen, QUEUE_SIZE - 1, 2 * QUEUE_SIZE);
+	assert_int_equal(seen + lost_in(text), 4 * QUEUE_SIZE);
 	log_info("goes on");
 	(void) drain_until("goes on");
 	assert_true(log_flush(5000));

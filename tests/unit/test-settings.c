@@ -356,18 +356,19 @@ static void every_way_of_changing_the_file_is_seen(void **state)
 	unsigned cnt = 0;
 
 	(void) state;
-	fixture_write("tcmu.conf", "");
+	assert_int_equal(mkdir(fixture_path("etc"), 0700), 0);
+	fixture_write("etc/tcmu.conf", "");
 	assert_true(sd_event_new(&event) >= 0);
 	assert_int_equal(
-		settings_watch_new(event, fixture_path("tcmu.conf"), count_change, &cnt, &watch), 0);
-	fixture_write("tcmu.conf", "log_level = 1\n");
+		settings_watch_new(event, fixture_path("etc/tcmu.conf"), count_change, &cnt, &watch), 0);
+	fixture_write("etc/tcmu.conf", "log_level = 1\n");
 	await_change(event, &cnt);
 	fixture_write("new", "log_level = 2\n");
-	assert_int_equal(rename(fixture_path("new"), fixture_path("tcmu.conf")), 0);
+	assert_int_equal(rename(fixture_path("new"), fixture_path("etc/tcmu.conf")), 0);
 	await_change(event, &cnt);
-	assert_int_equal(unlink(fixture_path("tcmu.conf")), 0);
+	assert_int_equal(unlink(fixture_path("etc/tcmu.conf")), 0);
 	await_change(event, &cnt);
-	assert_int_equal(symlink("elsewhere", fixture_path("tcmu.conf")), 0);
+	assert_int_equal(symlink("elsewhere", fixture_path("etc/tcmu.conf")), 0);
 	await_change(event, &cnt);
 	settings_watch_free(watch);
 	sd_event_unref(event);
