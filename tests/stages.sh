@@ -13,7 +13,7 @@ quick_stages=(format shell lint build tidy unit install analyzer clang cppcheck 
 declare -A title=(
 	[format]="clang-format over the C sources"
 	[shell]="shellcheck over the scripts"
-	[lint]="the rules of the house, and that each of them can fail"
+	[lint]="the rules of the house; that each of them, and this check, can fail"
 	[build]="build with gcc"
 	[vm]="tests on a real kernel, in guests"
 	[matrix]="the rows of the teardown matrix, with nothing beside them"
@@ -93,6 +93,7 @@ stage_shell() {
 
 stage_lint() {
 	totals_of tests/lint/run
+	totals_of tests/check/self-test
 }
 
 stage_build() {
