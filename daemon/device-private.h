@@ -113,6 +113,7 @@ struct device {
 	struct device_call revoking;
 	struct device_reconfig *reconfig; /* a change that is under way */
 	bool close_waits;                 /* for its end */
+	atomic_int backend_error;         /* as the handler told it */
 	_Atomic(int64_t) backend_size;    /* as the handler told it last */
 
 	sd_event_source *timers[DEVICE_TIMER_COUNT];

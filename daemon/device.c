@@ -180,6 +180,15 @@ static void loop_broken(struct device *device)
 	device_event(device, DEVICE_EV_RING_BROKEN);
 }
 
+static void backend_failed(struct device *device)
+{
+	device->error = atomic_load(&device->backend_error);
+	snprintf(
+		device->reason.text, sizeof(device->reason.text),
+		"%s; commands fail until it is deleted and created again", strerror(-device->error));
+	device_event(device, DEVICE_EV_BACKEND_FAILED);
+}
+
 /* Takes the signals in the order in which they can have been sent. */
 static void take_signals(struct post *post)
 {
@@ -194,7 +203,7 @@ static void take_signals(struct post *post)
 	if (signals & DEVICE_SIGNAL_BACKEND_RESIZED)
 		device_backend_resized(device);
 	if (signals & DEVICE_SIGNAL_BACKEND_FAILED)
-		device_event(device, DEVICE_EV_BACKEND_FAILED);
+		backend_failed(device);
 	if (signals & LOOP_BROKEN)
 		loop_broken(device);
 	if (signals & LOOP_UNREGISTERED)
@@ -213,6 +222,7 @@ static void host_event(struct tcmu_host_device *dev, enum tcmu_backend_event eve
 {
 	switch (event) {
 	case TCMU_BACKEND_FAILED:
+		atomic_store(&dev->device->backend_error, (int) value);
 		device_signal(dev->device, DEVICE_SIGNAL_BACKEND_FAILED);
 		break;
 	case TCMU_BACKEND_RESIZED:
@@ -414,7 +424,8 @@ static void carry_out(struct device *device, uint32_t actions)
 static bool is_failure(enum device_event event)
 {
 	return event == DEVICE_EV_OPEN_REFUSED || event == DEVICE_EV_OPEN_FAILED ||
-		event == DEVICE_EV_OPEN_TIMEOUT || event == DEVICE_EV_RING_BROKEN;
+		event == DEVICE_EV_OPEN_TIMEOUT || event == DEVICE_EV_RING_BROKEN ||
+		event == DEVICE_EV_BACKEND_FAILED;
 }
 
 static int transition_level(const struct device *device, enum device_event event)

@@ -367,6 +367,7 @@ static void block_signals(void)
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is the backend's EFBIG, not the daemon's end */
 }
 
 static int acquire_instance(struct daemon *self)
