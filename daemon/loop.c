@@ -433,6 +433,18 @@ static void let_go(struct loop *loop)
 	pthread_mutex_unlock(&loop->gate);
 }
 
+/* After this no function of the handler runs any more, and none of ours that it has called. */
+static void leave_backend(struct loop *loop)
+{
+	aio_engine_free(loop->engine);
+	loop->engine = NULL;
+	workers_free(loop->workers);
+	loop->workers = NULL;
+	/* Who is still within io_complete() waits for nothing but its turn on the processor. */
+	while (atomic_load(&loop->completing))
+		sched_yield();
+}
+
 static void *loop_main(void *arg)
 {
 	struct loop *loop = arg;
@@ -446,9 +458,7 @@ static void *loop_main(void *arg)
 		if (!turn(loop) && (loop->mode == LOOP_SERVING || loop->pool.in_use))
 			wait_for_work(loop);
 	let_go(loop);
-	/* They were waiting for nothing but their turn on the processor. */
-	while (atomic_load(&loop->completing))
-		sched_yield();
+	leave_backend(loop);
 	signal_owner(loop, LOOP_ENDED);
 	return NULL;
 }
@@ -515,8 +525,7 @@ void loop_free(struct loop *loop)
 {
 	if (!loop)
 		return;
-	aio_engine_free(loop->engine);
-	workers_free(loop->workers);
+	leave_backend(loop);
 	command_pool_destroy(&loop->pool);
 	free(loop->data);
 	if (loop->epoll_fd >= 0)

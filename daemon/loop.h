@@ -34,7 +34,7 @@
 #define LOOP_UNREGISTERED (1u << 1) /* uio says that the kernel's device is gone */
 #define LOOP_BROKEN       (1u << 2) /* the ring could not be attached, or is corrupt */
 #define LOOP_NEEDS_SERIAL (1u << 3) /* commands wait for loop_set_serial() */
-#define LOOP_ENDED        (1u << 4) /* the last signal: loop_free() may be called */
+#define LOOP_ENDED        (1u << 4) /* the last signal: loop_free() may be called, and the handler be closed */
 
 /* How the ring is found. */
 enum loop_start {

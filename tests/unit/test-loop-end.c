@@ -116,6 +116,41 @@ static void the_end_waits_for_threads_within_complete(void **state)
 	rig_finish(&rig);
 }
 
+/* As a handler that has something to do after it has completed a request. */
+static void complete_and_linger(void *backend, struct tcmu_io *io)
+{
+	(void) backend;
+	tcmu_io_complete(io, 0);
+	pthread_mutex_lock(&write_lock);
+	while (!write_released)
+		pthread_cond_wait(&write_changed, &write_lock);
+	pthread_mutex_unlock(&write_lock);
+}
+
+/* After the end the handler is closed: none of its functions may run any more. */
+static void the_end_waits_for_workers_within_submit(void **state)
+{
+	static struct tcmu_handler lingering;
+	struct rig rig;
+	uint8_t in[RIG_BLOCK];
+	struct rig_command read = rig_read(0, 1, in);
+
+	(void) state;
+	write_released = false;
+	rig_make(&rig, &(struct rig_options){.backend.threading = TCMU_HANDLER_SERIAL});
+	lingering = *rig.setup.handler;
+	lingering.submit = complete_and_linger;
+	rig.setup.handler = &lingering;
+	assert_int_equal(loop_new(&rig.setup, &rig.loop), 0);
+	rig_wait_signal(&rig, LOOP_ATTACHED);
+	assert_int_equal(rig_do(&rig, &read), SCSI_GOOD);
+	loop_drain(rig.loop, false);
+	assert_false(ends_within(&rig, 100));
+	rig_assert_let_go(&rig); /* the ring does not wait for it */
+	release_write();
+	rig_finish(&rig);
+}
+
 /* ------- drained ------- */
 
 static void an_idle_device_ends_at_once(void **state)
@@ -599,6 +634,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_end_waits_for_threads_within_complete),
+		cmocka_unit_test(the_end_waits_for_workers_within_submit),
 		cmocka_unit_test(an_idle_device_ends_at_once),
 		cmocka_unit_test(draining_answers_what_was_fetched_and_fetches_no_more),
 		cmocka_unit_test(a_plan_of_many_steps_is_carried_to_its_end),
