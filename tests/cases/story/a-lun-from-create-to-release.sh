@@ -16,15 +16,22 @@ chapter() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 tell() { printf '  %s\n' "$*"; }
 good() { printf '  %s%s%s\n' "$green" "$*" "$plain"; }
 
-# show COMMAND...: the command as one would type it, then what it prints.
-show() {
+# quietly COMMAND...: the command as one would type it.
+quietly() {
 	printf '  %s# %s%s\n' "$dim" "$*" "$plain"
 	must "$@"
+}
+
+# show COMMAND...: the same, then what it prints.
+show() {
+	quietly "$@"
 	[ -z "$OUTPUT" ] || sed -e 's/^/    /' -e "s/[[:cntrl:]]\[[0-9;]*m//g" <<<"$OUTPUT"
 }
 
 read -r _ _ version _ </proc/version
 say() { :; } # this test speaks for itself
+mkdir -p /root/.targetcli
+printf '(dp0\n.' >/root/.targetcli/prefs.bin # no preferences: targetcli would warn that it has none
 
 chapter "1. tcmud starts"
 start_tcmud
@@ -48,8 +55,7 @@ tell "mounted again, so that every byte is read back from the LUN:"
 show mount "$DISK" /mnt
 show diff -r /usr/lib/python3/dist-packages /mnt/copy
 good "$(find /mnt/copy -type f | wc -l) files are as they were written"
-show fio --name=verify --filename=/mnt/fio --size=16M --rw=randwrite --bs=4k --iodepth=16 --ioengine=libaio --direct=1 \
-	--verify=crc32c --verify_fatal=1 --minimal --output=/run/fio.txt
+quietly fio --name=verify --filename=/mnt/fio --size=16M --rw=randwrite --iodepth=16 --ioengine=libaio --direct=1 --verify=crc32c
 good "random writes, 16 in flight: all checksums match"
 
 chapter "4. A live resize, with the file system mounted"
@@ -76,6 +82,7 @@ good "uio_unregister_device -> tcmu_dev_kref_release: $memory ms"
 tell "The kernel has its ring and its data pages back; tcmud holds no uio file and no mapping of one."
 
 chapter "6. The data is where it belongs"
-show fsck.ext4 -fn /srv/disk.img
+quietly fsck.ext4 -fn /srv/disk.img
+good "$(tail -n 1 <<<"$OUTPUT")"
 stop_tcmud
 assert_eq "$DAEMON_STATUS" 0 "the exit status"
