@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <liburing.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -33,8 +34,8 @@ static unsigned submissions_to_fail;
 static int submission_error;
 static unsigned reads_to_hurry;
 static pthread_mutex_t ioctl_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t ioctl_released = PTHREAD_COND_INITIALIZER;
-static bool ioctls_held;
+static pthread_cond_t ioctl_allowed = PTHREAD_COND_INITIALIZER;
+static unsigned ioctls_allowed;
 
 /* ------- between the engine and the system ------- */
 
@@ -131,8 +132,9 @@ int __wrap_io_uring_submit(struct io_uring *ring)
 int __wrap_ioctl(int fd, unsigned long request, void *argument)
 {
 	pthread_mutex_lock(&ioctl_lock);
-	while (ioctls_held)
-		pthread_cond_wait(&ioctl_released, &ioctl_lock);
+	while (ioctls_allowed == 0)
+		pthread_cond_wait(&ioctl_allowed, &ioctl_lock);
+	ioctls_allowed--;
 	pthread_mutex_unlock(&ioctl_lock);
 	return __real_ioctl(fd, request, argument);
 }
@@ -155,22 +157,12 @@ void hurry_reads(unsigned cnt)
 	reads_to_hurry = cnt;
 }
 
-static void set_ioctls_held(bool held)
+void allow_ioctls(unsigned cnt)
 {
 	pthread_mutex_lock(&ioctl_lock);
-	ioctls_held = held;
-	pthread_cond_broadcast(&ioctl_released);
+	ioctls_allowed = cnt;
+	pthread_cond_broadcast(&ioctl_allowed);
 	pthread_mutex_unlock(&ioctl_lock);
-}
-
-void hold_ioctls(void)
-{
-	set_ioctls_held(true);
-}
-
-void release_ioctls(void)
-{
-	set_ioctls_held(false);
 }
 
 void refuse_threads(bool refuse)
@@ -236,7 +228,7 @@ static int setup(void **state)
 	interposed = (struct interposed){.setup_flags = fixture.way->setup_flags};
 	fail_submissions(0, 0);
 	hurry_reads(0);
-	release_ioctls();
+	allow_ioctls(UINT_MAX);
 	refuse_threads(false);
 	fixture.file = temporary_file();
 	if (fixture.file < 0 || pipe2(fixture.pipe, O_CLOEXEC) < 0)

@@ -94,9 +94,8 @@ void fail_submissions(unsigned cnt, int error);
 /* The next cnt reads that io_uring is given may not wait. */
 void hurry_reads(unsigned cnt);
 
-/* Calls of ioctl() do not return before release_ioctls(). */
-void hold_ioctls(void);
-void release_ioctls(void);
+/* From now on so many calls of ioctl() begin, and no more. */
+void allow_ioctls(unsigned cnt);
 
 /* No thread can be made. */
 void refuse_threads(bool refuse);

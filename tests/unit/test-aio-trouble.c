@@ -5,6 +5,7 @@
 #include "aio-fixture.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -238,7 +239,7 @@ static void calls_that_wait_for_a_thread_are_cancelled(void **state)
 	unsigned cancelled = 0;
 
 	assert_non_null(requests);
-	hold_ioctls();
+	allow_ioctls(0);
 	for (unsigned i = 0; i < 32; i++) {
 		request_init(&requests[i], f, TCMU_AIO_BLKZEROOUT, f->file, 0);
 		request_queue(&requests[i]);
@@ -250,7 +251,7 @@ static void calls_that_wait_for_a_thread_are_cancelled(void **state)
 	for (unsigned i = 0; i < 32; i++)
 		cancelled += requests[i].done;
 	assert_in_range(cancelled, 16, 32);
-	release_ioctls();
+	allow_ioctls(UINT_MAX);
 	init_write(&other, f);
 	request_queue(&other);
 	wait_for_all(f);
@@ -260,6 +261,29 @@ static void calls_that_wait_for_a_thread_are_cancelled(void **state)
 		assert_true(requests[i].res == -ECANCELED || requests[i].res == -ENOTTY);
 	}
 	free(requests);
+}
+
+static void each_call_that_ends_wakes_the_thread(void **state)
+{
+	struct fixture *f = fixture_of(state, 8);
+	struct request requests[4];
+	unsigned done = 0;
+
+	allow_ioctls(0);
+	for (unsigned i = 0; i < 4; i++) {
+		request_init(&requests[i], f, TCMU_AIO_BLKDISCARD, f->file, 0);
+		request_queue(&requests[i]);
+	}
+	turn(f);
+	for (unsigned i = 1; i <= 4; i++) {
+		allow_ioctls(1);
+		while (done < i) {
+			sleep_until_readable(f);
+			done += aio_reap(f->engine);
+		}
+	}
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(requests[i].res, -ENOTTY);
 }
 
 #define TEST(function) \
@@ -280,6 +304,7 @@ int main(void)
 		TEST(a_call_that_no_thread_can_make_ends_with_the_reason),
 		TEST(without_any_thread_there_is_no_engine_of_threads),
 		TEST(calls_that_wait_for_a_thread_are_cancelled),
+		TEST(each_call_that_ends_wakes_the_thread),
 	};
 
 	return aio_run_tests(tests, sizeof(tests) / sizeof(tests[0]));

@@ -13,7 +13,7 @@ passes() { # TEST
 }
 
 scratch_disk ext4
-for test in workers jobs aio aio-engine; do
+for test in workers jobs aio aio-engine aio-trouble; do
 	passes $test
 done
 export TMPDIR=/scratch
