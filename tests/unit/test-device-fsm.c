@@ -304,6 +304,22 @@ static void every_possible_sequence_keeps_the_promises(void **unused)
 	forget();
 }
 
+/* What happens next when nobody does anything from outside but the kernel, which drops its device. */
+static enum device_event next_of_its_own(const struct world *world)
+{
+	static const enum device_event own[] = {
+		DEVICE_EV_RELEASE_DEADLINE, DEVICE_EV_REVOKED, DEVICE_EV_LOOP_ENDED,
+		DEVICE_EV_OPENED,           DEVICE_EV_CLOSED,
+	};
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (possible(world, own[i]))
+			return own[i];
+	if (world->unregistered)
+		fail_msg("nothing can happen while %s", device_state_name(world->state));
+	return DEVICE_EV_UNREGISTERED;
+}
+
 /* From everywhere the device can end: with nothing but what its own side does once the kernel's device is
  * gone. */
 static void every_situation_can_end(void **unused)
@@ -315,21 +331,10 @@ static void every_situation_can_end(void **unused)
 		int steps;
 
 		for (steps = 0; steps < 20 && !world.forgotten; steps++) {
-			static const enum device_event own[] = {
-				DEVICE_EV_RELEASE_DEADLINE, DEVICE_EV_REVOKED, DEVICE_EV_LOOP_ENDED,
-				DEVICE_EV_OPENED,           DEVICE_EV_CLOSED,  DEVICE_EV_UNREGISTERED,
-			};
-			struct device_transition transition;
-			size_t e = 0;
+			enum device_event event = next_of_its_own(&world);
+			struct device_transition transition = device_fsm(world.state, event);
 
-			while (e < sizeof(own) / sizeof(own[0]) &&
-			       (!possible(&world, own[e]) ||
-				(own[e] == DEVICE_EV_UNREGISTERED && world.unregistered)))
-				e++;
-			if (e == sizeof(own) / sizeof(own[0]))
-				fail_msg("nothing can happen while %s", device_state_name(world.state));
-			transition = device_fsm(world.state, own[e]);
-			happen(&world, own[e]);
+			happen(&world, event);
 			world.state = (uint8_t) transition.next;
 			disarm(&world);
 			act(&world, transition.actions);
