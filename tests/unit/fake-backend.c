@@ -105,6 +105,8 @@ static int compare_and_write(struct backend *backend, struct tcmu_io *io)
 	uint64_t filled = 0;
 	int r = 0;
 
+	if (!both)
+		return -ENOMEM;
 	for (unsigned i = 0; i < io->iov_cnt; filled += io->iov[i].iov_len, i++)
 		memcpy(both + filled, io->iov[i].iov_base, io->iov[i].iov_len);
 	for (uint64_t i = 0; i < io->length && r == 0; i++) {

@@ -244,6 +244,16 @@ static struct fake_uio *by_minor(unsigned minor)
 	return uio;
 }
 
+/* Of a device that was opened. */
+static struct fake_uio *of_device(const struct tcmu_uio *uio)
+{
+	struct fake_uio *fake = by_minor(uio->minor);
+
+	if (!fake)
+		abort();
+	return fake;
+}
+
 /* Under the lock. */
 static int make_pipe(struct fake_uio *uio)
 {
@@ -292,7 +302,7 @@ int tcmu_uio_open(struct tcmu_uio *uio, unsigned minor)
 
 int tcmu_uio_map(struct tcmu_uio *uio)
 {
-	struct fake_uio *fake = by_minor(uio->minor);
+	struct fake_uio *fake = of_device(uio);
 	size_t length = fake_ring_length(fake->ring);
 	int r = 0;
 	void *base;
@@ -314,7 +324,7 @@ int tcmu_uio_map(struct tcmu_uio *uio)
 
 int tcmu_uio_doorbell(struct tcmu_uio *uio)
 {
-	struct fake_uio *fake = by_minor(uio->minor);
+	struct fake_uio *fake = of_device(uio);
 	int r = 0;
 
 	pthread_mutex_lock(&fake->lock);
@@ -329,10 +339,11 @@ int tcmu_uio_doorbell(struct tcmu_uio *uio)
 
 void tcmu_uio_unmap(struct tcmu_uio *uio)
 {
-	struct fake_uio *fake = by_minor(uio->minor);
+	struct fake_uio *fake;
 
 	if (!uio->base)
 		return;
+	fake = of_device(uio);
 	munmap(uio->base, uio->length);
 	uio->base = NULL;
 	uio->length = 0;
@@ -343,10 +354,11 @@ void tcmu_uio_unmap(struct tcmu_uio *uio)
 
 void tcmu_uio_close(struct tcmu_uio *uio)
 {
-	struct fake_uio *fake = by_minor(uio->minor);
+	struct fake_uio *fake;
 
 	if (uio->fd < 0)
 		return;
+	fake = of_device(uio);
 	pthread_mutex_lock(&fake->lock);
 	fake->counts.closes++;
 	fake->counts.wrong += fake_uio_mappings(fake) != 0;
@@ -361,7 +373,7 @@ void tcmu_uio_close(struct tcmu_uio *uio)
 
 static bool replace_fails(const struct tcmu_uio *uio)
 {
-	struct fake_uio *fake = by_minor(uio->minor);
+	struct fake_uio *fake = of_device(uio);
 	bool fails;
 
 	pthread_mutex_lock(&fake->lock);
