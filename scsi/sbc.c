@@ -190,7 +190,11 @@ enum scsi_verdict scsi_compare_and_write(struct scsi_call *call)
 	return plan_range(call, SCSI_PLAN_COMPARE_AND_WRITE, dpo_fua(call), &range, 2 * range.blocks);
 }
 
-/* SBC-3 5.43, 5.44. Data-out is one block, or nothing with NDOB; no number means to the end of the medium. */
+/*
+ * SBC-3 5.43, 5.44. Data-out is one block, or nothing with NDOB. No number of blocks is refused (WSNZ), as it always
+ * was with TCMU: a field left at 0 would else wipe the disk. UNMAP never loses data: a block that is not all zeros is
+ * written as it is.
+ */
 enum scsi_verdict scsi_write_same(struct scsi_call *call)
 {
 	struct scsi_range range = range_of(call);
@@ -198,12 +202,8 @@ enum scsi_verdict scsi_write_same(struct scsi_call *call)
 	bool no_data = call->cdb[1] & 0x01;
 	uint32_t flags = (no_data ? SCSI_PLAN_ZEROES : 0) | (call->cdb[1] & 0x08 ? SCSI_PLAN_MAY_UNMAP : 0);
 
-	if (on_medium(call, &range)) {
-		if (range.blocks == 0)
-			range.blocks = call->lu->blocks - range.lba;
-		if (limit && range.blocks > limit)
-			return scsi_refuse_cdb(call, range.length_byte, NO_BIT);
-	}
+	if (on_medium(call, &range) && (range.blocks == 0 || (limit && range.blocks > limit)))
+		return scsi_refuse_cdb(call, range.length_byte, NO_BIT);
 	return plan_range(call, SCSI_PLAN_WRITE_SAME, flags, &range, no_data ? 0 : 1);
 }
 

@@ -126,11 +126,11 @@ static unsigned put_mode_page_policy(const struct scsi_lu *lu, uint8_t *p)
 	return 4;
 }
 
-/* Block limits (SBC-3 6.6). A limit of 0 is not reported; of unmapping, it would say that there is none. WSNZ is 0: no
- * number of blocks in WRITE SAME means all up to the end. */
+/* Block limits (SBC-3 6.6). A limit of 0 is not reported; of unmapping, it would say that there is none. */
 static unsigned put_block_limits(const struct scsi_lu *lu, uint8_t *p)
 {
 	memset(p, 0, 60);
+	p[0] = 0x01; /* WSNZ */
 	p[1] = lu->max_compare_and_write;
 	put_be16(
 		p + 2,

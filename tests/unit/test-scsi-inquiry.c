@@ -220,7 +220,7 @@ static void mode_pages_are_shared(void **state)
 
 static void block_limits_are_told(void **state)
 {
-	uint8_t wanted[64] = {0x00, 0xb0, 0, 60, 0x00, 32, 0, 8,    0, 0, 0x04, 0, 0, 0,
+	uint8_t wanted[64] = {0x00, 0xb0, 0, 60, 0x01, 32, 0, 8,    0, 0, 0x04, 0, 0, 0,
 			      0,    0x80, 0, 0,  0,    0,  0, 0x01, 0, 0, 0,    0, 0, 32,
 			      0,    0,    0, 8,  0x80, 0,  0, 0,    0, 0, 0,    0, 0, 0,
 			      0x80, 0,    0, 0,  0,    64, 0, 0,    0, 8, 0,    0, 0, 4};
