@@ -242,11 +242,11 @@ static void skip_slot(struct tcmu_ring *ring, const struct slot *slot)
 static int check_head(const struct tcmu_ring *ring, uint32_t *head)
 {
 	*head = __atomic_load_n(&mailbox(ring)->cmd_head, __ATOMIC_ACQUIRE);
-	if (*head == ring->next)
-		return 0;
-	/* A reset stores the tail first, then the head. */
+	/* A reset stores the tail first, then the head; which may have come round to next since. */
 	if (__atomic_load_n(&mailbox(ring)->cmd_tail, __ATOMIC_RELAXED) != ring->published)
 		return -ESTALE;
+	if (*head == ring->next)
+		return 0;
 	if (!position_valid(ring, *head) || distance(ring, *head) < distance(ring, ring->next))
 		return -EBADMSG;
 	return 1;

@@ -434,6 +434,20 @@ static void a_ring_that_was_reset_is_noticed_and_left_alone(void **state)
 	assert_int_equal(fixture_consume(f), 1);
 }
 
+/* As many bytes of new commands as there were old ones: the head is where it was. */
+static void a_reset_is_noticed_when_the_head_has_come_back(void **state)
+{
+	struct fixture *f = *state;
+
+	fixture_push_read(f, 512);
+	fixture_complete(f, fixture_fetch(f));
+	assert_int_equal(fixture_consume(f), 1);
+	assert_int_equal(fixture_next(f), 0);
+	fake_ring_reset(f->fake);
+	fixture_push_read(f, 512);
+	assert_int_equal(fixture_next(f), -ESTALE);
+}
+
 static void the_kernel_breaks_the_ring_at_a_double_completion(void **state)
 {
 	struct fixture *f = *state;
@@ -478,6 +492,7 @@ int main(void)
 		RING_TEST(a_full_ring_is_fetched_to_the_last_entry),
 		RING_TEST(the_next_daemon_goes_on_at_the_tail),
 		RING_TEST(a_ring_that_was_reset_is_noticed_and_left_alone),
+		RING_TEST(a_reset_is_noticed_when_the_head_has_come_back),
 		RING_TEST(the_kernel_breaks_the_ring_at_a_double_completion),
 	};
 
