@@ -19,7 +19,7 @@
 #include "log.h"
 
 #define WRITE_SAME_MAX        (64u * 1024 * 1024)
-#define UNMAP_MAX             (UINT64_C(4) * 1024 * 1024 * 1024)
+#define UNMAP_MAX             (UINT64_C(512) * 1024 * 1024)
 #define COMPARE_AND_WRITE_MAX 255u
 
 __attribute__((format(printf, 3, 4))) static int refuse(
