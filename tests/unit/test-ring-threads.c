@@ -19,7 +19,7 @@
 
 #include "fake-ring.h"
 
-#define COMMANDS 200000u
+#define COMMANDS 50000u
 #define WINDOW   16
 
 struct stress {
