@@ -9,7 +9,7 @@ start_tcmud
 truncate -s 64M /srv/disk.img
 make_backstore_configfs disk /srv/disk.img $((64 << 20))
 trace_start
-milliseconds delete_backstore_configfs disk
+timed_delete disk
 row 1 delete $MS 200
 assert_released 1 20
 row 1 release "$RELEASE_MS" 20

@@ -10,7 +10,7 @@ truncate -s 64M /srv/disk.img
 make_backstore_configfs disk /srv/disk.img $((64 << 20))
 trace_start
 echo 1 >/sys/module/target_core_user/parameters/block_netlink
-milliseconds delete_backstore_configfs disk
+timed_delete disk
 echo 0 >/sys/module/target_core_user/parameters/block_netlink
 row 3 delete $MS 200
 assert_released 1 50

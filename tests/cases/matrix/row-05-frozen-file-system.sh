@@ -25,7 +25,7 @@ detach disk
 
 trace_start
 log_mark
-milliseconds delete_backstore_configfs disk
+timed_delete disk
 row 5 delete $MS 2000
 assert_released 1 2000
 row 5 release "$RELEASE_MS" 2000
@@ -42,7 +42,7 @@ row 7 create "$MS" 500
 attach other
 must dd if=/dev/urandom of="$DISK" bs=64k count=64 oflag=direct
 detach other
-milliseconds delete_backstore_configfs other
+timed_delete other
 row 7 delete "$MS" 500
 
 say "the file system stays frozen for a minute"

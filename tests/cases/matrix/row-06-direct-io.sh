@@ -26,7 +26,7 @@ detach disk
 
 trace_start
 log_mark
-milliseconds delete_backstore_configfs disk
+timed_delete disk
 row 6 delete $MS 2000
 assert_released 1 2000
 row 6 release "$RELEASE_MS" 2000

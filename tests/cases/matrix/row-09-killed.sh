@@ -10,7 +10,7 @@ truncate -s 64M /srv/disk.img
 make_backstore_configfs disk /srv/disk.img $((64 << 20))
 trace_start
 stop_tcmud KILL
-milliseconds delete_backstore_configfs disk
+timed_delete disk
 row 9 delete $MS 200
 assert_released 1 50
 row 9 release "$RELEASE_MS" 50

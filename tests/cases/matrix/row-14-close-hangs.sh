@@ -12,7 +12,7 @@ touch /run/hold
 make_backstore_configfs disk "/srv/disk.img;close_hang_file=/run/hold" $((64 << 20))
 trace_start
 log_mark
-milliseconds delete_backstore_configfs disk
+timed_delete disk
 row 14 delete $MS 2500
 assert_released 1 50
 row 14 release "$RELEASE_MS" 50

@@ -21,7 +21,7 @@ for ((i = 0; i < 5; i++)); do
 done
 load_stop
 detach disk
-milliseconds delete_backstore_configfs disk
+timed_delete disk
 row 16 "delete afterwards" $MS 2000
 stop_tcmud
 assert_eq "$DAEMON_STATUS" 0 "the exit status"

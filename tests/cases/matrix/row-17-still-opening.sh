@@ -12,7 +12,7 @@ touch /run/hold
 log_mark
 make_backstore_configfs disk "/srv/disk.img;open_hang_file=/run/hold" $((64 << 20)) nl_reply_supported=-1
 trace_start
-milliseconds delete_backstore_configfs disk
+timed_delete disk
 row 17 delete $MS 2000
 assert_released 1 50
 row 17 release "$RELEASE_MS" 50
