@@ -10,7 +10,7 @@ truncate -s 64M /srv/disk.img
 make_backstore_configfs disk /srv/disk.img $((64 << 20))
 trace_start
 timed_delete disk
-row 1 delete $MS 200
+row 1 delete "$MS" 200
 assert_released 1 20
 row 1 release "$RELEASE_MS" 20
 daemon_has_no_uio || fail "the daemon still holds a uio device"

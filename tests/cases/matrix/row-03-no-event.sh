@@ -12,7 +12,7 @@ trace_start
 echo 1 >/sys/module/target_core_user/parameters/block_netlink
 timed_delete disk
 echo 0 >/sys/module/target_core_user/parameters/block_netlink
-row 3 delete $MS 200
+row 3 delete "$MS" 200
 assert_released 1 50
 row 3 release "$RELEASE_MS" 50
 daemon_has_no_uio || fail "the daemon still holds a uio device"

@@ -26,7 +26,7 @@ detach disk
 trace_start
 log_mark
 timed_delete disk
-row 5 delete $MS 2000
+row 5 delete "$MS" 2000
 assert_released 1 2000
 row 5 release "$RELEASE_MS" 2000
 daemon_has_no_uio || fail "the daemon still holds a uio device"

@@ -17,7 +17,7 @@ go_on() {
 	wait "$BACKGROUND"
 }
 milliseconds go_on
-row 8 "delete after going on" $MS 1000
+row 8 "delete after going on" "$MS" 1000
 assert_released 1 50
 row 8 release "$RELEASE_MS" 50
 daemon_has_no_uio || fail "the daemon still holds a uio device"

@@ -11,6 +11,6 @@ make_backstore_configfs disk /srv/disk.img $((64 << 20))
 trace_start
 stop_tcmud KILL
 timed_delete disk
-row 9 delete $MS 200
+row 9 delete "$MS" 200
 assert_released 1 50
 row 9 release "$RELEASE_MS" 50

@@ -20,7 +20,7 @@ start_again() {
 	wait "$BACKGROUND"
 }
 milliseconds start_again
-row 10 "delete after the start" $MS 2000
+row 10 "delete after the start" "$MS" 2000
 assert_released 1 50
 row 10 release "$RELEASE_MS" 50
 wait_for 5 uio_files_are 1

@@ -17,7 +17,7 @@ for ((i = 0; i < 2; i++)); do
 	must modprobe target_core_user
 done
 milliseconds make_backstore_configfs disk /srv/disk.img $((64 << 20))
-row 13 "create afterwards" $MS 500
+row 13 "create afterwards" "$MS" 500
 attach disk
 must dd if=/dev/urandom of="$DISK" bs=64k count=64 oflag=direct
 detach disk

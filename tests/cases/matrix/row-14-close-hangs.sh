@@ -13,7 +13,7 @@ make_backstore_configfs disk "/srv/disk.img;close_hang_file=/run/hold" $((64 << 
 trace_start
 log_mark
 timed_delete disk
-row 14 delete $MS 2500
+row 14 delete "$MS" 2500
 assert_released 1 50
 row 14 release "$RELEASE_MS" 50
 daemon_has_no_uio || fail "the daemon still holds a uio device"

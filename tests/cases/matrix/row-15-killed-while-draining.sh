@@ -27,7 +27,7 @@ delete_backstore_configfs disk
 wait_for 5 logged 'disk: LIVE .* -> DRAINING'
 assert_eq "$(trace_count kref_release)" 0 "releases while the daemon drains"
 milliseconds stop_tcmud KILL
-row 15 "end of the killed daemon" $MS 1000
+row 15 "end of the killed daemon" "$MS" 1000
 wait_for 2 released 1
 rm /run/hold
 start_tcmud

@@ -22,6 +22,6 @@ done
 load_stop
 detach disk
 timed_delete disk
-row 16 "delete afterwards" $MS 2000
+row 16 "delete afterwards" "$MS" 2000
 stop_tcmud
 assert_eq "$DAEMON_STATUS" 0 "the exit status"

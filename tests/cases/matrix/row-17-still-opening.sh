@@ -13,7 +13,7 @@ log_mark
 make_backstore_configfs disk "/srv/disk.img;open_hang_file=/run/hold" $((64 << 20)) nl_reply_supported=-1
 trace_start
 timed_delete disk
-row 17 delete $MS 2000
+row 17 delete "$MS" 2000
 assert_released 1 50
 row 17 release "$RELEASE_MS" 50
 rm /run/hold
@@ -26,7 +26,7 @@ start_tcmud --config /run/tcmu.conf
 touch /run/hold
 log_mark
 milliseconds must_fail make_backstore_configfs disk "/srv/disk.img;open_hang_file=/run/hold" $((64 << 20))
-row 17 "create that times out" $MS 4500
+row 17 "create that times out" "$MS" 4500
 delete_backstore_configfs disk
 wait_for 5 logged 'did not open within 1.5 s'
 rm /run/hold
