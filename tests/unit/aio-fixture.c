@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define SETUP_5_18 IORING_SETUP_SUBMIT_ALL
@@ -28,11 +29,12 @@ const struct aio_way aio_ways[] = {
 const size_t aio_way_cnt = sizeof(aio_ways) / sizeof(aio_ways[0]);
 
 struct interposed interposed;
+static struct fixture fixture;
 static atomic_uint allocation_cnt;
 static atomic_bool threads_refused;
 static unsigned submissions_to_fail;
 static int submission_error;
-static unsigned reads_to_hurry;
+static unsigned reads_to_disturb;
 static pthread_mutex_t ioctl_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t ioctl_allowed = PTHREAD_COND_INITIALIZER;
 static unsigned ioctls_allowed;
@@ -107,16 +109,17 @@ ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int cnt, off_t offset, i
 	return __real_preadv2(fd, &first, 1, offset, 0);
 }
 
-static void hurry(struct io_uring_sq *sq)
+/* It receives from a socket that is empty, without waiting. */
+static void disturb(struct io_uring_sqe *sqe)
 {
-	for (unsigned i = sq->sqe_head; i != sq->sqe_tail; i++) {
-		struct io_uring_sqe *sqe = &sq->sqes[i & sq->ring_mask];
+	static uint64_t nothing;
+	uint64_t data = sqe->user_data;
 
-		if (sqe->opcode == IORING_OP_READV && reads_to_hurry) {
-			sqe->rw_flags = RWF_NOWAIT;
-			reads_to_hurry--;
-		}
-	}
+	if (sqe->opcode != IORING_OP_READV || reads_to_disturb == 0)
+		return;
+	reads_to_disturb--;
+	io_uring_prep_recv(sqe, fixture.empty[0], &nothing, sizeof(nothing), MSG_DONTWAIT);
+	sqe->user_data = data;
 }
 
 int __wrap_io_uring_submit(struct io_uring *ring)
@@ -125,7 +128,8 @@ int __wrap_io_uring_submit(struct io_uring *ring)
 		submissions_to_fail--;
 		return submission_error;
 	}
-	hurry(&ring->sq);
+	for (unsigned i = ring->sq.sqe_head; i != ring->sq.sqe_tail; i++)
+		disturb(&ring->sq.sqes[i & ring->sq.ring_mask]);
 	return __real_io_uring_submit(ring);
 }
 
@@ -152,9 +156,9 @@ void fail_submissions(unsigned cnt, int error)
 	submission_error = error;
 }
 
-void hurry_reads(unsigned cnt)
+void disturb_reads(unsigned cnt)
 {
-	reads_to_hurry = cnt;
+	reads_to_disturb = cnt;
 }
 
 void allow_ioctls(unsigned cnt)
@@ -207,8 +211,6 @@ unsigned allocations(void)
 
 /* ------- the fixture ------- */
 
-static struct fixture fixture;
-
 static int temporary_file(void)
 {
 	const char *folder = getenv("TMPDIR");
@@ -227,11 +229,12 @@ static int setup(void **state)
 	fixture = (struct fixture){.way = *state, .epoll_fd = -1};
 	interposed = (struct interposed){.setup_flags = fixture.way->setup_flags};
 	fail_submissions(0, 0);
-	hurry_reads(0);
+	disturb_reads(0);
 	allow_ioctls(UINT_MAX);
 	refuse_threads(false);
 	fixture.file = temporary_file();
-	if (fixture.file < 0 || pipe2(fixture.pipe, O_CLOEXEC) < 0)
+	if (fixture.file < 0 || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fixture.empty) < 0 ||
+	    pipe2(fixture.pipe, O_CLOEXEC) < 0)
 		return -1;
 	*state = &fixture;
 	return 0;
@@ -246,6 +249,8 @@ static int teardown(void **state)
 	if (fixture.epoll_fd >= 0)
 		close(fixture.epoll_fd);
 	close(fixture.file);
+	close(fixture.empty[0]);
+	close(fixture.empty[1]);
 	for (int i = 0; i < 2; i++)
 		if (fixture.pipe[i] >= 0)
 			close(fixture.pipe[i]);

@@ -37,7 +37,8 @@ struct fixture {
 	const struct aio_way *way;
 	struct aio_engine *engine;
 	int epoll_fd;
-	int file; /* a temporary file, empty */
+	int file;     /* a temporary file, empty */
+	int empty[2]; /* a pair of sockets */
 	int pipe[2];
 };
 
@@ -91,8 +92,8 @@ extern struct interposed interposed;
 /* The next cnt submissions to io_uring fail with error. */
 void fail_submissions(unsigned cnt, int error);
 
-/* The next cnt reads that io_uring is given may not wait. */
-void hurry_reads(unsigned cnt);
+/* The next cnt reads that io_uring is given end with EAGAIN. */
+void disturb_reads(unsigned cnt);
 
 /* From now on so many calls of ioctl() begin, and no more. */
 void allow_ioctls(unsigned cnt);

@@ -176,7 +176,7 @@ static void what_the_kernel_should_have_tried_again_is_tried_again(void **state)
 	struct fixture *f = fixture_of(state, 1);
 	struct request request;
 
-	hurry_reads(1);
+	disturb_reads(1);
 	init_pipe_read(&request, f);
 	request_queue(&request);
 	turn(f);
@@ -192,7 +192,7 @@ static void but_not_for_ever(void **state)
 
 	if (!by_io_uring(f))
 		return;
-	hurry_reads(1000);
+	disturb_reads(1000);
 	init_pipe_read(&request, f);
 	request_queue(&request);
 	wait_for(&request);
