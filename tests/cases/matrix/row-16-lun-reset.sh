@@ -10,7 +10,7 @@
 SUBTYPE=fault
 start_tcmud
 truncate -s 64M /srv/disk.img
-make_backstore_configfs disk "/srv/disk.img;delay_ms=30;cancel=1" $((64 << 20))
+make_backstore_configfs disk "/srv/disk.img;delay_ms=30" $((64 << 20))
 attach disk
 load_start "$DISK" 16M
 wait_for 60 wrote "$DISK" 200
