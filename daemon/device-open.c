@@ -80,6 +80,11 @@ static int check_size(struct opening *open)
 {
 	const struct kernel_side *kernel = &open->kernel;
 
+	/* The kernel shows a device before it has its attributes; its ADDED_DEVICE is still to come. */
+	if (kernel->block_size == 0 && open->origin == DEVICE_ORIGIN_FOUND) {
+		open->adopts = false;
+		return refuse(open, -ENOENT, "it is still being made");
+	}
 	switch (kernel->block_size) {
 	case 512:
 	case 1024:
@@ -236,11 +241,15 @@ static void finish(struct opening *open)
 	if (device->origin == DEVICE_ORIGIN_FOUND) {
 		device->id = open->id;
 		if (device->state == DEVICE_OPENING)
-			device->owes_added = open->adopts;
+			device->owes_added |= open->adopts;
 		device->clean |= open->adopts;
 	} else if (!open->kernel.replies && open->known) {
 		device->owes_added = false;
 	}
+	/* Not there yet, or not any more: an event will tell, or the next look. */
+	if (open->error == -ENOENT && open->kernel.block_size == 0 &&
+	    device->origin == DEVICE_ORIGIN_FOUND && !device->owes_added)
+		device_event(device, DEVICE_EV_UNREGISTERED);
 	if (open->error)
 		fail(device, open);
 	else
@@ -274,11 +283,16 @@ static void stage_done(struct job *job)
 		go_on(open);
 }
 
-bool device_is_added_again(struct device *device, unsigned minor, uint32_t id)
+bool device_added_again(struct device *device, unsigned minor, uint32_t id)
 {
-	if (device->minor != minor || device->origin != DEVICE_ORIGIN_FOUND)
+	if (device->minor != minor || device->origin != DEVICE_ORIGIN_FOUND ||
+	    (!device->opening && device->id != id))
 		return false;
-	return device->opening ? true : device->id == id;
+	device->id = id;
+	device->owes_added = true;
+	if (device->state == DEVICE_LIVE || device->state == DEVICE_SICK)
+		device_answer_added(device);
+	return true;
 }
 
 void device_claim_changed(struct device *device)

@@ -136,6 +136,9 @@ int device_start_call(
 /* Starts to close the handler, when no other call of it is under way. */
 void device_close_backend(struct device *device);
 
+/* Answers ADDED_DEVICE if that is owed: 0 when it is served, else the error. */
+void device_answer_added(struct device *device);
+
 /* What handlers are given. */
 extern const struct tcmu_host device_host;
 

@@ -361,9 +361,10 @@ void device_close_backend(struct device *device)
 	}
 }
 
-static void answer_added(struct device *device)
+void device_answer_added(struct device *device)
 {
-	int status = device->state == DEVICE_LIVE ? 0 : device->error ? device->error : -EIO;
+	bool served = device->state == DEVICE_LIVE || device->state == DEVICE_SICK;
+	int status = served ? 0 : device->error ? device->error : -EIO;
 
 	if (!device->owes_added)
 		return;
@@ -405,7 +406,7 @@ static void carry_out(struct device *device, uint32_t actions)
 	if (actions & DEVICE_DO_REVOKE)
 		take_ring_away(device);
 	if (actions & DEVICE_DO_ANSWER_ADDED)
-		answer_added(device);
+		device_answer_added(device);
 	if (actions & DEVICE_DO_ANSWER_REMOVED)
 		answer_removed(device);
 	if (actions & DEVICE_DO_ARM_REPLY)

@@ -67,8 +67,9 @@ const char *device_claim(const struct device *device);
 /* Whether its claim is a late backend's: since when (seconds) and how many requests are stuck. */
 bool device_is_orphan(const struct device *device, double *age, unsigned *requests);
 
-/* Whether an ADDED_DEVICE means this very device, which a scan had found before the event was read. */
-bool device_is_added_again(struct device *device, unsigned minor, uint32_t id);
+/* Whether an ADDED_DEVICE means this very device, which a scan had found before the event was read. Its answer may have
+ * been sent before anybody waited for it: it is owed again. */
+bool device_added_again(struct device *device, unsigned minor, uint32_t id);
 
 /* Goes on with opening if it waited for another device's claim. */
 void device_claim_changed(struct device *device);

@@ -247,7 +247,7 @@ static void handle_added(struct manager *manager, const struct tcmu_event *event
 	struct device *device = find_current(manager, &event->name);
 
 	/* A scan may have found it before its event was read. */
-	if (device && device_is_added_again(device, event->minor, event->device_id))
+	if (device && device_added_again(device, event->minor, event->device_id))
 		return;
 	if (device)
 		device_event(device, DEVICE_EV_UNREGISTERED);
@@ -466,8 +466,11 @@ void manager_device_changed(struct manager *manager, struct device *device)
 
 void manager_forget(struct manager *manager, struct device *device)
 {
-	if (g_ptr_array_remove(manager->devices, device))
-		device_release(device);
+	if (!g_ptr_array_remove(manager->devices, device))
+		return;
+	device_release(device);
+	if (!manager->stopping)
+		reconcile_soon(manager);
 }
 
 /* ------- the beginning and the end ------- */
