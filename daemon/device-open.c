@@ -258,9 +258,27 @@ static void finish(struct opening *open)
 	device_release(device);
 }
 
+/* A scan found it before it was made, and its ADDED_DEVICE has come meanwhile: now it has what it was lacking. */
+static bool begins_again(struct opening *open)
+{
+	struct device *device = open->device;
+
+	if (!open->error || open->kernel.block_size || open->origin != DEVICE_ORIGIN_FOUND ||
+	    !device->owes_added || device->state != DEVICE_OPENING)
+		return false;
+	device->origin = DEVICE_ORIGIN_ADDED;
+	device->clean = true;
+	open->origin = DEVICE_ORIGIN_ADDED;
+	open->id = device->id;
+	open->error = 0;
+	open->reason.text[0] = '\0';
+	start_stage(open, OPENING_IDENTIFY);
+	return true;
+}
+
 static void go_on(struct opening *open)
 {
-	if (!claim_decided(open))
+	if (begins_again(open) || !claim_decided(open))
 		return;
 	/* Deleted meanwhile: there is nothing to open it for. */
 	if (open->stage == OPENING_IDENTIFY && !open->error && open->device->state != DEVICE_OPENING)
