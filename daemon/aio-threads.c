@@ -5,7 +5,8 @@
  *
  * The eventfd is rung by the thread that finds the list of finished slots empty. Each list that is taken therefore has
  * exactly one ring, which may come a moment later than the list: `owed` counts those not yet read, so that the eventfd
- * is read when there is something to be read and is silent when there is nothing to take.
+ * is read when there is something to be read and is silent when there is nothing to take. It is read before the list is
+ * taken: a ring that has been read is never that of a list which stays.
  */
 #include "aio-private.h"
 
@@ -25,7 +26,7 @@
 struct aio_threads {
 	struct workers *workers;
 	int fd;
-	uint64_t owed;                       /* the I/O thread's */
+	int64_t owed;                        /* the I/O thread's */
 	_Atomic(struct aio_slot *) finished; /* newest first */
 };
 
@@ -153,10 +154,10 @@ static void hear(struct aio_threads *threads)
 {
 	uint64_t rings;
 
-	if (threads->owed == 0)
+	if (threads->owed == 0 && !atomic_load_explicit(&threads->finished, memory_order_relaxed))
 		return;
 	if (read(threads->fd, &rings, sizeof(rings)) == (ssize_t) sizeof(rings))
-		threads->owed -= rings;
+		threads->owed -= (int64_t) rings;
 }
 
 /* Oldest first. */
@@ -177,11 +178,12 @@ static struct aio_slot *take_finished(struct aio_threads *threads)
 
 unsigned aio_threads_harvest(struct aio_threads *threads)
 {
-	struct aio_slot *slot = take_finished(threads);
+	struct aio_slot *slot;
 	unsigned cnt = 0;
 
-	threads->owed += slot != NULL;
 	hear(threads);
+	slot = take_finished(threads);
+	threads->owed += slot != NULL;
 	while (slot) {
 		struct aio_slot *next = slot->next_finished;
 

@@ -35,9 +35,13 @@ static atomic_bool threads_refused;
 static unsigned submissions_to_fail;
 static int submission_error;
 static unsigned reads_to_disturb;
-static pthread_mutex_t ioctl_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t calls_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t ioctl_allowed = PTHREAD_COND_INITIALIZER;
 static unsigned ioctls_allowed;
+static unsigned write_cnt;
+static bool writes_held;
+static pthread_cond_t write_allowed = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t written = PTHREAD_COND_INITIALIZER;
 
 /* ------- between the engine and the system ------- */
 
@@ -53,6 +57,10 @@ ssize_t __real_preadv2(int fd, const struct iovec *iov, int cnt, off_t offset, i
 ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int cnt, off_t offset, int flags);
 int __real_io_uring_submit(struct io_uring *ring);
 int __wrap_io_uring_submit(struct io_uring *ring);
+ssize_t __real_read(int fd, void *buffer, size_t size);
+ssize_t __wrap_read(int fd, void *buffer, size_t size);
+ssize_t __real_write(int fd, const void *buffer, size_t size);
+ssize_t __wrap_write(int fd, const void *buffer, size_t size);
 int __real_ioctl(int fd, unsigned long request, void *argument);
 int __wrap_ioctl(int fd, unsigned long request, void *argument);
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
@@ -133,13 +141,37 @@ int __wrap_io_uring_submit(struct io_uring *ring)
 	return __real_io_uring_submit(ring);
 }
 
+ssize_t __wrap_read(int fd, void *buffer, size_t size)
+{
+	void (*before)(void) = interposed.before_read;
+
+	interposed.before_read = NULL;
+	if (before)
+		before();
+	return __real_read(fd, buffer, size);
+}
+
+ssize_t __wrap_write(int fd, const void *buffer, size_t size)
+{
+	ssize_t n;
+
+	pthread_mutex_lock(&calls_lock);
+	while (writes_held)
+		pthread_cond_wait(&write_allowed, &calls_lock);
+	n = __real_write(fd, buffer, size);
+	write_cnt++;
+	pthread_cond_broadcast(&written);
+	pthread_mutex_unlock(&calls_lock);
+	return n;
+}
+
 int __wrap_ioctl(int fd, unsigned long request, void *argument)
 {
-	pthread_mutex_lock(&ioctl_lock);
+	pthread_mutex_lock(&calls_lock);
 	while (ioctls_allowed == 0)
-		pthread_cond_wait(&ioctl_allowed, &ioctl_lock);
+		pthread_cond_wait(&ioctl_allowed, &calls_lock);
 	ioctls_allowed--;
-	pthread_mutex_unlock(&ioctl_lock);
+	pthread_mutex_unlock(&calls_lock);
 	return __real_ioctl(fd, request, argument);
 }
 
@@ -163,10 +195,26 @@ void disturb_reads(unsigned cnt)
 
 void allow_ioctls(unsigned cnt)
 {
-	pthread_mutex_lock(&ioctl_lock);
+	pthread_mutex_lock(&calls_lock);
 	ioctls_allowed = cnt;
 	pthread_cond_broadcast(&ioctl_allowed);
-	pthread_mutex_unlock(&ioctl_lock);
+	pthread_mutex_unlock(&calls_lock);
+}
+
+void hold_writes(bool hold)
+{
+	pthread_mutex_lock(&calls_lock);
+	writes_held = hold;
+	pthread_cond_broadcast(&write_allowed);
+	pthread_mutex_unlock(&calls_lock);
+}
+
+void await_writes(unsigned cnt)
+{
+	pthread_mutex_lock(&calls_lock);
+	while (write_cnt < cnt)
+		pthread_cond_wait(&written, &calls_lock);
+	pthread_mutex_unlock(&calls_lock);
 }
 
 void refuse_threads(bool refuse)
@@ -231,6 +279,8 @@ static int setup(void **state)
 	fail_submissions(0, 0);
 	disturb_reads(0);
 	allow_ioctls(UINT_MAX);
+	write_cnt = 0;
+	hold_writes(false);
 	refuse_threads(false);
 	fixture.file = temporary_file();
 	if (fixture.file < 0 || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fixture.empty) < 0 ||
@@ -339,8 +389,13 @@ unsigned turn(struct fixture *f)
 void sleep_until_readable(struct fixture *f)
 {
 	struct epoll_event event;
+	int r;
 
-	assert_true(epoll_wait(f->epoll_fd, &event, 1, -1) == 1 || errno == EINTR);
+	/* io_uring interrupts it now and then; that is no wake-up. */
+	do
+		r = epoll_wait(f->epoll_fd, &event, 1, -1);
+	while (r < 0 && errno == EINTR);
+	assert_int_equal(r, 1);
 }
 
 void wait_for(struct request *request)

@@ -82,10 +82,11 @@ struct interposed {
 	int setup_error;      /* -errno of making a ring; 0: as the kernel says */
 	uint32_t features_lacking;
 	bool no_probe;
-	unsigned rings;    /* made */
-	unsigned tries;    /* of reads that do not wait */
-	int try_error;     /* -errno of such a read; 0: as the kernel says */
-	int64_t try_short; /* what such a read returns at most; 0: as the kernel says */
+	unsigned rings;            /* made */
+	unsigned tries;            /* of reads that do not wait */
+	int try_error;             /* -errno of such a read; 0: as the kernel says */
+	void (*before_read)(void); /* called once, by the next read() of the engine */
+	int64_t try_short;         /* what such a read returns at most; 0: as the kernel says */
 };
 extern struct interposed interposed;
 
@@ -97,6 +98,12 @@ void disturb_reads(unsigned cnt);
 
 /* From now on so many calls of ioctl() begin, and no more. */
 void allow_ioctls(unsigned cnt);
+
+/* While it holds, calls of write() wait. */
+void hold_writes(bool hold);
+
+/* Waits until so many calls of write() have been made since the test began: rings of a thread. */
+void await_writes(unsigned cnt);
 
 /* No thread can be made. */
 void refuse_threads(bool refuse);

@@ -11,7 +11,7 @@ target_link_options(test-jobs PRIVATE "LINKER:--wrap=pthread_create")
 foreach(name IN ITEMS aio aio-engine aio-trouble)
 	target_link_options(test-${name} PRIVATE
 		"LINKER:--wrap=io_uring_queue_init_params,--wrap=io_uring_get_probe_ring,--wrap=io_uring_submit"
-		"LINKER:--wrap=preadv2,--wrap=ioctl,--wrap=pthread_create"
+		"LINKER:--wrap=preadv2,--wrap=read,--wrap=write,--wrap=ioctl,--wrap=pthread_create"
 		"LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=posix_memalign")
 endforeach()
 

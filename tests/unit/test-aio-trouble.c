@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -286,6 +287,38 @@ static void each_call_that_ends_wakes_the_thread(void **state)
 		assert_int_equal(requests[i].res, -ENOTTY);
 }
 
+static void ring_for_both(void)
+{
+	hold_writes(false);
+	allow_ioctls(1);
+	await_writes(2);
+}
+
+static void a_late_ring_takes_none_with_it(void **state)
+{
+	struct fixture *f = fixture_of(state, 8);
+	struct request requests[2];
+
+	allow_ioctls(0);
+	for (unsigned i = 0; i < 2; i++) {
+		request_init(&requests[i], f, TCMU_AIO_BLKDISCARD, f->file, 0);
+		request_queue(&requests[i]);
+	}
+	turn(f);
+	/* The first is found before its thread has rung. Through io_uring nobody looks before that. */
+	hold_writes(f->way->kind == AIO_THREADS);
+	allow_ioctls(1);
+	while (aio_reap(f->engine) == 0)
+		sched_yield();
+	/* While its ring is heard the second ends, and rings. */
+	interposed.before_read = ring_for_both;
+	if (f->way->kind == AIO_URING)
+		ring_for_both();
+	wait_for_all(f);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(requests[i].res, -ENOTTY);
+}
+
 #define TEST(function) \
 	{ \
 #function, function \
@@ -305,6 +338,7 @@ int main(void)
 		TEST(without_any_thread_there_is_no_engine_of_threads),
 		TEST(calls_that_wait_for_a_thread_are_cancelled),
 		TEST(each_call_that_ends_wakes_the_thread),
+		TEST(a_late_ring_takes_none_with_it),
 	};
 
 	return aio_run_tests(tests, sizeof(tests) / sizeof(tests[0]));

@@ -156,9 +156,9 @@ static void a_list_that_is_cut_off_is_refused(void **state)
 	rig_init(&rig);
 	add(&list, 0, 1);
 	add(&list, 4, 1);
-	for (uint8_t length = 1; length < list.length; length++) {
+	for (size_t length = 1; length < list.length; length++) {
 		/* the CDB says so */
-		rig_send(&rig, CDB(0x42, [8] = length), list.bytes, list.length);
+		rig_send(&rig, CDB(0x42, [8] = (uint8_t) length), list.bytes, list.length);
 		expect_sense(&rig, 0x05, 0x1a, 0x00);
 		/* there is no more of it */
 		rig_send(&rig, CDB(0x42, [8] = (uint8_t) list.length), list.bytes, length);
