@@ -132,9 +132,12 @@ static void dispatch(struct command *command)
 	}
 }
 
-/* A task management function: what it names is asked to end soon, and is completed as usual. */
+/* A task management function: what it names is asked to end soon, and is completed as usual. Where its initiator would
+ * take what was aborted for done (tcmu_scan_loopback()), it is done. */
 static void abort_tasks(struct loop *loop, const struct tcmu_entry *entry)
 {
+	if (entry->tmr_type != TCMU_TMR_TYPE_ABORT_TASK && tcmu_scan_loopback())
+		return;
 	for (uint32_t i = 0; i < entry->tmr_count; i++) {
 		uint16_t id = tcmu_entry_tmr_id(entry, i);
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TCMU devices in /sys/class/uio and the parts of their names. Nothing is kept between calls; any thread.
+ * TCMU devices in /sys/class/uio, the parts of their names, adapters of tcm_loop. Nothing is kept between calls; any
+ * thread.
  */
 #include <tcmu/scan.h>
 
 #include <dirent.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -186,4 +186,22 @@ int tcmu_scan_map_size(unsigned minor, size_t *size)
 		return -EBADMSG;
 	*size = value;
 	return 0;
+}
+
+bool tcmu_scan_loopback(void)
+{
+	char path[TCMU_PATH_SIZE];
+	struct dirent *dirent;
+	DIR *dir;
+
+	if (tcmu_path(path, "/sys/bus/tcm_loop_bus/devices") < 0)
+		return true;
+	dir = opendir(path);
+	if (!dir)
+		return errno != ENOENT;
+	do
+		dirent = readdir(dir);
+	while (dirent && dirent->d_name[0] == '.');
+	closedir(dir);
+	return dirent != NULL;
 }

@@ -8,6 +8,8 @@ foreach(name IN ITEMS io io-compare loop loop-end loop-revoke loop-stress)
 	tcmud_unit_test(${name} LIBS loop-rig)
 endforeach()
 
+target_link_libraries(test-loop PRIVATE fake-root)
+
 # So that the test can count.
 tcmud_unit_test(loop-cost LIBS loop-rig PkgConfig::URING)
 target_link_options(test-loop-cost PRIVATE

@@ -2,6 +2,7 @@
 /*
  * What a device's thread does with commands while it serves: fetching, answering, orders from other threads.
  */
+#include "fake-root.h"
 #include "loop-rig.h"
 
 #include <errno.h>
@@ -355,11 +356,27 @@ static void a_parallel_handler_is_asked_for_as_many_as_it_wants(void **state)
 
 /* ------- task management ------- */
 
-static void push_tmr(struct rig *rig, const struct rig_command *command)
+static struct fake_root root; /* of all tests: what this machine has is not asked */
+
+static int make_root(void **state)
+{
+	(void) state;
+	fake_root_make(&root);
+	return 0;
+}
+
+static int remove_root(void **state)
+{
+	(void) state;
+	fake_root_remove(&root);
+	return 0;
+}
+
+static void push_tmr(struct rig *rig, enum tcmu_tmr_type type, const struct rig_command *command)
 {
 	uint16_t ids[] = {command->id, 4711};
 
-	assert_int_equal(fake_ring_push_tmr(fake_uio_lock(rig->uio), TCMU_TMR_TYPE_LUN_RESET, ids, 2), 0);
+	assert_int_equal(fake_ring_push_tmr(fake_uio_lock(rig->uio), (uint8_t) type, ids, 2), 0);
 	fake_uio_unlock(rig->uio);
 	rig_notify(rig);
 }
@@ -376,7 +393,7 @@ static void an_aborted_command_is_cancelled(void **state)
 	rig_send(&rig, &other);
 	rig_send(&rig, &stuck);
 	assert_true(backend_wait_held(rig.backend, 2));
-	push_tmr(&rig, &stuck);
+	push_tmr(&rig, TCMU_TMR_TYPE_LUN_RESET, &stuck);
 	rig_wait(&stuck);
 	assert_int_equal(stuck.status, SCSI_TASK_ABORTED);
 	assert_false(rig_is_done(&other));
@@ -408,7 +425,7 @@ static void what_cannot_be_cancelled_is_aborted_when_it_ends(void **state)
 		rig_send(&rig, &stuck);
 		assert_true(backend_wait_held(rig.backend, 1));
 		rig_send(&rig, &queued);
-		push_tmr(&rig, &stuck);
+		push_tmr(&rig, TCMU_TMR_TYPE_LUN_RESET, &stuck);
 		assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD); /* the TMR has been seen */
 		backend_hold(rig.backend, 0);
 		backend_release(rig.backend, 1, BACKEND_OLDEST);
@@ -419,6 +436,34 @@ static void what_cannot_be_cancelled_is_aborted_when_it_ends(void **state)
 		assert_int_equal(queued.status, SCSI_GOOD);
 		rig_stop(&rig);
 	}
+}
+
+static void what_tcm_loop_would_report_as_done_is_done(void **state)
+{
+	struct rig rig;
+	uint8_t in[RIG_BLOCK];
+	struct rig_command stuck = rig_read(0, 1, in), ready = rig_test_unit_ready();
+
+	(void) state;
+	fake_root_folder(&root, "/sys/bus/tcm_loop_bus/devices/tcm_loop_adapter_0");
+	rig_start(&rig, &(struct rig_options){.backend.can_cancel = true});
+	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_READ));
+	rig_send(&rig, &stuck);
+	assert_true(backend_wait_held(rig.backend, 1));
+	push_tmr(&rig, TCMU_TMR_TYPE_LUN_RESET, &stuck);
+	assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD); /* the TMR has been seen */
+	assert_int_equal(backend_cancels(rig.backend), 0);
+	backend_release(rig.backend, 1, BACKEND_OLDEST);
+	rig_wait(&stuck);
+	assert_int_equal(stuck.status, SCSI_GOOD);
+	/* Of an ABORT TASK it has told its initiator before. */
+	rig_send(&rig, &stuck);
+	assert_true(backend_wait_held(rig.backend, 1));
+	push_tmr(&rig, TCMU_TMR_TYPE_ABORT_TASK, &stuck);
+	rig_wait(&stuck);
+	assert_int_equal(stuck.status, SCSI_TASK_ABORTED);
+	rig_stop(&rig);
+	fake_root_drop(&root, "/sys/bus/tcm_loop_bus/devices/tcm_loop_adapter_0");
 }
 
 /* With one worker that is stuck, what was not begun yet ends at once. */
@@ -435,7 +480,7 @@ static void an_aborted_command_that_waits_for_a_worker_ends_at_once(void **state
 	rig_send(&rig, &stuck);
 	assert_true(backend_wait_held(rig.backend, 1));
 	rig_send(&rig, &queued);
-	push_tmr(&rig, &queued);
+	push_tmr(&rig, TCMU_TMR_TYPE_LUN_RESET, &queued);
 	rig_wait(&queued);
 	assert_int_equal(queued.status, SCSI_TASK_ABORTED);
 	assert_false(rig_is_done(&stuck));
@@ -585,6 +630,7 @@ int main(void)
 		cmocka_unit_test(a_parallel_handler_is_asked_for_as_many_as_it_wants),
 		cmocka_unit_test(an_aborted_command_is_cancelled),
 		cmocka_unit_test(what_cannot_be_cancelled_is_aborted_when_it_ends),
+		cmocka_unit_test(what_tcm_loop_would_report_as_done_is_done),
 		cmocka_unit_test(an_aborted_command_that_waits_for_a_worker_ends_at_once),
 		cmocka_unit_test(what_tells_the_serial_waits_until_it_is_known),
 		cmocka_unit_test(a_new_size_is_announced_and_then_there),
@@ -592,5 +638,5 @@ int main(void)
 		cmocka_unit_test(a_sick_device_still_says_who_it_is),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_root, remove_root);
 }

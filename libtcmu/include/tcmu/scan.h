@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the kernel has: TCMU devices found in /sys/class/uio, and the parts of a uio device's name.
+ * What the kernel has: TCMU devices found in /sys/class/uio, and the parts of a uio device's name; adapters of tcm_loop.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,11 @@ int tcmu_scan_minor(unsigned minor, struct tcmu_scan_entry *entry);
 
 /* How many bytes map0 of the device has. */
 int tcmu_scan_map_size(unsigned minor, size_t *size);
+
+/* Whether this machine has a host adapter of tcm_loop, the fabric of its own disks. Its initiator is told that commands
+ * which a LUN RESET has aborted were done, with GOOD status (Linux 5.13 and later): to be true, they have to be carried
+ * out. One look at sysfs; what cannot be seen counts as there. */
+bool tcmu_scan_loopback(void);
 
 /* For tests: another root than "" for /sys and /dev. Not thread-safe; before anything else. */
 void tcmu_set_root(const char *root);

@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Row 16 of the teardown matrix, from an iSCSI initiator: what a LUN RESET has aborted is given up by a backend that
+# can, at once however slow it is; the initiator sends it again, and the verifying load goes on.
+# vm: timeout=240
+
+# shellcheck source=tests/cases/matrix/matrix.bash
+. "${0%/*}/matrix.bash"
+
+SUBTYPE=fault
+
+# all_in_flight: as many as the load keeps under way; a condition.
+all_in_flight() {
+	local reads writes
+	read -r reads writes <"/sys/block/${DISK##*/}/inflight"
+	[ $((reads + writes)) -ge 16 ]
+}
+
+start_tcmud
+truncate -s 64M /srv/disk.img
+make_backstore disk "/srv/disk.img;delay_ms=30;cancel=1;hold_file=/run/hold" 64M
+iscsi_target disk
+iscsi_login "$IQN"
+load_start "$DISK" 16M
+wait_for 60 wrote "$DISK" 200
+for ((i = 0; i < 3; i++)); do
+	touch /run/hold # nothing ends any more
+	wait_for 20 all_in_flight
+	milliseconds must sg_reset -d "$DISK"
+	row 16 "LUN RESET, backend stuck (iSCSI)" "$MS" 5000
+	rm /run/hold
+	wait_for 60 wrote "$DISK" $(($(writes_of "$DISK") + 100))
+done
+load_stop
+iscsi_logout "$IQN"
+tcli /iscsi delete "$IQN"
+delete_backstore disk
+stop_tcmud
+assert_eq "$DAEMON_STATUS" 0 "the exit status"
