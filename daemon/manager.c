@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,6 +32,7 @@ struct manager {
 	GPtrArray *devices;
 	struct tcmu_netlink *netlink;
 	sd_event_source *netlink_source;
+	sd_event_source *nodes; /* of /dev */
 	/* Commands of the kernel that a dead daemon has left unanswered are reset when none is being
 	 * answered by us. */
 	bool reset_wanted;
@@ -238,6 +240,38 @@ void manager_reconcile(struct manager *manager)
 		else
 			add(manager, &entries[i].name, entries[i].minor, DEVICE_ORIGIN_FOUND, 0);
 	}
+}
+
+/* A device of ours whose node goes from /dev is no more: said also where no event was sent and its thread, stuck in the
+ * backend, does not see what uio says. Where /dev does not follow the kernel, nothing is said. */
+static int node_gone(sd_event_source *source, const struct inotify_event *event, void *userdata)
+{
+	struct manager *manager = userdata;
+	unsigned minor;
+
+	(void) source;
+	if (manager->stopping)
+		return 0;
+	if (event->mask & IN_Q_OVERFLOW)
+		reconcile_soon(manager);
+	if (event->len == 0 || sscanf(event->name, "uio%u", &minor) != 1)
+		return 0;
+	for (unsigned i = 0; i < manager->devices->len; i++) {
+		const struct device *device = device_at(manager, i);
+
+		if (device_minor(device) == minor && device_state_kernel_has(device_state(device)))
+			reconcile_soon(manager);
+	}
+	return 0;
+}
+
+static void watch_nodes(struct manager *manager)
+{
+	int r = sd_event_add_inotify(
+		manager->setup.event, &manager->nodes, "/dev", IN_DELETE | IN_ONLYDIR, node_gone, manager);
+
+	if (r < 0)
+		log_warning("/dev cannot be watched: %s", strerror(-r));
 }
 
 /* ------- events of the kernel ------- */
@@ -501,6 +535,7 @@ int manager_new(const struct manager_setup *setup, struct manager **ret)
 		manager_free(manager);
 		return r;
 	}
+	watch_nodes(manager);
 	manager_reconcile(manager);
 	(void) sd_event_add_time_relative(
 		setup->event, &manager->reset_timer, CLOCK_MONOTONIC, KNOWN_MS * 1000, 1000, known_by_now,
@@ -542,6 +577,7 @@ void manager_free(struct manager *manager)
 	if (!manager)
 		return;
 	sd_event_source_disable_unref(manager->netlink_source);
+	sd_event_source_disable_unref(manager->nodes);
 	sd_event_source_disable_unref(manager->look_again);
 	sd_event_source_disable_unref(manager->reset_timer);
 	sd_event_source_disable_unref(manager->stop_timer);

@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A delete of which no event is ever sent, while the device's thread is stuck in its handler and does not see what uio says:
+# the ring is taken away from it all the same. The node that goes from /dev is the signal.
+# vm: plugin=stuck
+# vm: hung_task=200
+
+# shellcheck source=tests/cases/lib.sh
+. "${0%/*}/../lib.sh"
+
+mkdir /run/handlers
+cp /host/out/handlers/handler_stuck.so /run/handlers/
+start_tcmud --handler-path /run/handlers
+SUBTYPE=stuck
+make_backstore_configfs disk /run/held $((64 << 20))
+echo 2 >"$CORE/$HBA/disk/attrib/cmd_time_out"
+attach disk
+touch /run/held
+dd if="$DISK" of=/dev/null bs=64k count=1 iflag=direct 2>/dev/null &
+wait_for 120 not running $!
+say "the read has ended in an error; in the daemon its thread is stuck"
+detach disk
+
+trace_start
+log_mark
+echo 1 >/sys/module/target_core_user/parameters/block_netlink
+milliseconds delete_backstore_configfs disk
+say "delete: $MS ms"
+assert_released 1 2000
+echo 0 >/sys/module/target_core_user/parameters/block_netlink
+daemon_has_no_uio || fail "the daemon still holds a uio device"
+wait_for 5 logged 'disk: .* -> ORPHANED'
+rm /run/held
+wait_for 5 logged 'disk: ORPHANED .* -> GONE'
+nothing_left disk || fail "the backstore left something"
+stop_tcmud
+assert_eq "$DAEMON_STATUS" 0 "the exit status"
