@@ -7,6 +7,15 @@
 # shellcheck source=tests/cases/lib.sh
 . "${BASH_SOURCE[0]%/*}/../lib.sh"
 
+# When a row ends: whatever else happened, the daemon's main loop was there for everybody.
+main_loop_was_free() {
+	local status=$? stalls
+	stalls=$(grep -hoE 'the main loop was held up for [0-9]+ ms$' /run/tcmud-*.log) || exit $status
+	say "FAILED: $stalls"
+	exit 1
+}
+trap main_loop_was_free EXIT
+
 # row NUMBER WHAT MILLISECONDS LIMIT: one figure of a row; fails the test when it is over the limit.
 row() {
 	say "ROW $1 | $2 | $3 | $4"
