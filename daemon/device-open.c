@@ -9,7 +9,6 @@
 #include "device-private.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,21 +16,11 @@
 #include <tcmu/configfs.h>
 
 #include "log.h"
+#include "reason.h"
 
 #define WRITE_SAME_MAX        (64u * 1024 * 1024)
 #define UNMAP_MAX             (UINT64_C(512) * 1024 * 1024)
 #define COMPARE_AND_WRITE_MAX 255u
-
-__attribute__((format(printf, 3, 4))) static int refuse(
-	struct opening *open, int error, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(open->reason.text, sizeof(open->reason.text), format, args);
-	va_end(args);
-	return error;
-}
 
 /* ------- on the job's thread ------- */
 
@@ -39,7 +28,10 @@ static int read_attribute(struct opening *open, const char *attribute, uint64_t 
 {
 	int r = tcmu_configfs_get(&open->name, attribute, value);
 
-	return r < 0 ? refuse(open, r, "its attribute %s cannot be read: %s", attribute, strerror(-r)) : 0;
+	return r < 0
+		? reason_refuse(
+			  &open->reason, r, "its attribute %s cannot be read: %s", attribute, strerror(-r))
+		: 0;
 }
 
 static int read_kernel_side(struct opening *open)
@@ -64,11 +56,13 @@ static int read_kernel_side(struct opening *open)
 	if (open->origin == DEVICE_ORIGIN_FOUND) {
 		r = tcmu_configfs_enabled(&open->name);
 		if (r < 0)
-			return refuse(open, r, "its state in configfs cannot be read: %s", strerror(-r));
+			return reason_refuse(
+				&open->reason, r, "its state in configfs cannot be read: %s", strerror(-r));
 		kernel->configured = r > 0;
 		r = tcmu_configfs_device_id(&open->name, &open->id);
 		if (r < 0)
-			return refuse(open, r, "its number in configfs cannot be read: %s", strerror(-r));
+			return reason_refuse(
+				&open->reason, r, "its number in configfs cannot be read: %s", strerror(-r));
 		open->adopts = !kernel->configured && kernel->replies;
 	} else {
 		kernel->configured = false;
@@ -83,7 +77,7 @@ static int check_size(struct opening *open)
 	/* The kernel shows a device before it has its attributes; its ADDED_DEVICE is still to come. */
 	if (kernel->block_size == 0 && open->origin == DEVICE_ORIGIN_FOUND) {
 		open->adopts = false;
-		return refuse(open, -ENOENT, "it is still being made");
+		return reason_refuse(&open->reason, -ENOENT, "it is still being made");
 	}
 	switch (kernel->block_size) {
 	case 512:
@@ -92,16 +86,17 @@ static int check_size(struct opening *open)
 	case 4096:
 		break;
 	default:
-		return refuse(
-			open, -EINVAL, "hw_block_size is %u; 512, 1024, 2048 or 4096 is expected",
+		return reason_refuse(
+			&open->reason, -EINVAL, "hw_block_size is %u; 512, 1024, 2048 or 4096 is expected",
 			kernel->block_size);
 	}
 	if (kernel->size == 0)
-		return refuse(
-			open, -EINVAL, "dev_size is 0; a multiple of %u is expected", kernel->block_size);
+		return reason_refuse(
+			&open->reason, -EINVAL, "dev_size is 0; a multiple of %u is expected",
+			kernel->block_size);
 	if (kernel->size % kernel->block_size)
-		return refuse(
-			open, -EINVAL, "dev_size is %llu, not a multiple of the block size %u",
+		return reason_refuse(
+			&open->reason, -EINVAL, "dev_size is %llu, not a multiple of the block size %u",
 			(unsigned long long) kernel->size, kernel->block_size);
 	return 0;
 }
@@ -147,7 +142,9 @@ static void run_stage(struct job *job)
 
 	open->error = r < 0 ? r : 0;
 	if (r < 0 && !open->reason.text[0])
-		refuse(open, r, "the %s handler cannot open it: %s", open->handler->subtype, strerror(-r));
+		reason_refuse(
+			&open->reason, r, "the %s handler cannot open it: %s", open->handler->subtype,
+			strerror(-r));
 	/* Nobody serves it for now: let the kernel answer BUSY, so that initiators do not hang. */
 	if (r < 0 && open->kernel.configured)
 		(void) tcmu_configfs_action(&open->name, "block_dev", 1);
@@ -177,7 +174,7 @@ static void start_stage(struct opening *open, enum opening_stage stage)
 	r = job_start(manager_setup(open->device->manager)->mailbox, &open->job, "open");
 	if (r >= 0)
 		return;
-	open->error = refuse(open, r, "no thread to open it on: %s", strerror(-r));
+	open->error = reason_refuse(&open->reason, r, "no thread to open it on: %s", strerror(-r));
 	stage_done(&open->job);
 }
 
@@ -187,8 +184,8 @@ static void refuse_claim(struct opening *open, const struct device *orphan)
 	double age;
 
 	(void) device_is_orphan(orphan, &age, &requests);
-	open->error = refuse(
-		open, -EBUSY,
+	open->error = reason_refuse(
+		&open->reason, -EBUSY,
 		"its backing store is still in use by the deleted %s: %u late requests, for %.0f s",
 		device_label(orphan), requests, age);
 }
@@ -282,7 +279,7 @@ static void go_on(struct opening *open)
 		return;
 	/* Deleted meanwhile: there is nothing to open it for. */
 	if (open->stage == OPENING_IDENTIFY && !open->error && open->device->state != DEVICE_OPENING)
-		open->error = refuse(open, -ENODEV, "it was deleted before it was opened");
+		open->error = reason_refuse(&open->reason, -ENODEV, "it was deleted before it was opened");
 	if (open->error && open->backend)
 		start_stage(open, OPENING_DISCARD);
 	else if (open->error || open->stage == OPENING_OPEN)

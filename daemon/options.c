@@ -6,11 +6,12 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "reason.h"
 
 #define SUBTYPE_MAX     63
 #define OPTION_NAME_MAX 31 /* of an option */
@@ -51,19 +52,6 @@ struct options {
 	struct tcmu_option_value core[CORE_CNT];
 	struct tcmu_option_value values[]; /* the handler's */
 };
-
-static int refuse(struct tcmu_reason *reason, int error, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int refuse(struct tcmu_reason *reason, int error, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	(void) vsnprintf(reason->text, sizeof(reason->text), fmt, args);
-	va_end(args);
-	return error;
-}
 
 /* ------- values ------- */
 
@@ -201,16 +189,17 @@ static int check_option(const struct tcmu_option *option, struct tcmu_reason *re
 	struct tcmu_option_value value;
 
 	if (!name_valid(option->name, OPTION_NAME_MAX))
-		return refuse(
+		return reason_refuse(
 			reason, -EINVAL, "the option name \"%.40s\" is not of [a-z0-9_]", option->name);
 	if (option->type < TCMU_OPTION_BOOL || option->type > TCMU_OPTION_CHOICE)
-		return refuse(
+		return reason_refuse(
 			reason, -EINVAL, "the option \"%s\" is of the unknown type %d", option->name,
 			(int) option->type);
 	if (option->type == TCMU_OPTION_CHOICE && (!option->choices || !option->choices[0]))
-		return refuse(reason, -EINVAL, "the option \"%s\" has nothing to choose from", option->name);
+		return reason_refuse(
+			reason, -EINVAL, "the option \"%s\" has nothing to choose from", option->name);
 	if (option->def && !parse_value(option, option->def, &value))
-		return refuse(
+		return reason_refuse(
 			reason, -EINVAL, "the default \"%.40s\" of the option \"%s\" is none of its values",
 			option->def, option->name);
 	return 0;
@@ -226,9 +215,11 @@ int options_check_table(const struct tcmu_option *table, struct tcmu_reason *rea
 		if (r < 0)
 			return r;
 		if (find_option(core_table, CORE_CNT, table[i].name))
-			return refuse(reason, -EINVAL, "the option \"%s\" is the daemon's", table[i].name);
+			return reason_refuse(
+				reason, -EINVAL, "the option \"%s\" is the daemon's", table[i].name);
 		if (find_option(table, i, table[i].name))
-			return refuse(reason, -EINVAL, "the option \"%s\" is there twice", table[i].name);
+			return reason_refuse(
+				reason, -EINVAL, "the option \"%s\" is there twice", table[i].name);
 	}
 	return 0;
 }
@@ -260,17 +251,17 @@ int options_check_text(const char *text, struct tcmu_reason *reason)
 
 	for (const unsigned char *c = (const unsigned char *) text; *c; c++) {
 		if (*c == ',')
-			return refuse(
+			return reason_refuse(
 				reason, -EINVAL,
 				"a comma is not possible: the kernel would cut the string there");
 		if (*c == ':')
-			return refuse(reason, -EINVAL, "a ':' is not possible: targetcli refuses it");
+			return reason_refuse(reason, -EINVAL, "a ':' is not possible: targetcli refuses it");
 		if (*c == ' ')
-			return refuse(
+			return reason_refuse(
 				reason, -EINVAL,
 				"a blank is not possible: targetcli would save the string cut there");
 		if (*c < ' ' || *c == 0x7f)
-			return refuse(
+			return reason_refuse(
 				reason, -EINVAL,
 				"a %s is not possible: the kernel would cut the string there",
 				*c == '\n'           ? "newline"
@@ -278,7 +269,7 @@ int options_check_text(const char *text, struct tcmu_reason *reason)
 						     : "control character");
 	}
 	if (len > TCMU_CONFIG_MAX)
-		return refuse(
+		return reason_refuse(
 			reason, -ENAMETOOLONG, "%zu bytes are too long: the kernel would cut it after %d",
 			len, TCMU_CONFIG_MAX);
 	return 0;
@@ -319,13 +310,14 @@ static int parse_option(
 	else
 		return refuse_unknown(handler, pair, reason);
 	if (value->given)
-		return refuse(reason, -EINVAL, "the option \"%s\" is given twice", option->name);
+		return reason_refuse(reason, -EINVAL, "the option \"%s\" is given twice", option->name);
 	value_words(option, words, sizeof(words));
 	if (!equals && option->type != TCMU_OPTION_BOOL)
-		return refuse(reason, -EINVAL, "the option \"%s\" needs a value: %s", option->name, words);
+		return reason_refuse(
+			reason, -EINVAL, "the option \"%s\" needs a value: %s", option->name, words);
 	text = equals ? equals + 1 : "yes";
 	if (!parse_value(option, text, value))
-		return refuse(
+		return reason_refuse(
 			reason, -EINVAL, "%s cannot be \"%.40s\": it is to be %s", option->name, text,
 			words);
 	value->given = true;
@@ -339,12 +331,12 @@ static int check_identity(const struct options *options, struct tcmu_reason *rea
 		const char *text = options->core[option].string;
 
 		if (strlen(text) > identity_lengths[i].length)
-			return refuse(
+			return reason_refuse(
 				reason, -EINVAL, "%s is longer than %zu characters", core_table[option].name,
 				identity_lengths[i].length);
 		for (const char *c = text; *c; c++)
 			if (*c < ' ' || *c > '~')
-				return refuse(
+				return reason_refuse(
 					reason, -EINVAL, "%s has a character that is not ASCII",
 					core_table[option].name);
 	}
@@ -359,10 +351,10 @@ static int decode(struct options *options, const struct tcmu_handler *handler, s
 	int r;
 
 	if (!slash)
-		return refuse(reason, -EINVAL, "the string has no '/' after the handler's name");
+		return reason_refuse(reason, -EINVAL, "the string has no '/' after the handler's name");
 	*slash = '\0';
 	if (strcmp(options->text, handler->subtype) != 0)
-		return refuse(
+		return reason_refuse(
 			reason, -EINVAL, "the string is for the handler \"%.63s\", not \"%s\"",
 			options->text, handler->subtype);
 	options->config.subtype = options->text;
@@ -392,15 +384,15 @@ int options_parse(
 	int r;
 
 	if (len > TCMU_CONFIG_MAX)
-		return refuse(
+		return reason_refuse(
 			reason, -ENAMETOOLONG, "the string has %zu bytes, which is more than %d", len,
 			TCMU_CONFIG_MAX);
 	for (const char *c = text; *c; c++)
 		if ((unsigned char) *c < ' ' || *c == 0x7f)
-			return refuse(reason, -EINVAL, "the string has a control character");
+			return reason_refuse(reason, -EINVAL, "the string has a control character");
 	options = calloc(1, sizeof(*options) + cnt * sizeof(options->values[0]));
 	if (!options)
-		return refuse(reason, -ENOMEM, "out of memory");
+		return reason_refuse(reason, -ENOMEM, "out of memory");
 	memcpy(options->text, text, len + 1);
 	set_defaults(core_table, CORE_CNT, options->core);
 	set_defaults(handler->options, cnt, options->values);

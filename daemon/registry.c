@@ -9,7 +9,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 
 #include "log.h"
 #include "options.h"
+#include "reason.h"
 
 #define FILE_PREFIX "handler_"
 #define FILE_SUFFIX ".so"
@@ -48,19 +48,6 @@ static const struct {
 	const char *subtype;
 	const char *package;
 } packaged[] = {{"rbd", "tcmud-rbd"}};
-
-static int refuse(struct tcmu_reason *reason, int error, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int refuse(struct tcmu_reason *reason, int error, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	(void) vsnprintf(reason->text, sizeof(reason->text), fmt, args);
-	va_end(args);
-	return error;
-}
 
 static struct item *item_at(const struct registry *registry, size_t index)
 {
@@ -156,12 +143,12 @@ static int copy_handler(
 	size_t size;
 
 	if (theirs->abi != TCMU_HANDLER_ABI)
-		return refuse(
+		return reason_refuse(
 			reason, -EPROTO,
 			"it is built for version %u of the handler interface, this daemon has %u",
 			theirs->abi, TCMU_HANDLER_ABI);
 	if (theirs->size < HANDLER_SIZE_MIN)
-		return refuse(
+		return reason_refuse(
 			reason, -EPROTO, "its description has %u bytes, which is less than %zu",
 			theirs->size, HANDLER_SIZE_MIN);
 	size = theirs->size < sizeof(*handler) ? theirs->size : sizeof(*handler);
@@ -173,20 +160,20 @@ static int copy_handler(
 static int check_handler(const struct tcmu_handler *handler, struct tcmu_reason *reason)
 {
 	if (!handler->subtype || !options_subtype_valid(handler->subtype))
-		return refuse(
+		return reason_refuse(
 			reason, -EINVAL, "its subtype \"%.70s\" is not of 1 to 63 characters of [a-z0-9_]",
 			handler->subtype ? handler->subtype : "");
 	if (!handler->open || !handler->close || !handler->submit)
-		return refuse(
+		return reason_refuse(
 			reason, -EINVAL, "it has no function %s",
 			!handler->open            ? "open"
 				: !handler->close ? "close"
 						  : "submit");
 	if (handler->threading < TCMU_HANDLER_ASYNC || handler->threading > TCMU_HANDLER_PARALLEL)
-		return refuse(
+		return reason_refuse(
 			reason, -EINVAL, "its way of threading, %d, is not known", (int) handler->threading);
 	if (handler->io_priv_size > IO_PRIV_MAX)
-		return refuse(
+		return reason_refuse(
 			reason, -EINVAL, "it wants %u bytes for each request, more than %u",
 			handler->io_priv_size, IO_PRIV_MAX);
 	return options_check_table(handler->options, reason);
@@ -204,11 +191,11 @@ int registry_add(
 		return r;
 	other = find_item(registry, handler.subtype);
 	if (other && other->entry.handler)
-		return refuse(
+		return reason_refuse(
 			reason, -EEXIST, "the handler \"%s\" is there already, from %s", handler.subtype,
 			other->origin);
 	r = add_item(registry, handler.subtype, &handler, origin, NULL);
-	return r < 0 ? refuse(reason, r, "out of memory") : 0;
+	return r < 0 ? reason_refuse(reason, r, "out of memory") : 0;
 }
 
 /* ------- files ------- */
@@ -231,17 +218,18 @@ static int load_plugin(struct registry *registry, const char *path, struct tcmu_
 
 	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!library)
-		return refuse(reason, -ELIBACC, "%s", without_path(dlerror(), path));
+		return reason_refuse(reason, -ELIBACC, "%s", without_path(dlerror(), path));
 	entry = (tcmu_handler_entry_fn *) dlsym(library, TCMU_HANDLER_ENTRY);
 	theirs = entry ? entry() : NULL;
 	if (theirs)
 		r = registry_add(registry, theirs, path, reason);
 	else if (entry)
-		r = refuse(reason, -EINVAL, "it describes no handler");
+		r = reason_refuse(reason, -EINVAL, "it describes no handler");
 	else if (dlsym(library, PEER_ENTRY))
-		r = refuse(reason, -EINVAL, "it is a plugin of tcmu-runner, whose interface is another");
+		r = reason_refuse(
+			reason, -EINVAL, "it is a plugin of tcmu-runner, whose interface is another");
 	else
-		r = refuse(reason, -EINVAL, "it has no function " TCMU_HANDLER_ENTRY);
+		r = reason_refuse(reason, -EINVAL, "it has no function " TCMU_HANDLER_ENTRY);
 	if (r < 0)
 		(void) dlclose(library);
 	return r;
