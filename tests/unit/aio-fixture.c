@@ -143,9 +143,8 @@ int __wrap_io_uring_submit(struct io_uring *ring)
 
 ssize_t __wrap_read(int fd, void *buffer, size_t size)
 {
-	void (*before)(void) = interposed.before_read;
+	void (*before)(void) = atomic_exchange(&interposed.before_read, NULL);
 
-	interposed.before_read = NULL;
 	if (before)
 		before();
 	return __real_read(fd, buffer, size);

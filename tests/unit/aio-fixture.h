@@ -82,11 +82,11 @@ struct interposed {
 	int setup_error;      /* -errno of making a ring; 0: as the kernel says */
 	uint32_t features_lacking;
 	bool no_probe;
-	unsigned rings;            /* made */
-	unsigned tries;            /* of reads that do not wait */
-	int try_error;             /* -errno of such a read; 0: as the kernel says */
-	void (*before_read)(void); /* called once, by the next read() of the engine */
-	int64_t try_short;         /* what such a read returns at most; 0: as the kernel says */
+	unsigned rings;                    /* made */
+	unsigned tries;                    /* of reads that do not wait */
+	int try_error;                     /* -errno of such a read; 0: as the kernel says */
+	void (*_Atomic before_read)(void); /* called once, by the next read() of the engine */
+	int64_t try_short;                 /* what such a read returns at most; 0: as the kernel says */
 };
 extern struct interposed interposed;
 

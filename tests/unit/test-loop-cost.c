@@ -170,7 +170,8 @@ static void one_by_one(const struct rig_options *options, unsigned later, unsign
 	for (unsigned i = 0; i < count; i++)
 		rig_do(&rig, &read);
 	assert_int_equal(fake_uio_counts(rig.uio).doorbells - doorbells, count);
-	assert_in_range(fake_uio_epoll_waits() - waits, 0, sleeps * count + 2);
+	/* Now and then what another thread has ended is found before that thread has rung. */
+	assert_in_range(fake_uio_epoll_waits() - waits, 0, sleeps * count + count / 10);
 	rig_stop(&rig);
 }
 
