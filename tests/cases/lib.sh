@@ -277,7 +277,7 @@ cycle_devices() {
 # backstore_dir NAME: its folder in configfs, whoever made it.
 backstore_dir() {
 	local dir
-	for dir in "$CORE"/user_*/"$1"; do
+	for dir in "$CORE"/*_*/"$1"; do
 		printf '%s\n' "$dir"
 		return
 	done

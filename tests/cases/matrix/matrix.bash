@@ -7,12 +7,17 @@
 # shellcheck source=tests/cases/lib.sh
 . "${BASH_SOURCE[0]%/*}/../lib.sh"
 
-# When a row ends: whatever else happened, the daemon's main loop was there for everybody.
+# When a row ends: whatever else happened, the daemon's main loop was there for everybody. It says what is above 50 ms;
+# here a virtual processor may itself stand still for longer than that.
 main_loop_was_free() {
-	local status=$? stalls
-	stalls=$(grep -hoE 'the main loop was held up for [0-9]+ ms$' /run/tcmud-*.log) || exit $status
-	say "FAILED: $stalls"
-	exit 1
+	local status=$? stall
+	stall=$(sed -nE 's/.* the main loop was held up for ([0-9]+) ms$/\1/p' /run/tcmud-*.log | sort -n | tail -n 1)
+	[ -z "$stall" ] || say "the main loop was held up for $stall ms"
+	if [ $status -eq 0 ] && [ "${stall:-0}" -gt 200 ]; then
+		say "FAILED: that is more than 200"
+		status=1
+	fi
+	exit $status
 }
 trap main_loop_was_free EXIT
 
