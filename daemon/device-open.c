@@ -388,6 +388,7 @@ void device_make_lu(const struct device *device, struct scsi_lu *lu)
 		.has_map = info->caps & TCMU_IO_CAP(TCMU_IO_MAP),
 		.can_erase = true,
 		.has_clock = true,
+		.max_atomic = info->caps & TCMU_CAP_ATOMIC ? 1 : 0,
 		.no_reservations = device->kernel.no_reservations,
 		.write_cache = info->volatile_cache,
 		.write_cache_changeable = info->volatile_cache,

@@ -82,7 +82,8 @@ static bool wants_stable(const struct command *command)
 
 static uint32_t write_flags(const struct command *command)
 {
-	return wants_stable(command) && command->loop->info.fua ? TCMU_IO_FUA : 0;
+	return (wants_stable(command) && command->loop->info.fua ? TCMU_IO_FUA : 0) |
+		(command->plan.flags & SCSI_PLAN_ATOMIC ? TCMU_IO_ATOMIC : 0);
 }
 
 static uint64_t first_lba(const struct command *command)
