@@ -217,7 +217,8 @@ static bool medium_busy(const struct scsi_call *call)
 }
 
 /* The command is one that this device server carries out. While the medium is being erased nearly all commands are refused
- * (SBC-3 4.11), whatever their CDB says. */
+ * (SBC-3 4.11), whatever their CDB says; so is what would write where nothing may: a read-only disk has no UNMAP bit to
+ * complain about. */
 static enum scsi_verdict check_and_run(struct scsi_call *call)
 {
 	const struct scsi_entry *entry = call->entry;
@@ -227,14 +228,14 @@ static enum scsi_verdict check_and_run(struct scsi_call *call)
 		return scsi_refuse_cdb(call, call->task->cdb_length, NO_BIT);
 	if (medium_busy(call))
 		return scsi_refuse_busy(call);
+	if ((entry->flags & ENTRY_WRITES) && lu_write_protected(call->lu))
+		return refuse_write(call);
 	for (unsigned i = 1; i < length; i++) {
 		uint8_t bad = call->cdb[i] & (uint8_t) ~scsi_entry_usage(call->lu, entry, i);
 
 		if (bad)
 			return scsi_refuse_cdb(call, i, highest_bit(bad));
 	}
-	if ((entry->flags & ENTRY_WRITES) && lu_write_protected(call->lu))
-		return refuse_write(call);
 	return entry->function(call);
 }
 
