@@ -86,6 +86,7 @@ struct command *command_get(struct command_pool *pool)
 	command->extent = 0;
 	command->done = 0;
 	command->in_use = true;
+	command->internal = false;
 	command->answer_length = 0;
 	command->started = false;
 	command->exclusive = false;

@@ -51,12 +51,13 @@ struct command {
 	/* the plan and how far it is */
 	struct scsi_plan plan;
 	void (*step)(struct command *command, int error); /* called when io has ended */
-	unsigned extent;                                  /* of the plan: which one is under way */
-	uint64_t done;                                    /* bytes of the plan that are done */
+	unsigned extent; /* of the plan: which extent, or which pass, is under way */
+	uint64_t done;   /* bytes of the plan that are done */
 	uint8_t *bounce; /* private copy of data, or NULL; freed with the command */
 	uint64_t bounce_length;
 	uint32_t answer_length; /* bytes of bounce that are data-in, copied at completion */
 	bool in_use;
+	bool internal;     /* not the kernel's: nobody is answered when it ends */
 	bool started;      /* its plan is under way */
 	bool exclusive;    /* no other write to its range may be under way */
 	bool writes_range; /* changes the blocks of its plan */

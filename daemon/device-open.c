@@ -17,6 +17,7 @@
 
 #include "log.h"
 #include "reason.h"
+#include "target-folders.h"
 
 #define WRITE_SAME_MAX        (64u * 1024 * 1024)
 #define UNMAP_MAX             (UINT64_C(512) * 1024 * 1024)
@@ -37,7 +38,7 @@ static int read_attribute(struct opening *open, const char *attribute, uint64_t 
 static int read_kernel_side(struct opening *open)
 {
 	struct kernel_side *kernel = &open->kernel;
-	uint64_t block_size, max_sectors, write_cache;
+	uint64_t block_size, max_sectors, write_cache, reservations;
 	int64_t replies;
 	int r;
 
@@ -49,6 +50,8 @@ static int read_kernel_side(struct opening *open)
 	kernel->max_sectors = (uint32_t) max_sectors;
 	kernel->write_cache = tcmu_configfs_get(&open->name, "emulate_write_cache", &write_cache) == 0 &&
 		write_cache != 0;
+	kernel->no_reservations = tcmu_configfs_get(&open->name, "emulate_pr", &reservations) == 0 &&
+		reservations == 0;
 	/* A kernel without the attribute always waits. */
 	kernel->replies = tcmu_configfs_get_signed(&open->name, "nl_reply_supported", &replies) < 0 ||
 		replies == 1;
@@ -127,6 +130,7 @@ static int open_handler(struct opening *open)
 
 	/* Older kernels know nothing of it; then aborted commands end with their time. */
 	(void) tcmu_configfs_set(&open->name, "tmr_notification", "1");
+	target_folders_make();
 	config.size = open->kernel.size;
 	config.block_size = open->kernel.block_size;
 	open->info = (struct tcmu_backend_info){0};
@@ -379,6 +383,10 @@ void device_make_lu(const struct device *device, struct scsi_lu *lu)
 		.unmap = info->caps & TCMU_IO_CAP(TCMU_IO_UNMAP),
 		.unmap_zeroes = info->unmap_zeroes,
 		.has_map = info->caps & TCMU_IO_CAP(TCMU_IO_MAP),
+		.can_erase = true,
+		.has_clock = true,
+		.max_atomic = info->caps & TCMU_CAP_ATOMIC ? 1 : 0,
+		.no_reservations = device->kernel.no_reservations,
 		.write_cache = info->volatile_cache,
 		.write_cache_changeable = info->volatile_cache,
 	};

@@ -22,6 +22,7 @@ struct kernel_side {
 	uint32_t block_size;
 	uint32_t max_sectors; /* blocks of one command */
 	bool write_cache;     /* the attribute emulate_write_cache */
+	bool no_reservations; /* the attribute emulate_pr is 0 */
 	bool replies;         /* nl_reply_supported: somebody waits for our answers */
 	bool configured;      /* false: its creation waits for an answer */
 };

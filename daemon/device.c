@@ -200,6 +200,8 @@ static void take_signals(struct post *post)
 		device_event(device, DEVICE_EV_ATTACHED);
 	if (signals & LOOP_NEEDS_SERIAL)
 		device_need_serial(device);
+	if ((signals & LOOP_ERASING) && device->loop)
+		manager_mark_erasure(device->manager, device, loop_erasure(device->loop));
 	if (signals & DEVICE_SIGNAL_BACKEND_RESIZED)
 		device_backend_resized(device);
 	if (signals & DEVICE_SIGNAL_BACKEND_FAILED)
@@ -243,6 +245,14 @@ const struct tcmu_host device_host = {
 
 /* ------- actions ------- */
 
+/* An operation that was cut short has failed. */
+static void take_erasure(struct scsi_lu *lu, unsigned erasure)
+{
+	lu->format_failed = erasure & LOOP_ERASURE_FORMAT;
+	lu->sanitize_failed = erasure & LOOP_ERASURE_SANITIZE;
+	lu->sanitize_exit = erasure & LOOP_ERASURE_EXIT;
+}
+
 static void start_loop(struct device *device)
 {
 	const struct settings *settings = manager_setup(device->manager)->settings;
@@ -264,6 +274,7 @@ static void start_loop(struct device *device)
 	int r;
 
 	device_make_lu(device, &setup.lu);
+	take_erasure(&setup.lu, manager_erasure(device->manager, device));
 	device->clean = false;
 	device->loop_ended = false;
 	r = loop_new(&setup, &device->loop);

@@ -22,6 +22,11 @@ static inline uint64_t plan_length(const struct command *command)
 	return command->plan.blocks * block_size(command);
 }
 
+static inline bool handler_can(const struct command *command, enum tcmu_io_op op)
+{
+	return command->loop->info.caps & TCMU_IO_CAP(op);
+}
+
 /* ------- io.c ------- */
 
 /* Where a step goes on when its request has ended. */
@@ -53,3 +58,15 @@ void io_end_failed_at(struct command *command, int error, uint64_t lba, uint64_t
 
 /* Starts the plan; the command ends now or later. */
 void plan_begin(struct command *command);
+
+/* The block, repeated: a buffer of many to write at once, at command->bounce. NULL: zeros. False: out of memory. */
+bool plan_fill_same(struct command *command, const uint8_t *data);
+
+/* ------- erase.c ------- */
+
+/* Under the gate: a plan with SCSI_PLAN_LONG becomes an operation of its own. The command that asks for it ends now, or
+ * with it. */
+void erase_prepare(struct command *asker);
+
+/* Starts the operation. */
+void erase_begin(struct command *erase);

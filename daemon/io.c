@@ -201,6 +201,8 @@ void io_cancel(struct command *command)
 	struct loop *loop = command->loop;
 	const struct tcmu_handler *handler = loop->setup.handler;
 
+	if (command == loop->erase_asker)
+		erase_leave(command);
 	if (atomic_load_explicit(&command->phase, memory_order_acquire) != IO_SUBMITTED)
 		return;
 	if (loop->workers && workers_cancel(loop->workers, &command->work) == 0) {

@@ -92,6 +92,9 @@ struct loop {
 	struct command_list parked;  /* wait for the serial */
 	struct command_list ended;   /* to be completed to the kernel */
 	unsigned exclusive_cnt;      /* started commands that are exclusive */
+	struct command *erase;       /* the operation that overwrites the medium, or NULL */
+	struct command *erase_asker; /* who waits for its end, or NULL */
+	atomic_uint erasure;         /* as last told to the owner */
 
 	/* completed ios, pushed by any thread, newest first */
 	_Atomic(struct command *) finished;
@@ -110,8 +113,16 @@ void loop_wake(struct loop *loop);
 /* ------- plan.c ------- */
 
 /* Under the gate, after scsi_dispatch() has planned: takes the data-out that the core itself will look at.
- * False: refused, the answer is in the command. */
+ * False: the command itself is not to be started; it was refused, or has left an operation behind. */
 bool plan_prepare(struct command *command);
+
+/* ------- erase.c ------- */
+
+/* Who waits for the end of the operation waits no longer. */
+void erase_leave(struct command *asker);
+
+/* Tells the owner what has changed. Outside of the gate or under it. */
+void erase_tell(struct loop *loop);
 
 /* ------- io.c ------- */
 

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <tcmu/configfs.h>
@@ -72,7 +73,7 @@ static void complete_ended(struct loop *loop)
 	unsigned completed = 0;
 
 	while ((command = command_list_take(&loop->ended))) {
-		if (!loop->revoked && !loop->broken && !loop->stale) {
+		if (!command->internal && !loop->revoked && !loop->broken && !loop->stale) {
 			struct tcmu_completion completion;
 			int r;
 
@@ -99,6 +100,15 @@ static void complete_ended(struct loop *loop)
 		unregistered(loop);
 }
 
+/* A few milliseconds late at most, and no system call. */
+static uint64_t wall_clock_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+}
+
 static void dispatch(struct command *command)
 {
 	struct loop *loop = command->loop;
@@ -108,6 +118,7 @@ static void dispatch(struct command *command)
 		.iov = command->iov,
 		.iov_cnt = command->iov_cnt,
 		.data_length = command->data_length,
+		.time_ms = wall_clock_ms(),
 	};
 	struct scsi_result result;
 
@@ -179,9 +190,18 @@ static void reset(struct loop *loop)
 {
 	loop->stale = true;
 	loop->cancel_wanted = true;
-	for (unsigned i = 0; i < loop->pool.count; i++)
-		command_at(&loop->pool, i)->aborted = true;
+	for (unsigned i = 0; i < loop->pool.count; i++) {
+		struct command *command = command_at(&loop->pool, i);
+
+		command->aborted = !command->internal;
+	}
 	unpark(loop);
+}
+
+/* Whether no command of the kernel's is there. */
+static bool is_empty(const struct loop *loop)
+{
+	return loop->pool.in_use == (loop->erase ? 1 : 0);
 }
 
 static void attach_again(struct loop *loop)
@@ -229,7 +249,7 @@ static unsigned fetch(struct loop *loop)
 {
 	unsigned cnt = 0;
 
-	if (loop->stale && !loop->pool.in_use)
+	if (loop->stale && is_empty(loop))
 		attach_again(loop);
 	while (cnt < FETCH_MAX && loop->mode == LOOP_SERVING && !loop->stale && fetch_one(loop) > 0)
 		cnt++;
@@ -317,7 +337,9 @@ static bool turn(struct loop *loop)
 	}
 	if (loop->engine)
 		aio_flush(loop->engine);
-	return work + io_reap(loop) > 0;
+	work += io_reap(loop);
+	erase_tell(loop);
+	return work > 0;
 }
 
 static bool ring_has_more(struct loop *loop)
@@ -326,7 +348,7 @@ static bool ring_has_more(struct loop *loop)
 
 	pthread_mutex_lock(&loop->gate);
 	more = loop->mode == LOOP_SERVING && loop->attached &&
-		(loop->stale ? !loop->pool.in_use : loop->pool.free && tcmu_ring_pending(&loop->ring));
+		(loop->stale ? is_empty(loop) : loop->pool.free && tcmu_ring_pending(&loop->ring));
 	pthread_mutex_unlock(&loop->gate);
 	return more;
 }

@@ -34,6 +34,7 @@
 #define LOOP_UNREGISTERED (1u << 1) /* uio says that the kernel's device is gone */
 #define LOOP_BROKEN       (1u << 2) /* the ring could not be attached, or is corrupt */
 #define LOOP_NEEDS_SERIAL (1u << 3) /* commands wait for loop_set_serial() */
+#define LOOP_ERASING      (1u << 5) /* loop_erasure() has changed */
 #define LOOP_ENDED        (1u << 4) /* the last signal: loop_free() may be called, and the handler be closed */
 
 /* How the ring is found. */
@@ -41,6 +42,11 @@ enum loop_start {
 	LOOP_FRESH,     /* nobody has used it before, or its last user left nothing behind */
 	LOOP_RECOVERED, /* its last user died: what it had fetched is answered BUSY by the kernel first */
 };
+
+/* What the medium cannot be used for, or not yet: for who remembers it beyond the loop. Bits of one word. */
+#define LOOP_ERASURE_FORMAT   (1u << 0) /* a format operation is under way, or has failed */
+#define LOOP_ERASURE_SANITIZE (1u << 1) /* the same of a sanitize operation */
+#define LOOP_ERASURE_EXIT     (1u << 2) /* of which a failure may be left behind (AUSE) */
 
 /* What a loop needs to know; copied, the pointers live as long as the loop. */
 struct loop_setup {
@@ -86,6 +92,9 @@ void loop_sicken(struct loop *loop);
 void loop_set_serial(struct loop *loop, const char *serial);
 void loop_set_size(struct loop *loop, uint64_t size, const struct tcmu_backend_info *info);
 void loop_set_write_cache(struct loop *loop, bool on);
+
+/* LOOP_ERASURE_ bits. */
+unsigned loop_erasure(const struct loop *loop);
 
 /* Whether it ended with everything answered that it had fetched: the next daemon can go on where it stopped.
  */

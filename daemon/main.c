@@ -13,12 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <systemd/sd-event.h>
-#include <tcmu/configfs.h>
 #include <tcmu/module.h>
 
 #include "bus.h"
@@ -206,22 +204,6 @@ static void raise_file_limit(const struct daemon *self)
 		log_warning("the limit of open files stays as it is: %s", strerror(errno));
 }
 
-/* The target core keeps persistent reservations and ALUA states in folders that nobody else makes: without them every
- * PERSISTENT RESERVE OUT fails. */
-static void make_target_folders(void)
-{
-	static const char *const names[] = {"pr", "alua"};
-	char root[256], path[300];
-
-	if (tcmu_configfs_dbroot(root, sizeof(root)) < 0)
-		return;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", root, names[i]);
-		if (mkdir(path, 0755) < 0 && errno != EEXIST && errno != ENOENT)
-			log_warning("%s cannot be made: %s", path, strerror(errno));
-	}
-}
-
 static int make_loop(struct daemon *self)
 {
 	static const struct {
@@ -259,7 +241,6 @@ static int start_manager(struct daemon *self)
 			r == -ENOENT ? "this kernel does not have it" : strerror(-r));
 		return r;
 	}
-	make_target_folders();
 	r = manager_new(&setup, &self->manager);
 	if (r < 0)
 		log_crit("the kernel's TCM-USER events cannot be received: %s", strerror(-r));

@@ -123,6 +123,50 @@ static bool take_mark(const struct manager *manager, unsigned minor, const struc
 	return strcmp(found, expected) == 0;
 }
 
+/* ------- marks of media that are being erased ------- */
+
+static char *erasure_path(const struct manager *manager, const struct tcmu_name *name)
+{
+	return g_strdup_printf("%s/erasing-user_%u-%s", manager->setup.run_dir, name->hba, name->name);
+}
+
+static void forget_erasure(const struct manager *manager, const struct tcmu_name *name)
+{
+	g_autofree char *path = erasure_path(manager, name);
+
+	(void) unlink(path);
+}
+
+void manager_mark_erasure(struct manager *manager, const struct device *device, unsigned erasure)
+{
+	const struct tcmu_name *name = device_name(device);
+	g_autofree char *path = erasure_path(manager, name);
+	g_autofree char *text = g_strdup_printf("%u %s\n", erasure, name->config);
+	g_autoptr(GError) error = NULL;
+
+	if (!erasure)
+		forget_erasure(manager, name);
+	else if (!g_file_set_contents(path, text, -1, &error))
+		log_dev_warning(
+			device_label(device), "the next start will not know that it is being erased: %s",
+			error->message);
+}
+
+unsigned manager_erasure(const struct manager *manager, const struct device *device)
+{
+	const struct tcmu_name *name = device_name(device);
+	g_autofree char *path = erasure_path(manager, name);
+	g_autofree char *found = NULL;
+	char *rest;
+	unsigned long erasure;
+
+	if (!g_file_get_contents(path, &found, NULL, NULL))
+		return 0;
+	erasure = strtoul(found, &rest, 10);
+	g_strchomp(rest);
+	return *rest == ' ' && strcmp(rest + 1, name->config) == 0 ? (unsigned) erasure : 0;
+}
+
 /* ------- what exists ------- */
 
 /* A subtype that we know and cannot serve is answered, or its creator would wait for ever. All others belong to some
@@ -164,6 +208,8 @@ static void add(
 	}
 	if (origin == DEVICE_ORIGIN_FOUND)
 		start.clean = take_mark(manager, minor, name);
+	else
+		forget_erasure(manager, name);
 	device = device_new(manager, &start);
 	if (!device) {
 		log_error("user_%u/%s cannot be served: out of memory", name->hba, name->name);
@@ -502,6 +548,8 @@ void manager_forget(struct manager *manager, struct device *device)
 {
 	if (!g_ptr_array_remove(manager->devices, device))
 		return;
+	if (!manager->stopping)
+		forget_erasure(manager, device_name(device));
 	device_release(device);
 	if (!manager->stopping)
 		reconcile_soon(manager);

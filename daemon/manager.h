@@ -77,3 +77,8 @@ void manager_forget(struct manager *manager, struct device *device);
 
 /* Notes that a device stopped with nothing of its ring under way. */
 void manager_mark_clean(struct manager *manager, const struct device *device);
+
+/* Remembers beyond the loop and the daemon that a medium is being erased, or could not be: LOOP_ERASURE_ bits, 0 when it
+ * can be used. Forgotten when the device is deleted. */
+void manager_mark_erasure(struct manager *manager, const struct device *device, unsigned erasure);
+unsigned manager_erasure(const struct manager *manager, const struct device *device);

@@ -18,11 +18,6 @@
 #define CHUNK_MAX    (UINT64_C(256) * 1024)
 #define BOUNCE_ALIGN 4096u
 
-static bool handler_can(const struct command *command, enum tcmu_io_op op)
-{
-	return command->loop->info.caps & TCMU_IO_CAP(op);
-}
-
 /* ------- READ, WRITE, FLUSH ------- */
 
 static void step_last(struct command *command, int error)
@@ -87,7 +82,8 @@ static bool wants_stable(const struct command *command)
 
 static uint32_t write_flags(const struct command *command)
 {
-	return wants_stable(command) && command->loop->info.fua ? TCMU_IO_FUA : 0;
+	return (wants_stable(command) && command->loop->info.fua ? TCMU_IO_FUA : 0) |
+		(command->plan.flags & SCSI_PLAN_ATOMIC ? TCMU_IO_ATOMIC : 0);
 }
 
 static uint64_t first_lba(const struct command *command)
@@ -199,8 +195,7 @@ static uint8_t *bounce_new(uint64_t length)
 	return aligned_alloc(BOUNCE_ALIGN, (length + BOUNCE_ALIGN) / BOUNCE_ALIGN * BOUNCE_ALIGN);
 }
 
-/* The block, repeated: a buffer of many to write at once. NULL: zeros. */
-static bool fill_same(struct command *command, const uint8_t *data)
+bool plan_fill_same(struct command *command, const uint8_t *data)
 {
 	uint32_t block = block_size(command);
 	uint64_t length = plan_length(command) < CHUNK_MAX ? plan_length(command) : CHUNK_MAX;
@@ -228,13 +223,13 @@ static bool prepare_write_same(struct command *command)
 			command->plan.flags |= SCSI_PLAN_ZEROES;
 	}
 	if (!(command->plan.flags & SCSI_PLAN_ZEROES))
-		return fill_same(command, data);
-	return handler_can(command, TCMU_IO_WRITE_ZEROES) || fill_same(command, NULL);
+		return plan_fill_same(command, data);
+	return handler_can(command, TCMU_IO_WRITE_ZEROES) || plan_fill_same(command, NULL);
 }
 
 static void write_zeroes_as_data(struct command *command)
 {
-	if (command->bounce || fill_same(command, NULL))
+	if (command->bounce || plan_fill_same(command, NULL))
 		step_write_same(command, 0);
 	else
 		io_end(command, SCSI_BUSY, NULL);
@@ -480,7 +475,7 @@ static void begin_map(struct command *command)
 
 /* ------- the start of a plan ------- */
 
-bool plan_prepare(struct command *command)
+static bool prepare(struct command *command)
 {
 	uint64_t length = plan_length(command);
 	uint32_t flags = command->plan.flags;
@@ -535,6 +530,14 @@ bool plan_prepare(struct command *command)
 	return ready;
 }
 
+bool plan_prepare(struct command *command)
+{
+	if (!(command->plan.flags & SCSI_PLAN_LONG))
+		return prepare(command);
+	erase_prepare(command);
+	return false;
+}
+
 void plan_begin(struct command *command)
 {
 	static void (*const begins[])(struct command *) = {
@@ -551,7 +554,9 @@ void plan_begin(struct command *command)
 		[SCSI_PLAN_PREFETCH] = io_end_good,
 	};
 
-	if (command->loop->sick)
+	if (command->internal)
+		erase_begin(command);
+	else if (command->loop->sick)
 		io_end_failed_at(command, -EREMOTEIO, command->plan.lba, 0);
 	else
 		begins[command->plan.op](command);

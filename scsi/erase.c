@@ -16,9 +16,27 @@ static enum scsi_verdict plan_erase(
 	call->lu->long_operation = operation;
 	call->lu->progress = 0;
 	call->lu->sanitize_failed = false;
+	call->lu->format_failed = false;
 	return scsi_plan(
 		call, SCSI_PLAN_WRITE_SAME, flags | SCSI_PLAN_LONG | (immediate ? SCSI_PLAN_IMMEDIATE : 0),
 		0, call->lu->blocks);
+}
+
+void scsi_long_end(struct scsi_lu *lu, int error, struct scsi_result *result)
+{
+	bool sanitize = lu->long_operation == SCSI_LONG_SANITIZE;
+
+	lu->long_operation = SCSI_LONG_NONE;
+	result->status = SCSI_GOOD;
+	result->sense = (struct scsi_sense){0};
+	if (!error)
+		return;
+	lu->sanitize_failed = sanitize;
+	lu->format_failed = !sanitize;
+	result->status = SCSI_CHECK_CONDITION;
+	result->sense.key = KEY_MEDIUM_ERROR;
+	result->sense.asc = 0x31;
+	result->sense.ascq = sanitize ? 0x03 : 0x01; /* SANITIZE or FORMAT COMMAND FAILED */
 }
 
 /* ------- FORMAT UNIT ------- */

@@ -212,10 +212,13 @@ static bool medium_busy(const struct scsi_call *call)
 
 	if (flags & ENTRY_ANYTIME)
 		return false;
-	return call->lu->long_operation || (call->lu->sanitize_failed && !(flags & ENTRY_SANITIZE));
+	return call->lu->long_operation || (call->lu->sanitize_failed && !(flags & ENTRY_SANITIZE)) ||
+		(call->lu->format_failed && !(flags & ENTRY_ERASE));
 }
 
-/* The command is one that this device server carries out: is its CDB right? */
+/* The command is one that this device server carries out. While the medium is being erased nearly all commands are refused
+ * (SBC-3 4.11), whatever their CDB says; so is what would write where nothing may: a read-only disk has no UNMAP bit to
+ * complain about. */
 static enum scsi_verdict check_and_run(struct scsi_call *call)
 {
 	const struct scsi_entry *entry = call->entry;
@@ -223,16 +226,16 @@ static enum scsi_verdict check_and_run(struct scsi_call *call)
 
 	if (call->task->cdb_length < length)
 		return scsi_refuse_cdb(call, call->task->cdb_length, NO_BIT);
+	if (medium_busy(call))
+		return scsi_refuse_busy(call);
+	if ((entry->flags & ENTRY_WRITES) && lu_write_protected(call->lu))
+		return refuse_write(call);
 	for (unsigned i = 1; i < length; i++) {
 		uint8_t bad = call->cdb[i] & (uint8_t) ~scsi_entry_usage(call->lu, entry, i);
 
 		if (bad)
 			return scsi_refuse_cdb(call, i, highest_bit(bad));
 	}
-	if (medium_busy(call))
-		return scsi_refuse_busy(call);
-	if ((entry->flags & ENTRY_WRITES) && lu_write_protected(call->lu))
-		return refuse_write(call);
 	return entry->function(call);
 }
 

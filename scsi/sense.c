@@ -120,10 +120,11 @@ bool scsi_take_unit_attention(struct scsi_lu *lu, struct scsi_sense *sense)
 /* SBC-3 4.11, 4.30. */
 bool scsi_busy_sense(const struct scsi_lu *lu, struct scsi_sense *sense)
 {
-	if (lu->long_operation == SCSI_LONG_NONE && !lu->sanitize_failed)
+	if (lu->long_operation == SCSI_LONG_NONE && !lu->sanitize_failed && !lu->format_failed)
 		return false;
-	if (lu->long_operation == SCSI_LONG_NONE)
-		*sense = (struct scsi_sense){.key = KEY_MEDIUM_ERROR, .asc = 0x31, .ascq = 0x03};
+	if (lu->long_operation == SCSI_LONG_NONE) /* SANITIZE COMMAND FAILED, MEDIUM FORMAT CORRUPTED */
+		*sense = (struct scsi_sense){
+			.key = KEY_MEDIUM_ERROR, .asc = 0x31, .ascq = lu->sanitize_failed ? 0x03 : 0x00};
 	else
 		*sense = (struct scsi_sense){
 			.key = KEY_NOT_READY,

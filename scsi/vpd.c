@@ -152,12 +152,14 @@ static unsigned put_block_limits(const struct scsi_lu *lu, uint8_t *p)
 	return 60;
 }
 
-/* Block device characteristics (SBC-3 6.6). How fast a rotating medium turns is not known. */
+/* Block device characteristics (SBC-3 6.6). How fast a rotating medium turns is not known. Blocks can be read after a
+ * block erase without having been written. */
 static unsigned put_characteristics(const struct scsi_lu *lu, uint8_t *p)
 {
 	memset(p, 0, 60);
 	put_be16(p, lu->rotational ? 0x0000 : 0x0001);
-	p[4] = 0x03; /* FUAB, VBULS */
+	p[3] = lu->can_erase ? 0x40 : 0; /* WABEREQ */
+	p[4] = 0x03;                     /* FUAB, VBULS */
 	return 60;
 }
 

@@ -221,6 +221,11 @@ static void give_turns(struct file_backend *backend)
 static void begin_transfer(struct file_request *request)
 {
 	request->alone = is_direct(request->backend) && !fits_direct(request);
+	/* The page cache may be written while it changes. */
+	if (request->alone && (request->io->flags & TCMU_IO_ATOMIC)) {
+		complete(request, -EINVAL);
+		return;
+	}
 	queue_add(&request->backend->turns, request);
 	give_turns(request->backend);
 }

@@ -157,12 +157,12 @@ static int fit_size(
 /* A block device's property; a partition has its disk's. False: not known. */
 static bool read_sysfs(dev_t dev, const char *name, uint64_t *value)
 {
-	static const char *const folders[] = {"queue", "../queue"};
+	static const char *const folders[] = {"queue", "../queue", "."};
 	FILE *file = NULL;
 	char text[96];
 	char *end = text;
 
-	for (unsigned i = 0; i < 2 && !file; i++) {
+	for (unsigned i = 0; i < 3 && !file; i++) {
 		(void) snprintf(
 			text, sizeof(text), "/sys/dev/block/%u:%u/%s/%s", major(dev), minor(dev), folders[i],
 			name);
@@ -174,6 +174,15 @@ static bool read_sysfs(dev_t dev, const char *name, uint64_t *value)
 		*value = strtoull(text, &end, 10);
 	(void) fclose(file);
 	return end != text;
+}
+
+/* The disk writes its physical blocks whole, and nothing but direct I/O leaves them as they are until they are there. */
+static bool writes_blocks_whole(dev_t disk, uint32_t block_size)
+{
+	uint64_t physical, misplaced;
+
+	return read_sysfs(disk, "physical_block_size", &physical) && physical == block_size &&
+		read_sysfs(disk, "alignment_offset", &misplaced) && misplaced == 0;
 }
 
 static bool is_power_of_two(uint64_t value)
@@ -275,6 +284,9 @@ static int inquire(
 	if (r < 0)
 		return r;
 	backend->info.optimal_dio_align = backend->offset_align;
+	if (!config->read_only &&
+	    writes_blocks_whole(target->block ? target->dev : st.st_dev, config->block_size))
+		backend->info.caps |= TCMU_CAP_ATOMIC;
 	return file_check_align(config, backend->offset_align, reason);
 }
 

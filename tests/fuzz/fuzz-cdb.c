@@ -248,6 +248,7 @@ static void make_unit(struct scsi_lu *lu, const struct unit *unit)
 		.has_clock = g & 0x80,
 		.sanitize_failed = unit->attentions & 0x40,
 		.sanitize_exit = unit->attentions & 0x80,
+		.format_failed = unit->attentions & 0x20,
 		.max_atomic = unit->limits >> 1,
 		.atomic_alignment = unit->limits & 3,
 		.atomic_granularity = unit->limits >> 2 & 3,

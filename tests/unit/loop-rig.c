@@ -96,6 +96,7 @@ static void make_lu(const struct rig_options *options, uint64_t size, struct scs
 		.max_write_same = 1024 * 1024,
 		.max_compare_and_write = 128,
 		.has_map = info->caps & TCMU_IO_CAP(TCMU_IO_MAP),
+		.can_erase = true,
 		.write_cache = !options->no_write_cache,
 		.write_cache_changeable = true,
 	};

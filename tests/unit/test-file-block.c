@@ -41,6 +41,8 @@ static struct {
 	const char *discard_max_bytes;
 	const char *discard_granularity;
 	const char *rotational;
+	const char *physical_block_size;
+	const char *alignment_offset;
 	/* what became of it */
 	bool exclusive[FDS];
 	unsigned exclusive_cnt;
@@ -146,6 +148,12 @@ FILE *__wrap_fopen(const char *path, const char *mode)
 		value = disk.discard_max_bytes;
 	else if (strcmp(name, "discard_granularity") == 0)
 		value = disk.discard_granularity;
+	else if (strcmp(name, "physical_block_size") == 0)
+		value = disk.physical_block_size;
+	else if (strcmp(name, "alignment_offset") == 0)
+		value = strstr(path, "queue") ? NULL : disk.alignment_offset;
+	if (value && value == disk.alignment_offset)
+		return fmemopen((void *) value, strlen(value), "r");
 	if (!value || (strncmp(path, queue, strlen(queue)) == 0) == disk.is_partition)
 		return NULL;
 	return fmemopen((void *) value, strlen(value), "r");
@@ -391,6 +399,30 @@ static void direct_io_needs_blocks_as_large_as_its_sectors(void **state)
 	}
 }
 
+/* Only past the page cache, which may be written while it changes, and only whole physical blocks. */
+static void direct_writes_of_a_physical_block_are_atomic(void **state)
+{
+	(void) state;
+	disk.physical_block_size = "4096\n";
+	disk.alignment_offset = "0\n";
+	opened(";direct=1", 4096);
+	assert_true(host->info.caps & TCMU_CAP_ATOMIC);
+	fake_close(host);
+	opened(";direct=1", 512);
+	assert_false(host->info.caps & TCMU_CAP_ATOMIC);
+	fake_close(host);
+	opened("", 4096);
+	assert_false(host->info.caps & TCMU_CAP_ATOMIC);
+	fake_close(host);
+	disk.alignment_offset = "3584\n";
+	opened(";direct=1", 4096);
+	assert_false(host->info.caps & TCMU_CAP_ATOMIC);
+	fake_close(host);
+	disk.alignment_offset = NULL;
+	opened(";direct=1", 4096);
+	assert_false(host->info.caps & TCMU_CAP_ATOMIC);
+}
+
 static void it_grows_as_far_as_there_is_room(void **state)
 {
 	(void) state;
@@ -496,6 +528,7 @@ int main(void)
 		EACH(a_check_neither_holds_it_nor_opens_it_for_writing),
 		EACH(a_refused_open_lets_go_of_it),
 		EACH(direct_io_needs_blocks_as_large_as_its_sectors),
+		EACH(direct_writes_of_a_physical_block_are_atomic),
 		EACH(it_grows_as_far_as_there_is_room),
 		EACH(what_was_written_is_read),
 		EACH(its_early_end_is_an_error),

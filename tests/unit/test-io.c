@@ -481,6 +481,27 @@ static void without_a_map_everything_is_allocated(void **state)
 	rig_stop(&rig);
 }
 
+static void an_atomic_write_is_asked_for_as_one(void **state)
+{
+	uint8_t out[RIG_BLOCK] = {0};
+	struct rig rig;
+	struct rig_command atomic = rig_cdb16(0x9c, 0, 3, 0, out, sizeof(out));
+
+	(void) state;
+	rig_pattern(out, sizeof(out), 1);
+	atomic.cdb[13] = 1;
+	rig_make(&rig, &(struct rig_options){0});
+	rig.setup.lu.max_atomic = 1;
+	assert_int_equal(loop_new(&rig.setup, &rig.loop), 0);
+	rig_wait_signal(&rig, LOOP_ATTACHED);
+	assert_int_equal(rig_do(&rig, &atomic), SCSI_GOOD);
+	assert_int_equal(backend_record(rig.backend, 0).op, TCMU_IO_WRITE);
+	assert_int_equal(backend_record(rig.backend, 0).flags, TCMU_IO_ATOMIC);
+	backend_sync(rig.backend);
+	assert_memory_equal(backend_store(rig.backend) + 3 * RIG_BLOCK, out, sizeof(out));
+	rig_stop(&rig);
+}
+
 static void what_asks_for_nothing_is_good_at_once(void **state)
 {
 	struct rig rig;
@@ -518,6 +539,7 @@ int main(void)
 		cmocka_unit_test(tells_of_many_pieces_as_far_as_it_goes),
 		cmocka_unit_test(a_map_that_fails_or_leads_nowhere_is_an_error),
 		cmocka_unit_test(without_a_map_everything_is_allocated),
+		cmocka_unit_test(an_atomic_write_is_asked_for_as_one),
 		cmocka_unit_test(what_asks_for_nothing_is_good_at_once),
 	};
 

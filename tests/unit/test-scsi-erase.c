@@ -218,7 +218,9 @@ static void commands_wait_for_a_long_operation(void **state)
 		}
 	}
 	rig_run(&rig, CDB(0x00, 1), 0);
-	expect_bad_cdb(&rig, 1, 0); /* a wrong CDB is told first */
+	expect_not_ready(&rig, 0x1b, 0x8000); /* told before a wrong CDB */
+	rig_run(&rig, CDB(0x12, 2), 0);
+	expect_bad_cdb(&rig, 1, 1);
 }
 
 static void request_sense_tells_the_progress(void **state)
@@ -261,6 +263,57 @@ static void a_failed_sanitize_keeps_the_medium(void **state)
 	assert_false(rig.lu.sanitize_failed);
 }
 
+/* MEDIUM FORMAT CORRUPTED until it is formatted or sanitized. */
+static void a_failed_format_keeps_the_medium(void **state)
+{
+	const struct scsi_operation *operation;
+	struct rig rig;
+
+	(void) state;
+	rig_init(&rig);
+	rig.lu.format_failed = true;
+	for (unsigned i = 0; (operation = scsi_operation_at(i)); i++) {
+		uint8_t cdb[16] = {operation->opcode, operation->action};
+
+		if (operation->by_target_core || at_any_time(operation) || operation->opcode == 0x48 ||
+		    operation->opcode == 0x04)
+			continue;
+		rig_run(&rig, cdb, 0);
+		expect_sense(&rig, 0x03, 0x31, 0x00);
+	}
+	assert_int_equal(rig_run(&rig, CDB(0x48, 0x02), 0), SCSI_PLANNED);
+	assert_false(rig.lu.format_failed);
+	is_idle(&rig);
+	rig.lu.format_failed = true;
+	assert_int_equal(rig_run(&rig, CDB(0x04), 0), SCSI_PLANNED);
+	assert_false(rig.lu.format_failed);
+}
+
+static void the_end_gives_the_medium_back_or_keeps_it(void **state)
+{
+	struct rig rig;
+
+	(void) state;
+	rig_init(&rig);
+	for (unsigned what = SCSI_LONG_FORMAT; what <= SCSI_LONG_SANITIZE; what++) {
+		bool sanitize = what == SCSI_LONG_SANITIZE;
+
+		rig.lu.long_operation = what;
+		scsi_long_end(&rig.lu, 0, &rig.result);
+		expect_good(&rig);
+		rig_run(&rig, CDB(0x00), 0);
+		expect_good(&rig);
+
+		rig.lu.long_operation = what;
+		scsi_long_end(&rig.lu, -5, &rig.result);
+		expect_sense(&rig, 0x03, 0x31, sanitize ? 0x03 : 0x01);
+		assert_int_equal(rig.lu.long_operation, SCSI_LONG_NONE);
+		assert_int_equal(rig.lu.sanitize_failed, sanitize);
+		assert_int_equal(rig.lu.format_failed, !sanitize);
+		rig.lu.sanitize_failed = rig.lu.format_failed = false;
+	}
+}
+
 static void failure_mode_is_left_if_that_was_allowed(void **state)
 {
 	struct rig rig;
@@ -290,6 +343,8 @@ int main(void)
 		cmocka_unit_test(commands_wait_for_a_long_operation),
 		cmocka_unit_test(request_sense_tells_the_progress),
 		cmocka_unit_test(a_failed_sanitize_keeps_the_medium),
+		cmocka_unit_test(a_failed_format_keeps_the_medium),
+		cmocka_unit_test(the_end_gives_the_medium_back_or_keeps_it),
 		cmocka_unit_test(failure_mode_is_left_if_that_was_allowed),
 	};
 

@@ -249,7 +249,7 @@ static void block_limits_are_told(void **state)
 
 static void characteristics_tell_whether_it_rotates(void **state)
 {
-	uint8_t wanted[64] = {0x00, 0xb1, 0, 60, 0, 0x01, 0, 0, 0x03};
+	uint8_t wanted[64] = {0x00, 0xb1, 0, 60, 0, 0x01, 0, 0x40, 0x03};
 	struct rig rig;
 
 	(void) state;

@@ -46,9 +46,14 @@ enum tcmu_io_op {
 
 #define TCMU_IO_CAP(op) (UINT64_C(1) << (op))
 
+/* Beside the operations: a WRITE of one logical block with TCMU_IO_ATOMIC is stored whole or not at all, also when power
+ * fails. */
+#define TCMU_CAP_ATOMIC (UINT64_C(1) << 63)
+
 /* flags of an io */
 #define TCMU_IO_FUA       (1u << 0) /* WRITE, WRITE_ZEROES: on stable storage before completion */
 #define TCMU_IO_MAY_UNMAP (1u << 1) /* WRITE_ZEROES: space may be given back where it then reads as zeros */
+#define TCMU_IO_ATOMIC    (1u << 2) /* WRITE, with TCMU_CAP_ATOMIC: all or nothing, or an error */
 
 /* result_flags of an io */
 #define TCMU_IO_MAPPED (1u << 0)

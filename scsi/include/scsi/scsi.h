@@ -104,11 +104,12 @@ struct scsi_lu {
 	bool descriptor_sense;         /* D_SENSE */
 	bool software_write_protect;   /* SWP */
 	struct scsi_mode_values saved; /* with can_save */
-	/* With can_erase: set with the plan; the caller clears it when the operation has ended. */
+	/* With can_erase: set with the plan; scsi_long_end() clears it. */
 	enum scsi_long_operation long_operation;
 	uint16_t progress;       /* of the long operation, in 65536ths; the caller's */
-	bool sanitize_failed;    /* the caller sets it when a sanitize operation has ended with an error */
+	bool sanitize_failed;    /* the medium cannot be used until it has been sanitized */
 	bool sanitize_exit;      /* AUSE: EXIT FAILURE MODE gives the medium back */
+	bool format_failed;      /* the medium cannot be used until it has been formatted or sanitized */
 	uint32_t unit_attention; /* SCSI_UA_ bits */
 };
 
@@ -190,6 +191,10 @@ enum scsi_verdict scsi_dispatch(
 void scsi_io_error(
 	const struct scsi_plan *plan, int error, uint64_t lba, uint64_t result_offset,
 	struct scsi_result *result);
+
+/* The end of a plan with SCSI_PLAN_LONG (SBC-3 4.11, 5.3): 0 gives the medium back; after an error, -errno, it cannot be
+ * used until another such operation ends well. Fills the status and the sense for who waits for the end. */
+void scsi_long_end(struct scsi_lu *lu, int error, struct scsi_result *result);
 
 /* Encodes sense in the format that lu->descriptor_sense asks for (SPC-4 4.5.2, 4.5.3). buffer: SCSI_SENSE_MAX bytes,
  * cleared first. Returns how many bytes are meaningful. */

@@ -1,0 +1,90 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Every test of libiscsi's iscsi-test-cu passes on a LUN behind the kernel's iSCSI target, but for those that
+# iscsi-test-cu.expected names, each with its reason. A test that says [SKIPPED] is a skip, whatever the program counts.
+#
+# SANITIZE has to be seen at work: the image lies on a disk that writes 32 MiB a second.
+# vm: timeout=900
+# vm: disk=600M
+
+# shellcheck source=tests/cases/lib.sh
+. "${0%/*}/../lib.sh"
+
+EXPECTED=${0%.sh}.expected
+RESULTS=/run/iscsi-test-cu
+
+# slow_disk BYTES: what the daemon writes to the scratch disk in a second.
+slow_disk() {
+	scratch_disk ext4
+	echo +io >/sys/fs/cgroup/cgroup.subtree_control
+	mkdir /sys/fs/cgroup/slow
+	echo "$DAEMON_PID" >/sys/fs/cgroup/slow/cgroup.procs
+	echo "$(<"/sys/block/${SCRATCH##*/}/dev") wbps=$1" >/sys/fs/cgroup/slow/io.max
+}
+
+# conformance TESTS BACKSTORE: its results, a line each, in RESULTS. A second path to the LUN is for the multipath tests.
+conformance() {
+	local iqn=iqn.2003-01.org.linux-iscsi.guest:$2 log=$RESULTS.log
+	say "iscsi-test-cu: $1 on $2"
+	{
+		stdbuf -oL iscsi-test-cu --dataloss --allow-sanitize --Verbose-scsi -t "$1" "iscsi://127.0.0.1/$iqn/0" \
+			"iscsi://127.0.0.2/$iqn/0" 2>&1 || :
+	} | tee "$log" | python3 -ISE $CASES/iscsi-test-results.py >$RESULTS
+	[ -s $RESULTS ] || fail "no result: $(tail -n 5 "$log")"
+}
+
+count() { grep -c "^$1 " $RESULTS || :; }
+
+# not_passed FILE: what skips and fails in it, but for those that may do either.
+not_passed() {
+	sed -n 's/^\(skip\|fail\) \([^ ]*\).*/\1 \2/p' "$1" |
+		grep -vxF -f <(sed -n 's/^race \([^ ]*\).*/fail \1/p' "$EXPECTED") | sort
+}
+
+# said_by SUITE.TEST: the end of what it said.
+said_by() {
+	awk -v suite="${1%.*}" -v test="${1#*.}" '
+		/^Suite: / { now = $2 }
+		/^ *Test: / { shown = now == suite && $2 == test }
+		shown' $RESULTS.log | tail -n 20
+}
+
+# What a person wants to see of a difference.
+explain_differences() {
+	local outcome name
+	while read -r _ outcome name; do
+		say "$outcome $name, which is not expected:"
+		said_by "$name"
+	done < <(grep '^> ' <<<"$1")
+}
+
+# alone OUTCOME SUITE.TEST BACKSTORE
+alone() {
+	conformance "ALL.$2" "$3"
+	grep -q "^$1 $2 " $RESULTS || fail "$2 on $3: $(<$RESULTS) $(said_by "$2")"
+}
+
+start_tcmud
+slow_disk $((32 << 20))
+make_backstore disk "/scratch/disk.img;direct=1" 256M
+iscsi_target disk
+conformance ALL disk
+say "$(wc -l <$RESULTS) tests: $(count pass) pass, $(count skip) skip, $(count fail) fail"
+awk '$3 > 5 { print "slow: " $2 ", " $3 " s" }' $RESULTS
+assert_eq "$(wc -l <$RESULTS)" 230 "the number of tests"
+if ! differences=$(diff <(not_passed "$EXPECTED") <(not_passed $RESULTS)); then
+	printf '%s\n' "--- expected (<) and found (>):" "$differences"
+	explain_differences "$differences"
+	fail "not the tests that $(basename "$EXPECTED") names"
+fi
+
+# Without a test before it that leaves a reservation.
+alone pass Sanitize.Reset disk
+# Whatever would write is refused; only UNMAP, which is not there, is skipped.
+truncate -s 16M /scratch/read-only.img
+make_backstore read-only "/scratch/read-only.img;ro=1" 16M
+iscsi_target read-only
+alone skip ReadOnly.ReadOnlySBC read-only
+
+stop_tcmud
+assert_eq "$DAEMON_STATUS" 0 "the exit status"
