@@ -15,6 +15,7 @@ foreach(name IN ITEMS aio aio-engine aio-trouble)
 		"LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=posix_memalign")
 endforeach()
 
-# Not a unit test: run in the guest, where a file system can be frozen.
+# Not unit tests: run in the guest, where there are disks of ours, and a file system can be frozen.
+add_executable(compare-and-write-storm compare-and-write-storm.c)
 add_executable(engine-stuck engine-stuck.c)
 target_link_libraries(engine-stuck PRIVATE tcmud-engine)

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Counts in a block of a disk, by READ(16) and COMPARE AND WRITE, and tries again where somebody else was faster. Several at
+ * once, on several paths to the same disk, together count to their sum, or the comparison and the write are not one.
+ *
+ * usage: compare-and-write-storm DISK BLOCK TIMES
+ */
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <scsi/sg.h>
+
+#define BLOCK          512
+#define UNIT_ATTENTION 0x06
+#define MISCOMPARE     0x0e
+
+static int disk;
+
+/* The status, or the sense key where there is sense. */
+static int command(uint8_t cdb[16], int direction, void *data, unsigned length)
+{
+	uint8_t sense[32] = {0};
+	struct sg_io_hdr header = {
+		.interface_id = 'S',
+		.dxfer_direction = direction,
+		.cmd_len = 16,
+		.mx_sb_len = sizeof(sense),
+		.dxfer_len = length,
+		.dxferp = data,
+		.cmdp = cdb,
+		.sbp = sense,
+		.timeout = 60000,
+	};
+
+	if (ioctl(disk, SG_IO, &header) < 0 || header.host_status) {
+		fprintf(stderr, "the command was not carried out: %s, host status %d\n", strerror(errno),
+			header.host_status);
+		exit(1);
+	}
+	if (header.status == 2 && header.sb_len_wr >= 8)
+		return (sense[0] & 0x7f) >= 0x72 ? sense[1] & 0x0f : sense[2] & 0x0f;
+	return header.status;
+}
+
+static int on_block(uint8_t code, uint64_t block, int direction, void *data, unsigned length)
+{
+	uint8_t cdb[16] = {code};
+	uint64_t lba = htobe64(block);
+
+	memcpy(cdb + 2, &lba, sizeof(lba));
+	cdb[13] = 1; /* READ: the last byte of the length; COMPARE AND WRITE: the number of blocks */
+	return command(cdb, direction, data, length);
+}
+
+/* False: somebody else has changed the block meanwhile, or there is news about the disk: once more. */
+static bool count_one(uint64_t block)
+{
+	static uint8_t data[2 * BLOCK] __attribute__((aligned(4096)));
+	uint64_t number;
+	int r;
+
+	r = on_block(0x88, block, SG_DXFER_FROM_DEV, data, BLOCK);
+	if (r == 0) {
+		memcpy(data + BLOCK, data, BLOCK);
+		memcpy(&number, data, sizeof(number));
+		number = htole64(le64toh(number) + 1);
+		memcpy(data + BLOCK, &number, sizeof(number));
+		r = on_block(0x89, block, SG_DXFER_TO_DEV, data, sizeof(data));
+	}
+	if (r != 0 && r != UNIT_ATTENTION && r != MISCOMPARE) {
+		fprintf(stderr, "refused: status or sense key %#x\n", r);
+		exit(1);
+	}
+	return r == 0;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long times, again = 0;
+	uint64_t block;
+
+	if (argc != 4 || (disk = open(argv[1], O_RDWR | O_CLOEXEC)) < 0) {
+		fprintf(stderr, "usage: %s DISK BLOCK TIMES\n", argv[0]);
+		return 2;
+	}
+	block = strtoull(argv[2], NULL, 0);
+	times = strtoul(argv[3], NULL, 0);
+	for (unsigned long i = 0; i < times;)
+		if (count_one(block))
+			i++;
+		else
+			again++;
+	printf("%lu times, and %lu once more\n", times, again);
+	return 0;
+}
