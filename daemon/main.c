@@ -290,14 +290,14 @@ static int start(struct daemon *self)
 /* How long this thread has been ready without a processor, in µs; 0 where the kernel does not count it. */
 static uint64_t starved_us(const struct daemon *self)
 {
-	unsigned long long ran, starved;
-	char text[64];
+	char text[64], *end;
 	ssize_t n = pread(self->schedstat, text, sizeof(text) - 1, 0);
 
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
-	return sscanf(text, "%llu %llu", &ran, &starved) == 2 ? starved / 1000 : 0;
+	(void) strtoull(text, &end, 10); /* how long it has run */
+	return strtoull(end, NULL, 10) / 1000;
 }
 
 /* What others did with the processor meanwhile is not the loop's doing. */

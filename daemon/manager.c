@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -293,19 +294,18 @@ void manager_reconcile(struct manager *manager)
 static int node_gone(sd_event_source *source, const struct inotify_event *event, void *userdata)
 {
 	struct manager *manager = userdata;
-	unsigned minor;
+	char node[NAME_MAX + 1];
 
 	(void) source;
 	if (manager->stopping)
 		return 0;
 	if (event->mask & IN_Q_OVERFLOW)
 		reconcile_soon(manager);
-	if (event->len == 0 || sscanf(event->name, "uio%u", &minor) != 1)
-		return 0;
-	for (unsigned i = 0; i < manager->devices->len; i++) {
+	for (unsigned i = 0; event->len > 0 && i < manager->devices->len; i++) {
 		const struct device *device = device_at(manager, i);
 
-		if (device_minor(device) == minor && device_state_kernel_has(device_state(device)))
+		(void) snprintf(node, sizeof(node), "uio%u", device_minor(device));
+		if (strcmp(event->name, node) == 0 && device_state_kernel_has(device_state(device)))
 			reconcile_soon(manager);
 	}
 	return 0;
