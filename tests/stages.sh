@@ -7,7 +7,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # In the order in which they start when nothing is in the way.
-stages=(format shell lint build vm quickstart tidy unit install analyzer clang cppcheck asan tsan coverage fuzz matrix)
+stages=(format shell lint build vm quickstart conformance tidy unit install analyzer clang cppcheck asan tsan coverage fuzz matrix)
 quick_stages=(format shell lint build tidy unit install analyzer clang cppcheck asan fuzz)
 
 declare -A title=(
@@ -16,6 +16,7 @@ declare -A title=(
 	[lint]="the rules of the house; that each of them, and this check, can fail"
 	[build]="build with gcc"
 	[vm]="tests on a real kernel, in guests"
+	[conformance]="what SCSI's test suites say of our disks, in guests"
 	[matrix]="the rows of the teardown matrix, with nothing beside them"
 	[unit]="unit tests"
 	[quickstart]="the story that ./quickstart shows"
@@ -29,7 +30,7 @@ declare -A title=(
 	[coverage]="which branches the unit tests take"
 	[fuzz]="libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer"
 )
-declare -A after=([unit]=build [matrix]=build [vm]=build [quickstart]=build)
+declare -A after=([unit]=build [matrix]=build [vm]=build [conformance]=build [quickstart]=build)
 # Nothing runs beside these: their limits are times.
 declare -A alone=([matrix]=yes)
 
@@ -108,10 +109,14 @@ stage_matrix() {
 	totals_of tests/vm/matrix -j 1 --build "$build/release"
 }
 
-# All but the story, which quickstart runs, and the matrix.
+stage_conformance() {
+	totals_of tests/vm/run --build "$build/release" conformance
+}
+
+# All but the story, which quickstart runs, and what has a stage of its own.
 stage_vm() {
 	local -a cases
-	mapfile -t cases < <(tests/vm/run --list | awk '$1 !~ /^(story|matrix)\// { print $1 }')
+	mapfile -t cases < <(tests/vm/run --list | awk '$1 !~ /^(story|matrix|conformance)\// { print $1 }')
 	totals_of tests/vm/run --build "$build/release" "${cases[@]}"
 	tests/vm/self-test
 	count 1 0
