@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The image's own thread, for what librbd does only while its caller waits: which parts are allocated, and how large the
- * image is now. It is not on the way of any other request.
+ * The image's own thread, for what librbd does only while its caller waits: which parts are allocated, how large the image is
+ * now, and who has its lock. It is not on the way of any other request.
  *
  * image->lock is held for the list and the flags, never during a call of librbd or of the host.
  */
@@ -9,9 +9,13 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 /* So much is looked at for one request, at most: without the feature fast-diff every object has to be asked. */
 #define MAP_OBJECTS 256u
+
+/* Managers hear of a daemon's status as often. */
+#define LOCK_SECONDS 5
 
 /* ------- which parts are allocated ------- */
 
@@ -103,18 +107,41 @@ void image_helper_map(struct image_request *request)
 	pthread_mutex_unlock(&image->lock);
 }
 
+void image_helper_wake(struct image *image)
+{
+	pthread_mutex_lock(&image->lock);
+	pthread_cond_signal(&image->wake);
+	pthread_mutex_unlock(&image->lock);
+}
+
+/* Under the lock. Whoever has the image's lock looks after a while whether it still has. */
+static void sleep_well(struct image *image)
+{
+	struct timespec until;
+
+	if (!atomic_load(&image->service.owner)) {
+		pthread_cond_wait(&image->wake, &image->lock);
+		return;
+	}
+	(void) clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += LOCK_SECONDS;
+	if (pthread_cond_timedwait(&image->wake, &image->lock, &until) == ETIMEDOUT)
+		atomic_store(&image->service.due, true);
+}
+
 static void *help(void *arg)
 {
 	struct image *image = arg;
 	struct image_request *request;
-	bool updated;
+	bool updated, due;
 
 	pthread_mutex_lock(&image->lock);
 	while (!image->ending) {
 		request = image->first;
 		updated = image->updated;
-		if (!request && !updated) {
-			pthread_cond_wait(&image->wake, &image->lock);
+		due = atomic_exchange(&image->service.due, false);
+		if (!request && !updated && !due) {
+			sleep_well(image);
 			continue;
 		}
 		if (request)
@@ -125,6 +152,8 @@ static void *help(void *arg)
 			look_at_size(image);
 		if (request)
 			map(request);
+		if (due)
+			image_service_report(image);
 		pthread_mutex_lock(&image->lock);
 	}
 	pthread_mutex_unlock(&image->lock);

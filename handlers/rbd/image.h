@@ -3,7 +3,7 @@
  * The rbd handler's parts: a device's bytes are those of an image in a Ceph cluster, by librbd.
  *
  * target.c: the config string. cluster.c: a connection, and why there is none. open.c: the image, its properties, resize.
- * io.c: requests. helper.c: the image's own thread, for what librbd does only while its caller waits. rbd.c: the table
+ * io.c: requests. service.c: what the cluster is told of it. helper.c: the image's own thread, for what librbd does only while its caller waits. rbd.c: the table
  * that the daemon sees.
  *
  * Every device has a connection of its own: the cluster shuts out a connection, not an image, so a shared one would take
@@ -47,6 +47,17 @@ struct image_cluster {
 	rados_ioctx_t pool; /* NULL: not yet */
 };
 
+/* What the service map says; service.c. Registered and lockable do not change after open. */
+struct image_service {
+	bool registered;
+	bool lockable;     /* it has an exclusive lock */
+	atomic_bool due;   /* there is something to report */
+	atomic_bool owner; /* of the lock, as last asked */
+	atomic_uint lock_lost;
+	atomic_uint conn_lost;
+	atomic_uint timed_out;
+};
+
 struct image {
 	const struct tcmu_host *host;
 	struct tcmu_host_device *dev;
@@ -60,6 +71,8 @@ struct image {
 	_Atomic uint64_t size; /* bytes, as last heard of */
 	atomic_bool
 		fenced; /* the cluster has shut this connection out: librbd is not asked to write any more */
+
+	struct image_service service;
 
 	/* the helper */
 	pthread_t helper;
@@ -132,6 +145,20 @@ void image_submit(void *backend, struct tcmu_io *io);
 /* Completes the request: result is what librbd returned. Any thread. */
 void image_end(struct image_request *request, int64_t result);
 
+/* ------- service.c ------- */
+
+/* 0, or -errno: then the service map does not have it, and all else goes on. Before the helper starts. */
+int image_service_register(struct image *image, const struct image_target *target);
+
+/* Tells the cluster how things are; may wait for it. The helper, or its starter. */
+void image_service_report(struct image *image);
+
+/* A request has ended with 0 or an error of librbd's. Any thread. */
+void image_service_note(struct image *image, enum tcmu_io_op op, int error);
+
+/* The cluster has shut us out. Any thread. */
+void image_service_note_fence(struct image *image);
+
 /* ------- helper.c ------- */
 
 /* 0 or -errno. */
@@ -142,6 +169,9 @@ void image_helper_stop(struct image *image);
 
 /* TCMU_IO_MAP. */
 void image_helper_map(struct image_request *request);
+
+/* There is a report due. Any thread. */
+void image_helper_wake(struct image *image);
 
 /* librbd's: the image's header has changed. */
 void image_helper_update(void *image);

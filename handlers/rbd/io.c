@@ -17,8 +17,10 @@
 /* The daemon opens the image anew; until then nothing is served. */
 static void fence(struct image *image)
 {
-	if (!atomic_exchange(&image->fenced, true))
-		image->host->event(image->dev, TCMU_BACKEND_FAILED, -ESHUTDOWN);
+	if (atomic_exchange(&image->fenced, true))
+		return;
+	image_service_note_fence(image);
+	image->host->event(image->dev, TCMU_BACKEND_FAILED, -ESHUTDOWN);
 }
 
 void image_end(struct image_request *request, int64_t result)
@@ -28,6 +30,7 @@ void image_end(struct image_request *request, int64_t result)
 	int error = result < 0 ? (int) result : 0;
 
 	free(request->copy);
+	image_service_note(image, io->op, error);
 	if (error == -ESHUTDOWN) {
 		fence(image);
 	} else if (error == -EROFS && !image->read_only) {

@@ -158,6 +158,18 @@ static int watch(struct image *image)
 	return r;
 }
 
+/* Without it the dashboard does not show the disk; that is no reason not to serve it. */
+static void enter_service_map(struct image *image, const struct image_target *target)
+{
+	char text[128];
+	int r = image_service_register(image, target);
+
+	if (r >= 0)
+		return;
+	(void) snprintf(text, sizeof(text), "it is not in the cluster's service map: %s", strerror(-r));
+	image->host->log(image->dev, TCMU_LOG_WARNING, text);
+}
+
 static int build(
 	struct image *image, const struct tcmu_config *config, const struct image_target *target,
 	struct tcmu_reason *reason)
@@ -176,6 +188,8 @@ static int build(
 		fsid[0] = '\0';
 	image_claim(target, fsid, image->info.claim, sizeof(image->info.claim));
 	r = describe(image, config);
+	if (r >= 0)
+		enter_service_map(image, target);
 	if (r >= 0)
 		r = image_helper_start(image);
 	if (r >= 0)

@@ -137,6 +137,38 @@ void image_blocklist_watchers(const char *name)
 	rbd_watchers_list_cleanup(list, cnt);
 }
 
+/* An image's part of the answer ends with the brace of its properties. */
+static bool service_has(const char *what, const char *name, const char *text)
+{
+	char request[128], key[128];
+	const char *command = request;
+	char *out = NULL, *part, *end;
+	size_t length = 0;
+	bool found = false;
+
+	(void) snprintf(
+		request, sizeof(request), "{\"prefix\": \"service %s\", \"format\": \"json\"}", what);
+	(void) snprintf(key, sizeof(key), ":rbd/%s\"", name);
+	assert_int_equal(rados_mon_command(cluster, &command, 1, "", 0, &out, &length, NULL, NULL), 0);
+	part = memmem(out, length, key, strlen(key));
+	end = part ? memchr(part, '}', length - (size_t) (part - out)) : NULL;
+	if (end)
+		found = memmem(part, (size_t) (end - part), text, strlen(text)) != NULL;
+	rados_buffer_free(out);
+	return found;
+}
+
+void cluster_wait_service(const char *what, const char *name, const char *text, unsigned seconds)
+{
+	for (unsigned i = 0; i < seconds * 1000 / TRY_MS; i++) {
+		if (service_has(what, name, text))
+			return;
+		/* The manager reports every few seconds, and tells nobody. */
+		(void) poll(NULL, 0, TRY_MS);
+	}
+	fail_msg("service %s has not after %u s: %s", what, seconds, text);
+}
+
 void cluster_signal(const char *name, int signal)
 {
 	char path[512];

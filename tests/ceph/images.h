@@ -36,5 +36,8 @@ void image_delete(const char *name);
 /* Shuts out all clients that watch the image but us. */
 void image_blocklist_watchers(const char *name);
 
+/* Until "ceph service WHAT" has this text, in JSON, about the image of the pool rbd. */
+void cluster_wait_service(const char *what, const char *name, const char *text, unsigned seconds);
+
 /* The process of FOLDER/NAME.pid. */
 void cluster_signal(const char *name, int signal);

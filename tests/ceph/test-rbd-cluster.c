@@ -300,6 +300,16 @@ static void what_is_not_there_is_told(void **state)
 	assert_non_null(strstr(host->reason.text, "/nonexistent.conf"));
 }
 
+static void the_service_map_has_it(void **state)
+{
+	struct fake_host *host = *state;
+
+	open_new(host, "served");
+	write_bytes(host, 0, BLOCK, 1);
+	cluster_wait_service("dump", "served", "\"image_name\":\"served\"", 20);
+	cluster_wait_service("status", "served", "\"lock_owner\":\"true\"", 20);
+}
+
 /* ------- changes from outside ------- */
 
 static void a_resize_of_the_image_is_seen(void **state)
@@ -437,6 +447,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_snapshot_is_read_only_and_keeps_its_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_not_there_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_service_map_has_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_resize_of_the_image_is_seen, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_client_that_is_shut_out_writes_no_more, setup, teardown),
 		cmocka_unit_test_setup_teardown(requests_wait_for_the_storage_to_come_back, setup, teardown),

@@ -29,6 +29,7 @@ void fake_rbd_reset(void)
 	atomic_store(&fake_rbd.size, 1u << 30);
 	fake_rbd.object_size = 1u << 22;
 	fake_rbd.stripe_count = 1;
+	fake_rbd.features = RBD_FEATURE_EXCLUSIVE_LOCK;
 }
 
 bool fake_rbd_is_idle(void)
@@ -125,7 +126,56 @@ void rados_ioctx_set_namespace(rados_ioctx_t io, const char *nspace)
 	SAY(fake_rbd.name_space, "%s", nspace);
 }
 
+/* "a\0b\0\0" as "a b". */
+static void copy_dict(char *to, size_t size, const char *dict)
+{
+	to[0] = '\0';
+	for (; *dict; dict += strlen(dict) + 1) {
+		size_t used = strlen(to);
+
+		(void) snprintf(to + used, size - used, "%s%s", used ? " " : "", dict);
+	}
+}
+
+int rados_service_register(
+	rados_t cluster, const char *service, const char *daemon, const char *metadata_dict)
+{
+	(void) cluster;
+	SAY(fake_rbd.service, "%s %s", service, daemon);
+	copy_dict(fake_rbd.metadata, sizeof(fake_rbd.metadata), metadata_dict);
+	return answer(__func__);
+}
+
+int rados_service_update_status(rados_t cluster, const char *status_dict)
+{
+	(void) cluster;
+	copy_dict(fake_rbd.status, sizeof(fake_rbd.status), status_dict);
+	atomic_fetch_add(&fake_rbd.reports, 1);
+	return 0;
+}
+
 /* ------- librbd: images ------- */
+
+int rbd_get_id(rbd_image_t image, char *id, size_t id_len)
+{
+	(void) image;
+	(void) snprintf(id, id_len, "abc123");
+	return answer(__func__);
+}
+
+int rbd_get_features(rbd_image_t image, uint64_t *features)
+{
+	(void) image;
+	*features = fake_rbd.features;
+	return answer(__func__);
+}
+
+int rbd_is_exclusive_lock_owner(rbd_image_t image, int *is_owner)
+{
+	(void) image;
+	*is_owner = atomic_load(&fake_rbd.lock_owner);
+	return answer(__func__);
+}
 
 int rbd_namespace_exists(rados_ioctx_t io, const char *namespace_name, bool *exists)
 {

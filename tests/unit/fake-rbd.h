@@ -3,8 +3,8 @@
  * A librados and a librbd that are not there: what the rbd handler asks of them, and answers of the test's choice. What
  * a real cluster does is seen by tests/ceph.
  *
- * Requests end within the call that makes them. The image's thread calls rbd_diff_iterate2() and rbd_get_size(); the
- * rest is called by the test's own thread.
+ * Requests end within the call that makes them. The image's thread calls rbd_diff_iterate2(), rbd_get_size() and what is
+ * about the service map; the rest is called by the test's own thread.
  */
 #pragma once
 
@@ -24,6 +24,8 @@ struct fake_rbd {
 	_Atomic uint64_t size; /* bytes, of the image */
 	uint64_t object_size;
 	uint64_t stripe_count;
+	uint64_t features;
+	atomic_bool lock_owner;
 	int64_t result;    /* of requests, if not 0 */
 	uint64_t mismatch; /* of COMPARE AND WRITE */
 	struct {
@@ -39,6 +41,10 @@ struct fake_rbd {
 	char osd_timeout[2][24]; /* the first and the last */
 	char rbd_cache[8];
 	bool read_only;
+	char service[128];  /* "service daemon" */
+	char metadata[256]; /* keys and values, with blanks between */
+	char status[256];
+	atomic_uint reports;
 	unsigned requests;
 	uint64_t offset; /* of the last request */
 	uint64_t length;

@@ -5,8 +5,10 @@
 #include "fake-host.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fake-rbd.h"
 
@@ -404,6 +406,69 @@ static void after_it_was_shut_out_nothing_reaches_librbd(void **state)
 	assert_int_equal(host->events, 1);
 }
 
+/* ------- the service map ------- */
+
+/* Until the helper has made so many reports. */
+static void wait_reports(unsigned reports)
+{
+	while (atomic_load(&fake_rbd.reports) < reports)
+		sched_yield();
+}
+
+static void the_service_map_has_what_ceph_iscsi_reads(void **state)
+{
+	struct fake_host *host = *state;
+	char name[96], want[256], wanted_name[160];
+
+	assert_int_equal(gethostname(name, sizeof(name)), 0);
+	(void) snprintf(
+		want, sizeof(want),
+		"pool_name rbd image_name disk image_id abc123 daemon_type portal daemon_prefix %s", name);
+	(void) snprintf(wanted_name, sizeof(wanted_name), "tcmu-runner %s:rbd/disk", name);
+	open_disk(host);
+	assert_string_equal(fake_rbd.service, wanted_name);
+	assert_string_equal(fake_rbd.metadata, want);
+	assert_string_equal(
+		fake_rbd.status, "lock_owner false lock_lost_cnt 0 conn_lost_cnt 0 cmd_timed_out_cnt 0");
+}
+
+static void it_says_who_has_the_lock_and_what_went_wrong(void **state)
+{
+	struct fake_host *host = *state;
+	uint8_t data[BLOCK] = {0};
+
+	open_disk(host);
+	atomic_store(&fake_rbd.lock_owner, true);
+	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), 0);
+	wait_reports(2);
+	fake_rbd.result = -ETIMEDOUT;
+	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -ETIMEDOUT);
+	wait_reports(3);
+	fake_rbd.result = -ESHUTDOWN;
+	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -ESHUTDOWN);
+	wait_reports(4);
+	fake_close(host);
+	assert_string_equal(
+		fake_rbd.status, "lock_owner false lock_lost_cnt 1 conn_lost_cnt 1 cmd_timed_out_cnt 1");
+}
+
+static void a_disk_that_the_map_does_not_take_is_served(void **state)
+{
+	static const char *const steps[] = {"rados_service_register", "rbd_get_id", "rbd_get_features"};
+	struct fake_host *host = *state;
+
+	fake_rbd.error = -EEXIST;
+	for (unsigned i = 0; i < 3; i++) {
+		fake_rbd.fail = steps[i];
+		open_disk(host);
+		assert_non_null(strstr(host->log, "service map"));
+		assert_int_equal(fake_do(host, TCMU_IO_UNMAP, 0, BLOCK, 0), 0);
+		fake_close(host);
+		host->log[0] = '\0';
+	}
+	assert_int_equal(atomic_load(&fake_rbd.reports), 0);
+}
+
 /* ------- the map ------- */
 
 static uint64_t map(struct fake_host *host, uint64_t offset, uint64_t length, bool mapped)
@@ -489,6 +554,11 @@ int main(void)
 			nothing_is_asked_behind_the_end_of_the_image, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			after_it_was_shut_out_nothing_reaches_librbd, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_service_map_has_what_ceph_iscsi_reads, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			it_says_who_has_the_lock_and_what_went_wrong, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_disk_that_the_map_does_not_take_is_served, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_run_ends_where_allocation_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_request_looks_at_so_many_objects_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_striped_image_has_no_map, setup, teardown),
