@@ -368,6 +368,9 @@ static void lu_limits(const struct device *device, struct scsi_lu *lu)
 	lu->unmap_granularity = info->unmap_granularity > block ? info->unmap_granularity / block : 1;
 	lu->max_write_same = WRITE_SAME_MAX / block;
 	lu->max_compare_and_write = (uint8_t) clamp32(lu->max_transfer / 2, COMPARE_AND_WRITE_MAX);
+	if (info->maximum_compare_and_write)
+		lu->max_compare_and_write = (uint8_t) clamp32(
+			info->maximum_compare_and_write / block, lu->max_compare_and_write);
 }
 
 void device_make_lu(const struct device *device, struct scsi_lu *lu)
@@ -378,7 +381,8 @@ void device_make_lu(const struct device *device, struct scsi_lu *lu)
 		.blocks = device->kernel.size / device->kernel.block_size,
 		.block_size = device->kernel.block_size,
 		.rotational = info->rotational,
-		.read_only = options_config(device->options)->read_only,
+		.read_only = options_config(device->options)->read_only ||
+			!(info->caps & TCMU_IO_CAP(TCMU_IO_WRITE)),
 		.thin = info->thin,
 		.unmap = info->caps & TCMU_IO_CAP(TCMU_IO_UNMAP),
 		.unmap_zeroes = info->unmap_zeroes,

@@ -7,7 +7,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # In the order in which they start when nothing is in the way.
-stages=(format shell lint build vm quickstart conformance tidy unit install analyzer clang cppcheck asan tsan coverage fuzz matrix)
+stages=(format shell lint build vm quickstart conformance tidy unit install ceph analyzer clang cppcheck asan tsan coverage fuzz matrix)
 quick_stages=(format shell lint build tidy unit install analyzer clang cppcheck asan fuzz)
 
 declare -A title=(
@@ -21,6 +21,7 @@ declare -A title=(
 	[unit]="unit tests"
 	[quickstart]="the story that ./quickstart shows"
 	[install]="what an installation holds; a plugin built outside of the tree"
+	[ceph]="the rbd handler on a real Ceph cluster"
 	[analyzer]="gcc -fanalyzer"
 	[clang]="build with clang, unit tests"
 	[tidy]="clang-tidy"
@@ -30,7 +31,7 @@ declare -A title=(
 	[coverage]="which branches the unit tests take"
 	[fuzz]="libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer"
 )
-declare -A after=([unit]=build [matrix]=build [vm]=build [conformance]=build [quickstart]=build)
+declare -A after=([unit]=build [ceph]=build [matrix]=build [vm]=build [conformance]=build [quickstart]=build)
 # Nothing runs beside these: their limits are times.
 declare -A alone=([matrix]=yes)
 
@@ -129,6 +130,10 @@ stage_quickstart() {
 
 stage_install() {
 	totals_of beside tests/install/run
+}
+
+stage_ceph() {
+	totals_of beside tests/ceph/run --build "$build/release"
 }
 
 # The tests are left out: they break rules on purpose, to see what happens. So are two of its checks (in the preset), which

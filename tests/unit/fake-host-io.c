@@ -68,6 +68,11 @@ static void protect_all(struct fake_host *host, int protection)
 		protect(io, protection);
 }
 
+static size_t buffer_length(const struct fake_io *io)
+{
+	return io->io.op == TCMU_IO_COMPARE_AND_WRITE ? 2 * io->io.length : io->io.length;
+}
+
 struct fake_io *fake_io_new(struct fake_host *host, enum tcmu_io_op op, uint64_t offset, uint64_t length)
 {
 	struct fake_io *io = calloc(1, sizeof(*io));
@@ -81,14 +86,14 @@ struct fake_io *fake_io_new(struct fake_host *host, enum tcmu_io_op op, uint64_t
 		assert_non_null(io->io.priv);
 		memset(io->io.priv, 0xA5, priv);
 	}
-	if (op == TCMU_IO_READ || op == TCMU_IO_WRITE)
-		fake_io_split(io, length, 0);
+	if (op == TCMU_IO_READ || op == TCMU_IO_WRITE || op == TCMU_IO_COMPARE_AND_WRITE)
+		fake_io_split(io, buffer_length(io), 0);
 	return io;
 }
 
 void fake_io_split(struct fake_io *io, size_t piece, size_t gap)
 {
-	size_t length = io->io.length;
+	size_t length = buffer_length(io);
 	size_t cnt = (length + piece - 1) / piece;
 	uint8_t *next;
 

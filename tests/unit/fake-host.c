@@ -10,9 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#define DEPTH       32
-#define OPTIONS_MAX 32
+#define DEPTH         32
+#define OPTIONS_MAX   32
+#define EVENT_SECONDS 30
 
 struct parsed {
 	char text[512];
@@ -43,7 +45,22 @@ static void on_event(struct tcmu_host_device *dev, enum tcmu_backend_event event
 	host->events++;
 	host->event = event;
 	host->event_value = value;
+	pthread_cond_broadcast(&host->inside->completed);
 	pthread_mutex_unlock(&host->inside->lock);
+}
+
+void fake_wait_events(struct fake_host *host, unsigned events)
+{
+	struct timespec deadline;
+	int r = 0;
+
+	clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += EVENT_SECONDS;
+	pthread_mutex_lock(&host->inside->lock);
+	while (host->events < events && r == 0)
+		r = pthread_cond_timedwait(&host->inside->completed, &host->inside->lock, &deadline);
+	pthread_mutex_unlock(&host->inside->lock);
+	assert_int_equal(r, 0);
 }
 
 /* ------- options ------- */

@@ -67,6 +67,9 @@ int fake_open(struct fake_host *host, const char *config, uint64_t size, uint32_
 int fake_resize(struct fake_host *host, const char *config, uint64_t size);
 void fake_close(struct fake_host *host);
 
+/* Waits until the plugin has told so many events since open, up to half a minute. */
+void fake_wait_events(struct fake_host *host, unsigned events);
+
 /* ------- requests ------- */
 
 struct fake_io {
@@ -83,7 +86,8 @@ struct fake_io {
 	struct work work;
 };
 
-/* A request with a buffer of length bytes at the start of a page; READ's is filled with 0xEE. */
+/* A request with a buffer of length bytes, for COMPARE AND WRITE twice that, at the start of a page. It is filled with
+ * 0xEE. */
 struct fake_io *fake_io_new(struct fake_host *host, enum tcmu_io_op op, uint64_t offset, uint64_t length);
 
 /* Its buffer in pieces: of piece bytes, the last one what is left; gap bytes lie before each. */

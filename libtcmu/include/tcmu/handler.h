@@ -39,7 +39,7 @@ enum tcmu_io_op {
 	TCMU_IO_WRITE_ZEROES, /* [offset, offset + length) reads as zeros from now on. On -EOPNOTSUPP the daemon
 				  * writes them itself */
 	TCMU_IO_COMPARE_AND_WRITE, /* iov holds 2 * length bytes: compare the first half, then write the second, atomically.
-				    * -EILSEQ and result = offset of the first differing byte on a miscompare */
+				    * -EILSEQ and result = offset of the first differing byte, from io->offset, on a miscompare */
 	TCMU_IO_MAP, /* result = bytes from offset, at most length, that are alike; TCMU_IO_MAPPED in
 				  * result_flags if they are allocated */
 };
@@ -203,6 +203,7 @@ struct tcmu_backend_info {
 	uint32_t optimal_dio_align; /* bytes an offset must be aligned to; 0: the logical block */
 	char claim
 		[128]; /* names the backing store itself, however it was spelled: equal claims are the same store */
+	uint32_t maximum_compare_and_write; /* bytes that are compared; 0: no limit of the backend's own */
 };
 
 struct tcmu_handler {

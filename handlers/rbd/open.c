@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Open, close, resize and checks; what the image is and can do.
+ *
+ * Each function here runs on a thread of its own and may block. While it opens, a cluster that does not answer is given
+ * up after IMAGE_OPEN_TIMEOUT; after that the device's own limit holds.
+ */
+#include "image.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FSID_SIZE      37
+#define PHYSICAL_BLOCK 4096u /* what OSDs allocate by */
+#define UNMAP_OBJECTS  64u   /* of one command */
+
+/* ------- the image ------- */
+
+static int refuse_image(const struct image_target *target, int error, struct tcmu_reason *reason)
+{
+	const char *slash = target->name_space[0] ? "/" : "";
+	const char *what = strerror(-error);
+
+	if (error == -ENOENT)
+		what = target->snapshot[0] ? "there is no such image, or no such snapshot of it"
+					   : "there is no such image";
+	else if (error == -ETIMEDOUT)
+		what = "the cluster's storage does not answer";
+	else if (error == -EPERM || error == -EACCES)
+		what = "the user may not open it";
+	else if (error == -ESHUTDOWN)
+		what = "the cluster has blocklisted this host";
+	return image_refuse(
+		reason, error, "%s: %s%s%s/%s%s%s", what, target->pool, slash, target->name_space,
+		target->name, target->snapshot[0] ? "@" : "", target->snapshot);
+}
+
+static int check_size(const struct tcmu_config *config, uint64_t size, struct tcmu_reason *reason)
+{
+	if (config->size <= size)
+		return 0;
+	return image_refuse(
+		reason, -EINVAL,
+		"the image has %" PRIu64 " bytes, the device wants %" PRIu64 ": resize the image first",
+		size, config->size);
+}
+
+/* Opens it; its size. *rbd is NULL where that fails. */
+static int open_image(
+	const struct tcmu_config *config, const struct image_target *target,
+	const struct image_cluster *cluster, bool read_only, rbd_image_t *rbd, uint64_t *size,
+	struct tcmu_reason *reason)
+{
+	const char *snapshot = target->snapshot[0] ? target->snapshot : NULL;
+	int r;
+
+	r = read_only ? rbd_open_read_only(cluster->pool, target->name, rbd, snapshot)
+		      : rbd_open(cluster->pool, target->name, rbd, NULL);
+	if (r < 0) {
+		*rbd = NULL;
+		return refuse_image(target, r, reason);
+	}
+	r = rbd_get_size(*rbd, size);
+	return r < 0 ? refuse_image(target, r, reason) : check_size(config, *size, reason);
+}
+
+/* ------- what it is and can do ------- */
+
+/* The image's metadata can turn on a cache that the connection has turned off. If it cannot be found out, it may be. */
+static bool has_cache(rbd_image_t rbd)
+{
+	rbd_config_option_t *options = NULL;
+	int cnt = 0;
+	bool cache = true;
+
+	if (rbd_config_image_list(rbd, NULL, &cnt) != -ERANGE || cnt <= 0)
+		return true;
+	options = calloc((size_t) cnt, sizeof(*options));
+	if (!options)
+		return true;
+	if (rbd_config_image_list(rbd, options, &cnt) == 0) {
+		for (int i = 0; i < cnt; i++)
+			if (strcmp(options[i].name, "rbd_cache") == 0)
+				cache = strcmp(options[i].value, "false") != 0;
+		rbd_config_image_list_cleanup(options, cnt);
+	}
+	free(options);
+	return cache;
+}
+
+static void describe_changes(struct image *image, uint32_t block)
+{
+	struct tcmu_backend_info *info = &image->info;
+	bool cache = has_cache(image->rbd);
+
+	info->caps |= TCMU_IO_CAP(TCMU_IO_WRITE) | TCMU_IO_CAP(TCMU_IO_FLUSH) | TCMU_IO_CAP(TCMU_IO_UNMAP) |
+		TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES) | TCMU_IO_CAP(TCMU_IO_COMPARE_AND_WRITE);
+	info->fua = !cache;
+	info->volatile_cache = cache;
+	info->thin = true;
+	info->unmap_granularity = (uint32_t) image->object_size;
+	info->maximum_unmap = UNMAP_OBJECTS * image->object_size;
+	/* What is compared must lie in one object. */
+	info->maximum_compare_and_write = block;
+}
+
+static int describe(struct image *image, const struct tcmu_config *config)
+{
+	struct tcmu_backend_info *info = &image->info;
+	rbd_image_info_t stat;
+	uint64_t stripes;
+	int r = rbd_stat(image->rbd, &stat, sizeof(stat));
+
+	if (r >= 0)
+		r = rbd_get_stripe_count(image->rbd, &stripes);
+	if (r < 0)
+		return r;
+	image->object_size = stat.obj_size;
+	info->caps = TCMU_IO_CAP(TCMU_IO_READ);
+	/* Extents of a striped image are not told in the order of its bytes. */
+	if (stripes == 1)
+		info->caps |= TCMU_IO_CAP(TCMU_IO_MAP);
+	info->unmap_zeroes = true;
+	info->physical_block = PHYSICAL_BLOCK;
+	info->optimal_transfer = (uint32_t) stat.obj_size;
+	if (!image->read_only)
+		describe_changes(image, config->block_size);
+	return 0;
+}
+
+/* ------- open, close ------- */
+
+static void free_image(struct image *image)
+{
+	if (image->watched)
+		(void) rbd_update_unwatch(image->rbd, image->watch);
+	image_helper_stop(image);
+	if (image->rbd)
+		(void) rbd_close(image->rbd);
+	image_disconnect(&image->cluster);
+	pthread_cond_destroy(&image->wake);
+	pthread_mutex_destroy(&image->lock);
+	free(image);
+}
+
+/* Whoever changes the image tells those that may write to it. */
+static int watch(struct image *image)
+{
+	int r;
+
+	if (image->read_only)
+		return 0;
+	r = rbd_update_watch(image->rbd, &image->watch, image_helper_update, image);
+	image->watched = r >= 0;
+	return r;
+}
+
+/* Without it the dashboard does not show the disk; that is no reason not to serve it. */
+static void enter_service_map(struct image *image, const struct image_target *target)
+{
+	char text[128];
+	int r = image_service_register(image, target);
+
+	if (r >= 0)
+		return;
+	(void) snprintf(text, sizeof(text), "it is not in the cluster's service map: %s", strerror(-r));
+	image->host->log(image->dev, TCMU_LOG_WARNING, text);
+}
+
+static int build(
+	struct image *image, const struct tcmu_config *config, const struct image_target *target,
+	struct tcmu_reason *reason)
+{
+	char fsid[FSID_SIZE] = "";
+	uint64_t size = 0;
+	int r = image_connect(config, target, &image->cluster, reason);
+
+	if (r >= 0)
+		r = open_image(
+			config, target, &image->cluster, image->read_only, &image->rbd, &size, reason);
+	if (r < 0)
+		return r;
+	atomic_store(&image->size, size);
+	if (rados_cluster_fsid(image->cluster.rados, fsid, sizeof(fsid)) < 0)
+		fsid[0] = '\0';
+	image_claim(target, fsid, image->info.claim, sizeof(image->info.claim));
+	r = describe(image, config);
+	if (r >= 0)
+		enter_service_map(image, target);
+	if (r >= 0)
+		r = image_helper_start(image);
+	if (r >= 0)
+		r = watch(image);
+	if (r >= 0)
+		r = image_set_timeout(&image->cluster, config->values[IMAGE_OSD_OP_TIMEOUT].number);
+	return r < 0 ? refuse_image(target, r, reason) : 0;
+}
+
+int image_open(
+	const struct tcmu_config *config, const struct tcmu_host *host, struct tcmu_host_device *dev,
+	struct tcmu_backend_info *info, void **backend, struct tcmu_reason *reason)
+{
+	struct image_target target;
+	struct image *image;
+	int r = image_parse(config->target, &target, reason);
+
+	if (r < 0)
+		return r;
+	image = calloc(1, sizeof(*image));
+	if (!image)
+		return image_refuse(reason, -ENOMEM, "out of memory");
+	image->host = host;
+	image->dev = dev;
+	image->read_only = config->read_only || target.snapshot[0];
+	pthread_mutex_init(&image->lock, NULL);
+	pthread_cond_init(&image->wake, NULL);
+	r = build(image, config, &target, reason);
+	if (r < 0) {
+		free_image(image);
+		return r;
+	}
+	*info = image->info;
+	*backend = image;
+	return 0;
+}
+
+void image_close(void *backend)
+{
+	free_image(backend);
+}
+
+/* ------- resize, checks ------- */
+
+int image_resize(
+	void *backend, const struct tcmu_config *config, struct tcmu_backend_info *info,
+	struct tcmu_reason *reason)
+{
+	struct image *image = backend;
+	uint64_t size;
+	int r = rbd_get_size(image->rbd, &size);
+
+	if (r < 0)
+		return image_refuse(reason, r, "the image's size cannot be read: %s", strerror(-r));
+	r = check_size(config, size, reason);
+	if (r < 0)
+		return r;
+	atomic_store(&image->size, size);
+	*info = image->info;
+	return 0;
+}
+
+int image_identify(const struct tcmu_config *config, char *claim, size_t size, struct tcmu_reason *reason)
+{
+	struct image_target target;
+	struct image_cluster cluster;
+	char fsid[FSID_SIZE] = "";
+	int r = image_parse(config->target, &target, reason);
+
+	if (r >= 0)
+		r = image_configure(config, &cluster, reason);
+	if (r < 0)
+		return r;
+	/* Where the configuration does not name the cluster, only the cluster can. */
+	if (rados_conf_get(cluster.rados, "fsid", fsid, sizeof(fsid)) < 0)
+		fsid[0] = '\0';
+	image_claim(&target, fsid, claim, size);
+	image_disconnect(&cluster);
+	return 0;
+}
+
+int image_check_config(const struct tcmu_config *config, struct tcmu_reason *reason)
+{
+	struct image_target target;
+	struct image_cluster cluster;
+	rbd_image_t rbd;
+	uint64_t size;
+	int r = image_parse(config->target, &target, reason);
+
+	if (r >= 0)
+		r = image_connect(config, &target, &cluster, reason);
+	if (r < 0)
+		return r;
+	r = open_image(config, &target, &cluster, true, &rbd, &size, reason);
+	if (rbd)
+		(void) rbd_close(rbd);
+	image_disconnect(&cluster);
+	return r;
+}

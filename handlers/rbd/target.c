@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The config string: which image, and how it is called whatever connection leads to it.
+ */
+#include "image.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NO_FSID "00000000-0000-0000-0000-000000000000"
+
+int image_refuse(struct tcmu_reason *reason, int error, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	(void) vsnprintf(reason->text, sizeof(reason->text), format, args);
+	va_end(args);
+	return error;
+}
+
+/* Takes what stands before the next slash. */
+static bool take_name(const char **text, char *name)
+{
+	size_t length = strcspn(*text, "/");
+
+	if (length == 0 || length >= IMAGE_NAME_SIZE)
+		return false;
+	memcpy(name, *text, length);
+	name[length] = '\0';
+	*text += length;
+	if (**text == '/')
+		++*text;
+	return true;
+}
+
+static int refuse_form(const char *what, const char *text, struct tcmu_reason *reason)
+{
+	return image_refuse(
+		reason, -EINVAL, "%s: it is to be pool[/namespace]/image[@snapshot]: %s", what, text);
+}
+
+int image_parse(const char *text, struct image_target *target, struct tcmu_reason *reason)
+{
+	const char *rest = text;
+	unsigned slashes = 0;
+	char *at;
+
+	memset(target, 0, sizeof(*target));
+	for (const char *c = text; *c; c++)
+		slashes += *c == '/';
+	if (slashes < 1 || slashes > 2)
+		return refuse_form("the image has one or two slashes in its name", text, reason);
+	if (!take_name(&rest, target->pool) || (slashes == 2 && !take_name(&rest, target->name_space)) ||
+	    !take_name(&rest, target->name))
+		return refuse_form("a name is missing", text, reason);
+	if (strchr(target->pool, '@') || strchr(target->name_space, '@'))
+		return refuse_form("only an image has snapshots", text, reason);
+	at = strchr(target->name, '@');
+	if (!at)
+		return 0;
+	*at++ = '\0';
+	if (!target->name[0] || !at[0] || strchr(at, '@'))
+		return refuse_form("the snapshot cannot be made out", text, reason);
+	memcpy(target->snapshot, at, strlen(at) + 1);
+	return 0;
+}
+
+/* FNV-1a, from a start of choice. */
+static uint64_t hash(uint64_t value, const char *text)
+{
+	for (; *text; text++)
+		value = (value ^ (unsigned char) *text) * UINT64_C(0x100000001b3);
+	return value;
+}
+
+void image_claim(const struct image_target *target, const char *fsid, char *claim, size_t size)
+{
+	char name[3 * IMAGE_NAME_SIZE];
+	int length;
+
+	claim[0] = '\0';
+	if (target->snapshot[0] || !fsid[0] || strcmp(fsid, NO_FSID) == 0)
+		return;
+	(void) snprintf(name, sizeof(name), "%s/%s/%s", target->pool, target->name_space, target->name);
+	length = snprintf(claim, size, "rbd %s %s", fsid, name);
+	if (length >= 0 && (size_t) length < size)
+		return;
+	/* Too long to be kept: what matters is only that it is nobody else's. */
+	(void) snprintf(
+		claim, size, "rbd %s #%016" PRIx64 "%016" PRIx64, fsid,
+		hash(UINT64_C(0xcbf29ce484222325), name), hash(UINT64_C(0x9e3779b97f4a7c15), name));
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A second client of the cluster, by librbd.
+ */
+#include "images.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TRY_MS       100
+#define WATCHERS_MAX 8
+#define FEATURES     61 /* layering, exclusive-lock, object-map, fast-diff, deep-flatten */
+
+static const char *folder;
+static rados_t cluster;
+static rados_ioctx_t pool;
+
+void images_connect(const char *path)
+{
+	char conf[512];
+
+	folder = path;
+	(void) snprintf(conf, sizeof(conf), "%s/ceph.conf", folder);
+	assert_int_equal(rados_create(&cluster, "admin"), 0);
+	assert_int_equal(rados_conf_read_file(cluster, conf), 0);
+	assert_int_equal(rados_connect(cluster), 0);
+	assert_int_equal(rados_ioctx_create(cluster, "rbd", &pool), 0);
+}
+
+void images_disconnect(void)
+{
+	rados_ioctx_destroy(pool);
+	rados_shutdown(cluster);
+}
+
+void image_create(const char *name_space, const char *name, uint64_t size)
+{
+	int order = 0;
+
+	if (name_space[0])
+		assert_int_equal(rbd_namespace_create(pool, name_space), 0);
+	rados_ioctx_set_namespace(pool, name_space);
+	assert_int_equal(rbd_create2(pool, name, size, FEATURES, &order), 0);
+	rados_ioctx_set_namespace(pool, "");
+}
+
+static rbd_image_t opened(const char *name)
+{
+	rbd_image_t image;
+
+	assert_int_equal(rbd_open(pool, name, &image, NULL), 0);
+	return image;
+}
+
+void image_snapshot(const char *name, const char *snapshot)
+{
+	rbd_image_t image = opened(name);
+
+	assert_int_equal(rbd_snap_create(image, snapshot), 0);
+	assert_int_equal(rbd_close(image), 0);
+}
+
+void image_set_size(const char *name, uint64_t size)
+{
+	rbd_image_t image = opened(name);
+
+	assert_int_equal(rbd_resize(image, size), 0);
+	assert_int_equal(rbd_close(image), 0);
+}
+
+void image_read(const char *name, uint64_t offset, void *data, size_t length)
+{
+	rbd_image_t image;
+
+	assert_int_equal(rbd_open_read_only(pool, name, &image, NULL), 0);
+	assert_int_equal(rbd_read(image, offset, length, data), length);
+	assert_int_equal(rbd_close(image), 0);
+}
+
+/* A reader does not watch. */
+static size_t watchers(const char *name, rbd_image_watcher_t *list)
+{
+	size_t cnt = WATCHERS_MAX;
+	rbd_image_t image;
+
+	assert_int_equal(rbd_open_read_only(pool, name, &image, NULL), 0);
+	assert_int_equal(rbd_watchers_list(image, list, &cnt), 0);
+	assert_int_equal(rbd_close(image), 0);
+	return cnt;
+}
+
+void image_wait_unwatched(const char *name, unsigned seconds)
+{
+	rbd_image_watcher_t list[WATCHERS_MAX];
+
+	for (unsigned i = 0; i < seconds * 1000 / TRY_MS; i++) {
+		size_t cnt = watchers(name, list);
+
+		rbd_watchers_list_cleanup(list, cnt);
+		if (cnt == 0)
+			return;
+		/* The cluster tells nobody. */
+		(void) poll(NULL, 0, TRY_MS);
+	}
+	fail_msg("%s is still watched after %u s", name, seconds);
+}
+
+void image_delete(const char *name)
+{
+	assert_int_equal(rbd_remove(pool, name), 0);
+}
+
+static void blocklist(const char *address)
+{
+	char text[256];
+	const char *command = text;
+
+	(void) snprintf(
+		text, sizeof(text),
+		"{\"prefix\": \"osd blocklist\", \"blocklistop\": \"add\", \"addr\": \"%s\"}", address);
+	assert_int_equal(rados_mon_command(cluster, &command, 1, "", 0, NULL, NULL, NULL, NULL), 0);
+	/* The OSD has this map, or one that came after it, before it answers us again. */
+	assert_int_equal(rados_wait_for_latest_osdmap(cluster), 0);
+}
+
+void image_blocklist_watchers(const char *name)
+{
+	rbd_image_watcher_t list[WATCHERS_MAX];
+	size_t cnt = watchers(name, list);
+
+	assert_true(cnt > 0);
+	for (size_t i = 0; i < cnt; i++)
+		blocklist(list[i].addr);
+	rbd_watchers_list_cleanup(list, cnt);
+}
+
+/* An image's part of the answer ends with the brace of its properties. */
+static bool service_has(const char *what, const char *name, const char *text)
+{
+	char request[128], key[128];
+	const char *command = request;
+	char *out = NULL, *part, *end;
+	size_t length = 0;
+	bool found = false;
+
+	(void) snprintf(
+		request, sizeof(request), "{\"prefix\": \"service %s\", \"format\": \"json\"}", what);
+	(void) snprintf(key, sizeof(key), ":rbd/%s\"", name);
+	assert_int_equal(rados_mon_command(cluster, &command, 1, "", 0, &out, &length, NULL, NULL), 0);
+	part = memmem(out, length, key, strlen(key));
+	end = part ? memchr(part, '}', length - (size_t) (part - out)) : NULL;
+	if (end)
+		found = memmem(part, (size_t) (end - part), text, strlen(text)) != NULL;
+	rados_buffer_free(out);
+	return found;
+}
+
+void cluster_wait_service(const char *what, const char *name, const char *text, unsigned seconds)
+{
+	for (unsigned i = 0; i < seconds * 1000 / TRY_MS; i++) {
+		if (service_has(what, name, text))
+			return;
+		/* The manager reports every few seconds, and tells nobody. */
+		(void) poll(NULL, 0, TRY_MS);
+	}
+	fail_msg("service %s has not after %u s: %s", what, seconds, text);
+}
+
+void cluster_signal(const char *name, int signal)
+{
+	char path[512];
+	FILE *file;
+	char text[24];
+
+	(void) snprintf(path, sizeof(path), "%s/%s.pid", folder, name);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	assert_non_null(fgets(text, sizeof(text), file));
+	(void) fclose(file);
+	assert_int_equal(kill((pid_t) strtol(text, NULL, 10), signal), 0);
+}

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rbd handler and a real cluster (tests/ceph/cluster), whose folder is in CEPH_TEST_CLUSTER.
+ */
+#include "fake-host.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "images.h"
+
+#define SIZE  (64 * MIB)
+#define BLOCK 512u
+
+static const char *cluster;
+static char config[256];
+
+/* As ceph-iscsi writes it. */
+static const char *config_of(const char *target, unsigned timeout)
+{
+	(void) snprintf(
+		config, sizeof(config), "%s;osd_op_timeout=%u;conf=%s/ceph.conf;id=admin", target, timeout,
+		cluster);
+	return config;
+}
+
+static int setup_cluster(void **state)
+{
+	(void) state;
+	cluster = getenv("CEPH_TEST_CLUSTER");
+	assert_non_null(cluster);
+	images_connect(cluster);
+	return 0;
+}
+
+static int teardown_cluster(void **state)
+{
+	(void) state;
+	images_disconnect();
+	return 0;
+}
+
+static int setup(void **state)
+{
+	*state = fake_host_new(PLUGIN, AIO_THREADS);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	fake_host_free(*state);
+	return 0;
+}
+
+/* A new image of SIZE bytes, opened. */
+static void open_new(struct fake_host *host, const char *name)
+{
+	char target[64];
+
+	image_create("", name, SIZE);
+	(void) snprintf(target, sizeof(target), "rbd/%s", name);
+	if (fake_open(host, config_of(target, 20), SIZE, BLOCK) < 0)
+		fail_msg("%s", host->reason.text);
+}
+
+static void fill(uint8_t *data, size_t length, unsigned seed)
+{
+	for (size_t i = 0; i < length; i++)
+		data[i] = (uint8_t) (seed + i * 7 + (i >> 8));
+}
+
+static void *many(size_t length, int byte)
+{
+	void *data = malloc(length);
+
+	assert_non_null(data);
+	memset(data, byte, length);
+	return data;
+}
+
+static void assert_bytes(struct fake_host *host, uint64_t offset, size_t length, int byte)
+{
+	uint8_t *want = many(length, byte);
+	uint8_t *got = many(length, ~byte);
+
+	assert_int_equal(fake_read(host, offset, got, length), 0);
+	assert_memory_equal(got, want, length);
+	free(want);
+	free(got);
+}
+
+static void write_bytes(struct fake_host *host, uint64_t offset, size_t length, int byte)
+{
+	uint8_t *data = many(length, byte);
+
+	assert_int_equal(fake_write(host, offset, data, length, 0), 0);
+	free(data);
+}
+
+/* ------- requests ------- */
+
+static void what_is_written_is_in_the_image(void **state)
+{
+	struct fake_host *host = *state;
+	uint8_t data[20480], got[20480];
+	struct fake_io *io;
+
+	open_new(host, "written");
+	fill(data, sizeof(data), 1);
+	io = fake_io_new(host, TCMU_IO_WRITE, OBJECT_SIZE - 4096, sizeof(data));
+	fake_io_split(io, 3000, 24);
+	fake_io_fill(io, data, sizeof(data));
+	fake_io_submit(io);
+	assert_int_equal(fake_io_wait(io), 0);
+	fake_io_free(io);
+	assert_int_equal(fake_do(host, TCMU_IO_FLUSH, 0, 0, 0), 0);
+	image_read("written", OBJECT_SIZE - 4096, got, sizeof(got));
+	assert_memory_equal(got, data, sizeof(data));
+
+	io = fake_io_new(host, TCMU_IO_READ, OBJECT_SIZE - 4096, sizeof(data));
+	fake_io_split(io, 999, 1);
+	fake_io_submit(io);
+	assert_int_equal(fake_io_wait(io), 0);
+	fake_io_fetch(io, got, sizeof(got));
+	fake_io_free(io);
+	assert_memory_equal(got, data, sizeof(data));
+}
+
+static void what_is_unmapped_reads_as_zeros_to_the_byte(void **state)
+{
+	struct fake_host *host = *state;
+
+	open_new(host, "unmapped");
+	write_bytes(host, 0, 3 * OBJECT_SIZE, 0x33);
+	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, BLOCK, BLOCK, 0), 0);
+	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, OBJECT_SIZE - BLOCK, OBJECT_SIZE + 2 * BLOCK, 0), 0);
+	assert_bytes(host, 0, BLOCK, 0x33);
+	assert_bytes(host, BLOCK, BLOCK, 0);
+	assert_bytes(host, 2 * BLOCK, OBJECT_SIZE - 3 * BLOCK, 0x33);
+	assert_bytes(host, OBJECT_SIZE - BLOCK, OBJECT_SIZE + 2 * BLOCK, 0);
+	assert_bytes(host, 2 * OBJECT_SIZE + BLOCK, OBJECT_SIZE - BLOCK, 0x33);
+}
+
+static void zeros_are_written_with_and_without_space(void **state)
+{
+	struct fake_host *host = *state;
+	const uint32_t flags[] = {0, TCMU_IO_MAY_UNMAP};
+
+	open_new(host, "zeros");
+	for (unsigned i = 0; i < 2; i++) {
+		write_bytes(host, 0, 2 * OBJECT_SIZE, 0x44);
+		assert_int_equal(
+			fake_do(host, TCMU_IO_WRITE_ZEROES, BLOCK, OBJECT_SIZE + BLOCK, flags[i]), 0);
+		assert_bytes(host, 0, BLOCK, 0x44);
+		assert_bytes(host, BLOCK, OBJECT_SIZE + BLOCK, 0);
+		assert_bytes(host, OBJECT_SIZE + 2 * BLOCK, BLOCK, 0x44);
+	}
+}
+
+static uint64_t map(struct fake_host *host, uint64_t offset, uint64_t length, bool mapped)
+{
+	struct fake_io *io = fake_io_new(host, TCMU_IO_MAP, offset, length);
+	uint64_t result;
+
+	fake_io_submit(io);
+	assert_int_equal(fake_io_wait(io), 0);
+	assert_int_equal(io->io.result_flags, mapped ? TCMU_IO_MAPPED : 0);
+	result = io->io.result;
+	fake_io_free(io);
+	return result;
+}
+
+static void the_map_is_told_by_objects(void **state)
+{
+	struct fake_host *host = *state;
+
+	open_new(host, "mapped");
+	assert_int_equal(map(host, 0, SIZE, false), SIZE);
+	write_bytes(host, 2 * OBJECT_SIZE, BLOCK, 1);
+	write_bytes(host, 3 * OBJECT_SIZE + BLOCK, BLOCK, 1);
+	assert_int_equal(map(host, BLOCK, SIZE - BLOCK, false), 2 * OBJECT_SIZE - BLOCK);
+	assert_int_equal(map(host, 0, OBJECT_SIZE, false), OBJECT_SIZE);
+	assert_int_equal(
+		map(host, 2 * OBJECT_SIZE + BLOCK, SIZE - 3 * OBJECT_SIZE, true), 2 * OBJECT_SIZE - BLOCK);
+	assert_int_equal(map(host, 2 * OBJECT_SIZE, BLOCK, true), BLOCK);
+	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, 2 * OBJECT_SIZE, OBJECT_SIZE, 0), 0);
+	assert_int_equal(map(host, 0, SIZE, false), 3 * OBJECT_SIZE);
+}
+
+static int compare_and_write(
+	struct fake_host *host, uint64_t offset, uint8_t expected, uint8_t new, size_t piece, int spoilt,
+	uint64_t *result)
+{
+	struct fake_io *io = fake_io_new(host, TCMU_IO_COMPARE_AND_WRITE, offset, BLOCK);
+	uint8_t data[2 * BLOCK];
+	int r;
+
+	memset(data, expected, BLOCK);
+	memset(data + BLOCK, new, BLOCK);
+	if (spoilt >= 0)
+		data[spoilt] ^= 0x80;
+	fake_io_split(io, piece, 8);
+	fake_io_fill(io, data, sizeof(data));
+	fake_io_submit(io);
+	r = fake_io_wait(io);
+	*result = io->io.result;
+	fake_io_free(io);
+	return r;
+}
+
+static void a_block_is_compared_and_written(void **state)
+{
+	struct fake_host *host = *state;
+	uint64_t at = OBJECT_SIZE + 3 * BLOCK;
+	uint64_t result;
+
+	open_new(host, "compared");
+	assert_int_equal(host->info.maximum_compare_and_write, BLOCK);
+	/* what was never written is zeros */
+	assert_int_equal(compare_and_write(host, at, 0, 0x11, 2 * BLOCK, -1, &result), 0);
+	assert_bytes(host, at, BLOCK, 0x11);
+	assert_int_equal(compare_and_write(host, at, 0x11, 0x22, 100, -1, &result), 0);
+	assert_bytes(host, at, BLOCK, 0x22);
+	assert_bytes(host, at + BLOCK, BLOCK, 0);
+	assert_int_equal(compare_and_write(host, at, 0x22, 0x33, 100, 77, &result), -EILSEQ);
+	assert_int_equal(result, 77);
+	assert_bytes(host, at, BLOCK, 0x22);
+}
+
+/* ------- what it is ------- */
+
+static void its_properties_come_from_the_image(void **state)
+{
+	struct fake_host *host = *state;
+	char claim[128];
+
+	open_new(host, "properties");
+	assert_int_equal(host->info.unmap_granularity, OBJECT_SIZE);
+	assert_int_equal(host->info.optimal_transfer, OBJECT_SIZE);
+	assert_true(host->info.thin);
+	assert_true(host->info.unmap_zeroes);
+	assert_false(host->info.volatile_cache);
+	assert_true(host->info.fua);
+	assert_int_equal(fake_identify(host, config_of("rbd/properties", 5), claim, sizeof(claim)), 0);
+	assert_string_equal(claim, host->info.claim);
+	assert_true(strstr(claim, "rbd//properties") != NULL);
+}
+
+static void a_namespace_has_its_own_images(void **state)
+{
+	struct fake_host *host = *state;
+
+	image_create("space", "image", MIB);
+	assert_int_equal(fake_open(host, config_of("rbd/image", 5), MIB, BLOCK), -ENOENT);
+	assert_int_equal(fake_open(host, config_of("rbd/space/image", 5), MIB, BLOCK), 0);
+}
+
+static void a_snapshot_is_read_only_and_keeps_its_bytes(void **state)
+{
+	struct fake_host *host = *state;
+
+	open_new(host, "shot");
+	write_bytes(host, 0, BLOCK, 0x55);
+	image_snapshot("shot", "before");
+	write_bytes(host, 0, BLOCK, 0x66);
+	fake_close(host);
+	assert_int_equal(fake_open(host, config_of("rbd/shot@before", 5), SIZE, BLOCK), 0);
+	assert_int_equal(host->info.caps, TCMU_IO_CAP(TCMU_IO_READ) | TCMU_IO_CAP(TCMU_IO_MAP));
+	assert_string_equal(host->info.claim, "");
+	assert_bytes(host, 0, BLOCK, 0x55);
+}
+
+static void assert_refused(
+	struct fake_host *host, const char *target, uint64_t size, int error, const char *reason)
+{
+	assert_int_equal(fake_check(host, config_of(target, 5), size, BLOCK), error);
+	if (!strstr(host->reason.text, reason))
+		fail_msg("it says: %s", host->reason.text);
+	assert_int_equal(fake_open(host, config_of(target, 5), size, BLOCK), error);
+	if (!strstr(host->reason.text, reason))
+		fail_msg("it says: %s", host->reason.text);
+}
+
+static void what_is_not_there_is_told(void **state)
+{
+	struct fake_host *host = *state;
+
+	image_create("", "there", MIB);
+	assert_int_equal(fake_check(host, config_of("rbd/there", 5), MIB, BLOCK), 0);
+	assert_refused(host, "rbd/there", 2 * MIB, -EINVAL, "resize the image first");
+	assert_refused(host, "rbd/gone", MIB, -ENOENT, "no such image");
+	assert_refused(host, "rbd/there@never", MIB, -ENOENT, "no such snapshot");
+	assert_refused(host, "rbd/nowhere/there", MIB, -ENOENT, "no such namespace");
+	assert_refused(host, "pond/there", MIB, -ENOENT, "no such pool");
+	assert_int_equal(fake_open(host, "rbd/there;conf=/nonexistent.conf", MIB, BLOCK), -ENOENT);
+	assert_non_null(strstr(host->reason.text, "/nonexistent.conf"));
+}
+
+static void the_service_map_has_it(void **state)
+{
+	struct fake_host *host = *state;
+
+	open_new(host, "served");
+	write_bytes(host, 0, BLOCK, 1);
+	cluster_wait_service("dump", "served", "\"image_name\":\"served\"", 20);
+	cluster_wait_service("status", "served", "\"lock_owner\":\"true\"", 20);
+}
+
+/* ------- changes from outside ------- */
+
+static void a_resize_of_the_image_is_seen(void **state)
+{
+	struct fake_host *host = *state;
+
+	open_new(host, "resized");
+	image_set_size("resized", 2 * SIZE);
+	fake_wait_events(host, 1);
+	assert_int_equal(host->event, TCMU_BACKEND_RESIZED);
+	assert_int_equal(host->event_value, 2 * SIZE);
+	assert_int_equal(fake_resize(host, config_of("rbd/resized", 20), 2 * SIZE), 0);
+	assert_int_equal(fake_resize(host, config_of("rbd/resized", 20), 3 * SIZE), -EINVAL);
+	write_bytes(host, 2 * SIZE - BLOCK, BLOCK, 0x77);
+	assert_bytes(host, 2 * SIZE - BLOCK, BLOCK, 0x77);
+
+	image_set_size("resized", SIZE);
+	fake_wait_events(host, 2);
+	assert_int_equal(host->event_value, SIZE);
+	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, SIZE - BLOCK, 2 * BLOCK, 0), -EIO);
+	assert_bytes(host, SIZE - BLOCK, BLOCK, 0);
+}
+
+static void a_client_that_is_shut_out_writes_no_more(void **state)
+{
+	struct fake_host *host = *state;
+	uint8_t data[BLOCK], got[BLOCK];
+
+	open_new(host, "fenced");
+	write_bytes(host, 0, BLOCK, 0x11);
+	image_blocklist_watchers("fenced");
+	memset(data, 0x22, sizeof(data));
+	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -ESHUTDOWN);
+	fake_wait_events(host, 1);
+	assert_int_equal(host->event, TCMU_BACKEND_FAILED);
+	assert_int_equal(host->event_value, -ESHUTDOWN);
+	assert_int_equal(fake_read(host, 0, got, sizeof(got)), -ESHUTDOWN);
+	assert_int_equal(fake_do(host, TCMU_IO_FLUSH, 0, 0, 0), -ESHUTDOWN);
+	assert_int_equal(host->events, 1);
+	fake_close(host);
+	image_read("fenced", 0, got, sizeof(got));
+	assert_int_equal(got[0], 0x11);
+
+	assert_int_equal(fake_open(host, config_of("rbd/fenced", 20), SIZE, BLOCK), 0);
+	write_bytes(host, 0, BLOCK, 0x33);
+	assert_bytes(host, 0, BLOCK, 0x33);
+}
+
+/* ------- a cluster that is away ------- */
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double) time.tv_sec + (double) time.tv_nsec / 1e9;
+}
+
+static void requests_wait_for_the_storage_to_come_back(void **state)
+{
+	struct fake_host *host = *state;
+	struct fake_io *io[8];
+
+	open_new(host, "waits");
+	cluster_signal("osd", SIGSTOP);
+	for (unsigned i = 0; i < 8; i++) {
+		io[i] = fake_io_new(host, TCMU_IO_WRITE, i * 65536, 65536);
+		fake_io_submit(io[i]);
+	}
+	cluster_signal("osd", SIGCONT);
+	for (unsigned i = 0; i < 8; i++) {
+		assert_int_equal(fake_io_wait(io[i]), 0);
+		fake_io_free(io[i]);
+	}
+	assert_bytes(host, 0, 8 * 65536, 0xEE);
+}
+
+static void an_image_is_given_up_while_the_storage_is_away(void **state)
+{
+	struct fake_host *host = *state;
+	struct fake_io *io[8];
+	double began;
+
+	image_create("", "stuck", SIZE);
+	assert_int_equal(fake_open(host, config_of("rbd/stuck", 2), SIZE, BLOCK), 0);
+	write_bytes(host, 0, BLOCK, 0x11);
+	cluster_signal("osd", SIGSTOP);
+	began = now();
+	for (unsigned i = 0; i < 8; i++) {
+		io[i] = fake_io_new(host, i % 2 ? TCMU_IO_READ : TCMU_IO_WRITE, i * 65536, 65536);
+		fake_io_submit(io[i]);
+	}
+	for (unsigned i = 0; i < 8; i++) {
+		assert_int_equal(fake_io_wait(io[i]), -ETIMEDOUT);
+		fake_io_free(io[i]);
+	}
+	assert_true(now() - began < 5);
+	fake_close(host);
+	cluster_signal("osd", SIGCONT);
+	image_wait_unwatched("stuck", 20);
+	image_delete("stuck");
+}
+
+static void opening_ends_while_the_cluster_is_away(void **state)
+{
+	struct fake_host *host = *state;
+	const char *const processes[] = {"osd", "mon"};
+	const char *const reasons[] = {"storage does not answer", "no monitor of the cluster has answered"};
+
+	image_create("", "away", SIZE);
+	for (unsigned i = 0; i < 2; i++) {
+		double began = now();
+
+		cluster_signal(processes[i], SIGSTOP);
+		assert_int_equal(fake_open(host, config_of("rbd/away", 30), SIZE, BLOCK), -ETIMEDOUT);
+		cluster_signal(processes[i], SIGCONT);
+		if (!strstr(host->reason.text, reasons[i]))
+			fail_msg("it says: %s", host->reason.text);
+		assert_true(now() - began < 9.5);
+	}
+	assert_int_equal(fake_open(host, config_of("rbd/away", 30), SIZE, BLOCK), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(what_is_written_is_in_the_image, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			what_is_unmapped_reads_as_zeros_to_the_byte, setup, teardown),
+		cmocka_unit_test_setup_teardown(zeros_are_written_with_and_without_space, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_map_is_told_by_objects, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_block_is_compared_and_written, setup, teardown),
+		cmocka_unit_test_setup_teardown(its_properties_come_from_the_image, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_namespace_has_its_own_images, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_snapshot_is_read_only_and_keeps_its_bytes, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_not_there_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_service_map_has_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_resize_of_the_image_is_seen, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_client_that_is_shut_out_writes_no_more, setup, teardown),
+		cmocka_unit_test_setup_teardown(requests_wait_for_the_storage_to_come_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			an_image_is_given_up_while_the_storage_is_away, setup, teardown),
+		cmocka_unit_test_setup_teardown(opening_ends_while_the_cluster_is_away, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, setup_cluster, teardown_cluster);
+}

@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rbd handler: its config string, and what it makes of librbd's answers.
+ */
+#include "fake-host.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fake-rbd.h"
+
+#define MIB   (UINT64_C(1024) * 1024)
+#define SIZE  (1024 * MIB)
+#define BLOCK 512u
+
+const struct tcmu_handler *tcmu_handler_entry(void);
+
+static int setup(void **state)
+{
+	fake_rbd_reset();
+	*state = fake_host_with(tcmu_handler_entry(), AIO_THREADS);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	fake_host_free(*state);
+	assert_true(fake_rbd_is_idle());
+	return 0;
+}
+
+static void open_disk(struct fake_host *host)
+{
+	if (fake_open(host, "rbd/disk", SIZE, BLOCK) < 0)
+		fail_msg("%s", host->reason.text);
+}
+
+/* ------- the config string ------- */
+
+static void it_reads_what_ceph_iscsi_writes(void **state)
+{
+	struct fake_host *host = *state;
+
+	assert_int_equal(
+		fake_open(
+			host, "rbd/disk;osd_op_timeout=45;conf=/etc/ceph/other.conf;id=gateway", SIZE,
+			BLOCK),
+		0);
+	assert_string_equal(fake_rbd.conf, "/etc/ceph/other.conf");
+	assert_string_equal(fake_rbd.id, "gateway");
+	assert_string_equal(fake_rbd.name_space, "");
+	assert_string_equal(fake_rbd.rbd_cache, "false");
+	/* an opening has a limit of its own */
+	assert_string_equal(fake_rbd.osd_timeout[0], "8");
+	assert_string_equal(fake_rbd.osd_timeout[1], "45");
+}
+
+static void without_options_the_usual_cluster_is_meant(void **state)
+{
+	struct fake_host *host = *state;
+
+	open_disk(host);
+	assert_string_equal(fake_rbd.conf, "-");
+	assert_string_equal(fake_rbd.id, "admin");
+	assert_string_equal(fake_rbd.osd_timeout[1], "30");
+}
+
+static void namespaces_and_snapshots_are_made_out(void **state)
+{
+	struct fake_host *host = *state;
+
+	fake_rbd.has_namespace = true;
+	assert_int_equal(fake_open(host, "rbd/space/disk@night", SIZE, BLOCK), 0);
+	assert_string_equal(fake_rbd.name_space, "space");
+	assert_string_equal(fake_rbd.snapshot, "night");
+	assert_true(fake_rbd.read_only);
+	assert_int_equal(fake_rbd.watches, 0);
+}
+
+static void strings_that_name_no_image_are_refused(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"rbd",
+		"/",
+		"rbd/",
+		"/disk",
+		"rbd//disk",
+		"rbd/space/",
+		"a/b/c/d",
+		"rbd/disk@",
+		"rbd/@night",
+		"rbd/disk@a@b",
+		"rbd@a/disk",
+		"rbd/space@a/disk",
+	};
+	struct fake_host *host = *state;
+	char claim[128];
+
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(fake_check(host, bad[i], SIZE, BLOCK), -EINVAL);
+		assert_non_null(strstr(host->reason.text, "pool[/namespace]/image[@snapshot]"));
+		assert_int_equal(fake_open(host, bad[i], SIZE, BLOCK), -EINVAL);
+		assert_int_equal(fake_identify(host, bad[i], claim, sizeof(claim)), -EINVAL);
+	}
+	assert_int_equal(fake_open(host, "rbd/disk;color=red", SIZE, BLOCK), -EINVAL);
+	assert_string_equal(fake_rbd.id, "");
+}
+
+static void every_option_is_in_the_manual_page(void **state)
+{
+	struct fake_host *host = *state;
+	static char manual[64 * 1024];
+	FILE *file = fopen(MANUAL, "re");
+
+	assert_non_null(file);
+	manual[fread(manual, 1, sizeof(manual) - 1, file)] = '\0';
+	(void) fclose(file);
+	for (const struct tcmu_option *option = host->handler->options; option->name; option++) {
+		char item[64];
+
+		(void) snprintf(
+			item, sizeof(item), "\n.It Cm %s Ns = Ns %s %s\n", option->name,
+			option->def ? "Sy" : "Ar", option->def ? option->def : "file");
+		if (!strstr(manual, item))
+			fail_msg("not in the manual page: %s", item);
+	}
+}
+
+/* ------- claims ------- */
+
+static void a_claim_names_the_image_whatever_leads_to_it(void **state)
+{
+	struct fake_host *host = *state;
+	char claim[128], other[128];
+
+	open_disk(host);
+	assert_int_equal(fake_identify(host, "rbd/disk;id=x;conf=/y", claim, sizeof(claim)), 0);
+	assert_string_equal(claim, host->info.claim);
+	assert_int_equal(fake_identify(host, "rbd/disk/disk", other, sizeof(other)), 0);
+	assert_string_not_equal(claim, other);
+	fake_rbd.fsid = "7c1f7f5c-0000-4000-8000-0123456789ab";
+	assert_int_equal(fake_identify(host, "rbd/disk", other, sizeof(other)), 0);
+	assert_string_not_equal(claim, other);
+}
+
+static void long_names_have_claims_of_their_own(void **state)
+{
+	struct fake_host *host = *state;
+	char claims[2][128], name[160];
+
+	for (unsigned i = 0; i < 2; i++) {
+		(void) snprintf(name, sizeof(name), "rbd/%0140u", i);
+		assert_int_equal(fake_identify(host, name, claims[i], sizeof(claims[i])), 0);
+		assert_true(strlen(claims[i]) > 36);
+	}
+	assert_string_not_equal(claims[0], claims[1]);
+}
+
+static void what_never_changes_or_is_not_known_is_not_claimed(void **state)
+{
+	struct fake_host *host = *state;
+	char claim[128];
+
+	assert_int_equal(fake_identify(host, "rbd/disk@night", claim, sizeof(claim)), 0);
+	assert_string_equal(claim, "");
+	fake_rbd.fsid = "00000000-0000-0000-0000-000000000000";
+	assert_int_equal(fake_identify(host, "rbd/disk", claim, sizeof(claim)), 0);
+	assert_string_equal(claim, "");
+}
+
+/* ------- open ------- */
+
+static void an_open_that_fails_leaves_nothing_behind(void **state)
+{
+	static const char *const steps[] = {
+		"rados_create",       "rados_conf_read_file", "rados_conf_set",   "rados_connect",
+		"rados_ioctx_create", "rbd_namespace_exists", "rbd_open",         "rbd_get_size",
+		"rbd_stat",           "rbd_get_stripe_count", "rbd_update_watch",
+	};
+	struct fake_host *host = *state;
+
+	fake_rbd.has_namespace = true;
+	fake_rbd.error = -ECONNRESET;
+	for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		fake_rbd.fail = steps[i];
+		assert_int_equal(fake_open(host, "rbd/space/disk", SIZE, BLOCK), -ECONNRESET);
+		assert_non_null(strstr(host->reason.text, strerror(ECONNRESET)));
+		assert_true(fake_rbd_is_idle());
+	}
+}
+
+static void a_check_leaves_nothing_behind(void **state)
+{
+	struct fake_host *host = *state;
+
+	assert_int_equal(fake_check(host, "rbd/disk", SIZE, BLOCK), 0);
+	assert_true(fake_rbd.read_only);
+	assert_true(fake_rbd_is_idle());
+	assert_int_equal(fake_check(host, "rbd/disk", SIZE + BLOCK, BLOCK), -EINVAL);
+	assert_true(fake_rbd_is_idle());
+}
+
+static void the_reason_says_who_did_not_answer(void **state)
+{
+	struct fake_host *host = *state;
+
+	fake_rbd.error = -ETIMEDOUT;
+	fake_rbd.fail = "rados_connect";
+	assert_int_equal(fake_open(host, "rbd/disk", SIZE, BLOCK), -ETIMEDOUT);
+	assert_non_null(strstr(host->reason.text, "no monitor"));
+	fake_rbd.fail = "rbd_open";
+	assert_int_equal(fake_open(host, "rbd/disk", SIZE, BLOCK), -ETIMEDOUT);
+	assert_non_null(strstr(host->reason.text, "storage does not answer"));
+	fake_rbd.error = -ESHUTDOWN;
+	assert_int_equal(fake_open(host, "rbd/disk", SIZE, BLOCK), -ESHUTDOWN);
+	assert_non_null(strstr(host->reason.text, "blocklisted"));
+}
+
+static void a_cache_that_the_image_turns_on_is_told(void **state)
+{
+	struct fake_host *host = *state;
+
+	fake_rbd.cache = "true";
+	open_disk(host);
+	assert_true(host->info.volatile_cache);
+	assert_false(host->info.fua);
+	fake_close(host);
+	fake_rbd.cache = "false";
+	fake_rbd.fail = "rbd_config_image_list";
+	fake_rbd.error = -EIO;
+	open_disk(host);
+	assert_true(host->info.volatile_cache);
+}
+
+static void a_disk_that_is_only_read_is_opened_so(void **state)
+{
+	struct fake_host *host = *state;
+
+	host->read_only = true;
+	open_disk(host);
+	assert_true(fake_rbd.read_only);
+	assert_int_equal(host->info.caps, TCMU_IO_CAP(TCMU_IO_READ) | TCMU_IO_CAP(TCMU_IO_MAP));
+}
+
+static void a_resize_wants_an_image_that_is_large_enough(void **state)
+{
+	struct fake_host *host = *state;
+
+	open_disk(host);
+	assert_int_equal(fake_resize(host, "rbd/disk", SIZE / 2), 0);
+	assert_int_equal(fake_resize(host, "rbd/disk", 2 * SIZE), -EINVAL);
+	atomic_store(&fake_rbd.size, 2 * SIZE);
+	assert_int_equal(fake_resize(host, "rbd/disk", 2 * SIZE), 0);
+	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, 2 * SIZE - BLOCK, BLOCK, 0), 0);
+}
+
+/* ------- requests ------- */
+
+static void zeros_keep_their_space_unless_it_may_be_given_back(void **state)
+{
+	struct fake_host *host = *state;
+
+	open_disk(host);
+	assert_int_equal(fake_do(host, TCMU_IO_WRITE_ZEROES, BLOCK, 3 * BLOCK, 0), 0);
+	assert_int_equal(fake_rbd.flags, RBD_WRITE_ZEROES_FLAG_THICK_PROVISION);
+	assert_int_equal(fake_rbd.offset, BLOCK);
+	assert_int_equal(fake_rbd.length, 3 * BLOCK);
+	assert_int_equal(fake_do(host, TCMU_IO_WRITE_ZEROES, 0, BLOCK, TCMU_IO_MAY_UNMAP), 0);
+	assert_int_equal(fake_rbd.flags, 0);
+	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, 0, BLOCK, 0), 0);
+	assert_int_equal(fake_rbd.flags, 0);
+}
+
+static void what_librbd_does_not_take_fails(void **state)
+{
+	static const struct {
+		enum tcmu_io_op op;
+		const char *function;
+	} calls[] = {
+		{TCMU_IO_READ, "rbd_aio_readv"},
+		{TCMU_IO_WRITE, "rbd_aio_writev"},
+		{TCMU_IO_FLUSH, "rbd_aio_flush"},
+		{TCMU_IO_UNMAP, "rbd_aio_write_zeroes"},
+		{TCMU_IO_COMPARE_AND_WRITE, "rbd_aio_compare_and_write"},
+		{TCMU_IO_WRITE, "rbd_aio_create_completion"},
+		{TCMU_IO_MAP, "rbd_diff_iterate2"},
+	};
+	struct fake_host *host = *state;
+
+	open_disk(host);
+	fake_rbd.error = -ENOMEM;
+	for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		fake_rbd.fail = calls[i].function;
+		assert_int_equal(fake_do(host, calls[i].op, 0, BLOCK, 0), -ENOMEM);
+		assert_int_equal(fake_rbd.completions, 0);
+	}
+}
+
+static void errors_of_the_cluster_are_told_as_they_are_to_be_taken(void **state)
+{
+	static const struct {
+		int64_t result;
+		int error;
+	} answers[] = {
+		{-EROFS, -EBUSY}, {-ETIMEDOUT, -ETIMEDOUT}, {-ENOSPC, -ENOSPC}, {-EDQUOT, -EDQUOT},
+		{-EIO, -EIO},
+	};
+	struct fake_host *host = *state;
+	uint8_t data[BLOCK] = {0};
+
+	open_disk(host);
+	for (unsigned i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		fake_rbd.result = answers[i].result;
+		assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), answers[i].error);
+	}
+	assert_int_equal(host->events, 0);
+}
+
+static void a_miscompare_is_told_by_its_place_in_the_block(void **state)
+{
+	/* from the image's beginning; and as if the block were the first of its object */
+	const uint64_t mismatches[] = {4 * MIB + 3 * BLOCK + 77, 4 * MIB + 77};
+	struct fake_host *host = *state;
+
+	open_disk(host);
+	fake_rbd.result = -EILSEQ;
+	for (unsigned i = 0; i < 2; i++) {
+		struct fake_io *io = fake_io_new(
+			host, TCMU_IO_COMPARE_AND_WRITE, 4 * MIB + 3 * BLOCK, BLOCK);
+
+		fake_rbd.mismatch = mismatches[i];
+		fake_io_submit(io);
+		assert_int_equal(fake_io_wait(io), -EILSEQ);
+		assert_int_equal(io->io.result, 77);
+		fake_io_free(io);
+	}
+}
+
+static void scattered_halves_are_put_together(void **state)
+{
+	struct fake_host *host = *state;
+	struct fake_io *io;
+	char data[2 * BLOCK];
+
+	open_disk(host);
+	for (unsigned i = 0; i < sizeof(data); i++)
+		data[i] = (char) (i % 251);
+	io = fake_io_new(host, TCMU_IO_COMPARE_AND_WRITE, 0, BLOCK);
+	fake_io_split(io, 7, 3);
+	fake_io_fill(io, data, sizeof(data));
+	fake_io_submit(io);
+	assert_int_equal(fake_io_wait(io), 0);
+	fake_io_free(io);
+	assert_memory_equal(fake_rbd.data[0], data, sizeof(fake_rbd.data[0]));
+	assert_memory_equal(fake_rbd.data[1], data + BLOCK, sizeof(fake_rbd.data[1]));
+}
+
+static void a_read_that_falls_short_is_an_error_where_it_ends(void **state)
+{
+	struct fake_host *host = *state;
+	struct fake_io *io;
+
+	open_disk(host);
+	fake_rbd.result = 3 * BLOCK;
+	io = fake_io_new(host, TCMU_IO_READ, 8 * BLOCK, 4 * BLOCK);
+	fake_io_submit(io);
+	assert_int_equal(fake_io_wait(io), -EIO);
+	assert_int_equal(io->io.result, 11 * BLOCK);
+	fake_io_free(io);
+}
+
+static void nothing_is_asked_behind_the_end_of_the_image(void **state)
+{
+	struct fake_host *host = *state;
+	uint8_t data[2 * BLOCK] = {0};
+
+	open_disk(host);
+	atomic_store(&fake_rbd.size, SIZE / 2);
+	fake_rbd.updated(fake_rbd.updated_arg);
+	fake_wait_events(host, 1);
+	assert_int_equal(host->event, TCMU_BACKEND_RESIZED);
+	assert_int_equal(host->event_value, SIZE / 2);
+	assert_int_equal(fake_write(host, SIZE / 2 - BLOCK, data, sizeof(data), 0), -EIO);
+	assert_int_equal(fake_rbd.requests, 0);
+	assert_int_equal(fake_write(host, SIZE / 2 - BLOCK, data, BLOCK, 0), 0);
+}
+
+static void after_it_was_shut_out_nothing_reaches_librbd(void **state)
+{
+	struct fake_host *host = *state;
+	uint8_t data[BLOCK] = {0};
+
+	open_disk(host);
+	fake_rbd.result = -ESHUTDOWN;
+	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -ESHUTDOWN);
+	assert_int_equal(host->event, TCMU_BACKEND_FAILED);
+	assert_int_equal(host->event_value, -ESHUTDOWN);
+	fake_rbd.result = 0;
+	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -ESHUTDOWN);
+	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, 0, BLOCK, 0), -ESHUTDOWN);
+	assert_int_equal(fake_rbd.requests, 1);
+	assert_int_equal(host->events, 1);
+}
+
+/* ------- the service map ------- */
+
+/* Until the helper has made so many reports. */
+static void wait_reports(unsigned reports)
+{
+	while (atomic_load(&fake_rbd.reports) < reports)
+		sched_yield();
+}
+
+static void the_service_map_has_what_ceph_iscsi_reads(void **state)
+{
+	struct fake_host *host = *state;
+	char name[96], want[256], wanted_name[160];
+
+	assert_int_equal(gethostname(name, sizeof(name)), 0);
+	(void) snprintf(
+		want, sizeof(want),
+		"pool_name rbd image_name disk image_id abc123 daemon_type portal daemon_prefix %s", name);
+	(void) snprintf(wanted_name, sizeof(wanted_name), "tcmu-runner %s:rbd/disk", name);
+	open_disk(host);
+	assert_string_equal(fake_rbd.service, wanted_name);
+	assert_string_equal(fake_rbd.metadata, want);
+	assert_string_equal(
+		fake_rbd.status, "lock_owner false lock_lost_cnt 0 conn_lost_cnt 0 cmd_timed_out_cnt 0");
+}
+
+static void it_says_who_has_the_lock_and_what_went_wrong(void **state)
+{
+	struct fake_host *host = *state;
+	uint8_t data[BLOCK] = {0};
+
+	open_disk(host);
+	atomic_store(&fake_rbd.lock_owner, true);
+	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), 0);
+	wait_reports(2);
+	fake_rbd.result = -ETIMEDOUT;
+	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -ETIMEDOUT);
+	wait_reports(3);
+	fake_rbd.result = -ESHUTDOWN;
+	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -ESHUTDOWN);
+	wait_reports(4);
+	fake_close(host);
+	assert_string_equal(
+		fake_rbd.status, "lock_owner false lock_lost_cnt 1 conn_lost_cnt 1 cmd_timed_out_cnt 1");
+}
+
+static void a_disk_that_the_map_does_not_take_is_served(void **state)
+{
+	static const char *const steps[] = {"rados_service_register", "rbd_get_id", "rbd_get_features"};
+	struct fake_host *host = *state;
+
+	fake_rbd.error = -EEXIST;
+	for (unsigned i = 0; i < 3; i++) {
+		fake_rbd.fail = steps[i];
+		open_disk(host);
+		assert_non_null(strstr(host->log, "service map"));
+		assert_int_equal(fake_do(host, TCMU_IO_UNMAP, 0, BLOCK, 0), 0);
+		fake_close(host);
+		host->log[0] = '\0';
+	}
+	assert_int_equal(atomic_load(&fake_rbd.reports), 0);
+}
+
+/* ------- the map ------- */
+
+static uint64_t map(struct fake_host *host, uint64_t offset, uint64_t length, bool mapped)
+{
+	struct fake_io *io = fake_io_new(host, TCMU_IO_MAP, offset, length);
+	uint64_t result;
+
+	fake_io_submit(io);
+	assert_int_equal(fake_io_wait(io), 0);
+	assert_int_equal(io->io.result_flags, mapped ? TCMU_IO_MAPPED : 0);
+	result = io->io.result;
+	fake_io_free(io);
+	return result;
+}
+
+static void a_run_ends_where_allocation_changes(void **state)
+{
+	struct fake_host *host = *state;
+
+	open_disk(host);
+	assert_int_equal(map(host, BLOCK, 64 * MIB, false), 64 * MIB);
+	fake_rbd.extents[0].offset = 8 * MIB;
+	fake_rbd.extents[0].length = 4 * MIB;
+	fake_rbd.extents[1].offset = 12 * MIB;
+	fake_rbd.extents[1].length = 4 * MIB;
+	fake_rbd.extents[2].offset = 24 * MIB;
+	fake_rbd.extents[2].length = 4 * MIB;
+	assert_int_equal(map(host, 4 * MIB, 64 * MIB, false), 4 * MIB);
+	assert_int_equal(map(host, 8 * MIB + BLOCK, 48 * MIB, true), 8 * MIB - BLOCK);
+	assert_int_equal(map(host, 8 * MIB, 6 * MIB, true), 6 * MIB);
+}
+
+static void one_request_looks_at_so_many_objects_only(void **state)
+{
+	struct fake_host *host = *state;
+
+	fake_rbd.object_size = MIB;
+	open_disk(host);
+	assert_int_equal(map(host, BLOCK, SIZE - BLOCK, false), 256 * MIB - BLOCK);
+	assert_int_equal(fake_rbd.length, 256 * MIB - BLOCK);
+}
+
+static void a_striped_image_has_no_map(void **state)
+{
+	struct fake_host *host = *state;
+
+	fake_rbd.stripe_count = 4;
+	open_disk(host);
+	assert_false(host->info.caps & TCMU_IO_CAP(TCMU_IO_MAP));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(it_reads_what_ceph_iscsi_writes, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_options_the_usual_cluster_is_meant, setup, teardown),
+		cmocka_unit_test_setup_teardown(namespaces_and_snapshots_are_made_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(strings_that_name_no_image_are_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(every_option_is_in_the_manual_page, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_claim_names_the_image_whatever_leads_to_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(long_names_have_claims_of_their_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			what_never_changes_or_is_not_known_is_not_claimed, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_open_that_fails_leaves_nothing_behind, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_check_leaves_nothing_behind, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_reason_says_who_did_not_answer, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_cache_that_the_image_turns_on_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_disk_that_is_only_read_is_opened_so, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_resize_wants_an_image_that_is_large_enough, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			zeros_keep_their_space_unless_it_may_be_given_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_librbd_does_not_take_fails, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			errors_of_the_cluster_are_told_as_they_are_to_be_taken, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_miscompare_is_told_by_its_place_in_the_block, setup, teardown),
+		cmocka_unit_test_setup_teardown(scattered_halves_are_put_together, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_read_that_falls_short_is_an_error_where_it_ends, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			nothing_is_asked_behind_the_end_of_the_image, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			after_it_was_shut_out_nothing_reaches_librbd, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_service_map_has_what_ceph_iscsi_reads, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			it_says_who_has_the_lock_and_what_went_wrong, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_disk_that_the_map_does_not_take_is_served, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_run_ends_where_allocation_changes, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_request_looks_at_so_many_objects_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_striped_image_has_no_map, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
