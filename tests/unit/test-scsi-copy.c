@@ -66,6 +66,7 @@ static void without_it_nothing_tells_of_it(void **state)
 
 	(void) state;
 	rig_init(&rig);
+	rig.lu.max_copies = 0;
 	rig_run(&rig, CDB(0x83), 0);
 	assert_int_equal(rig.result.sense.asc, 0x20);
 	rig_run(&rig, CDB(0x84, 0x03, [13] = 255), 255);
