@@ -104,7 +104,7 @@ static bool refuse_at(struct scsi_call *call, unsigned byte, int bit)
 	return false;
 }
 
-/* SPC-4 6.4.5: one that is null stands for a device that may not be there; no segment can use it here. */
+/* SPC-4 6.4.5: LU ID TYPE is ignored. One that is null stands for a device that may not be there; no segment can use it here. */
 static bool read_target(struct scsi_call *call, unsigned at, struct scsi_copy_target *target)
 {
 	uint8_t own[SCSI_NAA_LENGTH];
@@ -115,8 +115,6 @@ static bool read_target(struct scsi_call *call, unsigned at, struct scsi_copy_ta
 		return refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
 	if (p[0] != TARGET_TYPE)
 		return refuse(call, UNSUPPORTED_TARGET_TYPE);
-	if (p[1] & 0xc0) /* LU ID TYPE */
-		return refuse_at(call, at + 1, 7);
 	if (p[1] & 0x20) /* NUL */
 		return abort_segment(call, 0x0d, 0x02, 0);
 	if (p[1] & 0x1f) /* not a disk: INCORRECT COPY TARGET DEVICE TYPE */
