@@ -54,6 +54,29 @@ static bool abort_segment(struct scsi_call *call, uint8_t asc, uint8_t ascq, uns
 	return false;
 }
 
+static struct scsi_copy_status *find_status(struct scsi_lu *lu, uint8_t list_id)
+{
+	struct scsi_copy_status *found = NULL;
+
+	for (unsigned i = 0; i < lu->max_copies; i++) {
+		struct scsi_copy_status *status = &lu->copies[i];
+
+		if (status->used && status->identified && status->list_id == list_id &&
+		    (!found || status->number > found->number))
+			found = status;
+	}
+	return found;
+}
+
+/* The next list with the same identifier discards what was held, whatever becomes of it (SPC-4 6.20). */
+static void discard_status(struct scsi_lu *lu, uint8_t list_id)
+{
+	struct scsi_copy_status *status = find_status(lu, list_id);
+
+	if (status && status->status != STATUS_RUNNING)
+		status->used = false;
+}
+
 /* ------- the parameter list ------- */
 
 struct lists {
@@ -78,6 +101,8 @@ static bool read_header(struct scsi_call *call, unsigned length, struct lists *l
 	copy->list_id = header[0];
 	copy->held = (header[1] & 0x18) == USAGE_HOLD;
 	copy->identified = (header[1] & 0x18) != USAGE_NONE;
+	if (copy->identified)
+		discard_status(call->lu, copy->list_id);
 	lists->targets = get_be16(header + 2);
 	segments = get_be32(header + 8);
 	inline_data = get_be32(header + 12);
@@ -204,20 +229,6 @@ static struct scsi_copy_status *new_status(struct scsi_lu *lu)
 			oldest = status;
 	}
 	return oldest;
-}
-
-static struct scsi_copy_status *find_status(struct scsi_lu *lu, uint8_t list_id)
-{
-	struct scsi_copy_status *found = NULL;
-
-	for (unsigned i = 0; i < lu->max_copies; i++) {
-		struct scsi_copy_status *status = &lu->copies[i];
-
-		if (status->used && status->identified && status->list_id == list_id &&
-		    (!found || status->number > found->number))
-			found = status;
-	}
-	return found;
 }
 
 enum scsi_verdict scsi_extended_copy(struct scsi_call *call)

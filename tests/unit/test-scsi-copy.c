@@ -174,7 +174,7 @@ static void descriptors_that_are_not_there_are_refused(void **state)
 	copy_with(&rig, SEGMENT, 0x03);
 	expect_sense(&rig, 0x05, 0x26, 0x09);
 	assert_int_equal(copy_with(&rig, TARGETS + 1, 0xc0), SCSI_PLANNED); /* LU ID TYPE */
-	copy_with(&rig, TARGETS + 1, 0x20); /* NUL */
+	copy_with(&rig, TARGETS + 1, 0x20);                                 /* NUL */
 	expect_aborted(&rig, 0x0d, 0x02);
 	copy_with(&rig, TARGETS + 1, 0x01); /* a tape */
 	expect_aborted(&rig, 0x0d, 0x03);
@@ -232,6 +232,22 @@ static void the_status_is_told_while_it_runs_and_once_afterwards(void **state)
 	assert_int_equal(result.status, SCSI_GOOD);
 	get_status(&rig);
 	assert_memory_equal(rig.data, ((uint8_t[]){0, 0, 0, 8, 0x01, 0, 1, 1, 0, 0, 0, 4}), 12);
+	get_status(&rig);
+	expect_bad_cdb(&rig, 2, -1);
+}
+
+static void the_next_list_of_that_name_discards_the_status(void **state)
+{
+	struct scsi_result result;
+	uint8_t p[LENGTH];
+	struct rig rig;
+
+	(void) state;
+	begin(&rig);
+	copy(&rig, list(&rig, p), LENGTH);
+	scsi_copy_end(&rig.lu, &rig.result.copy, 0, &result);
+	copy_with(&rig, SEGMENT + 7, 1); /* which is refused */
+	expect_aborted(&rig, 0x08, 0x04);
 	get_status(&rig);
 	expect_bad_cdb(&rig, 2, -1);
 }
@@ -345,6 +361,7 @@ int main(void)
 		cmocka_unit_test(descriptors_that_are_not_there_are_refused),
 		cmocka_unit_test(segments_that_cannot_be_copied_end_it_before_it_begins),
 		cmocka_unit_test(the_status_is_told_while_it_runs_and_once_afterwards),
+		cmocka_unit_test(the_next_list_of_that_name_discards_the_status),
 		cmocka_unit_test(no_status_is_held_where_the_list_says_so),
 		cmocka_unit_test(what_went_wrong_is_told),
 		cmocka_unit_test(more_copies_than_there_may_be_are_told_to_come_again),
