@@ -87,6 +87,8 @@ struct command *command_get(struct command_pool *pool)
 	command->done = 0;
 	command->in_use = true;
 	command->internal = false;
+	command->copy = NULL;
+	command->request = NULL;
 	command->answer_length = 0;
 	command->started = false;
 	command->exclusive = false;

@@ -55,7 +55,9 @@ struct command {
 	uint64_t done;   /* bytes of the plan that are done */
 	uint8_t *bounce; /* private copy of data, or NULL; freed with the command */
 	uint64_t bounce_length;
-	uint32_t answer_length; /* bytes of bounce that are data-in, copied at completion */
+	uint32_t answer_length;       /* bytes of bounce that are data-in, copied at completion */
+	struct copy *copy;            /* whose end it waits for, or NULL */
+	struct peer_request *request; /* that it carries out for another command, or NULL */
 	bool in_use;
 	bool internal;     /* not the kernel's: nobody is answered when it ends */
 	bool started;      /* its plan is under way */

@@ -376,6 +376,7 @@ static void lu_limits(const struct device *device, struct scsi_lu *lu)
 void device_make_lu(const struct device *device, struct scsi_lu *lu)
 {
 	const struct tcmu_backend_info *info = &device->info;
+	enum copy_scope copies = manager_setup(device->manager)->settings->extended_copy;
 
 	*lu = (struct scsi_lu){
 		.blocks = device->kernel.size / device->kernel.block_size,
@@ -389,6 +390,8 @@ void device_make_lu(const struct device *device, struct scsi_lu *lu)
 		.has_map = info->caps & TCMU_IO_CAP(TCMU_IO_MAP),
 		.can_erase = true,
 		.has_clock = true,
+		.max_copies = copies == COPY_OFF ? 0 : SCSI_COPIES_MAX,
+		.copy_to_others = copies == COPY_ALL,
 		.max_atomic = info->caps & TCMU_CAP_ATOMIC ? 1 : 0,
 		.no_reservations = device->kernel.no_reservations,
 		.write_cache = info->volatile_cache,

@@ -189,6 +189,14 @@ static void backend_failed(struct device *device)
 	device_event(device, DEVICE_EV_BACKEND_FAILED);
 }
 
+/* Others that copy find the device by its serial, also when no initiator has asked for it yet. */
+static void attached(struct device *device)
+{
+	device_event(device, DEVICE_EV_ATTACHED);
+	if (manager_setup(device->manager)->settings->extended_copy == COPY_ALL)
+		device_need_serial(device);
+}
+
 /* Takes the signals in the order in which they can have been sent. */
 static void take_signals(struct post *post)
 {
@@ -197,7 +205,7 @@ static void take_signals(struct post *post)
 
 	device_hold(device);
 	if (signals & LOOP_ATTACHED)
-		device_event(device, DEVICE_EV_ATTACHED);
+		attached(device);
 	if (signals & LOOP_NEEDS_SERIAL)
 		device_need_serial(device);
 	if ((signals & LOOP_ERASING) && device->loop)

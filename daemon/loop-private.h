@@ -92,6 +92,8 @@ struct loop {
 	struct command_list parked;  /* wait for the serial */
 	struct command_list ended;   /* to be completed to the kernel */
 	unsigned exclusive_cnt;      /* started commands that are exclusive */
+	struct peer *peer;           /* this loop, to others that copy */
+	unsigned served_cnt;         /* commands that carry out requests of peers */
 	struct command *erase;       /* the operation that overwrites the medium, or NULL */
 	struct command *erase_asker; /* who waits for its end, or NULL */
 	atomic_uint erasure;         /* as last told to the owner */
@@ -123,6 +125,20 @@ void erase_leave(struct command *asker);
 
 /* Tells the owner what has changed. Outside of the gate or under it. */
 void erase_tell(struct loop *loop);
+
+/* ------- copy.c ------- */
+
+/* Under the gate: starts a planned copy. The command ends now or later. */
+void copy_begin(struct command *asker, const struct scsi_copy *what);
+
+/* Who waits for the end of its copy waits no longer. */
+void copy_leave(struct command *asker);
+
+/* Under the gate: requests of peers become commands, as many as there are slots. Returns how many were taken. */
+unsigned copy_serve(struct loop *loop);
+
+/* A command that carries out a request has ended: who asked is told. */
+void copy_served(struct command *command);
 
 /* ------- io.c ------- */
 

@@ -26,6 +26,7 @@
 
 #include <tcmu/configfs.h>
 
+#include "peer.h"
 #include "thread.h"
 
 #define FETCH_MAX        128
@@ -48,6 +49,7 @@ static void broken(struct loop *loop, int error, const char *what)
 		return;
 	loop->broken = true;
 	loop->error = error;
+	peer_close(loop->peer);
 	snprintf(loop->error_text, sizeof(loop->error_text), "%s", what);
 	loop->mode = LOOP_DRAINING;
 	signal_owner(loop, LOOP_BROKEN);
@@ -59,6 +61,7 @@ static void unregistered(struct loop *loop)
 	if (loop->unregistered)
 		return;
 	loop->unregistered = true;
+	peer_close(loop->peer);
 	loop->mode = LOOP_DRAINING;
 	loop->abandoned = true;
 	loop->cancel_wanted = true;
@@ -91,6 +94,8 @@ static void complete_ended(struct loop *loop)
 				broken(loop, r, "the entry at the ring's tail is corrupt");
 			completed++;
 		}
+		if (command->request)
+			copy_served(command);
 		command_put(&loop->pool, command);
 	}
 	if (!completed || loop->broken)
@@ -132,7 +137,9 @@ static void dispatch(struct command *command)
 		break;
 	case SCSI_PLANNED:
 		command->plan = result.plan;
-		if (plan_prepare(command))
+		if (result.plan.op == SCSI_PLAN_COPY)
+			copy_begin(command, &result.copy);
+		else if (plan_prepare(command))
 			command_list_add(&loop->ready, command);
 		break;
 	case SCSI_NEEDS_SERIAL:
@@ -155,7 +162,7 @@ static void abort_tasks(struct loop *loop, const struct tcmu_entry *entry)
 		for (unsigned j = 0; j < loop->pool.count; j++) {
 			struct command *command = command_at(&loop->pool, j);
 
-			if (!command->in_use || command->cmd_id != id)
+			if (!command->in_use || command->internal || command->cmd_id != id)
 				continue;
 			command->aborted = true;
 			loop->cancel_wanted = true;
@@ -201,7 +208,7 @@ static void reset(struct loop *loop)
 /* Whether no command of the kernel's is there. */
 static bool is_empty(const struct loop *loop)
 {
-	return loop->pool.in_use == (loop->erase ? 1 : 0);
+	return loop->pool.in_use == loop->served_cnt + (loop->erase ? 1 : 0);
 }
 
 static void attach_again(struct loop *loop)
@@ -265,6 +272,15 @@ static void apply_size(struct loop *loop, const struct loop_orders *orders)
 	loop->lu.unit_attention |= SCSI_UA_CAPACITY;
 }
 
+static void apply_serial(struct loop *loop, const char *serial)
+{
+	uint8_t naa[SCSI_NAA_LENGTH];
+
+	snprintf(loop->lu.serial, sizeof(loop->lu.serial), "%s", serial);
+	if (scsi_naa(&loop->lu, naa))
+		peer_identify(loop->peer, naa);
+}
+
 /* Under the gate, because parked commands are decided again. */
 static void take_orders(struct loop *loop)
 {
@@ -286,7 +302,7 @@ static void take_orders(struct loop *loop)
 		loop->lu.unit_attention |= SCSI_UA_MODE_PARAMETERS;
 	}
 	if (orders.serial_set)
-		memcpy(loop->lu.serial, orders.serial, sizeof(loop->lu.serial));
+		apply_serial(loop, orders.serial);
 	if (orders.drain)
 		loop->mode = LOOP_DRAINING;
 	if (orders.cancel) {
@@ -321,6 +337,7 @@ static bool turn(struct loop *loop)
 
 	pthread_mutex_lock(&loop->gate);
 	take_orders(loop);
+	work += copy_serve(loop);
 	if (loop->attached)
 		work += fetch(loop);
 	if (loop->mode == LOOP_DRAINING)
@@ -338,6 +355,7 @@ static bool turn(struct loop *loop)
 	if (loop->engine)
 		aio_flush(loop->engine);
 	work += io_reap(loop);
+	work += peer_take_answers(loop->peer);
 	erase_tell(loop);
 	return work > 0;
 }
@@ -360,6 +378,7 @@ static void wait_for_work(struct loop *loop)
 
 	atomic_store(&loop->asleep, true);
 	if (atomic_load(&loop->finished) || atomic_load(&loop->has_orders) || loop->ended.first ||
+	    peer_has_answers(loop->peer) || (loop->pool.free && peer_has_requests(loop->peer)) ||
 	    ring_has_more(loop)) {
 		atomic_store(&loop->asleep, false);
 		return;
@@ -482,6 +501,7 @@ static void *loop_main(void *arg)
 	while (loop->mode == LOOP_SERVING || loop->pool.in_use)
 		if (!turn(loop) && (loop->mode == LOOP_SERVING || loop->pool.in_use))
 			wait_for_work(loop);
+	peer_end(loop->peer);
 	let_go(loop);
 	leave_backend(loop);
 	signal_owner(loop, LOOP_ENDED);
@@ -516,6 +536,8 @@ int loop_new(const struct loop_setup *setup, struct loop **ret)
 		return -ENOMEM;
 	loop->setup = *setup;
 	loop->lu = setup->lu;
+	if (loop->lu.max_copies > setup->depth / 2)
+		loop->lu.max_copies = setup->depth / 2;
 	loop->info = setup->info;
 	loop->uio = (struct tcmu_uio) TCMU_UIO_INIT;
 	pthread_mutex_init(&loop->gate, NULL);
@@ -532,6 +554,8 @@ int loop_new(const struct loop_setup *setup, struct loop **ret)
 	else if (loop->data)
 		r = command_pool_init(
 			&loop->pool, loop, setup->depth, iov_max, setup->handler->io_priv_size);
+	if (r >= 0)
+		r = peer_new(loop, setup->lu.block_size, &loop->peer);
 	if (r >= 0)
 		r = watch(loop, loop->wake_fd, WAKE_OTHER);
 	if (r >= 0)
@@ -552,6 +576,7 @@ void loop_free(struct loop *loop)
 		return;
 	leave_backend(loop);
 	command_pool_destroy(&loop->pool);
+	peer_unref(loop->peer);
 	free(loop->data);
 	if (loop->epoll_fd >= 0)
 		close(loop->epoll_fd);
@@ -573,7 +598,7 @@ static size_t bytes_in_use(struct loop *loop, struct iovec *keep, size_t max)
 	for (unsigned i = 0; i < loop->pool.count; i++) {
 		const struct command *command = command_at(&loop->pool, i);
 
-		if (!command->in_use || command->plan.op == SCSI_PLAN_READ)
+		if (!command->in_use || command->internal || command->plan.op == SCSI_PLAN_READ)
 			continue;
 		for (uint32_t j = 0; j < command->iov_cnt; j++, cnt++)
 			if (cnt < max)
@@ -645,6 +670,7 @@ void loop_drain(struct loop *loop, bool cancel)
 	orders->drain = true;
 	orders->cancel |= cancel;
 	give_orders(loop);
+	peer_close(loop->peer);
 }
 
 void loop_sicken(struct loop *loop)

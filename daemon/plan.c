@@ -523,6 +523,7 @@ static bool prepare(struct command *command)
 		break;
 	case SCSI_PLAN_FLUSH:
 	case SCSI_PLAN_PREFETCH:
+	case SCSI_PLAN_COPY:
 		break;
 	}
 	if (!ready)
@@ -554,7 +555,7 @@ void plan_begin(struct command *command)
 		[SCSI_PLAN_PREFETCH] = io_end_good,
 	};
 
-	if (command->internal)
+	if (command == command->loop->erase)
 		erase_begin(command);
 	else if (command->loop->sick)
 		io_end_failed_at(command, -EREMOTEIO, command->plan.lba, 0);

@@ -28,7 +28,11 @@ enum kind {
 static const char *const engines[] = {[AIO_AUTO] = "auto", [AIO_URING] = "uring", [AIO_THREADS] = "threads"};
 #define ENGINE_CNT (sizeof(engines) / sizeof(engines[0]))
 
+static const char *const scopes[] = {[COPY_OFF] = "off", [COPY_SELF] = "self", [COPY_ALL] = "all"};
+#define SCOPE_CNT (sizeof(scopes) / sizeof(scopes[0]))
+
 _Static_assert(sizeof(enum aio_kind) == sizeof(unsigned), "choices are stored as unsigned");
+_Static_assert(sizeof(enum copy_scope) == sizeof(unsigned), "choices are stored as unsigned");
 _Static_assert(sizeof(int) == sizeof(unsigned), "numbers are stored as unsigned");
 
 static const struct row {
@@ -58,6 +62,13 @@ static const struct row {
 	 "256",
 	 "How many system calls are under way at once for a device, at most. For devices that are opened "
 	 "from now on."},
+	{"extended_copy", KIND_CHOICE, offsetof(struct settings, extended_copy), 0, SCOPE_CNT - 1, scopes,
+	 "off, self or all", "self",
+	 "Between which disks EXTENDED COPY copies: not at all, within one disk, or between any two of this "
+	 "daemon. The kernel does not tell who sent a command, so with all whoever may use one disk can "
+	 "read and "
+	 "write every other, whatever is mapped to it or reserved. For devices that are opened from now "
+	 "on."},
 	{"release_deadline_ms", KIND_NUMBER, offsetof(struct settings, release_deadline_ms), 10, 60000, NULL,
 	 "10 to 60000", "1000",
 	 "Milliseconds that commands of a deleted device are given to end before the kernel's memory is "

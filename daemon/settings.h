@@ -25,11 +25,19 @@
 #define SETTINGS_PATH_MAX 1024
 #define SETTINGS_FILE_MAX (1u << 20) /* bytes; a longer file is refused */
 
+/* Between which logical units EXTENDED COPY copies. */
+enum copy_scope {
+	COPY_OFF,
+	COPY_SELF,
+	COPY_ALL,
+};
+
 struct settings {
 	int log_level;
 	char log_dir[SETTINGS_PATH_MAX]; /* empty: none */
 	enum aio_kind io_engine;
 	unsigned queue_depth;         /* system calls started at once for a device, at most */
+	enum copy_scope extended_copy;
 	unsigned release_deadline_ms; /* from the end of fetching until the ring is taken from stuck I/O */
 	unsigned reply_timeout_ms; /* how long the answer to a removal or a resize waits for the handler */
 	unsigned open_timeout_ms;  /* how long the answer to a creation waits for the handler */

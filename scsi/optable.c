@@ -92,6 +92,9 @@ static const struct scsi_entry entries[] = {
 	SA(0x5f, 0x05, 10, "PERSISTENT RESERVE OUT, PREEMPT AND ABORT", NULL, RESERVATION, 0xff, Z2, X4, 0),
 	SA(0x5f, 0x06, 10, "PERSISTENT RESERVE OUT, REGISTER AND IGNORE EXISTING KEY", NULL, RESERVATION, 0xff, Z2, X4, 0),
 	SA(0x5f, 0x07, 10, "PERSISTENT RESERVE OUT, REGISTER AND MOVE", NULL, RESERVATION, 0xff, Z2, X4, 0),
+	SA(0x83, 0x00, 16, "EXTENDED COPY(LID1)", scsi_extended_copy, ENTRY_COPY, Z4, Z4, X4, Z2),
+	SA(0x84, 0x00, 16, "RECEIVE COPY STATUS(LID1)", scsi_copy_status, ENTRY_COPY, 0xff, Z3, Z4, X4, Z2),
+	SA(0x84, 0x03, 16, "RECEIVE COPY OPERATING PARAMETERS", scsi_copy_parameters, ENTRY_COPY | ANYTIME, 0xff, Z3, Z4, X4, Z2),
 	OP(0x88, 16, "READ(16)", scsi_read, 0, 0x18, X8, X4, GROUP, 0),
 	OP(0x89, 16, "COMPARE AND WRITE", scsi_compare_and_write, WRITES | ENTRY_COMPARE, 0x18, X8, Z3, 0xff, GROUP, 0),
 	OP(0x8a, 16, "WRITE(16)", scsi_write, WRITES, 0x18, X8, X4, GROUP, 0),
@@ -160,6 +163,7 @@ static bool entry_present(const struct scsi_lu *lu, const struct scsi_entry *ent
 		{ENTRY_ATOMIC, lu->max_atomic != 0},
 		{ENTRY_ERASE, lu->can_erase},
 		{ENTRY_CLOCK, lu->has_clock},
+		{ENTRY_COPY, lu->max_copies != 0},
 	};
 
 	for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++)

@@ -37,6 +37,7 @@ typedef enum scsi_verdict scsi_function(struct scsi_call *call);
 #define ENTRY_SANITIZE    (1u << 10) /* after a sanitize operation that failed, too */
 #define ENTRY_SAVE_BIT    (1u << 11) /* CDB byte 1 bit 0, SP, there with lu->can_save */
 #define ENTRY_CLOCK       (1u << 12) /* there with lu->has_clock */
+#define ENTRY_COPY        (1u << 13) /* there with lu->max_copies */
 
 struct scsi_entry {
 	struct scsi_operation operation;
@@ -57,6 +58,7 @@ enum {
 	KEY_ILLEGAL_REQUEST = 0x5,
 	KEY_UNIT_ATTENTION = 0x6,
 	KEY_DATA_PROTECT = 0x7,
+	KEY_COPY_ABORTED = 0xa,
 	KEY_MISCOMPARE = 0xe,
 };
 
@@ -163,6 +165,11 @@ scsi_function scsi_read_capacity_10, scsi_read_capacity_16, scsi_read, scsi_writ
 	scsi_orwrite, scsi_prefetch, scsi_get_lba_status, scsi_write_atomic, scsi_read_defect_data;
 scsi_function scsi_format_unit, scsi_sanitize_overwrite, scsi_sanitize_block_erase,
 	scsi_sanitize_exit_failure;
+
+scsi_function scsi_extended_copy, scsi_copy_status, scsi_copy_parameters;
+
+/* What follows the header of VPD 8Fh (xcopy.c). Returns its length. */
+unsigned scsi_put_third_party_copy(const struct scsi_lu *lu, uint8_t *page);
 
 /* INQUIRY with EVPD (vpd.c). */
 enum scsi_verdict scsi_inquiry_vpd(struct scsi_call *call);

@@ -12,12 +12,12 @@
 
 #define T10_VENDOR     "LIO-ORG "
 #define DESIGNATOR_MAX 255u /* of the one-byte DESIGNATOR LENGTH */
-#define NAA_LENGTH     16u
 
 /* A page's function puts what follows the header and returns its length. */
 struct vpd_page {
 	uint8_t code;
 	bool tells_serial;
+	bool tells_copies; /* there with lu->max_copies */
 	unsigned (*put)(const struct scsi_lu *lu, uint8_t *p);
 };
 
@@ -72,14 +72,13 @@ static unsigned put_t10_vendor(const struct scsi_lu *lu, uint8_t *p)
 }
 
 /* NAA 6, company id 001405h, then the serial's hex digits as far as they fit into the 25 nibbles that remain. */
-static unsigned put_naa(const struct scsi_lu *lu, uint8_t *p)
+bool scsi_naa(const struct scsi_lu *lu, uint8_t *naa)
 {
-	uint8_t *naa = p + 4;
 	unsigned nibble = 7;
 
-	memset(naa, 0, NAA_LENGTH);
+	memset(naa, 0, SCSI_NAA_LENGTH);
 	put_be32(naa, 0x60014050);
-	for (const char *c = lu->serial; *c && nibble < 2 * NAA_LENGTH; c++) {
+	for (const char *c = lu->serial; *c && nibble < 2 * SCSI_NAA_LENGTH; c++) {
 		int digit = hex_digit(*c);
 
 		if (digit < 0)
@@ -87,7 +86,13 @@ static unsigned put_naa(const struct scsi_lu *lu, uint8_t *p)
 		naa[nibble / 2] |= (uint8_t) (nibble % 2 ? digit : digit << 4);
 		nibble++;
 	}
-	return designator(p, 0x01, 0x03, NAA_LENGTH);
+	return lu->serial[0];
+}
+
+static unsigned put_naa(const struct scsi_lu *lu, uint8_t *p)
+{
+	scsi_naa(lu, p + 4);
+	return designator(p, 0x01, 0x03, SCSI_NAA_LENGTH);
 }
 
 static unsigned put_vendor_specific(const struct scsi_lu *lu, uint8_t *p)
@@ -179,20 +184,32 @@ static unsigned put_provisioning(const struct scsi_lu *lu, uint8_t *p)
 /* ------- pages ------- */
 
 static const struct vpd_page pages[] = {
-	{0x00, false, put_supported_pages},  {0x80, true, put_serial},
-	{0x83, true, put_identification},    {0x86, false, put_extended_inquiry},
-	{0x87, false, put_mode_page_policy}, {0xb0, false, put_block_limits},
-	{0xb1, false, put_characteristics},  {0xb2, false, put_provisioning},
+	{.code = 0x00, .put = put_supported_pages},
+	{.code = 0x80, .tells_serial = true, .put = put_serial},
+	{.code = 0x83, .tells_serial = true, .put = put_identification},
+	{.code = 0x86, .put = put_extended_inquiry},
+	{.code = 0x87, .put = put_mode_page_policy},
+	{.code = 0x8f, .tells_copies = true, .put = scsi_put_third_party_copy},
+	{.code = 0xb0, .put = put_block_limits},
+	{.code = 0xb1, .put = put_characteristics},
+	{.code = 0xb2, .put = put_provisioning},
 };
 
 #define PAGE_CNT (sizeof(pages) / sizeof(pages[0]))
 
+static bool page_there(const struct scsi_lu *lu, const struct vpd_page *page)
+{
+	return !page->tells_copies || lu->max_copies;
+}
+
 static unsigned put_supported_pages(const struct scsi_lu *lu, uint8_t *p)
 {
-	(void) lu;
+	unsigned cnt = 0;
+
 	for (size_t i = 0; i < PAGE_CNT; i++)
-		p[i] = pages[i].code;
-	return PAGE_CNT;
+		if (page_there(lu, &pages[i]))
+			p[cnt++] = pages[i].code;
+	return cnt;
 }
 
 enum scsi_verdict scsi_inquiry_vpd(struct scsi_call *call)
@@ -201,7 +218,7 @@ enum scsi_verdict scsi_inquiry_vpd(struct scsi_call *call)
 	unsigned length;
 
 	for (size_t i = 0; i < PAGE_CNT; i++) {
-		if (pages[i].code != call->cdb[2])
+		if (pages[i].code != call->cdb[2] || !page_there(call->lu, &pages[i]))
 			continue;
 		if (pages[i].tells_serial && !call->lu->serial_fresh)
 			return SCSI_NEEDS_SERIAL;

@@ -123,6 +123,25 @@ static int plan_writes(const struct scsi_plan *plan)
 		plan->op == SCSI_PLAN_WRITE_SAME || plan->op == SCSI_PLAN_UNMAP;
 }
 
+/* Every target that a segment names is there, and ranges on this logical unit are inside of it. */
+static void check_copy(const struct scsi_lu *lu, const struct scsi_copy *copy)
+{
+	demand(copy->place < lu->max_copies && lu->copies[copy->place].used);
+	demand(copy->target_cnt <= SCSI_COPY_TARGETS_MAX);
+	demand(copy->segment_cnt > 0 && copy->segment_cnt <= SCSI_COPY_SEGMENTS_MAX);
+	for (unsigned i = 0; i < copy->segment_cnt; i++) {
+		const struct scsi_copy_segment *segment = &copy->segments[i];
+
+		demand(segment->source < copy->target_cnt && segment->destination < copy->target_cnt);
+		if (copy->targets[segment->source].self)
+			demand(range_inside(lu, segment->source_lba, segment->blocks));
+		if (copy->targets[segment->destination].self)
+			demand(range_inside(lu, segment->destination_lba, segment->blocks));
+	}
+	for (unsigned i = 0; i < copy->target_cnt; i++)
+		demand(copy->targets[i].self || lu->copy_to_others);
+}
+
 /* What the backend might say about it is an answer too. */
 static void check_failures(const struct scsi_lu *lu, const struct scsi_plan *plan)
 {
@@ -143,12 +162,14 @@ static void check_plan(struct machine *machine, const struct scsi_task *task)
 	struct scsi_plan plan = machine->result.plan;
 	int64_t data_out = plan_data_out(lu, &plan);
 
-	demand(plan.op >= SCSI_PLAN_READ && plan.op <= SCSI_PLAN_PREFETCH);
+	demand(plan.op >= SCSI_PLAN_READ && plan.op <= SCSI_PLAN_COPY);
 	demand(range_inside(lu, plan.lba, plan.blocks));
 	demand(!plan_writes(&plan) || !(lu->read_only || lu->software_write_protect));
 	demand(data_out < 0 || (uint64_t) data_out == task->data_length);
 	if (plan.op == SCSI_PLAN_UNMAP)
 		check_unmap(lu, &plan);
+	else if (plan.op == SCSI_PLAN_COPY)
+		check_copy(lu, &machine->result.copy);
 	else
 		demand(plan.blocks > 0 || plan.op == SCSI_PLAN_FLUSH || (plan.flags & SCSI_PLAN_LONG));
 	demand(plan.passes == 1 || (plan.flags & SCSI_PLAN_LONG));
@@ -189,6 +210,24 @@ static enum scsi_verdict dispatch(struct machine *machine, const struct scsi_tas
 	return verdict;
 }
 
+/* Both the same way. */
+static void end_copies(void)
+{
+	static const int errors[] = {0, -ENODEV, -EIO, -EBUSY};
+	int error = errors[machines[0].lu.copy_number % 4];
+
+	for (size_t i = 0; i < 2; i++) {
+		struct scsi_result result = {0};
+
+		demand(machines[i].result.copy.segment_cnt == machines[0].result.copy.segment_cnt);
+		scsi_copy_progress(&machines[i].lu, &machines[i].result.copy, 1, UINT64_C(1) << 50);
+		scsi_copy_end(&machines[i].lu, &machines[i].result.copy, error, &result);
+		demand((result.status == SCSI_GOOD) == (error == 0));
+		if (result.status == SCSI_CHECK_CONDITION)
+			check_sense(&machines[i].lu, &result);
+	}
+}
+
 static void run(const struct scsi_task *task)
 {
 	enum scsi_verdict verdict = dispatch(&machines[0], task, 0x00);
@@ -202,6 +241,8 @@ static void run(const struct scsi_task *task)
 		if (a->plan.flags & SCSI_PLAN_DATA)
 			demand(memcmp(a->data, b->data, machines[0].lu.block_size) == 0);
 		check_plan(&machines[0], task);
+		if (a->plan.op == SCSI_PLAN_COPY)
+			end_copies();
 		return;
 	}
 	check_answer(&machines[0].lu, a);
@@ -246,6 +287,8 @@ static void make_unit(struct scsi_lu *lu, const struct unit *unit)
 		.can_erase = g & 0x20,
 		.can_save = g & 0x40,
 		.has_clock = g & 0x80,
+		.max_copies = unit->limits & 0x07,
+		.copy_to_others = f & 0x01,
 		.sanitize_failed = unit->attentions & 0x40,
 		.sanitize_exit = unit->attentions & 0x80,
 		.format_failed = unit->attentions & 0x20,

@@ -479,7 +479,7 @@ static void add_mask(int epoll_fd, struct epoll_event *event)
 
 int epoll_wait(int epoll_fd, struct epoll_event *events, int max, int timeout)
 {
-	static int (*next)(int, struct epoll_event *, int, int);
+	static int (*_Atomic next)(int, struct epoll_event *, int, int);
 	int n;
 
 	if (!next)

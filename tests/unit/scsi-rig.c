@@ -35,6 +35,7 @@ void rig_init(struct rig *rig)
 		.atomic_alignment = 8,
 		.atomic_granularity = 4,
 		.can_erase = true,
+		.max_copies = 4,
 		.has_clock = true,
 		.write_cache = true,
 		.write_cache_changeable = true,

@@ -173,6 +173,7 @@ static bool at_any_time(const struct scsi_operation *operation)
 	case 0x2500:
 	case 0x4d00:
 	case 0x5a00:
+	case 0x8403:
 	case 0x9e10:
 	case 0xa30c:
 	case 0xa30d:

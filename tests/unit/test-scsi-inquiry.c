@@ -13,7 +13,7 @@ static void expect_page(struct rig *rig, uint8_t page, const uint8_t *data, size
 
 static void standard_data_names_the_device(void **state)
 {
-	uint8_t wanted[96] = {0x00, 0x00, 0x06, 0x02, 91, 0, 0, 0x02};
+	uint8_t wanted[96] = {0x00, 0x00, 0x06, 0x02, 91, 0x08, 0, 0x02};
 	static const uint8_t versions[] = {0x00, 0xa0, 0x04, 0x60, 0x04, 0xc0};
 	struct rig rig;
 
@@ -46,7 +46,8 @@ static void a_page_without_evpd_is_refused(void **state)
 
 static void pages_that_are_not_there_are_refused(void **state)
 {
-	static const uint8_t list[] = {0x00, 0x00, 0, 8, 0x00, 0x80, 0x83, 0x86, 0x87, 0xb0, 0xb1, 0xb2};
+	static const uint8_t list[] = {0x00, 0x00, 0,    9,    0x00, 0x80, 0x83,
+				       0x86, 0x87, 0x8f, 0xb0, 0xb1, 0xb2};
 	struct rig rig;
 
 	(void) state;

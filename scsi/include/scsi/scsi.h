@@ -23,6 +23,10 @@ enum scsi_status {
 
 #define SCSI_SENSE_MAX             96
 #define SCSI_UNMAP_DESCRIPTORS_MAX 32
+#define SCSI_NAA_LENGTH            16
+#define SCSI_COPY_TARGETS_MAX      16u
+#define SCSI_COPY_SEGMENTS_MAX     32u
+#define SCSI_COPIES_MAX            8u     /* at once */
 #define SCSI_DATA_MAX              65536u /* the longest data-in of an emulated command */
 
 /* SPC-4 4.5: what became of a command, before it is encoded. */
@@ -62,6 +66,18 @@ enum scsi_long_operation {
 	SCSI_LONG_SANITIZE,
 };
 
+/* A copy that is under way, or the status of one that has ended (RECEIVE COPY RESULTS). */
+struct scsi_copy_status {
+	bool used;
+	bool identified; /* by its list identifier */
+	bool held;       /* its status is kept when it has ended */
+	uint8_t list_id;
+	uint8_t status;    /* COPY MANAGER STATUS: 0 under way, 1 ended well, 2 failed */
+	uint16_t segments; /* that are done */
+	uint64_t bytes;    /* that were written */
+	uint64_t number;   /* in the order of their beginning */
+};
+
 /* A logical unit as the SCSI code sees it. */
 struct scsi_lu {
 	/* identity */
@@ -97,6 +113,8 @@ struct scsi_lu {
 	bool can_erase; /* plans with SCSI_PLAN_LONG: FORMAT UNIT and SANITIZE are there */
 	bool can_save;  /* keep `saved` for good when result->save says so: mode parameters can be saved */
 	bool has_clock; /* task->time_ms is set: REPORT TIMESTAMP is there */
+	unsigned max_copies; /* plans SCSI_PLAN_COPY at once, at most SCSI_COPIES_MAX; 0: no EXTENDED COPY */
+	bool copy_to_others; /* to and from other logical units, too */
 	bool no_reservations; /* the target core does not answer PERSISTENT RESERVE and RESERVE (emulate_pr is 0) */
 	/* state */
 	bool write_cache; /* WCE */
@@ -111,6 +129,8 @@ struct scsi_lu {
 	bool sanitize_exit;      /* AUSE: EXIT FAILURE MODE gives the medium back */
 	bool format_failed;      /* the medium cannot be used until it has been formatted or sanitized */
 	uint32_t unit_attention; /* SCSI_UA_ bits */
+	struct scsi_copy_status copies[SCSI_COPIES_MAX];
+	uint64_t copy_number; /* of the last one that began */
 };
 
 /* One command as it came. iov is data-out, or room for data-in; the SCSI code reads data-out by copying only. */
@@ -141,6 +161,7 @@ enum scsi_plan_op {
 	SCSI_PLAN_ORWRITE,
 	SCSI_PLAN_MAP, /* GET LBA STATUS: answer by scsi_answer_lba_status() */
 	SCSI_PLAN_PREFETCH,
+	SCSI_PLAN_COPY, /* result->copy */
 };
 
 #define SCSI_PLAN_FUA       (1u << 0)
@@ -170,6 +191,32 @@ struct scsi_plan {
 	struct scsi_extent extents[SCSI_UNMAP_DESCRIPTORS_MAX];
 };
 
+/* One that takes part in a copy. self: it is the logical unit that was asked. */
+struct scsi_copy_target {
+	uint8_t naa[SCSI_NAA_LENGTH];
+	bool self;
+};
+
+struct scsi_copy_segment {
+	uint16_t source; /* of the targets */
+	uint16_t destination;
+	uint16_t blocks;
+	uint64_t source_lba;
+	uint64_t destination_lba;
+};
+
+/* EXTENDED COPY, decoded. Ranges on this logical unit are right; those on others were not looked at. */
+struct scsi_copy {
+	uint8_t list_id;
+	bool identified;
+	bool held;
+	unsigned place; /* of its status in lu->copies */
+	unsigned target_cnt;
+	unsigned segment_cnt;
+	struct scsi_copy_target targets[SCSI_COPY_TARGETS_MAX];
+	struct scsi_copy_segment segments[SCSI_COPY_SEGMENTS_MAX];
+};
+
 /* What scsi_dispatch() says. data is the caller's buffer of SCSI_DATA_MAX bytes. */
 struct scsi_result {
 	uint8_t status;
@@ -178,6 +225,7 @@ struct scsi_result {
 	uint32_t data_length; /* of the data for the initiator; already cut to the allocation length */
 	bool save;            /* lu->saved is to be kept for good before GOOD is sent */
 	struct scsi_plan plan;
+	struct scsi_copy copy; /* valid with SCSI_PLAN_COPY */
 };
 
 /* Decides what a command means. result->data must be set. Never fails: a refusal is an answer. The data buffer's bytes
@@ -195,6 +243,16 @@ void scsi_io_error(
 /* The end of a plan with SCSI_PLAN_LONG (SBC-3 4.11, 5.3): 0 gives the medium back; after an error, -errno, it cannot be
  * used until another such operation ends well. Fills the status and the sense for who waits for the end. */
 void scsi_long_end(struct scsi_lu *lu, int error, struct scsi_result *result);
+
+/* How far a copy is. segments: how many are done, which is also the number of the one under way. */
+void scsi_copy_progress(struct scsi_lu *lu, const struct scsi_copy *copy, unsigned segments, uint64_t bytes);
+
+/* The end of a plan SCSI_PLAN_COPY (SPC-4 6.4.3). error: 0 or -errno of what it had asked for last: -ENODEV: a device is not
+ * there or not any more; -ERANGE: it is too small; others as scsi_io_error(). Fills the status and the sense. */
+void scsi_copy_end(struct scsi_lu *lu, const struct scsi_copy *copy, int error, struct scsi_result *result);
+
+/* The NAA designator that VPD 83h tells. naa: SCSI_NAA_LENGTH bytes. False: without a serial there is none. */
+bool scsi_naa(const struct scsi_lu *lu, uint8_t *naa);
 
 /* Encodes sense in the format that lu->descriptor_sense asks for (SPC-4 4.5.2, 4.5.3). buffer: SCSI_SENSE_MAX bytes,
  * cleared first. Returns how many bytes are meaningful. */

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * EXTENDED COPY(LID1) (SPC-4 6.4) and RECEIVE COPY RESULTS(LID1) (SPC-4 6.19 to 6.23): block to block, between logical
+ * units that are named by their NAA designator.
+ *
+ * A parameter list is decoded here once and becomes a struct scsi_copy. What it says of this logical unit is checked
+ * here; what it says of others, by the caller who knows them. A copy that was planned has an entry in lu->copies until it
+ * has ended, and its status is held there afterwards if the list asks for it.
+ */
+#include "scsi-private.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define HEADER_LENGTH            16u
+#define TARGET_LENGTH            32u
+#define SEGMENT_LENGTH           28u
+#define LIST_MAX                 (SCSI_COPY_TARGETS_MAX * TARGET_LENGTH + SCSI_COPY_SEGMENTS_MAX * SEGMENT_LENGTH)
+
+#define TARGET_TYPE              0xe4 /* identification descriptor */
+#define SEGMENT_TYPE             0x02 /* block device to block device */
+
+#define USAGE_HOLD               0x00 /* LIST ID USAGE */
+#define USAGE_NONE               0x18
+
+#define STATUS_RUNNING           0x00
+#define STATUS_GOOD              0x01
+#define STATUS_FAILED            0x02
+
+#define TOO_MANY_TARGETS         SENSE(KEY_ILLEGAL_REQUEST, 0x26, 0x06)
+#define UNSUPPORTED_TARGET_TYPE  SENSE(KEY_ILLEGAL_REQUEST, 0x26, 0x07)
+#define TOO_MANY_SEGMENTS        SENSE(KEY_ILLEGAL_REQUEST, 0x26, 0x08)
+#define UNSUPPORTED_SEGMENT_TYPE SENSE(KEY_ILLEGAL_REQUEST, 0x26, 0x09)
+#define INLINE_DATA_EXCEEDED     SENSE(KEY_ILLEGAL_REQUEST, 0x26, 0x0b)
+
+/* ------- sense ------- */
+
+static void copy_aborted(struct scsi_result *result, uint8_t asc, uint8_t ascq, unsigned segment)
+{
+	result->status = SCSI_CHECK_CONDITION;
+	result->data_length = 0;
+	result->sense = (struct scsi_sense){
+		.key = KEY_COPY_ABORTED,
+		.asc = asc,
+		.ascq = ascq,
+		.info_valid = true,
+		.info = segment,
+	};
+}
+
+static bool abort_segment(struct scsi_call *call, uint8_t asc, uint8_t ascq, unsigned segment)
+{
+	copy_aborted(call->result, asc, ascq, segment);
+	return false;
+}
+
+static struct scsi_copy_status *find_status(struct scsi_lu *lu, uint8_t list_id)
+{
+	struct scsi_copy_status *found = NULL;
+
+	for (unsigned i = 0; i < lu->max_copies; i++) {
+		struct scsi_copy_status *status = &lu->copies[i];
+
+		if (status->used && status->identified && status->list_id == list_id &&
+		    (!found || status->number > found->number))
+			found = status;
+	}
+	return found;
+}
+
+/* The next list with the same identifier discards what was held, whatever becomes of it (SPC-4 6.20). */
+static void discard_status(struct scsi_lu *lu, uint8_t list_id)
+{
+	struct scsi_copy_status *status = find_status(lu, list_id);
+
+	if (status && status->status != STATUS_RUNNING)
+		status->used = false;
+}
+
+/* ------- the parameter list ------- */
+
+struct lists {
+	unsigned targets;  /* bytes */
+	unsigned segments; /* bytes */
+};
+
+static bool refuse(struct scsi_call *call, uint32_t sense)
+{
+	scsi_refuse(call, sense);
+	return false;
+}
+
+static bool read_header(struct scsi_call *call, unsigned length, struct lists *lists)
+{
+	struct scsi_copy *copy = &call->result->copy;
+	uint8_t header[HEADER_LENGTH];
+	uint32_t segments, inline_data;
+
+	if (length < HEADER_LENGTH || !scsi_data_out(call->task, 0, header, sizeof(header)))
+		return refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
+	copy->list_id = header[0];
+	copy->held = (header[1] & 0x18) == USAGE_HOLD;
+	copy->identified = (header[1] & 0x18) != USAGE_NONE;
+	if (copy->identified)
+		discard_status(call->lu, copy->list_id);
+	lists->targets = get_be16(header + 2);
+	segments = get_be32(header + 8);
+	inline_data = get_be32(header + 12);
+	if (inline_data)
+		return refuse(call, INLINE_DATA_EXCEEDED);
+	if (segments > LIST_MAX || lists->targets > LIST_MAX - segments ||
+	    HEADER_LENGTH + lists->targets + segments > length || call->task->data_length < length)
+		return refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
+	lists->segments = segments;
+	if (lists->targets % TARGET_LENGTH) {
+		scsi_refuse_list(call, 2, NO_BIT);
+		return false;
+	}
+	if (lists->targets / TARGET_LENGTH > SCSI_COPY_TARGETS_MAX)
+		return refuse(call, TOO_MANY_TARGETS);
+	if (segments / SEGMENT_LENGTH > SCSI_COPY_SEGMENTS_MAX)
+		return refuse(call, TOO_MANY_SEGMENTS);
+	return true;
+}
+
+static bool refuse_at(struct scsi_call *call, unsigned byte, int bit)
+{
+	scsi_refuse_list(call, byte, bit);
+	return false;
+}
+
+/* SPC-4 6.4.5: LU ID TYPE is ignored. One that is null stands for a device that may not be there; no segment can use it here. */
+static bool read_target(struct scsi_call *call, unsigned at, struct scsi_copy_target *target)
+{
+	uint8_t own[SCSI_NAA_LENGTH];
+	uint8_t p[TARGET_LENGTH];
+	uint32_t block;
+
+	if (!scsi_data_out(call->task, at, p, sizeof(p)))
+		return refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
+	if (p[0] != TARGET_TYPE)
+		return refuse(call, UNSUPPORTED_TARGET_TYPE);
+	if (p[1] & 0x20) /* NUL */
+		return abort_segment(call, 0x0d, 0x02, 0);
+	if (p[1] & 0x1f) /* not a disk: INCORRECT COPY TARGET DEVICE TYPE */
+		return abort_segment(call, 0x0d, 0x03, 0);
+	if ((p[4] & 0x0f) != 0x01 || (p[5] & 0x3f) != 0x03 || p[7] != SCSI_NAA_LENGTH)
+		return refuse_at(call, at + 4, NO_BIT);
+	block = get_be24(p + 29);
+	if (block && block != call->lu->block_size)
+		return refuse_at(call, at + 29, NO_BIT);
+	memcpy(target->naa, p + 8, SCSI_NAA_LENGTH);
+	target->self = scsi_naa(call->lu, own) && memcmp(own, target->naa, SCSI_NAA_LENGTH) == 0;
+	if (!target->self && !call->lu->copy_to_others)
+		return abort_segment(call, 0x0d, 0x02, 0);
+	return true;
+}
+
+/* What other logical units have room for, their own devices know. */
+static bool read_segment(struct scsi_call *call, unsigned at, unsigned index)
+{
+	struct scsi_copy *copy = &call->result->copy;
+	struct scsi_copy_segment *segment = &copy->segments[index];
+	uint8_t p[SEGMENT_LENGTH];
+
+	if (!scsi_data_out(call->task, at, p, sizeof(p)))
+		return refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
+	if (get_be16(p + 2) != SEGMENT_LENGTH - 4)
+		return refuse_at(call, at + 2, NO_BIT);
+	*segment = (struct scsi_copy_segment){
+		.source = get_be16(p + 4),
+		.destination = get_be16(p + 6),
+		.blocks = get_be16(p + 10),
+		.source_lba = get_be64(p + 12),
+		.destination_lba = get_be64(p + 20),
+	};
+	if (segment->source >= copy->target_cnt || segment->destination >= copy->target_cnt)
+		return abort_segment(call, 0x08, 0x04, index); /* UNREACHABLE COPY TARGET */
+	if (copy->targets[segment->source].self &&
+	    !scsi_range_ok(call->lu, segment->source_lba, segment->blocks))
+		return abort_segment(call, 0, 0, index);
+	if (copy->targets[segment->destination].self &&
+	    !scsi_range_ok(call->lu, segment->destination_lba, segment->blocks))
+		return abort_segment(call, 0, 0, index);
+	return true;
+}
+
+static bool read_lists(struct scsi_call *call, const struct lists *lists)
+{
+	struct scsi_copy *copy = &call->result->copy;
+	unsigned at = HEADER_LENGTH;
+
+	copy->target_cnt = lists->targets / TARGET_LENGTH;
+	copy->segment_cnt = lists->segments / SEGMENT_LENGTH;
+	for (unsigned i = 0; i < copy->target_cnt; i++, at += TARGET_LENGTH)
+		if (!read_target(call, at, &copy->targets[i]))
+			return false;
+	/* Of a kind that is not there, not even the length is known. */
+	for (unsigned left = lists->segments, i = 0; left; i++) {
+		uint8_t type;
+
+		if (!scsi_data_out(call->task, at + i * SEGMENT_LENGTH, &type, 1))
+			return refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
+		if (type != SEGMENT_TYPE)
+			return refuse(call, UNSUPPORTED_SEGMENT_TYPE);
+		if (left < SEGMENT_LENGTH)
+			return refuse_at(call, 8, NO_BIT);
+		if (!read_segment(call, at + i * SEGMENT_LENGTH, i))
+			return false;
+		left -= SEGMENT_LENGTH;
+	}
+	return true;
+}
+
+/* ------- copies under way, and what became of others ------- */
+
+/* The place for another copy: a free one, or the one of a held status that is told least likely. NULL: all are under
+ * way. */
+static struct scsi_copy_status *new_status(struct scsi_lu *lu)
+{
+	struct scsi_copy_status *oldest = NULL;
+
+	for (unsigned i = 0; i < lu->max_copies; i++) {
+		struct scsi_copy_status *status = &lu->copies[i];
+
+		if (!status->used)
+			return status;
+		if (status->status != STATUS_RUNNING && (!oldest || status->number < oldest->number))
+			oldest = status;
+	}
+	return oldest;
+}
+
+enum scsi_verdict scsi_extended_copy(struct scsi_call *call)
+{
+	unsigned length = get_be32(call->cdb + 10);
+	struct scsi_copy *copy = &call->result->copy;
+	struct scsi_copy_status *status;
+	struct lists lists;
+
+	if (length == 0)
+		return scsi_good(call);
+	if (!call->lu->serial_fresh)
+		return SCSI_NEEDS_SERIAL;
+	if (!read_header(call, length, &lists) || !read_lists(call, &lists))
+		return SCSI_ANSWERED;
+	if (copy->segment_cnt == 0)
+		return scsi_good(call);
+	status = new_status(call->lu);
+	if (!status) {
+		call->result->status = SCSI_BUSY;
+		return SCSI_ANSWERED;
+	}
+	*status = (struct scsi_copy_status){
+		.used = true,
+		.identified = copy->identified,
+		.held = copy->held,
+		.list_id = copy->list_id,
+		.number = ++call->lu->copy_number,
+	};
+	copy->place = (unsigned) (status - call->lu->copies);
+	return scsi_plan(call, SCSI_PLAN_COPY, 0, 0, 0);
+}
+
+void scsi_copy_progress(struct scsi_lu *lu, const struct scsi_copy *copy, unsigned segments, uint64_t bytes)
+{
+	lu->copies[copy->place].segments = (uint16_t) segments;
+	lu->copies[copy->place].bytes = bytes;
+}
+
+void scsi_copy_end(struct scsi_lu *lu, const struct scsi_copy *copy, int error, struct scsi_result *result)
+{
+	static const struct scsi_plan writing = {.op = SCSI_PLAN_WRITE};
+	struct scsi_copy_status *status = &lu->copies[copy->place];
+	unsigned segment = status->segments;
+
+	status->status = error ? STATUS_FAILED : STATUS_GOOD;
+	status->used = status->held;
+	result->status = SCSI_GOOD;
+	result->sense = (struct scsi_sense){0};
+	if (!error)
+		return;
+	scsi_io_error(&writing, error, 0, 0, result);
+	if (error == -ENODEV) /* COPY TARGET DEVICE NOT REACHABLE */
+		copy_aborted(result, 0x0d, 0x02, segment);
+	else if (error == -ERANGE) /* beyond the end of another logical unit */
+		copy_aborted(result, 0x00, 0x00, segment);
+	else if (result->sense.key == KEY_MEDIUM_ERROR || result->sense.key == KEY_HARDWARE_ERROR)
+		copy_aborted(result, 0x0d, 0x01, segment); /* THIRD PARTY DEVICE FAILURE */
+}
+
+/* ------- RECEIVE COPY RESULTS ------- */
+
+/* A status is told once (SPC-4 6.20), but for a copy that is under way. */
+enum scsi_verdict scsi_copy_status(struct scsi_call *call)
+{
+	struct scsi_copy_status *status = find_status(call->lu, call->cdb[2]);
+	uint8_t *data = call->result->data;
+	uint64_t kib;
+
+	if (!status)
+		return scsi_refuse_cdb(call, 2, NO_BIT);
+	kib = status->bytes / 1024;
+	memset(data, 0, 12);
+	put_be32(data, 8);
+	data[4] = status->status;
+	put_be16(data + 5, status->segments);
+	data[7] = 0x01; /* TRANSFER COUNT UNITS: KiB */
+	put_be32(data + 8, kib < UINT32_MAX ? (uint32_t) kib : UINT32_MAX);
+	if (status->status != STATUS_RUNNING)
+		status->used = false;
+	return scsi_good_data(call, 12, get_be32(call->cdb + 10));
+}
+
+static uint32_t segment_bytes_max(const struct scsi_lu *lu)
+{
+	return UINT16_MAX * lu->block_size;
+}
+
+static uint8_t block_exponent(const struct scsi_lu *lu)
+{
+	uint8_t exponent = 0;
+
+	while ((lu->block_size >> exponent) > 1)
+		exponent++;
+	return exponent;
+}
+
+/* SPC-4 6.22. */
+enum scsi_verdict scsi_copy_parameters(struct scsi_call *call)
+{
+	uint8_t *data = call->result->data;
+
+	memset(data, 0, 46);
+	put_be32(data, 42);
+	data[4] = 0x01; /* SNLID: list identifiers may be left out */
+	put_be16(data + 8, SCSI_COPY_TARGETS_MAX);
+	put_be16(data + 10, SCSI_COPY_SEGMENTS_MAX);
+	put_be32(data + 12, LIST_MAX);
+	put_be32(data + 16, segment_bytes_max(call->lu));
+	put_be16(data + 34, call->lu->max_copies);
+	data[36] = (uint8_t) call->lu->max_copies;
+	data[37] = block_exponent(call->lu);
+	data[43] = 2;
+	data[44] = SEGMENT_TYPE;
+	data[45] = TARGET_TYPE;
+	return scsi_good_data(call, 46, get_be32(call->cdb + 10));
+}
+
+/* ------- third-party copy (SPC-4 7.8.17) ------- */
+
+/* Begins a descriptor, and returns where the next one does. */
+static uint8_t *descriptor(uint8_t *p, uint16_t type, uint16_t length)
+{
+	memset(p, 0, 4u + length);
+	put_be16(p, type);
+	put_be16(p + 2, length);
+	return p + 4 + length;
+}
+
+unsigned scsi_put_third_party_copy(const struct scsi_lu *lu, uint8_t *page)
+{
+	static const uint8_t commands[] = {7, 0x83, 1, 0x00, 0x84, 2, 0x00, 0x03};
+	static const uint8_t descriptors[] = {2, SEGMENT_TYPE, TARGET_TYPE, 0};
+	uint8_t *p = page;
+	uint8_t *next;
+
+	next = descriptor(p, 0x0001, sizeof(commands)); /* supported commands */
+	memcpy(p + 4, commands, sizeof(commands));
+	p = next;
+	next = descriptor(p, 0x0004, 28); /* parameter data */
+	put_be16(p + 8, SCSI_COPY_TARGETS_MAX);
+	put_be16(p + 10, SCSI_COPY_SEGMENTS_MAX);
+	put_be32(p + 12, LIST_MAX);
+	p = next;
+	next = descriptor(p, 0x0008, sizeof(descriptors)); /* supported descriptors */
+	memcpy(p + 4, descriptors, sizeof(descriptors));
+	p = next;
+	p = descriptor(p, 0x000c, 4);     /* supported CSCD descriptor ids: none beside the list's own */
+	next = descriptor(p, 0x8001, 32); /* general copy operations */
+	put_be32(p + 4, lu->max_copies);
+	put_be32(p + 8, lu->max_copies);
+	put_be32(p + 12, segment_bytes_max(lu));
+	p[16] = block_exponent(lu);
+	return (unsigned) (next - page);
+}
