@@ -70,7 +70,7 @@ assert_le "$MS" 2000 "ms until it is deleted"
 wait "$COPY_PID" || status=$?
 [ $status -ne 0 ] || fail "a copy from a disk that was deleted ends well: $(</run/copy.log)"
 say "$(</run/copy.log)"
-SUBTYPE=file
+SUBTYPE='file'
 remove from
 remove to
 stop_tcmud
