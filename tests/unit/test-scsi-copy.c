@@ -131,8 +131,8 @@ static void lists_of_wrong_lengths_are_refused(void **state)
 	(void) state;
 	begin(&rig);
 	list(&rig, p);
-	for (uint16_t length = 1; length < LENGTH; length++) {
-		copy(&rig, p, length);
+	for (int length = 1; length < LENGTH; length++) {
+		copy(&rig, p, (uint16_t) length);
 		expect_sense(&rig, 0x05, 0x1a, 0x00);
 	}
 	copy_with(&rig, 3, 31);
