@@ -34,6 +34,8 @@ declare -A title=(
 declare -A after=([unit]=build [ceph]=build [matrix]=build [vm]=build [conformance]=build [quickstart]=build)
 # Nothing runs beside these: their limits are times.
 declare -A alone=([matrix]=yes)
+# Not beside each other: two guests want more processors than there are.
+declare -A apart=([vm]=conformance [conformance]=vm)
 
 # ---- what stages share ----
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Two initiators count in the same block by COMPARE AND WRITE, one over loopback and one over iSCSI: 20,000 increments end
 # exact.
-# vm: timeout=300
+# vm: timeout=600
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What sg3-utils shows of a loopback disk, and what its commands do to it: every VPD page, mode pages, provisioning, compare
 # and write, verify, reservations, format, sanitize and resets.
-# vm: timeout=300
+# vm: timeout=600
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
