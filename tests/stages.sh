@@ -16,7 +16,7 @@ declare -A title=(
 	[lint]="the rules of the house; that each of them, and this check, can fail"
 	[build]="build with gcc"
 	[vm]="tests on a real kernel, in guests"
-	[conformance]="what SCSI's test suites say of our disks, in guests"
+	[conformance]="libiscsi's test suite, in a guest"
 	[matrix]="the rows of the teardown matrix, with nothing beside them"
 	[unit]="unit tests"
 	[quickstart]="the story that ./quickstart shows"
@@ -34,8 +34,6 @@ declare -A title=(
 declare -A after=([unit]=build [ceph]=build [matrix]=build [vm]=build [conformance]=build [quickstart]=build)
 # Nothing runs beside these: their limits are times.
 declare -A alone=([matrix]=yes)
-# Not beside each other: two guests want more processors than there are.
-declare -A apart=([vm]=conformance [conformance]=vm)
 
 # ---- what stages share ----
 
@@ -113,13 +111,13 @@ stage_matrix() {
 }
 
 stage_conformance() {
-	totals_of tests/vm/run --build "$build/release" conformance
+	totals_of tests/vm/run --build "$build/release" conformance/iscsi-test-cu
 }
 
 # All but the story, which quickstart runs, and what has a stage of its own.
 stage_vm() {
 	local -a cases
-	mapfile -t cases < <(tests/vm/run --list | awk '$1 !~ /^(story|matrix|conformance)\// { print $1 }')
+	mapfile -t cases < <(tests/vm/run --list | awk '$1 !~ /^(story|matrix)\/|\/iscsi-test-cu$/ { print $1 }')
 	totals_of tests/vm/run --build "$build/release" "${cases[@]}"
 	tests/vm/self-test
 	count 1 0
