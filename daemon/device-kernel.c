@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the kernel tells of a device that is being served: its unit serial, which may be set after it was
- * enabled, and changes of its size, config string and write cache, each of which somebody waits for.
+ * What the kernel tells of a device that is being served: changes of its size, config string and write
+ * cache, each of which somebody waits for.
  *
  * A change is answered once: when it is done, or with the error when it takes longer than the reply timeout.
  * What changes nothing is answered 0 at once, whatever the handler can: a restore writes every saved
@@ -14,62 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <tcmu/configfs.h>
-
 #include "log.h"
-
-#define SERIAL_TIMEOUT_MS UINT64_C(1000)
-
-/* ------- the serial ------- */
-
-static void read_serial(struct job *job)
-{
-	struct device_serial *serial = (struct device_serial *) job;
-
-	if (tcmu_configfs_unit_serial(&serial->call.device->name, serial->read, sizeof(serial->read)) < 0)
-		serial->read[0] = '\0';
-}
-
-static void tell_serial(struct device *device)
-{
-	device->serial.timer = sd_event_source_disable_unref(device->serial.timer);
-	if (device->loop && !device->loop_ended)
-		loop_set_serial(device->loop, device->serial.known);
-}
-
-static void serial_read(struct job *job)
-{
-	struct device_serial *serial = (struct device_serial *) job;
-	struct device *device = serial->call.device;
-
-	serial->call.running = false;
-	if (serial->read[0])
-		memcpy(serial->known, serial->read, sizeof(serial->known));
-	tell_serial(device);
-	device_release(device);
-}
-
-/* configfs is busy: answer with what was known before. */
-static int serial_late(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	(void) source;
-	(void) usec;
-	tell_serial(userdata);
-	return 0;
-}
-
-void device_need_serial(struct device *device)
-{
-	struct device_serial *serial = &device->serial;
-
-	if (!serial->call.running &&
-	    device_start_call(device, &serial->call, read_serial, serial_read, "serial") < 0)
-		tell_serial(device);
-	else if (!serial->timer)
-		(void) sd_event_add_time_relative(
-			manager_setup(device->manager)->event, &serial->timer, CLOCK_MONOTONIC,
-			SERIAL_TIMEOUT_MS * 1000, 1000, serial_late, device);
-}
 
 /* ------- changes ------- */
 

@@ -15,6 +15,7 @@
 
 #include <tcmu/configfs.h>
 
+#include "identity.h"
 #include "log.h"
 #include "reason.h"
 #include "target-folders.h"
@@ -38,7 +39,7 @@ static int read_attribute(struct opening *open, const char *attribute, uint64_t 
 static int read_kernel_side(struct opening *open)
 {
 	struct kernel_side *kernel = &open->kernel;
-	uint64_t block_size, max_sectors, write_cache, reservations;
+	uint64_t block_size, max_sectors, write_cache, reservations, port_groups;
 	int64_t replies;
 	int r;
 
@@ -52,6 +53,8 @@ static int read_kernel_side(struct opening *open)
 		write_cache != 0;
 	kernel->no_reservations = tcmu_configfs_get(&open->name, "emulate_pr", &reservations) == 0 &&
 		reservations == 0;
+	kernel->no_port_groups = tcmu_configfs_get(&open->name, "alua_support", &port_groups) == 0 &&
+		port_groups == 0;
 	/* A kernel without the attribute always waits. */
 	kernel->replies = tcmu_configfs_get_signed(&open->name, "nl_reply_supported", &replies) < 0 ||
 		replies == 1;
@@ -131,6 +134,7 @@ static int open_handler(struct opening *open)
 	/* Older kernels know nothing of it; then aborted commands end with their time. */
 	(void) tcmu_configfs_set(&open->name, "tmr_notification", "1");
 	target_folders_make();
+	identity_read(&open->name, open->state_dir, &open->identity);
 	config.size = open->kernel.size;
 	config.block_size = open->kernel.block_size;
 	open->info = (struct tcmu_backend_info){0};
@@ -220,6 +224,7 @@ static void take_over(struct device *device, struct opening *open)
 	device->options = open->options;
 	device->info = open->info;
 	device->backend = open->backend;
+	device->identity.known = open->identity;
 	device_event(device, DEVICE_EV_OPENED);
 }
 
@@ -340,6 +345,7 @@ void device_open(struct device *device)
 	open->name = device->name;
 	open->origin = device->origin;
 	open->handler = device->handler;
+	open->state_dir = manager_setup(device->manager)->state_dir;
 	open->id = device->id;
 	device->opening = open;
 	start_stage(open, OPENING_IDENTIFY);
@@ -393,6 +399,7 @@ void device_make_lu(const struct device *device, struct scsi_lu *lu)
 		.max_copies = copies == COPY_OFF ? 0 : SCSI_COPIES_MAX,
 		.copy_to_others = copies == COPY_ALL,
 		.max_atomic = info->caps & TCMU_CAP_ATOMIC ? 1 : 0,
+		.has_port_groups = !device->kernel.no_port_groups,
 		.no_reservations = device->kernel.no_reservations,
 		.write_cache = info->volatile_cache,
 		.write_cache_changeable = info->volatile_cache,

@@ -23,6 +23,7 @@ struct kernel_side {
 	uint32_t max_sectors; /* blocks of one command */
 	bool write_cache;     /* the attribute emulate_write_cache */
 	bool no_reservations; /* the attribute emulate_pr is 0 */
+	bool no_port_groups;  /* the attribute alua_support is 0 */
 	bool replies;         /* nl_reply_supported: somebody waits for our answers */
 	bool configured;      /* false: its creation waits for an answer */
 };
@@ -46,7 +47,9 @@ struct opening {
 	enum opening_stage stage;
 	atomic_bool known;  /* what the kernel says of it has been read */
 	atomic_bool adopts; /* found waiting for the answer to its creation; id is valid */
+	const char *state_dir;
 	struct kernel_side kernel;
+	struct scsi_identity identity;
 	struct options *options;
 	struct tcmu_backend_info info;
 	void *backend;
@@ -62,12 +65,19 @@ struct device_call {
 	int result; /* of the call, where it has one */
 };
 
-/* The unit serial, which the kernel lets its owner set at any time before the first export. */
-struct device_serial {
+/* What its owner may set at any time: the unit serial, ports and their groups. */
+struct device_identity {
 	struct device_call call;
-	char read[256];  /* the call's own while it runs */
-	char known[256]; /* what the last call found */
+	struct scsi_identity read;  /* the call's own while it runs */
+	struct scsi_identity known; /* what the last call found */
 	sd_event_source *timer;
+};
+
+/* What a command needs done on a thread that may wait. */
+struct device_errand {
+	struct device_call call;
+	struct loop_errand what;
+	struct loop *loop; /* that has asked; NULL: it is not there any more */
 };
 
 /* Signals from other threads beyond LOOP_*. */
@@ -106,7 +116,8 @@ struct device {
 	struct loop *loop;
 	bool loop_ended;
 	bool clean; /* the ring needs no recovery */
-	struct device_serial serial;
+	struct device_identity identity;
+	struct device_errand errand;
 
 	struct opening *opening; /* the job that is under way */
 	bool waits_for_claim;    /* it is done, but somebody who is ending still has the backing store */
@@ -148,10 +159,15 @@ extern const struct tcmu_host device_host;
 /* Properties of the logical unit from what is known. */
 void device_make_lu(const struct device *device, struct scsi_lu *lu);
 
-/* ------- device-kernel.c ------- */
+/* ------- device-identity.c ------- */
 
-/* Commands wait for the unit serial. */
-void device_need_serial(struct device *device);
+/* Commands wait for what others set. */
+void device_need_identity(struct device *device);
+
+/* A command needs something done. */
+void device_run_errand(struct device *device);
+
+/* ------- device-kernel.c ------- */
 
 /* The handler has found another size of its backend. */
 void device_backend_resized(struct device *device);

@@ -41,7 +41,7 @@ void device_release(struct device *device)
 		return;
 	for (int i = 0; i < DEVICE_TIMER_COUNT; i++)
 		sd_event_source_disable_unref(device->timers[i]);
-	sd_event_source_disable_unref(device->serial.timer);
+	sd_event_source_disable_unref(device->identity.timer);
 	options_free(device->options);
 	free(device);
 }
@@ -159,15 +159,20 @@ void device_signal(void *owner, uint32_t bits)
 		mailbox_post(manager_setup(device->manager)->mailbox, &device->post);
 }
 
+static void drop_loop(struct device *device)
+{
+	loop_free(device->loop);
+	device->loop = NULL;
+	device->errand.loop = NULL;
+}
+
 static void loop_ended(struct device *device)
 {
 	device->loop_ended = true;
 	if (device->stopping && !device->owes_removed && loop_ended_clean(device->loop))
 		manager_mark_clean(device->manager, device);
-	if (!device->revoking.running) {
-		loop_free(device->loop);
-		device->loop = NULL;
-	}
+	if (!device->revoking.running)
+		drop_loop(device);
 	device_event(device, DEVICE_EV_LOOP_ENDED);
 }
 
@@ -194,7 +199,7 @@ static void attached(struct device *device)
 {
 	device_event(device, DEVICE_EV_ATTACHED);
 	if (manager_setup(device->manager)->settings->extended_copy == COPY_ALL)
-		device_need_serial(device);
+		device_need_identity(device);
 }
 
 /* Takes the signals in the order in which they can have been sent. */
@@ -206,8 +211,10 @@ static void take_signals(struct post *post)
 	device_hold(device);
 	if (signals & LOOP_ATTACHED)
 		attached(device);
-	if (signals & LOOP_NEEDS_SERIAL)
-		device_need_serial(device);
+	if (signals & LOOP_NEEDS_IDENTITY)
+		device_need_identity(device);
+	if ((signals & LOOP_ERRAND) && device->loop)
+		device_run_errand(device);
 	if ((signals & LOOP_ERASING) && device->loop)
 		manager_mark_erasure(device->manager, device, loop_erasure(device->loop));
 	if (signals & DEVICE_SIGNAL_BACKEND_RESIZED)
@@ -282,6 +289,7 @@ static void start_loop(struct device *device)
 	int r;
 
 	device_make_lu(device, &setup.lu);
+	scsi_set_identity(&setup.lu, &device->identity.known);
 	take_erasure(&setup.lu, manager_erasure(device->manager, device));
 	device->clean = false;
 	device->loop_ended = false;
@@ -324,8 +332,7 @@ static void revoked(struct job *job)
 	call->running = false;
 	if (device->loop_ended) {
 		/* It had ended by itself meanwhile: nothing was taken away. */
-		loop_free(device->loop);
-		device->loop = NULL;
+		drop_loop(device);
 	} else if (call->result < 0) {
 		device_arm(device, DEVICE_TIMER_RELEASE, REVOKE_AGAIN_MS);
 	} else {

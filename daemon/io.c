@@ -203,6 +203,8 @@ void io_cancel(struct command *command)
 
 	if (command == loop->erase_asker)
 		erase_leave(command);
+	if (command == loop->errand_asker)
+		errand_leave(command);
 	if (command->copy && loop->abandoned)
 		copy_leave(command);
 	if (atomic_load_explicit(&command->phase, memory_order_acquire) != IO_SUBMITTED)

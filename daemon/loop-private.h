@@ -50,11 +50,13 @@ struct loop_orders {
 	bool drain;
 	bool cancel;
 	bool sicken;
-	bool serial_set;
+	bool identity_set;
 	bool size_set;
 	bool write_cache_set;
 	bool write_cache;
-	char serial[256];
+	bool errand_done;
+	int errand_error;
+	struct scsi_identity identity;
 	uint64_t size;
 	struct tcmu_backend_info info;
 };
@@ -89,7 +91,7 @@ struct loop {
 	uint8_t *data;               /* SCSI_DATA_MAX bytes for the answers of emulated commands */
 	struct command_list ready;   /* planned, to be started outside of the gate */
 	struct command_list blocked; /* wait for another command's range */
-	struct command_list parked;  /* wait for the serial */
+	struct command_list parked;  /* wait for the identity */
 	struct command_list ended;   /* to be completed to the kernel */
 	unsigned exclusive_cnt;      /* started commands that are exclusive */
 	struct peer *peer;           /* this loop, to others that copy */
@@ -97,6 +99,10 @@ struct loop {
 	struct command *erase;       /* the operation that overwrites the medium, or NULL */
 	struct command *erase_asker; /* who waits for its end, or NULL */
 	atomic_uint erasure;         /* as last told to the owner */
+	bool errand_under_way;       /* the owner has been asked */
+	bool errand_planned;         /* who waits for it has a plan to be carried out then */
+	struct command *errand_asker;          /* who waits for it, or NULL */
+	struct scsi_mode_values errand_before; /* what was saved before it */
 
 	/* completed ios, pushed by any thread, newest first */
 	_Atomic(struct command *) finished;
@@ -106,6 +112,7 @@ struct loop {
 
 	pthread_mutex_t orders_lock;
 	struct loop_orders orders;
+	struct loop_errand errand; /* written by the loop's thread, while none is under way */
 	atomic_bool has_orders;
 };
 
@@ -125,6 +132,19 @@ void erase_leave(struct command *asker);
 
 /* Tells the owner what has changed. Outside of the gate or under it. */
 void erase_tell(struct loop *loop);
+
+/* ------- errand.c ------- */
+
+/* Under the gate: a command waits for its errand, and then ends, or goes on with its plan. before: what was saved before it. */
+void errand_begin(
+	struct command *asker, const struct loop_errand *errand, const struct scsi_mode_values *before,
+	bool planned);
+
+/* Who waits for the errand waits no longer. */
+void errand_leave(struct command *asker);
+
+/* Under the gate: the owner has done it. */
+void errand_end(struct loop *loop, int error);
 
 /* ------- copy.c ------- */
 

@@ -114,9 +114,36 @@ static uint64_t wall_clock_ms(void)
 	return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
 }
 
+/* Whether the owner has to do something before the command goes on or ends. */
+static bool needs_errand(
+	struct command *command, enum scsi_verdict verdict, const struct scsi_result *result,
+	const struct scsi_mode_values *before)
+{
+	struct loop *loop = command->loop;
+	bool planned = verdict == SCSI_PLANNED;
+	struct loop_errand errand = {0};
+
+	if (result->save) {
+		errand.kind = LOOP_ERRAND_SAVE;
+		errand.saved = loop->lu.saved;
+		memcpy(errand.serial, loop->lu.serial, sizeof(errand.serial));
+	} else if (planned && result->plan.op == SCSI_PLAN_SET_GROUPS) {
+		errand.kind = LOOP_ERRAND_SET_GROUPS;
+		errand.states = result->states;
+		planned = false;
+	} else {
+		return false;
+	}
+	command->plan = result->plan;
+	errand_begin(command, &errand, before, planned);
+	return true;
+}
+
 static void dispatch(struct command *command)
 {
 	struct loop *loop = command->loop;
+	struct scsi_mode_values before = loop->lu.saved;
+	enum scsi_verdict verdict;
 	struct scsi_task task = {
 		.cdb = command->cdb,
 		.cdb_length = command->cdb_length,
@@ -129,7 +156,10 @@ static void dispatch(struct command *command)
 
 	result.data = loop->data;
 	result.data_length = 0;
-	switch (scsi_dispatch(&loop->lu, &task, &result)) {
+	verdict = scsi_dispatch(&loop->lu, &task, &result);
+	if (verdict != SCSI_NEEDS_IDENTITY && needs_errand(command, verdict, &result, &before))
+		return;
+	switch (verdict) {
 	case SCSI_ANSWERED:
 		if (result.status == SCSI_GOOD && command->data_length)
 			io_copy_in(command, result.data, result.data_length);
@@ -142,9 +172,9 @@ static void dispatch(struct command *command)
 		else if (plan_prepare(command))
 			command_list_add(&loop->ready, command);
 		break;
-	case SCSI_NEEDS_SERIAL:
+	case SCSI_NEEDS_IDENTITY:
 		if (!loop->parked.first)
-			signal_owner(loop, LOOP_NEEDS_SERIAL);
+			signal_owner(loop, LOOP_NEEDS_IDENTITY);
 		command_list_add(&loop->parked, command);
 		break;
 	}
@@ -170,7 +200,7 @@ static void abort_tasks(struct loop *loop, const struct tcmu_entry *entry)
 	}
 }
 
-/* Commands that waited for the serial are decided again; where nobody is told any more, they just end. */
+/* Commands that waited for the identity are decided again; where nobody is told any more, they just end. */
 static void unpark(struct loop *loop)
 {
 	struct command_list parked = loop->parked;
@@ -179,7 +209,7 @@ static void unpark(struct loop *loop)
 	if (!parked.first)
 		return;
 	command_list_init(&loop->parked);
-	loop->lu.serial_fresh = true;
+	loop->lu.identity_fresh = true;
 	while ((command = parked.first)) {
 		parked.first = command->next;
 		command->next = NULL;
@@ -188,7 +218,7 @@ static void unpark(struct loop *loop)
 		else
 			dispatch(command);
 	}
-	loop->lu.serial_fresh = false;
+	loop->lu.identity_fresh = false;
 }
 
 /* Somebody has reset the ring behind our back (configfs). Once nothing refers to it any more, it is attached
@@ -272,11 +302,11 @@ static void apply_size(struct loop *loop, const struct loop_orders *orders)
 	loop->lu.unit_attention |= SCSI_UA_CAPACITY;
 }
 
-static void apply_serial(struct loop *loop, const char *serial)
+static void apply_identity(struct loop *loop, const struct scsi_identity *identity)
 {
 	uint8_t naa[SCSI_NAA_LENGTH];
 
-	snprintf(loop->lu.serial, sizeof(loop->lu.serial), "%s", serial);
+	scsi_set_identity(&loop->lu, identity);
 	if (scsi_naa(&loop->lu, naa))
 		peer_identify(loop->peer, naa);
 }
@@ -301,15 +331,17 @@ static void take_orders(struct loop *loop)
 		loop->lu.write_cache = orders.write_cache;
 		loop->lu.unit_attention |= SCSI_UA_MODE_PARAMETERS;
 	}
-	if (orders.serial_set)
-		apply_serial(loop, orders.serial);
+	if (orders.identity_set)
+		apply_identity(loop, &orders.identity);
+	if (orders.errand_done)
+		errand_end(loop, orders.errand_error);
 	if (orders.drain)
 		loop->mode = LOOP_DRAINING;
 	if (orders.cancel) {
 		loop->abandoned = true;
 		loop->cancel_wanted = true;
 	}
-	if (orders.serial_set)
+	if (orders.identity_set)
 		unpark(loop);
 }
 
@@ -679,12 +711,21 @@ void loop_sicken(struct loop *loop)
 	give_orders(loop);
 }
 
-void loop_set_serial(struct loop *loop, const char *serial)
+void loop_set_identity(struct loop *loop, const struct scsi_identity *identity)
 {
 	struct loop_orders *orders = begin_orders(loop);
 
-	orders->serial_set = true;
-	snprintf(orders->serial, sizeof(orders->serial), "%s", serial);
+	orders->identity_set = true;
+	orders->identity = *identity;
+	give_orders(loop);
+}
+
+void loop_errand_done(struct loop *loop, int error)
+{
+	struct loop_orders *orders = begin_orders(loop);
+
+	orders->errand_done = true;
+	orders->errand_error = error;
 	give_orders(loop);
 }
 

@@ -33,8 +33,9 @@
 #define LOOP_ATTACHED     (1u << 0)
 #define LOOP_UNREGISTERED (1u << 1) /* uio says that the kernel's device is gone */
 #define LOOP_BROKEN       (1u << 2) /* the ring could not be attached, or is corrupt */
-#define LOOP_NEEDS_SERIAL (1u << 3) /* commands wait for loop_set_serial() */
+#define LOOP_NEEDS_IDENTITY (1u << 3) /* commands wait for loop_set_identity() */
 #define LOOP_ERASING      (1u << 5) /* loop_erasure() has changed */
+#define LOOP_ERRAND       (1u << 6) /* a command waits for loop_errand_done() */
 #define LOOP_ENDED        (1u << 4) /* the last signal: loop_free() may be called, and the handler be closed */
 
 /* How the ring is found. */
@@ -47,6 +48,19 @@ enum loop_start {
 #define LOOP_ERASURE_FORMAT   (1u << 0) /* a format operation is under way, or has failed */
 #define LOOP_ERASURE_SANITIZE (1u << 1) /* the same of a sanitize operation */
 #define LOOP_ERASURE_EXIT     (1u << 2) /* of which a failure may be left behind (AUSE) */
+
+/* What a command needs done by the owner. */
+enum loop_errand_kind {
+	LOOP_ERRAND_SAVE = 1,   /* keep mode parameters for good */
+	LOOP_ERRAND_SET_GROUPS, /* change states of target port groups */
+};
+
+struct loop_errand {
+	enum loop_errand_kind kind;
+	char serial[256]; /* SAVE */
+	struct scsi_mode_values saved;
+	struct scsi_group_states states; /* SET_GROUPS */
+};
 
 /* What a loop needs to know; copied, the pointers live as long as the loop. */
 struct loop_setup {
@@ -89,9 +103,14 @@ unsigned loop_in_flight(struct loop *loop);
 /* From now on every command that needs the medium is answered with HARDWARE ERROR. */
 void loop_sicken(struct loop *loop);
 
-void loop_set_serial(struct loop *loop, const char *serial);
+void loop_set_identity(struct loop *loop, const struct scsi_identity *identity);
 void loop_set_size(struct loop *loop, uint64_t size, const struct tcmu_backend_info *info);
 void loop_set_write_cache(struct loop *loop, bool on);
+
+/* What LOOP_ERRAND has asked for. It is asked for once, and to be answered once by loop_errand_done(). */
+void loop_errand(struct loop *loop, struct loop_errand *errand);
+/* error: 0 or -errno. */
+void loop_errand_done(struct loop *loop, int error);
 
 /* LOOP_ERASURE_ bits. */
 unsigned loop_erasure(const struct loop *loop);

@@ -30,6 +30,7 @@
 #include "settings.h"
 
 #define RUN_DIR       "/run/tcmud"
+#define STATE_DIR "/var/lib/tcmud"
 #define STALL_WARN_US 50000
 #define ARENAS        2
 
@@ -229,6 +230,7 @@ static int start_manager(struct daemon *self)
 		.registry = self->registry,
 		.settings = &self->settings,
 		.run_dir = RUN_DIR,
+		.state_dir = STATE_DIR,
 		.changed = devices_changed,
 		.foreign = foreign_subtype,
 		.userdata = self,

@@ -27,6 +27,7 @@ struct manager_setup {
 	const struct registry *registry;
 	const struct settings *settings;
 	const char *run_dir;             /* marks of clean stops, e.g. /run/tcmud */
+	const char *state_dir;           /* what is kept of devices for good, e.g. /var/lib/tcmud */
 	void (*changed)(void *userdata); /* after a device has changed its state; may be NULL */
 	void (*foreign)(
 		void *userdata,

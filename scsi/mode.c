@@ -332,6 +332,23 @@ static bool page_acceptable(
 	return true;
 }
 
+void scsi_take_saved(struct scsi_lu *lu, const struct scsi_mode_values *saved)
+{
+	lu->saved = saved ? *saved : values_of(lu, VALUES_DEFAULT);
+	if (!saved)
+		return;
+	lu->write_cache = lu->write_cache_changeable ? saved->write_cache : lu->write_cache;
+	lu->descriptor_sense = saved->descriptor_sense;
+	lu->software_write_protect = saved->software_write_protect;
+	lu->saved.write_cache = lu->write_cache;
+}
+
+void scsi_save_failed(struct scsi_lu *lu, const struct scsi_mode_values *before, struct scsi_result *result)
+{
+	lu->saved = *before;
+	scsi_end(result, SENSE_INTERNAL_TARGET_FAILURE);
+}
+
 /* Makes the values current, and saved with SP. What is in a cache that is turned off is written before the command ends
  * (SBC-3 6.5.5). */
 static enum scsi_verdict take_values(struct scsi_call *call, const struct scsi_mode_values *values)

@@ -45,6 +45,7 @@
 #define SANITIZES   (ENTRY_WRITES | ENTRY_ERASE | ENTRY_SANITIZE)
 #define ANYTIME     ENTRY_ANYTIME
 #define ALWAYS      (ENTRY_ANYTIME | ENTRY_BEFORE_UA)
+#define GROUPS      (ENTRY_ANYTIME | ENTRY_GROUPS | ENTRY_IDENTITY)
 
 /* clang-format off */
 static const struct scsi_entry entries[] = {
@@ -108,9 +109,11 @@ static const struct scsi_entry entries[] = {
 	SA(0x9e, 0x10, 16, "READ CAPACITY(16)", scsi_read_capacity_16, ANYTIME, X8, X4, 0x01, 0),
 	SA(0x9e, 0x12, 16, "GET LBA STATUS", scsi_get_lba_status, 0, X8, X4, Z2),
 	OP(0xa0, 12, "REPORT LUNS", NULL, ENTRY_KERNEL | ENTRY_BEFORE_UA, 0, 0xff, Z3, X4, Z2),
-	SA(0xa3, 0x0c, 12, "REPORT SUPPORTED OPERATION CODES", scsi_report_operation_codes, ANYTIME, 0x87, X3, X4, Z2),
+	SA_FLAGS(0xa3, 0x0a, 0x20, 12, "REPORT TARGET PORT GROUPS", scsi_report_port_groups, GROUPS, Z4, X4, Z2),
+	SA(0xa3, 0x0c, 12, "REPORT SUPPORTED OPERATION CODES", scsi_report_operation_codes, ANYTIME | ENTRY_IDENTITY, 0x87, X3, X4, Z2),
 	SA(0xa3, 0x0d, 12, "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", scsi_report_task_management, ANYTIME, 0x80, Z3, X4, Z2),
 	SA(0xa3, 0x0f, 12, "REPORT TIMESTAMP", scsi_report_timestamp, ANYTIME | ENTRY_CLOCK, Z4, X4, Z2),
+	SA(0xa4, 0x0a, 12, "SET TARGET PORT GROUPS", scsi_set_port_groups, GROUPS | ENTRY_EXPLICIT, Z4, X4, Z2),
 	OP(0xa8, 12, "READ(12)", scsi_read, 0, 0x18, X8, GROUP, 0),
 	OP(0xaa, 12, "WRITE(12)", scsi_write, WRITES, 0x18, X8, GROUP, 0),
 	OP(0xae, 12, "WRITE AND VERIFY(12)", scsi_write_and_verify, WRITES, 0x12, X8, GROUP, 0),
@@ -164,12 +167,26 @@ static bool entry_present(const struct scsi_lu *lu, const struct scsi_entry *ent
 		{ENTRY_ERASE, lu->can_erase},
 		{ENTRY_CLOCK, lu->has_clock},
 		{ENTRY_COPY, lu->max_copies != 0},
+		{ENTRY_GROUPS, lu->has_port_groups},
+		{ENTRY_EXPLICIT, lu_access(lu) & SCSI_ACCESS_EXPLICIT},
 	};
 
 	for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++)
 		if ((entry->flags & needs[i].flag) && !needs[i].there)
 			return false;
 	return true;
+}
+
+/* Whether an operation code, given by its first entry, is there with any service action. */
+static bool opcode_present(const struct scsi_lu *lu, const struct scsi_entry *first)
+{
+	for (const struct scsi_entry *entry = first; entry < entries + ENTRY_CNT; entry++) {
+		if (entry->operation.opcode != first->operation.opcode)
+			break;
+		if (entry_present(lu, entry))
+			return true;
+	}
+	return false;
 }
 
 uint8_t scsi_entry_usage(const struct scsi_lu *lu, const struct scsi_entry *entry, unsigned i)
@@ -262,7 +279,9 @@ enum scsi_verdict scsi_dispatch(struct scsi_lu *lu, const struct scsi_task *task
 		result->status = SCSI_CHECK_CONDITION;
 		return SCSI_ANSWERED;
 	}
-	if (!first || (first->flags & ENTRY_KERNEL) || !entry_present(lu, first))
+	if (call.entry && (call.entry->flags & ENTRY_IDENTITY) && !lu->identity_fresh)
+		return SCSI_NEEDS_IDENTITY;
+	if (!first || (first->flags & ENTRY_KERNEL) || !opcode_present(lu, first))
 		return scsi_refuse_opcode(&call);
 	/* An operation code that is there, with a service action that is not (SPC-4 4.2.1). */
 	if (!call.entry || !entry_present(lu, call.entry))

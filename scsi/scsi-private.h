@@ -38,6 +38,9 @@ typedef enum scsi_verdict scsi_function(struct scsi_call *call);
 #define ENTRY_SAVE_BIT    (1u << 11) /* CDB byte 1 bit 0, SP, there with lu->can_save */
 #define ENTRY_CLOCK       (1u << 12) /* there with lu->has_clock */
 #define ENTRY_COPY        (1u << 13) /* there with lu->max_copies */
+#define ENTRY_GROUPS      (1u << 14) /* there with lu->has_port_groups */
+#define ENTRY_EXPLICIT    (1u << 15) /* there where initiators may change the state of a group */
+#define ENTRY_IDENTITY    (1u << 16) /* wants lu->identity_fresh */
 
 struct scsi_entry {
 	struct scsi_operation operation;
@@ -69,6 +72,8 @@ enum {
 #define SENSE_INVALID_FIELD_IN_CDB            SENSE(KEY_ILLEGAL_REQUEST, 0x24, 0x00)
 #define SENSE_INVALID_FIELD_IN_PARAMETER_LIST SENSE(KEY_ILLEGAL_REQUEST, 0x26, 0x00)
 #define SENSE_SAVING_PARAMETERS_NOT_SUPPORTED SENSE(KEY_ILLEGAL_REQUEST, 0x39, 0x00)
+#define SENSE_INTERNAL_TARGET_FAILURE         SENSE(KEY_HARDWARE_ERROR, 0x44, 0x00)
+#define SENSE_SET_PORT_GROUPS_FAILED          SENSE(KEY_HARDWARE_ERROR, 0x67, 0x0a)
 #define SENSE_WRITE_PROTECTED                 SENSE(KEY_DATA_PROTECT, 0x27, 0x00)
 #define SENSE_SOFTWARE_WRITE_PROTECTED        SENSE(KEY_DATA_PROTECT, 0x27, 0x02)
 
@@ -92,6 +97,9 @@ enum scsi_verdict scsi_refuse_opcode(struct scsi_call *call);
 enum scsi_verdict scsi_refuse_busy(struct scsi_call *call);
 /* The sense for it; false: the medium is free. */
 bool scsi_busy_sense(const struct scsi_lu *lu, struct scsi_sense *sense);
+
+/* The end of a plan: GOOD, or CHECK CONDITION with one of the SENSE codes, if it is not 0. */
+void scsi_end(struct scsi_result *result, uint32_t sense);
 
 /* A plan without extents, to be carried out once. */
 enum scsi_verdict scsi_plan(
@@ -154,6 +162,12 @@ static inline uint64_t lu_last_lba(const struct scsi_lu *lu)
 	return lu->blocks ? lu->blocks - 1 : 0;
 }
 
+/* SCSI_ACCESS_ bits of all groups; 0 where no states are told (alua.c). */
+uint8_t lu_access(const struct scsi_lu *lu);
+
+/* Mode parameters become the saved ones; NULL: there are none, what is saved are the defaults (mode.c). */
+void scsi_take_saved(struct scsi_lu *lu, const struct scsi_mode_values *saved);
+
 /* ------- functions of the table ------- */
 
 scsi_function scsi_test_unit_ready, scsi_request_sense, scsi_inquiry, scsi_start_stop_unit,
@@ -166,6 +180,7 @@ scsi_function scsi_read_capacity_10, scsi_read_capacity_16, scsi_read, scsi_writ
 scsi_function scsi_format_unit, scsi_sanitize_overwrite, scsi_sanitize_block_erase,
 	scsi_sanitize_exit_failure;
 
+scsi_function scsi_report_port_groups, scsi_set_port_groups;
 scsi_function scsi_extended_copy, scsi_copy_status, scsi_copy_parameters;
 
 /* What follows the header of VPD 8Fh (xcopy.c). Returns its length. */

@@ -71,6 +71,14 @@ enum scsi_verdict scsi_refuse_opcode(struct scsi_call *call)
 	return refuse_field(call, SENSE_INVALID_OPERATION_CODE, true, 0, NO_BIT);
 }
 
+void scsi_end(struct scsi_result *result, uint32_t sense)
+{
+	if (sense)
+		set_sense(result, sense);
+	else
+		result->status = SCSI_GOOD;
+}
+
 enum scsi_verdict scsi_plan(
 	struct scsi_call *call, enum scsi_plan_op op, uint32_t flags, uint64_t lba, uint64_t blocks)
 {

@@ -49,7 +49,7 @@ static enum scsi_verdict standard_inquiry(struct scsi_call *call)
 	data[2] = 0x06; /* VERSION: SPC-4 */
 	data[3] = 0x02; /* RESPONSE DATA FORMAT */
 	data[4] = INQUIRY_LENGTH - 5;
-	data[5] = lu->max_copies ? 0x08 : 0; /* 3PC */
+	data[5] = (uint8_t) (lu_access(lu) << 4) | (lu->max_copies ? 0x08 : 0); /* TPGS, 3PC */
 	data[7] = 0x02;                      /* CMDQUE */
 	put_text(data + 8, 8, lu->vendor[0] ? lu->vendor : "LIO-ORG");
 	put_text(data + 16, 16, lu->product[0] ? lu->product : "TCMU device");
@@ -66,6 +66,8 @@ enum scsi_verdict scsi_inquiry(struct scsi_call *call)
 		return scsi_inquiry_vpd(call);
 	if (call->cdb[2])
 		return scsi_refuse_cdb(call, 2, NO_BIT);
+	if (!call->lu->identity_fresh)
+		return SCSI_NEEDS_IDENTITY;
 	return standard_inquiry(call);
 }
 

@@ -8,10 +8,15 @@
  */
 #include "scsi-private.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define T10_VENDOR     "LIO-ORG "
 #define DESIGNATOR_MAX 255u /* of the one-byte DESIGNATOR LENGTH */
+
+/* ASSOCIATION, in the byte of the DESIGNATOR TYPE; else a designator is of the logical unit. */
+#define TARGET_PORT   0x10
+#define TARGET_DEVICE 0x20
 
 /* A page's function puts what follows the header and returns its length. */
 struct vpd_page {
@@ -59,7 +64,7 @@ static int hex_digit(char c)
 static unsigned designator(uint8_t *p, uint8_t code_set, uint8_t type, unsigned length)
 {
 	p[0] = code_set;
-	p[1] = type; /* of the logical unit */
+	p[1] = type;
 	p[2] = 0;
 	p[3] = (uint8_t) length;
 	return 4 + length;
@@ -100,6 +105,49 @@ static unsigned put_vendor_specific(const struct scsi_lu *lu, uint8_t *p)
 	return designator(p, 0x02, 0x00, put_string(p + 4, lu->config, DESIGNATOR_MAX));
 }
 
+/* A relative target port identifier, a target port group or a logical unit group (SPC-4 7.8.6.7 to 7.8.6.9). */
+static unsigned put_number(uint8_t *p, uint8_t type, uint16_t number)
+{
+	put_be32(p + 4, number);
+	return designator(p, 0x01, type, 4);
+}
+
+/* SCSI name strings of the iSCSI target port and of its target device (SPC-4 7.8.6.11, RFC 7143 13.18): UTF-8 that ends
+ * with one to four NULs. */
+static unsigned put_iscsi_names(const struct scsi_lu *lu, uint8_t *p)
+{
+	const struct scsi_ports *ports = &lu->ports;
+	unsigned total = 0;
+
+	for (unsigned device = 0; device < 2; device++) {
+		char *name = (char *) p + total + 4;
+		int length = device ? snprintf(name, DESIGNATOR_MAX, "%s", ports->iscsi_name)
+				    : snprintf(name, DESIGNATOR_MAX, "%s,t,0x%04x", ports->iscsi_name, ports->tag);
+		unsigned padded = ((unsigned) length / 4 + 1) * 4;
+
+		memset(name + length, 0, padded - (unsigned) length);
+		total += designator(p + total, 0x03, device ? TARGET_DEVICE | 0x08 : TARGET_PORT | 0x08, padded);
+	}
+	return total;
+}
+
+/* How the logical unit is reached, as far as that is the same for whoever asks. */
+static unsigned put_reach(const struct scsi_lu *lu, uint8_t *p)
+{
+	const struct scsi_ports *ports = &lu->ports;
+	unsigned length = 0;
+
+	if (ports->port_known)
+		length += put_number(p, TARGET_PORT | 0x04, ports->port);
+	if (ports->group_known && lu->has_port_groups)
+		length += put_number(p + length, TARGET_PORT | 0x05, ports->group);
+	if (ports->lu_group_known && lu->has_port_groups)
+		length += put_number(p + length, 0x06, ports->lu_group);
+	if (ports->iscsi_name[0])
+		length += put_iscsi_names(lu, p + length);
+	return length;
+}
+
 /* Without a serial there is nothing that would tell this logical unit from others: then neither T10 nor NAA. */
 static unsigned put_identification(const struct scsi_lu *lu, uint8_t *p)
 {
@@ -109,7 +157,8 @@ static unsigned put_identification(const struct scsi_lu *lu, uint8_t *p)
 		length += put_t10_vendor(lu, p);
 		length += put_naa(lu, p + length);
 	}
-	return length + put_vendor_specific(lu, p + length);
+	length += put_vendor_specific(lu, p + length);
+	return length + put_reach(lu, p + length);
 }
 
 /* ------- what the logical unit can do ------- */
@@ -220,8 +269,8 @@ enum scsi_verdict scsi_inquiry_vpd(struct scsi_call *call)
 	for (size_t i = 0; i < PAGE_CNT; i++) {
 		if (pages[i].code != call->cdb[2] || !page_there(call->lu, &pages[i]))
 			continue;
-		if (pages[i].tells_serial && !call->lu->serial_fresh)
-			return SCSI_NEEDS_SERIAL;
+		if (pages[i].tells_serial && !call->lu->identity_fresh)
+			return SCSI_NEEDS_IDENTITY;
 		length = pages[i].put(call->lu, data + 4);
 		data[0] = 0x00; /* a direct access block device is connected */
 		data[1] = pages[i].code;

@@ -240,8 +240,8 @@ enum scsi_verdict scsi_extended_copy(struct scsi_call *call)
 
 	if (length == 0)
 		return scsi_good(call);
-	if (!call->lu->serial_fresh)
-		return SCSI_NEEDS_SERIAL;
+	if (!call->lu->identity_fresh)
+		return SCSI_NEEDS_IDENTITY;
 	if (!read_header(call, length, &lists) || !read_lists(call, &lists))
 		return SCSI_ANSWERED;
 	if (copy->segment_cnt == 0)

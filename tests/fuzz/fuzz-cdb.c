@@ -200,11 +200,11 @@ static enum scsi_verdict dispatch(struct machine *machine, const struct scsi_tas
 	memset(&machine->result, fill, sizeof(machine->result));
 	machine->result.data = machine->data;
 	verdict = scsi_dispatch(&machine->lu, task, &machine->result);
-	if (verdict == SCSI_NEEDS_SERIAL) {
-		demand(!machine->lu.serial_fresh);
-		machine->lu.serial_fresh = true;
+	if (verdict == SCSI_NEEDS_IDENTITY) {
+		demand(!machine->lu.identity_fresh);
+		machine->lu.identity_fresh = true;
 		verdict = scsi_dispatch(&machine->lu, task, &machine->result);
-		machine->lu.serial_fresh = false;
+		machine->lu.identity_fresh = false;
 	}
 	demand(verdict == SCSI_ANSWERED || verdict == SCSI_PLANNED);
 	return verdict;
@@ -269,7 +269,7 @@ static void make_unit(struct scsi_lu *lu, const struct unit *unit)
 
 	*lu = (struct scsi_lu){
 		.vendor = "VENDOR",
-		.serial_fresh = f & 0x01,
+		.identity_fresh = f & 0x01,
 		.blocks = sizes[unit->size % (sizeof(sizes) / sizeof(sizes[0]))],
 		.block_size = f & 0x02 ? 4096 : 512,
 		.physical_exponent = unit->limits & 0x0f,
@@ -289,6 +289,16 @@ static void make_unit(struct scsi_lu *lu, const struct unit *unit)
 		.has_clock = g & 0x80,
 		.max_copies = unit->limits & 0x07,
 		.copy_to_others = f & 0x01,
+		.has_port_groups = f & 0x02,
+		.ports =
+			{.group_cnt = unit->limits & 0x03,
+			 .groups =
+				 {{.id = 0, .supported = 0x8f, .access = 3, .port_cnt = 1, .ports = {1}},
+				  {.id = 1, .supported = unit->limits, .access = f & 3, .port_cnt = SCSI_GROUP_PORTS_MAX},
+				  {.id = 0xffff, .state = SCSI_STANDBY, .access = g & 3}},
+			 .group_known = g & 0x01,
+			 .port_known = g & 0x02,
+			 .lu_group_known = g & 0x04},
 		.sanitize_failed = unit->attentions & 0x40,
 		.sanitize_exit = unit->attentions & 0x80,
 		.format_failed = unit->attentions & 0x20,
@@ -305,6 +315,7 @@ static void make_unit(struct scsi_lu *lu, const struct unit *unit)
 	};
 	memset(lu->serial, unit->text, unit->serial_length);
 	memset(lu->config, unit->text, unit->config_length);
+	memset(lu->ports.iscsi_name, unit->text, unit->config_length % sizeof(lu->ports.iscsi_name));
 }
 
 static void choose_operation(uint8_t *cdb, uint8_t number)

@@ -17,6 +17,7 @@ tcmud_unit_test(netlink LIBS tcmu::tcmu PkgConfig::NL INCLUDES "${libtcmu_inner}
 tcmud_unit_test(netlink-socket LIBS tcmu::tcmu PkgConfig::NL INCLUDES "${libtcmu_inner}")
 tcmud_unit_test(scan LIBS tcmu::tcmu fake-root)
 tcmud_unit_test(configfs LIBS tcmu::tcmu fake-root)
+tcmud_unit_test(port-groups LIBS tcmu::tcmu fake-root)
 tcmud_unit_test(module LIBS tcmu::tcmu fake-root PkgConfig::KMOD)
 
 add_test(NAME unit-exports COMMAND

@@ -36,6 +36,14 @@ static const struct tcmu_host host = {
 	.event = event_nothing,
 };
 
+void rig_set_serial(struct loop *loop, const char *serial)
+{
+	struct scsi_identity identity = {0};
+
+	(void) snprintf(identity.serial, sizeof(identity.serial), "%s", serial);
+	loop_set_identity(loop, &identity);
+}
+
 /* ------- what the loop and the kernel call ------- */
 
 void on_rig_signal(void *owner, uint32_t bits)
@@ -46,11 +54,11 @@ void on_rig_signal(void *owner, uint32_t bits)
 	pthread_mutex_lock(&rig->lock);
 	rig->signals |= bits;
 	rig->ended += (bits & LOOP_ENDED) != 0;
-	serial = (bits & LOOP_NEEDS_SERIAL) && rig->answer_serial;
+	serial = (bits & LOOP_NEEDS_IDENTITY) && rig->answer_serial;
 	pthread_cond_broadcast(&rig->changed);
 	pthread_mutex_unlock(&rig->lock);
 	if (serial)
-		loop_set_serial(rig->loop, "serial");
+		rig_set_serial(rig->loop, "serial");
 }
 
 static void on_completion(const struct fake_completion *completion, void *userdata)

@@ -72,6 +72,9 @@ struct rig_command {
 	void *in; /* room for length bytes, or NULL */
 };
 
+/* The owner's answer to LOOP_NEEDS_IDENTITY: the serial, and nothing else. */
+void rig_set_serial(struct loop *loop, const char *serial);
+
 /* Starts a loop and waits until it has attached. */
 void rig_start(struct rig *rig, const struct rig_options *options);
 /* The same without the waiting. */

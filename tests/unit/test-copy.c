@@ -35,7 +35,7 @@ static void start(struct rig *rig, const char *serial, const struct rig_options 
 	rig->setup.lu.copy_to_others = true;
 	assert_int_equal(loop_new(&rig->setup, &rig->loop), 0);
 	rig_wait_signal(rig, LOOP_ATTACHED);
-	loop_set_serial(rig->loop, serial);
+	rig_set_serial(rig->loop, serial);
 	rig_wait_orders(rig);
 }
 
@@ -86,8 +86,8 @@ static void send(struct pair *pair)
 {
 	rig_forget_signals(&pair->to);
 	rig_send(&pair->to, &pair->copy);
-	rig_wait_signal(&pair->to, LOOP_NEEDS_SERIAL);
-	loop_set_serial(pair->to.loop, TO);
+	rig_wait_signal(&pair->to, LOOP_NEEDS_IDENTITY);
+	rig_set_serial(pair->to.loop, TO);
 }
 
 static uint8_t copy(struct pair *pair)
@@ -187,7 +187,7 @@ static void what_the_other_disk_does_not_allow_ends_it(void **state)
 	protected.setup.lu.read_only = true;
 	assert_int_equal(loop_new(&protected.setup, &protected.loop), 0);
 	rig_wait_signal(&protected, LOOP_ATTACHED);
-	loop_set_serial(protected.loop, "ee");
+	rig_set_serial(protected.loop, "ee");
 	rig_wait_orders(&protected);
 	make_list(&pair, FROM, "ee");
 	assert_int_equal(copy(&pair), SCSI_CHECK_CONDITION);

@@ -258,7 +258,7 @@ static void draining_does_not_wait_for_the_serial(void **state)
 	(void) state;
 	rig_start(&rig, &(struct rig_options){.wait_serial = true});
 	rig_send(&rig, &page);
-	rig_wait_signal(&rig, LOOP_NEEDS_SERIAL);
+	rig_wait_signal(&rig, LOOP_NEEDS_IDENTITY);
 	loop_drain(rig.loop, false);
 	rig_wait_signal(&rig, LOOP_ENDED);
 	assert_int_equal(page.status, SCSI_GOOD);
@@ -359,7 +359,7 @@ static void a_ring_that_is_reset_is_served_from_its_new_start(void **state)
 	rig_send(&rig, &lost);
 	rig_send(&rig, &parked);
 	assert_true(backend_wait_held(rig.backend, 1));
-	rig_wait_signal(&rig, LOOP_NEEDS_SERIAL);
+	rig_wait_signal(&rig, LOOP_NEEDS_IDENTITY);
 	fake_ring_reset(fake_uio_lock(rig.uio));
 	fake_uio_unlock(rig.uio);
 	wait_asleep();
@@ -477,7 +477,7 @@ static void commands_that_wait_do_not_delay_the_end(void **state)
 	rig_start(&rig, &options);
 	backend_hold(rig.backend, RIG_ALL_CAPS);
 	rig_send(&rig, &page);
-	rig_wait_signal(&rig, LOOP_NEEDS_SERIAL);
+	rig_wait_signal(&rig, LOOP_NEEDS_IDENTITY);
 	rig_send(&rig, &first);
 	rig_send(&rig, &second);
 	rig_send(&rig, &write);

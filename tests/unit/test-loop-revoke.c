@@ -326,7 +326,7 @@ static void commands_that_wait_for_the_serial_just_end(void **state)
 	(void) state;
 	rig_start(&rig, &(struct rig_options){.wait_serial = true, .backend.syscalls = true});
 	rig_send(&rig, &page);
-	rig_wait_signal(&rig, LOOP_NEEDS_SERIAL);
+	rig_wait_signal(&rig, LOOP_NEEDS_IDENTITY);
 	assert_int_equal(loop_revoke(rig.loop), 0);
 	rig_wait_signal(&rig, LOOP_ENDED);
 	assert_false(rig_is_done(&page));

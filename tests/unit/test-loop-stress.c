@@ -87,7 +87,7 @@ static void *give_orders(void *arg)
 		char serial[16];
 
 		(void) snprintf(serial, sizeof(serial), "%u", self->sent++);
-		loop_set_serial(self->rig->loop, serial);
+		rig_set_serial(self->rig->loop, serial);
 		nap((unsigned) rand_r(&self->seed) % 100);
 	}
 	return NULL;
@@ -147,7 +147,7 @@ static void hand_over(void *backend, struct tcmu_io *io)
 static void see_signal(void *owner, uint32_t bits)
 {
 	on_rig_signal(owner, bits);
-	if (bits & LOOP_NEEDS_SERIAL)
+	if (bits & LOOP_NEEDS_IDENTITY)
 		atomic_store(&spinner.needs_serial, true);
 }
 
@@ -176,7 +176,7 @@ static void *spin(void *arg)
 		if (io)
 			tcmu_io_complete(io, 0);
 		if (serial)
-			loop_set_serial(spinner.loop, "serial");
+			rig_set_serial(spinner.loop, "serial");
 	}
 	return NULL;
 }

@@ -508,11 +508,11 @@ static void what_tells_the_serial_waits_until_it_is_known(void **state)
 	(void) state;
 	rig_start(&rig, &(struct rig_options){.wait_serial = true});
 	rig_send(&rig, &pages[0]);
-	rig_wait_signal(&rig, LOOP_NEEDS_SERIAL);
+	rig_wait_signal(&rig, LOOP_NEEDS_IDENTITY);
 	rig_send(&rig, &pages[1]);
 	assert_int_equal(rig_do(&rig, &read), SCSI_GOOD);
 	assert_false(rig_is_done(&pages[0]));
-	loop_set_serial(rig.loop, "one-and-two");
+	rig_set_serial(rig.loop, "one-and-two");
 	for (unsigned i = 0; i < 2; i++) {
 		rig_wait(&pages[i]);
 		assert_int_equal(pages[i].status, SCSI_GOOD);
@@ -521,8 +521,8 @@ static void what_tells_the_serial_waits_until_it_is_known(void **state)
 	/* It may have changed meanwhile: the next one is asked for again. */
 	rig_forget_signals(&rig);
 	rig_send(&rig, &pages[0]);
-	rig_wait_signal(&rig, LOOP_NEEDS_SERIAL);
-	loop_set_serial(rig.loop, "three");
+	rig_wait_signal(&rig, LOOP_NEEDS_IDENTITY);
+	rig_set_serial(rig.loop, "three");
 	rig_wait(&pages[0]);
 	assert_memory_equal(in[0] + 4, "three", 6);
 	rig_stop(&rig);

@@ -175,9 +175,11 @@ static bool at_any_time(const struct scsi_operation *operation)
 	case 0x5a00:
 	case 0x8403:
 	case 0x9e10:
+	case 0xa30a:
 	case 0xa30c:
 	case 0xa30d:
 	case 0xa30f:
+	case 0xa40a:
 		return true;
 	default:
 		return false;

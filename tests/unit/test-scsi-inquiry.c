@@ -13,7 +13,7 @@ static void expect_page(struct rig *rig, uint8_t page, const uint8_t *data, size
 
 static void standard_data_names_the_device(void **state)
 {
-	uint8_t wanted[96] = {0x00, 0x00, 0x06, 0x02, 91, 0x08, 0, 0x02};
+	uint8_t wanted[96] = {0x00, 0x00, 0x06, 0x02, 91, 0x38, 0, 0x02};
 	static const uint8_t versions[] = {0x00, 0xa0, 0x04, 0x60, 0x04, 0xc0};
 	struct rig rig;
 
@@ -171,19 +171,19 @@ static void identifiers_that_are_too_long_are_cut(void **state)
 	assert_int_equal(rig.result.data_length, 4 + 259 + 20 + 259);
 }
 
-static void the_serial_is_asked_for_when_it_is_told(void **state)
+static void the_identity_is_asked_for_when_it_is_told(void **state)
 {
 	struct rig rig;
 
 	(void) state;
 	rig_init(&rig);
-	rig.lu.serial_fresh = false;
+	rig.lu.identity_fresh = false;
 	for (unsigned page = 0; page < 256; page++) {
-		enum scsi_verdict wanted = page == 0x80 || page == 0x83 ? SCSI_NEEDS_SERIAL : SCSI_ANSWERED;
+		enum scsi_verdict wanted = page == 0x80 || page == 0x83 ? SCSI_NEEDS_IDENTITY : SCSI_ANSWERED;
 
 		assert_int_equal(rig_run(&rig, CDB(0x12, 0x01, (uint8_t) page, 0, 0xff), 255), wanted);
 	}
-	assert_int_equal(rig_run(&rig, CDB(0x12, 0, 0, 0, 0xff), 255), SCSI_ANSWERED);
+	assert_int_equal(rig_run(&rig, CDB(0x12, 0, 0, 0, 0xff), 255), SCSI_NEEDS_IDENTITY);
 	/* The command is refused first. */
 	assert_int_equal(rig_run(&rig, CDB(0x12, 0x03, 0x80, 0, 0xff), 255), SCSI_ANSWERED);
 	expect_bad_cdb(&rig, 1, 1);
@@ -296,7 +296,7 @@ int main(void)
 		cmocka_unit_test(identifiers_are_those_that_initiators_know),
 		cmocka_unit_test(the_naa_name_is_made_of_the_hex_digits_of_the_serial),
 		cmocka_unit_test(identifiers_that_are_too_long_are_cut),
-		cmocka_unit_test(the_serial_is_asked_for_when_it_is_told),
+		cmocka_unit_test(the_identity_is_asked_for_when_it_is_told),
 		cmocka_unit_test(extended_inquiry_tells_of_the_cache),
 		cmocka_unit_test(mode_pages_are_shared),
 		cmocka_unit_test(block_limits_are_told),

@@ -103,9 +103,11 @@ static const char *const usage[] = {
 	"9e10ffffffffffffffffffffffff0100",
 	"9e12ffffffffffffffffffffffff0000",
 	"a000ff000000ffffffff0000",
+	"a32a00000000ffffffff0000",
 	"a30c87ffffffffffffff0000",
 	"a30d80000000ffffffff0000",
 	"a30f00000000ffffffff0000",
+	"a40a00000000ffffffff0000",
 	"a818ffffffffffffffff1f00",
 	"aa18ffffffffffffffff1f00",
 	"ae12ffffffffffffffff1f00",
@@ -255,7 +257,7 @@ static void operation_codes_that_are_not_there_are_refused(void **state)
 
 static void service_actions_that_are_not_there_are_refused(void **state)
 {
-	static const uint8_t opcodes[] = {0x48, 0x9e, 0xa3};
+	static const uint8_t opcodes[] = {0x48, 0x9e, 0xa3, 0xa4};
 	struct rig rig;
 
 	(void) state;
@@ -291,6 +293,12 @@ static void operations_depend_on_what_the_unit_can_do(void **state)
 	rig_run(&rig, CDB(0x9c), 0);
 	expect_bad_opcode(&rig);
 	rig_run(&rig, CDB(0xa3, 0x0f), 0);
+	expect_bad_cdb(&rig, 1, 4);
+	rig.lu.ports.groups[0].access = SCSI_ACCESS_IMPLICIT;
+	rig_run(&rig, CDB(0xa4, 0x0a), 0);
+	expect_bad_opcode(&rig);
+	rig.lu.has_port_groups = false;
+	rig_run(&rig, CDB(0xa3, 0x0a), 0);
 	expect_bad_cdb(&rig, 1, 4);
 	rig_run(&rig, CDB(0x41, 0x08, 0, 0, 0, 0, 0, 0, 1), 512);
 	expect_bad_cdb(&rig, 1, 3);
@@ -464,8 +472,9 @@ static void what_the_unit_cannot_do_is_not_reported(void **state)
 	rig.lu.no_reservations = true;
 	rig.lu.can_erase = rig.lu.has_clock = false;
 	rig.lu.max_atomic = 0;
+	rig.lu.has_port_groups = false;
 	rig_run(&rig, CDB(0xa3, 0x0c, 0, 0, 0, 0, 0, 0, 0xff, 0xff), 65535);
-	assert_int_equal(be32(rig.data) / 8, all - 2 - 4 - 12 - 4 - 2);
+	assert_int_equal(be32(rig.data) / 8, all - 2 - 4 - 12 - 4 - 2 - 2);
 	assert_false(reported(&rig, 0x42) || reported(&rig, 0x89) || reported(&rig, 0x16));
 
 	/* WRITE SAME without UNMAP */

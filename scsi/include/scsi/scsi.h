@@ -28,6 +28,8 @@ enum scsi_status {
 #define SCSI_COPY_SEGMENTS_MAX     32u
 #define SCSI_COPIES_MAX            8u     /* at once */
 #define SCSI_DATA_MAX              65536u /* the longest data-in of an emulated command */
+#define SCSI_PORT_GROUPS_MAX       32u
+#define SCSI_GROUP_PORTS_MAX       64u
 
 /* SPC-4 4.5: what became of a command, before it is encoded. */
 struct scsi_sense {
@@ -78,14 +80,75 @@ struct scsi_copy_status {
 	uint64_t number;   /* in the order of their beginning */
 };
 
+/* Asymmetric access states of a target port group (SPC-4 6.37, table 300), as the field has them. */
+enum scsi_access_state {
+	SCSI_ACTIVE_OPTIMIZED = 0x0,
+	SCSI_ACTIVE_NONOPTIMIZED = 0x1,
+	SCSI_STANDBY = 0x2,
+	SCSI_UNAVAILABLE = 0x3,
+	SCSI_LBA_DEPENDENT = 0x4,
+	SCSI_OFFLINE = 0xe,
+	SCSI_TRANSITIONING = 0xf,
+};
+
+/* Who may change a group's state; the bits of the field TPGS (SPC-4 6.6.2). */
+#define SCSI_ACCESS_IMPLICIT 0x1 /* we */
+#define SCSI_ACCESS_EXPLICIT 0x2 /* initiators, by SET TARGET PORT GROUPS */
+
+/* A target port group (SPC-4 5.15.2), as its descriptor tells it. */
+struct scsi_port_group {
+	uint16_t id;
+	uint8_t state;     /* enum scsi_access_state */
+	uint8_t supported; /* states: byte 1 of the descriptor */
+	uint8_t status;    /* STATUS CODE */
+	uint8_t access;    /* SCSI_ACCESS_ bits */
+	bool preferred;
+	unsigned port_cnt;
+	uint16_t ports[SCSI_GROUP_PORTS_MAX]; /* relative target port identifiers */
+};
+
+/* The ports that the logical unit can be reached through. Through which of them a command came is not known; what follows
+ * `groups` is valid where it is the same for all that can be used. */
+struct scsi_ports {
+	unsigned group_cnt;
+	struct scsi_port_group groups[SCSI_PORT_GROUPS_MAX];
+	uint8_t transition_seconds; /* IMPLICIT TRANSITION TIME; 0: not told */
+	bool group_known;
+	uint16_t group; /* the port's group */
+	bool port_known;
+	uint16_t port;         /* its relative identifier */
+	uint16_t tag;          /* of the target portal group, with an iscsi_name */
+	char iscsi_name[224];  /* of the target; empty: not of iSCSI, or not known */
+	bool lu_group_known;
+	uint16_t lu_group; /* LOGICAL UNIT GROUP of VPD 83h */
+};
+
+/* What others set while the logical unit is served. */
+struct scsi_identity {
+	char serial[256]; /* configfs' unit serial */
+	struct scsi_ports ports;
+	bool has_saved; /* mode parameters that were saved for this serial */
+	struct scsi_mode_values saved;
+};
+
+/* SET TARGET PORT GROUPS: groups in the order in which their states are to be changed. */
+struct scsi_group_states {
+	unsigned cnt;
+	struct {
+		uint16_t id;
+		uint8_t state;
+	} to[SCSI_PORT_GROUPS_MAX];
+};
+
 /* A logical unit as the SCSI code sees it. */
 struct scsi_lu {
 	/* identity */
 	char vendor[9];   /* "LIO-ORG" */
 	char product[17]; /* "TCMU device" */
 	char revision[5];
-	char serial[256];  /* configfs' unit serial */
-	bool serial_fresh; /* false: a command that tells the serial gets SCSI_NEEDS_SERIAL first */
+	char serial[256];        /* configfs' unit serial */
+	struct scsi_ports ports;
+	bool identity_fresh; /* false: a command that tells the serial or the ports gets SCSI_NEEDS_IDENTITY first */
 	char config[256];  /* "<subtype>/<config>": the vendor specific designator of VPD 83 */
 	/* medium */
 	uint64_t blocks;
@@ -111,10 +174,11 @@ struct scsi_lu {
 	uint32_t atomic_granularity; /* of its length; 0: any */
 	/* what the caller can do */
 	bool can_erase; /* plans with SCSI_PLAN_LONG: FORMAT UNIT and SANITIZE are there */
-	bool can_save;  /* keep `saved` for good when result->save says so: mode parameters can be saved */
+	bool can_save;  /* keep `saved` for good when result->save says so: there is a serial to find it by */
 	bool has_clock; /* task->time_ms is set: REPORT TIMESTAMP is there */
 	unsigned max_copies; /* plans SCSI_PLAN_COPY at once, at most SCSI_COPIES_MAX; 0: no EXTENDED COPY */
 	bool copy_to_others; /* to and from other logical units, too */
+	bool has_port_groups; /* plans SCSI_PLAN_SET_GROUPS: the commands of target port groups are there */
 	bool no_reservations; /* the target core does not answer PERSISTENT RESERVE and RESERVE (emulate_pr is 0) */
 	/* state */
 	bool write_cache; /* WCE */
@@ -146,7 +210,7 @@ struct scsi_task {
 enum scsi_verdict {
 	SCSI_ANSWERED = 1, /* status, sense and data are final */
 	SCSI_PLANNED,      /* plan is to be carried out; the status follows from it */
-	SCSI_NEEDS_SERIAL, /* refresh lu->serial, set serial_fresh, dispatch again */
+	SCSI_NEEDS_IDENTITY, /* refresh lu->serial and lu->ports, set identity_fresh, dispatch again */
 };
 
 enum scsi_plan_op {
@@ -161,7 +225,8 @@ enum scsi_plan_op {
 	SCSI_PLAN_ORWRITE,
 	SCSI_PLAN_MAP, /* GET LBA STATUS: answer by scsi_answer_lba_status() */
 	SCSI_PLAN_PREFETCH,
-	SCSI_PLAN_COPY, /* result->copy */
+	SCSI_PLAN_COPY,       /* result->copy */
+	SCSI_PLAN_SET_GROUPS, /* result->states; the end by scsi_groups_end() */
 };
 
 #define SCSI_PLAN_FUA       (1u << 0)
@@ -225,7 +290,8 @@ struct scsi_result {
 	uint32_t data_length; /* of the data for the initiator; already cut to the allocation length */
 	bool save;            /* lu->saved is to be kept for good before GOOD is sent */
 	struct scsi_plan plan;
-	struct scsi_copy copy; /* valid with SCSI_PLAN_COPY */
+	struct scsi_copy copy;           /* valid with SCSI_PLAN_COPY */
+	struct scsi_group_states states; /* valid with SCSI_PLAN_SET_GROUPS */
 };
 
 /* Decides what a command means. result->data must be set. Never fails: a refusal is an answer. The data buffer's bytes
@@ -253,6 +319,16 @@ void scsi_copy_end(struct scsi_lu *lu, const struct scsi_copy *copy, int error, 
 
 /* The NAA designator that VPD 83h tells. naa: SCSI_NAA_LENGTH bytes. False: without a serial there is none. */
 bool scsi_naa(const struct scsi_lu *lu, uint8_t *naa);
+
+/* Takes over what has become known. Saved mode parameters become the current ones the first time that there are any, and
+ * can be saved as soon as there is a serial to find them again by. */
+void scsi_set_identity(struct scsi_lu *lu, const struct scsi_identity *identity);
+
+/* The end of a plan SCSI_PLAN_SET_GROUPS (SPC-4 6.45). error: 0 or -errno. Fills the status and the sense. */
+void scsi_groups_end(int error, struct scsi_result *result);
+
+/* lu->saved, which result->save has asked to be kept, could not be: it is as it was before. Fills the status and the sense. */
+void scsi_save_failed(struct scsi_lu *lu, const struct scsi_mode_values *before, struct scsi_result *result);
 
 /* Encodes sense in the format that lu->descriptor_sense asks for (SPC-4 4.5.2, 4.5.3). buffer: SCSI_SENSE_MAX bytes,
  * cleared first. Returns how many bytes are meaningful. */

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The target port groups of a device in configfs (alua/), and the ports that are in them. The kernel gives each number a
+ * file; a group's members are lines "<fabric>/<target>/tpgt_<tag>/lun_<n>", each followed by a NUL, and what else is to be
+ * known of a port is in the fabric's own folders. Stateless; any thread that may wait.
+ */
+#include <tcmu/configfs.h>
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel-file.h"
+
+#define TARGET_ROOT  "/sys/kernel/config/target"
+#define MEMBERS_SIZE 4352 /* a page and a little */
+
+static const struct {
+	const char *file;
+	uint8_t bit;
+} supports[] = {
+	{"alua_support_transitioning", 0x80}, {"alua_support_unavailable", 0x08},
+	{"alua_support_standby", 0x04},       {"alua_support_active_nonoptimized", 0x02},
+	{"alua_support_active_optimized", 0x01},
+};
+
+/* ------- files ------- */
+
+__attribute__((format(printf, 3, 4))) static int read_text(char *text, size_t size, const char *format, ...)
+{
+	char path[TCMU_PATH_SIZE], below[TCMU_PATH_SIZE];
+	va_list arguments;
+	int length, r;
+
+	va_start(arguments, format);
+	length = vsnprintf(below, sizeof(below), format, arguments);
+	va_end(arguments);
+	if (length < 0 || (size_t) length >= sizeof(below))
+		return -ENAMETOOLONG;
+	r = tcmu_path(path, TARGET_ROOT "/%s", below);
+	return r < 0 ? r : tcmu_file_read(path, text, size);
+}
+
+static int read_group_text(
+	const struct tcmu_name *name, const char *group, const char *file, char *text, size_t size)
+{
+	return read_text(text, size, "core/user_%u/%s/alua/%s/%s", name->hba, name->name, group, file);
+}
+
+/* A file that is not there or not a number is 0. */
+static unsigned read_group_number(const struct tcmu_name *name, const char *group, const char *file)
+{
+	char text[64];
+	uint64_t value;
+
+	if (read_group_text(name, group, file, text, sizeof(text)) < 0 ||
+	    tcmu_parse_unsigned(text, &value) < 0)
+		return 0;
+	return (unsigned) value;
+}
+
+/* ------- ports ------- */
+
+/* The fabric's folder: its name, which some fabrics write with capitals. */
+static bool find_enabled(struct tcmu_port *port, char *text, size_t size)
+{
+	int r = read_text(text, size, "%s/%s/tpgt_%u/enable", port->fabric, port->target, port->tag);
+
+	if (r >= 0)
+		return text[0] == '1';
+	for (char *c = port->fabric; *c; c++)
+		*c = (char) tolower((unsigned char) *c);
+	r = read_text(text, size, "%s/%s/tpgt_%u/enable", port->fabric, port->target, port->tag);
+	return r < 0 || text[0] == '1';
+}
+
+/* One line of members. False: it is none, or the port has gone. */
+static bool read_port(const char *line, struct tcmu_port *port)
+{
+	char text[64];
+	unsigned tag, lun;
+	int end = 0;
+	uint64_t id;
+
+	if (sscanf(line, "%31[^/]/%223[^/]/tpgt_%u/lun_%u%n", port->fabric, port->target, &tag, &lun, &end) != 4 ||
+	    line[end] || tag > UINT16_MAX)
+		return false;
+	port->tag = (uint16_t) tag;
+	port->enabled = find_enabled(port, text, sizeof(text));
+	if (read_text(
+		    text, sizeof(text), "%s/%s/tpgt_%u/lun/lun_%u/statistics/scsi_port/indx", port->fabric,
+		    port->target, tag, lun) < 0 ||
+	    tcmu_parse_unsigned(text, &id) < 0 || id > UINT16_MAX)
+		return false;
+	port->id = (uint16_t) id;
+	return true;
+}
+
+static int read_ports(const struct tcmu_name *name, struct tcmu_port_group *group)
+{
+	char *text = malloc(MEMBERS_SIZE);
+	int length = text ? read_group_text(name, group->name, "members", text, MEMBERS_SIZE) : -ENOMEM;
+	unsigned lines = 1;
+
+	if (length < 0) {
+		free(text);
+		return length == -ENOMEM ? length : 0;
+	}
+	for (int i = 0; i < length; i++)
+		lines += text[i] == '\n';
+	group->ports = calloc(lines, sizeof(*group->ports));
+	for (char *line = text, *end; group->ports && line < text + length; line = end + 1) {
+		end = memchr(line, '\n', (size_t) (text + length - line));
+		if (!end)
+			end = text + length;
+		*end = '\0';
+		while (line < end && !*line)
+			line++;
+		if (read_port(line, &group->ports[group->port_cnt]))
+			group->port_cnt++;
+	}
+	free(text);
+	return group->ports ? 0 : -ENOMEM;
+}
+
+/* ------- groups ------- */
+
+static uint8_t read_access(const struct tcmu_name *name, const char *group)
+{
+	char text[64];
+
+	if (read_group_text(name, group, "alua_access_type", text, sizeof(text)) < 0)
+		return 0;
+	return (strstr(text, "Implicit") ? 1 : 0) | (strstr(text, "Explicit") ? 2 : 0);
+}
+
+static uint8_t read_status(const struct tcmu_name *name, const char *group)
+{
+	char text[64];
+
+	if (read_group_text(name, group, "alua_access_status", text, sizeof(text)) < 0)
+		return 0;
+	return strstr(text, "Explicit") ? 1 : strstr(text, "Implicit") ? 2 : 0;
+}
+
+/* 1: it has a number; 0: it has none yet, or is not there any more; -ENOMEM. */
+static int read_group(const struct tcmu_name *name, struct tcmu_port_group *group)
+{
+	char text[64];
+	uint64_t id;
+	int r;
+
+	if (read_group_text(name, group->name, "tg_pt_gp_id", text, sizeof(text)) < 0 ||
+	    tcmu_parse_unsigned(text, &id) < 0 || id > UINT16_MAX)
+		return 0;
+	group->id = (uint16_t) id;
+	group->state = (uint8_t) read_group_number(name, group->name, "alua_access_state");
+	group->status = read_status(name, group->name);
+	group->access = read_access(name, group->name);
+	group->preferred = read_group_number(name, group->name, "preferred");
+	group->transition_seconds = (uint8_t) read_group_number(name, group->name, "implicit_trans_secs");
+	for (size_t i = 0; i < sizeof(supports) / sizeof(supports[0]); i++)
+		if (read_group_number(name, group->name, supports[i].file))
+			group->supported |= supports[i].bit;
+	r = read_ports(name, group);
+	return r < 0 ? r : 1;
+}
+
+static int compare_groups(const void *a, const void *b)
+{
+	return ((const struct tcmu_port_group *) a)->id - ((const struct tcmu_port_group *) b)->id;
+}
+
+/* Adds a group to the array. 0, or -ENOMEM. */
+static int add_group(
+	const struct tcmu_name *name, const char *folder, struct tcmu_port_group **groups, int *cnt)
+{
+	struct tcmu_port_group *more = realloc(*groups, ((size_t) *cnt + 1) * sizeof(*more));
+	int r;
+
+	if (!more)
+		return -ENOMEM;
+	*groups = more;
+	more[*cnt] = (struct tcmu_port_group){0};
+	if (snprintf(more[*cnt].name, sizeof(more[*cnt].name), "%s", folder) >= (int) sizeof(more[*cnt].name))
+		return 0;
+	r = read_group(name, &more[*cnt]);
+	if (r > 0)
+		(*cnt)++;
+	return r < 0 ? r : 0;
+}
+
+int tcmu_configfs_port_groups(const struct tcmu_name *name, struct tcmu_port_group **ret)
+{
+	char path[TCMU_PATH_SIZE];
+	struct tcmu_port_group *groups = NULL;
+	struct dirent *entry;
+	DIR *folder;
+	int cnt = 0;
+	int r = tcmu_path(path, TARGET_ROOT "/core/user_%u/%s/alua", name->hba, name->name);
+
+	if (r < 0)
+		return r;
+	folder = opendir(path);
+	if (!folder)
+		return -errno;
+	while (r >= 0 && (entry = readdir(folder)))
+		if (entry->d_name[0] != '.')
+			r = add_group(name, entry->d_name, &groups, &cnt);
+	closedir(folder);
+	if (r < 0) {
+		tcmu_port_groups_free(groups, cnt);
+		return r;
+	}
+	if (cnt)
+		qsort(groups, (size_t) cnt, sizeof(*groups), compare_groups);
+	*ret = groups;
+	return cnt;
+}
+
+void tcmu_port_groups_free(struct tcmu_port_group *groups, int cnt)
+{
+	for (int i = 0; i < cnt; i++)
+		free(groups[i].ports);
+	free(groups);
+}
+
+static int write_group(const struct tcmu_name *name, const char *group, const char *file, unsigned value)
+{
+	char path[TCMU_PATH_SIZE], text[16];
+	int r = tcmu_path(
+		path, TARGET_ROOT "/core/user_%u/%s/alua/%s/%s", name->hba, name->name, group, file);
+
+	snprintf(text, sizeof(text), "%u", value);
+	return r < 0 ? r : tcmu_file_write(path, text);
+}
+
+int tcmu_configfs_set_port_group(
+	const struct tcmu_name *name, const char *group, uint8_t state, bool by_initiator)
+{
+	int r = write_group(name, group, "alua_access_state", state);
+
+	/* The kernel takes what is written for its own decision. */
+	return r < 0 || !by_initiator ? r : write_group(name, group, "alua_access_status", 1);
+}
+
+int tcmu_configfs_lu_group(const struct tcmu_name *name, uint16_t *id)
+{
+	static const char label[] = "LU Group ID:";
+	char text[512];
+	const char *found;
+	uint64_t value;
+	int r = read_text(text, sizeof(text), "core/user_%u/%s/alua_lu_gp", name->hba, name->name);
+
+	if (r < 0)
+		return r == -E2BIG ? -EBADMSG : r;
+	found = strstr(text, label);
+	if (!found)
+		return -ENOENT;
+	found += strlen(label);
+	while (*found == ' ')
+		found++;
+	if (tcmu_parse_unsigned(found, &value) < 0 || value > UINT16_MAX)
+		return -EBADMSG;
+	*id = (uint16_t) value;
+	return 0;
+}

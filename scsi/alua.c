@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Target port groups and their asymmetric access states (SPC-4 5.15, 6.37, 6.45), and what else depends on what was found
+ * out about the logical unit's surroundings.
+ *
+ * States belong to the target core: it refuses what a group's state does not allow before a command gets here, and tells
+ * every initiator when a state changes. Here they are reported, and changes are decoded for the caller to carry out.
+ */
+#include "scsi-private.h"
+
+#include <string.h>
+
+#define STATES_HEADER    4u
+#define STATE_DESCRIPTOR 4u
+#define LIST_MAX         (STATES_HEADER + STATE_DESCRIPTOR * SCSI_PORT_GROUPS_MAX)
+
+/* The bit of a state among the supported ones (SPC-4 6.37, table 299). OFFLINE is a state of ports, and TRANSITIONING cannot
+ * be asked for. */
+static uint8_t supported_bit(uint8_t state)
+{
+	switch (state) {
+	case SCSI_ACTIVE_OPTIMIZED:
+		return 0x01;
+	case SCSI_ACTIVE_NONOPTIMIZED:
+		return 0x02;
+	case SCSI_STANDBY:
+		return 0x04;
+	case SCSI_UNAVAILABLE:
+		return 0x08;
+	default:
+		return 0;
+	}
+}
+
+uint8_t lu_access(const struct scsi_lu *lu)
+{
+	uint8_t access = 0;
+
+	for (unsigned i = 0; lu->has_port_groups && i < lu->ports.group_cnt; i++)
+		access |= lu->ports.groups[i].access;
+	return access;
+}
+
+/* ------- REPORT TARGET PORT GROUPS ------- */
+
+static unsigned put_group(const struct scsi_port_group *group, uint8_t *p)
+{
+	memset(p, 0, 8);
+	p[0] = (group->preferred ? 0x80 : 0) | (group->state & 0x0f); /* PREF */
+	p[1] = group->supported;
+	put_be16(p + 2, group->id);
+	p[5] = group->status;
+	p[7] = (uint8_t) group->port_cnt;
+	for (unsigned i = 0; i < group->port_cnt; i++)
+		put_be32(p + 8 + 4 * i, group->ports[i]);
+	return 8 + 4 * group->port_cnt;
+}
+
+/* SPC-4 6.37, with the length only or the extended header. */
+enum scsi_verdict scsi_report_port_groups(struct scsi_call *call)
+{
+	const struct scsi_ports *ports = &call->lu->ports;
+	bool extended = call->cdb[1] & 0x20;
+	uint8_t *data = call->result->data;
+	unsigned length = extended ? 8 : 4;
+
+	memset(data, 0, length);
+	if (extended) {
+		data[4] = 0x10;
+		data[5] = ports->transition_seconds;
+	}
+	for (unsigned i = 0; i < ports->group_cnt; i++)
+		length += put_group(&ports->groups[i], data + length);
+	put_be32(data, length - 4);
+	return scsi_good_data(call, length, get_be32(call->cdb + 6));
+}
+
+/* ------- SET TARGET PORT GROUPS ------- */
+
+static const struct scsi_port_group *find_group(const struct scsi_lu *lu, uint16_t id)
+{
+	for (unsigned i = 0; i < lu->ports.group_cnt; i++)
+		if (lu->ports.groups[i].id == id)
+			return &lu->ports.groups[i];
+	return NULL;
+}
+
+/* SPC-4 6.45. A list with anything wrong in it changes nothing. */
+enum scsi_verdict scsi_set_port_groups(struct scsi_call *call)
+{
+	uint32_t length = get_be32(call->cdb + 6);
+	struct scsi_group_states *states = &call->result->states;
+	uint8_t list[LIST_MAX];
+
+	if (length == 0)
+		return scsi_good(call);
+	if (length < STATES_HEADER || (length - STATES_HEADER) % STATE_DESCRIPTOR || length > sizeof(list) ||
+	    !scsi_data_out(call->task, 0, list, length))
+		return scsi_refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
+	states->cnt = 0;
+	for (unsigned at = STATES_HEADER; at < length; at += STATE_DESCRIPTOR) {
+		uint8_t state = list[at] & 0x0f;
+		const struct scsi_port_group *group = find_group(call->lu, get_be16(list + at + 2));
+
+		if (!group || !(group->access & SCSI_ACCESS_EXPLICIT))
+			return scsi_refuse_list(call, at + 2, NO_BIT);
+		if (!(group->supported & supported_bit(state)))
+			return scsi_refuse_list(call, at, 3);
+		states->to[states->cnt].id = group->id;
+		states->to[states->cnt++].state = state;
+	}
+	return states->cnt ? scsi_plan(call, SCSI_PLAN_SET_GROUPS, 0, 0, 0) : scsi_good(call);
+}
+
+void scsi_groups_end(int error, struct scsi_result *result)
+{
+	scsi_end(result, error ? SENSE_SET_PORT_GROUPS_FAILED : 0);
+}
+
+/* ------- what has become known ------- */
+
+void scsi_set_identity(struct scsi_lu *lu, const struct scsi_identity *identity)
+{
+	bool first = !lu->can_save && identity->serial[0];
+
+	memcpy(lu->serial, identity->serial, sizeof(lu->serial));
+	lu->ports = identity->ports;
+	lu->can_save = identity->serial[0];
+	if (first)
+		scsi_take_saved(lu, identity->has_saved ? &identity->saved : NULL);
+}
