@@ -94,8 +94,8 @@ static void run_errand(struct job *job)
 
 	switch (errand->what.kind) {
 	case LOOP_ERRAND_SAVE:
-		errand->call.result =
-			identity_save(state_dir(device), errand->what.serial, &errand->what.saved);
+		errand->call.result = identity_save(
+			state_dir(device), errand->what.serial, &errand->what.saved);
 		break;
 	case LOOP_ERRAND_SET_GROUPS:
 		errand->call.result = identity_set_groups(&device->name, &errand->what.states);
@@ -110,7 +110,8 @@ static void log_errand(const struct device *device, const struct device_errand *
 	if (errand->what.kind == LOOP_ERRAND_SAVE) {
 		if (errand->call.result < 0)
 			log_dev_error(
-				device_label(device), "mode parameters that an initiator wants saved are not: %s",
+				device_label(device),
+				"mode parameters that an initiator wants saved are not: %s",
 				strerror(-errand->call.result));
 		return;
 	}

@@ -147,12 +147,14 @@ static bool load(const char *state_dir, const char *serial, struct scsi_mode_val
 
 	if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &error)) {
 		if (!g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
-			log_warning("mode parameters that were saved are not used: %s: %s", path, error->message);
+			log_warning(
+				"mode parameters that were saved are not used: %s: %s", path,
+				error->message);
 		return false;
 	}
 	for (size_t i = 0; i < SAVED_CNT && !error; i++)
-		*(bool *) ((char *) values + saved_values[i].offset) =
-			g_key_file_get_boolean(file, SAVED_GROUP, saved_values[i].key, &error);
+		*(bool *) ((char *) values + saved_values[i].offset) = g_key_file_get_boolean(
+			file, SAVED_GROUP, saved_values[i].key, &error);
 	if (error)
 		log_warning("mode parameters that were saved are not used: %s: %s", path, error->message);
 	return !error;
@@ -175,8 +177,8 @@ int identity_save(const char *state_dir, const char *serial, const struct scsi_m
 	if (g_mkdir_with_parents(state_dir, 0755) < 0)
 		return -errno;
 	if (g_file_set_contents_full(
-		    path, text, (gssize) length, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE,
-		    0644, &error))
+		    path, text, (gssize) length,
+		    G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0644, &error))
 		return 0;
 	log_error("mode parameters cannot be saved: %s", error->message);
 	return -EIO;

@@ -88,19 +88,19 @@ struct loop {
 	struct aio_engine *engine; /* ASYNC handlers */
 	struct workers *workers;   /* the others */
 	struct command_pool pool;
-	uint8_t *data;               /* SCSI_DATA_MAX bytes for the answers of emulated commands */
-	struct command_list ready;   /* planned, to be started outside of the gate */
-	struct command_list blocked; /* wait for another command's range */
-	struct command_list parked;  /* wait for the identity */
-	struct command_list ended;   /* to be completed to the kernel */
-	unsigned exclusive_cnt;      /* started commands that are exclusive */
-	struct peer *peer;           /* this loop, to others that copy */
-	unsigned served_cnt;         /* commands that carry out requests of peers */
-	struct command *erase;       /* the operation that overwrites the medium, or NULL */
-	struct command *erase_asker; /* who waits for its end, or NULL */
-	atomic_uint erasure;         /* as last told to the owner */
-	bool errand_under_way;       /* the owner has been asked */
-	bool errand_planned;         /* who waits for it has a plan to be carried out then */
+	uint8_t *data;                         /* SCSI_DATA_MAX bytes for the answers of emulated commands */
+	struct command_list ready;             /* planned, to be started outside of the gate */
+	struct command_list blocked;           /* wait for another command's range */
+	struct command_list parked;            /* wait for the identity */
+	struct command_list ended;             /* to be completed to the kernel */
+	unsigned exclusive_cnt;                /* started commands that are exclusive */
+	struct peer *peer;                     /* this loop, to others that copy */
+	unsigned served_cnt;                   /* commands that carry out requests of peers */
+	struct command *erase;                 /* the operation that overwrites the medium, or NULL */
+	struct command *erase_asker;           /* who waits for its end, or NULL */
+	atomic_uint erasure;                   /* as last told to the owner */
+	bool errand_under_way;                 /* the owner has been asked */
+	bool errand_planned;                   /* who waits for it has a plan to be carried out then */
 	struct command *errand_asker;          /* who waits for it, or NULL */
 	struct scsi_mode_values errand_before; /* what was saved before it */
 

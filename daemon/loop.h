@@ -30,13 +30,13 @@
 #include "workers.h"
 
 /* What a loop signals. Bits of one word: a signal that is not yet taken is not sent twice. */
-#define LOOP_ATTACHED     (1u << 0)
-#define LOOP_UNREGISTERED (1u << 1) /* uio says that the kernel's device is gone */
-#define LOOP_BROKEN       (1u << 2) /* the ring could not be attached, or is corrupt */
+#define LOOP_ATTACHED       (1u << 0)
+#define LOOP_UNREGISTERED   (1u << 1) /* uio says that the kernel's device is gone */
+#define LOOP_BROKEN         (1u << 2) /* the ring could not be attached, or is corrupt */
 #define LOOP_NEEDS_IDENTITY (1u << 3) /* commands wait for loop_set_identity() */
-#define LOOP_ERASING      (1u << 5) /* loop_erasure() has changed */
-#define LOOP_ERRAND       (1u << 6) /* a command waits for loop_errand_done() */
-#define LOOP_ENDED        (1u << 4) /* the last signal: loop_free() may be called, and the handler be closed */
+#define LOOP_ERASING        (1u << 5) /* loop_erasure() has changed */
+#define LOOP_ERRAND         (1u << 6) /* a command waits for loop_errand_done() */
+#define LOOP_ENDED          (1u << 4) /* the last signal: loop_free() may be called, and the handler be closed */
 
 /* How the ring is found. */
 enum loop_start {

@@ -30,7 +30,7 @@
 #include "settings.h"
 
 #define RUN_DIR       "/run/tcmud"
-#define STATE_DIR "/var/lib/tcmud"
+#define STATE_DIR     "/var/lib/tcmud"
 #define STALL_WARN_US 50000
 #define ARENAS        2
 

@@ -23,8 +23,8 @@ static const struct {
 	const char *file;
 	uint8_t bit;
 } supports[] = {
-	{"alua_support_transitioning", 0x80}, {"alua_support_unavailable", 0x08},
-	{"alua_support_standby", 0x04},       {"alua_support_active_nonoptimized", 0x02},
+	{"alua_support_transitioning", 0x80},    {"alua_support_unavailable", 0x08},
+	{"alua_support_standby", 0x04},          {"alua_support_active_nonoptimized", 0x02},
 	{"alua_support_active_optimized", 0x01},
 };
 
@@ -86,7 +86,8 @@ static bool read_port(const char *line, struct tcmu_port *port)
 	int end = 0;
 	uint64_t id;
 
-	if (sscanf(line, "%31[^/]/%223[^/]/tpgt_%u/lun_%u%n", port->fabric, port->target, &tag, &lun, &end) != 4 ||
+	if (sscanf(line, "%31[^/]/%223[^/]/tpgt_%u/lun_%u%n", port->fabric, port->target, &tag, &lun,
+		   &end) != 4 ||
 	    line[end] || tag > UINT16_MAX)
 		return false;
 	port->tag = (uint16_t) tag;
@@ -186,7 +187,8 @@ static int add_group(
 		return -ENOMEM;
 	*groups = more;
 	more[*cnt] = (struct tcmu_port_group){0};
-	if (snprintf(more[*cnt].name, sizeof(more[*cnt].name), "%s", folder) >= (int) sizeof(more[*cnt].name))
+	if (snprintf(more[*cnt].name, sizeof(more[*cnt].name), "%s", folder) >=
+	    (int) sizeof(more[*cnt].name))
 		return 0;
 	r = read_group(name, &more[*cnt]);
 	if (r > 0)

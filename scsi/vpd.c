@@ -121,12 +121,14 @@ static unsigned put_iscsi_names(const struct scsi_lu *lu, uint8_t *p)
 
 	for (unsigned device = 0; device < 2; device++) {
 		char *name = (char *) p + total + 4;
-		int length = device ? snprintf(name, DESIGNATOR_MAX, "%s", ports->iscsi_name)
-				    : snprintf(name, DESIGNATOR_MAX, "%s,t,0x%04x", ports->iscsi_name, ports->tag);
+		int length = device
+			? snprintf(name, DESIGNATOR_MAX, "%s", ports->iscsi_name)
+			: snprintf(name, DESIGNATOR_MAX, "%s,t,0x%04x", ports->iscsi_name, ports->tag);
 		unsigned padded = ((unsigned) length / 4 + 1) * 4;
 
 		memset(name + length, 0, padded - (unsigned) length);
-		total += designator(p + total, 0x03, device ? TARGET_DEVICE | 0x08 : TARGET_PORT | 0x08, padded);
+		total += designator(
+			p + total, 0x03, device ? TARGET_DEVICE | 0x08 : TARGET_PORT | 0x08, padded);
 	}
 	return total;
 }

@@ -294,7 +294,10 @@ static void make_unit(struct scsi_lu *lu, const struct unit *unit)
 			{.group_cnt = unit->limits & 0x03,
 			 .groups =
 				 {{.id = 0, .supported = 0x8f, .access = 3, .port_cnt = 1, .ports = {1}},
-				  {.id = 1, .supported = unit->limits, .access = f & 3, .port_cnt = SCSI_GROUP_PORTS_MAX},
+				  {.id = 1,
+				   .supported = unit->limits,
+				   .access = f & 3,
+				   .port_cnt = SCSI_GROUP_PORTS_MAX},
 				  {.id = 0xffff, .state = SCSI_STANDBY, .access = g & 3}},
 			 .group_known = g & 0x01,
 			 .port_known = g & 0x02,

@@ -50,8 +50,9 @@ static void group(const char *name, const char *id, const char *access, const ch
 	const struct {
 		const char *file;
 		const char *text;
-	} files[] = {{"tg_pt_gp_id", id},          {"alua_access_type", access}, {"members", members},
-		     {"alua_access_state", "2\n"}, {"alua_access_status", ""},   {"implicit_trans_secs", id}};
+	} files[] = {{"tg_pt_gp_id", id},        {"alua_access_type", access},
+		     {"members", members},       {"alua_access_state", "2\n"},
+		     {"alua_access_status", ""}, {"implicit_trans_secs", id}};
 	char path[256];
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
@@ -69,7 +70,8 @@ static void port(const char *target, unsigned tag, const char *id, const char *e
 	char path[256];
 
 	(void) snprintf(
-		path, sizeof(path), TARGET "iscsi/%s/tpgt_%u/lun/lun_0/statistics/scsi_port/indx", target, tag);
+		path, sizeof(path), TARGET "iscsi/%s/tpgt_%u/lun/lun_0/statistics/scsi_port/indx", target,
+		tag);
 	fake_root_write(&root, path, id);
 	(void) snprintf(path, sizeof(path), TARGET "iscsi/%s/tpgt_%u/enable", target, tag);
 	fake_root_write(&root, path, enabled);
@@ -94,7 +96,8 @@ static void a_device_of_one_port_is_known_all_through(void **state)
 	assert_int_equal(identity.ports.groups[0].supported, 0x05);
 	assert_int_equal(identity.ports.groups[0].access, SCSI_ACCESS_IMPLICIT | SCSI_ACCESS_EXPLICIT);
 	assert_int_equal(identity.ports.groups[0].ports[0], 9);
-	assert_true(identity.ports.group_known && identity.ports.port_known && identity.ports.lu_group_known);
+	assert_true(
+		identity.ports.group_known && identity.ports.port_known && identity.ports.lu_group_known);
 	assert_int_equal(identity.ports.group, 0);
 	assert_int_equal(identity.ports.port, 9);
 	assert_int_equal(identity.ports.lu_group, 4);
@@ -125,8 +128,7 @@ static void ports_that_are_off_are_told_and_not_used(void **state)
 static void with_several_ports_only_what_they_share_is_known(void **state)
 {
 	(void) state;
-	group("ao", "1\n", "None\n",
-	      "iSCSI/" FIRST "/tpgt_1/lun_0\niSCSI/" SECOND "/tpgt_1/lun_0\n");
+	group("ao", "1\n", "None\n", "iSCSI/" FIRST "/tpgt_1/lun_0\niSCSI/" SECOND "/tpgt_1/lun_0\n");
 	port(FIRST, 1, "5\n", "1\n");
 	port(SECOND, 1, "6\n", "1\n");
 	read_it();
@@ -167,7 +169,10 @@ static void a_device_that_is_gone_is_unknown(void **state)
 static void states_are_changed_in_their_order_until_one_is_refused(void **state)
 {
 	struct scsi_group_states states = {
-		.cnt = 3, .to = {{.id = 2, .state = SCSI_ACTIVE_OPTIMIZED}, {.id = 9, .state = 1}, {.id = 1, .state = 1}}};
+		.cnt = 3,
+		.to = {{.id = 2, .state = SCSI_ACTIVE_OPTIMIZED},
+		       {.id = 9, .state = 1},
+		       {.id = 1, .state = 1}}};
 
 	(void) state;
 	group("ao", "1\n", "Implicit\n", "");
@@ -186,7 +191,8 @@ static void states_are_changed_in_their_order_until_one_is_refused(void **state)
 
 static void what_is_saved_is_found_again_by_the_serial(void **state)
 {
-	static const struct scsi_mode_values all = {true, true, true}, some = {.software_write_protect = true};
+	static const struct scsi_mode_values all = {true, true, true},
+					     some = {.software_write_protect = true};
 
 	(void) state;
 	read_it();
@@ -225,7 +231,8 @@ static void a_file_that_is_not_ours_is_not_used(void **state)
 {
 	static const char *const texts[] = {
 		"", "nonsense\n", "[mode parameters]\nserial=1a2b\nwrite_cache=true\n",
-		"[mode parameters]\nwrite_cache=maybe\ndescriptor_sense=true\nsoftware_write_protect=true\n"};
+		"[mode "
+		"parameters]\nwrite_cache=maybe\ndescriptor_sense=true\nsoftware_write_protect=true\n"};
 	static const struct scsi_mode_values all = {true, true, true};
 
 	(void) state;
@@ -254,7 +261,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_device_of_one_port_is_known_all_through, setup, teardown),
 		cmocka_unit_test_setup_teardown(ports_that_are_off_are_told_and_not_used, setup, teardown),
-		cmocka_unit_test_setup_teardown(with_several_ports_only_what_they_share_is_known, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			with_several_ports_only_what_they_share_is_known, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_only_initiators_may_change_nobody_can, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_device_that_is_gone_is_unknown, setup, teardown),
 		cmocka_unit_test_setup_teardown(

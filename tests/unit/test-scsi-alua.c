@@ -11,7 +11,8 @@
 
 /* The rig's two groups. */
 #define GROUPS \
-	0x80, 0x8f, 0x00, 0x01, 0, 0x01, 0, 2, 0, 0, 0, 0x01, 0, 0, 0x02, 0x03, /* the first and its two ports */ \
+	0x80, 0x8f, 0x00, 0x01, 0, 0x01, 0, 2, 0, 0, 0, 0x01, 0, 0, 0x02, \
+		0x03, /* the first and its two ports */ \
 		0x02, 0x05, 0x12, 0x34, 0, 0x02, 0, 1, 0, 0, 0, 0x03
 
 static void groups_are_reported_with_their_ports(void **state)
@@ -211,8 +212,8 @@ static void expect_reach(struct rig *rig, const uint8_t *wanted, size_t length)
 
 static void where_a_command_came_through_is_told_if_it_is_known(void **state)
 {
-	static const uint8_t wanted[] = {0x01, 0x14, 0, 4, 0, 0, 0x02, 0x03, 0x01, 0x15, 0, 4,
-					 0,    0,    1, 2, 0x01, 0x06, 0, 4, 0, 0, 0, 0x10};
+	static const uint8_t wanted[] = {0x01, 0x14, 0, 4, 0,    0,    0x02, 0x03, 0x01, 0x15, 0, 4,
+					 0,    0,    1, 2, 0x01, 0x06, 0,    4,    0,    0,    0, 0x10};
 	struct rig rig;
 
 	(void) state;
@@ -277,7 +278,9 @@ static void the_longest_iscsi_name_fits(void **state)
 static void saved_mode_parameters_are_taken_once(void **state)
 {
 	struct scsi_identity identity = {
-		.serial = "1", .has_saved = true, .saved = {.write_cache = false, .software_write_protect = true}};
+		.serial = "1",
+		.has_saved = true,
+		.saved = {.write_cache = false, .software_write_protect = true}};
 	struct rig rig;
 
 	(void) state;

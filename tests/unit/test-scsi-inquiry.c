@@ -179,7 +179,8 @@ static void the_identity_is_asked_for_when_it_is_told(void **state)
 	rig_init(&rig);
 	rig.lu.identity_fresh = false;
 	for (unsigned page = 0; page < 256; page++) {
-		enum scsi_verdict wanted = page == 0x80 || page == 0x83 ? SCSI_NEEDS_IDENTITY : SCSI_ANSWERED;
+		enum scsi_verdict wanted = page == 0x80 || page == 0x83 ? SCSI_NEEDS_IDENTITY
+									: SCSI_ANSWERED;
 
 		assert_int_equal(rig_run(&rig, CDB(0x12, 0x01, (uint8_t) page, 0, 0xff), 255), wanted);
 	}

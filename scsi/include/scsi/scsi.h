@@ -116,9 +116,9 @@ struct scsi_ports {
 	bool group_known;
 	uint16_t group; /* the port's group */
 	bool port_known;
-	uint16_t port;         /* its relative identifier */
-	uint16_t tag;          /* of the target portal group, with an iscsi_name */
-	char iscsi_name[224];  /* of the target; empty: not of iSCSI, or not known */
+	uint16_t port;        /* its relative identifier */
+	uint16_t tag;         /* of the target portal group, with an iscsi_name */
+	char iscsi_name[224]; /* of the target; empty: not of iSCSI, or not known */
 	bool lu_group_known;
 	uint16_t lu_group; /* LOGICAL UNIT GROUP of VPD 83h */
 };
@@ -146,10 +146,10 @@ struct scsi_lu {
 	char vendor[9];   /* "LIO-ORG" */
 	char product[17]; /* "TCMU device" */
 	char revision[5];
-	char serial[256];        /* configfs' unit serial */
+	char serial[256]; /* configfs' unit serial */
 	struct scsi_ports ports;
 	bool identity_fresh; /* false: a command that tells the serial or the ports gets SCSI_NEEDS_IDENTITY first */
-	char config[256];  /* "<subtype>/<config>": the vendor specific designator of VPD 83 */
+	char config[256]; /* "<subtype>/<config>": the vendor specific designator of VPD 83 */
 	/* medium */
 	uint64_t blocks;
 	uint32_t block_size;
@@ -174,8 +174,8 @@ struct scsi_lu {
 	uint32_t atomic_granularity; /* of its length; 0: any */
 	/* what the caller can do */
 	bool can_erase; /* plans with SCSI_PLAN_LONG: FORMAT UNIT and SANITIZE are there */
-	bool can_save;  /* keep `saved` for good when result->save says so: there is a serial to find it by */
-	bool has_clock; /* task->time_ms is set: REPORT TIMESTAMP is there */
+	bool can_save; /* keep `saved` for good when result->save says so: there is a serial to find it by */
+	bool has_clock;      /* task->time_ms is set: REPORT TIMESTAMP is there */
 	unsigned max_copies; /* plans SCSI_PLAN_COPY at once, at most SCSI_COPIES_MAX; 0: no EXTENDED COPY */
 	bool copy_to_others; /* to and from other logical units, too */
 	bool has_port_groups; /* plans SCSI_PLAN_SET_GROUPS: the commands of target port groups are there */
@@ -208,8 +208,8 @@ struct scsi_task {
 };
 
 enum scsi_verdict {
-	SCSI_ANSWERED = 1, /* status, sense and data are final */
-	SCSI_PLANNED,      /* plan is to be carried out; the status follows from it */
+	SCSI_ANSWERED = 1,   /* status, sense and data are final */
+	SCSI_PLANNED,        /* plan is to be carried out; the status follows from it */
 	SCSI_NEEDS_IDENTITY, /* refresh lu->serial and lu->ports, set identity_fresh, dispatch again */
 };
 

@@ -66,17 +66,16 @@ sees 0 sg_modes -a
 shows 'WP=0, DpoFua=1' 'Read-Write error recovery' 'Caching' 'Control' 'Informational exceptions'
 sees 0 sg_modes -6 -p 0x0a,1
 shows '4a 01 00 1c'
-for control in 0 1 2; do
+for control in 0 1 2 3; do
 	sees 0 sg_modes -6 -c $control -p 8
-	shows '08 12 04'
+	shows '88 12 04' # PS: it can be saved
 done
-sees $ILLEGAL sg_modes -c 3 -p 8
 sees 0 sg_wr_mode -p 8 -c 8,12,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0
 sees 0 sg_modes -p 8
-shows '08 12 00'
+shows '88 12 00'
 sees 0 sg_wr_mode -6 -p 8 -c 8,12,4,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0
 sees 0 sg_modes -p 8
-shows '08 12 04'
+shows '88 12 04'
 sees $ILLEGAL sg_wr_mode -p 8 -c 8,12,4,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0
 sees 0 sg_logs -a
 shows 'Supported log pages  \[0x0\]' '0x2f +Informational exceptions' 'IE asc = 0x0, ascq = 0x0'
