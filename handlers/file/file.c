@@ -4,6 +4,12 @@
  */
 #include "file.h"
 
+#if FILE_RAW_ONLY
+#define FILE_OF_ITS_KIND "a raw image; qcow images are refused"
+#else
+#define FILE_OF_ITS_KIND "a missing file is created"
+#endif
+
 const struct tcmu_option file_options[FILE_OPTIONS + 1] = {
 	[FILE_DIRECT] =
 		{.name = "direct",
@@ -13,7 +19,7 @@ const struct tcmu_option file_options[FILE_OPTIONS + 1] = {
 	[FILE_CREATE] =
 		{.name = "create",
 		 .type = TCMU_OPTION_BOOL,
-		 .def = "1",
+		 .def = FILE_RAW_ONLY ? "0" : "1",
 		 .help = "create a missing file, sparse, with mode 0600"},
 	[FILE_GROW] =
 		{.name = "grow",
@@ -37,10 +43,11 @@ const struct tcmu_option file_options[FILE_OPTIONS + 1] = {
 		 .help = "%XX in the path is a byte: %2C a comma, %3A a colon, %20 a blank"},
 };
 
-TCMU_HANDLER(.subtype = "file", .name = "raw file or block device",
+const bool file_raw_only = FILE_RAW_ONLY;
+
+TCMU_HANDLER(.subtype = FILE_SUBTYPE, .name = FILE_RAW_ONLY ? "raw image" : "raw file or block device",
 	     .config_desc = "the absolute path of a regular file or a block device, then options: "
-			    "/path[;name=value]...; "
-			    "a missing file is created",
+			    "/path[;name=value]...; " FILE_OF_ITS_KIND,
 	     .threading = TCMU_HANDLER_ASYNC, .flags = TCMU_HANDLER_SYSCALLS_ONLY,
 	     .io_priv_size = sizeof(struct file_request), .options = file_options,
 	     .check_config = file_check_config, .open = file_open, .close = file_close,

@@ -31,6 +31,9 @@ enum file_option {
 
 extern const struct tcmu_option file_options[FILE_OPTIONS + 1];
 
+/* A file with a header of its own is refused: under this subtype, whoever made it expects that it is understood. */
+extern const bool file_raw_only;
+
 static inline bool file_option(const struct tcmu_config *config, enum file_option option)
 {
 	return config->values[option].number != 0;
@@ -90,6 +93,10 @@ __attribute__((format(printf, 3, 4))) int file_refuse(
 
 /* 0, also for what can be created; or -errno with a reason. */
 int file_find(const struct tcmu_config *config, struct file_target *target, struct tcmu_reason *reason);
+
+/* With file_raw_only: whether what fd reads, past the page cache or not, begins with another format's header. 0, or -errno with
+ * a reason. */
+int file_check_format(const struct file_target *target, int fd, struct tcmu_reason *reason);
 
 /* Whether a store of so many bytes can be a device of config->size. 0, or -errno with a reason. */
 int file_check_size(

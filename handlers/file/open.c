@@ -146,7 +146,9 @@ static int fit_size(
 
 	if (size < 0)
 		return file_refuse_open(target, O_RDONLY, (int) size, reason);
-	r = file_check_size(config, target, (uint64_t) size, reason);
+	r = file_check_format(target, backend->fd, reason);
+	if (r >= 0)
+		r = file_check_size(config, target, (uint64_t) size, reason);
 	if (r < 0 || target->block || config->read_only)
 		return r;
 	return extend(backend->fd, target, config->size, reason);

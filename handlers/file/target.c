@@ -202,6 +202,22 @@ int file_check_size(
 		(unsigned long long) size, (unsigned long long) config->size, target->path);
 }
 
+int file_check_format(const struct file_target *target, int fd, struct tcmu_reason *reason)
+{
+	_Alignas(4096) char head[4096] = "";
+
+	if (!file_raw_only)
+		return 0;
+	if (pread(fd, head, sizeof(head), 0) < 0)
+		return file_refuse_open(target, O_RDONLY, -errno, reason);
+	if (memcmp(head, "QFI\xfb", 4) != 0)
+		return 0;
+	return file_refuse(
+		reason, -EMEDIUMTYPE,
+		"is a qcow image, which is not served; convert it (qemu-img convert -O raw) and use file/: %s",
+		target->path);
+}
+
 int64_t file_size(int fd, bool block)
 {
 	struct stat st;
@@ -397,7 +413,9 @@ static int check_open(
 
 	if (size < 0)
 		return file_refuse_open(target, O_RDONLY, (int) size, reason);
-	r = file_check_size(config, target, (uint64_t) size, reason);
+	r = file_check_format(target, fd, reason);
+	if (r >= 0)
+		r = file_check_size(config, target, (uint64_t) size, reason);
 	if (r < 0)
 		return r;
 	if (target->block) {

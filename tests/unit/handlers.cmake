@@ -15,6 +15,7 @@ endfunction()
 tcmud_handler_test(file-io file SOURCES file-fixture.c)
 tcmud_handler_test(file-direct file SOURCES file-fixture.c)
 tcmud_handler_test(file-open file SOURCES file-fixture.c)
+tcmud_handler_test(file-raw-only qcow SOURCES file-fixture.c)
 tcmud_handler_test(file-manual file)
 target_compile_definitions(test-file-manual PRIVATE "MANUAL=\"${PROJECT_SOURCE_DIR}/handlers/file/tcmu-file.7\"")
 

@@ -1,0 +1,61 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Debian's tcmu-runner is replaced by our packages under a LUN that is written to and verified; these are upgraded under it, and
+# taken away again when it is deleted.
+# vm: init=systemd packages=yes timeout=400
+
+# shellcheck source=tests/cases/lib.sh
+. "${0%/*}/../lib.sh"
+
+SUBTYPE=qcow # what both can serve: a raw image
+export DEBIAN_FRONTEND=noninteractive
+packages=(/var/packages/*.deb)
+property() { systemctl show --value --property="$2" "$1"; }
+active() { [ "$(property "$1" ActiveState)" = active ]; }
+# install PACKAGE-FILE...: nobody is asked anything.
+install() { must dpkg --install "$@" </dev/null; }
+
+say "Debian's tcmu-runner"
+load_tcmu
+install /opt/packages/*.deb
+wait_for 30 active tcmu-runner.service
+truncate -s 256M /srv/disk.img
+make_backstore disk /srv/disk.img 256M
+attach disk
+load_start "$DISK" 64M
+wait_for 30 wrote "$DISK" 200
+
+say "ours takes its place"
+install "${packages[@]}"
+wait_for 30 active tcmud.service
+assert_eq "$(dpkg-query --show --showformat='${db:Status-Abbrev}' tcmu-runner)" 'rc ' "the state of the package tcmu-runner"
+assert_eq "$(property tcmu-runner.service Id)" tcmud.service "the unit behind the peer's name"
+count=$(writes_of "$DISK")
+wait_for 60 wrote "$DISK" $((count + 300))
+must tcmu-runner --version
+assert_match "$OUTPUT" '^tcmu-runner [0-9.]+$' "what the program says under the peer's name"
+must systemctl is-enabled tcmud.service
+
+say "an upgrade"
+pid=$(property tcmud.service MainPID)
+install "${packages[@]}"
+wait_for 30 active tcmud.service
+[ "$(property tcmud.service MainPID)" != "$pid" ] || fail "the old daemon still runs"
+count=$(writes_of "$DISK")
+wait_for 60 wrote "$DISK" $((count + 300))
+load_stop
+must dpkg --verify tcmud tcmud-rbd libtcmu3 libtcmu-dev
+tcli /backstores ls
+assert_match "$OUTPUT" 'user:file' "targetcli's backstores"
+assert_match "$OUTPUT" 'user:rbd' "targetcli's backstores"
+
+detach disk
+trace_start
+delete_backstore disk
+assert_released 1 1000
+
+say "taken away"
+must dpkg --purge tcmud-rbd tcmud libtcmu-dev libtcmu3
+[ ! -e /usr/sbin/tcmud ] || fail "the program is still there"
+[ ! -e /etc/systemd/system/tcmu-runner.service ] || fail "the alias is still there"
+[ ! -e /etc/tcmu/tcmu.conf ] || fail "the settings are still there"
