@@ -5,7 +5,7 @@
  * A copy belongs to the command that asks for it and lives on that loop's thread; the devices that take part carry out
  * its requests (peer.h) as internal commands of their own, in order with everything else that they write. The command
  * ends when the current request is answered: at the end, at the first error, when it is aborted, or when its loop drains
- * (BUSY: it is to be asked for again). When its loop is abandoned it ends at once; then the copy goes with the last
+ * (BUSY: it is to be asked for again). One that goes on in the background (IMMED) belongs to a command of our own. When its loop is abandoned it ends at once; then the copy goes with the last
  * reference of its request, for a stuck read may still fill the buffer.
  *
  * copy_begin() and copy_serve() run under the gate, the rest outside of it.
@@ -27,8 +27,9 @@ struct copy {
 	struct scsi_copy what;
 	struct peer *peers[SCSI_COPY_TARGETS_MAX];
 	unsigned segment;
-	uint64_t done;  /* blocks of the segment */
-	uint64_t bytes; /* of all segments */
+	uint64_t done;       /* blocks of the segment */
+	uint64_t bytes;      /* of all segments */
+	uint64_t operations; /* reads and writes that have ended */
 	uint8_t *buffer;
 };
 
@@ -53,13 +54,32 @@ static void end(struct copy *copy, int error)
 	scsi_copy_end(&asker->loop->lu, &copy->what, error, &result);
 	copy->asker = NULL;
 	asker->copy = NULL;
+	asker->loop->background_cnt -= asker->internal;
 	io_end(asker, result.status, &result.sense);
 	release(&copy->request);
 }
 
-void copy_leave(struct command *asker)
+/* The read or write that the copy waits for, where it is one of this loop's. */
+static void cancel_request(struct command *asker)
 {
-	end(asker->copy, -ECANCELED);
+	struct loop *loop = asker->loop;
+
+	for (unsigned i = 0; i < loop->pool.count; i++) {
+		struct command *command = command_at(&loop->pool, i);
+
+		if (!command->in_use || command->request != &asker->copy->request)
+			continue;
+		command->aborted = true;
+		io_cancel(command);
+	}
+}
+
+void copy_cancel(struct command *asker)
+{
+	if (asker->loop->abandoned)
+		end(asker->copy, -ECANCELED);
+	else
+		cancel_request(asker);
 }
 
 static void ask(struct copy *copy, bool write)
@@ -87,7 +107,7 @@ static void go_on(struct copy *copy)
 		copy->segment++;
 		copy->done = 0;
 	}
-	scsi_copy_progress(&loop->lu, what, copy->segment, copy->bytes);
+	scsi_copy_progress(&loop->lu, what, copy->segment, copy->bytes, copy->operations);
 	if (copy->segment == what->segment_cnt)
 		end(copy, 0);
 	else if (copy->asker->aborted)
@@ -102,7 +122,10 @@ static void answered(struct peer_request *request)
 {
 	struct copy *copy = (struct copy *) ((char *) request - offsetof(struct copy, request));
 
-	if (copy->asker && peer_is_closed(request->asker)) {
+	copy->operations += !request->error;
+	if (copy->asker && copy->asker->aborted) {
+		end(copy, -ECANCELED);
+	} else if (copy->asker && peer_is_closed(request->asker)) {
 		end(copy, -EBUSY);
 	} else if (copy->asker && request->error) {
 		end(copy, request->error);
@@ -131,33 +154,81 @@ static int find_peers(struct copy *copy, struct peer *own)
 	return 0;
 }
 
+/* The command that a copy in the background belongs to: one of our own, which nobody waits for. NULL: no slot is free. */
+static struct command *in_background(struct command *asker)
+{
+	struct loop *loop = asker->loop;
+	struct command *command = command_get(&loop->pool);
+
+	if (!command)
+		return NULL;
+	command->internal = true;
+	command->cmd_id = 0;
+	command->cdb_length = 0;
+	command->iov_cnt = 0;
+	command->data_length = 0;
+	command->plan = asker->plan;
+	loop->background_cnt++;
+	return command;
+}
+
+static void refuse(struct command *asker, const struct scsi_copy *what, int error)
+{
+	struct scsi_result result;
+
+	scsi_copy_end(&asker->loop->lu, what, error, &result);
+	io_end(asker, result.status, &result.sense);
+}
+
 void copy_begin(struct command *asker, const struct scsi_copy *what)
 {
 	struct loop *loop = asker->loop;
 	struct copy *copy = calloc(1, sizeof(*copy));
-	struct scsi_result result;
+	struct command *owner = what->immediate ? in_background(asker) : asker;
 	int r;
 
 	if (copy)
 		copy->buffer = aligned_alloc(BUFFER_ALIGN, PIECE_MAX);
-	if (!copy || !copy->buffer) {
+	if (!copy || !copy->buffer || !owner) {
+		if (owner && owner != asker) {
+			loop->background_cnt--;
+			command_put(&loop->pool, owner);
+		}
+		if (copy)
+			free(copy->buffer);
 		free(copy);
-		scsi_copy_end(&loop->lu, what, -ENOMEM, &result);
-		io_end(asker, result.status, &result.sense);
+		refuse(asker, what, -ENOMEM);
 		return;
 	}
 	atomic_init(&copy->references, 1);
-	copy->asker = asker;
+	copy->asker = owner;
 	copy->what = *what;
 	copy->request.asker = peer_ref(loop->peer);
 	copy->request.answered = answered;
 	copy->request.release = release;
-	asker->copy = copy;
+	owner->copy = copy;
+	if (owner != asker)
+		io_end_good(asker);
 	r = find_peers(copy, loop->peer);
 	if (r < 0)
 		end(copy, r);
 	else
 		go_on(copy);
+}
+
+void copy_abort(struct command *command)
+{
+	struct loop *loop = command->loop;
+
+	for (unsigned i = 0; i < loop->pool.count; i++) {
+		struct command *other = command_at(&loop->pool, i);
+
+		if (!other->in_use || !other->copy || other->copy->what.place != command->plan.lba)
+			continue;
+		other->aborted = true;
+		loop->cancel_wanted = true;
+	}
+	io_end_good(command);
 }
 
 /* ------- requests of others ------- */

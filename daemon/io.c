@@ -205,8 +205,8 @@ void io_cancel(struct command *command)
 		erase_leave(command);
 	if (command == loop->errand_asker)
 		errand_leave(command);
-	if (command->copy && loop->abandoned)
-		copy_leave(command);
+	if (command->copy)
+		copy_cancel(command);
 	if (atomic_load_explicit(&command->phase, memory_order_acquire) != IO_SUBMITTED)
 		return;
 	if (loop->workers && workers_cancel(loop->workers, &command->work) == 0) {

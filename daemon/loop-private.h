@@ -96,6 +96,7 @@ struct loop {
 	unsigned exclusive_cnt;                /* started commands that are exclusive */
 	struct peer *peer;                     /* this loop, to others that copy */
 	unsigned served_cnt;                   /* commands that carry out requests of peers */
+	unsigned background_cnt; /* commands that copies in the background belong to */
 	struct command *erase;                 /* the operation that overwrites the medium, or NULL */
 	struct command *erase_asker;           /* who waits for its end, or NULL */
 	atomic_uint erasure;                   /* as last told to the owner */
@@ -151,8 +152,11 @@ void errand_end(struct loop *loop, int error);
 /* Under the gate: starts a planned copy. The command ends now or later. */
 void copy_begin(struct command *asker, const struct scsi_copy *what);
 
-/* Who waits for the end of its copy waits no longer. */
-void copy_leave(struct command *asker);
+/* Under the gate: COPY OPERATION ABORT. The copy ends when what it has asked for last is answered. */
+void copy_abort(struct command *command);
+
+/* What the copy waits for is asked to end soon, and the copy with it; where the loop ends, it ends at once. */
+void copy_cancel(struct command *asker);
 
 /* Under the gate: requests of peers become commands, as many as there are slots. Returns how many were taken. */
 unsigned copy_serve(struct loop *loop);

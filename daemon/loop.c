@@ -169,6 +169,8 @@ static void dispatch(struct command *command)
 		command->plan = result.plan;
 		if (result.plan.op == SCSI_PLAN_COPY)
 			copy_begin(command, &result.copy);
+		else if (result.plan.op == SCSI_PLAN_ABORT_COPY)
+			copy_abort(command);
 		else if (plan_prepare(command))
 			command_list_add(&loop->ready, command);
 		break;
@@ -238,7 +240,7 @@ static void reset(struct loop *loop)
 /* Whether no command of the kernel's is there. */
 static bool is_empty(const struct loop *loop)
 {
-	return loop->pool.in_use == loop->served_cnt + (loop->erase ? 1 : 0);
+	return loop->pool.in_use == loop->served_cnt + loop->background_cnt + (loop->erase ? 1 : 0);
 }
 
 static void attach_again(struct loop *loop)

@@ -524,6 +524,7 @@ static bool prepare(struct command *command)
 	case SCSI_PLAN_FLUSH:
 	case SCSI_PLAN_PREFETCH:
 	case SCSI_PLAN_COPY:
+	case SCSI_PLAN_ABORT_COPY:
 	case SCSI_PLAN_SET_GROUPS:
 		break;
 	}

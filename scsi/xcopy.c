@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * EXTENDED COPY(LID1) (SPC-4 6.4) and RECEIVE COPY RESULTS(LID1) (SPC-4 6.19 to 6.23): block to block, between logical
- * units that are named by their NAA designator.
+ * EXTENDED COPY with list identifiers of one byte and of four (SPC-4 6.4, 6.5), COPY OPERATION ABORT (6.3) and what RECEIVE
+ * COPY tells (6.22, 6.24, 6.25): block to block, between logical units that are named by their NAA designator.
  *
- * A parameter list is decoded here once and becomes a struct scsi_copy. What it says of this logical unit is checked
- * here; what it says of others, by the caller who knows them. A copy that was planned has an entry in lu->copies until it
- * has ended, and its status is held there afterwards if the list asks for it.
+ * Both kinds of parameter list are decoded here once and become a struct scsi_copy. What it says of this logical unit is
+ * checked here; what it says of others, by the caller who knows them. A copy that was planned has an entry in lu->copies
+ * until it has ended, and its status is held there afterwards if the list asks for it.
+ *
+ * G_SENSE is refused: the kernel passes sense on with CHECK CONDITION only.
  */
 #include "scsi-private.h"
 
@@ -13,6 +15,7 @@
 #include <string.h>
 
 #define HEADER_LENGTH            16u
+#define LONG_HEADER_LENGTH       48u /* of a list with an identifier of four bytes */
 #define TARGET_LENGTH            32u
 #define SEGMENT_LENGTH           28u
 #define LIST_MAX                 (SCSI_COPY_TARGETS_MAX * TARGET_LENGTH + SCSI_COPY_SEGMENTS_MAX * SEGMENT_LENGTH)
@@ -23,9 +26,17 @@
 #define USAGE_HOLD               0x00 /* LIST ID USAGE */
 #define USAGE_NONE               0x18
 
+/* COPY COMMAND STATUS (LID1), COPY OPERATION STATUS (LID4) */
 #define STATUS_RUNNING           0x00
 #define STATUS_GOOD              0x01
 #define STATUS_FAILED            0x02
+#define STATUS_IN_FOREGROUND     0x11
+#define STATUS_IN_BACKGROUND     0x12
+#define STATUS_TERMINATED        0x60
+
+/* ESTIMATED STATUS UPDATE DELAY */
+#define DELAY_ENDED              0xfffffffeu
+#define DELAY_UNKNOWN            0xffffffffu
 
 #define TOO_MANY_TARGETS         SENSE(KEY_ILLEGAL_REQUEST, 0x26, 0x06)
 #define UNSUPPORTED_TARGET_TYPE  SENSE(KEY_ILLEGAL_REQUEST, 0x26, 0x07)
@@ -54,7 +65,7 @@ static bool abort_segment(struct scsi_call *call, uint8_t asc, uint8_t ascq, uns
 	return false;
 }
 
-static struct scsi_copy_status *find_status(struct scsi_lu *lu, uint8_t list_id)
+static struct scsi_copy_status *find_status(struct scsi_lu *lu, uint32_t list_id)
 {
 	struct scsi_copy_status *found = NULL;
 
@@ -68,20 +79,23 @@ static struct scsi_copy_status *find_status(struct scsi_lu *lu, uint8_t list_id)
 	return found;
 }
 
-/* The next list with the same identifier discards what was held, whatever becomes of it (SPC-4 6.20). */
-static void discard_status(struct scsi_lu *lu, uint8_t list_id)
+/* The next list with the same identifier discards what was held, whatever becomes of it (SPC-4 6.24, 6.25). */
+static void discard_status(struct scsi_lu *lu, uint32_t list_id)
 {
 	struct scsi_copy_status *status = find_status(lu, list_id);
 
-	if (status && status->status != STATUS_RUNNING)
+	if (status && !status->running)
 		status->used = false;
 }
 
 /* ------- the parameter list ------- */
 
 struct lists {
-	unsigned targets;  /* bytes */
-	unsigned segments; /* bytes */
+	unsigned header;   /* bytes, as the next two */
+	unsigned targets;
+	unsigned segments;
+	unsigned targets_field; /* where the list says how long it is */
+	unsigned segments_field;
 };
 
 static bool refuse(struct scsi_call *call, uint32_t sense)
@@ -90,43 +104,92 @@ static bool refuse(struct scsi_call *call, uint32_t sense)
 	return false;
 }
 
-static bool read_header(struct scsi_call *call, unsigned length, struct lists *lists)
-{
-	struct scsi_copy *copy = &call->result->copy;
-	uint8_t header[HEADER_LENGTH];
-	uint32_t segments, inline_data;
-
-	if (length < HEADER_LENGTH || !scsi_data_out(call->task, 0, header, sizeof(header)))
-		return refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
-	copy->list_id = header[0];
-	copy->held = (header[1] & 0x18) == USAGE_HOLD;
-	copy->identified = (header[1] & 0x18) != USAGE_NONE;
-	if (copy->identified)
-		discard_status(call->lu, copy->list_id);
-	lists->targets = get_be16(header + 2);
-	segments = get_be32(header + 8);
-	inline_data = get_be32(header + 12);
-	if (inline_data)
-		return refuse(call, INLINE_DATA_EXCEEDED);
-	if (segments > LIST_MAX || lists->targets > LIST_MAX - segments ||
-	    HEADER_LENGTH + lists->targets + segments > length || call->task->data_length < length)
-		return refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
-	lists->segments = segments;
-	if (lists->targets % TARGET_LENGTH) {
-		scsi_refuse_list(call, 2, NO_BIT);
-		return false;
-	}
-	if (lists->targets / TARGET_LENGTH > SCSI_COPY_TARGETS_MAX)
-		return refuse(call, TOO_MANY_TARGETS);
-	if (segments / SEGMENT_LENGTH > SCSI_COPY_SEGMENTS_MAX)
-		return refuse(call, TOO_MANY_SEGMENTS);
-	return true;
-}
-
 static bool refuse_at(struct scsi_call *call, unsigned byte, int bit)
 {
 	scsi_refuse_list(call, byte, bit);
 	return false;
+}
+
+/* LIST ID USAGE, in byte 1 of both kinds. */
+static void take_usage(struct scsi_copy *copy, uint8_t byte, uint32_t list_id)
+{
+	copy->list_id = list_id;
+	copy->held = (byte & 0x18) == USAGE_HOLD;
+	copy->identified = (byte & 0x18) != USAGE_NONE;
+}
+
+/* SPC-4 6.5.2. */
+static bool read_header(struct scsi_call *call, unsigned length, struct lists *lists, uint32_t *inline_data)
+{
+	uint8_t p[HEADER_LENGTH];
+
+	if (length < HEADER_LENGTH || !scsi_data_out(call->task, 0, p, sizeof(p)))
+		return refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
+	take_usage(&call->result->copy, p[1], p[0]);
+	call->result->copy.long_id = false;
+	call->result->copy.immediate = false;
+	*lists = (struct lists){
+		.header = HEADER_LENGTH,
+		.targets = get_be16(p + 2),
+		.segments = get_be32(p + 8),
+		.targets_field = 2,
+		.segments_field = 8,
+	};
+	*inline_data = get_be32(p + 12);
+	return true;
+}
+
+/* SPC-4 6.4.2. What is held is held with either usage (6.24). */
+static bool read_long_header(struct scsi_call *call, unsigned length, struct lists *lists, uint32_t *inline_data)
+{
+	struct scsi_copy *copy = &call->result->copy;
+	uint8_t p[LONG_HEADER_LENGTH];
+
+	if (length < LONG_HEADER_LENGTH || !scsi_data_out(call->task, 0, p, sizeof(p)))
+		return refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
+	if (p[0] != 0x01) /* PARAMETER LIST FORMAT */
+		return refuse_at(call, 0, NO_BIT);
+	if (get_be16(p + 2) != 0x0020) /* HEADER CSCD DESCRIPTOR LIST LENGTH */
+		return refuse_at(call, 2, NO_BIT);
+	if (p[15] & 0x02) /* G_SENSE */
+		return refuse_at(call, 15, 1);
+	if (p[16] != 0xff) /* HEADER CSCD DESCRIPTOR TYPE CODE */
+		return refuse_at(call, 16, NO_BIT);
+	take_usage(copy, p[1], get_be32(p + 20));
+	copy->held = copy->identified;
+	copy->long_id = true;
+	copy->immediate = p[15] & 0x01;
+	if (copy->immediate && !copy->identified)
+		return refuse_at(call, 15, 0);
+	*lists = (struct lists){
+		.header = LONG_HEADER_LENGTH,
+		.targets = get_be16(p + 42),
+		.segments = get_be16(p + 44),
+		.targets_field = 42,
+		.segments_field = 44,
+	};
+	*inline_data = get_be16(p + 46);
+	return true;
+}
+
+static bool check_lists(struct scsi_call *call, unsigned length, const struct lists *lists, uint32_t inline_data)
+{
+	const struct scsi_copy *copy = &call->result->copy;
+
+	if (copy->identified)
+		discard_status(call->lu, copy->list_id);
+	if (inline_data)
+		return refuse(call, INLINE_DATA_EXCEEDED);
+	if (lists->segments > LIST_MAX || lists->targets > LIST_MAX - lists->segments ||
+	    lists->header + lists->targets + lists->segments > length || call->task->data_length < length)
+		return refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
+	if (lists->targets % TARGET_LENGTH)
+		return refuse_at(call, lists->targets_field, NO_BIT);
+	if (lists->targets / TARGET_LENGTH > SCSI_COPY_TARGETS_MAX)
+		return refuse(call, TOO_MANY_TARGETS);
+	if (lists->segments / SEGMENT_LENGTH > SCSI_COPY_SEGMENTS_MAX)
+		return refuse(call, TOO_MANY_SEGMENTS);
+	return true;
 }
 
 /* SPC-4 6.4.5: LU ID TYPE is ignored. One that is null stands for a device that may not be there; no segment can use it here. */
@@ -188,7 +251,7 @@ static bool read_segment(struct scsi_call *call, unsigned at, unsigned index)
 static bool read_lists(struct scsi_call *call, const struct lists *lists)
 {
 	struct scsi_copy *copy = &call->result->copy;
-	unsigned at = HEADER_LENGTH;
+	unsigned at = lists->header;
 
 	copy->target_cnt = lists->targets / TARGET_LENGTH;
 	copy->segment_cnt = lists->segments / SEGMENT_LENGTH;
@@ -204,7 +267,7 @@ static bool read_lists(struct scsi_call *call, const struct lists *lists)
 		if (type != SEGMENT_TYPE)
 			return refuse(call, UNSUPPORTED_SEGMENT_TYPE);
 		if (left < SEGMENT_LENGTH)
-			return refuse_at(call, 8, NO_BIT);
+			return refuse_at(call, lists->segments_field, NO_BIT);
 		if (!read_segment(call, at + i * SEGMENT_LENGTH, i))
 			return false;
 		left -= SEGMENT_LENGTH;
@@ -225,24 +288,29 @@ static struct scsi_copy_status *new_status(struct scsi_lu *lu)
 
 		if (!status->used)
 			return status;
-		if (status->status != STATUS_RUNNING && (!oldest || status->number < oldest->number))
+		if (!status->running && (!oldest || status->number < oldest->number))
 			oldest = status;
 	}
 	return oldest;
 }
 
+/* SPC-4 6.4.1, 6.5.1. */
 enum scsi_verdict scsi_extended_copy(struct scsi_call *call)
 {
 	unsigned length = get_be32(call->cdb + 10);
 	struct scsi_copy *copy = &call->result->copy;
 	struct scsi_copy_status *status;
 	struct lists lists;
+	uint32_t inline_data;
+	bool read;
 
 	if (length == 0)
 		return scsi_good(call);
 	if (!call->lu->identity_fresh)
 		return SCSI_NEEDS_IDENTITY;
-	if (!read_header(call, length, &lists) || !read_lists(call, &lists))
+	read = call->entry->operation.action == 0x01 ? read_long_header(call, length, &lists, &inline_data)
+						     : read_header(call, length, &lists, &inline_data);
+	if (!read || !check_lists(call, length, &lists, inline_data) || !read_lists(call, &lists))
 		return SCSI_ANSWERED;
 	if (copy->segment_cnt == 0)
 		return scsi_good(call);
@@ -255,6 +323,9 @@ enum scsi_verdict scsi_extended_copy(struct scsi_call *call)
 		.used = true,
 		.identified = copy->identified,
 		.held = copy->held,
+		.long_id = copy->long_id,
+		.background = copy->immediate,
+		.running = true,
 		.list_id = copy->list_id,
 		.number = ++call->lu->copy_number,
 	};
@@ -262,20 +333,30 @@ enum scsi_verdict scsi_extended_copy(struct scsi_call *call)
 	return scsi_plan(call, SCSI_PLAN_COPY, 0, 0, 0);
 }
 
-void scsi_copy_progress(struct scsi_lu *lu, const struct scsi_copy *copy, unsigned segments, uint64_t bytes)
+/* SPC-4 6.3. List identifiers are those of all initiators together: of several copies with this one, it is the last. */
+enum scsi_verdict scsi_copy_abort(struct scsi_call *call)
 {
-	lu->copies[copy->place].segments = (uint16_t) segments;
-	lu->copies[copy->place].bytes = bytes;
+	const struct scsi_copy_status *status = find_status(call->lu, get_be32(call->cdb + 2));
+
+	if (!status || !status->running)
+		return scsi_refuse_cdb(call, 2, NO_BIT);
+	return scsi_plan(call, SCSI_PLAN_ABORT_COPY, 0, (uint64_t) (status - call->lu->copies), 0);
 }
 
-void scsi_copy_end(struct scsi_lu *lu, const struct scsi_copy *copy, int error, struct scsi_result *result)
+void scsi_copy_progress(
+	struct scsi_lu *lu, const struct scsi_copy *copy, unsigned segments, uint64_t bytes, uint64_t operations)
+{
+	struct scsi_copy_status *status = &lu->copies[copy->place];
+
+	status->segments = (uint16_t) segments;
+	status->bytes = bytes;
+	status->operations = (uint16_t) operations;
+}
+
+static void set_result(int error, unsigned segment, struct scsi_result *result)
 {
 	static const struct scsi_plan writing = {.op = SCSI_PLAN_WRITE};
-	struct scsi_copy_status *status = &lu->copies[copy->place];
-	unsigned segment = status->segments;
 
-	status->status = error ? STATUS_FAILED : STATUS_GOOD;
-	status->used = status->held;
 	result->status = SCSI_GOOD;
 	result->sense = (struct scsi_sense){0};
 	if (!error)
@@ -289,9 +370,31 @@ void scsi_copy_end(struct scsi_lu *lu, const struct scsi_copy *copy, int error, 
 		copy_aborted(result, 0x0d, 0x01, segment); /* THIRD PARTY DEVICE FAILURE */
 }
 
-/* ------- RECEIVE COPY RESULTS ------- */
+void scsi_copy_end(struct scsi_lu *lu, const struct scsi_copy *copy, int error, struct scsi_result *result)
+{
+	struct scsi_copy_status *status = &lu->copies[copy->place];
 
-/* A status is told once (SPC-4 6.20), but for a copy that is under way. */
+	set_result(error, status->segments, result);
+	status->running = false;
+	status->used = status->held;
+	status->status = result->status;
+	status->sense = result->sense;
+}
+
+/* ------- RECEIVE COPY ------- */
+
+/* SEGMENTS PROCESSED: with the one under way, also where it failed. */
+static uint16_t segments_processed(const struct scsi_copy_status *status)
+{
+	return status->running || status->status != SCSI_GOOD ? status->segments + 1u : status->segments;
+}
+
+static uint64_t kibibytes(const struct scsi_copy_status *status)
+{
+	return status->bytes / 1024;
+}
+
+/* SPC-4 6.25. A status is told once, but for a copy that is under way. */
 enum scsi_verdict scsi_copy_status(struct scsi_call *call)
 {
 	struct scsi_copy_status *status = find_status(call->lu, call->cdb[2]);
@@ -300,16 +403,54 @@ enum scsi_verdict scsi_copy_status(struct scsi_call *call)
 
 	if (!status)
 		return scsi_refuse_cdb(call, 2, NO_BIT);
-	kib = status->bytes / 1024;
+	kib = kibibytes(status);
 	memset(data, 0, 12);
 	put_be32(data, 8);
-	data[4] = status->status;
-	put_be16(data + 5, status->segments);
+	data[4] = status->running             ? STATUS_RUNNING
+		: status->status == SCSI_GOOD ? STATUS_GOOD
+					      : STATUS_FAILED;
+	put_be16(data + 5, segments_processed(status));
 	data[7] = 0x01; /* TRANSFER COUNT UNITS: KiB */
 	put_be32(data + 8, kib < UINT32_MAX ? (uint32_t) kib : UINT32_MAX);
-	if (status->status != STATUS_RUNNING)
+	if (!status->running)
 		status->used = false;
 	return scsi_good_data(call, 12, get_be32(call->cdb + 10));
+}
+
+/* COPY OPERATION STATUS (SPC-4 table 249). */
+static uint8_t operation_status(const struct scsi_copy_status *status)
+{
+	if (status->running)
+		return status->background ? STATUS_IN_BACKGROUND : STATUS_IN_FOREGROUND;
+	if (status->status == SCSI_TASK_ABORTED)
+		return STATUS_TERMINATED;
+	return status->status == SCSI_GOOD ? STATUS_GOOD : STATUS_FAILED;
+}
+
+/* SPC-4 6.24: of lists with either length of identifier; told as often as it is asked for. */
+enum scsi_verdict scsi_long_copy_status(struct scsi_call *call)
+{
+	const struct scsi_copy_status *status = find_status(call->lu, get_be32(call->cdb + 2));
+	uint8_t *data = call->result->data;
+	unsigned sense = 0;
+
+	if (!status)
+		return scsi_refuse_cdb(call, 2, NO_BIT);
+	memset(data, 0, 32 + SCSI_SENSE_MAX);
+	if (!status->running && status->status == SCSI_CHECK_CONDITION)
+		sense = (unsigned) scsi_sense_put(&status->sense, call->lu->descriptor_sense, data + 32);
+	data[4] = status->long_id ? 0x01 : 0x00; /* RESPONSE TO SERVICE ACTION */
+	data[5] = operation_status(status);
+	put_be16(data + 6, status->operations);
+	put_be32(data + 8, status->running ? DELAY_UNKNOWN : DELAY_ENDED);
+	data[12] = status->running ? 0 : status->status;
+	data[13] = (uint8_t) ((sense + 3) / 4 * 4);
+	data[14] = (uint8_t) sense;
+	data[15] = 0x01; /* TRANSFER COUNT UNITS: KiB */
+	put_be64(data + 16, kibibytes(status));
+	put_be16(data + 24, segments_processed(status));
+	put_be32(data, 28u + data[13]);
+	return scsi_good_data(call, 32u + data[13], get_be32(call->cdb + 10));
 }
 
 static uint32_t segment_bytes_max(const struct scsi_lu *lu)
@@ -360,7 +501,7 @@ static uint8_t *descriptor(uint8_t *p, uint16_t type, uint16_t length)
 
 unsigned scsi_put_third_party_copy(const struct scsi_lu *lu, uint8_t *page)
 {
-	static const uint8_t commands[] = {7, 0x83, 1, 0x00, 0x84, 2, 0x00, 0x03};
+	static const uint8_t commands[12] = {10, 0x83, 3, 0x00, 0x01, 0x1c, 0x84, 3, 0x00, 0x03, 0x05};
 	static const uint8_t descriptors[] = {2, SEGMENT_TYPE, TARGET_TYPE, 0};
 	uint8_t *p = page;
 	uint8_t *next;

@@ -142,6 +142,23 @@ static void check_copy(const struct scsi_lu *lu, const struct scsi_copy *copy)
 		demand(copy->targets[i].self || lu->copy_to_others);
 }
 
+/* Every state that is asked for is one that the group can have, and that may be asked for. */
+static void check_groups(const struct scsi_lu *lu, const struct scsi_group_states *states)
+{
+	demand(lu->has_port_groups && states->cnt > 0 && states->cnt <= SCSI_PORT_GROUPS_MAX);
+	for (unsigned i = 0; i < states->cnt; i++) {
+		bool found = false;
+
+		for (unsigned j = 0; j < lu->ports.group_cnt; j++) {
+			const struct scsi_port_group *group = &lu->ports.groups[j];
+
+			found |= group->id == states->to[i].id && (group->access & SCSI_ACCESS_EXPLICIT) &&
+				(group->supported >> states->to[i].state & 1);
+		}
+		demand(found);
+	}
+}
+
 /* What the backend might say about it is an answer too. */
 static void check_failures(const struct scsi_lu *lu, const struct scsi_plan *plan)
 {
@@ -162,14 +179,18 @@ static void check_plan(struct machine *machine, const struct scsi_task *task)
 	struct scsi_plan plan = machine->result.plan;
 	int64_t data_out = plan_data_out(lu, &plan);
 
-	demand(plan.op >= SCSI_PLAN_READ && plan.op <= SCSI_PLAN_COPY);
-	demand(range_inside(lu, plan.lba, plan.blocks));
+	demand(plan.op >= SCSI_PLAN_READ && plan.op <= SCSI_PLAN_SET_GROUPS);
+	demand(plan.op == SCSI_PLAN_ABORT_COPY || range_inside(lu, plan.lba, plan.blocks));
 	demand(!plan_writes(&plan) || !(lu->read_only || lu->software_write_protect));
 	demand(data_out < 0 || (uint64_t) data_out == task->data_length);
 	if (plan.op == SCSI_PLAN_UNMAP)
 		check_unmap(lu, &plan);
 	else if (plan.op == SCSI_PLAN_COPY)
 		check_copy(lu, &machine->result.copy);
+	else if (plan.op == SCSI_PLAN_ABORT_COPY)
+		demand(plan.lba < lu->max_copies && lu->copies[plan.lba].running);
+	else if (plan.op == SCSI_PLAN_SET_GROUPS)
+		check_groups(lu, &machine->result.states);
 	else
 		demand(plan.blocks > 0 || plan.op == SCSI_PLAN_FLUSH || (plan.flags & SCSI_PLAN_LONG));
 	demand(plan.passes == 1 || (plan.flags & SCSI_PLAN_LONG));
@@ -220,7 +241,7 @@ static void end_copies(void)
 		struct scsi_result result = {0};
 
 		demand(machines[i].result.copy.segment_cnt == machines[0].result.copy.segment_cnt);
-		scsi_copy_progress(&machines[i].lu, &machines[i].result.copy, 1, UINT64_C(1) << 50);
+		scsi_copy_progress(&machines[i].lu, &machines[i].result.copy, 1, UINT64_C(1) << 50, 7);
 		scsi_copy_end(&machines[i].lu, &machines[i].result.copy, error, &result);
 		demand((result.status == SCSI_GOOD) == (error == 0));
 		if (result.status == SCSI_CHECK_CONDITION)

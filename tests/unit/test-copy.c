@@ -265,7 +265,13 @@ static void a_copy_waits_for_compare_and_write(void **state)
 	backend_hold(pair.to.backend, TCMU_IO_CAP(TCMU_IO_READ));
 	rig_send(&pair.to, &compare);
 	assert_true(backend_wait_held(pair.to.backend, 1));
+	backend_hold(pair.from.backend, TCMU_IO_CAP(TCMU_IO_READ));
 	send(&pair);
+	assert_true(backend_wait_held(pair.from.backend, 1));
+	backend_hold(pair.from.backend, 0);
+	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
+	/* Who has read has answered; who was answered has begun to write, or waits. */
+	rig_wait_idle(&pair.from);
 	rig_wait_idle(&pair.to);
 	assert_int_equal(backend_count(pair.to.backend, TCMU_IO_WRITE), 0);
 	backend_hold(pair.to.backend, 0);
@@ -278,6 +284,141 @@ static void a_copy_waits_for_compare_and_write(void **state)
 	assert_memory_equal(
 		backend_store(pair.to.backend) + BLOCKS * RIG_BLOCK, backend_store(pair.from.backend),
 		RIG_BLOCK);
+	rig_stop(&pair.from);
+	rig_stop(&pair.to);
+}
+
+/* ------- with a list identifier of four bytes ------- */
+
+#define LONG_LENGTH  (LENGTH + 32)
+#define LONG_ID_BYTES 0x01, 0x02, 0x03, 0x04
+
+/* The same list in the other format. */
+static void make_long(struct pair *pair, uint8_t *p, bool immediate)
+{
+	memset(p, 0, 48);
+	p[0] = 0x01;
+	p[3] = 0x20;
+	p[15] = immediate ? 0x01 : 0;
+	p[16] = 0xff;
+	memcpy(p + 20, (const uint8_t[]){LONG_ID_BYTES}, 4);
+	p[43] = 2 * 32;
+	p[45] = 28;
+	memcpy(p + 48, pair->list + TARGETS, LENGTH - TARGETS);
+	pair->copy = (struct rig_command){
+		.cdb = {0x83, 0x01, [13] = LONG_LENGTH}, .cdb_length = 16, .out = p, .length = LONG_LENGTH};
+}
+
+/* RECEIVE COPY STATUS(LID4): byte 5 is COPY OPERATION STATUS. */
+static uint8_t long_status(struct pair *pair, uint8_t *in)
+{
+	struct rig_command command = {
+		.cdb = {0x84, 0x05, LONG_ID_BYTES, [13] = 128}, .cdb_length = 16, .length = 128, .in = in};
+
+	assert_int_equal(rig_do(&pair->to, &command), SCSI_GOOD);
+	return in[5];
+}
+
+static uint8_t abort_copy(struct pair *pair)
+{
+	struct rig_command command = {.cdb = {0x83, 0x1c, LONG_ID_BYTES}, .cdb_length = 16};
+
+	return rig_do(&pair->to, &command);
+}
+
+static void a_copy_goes_on_in_the_background(void **state)
+{
+	uint8_t p[LONG_LENGTH], in[128];
+	struct pair pair;
+
+	(void) state;
+	start_pair(&pair, &basic);
+	make_long(&pair, p, true);
+	backend_hold(pair.from.backend, TCMU_IO_CAP(TCMU_IO_READ));
+	assert_int_equal(copy(&pair), SCSI_GOOD);
+	assert_true(backend_wait_held(pair.from.backend, 1));
+	assert_int_equal(long_status(&pair, in), 0x12);
+	backend_hold(pair.from.backend, 0);
+	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
+	while (long_status(&pair, in) == 0x12)
+		rig_wait_idle(&pair.to);
+	assert_int_equal(in[5], 0x01);
+	assert_int_equal(in[7], 4); /* two pieces, read and written */
+	assert_int_equal(in[22] << 8 | in[23], BLOCKS * RIG_BLOCK / 1024);
+	assert_int_equal(in[25], 1); /* segments */
+	backend_sync(pair.to.backend);
+	assert_memory_equal(
+		backend_store(pair.to.backend) + BLOCKS * RIG_BLOCK, backend_store(pair.from.backend),
+		BLOCKS * RIG_BLOCK);
+	rig_stop(&pair.from);
+	rig_stop(&pair.to);
+}
+
+static void a_copy_in_the_background_ends_with_the_loop(void **state)
+{
+	uint8_t p[LONG_LENGTH];
+	struct pair pair;
+
+	(void) state;
+	start_pair(&pair, &basic);
+	make_long(&pair, p, true);
+	backend_hold(pair.from.backend, TCMU_IO_CAP(TCMU_IO_READ));
+	assert_int_equal(copy(&pair), SCSI_GOOD);
+	assert_true(backend_wait_held(pair.from.backend, 1));
+	assert_int_equal(loop_revoke(pair.to.loop), 0);
+	rig_finish(&pair.to);
+	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
+	rig_stop(&pair.from);
+}
+
+static void a_copy_that_is_aborted_ends(void **state)
+{
+	struct rig_options options = {.backend.can_cancel = true};
+	uint8_t p[LONG_LENGTH], in[128];
+	struct pair pair;
+
+	(void) state;
+	memset(&pair, 0, sizeof(pair));
+	start(&pair.from, FROM, &basic);
+	start(&pair.to, TO, &options);
+	make_list(&pair, TO, TO);
+	make_long(&pair, p, false);
+	assert_int_equal(abort_copy(&pair), SCSI_CHECK_CONDITION); /* there is none */
+	backend_hold(pair.to.backend, TCMU_IO_CAP(TCMU_IO_READ));
+	send(&pair);
+	assert_true(backend_wait_held(pair.to.backend, 1));
+	assert_int_equal(long_status(&pair, in), 0x11);
+	/* The backend, asked to give up what it is stuck in, does so. */
+	assert_int_equal(abort_copy(&pair), SCSI_GOOD);
+	rig_wait(&pair.copy);
+	assert_int_equal(pair.copy.status, SCSI_TASK_ABORTED);
+	assert_int_equal(long_status(&pair, in), 0x60);
+	assert_int_equal(in[12], SCSI_TASK_ABORTED);
+	assert_int_equal(abort_copy(&pair), SCSI_CHECK_CONDITION);
+	assert_int_equal(backend_count(pair.to.backend, TCMU_IO_WRITE), 0);
+	rig_stop(&pair.from);
+	rig_stop(&pair.to);
+}
+
+static void a_failure_is_told_with_its_sense(void **state)
+{
+	uint8_t p[LONG_LENGTH], in[128];
+	struct pair pair;
+
+	(void) state;
+	start_pair(&pair, &basic);
+	make_long(&pair, p, false);
+	backend_fail(pair.to.backend, TCMU_IO_WRITE, 0, 1, -ENOSPC);
+	assert_int_equal(copy(&pair), SCSI_CHECK_CONDITION);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(long_status(&pair, in), 0x02);
+		assert_int_equal(in[12], SCSI_CHECK_CONDITION);
+		assert_int_equal(in[13], 20); /* of a multiple of four */
+		assert_int_equal(in[14], 18);
+		assert_int_equal(in[32 + 2], 0x07);
+		assert_int_equal(in[32 + 12] << 8 | in[32 + 13], 0x2707);
+		assert_int_equal(in[25], 1); /* the first segment is the one that failed */
+	}
 	rig_stop(&pair.from);
 	rig_stop(&pair.to);
 }
@@ -295,6 +436,10 @@ int main(void)
 		cmocka_unit_test(the_disk_that_copies_ends_while_another_is_stuck),
 		cmocka_unit_test(who_drains_has_it_asked_for_again),
 		cmocka_unit_test(a_copy_waits_for_compare_and_write),
+		cmocka_unit_test(a_copy_goes_on_in_the_background),
+		cmocka_unit_test(a_copy_in_the_background_ends_with_the_loop),
+		cmocka_unit_test(a_copy_that_is_aborted_ends),
+		cmocka_unit_test(a_failure_is_told_with_its_sense),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

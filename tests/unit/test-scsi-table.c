@@ -88,8 +88,11 @@ static const char *const usage[] = {
 	"5f06ff0000ffffffff00",
 	"5f07ff0000ffffffff00",
 	"83000000000000000000ffffffff0000",
+	"83010000000000000000ffffffff0000",
+	"831cffffffff00000000000000000000",
 	"8400ff00000000000000ffffffff0000",
 	"8403ff00000000000000ffffffff0000",
+	"8405ffffffff00000000ffffffff0000",
 	"8818ffffffffffffffffffffffff1f00",
 	"8918ffffffffffffffff000000ff1f00",
 	"8a18ffffffffffffffffffffffff1f00",
@@ -257,7 +260,7 @@ static void operation_codes_that_are_not_there_are_refused(void **state)
 
 static void service_actions_that_are_not_there_are_refused(void **state)
 {
-	static const uint8_t opcodes[] = {0x48, 0x9e, 0xa3, 0xa4};
+	static const uint8_t opcodes[] = {0x48, 0x83, 0x84, 0x9e, 0xa3, 0xa4};
 	struct rig rig;
 
 	(void) state;

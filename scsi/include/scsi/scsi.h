@@ -68,16 +68,21 @@ enum scsi_long_operation {
 	SCSI_LONG_SANITIZE,
 };
 
-/* A copy that is under way, or the status of one that has ended (RECEIVE COPY RESULTS). */
+/* A copy that is under way, or the status of one that has ended. */
 struct scsi_copy_status {
 	bool used;
 	bool identified; /* by its list identifier */
 	bool held;       /* its status is kept when it has ended */
-	uint8_t list_id;
-	uint8_t status;    /* COPY MANAGER STATUS: 0 under way, 1 ended well, 2 failed */
-	uint16_t segments; /* that are done */
-	uint64_t bytes;    /* that were written */
-	uint64_t number;   /* in the order of their beginning */
+	bool long_id;    /* EXTENDED COPY(LID4) */
+	bool background; /* IMMED */
+	bool running;
+	uint32_t list_id;
+	uint16_t segments;   /* that are done */
+	uint16_t operations; /* reads and writes that have ended well, modulo 65536 */
+	uint64_t bytes;      /* that were written */
+	uint64_t number;     /* in the order of their beginning */
+	uint8_t status;      /* how it ended: SCSI status and sense */
+	struct scsi_sense sense;
 };
 
 /* Asymmetric access states of a target port group (SPC-4 6.37, table 300), as the field has them. */
@@ -226,6 +231,7 @@ enum scsi_plan_op {
 	SCSI_PLAN_MAP, /* GET LBA STATUS: answer by scsi_answer_lba_status() */
 	SCSI_PLAN_PREFETCH,
 	SCSI_PLAN_COPY,       /* result->copy */
+	SCSI_PLAN_ABORT_COPY, /* lba: the place of the copy that is to end with -ECANCELED */
 	SCSI_PLAN_SET_GROUPS, /* result->states; the end by scsi_groups_end() */
 };
 
@@ -272,9 +278,11 @@ struct scsi_copy_segment {
 
 /* EXTENDED COPY, decoded. Ranges on this logical unit are right; those on others were not looked at. */
 struct scsi_copy {
-	uint8_t list_id;
+	uint32_t list_id;
 	bool identified;
 	bool held;
+	bool long_id;
+	bool immediate; /* IMMED: GOOD is sent when the copy begins, which then belongs to no command */
 	unsigned place; /* of its status in lu->copies */
 	unsigned target_cnt;
 	unsigned segment_cnt;
@@ -310,10 +318,12 @@ void scsi_io_error(
  * used until another such operation ends well. Fills the status and the sense for who waits for the end. */
 void scsi_long_end(struct scsi_lu *lu, int error, struct scsi_result *result);
 
-/* How far a copy is. segments: how many are done, which is also the number of the one under way. */
-void scsi_copy_progress(struct scsi_lu *lu, const struct scsi_copy *copy, unsigned segments, uint64_t bytes);
+/* How far a copy is. segments: how many are done, which is also the number of the one under way. operations: how many reads
+ * and writes have ended. */
+void scsi_copy_progress(
+	struct scsi_lu *lu, const struct scsi_copy *copy, unsigned segments, uint64_t bytes, uint64_t operations);
 
-/* The end of a plan SCSI_PLAN_COPY (SPC-4 6.4.3). error: 0 or -errno of what it had asked for last: -ENODEV: a device is not
+/* The end of a plan SCSI_PLAN_COPY (SPC-4 6.4, 6.5). error: 0 or -errno of what it had asked for last: -ENODEV: a device is not
  * there or not any more; -ERANGE: it is too small; others as scsi_io_error(). Fills the status and the sense. */
 void scsi_copy_end(struct scsi_lu *lu, const struct scsi_copy *copy, int error, struct scsi_result *result);
 
