@@ -55,10 +55,19 @@ must same "$FROM" "$TO"
 must copy "$FROM" "$FROM"
 must same "$FROM" "$FROM"
 must sg_copy_results -p "$FROM"
+assert_match "$OUTPUT" 'Maximum target descriptor count: 16' "the operating parameters"
+assert_match "$OUTPUT" 'Maximum segment descriptor count: 32' "the operating parameters"
+assert_match "$OUTPUT" 'Segment descriptor 0x02: Copy from block device to block device' "the operating parameters"
 must sg_vpd -p tpc "$FROM"
+assert_match "$OUTPUT" $'Extended copy\n' "VPD 8Fh" # (LID4)
+assert_match "$OUTPUT" 'Copy operation abort' "VPD 8Fh"
+must dd if=/dev/zero of="$TO" bs=1M count=4 seek=32 oflag=direct
+must python3 -SE "$CASES/conformance/copy_with_long_identifier.py" "$FROM" "$TO"
+must same "$FROM" "$TO"
 
 SUBTYPE=fault
 disk slow ";delay_ms=400"
+must python3 -SE "$CASES/conformance/copy_with_long_identifier.py" "$DISK" "$TO" abort
 touch /run/mark
 status=0
 copy "$DISK" "$TO" >/run/copy.log 2>&1 &
