@@ -80,6 +80,11 @@ fi
 
 # Without a test before it that leaves a reservation.
 alone pass Sanitize.Reset disk
+# Where a physical block is one logical block, the test expects what the standard says.
+truncate -s 64M /scratch/large-blocks.img
+make_backstore large-blocks /scratch/large-blocks.img 64M control=hw_block_size=4096
+iscsi_target large-blocks
+alone pass GetLBAStatus.UnmapSingle large-blocks
 # Whatever would write is refused; only UNMAP, which is not there, is skipped.
 truncate -s 16M /scratch/read-only.img
 make_backstore read-only "/scratch/read-only.img;ro=1" 16M
