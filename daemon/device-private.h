@@ -104,6 +104,7 @@ struct device {
 	struct tcmu_backend_info info;
 	void *backend; /* open; NULL: not */
 	struct loop *loop;
+	struct stats *stats; /* of all its loops; NULL: out of memory */
 	bool loop_ended;
 	bool clean; /* the ring needs no recovery */
 	struct device_serial serial;

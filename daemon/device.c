@@ -43,6 +43,7 @@ void device_release(struct device *device)
 		sd_event_source_disable_unref(device->timers[i]);
 	sd_event_source_disable_unref(device->serial.timer);
 	options_free(device->options);
+	free(device->stats);
 	free(device);
 }
 
@@ -261,6 +262,18 @@ static void take_erasure(struct scsi_lu *lu, unsigned erasure)
 	lu->sanitize_exit = erasure & LOOP_ERASURE_EXIT;
 }
 
+/* On the device's thread, and only at the level that asks for it. */
+static void told(void *owner, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
+{
+	const struct device *device = owner;
+	char hex[3 * TCMU_CDB_MAX + 1] = "";
+
+	for (unsigned i = 0; i < cdb_length; i++)
+		(void) snprintf(hex + (size_t) 3 * i, 4, " %02x", cdb[i]);
+	log_dev(device_label(device), LOG_LEVEL_SCSI, "%s:%s, %llu bytes", scsi_opcode_name(cdb), hex,
+		(unsigned long long) data_length);
+}
+
 static void start_loop(struct device *device)
 {
 	const struct settings *settings = manager_setup(device->manager)->settings;
@@ -276,6 +289,9 @@ static void start_loop(struct device *device)
 		.host = &device_host,
 		.host_device = &device->host_device,
 		.info = device->info,
+		.stats = device->stats,
+		.tell = log_scsi(),
+		.told = told,
 		.signal = device_signal,
 		.owner = device,
 	};
@@ -527,6 +543,7 @@ struct device *device_new(struct manager *manager, const struct device_start *st
 	if (!device)
 		return NULL;
 	device->manager = manager;
+	device->stats = calloc(1, sizeof(*device->stats));
 	device->holds = 1;
 	device->name = start->name;
 	device->minor = start->minor;
