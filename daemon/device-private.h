@@ -95,8 +95,9 @@ struct device {
 	unsigned tries;       /* to open it again, since it was last served */
 	bool owes_added;
 	bool owes_removed;
-	bool stopping; /* the daemon's stop is what ends it */
-	int error;     /* why it failed, for the answer to ADDED_DEVICE */
+	bool stopping;  /* the daemon's stop is what ends it */
+	bool reopening; /* the way to OPENING is wanted, and short */
+	int error;      /* why it failed, for the answer to ADDED_DEVICE */
 	struct tcmu_reason reason;
 
 	struct kernel_side kernel;

@@ -163,6 +163,8 @@ void device_signal(void *owner, uint32_t bits)
 static void loop_ended(struct device *device)
 {
 	device->loop_ended = true;
+	if (device->reopening)
+		device->clean = loop_ended_clean(device->loop);
 	if (device->stopping && !device->owes_removed && loop_ended_clean(device->loop))
 		manager_mark_clean(device->manager, device);
 	if (!device->revoking.running) {
@@ -317,12 +319,14 @@ static void drain(struct device *device)
 {
 	const struct settings *settings = manager_setup(device->manager)->settings;
 
+	bool patient = device->stopping || device->reopening;
+
 	if (!device->loop)
 		return;
-	loop_drain(device->loop, !device->stopping);
+	loop_drain(device->loop, !patient);
 	device_arm(
 		device, DEVICE_TIMER_RELEASE,
-		device->stopping ? settings->stop_timeout_ms : settings->release_deadline_ms);
+		patient ? settings->stop_timeout_ms : settings->release_deadline_ms);
 }
 
 static void do_revoke(struct job *job)
@@ -424,6 +428,11 @@ static void arm_retry(struct device *device)
 {
 	uint64_t ms = RETRY_MS << (device->tries < 5 ? device->tries : 5);
 
+	if (device->reopening) {
+		device->reopening = false;
+		device_arm(device, DEVICE_TIMER_RETRY, 0);
+		return;
+	}
 	device->tries++;
 	device_arm(device, DEVICE_TIMER_RETRY, ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS);
 }
@@ -525,6 +534,18 @@ void device_event(struct device *device, enum device_event event)
 	if (from != transition.next)
 		manager_device_changed(device->manager, device);
 	device_release(device);
+}
+
+int device_reopen(struct device *device)
+{
+	bool served = device->state == DEVICE_LIVE || device->state == DEVICE_SICK;
+
+	if (device->reconfig || !(served || (device->state == DEVICE_FAILED && !device->loop)))
+		return -EBUSY;
+	device->reopening = served;
+	device->tries = 0;
+	device_event(device, DEVICE_EV_REOPEN);
+	return 0;
 }
 
 void device_removed(struct device *device, uint32_t id)

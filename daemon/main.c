@@ -21,11 +21,13 @@
 
 #include "bus.h"
 #include "cli.h"
+#include "control.h"
 #include "instance.h"
 #include "jobs.h"
 #include "log.h"
 #include "manager.h"
 #include "notify.h"
+#include "query.h"
 #include "registry.h"
 #include "settings.h"
 
@@ -42,6 +44,8 @@ struct daemon {
 	struct registry *registry;
 	struct manager *manager;
 	struct bus *bus;
+	struct query *query;
+	struct control *control;
 	struct settings_watch *watch;
 	bool ready;
 	bool stopping;
@@ -264,6 +268,37 @@ static int start_bus(struct daemon *self)
 	return r;
 }
 
+static void answered(void *client, char *text)
+{
+	control_answer(client, text);
+}
+
+static void on_request(void *userdata, struct control_client *client, const char *request, size_t length)
+{
+	struct daemon *self = userdata;
+
+	query_run(self->query, request, length, answered, client);
+}
+
+/* Without it the daemon serves all the same. */
+static void start_control(struct daemon *self)
+{
+	struct query_setup setup = {
+		.event = self->event,
+		.mailbox = self->mailbox,
+		.registry = self->registry,
+		.settings = &self->settings,
+		.manager = self->manager,
+		.longest_stall = &self->longest_stall,
+	};
+	int r = query_new(&setup, &self->query);
+
+	if (r >= 0)
+		r = control_new(self->event, CONTROL_SOCKET, on_request, self, &self->control);
+	if (r < 0)
+		log_warning("tcmuctl will not find this daemon: %s: %s", CONTROL_SOCKET, strerror(-r));
+}
+
 static int start(struct daemon *self)
 {
 	int r = make_loop(self);
@@ -278,6 +313,8 @@ static int start(struct daemon *self)
 		return r;
 	(void) registry_load(self->registry, self->cli.handler_path);
 	r = start_manager(self);
+	if (r >= 0)
+		start_control(self);
 	if (r >= 0)
 		r = start_bus(self);
 	if (r >= 0 && settings_watch_new(self->event, self->cli.config, reload, self, &self->watch) < 0)
@@ -349,6 +386,8 @@ static bool take_apart(struct daemon *self)
 		manager_count(self->manager, &served, &failed, &orphans);
 	settings_watch_free(self->watch);
 	bus_free(self->bus);
+	query_free(self->query);
+	control_free(self->control);
 	if (served || failed || orphans || !manager_is_empty(self->manager))
 		return false;
 	manager_free(self->manager);
