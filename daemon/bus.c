@@ -234,6 +234,8 @@ static int connect_bus(struct bus *bus)
 	r = sd_bus_open_system(&bus->connection);
 	if (r >= 0)
 		r = add_objects(bus);
+	if (r >= 0 && bus->setup.connected)
+		r = bus->setup.connected(bus->setup.userdata, bus->connection);
 	if (r >= 0)
 		r = sd_bus_match_signal_async(
 			bus->connection, NULL, "org.freedesktop.DBus.Local", "/org/freedesktop/DBus/Local",

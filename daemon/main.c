@@ -27,6 +27,7 @@
 #include "log.h"
 #include "manager.h"
 #include "notify.h"
+#include "operator-bus.h"
 #include "query.h"
 #include "registry.h"
 #include "settings.h"
@@ -46,6 +47,7 @@ struct daemon {
 	struct bus *bus;
 	struct query *query;
 	struct control *control;
+	struct operator_bus operator_bus;
 	struct settings_watch *watch;
 	bool ready;
 	bool stopping;
@@ -251,6 +253,13 @@ static int start_manager(struct daemon *self)
 	return r;
 }
 
+static int bus_connected(void *userdata, sd_bus *connection)
+{
+	struct daemon *self = userdata;
+
+	return self->query ? operator_bus_add(&self->operator_bus, connection) : 0;
+}
+
 static int start_bus(struct daemon *self)
 {
 	struct bus_setup setup = {
@@ -259,9 +268,13 @@ static int start_bus(struct daemon *self)
 		.registry = self->registry,
 		.settings = &self->settings,
 		.changed = bus_changed,
+		.connected = bus_connected,
 		.userdata = self,
 	};
-	int r = bus_new(&setup, &self->bus);
+	int r;
+
+	self->operator_bus = (struct operator_bus){.manager = self->manager, .query = self->query};
+	r = bus_new(&setup, &self->bus);
 
 	if (r >= 0)
 		manager_reconcile(self->manager); /* tells the bus of the subtypes in use */

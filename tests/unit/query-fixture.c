@@ -56,6 +56,16 @@ void device_look(const struct device *device, struct device_view *view)
 	*view = of(device)->view;
 }
 
+unsigned device_minor(const struct device *device)
+{
+	return of(device)->view.minor;
+}
+
+enum device_state device_state(const struct device *device)
+{
+	return strcmp(of(device)->view.state, "LIVE") == 0 ? DEVICE_LIVE : DEVICE_SICK;
+}
+
 const char *device_label(const struct device *device)
 {
 	return of(device)->view.label;
@@ -191,6 +201,11 @@ void query_release(void)
 {
 	assert_int_equal(sem_post(&gate), 0);
 	assert_true(sd_event_run(event, 10000000) > 0);
+}
+
+struct query *query_fixture(void)
+{
+	return query;
 }
 
 static void take(void *userdata, char *text)

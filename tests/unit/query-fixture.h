@@ -33,5 +33,7 @@ json_t *query_ask(const char *request);
 /* The same, of bytes. */
 json_t *query_ask_bytes(const void *request, size_t length);
 
+struct query *query_fixture(void);
+
 /* Lets checks that hang return. */
 void query_release(void);

@@ -10,23 +10,20 @@ LUNS=20
 SAVED=/run/saved.json
 RESTORE_PID=
 
-# saved_luns: makes them, saves them, and clears it all.
+# saved_luns: makes them, exports them over iSCSI, saves them, and clears it all.
 saved_luns() {
-	local naa i commands=()
-	naa=$(naa_of luns)
-	modprobe -a sd_mod sg tcm_loop
-	commands+=("/loopback create $naa")
+	local i commands=()
+	IQN=iqn.2003-01.org.linux-iscsi.guest:luns
+	commands+=("/iscsi create $IQN")
+	commands+=("/iscsi/$IQN/tpg1 set attribute authentication=0 generate_node_acls=1 demo_mode_write_protect=0")
 	for ((i = 0; i < LUNS; i++)); do
 		commands+=("/backstores/user:$SUBTYPE create name=lun$i size=16M cfgstring=/srv/lun$i.img")
-		commands+=("/loopback/$naa/luns create /backstores/user:$SUBTYPE/lun$i")
+		commands+=("/iscsi/$IQN/tpg1/luns create /backstores/user:$SUBTYPE/lun$i")
 	done
 	commands+=("saveconfig $SAVED")
 	say "targetcli: $LUNS LUNs"
-	printf '%s\n' "${commands[@]}" | must targetcli
+	must targetcli < <(printf '%s\n' "${commands[@]}")
 	exists $SAVED || fail "nothing was saved"
-	for ((i = 0; i < LUNS; i++)); do
-		must dd if=/dev/zero of="/srv/lun$i.img" bs=4k count=1 seek=$((i + 1)) conv=notrunc status=none
-	done
 	must targetctl clear
 	assert_eq "$OUTPUT" '' "what targetctl clear says"
 	none_left || fail "devices are left after targetctl clear"
@@ -78,17 +75,28 @@ restore_ended() {
 	assert_eq "$OUTPUT" '' "what targetctl restore says"
 	restored $LUNS || fail "of $LUNS LUNs are enabled: $(cat $CORE/user_*/*/enable | grep -c 1)"
 	wait_for 20 luns_live
-	luns=("$FABRICS/loopback/$(naa_of luns)"/tpgt_1/lun/lun_*)
+	luns=("$FABRICS/iscsi/$IQN"/tpgt_1/lun/lun_*)
 	assert_eq ${#luns[@]} $LUNS "the number of exported LUNs"
 	say "$LUNS LUNs, no ${1:+other }output"
 }
 
-# every_lun_reads: each is what it was.
+# every_lun_reads: by an initiator that logs in for it.
 every_lun_reads() {
-	local address i
-	address=$(<"$FABRICS/loopback/$(naa_of luns)/tpgt_1/address")
-	for ((i = 0; i < LUNS; i++)); do
-		wait_for 20 disk_appeared "$address:$i"
-		must dd if="$DISK" of=/dev/null bs=64k count=16 iflag=direct status=none
+	local disk
+	iscsi_login "$IQN"
+	wait_for 60 all_disks_appeared
+	for disk in "${DISKS[@]}"; do
+		must dd if="$disk" of=/dev/null bs=64k count=16 iflag=direct status=none
 	done
+	iscsi_logout "$IQN"
+}
+
+# DISKS are those of the session; a condition.
+all_disks_appeared() {
+	local block
+	DISKS=()
+	for block in /sys/class/iscsi_session/session*/device/target*/*:*:*:*/block/*; do
+		[ "$(<"$block/size")" -eq 0 ] || DISKS+=("/dev/${block##*/}")
+	done
+	[ ${#DISKS[@]} -eq $LUNS ]
 }
