@@ -8,7 +8,7 @@
  *
  * Nothing here asks the bus who a caller is, which would mean to wait: the bus's policy decides who may call.
  */
-#include "bus.h"
+#include "bus-private.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -22,11 +22,6 @@
 #include "log.h"
 #include "options.h"
 
-#define SERVICE           "org.kernel.TCMUService1"
-#define ROOT              "/org/kernel/TCMUService1"
-#define MANAGER_PATH      ROOT "/HandlerManager1"
-#define MANAGER_INTERFACE SERVICE ".HandlerManager1"
-
 /* RequestName's results */
 #define NAME_OWNER         1
 #define NAME_ALREADY_OWNER 4
@@ -36,38 +31,10 @@
 #define RETRY_USEC_MIN     UINT64_C(1000000)
 #define RETRY_USEC_MAX     (30 * UINT64_C(1000000))
 #define ACCURACY_USEC      10000
-#define PATH_SIZE          (sizeof(ROOT) + 64)
-
-/* What targetcli shows as one menu. */
-struct object {
-	struct bus *bus;
-	struct object *next;
-	char *description; /* the property ConfigDesc */
-	char path[PATH_SIZE];
-	char subtype[64];
-};
-
-enum phase {
-	PHASE_WAITING,    /* for the timer, to try again */
-	PHASE_CONNECTING, /* the timer ends it */
-	PHASE_CONNECTED,  /* and the name is ours */
-};
-
-struct bus {
-	struct bus_setup setup;
-	struct object *objects;
-	struct checks *checks;
-	sd_bus *connection; /* NULL: none */
-	sd_event_source *timer;
-	uint64_t retry_usec;
-	enum phase phase;
-	enum bus_state state;
-	bool told; /* state has been told */
-};
 
 /* The bus carries UTF-8 only, and a handler's words may be cut in the middle of a character. targetcli passes nothing
  * but ASCII to us. */
-static void make_ascii(char *text)
+void bus_make_ascii(char *text)
 {
 	for (; *text; text++)
 		if ((unsigned char) *text >= 0x80)
@@ -93,6 +60,9 @@ static void set_timer(struct bus *bus, uint64_t usec)
 
 static void disconnect(struct bus *bus)
 {
+	foreign_forget(bus);
+	for (struct object *object = bus->objects; object; object = object->next)
+		object->vtable = sd_bus_slot_unref(object->vtable);
 	sd_bus_detach_event(bus->connection);
 	bus->connection = sd_bus_close_unref(bus->connection);
 }
@@ -120,7 +90,7 @@ static void lose(struct bus *bus, enum bus_state state, const char *why)
 
 /* ------- methods ------- */
 
-static int answer(sd_bus_message *call, bool fine, const char *message)
+int bus_answer(sd_bus_message *call, bool fine, const char *message)
 {
 	return sd_bus_reply_method_return(call, "bs", fine, message);
 }
@@ -131,8 +101,8 @@ static void on_checked(void *userdata, bool fine, const char *message)
 	char text[sizeof(struct tcmu_reason)];
 
 	(void) snprintf(text, sizeof(text), "%s", message);
-	make_ascii(text);
-	if (answer(call, fine, text) < 0)
+	bus_make_ascii(text);
+	if (bus_answer(call, fine, text) < 0)
 		log_debug("whoever asked for a check is gone");
 	sd_bus_message_unref(call);
 }
@@ -148,6 +118,8 @@ static int on_check_config(sd_bus_message *call, void *userdata, sd_bus_error *e
 	r = sd_bus_message_read(call, "s", &text);
 	if (r < 0)
 		return r;
+	if (object->owner)
+		return foreign_check(object, call, text);
 	check_start(
 		bus->checks, object->subtype, text, bus->setup.settings->check_timeout_ms, on_checked,
 		sd_bus_message_ref(call));
@@ -192,13 +164,12 @@ static const char manager_introspection[] =
 
 static int on_manager(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-	(void) userdata;
 	(void) error;
 	if (sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Introspectable", "Introspect"))
 		return sd_bus_reply_method_return(call, "s", manager_introspection);
 	if (!sd_bus_message_is_method_call(call, MANAGER_INTERFACE, "RegisterHandler"))
 		return 0;
-	return answer(call, false, "handlers of other processes are not taken");
+	return foreign_register(userdata, call);
 }
 
 /* ------- connecting ------- */
@@ -241,7 +212,8 @@ static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 
 static int add_object(struct bus *bus, struct object *object)
 {
-	return sd_bus_add_object_vtable(bus->connection, NULL, object->path, SERVICE, object_vtable, object);
+	return sd_bus_add_object_vtable(
+		bus->connection, &object->vtable, object->path, SERVICE, object_vtable, object);
 }
 
 static int add_objects(struct bus *bus)
@@ -262,6 +234,8 @@ static int connect_bus(struct bus *bus)
 	r = sd_bus_open_system(&bus->connection);
 	if (r >= 0)
 		r = add_objects(bus);
+	if (r >= 0 && bus->setup.connected)
+		r = bus->setup.connected(bus->setup.userdata, bus->connection);
 	if (r >= 0)
 		r = sd_bus_match_signal_async(
 			bus->connection, NULL, "org.freedesktop.DBus.Local", "/org/freedesktop/DBus/Local",
@@ -297,7 +271,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 /* ------- objects ------- */
 
-static struct object *find_object(const struct bus *bus, const char *subtype)
+struct object *bus_find_object(const struct bus *bus, const char *subtype)
 {
 	struct object *object = bus->objects;
 
@@ -306,8 +280,7 @@ static struct object *find_object(const struct bus *bus, const char *subtype)
 	return object;
 }
 
-/* Takes the description, which may be NULL for want of memory. */
-static struct object *new_object(struct bus *bus, const char *subtype, char *description)
+struct object *bus_new_object(struct bus *bus, const char *subtype, char *description)
 {
 	struct object *object = description ? calloc(1, sizeof(*object)) : NULL;
 
@@ -315,7 +288,7 @@ static struct object *new_object(struct bus *bus, const char *subtype, char *des
 		free(description);
 		return NULL;
 	}
-	make_ascii(description);
+	bus_make_ascii(description);
 	object->bus = bus;
 	object->description = description;
 	(void) snprintf(object->subtype, sizeof(object->subtype), "%s", subtype);
@@ -325,17 +298,43 @@ static struct object *new_object(struct bus *bus, const char *subtype, char *des
 	return object;
 }
 
+void bus_show_object(struct object *object)
+{
+	if (object->bus->connection && add_object(object->bus, object) >= 0)
+		(void) sd_bus_emit_object_added(object->bus->connection, object->path);
+}
+
+static void free_object(struct object *object)
+{
+	sd_bus_slot_unref(object->watch);
+	sd_bus_slot_unref(object->vtable);
+	free(object->owner);
+	free(object->description);
+	free(object);
+}
+
+void bus_drop_object(struct object *object)
+{
+	struct bus *bus = object->bus;
+	struct object **link = &bus->objects;
+
+	while (*link != object)
+		link = &(*link)->next;
+	*link = object->next;
+	if (bus->connection && object->vtable)
+		(void) sd_bus_emit_object_removed(bus->connection, object->path);
+	free_object(object);
+}
+
 void bus_show_subtype(struct bus *bus, const char *subtype)
 {
 	struct object *object;
 
-	if (!options_subtype_valid(subtype) || find_object(bus, subtype))
+	if (!options_subtype_valid(subtype) || bus_find_object(bus, subtype))
 		return;
-	object = new_object(bus, subtype, strdup("There is no such handler here."));
-	if (!object || !bus->connection)
-		return;
-	if (add_object(bus, object) >= 0)
-		(void) sd_bus_emit_object_added(bus->connection, object->path);
+	object = bus_new_object(bus, subtype, strdup(BUS_NO_HANDLER));
+	if (object)
+		bus_show_object(object);
 }
 
 static int show_registry(struct bus *bus)
@@ -346,7 +345,7 @@ static int show_registry(struct bus *bus)
 		char *description = entry->handler ? options_describe(entry->handler)
 						   : strdup(entry->problem);
 
-		if (!new_object(bus, entry->subtype, description))
+		if (!bus_new_object(bus, entry->subtype, description))
 			return -ENOMEM;
 	}
 	return 0;
@@ -386,8 +385,7 @@ void bus_free(struct bus *bus)
 		struct object *object = bus->objects;
 
 		bus->objects = object->next;
-		free(object->description);
-		free(object);
+		free_object(object);
 	}
 	free(bus);
 }

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 
+#include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
 #include "jobs.h"
@@ -36,6 +37,8 @@ struct bus_setup { /* all of it outlives the bus */
 	/* When it is known whether we can be called, and after each change; not from within bus_new(). May be NULL. READY is
 	 * to be sent after the first call. */
 	void (*changed)(void *userdata, enum bus_state state);
+	/* Puts further objects on a new connection, which is not attached yet; -errno: there is no use in it. May be NULL. */
+	int (*connected)(void *userdata, sd_bus *connection);
 	void *userdata;
 };
 

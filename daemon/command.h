@@ -17,6 +17,7 @@
 #include <tcmu/handler.h>
 #include <tcmu/ring.h>
 
+#include "stats.h"
 #include "workers.h"
 
 struct loop;
@@ -41,6 +42,7 @@ struct command {
 	uint32_t iov_cnt;
 	uint32_t iov_max;
 	uint64_t data_length; /* bytes */
+	struct stats_flight flight;
 
 	/* the answer */
 	uint8_t status;

@@ -44,6 +44,7 @@ static const struct device_transition table[DEVICE_STATE_COUNT][DEVICE_EVENT_COU
 		EV(STOP) = TO(DRAINING, DO(DRAIN)),
 		EV(RING_BROKEN) = TO(FAILING, DO(DRAIN)),
 		EV(BACKEND_FAILED) = TO(SICK, DO(SICKEN)),
+		EV(REOPEN) = TO(FAILING, DO(DRAIN)),
 	},
 	[DEVICE_SICK] = {
 		EV(REMOVED) = TO(DRAINING, DO(DRAIN) DO(ARM_REPLY)),
@@ -51,6 +52,7 @@ static const struct device_transition table[DEVICE_STATE_COUNT][DEVICE_EVENT_COU
 		EV(STOP) = TO(DRAINING, DO(DRAIN)),
 		EV(RING_BROKEN) = TO(FAILING, DO(DRAIN)),
 		EV(BACKEND_FAILED) = TO(SICK),
+		EV(REOPEN) = TO(FAILING, DO(DRAIN)),
 	},
 	[DEVICE_DRAINING] = {
 		EV(ATTACHED) = TO(DRAINING),
@@ -116,6 +118,7 @@ static const struct device_transition table[DEVICE_STATE_COUNT][DEVICE_EVENT_COU
 		EV(UNREGISTERED) = TO(GONE, DO(FORGET)),
 		EV(STOP) = TO(GONE, DO(FORGET)),
 		EV(RETRY) = TO(OPENING, DO(OPEN)),
+		EV(REOPEN) = TO(OPENING, DO(OPEN)),
 	},
 	[DEVICE_GONE] = {
 		EV(REMOVED) = TO(GONE, DO(ANSWER_REMOVED)),
@@ -176,6 +179,7 @@ const char *device_event_name(enum device_event event)
 		"attached",    "removed",        "unregistered",     "stop",
 		"ring broken", "backend failed", "release deadline", "mapping replaced",
 		"loop ended",  "closed",         "reply deadline",   "retry",
+		"reopen",
 	};
 
 	return names[event];

@@ -9,6 +9,8 @@
  *      ▲                       │           │            │          ▲
  *      │                      SICK         └──────▶ ORPHANED ──────┘
  *      └── FAILED ◀── CLOSING ◀── FAILING
+ *
+ * To reopen a backend is the way round at the left; the kernel keeps the device and its commands meanwhile.
  */
 #pragma once
 
@@ -58,6 +60,7 @@ enum device_event {
 	DEVICE_EV_CLOSED,     /* the handler's close has returned */
 	DEVICE_EV_REPLY_DEADLINE, /* whoever deletes has waited long enough */
 	DEVICE_EV_RETRY,          /* time to try again what failed */
+	DEVICE_EV_REOPEN,         /* somebody wants the handler to close and to open its backend again */
 	DEVICE_EVENT_COUNT,
 };
 

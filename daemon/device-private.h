@@ -105,8 +105,9 @@ struct device {
 	unsigned tries;       /* to open it again, since it was last served */
 	bool owes_added;
 	bool owes_removed;
-	bool stopping; /* the daemon's stop is what ends it */
-	int error;     /* why it failed, for the answer to ADDED_DEVICE */
+	bool stopping;  /* the daemon's stop is what ends it */
+	bool reopening; /* the way to OPENING is wanted, and short */
+	int error;      /* why it failed, for the answer to ADDED_DEVICE */
 	struct tcmu_reason reason;
 
 	struct kernel_side kernel;
@@ -114,6 +115,7 @@ struct device {
 	struct tcmu_backend_info info;
 	void *backend; /* open; NULL: not */
 	struct loop *loop;
+	struct stats *stats; /* of all its loops; NULL: out of memory */
 	bool loop_ended;
 	bool clean; /* the ring needs no recovery */
 	struct device_identity identity;

@@ -43,6 +43,7 @@ void device_release(struct device *device)
 		sd_event_source_disable_unref(device->timers[i]);
 	sd_event_source_disable_unref(device->identity.timer);
 	options_free(device->options);
+	free(device->stats);
 	free(device);
 }
 
@@ -169,6 +170,8 @@ static void drop_loop(struct device *device)
 static void loop_ended(struct device *device)
 {
 	device->loop_ended = true;
+	if (device->reopening)
+		device->clean = loop_ended_clean(device->loop);
 	if (device->stopping && !device->owes_removed && loop_ended_clean(device->loop))
 		manager_mark_clean(device->manager, device);
 	if (!device->revoking.running)
@@ -268,6 +271,18 @@ static void take_erasure(struct scsi_lu *lu, unsigned erasure)
 	lu->sanitize_exit = erasure & LOOP_ERASURE_EXIT;
 }
 
+/* On the device's thread, and only at the level that asks for it. */
+static void told(void *owner, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
+{
+	const struct device *device = owner;
+	char hex[3 * TCMU_CDB_MAX + 1] = "";
+
+	for (unsigned i = 0; i < cdb_length; i++)
+		(void) snprintf(hex + (size_t) 3 * i, 4, " %02x", cdb[i]);
+	log_dev(device_label(device), LOG_LEVEL_SCSI, "%s:%s, %llu bytes", scsi_opcode_name(cdb), hex,
+		(unsigned long long) data_length);
+}
+
 static void start_loop(struct device *device)
 {
 	const struct settings *settings = manager_setup(device->manager)->settings;
@@ -283,6 +298,9 @@ static void start_loop(struct device *device)
 		.host = &device_host,
 		.host_device = &device->host_device,
 		.info = device->info,
+		.stats = device->stats,
+		.tell = log_scsi(),
+		.told = told,
 		.signal = device_signal,
 		.owner = device,
 	};
@@ -309,12 +327,14 @@ static void drain(struct device *device)
 {
 	const struct settings *settings = manager_setup(device->manager)->settings;
 
+	bool patient = device->stopping || device->reopening;
+
 	if (!device->loop)
 		return;
-	loop_drain(device->loop, !device->stopping);
+	loop_drain(device->loop, !patient);
 	device_arm(
 		device, DEVICE_TIMER_RELEASE,
-		device->stopping ? settings->stop_timeout_ms : settings->release_deadline_ms);
+		patient ? settings->stop_timeout_ms : settings->release_deadline_ms);
 }
 
 static void do_revoke(struct job *job)
@@ -415,6 +435,11 @@ static void arm_retry(struct device *device)
 {
 	uint64_t ms = RETRY_MS << (device->tries < 5 ? device->tries : 5);
 
+	if (device->reopening) {
+		device->reopening = false;
+		device_arm(device, DEVICE_TIMER_RETRY, 0);
+		return;
+	}
 	device->tries++;
 	device_arm(device, DEVICE_TIMER_RETRY, ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS);
 }
@@ -518,6 +543,18 @@ void device_event(struct device *device, enum device_event event)
 	device_release(device);
 }
 
+int device_reopen(struct device *device)
+{
+	bool served = device->state == DEVICE_LIVE || device->state == DEVICE_SICK;
+
+	if (device->reconfig || !(served || (device->state == DEVICE_FAILED && !device->loop)))
+		return -EBUSY;
+	device->reopening = served;
+	device->tries = 0;
+	device_event(device, DEVICE_EV_REOPEN);
+	return 0;
+}
+
 void device_removed(struct device *device, uint32_t id)
 {
 	device->id = id;
@@ -534,6 +571,7 @@ struct device *device_new(struct manager *manager, const struct device_start *st
 	if (!device)
 		return NULL;
 	device->manager = manager;
+	device->stats = calloc(1, sizeof(*device->stats));
 	device->holds = 1;
 	device->name = start->name;
 	device->minor = start->minor;

@@ -17,6 +17,7 @@
 #include <tcmu/scan.h>
 
 #include "device-fsm.h"
+#include "stats.h"
 
 struct device;
 struct manager;
@@ -54,6 +55,11 @@ void device_removed(struct device *device, uint32_t id);
 /* RECONFIG_DEVICE: answers it now or when the handler has answered. */
 void device_reconfig(struct device *device, const struct tcmu_event *event);
 
+/* Has the backend closed and opened again. The kernel keeps the device; commands that are not fetched yet wait, those under
+ * way are given the time that they have when the daemon stops. Where it cannot be opened it is tried again, as ever.
+ * -EBUSY: the device is neither served nor failed, or is being resized. */
+int device_reopen(struct device *device);
+
 enum device_state device_state(const struct device *device);
 const struct tcmu_name *device_name(const struct device *device);
 unsigned device_minor(const struct device *device);
@@ -79,3 +85,27 @@ bool device_is_known(const struct device *device);
 
 /* Whether it was created while somebody waited and that somebody has not been answered yet. */
 bool device_owes_answer(const struct device *device);
+
+/* ------- for people and their tools: device-view.c ------- */
+
+struct device_view {
+	const char *label;
+	const struct tcmu_name *name;
+	unsigned minor;
+	const char *handler; /* its subtype */
+	const char *state;
+	double state_seconds;      /* since it is so */
+	const char *problem;       /* why it is not served, a sentence; NULL: nothing is wrong */
+	uint64_t size;             /* bytes; 0: not known yet */
+	uint32_t block_size;       /* likewise */
+	bool write_cache;          /* the attribute emulate_write_cache */
+	const char *serial;        /* as known; "": not asked for yet */
+	unsigned backend;          /* requests that the backend has */
+	const struct stats *stats; /* NULL: out of memory */
+};
+
+/* Strings and stats live as long as the device. */
+void device_look(const struct device *device, struct device_view *view);
+
+/* Commands of the kernel that are under way; at most max, in no order. Waits for nobody, not for a stuck handler either. */
+unsigned device_requests(const struct device *device, struct stats_request *requests, unsigned max);

@@ -51,6 +51,7 @@ static struct {
 } shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static atomic_int current_level = TCMU_LOG_INFO;
+static atomic_bool scsi; /* the level is LOG_LEVEL_SCSI */
 
 /* Where the writer writes to. */
 static struct sink {
@@ -351,12 +352,18 @@ int log_level(void)
 	return atomic_load_explicit(&current_level, memory_order_relaxed);
 }
 
+const atomic_bool *log_scsi(void)
+{
+	return &scsi;
+}
+
 void log_set_level(int level)
 {
 	const struct log_where here = {
 		.level = TCMU_LOG_INFO, .line = __LINE__, .file = __FILE__, .func = __func__};
 
 	level = level < 0 ? 0 : level > LOG_LEVEL_MAX ? LOG_LEVEL_MAX : level;
+	atomic_store_explicit(&scsi, level >= LOG_LEVEL_SCSI, memory_order_relaxed);
 	if (atomic_exchange_explicit(&current_level, level, memory_order_relaxed) != level)
 		log_emit(&here, "log level now is %s", log_level_name(level));
 }

@@ -18,6 +18,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -72,6 +73,9 @@ void log_reopen(void);
 void log_emit(const struct log_where *where, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 bool log_enabled(int level);
+
+/* Whether every command is to be logged, for who must not call a function to know it. */
+const atomic_bool *log_scsi(void);
 
 #define log_full(level_, device_, subtype_, id_, ...) \
 	do { \

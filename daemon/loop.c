@@ -74,9 +74,17 @@ static void complete_ended(struct loop *loop)
 {
 	struct command *command;
 	unsigned completed = 0;
+	uint64_t now = 0;
 
 	while ((command = command_list_take(&loop->ended))) {
-		if (!command->internal && !loop->revoked && !loop->broken && !loop->stale) {
+		bool answered = !command->internal && !loop->revoked && !loop->broken && !loop->stale;
+
+		if (!command->internal)
+			stats_end(
+				loop->setup.stats, &command->flight, &now, answered, command->status,
+				command->sense,
+				command->has_read_len ? command->read_len : command->data_length);
+		if (answered) {
 			struct tcmu_completion completion;
 			int r;
 
@@ -253,7 +261,7 @@ static void attach_again(struct loop *loop)
 }
 
 /* 1: a command or function was fetched; 0: nothing there, or no slot is free. */
-static int fetch_one(struct loop *loop)
+static int fetch_one(struct loop *loop, uint64_t *now)
 {
 	struct command *command = command_get(&loop->pool);
 	struct tcmu_entry entry;
@@ -280,6 +288,9 @@ static int fetch_one(struct loop *loop)
 	memcpy(command->cdb, entry.cdb, sizeof(command->cdb));
 	command->iov_cnt = entry.iov_cnt;
 	command->data_length = entry.data_length;
+	stats_begin(loop->setup.stats, &command->flight, now, command->cdb, command->data_length);
+	if (loop->setup.tell && atomic_load_explicit(loop->setup.tell, memory_order_relaxed))
+		loop->setup.told(loop->setup.owner, command->cdb, command->cdb_length, command->data_length);
 	dispatch(command);
 	return 1;
 }
@@ -287,10 +298,11 @@ static int fetch_one(struct loop *loop)
 static unsigned fetch(struct loop *loop)
 {
 	unsigned cnt = 0;
+	uint64_t now = 0;
 
 	if (loop->stale && is_empty(loop))
 		attach_again(loop);
-	while (cnt < FETCH_MAX && loop->mode == LOOP_SERVING && !loop->stale && fetch_one(loop) > 0)
+	while (cnt < FETCH_MAX && loop->mode == LOOP_SERVING && !loop->stale && fetch_one(loop, &now) > 0)
 		cnt++;
 	return cnt;
 }
@@ -531,6 +543,7 @@ static void *loop_main(void *arg)
 	snprintf(name, sizeof(name), "io-%s", loop->setup.name);
 	thread_set_name(name);
 	thread_set_io_flusher();
+	stats_thread_begins(loop->setup.stats);
 	attach(loop);
 	while (loop->mode == LOOP_SERVING || loop->pool.in_use)
 		if (!turn(loop) && (loop->mode == LOOP_SERVING || loop->pool.in_use))
@@ -538,6 +551,7 @@ static void *loop_main(void *arg)
 	peer_end(loop->peer);
 	let_go(loop);
 	leave_backend(loop);
+	stats_thread_ends(loop->setup.stats);
 	signal_owner(loop, LOOP_ENDED);
 	return NULL;
 }
@@ -677,6 +691,15 @@ int loop_revoke(struct loop *loop)
 	pthread_mutex_unlock(&loop->gate);
 	loop_drain(loop, true);
 	return r;
+}
+
+unsigned loop_requests(const struct loop *loop, struct stats_request *requests, unsigned max)
+{
+	unsigned cnt = 0;
+
+	for (unsigned i = 0; i < loop->pool.count && cnt < max; i++)
+		cnt += stats_flight_read(&command_at(&loop->pool, i)->flight, &requests[cnt]);
+	return cnt;
 }
 
 unsigned loop_in_flight(struct loop *loop)

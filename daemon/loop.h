@@ -27,6 +27,7 @@
 
 #include "aio.h"
 #include "command.h"
+#include "stats.h"
 #include "workers.h"
 
 /* What a loop signals. Bits of one word: a signal that is not yet taken is not sent twice. */
@@ -76,6 +77,10 @@ struct loop_setup {
 	struct tcmu_host_device *host_device;
 	struct tcmu_backend_info info;
 	struct scsi_lu lu;
+	struct stats *stats;     /* outlives the loop; NULL: nothing is counted */
+	const atomic_bool *tell; /* whether every command is told; NULL: none is */
+	void (*told)(
+		void *owner, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length); /* as signal */
 	void (*signal)(void *owner, uint32_t bits); /* from the loop's thread; must not block */
 	void *owner;
 };
@@ -96,6 +101,9 @@ void loop_drain(struct loop *loop, bool cancel);
  * flight are never completed to the kernel. Takes milliseconds, may free up to 1 GiB in the kernel. What can
  * be cancelled is cancelled, as by loop_drain(). -ENOMEM: nothing was taken away; to be tried again. */
 int loop_revoke(struct loop *loop);
+
+/* The commands of the kernel that are under way, in no order; at most max. Returns how many. Waits for nobody. */
+unsigned loop_requests(const struct loop *loop, struct stats_request *requests, unsigned max);
 
 /* Requests that have not ended, for people: after a revoke, what is stuck. */
 unsigned loop_in_flight(struct loop *loop);

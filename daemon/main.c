@@ -21,11 +21,14 @@
 
 #include "bus.h"
 #include "cli.h"
+#include "control.h"
 #include "instance.h"
 #include "jobs.h"
 #include "log.h"
 #include "manager.h"
 #include "notify.h"
+#include "operator-bus.h"
+#include "query.h"
 #include "registry.h"
 #include "settings.h"
 
@@ -43,6 +46,9 @@ struct daemon {
 	struct registry *registry;
 	struct manager *manager;
 	struct bus *bus;
+	struct query *query;
+	struct control *control;
+	struct operator_bus operator_bus;
 	struct settings_watch *watch;
 	bool ready;
 	bool stopping;
@@ -249,6 +255,13 @@ static int start_manager(struct daemon *self)
 	return r;
 }
 
+static int bus_connected(void *userdata, sd_bus *connection)
+{
+	struct daemon *self = userdata;
+
+	return self->query ? operator_bus_add(&self->operator_bus, connection) : 0;
+}
+
 static int start_bus(struct daemon *self)
 {
 	struct bus_setup setup = {
@@ -257,13 +270,48 @@ static int start_bus(struct daemon *self)
 		.registry = self->registry,
 		.settings = &self->settings,
 		.changed = bus_changed,
+		.connected = bus_connected,
 		.userdata = self,
 	};
-	int r = bus_new(&setup, &self->bus);
+	int r;
+
+	self->operator_bus = (struct operator_bus){.manager = self->manager, .query = self->query};
+	r = bus_new(&setup, &self->bus);
 
 	if (r >= 0)
 		manager_reconcile(self->manager); /* tells the bus of the subtypes in use */
 	return r;
+}
+
+static void answered(void *client, char *text)
+{
+	control_answer(client, text);
+}
+
+static void on_request(void *userdata, struct control_client *client, const char *request, size_t length)
+{
+	struct daemon *self = userdata;
+
+	query_run(self->query, request, length, answered, client);
+}
+
+/* Without it the daemon serves all the same. */
+static void start_control(struct daemon *self)
+{
+	struct query_setup setup = {
+		.event = self->event,
+		.mailbox = self->mailbox,
+		.registry = self->registry,
+		.settings = &self->settings,
+		.manager = self->manager,
+		.longest_stall = &self->longest_stall,
+	};
+	int r = query_new(&setup, &self->query);
+
+	if (r >= 0)
+		r = control_new(self->event, CONTROL_SOCKET, on_request, self, &self->control);
+	if (r < 0)
+		log_warning("tcmuctl will not find this daemon: %s: %s", CONTROL_SOCKET, strerror(-r));
 }
 
 static int start(struct daemon *self)
@@ -280,6 +328,8 @@ static int start(struct daemon *self)
 		return r;
 	(void) registry_load(self->registry, self->cli.handler_path);
 	r = start_manager(self);
+	if (r >= 0)
+		start_control(self);
 	if (r >= 0)
 		r = start_bus(self);
 	if (r >= 0 && settings_watch_new(self->event, self->cli.config, reload, self, &self->watch) < 0)
@@ -351,6 +401,8 @@ static bool take_apart(struct daemon *self)
 		manager_count(self->manager, &served, &failed, &orphans);
 	settings_watch_free(self->watch);
 	bus_free(self->bus);
+	query_free(self->query);
+	control_free(self->control);
 	if (served || failed || orphans || !manager_is_empty(self->manager))
 		return false;
 	manager_free(self->manager);

@@ -650,6 +650,40 @@ void manager_count(const struct manager *manager, unsigned *served, unsigned *fa
 	}
 }
 
+struct device *manager_device(const struct manager *manager, unsigned i)
+{
+	return i < manager->devices->len ? device_at(manager, i) : NULL;
+}
+
+static bool is_meant(const struct device *device, const char *text)
+{
+	char node[16];
+
+	(void) snprintf(node, sizeof(node), "uio%u", device_minor(device));
+	return strcmp(text, device_label(device)) == 0 || strcmp(text, device_name(device)->name) == 0 ||
+		strcmp(text, node) == 0;
+}
+
+struct device *manager_find(const struct manager *manager, const char *text, unsigned *cnt)
+{
+	struct device *found[2] = {NULL, NULL};
+	unsigned cnts[2] = {0, 0};
+	int which;
+
+	for (unsigned i = 0; i < manager->devices->len; i++) {
+		struct device *device = device_at(manager, i);
+
+		if (!is_meant(device, text))
+			continue;
+		which = device_state_kernel_has(device_state(device)) ? 0 : 1;
+		found[which] = device;
+		cnts[which]++;
+	}
+	which = cnts[0] ? 0 : 1;
+	*cnt = cnts[which];
+	return cnts[which] == 1 ? found[which] : NULL;
+}
+
 bool manager_is_empty(const struct manager *manager)
 {
 	return !manager || manager->devices->len == 0;

@@ -52,6 +52,13 @@ void manager_reconcile(struct manager *manager);
 /* How many devices are in use by the kernel, and how many are orphans; for the status line. */
 void manager_count(const struct manager *manager, unsigned *served, unsigned *failed, unsigned *orphans);
 
+/* All devices, those included of which the kernel knows nothing any more. NULL: i is beyond the last. */
+struct device *manager_device(const struct manager *manager, unsigned i);
+
+/* The device that a person means: "user_0/disk", "disk" or "uio0". What the kernel has comes first. NULL with *cnt, how many
+ * are meant by it: 0, or several of the same name. */
+struct device *manager_find(const struct manager *manager, const char *text, unsigned *cnt);
+
 /* Whether nothing of any device is left. Takes NULL. */
 bool manager_is_empty(const struct manager *manager);
 

@@ -47,9 +47,9 @@ static const struct row {
 	const char *help;
 } table[] = {
 	{"log_level", KIND_NUMBER, offsetof(struct settings, log_level), 0, 5, NULL, "0 to 5", "3",
-	 "How much is logged: 0 critical, 1 errors, 2 warnings, 3 what happens to devices, 4 debugging. "
-	 "Existing "
-	 "files have 5, which is the same as 4."},
+	 "How much is logged: 0 critical, 1 errors, 2 warnings, 3 what happens to devices, 4 debugging, "
+	 "5 every "
+	 "command of an initiator too: what does not get into the log in time is dropped and counted."},
 	{"log_dir", KIND_FOLDER, offsetof(struct settings, log_dir), 0, 0, NULL,
 	 "an absolute path, or nothing", "",
 	 "The folder in which the log is kept as the file tcmu-runner.log. Without it the log goes to the "

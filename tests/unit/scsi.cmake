@@ -4,6 +4,6 @@ add_library(scsi-rig STATIC scsi-rig.c)
 target_include_directories(scsi-rig PUBLIC "${CMAKE_CURRENT_SOURCE_DIR}")
 target_link_libraries(scsi-rig PUBLIC tcmud::scsi PkgConfig::CMOCKA)
 
-foreach(name IN ITEMS alua sense table inquiry capacity mode spc transfer provisioning erase copy)
+foreach(name IN ITEMS alua sense table inquiry capacity mode spc describe transfer provisioning erase copy)
 	tcmud_unit_test(scsi-${name} LIBS scsi-rig)
 endforeach()

@@ -4,16 +4,19 @@ add_library(shell-fixture STATIC shell-fixture.c)
 target_include_directories(shell-fixture PUBLIC "${CMAKE_CURRENT_SOURCE_DIR}")
 target_link_libraries(shell-fixture PUBLIC tcmud-shell PkgConfig::CMOCKA)
 
-foreach(name IN ITEMS check cli documentation instance log notify options registry settings)
+foreach(name IN ITEMS check cli control documentation instance log notify options registry settings)
 	tcmud_unit_test(${name} LIBS shell-fixture)
 endforeach()
 
-tcmud_unit_test(bus LIBS shell-fixture PkgConfig::SYSTEMD SOURCES bus-fixture.c)
+foreach(name IN ITEMS bus bus-foreign)
+	tcmud_unit_test(${name} LIBS shell-fixture PkgConfig::SYSTEMD SOURCES bus-fixture.c)
+	target_link_options(test-${name} PRIVATE "LINKER:--wrap=job_start")
+endforeach()
 
 target_compile_definitions(test-documentation PRIVATE PROJECT="${PROJECT_SOURCE_DIR}")
 
-# So that tests can count jobs, and pretend to be asked by another user.
-target_link_options(test-bus PRIVATE "LINKER:--wrap=job_start")
+# So that tests can pretend to be asked by another user.
+target_link_options(test-control PRIVATE "LINKER:--wrap=getsockopt")
 target_link_options(test-instance PRIVATE "LINKER:--wrap=getsockopt")
 
 # Plugins with and without faults; the test puts them together as folders.

@@ -428,7 +428,7 @@ static void registering_is_answered(void **state)
 			"RegisterHandler", &error, &reply, "ss", "file", "mine") >= 0);
 	assert_true(sd_bus_message_read(reply, "bs", &succeeded, &text) > 0);
 	assert_false(succeeded);
-	assert_string_equal(text, "handlers of other processes are not taken");
+	assert_string_equal(text, "this daemon has a handler of that name itself");
 	sd_bus_message_unref(reply);
 	shows(handlers, 4);
 }

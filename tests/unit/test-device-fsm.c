@@ -114,6 +114,9 @@ static bool possible(const struct world *world, enum device_event event)
 		return world->reply_armed && world->waits_removed;
 	case DEVICE_EV_RETRY:
 		return world->retry_armed && world->loop == LOOP_NONE;
+	case DEVICE_EV_REOPEN:
+		return world->state == DEVICE_LIVE || world->state == DEVICE_SICK ||
+			(world->state == DEVICE_FAILED && world->loop == LOOP_NONE);
 	default:
 		fail_msg("event %d has no rule", event);
 		return false;

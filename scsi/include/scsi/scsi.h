@@ -375,3 +375,28 @@ bool scsi_operation_supported(const struct scsi_lu *lu, const struct scsi_operat
 
 /* The name of a CDB's operation, "unknown" if the table has none; for logs. */
 const char *scsi_opcode_name(const uint8_t *cdb);
+
+/* ------- what a CDB is about: for counters and for people ------- */
+
+enum scsi_class {
+	SCSI_CLASS_READ,
+	SCSI_CLASS_WRITE, /* whatever puts data on the medium, WRITE SAME and COMPARE AND WRITE too */
+	SCSI_CLASS_FLUSH,
+	SCSI_CLASS_UNMAP,
+	SCSI_CLASS_OTHER,
+	SCSI_CLASS_COUNT,
+};
+
+enum scsi_class scsi_cdb_class(const uint8_t *cdb);
+
+/* "read", "write", "flush", "unmap", "other" */
+const char *scsi_class_name(enum scsi_class class);
+
+/* The blocks that a CDB names, as it says, whether they exist or not. False: it names none in the CDB itself. */
+bool scsi_cdb_blocks(const uint8_t *cdb, uint8_t cdb_length, uint64_t *lba, uint32_t *blocks);
+
+/* "medium_error" for 3h, and so on (SPC-4 4.5.6) */
+const char *scsi_sense_key_name(uint8_t key);
+
+/* Key and codes of encoded sense in either format; the other members are not set. buffer: at least 14 bytes. */
+void scsi_sense_decode(const uint8_t *buffer, struct scsi_sense *sense);

@@ -25,6 +25,7 @@
 #include "loop.h"
 #include "options.h"
 #include "registry.h"
+#include "stats.h"
 
 #define BLOCK   512u
 #define LENGTH  4096u
@@ -56,6 +57,8 @@ struct bench {
 	struct mark marks[2];
 	atomic_uint signals;
 };
+
+static struct stats stats; /* counted as in the daemon */
 
 static uint64_t now_ns(clockid_t clock)
 {
@@ -233,6 +236,7 @@ struct subject {
 static void make_setup(const struct subject *subject, struct bench *bench, struct loop_setup *setup)
 {
 	*setup = (struct loop_setup){
+		.stats = &stats,
 		.name = "bench",
 		.minor = fake_uio_minor(bench->uio),
 		.aio = subject->aio,

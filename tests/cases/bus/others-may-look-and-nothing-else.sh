@@ -40,8 +40,35 @@ assert_eq "$OUTPUT" 'bs true "success"' "root's check"
 must busctl call $SERVICE $ROOT/HandlerManager1 $SERVICE.HandlerManager1 RegisterHandler ss mine x
 assert_match "$OUTPUT" '^bs false ".+"$' "the answer to root's registration"
 
+say "what of the daemon's own interface anybody may do"
+make_backstore_configfs disk /srv/disk.img $((64 << 20))
+SERVICE=org.tcmud1
+ROOT=/org/tcmud1
+may $ROOT org.freedesktop.DBus.ObjectManager GetManagedObjects
+assert_match "$OUTPUT" "$ROOT/device/uio0" "what there is"
+may $ROOT/device/uio0 org.freedesktop.DBus.Properties GetAll s $SERVICE.Device
+assert_match "$OUTPUT" '"Name" s "user_100/disk"' "the device"
+may $ROOT/device/uio0 org.freedesktop.DBus.Introspectable Introspect
+may $ROOT org.freedesktop.DBus.Properties Get ss $SERVICE.Manager Version
+
+say "and what only root may do"
+for method in SetLogLevel,i,1 Dump FindDevice,s,disk; do
+	IFS=, read -ra words <<<"$method"
+	may_not $ROOT $SERVICE.Manager "${words[@]}"
+done
+may_not $ROOT/device/uio0 $SERVICE.Device ListRequests
+may_not $ROOT/device/uio0 $SERVICE.Device Reopen
+may_not $ROOT org.freedesktop.DBus.Properties Set ssv $SERVICE.Manager LogLevel i 1
+must busctl call $SERVICE $ROOT $SERVICE.Manager FindDevice s disk
+assert_eq "$OUTPUT" "o \"$ROOT/device/uio0\"" "where the device is"
+must busctl call $SERVICE $ROOT/device/uio0 $SERVICE.Device ListRequests
+must busctl call $SERVICE $ROOT $SERVICE.Manager SetLogLevel i 4
+assert_eq "$(tcmuctl log-level)" '4 DEBUG' "the log level"
+delete_backstore_configfs disk
+SERVICE=org.kernel.TCMUService1
+
 say "names"
-for name in $SERVICE $SERVICE.HandlerManager1.file $SERVICE.Other; do
+for name in org.tcmud1 $SERVICE $SERVICE.HandlerManager1.file $SERVICE.Other; do
 	must_fail nobody busctl call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus RequestName su "$name" 0
 	assert_match "$OUTPUT" 'not allowed to own|Access denied|Permission denied' "the refusal of the name $name"
 done

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a device has done and is doing: counters, times, and the commands that are under way.
+ *
+ * The device's thread is the only one that writes; any thread may read at any time and waits for nobody, also while the
+ * device's thread is stuck. So a counter is a plain load and store with relaxed order, and the counters that somebody
+ * reads belong together only nearly. The clock is read once for the commands that were fetched together, and once for
+ * those that are completed together.
+ *
+ * A struct stats outlives the device's thread: it goes on to count for the next one. Where the pointer is NULL nothing
+ * is counted.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <scsi/scsi.h>
+
+/* Buckets of times: the first one is all below 2^MIN ns, then SUB of the same width to each power of two, and the last
+ * one is all from 2^MAX ns, which is more than a minute. */
+#define STATS_SHIFT_MIN 10
+#define STATS_SHIFT_MAX 36
+#define STATS_SUB_BITS  4
+#define STATS_BUCKETS   (((STATS_SHIFT_MAX - STATS_SHIFT_MIN) << STATS_SUB_BITS) + 2)
+
+/* Ends that are neither GOOD nor a CHECK CONDITION. */
+enum stats_end {
+	STATS_END_BUSY,
+	STATS_END_RESERVATION_CONFLICT,
+	STATS_END_TASK_SET_FULL,
+	STATS_END_TASK_ABORTED,
+	STATS_END_OTHER,
+	STATS_END_COUNT,
+};
+
+typedef _Atomic(uint64_t) stats_counter;
+
+struct stats_class {
+	stats_counter commands; /* answered, whatever the answer */
+	stats_counter failed;   /* of these, not with GOOD */
+	stats_counter bytes;    /* of data that a GOOD command moved */
+	stats_counter ns;       /* from the fetch to the answer, all of them together */
+	stats_counter latency[STATS_BUCKETS];
+};
+
+struct stats {
+	stats_counter fetched;
+	stats_counter ended; /* answered, or given up with the ring */
+	struct stats_class classes[SCSI_CLASS_COUNT];
+	stats_counter sense[16]; /* CHECK CONDITIONs by sense key */
+	stats_counter ends[STATS_END_COUNT];
+	stats_counter last_sense; /* opcode, key, asc, ascq: a byte each, the opcode first; 0: none yet */
+	stats_counter last_sense_at;
+	stats_counter cpu_ns; /* of the threads that have ended */
+	_Atomic(int) thread;  /* the id of the one that runs; 0: none */
+};
+
+/* A command that is under way, in its slot. */
+struct stats_flight {
+	stats_counter begun; /* ns of CLOCK_MONOTONIC; 0: none. Written last, cleared first. */
+	stats_counter cdb[2];
+	stats_counter data_length;
+	enum scsi_class class; /* the device's thread only */
+};
+
+uint64_t stats_now(void);
+
+/* One more thread counts, until stats_thread_ends(). Called by that thread; NULL is taken. */
+void stats_thread_begins(struct stats *stats);
+void stats_thread_ends(struct stats *stats);
+
+/* A command was fetched. now: 0 before the first one of a batch, set by it. */
+void stats_begin(
+	struct stats *stats, struct stats_flight *flight, uint64_t *now, const uint8_t *cdb,
+	uint64_t data_length);
+
+/* It has ended. now: likewise. answered: the initiator gets this status. */
+void stats_end(
+	struct stats *stats, struct stats_flight *flight, uint64_t *now, bool answered, uint8_t status,
+	const uint8_t *sense, uint64_t bytes);
+
+/* ------- for whoever reads ------- */
+
+/* The bucket of a time, and the times of a bucket: from lower, below upper; the last one's upper is UINT64_MAX. */
+unsigned stats_bucket(uint64_t ns);
+uint64_t stats_bucket_lower(unsigned bucket);
+uint64_t stats_bucket_upper(unsigned bucket);
+
+static inline uint64_t stats_get(const stats_counter *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* CPU time of the device's threads, ns. */
+uint64_t stats_cpu(const struct stats *stats);
+
+/* "busy", "reservation_conflict", ... */
+const char *stats_end_name(enum stats_end end);
+
+/* What a slot holds, copied whole. False: nothing, or it ended just now. */
+struct stats_request {
+	uint64_t begun; /* ns of CLOCK_MONOTONIC */
+	uint8_t cdb[16];
+	uint64_t data_length;
+};
+bool stats_flight_read(const struct stats_flight *flight, struct stats_request *request);

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ask.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define ANSWER_MS  30000 /* a check may take 24 s */
+#define ANSWER_MAX (512u << 20)
+
+json_t *ask_request(const char *method, const char *device)
+{
+	json_t *request = json_pack("{ss}", "method", method);
+
+	if (device && json_object_set_new(request, "device", json_string(device)) < 0) {
+		json_decref(request);
+		return NULL;
+	}
+	return request;
+}
+
+void ask_close(struct ask *self)
+{
+	if (self->fd >= 0)
+		(void) close(self->fd);
+	self->fd = -1;
+}
+
+static int no_daemon(const struct ask *self, int error)
+{
+	if (error == EACCES || error == EPERM) {
+		fprintf(stderr, "tcmuctl: only root may ask the daemon (%s)\n", self->path);
+		return CTL_EXIT_FAILURE;
+	}
+	fprintf(stderr, "tcmuctl: tcmud does not run, or does not listen at %s: %s\n", self->path,
+		strerror(error));
+	return CTL_EXIT_DOWN;
+}
+
+static int connect_to(struct ask *self)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	if (self->fd >= 0)
+		return 0;
+	if (strlen(self->path) >= sizeof(address.sun_path))
+		return no_daemon(self, ENAMETOOLONG);
+	(void) snprintf(address.sun_path, sizeof(address.sun_path), "%s", self->path);
+	self->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (self->fd < 0)
+		return no_daemon(self, errno);
+	if (connect(self->fd, (const struct sockaddr *) &address, sizeof(address)) < 0) {
+		int error = errno;
+
+		ask_close(self);
+		return no_daemon(self, error);
+	}
+	return 0;
+}
+
+static bool send_line(int fd, const char *text)
+{
+	size_t left = strlen(text);
+
+	while (left) {
+		ssize_t n = send(fd, text, left, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return false;
+		text += n;
+		left -= (size_t) n;
+	}
+	return send(fd, "\n", 1, MSG_NOSIGNAL) == 1;
+}
+
+/* The line without its end, to be freed; NULL: the daemon has not said one. */
+static char *receive_line(int fd, size_t *length)
+{
+	size_t size = 65536, used = 0;
+	char *line = malloc(size), *end = NULL;
+
+	while (line && !end) {
+		struct pollfd wait = {.fd = fd, .events = POLLIN};
+		ssize_t n = poll(&wait, 1, ANSWER_MS) > 0 ? recv(fd, line + used, size - used, 0) : -1;
+
+		if (n <= 0)
+			break;
+		end = memchr(line + used, '\n', (size_t) n);
+		used += (size_t) n;
+		if (!end && used == size) {
+			char *more = size < ANSWER_MAX ? realloc(line, 2 * size) : NULL;
+
+			if (!more)
+				break;
+			line = more;
+			size *= 2;
+		}
+	}
+	if (!end) {
+		free(line);
+		return NULL;
+	}
+	*length = (size_t) (end - line);
+	return line;
+}
+
+static json_t *exchange(struct ask *self, const char *text)
+{
+	json_t *answer = NULL;
+	size_t length;
+	char *line;
+
+	if (!send_line(self->fd, text))
+		return NULL;
+	line = receive_line(self->fd, &length);
+	if (line)
+		answer = json_loadb(line, length, 0, NULL);
+	free(line);
+	return answer;
+}
+
+static int status_of(const char *code)
+{
+	return code && strcmp(code, "no-such-device") == 0 ? CTL_EXIT_NO_DEVICE : CTL_EXIT_FAILURE;
+}
+
+json_t *ask(struct ask *self, json_t *request, int *status)
+{
+	char *text = json_dumps(request, JSON_COMPACT);
+	json_t *answer = NULL, *result, *error;
+
+	json_decref(request);
+	if (!text) {
+		/* The argument is not UTF-8, and what is not has another name. */
+		fputs("tcmuctl: the argument is not text; uioN names any device\n", stderr);
+		*status = CTL_EXIT_USAGE;
+		return NULL;
+	}
+	*status = connect_to(self);
+	if (*status == 0)
+		answer = exchange(self, text);
+	free(text);
+	if (*status != 0)
+		return NULL;
+	result = json_incref(json_object_get(answer, "result"));
+	error = json_object_get(answer, "error");
+	if (!result) {
+		const char *message = json_string_value(json_object_get(error, "message"));
+
+		fprintf(stderr, "tcmuctl: %s\n", message ? message : "the daemon has not answered");
+		*status = status_of(json_string_value(json_object_get(error, "code")));
+		ask_close(self);
+	}
+	json_decref(answer);
+	return result;
+}

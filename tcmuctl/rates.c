@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rates.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "show.h"
+#include "table.h"
+
+/* ------- histograms: [from, below, count] in ns ------- */
+
+static double bound(const json_t *bucket, size_t i)
+{
+	return json_number_value(json_array_get(bucket, i));
+}
+
+static double count_in(const json_t *latency, double from)
+{
+	const json_t *bucket;
+	size_t i;
+
+	json_array_foreach(latency, i, bucket) if (bound(bucket, 0) == from) return bound(bucket, 2);
+	return 0;
+}
+
+static double count_between(const json_t *bucket, const json_t *before)
+{
+	return bound(bucket, 2) - (before ? count_in(before, bound(bucket, 0)) : 0);
+}
+
+double percentile(const json_t *latency, const json_t *before, double part)
+{
+	double total = 0, seen = 0, last = 0;
+	const json_t *bucket;
+	size_t i;
+
+	json_array_foreach(latency, i, bucket) total += count_between(bucket, before);
+	json_array_foreach(latency, i, bucket)
+	{
+		double cnt = count_between(bucket, before);
+		double from = bound(bucket, 0), below = bound(bucket, 1);
+
+		if (cnt <= 0)
+			continue;
+		last = below > from ? below : from;
+		if (seen + cnt >= part * total) {
+			double inside = (part * total - seen) / cnt;
+
+			return below > from ? (from + (below - from) * inside) / 1e9 : from / 1e9;
+		}
+		seen += cnt;
+	}
+	return last / 1e9;
+}
+
+/* ------- one device ------- */
+
+static const json_t *find_device(const json_t *stats, const char *name)
+{
+	const json_t *device;
+	size_t i;
+
+	json_array_foreach(
+		json_object_get(stats, "devices"), i,
+		device) if (strcmp(text_of(device, "device"), name) == 0) return device;
+	return NULL;
+}
+
+static const json_t *class_of(const json_t *device, const char *name)
+{
+	return json_object_get(json_object_get(device, "classes"), name);
+}
+
+static double grown(const json_t *before, const json_t *now, const char *key)
+{
+	return number_of(now, key) - number_of(before, key);
+}
+
+static json_t *latency_between(const json_t *before, const json_t *now)
+{
+	const json_t *was = json_object_get(before, "latency_ns"), *is = json_object_get(now, "latency_ns");
+	double commands = grown(before, now, "commands");
+
+	return json_pack(
+		"{sf sf sf sf sf sf}", "mean",
+		commands > 0 ? grown(before, now, "total_ns") / commands / 1e9 : 0.0, "p50",
+		percentile(is, was, 0.50), "p90", percentile(is, was, 0.90), "p99",
+		percentile(is, was, 0.99), "p999", percentile(is, was, 0.999), "max",
+		percentile(is, was, 1.0));
+}
+
+static double of_all_classes(const json_t *before, const json_t *now, const char *key)
+{
+	const char *name;
+	json_t *class;
+	double sum = 0;
+
+	json_object_foreach(json_object_get(now, "classes"), name, class)
+		sum += grown(class_of(before, name), class, key);
+	return sum;
+}
+
+/* A device that was created anew has done less than before. */
+static bool goes_on(const json_t *before, const json_t *now)
+{
+	return before && number_of(before, "commands") <= number_of(now, "commands");
+}
+
+static json_t *device_between(const json_t *before, const json_t *now, double seconds)
+{
+	const json_t *read = class_of(now, "read"), *write = class_of(now, "write");
+	const json_t *read_before, *write_before;
+	double reads, writes;
+
+	if (!goes_on(before, now))
+		before = NULL;
+	read_before = class_of(before, "read");
+	write_before = class_of(before, "write");
+	reads = grown(read_before, read, "commands");
+	writes = grown(write_before, write, "commands");
+	return json_pack(
+		"{sO sf sf sf sf sf sf so so sf sf sf}", "device", json_object_get(now, "device"),
+		"reads_per_second", reads / seconds, "writes_per_second", writes / seconds,
+		"others_per_second", (of_all_classes(before, now, "commands") - reads - writes) / seconds,
+		"read_bytes_per_second", grown(read_before, read, "bytes") / seconds,
+		"write_bytes_per_second", grown(write_before, write, "bytes") / seconds, "failed_per_second",
+		of_all_classes(before, now, "failed") / seconds, "read_latency_seconds",
+		latency_between(read_before, read), "write_latency_seconds",
+		latency_between(write_before, write), "queue_depth",
+		of_all_classes(before, now, "total_ns") / 1e9 / seconds, "in_flight",
+		number_of(now, "in_flight"), "cpu_percent", grown(before, now, "cpu_ns") / 1e7 / seconds);
+}
+
+static double time_of(const json_t *stats)
+{
+	return number_of(stats, "time_ns") / 1e9;
+}
+
+json_t *rates_between(const json_t *before, const json_t *now)
+{
+	json_t *devices = json_array();
+	double seconds = time_of(now) - time_of(before);
+	const json_t *device;
+	size_t i;
+
+	if (seconds <= 0)
+		seconds = 1e-9;
+	json_array_foreach(json_object_get(now, "devices"), i, device)(void) json_array_append_new(
+		devices, device_between(find_device(before, text_of(device, "device")), device, seconds));
+	return json_pack("{sf so}", "seconds", seconds, "devices", devices);
+}
+
+/* ------- for people ------- */
+
+static double load_of(const json_t *device)
+{
+	return number_of(device, "reads_per_second") + number_of(device, "writes_per_second") +
+		number_of(device, "others_per_second");
+}
+
+static int busier_first(const void *a, const void *b)
+{
+	double left = load_of(*(const json_t *const *) a), right = load_of(*(const json_t *const *) b);
+
+	return left < right ? 1 : left > right ? -1 : 0;
+}
+
+static void add_direction(
+	struct table *table, const json_t *device, const char *rate, const char *bytes, const char *latency)
+{
+	const json_t *times = json_object_get(device, latency);
+	char text[24];
+
+	table_add(table, "%.0f", number_of(device, rate));
+	table_add(table, "%.1f", number_of(device, bytes) / (1024 * 1024));
+	table_add(table, "%s", show_time(number_of(times, "p50"), text));
+	table_add(table, "%s", show_time(number_of(times, "p99"), text));
+}
+
+static void add_device(struct table *table, const json_t *device)
+{
+	table_add(table, "%s", text_of(device, "device"));
+	add_direction(table, device, "reads_per_second", "read_bytes_per_second", "read_latency_seconds");
+	add_direction(table, device, "writes_per_second", "write_bytes_per_second", "write_latency_seconds");
+	table_add(table, "%.0f", number_of(device, "others_per_second"));
+	table_add(table, "%.0f", number_of(device, "failed_per_second"));
+	table_add(table, "%.1f", number_of(device, "queue_depth"));
+	table_add(table, "%.0f", number_of(device, "in_flight"));
+	table_add(table, "%.0f", number_of(device, "cpu_percent"));
+}
+
+void rates_show(FILE *out, const json_t *rates, bool by_load)
+{
+	static const char *const titles[] = {
+		"<DEVICE", "r/s",     "rMiB/s", "r_p50", "r_p99", "w/s",  "wMiB/s", "w_p50",
+		"w_p99",   "other/s", "err/s",  "depth", "busy",  "cpu%", NULL,
+	};
+	const json_t *all = json_object_get(rates, "devices");
+	size_t cnt = json_array_size(all);
+	const json_t **devices = calloc(cnt + 1, sizeof(*devices));
+	struct table *table = table_new(titles);
+
+	for (size_t i = 0; devices && i < cnt; i++)
+		devices[i] = json_array_get(all, i);
+	if (devices && by_load)
+		qsort(devices, cnt, sizeof(*devices), busier_first);
+	for (size_t i = 0; devices && i < cnt; i++)
+		add_device(table, devices[i]);
+	free(devices);
+	table_end(table, out);
+}

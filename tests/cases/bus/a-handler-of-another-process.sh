@@ -1,0 +1,29 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A daemon of its own registers its handler, and the real targetcli has a menu for it, shows how its config string reads, and
+# what it says of one, until it ends.
+
+# shellcheck source=tests/cases/lib.sh
+. "${0%/*}/../lib.sh"
+
+has_menu() { targetcli /backstores ls depth=1 | grep -q 'user:mine'; }
+has_words() { [ -s /run/said ]; }
+
+start_tcmud
+wait_for 10 busctl --quiet status org.kernel.TCMUService1
+has_menu && fail "a menu for a handler that nobody has registered"
+python3 -SE "${0%/*}/foreign-handler.py" /run/said &
+other=$!
+wait_for 30 has_words
+assert_eq "$(</run/said)" 'True success' "what the registration said"
+has_menu || fail "no menu"
+tcli /backstores/user:mine help create
+assert_match "$OUTPUT" 'What is mine' "the help"
+must_fail targetcli /backstores/user:mine create name=x size=64M cfgstring=bad
+assert_match "$OUTPUT" 'cfgstring invalid: it has to be good' "what a person sees"
+must tcmuctl check file//srv/x.img
+
+kill $other
+wait_for 30 not has_menu
+stop_tcmud
+assert_eq "$DAEMON_STATUS" 0 "the exit status"

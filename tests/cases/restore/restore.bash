@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034
+#
+# Twenty LUNs in a saved configuration, as a boot finds them.
+
+# shellcheck source=tests/cases/lib.sh
+. "${BASH_SOURCE[0]%/*}/../lib.sh"
+
+LUNS=20
+SAVED=/run/saved.json
+RESTORE_PID=
+
+# saved_luns: makes them, exports them over iSCSI, saves them, and clears it all.
+saved_luns() {
+	local i commands=()
+	IQN=iqn.2003-01.org.linux-iscsi.guest:luns
+	commands+=("/iscsi create $IQN")
+	commands+=("/iscsi/$IQN/tpg1 set attribute authentication=0 generate_node_acls=1 demo_mode_write_protect=0")
+	for ((i = 0; i < LUNS; i++)); do
+		commands+=("/backstores/user:$SUBTYPE create name=lun$i size=16M cfgstring=/srv/lun$i.img")
+		commands+=("/iscsi/$IQN/tpg1/luns create /backstores/user:$SUBTYPE/lun$i")
+	done
+	commands+=("saveconfig $SAVED")
+	say "targetcli: $LUNS LUNs"
+	must targetcli < <(printf '%s\n' "${commands[@]}")
+	exists $SAVED || fail "nothing was saved"
+	must targetctl clear
+	assert_eq "$OUTPUT" '' "what targetctl clear says"
+	none_left || fail "devices are left after targetctl clear"
+}
+
+none_left() {
+	local uio=("$UIO"/*)
+	[ ${#uio[@]} -eq 0 ]
+}
+
+# restore_start: targetctl restore in the background, as a boot has it.
+restore_start() {
+	targetctl restore $SAVED >/run/restore.txt 2>&1 </dev/null &
+	RESTORE_PID=$!
+	say "targetctl restore runs (pid $RESTORE_PID)"
+}
+
+# restore_is_old SECONDS: it was started so long ago; a condition.
+restore_is_old() {
+	local stat uptime ticks
+	read -r stat 2>/dev/null <"/proc/$RESTORE_PID/stat" || return 1
+	read -ra stat <<<"${stat##*) }"
+	read -r uptime _ </proc/uptime
+	ticks=$(getconf CLK_TCK)
+	[ $((${uptime%.*} - stat[19] / ticks)) -ge "$1" ]
+}
+
+# restored COUNT: so many devices are enabled; a condition.
+restored() {
+	local enabled
+	enabled=$(cat $CORE/user_*/*/enable 2>/dev/null | grep -c 1) || :
+	[ "$enabled" -ge "$1" ]
+}
+
+luns_live() {
+	local live
+	live=$(tcmuctl list | grep -c ' LIVE ') || :
+	[ "$live" -eq $LUNS ]
+}
+
+# restore_ended [PATTERN]: without a word, or with lines of this kind only, and every LUN is there, served, and exported.
+restore_ended() {
+	local status=0 luns
+	wait_for 60 not running "$RESTORE_PID"
+	wait "$RESTORE_PID" || status=$?
+	OUTPUT=$(</run/restore.txt)
+	assert_eq "$status" 0 "the exit status of targetctl restore"
+	[ $# -eq 0 ] || OUTPUT=$(grep -vE "$1" /run/restore.txt) || :
+	assert_eq "$OUTPUT" '' "what targetctl restore says"
+	restored $LUNS || fail "of $LUNS LUNs are enabled: $(cat $CORE/user_*/*/enable | grep -c 1)"
+	wait_for 20 luns_live
+	luns=("$FABRICS/iscsi/$IQN"/tpgt_1/lun/lun_*)
+	assert_eq ${#luns[@]} $LUNS "the number of exported LUNs"
+	say "$LUNS LUNs, no ${1:+other }output"
+}
+
+# every_lun_reads: by an initiator that logs in for it.
+every_lun_reads() {
+	local disk
+	iscsi_login "$IQN"
+	wait_for 60 all_disks_appeared
+	for disk in "${DISKS[@]}"; do
+		must dd if="$disk" of=/dev/null bs=64k count=16 iflag=direct status=none
+	done
+	iscsi_logout "$IQN"
+}
+
+# DISKS are those of the session; a condition.
+all_disks_appeared() {
+	local block
+	DISKS=()
+	for block in /sys/class/iscsi_session/session*/device/target*/*:*:*:*/block/*; do
+		[ "$(<"$block/size")" -eq 0 ] || DISKS+=("/dev/${block##*/}")
+	done
+	[ ${#DISKS[@]} -eq $LUNS ]
+}

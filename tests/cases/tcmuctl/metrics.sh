@@ -1,0 +1,59 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The metrics are OpenMetrics by the letter, they count what was done, and the timer writes them where the node exporter reads.
+# vm: init=systemd timeout=300
+
+# shellcheck source=tests/cases/lib.sh
+. "${0%/*}/../lib.sh"
+
+FOLDER=/var/lib/prometheus/node-exporter
+parsed() { # SAMPLE...: VALUES
+	must python3 -ISE "${0%/*}/openmetrics.py" "$@" </run/metrics
+	mapfile -t VALUES <<<"$OUTPUT"
+}
+
+start_tcmud
+tcmuctl metrics >/run/metrics
+parsed 'tcmu_daemon_info{version="2.0.0"}'
+make_backstore_configfs disk '/srv/disk.img;product=a\"b' $((64 << 20))
+attach disk
+must dd if=/dev/zero of="$DISK" bs=4k count=100 oflag=direct
+must dd if="$DISK" of=/dev/null bs=4k count=50 iflag=direct
+must_fail sg_read_block_limits "$DISK"
+
+tcmuctl metrics >/run/metrics
+device="device=\"$HBA/disk\""
+parsed "tcmu_device_up{$device}" "tcmu_device_size_bytes{$device}" "tcmu_device_inflight{$device}" \
+	"tcmu_device_commands_total{$device,class=\"write\"}" "tcmu_device_data_bytes_total{$device,class=\"write\"}" \
+	"tcmu_device_command_duration_seconds_count{$device,class=\"write\"}" \
+	"tcmu_device_check_conditions_total{$device,sense_key=\"illegal_request\"}" \
+	"tcmu_device_commands_total{$device,class=\"read\"}" "tcmu_device_cpu_seconds_total{$device}"
+assert_eq "${VALUES[*]:0:6}" "1 67108864 0 100 409600 100" "up, size, in flight, writes, their bytes, and those of the histogram"
+assert_le 1 "${VALUES[6]}" "1, against the errors"
+assert_le 50 "${VALUES[7]}" "50, against the reads"
+if [ "${VALUES[8]}" = 0 ]; then fail "no processor time"; fi
+
+say "the timer"
+mkdir -p /run/systemd/system
+for unit in tcmud-metrics.service tcmud-metrics.timer; do
+	file=$(find /usr /lib -name $unit -path '*systemd/system*' | head -n 1)
+	sed "s|^ExecStart=[^ ]*|ExecStart=$(command -v tcmuctl)|" "$file" >/run/systemd/system/$unit
+done
+must systemd-analyze verify --man=no /run/systemd/system/tcmud-metrics.service /run/systemd/system/tcmud-metrics.timer
+must systemctl daemon-reload
+must systemctl start tcmud-metrics.service
+not exists $FOLDER || fail "the folder of a node exporter that is not there was made"
+mkdir -p $FOLDER
+must systemctl start tcmud-metrics.timer
+wait_for 30 exists $FOLDER/tcmu.prom
+cp $FOLDER/tcmu.prom /run/metrics
+parsed "tcmu_device_commands_total{$device,class=\"write\"}"
+assert_eq "${VALUES[0]}" 100 "the writes in the file"
+assert_eq "$(stat -c %a $FOLDER/tcmu.prom)" 644 "who may read the file"
+assert_eq "$(find $FOLDER -type f | wc -l)" 1 "the files in the folder"
+must systemctl stop tcmud-metrics.timer
+
+detach disk
+delete_backstore_configfs disk
+stop_tcmud
+assert_eq "$DAEMON_STATUS" 0 "the exit status"
