@@ -159,7 +159,7 @@ static void abort_tasks(struct loop *loop, const struct tcmu_entry *entry)
 	for (uint32_t i = 0; i < entry->tmr_count; i++) {
 		uint16_t id = tcmu_entry_tmr_id(entry, i);
 
-		for (unsigned j = 0; j < loop->pool.count; j++) {
+		for (unsigned j = 0; j < loop->pool.used; j++) {
 			struct command *command = command_at(&loop->pool, j);
 
 			if (!command->in_use || command->internal || command->cmd_id != id)
@@ -197,7 +197,7 @@ static void reset(struct loop *loop)
 {
 	loop->stale = true;
 	loop->cancel_wanted = true;
-	for (unsigned i = 0; i < loop->pool.count; i++) {
+	for (unsigned i = 0; i < loop->pool.used; i++) {
 		struct command *command = command_at(&loop->pool, i);
 
 		command->aborted = !command->internal;
@@ -321,7 +321,7 @@ static void cancel(struct loop *loop)
 	if (!loop->cancel_wanted)
 		return;
 	loop->cancel_wanted = false;
-	for (unsigned i = 0; i < loop->pool.count; i++) {
+	for (unsigned i = 0; i < loop->pool.used; i++) {
 		struct command *command = command_at(&loop->pool, i);
 
 		if (command->in_use && (loop->abandoned || command->aborted))
@@ -366,7 +366,8 @@ static bool ring_has_more(struct loop *loop)
 
 	pthread_mutex_lock(&loop->gate);
 	more = loop->mode == LOOP_SERVING && loop->attached &&
-		(loop->stale ? is_empty(loop) : loop->pool.free && tcmu_ring_pending(&loop->ring));
+		(loop->stale ? is_empty(loop)
+			     : command_available(&loop->pool) && tcmu_ring_pending(&loop->ring));
 	pthread_mutex_unlock(&loop->gate);
 	return more;
 }
@@ -378,8 +379,8 @@ static void wait_for_work(struct loop *loop)
 
 	atomic_store(&loop->asleep, true);
 	if (atomic_load(&loop->finished) || atomic_load(&loop->has_orders) || loop->ended.first ||
-	    peer_has_answers(loop->peer) || (loop->pool.free && peer_has_requests(loop->peer)) ||
-	    ring_has_more(loop)) {
+	    peer_has_answers(loop->peer) ||
+	    (command_available(&loop->pool) && peer_has_requests(loop->peer)) || ring_has_more(loop)) {
 		atomic_store(&loop->asleep, false);
 		return;
 	}
@@ -595,7 +596,7 @@ static size_t bytes_in_use(struct loop *loop, struct iovec *keep, size_t max)
 {
 	size_t cnt = 0;
 
-	for (unsigned i = 0; i < loop->pool.count; i++) {
+	for (unsigned i = 0; i < loop->pool.used; i++) {
 		const struct command *command = command_at(&loop->pool, i);
 
 		if (!command->in_use || command->internal || command->plan.op == SCSI_PLAN_READ)
