@@ -50,6 +50,8 @@ struct aio_backend {
 	void (*cancel)(struct aio_slot *slot);
 	/* Calls aio_slot_end() for each request that has ended. */
 	void (*harvest)(struct aio_engine *engine);
+	/* Whether harvest() would find something. */
+	bool (*ready)(const struct aio_engine *engine);
 	void (*free)(struct aio_engine *engine);
 };
 
@@ -116,6 +118,8 @@ int aio_threads_fd(const struct aio_threads *threads);
 void aio_threads_start(struct aio_threads *threads, struct aio_slot *slot);
 /* True: it had not begun, and has ended now. */
 bool aio_threads_cancel(struct aio_slot *slot);
+
+bool aio_threads_ready(const struct aio_threads *threads);
 
 /* aio_slot_end() and aio_slot_put() for each that has ended. Returns how many. */
 unsigned aio_threads_harvest(struct aio_threads *threads);

@@ -226,6 +226,11 @@ unsigned aio_reap(struct aio_engine *engine)
 	return cnt;
 }
 
+bool aio_ready(const struct aio_engine *engine)
+{
+	return engine->ended.first || engine->backend->ready(engine);
+}
+
 static void cancel_listed(struct aio_engine *engine, struct aio_list *list, const struct tcmu_io *io)
 {
 	struct aio_list all = *list;

@@ -47,6 +47,9 @@ void aio_flush(struct aio_engine *engine);
 /* Runs the done callbacks of what has ended; returns how many. Within a done callback it does nothing. */
 unsigned aio_reap(struct aio_engine *engine);
 
+/* Whether aio_reap() would find something, as far as can be told without a system call. */
+bool aio_ready(const struct aio_engine *engine);
+
 /* Asks that every request of io ends early; each still comes through done, -ECANCELED if it worked. What threads have
  * begun cannot be cancelled. */
 void aio_cancel(struct aio_engine *engine, struct tcmu_io *io);

@@ -6,13 +6,12 @@
  * for all outside of it    start what is to be started, let the engine make its system calls, reap what has
  * completed
  *
- * and a sleep in one epoll_wait over uio, the engine and the wake-up of other threads, when a turn found
- * nothing to do. The uio descriptor is watched edge-triggered and never read: its mask is evaluated anew at
+ * and, when a turn found nothing to do, a while of looking again where that pays (busy-poll.h), then a sleep in one
+ * epoll_wait over uio, the engine and the wake-up of other threads. The uio descriptor is watched edge-triggered and never read: its mask is evaluated anew at
  * each wake-up.
  */
 #include "loop-private.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -32,12 +31,6 @@
 #define FETCH_MAX        128
 #define WORKERS_PARALLEL 16
 
-enum wake_source {
-	WAKE_UIO,
-	WAKE_ENGINE,
-	WAKE_OTHER,
-};
-
 static void signal_owner(struct loop *loop, uint32_t bits)
 {
 	loop->setup.signal(loop->setup.owner, bits);
@@ -55,8 +48,7 @@ static void broken(struct loop *loop, int error, const char *what)
 	signal_owner(loop, LOOP_BROKEN);
 }
 
-/* The kernel's device is gone: stop at once, without waiting to be told. */
-static void unregistered(struct loop *loop)
+void loop_unregistered(struct loop *loop)
 {
 	if (loop->unregistered)
 		return;
@@ -102,7 +94,7 @@ static void complete_ended(struct loop *loop)
 		return;
 	tcmu_ring_publish(&loop->ring);
 	if (tcmu_uio_doorbell(&loop->uio) < 0)
-		unregistered(loop);
+		loop_unregistered(loop);
 }
 
 /* A few milliseconds late at most, and no system call. */
@@ -205,12 +197,6 @@ static void reset(struct loop *loop)
 	unpark(loop);
 }
 
-/* Whether no command of the kernel's is there. */
-static bool is_empty(const struct loop *loop)
-{
-	return loop->pool.in_use == loop->served_cnt + (loop->erase ? 1 : 0);
-}
-
 static void attach_again(struct loop *loop)
 {
 	int r = tcmu_ring_attach(&loop->ring, loop->uio.base, loop->uio.length);
@@ -256,7 +242,7 @@ static unsigned fetch(struct loop *loop)
 {
 	unsigned cnt = 0;
 
-	if (loop->stale && is_empty(loop))
+	if (loop->stale && loop_is_empty(loop))
 		attach_again(loop);
 	while (cnt < FETCH_MAX && loop->mode == LOOP_SERVING && !loop->stale && fetch_one(loop) > 0)
 		cnt++;
@@ -333,13 +319,13 @@ static void cancel(struct loop *loop)
 static bool turn(struct loop *loop)
 {
 	struct command *command;
-	unsigned work = 0;
+	unsigned work = 0, fetched = 0;
 
 	pthread_mutex_lock(&loop->gate);
 	take_orders(loop);
 	work += copy_serve(loop);
 	if (loop->attached)
-		work += fetch(loop);
+		work += fetched = fetch(loop);
 	if (loop->mode == LOOP_DRAINING)
 		unpark(loop);
 	work += loop->ended.first != NULL;
@@ -357,49 +343,9 @@ static bool turn(struct loop *loop)
 	work += io_reap(loop);
 	work += peer_take_answers(loop->peer);
 	erase_tell(loop);
+	if (work)
+		loop_waited(loop, fetched);
 	return work > 0;
-}
-
-static bool ring_has_more(struct loop *loop)
-{
-	bool more;
-
-	pthread_mutex_lock(&loop->gate);
-	more = loop->mode == LOOP_SERVING && loop->attached &&
-		(loop->stale ? is_empty(loop)
-			     : command_available(&loop->pool) && tcmu_ring_pending(&loop->ring));
-	pthread_mutex_unlock(&loop->gate);
-	return more;
-}
-
-static void wait_for_work(struct loop *loop)
-{
-	struct epoll_event events[4];
-	int n;
-
-	atomic_store(&loop->asleep, true);
-	if (atomic_load(&loop->finished) || atomic_load(&loop->has_orders) || loop->ended.first ||
-	    peer_has_answers(loop->peer) ||
-	    (command_available(&loop->pool) && peer_has_requests(loop->peer)) || ring_has_more(loop)) {
-		atomic_store(&loop->asleep, false);
-		return;
-	}
-	n = epoll_wait(loop->epoll_fd, events, 4, -1);
-	atomic_store(&loop->asleep, false);
-	for (int i = 0; i < n; i++)
-		if (events[i].data.u32 == WAKE_UIO && tcmu_uio_revents_gone(events[i].events))
-			unregistered(loop);
-}
-
-void loop_wake(struct loop *loop)
-{
-	uint64_t one = 1;
-
-	if (atomic_exchange(&loop->asleep, false)) {
-		ssize_t r = write(loop->wake_fd, &one, sizeof(one));
-
-		assert(r == (ssize_t) sizeof(one) || errno == EAGAIN);
-	}
 }
 
 /* ------- the beginning and the end ------- */
@@ -501,7 +447,7 @@ static void *loop_main(void *arg)
 	attach(loop);
 	while (loop->mode == LOOP_SERVING || loop->pool.in_use)
 		if (!turn(loop) && (loop->mode == LOOP_SERVING || loop->pool.in_use))
-			wait_for_work(loop);
+			loop_wait(loop);
 	peer_end(loop->peer);
 	let_go(loop);
 	leave_backend(loop);
@@ -540,6 +486,7 @@ int loop_new(const struct loop_setup *setup, struct loop **ret)
 	if (loop->lu.max_copies > setup->depth / 2)
 		loop->lu.max_copies = setup->depth / 2;
 	loop->info = setup->info;
+	poll_init(&loop->poll, setup->busy_poll);
 	loop->uio = (struct tcmu_uio) TCMU_UIO_INIT;
 	pthread_mutex_init(&loop->gate, NULL);
 	pthread_mutex_init(&loop->orders_lock, NULL);

@@ -3,7 +3,7 @@
  * What a command costs on a device's I/O thread, without kernel and initiator: the thread serves a fake ring whose
  * other side the main thread plays, which keeps a number of commands under way.
  *
- *	bench-loop [--seconds N] [--handlers DIR] [--folder DIR]
+ *	bench-loop [--seconds N] [--busy-poll PERCENT] [--handlers DIR] [--folder DIR]
  *
  * The time is that of the I/O thread on a processor, and the part of it that is in user space. It includes what the
  * fake kernel does within the doorbell, which the first line tells by itself. "doorbells" and "sleeps" are for each
@@ -33,6 +33,7 @@
 #define WARM_MS 200
 
 static unsigned seconds = 2;
+static unsigned busy_poll;
 static const char *handlers = HANDLERS;
 static const char *folder = "/tmp";
 
@@ -237,6 +238,7 @@ static void make_setup(const struct subject *subject, struct bench *bench, struc
 		.minor = fake_uio_minor(bench->uio),
 		.aio = subject->aio,
 		.depth = DEPTH,
+		.busy_poll = busy_poll,
 		.handler = subject->handler,
 		.backend = subject->backend,
 		.host = &host,
@@ -289,7 +291,7 @@ static void measure(const struct subject *subject, enum what what, unsigned queu
 
 static void measure_all(const struct subject *subject, bool emulated)
 {
-	static const unsigned queues[] = {1, 16, 128};
+	static const unsigned queues[] = {1, 32, 128};
 
 	for (unsigned i = 0; i < sizeof(queues) / sizeof(queues[0]); i++) {
 		if (emulated)
@@ -392,6 +394,7 @@ static void parse(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{"seconds", required_argument, NULL, 's'},
+		{"busy-poll", required_argument, NULL, 'b'},
 		{"handlers", required_argument, NULL, 'h'},
 		{"folder", required_argument, NULL, 'f'},
 		{0},
@@ -402,6 +405,9 @@ static void parse(int argc, char **argv)
 		switch (c) {
 		case 's':
 			seconds = (unsigned) strtoul(optarg, NULL, 10);
+			break;
+		case 'b':
+			busy_poll = (unsigned) strtoul(optarg, NULL, 10);
 			break;
 		case 'h':
 			handlers = optarg;
