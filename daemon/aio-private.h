@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What aio.c (queues, slots, reads from the page cache) shares with the two ways of making system calls: aio-uring.c
- * and aio-threads.c. All of it is the device's I/O thread's, but for the part of a slot that aio-threads.c hands over.
+ * What aio.c (queues, slots) shares with the ways of making system calls: aio-inline.c, aio-uring.c and aio-threads.c.
+ * All of it is the device's I/O thread's, but for the part of a slot that aio-threads.c hands over.
  *
- * A request is first on engine->queued, then owns a slot while it is under way, then is on engine->ended until
- * aio_reap() runs its done.
+ * A request is first on engine->queued, then, unless the I/O thread makes the call itself, on engine->waiting until it
+ * owns a slot while it is under way; at last it is on engine->ended until aio_reap() runs its done.
  */
 #pragma once
 
@@ -50,6 +50,8 @@ struct aio_backend {
 	void (*cancel)(struct aio_slot *slot);
 	/* Calls aio_slot_end() for each request that has ended. */
 	void (*harvest)(struct aio_engine *engine);
+	/* Whether harvest() would find something. */
+	bool (*ready)(const struct aio_engine *engine);
 	void (*free)(struct aio_engine *engine);
 };
 
@@ -57,7 +59,13 @@ struct aio_backend {
 struct aio_cached {
 	unsigned misses;
 	unsigned skip;    /* reads still not to be tried */
-	unsigned penalty; /* how many are skipped after the next miss */
+	unsigned penalty; /* how many are skipped after the next miss; 0: the fewest */
+};
+
+/* What the I/O thread has made itself in one go. */
+struct aio_batch {
+	unsigned calls;
+	uint64_t bytes;
 };
 
 struct aio_engine {
@@ -68,6 +76,7 @@ struct aio_engine {
 	unsigned in_flight;
 	bool reaping;
 	struct aio_list queued;
+	struct aio_list waiting; /* for the backend: cannot be made by the I/O thread */
 	struct aio_list ended;
 	struct aio_cached cached;
 	struct aio_slot *free;
@@ -87,6 +96,17 @@ void aio_slot_put(struct aio_slot *slot);
 /* iov_cnt as far as a system call takes it; the rest is a short transfer. */
 unsigned aio_iov_cnt(const struct tcmu_aio *aio);
 
+/* ------- aio-inline.c ------- */
+
+/* Whether the I/O thread is to make the call itself. Asked once for each request. */
+bool aio_inline_wanted(struct aio_engine *engine, const struct tcmu_aio *aio);
+
+/* False: it would have to wait, or fails; the backend will tell. */
+bool aio_inline_try(struct aio_engine *engine, const struct tcmu_aio *aio, int64_t *res);
+
+/* Accounts for one call. False: that is enough for now. */
+bool aio_inline_spend(struct aio_batch *batch, int64_t bytes);
+
 /* ------- aio-threads.c ------- */
 
 /* A pool and the list of what it has finished, with an eventfd that is readable when there is something on it. */
@@ -98,6 +118,8 @@ int aio_threads_fd(const struct aio_threads *threads);
 void aio_threads_start(struct aio_threads *threads, struct aio_slot *slot);
 /* True: it had not begun, and has ended now. */
 bool aio_threads_cancel(struct aio_slot *slot);
+
+bool aio_threads_ready(const struct aio_threads *threads);
 
 /* aio_slot_end() and aio_slot_put() for each that has ended. Returns how many. */
 unsigned aio_threads_harvest(struct aio_threads *threads);

@@ -195,6 +195,11 @@ unsigned aio_threads_harvest(struct aio_threads *threads)
 	return cnt;
 }
 
+bool aio_threads_ready(const struct aio_threads *threads)
+{
+	return atomic_load_explicit(&threads->finished, memory_order_relaxed);
+}
+
 /* ------- as the engine's backend ------- */
 
 static bool backend_start(struct aio_slot *slot)
@@ -218,6 +223,11 @@ static void backend_harvest(struct aio_engine *engine)
 	(void) aio_threads_harvest(engine->threads);
 }
 
+static bool backend_ready(const struct aio_engine *engine)
+{
+	return aio_threads_ready(engine->threads);
+}
+
 static void backend_free(struct aio_engine *engine)
 {
 	aio_threads_free(engine->threads);
@@ -228,6 +238,7 @@ static const struct aio_backend threads_backend = {
 	.commit = backend_commit,
 	.cancel = backend_cancel,
 	.harvest = backend_harvest,
+	.ready = backend_ready,
 	.free = backend_free,
 };
 

@@ -304,6 +304,13 @@ static void uring_harvest(struct aio_engine *engine)
 	uring_commit(engine);
 }
 
+static bool uring_ready(const struct aio_engine *engine)
+{
+	const struct io_uring *ring = &engine->uring->ring;
+
+	return io_uring_cq_ready(ring) || (IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_TASKRUN);
+}
+
 static void uring_free(struct aio_engine *engine)
 {
 	aio_threads_free(engine->threads);
@@ -316,6 +323,7 @@ static const struct aio_backend uring_backend = {
 	.commit = uring_commit,
 	.cancel = uring_cancel,
 	.harvest = uring_harvest,
+	.ready = uring_ready,
 	.free = uring_free,
 };
 

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine: the queue of requests, the slots of those under way, the list of those that have ended, and reads that
- * the page cache answers at once.
- *
- * A hand-over to another thread costs more than a cached read: a read that is likely cached is tried first without
- * waiting (RWF_NOWAIT). Where that fails again and again, it is left off for a while.
+ * The engine: the queue of requests, the slots of those under way, and the list of those that have ended.
  */
 #include "aio-private.h"
 
@@ -13,17 +9,11 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/uio.h>
-
-#define CACHED_MISSES_MAX  4u
-#define CACHED_PENALTY_MIN 16u
-#define CACHED_PENALTY_MAX 1024u
 
 /* What the engine keeps in a request, while it is on a list. */
 struct aio_node {
 	struct tcmu_aio *next;
-	uintptr_t res;   /* an intptr_t */
-	uintptr_t tried; /* in the page cache, in vain */
+	uintptr_t res; /* an intptr_t */
 };
 _Static_assert(sizeof(struct aio_node) <= sizeof(((struct tcmu_aio *) NULL)->engine), "fits");
 
@@ -109,7 +99,6 @@ int aio_engine_new(enum aio_kind kind, unsigned depth, const char *name, struct 
 	if (!engine)
 		return -ENOMEM;
 	engine->depth = depth;
-	engine->cached.penalty = CACHED_PENALTY_MIN;
 	(void) snprintf(engine->name, sizeof(engine->name), "%s", name);
 	for (unsigned i = depth; i-- > 0;) {
 		engine->slots[i].engine = engine;
@@ -148,62 +137,11 @@ unsigned aio_in_flight(const struct aio_engine *engine)
 	return engine->in_flight;
 }
 
-/* ------- reads from the page cache ------- */
-
-static bool cached_wanted(struct aio_engine *engine, struct tcmu_aio *aio)
-{
-	if (aio->op != TCMU_AIO_READV || !(aio->flags & TCMU_AIO_CACHED) || node(aio)->tried)
-		return false;
-	node(aio)->tried = true;
-	if (engine->cached.skip == 0)
-		return true;
-	engine->cached.skip--;
-	return false;
-}
-
-static void cached_learn(struct aio_cached *cached, bool hit)
-{
-	if (hit) {
-		*cached = (struct aio_cached){.penalty = CACHED_PENALTY_MIN};
-		return;
-	}
-	if (++cached->misses < CACHED_MISSES_MAX)
-		return;
-	cached->skip = cached->penalty;
-	if (cached->penalty < CACHED_PENALTY_MAX)
-		cached->penalty *= 2;
-}
-
-/* True: the request has ended. What fails here is started as usual, which then tells why. */
-static bool read_cached(struct aio_engine *engine, struct tcmu_aio *aio)
-{
-	ssize_t n = preadv2(aio->fd, aio->iov, (int) aio_iov_cnt(aio), (off_t) aio->offset, RWF_NOWAIT);
-
-	cached_learn(&engine->cached, n >= 0);
-	if (n < 0)
-		return false;
-	end_request(engine, aio, n);
-	return true;
-}
-
-/* Takes out of the queue what the page cache answers. */
-static void read_all_cached(struct aio_engine *engine)
-{
-	struct aio_list queued = engine->queued;
-	struct tcmu_aio *aio;
-
-	engine->queued.first = NULL;
-	while ((aio = list_take(&queued)))
-		if (!cached_wanted(engine, aio) || !read_cached(engine, aio))
-			list_add(&engine->queued, aio);
-}
-
 /* ------- requests ------- */
 
 void aio_queue(struct aio_engine *engine, struct tcmu_io *io, struct tcmu_aio *aio)
 {
 	aio->io = io;
-	node(aio)->tried = false;
 	list_add(&engine->queued, aio);
 	engine->in_flight++;
 }
@@ -222,56 +160,95 @@ static bool start(struct aio_engine *engine, struct tcmu_aio *aio)
 	return false;
 }
 
-void aio_flush(struct aio_engine *engine)
+/* As far as there are slots. */
+static void start_waiting(struct aio_engine *engine)
 {
 	struct tcmu_aio *aio;
 
-	read_all_cached(engine);
-	while (engine->free && (aio = list_take(&engine->queued))) {
+	while (engine->free && (aio = list_take(&engine->waiting))) {
 		if (!start(engine, aio)) {
-			list_put_back(&engine->queued, aio);
+			list_put_back(&engine->waiting, aio);
 			break;
 		}
 	}
 	engine->backend->commit(engine);
 }
 
-unsigned aio_reap(struct aio_engine *engine)
+void aio_flush(struct aio_engine *engine)
 {
+	struct aio_batch batch = {0};
 	struct tcmu_aio *aio;
-	struct aio_list ended;
+	bool more = true;
+
+	while (more && (aio = list_take(&engine->queued))) {
+		int64_t res;
+
+		if (aio_inline_wanted(engine, aio) && aio_inline_try(engine, aio, &res)) {
+			end_request(engine, aio, res);
+			more = aio_inline_spend(&batch, res);
+		} else {
+			list_add(&engine->waiting, aio);
+		}
+	}
+	start_waiting(engine);
+}
+
+static unsigned run_ended(struct aio_engine *engine)
+{
+	struct aio_list ended = engine->ended;
+	struct tcmu_aio *aio;
 	unsigned cnt = 0;
 
-	if (engine->reaping)
-		return 0;
-	engine->reaping = true;
-	engine->backend->harvest(engine);
-	ended = engine->ended;
 	engine->ended.first = NULL;
 	while ((aio = list_take(&ended))) {
 		engine->in_flight--;
 		aio->done(aio->io, aio, (intptr_t) node(aio)->res);
 		cnt++;
 	}
-	engine->reaping = false;
-	/* What became free without a done to tell it, nobody else would use. */
-	if (cnt == 0 && engine->queued.first && engine->free)
-		aio_flush(engine);
 	return cnt;
+}
+
+unsigned aio_reap(struct aio_engine *engine)
+{
+	unsigned cnt;
+
+	if (engine->reaping)
+		return 0;
+	engine->reaping = true;
+	engine->backend->harvest(engine);
+	cnt = run_ended(engine);
+	/* What became free without a done to tell it, nobody else would use. */
+	if (cnt == 0 && engine->free && (engine->queued.first || engine->waiting.first)) {
+		aio_flush(engine);
+		cnt = run_ended(engine);
+	}
+	engine->reaping = false;
+	return cnt;
+}
+
+bool aio_ready(const struct aio_engine *engine)
+{
+	return engine->ended.first || engine->backend->ready(engine);
+}
+
+static void cancel_listed(struct aio_engine *engine, struct aio_list *list, const struct tcmu_io *io)
+{
+	struct aio_list all = *list;
+	struct tcmu_aio *aio;
+
+	list->first = NULL;
+	while ((aio = list_take(&all))) {
+		if (aio->io == io)
+			end_request(engine, aio, -ECANCELED);
+		else
+			list_add(list, aio);
+	}
 }
 
 void aio_cancel(struct aio_engine *engine, struct tcmu_io *io)
 {
-	struct aio_list queued = engine->queued;
-	struct tcmu_aio *aio;
-
-	engine->queued.first = NULL;
-	while ((aio = list_take(&queued))) {
-		if (aio->io == io)
-			end_request(engine, aio, -ECANCELED);
-		else
-			list_add(&engine->queued, aio);
-	}
+	cancel_listed(engine, &engine->queued, io);
+	cancel_listed(engine, &engine->waiting, io);
 	for (unsigned i = 0; i < engine->depth; i++)
 		if (engine->slots[i].aio && engine->slots[i].aio->io == io)
 			engine->backend->cancel(&engine->slots[i]);

@@ -39,11 +39,16 @@ int aio_engine_fd(const struct aio_engine *engine);
 /* Notes a request of io; it and what it points to stay as they are until done. Never fails: errors come through done. */
 void aio_queue(struct aio_engine *engine, struct tcmu_io *io, struct tcmu_aio *aio);
 
-/* Starts what is queued, as far as depth allows. A read of TCMU_AIO_CACHED that the page cache has is done at once. */
+/* Starts what is queued, as far as depth allows. A transfer that needs not wait (TCMU_AIO_CACHED, TCMU_AIO_MEMORY) is
+ * made at once, a bounded number of them: where more are left, aio_reap() has something to tell, and the next
+ * aio_flush() goes on. */
 void aio_flush(struct aio_engine *engine);
 
 /* Runs the done callbacks of what has ended; returns how many. Within a done callback it does nothing. */
 unsigned aio_reap(struct aio_engine *engine);
+
+/* Whether aio_reap() would find something, as far as can be told without a system call. */
+bool aio_ready(const struct aio_engine *engine);
 
 /* Asks that every request of io ends early; each still comes through done, -ECANCELED if it worked. What threads have
  * begun cannot be cancelled. */

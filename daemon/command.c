@@ -24,7 +24,14 @@ int command_pool_init(
 	size_t iov_offset = round_up(sizeof(struct command), 64);
 	size_t priv_offset = round_up(iov_offset + 2 * (size_t) iov_max * sizeof(struct iovec), 64);
 
-	*pool = (struct command_pool){.stride = round_up(priv_offset + priv_size, 64), .count = count};
+	*pool = (struct command_pool){
+		.loop = loop,
+		.stride = round_up(priv_offset + priv_size, 64),
+		.iov_offset = iov_offset,
+		.priv_offset = priv_offset,
+		.iov_max = iov_max,
+		.count = count,
+	};
 	pool->memory = mmap(
 		NULL, pool->stride * count, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -32,20 +39,24 @@ int command_pool_init(
 		pool->memory = NULL;
 		return -ENOMEM;
 	}
-
-	for (unsigned i = count; i-- > 0;) {
-		struct command *command = command_at(pool, i);
-		char *slot = (char *) command;
-
-		command->loop = loop;
-		command->iov = (struct iovec *) (slot + iov_offset);
-		command->io_iov = command->iov + iov_max;
-		command->iov_max = iov_max;
-		command->io.priv = slot + priv_offset;
-		command->next = pool->free;
-		pool->free = command;
-	}
+	/* A huge page would make all of an idle device's slots resident at the first touch. */
+	(void) madvise(pool->memory, pool->stride * count, MADV_NOHUGEPAGE);
 	return 0;
+}
+
+/* The memory is zero until then. */
+static struct command *use_next(struct command_pool *pool)
+{
+	struct command *command = command_at(pool, pool->used);
+	char *slot = (char *) command;
+
+	pool->used++;
+	command->loop = pool->loop;
+	command->iov = (struct iovec *) (slot + pool->iov_offset);
+	command->io_iov = command->iov + pool->iov_max;
+	command->iov_max = pool->iov_max;
+	command->io.priv = slot + pool->priv_offset;
+	return command;
 }
 
 static bool iov_is_own(const struct command_pool *pool, const struct command *command)
@@ -56,17 +67,96 @@ static bool iov_is_own(const struct command_pool *pool, const struct command *co
 	return iov >= slot && iov < slot + pool->stride;
 }
 
+/* ------- buffers ------- */
+
+#define BOUNCE_ALIGN 4096u
+#define BOUNCE_KEPT  4u /* of each class */
+#define BOUNCE_NONE  BOUNCE_CLASSES
+
+/* In the page before the buffer. */
+struct bounce_free {
+	struct bounce_free *next;
+	unsigned class;
+};
+
+static size_t class_size(unsigned class)
+{
+	return ((size_t) 4096 << (2 * class)) + BOUNCE_ALIGN;
+}
+
+/* The smallest that will do. BOUNCE_NONE: there is none, it is allocated and freed as it is. */
+static unsigned class_of(uint64_t length)
+{
+	unsigned class = 0;
+
+	while (class < BOUNCE_CLASSES && class_size(class) < length)
+		class ++;
+	return class;
+}
+
+void *bounce_get(struct command_pool *pool, uint64_t length)
+{
+	unsigned class = class_of(length);
+	struct bounce_class *kept = &pool->bounces[class];
+	struct bounce_free *head;
+
+	if (class != BOUNCE_NONE && kept->first) {
+		head = kept->first;
+		kept->first = head->next;
+		kept->kept--;
+	} else {
+		size_t size = class == BOUNCE_NONE ? round_up(length, BOUNCE_ALIGN) : class_size(class);
+
+		head = aligned_alloc(BOUNCE_ALIGN, BOUNCE_ALIGN + size);
+		if (!head)
+			return NULL;
+		head->class = class;
+	}
+	return (char *) head + BOUNCE_ALIGN;
+}
+
+void bounce_put(struct command_pool *pool, void *bounce)
+{
+	struct bounce_free *head;
+
+	if (!bounce)
+		return;
+	head = (struct bounce_free *) ((char *) bounce - BOUNCE_ALIGN);
+	if (head->class == BOUNCE_NONE || pool->bounces[head->class].kept == BOUNCE_KEPT) {
+		free(head);
+		return;
+	}
+	head->next = pool->bounces[head->class].first;
+	pool->bounces[head->class].first = head;
+	pool->bounces[head->class].kept++;
+}
+
+static void bounces_free(struct command_pool *pool)
+{
+	for (unsigned class = 0; class < BOUNCE_CLASSES; class ++) {
+		struct bounce_free *head;
+
+		while ((head = pool->bounces[class].first)) {
+			pool->bounces[class].first = head->next;
+			free(head);
+		}
+	}
+}
+
+/* ------- slots ------- */
+
 void command_pool_destroy(struct command_pool *pool)
 {
 	if (!pool->memory)
 		return;
 	assert(pool->in_use == 0);
-	for (unsigned i = 0; i < pool->count; i++) {
+	for (unsigned i = 0; i < pool->used; i++) {
 		struct command *command = command_at(pool, i);
 
 		if (!iov_is_own(pool, command))
 			free(command->iov);
 	}
+	bounces_free(pool);
 	munmap(pool->memory, pool->stride * pool->count);
 	*pool = (struct command_pool){0};
 }
@@ -75,9 +165,12 @@ struct command *command_get(struct command_pool *pool)
 {
 	struct command *command = pool->free;
 
-	if (!command)
+	if (command)
+		pool->free = command->next;
+	else if (pool->used < pool->count)
+		command = use_next(pool);
+	else
 		return NULL;
-	pool->free = command->next;
 	pool->in_use++;
 	command->next = NULL;
 	command->status = SCSI_GOOD;
@@ -101,7 +194,7 @@ struct command *command_get(struct command_pool *pool)
 void command_put(struct command_pool *pool, struct command *command)
 {
 	assert(command->in_use);
-	free(command->bounce);
+	bounce_put(pool, command->bounce);
 	command->bounce = NULL;
 	command->bounce_length = 0;
 	command->in_use = false;

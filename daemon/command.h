@@ -3,8 +3,8 @@
  * A command slot: one SCSI command from its fetch to its completion, with the one backend request it has
  * under way.
  *
- * Slots are made when the device's thread starts and are used last-in first-out, so that an idle device
- * touches few of them. A slot belongs to the device's thread, but for the time between submit and completion
+ * The memory of all slots is there when the device's thread starts, and is touched when a slot is used for the first
+ * time. They are used last-in first-out, so that an idle device touches few of them. A slot belongs to the device's thread, but for the time between submit and completion
  * of its io: then only `completion` may be touched from outside, once.
  */
 #pragma once
@@ -55,7 +55,7 @@ struct command {
 	void (*step)(struct command *command, int error); /* called when io has ended */
 	unsigned extent; /* of the plan: which extent, or which pass, is under way */
 	uint64_t done;   /* bytes of the plan that are done */
-	uint8_t *bounce; /* private copy of data, or NULL; freed with the command */
+	uint8_t *bounce; /* private copy of data, or NULL; goes back to the pool with the command */
 	uint64_t bounce_length;
 	uint32_t answer_length;       /* bytes of bounce that are data-in, copied at completion */
 	struct copy *copy;            /* whose end it waits for, or NULL */
@@ -80,13 +80,27 @@ static inline struct command *command_of_io(struct tcmu_io *io)
 	return (struct command *) ((char *) io - offsetof(struct command, io));
 }
 
+/* A buffer that is in nobody's use, kept for the next who needs one. The size is that of all kept ones of its class. */
+struct bounce_class {
+	struct bounce_free *first;
+	unsigned kept;
+};
+
+#define BOUNCE_CLASSES 5 /* 4 KiB, 16 KiB, 64 KiB, 256 KiB, 1 MiB and a page more */
+
 /* The slots of one device. */
 struct command_pool {
 	void *memory;
+	struct loop *loop;
 	size_t stride;
+	size_t iov_offset;
+	size_t priv_offset;
+	unsigned iov_max;
 	unsigned count;
+	unsigned used; /* slots that have been used; the others' memory is untouched */
 	struct command *free;
 	unsigned in_use;
+	struct bounce_class bounces[BOUNCE_CLASSES];
 };
 
 /* priv_size: bytes at io.priv; iov_max: iovecs that a command usually needs at most. -ENOMEM. */
@@ -98,8 +112,19 @@ void command_pool_destroy(struct command_pool *pool);
 struct command *command_get(struct command_pool *pool);
 void command_put(struct command_pool *pool, struct command *command);
 
-/* The i-th slot, in use or not. */
+/* Whether command_get() will give one. */
+static inline bool command_available(const struct command_pool *pool)
+{
+	return pool->free || pool->used < pool->count;
+}
+
+/* The i-th slot of the used ones, in use now or not. */
 struct command *command_at(const struct command_pool *pool, unsigned i);
+
+/* A buffer of so many bytes, page aligned, so that direct I/O can use it. From what is kept, as far as sizes are usual.
+ * NULL: no memory. The device's thread; so is bounce_put(), which takes NULL. */
+void *bounce_get(struct command_pool *pool, uint64_t length);
+void bounce_put(struct command_pool *pool, void *bounce);
 
 /* Gives the slot room for more iovecs than usual. -ENOMEM. */
 int command_grow_iov(struct command *command, uint32_t iov_max);

@@ -272,7 +272,8 @@ unsigned copy_serve(struct loop *loop)
 	struct peer_request *request;
 	unsigned cnt = 0;
 
-	for (; loop->pool.free && peer_has_requests(loop->peer) && (request = peer_take(loop->peer));
+	for (; command_available(&loop->pool) && peer_has_requests(loop->peer) &&
+	     (request = peer_take(loop->peer));
 	     cnt++) {
 		int r = admit(loop, request);
 		struct command *command;

@@ -20,6 +20,8 @@
 #include "reason.h"
 #include "target-folders.h"
 
+#define MAX_SECTORS_DEFAULT   128u /* the kernel's */
+#define DATA_AREA_COMMANDS    16u  /* of the largest size have room in it */
 #define WRITE_SAME_MAX        (64u * 1024 * 1024)
 #define UNMAP_MAX             (UINT64_C(512) * 1024 * 1024)
 #define COMPARE_AND_WRITE_MAX 255u
@@ -36,6 +38,24 @@ static int read_attribute(struct opening *open, const char *attribute, uint64_t 
 		: 0;
 }
 
+/* Who makes a device without saying how large a command may be gets the kernel's default, with which large transfers
+ * are slow. Only while nobody uses the device yet. */
+static void set_max_sectors(struct opening *open, struct kernel_side *kernel)
+{
+	uint64_t area = 0, bytes = open->max_transfer;
+	uint32_t sectors;
+
+	if (open->origin != DEVICE_ORIGIN_ADDED || kernel->max_sectors != MAX_SECTORS_DEFAULT ||
+	    !kernel->block_size)
+		return;
+	if (tcmu_configfs_get(&open->name, "max_data_area_mb", &area) < 0)
+		return;
+	area = area * 1024 * 1024 / DATA_AREA_COMMANDS;
+	sectors = (uint32_t) ((bytes < area ? bytes : area) / kernel->block_size);
+	if (sectors > kernel->max_sectors && tcmu_configfs_set_max_sectors(&open->name, sectors) == 0)
+		kernel->max_sectors = sectors;
+}
+
 static int read_kernel_side(struct opening *open)
 {
 	struct kernel_side *kernel = &open->kernel;
@@ -49,6 +69,7 @@ static int read_kernel_side(struct opening *open)
 		return r;
 	kernel->block_size = (uint32_t) block_size;
 	kernel->max_sectors = (uint32_t) max_sectors;
+	set_max_sectors(open, kernel);
 	kernel->write_cache = tcmu_configfs_get(&open->name, "emulate_write_cache", &write_cache) == 0 &&
 		write_cache != 0;
 	kernel->no_reservations = tcmu_configfs_get(&open->name, "emulate_pr", &reservations) == 0 &&
@@ -347,6 +368,7 @@ void device_open(struct device *device)
 	open->handler = device->handler;
 	open->state_dir = manager_setup(device->manager)->state_dir;
 	open->id = device->id;
+	open->max_transfer = manager_setup(device->manager)->settings->max_transfer_kib * UINT64_C(1024);
 	device->opening = open;
 	start_stage(open, OPENING_IDENTIFY);
 }

@@ -44,6 +44,7 @@ struct opening {
 	enum device_origin origin;
 	const struct tcmu_handler *handler;
 	uint32_t id;
+	uint64_t max_transfer; /* bytes, where nobody has said how much */
 	enum opening_stage stage;
 	atomic_bool known;  /* what the kernel says of it has been read */
 	atomic_bool adopts; /* found waiting for the answer to its creation; id is valid */

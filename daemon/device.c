@@ -293,6 +293,7 @@ static void start_loop(struct device *device)
 		.start = device->clean ? LOOP_FRESH : LOOP_RECOVERED,
 		.aio = settings->io_engine,
 		.depth = settings->queue_depth,
+		.busy_poll = settings->busy_poll,
 		.handler = device->handler,
 		.backend = device->backend,
 		.host = &device_host,

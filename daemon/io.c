@@ -265,7 +265,7 @@ static bool must_wait(const struct command *command)
 	     other = other->next)
 		if (commands_conflict(command, other))
 			return true;
-	for (unsigned i = 0; i < loop->pool.count; i++) {
+	for (unsigned i = 0; i < loop->pool.used; i++) {
 		const struct command *other = command_at(&loop->pool, i);
 
 		if (other != command && other->in_use && other->started && commands_conflict(command, other))

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "busy-poll.h"
 #include "loop.h"
 
 /* A list of commands in the order they were added. */
@@ -88,6 +89,7 @@ struct loop {
 	struct aio_engine *engine; /* ASYNC handlers */
 	struct workers *workers;   /* the others */
 	struct command_pool pool;
+	struct poll poll;
 	uint8_t *data;                         /* SCSI_DATA_MAX bytes for the answers of emulated commands */
 	struct command_list ready;             /* planned, to be started outside of the gate */
 	struct command_list blocked;           /* wait for another command's range */
@@ -116,6 +118,32 @@ struct loop {
 	struct loop_errand errand; /* written by the loop's thread, while none is under way */
 	atomic_bool has_orders;
 };
+
+/* What epoll tells. */
+enum wake_source {
+	WAKE_UIO,
+	WAKE_ENGINE,
+	WAKE_OTHER,
+};
+
+/* ------- loop.c ------- */
+
+/* The kernel's device is gone: stop at once, without waiting to be told. */
+void loop_unregistered(struct loop *loop);
+
+/* Whether no command of the kernel's is there. */
+static inline bool loop_is_empty(const struct loop *loop)
+{
+	return loop->pool.in_use == loop->served_cnt + loop->background_cnt + (loop->erase ? 1 : 0);
+}
+
+/* ------- loop-wait.c ------- */
+
+/* Returns when there may be something to do. */
+void loop_wait(struct loop *loop);
+
+/* There was, so many commands of it fetched. */
+void loop_waited(struct loop *loop, unsigned commands);
 
 /* Wakes the loop's thread if it sleeps. Any thread. */
 void loop_wake(struct loop *loop);

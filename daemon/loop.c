@@ -6,13 +6,12 @@
  * for all outside of it    start what is to be started, let the engine make its system calls, reap what has
  * completed
  *
- * and a sleep in one epoll_wait over uio, the engine and the wake-up of other threads, when a turn found
- * nothing to do. The uio descriptor is watched edge-triggered and never read: its mask is evaluated anew at
+ * and, when a turn found nothing to do, a while of looking again where that pays (busy-poll.h), then a sleep in one
+ * epoll_wait over uio, the engine and the wake-up of other threads. The uio descriptor is watched edge-triggered and never read: its mask is evaluated anew at
  * each wake-up.
  */
 #include "loop-private.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -32,12 +31,6 @@
 #define FETCH_MAX        128
 #define WORKERS_PARALLEL 16
 
-enum wake_source {
-	WAKE_UIO,
-	WAKE_ENGINE,
-	WAKE_OTHER,
-};
-
 static void signal_owner(struct loop *loop, uint32_t bits)
 {
 	loop->setup.signal(loop->setup.owner, bits);
@@ -55,8 +48,7 @@ static void broken(struct loop *loop, int error, const char *what)
 	signal_owner(loop, LOOP_BROKEN);
 }
 
-/* The kernel's device is gone: stop at once, without waiting to be told. */
-static void unregistered(struct loop *loop)
+void loop_unregistered(struct loop *loop)
 {
 	if (loop->unregistered)
 		return;
@@ -110,7 +102,7 @@ static void complete_ended(struct loop *loop)
 		return;
 	tcmu_ring_publish(&loop->ring);
 	if (tcmu_uio_doorbell(&loop->uio) < 0)
-		unregistered(loop);
+		loop_unregistered(loop);
 }
 
 /* A few milliseconds late at most, and no system call. */
@@ -199,7 +191,7 @@ static void abort_tasks(struct loop *loop, const struct tcmu_entry *entry)
 	for (uint32_t i = 0; i < entry->tmr_count; i++) {
 		uint16_t id = tcmu_entry_tmr_id(entry, i);
 
-		for (unsigned j = 0; j < loop->pool.count; j++) {
+		for (unsigned j = 0; j < loop->pool.used; j++) {
 			struct command *command = command_at(&loop->pool, j);
 
 			if (!command->in_use || command->internal || command->cmd_id != id)
@@ -237,18 +229,12 @@ static void reset(struct loop *loop)
 {
 	loop->stale = true;
 	loop->cancel_wanted = true;
-	for (unsigned i = 0; i < loop->pool.count; i++) {
+	for (unsigned i = 0; i < loop->pool.used; i++) {
 		struct command *command = command_at(&loop->pool, i);
 
 		command->aborted = !command->internal;
 	}
 	unpark(loop);
-}
-
-/* Whether no command of the kernel's is there. */
-static bool is_empty(const struct loop *loop)
-{
-	return loop->pool.in_use == loop->served_cnt + loop->background_cnt + (loop->erase ? 1 : 0);
 }
 
 static void attach_again(struct loop *loop)
@@ -300,7 +286,7 @@ static unsigned fetch(struct loop *loop)
 	unsigned cnt = 0;
 	uint64_t now = 0;
 
-	if (loop->stale && is_empty(loop))
+	if (loop->stale && loop_is_empty(loop))
 		attach_again(loop);
 	while (cnt < FETCH_MAX && loop->mode == LOOP_SERVING && !loop->stale && fetch_one(loop, &now) > 0)
 		cnt++;
@@ -367,7 +353,7 @@ static void cancel(struct loop *loop)
 	if (!loop->cancel_wanted)
 		return;
 	loop->cancel_wanted = false;
-	for (unsigned i = 0; i < loop->pool.count; i++) {
+	for (unsigned i = 0; i < loop->pool.used; i++) {
 		struct command *command = command_at(&loop->pool, i);
 
 		if (command->in_use && (loop->abandoned || command->aborted))
@@ -379,13 +365,13 @@ static void cancel(struct loop *loop)
 static bool turn(struct loop *loop)
 {
 	struct command *command;
-	unsigned work = 0;
+	unsigned work = 0, fetched = 0;
 
 	pthread_mutex_lock(&loop->gate);
 	take_orders(loop);
 	work += copy_serve(loop);
 	if (loop->attached)
-		work += fetch(loop);
+		work += fetched = fetch(loop);
 	if (loop->mode == LOOP_DRAINING)
 		unpark(loop);
 	work += loop->ended.first != NULL;
@@ -403,48 +389,9 @@ static bool turn(struct loop *loop)
 	work += io_reap(loop);
 	work += peer_take_answers(loop->peer);
 	erase_tell(loop);
+	if (work)
+		loop_waited(loop, fetched);
 	return work > 0;
-}
-
-static bool ring_has_more(struct loop *loop)
-{
-	bool more;
-
-	pthread_mutex_lock(&loop->gate);
-	more = loop->mode == LOOP_SERVING && loop->attached &&
-		(loop->stale ? is_empty(loop) : loop->pool.free && tcmu_ring_pending(&loop->ring));
-	pthread_mutex_unlock(&loop->gate);
-	return more;
-}
-
-static void wait_for_work(struct loop *loop)
-{
-	struct epoll_event events[4];
-	int n;
-
-	atomic_store(&loop->asleep, true);
-	if (atomic_load(&loop->finished) || atomic_load(&loop->has_orders) || loop->ended.first ||
-	    peer_has_answers(loop->peer) || (loop->pool.free && peer_has_requests(loop->peer)) ||
-	    ring_has_more(loop)) {
-		atomic_store(&loop->asleep, false);
-		return;
-	}
-	n = epoll_wait(loop->epoll_fd, events, 4, -1);
-	atomic_store(&loop->asleep, false);
-	for (int i = 0; i < n; i++)
-		if (events[i].data.u32 == WAKE_UIO && tcmu_uio_revents_gone(events[i].events))
-			unregistered(loop);
-}
-
-void loop_wake(struct loop *loop)
-{
-	uint64_t one = 1;
-
-	if (atomic_exchange(&loop->asleep, false)) {
-		ssize_t r = write(loop->wake_fd, &one, sizeof(one));
-
-		assert(r == (ssize_t) sizeof(one) || errno == EAGAIN);
-	}
 }
 
 /* ------- the beginning and the end ------- */
@@ -547,7 +494,7 @@ static void *loop_main(void *arg)
 	attach(loop);
 	while (loop->mode == LOOP_SERVING || loop->pool.in_use)
 		if (!turn(loop) && (loop->mode == LOOP_SERVING || loop->pool.in_use))
-			wait_for_work(loop);
+			loop_wait(loop);
 	peer_end(loop->peer);
 	let_go(loop);
 	leave_backend(loop);
@@ -587,6 +534,7 @@ int loop_new(const struct loop_setup *setup, struct loop **ret)
 	if (loop->lu.max_copies > setup->depth / 2)
 		loop->lu.max_copies = setup->depth / 2;
 	loop->info = setup->info;
+	poll_init(&loop->poll, setup->busy_poll);
 	loop->uio = (struct tcmu_uio) TCMU_UIO_INIT;
 	pthread_mutex_init(&loop->gate, NULL);
 	pthread_mutex_init(&loop->orders_lock, NULL);
@@ -643,7 +591,7 @@ static size_t bytes_in_use(struct loop *loop, struct iovec *keep, size_t max)
 {
 	size_t cnt = 0;
 
-	for (unsigned i = 0; i < loop->pool.count; i++) {
+	for (unsigned i = 0; i < loop->pool.used; i++) {
 		const struct command *command = command_at(&loop->pool, i);
 
 		if (!command->in_use || command->internal || command->plan.op == SCSI_PLAN_READ)

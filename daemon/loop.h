@@ -70,7 +70,8 @@ struct loop_setup {
 	unsigned minor;
 	enum loop_start start;
 	enum aio_kind aio;
-	unsigned depth; /* commands in flight at most */
+	unsigned depth;     /* commands in flight at most */
+	unsigned busy_poll; /* percent of a processor, see poll.h */
 	const struct tcmu_handler *handler;
 	void *backend;
 	const struct tcmu_host *host;

@@ -15,8 +15,7 @@
 
 #include "memory.h"
 
-#define CHUNK_MAX    (UINT64_C(256) * 1024)
-#define BOUNCE_ALIGN 4096u
+#define CHUNK_MAX (UINT64_C(256) * 1024)
 
 /* ------- READ, WRITE, FLUSH ------- */
 
@@ -189,19 +188,13 @@ static void step_write_same(struct command *command, int error)
 	command->done += left;
 }
 
-/* Page aligned, so that direct I/O can use it. */
-static uint8_t *bounce_new(uint64_t length)
-{
-	return aligned_alloc(BOUNCE_ALIGN, (length + BOUNCE_ALIGN) / BOUNCE_ALIGN * BOUNCE_ALIGN);
-}
-
 bool plan_fill_same(struct command *command, const uint8_t *data)
 {
 	uint32_t block = block_size(command);
 	uint64_t length = plan_length(command) < CHUNK_MAX ? plan_length(command) : CHUNK_MAX;
 
 	length -= length % block;
-	command->bounce = bounce_new(length);
+	command->bounce = bounce_get(&command->loop->pool, length);
 	if (!command->bounce)
 		return false;
 	command->bounce_length = length;
@@ -269,7 +262,7 @@ static uint8_t *read_buffer(struct command *command)
 
 static bool prepare_copy(struct command *command, uint64_t copy, uint64_t room)
 {
-	command->bounce = bounce_new(copy + room);
+	command->bounce = bounce_get(&command->loop->pool, copy + room);
 	if (!command->bounce)
 		return false;
 	command->bounce_length = copy;

@@ -62,6 +62,17 @@ static const struct row {
 	 "256",
 	 "How many system calls are under way at once for a device, at most. For devices that are opened "
 	 "from now on."},
+	{"busy_poll", KIND_NUMBER, offsetof(struct settings, busy_poll), 0, 100, NULL, "0 to 100", "50",
+	 "Percent of a processor that a device may spend on waiting awake for the next command, where "
+	 "commands "
+	 "usually come soon and one at a time. 0: never. All devices together take half of the processors "
+	 "at "
+	 "most, idle ones nothing. For devices that are opened from now on."},
+	{"max_transfer_kib", KIND_NUMBER, offsetof(struct settings, max_transfer_kib), 64, 32768, NULL,
+	 "64 to 32768", "4096",
+	 "KiB that initiators may read or write by one command, for devices that are created with the "
+	 "kernel's "
+	 "default for hw_max_sectors, which is 128 blocks; at most a sixteenth of the device's data area."},
 	{"extended_copy", KIND_CHOICE, offsetof(struct settings, extended_copy), 0, SCOPE_CNT - 1, scopes,
 	 "off, self or all", "self",
 	 "Between which disks EXTENDED COPY copies: not at all, within one disk, or between any two of this "

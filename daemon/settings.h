@@ -36,7 +36,9 @@ struct settings {
 	int log_level;
 	char log_dir[SETTINGS_PATH_MAX]; /* empty: none */
 	enum aio_kind io_engine;
-	unsigned queue_depth; /* system calls started at once for a device, at most */
+	unsigned queue_depth;      /* system calls started at once for a device, at most */
+	unsigned busy_poll;        /* percent of a processor that a device may spend waiting awake */
+	unsigned max_transfer_kib; /* of devices that were made without hw_max_sectors */
 	enum copy_scope extended_copy;
 	unsigned release_deadline_ms; /* from the end of fetching until the ring is taken from stuck I/O */
 	unsigned reply_timeout_ms; /* how long the answer to a removal or a resize waits for the handler */

@@ -73,6 +73,14 @@ int tcmu_configfs_set(const struct tcmu_name *name, const char *attribute, const
 	return write_file(name, "attrib/", attribute, value);
 }
 
+int tcmu_configfs_set_max_sectors(const struct tcmu_name *name, uint32_t sectors)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "hw_max_sectors=%u", sectors);
+	return write_file(name, "", "control", text);
+}
+
 int tcmu_configfs_action(const struct tcmu_name *name, const char *action, unsigned value)
 {
 	char text[16];

@@ -54,6 +54,7 @@ struct file_backend {
 	int zero_fd;            /* /dev/zero: what is behind the end of a regular file; -1: a block device */
 	struct file_hold *hold; /* NULL: a regular file, or only read */
 	bool block;
+	bool memory;           /* the file lies in memory */
 	bool discard;          /* UNMAP, and WRITE_ZEROES that may unmap, give space back */
 	uint32_t block_size;   /* bytes, of the device */
 	uint32_t granularity;  /* bytes: what ranges of calls other than READ and WRITE must be aligned to */

@@ -191,12 +191,13 @@ static void start_transfer(struct file_request *request)
 	aio->iov = request->iov;
 	aio->iov_cnt = request->iov_cnt;
 	aio->offset = io->offset + request->done;
+	aio->flags = backend->memory || request->past_end ? TCMU_AIO_MEMORY : 0;
 	if (io->op == TCMU_IO_READ) {
-		aio->flags = is_direct(backend) || request->past_end ? 0 : TCMU_AIO_CACHED;
+		aio->flags |= is_direct(backend) || request->past_end ? 0 : TCMU_AIO_CACHED;
 		call(request, TCMU_AIO_READV, fd, transferred);
 	} else {
 		/* A write beside direct I/O leaves no dirty pages. */
-		aio->flags = (io->flags & TCMU_IO_FUA) || request->alone ? TCMU_AIO_DSYNC : 0;
+		aio->flags |= (io->flags & TCMU_IO_FUA) || request->alone ? TCMU_AIO_DSYNC : 0;
 		call(request, TCMU_AIO_WRITEV, fd, transferred);
 	}
 }

@@ -12,11 +12,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define GRANULARITY_MIN 4096u
@@ -265,6 +267,14 @@ static void describe(struct file_backend *backend, const struct tcmu_config *con
 	info->volatile_cache = true;
 }
 
+/* No call on it waits for a device: there is none behind it. */
+static bool lies_in_memory(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
 static int inquire(
 	struct file_backend *backend, const struct tcmu_config *config, const struct file_target *target,
 	struct tcmu_reason *reason)
@@ -275,6 +285,7 @@ static int inquire(
 
 	if (fstat(backend->fd, &st) < 0)
 		return file_refuse_open(target, O_RDONLY, -errno, reason);
+	backend->memory = !target->block && lies_in_memory(backend->fd);
 	if (target->block)
 		describe_block_device(backend, target, discard);
 	else

@@ -121,6 +121,7 @@ void rig_make(struct rig *rig, const struct rig_options *options)
 		.start = options->start,
 		.aio = options->aio,
 		.depth = options->depth ? options->depth : 16,
+		.busy_poll = options->busy_poll,
 		.host = &host,
 		.signal = on_rig_signal,
 		.owner = rig,

@@ -10,6 +10,8 @@ endforeach()
 
 target_link_libraries(test-loop PRIVATE fake-root)
 
+tcmud_unit_test(busy-poll LIBS tcmud-core)
+
 # So that the test can count.
 tcmud_unit_test(loop-cost LIBS loop-rig PkgConfig::URING)
 target_link_options(test-loop-cost PRIVATE

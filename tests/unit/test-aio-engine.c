@@ -275,6 +275,68 @@ static void a_read_that_waits_for_its_turn_is_tried_once(void **state)
 	assert_int_equal(request.res, REQUEST_SIZE);
 }
 
+/* ------- files in memory ------- */
+
+static void a_transfer_of_a_file_in_memory_is_made_at_once(void **state)
+{
+	struct fixture *f = fixture_of(state, 1);
+	struct request stuck, out, in;
+
+	/* Even where nothing more can be started. */
+	init_pipe_read(&stuck, f);
+	request_queue(&stuck);
+	turn(f);
+	request_init(&out, f, TCMU_AIO_WRITEV, f->file, 0);
+	out.aio.flags = TCMU_AIO_MEMORY;
+	memset(out.buffer, 0x5a, REQUEST_SIZE);
+	request_queue(&out);
+	assert_int_equal(turn(f), 1);
+	assert_int_equal(out.res, REQUEST_SIZE);
+	request_init(&in, f, TCMU_AIO_READV, f->file, 0);
+	in.aio.flags = TCMU_AIO_MEMORY;
+	request_queue(&in);
+	assert_int_equal(turn(f), 1);
+	assert_int_equal(in.res, REQUEST_SIZE);
+	assert_int_equal(in.buffer[0], 0x5a);
+	assert_int_equal(write(f->pipe[1], "x", 1), 1);
+	wait_for(&stuck);
+}
+
+static void what_a_file_in_memory_refuses_is_told_by_the_backend(void **state)
+{
+	struct fixture *f = fixture_of(state, 4);
+	struct request request;
+
+	request_init(&request, f, TCMU_AIO_READV, -1, 0);
+	request.aio.flags = TCMU_AIO_MEMORY;
+	request_queue(&request);
+	wait_for(&request);
+	assert_int_equal(request.res, -EBADF);
+}
+
+/* So that what has ended is told while the rest is still to do. */
+static void not_everything_is_made_at_once(void **state)
+{
+	static struct request requests[64];
+	struct fixture *f = fixture_of(state, 4);
+	unsigned first, turns = 1;
+
+	for (unsigned i = 0; i < 64; i++) {
+		request_init(&requests[i], f, TCMU_AIO_WRITEV, f->file, 0);
+		requests[i].aio.flags = TCMU_AIO_MEMORY;
+		request_queue(&requests[i]);
+	}
+	first = turn(f);
+	assert_in_range(first, 1, 32);
+	for (unsigned done = first; done < 64; turns++) {
+		unsigned cnt = turn(f);
+
+		assert_in_range(cnt, 1, 32);
+		done += cnt;
+	}
+	assert_in_range(turns, 2, 16);
+}
+
 /* ------- what it uses and leaves ------- */
 
 static void requests_allocate_nothing(void **state)
@@ -485,6 +547,9 @@ int main(void)
 		TEST(a_read_that_is_cached_in_part_ends_short),
 		TEST(other_reads_are_not_tried_first),
 		TEST(what_is_not_cached_is_read_as_usual),
+		TEST(a_transfer_of_a_file_in_memory_is_made_at_once),
+		TEST(what_a_file_in_memory_refuses_is_told_by_the_backend),
+		TEST(not_everything_is_made_at_once),
 		TEST(a_cold_backend_is_tried_ever_less_often),
 		TEST(a_read_that_waits_for_its_turn_is_tried_once),
 		TEST(requests_allocate_nothing),

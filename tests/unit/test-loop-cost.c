@@ -135,6 +135,29 @@ static void emulated_answers_allocate_nothing(void **state)
 	rig_stop(&rig);
 }
 
+static void what_needs_a_copy_of_its_data_allocates_nothing(void **state)
+{
+	static uint8_t data[2 * RIG_BLOCK];
+	struct rig_command commands[] = {
+		rig_compare_and_write(3, 1, data),
+		rig_cdb16(0x93, 0, 0, 100, data, RIG_BLOCK), /* WRITE SAME */
+		rig_cdb16(0x8f, 2, 5, 1, data, RIG_BLOCK),   /* VERIFY */
+		rig_cdb16(0x8b, 0, 7, 1, data, RIG_BLOCK),   /* ORWRITE */
+	};
+	struct rig rig;
+
+	(void) state;
+	memset(data, 1, sizeof(data));
+	rig_start(&rig, &(struct rig_options){0});
+	for (unsigned i = 0; i < 8; i++)
+		rig_do(&rig, &commands[i % 4]);
+	atomic_store(&allocations, 0);
+	for (unsigned i = 0; i < 100; i++)
+		rig_do(&rig, &commands[i % 4]);
+	assert_int_equal(atomic_load(&allocations), 0);
+	rig_stop(&rig);
+}
+
 static void zeros_that_the_handler_writes_allocate_nothing(void **state)
 {
 	static const uint8_t zeros[RIG_BLOCK];
@@ -213,6 +236,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reading_and_writing_allocates_nothing),
 		cmocka_unit_test(emulated_answers_allocate_nothing),
+		cmocka_unit_test(what_needs_a_copy_of_its_data_allocates_nothing),
 		cmocka_unit_test(zeros_that_the_handler_writes_allocate_nothing),
 		cmocka_unit_test(a_single_command_costs_one_doorbell_and_one_sleep),
 		cmocka_unit_test(many_at_once_share_a_doorbell_and_a_system_call),

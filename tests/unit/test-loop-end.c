@@ -427,6 +427,39 @@ static void a_device_that_is_gone_before_it_is_attached(void **state)
 	rig_finish(&rig);
 }
 
+/* Waiting awake, the thread looks at the ring only, and epoll alone tells that the device is gone. */
+static void a_device_that_waits_awake_sees_that_it_is_unregistered(void **state)
+{
+	(void) state;
+	for (unsigned i = 0; i < 20; i++) {
+		struct rig rig;
+		struct rig_command command = rig_test_unit_ready();
+
+		rig_start(&rig, &(struct rig_options){.busy_poll = 100});
+		for (unsigned j = 0; j < 100; j++)
+			rig_do(&rig, &command);
+		fake_uio_unregister(rig.uio, false);
+		rig_wait_signal(&rig, LOOP_UNREGISTERED);
+		rig_finish(&rig);
+	}
+}
+
+static void the_ring_can_be_taken_from_a_device_that_waits_awake(void **state)
+{
+	(void) state;
+	for (unsigned i = 0; i < 20; i++) {
+		struct rig rig;
+		struct rig_command command = rig_test_unit_ready();
+
+		rig_start(&rig, &(struct rig_options){.busy_poll = 100});
+		for (unsigned j = 0; j < 100; j++)
+			rig_do(&rig, &command);
+		assert_int_equal(loop_revoke(rig.loop), 0);
+		rig_assert_let_go(&rig);
+		rig_finish(&rig);
+	}
+}
+
 static void unregistering_cancels_what_is_in_flight(void **state)
 {
 	struct rig rig;
@@ -647,6 +680,8 @@ int main(void)
 		cmocka_unit_test(an_idle_device_sees_that_it_is_unregistered),
 		cmocka_unit_test(the_doorbell_tells_it_too),
 		cmocka_unit_test(a_device_that_is_gone_before_it_is_attached),
+		cmocka_unit_test(a_device_that_waits_awake_sees_that_it_is_unregistered),
+		cmocka_unit_test(the_ring_can_be_taken_from_a_device_that_waits_awake),
 		cmocka_unit_test(unregistering_cancels_what_is_in_flight),
 		cmocka_unit_test(what_cannot_be_cancelled_is_waited_for),
 		cmocka_unit_test(commands_that_wait_do_not_delay_the_end),

@@ -24,6 +24,10 @@ int tcmu_configfs_get_signed(const struct tcmu_name *name, const char *attribute
 /* Writes attrib/<attribute>. */
 int tcmu_configfs_set(const struct tcmu_name *name, const char *attribute, const char *value);
 
+/* Sets hw_max_sectors, which initiators are told: in blocks. The kernel takes it at any time and through the device's
+ * control file alone. */
+int tcmu_configfs_set_max_sectors(const struct tcmu_name *name, uint32_t sectors);
+
 /* Writes action/<action> (block_dev, reset_ring, free_kept_buf). -ENOENT: the kernel does not have it. */
 int tcmu_configfs_action(const struct tcmu_name *name, const char *action, unsigned value);
 

@@ -3,12 +3,14 @@
  * What a command costs on a device's I/O thread, without kernel and initiator: the thread serves a fake ring whose
  * other side the main thread plays, which keeps a number of commands under way.
  *
- *	bench-loop [--seconds N] [--handlers DIR] [--folder DIR]
+ *	bench-loop [--seconds N] [--busy-poll PERCENT] [--handlers DIR] [--folder DIR] [--only HANDLER/OP/QUEUE]
+ *	bench-loop --commands N ...
  *
  * The time is that of the I/O thread on a processor, and the part of it that is in user space. It includes what the
  * fake kernel does within the doorbell, which the first line tells by itself. "doorbells" and "sleeps" are for each
  * command. A built-in handler that does nothing shows the daemon's own share; the plugins null and file are loaded
- * where they are found.
+ * where they are found. --commands sends so many and no more, all that are under way at once, and waits for them before
+ * the next: for tools that count (see count).
  */
 #include <errno.h>
 #include <getopt.h>
@@ -34,6 +36,9 @@
 #define WARM_MS 200
 
 static unsigned seconds = 2;
+static unsigned busy_poll;
+static unsigned long command_cnt;
+static const char *only;
 static const char *handlers = HANDLERS;
 static const char *folder = "/tmp";
 
@@ -223,6 +228,19 @@ static void print_row(const char *name, const char *what, unsigned queue, const 
 	fflush(stdout);
 }
 
+/* Each batch is pushed when the last one has ended: the same instructions in each run. */
+static void drive_batches(struct bench *bench, enum what what, unsigned queue)
+{
+	for (uint64_t sent = 0; sent < command_cnt;) {
+		for (unsigned i = 0; i < queue; i++)
+			push(bench, what, (uint32_t) (sent + i));
+		sent += queue;
+		fake_uio_notify(bench->uio);
+		while (atomic_load(&bench->done) < sent)
+			sched_yield();
+	}
+}
+
 /* ------- one measurement ------- */
 
 struct subject {
@@ -241,6 +259,7 @@ static void make_setup(const struct subject *subject, struct bench *bench, struc
 		.minor = fake_uio_minor(bench->uio),
 		.aio = subject->aio,
 		.depth = DEPTH,
+		.busy_poll = busy_poll,
 		.handler = subject->handler,
 		.backend = subject->backend,
 		.host = &host,
@@ -260,13 +279,34 @@ static void wait_signal(struct bench *bench, uint32_t bit)
 	}
 }
 
+static void drive_for_a_time(struct bench *bench, enum what what, unsigned queue)
+{
+	uint64_t sent = 0;
+
+	drive(bench, what, queue, WARM_MS, &sent);
+	want_mark(bench, what, queue, &sent);
+	drive(bench, what, queue, seconds * 1000, &sent);
+	want_mark(bench, what, queue, &sent);
+	while (atomic_load(&bench->done) < sent)
+		sched_yield();
+}
+
+static bool wanted(const struct subject *subject, enum what what, unsigned queue)
+{
+	char name[64];
+
+	(void) snprintf(name, sizeof(name), "%s/%s/%u", subject->name, what_names[what], queue);
+	return !only || strcmp(only, name) == 0;
+}
+
 static void measure(const struct subject *subject, enum what what, unsigned queue)
 {
 	struct bench bench = {0};
 	struct loop_setup setup;
-	uint64_t sent = 0;
 	int r;
 
+	if (!wanted(subject, what, queue))
+		return;
 	bench.uio = fake_uio_new(&(struct fake_uio_options){
 		.ring = {.ring_size = 256 * 1024, .block_count = 2 * DEPTH},
 		.done = on_completion,
@@ -278,22 +318,21 @@ static void measure(const struct subject *subject, enum what what, unsigned queu
 	if (r < 0)
 		die("the loop", strerror(-r));
 	wait_signal(&bench, LOOP_ATTACHED);
-	drive(&bench, what, queue, WARM_MS, &sent);
-	want_mark(&bench, what, queue, &sent);
-	drive(&bench, what, queue, seconds * 1000, &sent);
-	want_mark(&bench, what, queue, &sent);
-	while (atomic_load(&bench.done) < sent)
-		sched_yield();
+	if (command_cnt)
+		drive_batches(&bench, what, queue);
+	else
+		drive_for_a_time(&bench, what, queue);
 	loop_drain(bench.loop, false);
 	wait_signal(&bench, LOOP_ENDED);
 	loop_free(bench.loop);
-	print_row(subject->name, what_names[what], queue, bench.marks);
+	if (!command_cnt)
+		print_row(subject->name, what_names[what], queue, bench.marks);
 	fake_uio_free(bench.uio);
 }
 
 static void measure_all(const struct subject *subject, bool emulated)
 {
-	static const unsigned queues[] = {1, 16, 128};
+	static const unsigned queues[] = {1, 32, 128};
 
 	for (unsigned i = 0; i < sizeof(queues) / sizeof(queues[0]); i++) {
 		if (emulated)
@@ -396,6 +435,9 @@ static void parse(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{"seconds", required_argument, NULL, 's'},
+		{"busy-poll", required_argument, NULL, 'b'},
+		{"commands", required_argument, NULL, 'c'},
+		{"only", required_argument, NULL, 'o'},
 		{"handlers", required_argument, NULL, 'h'},
 		{"folder", required_argument, NULL, 'f'},
 		{0},
@@ -406,6 +448,15 @@ static void parse(int argc, char **argv)
 		switch (c) {
 		case 's':
 			seconds = (unsigned) strtoul(optarg, NULL, 10);
+			break;
+		case 'b':
+			busy_poll = (unsigned) strtoul(optarg, NULL, 10);
+			break;
+		case 'c':
+			command_cnt = strtoul(optarg, NULL, 10);
+			break;
+		case 'o':
+			only = optarg;
 			break;
 		case 'h':
 			handlers = optarg;
@@ -431,8 +482,10 @@ int main(int argc, char **argv)
 	if (registry_new(&registry) < 0)
 		die("the plugins", "no memory");
 	(void) registry_load(registry, handlers);
-	measure_ring(1);
-	measure_ring(128);
+	if (!only) {
+		measure_ring(1);
+		measure_ring(128);
+	}
 	printf("%-16s %-6s %5s %12s %10s %10s %10s %8s\n", "handler", "op", "queue", "commands/s",
 	       "cpu ns/cmd", "user ns", "doorbells", "sleeps");
 	measure_all(&nobody, true);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whether a device's thread that has nothing to do looks again and again for a while before it sleeps, and for how long.
+ *
+ * To be woken takes longer than what a command needs. So where the next command usually comes soon, and alone, it pays
+ * to wait for it awake. How soon is learned for each device; what it may cost is bounded by a share of a processor, and
+ * for all devices together by half of the processors. A device that is idle looks for nothing.
+ *
+ * Pure but for poll_enter() and poll_leave(): times are given, in nanoseconds of any clock that only grows and is never
+ * 0. The device's thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct poll {
+	unsigned percent; /* of a processor; 0: never */
+	uint64_t gap;     /* how long it usually has nothing to do */
+	unsigned batch;   /* how much there usually is then, in eighths */
+	unsigned work;    /* since it last had nothing to do */
+	uint64_t credit;  /* what may still be spent */
+	uint64_t counted; /* until when credit was given */
+	uint64_t since;   /* it has had nothing to do since then; 0: it has */
+};
+
+void poll_init(struct poll *poll, unsigned percent);
+
+/* So many commands have come. */
+static inline void poll_work(struct poll *poll, unsigned commands)
+{
+	poll->work += commands;
+}
+
+/* Whether it had nothing to do before poll_work(): then poll_busy() is to be called. */
+static inline bool poll_was_idle(const struct poll *poll)
+{
+	return poll->since != 0;
+}
+
+/* There is nothing to do. Returns for how long to look again and again; 0: sleep. */
+uint64_t poll_idle(struct poll *poll, uint64_t now);
+
+/* It has looked for so long. */
+void poll_spend(struct poll *poll, uint64_t spent);
+
+/* There is something to do again. */
+void poll_busy(struct poll *poll, uint64_t now);
+
+/* Between these a thread looks again and again. False: enough others do. Any thread. */
+bool poll_enter(void);
+void poll_leave(void);

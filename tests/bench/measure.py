@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs fio in the guest over LUNs of tcmud, tcmu-runner, the kernel's fileio and its ramdisk, one after the other in each
+round, and writes what it saw as JSON.
+
+A cell is one job on one target; its runs are kept one by one, report.py takes the medians. The daemons' time is that of
+all their threads, from /proc. System calls and doorbells are counted in a run of their own, because counting takes time.
+"""
+
+import argparse
+import glob
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+CORE = "/sys/kernel/config/target/core"
+LOOP = "/sys/kernel/config/target/loopback"
+TRACING = "/sys/kernel/tracing"
+FOLDER = "/bench"
+TARGETS = ("tcmud", "tcmu-runner", "fileio", "ramdisk")
+LUNS = 16
+FIRST_MIB, OTHER_MIB = 128, 16
+TICK = os.sysconf("SC_CLK_TCK")
+
+# name: fio's rw, block size, depth, further arguments
+JOBS = {
+    "randread 4k QD32": ("randread", "4k", 32, []),
+    "randwrite 4k QD32": ("randwrite", "4k", 32, []),
+    "randrw 4k QD64 by 16": ("randrw", "4k", 64, ["--iodepth_batch_submit=16", "--iodepth_batch_complete_min=16",
+                                                  "--iodepth_batch_complete_max=16"]),
+    "randread 4k QD1": ("randread", "4k", 1, []),
+    "read 256k QD8": ("read", "256k", 8, []),
+    "write 256k QD8": ("write", "256k", 8, []),
+}
+KINDS = {"read": "randread", "write": "randwrite", "mixed": "randrw"}
+
+
+def write(path, text):
+    with open(path, "w") as file:
+        file.write(text)
+
+
+def read(path):
+    with open(path) as file:
+        return file.read()
+
+
+def wait_for(what, condition, seconds=60):
+    end = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            sys.exit(f"not in {seconds} s: {what}")
+        time.sleep(0.02)
+
+
+# ---- the LUNs ----
+
+def lun_mib(lun):
+    return OTHER_MIB if lun else FIRST_MIB
+
+
+def make_file(path, mib):
+    with open(path, "wb") as file:
+        for _ in range(mib):
+            file.write(b"\xa5" * (1 << 20))
+
+
+def backstore(target, lun):
+    """The folder of the target's backstore and what goes to its control file."""
+    mib = lun_mib(lun)
+    path = f"{FOLDER}/{target}-{lun}"
+    if target == "ramdisk":
+        return f"{CORE}/rd_mcp_7/{lun}", f"rd_pages={mib * 256}"
+    make_file(path, mib)
+    size = mib << 20
+    if target == "fileio":
+        return f"{CORE}/fileio_7/{lun}", f"fd_dev_name={path},fd_dev_size={size},fd_buffered_io=1"
+    if target == "tcmud":
+        # tcmu-runner answers for devices that are not its own, and would refuse it if the kernel listened.
+        return f"{CORE}/user_7/{lun}", f"dev_config=file/{path},dev_size={size},nl_reply_supported=-1"
+    return f"{CORE}/user_8/{lun}", f"dev_config=qcow/{path},dev_size={size}"
+
+
+def make_luns(index, target, options):
+    tpg = f"{LOOP}/naa.500140500000000{index}/tpgt_1"
+    os.makedirs(tpg)
+    write(f"{tpg}/nexus", f"naa.500140500000001{index}")
+    address = read(f"{tpg}/address").strip()
+    disks = []
+    for lun in range(LUNS):
+        folder, control = backstore(target, lun)
+        os.makedirs(folder)
+        write(f"{folder}/control", control + ("," + options if options and target == "tcmud" else ""))
+        write(f"{folder}/enable", "1")
+        os.mkdir(f"{tpg}/lun/lun_{lun}")
+        os.symlink(folder, f"{tpg}/lun/lun_{lun}/it")
+        pattern = f"/sys/class/scsi_disk/{address}:{lun}/device/block/*"
+        block = wait_for(f"LUN {lun} of {target}", lambda: glob.glob(pattern))[0]
+        wait_for(f"the size of LUN {lun} of {target}", lambda: int(read(f"{block}/size")) > 0)
+        disks.append("/dev/" + os.path.basename(block))
+        # The emulated machine's clock is slow to read, and has to do with none of the targets.
+        wait_for(f"the queue of LUN {lun} of {target}", lambda: os.path.exists(f"{block}/queue/iostats"))
+        write(f"{block}/queue/iostats", "0")
+    return disks
+
+
+# ---- what a daemon costs ----
+
+def daemon_cost(pid):
+    """User and system time in seconds, context switches, resident KiB."""
+    fields = read(f"/proc/{pid}/stat").rpartition(") ")[2].split()
+    switches = 0
+    for status in glob.glob(f"/proc/{pid}/task/*/status"):
+        try:
+            switches += sum(int(n) for n in re.findall(r"ctxt_switches:\s+(\d+)", read(status)))
+        except OSError:
+            pass  # the thread has ended
+    rss = int(re.search(r"VmRSS:\s+(\d+)", read(f"/proc/{pid}/status"))[1])
+    return int(fields[11]) / TICK, int(fields[12]) / TICK, switches, rss
+
+
+def threads_of(pid):
+    return {int(task) for task in os.listdir(f"/proc/{pid}/task")}
+
+
+class Counting:
+    """System calls and doorbells of a process while it lasts, by histograms in the kernel."""
+
+    events = {"calls": ("raw_syscalls/sys_enter", "hist:keys=common_pid,id:size=8192"),
+              "doorbells": ("bench/doorbell", "hist:keys=common_pid:size=1024")}
+
+    def __init__(self, pid):
+        self.pid = pid
+        if not os.path.exists(f"{TRACING}/events/bench"):
+            write(f"{TRACING}/kprobe_events", "p:bench/doorbell uio:uio_write")
+
+    def __enter__(self):
+        self.threads = threads_of(self.pid)
+        for event, trigger in self.events.values():
+            write(f"{TRACING}/events/{event}/trigger", trigger)
+        return self
+
+    def __exit__(self, *_):
+        threads = self.threads | threads_of(self.pid)
+        self.counts = {}
+        for name, (event, trigger) in self.events.items():
+            folder = f"{TRACING}/events/{event}"
+            found = re.findall(r"common_pid:\s+(\d+).*hitcount:\s+(\d+)", read(f"{folder}/hist"))
+            self.counts[name] = sum(int(n) for pid, n in found if int(pid) in threads)
+            write(f"{folder}/trigger", "!" + trigger)
+
+
+# ---- fio ----
+
+def fio(disks, job, seconds):
+    rw, size, depth, more = job
+    command = ["fio", "--output-format=json", "--ioengine=libaio", "--direct=1", "--thread", "--time_based",
+               "--gtod_reduce=1", f"--runtime={int(seconds * 1000)}ms", f"--rw={rw}", f"--bs={size}", f"--iodepth={depth}", "--norandommap",
+               "--randrepeat=1", "--invalidate=0", *more]
+    for disk in disks:
+        command += [f"--name={disk}", f"--filename={disk}"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    text = done.stdout.decode()
+    jobs = json.loads(text[text.index("{"):])["jobs"]
+    return [{key: sum(job[way][key] for way in ("read", "write")) for key in ("total_ios", "iops")} for job in jobs]
+
+
+def run(target, disks, job, seconds, pid):
+    before = daemon_cost(pid) if pid else None
+    per_lun = fio(disks, job, seconds)
+    ios = sum(lun["total_ios"] for lun in per_lun)
+    result = {"iops": sum(lun["iops"] for lun in per_lun)}
+    if len(per_lun) > 1:
+        result["shares"] = [lun["iops"] for lun in per_lun]
+    if before:
+        after = daemon_cost(pid)
+        result["user_us"] = (after[0] - before[0]) * 1e6 / ios
+        result["system_us"] = (after[1] - before[1]) * 1e6 / ios
+        result["switches"] = (after[2] - before[2]) / ios
+        result["rss_kib"] = after[3]
+    return result
+
+
+def count(disks, job, pid):
+    with Counting(pid) as counting:
+        ios = sum(lun["total_ios"] for lun in fio(disks, job, 1))
+    return {name: n / ios for name, n in counting.counts.items()}
+
+
+# ---- the plan ----
+
+def plan(mode):
+    """Names of cells with job, number of LUNs, rounds, seconds."""
+    quick = mode == "quick"
+    for name, job in JOBS.items():
+        yield name, job, 1, 3 if quick else 5, 1.5 if quick else 2
+    for luns in (4, LUNS):
+        for name in ("randread 4k QD32", "randwrite 4k QD32", "read 256k QD8"):
+            if quick and (luns != LUNS or name != "randread 4k QD32"):
+                continue
+            rw, size, depth, more = JOBS[name]
+            yield f"{name}, {luns} LUNs", (rw, size, max(1, depth * 2 // luns), more), luns, 3, 2
+    sizes, depths = (("1M",), (4,)) if quick else (("4k", "64k", "1M"), (1, 4, 32, 128))
+    for kind, rw in KINDS.items():
+        for size in sizes:
+            for depth in depths:
+                yield f"{kind} {size} QD{depth}", (rw, size, depth, []), 1, 3, 1
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--mode", choices=("full", "quick"), required=True)
+    parser.add_argument("--tcmud", type=int, required=True)
+    parser.add_argument("--peer", type=int, required=True)
+    parser.add_argument("--only", help="cells whose name matches this regular expression")
+    parser.add_argument("--options", help="further control options of tcmud's devices", default="")
+    parser.add_argument("output")
+    args = parser.parse_args()
+    pids = {"tcmud": args.tcmud, "tcmu-runner": args.peer}
+
+    start_rss = {name: daemon_cost(pid)[3] for name, pid in pids.items()}
+    disks = {target: make_luns(index, target, args.options) for index, target in enumerate(TARGETS)}
+    results = {"mode": args.mode, "kernel": os.uname().release, "fio": subprocess.check_output(["fio", "--version"]).decode().strip(),
+               "cpus": os.cpu_count(), "rss_before_kib": start_rss, "cells": {}, "counts": {}}
+    limits = {t: read(f"/sys/block/{disks[t][0][5:]}/queue/max_sectors_kb").strip() for t in TARGETS}
+    results["max_sectors_kib"] = {target: int(limit) for target, limit in limits.items()}
+    for target in TARGETS:
+        fio(disks[target][:1], JOBS["randwrite 4k QD32"], 0.5)
+
+    for name, job, luns, rounds, seconds in plan(args.mode):
+        if args.only and not re.search(args.only, name):
+            continue
+        cell = results["cells"][name] = {target: [] for target in TARGETS}
+        for _ in range(rounds):
+            for target in TARGETS:
+                cell[target].append(run(target, disks[target][:luns], job, seconds, pids.get(target)))
+        if name in JOBS:
+            results["counts"][name] = {target: count(disks[target][:1], job, pid) for target, pid in pids.items()}
+        print(f"{name:32}", *(f"{t} {sorted(r['iops'] for r in cell[t])[rounds // 2]:8.0f}" for t in TARGETS), flush=True)
+        with open(args.output, "w") as file:
+            json.dump(results, file, indent=1)
+
+
+main()
