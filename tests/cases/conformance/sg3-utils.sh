@@ -51,7 +51,7 @@ for page in sv sn ei mpp bl bdc lbpv; do
 done
 sees 0 sg_vpd -a
 shows 'Unit serial number: 0123456789abcdef' 'vendor id: LIO-ORG' '0x60014050123456789abcdef000000000' 'SIMPSUP=1' \
-	'Policy: shared' 'Write same non-zero \(WSNZ\): 1' 'compare and write length: 64 blocks' 'transfer length: 128 blocks' \
+	'Policy: shared' 'Write same non-zero \(WSNZ\): 1' 'compare and write length: 255 blocks' 'transfer length: 8192 blocks' \
 	'unmap LBA count: 1048576' 'unmap block descriptor count: 32' 'unmap granularity: 8 blocks' \
 	'write same length: 0x20000 blocks' 'WABEREQ=1' 'FUAB=1' '\(LBPU\): 1' '\(LBPWS\): 1' '\(LBPWS10\): 1' '\(LBPRZ\): 1' \
 	'Provisioning type: 2'
