@@ -98,7 +98,7 @@ struct loop {
 	unsigned exclusive_cnt;                /* started commands that are exclusive */
 	struct peer *peer;                     /* this loop, to others that copy */
 	unsigned served_cnt;                   /* commands that carry out requests of peers */
-	unsigned background_cnt; /* commands that copies in the background belong to */
+	unsigned background_cnt;               /* commands that copies in the background belong to */
 	struct command *erase;                 /* the operation that overwrites the medium, or NULL */
 	struct command *erase_asker;           /* who waits for its end, or NULL */
 	atomic_uint erasure;                   /* as last told to the owner */

@@ -78,23 +78,43 @@ static bool find_enabled(struct tcmu_port *port, char *text, size_t size)
 	return r < 0 || text[0] == '1';
 }
 
+/* Cuts "<text>/" off a line; false: there is none, or it does not fit. */
+static bool take_part(const char **line, char *part, size_t size)
+{
+	size_t length = strcspn(*line, "/");
+
+	if ((*line)[length] != '/' || length == 0 || length >= size)
+		return false;
+	memcpy(part, *line, length);
+	part[length] = '\0';
+	*line += length + 1;
+	return true;
+}
+
+/* A number behind a label. */
+static bool parse_part(const char *part, const char *label, uint64_t max, uint64_t *number)
+{
+	size_t length = strlen(label);
+
+	return strncmp(part, label, length) == 0 && tcmu_parse_unsigned(part + length, number) == 0 &&
+		*number <= max;
+}
+
 /* One line of members. False: it is none, or the port has gone. */
 static bool read_port(const char *line, struct tcmu_port *port)
 {
 	char text[64];
-	unsigned tag, lun;
-	int end = 0;
-	uint64_t id;
+	uint64_t tag, lun, id;
 
-	if (sscanf(line, "%31[^/]/%223[^/]/tpgt_%u/lun_%u%n", port->fabric, port->target, &tag, &lun,
-		   &end) != 4 ||
-	    line[end] || tag > UINT16_MAX)
+	if (!take_part(&line, port->fabric, sizeof(port->fabric)) ||
+	    !take_part(&line, port->target, sizeof(port->target)) || !take_part(&line, text, sizeof(text)) ||
+	    !parse_part(text, "tpgt_", UINT16_MAX, &tag) || !parse_part(line, "lun_", UINT32_MAX, &lun))
 		return false;
 	port->tag = (uint16_t) tag;
 	port->enabled = find_enabled(port, text, sizeof(text));
 	if (read_text(
 		    text, sizeof(text), "%s/%s/tpgt_%u/lun/lun_%u/statistics/scsi_port/indx", port->fabric,
-		    port->target, tag, lun) < 0 ||
+		    port->target, port->tag, (unsigned) lun) < 0 ||
 	    tcmu_parse_unsigned(text, &id) < 0 || id > UINT16_MAX)
 		return false;
 	port->id = (uint16_t) id;

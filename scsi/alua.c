@@ -52,7 +52,7 @@ static unsigned put_group(const struct scsi_port_group *group, uint8_t *p)
 	p[5] = group->status;
 	p[7] = (uint8_t) group->port_cnt;
 	for (unsigned i = 0; i < group->port_cnt; i++)
-		put_be32(p + 8 + 4 * i, group->ports[i]);
+		put_be32(p + 8 + (size_t) 4 * i, group->ports[i]);
 	return 8 + 4 * group->port_cnt;
 }
 

@@ -181,7 +181,8 @@ scsi_function scsi_format_unit, scsi_sanitize_overwrite, scsi_sanitize_block_era
 	scsi_sanitize_exit_failure;
 
 scsi_function scsi_report_port_groups, scsi_set_port_groups;
-scsi_function scsi_extended_copy, scsi_copy_abort, scsi_copy_status, scsi_long_copy_status, scsi_copy_parameters;
+scsi_function scsi_extended_copy, scsi_copy_abort, scsi_copy_status, scsi_long_copy_status,
+	scsi_copy_parameters;
 
 /* What follows the header of VPD 8Fh (xcopy.c). Returns its length. */
 unsigned scsi_put_third_party_copy(const struct scsi_lu *lu, uint8_t *page);

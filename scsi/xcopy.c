@@ -14,25 +14,25 @@
 #include <errno.h>
 #include <string.h>
 
-#define HEADER_LENGTH            16u
-#define LONG_HEADER_LENGTH       48u /* of a list with an identifier of four bytes */
-#define TARGET_LENGTH            32u
-#define SEGMENT_LENGTH           28u
-#define LIST_MAX                 (SCSI_COPY_TARGETS_MAX * TARGET_LENGTH + SCSI_COPY_SEGMENTS_MAX * SEGMENT_LENGTH)
+#define HEADER_LENGTH      16u
+#define LONG_HEADER_LENGTH 48u /* of a list with an identifier of four bytes */
+#define TARGET_LENGTH      32u
+#define SEGMENT_LENGTH     28u
+#define LIST_MAX           (SCSI_COPY_TARGETS_MAX * TARGET_LENGTH + SCSI_COPY_SEGMENTS_MAX * SEGMENT_LENGTH)
 
-#define TARGET_TYPE              0xe4 /* identification descriptor */
-#define SEGMENT_TYPE             0x02 /* block device to block device */
+#define TARGET_TYPE        0xe4 /* identification descriptor */
+#define SEGMENT_TYPE       0x02 /* block device to block device */
 
-#define USAGE_HOLD               0x00 /* LIST ID USAGE */
-#define USAGE_NONE               0x18
+#define USAGE_HOLD         0x00 /* LIST ID USAGE */
+#define USAGE_NONE         0x18
 
 /* COPY COMMAND STATUS (LID1), COPY OPERATION STATUS (LID4) */
-#define STATUS_RUNNING           0x00
-#define STATUS_GOOD              0x01
-#define STATUS_FAILED            0x02
-#define STATUS_IN_FOREGROUND     0x11
-#define STATUS_IN_BACKGROUND     0x12
-#define STATUS_TERMINATED        0x60
+#define STATUS_RUNNING       0x00
+#define STATUS_GOOD          0x01
+#define STATUS_FAILED        0x02
+#define STATUS_IN_FOREGROUND 0x11
+#define STATUS_IN_BACKGROUND 0x12
+#define STATUS_TERMINATED    0x60
 
 /* ESTIMATED STATUS UPDATE DELAY */
 #define DELAY_ENDED              0xfffffffeu
@@ -91,7 +91,7 @@ static void discard_status(struct scsi_lu *lu, uint32_t list_id)
 /* ------- the parameter list ------- */
 
 struct lists {
-	unsigned header;   /* bytes, as the next two */
+	unsigned header; /* bytes, as the next two */
 	unsigned targets;
 	unsigned segments;
 	unsigned targets_field; /* where the list says how long it is */
@@ -140,7 +140,8 @@ static bool read_header(struct scsi_call *call, unsigned length, struct lists *l
 }
 
 /* SPC-4 6.4.2. What is held is held with either usage (6.24). */
-static bool read_long_header(struct scsi_call *call, unsigned length, struct lists *lists, uint32_t *inline_data)
+static bool read_long_header(
+	struct scsi_call *call, unsigned length, struct lists *lists, uint32_t *inline_data)
 {
 	struct scsi_copy *copy = &call->result->copy;
 	uint8_t p[LONG_HEADER_LENGTH];
@@ -172,7 +173,8 @@ static bool read_long_header(struct scsi_call *call, unsigned length, struct lis
 	return true;
 }
 
-static bool check_lists(struct scsi_call *call, unsigned length, const struct lists *lists, uint32_t inline_data)
+static bool check_lists(
+	struct scsi_call *call, unsigned length, const struct lists *lists, uint32_t inline_data)
 {
 	const struct scsi_copy *copy = &call->result->copy;
 
@@ -344,7 +346,8 @@ enum scsi_verdict scsi_copy_abort(struct scsi_call *call)
 }
 
 void scsi_copy_progress(
-	struct scsi_lu *lu, const struct scsi_copy *copy, unsigned segments, uint64_t bytes, uint64_t operations)
+	struct scsi_lu *lu, const struct scsi_copy *copy, unsigned segments, uint64_t bytes,
+	uint64_t operations)
 {
 	struct scsi_copy_status *status = &lu->copies[copy->place];
 

@@ -214,7 +214,8 @@ int file_check_format(const struct file_target *target, int fd, struct tcmu_reas
 		return 0;
 	return file_refuse(
 		reason, -EMEDIUMTYPE,
-		"is a qcow image, which is not served; convert it (qemu-img convert -O raw) and use file/: %s",
+		"is a qcow image, which is not served; convert it (qemu-img convert -O raw) and use file/: "
+		"%s",
 		target->path);
 }
 

@@ -290,7 +290,7 @@ static void a_copy_waits_for_compare_and_write(void **state)
 
 /* ------- with a list identifier of four bytes ------- */
 
-#define LONG_LENGTH  (LENGTH + 32)
+#define LONG_LENGTH   (LENGTH + 32)
 #define LONG_ID_BYTES 0x01, 0x02, 0x03, 0x04
 
 /* The same list in the other format. */

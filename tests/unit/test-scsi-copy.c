@@ -407,8 +407,10 @@ static void what_is_wrong_with_a_long_header_is_pointed_to(void **state)
 
 static void a_long_status_is_told_as_often_as_it_is_asked_for(void **state)
 {
-	static const uint8_t running[32] = {0, 0, 0, 28, 0x01, 0x11, 0, 3, 0xff, 0xff, 0xff, 0xff, [15] = 1, [23] = 2, [25] = 1};
-	static const uint8_t ended[32] = {0, 0, 0, 28, 0x01, 0x01, 0, 4, 0xff, 0xff, 0xff, 0xfe, [15] = 1, [23] = 4, [25] = 1};
+	static const uint8_t running[32] = {0,    0,    0,    28,   0x01,     0x11,     0,       3,
+					    0xff, 0xff, 0xff, 0xff, [15] = 1, [23] = 2, [25] = 1};
+	static const uint8_t ended[32] = {0,    0,    0,    28,   0x01,     0x01,     0,       4,
+					  0xff, 0xff, 0xff, 0xfe, [15] = 1, [23] = 4, [25] = 1};
 	struct scsi_result result;
 	struct scsi_copy what;
 	uint8_t p[LONG_LENGTH];
@@ -505,13 +507,13 @@ static void the_limits_are_told(void **state)
 static void the_page_lists_commands_and_limits(void **state)
 {
 	static const uint8_t expected[] = {
-		0x00, 0x8f, 0x00, 0x64, 0x00, 0x01, 0x00, 0x0c, 10,   0x83, 3,  0x00, 0x01, 0x1c, 0x84,
-		3,    0x00, 0x03, 0x05, 0x00, 0x00, 0x04, 0x00, 0x1c, 0,    0,    0,    0,    0,    16, 0,    32,   0,    0,
-		0x05, 0x80, 0,    0,    0,    0,    0,    0,    0,    0,    0,  0,    0,    0,    0,
-		0,    0,    0,    0x00, 0x08, 0x00, 0x04, 2,    0x02, 0xe4, 0,  0x00, 0x0c, 0x00, 0x04,
-		0,    0,    0,    0,    0x80, 0x01, 0x00, 0x20, 0,    0,    0,  2,    0,    0,    0,
-		2,    0x01, 0xff, 0xfe, 0x00, 9,    0,    0,    0,    0,    0,  0,    0,    0,    0,
-		0,    0,    0,    0,    0,    0,    0,    0,    0,    0};
+		0x00, 0x8f, 0x00, 0x64, 0x00, 0x01, 0x00, 0x0c, 10,   0x83, 3,    0x00, 0x01, 0x1c, 0x84,
+		3,    0x00, 0x03, 0x05, 0x00, 0x00, 0x04, 0x00, 0x1c, 0,    0,    0,    0,    0,    16,
+		0,    32,   0,    0,    0x05, 0x80, 0,    0,    0,    0,    0,    0,    0,    0,    0,
+		0,    0,    0,    0,    0,    0,    0,    0x00, 0x08, 0x00, 0x04, 2,    0x02, 0xe4, 0,
+		0x00, 0x0c, 0x00, 0x04, 0,    0,    0,    0,    0x80, 0x01, 0x00, 0x20, 0,    0,    0,
+		2,    0,    0,    0,    2,    0x01, 0xff, 0xfe, 0x00, 9,    0,    0,    0,    0,    0,
+		0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0};
 	struct rig rig;
 
 	(void) state;

@@ -321,7 +321,8 @@ void scsi_long_end(struct scsi_lu *lu, int error, struct scsi_result *result);
 /* How far a copy is. segments: how many are done, which is also the number of the one under way. operations: how many reads
  * and writes have ended. */
 void scsi_copy_progress(
-	struct scsi_lu *lu, const struct scsi_copy *copy, unsigned segments, uint64_t bytes, uint64_t operations);
+	struct scsi_lu *lu, const struct scsi_copy *copy, unsigned segments, uint64_t bytes,
+	uint64_t operations);
 
 /* The end of a plan SCSI_PLAN_COPY (SPC-4 6.4, 6.5). error: 0 or -errno of what it had asked for last: -ENODEV: a device is not
  * there or not any more; -ERANGE: it is too small; others as scsi_io_error(). Fills the status and the sense. */
