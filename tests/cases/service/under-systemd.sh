@@ -20,6 +20,8 @@ other_process() { [ "$(property MainPID)" != "$1" ] && active; }
 mkdir -p /run/systemd/system/$UNIT.d
 printf '[Service]\nExecStart=\nExecStart=%s --config /run/tcmu.conf --handler-path %s\n' "$(command -v tcmud)" \
 	"$(handler_folder)" >/run/systemd/system/$UNIT.d/place.conf
+# What the sandbox forbids is told by the kernel when it is tried.
+printf '[Service]\nSystemCallLog=~@system-service\nSystemCallLog=@privileged @resources\n' >/run/systemd/system/$UNIT.d/log.conf
 printf 'log_level = 3\n' >/run/tcmu.conf
 must systemctl daemon-reload
 must systemctl enable $UNIT
@@ -37,6 +39,7 @@ assert_eq "$(sed -n 's/^NoNewPrivs:\t//p' "/proc/$DAEMON_PID/status")" 1 "NoNewP
 make_backstore disk /srv/disk.img 64M
 attach disk
 verified_writes "$DISK" 16M
+[ -n "$(find "/proc/$DAEMON_PID/fd" -lname '*io_uring*')" ] || fail "the sandbox keeps it from io_uring"
 wait_for 10 status_is "Serving 1 devices"
 wait_for 10 journal_has TCMU_DEVICE=user_0/disk 'user_0/disk: '
 
@@ -62,6 +65,11 @@ assert_match "$OUTPUT" "process $DAEMON_PID" "what the second one says"
 
 detach disk
 delete_backstore disk
+exposure=$(systemd-analyze security --no-pager $UNIT | sed -nE 's/.*Overall exposure level.*: ([0-9.]+) .*/\1/p')
+say "its exposure: $exposure"
+assert_le "$exposure" 2.5 "the exposure by systemd-analyze"
+[ -z "$(dmesg | grep -E 'type=1326 .*comm="(tcmud|io-)')" ] || fail "a call that the sandbox forbids: $(dmesg | grep -m 3 type=1326)"
+
 say "it stops"
 must systemctl stop $UNIT
 assert_eq "$(property Result)" success "the result"
