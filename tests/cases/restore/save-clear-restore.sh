@@ -13,7 +13,8 @@ log_mark
 restore_start
 restore_ended
 every_lun_reads
-if logged '\[(WARNING|ERROR|CRIT)\]'; then OUTPUT=$(log_since_mark | grep -E '\[(WARNING|ERROR|CRIT)\]') && fail "the daemon complains"; fi
+# How long the main loop was held up is not looked at here: other guests may run beside this one.
+if OUTPUT=$(log_since_mark | grep -E '\[(WARNING|ERROR|CRIT)\]' | grep -v 'was held up'); then fail "the daemon complains"; fi
 must targetcli saveconfig /run/again.json
 must python3 -ISE - $SAVED /run/again.json <<'END'
 import json, sys
