@@ -234,6 +234,8 @@ static int connect_bus(struct bus *bus)
 	r = sd_bus_open_system(&bus->connection);
 	if (r >= 0)
 		r = add_objects(bus);
+	if (r >= 0)
+		r = foreign_watch(bus);
 	if (r >= 0 && bus->setup.connected)
 		r = bus->setup.connected(bus->setup.userdata, bus->connection);
 	if (r >= 0)
@@ -306,7 +308,6 @@ void bus_show_object(struct object *object)
 
 static void free_object(struct object *object)
 {
-	sd_bus_slot_unref(object->watch);
 	sd_bus_slot_unref(object->vtable);
 	free(object->owner);
 	free(object->description);
