@@ -6,13 +6,14 @@
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
+has_menus() { targetcli /backstores ls depth=1 | grep -q user:file; }
 has_menu() { targetcli /backstores ls depth=1 | grep -q 'user:mine'; }
 has_words() { [ -s /run/said ]; }
 
 start_tcmud
-wait_for 10 busctl --quiet status org.kernel.TCMUService1
+wait_for 40 has_menus
 has_menu && fail "a menu for a handler that nobody has registered"
-python3 -SE "${0%/*}/foreign-handler.py" /run/said &
+python3 -I "${0%/*}/foreign-handler.py" /run/said &
 other=$!
 wait_for 30 has_words
 assert_eq "$(</run/said)" 'True success' "what the registration said"

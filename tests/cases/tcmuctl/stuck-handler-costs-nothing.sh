@@ -21,10 +21,12 @@ fastest() {
 	MS=$shortest
 }
 
+on_bus() { busctl status org.kernel.TCMUService1 >/dev/null; }
+
 mkdir /run/handlers
 cp /host/out/handlers/handler_stuck.so "$(handler_folder)"/handler_file.so /run/handlers/
 start_tcmud --handler-path /run/handlers
-wait_for 10 busctl --quiet status org.kernel.TCMUService1
+wait_for 10 on_bus
 make_backstore_configfs fine /srv/fine.img $((64 << 20))
 SUBTYPE=stuck make_backstore_configfs disk /run/held $((64 << 20))
 attach disk
