@@ -128,8 +128,10 @@ int foreign_watch(struct bus *bus)
 
 void foreign_forget(struct bus *bus)
 {
-	while (bus->foreign_calls)
-		waiting_free(bus->foreign_calls);
+	for (struct foreign_call *waiting = bus->foreign_calls, *next; waiting; waiting = next) {
+		next = waiting->next;
+		waiting_free(waiting);
+	}
 	for (struct object *object = bus->objects, *next; object; object = next) {
 		next = object->next;
 		if (object->owner)

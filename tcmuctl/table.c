@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "table.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ static void make_printable(char *text)
 			*text = '?';
 }
 
-static void no_memory(void)
+static _Noreturn void no_memory(void)
 {
 	fputs("tcmuctl: out of memory\n", stderr);
 	exit(1);
@@ -44,6 +45,7 @@ struct table *table_new(const char *const *titles)
 
 	while (titles[table->columns])
 		table->columns++;
+	assert(table->columns > 0);
 	table->left = checked(calloc(table->columns, sizeof(*table->left)));
 	table->widths = checked(calloc(table->columns, sizeof(*table->widths)));
 	for (unsigned i = 0; i < table->columns; i++) {

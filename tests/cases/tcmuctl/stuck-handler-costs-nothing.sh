@@ -37,7 +37,7 @@ say "targetcli ls: $before ms"
 touch /run/held
 dd if="$DISK" of=/dev/null bs=64k count=1 iflag=direct 2>/dev/null &
 reader=$!
-stuck() { tcmuctl inflight disk | grep -q 'READ(10)'; }
+stuck() { [[ $(tcmuctl inflight disk) == *'READ(10)'* ]]; }
 wait_for 10 stuck
 say "a read is stuck, and the device's thread with it"
 
@@ -57,7 +57,7 @@ assert_match "$OUTPUT" "$HBA/disk +LIVE +64.0 MiB +1 " "the list"
 
 rm /run/held
 wait_for 120 not running $reader
-idle() { tcmuctl list | grep -qE "$HBA/disk +LIVE +64.0 MiB +0 "; }
+idle() { [[ $(tcmuctl list) =~ $HBA/disk\ +LIVE\ +64.0\ MiB\ +0\  ]]; }
 wait_for 10 idle
 detach disk
 delete_backstore_configfs disk
