@@ -48,7 +48,7 @@ struct table *table_new(const char *const *titles)
 	assert(table->columns > 0);
 	table->left = checked(calloc(table->columns, sizeof(*table->left)));
 	table->widths = checked(calloc(table->columns, sizeof(*table->widths)));
-	for (unsigned i = 0; i < table->columns; i++) {
+	for (unsigned i = 0; titles[i]; i++) {
 		table->left[i] = titles[i][0] == '<';
 		table_add(table, "%s", titles[i] + table->left[i]);
 	}
