@@ -90,14 +90,12 @@ static bool is_in_use(const char *subtype)
 static void has_gone(struct object *object)
 {
 	log_info("the handler %s of another process has gone from the bus", object->subtype);
-	free(object->owner);
-	object->owner = NULL;
+	object->owner[0] = '\0';
 	if (object->foreign && !is_in_use(object->subtype)) {
 		bus_drop_object(object);
 		return;
 	}
-	free(object->description);
-	object->description = strdup(BUS_NO_HANDLER);
+	bus_describe(object, strdup(BUS_NO_HANDLER));
 }
 
 static int on_owner_changed(sd_bus_message *signal, void *userdata, sd_bus_error *error)
@@ -111,7 +109,7 @@ static int on_owner_changed(sd_bus_message *signal, void *userdata, sd_bus_error
 	    strncmp(name, MANAGER_INTERFACE ".", sizeof(MANAGER_INTERFACE)) != 0)
 		return 0;
 	object = bus_find_object(bus, name + sizeof(MANAGER_INTERFACE));
-	if (object && object->owner && strcmp(after, object->owner) != 0)
+	if (object && object->owner[0] && strcmp(after, object->owner) != 0)
 		has_gone(object);
 	return 0;
 }
@@ -134,7 +132,7 @@ void foreign_forget(struct bus *bus)
 	}
 	for (struct object *object = bus->objects, *next; object; object = next) {
 		next = object->next;
-		if (object->owner)
+		if (object->owner[0])
 			has_gone(object);
 	}
 }
@@ -155,12 +153,8 @@ static struct object *object_for(struct bus *bus, const char *subtype, const cha
 		}
 		return object;
 	}
-	if (copy) {
-		bus_make_ascii(copy);
-		free(object->description);
-		object->description = copy;
-	}
-	return copy ? object : NULL;
+	bus_describe(object, copy);
+	return object;
 }
 
 static int take(struct foreign_call *waiting, const char *owner, const char *description)
@@ -169,10 +163,7 @@ static int take(struct foreign_call *waiting, const char *owner, const char *des
 
 	if (!object)
 		return end(waiting, false, "out of memory");
-	free(object->owner);
-	object->owner = strdup(owner);
-	if (!object->owner)
-		return end(waiting, false, "out of memory");
+	(void) snprintf(object->owner, sizeof(object->owner), "%s", owner);
 	log_info("the handler %s of another process (%s) is shown to targetcli", object->subtype, owner);
 	return end(waiting, true, "success");
 }
@@ -209,8 +200,8 @@ static const char *why_not(const struct bus *bus, const char *subtype, const cha
 	if (registry_find(bus->setup.registry, subtype))
 		return "this daemon has a handler of that name itself";
 	for (const struct object *object = bus->objects; object; object = object->next)
-		cnt += object->owner != NULL;
-	if (cnt >= FOREIGN_MAX && !(known && known->owner))
+		cnt += object->owner[0] != '\0';
+	if (cnt >= FOREIGN_MAX && !(known && known->owner[0]))
 		return "too many handlers of other processes are registered";
 	return NULL;
 }

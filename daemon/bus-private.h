@@ -30,7 +30,7 @@ struct object {
 	char path[PATH_SIZE];
 	char subtype[64];
 	/* of another process's handler */
-	char *owner;         /* its unique name; NULL: none, or it has gone */
+	char owner[256];     /* its unique name; empty: none, or it has gone */
 	sd_bus_slot *vtable; /* NULL: not shown at this moment */
 	bool foreign;        /* made for it: goes with it, unless its subtype is in use */
 };
@@ -61,6 +61,9 @@ struct object *bus_find_object(const struct bus *bus, const char *subtype);
 
 /* Takes the description, which may be NULL for want of memory: then there is no object. */
 struct object *bus_new_object(struct bus *bus, const char *subtype, char *description);
+
+/* Takes another description; NULL, for want of memory, changes nothing. */
+void bus_describe(struct object *object, char *description);
 
 /* Shows it on the connection, if there is one. */
 void bus_show_object(struct object *object);

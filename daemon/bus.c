@@ -118,7 +118,7 @@ static int on_check_config(sd_bus_message *call, void *userdata, sd_bus_error *e
 	r = sd_bus_message_read(call, "s", &text);
 	if (r < 0)
 		return r;
-	if (object->owner)
+	if (object->owner[0])
 		return foreign_check(object, call, text);
 	check_start(
 		bus->checks, object->subtype, text, bus->setup.settings->check_timeout_ms, on_checked,
@@ -300,6 +300,15 @@ struct object *bus_new_object(struct bus *bus, const char *subtype, char *descri
 	return object;
 }
 
+void bus_describe(struct object *object, char *description)
+{
+	if (!description)
+		return;
+	bus_make_ascii(description);
+	free(object->description);
+	object->description = description;
+}
+
 void bus_show_object(struct object *object)
 {
 	if (object->bus->connection && add_object(object->bus, object) >= 0)
@@ -309,7 +318,6 @@ void bus_show_object(struct object *object)
 static void free_object(struct object *object)
 {
 	sd_bus_slot_unref(object->vtable);
-	free(object->owner);
 	free(object->description);
 	free(object);
 }

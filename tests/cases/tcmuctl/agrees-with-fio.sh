@@ -34,7 +34,7 @@ assert_match "$OUTPUT" 'only root may ask' "what others are told"
 make_backstore_configfs disk /srv/disk.img $((256 << 20))
 attach disk
 truncate -s 64M /srv/slow.img
-SUBTYPE=fault make_backstore_configfs slow '/srv/slow.img;delay_ms=500' $((64 << 20))
+SUBTYPE=fault make_backstore_configfs slow '/srv/slow.img;delay_ms=1000' $((64 << 20))
 disk=$DISK
 attach slow
 slow=$DISK
@@ -83,7 +83,7 @@ say "$OUTPUT"
 
 say "the tables for people, and the others"
 must tcmuctl list
-assert_match "$OUTPUT" "$HBA/slow +LIVE +64.0 MiB +0 +fault//srv/slow.img;delay_ms=500" "the list"
+assert_match "$OUTPUT" "$HBA/slow +LIVE +64.0 MiB +0 +fault//srv/slow.img;delay_ms=1000" "the list"
 must tcmuctl status disk
 must tcmuctl stats
 assert_match "$OUTPUT" "$HBA/slow +read " "the totals"
