@@ -22,40 +22,49 @@
 #define DESCRIPTION_MAX 4096u
 #define FOREIGN_MAX     64u /* at once */
 
-/* A call that waits for somebody else's answer. */
-struct waiting {
+/* A call that waits for somebody else's answer. It holds its connection, and so has to end before that does. */
+struct foreign_call {
 	struct bus *bus;
+	struct foreign_call *next, **link;
 	sd_bus_message *call;
+	sd_bus_slot *slot; /* of the answer */
 	char subtype[64];
 };
 
-static void waiting_free(void *userdata)
+static void waiting_free(struct foreign_call *waiting)
 {
-	struct waiting *waiting = userdata;
-
+	*waiting->link = waiting->next;
+	if (waiting->next)
+		waiting->next->link = waiting->link;
+	sd_bus_slot_unref(waiting->slot);
 	sd_bus_message_unref(waiting->call);
 	free(waiting);
 }
 
-static struct waiting *waiting_new(struct bus *bus, sd_bus_message *call, const char *subtype)
+static struct foreign_call *waiting_new(struct bus *bus, sd_bus_message *call, const char *subtype)
 {
-	struct waiting *waiting = calloc(1, sizeof(*waiting));
+	struct foreign_call *waiting = calloc(1, sizeof(*waiting));
 
 	if (!waiting)
 		return NULL;
 	waiting->bus = bus;
 	waiting->call = sd_bus_message_ref(call);
 	(void) snprintf(waiting->subtype, sizeof(waiting->subtype), "%s", subtype);
+	waiting->next = bus->foreign_calls;
+	waiting->link = &bus->foreign_calls;
+	if (waiting->next)
+		waiting->next->link = &waiting->next;
+	bus->foreign_calls = waiting;
 	return waiting;
 }
 
-/* The slot belongs to the connection from now on, and frees what waits with it. */
-static void let_wait(sd_bus_slot *slot, struct waiting *waiting)
+/* Answers it, which ends it. */
+static int end(struct foreign_call *waiting, bool fine, const char *message)
 {
-	(void) sd_bus_slot_set_destroy_callback(slot, waiting_free);
-	(void) sd_bus_slot_set_userdata(slot, waiting);
-	(void) sd_bus_slot_set_floating(slot, true);
-	sd_bus_slot_unref(slot);
+	int r = bus_answer(waiting->call, fine, message);
+
+	waiting_free(waiting);
+	return r;
 }
 
 static void name_of(const char *subtype, char name[NAME_SIZE])
@@ -81,52 +90,54 @@ static bool is_in_use(const char *subtype)
 static void has_gone(struct object *object)
 {
 	log_info("the handler %s of another process has gone from the bus", object->subtype);
-	free(object->owner);
-	object->owner = NULL;
-	object->watch = sd_bus_slot_unref(object->watch);
+	object->owner[0] = '\0';
 	if (object->foreign && !is_in_use(object->subtype)) {
 		bus_drop_object(object);
 		return;
 	}
-	free(object->description);
-	object->description = strdup(BUS_NO_HANDLER);
+	bus_describe(object, strdup(BUS_NO_HANDLER));
 }
 
 static int on_owner_changed(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 {
-	struct object *object = userdata;
+	const struct bus *bus = userdata;
 	const char *name, *before, *after;
+	struct object *object;
 
 	(void) error;
-	if (sd_bus_message_read(signal, "sss", &name, &before, &after) >= 0 && object->owner &&
-	    strcmp(after, object->owner) != 0)
+	if (sd_bus_message_read(signal, "sss", &name, &before, &after) < 0 ||
+	    strncmp(name, MANAGER_INTERFACE ".", sizeof(MANAGER_INTERFACE)) != 0)
+		return 0;
+	object = bus_find_object(bus, name + sizeof(MANAGER_INTERFACE));
+	if (object && object->owner[0] && strcmp(after, object->owner) != 0)
 		has_gone(object);
 	return 0;
 }
 
+/* It is told of every name before anybody is asked who owns one: nothing is missed in between. */
+int foreign_watch(struct bus *bus)
+{
+	return sd_bus_add_match_async(
+		bus->connection, NULL,
+		"type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
+		"member='NameOwnerChanged',arg0namespace='" MANAGER_INTERFACE "'",
+		on_owner_changed, NULL, bus);
+}
+
 void foreign_forget(struct bus *bus)
 {
+	for (struct foreign_call *waiting = bus->foreign_calls, *next; waiting; waiting = next) {
+		next = waiting->next;
+		waiting_free(waiting);
+	}
 	for (struct object *object = bus->objects, *next; object; object = next) {
 		next = object->next;
-		if (object->owner)
+		if (object->owner[0])
 			has_gone(object);
 	}
 }
 
 /* ------- RegisterHandler ------- */
-
-static int watch(struct object *object)
-{
-	char rule[512];
-
-	(void) snprintf(
-		rule, sizeof(rule),
-		"type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
-		"member='NameOwnerChanged',arg0='" MANAGER_INTERFACE ".%s'",
-		object->subtype);
-	return sd_bus_add_match_async(
-		object->bus->connection, &object->watch, rule, on_owner_changed, NULL, object);
-}
 
 /* NULL: out of memory. */
 static struct object *object_for(struct bus *bus, const char *subtype, const char *description)
@@ -142,36 +153,24 @@ static struct object *object_for(struct bus *bus, const char *subtype, const cha
 		}
 		return object;
 	}
-	if (copy) {
-		bus_make_ascii(copy);
-		free(object->description);
-		object->description = copy;
-	}
-	return copy ? object : NULL;
+	bus_describe(object, copy);
+	return object;
 }
 
-static int take(struct waiting *waiting, const char *owner, const char *description)
+static int take(struct foreign_call *waiting, const char *owner, const char *description)
 {
 	struct object *object = object_for(waiting->bus, waiting->subtype, description);
 
 	if (!object)
-		return bus_answer(waiting->call, false, "out of memory");
-	sd_bus_slot_unref(object->watch);
-	object->watch = NULL;
-	free(object->owner);
-	object->owner = strdup(owner);
-	if (!object->owner || watch(object) < 0) {
-		if (object->owner)
-			has_gone(object);
-		return bus_answer(waiting->call, false, "out of memory");
-	}
+		return end(waiting, false, "out of memory");
+	(void) snprintf(object->owner, sizeof(object->owner), "%s", owner);
 	log_info("the handler %s of another process (%s) is shown to targetcli", object->subtype, owner);
-	return bus_answer(waiting->call, true, "success");
+	return end(waiting, true, "success");
 }
 
 static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	struct waiting *waiting = userdata;
+	struct foreign_call *waiting = userdata;
 	const char *sender = sd_bus_message_get_sender(waiting->call);
 	const char *owner = NULL, *subtype, *description;
 
@@ -179,12 +178,12 @@ static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "s", &owner) < 0)
 		owner = NULL;
 	if (!owner || !sender || strcmp(owner, sender) != 0)
-		return bus_answer(
-			waiting->call, false,
+		return end(
+			waiting, false,
 			"who registers a handler is to own the name " MANAGER_INTERFACE ".<subtype>");
 	if (sd_bus_message_rewind(waiting->call, true) < 0 ||
 	    sd_bus_message_read(waiting->call, "ss", &subtype, &description) < 0)
-		return bus_answer(waiting->call, false, "the call cannot be read");
+		return end(waiting, false, "the call cannot be read");
 	return take(waiting, owner, description);
 }
 
@@ -201,8 +200,8 @@ static const char *why_not(const struct bus *bus, const char *subtype, const cha
 	if (registry_find(bus->setup.registry, subtype))
 		return "this daemon has a handler of that name itself";
 	for (const struct object *object = bus->objects; object; object = object->next)
-		cnt += object->owner != NULL;
-	if (cnt >= FOREIGN_MAX && !(known && known->owner))
+		cnt += object->owner[0] != '\0';
+	if (cnt >= FOREIGN_MAX && !(known && known->owner[0]))
 		return "too many handlers of other processes are registered";
 	return NULL;
 }
@@ -210,9 +209,8 @@ static const char *why_not(const struct bus *bus, const char *subtype, const cha
 int foreign_register(struct bus *bus, sd_bus_message *call)
 {
 	const char *subtype, *description, *why;
-	struct waiting *waiting;
+	struct foreign_call *waiting;
 	char name[NAME_SIZE];
-	sd_bus_slot *slot;
 	int r;
 
 	r = sd_bus_message_read(call, "ss", &subtype, &description);
@@ -226,21 +224,16 @@ int foreign_register(struct bus *bus, sd_bus_message *call)
 		return bus_answer(call, false, "out of memory");
 	name_of(subtype, name);
 	r = sd_bus_call_method_async(
-		bus->connection, &slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+		bus->connection, &waiting->slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
 		"org.freedesktop.DBus", "GetNameOwner", on_owner, waiting, "s", name);
-	if (r < 0) {
-		waiting_free(waiting);
-		return bus_answer(call, false, "the bus cannot be asked who the caller is");
-	}
-	let_wait(slot, waiting);
-	return 1;
+	return r < 0 ? end(waiting, false, "the bus cannot be asked who the caller is") : 1;
 }
 
 /* ------- CheckConfig ------- */
 
 static int on_foreign_checked(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	const struct waiting *waiting = userdata;
+	struct foreign_call *waiting = userdata;
 	char text[sizeof(struct tcmu_reason)];
 	const char *message;
 	int fine;
@@ -251,11 +244,11 @@ static int on_foreign_checked(sd_bus_message *reply, void *userdata, sd_bus_erro
 		(void) snprintf(
 			text, sizeof(text), "the daemon of the handler %s does not answer as it should",
 			waiting->subtype);
-		return bus_answer(waiting->call, false, text);
+		return end(waiting, false, text);
 	}
 	(void) snprintf(text, sizeof(text), "%s", message);
 	bus_make_ascii(text);
-	return bus_answer(waiting->call, fine, text);
+	return end(waiting, fine, text);
 }
 
 /* What no handler can be given, and what is for another one. */
@@ -272,11 +265,10 @@ static bool is_for(const struct object *object, const char *text, struct tcmu_re
 	return false;
 }
 
-static int ask_owner(struct object *object, struct waiting *waiting, const char *text)
+static int ask_owner(struct object *object, struct foreign_call *waiting, const char *text)
 {
 	sd_bus_message *question = NULL;
 	char path[sizeof(MANAGER_PATH) + 65];
-	sd_bus_slot *slot = NULL;
 	int r;
 
 	(void) snprintf(path, sizeof(path), "%s/%s", MANAGER_PATH, object->subtype);
@@ -286,27 +278,23 @@ static int ask_owner(struct object *object, struct waiting *waiting, const char 
 		r = sd_bus_message_append(question, "s", text);
 	if (r >= 0)
 		r = sd_bus_call_async(
-			object->bus->connection, &slot, question, on_foreign_checked, waiting,
+			object->bus->connection, &waiting->slot, question, on_foreign_checked, waiting,
 			object->bus->setup.settings->check_timeout_ms * UINT64_C(1000));
 	sd_bus_message_unref(question);
-	if (r >= 0)
-		let_wait(slot, waiting);
 	return r;
 }
 
 int foreign_check(struct object *object, sd_bus_message *call, const char *text)
 {
 	struct tcmu_reason reason = {""};
-	struct waiting *waiting;
+	struct foreign_call *waiting;
 
 	if (!is_for(object, text, &reason))
 		return bus_answer(call, false, reason.text);
 	waiting = waiting_new(object->bus, call, object->subtype);
 	if (!waiting)
 		return bus_answer(call, false, "out of memory");
-	if (ask_owner(object, waiting, text) < 0) {
-		waiting_free(waiting);
-		return bus_answer(call, false, "the handler's daemon cannot be asked");
-	}
+	if (ask_owner(object, waiting, text) < 0)
+		return end(waiting, false, "the handler's daemon cannot be asked");
 	return 1;
 }

@@ -30,8 +30,7 @@ struct object {
 	char path[PATH_SIZE];
 	char subtype[64];
 	/* of another process's handler */
-	char *owner;         /* its unique name; NULL: none, or it has gone */
-	sd_bus_slot *watch;  /* for its end */
+	char owner[256];     /* its unique name; empty: none, or it has gone */
 	sd_bus_slot *vtable; /* NULL: not shown at this moment */
 	bool foreign;        /* made for it: goes with it, unless its subtype is in use */
 };
@@ -46,7 +45,8 @@ struct bus {
 	struct bus_setup setup;
 	struct object *objects;
 	struct checks *checks;
-	sd_bus *connection; /* NULL: none */
+	struct foreign_call *foreign_calls; /* under way */
+	sd_bus *connection;                 /* NULL: none */
 	sd_event_source *timer;
 	uint64_t retry_usec;
 	enum phase phase;
@@ -62,6 +62,9 @@ struct object *bus_find_object(const struct bus *bus, const char *subtype);
 /* Takes the description, which may be NULL for want of memory: then there is no object. */
 struct object *bus_new_object(struct bus *bus, const char *subtype, char *description);
 
+/* Takes another description; NULL, for want of memory, changes nothing. */
+void bus_describe(struct object *object, char *description);
+
 /* Shows it on the connection, if there is one. */
 void bus_show_object(struct object *object);
 
@@ -72,6 +75,9 @@ void bus_drop_object(struct object *object);
 int bus_answer(sd_bus_message *call, bool fine, const char *message);
 
 /* ------- bus-foreign.c ------- */
+
+/* On a new connection. */
+int foreign_watch(struct bus *bus);
 
 /* RegisterHandler. */
 int foreign_register(struct bus *bus, sd_bus_message *call);

@@ -118,7 +118,7 @@ static int on_check_config(sd_bus_message *call, void *userdata, sd_bus_error *e
 	r = sd_bus_message_read(call, "s", &text);
 	if (r < 0)
 		return r;
-	if (object->owner)
+	if (object->owner[0])
 		return foreign_check(object, call, text);
 	check_start(
 		bus->checks, object->subtype, text, bus->setup.settings->check_timeout_ms, on_checked,
@@ -234,6 +234,8 @@ static int connect_bus(struct bus *bus)
 	r = sd_bus_open_system(&bus->connection);
 	if (r >= 0)
 		r = add_objects(bus);
+	if (r >= 0)
+		r = foreign_watch(bus);
 	if (r >= 0 && bus->setup.connected)
 		r = bus->setup.connected(bus->setup.userdata, bus->connection);
 	if (r >= 0)
@@ -298,6 +300,15 @@ struct object *bus_new_object(struct bus *bus, const char *subtype, char *descri
 	return object;
 }
 
+void bus_describe(struct object *object, char *description)
+{
+	if (!description)
+		return;
+	bus_make_ascii(description);
+	free(object->description);
+	object->description = description;
+}
+
 void bus_show_object(struct object *object)
 {
 	if (object->bus->connection && add_object(object->bus, object) >= 0)
@@ -306,9 +317,7 @@ void bus_show_object(struct object *object)
 
 static void free_object(struct object *object)
 {
-	sd_bus_slot_unref(object->watch);
 	sd_bus_slot_unref(object->vtable);
-	free(object->owner);
 	free(object->description);
 	free(object);
 }

@@ -325,8 +325,10 @@ void control_free(struct control *control)
 {
 	if (!control)
 		return;
-	while (control->clients)
-		drop(control->clients);
+	for (struct control_client *client = control->clients, *next; client; client = next) {
+		next = client->next;
+		drop(client);
+	}
 	sd_event_source_disable_unref(control->io);
 	if (control->fd >= 0)
 		(void) close(control->fd);

@@ -76,6 +76,7 @@ static void dumped(void *userdata, char *text)
 	else
 		(void) sd_bus_reply_method_errno(call, ENOMEM, NULL);
 	free(text);
+	sd_bus_message_unref(call);
 }
 
 static int on_dump(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -84,7 +85,7 @@ static int on_dump(sd_bus_message *call, void *userdata, sd_bus_error *error)
 	const struct operator_bus *self = userdata;
 
 	(void) error;
-	query_run(self->query, request, sizeof(request) - 1, dumped, call); /* answers from within */
+	query_run(self->query, request, sizeof(request) - 1, dumped, sd_bus_message_ref(call));
 	return 1;
 }
 

@@ -42,39 +42,67 @@ json_t *json_device(const struct device *device)
 
 /* ------- what it has done ------- */
 
-/* [from, below, count] for each bucket that is not empty; null stands for no limit. */
-static json_t *latency(const stats_counter *buckets)
+/* One that is copied, and where it goes. */
+struct histogram {
+	struct histogram *next;
+	json_t *array;
+	uint64_t counts[STATS_BUCKETS];
+};
+
+/* An empty array, to be filled. */
+static json_t *latency(const stats_counter *buckets, struct histograms *histograms)
 {
-	json_t *array = json_array();
+	struct histogram *copy = g_new(struct histogram, 1);
 
-	for (unsigned i = 0; i < STATS_BUCKETS; i++) {
-		uint64_t count = stats_get(&buckets[i]);
+	for (unsigned i = 0; i < STATS_BUCKETS; i++)
+		copy->counts[i] = stats_get(&buckets[i]);
+	copy->array = json_array();
+	copy->next = histograms->list;
+	histograms->list = copy;
+	return json_incref(copy->array);
+}
 
-		if (count)
+/* [from, below, count] for each bucket that is not empty; null stands for no limit. */
+static void fill(const struct histogram *histogram)
+{
+	for (unsigned i = 0; i < STATS_BUCKETS; i++)
+		if (histogram->counts[i])
 			(void) json_array_append_new(
-				array,
+				histogram->array,
 				json_pack(
 					"[I o I]", (json_int_t) stats_bucket_lower(i),
 					i + 1 < STATS_BUCKETS ? number(stats_bucket_upper(i)) : json_null(),
-					(json_int_t) count));
-	}
-	return array;
+					(json_int_t) histogram->counts[i]));
 }
 
-static json_t *classes(const struct stats *stats)
+void json_fill(struct histograms *histograms)
+{
+	while (histograms->list) {
+		struct histogram *histogram = histograms->list;
+
+		histograms->list = histogram->next;
+		fill(histogram);
+		json_decref(histogram->array);
+		g_free(histogram);
+	}
+}
+
+static json_t *classes(const struct stats *stats, struct histograms *histograms)
 {
 	json_t *object = json_object();
 
 	for (int i = 0; i < SCSI_CLASS_COUNT; i++) {
 		const struct stats_class *class = &stats->classes[i];
+		uint64_t commands = stats_get(&class->commands);
 
 		(void) json_object_set_new(
 			object, scsi_class_name(i),
 			json_pack(
-				"{sI sI sI sI so}", "commands", (json_int_t) stats_get(&class->commands),
-				"failed", (json_int_t) stats_get(&class->failed), "bytes",
+				"{sI sI sI sI so}", "commands", (json_int_t) commands, "failed",
+				(json_int_t) stats_get(&class->failed), "bytes",
 				(json_int_t) stats_get(&class->bytes), "total_ns",
-				(json_int_t) stats_get(&class->ns), "latency_ns", latency(class->latency)));
+				(json_int_t) stats_get(&class->ns), "latency_ns",
+				commands ? latency(class->latency, histograms) : json_array()));
 	}
 	return object;
 }
@@ -117,7 +145,7 @@ static json_t *last_sense(const struct stats *stats)
 		(double) (stats_now() - stats_get(&stats->last_sense_at)) / 1e9);
 }
 
-json_t *json_stats(const struct device *device)
+json_t *json_stats(const struct device *device, struct histograms *histograms)
 {
 	struct device_view view;
 	uint64_t fetched, ended;
@@ -131,8 +159,8 @@ json_t *json_stats(const struct device *device)
 		"{so so sI sI sI sI so so so so}", "device", json_text(view.label), "handler",
 		json_text(view.handler), "time_ns", (json_int_t) stats_now(), "in_flight",
 		(json_int_t) (fetched > ended ? fetched - ended : 0), "commands", (json_int_t) fetched,
-		"cpu_ns", (json_int_t) stats_cpu(view.stats), "classes", classes(view.stats), "sense_keys",
-		sense_keys(view.stats), "other_ends", other_ends(view.stats), "last_sense",
+		"cpu_ns", (json_int_t) stats_cpu(view.stats), "classes", classes(view.stats, histograms),
+		"sense_keys", sense_keys(view.stats), "other_ends", other_ends(view.stats), "last_sense",
 		last_sense(view.stats));
 }
 

@@ -39,6 +39,57 @@ static json_t *refusal(const char *code, const char *message)
 	return json_pack("{s{ss so}}", "error", "code", code, "message", json_text(message));
 }
 
+/* An answer that a thread of its own makes a text of, as it is long. */
+struct rendering {
+	struct job job;
+	json_t *answer;
+	struct histograms histograms;
+	char *text;
+	query_done_fn *done;
+	void *userdata;
+};
+
+static void render(struct job *job)
+{
+	struct rendering *rendering = (struct rendering *) job;
+
+	json_fill(&rendering->histograms);
+	rendering->text = as_text(rendering->answer);
+}
+
+static void rendered(struct job *job)
+{
+	struct rendering *rendering = (struct rendering *) job;
+
+	rendering->done(rendering->userdata, rendering->text);
+	free(rendering);
+}
+
+/* Takes the answer and the histograms. */
+static void answer_later(
+	const struct query *query, json_t *answer, struct histograms histograms, query_done_fn *done,
+	void *userdata)
+{
+	struct rendering *rendering = calloc(1, sizeof(*rendering));
+
+	if (!rendering) {
+		json_fill(&histograms);
+		done(userdata, as_text(answer));
+		return;
+	}
+	*rendering = (struct rendering){
+		.job = {.work = render, .done = rendered},
+		.answer = answer,
+		.histograms = histograms,
+		.done = done,
+		.userdata = userdata,
+	};
+	if (job_start(query->setup.mailbox, &rendering->job, "tcmud-answer") < 0) {
+		render(&rendering->job);
+		rendered(&rendering->job);
+	}
+}
+
 /* ------- methods: a result, or NULL with an error ------- */
 
 struct call {
@@ -46,6 +97,7 @@ struct call {
 	const json_t *request;
 	struct device *device; /* where the method wants one */
 	json_t *error;
+	struct histograms histograms; /* of the result */
 };
 
 static json_t *method_list(struct call *call)
@@ -58,17 +110,17 @@ static json_t *method_list(struct call *call)
 	return json_pack("{so}", "devices", devices);
 }
 
-static json_t *status_of(const struct device *device)
+static json_t *status_of(struct call *call, const struct device *device)
 {
 	json_t *status = json_device(device);
 
-	(void) json_object_set_new(status, "stats", json_stats(device));
+	(void) json_object_set_new(status, "stats", json_stats(device, &call->histograms));
 	return status;
 }
 
 static json_t *method_status(struct call *call)
 {
-	return status_of(call->device);
+	return status_of(call, call->device);
 }
 
 static json_t *method_stats(struct call *call)
@@ -77,9 +129,9 @@ static json_t *method_stats(struct call *call)
 	struct device *device;
 
 	if (call->device)
-		(void) json_array_append_new(devices, json_stats(call->device));
+		(void) json_array_append_new(devices, json_stats(call->device, &call->histograms));
 	for (unsigned i = 0; !call->device && (device = manager_device(call->query->setup.manager, i)); i++)
-		(void) json_array_append_new(devices, json_stats(device));
+		(void) json_array_append_new(devices, json_stats(device, &call->histograms));
 	return json_pack("{sI so}", "time_ns", (json_int_t) stats_now(), "devices", devices);
 }
 
@@ -175,7 +227,7 @@ static json_t *method_dump(struct call *call)
 	struct device *device;
 
 	for (unsigned i = 0; (device = manager_device(setup->manager, i)); i++) {
-		json_t *status = status_of(device);
+		json_t *status = status_of(call, device);
 
 		(void) json_object_set_new(status, "requests", json_requests(device));
 		(void) json_array_append_new(devices, status);
@@ -264,12 +316,18 @@ static bool find_device(struct call *call, const struct method *method)
 	return call->device;
 }
 
-static json_t *run_method(struct query *query, const struct method *method, const json_t *request)
+static void run_method(
+	struct query *query, const struct method *method, const json_t *request, query_done_fn *done,
+	void *userdata)
 {
 	struct call call = {.query = query, .request = request};
 	json_t *result = find_device(&call, method) ? method->run(&call) : NULL;
+	json_t *answer = call.error ? call.error : result ? json_pack("{so}", "result", result) : NULL;
 
-	return call.error ? call.error : result ? json_pack("{so}", "result", result) : NULL;
+	if (call.histograms.list)
+		answer_later(query, answer, call.histograms, done, userdata);
+	else
+		done(userdata, as_text(answer));
 }
 
 void query_run(struct query *query, const char *request, size_t length, query_done_fn *done, void *userdata)
@@ -283,7 +341,7 @@ void query_run(struct query *query, const char *request, size_t length, query_do
 	else if (strcmp(name, "check") == 0)
 		check(query, parsed, done, userdata);
 	else if (method)
-		done(userdata, as_text(run_method(query, method, parsed)));
+		run_method(query, method, parsed, done, userdata);
 	else
 		done(userdata, as_text(refusal("bad-request", "there is no such method")));
 	json_decref(parsed);

@@ -19,7 +19,7 @@
  * Times are in nanoseconds where a member's name ends in _ns, else in seconds; sizes are in bytes. Codes of errors are
  * bad-request, no-such-device and refused.
  *
- * Main thread; waits for nothing. Only check is answered later.
+ * Main thread; waits for nothing. A check, and long answers, come later.
  */
 #pragma once
 

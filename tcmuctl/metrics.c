@@ -60,8 +60,7 @@ static void simple(
 	const json_t *device;
 	size_t i;
 
-	json_array_foreach(family->devices, i, device)
-	{
+	for (i = 0; (device = json_array_get(family->devices, i)); i++) {
 		fprintf(family->out, "%s%s", name, suffix);
 		label(family->out, '{', "device", text_of(device, "device"));
 		fprintf(family->out, "} %.17g\n", value(device));
@@ -94,8 +93,7 @@ static void details(const struct family *family)
 	size_t i;
 
 	head(family, "tcmu_device_info", "gauge", NULL, "What the device is made of.");
-	json_array_foreach(family->devices, i, device)
-	{
+	for (i = 0; (device = json_array_get(family->devices, i)); i++) {
 		fputs("tcmu_device_info", family->out);
 		label(family->out, '{', "device", text_of(device, "device"));
 		label(family->out, ',', "handler", text_of(device, "handler"));
@@ -104,23 +102,29 @@ static void details(const struct family *family)
 	}
 }
 
-/* A counter by class. */
+/* A sample of a counter with one label beside the device. */
+static void labelled(
+	FILE *out, const char *name, const json_t *device, const char *label_name, const char *label_value,
+	double value)
+{
+	fprintf(out, "%s_total", name);
+	label(out, '{', "device", text_of(device, "device"));
+	label(out, ',', label_name, label_value);
+	fprintf(out, "} %.0f\n", value);
+}
+
 static void by_class(
 	const struct family *family, const char *name, const char *key, const char *unit, const char *help)
 {
 	const json_t *device;
-	const char *class;
-	json_t *counts;
 	size_t i;
 
 	head(family, name, "counter", unit, help);
-	json_array_foreach(family->devices, i, device)
-		json_object_foreach(json_object_get(stats_of(device), "classes"), class, counts)
-	{
-		fprintf(family->out, "%s_total", name);
-		label(family->out, '{', "device", text_of(device, "device"));
-		label(family->out, ',', "class", class);
-		fprintf(family->out, "} %.0f\n", number_of(counts, key));
+	for (i = 0; (device = json_array_get(family->devices, i)); i++) {
+		json_t *classes = json_object_get(stats_of(device), "classes");
+
+		for (struct member class = {0}; next_member(classes, &class);)
+			labelled(family->out, name, device, "class", class.key, number_of(class.value, key));
 	}
 }
 
@@ -129,18 +133,16 @@ static void by_key(
 	const char *help)
 {
 	const json_t *device;
-	const char *key;
-	json_t *value;
 	size_t i;
 
 	head(family, name, "counter", NULL, help);
-	json_array_foreach(family->devices, i, device)
-		json_object_foreach(json_object_get(stats_of(device), which), key, value)
-	{
-		fprintf(family->out, "%s_total", name);
-		label(family->out, '{', "device", text_of(device, "device"));
-		label(family->out, ',', label_name, key);
-		fprintf(family->out, "} %.0f\n", json_number_value(value));
+	for (i = 0; (device = json_array_get(family->devices, i)); i++) {
+		json_t *counts = json_object_get(stats_of(device), which);
+
+		for (struct member count = {0}; next_member(counts, &count);)
+			labelled(
+				family->out, name, device, label_name, count.key,
+				json_number_value(count.value));
 	}
 }
 
@@ -152,10 +154,10 @@ static double answered_below(const json_t *latency, double ns)
 	double cnt = 0;
 	size_t i;
 
-	json_array_foreach(latency, i, bucket) if (
-		json_is_number(json_array_get(bucket, 1)) &&
-		json_number_value(json_array_get(bucket, 1)) <= ns)
-		cnt += json_number_value(json_array_get(bucket, 2));
+	for (i = 0; (bucket = json_array_get(latency, i)); i++)
+		if (json_is_number(json_array_get(bucket, 1)) &&
+		    json_number_value(json_array_get(bucket, 1)) <= ns)
+			cnt += json_number_value(json_array_get(bucket, 2));
 	return cnt;
 }
 
@@ -165,7 +167,8 @@ static double answered(const json_t *latency)
 	double cnt = 0;
 	size_t i;
 
-	json_array_foreach(latency, i, bucket) cnt += json_number_value(json_array_get(bucket, 2));
+	for (i = 0; (bucket = json_array_get(latency, i)); i++)
+		cnt += json_number_value(json_array_get(bucket, 2));
 	return cnt;
 }
 
@@ -196,15 +199,16 @@ static void histogram(FILE *out, const char *device, const char *class, const js
 static void histograms(const struct family *family)
 {
 	const json_t *device;
-	const char *class;
-	json_t *counts;
 	size_t i;
 
 	head(family, "tcmu_device_command_duration_seconds", "histogram", "seconds",
 	     "From the fetch of a command to its answer.");
-	json_array_foreach(family->devices, i, device)
-		json_object_foreach(json_object_get(stats_of(device), "classes"), class, counts)
-			histogram(family->out, text_of(device, "device"), class, counts);
+	for (i = 0; (device = json_array_get(family->devices, i)); i++) {
+		json_t *classes = json_object_get(stats_of(device), "classes");
+
+		for (struct member class = {0}; next_member(classes, &class);)
+			histogram(family->out, text_of(device, "device"), class.key, class.value);
+	}
 }
 
 void metrics_write(FILE *out, const json_t *dump)

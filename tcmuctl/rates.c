@@ -19,7 +19,9 @@ static double count_in(const json_t *latency, double from)
 	const json_t *bucket;
 	size_t i;
 
-	json_array_foreach(latency, i, bucket) if (bound(bucket, 0) == from) return bound(bucket, 2);
+	for (i = 0; (bucket = json_array_get(latency, i)); i++)
+		if (bound(bucket, 0) == from)
+			return bound(bucket, 2);
 	return 0;
 }
 
@@ -34,9 +36,9 @@ double percentile(const json_t *latency, const json_t *before, double part)
 	const json_t *bucket;
 	size_t i;
 
-	json_array_foreach(latency, i, bucket) total += count_between(bucket, before);
-	json_array_foreach(latency, i, bucket)
-	{
+	for (i = 0; (bucket = json_array_get(latency, i)); i++)
+		total += count_between(bucket, before);
+	for (i = 0; (bucket = json_array_get(latency, i)); i++) {
 		double cnt = count_between(bucket, before);
 		double from = bound(bucket, 0), below = bound(bucket, 1);
 
@@ -60,9 +62,9 @@ static const json_t *find_device(const json_t *stats, const char *name)
 	const json_t *device;
 	size_t i;
 
-	json_array_foreach(
-		json_object_get(stats, "devices"), i,
-		device) if (strcmp(text_of(device, "device"), name) == 0) return device;
+	for (i = 0; (device = json_array_get(json_object_get(stats, "devices"), i)); i++)
+		if (strcmp(text_of(device, "device"), name) == 0)
+			return device;
 	return NULL;
 }
 
@@ -91,12 +93,10 @@ static json_t *latency_between(const json_t *before, const json_t *now)
 
 static double of_all_classes(const json_t *before, const json_t *now, const char *key)
 {
-	const char *name;
-	json_t *class;
 	double sum = 0;
 
-	json_object_foreach(json_object_get(now, "classes"), name, class)
-		sum += grown(class_of(before, name), class, key);
+	for (struct member class = {0}; next_member(json_object_get(now, "classes"), &class);)
+		sum += grown(class_of(before, class.key), class.value, key);
 	return sum;
 }
 
@@ -145,8 +145,10 @@ json_t *rates_between(const json_t *before, const json_t *now)
 
 	if (seconds <= 0)
 		seconds = 1e-9;
-	json_array_foreach(json_object_get(now, "devices"), i, device)(void) json_array_append_new(
-		devices, device_between(find_device(before, text_of(device, "device")), device, seconds));
+	for (i = 0; (device = json_array_get(json_object_get(now, "devices"), i)); i++)
+		(void) json_array_append_new(
+			devices,
+			device_between(find_device(before, text_of(device, "device")), device, seconds));
 	return json_pack("{sf so}", "seconds", seconds, "devices", devices);
 }
 

@@ -18,6 +18,16 @@ double number_of(const json_t *object, const char *key)
 	return json_number_value(json_object_get(object, key));
 }
 
+bool next_member(json_t *object, struct member *member)
+{
+	member->at = member->at ? json_object_iter_next(object, member->at) : json_object_iter(object);
+	if (!member->at)
+		return false;
+	member->key = json_object_iter_key(member->at);
+	member->value = json_object_iter_value(member->at);
+	return true;
+}
+
 const char *show_size(double bytes, char buffer[24])
 {
 	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
@@ -58,8 +68,7 @@ void show_list(FILE *out, const json_t *result)
 	char size[24];
 	size_t i;
 
-	json_array_foreach(json_object_get(result, "devices"), i, device)
-	{
+	for (i = 0; (device = json_array_get(json_object_get(result, "devices"), i)); i++) {
 		table_add(table, "%s", text_of(device, "device"));
 		table_add(table, "%s", text_of(device, "state"));
 		table_add(table, "%s", show_size(number_of(device, "size"), size));
@@ -93,11 +102,8 @@ static void add_class(struct table *table, const char *device, const char *name,
 
 static void add_classes(struct table *table, const json_t *stats)
 {
-	const char *name;
-	json_t *class;
-
-	json_object_foreach(json_object_get(stats, "classes"), name, class)
-		add_class(table, text_of(stats, "device"), name, class);
+	for (struct member class = {0}; next_member(json_object_get(stats, "classes"), &class);)
+		add_class(table, text_of(stats, "device"), class.key, class.value);
 }
 
 static const char *const totals[] = {"<DEVICE", "<CLASS", "COMMANDS", "FAILED", "DATA",
@@ -109,7 +115,8 @@ void show_totals(FILE *out, const json_t *result)
 	const json_t *device;
 	size_t i;
 
-	json_array_foreach(json_object_get(result, "devices"), i, device) add_classes(table, device);
+	for (i = 0; (device = json_array_get(json_object_get(result, "devices"), i)); i++)
+		add_classes(table, device);
 	table_end(table, out);
 }
 
@@ -123,11 +130,8 @@ static void line(FILE *out, const char *name, const char *value)
 
 static void show_counts(FILE *out, const char *name, json_t *counts)
 {
-	const char *key;
-	json_t *value;
-
-	json_object_foreach(counts, key, value)
-		fprintf(out, "%-14s %s %.0f\n", name, key, json_number_value(value));
+	for (struct member count = {0}; next_member(counts, &count);)
+		fprintf(out, "%-14s %s %.0f\n", name, count.key, json_number_value(count.value));
 }
 
 void show_status(FILE *out, const json_t *result)
@@ -179,8 +183,7 @@ void show_inflight(FILE *out, const json_t *result)
 	char age[24];
 	size_t i;
 
-	json_array_foreach(json_object_get(result, "requests"), i, request)
-	{
+	for (i = 0; (request = json_array_get(json_object_get(result, "requests"), i)); i++) {
 		table_add(table, "%s", show_time(number_of(request, "age_seconds"), age));
 		table_add(table, "%s", text_of(request, "operation"));
 		add_number(table, json_object_get(request, "lba"));
@@ -198,8 +201,7 @@ void show_handlers(FILE *out, const json_t *result)
 	const json_t *handler;
 	size_t i;
 
-	json_array_foreach(json_object_get(result, "handlers"), i, handler)
-	{
+	for (i = 0; (handler = json_array_get(json_object_get(result, "handlers"), i)); i++) {
 		table_add(table, "%s", text_of(handler, "handler"));
 		table_add(table, "%.0f", number_of(handler, "devices"));
 		table_add(table, "%s", text_of(handler, "file"));

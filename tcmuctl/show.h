@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include <jansson.h>
@@ -18,6 +19,14 @@ void show_handlers(FILE *out, const json_t *result);
 /* Members of an object; what is not there is "" or 0. */
 const char *text_of(const json_t *object, const char *key);
 double number_of(const json_t *object, const char *key);
+
+/* Goes through an object: for (struct member member = {0}; next_member(object, &member);) */
+struct member {
+	const char *key;
+	json_t *value;
+	void *at;
+};
+bool next_member(json_t *object, struct member *member);
 
 /* "1.5 GiB" */
 const char *show_size(double bytes, char buffer[24]);

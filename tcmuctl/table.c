@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "table.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CELL_MAX 320
-#define GAP      2
+#define CELL_MAX    320
+#define COLUMNS_MAX 16
+#define GAP         2
 
 struct table {
 	unsigned columns;
-	bool *left;
-	size_t *widths;
-	char **cells;
+	bool left[COLUMNS_MAX];
+	size_t widths[COLUMNS_MAX];
+	char (*cells)[CELL_MAX];
 	size_t cnt, room;
 };
 
@@ -25,28 +27,22 @@ static void make_printable(char *text)
 			*text = '?';
 }
 
-static void no_memory(void)
+static _Noreturn void no_memory(void)
 {
 	fputs("tcmuctl: out of memory\n", stderr);
 	exit(1);
 }
 
-static void *checked(void *memory)
-{
-	if (!memory)
-		no_memory();
-	return memory;
-}
-
 struct table *table_new(const char *const *titles)
 {
-	struct table *table = checked(calloc(1, sizeof(*table)));
+	struct table *table = calloc(1, sizeof(*table));
 
+	if (!table)
+		no_memory();
 	while (titles[table->columns])
 		table->columns++;
-	table->left = checked(calloc(table->columns, sizeof(*table->left)));
-	table->widths = checked(calloc(table->columns, sizeof(*table->widths)));
-	for (unsigned i = 0; i < table->columns; i++) {
+	assert(table->columns > 0 && table->columns <= COLUMNS_MAX);
+	for (unsigned i = 0; titles[i]; i++) {
 		table->left[i] = titles[i][0] == '<';
 		table_add(table, "%s", titles[i] + table->left[i]);
 	}
@@ -63,23 +59,32 @@ static size_t width_of(const char *text)
 	return width;
 }
 
+static void make_room(struct table *table)
+{
+	size_t room = table->room ? 2 * table->room : 64;
+	void *cells = realloc(table->cells, room * sizeof(*table->cells));
+
+	if (!cells)
+		no_memory();
+	table->cells = cells;
+	table->room = room;
+}
+
 void table_add(struct table *table, const char *fmt, ...)
 {
 	size_t *width = &table->widths[table->cnt % table->columns];
-	char text[CELL_MAX];
+	char *cell;
 	va_list args;
 
+	if (table->cnt == table->room)
+		make_room(table);
+	cell = table->cells[table->cnt++];
 	va_start(args, fmt);
-	(void) vsnprintf(text, sizeof(text), fmt, args);
+	(void) vsnprintf(cell, CELL_MAX, fmt, args);
 	va_end(args);
-	make_printable(text);
-	if (table->cnt == table->room) {
-		table->room = table->room ? 2 * table->room : 64;
-		table->cells = checked(realloc(table->cells, table->room * sizeof(*table->cells)));
-	}
-	table->cells[table->cnt++] = checked(strdup(text));
-	if (width_of(text) > *width)
-		*width = width_of(text);
+	make_printable(cell);
+	if (width_of(cell) > *width)
+		*width = width_of(cell);
 }
 
 void table_end(struct table *table, FILE *out)
@@ -95,10 +100,7 @@ void table_end(struct table *table, FILE *out)
 			fprintf(out, "%*s%s%*s", pad, "", table->cells[i], last ? 0 : GAP, "");
 		if (last)
 			fputc('\n', out);
-		free(table->cells[i]);
 	}
 	free(table->cells);
-	free(table->left);
-	free(table->widths);
 	free(table);
 }

@@ -54,15 +54,15 @@ static const char *text_at(json_t *value, const char *path)
 static void has_exactly(json_t *object, const char *names)
 {
 	char padded[512], name[64];
-	const char *key;
-	json_t *value;
 	unsigned cnt = 1;
 
 	(void) snprintf(padded, sizeof(padded), " %s ", names);
 	for (const char *c = names; *c; c++)
 		cnt += *c == ' ';
-	json_object_foreach(object, key, value)
-	{
+	for (void *at_member = json_object_iter(object); at_member;
+	     at_member = json_object_iter_next(object, at_member)) {
+		const char *key = json_object_iter_key(at_member);
+
 		(void) snprintf(name, sizeof(name), " %s ", key);
 		if (!strstr(padded, name))
 			fail_msg("%s is not among %s", key, names);

@@ -61,6 +61,11 @@ static void blocks_are_read_from_every_size_of_cdb(void **state)
 	blocks_of((const uint8_t[16]){0x9c, 0, 0, 0, 0, 0, 0, 0, 0, 8, 9, 9, 1, 2}, 16, 8, 0x0102);
 	blocks_of((const uint8_t[16]){0x91, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 2}, 16, 8, 2);
 	blocks_of((const uint8_t[10]){0x2f, 0, 0, 0, 0, 9, 0, 0, 1}, 10, 9, 1);
+	blocks_of((const uint8_t[10]){0x34, 0, 0, 0, 0, 9, 0, 0, 1}, 10, 9, 1);
+	blocks_of((const uint8_t[10]){0x35, 0, 0, 0, 0, 9, 0, 0, 1}, 10, 9, 1);
+	blocks_of((const uint8_t[16]){0x8f, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 2}, 16, 8, 2);
+	blocks_of((const uint8_t[16]){0x90, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 2}, 16, 8, 2);
+	blocks_of((const uint8_t[12]){0xaf, 0, 0, 0, 0, 9, 0, 0, 0, 1}, 12, 9, 1);
 }
 
 static void no_blocks_are_made_up(void **state)

@@ -62,6 +62,10 @@ may_not $ROOT org.freedesktop.DBus.Properties Set ssv $SERVICE.Manager LogLevel 
 must busctl call $SERVICE $ROOT $SERVICE.Manager FindDevice s disk
 assert_eq "$OUTPUT" "o \"$ROOT/device/uio0\"" "where the device is"
 must busctl call $SERVICE $ROOT/device/uio0 $SERVICE.Device ListRequests
+attach disk
+must busctl call $SERVICE $ROOT $SERVICE.Manager Dump
+assert_match "$OUTPUT" 'user_100/disk' "the dump"
+detach disk
 must busctl call $SERVICE $ROOT $SERVICE.Manager SetLogLevel i 4
 assert_eq "$(tcmuctl log-level)" '4 DEBUG' "the log level"
 delete_backstore_configfs disk

@@ -34,7 +34,7 @@ assert_match "$OUTPUT" 'only root may ask' "what others are told"
 make_backstore_configfs disk /srv/disk.img $((256 << 20))
 attach disk
 truncate -s 64M /srv/slow.img
-SUBTYPE=fault make_backstore_configfs slow '/srv/slow.img;delay_ms=500' $((64 << 20))
+SUBTYPE=fault make_backstore_configfs slow '/srv/slow.img;delay_ms=1000' $((64 << 20))
 disk=$DISK
 attach slow
 slow=$DISK
@@ -82,10 +82,14 @@ must python3 -ISE "${0%/*}/compare.py" times /run/fio.json /run/rates.json 16
 say "$OUTPUT"
 
 say "the tables for people, and the others"
+must tcmuctl list
+assert_match "$OUTPUT" "$HBA/slow +LIVE +64.0 MiB +0 +fault//srv/slow.img;delay_ms=1000" "the list"
+must tcmuctl status disk
 must tcmuctl stats
 assert_match "$OUTPUT" "$HBA/slow +read " "the totals"
 must tcmuctl stats -i 0.5 -c 2
 assert_match "$OUTPUT" "$HBA/slow " "the rates"
+must tcmuctl inflight slow
 must tcmuctl top -i 0.5 -c 1
 assert_match "$OUTPUT" "$HBA/slow " "the busiest"
 must tcmuctl handlers

@@ -38,7 +38,7 @@ if how == "rates":
 if how == "times":
     # They end all at once, so that the interval may have one round more or less.
     print(f"queue depth: {device['queue_depth']:.3g}")
-    if not 0.9 * int(sys.argv[4]) <= device["queue_depth"] <= 1.05 * int(sys.argv[4]):
+    if not 0.85 * int(sys.argv[4]) <= device["queue_depth"] <= 1.05 * int(sys.argv[4]):
         sys.exit(f"the queue depth is {device['queue_depth']}, and fio keeps {sys.argv[4]} under way")
     times = job["read"]["clat_ns"]
     near("mean", device["read_latency_seconds"]["mean"], times["mean"] / 1e9)

@@ -21,27 +21,45 @@ fastest() {
 	MS=$shortest
 }
 
+on_bus() { busctl status org.kernel.TCMUService1 >/dev/null; }
+
 mkdir /run/handlers
 cp /host/out/handlers/handler_stuck.so "$(handler_folder)"/handler_file.so /run/handlers/
 start_tcmud --handler-path /run/handlers
-wait_for 10 busctl --quiet status org.kernel.TCMUService1
+wait_for 10 on_bus
 make_backstore_configfs fine /srv/fine.img $((64 << 20))
 SUBTYPE=stuck make_backstore_configfs disk /run/held $((64 << 20))
 attach disk
 
-fastest targetcli ls
-before=$MS
-say "targetcli ls: $before ms"
-touch /run/held
-dd if="$DISK" of=/dev/null bs=64k count=1 iflag=direct 2>/dev/null &
-reader=$!
-stuck() { tcmuctl inflight disk | grep -q 'READ(10)'; }
-wait_for 10 stuck
-say "a read is stuck, and the device's thread with it"
+stuck() { [[ $(tcmuctl inflight disk) == *'READ(10)'* ]]; }
+idle() { [[ $(tcmuctl list) =~ $HBA/disk\ +LIVE\ +64.0\ MiB\ +0\  ]]; }
+stick() {
+	touch /run/held
+	dd if="$DISK" of=/dev/null bs=64k count=1 iflag=direct 2>/dev/null &
+	reader=$!
+	wait_for 10 stuck
+}
+unstick() {
+	rm /run/held
+	wait_for 120 not running $reader
+	wait_for 10 idle
+}
+# shorter A MS: the shorter one, in the variable A.
+shorter() { [ -n "${!1}" ] && [ "${!1}" -le "$2" ] || printf -v "$1" %s "$2"; }
 
-fastest targetcli ls
-say "targetcli ls: $MS ms"
-assert_le $((MS - before)) 100 "the milliseconds that a stuck handler costs targetcli ls"
+# In turns, so that what else the machine does befalls both.
+free='' held=''
+for ((i = 0; i < TIMES; i++)); do
+	milliseconds must targetcli ls
+	shorter free "$MS"
+	stick
+	milliseconds must targetcli ls
+	shorter held "$MS"
+	unstick
+done
+say "targetcli ls: $free ms; with a read stuck, and the device's thread with it: $held ms"
+assert_le $((held - free)) 100 "the milliseconds that a stuck handler costs targetcli ls"
+stick
 for command in list 'inflight disk' 'status disk' stats dump handlers metrics; do
 	# shellcheck disable=SC2086 # words
 	fastest tcmuctl $command
@@ -53,10 +71,7 @@ assert_match "$OUTPUT" 's +READ\(10\) +0 +128 +65536 +28 00 00 00 00 00 00 00 80
 must tcmuctl list
 assert_match "$OUTPUT" "$HBA/disk +LIVE +64.0 MiB +1 " "the list"
 
-rm /run/held
-wait_for 120 not running $reader
-idle() { tcmuctl list | grep -qE "$HBA/disk +LIVE +64.0 MiB +0 "; }
-wait_for 10 idle
+unstick
 detach disk
 delete_backstore_configfs disk
 delete_backstore_configfs fine
