@@ -19,7 +19,7 @@ say "Install"
 modprobe -a target_core_user sd_mod sg iscsi_tcp
 echo /etc/rtslib-fb-target >$FABRICS/dbroot
 cd /var/packages
-must apt-get install --yes ./libtcmu3_*.deb ./tcmud_*.deb ./tcmud-rbd_*.deb
+must dpkg --install libtcmu3_*.deb tcmud_*.deb tcmud-rbd_*.deb
 wait_for 30 active
 must systemctl is-active tcmud
 
@@ -35,7 +35,7 @@ must tcmuctl check file//srv/disk.img
 must_fail tcmuctl check file/no/slash
 
 echo InitiatorName=iqn.2026-11.org.example:client >/etc/iscsi/initiatorname.iscsi
-iscsid
+must systemctl restart iscsid
 must iscsiadm -m discovery -t sendtargets -p 127.0.0.1
 must iscsiadm -m node -T iqn.2026-11.org.example:disk -p 127.0.0.1 --login
 wait_for 20 disks 1
