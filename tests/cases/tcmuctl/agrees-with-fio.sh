@@ -100,6 +100,12 @@ status_of 1 tcmuctl check file/relative
 must tcmuctl dump
 python3 -ISE -c 'import json, sys; json.load(sys.stdin)["settings"]' <<<"$OUTPUT" || fail "the dump: $OUTPUT"
 
+say "bash completes devices"
+# shellcheck disable=SC2016 # for the other bash
+must bash -c '. "$1" && COMP_WORDS=(tcmuctl status "") && COMP_CWORD=2 && _tcmuctl && echo "${COMPREPLY[*]}"' - \
+	"$(find / -xdev -path '*/bash-completion/completions/tcmuctl' | head -n 1)"
+assert_eq "$OUTPUT" "$HBA/disk $HBA/slow" "what is offered after tcmuctl status"
+
 say "how much is logged can be changed, and each command be seen"
 log_mark
 must tcmuctl log-level 5
