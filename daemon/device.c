@@ -552,6 +552,7 @@ int device_reopen(struct device *device)
 		return -EBUSY;
 	device->reopening = served;
 	device->tries = 0;
+	device->reason.text[0] = '\0'; /* what was wrong before */
 	device_event(device, DEVICE_EV_REOPEN);
 	return 0;
 }

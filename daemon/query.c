@@ -5,8 +5,11 @@
 #include "query.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <tcmu/scan.h>
 
 #include "check.h"
 #include "cli.h"
@@ -100,6 +103,32 @@ struct call {
 	struct histograms histograms; /* of the result */
 };
 
+/* Devices of the kernel that are not ours: another daemon's, or one whose handler is missing. */
+static json_t *others(const struct registry *registry)
+{
+	struct tcmu_scan_entry *entries = NULL;
+	int cnt = tcmu_scan(&entries);
+	json_t *array = json_array();
+
+	for (int i = 0; i < cnt; i++) {
+		const struct tcmu_name *name = &entries[i].name;
+		const struct registry_entry *known = registry_lookup(registry, name->subtype);
+		char label[sizeof(name->name) + 16];
+
+		if (known && known->handler)
+			continue;
+		(void) snprintf(label, sizeof(label), "user_%u/%s", name->hba, name->name);
+		(void) json_array_append_new(
+			array,
+			json_pack(
+				"{so si so so}", "device", json_text(label), "uio", (int) entries[i].minor,
+				"config", json_text(name->config), "problem",
+				json_text(known ? known->problem : "there is no such handler here")));
+	}
+	free(entries);
+	return array;
+}
+
 static json_t *method_list(struct call *call)
 {
 	json_t *devices = json_array();
@@ -107,7 +136,7 @@ static json_t *method_list(struct call *call)
 
 	for (unsigned i = 0; (device = manager_device(call->query->setup.manager, i)); i++)
 		(void) json_array_append_new(devices, json_device(device));
-	return json_pack("{so}", "devices", devices);
+	return json_pack("{so so}", "devices", devices, "others", others(call->query->setup.registry));
 }
 
 static json_t *status_of(struct call *call, const struct device *device)

@@ -76,6 +76,14 @@ void show_list(FILE *out, const json_t *result)
 		table_add(table, "%s", text_of(device, "config"));
 		table_add(table, "%s", text_of(device, "problem"));
 	}
+	for (i = 0; (device = json_array_get(json_object_get(result, "others"), i)); i++) {
+		table_add(table, "%s", text_of(device, "device"));
+		table_add(table, "not ours");
+		table_add(table, "-");
+		table_add(table, "-");
+		table_add(table, "%s", text_of(device, "config"));
+		table_add(table, "%s", text_of(device, "problem"));
+	}
 	table_end(table, out);
 }
 

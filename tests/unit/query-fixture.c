@@ -17,6 +17,7 @@
 
 struct fixture_device fixture_devices[FIXTURE_DEVICES];
 unsigned fixture_device_cnt;
+unsigned fixture_others;
 
 static struct settings settings;
 static uint64_t longest_stall = 1500;
@@ -88,6 +89,22 @@ int device_reopen(struct device *device)
 {
 	of(device)->reopened++;
 	return of(device)->reopen_error;
+}
+
+/* The kernel's devices: those of the fixture, and another daemon's. */
+int tcmu_scan(struct tcmu_scan_entry **entries)
+{
+	struct tcmu_scan_entry *list = calloc(fixture_device_cnt + 1, sizeof(*list));
+	struct tcmu_name theirs = {.hba = 7, .name = "theirs", .subtype = "other", .config = "other/thing"};
+	int cnt = 0;
+
+	assert_non_null(list);
+	for (unsigned i = 0; i < fixture_device_cnt; i++)
+		list[cnt++] = (struct tcmu_scan_entry){.name = fixture_devices[i].name, .minor = i};
+	if (fixture_others)
+		list[cnt++] = (struct tcmu_scan_entry){.name = theirs, .minor = 9};
+	*entries = list;
+	return cnt;
 }
 
 /* ------- handlers ------- */
@@ -175,6 +192,7 @@ void query_fixture_start(void)
 	make_device(0, "user_0/disk", "LIVE", NULL);
 	make_device(1, "user_1/sick", "SICK", "Input/output error");
 	fixture_device_cnt = FIXTURE_DEVICES;
+	fixture_others = 0;
 	settings_defaults(&settings);
 	settings.check_timeout_ms = 200;
 	assert_int_equal(sem_init(&gate, 0, 0), 0);

@@ -24,6 +24,9 @@ struct fixture_device {
 extern struct fixture_device fixture_devices[FIXTURE_DEVICES];
 extern unsigned fixture_device_cnt;
 
+/* Not 0: the kernel has user_7/theirs of the subtype "other" as well. */
+extern unsigned fixture_others;
+
 void query_fixture_start(void);
 void query_fixture_end(void);
 

@@ -99,6 +99,21 @@ static void all_devices_are_listed(void **state)
 	json_decref(answer);
 }
 
+static void devices_of_others_are_listed_as_such(void **state)
+{
+	json_t *answer;
+
+	(void) state;
+	fixture_others = 1;
+	answer = query_ask("{\"method\": \"list\"}");
+	assert_int_equal(json_array_size(at(answer, "result.others")), 1);
+	has_exactly(at(answer, "result.others.0"), "device uio config problem");
+	assert_string_equal(text_at(answer, "result.others.0.device"), "user_7/theirs");
+	assert_string_equal(text_at(answer, "result.others.0.config"), "other/thing");
+	assert_non_null(strstr(text_at(answer, "result.others.0.problem"), "no such handler"));
+	json_decref(answer);
+}
+
 static void what_was_counted_is_told(void **state)
 {
 	struct stats *stats = &fixture_devices[0].stats;
@@ -304,6 +319,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(all_devices_are_listed),
+		TEST(devices_of_others_are_listed_as_such),
 		TEST(what_was_counted_is_told),
 		TEST(stats_are_of_one_device_or_of_all),
 		TEST(what_is_under_way_is_told_oldest_first),

@@ -49,6 +49,12 @@ status_of 4 tcmuctl status nodisk
 status_of 2 tcmuctl status
 status_of 2 tcmuctl colour
 
+say "another daemon's device is told as such"
+SUBTYPE=nobody make_backstore_configfs theirs thing $((1 << 20)) nl_reply_supported=-1
+must tcmuctl list
+assert_match "$OUTPUT" "$HBA/theirs +not ours +- +- +nobody/thing +there is no such handler here" "the list"
+delete_backstore_configfs theirs
+
 say "commands and bytes of a mixed load"
 must tcmuctl --json stats disk
 echo "$OUTPUT" >/run/before.json
@@ -99,6 +105,12 @@ assert_match "$OUTPUT" ': success$' "a check"
 status_of 1 tcmuctl check file/relative
 must tcmuctl dump
 python3 -ISE -c 'import json, sys; json.load(sys.stdin)["settings"]' <<<"$OUTPUT" || fail "the dump: $OUTPUT"
+
+say "bash completes devices"
+# shellcheck disable=SC2016 # for the other bash
+must bash -c '. "$1" && COMP_WORDS=(tcmuctl status "") && COMP_CWORD=2 && _tcmuctl && echo "${COMPREPLY[*]}"' - \
+	"$(find / -xdev -path '*/bash-completion/completions/tcmuctl' | head -n 1)"
+assert_eq "$OUTPUT" "$HBA/disk $HBA/slow" "what is offered after tcmuctl status"
 
 say "how much is logged can be changed, and each command be seen"
 log_mark
