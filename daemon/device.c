@@ -283,6 +283,7 @@ static void start_loop(struct device *device)
 	int r;
 
 	device_make_lu(device, &setup.lu);
+	options_limits(device->options, &setup.limits);
 	take_erasure(&setup.lu, manager_erasure(device->manager, device));
 	device->clean = false;
 	device->loop_ended = false;

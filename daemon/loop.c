@@ -287,6 +287,8 @@ static void take_orders(struct loop *loop)
 		loop->lu.write_cache = orders.write_cache;
 		loop->lu.unit_attention |= SCSI_UA_MODE_PARAMETERS;
 	}
+	if (orders.limits_set)
+		throttle_set(&loop->throttle, &orders.limits);
 	if (orders.serial_set)
 		apply_serial(loop, orders.serial);
 	if (orders.drain)
@@ -318,7 +320,6 @@ static void cancel(struct loop *loop)
 /* Returns whether there was anything to do. */
 static bool turn(struct loop *loop)
 {
-	struct command *command;
 	unsigned work = 0, fetched = 0;
 
 	pthread_mutex_lock(&loop->gate);
@@ -334,10 +335,7 @@ static bool turn(struct loop *loop)
 
 	cancel(loop);
 	io_unblock(loop);
-	while ((command = command_list_take(&loop->ready))) {
-		io_start(command);
-		work++;
-	}
+	work += io_start_ready(loop);
 	if (loop->engine)
 		aio_flush(loop->engine);
 	work += io_reap(loop);
@@ -487,6 +485,7 @@ int loop_new(const struct loop_setup *setup, struct loop **ret)
 		loop->lu.max_copies = setup->depth / 2;
 	loop->info = setup->info;
 	poll_init(&loop->poll, setup->busy_poll);
+	throttle_set(&loop->throttle, &setup->limits);
 	loop->uio = (struct tcmu_uio) TCMU_UIO_INIT;
 	pthread_mutex_init(&loop->gate, NULL);
 	pthread_mutex_init(&loop->orders_lock, NULL);
@@ -652,6 +651,15 @@ void loop_set_write_cache(struct loop *loop, bool on)
 
 	orders->write_cache_set = true;
 	orders->write_cache = on;
+	give_orders(loop);
+}
+
+void loop_set_limits(struct loop *loop, const struct throttle_limits *limits)
+{
+	struct loop_orders *orders = begin_orders(loop);
+
+	orders->limits_set = true;
+	orders->limits = *limits;
 	give_orders(loop);
 }
 

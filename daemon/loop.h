@@ -27,6 +27,7 @@
 
 #include "aio.h"
 #include "command.h"
+#include "throttle.h"
 #include "workers.h"
 
 /* What a loop signals. Bits of one word: a signal that is not yet taken is not sent twice. */
@@ -55,7 +56,8 @@ struct loop_setup {
 	unsigned minor;
 	enum loop_start start;
 	enum aio_kind aio;
-	unsigned depth;     /* commands in flight at most */
+	unsigned depth; /* commands in flight at most */
+	struct throttle_limits limits;
 	unsigned busy_poll; /* percent of a processor, see poll.h */
 	const struct tcmu_handler *handler;
 	void *backend;
@@ -93,6 +95,7 @@ void loop_sicken(struct loop *loop);
 void loop_set_serial(struct loop *loop, const char *serial);
 void loop_set_size(struct loop *loop, uint64_t size, const struct tcmu_backend_info *info);
 void loop_set_write_cache(struct loop *loop, bool on);
+void loop_set_limits(struct loop *loop, const struct throttle_limits *limits);
 
 /* LOOP_ERASURE_ bits. */
 unsigned loop_erasure(const struct loop *loop);

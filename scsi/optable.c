@@ -151,6 +151,10 @@ static const struct scsi_entry *action_entry(const struct scsi_entry *first, uns
 	return NULL;
 }
 
+#define ENTRY_NEEDS \
+	(ENTRY_RESERVATION | ENTRY_UNMAP | ENTRY_COMPARE | ENTRY_ATOMIC | ENTRY_ERASE | ENTRY_CLOCK | \
+	 ENTRY_COPY)
+
 static bool entry_present(const struct scsi_lu *lu, const struct scsi_entry *entry)
 {
 	const struct {
@@ -166,6 +170,9 @@ static bool entry_present(const struct scsi_lu *lu, const struct scsi_entry *ent
 		{ENTRY_COPY, lu->max_copies != 0},
 	};
 
+	/* Each command comes here, and most entries are always there. */
+	if (!(entry->flags & ENTRY_NEEDS))
+		return true;
 	for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++)
 		if ((entry->flags & needs[i].flag) && !needs[i].there)
 			return false;
