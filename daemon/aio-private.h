@@ -80,6 +80,7 @@ struct aio_engine {
 	struct aio_list ended;
 	struct aio_cached cached;
 	struct aio_slot *free;
+	unsigned used; /* slots that have been used; the others' memory is untouched */
 	struct aio_threads *
 		threads; /* the engine itself; of the io_uring engine for calls without opcode, NULL until needed */
 	struct aio_uring *uring;

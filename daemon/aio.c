@@ -100,10 +100,6 @@ int aio_engine_new(enum aio_kind kind, unsigned depth, const char *name, struct 
 		return -ENOMEM;
 	engine->depth = depth;
 	(void) snprintf(engine->name, sizeof(engine->name), "%s", name);
-	for (unsigned i = depth; i-- > 0;) {
-		engine->slots[i].engine = engine;
-		aio_slot_put(&engine->slots[i]);
-	}
 	r = init_backend(engine, kind);
 	if (r < 0) {
 		free(engine);
@@ -146,12 +142,29 @@ void aio_queue(struct aio_engine *engine, struct tcmu_io *io, struct tcmu_aio *a
 	engine->in_flight++;
 }
 
-/* False: not now. */
-static bool start(struct aio_engine *engine, struct tcmu_aio *aio)
+static bool slot_available(const struct aio_engine *engine)
+{
+	return engine->free || engine->used < engine->depth;
+}
+
+static struct aio_slot *slot_get(struct aio_engine *engine)
 {
 	struct aio_slot *slot = engine->free;
 
-	engine->free = slot->next_free;
+	if (slot) {
+		engine->free = slot->next_free;
+		return slot;
+	}
+	slot = &engine->slots[engine->used++];
+	slot->engine = engine;
+	return slot;
+}
+
+/* There is a slot. False: not now. */
+static bool start(struct aio_engine *engine, struct tcmu_aio *aio)
+{
+	struct aio_slot *slot = slot_get(engine);
+
 	slot->aio = aio;
 	if (engine->backend->start(slot))
 		return true;
@@ -165,7 +178,7 @@ static void start_waiting(struct aio_engine *engine)
 {
 	struct tcmu_aio *aio;
 
-	while (engine->free && (aio = list_take(&engine->waiting))) {
+	while (slot_available(engine) && (aio = list_take(&engine->waiting))) {
 		if (!start(engine, aio)) {
 			list_put_back(&engine->waiting, aio);
 			break;
@@ -218,7 +231,7 @@ unsigned aio_reap(struct aio_engine *engine)
 	engine->backend->harvest(engine);
 	cnt = run_ended(engine);
 	/* What became free without a done to tell it, nobody else would use. */
-	if (cnt == 0 && engine->free && (engine->queued.first || engine->waiting.first)) {
+	if (cnt == 0 && slot_available(engine) && (engine->queued.first || engine->waiting.first)) {
 		aio_flush(engine);
 		cnt = run_ended(engine);
 	}
@@ -249,7 +262,7 @@ void aio_cancel(struct aio_engine *engine, struct tcmu_io *io)
 {
 	cancel_listed(engine, &engine->queued, io);
 	cancel_listed(engine, &engine->waiting, io);
-	for (unsigned i = 0; i < engine->depth; i++)
+	for (unsigned i = 0; i < engine->used; i++)
 		if (engine->slots[i].aio && engine->slots[i].aio->io == io)
 			engine->backend->cancel(&engine->slots[i]);
 	engine->backend->commit(engine);

@@ -29,6 +29,7 @@
 #include "thread.h"
 
 #define FETCH_MAX        128
+#define IOV_USUAL        66 /* 256 KiB in pages that do not begin with one */
 #define WORKERS_PARALLEL 16
 
 static void signal_owner(struct loop *loop, uint32_t bits)
@@ -471,9 +472,6 @@ static int make_backend_side(struct loop *loop)
 
 int loop_new(const struct loop_setup *setup, struct loop **ret)
 {
-	unsigned iov_max = setup->lu.max_transfer
-		? setup->lu.max_transfer * (uint64_t) setup->lu.block_size / 4096 + 2
-		: 18;
 	struct loop *loop = calloc(1, sizeof(*loop));
 	int r = -ENOMEM;
 
@@ -500,7 +498,7 @@ int loop_new(const struct loop_setup *setup, struct loop **ret)
 		r = -errno;
 	else if (loop->data)
 		r = command_pool_init(
-			&loop->pool, loop, setup->depth, iov_max, setup->handler->io_priv_size);
+			&loop->pool, loop, setup->depth, IOV_USUAL, setup->handler->io_priv_size);
 	if (r >= 0)
 		r = peer_new(loop, setup->lu.block_size, &loop->peer);
 	if (r >= 0)
