@@ -85,7 +85,7 @@ struct aio_engine {
 		threads; /* the engine itself; of the io_uring engine for calls without opcode, NULL until needed */
 	struct aio_uring *uring;
 	char name[16];
-	struct aio_slot slots[];
+	struct aio_slot *slots; /* depth */
 };
 
 /* The request of the slot has ended with res: it is on engine->ended. The slot is not free yet. */

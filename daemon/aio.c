@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "memory.h"
+
 /* What the engine keeps in a request, while it is on a list. */
 struct aio_node {
 	struct tcmu_aio *next;
@@ -88,6 +90,12 @@ static int init_backend(struct aio_engine *engine, enum aio_kind kind)
 	return aio_threads_init(engine);
 }
 
+static void engine_free(struct aio_engine *engine)
+{
+	memory_give_back(engine->slots, engine->depth * sizeof(engine->slots[0]));
+	free(engine);
+}
+
 int aio_engine_new(enum aio_kind kind, unsigned depth, const char *name, struct aio_engine **ret)
 {
 	struct aio_engine *engine;
@@ -95,14 +103,19 @@ int aio_engine_new(enum aio_kind kind, unsigned depth, const char *name, struct 
 
 	if (depth == 0)
 		return -EINVAL;
-	engine = calloc(1, sizeof(*engine) + depth * sizeof(engine->slots[0]));
+	engine = calloc(1, sizeof(*engine));
 	if (!engine)
 		return -ENOMEM;
+	engine->slots = memory_untouched(depth * sizeof(engine->slots[0]));
+	if (!engine->slots) {
+		free(engine);
+		return -ENOMEM;
+	}
 	engine->depth = depth;
 	(void) snprintf(engine->name, sizeof(engine->name), "%s", name);
 	r = init_backend(engine, kind);
 	if (r < 0) {
-		free(engine);
+		engine_free(engine);
 		return r;
 	}
 	*ret = engine;
@@ -115,7 +128,7 @@ void aio_engine_free(struct aio_engine *engine)
 		return;
 	assert(engine->in_flight == 0);
 	engine->backend->free(engine);
-	free(engine);
+	engine_free(engine);
 }
 
 enum aio_kind aio_engine_kind(const struct aio_engine *engine)

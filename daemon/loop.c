@@ -25,6 +25,7 @@
 
 #include <tcmu/configfs.h>
 
+#include "memory.h"
 #include "peer.h"
 #include "thread.h"
 
@@ -493,7 +494,7 @@ int loop_new(const struct loop_setup *setup, struct loop **ret)
 	command_list_init(&loop->ended);
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	loop->data = malloc(SCSI_DATA_MAX);
+	loop->data = memory_untouched(SCSI_DATA_MAX);
 	if (loop->epoll_fd < 0 || loop->wake_fd < 0)
 		r = -errno;
 	else if (loop->data)
@@ -522,7 +523,7 @@ void loop_free(struct loop *loop)
 	leave_backend(loop);
 	command_pool_destroy(&loop->pool);
 	peer_unref(loop->peer);
-	free(loop->data);
+	memory_give_back(loop->data, SCSI_DATA_MAX);
 	if (loop->epoll_fd >= 0)
 		close(loop->epoll_fd);
 	if (loop->wake_fd >= 0)

@@ -90,7 +90,7 @@ enum tcmu_aio_op {
 
 #define TCMU_AIO_DSYNC  (1u << 0) /* WRITEV: RWF_DSYNC */
 #define TCMU_AIO_CACHED (1u << 1) /* READV: likely in the page cache; try it without waiting first */
-#define TCMU_AIO_MEMORY (1u << 2) /* READV, WRITEV: the file lies in memory (tmpfs), no call waits for a device */
+#define TCMU_AIO_MEMORY (1u << 2) /* READV, WRITEV: of a file in memory; no call waits for a device */
 
 struct tcmu_aio {
 	enum tcmu_aio_op op;

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# 256 LUNs that nobody uses cost no processor time and 64 KiB of memory each, at most.
+# Idle LUNs, 256 of them, cost no processor time and 64 KiB of memory each, at most.
 # vm: memory=3072
 # vm: timeout=400
 
