@@ -16,7 +16,8 @@ void throttle_set(struct throttle *throttle, const struct throttle_limits *limit
 /* The time that so much takes at a rate, at most an hour. */
 static uint64_t time_of(uint64_t amount, uint64_t rate)
 {
-	__uint128_t time = (__uint128_t) amount * SECOND / rate;
+	const __uint128_t second = SECOND;
+	__uint128_t time = amount * second / rate;
 
 	return time < AHEAD_MAX ? (uint64_t) time : AHEAD_MAX;
 }
