@@ -13,13 +13,14 @@ void throttle_set(struct throttle *throttle, const struct throttle_limits *limit
 	throttle->limits = *limits;
 }
 
-/* The time that so much takes at a rate, at most an hour. */
+/* The time that so much takes at a rate, at most an hour. Amounts beyond 17 GiB, which no command transfers, count as that. */
 static uint64_t time_of(uint64_t amount, uint64_t rate)
 {
-	const __uint128_t second = SECOND;
-	__uint128_t time = amount * second / rate;
+	uint64_t time;
 
-	return time < AHEAD_MAX ? (uint64_t) time : AHEAD_MAX;
+	if (__builtin_mul_overflow(amount, SECOND, &time))
+		return AHEAD_MAX;
+	return time / rate < AHEAD_MAX ? time / rate : AHEAD_MAX;
 }
 
 /* What was not used longer ago than can be saved is lost. */

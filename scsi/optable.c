@@ -155,7 +155,7 @@ static const struct scsi_entry *action_entry(const struct scsi_entry *first, uns
 	(ENTRY_RESERVATION | ENTRY_UNMAP | ENTRY_COMPARE | ENTRY_ATOMIC | ENTRY_ERASE | ENTRY_CLOCK | \
 	 ENTRY_COPY)
 
-static bool entry_present(const struct scsi_lu *lu, const struct scsi_entry *entry)
+static bool needs_are_there(const struct scsi_lu *lu, const struct scsi_entry *entry)
 {
 	const struct {
 		uint32_t flag;
@@ -170,13 +170,16 @@ static bool entry_present(const struct scsi_lu *lu, const struct scsi_entry *ent
 		{ENTRY_COPY, lu->max_copies != 0},
 	};
 
-	/* Each command comes here, and most entries are always there. */
-	if (!(entry->flags & ENTRY_NEEDS))
-		return true;
 	for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++)
 		if ((entry->flags & needs[i].flag) && !needs[i].there)
 			return false;
 	return true;
+}
+
+/* Each command comes here, and most entries are always there. */
+static inline bool entry_present(const struct scsi_lu *lu, const struct scsi_entry *entry)
+{
+	return !(entry->flags & ENTRY_NEEDS) || needs_are_there(lu, entry);
 }
 
 uint8_t scsi_entry_usage(const struct scsi_lu *lu, const struct scsi_entry *entry, unsigned i)
