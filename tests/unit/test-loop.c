@@ -611,7 +611,8 @@ static void a_sick_device_still_says_who_it_is(void **state)
 
 /* ------- limits ------- */
 
-#define SLOW (&(struct rig_options){.limits = {.iops = 1}})
+/* A block takes more than eight minutes. */
+#define SLOW (&(struct rig_options){.limits = {.bps = 1}})
 
 static uint64_t milliseconds_now(void)
 {
@@ -643,7 +644,7 @@ static void a_device_is_not_faster_than_its_limit(void **state)
 	rig_stop(&rig);
 }
 
-/* Starts with a command that uses up what a second allows, and two that wait. */
+/* Starts with a command that uses up what is allowed for long, and two that wait. */
 static void start_slow(struct rig *rig, struct rig_command *commands)
 {
 	rig_start(rig, SLOW);
@@ -670,7 +671,6 @@ static void what_asks_for_no_medium_is_not_limited(void **state)
 static void a_lifted_limit_lets_go_what_waits(void **state)
 {
 	struct rig_command commands[3];
-	uint64_t start = milliseconds_now();
 	struct rig rig;
 
 	(void) state;
@@ -678,21 +678,18 @@ static void a_lifted_limit_lets_go_what_waits(void **state)
 	loop_set_limits(rig.loop, &(struct throttle_limits){0});
 	rig_wait(&commands[1]);
 	rig_wait(&commands[2]);
-	assert_true(milliseconds_now() - start < 1500);
 	rig_stop(&rig);
 }
 
 static void a_device_that_ends_waits_for_no_limit(void **state)
 {
 	struct rig_command commands[3];
-	uint64_t start = milliseconds_now();
 	struct rig rig;
 
 	(void) state;
 	start_slow(&rig, commands);
 	rig_stop(&rig);
-	assert_true(rig_is_done(&commands[1]) && rig_is_done(&commands[2]));
-	assert_true(milliseconds_now() - start < 1500);
+	assert_true(commands[1].done && commands[2].done);
 }
 
 int main(void)
