@@ -80,11 +80,12 @@ struct aio_engine {
 	struct aio_list ended;
 	struct aio_cached cached;
 	struct aio_slot *free;
+	unsigned used; /* slots that have been used; the others' memory is untouched */
 	struct aio_threads *
 		threads; /* the engine itself; of the io_uring engine for calls without opcode, NULL until needed */
 	struct aio_uring *uring;
 	char name[16];
-	struct aio_slot slots[];
+	struct aio_slot *slots; /* depth */
 };
 
 /* The request of the slot has ended with res: it is on engine->ended. The slot is not free yet. */

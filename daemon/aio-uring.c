@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #define CALL_THREADS_MAX 4u
+#define SUBMISSIONS_MAX  64u
 #define RETRIES_MAX      8u
 #define FEATURES         (IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE)
 
@@ -329,14 +330,20 @@ static const struct aio_backend uring_backend = {
 
 /* ------- the beginning ------- */
 
-static int make_ring(struct aio_uring *uring, unsigned entries)
+/* Submissions are handed over when their queue is full; the completions of all requests have room. The two queues are
+ * resident memory of each device. */
+static int make_ring(struct aio_uring *uring, unsigned depth)
 {
 	int r = -EINVAL;
 
 	for (size_t i = 0; i < sizeof(setups) / sizeof(setups[0]) && r == -EINVAL; i++) {
-		struct io_uring_params params = {.flags = setups[i]};
+		struct io_uring_params params = {
+			.flags = setups[i] | IORING_SETUP_CQSIZE,
+			.cq_entries = 2 * (depth + 1),
+		};
 
-		r = io_uring_queue_init_params(entries, &uring->ring, &params);
+		r = io_uring_queue_init_params(
+			depth < SUBMISSIONS_MAX ? depth + 1 : SUBMISSIONS_MAX, &uring->ring, &params);
 		uring->disabled = setups[i] & IORING_SETUP_R_DISABLED;
 	}
 	return r == -EINVAL || r == -EPERM || r == -EACCES ? -ENOSYS : r;
@@ -366,8 +373,8 @@ int aio_uring_init(struct aio_engine *engine)
 
 	if (!uring)
 		return -ENOMEM;
-	/* Room for every request and the poll; the completion queue is twice as large: room for the cancellations too. */
-	r = make_ring(uring, engine->depth + 1);
+	/* Room for the completions of every request, of its cancellation, and of the poll. */
+	r = make_ring(uring, engine->depth);
 	if (r < 0) {
 		free(uring);
 		return r;

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "memory.h"
+
 /* What the engine keeps in a request, while it is on a list. */
 struct aio_node {
 	struct tcmu_aio *next;
@@ -88,6 +90,12 @@ static int init_backend(struct aio_engine *engine, enum aio_kind kind)
 	return aio_threads_init(engine);
 }
 
+static void engine_free(struct aio_engine *engine)
+{
+	memory_give_back(engine->slots, engine->depth * sizeof(engine->slots[0]));
+	free(engine);
+}
+
 int aio_engine_new(enum aio_kind kind, unsigned depth, const char *name, struct aio_engine **ret)
 {
 	struct aio_engine *engine;
@@ -95,18 +103,19 @@ int aio_engine_new(enum aio_kind kind, unsigned depth, const char *name, struct 
 
 	if (depth == 0)
 		return -EINVAL;
-	engine = calloc(1, sizeof(*engine) + depth * sizeof(engine->slots[0]));
+	engine = calloc(1, sizeof(*engine));
 	if (!engine)
 		return -ENOMEM;
+	engine->slots = memory_untouched(depth * sizeof(engine->slots[0]));
+	if (!engine->slots) {
+		free(engine);
+		return -ENOMEM;
+	}
 	engine->depth = depth;
 	(void) snprintf(engine->name, sizeof(engine->name), "%s", name);
-	for (unsigned i = depth; i-- > 0;) {
-		engine->slots[i].engine = engine;
-		aio_slot_put(&engine->slots[i]);
-	}
 	r = init_backend(engine, kind);
 	if (r < 0) {
-		free(engine);
+		engine_free(engine);
 		return r;
 	}
 	*ret = engine;
@@ -119,7 +128,7 @@ void aio_engine_free(struct aio_engine *engine)
 		return;
 	assert(engine->in_flight == 0);
 	engine->backend->free(engine);
-	free(engine);
+	engine_free(engine);
 }
 
 enum aio_kind aio_engine_kind(const struct aio_engine *engine)
@@ -146,12 +155,29 @@ void aio_queue(struct aio_engine *engine, struct tcmu_io *io, struct tcmu_aio *a
 	engine->in_flight++;
 }
 
-/* False: not now. */
-static bool start(struct aio_engine *engine, struct tcmu_aio *aio)
+static bool slot_available(const struct aio_engine *engine)
+{
+	return engine->free || engine->used < engine->depth;
+}
+
+static struct aio_slot *slot_get(struct aio_engine *engine)
 {
 	struct aio_slot *slot = engine->free;
 
-	engine->free = slot->next_free;
+	if (slot) {
+		engine->free = slot->next_free;
+		return slot;
+	}
+	slot = &engine->slots[engine->used++];
+	slot->engine = engine;
+	return slot;
+}
+
+/* There is a slot. False: not now. */
+static bool start(struct aio_engine *engine, struct tcmu_aio *aio)
+{
+	struct aio_slot *slot = slot_get(engine);
+
 	slot->aio = aio;
 	if (engine->backend->start(slot))
 		return true;
@@ -165,7 +191,7 @@ static void start_waiting(struct aio_engine *engine)
 {
 	struct tcmu_aio *aio;
 
-	while (engine->free && (aio = list_take(&engine->waiting))) {
+	while (slot_available(engine) && (aio = list_take(&engine->waiting))) {
 		if (!start(engine, aio)) {
 			list_put_back(&engine->waiting, aio);
 			break;
@@ -218,7 +244,7 @@ unsigned aio_reap(struct aio_engine *engine)
 	engine->backend->harvest(engine);
 	cnt = run_ended(engine);
 	/* What became free without a done to tell it, nobody else would use. */
-	if (cnt == 0 && engine->free && (engine->queued.first || engine->waiting.first)) {
+	if (cnt == 0 && slot_available(engine) && (engine->queued.first || engine->waiting.first)) {
 		aio_flush(engine);
 		cnt = run_ended(engine);
 	}
@@ -249,7 +275,7 @@ void aio_cancel(struct aio_engine *engine, struct tcmu_io *io)
 {
 	cancel_listed(engine, &engine->queued, io);
 	cancel_listed(engine, &engine->waiting, io);
-	for (unsigned i = 0; i < engine->depth; i++)
+	for (unsigned i = 0; i < engine->used; i++)
 		if (engine->slots[i].aio && engine->slots[i].aio->io == io)
 			engine->backend->cancel(&engine->slots[i]);
 	engine->backend->commit(engine);

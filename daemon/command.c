@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+
+#include "memory.h"
 
 static size_t round_up(size_t value, size_t to)
 {
@@ -32,16 +33,8 @@ int command_pool_init(
 		.iov_max = iov_max,
 		.count = count,
 	};
-	pool->memory = mmap(
-		NULL, pool->stride * count, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (pool->memory == MAP_FAILED) {
-		pool->memory = NULL;
-		return -ENOMEM;
-	}
-	/* A huge page would make all of an idle device's slots resident at the first touch. */
-	(void) madvise(pool->memory, pool->stride * count, MADV_NOHUGEPAGE);
-	return 0;
+	pool->memory = memory_untouched(pool->stride * count);
+	return pool->memory ? 0 : -ENOMEM;
 }
 
 /* The memory is zero until then. */
@@ -157,7 +150,7 @@ void command_pool_destroy(struct command_pool *pool)
 			free(command->iov);
 	}
 	bounces_free(pool);
-	munmap(pool->memory, pool->stride * pool->count);
+	memory_give_back(pool->memory, pool->stride * pool->count);
 	*pool = (struct command_pool){0};
 }
 

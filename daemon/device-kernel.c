@@ -149,10 +149,37 @@ static int change_size(struct device *device, const struct tcmu_event *event)
 	return r < 0 ? r : 1;
 }
 
+/* The kernel's name of the device changes when it has the answer. */
+static int change_limits(struct device *device, const struct tcmu_event *event)
+{
+	struct tcmu_reason reason = {{0}};
+	struct throttle_limits limits;
+	struct options *options;
+	int r = options_parse(event->config, device->handler, &options, &reason);
+
+	if (r < 0) {
+		log_dev_error(
+			device_label(device), "dev_config=%s is refused: %s", event->config, reason.text);
+		return r;
+	}
+	options_limits(options, &limits);
+	options_free(options);
+	snprintf(device->name.config, sizeof(device->name.config), "%s", event->config);
+	if (device->loop && !device->loop_ended)
+		loop_set_limits(device->loop, &limits);
+	log_dev_info(
+		device_label(device), "limits: %llu commands/s, %llu bytes/s, %llu s saved; 0: none",
+		(unsigned long long) limits.iops, (unsigned long long) limits.bps,
+		(unsigned long long) limits.burst);
+	return 0;
+}
+
 static int change_config(struct device *device, const struct tcmu_event *event)
 {
 	if (strcmp(event->config, device->name.config) == 0)
 		return 0;
+	if (options_differ_in_limits_only(event->config, device->name.config) && device->options)
+		return change_limits(device, event);
 	log_dev_error(
 		device_label(device),
 		"dev_config=%s is refused: it is served from %s; delete and create it to change that",

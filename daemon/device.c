@@ -309,6 +309,7 @@ static void start_loop(struct device *device)
 
 	device_make_lu(device, &setup.lu);
 	scsi_set_identity(&setup.lu, &device->identity.known);
+	options_limits(device->options, &setup.limits);
 	take_erasure(&setup.lu, manager_erasure(device->manager, device));
 	device->clean = false;
 	device->loop_ended = false;

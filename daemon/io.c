@@ -291,6 +291,61 @@ void io_start(struct command *command)
 		begin(command);
 }
 
+/* What the limits count of a command. */
+static uint64_t limited_bytes(const struct command *command)
+{
+	switch (command->plan.op) {
+	case SCSI_PLAN_UNMAP:
+	case SCSI_PLAN_FLUSH:
+	case SCSI_PLAN_MAP:
+	case SCSI_PLAN_PREFETCH:
+	case SCSI_PLAN_COPY:
+		return 0;
+	default:
+		return plan_length(command);
+	}
+}
+
+/* 0: the command may begin; else how long it has to wait. Who is to end soon does not wait, nor does what the daemon
+ * carries out for another command. */
+static uint64_t limited(struct command *command, uint64_t now)
+{
+	struct loop *loop = command->loop;
+
+	if (!throttle_is_on(&loop->throttle) || loop->mode == LOOP_DRAINING || command->aborted ||
+	    command->internal)
+		return 0;
+	return throttle_take(&loop->throttle, now, limited_bytes(command));
+}
+
+unsigned io_start_ready(struct loop *loop)
+{
+	struct command_list ready = loop->ready;
+	uint64_t now = throttle_is_on(&loop->throttle) && ready.first ? loop_clock() : 0;
+	struct command *command;
+	unsigned cnt = 0;
+
+	loop->resume = 0;
+	if (!ready.first)
+		return 0;
+	command_list_init(&loop->ready);
+	while ((command = ready.first)) {
+		uint64_t wait = loop->resume && !command->aborted ? 1 : limited(command, now);
+
+		ready.first = command->next;
+		command->next = NULL;
+		if (wait) {
+			if (!loop->resume)
+				loop->resume = now + wait;
+			command_list_add(&loop->ready, command);
+		} else {
+			io_start(command);
+			cnt++;
+		}
+	}
+	return cnt;
+}
+
 void io_unblock(struct loop *loop)
 {
 	struct command *command = loop->blocked.first;

@@ -58,6 +58,8 @@ struct loop_orders {
 	bool errand_done;
 	int errand_error;
 	struct scsi_identity identity;
+	bool limits_set;
+	struct throttle_limits limits;
 	uint64_t size;
 	struct tcmu_backend_info info;
 };
@@ -90,6 +92,8 @@ struct loop {
 	struct workers *workers;   /* the others */
 	struct command_pool pool;
 	struct poll poll;
+	struct throttle throttle;
+	uint64_t resume; /* when the limits allow the first of `ready`, by loop_clock(); 0: nothing waits */
 	uint8_t *data;                         /* SCSI_DATA_MAX bytes for the answers of emulated commands */
 	struct command_list ready;             /* planned, to be started outside of the gate */
 	struct command_list blocked;           /* wait for another command's range */
@@ -138,6 +142,9 @@ static inline bool loop_is_empty(const struct loop *loop)
 }
 
 /* ------- loop-wait.c ------- */
+
+/* Nanoseconds. */
+uint64_t loop_clock(void);
 
 /* Returns when there may be something to do. */
 void loop_wait(struct loop *loop);
@@ -193,6 +200,9 @@ unsigned copy_serve(struct loop *loop);
 void copy_served(struct command *command);
 
 /* ------- io.c ------- */
+
+/* Outside of the gate: starts what is ready, as fast as the limits allow. Returns how many. */
+unsigned io_start_ready(struct loop *loop);
 
 /* Outside of the gate: starts the plan. The command ends on loop->ended, now or later. */
 void io_start(struct command *command);

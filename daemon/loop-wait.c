@@ -14,9 +14,10 @@
 
 #include "peer.h"
 
-#define LOOKS 64 /* before others get the processor */
+#define LOOKS      64 /* before others get the processor */
+#define RESUME_MAX UINT64_C(60000000000)
 
-static uint64_t monotonic_ns(void)
+uint64_t loop_clock(void)
 {
 	struct timespec now;
 
@@ -27,7 +28,7 @@ static uint64_t monotonic_ns(void)
 void loop_waited(struct loop *loop, unsigned commands)
 {
 	if (poll_was_idle(&loop->poll))
-		poll_busy(&loop->poll, monotonic_ns());
+		poll_busy(&loop->poll, loop_clock());
 	poll_work(&loop->poll, commands);
 }
 
@@ -64,7 +65,7 @@ static bool look(struct loop *loop, uint64_t begin, uint64_t duration)
 		/* Whoever else wants this processor comes first. */
 		if (!found)
 			sched_yield();
-		now = monotonic_ns();
+		now = loop_clock();
 	}
 	poll_leave();
 	poll_spend(&loop->poll, now - begin);
@@ -75,11 +76,24 @@ static bool worth_looking(struct loop *loop)
 {
 	uint64_t now, duration;
 
-	if (!loop->setup.busy_poll || loop->mode != LOOP_SERVING)
+	if (!loop->setup.busy_poll || loop->mode != LOOP_SERVING || loop->resume)
 		return false;
-	now = monotonic_ns();
+	now = loop_clock();
 	duration = poll_idle(&loop->poll, now);
 	return duration && look(loop, now, duration);
+}
+
+/* Milliseconds until the limits allow more, rounded up; -1: nothing waits for that. */
+static int time_to_resume(const struct loop *loop)
+{
+	uint64_t now;
+
+	if (!loop->resume)
+		return -1;
+	now = loop_clock();
+	if (loop->resume <= now)
+		return 0;
+	return loop->resume - now < RESUME_MAX ? (int) ((loop->resume - now + 999999) / 1000000) : 60000;
 }
 
 void loop_wait(struct loop *loop)
@@ -94,7 +108,7 @@ void loop_wait(struct loop *loop)
 		atomic_store(&loop->asleep, false);
 		return;
 	}
-	n = epoll_wait(loop->epoll_fd, events, 4, -1);
+	n = epoll_wait(loop->epoll_fd, events, 4, time_to_resume(loop));
 	atomic_store(&loop->asleep, false);
 	for (int i = 0; i < n; i++)
 		if (events[i].data.u32 == WAKE_UIO && tcmu_uio_revents_gone(events[i].events))

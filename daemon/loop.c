@@ -25,10 +25,12 @@
 
 #include <tcmu/configfs.h>
 
+#include "memory.h"
 #include "peer.h"
 #include "thread.h"
 
 #define FETCH_MAX        128
+#define IOV_USUAL        66 /* 256 KiB in pages that do not begin with one */
 #define WORKERS_PARALLEL 16
 
 static void signal_owner(struct loop *loop, uint32_t bits)
@@ -335,6 +337,8 @@ static void take_orders(struct loop *loop)
 		apply_identity(loop, &orders.identity);
 	if (orders.errand_done)
 		errand_end(loop, orders.errand_error);
+	if (orders.limits_set)
+		throttle_set(&loop->throttle, &orders.limits);
 	if (orders.drain)
 		loop->mode = LOOP_DRAINING;
 	if (orders.cancel) {
@@ -364,7 +368,6 @@ static void cancel(struct loop *loop)
 /* Returns whether there was anything to do. */
 static bool turn(struct loop *loop)
 {
-	struct command *command;
 	unsigned work = 0, fetched = 0;
 
 	pthread_mutex_lock(&loop->gate);
@@ -380,10 +383,7 @@ static bool turn(struct loop *loop)
 
 	cancel(loop);
 	io_unblock(loop);
-	while ((command = command_list_take(&loop->ready))) {
-		io_start(command);
-		work++;
-	}
+	work += io_start_ready(loop);
 	if (loop->engine)
 		aio_flush(loop->engine);
 	work += io_reap(loop);
@@ -521,9 +521,6 @@ static int make_backend_side(struct loop *loop)
 
 int loop_new(const struct loop_setup *setup, struct loop **ret)
 {
-	unsigned iov_max = setup->lu.max_transfer
-		? setup->lu.max_transfer * (uint64_t) setup->lu.block_size / 4096 + 2
-		: 18;
 	struct loop *loop = calloc(1, sizeof(*loop));
 	int r = -ENOMEM;
 
@@ -535,6 +532,7 @@ int loop_new(const struct loop_setup *setup, struct loop **ret)
 		loop->lu.max_copies = setup->depth / 2;
 	loop->info = setup->info;
 	poll_init(&loop->poll, setup->busy_poll);
+	throttle_set(&loop->throttle, &setup->limits);
 	loop->uio = (struct tcmu_uio) TCMU_UIO_INIT;
 	pthread_mutex_init(&loop->gate, NULL);
 	pthread_mutex_init(&loop->orders_lock, NULL);
@@ -544,12 +542,12 @@ int loop_new(const struct loop_setup *setup, struct loop **ret)
 	command_list_init(&loop->ended);
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	loop->data = malloc(SCSI_DATA_MAX);
+	loop->data = memory_untouched(SCSI_DATA_MAX);
 	if (loop->epoll_fd < 0 || loop->wake_fd < 0)
 		r = -errno;
 	else if (loop->data)
 		r = command_pool_init(
-			&loop->pool, loop, setup->depth, iov_max, setup->handler->io_priv_size);
+			&loop->pool, loop, setup->depth, IOV_USUAL, setup->handler->io_priv_size);
 	if (r >= 0)
 		r = peer_new(loop, setup->lu.block_size, &loop->peer);
 	if (r >= 0)
@@ -573,7 +571,7 @@ void loop_free(struct loop *loop)
 	leave_backend(loop);
 	command_pool_destroy(&loop->pool);
 	peer_unref(loop->peer);
-	free(loop->data);
+	memory_give_back(loop->data, SCSI_DATA_MAX);
 	if (loop->epoll_fd >= 0)
 		close(loop->epoll_fd);
 	if (loop->wake_fd >= 0)
@@ -718,6 +716,15 @@ void loop_set_write_cache(struct loop *loop, bool on)
 
 	orders->write_cache_set = true;
 	orders->write_cache = on;
+	give_orders(loop);
+}
+
+void loop_set_limits(struct loop *loop, const struct throttle_limits *limits)
+{
+	struct loop_orders *orders = begin_orders(loop);
+
+	orders->limits_set = true;
+	orders->limits = *limits;
 	give_orders(loop);
 }
 

@@ -28,6 +28,7 @@
 #include "aio.h"
 #include "command.h"
 #include "stats.h"
+#include "throttle.h"
 #include "workers.h"
 
 /* What a loop signals. Bits of one word: a signal that is not yet taken is not sent twice. */
@@ -70,7 +71,8 @@ struct loop_setup {
 	unsigned minor;
 	enum loop_start start;
 	enum aio_kind aio;
-	unsigned depth;     /* commands in flight at most */
+	unsigned depth; /* commands in flight at most */
+	struct throttle_limits limits;
 	unsigned busy_poll; /* percent of a processor, see poll.h */
 	const struct tcmu_handler *handler;
 	void *backend;
@@ -115,6 +117,7 @@ void loop_sicken(struct loop *loop);
 void loop_set_identity(struct loop *loop, const struct scsi_identity *identity);
 void loop_set_size(struct loop *loop, uint64_t size, const struct tcmu_backend_info *info);
 void loop_set_write_cache(struct loop *loop, bool on);
+void loop_set_limits(struct loop *loop, const struct throttle_limits *limits);
 
 /* What LOOP_ERRAND has asked for. It is asked for once, and to be answered once by loop_errand_done(). */
 void loop_errand(struct loop *loop, struct loop_errand *errand);

@@ -8,7 +8,28 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
+
+/* Memory of zeros that costs nothing until it is touched, page by page. NULL: there is none. */
+static inline void *memory_untouched(size_t len)
+{
+	void *memory = mmap(
+		NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return NULL;
+	/* A huge page would make much of it resident at the first touch. */
+	(void) madvise(memory, len, MADV_NOHUGEPAGE);
+	return memory;
+}
+
+/* Takes NULL. */
+static inline void memory_give_back(void *memory, size_t len)
+{
+	if (memory)
+		(void) munmap(memory, len);
+}
 
 /* Copies len bytes into the iovecs, as far as they reach. Returns how many. */
 static inline size_t iov_copy_to(const struct iovec *iov, unsigned cnt, const void *data, size_t len)

@@ -21,6 +21,9 @@ enum core_option {
 	CORE_VENDOR,
 	CORE_PRODUCT,
 	CORE_REVISION,
+	CORE_IOPS,
+	CORE_BPS,
+	CORE_BURST,
 	CORE_COMMAND_TIMEOUT,
 	CORE_COMMAND_TIMEOUT_MISSPELT,
 	CORE_CNT,
@@ -36,6 +39,11 @@ static const struct tcmu_option core_table[] = {
 		{"product", TCMU_OPTION_STRING, "TCMU device", NULL, "product, up to 16 characters"},
 	[CORE_REVISION] =
 		{"revision", TCMU_OPTION_STRING, "0002", NULL, "product revision, up to 4 characters"},
+	[CORE_IOPS] = {"iops", TCMU_OPTION_UINT, "0", NULL, "commands a second, at most; 0: no limit"},
+	[CORE_BPS] = {"bps", TCMU_OPTION_SIZE, "0", NULL, "bytes a second, at most; 0: no limit"},
+	[CORE_BURST] =
+		{"burst", TCMU_OPTION_UINT, "0", NULL,
+		 "seconds of what iops and bps allow that may be saved for later"},
 	[CORE_COMMAND_TIMEOUT] = {"tcmur_cmd_time_out", TCMU_OPTION_UINT, "0", NULL, NULL},
 	[CORE_COMMAND_TIMEOUT_MISSPELT] = {"tcmur_cmd_timeout", TCMU_OPTION_UINT, "0", NULL, NULL},
 	[CORE_CNT] = {NULL},
@@ -430,6 +438,50 @@ const char *options_product(const struct options *options)
 const char *options_revision(const struct options *options)
 {
 	return options->core[CORE_REVISION].string;
+}
+
+void options_limits(const struct options *options, struct throttle_limits *limits)
+{
+	*limits = (struct throttle_limits){
+		.iops = options->core[CORE_IOPS].number,
+		.bps = options->core[CORE_BPS].number,
+		.burst = options->core[CORE_BURST].number,
+	};
+}
+
+/* The name at the beginning of an option's text, which ends with '=', ';' or the string. */
+static bool is_limit(const char *pair)
+{
+	size_t len = strcspn(pair, "=;");
+
+	for (enum core_option option = CORE_IOPS; option <= CORE_BURST; option++)
+		if (strlen(core_table[option].name) == len &&
+		    strncmp(core_table[option].name, pair, len) == 0)
+			return true;
+	return false;
+}
+
+/* The next option that is no limit, or the end; *len is that of what it begins with. */
+static const char *skip_limits(const char *text, size_t *len)
+{
+	while (*text == ';' && is_limit(text + 1))
+		text += 1 + strcspn(text + 1, ";");
+	*len = *text ? 1 + strcspn(text + 1, ";") : 0;
+	return text;
+}
+
+bool options_differ_in_limits_only(const char *a, const char *b)
+{
+	size_t len_a = strcspn(a, ";");
+	size_t len_b = strcspn(b, ";");
+
+	while (len_a == len_b && strncmp(a, b, len_a) == 0) {
+		a = skip_limits(a + len_a, &len_a);
+		b = skip_limits(b + len_b, &len_b);
+		if (!*a && !*b)
+			return true;
+	}
+	return false;
 }
 
 unsigned options_command_timeout(const struct options *options)

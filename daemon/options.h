@@ -13,6 +13,8 @@
 
 #include <tcmu/handler.h>
 
+#include "throttle.h"
+
 struct options;
 
 /* Decodes text for a handler whose subtype it must have. 0 with *options, or with *options untouched and a reason:
@@ -29,6 +31,12 @@ const struct tcmu_config *options_config(const struct options *options);
 const char *options_vendor(const struct options *options);
 const char *options_product(const struct options *options);
 const char *options_revision(const struct options *options);
+
+/* iops, bps and burst. */
+void options_limits(const struct options *options, struct throttle_limits *limits);
+
+/* Whether two config strings are the same but for iops, bps and burst. */
+bool options_differ_in_limits_only(const char *a, const char *b);
 
 /* tcmur_cmd_time_out: seconds after which a command counts as stuck; 0: not given. */
 unsigned options_command_timeout(const struct options *options);

@@ -157,7 +157,11 @@ static const struct scsi_entry *action_entry(const struct scsi_entry *first, uns
 	return NULL;
 }
 
-static bool entry_present(const struct scsi_lu *lu, const struct scsi_entry *entry)
+#define ENTRY_NEEDS \
+	(ENTRY_RESERVATION | ENTRY_UNMAP | ENTRY_COMPARE | ENTRY_ATOMIC | ENTRY_ERASE | ENTRY_CLOCK | \
+	 ENTRY_COPY | ENTRY_GROUPS | ENTRY_EXPLICIT)
+
+static bool needs_are_there(const struct scsi_lu *lu, const struct scsi_entry *entry)
 {
 	const struct {
 		uint32_t flag;
@@ -178,6 +182,12 @@ static bool entry_present(const struct scsi_lu *lu, const struct scsi_entry *ent
 		if ((entry->flags & needs[i].flag) && !needs[i].there)
 			return false;
 	return true;
+}
+
+/* Each command comes here, and most entries are always there. */
+static inline bool entry_present(const struct scsi_lu *lu, const struct scsi_entry *entry)
+{
+	return !(entry->flags & ENTRY_NEEDS) || needs_are_there(lu, entry);
 }
 
 /* Whether an operation code, given by its first entry, is there with any service action. */

@@ -84,7 +84,8 @@ int __wrap_io_uring_queue_init_params(
 
 	if (interposed.setup_error)
 		return interposed.setup_error;
-	if (params->flags & ~interposed.setup_flags)
+	/* As old as what is needed of io_uring. */
+	if (params->flags & ~(interposed.setup_flags | IORING_SETUP_CQSIZE))
 		return -EINVAL;
 	r = __real_io_uring_queue_init_params(entries, ring, params);
 	if (r >= 0) {

@@ -122,6 +122,7 @@ void rig_make(struct rig *rig, const struct rig_options *options)
 		.aio = options->aio,
 		.depth = options->depth ? options->depth : 16,
 		.busy_poll = options->busy_poll,
+		.limits = options->limits,
 		.host = &host,
 		.signal = on_rig_signal,
 		.owner = rig,

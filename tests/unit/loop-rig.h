@@ -36,6 +36,7 @@ struct rig_options {
 	struct backend_options backend; /* its info goes to the loop, RIG_BASIC_CAPS if it has no caps */
 	unsigned depth;                 /* 16 */
 	unsigned busy_poll;             /* percent */
+	struct throttle_limits limits;
 	enum loop_start start;
 	enum aio_kind aio;
 	bool no_write_cache; /* WCE=0 */

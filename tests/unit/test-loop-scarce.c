@@ -191,8 +191,8 @@ static void zeros_without_memory_are_busy(void **state)
 static void a_command_with_many_pieces_waits_for_memory(void **state)
 {
 	struct rig_options options = {.max_transfer = 8, .uio.ring.scatter = true};
-	uint8_t *out = calloc(1, 20 * 4096);
-	struct rig_command write = rig_write(0, 20 * 4096 / RIG_BLOCK, out);
+	uint8_t *out = calloc(1, 80 * 4096);
+	struct rig_command write = rig_write(0, 80 * 4096 / RIG_BLOCK, out);
 	struct rig rig;
 
 	(void) state;

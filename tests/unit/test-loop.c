@@ -609,6 +609,89 @@ static void a_sick_device_still_says_who_it_is(void **state)
 	rig_stop(&rig);
 }
 
+/* ------- limits ------- */
+
+/* A block takes more than eight minutes. */
+#define SLOW (&(struct rig_options){.limits = {.bps = 1}})
+
+static uint64_t milliseconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+}
+
+static void a_device_is_not_faster_than_its_limit(void **state)
+{
+	struct rig_command commands[14];
+	uint64_t start;
+	struct rig rig;
+
+	(void) state;
+	rig_start(&rig, &(struct rig_options){.limits = {.iops = 100}});
+	start = milliseconds_now();
+	for (unsigned i = 0; i < 14; i++) {
+		commands[i] = rig_read(i, 1, NULL);
+		rig_send(&rig, &commands[i]);
+	}
+	for (unsigned i = 0; i < 14; i++) {
+		rig_wait(&commands[i]);
+		assert_int_equal(commands[i].order, i + 1);
+	}
+	/* Some may begin at once. */
+	assert_true(milliseconds_now() - start >= 100);
+	rig_stop(&rig);
+}
+
+/* Starts with a command that uses up what is allowed for long, and two that wait. */
+static void start_slow(struct rig *rig, struct rig_command *commands)
+{
+	rig_start(rig, SLOW);
+	for (unsigned i = 0; i < 3; i++)
+		commands[i] = rig_read(i, 1, NULL);
+	rig_do(rig, &commands[0]);
+	rig_send(rig, &commands[1]);
+	rig_send(rig, &commands[2]);
+	rig_wait_idle(rig);
+}
+
+static void what_asks_for_no_medium_is_not_limited(void **state)
+{
+	struct rig_command commands[3], ready = rig_test_unit_ready();
+	struct rig rig;
+
+	(void) state;
+	start_slow(&rig, commands);
+	assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD);
+	assert_false(rig_is_done(&commands[2]));
+	rig_stop(&rig);
+}
+
+static void a_lifted_limit_lets_go_what_waits(void **state)
+{
+	struct rig_command commands[3];
+	struct rig rig;
+
+	(void) state;
+	start_slow(&rig, commands);
+	loop_set_limits(rig.loop, &(struct throttle_limits){0});
+	rig_wait(&commands[1]);
+	rig_wait(&commands[2]);
+	rig_stop(&rig);
+}
+
+static void a_device_that_ends_waits_for_no_limit(void **state)
+{
+	struct rig_command commands[3];
+	struct rig rig;
+
+	(void) state;
+	start_slow(&rig, commands);
+	rig_stop(&rig);
+	assert_true(commands[1].done && commands[2].done);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -636,6 +719,10 @@ int main(void)
 		cmocka_unit_test(a_new_size_is_announced_and_then_there),
 		cmocka_unit_test(switching_the_write_cache_is_announced_and_obeyed),
 		cmocka_unit_test(a_sick_device_still_says_who_it_is),
+		cmocka_unit_test(a_device_is_not_faster_than_its_limit),
+		cmocka_unit_test(what_asks_for_no_medium_is_not_limited),
+		cmocka_unit_test(a_lifted_limit_lets_go_what_waits),
+		cmocka_unit_test(a_device_that_ends_waits_for_no_limit),
 	};
 
 	return cmocka_run_group_tests(tests, make_root, remove_root);

@@ -159,6 +159,47 @@ static void the_daemon_has_options_for_every_device(void **state)
 	assert_string_equal(options_revision(options), "9");
 }
 
+static void every_device_can_have_limits(void **state)
+{
+	struct throttle_limits limits;
+
+	(void) state;
+	(void) parse("file//x");
+	options_limits(options, &limits);
+	assert_true(limits.iops == 0 && limits.bps == 0 && limits.burst == 0);
+	(void) parse("file//x;iops=500;bps=20M;burst=3");
+	options_limits(options, &limits);
+	assert_true(limits.iops == 500 && limits.bps == 20 << 20 && limits.burst == 3);
+	refused("file//x;iops=fast", -EINVAL, "iops cannot be \"fast\": it is to be NUMBER");
+}
+
+static void other_limits_are_no_other_device(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} pairs[] = {
+		{"file//x", "file//x", true},
+		{"file//x", "file//x;iops=5", true},
+		{"file//x;iops=5;direct=1", "file//x;direct=1;bps=4M;burst=9", true},
+		{"file//x;iops=5;direct=1;bps=7", "file//x;direct=1", true},
+		{"file//x;iops=5", "file//x;iops", true},
+		{"file//x", "file//y", false},
+		{"file//x;iops=5", "file//y;iops=5", false},
+		{"file//x;direct=1", "file//x", false},
+		{"file//x;direct=1;iops=5", "file//x;iops=5", false},
+		{"file//x;direct=1", "file//x;direct=0", false},
+		{"file//x", "file//x;iopsy=5", false},
+		{"file//x", "file//xx", false},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		assert_int_equal(options_differ_in_limits_only(pairs[i].a, pairs[i].b), pairs[i].same);
+		assert_int_equal(options_differ_in_limits_only(pairs[i].b, pairs[i].a), pairs[i].same);
+	}
+}
+
 static void identity_fits_its_fields(void **state)
 {
 	(void) state;
@@ -210,10 +251,10 @@ static void refusals_say_what_is_wrong(void **state)
 	refused("file//x;direkt=1", -EINVAL,
 		"the file handler has no option \"direkt\"; there are: direct depth chunk conf mode ro "
 		"vendor product "
-		"revision");
+		"revision iops bps burst");
 	refused("file//x;=1", -EINVAL,
 		"the file handler has no option \"\"; there are: direct depth chunk conf mode ro vendor "
-		"product revision");
+		"product revision iops bps burst");
 	refused("file//a\nb", -EINVAL, "the string has a control character");
 }
 
@@ -237,7 +278,9 @@ static void a_handler_need_not_have_options(void **state)
 	assert_true(options_config(options)->read_only);
 	assert_int_equal(options_parse("null/;x=1", &plain, &none, &reason), -EINVAL);
 	assert_string_equal(
-		reason.text, "the null handler has no option \"x\"; there are: ro vendor product revision");
+		reason.text,
+		"the null handler has no option \"x\"; there are: ro vendor product revision iops bps "
+		"burst");
 }
 
 static void the_config_owns_its_strings(void **state)
@@ -371,7 +414,11 @@ static void the_description_names_every_option(void **state)
 		"\n  ;ro=yes|no  refuse whatever would change the data (default: no)"
 		"\n  ;vendor=TEXT  vendor that initiators see, up to 8 characters (default: LIO-ORG)"
 		"\n  ;product=TEXT  product, up to 16 characters (default: TCMU device)"
-		"\n  ;revision=TEXT  product revision, up to 4 characters (default: 0002)");
+		"\n  ;revision=TEXT  product revision, up to 4 characters (default: 0002)"
+		"\n  ;iops=NUMBER  commands a second, at most; 0: no limit (default: 0)"
+		"\n  ;bps=BYTES[K|M|G|T]  bytes a second, at most; 0: no limit (default: 0)"
+		"\n  ;burst=NUMBER  seconds of what iops and bps allow that may be saved for later "
+		"(default: 0)");
 	free(text);
 	text = options_describe(&plain);
 	assert_true(strncmp(text, "null\nOptions:\n  ;ro", 18) == 0);
@@ -388,6 +435,8 @@ int main(void)
 		cmocka_unit_test_teardown(sizes_have_units, teardown),
 		cmocka_unit_test_teardown(the_daemon_has_options_for_every_device, teardown),
 		cmocka_unit_test_teardown(identity_fits_its_fields, teardown),
+		cmocka_unit_test_teardown(every_device_can_have_limits, teardown),
+		cmocka_unit_test(other_limits_are_no_other_device),
 		cmocka_unit_test_teardown(the_peers_time_limit_is_known, teardown),
 		cmocka_unit_test_teardown(empty_options_mean_nothing, teardown),
 		cmocka_unit_test_teardown(refusals_say_what_is_wrong, teardown),

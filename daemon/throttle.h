@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How fast a device may be: commands and bytes a second, and how much of what was not used may be used later.
+ *
+ * Each limit is the time at which a device that was never faster than it would begin the next command. Who is ahead of
+ * that waits. What was saved is how far that time may lie in the past. A command is never cut: a large one is
+ * begun when there is nothing to wait for, and what follows waits the longer.
+ *
+ * Pure: times are given, in nanoseconds of any clock that only grows. The device's thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* 0: no limit. */
+struct throttle_limits {
+	uint64_t iops;  /* commands a second */
+	uint64_t bps;   /* bytes a second */
+	uint64_t burst; /* seconds of either that may be saved */
+};
+
+struct throttle {
+	struct throttle_limits limits;
+	uint64_t next_command; /* ns */
+	uint64_t next_byte;
+};
+
+/* Also for a change; what was used until now still counts. */
+void throttle_set(struct throttle *throttle, const struct throttle_limits *limits);
+
+static inline bool throttle_is_on(const struct throttle *throttle)
+{
+	return throttle->limits.iops || throttle->limits.bps;
+}
+
+/* Whether a command of so many bytes may begin; if so it is accounted for. 0: yes; else how long to wait, in ns. */
+uint64_t throttle_take(struct throttle *throttle, uint64_t now, uint64_t bytes);

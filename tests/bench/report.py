@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""report.py RESULTS.json REPORT.md PICTURE.svg: what measure.py saw, as tables and as a picture.
+
+A ratio is the median of the ratios of the rounds, in each of which the targets are measured one right after the other: what
+else the machine does then changes both."""
+
+import json
+import os
+import statistics
+import sys
+
+PEERS = ("tcmu-runner", "fileio")
+TARGETS = ("tcmud", "tcmu-runner", "fileio", "ramdisk")
+COLOURS = {"tcmud": "#2a6fb0", "tcmu-runner": "#c8553d", "fileio": "#8a8d91", "ramdisk": "#c9ccd1"}
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def iops(cell, target):
+    return median([run["iops"] for run in cell[target]])
+
+
+def ratio(cell, other, key=lambda run: run["iops"]):
+    return median([key(mine) / key(theirs) for mine, theirs in zip(cell["tcmud"], cell[other])])
+
+
+def cpu(run):
+    return run["user_us"] + run["system_us"]
+
+
+def number(value):
+    return f"{value:,.0f}"
+
+
+def table(head, rows):
+    yield "| " + " | ".join(head) + " |"
+    yield "| --- |" + " ---: |" * (len(head) - 1)
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
+
+
+def speed_rows(cells):
+    for name, cell in cells.items():
+        yield [name, *(number(iops(cell, target)) for target in TARGETS), *(f"{ratio(cell, peer):.2f}" for peer in PEERS)]
+
+
+def cost_rows(results):
+    for name, counts in results["counts"].items():
+        cell = results["cells"][name]
+        for target in ("tcmud", "tcmu-runner"):
+            runs = cell[target]
+            yield [name if target == "tcmud" else "", target,
+                   *(f"{median([run[key] for run in runs]):.0f}" for key in ("user_us", "system_us")),
+                   f"{ratio(cell, 'tcmu-runner', cpu):.2f}" if target == "tcmud" else "",
+                   f"{median([run['switches'] for run in runs]):.2f}",
+                   f"{counts[target]['calls']:.2f}", f"{counts[target]['doorbells']:.2f}"]
+
+
+def fairness(cells):
+    for name, cell in cells.items():
+        if "shares" in cell["tcmud"][0]:
+            shares = [min(run["shares"]) / max(run["shares"]) for run in cell["tcmud"]]
+            yield [name, f"{median(shares):.2f}"]
+
+
+def memory_rows(results):
+    last = list(results["cells"].values())[-1]
+    for target in ("tcmud", "tcmu-runner"):
+        before = results["rss_before_kib"][target]
+        yield [target, number(before), number(max(run["rss_kib"] for run in last[target]))]
+
+
+# ---- the picture ----
+
+def bar(x, y, width, height, colour, title):
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}"><title>{title}</title></rect>'
+
+
+def picture(cells):
+    """Each cell a group of bars: IOPS relative to the in-kernel fileio."""
+    left, step, height = 210, 15, 11
+    names = list(cells)
+    group = step * 3 + 12
+    top = 46
+    total = top + group * len(names) + 12
+    scale = 430 / 1.5
+    yield (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {total}" font-family="sans-serif" font-size="12" '
+           'fill="#333">')
+    yield f'<rect width="720" height="{total}" fill="#fff"/>'
+    yield '<text x="12" y="18" font-size="14">I/O operations a second, relative to the kernel\'s fileio</text>'
+    for index, target in enumerate(("tcmud", "tcmu-runner", "ramdisk")):
+        yield bar(left + index * 120, 26, 10, 10, COLOURS[target], target)
+        yield f'<text x="{left + 14 + index * 120}" y="35">{target}</text>'
+    for index, name in enumerate(names):
+        y = top + index * group
+        yield f'<text x="{left - 8}" y="{y + step * 1.5 + 4:.0f}" text-anchor="end">{name}</text>'
+        for row, target in enumerate(("tcmud", "tcmu-runner", "ramdisk")):
+            share = median([mine["iops"] / theirs["iops"] for mine, theirs in zip(cells[name][target], cells[name]["fileio"])])
+            shown = min(share, 1.5)
+            yield bar(left, y + row * step, scale * shown, height, COLOURS[target], f"{name}, {target}: {share:.2f}")
+            yield f'<text x="{left + scale * shown + 4:.1f}" y="{y + row * step + 10}" font-size="10">{share:.2f}</text>'
+    yield f'<line x1="{left + scale:.1f}" y1="{top - 4}" x2="{left + scale:.1f}" y2="{total - 8}" stroke="#333" stroke-dasharray="3 3"/>'
+    yield "</svg>"
+
+
+# ---- all of it ----
+
+def report(results, text):
+    issue = {name: cell for name, cell in results["cells"].items() if name in results["counts"]}
+    others = {name: cell for name, cell in results["cells"].items() if name not in results["counts"]}
+    limits = results["max_sectors_kib"]
+    head = ["job", *TARGETS, "tcmud / tcmu-runner", "tcmud / fileio"]
+    parts = {
+        "environment": [f"Kernel {results['kernel']}, {results['cpus']} processors, {results['fio']}, {results['mode']} set. Initiators "
+                        "send up to " + ", ".join(f"{limits[target]} KiB to {target}" for target in TARGETS) + " in one command."],
+        "jobs": table(head, speed_rows(issue)),
+        "cost": table(["job", "daemon", "user µs", "system µs", "ratio", "switches", "system calls", "doorbells"], cost_rows(results)),
+        "memory": table(["daemon", "KiB before the first LUN", "KiB after all"], memory_rows(results)),
+        "fairness": table(["job", "slowest / fastest LUN"], fairness(others)),
+        "others": table(head, speed_rows(others)),
+    }
+    for name, lines in parts.items():
+        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        text = before + begin + "\n".join(lines) + "\n" + end + after
+    return text
+
+
+def main():
+    source, page, image = sys.argv[1:]
+    with open(source) as file:
+        results = json.load(file)
+    template = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/performance.md")
+    with open(template) as file:
+        text = file.read()
+    with open(page, "w") as file:
+        file.write(report(results, text))
+    with open(image, "w") as file:
+        file.write("\n".join(picture({name: results["cells"][name] for name in results["counts"]})) + "\n")
+
+
+main()
