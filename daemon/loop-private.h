@@ -94,7 +94,7 @@ struct loop {
 	struct poll poll;
 	struct throttle throttle;
 	uint64_t resume; /* when the limits allow the first of `ready`, by loop_clock(); 0: nothing waits */
-	uint8_t *data;                         /* SCSI_DATA_MAX bytes for the answers of emulated commands */
+	uint8_t *data;   /* SCSI_DATA_MAX bytes for the answers of emulated commands */
 	struct command_list ready;             /* planned, to be started outside of the gate */
 	struct command_list blocked;           /* wait for another command's range */
 	struct command_list parked;            /* wait for the identity */
