@@ -325,6 +325,7 @@ static void take_orders(struct loop *loop)
 
 	if (orders.sicken)
 		loop->sick = true;
+	access_take_orders(loop, &orders);
 	if (orders.size_set)
 		apply_size(loop, &orders);
 	if (orders.write_cache_set && loop->lu.write_cache != orders.write_cache) {
@@ -389,6 +390,7 @@ static bool turn(struct loop *loop)
 	work += io_reap(loop);
 	work += peer_take_answers(loop->peer);
 	erase_tell(loop);
+	access_tell(loop);
 	return work > 0;
 }
 
@@ -571,6 +573,7 @@ int loop_new(const struct loop_setup *setup, struct loop **ret)
 	if (loop->lu.max_copies > setup->depth / 2)
 		loop->lu.max_copies = setup->depth / 2;
 	loop->info = setup->info;
+	loop->access = setup->access;
 	loop->uio = (struct tcmu_uio) TCMU_UIO_INIT;
 	pthread_mutex_init(&loop->gate, NULL);
 	pthread_mutex_init(&loop->orders_lock, NULL);

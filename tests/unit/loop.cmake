@@ -4,7 +4,7 @@ add_library(loop-rig STATIC fake-backend.c fake-uio.c loop-rig.c)
 target_include_directories(loop-rig PUBLIC "${CMAKE_CURRENT_SOURCE_DIR}")
 target_link_libraries(loop-rig PUBLIC tcmud-core fake-ring PkgConfig::CMOCKA)
 
-foreach(name IN ITEMS copy erase errand io io-compare loop loop-end loop-revoke loop-stress)
+foreach(name IN ITEMS access copy erase errand io io-compare loop loop-end loop-revoke loop-stress)
 	tcmud_unit_test(${name} LIBS loop-rig)
 endforeach()
 
