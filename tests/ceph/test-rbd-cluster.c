@@ -344,7 +344,7 @@ static void a_client_that_is_shut_out_writes_no_more(void **state)
 	memset(data, 0x22, sizeof(data));
 	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -ESHUTDOWN);
 	fake_wait_events(host, 1);
-	assert_int_equal(host->event, TCMU_BACKEND_FAILED);
+	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
 	assert_int_equal(host->event_value, -ESHUTDOWN);
 	assert_int_equal(fake_read(host, 0, got, sizeof(got)), -ESHUTDOWN);
 	assert_int_equal(fake_do(host, TCMU_IO_FLUSH, 0, 0, 0), -ESHUTDOWN);
