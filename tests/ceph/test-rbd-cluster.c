@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "hold-up.h"
 #include "images.h"
 
 #define SIZE  (64 * MIB)
@@ -358,6 +359,117 @@ static void a_client_that_is_shut_out_writes_no_more(void **state)
 	assert_bytes(host, 0, BLOCK, 0x33);
 }
 
+/* ------- the lock ------- */
+
+/* A second gateway: another connection, as another host would have it. */
+static struct fake_host *second_gateway(const char *target)
+{
+	struct fake_host *host = fake_host_new(PLUGIN, AIO_THREADS);
+
+	if (fake_open(host, config_of(target, 20), SIZE, BLOCK) < 0)
+		fail_msg("%s", host->reason.text);
+	return host;
+}
+
+static void take_lock(struct fake_host *host, uint16_t tag)
+{
+	if (fake_lock(host, tag) < 0)
+		fail_msg("%s", host->reason.text);
+}
+
+static void assert_lock(struct fake_host *host, bool ours, uint16_t tag)
+{
+	bool is_ours;
+	uint16_t has;
+
+	assert_int_equal(fake_lock_state(host, &is_ours, &has), 0);
+	assert_int_equal(is_ours, ours);
+	assert_int_equal(has, tag);
+}
+
+static void the_lock_moves_from_one_gateway_to_the_other(void **state)
+{
+	struct fake_host *first = *state, *second;
+	uint8_t data[BLOCK];
+
+	open_new(first, "moved");
+	second = second_gateway("rbd/moved");
+	assert_lock(first, false, 0);
+	take_lock(first, 1);
+	assert_lock(first, true, 1);
+	assert_lock(second, false, 1);
+	write_bytes(first, 0, BLOCK, 0x11);
+	assert_bytes(second, 0, BLOCK, 0x11);
+
+	take_lock(second, 2);
+	assert_lock(second, true, 2);
+	write_bytes(second, 0, BLOCK, 0x22);
+	memset(data, 0x33, sizeof(data));
+	assert_int_equal(fake_write(first, 0, data, sizeof(data), 0), -ESHUTDOWN);
+	fake_wait_events(first, 1);
+	assert_int_equal(first->event, TCMU_BACKEND_FENCED);
+	assert_bytes(second, 0, BLOCK, 0x22);
+
+	/* opened anew, it can have it back */
+	fake_close(first);
+	assert_int_equal(fake_open(first, config_of("rbd/moved", 20), SIZE, BLOCK), 0);
+	assert_lock(first, false, 2);
+	take_lock(first, 1);
+	write_bytes(first, 0, BLOCK, 0x44);
+	fake_host_free(second);
+	assert_bytes(first, 0, BLOCK, 0x44);
+}
+
+static void a_lock_that_was_given_up_shuts_nobody_out(void **state)
+{
+	struct fake_host *first = *state, *second;
+	uint8_t data[BLOCK] = {0};
+
+	open_new(first, "given-up");
+	second = second_gateway("rbd/given-up");
+	take_lock(first, 1);
+	write_bytes(first, 0, BLOCK, 0x11);
+	assert_int_equal(fake_unlock(first), 0);
+	take_lock(second, 2);
+	write_bytes(second, 0, BLOCK, 0x22);
+	assert_bytes(first, 0, BLOCK, 0x22);
+	/* without the lock it writes nothing, and says so */
+	assert_int_equal(fake_write(first, 0, data, sizeof(data), 0), -EBUSY);
+	assert_int_equal(first->event, TCMU_BACKEND_LOCK_LOST);
+	assert_bytes(second, 0, BLOCK, 0x22);
+	fake_host_free(second);
+}
+
+/* A write of the old owner is on its way while the other one takes the lock and writes: it arrives after that, and is not
+ * carried out. */
+static void a_write_that_is_held_up_never_lands(void **state)
+{
+	struct fake_host *first = *state, *second;
+	struct fake_io *late;
+	uint8_t *data = many(65536, 0x33);
+
+	open_new(first, "late");
+	take_lock(first, 1);
+	write_bytes(first, 0, 65536, 0x11);
+	second = second_gateway("rbd/late");
+	hold_up(0x33);
+	late = fake_io_new(first, TCMU_IO_WRITE, 0, 65536);
+	fake_io_fill(late, data, 65536);
+	fake_io_submit(late);
+	hold_up_wait();
+	take_lock(second, 2);
+	write_bytes(second, 0, 65536, 0x22);
+	assert_false(late->done);
+	hold_up_let_go();
+	assert_int_equal(fake_io_wait(late), -ESHUTDOWN);
+	fake_io_free(late);
+	assert_bytes(second, 0, 65536, 0x22);
+	fake_close(first);
+	assert_bytes(second, 0, 65536, 0x22);
+	fake_host_free(second);
+	free(data);
+}
+
 /* ------- a cluster that is away ------- */
 
 static double now(void)
@@ -450,6 +562,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_service_map_has_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_resize_of_the_image_is_seen, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_client_that_is_shut_out_writes_no_more, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			the_lock_moves_from_one_gateway_to_the_other, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_lock_that_was_given_up_shuts_nobody_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_write_that_is_held_up_never_lands, setup, teardown),
 		cmocka_unit_test_setup_teardown(requests_wait_for_the_storage_to_come_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			an_image_is_given_up_while_the_storage_is_away, setup, teardown),
