@@ -219,6 +219,7 @@ static void call_ended(struct device *device)
 
 	if (ownership->fenced && !ownership_is_calling(ownership->state)) {
 		ownership->fenced = false;
+		ownership->tries = 0;
 		device_event(device, DEVICE_EV_BACKEND_FAILED);
 		step(device, OWNERSHIP_EV_FENCED);
 	}
@@ -246,6 +247,7 @@ static void lock_done(struct job *job)
 	ownership->call.running = false;
 	if (!error) {
 		ownership->tries = 0;
+		ownership->tag = ownership->call_group;
 		log_dev_info(
 			device_label(device), "has taken its backing store over for target port group %u",
 			ownership->call_group);
@@ -255,8 +257,11 @@ static void lock_done(struct job *job)
 			"cannot take its backing store over: %s",
 			ownership->reason.text[0] ? ownership->reason.text : strerror(-error));
 	}
+	if (error == -ESHUTDOWN) {
+		ownership->fenced = true;
+		atomic_store(&device->backend_fenced, true);
+	}
 	step(device, error ? OWNERSHIP_EV_LOCK_FAILED : OWNERSHIP_EV_LOCKED);
-	enforce(device);
 	end_errand(device, error);
 	call_ended(device);
 }
@@ -433,6 +438,9 @@ static void look_done(struct job *job)
 	ownership->look.running = false;
 	if (ownership->look.result >= 0)
 		ownership->tag = ownership->look_tag;
+	/* One that writes nothing does not learn of it otherwise. */
+	if (ownership->look.result >= 0 && !ownership->look_ours && ownership->look_locked)
+		device_ownership_event(device, OWNERSHIP_EV_LOST);
 	device_tell_identity(device);
 	device_ownership_quiet(device);
 	device_release(device);
@@ -444,21 +452,22 @@ bool device_ownership_looks(struct device *device)
 
 	if (!ownership->shared || !is_served(device) || ownership->state >= OWNERSHIP_FENCED)
 		return false;
-	return ownership->look.running ||
-		device_start_call(device, &ownership->look, do_look, look_done, "lock-state") >= 0;
+	if (ownership->look.running)
+		return true;
+	ownership->look_locked = ownership->state == OWNERSHIP_LOCKED;
+	return device_start_call(device, &ownership->look, do_look, look_done, "lock-state") >= 0;
 }
 
 void device_ownership_states(const struct device *device, struct scsi_ports *ports)
 {
 	const struct device_ownership *ownership = &device->ownership;
 	bool locked = ownership->state == OWNERSHIP_LOCKED;
-	uint16_t owner = locked ? ownership->group : ownership->tag;
 
 	if (!ownership->shared)
 		return;
 	for (unsigned i = 0; i < ports->group_cnt; i++) {
 		struct scsi_port_group *group = &ports->groups[i];
-		bool active = group->id && group->id == owner;
+		bool active = group->id && group->id == ownership->tag;
 
 		if (!group->access)
 			continue;

@@ -99,6 +99,7 @@ struct device_ownership {
 	struct tcmu_backend_info info;
 	void *backend;
 	struct tcmu_reason reason;
+	bool look_locked; /* we had the lock when the look began */
 	bool look_ours;
 	uint16_t look_tag;
 	sd_event_source *timer;

@@ -21,3 +21,8 @@ tcmud_unit_test(loop-scarce LIBS loop-rig)
 target_link_options(test-loop-scarce PRIVATE
 	"LINKER:--wrap=malloc,--wrap=calloc,--wrap=aligned_alloc,--wrap=mmap"
 	"LINKER:--wrap=epoll_create1,--wrap=eventfd,--wrap=pthread_create")
+
+# A device of the daemon, where gateway.c has the places of the manager and of what reads port groups.
+add_library(gateway-rig STATIC gateway.c)
+target_link_libraries(gateway-rig PUBLIC loop-rig fake-root tcmud-control)
+tcmud_unit_test(gateways LIBS gateway-rig)
