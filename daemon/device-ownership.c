@@ -128,13 +128,14 @@ static void call(
 	struct device *device, void (*work)(struct job *), void (*done)(struct job *), const char *name)
 {
 	struct device_ownership *ownership = &device->ownership;
+	int r;
 
 	ownership->call_group = ownership->group;
 	ownership->call_size = device->kernel.size;
-	ownership->call.result = device_start_call(device, &ownership->call, work, done, name);
-	if (ownership->call.result >= 0)
-		return;
-	reason_refuse(&ownership->reason, ownership->call.result, "no thread for it");
+	r = device_start_call(device, &ownership->call, work, done, name);
+	if (r >= 0)
+		return; /* from here on the result is the thread's */
+	ownership->call.result = reason_refuse(&ownership->reason, r, "no thread for it");
 	device_hold(device);
 	done(&ownership->call.job);
 }
