@@ -277,6 +277,11 @@ void gateway_delete(struct gateway *gateway)
 	free(gateway);
 }
 
+struct rig *gateway_rig(struct gateway *gateway)
+{
+	return &gateway->rig;
+}
+
 enum device_state gateway_state(const struct gateway *gateway)
 {
 	return device_state(gateway->device);

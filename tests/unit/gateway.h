@@ -56,5 +56,7 @@ uint8_t gateway_set(struct gateway *gateway, uint16_t group, uint8_t state);
 /* What configfs was told of the state of a group; 0xff: nothing. */
 uint8_t gateway_configfs_state(const struct gateway *gateway, uint16_t group);
 
+struct rig *gateway_rig(struct gateway *gateway);
+
 /* Runs the main loop for a moment. */
 void gateways_turn(void);
