@@ -5,11 +5,15 @@
 #include "fake-host.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "hold-up.h"
 #include "images.h"
@@ -470,6 +474,76 @@ static void a_write_that_is_held_up_never_lands(void **state)
 	free(data);
 }
 
+/* Another process: takes the lock, and writes a number after the other, telling each when it is stored. */
+static int write_numbers(const char *image)
+{
+	struct fake_host *host = fake_host_new(PLUGIN, AIO_THREADS);
+	uint32_t block[BLOCK / sizeof(uint32_t)] = {0};
+	char target[64];
+
+	cluster = getenv("CEPH_TEST_CLUSTER");
+	(void) snprintf(target, sizeof(target), "rbd/%s", image);
+	if (fake_open(host, config_of(target, 20), SIZE, BLOCK) < 0 || fake_lock(host, 1) < 0)
+		return 1;
+	while (fake_write(host, 0, block, sizeof(block), 0) == 0) {
+		if (write(STDOUT_FILENO, &block[0], sizeof(block[0])) != sizeof(block[0]))
+			break;
+		block[0]++;
+	}
+	return 1;
+}
+
+static pid_t start_writer(char *image, int *out)
+{
+	char *arguments[] = {(char *) "writer", image, NULL};
+	posix_spawn_file_actions_t actions;
+	int ends[2];
+	pid_t pid;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+	assert_int_equal(posix_spawn(&pid, "/proc/self/exe", &actions, NULL, arguments, environ), 0);
+	posix_spawn_file_actions_destroy(&actions);
+	(void) close(ends[1]);
+	*out = ends[0];
+	return pid;
+}
+
+/* A gateway's process is killed while it writes; another one takes over at once, again and again. What was told as stored is
+ * there, and nothing comes after. */
+static void a_gateway_that_was_killed_loses_nothing(void **state)
+{
+	struct fake_host *host = *state;
+	uint32_t block[BLOCK / sizeof(uint32_t)], told;
+	char image[] = "numbers";
+
+	open_new(host, image);
+	for (int i = 0; i < 5; i++) {
+		uint32_t last = 0;
+		int out, status;
+		pid_t pid = start_writer(image, &out);
+
+		while (last < 50 && read(out, &last, sizeof(last)) == sizeof(last))
+			;
+		assert_int_equal(last, 50);
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		while (read(out, &told, sizeof(told)) == sizeof(told))
+			last = told;
+		(void) close(out);
+		take_lock(host, 2);
+		assert_int_equal(fake_read(host, 0, block, sizeof(block)), 0);
+		/* one more may have been stored that it could not tell any more */
+		assert_true(block[0] == last || block[0] == last + 1);
+		write_bytes(host, 0, BLOCK, 0x77);
+		assert_bytes(host, 0, BLOCK, 0x77);
+		/* the next process takes it from here */
+		fake_close(host);
+		assert_int_equal(fake_open(host, config_of("rbd/numbers", 20), SIZE, BLOCK), 0);
+	}
+}
+
 /* ------- a cluster that is away ------- */
 
 static double now(void)
@@ -545,7 +619,7 @@ static void opening_ends_while_the_cluster_is_away(void **state)
 	assert_int_equal(fake_open(host, config_of("rbd/away", 30), SIZE, BLOCK), 0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_is_written_is_in_the_image, setup, teardown),
@@ -566,11 +640,14 @@ int main(void)
 			the_lock_moves_from_one_gateway_to_the_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lock_that_was_given_up_shuts_nobody_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_write_that_is_held_up_never_lands, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_gateway_that_was_killed_loses_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(requests_wait_for_the_storage_to_come_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			an_image_is_given_up_while_the_storage_is_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(opening_ends_while_the_cluster_is_away, setup, teardown),
 	};
 
+	if (argc > 1)
+		return write_numbers(argv[1]);
 	return cmocka_run_group_tests(tests, setup_cluster, teardown_cluster);
 }
