@@ -53,6 +53,7 @@ static const struct device_transition table[DEVICE_STATE_COUNT][DEVICE_EVENT_COU
 		EV(RING_BROKEN) = TO(FAILING, DO(DRAIN)),
 		EV(BACKEND_FAILED) = TO(SICK),
 		EV(REOPEN) = TO(FAILING, DO(DRAIN)),
+		EV(REOPENED) = TO(LIVE),
 	},
 	[DEVICE_DRAINING] = {
 		EV(ATTACHED) = TO(DRAINING),
@@ -177,9 +178,9 @@ const char *device_event_name(enum device_event event)
 	static const char *const names[DEVICE_EVENT_COUNT] = {
 		"opened",      "open refused",   "open failed",      "open timeout",
 		"attached",    "removed",        "unregistered",     "stop",
-		"ring broken", "backend failed", "release deadline", "mapping replaced",
-		"loop ended",  "closed",         "reply deadline",   "retry",
-		"reopen",
+		"ring broken", "backend failed", "reopened",         "release deadline",
+		"mapping replaced", "loop ended", "closed",          "reply deadline",
+		"retry",       "reopen",
 	};
 
 	return names[event];

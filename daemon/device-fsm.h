@@ -21,15 +21,15 @@ enum device_state {
 	DEVICE_OPENING,   /* the handler is opening; nothing of the kernel's is held */
 	DEVICE_ATTACHING, /* the device's thread maps the ring */
 	DEVICE_LIVE,      /* commands are fetched and served */
-	DEVICE_SICK,      /* the backend has failed; commands are fetched and answered with an error */
-	DEVICE_DRAINING,  /* nothing is fetched, what is in flight ends; the ring is still mapped */
-	DEVICE_DETACHED,  /* the ring is gone; the handler is closing */
-	DEVICE_ORPHANED,  /* the ring is gone, the kernel waits for nothing; the backend has not let go of us
+	DEVICE_SICK, /* the backend has failed; commands are fetched and refused, until it was opened anew if it can be */
+	DEVICE_DRAINING, /* nothing is fetched, what is in flight ends; the ring is still mapped */
+	DEVICE_DETACHED, /* the ring is gone; the handler is closing */
+	DEVICE_ORPHANED, /* the ring is gone, the kernel waits for nothing; the backend has not let go of us
 			     yet */
-	DEVICE_FAILING,   /* as DRAINING, for a ring that broke: the kernel keeps the device and so do we */
-	DEVICE_CLOSING,   /* as DETACHED, on the way to FAILED */
-	DEVICE_FAILED,    /* the kernel has the device, we could not open it; tried again later */
-	DEVICE_GONE,      /* nothing is left */
+	DEVICE_FAILING,  /* as DRAINING, for a ring that broke: the kernel keeps the device and so do we */
+	DEVICE_CLOSING,  /* as DETACHED, on the way to FAILED */
+	DEVICE_FAILED,   /* the kernel has the device, we could not open it; tried again later */
+	DEVICE_GONE,     /* nothing is left */
 	DEVICE_STATE_COUNT,
 };
 
@@ -53,6 +53,7 @@ enum device_event {
 	DEVICE_EV_STOP,             /* the daemon stops */
 	DEVICE_EV_RING_BROKEN,      /* the ring can not be used, or could not be mapped */
 	DEVICE_EV_BACKEND_FAILED,   /* the handler says that its backend must be reopened */
+	DEVICE_EV_REOPENED,         /* which was done */
 	DEVICE_EV_RELEASE_DEADLINE, /* draining has lasted long enough */
 	DEVICE_EV_REVOKED,          /* the mapping was replaced under I/O that is stuck, uio is closed */
 	DEVICE_EV_LOOP_ENDED, /* nothing is in flight, the ring is unmapped, uio is closed, the thread has

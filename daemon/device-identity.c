@@ -31,11 +31,14 @@ static void read_identity(struct job *job)
 	identity_read(&device->name, state_dir(device), &identity->read);
 }
 
-static void tell_identity(struct device *device)
+void device_tell_identity(struct device *device)
 {
+	struct scsi_identity identity = device->identity.known;
+
 	device->identity.timer = sd_event_source_disable_unref(device->identity.timer);
+	device_ownership_states(device, &identity.ports);
 	if (device->loop && !device->loop_ended)
-		loop_set_identity(device->loop, &device->identity.known);
+		loop_set_identity(device->loop, &identity);
 }
 
 /* A serial that was set stays so. */
@@ -48,7 +51,9 @@ static void identity_done(struct job *job)
 	if (!identity->read.serial[0])
 		memcpy(identity->read.serial, identity->known.serial, sizeof(identity->read.serial));
 	identity->known = identity->read;
-	tell_identity(device);
+	device_ownership_learn(device);
+	if (!device_ownership_looks(device))
+		device_tell_identity(device);
 	device_release(device);
 }
 
@@ -56,7 +61,7 @@ static int identity_late(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	(void) source;
 	(void) usec;
-	tell_identity(userdata);
+	device_tell_identity(userdata);
 	return 0;
 }
 
@@ -64,9 +69,9 @@ void device_need_identity(struct device *device)
 {
 	struct device_identity *identity = &device->identity;
 
-	if (!identity->call.running &&
+	if (!identity->call.running && !device->ownership.look.running &&
 	    device_start_call(device, &identity->call, read_identity, identity_done, "identity") < 0)
-		tell_identity(device);
+		device_tell_identity(device);
 	else if (!identity->timer)
 		(void) sd_event_add_time_relative(
 			manager_setup(device->manager)->event, &identity->timer, CLOCK_MONOTONIC,
@@ -145,8 +150,20 @@ void device_run_errand(struct device *device)
 		return;
 	}
 	loop_errand(device->loop, &errand->what);
-	if (device_start_call(device, &errand->call, run_errand, errand_done, "errand") < 0)
-		loop_errand_done(device->loop, -EAGAIN);
+	if (errand->what.kind != LOOP_ERRAND_SET_GROUPS || !device_ownership_holds_errand(device))
+		device_go_on_with_errand(device, 0);
+}
+
+void device_go_on_with_errand(struct device *device, int error)
+{
+	struct device_errand *errand = &device->errand;
+
+	if (!device->loop || device->loop_ended)
+		return;
+	if (!error && device_start_call(device, &errand->call, run_errand, errand_done, "errand") < 0)
+		error = -EAGAIN;
+	if (error)
+		loop_errand_done(device->loop, error);
 	else
 		errand->loop = device->loop;
 }

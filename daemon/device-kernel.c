@@ -74,8 +74,7 @@ static void resized(struct job *job)
 	if (!reconfig->answered)
 		answer(device, &reconfig->event, reconfig->error);
 	free(reconfig);
-	if (device->close_waits)
-		device_close_backend(device);
+	device_ownership_quiet(device);
 	device_release(device);
 }
 

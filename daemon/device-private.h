@@ -15,6 +15,7 @@
 #include "loop.h"
 #include "manager.h"
 #include "options.h"
+#include "ownership.h"
 
 /* What the kernel says of the device, read when it is opened. */
 struct kernel_side {
@@ -81,9 +82,34 @@ struct device_errand {
 	struct loop *loop; /* that has asked; NULL: it is not there any more */
 };
 
+/* Whether this host may use the backing store; device-ownership.c. The call's thread looks at call_ and device->backend, sets
+ * backend, info and reason; the look's thread sets look_. */
+struct device_ownership {
+	struct device_call call; /* lock, unlock, close or open */
+	struct device_call look; /* lock_state */
+	enum ownership_state state;
+	bool shared; /* other hosts may serve the same store */
+	bool by_initiators;
+	uint16_t group;    /* of this host's ports */
+	uint16_t tag;      /* of the lock, as last looked at */
+	unsigned tries;    /* to lock or to open, since that has succeeded last */
+	bool fenced;       /* told while a call was under way */
+	bool errand_waits; /* for the end of the call */
+	uint16_t call_group;
+	uint64_t call_size;
+	struct tcmu_backend_info info;
+	void *backend;
+	struct tcmu_reason reason;
+	bool look_locked; /* we had the lock when the look began */
+	bool look_ours;
+	uint16_t look_tag;
+	sd_event_source *timer;
+};
+
 /* Signals from other threads beyond LOOP_*. */
 #define DEVICE_SIGNAL_BACKEND_FAILED  (1u << 16)
 #define DEVICE_SIGNAL_BACKEND_RESIZED (1u << 17)
+#define DEVICE_SIGNAL_LOCK_LOST       (1u << 18)
 
 /* What the handler is given to name its device. */
 struct tcmu_host_device {
@@ -121,14 +147,16 @@ struct device {
 	bool clean; /* the ring needs no recovery */
 	struct device_identity identity;
 	struct device_errand errand;
+	struct device_ownership ownership;
 
 	struct opening *opening; /* the job that is under way */
 	bool waits_for_claim;    /* it is done, but somebody who is ending still has the backing store */
 	struct device_call closing;
 	struct device_call revoking;
 	struct device_reconfig *reconfig; /* a change that is under way */
-	bool close_waits;                 /* for its end */
+	bool close_waits;                 /* for its end, or that of a call of ownership */
 	atomic_int backend_error;         /* as the handler told it */
+	atomic_bool backend_fenced;       /* so did it: it is to be opened anew */
 	_Atomic(int64_t) backend_size;    /* as the handler told it last */
 
 	sd_event_source *timers[DEVICE_TIMER_COUNT];
@@ -167,8 +195,41 @@ void device_make_lu(const struct device *device, struct scsi_lu *lu);
 /* Commands wait for what others set. */
 void device_need_identity(struct device *device);
 
+/* Answers who waits for what is known. */
+void device_tell_identity(struct device *device);
+
 /* A command needs something done. */
 void device_run_errand(struct device *device);
+
+/* What the errand had to wait for is done, or has failed with -errno. */
+void device_go_on_with_errand(struct device *device, int error);
+
+/* ------- device-ownership.c ------- */
+
+/* Before the loop is started: what it lets through. */
+void device_ownership_begin(struct device *device, struct loop_setup *setup);
+
+/* What is known of ports has changed. */
+void device_ownership_learn(struct device *device);
+
+void device_ownership_event(struct device *device, enum ownership_event event);
+
+/* Something that used the backend has ended, or the loop is quiet. */
+void device_ownership_quiet(struct device *device);
+
+bool device_ownership_uses_backend(const struct device *device);
+
+/* Whether the backend, which has failed, is opened anew by itself. */
+bool device_reopens(const struct device *device);
+
+/* Whether an errand about target port groups waits for the ownership, or has been answered. */
+bool device_ownership_holds_errand(struct device *device);
+
+/* Whether device_tell_identity() will be called when it is known who has the lock. */
+bool device_ownership_looks(struct device *device);
+
+/* The states of the groups as the ownership has them. */
+void device_ownership_states(const struct device *device, struct scsi_ports *ports);
 
 /* ------- device-kernel.c ------- */
 

@@ -42,6 +42,7 @@ void device_release(struct device *device)
 	for (int i = 0; i < DEVICE_TIMER_COUNT; i++)
 		sd_event_source_disable_unref(device->timers[i]);
 	sd_event_source_disable_unref(device->identity.timer);
+	sd_event_source_disable_unref(device->ownership.timer);
 	options_free(device->options);
 	free(device->stats);
 	free(device);
@@ -192,9 +193,14 @@ static void backend_failed(struct device *device)
 {
 	device->error = atomic_load(&device->backend_error);
 	snprintf(
-		device->reason.text, sizeof(device->reason.text),
-		"%s; commands fail until it is deleted and created again", strerror(-device->error));
+		device->reason.text, sizeof(device->reason.text), "%s; %s",
+		atomic_load(&device->backend_fenced) ? "another host has shut this one out"
+						     : strerror(-device->error),
+		device_reopens(device) ? "it is opened anew"
+				       : "commands fail until it is deleted and created again");
 	device_event(device, DEVICE_EV_BACKEND_FAILED);
+	if (device_reopens(device))
+		device_ownership_event(device, OWNERSHIP_EV_FENCED);
 }
 
 /* Others that copy find the device by its serial, also when no initiator has asked for it yet. */
@@ -222,6 +228,12 @@ static void take_signals(struct post *post)
 		manager_mark_erasure(device->manager, device, loop_erasure(device->loop));
 	if (signals & DEVICE_SIGNAL_BACKEND_RESIZED)
 		device_backend_resized(device);
+	if (signals & LOOP_QUIET)
+		device_ownership_quiet(device);
+	if (signals & LOOP_WANTS_LOCK)
+		device_ownership_event(device, OWNERSHIP_EV_WANTED);
+	if (signals & DEVICE_SIGNAL_LOCK_LOST)
+		device_ownership_event(device, OWNERSHIP_EV_LOST);
 	if (signals & DEVICE_SIGNAL_BACKEND_FAILED)
 		backend_failed(device);
 	if (signals & LOOP_BROKEN)
@@ -241,6 +253,12 @@ static void host_log(struct tcmu_host_device *dev, enum tcmu_log_level level, co
 static void host_event(struct tcmu_host_device *dev, enum tcmu_backend_event event, int64_t value)
 {
 	switch (event) {
+	case TCMU_BACKEND_LOCK_LOST:
+		device_signal(dev->device, DEVICE_SIGNAL_LOCK_LOST);
+		break;
+	case TCMU_BACKEND_FENCED:
+		atomic_store(&dev->device->backend_fenced, true);
+		__attribute__((fallthrough));
 	case TCMU_BACKEND_FAILED:
 		atomic_store(&dev->device->backend_error, (int) value);
 		device_signal(dev->device, DEVICE_SIGNAL_BACKEND_FAILED);
@@ -311,6 +329,7 @@ static void start_loop(struct device *device)
 	scsi_set_identity(&setup.lu, &device->identity.known);
 	options_limits(device->options, &setup.limits);
 	take_erasure(&setup.lu, manager_erasure(device->manager, device));
+	device_ownership_begin(device, &setup);
 	device->clean = false;
 	device->loop_ended = false;
 	r = loop_new(&setup, &device->loop);
@@ -396,7 +415,7 @@ static void closed(struct job *job)
 
 void device_close_backend(struct device *device)
 {
-	device->close_waits = device->reconfig != NULL;
+	device->close_waits = device->reconfig || device_ownership_uses_backend(device);
 	if (device->close_waits)
 		return;
 	if (!device->backend) {
@@ -452,7 +471,7 @@ static void carry_out(struct device *device, uint32_t actions)
 
 	if (actions & DEVICE_DO_START)
 		start_loop(device);
-	if (actions & DEVICE_DO_SICKEN)
+	if ((actions & DEVICE_DO_SICKEN) && !device_reopens(device))
 		loop_sicken(device->loop);
 	if (actions & DEVICE_DO_DRAIN)
 		drain(device);

@@ -14,7 +14,8 @@
 
 #include "log.h"
 
-#define SAVED_GROUP "mode parameters"
+#define SAVED_GROUP   "mode parameters"
+#define DEFAULT_GROUP "default_tg_pt_gp" /* of the target core: what was not put elsewhere is in it */
 
 /* ------- ports ------- */
 
@@ -81,6 +82,20 @@ static void take_reach(struct scsi_ports *ports, const struct reach *reach)
 	g_strlcpy(ports->iscsi_name, reach->port->target, sizeof(ports->iscsi_name));
 }
 
+/* Whoever has made a group and put ports in it means to have more than one way to the medium, and other hosts at the ends of
+ * the others. */
+static void take_owner(
+	struct scsi_ports *ports, const struct tcmu_port_group *group, const struct reach *before,
+	const struct reach *after)
+{
+	if (strcmp(group->name, DEFAULT_GROUP) == 0 || !group->access)
+		return;
+	ports->shared = true;
+	ports->by_initiators |= (access_of(group) & SCSI_ACCESS_EXPLICIT) != 0;
+	if (!ports->owner_group && after->ports > before->ports)
+		ports->owner_group = group->id;
+}
+
 static void read_ports(const struct tcmu_name *name, struct scsi_ports *ports)
 {
 	struct tcmu_port_group *groups = NULL;
@@ -91,10 +106,13 @@ static void read_ports(const struct tcmu_name *name, struct scsi_ports *ports)
 	if (cnt < 0)
 		return;
 	for (int i = 0; i < cnt && ports->group_cnt < SCSI_PORT_GROUPS_MAX; i++) {
+		struct reach before = reach;
+
 		if (!groups[i].port_cnt)
 			continue;
 		take_group(ports, &groups[i]);
 		add_reach(&reach, &groups[i]);
+		take_owner(ports, &groups[i], &before, &reach);
 	}
 	take_reach(ports, &reach);
 	tcmu_port_groups_free(groups, cnt);

@@ -82,6 +82,10 @@ void io_submit(
 		io_end_failed_at(command, -ECANCELED, command->plan.lba, 0);
 		return;
 	}
+	if (loop->access != LOOP_ACCESS_ALL && !access_allows(loop, op)) {
+		step(command, -EBUSY);
+		return;
+	}
 	command->step = step;
 	command->io.op = op;
 	command->io.flags = flags;

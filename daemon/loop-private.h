@@ -57,6 +57,13 @@ struct loop_orders {
 	bool write_cache;
 	bool errand_done;
 	int errand_error;
+	bool access_set;
+	bool backend_set;
+	uint8_t not_ready;
+	enum loop_access access;
+	unsigned access_turn;
+	void *backend;
+	struct tcmu_backend_info backend_info;
 	struct scsi_identity identity;
 	bool limits_set;
 	struct throttle_limits limits;
@@ -70,6 +77,9 @@ struct loop {
 	struct tcmu_backend_info info;
 	enum loop_mode mode;
 	bool sick;
+	enum loop_access access;
+	bool quiet_wanted;    /* LOOP_QUIET is to be signalled */
+	unsigned access_turn; /* of the order that access is from */
 	bool broken;
 	bool unregistered;
 	bool abandoned;     /* nobody waits for what is in flight: nothing more is asked of the backend */
@@ -119,6 +129,8 @@ struct loop {
 
 	pthread_mutex_t orders_lock;
 	struct loop_orders orders;
+	unsigned access_turns;     /* how many orders have set the access; under orders_lock */
+	atomic_uint quiet_turn;    /* the order since which it is quiet */
 	struct loop_errand errand; /* written by the loop's thread, while none is under way */
 	atomic_bool has_orders;
 };
@@ -181,6 +193,17 @@ void errand_leave(struct command *asker);
 
 /* Under the gate: the owner has done it. */
 void errand_end(struct loop *loop, int error);
+
+/* ------- access.c ------- */
+
+/* Under the gate: the part of the orders that is about the access and the backend. */
+void access_take_orders(struct loop *loop, const struct loop_orders *orders);
+
+/* Whether a request may go to the backend; if not, who can change that is told. */
+bool access_allows(struct loop *loop, enum tcmu_io_op op);
+
+/* Outside of the gate, at the end of a turn. */
+void access_tell(struct loop *loop);
 
 /* ------- copy.c ------- */
 

@@ -327,6 +327,7 @@ static void take_orders(struct loop *loop)
 
 	if (orders.sicken)
 		loop->sick = true;
+	access_take_orders(loop, &orders);
 	if (orders.size_set)
 		apply_size(loop, &orders);
 	if (orders.write_cache_set && loop->lu.write_cache != orders.write_cache) {
@@ -391,6 +392,7 @@ static bool turn(struct loop *loop)
 	erase_tell(loop);
 	if (work)
 		loop_waited(loop, fetched);
+	access_tell(loop);
 	return work > 0;
 }
 
@@ -533,6 +535,7 @@ int loop_new(const struct loop_setup *setup, struct loop **ret)
 	loop->info = setup->info;
 	poll_init(&loop->poll, setup->busy_poll);
 	throttle_set(&loop->throttle, &setup->limits);
+	loop->access = setup->access;
 	loop->uio = (struct tcmu_uio) TCMU_UIO_INIT;
 	pthread_mutex_init(&loop->gate, NULL);
 	pthread_mutex_init(&loop->orders_lock, NULL);

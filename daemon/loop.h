@@ -38,7 +38,16 @@
 #define LOOP_NEEDS_IDENTITY (1u << 3) /* commands wait for loop_set_identity() */
 #define LOOP_ERASING        (1u << 5) /* loop_erasure() has changed */
 #define LOOP_ERRAND         (1u << 6) /* a command waits for loop_errand_done() */
+#define LOOP_WANTS_LOCK     (1u << 7) /* a command was refused that loop_set_access() keeps from the medium */
+#define LOOP_QUIET          (1u << 8) /* loop_is_quiet() may have become true */
 #define LOOP_ENDED          (1u << 4) /* the last signal: loop_free() may be called, and the handler be closed */
+
+/* Which commands get to the medium; the others are answered BUSY. */
+enum loop_access {
+	LOOP_ACCESS_ALL,
+	LOOP_ACCESS_READS,
+	LOOP_ACCESS_NONE,
+};
 
 /* How the ring is found. */
 enum loop_start {
@@ -84,6 +93,7 @@ struct loop_setup {
 	const atomic_bool *tell; /* whether every command is told; NULL: none is */
 	void (*told)(
 		void *owner, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length); /* as signal */
+	enum loop_access access;
 	void (*signal)(void *owner, uint32_t bits); /* from the loop's thread; must not block */
 	void *owner;
 };
@@ -113,6 +123,14 @@ unsigned loop_in_flight(struct loop *loop);
 
 /* From now on every command that needs the medium is answered with HARDWARE ERROR. */
 void loop_sicken(struct loop *loop);
+
+/* not_ready: SCSI_ASCQ_, what commands that need the medium are told instead of BUSY; or 0. */
+void loop_set_access(struct loop *loop, enum loop_access access, uint8_t not_ready);
+/* Since the last loop_set_access(), which was LOOP_ACCESS_NONE, everything that was with the backend has ended: it can be
+ * closed. */
+bool loop_is_quiet(struct loop *loop);
+/* While it is quiet: another backend in the place of the one that was closed. */
+void loop_set_backend(struct loop *loop, void *backend, const struct tcmu_backend_info *info);
 
 void loop_set_identity(struct loop *loop, const struct scsi_identity *identity);
 void loop_set_size(struct loop *loop, uint64_t size, const struct tcmu_backend_info *info);

@@ -246,7 +246,8 @@ static bool medium_busy(const struct scsi_call *call)
 
 	if (flags & ENTRY_ANYTIME)
 		return false;
-	return call->lu->long_operation || (call->lu->sanitize_failed && !(flags & ENTRY_SANITIZE)) ||
+	return call->lu->not_ready || call->lu->long_operation ||
+		(call->lu->sanitize_failed && !(flags & ENTRY_SANITIZE)) ||
 		(call->lu->format_failed && !(flags & ENTRY_ERASE));
 }
 

@@ -128,6 +128,10 @@ bool scsi_take_unit_attention(struct scsi_lu *lu, struct scsi_sense *sense)
 /* SBC-3 4.11, 4.30. */
 bool scsi_busy_sense(const struct scsi_lu *lu, struct scsi_sense *sense)
 {
+	if (lu->not_ready) {
+		*sense = (struct scsi_sense){.key = KEY_NOT_READY, .asc = 0x04, .ascq = lu->not_ready};
+		return true;
+	}
 	if (lu->long_operation == SCSI_LONG_NONE && !lu->sanitize_failed && !lu->format_failed)
 		return false;
 	if (lu->long_operation == SCSI_LONG_NONE) /* SANITIZE COMMAND FAILED, MEDIUM FORMAT CORRUPTED */
@@ -190,6 +194,7 @@ static const struct {
 	{ENOMEM, SCSI_BUSY},
 	{ENOBUFS, SCSI_BUSY},
 	{ETIMEDOUT, SCSI_BUSY},
+	{ESHUTDOWN, SCSI_BUSY}, /* shut out of the backing store: it is opened anew */
 	{ECANCELED, SCSI_TASK_ABORTED},
 };
 

@@ -27,11 +27,21 @@ int image_set_timeout(struct image_cluster *cluster, uint64_t seconds)
 	return r < 0 ? r : set_seconds(cluster->rados, "rados_mon_op_timeout", seconds);
 }
 
+/* Whose lock is taken away is shut out, whatever the configuration says: else he would go on writing. */
+static int set_fencing(struct image_cluster *cluster)
+{
+	int r = rados_conf_set(cluster->rados, "rbd_blocklist_on_break_lock", "true");
+
+	return r == -ENOENT ? rados_conf_set(cluster->rados, "rbd_blacklist_on_break_lock", "true") : r;
+}
+
 /* What a command has completed must be in the cluster, where the other gateways see it, and not in this one's memory. */
 static int set_limits(struct image_cluster *cluster)
 {
 	int r = rados_conf_set(cluster->rados, "rbd_cache", "false");
 
+	if (r >= 0)
+		r = set_fencing(cluster);
 	if (r >= 0)
 		r = set_seconds(cluster->rados, "client_mount_timeout", IMAGE_OPEN_TIMEOUT);
 	return r < 0 ? r : image_set_timeout(cluster, IMAGE_OPEN_TIMEOUT);

@@ -3,8 +3,8 @@
  * The rbd handler's parts: a device's bytes are those of an image in a Ceph cluster, by librbd.
  *
  * target.c: the config string. cluster.c: a connection, and why there is none. open.c: the image, its properties, resize.
- * io.c: requests. service.c: what the cluster is told of it. helper.c: the image's own thread, for what librbd does only while its caller waits. rbd.c: the table
- * that the daemon sees.
+ * io.c: requests. lock.c: which host writes to it. service.c: what the cluster is told of it. helper.c: the image's own
+ * thread, for what librbd does only while its caller waits. rbd.c: the table that the daemon sees.
  *
  * Every device has a connection of its own: the cluster shuts out a connection, not an image, so a shared one would take
  * the other devices with it. Threads of librbd call back; no callback comes after rbd_close().
@@ -47,15 +47,22 @@ struct image_cluster {
 	rados_ioctx_t pool; /* NULL: not yet */
 };
 
-/* What the service map says; service.c. Registered and lockable do not change after open. */
-struct image_service {
-	bool registered;
-	bool lockable;     /* it has an exclusive lock */
-	atomic_bool due;   /* there is something to report */
-	atomic_bool owner; /* of the lock, as last asked */
+/* Kept while the daemon runs, however often the image is opened. */
+struct image_counts {
+	struct image_counts *next;
 	atomic_uint lock_lost;
 	atomic_uint conn_lost;
 	atomic_uint timed_out;
+	char name[]; /* in the service map */
+};
+
+/* What the service map says; service.c. All but due and owner do not change after open. */
+struct image_service {
+	bool registered;
+	bool lockable;               /* it has an exclusive lock */
+	atomic_bool due;             /* there is something to report */
+	atomic_bool owner;           /* of the lock, as last asked */
+	struct image_counts *counts; /* NULL: not registered */
 };
 
 struct image {
@@ -71,6 +78,8 @@ struct image {
 	_Atomic uint64_t size; /* bytes, as last heard of */
 	atomic_bool
 		fenced; /* the cluster has shut this connection out: librbd is not asked to write any more */
+
+	atomic_bool on_demand; /* its lock is taken and given up at the daemon's word only */
 
 	struct image_service service;
 
@@ -145,6 +154,15 @@ void image_submit(void *backend, struct tcmu_io *io);
 /* Completes the request: result is what librbd returned. Any thread. */
 void image_end(struct image_request *request, int64_t result);
 
+/* The cluster has shut this connection out: nothing is asked of it any more, and the daemon is told. Any thread. */
+void image_fence(struct image *image);
+
+/* ------- lock.c ------- */
+
+int image_lock(void *backend, uint16_t tag, struct tcmu_reason *reason);
+int image_unlock(void *backend);
+int image_lock_state(void *backend, bool *ours, uint16_t *tag);
+
 /* ------- service.c ------- */
 
 /* 0, or -errno: then the service map does not have it, and all else goes on. Before the helper starts. */
@@ -158,6 +176,9 @@ void image_service_note(struct image *image, enum tcmu_io_op op, int error);
 
 /* The cluster has shut us out. Any thread. */
 void image_service_note_fence(struct image *image);
+
+/* The lock was taken or given up at the daemon's word. Any thread. */
+void image_service_note_lock(struct image *image, bool ours);
 
 /* ------- helper.c ------- */
 

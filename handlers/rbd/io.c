@@ -15,12 +15,12 @@
 #include <string.h>
 
 /* The daemon opens the image anew; until then nothing is served. */
-static void fence(struct image *image)
+void image_fence(struct image *image)
 {
 	if (atomic_exchange(&image->fenced, true))
 		return;
 	image_service_note_fence(image);
-	image->host->event(image->dev, TCMU_BACKEND_FAILED, -ESHUTDOWN);
+	image->host->event(image->dev, TCMU_BACKEND_FENCED, -ESHUTDOWN);
 }
 
 void image_end(struct image_request *request, int64_t result)
@@ -32,9 +32,11 @@ void image_end(struct image_request *request, int64_t result)
 	free(request->copy);
 	image_service_note(image, io->op, error);
 	if (error == -ESHUTDOWN) {
-		fence(image);
+		image_fence(image);
 	} else if (error == -EROFS && !image->read_only) {
 		error = -EBUSY; /* another client has the lock of the image, for now */
+		if (atomic_load(&image->on_demand))
+			image->host->event(image->dev, TCMU_BACKEND_LOCK_LOST, 0);
 	} else if (error == -EILSEQ) {
 		/* What is compared is aligned to its length. That holds for librbd's offset too, where it is in the image as
 		 * where it leaves out how far the block is from the beginning of its object (as 16.2 does). */

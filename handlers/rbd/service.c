@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -49,6 +50,48 @@ static void put_count(struct dict *dict, const char *key, atomic_uint *count)
 	put_pair(dict, key, text);
 }
 
+/* ------- counts ------- */
+
+static pthread_mutex_t counts_lock = PTHREAD_MUTEX_INITIALIZER; /* for the list */
+static struct image_counts *all_counts;
+
+/* An image that was shut out is opened anew, and its counts go on. NULL: out of memory. */
+static struct image_counts *find_counts(const char *name)
+{
+	struct image_counts *counts;
+
+	pthread_mutex_lock(&counts_lock);
+	for (counts = all_counts; counts && strcmp(counts->name, name) != 0;)
+		counts = counts->next;
+	if (!counts)
+		counts = calloc(1, sizeof(*counts) + strlen(name) + 1);
+	if (counts && !counts->name[0]) {
+		memcpy(counts->name, name, strlen(name) + 1);
+		counts->next = all_counts;
+		all_counts = counts;
+	}
+	pthread_mutex_unlock(&counts_lock);
+	return counts;
+}
+
+/* When the plugin is unloaded. */
+__attribute__((destructor)) static void free_counts(void)
+{
+	struct image_counts *counts;
+
+	while ((counts = all_counts)) {
+		all_counts = counts->next;
+		free(counts);
+	}
+}
+
+static void count(atomic_uint *counter)
+{
+	atomic_fetch_add(counter, 1);
+}
+
+/* ------- the service map ------- */
+
 int image_service_register(struct image *image, const struct image_target *target)
 {
 	char host[HOST_SIZE] = "", id[IMAGE_NAME_SIZE] = "", name[HOST_SIZE + 5 * IMAGE_NAME_SIZE];
@@ -75,6 +118,9 @@ int image_service_register(struct image *image, const struct image_target *targe
 	r = rados_service_register(image->cluster.rados, SERVICE, name, dict.text);
 	if (r < 0)
 		return r;
+	image->service.counts = find_counts(name);
+	if (!image->service.counts)
+		return -ENOMEM;
 	image->service.registered = true;
 	image_service_report(image);
 	return 0;
@@ -84,14 +130,22 @@ int image_service_register(struct image *image, const struct image_target *targe
 static void look_at_lock(struct image *image)
 {
 	struct image_service *service = &image->service;
-	int owner = 0;
+	int owner = 0, r = 0;
 
 	if (!service->lockable)
 		return;
-	if (!atomic_load(&image->fenced) && rbd_is_exclusive_lock_owner(image->rbd, &owner) < 0)
+	if (!atomic_load(&image->fenced))
+		r = rbd_is_exclusive_lock_owner(image->rbd, &owner);
+	/* One that writes nothing does not learn of it otherwise. */
+	if (r == -ESHUTDOWN)
+		image_fence(image);
+	else if (r < 0)
 		return;
-	if (atomic_exchange(&service->owner, owner != 0) && !owner && !atomic_load(&image->fenced))
-		atomic_fetch_add(&service->lock_lost, 1);
+	if (!atomic_exchange(&service->owner, owner != 0) || owner || atomic_load(&image->fenced))
+		return;
+	count(&service->counts->lock_lost);
+	if (atomic_load(&image->on_demand))
+		image->host->event(image->dev, TCMU_BACKEND_LOCK_LOST, 0);
 }
 
 void image_service_report(struct image *image)
@@ -103,10 +157,16 @@ void image_service_report(struct image *image)
 		return;
 	look_at_lock(image);
 	put_pair(&dict, "lock_owner", atomic_load(&service->owner) ? "true" : "false");
-	put_count(&dict, "lock_lost_cnt", &service->lock_lost);
-	put_count(&dict, "conn_lost_cnt", &service->conn_lost);
-	put_count(&dict, "cmd_timed_out_cnt", &service->timed_out);
+	put_count(&dict, "lock_lost_cnt", &service->counts->lock_lost);
+	put_count(&dict, "conn_lost_cnt", &service->counts->conn_lost);
+	put_count(&dict, "cmd_timed_out_cnt", &service->counts->timed_out);
 	(void) rados_service_update_status(image->cluster.rados, dict.text);
+}
+
+static void report_soon(struct image *image)
+{
+	if (!atomic_exchange(&image->service.due, true))
+		image_helper_wake(image);
 }
 
 void image_service_note(struct image *image, enum tcmu_io_op op, int error)
@@ -114,24 +174,34 @@ void image_service_note(struct image *image, enum tcmu_io_op op, int error)
 	struct image_service *service = &image->service;
 	bool news = true;
 
+	if (!service->registered)
+		return;
 	if (error == -ETIMEDOUT)
-		atomic_fetch_add(&service->timed_out, 1);
-	else if (error == -EROFS)
-		atomic_fetch_add(&service->lock_lost, 1);
+		count(&service->counts->timed_out);
+	else if (error == -EROFS && atomic_exchange(&service->owner, false))
+		count(&service->counts->lock_lost);
 	else
 		news = !error && op != TCMU_IO_READ && op != TCMU_IO_MAP && op != TCMU_IO_FLUSH &&
 			service->lockable && !atomic_load(&service->owner);
-	if (news && service->registered && !atomic_exchange(&service->due, true))
-		image_helper_wake(image);
+	if (news)
+		report_soon(image);
 }
 
 void image_service_note_fence(struct image *image)
 {
 	struct image_service *service = &image->service;
 
-	atomic_fetch_add(&service->conn_lost, 1);
+	if (!service->registered)
+		return;
+	count(&service->counts->conn_lost);
 	if (atomic_load(&service->owner))
-		atomic_fetch_add(&service->lock_lost, 1);
-	if (service->registered && !atomic_exchange(&service->due, true))
-		image_helper_wake(image);
+		count(&service->counts->lock_lost);
+	report_soon(image);
+}
+
+void image_service_note_lock(struct image *image, bool ours)
+{
+	atomic_store(&image->service.owner, ours);
+	if (image->service.registered)
+		report_soon(image);
 }

@@ -169,6 +169,14 @@ void cluster_wait_service(const char *what, const char *name, const char *text, 
 	fail_msg("service %s has not after %u s: %s", what, seconds, text);
 }
 
+void cluster_restart_osd(void)
+{
+	char command[1024];
+
+	(void) snprintf(command, sizeof(command), "%s restart %s", CLUSTER, folder);
+	assert_int_equal(system(command), 0);
+}
+
 void cluster_signal(const char *name, int signal)
 {
 	char path[512];

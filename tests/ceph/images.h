@@ -39,5 +39,8 @@ void image_blocklist_watchers(const char *name);
 /* Until "ceph service WHAT" has this text, in JSON, about the image of the pool rbd. */
 void cluster_wait_service(const char *what, const char *name, const char *text, unsigned seconds);
 
+/* The OSD ends and is started again; it may not be up yet then. */
+void cluster_restart_osd(void);
+
 /* The process of FOLDER/NAME.pid. */
 void cluster_signal(const char *name, int signal);

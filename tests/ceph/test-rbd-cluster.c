@@ -5,12 +5,17 @@
 #include "fake-host.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "hold-up.h"
 #include "images.h"
 
 #define SIZE  (64 * MIB)
@@ -344,7 +349,7 @@ static void a_client_that_is_shut_out_writes_no_more(void **state)
 	memset(data, 0x22, sizeof(data));
 	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -ESHUTDOWN);
 	fake_wait_events(host, 1);
-	assert_int_equal(host->event, TCMU_BACKEND_FAILED);
+	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
 	assert_int_equal(host->event_value, -ESHUTDOWN);
 	assert_int_equal(fake_read(host, 0, got, sizeof(got)), -ESHUTDOWN);
 	assert_int_equal(fake_do(host, TCMU_IO_FLUSH, 0, 0, 0), -ESHUTDOWN);
@@ -356,6 +361,187 @@ static void a_client_that_is_shut_out_writes_no_more(void **state)
 	assert_int_equal(fake_open(host, config_of("rbd/fenced", 20), SIZE, BLOCK), 0);
 	write_bytes(host, 0, BLOCK, 0x33);
 	assert_bytes(host, 0, BLOCK, 0x33);
+}
+
+/* ------- the lock ------- */
+
+/* A second gateway: another connection, as another host would have it. */
+static struct fake_host *second_gateway(const char *target)
+{
+	struct fake_host *host = fake_host_new(PLUGIN, AIO_THREADS);
+
+	if (fake_open(host, config_of(target, 20), SIZE, BLOCK) < 0)
+		fail_msg("%s", host->reason.text);
+	return host;
+}
+
+static void take_lock(struct fake_host *host, uint16_t tag)
+{
+	if (fake_lock(host, tag) < 0)
+		fail_msg("%s", host->reason.text);
+}
+
+static void assert_lock(struct fake_host *host, bool ours, uint16_t tag)
+{
+	bool is_ours;
+	uint16_t has;
+
+	assert_int_equal(fake_lock_state(host, &is_ours, &has), 0);
+	assert_int_equal(is_ours, ours);
+	assert_int_equal(has, tag);
+}
+
+static void the_lock_moves_from_one_gateway_to_the_other(void **state)
+{
+	struct fake_host *first = *state, *second;
+	uint8_t data[BLOCK];
+
+	open_new(first, "moved");
+	second = second_gateway("rbd/moved");
+	assert_lock(first, false, 0);
+	take_lock(first, 1);
+	assert_lock(first, true, 1);
+	assert_lock(second, false, 1);
+	write_bytes(first, 0, BLOCK, 0x11);
+	assert_bytes(second, 0, BLOCK, 0x11);
+
+	take_lock(second, 2);
+	assert_lock(second, true, 2);
+	write_bytes(second, 0, BLOCK, 0x22);
+	memset(data, 0x33, sizeof(data));
+	assert_int_equal(fake_write(first, 0, data, sizeof(data), 0), -ESHUTDOWN);
+	fake_wait_events(first, 1);
+	assert_int_equal(first->event, TCMU_BACKEND_FENCED);
+	assert_bytes(second, 0, BLOCK, 0x22);
+
+	/* opened anew, it can have it back */
+	fake_close(first);
+	assert_int_equal(fake_open(first, config_of("rbd/moved", 20), SIZE, BLOCK), 0);
+	assert_lock(first, false, 2);
+	take_lock(first, 1);
+	write_bytes(first, 0, BLOCK, 0x44);
+	fake_host_free(second);
+	assert_bytes(first, 0, BLOCK, 0x44);
+}
+
+static void a_lock_that_was_given_up_shuts_nobody_out(void **state)
+{
+	struct fake_host *first = *state, *second;
+	uint8_t data[BLOCK] = {0};
+
+	open_new(first, "given-up");
+	second = second_gateway("rbd/given-up");
+	take_lock(first, 1);
+	write_bytes(first, 0, BLOCK, 0x11);
+	assert_int_equal(fake_unlock(first), 0);
+	take_lock(second, 2);
+	write_bytes(second, 0, BLOCK, 0x22);
+	assert_bytes(first, 0, BLOCK, 0x22);
+	/* without the lock it writes nothing, and says so */
+	assert_int_equal(fake_write(first, 0, data, sizeof(data), 0), -EBUSY);
+	assert_int_equal(first->event, TCMU_BACKEND_LOCK_LOST);
+	assert_bytes(second, 0, BLOCK, 0x22);
+	fake_host_free(second);
+}
+
+/* A write of the old owner is on its way while the other one takes the lock and writes: it arrives after that, and is not
+ * carried out. */
+static void a_write_that_is_held_up_never_lands(void **state)
+{
+	struct fake_host *first = *state, *second;
+	struct fake_io *late;
+	uint8_t *data = many(65536, 0x33);
+
+	open_new(first, "late");
+	take_lock(first, 1);
+	write_bytes(first, 0, 65536, 0x11);
+	second = second_gateway("rbd/late");
+	hold_up(0x33);
+	late = fake_io_new(first, TCMU_IO_WRITE, 0, 65536);
+	fake_io_fill(late, data, 65536);
+	fake_io_submit(late);
+	hold_up_wait();
+	take_lock(second, 2);
+	write_bytes(second, 0, 65536, 0x22);
+	assert_false(late->done);
+	hold_up_let_go();
+	assert_int_equal(fake_io_wait(late), -ESHUTDOWN);
+	fake_io_free(late);
+	assert_bytes(second, 0, 65536, 0x22);
+	fake_close(first);
+	assert_bytes(second, 0, 65536, 0x22);
+	fake_host_free(second);
+	free(data);
+}
+
+/* Another process: takes the lock, and writes a number after the other, telling each when it is stored. */
+static int write_numbers(const char *image)
+{
+	struct fake_host *host = fake_host_new(PLUGIN, AIO_THREADS);
+	uint32_t block[BLOCK / sizeof(uint32_t)] = {0};
+	char target[64];
+
+	cluster = getenv("CEPH_TEST_CLUSTER");
+	(void) snprintf(target, sizeof(target), "rbd/%s", image);
+	if (fake_open(host, config_of(target, 20), SIZE, BLOCK) < 0 || fake_lock(host, 1) < 0)
+		return 1;
+	while (fake_write(host, 0, block, sizeof(block), 0) == 0) {
+		if (write(STDOUT_FILENO, &block[0], sizeof(block[0])) != sizeof(block[0]))
+			break;
+		block[0]++;
+	}
+	return 1;
+}
+
+static pid_t start_writer(char *image, int *out)
+{
+	char *arguments[] = {(char *) "writer", image, NULL};
+	posix_spawn_file_actions_t actions;
+	int ends[2];
+	pid_t pid;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+	assert_int_equal(posix_spawn(&pid, "/proc/self/exe", &actions, NULL, arguments, environ), 0);
+	posix_spawn_file_actions_destroy(&actions);
+	(void) close(ends[1]);
+	*out = ends[0];
+	return pid;
+}
+
+/* A gateway's process is killed while it writes; another one takes over at once, again and again. What was told as stored is
+ * there, and nothing comes after. */
+static void a_gateway_that_was_killed_loses_nothing(void **state)
+{
+	struct fake_host *host = *state;
+	uint32_t block[BLOCK / sizeof(uint32_t)], told;
+	char image[] = "numbers";
+
+	open_new(host, image);
+	for (int i = 0; i < 5; i++) {
+		uint32_t last = 0;
+		int out, status;
+		pid_t pid = start_writer(image, &out);
+
+		while (last < 50 && read(out, &last, sizeof(last)) == sizeof(last))
+			;
+		assert_int_equal(last, 50);
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		while (read(out, &told, sizeof(told)) == sizeof(told))
+			last = told;
+		(void) close(out);
+		take_lock(host, 2);
+		assert_int_equal(fake_read(host, 0, block, sizeof(block)), 0);
+		/* one more may have been stored that it could not tell any more */
+		assert_true(block[0] == last || block[0] == last + 1);
+		write_bytes(host, 0, BLOCK, 0x77);
+		assert_bytes(host, 0, BLOCK, 0x77);
+		/* the next process takes it from here */
+		fake_close(host);
+		assert_int_equal(fake_open(host, config_of("rbd/numbers", 20), SIZE, BLOCK), 0);
+	}
 }
 
 /* ------- a cluster that is away ------- */
@@ -433,7 +619,7 @@ static void opening_ends_while_the_cluster_is_away(void **state)
 	assert_int_equal(fake_open(host, config_of("rbd/away", 30), SIZE, BLOCK), 0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_is_written_is_in_the_image, setup, teardown),
@@ -450,11 +636,18 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_service_map_has_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_resize_of_the_image_is_seen, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_client_that_is_shut_out_writes_no_more, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			the_lock_moves_from_one_gateway_to_the_other, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_lock_that_was_given_up_shuts_nobody_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_write_that_is_held_up_never_lands, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_gateway_that_was_killed_loses_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(requests_wait_for_the_storage_to_come_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			an_image_is_given_up_while_the_storage_is_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(opening_ends_while_the_cluster_is_away, setup, teardown),
 	};
 
+	if (argc > 1)
+		return write_numbers(argv[1]);
 	return cmocka_run_group_tests(tests, setup_cluster, teardown_cluster);
 }

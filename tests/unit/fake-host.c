@@ -267,6 +267,22 @@ int fake_open(struct fake_host *host, const char *config, uint64_t size, uint32_
 	return r;
 }
 
+int fake_lock(struct fake_host *host, uint16_t tag)
+{
+	host->reason.text[0] = '\0';
+	return host->handler->lock(host->inside->backend, tag, &host->reason);
+}
+
+int fake_unlock(struct fake_host *host)
+{
+	return host->handler->unlock(host->inside->backend);
+}
+
+int fake_lock_state(struct fake_host *host, bool *ours, uint16_t *tag)
+{
+	return host->handler->lock_state(host->inside->backend, ours, tag);
+}
+
 int fake_resize(struct fake_host *host, const char *config, uint64_t size)
 {
 	struct tcmu_backend_info before = host->info;

@@ -66,6 +66,9 @@ int fake_identify(struct fake_host *host, const char *config, char *claim, size_
 int fake_open(struct fake_host *host, const char *config, uint64_t size, uint32_t block_size);
 int fake_resize(struct fake_host *host, const char *config, uint64_t size);
 void fake_close(struct fake_host *host);
+int fake_lock(struct fake_host *host, uint16_t tag);
+int fake_unlock(struct fake_host *host);
+int fake_lock_state(struct fake_host *host, bool *ours, uint16_t *tag);
 
 /* Waits until the plugin has told so many events since open, up to half a minute. */
 void fake_wait_events(struct fake_host *host, unsigned events);

@@ -4,6 +4,7 @@
  */
 #include "fake-rbd.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -174,6 +175,88 @@ int rbd_is_exclusive_lock_owner(rbd_image_t image, int *is_owner)
 {
 	(void) image;
 	*is_owner = atomic_load(&fake_rbd.lock_owner);
+	return answer(__func__);
+}
+
+/* ------- librbd: the lock ------- */
+
+#define SELF "client.4100"
+
+int rbd_lock_get_owners(
+	rbd_image_t image, rbd_lock_mode_t *lock_mode, char **lock_owners, size_t *max_lock_owners)
+{
+	const char *owner = atomic_load(&fake_rbd.lock_owner) ? SELF : fake_rbd.lock_holder;
+
+	(void) image;
+	if (answer(__func__))
+		return answer(__func__);
+	if (!owner[0])
+		return -ENOENT;
+	assert(*max_lock_owners >= 1);
+	*lock_mode = fake_rbd.lock_shared ? RBD_LOCK_MODE_SHARED : RBD_LOCK_MODE_EXCLUSIVE;
+	*max_lock_owners = 1;
+	lock_owners[0] = strdup(owner);
+	return 0;
+}
+
+void rbd_lock_get_owners_cleanup(char **lock_owners, size_t lock_owner_count)
+{
+	for (size_t i = 0; i < lock_owner_count; i++)
+		free(lock_owners[i]);
+}
+
+int rbd_lock_break(rbd_image_t image, rbd_lock_mode_t lock_mode, const char *lock_owner)
+{
+	(void) image;
+	(void) lock_mode;
+	if (answer(__func__))
+		return answer(__func__);
+	SAY(fake_rbd.broken, "%s", lock_owner);
+	fake_rbd.breaks++;
+	if (fake_rbd.takes_again)
+		fake_rbd.takes_again--;
+	else
+		fake_rbd.lock_holder[0] = '\0';
+	return 0;
+}
+
+int rbd_lock_acquire(rbd_image_t image, rbd_lock_mode_t lock_mode)
+{
+	(void) image;
+	(void) lock_mode;
+	if (answer(__func__))
+		return answer(__func__);
+	if (fake_rbd.lock_holder[0])
+		return -EROFS;
+	fake_rbd.acquired++;
+	atomic_store(&fake_rbd.lock_owner, true);
+	return 0;
+}
+
+int rbd_lock_release(rbd_image_t image)
+{
+	(void) image;
+	fake_rbd.released++;
+	atomic_store(&fake_rbd.lock_owner, false);
+	return answer(__func__);
+}
+
+int rbd_metadata_get(rbd_image_t image, const char *key, char *value, size_t *val_len)
+{
+	(void) image;
+	if (answer(__func__))
+		return answer(__func__);
+	if (strcmp(key, "tcmu_rbd_locker_tag") != 0 || !fake_rbd.locker_tag[0])
+		return -ENOENT;
+	(void) snprintf(value, *val_len, "%s", fake_rbd.locker_tag);
+	return 0;
+}
+
+int rbd_metadata_set(rbd_image_t image, const char *key, const char *value)
+{
+	(void) image;
+	if (strcmp(key, "tcmu_rbd_locker_tag") == 0 && !answer(__func__))
+		SAY(fake_rbd.locker_tag, "%s", value);
 	return answer(__func__);
 }
 

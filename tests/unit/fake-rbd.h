@@ -26,8 +26,12 @@ struct fake_rbd {
 	uint64_t stripe_count;
 	uint64_t features;
 	atomic_bool lock_owner;
-	int64_t result;    /* of requests, if not 0 */
-	uint64_t mismatch; /* of COMPARE AND WRITE */
+	char lock_holder[32]; /* another client that has the lock; "": none */
+	bool lock_shared;
+	unsigned takes_again; /* so often it takes the lock again when it was shut out */
+	char locker_tag[96];  /* the image's metadata */
+	int64_t result;       /* of requests, if not 0 */
+	uint64_t mismatch;    /* of COMPARE AND WRITE */
 	struct {
 		uint64_t offset;
 		uint64_t length;
@@ -45,6 +49,10 @@ struct fake_rbd {
 	char metadata[256]; /* keys and values, with blanks between */
 	char status[256];
 	atomic_uint reports;
+	char broken[32]; /* who was shut out last */
+	unsigned breaks;
+	unsigned acquired;
+	unsigned released;
 	unsigned requests;
 	uint64_t offset; /* of the last request */
 	uint64_t length;

@@ -4,7 +4,7 @@ add_library(loop-rig STATIC fake-backend.c fake-uio.c loop-rig.c)
 target_include_directories(loop-rig PUBLIC "${CMAKE_CURRENT_SOURCE_DIR}")
 target_link_libraries(loop-rig PUBLIC tcmud-core fake-ring PkgConfig::CMOCKA)
 
-foreach(name IN ITEMS copy erase errand io io-compare loop loop-end loop-revoke loop-stress stats)
+foreach(name IN ITEMS access copy erase errand io io-compare loop loop-end loop-revoke loop-stress stats)
 	tcmud_unit_test(${name} LIBS loop-rig)
 endforeach()
 
@@ -24,3 +24,8 @@ tcmud_unit_test(loop-scarce LIBS loop-rig)
 target_link_options(test-loop-scarce PRIVATE
 	"LINKER:--wrap=malloc,--wrap=calloc,--wrap=aligned_alloc,--wrap=mmap"
 	"LINKER:--wrap=epoll_create1,--wrap=eventfd,--wrap=pthread_create")
+
+# A device of the daemon, where gateway.c has the places of the manager and of what reads port groups.
+add_library(gateway-rig STATIC gateway.c)
+target_link_libraries(gateway-rig PUBLIC loop-rig fake-root tcmud-control)
+tcmud_unit_test(gateways LIBS gateway-rig)

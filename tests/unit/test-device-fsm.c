@@ -104,6 +104,8 @@ static bool possible(const struct world *world, enum device_event event)
 		return true;
 	case DEVICE_EV_BACKEND_FAILED:
 		return world->handler == HANDLER_OPEN && world->loop != LOOP_NONE;
+	case DEVICE_EV_REOPENED:
+		return world->state == DEVICE_SICK;
 	case DEVICE_EV_RELEASE_DEADLINE:
 		return world->release_armed;
 	case DEVICE_EV_REVOKED:

@@ -144,6 +144,33 @@ static void with_several_ports_only_what_they_share_is_known(void **state)
 	assert_int_equal(identity.ports.group_cnt, 2);
 }
 
+/* Whoever makes groups means that other hosts may serve the same medium; the kernel's own group says nothing. */
+static void a_group_of_the_owners_makes_it_shared(void **state)
+{
+	(void) state;
+	group("default_tg_pt_gp", "0\n", "Implicit and Explicit\n", "iSCSI/" FIRST "/tpgt_3/lun_0\n");
+	port(FIRST, 3, "9\n", "1\n");
+	read_it();
+	assert_false(identity.ports.shared);
+	group("none", "5\n", "None\n", "iSCSI/" FIRST "/tpgt_1/lun_0\n");
+	port(FIRST, 1, "5\n", "1\n");
+	group("empty", "6\n", "Implicit\n", "");
+	read_it();
+	assert_false(identity.ports.shared);
+
+	group("ao", "7\n", "Implicit\n", "iSCSI/" SECOND "/tpgt_1/lun_0\n");
+	port(SECOND, 1, "6\n", "0\n");
+	read_it();
+	assert_true(identity.ports.shared);
+	assert_false(identity.ports.by_initiators);
+	assert_int_equal(identity.ports.owner_group, 0);
+	group("ano", "8\n", "Implicit and Explicit\n", "iSCSI/" SECOND "/tpgt_2/lun_0\n");
+	port(SECOND, 2, "7\n", "1\n");
+	read_it();
+	assert_true(identity.ports.by_initiators);
+	assert_int_equal(identity.ports.owner_group, 8);
+}
+
 /* The kernel refuses to change such a group's state at our word. */
 static void what_only_initiators_may_change_nobody_can(void **state)
 {
@@ -260,6 +287,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_device_of_one_port_is_known_all_through, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_group_of_the_owners_makes_it_shared, setup, teardown),
 		cmocka_unit_test_setup_teardown(ports_that_are_off_are_told_and_not_used, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			with_several_ports_only_what_they_share_is_known, setup, teardown),

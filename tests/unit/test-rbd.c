@@ -397,7 +397,7 @@ static void after_it_was_shut_out_nothing_reaches_librbd(void **state)
 	open_disk(host);
 	fake_rbd.result = -ESHUTDOWN;
 	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -ESHUTDOWN);
-	assert_int_equal(host->event, TCMU_BACKEND_FAILED);
+	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
 	assert_int_equal(host->event_value, -ESHUTDOWN);
 	fake_rbd.result = 0;
 	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -ESHUTDOWN);
@@ -423,9 +423,9 @@ static void the_service_map_has_what_ceph_iscsi_reads(void **state)
 	assert_int_equal(gethostname(name, sizeof(name)), 0);
 	(void) snprintf(
 		want, sizeof(want),
-		"pool_name rbd image_name disk image_id abc123 daemon_type portal daemon_prefix %s", name);
-	(void) snprintf(wanted_name, sizeof(wanted_name), "tcmu-runner %s:rbd/disk", name);
-	open_disk(host);
+		"pool_name rbd image_name mapped image_id abc123 daemon_type portal daemon_prefix %s", name);
+	(void) snprintf(wanted_name, sizeof(wanted_name), "tcmu-runner %s:rbd/mapped", name);
+	assert_int_equal(fake_open(host, "rbd/mapped", SIZE, BLOCK), 0);
 	assert_string_equal(fake_rbd.service, wanted_name);
 	assert_string_equal(fake_rbd.metadata, want);
 	assert_string_equal(
@@ -437,7 +437,7 @@ static void it_says_who_has_the_lock_and_what_went_wrong(void **state)
 	struct fake_host *host = *state;
 	uint8_t data[BLOCK] = {0};
 
-	open_disk(host);
+	assert_int_equal(fake_open(host, "rbd/counted", SIZE, BLOCK), 0);
 	atomic_store(&fake_rbd.lock_owner, true);
 	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), 0);
 	wait_reports(2);
@@ -450,6 +450,138 @@ static void it_says_who_has_the_lock_and_what_went_wrong(void **state)
 	fake_close(host);
 	assert_string_equal(
 		fake_rbd.status, "lock_owner false lock_lost_cnt 1 conn_lost_cnt 1 cmd_timed_out_cnt 1");
+	/* opened anew, it counts on */
+	fake_rbd.result = 0;
+	assert_int_equal(fake_open(host, "rbd/counted", SIZE, BLOCK), 0);
+	assert_string_equal(
+		fake_rbd.status, "lock_owner true lock_lost_cnt 1 conn_lost_cnt 1 cmd_timed_out_cnt 1");
+}
+
+/* ------- the lock ------- */
+
+static void another_owner_is_shut_out_before_the_lock_is_taken(void **state)
+{
+	struct fake_host *host = *state;
+
+	open_disk(host);
+	strcpy(fake_rbd.lock_holder, "client.77");
+	assert_int_equal(fake_lock(host, 3), 0);
+	assert_string_equal(fake_rbd.broken, "client.77");
+	assert_int_equal(fake_rbd.acquired, 1);
+	assert_string_equal(fake_rbd.locker_tag, "tcmu_tag=3,rbd_client=client.4100");
+	/* what is held is kept, with another tag */
+	assert_int_equal(fake_lock(host, 4), 0);
+	assert_int_equal(fake_rbd.breaks, 1);
+	assert_string_equal(fake_rbd.locker_tag, "tcmu_tag=4,rbd_client=client.4100");
+	assert_int_equal(fake_unlock(host), 0);
+	assert_int_equal(fake_rbd.released, 1);
+}
+
+static void a_lock_that_cannot_be_had_says_why(void **state)
+{
+	static const struct {
+		const char *fail;
+		int error;
+		const char *reason;
+	} troubles[] = {
+		{"rbd_lock_break", -EPERM, "profile rbd"},
+		{"rbd_lock_acquire", -EROFS, "another client"},
+		{"rbd_lock_acquire", -EAGAIN, "another client"},
+		{"rbd_lock_get_owners", -ETIMEDOUT, "timed out"},
+	};
+	struct fake_host *host = *state;
+
+	open_disk(host);
+	strcpy(fake_rbd.lock_holder, "client.77");
+	fake_rbd.lock_shared = true;
+	assert_int_equal(fake_lock(host, 1), -EBUSY);
+	assert_non_null(strstr(host->reason.text, "shared"));
+	fake_rbd.lock_shared = false;
+	for (unsigned i = 0; i < sizeof(troubles) / sizeof(troubles[0]); i++) {
+		strcpy(fake_rbd.lock_holder, "client.77");
+		fake_rbd.fail = troubles[i].fail;
+		fake_rbd.error = troubles[i].error;
+		assert_int_equal(fake_lock(host, 1), troubles[i].error);
+		if (!strstr(host->reason.text, troubles[i].reason))
+			fail_msg("it says: %s", host->reason.text);
+	}
+	fake_rbd.fail = NULL;
+	fake_rbd.takes_again = 100;
+	assert_int_equal(fake_lock(host, 1), -EROFS);
+	assert_int_equal(host->events, 0);
+}
+
+static void an_image_without_the_feature_is_not_locked(void **state)
+{
+	struct fake_host *host = *state;
+
+	fake_rbd.features = 0;
+	open_disk(host);
+	assert_int_equal(fake_lock(host, 1), -EOPNOTSUPP);
+	assert_non_null(strstr(host->reason.text, "rbd feature enable"));
+}
+
+static void who_has_the_lock_is_read_as_other_gateways_wrote_it(void **state)
+{
+	struct fake_host *host = *state;
+	bool ours;
+	uint16_t tag;
+
+	open_disk(host);
+	assert_int_equal(fake_lock_state(host, &ours, &tag), 0);
+	assert_false(ours);
+	assert_int_equal(tag, 0);
+	strcpy(fake_rbd.lock_holder, "client.77");
+	strcpy(fake_rbd.locker_tag, "tcmu_tag=12,rbd_client=client.77");
+	assert_int_equal(fake_lock_state(host, &ours, &tag), 0);
+	assert_false(ours);
+	assert_int_equal(tag, 12);
+	/* another has taken the lock since, and keeps none */
+	strcpy(fake_rbd.lock_holder, "client.78");
+	assert_int_equal(fake_lock_state(host, &ours, &tag), 0);
+	assert_int_equal(tag, 0);
+	strcpy(fake_rbd.locker_tag, "nonsense");
+	assert_int_equal(fake_lock_state(host, &ours, &tag), 0);
+	assert_int_equal(tag, 0);
+	assert_int_equal(fake_lock(host, 5), 0);
+	assert_int_equal(fake_lock_state(host, &ours, &tag), 0);
+	assert_true(ours);
+	assert_int_equal(tag, 5);
+}
+
+static void a_write_without_the_lock_tells_that_it_is_lost(void **state)
+{
+	struct fake_host *host = *state;
+	uint8_t data[BLOCK] = {0};
+
+	open_disk(host);
+	/* librbd's own business, where it takes the lock by itself */
+	fake_rbd.result = -EROFS;
+	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -EBUSY);
+	assert_int_equal(host->events, 0);
+	assert_int_equal(fake_lock(host, 1), 0);
+	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -EBUSY);
+	assert_int_equal(host->events, 1);
+	assert_int_equal(host->event, TCMU_BACKEND_LOCK_LOST);
+}
+
+static void who_was_shut_out_takes_no_lock(void **state)
+{
+	struct fake_host *host = *state;
+	bool ours;
+	uint16_t tag;
+
+	open_disk(host);
+	fake_rbd.fail = "rbd_lock_acquire";
+	fake_rbd.error = -ESHUTDOWN;
+	assert_int_equal(fake_lock(host, 1), -ESHUTDOWN);
+	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+	fake_rbd.fail = NULL;
+	assert_int_equal(fake_lock(host, 1), -ESHUTDOWN);
+	assert_int_equal(fake_lock_state(host, &ours, &tag), -ESHUTDOWN);
+	assert_int_equal(fake_unlock(host), 0);
+	assert_int_equal(fake_rbd.acquired + fake_rbd.released, 0);
+	assert_int_equal(host->events, 1);
 }
 
 static void a_disk_that_the_map_does_not_take_is_served(void **state)
@@ -557,6 +689,15 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_service_map_has_what_ceph_iscsi_reads, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			it_says_who_has_the_lock_and_what_went_wrong, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			another_owner_is_shut_out_before_the_lock_is_taken, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_lock_that_cannot_be_had_says_why, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_image_without_the_feature_is_not_locked, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			who_has_the_lock_is_read_as_other_gateways_wrote_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_write_without_the_lock_tells_that_it_is_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_was_shut_out_takes_no_lock, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_disk_that_the_map_does_not_take_is_served, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_run_ends_where_allocation_changes, setup, teardown),

@@ -9,7 +9,8 @@
  * must; they delay no other device. submit of a TCMU_HANDLER_ASYNC handler is called on the device's I/O thread and
  * must not block. submit of a SERIAL or PARALLEL handler is called on worker threads and may block. tcmu_io_complete
  * may be called from any thread, exactly once for each io, also from within submit. close is called when nothing is
- * in flight any more; nothing of the host may be called after it returns.
+ * in flight any more; nothing of the host may be called after it returns. lock, unlock and lock_state are called on a
+ * thread of their own while I/O goes on, lock and unlock one at a time, and may block.
  *
  * ABI: a plugin is a shared object named handler_<subtype>.so with one visible function, defined by TCMU_HANDLER().
  * Structures only ever grow at the end; both sides carry their size and look at no more than the other one has.
@@ -120,6 +121,9 @@ enum tcmu_log_level {
 enum tcmu_backend_event {
 	TCMU_BACKEND_RESIZED = 1, /* value: the new size in bytes */
 	TCMU_BACKEND_FAILED,      /* value: -errno; nothing more is served until the device is reopened */
+	TCMU_BACKEND_LOCK_LOST,   /* value: 0; what was taken by lock is not held any more */
+	TCMU_BACKEND_FENCED, /* value: -errno; another host has shut this one out of the backing store: nothing is written any
+			      * more, and the backend is closed and opened anew */
 };
 
 /* What the daemon does for a handler. Valid from open to close. */
@@ -147,6 +151,9 @@ enum tcmu_handler_threading {
 /* Buffers are touched by system calls only, never in user space. The ring's mapping can then be taken away under an
  * I/O that is stuck: a late system call ends in -EFAULT and changes nothing. */
 #define TCMU_HANDLER_SYSCALLS_ONLY (1u << 0)
+/* After TCMU_BACKEND_FAILED the daemon may close the backend and open it anew by itself: nothing that was acknowledged is
+ * lost by that. */
+#define TCMU_HANDLER_REOPENS (1u << 1)
 
 enum tcmu_option_type {
 	TCMU_OPTION_BOOL = 1, /* 0 1 no yes off on false true */
@@ -239,6 +246,15 @@ struct tcmu_handler {
 	 * Must neither wait for the store itself nor change anything. 0, or -errno with a reason. */
 	int (*identify)(
 		const struct tcmu_config *config, char *claim, size_t size, struct tcmu_reason *reason);
+	/* Optional, all three or none: the ownership of a backing store that several hosts share. Takes it for this host, and
+	 * keeps tag with it, where the other hosts can read it. Another owner is shut out first: nothing of what it has begun
+	 * may be written once this has returned 0. What is held already is kept, with the new tag. 0; -ESHUTDOWN: this host
+	 * was shut out itself, TCMU_BACKEND_FENCED is told; or -errno with a reason. */
+	int (*lock)(void *backend, uint16_t tag, struct tcmu_reason *reason);
+	/* Gives it up, after what is under way. 0, also where it was not held, or -errno. */
+	int (*unlock)(void *backend);
+	/* Who has it. *tag: the owner's; 0: nobody has it, or an owner who keeps no tag. 0 or -errno. */
+	int (*lock_state)(void *backend, bool *ours, uint16_t *tag);
 };
 
 /* What a plugin exports. The daemon looks it up by this name. */

@@ -96,6 +96,10 @@ enum scsi_access_state {
 	SCSI_TRANSITIONING = 0xf,
 };
 
+/* Why a medium cannot be used through this host: additional sense code qualifiers of ASC 04h (SPC-4 5.15.2.4). */
+#define SCSI_ASCQ_STANDBY     0x0b
+#define SCSI_ASCQ_UNAVAILABLE 0x0c
+
 /* Who may change a group's state; the bits of the field TPGS (SPC-4 6.6.2). */
 #define SCSI_ACCESS_IMPLICIT 0x1 /* we */
 #define SCSI_ACCESS_EXPLICIT 0x2 /* initiators, by SET TARGET PORT GROUPS */
@@ -124,6 +128,9 @@ struct scsi_ports {
 	uint16_t port;        /* its relative identifier */
 	uint16_t tag;         /* of the target portal group, with an iscsi_name */
 	char iscsi_name[224]; /* of the target; empty: not of iSCSI, or not known */
+	bool shared; /* the owner has put ports in a group of his own: other hosts may serve the same medium */
+	bool by_initiators;   /* with shared: initiators say which host serves it */
+	uint16_t owner_group; /* with shared: the group of this host's ports; 0: none of them can be used */
 	bool lu_group_known;
 	uint16_t lu_group; /* LOGICAL UNIT GROUP of VPD 83h */
 };
@@ -193,10 +200,11 @@ struct scsi_lu {
 	struct scsi_mode_values saved; /* with can_save */
 	/* With can_erase: set with the plan; scsi_long_end() clears it. */
 	enum scsi_long_operation long_operation;
-	uint16_t progress;       /* of the long operation, in 65536ths; the caller's */
-	bool sanitize_failed;    /* the medium cannot be used until it has been sanitized */
-	bool sanitize_exit;      /* AUSE: EXIT FAILURE MODE gives the medium back */
-	bool format_failed;      /* the medium cannot be used until it has been formatted or sanitized */
+	uint16_t progress;    /* of the long operation, in 65536ths; the caller's */
+	bool sanitize_failed; /* the medium cannot be used until it has been sanitized */
+	bool sanitize_exit;   /* AUSE: EXIT FAILURE MODE gives the medium back */
+	bool format_failed;   /* the medium cannot be used until it has been formatted or sanitized */
+	uint8_t not_ready; /* the medium cannot be used through this host: the ASCQ of ASC 04h; 0: it can */
 	uint32_t unit_attention; /* SCSI_UA_ bits */
 	struct scsi_copy_status copies[SCSI_COPIES_MAX];
 	uint64_t copy_number; /* of the last one that began */

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * It stands in the place of the C library's sendmsg(), which librados sends by. The lock is held while the flags are looked
+ * at, not while something is sent.
+ */
+#include "hold-up.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <dlfcn.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define PATIENCE_SECONDS 30
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static bool active;
+static char wanted[HOLD_UP_BYTES];
+static unsigned held;
+
+void hold_up(int byte)
+{
+	pthread_mutex_lock(&lock);
+	memset(wanted, byte, sizeof(wanted));
+	active = true;
+	pthread_mutex_unlock(&lock);
+}
+
+void hold_up_wait(void)
+{
+	struct timespec until;
+	bool found;
+
+	(void) clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += PATIENCE_SECONDS;
+	pthread_mutex_lock(&lock);
+	while (!held && pthread_cond_timedwait(&changed, &lock, &until) == 0)
+		;
+	found = held > 0;
+	pthread_mutex_unlock(&lock);
+	if (!found)
+		fail_msg("nothing is sent that has the bytes");
+}
+
+void hold_up_let_go(void)
+{
+	pthread_mutex_lock(&lock);
+	active = false;
+	pthread_cond_broadcast(&changed);
+	while (held)
+		pthread_cond_wait(&changed, &lock);
+	pthread_mutex_unlock(&lock);
+}
+
+static bool has_bytes(const struct msghdr *message)
+{
+	for (size_t i = 0; i < message->msg_iovlen; i++)
+		if (memmem(message->msg_iov[i].iov_base, message->msg_iov[i].iov_len, wanted,
+			   sizeof(wanted)))
+			return true;
+	return false;
+}
+
+__attribute__((visibility("default"))) ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	ssize_t (*real)(int, const struct msghdr *, int) = dlsym(RTLD_NEXT, "sendmsg");
+
+	pthread_mutex_lock(&lock);
+	if (active && has_bytes(message)) {
+		held++;
+		pthread_cond_broadcast(&changed);
+		while (active)
+			pthread_cond_wait(&changed, &lock);
+		held--;
+		pthread_cond_broadcast(&changed);
+	}
+	pthread_mutex_unlock(&lock);
+	return real(fd, message, flags);
+}

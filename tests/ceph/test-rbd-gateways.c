@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Devices of the daemon on a real cluster (tests/ceph/cluster), whose folder is in CEPH_TEST_CLUSTER: two gateways of one image,
+ * and one whose storage goes away.
+ */
+#include "gateway.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "hold-up.h"
+#include "images.h"
+#include "registry.h"
+
+#define SIZE     (64 * MIB)
+#define LENGTH   65536u
+#define BLOCKS   (LENGTH / RIG_BLOCK)
+#define COUNT    16u
+#define IMPLICIT SCSI_ACCESS_IMPLICIT
+#define EXPLICIT (SCSI_ACCESS_IMPLICIT | SCSI_ACCESS_EXPLICIT)
+
+static const char *folder;
+static struct registry *registry;
+
+static int setup(void **state)
+{
+	(void) state;
+	folder = getenv("CEPH_TEST_CLUSTER");
+	assert_non_null(folder);
+	images_connect(folder);
+	assert_int_equal(registry_new(&registry), 0);
+	assert_true(registry_load(registry, HANDLERS) > 0);
+	gateways_begin();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void) state;
+	gateways_end();
+	registry_free(registry);
+	images_disconnect();
+	return 0;
+}
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double) time.tv_sec + (double) time.tv_nsec / 1e9;
+}
+
+static struct gateway *start(const char *image, unsigned timeout, uint16_t group, uint8_t access)
+{
+	const struct tcmu_handler *handler = registry_find(registry, "rbd");
+	char config[TCMU_CONFIG_MAX + 1];
+
+	assert_non_null(handler);
+	(void) snprintf(
+		config, sizeof(config), "rbd/rbd/%s;osd_op_timeout=%u;conf=%s/ceph.conf;id=admin", image,
+		timeout, folder);
+	return gateway_new(handler, config, SIZE, group, access);
+}
+
+static void write_byte(struct gateway *gateway, uint64_t piece, int byte)
+{
+	uint8_t *data = calloc(1, LENGTH);
+	struct rig_command write = rig_write(piece * BLOCKS, BLOCKS, data);
+
+	memset(data, byte, LENGTH);
+	assert_int_equal(gateway_do_persistently(gateway, &write, 30), SCSI_GOOD);
+	free(data);
+}
+
+static void assert_byte(struct gateway *gateway, uint64_t piece, int byte)
+{
+	uint8_t *data = calloc(1, LENGTH), *want = calloc(1, LENGTH);
+	struct rig_command read = rig_read(piece * BLOCKS, BLOCKS, data);
+
+	memset(want, byte, LENGTH);
+	assert_int_equal(gateway_do_persistently(gateway, &read, 30), SCSI_GOOD);
+	assert_memory_equal(data, want, LENGTH);
+	free(data);
+	free(want);
+}
+
+static void assert_states(struct gateway *gateway, uint8_t first, uint8_t second)
+{
+	uint8_t states[2];
+
+	gateway_report(gateway, states);
+	assert_int_equal(states[0], first);
+	assert_int_equal(states[1], second);
+}
+
+/* ------- two gateways ------- */
+
+static void writes_move_the_image_twenty_times(void **state)
+{
+	struct gateway *gateways[2];
+
+	(void) state;
+	image_create("", "to-and-fro", SIZE);
+	gateways[0] = start("to-and-fro", 20, 1, IMPLICIT);
+	gateways[1] = start("to-and-fro", 20, 2, IMPLICIT);
+	for (int i = 0; i < 20; i++) {
+		struct gateway *active = gateways[i % 2], *other = gateways[(i + 1) % 2];
+
+		write_byte(active, 0, i + 1);
+		write_byte(active, (unsigned) i + 1, i + 1);
+		assert_states(active, i % 2, (i + 1) % 2);
+		assert_byte(other, 0, i + 1);
+	}
+	for (int i = 0; i < 20; i++)
+		assert_byte(gateways[0], (unsigned) i + 1, i + 1);
+	gateway_delete(gateways[0]);
+	gateway_delete(gateways[1]);
+	image_delete("to-and-fro");
+}
+
+/* A write of the old owner is on its way while initiators activate the other gateway and write there. */
+static void a_late_write_of_the_old_gateway_never_lands(void **state)
+{
+	struct gateway *old, *new;
+	uint8_t *data = calloc(1, LENGTH);
+	struct rig_command late = rig_write(0, BLOCKS, data), write = rig_write(0, BLOCKS, data);
+
+	(void) state;
+	image_create("", "late-gateway", SIZE);
+	old = start("late-gateway", 20, 1, EXPLICIT);
+	new = start("late-gateway", 20, 2, EXPLICIT);
+	assert_int_equal(gateway_set(old, 1, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
+	write_byte(old, 0, 0x11);
+	memset(data, 0x5a, LENGTH);
+	hold_up(0x5a);
+	gateway_send(old, &late);
+	hold_up_wait();
+	assert_int_equal(gateway_set(new, 2, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
+	write_byte(new, 0, 0x22);
+	assert_false(rig_is_done(&late));
+	hold_up_let_go();
+	gateway_wait(&late);
+	assert_int_equal(late.status, SCSI_BUSY);
+	assert_byte(new, 0, 0x22);
+	/* it comes back as a gateway in standby, which writes nothing */
+	gateway_wait_state(old, DEVICE_SICK, 20);
+	gateway_wait_state(old, DEVICE_LIVE, 20);
+	gateway_do(old, &write);
+	assert_sense(&write, 0x2, 0x040b);
+	assert_byte(new, 0, 0x22);
+	assert_states(old, SCSI_STANDBY, SCSI_ACTIVE_OPTIMIZED);
+	gateway_delete(old);
+	gateway_delete(new);
+	image_delete("late-gateway");
+	free(data);
+}
+
+/* Nobody else has it, but the cluster does not want this connection any more. */
+static void a_gateway_that_was_blocklisted_comes_back(void **state)
+{
+	struct gateway *gateway;
+
+	(void) state;
+	image_create("", "back", SIZE);
+	gateway = start("back", 20, 1, IMPLICIT);
+	for (int i = 0; i < 3; i++) {
+		write_byte(gateway, 0, 0x11 + i);
+		image_blocklist_watchers("back");
+		write_byte(gateway, 1, 0x21 + i);
+		assert_byte(gateway, 0, 0x11 + i);
+		assert_byte(gateway, 1, 0x21 + i);
+	}
+	cluster_wait_service("status", "back", "\"conn_lost_cnt\":\"3\"", 20);
+	gateway_delete(gateway);
+	image_delete("back");
+}
+
+/* ------- a storage that goes away ------- */
+
+static void a_delete_ends_in_time_while_the_storage_hangs(void **state)
+{
+	struct rig_command commands[COUNT];
+	uint8_t *data = calloc(COUNT, LENGTH);
+	struct gateway *gateway;
+	double waited;
+
+	(void) state;
+	image_create("", "hangs", SIZE);
+	gateway = start("hangs", 0, 1, IMPLICIT);
+	write_byte(gateway, 0, 1);
+	cluster_signal("osd", SIGSTOP);
+	for (unsigned i = 0; i < COUNT; i++) {
+		commands[i] = i % 2 ? rig_read(i * BLOCKS, BLOCKS, NULL)
+				    : rig_write(i * BLOCKS, BLOCKS, data + i * LENGTH);
+		gateway_send(gateway, &commands[i]);
+	}
+	rig_wait_idle(gateway_rig(gateway));
+	waited = gateway_remove(gateway);
+	cluster_signal("osd", SIGCONT);
+	assert_true(waited < 2.0);
+	gateway_delete(gateway);
+	image_wait_unwatched("hangs", 5);
+	image_delete("hangs");
+	free(data);
+}
+
+/* Every piece is written with a number, read back and compared, while the storage ends and is started again. */
+static void nothing_is_lost_when_the_storage_ends_and_starts_again(void **state)
+{
+	struct rig_command commands[COUNT];
+	uint8_t *data = calloc(COUNT, LENGTH);
+	struct gateway *gateway;
+	double began = now();
+
+	(void) state;
+	image_create("", "killed", SIZE);
+	gateway = start("killed", 60, 0, 0);
+	for (int round = 1; round <= 3; round++) {
+		for (unsigned i = 0; i < COUNT; i++) {
+			rig_pattern(data + i * LENGTH, LENGTH, (uint32_t) round * COUNT + i);
+			commands[i] = rig_write(i * BLOCKS, BLOCKS, data + i * LENGTH);
+			gateway_send(gateway, &commands[i]);
+		}
+		if (round == 2) {
+			began = now();
+			cluster_restart_osd();
+		}
+		for (unsigned i = 0; i < COUNT; i++) {
+			gateway_wait(&commands[i]);
+			assert_int_equal(commands[i].status, SCSI_GOOD);
+		}
+		for (unsigned i = 0; i < COUNT; i++) {
+			uint8_t *got = calloc(1, LENGTH);
+			struct rig_command read = rig_read(i * BLOCKS, BLOCKS, got);
+
+			assert_int_equal(gateway_do(gateway, &read), SCSI_GOOD);
+			assert_memory_equal(got, data + i * LENGTH, LENGTH);
+			free(got);
+		}
+	}
+	assert_true(now() - began < 60);
+	gateway_delete(gateway);
+	image_delete("killed");
+	free(data);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(writes_move_the_image_twenty_times),
+		cmocka_unit_test(a_late_write_of_the_old_gateway_never_lands),
+		cmocka_unit_test(a_gateway_that_was_blocklisted_comes_back),
+		cmocka_unit_test(a_delete_ends_in_time_while_the_storage_hangs),
+		cmocka_unit_test(nothing_is_lost_when_the_storage_ends_and_starts_again),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two gateways of one backing store: a store in memory that has one owner, and shuts a former owner out. What a cluster does is
+ * seen by tests/ceph.
+ */
+#include "gateway.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SIZE     (1024u * 1024)
+#define IMPLICIT SCSI_ACCESS_IMPLICIT
+#define EXPLICIT (SCSI_ACCESS_IMPLICIT | SCSI_ACCESS_EXPLICIT)
+
+struct opened;
+
+/* The store and what befalls it. Under the lock. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	uint8_t data[SIZE];
+	struct opened *owner;
+	uint16_t tag;
+	unsigned opens;
+	unsigned opens_fail; /* so many more */
+	unsigned locks;
+	unsigned locks_fail;
+	bool hold_locks;
+	bool hold_writes;
+	unsigned held;
+	struct tcmu_io *late; /* a write that was held */
+} store = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+struct opened {
+	const struct tcmu_host *host;
+	struct tcmu_host_device *dev;
+	bool fenced;
+	bool told;
+};
+
+static int on_open(
+	const struct tcmu_config *config, const struct tcmu_host *host, struct tcmu_host_device *dev,
+	struct tcmu_backend_info *info, void **backend, struct tcmu_reason *reason)
+{
+	struct opened *opened = calloc(1, sizeof(*opened));
+	bool fails;
+
+	(void) config;
+	pthread_mutex_lock(&store.lock);
+	store.opens++;
+	fails = store.opens_fail && store.opens_fail--;
+	pthread_mutex_unlock(&store.lock);
+	if (fails) {
+		free(opened);
+		strcpy(reason->text, "it is away");
+		return -ETIMEDOUT;
+	}
+	opened->host = host;
+	opened->dev = dev;
+	info->caps = RIG_BASIC_CAPS;
+	info->fua = true;
+	*backend = opened;
+	return 0;
+}
+
+static void on_close(void *backend)
+{
+	pthread_mutex_lock(&store.lock);
+	if (store.owner == backend)
+		store.owner = NULL;
+	pthread_mutex_unlock(&store.lock);
+	free(backend);
+}
+
+static int on_lock(void *backend, uint16_t tag, struct tcmu_reason *reason)
+{
+	struct opened *opened = backend;
+	int r = 0;
+
+	pthread_mutex_lock(&store.lock);
+	store.locks++;
+	store.held++;
+	pthread_cond_broadcast(&store.changed);
+	while (store.hold_locks)
+		pthread_cond_wait(&store.changed, &store.lock);
+	store.held--;
+	if (opened->fenced) {
+		r = -ESHUTDOWN;
+	} else if (store.locks_fail) {
+		store.locks_fail--;
+		strcpy(reason->text, "it cannot be had");
+		r = -ETIMEDOUT;
+	} else {
+		if (store.owner && store.owner != opened)
+			store.owner->fenced = true;
+		store.owner = opened;
+		store.tag = tag;
+	}
+	pthread_mutex_unlock(&store.lock);
+	return r;
+}
+
+static int on_unlock(void *backend)
+{
+	pthread_mutex_lock(&store.lock);
+	if (store.owner == backend)
+		store.owner = NULL;
+	pthread_mutex_unlock(&store.lock);
+	return 0;
+}
+
+static int on_lock_state(void *backend, bool *ours, uint16_t *tag)
+{
+	pthread_mutex_lock(&store.lock);
+	*ours = store.owner == backend;
+	*tag = store.owner ? store.tag : 0;
+	pthread_mutex_unlock(&store.lock);
+	return 0;
+}
+
+/* 1: it is held. */
+static int carry_out(struct opened *opened, struct tcmu_io *io, bool *fenced)
+{
+	uint8_t *at = store.data + io->offset;
+
+	if (opened->fenced) {
+		*fenced = !opened->told;
+		opened->told = true;
+		return -ESHUTDOWN;
+	}
+	if (io->op == TCMU_IO_WRITE && store.hold_writes) {
+		store.late = io;
+		pthread_cond_broadcast(&store.changed);
+		return 1;
+	}
+	for (unsigned i = 0; i < io->iov_cnt && io->op != TCMU_IO_FLUSH; i++) {
+		if (io->op == TCMU_IO_READ)
+			memcpy(io->iov[i].iov_base, at, io->iov[i].iov_len);
+		else
+			memcpy(at, io->iov[i].iov_base, io->iov[i].iov_len);
+		at += io->iov[i].iov_len;
+	}
+	return 0;
+}
+
+static void on_submit(void *backend, struct tcmu_io *io)
+{
+	struct opened *opened = backend;
+	bool fenced = false;
+	int r;
+
+	pthread_mutex_lock(&store.lock);
+	r = carry_out(opened, io, &fenced);
+	pthread_mutex_unlock(&store.lock);
+	if (fenced)
+		opened->host->event(opened->dev, TCMU_BACKEND_FENCED, -ESHUTDOWN);
+	if (r <= 0)
+		tcmu_io_complete(io, r);
+}
+
+static const struct tcmu_handler handler = {
+	.abi = TCMU_HANDLER_ABI,
+	.size = sizeof(handler),
+	.subtype = "store",
+	.name = "store",
+	.config_desc = "",
+	.flags = TCMU_HANDLER_REOPENS,
+	.open = on_open,
+	.close = on_close,
+	.submit = on_submit,
+	.lock = on_lock,
+	.unlock = on_unlock,
+	.lock_state = on_lock_state,
+};
+
+static int setup(void **state)
+{
+	(void) state;
+	gateways_begin();
+	memset(store.data, 0, sizeof(store.data));
+	store.opens = store.locks = 0;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void) state;
+	gateways_end();
+	assert_null(store.owner);
+	return 0;
+}
+
+static struct gateway *start(uint16_t group, uint8_t access)
+{
+	return gateway_new(&handler, "store/x", SIZE, group, access);
+}
+
+static struct rig_command write_of(int byte)
+{
+	static uint8_t data[256][RIG_BLOCK];
+
+	memset(data[byte], byte, RIG_BLOCK);
+	return rig_write(0, 1, data[byte]);
+}
+
+static void assert_writes(struct gateway *gateway, int byte)
+{
+	struct rig_command write = write_of(byte);
+
+	assert_int_equal(gateway_do_persistently(gateway, &write, 20), SCSI_GOOD);
+	assert_int_equal(store.data[0], byte);
+}
+
+static void assert_states(struct gateway *gateway, uint8_t first, uint8_t second)
+{
+	uint8_t states[2];
+
+	gateway_report(gateway, states);
+	assert_int_equal(states[0], first);
+	assert_int_equal(states[1], second);
+}
+
+/* ------- tests ------- */
+
+static void who_is_alone_needs_no_lock(void **state)
+{
+	struct gateway *one = start(0, 0);
+
+	(void) state;
+	assert_writes(one, 1);
+	assert_int_equal(store.locks, 0);
+	gateway_delete(one);
+}
+
+static void the_first_write_takes_the_lock_and_reads_need_none(void **state)
+{
+	struct gateway *one = start(1, IMPLICIT);
+	struct rig_command read = rig_read(0, 1, NULL), write = write_of(1);
+
+	(void) state;
+	assert_int_equal(gateway_do(one, &read), SCSI_GOOD);
+	assert_int_equal(store.locks, 0);
+	assert_states(one, SCSI_ACTIVE_NONOPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
+	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
+	assert_writes(one, 1);
+	assert_int_equal(store.locks, 1);
+	assert_int_equal(store.tag, 1);
+	assert_states(one, SCSI_ACTIVE_OPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
+	gateway_delete(one);
+}
+
+static void writes_move_the_lock_and_the_loser_comes_back(void **state)
+{
+	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
+	struct rig_command write = write_of(3);
+
+	(void) state;
+	assert_writes(one, 1);
+	assert_writes(two, 2);
+	assert_states(one, SCSI_ACTIVE_NONOPTIMIZED, SCSI_ACTIVE_OPTIMIZED);
+	assert_states(two, SCSI_ACTIVE_NONOPTIMIZED, SCSI_ACTIVE_OPTIMIZED);
+	/* the loser does not know yet: the store refuses it, the initiator tries again, and it takes the lock back */
+	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
+	assert_int_equal(store.data[0], 2);
+	gateway_wait_state(one, DEVICE_LIVE, 10);
+	assert_writes(one, 3);
+	assert_int_equal(store.opens, 3);
+	assert_states(two, SCSI_ACTIVE_OPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
+	gateway_delete(one);
+	gateway_delete(two);
+}
+
+static void wait_late(void)
+{
+	pthread_mutex_lock(&store.lock);
+	while (!store.late)
+		pthread_cond_wait(&store.changed, &store.lock);
+	store.hold_writes = false;
+	pthread_mutex_unlock(&store.lock);
+}
+
+/* It is opened anew only when what it had under way has come back. */
+static void a_backend_is_not_closed_under_a_write(void **state)
+{
+	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
+	struct rig_command late = write_of(5), write = write_of(6);
+
+	(void) state;
+	assert_writes(one, 1);
+	store.hold_writes = true;
+	gateway_send(one, &late);
+	wait_late();
+	assert_writes(two, 2);
+	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
+	gateway_wait_state(one, DEVICE_SICK, 10);
+	for (int i = 0; i < 20; i++)
+		gateways_turn();
+	assert_int_equal(store.opens, 2);
+	assert_false(rig_is_done(&late));
+	tcmu_io_complete(store.late, -ESHUTDOWN);
+	store.late = NULL;
+	gateway_wait(&late);
+	assert_int_equal(late.status, SCSI_BUSY);
+	gateway_wait_state(one, DEVICE_LIVE, 10);
+	assert_int_equal(store.opens, 3);
+	assert_int_equal(store.data[0], 2);
+	gateway_delete(one);
+	gateway_delete(two);
+}
+
+static void initiators_say_which_gateway_it_is(void **state)
+{
+	struct gateway *one = start(1, EXPLICIT), *two = start(2, EXPLICIT);
+	struct rig_command write = write_of(1), ready = rig_test_unit_ready();
+
+	(void) state;
+	gateway_do(one, &write);
+	assert_sense(&write, 0x2, 0x040b);
+	gateway_do(one, &ready);
+	assert_sense(&ready, 0x2, 0x040b);
+	assert_states(one, SCSI_STANDBY, SCSI_STANDBY);
+	assert_int_equal(store.locks, 0);
+
+	assert_int_equal(gateway_set(one, 1, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
+	assert_int_equal(gateway_configfs_state(one, 1), SCSI_ACTIVE_OPTIMIZED);
+	assert_writes(one, 1);
+	assert_states(one, SCSI_ACTIVE_OPTIMIZED, SCSI_STANDBY);
+	assert_states(two, SCSI_ACTIVE_OPTIMIZED, SCSI_STANDBY);
+	/* another host's group is not ours to activate */
+	assert_int_equal(gateway_set(one, 2, SCSI_ACTIVE_OPTIMIZED), SCSI_CHECK_CONDITION);
+
+	assert_int_equal(gateway_set(two, 2, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
+	assert_writes(two, 2);
+	write = write_of(3);
+	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
+	gateway_wait_state(one, DEVICE_SICK, 10);
+	gateway_wait_state(one, DEVICE_LIVE, 10);
+	write = write_of(3);
+	gateway_do(one, &write);
+	assert_sense(&write, 0x2, 0x040b);
+	assert_states(one, SCSI_STANDBY, SCSI_ACTIVE_OPTIMIZED);
+
+	assert_int_equal(gateway_set(two, 2, SCSI_STANDBY), SCSI_GOOD);
+	assert_null(store.owner);
+	write = write_of(4);
+	gateway_do(two, &write);
+	assert_sense(&write, 0x2, 0x040b);
+	assert_int_equal(store.data[0], 2);
+	gateway_delete(one);
+	gateway_delete(two);
+}
+
+static void a_lock_that_cannot_be_had_sends_initiators_elsewhere(void **state)
+{
+	struct gateway *one = start(1, IMPLICIT);
+	struct rig_command write = write_of(1);
+
+	(void) state;
+	store.locks_fail = 1;
+	gateway_do_persistently(one, &write, 10);
+	assert_sense(&write, 0x2, 0x040c);
+	do {
+		gateways_turn();
+		write = write_of(1);
+		gateway_do(one, &write);
+	} while (write.status != SCSI_GOOD);
+	assert_int_equal(store.locks, 2);
+	gateway_delete(one);
+}
+
+static void it_comes_back_as_soon_as_it_can_be_opened(void **state)
+{
+	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
+	struct rig_command write = write_of(3);
+
+	(void) state;
+	assert_writes(one, 1);
+	assert_writes(two, 2);
+	store.opens_fail = 2;
+	gateway_do_persistently(one, &write, 10);
+	assert_sense(&write, 0x2, 0x040c);
+	gateway_wait_state(one, DEVICE_LIVE, 20);
+	assert_int_equal(store.opens, 5);
+	assert_writes(one, 3);
+	gateway_delete(one);
+	gateway_delete(two);
+}
+
+static void a_delete_does_not_wait_for_a_lock(void **state)
+{
+	struct gateway *one = start(1, IMPLICIT);
+	struct rig_command write = write_of(1);
+	double waited;
+
+	(void) state;
+	store.hold_locks = true;
+	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
+	pthread_mutex_lock(&store.lock);
+	while (!store.held) {
+		pthread_mutex_unlock(&store.lock);
+		gateways_turn();
+		pthread_mutex_lock(&store.lock);
+	}
+	pthread_mutex_unlock(&store.lock);
+	waited = gateway_remove(one);
+	assert_true(waited < 2.5);
+	pthread_mutex_lock(&store.lock);
+	store.hold_locks = false;
+	pthread_cond_broadcast(&store.changed);
+	pthread_mutex_unlock(&store.lock);
+	gateway_delete(one);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(who_is_alone_needs_no_lock, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			the_first_write_takes_the_lock_and_reads_need_none, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			writes_move_the_lock_and_the_loser_comes_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_backend_is_not_closed_under_a_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(initiators_say_which_gateway_it_is, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_lock_that_cannot_be_had_sends_initiators_elsewhere, setup, teardown),
+		cmocka_unit_test_setup_teardown(it_comes_back_as_soon_as_it_can_be_opened, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_delete_does_not_wait_for_a_lock, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
