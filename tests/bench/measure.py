@@ -87,13 +87,13 @@ def backstore(target, lun):
     return f"{CORE}/user_8/{lun}", f"dev_config=qcow/{path},dev_size={size}"
 
 
-def make_luns(index, target, options):
+def make_luns(index, target, count, options):
     tpg = f"{LOOP}/naa.500140500000000{index}/tpgt_1"
     os.makedirs(tpg)
     write(f"{tpg}/nexus", f"naa.500140500000001{index}")
     address = read(f"{tpg}/address").strip()
     disks = []
-    for lun in range(LUNS):
+    for lun in range(count):
         folder, control = backstore(target, lun)
         os.makedirs(folder)
         write(f"{folder}/control", control + ("," + options if options and target == "tcmud" else ""))
@@ -158,38 +158,47 @@ class Counting:
 
 # ---- fio ----
 
-def fio(disks, job, seconds):
+def fio(groups, job, seconds):
+    """One after the other; of each group, which is a list of disks that are used at once, a list of what each disk did."""
     rw, size, depth, more = job
     command = ["fio", "--output-format=json", "--ioengine=libaio", "--direct=1", "--thread", "--time_based",
-               "--gtod_reduce=1", f"--runtime={int(seconds * 1000)}ms", f"--rw={rw}", f"--bs={size}", f"--iodepth={depth}", "--norandommap",
-               "--randrepeat=1", "--invalidate=0", *more]
-    for disk in disks:
-        command += [f"--name={disk}", f"--filename={disk}"]
+               "--gtod_reduce=1", f"--runtime={int(seconds * 1000)}ms", f"--rw={rw}", f"--bs={size}", f"--iodepth={depth}",
+               "--norandommap", "--randrepeat=1", "--invalidate=0", *more]
+    for disks in groups:
+        for disk in disks:
+            command += [f"--name={disk}", f"--filename={disk}"] + (["--stonewall"] if disk == disks[0] else [])
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     text = done.stdout.decode()
-    jobs = json.loads(text[text.index("{"):])["jobs"]
-    return [{key: sum(job[way][key] for way in ("read", "write")) for key in ("total_ios", "iops")} for job in jobs]
+    jobs = iter(json.loads(text[text.index("{"):])["jobs"])
+    return [[{key: sum(job[way][key] for way in ("read", "write")) for key in ("total_ios", "iops")}
+             for _, job in zip(disks, jobs)] for disks in groups]
 
 
-def run(target, disks, job, seconds, pid):
-    before = daemon_cost(pid) if pid else None
-    per_lun = fio(disks, job, seconds)
-    ios = sum(lun["total_ios"] for lun in per_lun)
-    result = {"iops": sum(lun["iops"] for lun in per_lun)}
-    if len(per_lun) > 1:
-        result["shares"] = [lun["iops"] for lun in per_lun]
-    if before:
-        after = daemon_cost(pid)
-        result["user_us"] = (after[0] - before[0]) * 1e6 / ios
-        result["system_us"] = (after[1] - before[1]) * 1e6 / ios
-        result["switches"] = (after[2] - before[2]) / ios
-        result["rss_kib"] = after[3]
-    return result
+def rotated(items, by):
+    return items[by % len(items):] + items[:by % len(items)]
+
+
+def run_round(targets, disks, job, seconds, pids):
+    """A daemon works only while its own LUNs are used, so what it costs can be looked at around all."""
+    before = {target: daemon_cost(pid) for target, pid in pids.items()}
+    results = {}
+    for target, per_lun in zip(targets, fio([disks[target] for target in targets], job, seconds)):
+        ios = sum(lun["total_ios"] for lun in per_lun)
+        result = results[target] = {"iops": sum(lun["iops"] for lun in per_lun)}
+        if len(per_lun) > 1:
+            result["shares"] = [lun["iops"] for lun in per_lun]
+        if target in pids:
+            after = daemon_cost(pids[target])
+            result["user_us"] = (after[0] - before[target][0]) * 1e6 / ios
+            result["system_us"] = (after[1] - before[target][1]) * 1e6 / ios
+            result["switches"] = (after[2] - before[target][2]) / ios
+            result["rss_kib"] = after[3]
+    return results
 
 
 def count(disks, job, pid):
     with Counting(pid) as counting:
-        ios = sum(lun["total_ios"] for lun in fio(disks, job, 1))
+        ios = sum(lun["total_ios"] for lun in fio([disks], job, 1)[0])
     return {name: n / ios for name, n in counting.counts.items()}
 
 
@@ -199,17 +208,16 @@ def plan(mode):
     """Names of cells with job, number of LUNs, rounds, seconds."""
     quick = mode == "quick"
     for name, job in JOBS.items():
-        yield name, job, 1, 3 if quick else 5, 1.5 if quick else 2
+        yield name, job, 1, 5, 1 if quick else 2
+    if quick:
+        return
     for luns in (4, LUNS):
         for name in ("randread 4k QD32", "randwrite 4k QD32", "read 256k QD8"):
-            if quick and (luns != LUNS or name != "randread 4k QD32"):
-                continue
             rw, size, depth, more = JOBS[name]
             yield f"{name}, {luns} LUNs", (rw, size, max(1, depth * 2 // luns), more), luns, 3, 2
-    sizes, depths = (("1M",), (4,)) if quick else (("4k", "64k", "1M"), (1, 4, 32, 128))
     for kind, rw in KINDS.items():
-        for size in sizes:
-            for depth in depths:
+        for size in ("4k", "64k", "1M"):
+            for depth in (1, 4, 32, 128):
                 yield f"{kind} {size} QD{depth}", (rw, size, depth, []), 1, 3, 1
 
 
@@ -225,21 +233,22 @@ def main():
     pids = {"tcmud": args.tcmud, "tcmu-runner": args.peer}
 
     start_rss = {name: daemon_cost(pid)[3] for name, pid in pids.items()}
-    disks = {target: make_luns(index, target, args.options) for index, target in enumerate(TARGETS)}
+    disks = {target: make_luns(index, target, 1 if args.mode == "quick" else LUNS, args.options) for index, target in enumerate(TARGETS)}
     results = {"mode": args.mode, "kernel": os.uname().release, "fio": subprocess.check_output(["fio", "--version"]).decode().strip(),
                "cpus": os.cpu_count(), "rss_before_kib": start_rss, "cells": {}, "counts": {}}
     limits = {t: read(f"/sys/block/{disks[t][0][5:]}/queue/max_sectors_kb").strip() for t in TARGETS}
     results["max_sectors_kib"] = {target: int(limit) for target, limit in limits.items()}
-    for target in TARGETS:
-        fio(disks[target][:1], JOBS["randwrite 4k QD32"], 0.5)
+    fio([disks[target][:1] for target in TARGETS], JOBS["randwrite 4k QD32"], 0.5)
 
     for name, job, luns, rounds, seconds in plan(args.mode):
         if args.only and not re.search(args.only, name):
             continue
         cell = results["cells"][name] = {target: [] for target in TARGETS}
-        for _ in range(rounds):
-            for target in TARGETS:
-                cell[target].append(run(target, disks[target][:luns], job, seconds, pids.get(target)))
+        for number in range(rounds):
+            targets = rotated(TARGETS, number)
+            used = {target: disks[target][:luns] for target in TARGETS}
+            for target, result in run_round(targets, used, job, seconds, pids).items():
+                cell[target].append(result)
         if name in JOBS:
             results["counts"][name] = {target: count(disks[target][:1], job, pid) for target, pid in pids.items()}
         print(f"{name:32}", *(f"{t} {sorted(r['iops'] for r in cell[t])[rounds // 2]:8.0f}" for t in TARGETS), flush=True)

@@ -68,7 +68,7 @@ delete_backstore disk
 exposure=$(systemd-analyze security --no-pager $UNIT | sed -nE 's/.*Overall exposure level.*: ([0-9.]+) .*/\1/p')
 say "its exposure: $exposure"
 assert_le "$exposure" 2.5 "the exposure by systemd-analyze"
-[ -z "$(dmesg | grep -E 'type=1326 .*comm="(tcmud|io-)')" ] || fail "a call that the sandbox forbids: $(dmesg | grep -m 3 type=1326)"
+! dmesg | grep -qE 'type=1326 .*comm="(tcmud|io-)' || fail "a call that the sandbox forbids: $(dmesg | grep -m 3 type=1326)"
 
 say "it stops"
 must systemctl stop $UNIT
