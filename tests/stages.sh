@@ -7,7 +7,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # In the order in which they start when nothing is in the way.
-stages=(format shell lint build vm quickstart conformance tidy unit install ceph analyzer clang cppcheck asan tsan coverage fuzz matrix)
+stages=(format shell lint build vm quickstart conformance packages tidy unit install ceph analyzer clang cppcheck asan tsan coverage fuzz matrix)
 quick_stages=(format shell lint build tidy unit install analyzer clang cppcheck asan fuzz)
 
 declare -A title=(
@@ -18,6 +18,7 @@ declare -A title=(
 	[vm]="tests on a real kernel, in guests"
 	[conformance]="libiscsi's test suite, in a guest"
 	[matrix]="the rows of the teardown matrix, with nothing beside them"
+	[packages]="Debian's packages: built, looked at by lintian, installed in guests"
 	[unit]="unit tests"
 	[quickstart]="the story that ./quickstart shows"
 	[install]="what an installation holds; a plugin built outside of the tree"
@@ -31,7 +32,7 @@ declare -A title=(
 	[coverage]="which branches the unit tests take"
 	[fuzz]="libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer"
 )
-declare -A after=([unit]=build [ceph]=build [matrix]=build [vm]=build [conformance]=build [quickstart]=build)
+declare -A after=([unit]=build [ceph]=build [matrix]=build [vm]=build [conformance]=build [packages]=build [quickstart]=build)
 # Nothing runs beside these: their limits are times.
 declare -A alone=([matrix]=yes)
 
@@ -117,10 +118,17 @@ stage_conformance() {
 # All but the story, which quickstart runs, and what has a stage of its own.
 stage_vm() {
 	local -a cases
-	mapfile -t cases < <(tests/vm/run --list | awk '$1 !~ /^(story|matrix)\/|\/iscsi-test-cu$/ { print $1 }')
+	mapfile -t cases < <(tests/vm/run --list | awk '$1 !~ /^(story|matrix|packages)\/|\/iscsi-test-cu$/ { print $1 }')
 	totals_of tests/vm/run --build "$build/release" "${cases[@]}"
 	tests/vm/self-test
 	count 1 0
+}
+
+stage_packages() {
+	local -a cases
+	totals_of beside tests/packages/run
+	mapfile -t cases < <(tests/vm/run --list | awk '$1 ~ /^packages\// { print $1 }')
+	totals_of tests/vm/run --build "$build/release" "${cases[@]}"
 }
 
 stage_quickstart() {
