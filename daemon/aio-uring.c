@@ -330,8 +330,9 @@ static const struct aio_backend uring_backend = {
 
 /* ------- the beginning ------- */
 
-/* Submissions are handed over when their queue is full; the completions of all requests have room. The two queues are
- * resident memory of each device. */
+/* Submissions are handed over when their queue is full; the completions of all requests and of their cancellations have
+ * room, and if that of the poll has none the kernel keeps it (IORING_FEAT_NODROP). The two queues are resident memory of
+ * each device. */
 static int make_ring(struct aio_uring *uring, unsigned depth)
 {
 	int r = -EINVAL;
@@ -339,7 +340,7 @@ static int make_ring(struct aio_uring *uring, unsigned depth)
 	for (size_t i = 0; i < sizeof(setups) / sizeof(setups[0]) && r == -EINVAL; i++) {
 		struct io_uring_params params = {
 			.flags = setups[i] | IORING_SETUP_CQSIZE,
-			.cq_entries = 2 * (depth + 1),
+			.cq_entries = 2 * depth,
 		};
 
 		r = io_uring_queue_init_params(
@@ -373,7 +374,6 @@ int aio_uring_init(struct aio_engine *engine)
 
 	if (!uring)
 		return -ENOMEM;
-	/* Room for the completions of every request, of its cancellation, and of the poll. */
 	r = make_ring(uring, engine->depth);
 	if (r < 0) {
 		free(uring);

@@ -176,11 +176,12 @@ const char *device_state_name(enum device_state state)
 const char *device_event_name(enum device_event event)
 {
 	static const char *const names[DEVICE_EVENT_COUNT] = {
-		"opened",      "open refused",   "open failed",      "open timeout",
-		"attached",    "removed",        "unregistered",     "stop",
-		"ring broken", "backend failed", "reopened",         "release deadline",
-		"mapping replaced", "loop ended", "closed",          "reply deadline",
-		"retry",       "reopen",
+		"opened",           "open refused", "open failed",
+		"open timeout",     "attached",     "removed",
+		"unregistered",     "stop",         "ring broken",
+		"backend failed",   "reopened",     "release deadline",
+		"mapping replaced", "loop ended",   "closed",
+		"reply deadline",   "retry",        "reopen",
 	};
 
 	return names[event];

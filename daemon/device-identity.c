@@ -9,6 +9,7 @@
 #include "device-private.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "identity.h"
@@ -28,7 +29,9 @@ static void read_identity(struct job *job)
 	struct device_identity *identity = (struct device_identity *) job;
 	const struct device *device = identity->call.device;
 
-	identity_read(&device->name, state_dir(device), &identity->read);
+	identity->read = calloc(1, sizeof(*identity->read));
+	if (identity->read)
+		identity_read(&device->name, state_dir(device), identity->read);
 }
 
 void device_tell_identity(struct device *device)
@@ -48,9 +51,14 @@ static void identity_done(struct job *job)
 	struct device *device = identity->call.device;
 
 	identity->call.running = false;
-	if (!identity->read.serial[0])
-		memcpy(identity->read.serial, identity->known.serial, sizeof(identity->read.serial));
-	identity->known = identity->read;
+	if (identity->read) {
+		if (!identity->read->serial[0])
+			memcpy(identity->read->serial, identity->known.serial,
+			       sizeof(identity->read->serial));
+		identity->known = *identity->read;
+		free(identity->read);
+		identity->read = NULL;
+	}
 	device_ownership_learn(device);
 	if (!device_ownership_looks(device))
 		device_tell_identity(device);

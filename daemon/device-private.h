@@ -70,7 +70,7 @@ struct device_call {
 /* What its owner may set at any time: the unit serial, ports and their groups. */
 struct device_identity {
 	struct device_call call;
-	struct scsi_identity read;  /* the call's own while it runs */
+	struct scsi_identity *read; /* the call's own while it runs; NULL: there was no memory for it */
 	struct scsi_identity known; /* what the last call found */
 	sd_event_source *timer;
 };

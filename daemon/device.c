@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "log.h"
+#include "memory.h"
 
 /* Memory or threads are short: they may be there in a moment. */
 #define REVOKE_AGAIN_MS 100
@@ -44,7 +45,7 @@ void device_release(struct device *device)
 	sd_event_source_disable_unref(device->identity.timer);
 	sd_event_source_disable_unref(device->ownership.timer);
 	options_free(device->options);
-	free(device->stats);
+	memory_give_back(device->stats, sizeof(*device->stats));
 	free(device);
 }
 
@@ -593,7 +594,7 @@ struct device *device_new(struct manager *manager, const struct device_start *st
 	if (!device)
 		return NULL;
 	device->manager = manager;
-	device->stats = calloc(1, sizeof(*device->stats));
+	device->stats = memory_untouched(sizeof(*device->stats));
 	device->holds = 1;
 	device->name = start->name;
 	device->minor = start->minor;

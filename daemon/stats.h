@@ -47,14 +47,14 @@ struct stats_class {
 
 struct stats {
 	stats_counter fetched;
-	stats_counter ended; /* answered, or given up with the ring */
-	struct stats_class classes[SCSI_CLASS_COUNT];
+	stats_counter ended;     /* answered, or given up with the ring */
 	stats_counter sense[16]; /* CHECK CONDITIONs by sense key */
 	stats_counter ends[STATS_END_COUNT];
 	stats_counter last_sense; /* opcode, key, asc, ascq: a byte each, the opcode first; 0: none yet */
 	stats_counter last_sense_at;
-	stats_counter cpu_ns; /* of the threads that have ended */
-	_Atomic(int) thread;  /* the id of the one that runs; 0: none */
+	stats_counter cpu_ns;                         /* of the threads that have ended */
+	_Atomic(int) thread;                          /* the id of the one that runs; 0: none */
+	struct stats_class classes[SCSI_CLASS_COUNT]; /* last: most of it is never touched */
 };
 
 /* A command that is under way, in its slot. */

@@ -17,11 +17,12 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TAG_KEY    "tcmu_rbd_locker_tag"
-#define TAG_FORMAT "tcmu_tag=%hu,rbd_client=%s"
-#define TAG_SCAN   "tcmu_tag=%hu,rbd_client=%127s"
+#define TAG_NUMBER "tcmu_tag="
+#define TAG_CLIENT ",rbd_client="
 #define OWNER_SIZE 128
 #define TRIES      5
 
@@ -81,7 +82,7 @@ static void keep_tag(struct image *image, uint16_t tag)
 	int r = find_owner(image, owner);
 
 	if (r > 0) {
-		(void) snprintf(text, sizeof(text), TAG_FORMAT, tag, owner);
+		(void) snprintf(text, sizeof(text), TAG_NUMBER "%hu" TAG_CLIENT "%s", tag, owner);
 		r = rbd_metadata_set(image->rbd, TAG_KEY, text);
 	}
 	if (r >= 0)
@@ -150,12 +151,28 @@ int image_unlock(void *backend)
 	return r == -ENOENT || r == -EROFS ? 0 : r;
 }
 
+/* The group that the owner's tag names; 0: it names none, or it is another owner's, left behind. */
+static uint16_t tag_of(const char *text, const char *owner)
+{
+	unsigned long number;
+	char *end;
+
+	if (strncmp(text, TAG_NUMBER, strlen(TAG_NUMBER)) != 0)
+		return 0;
+	text += strlen(TAG_NUMBER);
+	if (*text < '0' || *text > '9')
+		return 0;
+	number = strtoul(text, &end, 10);
+	if (number > UINT16_MAX || strncmp(end, TAG_CLIENT, strlen(TAG_CLIENT)) != 0)
+		return 0;
+	return strcmp(end + strlen(TAG_CLIENT), owner) == 0 ? (uint16_t) number : 0;
+}
+
 int image_lock_state(void *backend, bool *ours, uint16_t *tag)
 {
 	struct image *image = backend;
-	char owner[OWNER_SIZE], client[OWNER_SIZE], text[OWNER_SIZE + 64];
+	char owner[OWNER_SIZE], text[OWNER_SIZE + 64];
 	size_t size = sizeof(text);
-	unsigned short number;
 	int is_owner = 0, r;
 
 	*ours = false;
@@ -172,8 +189,6 @@ int image_lock_state(void *backend, bool *ours, uint16_t *tag)
 	r = rbd_metadata_get(image->rbd, TAG_KEY, text, &size);
 	if (r < 0)
 		return r == -ENOENT || r == -ERANGE ? 0 : r;
-	/* One that an earlier owner has left behind says nothing. */
-	if (sscanf(text, TAG_SCAN, &number, client) == 2 && strcmp(client, owner) == 0)
-		*tag = number;
+	*tag = tag_of(text, owner);
 	return 0;
 }

@@ -6,9 +6,12 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define TRY_MS       100
 #define WATCHERS_MAX 8
@@ -171,10 +174,14 @@ void cluster_wait_service(const char *what, const char *name, const char *text, 
 
 void cluster_restart_osd(void)
 {
-	char command[1024];
+	char program[] = CLUSTER, order[] = "restart";
+	char *arguments[] = {program, order, (char *) folder, NULL};
+	pid_t pid;
+	int status;
 
-	(void) snprintf(command, sizeof(command), "%s restart %s", CLUSTER, folder);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(posix_spawn(&pid, program, NULL, NULL, arguments, environ), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
 }
 
 void cluster_signal(const char *name, int signal)

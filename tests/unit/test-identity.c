@@ -257,9 +257,12 @@ static void overwrite(const char *text)
 static void a_file_that_is_not_ours_is_not_used(void **state)
 {
 	static const char *const texts[] = {
-		"", "nonsense\n", "[mode parameters]\nserial=1a2b\nwrite_cache=true\n",
-		"[mode "
-		"parameters]\nwrite_cache=maybe\ndescriptor_sense=true\nsoftware_write_protect=true\n"};
+		"",
+		"nonsense\n",
+		"[mode parameters]\nserial=1a2b\nwrite_cache=true\n",
+		("[mode parameters]\nwrite_cache=maybe\ndescriptor_sense=true\n"
+		 "software_write_protect=true\n"),
+	};
 	static const struct scsi_mode_values all = {true, true, true};
 
 	(void) state;

@@ -1,24 +1,41 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The daemon serves without a system bus, without systemd and without arguments, as in a container.
+# The daemon serves without a system bus, without systemd and without arguments, in a container with a /run of its own; one in
+# another container finds that it is there.
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
+
+# container LOG: the daemon, with what it says in that file, as an entry point starts it.
+container() {
+	# shellcheck disable=SC2016 # expanded by that shell
+	exec env -i /bin/unshare --mount /bin/sh -c 'mount -t tmpfs tmpfs /run && exec "$0"' "$(command -v tcmud)" >"$1" 2>&1 </dev/null
+}
 
 pkill -x dbus-daemon
 wait_for 10 not pgrep -x dbus-daemon
 rm -rf /run/dbus
 load_tcmu
-env -i "$(command -v tcmud)" >/run/tcmud.log 2>&1 </dev/null &
+container /tmp/tcmud.log &
 DAEMON_PID=$!
-DAEMON_LOG=/run/tcmud.log
+DAEMON_LOG=/tmp/tcmud.log
 
 make_backstore_configfs disk /srv/disk.img $((64 << 20)) # the kernel waits for the daemon's answer
 attach disk
 must dd if=/dev/urandom of="$DISK" bs=64k count=16 oflag=direct
+
+say "another container"
+status=0
+(container /tmp/second.log) || status=$?
+assert_eq "$status" 75 "the exit status of a second one"
+assert_match "$(cat /tmp/second.log)" "$DAEMON_PID" "what the second one says"
+must dd if=/dev/urandom of="$DISK" bs=64k count=16 oflag=direct
+
 detach disk
 trace_start
 delete_backstore_configfs disk
 assert_released 1 1000
 stop_tcmud
 assert_eq "$DAEMON_STATUS" 0 "the exit status"
+log=$(cat /var/log/tcmu-runner.log)
+assert_match "$log" '20[0-9-]+ [0-9:]+\.[0-9]+ [0-9:]+ \[INFO\].*user_' "the log that the container leaves"

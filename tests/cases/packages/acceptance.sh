@@ -1,0 +1,103 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What targetcli, ceph-iscsi and those who look for tcmu-runner expect of an installation, on a system that was booted with it: the
+# bus, saved configurations, creates that fail, sizes, names.
+# vm: init=systemd packages=yes timeout=600
+
+# shellcheck source=tests/cases/restore/restore.bash
+. "${0%/*}/../restore/restore.bash"
+
+export DEBIAN_FRONTEND=noninteractive
+UNIT=tcmud.service
+active() { systemctl is-active --quiet $UNIT; }
+another_daemon() { active && [ "$(main_pid)" != "$DAEMON_PID" ]; }
+main_pid() { systemctl show --value --property=MainPID $UNIT; }
+# check CONFIG: what CheckConfig of the handler file says; that it is an answer, and not an error.
+check() { must busctl --timeout=5 call org.kernel.TCMUService1 /org/kernel/TCMUService1/file org.kernel.TCMUService1 CheckConfig s "$1"; }
+
+say "the packages"
+load_tcmu
+must dpkg --install /var/packages/{libtcmu3,tcmud}_*.deb
+wait_for 30 active
+exposure=$(systemd-analyze security --no-pager $UNIT | sed -nE 's/.*Overall exposure level.*: ([0-9.]+) .*/\1/p')
+say "its exposure: $exposure"
+assert_le "$exposure" 2.5 "the exposure by systemd-analyze"
+must dpkg --install /var/packages/*.deb
+wait_for 30 active
+DAEMON_PID=$(main_pid)
+
+say "the bus shows the handlers, and their answers"
+must busctl call org.kernel.TCMUService1 / org.freedesktop.DBus.ObjectManager GetManagedObjects
+assert_eq "$(grep -o '"/org/kernel/TCMUService1/[^"]*"' <<<"$OUTPUT" | sort | paste -sd' ')" \
+	'"/org/kernel/TCMUService1/file" "/org/kernel/TCMUService1/null" "/org/kernel/TCMUService1/qcow" "/org/kernel/TCMUService1/rbd"' \
+	"what GetManagedObjects lists"
+for config in ',' : ' ' '' file/ rbd/pool/image "$(printf '%0256d' 0)" "file/$(printf '%0256d' 0)"; do
+	check "$config"
+	assert_match "$OUTPUT" '^bs false ".+"$' "the answer to '$config'"
+done
+check file//srv/disk.img
+assert_match "$OUTPUT" '^bs true ' "the answer to a right one"
+
+say "a create that fails leaves nothing"
+must_fail targetcli /backstores/user:file create name=bad size=64M cfgstring=/no/such/folder/x.img
+for size in 1 0 513; do
+	must_fail make_backstore_configfs bad /srv/bad.img $size
+	delete_backstore_configfs bad
+done
+wait_for 5 nothing_left bad
+wait_for 5 uio_files_are 0
+[ ! -e /srv/bad.img ] || fail "a refused create made the file"
+
+say "sizes"
+truncate -s 64M /srv/disk.img
+must_fail make_backstore_configfs disk /srv/disk.img $((128 << 20))
+delete_backstore_configfs disk
+make_backstore_configfs disk /srv/disk.img $((32 << 20))
+attach disk
+echo $((64 << 20)) >$CORE/$HBA/disk/attrib/dev_size
+must sg_requests --maxlen=252 "$DISK"
+must sg_turs "$DISK"
+must sg_readcap --long "$DISK"
+assert_match "$OUTPUT" "Device size: $((64 << 20)) bytes" "the capacity that initiators see"
+detach disk
+delete_backstore_configfs disk
+
+say "twenty LUNs are saved, cleared and restored, and nothing is said"
+saved_luns
+restore_start
+restore_ended
+every_lun_reads
+must targetctl clear
+
+say "they are restored while the daemon is killed, and systemd starts the next"
+restore_start
+wait_for 60 restored 4
+DAEMON_PID=$(main_pid)
+must systemctl kill --kill-whom=main --signal=KILL $UNIT
+wait_for 30 another_daemon
+restore_ended
+must targetctl clear
+
+say "the restore is ten seconds older than the daemon"
+must systemctl mask --runtime $UNIT
+must systemctl kill --kill-whom=main --signal=KILL $UNIT
+wait_for 30 not active
+restore_start
+wait_for 30 restore_is_old 10
+running "$RESTORE_PID" || fail "the restore did not wait"
+must systemctl unmask --runtime $UNIT
+must systemctl start $UNIT
+restore_ended
+every_lun_reads
+must targetctl clear
+assert_eq "$OUTPUT" '' "what targetctl clear says"
+
+say "names that others look for"
+assert_match "$(tcmu-runner --version | awk '{print $NF}')" '^[2-9]\.[0-9]+\.[0-9]+$' "the version that gluster-block reads"
+assert_eq "$(systemctl show --value --property=Id tcmu-runner.service)" $UNIT "the unit behind the peer's name"
+must systemctl restart tcmu-runner
+wait_for 30 active
+says_so() { journalctl --quiet --unit=$UNIT --boot | grep -q 'log level now is DEBUG SCSI CMD'; }
+if says_so; then fail "the level was so already"; fi
+echo 'log_level = 5' >>/etc/tcmu/tcmu.conf
+wait_for 10 says_so
