@@ -5,19 +5,33 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#define LOOK_MAX   UINT64_C(500000)    /* ns; who waits for longer sleeps */
-#define LOOK_MORE  UINT64_C(10000)     /* than the usual, ns */
-#define GAP_LONG   (4 * LOOK_MAX)      /* longer ones count as this */
-#define CREDIT_MAX UINT64_C(100000000) /* ns of which the percentage can be saved */
-#define BATCH_ONE  8u
-#define BATCH_MANY (4 * BATCH_ONE) /* a wake-up for so many is cheap enough */
+#define LOOK_MAX      UINT64_C(2000000)    /* ns; who waits for longer sleeps */
+#define LOOK_MORE     UINT64_C(10000)      /* than the usual, ns */
+#define GAP_LONG      (4 * LOOK_MAX)       /* longer ones count as this */
+#define CREDIT_MAX    UINT64_C(100000000)  /* ns of which the percentage can be saved */
+#define LULL          UINT64_C(50000000)   /* ns; what was before says nothing about what comes after it */
+#define TURNS         8u                   /* of a trial: every other one looks */
+#define TURN_COMMANDS 32u                  /* of a turn, at least */
+#define TURN_MIN      UINT64_C(2000000)    /* ns */
+#define GAIN_PERCENT  115                  /* that make it worth a processor's time */
+#define PATIENCE_MIN  UINT64_C(250000000)  /* ns */
+#define PATIENCE_MAX  UINT64_C(8000000000) /* ns */
 
 static atomic_uint looking;
 static atomic_uint limit; /* 0: not known yet */
 
+static void begin_trial(struct poll *poll)
+{
+	poll->turns = TURNS;
+	poll->looks = false;
+	poll->begin = 0;
+	poll->tally[false] = poll->tally[true] = (struct poll_tally){0};
+}
+
 void poll_init(struct poll *poll, unsigned percent)
 {
-	*poll = (struct poll){.percent = percent, .gap = GAP_LONG, .batch = BATCH_ONE};
+	*poll = (struct poll){.percent = percent, .gap = GAP_LONG, .patience = PATIENCE_MIN};
+	begin_trial(poll);
 }
 
 static uint64_t smaller(uint64_t a, uint64_t b)
@@ -35,6 +49,43 @@ static void give_credit(struct poll *poll, uint64_t now)
 	poll->counted = now;
 }
 
+static void settle(struct poll *poll, uint64_t now)
+{
+	const struct poll_tally *asleep = &poll->tally[false], *awake = &poll->tally[true];
+	bool pays = awake->commands * asleep->duration * 100 >=
+		asleep->commands * awake->duration * GAIN_PERCENT;
+
+	/* What is found again and again is tried less often. */
+	poll->patience = pays == poll->found ? smaller(2 * poll->patience, PATIENCE_MAX) : PATIENCE_MIN;
+	poll->found = poll->looks = pays;
+	poll->settled = now + poll->patience;
+}
+
+static void take_turns(struct poll *poll, uint64_t now)
+{
+	struct poll_tally *tally = &poll->tally[poll->looks];
+
+	if (!poll->turns) {
+		if (now >= poll->settled)
+			begin_trial(poll);
+		return;
+	}
+	if (!poll->begin) {
+		poll->begin = now;
+		poll->commands = 0;
+		return;
+	}
+	if (poll->commands < TURN_COMMANDS || now - poll->begin < TURN_MIN)
+		return;
+	tally->commands += poll->commands;
+	tally->duration += now - poll->begin;
+	poll->begin = now;
+	poll->commands = 0;
+	poll->looks = !poll->looks;
+	if (--poll->turns == 0)
+		settle(poll, now);
+}
+
 uint64_t poll_idle(struct poll *poll, uint64_t now)
 {
 	uint64_t look;
@@ -43,10 +94,9 @@ uint64_t poll_idle(struct poll *poll, uint64_t now)
 	if (poll->since)
 		return 0;
 	poll->since = now;
-	poll->batch = (3 * poll->batch + BATCH_ONE * poll->work) / 4;
-	poll->work = 0;
+	take_turns(poll, now);
 	give_credit(poll, now);
-	if (poll->gap > LOOK_MAX || poll->batch >= BATCH_MANY)
+	if (!poll->looks || poll->gap > LOOK_MAX)
 		return 0;
 	look = smaller(2 * poll->gap + LOOK_MORE, LOOK_MAX);
 	return look <= poll->credit ? look : 0;
@@ -60,8 +110,10 @@ void poll_spend(struct poll *poll, uint64_t spent)
 /* Longer times are learned faster, so that little is spent on a device that falls idle. */
 void poll_busy(struct poll *poll, uint64_t now)
 {
-	uint64_t gap = smaller(now - poll->since, GAP_LONG);
+	uint64_t pause = now - poll->since, gap = smaller(pause, GAP_LONG);
 
+	if (pause >= LULL)
+		begin_trial(poll);
 	poll->since = 0;
 	if (gap > poll->gap)
 		poll->gap += (gap - poll->gap) / 2;

@@ -2,9 +2,13 @@
 /*
  * Whether a device's thread that has nothing to do looks again and again for a while before it sleeps, and for how long.
  *
- * To be woken takes longer than what a command needs. So where the next command usually comes soon, and alone, it pays
- * to wait for it awake. How soon is learned for each device; what it may cost is bounded by a share of a processor, and
- * for all devices together by half of the processors. A device that is idle looks for nothing.
+ * To be woken takes longer than what a command needs. So where the initiator waits for each command before it sends the
+ * next, it pays to wait for that one awake. Where it does not, commands come together while the thread sleeps, and to
+ * wait awake costs more and brings nothing. Which it is cannot be seen from here, so it is tried: a device that is in use
+ * is served now this way, now that way, for a few dozen commands each, and goes on for a while with what served more of
+ * them in the same time. For how long it pays to look is learned from how long there usually is nothing to do. What it may
+ * cost is bounded by a share of a processor, and for all devices together by half of the processors. A device that is idle
+ * looks for nothing.
  *
  * Pure but for poll_enter() and poll_leave(): times are given, in nanoseconds of any clock that only grows and is never
  * 0. The device's thread.
@@ -14,14 +18,26 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What came in some time in which it looked, or in which it did not. */
+struct poll_tally {
+	uint64_t commands;
+	uint64_t duration;
+};
+
 struct poll {
-	unsigned percent; /* of a processor; 0: never */
-	uint64_t gap;     /* how long it usually has nothing to do */
-	unsigned batch;   /* how much there usually is then, in eighths */
-	unsigned work;    /* since it last had nothing to do */
-	uint64_t credit;  /* what may still be spent */
-	uint64_t counted; /* until when credit was given */
-	uint64_t since;   /* it has had nothing to do since then; 0: it has */
+	unsigned percent;           /* of a processor; 0: never */
+	uint64_t gap;               /* how long it usually has nothing to do */
+	uint64_t credit;            /* what may still be spent */
+	uint64_t counted;           /* until when credit was given */
+	uint64_t since;             /* it has had nothing to do since then; 0: it has */
+	unsigned turns;             /* that the trial still has; 0: it is over */
+	uint64_t settled;           /* until when what was found last is gone by */
+	uint64_t patience;          /* for how long what was found is gone by */
+	bool looks;                 /* this turn; when no trial is on: what was found */
+	bool found;                 /* by the last trial */
+	uint64_t begin;             /* of this turn; 0: with the next command */
+	unsigned commands;          /* since then */
+	struct poll_tally tally[2]; /* of this trial, by looks */
 };
 
 void poll_init(struct poll *poll, unsigned percent);
@@ -29,7 +45,7 @@ void poll_init(struct poll *poll, unsigned percent);
 /* So many commands have come. */
 static inline void poll_work(struct poll *poll, unsigned commands)
 {
-	poll->work += commands;
+	poll->commands += commands;
 }
 
 /* Whether it had nothing to do before poll_work(): then poll_busy() is to be called. */

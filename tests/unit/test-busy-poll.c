@@ -14,34 +14,60 @@
 
 static uint64_t now;
 
+/* An initiator, seen from the thread that serves it. */
+struct initiator {
+	uint64_t awake, asleep; /* how long until there is something to do, if the thread looks, or sleeps */
+	unsigned few, many;     /* how many commands there are then */
+};
+
+/* It sends a command when it has the answer to the last; to be woken takes time. */
+static const struct initiator alone = {20 * US, 70 * US, 1, 1};
+/* It sends many at once; who waits awake serves them one by one. */
+static const struct initiator together = {5 * US, 80 * US, 1, 16};
+/* It takes its time; that the thread was awake is hardly noticed. */
+static const struct initiator thoughtful = {1 * MS, 1 * MS + 50 * US, 1, 1};
+static const struct initiator late = {3 * MS, 3 * MS, 1, 1};
+static const struct initiator heartbeat = {SEC, SEC, 1, 1};
+
 static void begin(struct poll *poll, unsigned percent)
 {
 	now = SEC;
 	poll_init(poll, percent);
 }
 
-/* A command, then nothing for so long. Returns what it has spent on looking. */
-static uint64_t cycle(struct poll *poll, unsigned commands, uint64_t gap)
+/* Nothing to do, then something, which takes a while. Returns what it has spent on looking. */
+static uint64_t cycle(struct poll *poll, const struct initiator *initiator)
 {
-	uint64_t look, spent;
+	uint64_t look = poll_idle(poll, now);
+	bool seen = look >= initiator->awake;
+	unsigned commands = seen ? initiator->few : initiator->many;
+	uint64_t spent = seen ? initiator->awake : look;
 
-	poll_work(poll, commands);
-	now += 5 * US;
-	look = poll_idle(poll, now);
-	spent = look < gap ? look : gap;
 	poll_spend(poll, spent);
-	now += gap;
+	now += seen ? initiator->awake : initiator->asleep;
 	poll_busy(poll, now);
+	poll_work(poll, commands);
+	now += 3 * US + commands * 2 * US;
 	return spent;
 }
 
-static uint64_t cycles(struct poll *poll, unsigned cnt, unsigned commands, uint64_t gap)
+static uint64_t cycles(struct poll *poll, unsigned cnt, const struct initiator *initiator)
 {
 	uint64_t spent = 0;
 
 	while (cnt-- > 0)
-		spent += cycle(poll, commands, gap);
+		spent += cycle(poll, initiator);
 	return spent;
+}
+
+/* For so long. Returns what percentage of that it has looked. */
+static unsigned looked(struct poll *poll, uint64_t duration, const struct initiator *initiator)
+{
+	uint64_t start = now, spent = 0;
+
+	while (now - start < duration)
+		spent += cycle(poll, initiator);
+	return (unsigned) (100 * spent / (now - start));
 }
 
 static void at_first_it_sleeps(void **state)
@@ -53,14 +79,15 @@ static void at_first_it_sleeps(void **state)
 	assert_int_equal(poll_idle(&poll, now), 0);
 }
 
-static void commands_that_come_soon_are_waited_for_awake(void **state)
+static void commands_that_come_one_by_one_are_waited_for_awake(void **state)
 {
 	struct poll poll;
 
 	(void) state;
 	begin(&poll, 100);
-	cycles(&poll, 50, 1, 20 * US);
-	assert_int_equal(cycles(&poll, 100, 1, 20 * US), 100 * 20 * US);
+	cycles(&poll, 1000, &alone);
+	/* But for trials, and with 5 of 25 µs it is at work. */
+	assert_in_range(looked(&poll, 10 * SEC, &alone), 75, 80);
 }
 
 static void commands_that_come_late_are_not(void **state)
@@ -69,20 +96,35 @@ static void commands_that_come_late_are_not(void **state)
 
 	(void) state;
 	begin(&poll, 100);
-	assert_int_equal(cycles(&poll, 1000, 1, 2 * MS), 0);
+	assert_int_equal(cycles(&poll, 1000, &late), 0);
 }
 
-static void commands_that_come_together_are_not(void **state)
+static void where_it_brings_nothing_it_is_tried_now_and_then(void **state)
+{
+	static const struct initiator *const initiators[] = {&together, &thoughtful};
+
+	(void) state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct poll poll;
+
+		begin(&poll, 100);
+		looked(&poll, 20 * SEC, initiators[i]);
+		assert_in_range(looked(&poll, 100 * SEC, initiators[i]), 0, 2);
+	}
+}
+
+static void who_changes_is_found_out(void **state)
 {
 	struct poll poll;
 
 	(void) state;
 	begin(&poll, 100);
-	cycles(&poll, 50, 16, 20 * US);
-	assert_int_equal(cycles(&poll, 100, 16, 20 * US), 0);
-	/* But again when they come alone. */
-	cycles(&poll, 50, 1, 20 * US);
-	assert_int_equal(cycles(&poll, 100, 1, 20 * US), 100 * 20 * US);
+	looked(&poll, 100 * SEC, &together);
+	looked(&poll, 10 * SEC, &alone);
+	assert_in_range(looked(&poll, 10 * SEC, &alone), 75, 80);
+	looked(&poll, 100 * SEC, &alone);
+	looked(&poll, 10 * SEC, &together);
+	assert_in_range(looked(&poll, 10 * SEC, &together), 0, 2);
 }
 
 static void a_share_of_the_processor_is_not_exceeded(void **state)
@@ -95,9 +137,9 @@ static void a_share_of_the_processor_is_not_exceeded(void **state)
 		uint64_t start, spent;
 
 		begin(&poll, percents[i]);
-		cycles(&poll, 50, 1, 40 * US);
+		cycles(&poll, 1000, &alone);
 		start = now;
-		spent = cycles(&poll, 100000, 1, 40 * US);
+		spent = cycles(&poll, 1000000, &alone);
 		assert_true(spent > 0);
 		/* What was saved before may be spent, too. */
 		assert_true(spent <= ((now - start) + 100 * MS) * percents[i] / 100);
@@ -110,7 +152,7 @@ static void with_no_share_it_never_looks(void **state)
 
 	(void) state;
 	begin(&poll, 0);
-	assert_int_equal(cycles(&poll, 1000, 1, 10 * US), 0);
+	assert_int_equal(cycles(&poll, 1000, &alone), 0);
 }
 
 static void a_device_that_falls_idle_costs_little_more(void **state)
@@ -120,11 +162,10 @@ static void a_device_that_falls_idle_costs_little_more(void **state)
 
 	(void) state;
 	begin(&poll, 100);
-	cycles(&poll, 1000, 1, 100 * US);
-	spent = cycle(&poll, 1, 10 * SEC);
-	assert_in_range(spent, 1, 500 * US);
-	/* A command from time to time, as of a cluster's heartbeat. */
-	assert_int_equal(cycles(&poll, 100, 1, SEC), 0);
+	cycles(&poll, 1000, &alone);
+	spent = cycle(&poll, &heartbeat);
+	assert_in_range(spent, 1, 2 * MS);
+	assert_int_equal(cycles(&poll, 1000, &heartbeat), 0);
 }
 
 static void who_is_woken_for_nothing_does_not_look_again(void **state)
@@ -133,8 +174,7 @@ static void who_is_woken_for_nothing_does_not_look_again(void **state)
 
 	(void) state;
 	begin(&poll, 100);
-	cycles(&poll, 50, 1, 20 * US);
-	poll_work(&poll, 1);
+	cycles(&poll, 1000, &alone);
 	assert_true(poll_idle(&poll, now) > 0);
 	assert_true(poll_was_idle(&poll));
 	assert_int_equal(poll_idle(&poll, now + 20 * US), 0);
@@ -164,9 +204,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(at_first_it_sleeps),
-		cmocka_unit_test(commands_that_come_soon_are_waited_for_awake),
+		cmocka_unit_test(commands_that_come_one_by_one_are_waited_for_awake),
 		cmocka_unit_test(commands_that_come_late_are_not),
-		cmocka_unit_test(commands_that_come_together_are_not),
+		cmocka_unit_test(where_it_brings_nothing_it_is_tried_now_and_then),
+		cmocka_unit_test(who_changes_is_found_out),
 		cmocka_unit_test(a_share_of_the_processor_is_not_exceeded),
 		cmocka_unit_test(with_no_share_it_never_looks),
 		cmocka_unit_test(a_device_that_falls_idle_costs_little_more),
