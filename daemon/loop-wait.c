@@ -96,6 +96,15 @@ static int time_to_resume(const struct loop *loop)
 	return loop->resume - now < RESUME_MAX ? (int) ((loop->resume - now + 999999) / 1000000) : 60000;
 }
 
+/* Lets more commands come, where that was found to pay. */
+static void rest(const struct loop *loop)
+{
+	uint64_t ns = loop->setup.busy_poll && loop->mode == LOOP_SERVING ? poll_woken(&loop->poll) : 0;
+
+	if (ns)
+		(void) nanosleep(&(struct timespec){.tv_nsec = (long) ns}, NULL);
+}
+
 void loop_wait(struct loop *loop)
 {
 	struct epoll_event events[4];
@@ -110,6 +119,8 @@ void loop_wait(struct loop *loop)
 	}
 	n = epoll_wait(loop->epoll_fd, events, 4, time_to_resume(loop));
 	atomic_store(&loop->asleep, false);
+	if (n == 1 && events[0].data.u32 == WAKE_UIO && !tcmu_uio_revents_gone(events[0].events))
+		rest(loop);
 	for (int i = 0; i < n; i++)
 		if (events[i].data.u32 == WAKE_UIO && tcmu_uio_revents_gone(events[i].events))
 			loop_unregistered(loop);

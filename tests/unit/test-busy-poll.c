@@ -13,21 +13,25 @@
 #define SEC (1000 * MS)
 
 static uint64_t now;
+static unsigned rested; /* how often */
 
 /* An initiator, seen from the thread that serves it. */
 struct initiator {
 	uint64_t awake, asleep; /* how long until there is something to do, if the thread looks, or sleeps */
 	unsigned few, many;     /* how many commands there are then */
+	uint64_t each;          /* in which time one more comes, if the thread rests; 0: none does */
 };
 
 /* It sends a command when it has the answer to the last; to be woken takes time. */
-static const struct initiator alone = {20 * US, 70 * US, 1, 1};
+static const struct initiator alone = {20 * US, 70 * US, 1, 1, 0};
 /* It sends many at once; who waits awake serves them one by one. */
-static const struct initiator together = {5 * US, 80 * US, 1, 16};
+static const struct initiator together = {5 * US, 80 * US, 1, 16, 0};
 /* It takes its time; that the thread was awake is hardly noticed. */
-static const struct initiator thoughtful = {1 * MS, 1 * MS + 50 * US, 1, 1};
-static const struct initiator late = {3 * MS, 3 * MS, 1, 1};
-static const struct initiator heartbeat = {SEC, SEC, 1, 1};
+/* To be told of an end costs it as much as to send three commands. */
+static const struct initiator deep = {80 * US, 80 * US, 1, 1, 20 * US};
+static const struct initiator thoughtful = {1 * MS, 1 * MS + 50 * US, 1, 1, 0};
+static const struct initiator late = {3 * MS, 3 * MS, 1, 1, 0};
+static const struct initiator heartbeat = {SEC, SEC, 1, 1, 0};
 
 static void begin(struct poll *poll, unsigned percent)
 {
@@ -45,6 +49,14 @@ static uint64_t cycle(struct poll *poll, const struct initiator *initiator)
 
 	poll_spend(poll, spent);
 	now += seen ? initiator->awake : initiator->asleep;
+	if (!seen) {
+		uint64_t rest = poll_woken(poll);
+
+		now += rest;
+		rested += rest != 0;
+		if (initiator->each)
+			commands += (unsigned) (rest / initiator->each);
+	}
 	poll_busy(poll, now);
 	poll_work(poll, commands);
 	now += 3 * US + commands * 2 * US;
@@ -110,6 +122,42 @@ static void where_it_brings_nothing_it_is_tried_now_and_then(void **state)
 		begin(&poll, 100);
 		looked(&poll, 20 * SEC, initiators[i]);
 		assert_in_range(looked(&poll, 100 * SEC, initiators[i]), 0, 2);
+	}
+}
+
+static void where_commands_can_come_together_they_are_let(void **state)
+{
+	struct poll poll;
+
+	(void) state;
+	begin(&poll, 100);
+	looked(&poll, 20 * SEC, &deep);
+	rested = 0;
+	assert_in_range(looked(&poll, 10 * SEC, &deep), 0, 2);
+	/* Each time takes 0.4 ms. */
+	assert_in_range(rested, 20000, 25000);
+	/* But again when they come alone. */
+	looked(&poll, 20 * SEC, &alone);
+	rested = 0;
+	looked(&poll, 10 * SEC, &alone);
+	assert_in_range(rested, 0, 1000);
+}
+
+static void nobody_is_made_to_wait_for_nothing(void **state)
+{
+	static const struct initiator *const initiators[] = {&alone, &together, &thoughtful};
+
+	(void) state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct poll poll;
+		unsigned cnt = 0;
+
+		begin(&poll, 100);
+		looked(&poll, 20 * SEC, initiators[i]);
+		rested = 0;
+		for (uint64_t start = now; now - start < 100 * SEC; cnt++)
+			cycle(&poll, initiators[i]);
+		assert_in_range(rested, 0, cnt / 50);
 	}
 }
 
@@ -207,6 +255,8 @@ int main(void)
 		cmocka_unit_test(commands_that_come_one_by_one_are_waited_for_awake),
 		cmocka_unit_test(commands_that_come_late_are_not),
 		cmocka_unit_test(where_it_brings_nothing_it_is_tried_now_and_then),
+		cmocka_unit_test(where_commands_can_come_together_they_are_let),
+		cmocka_unit_test(nobody_is_made_to_wait_for_nothing),
 		cmocka_unit_test(who_changes_is_found_out),
 		cmocka_unit_test(a_share_of_the_processor_is_not_exceeded),
 		cmocka_unit_test(with_no_share_it_never_looks),

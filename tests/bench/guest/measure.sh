@@ -4,6 +4,7 @@
 # vm: memory=4096
 # vm: timeout=2400
 # vm: hung_task=120
+# vm: clock=tsc
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../../cases/lib.sh"

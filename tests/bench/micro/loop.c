@@ -5,11 +5,12 @@
  *
  *	bench-loop [--seconds N] [--busy-poll PERCENT] [--handlers DIR] [--folder DIR] [--only HANDLER/OP/QUEUE]
  *	bench-loop --commands N ...
+ *	bench-loop --config SUBTYPE/CONFIG ...
  *
  * The time is that of the I/O thread on a processor, and the part of it that is in user space. It includes what the
  * fake kernel does within the doorbell, which the first line tells by itself. "doorbells" and "sleeps" are for each
  * command. A built-in handler that does nothing shows the daemon's own share; the plugins null and file are loaded
- * where they are found. --commands sends so many and no more, all that are under way at once, and waits for them before
+ * where they are found, or the one plugin that --config names. --commands sends so many and no more, all that are under way at once, and waits for them before
  * the next: for tools that count (see count).
  */
 #include <errno.h>
@@ -39,6 +40,7 @@ static unsigned seconds = 2;
 static unsigned busy_poll;
 static unsigned long command_cnt;
 static const char *only;
+static const char *config_wanted;
 static const char *handlers = HANDLERS;
 static const char *folder = "/tmp";
 
@@ -434,13 +436,10 @@ static void measure_file(const struct registry *registry)
 static void parse(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{"seconds", required_argument, NULL, 's'},
-		{"busy-poll", required_argument, NULL, 'b'},
-		{"commands", required_argument, NULL, 'c'},
-		{"only", required_argument, NULL, 'o'},
-		{"handlers", required_argument, NULL, 'h'},
-		{"folder", required_argument, NULL, 'f'},
-		{0},
+		{"seconds", required_argument, NULL, 's'},  {"busy-poll", required_argument, NULL, 'b'},
+		{"commands", required_argument, NULL, 'c'}, {"config", required_argument, NULL, 'C'},
+		{"only", required_argument, NULL, 'o'},     {"handlers", required_argument, NULL, 'h'},
+		{"folder", required_argument, NULL, 'f'},   {0},
 	};
 	int c;
 
@@ -454,6 +453,9 @@ static void parse(int argc, char **argv)
 			break;
 		case 'c':
 			command_cnt = strtoul(optarg, NULL, 10);
+			break;
+		case 'C':
+			config_wanted = optarg;
 			break;
 		case 'o':
 			only = optarg;
@@ -482,15 +484,19 @@ int main(int argc, char **argv)
 	if (registry_new(&registry) < 0)
 		die("the plugins", "no memory");
 	(void) registry_load(registry, handlers);
-	if (!only) {
+	if (!only && !config_wanted) {
 		measure_ring(1);
 		measure_ring(128);
 	}
 	printf("%-16s %-6s %5s %12s %10s %10s %10s %8s\n", "handler", "op", "queue", "commands/s",
 	       "cpu ns/cmd", "user ns", "doorbells", "sleeps");
-	measure_all(&nobody, true);
-	measure_plugin(registry, "null/", AIO_AUTO, "null");
-	measure_file(registry);
+	if (config_wanted) {
+		measure_plugin(registry, config_wanted, AIO_AUTO, "plugin");
+	} else {
+		measure_all(&nobody, true);
+		measure_plugin(registry, "null/", AIO_AUTO, "null");
+		measure_file(registry);
+	}
 	registry_free(registry);
 	return 0;
 }
