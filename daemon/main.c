@@ -84,6 +84,14 @@ static void setting_changed(void *userdata, const char *key, const char *before,
 		after);
 }
 
+static void set_log_dir(const struct settings *settings)
+{
+	if (strcmp(settings->log_dir, LOG_DIR_AUTO) == 0)
+		log_set_default_dir(log_auto_dir(getenv("JOURNAL_STREAM"), STDERR_FILENO));
+	else
+		log_set_dir(settings->log_dir);
+}
+
 static void reload(void *userdata)
 {
 	struct daemon *self = userdata;
@@ -96,7 +104,7 @@ static void reload(void *userdata)
 	settings_compare(&self->settings, &settings, setting_changed, NULL);
 	self->settings = settings;
 	log_set_level(settings.log_level);
-	log_set_dir(settings.log_dir);
+	set_log_dir(&settings);
 }
 
 static void load_settings(struct daemon *self)
@@ -107,7 +115,7 @@ static void load_settings(struct daemon *self)
 		log_warning("%s does not exist: every setting has its default", self->cli.config);
 	cli_override(&self->cli, &self->settings);
 	log_set_level(self->settings.log_level);
-	log_set_dir(self->settings.log_dir);
+	set_log_dir(&self->settings);
 }
 
 /* ------- what is told to the service manager ------- */
