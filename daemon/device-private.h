@@ -12,6 +12,7 @@
 
 #include "device.h"
 #include "jobs.h"
+#include "late.h"
 #include "loop.h"
 #include "manager.h"
 #include "options.h"
@@ -143,6 +144,7 @@ struct device {
 	void *backend; /* open; NULL: not */
 	struct loop *loop;
 	struct stats *stats; /* of all its loops; NULL: out of memory */
+	struct late late;
 	bool loop_ended;
 	bool clean; /* the ring needs no recovery */
 	struct device_identity identity;

@@ -2,9 +2,11 @@
 /*
  * What a device looks like from outside, for people and their tools. Reads, and changes nothing.
  */
+#include <inttypes.h>
 #include <time.h>
 
 #include "device-private.h"
+#include "log.h"
 
 static uint64_t now_us(void)
 {
@@ -25,7 +27,9 @@ static const char *problem_of(const struct device *device)
 	case DEVICE_ORPHANED:
 		return "it was deleted, and its backend has not let go of it yet";
 	default:
-		return device->waits_for_claim ? "another device still has its backing store" : NULL;
+		if (device->waits_for_claim)
+			return "another device still has its backing store";
+		return device->late.told ? "commands are late; its backend does not answer" : NULL;
 	}
 }
 
@@ -51,4 +55,32 @@ void device_look(const struct device *device, struct device_view *view)
 unsigned device_requests(const struct device *device, struct stats_request *requests, unsigned max)
 {
 	return device->loop ? loop_requests(device->loop, requests, max) : 0;
+}
+
+void device_look_for_late(struct device *device, uint64_t now)
+{
+	struct stats_request oldest = {0};
+	unsigned cnt = 0;
+
+	if (!device->options || !device->stats)
+		return;
+	if (device->loop && stats_get(&device->stats->fetched) != stats_get(&device->stats->ended))
+		cnt = loop_oldest(device->loop, &oldest);
+	switch (late_look(&device->late, oldest.begun, now, options_command_timeout(device->options))) {
+	case LATE_BEGINS:
+		log_full(
+			TCMU_LOG_WARNING, device->host_device.label, device->handler->subtype,
+			LOG_ID_COMMANDS_LATE,
+			"%s has been under way for %" PRIu64
+			" s, and %u commands are in all: see \"tcmuctl inflight %s\", "
+			"and look at the storage behind it",
+			scsi_opcode_name(oldest.cdb), (now - oldest.begun) / 1000000000, cnt,
+			device->host_device.label);
+		break;
+	case LATE_ENDS:
+		log_dev_info(device->host_device.label, "the commands that were late have ended");
+		break;
+	default:
+		break;
+	}
 }

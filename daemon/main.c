@@ -24,6 +24,7 @@
 #include "control.h"
 #include "instance.h"
 #include "jobs.h"
+#include "late.h"
 #include "log.h"
 #include "manager.h"
 #include "notify.h"
@@ -45,6 +46,7 @@ struct daemon {
 	struct mailbox *mailbox;
 	struct registry *registry;
 	struct manager *manager;
+	struct late_watch *late;
 	struct bus *bus;
 	struct query *query;
 	struct control *control;
@@ -337,6 +339,8 @@ static int start(struct daemon *self)
 	(void) registry_load(self->registry, self->cli.handler_path);
 	r = start_manager(self);
 	if (r >= 0)
+		r = late_watch_new(self->event, self->manager, &self->late);
+	if (r >= 0)
 		start_control(self);
 	if (r >= 0)
 		r = start_bus(self);
@@ -408,6 +412,7 @@ static bool take_apart(struct daemon *self)
 	if (self->manager)
 		manager_count(self->manager, &served, &failed, &orphans);
 	settings_watch_free(self->watch);
+	late_watch_free(self->late);
 	bus_free(self->bus);
 	query_free(self->query);
 	control_free(self->control);

@@ -174,7 +174,6 @@ static void the_manual_has_the_options_of_every_device(void **state)
 
 	(void) state;
 	find(&in_table, described, "\n  ;");
-	add(&in_table, "tcmur_cmd_time_out", strlen("tcmur_cmd_time_out"));
 	find(&in_manual, section(manual, "s Config strings", &end), "\n.It Cm ");
 	same(&in_table, "the table", &in_manual, "tcmud(8)");
 	free(described);

@@ -28,7 +28,7 @@ cp /host/out/handlers/handler_stuck.so "$(handler_folder)"/handler_file.so /run/
 start_tcmud --handler-path /run/handlers
 wait_for 10 on_bus
 make_backstore_configfs fine /srv/fine.img $((64 << 20))
-SUBTYPE=stuck make_backstore_configfs disk /run/held $((64 << 20))
+SUBTYPE=stuck make_backstore_configfs disk '/run/held;tcmur_cmd_time_out=2' $((64 << 20))
 attach disk
 
 stuck() { [[ $(tcmuctl inflight disk) == *'READ(10)'* ]]; }
@@ -70,8 +70,17 @@ must tcmuctl inflight disk
 assert_match "$OUTPUT" 's +READ\(10\) +0 +128 +65536 +28 00 00 00 00 00 00 00 80 00' "what is stuck"
 must tcmuctl list
 assert_match "$OUTPUT" "$HBA/disk +LIVE +64.0 MiB +1 " "the list"
-
 unstick
+
+say "a command that is late is told once, and when it has ended"
+log_mark
+stick
+wait_for 20 logged "\[WARNING\] .*: $HBA/disk: READ\(10\) has been under way for [0-9]+ s, and 1 commands are in all"
+must tcmuctl list
+assert_match "$OUTPUT" "$HBA/disk +LIVE .* commands are late; its backend does not answer" "the list"
+unstick
+wait_for 20 logged "\[INFO\] .*: $HBA/disk: the commands that were late have ended"
+assert_eq "$(log_since_mark | grep -c 'under way for')" 1 "how often it was told"
 detach disk
 delete_backstore_configfs disk
 delete_backstore_configfs fine

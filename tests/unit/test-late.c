@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * When commands are late, and how often that is told.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "late.h"
+
+#define SECOND UINT64_C(1000000000)
+#define NOW    (1000 * SECOND)
+
+static void what_is_in_time_is_not_told(void **state)
+{
+	struct late late = {0};
+
+	(void) state;
+	assert_int_equal(late_look(&late, 0, NOW, 30), LATE_NOTHING);
+	assert_int_equal(late_look(&late, NOW - 30 * SECOND + 1, NOW, 30), LATE_NOTHING);
+	assert_int_equal(late_look(&late, NOW + 1, NOW, 30), LATE_NOTHING);
+}
+
+static void what_is_late_is_told_once_and_its_end_too(void **state)
+{
+	struct late late = {0};
+
+	(void) state;
+	assert_int_equal(late_look(&late, NOW - 30 * SECOND, NOW, 30), LATE_BEGINS);
+	assert_int_equal(late_look(&late, NOW - 30 * SECOND, NOW + 5 * SECOND, 30), LATE_NOTHING);
+	assert_int_equal(late_look(&late, NOW - 10 * SECOND, NOW + 20 * SECOND, 30), LATE_NOTHING);
+	assert_int_equal(late_look(&late, NOW + 10 * SECOND, NOW + 25 * SECOND, 30), LATE_ENDS);
+	assert_int_equal(late_look(&late, 0, NOW + 30 * SECOND, 30), LATE_NOTHING);
+}
+
+static void nothing_is_told_where_a_command_is_given_any_time(void **state)
+{
+	struct late late = {0};
+
+	(void) state;
+	assert_int_equal(late_look(&late, 1, NOW, 0), LATE_NOTHING);
+	assert_int_equal(late_look(&late, 1, UINT64_MAX, UINT32_MAX), LATE_BEGINS);
+	assert_int_equal(late_look(&late, 1, UINT64_MAX, 0), LATE_ENDS);
+}
+
+static void a_backend_that_is_late_again_and_again_does_not_fill_the_log(void **state)
+{
+	struct late late = {0};
+	unsigned told = 0;
+
+	(void) state;
+	for (uint64_t now = NOW; now < NOW + 600 * SECOND; now += 5 * SECOND) {
+		uint64_t begun = now / SECOND % 2 ? now - 40 * SECOND : now;
+
+		told += late_look(&late, begun, now, 30) == LATE_BEGINS;
+	}
+	assert_in_range(told, 9, 10);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_in_time_is_not_told),
+		cmocka_unit_test(what_is_late_is_told_once_and_its_end_too),
+		cmocka_unit_test(nothing_is_told_where_a_command_is_given_any_time),
+		cmocka_unit_test(a_backend_that_is_late_again_and_again_does_not_fill_the_log),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
