@@ -5,6 +5,7 @@
 #include <tcmu/module.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libkmod.h>
 #include <stdio.h>
 #include <sys/utsname.h>
@@ -13,6 +14,7 @@
 #include "kernel-file.h"
 
 #define MODULE_NAME "target_core_user"
+#define PARAMETERS  "/sys/module/" MODULE_NAME "/parameters"
 
 static bool module_present(void)
 {
@@ -79,7 +81,7 @@ static int set_parameter(const char *parameter, const char *value)
 	char path[TCMU_PATH_SIZE];
 	int r;
 
-	r = tcmu_path(path, "/sys/module/" MODULE_NAME "/parameters/%s", parameter);
+	r = tcmu_path(path, PARAMETERS "/%s", parameter);
 	return r < 0 ? r : tcmu_file_write(path, value);
 }
 
@@ -91,4 +93,41 @@ int tcmu_module_block_netlink(bool block)
 int tcmu_module_reset_netlink(void)
 {
 	return set_parameter("reset_netlink", "1");
+}
+
+static int open_parameter(const char *parameter)
+{
+	char path[TCMU_PATH_SIZE];
+	int r = tcmu_path(path, PARAMETERS "/%s", parameter);
+
+	if (r < 0)
+		return r;
+	r = open(path, O_WRONLY | O_CLOEXEC);
+	return r < 0 ? -errno : r;
+}
+
+/* Parameters take a text from their beginning, wherever the last write has ended. */
+static int put(int fd, const char *value)
+{
+	return pwrite(fd, value, 1, 0) < 0 ? -errno : 0;
+}
+
+/* Three system calls, and whoever the second one wakes has one processor's time for the third. */
+int tcmu_module_end_commands(void)
+{
+	int block = open_parameter("block_netlink");
+	int reset = open_parameter("reset_netlink");
+	int r = block < 0 ? block : reset < 0 ? reset : put(block, "1");
+	int unblocked;
+
+	if (r == 0) {
+		r = put(reset, "1");
+		unblocked = put(block, "0");
+		r = r < 0 ? r : unblocked;
+	}
+	if (block >= 0)
+		(void) close(block);
+	if (reset >= 0)
+		(void) close(reset);
+	return r;
 }

@@ -47,9 +47,9 @@ unstick() {
 # shorter A MS: the shorter one, in the variable A.
 shorter() { [ -n "${!1}" ] && [ "${!1}" -le "$2" ] || printf -v "$1" %s "$2"; }
 
-# In turns, so that what else the machine does befalls both.
+# In turns, so that what else the machine does befalls both, and until both have had a moment with nothing else.
 free='' held=''
-for ((i = 0; i < TIMES; i++)); do
+for ((i = 0; i < 2 || (i < 3 * TIMES && held - free > 100); i++)); do
 	milliseconds must targetcli ls
 	shorter free "$MS"
 	stick
