@@ -40,6 +40,12 @@ assert_match "$OUTPUT" '^bs true ' "the answer to a right one"
 
 say "a create that fails leaves nothing"
 must_fail targetcli /backstores/user:file create name=bad size=64M cfgstring=/no/such/folder/x.img
+assert_match "$OUTPUT" 'cfgstring invalid: .*/no/such/folder' "what a person sees"
+# As ceph-iscsi does it, which asks nobody before. Python writes to the kernel's file a second time when it closes it.
+must_fail python3 -Ic 'import rtslib_fb; rtslib_fb.UserBackedStorageObject("bad", config="file//no/such/folder/x.img", size=1 << 26)'
+must journalctl --quiet --unit=$UNIT --grep='/bad: OPENING .* open refused: file//no/such/folder'
+assert_eq "$(wc -l <<<"$OUTPUT")" 2 "how often the device was refused"
+wait_for 5 nothing_left bad
 for size in 1 0 513; do
 	must_fail make_backstore_configfs bad /srv/bad.img $size
 	delete_backstore_configfs bad
@@ -52,15 +58,27 @@ say "sizes"
 truncate -s 64M /srv/disk.img
 must_fail make_backstore_configfs disk /srv/disk.img $((128 << 20))
 delete_backstore_configfs disk
-make_backstore_configfs disk /srv/disk.img $((32 << 20))
+make_backstore disk /srv/disk.img 32M
 attach disk
-echo $((64 << 20)) >$CORE/$HBA/disk/attrib/dev_size
-must sg_requests --maxlen=252 "$DISK"
-must sg_turs "$DISK"
-must sg_readcap --long "$DISK"
-assert_match "$OUTPUT" "Device size: $((64 << 20)) bytes" "the capacity that initiators see"
+one=$DISK
+iscsi_target disk
+iscsi_login "$IQN"
+for size in 1 0 513 $((16 << 20)) $((128 << 20)); do
+	must_fail targetcli /backstores/user:file/disk set attribute dev_size=$size
+	assert_eq "$(disk_bytes "$one") $(<"$(backstore_dir disk)/attrib/dev_size")" "$((32 << 20)) $((32 << 20))" "the sizes after a refusal"
+done
+tcli /backstores/user:file/disk set attribute dev_size=$((64 << 20))
+must_fail sg_turs --verbose "$one"
+assert_match "$OUTPUT" 'Capacity data has changed' "what the first who asks is told"
+for disk in "$one" "$DISK"; do
+	must sg_turs "$disk"
+	must sg_readcap --long "$disk"
+	assert_match "$OUTPUT" "Device size: $((64 << 20)) bytes" "the capacity that initiators see"
+done
+iscsi_logout "$IQN"
+tcli /iscsi delete "$IQN"
 detach disk
-delete_backstore_configfs disk
+delete_backstore disk
 
 say "names that others look for"
 assert_match "$(tcmu-runner --version | awk '{print $NF}')" '^[2-9]\.[0-9]+\.[0-9]+$' "the version that gluster-block reads"
