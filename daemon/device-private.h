@@ -12,11 +12,11 @@
 
 #include "device.h"
 #include "jobs.h"
-#include "late.h"
 #include "loop.h"
 #include "manager.h"
 #include "options.h"
 #include "ownership.h"
+#include "trouble.h"
 
 /* What the kernel says of the device, read when it is opened. */
 struct kernel_side {
@@ -144,7 +144,7 @@ struct device {
 	void *backend; /* open; NULL: not */
 	struct loop *loop;
 	struct stats *stats; /* of all its loops; NULL: out of memory */
-	struct late late;
+	struct trouble trouble;
 	bool loop_ended;
 	bool clean; /* the ring needs no recovery */
 	struct device_identity identity;

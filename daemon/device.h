@@ -110,6 +110,5 @@ void device_look(const struct device *device, struct device_view *view);
 /* Commands of the kernel that are under way; at most max, in no order. Waits for nobody, not for a stuck handler either. */
 unsigned device_requests(const struct device *device, struct stats_request *requests, unsigned max);
 
-/* Tells the log when commands begin to be under way for longer than they are given, and when they have ended: late.h. now:
- * stats_now(). */
-void device_look_for_late(struct device *device, uint64_t now);
+/* Tells the log what trouble.h is about. now: stats_now(). */
+void device_look_for_trouble(struct device *device, uint64_t now);

@@ -24,7 +24,6 @@
 #include "control.h"
 #include "instance.h"
 #include "jobs.h"
-#include "late.h"
 #include "log.h"
 #include "manager.h"
 #include "notify.h"
@@ -32,6 +31,7 @@
 #include "query.h"
 #include "registry.h"
 #include "settings.h"
+#include "trouble.h"
 
 #define RUN_DIR       "/run/tcmud"
 #define STATE_DIR     "/var/lib/tcmud"
@@ -46,7 +46,7 @@ struct daemon {
 	struct mailbox *mailbox;
 	struct registry *registry;
 	struct manager *manager;
-	struct late_watch *late;
+	struct trouble_watch *trouble;
 	struct bus *bus;
 	struct query *query;
 	struct control *control;
@@ -339,7 +339,7 @@ static int start(struct daemon *self)
 	(void) registry_load(self->registry, self->cli.handler_path);
 	r = start_manager(self);
 	if (r >= 0)
-		r = late_watch_new(self->event, self->manager, &self->late);
+		r = trouble_watch_new(self->event, self->manager, &self->trouble);
 	if (r >= 0)
 		start_control(self);
 	if (r >= 0)
@@ -412,7 +412,7 @@ static bool take_apart(struct daemon *self)
 	if (self->manager)
 		manager_count(self->manager, &served, &failed, &orphans);
 	settings_watch_free(self->watch);
-	late_watch_free(self->late);
+	trouble_watch_free(self->trouble);
 	bus_free(self->bus);
 	query_free(self->query);
 	control_free(self->control);

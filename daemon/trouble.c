@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One timer for all devices: an idle one costs two counters to read.
+ * One timer for all devices: an idle one costs three counters to read.
  */
-#include "late.h"
+#include "trouble.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,38 +12,66 @@
 #define NSEC_PER_SEC  UINT64_C(1000000000)
 #define QUIET_NS      (60 * NSEC_PER_SEC)
 
-struct late_watch {
+struct trouble_watch {
 	const struct manager *manager;
 	sd_event_source *timer;
 };
 
-enum late_news late_look(struct late *late, uint64_t begun, uint64_t now, unsigned seconds)
+enum late_news trouble_late(struct trouble *trouble, uint64_t begun, uint64_t now, unsigned seconds)
 {
-	bool is_late = begun && seconds && now > begun && now - begun >= seconds * NSEC_PER_SEC;
+	bool late = begun && seconds && now > begun && now - begun >= seconds * NSEC_PER_SEC;
 
-	if (is_late == late->told || (is_late && late->at && now - late->at < QUIET_NS))
+	if (late == trouble->late || (late && trouble->late_at && now - trouble->late_at < QUIET_NS))
 		return LATE_NOTHING;
-	late->told = is_late;
-	if (is_late)
-		late->at = now;
-	return is_late ? LATE_BEGINS : LATE_ENDS;
+	trouble->late = late;
+	if (late)
+		trouble->late_at = now;
+	return late ? LATE_BEGINS : LATE_ENDS;
+}
+
+uint64_t trouble_errors(struct trouble *trouble, uint64_t errors, uint64_t now)
+{
+	uint64_t more = errors - trouble->errors;
+
+	if (!more || (trouble->error_at && now - trouble->error_at < QUIET_NS))
+		return 0;
+	trouble->errors = errors;
+	trouble->error_at = now;
+	return more;
+}
+
+const char *trouble_advice(int error)
+{
+	switch (error) {
+	case ENOSPC:
+	case EDQUOT:
+		return "make room there, and writes go on";
+	case EROFS:
+	case EACCES:
+	case EPERM:
+		return "it does not let itself be written to any more";
+	case ETIMEDOUT:
+		return "it does not answer in time";
+	default:
+		return "look at the storage, and at the kernel's log for it";
+	}
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
-	const struct late_watch *watch = userdata;
+	const struct trouble_watch *watch = userdata;
 	uint64_t now = stats_now();
 	struct device *device;
 
 	(void) usec;
 	for (unsigned i = 0; (device = manager_device(watch->manager, i)); i++)
-		device_look_for_late(device, now);
+		device_look_for_trouble(device, now);
 	return sd_event_source_set_time_relative(source, LOOK_USEC);
 }
 
-int late_watch_new(sd_event *event, const struct manager *manager, struct late_watch **ret)
+int trouble_watch_new(sd_event *event, const struct manager *manager, struct trouble_watch **ret)
 {
-	struct late_watch *watch = calloc(1, sizeof(*watch));
+	struct trouble_watch *watch = calloc(1, sizeof(*watch));
 	int r;
 
 	if (!watch)
@@ -54,14 +82,14 @@ int late_watch_new(sd_event *event, const struct manager *manager, struct late_w
 	if (r >= 0)
 		r = sd_event_source_set_enabled(watch->timer, SD_EVENT_ON);
 	if (r < 0) {
-		late_watch_free(watch);
+		trouble_watch_free(watch);
 		return r;
 	}
 	*ret = watch;
 	return 0;
 }
 
-void late_watch_free(struct late_watch *watch)
+void trouble_watch_free(struct trouble_watch *watch)
 {
 	if (!watch)
 		return;
