@@ -61,9 +61,14 @@ delete_backstore_configfs disk
 make_backstore disk /srv/disk.img 32M
 attach disk
 one=$DISK
+for folder in pr alua; do
+	[ -d "$(<$FABRICS/dbroot)/$folder" ] || fail "the target core has no folder $folder for its state"
+done
+must sg_persist --out --register --param-sark=1 "$one"
+must sg_persist --out --register --param-rk=1 "$one"
 iscsi_target disk
 iscsi_login "$IQN"
-for size in 1 0 513 $((16 << 20)) $((128 << 20)); do
+for size in 1 0 513 $((16 << 20)); do
 	must_fail targetcli /backstores/user:file/disk set attribute dev_size=$size
 	assert_eq "$(disk_bytes "$one") $(<"$(backstore_dir disk)/attrib/dev_size")" "$((32 << 20)) $((32 << 20))" "the sizes after a refusal"
 done
