@@ -83,18 +83,31 @@ create_waits() {
 	[ ${#uio[@]} -gt "$enabled" ]
 }
 
-# kill_in_the_middle: kills the daemon while a create waits for its answer. What else a restore does, it does in moments: to
-# write attributes, which the kernel refuses while nobody listens.
+# progress: how many devices the kernel has, and how many of them are enabled. moved: it is not $PROGRESS any more; a condition.
+progress() {
+	local uio=("$UIO"/*)
+	echo "${#uio[@]} $(cat $CORE/user_*/*/enable 2>/dev/null | grep -c 1)"
+}
+moved() { [ "$(progress)" != "$PROGRESS" ]; }
+
+# kill_in_the_middle: lets the restore go on, and kills the daemon while a create waits for its answer. What else a restore does,
+# it does in moments: to write attributes, which the kernel refuses while nobody listens. The restore does not go on before
+# the next one is killed, or the test lets it end.
 kill_in_the_middle() {
 	DAEMON_PID=$(property MainPID)
+	kill -CONT "$RESTORE_PID"
 	kill -STOP "$DAEMON_PID"
 	until holds_within 2 create_waits; do
 		if restored $LUNS; then fail "the restore was over before the daemon was killed"; fi
+		PROGRESS=$(progress)
 		kill -CONT "$DAEMON_PID"
+		wait_for 20 moved
 		kill -STOP "$DAEMON_PID"
 	done
+	kill -STOP "$RESTORE_PID"
 	must systemctl kill --kill-whom=main --signal=KILL $UNIT
-	say "killed while a create waits, with $(cat $CORE/user_*/*/enable 2>/dev/null | grep -c 1) LUNs restored"
+	say "killed while a create waits: $(progress) devices, enabled"
+	wait_for 30 another_daemon
 }
 
 luns_live() {
