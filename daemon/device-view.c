@@ -71,7 +71,7 @@ static void look_for_late(struct device *device, uint64_t now)
 	case LATE_BEGINS:
 		log_full(
 			TCMU_LOG_WARNING, label, device->handler->subtype, LOG_ID_COMMANDS_LATE,
-			"%s has been under way for %" PRIu64 " s, and %u commands are in all: see \"tcmuctl "
+			"%s has been under way for %" PRIu64 " s (commands under way: %u): see \"tcmuctl "
 			"inflight %s\", and look at the storage behind %s",
 			scsi_opcode_name(oldest.cdb), (now - oldest.begun) / 1000000000, cnt, label,
 			device->name.config);

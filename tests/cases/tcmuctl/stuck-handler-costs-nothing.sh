@@ -47,6 +47,16 @@ unstick() {
 # shorter A MS: the shorter one, in the variable A.
 shorter() { [ -n "${!1}" ] && [ "${!1}" -le "$2" ] || printf -v "$1" %s "$2"; }
 
+say "a command that is late is told once, and when it has ended"
+log_mark
+stick
+wait_for 20 logged "\[WARNING\] .*: $HBA/disk: READ\(10\) has been under way for [0-9]+ s \\(commands under way: 1\\)"
+must tcmuctl list
+assert_match "$OUTPUT" "$HBA/disk +LIVE .* commands are late; its backend does not answer" "the list"
+unstick
+wait_for 20 logged "\[INFO\] .*: $HBA/disk: the commands that were late have ended"
+assert_eq "$(log_since_mark | grep -c 'under way for')" 1 "how often it was told"
+
 # In turns, so that what else the machine does befalls both, and until both have had a moment with nothing else.
 free='' held=''
 for ((i = 0; i < 2 || (i < 3 * TIMES && held - free > 100); i++)); do
@@ -70,17 +80,8 @@ must tcmuctl inflight disk
 assert_match "$OUTPUT" 's +READ\(10\) +0 +128 +65536 +28 00 00 00 00 00 00 00 80 00' "what is stuck"
 must tcmuctl list
 assert_match "$OUTPUT" "$HBA/disk +LIVE +64.0 MiB +1 " "the list"
-unstick
 
-say "a command that is late is told once, and when it has ended"
-log_mark
-stick
-wait_for 20 logged "\[WARNING\] .*: $HBA/disk: READ\(10\) has been under way for [0-9]+ s, and 1 commands are in all"
-must tcmuctl list
-assert_match "$OUTPUT" "$HBA/disk +LIVE .* commands are late; its backend does not answer" "the list"
 unstick
-wait_for 20 logged "\[INFO\] .*: $HBA/disk: the commands that were late have ended"
-assert_eq "$(log_since_mark | grep -c 'under way for')" 1 "how often it was told"
 detach disk
 delete_backstore_configfs disk
 delete_backstore_configfs fine
