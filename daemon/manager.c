@@ -477,7 +477,7 @@ static int quiet_by_now(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-/* To end what waits, the kernel refuses new commands for a moment: not in the middle of a restore, whose next command comes as
+/* To end what waits, if something does, the kernel refuses new commands for a moment: not in the middle of a restore, whose next command comes as
  * soon as the one before is answered. Where it never pauses, it has to be. */
 static bool wait_for_a_pause(struct manager *manager)
 {

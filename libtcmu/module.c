@@ -112,22 +112,31 @@ static int put(int fd, const char *value)
 	return pwrite(fd, value, 1, 0) < 0 ? -errno : 0;
 }
 
-/* Three system calls, and whoever the second one wakes has one processor's time for the third. */
+/* The kernel wants commands blocked for it only if there is one that waits. Then it is three system calls, and whoever the
+ * second one wakes has one processor's time for the third. */
+static int reset(int reset_fd, int block_fd)
+{
+	int r = put(reset_fd, "1"), unblocked;
+
+	if (r != -EBUSY)
+		return r;
+	r = put(block_fd, "1");
+	if (r < 0)
+		return r;
+	r = put(reset_fd, "1");
+	unblocked = put(block_fd, "0");
+	return r < 0 ? r : unblocked;
+}
+
 int tcmu_module_end_commands(void)
 {
-	int block = open_parameter("block_netlink");
-	int reset = open_parameter("reset_netlink");
-	int r = block < 0 ? block : reset < 0 ? reset : put(block, "1");
-	int unblocked;
+	int block_fd = open_parameter("block_netlink");
+	int reset_fd = open_parameter("reset_netlink");
+	int r = block_fd < 0 ? block_fd : reset_fd < 0 ? reset_fd : reset(reset_fd, block_fd);
 
-	if (r == 0) {
-		r = put(reset, "1");
-		unblocked = put(block, "0");
-		r = r < 0 ? r : unblocked;
-	}
-	if (block >= 0)
-		(void) close(block);
-	if (reset >= 0)
-		(void) close(reset);
+	if (block_fd >= 0)
+		(void) close(block_fd);
+	if (reset_fd >= 0)
+		(void) close(reset_fd);
 	return r;
 }
