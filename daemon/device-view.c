@@ -27,10 +27,10 @@ static const char *problem_of(const struct device *device)
 		return device->reason.text[0] && !device->reopening ? device->reason.text : NULL;
 	case DEVICE_ORPHANED:
 		return "it was deleted, and its backend has not let go of it yet";
-	default:
-		if (device->waits_for_claim)
-			return "another device still has its backing store";
+	case DEVICE_LIVE:
 		return device->trouble.late ? "commands are late; its backend does not answer" : NULL;
+	default:
+		return device->waits_for_claim ? "another device still has its backing store" : NULL;
 	}
 }
 

@@ -95,7 +95,7 @@ struct device_view {
 	const char *handler; /* its subtype */
 	const char *state;
 	double state_seconds;      /* since it is so */
-	const char *problem;       /* why it is not served, a sentence; NULL: nothing is wrong */
+	const char *problem;       /* why it is not served, or not well; NULL: nothing is wrong */
 	uint64_t size;             /* bytes; 0: not known yet */
 	uint32_t block_size;       /* likewise */
 	bool write_cache;          /* the attribute emulate_write_cache */
