@@ -651,6 +651,20 @@ unsigned loop_requests(const struct loop *loop, struct stats_request *requests, 
 	return cnt;
 }
 
+unsigned loop_oldest(const struct loop *loop, struct stats_request *oldest)
+{
+	struct stats_request request;
+	unsigned cnt = 0;
+
+	for (unsigned i = 0; i < loop->pool.count; i++) {
+		if (!stats_flight_read(&command_at(&loop->pool, i)->flight, &request))
+			continue;
+		if (!cnt++ || request.begun < oldest->begun)
+			*oldest = request;
+	}
+	return cnt;
+}
+
 unsigned loop_in_flight(struct loop *loop)
 {
 	return atomic_load(&loop->in_flight);
