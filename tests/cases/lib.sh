@@ -389,7 +389,7 @@ iscsi_logout() { # IQN
 	must iscsiadm -m node -T "$1" -p 127.0.0.1 --logout
 }
 
-# scratch_disk FILE-SYSTEM: the disk of `# vm: disk=SIZE`, made and mounted at /scratch.
+# scratch_disk FILE-SYSTEM: the disk of `# vm: disk=SIZE`, with physical blocks of disk_block=BYTES, made and mounted at /scratch.
 scratch_disk() {
 	local serial
 	for serial in /sys/block/vd*/serial; do

@@ -47,8 +47,8 @@ enum tcmu_io_op {
 
 #define TCMU_IO_CAP(op) (UINT64_C(1) << (op))
 
-/* Beside the operations: a WRITE of one logical block with TCMU_IO_ATOMIC is stored whole or not at all, also when power
- * fails. */
+/* Beside the operations: a WRITE of info.atomic_write bytes, at a multiple of them, with TCMU_IO_ATOMIC is stored whole or not
+ * at all, also when power fails. */
 #define TCMU_CAP_ATOMIC (UINT64_C(1) << 63)
 
 /* flags of an io */
@@ -213,6 +213,7 @@ struct tcmu_backend_info {
 	char claim
 		[128]; /* names the backing store itself, however it was spelled: equal claims are the same store */
 	uint32_t maximum_compare_and_write; /* bytes that are compared; 0: no limit of the backend's own */
+	uint32_t atomic_write;              /* bytes, with TCMU_CAP_ATOMIC; 0: the logical block */
 };
 
 struct tcmu_handler {
