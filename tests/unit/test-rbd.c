@@ -275,6 +275,22 @@ static void zeros_keep_their_space_unless_it_may_be_given_back(void **state)
 	assert_int_equal(fake_rbd.flags, 0);
 }
 
+static void a_block_is_repeated_by_librbd(void **state)
+{
+	struct fake_host *host = *state;
+	struct fake_io *io;
+
+	open_disk(host);
+	io = fake_io_new(host, TCMU_IO_WRITE_SAME, 2 * BLOCK, 5 * BLOCK);
+	memset(io->data, 0x5a, io->data_length);
+	fake_io_submit(io);
+	assert_int_equal(fake_io_wait(io), 0);
+	fake_io_free(io);
+	assert_int_equal(fake_rbd.offset, 2 * BLOCK);
+	assert_int_equal(fake_rbd.length, 5 * BLOCK);
+	assert_int_equal(fake_rbd.data[0][15], 0x5a);
+}
+
 static void what_librbd_does_not_take_fails(void **state)
 {
 	static const struct {
@@ -286,6 +302,7 @@ static void what_librbd_does_not_take_fails(void **state)
 		{TCMU_IO_FLUSH, "rbd_aio_flush"},
 		{TCMU_IO_UNMAP, "rbd_aio_write_zeroes"},
 		{TCMU_IO_COMPARE_AND_WRITE, "rbd_aio_compare_and_write"},
+		{TCMU_IO_WRITE_SAME, "rbd_aio_writesame"},
 		{TCMU_IO_WRITE, "rbd_aio_create_completion"},
 		{TCMU_IO_MAP, "rbd_diff_iterate2"},
 	};
@@ -674,6 +691,7 @@ int main(void)
 			a_resize_wants_an_image_that_is_large_enough, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			zeros_keep_their_space_unless_it_may_be_given_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_block_is_repeated_by_librbd, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_librbd_does_not_take_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			errors_of_the_cluster_are_told_as_they_are_to_be_taken, setup, teardown),
