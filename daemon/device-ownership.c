@@ -439,6 +439,9 @@ static void look_done(struct job *job)
 	ownership->look.running = false;
 	if (ownership->look.result >= 0)
 		ownership->tag = ownership->look_tag;
+	else if (ownership->look.result == -ESHUTDOWN)
+		ownership->tag =
+			0; /* another host's, but which is known only when it has been opened anew */
 	/* One that writes nothing does not learn of it otherwise. */
 	if (ownership->look.result >= 0 && !ownership->look_ours && ownership->look_locked)
 		device_ownership_event(device, OWNERSHIP_EV_LOST);

@@ -112,11 +112,19 @@ static int on_unlock(void *backend)
 
 static int on_lock_state(void *backend, bool *ours, uint16_t *tag)
 {
+	struct opened *opened = backend;
+	bool fenced, told;
+
 	pthread_mutex_lock(&store.lock);
 	*ours = store.owner == backend;
 	*tag = store.owner ? store.tag : 0;
+	fenced = opened->fenced;
+	told = opened->told;
+	opened->told = fenced;
 	pthread_mutex_unlock(&store.lock);
-	return 0;
+	if (fenced && !told)
+		opened->host->event(opened->dev, TCMU_BACKEND_FENCED, -ESHUTDOWN);
+	return fenced ? -ESHUTDOWN : 0;
 }
 
 /* 1: it is held. */
@@ -315,7 +323,6 @@ static void writes_move_the_lock_and_the_loser_comes_back(void **state)
 	(void) state;
 	assert_writes(one, 1);
 	assert_writes(two, 2);
-	assert_states(one, SCSI_ACTIVE_NONOPTIMIZED, SCSI_ACTIVE_OPTIMIZED);
 	assert_states(two, SCSI_ACTIVE_NONOPTIMIZED, SCSI_ACTIVE_OPTIMIZED);
 	/* the loser does not know yet: the store refuses it, the initiator tries again, and it takes the lock back */
 	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
@@ -323,7 +330,7 @@ static void writes_move_the_lock_and_the_loser_comes_back(void **state)
 	gateway_wait_state(one, DEVICE_LIVE, 10);
 	assert_writes(one, 3);
 	assert_int_equal(look_at(&store.opens), 3);
-	assert_states(two, SCSI_ACTIVE_OPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
+	assert_states(one, SCSI_ACTIVE_OPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
 	gateway_delete(one);
 	gateway_delete(two);
 }
@@ -414,6 +421,28 @@ static void initiators_say_which_gateway_it_is(void **state)
 	gateway_delete(two);
 }
 
+/* An initiator asks where to go before it sends anything: it is told by the gateway that was shut out, which does not know yet. */
+static void who_was_shut_out_does_not_say_that_it_is_active(void **state)
+{
+	struct gateway *one = start(1, EXPLICIT), *two = start(2, EXPLICIT);
+	uint8_t states[2];
+
+	(void) state;
+	assert_int_equal(gateway_set(one, 1, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
+	assert_writes(one, 1);
+	assert_int_equal(gateway_set(two, 2, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
+	assert_states(one, SCSI_STANDBY, SCSI_STANDBY);
+	do {
+		gateways_turn();
+		gateway_report(one, states);
+		assert_int_equal(states[0], SCSI_STANDBY);
+	} while (states[1] != SCSI_ACTIVE_OPTIMIZED);
+	assert_int_equal(gateway_set(one, 1, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
+	assert_writes(one, 2);
+	gateway_delete(one);
+	gateway_delete(two);
+}
+
 static void a_lock_that_cannot_be_had_sends_initiators_elsewhere(void **state)
 {
 	struct gateway *one = start(1, IMPLICIT);
@@ -485,6 +514,8 @@ int main(void)
 			writes_move_the_lock_and_the_loser_comes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_backend_is_not_closed_under_a_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(initiators_say_which_gateway_it_is, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			who_was_shut_out_does_not_say_that_it_is_active, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_lock_that_cannot_be_had_sends_initiators_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(it_comes_back_as_soon_as_it_can_be_opened, setup, teardown),

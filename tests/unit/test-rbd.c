@@ -601,6 +601,24 @@ static void who_was_shut_out_takes_no_lock(void **state)
 	assert_int_equal(host->events, 1);
 }
 
+static void who_asks_for_the_owner_learns_that_it_was_shut_out(void **state)
+{
+	struct fake_host *host = *state;
+	bool ours;
+	uint16_t tag;
+
+	open_disk(host);
+	fake_rbd.fail = "rbd_lock_get_owners";
+	fake_rbd.error = -ETIMEDOUT;
+	assert_int_equal(fake_lock_state(host, &ours, &tag), -ETIMEDOUT);
+	assert_int_equal(host->events, 0);
+	fake_rbd.error = -ESHUTDOWN;
+	assert_int_equal(fake_lock_state(host, &ours, &tag), -ESHUTDOWN);
+	assert_false(ours);
+	assert_int_equal(host->events, 1);
+	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+}
+
 static void a_disk_that_the_map_does_not_take_is_served(void **state)
 {
 	static const char *const steps[] = {"rados_service_register", "rbd_get_id", "rbd_get_features"};
@@ -716,6 +734,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_write_without_the_lock_tells_that_it_is_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_was_shut_out_takes_no_lock, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			who_asks_for_the_owner_learns_that_it_was_shut_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_disk_that_the_map_does_not_take_is_served, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_run_ends_where_allocation_changes, setup, teardown),

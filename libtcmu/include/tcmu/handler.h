@@ -254,7 +254,7 @@ struct tcmu_handler {
 	int (*lock)(void *backend, uint16_t tag, struct tcmu_reason *reason);
 	/* Gives it up, after what is under way. 0, also where it was not held, or -errno. */
 	int (*unlock)(void *backend);
-	/* Who has it. *tag: the owner's; 0: nobody has it, or an owner who keeps no tag. 0 or -errno. */
+	/* Who has it. *tag: the owner's; 0: nobody has it, or an owner who keeps no tag. 0; -ESHUTDOWN as for lock; or -errno. */
 	int (*lock_state)(void *backend, bool *ours, uint16_t *tag);
 };
 
