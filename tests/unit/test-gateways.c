@@ -425,7 +425,7 @@ static void initiators_say_which_gateway_it_is(void **state)
 static void who_was_shut_out_does_not_say_that_it_is_active(void **state)
 {
 	struct gateway *one = start(1, EXPLICIT), *two = start(2, EXPLICIT);
-	uint8_t states[2];
+	uint8_t states[2], status;
 
 	(void) state;
 	assert_int_equal(gateway_set(one, 1, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
@@ -439,6 +439,11 @@ static void who_was_shut_out_does_not_say_that_it_is_active(void **state)
 	} while (states[1] != SCSI_ACTIVE_OPTIMIZED);
 	assert_int_equal(gateway_set(one, 1, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
 	assert_writes(one, 2);
+	/* and is activated as soon as it has come back */
+	assert_int_equal(gateway_set(two, 2, SCSI_STANDBY), SCSI_GOOD);
+	while ((status = gateway_set(two, 2, SCSI_ACTIVE_OPTIMIZED)) == SCSI_BUSY)
+		gateways_turn();
+	assert_int_equal(status, SCSI_GOOD);
 	gateway_delete(one);
 	gateway_delete(two);
 }
