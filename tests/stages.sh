@@ -22,7 +22,7 @@ declare -A title=(
 	[unit]="unit tests"
 	[quickstart]="the story that ./quickstart shows"
 	[install]="what an installation holds; a plugin built outside of the tree"
-	[ceph]="the rbd handler on a real Ceph cluster"
+	[ceph]="the rbd handler on a real Ceph cluster, without guests and in guests"
 	[analyzer]="gcc -fanalyzer"
 	[clang]="build with clang, unit tests"
 	[tidy]="clang-tidy"
@@ -118,7 +118,7 @@ stage_conformance() {
 # All but the story, which quickstart runs, and what has a stage of its own.
 stage_vm() {
 	local -a cases
-	mapfile -t cases < <(tests/vm/run --list | awk '$1 !~ /^(story|matrix|packages)\/|\/iscsi-test-cu$/ { print $1 }')
+	mapfile -t cases < <(tests/vm/run --list | awk '$1 !~ /^(story|matrix|packages|ceph|second)\/|\/iscsi-test-cu$/ { print $1 }')
 	totals_of tests/vm/run --build "$build/release" "${cases[@]}"
 	tests/vm/self-test
 	count 1 0
@@ -142,6 +142,7 @@ stage_install() {
 
 stage_ceph() {
 	totals_of beside tests/ceph/run --build "$build/release"
+	totals_of tests/ceph/guests --build "$build/release"
 }
 
 # The tests are left out: they break rules on purpose, to see what happens. So are two of its checks (in the preset), which
