@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2034,SC2154
 #
-# A network of its own for a cluster and the guests that reach it through their emulators. From common.sh: project. Needs root.
+# A network of its own for a cluster and the guests that reach it through their emulators. From common.sh: project.
 
 export CEPH_TEST_ADDRESS=10.77.0.1
 PORTER_PORT=7000
@@ -12,7 +12,9 @@ own_network() {
 	if [ "${TCMUD_CEPH_NETWORK:-}" != own ]; then
 		# The image is fetched before there is no network any more.
 		"$project/tests/vm/build-image" >/dev/null
-		TCMUD_CEPH_NETWORK=own exec unshare --net -- "$@"
+		local as_root=()
+		[ "$EUID" -eq 0 ] || as_root=(--map-root-user)
+		TCMUD_CEPH_NETWORK=own exec unshare --net "${as_root[@]}" -- "$@"
 	fi
 	ip link set lo up
 	ip address add $CEPH_TEST_ADDRESS/32 dev lo
