@@ -29,3 +29,8 @@ start_porter() {
 		"$project/tests/vm/run" "${PORTER_OPTIONS[@]}" "${@:2}" &
 	PORTER=$!
 }
+
+# stop_porter: also one that has ended already, or was never started.
+stop_porter() {
+	if [ -n "${PORTER:-}" ] && kill -0 "$PORTER" 2>/dev/null; then kill "$PORTER"; fi
+}

@@ -44,7 +44,7 @@ ticks() {
 	echo $((fields[11] + fields[12]))
 }
 
-# cells SECONDS: all jobs in one run of fio, one after the other.
+# cells TIME: all jobs in one run of fio, one after the other.
 cells() {
 	local op size depth
 	printf '[global]\nfilename=%s\nioengine=libaio\ndirect=1\nthread\ntime_based\nruntime=%s\nnorandommap\nrandrepeat=1\n' "$DISK" "$1"
@@ -72,8 +72,8 @@ for ((round = 0; round < ${BENCH_ROUNDS:=3}; round++)); do
 	for target in "${targets[@]}"; do
 		serve "$target"
 		say "measuring $target, round $((round + 1)) of $BENCH_ROUNDS"
-		BENCH_ONLY='4k QD32' cells 0.2 >/run/warm.fio
-		cells "${BENCH_SECONDS:=2}" >/run/cells.fio
+		BENCH_ONLY='4k QD32' cells 500ms >/run/warm.fio
+		cells "${BENCH_SECONDS:=2}s" >/run/cells.fio
 		must fio --output=/dev/null /run/warm.fio
 		before=$(ticks)
 		must fio --output-format=json --output="/host/out/$target-$round.json" /run/cells.fio
