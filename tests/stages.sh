@@ -22,7 +22,7 @@ declare -A title=(
 	[unit]="unit tests"
 	[quickstart]="the story that ./quickstart shows"
 	[install]="what an installation holds; a plugin built outside of the tree"
-	[ceph]="the rbd handler on a real Ceph cluster"
+	[ceph]="the rbd handler on a real Ceph cluster, without guests and in guests"
 	[analyzer]="gcc -fanalyzer"
 	[clang]="build with clang, unit tests"
 	[tidy]="clang-tidy"
@@ -112,7 +112,7 @@ guest_tests() {
 	tests/vm/run --list | cut -d' ' -f1
 }
 # Those that have a stage of their own, and the rows of the matrix that count and wait: other guests do them no harm.
-own_stage='^(story|packages)/|/iscsi-test-cu$'
+own_stage='^(story|packages|ceph|second)/|/iscsi-test-cu$'
 patient_rows='^matrix/row-(05|06|12|15|16)-'
 
 stage_matrix() {
@@ -151,6 +151,7 @@ stage_install() {
 
 stage_ceph() {
 	totals_of beside tests/ceph/run --build "$build/release"
+	totals_of tests/ceph/guests --build "$build/release"
 }
 
 # The tests are left out: they break rules on purpose, to see what happens. So are two of its checks (in the preset), which
