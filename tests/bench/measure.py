@@ -87,13 +87,14 @@ def backstore(target, lun):
     return f"{CORE}/user_8/{lun}", f"dev_config=qcow/{path},dev_size={size}"
 
 
-def make_luns(index, target, count, options):
+def make_luns(index, target, luns, options):
     tpg = f"{LOOP}/naa.500140500000000{index}/tpgt_1"
-    os.makedirs(tpg)
-    write(f"{tpg}/nexus", f"naa.500140500000001{index}")
+    if not os.path.exists(tpg):
+        os.makedirs(tpg)
+        write(f"{tpg}/nexus", f"naa.500140500000001{index}")
     address = read(f"{tpg}/address").strip()
     disks = []
-    for lun in range(count):
+    for lun in luns:
         folder, control = backstore(target, lun)
         os.makedirs(folder)
         write(f"{folder}/control", control + ("," + options if options and target == "tcmud" else ""))
@@ -156,6 +157,43 @@ class Counting:
             write(f"{folder}/trigger", "!" + trigger)
 
 
+class Batches:
+    """How many commands a doorbell of a process completes: a histogram by powers of two, of the kernel's probes in their order."""
+
+    probes = {"complete": "p:bench/complete target_core_mod:target_complete_cmd", "doorbell": "r:bench/rung uio:uio_write"}
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.histogram = {}
+
+    def __enter__(self):
+        for definition in self.probes.values():
+            name = definition.split()[0][2:]
+            if not os.path.exists(f"{TRACING}/events/{name}"):
+                with open(f"{TRACING}/kprobe_events", "a") as file:
+                    file.write(definition + "\n")
+        write(f"{TRACING}/buffer_size_kb", "8192")
+        write(f"{TRACING}/trace", "")
+        for name in ("complete", "rung"):
+            write(f"{TRACING}/events/bench/{name}/enable", "1")
+        return self
+
+    def __exit__(self, *_):
+        for name in ("complete", "rung"):
+            write(f"{TRACING}/events/bench/{name}/enable", "0")
+        threads, since = threads_of(self.pid), {}
+        with open(f"{TRACING}/trace") as file:
+            for thread, event in re.findall(r"-(\d+)\s+\[.*?: (complete|rung):", file.read()):
+                if int(thread) not in threads:
+                    continue
+                if event == "complete":
+                    since[thread] = since.get(thread, 0) + 1
+                elif since.get(thread):
+                    bucket = 1 << (since.pop(thread) - 1).bit_length()
+                    self.histogram[bucket] = self.histogram.get(bucket, 0) + 1
+        write(f"{TRACING}/trace", "")
+
+
 # ---- fio ----
 
 def fio(groups, job, seconds):
@@ -199,7 +237,9 @@ def run_round(targets, disks, job, seconds, pids):
 def count(disks, job, pid):
     with Counting(pid) as counting:
         ios = sum(lun["total_ios"] for lun in fio([disks], job, 1)[0])
-    return {name: n / ios for name, n in counting.counts.items()}
+    with Batches(pid) as batches:
+        fio([disks], job, 0.5)
+    return {**{name: n / ios for name, n in counting.counts.items()}, "batches": batches.histogram}
 
 
 # ---- the plan ----
@@ -233,12 +273,17 @@ def main():
     pids = {"tcmud": args.tcmud, "tcmu-runner": args.peer}
 
     start_rss = {name: daemon_cost(pid)[3] for name, pid in pids.items()}
-    disks = {target: make_luns(index, target, 1 if args.mode == "quick" else LUNS, args.options) for index, target in enumerate(TARGETS)}
+    disks = {target: make_luns(index, target, [0], args.options) for index, target in enumerate(TARGETS)}
     results = {"mode": args.mode, "kernel": os.uname().release, "fio": subprocess.check_output(["fio", "--version"]).decode().strip(),
                "cpus": os.cpu_count(), "rss_before_kib": start_rss, "cells": {}, "counts": {}}
     limits = {t: read(f"/sys/block/{disks[t][0][5:]}/queue/max_sectors_kb").strip() for t in TARGETS}
     results["max_sectors_kib"] = {target: int(limit) for target, limit in limits.items()}
-    fio([disks[target][:1] for target in TARGETS], JOBS["randwrite 4k QD32"], 0.5)
+    for job in ("randwrite 4k QD32", "read 256k QD8"):
+        fio([disks[target] for target in TARGETS], JOBS[job], 0.5)
+    results["rss_one_kib"] = {name: daemon_cost(pid)[3] for name, pid in pids.items()}
+    if args.mode == "full":
+        for index, target in enumerate(TARGETS):
+            disks[target] += make_luns(index, target, range(1, LUNS), args.options)
 
     for name, job, luns, rounds, seconds in plan(args.mode):
         if args.only and not re.search(args.only, name):

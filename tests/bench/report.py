@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""report.py RESULTS.json REPORT.md PICTURE.svg: what measure.py saw, as tables and as a picture.
+"""report.py RESULTS.json REPORT.md PICTURE.svg [NATIVE.txt]: what measure.py saw, as tables and as a picture, and what bench-loop printed,
+which becomes a part of the results.
 
 A ratio is the median of the ratios of the rounds, in each of which the targets are measured one right after the other: what
 else the machine does then changes both."""
 
 import json
 import os
+import re
 import statistics
 import sys
 
 PEERS = ("tcmu-runner", "fileio")
 TARGETS = ("tcmud", "tcmu-runner", "fileio", "ramdisk")
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 COLOURS = {"tcmud": "#2a6fb0", "tcmu-runner": "#c8553d", "fileio": "#8a8d91", "ramdisk": "#c9ccd1"}
 
 
@@ -59,6 +62,31 @@ def cost_rows(results):
                    f"{counts[target]['calls']:.2f}", f"{counts[target]['doorbells']:.2f}"]
 
 
+def batch_rows(results):
+    for name, counts in results["counts"].items():
+        for target in ("tcmud", "tcmu-runner"):
+            histogram = {int(size): times for size, times in counts[target]["batches"].items()}
+            whole = sum(histogram.values())
+            yield [name if target == "tcmud" else "", target,
+                   *(f"{100 * histogram.get(size, 0) / whole:.0f} %" if whole else "" for size in BATCHES)]
+
+
+def native_rows(results):
+    for row in results["native"]:
+        yield [f"{row['handler']}, {row['op']} 4k, {row['queue']} at a time", number(row["commands"]), number(row["user_ns"]),
+               f"{row['doorbells'] + row['sleeps']:.2f}"]
+
+
+def read_native(path):
+    """The lines of bench-loop for handlers."""
+    with open(path) as file:
+        for line in file:
+            found = re.match(r"(\w.*?)\s+(read|write)\s+(\d+)\s+(\d+)\s+\d+\s+(\d+)\s+([\d.]+)\s+([\d.]+)$", line.rstrip())
+            if found:
+                yield {"handler": found[1], "op": found[2], "queue": int(found[3]), "commands": int(found[4]),
+                       "user_ns": int(found[5]), "doorbells": float(found[6]), "sleeps": float(found[7])}
+
+
 def fairness(cells):
     for name, cell in cells.items():
         if "shares" in cell["tcmud"][0]:
@@ -70,7 +98,7 @@ def memory_rows(results):
     last = list(results["cells"].values())[-1]
     for target in ("tcmud", "tcmu-runner"):
         before = results["rss_before_kib"][target]
-        yield [target, number(before), number(max(run["rss_kib"] for run in last[target]))]
+        yield [target, number(before), number(results["rss_one_kib"][target]), number(max(run["rss_kib"] for run in last[target]))]
 
 
 # ---- the picture ----
@@ -118,7 +146,9 @@ def report(results, text):
                         "send up to " + ", ".join(f"{limits[target]} KiB to {target}" for target in TARGETS) + " in one command."],
         "jobs": table(head, speed_rows(issue)),
         "cost": table(["job", "daemon", "user µs", "system µs", "ratio", "switches", "system calls", "doorbells"], cost_rows(results)),
-        "memory": table(["daemon", "KiB before the first LUN", "KiB after all"], memory_rows(results)),
+        "batches": table(["job", "daemon", "1", "2", *(f"to {size}" for size in BATCHES[2:])], batch_rows(results)),
+        "native": table(["handler", "commands/s", "user ns a command", "doorbells and sleeps a command"], native_rows(results)),
+        "memory": table(["daemon", "KiB before the first LUN", "with one that was used", "after all"], memory_rows(results)),
         "fairness": table(["job", "slowest / fastest LUN"], fairness(others)),
         "others": table(head, speed_rows(others)),
     }
@@ -131,9 +161,13 @@ def report(results, text):
 
 
 def main():
-    source, page, image = sys.argv[1:]
+    source, page, image, *native = sys.argv[1:]
     with open(source) as file:
         results = json.load(file)
+    if native:
+        results["native"] = list(read_native(native[0]))
+        with open(source, "w") as file:
+            json.dump(results, file, indent=1)
     template = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/performance.md")
     with open(template) as file:
         text = file.read()
