@@ -126,6 +126,18 @@ def daemon_cost(pid):
     return int(fields[11]) / TICK, int(fields[12]) / TICK, switches, rss
 
 
+def own_rss(pid):
+    """Resident KiB without what is mapped of the kernel's data areas."""
+    total, counts = 0, True
+    with open(f"/proc/{pid}/smaps") as file:
+        for line in file:
+            if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+                counts = "/dev/uio" not in line
+            elif counts and line.startswith("Rss:"):
+                total += int(line.split()[1])
+    return total
+
+
 def threads_of(pid):
     return {int(task) for task in os.listdir(f"/proc/{pid}/task")}
 
@@ -160,30 +172,28 @@ class Counting:
 class Batches:
     """How many commands a doorbell of a process completes: a histogram by powers of two, of the kernel's probes in their order."""
 
-    probes = {"complete": "p:bench/complete target_core_mod:target_complete_cmd", "doorbell": "r:bench/rung uio:uio_write"}
-
     def __init__(self, pid):
         self.pid = pid
         self.histogram = {}
 
     def __enter__(self):
-        for definition in self.probes.values():
-            name = definition.split()[0][2:]
-            if not os.path.exists(f"{TRACING}/events/{name}"):
-                with open(f"{TRACING}/kprobe_events", "a") as file:
-                    file.write(definition + "\n")
+        if not os.path.exists(f"{TRACING}/events/bench/complete"):
+            # Without O_APPEND the other probe would go; a file object in append mode would seek, which this file cannot.
+            events = os.open(f"{TRACING}/kprobe_events", os.O_WRONLY | os.O_APPEND)
+            os.write(events, b"p:bench/complete target_core_mod:target_complete_cmd\n")
+            os.close(events)
         write(f"{TRACING}/buffer_size_kb", "8192")
         write(f"{TRACING}/trace", "")
-        for name in ("complete", "rung"):
+        for name in ("complete", "doorbell"):
             write(f"{TRACING}/events/bench/{name}/enable", "1")
         return self
 
     def __exit__(self, *_):
-        for name in ("complete", "rung"):
+        for name in ("complete", "doorbell"):
             write(f"{TRACING}/events/bench/{name}/enable", "0")
         threads, since = threads_of(self.pid), {}
         with open(f"{TRACING}/trace") as file:
-            for thread, event in re.findall(r"-(\d+)\s+\[.*?: (complete|rung):", file.read()):
+            for thread, event in re.findall(r"-(\d+)\s+\[.*?: (complete|doorbell):", file.read()):
                 if int(thread) not in threads:
                     continue
                 if event == "complete":
@@ -248,17 +258,17 @@ def plan(mode):
     """Names of cells with job, number of LUNs, rounds, seconds."""
     quick = mode == "quick"
     for name, job in JOBS.items():
-        yield name, job, 1, 5, 1 if quick else 2
+        yield name, job, 1, 5, 1 if quick else 1.5
     if quick:
         return
     for luns in (4, LUNS):
         for name in ("randread 4k QD32", "randwrite 4k QD32", "read 256k QD8"):
             rw, size, depth, more = JOBS[name]
-            yield f"{name}, {luns} LUNs", (rw, size, max(1, depth * 2 // luns), more), luns, 3, 2
+            yield f"{name}, {luns} LUNs", (rw, size, max(1, depth * 2 // luns), more), luns, 3, 1
     for kind, rw in KINDS.items():
         for size in ("4k", "64k", "1M"):
             for depth in (1, 4, 32, 128):
-                yield f"{kind} {size} QD{depth}", (rw, size, depth, []), 1, 3, 1
+                yield f"{kind} {size} QD{depth}", (rw, size, depth, []), 1, 3, 0.7
 
 
 def main():
@@ -281,6 +291,7 @@ def main():
     for job in ("randwrite 4k QD32", "read 256k QD8"):
         fio([disks[target] for target in TARGETS], JOBS[job], 0.5)
     results["rss_one_kib"] = {name: daemon_cost(pid)[3] for name, pid in pids.items()}
+    results["own_rss_one_kib"] = {name: own_rss(pid) for name, pid in pids.items()}
     if args.mode == "full":
         for index, target in enumerate(TARGETS):
             disks[target] += make_luns(index, target, range(1, LUNS), args.options)

@@ -98,7 +98,7 @@ def memory_rows(results):
     last = list(results["cells"].values())[-1]
     for target in ("tcmud", "tcmu-runner"):
         before = results["rss_before_kib"][target]
-        yield [target, number(before), number(results["rss_one_kib"][target]), number(max(run["rss_kib"] for run in last[target]))]
+        yield [target, number(before), number(results["own_rss_one_kib"][target]), number(results["rss_one_kib"][target]), number(max(run["rss_kib"] for run in last[target]))]
 
 
 # ---- the picture ----
@@ -148,7 +148,7 @@ def report(results, text):
         "cost": table(["job", "daemon", "user µs", "system µs", "ratio", "switches", "system calls", "doorbells"], cost_rows(results)),
         "batches": table(["job", "daemon", "1", "2", *(f"to {size}" for size in BATCHES[2:])], batch_rows(results)),
         "native": table(["handler", "commands/s", "user ns a command", "doorbells and sleeps a command"], native_rows(results)),
-        "memory": table(["daemon", "KiB before the first LUN", "with one that was used", "after all"], memory_rows(results)),
+        "memory": table(["daemon", "KiB before the first LUN", "with one that was used, its data area aside", "with it", "after all"], memory_rows(results)),
         "fairness": table(["job", "slowest / fastest LUN"], fairness(others)),
         "others": table(head, speed_rows(others)),
     }
