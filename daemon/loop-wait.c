@@ -20,6 +20,15 @@
 #define YIELD      UINT64_C(50000) /* ns; before others get the processor */
 #define RESUME_MAX UINT64_C(60000000000)
 
+/* Tells the processor that we only wait, so that its other half gets more done. */
+#if defined(__x86_64__) || defined(__i386__)
+#define relax() __builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define relax() __asm__ __volatile__("yield")
+#else
+#define relax() atomic_signal_fence(memory_order_seq_cst)
+#endif
+
 uint64_t loop_clock(void)
 {
 	struct timespec now;
@@ -52,16 +61,6 @@ static bool has_work(struct loop *loop)
 	return atomic_load(&loop->finished) || atomic_load(&loop->has_orders) || loop->ended.first ||
 		peer_has_answers(loop->peer) ||
 		(command_available(&loop->pool) && peer_has_requests(loop->peer)) || ring_has_more(loop);
-}
-
-/* Tells the processor that we only wait, so that its other half gets more done. */
-static inline void relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ __volatile__("yield");
-#endif
 }
 
 /* Looks again and again for so many nanoseconds. What only epoll tells waits for no longer than that. */
