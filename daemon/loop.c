@@ -117,7 +117,13 @@ static uint64_t wall_clock_ms(void)
 }
 
 /* Whether the owner has to do something before the command goes on or ends. */
-static bool needs_errand(
+static bool needs_errand(enum scsi_verdict verdict, const struct scsi_result *result)
+{
+	return result->save || (verdict == SCSI_PLANNED && result->plan.op == SCSI_PLAN_SET_GROUPS);
+}
+
+/* What it is asked for is large, and few commands need it. */
+static void begin_errand(
 	struct command *command, enum scsi_verdict verdict, const struct scsi_result *result,
 	const struct scsi_mode_values *before)
 {
@@ -129,16 +135,13 @@ static bool needs_errand(
 		errand.kind = LOOP_ERRAND_SAVE;
 		errand.saved = loop->lu.saved;
 		memcpy(errand.serial, loop->lu.serial, sizeof(errand.serial));
-	} else if (planned && result->plan.op == SCSI_PLAN_SET_GROUPS) {
+	} else {
 		errand.kind = LOOP_ERRAND_SET_GROUPS;
 		errand.states = result->states;
 		planned = false;
-	} else {
-		return false;
 	}
 	command->plan = result->plan;
 	errand_begin(command, &errand, before, planned);
-	return true;
 }
 
 static void dispatch(struct command *command)
@@ -159,8 +162,10 @@ static void dispatch(struct command *command)
 	result.data = loop->data;
 	result.data_length = 0;
 	verdict = scsi_dispatch(&loop->lu, &task, &result);
-	if (verdict != SCSI_NEEDS_IDENTITY && needs_errand(command, verdict, &result, &before))
+	if (verdict != SCSI_NEEDS_IDENTITY && needs_errand(verdict, &result)) {
+		begin_errand(command, verdict, &result, &before);
 		return;
+	}
 	switch (verdict) {
 	case SCSI_ANSWERED:
 		if (result.status == SCSI_GOOD && command->data_length)
