@@ -6,14 +6,15 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#define LOOK_MAX      UINT64_C(2000000)    /* ns; who waits for longer sleeps */
-#define LOOK_MORE     UINT64_C(10000)      /* than the usual, ns */
-#define GAP_LONG      (4 * LOOK_MAX)       /* longer ones count as this */
-#define CREDIT_MAX    UINT64_C(100000000)  /* ns of which the percentage can be saved */
-#define LULL          UINT64_C(50000000)   /* ns; what comes after it may be something else */
-#define TURN_COMMANDS 24u                  /* of a turn, at least */
+#define LOOK_MAX      UINT64_C(2000000)   /* ns; who waits for longer sleeps */
+#define LOOK_MORE     UINT64_C(10000)     /* than the usual, ns */
+#define GAP_LONG      (4 * LOOK_MAX)      /* longer ones count as this */
+#define CREDIT_MAX    UINT64_C(100000000) /* ns of which the percentage can be saved */
+#define LULL          UINT64_C(50000000)  /* ns; is no part of a turn */
+#define TURN_COMMANDS 16u                 /* of a turn, at least */
+#define TURN_WAITS    8u /* as often, at least: one large batch more or less decides nothing */
 #define TURN_MIN      UINT64_C(2000000)    /* ns */
-#define UNUSUAL_MAX   2u                   /* turns until what was found is gone by no longer */
+#define UNUSUAL_MAX   3u                   /* turns until what was found is gone by no longer */
 #define FINE          16u                  /* parts of a ns in which a command's time is kept */
 #define REST_COMMANDS 4u                   /* that would come meanwhile */
 #define REST_LONG     4u                   /* times as long */
@@ -22,7 +23,8 @@
 #define REST_GAIN     105                  /* percent that make it worth the delay of each command */
 #define PLACE_GAIN    110                  /* percent that make it worth the scheduler's freedom */
 #define LOOK_GAIN     115                  /* percent that make it worth a processor's time */
-#define HOPELESS      200                  /* percent of the best's time; is not tried again in this trial */
+#define HOPELESS      300                  /* percent of the best's time; is not tried again in this trial */
+#define SLOW          2                    /* times the best's time; a turn ends early */
 #define PATIENCE_MIN  UINT64_C(250000000)  /* ns */
 #define PATIENCE_MAX  UINT64_C(8000000000) /* ns */
 
@@ -174,6 +176,17 @@ static void next_turn(struct poll *poll, uint64_t now)
 		settle(poll, now);
 }
 
+/* Whether all that this turn can still tell is how much worse it is. */
+static bool is_slow(const struct poll *poll, uint64_t now)
+{
+	uint64_t usual = poll->round < POLL_ROUNDS && poll->way != POLL_SLEEP
+		? poll->taken[POLL_SLEEP][poll->round]
+		: 0;
+
+	return usual && poll->commands && FINE * (now - poll->begin) > SLOW * usual * TURN_COMMANDS &&
+		FINE * (now - poll->begin) > SLOW * usual * poll->commands;
+}
+
 /* What was found serves differently than it did: something else comes, or it comes from elsewhere. */
 static bool is_unusual(struct poll *poll, uint64_t taken)
 {
@@ -188,11 +201,14 @@ static void take_turns(struct poll *poll, uint64_t now)
 {
 	uint64_t taken;
 
-	if (poll->begin && (poll->commands < TURN_COMMANDS || now - poll->begin < TURN_MIN))
+	poll->waits++;
+	if (poll->begin && !is_slow(poll, now) &&
+	    (poll->commands < TURN_COMMANDS || poll->waits < TURN_WAITS || now - poll->begin < TURN_MIN))
 		return;
 	taken = poll->begin ? FINE * (now - poll->begin) / poll->commands : 0;
 	poll->begin = now;
 	poll->commands = 0;
+	poll->waits = 0;
 	if (!taken)
 		return;
 	if (poll->round < POLL_ROUNDS) {
@@ -251,10 +267,8 @@ void poll_busy(struct poll *poll, uint64_t now)
 {
 	uint64_t pause = now - poll->since, gap = smaller(pause, GAP_LONG);
 
-	/* A turn has no pause in it; what was found is the best guess of what will serve best now. */
-	if (pause >= LULL && poll->round < POLL_ROUNDS)
-		begin_trial(poll);
-	else if (pause >= LULL)
+	/* A turn has no pause in it. What was found before is the best guess of what will serve best now. */
+	if (pause >= LULL)
 		poll->begin = 0;
 	poll->since = 0;
 	if (gap > poll->gap)

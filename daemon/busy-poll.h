@@ -52,6 +52,7 @@ struct poll {
 	unsigned unusual;  /* turns since then that were different, one after the other */
 	uint64_t begin;    /* of this turn; 0: with the next command */
 	unsigned commands; /* since then */
+	unsigned waits;    /* since then */
 	uint64_t rest;     /* for how long, ns */
 	unsigned places;   /* processors that there are */
 	unsigned first;    /* of them that this trial tries */

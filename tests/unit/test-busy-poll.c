@@ -109,7 +109,7 @@ static void commands_that_come_one_by_one_are_waited_for_awake(void **state)
 	begin(&poll, 100);
 	cycles(&poll, 1000, &alone);
 	/* But for trials, and with 5 of 25 µs it is at work. */
-	assert_in_range(looked(&poll, 10 * SEC, &alone), 75, 80);
+	assert_in_range(looked(&poll, 10 * SEC, &alone), 72, 80);
 }
 
 static void commands_that_come_late_are_not(void **state)
@@ -214,6 +214,19 @@ static void with_one_processor_there_is_no_choice(void **state)
 	assert_int_equal(placed(&poll, 10 * SEC, &alone, -1), 100);
 }
 
+static void a_turn_is_not_over_after_one_large_batch(void **state)
+{
+	static const struct initiator batches = {5 * MS, 5 * MS, 64, 64, 0};
+	struct poll poll;
+
+	(void) state;
+	begin(&poll, 0);
+	cycles(&poll, 8, &batches);
+	assert_int_equal(poll.way, POLL_SLEEP);
+	cycles(&poll, 1, &batches);
+	assert_int_not_equal(poll.way, POLL_SLEEP);
+}
+
 static void nobody_is_made_to_wait_for_nothing(void **state)
 {
 	static const struct initiator *const initiators[] = {&alone, &together, &thoughtful};
@@ -240,7 +253,7 @@ static void who_changes_is_found_out(void **state)
 	begin(&poll, 100);
 	looked(&poll, 100 * SEC, &together);
 	looked(&poll, 10 * SEC, &alone);
-	assert_in_range(looked(&poll, 10 * SEC, &alone), 75, 80);
+	assert_in_range(looked(&poll, 10 * SEC, &alone), 72, 80);
 	looked(&poll, 100 * SEC, &alone);
 	looked(&poll, 10 * SEC, &together);
 	assert_in_range(looked(&poll, 10 * SEC, &together), 0, 2);
@@ -331,6 +344,7 @@ int main(void)
 		cmocka_unit_test(where_no_processor_is_better_it_may_be_on_any),
 		cmocka_unit_test(an_initiator_that_moves_is_followed),
 		cmocka_unit_test(with_one_processor_there_is_no_choice),
+		cmocka_unit_test(a_turn_is_not_over_after_one_large_batch),
 		cmocka_unit_test(nobody_is_made_to_wait_for_nothing),
 		cmocka_unit_test(who_changes_is_found_out),
 		cmocka_unit_test(a_share_of_the_processor_is_not_exceeded),
