@@ -258,17 +258,17 @@ def plan(mode):
     """Names of cells with job, number of LUNs, rounds, seconds."""
     quick = mode == "quick"
     for name, job in JOBS.items():
-        yield name, job, 1, 5, 1 if quick else 1.5
+        yield name, job, 1, 5, 1
     if quick:
         return
     for luns in (4, LUNS):
         for name in ("randread 4k QD32", "randwrite 4k QD32", "read 256k QD8"):
             rw, size, depth, more = JOBS[name]
-            yield f"{name}, {luns} LUNs", (rw, size, max(1, depth * 2 // luns), more), luns, 3, 1
+            yield f"{name}, {luns} LUNs", (rw, size, max(1, depth * 2 // luns), more), luns, 2, 1
     for kind, rw in KINDS.items():
         for size in ("4k", "64k", "1M"):
             for depth in (1, 4, 32, 128):
-                yield f"{kind} {size} QD{depth}", (rw, size, depth, []), 1, 3, 0.7
+                yield f"{kind} {size} QD{depth}", (rw, size, depth, []), 1, 2, 0.6
 
 
 def main():

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""report.py RESULTS.json REPORT.md PICTURE.svg [NATIVE.txt]: what measure.py saw, as tables and as a picture, and what bench-loop printed,
-which becomes a part of the results.
+"""report.py RESULTS.json REPORT.md PICTURE.svg [NATIVE.txt [PART.json]]: what measure.py saw, as tables and as a picture, and what
+bench-loop printed, which becomes a part of the results. The cells of PART.json, where there is one, take the place of those in RESULTS.json.
 
 A ratio is the median of the ratios of the rounds, in each of which the targets are measured one right after the other: what
 else the machine does then changes both."""
@@ -164,6 +164,11 @@ def main():
     source, page, image, *native = sys.argv[1:]
     with open(source) as file:
         results = json.load(file)
+    if native[1:]:
+        with open(native[1]) as file:
+            part = json.load(file)
+        for key in ("cells", "counts"):
+            results[key].update(part[key])
     if native:
         results["native"] = list(read_native(native[0]))
         with open(source, "w") as file:
