@@ -14,6 +14,7 @@ import sys
 
 PEERS = ("tcmu-runner", "fileio")
 TARGETS = ("tcmud", "tcmu-runner", "fileio", "ramdisk")
+JOBS = ("randread 4k QD32", "randwrite 4k QD32", "randrw 4k QD64 by 16", "randread 4k QD1", "read 256k QD8", "write 256k QD8")
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 COLOURS = {"tcmud": "#2a6fb0", "tcmu-runner": "#c8553d", "fileio": "#8a8d91", "ramdisk": "#c9ccd1"}
 
@@ -87,6 +88,34 @@ def read_native(path):
                        "user_ns": int(found[5]), "doorbells": float(found[6]), "sleeps": float(found[7])}
 
 
+def aim_rows(results):
+    """What the project aims at: the worst of the cells that it is about counts."""
+    cells = results["cells"]
+    natively = {(row["handler"], row["queue"], row["op"]): row for row in results["native"]}
+
+    def least(other, *names):
+        return min(ratio(cells[name], other) for name in names)
+
+    deep, large = ("randread 4k QD32", "randwrite 4k QD32"), ("read 256k QD8", "write 256k QD8")
+    null = [natively["null", 32, op]["user_ns"] for op in ("read", "write")]
+    calls = [natively["null", 128, op]["doorbells"] + natively["null", 128, op]["sleeps"] for op in ("read", "write")]
+    for text, sign, aim, value in (
+            ("4k QD32, of tcmu-runner", ">", 1.25, least("tcmu-runner", *deep)),
+            ("4k QD1, of tcmu-runner", ">", 3, least("tcmu-runner", "randread 4k QD1")),
+            ("256k, of tcmu-runner", ">", 2.5, least("tcmu-runner", *large)),
+            ("4k QD32, of fileio", ">", 0.9, least("fileio", *deep)),
+            ("4k in batches, of fileio", ">", 0.85, least("fileio", "randrw 4k QD64 by 16")),
+            ("4k QD1, of fileio", ">", 0.5, least("fileio", "randread 4k QD1")),
+            ("256k, of fileio", ">", 0.85, least("fileio", *large)),
+            ("the daemon's processor time at 4k QD32, of tcmu-runner's", "<", 0.45,
+             max(ratio(cells[name], "tcmu-runner", cpu) for name in deep)),
+            ("MiB resident with one LUN, its data area aside", "<", 8, results["own_rss_one_kib"]["tcmud"] / 1024),
+            ("without a kernel: user ns a command, null handler, 32 at a time", "<", 250, max(null)),
+            ("without a kernel: system calls a command, 128 at a time", "<", 0.2, max(calls))):
+        reached = value >= aim if sign == ">" else value <= aim
+        yield [text, f"{'≥' if sign == '>' else '≤'} {aim:g}", f"{value:.0f}" if value > 100 else f"{value:.2f}", "yes" if reached else "no"]
+
+
 def fairness(cells):
     for name, cell in cells.items():
         if "shares" in cell["tcmud"][0]:
@@ -142,6 +171,7 @@ def report(results, text):
     limits = results["max_sectors_kib"]
     head = ["job", *TARGETS, "tcmud / tcmu-runner", "tcmud / fileio"]
     parts = {
+        "aims": table(["of what", "aimed at", "measured", "reached"], aim_rows(results)) if set(JOBS) <= set(results["cells"]) else [],
         "environment": [f"Kernel {results['kernel']}, {results['cpus']} processors, {results['fio']}, {results['mode']} set. Initiators "
                         "send up to " + ", ".join(f"{limits[target]} KiB to {target}" for target in TARGETS) + " in one command."],
         "jobs": table(head, speed_rows(issue)),
