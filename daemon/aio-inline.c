@@ -20,8 +20,8 @@
 #define PENALTY_MIN 16u
 #define PENALTY_MAX 1024u
 
-#define BATCH_CALLS 16u
-#define BATCH_BYTES (UINT64_C(512) * 1024)
+#define BATCH_CALLS 8u
+#define BATCH_BYTES (UINT64_C(256) * 1024)
 
 static bool is_transfer(const struct tcmu_aio *aio)
 {

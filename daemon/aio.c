@@ -243,9 +243,10 @@ unsigned aio_reap(struct aio_engine *engine)
 	engine->reaping = true;
 	engine->backend->harvest(engine);
 	cnt = run_ended(engine);
-	/* What became free without a done to tell it, nobody else would use. */
-	if (cnt == 0 && slot_available(engine) && (engine->queued.first || engine->waiting.first)) {
-		aio_flush(engine);
+	/* What became free without a done to tell it, nobody else would use. What is queued is the next aio_flush()'s, so that
+	 * what has ended is told first. */
+	if (cnt == 0 && slot_available(engine) && engine->waiting.first) {
+		start_waiting(engine);
 		cnt = run_ended(engine);
 	}
 	engine->reaping = false;

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a device's thread that has nothing to do waits for the next command: asleep; awake, looking again and again; or asleep
- * and, once it is woken, for a moment more.
+ * How a device's thread that has nothing to do waits for the next command: asleep; asleep and, once it is woken, for a
+ * moment more; awake, looking again and again; or asleep on one certain processor.
  *
- * To be woken takes longer than what a command needs. So where the initiator waits for each command before it sends the
- * next, it pays to wait for that one awake. Where it keeps many under way, it pays to let some of them come together: to
- * be woken, and to wake the initiator, is then done once for all of them. Which it is cannot be seen from here, so it is
- * tried: a device that is in use is served now this way, now that way, for a few dozen commands each, and goes on for a
- * while with what served more of them in the same time. An initiator that is not kept up by us makes no difference
- * between the ways, and then it is the plain one.
+ * To be woken takes longer than what a command needs, most of all on a processor that sleeps itself. Where the initiator
+ * keeps many commands under way, it pays to let some of them come together: to be woken, and to wake the initiator, is
+ * then done once for all of them. Where it waits for each command before it sends the next, nothing is gained by working
+ * beside it: on the processor that sends the commands no other has to be woken, neither for us nor for the initiator; or
+ * it pays to wait for the next command awake. Which it is, and which processor sends, cannot be seen from here, so it is
+ * tried: a device that is in use is served now this way, now that way, for a few dozen commands each, and goes on with
+ * what served more of them in the same time, until that serves differently, or a while has passed. An initiator that is
+ * not kept up by us makes no difference between the ways, and then it is the plain one.
  *
  * For how long it pays to look is learned from how long there usually is nothing to do. What that may cost is bounded by
  * a share of a processor, and for all devices together by half of the processors. A device that is idle looks for
@@ -22,37 +24,45 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define POLL_PLACES 8 /* that a trial tries at most */
+#define POLL_ROUNDS 3 /* of a trial */
+
+/* In the order in which they are tried. */
 enum poll_way {
 	POLL_SLEEP,
+	POLL_REST,      /* for a moment more, when it was woken */
+	POLL_REST_LONG, /* for some moments more */
 	POLL_LOOK,
-	POLL_REST, /* for a moment more, when it was woken */
-	POLL_WAYS,
-};
-
-/* What came in some time in which it waited in one of the ways. */
-struct poll_tally {
-	uint64_t commands;
-	uint64_t duration;
+	POLL_PLACE, /* the first of the processors */
+	POLL_WAYS = POLL_PLACE + POLL_PLACES,
 };
 
 struct poll {
-	unsigned percent;                   /* of a processor; 0: never */
-	uint64_t gap;                       /* how long it usually has nothing to do */
-	uint64_t credit;                    /* what may still be spent */
-	uint64_t counted;                   /* until when credit was given */
-	uint64_t since;                     /* it has had nothing to do since then; 0: it has */
-	unsigned turns;                     /* that the trial still has; 0: it is over */
-	uint64_t settled;                   /* until when what was found last is gone by */
-	uint64_t patience;                  /* for how long what was found is gone by */
-	enum poll_way way;                  /* of this turn; when no trial is on: what was found */
-	enum poll_way found;                /* by the last trial */
-	uint64_t begin;                     /* of this turn; 0: with the next command */
-	unsigned commands;                  /* since then */
-	uint64_t rest;                      /* for how long, ns */
-	struct poll_tally tally[POLL_WAYS]; /* of this trial */
+	unsigned percent;  /* of a processor; 0: never */
+	uint64_t gap;      /* how long it usually has nothing to do */
+	uint64_t credit;   /* what may still be spent */
+	uint64_t counted;  /* until when credit was given */
+	uint64_t since;    /* it has had nothing to do since then; 0: it has */
+	unsigned round;    /* of the trial; POLL_ROUNDS: it is over */
+	uint64_t settled;  /* until when what was found last is gone by */
+	uint64_t patience; /* for how long what was found is gone by */
+	unsigned way;      /* of this turn; when no trial is on: what was found */
+	unsigned found;    /* by the last trial */
+	uint64_t usual;    /* time that a command took with what was found */
+	unsigned unusual;  /* turns since then that were different, one after the other */
+	uint64_t begin;    /* of this turn; 0: with the next command */
+	unsigned commands; /* since then */
+	unsigned waits;    /* since then */
+	uint64_t rest;     /* for how long, ns */
+	unsigned places;   /* processors that there are */
+	unsigned first;    /* of them that this trial tries */
+	unsigned place;    /* that was found last */
+	unsigned untried;  /* since something else was found */
+	uint64_t taken[POLL_WAYS][POLL_ROUNDS]; /* time that a command took; 0: not tried */
 };
 
-void poll_init(struct poll *poll, unsigned percent);
+/* places: how many processors the thread may be put on; less than 2: it is not. */
+void poll_init(struct poll *poll, unsigned percent, unsigned places);
 
 /* So many commands have come. */
 static inline void poll_work(struct poll *poll, unsigned commands)
@@ -68,6 +78,9 @@ static inline bool poll_was_idle(const struct poll *poll)
 
 /* There is nothing to do. Returns for how long to look again and again; 0: sleep. */
 uint64_t poll_idle(struct poll *poll, uint64_t now);
+
+/* The processor to sleep on, from 0; -1: any. */
+int poll_place(const struct poll *poll);
 
 /* A command has woken it. Returns for how long to let others come; 0: not at all. */
 uint64_t poll_woken(const struct poll *poll);

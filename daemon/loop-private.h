@@ -102,6 +102,8 @@ struct loop {
 	struct workers *workers;   /* the others */
 	struct command_pool pool;
 	struct poll poll;
+	atomic_int place; /* the processor that the thread is kept on, see thread_set_place(); -1: none */
+	atomic_int tid;   /* the thread's; valid while place is not -1 */
 	struct throttle throttle;
 	uint64_t resume; /* when the limits allow the first of `ready`, by loop_clock(); 0: nothing waits */
 	uint8_t *data;   /* SCSI_DATA_MAX bytes for the answers of emulated commands */
@@ -163,6 +165,10 @@ void loop_wait(struct loop *loop);
 
 /* There was, so many commands of it fetched. */
 void loop_waited(struct loop *loop, unsigned commands);
+
+/* The thread gets to run wherever it can at once: an order waits for no other user of the processor that it is kept on.
+ * Any thread. */
+void loop_leave_place(struct loop *loop);
 
 /* Wakes the loop's thread if it sleeps. Any thread. */
 void loop_wake(struct loop *loop);

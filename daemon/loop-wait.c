@@ -7,15 +7,27 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "peer.h"
+#include "thread.h"
 
-#define LOOKS      64 /* before others get the processor */
+#define LOOKS      64              /* before the clock is read */
+#define YIELD      UINT64_C(50000) /* ns; before others get the processor */
 #define RESUME_MAX UINT64_C(60000000000)
+
+/* Tells the processor that we only wait, so that its other half gets more done. */
+#if defined(__x86_64__) || defined(__i386__)
+#define relax() __builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define relax() __asm__ __volatile__("yield")
+#else
+#define relax() atomic_signal_fence(memory_order_seq_cst)
+#endif
 
 uint64_t loop_clock(void)
 {
@@ -54,18 +66,22 @@ static bool has_work(struct loop *loop)
 /* Looks again and again for so many nanoseconds. What only epoll tells waits for no longer than that. */
 static bool look(struct loop *loop, uint64_t begin, uint64_t duration)
 {
-	uint64_t now = begin;
+	uint64_t now = begin, yielded = begin;
 	bool found = false;
 
 	if (!poll_enter())
 		return false;
 	while (!found && now - begin < duration) {
-		for (unsigned i = 0; i < LOOKS && !found; i++)
+		for (unsigned i = 0; i < LOOKS && !found; i++) {
 			found = has_work(loop) || (loop->engine && aio_ready(loop->engine));
-		/* Whoever else wants this processor comes first. */
-		if (!found)
-			sched_yield();
+			relax();
+		}
 		now = loop_clock();
+		/* Whoever else wants this processor comes first. */
+		if (!found && now - yielded >= YIELD) {
+			sched_yield();
+			yielded = now;
+		}
 	}
 	poll_leave();
 	poll_spend(&loop->poll, now - begin);
@@ -96,13 +112,46 @@ static int time_to_resume(const struct loop *loop)
 	return loop->resume - now < RESUME_MAX ? (int) ((loop->resume - now + 999999) / 1000000) : 60000;
 }
 
+/* Waits for so long, or until another thread wakes us. What it wrote to wake_fd before is nobody's to read, and is read
+ * only when it keeps us from waiting. */
+static void wait_for_others(struct loop *loop, uint64_t ns)
+{
+	struct timespec time = {.tv_nsec = (long) ns};
+	struct pollfd wake = {.fd = loop->wake_fd, .events = POLLIN};
+	uint64_t count;
+
+	atomic_store(&loop->asleep, true);
+	if (!atomic_load(&loop->has_orders) && !atomic_load(&loop->finished) &&
+	    ppoll(&wake, 1, &time, NULL) > 0 && atomic_load(&loop->asleep) &&
+	    read(loop->wake_fd, &count, sizeof(count)) > 0 && atomic_load(&loop->asleep))
+		(void) ppoll(&wake, 1, &time, NULL);
+	atomic_store(&loop->asleep, false);
+}
+
 /* Lets more commands come, where that was found to pay. */
-static void rest(const struct loop *loop)
+static void rest(struct loop *loop)
 {
 	uint64_t ns = loop->setup.busy_poll && loop->mode == LOOP_SERVING ? poll_woken(&loop->poll) : 0;
 
 	if (ns)
-		(void) nanosleep(&(struct timespec){.tv_nsec = (long) ns}, NULL);
+		wait_for_others(loop, ns);
+}
+
+/* Sleeps on the processor that was found to pay, or may be on any. */
+static void take_place(struct loop *loop)
+{
+	int place = loop->setup.busy_poll && loop->mode == LOOP_SERVING ? poll_place(&loop->poll) : -1;
+
+	if (place == atomic_load_explicit(&loop->place, memory_order_relaxed))
+		return;
+	atomic_store(&loop->place, place);
+	thread_set_place(0, place);
+}
+
+void loop_leave_place(struct loop *loop)
+{
+	if (atomic_load(&loop->place) >= 0)
+		thread_set_place(atomic_load(&loop->tid), -1);
 }
 
 void loop_wait(struct loop *loop)
@@ -112,6 +161,7 @@ void loop_wait(struct loop *loop)
 
 	if (worth_looking(loop))
 		return;
+	take_place(loop);
 	atomic_store(&loop->asleep, true);
 	if (has_work(loop)) {
 		atomic_store(&loop->asleep, false);

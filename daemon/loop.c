@@ -117,7 +117,13 @@ static uint64_t wall_clock_ms(void)
 }
 
 /* Whether the owner has to do something before the command goes on or ends. */
-static bool needs_errand(
+static bool needs_errand(enum scsi_verdict verdict, const struct scsi_result *result)
+{
+	return result->save || (verdict == SCSI_PLANNED && result->plan.op == SCSI_PLAN_SET_GROUPS);
+}
+
+/* What it is asked for is large, and few commands need it. */
+static void begin_errand(
 	struct command *command, enum scsi_verdict verdict, const struct scsi_result *result,
 	const struct scsi_mode_values *before)
 {
@@ -129,16 +135,13 @@ static bool needs_errand(
 		errand.kind = LOOP_ERRAND_SAVE;
 		errand.saved = loop->lu.saved;
 		memcpy(errand.serial, loop->lu.serial, sizeof(errand.serial));
-	} else if (planned && result->plan.op == SCSI_PLAN_SET_GROUPS) {
+	} else {
 		errand.kind = LOOP_ERRAND_SET_GROUPS;
 		errand.states = result->states;
 		planned = false;
-	} else {
-		return false;
 	}
 	command->plan = result->plan;
 	errand_begin(command, &errand, before, planned);
-	return true;
 }
 
 static void dispatch(struct command *command)
@@ -159,8 +162,10 @@ static void dispatch(struct command *command)
 	result.data = loop->data;
 	result.data_length = 0;
 	verdict = scsi_dispatch(&loop->lu, &task, &result);
-	if (verdict != SCSI_NEEDS_IDENTITY && needs_errand(command, verdict, &result, &before))
+	if (verdict != SCSI_NEEDS_IDENTITY && needs_errand(verdict, &result)) {
+		begin_errand(command, verdict, &result, &before);
 		return;
+	}
 	switch (verdict) {
 	case SCSI_ANSWERED:
 		if (result.status == SCSI_GOOD && command->data_length)
@@ -313,6 +318,13 @@ static void apply_identity(struct loop *loop, const struct scsi_identity *identi
 		peer_identify(loop->peer, naa);
 }
 
+/* Whoever gave orders may have done so already. */
+static void leave_place(struct loop *loop)
+{
+	if (atomic_exchange(&loop->place, -1) >= 0)
+		thread_set_place(0, -1);
+}
+
 /* Under the gate, because parked commands are decided again. */
 static void take_orders(struct loop *loop)
 {
@@ -320,6 +332,7 @@ static void take_orders(struct loop *loop)
 
 	if (!atomic_exchange(&loop->has_orders, false))
 		return;
+	leave_place(loop);
 	pthread_mutex_lock(&loop->orders_lock);
 	orders = loop->orders;
 	loop->orders = (struct loop_orders){0};
@@ -492,11 +505,13 @@ static void *loop_main(void *arg)
 	snprintf(name, sizeof(name), "io-%s", loop->setup.name);
 	thread_set_name(name);
 	thread_set_io_flusher();
+	atomic_store(&loop->tid, gettid());
 	stats_thread_begins(loop->setup.stats);
 	attach(loop);
 	while (loop->mode == LOOP_SERVING || loop->pool.in_use)
 		if (!turn(loop) && (loop->mode == LOOP_SERVING || loop->pool.in_use))
 			loop_wait(loop);
+	leave_place(loop);
 	peer_end(loop->peer);
 	let_go(loop);
 	leave_backend(loop);
@@ -521,6 +536,16 @@ static int make_backend_side(struct loop *loop)
 	return workers_new(limit, setup->name, &loop->workers);
 }
 
+/* How many processors the thread may be put on: none, where the handler may start threads of its own from it, which would
+ * be put there, too. */
+static unsigned places(const struct loop_setup *setup)
+{
+	if (setup->handler->threading != TCMU_HANDLER_ASYNC ||
+	    !(setup->handler->flags & TCMU_HANDLER_SYSCALLS_ONLY))
+		return 0;
+	return thread_places();
+}
+
 int loop_new(const struct loop_setup *setup, struct loop **ret)
 {
 	struct loop *loop = calloc(1, sizeof(*loop));
@@ -533,7 +558,8 @@ int loop_new(const struct loop_setup *setup, struct loop **ret)
 	if (loop->lu.max_copies > setup->depth / 2)
 		loop->lu.max_copies = setup->depth / 2;
 	loop->info = setup->info;
-	poll_init(&loop->poll, setup->busy_poll);
+	poll_init(&loop->poll, setup->busy_poll, places(setup));
+	atomic_init(&loop->place, -1);
 	throttle_set(&loop->throttle, &setup->limits);
 	loop->access = setup->access;
 	loop->uio = (struct tcmu_uio) TCMU_UIO_INIT;
@@ -680,6 +706,7 @@ static void give_orders(struct loop *loop)
 {
 	atomic_store(&loop->has_orders, true);
 	pthread_mutex_unlock(&loop->orders_lock);
+	loop_leave_place(loop);
 	loop_wake(loop);
 }
 

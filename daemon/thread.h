@@ -6,6 +6,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <sys/types.h>
 
 /* Runs main(arg) on a new thread. thread: where its id goes, to be joined; NULL: it is detached. Returns 0 or the
  * negative errno, -EAGAIN when no thread can be made. */
@@ -17,3 +18,10 @@ void thread_set_name(const char *name);
 /* The calling thread does I/O that the kernel may need in order to find memory (a backing file system that writes back
  * through us): its allocations must not wait for such I/O. Not permitted: nothing is lost but that. */
 void thread_set_io_flusher(void);
+
+/* How many processors the daemon's threads may run on; 0: not known. */
+unsigned thread_places(void);
+
+/* Puts a thread on one of them, from 0, or with -1 on all; those that it starts by thread_start() are not put there.
+ * tid: 0 is the calling one. Best effort: a processor may go away, or others be allowed, at any time. */
+void thread_set_place(pid_t tid, int place);

@@ -87,13 +87,14 @@ def backstore(target, lun):
     return f"{CORE}/user_8/{lun}", f"dev_config=qcow/{path},dev_size={size}"
 
 
-def make_luns(index, target, count, options):
+def make_luns(index, target, luns, options):
     tpg = f"{LOOP}/naa.500140500000000{index}/tpgt_1"
-    os.makedirs(tpg)
-    write(f"{tpg}/nexus", f"naa.500140500000001{index}")
+    if not os.path.exists(tpg):
+        os.makedirs(tpg)
+        write(f"{tpg}/nexus", f"naa.500140500000001{index}")
     address = read(f"{tpg}/address").strip()
     disks = []
-    for lun in range(count):
+    for lun in luns:
         folder, control = backstore(target, lun)
         os.makedirs(folder)
         write(f"{folder}/control", control + ("," + options if options and target == "tcmud" else ""))
@@ -125,6 +126,18 @@ def daemon_cost(pid):
     return int(fields[11]) / TICK, int(fields[12]) / TICK, switches, rss
 
 
+def own_rss(pid):
+    """Resident KiB without what is mapped of the kernel's data areas."""
+    total, counts = 0, True
+    with open(f"/proc/{pid}/smaps") as file:
+        for line in file:
+            if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+                counts = "/dev/uio" not in line
+            elif counts and line.startswith("Rss:"):
+                total += int(line.split()[1])
+    return total
+
+
 def threads_of(pid):
     return {int(task) for task in os.listdir(f"/proc/{pid}/task")}
 
@@ -154,6 +167,41 @@ class Counting:
             found = re.findall(r"common_pid:\s+(\d+).*hitcount:\s+(\d+)", read(f"{folder}/hist"))
             self.counts[name] = sum(int(n) for pid, n in found if int(pid) in threads)
             write(f"{folder}/trigger", "!" + trigger)
+
+
+class Batches:
+    """How many commands a doorbell of a process completes: a histogram by powers of two, of the kernel's probes in their order."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.histogram = {}
+
+    def __enter__(self):
+        if not os.path.exists(f"{TRACING}/events/bench/complete"):
+            # Without O_APPEND the other probe would go; a file object in append mode would seek, which this file cannot.
+            events = os.open(f"{TRACING}/kprobe_events", os.O_WRONLY | os.O_APPEND)
+            os.write(events, b"p:bench/complete target_core_mod:target_complete_cmd\n")
+            os.close(events)
+        write(f"{TRACING}/buffer_size_kb", "8192")
+        write(f"{TRACING}/trace", "")
+        for name in ("complete", "doorbell"):
+            write(f"{TRACING}/events/bench/{name}/enable", "1")
+        return self
+
+    def __exit__(self, *_):
+        for name in ("complete", "doorbell"):
+            write(f"{TRACING}/events/bench/{name}/enable", "0")
+        threads, since = threads_of(self.pid), {}
+        with open(f"{TRACING}/trace") as file:
+            for thread, event in re.findall(r"-(\d+)\s+\[.*?: (complete|doorbell):", file.read()):
+                if int(thread) not in threads:
+                    continue
+                if event == "complete":
+                    since[thread] = since.get(thread, 0) + 1
+                elif since.get(thread):
+                    bucket = 1 << (since.pop(thread) - 1).bit_length()
+                    self.histogram[bucket] = self.histogram.get(bucket, 0) + 1
+        write(f"{TRACING}/trace", "")
 
 
 # ---- fio ----
@@ -199,7 +247,9 @@ def run_round(targets, disks, job, seconds, pids):
 def count(disks, job, pid):
     with Counting(pid) as counting:
         ios = sum(lun["total_ios"] for lun in fio([disks], job, 1)[0])
-    return {name: n / ios for name, n in counting.counts.items()}
+    with Batches(pid) as batches:
+        fio([disks], job, 0.5)
+    return {**{name: n / ios for name, n in counting.counts.items()}, "batches": batches.histogram}
 
 
 # ---- the plan ----
@@ -208,17 +258,17 @@ def plan(mode):
     """Names of cells with job, number of LUNs, rounds, seconds."""
     quick = mode == "quick"
     for name, job in JOBS.items():
-        yield name, job, 1, 5, 1 if quick else 2
+        yield name, job, 1, 5, 1
     if quick:
         return
     for luns in (4, LUNS):
         for name in ("randread 4k QD32", "randwrite 4k QD32", "read 256k QD8"):
             rw, size, depth, more = JOBS[name]
-            yield f"{name}, {luns} LUNs", (rw, size, max(1, depth * 2 // luns), more), luns, 3, 2
+            yield f"{name}, {luns} LUNs", (rw, size, max(1, depth * 2 // luns), more), luns, 2, 1
     for kind, rw in KINDS.items():
         for size in ("4k", "64k", "1M"):
             for depth in (1, 4, 32, 128):
-                yield f"{kind} {size} QD{depth}", (rw, size, depth, []), 1, 3, 1
+                yield f"{kind} {size} QD{depth}", (rw, size, depth, []), 1, 2, 0.6
 
 
 def main():
@@ -233,12 +283,18 @@ def main():
     pids = {"tcmud": args.tcmud, "tcmu-runner": args.peer}
 
     start_rss = {name: daemon_cost(pid)[3] for name, pid in pids.items()}
-    disks = {target: make_luns(index, target, 1 if args.mode == "quick" else LUNS, args.options) for index, target in enumerate(TARGETS)}
+    disks = {target: make_luns(index, target, [0], args.options) for index, target in enumerate(TARGETS)}
     results = {"mode": args.mode, "kernel": os.uname().release, "fio": subprocess.check_output(["fio", "--version"]).decode().strip(),
                "cpus": os.cpu_count(), "rss_before_kib": start_rss, "cells": {}, "counts": {}}
     limits = {t: read(f"/sys/block/{disks[t][0][5:]}/queue/max_sectors_kb").strip() for t in TARGETS}
     results["max_sectors_kib"] = {target: int(limit) for target, limit in limits.items()}
-    fio([disks[target][:1] for target in TARGETS], JOBS["randwrite 4k QD32"], 0.5)
+    for job in ("randwrite 4k QD32", "read 256k QD8"):
+        fio([disks[target] for target in TARGETS], JOBS[job], 0.5)
+    results["rss_one_kib"] = {name: daemon_cost(pid)[3] for name, pid in pids.items()}
+    results["own_rss_one_kib"] = {name: own_rss(pid) for name, pid in pids.items()}
+    if args.mode == "full":
+        for index, target in enumerate(TARGETS):
+            disks[target] += make_luns(index, target, range(1, LUNS), args.options)
 
     for name, job, luns, rounds, seconds in plan(args.mode):
         if args.only and not re.search(args.only, name):

@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""report.py RESULTS.json REPORT.md PICTURE.svg: what measure.py saw, as tables and as a picture.
+"""report.py RESULTS.json REPORT.md PICTURE.svg [NATIVE.txt [PART.json]]: what measure.py saw, as tables and as a picture, and what
+bench-loop printed, which becomes a part of the results. The cells of PART.json, where there is one, take the place of those in RESULTS.json.
 
 A ratio is the median of the ratios of the rounds, in each of which the targets are measured one right after the other: what
 else the machine does then changes both."""
 
 import json
 import os
+import re
 import statistics
 import sys
 
 PEERS = ("tcmu-runner", "fileio")
 TARGETS = ("tcmud", "tcmu-runner", "fileio", "ramdisk")
+JOBS = ("randread 4k QD32", "randwrite 4k QD32", "randrw 4k QD64 by 16", "randread 4k QD1", "read 256k QD8", "write 256k QD8")
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 COLOURS = {"tcmud": "#2a6fb0", "tcmu-runner": "#c8553d", "fileio": "#8a8d91", "ramdisk": "#c9ccd1"}
 
 
@@ -59,6 +63,59 @@ def cost_rows(results):
                    f"{counts[target]['calls']:.2f}", f"{counts[target]['doorbells']:.2f}"]
 
 
+def batch_rows(results):
+    for name, counts in results["counts"].items():
+        for target in ("tcmud", "tcmu-runner"):
+            histogram = {int(size): times for size, times in counts[target]["batches"].items()}
+            whole = sum(histogram.values())
+            yield [name if target == "tcmud" else "", target,
+                   *(f"{100 * histogram.get(size, 0) / whole:.0f} %" if whole else "" for size in BATCHES)]
+
+
+def native_rows(results):
+    for row in results["native"]:
+        yield [f"{row['handler']}, {row['op']} 4k, {row['queue']} at a time", number(row["commands"]), number(row["user_ns"]),
+               f"{row['doorbells'] + row['sleeps']:.2f}"]
+
+
+def read_native(path):
+    """The lines of bench-loop for handlers."""
+    with open(path) as file:
+        for line in file:
+            found = re.match(r"(\w.*?)\s+(read|write)\s+(\d+)\s+(\d+)\s+\d+\s+(\d+)\s+([\d.]+)\s+([\d.]+)$", line.rstrip())
+            if found:
+                yield {"handler": found[1], "op": found[2], "queue": int(found[3]), "commands": int(found[4]),
+                       "user_ns": int(found[5]), "doorbells": float(found[6]), "sleeps": float(found[7])}
+
+
+def aim_rows(results):
+    """What the project aims at: the worst of the cells that it is about counts."""
+    cells = results["cells"]
+    natively = {(row["handler"], row["queue"], row["op"]): row for row in results["native"]}
+
+    def least(other, *names):
+        return min(ratio(cells[name], other) for name in names)
+
+    deep, large = ("randread 4k QD32", "randwrite 4k QD32"), ("read 256k QD8", "write 256k QD8")
+    null = [natively["null", 32, op]["user_ns"] for op in ("read", "write")]
+    calls = [natively["null", 128, op]["doorbells"] + natively["null", 128, op]["sleeps"] for op in ("read", "write")]
+    for text, sign, aim, value in (
+            ("4k QD32, of tcmu-runner", ">", 1.25, least("tcmu-runner", *deep)),
+            ("4k QD1, of tcmu-runner", ">", 3, least("tcmu-runner", "randread 4k QD1")),
+            ("256k, of tcmu-runner", ">", 2.5, least("tcmu-runner", *large)),
+            ("4k QD32, of fileio", ">", 0.9, least("fileio", *deep)),
+            ("4k in batches, of fileio", ">", 0.85, least("fileio", "randrw 4k QD64 by 16")),
+            ("4k QD1, of fileio", ">", 0.5, least("fileio", "randread 4k QD1")),
+            ("256k, of fileio", ">", 0.85, least("fileio", *large)),
+            ("the daemon's processor time at 4k QD32, of tcmu-runner's", "<", 0.45,
+             max(ratio(cells[name], "tcmu-runner", cpu) for name in deep)),
+            ("MiB resident with one LUN, its data area aside", "<", 8, results["own_rss_one_kib"]["tcmud"] / 1024),
+            ("without a kernel: user ns a command, null handler, 32 at a time", "<", 250, max(null)),
+            ("without a kernel: system calls a command, 128 at a time", "<", 0.2, max(calls))):
+        reached = value >= aim if sign == ">" else value <= aim
+        yield [text, f"{'≥' if sign == '>' else '≤'} {aim:g}", f"{value:.0f}" if value > 100 else f"{value:.2f}", "yes" if reached else "no"]
+
+
 def fairness(cells):
     for name, cell in cells.items():
         if "shares" in cell["tcmud"][0]:
@@ -70,7 +127,7 @@ def memory_rows(results):
     last = list(results["cells"].values())[-1]
     for target in ("tcmud", "tcmu-runner"):
         before = results["rss_before_kib"][target]
-        yield [target, number(before), number(max(run["rss_kib"] for run in last[target]))]
+        yield [target, number(before), number(results["own_rss_one_kib"][target]), number(results["rss_one_kib"][target]), number(max(run["rss_kib"] for run in last[target]))]
 
 
 # ---- the picture ----
@@ -114,11 +171,14 @@ def report(results, text):
     limits = results["max_sectors_kib"]
     head = ["job", *TARGETS, "tcmud / tcmu-runner", "tcmud / fileio"]
     parts = {
+        "aims": table(["of what", "aimed at", "measured", "reached"], aim_rows(results)) if set(JOBS) <= set(results["cells"]) else [],
         "environment": [f"Kernel {results['kernel']}, {results['cpus']} processors, {results['fio']}, {results['mode']} set. Initiators "
                         "send up to " + ", ".join(f"{limits[target]} KiB to {target}" for target in TARGETS) + " in one command."],
         "jobs": table(head, speed_rows(issue)),
         "cost": table(["job", "daemon", "user µs", "system µs", "ratio", "switches", "system calls", "doorbells"], cost_rows(results)),
-        "memory": table(["daemon", "KiB before the first LUN", "KiB after all"], memory_rows(results)),
+        "batches": table(["job", "daemon", "1", "2", *(f"to {size}" for size in BATCHES[2:])], batch_rows(results)),
+        "native": table(["handler", "commands/s", "user ns a command", "doorbells and sleeps a command"], native_rows(results)),
+        "memory": table(["daemon", "KiB before the first LUN", "with one that was used, its data area aside", "with it", "after all"], memory_rows(results)),
         "fairness": table(["job", "slowest / fastest LUN"], fairness(others)),
         "others": table(head, speed_rows(others)),
     }
@@ -131,9 +191,18 @@ def report(results, text):
 
 
 def main():
-    source, page, image = sys.argv[1:]
+    source, page, image, *native = sys.argv[1:]
     with open(source) as file:
         results = json.load(file)
+    if native[1:]:
+        with open(native[1]) as file:
+            part = json.load(file)
+        for key in ("cells", "counts"):
+            results[key].update(part[key])
+    if native:
+        results["native"] = list(read_native(native[0]))
+        with open(source, "w") as file:
+            json.dump(results, file, indent=1)
     template = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/performance.md")
     with open(template) as file:
         text = file.read()

@@ -11,6 +11,7 @@ endforeach()
 target_link_libraries(test-loop PRIVATE fake-root)
 
 tcmud_unit_test(busy-poll LIBS tcmud-core)
+tcmud_unit_test(thread LIBS tcmud-core)
 tcmud_unit_test(throttle LIBS tcmud-core)
 
 # So that the test can count.

@@ -302,6 +302,29 @@ static void a_transfer_of_a_file_in_memory_is_made_at_once(void **state)
 	wait_for(&stuck);
 }
 
+static void what_has_ended_is_told_while_more_is_to_be_made_at_once(void **state)
+{
+	struct fixture *f = fixture_of(state, 32);
+	struct request requests[20];
+	unsigned first, done;
+
+	for (unsigned i = 0; i < 20; i++) {
+		request_init(&requests[i], f, TCMU_AIO_WRITEV, f->file, 0);
+		requests[i].aio.flags = TCMU_AIO_MEMORY;
+		request_queue(&requests[i]);
+	}
+	done = first = turn(f);
+	assert_in_range(first, 1, 10);
+	/* Not before the caller has told what it got. */
+	assert_int_equal(aio_reap(f->engine), 0);
+	while (done < 20) {
+		unsigned more = turn(f);
+
+		assert_in_range(more, 1, first);
+		done += more;
+	}
+}
+
 static void what_a_file_in_memory_refuses_is_told_by_the_backend(void **state)
 {
 	struct fixture *f = fixture_of(state, 4);
@@ -548,6 +571,7 @@ int main(void)
 		TEST(other_reads_are_not_tried_first),
 		TEST(what_is_not_cached_is_read_as_usual),
 		TEST(a_transfer_of_a_file_in_memory_is_made_at_once),
+		TEST(what_has_ended_is_told_while_more_is_to_be_made_at_once),
 		TEST(what_a_file_in_memory_refuses_is_told_by_the_backend),
 		TEST(not_everything_is_made_at_once),
 		TEST(a_cold_backend_is_tried_ever_less_often),

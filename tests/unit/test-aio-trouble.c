@@ -113,6 +113,7 @@ static void a_late_cancellation_hits_nobody_else(void **state)
 	request_queue(&ended);
 	turn(f);
 	request_queue(&next);
+	aio_flush(f->engine);
 	fail_submissions(1, -EAGAIN);
 	aio_cancel(f->engine, &ended.io);
 	write_to_pipe(f);

@@ -20,15 +20,21 @@ struct initiator {
 	uint64_t awake, asleep; /* how long until there is something to do, if the thread looks, or sleeps */
 	unsigned few, many;     /* how many commands there are then */
 	uint64_t each;          /* in which time one more comes, if the thread rests; 0: none does */
+	int processor;          /* that it runs on */
+	uint64_t
+		beside; /* how long until there is something to do, if the thread sleeps there; 0: as elsewhere */
 };
 
 /* It sends a command when it has the answer to the last; to be woken takes time. */
 static const struct initiator alone = {20 * US, 70 * US, 1, 1, 0};
 /* It sends many at once; who waits awake serves them one by one. */
 static const struct initiator together = {5 * US, 80 * US, 1, 16, 0};
-/* It takes its time; that the thread was awake is hardly noticed. */
 /* To be told of an end costs it as much as to send three commands. */
 static const struct initiator deep = {80 * US, 80 * US, 1, 1, 20 * US};
+/* Who is on its processor is there at once; to be woken elsewhere takes long. */
+static const struct initiator neighbour = {100 * US, 120 * US, 1, 1, 0, 5, 20 * US};
+static const struct initiator far_neighbour = {100 * US, 120 * US, 1, 1, 0, 61, 20 * US};
+/* It takes its time; that the thread was awake is hardly noticed. */
 static const struct initiator thoughtful = {1 * MS, 1 * MS + 50 * US, 1, 1, 0};
 static const struct initiator late = {3 * MS, 3 * MS, 1, 1, 0};
 static const struct initiator heartbeat = {SEC, SEC, 1, 1, 0};
@@ -36,7 +42,7 @@ static const struct initiator heartbeat = {SEC, SEC, 1, 1, 0};
 static void begin(struct poll *poll, unsigned percent)
 {
 	now = SEC;
-	poll_init(poll, percent);
+	poll_init(poll, percent, 64);
 }
 
 /* Nothing to do, then something, which takes a while. Returns what it has spent on looking. */
@@ -48,7 +54,11 @@ static uint64_t cycle(struct poll *poll, const struct initiator *initiator)
 	uint64_t spent = seen ? initiator->awake : look;
 
 	poll_spend(poll, spent);
-	now += seen ? initiator->awake : initiator->asleep;
+	if (seen)
+		now += initiator->awake;
+	else
+		now += initiator->beside && poll_place(poll) == initiator->processor ? initiator->beside
+										     : initiator->asleep;
 	if (!seen) {
 		uint64_t rest = poll_woken(poll);
 
@@ -99,7 +109,7 @@ static void commands_that_come_one_by_one_are_waited_for_awake(void **state)
 	begin(&poll, 100);
 	cycles(&poll, 1000, &alone);
 	/* But for trials, and with 5 of 25 µs it is at work. */
-	assert_in_range(looked(&poll, 10 * SEC, &alone), 75, 80);
+	assert_in_range(looked(&poll, 10 * SEC, &alone), 72, 80);
 }
 
 static void commands_that_come_late_are_not(void **state)
@@ -134,13 +144,87 @@ static void where_commands_can_come_together_they_are_let(void **state)
 	looked(&poll, 20 * SEC, &deep);
 	rested = 0;
 	assert_in_range(looked(&poll, 10 * SEC, &deep), 0, 2);
-	/* Each time takes 0.4 ms. */
-	assert_in_range(rested, 20000, 25000);
+	/* Each time takes 1.5 ms. */
+	assert_in_range(rested, 6000, 6700);
 	/* But again when they come alone. */
 	looked(&poll, 20 * SEC, &alone);
 	rested = 0;
 	looked(&poll, 10 * SEC, &alone);
 	assert_in_range(rested, 0, 1000);
+}
+
+/* For so long. Returns what percentage of its commands it has served on that processor. */
+static unsigned placed(
+	struct poll *poll, uint64_t duration, const struct initiator *initiator, int processor)
+{
+	uint64_t there = 0, all = 0;
+
+	for (uint64_t start = now; now - start < duration; all++) {
+		there += poll_place(poll) == processor;
+		cycle(poll, initiator);
+	}
+	return (unsigned) (100 * there / all);
+}
+
+static void the_processor_that_sends_is_found(void **state)
+{
+	static const struct initiator *const initiators[] = {&neighbour, &far_neighbour};
+
+	(void) state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct poll poll;
+
+		begin(&poll, 0);
+		placed(&poll, 60 * SEC, initiators[i], initiators[i]->processor);
+		assert_in_range(placed(&poll, 10 * SEC, initiators[i], initiators[i]->processor), 95, 100);
+	}
+}
+
+static void where_no_processor_is_better_it_may_be_on_any(void **state)
+{
+	struct poll poll;
+
+	(void) state;
+	begin(&poll, 0);
+	placed(&poll, 20 * SEC, &thoughtful, -1);
+	assert_in_range(placed(&poll, 100 * SEC, &thoughtful, -1), 90, 100);
+}
+
+static void an_initiator_that_moves_is_followed(void **state)
+{
+	struct initiator moved = neighbour;
+	struct poll poll;
+
+	(void) state;
+	begin(&poll, 0);
+	placed(&poll, 60 * SEC, &neighbour, 5);
+	moved.processor = 3;
+	/* Long before what was found is gone by no longer. */
+	placed(&poll, 4 * SEC, &moved, 3);
+	assert_in_range(placed(&poll, 2 * SEC, &moved, 3), 80, 100);
+}
+
+static void with_one_processor_there_is_no_choice(void **state)
+{
+	struct poll poll;
+
+	(void) state;
+	now = SEC;
+	poll_init(&poll, 0, 1);
+	assert_int_equal(placed(&poll, 10 * SEC, &alone, -1), 100);
+}
+
+static void a_turn_is_not_over_after_one_large_batch(void **state)
+{
+	static const struct initiator batches = {5 * MS, 5 * MS, 64, 64, 0};
+	struct poll poll;
+
+	(void) state;
+	begin(&poll, 0);
+	cycles(&poll, 8, &batches);
+	assert_int_equal(poll.way, POLL_SLEEP);
+	cycles(&poll, 1, &batches);
+	assert_int_not_equal(poll.way, POLL_SLEEP);
 }
 
 static void nobody_is_made_to_wait_for_nothing(void **state)
@@ -169,7 +253,7 @@ static void who_changes_is_found_out(void **state)
 	begin(&poll, 100);
 	looked(&poll, 100 * SEC, &together);
 	looked(&poll, 10 * SEC, &alone);
-	assert_in_range(looked(&poll, 10 * SEC, &alone), 75, 80);
+	assert_in_range(looked(&poll, 10 * SEC, &alone), 72, 80);
 	looked(&poll, 100 * SEC, &alone);
 	looked(&poll, 10 * SEC, &together);
 	assert_in_range(looked(&poll, 10 * SEC, &together), 0, 2);
@@ -256,6 +340,11 @@ int main(void)
 		cmocka_unit_test(commands_that_come_late_are_not),
 		cmocka_unit_test(where_it_brings_nothing_it_is_tried_now_and_then),
 		cmocka_unit_test(where_commands_can_come_together_they_are_let),
+		cmocka_unit_test(the_processor_that_sends_is_found),
+		cmocka_unit_test(where_no_processor_is_better_it_may_be_on_any),
+		cmocka_unit_test(an_initiator_that_moves_is_followed),
+		cmocka_unit_test(with_one_processor_there_is_no_choice),
+		cmocka_unit_test(a_turn_is_not_over_after_one_large_batch),
 		cmocka_unit_test(nobody_is_made_to_wait_for_nothing),
 		cmocka_unit_test(who_changes_is_found_out),
 		cmocka_unit_test(a_share_of_the_processor_is_not_exceeded),
