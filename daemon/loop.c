@@ -2,13 +2,12 @@
 /*
  * The device's thread: one turn is
  *
- *   under the gate   fetch a batch, decode, decide by the SCSI code; complete what has ended; one doorbell
- * for all outside of it    start what is to be started, let the engine make its system calls, reap what has
- * completed
+ *   under the gate   fetch a batch, decode, decide by the SCSI code; complete what has ended; one doorbell for all
+ *   outside of it    start what is to be started, let the engine make its system calls, reap what has completed
  *
- * and, when a turn found nothing to do, a while of looking again where that pays (busy-poll.h), then a sleep in one
- * epoll_wait over uio, the engine and the wake-up of other threads. The uio descriptor is watched edge-triggered and never read: its mask is evaluated anew at
- * each wake-up.
+ * and, when a turn found nothing to do, a wait in the way that pays (busy-poll.h), at last in one epoll_wait over uio, the
+ * engine and the wake-up of other threads. The uio descriptor is watched edge-triggered and never read: its mask is evaluated
+ * anew at each wake-up.
  */
 #include "loop-private.h"
 
