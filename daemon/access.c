@@ -43,36 +43,6 @@ void access_tell(struct loop *loop)
 
 /* ------- the owner's ------- */
 
-static void give_orders(struct loop *loop)
-{
-	atomic_store(&loop->has_orders, true);
-	pthread_mutex_unlock(&loop->orders_lock);
-	loop_wake(loop);
-}
-
-void loop_set_access(struct loop *loop, enum loop_access access, uint8_t not_ready)
-{
-	struct loop_orders *orders = &loop->orders;
-
-	pthread_mutex_lock(&loop->orders_lock);
-	orders->access_set = true;
-	orders->access = access;
-	orders->not_ready = not_ready;
-	orders->access_turn = ++loop->access_turns;
-	give_orders(loop);
-}
-
-void loop_set_backend(struct loop *loop, void *backend, const struct tcmu_backend_info *info)
-{
-	struct loop_orders *orders = &loop->orders;
-
-	pthread_mutex_lock(&loop->orders_lock);
-	orders->backend_set = true;
-	orders->backend = backend;
-	orders->backend_info = *info;
-	give_orders(loop);
-}
-
 bool loop_is_quiet(struct loop *loop)
 {
 	bool quiet;
