@@ -154,7 +154,7 @@ void device_run_errand(struct device *device)
 
 	/* An earlier loop of this device had asked for something, which is not done yet. */
 	if (errand->call.running) {
-		loop_errand_done(device->loop, -EBUSY);
+		loop_errand_done(device->loop, -EAGAIN);
 		return;
 	}
 	loop_errand(device->loop, &errand->what);

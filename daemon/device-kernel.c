@@ -122,6 +122,12 @@ static int start_resize(struct device *device, const struct tcmu_event *event)
 	return 0;
 }
 
+static int nothing_changes(const struct device *device, const char *what)
+{
+	log_dev_debug(device_label(device), "its %s stays as it is", what);
+	return 0;
+}
+
 /* 0 or -errno: the answer. 1: it comes later. */
 static int change_size(struct device *device, const struct tcmu_event *event)
 {
@@ -129,16 +135,16 @@ static int change_size(struct device *device, const struct tcmu_event *event)
 	int r;
 
 	if (event->size == device->kernel.size)
-		return 0;
+		return nothing_changes(device, "size");
+	if (device->state != DEVICE_LIVE) {
+		log_dev_error(label, "cannot be resized while it is %s", device_state_name(device->state));
+		return -EAGAIN;
+	}
 	if (event->size == 0 || event->size % device->kernel.block_size) {
 		log_dev_error(
 			label, "dev_size=%llu is refused: a multiple of %u is expected",
 			(unsigned long long) event->size, device->kernel.block_size);
 		return -EINVAL;
-	}
-	if (device->state != DEVICE_LIVE) {
-		log_dev_error(label, "cannot be resized while it is %s", device_state_name(device->state));
-		return -EAGAIN;
 	}
 	if (!device->handler->resize) {
 		log_dev_error(label, "the %s handler cannot resize", device->handler->subtype);
@@ -176,7 +182,7 @@ static int change_limits(struct device *device, const struct tcmu_event *event)
 static int change_config(struct device *device, const struct tcmu_event *event)
 {
 	if (strcmp(event->config, device->name.config) == 0)
-		return 0;
+		return nothing_changes(device, "config");
 	if (options_differ_in_limits_only(event->config, device->name.config) && device->options)
 		return change_limits(device, event);
 	log_dev_error(
@@ -189,7 +195,7 @@ static int change_config(struct device *device, const struct tcmu_event *event)
 static int change_write_cache(struct device *device, const struct tcmu_event *event)
 {
 	if (event->write_cache == device->kernel.write_cache)
-		return 0;
+		return nothing_changes(device, "write cache");
 	device->kernel.write_cache = event->write_cache;
 	if (device->loop && !device->loop_ended)
 		loop_set_write_cache(device->loop, event->write_cache);
@@ -199,10 +205,34 @@ static int change_write_cache(struct device *device, const struct tcmu_event *ev
 	return 0;
 }
 
+/* What it is served with is not known before it is; whoever writes an attribute when a daemon has just started may wait. */
+static bool is_beginning(const struct device *device)
+{
+	return device->state == DEVICE_OPENING || device->state == DEVICE_ATTACHING;
+}
+
+void device_reconfig_goes_on(struct device *device)
+{
+	struct tcmu_event event = device->reconfig_event;
+
+	if (!device->reconfig_waits || is_beginning(device))
+		return;
+	device->reconfig_waits = false;
+	if (device_state_kernel_has(device->state))
+		device_reconfig(device, &event);
+	else
+		answer(device, &event, -ENODEV);
+}
+
 void device_reconfig(struct device *device, const struct tcmu_event *event)
 {
 	int r = -EINVAL;
 
+	if (is_beginning(device)) {
+		device->reconfig_event = *event;
+		device->reconfig_waits = true;
+		return;
+	}
 	switch (event->reconfig) {
 	case TCMU_RECONFIG_SIZE:
 		r = change_size(device, event);

@@ -380,6 +380,17 @@ static uint32_t clamp32(uint64_t value, uint64_t max)
 	return (uint32_t) (value < max ? value : max);
 }
 
+/* What the backend stores whole is one unit: so many blocks, at a multiple of them. */
+static void lu_atomic(const struct tcmu_backend_info *info, struct scsi_lu *lu)
+{
+	uint32_t blocks = info->atomic_write > lu->block_size ? info->atomic_write / lu->block_size : 1;
+
+	if (!(info->caps & TCMU_CAP_ATOMIC) || blocks > lu->max_transfer)
+		return;
+	lu->max_atomic = blocks;
+	lu->atomic_alignment = lu->atomic_granularity = blocks > 1 ? blocks : 0;
+}
+
 static void lu_limits(const struct device *device, struct scsi_lu *lu)
 {
 	const struct tcmu_backend_info *info = &device->info;
@@ -420,7 +431,6 @@ void device_make_lu(const struct device *device, struct scsi_lu *lu)
 		.has_clock = true,
 		.max_copies = copies == COPY_OFF ? 0 : SCSI_COPIES_MAX,
 		.copy_to_others = copies == COPY_ALL,
-		.max_atomic = info->caps & TCMU_CAP_ATOMIC ? 1 : 0,
 		.has_port_groups = !device->kernel.no_port_groups,
 		.no_reservations = device->kernel.no_reservations,
 		.write_cache = info->volatile_cache,
@@ -430,6 +440,7 @@ void device_make_lu(const struct device *device, struct scsi_lu *lu)
 	     size *= 2)
 		lu->physical_exponent++;
 	lu_limits(device, lu);
+	lu_atomic(info, lu);
 	snprintf(lu->vendor, sizeof(lu->vendor), "%s", options_vendor(device->options));
 	snprintf(lu->product, sizeof(lu->product), "%s", options_product(device->options));
 	snprintf(lu->revision, sizeof(lu->revision), "%s", options_revision(device->options));

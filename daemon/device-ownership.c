@@ -390,6 +390,12 @@ void device_ownership_begin(struct device *device, struct loop_setup *setup)
 
 /* ------- SET TARGET PORT GROUPS ------- */
 
+/* Initiators are to ask again; or to take another path, where it has not come back at the first attempt. */
+static int not_now(const struct device_ownership *ownership)
+{
+	return ownership->state >= OWNERSHIP_FENCED && ownership->tries ? -EBUSY : -EAGAIN;
+}
+
 bool device_ownership_holds_errand(struct device *device)
 {
 	struct device_ownership *ownership = &device->ownership;
@@ -412,7 +418,7 @@ bool device_ownership_holds_errand(struct device *device)
 		return false;
 	if (lock ? ownership->state == OWNERSHIP_UNLOCKING || ownership->state >= OWNERSHIP_FENCED
 		 : ownership->state != OWNERSHIP_LOCKED) {
-		device_go_on_with_errand(device, -EBUSY);
+		device_go_on_with_errand(device, not_now(ownership));
 		return true;
 	}
 	ownership->errand_waits = true;
@@ -439,6 +445,9 @@ static void look_done(struct job *job)
 	ownership->look.running = false;
 	if (ownership->look.result >= 0)
 		ownership->tag = ownership->look_tag;
+	else if (ownership->look.result == -ESHUTDOWN)
+		ownership->tag =
+			0; /* another host's, but which is known only when it has been opened anew */
 	/* One that writes nothing does not learn of it otherwise. */
 	if (ownership->look.result >= 0 && !ownership->look_ours && ownership->look_locked)
 		device_ownership_event(device, OWNERSHIP_EV_LOST);

@@ -16,6 +16,7 @@
 #include "manager.h"
 #include "options.h"
 #include "ownership.h"
+#include "trouble.h"
 
 /* What the kernel says of the device, read when it is opened. */
 struct kernel_side {
@@ -143,6 +144,7 @@ struct device {
 	void *backend; /* open; NULL: not */
 	struct loop *loop;
 	struct stats *stats; /* of all its loops; NULL: out of memory */
+	struct trouble trouble;
 	bool loop_ended;
 	bool clean; /* the ring needs no recovery */
 	struct device_identity identity;
@@ -154,10 +156,12 @@ struct device {
 	struct device_call closing;
 	struct device_call revoking;
 	struct device_reconfig *reconfig; /* a change that is under way */
-	bool close_waits;                 /* for its end, or that of a call of ownership */
-	atomic_int backend_error;         /* as the handler told it */
-	atomic_bool backend_fenced;       /* so did it: it is to be opened anew */
-	_Atomic(int64_t) backend_size;    /* as the handler told it last */
+	bool reconfig_waits;              /* until the device is served: */
+	struct tcmu_event reconfig_event;
+	bool close_waits;              /* for its end, or that of a call of ownership */
+	atomic_int backend_error;      /* as the handler told it */
+	atomic_bool backend_fenced;    /* so did it: it is to be opened anew */
+	_Atomic(int64_t) backend_size; /* as the handler told it last */
 
 	sd_event_source *timers[DEVICE_TIMER_COUNT];
 	atomic_uint signals;
@@ -232,6 +236,9 @@ bool device_ownership_looks(struct device *device);
 void device_ownership_states(const struct device *device, struct scsi_ports *ports);
 
 /* ------- device-kernel.c ------- */
+
+/* A change that came while the device was being opened is made now, if it is not any more. */
+void device_reconfig_goes_on(struct device *device);
 
 /* The handler has found another size of its backend. */
 void device_backend_resized(struct device *device);

@@ -560,8 +560,10 @@ void device_event(struct device *device, enum device_event event)
 	if (device->state == DEVICE_LIVE)
 		device->tries = 0;
 	carry_out(device, transition.actions);
-	if (from != transition.next)
+	if (from != transition.next) {
+		device_reconfig_goes_on(device);
 		manager_device_changed(device->manager, device);
+	}
 	device_release(device);
 }
 

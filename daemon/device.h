@@ -95,7 +95,7 @@ struct device_view {
 	const char *handler; /* its subtype */
 	const char *state;
 	double state_seconds;      /* since it is so */
-	const char *problem;       /* why it is not served, a sentence; NULL: nothing is wrong */
+	const char *problem;       /* why it is not served, or not well; NULL: nothing is wrong */
 	uint64_t size;             /* bytes; 0: not known yet */
 	uint32_t block_size;       /* likewise */
 	bool write_cache;          /* the attribute emulate_write_cache */
@@ -109,3 +109,6 @@ void device_look(const struct device *device, struct device_view *view);
 
 /* Commands of the kernel that are under way; at most max, in no order. Waits for nobody, not for a stuck handler either. */
 unsigned device_requests(const struct device *device, struct stats_request *requests, unsigned max);
+
+/* Tells the log what trouble.h is about. now: stats_now(). */
+void device_look_for_trouble(struct device *device, uint64_t now);

@@ -39,11 +39,19 @@ void io_end_good(struct command *command)
 	io_end(command, SCSI_GOOD, NULL);
 }
 
+/* What an operator is to hear of: not what is tried again, nor what was compared and differs. */
+static bool is_trouble(int error, const struct scsi_result *result)
+{
+	return error == -ETIMEDOUT || (result->status == SCSI_CHECK_CONDITION && error != -EILSEQ);
+}
+
 void io_end_failed_at(struct command *command, int error, uint64_t lba, uint64_t offset)
 {
 	struct scsi_result result = {.status = SCSI_CHECK_CONDITION};
 
 	scsi_io_error(&command->plan, error, lba, offset, &result);
+	if (is_trouble(error, &result))
+		stats_failed(command->loop->setup.stats, command->cdb, -error, lba, &result.sense);
 	io_end(command, result.status, &result.sense);
 }
 

@@ -69,6 +69,7 @@ void log_record_fill(
 	record->file = where->file;
 	record->func = where->func;
 	record->message_id = where->message_id;
+	record->thread[0] = '\0';
 	record->device = put(record, &used, where->device, LOG_TEXT_MAX / 2);
 	record->subtype = put(record, &used, where->subtype, LOG_TEXT_MAX / 2 - 64);
 	record->text = (unsigned short) used;
@@ -85,10 +86,10 @@ size_t log_record_line(const struct log_record *record, pid_t pid, char line[LOG
 
 	(void) localtime_r(&record->time.tv_sec, &tm);
 	len = snprintf(
-		line, LOG_LINE_MAX, "%04d-%02d-%02d %02d:%02d:%02d.%03ld %jd [%s] %s:%d: %s%s%s\n",
+		line, LOG_LINE_MAX, "%04d-%02d-%02d %02d:%02d:%02d.%03ld %jd%s%s [%s] %s:%d: %s%s%s\n",
 		tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-		record->time.tv_nsec / 1000000, (intmax_t) pid, levels[record->level].tag, record->func,
-		record->line, device, *device ? ": " : "", text);
+		record->time.tv_nsec / 1000000, (intmax_t) pid, *record->thread ? ":" : "", record->thread,
+		levels[record->level].tag, record->func, record->line, device, *device ? ": " : "", text);
 	if (len < LOG_LINE_MAX)
 		return (size_t) len;
 	line[LOG_LINE_MAX - 2] = '\n';

@@ -14,6 +14,7 @@
 
 #define LOG_TEXT_MAX   768 /* bytes of the three strings with their ends; a longer text is cut */
 #define LOG_LINE_MAX   1024
+#define LOG_THREAD_MAX 16 /* with its end, as the kernel has it */
 #define LOG_FIELDS_MAX 9
 
 struct log_record {
@@ -24,7 +25,8 @@ struct log_record {
 	const char *file; /* constants of the program */
 	const char *func;
 	const char *message_id;
-	unsigned short device; /* offsets in strings; an empty string: none */
+	char thread[LOG_THREAD_MAX]; /* an empty string: not told */
+	unsigned short device;       /* offsets in strings; an empty string: none */
 	unsigned short subtype;
 	unsigned short text;
 	char strings[LOG_TEXT_MAX];
@@ -35,7 +37,8 @@ void log_record_fill(
 	struct log_record *record, const struct timespec *time, const struct log_where *where,
 	const char *fmt, va_list args) __attribute__((format(printf, 4, 0)));
 
-/* "2026-01-31 12:00:00.123 4711 [INFO] function:12: user_0/disk: text\n" in the local time zone. Returns its length. */
+/* "2026-01-31 12:00:00.123 4711:tcmud [INFO] function:12: user_0/disk: text\n" in the local time zone. Returns its
+ * length. */
 size_t log_record_line(const struct log_record *record, pid_t pid, char line[LOG_LINE_MAX]);
 
 /* Room for the fields. */

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -47,6 +48,7 @@ static struct {
 	uint64_t done;
 	bool sink_changed; /* dir is new, or the file is to be opened again */
 	char dir[PATH_MAX];
+	bool also_stderr; /* the folder is the default's */
 	struct log_record queue[QUEUE_SIZE];
 } shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -57,6 +59,7 @@ static atomic_bool scsi; /* the level is LOG_LEVEL_SCSI */
 static struct sink {
 	bool journal;
 	int file; /* -1: none */
+	bool also_stderr;
 	char path[PATH_MAX + sizeof(FILE_NAME) + 1];
 } sink = {.file = -1};
 
@@ -91,7 +94,7 @@ static void write_record(const struct sink *to, const struct log_record *record)
 		written |= sd_journal_sendv(fields.iov, fields.cnt) >= 0;
 	}
 	/* Why the daemon ends must be seen by whoever started it. */
-	if (!written || (record->level == TCMU_LOG_CRIT && !to->journal))
+	if (!written || to->also_stderr || (record->level == TCMU_LOG_CRIT && !to->journal))
 		(void) write_line(STDERR_FILENO, record);
 }
 
@@ -104,6 +107,7 @@ static void fill_now(struct log_record *record, const struct log_where *where, c
 
 	(void) clock_gettime(CLOCK_REALTIME, &now);
 	log_record_fill(record, &now, where, fmt, args);
+	(void) prctl(PR_GET_NAME, record->thread);
 }
 
 /* A message of the writer's own. */
@@ -152,8 +156,8 @@ static void open_file(const char *dir)
 	sink.file = fd;
 	if (r < 0)
 		write_own(
-			TCMU_LOG_ERROR, __func__, "the log file %s cannot be opened: %s", sink.path,
-			strerror(-r));
+			sink.also_stderr ? TCMU_LOG_WARNING : TCMU_LOG_ERROR, __func__,
+			"the log file %s cannot be opened: %s", sink.path, strerror(-r));
 }
 
 /* ------- the writer's thread ------- */
@@ -161,6 +165,7 @@ static void open_file(const char *dir)
 struct turn {
 	bool has_record;
 	bool has_dir;
+	bool also_stderr;
 	struct log_record record;
 	char dir[PATH_MAX];
 };
@@ -178,6 +183,7 @@ static bool take_turn(struct turn *turn)
 	turn->has_record = shared.taken < shared.emitted;
 	if (turn->has_dir)
 		memcpy(turn->dir, shared.dir, sizeof(turn->dir));
+	turn->also_stderr = shared.also_stderr;
 	if (turn->has_record)
 		turn->record = shared.queue[shared.taken++ % QUEUE_SIZE];
 	shared.sink_changed = false;
@@ -193,8 +199,10 @@ static void *writer_main(void *arg)
 	(void) arg;
 	thread_set_name("tcmud-log");
 	while (take_turn(&turn)) {
-		if (turn.has_dir)
+		if (turn.has_dir) {
+			sink.also_stderr = turn.also_stderr;
 			open_file(turn.dir);
+		}
 		if (turn.has_record && turn.record.lost)
 			write_own(
 				TCMU_LOG_WARNING, __func__, "%u messages were lost here", turn.record.lost);
@@ -204,6 +212,7 @@ static void *writer_main(void *arg)
 	if (sink.file >= 0)
 		(void) close(sink.file);
 	sink.file = -1;
+	sink.also_stderr = false;
 	return NULL;
 }
 
@@ -292,6 +301,7 @@ void log_stop(void)
 	stuck = !wait_written(STOP_TIMEOUT_MS);
 	shared.running = false;
 	shared.dir[0] = '\0';
+	shared.also_stderr = false;
 	pthread_mutex_unlock(&shared.lock);
 	if (stuck)
 		(void) pthread_detach(shared.writer);
@@ -368,17 +378,34 @@ void log_set_level(int level)
 		log_emit(&here, "log level now is %s", log_level_name(level));
 }
 
-void log_set_dir(const char *dir)
+static void set_dir(const char *dir, bool also_stderr)
 {
 	if (!dir)
 		dir = "";
+	also_stderr = also_stderr && *dir;
 	pthread_mutex_lock(&shared.lock);
-	if (shared.running && strcmp(dir, shared.dir) != 0) {
+	if (shared.running && (strcmp(dir, shared.dir) != 0 || also_stderr != shared.also_stderr)) {
 		(void) snprintf(shared.dir, sizeof(shared.dir), "%s", dir);
+		shared.also_stderr = also_stderr;
 		shared.sink_changed = true;
 		pthread_cond_signal(&shared.wanted);
 	}
 	pthread_mutex_unlock(&shared.lock);
+}
+
+void log_set_dir(const char *dir)
+{
+	set_dir(dir, false);
+}
+
+void log_set_default_dir(const char *dir)
+{
+	set_dir(dir, true);
+}
+
+const char *log_auto_dir(const char *journal_stream, int fd)
+{
+	return log_stream_is(journal_stream, fd) || isatty(fd) ? "" : LOG_DIR_DEFAULT;
 }
 
 void log_reopen(void)

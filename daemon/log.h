@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The daemon's log. A message goes to the journal, with fields, when stderr is the journal; to the file
- * <log_dir>/tcmu-runner.log when there is a log_dir; to stderr when there is neither, and when it is critical.
+ * <log_dir>/tcmu-runner.log when there is a log_dir; to stderr when there is neither, and when it is critical. With
+ * LOG_DIR_AUTO it goes to a file and to stderr where nobody may be reading that: in a container, mostly.
  *
  *	log_start();				once, early in main()
  *	log_set_level(settings.log_level);	at the start and whenever the settings change
- *	log_set_dir(settings.log_dir);		likewise
+ *	log_set_dir(settings.log_dir);		likewise, or log_set_default_dir() where that is LOG_DIR_AUTO
  *	log_reopen();				on SIGHUP
  *	log_stop();				last
  *
@@ -34,6 +35,8 @@
 #define LOG_ID_DEVICE_STATE     "2b562a1fcac2449dbaa109f72dc68d8f"
 #define LOG_ID_DEVICE_FAILED    "9192da7fe18d42c5b546339f3cce32d8"
 #define LOG_ID_DEVICE_ORPHANED  "3723b79d0c644e2184f959b08b3b1f8a"
+#define LOG_ID_BACKEND_ERROR    "a3d9f0b5c46e4c7f8f2c1d6be0795e13"
+#define LOG_ID_COMMANDS_LATE    "e306d683c20e4d69a168799d4c76c279"
 #define LOG_ID_HANDLER_REFUSED  "ea116c2e45194500ab8ca633425f6834"
 #define LOG_ID_SETTINGS_CHANGED "ed723791ecff4deba886eabdd0c419f8"
 
@@ -63,9 +66,19 @@ int log_level(void);
 /* "CRIT", "ERROR", "WARNING", "INFO", "DEBUG", "DEBUG SCSI CMD" */
 const char *log_level_name(int level);
 
+/* LOG_DIR_AUTO: LOG_DIR_DEFAULT where stderr is neither the journal nor a terminal, nothing elsewhere. */
+#define LOG_DIR_AUTO    "auto"
+#define LOG_DIR_DEFAULT "/var/log"
+
 /* NULL or "": no file. Does nothing when it is the folder that is in use. The folder is made if it is missing. If the
  * file cannot be opened this is logged, and tried again by log_reopen(). */
 void log_set_dir(const char *dir);
+
+/* The same for a folder that nobody has named: what is written to its file goes to stderr as well. */
+void log_set_default_dir(const char *dir);
+
+/* What LOG_DIR_AUTO means for a process with this stderr and this value of JOURNAL_STREAM. */
+const char *log_auto_dir(const char *journal_stream, int fd);
 
 /* Closes and opens the file again, for rotation. */
 void log_reopen(void);

@@ -2,13 +2,12 @@
 /*
  * The device's thread: one turn is
  *
- *   under the gate   fetch a batch, decode, decide by the SCSI code; complete what has ended; one doorbell
- * for all outside of it    start what is to be started, let the engine make its system calls, reap what has
- * completed
+ *   under the gate   fetch a batch, decode, decide by the SCSI code; complete what has ended; one doorbell for all
+ *   outside of it    start what is to be started, let the engine make its system calls, reap what has completed
  *
- * and, when a turn found nothing to do, a while of looking again where that pays (busy-poll.h), then a sleep in one
- * epoll_wait over uio, the engine and the wake-up of other threads. The uio descriptor is watched edge-triggered and never read: its mask is evaluated anew at
- * each wake-up.
+ * and, when a turn found nothing to do, a wait in the way that pays (busy-poll.h), at last in one epoll_wait over uio, the
+ * engine and the wake-up of other threads. The uio descriptor is watched edge-triggered and never read: its mask is evaluated
+ * anew at each wake-up.
  */
 #include "loop-private.h"
 
@@ -674,6 +673,20 @@ unsigned loop_requests(const struct loop *loop, struct stats_request *requests, 
 
 	for (unsigned i = 0; i < loop->pool.count && cnt < max; i++)
 		cnt += stats_flight_read(&command_at(&loop->pool, i)->flight, &requests[cnt]);
+	return cnt;
+}
+
+unsigned loop_oldest(const struct loop *loop, struct stats_request *oldest)
+{
+	struct stats_request request;
+	unsigned cnt = 0;
+
+	for (unsigned i = 0; i < loop->pool.count; i++) {
+		if (!stats_flight_read(&command_at(&loop->pool, i)->flight, &request))
+			continue;
+		if (!cnt++ || request.begun < oldest->begun)
+			*oldest = request;
+	}
 	return cnt;
 }
 

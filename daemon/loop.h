@@ -118,6 +118,9 @@ int loop_revoke(struct loop *loop);
 /* The commands of the kernel that are under way, in no order; at most max. Returns how many. Waits for nobody. */
 unsigned loop_requests(const struct loop *loop, struct stats_request *requests, unsigned max);
 
+/* The oldest of them, and how many there are; 0: none, and *oldest is as it was. */
+unsigned loop_oldest(const struct loop *loop, struct stats_request *oldest);
+
 /* Requests that have not ended, for people: after a revoke, what is stuck. */
 unsigned loop_in_flight(struct loop *loop);
 

@@ -31,6 +31,7 @@
 #include "query.h"
 #include "registry.h"
 #include "settings.h"
+#include "trouble.h"
 
 #define RUN_DIR       "/run/tcmud"
 #define STATE_DIR     "/var/lib/tcmud"
@@ -45,6 +46,7 @@ struct daemon {
 	struct mailbox *mailbox;
 	struct registry *registry;
 	struct manager *manager;
+	struct trouble_watch *trouble;
 	struct bus *bus;
 	struct query *query;
 	struct control *control;
@@ -84,6 +86,14 @@ static void setting_changed(void *userdata, const char *key, const char *before,
 		after);
 }
 
+static void set_log_dir(const struct settings *settings)
+{
+	if (strcmp(settings->log_dir, LOG_DIR_AUTO) == 0)
+		log_set_default_dir(log_auto_dir(getenv("JOURNAL_STREAM"), STDERR_FILENO));
+	else
+		log_set_dir(settings->log_dir);
+}
+
 static void reload(void *userdata)
 {
 	struct daemon *self = userdata;
@@ -96,7 +106,7 @@ static void reload(void *userdata)
 	settings_compare(&self->settings, &settings, setting_changed, NULL);
 	self->settings = settings;
 	log_set_level(settings.log_level);
-	log_set_dir(settings.log_dir);
+	set_log_dir(&settings);
 }
 
 static void load_settings(struct daemon *self)
@@ -107,7 +117,7 @@ static void load_settings(struct daemon *self)
 		log_warning("%s does not exist: every setting has its default", self->cli.config);
 	cli_override(&self->cli, &self->settings);
 	log_set_level(self->settings.log_level);
-	log_set_dir(self->settings.log_dir);
+	set_log_dir(&self->settings);
 }
 
 /* ------- what is told to the service manager ------- */
@@ -329,6 +339,8 @@ static int start(struct daemon *self)
 	(void) registry_load(self->registry, self->cli.handler_path);
 	r = start_manager(self);
 	if (r >= 0)
+		r = trouble_watch_new(self->event, self->manager, &self->trouble);
+	if (r >= 0)
 		start_control(self);
 	if (r >= 0)
 		r = start_bus(self);
@@ -400,6 +412,7 @@ static bool take_apart(struct daemon *self)
 	if (self->manager)
 		manager_count(self->manager, &served, &failed, &orphans);
 	settings_watch_free(self->watch);
+	trouble_watch_free(self->trouble);
 	bus_free(self->bus);
 	query_free(self->query);
 	control_free(self->control);

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <tcmu/module.h>
@@ -26,6 +27,8 @@
 #define LATE_ANSWER_MS UINT64_C(200)
 #define STOP_GRACE_MS  UINT64_C(1000)
 #define KNOWN_MS       UINT64_C(300)
+#define QUIET_MS       UINT64_C(300)
+#define RESET_MS       UINT64_C(5000)
 #define LOOK_AGAIN_MS  UINT64_C(200)
 
 struct manager {
@@ -38,6 +41,9 @@ struct manager {
 	 * answered by us. */
 	bool reset_wanted;
 	sd_event_source *reset_timer; /* until every device that was found should be known */
+	sd_event_source *quiet_timer; /* until the kernel's commands should have paused */
+	uint64_t began;               /* µs, CLOCK_MONOTONIC */
+	uint64_t active; /* when the last command of the kernel came or was answered; 0: none has */
 	bool stopping;
 	void (*stopped)(void *userdata);
 	void *stopped_userdata;
@@ -45,6 +51,14 @@ struct manager {
 	sd_event_source *stop_timer;
 	sd_event_source *stop_defer;
 };
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+}
 
 const struct manager_setup *manager_setup(const struct manager *manager)
 {
@@ -385,6 +399,7 @@ static int netlink_ready(sd_event_source *source, int fd, uint32_t revents, void
 		if (r == 0)
 			return 0;
 		if (r > 0) {
+			manager->active = now_us();
 			handle_event(manager, &event);
 		} else if (r == -ENOBUFS) {
 			log_warning("the kernel's events came faster than they could be read: looking for "
@@ -407,6 +422,7 @@ void manager_answer(struct manager *manager, enum tcmu_event_kind kind, uint32_t
 {
 	int r = tcmu_netlink_reply(manager->netlink, kind, id, status);
 
+	manager->active = now_us();
 	if (r < 0)
 		log_error("the answer to the kernel for device %u could not be sent: %s", id, strerror(-r));
 }
@@ -447,6 +463,37 @@ void manager_answer_if_waiting(
 	sd_event_source_unref(timer);
 }
 
+static void reset_unanswered(struct manager *manager);
+
+static int quiet_by_now(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct manager *manager = userdata;
+
+	(void) source;
+	(void) usec;
+	manager->quiet_timer = sd_event_source_disable_unref(manager->quiet_timer);
+	if (manager->reset_wanted && !manager->stopping)
+		reset_unanswered(manager);
+	return 0;
+}
+
+/* To end what waits, if something does, the kernel refuses new commands for a moment: not in the middle of a restore, whose next command comes as
+ * soon as the one before is answered. Where it never pauses, it has to be. */
+static bool wait_for_a_pause(struct manager *manager)
+{
+	uint64_t now = now_us();
+
+	if (!manager->active || now - manager->active >= QUIET_MS * 1000 ||
+	    now - manager->began >= RESET_MS * 1000)
+		return false;
+	if (!manager->quiet_timer &&
+	    sd_event_add_time_relative(
+		    manager->setup.event, &manager->quiet_timer, CLOCK_MONOTONIC, QUIET_MS * 1000, 1000,
+		    quiet_by_now, manager) < 0)
+		return false;
+	return true;
+}
+
 /* A creation that waits is answered by its own device. What else waits for a daemon that is dead can not be told apart
  * and is ended, when no creation is being answered: it would be ended with it. A device whose place in configfs does
  * not let itself be read is most likely one whose delete waits. */
@@ -460,13 +507,12 @@ static void reset_unanswered(struct manager *manager)
 		if (device_owes_answer(device) || (manager->reset_timer && !device_is_known(device)))
 			return;
 	}
+	if (wait_for_a_pause(manager))
+		return;
 	manager->reset_wanted = false;
 	manager->reset_timer = sd_event_source_disable_unref(manager->reset_timer);
-	r = tcmu_module_block_netlink(true);
-	if (r >= 0)
-		r = tcmu_module_reset_netlink();
-	if (r >= 0)
-		r = tcmu_module_block_netlink(false);
+	manager->quiet_timer = sd_event_source_disable_unref(manager->quiet_timer);
+	r = tcmu_module_end_commands();
 	if (r < 0 && r != -ENOENT)
 		log_error("commands that wait for an earlier daemon cannot be ended: %s", strerror(-r));
 }
@@ -565,6 +611,7 @@ int manager_new(const struct manager_setup *setup, struct manager **ret)
 	manager->setup = *setup;
 	manager->devices = g_ptr_array_new();
 	manager->reset_wanted = true;
+	manager->began = now_us();
 	if (mkdir(setup->run_dir, 0755) < 0 && errno != EEXIST)
 		log_warning("%s cannot be made: %s", setup->run_dir, strerror(errno));
 	r = tcmu_netlink_open(&manager->netlink);
@@ -627,6 +674,7 @@ void manager_free(struct manager *manager)
 	sd_event_source_disable_unref(manager->netlink_source);
 	sd_event_source_disable_unref(manager->nodes);
 	sd_event_source_disable_unref(manager->look_again);
+	sd_event_source_disable_unref(manager->quiet_timer);
 	sd_event_source_disable_unref(manager->reset_timer);
 	sd_event_source_disable_unref(manager->stop_timer);
 	sd_event_source_disable_unref(manager->stop_defer);

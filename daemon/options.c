@@ -44,7 +44,9 @@ static const struct tcmu_option core_table[] = {
 	[CORE_BURST] =
 		{"burst", TCMU_OPTION_UINT, "0", NULL,
 		 "seconds of what iops and bps allow that may be saved for later"},
-	[CORE_COMMAND_TIMEOUT] = {"tcmur_cmd_time_out", TCMU_OPTION_UINT, "0", NULL, NULL},
+	[CORE_COMMAND_TIMEOUT] =
+		{"tcmur_cmd_time_out", TCMU_OPTION_UINT, "30", NULL,
+		 "seconds until a command counts as late and is told to the log; 0: never"},
 	[CORE_COMMAND_TIMEOUT_MISSPELT] = {"tcmur_cmd_timeout", TCMU_OPTION_UINT, "0", NULL, NULL},
 	[CORE_CNT] = {NULL},
 };
@@ -486,7 +488,9 @@ bool options_differ_in_limits_only(const char *a, const char *b)
 
 unsigned options_command_timeout(const struct options *options)
 {
-	uint64_t seconds = options->core[CORE_COMMAND_TIMEOUT].number;
+	bool misspelt = options->core[CORE_COMMAND_TIMEOUT_MISSPELT].given;
+	uint64_t seconds =
+		options->core[misspelt ? CORE_COMMAND_TIMEOUT_MISSPELT : CORE_COMMAND_TIMEOUT].number;
 
 	return seconds > UINT32_MAX ? UINT32_MAX : (unsigned) seconds;
 }

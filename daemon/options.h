@@ -38,7 +38,7 @@ void options_limits(const struct options *options, struct throttle_limits *limit
 /* Whether two config strings are the same but for iops, bps and burst. */
 bool options_differ_in_limits_only(const char *a, const char *b);
 
-/* tcmur_cmd_time_out: seconds after which a command counts as stuck; 0: not given. */
+/* tcmur_cmd_time_out: seconds after which a command counts as late; 0: none does. */
 unsigned options_command_timeout(const struct options *options);
 
 /* What the kernel, targetcli or its save file would cut, refuse or garble on the way here: over TCMU_CONFIG_MAX bytes,

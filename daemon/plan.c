@@ -205,6 +205,16 @@ bool plan_fill_same(struct command *command, const uint8_t *data)
 	return true;
 }
 
+/* Where the handler repeats a block, it needs it once. */
+static bool keep_block(struct command *command, const uint8_t *data)
+{
+	command->bounce_length = block_size(command);
+	command->bounce = bounce_get(&command->loop->pool, command->bounce_length);
+	if (command->bounce)
+		memcpy(command->bounce, data, command->bounce_length);
+	return command->bounce;
+}
+
 /* Where the handler writes zeros, no buffer of them is needed, unless it cannot after all. */
 static bool prepare_write_same(struct command *command)
 {
@@ -216,7 +226,8 @@ static bool prepare_write_same(struct command *command)
 			command->plan.flags |= SCSI_PLAN_ZEROES;
 	}
 	if (!(command->plan.flags & SCSI_PLAN_ZEROES))
-		return plan_fill_same(command, data);
+		return handler_can(command, TCMU_IO_WRITE_SAME) ? keep_block(command, data)
+								: plan_fill_same(command, data);
 	return handler_can(command, TCMU_IO_WRITE_ZEROES) || plan_fill_same(command, NULL);
 }
 
@@ -242,7 +253,13 @@ static void begin_write_same(struct command *command)
 
 	if (command->plan.flags & SCSI_PLAN_MAY_UNMAP)
 		flags |= TCMU_IO_MAY_UNMAP;
-	if (!(command->plan.flags & SCSI_PLAN_ZEROES))
+	if (!(command->plan.flags & SCSI_PLAN_ZEROES) && handler_can(command, TCMU_IO_WRITE_SAME)) {
+		command->io_iov[0] = (struct iovec){
+			.iov_base = command->bounce, .iov_len = command->bounce_length};
+		io_submit(
+			command, TCMU_IO_WRITE_SAME, flags, plan_offset(command), plan_length(command), 1,
+			step_written);
+	} else if (!(command->plan.flags & SCSI_PLAN_ZEROES))
 		step_write_same(command, 0);
 	else if (handler_can(command, TCMU_IO_WRITE_ZEROES))
 		io_submit(

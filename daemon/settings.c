@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "log.h"
+
 #define WARNING_MAX 256
 #define SHOWN_MAX   40 /* of a word from the file in a warning */
 #define NUMBER_MAX  16
@@ -22,7 +24,7 @@
 enum kind {
 	KIND_NUMBER, /* an int or unsigned */
 	KIND_CHOICE, /* an enum: the index in choices */
-	KIND_FOLDER, /* char[SETTINGS_PATH_MAX]: an absolute path or empty */
+	KIND_FOLDER, /* char[SETTINGS_PATH_MAX]: an absolute path, "auto" or empty */
 };
 
 static const char *const engines[] = {[AIO_AUTO] = "auto", [AIO_URING] = "uring", [AIO_THREADS] = "threads"};
@@ -51,9 +53,12 @@ static const struct row {
 	 "5 every "
 	 "command of an initiator too: what does not get into the log in time is dropped and counted."},
 	{"log_dir", KIND_FOLDER, offsetof(struct settings, log_dir), 0, 0, NULL,
-	 "an absolute path, or nothing", "",
-	 "The folder in which the log is kept as the file tcmu-runner.log. Without it the log goes to the "
-	 "journal, or to standard error where that is not the journal."},
+	 "an absolute path, auto or nothing", LOG_DIR_AUTO,
+	 "The folder in which the log is kept as the file tcmu-runner.log. With auto that "
+	 "is " LOG_DIR_DEFAULT " where "
+	 "standard error is neither the journal nor a terminal, and standard error has it too. With nothing "
+	 "there is "
+	 "no file."},
 	{"io_engine", KIND_CHOICE, offsetof(struct settings, io_engine), 0, ENGINE_CNT - 1, engines,
 	 "auto, uring or threads", "auto",
 	 "How system calls for handlers are made: by io_uring, by threads, or by io_uring where it works. "
@@ -156,7 +161,9 @@ static bool set_field(const struct row *row, struct settings *settings, const ch
 	unsigned number = 0;
 
 	if (row->kind == KIND_FOLDER) {
-		if ((*value && *value != '/') || strlen(value) >= SETTINGS_PATH_MAX)
+		bool folder = *value == '/' || *value == '\0' || strcmp(value, LOG_DIR_AUTO) == 0;
+
+		if (!folder || strlen(value) >= SETTINGS_PATH_MAX)
 			return false;
 		(void) snprintf(field_of(row, settings), SETTINGS_PATH_MAX, "%s", value);
 		return true;

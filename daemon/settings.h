@@ -34,7 +34,7 @@ enum copy_scope {
 
 struct settings {
 	int log_level;
-	char log_dir[SETTINGS_PATH_MAX]; /* empty: none */
+	char log_dir[SETTINGS_PATH_MAX]; /* empty: none; or LOG_DIR_AUTO */
 	enum aio_kind io_engine;
 	unsigned queue_depth;      /* system calls started at once for a device, at most */
 	unsigned busy_poll;        /* percent of a processor that a device may spend waiting awake */

@@ -99,6 +99,32 @@ void stats_begin(
 	add(&stats->fetched, 1);
 }
 
+void stats_failed(
+	struct stats *stats, const uint8_t *cdb, int error, uint64_t lba, const struct scsi_sense *sense)
+{
+	if (!stats)
+		return;
+	set(&stats->last_error_lba, lba);
+	set(&stats->last_error,
+	    (uint64_t) (unsigned) error << 40 | (uint64_t) cdb[0] << 32 | (uint64_t) cdb[1] << 24 |
+		    (uint64_t) sense->key << 16 | (uint64_t) sense->asc << 8 | sense->ascq);
+	add(&stats->errors, 1);
+}
+
+void stats_error_read(const struct stats *stats, struct stats_error *error)
+{
+	uint64_t packed = stats_get(&stats->last_error);
+
+	*error = (struct stats_error){
+		.error = (int) (packed >> 40),
+		.cdb = {(uint8_t) (packed >> 32), (uint8_t) (packed >> 24)},
+		.key = (uint8_t) (packed >> 16),
+		.asc = (uint8_t) (packed >> 8),
+		.ascq = (uint8_t) packed,
+		.lba = stats_get(&stats->last_error_lba),
+	};
+}
+
 static enum stats_end end_of(uint8_t status)
 {
 	switch (status) {

@@ -52,6 +52,10 @@ struct stats {
 	stats_counter ends[STATS_END_COUNT];
 	stats_counter last_sense; /* opcode, key, asc, ascq: a byte each, the opcode first; 0: none yet */
 	stats_counter last_sense_at;
+	stats_counter errors; /* of the backend */
+	stats_counter
+		last_error; /* errno, two bytes of the CDB, key, asc, ascq: a byte each after the first */
+	stats_counter last_error_lba;
 	stats_counter cpu_ns;                         /* of the threads that have ended */
 	_Atomic(int) thread;                          /* the id of the one that runs; 0: none */
 	struct stats_class classes[SCSI_CLASS_COUNT]; /* last: most of it is never touched */
@@ -81,7 +85,20 @@ void stats_end(
 	struct stats *stats, struct stats_flight *flight, uint64_t *now, bool answered, uint8_t status,
 	const uint8_t *sense, uint64_t bytes);
 
+/* The backend has failed with an errno, and the initiator is told that. key 0: BUSY. */
+void stats_failed(
+	struct stats *stats, const uint8_t *cdb, int error, uint64_t lba, const struct scsi_sense *sense);
+
 /* ------- for whoever reads ------- */
+
+/* The last error of the backend. */
+struct stats_error {
+	int error;       /* errno */
+	uint8_t cdb[16]; /* as much as its name needs */
+	uint8_t key, asc, ascq;
+	uint64_t lba;
+};
+void stats_error_read(const struct stats *stats, struct stats_error *error);
 
 /* The bucket of a time, and the times of a bucket: from lower, below upper; the last one's upper is UINT64_MAX. */
 unsigned stats_bucket(uint64_t ns);

@@ -5,6 +5,7 @@
 #include <tcmu/module.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libkmod.h>
 #include <stdio.h>
 #include <sys/utsname.h>
@@ -13,6 +14,7 @@
 #include "kernel-file.h"
 
 #define MODULE_NAME "target_core_user"
+#define PARAMETERS  "/sys/module/" MODULE_NAME "/parameters"
 
 static bool module_present(void)
 {
@@ -79,7 +81,7 @@ static int set_parameter(const char *parameter, const char *value)
 	char path[TCMU_PATH_SIZE];
 	int r;
 
-	r = tcmu_path(path, "/sys/module/" MODULE_NAME "/parameters/%s", parameter);
+	r = tcmu_path(path, PARAMETERS "/%s", parameter);
 	return r < 0 ? r : tcmu_file_write(path, value);
 }
 
@@ -91,4 +93,50 @@ int tcmu_module_block_netlink(bool block)
 int tcmu_module_reset_netlink(void)
 {
 	return set_parameter("reset_netlink", "1");
+}
+
+static int open_parameter(const char *parameter)
+{
+	char path[TCMU_PATH_SIZE];
+	int r = tcmu_path(path, PARAMETERS "/%s", parameter);
+
+	if (r < 0)
+		return r;
+	r = open(path, O_WRONLY | O_CLOEXEC);
+	return r < 0 ? -errno : r;
+}
+
+/* Parameters take a text from their beginning, wherever the last write has ended. */
+static int put(int fd, const char *value)
+{
+	return pwrite(fd, value, 1, 0) < 0 ? -errno : 0;
+}
+
+/* The kernel wants commands blocked for it only if there is one that waits. Then it is three system calls, and whoever the
+ * second one wakes has one processor's time for the third. */
+static int reset(int reset_fd, int block_fd)
+{
+	int r = put(reset_fd, "1"), unblocked;
+
+	if (r != -EBUSY)
+		return r;
+	r = put(block_fd, "1");
+	if (r < 0)
+		return r;
+	r = put(reset_fd, "1");
+	unblocked = put(block_fd, "0");
+	return r < 0 ? r : unblocked;
+}
+
+int tcmu_module_end_commands(void)
+{
+	int block_fd = open_parameter("block_netlink");
+	int reset_fd = open_parameter("reset_netlink");
+	int r = block_fd < 0 ? block_fd : reset_fd < 0 ? reset_fd : reset(reset_fd, block_fd);
+
+	if (block_fd >= 0)
+		(void) close(block_fd);
+	if (reset_fd >= 0)
+		(void) close(reset_fd);
+	return r;
 }

@@ -8,6 +8,7 @@
  */
 #include "scsi-private.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define STATES_HEADER    4u
@@ -114,7 +115,10 @@ enum scsi_verdict scsi_set_port_groups(struct scsi_call *call)
 
 void scsi_groups_end(int error, struct scsi_result *result)
 {
-	scsi_end(result, error ? SENSE_SET_PORT_GROUPS_FAILED : 0);
+	if (error == -EAGAIN || error == -ESHUTDOWN)
+		result->status = SCSI_BUSY;
+	else
+		scsi_end(result, error ? SENSE_SET_PORT_GROUPS_FAILED : 0);
 }
 
 /* ------- what has become known ------- */

@@ -327,6 +327,8 @@ static void transferred(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 		end_transfer(request, -ECANCELED);
 	} else if (res == 0) {
 		transfer_ended_early(request);
+	} else if (io->flags & TCMU_IO_ATOMIC) {
+		end_transfer(request, -EIO); /* the rest would be another write */
 	} else {
 		end_turn(request);
 		begin_transfer(request);

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -180,18 +181,32 @@ static bool read_sysfs(dev_t dev, const char *name, uint64_t *value)
 	return end != text;
 }
 
-/* The disk writes its physical blocks whole, and nothing but direct I/O leaves them as they are until they are there. */
-static bool writes_blocks_whole(dev_t disk, uint32_t block_size)
-{
-	uint64_t physical, misplaced;
-
-	return read_sysfs(disk, "physical_block_size", &physical) && physical == block_size &&
-		read_sysfs(disk, "alignment_offset", &misplaced) && misplaced == 0;
-}
-
 static bool is_power_of_two(uint64_t value)
 {
 	return value && (value & (value - 1)) == 0;
+}
+
+/* What of a file lies in one piece on the disk; 0: not known. */
+static uint64_t file_system_block(int fd)
+{
+	struct statvfs fs;
+
+	return fstatvfs(fd, &fs) == 0 ? fs.f_frsize : 0;
+}
+
+/* The bytes that are written whole or not at all; 0: none. The disk writes its physical blocks so, on which the kernel's file
+ * systems rely, too, and nothing but direct I/O leaves them as they are until they are there. together: what lies in one piece
+ * there. */
+static uint32_t written_whole(dev_t disk, uint32_t block_size, uint64_t together)
+{
+	uint64_t physical, misplaced;
+
+	if (!read_sysfs(disk, "physical_block_size", &physical) ||
+	    !read_sysfs(disk, "alignment_offset", &misplaced))
+		return 0;
+	return is_power_of_two(physical) && physical >= block_size && physical <= together && misplaced == 0
+		? (uint32_t) physical
+		: 0;
 }
 
 /* Behind the end there is nothing that could be lost. */
@@ -297,8 +312,10 @@ static int inquire(
 	if (r < 0)
 		return r;
 	backend->info.optimal_dio_align = backend->offset_align;
-	if (!config->read_only &&
-	    writes_blocks_whole(target->block ? target->dev : st.st_dev, config->block_size))
+	backend->info.atomic_write = target->block
+		? written_whole(target->dev, config->block_size, UINT32_MAX)
+		: written_whole(st.st_dev, config->block_size, file_system_block(backend->fd));
+	if (!config->read_only && backend->info.atomic_write)
 		backend->info.caps |= TCMU_CAP_ATOMIC;
 	return file_check_align(config, backend->offset_align, reason);
 }

@@ -83,6 +83,17 @@ static int64_t compare_and_write(struct image_request *request, rbd_completion_t
 		&request->mismatch, 0);
 }
 
+/* ------- WRITE SAME ------- */
+
+static int64_t write_same(struct image_request *request, rbd_completion_t completion)
+{
+	struct tcmu_io *io = request->io;
+
+	return rbd_aio_writesame(
+		request->image->rbd, io->offset, io->length, io->iov[0].iov_base, io->iov[0].iov_len,
+		completion, 0);
+}
+
 /* ------- submit ------- */
 
 static int64_t start(struct image_request *request, rbd_completion_t completion)
@@ -105,6 +116,8 @@ static int64_t start(struct image_request *request, rbd_completion_t completion)
 			io->flags & TCMU_IO_MAY_UNMAP ? 0 : RBD_WRITE_ZEROES_FLAG_THICK_PROVISION, 0);
 	case TCMU_IO_COMPARE_AND_WRITE:
 		return compare_and_write(request, completion);
+	case TCMU_IO_WRITE_SAME:
+		return write_same(request, completion);
 	default:
 		return -EOPNOTSUPP;
 	}

@@ -168,17 +168,12 @@ static uint16_t tag_of(const char *text, const char *owner)
 	return strcmp(end + strlen(TAG_CLIENT), owner) == 0 ? (uint16_t) number : 0;
 }
 
-int image_lock_state(void *backend, bool *ours, uint16_t *tag)
+static int find_state(const struct image *image, bool *ours, uint16_t *tag)
 {
-	struct image *image = backend;
 	char owner[OWNER_SIZE], text[OWNER_SIZE + 64];
 	size_t size = sizeof(text);
 	int is_owner = 0, r;
 
-	*ours = false;
-	*tag = 0;
-	if (atomic_load(&image->fenced))
-		return -ESHUTDOWN;
 	r = find_owner(image, owner);
 	if (r <= 0)
 		return r;
@@ -191,4 +186,20 @@ int image_lock_state(void *backend, bool *ours, uint16_t *tag)
 		return r == -ENOENT || r == -ERANGE ? 0 : r;
 	*tag = tag_of(text, owner);
 	return 0;
+}
+
+/* One that has nothing to write does not learn otherwise that it was shut out, and would go on to tell initiators that it is active. */
+int image_lock_state(void *backend, bool *ours, uint16_t *tag)
+{
+	struct image *image = backend;
+	int r;
+
+	*ours = false;
+	*tag = 0;
+	if (atomic_load(&image->fenced))
+		return -ESHUTDOWN;
+	r = find_state(image, ours, tag);
+	if (r == -ESHUTDOWN)
+		image_fence(image);
+	return r;
 }

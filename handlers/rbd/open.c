@@ -97,7 +97,8 @@ static void describe_changes(struct image *image, uint32_t block)
 	bool cache = has_cache(image->rbd);
 
 	info->caps |= TCMU_IO_CAP(TCMU_IO_WRITE) | TCMU_IO_CAP(TCMU_IO_FLUSH) | TCMU_IO_CAP(TCMU_IO_UNMAP) |
-		TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES) | TCMU_IO_CAP(TCMU_IO_COMPARE_AND_WRITE);
+		TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES) | TCMU_IO_CAP(TCMU_IO_COMPARE_AND_WRITE) |
+		TCMU_IO_CAP(TCMU_IO_WRITE_SAME);
 	info->fua = !cache;
 	info->volatile_cache = cache;
 	info->thin = true;

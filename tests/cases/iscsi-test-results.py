@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Reads what iscsi-test-cu prints as it comes, and writes a line for each test: "pass", "skip" or "fail", its name as
-# SUITE.TEST and the seconds it took. The program counts a test that says [SKIPPED] as passed; here it is a skip.
+# Reads what iscsi-test-cu has printed, and writes a line for each test: "pass", "skip" or "fail", and its name as
+# SUITE.TEST. The program counts a test that says [SKIPPED] as passed; here it is a skip.
 
 import re
 import sys
-import time
 
 BEGINS = re.compile(r"^\s*Test: (\S+) \.\.\.")
 ENDS = re.compile(r"^(?:\s*Test: \S+ \.\.\.)?(passed|FAILED)")
@@ -13,19 +12,19 @@ ENDS = re.compile(r"^(?:\s*Test: \S+ \.\.\.)?(passed|FAILED)")
 
 def main():
     suite = test = None
-    skipped, result, began = False, None, 0.0
+    skipped, result = False, None
 
     def finish():
         if test:
             outcome = "fail" if result == "FAILED" else "skip" if skipped else "pass" if result else "fail"
-            print(f"{outcome} {suite}.{test} {time.monotonic() - began:.1f}", flush=True)
+            print(f"{outcome} {suite}.{test}")
 
     for line in sys.stdin.buffer:
         line = line.decode("utf-8", "replace")
         match = BEGINS.match(line)
         if match or line.startswith(("Suite: ", "Run Summary:")):
             finish()
-            test, skipped, result, began = None, False, None, time.monotonic()
+            test, skipped, result = None, False, None
         if line.startswith("Suite: "):
             suite = line.split()[1]
         if match:

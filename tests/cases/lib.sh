@@ -364,7 +364,9 @@ iscsi_target() {
 iscsi_login() {
 	modprobe -a sd_mod sg iscsi_tcp
 	echo "InitiatorName=iqn.1993-08.org.debian:01:guest" >/etc/iscsi/initiatorname.iscsi
-	if [ ! -e /run/iscsid.pid ]; then
+	if [ -d /run/systemd/system ]; then
+		must systemctl start iscsid
+	elif [ ! -e /run/iscsid.pid ]; then
 		iscsid
 	fi
 	must iscsiadm -m discovery -t sendtargets -p 127.0.0.1
@@ -387,7 +389,7 @@ iscsi_logout() { # IQN
 	must iscsiadm -m node -T "$1" -p 127.0.0.1 --logout
 }
 
-# scratch_disk FILE-SYSTEM: the disk of `# vm: disk=SIZE`, made and mounted at /scratch.
+# scratch_disk FILE-SYSTEM: the disk of `# vm: disk=SIZE`, with physical blocks of disk_block=BYTES, made and mounted at /scratch.
 scratch_disk() {
 	local serial
 	for serial in /sys/block/vd*/serial; do

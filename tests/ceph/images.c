@@ -133,11 +133,14 @@ void image_blocklist_watchers(const char *name)
 {
 	rbd_image_watcher_t list[WATCHERS_MAX];
 	size_t cnt = watchers(name, list);
+	uint8_t byte;
 
 	assert_true(cnt > 0);
 	for (size_t i = 0; i < cnt; i++)
 		blocklist(list[i].addr);
 	rbd_watchers_list_cleanup(list, cnt);
+	/* The monitor has it, and we have heard of it. The storage has it as soon as it has answered us, who say what we know. */
+	image_read(name, 0, &byte, 1);
 }
 
 /* An image's part of the answer ends with the brace of its properties. */

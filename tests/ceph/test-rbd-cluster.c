@@ -166,6 +166,24 @@ static void zeros_are_written_with_and_without_space(void **state)
 	}
 }
 
+/* Over the border of two objects, in neither of which it begins or ends. */
+static void a_block_is_repeated(void **state)
+{
+	struct fake_host *host = *state;
+	struct fake_io *io;
+
+	open_new(host, "same");
+	write_bytes(host, 0, 2 * OBJECT_SIZE, 0x44);
+	io = fake_io_new(host, TCMU_IO_WRITE_SAME, BLOCK, OBJECT_SIZE + BLOCK);
+	memset(io->data, 0x55, io->data_length);
+	fake_io_submit(io);
+	assert_int_equal(fake_io_wait(io), 0);
+	fake_io_free(io);
+	assert_bytes(host, 0, BLOCK, 0x44);
+	assert_bytes(host, BLOCK, OBJECT_SIZE + BLOCK, 0x55);
+	assert_bytes(host, OBJECT_SIZE + 2 * BLOCK, BLOCK, 0x44);
+}
+
 static uint64_t map(struct fake_host *host, uint64_t offset, uint64_t length, bool mapped)
 {
 	struct fake_io *io = fake_io_new(host, TCMU_IO_MAP, offset, length);
@@ -626,6 +644,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(
 			what_is_unmapped_reads_as_zeros_to_the_byte, setup, teardown),
 		cmocka_unit_test_setup_teardown(zeros_are_written_with_and_without_space, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_block_is_repeated, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_map_is_told_by_objects, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_block_is_compared_and_written, setup, teardown),
 		cmocka_unit_test_setup_teardown(its_properties_come_from_the_image, setup, teardown),

@@ -5,13 +5,11 @@
  * An input is the logical unit (struct unit), then commands (struct record), each followed by its data-out. Whatever comes, an answer
  * has to be one that can be sent, must not depend on what the buffers held before, and a plan must stay on the medium.
  */
-#include <scsi/scsi.h>
+#include "fuzz-cdb.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define GUARD 64
 
@@ -35,10 +33,12 @@ struct record {
 struct machine {
 	struct scsi_lu lu;
 	struct scsi_result result;
+	struct scsi_copy background[SCSI_COPIES_MAX]; /* by their place, while they run */
 	uint8_t data[SCSI_DATA_MAX + GUARD];
 };
 
 static struct machine machines[2];
+static bool carried_out[FUZZ_CDB_OPERATIONS]; /* by the number of the operation in the table */
 
 static void demand(int condition)
 {
@@ -194,7 +194,9 @@ static void check_plan(struct machine *machine, const struct scsi_task *task)
 	else
 		demand(plan.blocks > 0 || plan.op == SCSI_PLAN_FLUSH || (plan.flags & SCSI_PLAN_LONG));
 	demand(plan.passes == 1 || (plan.flags & SCSI_PLAN_LONG));
-	demand(!(plan.flags & SCSI_PLAN_LONG) == (lu->long_operation == SCSI_LONG_NONE));
+	/* During a long operation nothing else comes to the medium; who owns it may change. */
+	if (plan.op != SCSI_PLAN_SET_GROUPS)
+		demand(!(plan.flags & SCSI_PLAN_LONG) == (lu->long_operation == SCSI_LONG_NONE));
 	if (plan.op == SCSI_PLAN_WRITE_SAME && !(plan.flags & SCSI_PLAN_LONG))
 		demand(lu->max_write_same == 0 || plan.blocks <= lu->max_write_same);
 	if (plan.op == SCSI_PLAN_COMPARE_AND_WRITE)
@@ -232,21 +234,49 @@ static enum scsi_verdict dispatch(struct machine *machine, const struct scsi_tas
 }
 
 /* Both the same way. */
-static void end_copies(void)
+static void end_copies(unsigned place, int error)
 {
-	static const int errors[] = {0, -ENODEV, -EIO, -EBUSY};
-	int error = errors[machines[0].lu.copy_number % 4];
-
 	for (size_t i = 0; i < 2; i++) {
+		const struct scsi_copy *copy = &machines[i].background[place];
 		struct scsi_result result = {0};
 
-		demand(machines[i].result.copy.segment_cnt == machines[0].result.copy.segment_cnt);
-		scsi_copy_progress(&machines[i].lu, &machines[i].result.copy, 1, UINT64_C(1) << 50, 7);
-		scsi_copy_end(&machines[i].lu, &machines[i].result.copy, error, &result);
+		demand(copy->segment_cnt == machines[0].background[place].segment_cnt);
+		scsi_copy_progress(&machines[i].lu, copy, 1, UINT64_C(1) << 50, 7);
+		scsi_copy_end(&machines[i].lu, copy, error, &result);
 		demand((result.status == SCSI_GOOD) == (error == 0));
 		if (result.status == SCSI_CHECK_CONDITION)
 			check_sense(&machines[i].lu, &result);
 	}
+}
+
+/* One in the background runs until it is aborted, any other ends at once. */
+static void begin_copies(void)
+{
+	static const int errors[] = {0, -ENODEV, -EIO, -EBUSY};
+	unsigned place = machines[0].result.copy.place;
+
+	demand(machines[1].result.copy.place == place);
+	for (size_t i = 0; i < 2; i++)
+		machines[i].background[place] = machines[i].result.copy;
+	if (!machines[0].result.copy.immediate)
+		end_copies(place, errors[machines[0].lu.copy_number % 4]);
+}
+
+static void note(const struct scsi_task *task)
+{
+	const struct scsi_operation *operation;
+
+	for (unsigned i = 0; (operation = scsi_operation_at(i)); i++) {
+		demand(i < FUZZ_CDB_OPERATIONS);
+		if (operation->opcode == task->cdb[0] &&
+		    (!operation->has_action || operation->action == (task->cdb[1] & 0x1f)))
+			carried_out[i] = true;
+	}
+}
+
+bool fuzz_cdb_carried_out(unsigned i)
+{
+	return carried_out[i];
 }
 
 static void run(const struct scsi_task *task)
@@ -255,6 +285,8 @@ static void run(const struct scsi_task *task)
 	const struct scsi_result *a = &machines[0].result, *b = &machines[1].result;
 
 	demand(dispatch(&machines[1], task, 0xff) == verdict);
+	if (verdict == SCSI_PLANNED || a->status == SCSI_GOOD)
+		note(task);
 	if (verdict == SCSI_PLANNED) {
 		demand(a->plan.op == b->plan.op && a->plan.flags == b->plan.flags);
 		demand(a->plan.lba == b->plan.lba && a->plan.blocks == b->plan.blocks);
@@ -263,7 +295,9 @@ static void run(const struct scsi_task *task)
 			demand(memcmp(a->data, b->data, machines[0].lu.block_size) == 0);
 		check_plan(&machines[0], task);
 		if (a->plan.op == SCSI_PLAN_COPY)
-			end_copies();
+			begin_copies();
+		else if (a->plan.op == SCSI_PLAN_ABORT_COPY)
+			end_copies((unsigned) a->plan.lba, -ECANCELED);
 		return;
 	}
 	check_answer(&machines[0].lu, a);

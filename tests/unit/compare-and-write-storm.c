@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counts in a block of a disk, by READ(16) and COMPARE AND WRITE, and tries again where somebody else was faster. Several at
- * once, on several paths to the same disk, together count to their sum, or the comparison and the write are not one.
+ * Counts in a block of a disk by COMPARE AND WRITE, and looks by READ(16) and tries again where somebody else was faster.
+ * Several at once, on several paths to the same disk, together count to their sum, or the comparison and the write are not one.
  *
  * usage: compare-and-write-storm DISK BLOCK TIMES
  */
@@ -60,21 +60,27 @@ static int on_block(uint8_t code, uint64_t block, int direction, void *data, uns
 	return command(cdb, direction, data, length);
 }
 
-/* False: somebody else has changed the block meanwhile, or there is news about the disk: once more. */
+/* False: somebody else has changed the block meanwhile, or there is news about the disk: once more. What was written here is
+ * not read again: whether it is still there, the comparison tells. */
 static bool count_one(uint64_t block)
 {
-	static uint8_t data[2 * BLOCK] __attribute__((aligned(4096)));
+	static uint8_t data[2 * BLOCK]
+		__attribute__((aligned(4096))); /* what is there, as far as known, and one more */
+	static bool known;
 	uint64_t number;
-	int r;
+	int r = 0;
 
-	r = on_block(0x88, block, SG_DXFER_FROM_DEV, data, BLOCK);
+	if (!known)
+		r = on_block(0x88, block, SG_DXFER_FROM_DEV, data, BLOCK);
 	if (r == 0) {
 		memcpy(data + BLOCK, data, BLOCK);
 		memcpy(&number, data, sizeof(number));
 		number = htole64(le64toh(number) + 1);
 		memcpy(data + BLOCK, &number, sizeof(number));
 		r = on_block(0x89, block, SG_DXFER_TO_DEV, data, sizeof(data));
+		memcpy(data, data + BLOCK, BLOCK);
 	}
+	known = r == 0;
 	if (r != 0 && r != UNIT_ATTENTION && r != MISCOMPARE) {
 		fprintf(stderr, "refused: status or sense key %#x\n", r);
 		exit(1);

@@ -17,5 +17,7 @@ endforeach()
 
 # Not unit tests: run in the guest, where there are disks of ours, and a file system can be frozen.
 add_executable(compare-and-write-storm compare-and-write-storm.c)
+add_library(sessions-end MODULE sessions-end.c)
+set_target_properties(sessions-end PROPERTIES C_VISIBILITY_PRESET default)
 add_executable(engine-stuck engine-stuck.c)
 target_link_libraries(engine-stuck PRIVATE tcmud-engine)

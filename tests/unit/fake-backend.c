@@ -155,6 +155,10 @@ static int execute(struct backend *backend, struct tcmu_io *io)
 		return compare_and_write(backend, io);
 	case TCMU_IO_MAP:
 		return map(backend, io);
+	case TCMU_IO_WRITE_SAME:
+		for (uint64_t at = 0; at < io->length; at += BLOCK_BYTES)
+			memcpy(backend->store + io->offset + at, io->iov[0].iov_base, BLOCK_BYTES);
+		return 0;
 	}
 	return -EOPNOTSUPP;
 }

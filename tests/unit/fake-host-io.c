@@ -70,7 +70,14 @@ static void protect_all(struct fake_host *host, int protection)
 
 static size_t buffer_length(const struct fake_io *io)
 {
-	return io->io.op == TCMU_IO_COMPARE_AND_WRITE ? 2 * io->io.length : io->io.length;
+	switch (io->io.op) {
+	case TCMU_IO_COMPARE_AND_WRITE:
+		return 2 * io->io.length;
+	case TCMU_IO_WRITE_SAME:
+		return FAKE_SAME_BLOCK;
+	default:
+		return io->io.length;
+	}
 }
 
 struct fake_io *fake_io_new(struct fake_host *host, enum tcmu_io_op op, uint64_t offset, uint64_t length)
@@ -86,7 +93,8 @@ struct fake_io *fake_io_new(struct fake_host *host, enum tcmu_io_op op, uint64_t
 		assert_non_null(io->io.priv);
 		memset(io->io.priv, 0xA5, priv);
 	}
-	if (op == TCMU_IO_READ || op == TCMU_IO_WRITE || op == TCMU_IO_COMPARE_AND_WRITE)
+	if (op == TCMU_IO_READ || op == TCMU_IO_WRITE || op == TCMU_IO_COMPARE_AND_WRITE ||
+	    op == TCMU_IO_WRITE_SAME)
 		fake_io_split(io, buffer_length(io), 0);
 	return io;
 }

@@ -59,6 +59,9 @@ struct fake_host *fake_host_with(const struct tcmu_handler *handler, enum aio_ki
 /* Closes the device if it is open. Takes NULL. */
 void fake_host_free(struct fake_host *host);
 
+/* What WRITE SAME repeats. */
+#define FAKE_SAME_BLOCK 512u
+
 /* config: what stands after "<subtype>/", with options. As the plugin says, or -EINVAL for an option that is not in its
  * table; the reason is in host->reason, empty if there was none. */
 int fake_check(struct fake_host *host, const char *config, uint64_t size, uint32_t block_size);

@@ -455,6 +455,17 @@ int rbd_aio_write_zeroes(
 	return request(__func__, c, off, len, zero_flags, 0);
 }
 
+int rbd_aio_writesame(
+	rbd_image_t image, uint64_t off, size_t len, const char *buf, size_t data_len, rbd_completion_t c,
+	int op_flags)
+{
+	(void) image;
+	(void) op_flags;
+	memcpy(fake_rbd.data[0], buf, sizeof(fake_rbd.data[0]));
+	assert(data_len && len % data_len == 0);
+	return request(__func__, c, off, len, 0, 0);
+}
+
 ssize_t rbd_aio_compare_and_write(
 	rbd_image_t image, uint64_t off, size_t len, const char *cmp_buf, const char *buf,
 	rbd_completion_t c, uint64_t *mismatch_off, int op_flags)

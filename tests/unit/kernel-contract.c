@@ -277,8 +277,7 @@ static void a_blocked_delete_is_told_by_uio_alone(struct tcmu_netlink *netlink, 
 	CHECK_EQ(at_once(DISK, NULL), 0);
 	CHECK_EQ(tcmu_netlink_receive(netlink, &event), 0);
 	a_device_is_gone(uio);
-	CHECK_EQ(tcmu_module_reset_netlink(), 0);
-	CHECK_EQ(tcmu_module_block_netlink(false), 0);
+	CHECK_EQ(tcmu_module_end_commands(), 0);
 }
 
 static void the_module_may_go_and_come_back(struct tcmu_netlink *netlink)

@@ -313,7 +313,7 @@ static void a_check_is_answered_with_a_sentence(void **state)
 	answers("file", "file/other", false, "no such file");
 	answers("file", "file/good;what=1", false,
 		"the file handler has no option \"what\"; there are: ro vendor product revision iops bps "
-		"burst");
+		"burst tcmur_cmd_time_out");
 	answers("file", "easy/x", false, "the string is for the handler \"easy\", not \"file\"");
 	answers("file", "file/a,b", false, "a comma is not possible: the kernel would cut the string there");
 	answers("file", "file/a:b", false, "a ':' is not possible: targetcli refuses it");
@@ -410,7 +410,7 @@ static void whoever_hangs_up_harms_nobody(void **state)
 	server_release(1);
 	answers("hang", "hang/x;x=1", false,
 		"the hang handler has no option \"x\"; there are: ro vendor product revision iops bps "
-		"burst");
+		"burst tcmur_cmd_time_out");
 	answers("file", "file/good", true, "success");
 }
 

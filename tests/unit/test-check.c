@@ -191,7 +191,8 @@ static void what_every_handler_refuses_does_not_reach_it(void **state)
 	(void) state;
 	says("file", "file/a,b", false, "a comma is not possible: the kernel would cut the string there");
 	says("file", "file/good;x=1", false,
-	     "the file handler has no option \"x\"; there are: ro vendor product revision iops bps burst");
+	     "the file handler has no option \"x\"; there are: ro vendor product revision iops bps burst "
+	     "tcmur_cmd_time_out");
 	says("file", "good", false, "it is to begin with the name of a handler and a '/'");
 	says("file", "", false, "it is to begin with the name of a handler and a '/'");
 }

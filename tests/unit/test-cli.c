@@ -76,7 +76,7 @@ static void no_argument_is_needed(void **state)
 	settings.log_level = 1;
 	cli_override(&cli, &settings);
 	assert_int_equal(settings.log_level, 1);
-	assert_string_equal(settings.log_dir, "");
+	assert_string_equal(settings.log_dir, "auto");
 	assert_int_equal(settings.io_engine, AIO_AUTO);
 }
 

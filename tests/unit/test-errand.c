@@ -153,6 +153,12 @@ static void states_are_the_owners_to_change(void **state)
 	loop_errand_done(rig.loop, -EINVAL);
 	rig_wait(&set);
 	assert_sense(&set, 0x04, 0x670a);
+
+	set = set_groups();
+	send_set_groups(&rig, &set);
+	loop_errand_done(rig.loop, -EAGAIN);
+	rig_wait(&set);
+	assert_int_equal(set.status, SCSI_BUSY);
 	rig_stop(&rig);
 }
 

@@ -202,6 +202,28 @@ static void a_rest_that_does_not_fit_any_more_goes_through_the_page_cache(void *
 	}
 }
 
+/* The rest would be a write of its own, and the page cache may be written while it changes. */
+static void an_atomic_write_is_one_call_or_an_error(void **state)
+{
+	struct fake_host *host = opened(state);
+
+	file_pattern(data, 15, FILE_SIZE);
+	for (unsigned i = 0; i < 3; i++) {
+		struct fake_io *io = fake_io_new(host, TCMU_IO_WRITE, 0, BLOCK);
+
+		io->io.flags = TCMU_IO_ATOMIC;
+		if (i == 1)
+			fake_fault(host, TCMU_AIO_WRITEV, 1, FAKE_SHORT, 512);
+		if (i == 2)
+			fake_io_split(io, 1000, 8);
+		fake_io_fill(io, data, BLOCK);
+		fake_io_submit(io);
+		end(io, i == 0 ? 0 : i == 1 ? -EIO : -EINVAL);
+		assert_int_equal(host->calls[TCMU_AIO_WRITEV], i == 0 ? 1 : 2);
+	}
+	assert_int_equal(host->events, 0);
+}
+
 static void a_file_that_was_cut_off_reads_as_zeros_behind_its_end(void **state)
 {
 	struct fake_host *host = opened(state);
@@ -281,6 +303,7 @@ int main(void)
 		FILE_TEST(what_waits_for_its_turn_is_cancelled_at_once),
 		FILE_TEST(what_the_kernel_refuses_goes_through_the_page_cache),
 		FILE_TEST(a_rest_that_does_not_fit_any_more_goes_through_the_page_cache),
+		FILE_TEST(an_atomic_write_is_one_call_or_an_error),
 		FILE_TEST(a_file_that_was_cut_off_reads_as_zeros_behind_its_end),
 		FILE_TEST(a_device_error_of_a_write_that_does_not_fit_fails_the_device),
 		FILE_TEST(any_mixture_keeps_every_block),

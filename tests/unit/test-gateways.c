@@ -112,11 +112,19 @@ static int on_unlock(void *backend)
 
 static int on_lock_state(void *backend, bool *ours, uint16_t *tag)
 {
+	struct opened *opened = backend;
+	bool fenced, told;
+
 	pthread_mutex_lock(&store.lock);
 	*ours = store.owner == backend;
 	*tag = store.owner ? store.tag : 0;
+	fenced = opened->fenced;
+	told = opened->told;
+	opened->told = fenced;
 	pthread_mutex_unlock(&store.lock);
-	return 0;
+	if (fenced && !told)
+		opened->host->event(opened->dev, TCMU_BACKEND_FENCED, -ESHUTDOWN);
+	return fenced ? -ESHUTDOWN : 0;
 }
 
 /* 1: it is held. */
@@ -174,12 +182,69 @@ static const struct tcmu_handler handler = {
 	.lock_state = on_lock_state,
 };
 
+/* Tests look at the store and change it under its lock, like those whom it serves. */
+static unsigned look_at(const unsigned *count)
+{
+	unsigned value;
+
+	pthread_mutex_lock(&store.lock);
+	value = *count;
+	pthread_mutex_unlock(&store.lock);
+	return value;
+}
+
+static bool has_owner(void)
+{
+	bool has;
+
+	pthread_mutex_lock(&store.lock);
+	has = store.owner;
+	pthread_mutex_unlock(&store.lock);
+	return has;
+}
+
+static uint16_t tag(void)
+{
+	uint16_t value;
+
+	pthread_mutex_lock(&store.lock);
+	value = store.tag;
+	pthread_mutex_unlock(&store.lock);
+	return value;
+}
+
+static int first_byte(void)
+{
+	int byte;
+
+	pthread_mutex_lock(&store.lock);
+	byte = store.data[0];
+	pthread_mutex_unlock(&store.lock);
+	return byte;
+}
+
+static void let_fail(unsigned *count, unsigned times)
+{
+	pthread_mutex_lock(&store.lock);
+	*count = times;
+	pthread_mutex_unlock(&store.lock);
+}
+
+static void hold(bool *what)
+{
+	pthread_mutex_lock(&store.lock);
+	*what = true;
+	pthread_mutex_unlock(&store.lock);
+}
+
 static int setup(void **state)
 {
 	(void) state;
 	gateways_begin();
+	pthread_mutex_lock(&store.lock);
 	memset(store.data, 0, sizeof(store.data));
 	store.opens = store.locks = 0;
+	pthread_mutex_unlock(&store.lock);
 	return 0;
 }
 
@@ -187,7 +252,7 @@ static int teardown(void **state)
 {
 	(void) state;
 	gateways_end();
-	assert_null(store.owner);
+	assert_false(has_owner());
 	return 0;
 }
 
@@ -209,7 +274,7 @@ static void assert_writes(struct gateway *gateway, int byte)
 	struct rig_command write = write_of(byte);
 
 	assert_int_equal(gateway_do_persistently(gateway, &write, 20), SCSI_GOOD);
-	assert_int_equal(store.data[0], byte);
+	assert_int_equal(first_byte(), byte);
 }
 
 static void assert_states(struct gateway *gateway, uint8_t first, uint8_t second)
@@ -229,7 +294,7 @@ static void who_is_alone_needs_no_lock(void **state)
 
 	(void) state;
 	assert_writes(one, 1);
-	assert_int_equal(store.locks, 0);
+	assert_int_equal(look_at(&store.locks), 0);
 	gateway_delete(one);
 }
 
@@ -240,12 +305,12 @@ static void the_first_write_takes_the_lock_and_reads_need_none(void **state)
 
 	(void) state;
 	assert_int_equal(gateway_do(one, &read), SCSI_GOOD);
-	assert_int_equal(store.locks, 0);
+	assert_int_equal(look_at(&store.locks), 0);
 	assert_states(one, SCSI_ACTIVE_NONOPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
 	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
 	assert_writes(one, 1);
-	assert_int_equal(store.locks, 1);
-	assert_int_equal(store.tag, 1);
+	assert_int_equal(look_at(&store.locks), 1);
+	assert_int_equal(tag(), 1);
 	assert_states(one, SCSI_ACTIVE_OPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
 	gateway_delete(one);
 }
@@ -258,26 +323,31 @@ static void writes_move_the_lock_and_the_loser_comes_back(void **state)
 	(void) state;
 	assert_writes(one, 1);
 	assert_writes(two, 2);
-	assert_states(one, SCSI_ACTIVE_NONOPTIMIZED, SCSI_ACTIVE_OPTIMIZED);
 	assert_states(two, SCSI_ACTIVE_NONOPTIMIZED, SCSI_ACTIVE_OPTIMIZED);
 	/* the loser does not know yet: the store refuses it, the initiator tries again, and it takes the lock back */
 	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
-	assert_int_equal(store.data[0], 2);
+	assert_int_equal(first_byte(), 2);
 	gateway_wait_state(one, DEVICE_LIVE, 10);
 	assert_writes(one, 3);
-	assert_int_equal(store.opens, 3);
-	assert_states(two, SCSI_ACTIVE_OPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
+	assert_int_equal(look_at(&store.opens), 3);
+	assert_states(one, SCSI_ACTIVE_OPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
 	gateway_delete(one);
 	gateway_delete(two);
 }
 
-static void wait_late(void)
+/* The write that is held; the next one is not. */
+static struct tcmu_io *wait_late(void)
 {
+	struct tcmu_io *late;
+
 	pthread_mutex_lock(&store.lock);
 	while (!store.late)
 		pthread_cond_wait(&store.changed, &store.lock);
 	store.hold_writes = false;
+	late = store.late;
+	store.late = NULL;
 	pthread_mutex_unlock(&store.lock);
+	return late;
 }
 
 /* It is opened anew only when what it had under way has come back. */
@@ -285,26 +355,26 @@ static void a_backend_is_not_closed_under_a_write(void **state)
 {
 	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
 	struct rig_command late = write_of(5), write = write_of(6);
+	struct tcmu_io *held;
 
 	(void) state;
 	assert_writes(one, 1);
-	store.hold_writes = true;
+	hold(&store.hold_writes);
 	gateway_send(one, &late);
-	wait_late();
+	held = wait_late();
 	assert_writes(two, 2);
 	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
 	gateway_wait_state(one, DEVICE_SICK, 10);
 	for (int i = 0; i < 20; i++)
 		gateways_turn();
-	assert_int_equal(store.opens, 2);
+	assert_int_equal(look_at(&store.opens), 2);
 	assert_false(rig_is_done(&late));
-	tcmu_io_complete(store.late, -ESHUTDOWN);
-	store.late = NULL;
+	tcmu_io_complete(held, -ESHUTDOWN);
 	gateway_wait(&late);
 	assert_int_equal(late.status, SCSI_BUSY);
 	gateway_wait_state(one, DEVICE_LIVE, 10);
-	assert_int_equal(store.opens, 3);
-	assert_int_equal(store.data[0], 2);
+	assert_int_equal(look_at(&store.opens), 3);
+	assert_int_equal(first_byte(), 2);
 	gateway_delete(one);
 	gateway_delete(two);
 }
@@ -320,7 +390,7 @@ static void initiators_say_which_gateway_it_is(void **state)
 	gateway_do(one, &ready);
 	assert_sense(&ready, 0x2, 0x040b);
 	assert_states(one, SCSI_STANDBY, SCSI_STANDBY);
-	assert_int_equal(store.locks, 0);
+	assert_int_equal(look_at(&store.locks), 0);
 
 	assert_int_equal(gateway_set(one, 1, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
 	assert_int_equal(gateway_configfs_state(one, 1), SCSI_ACTIVE_OPTIMIZED);
@@ -342,11 +412,38 @@ static void initiators_say_which_gateway_it_is(void **state)
 	assert_states(one, SCSI_STANDBY, SCSI_ACTIVE_OPTIMIZED);
 
 	assert_int_equal(gateway_set(two, 2, SCSI_STANDBY), SCSI_GOOD);
-	assert_null(store.owner);
+	assert_false(has_owner());
 	write = write_of(4);
 	gateway_do(two, &write);
 	assert_sense(&write, 0x2, 0x040b);
-	assert_int_equal(store.data[0], 2);
+	assert_int_equal(first_byte(), 2);
+	gateway_delete(one);
+	gateway_delete(two);
+}
+
+/* An initiator asks where to go before it sends anything: it is told by the gateway that was shut out, which does not know yet. */
+static void who_was_shut_out_does_not_say_that_it_is_active(void **state)
+{
+	struct gateway *one = start(1, EXPLICIT), *two = start(2, EXPLICIT);
+	uint8_t states[2], status;
+
+	(void) state;
+	assert_int_equal(gateway_set(one, 1, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
+	assert_writes(one, 1);
+	assert_int_equal(gateway_set(two, 2, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
+	assert_states(one, SCSI_STANDBY, SCSI_STANDBY);
+	do {
+		gateways_turn();
+		gateway_report(one, states);
+		assert_int_equal(states[0], SCSI_STANDBY);
+	} while (states[1] != SCSI_ACTIVE_OPTIMIZED);
+	assert_int_equal(gateway_set(one, 1, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
+	assert_writes(one, 2);
+	/* and is activated as soon as it has come back */
+	assert_int_equal(gateway_set(two, 2, SCSI_STANDBY), SCSI_GOOD);
+	while ((status = gateway_set(two, 2, SCSI_ACTIVE_OPTIMIZED)) == SCSI_BUSY)
+		gateways_turn();
+	assert_int_equal(status, SCSI_GOOD);
 	gateway_delete(one);
 	gateway_delete(two);
 }
@@ -357,7 +454,7 @@ static void a_lock_that_cannot_be_had_sends_initiators_elsewhere(void **state)
 	struct rig_command write = write_of(1);
 
 	(void) state;
-	store.locks_fail = 1;
+	let_fail(&store.locks_fail, 1);
 	gateway_do_persistently(one, &write, 10);
 	assert_sense(&write, 0x2, 0x040c);
 	do {
@@ -365,7 +462,7 @@ static void a_lock_that_cannot_be_had_sends_initiators_elsewhere(void **state)
 		write = write_of(1);
 		gateway_do(one, &write);
 	} while (write.status != SCSI_GOOD);
-	assert_int_equal(store.locks, 2);
+	assert_int_equal(look_at(&store.locks), 2);
 	gateway_delete(one);
 }
 
@@ -377,11 +474,11 @@ static void it_comes_back_as_soon_as_it_can_be_opened(void **state)
 	(void) state;
 	assert_writes(one, 1);
 	assert_writes(two, 2);
-	store.opens_fail = 2;
+	let_fail(&store.opens_fail, 2);
 	gateway_do_persistently(one, &write, 10);
 	assert_sense(&write, 0x2, 0x040c);
 	gateway_wait_state(one, DEVICE_LIVE, 20);
-	assert_int_equal(store.opens, 5);
+	assert_int_equal(look_at(&store.opens), 5);
 	assert_writes(one, 3);
 	gateway_delete(one);
 	gateway_delete(two);
@@ -394,7 +491,7 @@ static void a_delete_does_not_wait_for_a_lock(void **state)
 	double waited;
 
 	(void) state;
-	store.hold_locks = true;
+	hold(&store.hold_locks);
 	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
 	pthread_mutex_lock(&store.lock);
 	while (!store.held) {
@@ -422,6 +519,8 @@ int main(void)
 			writes_move_the_lock_and_the_loser_comes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_backend_is_not_closed_under_a_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(initiators_say_which_gateway_it_is, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			who_was_shut_out_does_not_say_that_it_is_active, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_lock_that_cannot_be_had_sends_initiators_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(it_comes_back_as_soon_as_it_can_be_opened, setup, teardown),

@@ -335,6 +335,37 @@ static void zeros_are_written_by_the_handler_that_can(void **state)
 	rig_stop(&rig);
 }
 
+static void a_block_is_repeated_by_the_handler_that_can(void **state)
+{
+	static const uint64_t caps = RIG_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_WRITE_SAME);
+	struct rig rig;
+	uint8_t data[RIG_BLOCK] = {0};
+	struct rig_command same = rig_cdb16(0x93, 0, 3, CHUNK_BLOCKS + 5, data, RIG_BLOCK);
+	struct rig_command fails = rig_cdb16(0x93, 0, 3, 5, data, RIG_BLOCK);
+
+	(void) state;
+	rig_pattern(data, sizeof(data), 9);
+	rig_start(
+		&rig,
+		&(struct rig_options){
+			.backend.info = {.caps = caps, .volatile_cache = true, .fua = true},
+			.no_write_cache = true});
+	memset(at(&rig, 0), 0xdd, 2048 * RIG_BLOCK);
+	assert_int_equal(rig_do(&rig, &same), SCSI_GOOD);
+	assert_int_equal(backend_count(rig.backend, 0), 1);
+	assert_record(&rig, 0, TCMU_IO_WRITE_SAME, TCMU_IO_FUA, 3, CHUNK_BLOCKS + 5);
+	assert_int_equal(*(at(&rig, 3) - 1), 0xdd);
+	for (uint64_t i = 0; i < CHUNK_BLOCKS + 5; i++)
+		assert_memory_equal(at(&rig, 3 + i), data, RIG_BLOCK);
+	assert_int_equal(*at(&rig, 3 + CHUNK_BLOCKS + 5), 0xdd);
+
+	backend_fail(rig.backend, TCMU_IO_WRITE_SAME, 0, 1, -ENOSPC);
+	rig_do(&rig, &fails);
+	assert_sense(&fails, 0x07, 0x2707);
+	assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE), 0);
+	rig_stop(&rig);
+}
+
 static void zeros_are_written_as_data_where_the_handler_cannot(void **state)
 {
 	struct rig rig;
@@ -532,6 +563,7 @@ int main(void)
 		cmocka_unit_test(writes_a_block_many_times),
 		cmocka_unit_test(a_write_same_that_fails_tells_where),
 		cmocka_unit_test(zeros_are_written_by_the_handler_that_can),
+		cmocka_unit_test(a_block_is_repeated_by_the_handler_that_can),
 		cmocka_unit_test(zeros_are_written_as_data_where_the_handler_cannot),
 		cmocka_unit_test(zeros_that_fail_are_not_written_as_data),
 		cmocka_unit_test(tells_what_is_allocated),

@@ -83,6 +83,9 @@ static void a_line_has_the_established_form(void **state)
 	fill(&record, &where, "it");
 	(void) log_record_line(&record, 4711, line);
 	assert_string_equal(line, "2026-01-01 00:00:00.007 4711 [WARNING] serve:12: user_0/disk: it\n");
+	memcpy(record.thread, "loop", sizeof("loop"));
+	(void) log_record_line(&record, 4711, line);
+	assert_string_equal(line, "2026-01-01 00:00:00.007 4711:loop [WARNING] serve:12: user_0/disk: it\n");
 }
 
 /* The expression of a test suite that reads this file. */
@@ -335,7 +338,7 @@ static void without_a_folder_it_goes_to_stderr(void **state)
 	char *text = stderr_of(log_without_folder);
 
 	(void) state;
-	assert_true(matches(text, "\\[INFO\\] log_without_folder:[0-9]+: early$"));
+	assert_true(matches(text, " [0-9]+:test-log \\[INFO\\] log_without_folder:[0-9]+: early$"));
 	assert_non_null(strstr(text, ": started\n"));
 	assert_non_null(strstr(text, ": late\n"));
 	free(text);
@@ -368,6 +371,75 @@ static void a_file_that_cannot_be_opened_loses_nothing(void **state)
 	assert_non_null(strstr(file, ": now there\n"));
 	free(text);
 	free(file);
+}
+
+static void log_into_a_default_folder(void)
+{
+	assert_int_equal(log_start(), 0);
+	log_set_default_dir(fixture_path("log"));
+	log_info("to both");
+	assert_true(log_flush(5000));
+	log_set_dir(fixture_path("log"));
+	log_info("to the file");
+	assert_true(log_flush(5000));
+	log_set_default_dir("");
+	log_info("to stderr");
+	log_stop();
+}
+
+static void a_default_folder_takes_nothing_from_stderr(void **state)
+{
+	char *text = stderr_of(log_into_a_default_folder);
+	char *file = fixture_read(fixture_path("log/tcmu-runner.log"));
+
+	(void) state;
+	assert_int_equal(fixture_count(text, ": to both\n"), 1);
+	assert_int_equal(fixture_count(file, ": to both\n"), 1);
+	assert_null(strstr(text, "to the file"));
+	assert_int_equal(fixture_count(file, ": to the file\n"), 1);
+	assert_int_equal(fixture_count(text, ": to stderr\n"), 1);
+	assert_null(strstr(file, "to stderr"));
+	free(text);
+	free(file);
+}
+
+static void log_into_a_default_file_that_is_a_folder(void)
+{
+	assert_int_equal(log_start(), 0);
+	log_set_default_dir(fixture_path("bad"));
+	log_info("still here");
+	log_stop();
+}
+
+static void a_default_file_that_cannot_be_opened_is_no_error(void **state)
+{
+	char *text;
+
+	(void) state;
+	assert_int_equal(mkdir(fixture_path("bad"), 0700), 0);
+	assert_int_equal(mkdir(fixture_path("bad/tcmu-runner.log"), 0700), 0);
+	text = stderr_of(log_into_a_default_file_that_is_a_folder);
+	assert_true(matches(text, "\\[WARNING\\] .*bad/tcmu-runner.log cannot be opened: Is a directory$"));
+	assert_int_equal(fixture_count(text, ": still here\n"), 1);
+	free(text);
+}
+
+static void a_file_is_wanted_where_nobody_reads_stderr(void **state)
+{
+	int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+	char stream[64];
+	struct stat st;
+
+	(void) state;
+	assert_true(terminal >= 0 && nowhere >= 0);
+	assert_string_equal(log_auto_dir(NULL, terminal), "");
+	assert_string_equal(log_auto_dir(NULL, nowhere), LOG_DIR_DEFAULT);
+	assert_int_equal(fstat(nowhere, &st), 0);
+	(void) snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino);
+	assert_string_equal(log_auto_dir(stream, nowhere), "");
+	(void) close(terminal);
+	(void) close(nowhere);
 }
 
 static void log_critically(void)
@@ -545,6 +617,9 @@ int main(void)
 		cmocka_unit_test_teardown(the_folder_can_change, teardown),
 		cmocka_unit_test_teardown(without_a_folder_it_goes_to_stderr, teardown),
 		cmocka_unit_test_teardown(a_file_that_cannot_be_opened_loses_nothing, teardown),
+		cmocka_unit_test_teardown(a_default_folder_takes_nothing_from_stderr, teardown),
+		cmocka_unit_test_teardown(a_default_file_that_cannot_be_opened_is_no_error, teardown),
+		cmocka_unit_test(a_file_is_wanted_where_nobody_reads_stderr),
 		cmocka_unit_test_teardown(what_is_critical_is_seen_by_whoever_started_us, teardown),
 		cmocka_unit_test_teardown(lines_of_many_threads_stay_whole_and_in_order, teardown),
 		cmocka_unit_test_teardown(a_stuck_disk_holds_nobody_up_and_losses_are_told, teardown),

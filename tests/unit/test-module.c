@@ -185,6 +185,22 @@ static void module_parameters_are_written(void **state)
 	assert_string_equal(fake_root_read(&root, block), "0");
 }
 
+static void nothing_is_blocked_where_nothing_waits(void **state)
+{
+	static const char *const block = "/sys/module/target_core_user/parameters/block_netlink";
+	static const char *const reset = "/sys/module/target_core_user/parameters/reset_netlink";
+
+	(void) state;
+	assert_int_equal(tcmu_module_end_commands(), -ENOENT);
+	fake_root_write(&root, block, "9");
+	assert_int_equal(tcmu_module_end_commands(), -ENOENT);
+	assert_string_equal(fake_root_read(&root, block), "9");
+	fake_root_write(&root, reset, "");
+	assert_int_equal(tcmu_module_end_commands(), 0);
+	assert_string_equal(fake_root_read(&root, block), "9");
+	assert_string_equal(fake_root_read(&root, reset), "1");
+}
+
 #define MODULE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -197,6 +213,7 @@ int main(void)
 		MODULE_TEST(a_module_loaded_outside_of_the_container_is_enough),
 		MODULE_TEST(no_memory_for_libkmod_is_told),
 		MODULE_TEST(module_parameters_are_written),
+		MODULE_TEST(nothing_is_blocked_where_nothing_waits),
 	};
 
 	return cmocka_run_group_tests_name("module", tests, NULL, NULL);

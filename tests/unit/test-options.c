@@ -97,7 +97,7 @@ static void what_is_not_given_has_its_default(void **state)
 	assert_string_equal(options_vendor(options), "LIO-ORG");
 	assert_string_equal(options_product(options), "TCMU device");
 	assert_string_equal(options_revision(options), "0002");
-	assert_int_equal(options_command_timeout(options), 0);
+	assert_int_equal(options_command_timeout(options), 30);
 }
 
 static void options_of_every_type_are_decoded(void **state)
@@ -220,7 +220,9 @@ static void the_peers_time_limit_is_known(void **state)
 	assert_int_equal(options_command_timeout(options), 30);
 	(void) parse("file//x;tcmur_cmd_time_out=99999999999");
 	assert_int_equal(options_command_timeout(options), UINT32_MAX);
-	(void) parse("file//x;tcmur_cmd_timeout=30");
+	(void) parse("file//x;tcmur_cmd_timeout=20");
+	assert_int_equal(options_command_timeout(options), 20);
+	(void) parse("file//x;tcmur_cmd_time_out=0");
 	assert_int_equal(options_command_timeout(options), 0);
 	refused("file//x;tcmur_cmd_time_out=soon", -EINVAL,
 		"tcmur_cmd_time_out cannot be \"soon\": it is to be NUMBER");
@@ -251,10 +253,10 @@ static void refusals_say_what_is_wrong(void **state)
 	refused("file//x;direkt=1", -EINVAL,
 		"the file handler has no option \"direkt\"; there are: direct depth chunk conf mode ro "
 		"vendor product "
-		"revision iops bps burst");
+		"revision iops bps burst tcmur_cmd_time_out");
 	refused("file//x;=1", -EINVAL,
 		"the file handler has no option \"\"; there are: direct depth chunk conf mode ro vendor "
-		"product revision iops bps burst");
+		"product revision iops bps burst tcmur_cmd_time_out");
 	refused("file//a\nb", -EINVAL, "the string has a control character");
 }
 
@@ -280,7 +282,7 @@ static void a_handler_need_not_have_options(void **state)
 	assert_string_equal(
 		reason.text,
 		"the null handler has no option \"x\"; there are: ro vendor product revision iops bps "
-		"burst");
+		"burst tcmur_cmd_time_out");
 }
 
 static void the_config_owns_its_strings(void **state)
@@ -418,7 +420,10 @@ static void the_description_names_every_option(void **state)
 		"\n  ;iops=NUMBER  commands a second, at most; 0: no limit (default: 0)"
 		"\n  ;bps=BYTES[K|M|G|T]  bytes a second, at most; 0: no limit (default: 0)"
 		"\n  ;burst=NUMBER  seconds of what iops and bps allow that may be saved for later "
-		"(default: 0)");
+		"(default: 0)"
+		"\n  ;tcmur_cmd_time_out=NUMBER  seconds until a command counts as late and is told to the "
+		"log; "
+		"0: never (default: 30)");
 	free(text);
 	text = options_describe(&plain);
 	assert_true(strncmp(text, "null\nOptions:\n  ;ro", 18) == 0);

@@ -275,6 +275,22 @@ static void zeros_keep_their_space_unless_it_may_be_given_back(void **state)
 	assert_int_equal(fake_rbd.flags, 0);
 }
 
+static void a_block_is_repeated_by_librbd(void **state)
+{
+	struct fake_host *host = *state;
+	struct fake_io *io;
+
+	open_disk(host);
+	io = fake_io_new(host, TCMU_IO_WRITE_SAME, 2 * BLOCK, 5 * BLOCK);
+	memset(io->data, 0x5a, io->data_length);
+	fake_io_submit(io);
+	assert_int_equal(fake_io_wait(io), 0);
+	fake_io_free(io);
+	assert_int_equal(fake_rbd.offset, 2 * BLOCK);
+	assert_int_equal(fake_rbd.length, 5 * BLOCK);
+	assert_int_equal(fake_rbd.data[0][15], 0x5a);
+}
+
 static void what_librbd_does_not_take_fails(void **state)
 {
 	static const struct {
@@ -286,6 +302,7 @@ static void what_librbd_does_not_take_fails(void **state)
 		{TCMU_IO_FLUSH, "rbd_aio_flush"},
 		{TCMU_IO_UNMAP, "rbd_aio_write_zeroes"},
 		{TCMU_IO_COMPARE_AND_WRITE, "rbd_aio_compare_and_write"},
+		{TCMU_IO_WRITE_SAME, "rbd_aio_writesame"},
 		{TCMU_IO_WRITE, "rbd_aio_create_completion"},
 		{TCMU_IO_MAP, "rbd_diff_iterate2"},
 	};
@@ -584,6 +601,24 @@ static void who_was_shut_out_takes_no_lock(void **state)
 	assert_int_equal(host->events, 1);
 }
 
+static void who_asks_for_the_owner_learns_that_it_was_shut_out(void **state)
+{
+	struct fake_host *host = *state;
+	bool ours;
+	uint16_t tag;
+
+	open_disk(host);
+	fake_rbd.fail = "rbd_lock_get_owners";
+	fake_rbd.error = -ETIMEDOUT;
+	assert_int_equal(fake_lock_state(host, &ours, &tag), -ETIMEDOUT);
+	assert_int_equal(host->events, 0);
+	fake_rbd.error = -ESHUTDOWN;
+	assert_int_equal(fake_lock_state(host, &ours, &tag), -ESHUTDOWN);
+	assert_false(ours);
+	assert_int_equal(host->events, 1);
+	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+}
+
 static void a_disk_that_the_map_does_not_take_is_served(void **state)
 {
 	static const char *const steps[] = {"rados_service_register", "rbd_get_id", "rbd_get_features"};
@@ -674,6 +709,7 @@ int main(void)
 			a_resize_wants_an_image_that_is_large_enough, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			zeros_keep_their_space_unless_it_may_be_given_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_block_is_repeated_by_librbd, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_librbd_does_not_take_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			errors_of_the_cluster_are_told_as_they_are_to_be_taken, setup, teardown),
@@ -698,6 +734,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_write_without_the_lock_tells_that_it_is_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_was_shut_out_takes_no_lock, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			who_asks_for_the_owner_learns_that_it_was_shut_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_disk_that_the_map_does_not_take_is_served, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_run_ends_where_allocation_changes, setup, teardown),

@@ -65,7 +65,7 @@ static void the_defaults_are_the_documented_ones(void **state)
 {
 	(void) state;
 	assert_int_equal(settings.log_level, 3);
-	assert_string_equal(settings.log_dir, "");
+	assert_string_equal(settings.log_dir, "auto");
 	assert_int_equal(settings.io_engine, AIO_AUTO);
 	assert_int_equal(settings.queue_depth, 256);
 	assert_int_equal(settings.extended_copy, COPY_SELF);
@@ -116,6 +116,8 @@ static void quotes_keep_what_is_in_them(void **state)
 	(void) state;
 	assert_int_equal(parse("log_dir = \"/a b #c 'd'\""), 0);
 	assert_string_equal(settings.log_dir, "/a b #c 'd'");
+	assert_int_equal(parse("log_dir ="), 0);
+	assert_string_equal(settings.log_dir, "");
 	assert_int_equal(parse("log_dir = /a#b"), 0);
 	assert_string_equal(settings.log_dir, "/a#b");
 }
@@ -177,6 +179,7 @@ static void a_bad_value_warns_with_the_range_and_keeps_the_old_one(void **state)
 	check_warning("queue_depth = 4097", 1, "1 to 4096");
 	check_warning("io_engine = aio", 1, "auto, uring or threads");
 	check_warning("log_dir = 5", 1, "an absolute path");
+	check_warning("log_dir = automatic", 1, "an absolute path");
 	check_warning("log_dir = \"/a", 1, "an absolute path");
 	check_warning("log_dir = \"/a\" b", 1, "an absolute path");
 }
@@ -305,7 +308,7 @@ static void what_differs_is_told_and_nothing_else(void **state)
 	assert_int_equal(settings_set(&after, "log_dir", "/x"), 0);
 	settings_compare(&settings, &after, changed, text);
 	assert_int_equal(changes, 3);
-	assert_string_equal(text, "log_level:3:5 log_dir::/x io_engine:auto:threads ");
+	assert_string_equal(text, "log_level:3:5 log_dir:auto:/x io_engine:auto:threads ");
 }
 
 static void one_key_can_be_set_by_name(void **state)

@@ -5,6 +5,7 @@
  */
 #include "loop-rig.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,6 +128,31 @@ static void errors_are_counted_by_their_sense(void **state)
 	assert_int_equal(stats_get(&stats->classes[SCSI_CLASS_READ].bytes), 0);
 	assert_int_equal(stats_get(&stats->last_sense), (uint64_t) beyond.cdb[0] << 24 | 0x052100);
 	assert_true(stats_get(&stats->last_sense_at) > 0);
+}
+
+static void errors_of_the_backend_are_kept_with_what_was_told(void **state)
+{
+	static uint8_t data[RIG_BLOCK];
+	struct rig_command write = rig_write(12, 1, data), beyond = rig_read(UINT32_MAX, 1, NULL);
+	struct stats_error error;
+	struct rig rig;
+
+	(void) state;
+	start(&rig, &(struct rig_options){0});
+	backend_fail(rig.backend, TCMU_IO_WRITE, 0, 1, -EBUSY);
+	assert_int_equal(rig_do(&rig, &write), SCSI_BUSY);
+	assert_int_equal(rig_do(&rig, &beyond), SCSI_CHECK_CONDITION);
+	backend_fail(rig.backend, TCMU_IO_WRITE, 0, 1, -ENOSPC);
+	write = rig_write(12, 1, data);
+	assert_int_equal(rig_do(&rig, &write), SCSI_CHECK_CONDITION);
+	rig_stop(&rig);
+	assert_int_equal(stats_get(&stats->errors), 1);
+	stats_error_read(stats, &error);
+	assert_int_equal(error.error, ENOSPC);
+	assert_int_equal(error.cdb[0], write.cdb[0]);
+	assert_int_equal(error.key << 16 | error.asc << 8 | error.ascq, 0x072707);
+	assert_int_equal(error.lba, 12);
+	stats_failed(NULL, write.cdb, EIO, 0, &(struct scsi_sense){0});
 }
 
 static void what_is_under_way_is_seen_while_the_backend_is_stuck(void **state)
@@ -272,6 +298,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			commands_are_counted_by_class_with_bytes_and_times, make, drop),
 		cmocka_unit_test_setup_teardown(errors_are_counted_by_their_sense, make, drop),
+		cmocka_unit_test_setup_teardown(
+			errors_of_the_backend_are_kept_with_what_was_told, make, drop),
 		cmocka_unit_test_setup_teardown(
 			what_is_under_way_is_seen_while_the_backend_is_stuck, make, drop),
 		cmocka_unit_test_setup_teardown(a_request_is_read_whole_or_not_at_all, make, drop),

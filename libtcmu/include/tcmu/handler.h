@@ -43,16 +43,17 @@ enum tcmu_io_op {
 				    * -EILSEQ and result = offset of the first differing byte, from io->offset, on a miscompare */
 	TCMU_IO_MAP, /* result = bytes from offset, at most length, that are alike; TCMU_IO_MAPPED in
 				  * result_flags if they are allocated */
+	TCMU_IO_WRITE_SAME, /* iov holds one logical block, which every block of [offset, offset + length) becomes */
 };
 
 #define TCMU_IO_CAP(op) (UINT64_C(1) << (op))
 
-/* Beside the operations: a WRITE of one logical block with TCMU_IO_ATOMIC is stored whole or not at all, also when power
- * fails. */
+/* Beside the operations: a WRITE of info.atomic_write bytes, at a multiple of them, with TCMU_IO_ATOMIC is stored whole or not
+ * at all, also when power fails. */
 #define TCMU_CAP_ATOMIC (UINT64_C(1) << 63)
 
 /* flags of an io */
-#define TCMU_IO_FUA       (1u << 0) /* WRITE, WRITE_ZEROES: on stable storage before completion */
+#define TCMU_IO_FUA       (1u << 0) /* WRITE, WRITE_ZEROES, WRITE_SAME: on stable storage before completion */
 #define TCMU_IO_MAY_UNMAP (1u << 1) /* WRITE_ZEROES: space may be given back where it then reads as zeros */
 #define TCMU_IO_ATOMIC    (1u << 2) /* WRITE, with TCMU_CAP_ATOMIC: all or nothing, or an error */
 
@@ -213,6 +214,7 @@ struct tcmu_backend_info {
 	char claim
 		[128]; /* names the backing store itself, however it was spelled: equal claims are the same store */
 	uint32_t maximum_compare_and_write; /* bytes that are compared; 0: no limit of the backend's own */
+	uint32_t atomic_write;              /* bytes, with TCMU_CAP_ATOMIC; 0: the logical block */
 };
 
 struct tcmu_handler {
@@ -253,7 +255,7 @@ struct tcmu_handler {
 	int (*lock)(void *backend, uint16_t tag, struct tcmu_reason *reason);
 	/* Gives it up, after what is under way. 0, also where it was not held, or -errno. */
 	int (*unlock)(void *backend);
-	/* Who has it. *tag: the owner's; 0: nobody has it, or an owner who keeps no tag. 0 or -errno. */
+	/* Who has it. *tag: the owner's; 0: nobody has it, or an owner who keeps no tag. 0; -ESHUTDOWN as for lock; or -errno. */
 	int (*lock_state)(void *backend, bool *ours, uint16_t *tag);
 };
 

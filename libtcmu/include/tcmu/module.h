@@ -19,6 +19,10 @@ int tcmu_module_load(void);
 int tcmu_module_block_netlink(bool block);
 int tcmu_module_reset_netlink(void);
 
+/* Ends the commands that wait for an answer, with EINTR, as a reset between a block and its end does. Whoever sends another in
+ * between gets EAGAIN, so nothing is blocked where nothing waits, and else for no longer than it has to be. -ENOENT: as above. */
+int tcmu_module_end_commands(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -343,7 +343,8 @@ bool scsi_naa(const struct scsi_lu *lu, uint8_t *naa);
  * can be saved as soon as there is a serial to find them again by. */
 void scsi_set_identity(struct scsi_lu *lu, const struct scsi_identity *identity);
 
-/* The end of a plan SCSI_PLAN_SET_GROUPS (SPC-4 6.45). error: 0 or -errno. Fills the status and the sense. */
+/* The end of a plan SCSI_PLAN_SET_GROUPS (SPC-4 6.45). error: 0; -EAGAIN or -ESHUTDOWN: not now, but soon; or
+ * another -errno, with which initiators take another path. Fills the status and the sense. */
 void scsi_groups_end(int error, struct scsi_result *result);
 
 /* lu->saved, which result->save has asked to be kept, could not be: it is as it was before. Fills the status and the sense. */

@@ -5,13 +5,14 @@
  *
  *	bench-loop [--seconds N] [--busy-poll PERCENT] [--handlers DIR] [--folder DIR] [--only HANDLER/OP/QUEUE]
  *	bench-loop --commands N ...
- *	bench-loop --config SUBTYPE/CONFIG ...
+ *	bench-loop --config SUBTYPE/CONFIG [--sleep] ...
  *
  * The time is that of the I/O thread on a processor, and the part of it that is in user space. It includes what the
  * fake kernel does within the doorbell, which the first line tells by itself. "doorbells" and "sleeps" are for each
  * command. A built-in handler that does nothing shows the daemon's own share; the plugins null and file are loaded
  * where they are found, or the one plugin that --config names. --commands sends so many and no more, all that are under way at once, and waits for them before
- * the next: for tools that count (see count).
+ * the next: for tools that count (see count). With --sleep the kernel's side sleeps until something has ended, instead of looking all the
+ * time, for backends that need the processors.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,6 +41,7 @@
 static unsigned seconds = 2;
 static unsigned busy_poll;
 static unsigned long command_cnt;
+static bool sleeps;
 static const char *only;
 static const char *config_wanted;
 static const char *handlers = HANDLERS;
@@ -63,6 +66,8 @@ struct bench {
 	atomic_int marks_set;
 	struct mark marks[2];
 	atomic_uint signals;
+	atomic_bool asleep; /* the kernel's side, until something is done */
+	int awake;          /* eventfd */
 };
 
 static struct stats stats; /* counted as in the daemon */
@@ -101,7 +106,10 @@ static void on_completion(const struct fake_completion *completion, void *userda
 	int wanted = atomic_load_explicit(&bench->marks_wanted, memory_order_relaxed);
 
 	(void) completion;
-	atomic_fetch_add_explicit(&bench->done, 1, memory_order_release);
+	atomic_fetch_add(&bench->done, 1);
+	if (sleeps && atomic_exchange(&bench->asleep, false) &&
+	    write(bench->awake, &(uint64_t){1}, sizeof(uint64_t)) < 0)
+		die("waking", strerror(errno));
 	if (wanted > atomic_load_explicit(&bench->marks_set, memory_order_relaxed)) {
 		set_mark(bench, &bench->marks[wanted - 1]);
 		atomic_store(&bench->marks_set, wanted);
@@ -185,6 +193,20 @@ static void push(struct bench *bench, enum what what, uint32_t random)
 		die("a command", "no room in the fake ring");
 }
 
+/* There is nothing to do before more than `done` commands have ended. */
+static void rest(struct bench *bench, uint64_t done)
+{
+	uint64_t count;
+
+	if (!sleeps) {
+		sched_yield();
+		return;
+	}
+	atomic_store(&bench->asleep, true);
+	if (atomic_load(&bench->done) == done && read(bench->awake, &count, sizeof(count)) < 0)
+		die("sleeping", strerror(errno));
+}
+
 /* Keeps queue commands under way until the time is over, and until all of them have ended. */
 static void drive(struct bench *bench, enum what what, unsigned queue, unsigned ms, uint64_t *sent)
 {
@@ -195,7 +217,7 @@ static void drive(struct bench *bench, enum what what, unsigned queue, unsigned 
 		uint64_t done = atomic_load_explicit(&bench->done, memory_order_acquire);
 
 		if (*sent - done == queue) {
-			sched_yield();
+			rest(bench, done);
 			continue;
 		}
 		while (*sent - done < queue) {
@@ -309,6 +331,9 @@ static void measure(const struct subject *subject, enum what what, unsigned queu
 
 	if (!wanted(subject, what, queue))
 		return;
+	bench.awake = eventfd(0, EFD_CLOEXEC);
+	if (bench.awake < 0)
+		die("an eventfd", strerror(errno));
 	bench.uio = fake_uio_new(&(struct fake_uio_options){
 		.ring = {.ring_size = 256 * 1024, .block_count = 2 * DEPTH},
 		.done = on_completion,
@@ -330,6 +355,7 @@ static void measure(const struct subject *subject, enum what what, unsigned queu
 	if (!command_cnt)
 		print_row(subject->name, what_names[what], queue, bench.marks);
 	fake_uio_free(bench.uio);
+	close(bench.awake);
 }
 
 static void measure_all(const struct subject *subject, bool emulated)
@@ -436,10 +462,15 @@ static void measure_file(const struct registry *registry)
 static void parse(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{"seconds", required_argument, NULL, 's'},  {"busy-poll", required_argument, NULL, 'b'},
-		{"commands", required_argument, NULL, 'c'}, {"config", required_argument, NULL, 'C'},
-		{"only", required_argument, NULL, 'o'},     {"handlers", required_argument, NULL, 'h'},
-		{"folder", required_argument, NULL, 'f'},   {0},
+		{"seconds", required_argument, NULL, 's'},
+		{"busy-poll", required_argument, NULL, 'b'},
+		{"commands", required_argument, NULL, 'c'},
+		{"config", required_argument, NULL, 'C'},
+		{"only", required_argument, NULL, 'o'},
+		{"handlers", required_argument, NULL, 'h'},
+		{"folder", required_argument, NULL, 'f'},
+		{"sleep", no_argument, NULL, 'S'},
+		{0},
 	};
 	int c;
 
@@ -465,6 +496,9 @@ static void parse(int argc, char **argv)
 			break;
 		case 'f':
 			folder = optarg;
+			break;
+		case 'S':
+			sleeps = true;
 			break;
 		default:
 			exit(2);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Mode parameters that an initiator has saved are there again after the daemon was killed, and after the device was deleted and
 # made anew with the same serial, as by the restart of the host; what was only changed is not.
-# vm: timeout=300
+# vm: timeout=300 smp=1
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

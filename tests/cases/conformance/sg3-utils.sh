@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # What sg3-utils shows of a loopback disk, and what its commands do to it: every VPD page, mode pages, provisioning, compare
 # and write, verify, reservations, format, sanitize and resets.
-# vm: timeout=600
+# vm: timeout=300 smp=1
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
-NOT_READY=2 ILLEGAL=5 ATTENTION=6 MISCOMPARE=14 OUT_OF_RANGE=22 # exit statuses of sg3-utils
+NOT_READY=2 ILLEGAL=5 ATTENTION=6 MISCOMPARE=14 MEDIUM_AT=18 OUT_OF_RANGE=22 # exit statuses of sg3-utils
 BLOCKS=131072
 
 # sees STATUS COMMAND...: how it ends on the disk; OUTPUT is what it printed.
@@ -201,9 +201,23 @@ sees 0 sg_sanitize -F -Q -w
 detach disk
 delete_backstore_configfs disk
 
-say "their progress, and what a stop of the daemon leaves behind"
-truncate -s 64M /srv/slow.img
+say "a medium error, in both formats of sense"
+truncate -s 64M /srv/bad.img
 SUBTYPE='fault'
+make_backstore_configfs bad "/srv/bad.img;error=READ:EIO" $((64 << 20))
+attach bad
+sees $MEDIUM_AT sg_verify -v -l 4660 -c 16
+shows 'Fixed format.*Medium Error' 'Unrecovered read error' 'reported lba=0x1234'
+sees 0 sg_wr_mode -p 0xa -c a,a,6,10,0,40,0,0,ff,ff,0,0
+sees $MEDIUM_AT sg_verify -v -l 4660 -c 16
+shows 'Descriptor format.*Medium Error' 'Unrecovered read error' 'reported lba=0x1234'
+sees $ILLEGAL sg_verify -v -l 0 -c 16 -P 1
+shows 'Descriptor format.*Illegal Request' 'Invalid field in cdb' 'byte 1 bit 5'
+detach bad
+delete_backstore_configfs bad
+
+say "the progress of what erases, and what a stop of the daemon leaves behind"
+truncate -s 64M /srv/slow.img
 make_backstore_configfs slow "/srv/slow.img;hold_file=/run/hold" $((64 << 20))
 attach slow
 touch /run/hold

@@ -71,7 +71,7 @@ cp "$(property FragmentPath)" /run/alone.service
 alone=$(exposure --offline=true /run/alone.service)
 say "its exposure: $(exposure $UNIT), of the unit alone: $alone"
 assert_le "$alone" 2.5 "the exposure of the unit by systemd-analyze"
-assert_le "$(exposure $UNIT)" 2.7 "the exposure by systemd-analyze with the rbd handler"
+assert_le "$(exposure $UNIT)" 2.8 "the exposure by systemd-analyze with the rbd handler"
 ! dmesg | grep -qE 'type=1326 .*comm="(tcmud|io-)' || fail "a call that the sandbox forbids: $(dmesg | grep -m 3 type=1326)"
 
 say "it stops"

@@ -28,7 +28,7 @@ cp /host/out/handlers/handler_stuck.so "$(handler_folder)"/handler_file.so /run/
 start_tcmud --handler-path /run/handlers
 wait_for 10 on_bus
 make_backstore_configfs fine /srv/fine.img $((64 << 20))
-SUBTYPE=stuck make_backstore_configfs disk /run/held $((64 << 20))
+SUBTYPE=stuck make_backstore_configfs disk '/run/held;tcmur_cmd_time_out=2' $((64 << 20))
 attach disk
 
 stuck() { [[ $(tcmuctl inflight disk) == *'READ(10)'* ]]; }
@@ -47,9 +47,19 @@ unstick() {
 # shorter A MS: the shorter one, in the variable A.
 shorter() { [ -n "${!1}" ] && [ "${!1}" -le "$2" ] || printf -v "$1" %s "$2"; }
 
-# In turns, so that what else the machine does befalls both.
+say "a command that is late is told once, and when it has ended"
+log_mark
+stick
+wait_for 20 logged "\[WARNING\] .*: $HBA/disk: READ\(10\) has been under way for [0-9]+ s \\(commands under way: 1\\)"
+must tcmuctl list
+assert_match "$OUTPUT" "$HBA/disk +LIVE .* commands are late; its backend does not answer" "the list"
+unstick
+wait_for 20 logged "\[INFO\] .*: $HBA/disk: the commands that were late have ended"
+assert_eq "$(log_since_mark | grep -c 'under way for')" 1 "how often it was told"
+
+# In turns, so that what else the machine does befalls both, and until both have had a moment with nothing else.
 free='' held=''
-for ((i = 0; i < TIMES; i++)); do
+for ((i = 0; i < 2 || (i < 3 * TIMES && held - free > 100); i++)); do
 	milliseconds must targetcli ls
 	shorter free "$MS"
 	stick

@@ -1,14 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2034
 #
-# Twenty LUNs in a saved configuration, as a boot finds them.
+# The packages, installed on a system that was booted with systemd; and twenty LUNs in a saved configuration, as a boot finds them.
 
 # shellcheck source=tests/cases/lib.sh
 . "${BASH_SOURCE[0]%/*}/../lib.sh"
 
+export DEBIAN_FRONTEND=noninteractive
+UNIT=tcmud.service
 LUNS=20
 SAVED=/run/saved.json
 RESTORE_PID=
+
+active() { systemctl is-active --quiet $UNIT; }
+property() { systemctl show --value --property="$1" $UNIT; }
+another_daemon() { active && [ "$(property MainPID)" != "$DAEMON_PID" ]; }
+
+install_packages() {
+	say "the packages"
+	load_tcmu
+	must dpkg --install /var/packages/*.deb </dev/null
+	wait_for 30 active
+	DAEMON_PID=$(property MainPID)
+}
 
 # saved_luns: makes them, exports them over iSCSI, saves them, and clears it all.
 saved_luns() {
@@ -24,6 +38,10 @@ saved_luns() {
 	say "targetcli: $LUNS LUNs"
 	must targetcli < <(printf '%s\n' "${commands[@]}")
 	exists $SAVED || fail "nothing was saved"
+	clear_all
+}
+
+clear_all() {
 	must targetctl clear
 	assert_eq "$OUTPUT" '' "what targetctl clear says"
 	none_left || fail "devices are left after targetctl clear"
@@ -58,6 +76,42 @@ restored() {
 	[ "$enabled" -ge "$1" ]
 }
 
+# create_waits: the kernel has a device that is not enabled yet; a condition.
+create_waits() {
+	local uio=("$UIO"/*) enabled
+	enabled=$(cat $CORE/user_*/*/enable 2>/dev/null | grep -c 1) || :
+	[ ${#uio[@]} -gt "$enabled" ]
+}
+
+# moved_on: the kernel has other devices than $KNOWN, or the restore is over; a condition.
+moved_on() {
+	local uio=("$UIO"/*)
+	[ ${#uio[@]} -ne "$KNOWN" ] || not running "$RESTORE_PID"
+}
+
+# kill_in_the_middle: lets the restore go on, and kills the daemon while a create waits for its answer. What else a restore does,
+# it does in moments: to write attributes, which the kernel refuses while nobody listens. The restore does not go on before
+# the next one is killed, or the test lets it end. The status says whether it was not over before.
+kill_in_the_middle() {
+	local uio
+	DAEMON_PID=$(property MainPID)
+	kill -CONT "$RESTORE_PID"
+	kill -STOP "$DAEMON_PID"
+	until holds_within 2 create_waits; do
+		uio=("$UIO"/*)
+		KNOWN=${#uio[@]}
+		kill -CONT "$DAEMON_PID"
+		wait_for 60 moved_on
+		running "$RESTORE_PID" || return 1
+		kill -STOP "$DAEMON_PID"
+	done
+	kill -STOP "$RESTORE_PID"
+	must systemctl kill --kill-whom=main --signal=KILL $UNIT
+	uio=("$UIO"/*)
+	say "killed while the create of the ${#uio[@]}th waits"
+	wait_for 30 another_daemon
+}
+
 luns_live() {
 	local live
 	live=$(tcmuctl list | grep -c ' LIVE ') || :
@@ -67,7 +121,7 @@ luns_live() {
 # restore_ended [PATTERN]: without a word, or with lines of this kind only, and every LUN is there, served, and exported.
 restore_ended() {
 	local status=0 luns
-	wait_for 60 not running "$RESTORE_PID"
+	wait_for 120 not running "$RESTORE_PID"
 	wait "$RESTORE_PID" || status=$?
 	OUTPUT=$(</run/restore.txt)
 	assert_eq "$status" 0 "the exit status of targetctl restore"

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034
+#
+# Two guests are gateways of one image; the first one is the initiator, too, with the kernel's multipath over a session to each. The
+# second one does what it is told.
+
+# shellcheck source=tests/cases/ceph/ceph.bash
+. "${BASH_SOURCE[0]%/*}/ceph.bash"
+IQN=iqn.2003-01.org.linux-iscsi.gateways:disk
+SECOND=10.77.0.2
+BYTES_OF_DISK=$((64 << 20))
+
+# gateway TAG implicit|explicit: serves the image as ceph-iscsi has it: a portal group for each gateway, with only the own one enabled.
+gateway() {
+	local dir group tpg type=1 state=0 standby=0
+	[ "$2" = implicit ] || { type=3 state=2 standby=1; }
+	make_backstore_configfs disk 'rbd/disk;osd_op_timeout=20' $BYTES_OF_DISK
+	dir=$(backstore_dir disk)
+	echo 5001405aaaabbbbccccddddeeee00001 >"$dir/wwn/vpd_unit_serial"
+	modprobe iscsi_target_mod
+	for n in 1 2; do
+		group=$dir/alua/g$n
+		mkdir "$group"
+		echo $n >"$group/tg_pt_gp_id"
+		echo $type >"$group/alua_access_type"
+		echo 35 >"$group/implicit_trans_secs"
+		echo $standby >"$group/alua_support_standby"
+		echo $state >"$group/alua_access_state"
+		tpg=$FABRICS/iscsi/$IQN/tpgt_$n
+		mkdir -p "$tpg/lun/lun_0"
+		echo 0 >"$tpg/attrib/authentication"
+		echo 1 >"$tpg/attrib/generate_node_acls"
+		echo 0 >"$tpg/attrib/demo_mode_write_protect"
+		ln -s "$dir" "$tpg/lun/lun_0/disk"
+		echo g$n >"$tpg/lun/lun_0/alua_tg_pt_gp"
+	done
+	mkdir "$FABRICS/iscsi/$IQN/tpgt_$1/np/0.0.0.0:3260"
+	echo 1 >"$FABRICS/iscsi/$IQN/tpgt_$1/enable"
+}
+
+# The same the other way round.
+no_gateway() {
+	local n tpg
+	for n in 1 2; do
+		tpg=$FABRICS/iscsi/$IQN/tpgt_$n
+		[ ! -e "$tpg/np/0.0.0.0:3260" ] || { echo 0 >"$tpg/enable" && rmdir "$tpg/np/0.0.0.0:3260"; }
+		rm "$tpg/lun/lun_0/disk"
+		rmdir "$tpg/lun/lun_0" "$tpg"
+	done
+	rmdir "$FABRICS/iscsi/$IQN"
+	for n in 1 2; do rmdir "$(backstore_dir disk)/alua/g$n"; done
+	delete_backstore_configfs disk
+}
+
+# kill_gateway 1|2, start_gateway 1|2: its daemon.
+kill_gateway() {
+	if [ "$1" = 1 ]; then stop_tcmud KILL; else order kill; fi
+}
+start_gateway() {
+	if [ "$1" = 1 ]; then start_tcmud; else order start; fi
+}
+
+# order WORD: the second gateway does that, and says so.
+order() {
+	on_host tell second "$1"
+	on_host hear first 50
+	assert_eq "$OUTPUT" "$1" "what the second gateway has done"
+}
+
+# session_disk ADDRESS: DISK is that of the session to it; a condition.
+session_disk() {
+	local connection block
+	for connection in /sys/class/iscsi_connection/connection*; do
+		[ "$(<"$connection/persistent_address")" = "$1" ] || continue
+		for block in "$connection"/device/../target*/*:*:*:*/block/*; do
+			DISK=/dev/${block##*/}
+			[ -b "$DISK" ] && [ "$(<"$block/size")" -gt 0 ]
+			return
+		done
+	done
+	return 1
+}
+
+# Sessions that notice within seconds that nobody answers, and give commands back then.
+paths() {
+	local address
+	modprobe -a sd_mod sg iscsi_tcp scsi_dh_alua dm_multipath dm_round_robin
+	echo "InitiatorName=iqn.1993-08.org.debian:01:guest" >/etc/iscsi/initiatorname.iscsi
+	sed -i -E -e 's/^(node.session.timeo.replacement_timeout).*/\1 = 2/' -e 's/^(node.conn\[0\].timeo.noop_out_interval).*/\1 = 2/' \
+		-e 's/^(node.conn\[0\].timeo.noop_out_timeout).*/\1 = 4/' /etc/iscsi/iscsid.conf
+	iscsid
+	for address in 127.0.0.1 $SECOND; do
+		must iscsiadm -m node -o new -T "$IQN" -p "$address:3260"
+		must iscsiadm -m node -T "$IQN" -p "$address:3260" --login
+		wait_for 60 session_disk "$address"
+		PATHS+=("$DISK")
+	done
+	DEVICES=(none "$(cat "/sys/block/${PATHS[1]##*/}/dev")" "$(cat "/sys/block/${PATHS[2]##*/}/dev")")
+	say "paths: ${PATHS[1]} here, ${PATHS[2]} on the second gateway"
+}
+PATHS=(none)
+
+# multipath: /dev/mapper/disk over both, as dm-multipath has it; a group for each path.
+multipath() {
+	export DM_DISABLE_UDEV=1
+	must dmsetup create disk --table "0 $((BYTES_OF_DISK / 512)) multipath 1 queue_if_no_path 1 alua 2 1 \
+round-robin 0 1 1 ${DEVICES[1]} 1 round-robin 0 1 1 ${DEVICES[2]} 1"
+	wait_for 10 exists /dev/mapper/disk
+	MULTIPATH=/dev/mapper/disk
+}
+
+# path_message WORD...: to dm-multipath.
+path_message() { must dmsetup message disk 0 "$@"; }
+
+# goes_on_over N: writes end on that path; within two minutes, for what is under way on the other one comes first.
+goes_on_over() {
+	local count
+	count=$(writes_of "${PATHS[$1]}")
+	wait_for 120 went_over "$1" $((count + 60))
+}
+
+# went_over N COUNT: so many writes have ended there; a condition. Meanwhile, as multipathd does it, the path is taken again when
+# it has failed and works.
+went_over() {
+	if wrote "${PATHS[$1]}" "$2"; then return; fi
+	if [[ $(dmsetup status disk) == *" ${DEVICES[$1]} F "* ]] && take_again "$1"; then path_message switch_group "$1"; fi
+	return 1
+}
+
+# take_again N: that path works; a condition.
+take_again() {
+	runs "${PATHS[$1]}" && path_message reinstate_path "${DEVICES[$1]}"
+}
+runs() {
+	local state
+	state=$(<"/sys/block/${1##*/}/device/state")
+	[ "$state" != offline ] || echo running >"/sys/block/${1##*/}/device/state"
+	[ "$state" = running ]
+}
+
+both_paths_are_there() {
+	wait_for 60 take_again 1
+	wait_for 60 take_again 2
+}
+
+# failovers implicit|explicit HOW...: away from the gateway that is active, under a load that is written and verified.
+#
+#	switch    the initiator wants the other path
+#	kill      its daemon ends by SIGKILL, and is started again while the initiator goes over
+#	freeze    the second gateway stands still, with all that it has on its way, and goes on when the first one has taken over
+#	cut       the same with its network
+failovers() {
+	local active=1 other how
+	join_cluster
+	image disk 64M
+	on_host second start --env "FAILOVER=$1" second/gateway
+	start_tcmud
+	gateway 1 "$1"
+	on_host hear first 55
+	assert_eq "$OUTPUT" ready "what the second gateway says"
+	paths
+	multipath
+	load_start "$MULTIPATH" 16M
+	goes_on_over 1
+	for how in "${@:2}"; do
+		other=$((3 - active))
+		say "failover: $how, to gateway $other"
+		"fail_by_$how" $active $other
+		both_paths_are_there
+		active=$other
+	done
+	load_stop
+	say "what both paths read is the same"
+	both_read_the_same
+	must dmsetup remove disk
+	must iscsiadm -m node --logout
+	on_host tell second end
+	on_host second end
+	no_gateway
+	on_host rbd rm rbd/disk
+	stop_tcmud
+	assert_eq "$DAEMON_STATUS" 0 "the exit status"
+}
+
+# fail_by_HOW FROM TO
+fail_by_switch() {
+	path_message switch_group "$2"
+	goes_on_over "$2"
+}
+
+fail_by_kill() {
+	kill_gateway "$1"
+	path_message switch_group "$2"
+	start_gateway "$1"
+	goes_on_over "$2"
+}
+
+fail_by_freeze() {
+	assert_eq "$1" 2 "the gateway that stands still"
+	on_host second stop
+	goes_on_over 1
+	on_host second continue
+}
+
+fail_by_cut() {
+	assert_eq "$1" 2 "the gateway whose network is cut"
+	on_host second cut
+	goes_on_over 1
+	on_host second join
+}
+
+# What is read over the one path is what is read over the other, and nothing comes after.
+both_read_the_same() {
+	local n sums=()
+	for n in 1 2; do
+		path_message switch_group $n
+		wait_for 60 read_over $n
+		sums+=("$SUM")
+	done
+	assert_eq "${sums[0]}" "${sums[1]}" "what is read over the one path, and over the other"
+}
+
+# read_over N: SUM is that of what has come over that path; a condition.
+read_over() {
+	local before
+	before=$(sectors_read "${PATHS[$1]}")
+	SUM=$(dd if=$MULTIPATH bs=1M count=16 iflag=direct status=none | md5sum)
+	[ $(($(sectors_read "${PATHS[$1]}") - before)) -eq $((16 << 11)) ] && return
+	went_over "$1" $((1 << 62)) # which is never so
+}
+sectors_read() {
+	local count
+	read -r _ _ count _ <"/sys/block/${1##*/}/stat"
+	echo "$count"
+}

@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# An RBD image over iSCSI: a file system, verified writes, a resize and a discard that the cluster sees; deleted, and the image removed at
+# once.
+# vm: net=yes timeout=400
+
+# shellcheck source=tests/cases/ceph/ceph.bash
+. "${0%/*}/ceph.bash"
+
+# counters: WRITES is how many librbd has counted for the image, where the dashboard's numbers come from.
+counters() {
+	WRITES=$(python3 -ISE - /run/ceph.*.asok <<'END'
+import json, socket, sys
+
+for path in sys.argv[1:]:
+    with socket.socket(socket.AF_UNIX) as daemon:
+        daemon.connect(path)
+        daemon.sendall(b'{"prefix": "perf dump"}\0')
+        counters = json.loads(daemon.makefile("rb").read()[4:])
+    for name, values in counters.items():
+        if name.startswith("librbd-") and name.endswith("-rbd-disk"):
+            print(values["wr"])
+END
+	)
+}
+
+join_cluster
+sed -i "s|admin_socket =.*|admin_socket = /run/ceph.\$pid.\$cctid.asok|" /etc/ceph/ceph.conf
+image disk 256M
+start_tcmud
+make_backstore disk 'rbd/disk;osd_op_timeout=30' 256M
+iscsi_target disk
+iscsi_login "$IQN"
+must sg_vpd --page=bl "$DISK"
+assert_match "$OUTPUT" 'Optimal transfer length granularity: [1-9]' "the limits, from the image's objects"
+
+say "a file system"
+must mkfs.ext4 -q "$DISK"
+mkdir -p /mnt/disk
+must mount "$DISK" /mnt/disk
+verified_writes /mnt/disk/file 4M
+
+counters
+say "librbd has counted $WRITES writes"
+[ "$WRITES" -ge 1024 ] || fail "librbd's counters of the image do not count"
+
+say "a larger image, with the file system mounted"
+on_host rbd resize --size 512M rbd/disk
+echo $((512 << 20)) >"$(backstore_dir disk)/attrib/dev_size"
+must iscsiadm -m node -T "$IQN" --rescan
+larger() { [ "$(disk_bytes "$DISK")" -eq $((512 << 20)) ]; }
+wait_for 20 larger
+must resize2fs "$DISK"
+verified_writes /mnt/disk/second 4M
+must umount /mnt/disk
+must e2fsck -fn "$DISK"
+
+say "a discard"
+used disk
+before=$BYTES
+must blkdiscard "$DISK"
+used disk
+say "the image takes $before bytes before, $BYTES after"
+[ "$before" -ge $((8 << 20)) ] || fail "too little was written"
+assert_eq "$BYTES" 0 "the bytes that the image takes"
+
+say "let it go"
+iscsi_logout "$IQN"
+tcli /iscsi delete "$IQN"
+trace_start
+milliseconds delete_backstore disk
+on_host rbd rm rbd/disk
+assert_released 1 2000
+stop_tcmud
+assert_eq "$DAEMON_STATUS" 0 "the exit status"
