@@ -124,10 +124,10 @@ def fairness(cells):
 
 
 def memory_rows(results):
-    last = list(results["cells"].values())[-1]
     for target in ("tcmud", "tcmu-runner"):
         before = results["rss_before_kib"][target]
-        yield [target, number(before), number(results["own_rss_one_kib"][target]), number(results["rss_one_kib"][target]), number(max(run["rss_kib"] for run in last[target]))]
+        most = max(run.get("rss_kib", 0) for cell in results["cells"].values() for run in cell[target])
+        yield [target, number(before), number(results["own_rss_one_kib"][target]), number(results["rss_one_kib"][target]), number(most)]
 
 
 # ---- the picture ----
