@@ -252,53 +252,6 @@ static void attach_again(struct loop *loop)
 	loop->stale = false;
 }
 
-/* 1: a command or function was fetched; 0: nothing there, or no slot is free. */
-static int fetch_one(struct loop *loop, uint64_t *now)
-{
-	struct command *command = command_get(&loop->pool);
-	struct tcmu_entry entry;
-	int r;
-
-	if (!command)
-		return 0;
-	r = tcmu_ring_next(&loop->ring, &entry, command->iov, command->iov_max);
-	if (r == -ENOBUFS && command_grow_iov(command, entry.iov_cnt) == 0)
-		r = tcmu_ring_next(&loop->ring, &entry, command->iov, command->iov_max);
-	if (r <= 0 || entry.kind == TCMU_ENTRY_TMR) {
-		command_put(&loop->pool, command);
-		if (r == -EBADMSG)
-			broken(loop, r, "the kernel's next entry is corrupt");
-		else if (r == -ESTALE)
-			reset(loop);
-		else if (r > 0)
-			abort_tasks(loop, &entry);
-		return r > 0;
-	}
-
-	command->cmd_id = entry.cmd_id;
-	command->cdb_length = entry.cdb_length;
-	memcpy(command->cdb, entry.cdb, sizeof(command->cdb));
-	command->iov_cnt = entry.iov_cnt;
-	command->data_length = entry.data_length;
-	stats_begin(loop->setup.stats, &command->flight, now, command->cdb, command->data_length);
-	if (loop->setup.tell && atomic_load_explicit(loop->setup.tell, memory_order_relaxed))
-		loop->setup.told(loop->setup.owner, command->cdb, command->cdb_length, command->data_length);
-	dispatch(command);
-	return 1;
-}
-
-static unsigned fetch(struct loop *loop)
-{
-	unsigned cnt = 0;
-	uint64_t now = 0;
-
-	if (loop->stale && loop_is_empty(loop))
-		attach_again(loop);
-	while (cnt < FETCH_MAX && loop->mode == LOOP_SERVING && !loop->stale && fetch_one(loop, &now) > 0)
-		cnt++;
-	return cnt;
-}
-
 /* ------- orders ------- */
 
 static void apply_size(struct loop *loop, const struct loop_orders *orders)
@@ -329,7 +282,7 @@ static void take_orders(struct loop *loop)
 {
 	struct loop_orders orders;
 
-	if (!atomic_exchange(&loop->has_orders, false))
+	if (!atomic_load(&loop->has_orders) || !atomic_exchange(&loop->has_orders, false))
 		return;
 	leave_place(loop);
 	pthread_mutex_lock(&loop->orders_lock);
@@ -360,6 +313,57 @@ static void take_orders(struct loop *loop)
 	}
 	if (orders.identity_set)
 		unpark(loop);
+}
+
+/* ------- fetching ------- */
+
+/* 1: a command or function was fetched; 0: nothing there, or no slot is free. */
+static int fetch_one(struct loop *loop, uint64_t *now)
+{
+	struct command *command = command_get(&loop->pool);
+	struct tcmu_entry entry;
+	int r;
+
+	if (!command)
+		return 0;
+	r = tcmu_ring_next(&loop->ring, &entry, command->iov, command->iov_max);
+	if (r == -ENOBUFS && command_grow_iov(command, entry.iov_cnt) == 0)
+		r = tcmu_ring_next(&loop->ring, &entry, command->iov, command->iov_max);
+	if (r <= 0 || entry.kind == TCMU_ENTRY_TMR) {
+		command_put(&loop->pool, command);
+		if (r == -EBADMSG)
+			broken(loop, r, "the kernel's next entry is corrupt");
+		else if (r == -ESTALE)
+			reset(loop);
+		else if (r > 0)
+			abort_tasks(loop, &entry);
+		return r > 0;
+	}
+
+	/* What was ordered before the command was sent is in force when it is decided. */
+	take_orders(loop);
+	command->cmd_id = entry.cmd_id;
+	command->cdb_length = entry.cdb_length;
+	memcpy(command->cdb, entry.cdb, sizeof(command->cdb));
+	command->iov_cnt = entry.iov_cnt;
+	command->data_length = entry.data_length;
+	stats_begin(loop->setup.stats, &command->flight, now, command->cdb, command->data_length);
+	if (loop->setup.tell && atomic_load_explicit(loop->setup.tell, memory_order_relaxed))
+		loop->setup.told(loop->setup.owner, command->cdb, command->cdb_length, command->data_length);
+	dispatch(command);
+	return 1;
+}
+
+static unsigned fetch(struct loop *loop)
+{
+	unsigned cnt = 0;
+	uint64_t now = 0;
+
+	if (loop->stale && loop_is_empty(loop))
+		attach_again(loop);
+	while (cnt < FETCH_MAX && loop->mode == LOOP_SERVING && !loop->stale && fetch_one(loop, &now) > 0)
+		cnt++;
+	return cnt;
 }
 
 /* ------- the turn ------- */

@@ -609,6 +609,46 @@ static void a_sick_device_still_says_who_it_is(void **state)
 	rig_stop(&rig);
 }
 
+/* ------- orders ------- */
+
+static atomic_bool telling;
+static struct rig_command *sent_later;
+
+/* On the device's thread, in the middle of its turn: the first command is there, the owner orders, the second one is sent. */
+static void order_and_send(void *owner, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
+{
+	struct rig *rig = owner;
+	struct rig_command *later = sent_later;
+
+	(void) cdb, (void) cdb_length, (void) data_length;
+	if (!later)
+		return;
+	sent_later = NULL;
+	loop_sicken(rig->loop);
+	rig_send(rig, later);
+}
+
+static void an_order_is_in_force_for_what_is_sent_after_it(void **state)
+{
+	struct rig rig;
+	uint8_t in[2][RIG_BLOCK];
+	struct rig_command first = rig_read(0, 1, in[0]), second = rig_read(1, 1, in[1]);
+
+	(void) state;
+	rig_make(&rig, &defaults);
+	rig.setup.tell = &telling;
+	rig.setup.told = order_and_send;
+	sent_later = NULL;
+	atomic_store(&telling, true);
+	assert_int_equal(loop_new(&rig.setup, &rig.loop), 0);
+	rig_wait_signal(&rig, LOOP_ATTACHED);
+	sent_later = &second;
+	rig_do(&rig, &first);
+	rig_wait(&second);
+	assert_sense(&second, 0x04, 0x4400);
+	rig_stop(&rig);
+}
+
 /* ------- limits ------- */
 
 /* A block takes more than eight minutes. */
@@ -719,6 +759,7 @@ int main(void)
 		cmocka_unit_test(a_new_size_is_announced_and_then_there),
 		cmocka_unit_test(switching_the_write_cache_is_announced_and_obeyed),
 		cmocka_unit_test(a_sick_device_still_says_who_it_is),
+		cmocka_unit_test(an_order_is_in_force_for_what_is_sent_after_it),
 		cmocka_unit_test(a_device_is_not_faster_than_its_limit),
 		cmocka_unit_test(what_asks_for_no_medium_is_not_limited),
 		cmocka_unit_test(a_lifted_limit_lets_go_what_waits),
