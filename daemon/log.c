@@ -149,7 +149,8 @@ static void open_file(const char *dir)
 		fd = open(sink.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
 		r = fd < 0 ? -errno : 0;
 	}
-	if (r == 0 && *dir && sink.file < 0)
+	/* Who reads standard error misses nothing of it. */
+	if (r == 0 && *dir && sink.file < 0 && !sink.also_stderr)
 		write_own(TCMU_LOG_INFO, __func__, "the log is written to %s", sink.path);
 	if (sink.file >= 0)
 		(void) close(sink.file);

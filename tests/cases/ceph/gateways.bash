@@ -222,10 +222,11 @@ both_read_the_same() {
 
 # read_over N: SUM is that of what has come over that path; a condition.
 read_over() {
-	local before
+	local before after
 	before=$(sectors_read "${PATHS[$1]}")
-	SUM=$(dd if=$MULTIPATH bs=1M count=16 iflag=direct status=none | md5sum)
-	[ $(($(sectors_read "${PATHS[$1]}") - before)) -eq $((16 << 11)) ] && return
+	SUM=$(dd if="$MULTIPATH" bs=1M count=16 iflag=direct status=none | md5sum)
+	after=$(sectors_read "${PATHS[$1]}")
+	[ $((after - before)) -ne $((16 << 11)) ] || return 0
 	went_over "$1" $((1 << 62)) # which is never so
 }
 sectors_read() {
