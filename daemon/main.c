@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -464,6 +465,8 @@ int main(int argc, char **argv)
 	block_signals();
 	/* Many short-lived threads, and no allocation where it would have to be fast: few heaps stay small. */
 	(void) mallopt(M_ARENA_MAX, ARENAS);
+	/* Nor by huge pages: the kernel would put one where a few small ones are in use, and all of it would be resident. */
+	(void) prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	(void) log_start();
 	load_settings(&self);
 	r = acquire_instance(&self);
