@@ -21,8 +21,10 @@ must dd if=/dev/zero of="$DISK" bs=4k count=100 oflag=direct
 must dd if="$DISK" of=/dev/null bs=4k count=50 iflag=direct
 must_fail sg_read_block_limits "$DISK"
 
-tcmuctl metrics >/run/metrics
+# udev looks at the disk, too, when it has been written to
+nothing_in_flight() { tcmuctl metrics >/run/metrics && grep -qx "tcmu_device_inflight{$device} 0" /run/metrics; }
 device="device=\"$HBA/disk\""
+wait_for 20 nothing_in_flight
 parsed "tcmu_device_up{$device}" "tcmu_device_size_bytes{$device}" "tcmu_device_inflight{$device}" \
 	"tcmu_device_commands_total{$device,class=\"write\"}" "tcmu_device_data_bytes_total{$device,class=\"write\"}" \
 	"tcmu_device_command_duration_seconds_count{$device,class=\"write\"}" \
