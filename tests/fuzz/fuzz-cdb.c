@@ -65,6 +65,16 @@ static void check_sense(const struct scsi_lu *lu, const struct scsi_result *resu
 	}
 }
 
+/* No place is left for another copy. */
+static bool copies_full(const struct scsi_lu *lu)
+{
+	bool full = true;
+
+	for (unsigned i = 0; i < lu->max_copies; i++)
+		full &= lu->copies[i].running;
+	return full;
+}
+
 static void check_answer(const struct scsi_lu *lu, const struct scsi_result *result)
 {
 	demand(result->data_length <= SCSI_DATA_MAX);
@@ -72,6 +82,10 @@ static void check_answer(const struct scsi_lu *lu, const struct scsi_result *res
 		demand(result->data[i] == result->data[SCSI_DATA_MAX]);
 	if (result->status == SCSI_GOOD)
 		return;
+	if (result->status == SCSI_BUSY) {
+		demand(lu->max_copies && copies_full(lu) && result->data_length == 0);
+		return;
+	}
 	demand(result->status == SCSI_CHECK_CONDITION);
 	demand(result->sense.key != 0 && result->data_length == 0);
 	check_sense(lu, result);
