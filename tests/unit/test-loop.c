@@ -612,18 +612,17 @@ static void a_sick_device_still_says_who_it_is(void **state)
 /* ------- orders ------- */
 
 static atomic_bool telling;
-static struct rig_command *sent_later;
+static struct rig_command *_Atomic sent_later;
 
 /* On the device's thread, in the middle of its turn: the first command is there, the owner orders, the second one is sent. */
 static void order_and_send(void *owner, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
 {
 	struct rig *rig = owner;
-	struct rig_command *later = sent_later;
+	struct rig_command *later = atomic_exchange(&sent_later, NULL);
 
 	(void) cdb, (void) cdb_length, (void) data_length;
 	if (!later)
 		return;
-	sent_later = NULL;
 	loop_sicken(rig->loop);
 	rig_send(rig, later);
 }
@@ -638,11 +637,11 @@ static void an_order_is_in_force_for_what_is_sent_after_it(void **state)
 	rig_make(&rig, &defaults);
 	rig.setup.tell = &telling;
 	rig.setup.told = order_and_send;
-	sent_later = NULL;
+	atomic_store(&sent_later, NULL);
 	atomic_store(&telling, true);
 	assert_int_equal(loop_new(&rig.setup, &rig.loop), 0);
 	rig_wait_signal(&rig, LOOP_ATTACHED);
-	sent_later = &second;
+	atomic_store(&sent_later, &second);
 	rig_do(&rig, &first);
 	rig_wait(&second);
 	assert_sense(&second, 0x04, 0x4400);

@@ -36,12 +36,14 @@ peer_ready() {
 		>/dev/null 2>&1
 }
 
-# ticks: how long the daemon has been on a processor, with all its threads.
-ticks() {
-	local stat fields
-	stat=$(<"/proc/$DAEMON_PID/stat")
-	read -ra fields <<<"${stat##*) }"
-	echo $((fields[11] + fields[12]))
+# shares: which of the daemon's threads have been on a processor, in percent of what all of them have.
+shares() {
+	awk '{
+		name = $0; sub(/^[^(]*\(/, "", name); sub(/\).*/, "", name); sub(/-[0-9]+$/, "", name)
+		sub(/.*\) /, ""); ticks[name] += $12 + $13; all += $12 + $13
+	}
+	END { for (name in ticks) if (100 * ticks[name] >= all) printf "%s %.0f %%\n", name, 100 * ticks[name] / all }' \
+		/proc/"$DAEMON_PID"/task/*/stat | sort -k 2,2nr | paste -sd, | sed 's/,/, /g'
 }
 
 # cells TIME: all jobs in one run of fio, one after the other.
@@ -75,9 +77,8 @@ for ((round = 0; round < ${BENCH_ROUNDS:=3}; round++)); do
 		BENCH_ONLY='4k QD32' cells 500ms >/run/warm.fio
 		cells "${BENCH_SECONDS:=2}s" >/run/cells.fio
 		must fio --output=/dev/null /run/warm.fio
-		before=$(ticks)
 		must fio --output-format=json --output="/host/out/$target-$round.json" /run/cells.fio
-		say "the daemon took $(($(ticks) - before)) ticks of the processors"
+		say "the daemon's threads: $(shares)"
 		unserve
 	done
 done
