@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <tcmu/module.h>
@@ -30,6 +29,7 @@
 #define QUIET_MS       UINT64_C(300)
 #define RESET_MS       UINT64_C(5000)
 #define LOOK_AGAIN_MS  UINT64_C(200)
+#define NSEC_PER_MS    UINT64_C(1000000)
 
 struct manager {
 	struct manager_setup setup;
@@ -42,7 +42,7 @@ struct manager {
 	bool reset_wanted;
 	sd_event_source *reset_timer; /* until every device that was found should be known */
 	sd_event_source *quiet_timer; /* until the kernel's commands should have paused */
-	uint64_t began;               /* µs, CLOCK_MONOTONIC */
+	uint64_t began;               /* stats_now() */
 	uint64_t active; /* when the last command of the kernel came or was answered; 0: none has */
 	bool stopping;
 	void (*stopped)(void *userdata);
@@ -51,14 +51,6 @@ struct manager {
 	sd_event_source *stop_timer;
 	sd_event_source *stop_defer;
 };
-
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
-}
 
 const struct manager_setup *manager_setup(const struct manager *manager)
 {
@@ -399,7 +391,7 @@ static int netlink_ready(sd_event_source *source, int fd, uint32_t revents, void
 		if (r == 0)
 			return 0;
 		if (r > 0) {
-			manager->active = now_us();
+			manager->active = stats_now();
 			handle_event(manager, &event);
 		} else if (r == -ENOBUFS) {
 			log_warning("the kernel's events came faster than they could be read: looking for "
@@ -422,7 +414,7 @@ void manager_answer(struct manager *manager, enum tcmu_event_kind kind, uint32_t
 {
 	int r = tcmu_netlink_reply(manager->netlink, kind, id, status);
 
-	manager->active = now_us();
+	manager->active = stats_now();
 	if (r < 0)
 		log_error("the answer to the kernel for device %u could not be sent: %s", id, strerror(-r));
 }
@@ -477,14 +469,14 @@ static int quiet_by_now(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-/* To end what waits, if something does, the kernel refuses new commands for a moment: not in the middle of a restore, whose next command comes as
- * soon as the one before is answered. Where it never pauses, it has to be. */
+/* To end what waits, if something does, the kernel refuses new commands for a moment: not in the middle of a restore, whose
+ * next command comes as soon as the one before is answered. Where it never pauses, it has to be. */
 static bool wait_for_a_pause(struct manager *manager)
 {
-	uint64_t now = now_us();
+	uint64_t now = stats_now();
 
-	if (!manager->active || now - manager->active >= QUIET_MS * 1000 ||
-	    now - manager->began >= RESET_MS * 1000)
+	if (!manager->active || now - manager->active >= QUIET_MS * NSEC_PER_MS ||
+	    now - manager->began >= RESET_MS * NSEC_PER_MS)
 		return false;
 	if (!manager->quiet_timer &&
 	    sd_event_add_time_relative(
@@ -611,7 +603,7 @@ int manager_new(const struct manager_setup *setup, struct manager **ret)
 	manager->setup = *setup;
 	manager->devices = g_ptr_array_new();
 	manager->reset_wanted = true;
-	manager->began = now_us();
+	manager->began = stats_now();
 	if (mkdir(setup->run_dir, 0755) < 0 && errno != EEXIST)
 		log_warning("%s cannot be made: %s", setup->run_dir, strerror(errno));
 	r = tcmu_netlink_open(&manager->netlink);

@@ -5,15 +5,14 @@
 
 # shellcheck source=tests/cases/lib.sh
 . "${BASH_SOURCE[0]%/*}/../lib.sh"
+# shellcheck source=tests/cases/service/unit.bash
+. "${BASH_SOURCE[0]%/*}/../service/unit.bash"
 
 export DEBIAN_FRONTEND=noninteractive
-UNIT=tcmud.service
 LUNS=20
 SAVED=/run/saved.json
 RESTORE_PID=
 
-active() { systemctl is-active --quiet $UNIT; }
-property() { systemctl show --value --property="$1" $UNIT; }
 another_daemon() { active && [ "$(property MainPID)" != "$DAEMON_PID" ]; }
 
 install_packages() {
