@@ -13,7 +13,8 @@
 #define LULL          UINT64_C(50000000)  /* ns; is no part of a turn */
 #define TURN_COMMANDS 16u                 /* of a turn, at least */
 #define TURN_WAITS    8u /* as often, at least: one large batch more or less decides nothing */
-#define TURN_MIN      UINT64_C(2000000)    /* ns */
+#define TURN_MIN      UINT64_C(2000000)    /* ns, in the first round, which sorts out */
+#define TURN_LONG     UINT64_C(6000000)    /* ns; how a way serves shows only once its beginning is past */
 #define UNUSUAL_MAX   3u                   /* turns until what was found is gone by no longer */
 #define FINE          16u                  /* parts of a ns in which a command's time is kept */
 #define REST_COMMANDS 4u                   /* that would come meanwhile */
@@ -23,7 +24,7 @@
 #define REST_GAIN     105                  /* percent that make it worth the delay of each command */
 #define PLACE_GAIN    110                  /* percent that make it worth the scheduler's freedom */
 #define LOOK_GAIN     115                  /* percent that make it worth a processor's time */
-#define HOPELESS      300                  /* percent of the best's time; is not tried again in this trial */
+#define HOPELESS      200                  /* percent of the best's time; is not tried again in this trial */
 #define SLOW          2                    /* times the best's time; a turn ends early */
 #define PATIENCE_MIN  UINT64_C(250000000)  /* ns */
 #define PATIENCE_MAX  UINT64_C(8000000000) /* ns */
@@ -64,8 +65,8 @@ static void give_credit(struct poll *poll, uint64_t now)
 
 /* ------- the trial ------- */
 
-/* How long a command took: the middle one of the rounds, so that what else happens in one of them counts for nothing.
- * 0: it was not tried. */
+/* How long a command took: the middle one of the rounds, so that what else happens in one of them counts for nothing. A
+ * place has to serve each time: of two processors the initiator may have been on either. 0: it was not tried. */
 static uint64_t usual_time(const struct poll *poll, unsigned way)
 {
 	const uint64_t *taken = poll->taken[way];
@@ -74,6 +75,8 @@ static uint64_t usual_time(const struct poll *poll, unsigned way)
 	/* Who is given up after the first round has no other. */
 	if (!taken[1] || !taken[2])
 		return taken[0] > taken[1] ? taken[0] : taken[1];
+	if (way >= POLL_PLACE)
+		return taken[1] > taken[2] ? taken[1] : taken[2];
 	return taken[2] < low ? low : smaller(taken[2], high);
 }
 
@@ -199,11 +202,11 @@ static bool is_unusual(struct poll *poll, uint64_t taken)
 
 static void take_turns(struct poll *poll, uint64_t now)
 {
-	uint64_t taken;
+	uint64_t taken, duration = poll->round == 0 ? TURN_MIN : TURN_LONG;
 
 	poll->waits++;
 	if (poll->begin && !is_slow(poll, now) &&
-	    (poll->commands < TURN_COMMANDS || poll->waits < TURN_WAITS || now - poll->begin < TURN_MIN))
+	    (poll->commands < TURN_COMMANDS || poll->waits < TURN_WAITS || now - poll->begin < duration))
 		return;
 	taken = poll->begin ? FINE * (now - poll->begin) / poll->commands : 0;
 	poll->begin = now;

@@ -264,11 +264,11 @@ def plan(mode):
     for luns in (4, LUNS):
         for name in ("randread 4k QD32", "randwrite 4k QD32", "read 256k QD8"):
             rw, size, depth, more = JOBS[name]
-            yield f"{name}, {luns} LUNs", (rw, size, max(1, depth * 2 // luns), more), luns, 2, 1
+            yield f"{name}, {luns} LUNs", (rw, size, max(1, depth * 2 // luns), more), luns, 5, 1
     for kind, rw in KINDS.items():
         for size in ("4k", "64k", "1M"):
             for depth in (1, 4, 32, 128):
-                yield f"{kind} {size} QD{depth}", (rw, size, depth, []), 1, 2, 0.6
+                yield f"{kind} {size} QD{depth}", (rw, size, depth, []), 1, 5, 1
 
 
 def main():

@@ -204,6 +204,31 @@ static void an_initiator_that_moves_is_followed(void **state)
 	assert_in_range(placed(&poll, 2 * SEC, &moved, 3), 80, 100);
 }
 
+/* In one round of each trial it is elsewhere. */
+static void a_processor_is_taken_only_where_it_serves_each_time(void **state)
+{
+	const struct initiator *at_home = &neighbour;
+	struct initiator away = neighbour;
+
+	(void) state;
+	away.beside = 0;
+	for (unsigned round = 1; round < POLL_ROUNDS; round++) {
+		struct poll poll;
+		unsigned there = 0, all = 0;
+
+		begin(&poll, 0);
+		for (uint64_t start = now; now - start < 20 * SEC;) {
+			bool settled = poll.round == POLL_ROUNDS;
+
+			there += settled && poll_place(&poll) >= 0;
+			all += settled;
+			cycle(&poll, poll.round == round ? &away : at_home);
+		}
+		assert_int_equal(there, 0);
+		assert_true(all > 1000);
+	}
+}
+
 static void with_one_processor_there_is_no_choice(void **state)
 {
 	struct poll poll;
@@ -343,6 +368,7 @@ int main(void)
 		cmocka_unit_test(the_processor_that_sends_is_found),
 		cmocka_unit_test(where_no_processor_is_better_it_may_be_on_any),
 		cmocka_unit_test(an_initiator_that_moves_is_followed),
+		cmocka_unit_test(a_processor_is_taken_only_where_it_serves_each_time),
 		cmocka_unit_test(with_one_processor_there_is_no_choice),
 		cmocka_unit_test(a_turn_is_not_over_after_one_large_batch),
 		cmocka_unit_test(nobody_is_made_to_wait_for_nothing),

@@ -39,7 +39,7 @@ printf '%s' "${BENCH_CONF:-}" | tr ';' '\n' >/etc/tcmu/tcmu.conf
 # The file handler alone: the raw files of the peer are its own, and not qcow images that tcmud would serve as well.
 mkdir /run/handlers
 cp "$(handler_folder)"/handler_file.so /run/handlers/
-start_tcmud --handler-path /run/handlers
+start_tcmud --config /etc/tcmu/tcmu.conf --handler-path /run/handlers
 modprobe -a sd_mod tcm_loop target_core_file
 say "measuring (mode ${BENCH_MODE:=full})"
 python3 -ISE /host/tests/bench/measure.py --mode "$BENCH_MODE" --tcmud "$DAEMON_PID" --peer "$PEER_PID" ${BENCH_ONLY:+--only "$BENCH_ONLY"} \
