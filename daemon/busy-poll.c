@@ -11,6 +11,7 @@
 #define GAP_LONG      (4 * LOOK_MAX)      /* longer ones count as this */
 #define CREDIT_MAX    UINT64_C(100000000) /* ns of which the percentage can be saved */
 #define LULL          UINT64_C(50000000)  /* ns; is no part of a turn */
+#define NEVER         (UINT64_MAX / 1000) /* parts of a ns; is slower than all */
 #define TURN_COMMANDS 16u                 /* of a turn, at least */
 #define TURN_WAITS    8u /* as often, at least: one large batch more or less decides nothing */
 #define TURN_MIN      UINT64_C(2000000)    /* ns, in the first round, which sorts out */
@@ -235,12 +236,27 @@ uint64_t poll_idle(struct poll *poll, uint64_t now)
 	if (poll->since)
 		return 0;
 	poll->since = now;
+	poll->streak = 0;
 	take_turns(poll, now);
 	give_credit(poll, now);
 	if (poll->way != POLL_LOOK || poll->gap > LOOK_MAX)
 		return 0;
 	look = smaller(2 * poll->gap + LOOK_MORE, LOOK_MAX);
 	return look <= poll->credit ? look : 0;
+}
+
+void poll_pressed(struct poll *poll, uint64_t now)
+{
+	poll->streak = 0;
+	poll->begin = 0;
+	if (poll->way < POLL_PLACE)
+		return;
+	if (poll->round == POLL_ROUNDS) {
+		begin_trial(poll);
+	} else {
+		poll->taken[poll->way][poll->round] = NEVER;
+		next_turn(poll, now);
+	}
 }
 
 int poll_place(const struct poll *poll)

@@ -24,8 +24,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define POLL_PLACES 8 /* that a trial tries at most */
-#define POLL_ROUNDS 3 /* of a trial */
+#define POLL_PLACES 8  /* that a trial tries at most */
+#define POLL_ROUNDS 3  /* of a trial */
+#define POLL_STREAK 64 /* times in a row that there is something to do: then there always is */
 
 /* In the order in which they are tried. */
 enum poll_way {
@@ -53,6 +54,7 @@ struct poll {
 	uint64_t begin;    /* of this turn; 0: with the next command */
 	unsigned commands; /* since then */
 	unsigned waits;    /* since then */
+	unsigned streak;   /* times in a row that there was something to do */
 	uint64_t rest;     /* for how long, ns */
 	unsigned places;   /* processors that there are */
 	unsigned first;    /* of them that this trial tries */
@@ -64,10 +66,12 @@ struct poll {
 /* places: how many processors the thread may be put on; less than 2: it is not. */
 void poll_init(struct poll *poll, unsigned percent, unsigned places);
 
-/* So many commands have come. */
-static inline void poll_work(struct poll *poll, unsigned commands)
+/* There was something to do, and so many commands have come. True: there was nothing else for long, and poll_pressed() is to be
+ * called. */
+static inline bool poll_work(struct poll *poll, unsigned commands)
 {
 	poll->commands += commands;
+	return ++poll->streak == POLL_STREAK;
 }
 
 /* Whether it had nothing to do before poll_work(): then poll_busy() is to be called. */
@@ -78,6 +82,10 @@ static inline bool poll_was_idle(const struct poll *poll)
 
 /* There is nothing to do. Returns for how long to look again and again; 0: sleep. */
 uint64_t poll_idle(struct poll *poll, uint64_t now);
+
+/* There always is something to do. Who never sleeps has no place to sleep on: what is tried there is given up, and how else it waits
+ * makes no difference. */
+void poll_pressed(struct poll *poll, uint64_t now);
 
 /* The processor to sleep on, from 0; -1: any. */
 int poll_place(const struct poll *poll);

@@ -37,13 +37,6 @@ uint64_t loop_clock(void)
 	return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
 }
 
-void loop_waited(struct loop *loop, unsigned commands)
-{
-	if (poll_was_idle(&loop->poll))
-		poll_busy(&loop->poll, loop_clock());
-	poll_work(&loop->poll, commands);
-}
-
 static bool ring_has_more(struct loop *loop)
 {
 	bool more;
@@ -146,6 +139,16 @@ static void take_place(struct loop *loop)
 		return;
 	atomic_store(&loop->place, place);
 	thread_set_place(0, place);
+}
+
+void loop_waited(struct loop *loop, unsigned commands)
+{
+	if (poll_was_idle(&loop->poll))
+		poll_busy(&loop->poll, loop_clock());
+	if (poll_work(&loop->poll, commands) && loop->setup.busy_poll && loop->mode == LOOP_SERVING) {
+		poll_pressed(&loop->poll, loop_clock());
+		take_place(loop);
+	}
 }
 
 void loop_leave_place(struct loop *loop)

@@ -229,6 +229,58 @@ static void a_processor_is_taken_only_where_it_serves_each_time(void **state)
 	}
 }
 
+/* Commands are there all the time. Returns which percentage of them was served on that processor. */
+static unsigned pressed(struct poll *poll, uint64_t duration, int processor)
+{
+	uint64_t there = 0, all = 0;
+
+	for (uint64_t start = now; now - start < duration; all++) {
+		there += poll_place(poll) == processor;
+		now += 50 * US;
+		if (poll_work(poll, 1))
+			poll_pressed(poll, now);
+	}
+	return (unsigned) (100 * there / all);
+}
+
+static void who_never_sleeps_needs_no_place_to_sleep(void **state)
+{
+	struct poll poll;
+
+	(void) state;
+	begin(&poll, 0);
+	placed(&poll, 60 * SEC, &neighbour, 5);
+	assert_int_equal(poll_place(&poll), 5);
+	poll_busy(&poll, now);
+	pressed(&poll, POLL_STREAK * 50 * US, 5);
+	assert_int_equal(pressed(&poll, 10 * SEC, 5), 0);
+	/* And is back when it sleeps again. */
+	placed(&poll, 60 * SEC, &neighbour, 5);
+	assert_in_range(placed(&poll, 10 * SEC, &neighbour, 5), 95, 100);
+}
+
+/* Elsewhere it is just fast enough. */
+static void where_it_cannot_keep_up_it_does_not_stay(void **state)
+{
+	uint64_t there = 0;
+	struct poll poll;
+
+	(void) state;
+	now = SEC;
+	poll_init(&poll, 0, 2);
+	for (uint64_t start = now; now - start < 60 * SEC;) {
+		uint64_t before = now;
+		bool on_one = poll_place(&poll) >= 0;
+
+		if (!on_one)
+			cycle(&poll, &alone);
+		else
+			pressed(&poll, 50 * US, -1);
+		there += on_one ? now - before : 0;
+	}
+	assert_in_range(there, 0, 3 * SEC);
+}
+
 static void with_one_processor_there_is_no_choice(void **state)
 {
 	struct poll poll;
@@ -369,6 +421,8 @@ int main(void)
 		cmocka_unit_test(where_no_processor_is_better_it_may_be_on_any),
 		cmocka_unit_test(an_initiator_that_moves_is_followed),
 		cmocka_unit_test(a_processor_is_taken_only_where_it_serves_each_time),
+		cmocka_unit_test(who_never_sleeps_needs_no_place_to_sleep),
+		cmocka_unit_test(where_it_cannot_keep_up_it_does_not_stay),
 		cmocka_unit_test(with_one_processor_there_is_no_choice),
 		cmocka_unit_test(a_turn_is_not_over_after_one_large_batch),
 		cmocka_unit_test(nobody_is_made_to_wait_for_nothing),
