@@ -60,7 +60,10 @@ unsigned thread_places(void)
 {
 	cpu_set_t set;
 
-	return all_places(&set) ? (unsigned) CPU_COUNT(&set) : 0;
+	/* Where a thread may not even be let stay where it is, none can be put anywhere. */
+	if (!all_places(&set) || sched_setaffinity(getpid(), sizeof(set), &set) < 0)
+		return 0;
+	return (unsigned) CPU_COUNT(&set);
 }
 
 void thread_set_place(pid_t tid, int place)

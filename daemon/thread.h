@@ -19,7 +19,7 @@ void thread_set_name(const char *name);
  * through us): its allocations must not wait for such I/O. Not permitted: nothing is lost but that. */
 void thread_set_io_flusher(void);
 
-/* How many processors the daemon's threads may run on; 0: not known. */
+/* How many processors the daemon's threads may be put on; 0: on none, which a sandbox may forbid. */
 unsigned thread_places(void);
 
 /* Puts a thread on one of them, from 0, or with -1 on all; those that it starts by thread_start() are not put there.

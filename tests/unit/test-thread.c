@@ -2,10 +2,16 @@
 /* A thread can be put on one processor and let go; those that it starts are not put there. */
 #include "thread.h"
 
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -99,11 +105,41 @@ static void another_takes_it_from_there(void **state)
 	pthread_barrier_destroy(&placed.end);
 }
 
+/* In a process of its own: a filter cannot be taken away. */
+static unsigned places_where_it_is_forbidden(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sched_setaffinity, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
+		return 99;
+	return thread_places();
+}
+
+static void where_it_is_forbidden_there_is_no_place(void **state)
+{
+	pid_t child = fork();
+	int status;
+
+	(void) state;
+	if (child == 0)
+		_exit((int) places_where_it_is_forbidden());
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_thread_is_put_on_a_processor),
 		cmocka_unit_test(another_takes_it_from_there),
+		cmocka_unit_test(where_it_is_forbidden_there_is_no_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
