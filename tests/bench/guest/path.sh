@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Where the time goes when one 4 KiB read is under way at a time: the points that each command passes in the kernel, traced, for a LUN of
-# tcmud and for one of the kernel's fileio; judges nothing.
+# Where the time goes, for a LUN of tcmud and for one of the kernel's fileio; judges nothing. When one 4 KiB read is under way at a time: the
+# points that each command passes in the kernel, traced. When more are: how busy the initiator's processor is, and the other one.
 # vm: memory=2048
 # vm: timeout=300
 # vm: clock=tsc
@@ -25,6 +25,25 @@ traced() {
 	python3 -ISE /host/tests/bench/path.py "${points[@]}" </run/trace.txt
 }
 
+# busy DISK: how busy the two processors are, in percent, with the initiator kept on the second; and how many operations that are.
+busy() {
+	local job rw size depth
+	for job in "randwrite 4k 4" "randwrite 64k 128" "read 256k 8" "write 256k 8" "read 1M 4" "write 1M 4"; do
+		read -r rw size depth <<<"$job"
+		must fio --name=busy --filename="$1" --rw="$rw" --bs="$size" --iodepth="$depth" --ioengine=libaio --direct=1 --thread \
+			--cpus_allowed=1 --norandommap --gtod_reduce=1 --time_based --runtime=4 --output-format=terse --terse-version=3 \
+			--output=/run/busy.terse --exec_prerun="cp /proc/stat /run/before" --exec_postrun="cp /proc/stat /run/after"
+		awk -v job="$job" '
+			FILENAME == "/run/busy.terse" { split($0, field, ";"); iops = field[8] + field[49]; next }
+			!/^cpu[01] / { next }
+			{ all = 0; for (i = 2; i <= NF; i++) all += $i }
+			FILENAME == "/run/before" { before[$1] = all; idle[$1] = $5 + $6; next }
+			{ busy[$1] = 100 - 100 * ($5 + $6 - idle[$1]) / (all - before[$1]) }
+			END { printf "%-18s %6d IOPS, initiator %3.0f %%, the other %3.0f %%\n", job, iops, busy["cpu1"], busy["cpu0"] }
+		' /run/busy.terse /run/before /run/after
+	done
+}
+
 mkdir /bench
 mount -t tmpfs -o size=60% tmpfs /bench
 mkdir /run/handlers
@@ -40,8 +59,10 @@ echo 1 >$CORE/fileio_0/kernel/enable
 attach daemon
 say "tcmud"
 traced "$DISK" tcmu_queue_cmd uio_event_notify shmem_file_read_iter tcmu_irqcontrol
+busy "$DISK"
 attach kernel
 say "fileio"
 traced "$DISK" fd_execute_rw shmem_file_read_iter
+busy "$DISK"
 detach kernel
 detach daemon
