@@ -79,13 +79,17 @@ def native_rows(results):
 
 
 def read_native(path):
-    """The lines of bench-loop for handlers."""
+    """The medians of what bench-loop has printed for each handler, which is there several times."""
+    rows = {}
     with open(path) as file:
         for line in file:
             found = re.match(r"(\w.*?)\s+(read|write)\s+(\d+)\s+(\d+)\s+\d+\s+(\d+)\s+([\d.]+)\s+([\d.]+)$", line.rstrip())
             if found:
-                yield {"handler": found[1], "op": found[2], "queue": int(found[3]), "commands": int(found[4]),
-                       "user_ns": int(found[5]), "doorbells": float(found[6]), "sleeps": float(found[7])}
+                rows.setdefault(found.groups()[:3], []).append([float(value) for value in found.groups()[3:]])
+    for (handler, op, queue), runs in rows.items():
+        commands, user_ns, doorbells, sleeps = (median(values) for values in zip(*runs))
+        yield {"handler": handler, "op": op, "queue": int(queue), "commands": int(commands), "user_ns": int(user_ns),
+               "doorbells": doorbells, "sleeps": sleeps}
 
 
 def aim_rows(results):
@@ -119,8 +123,8 @@ def aim_rows(results):
 def fairness(cells):
     for name, cell in cells.items():
         if "shares" in cell["tcmud"][0]:
-            shares = [min(run["shares"]) / max(run["shares"]) for run in cell["tcmud"]]
-            yield [name, f"{median(shares):.2f}"]
+            shares = [median([min(run["shares"]) / max(run["shares"]) for run in cell[target]]) for target in TARGETS]
+            yield [name, *(f"{share:.2f}" for share in shares)]
 
 
 def memory_rows(results):
@@ -179,7 +183,7 @@ def report(results, text):
         "batches": table(["job", "daemon", "1", "2", *(f"to {size}" for size in BATCHES[2:])], batch_rows(results)),
         "native": table(["handler", "commands/s", "user ns a command", "doorbells and sleeps a command"], native_rows(results)),
         "memory": table(["daemon", "KiB before the first LUN", "with one that was used, its data area aside", "with it", "after all"], memory_rows(results)),
-        "fairness": table(["job", "slowest / fastest LUN"], fairness(others)),
+        "fairness": table(["job", *TARGETS], fairness(others)),
         "others": table(head, speed_rows(others)),
     }
     for name, lines in parts.items():

@@ -43,4 +43,4 @@ start_tcmud --config /etc/tcmu/tcmu.conf --handler-path /run/handlers
 modprobe -a sd_mod tcm_loop target_core_file
 say "measuring (mode ${BENCH_MODE:=full})"
 python3 -ISE /host/tests/bench/measure.py --mode "$BENCH_MODE" --tcmud "$DAEMON_PID" --peer "$PEER_PID" ${BENCH_ONLY:+--only "$BENCH_ONLY"} \
-	/host/out/results.json
+	${BENCH_OPTIONS:+--options "$BENCH_OPTIONS"} /host/out/results.json
