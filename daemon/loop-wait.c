@@ -81,11 +81,17 @@ static bool look(struct loop *loop, uint64_t begin, uint64_t duration)
 	return found;
 }
 
+/* Whether it waits as was found to pay; else it sleeps, wherever that is. */
+static bool may_choose(const struct loop *loop)
+{
+	return loop->setup.busy_poll && loop->mode == LOOP_SERVING;
+}
+
 static bool worth_looking(struct loop *loop)
 {
 	uint64_t now, duration;
 
-	if (!loop->setup.busy_poll || loop->mode != LOOP_SERVING || loop->resume)
+	if (!may_choose(loop) || loop->resume)
 		return false;
 	now = loop_clock();
 	duration = poll_idle(&loop->poll, now);
@@ -124,7 +130,7 @@ static void wait_for_others(struct loop *loop, uint64_t ns)
 /* Lets more commands come, where that was found to pay. */
 static void rest(struct loop *loop)
 {
-	uint64_t ns = loop->setup.busy_poll && loop->mode == LOOP_SERVING ? poll_woken(&loop->poll) : 0;
+	uint64_t ns = may_choose(loop) ? poll_woken(&loop->poll) : 0;
 
 	if (ns)
 		wait_for_others(loop, ns);
@@ -133,7 +139,7 @@ static void rest(struct loop *loop)
 /* Sleeps on the processor that was found to pay, or may be on any. */
 static void take_place(struct loop *loop)
 {
-	int place = loop->setup.busy_poll && loop->mode == LOOP_SERVING ? poll_place(&loop->poll) : -1;
+	int place = may_choose(loop) ? poll_place(&loop->poll) : -1;
 
 	if (place == atomic_load_explicit(&loop->place, memory_order_relaxed))
 		return;
@@ -145,7 +151,7 @@ void loop_waited(struct loop *loop, unsigned commands)
 {
 	if (poll_was_idle(&loop->poll))
 		poll_busy(&loop->poll, loop_clock());
-	if (poll_work(&loop->poll, commands) && loop->setup.busy_poll && loop->mode == LOOP_SERVING) {
+	if (poll_work(&loop->poll, commands) && may_choose(loop)) {
 		poll_pressed(&loop->poll, loop_clock());
 		take_place(loop);
 	}
