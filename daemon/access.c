@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which requests may go to the backend, as the owner of the loop says: all, those that only read, or none; and when the last
- * one has come back, so that the backend can be exchanged for another one while the ring stays.
+ * Which requests may go to the backend, as the owner of the loop says: all, those that only read,
+ * or none; and when the last one has come back, so that the backend can be exchanged for another
+ * one while the ring stays.
  *
- * Each order about the access has a number, so that a loop that was quiet under an earlier one is not taken for quiet now.
- * Everything runs on the device's thread but what the owner calls.
+ * Each order about the access has a number, so that a loop that was quiet under an earlier one is
+ * not taken for quiet now. Everything runs on the device's thread but what the owner calls.
  */
 #include "loop-private.h"
 

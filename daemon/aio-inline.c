@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls that the I/O thread makes itself, because they cannot wait: a hand-over to another thread costs more than a
- * cached transfer.
+ * Calls that the I/O thread makes itself, because they cannot wait: a hand-over to another thread
+ * costs more than a cached transfer.
  *
- * Reads that are likely cached are tried with RWF_NOWAIT. Where that fails again and again, it is left off for a while,
- * each time longer; a file system that has no such calls costs one system call in a thousand requests. Writes are not
- * tried so: on a frozen file system they wait in spite of the flag. Transfers of a file that lies in memory wait for no
- * device at all, and such a file system cannot be frozen: they are made as they are.
+ * Reads that are likely cached are tried with RWF_NOWAIT. Where that fails again and again, it is
+ * left off for a while, each time longer; a file system that has no such calls costs one system
+ * call in a thousand requests. Writes are not tried so: on a frozen file system they wait in spite
+ * of the flag. Transfers of a file that lies in memory wait for no device at all, and such a file
+ * system cannot be frozen: they are made as they are.
  *
- * What is made in one go is bounded, so that what has ended is told while more is still to do: the initiator and the
- * thread then work side by side.
+ * What is made in one go is bounded, so that what has ended is told while more is still to do: the
+ * initiator and the thread then work side by side.
  */
 #include "aio-private.h"
 

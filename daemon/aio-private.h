@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What aio.c (queues, slots) shares with the ways of making system calls: aio-inline.c, aio-uring.c and aio-threads.c.
- * All of it is the device's I/O thread's, but for the part of a slot that aio-threads.c hands over.
+ * What aio.c (queues, slots) shares with the ways of making system calls: aio-inline.c, aio-uring.c
+ * and aio-threads.c. All of it is the device's I/O thread's, but for the part of a slot that
+ * aio-threads.c hands over.
  *
- * A request is first on engine->queued, then, unless the I/O thread makes the call itself, on engine->waiting until it
- * owns a slot while it is under way; at last it is on engine->ended until aio_reap() runs its done.
+ * A request is first on engine->queued, then, unless the I/O thread makes the call itself, on
+ * engine->waiting until it owns a slot while it is under way; at last it is on engine->ended until
+ * aio_reap() runs its done.
  */
 #pragma once
 
@@ -55,7 +57,8 @@ struct aio_backend {
 	void (*free)(struct aio_engine *engine);
 };
 
-/* Whether reads are tried in the page cache first: after misses in a row, a number of them is not, each time more. */
+/* Whether reads are tried in the page cache first: after misses in a row, a number of them is not,
+ * each time more. */
 struct aio_cached {
 	unsigned misses;
 	unsigned skip;    /* reads still not to be tried */
@@ -81,8 +84,8 @@ struct aio_engine {
 	struct aio_cached cached;
 	struct aio_slot *free;
 	unsigned used; /* slots that have been used; the others' memory is untouched */
-	struct aio_threads *
-		threads; /* the engine itself; of the io_uring engine for calls without opcode, NULL until needed */
+	struct aio_threads *threads; /* the engine itself; of the io_uring engine for calls without
+					opcode, NULL until needed */
 	struct aio_uring *uring;
 	char name[16];
 	struct aio_slot *slots; /* depth */
@@ -110,7 +113,8 @@ bool aio_inline_spend(struct aio_batch *batch, int64_t bytes);
 
 /* ------- aio-threads.c ------- */
 
-/* A pool and the list of what it has finished, with an eventfd that is readable when there is something on it. */
+/* A pool and the list of what it has finished, with an eventfd that is readable when there is
+ * something on it. */
 struct aio_threads;
 
 int aio_threads_new(unsigned limit, const char *name, struct aio_threads **threads);

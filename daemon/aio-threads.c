@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * System calls by worker threads: the whole engine where io_uring is not to be had, and beside io_uring the calls that
- * it has no opcode for.
+ * System calls by worker threads: the whole engine where io_uring is not to be had, and beside
+ * io_uring the calls that it has no opcode for.
  *
- * The eventfd is rung by the thread that finds the list of finished slots empty. Each list that is taken therefore has
- * exactly one ring, which may come a moment later than the list: `owed` counts those not yet read, so that the eventfd
- * is read when there is something to be read and is silent when there is nothing to take. It is read before the list is
- * taken: a ring that has been read is never that of a list which stays.
+ * The eventfd is rung by the thread that finds the list of finished slots empty. Each list that is
+ * taken therefore has exactly one ring, which may come a moment later than the list: `owed` counts
+ * those not yet read, so that the eventfd is read when there is something to be read and is silent
+ * when there is nothing to take. It is read before the list is taken: a ring that has been read is
+ * never that of a list which stays.
  */
 #include "aio-private.h"
 
@@ -48,7 +49,9 @@ static int64_t call_once(const struct tcmu_aio *aio)
 	case TCMU_AIO_READV:
 		return preadv2(aio->fd, aio->iov, cnt, offset, 0);
 	case TCMU_AIO_WRITEV:
-		return pwritev2(aio->fd, aio->iov, cnt, offset, aio->flags & TCMU_AIO_DSYNC ? RWF_DSYNC : 0);
+		return pwritev2(
+			aio->fd, aio->iov, cnt, offset,
+			aio->flags & TCMU_AIO_DSYNC ? RWF_DSYNC : 0);
 	case TCMU_AIO_FDATASYNC:
 		return fdatasync(aio->fd);
 	case TCMU_AIO_FALLOCATE:
@@ -87,7 +90,8 @@ static void ring(struct aio_threads *threads)
 /* Once the slot is on the list it is the I/O thread's again. */
 static void run_call(struct work *work)
 {
-	struct aio_slot *slot = (struct aio_slot *) ((char *) work - offsetof(struct aio_slot, work));
+	struct aio_slot *slot =
+		(struct aio_slot *) ((char *) work - offsetof(struct aio_slot, work));
 	struct aio_threads *threads = slot->threads;
 	struct aio_slot *before = atomic_load_explicit(&threads->finished, memory_order_relaxed);
 
@@ -163,7 +167,8 @@ static void hear(struct aio_threads *threads)
 /* Oldest first. */
 static struct aio_slot *take_finished(struct aio_threads *threads)
 {
-	struct aio_slot *slot = atomic_exchange_explicit(&threads->finished, NULL, memory_order_acquire);
+	struct aio_slot *slot = atomic_exchange_explicit(
+		&threads->finished, NULL, memory_order_acquire);
 	struct aio_slot *oldest = NULL;
 
 	while (slot) {

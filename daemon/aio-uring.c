@@ -2,16 +2,19 @@
 /*
  * System calls by io_uring, from Linux 5.10 on.
  *
- * Every submission has exactly one completion: of a slot's request, of a slot's cancellation (at most one at a time),
- * of the poll for the threads. A slot is used again when all of its completions have come: so a late cancellation
- * never meets another request, and there are never more completions than the ring has room for.
+ * Every submission has exactly one completion: of a slot's request, of a slot's cancellation (at
+ * most one at a time), of the poll for the threads. A slot is used again when all of its
+ * completions have come: so a late cancellation never meets another request, and there are never
+ * more completions than the ring has room for.
  *
- * The ring is made by one thread and used by another: it stays disabled until the first commit, which makes that thread
- * its only issuer. Completions that the kernel defers to the issuer are run when it enters the kernel next, also out of
- * a sleep in epoll_wait (which then returns, with EINTR); a thread that does not enter it sees a flag instead.
- * IORING_SETUP_DEFER_TASKRUN is not asked for: its completions would wait for an io_uring_enter of ours.
+ * The ring is made by one thread and used by another: it stays disabled until the first commit,
+ * which makes that thread its only issuer. Completions that the kernel defers to the issuer are run
+ * when it enters the kernel next, also out of a sleep in epoll_wait (which then returns, with
+ * EINTR); a thread that does not enter it sees a flag instead. IORING_SETUP_DEFER_TASKRUN is not
+ * asked for: its completions would wait for an io_uring_enter of ours.
  *
- * Calls without an opcode are made by threads of the engine's own, whose eventfd is polled by the ring.
+ * Calls without an opcode are made by threads of the engine's own, whose eventfd is polled by the
+ * ring.
  */
 #include "aio-private.h"
 
@@ -30,7 +33,8 @@
 #define RETRIES_MAX      8u
 #define FEATURES         (IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE)
 
-/* What a completion belongs to: the slot's address, with the lowest bit for its cancellation; 0 for the poll. */
+/* What a completion belongs to: the slot's address, with the lowest bit for its cancellation; 0 for
+ * the poll. */
 #define DATA_POLL   UINT64_C(0)
 #define DATA_CANCEL UINT64_C(1)
 
@@ -69,7 +73,8 @@ static struct aio_slot *data_slot(uint64_t data)
 
 /* ------- submissions ------- */
 
-/* The kernel has refused what is in the submission queue for good: it ends here, and nothing is submitted again. */
+/* The kernel has refused what is in the submission queue for good: it ends here, and nothing is
+ * submitted again. */
 static void refuse(struct aio_engine *engine, int error)
 {
 	struct aio_uring *uring = engine->uring;
@@ -91,7 +96,8 @@ static void refuse(struct aio_engine *engine, int error)
 	}
 }
 
-/* The kernel could not find memory for a submission, and nothing of ours is under way that would call us back. */
+/* The kernel could not find memory for a submission, and nothing of ours is under way that would
+ * call us back. */
 static void wait_a_moment(void)
 {
 	struct timespec moment = {.tv_nsec = 1000000};
@@ -106,7 +112,8 @@ static bool enable(struct aio_engine *engine)
 	if (!uring->disabled)
 		return true;
 	/* liburing 2.3 declares io_uring_enable_rings() and does not export it. */
-	if (syscall(SYS_io_uring_register, uring->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0) {
+	if (syscall(SYS_io_uring_register, uring->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL,
+		    0) < 0) {
 		refuse(engine, -errno);
 		return false;
 	}
@@ -154,13 +161,15 @@ static void prepare(struct io_uring_sqe *sqe, struct aio_slot *slot)
 		io_uring_prep_readv(sqe, aio->fd, aio->iov, aio_iov_cnt(aio), aio->offset);
 		break;
 	case TCMU_AIO_WRITEV:
-		io_uring_prep_writev2(sqe, aio->fd, aio->iov, aio_iov_cnt(aio), aio->offset, rw_flags);
+		io_uring_prep_writev2(
+			sqe, aio->fd, aio->iov, aio_iov_cnt(aio), aio->offset, rw_flags);
 		break;
 	case TCMU_AIO_FDATASYNC:
 		io_uring_prep_fsync(sqe, aio->fd, IORING_FSYNC_DATASYNC);
 		break;
 	case TCMU_AIO_FALLOCATE:
-		io_uring_prep_fallocate(sqe, aio->fd, aio->mode, (off_t) aio->offset, (off_t) aio->length);
+		io_uring_prep_fallocate(
+			sqe, aio->fd, aio->mode, (off_t) aio->offset, (off_t) aio->length);
 		break;
 	case TCMU_AIO_BLKDISCARD:
 	case TCMU_AIO_BLKZEROOUT:
@@ -211,7 +220,8 @@ static bool poll_threads(struct aio_engine *engine)
 static bool start_call(struct aio_slot *slot)
 {
 	struct aio_engine *engine = slot->engine;
-	int r = engine->threads ? 0 : aio_threads_new(CALL_THREADS_MAX, engine->name, &engine->threads);
+	int r = engine->threads ? 0
+				: aio_threads_new(CALL_THREADS_MAX, engine->name, &engine->threads);
 
 	if (r < 0) {
 		aio_slot_end(slot, r);
@@ -252,7 +262,8 @@ static void uring_cancel(struct aio_slot *slot)
 		return;
 	}
 	slot->cancelled = true;
-	/* One cancellation at a time. Where there is no room for it, the request ends when it ends. */
+	/* One cancellation at a time. Where there is no room for it, the request ends when it ends.
+	 */
 	if (slot->cqes > 1 || engine->uring->error || !(sqe = get_sqe(engine)))
 		return;
 	io_uring_prep_cancel64(sqe, slot_data(slot), 0);
@@ -309,7 +320,8 @@ static bool uring_ready(const struct aio_engine *engine)
 {
 	const struct io_uring *ring = &engine->uring->ring;
 
-	return io_uring_cq_ready(ring) || (IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_TASKRUN);
+	return io_uring_cq_ready(ring) ||
+		(IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_TASKRUN);
 }
 
 static void uring_free(struct aio_engine *engine)
@@ -330,9 +342,9 @@ static const struct aio_backend uring_backend = {
 
 /* ------- the beginning ------- */
 
-/* Submissions are handed over when their queue is full; the completions of all requests and of their cancellations have
- * room, and if that of the poll has none the kernel keeps it (IORING_FEAT_NODROP). The two queues are resident memory of
- * each device. */
+/* Submissions are handed over when their queue is full; the completions of all requests and of
+ * their cancellations have room, and if that of the poll has none the kernel keeps it
+ * (IORING_FEAT_NODROP). The two queues are resident memory of each device. */
 static int make_ring(struct aio_uring *uring, unsigned depth)
 {
 	int r = -EINVAL;
@@ -344,7 +356,8 @@ static int make_ring(struct aio_uring *uring, unsigned depth)
 		};
 
 		r = io_uring_queue_init_params(
-			depth < SUBMISSIONS_MAX ? depth + 1 : SUBMISSIONS_MAX, &uring->ring, &params);
+			depth < SUBMISSIONS_MAX ? depth + 1 : SUBMISSIONS_MAX, &uring->ring,
+			&params);
 		uring->disabled = setups[i] & IORING_SETUP_R_DISABLED;
 	}
 	return r == -EINVAL || r == -EPERM || r == -EACCES ? -ENOSYS : r;

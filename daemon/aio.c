@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine: the queue of requests, the slots of those under way, and the list of those that have ended.
+ * The engine: the queue of requests, the slots of those under way, and the list of those that have
+ * ended.
  */
 #include "aio-private.h"
 
@@ -243,8 +244,8 @@ unsigned aio_reap(struct aio_engine *engine)
 	engine->reaping = true;
 	engine->backend->harvest(engine);
 	cnt = run_ended(engine);
-	/* What became free without a done to tell it, nobody else would use. What is queued is the next aio_flush()'s, so that
-	 * what has ended is told first. */
+	/* What became free without a done to tell it, nobody else would use. What is queued is the
+	 * next aio_flush()'s, so that what has ended is told first. */
 	if (cnt == 0 && slot_available(engine) && engine->waiting.first) {
 		start_waiting(engine);
 		cnt = run_ended(engine);
@@ -258,7 +259,8 @@ bool aio_ready(const struct aio_engine *engine)
 	return engine->ended.first || engine->backend->ready(engine);
 }
 
-static void cancel_listed(struct aio_engine *engine, struct aio_list *list, const struct tcmu_io *io)
+static void cancel_listed(
+	struct aio_engine *engine, struct aio_list *list, const struct tcmu_io *io)
 {
 	struct aio_list all = *list;
 	struct tcmu_aio *aio;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Handlers of other processes: a daemon of its own that serves its subtype by itself, and wants targetcli to know. It owns
- * the name of its handler on the bus, calls RegisterHandler, and answers CheckConfig under that name. We only pass on.
+ * Handlers of other processes: a daemon of its own that serves its subtype by itself, and wants
+ * targetcli to know. It owns the name of its handler on the bus, calls RegisterHandler, and answers
+ * CheckConfig under that name. We only pass on.
  *
- * It is registered until its name has another owner or none, or the connection ends. Whoever does not answer in time
- * costs its own caller the wait.
+ * It is registered until its name has another owner or none, or the connection ends. Whoever does
+ * not answer in time costs its own caller the wait.
  */
 #include "bus-private.h"
 
@@ -22,7 +23,8 @@
 #define DESCRIPTION_MAX 4096u
 #define FOREIGN_MAX     64u /* at once */
 
-/* A call that waits for somebody else's answer. It holds its connection, and so has to end before that does. */
+/* A call that waits for somebody else's answer. It holds its connection, and so has to end before
+ * that does. */
 struct foreign_call {
 	struct bus *bus;
 	struct foreign_call *next, **link;
@@ -164,7 +166,9 @@ static int take(struct foreign_call *waiting, const char *owner, const char *des
 	if (!object)
 		return end(waiting, false, "out of memory");
 	(void) snprintf(object->owner, sizeof(object->owner), "%s", owner);
-	log_info("the handler %s of another process (%s) is shown to targetcli", object->subtype, owner);
+	log_info(
+		"the handler %s of another process (%s) is shown to targetcli", object->subtype,
+		owner);
 	return end(waiting, true, "success");
 }
 
@@ -175,12 +179,14 @@ static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	const char *owner = NULL, *subtype, *description;
 
 	(void) error;
-	if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "s", &owner) < 0)
+	if (sd_bus_message_is_method_error(reply, NULL) ||
+	    sd_bus_message_read(reply, "s", &owner) < 0)
 		owner = NULL;
 	if (!owner || !sender || strcmp(owner, sender) != 0)
 		return end(
 			waiting, false,
-			"who registers a handler is to own the name " MANAGER_INTERFACE ".<subtype>");
+			"who registers a handler is to own the name " MANAGER_INTERFACE
+			".<subtype>");
 	if (sd_bus_message_rewind(waiting->call, true) < 0 ||
 	    sd_bus_message_read(waiting->call, "ss", &subtype, &description) < 0)
 		return end(waiting, false, "the call cannot be read");
@@ -242,7 +248,8 @@ static int on_foreign_checked(sd_bus_message *reply, void *userdata, sd_bus_erro
 	if (sd_bus_message_is_method_error(reply, NULL) ||
 	    sd_bus_message_read(reply, "bs", &fine, &message) < 0) {
 		(void) snprintf(
-			text, sizeof(text), "the daemon of the handler %s does not answer as it should",
+			text, sizeof(text),
+			"the daemon of the handler %s does not answer as it should",
 			waiting->subtype);
 		return end(waiting, false, text);
 	}
@@ -261,7 +268,8 @@ static bool is_for(const struct object *object, const char *text, struct tcmu_re
 	if (options_subtype(text, own, sizeof(own)) && strcmp(own, object->subtype) == 0)
 		return true;
 	(void) snprintf(
-		reason->text, sizeof(reason->text), "the string is to begin with %s/", object->subtype);
+		reason->text, sizeof(reason->text), "the string is to begin with %s/",
+		object->subtype);
 	return false;
 }
 
@@ -278,8 +286,8 @@ static int ask_owner(struct object *object, struct foreign_call *waiting, const 
 		r = sd_bus_message_append(question, "s", text);
 	if (r >= 0)
 		r = sd_bus_call_async(
-			object->bus->connection, &waiting->slot, question, on_foreign_checked, waiting,
-			object->bus->setup.settings->check_timeout_ms * UINT64_C(1000));
+			object->bus->connection, &waiting->slot, question, on_foreign_checked,
+			waiting, object->bus->setup.settings->check_timeout_ms * UINT64_C(1000));
 	sd_bus_message_unref(question);
 	return r;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What bus.c (the connection and its objects) and bus-foreign.c (handlers of other processes) share. Main thread.
+ * What bus.c (the connection and its objects) and bus-foreign.c (handlers of other processes)
+ * share. Main thread.
  */
 #pragma once
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bus connection and the objects on it. One timer drives it: it ends an attempt to connect that takes too long, and
- * begins the next one.
+ * The bus connection and the objects on it. One timer drives it: it ends an attempt to connect that
+ * takes too long, and begins the next one.
  *
- * The object manager of sd-bus enumerates every object that has a vtable. So HandlerManager1, which must answer but not
- * be enumerated, is served by a callback for its path.
+ * The object manager of sd-bus enumerates every object that has a vtable. So HandlerManager1, which
+ * must answer but not be enumerated, is served by a callback for its path.
  *
- * Nothing here asks the bus who a caller is, which would mean to wait: the bus's policy decides who may call.
+ * Nothing here asks the bus who a caller is, which would mean to wait: the bus's policy decides who
+ * may call.
  */
 #include "bus-private.h"
 
@@ -32,8 +33,8 @@
 #define RETRY_USEC_MAX     (30 * UINT64_C(1000000))
 #define ACCURACY_USEC      10000
 
-/* The bus carries UTF-8 only, and a handler's words may be cut in the middle of a character. targetcli passes nothing
- * but ASCII to us. */
+/* The bus carries UTF-8 only, and a handler's words may be cut in the middle of a character.
+ * targetcli passes nothing but ASCII to us. */
 void bus_make_ascii(char *text)
 {
 	for (; *text; text++)
@@ -67,7 +68,8 @@ static void disconnect(struct bus *bus)
 	bus->connection = sd_bus_close_unref(bus->connection);
 }
 
-/* There is no use in the connection. Called from its own callbacks too: it is closed when the timer comes. */
+/* There is no use in the connection. Called from its own callbacks too: it is closed when the timer
+ * comes. */
 static void lose(struct bus *bus, enum bus_state state, const char *why)
 {
 	if (bus->phase == PHASE_WAITING)
@@ -76,15 +78,19 @@ static void lose(struct bus *bus, enum bus_state state, const char *why)
 		log_warning("the connection to the bus is lost: %s; trying again", why);
 	else if (!bus->told && state == BUS_REFUSED)
 		log_warning(
-			"the bus does not let us be " SERVICE ": %s; trying again from time to time", why);
+			"the bus does not let us be " SERVICE
+			": %s; trying again from time to time",
+			why);
 	else if (!bus->told)
 		log_info(
-			"there is no bus (%s): targetcli cannot ask this daemon; looking for one from time "
+			"there is no bus (%s): targetcli cannot ask this daemon; looking for one "
+			"from time "
 			"to time",
 			why);
 	bus->phase = PHASE_WAITING;
 	set_timer(bus, bus->retry_usec);
-	bus->retry_usec = bus->retry_usec * 2 < RETRY_USEC_MAX ? bus->retry_usec * 2 : RETRY_USEC_MAX;
+	bus->retry_usec = bus->retry_usec * 2 < RETRY_USEC_MAX ? bus->retry_usec * 2
+							       : RETRY_USEC_MAX;
 	tell(bus, state);
 }
 
@@ -121,8 +127,8 @@ static int on_check_config(sd_bus_message *call, void *userdata, sd_bus_error *e
 	if (object->owner[0])
 		return foreign_check(object, call, text);
 	check_start(
-		bus->checks, object->subtype, text, bus->setup.settings->check_timeout_ms, on_checked,
-		sd_bus_message_ref(call));
+		bus->checks, object->subtype, text, bus->setup.settings->check_timeout_ms,
+		on_checked, sd_bus_message_ref(call));
 	return 1;
 }
 
@@ -132,19 +138,23 @@ static int on_change_medium(sd_bus_message *call, void *userdata, sd_bus_error *
 	(void) userdata;
 	(void) error;
 	return sd_bus_reply_method_return(
-		call, "is", -EOPNOTSUPP, "the medium of a disk cannot be changed: create another backstore");
+		call, "is", -EOPNOTSUPP,
+		"the medium of a disk cannot be changed: create another backstore");
 }
 
 static const sd_bus_vtable object_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD_WITH_ARGS(
-		"CheckConfig", SD_BUS_ARGS("s", configstr), SD_BUS_RESULT("b", is_valid, "s", message),
-		on_check_config, SD_BUS_VTABLE_UNPRIVILEGED),
+		"CheckConfig", SD_BUS_ARGS("s", configstr),
+		SD_BUS_RESULT("b", is_valid, "s", message), on_check_config,
+		SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS(
 		"ChangeMedium", SD_BUS_ARGS("s", name, "t", size, "s", configstr),
-		SD_BUS_RESULT("i", result, "s", message), on_change_medium, SD_BUS_VTABLE_UNPRIVILEGED),
+		SD_BUS_RESULT("i", result, "s", message), on_change_medium,
+		SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_PROPERTY(
-		"ConfigDesc", "s", NULL, offsetof(struct object, description), SD_BUS_VTABLE_PROPERTY_CONST),
+		"ConfigDesc", "s", NULL, offsetof(struct object, description),
+		SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_VTABLE_END,
 };
 
@@ -165,7 +175,8 @@ static const char manager_introspection[] =
 static int on_manager(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
 	(void) error;
-	if (sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Introspectable", "Introspect"))
+	if (sd_bus_message_is_method_call(
+		    call, "org.freedesktop.DBus.Introspectable", "Introspect"))
 		return sd_bus_reply_method_return(call, "s", manager_introspection);
 	if (!sd_bus_message_is_method_call(call, MANAGER_INTERFACE, "RegisterHandler"))
 		return 0;
@@ -240,8 +251,9 @@ static int connect_bus(struct bus *bus)
 		r = bus->setup.connected(bus->setup.userdata, bus->connection);
 	if (r >= 0)
 		r = sd_bus_match_signal_async(
-			bus->connection, NULL, "org.freedesktop.DBus.Local", "/org/freedesktop/DBus/Local",
-			"org.freedesktop.DBus.Local", "Disconnected", on_disconnected, NULL, bus);
+			bus->connection, NULL, "org.freedesktop.DBus.Local",
+			"/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local", "Disconnected",
+			on_disconnected, NULL, bus);
 	if (r >= 0)
 		r = sd_bus_request_name_async(bus->connection, NULL, SERVICE, 0, on_name, bus);
 	if (r >= 0)
@@ -374,7 +386,8 @@ int bus_new(const struct bus_setup *setup, struct bus **ret)
 		r = show_registry(bus);
 	if (r >= 0)
 		r = sd_event_add_time_relative(
-			setup->event, &bus->timer, CLOCK_MONOTONIC, 0, ACCURACY_USEC, on_timer, bus);
+			setup->event, &bus->timer, CLOCK_MONOTONIC, 0, ACCURACY_USEC, on_timer,
+			bus);
 	if (r < 0) {
 		bus_free(bus);
 		return r;

@@ -14,19 +14,21 @@
 #define NEVER         (UINT64_MAX / 1000) /* parts of a ns; is slower than all */
 #define TURN_COMMANDS 16u                 /* of a turn, at least */
 #define TURN_WAITS    8u /* as often, at least: one large batch more or less decides nothing */
-#define TURN_MIN      UINT64_C(2000000)    /* ns, in the first round, which sorts out */
-#define TURN_LONG     UINT64_C(6000000)    /* ns; how a way serves shows only once its beginning is past */
-#define UNUSUAL_MAX   3u                   /* turns until what was found is gone by no longer */
-#define FINE          16u                  /* parts of a ns in which a command's time is kept */
-#define REST_COMMANDS 4u                   /* that would come meanwhile */
-#define REST_LONG     4u                   /* times as long */
-#define REST_MAX      UINT64_C(2000000)    /* ns; whose commands come so seldom is not made to wait */
-#define DEEP          90                   /* percent that who is made to wait sends if many are under way */
-#define REST_GAIN     105                  /* percent that make it worth the delay of each command */
-#define PLACE_GAIN    110                  /* percent that make it worth the scheduler's freedom */
-#define LOOK_GAIN     115                  /* percent that make it worth a processor's time */
-#define HOPELESS      200                  /* percent of the best's time; is not tried again in this trial */
-#define SLOW          2                    /* times the best's time; a turn ends early */
+#define TURN_MIN      UINT64_C(2000000) /* ns, in the first round, which sorts out */
+#define TURN_LONG \
+	UINT64_C(6000000) /* ns; how a way serves shows only once its beginning is past \
+			   */
+#define UNUSUAL_MAX   3u  /* turns until what was found is gone by no longer */
+#define FINE          16u /* parts of a ns in which a command's time is kept */
+#define REST_COMMANDS 4u  /* that would come meanwhile */
+#define REST_LONG     4u  /* times as long */
+#define REST_MAX      UINT64_C(2000000) /* ns; whose commands come so seldom is not made to wait */
+#define DEEP          90  /* percent that who is made to wait sends if many are under way */
+#define REST_GAIN     105 /* percent that make it worth the delay of each command */
+#define PLACE_GAIN    110 /* percent that make it worth the scheduler's freedom */
+#define LOOK_GAIN     115 /* percent that make it worth a processor's time */
+#define HOPELESS      200 /* percent of the best's time; is not tried again in this trial */
+#define SLOW          2   /* times the best's time; a turn ends early */
 #define PATIENCE_MIN  UINT64_C(250000000)  /* ns */
 #define PATIENCE_MAX  UINT64_C(8000000000) /* ns */
 
@@ -60,14 +62,16 @@ static void give_credit(struct poll *poll, uint64_t now)
 
 	if (poll->counted)
 		poll->credit = smaller(
-			poll->credit + passed * poll->percent / 100, CREDIT_MAX * poll->percent / 100);
+			poll->credit + passed * poll->percent / 100,
+			CREDIT_MAX * poll->percent / 100);
 	poll->counted = now;
 }
 
 /* ------- the trial ------- */
 
-/* How long a command took: the middle one of the rounds, so that what else happens in one of them counts for nothing. A
- * place has to serve each time: of two processors the initiator may have been on either. 0: it was not tried. */
+/* How long a command took: the middle one of the rounds, so that what else happens in one of them
+ * counts for nothing. A place has to serve each time: of two processors the initiator may have been
+ * on either. 0: it was not tried. */
 static uint64_t usual_time(const struct poll *poll, unsigned way)
 {
 	const uint64_t *taken = poll->taken[way];
@@ -89,8 +93,8 @@ static bool serves(const struct poll *poll, unsigned way, unsigned other, unsign
 	return a && b * 100 >= a * percent;
 }
 
-/* Which processor a way means. The one that was found last is tried first, the others in their turn: where there are
- * more than a trial tries, some in each. */
+/* Which processor a way means. The one that was found last is tried first, the others in their
+ * turn: where there are more than a trial tries, some in each. */
 static unsigned place_of(const struct poll *poll, unsigned way)
 {
 	unsigned number = way - POLL_PLACE;
@@ -158,7 +162,8 @@ static void settle(struct poll *poll, uint64_t now)
 	/* What is found again and again is tried less often, once all has been tried. */
 	poll->untried = same ? poll->untried - (unsigned) smaller(poll->untried, POLL_PLACES - 1)
 			     : poll->places;
-	poll->patience = same && !poll->untried ? smaller(2 * poll->patience, PATIENCE_MAX) : PATIENCE_MIN;
+	poll->patience = same && !poll->untried ? smaller(2 * poll->patience, PATIENCE_MAX)
+						: PATIENCE_MIN;
 	poll->found = poll->way = best;
 	poll->settled = now + poll->patience;
 }
@@ -187,11 +192,13 @@ static bool is_slow(const struct poll *poll, uint64_t now)
 		? poll->taken[POLL_SLEEP][poll->round]
 		: 0;
 
-	return usual && poll->commands && FINE * (now - poll->begin) > SLOW * usual * TURN_COMMANDS &&
+	return usual && poll->commands &&
+		FINE * (now - poll->begin) > SLOW * usual * TURN_COMMANDS &&
 		FINE * (now - poll->begin) > SLOW * usual * poll->commands;
 }
 
-/* What was found serves differently than it did: something else comes, or it comes from elsewhere. */
+/* What was found serves differently than it did: something else comes, or it comes from elsewhere.
+ */
 static bool is_unusual(struct poll *poll, uint64_t taken)
 {
 	if (2 * taken > 3 * poll->usual || 3 * taken < 2 * poll->usual)
@@ -207,7 +214,8 @@ static void take_turns(struct poll *poll, uint64_t now)
 
 	poll->waits++;
 	if (poll->begin && !is_slow(poll, now) &&
-	    (poll->commands < TURN_COMMANDS || poll->waits < TURN_WAITS || now - poll->begin < duration))
+	    (poll->commands < TURN_COMMANDS || poll->waits < TURN_WAITS ||
+	     now - poll->begin < duration))
 		return;
 	taken = poll->begin ? FINE * (now - poll->begin) / poll->commands : 0;
 	poll->begin = now;
@@ -286,7 +294,8 @@ void poll_busy(struct poll *poll, uint64_t now)
 {
 	uint64_t pause = now - poll->since, gap = smaller(pause, GAP_LONG);
 
-	/* A turn has no pause in it. What was found before is the best guess of what will serve best now. */
+	/* A turn has no pause in it. What was found before is the best guess of what will serve
+	 * best now. */
 	if (pause >= LULL)
 		poll->begin = 0;
 	poll->since = 0;

@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a device's thread that has nothing to do waits for the next command: asleep; asleep and, once it is woken, for a
- * moment more; awake, looking again and again; or asleep on one certain processor.
+ * How a device's thread that has nothing to do waits for the next command: asleep; asleep and, once
+ * it is woken, for a moment more; awake, looking again and again; or asleep on one certain
+ * processor.
  *
- * To be woken takes longer than what a command needs, most of all on a processor that sleeps itself. Where the initiator
- * keeps many commands under way, it pays to let some of them come together: to be woken, and to wake the initiator, is
- * then done once for all of them. Where it waits for each command before it sends the next, nothing is gained by working
- * beside it: on the processor that sends the commands no other has to be woken, neither for us nor for the initiator; or
- * it pays to wait for the next command awake. Which it is, and which processor sends, cannot be seen from here, so it is
- * tried: a device that is in use is served now this way, now that way, for a few dozen commands each, and goes on with
- * what served more of them in the same time, until that serves differently, or a while has passed. An initiator that is
- * not kept up by us makes no difference between the ways, and then it is the plain one.
+ * To be woken takes longer than what a command needs, most of all on a processor that sleeps
+ * itself. Where the initiator keeps many commands under way, it pays to let some of them come
+ * together: to be woken, and to wake the initiator, is then done once for all of them. Where it
+ * waits for each command before it sends the next, nothing is gained by working beside it: on the
+ * processor that sends the commands no other has to be woken, neither for us nor for the initiator;
+ * or it pays to wait for the next command awake. Which it is, and which processor sends, cannot be
+ * seen from here, so it is tried: a device that is in use is served now this way, now that way, for
+ * a few dozen commands each, and goes on with what served more of them in the same time, until that
+ * serves differently, or a while has passed. An initiator that is not kept up by us makes no
+ * difference between the ways, and then it is the plain one.
  *
- * For how long it pays to look is learned from how long there usually is nothing to do. What that may cost is bounded by
- * a share of a processor, and for all devices together by half of the processors. A device that is idle looks for
- * nothing.
+ * For how long it pays to look is learned from how long there usually is nothing to do. What that
+ * may cost is bounded by a share of a processor, and for all devices together by half of the
+ * processors. A device that is idle looks for nothing.
  *
- * Pure but for poll_enter() and poll_leave(): times are given, in nanoseconds of any clock that only grows and is never
- * 0. The device's thread.
+ * Pure but for poll_enter() and poll_leave(): times are given, in nanoseconds of any clock that
+ * only grows and is never 0. The device's thread.
  */
 #pragma once
 
@@ -66,8 +69,8 @@ struct poll {
 /* places: how many processors the thread may be put on; less than 2: it is not. */
 void poll_init(struct poll *poll, unsigned percent, unsigned places);
 
-/* There was something to do, and so many commands have come. True: there was nothing else for long, and poll_pressed() is to be
- * called. */
+/* There was something to do, and so many commands have come. True: there was nothing else for long,
+ * and poll_pressed() is to be called. */
 static inline bool poll_work(struct poll *poll, unsigned commands)
 {
 	poll->commands += commands;
@@ -83,8 +86,8 @@ static inline bool poll_was_idle(const struct poll *poll)
 /* There is nothing to do. Returns for how long to look again and again; 0: sleep. */
 uint64_t poll_idle(struct poll *poll, uint64_t now);
 
-/* There always is something to do. Who never sleeps has no place to sleep on: what is tried there is given up, and how else it waits
- * makes no difference. */
+/* There always is something to do. Who never sleeps has no place to sleep on: what is tried there
+ * is given up, and how else it waits makes no difference. */
 void poll_pressed(struct poll *poll, uint64_t now);
 
 /* The processor to sleep on, from 0; -1: any. */

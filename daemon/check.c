@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A check is a job with a time limit. Its thread has the job's own copies only; when the limit passes first, the caller
- * gets its answer then, and the job stays alone until its handler returns, if it ever does.
+ * A check is a job with a time limit. Its thread has the job's own copies only; when the limit
+ * passes first, the caller gets its answer then, and the job stays alone until its handler returns,
+ * if it ever does.
  */
 #include "check.h"
 
@@ -79,12 +80,12 @@ static void check_ended(struct job *job)
 		(void) snprintf(text, sizeof(text), "%s", check->reason.text);
 	else
 		(void) snprintf(
-			text, sizeof(text), "the %s handler refuses it: %s", check->handler->subtype,
-			strerror(-check->result));
+			text, sizeof(text), "the %s handler refuses it: %s",
+			check->handler->subtype, strerror(-check->result));
 	if (!done && check->checks)
 		log_warning(
-			"the %s handler has ended its check of \"%s\" at last: %s", check->handler->subtype,
-			options_config(check->options)->target, text);
+			"the %s handler has ended its check of \"%s\" at last: %s",
+			check->handler->subtype, options_config(check->options)->target, text);
 	if (done)
 		done(check->userdata, check->result >= 0, text);
 	check_free(check);
@@ -132,8 +133,8 @@ static int launch(struct checks *checks, struct check *check)
 
 /* The handler that is to check text, its options decoded. NULL with a reason: refused. */
 static const struct tcmu_handler *prepare(
-	const struct checks *checks, const char *subtype, const char *text, struct options **options,
-	struct tcmu_reason *reason)
+	const struct checks *checks, const char *subtype, const char *text,
+	struct options **options, struct tcmu_reason *reason)
 {
 	const struct registry_entry *entry;
 	char own[SUBTYPE_MAX];
@@ -206,7 +207,8 @@ unsigned checks_running(const struct checks *checks)
 }
 
 int checks_new(
-	sd_event *event, struct mailbox *mailbox, const struct registry *registry, struct checks **ret)
+	sd_event *event, struct mailbox *mailbox, const struct registry *registry,
+	struct checks **ret)
 {
 	struct checks *checks = calloc(1, sizeof(*checks));
 

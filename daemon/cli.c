@@ -37,8 +37,10 @@ static const struct {
 	const char *help;
 } table[] = {
 	{"config", ACTION_CONFIG, "FILE", "read FILE instead of " CONFIG_FILE},
-	{"handler-path", ACTION_HANDLER_PATH, "DIR", "load handlers from DIR instead of " TCMUD_HANDLER_DIR},
-	{"log-level", ACTION_LOG_LEVEL, "N", "log up to level N, from 0 (critical) to 5 (everything)"},
+	{"handler-path", ACTION_HANDLER_PATH, "DIR",
+	 "load handlers from DIR instead of " TCMUD_HANDLER_DIR},
+	{"log-level", ACTION_LOG_LEVEL, "N",
+	 "log up to level N, from 0 (critical) to 5 (everything)"},
 	{"debug", 'd', NULL, "the same as --log-level 5"},
 	{"tcmu-log-dir", 'l', "DIR", "keep the log in DIR/tcmu-runner.log"},
 	{"io-engine", ACTION_IO_ENGINE, "ENGINE", "make system calls by: auto, uring or threads"},
@@ -69,7 +71,8 @@ void cli_help(FILE *out, const char *program)
 
 	fprintf(out, "Usage: %s [OPTION]...\n", program);
 	fprintf(out,
-		"Serves the kernel's TCMU devices, in the foreground, until SIGTERM. See tcmud(8).\n\n");
+		"Serves the kernel's TCMU devices, in the foreground, until SIGTERM. See "
+		"tcmud(8).\n\n");
 	for (size_t i = 0; i < OPTION_CNT; i++) {
 		bool letter = table[i].value < ACTION_CONFIG;
 
@@ -80,7 +83,8 @@ void cli_help(FILE *out, const char *program)
 		fprintf(out, "%-*s %s\n", HELP_COLUMN, left, table[i].help);
 	}
 	fprintf(out,
-		"\nExits with 0 when it was told to stop, 1 on failure, 2 for a mistake on the command "
+		"\nExits with 0 when it was told to stop, 1 on failure, 2 for a mistake on the "
+		"command "
 		"line,\n"
 		"%d when another TCMU daemon runs already.\n",
 		CLI_EXIT_INSTANCE);
@@ -89,7 +93,8 @@ void cli_help(FILE *out, const char *program)
 /* The file below the prefix comes first. */
 static const char *default_config(void)
 {
-	return access(CONFIG_FILE, F_OK) < 0 && access(CONFIG_KNOWN, F_OK) == 0 ? CONFIG_KNOWN : CONFIG_FILE;
+	return access(CONFIG_FILE, F_OK) < 0 && access(CONFIG_KNOWN, F_OK) == 0 ? CONFIG_KNOWN
+										: CONFIG_FILE;
 }
 
 /* ------- mistakes ------- */
@@ -102,7 +107,8 @@ struct parse {
 	bool check_config;
 };
 
-static int mistake(const struct parse *parse, const char *what, const char *value, const char *expected)
+static int mistake(
+	const struct parse *parse, const char *what, const char *value, const char *expected)
 {
 	fprintf(parse->err, "%s: %s \"%s\"%s%s (try --help)\n", parse->program, what, value,
 		*expected ? ": " : "", expected);
@@ -117,7 +123,8 @@ static bool is_known(int value)
 	return false;
 }
 
-/* getopt_long() returned '?' or ':'. optopt: the letter or the table's value; 0: the word is no long option. */
+/* getopt_long() returned '?' or ':'. optopt: the letter or the table's value; 0: the word is no
+ * long option. */
 static int unknown(const struct parse *parse, int result, char **argv)
 {
 	const char letter[] = {'-', (char) optopt, '\0'};
@@ -127,8 +134,10 @@ static int unknown(const struct parse *parse, int result, char **argv)
 		return mistake(parse, "there is no option", letter, "");
 	if (result == ':')
 		return mistake(
-			parse, "the option needs a value:", strncmp(word, "--", 2) ? letter : word, "");
-	return mistake(parse, optopt ? "the option takes no value:" : "there is no option", word, "");
+			parse, "the option needs a value:", strncmp(word, "--", 2) ? letter : word,
+			"");
+	return mistake(
+		parse, optopt ? "the option takes no value:" : "there is no option", word, "");
 }
 
 /* ------- --check-config ------- */
@@ -197,7 +206,8 @@ static int take_engine(struct parse *parse, const char *value)
 
 	if (settings_set(&settings, "io_engine", value) < 0)
 		return mistake(
-			parse, "the I/O engine cannot be", value, "it is to be auto, uring or threads");
+			parse, "the I/O engine cannot be", value,
+			"it is to be auto, uring or threads");
 	parse->cli->io_engine = value;
 	return CLI_RUN;
 }
@@ -206,7 +216,8 @@ static int take_nofile(struct parse *parse, const char *value)
 {
 	if (!parse_number(value, NOFILE_MIN, NOFILE_MAX, &parse->cli->nofile))
 		return mistake(
-			parse, "the limit of open files cannot be", value, "it is to be 1024 to 1048576");
+			parse, "the limit of open files cannot be", value,
+			"it is to be 1024 to 1048576");
 	return CLI_RUN;
 }
 
@@ -251,7 +262,8 @@ static int take(struct parse *parse, int option, const char *value)
 	}
 }
 
-static void make_getopt_tables(struct option options[OPTION_CNT + 1], char letters[2 * OPTION_CNT + 2])
+static void make_getopt_tables(
+	struct option options[OPTION_CNT + 1], char letters[2 * OPTION_CNT + 2])
 {
 	memset(options, 0, (OPTION_CNT + 1) * sizeof(*options));
 	*letters++ = ':';
@@ -272,12 +284,14 @@ static void make_getopt_tables(struct option options[OPTION_CNT + 1], char lette
 
 int cli_parse(int argc, char **argv, struct cli *cli, FILE *out, FILE *err)
 {
-	struct parse parse = {.cli = cli, .program = program_name(argc, argv), .out = out, .err = err};
+	struct parse parse = {
+		.cli = cli, .program = program_name(argc, argv), .out = out, .err = err};
 	struct option options[OPTION_CNT + 1];
 	char letters[2 * OPTION_CNT + 2];
 	int option, r = CLI_RUN;
 
-	*cli = (struct cli){.config = default_config(), .handler_path = TCMUD_HANDLER_DIR, .log_level = -1};
+	*cli = (struct cli){
+		.config = default_config(), .handler_path = TCMUD_HANDLER_DIR, .log_level = -1};
 	make_getopt_tables(options, letters);
 	opterr = 0;
 	optind = 0; /* from the start, also a second time */

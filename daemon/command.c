@@ -20,7 +20,8 @@ struct command *command_at(const struct command_pool *pool, unsigned i)
 }
 
 int command_pool_init(
-	struct command_pool *pool, struct loop *loop, unsigned count, unsigned iov_max, size_t priv_size)
+	struct command_pool *pool, struct loop *loop, unsigned count, unsigned iov_max,
+	size_t priv_size)
 {
 	size_t iov_offset = round_up(sizeof(struct command), 64);
 	size_t priv_offset = round_up(iov_offset + 2 * (size_t) iov_max * sizeof(struct iovec), 64);
@@ -98,7 +99,8 @@ void *bounce_get(struct command_pool *pool, uint64_t length)
 		kept->first = head->next;
 		kept->kept--;
 	} else {
-		size_t size = class == BOUNCE_NONE ? round_up(length, BOUNCE_ALIGN) : class_size(class);
+		size_t size = class == BOUNCE_NONE ? round_up(length, BOUNCE_ALIGN)
+						   : class_size(class);
 
 		head = aligned_alloc(BOUNCE_ALIGN, BOUNCE_ALIGN + size);
 		if (!head)

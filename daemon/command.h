@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A command slot: one SCSI command from its fetch to its completion, with the one backend request it has
- * under way.
+ * A command slot: one SCSI command from its fetch to its completion, with the one backend request
+ * it has under way.
  *
- * The memory of all slots is there when the device's thread starts, and is touched when a slot is used for the first
- * time. They are used last-in first-out, so that an idle device touches few of them. A slot belongs to the device's thread, but for the time between submit and completion
- * of its io: then only `completion` may be touched from outside, once.
+ * The memory of all slots is there when the device's thread starts, and is touched when a slot is
+ * used for the first time. They are used last-in first-out, so that an idle device touches few of
+ * them. A slot belongs to the device's thread, but for the time between submit and completion of
+ * its io: then only `completion` may be touched from outside, once.
  */
 #pragma once
 
@@ -31,7 +32,7 @@ enum io_phase {
 
 struct command {
 	struct loop *loop;
-	struct command *next;          /* of the list it is on: free, ready, parked, blocked, ended */
+	struct command *next; /* of the list it is on: free, ready, parked, blocked, ended */
 	struct command *finished_next; /* of the list of completed ios, pushed from any thread */
 
 	/* as fetched */
@@ -80,7 +81,8 @@ static inline struct command *command_of_io(struct tcmu_io *io)
 	return (struct command *) ((char *) io - offsetof(struct command, io));
 }
 
-/* A buffer that is in nobody's use, kept for the next who needs one. The size is that of all kept ones of its class. */
+/* A buffer that is in nobody's use, kept for the next who needs one. The size is that of all kept
+ * ones of its class. */
 struct bounce_class {
 	struct bounce_free *first;
 	unsigned kept;
@@ -105,7 +107,8 @@ struct command_pool {
 
 /* priv_size: bytes at io.priv; iov_max: iovecs that a command usually needs at most. -ENOMEM. */
 int command_pool_init(
-	struct command_pool *pool, struct loop *loop, unsigned count, unsigned iov_max, size_t priv_size);
+	struct command_pool *pool, struct loop *loop, unsigned count, unsigned iov_max,
+	size_t priv_size);
 void command_pool_destroy(struct command_pool *pool);
 
 /* NULL: all are in use. */
@@ -121,8 +124,9 @@ static inline bool command_available(const struct command_pool *pool)
 /* The i-th slot of the used ones, in use now or not. */
 struct command *command_at(const struct command_pool *pool, unsigned i);
 
-/* A buffer of so many bytes, page aligned, so that direct I/O can use it. From what is kept, as far as sizes are usual.
- * NULL: no memory. The device's thread; so is bounce_put(), which takes NULL. */
+/* A buffer of so many bytes, page aligned, so that direct I/O can use it. From what is kept, as far
+ * as sizes are usual. NULL: no memory. The device's thread; so is bounce_put(), which takes NULL.
+ */
 void *bounce_get(struct command_pool *pool, uint64_t length);
 void bounce_put(struct command_pool *pool, void *bounce);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A client is reading, until a whole line is there; then its request is under way; then its answer is written; and it
- * reads again. Only the first and the third wait for the client, and only so long.
+ * A client is reading, until a whole line is there; then its request is under way; then its answer
+ * is written; and it reads again. Only the first and the third wait for the client, and only so
+ * long.
  */
 #include "control.h"
 
@@ -87,7 +88,8 @@ static void wait_for(struct control_client *client, uint32_t events)
 {
 	if (sd_event_source_set_io_events(client->io, events) < 0 ||
 	    sd_event_source_set_time_relative(client->timer, CLIENT_USEC) < 0 ||
-	    sd_event_source_set_enabled(client->timer, events ? SD_EVENT_ONESHOT : SD_EVENT_OFF) < 0)
+	    sd_event_source_set_enabled(client->timer, events ? SD_EVENT_ONESHOT : SD_EVENT_OFF) <
+		    0)
 		log_error("a client of the control socket cannot be waited for");
 }
 
@@ -147,7 +149,9 @@ static void take_line(struct control_client *client)
 		return;
 	}
 	if (!end && client->request_length == sizeof(client->request)) {
-		log_warning("a request on the control socket is longer than %u bytes", CONTROL_REQUEST_MAX);
+		log_warning(
+			"a request on the control socket is longer than %u bytes",
+			CONTROL_REQUEST_MAX);
 		drop(client);
 		return;
 	}
@@ -262,7 +266,8 @@ static int on_connection(sd_event_source *source, int listener, uint32_t revents
 		return 0;
 	if (log_limit_pass(&limit, &more))
 		log_warning(
-			"a client of the control socket, of user %d, is turned away: only root is served, "
+			"a client of the control socket, of user %d, is turned away: only root is "
+			"served, "
 			"and %u "
 			"clients at once",
 			(int) uid, CONTROL_CLIENTS_MAX);
@@ -286,7 +291,8 @@ static int make_socket(const char *path)
 		return -errno;
 	(void) unlink(path);
 	/* The mode of the socket is that of the file from its first moment on. */
-	if (fchmod(fd, 0600) < 0 || bind(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 ||
+	if (fchmod(fd, 0600) < 0 ||
+	    bind(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 ||
 	    listen(fd, BACKLOG) < 0)
 		r = -errno;
 	if (r < 0)
@@ -295,20 +301,23 @@ static int make_socket(const char *path)
 }
 
 int control_new(
-	sd_event *event, const char *path, control_request_fn *request, void *userdata, struct control **ret)
+	sd_event *event, const char *path, control_request_fn *request, void *userdata,
+	struct control **ret)
 {
 	struct control *control = calloc(1, sizeof(*control));
 	int r;
 
 	if (!control)
 		return -ENOMEM;
-	*control = (struct control){.event = event, .fd = -1, .request = request, .userdata = userdata};
+	*control = (struct control){
+		.event = event, .fd = -1, .request = request, .userdata = userdata};
 	r = make_socket(path);
 	if (r >= 0) {
 		control->fd = r;
 		control->path = strdup(path);
 		r = control->path
-			? sd_event_add_io(event, &control->io, control->fd, EPOLLIN, on_connection, control)
+			? sd_event_add_io(
+				  event, &control->io, control->fd, EPOLLIN, on_connection, control)
 			: -ENOMEM;
 	}
 	if (r >= 0)

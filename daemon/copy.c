@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * EXTENDED COPY: reads and writes in pieces, one at a time, each by the loop of the device that has it.
+ * EXTENDED COPY: reads and writes in pieces, one at a time, each by the loop of the device that has
+ * it.
  *
- * A copy belongs to the command that asks for it and lives on that loop's thread; the devices that take part carry out
- * its requests (peer.h) as internal commands of their own, in order with everything else that they write. The command
- * ends when the current request is answered: at the end, at the first error, when it is aborted, or when its loop drains
- * (BUSY: it is to be asked for again). One that goes on in the background (IMMED) belongs to a command of our own. When its loop is abandoned it ends at once; then the copy goes with the last
- * reference of its request, for a stuck read may still fill the buffer.
+ * A copy belongs to the command that asks for it and lives on that loop's thread; the devices that
+ * take part carry out its requests (peer.h) as internal commands of their own, in order with
+ * everything else that they write. The command ends when the current request is answered: at the
+ * end, at the first error, when it is aborted, or when its loop drains (BUSY: it is to be asked for
+ * again). One that goes on in the background (IMMED) belongs to a command of our own. When its loop
+ * is abandoned it ends at once; then the copy goes with the last reference of its request, for a
+ * stuck read may still fill the buffer.
  *
  * copy_begin() and copy_serve() run under the gate, the rest outside of it.
  */
@@ -103,7 +106,8 @@ static void go_on(struct copy *copy)
 	const struct scsi_copy *what = &copy->what;
 	struct loop *loop = copy->asker->loop;
 
-	while (copy->segment < what->segment_cnt && copy->done == what->segments[copy->segment].blocks) {
+	while (copy->segment < what->segment_cnt &&
+	       copy->done == what->segments[copy->segment].blocks) {
 		copy->segment++;
 		copy->done = 0;
 	}
@@ -154,7 +158,8 @@ static int find_peers(struct copy *copy, struct peer *own)
 	return 0;
 }
 
-/* The command that a copy in the background belongs to: one of our own, which nobody waits for. NULL: no slot is free. */
+/* The command that a copy in the background belongs to: one of our own, which nobody waits for.
+ * NULL: no slot is free. */
 static struct command *in_background(struct command *asker)
 {
 	struct loop *loop = asker->loop;
@@ -255,7 +260,8 @@ static void make(struct command *command, struct peer_request *request)
 	command->cmd_id = 0;
 	command->cdb_length = 0;
 	command->data_length = request->blocks * loop->lu.block_size;
-	command->iov[0] = (struct iovec){.iov_base = request->buffer, .iov_len = command->data_length};
+	command->iov[0] = (struct iovec){
+		.iov_base = request->buffer, .iov_len = command->data_length};
 	command->iov_cnt = 1;
 	command->io_error = 0;
 	command->writes_range = request->write;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of device-fsm.h. One row a state; an event that a row does not name cannot happen there.
+ * The table of device-fsm.h. One row a state; an event that a row does not name cannot happen
+ * there.
  *
  * Three rules can be read off it and are tested over all sequences of events: whoever waits for
- * REMOVED_DEVICE is answered once and only after the ring is gone; the handler is closed once for each time
- * it was opened, and never while something is in flight; GONE is final and holds nothing.
+ * REMOVED_DEVICE is answered once and only after the ring is gone; the handler is closed once for
+ * each time it was opened, and never while something is in flight; GONE is final and holds nothing.
  */
 #include "device-fsm.h"
 
@@ -159,7 +160,8 @@ bool device_state_holds_ring(enum device_state state)
 
 bool device_state_kernel_has(enum device_state state)
 {
-	return (IS(OPENING) | IS(ATTACHING) | IS(LIVE) | IS(SICK) | IS(FAILING) | IS(CLOSING) | IS(FAILED)) &
+	return (IS(OPENING) | IS(ATTACHING) | IS(LIVE) | IS(SICK) | IS(FAILING) | IS(CLOSING) |
+		IS(FAILED)) &
 		(1u << state);
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a served device's thread asks of the main thread because it waits for configfs or for a disk: who the logical unit
- * is and how it is reached, and errands of commands. Each is a job on a thread of its own.
+ * What a served device's thread asks of the main thread because it waits for configfs or for a
+ * disk: who the logical unit is and how it is reached, and errands of commands. Each is a job on a
+ * thread of its own.
  *
- * Who asks for the identity is told within a second: with what was known before, if configfs is busy with the creation or
- * deletion of another device.
+ * Who asks for the identity is told within a second: with what was known before, if configfs is
+ * busy with the creation or deletion of another device.
  */
 #include "device-private.h"
 
@@ -78,7 +79,8 @@ void device_need_identity(struct device *device)
 	struct device_identity *identity = &device->identity;
 
 	if (!identity->call.running && !device->ownership.look.running &&
-	    device_start_call(device, &identity->call, read_identity, identity_done, "identity") < 0)
+	    device_start_call(device, &identity->call, read_identity, identity_done, "identity") <
+		    0)
 		device_tell_identity(device);
 	else if (!identity->timer)
 		(void) sd_event_add_time_relative(
@@ -129,7 +131,8 @@ static void log_errand(const struct device *device, const struct device_errand *
 		return;
 	}
 	for (unsigned i = 0; i < states->cnt; i++)
-		log_dev(device_label(device), errand->call.result < 0 ? TCMU_LOG_ERROR : TCMU_LOG_INFO,
+		log_dev(device_label(device),
+			errand->call.result < 0 ? TCMU_LOG_ERROR : TCMU_LOG_INFO,
 			"an initiator wants target port group %u %s: %s", states->to[i].id,
 			access_state_name(states->to[i].state),
 			errand->call.result < 0 ? strerror(-errand->call.result) : "done");
@@ -168,7 +171,8 @@ void device_go_on_with_errand(struct device *device, int error)
 
 	if (!device->loop || device->loop_ended)
 		return;
-	if (!error && device_start_call(device, &errand->call, run_errand, errand_done, "errand") < 0)
+	if (!error &&
+	    device_start_call(device, &errand->call, run_errand, errand_done, "errand") < 0)
 		error = -EAGAIN;
 	if (error)
 		loop_errand_done(device->loop, error);

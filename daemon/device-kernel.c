@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the kernel tells of a device that is being served: changes of its size, config string and write
- * cache, each of which somebody waits for.
+ * What the kernel tells of a device that is being served: changes of its size, config string and
+ * write cache, each of which somebody waits for.
  *
- * A change is answered once: when it is done, or with the error when it takes longer than the reply timeout.
- * What changes nothing is answered 0 at once, whatever the handler can: a restore writes every saved
- * attribute back.
+ * A change is answered once: when it is done, or with the error when it takes longer than the reply
+ * timeout. What changes nothing is answered 0 at once, whatever the handler can: a restore writes
+ * every saved attribute back.
  */
 #include "device-private.h"
 
@@ -65,7 +65,8 @@ static void resized(struct job *job)
 	} else if (!reconfig->answered) {
 		log_dev_info(
 			device_label(device), "resized from %llu to %llu bytes",
-			(unsigned long long) device->kernel.size, (unsigned long long) reconfig->event.size);
+			(unsigned long long) device->kernel.size,
+			(unsigned long long) reconfig->event.size);
 		device->kernel.size = reconfig->event.size;
 		device->info = reconfig->info;
 		if (device->loop && !device->loop_ended)
@@ -88,7 +89,8 @@ static int resize_late(sd_event_source *source, uint64_t usec, void *userdata)
 	reconfig->timer = sd_event_source_disable_unref(reconfig->timer);
 	reconfig->answered = true;
 	log_dev_error(
-		device_label(device), "the backend does not answer to the resize; its size stays as it was");
+		device_label(device),
+		"the backend does not answer to the resize; its size stays as it was");
 	answer(device, &reconfig->event, -ETIMEDOUT);
 	return 0;
 }
@@ -137,7 +139,9 @@ static int change_size(struct device *device, const struct tcmu_event *event)
 	if (event->size == device->kernel.size)
 		return nothing_changes(device, "size");
 	if (device->state != DEVICE_LIVE) {
-		log_dev_error(label, "cannot be resized while it is %s", device_state_name(device->state));
+		log_dev_error(
+			label, "cannot be resized while it is %s",
+			device_state_name(device->state));
 		return -EAGAIN;
 	}
 	if (event->size == 0 || event->size % device->kernel.block_size) {
@@ -164,7 +168,8 @@ static int change_limits(struct device *device, const struct tcmu_event *event)
 
 	if (r < 0) {
 		log_dev_error(
-			device_label(device), "dev_config=%s is refused: %s", event->config, reason.text);
+			device_label(device), "dev_config=%s is refused: %s", event->config,
+			reason.text);
 		return r;
 	}
 	options_limits(options, &limits);
@@ -173,7 +178,8 @@ static int change_limits(struct device *device, const struct tcmu_event *event)
 	if (device->loop && !device->loop_ended)
 		loop_set_limits(device->loop, &limits);
 	log_dev_info(
-		device_label(device), "limits: %llu commands/s, %llu bytes/s, %llu s saved; 0: none",
+		device_label(device),
+		"limits: %llu commands/s, %llu bytes/s, %llu s saved; 0: none",
 		(unsigned long long) limits.iops, (unsigned long long) limits.bps,
 		(unsigned long long) limits.burst);
 	return 0;
@@ -187,7 +193,8 @@ static int change_config(struct device *device, const struct tcmu_event *event)
 		return change_limits(device, event);
 	log_dev_error(
 		device_label(device),
-		"dev_config=%s is refused: it is served from %s; delete and create it to change that",
+		"dev_config=%s is refused: it is served from %s; delete and create it to change "
+		"that",
 		event->config, device->name.config);
 	return -EOPNOTSUPP;
 }
@@ -205,7 +212,8 @@ static int change_write_cache(struct device *device, const struct tcmu_event *ev
 	return 0;
 }
 
-/* What it is served with is not known before it is; whoever writes an attribute when a daemon has just started may wait. */
+/* What it is served with is not known before it is; whoever writes an attribute when a daemon has
+ * just started may wait. */
 static bool is_beginning(const struct device *device)
 {
 	return device->state == DEVICE_OPENING || device->state == DEVICE_ATTACHING;
@@ -255,7 +263,8 @@ void device_backend_resized(struct device *device)
 	if (size >= 0 && (uint64_t) size < device->kernel.size)
 		log_dev_warning(
 			device_label(device),
-			"its backend has shrunk to %lld bytes, the device has %llu: what lies beyond fails",
+			"its backend has shrunk to %lld bytes, the device has %llu: what lies "
+			"beyond fails",
 			(long long) size, (unsigned long long) device->kernel.size);
 	else
 		log_dev_info(

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The beginning of a device: what the kernel says of it, what its config string says, the handler's open,
- * the claim on the backing store, and the properties of the logical unit that follow.
+ * The beginning of a device: what the kernel says of it, what its config string says, the handler's
+ * open, the claim on the backing store, and the properties of the logical unit that follow.
  *
- * open_backend() runs on a thread of its own and touches only its struct opening; the rest is the main
- * thread's.
+ * open_backend() runs on a thread of its own and touches only its struct opening; the rest is the
+ * main thread's.
  */
 #include "device-private.h"
 
@@ -32,14 +32,14 @@ static int read_attribute(struct opening *open, const char *attribute, uint64_t 
 {
 	int r = tcmu_configfs_get(&open->name, attribute, value);
 
-	return r < 0
-		? reason_refuse(
-			  &open->reason, r, "its attribute %s cannot be read: %s", attribute, strerror(-r))
-		: 0;
+	return r < 0 ? reason_refuse(
+			       &open->reason, r, "its attribute %s cannot be read: %s", attribute,
+			       strerror(-r))
+		     : 0;
 }
 
-/* Who makes a device without saying how large a command may be gets the kernel's default, with which large transfers
- * are slow. Only while nobody uses the device yet. */
+/* Who makes a device without saying how large a command may be gets the kernel's default, with
+ * which large transfers are slow. Only while nobody uses the device yet. */
 static void set_max_sectors(struct opening *open, struct kernel_side *kernel)
 {
 	uint64_t area = 0, bytes = open->max_transfer;
@@ -52,7 +52,8 @@ static void set_max_sectors(struct opening *open, struct kernel_side *kernel)
 		return;
 	area = area * 1024 * 1024 / DATA_AREA_COMMANDS;
 	sectors = (uint32_t) ((bytes < area ? bytes : area) / kernel->block_size);
-	if (sectors > kernel->max_sectors && tcmu_configfs_set_max_sectors(&open->name, sectors) == 0)
+	if (sectors > kernel->max_sectors &&
+	    tcmu_configfs_set_max_sectors(&open->name, sectors) == 0)
 		kernel->max_sectors = sectors;
 }
 
@@ -70,26 +71,32 @@ static int read_kernel_side(struct opening *open)
 	kernel->block_size = (uint32_t) block_size;
 	kernel->max_sectors = (uint32_t) max_sectors;
 	set_max_sectors(open, kernel);
-	kernel->write_cache = tcmu_configfs_get(&open->name, "emulate_write_cache", &write_cache) == 0 &&
+	kernel->write_cache = tcmu_configfs_get(&open->name, "emulate_write_cache", &write_cache) ==
+			0 &&
 		write_cache != 0;
-	kernel->no_reservations = tcmu_configfs_get(&open->name, "emulate_pr", &reservations) == 0 &&
+	kernel->no_reservations = tcmu_configfs_get(&open->name, "emulate_pr", &reservations) ==
+			0 &&
 		reservations == 0;
-	kernel->no_port_groups = tcmu_configfs_get(&open->name, "alua_support", &port_groups) == 0 &&
+	kernel->no_port_groups = tcmu_configfs_get(&open->name, "alua_support", &port_groups) ==
+			0 &&
 		port_groups == 0;
 	/* A kernel without the attribute always waits. */
-	kernel->replies = tcmu_configfs_get_signed(&open->name, "nl_reply_supported", &replies) < 0 ||
+	kernel->replies = tcmu_configfs_get_signed(&open->name, "nl_reply_supported", &replies) <
+			0 ||
 		replies == 1;
 	kernel->configured = true;
 	if (open->origin == DEVICE_ORIGIN_FOUND) {
 		r = tcmu_configfs_enabled(&open->name);
 		if (r < 0)
 			return reason_refuse(
-				&open->reason, r, "its state in configfs cannot be read: %s", strerror(-r));
+				&open->reason, r, "its state in configfs cannot be read: %s",
+				strerror(-r));
 		kernel->configured = r > 0;
 		r = tcmu_configfs_device_id(&open->name, &open->id);
 		if (r < 0)
 			return reason_refuse(
-				&open->reason, r, "its number in configfs cannot be read: %s", strerror(-r));
+				&open->reason, r, "its number in configfs cannot be read: %s",
+				strerror(-r));
 		open->adopts = !kernel->configured && kernel->replies;
 	} else {
 		kernel->configured = false;
@@ -101,7 +108,8 @@ static int check_size(struct opening *open)
 {
 	const struct kernel_side *kernel = &open->kernel;
 
-	/* The kernel shows a device before it has its attributes; its ADDED_DEVICE is still to come. */
+	/* The kernel shows a device before it has its attributes; its ADDED_DEVICE is still to
+	 * come. */
 	if (kernel->block_size == 0 && open->origin == DEVICE_ORIGIN_FOUND) {
 		open->adopts = false;
 		return reason_refuse(&open->reason, -ENOENT, "it is still being made");
@@ -114,7 +122,8 @@ static int check_size(struct opening *open)
 		break;
 	default:
 		return reason_refuse(
-			&open->reason, -EINVAL, "hw_block_size is %u; 512, 1024, 2048 or 4096 is expected",
+			&open->reason, -EINVAL,
+			"hw_block_size is %u; 512, 1024, 2048 or 4096 is expected",
 			kernel->block_size);
 	}
 	if (kernel->size == 0)
@@ -123,7 +132,8 @@ static int check_size(struct opening *open)
 			kernel->block_size);
 	if (kernel->size % kernel->block_size)
 		return reason_refuse(
-			&open->reason, -EINVAL, "dev_size is %llu, not a multiple of the block size %u",
+			&open->reason, -EINVAL,
+			"dev_size is %llu, not a multiple of the block size %u",
 			(unsigned long long) kernel->size, kernel->block_size);
 	return 0;
 }
@@ -144,7 +154,8 @@ static int identify(struct opening *open)
 	if (r < 0 || !open->handler->identify)
 		return r;
 	config = *options_config(open->options);
-	return open->handler->identify(&config, open->info.claim, sizeof(open->info.claim), &open->reason);
+	return open->handler->identify(
+		&config, open->info.claim, sizeof(open->info.claim), &open->reason);
 }
 
 /* The second job. */
@@ -172,8 +183,8 @@ static void run_stage(struct job *job)
 	open->error = r < 0 ? r : 0;
 	if (r < 0 && !open->reason.text[0])
 		reason_refuse(
-			&open->reason, r, "the %s handler cannot open it: %s", open->handler->subtype,
-			strerror(-r));
+			&open->reason, r, "the %s handler cannot open it: %s",
+			open->handler->subtype, strerror(-r));
 	/* Nobody serves it for now: let the kernel answer BUSY, so that initiators do not hang. */
 	if (r < 0 && open->kernel.configured)
 		(void) tcmu_configfs_action(&open->name, "block_dev", 1);
@@ -219,8 +230,8 @@ static void refuse_claim(struct opening *open, const struct device *orphan)
 		device_label(orphan), requests, age);
 }
 
-/* A device that is ending may still write to the same backing store. An orphan does so for an unknown time:
- * refused. Others end within their deadlines: waited for. False: not now. */
+/* A device that is ending may still write to the same backing store. An orphan does so for an
+ * unknown time: refused. Others end within their deadlines: waited for. False: not now. */
 static bool claim_decided(struct opening *open)
 {
 	struct device *device = open->device;
@@ -285,7 +296,8 @@ static void finish(struct opening *open)
 	device_release(device);
 }
 
-/* A scan found it before it was made, and its ADDED_DEVICE has come meanwhile: now it has what it was lacking. */
+/* A scan found it before it was made, and its ADDED_DEVICE has come meanwhile: now it has what it
+ * was lacking. */
 static bool begins_again(struct opening *open)
 {
 	struct device *device = open->device;
@@ -308,8 +320,10 @@ static void go_on(struct opening *open)
 	if (begins_again(open) || !claim_decided(open))
 		return;
 	/* Deleted meanwhile: there is nothing to open it for. */
-	if (open->stage == OPENING_IDENTIFY && !open->error && open->device->state != DEVICE_OPENING)
-		open->error = reason_refuse(&open->reason, -ENODEV, "it was deleted before it was opened");
+	if (open->stage == OPENING_IDENTIFY && !open->error &&
+	    open->device->state != DEVICE_OPENING)
+		open->error = reason_refuse(
+			&open->reason, -ENODEV, "it was deleted before it was opened");
 	if (open->error && open->backend)
 		start_stage(open, OPENING_DISCARD);
 	else if (open->error || open->stage == OPENING_OPEN)
@@ -355,11 +369,15 @@ void device_open(struct device *device)
 {
 	struct opening *open = calloc(1, sizeof(*open));
 
-	device_arm(device, DEVICE_TIMER_OPEN, manager_setup(device->manager)->settings->open_timeout_ms);
+	device_arm(
+		device, DEVICE_TIMER_OPEN,
+		manager_setup(device->manager)->settings->open_timeout_ms);
 	if (!open) {
 		device->error = -ENOMEM;
 		snprintf(device->reason.text, sizeof(device->reason.text), "out of memory");
-		device_event(device, device->owes_added ? DEVICE_EV_OPEN_REFUSED : DEVICE_EV_OPEN_FAILED);
+		device_event(
+			device,
+			device->owes_added ? DEVICE_EV_OPEN_REFUSED : DEVICE_EV_OPEN_FAILED);
 		return;
 	}
 	open->device = device_hold(device);
@@ -368,7 +386,8 @@ void device_open(struct device *device)
 	open->handler = device->handler;
 	open->state_dir = manager_setup(device->manager)->state_dir;
 	open->id = device->id;
-	open->max_transfer = manager_setup(device->manager)->settings->max_transfer_kib * UINT64_C(1024);
+	open->max_transfer = manager_setup(device->manager)->settings->max_transfer_kib *
+		UINT64_C(1024);
 	device->opening = open;
 	start_stage(open, OPENING_IDENTIFY);
 }
@@ -383,7 +402,8 @@ static uint32_t clamp32(uint64_t value, uint64_t max)
 /* What the backend stores whole is one unit: so many blocks, at a multiple of them. */
 static void lu_atomic(const struct tcmu_backend_info *info, struct scsi_lu *lu)
 {
-	uint32_t blocks = info->atomic_write > lu->block_size ? info->atomic_write / lu->block_size : 1;
+	uint32_t blocks = info->atomic_write > lu->block_size ? info->atomic_write / lu->block_size
+							      : 1;
 
 	if (!(info->caps & TCMU_CAP_ATOMIC) || blocks > lu->max_transfer)
 		return;
@@ -395,8 +415,9 @@ static void lu_limits(const struct device *device, struct scsi_lu *lu)
 {
 	const struct tcmu_backend_info *info = &device->info;
 	uint32_t block = lu->block_size;
-	uint64_t unmap = info->maximum_unmap && info->maximum_unmap < UNMAP_MAX ? info->maximum_unmap
-										: UNMAP_MAX;
+	uint64_t unmap = info->maximum_unmap && info->maximum_unmap < UNMAP_MAX
+		? info->maximum_unmap
+		: UNMAP_MAX;
 
 	lu->max_transfer = device->kernel.max_sectors;
 	if (info->maximum_transfer)
@@ -404,7 +425,8 @@ static void lu_limits(const struct device *device, struct scsi_lu *lu)
 	lu->optimal_transfer = clamp32(info->optimal_transfer / block, lu->max_transfer);
 	lu->optimal_granularity = 1u << lu->physical_exponent;
 	lu->max_unmap = clamp32(unmap / block, UINT32_MAX);
-	lu->unmap_granularity = info->unmap_granularity > block ? info->unmap_granularity / block : 1;
+	lu->unmap_granularity = info->unmap_granularity > block ? info->unmap_granularity / block
+								: 1;
 	lu->max_write_same = WRITE_SAME_MAX / block;
 	lu->max_compare_and_write = (uint8_t) clamp32(lu->max_transfer / 2, COMPARE_AND_WRITE_MAX);
 	if (info->maximum_compare_and_write)
@@ -436,8 +458,8 @@ void device_make_lu(const struct device *device, struct scsi_lu *lu)
 		.write_cache = info->volatile_cache,
 		.write_cache_changeable = info->volatile_cache,
 	};
-	for (uint32_t size = lu->block_size; size < info->physical_block && lu->physical_exponent < 15;
-	     size *= 2)
+	for (uint32_t size = lu->block_size;
+	     size < info->physical_block && lu->physical_exponent < 15; size *= 2)
 		lu->physical_exponent++;
 	lu_limits(device, lu);
 	lu_atomic(info, lu);

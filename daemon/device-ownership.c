@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Carries out what the table of ownership.h says: the handler's lock and unlock, and closing and opening its backend while the
- * kernel's device and its ring stay. Commands wait outside meanwhile (loop_set_access()).
+ * Carries out what the table of ownership.h says: the handler's lock and unlock, and closing and
+ * opening its backend while the kernel's device and its ring stay. Commands wait outside meanwhile
+ * (loop_set_access()).
  *
- * Each call of the handler is a job on a thread of its own, one at a time; beside it only the question who has the lock. The
- * backend is never closed while one of them runs. A device that was once found to be shared stays so until it is deleted: a
- * group that is emptied for a moment must not let two hosts write.
+ * Each call of the handler is a job on a thread of its own, one at a time; beside it only the
+ * question who has the lock. The backend is never closed while one of them runs. A device that was
+ * once found to be shared stays so until it is deleted: a group that is emptied for a moment must
+ * not let two hosts write.
  */
 #include "device-private.h"
 
@@ -29,7 +31,8 @@ static bool is_served(const struct device *device)
 
 bool device_reopens(const struct device *device)
 {
-	return (device->handler->flags & TCMU_HANDLER_REOPENS) || atomic_load(&device->backend_fenced);
+	return (device->handler->flags & TCMU_HANDLER_REOPENS) ||
+		atomic_load(&device->backend_fenced);
 }
 
 bool device_ownership_uses_backend(const struct device *device)
@@ -60,9 +63,11 @@ static struct access access_of(const struct device_ownership *ownership)
 	case OWNERSHIP_UNLOCKING:
 		return (struct access){LOOP_ACCESS_READS, 0};
 	default:
-		/* Who has another way takes it when this one stays closed; who has none tries again. */
+		/* Who has another way takes it when this one stays closed; who has none tries
+		 * again. */
 		return (struct access){
-			LOOP_ACCESS_NONE, ownership->shared && ownership->tries ? SCSI_ASCQ_UNAVAILABLE : 0};
+			LOOP_ACCESS_NONE,
+			ownership->shared && ownership->tries ? SCSI_ASCQ_UNAVAILABLE : 0};
 	}
 }
 
@@ -125,7 +130,8 @@ static void do_open(struct job *job)
 
 /* A call that cannot be made is one that has failed. */
 static void call(
-	struct device *device, void (*work)(struct job *), void (*done)(struct job *), const char *name)
+	struct device *device, void (*work)(struct job *), void (*done)(struct job *),
+	const char *name)
 {
 	struct device_ownership *ownership = &device->ownership;
 	int r;
@@ -194,8 +200,8 @@ static void step(struct device *device, enum ownership_event event)
 	if (!transition.defined)
 		return;
 	log_dev_debug(
-		device_label(device), "its backing store: %s -> %s", ownership_state_name(ownership->state),
-		ownership_state_name(transition.next));
+		device_label(device), "its backing store: %s -> %s",
+		ownership_state_name(ownership->state), ownership_state_name(transition.next));
 	ownership->state = transition.next;
 	if (is_served(device))
 		carry_out(device, transition.actions);
@@ -250,7 +256,8 @@ static void lock_done(struct job *job)
 		ownership->tries = 0;
 		ownership->tag = ownership->call_group;
 		log_dev_info(
-			device_label(device), "has taken its backing store over for target port group %u",
+			device_label(device),
+			"has taken its backing store over for target port group %u",
 			ownership->call_group);
 	} else if (error != -ESHUTDOWN) {
 		/* What is tried again and again is told once. */
@@ -334,7 +341,8 @@ void device_ownership_event(struct device *device, enum ownership_event event)
 		return;
 	if (event == OWNERSHIP_EV_LOST && ownership->state == OWNERSHIP_LOCKED)
 		log_dev_warning(
-			device_label(device), "its backing store has been taken over by another host");
+			device_label(device),
+			"its backing store has been taken over by another host");
 	if (event == OWNERSHIP_EV_FENCED && ownership_is_calling(ownership->state)) {
 		ownership->fenced = ownership->state != OWNERSHIP_CLOSING;
 		return;
@@ -390,7 +398,8 @@ void device_ownership_begin(struct device *device, struct loop_setup *setup)
 
 /* ------- SET TARGET PORT GROUPS ------- */
 
-/* Initiators are to ask again; or to take another path, where it has not come back at the first attempt. */
+/* Initiators are to ask again; or to take another path, where it has not come back at the first
+ * attempt. */
 static int not_now(const struct device_ownership *ownership)
 {
 	return ownership->state >= OWNERSHIP_FENCED && ownership->tries ? -EBUSY : -EAGAIN;
@@ -414,7 +423,8 @@ bool device_ownership_holds_errand(struct device *device)
 	}
 	if (lock == (ownership->state == OWNERSHIP_LOCKED))
 		return false;
-	if (!lock && (ownership->state == OWNERSHIP_UNLOCKED || ownership->state == OWNERSHIP_PAUSED))
+	if (!lock &&
+	    (ownership->state == OWNERSHIP_UNLOCKED || ownership->state == OWNERSHIP_PAUSED))
 		return false;
 	if (lock ? ownership->state == OWNERSHIP_UNLOCKING || ownership->state >= OWNERSHIP_FENCED
 		 : ownership->state != OWNERSHIP_LOCKED) {
@@ -446,8 +456,8 @@ static void look_done(struct job *job)
 	if (ownership->look.result >= 0)
 		ownership->tag = ownership->look_tag;
 	else if (ownership->look.result == -ESHUTDOWN)
-		ownership->tag =
-			0; /* another host's, but which is known only when it has been opened anew */
+		ownership->tag = 0; /* another host's, but which is known only when it has been
+				       opened anew */
 	/* One that writes nothing does not learn of it otherwise. */
 	if (ownership->look.result >= 0 && !ownership->look_ours && ownership->look_locked)
 		device_ownership_event(device, OWNERSHIP_EV_LOST);
@@ -481,7 +491,8 @@ void device_ownership_states(const struct device *device, struct scsi_ports *por
 
 		if (!group->access)
 			continue;
-		/* What is told of our own group is what commands meet: an initiator that finds it in standby activates it. */
+		/* What is told of our own group is what commands meet: an initiator that finds it
+		 * in standby activates it. */
 		if (ownership->by_initiators && group->id == ownership->group)
 			active = locked;
 		group->state = active              ? SCSI_ACTIVE_OPTIMIZED

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A device's members, for the files that carry out its actions: device.c (events, timers, the end),
- * device-open.c (the beginning), device-kernel.c (what the kernel tells meanwhile). Main thread, but for
- * what a job's or the loop's thread says it touches.
+ * device-open.c (the beginning), device-kernel.c (what the kernel tells meanwhile). Main thread,
+ * but for what a job's or the loop's thread says it touches.
  */
 #pragma once
 
@@ -37,12 +37,13 @@ enum opening_stage {
 	OPENING_DISCARD,
 };
 
-/* The result of opening, filled by the job's thread and taken over on the main thread; only adopts is looked
- * at before. */
+/* The result of opening, filled by the job's thread and taken over on the main thread; only adopts
+ * is looked at before. */
 struct opening {
 	struct job job;
 	struct device *device;
-	struct tcmu_name name; /* copies: the thread touches nothing of the device but host_device */
+	struct tcmu_name
+		name; /* copies: the thread touches nothing of the device but host_device */
 	enum device_origin origin;
 	const struct tcmu_handler *handler;
 	uint32_t id;
@@ -60,7 +61,8 @@ struct opening {
 	struct tcmu_reason reason;
 };
 
-/* A call of the handler or of configfs on a thread of its own, for a device that is held meanwhile. */
+/* A call of the handler or of configfs on a thread of its own, for a device that is held meanwhile.
+ */
 struct device_call {
 	struct job job;
 	struct device *device;
@@ -71,7 +73,8 @@ struct device_call {
 /* What its owner may set at any time: the unit serial, ports and their groups. */
 struct device_identity {
 	struct device_call call;
-	struct scsi_identity *read; /* the call's own while it runs; NULL: there was no memory for it */
+	struct scsi_identity
+		*read; /* the call's own while it runs; NULL: there was no memory for it */
 	struct scsi_identity known; /* what the last call found */
 	sd_event_source *timer;
 };
@@ -83,8 +86,8 @@ struct device_errand {
 	struct loop *loop; /* that has asked; NULL: it is not there any more */
 };
 
-/* Whether this host may use the backing store; device-ownership.c. The call's thread looks at call_ and device->backend, sets
- * backend, info and reason; the look's thread sets look_. */
+/* Whether this host may use the backing store; device-ownership.c. The call's thread looks at call_
+ * and device->backend, sets backend, info and reason; the look's thread sets look_. */
 struct device_ownership {
 	struct device_call call; /* lock, unlock, close or open */
 	struct device_call look; /* lock_state */
@@ -152,7 +155,8 @@ struct device {
 	struct device_ownership ownership;
 
 	struct opening *opening; /* the job that is under way */
-	bool waits_for_claim;    /* it is done, but somebody who is ending still has the backing store */
+	bool waits_for_claim; /* it is done, but somebody who is ending still has the backing store
+			       */
 	struct device_call closing;
 	struct device_call revoking;
 	struct device_reconfig *reconfig; /* a change that is under way */
@@ -174,8 +178,8 @@ void device_signal(void *device, uint32_t bits);
 void device_arm(struct device *device, enum device_timer timer, uint64_t ms);
 void device_disarm(struct device *device, enum device_timer timer);
 
-/* Runs work on a thread of its own; the device is held until done, which releases it. -EAGAIN: it does not
- * run. */
+/* Runs work on a thread of its own; the device is held until done, which releases it. -EAGAIN: it
+ * does not run. */
 int device_start_call(
 	struct device *device, struct device_call *call, void (*work)(struct job *),
 	void (*done)(struct job *), const char *name);

@@ -28,9 +28,11 @@ static const char *problem_of(const struct device *device)
 	case DEVICE_ORPHANED:
 		return "it was deleted, and its backend has not let go of it yet";
 	case DEVICE_LIVE:
-		return device->trouble.late ? "commands are late; its backend does not answer" : NULL;
+		return device->trouble.late ? "commands are late; its backend does not answer"
+					    : NULL;
 	default:
-		return device->waits_for_claim ? "another device still has its backing store" : NULL;
+		return device->waits_for_claim ? "another device still has its backing store"
+					       : NULL;
 	}
 }
 
@@ -71,7 +73,8 @@ static void look_for_late(struct device *device, uint64_t now)
 	case LATE_BEGINS:
 		log_full(
 			TCMU_LOG_WARNING, label, device->handler->subtype, LOG_ID_COMMANDS_LATE,
-			"%s has been under way for %" PRIu64 " s (commands under way: %u): see \"tcmuctl "
+			"%s has been under way for %" PRIu64
+			" s (commands under way: %u): see \"tcmuctl "
 			"inflight %s\", and look at the storage behind %s",
 			scsi_opcode_name(oldest.cdb), (now - oldest.begun) / 1000000000, cnt, label,
 			device->name.config);
@@ -93,13 +96,14 @@ static void look_for_errors(struct device *device, uint64_t now)
 		return;
 	stats_error_read(device->stats, &error);
 	log_full(
-		TCMU_LOG_ERROR, device->host_device.label, device->handler->subtype, LOG_ID_BACKEND_ERROR,
+		TCMU_LOG_ERROR, device->host_device.label, device->handler->subtype,
+		LOG_ID_BACKEND_ERROR,
 		"%s at block %" PRIu64
 		" of %s has failed: %s; the initiator was told %s %02x/%02x/%02x, which is "
 		"the last of %" PRIu64 " such errors: %s",
 		scsi_opcode_name(error.cdb), error.lba, device->name.config, strerror(error.error),
-		error.key ? scsi_sense_key_name(error.key) : "busy", error.key, error.asc, error.ascq, more,
-		trouble_advice(error.error));
+		error.key ? scsi_sense_key_name(error.key) : "busy", error.key, error.asc,
+		error.ascq, more, trouble_advice(error.error));
 }
 
 void device_look_for_trouble(struct device *device, uint64_t now)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Carries out what the state machine says (device-fsm.h): threads, timers, answers, and the end of a device.
+ * Carries out what the state machine says (device-fsm.h): threads, timers, answers, and the end of
+ * a device.
  */
 #include "device-private.h"
 
@@ -97,8 +98,8 @@ static void open_timed_out(struct device *device)
 	}
 	device->error = -ETIMEDOUT;
 	snprintf(
-		device->reason.text, sizeof(device->reason.text), "the %s backend did not open within %g s",
-		device->handler->subtype,
+		device->reason.text, sizeof(device->reason.text),
+		"the %s backend did not open within %g s", device->handler->subtype,
 		(double) manager_setup(device->manager)->settings->open_timeout_ms / 1000);
 	device_event(device, DEVICE_EV_OPEN_TIMEOUT);
 }
@@ -147,7 +148,8 @@ void device_arm(struct device *device, enum device_timer timer, uint64_t ms)
 
 	device_disarm(device, timer);
 	r = sd_event_add_time_relative(
-		event, &device->timers[timer], CLOCK_MONOTONIC, ms * 1000, 1000, timer_fired, device);
+		event, &device->timers[timer], CLOCK_MONOTONIC, ms * 1000, 1000, timer_fired,
+		device);
 	if (r < 0)
 		log_dev_error(device_label(device), "no timer could be made: %s", strerror(-r));
 }
@@ -186,7 +188,9 @@ static void loop_broken(struct device *device)
 	const char *text;
 
 	device->error = loop_error(device->loop, &text);
-	snprintf(device->reason.text, sizeof(device->reason.text), "%s: %s", text, strerror(-device->error));
+	snprintf(
+		device->reason.text, sizeof(device->reason.text), "%s: %s", text,
+		strerror(-device->error));
 	device_event(device, DEVICE_EV_RING_BROKEN);
 }
 
@@ -298,8 +302,8 @@ static void told(void *owner, const uint8_t *cdb, uint8_t cdb_length, uint64_t d
 
 	for (unsigned i = 0; i < cdb_length; i++)
 		(void) snprintf(hex + (size_t) 3 * i, 4, " %02x", cdb[i]);
-	log_dev(device_label(device), LOG_LEVEL_SCSI, "%s:%s, %llu bytes", scsi_opcode_name(cdb), hex,
-		(unsigned long long) data_length);
+	log_dev(device_label(device), LOG_LEVEL_SCSI, "%s:%s, %llu bytes", scsi_opcode_name(cdb),
+		hex, (unsigned long long) data_length);
 }
 
 static void start_loop(struct device *device)
@@ -339,8 +343,8 @@ static void start_loop(struct device *device)
 	/* Without a thread it ends as one that broke while attaching. */
 	device->error = r;
 	snprintf(
-		device->reason.text, sizeof(device->reason.text), "its I/O thread cannot be started: %s",
-		strerror(-r));
+		device->reason.text, sizeof(device->reason.text),
+		"its I/O thread cannot be started: %s", strerror(-r));
 	device_event(device, DEVICE_EV_RING_BROKEN);
 	device_event(device, DEVICE_EV_LOOP_ENDED);
 }
@@ -380,7 +384,8 @@ static void revoked(struct job *job)
 	} else {
 		log_dev_warning(
 			device_label(device),
-			"%u requests are stuck in the backend; the ring was given back without them",
+			"%u requests are stuck in the backend; the ring was given back without "
+			"them",
 			loop_in_flight(device->loop));
 		device_event(device, DEVICE_EV_REVOKED);
 	}
@@ -424,7 +429,8 @@ void device_close_backend(struct device *device)
 		return;
 	}
 	if (device_start_call(device, &device->closing, do_close, closed, "close") < 0) {
-		log_dev_error(device_label(device), "no thread to close the backend on; it stays open");
+		log_dev_error(
+			device_label(device), "no thread to close the backend on; it stays open");
 		device_event(device, DEVICE_EV_CLOSED);
 	}
 }
@@ -449,7 +455,8 @@ static void answer_removed(struct device *device)
 	if (device->kernel.replies)
 		manager_answer(device->manager, TCMU_EVENT_REMOVED, device->id, 0);
 	else
-		manager_answer_if_waiting(device->manager, &device->name, device->minor, device->id);
+		manager_answer_if_waiting(
+			device->manager, &device->name, device->minor, device->id);
 }
 
 /* Later each time: it may stay broken for days. */
@@ -520,7 +527,8 @@ static int transition_level(const struct device *device, enum device_event event
 }
 
 /* One line for each change of a state: how long it lasted, and why it ended. */
-static void log_transition(const struct device *device, enum device_state from, enum device_event event)
+static void log_transition(
+	const struct device *device, enum device_state from, enum device_event event)
 {
 	double seconds = (double) (now_us() - device->state_since) / 1e6;
 	const char *id = device->state == DEVICE_ORPHANED           ? LOG_ID_DEVICE_ORPHANED
@@ -530,9 +538,9 @@ static void log_transition(const struct device *device, enum device_state from, 
 	log_full(
 		transition_level(device, event), device_label(device), device->handler->subtype, id,
 		"%s after %.3f s -> %s: %s%s%s%s%s", device_state_name(from), seconds,
-		device_state_name(device->state), device_event_name(event), is_failure(event) ? ": " : "",
-		is_failure(event) ? device->name.config : "", is_failure(event) ? ": " : "",
-		is_failure(event) ? device->reason.text : "");
+		device_state_name(device->state), device_event_name(event),
+		is_failure(event) ? ": " : "", is_failure(event) ? device->name.config : "",
+		is_failure(event) ? ": " : "", is_failure(event) ? device->reason.text : "");
 }
 
 void device_event(struct device *device, enum device_event event)
@@ -611,8 +619,8 @@ struct device *device_new(struct manager *manager, const struct device_start *st
 	device->post.run = take_signals;
 	device->host_device.device = device;
 	snprintf(
-		device->host_device.label, sizeof(device->host_device.label), "user_%u/%s", device->name.hba,
-		device->name.name);
+		device->host_device.label, sizeof(device->host_device.label), "user_%u/%s",
+		device->name.hba, device->name.name);
 	return device;
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One device: feeds events to the state machine and carries its actions out. Owns the handler's instance,
- * the device's thread (loop.h), the timers and the jobs that belong to them.
+ * One device: feeds events to the state machine and carries its actions out. Owns the handler's
+ * instance, the device's thread (loop.h), the timers and the jobs that belong to them.
  *
- * Everything here runs on the main thread and blocks on nothing: what may block is a job (jobs.h), and what
- * the device's thread or the handler has to say arrives as a post. A device is kept while a job of its holds
- * it.
+ * Everything here runs on the main thread and blocks on nothing: what may block is a job (jobs.h),
+ * and what the device's thread or the handler has to say arrives as a post. A device is kept while
+ * a job of its holds it.
  */
 #pragma once
 
@@ -55,9 +55,10 @@ void device_removed(struct device *device, uint32_t id);
 /* RECONFIG_DEVICE: answers it now or when the handler has answered. */
 void device_reconfig(struct device *device, const struct tcmu_event *event);
 
-/* Has the backend closed and opened again. The kernel keeps the device; commands that are not fetched yet wait, those under
- * way are given the time that they have when the daemon stops. Where it cannot be opened it is tried again, as ever.
- * -EBUSY: the device is neither served nor failed, or is being resized. */
+/* Has the backend closed and opened again. The kernel keeps the device; commands that are not
+ * fetched yet wait, those under way are given the time that they have when the daemon stops. Where
+ * it cannot be opened it is tried again, as ever. -EBUSY: the device is neither served nor failed,
+ * or is being resized. */
 int device_reopen(struct device *device);
 
 enum device_state device_state(const struct device *device);
@@ -73,14 +74,15 @@ const char *device_claim(const struct device *device);
 /* Whether its claim is a late backend's: since when (seconds) and how many requests are stuck. */
 bool device_is_orphan(const struct device *device, double *age, unsigned *requests);
 
-/* Whether an ADDED_DEVICE means this very device, which a scan had found before the event was read. Its answer may have
- * been sent before anybody waited for it: it is owed again. */
+/* Whether an ADDED_DEVICE means this very device, which a scan had found before the event was read.
+ * Its answer may have been sent before anybody waited for it: it is owed again. */
 bool device_added_again(struct device *device, unsigned minor, uint32_t id);
 
 /* Goes on with opening if it waited for another device's claim. */
 void device_claim_changed(struct device *device);
 
-/* Whether what the kernel says of it has been read: then it is known whether somebody waits for it. */
+/* Whether what the kernel says of it has been read: then it is known whether somebody waits for it.
+ */
 bool device_is_known(const struct device *device);
 
 /* Whether it was created while somebody waited and that somebody has not been answered yet. */
@@ -107,7 +109,8 @@ struct device_view {
 /* Strings and stats live as long as the device. */
 void device_look(const struct device *device, struct device_view *view);
 
-/* Commands of the kernel that are under way; at most max, in no order. Waits for nobody, not for a stuck handler either. */
+/* Commands of the kernel that are under way; at most max, in no order. Waits for nobody, not for a
+ * stuck handler either. */
 unsigned device_requests(const struct device *device, struct stats_request *requests, unsigned max);
 
 /* Tells the log what trouble.h is about. now: stats_now(). */

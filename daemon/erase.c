@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FORMAT UNIT and SANITIZE: operations that overwrite the whole medium and take as long as that takes.
+ * FORMAT UNIT and SANITIZE: operations that overwrite the whole medium and take as long as that
+ * takes.
  *
- * An operation has a slot of its own, which the kernel knows nothing of. Thus it goes on when the command that asked for
- * it has been answered (IMMED) or aborted, and when the kernel's ring is reset. It is exclusive: whatever writes waits for
- * its turn before it or is refused by the SCSI code while it is under way.
+ * An operation has a slot of its own, which the kernel knows nothing of. Thus it goes on when the
+ * command that asked for it has been answered (IMMED) or aborted, and when the kernel's ring is
+ * reset. It is exclusive: whatever writes waits for its turn before it or is refused by the SCSI
+ * code while it is under way.
  *
- * It ends early when the loop does, for a device that is deleted is not to wait for it. The owner is told of what is
- * under way or has failed, so that the next loop knows it.
+ * It ends early when the loop does, for a device that is deleted is not to wait for it. The owner
+ * is told of what is under way or has failed, so that the next loop knows it.
  *
  * Everything runs on the device's thread.
  */

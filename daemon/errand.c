@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a command needs done that only the owner of the loop can do, for it waits for configfs or for a disk: keeping mode
- * parameters for good, changing the states of target port groups. One at a time; who comes meanwhile is told BUSY.
+ * What a command needs done that only the owner of the loop can do, for it waits for configfs or
+ * for a disk: keeping mode parameters for good, changing the states of target port groups. One at a
+ * time; who comes meanwhile is told BUSY.
  *
- * The command may leave (aborted, or the loop ends); the errand goes on without it. Everything runs on the device's thread
- * under the gate, but for errand_leave(), which runs outside of it, and what the owner calls.
+ * The command may leave (aborted, or the loop ends); the errand goes on without it. Everything runs
+ * on the device's thread under the gate, but for errand_leave(), which runs outside of it, and what
+ * the owner calls.
  */
 #include "io-private.h"
 
 #include <errno.h>
 
 void errand_begin(
-	struct command *asker, const struct loop_errand *errand, const struct scsi_mode_values *before,
-	bool planned)
+	struct command *asker, const struct loop_errand *errand,
+	const struct scsi_mode_values *before, bool planned)
 {
 	struct loop *loop = asker->loop;
 
@@ -38,7 +40,8 @@ void errand_leave(struct command *asker)
 	io_end(asker, SCSI_TASK_ABORTED, NULL);
 }
 
-/* What the command planned beside comes after it: turning a cache off is saved first and then flushed. */
+/* What the command planned beside comes after it: turning a cache off is saved first and then
+ * flushed. */
 static void go_on(struct command *asker, bool planned)
 {
 	if (!planned)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stateless. A file of saved mode parameters is called by a checksum of the serial, for a serial may be any text; the
- * serial itself is in it.
+ * Stateless. A file of saved mode parameters is called by a checksum of the serial, for a serial
+ * may be any text; the serial itself is in it.
  */
 #include "identity.h"
 
@@ -14,13 +14,14 @@
 
 #include "log.h"
 
-#define SAVED_GROUP   "mode parameters"
-#define DEFAULT_GROUP "default_tg_pt_gp" /* of the target core: what was not put elsewhere is in it */
+#define SAVED_GROUP "mode parameters"
+#define DEFAULT_GROUP \
+	"default_tg_pt_gp" /* of the target core: what was not put elsewhere is in it */
 
 /* ------- ports ------- */
 
-/* The kernel changes a state at our word only where it may be changed implicitly: what only initiators may change cannot
- * be changed at all. */
+/* The kernel changes a state at our word only where it may be changed implicitly: what only
+ * initiators may change cannot be changed at all. */
 static uint8_t access_of(const struct tcmu_port_group *group)
 {
 	return group->access & SCSI_ACCESS_IMPLICIT ? group->access : 0;
@@ -82,8 +83,8 @@ static void take_reach(struct scsi_ports *ports, const struct reach *reach)
 	g_strlcpy(ports->iscsi_name, reach->port->target, sizeof(ports->iscsi_name));
 }
 
-/* Whoever has made a group and put ports in it means to have more than one way to the medium, and other hosts at the ends of
- * the others. */
+/* Whoever has made a group and put ports in it means to have more than one way to the medium, and
+ * other hosts at the ends of the others. */
 static void take_owner(
 	struct scsi_ports *ports, const struct tcmu_port_group *group, const struct reach *before,
 	const struct reach *after)
@@ -129,7 +130,8 @@ int identity_set_groups(const struct tcmu_name *name, const struct scsi_group_st
 
 		while (at < cnt && groups[at].id != states->to[i].id)
 			at++;
-		r = at < cnt ? tcmu_configfs_set_port_group(name, groups[at].name, states->to[i].state, true)
+		r = at < cnt ? tcmu_configfs_set_port_group(
+				       name, groups[at].name, states->to[i].state, true)
 			     : -ENODEV;
 	}
 	tcmu_port_groups_free(groups, cnt < 0 ? 0 : cnt);
@@ -174,7 +176,9 @@ static bool load(const char *state_dir, const char *serial, struct scsi_mode_val
 		*(bool *) ((char *) values + saved_values[i].offset) = g_key_file_get_boolean(
 			file, SAVED_GROUP, saved_values[i].key, &error);
 	if (error)
-		log_warning("mode parameters that were saved are not used: %s: %s", path, error->message);
+		log_warning(
+			"mode parameters that were saved are not used: %s: %s", path,
+			error->message);
 	return !error;
 }
 
@@ -202,7 +206,8 @@ int identity_save(const char *state_dir, const char *serial, const struct scsi_m
 	return -EIO;
 }
 
-void identity_read(const struct tcmu_name *name, const char *state_dir, struct scsi_identity *identity)
+void identity_read(
+	const struct tcmu_name *name, const char *state_dir, struct scsi_identity *identity)
 {
 	memset(identity, 0, sizeof(*identity));
 	if (tcmu_configfs_unit_serial(name, identity->serial, sizeof(identity->serial)) < 0)

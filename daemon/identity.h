@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What others set of a device while it is served, and what is kept for it: the unit serial, the ports it is reached
- * through and their groups (configfs), mode parameters that initiators have saved (files of ours).
+ * What others set of a device while it is served, and what is kept for it: the unit serial, the
+ * ports it is reached through and their groups (configfs), mode parameters that initiators have
+ * saved (files of ours).
  *
  * Everything may wait for configfs and for storage: for threads of jobs.
  */
@@ -11,12 +12,13 @@
 #include <tcmu/scan.h>
 
 /* Never fails: what cannot be found out is not known. state_dir: see identity_save(). */
-void identity_read(const struct tcmu_name *name, const char *state_dir, struct scsi_identity *identity);
+void identity_read(
+	const struct tcmu_name *name, const char *state_dir, struct scsi_identity *identity);
 
-/* Has the target core change the states, in their order. -errno: of the first that it refuses; those before it have
- * changed. -ENODEV: a group is not there any more. */
+/* Has the target core change the states, in their order. -errno: of the first that it refuses;
+ * those before it have changed. -ENODEV: a group is not there any more. */
 int identity_set_groups(const struct tcmu_name *name, const struct scsi_group_states *states);
 
-/* Keeps mode parameters for whatever device has this serial, on stable storage, in a file of the folder state_dir, which is
- * made if need be. -errno. */
+/* Keeps mode parameters for whatever device has this serial, on stable storage, in a file of the
+ * folder state_dir, which is made if need be. -errno. */
 int identity_save(const char *state_dir, const char *serial, const struct scsi_mode_values *values);

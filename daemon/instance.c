@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The record lock tells the pid of who holds it; the socket tells it by its peer credentials. The socket listens, so
- * that they can be had, and nobody is ever accepted.
+ * The record lock tells the pid of who holds it; the socket tells it by its peer credentials. The
+ * socket listens, so that they can be had, and nobody is ever accepted.
  */
 #include "instance.h"
 
@@ -34,7 +34,8 @@ static int lock_file(const char *path, int *ret, pid_t *other)
 		return -errno;
 	if (fcntl(fd, F_SETLK, &lock) < 0)
 		r = errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
-	if (r == -EBUSY && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0)
+	if (r == -EBUSY && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK &&
+	    lock.l_pid > 0)
 		*other = lock.l_pid;
 	if (r < 0)
 		close_fd(&fd);
@@ -87,7 +88,8 @@ static int take_name(const char *name, int *ret, pid_t *other)
 	return is_daemon(&address, len, other) ? -EBUSY : 0;
 }
 
-int instance_acquire(struct instance *instance, const char *path, const char *socket_name, pid_t *other)
+int instance_acquire(
+	struct instance *instance, const char *path, const char *socket_name, pid_t *other)
 {
 	int r;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What io.c (requests and their order) and plan.c (what is requested) share. The device's thread, outside of the
- * gate, where nothing else is said.
+ * What io.c (requests and their order) and plan.c (what is requested) share. The device's thread,
+ * outside of the gate, where nothing else is said.
  */
 #pragma once
 
@@ -34,8 +34,8 @@ typedef void io_step(struct command *command, int error);
 
 /* Submits a request whose command->io_iov is filled. */
 void io_submit(
-	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset, uint64_t length,
-	unsigned iov_cnt, io_step *step);
+	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset,
+	uint64_t length, unsigned iov_cnt, io_step *step);
 
 /* A request whose buffer is the first data bytes of the command's pages in the ring. */
 void io_submit_ring(
@@ -59,13 +59,14 @@ void io_end_failed_at(struct command *command, int error, uint64_t lba, uint64_t
 /* Starts the plan; the command ends now or later. */
 void plan_begin(struct command *command);
 
-/* The block, repeated: a buffer of many to write at once, at command->bounce. NULL: zeros. False: out of memory. */
+/* The block, repeated: a buffer of many to write at once, at command->bounce. NULL: zeros. False:
+ * out of memory. */
 bool plan_fill_same(struct command *command, const uint8_t *data);
 
 /* ------- erase.c ------- */
 
-/* Under the gate: a plan with SCSI_PLAN_LONG becomes an operation of its own. The command that asks for it ends now, or
- * with it. */
+/* Under the gate: a plan with SCSI_PLAN_LONG becomes an operation of its own. The command that asks
+ * for it ends now, or with it. */
 void erase_prepare(struct command *asker);
 
 /* Starts the operation. */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A command between its plan and its end: one request to the handler at a time, completed from any thread, and
- * the order of commands that must not run side by side.
+ * A command between its plan and its end: one request to the handler at a time, completed from any
+ * thread, and the order of commands that must not run side by side.
  *
- * Everything runs on the device's thread, outside of the gate, but for io_complete(), and io_copy_in(), which
- * touches the ring's pages and runs under it.
+ * Everything runs on the device's thread, outside of the gate, but for io_complete(), and
+ * io_copy_in(), which touches the ring's pages and runs under it.
  *
- * COMPARE AND WRITE and ORWRITE are atomic against every other write of this device: they are exclusive for
- * their range, and whoever overlaps waits in the order of arrival.
+ * COMPARE AND WRITE and ORWRITE are atomic against every other write of this device: they are
+ * exclusive for their range, and whoever overlaps waits in the order of arrival.
  */
 #include "io-private.h"
 
@@ -60,7 +60,8 @@ void io_end_failed(struct command *command, int error)
 	io_end_failed_at(command, error, command->io.result / block_size(command), 0);
 }
 
-/* A length of 0 cannot be told: the kernel takes all of the buffer then, so nothing of others may be in it. */
+/* A length of 0 cannot be told: the kernel takes all of the buffer then, so nothing of others may
+ * be in it. */
 void io_copy_in(struct command *command, const uint8_t *data, uint32_t len)
 {
 	if (len == 0) {
@@ -75,14 +76,15 @@ void io_copy_in(struct command *command, const uint8_t *data, uint32_t len)
 
 static void run_blocking(struct work *work)
 {
-	struct command *command = (struct command *) ((char *) work - offsetof(struct command, work));
+	struct command *command =
+		(struct command *) ((char *) work - offsetof(struct command, work));
 
 	command->loop->setup.handler->submit(command->loop->setup.backend, &command->io);
 }
 
 void io_submit(
-	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset, uint64_t length,
-	unsigned iov_cnt, io_step *step)
+	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset,
+	uint64_t length, unsigned iov_cnt, io_step *step)
 {
 	struct loop *loop = command->loop;
 
@@ -171,7 +173,8 @@ void io_aio(struct tcmu_io *io, struct tcmu_aio *aio)
 
 static unsigned take_finished(struct loop *loop)
 {
-	struct command *command = atomic_exchange_explicit(&loop->finished, NULL, memory_order_acq_rel);
+	struct command *command = atomic_exchange_explicit(
+		&loop->finished, NULL, memory_order_acq_rel);
 	struct command *oldest = NULL;
 	unsigned cnt = 0;
 
@@ -271,7 +274,8 @@ static bool must_wait(const struct command *command)
 {
 	const struct loop *loop = command->loop;
 
-	if (!command->writes_range || (!command->exclusive && !loop->exclusive_cnt && !loop->blocked.first))
+	if (!command->writes_range ||
+	    (!command->exclusive && !loop->exclusive_cnt && !loop->blocked.first))
 		return false;
 	for (const struct command *other = loop->blocked.first; other && other != command;
 	     other = other->next)
@@ -280,7 +284,8 @@ static bool must_wait(const struct command *command)
 	for (unsigned i = 0; i < loop->pool.used; i++) {
 		const struct command *other = command_at(&loop->pool, i);
 
-		if (other != command && other->in_use && other->started && commands_conflict(command, other))
+		if (other != command && other->in_use && other->started &&
+		    commands_conflict(command, other))
 			return true;
 	}
 	return false;
@@ -318,8 +323,8 @@ static uint64_t limited_bytes(const struct command *command)
 	}
 }
 
-/* 0: the command may begin; else how long it has to wait. Who is to end soon does not wait, nor does what the daemon
- * carries out for another command. */
+/* 0: the command may begin; else how long it has to wait. Who is to end soon does not wait, nor
+ * does what the daemon carries out for another command. */
 static uint64_t limited(struct command *command, uint64_t now)
 {
 	struct loop *loop = command->loop;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The mailbox is a list that any thread pushes onto, newest first, and that the main loop takes as a whole and turns
- * round. Who finds it empty when pushing rings the eventfd; the main loop silences the eventfd before it takes the
- * list, so that a post is either taken or rings again.
+ * The mailbox is a list that any thread pushes onto, newest first, and that the main loop takes as
+ * a whole and turns round. Who finds it empty when pushing rings the eventfd; the main loop
+ * silences the eventfd before it takes the list, so that a post is either taken or rings again.
  *
- * Every job that runs holds a reference: its thread still rings when the main loop may already have run the post.
+ * Every job that runs holds a reference: its thread still rings when the main loop may already have
+ * run the post.
  */
 #include "jobs.h"
 
@@ -110,7 +111,8 @@ int mailbox_new(sd_event *event, int64_t priority, struct mailbox **ret)
 	mailbox->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = mailbox->fd < 0 ? -errno : 0;
 	if (r >= 0)
-		r = sd_event_add_io(event, &mailbox->source, mailbox->fd, EPOLLIN, on_mail, mailbox);
+		r = sd_event_add_io(
+			event, &mailbox->source, mailbox->fd, EPOLLIN, on_mail, mailbox);
 	if (r >= 0)
 		r = sd_event_source_set_priority(mailbox->source, priority);
 	if (r < 0) {
@@ -155,7 +157,8 @@ static void *job_main(void *arg)
 	struct mailbox *mailbox = job->mailbox;
 
 	thread_set_name(self->name);
-	thread_set_io_flusher(); /* for what it flushes, and for the threads that a handler makes here */
+	thread_set_io_flusher(); /* for what it flushes, and for the threads that a handler makes
+				    here */
 	free(self);
 	job->work(job);
 	/* From here on the job is the main loop's. */

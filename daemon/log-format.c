@@ -86,17 +86,20 @@ size_t log_record_line(const struct log_record *record, pid_t pid, char line[LOG
 
 	(void) localtime_r(&record->time.tv_sec, &tm);
 	len = snprintf(
-		line, LOG_LINE_MAX, "%04d-%02d-%02d %02d:%02d:%02d.%03ld %jd%s%s [%s] %s:%d: %s%s%s\n",
+		line, LOG_LINE_MAX,
+		"%04d-%02d-%02d %02d:%02d:%02d.%03ld %jd%s%s [%s] %s:%d: %s%s%s\n",
 		tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-		record->time.tv_nsec / 1000000, (intmax_t) pid, *record->thread ? ":" : "", record->thread,
-		levels[record->level].tag, record->func, record->line, device, *device ? ": " : "", text);
+		record->time.tv_nsec / 1000000, (intmax_t) pid, *record->thread ? ":" : "",
+		record->thread, levels[record->level].tag, record->func, record->line, device,
+		*device ? ": " : "", text);
 	if (len < LOG_LINE_MAX)
 		return (size_t) len;
 	line[LOG_LINE_MAX - 2] = '\n';
 	return LOG_LINE_MAX - 1;
 }
 
-static void add_field(struct log_fields *fields, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void add_field(struct log_fields *fields, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
 static void add_field(struct log_fields *fields, const char *fmt, ...)
 {
@@ -142,6 +145,7 @@ bool log_stream_is(const char *value, int fd)
 
 	if (!value || fstat(fd, &st) < 0)
 		return false;
-	(void) snprintf(text, sizeof(text), "%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino);
+	(void) snprintf(
+		text, sizeof(text), "%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino);
 	return strcmp(text, value) == 0;
 }

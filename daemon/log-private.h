@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A message on its way, and its two forms: a line of text and the fields of the journal. Pure functions.
+ * A message on its way, and its two forms: a line of text and the fields of the journal. Pure
+ * functions.
  */
 #pragma once
 
@@ -21,7 +22,8 @@ struct log_record {
 	struct timespec time; /* CLOCK_REALTIME */
 	int level;
 	int line;
-	unsigned lost;    /* not 0: stands for so many messages that found no room, and has nothing else */
+	unsigned lost;    /* not 0: stands for so many messages that found no room, and has nothing
+			     else */
 	const char *file; /* constants of the program */
 	const char *func;
 	const char *message_id;
@@ -37,8 +39,8 @@ void log_record_fill(
 	struct log_record *record, const struct timespec *time, const struct log_where *where,
 	const char *fmt, va_list args) __attribute__((format(printf, 4, 0)));
 
-/* "2026-01-31 12:00:00.123 4711:tcmud [INFO] function:12: user_0/disk: text\n" in the local time zone. Returns its
- * length. */
+/* "2026-01-31 12:00:00.123 4711:tcmud [INFO] function:12: user_0/disk: text\n" in the local time
+ * zone. Returns its length. */
 size_t log_record_line(const struct log_record *record, pid_t pid, char line[LOG_LINE_MAX]);
 
 /* Room for the fields. */

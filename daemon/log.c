@@ -2,11 +2,12 @@
 /*
  * The queue of messages and the thread that writes them.
  *
- * Who emits takes the lock, fills the next free record, and wakes the writer. The writer takes one record out under
- * the lock and writes it without: it alone may be held up by a full or frozen disk, by the journal, or by a terminal.
- * It also opens the file, for the same reason.
+ * Who emits takes the lock, fills the next free record, and wakes the writer. The writer takes one
+ * record out under the lock and writes it without: it alone may be held up by a full or frozen
+ * disk, by the journal, or by a terminal. It also opens the file, for the same reason.
  *
- * The first half of this file is used by any thread, under the lock; struct sink is the writer's own.
+ * The first half of this file is used by any thread, under the lock; struct sink is the writer's
+ * own.
  */
 #include "log.h"
 
@@ -98,10 +99,12 @@ static void write_record(const struct sink *to, const struct log_record *record)
 		(void) write_line(STDERR_FILENO, record);
 }
 
-static void fill_now(struct log_record *record, const struct log_where *where, const char *fmt, va_list args)
+static void fill_now(
+	struct log_record *record, const struct log_where *where, const char *fmt, va_list args)
 	__attribute__((format(printf, 3, 0)));
 
-static void fill_now(struct log_record *record, const struct log_where *where, const char *fmt, va_list args)
+static void fill_now(
+	struct log_record *record, const struct log_where *where, const char *fmt, va_list args)
 {
 	struct timespec now;
 
@@ -206,7 +209,8 @@ static void *writer_main(void *arg)
 		}
 		if (turn.has_record && turn.record.lost)
 			write_own(
-				TCMU_LOG_WARNING, __func__, "%u messages were lost here", turn.record.lost);
+				TCMU_LOG_WARNING, __func__, "%u messages were lost here",
+				turn.record.lost);
 		else if (turn.has_record)
 			write_record(&sink, &turn.record);
 	}
@@ -315,7 +319,8 @@ void log_stop(void)
 static void enqueue(const struct log_where *where, const char *fmt, va_list args)
 	__attribute__((format(printf, 2, 0)));
 
-/* Under the lock. The last place of the queue is for the number of messages that found no room behind it. */
+/* Under the lock. The last place of the queue is for the number of messages that found no room
+ * behind it. */
 static void enqueue(const struct log_where *where, const char *fmt, va_list args)
 {
 	struct log_record *newest = &shared.queue[(shared.emitted + QUEUE_SIZE - 1) % QUEUE_SIZE];

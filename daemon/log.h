@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The daemon's log. A message goes to the journal, with fields, when stderr is the journal; to the file
- * <log_dir>/tcmu-runner.log when there is a log_dir; to stderr when there is neither, and when it is critical. With
- * LOG_DIR_AUTO it goes to a file and to stderr where nobody may be reading that: in a container, mostly.
+ * The daemon's log. A message goes to the journal, with fields, when stderr is the journal; to the
+ *file <log_dir>/tcmu-runner.log when there is a log_dir; to stderr when there is neither, and when
+ *it is critical. With LOG_DIR_AUTO it goes to a file and to stderr where nobody may be reading
+ *that: in a container, mostly.
  *
  *	log_start();				once, early in main()
  *	log_set_level(settings.log_level);	at the start and whenever the settings change
- *	log_set_dir(settings.log_dir);		likewise, or log_set_default_dir() where that is LOG_DIR_AUTO
- *	log_reopen();				on SIGHUP
- *	log_stop();				last
+ *	log_set_dir(settings.log_dir);		likewise, or log_set_default_dir() where that is
+ *LOG_DIR_AUTO log_reopen();				on SIGHUP log_stop();
+ *last
  *
- * log_emit() only puts the message into a bounded queue; a thread writes it. So a log on a full or frozen disk
- * delays nobody: what does not fit is dropped, counted, and the count is logged. Before log_start() and after
- * log_stop() messages are written directly to stderr.
+ * log_emit() only puts the message into a bounded queue; a thread writes it. So a log on a full or
+ *frozen disk delays nobody: what does not fit is dropped, counted, and the count is logged. Before
+ *log_start() and after log_stop() messages are written directly to stderr.
  *
  * Any thread, but never on the I/O path. One lock, innermost, held for a copy.
  */
@@ -56,7 +57,8 @@ int log_start(void);
 /* Writes what is queued, waiting for at most a second, and ends. */
 void log_stop(void);
 
-/* Waits until everything emitted so far has been written, at most so long. Returns whether it was. */
+/* Waits until everything emitted so far has been written, at most so long. Returns whether it was.
+ */
 bool log_flush(unsigned milliseconds);
 
 /* 0 to LOG_LEVEL_MAX. A change is logged as "log level now is INFO", whatever the level. */
@@ -66,15 +68,17 @@ int log_level(void);
 /* "CRIT", "ERROR", "WARNING", "INFO", "DEBUG", "DEBUG SCSI CMD" */
 const char *log_level_name(int level);
 
-/* LOG_DIR_AUTO: LOG_DIR_DEFAULT where stderr is neither the journal nor a terminal, nothing elsewhere. */
+/* LOG_DIR_AUTO: LOG_DIR_DEFAULT where stderr is neither the journal nor a terminal, nothing
+ * elsewhere. */
 #define LOG_DIR_AUTO    "auto"
 #define LOG_DIR_DEFAULT "/var/log"
 
-/* NULL or "": no file. Does nothing when it is the folder that is in use. The folder is made if it is missing. If the
- * file cannot be opened this is logged, and tried again by log_reopen(). */
+/* NULL or "": no file. Does nothing when it is the folder that is in use. The folder is made if it
+ * is missing. If the file cannot be opened this is logged, and tried again by log_reopen(). */
 void log_set_dir(const char *dir);
 
-/* The same for a folder that nobody has named: what is written to its file goes to stderr as well. */
+/* The same for a folder that nobody has named: what is written to its file goes to stderr as well.
+ */
 void log_set_default_dir(const char *dir);
 
 /* What LOG_DIR_AUTO means for a process with this stderr and this value of JOURNAL_STREAM. */
@@ -83,7 +87,8 @@ const char *log_auto_dir(const char *journal_stream, int fd);
 /* Closes and opens the file again, for rotation. */
 void log_reopen(void);
 
-void log_emit(const struct log_where *where, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void log_emit(const struct log_where *where, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
 bool log_enabled(int level);
 
@@ -120,7 +125,8 @@ const atomic_bool *log_scsi(void);
 #define log_dev_info(device, ...)    log_dev(device, TCMU_LOG_INFO, __VA_ARGS__)
 #define log_dev_debug(device, ...)   log_dev(device, TCMU_LOG_DEBUG, __VA_ARGS__)
 
-/* Lets burst messages through in every window of so many seconds. One for each kind of message and device:
+/* Lets burst messages through in every window of so many seconds. One for each kind of message and
+ *device:
  *
  *	static struct log_limit limit = LOG_LIMIT(5, 60);
  *	unsigned more;

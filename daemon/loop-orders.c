@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What other threads tell the device's thread to do: put down under `orders_lock`, and taken by it in its next turn
- * (take_orders() in loop.c, access_take_orders() in access.c), for which it is woken.
+ * What other threads tell the device's thread to do: put down under `orders_lock`, and taken by it
+ * in its next turn (take_orders() in loop.c, access_take_orders() in access.c), for which it is
+ * woken.
  */
 #include "loop-private.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What loop.c (the thread and the ring), plan.c and io.c (the backend) share. Owned by the loop's thread
- * but for the members that say otherwise.
+ * What loop.c (the thread and the ring), plan.c and io.c (the backend) share. Owned by the loop's
+ * thread but for the members that say otherwise.
  */
 #pragma once
 
@@ -82,10 +82,12 @@ struct loop {
 	unsigned access_turn; /* of the order that access is from */
 	bool broken;
 	bool unregistered;
-	bool abandoned;     /* nobody waits for what is in flight: nothing more is asked of the backend */
+	bool abandoned; /* nobody waits for what is in flight: nothing more is asked of the backend
+			 */
 	bool cancel_wanted; /* there are commands to be cancelled */
-	bool stale;         /* the ring was reset: what was fetched before has been answered by the kernel */
-	bool clean;         /* valid at the end: everything that was fetched has been answered */
+	bool stale; /* the ring was reset: what was fetched before has been answered by the kernel
+		     */
+	bool clean; /* valid at the end: everything that was fetched has been answered */
 	int error;
 	char error_text[160];
 
@@ -102,25 +104,27 @@ struct loop {
 	struct workers *workers;   /* the others */
 	struct command_pool pool;
 	struct poll poll;
-	atomic_int place; /* the processor that the thread is kept on, see thread_set_place(); -1: none */
+	atomic_int place; /* the processor that the thread is kept on, see thread_set_place(); -1:
+			     none */
 	atomic_int tid;   /* the thread's; valid while place is not -1 */
 	struct throttle throttle;
-	uint64_t resume; /* when the limits allow the first of `ready`, by loop_clock(); 0: nothing waits */
+	uint64_t resume; /* when the limits allow the first of `ready`, by loop_clock(); 0: nothing
+			    waits */
 	uint8_t *data;   /* SCSI_DATA_MAX bytes for the answers of emulated commands */
-	struct command_list ready;             /* planned, to be started outside of the gate */
-	struct command_list blocked;           /* wait for another command's range */
-	struct command_list parked;            /* wait for the identity */
-	struct command_list ended;             /* to be completed to the kernel */
-	unsigned exclusive_cnt;                /* started commands that are exclusive */
-	struct peer *peer;                     /* this loop, to others that copy */
-	unsigned served_cnt;                   /* commands that carry out requests of peers */
-	unsigned background_cnt;               /* commands that copies in the background belong to */
-	struct command *erase;                 /* the operation that overwrites the medium, or NULL */
-	struct command *erase_asker;           /* who waits for its end, or NULL */
-	atomic_uint erasure;                   /* as last told to the owner */
-	bool errand_under_way;                 /* the owner has been asked */
-	bool errand_planned;                   /* who waits for it has a plan to be carried out then */
-	struct command *errand_asker;          /* who waits for it, or NULL */
+	struct command_list ready;    /* planned, to be started outside of the gate */
+	struct command_list blocked;  /* wait for another command's range */
+	struct command_list parked;   /* wait for the identity */
+	struct command_list ended;    /* to be completed to the kernel */
+	unsigned exclusive_cnt;       /* started commands that are exclusive */
+	struct peer *peer;            /* this loop, to others that copy */
+	unsigned served_cnt;          /* commands that carry out requests of peers */
+	unsigned background_cnt;      /* commands that copies in the background belong to */
+	struct command *erase;        /* the operation that overwrites the medium, or NULL */
+	struct command *erase_asker;  /* who waits for its end, or NULL */
+	atomic_uint erasure;          /* as last told to the owner */
+	bool errand_under_way;        /* the owner has been asked */
+	bool errand_planned;          /* who waits for it has a plan to be carried out then */
+	struct command *errand_asker; /* who waits for it, or NULL */
 	struct scsi_mode_values errand_before; /* what was saved before it */
 
 	/* completed ios, pushed by any thread, newest first */
@@ -166,8 +170,8 @@ void loop_wait(struct loop *loop);
 /* There was, so many commands of it fetched. */
 void loop_waited(struct loop *loop, unsigned commands);
 
-/* The thread gets to run wherever it can at once: an order waits for no other user of the processor that it is kept on.
- * Any thread. */
+/* The thread gets to run wherever it can at once: an order waits for no other user of the processor
+ * that it is kept on. Any thread. */
 void loop_leave_place(struct loop *loop);
 
 /* Wakes the loop's thread if it sleeps. Any thread. */
@@ -175,8 +179,9 @@ void loop_wake(struct loop *loop);
 
 /* ------- plan.c ------- */
 
-/* Under the gate, after scsi_dispatch() has planned: takes the data-out that the core itself will look at.
- * False: the command itself is not to be started; it was refused, or has left an operation behind. */
+/* Under the gate, after scsi_dispatch() has planned: takes the data-out that the core itself will
+ * look at. False: the command itself is not to be started; it was refused, or has left an operation
+ * behind. */
 bool plan_prepare(struct command *command);
 
 /* ------- erase.c ------- */
@@ -189,10 +194,11 @@ void erase_tell(struct loop *loop);
 
 /* ------- errand.c ------- */
 
-/* Under the gate: a command waits for its errand, and then ends, or goes on with its plan. before: what was saved before it. */
+/* Under the gate: a command waits for its errand, and then ends, or goes on with its plan. before:
+ * what was saved before it. */
 void errand_begin(
-	struct command *asker, const struct loop_errand *errand, const struct scsi_mode_values *before,
-	bool planned);
+	struct command *asker, const struct loop_errand *errand,
+	const struct scsi_mode_values *before, bool planned);
 
 /* Who waits for the errand waits no longer. */
 void errand_leave(struct command *asker);
@@ -216,13 +222,16 @@ void access_tell(struct loop *loop);
 /* Under the gate: starts a planned copy. The command ends now or later. */
 void copy_begin(struct command *asker, const struct scsi_copy *what);
 
-/* Under the gate: COPY OPERATION ABORT. The copy ends when what it has asked for last is answered. */
+/* Under the gate: COPY OPERATION ABORT. The copy ends when what it has asked for last is answered.
+ */
 void copy_abort(struct command *command);
 
-/* What the copy waits for is asked to end soon, and the copy with it; where the loop ends, it ends at once. */
+/* What the copy waits for is asked to end soon, and the copy with it; where the loop ends, it ends
+ * at once. */
 void copy_cancel(struct command *asker);
 
-/* Under the gate: requests of peers become commands, as many as there are slots. Returns how many were taken. */
+/* Under the gate: requests of peers become commands, as many as there are slots. Returns how many
+ * were taken. */
 unsigned copy_serve(struct loop *loop);
 
 /* A command that carries out a request has ended: who asked is told. */

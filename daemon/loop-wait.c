@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a device's thread waits: for a while awake, where that pays (busy-poll.h), then in one epoll_wait over uio, the
- * engine and the wake-up of other threads; and how it is woken.
+ * How a device's thread waits: for a while awake, where that pays (busy-poll.h), then in one
+ * epoll_wait over uio, the engine and the wake-up of other threads; and how it is woken.
  */
 #include "loop-private.h"
 
@@ -51,12 +51,14 @@ static bool ring_has_more(struct loop *loop)
 
 static bool has_work(struct loop *loop)
 {
-	return atomic_load(&loop->finished) || atomic_load(&loop->has_orders) || loop->ended.first ||
-		peer_has_answers(loop->peer) ||
-		(command_available(&loop->pool) && peer_has_requests(loop->peer)) || ring_has_more(loop);
+	return atomic_load(&loop->finished) || atomic_load(&loop->has_orders) ||
+		loop->ended.first || peer_has_answers(loop->peer) ||
+		(command_available(&loop->pool) && peer_has_requests(loop->peer)) ||
+		ring_has_more(loop);
 }
 
-/* Looks again and again for so many nanoseconds. What only epoll tells waits for no longer than that. */
+/* Looks again and again for so many nanoseconds. What only epoll tells waits for no longer than
+ * that. */
 static bool look(struct loop *loop, uint64_t begin, uint64_t duration)
 {
 	uint64_t now = begin, yielded = begin;
@@ -108,11 +110,12 @@ static int time_to_resume(const struct loop *loop)
 	now = loop_clock();
 	if (loop->resume <= now)
 		return 0;
-	return loop->resume - now < RESUME_MAX ? (int) ((loop->resume - now + 999999) / 1000000) : 60000;
+	return loop->resume - now < RESUME_MAX ? (int) ((loop->resume - now + 999999) / 1000000)
+					       : 60000;
 }
 
-/* Waits for so long, or until another thread wakes us. What it wrote to wake_fd before is nobody's to read, and is read
- * only when it keeps us from waiting. */
+/* Waits for so long, or until another thread wakes us. What it wrote to wake_fd before is nobody's
+ * to read, and is read only when it keeps us from waiting. */
 static void wait_for_others(struct loop *loop, uint64_t ns)
 {
 	struct timespec time = {.tv_nsec = (long) ns};

@@ -2,12 +2,14 @@
 /*
  * The device's thread: one turn is
  *
- *   under the gate   fetch a batch, decode, decide by the SCSI code; complete what has ended; one doorbell for all
- *   outside of it    start what is to be started, let the engine make its system calls, reap what has completed
+ *   with the gate      fetch a batch, decode, decide by the SCSI code; complete what has ended;
+ *                      one doorbell for all
+ *   outside of it      start what is to be started, let the engine make its system calls, reap
+ *                      what has completed
  *
- * and, when a turn found nothing to do, a wait in the way that pays (busy-poll.h), at last in one epoll_wait over uio, the
- * engine and the wake-up of other threads. The uio descriptor is watched edge-triggered and never read: its mask is evaluated
- * anew at each wake-up.
+ * and, when a turn found nothing to do, a wait in the way that pays (busy-poll.h), at last in one
+ * epoll_wait over uio, the engine and the wake-up of other threads. The uio descriptor is watched
+ * edge-triggered and never read: its mask is evaluated anew at each wake-up.
  */
 #include "loop-private.h"
 
@@ -70,12 +72,13 @@ static void complete_ended(struct loop *loop)
 	uint64_t now = 0;
 
 	while ((command = command_list_take(&loop->ended))) {
-		bool answered = !command->internal && !loop->revoked && !loop->broken && !loop->stale;
+		bool answered = !command->internal && !loop->revoked && !loop->broken &&
+			!loop->stale;
 
 		if (!command->internal)
 			stats_end(
-				loop->setup.stats, &command->flight, &now, answered, command->status,
-				command->sense,
+				loop->setup.stats, &command->flight, &now, answered,
+				command->status, command->sense,
 				command->has_read_len ? command->read_len : command->data_length);
 		if (answered) {
 			struct tcmu_completion completion;
@@ -188,8 +191,8 @@ static void dispatch(struct command *command)
 	}
 }
 
-/* A task management function: what it names is asked to end soon, and is completed as usual. Where its initiator would
- * take what was aborted for done (tcmu_scan_loopback()), it is done. */
+/* A task management function: what it names is asked to end soon, and is completed as usual. Where
+ * its initiator would take what was aborted for done (tcmu_scan_loopback()), it is done. */
 static void abort_tasks(struct loop *loop, const struct tcmu_entry *entry)
 {
 	if (entry->tmr_type != TCMU_TMR_TYPE_ABORT_TASK && tcmu_scan_loopback())
@@ -208,7 +211,8 @@ static void abort_tasks(struct loop *loop, const struct tcmu_entry *entry)
 	}
 }
 
-/* Commands that waited for the identity are decided again; where nobody is told any more, they just end. */
+/* Commands that waited for the identity are decided again; where nobody is told any more, they just
+ * end. */
 static void unpark(struct loop *loop)
 {
 	struct command_list parked = loop->parked;
@@ -229,8 +233,8 @@ static void unpark(struct loop *loop)
 	loop->lu.identity_fresh = false;
 }
 
-/* Somebody has reset the ring behind our back (configfs). Once nothing refers to it any more, it is attached
- * anew. */
+/* Somebody has reset the ring behind our back (configfs). Once nothing refers to it any more, it is
+ * attached anew. */
 static void reset(struct loop *loop)
 {
 	loop->stale = true;
@@ -349,7 +353,8 @@ static int fetch_one(struct loop *loop, uint64_t *now)
 	command->data_length = entry.data_length;
 	stats_begin(loop->setup.stats, &command->flight, now, command->cdb, command->data_length);
 	if (loop->setup.tell && atomic_load_explicit(loop->setup.tell, memory_order_relaxed))
-		loop->setup.told(loop->setup.owner, command->cdb, command->cdb_length, command->data_length);
+		loop->setup.told(
+			loop->setup.owner, command->cdb, command->cdb_length, command->data_length);
 	dispatch(command);
 	return 1;
 }
@@ -361,7 +366,8 @@ static unsigned fetch(struct loop *loop)
 
 	if (loop->stale && loop_is_empty(loop))
 		attach_again(loop);
-	while (cnt < FETCH_MAX && loop->mode == LOOP_SERVING && !loop->stale && fetch_one(loop, &now) > 0)
+	while (cnt < FETCH_MAX && loop->mode == LOOP_SERVING && !loop->stale &&
+	       fetch_one(loop, &now) > 0)
 		cnt++;
 	return cnt;
 }
@@ -539,8 +545,8 @@ static int make_backend_side(struct loop *loop)
 	return workers_new(limit, setup->name, &loop->workers);
 }
 
-/* How many processors the thread may be put on: none, where the handler may start threads of its own from it, which would
- * be put there, too. */
+/* How many processors the thread may be put on: none, where the handler may start threads of its
+ * own from it, which would be put there, too. */
 static unsigned places(const struct loop_setup *setup)
 {
 	if (setup->handler->threading != TCMU_HANDLER_ASYNC ||
@@ -615,8 +621,8 @@ void loop_free(struct loop *loop)
 
 /* ------- from other threads ------- */
 
-/* The bytes that I/O may still read: the data-out of every command that has not been completed. What is
- * looked at here changes under the gate only. */
+/* The bytes that I/O may still read: the data-out of every command that has not been completed.
+ * What is looked at here changes under the gate only. */
 static size_t bytes_in_use(struct loop *loop, struct iovec *keep, size_t max)
 {
 	size_t cnt = 0;

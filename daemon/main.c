@@ -2,8 +2,8 @@
 /*
  * tcmud: puts the parts together, runs the main loop, and ends in good order.
  *
- * The main loop serves the kernel's events and what threads have to say in turn, and both before the bus. It waits for
- * nobody; how long it was held up at most is measured and told.
+ * The main loop serves the kernel's events and what threads have to say in turn, and both before
+ * the bus. It waits for nobody; how long it was held up at most is measured and told.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -83,8 +83,8 @@ static void setting_changed(void *userdata, const char *key, const char *before,
 {
 	(void) userdata;
 	log_full(
-		TCMU_LOG_INFO, NULL, NULL, LOG_ID_SETTINGS_CHANGED, "%s was %s, is now %s", key, before,
-		after);
+		TCMU_LOG_INFO, NULL, NULL, LOG_ID_SETTINGS_CHANGED, "%s was %s, is now %s", key,
+		before, after);
 }
 
 static void set_log_dir(const struct settings *settings)
@@ -132,7 +132,8 @@ static void tell_status(struct daemon *self)
 		notify_status("Stopping; %u devices are still being let go", served);
 	else if (failed || orphans)
 		notify_status(
-			"Serving %u devices; %u have failed, %u backends are late", served, failed, orphans);
+			"Serving %u devices; %u have failed, %u backends are late", served, failed,
+			orphans);
 	else
 		notify_status("Serving %u devices", served);
 }
@@ -161,7 +162,8 @@ static void bus_changed(void *userdata, enum bus_state state)
 	if (self->ready)
 		return;
 	self->ready = true;
-	log_full(TCMU_LOG_INFO, NULL, NULL, LOG_ID_DAEMON_READY, "tcmud %s is ready", cli_version());
+	log_full(
+		TCMU_LOG_INFO, NULL, NULL, LOG_ID_DAEMON_READY, "tcmud %s is ready", cli_version());
 	tell_status(self);
 	notify_ready();
 }
@@ -231,7 +233,8 @@ static int make_loop(struct daemon *self)
 	int r = sd_event_default(&self->event);
 
 	for (size_t i = 0; r >= 0 && i < sizeof(signals) / sizeof(signals[0]); i++)
-		r = sd_event_add_signal(self->event, NULL, signals[i].signal, signals[i].handler, self);
+		r = sd_event_add_signal(
+			self->event, NULL, signals[i].signal, signals[i].handler, self);
 	if (r >= 0)
 		r = mailbox_new(self->event, SD_EVENT_PRIORITY_IMPORTANT, &self->mailbox);
 	if (r >= 0)
@@ -299,7 +302,8 @@ static void answered(void *client, char *text)
 	control_answer(client, text);
 }
 
-static void on_request(void *userdata, struct control_client *client, const char *request, size_t length)
+static void on_request(
+	void *userdata, struct control_client *client, const char *request, size_t length)
 {
 	struct daemon *self = userdata;
 
@@ -322,7 +326,8 @@ static void start_control(struct daemon *self)
 	if (r >= 0)
 		r = control_new(self->event, CONTROL_SOCKET, on_request, self, &self->control);
 	if (r < 0)
-		log_warning("tcmuctl will not find this daemon: %s: %s", CONTROL_SOCKET, strerror(-r));
+		log_warning(
+			"tcmuctl will not find this daemon: %s: %s", CONTROL_SOCKET, strerror(-r));
 }
 
 static int start(struct daemon *self)
@@ -345,14 +350,16 @@ static int start(struct daemon *self)
 		start_control(self);
 	if (r >= 0)
 		r = start_bus(self);
-	if (r >= 0 && settings_watch_new(self->event, self->cli.config, reload, self, &self->watch) < 0)
+	if (r >= 0 &&
+	    settings_watch_new(self->event, self->cli.config, reload, self, &self->watch) < 0)
 		log_info("%s is not watched for changes; SIGHUP reads it again", self->cli.config);
 	return r;
 }
 
 /* ------- the loop ------- */
 
-/* How long this thread has been ready without a processor, in µs; 0 where the kernel does not count it. */
+/* How long this thread has been ready without a processor, in µs; 0 where the kernel does not count
+ * it. */
 static uint64_t starved_us(const struct daemon *self)
 {
 	char text[64], *end;
@@ -376,7 +383,8 @@ static void measure(struct daemon *self, uint64_t began, uint64_t starved)
 		return;
 	self->longest_stall = took;
 	if (took > STALL_WARN_US)
-		log_warning("the main loop was held up for %llu ms", (unsigned long long) took / 1000);
+		log_warning(
+			"the main loop was held up for %llu ms", (unsigned long long) took / 1000);
 }
 
 static int run(struct daemon *self)
@@ -436,7 +444,8 @@ static void block_signals(void)
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is the backend's EFBIG, not the daemon's end */
+	signal(SIGXFSZ,
+	       SIG_IGN); /* a limit of file sizes is the backend's EFBIG, not the daemon's end */
 }
 
 static int acquire_instance(struct daemon *self)
@@ -463,9 +472,11 @@ int main(int argc, char **argv)
 	if (r != CLI_RUN)
 		return r;
 	block_signals();
-	/* Many short-lived threads, and no allocation where it would have to be fast: few heaps stay small. */
+	/* Many short-lived threads, and no allocation where it would have to be fast: few heaps
+	 * stay small. */
 	(void) mallopt(M_ARENA_MAX, ARENAS);
-	/* Nor by huge pages: the kernel would put one where a few small ones are in use, and all of it would be resident. */
+	/* Nor by huge pages: the kernel would put one where a few small ones are in use, and all of
+	 * it would be resident. */
 	(void) prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	(void) log_start();
 	load_settings(&self);

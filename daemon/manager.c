@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See manager.h. Events of netlink are handled in the order they come; a device that is ending stays in the
- * set beside its successor of the same name until nothing is left of it.
+ * See manager.h. Events of netlink are handled in the order they come; a device that is ending
+ * stays in the set beside its successor of the same name until nothing is left of it.
  *
  * Subtypes that are not known here belong to other daemons: nothing is said or answered about them.
  */
@@ -37,8 +37,8 @@ struct manager {
 	struct tcmu_netlink *netlink;
 	sd_event_source *netlink_source;
 	sd_event_source *nodes; /* of /dev */
-	/* Commands of the kernel that a dead daemon has left unanswered are reset when none is being
-	 * answered by us. */
+	/* Commands of the kernel that a dead daemon has left unanswered are reset when none is
+	 * being answered by us. */
 	bool reset_wanted;
 	sd_event_source *reset_timer; /* until every device that was found should be known */
 	sd_event_source *quiet_timer; /* until the kernel's commands should have paused */
@@ -73,13 +73,15 @@ static struct device *find_current(const struct manager *manager, const struct t
 	for (unsigned i = 0; i < manager->devices->len; i++) {
 		struct device *device = device_at(manager, i);
 
-		if (device_state_kernel_has(device_state(device)) && same_name(device_name(device), name))
+		if (device_state_kernel_has(device_state(device)) &&
+		    same_name(device_name(device), name))
 			return device;
 	}
 	return NULL;
 }
 
-/* The device that a REMOVED_DEVICE means: the current one, else one that is ending and has not let go. */
+/* The device that a REMOVED_DEVICE means: the current one, else one that is ending and has not let
+ * go. */
 static struct device *find_removed(
 	const struct manager *manager, const struct tcmu_name *name, unsigned minor)
 {
@@ -114,8 +116,8 @@ void manager_mark_clean(struct manager *manager, const struct device *device)
 
 	if (!g_file_set_contents(path, text, -1, &error))
 		log_dev_warning(
-			device_label(device), "the next start will have initiators repeat commands: %s",
-			error->message);
+			device_label(device),
+			"the next start will have initiators repeat commands: %s", error->message);
 }
 
 static bool take_mark(const struct manager *manager, unsigned minor, const struct tcmu_name *name)
@@ -134,7 +136,8 @@ static bool take_mark(const struct manager *manager, unsigned minor, const struc
 
 static char *erasure_path(const struct manager *manager, const struct tcmu_name *name)
 {
-	return g_strdup_printf("%s/erasing-user_%u-%s", manager->setup.run_dir, name->hba, name->name);
+	return g_strdup_printf(
+		"%s/erasing-user_%u-%s", manager->setup.run_dir, name->hba, name->name);
 }
 
 static void forget_erasure(const struct manager *manager, const struct tcmu_name *name)
@@ -155,8 +158,8 @@ void manager_mark_erasure(struct manager *manager, const struct device *device, 
 		forget_erasure(manager, name);
 	else if (!g_file_set_contents(path, text, -1, &error))
 		log_dev_warning(
-			device_label(device), "the next start will not know that it is being erased: %s",
-			error->message);
+			device_label(device),
+			"the next start will not know that it is being erased: %s", error->message);
 }
 
 unsigned manager_erasure(const struct manager *manager, const struct device *device)
@@ -176,13 +179,14 @@ unsigned manager_erasure(const struct manager *manager, const struct device *dev
 
 /* ------- what exists ------- */
 
-/* A subtype that we know and cannot serve is answered, or its creator would wait for ever. All others belong to some
- * other daemon: not a word to the kernel. */
+/* A subtype that we know and cannot serve is answered, or its creator would wait for ever. All
+ * others belong to some other daemon: not a word to the kernel. */
 static void refuse_subtype(
-	struct manager *manager, const struct tcmu_name *name, unsigned minor, enum device_origin origin,
-	uint32_t id)
+	struct manager *manager, const struct tcmu_name *name, unsigned minor,
+	enum device_origin origin, uint32_t id)
 {
-	const struct registry_entry *known = registry_lookup(manager->setup.registry, name->subtype);
+	const struct registry_entry *known = registry_lookup(
+		manager->setup.registry, name->subtype);
 
 	if (known) {
 		log_error("user_%u/%s cannot be served: %s", name->hba, name->name, known->problem);
@@ -196,8 +200,8 @@ static void refuse_subtype(
 }
 
 static void add(
-	struct manager *manager, const struct tcmu_name *name, unsigned minor, enum device_origin origin,
-	uint32_t id)
+	struct manager *manager, const struct tcmu_name *name, unsigned minor,
+	enum device_origin origin, uint32_t id)
 {
 	const struct tcmu_handler *handler = registry_find(manager->setup.registry, name->subtype);
 	struct device_start start = {
@@ -237,13 +241,15 @@ static bool scan_has(const struct tcmu_scan_entry *entries, int cnt, const struc
 	return false;
 }
 
-/* Whether the kernel's device is one that we are still parting from: its last traces in sysfs are no new device. */
+/* Whether the kernel's device is one that we are still parting from: its last traces in sysfs are
+ * no new device. */
 static bool is_ending(const struct manager *manager, const struct tcmu_scan_entry *entry)
 {
 	for (unsigned i = 0; i < manager->devices->len; i++) {
 		const struct device *device = device_at(manager, i);
 
-		if (device_state(device) != DEVICE_ORPHANED && device_minor(device) == entry->minor &&
+		if (device_state(device) != DEVICE_ORPHANED &&
+		    device_minor(device) == entry->minor &&
 		    same_name(device_name(device), &entry->name))
 			return true;
 	}
@@ -266,8 +272,8 @@ static void reconcile_soon(struct manager *manager)
 {
 	if (!manager->look_again)
 		(void) sd_event_add_time_relative(
-			manager->setup.event, &manager->look_again, CLOCK_MONOTONIC, LOOK_AGAIN_MS * 1000,
-			1000, look_again, manager);
+			manager->setup.event, &manager->look_again, CLOCK_MONOTONIC,
+			LOOK_AGAIN_MS * 1000, 1000, look_again, manager);
 }
 
 void manager_reconcile(struct manager *manager)
@@ -282,7 +288,8 @@ void manager_reconcile(struct manager *manager)
 	for (unsigned i = manager->devices->len; i-- > 0;) {
 		struct device *device = device_at(manager, i);
 
-		if (device_state_kernel_has(device_state(device)) && !scan_has(entries, cnt, device))
+		if (device_state_kernel_has(device_state(device)) &&
+		    !scan_has(entries, cnt, device))
 			device_event(device, DEVICE_EV_UNREGISTERED);
 	}
 	for (int i = 0; i < cnt; i++) {
@@ -295,8 +302,9 @@ void manager_reconcile(struct manager *manager)
 	}
 }
 
-/* A device of ours whose node goes from /dev is no more: said also where no event was sent and its thread, stuck in the
- * backend, does not see what uio says. Where /dev does not follow the kernel, nothing is said. */
+/* A device of ours whose node goes from /dev is no more: said also where no event was sent and its
+ * thread, stuck in the backend, does not see what uio says. Where /dev does not follow the kernel,
+ * nothing is said. */
 static int node_gone(sd_event_source *source, const struct inotify_event *event, void *userdata)
 {
 	struct manager *manager = userdata;
@@ -320,7 +328,8 @@ static int node_gone(sd_event_source *source, const struct inotify_event *event,
 static void watch_nodes(struct manager *manager)
 {
 	int r = sd_event_add_inotify(
-		manager->setup.event, &manager->nodes, "/dev", IN_DELETE | IN_ONLYDIR, node_gone, manager);
+		manager->setup.event, &manager->nodes, "/dev", IN_DELETE | IN_ONLYDIR, node_gone,
+		manager);
 
 	if (r < 0)
 		log_warning("/dev cannot be watched: %s", strerror(-r));
@@ -394,7 +403,8 @@ static int netlink_ready(sd_event_source *source, int fd, uint32_t revents, void
 			manager->active = stats_now();
 			handle_event(manager, &event);
 		} else if (r == -ENOBUFS) {
-			log_warning("the kernel's events came faster than they could be read: looking for "
+			log_warning("the kernel's events came faster than they could be read: "
+				    "looking for "
 				    "what was missed");
 			if (!manager->stopping)
 				manager_reconcile(manager);
@@ -416,7 +426,9 @@ void manager_answer(struct manager *manager, enum tcmu_event_kind kind, uint32_t
 
 	manager->active = stats_now();
 	if (r < 0)
-		log_error("the answer to the kernel for device %u could not be sent: %s", id, strerror(-r));
+		log_error(
+			"the answer to the kernel for device %u could not be sent: %s", id,
+			strerror(-r));
 }
 
 struct late_answer {
@@ -434,7 +446,8 @@ static int answer_late(sd_event_source *source, uint64_t usec, void *userdata)
 	(void) usec;
 	if (tcmu_scan_minor(late->minor, &entry) >= 0 && same_name(&entry.name, &late->name))
 		manager_answer(late->manager, TCMU_EVENT_REMOVED, late->id, 0);
-	return sd_event_source_set_floating(source, false); /* it goes, and its struct late_answer with it */
+	return sd_event_source_set_floating(
+		source, false); /* it goes, and its struct late_answer with it */
 }
 
 void manager_answer_if_waiting(
@@ -445,8 +458,8 @@ void manager_answer_if_waiting(
 
 	*late = (struct late_answer){.manager = manager, .name = *name, .minor = minor, .id = id};
 	if (sd_event_add_time_relative(
-		    manager->setup.event, &timer, CLOCK_MONOTONIC, LATE_ANSWER_MS * 1000, 1000, answer_late,
-		    late) < 0) {
+		    manager->setup.event, &timer, CLOCK_MONOTONIC, LATE_ANSWER_MS * 1000, 1000,
+		    answer_late, late) < 0) {
 		g_free(late);
 		return;
 	}
@@ -469,8 +482,9 @@ static int quiet_by_now(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-/* To end what waits, if something does, the kernel refuses new commands for a moment: not in the middle of a restore, whose
- * next command comes as soon as the one before is answered. Where it never pauses, it has to be. */
+/* To end what waits, if something does, the kernel refuses new commands for a moment: not in the
+ * middle of a restore, whose next command comes as soon as the one before is answered. Where it
+ * never pauses, it has to be. */
 static bool wait_for_a_pause(struct manager *manager)
 {
 	uint64_t now = stats_now();
@@ -480,15 +494,16 @@ static bool wait_for_a_pause(struct manager *manager)
 		return false;
 	if (!manager->quiet_timer &&
 	    sd_event_add_time_relative(
-		    manager->setup.event, &manager->quiet_timer, CLOCK_MONOTONIC, QUIET_MS * 1000, 1000,
-		    quiet_by_now, manager) < 0)
+		    manager->setup.event, &manager->quiet_timer, CLOCK_MONOTONIC, QUIET_MS * 1000,
+		    1000, quiet_by_now, manager) < 0)
 		return false;
 	return true;
 }
 
-/* A creation that waits is answered by its own device. What else waits for a daemon that is dead can not be told apart
- * and is ended, when no creation is being answered: it would be ended with it. A device whose place in configfs does
- * not let itself be read is most likely one whose delete waits. */
+/* A creation that waits is answered by its own device. What else waits for a daemon that is dead
+ * can not be told apart and is ended, when no creation is being answered: it would be ended with
+ * it. A device whose place in configfs does not let itself be read is most likely one whose delete
+ * waits. */
 static void reset_unanswered(struct manager *manager)
 {
 	int r;
@@ -496,7 +511,8 @@ static void reset_unanswered(struct manager *manager)
 	for (unsigned i = 0; i < manager->devices->len; i++) {
 		const struct device *device = device_at(manager, i);
 
-		if (device_owes_answer(device) || (manager->reset_timer && !device_is_known(device)))
+		if (device_owes_answer(device) ||
+		    (manager->reset_timer && !device_is_known(device)))
 			return;
 	}
 	if (wait_for_a_pause(manager))
@@ -506,7 +522,9 @@ static void reset_unanswered(struct manager *manager)
 	manager->quiet_timer = sd_event_source_disable_unref(manager->quiet_timer);
 	r = tcmu_module_end_commands();
 	if (r < 0 && r != -ENOENT)
-		log_error("commands that wait for an earlier daemon cannot be ended: %s", strerror(-r));
+		log_error(
+			"commands that wait for an earlier daemon cannot be ended: %s",
+			strerror(-r));
 }
 
 static int known_by_now(sd_event_source *source, uint64_t usec, void *userdata)
@@ -523,7 +541,8 @@ static int known_by_now(sd_event_source *source, uint64_t usec, void *userdata)
 
 /* ------- for device.c ------- */
 
-struct device *manager_claimant(struct manager *manager, const char *claim, const struct device *except)
+struct device *manager_claimant(
+	struct manager *manager, const char *claim, const struct device *except)
 {
 	struct device *ending = NULL;
 
@@ -609,10 +628,11 @@ int manager_new(const struct manager_setup *setup, struct manager **ret)
 	r = tcmu_netlink_open(&manager->netlink);
 	if (r >= 0)
 		r = sd_event_add_io(
-			setup->event, &manager->netlink_source, tcmu_netlink_fd(manager->netlink), EPOLLIN,
-			netlink_ready, manager);
+			setup->event, &manager->netlink_source, tcmu_netlink_fd(manager->netlink),
+			EPOLLIN, netlink_ready, manager);
 	if (r >= 0)
-		r = sd_event_source_set_priority(manager->netlink_source, SD_EVENT_PRIORITY_IMPORTANT);
+		r = sd_event_source_set_priority(
+			manager->netlink_source, SD_EVENT_PRIORITY_IMPORTANT);
 	/* A daemon before us may have died while it kept the kernel's commands back. */
 	if (r >= 0 && (r = tcmu_module_block_netlink(false)) == -ENOENT)
 		r = 0;
@@ -625,8 +645,8 @@ int manager_new(const struct manager_setup *setup, struct manager **ret)
 	watch_nodes(manager);
 	manager_reconcile(manager);
 	(void) sd_event_add_time_relative(
-		setup->event, &manager->reset_timer, CLOCK_MONOTONIC, KNOWN_MS * 1000, 1000, known_by_now,
-		manager);
+		setup->event, &manager->reset_timer, CLOCK_MONOTONIC, KNOWN_MS * 1000, 1000,
+		known_by_now, manager);
 	reset_unanswered(manager);
 	*ret = manager;
 	return 0;
@@ -675,7 +695,8 @@ void manager_free(struct manager *manager)
 	g_free(manager);
 }
 
-void manager_count(const struct manager *manager, unsigned *served, unsigned *failed, unsigned *orphans)
+void manager_count(
+	const struct manager *manager, unsigned *served, unsigned *failed, unsigned *orphans)
 {
 	*served = *failed = *orphans = 0;
 	for (unsigned i = 0; i < manager->devices->len; i++) {
@@ -700,8 +721,8 @@ static bool is_meant(const struct device *device, const char *text)
 	char node[16];
 
 	(void) snprintf(node, sizeof(node), "uio%u", device_minor(device));
-	return strcmp(text, device_label(device)) == 0 || strcmp(text, device_name(device)->name) == 0 ||
-		strcmp(text, node) == 0;
+	return strcmp(text, device_label(device)) == 0 ||
+		strcmp(text, device_name(device)->name) == 0 || strcmp(text, node) == 0;
 }
 
 struct device *manager_find(const struct manager *manager, const char *text, unsigned *cnt)

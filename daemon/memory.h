@@ -15,7 +15,8 @@
 static inline void *memory_untouched(size_t len)
 {
 	void *memory = mmap(
-		NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		0);
 
 	if (memory == MAP_FAILED)
 		return NULL;
@@ -32,7 +33,8 @@ static inline void memory_give_back(void *memory, size_t len)
 }
 
 /* Copies len bytes into the iovecs, as far as they reach. Returns how many. */
-static inline size_t iov_copy_to(const struct iovec *iov, unsigned cnt, const void *data, size_t len)
+static inline size_t iov_copy_to(
+	const struct iovec *iov, unsigned cnt, const void *data, size_t len)
 {
 	size_t done = 0;
 
@@ -66,7 +68,8 @@ static inline size_t iov_copy_from(const struct iovec *iov, unsigned cnt, void *
 }
 
 /* The first len bytes of the iovecs as iovecs of their own. Returns how many there are. */
-static inline unsigned iov_clip(const struct iovec *iov, unsigned cnt, size_t len, struct iovec *out)
+static inline unsigned iov_clip(
+	const struct iovec *iov, unsigned cnt, size_t len, struct iovec *out)
 {
 	unsigned n = 0;
 

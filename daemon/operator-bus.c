@@ -28,8 +28,8 @@ static int append_text(sd_bus_message *reply, const char *text)
 /* ------- the daemon ------- */
 
 static int get_version(
-	sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-	void *userdata, sd_bus_error *error)
+	sd_bus *bus, const char *path, const char *interface, const char *property,
+	sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	(void) bus;
 	(void) path;
@@ -41,8 +41,8 @@ static int get_version(
 }
 
 static int get_log_level(
-	sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-	void *userdata, sd_bus_error *error)
+	sd_bus *bus, const char *path, const char *interface, const char *property,
+	sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	(void) bus;
 	(void) path;
@@ -119,7 +119,8 @@ static const sd_bus_vtable manager_vtable[] = {
 		"SetLogLevel", SD_BUS_ARGS("i", level), SD_BUS_NO_RESULT, on_set_log_level,
 		SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS(
-		"Dump", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json), on_dump, SD_BUS_VTABLE_UNPRIVILEGED),
+		"Dump", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json), on_dump,
+		SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS(
 		"FindDevice", SD_BUS_ARGS("s", device), SD_BUS_RESULT("o", path), on_find_device,
 		SD_BUS_VTABLE_UNPRIVILEGED),
@@ -128,7 +129,8 @@ static const sd_bus_vtable manager_vtable[] = {
 
 /* ------- devices ------- */
 
-static int append_property(sd_bus_message *reply, const char *property, const struct device_view *view)
+static int append_property(
+	sd_bus_message *reply, const char *property, const struct device_view *view)
 {
 	uint64_t in_flight = 0;
 
@@ -147,15 +149,16 @@ static int append_property(sd_bus_message *reply, const char *property, const st
 	if (strcmp(property, "BlockSize") == 0)
 		return sd_bus_message_append(reply, "u", view->block_size);
 	if (strcmp(property, "CpuNanoseconds") == 0)
-		return sd_bus_message_append(reply, "t", view->stats ? stats_cpu(view->stats) : in_flight);
+		return sd_bus_message_append(
+			reply, "t", view->stats ? stats_cpu(view->stats) : in_flight);
 	if (view->stats)
 		in_flight = stats_get(&view->stats->fetched) - stats_get(&view->stats->ended);
 	return sd_bus_message_append(reply, "t", in_flight); /* InFlight */
 }
 
 static int get_device(
-	sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-	void *userdata, sd_bus_error *error)
+	sd_bus *bus, const char *path, const char *interface, const char *property,
+	sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	struct device_view view;
 
@@ -168,8 +171,8 @@ static int get_device(
 }
 
 static int get_counters(
-	sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-	void *userdata, sd_bus_error *error)
+	sd_bus *bus, const char *path, const char *interface, const char *property,
+	sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	struct device_view view;
 	int r = sd_bus_message_open_container(reply, 'a', "(stttt)");
@@ -204,7 +207,8 @@ static int append_requests(sd_bus_message *reply, const struct device *device)
 		if (r >= 0)
 			r = sd_bus_message_append(reply, "s", scsi_opcode_name(request->cdb));
 		if (r >= 0)
-			r = sd_bus_message_append_array(reply, 'y', request->cdb, sizeof(request->cdb));
+			r = sd_bus_message_append_array(
+				reply, 'y', request->cdb, sizeof(request->cdb));
 		if (r >= 0)
 			r = sd_bus_message_append(
 				reply, "td", request->data_length,
@@ -251,8 +255,8 @@ static const sd_bus_vtable device_vtable[] = {
 	SD_BUS_PROPERTY("CpuNanoseconds", "t", get_device, 0, 0),
 	SD_BUS_PROPERTY("Counters", "a(stttt)", get_counters, 0, 0),
 	SD_BUS_METHOD_WITH_ARGS(
-		"ListRequests", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(saytd)", requests), on_list_requests,
-		SD_BUS_VTABLE_UNPRIVILEGED),
+		"ListRequests", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(saytd)", requests),
+		on_list_requests, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS(
 		"Reopen", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_reopen, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END,
@@ -266,7 +270,8 @@ static struct device *device_of_node(const struct manager *manager, const char *
 
 	for (unsigned i = 0; (device = manager_device(manager, i)); i++) {
 		(void) snprintf(name, sizeof(name), "/uio%u", device_minor(device));
-		if (strcmp(name, node) == 0 && (!found || device_state_kernel_has(device_state(device))))
+		if (strcmp(name, node) == 0 &&
+		    (!found || device_state_kernel_has(device_state(device))))
 			found = device;
 	}
 	return found;
@@ -285,7 +290,8 @@ static int find_device(
 	return *found != NULL;
 }
 
-static int list_devices(sd_bus *bus, const char *prefix, void *userdata, char ***nodes, sd_bus_error *error)
+static int list_devices(
+	sd_bus *bus, const char *prefix, void *userdata, char ***nodes, sd_bus_error *error)
 {
 	const struct operator_bus *self = userdata;
 	const struct device *device;
@@ -327,11 +333,12 @@ int operator_bus_add(const struct operator_bus *self, sd_bus *connection)
 
 	if (r >= 0)
 		r = sd_bus_add_object_vtable(
-			connection, NULL, OPERATOR_ROOT, OPERATOR_NAME ".Manager", manager_vtable, userdata);
+			connection, NULL, OPERATOR_ROOT, OPERATOR_NAME ".Manager", manager_vtable,
+			userdata);
 	if (r >= 0)
 		r = sd_bus_add_fallback_vtable(
-			connection, NULL, DEVICES, OPERATOR_NAME ".Device", device_vtable, find_device,
-			userdata);
+			connection, NULL, DEVICES, OPERATOR_NAME ".Device", device_vtable,
+			find_device, userdata);
 	if (r >= 0)
 		r = sd_bus_add_node_enumerator(connection, NULL, DEVICES, list_devices, userdata);
 	if (r >= 0)

@@ -31,15 +31,19 @@ enum core_option {
 
 /* Options without help are known for the sake of existing config strings, and not offered. */
 static const struct tcmu_option core_table[] = {
-	[CORE_READ_ONLY] = {"ro", TCMU_OPTION_BOOL, "no", NULL, "refuse whatever would change the data"},
+	[CORE_READ_ONLY] =
+		{"ro", TCMU_OPTION_BOOL, "no", NULL, "refuse whatever would change the data"},
 	[CORE_VENDOR] =
 		{"vendor", TCMU_OPTION_STRING, "LIO-ORG", NULL,
 		 "vendor that initiators see, up to 8 characters"},
 	[CORE_PRODUCT] =
-		{"product", TCMU_OPTION_STRING, "TCMU device", NULL, "product, up to 16 characters"},
+		{"product", TCMU_OPTION_STRING, "TCMU device", NULL,
+		 "product, up to 16 characters"},
 	[CORE_REVISION] =
-		{"revision", TCMU_OPTION_STRING, "0002", NULL, "product revision, up to 4 characters"},
-	[CORE_IOPS] = {"iops", TCMU_OPTION_UINT, "0", NULL, "commands a second, at most; 0: no limit"},
+		{"revision", TCMU_OPTION_STRING, "0002", NULL,
+		 "product revision, up to 4 characters"},
+	[CORE_IOPS] =
+		{"iops", TCMU_OPTION_UINT, "0", NULL, "commands a second, at most; 0: no limit"},
 	[CORE_BPS] = {"bps", TCMU_OPTION_SIZE, "0", NULL, "bytes a second, at most; 0: no limit"},
 	[CORE_BURST] =
 		{"burst", TCMU_OPTION_UINT, "0", NULL,
@@ -120,7 +124,8 @@ static bool parse_choice(const char *text, const char *const *choices, uint64_t 
 	return false;
 }
 
-static bool parse_value(const struct tcmu_option *option, const char *text, struct tcmu_option_value *value)
+static bool parse_value(
+	const struct tcmu_option *option, const char *text, struct tcmu_option_value *value)
 {
 	const char *end;
 
@@ -172,7 +177,8 @@ static size_t table_size(const struct tcmu_option *table)
 	return cnt;
 }
 
-static const struct tcmu_option *find_option(const struct tcmu_option *table, size_t cnt, const char *name)
+static const struct tcmu_option *find_option(
+	const struct tcmu_option *table, size_t cnt, const char *name)
 {
 	for (size_t i = 0; i < cnt; i++)
 		if (strcmp(table[i].name, name) == 0)
@@ -200,17 +206,20 @@ static int check_option(const struct tcmu_option *option, struct tcmu_reason *re
 
 	if (!name_valid(option->name, OPTION_NAME_MAX))
 		return reason_refuse(
-			reason, -EINVAL, "the option name \"%.40s\" is not of [a-z0-9_]", option->name);
+			reason, -EINVAL, "the option name \"%.40s\" is not of [a-z0-9_]",
+			option->name);
 	if (option->type < TCMU_OPTION_BOOL || option->type > TCMU_OPTION_CHOICE)
 		return reason_refuse(
-			reason, -EINVAL, "the option \"%s\" is of the unknown type %d", option->name,
-			(int) option->type);
+			reason, -EINVAL, "the option \"%s\" is of the unknown type %d",
+			option->name, (int) option->type);
 	if (option->type == TCMU_OPTION_CHOICE && (!option->choices || !option->choices[0]))
 		return reason_refuse(
-			reason, -EINVAL, "the option \"%s\" has nothing to choose from", option->name);
+			reason, -EINVAL, "the option \"%s\" has nothing to choose from",
+			option->name);
 	if (option->def && !parse_value(option, option->def, &value))
 		return reason_refuse(
-			reason, -EINVAL, "the default \"%.40s\" of the option \"%s\" is none of its values",
+			reason, -EINVAL,
+			"the default \"%.40s\" of the option \"%s\" is none of its values",
 			option->def, option->name);
 	return 0;
 }
@@ -226,7 +235,8 @@ int options_check_table(const struct tcmu_option *table, struct tcmu_reason *rea
 			return r;
 		if (find_option(core_table, CORE_CNT, table[i].name))
 			return reason_refuse(
-				reason, -EINVAL, "the option \"%s\" is the daemon's", table[i].name);
+				reason, -EINVAL, "the option \"%s\" is the daemon's",
+				table[i].name);
 		if (find_option(table, i, table[i].name))
 			return reason_refuse(
 				reason, -EINVAL, "the option \"%s\" is there twice", table[i].name);
@@ -234,7 +244,8 @@ int options_check_table(const struct tcmu_option *table, struct tcmu_reason *rea
 	return 0;
 }
 
-static void set_defaults(const struct tcmu_option *table, size_t cnt, struct tcmu_option_value *values)
+static void set_defaults(
+	const struct tcmu_option *table, size_t cnt, struct tcmu_option_value *values)
 {
 	for (size_t i = 0; i < cnt; i++)
 		if (table[i].def)
@@ -265,11 +276,13 @@ int options_check_text(const char *text, struct tcmu_reason *reason)
 				reason, -EINVAL,
 				"a comma is not possible: the kernel would cut the string there");
 		if (*c == ':')
-			return reason_refuse(reason, -EINVAL, "a ':' is not possible: targetcli refuses it");
+			return reason_refuse(
+				reason, -EINVAL, "a ':' is not possible: targetcli refuses it");
 		if (*c == ' ')
 			return reason_refuse(
 				reason, -EINVAL,
-				"a blank is not possible: targetcli would save the string cut there");
+				"a blank is not possible: targetcli would save the string cut "
+				"there");
 		if (*c < ' ' || *c == 0x7f)
 			return reason_refuse(
 				reason, -EINVAL,
@@ -280,12 +293,14 @@ int options_check_text(const char *text, struct tcmu_reason *reason)
 	}
 	if (len > TCMU_CONFIG_MAX)
 		return reason_refuse(
-			reason, -ENAMETOOLONG, "%zu bytes are too long: the kernel would cut it after %d",
-			len, TCMU_CONFIG_MAX);
+			reason, -ENAMETOOLONG,
+			"%zu bytes are too long: the kernel would cut it after %d", len,
+			TCMU_CONFIG_MAX);
 	return 0;
 }
 
-static int refuse_unknown(const struct tcmu_handler *handler, const char *name, struct tcmu_reason *reason)
+static int refuse_unknown(
+	const struct tcmu_handler *handler, const char *name, struct tcmu_reason *reason)
 {
 	const struct tcmu_option *tables[] = {handler->options, core_table};
 	size_t used = (size_t) snprintf(
@@ -293,16 +308,18 @@ static int refuse_unknown(const struct tcmu_handler *handler, const char *name, 
 		"the %s handler has no option \"%.31s\"; there are:", handler->subtype, name);
 
 	for (size_t t = 0; t < 2; t++)
-		for (const struct tcmu_option *o = tables[t]; o && o->name && used < sizeof(reason->text);
-		     o++)
+		for (const struct tcmu_option *o = tables[t];
+		     o && o->name && used < sizeof(reason->text); o++)
 			if (o->help || t == 0)
 				used += (size_t) snprintf(
-					reason->text + used, sizeof(reason->text) - used, " %s", o->name);
+					reason->text + used, sizeof(reason->text) - used, " %s",
+					o->name);
 	return -EINVAL;
 }
 
 static int parse_option(
-	struct options *options, const struct tcmu_handler *handler, char *pair, struct tcmu_reason *reason)
+	struct options *options, const struct tcmu_handler *handler, char *pair,
+	struct tcmu_reason *reason)
 {
 	size_t cnt = table_size(handler->options);
 	char *equals = strchr(pair, '=');
@@ -320,16 +337,18 @@ static int parse_option(
 	else
 		return refuse_unknown(handler, pair, reason);
 	if (value->given)
-		return reason_refuse(reason, -EINVAL, "the option \"%s\" is given twice", option->name);
+		return reason_refuse(
+			reason, -EINVAL, "the option \"%s\" is given twice", option->name);
 	value_words(option, words, sizeof(words));
 	if (!equals && option->type != TCMU_OPTION_BOOL)
 		return reason_refuse(
-			reason, -EINVAL, "the option \"%s\" needs a value: %s", option->name, words);
+			reason, -EINVAL, "the option \"%s\" needs a value: %s", option->name,
+			words);
 	text = equals ? equals + 1 : "yes";
 	if (!parse_value(option, text, value))
 		return reason_refuse(
-			reason, -EINVAL, "%s cannot be \"%.40s\": it is to be %s", option->name, text,
-			words);
+			reason, -EINVAL, "%s cannot be \"%.40s\": it is to be %s", option->name,
+			text, words);
 	value->given = true;
 	return 0;
 }
@@ -342,8 +361,8 @@ static int check_identity(const struct options *options, struct tcmu_reason *rea
 
 		if (strlen(text) > identity_lengths[i].length)
 			return reason_refuse(
-				reason, -EINVAL, "%s is longer than %zu characters", core_table[option].name,
-				identity_lengths[i].length);
+				reason, -EINVAL, "%s is longer than %zu characters",
+				core_table[option].name, identity_lengths[i].length);
 		for (const char *c = text; *c; c++)
 			if (*c < ' ' || *c > '~')
 				return reason_refuse(
@@ -354,14 +373,16 @@ static int check_identity(const struct options *options, struct tcmu_reason *rea
 }
 
 /* options->text has been filled. */
-static int decode(struct options *options, const struct tcmu_handler *handler, struct tcmu_reason *reason)
+static int decode(
+	struct options *options, const struct tcmu_handler *handler, struct tcmu_reason *reason)
 {
 	char *slash = strchr(options->text, '/');
 	char *next;
 	int r;
 
 	if (!slash)
-		return reason_refuse(reason, -EINVAL, "the string has no '/' after the handler's name");
+		return reason_refuse(
+			reason, -EINVAL, "the string has no '/' after the handler's name");
 	*slash = '\0';
 	if (strcmp(options->text, handler->subtype) != 0)
 		return reason_refuse(
@@ -395,8 +416,8 @@ int options_parse(
 
 	if (len > TCMU_CONFIG_MAX)
 		return reason_refuse(
-			reason, -ENAMETOOLONG, "the string has %zu bytes, which is more than %d", len,
-			TCMU_CONFIG_MAX);
+			reason, -ENAMETOOLONG, "the string has %zu bytes, which is more than %d",
+			len, TCMU_CONFIG_MAX);
 	for (const char *c = text; *c; c++)
 		if ((unsigned char) *c < ' ' || *c == 0x7f)
 			return reason_refuse(reason, -EINVAL, "the string has a control character");
@@ -490,7 +511,8 @@ unsigned options_command_timeout(const struct options *options)
 {
 	bool misspelt = options->core[CORE_COMMAND_TIMEOUT_MISSPELT].given;
 	uint64_t seconds =
-		options->core[misspelt ? CORE_COMMAND_TIMEOUT_MISSPELT : CORE_COMMAND_TIMEOUT].number;
+		options->core[misspelt ? CORE_COMMAND_TIMEOUT_MISSPELT : CORE_COMMAND_TIMEOUT]
+			.number;
 
 	return seconds > UINT32_MAX ? UINT32_MAX : (unsigned) seconds;
 }
@@ -520,7 +542,8 @@ char *options_describe(const struct tcmu_handler *handler)
 
 	if (!out)
 		return NULL;
-	fprintf(out, "%s\nOptions:", handler->config_desc ? handler->config_desc : handler->subtype);
+	fprintf(out,
+		"%s\nOptions:", handler->config_desc ? handler->config_desc : handler->subtype);
 	describe_table(out, handler->options);
 	describe_table(out, core_table);
 	failed = ferror(out);

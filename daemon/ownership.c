@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of ownership.h. One row a state; an event that a row does not name changes nothing there.
+ * The table of ownership.h. One row a state; an event that a row does not name changes nothing
+ * there.
  *
- * What can be read off it and is tested: the lock is asked for only while nobody else has been asked for anything; a backend
- * is closed only after it is quiet, and opened only after it is closed; nothing but LOCKED comes of a lock.
+ * What can be read off it and is tested: the lock is asked for only while nobody else has been
+ * asked for anything; a backend is closed only after it is quiet, and opened only after it is
+ * closed; nothing but LOCKED comes of a lock.
  */
 #include "ownership.h"
 
@@ -72,8 +74,8 @@ struct ownership_transition ownership_fsm(enum ownership_state state, enum owner
 
 bool ownership_is_calling(enum ownership_state state)
 {
-	return state == OWNERSHIP_LOCKING || state == OWNERSHIP_UNLOCKING || state == OWNERSHIP_CLOSING ||
-		state == OWNERSHIP_OPENING;
+	return state == OWNERSHIP_LOCKING || state == OWNERSHIP_UNLOCKING ||
+		state == OWNERSHIP_CLOSING || state == OWNERSHIP_OPENING;
 }
 
 const char *ownership_state_name(enum ownership_state state)

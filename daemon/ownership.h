@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether this host may use a device's backing store, as a table: (state, event) → (state, actions). Pure: no clock, no
- * memory, no handler.
+ * Whether this host may use a device's backing store, as a table: (state, event) → (state,
+ * actions). Pure: no clock, no memory, no handler.
  *
- * It is about two things that are one question for a command: which host owns a store that several of them share, and
- * whether the backend is open. device-ownership.c owns each device's state, feeds the events on the main thread and carries
- * the actions out, one call of the handler at a time.
+ * It is about two things that are one question for a command: which host owns a store that several
+ * of them share, and whether the backend is open. device-ownership.c owns each device's state,
+ * feeds the events on the main thread and carries the actions out, one call of the handler at a
+ * time.
  *
  *   UNSHARED ──▶ UNLOCKED ──▶ LOCKING ──▶ LOCKED ──▶ UNLOCKING
  *                    ▲           │

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How one device's loop has another one read or write a range: a daemon-wide registry of loops by their NAA designator,
- * and requests that are posted from loop to loop.
+ * How one device's loop has another one read or write a range: a daemon-wide registry of loops by
+ * their NAA designator, and requests that are posted from loop to loop.
  *
- * A peer stands for a loop and outlives it: it is counted, and says that there is nobody any more. Every request is
- * answered once, on the asking loop's thread: when it was carried out, or with -ENODEV as soon as the performing loop is
- * told to end, whatever is stuck in it. What carries out a request may touch its buffer after such an answer; thus a
- * request is counted too, by the two references that peer_ask() is given.
+ * A peer stands for a loop and outlives it: it is counted, and says that there is nobody any more.
+ * Every request is answered once, on the asking loop's thread: when it was carried out, or with
+ * -ENODEV as soon as the performing loop is told to end, whatever is stuck in it. What carries out
+ * a request may touch its buffer after such an answer; thus a request is counted too, by the two
+ * references that peer_ask() is given.
  *
- * Locks: the registry's, then a peer's; no other lock is taken under either. Any thread where nothing else is said.
+ * Locks: the registry's, then a peer's; no other lock is taken under either. Any thread where
+ * nothing else is said.
  */
 #pragma once
 
@@ -37,7 +39,8 @@ struct peer_request {
 	void (*release)(struct peer_request *request);  /* one reference less; any thread */
 	int error;                                      /* valid when answered */
 
-	enum peer_request_state state; /* under the performer's lock, as next until it is answered */
+	enum peer_request_state
+		state; /* under the performer's lock, as next until it is answered */
 	struct peer_request *next;
 };
 
@@ -49,7 +52,8 @@ void peer_unref(struct peer *peer); /* takes NULL */
 /* From now on the peer is found by this designator. */
 void peer_identify(struct peer *peer, const uint8_t naa[SCSI_NAA_LENGTH]);
 
-/* A reference to the one peer that has this designator and takes requests; NULL: none, or more than one. */
+/* A reference to the one peer that has this designator and takes requests; NULL: none, or more than
+ * one. */
 struct peer *peer_find(const uint8_t naa[SCSI_NAA_LENGTH]);
 
 uint32_t peer_block_size(const struct peer *peer);

@@ -2,10 +2,11 @@
 /*
  * Carries out the plans of the SCSI code with what the handler can do, and emulates what it cannot.
  *
- * A plan is a short program: each step submits one request to the handler and names the step that follows when
- * it has completed. Everything runs on the device's thread, outside of the gate, but for plan_prepare(), which
- * touches the ring's pages and runs under it: what the core itself must look at (data to compare, a block to
- * repeat) is copied there, so that no later step depends on the ring being there.
+ * A plan is a short program: each step submits one request to the handler and names the step that
+ * follows when it has completed. Everything runs on the device's thread, outside of the gate, but
+ * for plan_prepare(), which touches the ring's pages and runs under it: what the core itself must
+ * look at (data to compare, a block to repeat) is copied there, so that no later step depends on
+ * the ring being there.
  */
 #include "io-private.h"
 
@@ -36,11 +37,12 @@ static void step_read(struct command *command, int error)
 	step_last(command, error);
 }
 
-/* The initiator may have room for less than it asked for: the rest is not read. Where its room ends within a
- * block, the blocks go to bounce first. */
+/* The initiator may have room for less than it asked for: the rest is not read. Where its room ends
+ * within a block, the blocks go to bounce first. */
 static bool read_needs_copy(const struct command *command)
 {
-	return command->data_length < plan_length(command) && command->data_length % block_size(command);
+	return command->data_length < plan_length(command) &&
+		command->data_length % block_size(command);
 }
 
 static uint64_t read_length(const struct command *command)
@@ -69,10 +71,12 @@ static void begin_read(struct command *command)
 			command, TCMU_IO_READ, 0, plan_offset(command), command->bounce, length,
 			step_read_copy);
 	else
-		io_submit_ring(command, TCMU_IO_READ, 0, plan_offset(command), length, length, step_read);
+		io_submit_ring(
+			command, TCMU_IO_READ, 0, plan_offset(command), length, length, step_read);
 }
 
-/* Whether what the command writes must be on stable storage before its status is sent (SBC-3 4.15, 5.32). */
+/* Whether what the command writes must be on stable storage before its status is sent
+ * (SBC-3 4.15, 5.32). */
 static bool wants_stable(const struct command *command)
 {
 	return command->loop->info.volatile_cache &&
@@ -87,11 +91,12 @@ static uint32_t write_flags(const struct command *command)
 
 static uint64_t first_lba(const struct command *command)
 {
-	return command->plan.op == SCSI_PLAN_UNMAP ? command->plan.extents[0].lba : command->plan.lba;
+	return command->plan.op == SCSI_PLAN_UNMAP ? command->plan.extents[0].lba
+						   : command->plan.lba;
 }
 
-/* The end of what changed the medium by requests that FUA does not go with. A flush that fails is told as of the
- * command's first block. */
+/* The end of what changed the medium by requests that FUA does not go with. A flush that fails is
+ * told as of the command's first block. */
 static void finish_change(struct command *command)
 {
 	if (wants_stable(command) && handler_can(command, TCMU_IO_FLUSH))
@@ -127,8 +132,8 @@ static void begin_write(struct command *command)
 		io_end_good(command);
 	else
 		io_submit_ring(
-			command, TCMU_IO_WRITE, write_flags(command), plan_offset(command), length, length,
-			step_written);
+			command, TCMU_IO_WRITE, write_flags(command), plan_offset(command), length,
+			length, step_written);
 }
 
 static void begin_flush(struct command *command)
@@ -257,14 +262,14 @@ static void begin_write_same(struct command *command)
 		command->io_iov[0] = (struct iovec){
 			.iov_base = command->bounce, .iov_len = command->bounce_length};
 		io_submit(
-			command, TCMU_IO_WRITE_SAME, flags, plan_offset(command), plan_length(command), 1,
-			step_written);
+			command, TCMU_IO_WRITE_SAME, flags, plan_offset(command),
+			plan_length(command), 1, step_written);
 	} else if (!(command->plan.flags & SCSI_PLAN_ZEROES))
 		step_write_same(command, 0);
 	else if (handler_can(command, TCMU_IO_WRITE_ZEROES))
 		io_submit(
-			command, TCMU_IO_WRITE_ZEROES, flags, plan_offset(command), plan_length(command), 0,
-			step_write_zeroes);
+			command, TCMU_IO_WRITE_ZEROES, flags, plan_offset(command),
+			plan_length(command), 0, step_write_zeroes);
 	else
 		write_zeroes_as_data(command);
 }
@@ -295,8 +300,8 @@ static uint64_t verify_chunk(const struct command *command)
 	return left < CHUNK_MAX ? left : CHUNK_MAX;
 }
 
-/* Compares what was read, the plan's bytes from done on, with the data-out. True: equal; false: the command
- * ended. */
+/* Compares what was read, the plan's bytes from done on, with the data-out. True: equal; false: the
+ * command ended. */
 static bool compare_read(struct command *command, uint64_t length)
 {
 	uint32_t block = block_size(command);
@@ -311,7 +316,8 @@ static bool compare_read(struct command *command, uint64_t length)
 			uint64_t at = command->done + i;
 
 			io_end_failed_at(
-				command, -EILSEQ, command->plan.lba + at / block, (one ? 0 : at) + same);
+				command, -EILSEQ, command->plan.lba + at / block,
+				(one ? 0 : at) + same);
 			return false;
 		}
 	}
@@ -324,8 +330,8 @@ static void verify_next(struct command *command)
 {
 	if (command->done < plan_length(command))
 		io_submit_buffer(
-			command, TCMU_IO_READ, 0, plan_offset(command) + command->done, read_buffer(command),
-			verify_chunk(command), step_verify);
+			command, TCMU_IO_READ, 0, plan_offset(command) + command->done,
+			read_buffer(command), verify_chunk(command), step_verify);
 	else if (command->plan.op == SCSI_PLAN_WRITE_VERIFY)
 		finish_write(command);
 	else
@@ -373,8 +379,8 @@ static void step_compare_and_write(struct command *command, int error)
 	if (!compare_read(command, length))
 		return;
 	io_submit_buffer(
-		command, TCMU_IO_WRITE, write_flags(command), plan_offset(command), command->bounce + length,
-		length, step_written);
+		command, TCMU_IO_WRITE, write_flags(command), plan_offset(command),
+		command->bounce + length, length, step_written);
 }
 
 static void step_native_compare_and_write(struct command *command, int error)
@@ -395,12 +401,12 @@ static void begin_compare_and_write(struct command *command)
 		io_end_good(command);
 	else if (!command->exclusive)
 		io_submit_ring(
-			command, TCMU_IO_COMPARE_AND_WRITE, 0, plan_offset(command), 2 * length, length,
-			step_native_compare_and_write);
+			command, TCMU_IO_COMPARE_AND_WRITE, 0, plan_offset(command), 2 * length,
+			length, step_native_compare_and_write);
 	else
 		io_submit_buffer(
-			command, TCMU_IO_READ, 0, plan_offset(command), read_buffer(command), length,
-			step_compare_and_write);
+			command, TCMU_IO_READ, 0, plan_offset(command), read_buffer(command),
+			length, step_compare_and_write);
 }
 
 static void step_orwrite(struct command *command, int error)
@@ -414,8 +420,8 @@ static void step_orwrite(struct command *command, int error)
 	for (uint64_t i = 0; i < length; i++)
 		command->bounce[i] |= read_buffer(command)[i];
 	io_submit_buffer(
-		command, TCMU_IO_WRITE, write_flags(command), plan_offset(command), command->bounce, length,
-		step_written);
+		command, TCMU_IO_WRITE, write_flags(command), plan_offset(command), command->bounce,
+		length, step_written);
 }
 
 static void begin_orwrite(struct command *command)
@@ -426,8 +432,8 @@ static void begin_orwrite(struct command *command)
 		io_end_good(command);
 	else
 		io_submit_buffer(
-			command, TCMU_IO_READ, 0, plan_offset(command), read_buffer(command), length,
-			step_orwrite);
+			command, TCMU_IO_READ, 0, plan_offset(command), read_buffer(command),
+			length, step_orwrite);
 }
 
 /* ------- GET LBA STATUS ------- */
@@ -521,7 +527,8 @@ static bool prepare(struct command *command)
 		break;
 	case SCSI_PLAN_MAP:
 		ready = prepare_copy(
-			command, 0, MAP_DESCRIPTORS_MAX * sizeof(struct scsi_lba_status) + SCSI_DATA_MAX);
+			command, 0,
+			MAP_DESCRIPTORS_MAX * sizeof(struct scsi_lba_status) + SCSI_DATA_MAX);
 		command->bounce_length = MAP_DESCRIPTORS_MAX * sizeof(struct scsi_lba_status);
 		break;
 	case SCSI_PLAN_WRITE:

@@ -31,13 +31,14 @@ json_t *json_device(const struct device *device)
 	if (view.stats)
 		in_flight = stats_get(&view.stats->fetched) - stats_get(&view.stats->ended);
 	return json_pack(
-		"{so so si si so so ss sf so sI si sb so sI si}", "device", json_text(view.label), "name",
-		json_text(view.name->name), "hba", (int) view.name->hba, "uio", (int) view.minor, "handler",
-		json_text(view.handler), "config", json_text(view.name->config), "state", view.state,
-		"state_seconds", view.state_seconds, "problem", json_text(view.problem), "size",
-		(json_int_t) view.size, "block_size", (int) view.block_size, "write_cache", view.write_cache,
-		"serial", view.serial[0] ? json_text(view.serial) : json_null(), "in_flight",
-		(json_int_t) in_flight, "in_backend", (int) view.backend);
+		"{so so si si so so ss sf so sI si sb so sI si}", "device", json_text(view.label),
+		"name", json_text(view.name->name), "hba", (int) view.name->hba, "uio",
+		(int) view.minor, "handler", json_text(view.handler), "config",
+		json_text(view.name->config), "state", view.state, "state_seconds",
+		view.state_seconds, "problem", json_text(view.problem), "size",
+		(json_int_t) view.size, "block_size", (int) view.block_size, "write_cache",
+		view.write_cache, "serial", view.serial[0] ? json_text(view.serial) : json_null(),
+		"in_flight", (json_int_t) in_flight, "in_backend", (int) view.backend);
 }
 
 /* ------- what it has done ------- */
@@ -71,7 +72,8 @@ static void fill(const struct histogram *histogram)
 				histogram->array,
 				json_pack(
 					"[I o I]", (json_int_t) stats_bucket_lower(i),
-					i + 1 < STATS_BUCKETS ? number(stats_bucket_upper(i)) : json_null(),
+					i + 1 < STATS_BUCKETS ? number(stats_bucket_upper(i))
+							      : json_null(),
 					(json_int_t) histogram->counts[i]));
 }
 
@@ -114,7 +116,8 @@ static json_t *sense_keys(const struct stats *stats)
 	for (uint8_t i = 0; i < 16; i++)
 		if (stats_get(&stats->sense[i]))
 			(void) json_object_set_new(
-				object, scsi_sense_key_name(i), number(stats_get(&stats->sense[i])));
+				object, scsi_sense_key_name(i),
+				number(stats_get(&stats->sense[i])));
 	return object;
 }
 
@@ -158,10 +161,10 @@ json_t *json_stats(const struct device *device, struct histograms *histograms)
 	return json_pack(
 		"{so so sI sI sI sI so so so so}", "device", json_text(view.label), "handler",
 		json_text(view.handler), "time_ns", (json_int_t) stats_now(), "in_flight",
-		(json_int_t) (fetched > ended ? fetched - ended : 0), "commands", (json_int_t) fetched,
-		"cpu_ns", (json_int_t) stats_cpu(view.stats), "classes", classes(view.stats, histograms),
-		"sense_keys", sense_keys(view.stats), "other_ends", other_ends(view.stats), "last_sense",
-		last_sense(view.stats));
+		(json_int_t) (fetched > ended ? fetched - ended : 0), "commands",
+		(json_int_t) fetched, "cpu_ns", (json_int_t) stats_cpu(view.stats), "classes",
+		classes(view.stats, histograms), "sense_keys", sense_keys(view.stats), "other_ends",
+		other_ends(view.stats), "last_sense", last_sense(view.stats));
 }
 
 /* ------- what it is doing ------- */
@@ -190,12 +193,13 @@ static json_t *request(const struct stats_request *request, uint64_t now)
 
 	for (unsigned i = 0; i < length; i++)
 		(void) snprintf(
-			hex + (size_t) 3 * i, 4, "%02x%s", request->cdb[i], i + 1 < length ? " " : "");
+			hex + (size_t) 3 * i, 4, "%02x%s", request->cdb[i],
+			i + 1 < length ? " " : "");
 	return json_pack(
-		"{ss ss so so sI sf}", "operation", scsi_opcode_name(request->cdb), "cdb", hex, "lba",
-		has ? number(lba) : json_null(), "blocks", has ? number(blocks) : json_null(), "bytes",
-		(json_int_t) request->data_length, "age_seconds",
-		now > request->begun ? (double) (now - request->begun) / 1e9 : 0.0);
+		"{ss ss so so sI sf}", "operation", scsi_opcode_name(request->cdb), "cdb", hex,
+		"lba", has ? number(lba) : json_null(), "blocks",
+		has ? number(blocks) : json_null(), "bytes", (json_int_t) request->data_length,
+		"age_seconds", now > request->begun ? (double) (now - request->begun) / 1e9 : 0.0);
 }
 
 json_t *json_requests(const struct device *device)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parts of answers: what is known, as JSON. Each function returns a new value, NULL when memory is short.
+ * The parts of answers: what is known, as JSON. Each function returns a new value, NULL when memory
+ * is short.
  */
 #pragma once
 
@@ -14,8 +15,8 @@ json_t *json_text(const char *text);
 /* How a device is. */
 json_t *json_device(const struct device *device);
 
-/* Histograms have hundreds of numbers for each device: they are copied first, and put into the answer where nobody waits
- * for it. */
+/* Histograms have hundreds of numbers for each device: they are copied first, and put into the
+ * answer where nobody waits for it. */
 struct histograms {
 	struct histogram *list;
 };

@@ -70,8 +70,8 @@ static void rendered(struct job *job)
 
 /* Takes the answer and the histograms. */
 static void answer_later(
-	const struct query *query, json_t *answer, struct histograms histograms, query_done_fn *done,
-	void *userdata)
+	const struct query *query, json_t *answer, struct histograms histograms,
+	query_done_fn *done, void *userdata)
 {
 	struct rendering *rendering = calloc(1, sizeof(*rendering));
 
@@ -121,9 +121,11 @@ static json_t *others(const struct registry *registry)
 		(void) json_array_append_new(
 			array,
 			json_pack(
-				"{so si so so}", "device", json_text(label), "uio", (int) entries[i].minor,
-				"config", json_text(name->config), "problem",
-				json_text(known ? known->problem : "there is no such handler here")));
+				"{so si so so}", "device", json_text(label), "uio",
+				(int) entries[i].minor, "config", json_text(name->config),
+				"problem",
+				json_text(
+					known ? known->problem : "there is no such handler here")));
 	}
 	free(entries);
 	return array;
@@ -136,7 +138,8 @@ static json_t *method_list(struct call *call)
 
 	for (unsigned i = 0; (device = manager_device(call->query->setup.manager, i)); i++)
 		(void) json_array_append_new(devices, json_device(device));
-	return json_pack("{so so}", "devices", devices, "others", others(call->query->setup.registry));
+	return json_pack(
+		"{so so}", "devices", devices, "others", others(call->query->setup.registry));
 }
 
 static json_t *status_of(struct call *call, const struct device *device)
@@ -159,7 +162,8 @@ static json_t *method_stats(struct call *call)
 
 	if (call->device)
 		(void) json_array_append_new(devices, json_stats(call->device, &call->histograms));
-	for (unsigned i = 0; !call->device && (device = manager_device(call->query->setup.manager, i)); i++)
+	for (unsigned i = 0;
+	     !call->device && (device = manager_device(call->query->setup.manager, i)); i++)
 		(void) json_array_append_new(devices, json_stats(device, &call->histograms));
 	return json_pack("{sI so}", "time_ns", (json_int_t) stats_now(), "devices", devices);
 }
@@ -191,8 +195,8 @@ static json_t *all_handlers(const struct query_setup *setup)
 			handlers,
 			json_pack(
 				"{so so so si}", "handler", json_text(entry->subtype), "file",
-				json_text(entry->origin), "problem", json_text(entry->problem), "devices",
-				(int) devices_of(setup->manager, entry->subtype)));
+				json_text(entry->origin), "problem", json_text(entry->problem),
+				"devices", (int) devices_of(setup->manager, entry->subtype)));
 	return handlers;
 }
 
@@ -263,9 +267,10 @@ static json_t *method_dump(struct call *call)
 	}
 	return json_pack(
 		"{ss si si sf so so so}", "version", cli_version(), "log_level", log_level(),
-		"checks_running", (int) checks_running(call->query->checks), "longest_stall_seconds",
-		(double) *setup->longest_stall / 1e6, "settings", settings_set_by_hand(setup->settings),
-		"handlers", all_handlers(setup), "devices", devices);
+		"checks_running", (int) checks_running(call->query->checks),
+		"longest_stall_seconds", (double) *setup->longest_stall / 1e6, "settings",
+		settings_set_by_hand(setup->settings), "handlers", all_handlers(setup), "devices",
+		devices);
 }
 
 /* ------- check ------- */
@@ -293,8 +298,8 @@ static void check(struct query *query, const json_t *request, query_done_fn *don
 	}
 	*asker = (struct asker){.done = done, .userdata = userdata, .config = json_incref(config)};
 	check_start(
-		query->checks, NULL, json_string_value(config), query->setup.settings->check_timeout_ms,
-		checked, asker);
+		query->checks, NULL, json_string_value(config),
+		query->setup.settings->check_timeout_ms, checked, asker);
 }
 
 /* ------- dispatch ------- */
@@ -310,10 +315,14 @@ static const struct method {
 	enum wants wants;
 	json_t *(*run)(struct call *call);
 } methods[] = {
-	{"list", WANTS_NOTHING, method_list},         {"status", WANTS_DEVICE, method_status},
-	{"stats", MAY_HAVE_DEVICE, method_stats},     {"inflight", WANTS_DEVICE, method_inflight},
-	{"handlers", WANTS_NOTHING, method_handlers}, {"log-level", WANTS_NOTHING, method_log_level},
-	{"reopen", WANTS_DEVICE, method_reopen},      {"dump", WANTS_NOTHING, method_dump},
+	{"list", WANTS_NOTHING, method_list},
+	{"status", WANTS_DEVICE, method_status},
+	{"stats", MAY_HAVE_DEVICE, method_stats},
+	{"inflight", WANTS_DEVICE, method_inflight},
+	{"handlers", WANTS_NOTHING, method_handlers},
+	{"log-level", WANTS_NOTHING, method_log_level},
+	{"reopen", WANTS_DEVICE, method_reopen},
+	{"dump", WANTS_NOTHING, method_dump},
 };
 
 static const struct method *find_method(const char *name)
@@ -333,7 +342,8 @@ static bool find_device(struct call *call, const struct method *method)
 	if (method->wants == WANTS_NOTHING || (method->wants == MAY_HAVE_DEVICE && !wanted))
 		return true;
 	if (!json_is_string(wanted)) {
-		call->error = refusal("bad-request", "a device is to be named: user_0/disk, disk or uio0");
+		call->error = refusal(
+			"bad-request", "a device is to be named: user_0/disk, disk or uio0");
 		return false;
 	}
 	call->device = manager_find(call->query->setup.manager, json_string_value(wanted), &cnt);
@@ -346,12 +356,14 @@ static bool find_device(struct call *call, const struct method *method)
 }
 
 static void run_method(
-	struct query *query, const struct method *method, const json_t *request, query_done_fn *done,
-	void *userdata)
+	struct query *query, const struct method *method, const json_t *request,
+	query_done_fn *done, void *userdata)
 {
 	struct call call = {.query = query, .request = request};
 	json_t *result = find_device(&call, method) ? method->run(&call) : NULL;
-	json_t *answer = call.error ? call.error : result ? json_pack("{so}", "result", result) : NULL;
+	json_t *answer = call.error ? call.error
+		: result            ? json_pack("{so}", "result", result)
+				    : NULL;
 
 	if (call.histograms.list)
 		answer_later(query, answer, call.histograms, done, userdata);
@@ -359,14 +371,17 @@ static void run_method(
 		done(userdata, as_text(answer));
 }
 
-void query_run(struct query *query, const char *request, size_t length, query_done_fn *done, void *userdata)
+void query_run(
+	struct query *query, const char *request, size_t length, query_done_fn *done,
+	void *userdata)
 {
 	json_t *parsed = json_loadb(request, length, JSON_REJECT_DUPLICATES, NULL);
 	const char *name = json_string_value(json_object_get(parsed, "method"));
 	const struct method *method = name ? find_method(name) : NULL;
 
 	if (!name)
-		done(userdata, as_text(refusal("bad-request", "a request is a JSON object with a method")));
+		done(userdata,
+		     as_text(refusal("bad-request", "a request is a JSON object with a method")));
 	else if (strcmp(name, "check") == 0)
 		check(query, parsed, done, userdata);
 	else if (method)

@@ -16,8 +16,8 @@
  * reopen          device             state
  * dump                               all of it
  *
- * Times are in nanoseconds where a member's name ends in _ns, else in seconds; sizes are in bytes. Codes of errors are
- * bad-request, no-such-device and refused.
+ * Times are in nanoseconds where a member's name ends in _ns, else in seconds; sizes are in bytes.
+ *Codes of errors are bad-request, no-such-device and refused.
  *
  * Main thread; waits for nothing. A check, and long answers, come later.
  */
@@ -49,8 +49,11 @@ int query_new(const struct query_setup *setup, struct query **query);
 /* What is under way is answered now. Takes NULL. */
 void query_free(struct query *query);
 
-/* Called once, from within or later. text: allocated by malloc(), the callee's; NULL: out of memory. */
+/* Called once, from within or later. text: allocated by malloc(), the callee's; NULL: out of
+ * memory. */
 typedef void query_done_fn(void *userdata, char *text);
 
 /* Any bytes. */
-void query_run(struct query *query, const char *request, size_t length, query_done_fn *done, void *userdata);
+void query_run(
+	struct query *query, const char *request, size_t length, query_done_fn *done,
+	void *userdata);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loading plugins. A plugin's description is copied, as much of it as both sides know, so that older and newer plugins
- * look alike from here on.
+ * Loading plugins. A plugin's description is copied, as much of it as both sides know, so that
+ * older and newer plugins look alike from here on.
  */
 #include "registry.h"
 
@@ -161,7 +161,8 @@ static int check_handler(const struct tcmu_handler *handler, struct tcmu_reason 
 {
 	if (!handler->subtype || !options_subtype_valid(handler->subtype))
 		return reason_refuse(
-			reason, -EINVAL, "its subtype \"%.70s\" is not of 1 to 63 characters of [a-z0-9_]",
+			reason, -EINVAL,
+			"its subtype \"%.70s\" is not of 1 to 63 characters of [a-z0-9_]",
 			handler->subtype ? handler->subtype : "");
 	if (!handler->open || !handler->close || !handler->submit)
 		return reason_refuse(
@@ -171,7 +172,8 @@ static int check_handler(const struct tcmu_handler *handler, struct tcmu_reason 
 						  : "submit");
 	if (handler->threading < TCMU_HANDLER_ASYNC || handler->threading > TCMU_HANDLER_PARALLEL)
 		return reason_refuse(
-			reason, -EINVAL, "its way of threading, %d, is not known", (int) handler->threading);
+			reason, -EINVAL, "its way of threading, %d, is not known",
+			(int) handler->threading);
 	if (handler->io_priv_size > IO_PRIV_MAX)
 		return reason_refuse(
 			reason, -EINVAL, "it wants %u bytes for each request, more than %u",
@@ -187,13 +189,14 @@ int registry_add(
 	struct item *other;
 	int r;
 
-	if ((r = copy_handler(theirs, &handler, reason)) < 0 || (r = check_handler(&handler, reason)) < 0)
+	if ((r = copy_handler(theirs, &handler, reason)) < 0 ||
+	    (r = check_handler(&handler, reason)) < 0)
 		return r;
 	other = find_item(registry, handler.subtype);
 	if (other && other->entry.handler)
 		return reason_refuse(
-			reason, -EEXIST, "the handler \"%s\" is there already, from %s", handler.subtype,
-			other->origin);
+			reason, -EEXIST, "the handler \"%s\" is there already, from %s",
+			handler.subtype, other->origin);
 	r = add_item(registry, handler.subtype, &handler, origin, NULL);
 	return r < 0 ? reason_refuse(reason, r, "out of memory") : 0;
 }
@@ -205,8 +208,9 @@ static const char *without_path(const char *message, const char *path)
 {
 	size_t len = strlen(path);
 
-	return strncmp(message, path, len) == 0 && strncmp(message + len, ": ", 2) == 0 ? message + len + 2
-											: message;
+	return strncmp(message, path, len) == 0 && strncmp(message + len, ": ", 2) == 0
+		? message + len + 2
+		: message;
 }
 
 static int load_plugin(struct registry *registry, const char *path, struct tcmu_reason *reason)
@@ -227,7 +231,8 @@ static int load_plugin(struct registry *registry, const char *path, struct tcmu_
 		r = reason_refuse(reason, -EINVAL, "it describes no handler");
 	else if (dlsym(library, PEER_ENTRY))
 		r = reason_refuse(
-			reason, -EINVAL, "it is a plugin of tcmu-runner, whose interface is another");
+			reason, -EINVAL,
+			"it is a plugin of tcmu-runner, whose interface is another");
 	else
 		r = reason_refuse(reason, -EINVAL, "it has no function " TCMU_HANDLER_ENTRY);
 	if (r < 0)
@@ -237,7 +242,8 @@ static int load_plugin(struct registry *registry, const char *path, struct tcmu_
 
 /* Keeps the subtype in the file's name as one that is known, unless it is there. */
 static void note_problem(
-	struct registry *registry, const char *path, const char *name, const struct tcmu_reason *reason)
+	struct registry *registry, const char *path, const char *name,
+	const struct tcmu_reason *reason)
 {
 	size_t len = strlen(name) - strlen(FILE_PREFIX FILE_SUFFIX);
 	char subtype[NAME_SIZE], problem[PROBLEM_MAX];
@@ -278,8 +284,8 @@ static bool load_file(struct registry *registry, const char *dir, const char *na
 		return true;
 	}
 	log_full(
-		TCMU_LOG_ERROR, NULL, NULL, LOG_ID_HANDLER_REFUSED, "the handler %s cannot be used: %s",
-		path, reason.text);
+		TCMU_LOG_ERROR, NULL, NULL, LOG_ID_HANDLER_REFUSED,
+		"the handler %s cannot be used: %s", path, reason.text);
 	note_problem(registry, path, name, &reason);
 	return false;
 }
@@ -292,7 +298,8 @@ static void log_loaded(const struct registry *registry, const char *dir)
 
 	for (size_t i = 0; (item = item_at(registry, i)) && used < sizeof(names); i++)
 		if (item->entry.handler)
-			used += (size_t) snprintf(names + used, sizeof(names) - used, " %s", item->subtype);
+			used += (size_t) snprintf(
+				names + used, sizeof(names) - used, " %s", item->subtype);
 	log_info("handlers from %s:%s", dir, used ? names : " none");
 }
 

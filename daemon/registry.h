@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The handlers that there are, by subtype: those that were loaded, and those that are known but cannot be used, with
- * the reason.
+ * The handlers that there are, by subtype: those that were loaded, and those that are known but
+ *cannot be used, with the reason.
  *
  *	registry_new(&registry);
  *	registry_load(registry, dir);
  *
- * A plugin that cannot be used is one line in the log, which names the file; the others are not affected. Plugins stay
- * loaded until the process ends, as a thread may be stuck in one.
+ * A plugin that cannot be used is one line in the log, which names the file; the others are not
+ *affected. Plugins stay loaded until the process ends, as a thread may be stuck in one.
  *
  * Filled on the main thread before anything else runs, read by any thread afterwards.
  */
@@ -22,12 +22,13 @@ struct registry;
 int registry_new(struct registry **registry);
 void registry_free(struct registry *registry); /* takes NULL */
 
-/* Loads every handler_*.so of the folder, in the order of their names; the first of two with the same subtype is taken.
- * Returns how many were loaded, or the -errno of the folder. Both are logged. */
+/* Loads every handler_*.so of the folder, in the order of their names; the first of two with the
+ * same subtype is taken. Returns how many were loaded, or the -errno of the folder. Both are
+ * logged. */
 int registry_load(struct registry *registry, const char *dir);
 
-/* Adds one handler, checked as a plugin's is. origin: what to call it in messages. -EINVAL, -EPROTO (another ABI),
- * -EEXIST (the subtype is taken) with a reason. */
+/* Adds one handler, checked as a plugin's is. origin: what to call it in messages. -EINVAL, -EPROTO
+ * (another ABI), -EEXIST (the subtype is taken) with a reason. */
 int registry_add(
 	struct registry *registry, const struct tcmu_handler *handler, const char *origin,
 	struct tcmu_reason *reason);

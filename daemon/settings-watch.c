@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Watching the folder of tcmu.conf, not the file: editors and configuration tools rename a new file over the old one,
- * and containers exchange a symbolic link beside it.
+ * Watching the folder of tcmu.conf, not the file: editors and configuration tools rename a new file
+ * over the old one, and containers exchange a symbolic link beside it.
  */
 #include <errno.h>
 #include <libgen.h>
@@ -59,7 +59,8 @@ int settings_watch_new(
 	(void) snprintf(folder, sizeof(folder), "%s", path);
 	r = sd_event_add_inotify(
 		event, &watch->inotify, dirname(folder),
-		IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_ONLYDIR, on_inotify, watch);
+		IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_ONLYDIR, on_inotify,
+		watch);
 	if (r >= 0)
 		r = sd_event_add_time_relative(
 			event, &watch->timer, CLOCK_MONOTONIC, 0, 1000, on_settled, watch);

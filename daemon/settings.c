@@ -27,7 +27,8 @@ enum kind {
 	KIND_FOLDER, /* char[SETTINGS_PATH_MAX]: an absolute path, "auto" or empty */
 };
 
-static const char *const engines[] = {[AIO_AUTO] = "auto", [AIO_URING] = "uring", [AIO_THREADS] = "threads"};
+static const char *const engines[] = {
+	[AIO_AUTO] = "auto", [AIO_URING] = "uring", [AIO_THREADS] = "threads"};
 #define ENGINE_CNT (sizeof(engines) / sizeof(engines[0]))
 
 static const char *const scopes[] = {[COPY_OFF] = "off", [COPY_SELF] = "self", [COPY_ALL] = "all"};
@@ -49,59 +50,75 @@ static const struct row {
 	const char *help;
 } table[] = {
 	{"log_level", KIND_NUMBER, offsetof(struct settings, log_level), 0, 5, NULL, "0 to 5", "3",
-	 "How much is logged: 0 critical, 1 errors, 2 warnings, 3 what happens to devices, 4 debugging, "
+	 "How much is logged: 0 critical, 1 errors, 2 warnings, 3 what happens to devices, 4 "
+	 "debugging, "
 	 "5 every "
-	 "command of an initiator too: what does not get into the log in time is dropped and counted."},
+	 "command of an initiator too: what does not get into the log in time is dropped and "
+	 "counted."},
 	{"log_dir", KIND_FOLDER, offsetof(struct settings, log_dir), 0, 0, NULL,
 	 "an absolute path, auto or nothing", LOG_DIR_AUTO,
 	 "The folder in which the log is kept as the file tcmu-runner.log. With auto that "
 	 "is " LOG_DIR_DEFAULT " where "
-	 "standard error is neither the journal nor a terminal, and standard error has it too. With nothing "
+	 "standard error is neither the journal nor a terminal, and standard error has it too. "
+	 "With nothing "
 	 "there is "
 	 "no file."},
 	{"io_engine", KIND_CHOICE, offsetof(struct settings, io_engine), 0, ENGINE_CNT - 1, engines,
 	 "auto, uring or threads", "auto",
-	 "How system calls for handlers are made: by io_uring, by threads, or by io_uring where it works. "
+	 "How system calls for handlers are made: by io_uring, by threads, or by io_uring where it "
+	 "works. "
 	 "For devices that are opened from now on."},
-	{"queue_depth", KIND_NUMBER, offsetof(struct settings, queue_depth), 1, 4096, NULL, "1 to 4096",
-	 "256",
-	 "How many system calls are under way at once for a device, at most. For devices that are opened "
+	{"queue_depth", KIND_NUMBER, offsetof(struct settings, queue_depth), 1, 4096, NULL,
+	 "1 to 4096", "256",
+	 "How many system calls are under way at once for a device, at most. For devices that are "
+	 "opened "
 	 "from now on."},
-	{"busy_poll", KIND_NUMBER, offsetof(struct settings, busy_poll), 0, 100, NULL, "0 to 100", "50",
-	 "Percent of a processor that a device may spend on waiting awake for the next command, where "
+	{"busy_poll", KIND_NUMBER, offsetof(struct settings, busy_poll), 0, 100, NULL, "0 to 100",
+	 "50",
+	 "Percent of a processor that a device may spend on waiting awake for the next command, "
+	 "where "
 	 "commands "
-	 "usually come soon and one at a time. 0: never. All devices together take half of the processors "
+	 "usually come soon and one at a time. 0: never. All devices together take half of the "
+	 "processors "
 	 "at "
 	 "most, idle ones nothing. For devices that are opened from now on."},
-	{"max_transfer_kib", KIND_NUMBER, offsetof(struct settings, max_transfer_kib), 64, 32768, NULL,
-	 "64 to 32768", "4096",
-	 "KiB that initiators may read or write by one command, for devices that are created with the "
+	{"max_transfer_kib", KIND_NUMBER, offsetof(struct settings, max_transfer_kib), 64, 32768,
+	 NULL, "64 to 32768", "4096",
+	 "KiB that initiators may read or write by one command, for devices that are created with "
+	 "the "
 	 "kernel's "
-	 "default for hw_max_sectors, which is 128 blocks; at most a sixteenth of the device's data area."},
-	{"extended_copy", KIND_CHOICE, offsetof(struct settings, extended_copy), 0, SCOPE_CNT - 1, scopes,
-	 "off, self or all", "self",
-	 "Between which disks EXTENDED COPY copies: not at all, within one disk, or between any two of this "
-	 "daemon. The kernel does not tell who sent a command, so with all whoever may use one disk can "
+	 "default for hw_max_sectors, which is 128 blocks; at most a sixteenth of the device's "
+	 "data area."},
+	{"extended_copy", KIND_CHOICE, offsetof(struct settings, extended_copy), 0, SCOPE_CNT - 1,
+	 scopes, "off, self or all", "self",
+	 "Between which disks EXTENDED COPY copies: not at all, within one disk, or between any "
+	 "two of this "
+	 "daemon. The kernel does not tell who sent a command, so with all whoever may use one "
+	 "disk can "
 	 "read and "
-	 "write every other, whatever is mapped to it or reserved. For devices that are opened from now "
+	 "write every other, whatever is mapped to it or reserved. For devices that are opened "
+	 "from now "
 	 "on."},
-	{"release_deadline_ms", KIND_NUMBER, offsetof(struct settings, release_deadline_ms), 10, 60000, NULL,
-	 "10 to 60000", "1000",
-	 "Milliseconds that commands of a deleted device are given to end before the kernel's memory is "
+	{"release_deadline_ms", KIND_NUMBER, offsetof(struct settings, release_deadline_ms), 10,
+	 60000, NULL, "10 to 60000", "1000",
+	 "Milliseconds that commands of a deleted device are given to end before the kernel's "
+	 "memory is "
 	 "taken away from those that are stuck."},
-	{"reply_timeout_ms", KIND_NUMBER, offsetof(struct settings, reply_timeout_ms), 10, 60000, NULL,
-	 "10 to 60000", "2000",
+	{"reply_timeout_ms", KIND_NUMBER, offsetof(struct settings, reply_timeout_ms), 10, 60000,
+	 NULL, "10 to 60000", "2000",
 	 "Milliseconds that deleting or resizing a device waits for its handler, at most."},
-	{"open_timeout_ms", KIND_NUMBER, offsetof(struct settings, open_timeout_ms), 100, 600000, NULL,
-	 "100 to 600000", "10000",
-	 "Milliseconds that creating a device waits for its handler, at most. All of targetcli waits with "
+	{"open_timeout_ms", KIND_NUMBER, offsetof(struct settings, open_timeout_ms), 100, 600000,
+	 NULL, "100 to 600000", "10000",
+	 "Milliseconds that creating a device waits for its handler, at most. All of targetcli "
+	 "waits with "
 	 "it."},
-	{"stop_timeout_ms", KIND_NUMBER, offsetof(struct settings, stop_timeout_ms), 10, 50000, NULL,
-	 "10 to 50000", "10000",
+	{"stop_timeout_ms", KIND_NUMBER, offsetof(struct settings, stop_timeout_ms), 10, 50000,
+	 NULL, "10 to 50000", "10000",
 	 "Milliseconds that commands under way are given to end when the daemon stops."},
-	{"check_timeout_ms", KIND_NUMBER, offsetof(struct settings, check_timeout_ms), 100, 24000, NULL,
-	 "100 to 24000", "20000",
-	 "Milliseconds that the check of a config string before a creation waits for the handler. targetcli "
+	{"check_timeout_ms", KIND_NUMBER, offsetof(struct settings, check_timeout_ms), 100, 24000,
+	 NULL, "100 to 24000", "20000",
+	 "Milliseconds that the check of a config string before a creation waits for the handler. "
+	 "targetcli "
 	 "gives up after 25 seconds."},
 };
 #define TABLE_SIZE (sizeof(table) / sizeof(table[0]))
@@ -248,7 +265,8 @@ struct parser {
 	unsigned warnings;
 };
 
-static void complain(struct parser *parser, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void complain(struct parser *parser, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
 static void complain(struct parser *parser, const char *fmt, ...)
 {
@@ -303,7 +321,8 @@ static char *unquote(char *value)
 	char *end;
 
 	if (quote != '"' && quote != '\'') {
-		for (end = value; *end && !(*end == '#' && (end == value || is_blank(end[-1]))); end++)
+		for (end = value; *end && !(*end == '#' && (end == value || is_blank(end[-1])));
+		     end++)
 			;
 		*end = '\0';
 		cut_blanks(value);
@@ -333,7 +352,8 @@ static void parse_pair(struct parser *parser, const char *key, char *value)
 	copy_field(row, parser->settings, parser->before);
 	complain(
 		parser, "%s cannot be \"%s\": it is to be %s; \"%s\" is kept", key,
-		shown(text ? text : value, a), row->values, shown(field_text(row, parser->before, b), b));
+		shown(text ? text : value, a), row->values,
+		shown(field_text(row, parser->before, b), b));
 }
 
 static void parse_line(struct parser *parser, char *line)
@@ -347,7 +367,9 @@ static void parse_line(struct parser *parser, char *line)
 	equals = strchr(line, '=');
 	if (!equals || equals == line) {
 		cut_blanks(line);
-		complain(parser, "\"%s\" is not \"key = value\"; the line is ignored", shown(line, buffer));
+		complain(
+			parser, "\"%s\" is not \"key = value\"; the line is ignored",
+			shown(line, buffer));
 		return;
 	}
 	*equals = '\0';
@@ -356,10 +378,12 @@ static void parse_line(struct parser *parser, char *line)
 }
 
 unsigned settings_parse(
-	const char *text, size_t length, struct settings *settings, settings_warn_fn *warn, void *userdata)
+	const char *text, size_t length, struct settings *settings, settings_warn_fn *warn,
+	void *userdata)
 {
 	struct settings before = *settings;
-	struct parser parser = {.before = &before, .settings = settings, .warn = warn, .userdata = userdata};
+	struct parser parser = {
+		.before = &before, .settings = settings, .warn = warn, .userdata = userdata};
 	char line[2 * SETTINGS_PATH_MAX];
 
 	settings_defaults(settings);
@@ -406,7 +430,8 @@ static ssize_t read_file(const char *path, char *buffer)
 	return len > SETTINGS_FILE_MAX ? -EFBIG : (ssize_t) len;
 }
 
-int settings_load(const char *path, struct settings *settings, settings_warn_fn *warn, void *userdata)
+int settings_load(
+	const char *path, struct settings *settings, settings_warn_fn *warn, void *userdata)
 {
 	struct parser whole = {.warn = warn, .userdata = userdata};
 	char *content = malloc(SETTINGS_FILE_MAX + 1);

@@ -6,7 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The clock of a thread of this process by its id: what pthread_getcpuclockid() makes, for a thread that may have ended. */
+/* The clock of a thread of this process by its id: what pthread_getcpuclockid() makes, for a thread
+ * that may have ended. */
 #define THREAD_CLOCK(tid) ((clockid_t) (~(unsigned) (tid) << 3 | 6))
 
 static uint64_t clock_ns(clockid_t clock)
@@ -26,7 +27,8 @@ uint64_t stats_now(void)
 static void add(stats_counter *counter, uint64_t n)
 {
 	atomic_store_explicit(
-		counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+		counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+		memory_order_relaxed);
 }
 
 static void set(stats_counter *counter, uint64_t value)
@@ -100,7 +102,8 @@ void stats_begin(
 }
 
 void stats_failed(
-	struct stats *stats, const uint8_t *cdb, int error, uint64_t lba, const struct scsi_sense *sense)
+	struct stats *stats, const uint8_t *cdb, int error, uint64_t lba,
+	const struct scsi_sense *sense)
 {
 	if (!stats)
 		return;
@@ -158,13 +161,14 @@ static void failed(
 	scsi_sense_decode(sense_data, &sense);
 	add(&stats->sense[sense.key], 1);
 	set(&stats->last_sense,
-	    (uint64_t) opcode << 24 | (uint64_t) sense.key << 16 | (uint64_t) sense.asc << 8 | sense.ascq);
+	    (uint64_t) opcode << 24 | (uint64_t) sense.key << 16 | (uint64_t) sense.asc << 8 |
+		    sense.ascq);
 	set(&stats->last_sense_at, now);
 }
 
 void stats_end(
-	struct stats *stats, struct stats_flight *flight, uint64_t *now, bool answered, uint8_t status,
-	const uint8_t *sense, uint64_t bytes)
+	struct stats *stats, struct stats_flight *flight, uint64_t *now, bool answered,
+	uint8_t status, const uint8_t *sense, uint64_t bytes)
 {
 	struct stats_class *class;
 	uint64_t ns;

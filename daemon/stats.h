@@ -2,13 +2,14 @@
 /*
  * What a device has done and is doing: counters, times, and the commands that are under way.
  *
- * The device's thread is the only one that writes; any thread may read at any time and waits for nobody, also while the
- * device's thread is stuck. So a counter is a plain load and store with relaxed order, and the counters that somebody
- * reads belong together only nearly. The clock is read once for the commands that were fetched together, and once for
- * those that are completed together.
+ * The device's thread is the only one that writes; any thread may read at any time and waits for
+ * nobody, also while the device's thread is stuck. So a counter is a plain load and store with
+ * relaxed order, and the counters that somebody reads belong together only nearly. The clock is
+ * read once for the commands that were fetched together, and once for those that are completed
+ * together.
  *
- * A struct stats outlives the device's thread: it goes on to count for the next one. Where the pointer is NULL nothing
- * is counted.
+ * A struct stats outlives the device's thread: it goes on to count for the next one. Where the
+ * pointer is NULL nothing is counted.
  */
 #pragma once
 
@@ -18,8 +19,8 @@
 
 #include <scsi/scsi.h>
 
-/* Buckets of times: the first one is all below 2^MIN ns, then SUB of the same width to each power of two, and the last
- * one is all from 2^MAX ns, which is more than a minute. */
+/* Buckets of times: the first one is all below 2^MIN ns, then SUB of the same width to each power
+ * of two, and the last one is all from 2^MAX ns, which is more than a minute. */
 #define STATS_SHIFT_MIN 10
 #define STATS_SHIFT_MAX 36
 #define STATS_SUB_BITS  4
@@ -50,11 +51,12 @@ struct stats {
 	stats_counter ended;     /* answered, or given up with the ring */
 	stats_counter sense[16]; /* CHECK CONDITIONs by sense key */
 	stats_counter ends[STATS_END_COUNT];
-	stats_counter last_sense; /* opcode, key, asc, ascq: a byte each, the opcode first; 0: none yet */
-	stats_counter last_sense_at;
-	stats_counter errors; /* of the backend */
 	stats_counter
-		last_error; /* errno, two bytes of the CDB, key, asc, ascq: a byte each after the first */
+		last_sense; /* opcode, key, asc, ascq: a byte each, the opcode first; 0: none yet */
+	stats_counter last_sense_at;
+	stats_counter errors;     /* of the backend */
+	stats_counter last_error; /* errno, two bytes of the CDB, key, asc, ascq: a byte each after
+				     the first */
 	stats_counter last_error_lba;
 	stats_counter cpu_ns;                         /* of the threads that have ended */
 	_Atomic(int) thread;                          /* the id of the one that runs; 0: none */
@@ -82,12 +84,13 @@ void stats_begin(
 
 /* It has ended. now: likewise. answered: the initiator gets this status. */
 void stats_end(
-	struct stats *stats, struct stats_flight *flight, uint64_t *now, bool answered, uint8_t status,
-	const uint8_t *sense, uint64_t bytes);
+	struct stats *stats, struct stats_flight *flight, uint64_t *now, bool answered,
+	uint8_t status, const uint8_t *sense, uint64_t bytes);
 
 /* The backend has failed with an errno, and the initiator is told that. key 0: BUSY. */
 void stats_failed(
-	struct stats *stats, const uint8_t *cdb, int error, uint64_t lba, const struct scsi_sense *sense);
+	struct stats *stats, const uint8_t *cdb, int error, uint64_t lba,
+	const struct scsi_sense *sense);
 
 /* ------- for whoever reads ------- */
 
@@ -100,7 +103,8 @@ struct stats_error {
 };
 void stats_error_read(const struct stats *stats, struct stats_error *error);
 
-/* The bucket of a time, and the times of a bucket: from lower, below upper; the last one's upper is UINT64_MAX. */
+/* The bucket of a time, and the times of a bucket: from lower, below upper; the last one's upper is
+ * UINT64_MAX. */
 unsigned stats_bucket(uint64_t ns);
 uint64_t stats_bucket_lower(unsigned bucket);
 uint64_t stats_bucket_upper(unsigned bucket);

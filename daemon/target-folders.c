@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The target core keeps persistent reservations and ALUA states in folders that nobody else makes: without them every
- * PERSISTENT RESERVE OUT fails.
+ * The target core keeps persistent reservations and ALUA states in folders that nobody else makes:
+ * without them every PERSISTENT RESERVE OUT fails.
  *
- * Where they are can be changed until the first fabric module is loaded, and the tools that set targets up do change it.
- * They are looked for whenever a device is opened, which is before anybody can reserve it.
+ * Where they are can be changed until the first fabric module is loaded, and the tools that set
+ * targets up do change it. They are looked for whenever a device is opened, which is before anybody
+ * can reserve it.
  */
 #include "target-folders.h"
 

@@ -8,8 +8,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-/* Less than a huge page: the kernel may back an aligned 2 MiB of a larger stack by one at the first touch, which then
- * stays resident for each thread, and in the C library's cache of stacks after its end. */
+/* Less than a huge page: the kernel may back an aligned 2 MiB of a larger stack by one at the first
+ * touch, which then stays resident for each thread, and in the C library's cache of stacks after
+ * its end. */
 #define STACK_SIZE ((size_t) 1024 * 1024)
 
 static __thread bool placed;

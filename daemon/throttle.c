@@ -13,7 +13,8 @@ void throttle_set(struct throttle *throttle, const struct throttle_limits *limit
 	throttle->limits = *limits;
 }
 
-/* The time that so much takes at a rate, at most an hour. Amounts beyond 17 GiB, which no command transfers, count as that. */
+/* The time that so much takes at a rate, at most an hour. Amounts beyond 17 GiB, which no command
+ * transfers, count as that. */
 static uint64_t time_of(uint64_t amount, uint64_t rate)
 {
 	uint64_t time;

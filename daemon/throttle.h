@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How fast a device may be: commands and bytes a second, and how much of what was not used may be used later.
+ * How fast a device may be: commands and bytes a second, and how much of what was not used may be
+ * used later.
  *
- * Each limit is the time at which a device that was never faster than it would begin the next command. Who is ahead of
- * that waits. What was saved is how far that time may lie in the past. A command is never cut: a large one is
- * begun when there is nothing to wait for, and what follows waits the longer.
+ * Each limit is the time at which a device that was never faster than it would begin the next
+ * command. Who is ahead of that waits. What was saved is how far that time may lie in the past. A
+ * command is never cut: a large one is begun when there is nothing to wait for, and what follows
+ * waits the longer.
  *
  * Pure: times are given, in nanoseconds of any clock that only grows. The device's thread.
  */
@@ -34,5 +36,6 @@ static inline bool throttle_is_on(const struct throttle *throttle)
 	return throttle->limits.iops || throttle->limits.bps;
 }
 
-/* Whether a command of so many bytes may begin; if so it is accounted for. 0: yes; else how long to wait, in ns. */
+/* Whether a command of so many bytes may begin; if so it is accounted for. 0: yes; else how long to
+ * wait, in ns. */
 uint64_t throttle_take(struct throttle *throttle, uint64_t now, uint64_t bytes);

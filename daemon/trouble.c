@@ -21,7 +21,8 @@ enum late_news trouble_late(struct trouble *trouble, uint64_t begun, uint64_t no
 {
 	bool late = begun && seconds && now > begun && now - begun >= seconds * NSEC_PER_SEC;
 
-	if (late == trouble->late || (late && trouble->late_at && now - trouble->late_at < QUIET_NS))
+	if (late == trouble->late ||
+	    (late && trouble->late_at && now - trouble->late_at < QUIET_NS))
 		return LATE_NOTHING;
 	trouble->late = late;
 	if (late)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an operator is told of devices that are served and not well: commands that take longer than their device is given for
- * one (tcmur_cmd_time_out), and errors of the backend that initiators are told. Neither is told for every command: the device's
- * thread notes, and a look at all devices every few seconds finds it.
+ * What an operator is told of devices that are served and not well: commands that take longer than
+ * their device is given for one (tcmur_cmd_time_out), and errors of the backend that initiators are
+ * told. Neither is told for every command: the device's thread notes, and a look at all devices
+ * every few seconds finds it.
  *
  * Main thread.
  */
@@ -29,11 +30,13 @@ enum late_news {
 	LATE_ENDS,
 };
 
-/* begun: when the oldest command that is under way was fetched, ns; 0: none is. seconds: what a command is given; 0: any
- * time. What begins again within a minute is not told. */
-enum late_news trouble_late(struct trouble *trouble, uint64_t begun, uint64_t now, unsigned seconds);
+/* begun: when the oldest command that is under way was fetched, ns; 0: none is. seconds: what a
+ * command is given; 0: any time. What begins again within a minute is not told. */
+enum late_news trouble_late(
+	struct trouble *trouble, uint64_t begun, uint64_t now, unsigned seconds);
 
-/* errors: how many there have been. How many are to be told now; none for a minute after the last time. */
+/* errors: how many there have been. How many are to be told now; none for a minute after the last
+ * time. */
 uint64_t trouble_errors(struct trouble *trouble, uint64_t errors, uint64_t now);
 
 /* What to do about an error of the backend: the end of a sentence. */

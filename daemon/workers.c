@@ -2,9 +2,9 @@
 /*
  * The pool. Everything is under one mutex that is never held while work runs.
  *
- * Each thread owns a slot from its start until it has been joined. A thread that ends for want of work is joined by the
- * next one that ends, or by whoever takes its slot, or by workers_free(): so at most one that has ended is kept. Once
- * the pool is being freed, slots change no more.
+ * Each thread owns a slot from its start until it has been joined. A thread that ends for want of
+ * work is joined by the next one that ends, or by whoever takes its slot, or by workers_free(): so
+ * at most one that has ended is kept. Once the pool is being freed, slots change no more.
  */
 #include "workers.h"
 
@@ -79,7 +79,8 @@ static void deadline_in(unsigned ms, struct timespec *deadline)
 	}
 }
 
-/* Waits for work. NULL: the thread shall end. One idle thread always stays, also when all the others are stuck. */
+/* Waits for work. NULL: the thread shall end. One idle thread always stays, also when all the
+ * others are stuck. */
 static struct work *wait_for_work(struct workers *pool)
 {
 	struct timespec deadline;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A device's folder in configfs: numbers and strings in, errors as the kernel gives them. Stateless; any
- * thread that may wait.
+ * A device's folder in configfs: numbers and strings in, errors as the kernel gives them.
+ * Stateless; any thread that may wait.
  */
 #include <tcmu/configfs.h>
 
@@ -21,21 +21,25 @@ static int read_file(
 	int r;
 
 	r = tcmu_path(
-		path, "/sys/kernel/config/target/core/user_%u/%s/%s%s", name->hba, name->name, folder, file);
+		path, "/sys/kernel/config/target/core/user_%u/%s/%s%s", name->hba, name->name,
+		folder, file);
 	return r < 0 ? r : tcmu_file_read(path, text, size);
 }
 
-static int write_file(const struct tcmu_name *name, const char *folder, const char *file, const char *text)
+static int write_file(
+	const struct tcmu_name *name, const char *folder, const char *file, const char *text)
 {
 	char path[TCMU_PATH_SIZE];
 	int r;
 
 	r = tcmu_path(
-		path, "/sys/kernel/config/target/core/user_%u/%s/%s%s", name->hba, name->name, folder, file);
+		path, "/sys/kernel/config/target/core/user_%u/%s/%s%s", name->hba, name->name,
+		folder, file);
 	return r < 0 ? r : tcmu_file_write(path, text);
 }
 
-static int read_number(const struct tcmu_name *name, const char *folder, const char *file, int64_t *value)
+static int read_number(
+	const struct tcmu_name *name, const char *folder, const char *file, int64_t *value)
 {
 	char text[64];
 	uint64_t magnitude;

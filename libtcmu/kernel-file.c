@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading and writing the kernel's small files. The root is process-wide and set by tests only, before any
- * thread.
+ * Reading and writing the kernel's small files. The root is process-wide and set by tests only,
+ * before any thread.
  */
 #include "kernel-file.h"
 
@@ -24,7 +24,8 @@ void tcmu_set_root(const char *root)
 	while (length > 0 && root[length - 1] == '/')
 		length--;
 	if (length >= sizeof(root_path))
-		length = sizeof(root_path) - 1; /* nothing will be found there, rather than the real files */
+		length = sizeof(root_path) -
+			1; /* nothing will be found there, rather than the real files */
 	memcpy(root_path, root, length);
 	root_path[length] = '\0';
 }

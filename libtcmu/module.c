@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loading target_core_user, and its two netlink parameters. Stateless; loading may wait for the disk.
+ * Loading target_core_user, and its two netlink parameters. Stateless; loading may wait for the
+ * disk.
  */
 #include <tcmu/module.h>
 
@@ -24,10 +25,11 @@ static bool module_present(void)
 }
 
 __attribute__((format(printf, 6, 0))) static void discard_log(
-	void *data, int priority, const char *file, int line, const char *function, const char *format,
-	va_list args)
+	void *data, int priority, const char *file, int line, const char *function,
+	const char *format, va_list args)
 {
-	(void) data, (void) priority, (void) file, (void) line, (void) function, (void) format, (void) args;
+	(void) data, (void) priority, (void) file, (void) line, (void) function, (void) format,
+		(void) args;
 }
 
 /* The modules' folder below another root; NULL: libkmod's default. */
@@ -73,7 +75,9 @@ int tcmu_module_load(void)
 	kmod_set_log_fn(ctx, discard_log, NULL);
 	r = insert_module(ctx);
 	kmod_unref(ctx);
-	return module_present() ? 0 : r; /* somebody else, outside of a container, may have been faster */
+	return module_present()
+		? 0
+		: r; /* somebody else, outside of a container, may have been faster */
 }
 
 static int set_parameter(const char *parameter, const char *value)
@@ -112,8 +116,8 @@ static int put(int fd, const char *value)
 	return pwrite(fd, value, 1, 0) < 0 ? -errno : 0;
 }
 
-/* The kernel wants commands blocked for it only if there is one that waits. Then it is three system calls, and whoever the
- * second one wakes has one processor's time for the third. */
+/* The kernel wants commands blocked for it only if there is one that waits. Then it is three system
+ * calls, and whoever the second one wakes has one processor's time for the third. */
 static int reset(int reset_fd, int block_fd)
 {
 	int r = put(reset_fd, "1"), unblocked;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The generic netlink family TCM-USER: events in, answers out. One thread uses a tcmu_netlink; nothing
- * blocks.
+ * The generic netlink family TCM-USER: events in, answers out. One thread uses a tcmu_netlink;
+ * nothing blocks.
  *
- * Two sockets. One only listens, to the group "config" and to the controller's announcements, so that its
- * buffer holds nothing but events. The other one sends: the kernel handles a request and queues its
- * acknowledgement before the send returns, therefore the acknowledgement is read without waiting and says at
- * once what the kernel thinks.
+ * Two sockets. One only listens, to the group "config" and to the controller's announcements, so
+ * that its buffer holds nothing but events. The other one sends: the kernel handles a request and
+ * queues its acknowledgement before the send returns, therefore the acknowledgement is read without
+ * waiting and says at once what the kernel thinks.
  *
- * When the module is unloaded its group goes, and the membership with it. The controller announces the
- * family when the module comes back: the group is then joined anew and the caller is told that messages were
- * lost, which is true.
+ * When the module is unloaded its group goes, and the membership with it. The controller announces
+ * the family when the module comes back: the group is then joined anew and the caller is told that
+ * messages were lost, which is true.
  */
 #include <tcmu/netlink.h>
 
@@ -143,7 +143,8 @@ static int nl_errno(int error)
 	}
 }
 
-/* Asks the controller for the numbers of a family and of one of its groups, on a socket of its own. */
+/* Asks the controller for the numbers of a family and of one of its groups, on a socket of its own.
+ */
 static int resolve(const char *family_name, const char *group_name, int *family, int *group)
 {
 	struct nl_sock *sock = nl_socket_alloc();
@@ -233,8 +234,8 @@ int tcmu_netlink_fd(const struct tcmu_netlink *netlink)
 	return nl_socket_get_fd(netlink->events);
 }
 
-/* Reads what the kernel said to the request with this number. It is there already; if not, nothing is known
- * to be wrong. */
+/* Reads what the kernel said to the request with this number. It is there already; if not, nothing
+ * is known to be wrong. */
 static int read_acknowledgement(struct nl_sock *sock, uint32_t number)
 {
 	struct {
@@ -298,7 +299,8 @@ int tcmu_netlink_set_replies(struct tcmu_netlink *netlink, bool on)
 		return -ENOMEM;
 	netlink->replies_known = true;
 	netlink->replies = on;
-	return request(netlink, message, nla_put_u8(message, TCMU_ATTR_SUPP_KERN_CMD_REPLY, on) == 0);
+	return request(
+		netlink, message, nla_put_u8(message, TCMU_ATTR_SUPP_KERN_CMD_REPLY, on) == 0);
 }
 
 int tcmu_netlink_reply(

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The target port groups of a device in configfs (alua/), and the ports that are in them. The kernel gives each number a
- * file; a group's members are lines "<fabric>/<target>/tpgt_<tag>/lun_<n>", each followed by a NUL, and what else is to be
- * known of a port is in the fabric's own folders. Stateless; any thread that may wait.
+ * The target port groups of a device in configfs (alua/), and the ports that are in them. The
+ * kernel gives each number a file; a group's members are lines
+ * "<fabric>/<target>/tpgt_<tag>/lun_<n>", each followed by a NUL, and what else is to be known of a
+ * port is in the fabric's own folders. Stateless; any thread that may wait.
  */
 #include <tcmu/configfs.h>
 
@@ -30,7 +31,8 @@ static const struct {
 
 /* ------- files ------- */
 
-__attribute__((format(printf, 3, 4))) static int read_text(char *text, size_t size, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int read_text(
+	char *text, size_t size, const char *format, ...)
 {
 	char path[TCMU_PATH_SIZE], below[TCMU_PATH_SIZE];
 	va_list arguments;
@@ -48,7 +50,8 @@ __attribute__((format(printf, 3, 4))) static int read_text(char *text, size_t si
 static int read_group_text(
 	const struct tcmu_name *name, const char *group, const char *file, char *text, size_t size)
 {
-	return read_text(text, size, "core/user_%u/%s/alua/%s/%s", name->hba, name->name, group, file);
+	return read_text(
+		text, size, "core/user_%u/%s/alua/%s/%s", name->hba, name->name, group, file);
 }
 
 /* A file that is not there or not a number is 0. */
@@ -68,7 +71,8 @@ static unsigned read_group_number(const struct tcmu_name *name, const char *grou
 /* The fabric's folder: its name, which some fabrics write with capitals. */
 static bool find_enabled(struct tcmu_port *port, char *text, size_t size)
 {
-	int r = read_text(text, size, "%s/%s/tpgt_%u/enable", port->fabric, port->target, port->tag);
+	int r = read_text(
+		text, size, "%s/%s/tpgt_%u/enable", port->fabric, port->target, port->tag);
 
 	if (r >= 0)
 		return text[0] == '1';
@@ -96,8 +100,8 @@ static bool parse_part(const char *part, const char *label, uint64_t max, uint64
 {
 	size_t length = strlen(label);
 
-	return strncmp(part, label, length) == 0 && tcmu_parse_unsigned(part + length, number) == 0 &&
-		*number <= max;
+	return strncmp(part, label, length) == 0 &&
+		tcmu_parse_unsigned(part + length, number) == 0 && *number <= max;
 }
 
 /* One line of members. False: it is none, or the port has gone. */
@@ -107,14 +111,15 @@ static bool read_port(const char *line, struct tcmu_port *port)
 	uint64_t tag, lun, id;
 
 	if (!take_part(&line, port->fabric, sizeof(port->fabric)) ||
-	    !take_part(&line, port->target, sizeof(port->target)) || !take_part(&line, text, sizeof(text)) ||
-	    !parse_part(text, "tpgt_", UINT16_MAX, &tag) || !parse_part(line, "lun_", UINT32_MAX, &lun))
+	    !take_part(&line, port->target, sizeof(port->target)) ||
+	    !take_part(&line, text, sizeof(text)) || !parse_part(text, "tpgt_", UINT16_MAX, &tag) ||
+	    !parse_part(line, "lun_", UINT32_MAX, &lun))
 		return false;
 	port->tag = (uint16_t) tag;
 	port->enabled = find_enabled(port, text, sizeof(text));
 	if (read_text(
-		    text, sizeof(text), "%s/%s/tpgt_%u/lun/lun_%u/statistics/scsi_port/indx", port->fabric,
-		    port->target, port->tag, (unsigned) lun) < 0 ||
+		    text, sizeof(text), "%s/%s/tpgt_%u/lun/lun_%u/statistics/scsi_port/indx",
+		    port->fabric, port->target, port->tag, (unsigned) lun) < 0 ||
 	    tcmu_parse_unsigned(text, &id) < 0 || id > UINT16_MAX)
 		return false;
 	port->id = (uint16_t) id;
@@ -124,7 +129,8 @@ static bool read_port(const char *line, struct tcmu_port *port)
 static int read_ports(const struct tcmu_name *name, struct tcmu_port_group *group)
 {
 	char *text = malloc(MEMBERS_SIZE);
-	int length = text ? read_group_text(name, group->name, "members", text, MEMBERS_SIZE) : -ENOMEM;
+	int length = text ? read_group_text(name, group->name, "members", text, MEMBERS_SIZE)
+			  : -ENOMEM;
 	unsigned lines = 1;
 
 	if (length < 0) {
@@ -183,7 +189,8 @@ static int read_group(const struct tcmu_name *name, struct tcmu_port_group *grou
 	group->status = read_status(name, group->name);
 	group->access = read_access(name, group->name);
 	group->preferred = read_group_number(name, group->name, "preferred");
-	group->transition_seconds = (uint8_t) read_group_number(name, group->name, "implicit_trans_secs");
+	group->transition_seconds = (uint8_t) read_group_number(
+		name, group->name, "implicit_trans_secs");
 	for (size_t i = 0; i < sizeof(supports) / sizeof(supports[0]); i++)
 		if (read_group_number(name, group->name, supports[i].file))
 			group->supported |= supports[i].bit;
@@ -251,11 +258,13 @@ void tcmu_port_groups_free(struct tcmu_port_group *groups, int cnt)
 	free(groups);
 }
 
-static int write_group(const struct tcmu_name *name, const char *group, const char *file, unsigned value)
+static int write_group(
+	const struct tcmu_name *name, const char *group, const char *file, unsigned value)
 {
 	char path[TCMU_PATH_SIZE], text[16];
 	int r = tcmu_path(
-		path, TARGET_ROOT "/core/user_%u/%s/alua/%s/%s", name->hba, name->name, group, file);
+		path, TARGET_ROOT "/core/user_%u/%s/alua/%s/%s", name->hba, name->name, group,
+		file);
 
 	snprintf(text, sizeof(text), "%u", value);
 	return r < 0 ? r : tcmu_file_write(path, text);

@@ -2,15 +2,15 @@
 /*
  * The command ring: fetching entries, writing answers. One thread at a time; the caller serialises.
  *
- * The memory is shared and may change at any moment. Whatever is checked is first copied, once, and only the
- * copy is used: a change between check and use can therefore not lead out of the mapping. Three positions go
- * round the ring:
+ * The memory is shared and may change at any moment. Whatever is checked is first copied, once, and
+ *only the copy is used: a change between check and use can therefore not lead out of the mapping.
+ *Three positions go round the ring:
  *
  *	published <= tail <= next <= cmd_head		(counted from published, modulo cmdr_size)
  *
- * The kernel reuses nothing between published and cmd_head, so next can not catch up with published, and
- * tail == next says that nothing is outstanding. cmd_tail is ours alone: when it is not what was published,
- * somebody has reset the ring, and what lies at next is not meant for us.
+ * The kernel reuses nothing between published and cmd_head, so next can not catch up with
+ *published, and tail == next says that nothing is outstanding. cmd_tail is ours alone: when it is
+ *not what was published, somebody has reset the ring, and what lies at next is not meant for us.
  */
 #include <tcmu/ring.h>
 
@@ -19,10 +19,13 @@
 
 #include "kernel-abi.h"
 
-_Static_assert(TCMU_RING_OUT_OF_ORDER == TCMU_MAILBOX_FLAG_CAP_OOOC, "feature bits are the mailbox's");
-_Static_assert(TCMU_RING_READ_LEN == TCMU_MAILBOX_FLAG_CAP_READ_LEN, "feature bits are the mailbox's");
+_Static_assert(
+	TCMU_RING_OUT_OF_ORDER == TCMU_MAILBOX_FLAG_CAP_OOOC, "feature bits are the mailbox's");
+_Static_assert(
+	TCMU_RING_READ_LEN == TCMU_MAILBOX_FLAG_CAP_READ_LEN, "feature bits are the mailbox's");
 _Static_assert(TCMU_RING_TMR == TCMU_MAILBOX_FLAG_CAP_TMR, "feature bits are the mailbox's");
-_Static_assert(TCMU_RING_KEEP_BUF == TCMU_MAILBOX_FLAG_CAP_KEEP_BUF, "feature bits are the mailbox's");
+_Static_assert(
+	TCMU_RING_KEEP_BUF == TCMU_MAILBOX_FLAG_CAP_KEEP_BUF, "feature bits are the mailbox's");
 _Static_assert(TCMU_SENSE_MAX == TCMU_SENSE_BUFFERSIZE, "sense of a response");
 
 #define STATUS_CHECK_CONDITION 0x02
@@ -70,7 +73,8 @@ static uint32_t advance(const struct tcmu_ring *ring, uint32_t position, uint32_
 }
 
 /* Copies and checks the header of the entry at position, which lies before limit. */
-static int read_slot(const struct tcmu_ring *ring, uint32_t position, uint32_t limit, struct slot *slot)
+static int read_slot(
+	const struct tcmu_ring *ring, uint32_t position, uint32_t limit, struct slot *slot)
 {
 	struct tcmu_cmd_entry_hdr hdr;
 
@@ -86,8 +90,8 @@ static int read_slot(const struct tcmu_ring *ring, uint32_t position, uint32_t l
 	return 0;
 }
 
-/* The tail goes over all that needs no answer, up to the next command or to what was not fetched. A corrupt
- * slot stops it, too: the next completion reports that. */
+/* The tail goes over all that needs no answer, up to the next command or to what was not fetched. A
+ * corrupt slot stops it, too: the next completion reports that. */
 static void pass_silent_slots(struct tcmu_ring *ring)
 {
 	struct slot slot;
@@ -119,7 +123,8 @@ int tcmu_ring_attach(struct tcmu_ring *ring, void *base, size_t length)
 		.cmdr_off = copy.cmdr_off,
 		.cmdr_size = copy.cmdr_size,
 		.features = copy.flags &
-			(TCMU_RING_OUT_OF_ORDER | TCMU_RING_READ_LEN | TCMU_RING_TMR | TCMU_RING_KEEP_BUF),
+			(TCMU_RING_OUT_OF_ORDER | TCMU_RING_READ_LEN | TCMU_RING_TMR |
+			 TCMU_RING_KEEP_BUF),
 		.next = copy.cmd_tail,
 		.tail = copy.cmd_tail,
 		.published = copy.cmd_tail,
@@ -134,8 +139,9 @@ bool tcmu_ring_pending(const struct tcmu_ring *ring)
 	return __atomic_load_n(&mailbox(ring)->cmd_head, __ATOMIC_ACQUIRE) != ring->next;
 }
 
-/* Copies the CDB, which lies somewhere in the command ring. Its length is found on the way, by the opcode's group
- * (SPC-4 4.2.5.1): no byte is read twice, and none behind it, where the kernel may be writing the next entry. */
+/* Copies the CDB, which lies somewhere in the command ring. Its length is found on the way, by the
+ * opcode's group (SPC-4 4.2.5.1): no byte is read twice, and none behind it, where the kernel may
+ * be writing the next entry. */
 static int read_cdb(const struct tcmu_ring *ring, uint64_t offset, struct tcmu_entry *entry)
 {
 	static const uint8_t by_group[8] = {6, 10, 10, 12, 16, 12, 10, 10};
@@ -189,12 +195,13 @@ static int read_iovecs(
 }
 
 static int read_command(
-	const struct tcmu_ring *ring, const struct slot *slot, struct tcmu_entry *entry, struct iovec *iov,
-	uint32_t iov_max)
+	const struct tcmu_ring *ring, const struct slot *slot, struct tcmu_entry *entry,
+	struct iovec *iov, uint32_t iov_max)
 {
 	const uint8_t *at = slot_at(ring, ring->next);
 	struct tcmu_cmd_entry copy; /* its request, that is */
-	uint64_t iov_room = (slot->length - TCMU_ENTRY_IOV_OFFSET) / sizeof(struct tcmu_kernel_iovec);
+	uint64_t iov_room = (slot->length - TCMU_ENTRY_IOV_OFFSET) /
+		sizeof(struct tcmu_kernel_iovec);
 	int r;
 
 	snapshot(&copy, at, TCMU_ENTRY_IOV_OFFSET);
@@ -252,7 +259,8 @@ static int check_head(const struct tcmu_ring *ring, uint32_t *head)
 	return 1;
 }
 
-int tcmu_ring_next(struct tcmu_ring *ring, struct tcmu_entry *entry, struct iovec *iov, uint32_t iov_max)
+int tcmu_ring_next(
+	struct tcmu_ring *ring, struct tcmu_entry *entry, struct iovec *iov, uint32_t iov_max)
 {
 	struct slot slot;
 	uint32_t head;
@@ -345,7 +353,8 @@ void tcmu_ring_publish(struct tcmu_ring *ring)
 {
 	uint32_t *cmd_tail = &mailbox(ring)->cmd_tail;
 
-	if (ring->tail == ring->published || __atomic_load_n(cmd_tail, __ATOMIC_RELAXED) != ring->published)
+	if (ring->tail == ring->published ||
+	    __atomic_load_n(cmd_tail, __ATOMIC_RELAXED) != ring->published)
 		return;
 	__atomic_store_n(cmd_tail, ring->tail, __ATOMIC_RELEASE);
 	ring->published = ring->tail;

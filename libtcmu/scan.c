@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TCMU devices in /sys/class/uio, the parts of their names, adapters of tcm_loop. Nothing is kept between calls; any
- * thread.
+ * TCMU devices in /sys/class/uio, the parts of their names, adapters of tcm_loop. Nothing is kept
+ * between calls; any thread.
  */
 #include <tcmu/scan.h>
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One uio device: descriptor and mapping. The caller owns both and serialises; nothing is shared between
- * devices.
+ * One uio device: descriptor and mapping. The caller owns both and serialises; nothing is shared
+ * between devices.
  *
- * The kernel's late release waits for the last mapping and the last descriptor, therefore the mapping is not
- * inherited by children, the descriptor is closed on exec, and either replacement drops the mapping's
- * reference at once.
+ * The kernel's late release waits for the last mapping and the last descriptor, therefore the
+ * mapping is not inherited by children, the descriptor is closed on exec, and either replacement
+ * drops the mapping's reference at once.
  */
 #include <tcmu/uio.h>
 
@@ -21,7 +21,8 @@
 
 #include "kernel-file.h"
 
-/* What open, mmap, read and write say of a device that is not registered any more; one word for all of them.
+/* What open, mmap, read and write say of a device that is not registered any more; one word for all
+ * of them.
  */
 static int uio_error(int error)
 {
@@ -113,13 +114,13 @@ int tcmu_uio_replace_inaccessible(struct tcmu_uio *uio)
 	if (!uio->base)
 		return -EINVAL;
 	base = mmap(
-		uio->base, uio->length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
-		-1, 0);
+		uio->base, uio->length, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
 	return base == MAP_FAILED ? -errno : 0;
 }
 
-/* Copies through the kernel, which says -EFAULT of a page that it took back where a plain access would be
- * SIGBUS. */
+/* Copies through the kernel, which says -EFAULT of a page that it took back where a plain access
+ * would be SIGBUS. */
 static void copy_range(uint8_t *to, uint8_t *from, size_t length)
 {
 	while (length > 0) {
@@ -139,7 +140,8 @@ static void copy_range(uint8_t *to, uint8_t *from, size_t length)
 	}
 }
 
-static int copy_ranges(struct tcmu_uio *uio, uint8_t *fresh, const struct iovec *keep, size_t keep_cnt)
+static int copy_ranges(
+	struct tcmu_uio *uio, uint8_t *fresh, const struct iovec *keep, size_t keep_cnt)
 {
 	for (size_t i = 0; i < keep_cnt; i++) {
 		uintptr_t offset = (uintptr_t) keep[i].iov_base - (uintptr_t) uio->base;
@@ -159,15 +161,16 @@ int tcmu_uio_replace_private(struct tcmu_uio *uio, const struct iovec *keep, siz
 	if (!uio->base)
 		return -EINVAL;
 	fresh = mmap(
-		NULL, uio->length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-		0);
+		NULL, uio->length, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (fresh == MAP_FAILED)
 		return -errno;
 	r = copy_ranges(uio, fresh, keep, keep_cnt);
 	if (r == 0 && madvise(fresh, uio->length, MADV_DONTFORK) < 0)
 		r = -errno;
 	if (r == 0 &&
-	    mremap(fresh, uio->length, uio->length, MREMAP_MAYMOVE | MREMAP_FIXED, uio->base) == MAP_FAILED)
+	    mremap(fresh, uio->length, uio->length, MREMAP_MAYMOVE | MREMAP_FIXED, uio->base) ==
+		    MAP_FAILED)
 		r = -errno;
 	if (r < 0)
 		munmap(fresh, uio->length);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Target port groups and their asymmetric access states (SPC-4 5.15, 6.37, 6.45), and what else depends on what was found
- * out about the logical unit's surroundings.
+ * Target port groups and their asymmetric access states (SPC-4 5.15, 6.37, 6.45), and what else
+ * depends on what was found out about the logical unit's surroundings.
  *
- * States belong to the target core: it refuses what a group's state does not allow before a command gets here, and tells
- * every initiator when a state changes. Here they are reported, and changes are decoded for the caller to carry out.
+ * States belong to the target core: it refuses what a group's state does not allow before a command
+ * gets here, and tells every initiator when a state changes. Here they are reported, and changes
+ * are decoded for the caller to carry out.
  */
 #include "scsi-private.h"
 
@@ -15,8 +16,8 @@
 #define STATE_DESCRIPTOR 4u
 #define LIST_MAX         (STATES_HEADER + STATE_DESCRIPTOR * SCSI_PORT_GROUPS_MAX)
 
-/* The bit of a state among the supported ones (SPC-4 6.37, table 299). OFFLINE is a state of ports, and TRANSITIONING cannot
- * be asked for. */
+/* The bit of a state among the supported ones (SPC-4 6.37, table 299). OFFLINE is a state of ports,
+ * and TRANSITIONING cannot be asked for. */
 static uint8_t supported_bit(uint8_t state)
 {
 	switch (state) {
@@ -95,8 +96,8 @@ enum scsi_verdict scsi_set_port_groups(struct scsi_call *call)
 
 	if (length == 0)
 		return scsi_good(call);
-	if (length < STATES_HEADER || (length - STATES_HEADER) % STATE_DESCRIPTOR || length > sizeof(list) ||
-	    !scsi_data_out(call->task, 0, list, length))
+	if (length < STATES_HEADER || (length - STATES_HEADER) % STATE_DESCRIPTOR ||
+	    length > sizeof(list) || !scsi_data_out(call->task, 0, list, length))
 		return scsi_refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
 	states->cnt = 0;
 	for (unsigned at = STATES_HEADER; at < length; at += STATE_DESCRIPTOR) {

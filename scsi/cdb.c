@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading what came: the fields that CDBs of one size have in common, ranges of blocks, and data-out by copying.
+ * Reading what came: the fields that CDBs of one size have in common, ranges of blocks, and
+ * data-out by copying.
  */
 #include "scsi-private.h"
 

@@ -37,7 +37,8 @@ enum scsi_class scsi_cdb_class(const uint8_t *cdb)
 
 const char *scsi_class_name(enum scsi_class class)
 {
-	static const char *const names[SCSI_CLASS_COUNT] = {"read", "write", "flush", "unmap", "other"};
+	static const char *const names[SCSI_CLASS_COUNT] = {
+		"read", "write", "flush", "unmap", "other"};
 
 	return names[class];
 }
@@ -53,7 +54,8 @@ static bool names_blocks(const uint8_t *cdb)
 	case 0xaf:
 		return true;
 	default:
-		return scsi_cdb_class(cdb) == SCSI_CLASS_READ || scsi_cdb_class(cdb) == SCSI_CLASS_WRITE ||
+		return scsi_cdb_class(cdb) == SCSI_CLASS_READ ||
+			scsi_cdb_class(cdb) == SCSI_CLASS_WRITE ||
 			scsi_cdb_class(cdb) == SCSI_CLASS_FLUSH;
 	}
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FORMAT UNIT (SBC-3 5.3) and SANITIZE (SBC-3 5.24): commands that overwrite the whole medium and take long.
+ * FORMAT UNIT (SBC-3 5.3) and SANITIZE (SBC-3 5.24): commands that overwrite the whole medium and
+ * take long.
  *
- * Both become a plan that writes the same block everywhere. From the plan on the logical unit is busy, and every
- * command that needs the medium is told so with the progress, until the caller says that it has ended.
+ * Both become a plan that writes the same block everywhere. From the plan on the logical unit is
+ * busy, and every command that needs the medium is told so with the progress, until the caller says
+ * that it has ended.
  */
 #include "scsi-private.h"
 
@@ -18,8 +20,9 @@ static enum scsi_verdict plan_erase(
 	call->lu->sanitize_failed = false;
 	call->lu->format_failed = false;
 	return scsi_plan(
-		call, SCSI_PLAN_WRITE_SAME, flags | SCSI_PLAN_LONG | (immediate ? SCSI_PLAN_IMMEDIATE : 0),
-		0, call->lu->blocks);
+		call, SCSI_PLAN_WRITE_SAME,
+		flags | SCSI_PLAN_LONG | (immediate ? SCSI_PLAN_IMMEDIATE : 0), 0,
+		call->lu->blocks);
 }
 
 void scsi_long_end(struct scsi_lu *lu, int error, struct scsi_result *result)
@@ -48,10 +51,12 @@ void scsi_long_end(struct scsi_lu *lu, int error, struct scsi_result *result)
 /* byte 1 of the parameter list's header */
 #define FOV 0x80
 #define OPTIONS \
-	0x70 /* DPRY, DCRT, STPF: valid with FOV, and without effect on a medium that has no defects */
+	0x70 /* DPRY, DCRT, STPF: valid with FOV, and without effect on a medium that has no \
+		defects */
 #define IMMED 0x02
 
-/* Everything else has to be 0: there is no protection information, no list of defects, no initialization pattern. */
+/* Everything else has to be 0: there is no protection information, no list of defects, no
+ * initialization pattern. */
 static bool format_header(struct scsi_call *call, const uint8_t *header, unsigned size)
 {
 	unsigned length_at = size / 2;
@@ -83,7 +88,8 @@ enum scsi_verdict scsi_format_unit(struct scsi_call *call)
 		if (!format_header(call, header, size))
 			return SCSI_ANSWERED;
 	}
-	return plan_erase(call, SCSI_LONG_FORMAT, SCSI_PLAN_ZEROES | SCSI_PLAN_MAY_UNMAP, header[1] & IMMED);
+	return plan_erase(
+		call, SCSI_LONG_FORMAT, SCSI_PLAN_ZEROES | SCSI_PLAN_MAY_UNMAP, header[1] & IMMED);
 }
 
 /* ------- SANITIZE ------- */
@@ -105,8 +111,9 @@ enum scsi_verdict scsi_sanitize_block_erase(struct scsi_call *call)
 }
 
 /*
- * The list is a header and a pattern of up to one block, with which each block is filled anew. What is wrong with its
- * lengths and its count is told as of the CDB: so do the conformance suites expect it.
+ * The list is a header and a pattern of up to one block, with which each block is filled anew. What
+ * is wrong with its lengths and its count is told as of the CDB: so do the conformance suites
+ * expect it.
  */
 enum scsi_verdict scsi_sanitize_overwrite(struct scsi_call *call)
 {
@@ -115,7 +122,8 @@ enum scsi_verdict scsi_sanitize_overwrite(struct scsi_call *call)
 	uint8_t header[OVERWRITE_HEADER];
 	uint8_t *data = call->result->data;
 
-	if (length <= OVERWRITE_HEADER || length - OVERWRITE_HEADER > block || block > SCSI_DATA_MAX)
+	if (length <= OVERWRITE_HEADER || length - OVERWRITE_HEADER > block ||
+	    block > SCSI_DATA_MAX)
 		return scsi_refuse_cdb(call, 7, NO_BIT);
 	if (!scsi_data_out(call->task, 0, header, sizeof(header)))
 		return scsi_refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
@@ -136,7 +144,8 @@ enum scsi_verdict scsi_sanitize_overwrite(struct scsi_call *call)
 	return SCSI_PLANNED;
 }
 
-/* After an operation that did not allow it, only another one that ends well gives the medium back. */
+/* After an operation that did not allow it, only another one that ends well gives the medium back.
+ */
 enum scsi_verdict scsi_sanitize_exit_failure(struct scsi_call *call)
 {
 	if (call->lu->sanitize_failed && !call->lu->sanitize_exit)

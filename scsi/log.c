@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LOG SENSE (SPC-4 6.8, 7.3): the pages that say which pages there are, and informational exceptions, of which there
- * never are any.
+ * LOG SENSE (SPC-4 6.8, 7.3): the pages that say which pages there are, and informational
+ * exceptions, of which there never are any.
  */
 #include "scsi-private.h"
 

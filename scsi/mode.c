@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mode pages (SPC-4 7.5, SBC-3 6.5) by one table: MODE SENSE puts a page's current, changeable or default values,
- * MODE SELECT compares what comes with the current values under the changeable ones and then takes it over. Values can
- * be saved when the caller can keep them.
+ * Mode pages (SPC-4 7.5, SBC-3 6.5) by one table: MODE SENSE puts a page's current, changeable or
+ * default values, MODE SELECT compares what comes with the current values under the changeable ones
+ * and then takes it over. Values can be saved when the caller can keep them.
  */
 #include "scsi-private.h"
 
@@ -24,7 +24,8 @@ struct mode_page {
 	uint8_t code;
 	uint8_t subcode; /* 0: of the page_0 format */
 	uint8_t length;  /* all of it */
-	/* Puts what can be changed into a page that is cleared but for its header. NULL: there is nothing. */
+	/* Puts what can be changed into a page that is cleared but for its header. NULL: there is
+	 * nothing. */
 	void (*put)(const struct scsi_mode_values *values, uint8_t *p);
 	/* Puts what is always the same; not for the changeable values. NULL: there is nothing. */
 	void (*put_fixed)(uint8_t *p);
@@ -143,8 +144,10 @@ struct mode_layout {
 static struct mode_layout layout_of(const struct scsi_call *call)
 {
 	if (call->entry->operation.cdb_length == 6)
-		return (struct mode_layout){.header = 4, .parameter = 2, .list_length = call->cdb[4]};
-	return (struct mode_layout){.header = 8, .parameter = 3, .list_length = get_be16(call->cdb + 7)};
+		return (struct mode_layout){
+			.header = 4, .parameter = 2, .list_length = call->cdb[4]};
+	return (struct mode_layout){
+		.header = 8, .parameter = 3, .list_length = get_be16(call->cdb + 7)};
 }
 
 /* SBC-3 6.5.2: the short or the long LBA mode parameter block descriptor. */
@@ -169,7 +172,8 @@ static bool page_wanted(const struct mode_page *page, uint8_t code, uint8_t subc
 	return subcode == ALL_SUBPAGES || subcode == page->subcode;
 }
 
-/* Refuses a page code or a subpage code that no page has; for all pages only two subpage codes mean something. */
+/* Refuses a page code or a subpage code that no page has; for all pages only two subpage codes mean
+ * something. */
 static bool pages_known(struct scsi_call *call, uint8_t code, uint8_t subcode)
 {
 	bool code_known = code == ALL_PAGES;
@@ -243,8 +247,10 @@ static bool refuse_length(struct scsi_call *call)
 	return false;
 }
 
-/* The header. MODE DATA LENGTH, WP and DPOFUA are reserved here, but initiators send back what they were given. */
-static bool list_header(struct scsi_call *call, const struct mode_layout *layout, struct mode_list *list)
+/* The header. MODE DATA LENGTH, WP and DPOFUA are reserved here, but initiators send back what they
+ * were given. */
+static bool list_header(
+	struct scsi_call *call, const struct mode_layout *layout, struct mode_list *list)
 {
 	bool long_lba = layout->header == 8 && (list->bytes[4] & 0x01);
 	unsigned medium = layout->parameter - 1;
@@ -270,7 +276,8 @@ static bool list_header(struct scsi_call *call, const struct mode_layout *layout
 	for (unsigned i = 0; i < wanted; i++)
 		if (list->bytes[list->at + i] != ours[i])
 			return refuse_list(
-				call, list->at + i, highest_bit(list->bytes[list->at + i] ^ ours[i]));
+				call, list->at + i,
+				highest_bit(list->bytes[list->at + i] ^ ours[i]));
 	list->at += wanted;
 	return true;
 }
@@ -343,14 +350,15 @@ void scsi_take_saved(struct scsi_lu *lu, const struct scsi_mode_values *saved)
 	lu->saved.write_cache = lu->write_cache;
 }
 
-void scsi_save_failed(struct scsi_lu *lu, const struct scsi_mode_values *before, struct scsi_result *result)
+void scsi_save_failed(
+	struct scsi_lu *lu, const struct scsi_mode_values *before, struct scsi_result *result)
 {
 	lu->saved = *before;
 	scsi_end(result, SENSE_INTERNAL_TARGET_FAILURE);
 }
 
-/* Makes the values current, and saved with SP. What is in a cache that is turned off is written before the command ends
- * (SBC-3 6.5.5). */
+/* Makes the values current, and saved with SP. What is in a cache that is turned off is written
+ * before the command ends (SBC-3 6.5.5). */
 static enum scsi_verdict take_values(struct scsi_call *call, const struct scsi_mode_values *values)
 {
 	struct scsi_lu *lu = call->lu;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one table of operations, and what follows from it: dispatch, the check of reserved bits, REPORT SUPPORTED
- * OPERATION CODES, names.
+ * The one table of operations, and what follows from it: dispatch, the check of reserved bits,
+ * REPORT SUPPORTED OPERATION CODES, names.
  *
- * A bit is in an entry's usage mask when this device server looks at it or may let it pass; every other bit has to be
- * zero and is refused with a pointer to it (SPC-4 4.2.1, 4.5.2.4.2). Fields that would ask for what is not there,
- * protection information above all, are thus refused by being left out. GROUP NUMBER is let pass: it groups
- * statistics, and those are optional. Entries are sorted by operation code and service action.
+ * A bit is in an entry's usage mask when this device server looks at it or may let it pass; every
+ * other bit has to be zero and is refused with a pointer to it (SPC-4 4.2.1, 4.5.2.4.2). Fields
+ * that would ask for what is not there, protection information above all, are thus refused by being
+ * left out. GROUP NUMBER is let pass: it groups statistics, and those are optional. Entries are
+ * sorted by operation code and service action.
  */
 #include "scsi-private.h"
 
@@ -33,7 +34,8 @@
 			 .usage = {(code), __VA_ARGS__}}, \
 		.flags = (options), .function = (fn), \
 	}
-#define OP(code, size, title, fn, options, ...) ENTRY(code, false, 0, size, title, fn, options, __VA_ARGS__)
+#define OP(code, size, title, fn, options, ...) \
+	ENTRY(code, false, 0, size, title, fn, options, __VA_ARGS__)
 /* bits: those of byte 1 beside the service action */
 #define SA_FLAGS(code, sa, bits, size, title, fn, options, ...) \
 	ENTRY(code, true, sa, size, title, fn, options, (sa) | (bits), __VA_ARGS__)
@@ -158,8 +160,8 @@ static const struct scsi_entry *action_entry(const struct scsi_entry *first, uns
 }
 
 #define ENTRY_NEEDS \
-	(ENTRY_RESERVATION | ENTRY_UNMAP | ENTRY_COMPARE | ENTRY_ATOMIC | ENTRY_ERASE | ENTRY_CLOCK | \
-	 ENTRY_COPY | ENTRY_GROUPS | ENTRY_EXPLICIT)
+	(ENTRY_RESERVATION | ENTRY_UNMAP | ENTRY_COMPARE | ENTRY_ATOMIC | ENTRY_ERASE | \
+	 ENTRY_CLOCK | ENTRY_COPY | ENTRY_GROUPS | ENTRY_EXPLICIT)
 
 static bool needs_are_there(const struct scsi_lu *lu, const struct scsi_entry *entry)
 {
@@ -251,9 +253,9 @@ static bool medium_busy(const struct scsi_call *call)
 		(call->lu->format_failed && !(flags & ENTRY_ERASE));
 }
 
-/* The command is one that this device server carries out. While the medium is being erased nearly all commands are refused
- * (SBC-3 4.11), whatever their CDB says; so is what would write where nothing may: a read-only disk has no UNMAP bit to
- * complain about. */
+/* The command is one that this device server carries out. While the medium is being erased nearly
+ * all commands are refused (SBC-3 4.11), whatever their CDB says; so is what would write where
+ * nothing may: a read-only disk has no UNMAP bit to complain about. */
 static enum scsi_verdict check_and_run(struct scsi_call *call)
 {
 	const struct scsi_entry *entry = call->entry;
@@ -274,7 +276,8 @@ static enum scsi_verdict check_and_run(struct scsi_call *call)
 	return entry->function(call);
 }
 
-enum scsi_verdict scsi_dispatch(struct scsi_lu *lu, const struct scsi_task *task, struct scsi_result *result)
+enum scsi_verdict scsi_dispatch(
+	struct scsi_lu *lu, const struct scsi_task *task, struct scsi_result *result)
 {
 	struct scsi_call call = {.lu = lu, .task = task, .cdb = task->cdb, .result = result};
 	const struct scsi_entry *first = task->cdb_length ? first_entry(task->cdb[0]) : NULL;
@@ -385,10 +388,12 @@ enum scsi_verdict scsi_report_operation_codes(struct scsi_call *call)
 	case RSOC_ACTION:
 		if (entry && !has_action)
 			return scsi_refuse_cdb(call, 3, NO_BIT);
-		return report_one(call, entry ? action_entry(entry, action) : NULL, timeouts, allocation);
+		return report_one(
+			call, entry ? action_entry(entry, action) : NULL, timeouts, allocation);
 	case RSOC_EITHER:
 		/* Operation codes without service actions have the action 0 in the table. */
-		return report_one(call, entry ? action_entry(entry, action) : NULL, timeouts, allocation);
+		return report_one(
+			call, entry ? action_entry(entry, action) : NULL, timeouts, allocation);
 	default:
 		return scsi_refuse_cdb(call, 2, 2);
 	}

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commands of the block command set (SBC-3). They are checked here and turned into a plan that the daemon carries
- * out.
+ * Commands of the block command set (SBC-3). They are checked here and turned into a plan that the
+ * daemon carries out.
  *
- * When the initiator's buffer and the CDB disagree: a read transfers the smaller of the two (SAM-5 5.1: the data-in
- * buffer is filled as far as it goes; the transport tells the residual). Data-out of the wrong size is refused before
- * anything is written, as the target core does for its own backends: the ring has no way to tell the initiator of a
- * residual in that direction, so it would take all of its data for written. CDBs longer than MAXIMUM TRANSFER LENGTH
- * are carried out all the same; no initiator is helped by a refusal.
+ * When the initiator's buffer and the CDB disagree: a read transfers the smaller of the two
+ * (SAM-5 5.1: the data-in buffer is filled as far as it goes; the transport tells the residual).
+ * Data-out of the wrong size is refused before anything is written, as the target core does for its
+ * own backends: the ring has no way to tell the initiator of a residual in that direction, so it
+ * would take all of its data for written. CDBs longer than MAXIMUM TRANSFER LENGTH are carried out
+ * all the same; no initiator is helped by a refusal.
  */
 #include "scsi-private.h"
 
@@ -35,7 +36,8 @@ static uint32_t dpo_fua(const struct scsi_call *call)
 {
 	if (cdb_length(call) == 6)
 		return 0;
-	return (call->cdb[1] & 0x10 ? SCSI_PLAN_DPO : 0) | (call->cdb[1] & 0x08 ? SCSI_PLAN_FUA : 0);
+	return (call->cdb[1] & 0x10 ? SCSI_PLAN_DPO : 0) |
+		(call->cdb[1] & 0x08 ? SCSI_PLAN_FUA : 0);
 }
 
 static bool data_out_is(const struct scsi_call *call, uint64_t blocks)
@@ -43,10 +45,11 @@ static bool data_out_is(const struct scsi_call *call, uint64_t blocks)
 	return call->task->data_length == blocks * call->lu->block_size;
 }
 
-/* A plan for the CDB's range; nothing to do for no blocks. data_out: how many blocks of it there have to be. */
+/* A plan for the CDB's range; nothing to do for no blocks. data_out: how many blocks of it there
+ * have to be. */
 static enum scsi_verdict plan_range(
-	struct scsi_call *call, enum scsi_plan_op op, uint32_t flags, const struct scsi_range *range,
-	uint64_t data_out)
+	struct scsi_call *call, enum scsi_plan_op op, uint32_t flags,
+	const struct scsi_range *range, uint64_t data_out)
 {
 	if (!on_medium(call, range))
 		return scsi_refuse(call, SENSE_LBA_OUT_OF_RANGE);
@@ -111,7 +114,8 @@ enum scsi_verdict scsi_prefetch(struct scsi_call *call)
 		call, SCSI_PLAN_PREFETCH, call->cdb[1] & 0x02 ? SCSI_PLAN_IMMEDIATE : 0, &range, 0);
 }
 
-/* SBC-3 5.29 to 5.31. BYTCHK: 0 reads, 1 compares with as many blocks of data-out, 3 compares each with the same. */
+/* SBC-3 5.29 to 5.31. BYTCHK: 0 reads, 1 compares with as many blocks of data-out, 3 compares each
+ * with the same. */
 enum scsi_verdict scsi_verify(struct scsi_call *call)
 {
 	struct scsi_range range = range_of(call);
@@ -149,7 +153,8 @@ enum scsi_verdict scsi_write(struct scsi_call *call)
 enum scsi_verdict scsi_write_atomic(struct scsi_call *call)
 {
 	const struct scsi_lu *lu = call->lu;
-	struct scsi_range range = {.lba = get_be64(call->cdb + 2), .blocks = get_be16(call->cdb + 12)};
+	struct scsi_range range = {
+		.lba = get_be64(call->cdb + 2), .blocks = get_be16(call->cdb + 12)};
 
 	if (on_medium(call, &range)) {
 		if (lu->atomic_alignment && range.lba % lu->atomic_alignment)
@@ -158,7 +163,8 @@ enum scsi_verdict scsi_write_atomic(struct scsi_call *call)
 		    (lu->atomic_granularity && range.blocks % lu->atomic_granularity))
 			return scsi_refuse_cdb(call, 12, NO_BIT);
 	}
-	return plan_range(call, SCSI_PLAN_WRITE, dpo_fua(call) | SCSI_PLAN_ATOMIC, &range, range.blocks);
+	return plan_range(
+		call, SCSI_PLAN_WRITE, dpo_fua(call) | SCSI_PLAN_ATOMIC, &range, range.blocks);
 }
 
 /* SBC-3 5.37 to 5.39. BYTCHK compares what was read back with the data-out. */
@@ -178,8 +184,8 @@ enum scsi_verdict scsi_orwrite(struct scsi_call *call)
 	return plan_range(call, SCSI_PLAN_ORWRITE, dpo_fua(call), &range, range.blocks);
 }
 
-/* SBC-3 5.2. Data-out is what is expected, then what is to be written. The number has one byte: 256 blocks would be
- * none, which the data-out gives away. */
+/* SBC-3 5.2. Data-out is what is expected, then what is to be written. The number has one byte: 256
+ * blocks would be none, which the data-out gives away. */
 enum scsi_verdict scsi_compare_and_write(struct scsi_call *call)
 {
 	struct scsi_range range = {.lba = get_be64(call->cdb + 2), .blocks = call->cdb[13]};
@@ -187,20 +193,22 @@ enum scsi_verdict scsi_compare_and_write(struct scsi_call *call)
 
 	if (on_medium(call, &range) && (wrapped || range.blocks > call->lu->max_compare_and_write))
 		return scsi_refuse_cdb(call, 13, NO_BIT);
-	return plan_range(call, SCSI_PLAN_COMPARE_AND_WRITE, dpo_fua(call), &range, 2 * range.blocks);
+	return plan_range(
+		call, SCSI_PLAN_COMPARE_AND_WRITE, dpo_fua(call), &range, 2 * range.blocks);
 }
 
 /*
- * SBC-3 5.43, 5.44. Data-out is one block, or nothing with NDOB. No number of blocks is refused (WSNZ), as it always
- * was with TCMU: a field left at 0 would else wipe the disk. UNMAP never loses data: a block that is not all zeros is
- * written as it is.
+ * SBC-3 5.43, 5.44. Data-out is one block, or nothing with NDOB. No number of blocks is refused
+ * (WSNZ), as it always was with TCMU: a field left at 0 would else wipe the disk. UNMAP never loses
+ * data: a block that is not all zeros is written as it is.
  */
 enum scsi_verdict scsi_write_same(struct scsi_call *call)
 {
 	struct scsi_range range = range_of(call);
 	uint64_t limit = call->lu->max_write_same;
 	bool no_data = call->cdb[1] & 0x01;
-	uint32_t flags = (no_data ? SCSI_PLAN_ZEROES : 0) | (call->cdb[1] & 0x08 ? SCSI_PLAN_MAY_UNMAP : 0);
+	uint32_t flags = (no_data ? SCSI_PLAN_ZEROES : 0) |
+		(call->cdb[1] & 0x08 ? SCSI_PLAN_MAY_UNMAP : 0);
 
 	if (on_medium(call, &range) && (range.blocks == 0 || (limit && range.blocks > limit)))
 		return scsi_refuse_cdb(call, range.length_byte, NO_BIT);
@@ -226,7 +234,8 @@ enum scsi_verdict scsi_synchronize_cache(struct scsi_call *call)
 #define UNMAP_HEADER     8u
 #define UNMAP_DESCRIPTOR 16u
 
-/* How many descriptors the list holds; an incomplete one at the end does not count. False: the answer is a refusal. */
+/* How many descriptors the list holds; an incomplete one at the end does not count. False: the
+ * answer is a refusal. */
 static bool unmap_count(struct scsi_call *call, unsigned list_length, unsigned *cnt)
 {
 	uint8_t header[UNMAP_HEADER];
@@ -296,7 +305,8 @@ enum scsi_verdict scsi_read_defect_data(struct scsi_call *call)
 		return scsi_refuse_cdb(call, byte, 2);
 	memset(data, 0, length);
 	data[1] = call->cdb[byte];
-	return scsi_good_data(call, length, twelve ? get_be32(call->cdb + 6) : get_be16(call->cdb + 7));
+	return scsi_good_data(
+		call, length, twelve ? get_be32(call->cdb + 6) : get_be16(call->cdb + 7));
 }
 
 /* ------- GET LBA STATUS (SBC-3 5.4) ------- */

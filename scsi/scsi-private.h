@@ -2,8 +2,9 @@
 /*
  * What the files of scsi/ share: the table's entries, a command under way, and how it is answered.
  *
- * A function of the table gets a call whose CDB is whole and has no bit set outside of the entry's usage mask; it
- * ends with one of the functions below, which fill the result and give the verdict to return.
+ * A function of the table gets a call whose CDB is whole and has no bit set outside of the entry's
+ * usage mask; it ends with one of the functions below, which fill the result and give the verdict
+ * to return.
  */
 #pragma once
 
@@ -24,7 +25,7 @@ struct scsi_call {
 typedef enum scsi_verdict scsi_function(struct scsi_call *call);
 
 /* Flags of a table entry */
-#define ENTRY_KERNEL      (1u << 0)  /* answered by the target core; listed, never carried out here */
+#define ENTRY_KERNEL      (1u << 0) /* answered by the target core; listed, never carried out here */
 #define ENTRY_RESERVATION (1u << 1)  /* there unless lu->no_reservations */
 #define ENTRY_BEFORE_UA   (1u << 2)  /* a pending unit attention is not told */
 #define ENTRY_ANYTIME     (1u << 3)  /* while the medium is being formatted or sanitized, too */
@@ -81,19 +82,21 @@ enum {
 
 /* GOOD without data. */
 enum scsi_verdict scsi_good(struct scsi_call *call);
-/* GOOD with the first length bytes of result->data, cut to the allocation length (SPC-4 4.3.5.6). */
+/* GOOD with the first length bytes of result->data, cut to the allocation length (SPC-4 4.3.5.6).
+ */
 enum scsi_verdict scsi_good_data(struct scsi_call *call, uint32_t length, uint32_t allocation);
 /* CHECK CONDITION with one of the SENSE codes. */
 enum scsi_verdict scsi_refuse(struct scsi_call *call, uint32_t sense);
-/* INVALID FIELD IN CDB and INVALID FIELD IN PARAMETER LIST with a field pointer (SPC-4 4.5.2.4.2). bit: the most
- * significant one of the field, or NO_BIT when the field is whole bytes. */
+/* INVALID FIELD IN CDB and INVALID FIELD IN PARAMETER LIST with a field pointer (SPC-4 4.5.2.4.2).
+ * bit: the most significant one of the field, or NO_BIT when the field is whole bytes. */
 enum scsi_verdict scsi_refuse_cdb(struct scsi_call *call, unsigned byte, int bit);
 enum scsi_verdict scsi_refuse_list(struct scsi_call *call, unsigned byte, int bit);
 
 /* INVALID COMMAND OPERATION CODE; the pointer is to byte 0. */
 enum scsi_verdict scsi_refuse_opcode(struct scsi_call *call);
 
-/* NOT READY with the progress of what is going on, or MEDIUM ERROR after a sanitize operation that failed. */
+/* NOT READY with the progress of what is going on, or MEDIUM ERROR after a sanitize operation that
+ * failed. */
 enum scsi_verdict scsi_refuse_busy(struct scsi_call *call);
 /* The sense for it; false: the medium is free. */
 bool scsi_busy_sense(const struct scsi_lu *lu, struct scsi_sense *sense);
@@ -103,7 +106,8 @@ void scsi_end(struct scsi_result *result, uint32_t sense);
 
 /* A plan without extents, to be carried out once. */
 enum scsi_verdict scsi_plan(
-	struct scsi_call *call, enum scsi_plan_op op, uint32_t flags, uint64_t lba, uint64_t blocks);
+	struct scsi_call *call, enum scsi_plan_op op, uint32_t flags, uint64_t lba,
+	uint64_t blocks);
 
 /* Takes the unit attention that is to be told first. False: there is none. */
 bool scsi_take_unit_attention(struct scsi_lu *lu, struct scsi_sense *sense);
@@ -123,8 +127,8 @@ static inline int highest_bit(uint8_t byte)
 	return bit;
 }
 
-/* The LOGICAL BLOCK ADDRESS and the length field of a READ-like CDB of 6, 10, 12 or 16 bytes, and the byte at which
- * the length field begins. A length of 0 in a CDB of 6 bytes is 256. */
+/* The LOGICAL BLOCK ADDRESS and the length field of a READ-like CDB of 6, 10, 12 or 16 bytes, and
+ * the byte at which the length field begins. A length of 0 in a CDB of 6 bytes is 256. */
 struct scsi_range {
 	uint64_t lba;
 	uint64_t blocks;
@@ -132,7 +136,8 @@ struct scsi_range {
 };
 struct scsi_range scsi_cdb_range(const uint8_t *cdb, unsigned cdb_length);
 
-/* Whether blocks lba to lba + blocks - 1 are on the medium; of no blocks, whether lba is or is the end. */
+/* Whether blocks lba to lba + blocks - 1 are on the medium; of no blocks, whether lba is or is the
+ * end. */
 bool scsi_range_ok(const struct scsi_lu *lu, uint64_t lba, uint64_t blocks);
 
 /* Copies length bytes of data-out from offset on. False: there are fewer. */
@@ -165,18 +170,20 @@ static inline uint64_t lu_last_lba(const struct scsi_lu *lu)
 /* SCSI_ACCESS_ bits of all groups; 0 where no states are told (alua.c). */
 uint8_t lu_access(const struct scsi_lu *lu);
 
-/* Mode parameters become the saved ones; NULL: there are none, what is saved are the defaults (mode.c). */
+/* Mode parameters become the saved ones; NULL: there are none, what is saved are the defaults
+ * (mode.c). */
 void scsi_take_saved(struct scsi_lu *lu, const struct scsi_mode_values *saved);
 
 /* ------- functions of the table ------- */
 
 scsi_function scsi_test_unit_ready, scsi_request_sense, scsi_inquiry, scsi_start_stop_unit,
-	scsi_prevent_allow, scsi_report_operation_codes, scsi_report_task_management, scsi_report_timestamp,
-	scsi_send_diagnostic, scsi_receive_diagnostic;
+	scsi_prevent_allow, scsi_report_operation_codes, scsi_report_task_management,
+	scsi_report_timestamp, scsi_send_diagnostic, scsi_receive_diagnostic;
 scsi_function scsi_log_sense, scsi_mode_sense, scsi_mode_select;
 scsi_function scsi_read_capacity_10, scsi_read_capacity_16, scsi_read, scsi_write, scsi_write_same,
-	scsi_unmap, scsi_synchronize_cache, scsi_verify, scsi_write_and_verify, scsi_compare_and_write,
-	scsi_orwrite, scsi_prefetch, scsi_get_lba_status, scsi_write_atomic, scsi_read_defect_data;
+	scsi_unmap, scsi_synchronize_cache, scsi_verify, scsi_write_and_verify,
+	scsi_compare_and_write, scsi_orwrite, scsi_prefetch, scsi_get_lba_status, scsi_write_atomic,
+	scsi_read_defect_data;
 scsi_function scsi_format_unit, scsi_sanitize_overwrite, scsi_sanitize_block_erase,
 	scsi_sanitize_exit_failure;
 

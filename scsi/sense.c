@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a command is answered: GOOD, a refusal with its field pointer, a unit attention, a failed I/O; and how sense is
- * encoded. The one table from errno to sense is here.
+ * How a command is answered: GOOD, a refusal with its field pointer, a unit attention, a failed
+ * I/O; and how sense is encoded. The one table from errno to sense is here.
  */
 #include "scsi-private.h"
 
@@ -102,11 +102,11 @@ bool scsi_take_unit_attention(struct scsi_lu *lu, struct scsi_sense *sense)
 		uint8_t asc;
 		uint8_t ascq;
 	} attentions[] = {
-		{SCSI_UA_RESET, 0x29, 0x00},           /* POWER ON, RESET, OR BUS DEVICE RESET OCCURRED */
+		{SCSI_UA_RESET, 0x29, 0x00}, /* POWER ON, RESET, OR BUS DEVICE RESET OCCURRED */
 		{SCSI_UA_MODE_PARAMETERS, 0x2a, 0x01}, /* MODE PARAMETERS CHANGED */
 		{SCSI_UA_CAPACITY, 0x2a, 0x09},        /* CAPACITY DATA HAS CHANGED */
 		{SCSI_UA_INQUIRY_DATA, 0x3f, 0x03},    /* INQUIRY DATA HAS CHANGED */
-		{SCSI_UA_THIN_THRESHOLD, 0x38, 0x07},  /* THIN PROVISIONING SOFT THRESHOLD REACHED */
+		{SCSI_UA_THIN_THRESHOLD, 0x38, 0x07}, /* THIN PROVISIONING SOFT THRESHOLD REACHED */
 	};
 
 	for (size_t i = 0; i < sizeof(attentions) / sizeof(attentions[0]); i++) {
@@ -129,14 +129,18 @@ bool scsi_take_unit_attention(struct scsi_lu *lu, struct scsi_sense *sense)
 bool scsi_busy_sense(const struct scsi_lu *lu, struct scsi_sense *sense)
 {
 	if (lu->not_ready) {
-		*sense = (struct scsi_sense){.key = KEY_NOT_READY, .asc = 0x04, .ascq = lu->not_ready};
+		*sense = (struct scsi_sense){
+			.key = KEY_NOT_READY, .asc = 0x04, .ascq = lu->not_ready};
 		return true;
 	}
 	if (lu->long_operation == SCSI_LONG_NONE && !lu->sanitize_failed && !lu->format_failed)
 		return false;
-	if (lu->long_operation == SCSI_LONG_NONE) /* SANITIZE COMMAND FAILED, MEDIUM FORMAT CORRUPTED */
+	if (lu->long_operation ==
+	    SCSI_LONG_NONE) /* SANITIZE COMMAND FAILED, MEDIUM FORMAT CORRUPTED */
 		*sense = (struct scsi_sense){
-			.key = KEY_MEDIUM_ERROR, .asc = 0x31, .ascq = lu->sanitize_failed ? 0x03 : 0x00};
+			.key = KEY_MEDIUM_ERROR,
+			.asc = 0x31,
+			.ascq = lu->sanitize_failed ? 0x03 : 0x00};
 	else
 		*sense = (struct scsi_sense){
 			.key = KEY_NOT_READY,
@@ -181,7 +185,8 @@ static const struct {
 	/* MISCOMPARE DURING VERIFY OPERATION */
 	{EILSEQ, SCSI_CHECK_CONDITION, INFO_OFFSET, SENSE(KEY_MISCOMPARE, 0x1d, 0),
 	 SENSE(KEY_MISCOMPARE, 0x1d, 0)},
-	/* SPACE ALLOCATION FAILED WRITE PROTECT: initiators that know thin provisioning pause instead of failing */
+	/* SPACE ALLOCATION FAILED WRITE PROTECT: initiators that know thin provisioning pause
+	   instead of failing */
 	{ENOSPC, SCSI_CHECK_CONDITION, INFO_NONE, SENSE(KEY_DATA_PROTECT, 0x27, 7),
 	 SENSE(KEY_DATA_PROTECT, 0x27, 7)},
 	{EDQUOT, SCSI_CHECK_CONDITION, INFO_NONE, SENSE(KEY_DATA_PROTECT, 0x27, 7),
@@ -221,7 +226,8 @@ void scsi_io_error(
 		set_sense(result, plan_writes(plan) ? io_errors[i].writing : io_errors[i].reading);
 		result->status = io_errors[i].status;
 		/* A failed flush concerns no block in particular. */
-		result->sense.info_valid = io_errors[i].info != INFO_NONE && plan->op != SCSI_PLAN_FLUSH;
+		result->sense.info_valid = io_errors[i].info != INFO_NONE &&
+			plan->op != SCSI_PLAN_FLUSH;
 		if (result->sense.info_valid)
 			result->sense.info = io_errors[i].info == INFO_LBA ? lba : result_offset;
 		return;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commands of the primary command set (SPC-4) that need no table of pages: readiness, sense, standard INQUIRY, and
- * what a fixed disk says to START STOP UNIT and PREVENT ALLOW MEDIUM REMOVAL (SBC-3).
+ * Commands of the primary command set (SPC-4) that need no table of pages: readiness, sense,
+ * standard INQUIRY, and what a fixed disk says to START STOP UNIT and PREVENT ALLOW MEDIUM REMOVAL
+ * (SBC-3).
  */
 #include "scsi-private.h"
 
@@ -12,7 +13,8 @@ enum scsi_verdict scsi_test_unit_ready(struct scsi_call *call)
 	return scsi_good(call);
 }
 
-/* SPC-4 6.39: a unit attention is told and cleared, else what goes on. The DESC bit says in which format, not D_SENSE. */
+/* SPC-4 6.39: a unit attention is told and cleared, else what goes on. The DESC bit says in which
+ * format, not D_SENSE. */
 enum scsi_verdict scsi_request_sense(struct scsi_call *call)
 {
 	struct scsi_sense sense = {.key = KEY_NO_SENSE};
@@ -39,7 +41,8 @@ static void put_text(uint8_t *p, size_t size, const char *text)
 	memcpy(p, text, length);
 }
 
-/* SPC-4 6.6. Vendor, product and revision default to what initiators' multipath settings have matched for years. */
+/* SPC-4 6.6. Vendor, product and revision default to what initiators' multipath settings have
+ * matched for years. */
 static enum scsi_verdict standard_inquiry(struct scsi_call *call)
 {
 	const struct scsi_lu *lu = call->lu;
@@ -74,9 +77,9 @@ enum scsi_verdict scsi_inquiry(struct scsi_call *call)
 /* ------- a disk that cannot be stopped or taken out ------- */
 
 /*
- * SBC-3 5.25. Nothing here can be spun down, and other initiators use the same logical unit: stopping it only makes
- * sure that what was written is on the medium, unless NO_FLUSH is set. Power conditions and LOEJ are refused by the
- * usage mask.
+ * SBC-3 5.25. Nothing here can be spun down, and other initiators use the same logical unit:
+ * stopping it only makes sure that what was written is on the medium, unless NO_FLUSH is set. Power
+ * conditions and LOEJ are refused by the usage mask.
  */
 enum scsi_verdict scsi_start_stop_unit(struct scsi_call *call)
 {
@@ -85,7 +88,8 @@ enum scsi_verdict scsi_start_stop_unit(struct scsi_call *call)
 
 	if (start || no_flush)
 		return scsi_good(call);
-	return scsi_plan(call, SCSI_PLAN_FLUSH, call->cdb[1] & 0x01 ? SCSI_PLAN_IMMEDIATE : 0, 0, 0);
+	return scsi_plan(
+		call, SCSI_PLAN_FLUSH, call->cdb[1] & 0x01 ? SCSI_PLAN_IMMEDIATE : 0, 0, 0);
 }
 
 /* SBC-3 5.10: the medium is not removable, so both values of PREVENT are kept. */
@@ -96,7 +100,8 @@ enum scsi_verdict scsi_prevent_allow(struct scsi_call *call)
 
 /* ------- REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS ------- */
 
-/* SPC-4 6.36. The target core carries out ABORT TASK and LOGICAL UNIT RESET and refuses the others. */
+/* SPC-4 6.36. The target core carries out ABORT TASK and LOGICAL UNIT RESET and refuses the others.
+ */
 enum scsi_verdict scsi_report_task_management(struct scsi_call *call)
 {
 	bool extended = call->cdb[2] & 0x80;

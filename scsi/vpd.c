@@ -2,9 +2,10 @@
 /*
  * Vital product data (SPC-4 7.8, SBC-3 6.6).
  *
- * The pages 80h and 83h tell who the logical unit is: initiators would take it for another one if a byte changed, so
- * for the same serial they are what TCMU users have always been given, trailing NULs included. The serial is set in
- * configfs after the device was made, hence it has to be asked for when it is told.
+ * The pages 80h and 83h tell who the logical unit is: initiators would take it for another one if a
+ * byte changed, so for the same serial they are what TCMU users have always been given, trailing
+ * NULs included. The serial is set in configfs after the device was made, hence it has to be asked
+ * for when it is told.
  */
 #include "scsi-private.h"
 
@@ -76,7 +77,8 @@ static unsigned put_t10_vendor(const struct scsi_lu *lu, uint8_t *p)
 	return designator(p, 0x02, 0x01, 8 + put_string(p + 12, lu->serial, DESIGNATOR_MAX - 8));
 }
 
-/* NAA 6, company id 001405h, then the serial's hex digits as far as they fit into the 25 nibbles that remain. */
+/* NAA 6, company id 001405h, then the serial's hex digits as far as they fit into the 25 nibbles
+ * that remain. */
 bool scsi_naa(const struct scsi_lu *lu, uint8_t *naa)
 {
 	unsigned nibble = 7;
@@ -105,15 +107,16 @@ static unsigned put_vendor_specific(const struct scsi_lu *lu, uint8_t *p)
 	return designator(p, 0x02, 0x00, put_string(p + 4, lu->config, DESIGNATOR_MAX));
 }
 
-/* A relative target port identifier, a target port group or a logical unit group (SPC-4 7.8.6.7 to 7.8.6.9). */
+/* A relative target port identifier, a target port group or a logical unit group (SPC-4 7.8.6.7
+ * to 7.8.6.9). */
 static unsigned put_number(uint8_t *p, uint8_t type, uint16_t number)
 {
 	put_be32(p + 4, number);
 	return designator(p, 0x01, type, 4);
 }
 
-/* SCSI name strings of the iSCSI target port and of its target device (SPC-4 7.8.6.11, RFC 7143 13.18): UTF-8 that ends
- * with one to four NULs. */
+/* SCSI name strings of the iSCSI target port and of its target device (SPC-4 7.8.6.11, RFC
+ * 7143 13.18): UTF-8 that ends with one to four NULs. */
 static unsigned put_iscsi_names(const struct scsi_lu *lu, uint8_t *p)
 {
 	const struct scsi_ports *ports = &lu->ports;
@@ -121,14 +124,16 @@ static unsigned put_iscsi_names(const struct scsi_lu *lu, uint8_t *p)
 
 	for (unsigned device = 0; device < 2; device++) {
 		char *name = (char *) p + total + 4;
-		int length = device
-			? snprintf(name, DESIGNATOR_MAX, "%s", ports->iscsi_name)
-			: snprintf(name, DESIGNATOR_MAX, "%s,t,0x%04x", ports->iscsi_name, ports->tag);
+		int length = device ? snprintf(name, DESIGNATOR_MAX, "%s", ports->iscsi_name)
+				    : snprintf(
+					      name, DESIGNATOR_MAX, "%s,t,0x%04x",
+					      ports->iscsi_name, ports->tag);
 		unsigned padded = ((unsigned) length / 4 + 1) * 4;
 
 		memset(name + length, 0, padded - (unsigned) length);
 		total += designator(
-			p + total, 0x03, device ? TARGET_DEVICE | 0x08 : TARGET_PORT | 0x08, padded);
+			p + total, 0x03, device ? TARGET_DEVICE | 0x08 : TARGET_PORT | 0x08,
+			padded);
 	}
 	return total;
 }
@@ -150,7 +155,8 @@ static unsigned put_reach(const struct scsi_lu *lu, uint8_t *p)
 	return length;
 }
 
-/* Without a serial there is nothing that would tell this logical unit from others: then neither T10 nor NAA. */
+/* Without a serial there is nothing that would tell this logical unit from others: then neither T10
+ * nor NAA. */
 static unsigned put_identification(const struct scsi_lu *lu, uint8_t *p)
 {
 	unsigned length = 0;
@@ -165,7 +171,8 @@ static unsigned put_identification(const struct scsi_lu *lu, uint8_t *p)
 
 /* ------- what the logical unit can do ------- */
 
-/* Extended INQUIRY data (SPC-4 7.8): task attributes are not looked at, so only SIMPLE is claimed. */
+/* Extended INQUIRY data (SPC-4 7.8): task attributes are not looked at, so only SIMPLE is claimed.
+ */
 static unsigned put_extended_inquiry(const struct scsi_lu *lu, uint8_t *p)
 {
 	memset(p, 0, 60);
@@ -182,7 +189,8 @@ static unsigned put_mode_page_policy(const struct scsi_lu *lu, uint8_t *p)
 	return 4;
 }
 
-/* Block limits (SBC-3 6.6). A limit of 0 is not reported; of unmapping, it would say that there is none. */
+/* Block limits (SBC-3 6.6). A limit of 0 is not reported; of unmapping, it would say that there is
+ * none. */
 static unsigned put_block_limits(const struct scsi_lu *lu, uint8_t *p)
 {
 	memset(p, 0, 60);
@@ -208,8 +216,8 @@ static unsigned put_block_limits(const struct scsi_lu *lu, uint8_t *p)
 	return 60;
 }
 
-/* Block device characteristics (SBC-3 6.6). How fast a rotating medium turns is not known. Blocks can be read after a
- * block erase without having been written. */
+/* Block device characteristics (SBC-3 6.6). How fast a rotating medium turns is not known. Blocks
+ * can be read after a block erase without having been written. */
 static unsigned put_characteristics(const struct scsi_lu *lu, uint8_t *p)
 {
 	memset(p, 0, 60);

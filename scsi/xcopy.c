@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * EXTENDED COPY with list identifiers of one byte and of four (SPC-4 6.4, 6.5), COPY OPERATION ABORT (6.3) and what RECEIVE
- * COPY tells (6.22, 6.24, 6.25): block to block, between logical units that are named by their NAA designator.
+ * EXTENDED COPY with list identifiers of one byte and of four (SPC-4 6.4, 6.5), COPY OPERATION
+ * ABORT (6.3) and what RECEIVE COPY tells (6.22, 6.24, 6.25): block to block, between logical units
+ * that are named by their NAA designator.
  *
- * Both kinds of parameter list are decoded here once and become a struct scsi_copy. What it says of this logical unit is
- * checked here; what it says of others, by the caller who knows them. A copy that was planned has an entry in lu->copies
- * until it has ended, and its status is held there afterwards if the list asks for it.
+ * Both kinds of parameter list are decoded here once and become a struct scsi_copy. What it says of
+ * this logical unit is checked here; what it says of others, by the caller who knows them. A copy
+ * that was planned has an entry in lu->copies until it has ended, and its status is held there
+ * afterwards if the list asks for it.
  *
  * G_SENSE is refused: the kernel passes sense on with CHECK CONDITION only.
  */
@@ -79,7 +81,8 @@ static struct scsi_copy_status *find_status(struct scsi_lu *lu, uint32_t list_id
 	return found;
 }
 
-/* The next list with the same identifier discards what was held, whatever becomes of it (SPC-4 6.24, 6.25). */
+/* The next list with the same identifier discards what was held, whatever becomes of it
+ * (SPC-4 6.24, 6.25). */
 static void discard_status(struct scsi_lu *lu, uint32_t list_id)
 {
 	struct scsi_copy_status *status = find_status(lu, list_id);
@@ -119,7 +122,8 @@ static void take_usage(struct scsi_copy *copy, uint8_t byte, uint32_t list_id)
 }
 
 /* SPC-4 6.5.2. */
-static bool read_header(struct scsi_call *call, unsigned length, struct lists *lists, uint32_t *inline_data)
+static bool read_header(
+	struct scsi_call *call, unsigned length, struct lists *lists, uint32_t *inline_data)
 {
 	uint8_t p[HEADER_LENGTH];
 
@@ -183,7 +187,8 @@ static bool check_lists(
 	if (inline_data)
 		return refuse(call, INLINE_DATA_EXCEEDED);
 	if (lists->segments > LIST_MAX || lists->targets > LIST_MAX - lists->segments ||
-	    lists->header + lists->targets + lists->segments > length || call->task->data_length < length)
+	    lists->header + lists->targets + lists->segments > length ||
+	    call->task->data_length < length)
 		return refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
 	if (lists->targets % TARGET_LENGTH)
 		return refuse_at(call, lists->targets_field, NO_BIT);
@@ -194,7 +199,8 @@ static bool check_lists(
 	return true;
 }
 
-/* SPC-4 6.4.5: LU ID TYPE is ignored. One that is null stands for a device that may not be there; no segment can use it here. */
+/* SPC-4 6.4.5: LU ID TYPE is ignored. One that is null stands for a device that may not be there;
+ * no segment can use it here. */
 static bool read_target(struct scsi_call *call, unsigned at, struct scsi_copy_target *target)
 {
 	uint8_t own[SCSI_NAA_LENGTH];
@@ -279,8 +285,8 @@ static bool read_lists(struct scsi_call *call, const struct lists *lists)
 
 /* ------- copies under way, and what became of others ------- */
 
-/* The place for another copy: a free one, or the one of a held status that is told least likely. NULL: all are under
- * way. */
+/* The place for another copy: a free one, or the one of a held status that is told least likely.
+ * NULL: all are under way. */
 static struct scsi_copy_status *new_status(struct scsi_lu *lu)
 {
 	struct scsi_copy_status *oldest = NULL;
@@ -310,8 +316,9 @@ enum scsi_verdict scsi_extended_copy(struct scsi_call *call)
 		return scsi_good(call);
 	if (!call->lu->identity_fresh)
 		return SCSI_NEEDS_IDENTITY;
-	read = call->entry->operation.action == 0x01 ? read_long_header(call, length, &lists, &inline_data)
-						     : read_header(call, length, &lists, &inline_data);
+	read = call->entry->operation.action == 0x01
+		? read_long_header(call, length, &lists, &inline_data)
+		: read_header(call, length, &lists, &inline_data);
 	if (!read || !check_lists(call, length, &lists, inline_data) || !read_lists(call, &lists))
 		return SCSI_ANSWERED;
 	if (copy->segment_cnt == 0)
@@ -335,7 +342,8 @@ enum scsi_verdict scsi_extended_copy(struct scsi_call *call)
 	return scsi_plan(call, SCSI_PLAN_COPY, 0, 0, 0);
 }
 
-/* SPC-4 6.3. List identifiers are those of all initiators together: of several copies with this one, it is the last. */
+/* SPC-4 6.3. List identifiers are those of all initiators together: of several copies with this
+ * one, it is the last. */
 enum scsi_verdict scsi_copy_abort(struct scsi_call *call)
 {
 	const struct scsi_copy_status *status = find_status(call->lu, get_be32(call->cdb + 2));
@@ -373,7 +381,8 @@ static void set_result(int error, unsigned segment, struct scsi_result *result)
 		copy_aborted(result, 0x0d, 0x01, segment); /* THIRD PARTY DEVICE FAILURE */
 }
 
-void scsi_copy_end(struct scsi_lu *lu, const struct scsi_copy *copy, int error, struct scsi_result *result)
+void scsi_copy_end(
+	struct scsi_lu *lu, const struct scsi_copy *copy, int error, struct scsi_result *result)
 {
 	struct scsi_copy_status *status = &lu->copies[copy->place];
 
@@ -389,7 +398,8 @@ void scsi_copy_end(struct scsi_lu *lu, const struct scsi_copy *copy, int error, 
 /* SEGMENTS PROCESSED: with the one under way, also where it failed. */
 static uint16_t segments_processed(const struct scsi_copy_status *status)
 {
-	return status->running || status->status != SCSI_GOOD ? status->segments + 1u : status->segments;
+	return status->running || status->status != SCSI_GOOD ? status->segments + 1u
+							      : status->segments;
 }
 
 static uint64_t kibibytes(const struct scsi_copy_status *status)
@@ -441,7 +451,8 @@ enum scsi_verdict scsi_long_copy_status(struct scsi_call *call)
 		return scsi_refuse_cdb(call, 2, NO_BIT);
 	memset(data, 0, 32 + SCSI_SENSE_MAX);
 	if (!status->running && status->status == SCSI_CHECK_CONDITION)
-		sense = (unsigned) scsi_sense_put(&status->sense, call->lu->descriptor_sense, data + 32);
+		sense = (unsigned) scsi_sense_put(
+			&status->sense, call->lu->descriptor_sense, data + 32);
 	data[4] = status->long_id ? 0x01 : 0x00; /* RESPONSE TO SERVICE ACTION */
 	data[5] = operation_status(status);
 	put_be16(data + 6, status->operations);
@@ -504,7 +515,8 @@ static uint8_t *descriptor(uint8_t *p, uint16_t type, uint16_t length)
 
 unsigned scsi_put_third_party_copy(const struct scsi_lu *lu, uint8_t *page)
 {
-	static const uint8_t commands[12] = {10, 0x83, 3, 0x00, 0x01, 0x1c, 0x84, 3, 0x00, 0x03, 0x05};
+	static const uint8_t commands[12] = {10,   0x83, 3,    0x00, 0x01, 0x1c,
+					     0x84, 3,    0x00, 0x03, 0x05};
 	static const uint8_t descriptors[] = {2, SEGMENT_TYPE, TARGET_TYPE, 0};
 	uint8_t *p = page;
 	uint8_t *next;
@@ -520,7 +532,8 @@ unsigned scsi_put_third_party_copy(const struct scsi_lu *lu, uint8_t *page)
 	next = descriptor(p, 0x0008, sizeof(descriptors)); /* supported descriptors */
 	memcpy(p + 4, descriptors, sizeof(descriptors));
 	p = next;
-	p = descriptor(p, 0x000c, 4);     /* supported CSCD descriptor ids: none beside the list's own */
+	p = descriptor(
+		p, 0x000c, 4); /* supported CSCD descriptor ids: none beside the list's own */
 	next = descriptor(p, 0x8001, 32); /* general copy operations */
 	put_be32(p + 4, lu->max_copies);
 	put_be32(p + 8, lu->max_copies);

@@ -88,7 +88,8 @@ static char *receive_line(int fd, size_t *length)
 
 	while (line && !end) {
 		struct pollfd wait = {.fd = fd, .events = POLLIN};
-		ssize_t n = poll(&wait, 1, ANSWER_MS) > 0 ? recv(fd, line + used, size - used, 0) : -1;
+		ssize_t n = poll(&wait, 1, ANSWER_MS) > 0 ? recv(fd, line + used, size - used, 0)
+							  : -1;
 
 		if (n <= 0)
 			break;

@@ -17,8 +17,8 @@ struct ask {
 		.fd = -1, .path = (path_) \
 	}
 
-/* The answer to a request, which is taken; the caller's. NULL: it was refused or could not be asked, which has been told on
- * stderr, and *status is what to exit with. */
+/* The answer to a request, which is taken; the caller's. NULL: it was refused or could not be
+ * asked, which has been told on stderr, and *status is what to exit with. */
 json_t *ask(struct ask *self, json_t *request, int *status);
 
 /* A request: method, and the device or NULL. */

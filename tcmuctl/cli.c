@@ -50,7 +50,8 @@ static const struct {
 		{"reopen", ARGUMENT_MUST, OPTION_J, "DEV",
 		 "close and open the backend; initiators wait meanwhile"},
 	[CTL_STATS] =
-		{"stats", ARGUMENT_MAY, OPTION_J | OPTION_I | OPTION_C, "[-i SECONDS [-c COUNT]] [DEV]",
+		{"stats", ARGUMENT_MAY, OPTION_J | OPTION_I | OPTION_C,
+		 "[-i SECONDS [-c COUNT]] [DEV]",
 		 "what devices have done, or are doing in each interval"},
 	[CTL_STATUS] = {"status", ARGUMENT_MUST, OPTION_J, "DEV", "one device in detail"},
 	[CTL_TOP] =
@@ -73,11 +74,12 @@ const char *ctl_command_name(enum ctl_command command)
 void ctl_help(FILE *out)
 {
 	fputs("Usage: tcmuctl [OPTION...] COMMAND [ARGUMENT]\n\n"
-	      "Shows what tcmud is doing. DEV is a device: user_0/disk, disk or uio0.\n\nCommands:\n",
+	      "Shows what tcmud is doing. DEV is a device: user_0/disk, disk or "
+	      "uio0.\n\nCommands:\n",
 	      out);
 	for (size_t i = 0; i < CTL_COMMAND_COUNT; i++)
-		fprintf(out, "  %s%s%s\n        %s\n", commands[i].name, *commands[i].synopsis ? " " : "",
-			commands[i].synopsis, commands[i].help);
+		fprintf(out, "  %s%s%s\n        %s\n", commands[i].name,
+			*commands[i].synopsis ? " " : "", commands[i].synopsis, commands[i].help);
 	fputs("\nOptions:\n"
 	      "  -j, --json              say it as JSON\n"
 	      "  -i, --interval=SECONDS  report again after so many seconds\n"
@@ -86,7 +88,8 @@ void ctl_help(FILE *out)
 	      "  -s, --socket=PATH       where the daemon listens (" SOCKET ")\n"
 	      "  -h, --help              show this\n"
 	      "  -V, --version           show the version\n\n"
-	      "Exit status: 0 fine, 1 refused or failed, 2 wrong usage, 3 the daemon does not run,\n"
+	      "Exit status: 0 fine, 1 refused or failed, 2 wrong usage, 3 the daemon does not "
+	      "run,\n"
 	      "4 there is no such device.\n",
 	      out);
 }
@@ -130,7 +133,8 @@ static unsigned option_bit(int letter)
 
 static int wrong(FILE *err, const char *what, const char *which)
 {
-	fprintf(err, "tcmuctl: %s%s%s (see tcmuctl --help)\n", what, which ? ": " : "", which ? which : "");
+	fprintf(err, "tcmuctl: %s%s%s (see tcmuctl --help)\n", what, which ? ": " : "",
+		which ? which : "");
 	return CTL_EXIT_USAGE;
 }
 
@@ -162,7 +166,9 @@ static int take_option(struct ctl *ctl, int letter, FILE *out, FILE *err)
 		return 0;
 	default:
 		return wrong(
-			err, letter == ':' ? "an option lacks its value" : "there is no such option", NULL);
+			err,
+			letter == ':' ? "an option lacks its value" : "there is no such option",
+			NULL);
 	}
 }
 

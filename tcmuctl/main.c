@@ -46,10 +46,12 @@ static void rest(double seconds)
 
 /* ------- one answer ------- */
 
-static int simple(const struct ctl *ctl, struct ask *daemon, void (*show)(FILE *out, const json_t *result))
+static int simple(
+	const struct ctl *ctl, struct ask *daemon, void (*show)(FILE *out, const json_t *result))
 {
 	int status;
-	json_t *result = ask(daemon, ask_request(ctl_command_name(ctl->command), ctl->argument), &status);
+	json_t *result = ask(
+		daemon, ask_request(ctl_command_name(ctl->command), ctl->argument), &status);
 
 	if (!result)
 		return status;
@@ -89,7 +91,8 @@ static int log_level(const struct ctl *ctl, struct ask *daemon)
 
 	if (ctl->argument && (strlen(ctl->argument) != 1 || !strchr("012345", ctl->argument[0]))) {
 		json_decref(request);
-		fprintf(stderr, "tcmuctl: a log level is a number from 0 to 5, not: %s\n", ctl->argument);
+		fprintf(stderr, "tcmuctl: a log level is a number from 0 to 5, not: %s\n",
+			ctl->argument);
 		return CTL_EXIT_USAGE;
 	}
 	if (ctl->argument)
@@ -139,7 +142,8 @@ static int write_metrics(const json_t *dump, const char *path)
 	FILE *out;
 	int r;
 
-	if (snprintf(beside, sizeof(beside), "%s.%d", path, (int) getpid()) >= (int) sizeof(beside)) {
+	if (snprintf(beside, sizeof(beside), "%s.%d", path, (int) getpid()) >=
+	    (int) sizeof(beside)) {
 		fprintf(stderr, "tcmuctl: the name is too long: %s\n", path);
 		return CTL_EXIT_FAILURE;
 	}

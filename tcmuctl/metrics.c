@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One function for each family of metrics. A histogram has a bound at each power of two from 4 us to 34 s; they are bounds
- * of the daemon's own buckets, so that what is told is exact.
+ * One function for each family of metrics. A histogram has a bound at each power of two from 4 us
+ * to 34 s; they are bounds of the daemon's own buckets, so that what is told is exact.
  */
 #include "metrics.h"
 
@@ -19,7 +19,8 @@ struct family {
 };
 
 static void head(
-	const struct family *family, const char *name, const char *type, const char *unit, const char *help)
+	const struct family *family, const char *name, const char *type, const char *unit,
+	const char *help)
 {
 	fprintf(family->out, "# TYPE %s %s\n", name, type);
 	if (unit)
@@ -104,8 +105,8 @@ static void details(const struct family *family)
 
 /* A sample of a counter with one label beside the device. */
 static void labelled(
-	FILE *out, const char *name, const json_t *device, const char *label_name, const char *label_value,
-	double value)
+	FILE *out, const char *name, const json_t *device, const char *label_name,
+	const char *label_value, double value)
 {
 	fprintf(out, "%s_total", name);
 	label(out, '{', "device", text_of(device, "device"));
@@ -114,7 +115,8 @@ static void labelled(
 }
 
 static void by_class(
-	const struct family *family, const char *name, const char *key, const char *unit, const char *help)
+	const struct family *family, const char *name, const char *key, const char *unit,
+	const char *help)
 {
 	const json_t *device;
 	size_t i;
@@ -124,7 +126,9 @@ static void by_class(
 		json_t *classes = json_object_get(stats_of(device), "classes");
 
 		for (struct member class = {0}; next_member(classes, &class);)
-			labelled(family->out, name, device, "class", class.key, number_of(class.value, key));
+			labelled(
+				family->out, name, device, "class", class.key,
+				number_of(class.value, key));
 	}
 }
 
@@ -226,7 +230,8 @@ void metrics_write(FILE *out, const json_t *dump)
 	simple(&family, "tcmu_device_size_bytes", "", size);
 	head(&family, "tcmu_device_inflight", "gauge", NULL, "Commands that are under way.");
 	simple(&family, "tcmu_device_inflight", "", in_flight);
-	head(&family, "tcmu_device_cpu_seconds", "counter", "seconds", "Processor time of the I/O thread.");
+	head(&family, "tcmu_device_cpu_seconds", "counter", "seconds",
+	     "Processor time of the I/O thread.");
 	simple(&family, "tcmu_device_cpu_seconds", "_total", cpu);
 	by_class(&family, "tcmu_device_commands", "commands", NULL, "Commands that were answered.");
 	by_class(
@@ -235,7 +240,8 @@ void metrics_write(FILE *out, const json_t *dump)
 	by_class(
 		&family, "tcmu_device_data_bytes", "bytes", "bytes",
 		"Data of commands that were answered with GOOD.");
-	by_key(&family, "tcmu_device_check_conditions", "sense_keys", "sense_key", "CHECK CONDITIONs.");
+	by_key(&family, "tcmu_device_check_conditions", "sense_keys", "sense_key",
+	       "CHECK CONDITIONs.");
 	by_key(&family, "tcmu_device_other_ends", "other_ends", "status",
 	       "Ends that are neither GOOD nor a CHECK CONDITION.");
 	histograms(&family);

@@ -80,7 +80,8 @@ static double grown(const json_t *before, const json_t *now, const char *key)
 
 static json_t *latency_between(const json_t *before, const json_t *now)
 {
-	const json_t *was = json_object_get(before, "latency_ns"), *is = json_object_get(now, "latency_ns");
+	const json_t *was = json_object_get(before, "latency_ns"),
+		     *is = json_object_get(now, "latency_ns");
 	double commands = grown(before, now, "commands");
 
 	return json_pack(
@@ -121,14 +122,16 @@ static json_t *device_between(const json_t *before, const json_t *now, double se
 	return json_pack(
 		"{sO sf sf sf sf sf sf so so sf sf sf}", "device", json_object_get(now, "device"),
 		"reads_per_second", reads / seconds, "writes_per_second", writes / seconds,
-		"others_per_second", (of_all_classes(before, now, "commands") - reads - writes) / seconds,
+		"others_per_second",
+		(of_all_classes(before, now, "commands") - reads - writes) / seconds,
 		"read_bytes_per_second", grown(read_before, read, "bytes") / seconds,
-		"write_bytes_per_second", grown(write_before, write, "bytes") / seconds, "failed_per_second",
-		of_all_classes(before, now, "failed") / seconds, "read_latency_seconds",
-		latency_between(read_before, read), "write_latency_seconds",
+		"write_bytes_per_second", grown(write_before, write, "bytes") / seconds,
+		"failed_per_second", of_all_classes(before, now, "failed") / seconds,
+		"read_latency_seconds", latency_between(read_before, read), "write_latency_seconds",
 		latency_between(write_before, write), "queue_depth",
 		of_all_classes(before, now, "total_ns") / 1e9 / seconds, "in_flight",
-		number_of(now, "in_flight"), "cpu_percent", grown(before, now, "cpu_ns") / 1e7 / seconds);
+		number_of(now, "in_flight"), "cpu_percent",
+		grown(before, now, "cpu_ns") / 1e7 / seconds);
 }
 
 static double time_of(const json_t *stats)
@@ -148,7 +151,8 @@ json_t *rates_between(const json_t *before, const json_t *now)
 	for (i = 0; (device = json_array_get(json_object_get(now, "devices"), i)); i++)
 		(void) json_array_append_new(
 			devices,
-			device_between(find_device(before, text_of(device, "device")), device, seconds));
+			device_between(
+				find_device(before, text_of(device, "device")), device, seconds));
 	return json_pack("{sf so}", "seconds", seconds, "devices", devices);
 }
 
@@ -162,13 +166,15 @@ static double load_of(const json_t *device)
 
 static int busier_first(const void *a, const void *b)
 {
-	double left = load_of(*(const json_t *const *) a), right = load_of(*(const json_t *const *) b);
+	double left = load_of(*(const json_t *const *) a),
+	       right = load_of(*(const json_t *const *) b);
 
 	return left < right ? 1 : left > right ? -1 : 0;
 }
 
 static void add_direction(
-	struct table *table, const json_t *device, const char *rate, const char *bytes, const char *latency)
+	struct table *table, const json_t *device, const char *rate, const char *bytes,
+	const char *latency)
 {
 	const json_t *times = json_object_get(device, latency);
 	char text[24];
@@ -182,8 +188,11 @@ static void add_direction(
 static void add_device(struct table *table, const json_t *device)
 {
 	table_add(table, "%s", text_of(device, "device"));
-	add_direction(table, device, "reads_per_second", "read_bytes_per_second", "read_latency_seconds");
-	add_direction(table, device, "writes_per_second", "write_bytes_per_second", "write_latency_seconds");
+	add_direction(
+		table, device, "reads_per_second", "read_bytes_per_second", "read_latency_seconds");
+	add_direction(
+		table, device, "writes_per_second", "write_bytes_per_second",
+		"write_latency_seconds");
 	table_add(table, "%.0f", number_of(device, "others_per_second"));
 	table_add(table, "%.0f", number_of(device, "failed_per_second"));
 	table_add(table, "%.1f", number_of(device, "queue_depth"));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What happened between two answers to "stats": rates, and percentiles of what was answered in between.
+ * What happened between two answers to "stats": rates, and percentiles of what was answered in
+ * between.
  */
 #pragma once
 
@@ -9,12 +10,12 @@
 
 #include <jansson.h>
 
-/* Seconds below which this part of the commands was answered. before: NULL: since ever. 0: there were none. The last, open
- * bucket counts as its lower bound. */
+/* Seconds below which this part of the commands was answered. before: NULL: since ever. 0: there
+ * were none. The last, open bucket counts as its lower bound. */
 double percentile(const json_t *latency, const json_t *before, double part);
 
-/* An object: seconds, devices, each with its rates (tcmuctl(8)). before may lack devices and be of another daemon: what has
- * begun anew counts from 0. */
+/* An object: seconds, devices, each with its rates (tcmuctl(8)). before may lack devices and be of
+ * another daemon: what has begun anew counts from 0. */
 json_t *rates_between(const json_t *before, const json_t *now);
 
 /* by_load: the busiest first. */

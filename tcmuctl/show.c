@@ -20,7 +20,8 @@ double number_of(const json_t *object, const char *key)
 
 bool next_member(json_t *object, struct member *member)
 {
-	member->at = member->at ? json_object_iter_next(object, member->at) : json_object_iter(object);
+	member->at = member->at ? json_object_iter_next(object, member->at)
+				: json_object_iter(object);
 	if (!member->at)
 		return false;
 	member->key = json_object_iter_key(member->at);
@@ -89,7 +90,8 @@ void show_list(FILE *out, const json_t *result)
 
 /* ------- totals ------- */
 
-static void add_class(struct table *table, const char *device, const char *name, const json_t *class)
+static void add_class(
+	struct table *table, const char *device, const char *name, const json_t *class)
 {
 	const json_t *latency = json_object_get(class, "latency_ns");
 	double commands = number_of(class, "commands");
@@ -158,10 +160,12 @@ void show_status(FILE *out, const json_t *result)
 	fprintf(out, "%-14s %.0f bytes (%s), blocks of %.0f\n", "size", number_of(result, "size"),
 		show_size(number_of(result, "size"), text), number_of(result, "block_size"));
 	line(out, "serial", text_of(result, "serial"));
-	line(out, "write cache", json_is_true(json_object_get(result, "write_cache")) ? "on" : "off");
+	line(out, "write cache",
+	     json_is_true(json_object_get(result, "write_cache")) ? "on" : "off");
 	fprintf(out, "%-14s %.0f, %.0f of them in the backend\n", "in flight",
 		number_of(result, "in_flight"), number_of(result, "in_backend"));
-	fprintf(out, "%-14s %.2f s of the I/O thread\n", "processor", number_of(stats, "cpu_ns") / 1e9);
+	fprintf(out, "%-14s %.2f s of the I/O thread\n", "processor",
+		number_of(stats, "cpu_ns") / 1e9);
 	show_counts(out, "errors", json_object_get(stats, "sense_keys"));
 	show_counts(out, "other ends", json_object_get(stats, "other_ends"));
 	if (json_is_object(last))
@@ -185,7 +189,8 @@ static void add_number(struct table *table, const json_t *value)
 
 void show_inflight(FILE *out, const json_t *result)
 {
-	static const char *const titles[] = {"AGE", "<OPERATION", "LBA", "BLOCKS", "BYTES", "<CDB", NULL};
+	static const char *const titles[] = {"AGE",   "<OPERATION", "LBA", "BLOCKS",
+					     "BYTES", "<CDB",       NULL};
 	struct table *table = table_new(titles);
 	const json_t *request;
 	char age[24];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Answers of the daemon, for people. Results are what query.h of the daemon promises; members that are missing are shown
- * as nothing.
+ * Answers of the daemon, for people. Results are what query.h of the daemon promises; members that
+ * are missing are shown as nothing.
  */
 #pragma once
 

@@ -8,7 +8,8 @@
 
 struct table;
 
-/* One title for each column; one that begins with '<' is of text, the others are of numbers. NULL ends them. */
+/* One title for each column; one that begins with '<' is of text, the others are of numbers. NULL
+ * ends them. */
 struct table *table_new(const char *const *titles);
 
 /* The next cell, from left to right and top to bottom. */

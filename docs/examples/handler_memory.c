@@ -8,14 +8,17 @@
 #include <tcmu/handler.h>
 
 static int memory_open(
-	const struct tcmu_config *config, const struct tcmu_host *host, struct tcmu_host_device *dev,
-	struct tcmu_backend_info *info, void **backend, struct tcmu_reason *reason)
+	const struct tcmu_config *config, const struct tcmu_host *host,
+	struct tcmu_host_device *dev, struct tcmu_backend_info *info, void **backend,
+	struct tcmu_reason *reason)
 {
 	(void) host;
 	(void) dev;
 	*backend = calloc(1, config->size);
 	if (!*backend) {
-		snprintf(reason->text, sizeof(reason->text), "there is not enough memory for the disk");
+		snprintf(
+			reason->text, sizeof(reason->text),
+			"there is not enough memory for the disk");
 		return -ENOMEM;
 	}
 	info->caps = TCMU_IO_CAP(TCMU_IO_READ) | TCMU_IO_CAP(TCMU_IO_WRITE);

@@ -16,21 +16,28 @@ static const char *const when_choices[] = {[WHEN_BEFORE] = "before", [WHEN_AFTER
 
 #define OPTION(option_name, option_type, option_def, option_help) \
 	{ \
-		.name = (option_name), .type = (option_type), .def = (option_def), .help = (option_help) \
+		.name = (option_name), .type = (option_type), .def = (option_def), \
+		.help = (option_help) \
 	}
 
 const struct tcmu_option fault_options[FAULT_OPTIONS + 1] = {
-	[FAULT_CHECK_HANG] = OPTION("check_hang", TCMU_OPTION_BOOL, "0", "CheckConfig never returns"),
+	[FAULT_CHECK_HANG] = OPTION(
+		"check_hang", TCMU_OPTION_BOOL, "0", "CheckConfig never returns"),
 	[FAULT_CHECK_HANG_FILE] = OPTION(
-		"check_hang_file", TCMU_OPTION_STRING, NULL, "CheckConfig hangs while this file exists"),
-	[FAULT_OPEN_DELAY_MS] = OPTION("open_delay_ms", TCMU_OPTION_UINT, "0", "open takes so long"),
+		"check_hang_file", TCMU_OPTION_STRING, NULL,
+		"CheckConfig hangs while this file exists"),
+	[FAULT_OPEN_DELAY_MS] = OPTION(
+		"open_delay_ms", TCMU_OPTION_UINT, "0", "open takes so long"),
 	[FAULT_OPEN_HANG] = OPTION("open_hang", TCMU_OPTION_BOOL, "0", "open never returns"),
 	[FAULT_OPEN_HANG_FILE] = OPTION(
 		"open_hang_file", TCMU_OPTION_STRING, NULL, "open hangs while this file exists"),
-	[FAULT_OPEN_ERROR] = OPTION("open_error", TCMU_OPTION_STRING, NULL, "open fails with this errno"),
-	[FAULT_RESIZE_HANG] = OPTION("resize_hang", TCMU_OPTION_BOOL, "0", "a resize never returns"),
+	[FAULT_OPEN_ERROR] = OPTION(
+		"open_error", TCMU_OPTION_STRING, NULL, "open fails with this errno"),
+	[FAULT_RESIZE_HANG] = OPTION(
+		"resize_hang", TCMU_OPTION_BOOL, "0", "a resize never returns"),
 	[FAULT_RESIZE_HANG_FILE] = OPTION(
-		"resize_hang_file", TCMU_OPTION_STRING, NULL, "a resize hangs while this file exists"),
+		"resize_hang_file", TCMU_OPTION_STRING, NULL,
+		"a resize hangs while this file exists"),
 	[FAULT_RESIZE_ERROR] = OPTION(
 		"resize_error", TCMU_OPTION_STRING, NULL, "a resize fails with this errno"),
 	[FAULT_CLOSE_HANG] = OPTION("close_hang", TCMU_OPTION_BOOL, "0", "close never returns"),
@@ -38,7 +45,8 @@ const struct tcmu_option fault_options[FAULT_OPTIONS + 1] = {
 		"close_hang_file", TCMU_OPTION_STRING, NULL, "close hangs while this file exists"),
 	[FAULT_HOLD_FILE] = OPTION(
 		"hold_file", TCMU_OPTION_STRING, NULL, "requests hang while this file exists"),
-	[FAULT_DELAY_MS] = OPTION("delay_ms", TCMU_OPTION_UINT, "0", "requests take so much longer"),
+	[FAULT_DELAY_MS] = OPTION(
+		"delay_ms", TCMU_OPTION_UINT, "0", "requests take so much longer"),
 	[FAULT_ERROR] = OPTION(
 		"error", TCMU_OPTION_STRING, NULL,
 		"OP:ERRNO[:NTH][+...]: the nth request of OP, or every one, fails"),
@@ -55,7 +63,8 @@ const struct tcmu_option fault_options[FAULT_OPTIONS + 1] = {
 		 .choices = when_choices,
 		 .help = "it befalls requests before they are made, or after"},
 	[FAULT_CANCEL] = OPTION(
-		"cancel", TCMU_OPTION_BOOL, "0", "a request that hangs or is delayed can be cancelled"),
+		"cancel", TCMU_OPTION_BOOL, "0",
+		"a request that hangs or is delayed can be cancelled"),
 	[FAULT_FAIL_AFTER] = OPTION(
 		"fail_after", TCMU_OPTION_UINT, "0", "the backend fails after so many requests"),
 };
@@ -63,7 +72,8 @@ const struct tcmu_option fault_options[FAULT_OPTIONS + 1] = {
 TCMU_HANDLER(.subtype = FAULT_SUBTYPE, .name = "a file that makes trouble, for tests",
 	     .config_desc = "the absolute path of a regular file, then the trouble it makes: "
 			    "/path[;option=value]...",
-	     .threading = TCMU_HANDLER_PARALLEL, .flags = FAULT_COPIES ? 0 : TCMU_HANDLER_SYSCALLS_ONLY,
+	     .threading = TCMU_HANDLER_PARALLEL,
+	     .flags = FAULT_COPIES ? 0 : TCMU_HANDLER_SYSCALLS_ONLY,
 	     .io_priv_size = sizeof(struct fault_request), .workers = 64, .options = fault_options,
 	     .check_config = fault_check_config, .open = fault_open, .close = fault_close,
 	     .submit = fault_submit, .cancel = fault_cancel, .resize = fault_resize);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk in a file that makes trouble when it is told to, for tests of everything that must bear it.
+ * A disk in a file that makes trouble when it is told to, for tests of everything that must bear
+ * it.
  *
- * trouble.c: what goes wrong, and waiting. open.c: from a config string to a backend, and its end. io.c: requests.
- * fault.c: the table that the daemon sees.
+ * trouble.c: what goes wrong, and waiting. open.c: from a config string to a backend, and its end.
+ * io.c: requests. fault.c: the table that the daemon sees.
  *
- * It is built twice: `fault` copies between buffers and file by itself, `fault_sys` leaves that to system calls.
- * A backend does not change after open but for its counters and what is under `lock`. Requests are made by several
- * threads at once.
+ * It is built twice: `fault` copies between buffers and file by itself, `fault_sys` leaves that to
+ * system calls. A backend does not change after open but for its counters and what is under `lock`.
+ * Requests are made by several threads at once.
  */
 #pragma once
 
@@ -123,15 +124,17 @@ int fault_errno(const char *name, size_t length);
 /* OP:ERRNO[:NTH][+OP:ERRNO[:NTH]]...; a point will do for a colon. Returns how many, or -EINVAL. */
 int fault_parse_errors(const char *text, struct fault_error errors[FAULT_ERRORS_MAX]);
 
-/* What is to befall the request, wherever it has got to: waits, then 0 or the error it shall end with. */
+/* What is to befall the request, wherever it has got to: waits, then 0 or the error it shall end
+ * with. */
 int fault_befall(struct fault_backend *backend, const struct tcmu_io *io);
 
 /* ------- open.c ------- */
 
 int fault_check_config(const struct tcmu_config *config, struct tcmu_reason *reason);
 int fault_open(
-	const struct tcmu_config *config, const struct tcmu_host *host, struct tcmu_host_device *dev,
-	struct tcmu_backend_info *info, void **backend, struct tcmu_reason *reason);
+	const struct tcmu_config *config, const struct tcmu_host *host,
+	struct tcmu_host_device *dev, struct tcmu_backend_info *info, void **backend,
+	struct tcmu_reason *reason);
 void fault_close(void *backend);
 int fault_resize(
 	void *backend, const struct tcmu_config *config, struct tcmu_backend_info *info,

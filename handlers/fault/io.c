@@ -123,7 +123,8 @@ static bool count(struct fault_backend *backend, const struct tcmu_io *io)
 	return false;
 }
 
-static void set_cancelled(struct fault_backend *backend, struct fault_request *request, bool cancelled)
+static void set_cancelled(
+	struct fault_backend *backend, struct fault_request *request, bool cancelled)
 {
 	pthread_mutex_lock(&backend->lock);
 	request->cancelled = cancelled;
@@ -151,7 +152,8 @@ void fault_submit(void *backend, struct tcmu_io *io)
 	tcmu_io_complete(io, r);
 }
 
-/* A cancellation that comes before submit has begun is lost: the request ends as if there had been none. */
+/* A cancellation that comes before submit has begun is lost: the request ends as if there had been
+ * none. */
 void fault_cancel(void *backend, struct tcmu_io *io)
 {
 	struct fault_backend *self = backend;

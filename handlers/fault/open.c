@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a config string to a backend, and its end. Each function here runs on a thread of its own and may block: that is
- * what it is for.
+ * From a config string to a backend, and its end. Each function here runs on a thread of its own
+ * and may block: that is what it is for.
  */
 #include "fault.h"
 
@@ -26,14 +26,16 @@ int fault_refuse(struct tcmu_reason *reason, int error, const char *format, ...)
 	return error;
 }
 
-static int check_size(const struct tcmu_config *config, const struct stat *st, struct tcmu_reason *reason)
+static int check_size(
+	const struct tcmu_config *config, const struct stat *st, struct tcmu_reason *reason)
 {
 	if (!S_ISREG(st->st_mode))
 		return fault_refuse(reason, -EINVAL, "not a regular file: %s", config->target);
 	if ((uint64_t) st->st_size < config->size)
 		return fault_refuse(
 			reason, -EINVAL, "shorter than the disk, %llu of %llu bytes: %s",
-			(unsigned long long) st->st_size, (unsigned long long) config->size, config->target);
+			(unsigned long long) st->st_size, (unsigned long long) config->size,
+			config->target);
 	return 0;
 }
 
@@ -48,8 +50,10 @@ static int error_option(
 		return 0;
 	if (!error)
 		return fault_refuse(
-			reason, -EINVAL, "no errno is called %s, in %s", name, fault_options[option].name);
-	return fault_refuse(reason, error, "it fails because %s says so", fault_options[option].name);
+			reason, -EINVAL, "no errno is called %s, in %s", name,
+			fault_options[option].name);
+	return fault_refuse(
+		reason, error, "it fails because %s says so", fault_options[option].name);
 }
 
 static int parse_errors(
@@ -80,17 +84,18 @@ int fault_check_config(const struct tcmu_config *config, struct tcmu_reason *rea
 	return r < 0 ? r : check_size(config, &st, reason);
 }
 
-static void describe(const struct tcmu_config *config, const struct stat *st, struct tcmu_backend_info *info)
+static void describe(
+	const struct tcmu_config *config, const struct stat *st, struct tcmu_backend_info *info)
 {
 	info->caps = TCMU_IO_CAP(TCMU_IO_READ);
 	info->unmap_zeroes = true;
 	(void) snprintf(
-		info->claim, sizeof(info->claim), "file:%u:%u:%llu", major(st->st_dev), minor(st->st_dev),
-		(unsigned long long) st->st_ino);
+		info->claim, sizeof(info->claim), "file:%u:%u:%llu", major(st->st_dev),
+		minor(st->st_dev), (unsigned long long) st->st_ino);
 	if (config->read_only)
 		return;
-	info->caps |= TCMU_IO_CAP(TCMU_IO_WRITE) | TCMU_IO_CAP(TCMU_IO_FLUSH) | TCMU_IO_CAP(TCMU_IO_UNMAP) |
-		TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES);
+	info->caps |= TCMU_IO_CAP(TCMU_IO_WRITE) | TCMU_IO_CAP(TCMU_IO_FLUSH) |
+		TCMU_IO_CAP(TCMU_IO_UNMAP) | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES);
 	info->fua = true;
 	info->volatile_cache = true;
 	info->thin = true;
@@ -128,8 +133,8 @@ static int configure(
 }
 
 static int open_file(
-	struct fault_backend *backend, const struct tcmu_config *config, struct tcmu_backend_info *info,
-	struct tcmu_reason *reason)
+	struct fault_backend *backend, const struct tcmu_config *config,
+	struct tcmu_backend_info *info, struct tcmu_reason *reason)
 {
 	struct stat st;
 	int r;
@@ -137,7 +142,8 @@ static int open_file(
 	backend->fd = open(config->target, (config->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 	if (backend->fd < 0 || fstat(backend->fd, &st) < 0)
 		return fault_refuse(
-			reason, -errno, "cannot be opened: %s: %s", strerror(errno), config->target);
+			reason, -errno, "cannot be opened: %s: %s", strerror(errno),
+			config->target);
 	r = check_size(config, &st, reason);
 	if (r >= 0)
 		describe(config, &st, info);
@@ -154,8 +160,9 @@ static void free_backend(struct fault_backend *backend)
 }
 
 int fault_open(
-	const struct tcmu_config *config, const struct tcmu_host *host, struct tcmu_host_device *dev,
-	struct tcmu_backend_info *info, void **ret, struct tcmu_reason *reason)
+	const struct tcmu_config *config, const struct tcmu_host *host,
+	struct tcmu_host_device *dev, struct tcmu_backend_info *info, void **ret,
+	struct tcmu_reason *reason)
 {
 	struct fault_hang hang = fault_hang_of(config, FAULT_OPEN_HANG, FAULT_OPEN_HANG_FILE);
 	struct fault_backend *backend;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What goes wrong, and waiting until it is over: for a file to disappear, which is looked for every few milliseconds
- * because many may wait at once and each would need a watch of its own.
+ * What goes wrong, and waiting until it is over: for a file to disappear, which is looked for every
+ * few milliseconds because many may wait at once and each would need a watch of its own.
  */
 #include "fault.h"
 

@@ -45,10 +45,12 @@ const struct tcmu_option file_options[FILE_OPTIONS + 1] = {
 
 const bool file_raw_only = FILE_RAW_ONLY;
 
-TCMU_HANDLER(.subtype = FILE_SUBTYPE, .name = FILE_RAW_ONLY ? "raw image" : "raw file or block device",
+TCMU_HANDLER(.subtype = FILE_SUBTYPE,
+	     .name = FILE_RAW_ONLY ? "raw image" : "raw file or block device",
 	     .config_desc = "the absolute path of a regular file or a block device, then options: "
 			    "/path[;name=value]...; " FILE_OF_ITS_KIND,
 	     .threading = TCMU_HANDLER_ASYNC, .flags = TCMU_HANDLER_SYSCALLS_ONLY,
 	     .io_priv_size = sizeof(struct file_request), .options = file_options,
 	     .check_config = file_check_config, .open = file_open, .close = file_close,
-	     .submit = file_submit, .cancel = file_cancel, .resize = file_resize, .identify = file_identify);
+	     .submit = file_submit, .cancel = file_cancel, .resize = file_resize,
+	     .identify = file_identify);

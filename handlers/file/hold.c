@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The exclusive opening (O_EXCL) of the block devices that this process writes to: it makes mount, mkfs and drivers
- * such as md and dm fail with EBUSY meanwhile.
+ * The exclusive opening (O_EXCL) of the block devices that this process writes to: it makes mount,
+ * mkfs and drivers such as md and dm fail with EBUSY meanwhile.
  *
- * The kernel knows openings, not processes: a device that is created while its predecessor is still being closed would
- * be kept off as well. So a block device is held once in the process and the hold is counted.
+ * The kernel knows openings, not processes: a device that is created while its predecessor is still
+ * being closed would be kept off as well. So a block device is held once in the process and the
+ * hold is counted.
  *
- * `lock` guards the list and the counts; no system call is made under it, because that one may be stuck for ever.
+ * `lock` guards the list and the counts; no system call is made under it, because that one may be
+ * stuck for ever.
  */
 #include "file.h"
 

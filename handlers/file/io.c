@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests: each is a chain of system calls by the device's I/O engine, its state is at io->priv. Everything here runs
- * on the I/O thread; nothing blocks, nothing is allocated, and no buffer is touched but by system calls.
+ * Requests: each is a chain of system calls by the device's I/O engine, its state is at io->priv.
+ * Everything here runs on the I/O thread; nothing blocks, nothing is allocated, and no buffer is
+ * touched but by system calls.
  *
- * Direct I/O and the page cache: a request that does not fit direct I/O is made through the page cache. The kernel
- * keeps the two apart from one call to the next, but a page that is dirtied while its neighbours in the same page go
- * past it would bring back their old bytes. So such a request is made alone: it waits until all reads and writes under
- * way have ended, and those that come later wait for it.
+ * Direct I/O and the page cache: a request that does not fit direct I/O is made through the page
+ * cache. The kernel keeps the two apart from one call to the next, but a page that is dirtied while
+ * its neighbours in the same page go past it would bring back their old bytes. So such a request is
+ * made alone: it waits until all reads and writes under way have ended, and those that come later
+ * wait for it.
  *
- * Flushes: one fdatasync() at a time, as only one of two concurrent calls is told of a failed write-back. Those that
- * come meanwhile share the next one. Once one has failed, what was acknowledged may be lost (the kernel marks the pages
- * clean) and the backend fails for good: the same for a write that was to be stable and met a failing device.
+ * Flushes: one fdatasync() at a time, as only one of two concurrent calls is told of a failed
+ * write-back. Those that come meanwhile share the next one. Once one has failed, what was
+ * acknowledged may be lost (the kernel marks the pages clean) and the backend fails for good: the
+ * same for a write that was to be stable and met a failing device.
  */
 #include "file.h"
 
@@ -186,7 +189,9 @@ static void start_transfer(struct file_request *request)
 	struct file_backend *backend = request->backend;
 	struct tcmu_aio *aio = &request->aio;
 	struct tcmu_io *io = request->io;
-	int fd = request->past_end ? backend->zero_fd : request->alone ? backend->buffered_fd : backend->fd;
+	int fd = request->past_end ? backend->zero_fd
+		: request->alone   ? backend->buffered_fd
+				   : backend->fd;
 
 	aio->iov = request->iov;
 	aio->iov_cnt = request->iov_cnt;
@@ -248,8 +253,9 @@ static void end_transfer(struct file_request *request, int error)
 	give_turns(backend);
 }
 
-/* Whether a write that was to be stable may have lost what others wrote before. What has to do with this request alone
- * or with space does not: whatever else is lost, the next flush is told of it. */
+/* Whether a write that was to be stable may have lost what others wrote before. What has to do with
+ * this request alone or with space does not: whatever else is lost, the next flush is told of it.
+ */
 static bool is_device_error(int error)
 {
 	switch (error) {
@@ -300,10 +306,12 @@ static void transfer_failed(struct file_request *request, int error)
 	end_transfer(request, error);
 }
 
-/* Nothing more was transferred. A regular file that ends before the device does reads as zeros there. */
+/* Nothing more was transferred. A regular file that ends before the device does reads as zeros
+ * there. */
 static void transfer_ended_early(struct file_request *request)
 {
-	if (request->io->op == TCMU_IO_READ && request->backend->zero_fd >= 0 && !request->past_end) {
+	if (request->io->op == TCMU_IO_READ && request->backend->zero_fd >= 0 &&
+	    !request->past_end) {
 		request->past_end = true;
 		start_transfer(request);
 	} else {
@@ -338,7 +346,8 @@ static void transferred(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 /* ------- UNMAP, WRITE_ZEROES ------- */
 
 static void allocate(
-	struct file_request *request, int mode, void (*done)(struct tcmu_io *, struct tcmu_aio *, int64_t))
+	struct file_request *request, int mode,
+	void (*done)(struct tcmu_io *, struct tcmu_aio *, int64_t))
 {
 	request->aio.mode = mode | FALLOC_FL_KEEP_SIZE;
 	request->aio.offset = request->io->offset;

@@ -2,8 +2,9 @@
 /*
  * Open, close and resize; what the store is and can do.
  *
- * The store is opened several times, because a failed write-back is told once to each opening: FLUSH has one of its
- * own (sync_fd), which nothing else may ask, so that no failure is consumed where nobody looks for it.
+ * The store is opened several times, because a failed write-back is told once to each opening:
+ * FLUSH has one of its own (sync_fd), which nothing else may ask, so that no failure is consumed
+ * where nobody looks for it.
  *
  * Each function here runs on a thread of its own and may block.
  */
@@ -36,7 +37,8 @@ static void close_fd(int fd)
 
 static void free_backend(struct file_backend *backend)
 {
-	/* First the hold: then it is not the last to close the block device, which may take its time. */
+	/* First the hold: then it is not the last to close the block device, which may take its
+	 * time. */
 	file_hold_put(backend->hold);
 	close_fd(backend->fd);
 	close_fd(backend->buffered_fd);
@@ -45,7 +47,8 @@ static void free_backend(struct file_backend *backend)
 	free(backend);
 }
 
-/* The name of a new file on stable storage. Some file systems cannot do that for a folder: EINVAL. */
+/* The name of a new file on stable storage. Some file systems cannot do that for a folder: EINVAL.
+ */
 static int sync_folder(const char *path)
 {
 	char folder[FILE_PATH_SIZE];
@@ -63,7 +66,8 @@ static int sync_folder(const char *path)
 
 /* A new file of the device's size, which has no blocks yet. target becomes what is there. */
 static int create(
-	struct file_backend *backend, struct file_target *target, uint64_t size, struct tcmu_reason *reason)
+	struct file_backend *backend, struct file_target *target, uint64_t size,
+	struct tcmu_reason *reason)
 {
 	struct stat st = {.st_size = 0};
 	int r = 0;
@@ -80,8 +84,8 @@ static int create(
 		r = sync_folder(target->path);
 	if (r < 0)
 		return file_refuse(
-			reason, r, "cannot be created with %llu bytes: %s: %s", (unsigned long long) size,
-			strerror(-r), target->path);
+			reason, r, "cannot be created with %llu bytes: %s: %s",
+			(unsigned long long) size, strerror(-r), target->path);
 	target->size = size;
 	target->dev = st.st_dev;
 	target->ino = st.st_ino;
@@ -121,12 +125,15 @@ static int open_more(
 		return 0;
 	backend->zero_fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 	if (backend->zero_fd < 0)
-		return file_refuse(reason, -errno, "/dev/zero cannot be opened: %s", strerror(errno));
+		return file_refuse(
+			reason, -errno, "/dev/zero cannot be opened: %s", strerror(errno));
 	return 0;
 }
 
-/* Extends the file where it is too short for the device. Through fd, as FLUSH's opening is not to be asked. */
-static int extend(int fd, const struct file_target *target, uint64_t size, struct tcmu_reason *reason)
+/* Extends the file where it is too short for the device. Through fd, as FLUSH's opening is not to
+ * be asked. */
+static int extend(
+	int fd, const struct file_target *target, uint64_t size, struct tcmu_reason *reason)
 {
 	int64_t now = file_size(fd, false);
 	int r = now < 0 ? (int) now : 0;
@@ -136,8 +143,8 @@ static int extend(int fd, const struct file_target *target, uint64_t size, struc
 	if (r == 0)
 		return 0;
 	return file_refuse(
-		reason, r, "the file cannot be extended to %llu bytes: %s: %s", (unsigned long long) size,
-		strerror(-r), target->path);
+		reason, r, "the file cannot be extended to %llu bytes: %s: %s",
+		(unsigned long long) size, strerror(-r), target->path);
 }
 
 static int fit_size(
@@ -169,8 +176,8 @@ static bool read_sysfs(dev_t dev, const char *name, uint64_t *value)
 
 	for (unsigned i = 0; i < 3 && !file; i++) {
 		(void) snprintf(
-			text, sizeof(text), "/sys/dev/block/%u:%u/%s/%s", major(dev), minor(dev), folders[i],
-			name);
+			text, sizeof(text), "/sys/dev/block/%u:%u/%s/%s", major(dev), minor(dev),
+			folders[i], name);
 		file = fopen(text, "re");
 	}
 	if (!file)
@@ -194,9 +201,9 @@ static uint64_t file_system_block(int fd)
 	return fstatvfs(fd, &fs) == 0 ? fs.f_frsize : 0;
 }
 
-/* The bytes that are written whole or not at all; 0: none. The disk writes its physical blocks so, on which the kernel's file
- * systems rely, too, and nothing but direct I/O leaves them as they are until they are there. together: what lies in one piece
- * there. */
+/* The bytes that are written whole or not at all; 0: none. The disk writes its physical blocks so,
+ * on which the kernel's file systems rely, too, and nothing but direct I/O leaves them as they are
+ * until they are there. together: what lies in one piece there. */
 static uint32_t written_whole(dev_t disk, uint32_t block_size, uint64_t together)
 {
 	uint64_t physical, misplaced;
@@ -204,7 +211,8 @@ static uint32_t written_whole(dev_t disk, uint32_t block_size, uint64_t together
 	if (!read_sysfs(disk, "physical_block_size", &physical) ||
 	    !read_sysfs(disk, "alignment_offset", &misplaced))
 		return 0;
-	return is_power_of_two(physical) && physical >= block_size && physical <= together && misplaced == 0
+	return is_power_of_two(physical) && physical >= block_size && physical <= together &&
+			misplaced == 0
 		? (uint32_t) physical
 		: 0;
 }
@@ -214,11 +222,13 @@ static bool can_punch(int fd, uint64_t size)
 {
 	off_t offset = (off_t) ((size + GRANULARITY_MAX) / GRANULARITY_MAX * GRANULARITY_MAX);
 
-	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, GRANULARITY_MAX) == 0;
+	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, GRANULARITY_MAX) ==
+		0;
 }
 
 static void describe_file(
-	struct file_backend *backend, const struct file_target *target, const struct stat *st, bool discard)
+	struct file_backend *backend, const struct file_target *target, const struct stat *st,
+	bool discard)
 {
 	struct tcmu_backend_info *info = &backend->info;
 	uint32_t block = (uint32_t) st->st_blksize;
@@ -246,8 +256,10 @@ static void describe_block_device(
 	unsigned physical, optimal;
 	int sector;
 
-	backend->discard = discard && read_sysfs(target->dev, "discard_max_bytes", &maximum) && maximum;
-	backend->granularity = ioctl(backend->fd, BLKSSZGET, &sector) == 0 ? (uint32_t) sector : 512;
+	backend->discard = discard && read_sysfs(target->dev, "discard_max_bytes", &maximum) &&
+		maximum;
+	backend->granularity = ioctl(backend->fd, BLKSSZGET, &sector) == 0 ? (uint32_t) sector
+									   : 512;
 	if (ioctl(backend->fd, BLKPBSZGET, &physical) == 0)
 		info->physical_block = physical;
 	if (ioctl(backend->fd, BLKIOOPT, &optimal) == 0 && optimal <= OPTIMAL_MAX)
@@ -291,8 +303,8 @@ static bool lies_in_memory(int fd)
 }
 
 static int inquire(
-	struct file_backend *backend, const struct tcmu_config *config, const struct file_target *target,
-	struct tcmu_reason *reason)
+	struct file_backend *backend, const struct tcmu_config *config,
+	const struct file_target *target, struct tcmu_reason *reason)
 {
 	bool discard = file_option(config, FILE_DISCARD) && !config->read_only;
 	struct stat st;
@@ -308,7 +320,8 @@ static int inquire(
 	describe(backend, config);
 	if (!file_option(config, FILE_DIRECT))
 		return 0;
-	r = file_direct_align(backend->fd, target, &backend->offset_align, &backend->memory_align, reason);
+	r = file_direct_align(
+		backend->fd, target, &backend->offset_align, &backend->memory_align, reason);
 	if (r < 0)
 		return r;
 	backend->info.optimal_dio_align = backend->offset_align;
@@ -344,8 +357,9 @@ static int open_store(
 }
 
 int file_open(
-	const struct tcmu_config *config, const struct tcmu_host *host, struct tcmu_host_device *dev,
-	struct tcmu_backend_info *info, void **ret, struct tcmu_reason *reason)
+	const struct tcmu_config *config, const struct tcmu_host *host,
+	struct tcmu_host_device *dev, struct tcmu_backend_info *info, void **ret,
+	struct tcmu_reason *reason)
 {
 	struct file_backend *backend;
 	struct file_target target;
@@ -400,7 +414,8 @@ int file_resize(
 		return file_refuse_open(&target, O_RDONLY, (int) size, reason);
 	if (config->size < backend->size && !file_option(config, FILE_SHRINK))
 		return file_refuse(
-			reason, -EINVAL, "the device has %llu bytes; it shrinks to %llu only with shrink=1",
+			reason, -EINVAL,
+			"the device has %llu bytes; it shrinks to %llu only with shrink=1",
 			(unsigned long long) backend->size, (unsigned long long) config->size);
 	if (backend->block || config->read_only)
 		r = file_check_size(config, &target, (uint64_t) size, reason);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a config string to what is there, and whether a device can be made of it. Nothing here changes anything; every
- * refusal has a sentence that says what is wrong and, where it is not plain, what to do. The cause comes before the
- * path, because a long path may be cut off.
+ * From a config string to what is there, and whether a device can be made of it. Nothing here
+ * changes anything; every refusal has a sentence that says what is wrong and, where it is not
+ * plain, what to do. The cause comes before the path, because a long path may be cut off.
  */
 #include "file.h"
 
@@ -74,7 +74,8 @@ static int decode(char *path, struct tcmu_reason *reason)
 }
 
 static int make_path(
-	const struct tcmu_config *config, char path[static FILE_PATH_SIZE], struct tcmu_reason *reason)
+	const struct tcmu_config *config, char path[static FILE_PATH_SIZE],
+	struct tcmu_reason *reason)
 {
 	size_t length = strlen(config->target);
 	int r;
@@ -86,7 +87,8 @@ static int make_path(
 	if (length >= FILE_PATH_SIZE)
 		return file_refuse(
 			reason, -ENAMETOOLONG,
-			"the path has %zu bytes; the kernel keeps %u of \"%s/\" and all that follows",
+			"the path has %zu bytes; the kernel keeps %u of \"%s/\" and all that "
+			"follows",
 			length, TCMU_CONFIG_MAX, config->subtype);
 	memcpy(path, config->target, length + 1);
 	if (file_option(config, FILE_DECODE)) {
@@ -97,11 +99,13 @@ static int make_path(
 	if (path[0] != '/')
 		return file_refuse(
 			reason, -EINVAL,
-			"the path must start with '/', as in %s//%.200s: two slashes, the second is the "
+			"the path must start with '/', as in %s//%.200s: two slashes, the second "
+			"is the "
 			"path's",
 			config->subtype, path);
 	if (path[strlen(path) - 1] == '/')
-		return file_refuse(reason, -EISDIR, "a path that ends with '/' names a folder: %s", path);
+		return file_refuse(
+			reason, -EISDIR, "a path that ends with '/' names a folder: %s", path);
 	return 0;
 }
 
@@ -122,7 +126,8 @@ static int find_folder(const struct file_target *target, struct tcmu_reason *rea
 	slash[slash == folder] = '\0';
 	if (stat(folder, &st) == 0)
 		return 0;
-	return file_refuse(reason, -errno, "the folder cannot be reached: %s: %s", strerror(errno), folder);
+	return file_refuse(
+		reason, -errno, "the folder cannot be reached: %s: %s", strerror(errno), folder);
 }
 
 static int set_kind(struct file_target *target, const struct stat *st, struct tcmu_reason *reason)
@@ -139,8 +144,8 @@ static int set_kind(struct file_target *target, const struct stat *st, struct tc
 		break;
 	case S_IFDIR:
 		return file_refuse(
-			reason, -EISDIR, "a folder; a regular file or a block device is expected: %s",
-			target->path);
+			reason, -EISDIR,
+			"a folder; a regular file or a block device is expected: %s", target->path);
 	case S_IFCHR:
 		return file_refuse(
 			reason, -ENOTBLK,
@@ -148,13 +153,15 @@ static int set_kind(struct file_target *target, const struct stat *st, struct tc
 			target->path);
 	default:
 		return file_refuse(
-			reason, -ENOTBLK, "neither a regular file nor a block device: %s", target->path);
+			reason, -ENOTBLK, "neither a regular file nor a block device: %s",
+			target->path);
 	}
 	target->exists = true;
 	return 0;
 }
 
-int file_find(const struct tcmu_config *config, struct file_target *target, struct tcmu_reason *reason)
+int file_find(
+	const struct tcmu_config *config, struct file_target *target, struct tcmu_reason *reason)
 {
 	struct stat st;
 	int r;
@@ -173,10 +180,12 @@ int file_find(const struct tcmu_config *config, struct file_target *target, stru
 		return r;
 	if (config->read_only)
 		return file_refuse(
-			reason, -ENOENT, "does not exist, and a read-only device does not create it: %s",
+			reason, -ENOENT,
+			"does not exist, and a read-only device does not create it: %s",
 			target->path);
 	if (!file_option(config, FILE_CREATE))
-		return file_refuse(reason, -ENOENT, "does not exist, and create=0 is set: %s", target->path);
+		return file_refuse(
+			reason, -ENOENT, "does not exist, and create=0 is set: %s", target->path);
 	return 0;
 }
 
@@ -188,11 +197,13 @@ int file_check_size(
 		return 0;
 	if (target->block)
 		return file_refuse(
-			reason, -ENOSPC, "the block device has %llu bytes, too few for a device of %llu: %s",
+			reason, -ENOSPC,
+			"the block device has %llu bytes, too few for a device of %llu: %s",
 			(unsigned long long) size, (unsigned long long) config->size, target->path);
 	if (config->read_only)
 		return file_refuse(
-			reason, -EINVAL, "the file has %llu bytes, too few for a device of %llu: %s",
+			reason, -EINVAL,
+			"the file has %llu bytes, too few for a device of %llu: %s",
 			(unsigned long long) size, (unsigned long long) config->size, target->path);
 	if (file_option(config, FILE_GROW))
 		return 0;
@@ -214,7 +225,8 @@ int file_check_format(const struct file_target *target, int fd, struct tcmu_reas
 		return 0;
 	return file_refuse(
 		reason, -EMEDIUMTYPE,
-		"is a qcow image, which is not served; convert it (qemu-img convert -O raw) and use file/: "
+		"is a qcow image, which is not served; convert it (qemu-img convert -O raw) and "
+		"use file/: "
 		"%s",
 		target->path);
 }
@@ -231,7 +243,8 @@ int64_t file_size(int fd, bool block)
 
 /* ------- opening it ------- */
 
-int file_refuse_open(const struct file_target *target, int flags, int error, struct tcmu_reason *reason)
+int file_refuse_open(
+	const struct file_target *target, int flags, int error, struct tcmu_reason *reason)
 {
 	const char *what = (flags & O_ACCMODE) == O_RDONLY ? "read" : "written";
 
@@ -241,17 +254,20 @@ int file_refuse_open(const struct file_target *target, int flags, int error, str
 			target->path);
 	if (error == -EBUSY && target->block)
 		return file_refuse(
-			reason, error, "the block device is in use: mounted, or held by another driver: %s",
+			reason, error,
+			"the block device is in use: mounted, or held by another driver: %s",
 			target->path);
 	if (error == -ETXTBSY)
 		return file_refuse(
-			reason, error, "the file is in use as a program or as swap space: %s", target->path);
+			reason, error, "the file is in use as a program or as swap space: %s",
+			target->path);
 	if (error == -EROFS)
 		return file_refuse(
 			reason, error,
 			"cannot be written: read-only; ro=1 makes a read-only device of it: %s",
 			target->path);
-	return file_refuse(reason, error, "cannot be %s: %s: %s", what, strerror(-error), target->path);
+	return file_refuse(
+		reason, error, "cannot be %s: %s: %s", what, strerror(-error), target->path);
 }
 
 static bool is_target(const struct file_target *target, const struct stat *st)
@@ -271,7 +287,8 @@ int file_open_target(const struct file_target *target, int flags, struct tcmu_re
 	if (fstat(fd, &st) == 0 && is_target(target, &st))
 		return fd;
 	close(fd);
-	return file_refuse(reason, -EAGAIN, "it was replaced while it was being opened: %s", target->path);
+	return file_refuse(
+		reason, -EAGAIN, "it was replaced while it was being opened: %s", target->path);
 }
 
 int file_check_writable(int fd, const struct file_target *target, struct tcmu_reason *reason)
@@ -308,7 +325,8 @@ int file_direct_align(
 	int sector = 0;
 	int r = 0;
 
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 && (stx.stx_mask & STATX_DIOALIGN)) {
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
+	    (stx.stx_mask & STATX_DIOALIGN)) {
 		if (stx.stx_dio_offset_align == 0)
 			return file_refuse_open(target, O_DIRECT, -EINVAL, reason);
 		*offset_align = stx.stx_dio_offset_align;
@@ -325,7 +343,8 @@ int file_direct_align(
 	return r < 0 ? file_refuse_open(target, O_DIRECT, r, reason) : 0;
 }
 
-int file_check_align(const struct tcmu_config *config, uint32_t offset_align, struct tcmu_reason *reason)
+int file_check_align(
+	const struct tcmu_config *config, uint32_t offset_align, struct tcmu_reason *reason)
 {
 	if (config->block_size % offset_align == 0)
 		return 0;
@@ -338,8 +357,8 @@ int file_check_align(const struct tcmu_config *config, uint32_t offset_align, st
 
 /* ------- check_config ------- */
 
-/* What would arrive as something else: the kernel ends a value at a comma or a newline, targetcli loses what follows a
- * blank and refuses a colon, and neither takes what is not ASCII. */
+/* What would arrive as something else: the kernel ends a value at a comma or a newline, targetcli
+ * loses what follows a blank and refuses a colon, and neither takes what is not ASCII. */
 static int check_characters(const struct tcmu_config *config, struct tcmu_reason *reason)
 {
 	for (const char *c = config->target; *c; c++) {
@@ -348,24 +367,27 @@ static int check_characters(const struct tcmu_config *config, struct tcmu_reason
 		if (byte == ',' || byte == ':' || byte == ' ')
 			return file_refuse(
 				reason, -EINVAL,
-				"the path has a %s, which %s; with decode=1 write %%%02X for it: %s",
+				"the path has a %s, which %s; with decode=1 write %%%02X for it: "
+				"%s",
 				byte == ','           ? "comma"
 					: byte == ':' ? "colon"
 						      : "blank",
-				byte == ',' ? "the kernel would cut there" : "targetcli cannot keep", byte,
-				config->target);
+				byte == ',' ? "the kernel would cut there"
+					    : "targetcli cannot keep",
+				byte, config->target);
 		if (byte < 0x20 || byte >= 0x7f)
 			return file_refuse(
 				reason, -EINVAL,
-				"the path has the byte 0x%02X, which targetcli cannot keep; with decode=1 "
+				"the path has the byte 0x%02X, which targetcli cannot keep; with "
+				"decode=1 "
 				"write %%%02X for it",
 				byte, byte);
 	}
 	if (strlen(config->subtype) + 1 + strlen(config->target) > TCMU_CONFIG_MAX)
 		return file_refuse(
-			reason, -ENAMETOOLONG, "\"%s/\" and the path have %zu bytes; the kernel keeps %u",
-			config->subtype, strlen(config->subtype) + 1 + strlen(config->target),
-			TCMU_CONFIG_MAX);
+			reason, -ENAMETOOLONG,
+			"\"%s/\" and the path have %zu bytes; the kernel keeps %u", config->subtype,
+			strlen(config->subtype) + 1 + strlen(config->target), TCMU_CONFIG_MAX);
 	return 0;
 }
 
@@ -466,7 +488,8 @@ void file_claim(const struct file_target *target, char *claim, size_t size)
 			(unsigned long long) target->ino);
 }
 
-int file_identify(const struct tcmu_config *config, char *claim, size_t size, struct tcmu_reason *reason)
+int file_identify(
+	const struct tcmu_config *config, char *claim, size_t size, struct tcmu_reason *reason)
 {
 	struct file_target target;
 	int r = file_find(config, &target, reason);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A backend that is not there: writes are forgotten and reads are zeros, at once. What is measured with it is the
- * way through the kernel and the daemon.
+ * A backend that is not there: writes are forgotten and reads are zeros, at once. What is measured
+ * with it is the way through the kernel and the daemon.
  *
  * A backend does not change after open; everything else is the I/O thread's.
  */
@@ -22,7 +22,8 @@ enum null_reads {
 	READS_UNTOUCHED,
 };
 
-static const char *const reads_choices[] = {[READS_ZERO] = "zero", [READS_UNTOUCHED] = "untouched", NULL};
+static const char *const reads_choices[] = {
+	[READS_ZERO] = "zero", [READS_UNTOUCHED] = "untouched", NULL};
 
 static const struct tcmu_option null_options[NULL_OPTIONS + 1] = {
 	[NULL_READS] = {
@@ -42,8 +43,8 @@ static void describe(const struct tcmu_config *config, struct tcmu_backend_info 
 	info->unmap_zeroes = true;
 	if (config->read_only)
 		return;
-	info->caps |= TCMU_IO_CAP(TCMU_IO_WRITE) | TCMU_IO_CAP(TCMU_IO_FLUSH) | TCMU_IO_CAP(TCMU_IO_UNMAP) |
-		TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES);
+	info->caps |= TCMU_IO_CAP(TCMU_IO_WRITE) | TCMU_IO_CAP(TCMU_IO_FLUSH) |
+		TCMU_IO_CAP(TCMU_IO_UNMAP) | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES);
 	info->fua = true;
 	info->thin = true;
 }
@@ -56,8 +57,9 @@ static int null_check_config(const struct tcmu_config *config, struct tcmu_reaso
 }
 
 static int null_open(
-	const struct tcmu_config *config, const struct tcmu_host *host, struct tcmu_host_device *dev,
-	struct tcmu_backend_info *info, void **ret, struct tcmu_reason *reason)
+	const struct tcmu_config *config, const struct tcmu_host *host,
+	struct tcmu_host_device *dev, struct tcmu_backend_info *info, void **ret,
+	struct tcmu_reason *reason)
 {
 	struct null_backend *backend = malloc(sizeof(*backend));
 
@@ -100,6 +102,8 @@ static int null_resize(
 }
 
 TCMU_HANDLER(.subtype = "null", .name = "nothing, for measurements",
-	     .config_desc = "any name, or none, then options: name[;option=value]...; writes are forgotten",
-	     .threading = TCMU_HANDLER_ASYNC, .options = null_options, .check_config = null_check_config,
-	     .open = null_open, .close = null_close, .submit = null_submit, .resize = null_resize);
+	     .config_desc = "any name, or none, then options: name[;option=value]...; writes are "
+			    "forgotten",
+	     .threading = TCMU_HANDLER_ASYNC, .options = null_options,
+	     .check_config = null_check_config, .open = null_open, .close = null_close,
+	     .submit = null_submit, .resize = null_resize);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A connection to a cluster, and why there is none: the reason is what a person sees who has mistyped a name, or whose
- * cluster is away.
+ * A connection to a cluster, and why there is none: the reason is what a person sees who has
+ * mistyped a name, or whose cluster is away.
  *
- * Called by threads that may block. How long they do is bounded by librados's own limits, which are set here.
+ * Called by threads that may block. How long they do is bounded by librados's own limits, which are
+ * set here.
  */
 #include "image.h"
 
@@ -27,15 +28,18 @@ int image_set_timeout(struct image_cluster *cluster, uint64_t seconds)
 	return r < 0 ? r : set_seconds(cluster->rados, "rados_mon_op_timeout", seconds);
 }
 
-/* Whose lock is taken away is shut out, whatever the configuration says: else he would go on writing. */
+/* Whose lock is taken away is shut out, whatever the configuration says: else he would go on
+ * writing. */
 static int set_fencing(struct image_cluster *cluster)
 {
 	int r = rados_conf_set(cluster->rados, "rbd_blocklist_on_break_lock", "true");
 
-	return r == -ENOENT ? rados_conf_set(cluster->rados, "rbd_blacklist_on_break_lock", "true") : r;
+	return r == -ENOENT ? rados_conf_set(cluster->rados, "rbd_blacklist_on_break_lock", "true")
+			    : r;
 }
 
-/* What a command has completed must be in the cluster, where the other gateways see it, and not in this one's memory. */
+/* What a command has completed must be in the cluster, where the other gateways see it, and not in
+ * this one's memory. */
 static int set_limits(struct image_cluster *cluster)
 {
 	int r = rados_conf_set(cluster->rados, "rbd_cache", "false");
@@ -63,7 +67,8 @@ int image_configure(
 	if (r < 0) {
 		image_disconnect(cluster);
 		return image_refuse(
-			reason, r, "the cluster's configuration cannot be read: %s: %s", strerror(-r),
+			reason, r, "the cluster's configuration cannot be read: %s: %s",
+			strerror(-r),
 			conf ? conf : "none is in the usual places; name one with conf=");
 	}
 	r = set_limits(cluster);
@@ -74,7 +79,8 @@ int image_configure(
 	return 0;
 }
 
-static int refuse_connection(const struct tcmu_config *config, int error, struct tcmu_reason *reason)
+static int refuse_connection(
+	const struct tcmu_config *config, int error, struct tcmu_reason *reason)
 {
 	const char *conf = config->values[IMAGE_CONF].string;
 	const char *id = config->values[IMAGE_ID].string;
@@ -86,13 +92,16 @@ static int refuse_connection(const struct tcmu_config *config, int error, struct
 	if (error == -EACCES || error == -EPERM || error == -ENOENT)
 		return image_refuse(
 			reason, error,
-			"the cluster does not let in client.%.64s: no key, or not the right one", id);
+			"the cluster does not let in client.%.64s: no key, or not the right one",
+			id);
 	return image_refuse(
-		reason, error, "the cluster cannot be reached as client.%.64s: %s", id, strerror(-error));
+		reason, error, "the cluster cannot be reached as client.%.64s: %s", id,
+		strerror(-error));
 }
 
 static int open_namespace(
-	const struct image_target *target, struct image_cluster *cluster, struct tcmu_reason *reason)
+	const struct image_target *target, struct image_cluster *cluster,
+	struct tcmu_reason *reason)
 {
 	bool exists = false;
 	int r;
@@ -102,8 +111,8 @@ static int open_namespace(
 	r = rbd_namespace_exists(cluster->pool, target->name_space, &exists);
 	if (r < 0)
 		return image_refuse(
-			reason, r, "the namespaces of the pool cannot be read: %s: %s", strerror(-r),
-			target->pool);
+			reason, r, "the namespaces of the pool cannot be read: %s: %s",
+			strerror(-r), target->pool);
 	if (!exists)
 		return image_refuse(
 			reason, -ENOENT, "the pool has no such namespace: %s/%s", target->pool,
@@ -113,8 +122,8 @@ static int open_namespace(
 }
 
 int image_connect(
-	const struct tcmu_config *config, const struct image_target *target, struct image_cluster *cluster,
-	struct tcmu_reason *reason)
+	const struct tcmu_config *config, const struct image_target *target,
+	struct image_cluster *cluster, struct tcmu_reason *reason)
 {
 	int r = image_configure(config, cluster, reason);
 
@@ -128,7 +137,8 @@ int image_connect(
 		if (r < 0)
 			image_refuse(
 				reason, r, "%s: %s",
-				r == -ENOENT ? "the cluster has no such pool" : strerror(-r), target->pool);
+				r == -ENOENT ? "the cluster has no such pool" : strerror(-r),
+				target->pool);
 		else
 			r = open_namespace(target, cluster, reason);
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The image's own thread, for what librbd does only while its caller waits: which parts are allocated, how large the image is
- * now, and who has its lock. It is not on the way of any other request.
+ * The image's own thread, for what librbd does only while its caller waits: which parts are
+ * allocated, how large the image is now, and who has its lock. It is not on the way of any other
+ * request.
  *
  * image->lock is held for the list and the flags, never during a call of librbd or of the host.
  */
@@ -11,7 +12,8 @@
 #include <string.h>
 #include <time.h>
 
-/* So much is looked at for one request, at most: without the feature fast-diff every object has to be asked. */
+/* So much is looked at for one request, at most: without the feature fast-diff every object has to
+ * be asked. */
 #define MAP_OBJECTS 256u
 
 /* Managers hear of a daemon's status as often. */

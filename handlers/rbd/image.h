@@ -2,12 +2,14 @@
 /*
  * The rbd handler's parts: a device's bytes are those of an image in a Ceph cluster, by librbd.
  *
- * target.c: the config string. cluster.c: a connection, and why there is none. open.c: the image, its properties, resize.
- * io.c: requests. lock.c: which host writes to it. service.c: what the cluster is told of it. helper.c: the image's own
- * thread, for what librbd does only while its caller waits. rbd.c: the table that the daemon sees.
+ * target.c: the config string. cluster.c: a connection, and why there is none. open.c: the image,
+ * its properties, resize. io.c: requests. lock.c: which host writes to it. service.c: what the
+ * cluster is told of it. helper.c: the image's own thread, for what librbd does only while its
+ * caller waits. rbd.c: the table that the daemon sees.
  *
- * Every device has a connection of its own: the cluster shuts out a connection, not an image, so a shared one would take
- * the other devices with it. Threads of librbd call back; no callback comes after rbd_close().
+ * Every device has a connection of its own: the cluster shuts out a connection, not an image, so a
+ * shared one would take the other devices with it. Threads of librbd call back; no callback comes
+ * after rbd_close().
  *
  * The lock is for the fields under it and is held for a few instructions only.
  */
@@ -76,8 +78,8 @@ struct image {
 	bool watched;
 	struct tcmu_backend_info info;
 	_Atomic uint64_t size; /* bytes, as last heard of */
-	atomic_bool
-		fenced; /* the cluster has shut this connection out: librbd is not asked to write any more */
+	atomic_bool fenced;    /* the cluster has shut this connection out: librbd is not asked to
+				  write any more */
 
 	atomic_bool on_demand; /* its lock is taken and given up at the daemon's word only */
 
@@ -112,22 +114,25 @@ __attribute__((format(printf, 3, 4))) int image_refuse(
 /* "pool[/namespace]/image[@snapshot]". 0, or -EINVAL with a reason. */
 int image_parse(const char *text, struct image_target *target, struct tcmu_reason *reason);
 
-/* The same for every spelling of an image in this cluster; "" for a snapshot, which never changes. */
+/* The same for every spelling of an image in this cluster; "" for a snapshot, which never changes.
+ */
 void image_claim(const struct image_target *target, const char *fsid, char *claim, size_t size);
 
 /* ------- cluster.c ------- */
 
-/* Seconds that opening and checking wait for an answer of the cluster; the daemon's open_timeout_ms is longer. */
+/* Seconds that opening and checking wait for an answer of the cluster; the daemon's open_timeout_ms
+ * is longer. */
 #define IMAGE_OPEN_TIMEOUT 8u
 
 /* Reads the configuration, but asks nobody. 0, or -errno with a reason and nothing left behind. */
 int image_configure(
-	const struct tcmu_config *config, struct image_cluster *cluster, struct tcmu_reason *reason);
+	const struct tcmu_config *config, struct image_cluster *cluster,
+	struct tcmu_reason *reason);
 
 /* The pool of the target, in its namespace. 0, or -errno with a reason and nothing left behind. */
 int image_connect(
-	const struct tcmu_config *config, const struct image_target *target, struct image_cluster *cluster,
-	struct tcmu_reason *reason);
+	const struct tcmu_config *config, const struct image_target *target,
+	struct image_cluster *cluster, struct tcmu_reason *reason);
 
 /* From now on a request is given up after so many seconds; 0: never. 0 or -errno. */
 int image_set_timeout(struct image_cluster *cluster, uint64_t seconds);
@@ -138,10 +143,12 @@ void image_disconnect(struct image_cluster *cluster);
 /* ------- open.c ------- */
 
 int image_check_config(const struct tcmu_config *config, struct tcmu_reason *reason);
-int image_identify(const struct tcmu_config *config, char *claim, size_t size, struct tcmu_reason *reason);
+int image_identify(
+	const struct tcmu_config *config, char *claim, size_t size, struct tcmu_reason *reason);
 int image_open(
-	const struct tcmu_config *config, const struct tcmu_host *host, struct tcmu_host_device *dev,
-	struct tcmu_backend_info *info, void **backend, struct tcmu_reason *reason);
+	const struct tcmu_config *config, const struct tcmu_host *host,
+	struct tcmu_host_device *dev, struct tcmu_backend_info *info, void **backend,
+	struct tcmu_reason *reason);
 void image_close(void *backend);
 int image_resize(
 	void *backend, const struct tcmu_config *config, struct tcmu_backend_info *info,
@@ -154,7 +161,8 @@ void image_submit(void *backend, struct tcmu_io *io);
 /* Completes the request: result is what librbd returned. Any thread. */
 void image_end(struct image_request *request, int64_t result);
 
-/* The cluster has shut this connection out: nothing is asked of it any more, and the daemon is told. Any thread. */
+/* The cluster has shut this connection out: nothing is asked of it any more, and the daemon is
+ * told. Any thread. */
 void image_fence(struct image *image);
 
 /* ------- lock.c ------- */
@@ -165,7 +173,8 @@ int image_lock_state(void *backend, bool *ours, uint16_t *tag);
 
 /* ------- service.c ------- */
 
-/* 0, or -errno: then the service map does not have it, and all else goes on. Before the helper starts. */
+/* 0, or -errno: then the service map does not have it, and all else goes on. Before the helper
+ * starts. */
 int image_service_register(struct image *image, const struct image_target *target);
 
 /* Tells the cluster how things are; may wait for it. The helper, or its starter. */

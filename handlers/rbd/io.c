@@ -2,11 +2,12 @@
 /*
  * Requests. librbd takes them without waiting and calls back on a thread of its own.
  *
- * UNMAP is done as librbd's write_zeroes, not as its discard: that one leaves the bytes at the edges of its granularity
- * as they were, and what is unmapped is to read as zeros.
+ * UNMAP is done as librbd's write_zeroes, not as its discard: that one leaves the bytes at the
+ * edges of its granularity as they were, and what is unmapped is to read as zeros.
  *
- * What the cluster tells a client that it has shut out is final for that connection: nothing is passed to librbd any
- * more, so that no late write can land on top of those of whoever has taken over.
+ * What the cluster tells a client that it has shut out is final for that connection: nothing is
+ * passed to librbd any more, so that no late write can land on top of those of whoever has taken
+ * over.
  */
 #include "image.h"
 
@@ -38,8 +39,9 @@ void image_end(struct image_request *request, int64_t result)
 		if (atomic_load(&image->on_demand))
 			image->host->event(image->dev, TCMU_BACKEND_LOCK_LOST, 0);
 	} else if (error == -EILSEQ) {
-		/* What is compared is aligned to its length. That holds for librbd's offset too, where it is in the image as
-		 * where it leaves out how far the block is from the beginning of its object (as 16.2 does). */
+		/* What is compared is aligned to its length. That holds for librbd's offset too,
+		 * where it is in the image as where it leaves out how far the block is from the
+		 * beginning of its object (as 16.2 does). */
 		io->result = request->mismatch % io->length;
 	} else if (io->op == TCMU_IO_READ && !error && (uint64_t) result < io->length) {
 		io->result = io->offset + (uint64_t) result; /* the image has become shorter */
@@ -90,8 +92,8 @@ static int64_t write_same(struct image_request *request, rbd_completion_t comple
 	struct tcmu_io *io = request->io;
 
 	return rbd_aio_writesame(
-		request->image->rbd, io->offset, io->length, io->iov[0].iov_base, io->iov[0].iov_len,
-		completion, 0);
+		request->image->rbd, io->offset, io->length, io->iov[0].iov_base,
+		io->iov[0].iov_len, completion, 0);
 }
 
 /* ------- submit ------- */
@@ -113,7 +115,8 @@ static int64_t start(struct image_request *request, rbd_completion_t completion)
 	case TCMU_IO_WRITE_ZEROES:
 		return rbd_aio_write_zeroes(
 			rbd, io->offset, io->length, completion,
-			io->flags & TCMU_IO_MAY_UNMAP ? 0 : RBD_WRITE_ZEROES_FLAG_THICK_PROVISION, 0);
+			io->flags & TCMU_IO_MAY_UNMAP ? 0 : RBD_WRITE_ZEROES_FLAG_THICK_PROVISION,
+			0);
 	case TCMU_IO_COMPARE_AND_WRITE:
 		return compare_and_write(request, completion);
 	case TCMU_IO_WRITE_SAME:

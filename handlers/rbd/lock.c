@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The image's exclusive lock, taken at the daemon's word: who else has it is shut out of the cluster first, so that nothing
- * that he has under way lands on top of what we write. That is librbd's doing: it has the client blocklisted, waits until its
- * own requests carry the map that says so, which the storage then has too, and only then takes the lock.
+ * The image's exclusive lock, taken at the daemon's word: who else has it is shut out of the
+ * cluster first, so that nothing that he has under way lands on top of what we write. That is
+ * librbd's doing: it has the client blocklisted, waits until its own requests carry the map that
+ * says so, which the storage then has too, and only then takes the lock.
  *
- * Beside the lock the image's metadata says for which target port group it was taken and by which client, in the words that
- * other gateways use.
+ * Beside the lock the image's metadata says for which target port group it was taken and by which
+ * client, in the words that other gateways use.
  *
- * Entries of the blocklist that are about earlier connections of ours are left to expire. They shut out nobody else, for every
- * connection has an address of its own; and while a storage daemon that hangs may still have writes of an old one to look at,
- * only the entry keeps them out.
+ * Entries of the blocklist that are about earlier connections of ours are left to expire. They shut
+ * out nobody else, for every connection has an address of its own; and while a storage daemon that
+ * hangs may still have writes of an old one to look at, only the entry keeps them out.
  *
  * Threads of jobs; every function may wait for the cluster.
  */
@@ -60,7 +61,8 @@ static int shut_out_another(struct image *image)
 	return r == -ENOENT || r == -EBUSY || r == -EAGAIN ? 0 : r;
 }
 
-/* Also where librbd has taken the lock by itself: from now on it neither takes it nor hands it over without being asked. */
+/* Also where librbd has taken the lock by itself: from now on it neither takes it nor hands it over
+ * without being asked. */
 static int acquire(struct image *image)
 {
 	int r = 0;
@@ -101,16 +103,19 @@ static int refuse_lock(int error, struct tcmu_reason *reason)
 	case -EACCES:
 		return image_refuse(
 			reason, error,
-			"the user may not take the lock, or not blocklist its owner: profile rbd is what it "
+			"the user may not take the lock, or not blocklist its owner: profile rbd "
+			"is what it "
 			"needs");
 	case -EBUSY:
-		return image_refuse(reason, error, "several clients hold a shared lock of the image");
+		return image_refuse(
+			reason, error, "several clients hold a shared lock of the image");
 	case -EROFS:
 	case -EAGAIN:
 		return image_refuse(
 			reason, error, "another client holds the image's lock and keeps taking it");
 	default:
-		return image_refuse(reason, error, "the image's lock cannot be had: %s", strerror(-error));
+		return image_refuse(
+			reason, error, "the image's lock cannot be had: %s", strerror(-error));
 	}
 }
 
@@ -188,7 +193,8 @@ static int find_state(const struct image *image, bool *ours, uint16_t *tag)
 	return 0;
 }
 
-/* One that has nothing to write does not learn otherwise that it was shut out, and would go on to tell initiators that it is active. */
+/* One that has nothing to write does not learn otherwise that it was shut out, and would go on to
+ * tell initiators that it is active. */
 int image_lock_state(void *backend, bool *ours, uint16_t *tag)
 {
 	struct image *image = backend;

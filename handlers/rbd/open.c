@@ -2,8 +2,8 @@
 /*
  * Open, close, resize and checks; what the image is and can do.
  *
- * Each function here runs on a thread of its own and may block. While it opens, a cluster that does not answer is given
- * up after IMAGE_OPEN_TIMEOUT; after that the device's own limit holds.
+ * Each function here runs on a thread of its own and may block. While it opens, a cluster that does
+ * not answer is given up after IMAGE_OPEN_TIMEOUT; after that the device's own limit holds.
  */
 #include "image.h"
 
@@ -44,7 +44,8 @@ static int check_size(const struct tcmu_config *config, uint64_t size, struct tc
 		return 0;
 	return image_refuse(
 		reason, -EINVAL,
-		"the image has %" PRIu64 " bytes, the device wants %" PRIu64 ": resize the image first",
+		"the image has %" PRIu64 " bytes, the device wants %" PRIu64
+		": resize the image first",
 		size, config->size);
 }
 
@@ -69,7 +70,8 @@ static int open_image(
 
 /* ------- what it is and can do ------- */
 
-/* The image's metadata can turn on a cache that the connection has turned off. If it cannot be found out, it may be. */
+/* The image's metadata can turn on a cache that the connection has turned off. If it cannot be
+ * found out, it may be. */
 static bool has_cache(rbd_image_t rbd)
 {
 	rbd_config_option_t *options = NULL;
@@ -96,9 +98,9 @@ static void describe_changes(struct image *image, uint32_t block)
 	struct tcmu_backend_info *info = &image->info;
 	bool cache = has_cache(image->rbd);
 
-	info->caps |= TCMU_IO_CAP(TCMU_IO_WRITE) | TCMU_IO_CAP(TCMU_IO_FLUSH) | TCMU_IO_CAP(TCMU_IO_UNMAP) |
-		TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES) | TCMU_IO_CAP(TCMU_IO_COMPARE_AND_WRITE) |
-		TCMU_IO_CAP(TCMU_IO_WRITE_SAME);
+	info->caps |= TCMU_IO_CAP(TCMU_IO_WRITE) | TCMU_IO_CAP(TCMU_IO_FLUSH) |
+		TCMU_IO_CAP(TCMU_IO_UNMAP) | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES) |
+		TCMU_IO_CAP(TCMU_IO_COMPARE_AND_WRITE) | TCMU_IO_CAP(TCMU_IO_WRITE_SAME);
 	info->fua = !cache;
 	info->volatile_cache = cache;
 	info->thin = true;
@@ -167,7 +169,8 @@ static void enter_service_map(struct image *image, const struct image_target *ta
 
 	if (r >= 0)
 		return;
-	(void) snprintf(text, sizeof(text), "it is not in the cluster's service map: %s", strerror(-r));
+	(void) snprintf(
+		text, sizeof(text), "it is not in the cluster's service map: %s", strerror(-r));
 	image->host->log(image->dev, TCMU_LOG_WARNING, text);
 }
 
@@ -181,7 +184,8 @@ static int build(
 
 	if (r >= 0)
 		r = open_image(
-			config, target, &image->cluster, image->read_only, &image->rbd, &size, reason);
+			config, target, &image->cluster, image->read_only, &image->rbd, &size,
+			reason);
 	if (r < 0)
 		return r;
 	atomic_store(&image->size, size);
@@ -201,8 +205,9 @@ static int build(
 }
 
 int image_open(
-	const struct tcmu_config *config, const struct tcmu_host *host, struct tcmu_host_device *dev,
-	struct tcmu_backend_info *info, void **backend, struct tcmu_reason *reason)
+	const struct tcmu_config *config, const struct tcmu_host *host,
+	struct tcmu_host_device *dev, struct tcmu_backend_info *info, void **backend,
+	struct tcmu_reason *reason)
 {
 	struct image_target target;
 	struct image *image;
@@ -253,7 +258,8 @@ int image_resize(
 	return 0;
 }
 
-int image_identify(const struct tcmu_config *config, char *claim, size_t size, struct tcmu_reason *reason)
+int image_identify(
+	const struct tcmu_config *config, char *claim, size_t size, struct tcmu_reason *reason)
 {
 	struct image_target target;
 	struct image_cluster cluster;

@@ -18,7 +18,8 @@ const struct tcmu_option image_options[IMAGE_OPTIONS + 1] = {
 		{.name = "osd_op_timeout",
 		 .type = TCMU_OPTION_UINT,
 		 .def = "30",
-		 .help = "seconds until a command that the cluster does not answer is given up; 0: never"},
+		 .help = "seconds until a command that the cluster does not answer is given up; 0: "
+			 "never"},
 };
 
 TCMU_HANDLER(.subtype = "rbd", .name = "Ceph RBD image",

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The image in the cluster's service map, where `ceph service dump`, ceph-iscsi and the dashboard look for it. Its names
- * and keys are what they read.
+ * The image in the cluster's service map, where `ceph service dump`, ceph-iscsi and the dashboard
+ * look for it. Its names and keys are what they read.
  *
- * Who has the image's lock is not told by librbd when it changes hands, as it does with the first write of somebody else.
- * So it is asked for after a write while we are not known to have it, and every few seconds while we are.
+ * Who has the image's lock is not told by librbd when it changes hands, as it does with the first
+ * write of somebody else. So it is asked for after a write while we are not known to have it, and
+ * every few seconds while we are.
  */
 #include "image.h"
 

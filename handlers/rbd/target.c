@@ -40,7 +40,8 @@ static bool take_name(const char **text, char *name)
 static int refuse_form(const char *what, const char *text, struct tcmu_reason *reason)
 {
 	return image_refuse(
-		reason, -EINVAL, "%s: it is to be pool[/namespace]/image[@snapshot]: %s", what, text);
+		reason, -EINVAL, "%s: it is to be pool[/namespace]/image[@snapshot]: %s", what,
+		text);
 }
 
 int image_parse(const char *text, struct image_target *target, struct tcmu_reason *reason)
@@ -54,7 +55,8 @@ int image_parse(const char *text, struct image_target *target, struct tcmu_reaso
 		slashes += *c == '/';
 	if (slashes < 1 || slashes > 2)
 		return refuse_form("the image has one or two slashes in its name", text, reason);
-	if (!take_name(&rest, target->pool) || (slashes == 2 && !take_name(&rest, target->name_space)) ||
+	if (!take_name(&rest, target->pool) ||
+	    (slashes == 2 && !take_name(&rest, target->name_space)) ||
 	    !take_name(&rest, target->name))
 		return refuse_form("a name is missing", text, reason);
 	if (strchr(target->pool, '@') || strchr(target->name_space, '@'))
@@ -85,7 +87,8 @@ void image_claim(const struct image_target *target, const char *fsid, char *clai
 	claim[0] = '\0';
 	if (target->snapshot[0] || !fsid[0] || strcmp(fsid, NO_FSID) == 0)
 		return;
-	(void) snprintf(name, sizeof(name), "%s/%s/%s", target->pool, target->name_space, target->name);
+	(void) snprintf(
+		name, sizeof(name), "%s/%s/%s", target->pool, target->name_space, target->name);
 	length = snprintf(claim, size, "rbd %s %s", fsid, name);
 	if (length >= 0 && (size_t) length < size)
 		return;

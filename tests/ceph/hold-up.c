@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * It stands in the place of the C library's sendmsg(), which librados sends by. The lock is held while the flags are looked
- * at, not while something is sent.
+ * It stands in the place of the C library's sendmsg(), which librados sends by. The lock is held
+ * while the flags are looked at, not while something is sent.
  */
 #include "hold-up.h"
 
@@ -67,7 +67,8 @@ static bool has_bytes(const struct msghdr *message)
 	return false;
 }
 
-__attribute__((visibility("default"))) ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+__attribute__((visibility("default"))) ssize_t sendmsg(
+	int fd, const struct msghdr *message, int flags)
 {
 	ssize_t (*real)(int, const struct msghdr *, int) = dlsym(RTLD_NEXT, "sendmsg");
 

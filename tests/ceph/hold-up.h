@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A network that holds something up: what a connection of this process sends is kept back, in its messenger's own thread, if
- * certain bytes are in it, until it is let go. Any thread.
+ * A network that holds something up: what a connection of this process sends is kept back, in its
+ * messenger's own thread, if certain bytes are in it, until it is let go. Any thread.
  */
 #pragma once
 

@@ -123,7 +123,8 @@ static void blocklist(const char *address)
 
 	(void) snprintf(
 		text, sizeof(text),
-		"{\"prefix\": \"osd blocklist\", \"blocklistop\": \"add\", \"addr\": \"%s\"}", address);
+		"{\"prefix\": \"osd blocklist\", \"blocklistop\": \"add\", \"addr\": \"%s\"}",
+		address);
 	assert_int_equal(rados_mon_command(cluster, &command, 1, "", 0, NULL, NULL, NULL, NULL), 0);
 	/* The OSD has this map, or one that came after it, before it answers us again. */
 	assert_int_equal(rados_wait_for_latest_osdmap(cluster), 0);
@@ -139,7 +140,8 @@ void image_blocklist_watchers(const char *name)
 	for (size_t i = 0; i < cnt; i++)
 		blocklist(list[i].addr);
 	rbd_watchers_list_cleanup(list, cnt);
-	/* The monitor has it, and we have heard of it. The storage has it as soon as it has answered us, who say what we know. */
+	/* The monitor has it, and we have heard of it. The storage has it as soon as it has
+	 * answered us, who say what we know. */
 	image_read(name, 0, &byte, 1);
 }
 
@@ -153,9 +155,11 @@ static bool service_has(const char *what, const char *name, const char *text)
 	bool found = false;
 
 	(void) snprintf(
-		request, sizeof(request), "{\"prefix\": \"service %s\", \"format\": \"json\"}", what);
+		request, sizeof(request), "{\"prefix\": \"service %s\", \"format\": \"json\"}",
+		what);
 	(void) snprintf(key, sizeof(key), ":rbd/%s\"", name);
-	assert_int_equal(rados_mon_command(cluster, &command, 1, "", 0, &out, &length, NULL, NULL), 0);
+	assert_int_equal(
+		rados_mon_command(cluster, &command, 1, "", 0, &out, &length, NULL, NULL), 0);
 	part = memmem(out, length, key, strlen(key));
 	end = part ? memchr(part, '}', length - (size_t) (part - out)) : NULL;
 	if (end)

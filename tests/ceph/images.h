@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Images in the cluster of the test, as another client sees and changes them. What fails ends the test.
+ * Images in the cluster of the test, as another client sees and changes them. What fails ends the
+ * test.
  *
  * Everything is called by the test's own thread.
  */

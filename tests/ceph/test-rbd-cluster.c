@@ -28,8 +28,8 @@ static char config[256];
 static const char *config_of(const char *target, unsigned timeout)
 {
 	(void) snprintf(
-		config, sizeof(config), "%s;osd_op_timeout=%u;conf=%s/ceph.conf;id=admin", target, timeout,
-		cluster);
+		config, sizeof(config), "%s;osd_op_timeout=%u;conf=%s/ceph.conf;id=admin", target,
+		timeout, cluster);
 	return config;
 }
 
@@ -142,7 +142,8 @@ static void what_is_unmapped_reads_as_zeros_to_the_byte(void **state)
 	open_new(host, "unmapped");
 	write_bytes(host, 0, 3 * OBJECT_SIZE, 0x33);
 	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, BLOCK, BLOCK, 0), 0);
-	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, OBJECT_SIZE - BLOCK, OBJECT_SIZE + 2 * BLOCK, 0), 0);
+	assert_int_equal(
+		fake_do(host, TCMU_IO_UNMAP, OBJECT_SIZE - BLOCK, OBJECT_SIZE + 2 * BLOCK, 0), 0);
 	assert_bytes(host, 0, BLOCK, 0x33);
 	assert_bytes(host, BLOCK, BLOCK, 0);
 	assert_bytes(host, 2 * BLOCK, OBJECT_SIZE - 3 * BLOCK, 0x33);
@@ -159,7 +160,8 @@ static void zeros_are_written_with_and_without_space(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		write_bytes(host, 0, 2 * OBJECT_SIZE, 0x44);
 		assert_int_equal(
-			fake_do(host, TCMU_IO_WRITE_ZEROES, BLOCK, OBJECT_SIZE + BLOCK, flags[i]), 0);
+			fake_do(host, TCMU_IO_WRITE_ZEROES, BLOCK, OBJECT_SIZE + BLOCK, flags[i]),
+			0);
 		assert_bytes(host, 0, BLOCK, 0x44);
 		assert_bytes(host, BLOCK, OBJECT_SIZE + BLOCK, 0);
 		assert_bytes(host, OBJECT_SIZE + 2 * BLOCK, BLOCK, 0x44);
@@ -208,15 +210,16 @@ static void the_map_is_told_by_objects(void **state)
 	assert_int_equal(map(host, BLOCK, SIZE - BLOCK, false), 2 * OBJECT_SIZE - BLOCK);
 	assert_int_equal(map(host, 0, OBJECT_SIZE, false), OBJECT_SIZE);
 	assert_int_equal(
-		map(host, 2 * OBJECT_SIZE + BLOCK, SIZE - 3 * OBJECT_SIZE, true), 2 * OBJECT_SIZE - BLOCK);
+		map(host, 2 * OBJECT_SIZE + BLOCK, SIZE - 3 * OBJECT_SIZE, true),
+		2 * OBJECT_SIZE - BLOCK);
 	assert_int_equal(map(host, 2 * OBJECT_SIZE, BLOCK, true), BLOCK);
 	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, 2 * OBJECT_SIZE, OBJECT_SIZE, 0), 0);
 	assert_int_equal(map(host, 0, SIZE, false), 3 * OBJECT_SIZE);
 }
 
 static int compare_and_write(
-	struct fake_host *host, uint64_t offset, uint8_t expected, uint8_t new, size_t piece, int spoilt,
-	uint64_t *result)
+	struct fake_host *host, uint64_t offset, uint8_t expected, uint8_t new, size_t piece,
+	int spoilt, uint64_t *result)
 {
 	struct fake_io *io = fake_io_new(host, TCMU_IO_COMPARE_AND_WRITE, offset, BLOCK);
 	uint8_t data[2 * BLOCK];
@@ -268,7 +271,8 @@ static void its_properties_come_from_the_image(void **state)
 	assert_true(host->info.unmap_zeroes);
 	assert_false(host->info.volatile_cache);
 	assert_true(host->info.fua);
-	assert_int_equal(fake_identify(host, config_of("rbd/properties", 5), claim, sizeof(claim)), 0);
+	assert_int_equal(
+		fake_identify(host, config_of("rbd/properties", 5), claim, sizeof(claim)), 0);
 	assert_string_equal(claim, host->info.claim);
 	assert_true(strstr(claim, "rbd//properties") != NULL);
 }
@@ -462,8 +466,8 @@ static void a_lock_that_was_given_up_shuts_nobody_out(void **state)
 	fake_host_free(second);
 }
 
-/* A write of the old owner is on its way while the other one takes the lock and writes: it arrives after that, and is not
- * carried out. */
+/* A write of the old owner is on its way while the other one takes the lock and writes: it arrives
+ * after that, and is not carried out. */
 static void a_write_that_is_held_up_never_lands(void **state)
 {
 	struct fake_host *first = *state, *second;
@@ -492,7 +496,8 @@ static void a_write_that_is_held_up_never_lands(void **state)
 	free(data);
 }
 
-/* Another process: takes the lock, and writes a number after the other, telling each when it is stored. */
+/* Another process: takes the lock, and writes a number after the other, telling each when it is
+ * stored. */
 static int write_numbers(const char *image)
 {
 	struct fake_host *host = fake_host_new(PLUGIN, AIO_THREADS);
@@ -521,15 +526,16 @@ static pid_t start_writer(char *image, int *out)
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-	assert_int_equal(posix_spawn(&pid, "/proc/self/exe", &actions, NULL, arguments, environ), 0);
+	assert_int_equal(
+		posix_spawn(&pid, "/proc/self/exe", &actions, NULL, arguments, environ), 0);
 	posix_spawn_file_actions_destroy(&actions);
 	(void) close(ends[1]);
 	*out = ends[0];
 	return pid;
 }
 
-/* A gateway's process is killed while it writes; another one takes over at once, again and again. What was told as stored is
- * there, and nothing comes after. */
+/* A gateway's process is killed while it writes; another one takes over at once, again and again.
+ * What was told as stored is there, and nothing comes after. */
 static void a_gateway_that_was_killed_loses_nothing(void **state)
 {
 	struct fake_host *host = *state;
@@ -621,14 +627,16 @@ static void opening_ends_while_the_cluster_is_away(void **state)
 {
 	struct fake_host *host = *state;
 	const char *const processes[] = {"osd", "mon"};
-	const char *const reasons[] = {"storage does not answer", "no monitor of the cluster has answered"};
+	const char *const reasons[] = {
+		"storage does not answer", "no monitor of the cluster has answered"};
 
 	image_create("", "away", SIZE);
 	for (unsigned i = 0; i < 2; i++) {
 		double began = now();
 
 		cluster_signal(processes[i], SIGSTOP);
-		assert_int_equal(fake_open(host, config_of("rbd/away", 30), SIZE, BLOCK), -ETIMEDOUT);
+		assert_int_equal(
+			fake_open(host, config_of("rbd/away", 30), SIZE, BLOCK), -ETIMEDOUT);
 		cluster_signal(processes[i], SIGCONT);
 		if (!strstr(host->reason.text, reasons[i]))
 			fail_msg("it says: %s", host->reason.text);
@@ -643,27 +651,35 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(what_is_written_is_in_the_image, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			what_is_unmapped_reads_as_zeros_to_the_byte, setup, teardown),
-		cmocka_unit_test_setup_teardown(zeros_are_written_with_and_without_space, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			zeros_are_written_with_and_without_space, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_block_is_repeated, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_map_is_told_by_objects, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_block_is_compared_and_written, setup, teardown),
-		cmocka_unit_test_setup_teardown(its_properties_come_from_the_image, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			its_properties_come_from_the_image, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_namespace_has_its_own_images, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_snapshot_is_read_only_and_keeps_its_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_not_there_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_service_map_has_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_resize_of_the_image_is_seen, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_client_that_is_shut_out_writes_no_more, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_client_that_is_shut_out_writes_no_more, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			the_lock_moves_from_one_gateway_to_the_other, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_lock_that_was_given_up_shuts_nobody_out, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_write_that_is_held_up_never_lands, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_gateway_that_was_killed_loses_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(requests_wait_for_the_storage_to_come_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_lock_that_was_given_up_shuts_nobody_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_write_that_is_held_up_never_lands, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_gateway_that_was_killed_loses_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			requests_wait_for_the_storage_to_come_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			an_image_is_given_up_while_the_storage_is_away, setup, teardown),
-		cmocka_unit_test_setup_teardown(opening_ends_while_the_cluster_is_away, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			opening_ends_while_the_cluster_is_away, setup, teardown),
 	};
 
 	if (argc > 1)

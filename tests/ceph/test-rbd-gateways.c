@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices of the daemon on a real cluster (tests/ceph/cluster), whose folder is in CEPH_TEST_CLUSTER: two gateways of one image,
- * and one whose storage goes away.
+ * Devices of the daemon on a real cluster (tests/ceph/cluster), whose folder is in
+ * CEPH_TEST_CLUSTER: two gateways of one image, and one whose storage goes away.
  */
 #include "gateway.h"
 
@@ -62,8 +62,8 @@ static struct gateway *start(const char *image, unsigned timeout, uint16_t group
 
 	assert_non_null(handler);
 	(void) snprintf(
-		config, sizeof(config), "rbd/rbd/%s;osd_op_timeout=%u;conf=%s/ceph.conf;id=admin", image,
-		timeout, folder);
+		config, sizeof(config), "rbd/rbd/%s;osd_op_timeout=%u;conf=%s/ceph.conf;id=admin",
+		image, timeout, folder);
 	return gateway_new(handler, config, SIZE, group, access);
 }
 
@@ -123,7 +123,8 @@ static void writes_move_the_image_twenty_times(void **state)
 	image_delete("to-and-fro");
 }
 
-/* A write of the old owner is on its way while initiators activate the other gateway and write there. */
+/* A write of the old owner is on its way while initiators activate the other gateway and write
+ * there. */
 static void a_late_write_of_the_old_gateway_never_lands(void **state)
 {
 	struct gateway *old, *new;
@@ -209,7 +210,8 @@ static void a_delete_ends_in_time_while_the_storage_hangs(void **state)
 	free(data);
 }
 
-/* Every piece is written with a number, read back and compared, while the storage ends and is started again. */
+/* Every piece is written with a number, read back and compared, while the storage ends and is
+ * started again. */
 static void nothing_is_lost_when_the_storage_ends_and_starts_again(void **state)
 {
 	struct rig_command commands[COUNT];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rbd handler as the daemon has it: found by the registry, its config string decoded by the daemon's options, on a
- * device's I/O thread between a fake kernel and a real cluster (tests/ceph/cluster), whose folder is in
- * CEPH_TEST_CLUSTER.
+ * The rbd handler as the daemon has it: found by the registry, its config string decoded by the
+ * daemon's options, on a device's I/O thread between a fake kernel and a real cluster
+ * (tests/ceph/cluster), whose folder is in CEPH_TEST_CLUSTER.
  */
 #include "loop-rig.h"
 
@@ -65,8 +65,8 @@ static void open_disk(struct disk *disk, const char *name, unsigned timeout)
 	char text[TCMU_CONFIG_MAX + 1];
 
 	(void) snprintf(
-		text, sizeof(text), "rbd/rbd/%s;osd_op_timeout=%u;conf=%s/ceph.conf;id=admin", name, timeout,
-		getenv("CEPH_TEST_CLUSTER"));
+		text, sizeof(text), "rbd/rbd/%s;osd_op_timeout=%u;conf=%s/ceph.conf;id=admin", name,
+		timeout, getenv("CEPH_TEST_CLUSTER"));
 	assert_int_equal(registry_new(&disk->registry), 0);
 	assert_true(registry_load(disk->registry, HANDLERS) > 0);
 	disk->handler = registry_find(disk->registry, "rbd");
@@ -78,7 +78,8 @@ static void open_disk(struct disk *disk, const char *name, unsigned timeout)
 	disk->config.block_size = RIG_BLOCK;
 	memset(&disk->info, 0, sizeof(disk->info));
 	if (disk->handler->open(
-		    &disk->config, loop->host, loop->host_device, &disk->info, &disk->backend, &reason) < 0)
+		    &disk->config, loop->host, loop->host_device, &disk->info, &disk->backend,
+		    &reason) < 0)
 		fail_msg("%s", reason.text);
 	loop->handler = disk->handler;
 	loop->backend = disk->backend;
@@ -92,7 +93,8 @@ static void start_disk(struct disk *disk, const char *name, unsigned timeout)
 {
 	rig_make(
 		&disk->rig,
-		&(struct rig_options){.depth = 64, .uio.ring = {.scatter = true, .block_count = 2048}});
+		&(struct rig_options){
+			.depth = 64, .uio.ring = {.scatter = true, .block_count = 2048}});
 	image_create("", name, SIZE);
 	open_disk(disk, name, timeout);
 }
@@ -153,7 +155,8 @@ static void a_storage_that_is_away_is_busy_after_the_timeout(void **state)
 	free(out);
 }
 
-/* The kernel has its memory back while the storage is still away; what was under way lands whole, and late. */
+/* The kernel has its memory back while the storage is still away; what was under way lands whole,
+ * and late. */
 static void the_ring_is_let_go_under_requests_that_are_stuck(void **state)
 {
 	struct rig_command commands[2 * COUNT];

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Drives a fuzz target where libFuzzer is not there (gcc): first every file it is given, then -runs=N inputs
- * made by mutating those files. The same seed makes the same inputs. The input that ended the process is
- * left behind in crash-<target> in the current folder; giving that file to the target reproduces it. One
- * thread.
+ * Drives a fuzz target where libFuzzer is not there (gcc): first every file it is given, then
+ * -runs=N inputs made by mutating those files. The same seed makes the same inputs. The input that
+ * ended the process is left behind in crash-<target> in the current folder; giving that file to the
+ * target reproduces it. One thread.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -199,7 +199,8 @@ static void add_little(uint8_t *data, size_t size)
 }
 
 /* Moves a block within the input, over what is there or as an insertion. */
-static size_t copy_block(uint8_t *data, size_t size, const uint8_t *from, size_t from_size, bool insert)
+static size_t copy_block(
+	uint8_t *data, size_t size, const uint8_t *from, size_t from_size, bool insert)
 {
 	size_t length = 1 + below(from_size < 64 ? from_size : 64);
 	size_t source, at = below(size + 1);
@@ -231,7 +232,8 @@ static size_t remove_block(uint8_t *data, size_t size)
 /* data has room for max_length bytes. Returns the new size. */
 static size_t mutate(uint8_t *data, size_t size)
 {
-	const struct input *other = driver.seed_count ? &driver.seeds[below(driver.seed_count)] : NULL;
+	const struct input *other = driver.seed_count ? &driver.seeds[below(driver.seed_count)]
+						      : NULL;
 
 	switch (below(8)) {
 	case 0:
@@ -309,7 +311,9 @@ int main(int argc, char **argv)
 	double start = seconds();
 	uint8_t *data;
 
-	snprintf(driver.crash_path, sizeof(driver.crash_path), "crash-%s", program_invocation_short_name);
+	snprintf(
+		driver.crash_path, sizeof(driver.crash_path), "crash-%s",
+		program_invocation_short_name);
 	signal(SIGABRT, on_signal);
 	if (__sanitizer_set_death_callback)
 		__sanitizer_set_death_callback(keep_current_input);
@@ -317,7 +321,8 @@ int main(int argc, char **argv)
 		signal(SIGSEGV, on_signal);
 	for (int i = 1; i < argc; i++)
 		if (argv[i][0] == '-' ? !parse_option(argv[i]) : add_path(argv[i]) < 0) {
-			fprintf(stderr, "usage: %s [-runs=N] [-seed=N] [-max_len=N] [file or folder ...]\n",
+			fprintf(stderr,
+				"usage: %s [-runs=N] [-seed=N] [-max_len=N] [file or folder ...]\n",
 				argv[0]);
 			return 1;
 		}
@@ -328,8 +333,8 @@ int main(int argc, char **argv)
 		run(driver.seeds[i].data, driver.seeds[i].size);
 	for (uint64_t i = 0; i < driver.runs; i++)
 		run_mutated(data);
-	printf("%zu seeds and %" PRIu64 " mutated inputs in %.1f s\n", driver.seed_count, driver.runs,
-	       seconds() - start);
+	printf("%zu seeds and %" PRIu64 " mutated inputs in %.1f s\n", driver.seed_count,
+	       driver.runs, seconds() - start);
 	for (size_t i = 0; i < driver.seed_count; i++)
 		free(driver.seeds[i].data);
 	free(driver.seeds);

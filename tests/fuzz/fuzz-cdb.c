@@ -2,8 +2,9 @@
 /*
  * Any commands, with any data-out, to a logical unit of any properties.
  *
- * An input is the logical unit (struct unit), then commands (struct record), each followed by its data-out. Whatever comes, an answer
- * has to be one that can be sent, must not depend on what the buffers held before, and a plan must stay on the medium.
+ * An input is the logical unit (struct unit), then commands (struct record), each followed by its
+ * data-out. Whatever comes, an answer has to be one that can be sent, must not depend on what the
+ * buffers held before, and a plan must stay on the medium.
  */
 #include "fuzz-cdb.h"
 
@@ -24,9 +25,11 @@ struct unit {
 };
 
 struct record {
-	uint8_t operation; /* 0: the CDB as it is; else the operation code and service action of an entry of the table */
-	uint8_t length; /* of data-out */
-	uint8_t mode; /* bit 0: as much data-out as the CDB says, 1: one block, 2: half of it missing, 3: a short CDB */
+	uint8_t operation; /* 0: the CDB as it is; else the operation code and service action of an
+			      entry of the table */
+	uint8_t length;    /* of data-out */
+	uint8_t mode;      /* bit 0: as much data-out as the CDB says, 1: one block, 2: half of it
+			      missing, 3: a short CDB */
 	uint8_t cdb[16];
 };
 
@@ -120,11 +123,13 @@ static int64_t plan_data_out(const struct scsi_lu *lu, const struct scsi_plan *p
 	case SCSI_PLAN_COMPARE_AND_WRITE:
 		return (int64_t) (2 * plan->blocks * lu->block_size);
 	case SCSI_PLAN_WRITE_SAME:
-		return plan->flags & (SCSI_PLAN_ZEROES | SCSI_PLAN_DATA) ? -1 : (int64_t) lu->block_size;
+		return plan->flags & (SCSI_PLAN_ZEROES | SCSI_PLAN_DATA) ? -1
+									 : (int64_t) lu->block_size;
 	case SCSI_PLAN_VERIFY:
 		if (!(plan->flags & SCSI_PLAN_COMPARE))
 			return -1;
-		return (int64_t) (plan->flags & SCSI_PLAN_ONE_BLOCK ? 1 : plan->blocks) * lu->block_size;
+		return (int64_t) (plan->flags & SCSI_PLAN_ONE_BLOCK ? 1 : plan->blocks) *
+			lu->block_size;
 	default:
 		return -1;
 	}
@@ -146,7 +151,8 @@ static void check_copy(const struct scsi_lu *lu, const struct scsi_copy *copy)
 	for (unsigned i = 0; i < copy->segment_cnt; i++) {
 		const struct scsi_copy_segment *segment = &copy->segments[i];
 
-		demand(segment->source < copy->target_cnt && segment->destination < copy->target_cnt);
+		demand(segment->source < copy->target_cnt &&
+		       segment->destination < copy->target_cnt);
 		if (copy->targets[segment->source].self)
 			demand(range_inside(lu, segment->source_lba, segment->blocks));
 		if (copy->targets[segment->destination].self)
@@ -166,7 +172,8 @@ static void check_groups(const struct scsi_lu *lu, const struct scsi_group_state
 		for (unsigned j = 0; j < lu->ports.group_cnt; j++) {
 			const struct scsi_port_group *group = &lu->ports.groups[j];
 
-			found |= group->id == states->to[i].id && (group->access & SCSI_ACCESS_EXPLICIT) &&
+			found |= group->id == states->to[i].id &&
+				(group->access & SCSI_ACCESS_EXPLICIT) &&
 				(group->supported >> states->to[i].state & 1);
 		}
 		demand(found);
@@ -206,7 +213,8 @@ static void check_plan(struct machine *machine, const struct scsi_task *task)
 	else if (plan.op == SCSI_PLAN_SET_GROUPS)
 		check_groups(lu, &machine->result.states);
 	else
-		demand(plan.blocks > 0 || plan.op == SCSI_PLAN_FLUSH || (plan.flags & SCSI_PLAN_LONG));
+		demand(plan.blocks > 0 || plan.op == SCSI_PLAN_FLUSH ||
+		       (plan.flags & SCSI_PLAN_LONG));
 	demand(plan.passes == 1 || (plan.flags & SCSI_PLAN_LONG));
 	/* During a long operation nothing else comes to the medium; who owns it may change. */
 	if (plan.op != SCSI_PLAN_SET_GROUPS)
@@ -362,7 +370,11 @@ static void make_unit(struct scsi_lu *lu, const struct unit *unit)
 		.ports =
 			{.group_cnt = unit->limits & 0x03,
 			 .groups =
-				 {{.id = 0, .supported = 0x8f, .access = 3, .port_cnt = 1, .ports = {1}},
+				 {{.id = 0,
+				   .supported = 0x8f,
+				   .access = 3,
+				   .port_cnt = 1,
+				   .ports = {1}},
 				  {.id = 1,
 				   .supported = unit->limits,
 				   .access = f & 3,
@@ -387,7 +399,8 @@ static void make_unit(struct scsi_lu *lu, const struct unit *unit)
 	};
 	memset(lu->serial, unit->text, unit->serial_length);
 	memset(lu->config, unit->text, unit->config_length);
-	memset(lu->ports.iscsi_name, unit->text, unit->config_length % sizeof(lu->ports.iscsi_name));
+	memset(lu->ports.iscsi_name, unit->text,
+	       unit->config_length % sizeof(lu->ports.iscsi_name));
 }
 
 static void choose_operation(uint8_t *cdb, uint8_t number)
@@ -401,7 +414,8 @@ static void choose_operation(uint8_t *cdb, uint8_t number)
 		cdb[1] = (uint8_t) ((cdb[1] & 0xe0) | operation->action);
 }
 
-/* Blocks of data that is all zeros, as many as the CDB says or nearly: so that writes are found right. */
+/* Blocks of data that is all zeros, as many as the CDB says or nearly: so that writes are found
+ * right. */
 static uint64_t length_of_cdb(const uint8_t *cdb, uint8_t twist)
 {
 	uint64_t blocks = cdb[0] < 0x20 ? cdb[4]
@@ -418,7 +432,8 @@ static void run_record(const struct record *record, const uint8_t *data_out)
 	unsigned half = record->length / 2;
 	struct iovec iov[2] = {
 		{.iov_base = (void *) (uintptr_t) data_out, .iov_len = half},
-		{.iov_base = (void *) (uintptr_t) (data_out + half), .iov_len = record->length - half},
+		{.iov_base = (void *) (uintptr_t) (data_out + half),
+		 .iov_len = record->length - half},
 	};
 	struct scsi_task task = {
 		.cdb = cdb,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the fuzz target cdb has reached, for the test that asks whether its seeds reach everything. One thread.
+ * What the fuzz target cdb has reached, for the test that asks whether its seeds reach everything.
+ * One thread.
  */
 #pragma once
 
@@ -14,5 +15,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Whether any input up to now had the i-th operation of the table carried out: planned, or answered with GOOD. */
+/* Whether any input up to now had the i-th operation of the table carried out: planned, or answered
+ * with GOOD. */
 bool fuzz_cdb_carried_out(unsigned i);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Config strings from any bytes: they are decoded or refused with a reason, and what is decoded keeps the handler's
- * promises.
+ * Config strings from any bytes: they are decoded or refused with a reason, and what is decoded
+ * keeps the handler's promises.
  */
 #include <assert.h>
 #include <stdbool.h>

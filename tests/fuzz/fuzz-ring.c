@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as the memory that is shared with the kernel. The ring is attached, fetched from and completed into until
- * nothing more comes, while the memory goes on changing as the input says. What comes out of the ring has to lie in
- * the data area, and what was fetched has to be completed: else the target aborts.
+ * Any bytes as the memory that is shared with the kernel. The ring is attached, fetched from and
+ * completed into until nothing more comes, while the memory goes on changing as the input says.
+ * What comes out of the ring has to lie in the data area, and what was fetched has to be completed:
+ * else the target aborts.
  *
- * An input is two bytes for the mapping's length in units of 8, CHANGES times four bytes {offset in units of 4, value}
- * that are written between the calls, and the start of the mapping; the rest of the mapping is zero.
+ * An input is two bytes for the mapping's length in units of 8, CHANGES times four bytes {offset in
+ * units of 4, value} that are written between the calls, and the start of the mapping; the rest of
+ * the mapping is zero.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -45,7 +47,8 @@ static uint16_t word_at(const uint8_t *data)
 	return (uint16_t) (data[0] | data[1] << 8);
 }
 
-/* The other side writes somewhere; an offset of 0 changes nothing, or else no version would be the right one. */
+/* The other side writes somewhere; an offset of 0 changes nothing, or else no version would be the
+ * right one. */
 static void change_something(struct script *script)
 {
 	const uint8_t *change = script->changes + 4 * script->position;
@@ -62,7 +65,8 @@ static void change_something(struct script *script)
 static void check_entry(
 	const struct tcmu_ring *ring, const struct tcmu_entry *entry, const struct iovec *iov)
 {
-	uint8_t *start = ring->base + ring->cmdr_off + ring->cmdr_size, *end = ring->base + ring->length;
+	uint8_t *start = ring->base + ring->cmdr_off + ring->cmdr_size,
+		*end = ring->base + ring->length;
 	uint64_t total = 0;
 
 	for (uint32_t i = 0; i < entry->tmr_count; i++)
@@ -106,7 +110,8 @@ static int complete_one(struct tcmu_ring *ring, uint16_t cmd_id)
 	return r;
 }
 
-/* Fetches and completes as long as there is something; the other side may write a new cmd_head only CHANGES times. */
+/* Fetches and completes as long as there is something; the other side may write a new cmd_head only
+ * CHANGES times. */
 static void serve(struct tcmu_ring *ring, struct script *script)
 {
 	struct tcmu_entry entry;
@@ -147,7 +152,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(mapping, data + HEADER, used);
 	memset(mapping + used, 0, script.length - used);
 	if (__asan_poison_memory_region)
-		__asan_poison_memory_region(mapping + script.length, sizeof(mapping) - script.length);
+		__asan_poison_memory_region(
+			mapping + script.length, sizeof(mapping) - script.length);
 	if (tcmu_ring_attach(&ring, mapping, script.length) == 0)
 		serve(&ring, &script);
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tcmu.conf from any bytes: it ends, every value stays in its range, every warning is printable, and what it says can be
- * said again with the same result.
+ * tcmu.conf from any bytes: it ends, every value stays in its range, every warning is printable,
+ * and what it says can be said again with the same result.
  */
 #include <assert.h>
 #include <stddef.h>

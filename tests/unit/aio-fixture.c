@@ -63,8 +63,10 @@ ssize_t __real_write(int fd, const void *buffer, size_t size);
 ssize_t __wrap_write(int fd, const void *buffer, size_t size);
 int __real_ioctl(int fd, unsigned long request, void *argument);
 int __wrap_ioctl(int fd, unsigned long request, void *argument);
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
+int __real_pthread_create(
+	pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
+int __wrap_pthread_create(
+	pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
 void *__real_calloc(size_t cnt, size_t size);
@@ -175,7 +177,8 @@ int __wrap_ioctl(int fd, unsigned long request, void *argument)
 	return __real_ioctl(fd, request, argument);
 }
 
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg)
+int __wrap_pthread_create(
+	pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg)
 {
 	if (atomic_load(&threads_refused))
 		return EAGAIN;
@@ -283,7 +286,8 @@ static int setup(void **state)
 	hold_writes(false);
 	refuse_threads(false);
 	fixture.file = temporary_file();
-	if (fixture.file < 0 || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fixture.empty) < 0 ||
+	if (fixture.file < 0 ||
+	    socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fixture.empty) < 0 ||
 	    pipe2(fixture.pipe, O_CLOEXEC) < 0)
 		return -1;
 	*state = &fixture;
@@ -316,7 +320,8 @@ struct fixture *fixture_of(void **state, unsigned depth)
 	assert_int_equal(aio_engine_kind(f->engine), f->way->kind);
 	f->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	assert_true(f->epoll_fd >= 0);
-	assert_int_equal(epoll_ctl(f->epoll_fd, EPOLL_CTL_ADD, aio_engine_fd(f->engine), &event), 0);
+	assert_int_equal(
+		epoll_ctl(f->epoll_fd, EPOLL_CTL_ADD, aio_engine_fd(f->engine), &event), 0);
 	return f;
 }
 
@@ -361,7 +366,8 @@ static void on_done(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 		request->then(request);
 }
 
-void request_init(struct request *request, struct fixture *f, enum tcmu_aio_op op, int fd, uint64_t offset)
+void request_init(
+	struct request *request, struct fixture *f, enum tcmu_aio_op op, int fd, uint64_t offset)
 {
 	*request = (struct request){.fixture = f};
 	request->iov[0] = (struct iovec){request->buffer, 512};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An I/O engine under test, of every kind and as on every kernel, with a thread that sleeps in epoll as the daemon's
- * does. A sleep has no limit: a wake-up that is lost is a test that never ends.
+ * An I/O engine under test, of every kind and as on every kernel, with a thread that sleeps in
+ * epoll as the daemon's does. A sleep has no limit: a wake-up that is lost is a test that never
+ * ends.
  */
 #pragma once
 
@@ -62,7 +63,8 @@ struct request {
 
 /* Fills request: op on fd, its whole buffer as two iovecs. */
 void request_init(
-	struct request *request, struct fixture *fixture, enum tcmu_aio_op op, int fd, uint64_t offset);
+	struct request *request, struct fixture *fixture, enum tcmu_aio_op op, int fd,
+	uint64_t offset);
 void request_queue(struct request *request);
 
 /* Flushes, reaps and sleeps until the request is done, or nothing is in flight. */
@@ -86,7 +88,7 @@ struct interposed {
 	unsigned tries;                    /* of reads that do not wait */
 	int try_error;                     /* -errno of such a read; 0: as the kernel says */
 	void (*_Atomic before_read)(void); /* called once, by the next read() of the engine */
-	int64_t try_short;                 /* what such a read returns at most; 0: as the kernel says */
+	int64_t try_short; /* what such a read returns at most; 0: as the kernel says */
 };
 extern struct interposed interposed;
 

@@ -62,7 +62,8 @@ void private_bus_start(void)
 		(void) prctl(PR_SET_PDEATHSIG, SIGKILL);
 		(void) dup2(ready[1], STDOUT_FILENO);
 		(void) execlp(
-			"dbus-daemon", "dbus-daemon", config, "--nofork", "--print-address", (char *) NULL);
+			"dbus-daemon", "dbus-daemon", config, "--nofork", "--print-address",
+			(char *) NULL);
 		_exit(127);
 	}
 	(void) close(ready[1]);
@@ -112,8 +113,9 @@ static int check_hangs(const struct tcmu_config *config, struct tcmu_reason *rea
 }
 
 static int never_open(
-	const struct tcmu_config *config, const struct tcmu_host *host, struct tcmu_host_device *dev,
-	struct tcmu_backend_info *info, void **backend, struct tcmu_reason *reason)
+	const struct tcmu_config *config, const struct tcmu_host *host,
+	struct tcmu_host_device *dev, struct tcmu_backend_info *info, void **backend,
+	struct tcmu_reason *reason)
 {
 	(void) config;
 	(void) host;

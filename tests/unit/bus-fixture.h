@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A private bus, the daemon's side of it on a thread of its own, and a client that waits for its answers as targetcli
- * does.
+ * A private bus, the daemon's side of it on a thread of its own, and a client that waits for its
+ * answers as targetcli does.
  */
 #pragma once
 
@@ -15,8 +15,8 @@
 #define SERVICE "org.kernel.TCMUService1"
 #define ROOT    "/org/kernel/TCMUService1"
 
-/* The private bus. Its address is the system bus's for this process, whether it runs or not. names: what its policy says
- * of names. */
+/* The private bus. Its address is the system bus's for this process, whether it runs or not. names:
+ * what its policy says of names. */
 #define ANY_NAME "<allow own=\"*\"/>"
 #define NO_NAME  "<deny own=\"*\"/>"
 void private_bus_prepare(const char *names);
@@ -24,8 +24,8 @@ void private_bus_start(void);
 void private_bus_stop(void);
 const char *private_bus_socket(void);
 
-/* The daemon's main loop with handlers "file" (knows "good", "bytes" and nothing else), "hang" (returns when it is
- * released) and "easy" (has no check). */
+/* The daemon's main loop with handlers "file" (knows "good", "bytes" and nothing else), "hang"
+ * (returns when it is released) and "easy" (has no check). */
 void server_start(unsigned check_timeout_ms);
 /* All that hang must have been released. */
 void server_stop(void);

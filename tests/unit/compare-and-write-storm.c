@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counts in a block of a disk by COMPARE AND WRITE, and looks by READ(16) and tries again where somebody else was faster.
- * Several at once, on several paths to the same disk, together count to their sum, or the comparison and the write are not one.
+ * Counts in a block of a disk by COMPARE AND WRITE, and looks by READ(16) and tries again where
+ * somebody else was faster. Several at once, on several paths to the same disk, together count to
+ * their sum, or the comparison and the write are not one.
  *
  * usage: compare-and-write-storm DISK BLOCK TIMES
  */
@@ -41,8 +42,8 @@ static int command(uint8_t cdb[16], int direction, void *data, unsigned length)
 	};
 
 	if (ioctl(disk, SG_IO, &header) < 0 || header.host_status) {
-		fprintf(stderr, "the command was not carried out: %s, host status %d\n", strerror(errno),
-			header.host_status);
+		fprintf(stderr, "the command was not carried out: %s, host status %d\n",
+			strerror(errno), header.host_status);
 		exit(1);
 	}
 	if (header.status == 2 && header.sb_len_wr >= 8)
@@ -56,12 +57,13 @@ static int on_block(uint8_t code, uint64_t block, int direction, void *data, uns
 	uint64_t lba = htobe64(block);
 
 	memcpy(cdb + 2, &lba, sizeof(lba));
-	cdb[13] = 1; /* READ: the last byte of the length; COMPARE AND WRITE: the number of blocks */
+	cdb[13] =
+		1; /* READ: the last byte of the length; COMPARE AND WRITE: the number of blocks */
 	return command(cdb, direction, data, length);
 }
 
-/* False: somebody else has changed the block meanwhile, or there is news about the disk: once more. What was written here is
- * not read again: whether it is still there, the comparison tells. */
+/* False: somebody else has changed the block meanwhile, or there is news about the disk: once more.
+ * What was written here is not read again: whether it is still there, the comparison tells. */
 static bool count_one(uint64_t block)
 {
 	static uint8_t data[2 * BLOCK]

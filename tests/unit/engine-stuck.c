@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * engine-stuck FILE: what the I/O engine does with requests that the kernel cannot end. To be run as root in a guest: it
- * freezes the file system that FILE is in.
+ * engine-stuck FILE: what the I/O engine does with requests that the kernel cannot end. To be run
+ * as root in a guest: it freezes the file system that FILE is in.
  *
- * For both kinds of engine: buffered and direct writes and allocations get stuck, cached reads go on; starting, reaping
- * and cancelling take no time; and in the end all requests have ended once, most of them cancelled.
+ * For both kinds of engine: buffered and direct writes and allocations get stuck, cached reads go
+ * on; starting, reaping and cancelling take no time; and in the end all requests have ended once,
+ * most of them cancelled.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -121,7 +122,8 @@ static void wait_for(unsigned left)
 		struct pollfd ready = {.fd = aio_engine_fd(engine), .events = POLLIN};
 
 		if (turn() == 0 && poll(&ready, 1, 20000) == 0)
-			fail("%u requests instead of %u are still under way", aio_in_flight(engine), left);
+			fail("%u requests instead of %u are still under way", aio_in_flight(engine),
+			     left);
 		if (now_ms() - start > 60000)
 			fail("it takes more than a minute");
 	}
@@ -136,7 +138,8 @@ static void freeze(int fd, bool on)
 
 static void get_stuck(const int frozen[2])
 {
-	static const enum tcmu_aio_op ops[] = {TCMU_AIO_WRITEV, TCMU_AIO_WRITEV, TCMU_AIO_FALLOCATE};
+	static const enum tcmu_aio_op ops[] = {
+		TCMU_AIO_WRITEV, TCMU_AIO_WRITEV, TCMU_AIO_FALLOCATE};
 
 	for (unsigned i = 0; i < STUCK; i++)
 		queue(&stuck[i], ops[i % 3], frozen[i % 3 == 1], i);
@@ -156,8 +159,8 @@ static void reads_go_on(int frozen)
 			fail("a read ended with %lld", (long long) reads[i].res);
 }
 
-/* Threads have begun one each. The kernel has begun some, and does not let go of writes to the same file that wait for
- * one it has begun. */
+/* Threads have begun one each. The kernel has begun some, and does not let go of writes to the same
+ * file that wait for one it has begun. */
 static unsigned cancel_all(void)
 {
 	uint64_t start = now_ms();
@@ -201,7 +204,8 @@ static void run(enum aio_kind kind, const int frozen[2])
 		late += stuck[i].res >= 0;
 	}
 	(void) printf(
-		"%s: %u of %u cancelled while stuck, %u ended after the thaw; the slowest call took %u ms\n",
+		"%s: %u of %u cancelled while stuck, %u ended after the thaw; the slowest call "
+		"took %u ms\n",
 		kind == AIO_URING ? "io_uring" : "threads", cancelled, STUCK, late, slowest_ms);
 	aio_engine_free(engine);
 }

@@ -199,9 +199,11 @@ static bool start_aio(struct backend *backend, struct tcmu_io *io)
 		.op = io->op == TCMU_IO_READ      ? TCMU_AIO_READV
 			: io->op == TCMU_IO_WRITE ? TCMU_AIO_WRITEV
 						  : TCMU_AIO_FDATASYNC,
-		.fd = io->op == TCMU_IO_READ && backend->options.aio_read_fd ? backend->options.aio_read_fd
-									     : backend->fd,
-		.flags = io->op == TCMU_IO_READ && backend->options.aio_cached ? TCMU_AIO_CACHED : 0,
+		.fd = io->op == TCMU_IO_READ && backend->options.aio_read_fd
+			? backend->options.aio_read_fd
+			: backend->fd,
+		.flags = io->op == TCMU_IO_READ && backend->options.aio_cached ? TCMU_AIO_CACHED
+									       : 0,
 		.iov = io->iov,
 		.iov_cnt = io->iov_cnt,
 		.offset = io->offset,
@@ -498,7 +500,8 @@ void backend_later(struct backend *backend, unsigned max_us)
 {
 	pthread_mutex_lock(&backend->lock);
 	backend->later_us = max_us;
-	if (!backend->thread_runs && pthread_create(&backend->thread, NULL, later_main, backend) != 0)
+	if (!backend->thread_runs &&
+	    pthread_create(&backend->thread, NULL, later_main, backend) != 0)
 		abort();
 	backend->thread_runs = true;
 	pthread_mutex_unlock(&backend->lock);
@@ -516,12 +519,17 @@ static void add_fault(struct backend *backend, const struct fault *fault)
 	pthread_mutex_unlock(&backend->lock);
 }
 
-void backend_fail(struct backend *backend, enum tcmu_io_op op, unsigned skip, unsigned count, int error)
+void backend_fail(
+	struct backend *backend, enum tcmu_io_op op, unsigned skip, unsigned count, int error)
 {
 	add_fault(
 		backend,
 		&(struct fault){
-			.op = op, .skip = skip, .count = count, .error = error, .result = UINT64_MAX});
+			.op = op,
+			.skip = skip,
+			.count = count,
+			.error = error,
+			.result = UINT64_MAX});
 }
 
 void backend_fail_at(struct backend *backend, enum tcmu_io_op op, int error, uint64_t result)

@@ -2,9 +2,9 @@
 /*
  * A handler for tests: a backing store in memory that does what it is told to.
  *
- * It serves at once, holds requests until it is told to go on, completes them on a thread of its own, in any
- * order, fails with any errno, or completes twice. The buffers are touched when the request is executed:
- * where it was held, that is late. What it was asked for is kept in a log.
+ * It serves at once, holds requests until it is told to go on, completes them on a thread of its
+ * own, in any order, fails with any errno, or completes twice. The buffers are touched when the
+ * request is executed: where it was held, that is late. What it was asked for is kept in a log.
  *
  * Threads: any; one lock, never held while a buffer is touched or a request is completed.
  */
@@ -43,7 +43,8 @@ void backend_sync(struct backend *backend);
 
 /* ------- what it is told ------- */
 
-/* Requests of these operations (TCMU_IO_CAP bits) are held from now on; 0: none. What is held stays so. */
+/* Requests of these operations (TCMU_IO_CAP bits) are held from now on; 0: none. What is held stays
+ * so. */
 void backend_hold(struct backend *backend, uint64_t ops);
 
 /* Waits until so many are held. False: they were not within 10 s. */
@@ -54,17 +55,18 @@ enum backend_order {
 	BACKEND_NEWEST,
 };
 
-/* Executes and completes held requests on this thread, at most so many. Returns how many. SERIAL and PARALLEL:
- * lets them go on, on their own threads. */
+/* Executes and completes held requests on this thread, at most so many. Returns how many. SERIAL
+ * and PARALLEL: lets them go on, on their own threads. */
 unsigned backend_release(struct backend *backend, unsigned count, enum backend_order order);
 
-/* Completes by a thread of its own, each after a random time up to so many µs; at random places in the
- * order. */
+/* Completes by a thread of its own, each after a random time up to so many µs; at random places in
+ * the order. */
 void backend_later(struct backend *backend, unsigned max_us);
 
-/* The next count requests of op fail with -errno, after skip others; result, if not UINT64_MAX, is what they
- * leave in io->result. */
-void backend_fail(struct backend *backend, enum tcmu_io_op op, unsigned skip, unsigned count, int error);
+/* The next count requests of op fail with -errno, after skip others; result, if not UINT64_MAX, is
+ * what they leave in io->result. */
+void backend_fail(
+	struct backend *backend, enum tcmu_io_op op, unsigned skip, unsigned count, int error);
 void backend_fail_at(struct backend *backend, enum tcmu_io_op op, int error, uint64_t result);
 
 /* Every request is completed so many times. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests, and the plugin's system calls: between what the plugin asks for and the engine there is a call of ours,
- * which faults can befall and whose end is told to the plugin when the turn's calls have all ended.
+ * Requests, and the plugin's system calls: between what the plugin asks for and the engine there is
+ * a call of ours, which faults can befall and whose end is told to the plugin when the turn's calls
+ * have all ended.
  */
 #include "fake-host-private.h"
 
@@ -80,7 +81,8 @@ static size_t buffer_length(const struct fake_io *io)
 	}
 }
 
-struct fake_io *fake_io_new(struct fake_host *host, enum tcmu_io_op op, uint64_t offset, uint64_t length)
+struct fake_io *fake_io_new(
+	struct fake_host *host, enum tcmu_io_op op, uint64_t offset, uint64_t length)
 {
 	struct fake_io *io = calloc(1, sizeof(*io));
 	size_t priv = host->handler->io_priv_size;
@@ -110,8 +112,8 @@ void fake_io_split(struct fake_io *io, size_t piece, size_t gap)
 	free(io->iov);
 	io->data_length = page_ceil(length + cnt * gap);
 	io->data = mmap(
-		NULL, io->data_length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
-		-1, 0);
+		NULL, io->data_length, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	assert_true(io->data != MAP_FAILED);
 	memset(io->data, 0xEE, io->data_length);
 	io->iov = calloc(cnt, sizeof(*io->iov));
@@ -391,7 +393,8 @@ void fake_turn(struct fake_host *host)
 {
 	struct fake_inside *inside = host->inside;
 
-	while (inside->engine && (inside->asked || inside->ended || aio_in_flight(inside->engine))) {
+	while (inside->engine &&
+	       (inside->asked || inside->ended || aio_in_flight(inside->engine))) {
 		struct fake_call *asked = inside->asked;
 		struct fake_call *call;
 
@@ -423,7 +426,8 @@ int fake_read(struct fake_host *host, uint64_t offset, void *data, size_t length
 	return r;
 }
 
-int fake_write(struct fake_host *host, uint64_t offset, const void *data, size_t length, uint32_t flags)
+int fake_write(
+	struct fake_host *host, uint64_t offset, const void *data, size_t length, uint32_t flags)
 {
 	struct fake_io *io = fake_io_new(host, TCMU_IO_WRITE, offset, length);
 	int r;
@@ -435,7 +439,9 @@ int fake_write(struct fake_host *host, uint64_t offset, const void *data, size_t
 	return r;
 }
 
-int fake_do(struct fake_host *host, enum tcmu_io_op op, uint64_t offset, uint64_t length, uint32_t flags)
+int fake_do(
+	struct fake_host *host, enum tcmu_io_op op, uint64_t offset, uint64_t length,
+	uint32_t flags)
 {
 	struct fake_io *io = fake_io_new(host, op, offset, length);
 	int r;
@@ -460,12 +466,14 @@ static struct fake_rule *new_rule(
 }
 
 void fake_fault(
-	struct fake_host *host, enum tcmu_aio_op op, unsigned nth, enum fake_fault fault, int64_t value)
+	struct fake_host *host, enum tcmu_aio_op op, unsigned nth, enum fake_fault fault,
+	int64_t value)
 {
 	new_rule(host, op, fault, value)->nth = nth;
 }
 
-void fake_fault_always(struct fake_host *host, enum tcmu_aio_op op, enum fake_fault fault, int64_t value)
+void fake_fault_always(
+	struct fake_host *host, enum tcmu_aio_op op, enum fake_fault fault, int64_t value)
 {
 	new_rule(host, op, fault, value)->always = true;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What fake-host.c (the plugin, its device, its options) and fake-host-io.c (requests, system calls, faults) share.
+ * What fake-host.c (the plugin, its device, its options) and fake-host-io.c (requests, system
+ * calls, faults) share.
  */
 #pragma once
 

@@ -58,7 +58,8 @@ void fake_wait_events(struct fake_host *host, unsigned events)
 	deadline.tv_sec += EVENT_SECONDS;
 	pthread_mutex_lock(&host->inside->lock);
 	while (host->events < events && r == 0)
-		r = pthread_cond_timedwait(&host->inside->completed, &host->inside->lock, &deadline);
+		r = pthread_cond_timedwait(
+			&host->inside->completed, &host->inside->lock, &deadline);
 	pthread_mutex_unlock(&host->inside->lock);
 	assert_int_equal(r, 0);
 }
@@ -75,7 +76,8 @@ static uint64_t parse_number(const char *text)
 	return suffix ? number << (10 * (suffix - suffixes + 1)) : number;
 }
 
-static void set_value(struct tcmu_option_value *value, const struct tcmu_option *option, const char *text)
+static void set_value(
+	struct tcmu_option_value *value, const struct tcmu_option *option, const char *text)
 {
 	value->string = text;
 	if (option->type == TCMU_OPTION_CHOICE) {
@@ -157,7 +159,8 @@ static const struct tcmu_handler *load(const char *plugin)
 	return entry();
 }
 
-static void make_engine(struct fake_inside *inside, const struct tcmu_handler *handler, enum aio_kind kind)
+static void make_engine(
+	struct fake_inside *inside, const struct tcmu_handler *handler, enum aio_kind kind)
 {
 	unsigned limit = handler->workers ? handler->workers : 4;
 
@@ -291,7 +294,8 @@ int fake_resize(struct fake_host *host, const char *config, uint64_t size)
 
 	if (r < 0)
 		return r;
-	r = host->handler->resize(host->inside->backend, &parsed.config, &host->info, &host->reason);
+	r = host->handler->resize(
+		host->inside->backend, &parsed.config, &host->info, &host->reason);
 	assert_true((r < 0) == (host->reason.text[0] != '\0'));
 	if (r < 0)
 		assert_memory_equal(&before, &host->info, sizeof(before));

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A host for a handler plugin, without kernel, daemon and root: it loads the plugin, opens a device, submits requests,
- * and makes the plugin's system calls with the daemon's own I/O engine, in turns. In a turn everything that was asked
- * for is called and has ended before the plugin hears of it, so a test runs the same way every time.
+ * A host for a handler plugin, without kernel, daemon and root: it loads the plugin, opens a
+ * device, submits requests, and makes the plugin's system calls with the daemon's own I/O engine,
+ * in turns. In a turn everything that was asked for is called and has ended before the plugin hears
+ * of it, so a test runs the same way every time.
  *
- * It watches the contract: a request is completed once and not touched afterwards; a plugin that says so
- * (TCMU_HANDLER_SYSCALLS_ONLY) cannot reach a buffer but through system calls; nothing is in flight at close. A breach
- * fails the test. And it makes system calls fail, fall short, or get stuck.
+ * It watches the contract: a request is completed once and not touched afterwards; a plugin that
+ * says so (TCMU_HANDLER_SYSCALLS_ONLY) cannot reach a buffer but through system calls; nothing is
+ * in flight at close. A breach fails the test. And it makes system calls fail, fall short, or get
+ * stuck.
  *
  * Everything is called by the test's own thread.
  */
@@ -50,7 +52,8 @@ struct fake_host {
 	struct fake_inside *inside;
 };
 
-/* plugin: its path; environment TCMUD_TEST_HANDLERS: another folder than the one in it. An I/O engine of this kind is made if the plugin is an asynchronous one. */
+/* plugin: its path; environment TCMUD_TEST_HANDLERS: another folder than the one in it. An I/O
+ * engine of this kind is made if the plugin is an asynchronous one. */
 struct fake_host *fake_host_new(const char *plugin, enum aio_kind kind);
 
 /* The same for a plugin that is linked with the test. */
@@ -62,8 +65,8 @@ void fake_host_free(struct fake_host *host);
 /* What WRITE SAME repeats. */
 #define FAKE_SAME_BLOCK 512u
 
-/* config: what stands after "<subtype>/", with options. As the plugin says, or -EINVAL for an option that is not in its
- * table; the reason is in host->reason, empty if there was none. */
+/* config: what stands after "<subtype>/", with options. As the plugin says, or -EINVAL for an
+ * option that is not in its table; the reason is in host->reason, empty if there was none. */
 int fake_check(struct fake_host *host, const char *config, uint64_t size, uint32_t block_size);
 int fake_identify(struct fake_host *host, const char *config, char *claim, size_t claim_size);
 int fake_open(struct fake_host *host, const char *config, uint64_t size, uint32_t block_size);
@@ -92,9 +95,10 @@ struct fake_io {
 	struct work work;
 };
 
-/* A request with a buffer of length bytes, for COMPARE AND WRITE twice that, at the start of a page. It is filled with
- * 0xEE. */
-struct fake_io *fake_io_new(struct fake_host *host, enum tcmu_io_op op, uint64_t offset, uint64_t length);
+/* A request with a buffer of length bytes, for COMPARE AND WRITE twice that, at the start of a
+ * page. It is filled with 0xEE. */
+struct fake_io *fake_io_new(
+	struct fake_host *host, enum tcmu_io_op op, uint64_t offset, uint64_t length);
 
 /* Its buffer in pieces: of piece bytes, the last one what is left; gap bytes lie before each. */
 void fake_io_split(struct fake_io *io, size_t piece, size_t gap);
@@ -121,8 +125,11 @@ void fake_turn(struct fake_host *host);
 
 /* Whole requests: the error they end with. */
 int fake_read(struct fake_host *host, uint64_t offset, void *data, size_t length);
-int fake_write(struct fake_host *host, uint64_t offset, const void *data, size_t length, uint32_t flags);
-int fake_do(struct fake_host *host, enum tcmu_io_op op, uint64_t offset, uint64_t length, uint32_t flags);
+int fake_write(
+	struct fake_host *host, uint64_t offset, const void *data, size_t length, uint32_t flags);
+int fake_do(
+	struct fake_host *host, enum tcmu_io_op op, uint64_t offset, uint64_t length,
+	uint32_t flags);
 
 /* ------- faults ------- */
 
@@ -136,10 +143,12 @@ enum fake_fault {
 
 /* Befalls the nth call of op from now on (1: the next). */
 void fake_fault(
-	struct fake_host *host, enum tcmu_aio_op op, unsigned nth, enum fake_fault fault, int64_t value);
+	struct fake_host *host, enum tcmu_aio_op op, unsigned nth, enum fake_fault fault,
+	int64_t value);
 
 /* Befalls every call of op from now on. */
-void fake_fault_always(struct fake_host *host, enum tcmu_aio_op op, enum fake_fault fault, int64_t value);
+void fake_fault_always(
+	struct fake_host *host, enum tcmu_aio_op op, enum fake_fault fault, int64_t value);
 
 /* No faults any more. What is stuck stays so. */
 void fake_no_faults(struct fake_host *host);

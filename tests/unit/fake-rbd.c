@@ -277,7 +277,8 @@ int rbd_open(rados_ioctx_t io, const char *name, rbd_image_t *image, const char 
 	return make(__func__, image, &fake_rbd.images);
 }
 
-int rbd_open_read_only(rados_ioctx_t io, const char *name, rbd_image_t *image, const char *snap_name)
+int rbd_open_read_only(
+	rados_ioctx_t io, const char *name, rbd_image_t *image, const char *snap_name)
 {
 	(void) io;
 	(void) name;
@@ -324,7 +325,8 @@ int rbd_config_image_list(rbd_image_t image, rbd_config_option_t *options, int *
 	*max_options = 1;
 	if (!room)
 		return answer(__func__) ? answer(__func__) : -ERANGE;
-	options[0] = (rbd_config_option_t){.name = (char *) "rbd_cache", .value = (char *) fake_rbd.cache};
+	options[0] = (rbd_config_option_t){
+		.name = (char *) "rbd_cache", .value = (char *) fake_rbd.cache};
 	return 0;
 }
 
@@ -356,8 +358,9 @@ int rbd_update_unwatch(rbd_image_t image, uint64_t handle)
 }
 
 int rbd_diff_iterate2(
-	rbd_image_t image, const char *fromsnapname, uint64_t ofs, uint64_t len, uint8_t include_parent,
-	uint8_t whole_object, int (*cb)(uint64_t, size_t, int, void *), void *arg)
+	rbd_image_t image, const char *fromsnapname, uint64_t ofs, uint64_t len,
+	uint8_t include_parent, uint8_t whole_object, int (*cb)(uint64_t, size_t, int, void *),
+	void *arg)
 {
 	int r = answer(__func__);
 
@@ -427,7 +430,8 @@ static uint64_t bytes(const struct iovec *iov, int iovcnt)
 	return length;
 }
 
-int rbd_aio_readv(rbd_image_t image, const struct iovec *iov, int iovcnt, uint64_t off, rbd_completion_t c)
+int rbd_aio_readv(
+	rbd_image_t image, const struct iovec *iov, int iovcnt, uint64_t off, rbd_completion_t c)
 {
 	uint64_t length = bytes(iov, iovcnt);
 
@@ -435,7 +439,8 @@ int rbd_aio_readv(rbd_image_t image, const struct iovec *iov, int iovcnt, uint64
 	return request(__func__, c, off, length, 0, (int64_t) length);
 }
 
-int rbd_aio_writev(rbd_image_t image, const struct iovec *iov, int iovcnt, uint64_t off, rbd_completion_t c)
+int rbd_aio_writev(
+	rbd_image_t image, const struct iovec *iov, int iovcnt, uint64_t off, rbd_completion_t c)
 {
 	(void) image;
 	return request(__func__, c, off, bytes(iov, iovcnt), 0, 0);
@@ -448,7 +453,8 @@ int rbd_aio_flush(rbd_image_t image, rbd_completion_t c)
 }
 
 int rbd_aio_write_zeroes(
-	rbd_image_t image, uint64_t off, size_t len, rbd_completion_t c, int zero_flags, int op_flags)
+	rbd_image_t image, uint64_t off, size_t len, rbd_completion_t c, int zero_flags,
+	int op_flags)
 {
 	(void) image;
 	(void) op_flags;
@@ -456,8 +462,8 @@ int rbd_aio_write_zeroes(
 }
 
 int rbd_aio_writesame(
-	rbd_image_t image, uint64_t off, size_t len, const char *buf, size_t data_len, rbd_completion_t c,
-	int op_flags)
+	rbd_image_t image, uint64_t off, size_t len, const char *buf, size_t data_len,
+	rbd_completion_t c, int op_flags)
 {
 	(void) image;
 	(void) op_flags;

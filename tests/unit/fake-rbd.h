@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A librados and a librbd that are not there: what the rbd handler asks of them, and answers of the test's choice. What
- * a real cluster does is seen by tests/ceph.
+ * A librados and a librbd that are not there: what the rbd handler asks of them, and answers of the
+ * test's choice. What a real cluster does is seen by tests/ceph.
  *
- * Requests end within the call that makes them. The image's thread calls rbd_diff_iterate2(), rbd_get_size() and what is
- * about the service map; the rest is called by the test's own thread.
+ * Requests end within the call that makes them. The image's thread calls rbd_diff_iterate2(),
+ * rbd_get_size() and what is about the service map; the rest is called by the test's own thread.
  */
 #pragma once
 

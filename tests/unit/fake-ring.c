@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The kernel's side of a ring. Command numbers and data blocks are the lowest free ones, neighbouring blocks
- * become one iovec, an entry that does not fit before the end is preceded by a PAD: as the kernel does it.
+ * The kernel's side of a ring. Command numbers and data blocks are the lowest free ones,
+ * neighbouring blocks become one iovec, an entry that does not fit before the end is preceded by a
+ * PAD: as the kernel does it.
  */
 #include "fake-ring.h"
 
@@ -92,8 +93,9 @@ struct fake_ring *fake_ring_new(const struct fake_ring_options *options)
 	}
 	mb = mailbox(fake);
 	mb->version = options->version ? options->version : TCMU_MAILBOX_VERSION;
-	mb->flags = options->features ? options->features
-				      : TCMU_MAILBOX_FLAG_CAP_OOOC | TCMU_MAILBOX_FLAG_CAP_READ_LEN |
+	mb->flags = options->features
+		? options->features
+		: TCMU_MAILBOX_FLAG_CAP_OOOC | TCMU_MAILBOX_FLAG_CAP_READ_LEN |
 			TCMU_MAILBOX_FLAG_CAP_TMR | TCMU_MAILBOX_FLAG_CAP_KEEP_BUF;
 	mb->cmdr_off = sizeof(*mb);
 	mb->cmdr_size = fake->cmdr_size;
@@ -155,7 +157,8 @@ static void free_iovecs(struct fake_ring *fake, struct fake_slot *slot)
 	uint8_t *data = fake->base + data_offset(fake);
 
 	for (uint32_t i = 0; i < slot->iov_total; i++) {
-		uint32_t first = (uint32_t) (((uint8_t *) slot->iov[i].iov_base - data) / fake->block_size);
+		uint32_t first =
+			(uint32_t) (((uint8_t *) slot->iov[i].iov_base - data) / fake->block_size);
 		uint32_t count = round_up((uint32_t) slot->iov[i].iov_len, fake->block_size) /
 			fake->block_size;
 
@@ -178,15 +181,17 @@ static void free_command(struct fake_ring *fake, uint32_t id)
 	fake->outstanding--;
 }
 
-/* Appends iovecs for length bytes to slot, whose iov has room, and copies from there unless from is NULL. Returns how
- * many, or -ENOSPC. */
-static int take_blocks(struct fake_ring *fake, struct fake_slot *slot, uint32_t length, const uint8_t *from)
+/* Appends iovecs for length bytes to slot, whose iov has room, and copies from there unless from is
+ * NULL. Returns how many, or -ENOSPC. */
+static int take_blocks(
+	struct fake_ring *fake, struct fake_slot *slot, uint32_t length, const uint8_t *from)
 {
 	uint8_t *data = fake->base + data_offset(fake);
 	uint32_t start = slot->iov_total;
 
 	while (length > 0) {
-		struct iovec *last = slot->iov_total > start ? &slot->iov[slot->iov_total - 1] : NULL;
+		struct iovec *last = slot->iov_total > start ? &slot->iov[slot->iov_total - 1]
+							     : NULL;
 		uint32_t part = length < fake->block_size ? length : fake->block_size;
 		uint32_t block = take_block(fake);
 		uint8_t *at;
@@ -197,7 +202,8 @@ static int take_blocks(struct fake_ring *fake, struct fake_slot *slot, uint32_t 
 		if (last && (uint8_t *) last->iov_base + last->iov_len == at)
 			last->iov_len += part;
 		else
-			slot->iov[slot->iov_total++] = (struct iovec){.iov_base = at, .iov_len = part};
+			slot->iov[slot->iov_total++] = (struct iovec){
+				.iov_base = at, .iov_len = part};
 		if (from) {
 			memcpy(at, from, part);
 			from += part;
@@ -207,7 +213,8 @@ static int take_blocks(struct fake_ring *fake, struct fake_slot *slot, uint32_t 
 	return (int) (slot->iov_total - start);
 }
 
-static int take_data(struct fake_ring *fake, struct fake_slot *slot, const struct fake_command *command)
+static int take_data(
+	struct fake_ring *fake, struct fake_slot *slot, const struct fake_command *command)
 {
 	uint32_t most = round_up(command->length, fake->block_size) / fake->block_size +
 		round_up(command->bidi_length, fake->block_size) / fake->block_size;
@@ -240,8 +247,8 @@ static void write_pad(struct fake_ring *fake, uint32_t length)
 	fake->head = (fake->head + length) % fake->cmdr_size;
 }
 
-/* Makes room for an entry of this length, wrapping round behind a PAD where need be. The length is then
- * zeroed memory at fake->head. */
+/* Makes room for an entry of this length, wrapping round behind a PAD where need be. The length is
+ * then zeroed memory at fake->head. */
 static int make_room(struct fake_ring *fake, uint32_t length)
 {
 	uint32_t used = (fake->head + fake->cmdr_size - fake->cleaned) % fake->cmdr_size;
@@ -283,7 +290,8 @@ static void write_command(
 	memcpy(at, &entry, TCMU_ENTRY_IOV_OFFSET);
 	for (uint32_t i = 0; i < slot->iov_total; i++) {
 		struct tcmu_kernel_iovec iov = {
-			.iov_base = (void *) ((uintptr_t) slot->iov[i].iov_base - (uintptr_t) fake->base),
+			.iov_base =
+				(void *) ((uintptr_t) slot->iov[i].iov_base - (uintptr_t) fake->base),
 			.iov_len = slot->iov[i].iov_len,
 		};
 
@@ -336,7 +344,8 @@ int fake_ring_push_pad(struct fake_ring *fake, uint32_t length)
 
 int fake_ring_push_tmr(struct fake_ring *fake, uint8_t type, const uint16_t *ids, uint32_t count)
 {
-	uint32_t length = round_up((uint32_t) (sizeof(struct tcmu_tmr_entry) + count * sizeof(*ids)), 8);
+	uint32_t length = round_up(
+		(uint32_t) (sizeof(struct tcmu_tmr_entry) + count * sizeof(*ids)), 8);
 	struct tcmu_tmr_entry entry = {
 		.hdr = {.len_op = length | TCMU_OP_TMR}, .tmr_type = type, .cmd_cnt = count};
 	uint8_t *at;
@@ -381,7 +390,8 @@ bool fake_ring_publish(struct fake_ring *fake)
 
 /* The command in the slot ends. */
 static bool take_completion(
-	struct fake_ring *fake, const struct tcmu_cmd_entry *entry, fake_completion_fn *done, void *userdata)
+	struct fake_ring *fake, const struct tcmu_cmd_entry *entry, fake_completion_fn *done,
+	void *userdata)
 {
 	const struct fake_slot *slot = &fake->commands[entry->hdr.cmd_id];
 	struct fake_completion completion = {

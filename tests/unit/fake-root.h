@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A temporary folder that libtcmu takes for "/": files of sysfs, configfs and /dev as a test wants them.
+ * A temporary folder that libtcmu takes for "/": files of sysfs, configfs and /dev as a test wants
+ * them.
  */
 #pragma once
 

@@ -210,8 +210,9 @@ unsigned fake_uio_mappings(struct fake_uio *uio)
 		unsigned long inode;
 		void *start;
 
-		if (sscanf(line, "%p-%*s %*s %*s %*s %lu", &start, &inode) == 2 && inode == st.st_ino &&
-		    strstr(line, "memfd:") && start != fake_ring_base(uio->ring))
+		if (sscanf(line, "%p-%*s %*s %*s %*s %lu", &start, &inode) == 2 &&
+		    inode == st.st_ino && strstr(line, "memfd:") &&
+		    start != fake_ring_base(uio->ring))
 			found++;
 	}
 	fclose(maps);
@@ -388,7 +389,8 @@ int tcmu_uio_replace_inaccessible(struct tcmu_uio *uio)
 	static int (*next)(struct tcmu_uio *);
 
 	if (!next)
-		next = (int (*)(struct tcmu_uio *)) dlsym(RTLD_NEXT, "tcmu_uio_replace_inaccessible");
+		next = (int (*)(struct tcmu_uio *)) dlsym(
+			RTLD_NEXT, "tcmu_uio_replace_inaccessible");
 	return replace_fails(uio) ? -ENOMEM : next(uio);
 }
 
@@ -471,8 +473,9 @@ static void add_mask(int epoll_fd, struct epoll_event *event)
 		if (!uio || uio->epoll_fd != epoll_fd || uio->epoll_data != event->data.u64 ||
 		    !uio->poll_tells)
 			continue;
-		event->events = uio->options.kernel == FAKE_KERNEL_7_2 ? EPOLLERR
-								       : EPOLLIN | EPOLLERR | EPOLLHUP;
+		event->events = uio->options.kernel == FAKE_KERNEL_7_2
+			? EPOLLERR
+			: EPOLLIN | EPOLLERR | EPOLLHUP;
 	}
 	pthread_mutex_unlock(&table_lock);
 }
@@ -483,7 +486,8 @@ int epoll_wait(int epoll_fd, struct epoll_event *events, int max, int timeout)
 	int n;
 
 	if (!next)
-		next = (int (*)(int, struct epoll_event *, int, int)) dlsym(RTLD_NEXT, "epoll_wait");
+		next = (int (*)(int, struct epoll_event *, int, int)) dlsym(
+			RTLD_NEXT, "epoll_wait");
 	atomic_fetch_add(&epoll_waits, 1);
 	atomic_fetch_add(&sleepers, 1);
 	n = next(epoll_fd, events, max, timeout);

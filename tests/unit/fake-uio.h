@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The kernel's side of a uio device, in this process: a fake ring behind a descriptor that epoll can watch.
+ * The kernel's side of a uio device, in this process: a fake ring behind a descriptor that epoll
+ * can watch.
  *
- * fake-uio.c defines tcmu_uio_open, _map, _doorbell, _unmap, _close and tcmu_configfs_action: a program that
- * is linked with it gets these instead of libtcmu's. It also stands before epoll_ctl and epoll_wait, to give
- * the event masks that an unregistered uio device gives, and to count.
+ * fake-uio.c defines tcmu_uio_open, _map, _doorbell, _unmap, _close and tcmu_configfs_action: a
+ * program that is linked with it gets these instead of libtcmu's. It also stands before epoll_ctl
+ * and epoll_wait, to give the event masks that an unregistered uio device gives, and to count.
  *
- * The descriptor is the reading end of a pipe, the mapping is the fake ring's memfd: so the tests can ask
- * the real kernel whether anything still holds a reference on either of them.
+ * The descriptor is the reading end of a pipe, the mapping is the fake ring's memfd: so the tests
+ * can ask the real kernel whether anything still holds a reference on either of them.
  *
- * Threads: any. One lock stands for the kernel's lock of a device: completions are taken under it, on the
- * thread that rings the doorbell.
+ * Threads: any. One lock stands for the kernel's lock of a device: completions are taken under it,
+ * on the thread that rings the doorbell.
  */
 #pragma once
 
@@ -71,8 +72,9 @@ struct fake_uio_counts {
 	unsigned blocks;   /* block_dev 1 */
 	unsigned resets;   /* reset_ring 1 while blocked */
 	unsigned unblocks; /* block_dev 0 */
-	unsigned wrong;    /* a close before the unmapping, a reset while not blocked, a second opener */
-	unsigned broken;   /* doorbells that found an answer which the kernel does not know */
+	unsigned wrong;  /* a close before the unmapping, a reset while not blocked, a second opener
+			  */
+	unsigned broken; /* doorbells that found an answer which the kernel does not know */
 	unsigned notifications; /* that found somebody to notify */
 };
 
@@ -85,6 +87,6 @@ unsigned fake_uio_sleepers(void);
 /* How many mappings of the ring there are in this process beside the fake kernel's own. */
 unsigned fake_uio_mappings(struct fake_uio *uio);
 
-/* Whether anything still refers to the opened descriptor's file. For a device that has been let go: no
- * notification reaches anybody after this. */
+/* Whether anything still refers to the opened descriptor's file. For a device that has been let go:
+ * no notification reaches anybody after this. */
 bool fake_uio_is_open(struct fake_uio *uio);

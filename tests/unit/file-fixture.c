@@ -67,7 +67,8 @@ int file_run_tests(const struct file_test *tests, size_t cnt)
 
 	for (size_t i = 0; i < cnt * KINDS; i++) {
 		(void) snprintf(
-			names[i], sizeof(names[i]), "%s [%s]", tests[i / KINDS].name, kind_names[i % KINDS]);
+			names[i], sizeof(names[i]), "%s [%s]", tests[i / KINDS].name,
+			kind_names[i % KINDS]);
 		all[i] = (struct CMUnitTest){
 			.name = names[i],
 			.test_func = tests[i / KINDS].function,

@@ -31,10 +31,12 @@ struct file_fixture {
 /* The running test's: a host, and a folder, of which nothing is left afterwards. */
 struct file_fixture *file_fixture_of(void **state);
 
-/* Opens fixture->path with these options (";direct=1", or ""); it is made, FILE_SIZE long, if it does not exist. */
+/* Opens fixture->path with these options (";direct=1", or ""); it is made, FILE_SIZE long, if it
+ * does not exist. */
 struct fake_host *file_opened(void **state, const char *options);
 
-/* A new folder in the one the test is run in: that is in the build tree, on a disk. In /tmp there may be no direct I/O. */
+/* A new folder in the one the test is run in: that is in the build tree, on a disk. In /tmp there
+ * may be no direct I/O. */
 void file_make_folder(char *folder, size_t size);
 
 /* A name in the folder; valid until the next call. */

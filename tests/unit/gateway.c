@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * In the place of the manager and of what reads configfs' port groups. Everything runs on the test's own thread but
- * identity_read() and identity_set_groups(), which jobs call.
+ * In the place of the manager and of what reads configfs' port groups. Everything runs on the
+ * test's own thread but identity_read() and identity_set_groups(), which jobs call.
  */
 #include "gateway.h"
 
@@ -78,7 +78,8 @@ void manager_answer_if_waiting(
 	(void) manager, (void) name, (void) minor, (void) id;
 }
 
-struct device *manager_claimant(struct manager *manager, const char *claim, const struct device *except)
+struct device *manager_claimant(
+	struct manager *manager, const char *claim, const struct device *except)
 {
 	(void) manager, (void) claim, (void) except;
 	return NULL;
@@ -113,7 +114,8 @@ unsigned manager_erasure(const struct manager *manager, const struct device *dev
 
 /* ------- configfs' port groups ------- */
 
-void identity_read(const struct tcmu_name *name, const char *state_dir, struct scsi_identity *identity)
+void identity_read(
+	const struct tcmu_name *name, const char *state_dir, struct scsi_identity *identity)
 {
 	struct gateway *gateway = gateways[name->hba];
 
@@ -203,12 +205,13 @@ static void write_attributes(unsigned number, uint64_t size)
 
 	for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++) {
 		(void) snprintf(
-			path, sizeof(path), "/sys/kernel/config/target/core/user_%u/disk/attrib/%s", number,
-			attributes[i].name);
+			path, sizeof(path), "/sys/kernel/config/target/core/user_%u/disk/attrib/%s",
+			number, attributes[i].name);
 		fake_root_write(&root, path, attributes[i].value);
 	}
 	(void) snprintf(
-		path, sizeof(path), "/sys/kernel/config/target/core/user_%u/disk/attrib/dev_size", number);
+		path, sizeof(path), "/sys/kernel/config/target/core/user_%u/disk/attrib/dev_size",
+		number);
 	(void) snprintf(text, sizeof(text), "%llu\n", (unsigned long long) size);
 	fake_root_write(&root, path, text);
 }
@@ -231,10 +234,15 @@ struct gateway *gateway_new(
 	gateway_regroup(gateway, group, access);
 	write_attributes(gateway->number, size);
 	gateway->manager.setup = (struct manager_setup){
-		.event = event, .mailbox = mailbox, .settings = &settings, .run_dir = "/", .state_dir = "/"};
+		.event = event,
+		.mailbox = mailbox,
+		.settings = &settings,
+		.run_dir = "/",
+		.state_dir = "/"};
 	rig_make(
 		&gateway->rig,
-		&(struct rig_options){.depth = 64, .uio.ring = {.scatter = true, .block_count = 2048}});
+		&(struct rig_options){
+			.depth = 64, .uio.ring = {.scatter = true, .block_count = 2048}});
 	start.minor = gateway->rig.setup.minor;
 	start.name.hba = gateway->number;
 	strcpy(start.name.name, "disk");
@@ -322,7 +330,8 @@ uint8_t gateway_do(struct gateway *gateway, struct rig_command *command)
 	return command->status;
 }
 
-uint8_t gateway_do_persistently(struct gateway *gateway, struct rig_command *command, unsigned seconds)
+uint8_t gateway_do_persistently(
+	struct gateway *gateway, struct rig_command *command, unsigned seconds)
 {
 	double began = now();
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libtcmu on a real kernel, without a daemon: what the other tests' fakes claim of the kernel is checked here. Run in
- * the guest by tests/cases/libtcmu; needs root, and a kernel on which nobody else serves TCMU.
+ * libtcmu on a real kernel, without a daemon: what the other tests' fakes claim of the kernel is
+ * checked here. Run in the guest by tests/cases/libtcmu; needs root, and a kernel on which nobody
+ * else serves TCMU.
  *
- * Writes that wait for a netlink answer are made on a thread of their own ("somebody"), the answers come from the
- * main thread, as in a daemon.
+ * Writes that wait for a netlink answer are made on a thread of their own ("somebody"), the answers
+ * come from the main thread, as in a daemon.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -269,7 +270,8 @@ static void a_delete_waits_for_the_answer(struct tcmu_netlink *netlink, struct t
 	a_device_is_gone(uio);
 }
 
-static void a_blocked_delete_is_told_by_uio_alone(struct tcmu_netlink *netlink, struct tcmu_uio *uio)
+static void a_blocked_delete_is_told_by_uio_alone(
+	struct tcmu_netlink *netlink, struct tcmu_uio *uio)
 {
 	struct tcmu_event event;
 

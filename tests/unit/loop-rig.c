@@ -13,14 +13,16 @@
 
 #define WAIT_MAX_S 10
 
-static void log_nothing(struct tcmu_host_device *dev, enum tcmu_log_level level, const char *message)
+static void log_nothing(
+	struct tcmu_host_device *dev, enum tcmu_log_level level, const char *message)
 {
 	(void) dev;
 	(void) level;
 	(void) message;
 }
 
-static void event_nothing(struct tcmu_host_device *dev, enum tcmu_backend_event event, int64_t value)
+static void event_nothing(
+	struct tcmu_host_device *dev, enum tcmu_backend_event event, int64_t value)
 {
 	(void) dev;
 	(void) event;
@@ -325,7 +327,8 @@ static void put32(uint8_t *at, uint32_t value)
 }
 
 struct rig_command rig_cdb16(
-	uint8_t opcode, uint8_t byte1, uint64_t lba, uint32_t blocks, const void *out, uint32_t length)
+	uint8_t opcode, uint8_t byte1, uint64_t lba, uint32_t blocks, const void *out,
+	uint32_t length)
 {
 	struct rig_command command = {
 		.cdb = {opcode, byte1},

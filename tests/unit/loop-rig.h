@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A device's I/O thread between a fake kernel (fake-uio.h) and a fake backend (fake-backend.h), and an
- * initiator that sends commands.
+ * A device's I/O thread between a fake kernel (fake-uio.h) and a fake backend (fake-backend.h), and
+ * an initiator that sends commands.
  *
- * A command's answer is copied at its completion and the data blocks are then poisoned: who touches them
- * later is seen. rig_stop() drains, waits for the end and checks that nothing is left: no mapping, no
- * descriptor, no command, no answer that the kernel does not know.
+ * A command's answer is copied at its completion and the data blocks are then poisoned: who touches
+ * them later is seen. rig_stop() drains, waits for the end and checks that nothing is left: no
+ * mapping, no descriptor, no command, no answer that the kernel does not know.
  */
 #pragma once
 
@@ -29,14 +29,16 @@
 	 TCMU_IO_CAP(TCMU_IO_UNMAP) | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES) | \
 	 TCMU_IO_CAP(TCMU_IO_COMPARE_AND_WRITE) | TCMU_IO_CAP(TCMU_IO_MAP) | \
 	 TCMU_IO_CAP(TCMU_IO_WRITE_SAME))
-#define RIG_BASIC_CAPS (TCMU_IO_CAP(TCMU_IO_READ) | TCMU_IO_CAP(TCMU_IO_WRITE) | TCMU_IO_CAP(TCMU_IO_FLUSH))
+#define RIG_BASIC_CAPS \
+	(TCMU_IO_CAP(TCMU_IO_READ) | TCMU_IO_CAP(TCMU_IO_WRITE) | TCMU_IO_CAP(TCMU_IO_FLUSH))
 
 /* A zero means the default. */
 struct rig_options {
 	struct fake_uio_options uio;
-	struct backend_options backend; /* its info goes to the loop, RIG_BASIC_CAPS if it has no caps */
-	unsigned depth;                 /* 16 */
-	unsigned busy_poll;             /* percent */
+	struct backend_options
+		backend;    /* its info goes to the loop, RIG_BASIC_CAPS if it has no caps */
+	unsigned depth;     /* 16 */
+	unsigned busy_poll; /* percent */
 	struct throttle_limits limits;
 	enum loop_start start;
 	enum aio_kind aio;
@@ -109,8 +111,8 @@ void rig_wait_idle(struct rig *rig);
 void rig_wait_signal(struct rig *rig, uint32_t bit);
 void rig_forget_signals(struct rig *rig);
 
-/* Makes a command visible to the loop, with or without a notification. Fails the test where there is no
- * room. */
+/* Makes a command visible to the loop, with or without a notification. Fails the test where there
+ * is no room. */
 void rig_push(struct rig *rig, struct rig_command *command);
 void rig_notify(struct rig *rig);
 void rig_send(struct rig *rig, struct rig_command *command); /* both */
@@ -134,7 +136,8 @@ struct rig_command rig_compare_and_write(uint64_t lba, uint8_t blocks, const voi
 
 /* 16 bytes of CDB: opcode, one more byte, LBA and count in the places of READ(16). */
 struct rig_command rig_cdb16(
-	uint8_t opcode, uint8_t byte1, uint64_t lba, uint32_t blocks, const void *out, uint32_t length);
+	uint8_t opcode, uint8_t byte1, uint64_t lba, uint32_t blocks, const void *out,
+	uint32_t length);
 
 /* ------- answers ------- */
 

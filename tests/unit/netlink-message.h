@@ -25,7 +25,8 @@ static inline struct nl_msg *empty_message(uint8_t command)
 	return message;
 }
 
-static inline struct nl_msg *event_message(uint8_t command, const char *name, uint32_t minor, uint32_t id)
+static inline struct nl_msg *event_message(
+	uint8_t command, const char *name, uint32_t minor, uint32_t id)
 {
 	struct nl_msg *message = empty_message(command);
 

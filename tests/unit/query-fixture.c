@@ -95,7 +95,8 @@ int device_reopen(struct device *device)
 int tcmu_scan(struct tcmu_scan_entry **entries)
 {
 	struct tcmu_scan_entry *list = calloc(fixture_device_cnt + 1, sizeof(*list));
-	struct tcmu_name theirs = {.hba = 7, .name = "theirs", .subtype = "other", .config = "other/thing"};
+	struct tcmu_name theirs = {
+		.hba = 7, .name = "theirs", .subtype = "other", .config = "other/thing"};
 	int cnt = 0;
 
 	assert_non_null(list);
@@ -119,8 +120,9 @@ static int check_hangs(const struct tcmu_config *config, struct tcmu_reason *rea
 }
 
 static int no_open(
-	const struct tcmu_config *config, const struct tcmu_host *host, struct tcmu_host_device *dev,
-	struct tcmu_backend_info *info, void **backend, struct tcmu_reason *reason)
+	const struct tcmu_config *config, const struct tcmu_host *host,
+	struct tcmu_host_device *dev, struct tcmu_backend_info *info, void **backend,
+	struct tcmu_reason *reason)
 {
 	(void) config;
 	(void) host;

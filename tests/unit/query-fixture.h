@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A daemon without a kernel for query.c: what manager.h and device.h tell of devices is what the test says.
+ * A daemon without a kernel for query.c: what manager.h and device.h tell of devices is what the
+ * test says.
  */
 #pragma once
 

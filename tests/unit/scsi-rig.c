@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bytes of an answer are looked at by the tests; here, that nothing is written behind the buffer. */
+/* The bytes of an answer are looked at by the tests; here, that nothing is written behind the
+ * buffer. */
 #include "scsi-rig.h"
 
 #include <stdio.h>
@@ -151,7 +152,8 @@ static void assert_code(
 	_assert_int_equal(rig->result.status, SCSI_CHECK_CONDITION, file, line);
 	_assert_int_equal(rig->result.data_length, 0, file, line);
 	_assert_int_equal(
-		sense->key << 16 | sense->asc << 8 | sense->ascq, key << 16 | asc << 8 | ascq, file, line);
+		sense->key << 16 | sense->asc << 8 | sense->ascq, key << 16 | asc << 8 | ascq, file,
+		line);
 	_assert_int_equal(sense->info_valid, false, file, line);
 	_assert_int_equal(sense->progress_valid, false, file, line);
 }
@@ -163,7 +165,8 @@ void assert_rig_sense(
 	_assert_int_equal(rig->result.sense.field_valid, false, file, line);
 }
 
-void assert_rig_field(const struct rig *rig, bool in_cdb, unsigned byte, int bit, const char *file, int line)
+void assert_rig_field(
+	const struct rig *rig, bool in_cdb, unsigned byte, int bit, const char *file, int line)
 {
 	const struct scsi_sense *sense = &rig->result.sense;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A logical unit to send commands to, for the tests of scsi/. One command at a time; its answer is in `rig.result` until the next one.
+ * A logical unit to send commands to, for the tests of scsi/. One command at a time; its answer is
+ * in `rig.result` until the next one.
  */
 #pragma once
 
@@ -22,7 +23,8 @@
 struct rig {
 	struct scsi_lu lu;
 	struct scsi_result result;
-	uint8_t data[SCSI_DATA_MAX + 64]; /* what is behind the answer shows whether it was overrun */
+	uint8_t data[SCSI_DATA_MAX + 64]; /* what is behind the answer shows whether it was overrun
+					   */
 };
 
 /* A CDB as a list of bytes. */
@@ -36,13 +38,15 @@ void rig_init(struct rig *rig);
 /* How many bytes a CDB with this operation code has (SPC-4 4.2.5.1). */
 uint8_t rig_cdb_length(uint8_t opcode);
 
-/* Sends a command with data-out, or with room for data-in. The data of the answer is at rig->data. */
-enum scsi_verdict rig_send(struct rig *rig, const uint8_t *cdb, const void *data_out, size_t length);
+/* Sends a command with data-out, or with room for data-in. The data of the answer is at rig->data.
+ */
+enum scsi_verdict rig_send(
+	struct rig *rig, const uint8_t *cdb, const void *data_out, size_t length);
 /* The same, with only the length of data-out or data-in. */
 enum scsi_verdict rig_run(struct rig *rig, const uint8_t *cdb, uint64_t data_length);
 
-/* The command is answered with these bytes, cut to every allocation length from 0 to one more than there are.
- * field, bytes: where the allocation length is in the CDB and how many bytes it has. */
+/* The command is answered with these bytes, cut to every allocation length from 0 to one more than
+ * there are. field, bytes: where the allocation length is in the CDB and how many bytes it has. */
 void rig_expect_data(
 	struct rig *rig, const uint8_t *cdb, unsigned field, unsigned bytes, const uint8_t *data,
 	size_t length);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Preloaded into iscsi-test-cu: an initiator that has ended a session goes on when the target has ended it, too; and it looks
- * each second, not each minute, whether the disk has been sanitized.
+ * Preloaded into iscsi-test-cu: an initiator that has ended a session goes on when the target has
+ * ended it, too; and it looks each second, not each minute, whether the disk has been sanitized.
  *
- * The kernel answers a logout before iscsit_close_session() has released what the session had reserved, and tells nobody
- * when it has. Tests that look for the reservation would else find it or not, by chance. Each session has one connection:
- * the target has as many sessions left as this process has connections, or ends those that are too many.
+ * The kernel answers a logout before iscsit_close_session() has released what the session had
+ * reserved, and tells nobody when it has. Tests that look for the reservation would else find it or
+ * not, by chance. Each session has one connection: the target has as many sessions left as this
+ * process has connections, or ends those that are too many.
  *
- * environment: SESSIONS, a file with the number of the target's sessions; PORT, its TCP port in hexadecimal as
- * /proc/net/tcp has it. One thread.
+ * environment: SESSIONS, a file with the number of the target's sessions; PORT, its TCP port in
+ * hexadecimal as /proc/net/tcp has it. One thread.
  */
 #include <dlfcn.h>
 #include <poll.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What tests of the daemon's outer parts share: a folder of their own, files in it, and the log as text.
+ * What tests of the daemon's outer parts share: a folder of their own, files in it, and the log as
+ * text.
  */
 #pragma once
 
@@ -21,7 +22,8 @@ void fixture_write(const char *name, const char *text);
 /* The file's whole text, to be freed; NULL: there is none. */
 char *fixture_read(const char *path);
 
-/* Between the two, the log is written to a file in the folder; the second returns its text, to be freed. */
+/* Between the two, the log is written to a file in the folder; the second returns its text, to be
+ * freed. */
 void fixture_log_begin(int level);
 char *fixture_log_end(void);
 

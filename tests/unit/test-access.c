@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which commands a loop lets through to its backend, and the exchange of the backend while the ring stays.
+ * Which commands a loop lets through to its backend, and the exchange of the backend while the ring
+ * stays.
  */
 #include "loop-rig.h"
 
@@ -31,8 +32,9 @@ static bool is_signalled(struct rig *rig, uint32_t bit)
 
 static void who_may_only_read_is_told_busy_and_the_owner_wanted(void **state)
 {
-	struct rig_command read = rig_read(0, 1, NULL), write = rig_write(0, 1, data), flush = rig_flush(),
-			   compare = rig_compare_and_write(0, 1, data), ready = rig_test_unit_ready();
+	struct rig_command read = rig_read(0, 1, NULL), write = rig_write(0, 1, data),
+			   flush = rig_flush(), compare = rig_compare_and_write(0, 1, data),
+			   ready = rig_test_unit_ready();
 	uint8_t both[2 * RIG_BLOCK] = {0};
 	struct rig rig;
 
@@ -66,7 +68,8 @@ static void a_medium_that_is_not_ready_says_why(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		struct rig_command read = rig_read(0, 1, NULL), write = rig_write(0, 1, data),
 				   ready = rig_test_unit_ready();
-		struct rig_command inquiry = {.cdb = {0x12, 0, 0, 0, 36}, .cdb_length = 6, .length = 36};
+		struct rig_command inquiry = {
+			.cdb = {0x12, 0, 0, 0, 36}, .cdb_length = 6, .length = 36};
 		uint16_t code = 0x0400 | reasons[i];
 
 		set(&rig, LOOP_ACCESS_READS, reasons[i]);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine itself: that it wakes the thread that sleeps, what it tries in the page cache, what it allocates and
- * leaves behind, and what it makes do with where io_uring is lacking, forbidden or broken.
+ * The engine itself: that it wakes the thread that sleeps, what it tries in the page cache, what it
+ * allocates and leaves behind, and what it makes do with where io_uring is lacking, forbidden or
+ * broken.
  */
 #include "aio-fixture.h"
 
@@ -133,7 +134,8 @@ static void the_descriptor_is_silent_when_nothing_waits(void **state)
 
 	assert_false(readable(f));
 	for (unsigned i = 0; i < 40; i++) {
-		request_init(&request, f, i % 2 ? TCMU_AIO_BLKDISCARD : TCMU_AIO_FDATASYNC, f->file, 0);
+		request_init(
+			&request, f, i % 2 ? TCMU_AIO_BLKDISCARD : TCMU_AIO_FDATASYNC, f->file, 0);
 		request_queue(&request);
 		wait_for(&request);
 		/* A thread may still ring for what has been reaped already; once. */
@@ -409,7 +411,8 @@ static void freeing_leaves_no_descriptor_and_no_thread(void **state)
 	threads = entries_of("/proc/self/task");
 	for (unsigned i = 0; i < 20; i++) {
 		fixture_of(state, 32);
-		request_init(&request, f, i % 2 ? TCMU_AIO_BLKDISCARD : TCMU_AIO_WRITEV, f->file, 0);
+		request_init(
+			&request, f, i % 2 ? TCMU_AIO_BLKDISCARD : TCMU_AIO_WRITEV, f->file, 0);
 		request_queue(&request);
 		wait_for_all(f);
 		aio_engine_free(f->engine);
@@ -418,8 +421,8 @@ static void freeing_leaves_no_descriptor_and_no_thread(void **state)
 	f->engine = NULL;
 	f->epoll_fd = -1;
 	assert_int_equal(entries_of("/proc/self/fd"), fds);
-	/* A thread that has been joined may be seen for a moment. io_uring's own, which the kernel makes and ends, are among
-	 * them: they may only be few. */
+	/* A thread that has been joined may be seen for a moment. io_uring's own, which the kernel
+	 * makes and ends, are among them: they may only be few. */
 	while (entries_of("/proc/self/task") > threads + (f->way->kind == AIO_URING ? 4 : 0))
 		sched_yield();
 }
@@ -543,7 +546,9 @@ static void requests_to_a_ring_that_the_kernel_refuses_end_with_its_error(void *
 	assert_int_equal(dup2(null, fd), fd);
 	close(null);
 	for (unsigned i = 0; i < 6; i++) {
-		request_init(&requests[i], f, i == 3 ? TCMU_AIO_BLKDISCARD : TCMU_AIO_WRITEV, f->file, 0);
+		request_init(
+			&requests[i], f, i == 3 ? TCMU_AIO_BLKDISCARD : TCMU_AIO_WRITEV, f->file,
+			0);
 		request_queue(&requests[i]);
 	}
 	while (aio_in_flight(f->engine))

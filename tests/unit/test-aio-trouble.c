@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the engine makes of a kernel that is short of something for a moment, in an order that seldom happens.
+ * What the engine makes of a kernel that is short of something for a moment, in an order that
+ * seldom happens.
  */
 #include "aio-fixture.h"
 
@@ -306,7 +307,8 @@ static void a_late_ring_takes_none_with_it(void **state)
 		request_queue(&requests[i]);
 	}
 	turn(f);
-	/* The first is found before its thread has rung. Through io_uring nobody looks before that. */
+	/* The first is found before its thread has rung. Through io_uring nobody looks before that.
+	 */
 	hold_writes(f->way->kind == AIO_THREADS);
 	allow_ioctls(1);
 	while (aio_reap(f->engine) == 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What becomes of requests, whatever makes the system calls: results, order, depth, cancelling, stuck ones.
+ * What becomes of requests, whatever makes the system calls: results, order, depth, cancelling,
+ * stuck ones.
  */
 #include "aio-fixture.h"
 
@@ -158,8 +159,9 @@ static void fallocate_extends_and_punches(void **state)
 
 static void the_error_of_each_call_comes_through_done(void **state)
 {
-	static const enum tcmu_aio_op ops[] = {TCMU_AIO_READV,     TCMU_AIO_WRITEV,     TCMU_AIO_FDATASYNC,
-					       TCMU_AIO_FALLOCATE, TCMU_AIO_BLKDISCARD, TCMU_AIO_BLKZEROOUT};
+	static const enum tcmu_aio_op ops[] = {TCMU_AIO_READV,      TCMU_AIO_WRITEV,
+					       TCMU_AIO_FDATASYNC,  TCMU_AIO_FALLOCATE,
+					       TCMU_AIO_BLKDISCARD, TCMU_AIO_BLKZEROOUT};
 	struct fixture *f = fixture_of(state, 8);
 	struct request request;
 
@@ -189,7 +191,8 @@ static void a_discard_of_what_is_no_block_device_is_refused(void **state)
 	free(requests);
 }
 
-/* A kernel may let out EAGAIN although we can wait: then the request is tried again, and may not be waited for. */
+/* A kernel may let out EAGAIN although we can wait: then the request is tried again, and may not be
+ * waited for. */
 static void a_descriptor_that_does_not_wait_holds_nothing_up(void **state)
 {
 	struct fixture *f = fixture_of(state, 1);
@@ -216,7 +219,8 @@ static void many_more_requests_than_the_depth_all_end(void **state)
 	uint8_t expected[REQUEST_SIZE];
 
 	for (unsigned i = 0; i < 500; i++) {
-		request_init(&requests[i], f, TCMU_AIO_WRITEV, f->file, (uint64_t) REQUEST_SIZE * i);
+		request_init(
+			&requests[i], f, TCMU_AIO_WRITEV, f->file, (uint64_t) REQUEST_SIZE * i);
 		fill(requests[i].buffer, i);
 		request_queue(&requests[i]);
 	}
@@ -264,7 +268,8 @@ static void a_stuck_request_delays_no_other(void **state)
 	init_stuck(&stuck, f);
 	request_queue(&stuck);
 	for (unsigned i = 0; i < 50; i++) {
-		request_init(&other, f, i % 2 ? TCMU_AIO_FDATASYNC : TCMU_AIO_WRITEV, f->file, 4096 * i);
+		request_init(
+			&other, f, i % 2 ? TCMU_AIO_FDATASYNC : TCMU_AIO_WRITEV, f->file, 4096 * i);
 		request_queue(&other);
 		wait_for(&other);
 		assert_true(other.res >= 0);

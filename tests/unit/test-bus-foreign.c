@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Handlers of other processes on the bus: shown as long as they are there, asked for their checks, and no way for others to
- * put something into targetcli's menus. And arguments of every kind, for every method.
+ * Handlers of other processes on the bus: shown as long as they are there, asked for their checks,
+ * and no way for others to put something into targetcli's menus. And arguments of every kind, for
+ * every method.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -55,8 +56,8 @@ static int setup(void **state)
 		return -1;
 	assert_true(sd_bus_open_system(&other) >= 0);
 	assert_true(
-		sd_bus_add_object_vtable(other, NULL, MANAGER_PATH "/mine", SERVICE, other_vtable, NULL) >=
-		0);
+		sd_bus_add_object_vtable(
+			other, NULL, MANAGER_PATH "/mine", SERVICE, other_vtable, NULL) >= 0);
 	return 0;
 }
 
@@ -116,8 +117,8 @@ static struct reply check(const char *handler, const char *text)
 	(void) snprintf(path, sizeof(path), "%s/%s", ROOT, handler);
 	assert_true(
 		sd_bus_call_method_async(
-			client(), NULL, SERVICE, path, SERVICE, "CheckConfig", on_reply, &reply, "s",
-			text) >= 0);
+			client(), NULL, SERVICE, path, SERVICE, "CheckConfig", on_reply, &reply,
+			"s", text) >= 0);
 	await(&reply);
 	return reply;
 }
@@ -128,8 +129,8 @@ static struct reply register_by(sd_bus *bus, const char *subtype, const char *de
 
 	assert_true(
 		sd_bus_call_method_async(
-			bus, NULL, SERVICE, MANAGER_PATH, MANAGER, "RegisterHandler", on_reply, &reply, "ss",
-			subtype, description) >= 0);
+			bus, NULL, SERVICE, MANAGER_PATH, MANAGER, "RegisterHandler", on_reply,
+			&reply, "ss", subtype, description) >= 0);
 	await(&reply);
 	return reply;
 }
@@ -168,7 +169,8 @@ static void one_that_registers_is_shown_with_its_description(void **state)
 	registered();
 	assert_true(
 		sd_bus_get_property_string(
-			client(), SERVICE, ROOT "/mine", SERVICE, "ConfigDesc", &error, &description) >= 0);
+			client(), SERVICE, ROOT "/mine", SERVICE, "ConfigDesc", &error,
+			&description) >= 0);
 	assert_string_equal(description, "What ??? stands here.");
 	free(description);
 }
@@ -321,8 +323,8 @@ static void whoever_waits_at_the_end_harms_nobody(void **state)
 	deaf = true;
 	assert_true(
 		sd_bus_call_method_async(
-			client(), NULL, SERVICE, ROOT "/mine", SERVICE, "CheckConfig", on_reply, &reply, "s",
-			"mine/good") >= 0);
+			client(), NULL, SERVICE, ROOT "/mine", SERVICE, "CheckConfig", on_reply,
+			&reply, "s", "mine/good") >= 0);
 	while (!asked) {
 		process(client());
 		process(other);
@@ -358,7 +360,8 @@ static sd_bus_message *any_call(void)
 {
 	static const char *const paths[] = {ROOT "/file", ROOT "/easy", MANAGER_PATH,
 					    ROOT,         ROOT "/mine", "/"};
-	static const char *const interfaces[] = {SERVICE, MANAGER, "org.freedesktop.DBus.Properties"};
+	static const char *const interfaces[] = {
+		SERVICE, MANAGER, "org.freedesktop.DBus.Properties"};
 	static const char *const members[] = {"CheckConfig", "ChangeMedium", "RegisterHandler",
 					      "Get",         "GetAll",       "Set"};
 	static const char *const types[] = {"s", "ss", "sts", "u", "", "sv", "as"};
@@ -368,13 +371,16 @@ static sd_bus_message *any_call(void)
 
 	assert_true(
 		sd_bus_message_new_method_call(
-			client(), &call, SERVICE, paths[any(6)], interfaces[any(3)], members[any(6)]) >= 0);
+			client(), &call, SERVICE, paths[any(6)], interfaces[any(3)],
+			members[any(6)]) >= 0);
 	for (const char *c = type; *c; c++) {
 		any_text(text, sizeof(text));
 		if (*c == 's')
 			assert_true(sd_bus_message_append(call, "s", text) >= 0);
 		else if (*c == 't')
-			assert_true(sd_bus_message_append(call, "t", (uint64_t) any(UINT32_MAX) << 32) >= 0);
+			assert_true(
+				sd_bus_message_append(
+					call, "t", (uint64_t) any(UINT32_MAX) << 32) >= 0);
 		else if (*c == 'u')
 			assert_true(sd_bus_message_append(call, "u", any(UINT32_MAX)) >= 0);
 		else if (*c == 'v')

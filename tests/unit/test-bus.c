@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bus as targetcli uses it: it shows exactly the handlers, it answers every check with a sentence and never with an
- * error, and nothing that hangs delays it.
+ * The bus as targetcli uses it: it shows exactly the handlers, it answers every check with a
+ * sentence and never with an error, and nothing that hangs delays it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -98,8 +98,8 @@ static void managed(char *paths, size_t size, char **description)
 
 	assert_true(
 		sd_bus_call_method(
-			client(), SERVICE, ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects",
-			&error, &reply, "") >= 0);
+			client(), SERVICE, ROOT, "org.freedesktop.DBus.ObjectManager",
+			"GetManagedObjects", &error, &reply, "") >= 0);
 	assert_true(sd_bus_message_enter_container(reply, 'a', "{oa{sa{sv}}}") > 0);
 	while (sd_bus_message_enter_container(reply, 'e', "oa{sa{sv}}") > 0) {
 		assert_true(sd_bus_message_read(reply, "o", &path) > 0);
@@ -165,7 +165,8 @@ static char *property_of(const char *path)
 {
 	char *text = NULL;
 
-	(void) sd_bus_get_property_string(client(), SERVICE, path, SERVICE, "ConfigDesc", NULL, &text);
+	(void) sd_bus_get_property_string(
+		client(), SERVICE, path, SERVICE, "ConfigDesc", NULL, &text);
 	return text;
 }
 
@@ -195,8 +196,8 @@ static void asking_for_all_properties_is_answered_at_once(void **state)
 		sd_bus_message *reply = NULL;
 
 		(void) sd_bus_call_method(
-			client(), SERVICE, questions[i].path, "org.freedesktop.DBus.Properties", "GetAll",
-			&error, &reply, "s", questions[i].interface);
+			client(), SERVICE, questions[i].path, "org.freedesktop.DBus.Properties",
+			"GetAll", &error, &reply, "s", questions[i].interface);
 		assert_false(sd_bus_error_has_name(&error, SD_BUS_ERROR_NO_REPLY));
 		assert_true(now_usec() - began < PROMPT_USEC);
 		sd_bus_message_unref(reply);
@@ -212,8 +213,8 @@ static void introspected(const char *path, const char *const *words, size_t cnt)
 
 	assert_true(
 		sd_bus_call_method(
-			client(), SERVICE, path, "org.freedesktop.DBus.Introspectable", "Introspect", &error,
-			&reply, "") >= 0);
+			client(), SERVICE, path, "org.freedesktop.DBus.Introspectable",
+			"Introspect", &error, &reply, "") >= 0);
 	assert_true(sd_bus_message_read(reply, "s", &xml) > 0);
 	for (size_t i = 0; i < cnt; i++)
 		if (!strstr(xml, words[i]))
@@ -292,7 +293,8 @@ static void answers(const char *subtype, const char *config, bool fine, const ch
 
 	(void) snprintf(path, sizeof(path), ROOT "/%s", subtype);
 	if (sd_bus_call_method(
-		    client(), SERVICE, path, SERVICE, "CheckConfig", &error, &reply, "s", config) < 0)
+		    client(), SERVICE, path, SERVICE, "CheckConfig", &error, &reply, "s", config) <
+	    0)
 		fail_msg("\"%s\": an error reply: %s", config, error.message);
 	assert_true(sd_bus_message_read(reply, "bs", &valid, &text) > 0);
 	assert_string_equal(text, message);
@@ -312,17 +314,20 @@ static void a_check_is_answered_with_a_sentence(void **state)
 	answers("easy", "easy/anything", true, "success");
 	answers("file", "file/other", false, "no such file");
 	answers("file", "file/good;what=1", false,
-		"the file handler has no option \"what\"; there are: ro vendor product revision iops bps "
+		"the file handler has no option \"what\"; there are: ro vendor product revision "
+		"iops bps "
 		"burst tcmur_cmd_time_out");
 	answers("file", "easy/x", false, "the string is for the handler \"easy\", not \"file\"");
-	answers("file", "file/a,b", false, "a comma is not possible: the kernel would cut the string there");
+	answers("file", "file/a,b", false,
+		"a comma is not possible: the kernel would cut the string there");
 	answers("file", "file/a:b", false, "a ':' is not possible: targetcli refuses it");
 	answers("file", "file/a b", false,
 		"a blank is not possible: targetcli would save the string cut there");
 	answers("file", "file/a\nb", false,
 		"a newline is not possible: the kernel would cut the string there");
 	answers("file", "", false, "it is to begin with the name of a handler and a '/'");
-	answers("file", longest, false, "256 bytes are too long: the kernel would cut it after 255");
+	answers("file", longest, false,
+		"256 bytes are too long: the kernel would cut it after 255");
 	answers("rbd", "rbd/p/i", false, "the rbd handler is not installed (package tcmud-rbd)");
 }
 
@@ -360,8 +365,8 @@ static void hang_some(unsigned cnt, unsigned *replies)
 	for (unsigned i = 0; i < cnt; i++)
 		assert_true(
 			sd_bus_call_method_async(
-				client(), NULL, SERVICE, ROOT "/hang", SERVICE, "CheckConfig", count_reply,
-				replies, "s", "hang/x") >= 0);
+				client(), NULL, SERVICE, ROOT "/hang", SERVICE, "CheckConfig",
+				count_reply, replies, "s", "hang/x") >= 0);
 	/* An answer to a later call shows that the earlier ones have been taken. */
 	answers("file", "file/good", true, "success");
 }
@@ -403,13 +408,14 @@ static void whoever_hangs_up_harms_nobody(void **state)
 	assert_true(sd_bus_open_system(&other) >= 0);
 	assert_true(
 		sd_bus_call_method_async(
-			other, NULL, SERVICE, ROOT "/hang", SERVICE, "CheckConfig", count_reply, &replies,
-			"s", "hang/x") >= 0);
+			other, NULL, SERVICE, ROOT "/hang", SERVICE, "CheckConfig", count_reply,
+			&replies, "s", "hang/x") >= 0);
 	assert_true(sd_bus_flush(other) >= 0);
 	sd_bus_close_unref(other);
 	server_release(1);
 	answers("hang", "hang/x;x=1", false,
-		"the hang handler has no option \"x\"; there are: ro vendor product revision iops bps "
+		"the hang handler has no option \"x\"; there are: ro vendor product revision iops "
+		"bps "
 		"burst tcmur_cmd_time_out");
 	answers("file", "file/good", true, "success");
 }
@@ -445,8 +451,8 @@ static void changing_a_medium_is_refused_so_that_targetcli_sees_it(void **state)
 	(void) state;
 	assert_true(
 		sd_bus_call_method(
-			client(), SERVICE, ROOT "/file", SERVICE, "ChangeMedium", &error, &reply, "sts",
-			"disk", UINT64_C(1) << 30, "file/good") >= 0);
+			client(), SERVICE, ROOT "/file", SERVICE, "ChangeMedium", &error, &reply,
+			"sts", "disk", UINT64_C(1) << 30, "file/good") >= 0);
 	assert_true(sd_bus_message_read(reply, "is", &result, &text) > 0);
 	assert_int_equal(result, -EOPNOTSUPP);
 	assert_true(strlen(text) > 10);
@@ -550,14 +556,16 @@ int main(void)
 		TEST(a_subtype_in_use_is_shown_without_a_handler),
 		TEST(a_check_is_answered_with_a_sentence),
 		TEST(words_that_the_bus_cannot_carry_are_replaced),
-		cmocka_unit_test_setup_teardown(a_handler_that_hangs_is_told_in_time, setup_short, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_handler_that_hangs_is_told_in_time, setup_short, teardown),
 		TEST(hanging_handlers_delay_nobody),
 		TEST(at_the_end_those_who_wait_are_answered),
 		TEST(whoever_hangs_up_harms_nobody),
 		TEST(registering_is_answered),
 		TEST(changing_a_medium_is_refused_so_that_targetcli_sees_it),
 		cmocka_unit_test_setup_teardown(
-			without_a_bus_it_goes_on_and_a_later_bus_is_found, setup_without_bus, teardown),
+			without_a_bus_it_goes_on_and_a_later_bus_is_found, setup_without_bus,
+			teardown),
 		TEST(a_bus_that_restarts_is_found_again),
 		TEST(a_bus_that_goes_in_the_middle_of_a_check_harms_nobody),
 		cmocka_unit_test_setup_teardown(

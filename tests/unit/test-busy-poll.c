@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether it pays to wait awake is learned, and what it costs is bounded. The clock is the test's. */
+/* Whether it pays to wait awake is learned, and what it costs is bounded. The clock is the test's.
+ */
 #include "busy-poll.h"
 
 #include <setjmp.h>
@@ -17,12 +18,13 @@ static unsigned rested; /* how often */
 
 /* An initiator, seen from the thread that serves it. */
 struct initiator {
-	uint64_t awake, asleep; /* how long until there is something to do, if the thread looks, or sleeps */
+	uint64_t awake, asleep; /* how long until there is something to do, if the thread looks, or
+				   sleeps */
 	unsigned few, many;     /* how many commands there are then */
-	uint64_t each;          /* in which time one more comes, if the thread rests; 0: none does */
-	int processor;          /* that it runs on */
-	uint64_t
-		beside; /* how long until there is something to do, if the thread sleeps there; 0: as elsewhere */
+	uint64_t each;   /* in which time one more comes, if the thread rests; 0: none does */
+	int processor;   /* that it runs on */
+	uint64_t beside; /* how long until there is something to do, if the thread sleeps there; 0:
+			    as elsewhere */
 };
 
 /* It sends a command when it has the answer to the last; to be woken takes time. */
@@ -57,8 +59,9 @@ static uint64_t cycle(struct poll *poll, const struct initiator *initiator)
 	if (seen)
 		now += initiator->awake;
 	else
-		now += initiator->beside && poll_place(poll) == initiator->processor ? initiator->beside
-										     : initiator->asleep;
+		now += initiator->beside && poll_place(poll) == initiator->processor
+			? initiator->beside
+			: initiator->asleep;
 	if (!seen) {
 		uint64_t rest = poll_woken(poll);
 
@@ -176,7 +179,8 @@ static void the_processor_that_sends_is_found(void **state)
 
 		begin(&poll, 0);
 		placed(&poll, 60 * SEC, initiators[i], initiators[i]->processor);
-		assert_in_range(placed(&poll, 10 * SEC, initiators[i], initiators[i]->processor), 95, 100);
+		assert_in_range(
+			placed(&poll, 10 * SEC, initiators[i], initiators[i]->processor), 95, 100);
 	}
 }
 
@@ -228,7 +232,8 @@ static void a_processor_is_taken_only_where_it_serves_each_time(void **state)
 	}
 }
 
-/* Commands are there all the time. Returns which percentage of them was served on that processor. */
+/* Commands are there all the time. Returns which percentage of them was served on that processor.
+ */
 static unsigned pressed(struct poll *poll, uint64_t duration, int processor)
 {
 	uint64_t there = 0, all = 0;

@@ -65,8 +65,9 @@ static int check_hangs(const struct tcmu_config *config, struct tcmu_reason *rea
 }
 
 static int never_open(
-	const struct tcmu_config *config, const struct tcmu_host *host, struct tcmu_host_device *dev,
-	struct tcmu_backend_info *info, void **backend, struct tcmu_reason *reason)
+	const struct tcmu_config *config, const struct tcmu_host *host,
+	struct tcmu_host_device *dev, struct tcmu_backend_info *info, void **backend,
+	struct tcmu_reason *reason)
 {
 	(void) config;
 	(void) host;
@@ -189,9 +190,11 @@ static void a_handler_without_a_check_takes_everything(void **state)
 static void what_every_handler_refuses_does_not_reach_it(void **state)
 {
 	(void) state;
-	says("file", "file/a,b", false, "a comma is not possible: the kernel would cut the string there");
+	says("file", "file/a,b", false,
+	     "a comma is not possible: the kernel would cut the string there");
 	says("file", "file/good;x=1", false,
-	     "the file handler has no option \"x\"; there are: ro vendor product revision iops bps burst "
+	     "the file handler has no option \"x\"; there are: ro vendor product revision iops bps "
+	     "burst "
 	     "tcmur_cmd_time_out");
 	says("file", "good", false, "it is to begin with the name of a handler and a '/'");
 	says("file", "", false, "it is to begin with the name of a handler and a '/'");

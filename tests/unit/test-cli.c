@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command line: what the peer's users and tools type is understood, and a mistake is one clear line.
+ * The command line: what the peer's users and tools type is understood, and a mistake is one clear
+ * line.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -162,18 +163,27 @@ static void a_mistake_is_one_line(void **state)
 {
 	(void) state;
 	mistaken(run("--colour", NULL), "tcmud: there is no option \"--colour\" (try --help)\n");
-	mistaken(run("--colour=red", NULL), "tcmud: there is no option \"--colour=red\" (try --help)\n");
+	mistaken(
+		run("--colour=red", NULL),
+		"tcmud: there is no option \"--colour=red\" (try --help)\n");
 	mistaken(run("-d", "-x", NULL), "tcmud: there is no option \"-x\" (try --help)\n");
 	mistaken(run("-dx", NULL), "tcmud: there is no option \"-x\" (try --help)\n");
 	mistaken(run("--debug", "-xd", NULL), "tcmud: there is no option \"-x\" (try --help)\n");
 	mistaken(run("--h", NULL), "tcmud: there is no option \"--h\" (try --help)\n");
-	mistaken(run("--config", NULL), "tcmud: the option needs a value: \"--config\" (try --help)\n");
+	mistaken(
+		run("--config", NULL),
+		"tcmud: the option needs a value: \"--config\" (try --help)\n");
 	mistaken(run("-f", NULL), "tcmud: the option needs a value: \"-f\" (try --help)\n");
-	mistaken(run("--help=me", NULL), "tcmud: the option takes no value: \"--help=me\" (try --help)\n");
-	mistaken(run("--debug=1", NULL), "tcmud: the option takes no value: \"--debug=1\" (try --help)\n");
+	mistaken(
+		run("--help=me", NULL),
+		"tcmud: the option takes no value: \"--help=me\" (try --help)\n");
+	mistaken(
+		run("--debug=1", NULL),
+		"tcmud: the option takes no value: \"--debug=1\" (try --help)\n");
 	mistaken(run("start", NULL), "tcmud: there is nothing to do with \"start\" (try --help)\n");
 	mistaken(
-		run("--check-config", "x", NULL), "tcmud: there is nothing to do with \"x\" (try --help)\n");
+		run("--check-config", "x", NULL),
+		"tcmud: there is nothing to do with \"x\" (try --help)\n");
 }
 
 static void a_bad_value_is_told_with_what_is_expected(void **state)
@@ -252,12 +262,14 @@ int main(void)
 		cmocka_unit_test_teardown(what_is_given_wins_over_the_file, teardown),
 		cmocka_unit_test_teardown(paths_are_taken, teardown),
 		cmocka_unit_test_teardown(the_peers_options_are_understood, teardown),
-		cmocka_unit_test_teardown(the_version_is_one_line_that_ends_with_the_number, teardown),
+		cmocka_unit_test_teardown(
+			the_version_is_one_line_that_ends_with_the_number, teardown),
 		cmocka_unit_test_teardown(help_names_every_option, teardown),
 		cmocka_unit_test_teardown(a_mistake_is_one_line, teardown),
 		cmocka_unit_test_teardown(a_bad_value_is_told_with_what_is_expected, teardown),
 		cmocka_unit_test_teardown(a_good_file_is_called_fine, teardown),
-		cmocka_unit_test_teardown(what_is_wrong_with_a_file_is_told_with_its_line, teardown),
+		cmocka_unit_test_teardown(
+			what_is_wrong_with_a_file_is_told_with_its_line, teardown),
 		cmocka_unit_test_teardown(a_file_that_nobody_asked_for_may_be_missing, teardown),
 	};
 

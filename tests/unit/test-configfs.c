@@ -138,7 +138,8 @@ static void the_serial_comes_without_its_label(void **state)
 	fake_root_write(&root, file, "T10 VPD Unit Serial Number: 0123456789abcde\n");
 	assert_int_equal(tcmu_configfs_unit_serial(&disk, serial, sizeof(serial)), 0);
 	assert_string_equal(serial, "0123456789abcde");
-	assert_int_equal(tcmu_configfs_unit_serial(&disk, serial, sizeof(serial) - 1), -ENAMETOOLONG);
+	assert_int_equal(
+		tcmu_configfs_unit_serial(&disk, serial, sizeof(serial) - 1), -ENAMETOOLONG);
 	fake_root_write(&root, file, "T10 VPD Unit Serial Number: \n");
 	assert_int_equal(tcmu_configfs_unit_serial(&disk, serial, sizeof(serial)), 0);
 	assert_string_equal(serial, "");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control socket: root's only, one request at a time, and no client can hold up the daemon or take its memory.
+ * The control socket: root's only, one request at a time, and no client can hold up the daemon or
+ * take its memory.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -45,7 +46,8 @@ int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *size)
 }
 
 /* "later" is answered by the test; "big" with a megabyte; all else at once, with itself. */
-static void on_request(void *userdata, struct control_client *client, const char *request, size_t length)
+static void on_request(
+	void *userdata, struct control_client *client, const char *request, size_t length)
 {
 	char *text;
 

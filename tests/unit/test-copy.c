@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * EXTENDED COPY as it is carried out: within a disk, between two, and how it ends when one of them does, whatever is
- * stuck.
+ * EXTENDED COPY as it is carried out: within a disk, between two, and how it ends when one of them
+ * does, whatever is stuck.
  */
 #include "loop-rig.h"
 
@@ -108,8 +108,8 @@ static void blocks_go_from_one_disk_to_another(void **state)
 	assert_int_equal(copy(&pair), SCSI_GOOD);
 	backend_sync(pair.to.backend);
 	assert_memory_equal(
-		backend_store(pair.to.backend) + BLOCKS * RIG_BLOCK, backend_store(pair.from.backend),
-		BLOCKS * RIG_BLOCK);
+		backend_store(pair.to.backend) + BLOCKS * RIG_BLOCK,
+		backend_store(pair.from.backend), BLOCKS * RIG_BLOCK);
 	assert_memory_equal(backend_store(pair.to.backend), before, sizeof(before));
 	rig_stop(&pair.from);
 	rig_stop(&pair.to);
@@ -282,8 +282,8 @@ static void a_copy_waits_for_compare_and_write(void **state)
 	assert_int_equal(pair.copy.status, SCSI_GOOD);
 	backend_sync(pair.to.backend);
 	assert_memory_equal(
-		backend_store(pair.to.backend) + BLOCKS * RIG_BLOCK, backend_store(pair.from.backend),
-		RIG_BLOCK);
+		backend_store(pair.to.backend) + BLOCKS * RIG_BLOCK,
+		backend_store(pair.from.backend), RIG_BLOCK);
 	rig_stop(&pair.from);
 	rig_stop(&pair.to);
 }
@@ -306,14 +306,20 @@ static void make_long(struct pair *pair, uint8_t *p, bool immediate)
 	p[45] = 28;
 	memcpy(p + 48, pair->list + TARGETS, LENGTH - TARGETS);
 	pair->copy = (struct rig_command){
-		.cdb = {0x83, 0x01, [13] = LONG_LENGTH}, .cdb_length = 16, .out = p, .length = LONG_LENGTH};
+		.cdb = {0x83, 0x01, [13] = LONG_LENGTH},
+		.cdb_length = 16,
+		.out = p,
+		.length = LONG_LENGTH};
 }
 
 /* RECEIVE COPY STATUS(LID4): byte 5 is COPY OPERATION STATUS. */
 static uint8_t long_status(struct pair *pair, uint8_t *in)
 {
 	struct rig_command command = {
-		.cdb = {0x84, 0x05, LONG_ID_BYTES, [13] = 128}, .cdb_length = 16, .length = 128, .in = in};
+		.cdb = {0x84, 0x05, LONG_ID_BYTES, [13] = 128},
+		.cdb_length = 16,
+		.length = 128,
+		.in = in};
 
 	assert_int_equal(rig_do(&pair->to, &command), SCSI_GOOD);
 	return in[5];
@@ -348,8 +354,8 @@ static void a_copy_goes_on_in_the_background(void **state)
 	assert_int_equal(in[25], 1); /* segments */
 	backend_sync(pair.to.backend);
 	assert_memory_equal(
-		backend_store(pair.to.backend) + BLOCKS * RIG_BLOCK, backend_store(pair.from.backend),
-		BLOCKS * RIG_BLOCK);
+		backend_store(pair.to.backend) + BLOCKS * RIG_BLOCK,
+		backend_store(pair.from.backend), BLOCKS * RIG_BLOCK);
 	rig_stop(&pair.from);
 	rig_stop(&pair.to);
 }

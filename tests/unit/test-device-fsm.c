@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The state machine, exhaustively: every sequence of events that its surroundings can produce, explored to
- * the closure over a small model of those surroundings (handler, thread, timers, who waits for an answer).
- * What must hold in every reachable situation is checked at each step.
+ * The state machine, exhaustively: every sequence of events that its surroundings can produce,
+ * explored to the closure over a small model of those surroundings (handler, thread, timers, who
+ * waits for an answer). What must hold in every reachable situation is checked at each step.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,8 +35,8 @@ enum revoke_model {
 	REVOKE_DONE,
 };
 
-/* Everything around the state that matters for what can happen next. Packed without padding: compared as
- * bytes. */
+/* Everything around the state that matters for what can happen next. Packed without padding:
+ * compared as bytes. */
 struct world {
 	uint8_t state;
 	uint8_t handler;
@@ -79,7 +79,8 @@ static void remember(const struct world *world)
 /* Whether the surroundings can produce this event now. */
 static bool possible(const struct world *world, enum device_event event)
 {
-	bool ring = world->loop == LOOP_STARTING || world->loop == LOOP_RUNNING || world->loop == LOOP_TOLD;
+	bool ring = world->loop == LOOP_STARTING || world->loop == LOOP_RUNNING ||
+		world->loop == LOOP_TOLD;
 
 	switch (event) {
 	case DEVICE_EV_OPENED:
@@ -249,19 +250,30 @@ static void check(const struct world *world)
 	/* a ring that is mapped is known to be so */
 	if (world->loop != LOOP_NONE && world->revoke != REVOKE_DONE)
 		assert_true(device_state_holds_ring(world->state));
-	/* whoever waits for a delete is answered within a bound: a timer runs, or a revoke is under way */
+	/* whoever waits for a delete is answered within a bound: a timer runs, or a revoke is under
+	 * way */
 	if (world->waits_removed)
-		assert_true(world->reply_armed || world->release_armed || world->revoke == REVOKE_RUNNING);
+		assert_true(
+			world->reply_armed || world->release_armed ||
+			world->revoke == REVOKE_RUNNING);
 	/* a thread that has to end is given a deadline */
 	if (world->state == DEVICE_DRAINING || world->state == DEVICE_FAILING)
-		assert_true(world->release_armed || world->revoke != REVOKE_NO || world->loop == LOOP_NONE);
+		assert_true(
+			world->release_armed || world->revoke != REVOKE_NO ||
+			world->loop == LOOP_NONE);
 }
 
 static void explore(void)
 {
 	static const struct world starts[] = {
-		{.state = DEVICE_OPENING, .handler = HANDLER_OPENING, .waits_added = 1, .open_armed = 1},
-		{.state = DEVICE_OPENING, .handler = HANDLER_OPENING, .waits_added = 0, .open_armed = 1},
+		{.state = DEVICE_OPENING,
+		 .handler = HANDLER_OPENING,
+		 .waits_added = 1,
+		 .open_armed = 1},
+		{.state = DEVICE_OPENING,
+		 .handler = HANDLER_OPENING,
+		 .waits_added = 0,
+		 .open_armed = 1},
 	};
 
 	worlds = calloc(WORLDS_MAX, sizeof(*worlds));
@@ -309,7 +321,8 @@ static void every_possible_sequence_keeps_the_promises(void **unused)
 	forget();
 }
 
-/* What happens next when nobody does anything from outside but the kernel, which drops its device. */
+/* What happens next when nobody does anything from outside but the kernel, which drops its device.
+ */
 static enum device_event next_of_its_own(const struct world *world)
 {
 	static const enum device_event own[] = {
@@ -325,8 +338,8 @@ static enum device_event next_of_its_own(const struct world *world)
 	return DEVICE_EV_UNREGISTERED;
 }
 
-/* From everywhere the device can end: with nothing but what its own side does once the kernel's device is
- * gone. */
+/* From everywhere the device can end: with nothing but what its own side does once the kernel's
+ * device is gone. */
 static void every_situation_can_end(void **unused)
 {
 	(void) unused;
@@ -357,8 +370,8 @@ static void every_row_of_the_table_can_be_reached(void **unused)
 		for (int event = 0; event < DEVICE_EVENT_COUNT; event++)
 			if (device_fsm(state, event).defined && !seen[state][event])
 				fail_msg(
-					"%s while %s is defined and cannot happen", device_event_name(event),
-					device_state_name(state));
+					"%s while %s is defined and cannot happen",
+					device_event_name(event), device_state_name(state));
 	forget();
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is written about the daemon is what it does: --help and tcmud(8), the table of settings, tcmu.conf(5) and the
- * installed tcmu.conf name the same things, and nothing else.
+ * What is written about the daemon is what it does: --help and tcmud(8), the table of settings,
+ * tcmu.conf(5) and the installed tcmu.conf name the same things, and nothing else.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -45,7 +45,8 @@ static void add(struct words *words, const char *word, size_t len)
 		words->cnt++;
 }
 
-static void same(const struct words *a, const char *a_name, const struct words *b, const char *b_name)
+static void same(
+	const struct words *a, const char *a_name, const struct words *b, const char *b_name)
 {
 	assert_true(a->cnt > 0);
 	for (size_t i = 0; i < a->cnt; i++)
@@ -139,7 +140,8 @@ static void the_manual_has_the_short_options_of_help(void **state)
 		const char *name = at + strlen("\n  -x, --");
 
 		(void) snprintf(
-			line, sizeof(line), "\n.It Fl %c , Fl -%.*s", at[4], (int) name_length(name), name);
+			line, sizeof(line), "\n.It Fl %c , Fl -%.*s", at[4],
+			(int) name_length(name), name);
 		if (!strstr(manual, line))
 			fail_msg("%s is not in tcmud(8)", line + 1);
 	}
@@ -193,7 +195,8 @@ static void the_manual_has_every_setting_with_its_default_and_values(void **stat
 	for (size_t i = 0; settings_key(i, &key); i++) {
 		add(&in_table, key.name, strlen(key.name));
 		(void) snprintf(
-			line, sizeof(line), "\n.It Cm %s No (%s)\n%s.\n", key.name, key.def, key.values);
+			line, sizeof(line), "\n.It Cm %s No (%s)\n%s.\n", key.name, key.def,
+			key.values);
 		if (!strstr(text, line))
 			fail_msg("%s is not in tcmu.conf(5) like that", line + 1);
 	}
@@ -249,7 +252,8 @@ static void what_service_is_started_by_the_bus_is_ours(void **state)
 	assert_non_null(strstr(bus, "\nSystemdService=tcmud.service\n"));
 	assert_non_null(strstr(unit, "\nAlias=tcmu-runner.service\n"));
 	(void) snprintf(
-		line, sizeof(line), "\nRestartPreventExitStatus=%d %d\n", CLI_EXIT_USAGE, CLI_EXIT_INSTANCE);
+		line, sizeof(line), "\nRestartPreventExitStatus=%d %d\n", CLI_EXIT_USAGE,
+		CLI_EXIT_INSTANCE);
 	assert_non_null(strstr(unit, line));
 	free(unit);
 	free(bus);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FORMAT UNIT and SANITIZE as they are carried out: all of the medium is overwritten, whoever asks for it meanwhile is
- * told how far that is, and it ends well, with an error, or with the loop.
+ * FORMAT UNIT and SANITIZE as they are carried out: all of the medium is overwritten, whoever asks
+ * for it meanwhile is told how far that is, and it ends well, with an error, or with the loop.
  */
 #include "loop-rig.h"
 
@@ -31,7 +31,8 @@
 	}
 
 static const struct rig_options basic;
-static const struct rig_options all = {.backend.info = {.caps = RIG_ALL_CAPS, .unmap_zeroes = true}};
+static const struct rig_options all = {
+	.backend.info = {.caps = RIG_ALL_CAPS, .unmap_zeroes = true}};
 
 static struct rig_command overwrite(const uint8_t *list, uint8_t length, bool fail_allowed)
 {
@@ -95,7 +96,8 @@ static void zeros_that_the_backend_cannot_write_are_written_as_data(void **state
 	rig_stop(&rig);
 }
 
-/* SBC-3 5.24: INVERT changes the pattern between the passes. Zeros are written, too: the old data is to be gone. */
+/* SBC-3 5.24: INVERT changes the pattern between the passes. Zeros are written, too: the old data
+ * is to be gone. */
 static void overwriting_takes_as_many_passes_as_it_is_told(void **state)
 {
 	static const uint8_t once[] = {0x01, 0, 0, 1, 0x00}, inverted[] = {0x82, 0, 0, 1, 0x3c};
@@ -202,7 +204,8 @@ static void it_goes_on_when_who_asked_for_it_is_aborted(void **state)
 	rig_send(&rig, &erase);
 	assert_true(backend_wait_held(rig.backend, 1));
 	id = erase.id;
-	assert_int_equal(fake_ring_push_tmr(fake_uio_lock(rig.uio), TCMU_TMR_TYPE_LUN_RESET, &id, 1), 0);
+	assert_int_equal(
+		fake_ring_push_tmr(fake_uio_lock(rig.uio), TCMU_TMR_TYPE_LUN_RESET, &id, 1), 0);
 	fake_uio_unlock(rig.uio);
 	rig_notify(&rig);
 	rig_wait(&erase);
@@ -261,7 +264,8 @@ static void after_a_failure_the_medium_waits_for_another_try(void **state)
 	static const uint8_t list[] = {0x01, 0, 0, 1, 0x11};
 	struct rig rig;
 	struct rig_command failing = overwrite(list, sizeof(list), false), erase = ERASE;
-	struct rig_command ready = rig_test_unit_ready(), leave = EXIT_FAILURE_MODE, format = FORMAT(0);
+	struct rig_command ready = rig_test_unit_ready(), leave = EXIT_FAILURE_MODE,
+			   format = FORMAT(0);
 
 	(void) state;
 	rig_start(&rig, &basic);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commands that wait for what only the owner of the loop can do: saving mode parameters, changing states of target port
- * groups.
+ * Commands that wait for what only the owner of the loop can do: saving mode parameters, changing
+ * states of target port groups.
  */
 #include "loop-rig.h"
 
@@ -9,7 +9,8 @@
 #include <string.h>
 
 /* The control mode page with D_SENSE, and the caching mode page without WCE. */
-static const uint8_t control[] = {0, 0, 0, 0, 0x0a, 0x0a, 0x06, 0x10, 0, 0x40, 0, 0, 0xff, 0xff, 0, 0};
+static const uint8_t control[] = {0, 0,    0, 0, 0x0a, 0x0a, 0x06, 0x10,
+				  0, 0x40, 0, 0, 0xff, 0xff, 0,    0};
 static const uint8_t no_cache[24] = {0, 0, 0, 0, 0x08, 0x12};
 static const uint8_t states[] = {0, 0, 0, 0, 0x02, 0, 0x00, 0x07};
 

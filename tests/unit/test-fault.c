@@ -283,7 +283,8 @@ static void check_with(struct fixture *f, const char *options)
 
 /* In a process of its own, because nothing else would end it. */
 static void hangs_for_ever(
-	struct fixture *f, void (*call)(struct fixture *f, const char *options), const char *options)
+	struct fixture *f, void (*call)(struct fixture *f, const char *options),
+	const char *options)
 {
 	pid_t child = fork();
 	int status;
@@ -611,7 +612,8 @@ int main(void)
 		TEST(the_manual_page_has_every_option),
 		cmocka_unit_test_setup_teardown(
 			a_buffer_that_is_not_there_is_met_by_the_system_call, setup_sys, teardown),
-		cmocka_unit_test_setup_teardown(a_buffer_that_is_there_is_written, setup_sys, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_buffer_that_is_there_is_written, setup_sys, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

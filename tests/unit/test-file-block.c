@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file handler on a block device. There is none: a regular file takes its place, and what the kernel says of block
- * devices is said here, between the handler and the system.
+ * The file handler on a block device. There is none: a regular file takes its place, and what the
+ * kernel says of block devices is said here, between the handler and the system.
  */
 #include "fake-host.h"
 
@@ -210,7 +210,8 @@ static int setup(void **state)
 	memset(&disk, 0, sizeof(disk));
 	assert_non_null(getcwd(here, sizeof(here)));
 	assert_true(
-		snprintf(disk.path, sizeof(disk.path), "%s/block-XXXXXX", here) < (int) sizeof(disk.path));
+		snprintf(disk.path, sizeof(disk.path), "%s/block-XXXXXX", here) <
+		(int) sizeof(disk.path));
 	fd = mkstemp(disk.path);
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, SIZE), 0);
@@ -251,7 +252,8 @@ static void opened(const char *options, uint32_t block_size)
 static void refused(int r, int error, const char *words)
 {
 	if (r != error || !strstr(host->reason.text, words))
-		fail_msg("%d instead of %d, without \"%s\": %s", r, error, words, host->reason.text);
+		fail_msg(
+			"%d instead of %d, without \"%s\": %s", r, error, words, host->reason.text);
 }
 
 static void refused_by_all(const char *options, uint32_t block_size, int error, const char *words)
@@ -318,7 +320,8 @@ static void one_that_is_too_small_is_refused(void **state)
 	(void) state;
 	disk.size = SIZE - 512;
 	refused_by_all(
-		"", 512, -ENOSPC, "the block device has 1048064 bytes, too few for a device of 1048576");
+		"", 512, -ENOSPC,
+		"the block device has 1048064 bytes, too few for a device of 1048576");
 	refused_by_all(";grow=1", 512, -ENOSPC, "too few");
 	disk.size = SIZE + 512;
 	assert_int_equal(fake_check(host, disk.path, SIZE, 512), 0);
@@ -388,7 +391,8 @@ static void direct_io_needs_blocks_as_large_as_its_sectors(void **state)
 		disk.tells_align = i;
 		refused_by_all(
 			";direct=1", 512, -EINVAL,
-			"direct I/O needs blocks of 4096 bytes there, the device has blocks of 512; "
+			"direct I/O needs blocks of 4096 bytes there, the device has blocks of "
+			"512; "
 			"create it with hw_block_size=4096");
 		assert_int_equal(fake_check(host, with(";direct=1"), SIZE, 0), 0);
 		opened(";direct=1", 4096);
@@ -399,7 +403,8 @@ static void direct_io_needs_blocks_as_large_as_its_sectors(void **state)
 	}
 }
 
-/* Only past the page cache, which may be written while it changes, and only whole physical blocks. */
+/* Only past the page cache, which may be written while it changes, and only whole physical blocks.
+ */
 static void direct_writes_of_a_physical_block_are_atomic(void **state)
 {
 	(void) state;
@@ -508,7 +513,8 @@ static void zeros_for_parts_of_sectors_are_left_to_the_daemon(void **state)
 	memset(data, 0x55, sizeof(data));
 	opened("", 512);
 	assert_int_equal(fake_write(host, 0, data, SIZE, 0), 0);
-	assert_int_equal(fake_do(host, TCMU_IO_WRITE_ZEROES, 512, 8192, TCMU_IO_MAY_UNMAP), -EOPNOTSUPP);
+	assert_int_equal(
+		fake_do(host, TCMU_IO_WRITE_ZEROES, 512, 8192, TCMU_IO_MAY_UNMAP), -EOPNOTSUPP);
 	assert_int_equal(fake_do(host, TCMU_IO_WRITE_ZEROES, 4096, 512, 0), -EOPNOTSUPP);
 	assert_int_equal(host->calls[TCMU_AIO_FALLOCATE], 0);
 	assert_int_equal(fake_do(host, TCMU_IO_WRITE_ZEROES, 4096, 4096, TCMU_IO_MAY_UNMAP), 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file handler past the page cache (direct=1): what does not fit direct I/O goes through it, alone.
+ * The file handler past the page cache (direct=1): what does not fit direct I/O goes through it,
+ * alone.
  */
 #include "file-fixture.h"
 
@@ -64,7 +65,8 @@ static void what_fits_goes_past_the_page_cache(void **state)
 {
 	struct fake_host *host = opened(state);
 
-	assert_true(host->info.optimal_dio_align >= 512 && BLOCK % host->info.optimal_dio_align == 0);
+	assert_true(
+		host->info.optimal_dio_align >= 512 && BLOCK % host->info.optimal_dio_align == 0);
 	file_pattern(data, 0, FILE_SIZE);
 	end(start(host, TCMU_IO_WRITE, LENGTH, 4096, 0), 0);
 	assert_true(was_direct(host, TCMU_AIO_WRITEV));
@@ -186,7 +188,8 @@ static void a_rest_that_does_not_fit_any_more_goes_through_the_page_cache(void *
 
 		file_pattern(data, i + 8, FILE_SIZE);
 		fake_no_faults(host);
-		/* The kernel does not do that to direct I/O: what is written of it is told differently. */
+		/* The kernel does not do that to direct I/O: what is written of it is told
+		 * differently. */
 		fake_fault(host, TCMU_AIO_WRITEV, 1, FAKE_RESULT, (int64_t) parts[i]);
 		fake_fault(host, TCMU_AIO_READV, 1, FAKE_RESULT, (int64_t) parts[i]);
 		fake_fault(host, TCMU_AIO_READV, 2, FAKE_DELAY, 0);
@@ -249,7 +252,8 @@ static void a_device_error_of_a_write_that_does_not_fit_fails_the_device(void **
 	assert_int_equal(fake_do(host, TCMU_IO_FLUSH, 0, 0, 0), -EIO);
 }
 
-/* Blocks of a few neighbouring pages, written and read in all ways at once, are always one of the writes. */
+/* Blocks of a few neighbouring pages, written and read in all ways at once, are always one of the
+ * writes. */
 static void any_mixture_keeps_every_block(void **state)
 {
 	enum {
@@ -267,7 +271,8 @@ static void any_mixture_keeps_every_block(void **state)
 		struct fake_io *ios[AT_ONCE];
 
 		for (unsigned i = 0; i < AT_ONCE; i++) {
-			unsigned place = (unsigned) rand_r(&seed) % (SECTORS / AT_ONCE) * AT_ONCE + i;
+			unsigned place = (unsigned) rand_r(&seed) % (SECTORS / AT_ONCE) * AT_ONCE +
+				i;
 			bool writes = rand_r(&seed) % 3;
 			uint8_t byte = (uint8_t) rand_r(&seed);
 

@@ -202,8 +202,10 @@ static const struct errno_case errno_cases[] = {
 
 #define ERRNO_CASES (sizeof(errno_cases) / sizeof(errno_cases[0]))
 
-/* A request of LENGTH at 4096, under the faults that were set: the error it ends with, and where. */
-static void ends(struct fake_host *host, enum tcmu_io_op op, uint32_t flags, int error, uint64_t where)
+/* A request of LENGTH at 4096, under the faults that were set: the error it ends with, and where.
+ */
+static void ends(
+	struct fake_host *host, enum tcmu_io_op op, uint32_t flags, int error, uint64_t where)
 {
 	struct fake_io *io = fake_io_new(host, op, 4096, LENGTH);
 
@@ -553,10 +555,12 @@ static void write_zeroes_keeps_space_unless_told(void **state)
 
 		fill_file(host);
 		allocated = file_allocated(file_fixture_of(state)->path);
-		assert_int_equal(fake_do(host, TCMU_IO_WRITE_ZEROES, 65536 + 512, 65536, flags[i]), 0);
+		assert_int_equal(
+			fake_do(host, TCMU_IO_WRITE_ZEROES, 65536 + 512, 65536, flags[i]), 0);
 		zeros_in_the_middle(host);
 		if (flags[i] & TCMU_IO_MAY_UNMAP)
-			assert_true(file_allocated(file_fixture_of(state)->path) <= allocated - 32768);
+			assert_true(
+				file_allocated(file_fixture_of(state)->path) <= allocated - 32768);
 		else
 			assert_true(file_allocated(file_fixture_of(state)->path) >= allocated);
 		assert_int_equal(file_length(file_fixture_of(state)->path), FILE_SIZE);
@@ -585,10 +589,12 @@ static void write_zeroes_learns_what_the_file_system_cannot(void **state)
 	assert_int_equal(host->calls[TCMU_AIO_FALLOCATE], 2);
 	assert_int_equal(fake_do(host, TCMU_IO_WRITE_ZEROES, 0, LENGTH, TCMU_IO_MAY_UNMAP), 0);
 	assert_int_equal(host->calls[TCMU_AIO_FALLOCATE], 3);
-	assert_int_equal(host->last[TCMU_AIO_FALLOCATE].mode, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE);
+	assert_int_equal(
+		host->last[TCMU_AIO_FALLOCATE].mode, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE);
 	fake_fault(host, TCMU_AIO_FALLOCATE, 1, FAKE_FAIL, -EOPNOTSUPP);
 	assert_int_equal(fake_do(host, TCMU_IO_WRITE_ZEROES, 0, LENGTH, 0), -EOPNOTSUPP);
-	assert_int_equal(fake_do(host, TCMU_IO_WRITE_ZEROES, 0, LENGTH, TCMU_IO_MAY_UNMAP), -EOPNOTSUPP);
+	assert_int_equal(
+		fake_do(host, TCMU_IO_WRITE_ZEROES, 0, LENGTH, TCMU_IO_MAY_UNMAP), -EOPNOTSUPP);
 	assert_int_equal(host->calls[TCMU_AIO_FALLOCATE], 4);
 }
 
@@ -601,8 +607,10 @@ static void without_discard_nothing_gives_space_back(void **state)
 	assert_false(host->info.unmap_zeroes);
 	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, 0, LENGTH, 0), -EOPNOTSUPP);
 	fill_file(host);
-	assert_int_equal(fake_do(host, TCMU_IO_WRITE_ZEROES, 65536 + 512, 65536, TCMU_IO_MAY_UNMAP), 0);
-	assert_int_equal(host->last[TCMU_AIO_FALLOCATE].mode, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE);
+	assert_int_equal(
+		fake_do(host, TCMU_IO_WRITE_ZEROES, 65536 + 512, 65536, TCMU_IO_MAY_UNMAP), 0);
+	assert_int_equal(
+		host->last[TCMU_AIO_FALLOCATE].mode, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE);
 	zeros_in_the_middle(host);
 }
 
@@ -629,7 +637,8 @@ static void a_cancelled_write_zeroes_goes_no_further(void **state)
 
 /* ------- MAP ------- */
 
-static void maps(struct fake_host *host, uint64_t offset, uint64_t length, uint64_t bytes, bool mapped)
+static void maps(
+	struct fake_host *host, uint64_t offset, uint64_t length, uint64_t bytes, bool mapped)
 {
 	struct fake_io *io = fake_io_new(host, TCMU_IO_MAP, offset, length);
 

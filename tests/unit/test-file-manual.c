@@ -21,7 +21,8 @@ static void every_option_is_in_the_manual_page_with_its_default(void **state)
 		char item[64];
 
 		(void) snprintf(
-			item, sizeof(item), "\n.It Cm %s Ns = Ns Sy %s\n", option->name, option->def);
+			item, sizeof(item), "\n.It Cm %s Ns = Ns Sy %s\n", option->name,
+			option->def);
 		assert_non_null(option->help);
 		if (!strstr(manual, item))
 			fail_msg("not in the manual page: %s", item);

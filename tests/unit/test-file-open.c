@@ -25,7 +25,8 @@ static bool exists(const char *path)
 static void refused(int r, int error, const struct fake_host *host, const char *words)
 {
 	if (r != error || !strstr(host->reason.text, words))
-		fail_msg("%d instead of %d, without \"%s\": %s", r, error, words, host->reason.text);
+		fail_msg(
+			"%d instead of %d, without \"%s\": %s", r, error, words, host->reason.text);
 }
 
 /* By both, with the same words. */
@@ -109,7 +110,8 @@ static void a_smaller_file_is_refused_unless_it_may_grow(void **state)
 		"1048064 bytes, too few for a device of 1048576; grow=1");
 	(void) snprintf(config, sizeof(config), "%s;grow=1", fixture->path);
 	fixture->host->read_only = true;
-	refused_by_all(fixture->host, config, -EINVAL, "1048064 bytes, too few for a device of 1048576: ");
+	refused_by_all(
+		fixture->host, config, -EINVAL, "1048064 bytes, too few for a device of 1048576: ");
 	fixture->host->read_only = false;
 	assert_int_equal(fake_check(fixture->host, config, FILE_SIZE, BLOCK_SIZE), 0);
 	assert_int_equal(file_length(fixture->path), FILE_SIZE - 512);
@@ -155,7 +157,8 @@ static void what_is_no_file_is_refused(void **state)
 	struct fake_host *host = fixture->host;
 
 	refused_by_all(
-		host, fixture->folder, -EISDIR, "a folder; a regular file or a block device is expected: /");
+		host, fixture->folder, -EISDIR,
+		"a folder; a regular file or a block device is expected: /");
 	refused_by_all(host, "/dev/null", -ENOTBLK, "a character device");
 	assert_int_equal(mkfifo(fixture->path, 0600), 0);
 	refused_by_all(host, fixture->path, -ENOTBLK, "neither a regular file nor a block device");
@@ -167,11 +170,14 @@ static void a_path_that_leads_nowhere_is_refused(void **state)
 	struct fake_host *host = fixture->host;
 	char name[300];
 
-	refused_by_all(host, "/no/such/folder/x.img", -ENOENT, "No such file or directory: /no/such/folder");
+	refused_by_all(
+		host, "/no/such/folder/x.img", -ENOENT,
+		"No such file or directory: /no/such/folder");
 	file_make(fixture->path, 1);
 	refused_by_all(host, file_in(fixture, "disk.img/x.img"), -ENOTDIR, "Not a directory");
 	assert_int_equal(symlink("nowhere", file_in(fixture, "link")), 0);
-	refused_by_all(host, file_in(fixture, "link"), -ENOENT, "a symbolic link that leads to nothing");
+	refused_by_all(
+		host, file_in(fixture, "link"), -ENOENT, "a symbolic link that leads to nothing");
 	assert_int_equal(symlink("loop", file_in(fixture, "loop")), 0);
 	refused_by_all(host, file_in(fixture, "loop"), -ELOOP, "cannot be reached");
 	assert_false(exists(file_in(fixture, "nowhere")));
@@ -193,7 +199,9 @@ static void a_long_path_keeps_the_cause_in_the_reason(void **state)
 	name[0] = '/';
 	name[4] = '/';
 	name[250] = '\0';
-	refused_by_all(host, name, -ENOENT, "the folder cannot be reached: No such file or directory: /xxx");
+	refused_by_all(
+		host, name, -ENOENT,
+		"the folder cannot be reached: No such file or directory: /xxx");
 }
 
 static void what_the_kernel_or_targetcli_would_cut_is_refused_by_the_check(void **state)
@@ -201,7 +209,8 @@ static void what_the_kernel_or_targetcli_would_cut_is_refused_by_the_check(void 
 	static const struct {
 		const char *config, *words;
 	} cases[] = {
-		{"/srv/x,y.img", "comma, which the kernel would cut there; with decode=1 write %2C"},
+		{"/srv/x,y.img",
+		 "comma, which the kernel would cut there; with decode=1 write %2C"},
 		{"/srv/x:y.img", "colon, which targetcli cannot keep; with decode=1 write %3A"},
 		{"/srv/x y.img", "blank, which targetcli cannot keep; with decode=1 write %20"},
 		{"/srv/x\ty.img", "the byte 0x09"},
@@ -215,7 +224,8 @@ static void what_the_kernel_or_targetcli_would_cut_is_refused_by_the_check(void 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		refused(fake_check(host, cases[i].config, 0, 0), -EINVAL, host, cases[i].words);
 	memset(name + 5, 'x', sizeof(name) - 6);
-	refused(fake_check(host, name, 0, 0), -ENAMETOOLONG, host, "256 bytes; the kernel keeps 255");
+	refused(fake_check(host, name, 0, 0), -ENAMETOOLONG, host,
+		"256 bytes; the kernel keeps 255");
 }
 
 static void percent_sequences_stand_for_bytes_when_asked_for(void **state)
@@ -226,7 +236,8 @@ static void percent_sequences_stand_for_bytes_when_asked_for(void **state)
 	char config[256];
 
 	file_make(file_in(fixture, "a b,c:d;e%20"), FILE_SIZE);
-	(void) snprintf(config, sizeof(config), "%s/a%%20b%%2Cc%%3ad%%3Be%%2520;decode=1", fixture->folder);
+	(void) snprintf(
+		config, sizeof(config), "%s/a%%20b%%2Cc%%3ad%%3Be%%2520;decode=1", fixture->folder);
 	assert_int_equal(fake_check(fixture->host, config, FILE_SIZE, BLOCK_SIZE), 0);
 	assert_int_equal(fake_open(fixture->host, config, FILE_SIZE, BLOCK_SIZE), 0);
 	assert_int_equal(fake_read(fixture->host, 0, got, 512), 0);
@@ -240,12 +251,13 @@ static void percent_sequences_stand_for_bytes_when_asked_for(void **state)
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		(void) snprintf(config, sizeof(config), "%s;decode=1", wrong[i]);
-		refused(fake_open(fixture->host, config, FILE_SIZE, BLOCK_SIZE), -EINVAL, fixture->host,
-			"two hexadecimal digits");
+		refused(fake_open(fixture->host, config, FILE_SIZE, BLOCK_SIZE), -EINVAL,
+			fixture->host, "two hexadecimal digits");
 	}
 }
 
-/* As a user who may not, also when the test is run by root. That one may not even come as far as the build tree. */
+/* As a user who may not, also when the test is run by root. That one may not even come as far as
+ * the build tree. */
 static void what_may_not_be_read_or_written_is_refused(void **state)
 {
 	struct fake_host *host = file_fixture_of(state)->host;
@@ -298,11 +310,13 @@ static void the_claim_names_the_file_however_it_is_spelled(void **state)
 	fake_close(fixture->host);
 
 	assert_int_equal(symlink(fixture->path, file_in(fixture, "soft")), 0);
-	assert_int_equal(fake_open(fixture->host, file_in(fixture, "soft"), FILE_SIZE, BLOCK_SIZE), 0);
+	assert_int_equal(
+		fake_open(fixture->host, file_in(fixture, "soft"), FILE_SIZE, BLOCK_SIZE), 0);
 	assert_string_equal(fixture->host->info.claim, claim);
 	fake_close(fixture->host);
 
-	assert_int_equal(fake_open(fixture->host, file_in(fixture, "other"), FILE_SIZE, BLOCK_SIZE), 0);
+	assert_int_equal(
+		fake_open(fixture->host, file_in(fixture, "other"), FILE_SIZE, BLOCK_SIZE), 0);
 	assert_string_not_equal(fixture->host->info.claim, claim);
 }
 
@@ -324,7 +338,8 @@ static void the_claim_is_known_before_it_is_opened(void **state)
 	assert_int_equal(fake_identify(host, fixture->path, claim, sizeof(claim)), 0);
 	assert_string_equal(claim, "");
 	assert_false(exists(fixture->path));
-	refused(fake_identify(host, fixture->folder, claim, sizeof(claim)), -EISDIR, host, "a folder");
+	refused(fake_identify(host, fixture->folder, claim, sizeof(claim)), -EISDIR, host,
+		"a folder");
 	assert_string_equal(claim, "");
 	(void) file_opened(state, "");
 	assert_int_equal(fake_identify(host, fixture->path, claim, sizeof(claim)), 0);
@@ -339,7 +354,9 @@ static void properties_fit_together(void **state)
 	assert_true(info->caps & TCMU_IO_CAP(TCMU_IO_WRITE));
 	assert_true(info->caps & TCMU_IO_CAP(TCMU_IO_FLUSH));
 	assert_true(info->caps & TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES));
-	assert_true(info->physical_block >= 512 && (info->physical_block & (info->physical_block - 1)) == 0);
+	assert_true(
+		info->physical_block >= 512 &&
+		(info->physical_block & (info->physical_block - 1)) == 0);
 	assert_true(info->unmap_granularity % info->physical_block == 0);
 	assert_int_equal(info->optimal_transfer % info->physical_block, 0);
 	assert_int_equal(info->optimal_dio_align, 0);
@@ -365,7 +382,8 @@ static void nothing_is_left_open(void **state)
 		assert_true(open_fds() > before);
 		fake_close(fixture->host);
 		assert_int_equal(open_fds(), before);
-		assert_int_equal(fake_check(fixture->host, fixture->path, FILE_SIZE, BLOCK_SIZE), 0);
+		assert_int_equal(
+			fake_check(fixture->host, fixture->path, FILE_SIZE, BLOCK_SIZE), 0);
 		refused_by_all(fixture->host, fixture->folder, -EISDIR, "a folder");
 		refused(fake_open(fixture->host, fixture->path, FILE_SIZE * 2, BLOCK_SIZE), -EINVAL,
 			fixture->host, "too few");
@@ -417,7 +435,8 @@ static void a_read_only_device_does_not_make_its_file_grow(void **state)
 	file_make(fixture->path, FILE_SIZE);
 	fixture->host->read_only = true;
 	(void) file_opened(state, "");
-	refused(fake_resize(fixture->host, fixture->path, 2 * FILE_SIZE), -EINVAL, fixture->host, "too few");
+	refused(fake_resize(fixture->host, fixture->path, 2 * FILE_SIZE), -EINVAL, fixture->host,
+		"too few");
 	assert_int_equal(file_length(fixture->path), FILE_SIZE);
 }
 

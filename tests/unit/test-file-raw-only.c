@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file handler under the subtype that tcmu-runner has for images: raw ones are served as they are, others refused.
+ * The file handler under the subtype that tcmu-runner has for images: raw ones are served as they
+ * are, others refused.
  */
 #include "file-fixture.h"
 

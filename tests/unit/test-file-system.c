@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Opening a file when the system refuses one of the calls, or is of another kind than the one this runs on. The system's
- * answers are replaced between the handler and the system.
+ * Opening a file when the system refuses one of the calls, or is of another kind than the one this
+ * runs on. The system's answers are replaced between the handler and the system.
  */
 #include "file-fixture.h"
 

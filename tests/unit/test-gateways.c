@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two gateways of one backing store: a store in memory that has one owner, and shuts a former owner out. What a cluster does is
- * seen by tests/ceph.
+ * Two gateways of one backing store: a store in memory that has one owner, and shuts a former owner
+ * out. What a cluster does is seen by tests/ceph.
  */
 #include "gateway.h"
 
@@ -40,8 +40,9 @@ struct opened {
 };
 
 static int on_open(
-	const struct tcmu_config *config, const struct tcmu_host *host, struct tcmu_host_device *dev,
-	struct tcmu_backend_info *info, void **backend, struct tcmu_reason *reason)
+	const struct tcmu_config *config, const struct tcmu_host *host,
+	struct tcmu_host_device *dev, struct tcmu_backend_info *info, void **backend,
+	struct tcmu_reason *reason)
 {
 	struct opened *opened = calloc(1, sizeof(*opened));
 	bool fails;
@@ -324,7 +325,8 @@ static void writes_move_the_lock_and_the_loser_comes_back(void **state)
 	assert_writes(one, 1);
 	assert_writes(two, 2);
 	assert_states(two, SCSI_ACTIVE_NONOPTIMIZED, SCSI_ACTIVE_OPTIMIZED);
-	/* the loser does not know yet: the store refuses it, the initiator tries again, and it takes the lock back */
+	/* the loser does not know yet: the store refuses it, the initiator tries again, and it
+	 * takes the lock back */
 	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
 	assert_int_equal(first_byte(), 2);
 	gateway_wait_state(one, DEVICE_LIVE, 10);
@@ -421,7 +423,8 @@ static void initiators_say_which_gateway_it_is(void **state)
 	gateway_delete(two);
 }
 
-/* An initiator asks where to go before it sends anything: it is told by the gateway that was shut out, which does not know yet. */
+/* An initiator asks where to go before it sends anything: it is told by the gateway that was shut
+ * out, which does not know yet. */
 static void who_was_shut_out_does_not_say_that_it_is_active(void **state)
 {
 	struct gateway *one = start(1, EXPLICIT), *two = start(2, EXPLICIT);
@@ -517,13 +520,16 @@ int main(void)
 			the_first_write_takes_the_lock_and_reads_need_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			writes_move_the_lock_and_the_loser_comes_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_backend_is_not_closed_under_a_write, setup, teardown),
-		cmocka_unit_test_setup_teardown(initiators_say_which_gateway_it_is, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_backend_is_not_closed_under_a_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			initiators_say_which_gateway_it_is, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			who_was_shut_out_does_not_say_that_it_is_active, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_lock_that_cannot_be_had_sends_initiators_elsewhere, setup, teardown),
-		cmocka_unit_test_setup_teardown(it_comes_back_as_soon_as_it_can_be_opened, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			it_comes_back_as_soon_as_it_can_be_opened, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_delete_does_not_wait_for_a_lock, setup, teardown),
 	};
 

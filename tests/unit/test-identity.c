@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What others set of a device, read from a made-up configfs; and mode parameters that are kept for a serial.
+ * What others set of a device, read from a made-up configfs; and mode parameters that are kept for
+ * a serial.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,7 +32,8 @@ static int setup(void **state)
 {
 	(void) state;
 	fake_root_make(&root);
-	(void) snprintf(state_dir, sizeof(state_dir), "%s", fake_root_path(&root, "/var/lib/tcmud"));
+	(void) snprintf(
+		state_dir, sizeof(state_dir), "%s", fake_root_path(&root, "/var/lib/tcmud"));
 	fake_root_write(&root, DEVICE "wwn/vpd_unit_serial", "T10 VPD Unit Serial Number: 1a2b\n");
 	fake_root_folder(&root, DEVICE "alua");
 	return 0;
@@ -70,8 +72,8 @@ static void port(const char *target, unsigned tag, const char *id, const char *e
 	char path[256];
 
 	(void) snprintf(
-		path, sizeof(path), TARGET "iscsi/%s/tpgt_%u/lun/lun_0/statistics/scsi_port/indx", target,
-		tag);
+		path, sizeof(path), TARGET "iscsi/%s/tpgt_%u/lun/lun_0/statistics/scsi_port/indx",
+		target, tag);
 	fake_root_write(&root, path, id);
 	(void) snprintf(path, sizeof(path), TARGET "iscsi/%s/tpgt_%u/enable", target, tag);
 	fake_root_write(&root, path, enabled);
@@ -86,7 +88,8 @@ static void read_it(void)
 static void a_device_of_one_port_is_known_all_through(void **state)
 {
 	(void) state;
-	group("default_tg_pt_gp", "0\n", "Implicit and Explicit\n", "iSCSI/" FIRST "/tpgt_3/lun_0\n");
+	group("default_tg_pt_gp", "0\n", "Implicit and Explicit\n",
+	      "iSCSI/" FIRST "/tpgt_3/lun_0\n");
 	port(FIRST, 3, "9\n", "1\n");
 	fake_root_write(&root, DEVICE "alua_lu_gp", "LU Group Alias: x\nLU Group ID: 4\n");
 	read_it();
@@ -94,10 +97,12 @@ static void a_device_of_one_port_is_known_all_through(void **state)
 	assert_int_equal(identity.ports.group_cnt, 1);
 	assert_int_equal(identity.ports.groups[0].state, SCSI_STANDBY);
 	assert_int_equal(identity.ports.groups[0].supported, 0x05);
-	assert_int_equal(identity.ports.groups[0].access, SCSI_ACCESS_IMPLICIT | SCSI_ACCESS_EXPLICIT);
+	assert_int_equal(
+		identity.ports.groups[0].access, SCSI_ACCESS_IMPLICIT | SCSI_ACCESS_EXPLICIT);
 	assert_int_equal(identity.ports.groups[0].ports[0], 9);
 	assert_true(
-		identity.ports.group_known && identity.ports.port_known && identity.ports.lu_group_known);
+		identity.ports.group_known && identity.ports.port_known &&
+		identity.ports.lu_group_known);
 	assert_int_equal(identity.ports.group, 0);
 	assert_int_equal(identity.ports.port, 9);
 	assert_int_equal(identity.ports.lu_group, 4);
@@ -105,7 +110,8 @@ static void a_device_of_one_port_is_known_all_through(void **state)
 	assert_int_equal(identity.ports.tag, 3);
 }
 
-/* As on a gateway that knows the portal groups of all gateways, of which its own is the one that is on. */
+/* As on a gateway that knows the portal groups of all gateways, of which its own is the one that is
+ * on. */
 static void ports_that_are_off_are_told_and_not_used(void **state)
 {
 	(void) state;
@@ -128,7 +134,8 @@ static void ports_that_are_off_are_told_and_not_used(void **state)
 static void with_several_ports_only_what_they_share_is_known(void **state)
 {
 	(void) state;
-	group("ao", "1\n", "None\n", "iSCSI/" FIRST "/tpgt_1/lun_0\niSCSI/" SECOND "/tpgt_1/lun_0\n");
+	group("ao", "1\n", "None\n",
+	      "iSCSI/" FIRST "/tpgt_1/lun_0\niSCSI/" SECOND "/tpgt_1/lun_0\n");
 	port(FIRST, 1, "5\n", "1\n");
 	port(SECOND, 1, "6\n", "1\n");
 	read_it();
@@ -144,11 +151,13 @@ static void with_several_ports_only_what_they_share_is_known(void **state)
 	assert_int_equal(identity.ports.group_cnt, 2);
 }
 
-/* Whoever makes groups means that other hosts may serve the same medium; the kernel's own group says nothing. */
+/* Whoever makes groups means that other hosts may serve the same medium; the kernel's own group
+ * says nothing. */
 static void a_group_of_the_owners_makes_it_shared(void **state)
 {
 	(void) state;
-	group("default_tg_pt_gp", "0\n", "Implicit and Explicit\n", "iSCSI/" FIRST "/tpgt_3/lun_0\n");
+	group("default_tg_pt_gp", "0\n", "Implicit and Explicit\n",
+	      "iSCSI/" FIRST "/tpgt_3/lun_0\n");
 	port(FIRST, 3, "9\n", "1\n");
 	read_it();
 	assert_false(identity.ports.shared);
@@ -289,18 +298,25 @@ static void a_folder_that_cannot_be_made_is_an_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_device_of_one_port_is_known_all_through, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_group_of_the_owners_makes_it_shared, setup, teardown),
-		cmocka_unit_test_setup_teardown(ports_that_are_off_are_told_and_not_used, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_device_of_one_port_is_known_all_through, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_group_of_the_owners_makes_it_shared, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			ports_that_are_off_are_told_and_not_used, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			with_several_ports_only_what_they_share_is_known, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_only_initiators_may_change_nobody_can, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			what_only_initiators_may_change_nobody_can, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_device_that_is_gone_is_unknown, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			states_are_changed_in_their_order_until_one_is_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_is_saved_is_found_again_by_the_serial, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_file_that_is_not_ours_is_not_used, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_folder_that_cannot_be_made_is_an_error, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			what_is_saved_is_found_again_by_the_serial, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_file_that_is_not_ours_is_not_used, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_folder_that_cannot_be_made_is_an_error, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("identity", tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Only one daemon: the second learns the first one's pid, whichever of the two locks they share, and nobody but a
- * daemon can keep one from starting.
+ * Only one daemon: the second learns the first one's pid, whichever of the two locks they share,
+ * and nobody but a daemon can keep one from starting.
  */
 #include <setjmp.h>
 #include <stdarg.h>

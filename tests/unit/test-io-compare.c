@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commands that look at the data: VERIFY, WRITE AND VERIFY, COMPARE AND WRITE, ORWRITE; what must not run beside them,
- * and what comes out when many of them meet.
+ * Commands that look at the data: VERIFY, WRITE AND VERIFY, COMPARE AND WRITE, ORWRITE; what must
+ * not run beside them, and what comes out when many of them meet.
  */
 #include "loop-rig.h"
 
@@ -266,7 +266,8 @@ static void who_waits_is_not_overtaken(void **state)
 	struct rig rig;
 	uint8_t out[4 * RIG_BLOCK] = {0};
 	struct rig_command first = rig_compare_and_write(10, 2, out);
-	struct rig_command second = rig_compare_and_write(11, 2, out), third = rig_write(12, 1, out);
+	struct rig_command second = rig_compare_and_write(11, 2, out),
+			   third = rig_write(12, 1, out);
 
 	(void) state;
 	rig_start(&rig, &defaults);
@@ -293,12 +294,16 @@ static void a_compare_waits_for_writes_under_way(void **state)
 {
 	static const uint8_t list[] = {0, 22, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0,
 				       0, 0,  0, 11, 0, 0, 0, 4, 0, 0, 0, 0};
-	struct rig_options options = {.backend.info.caps = RIG_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_UNMAP)};
+	struct rig_options options = {
+		.backend.info.caps = RIG_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_UNMAP)};
 	struct rig rig;
 	uint8_t out[2 * RIG_BLOCK] = {0};
 	struct rig_command write = rig_write(8, 2, out), compare = rig_compare_and_write(9, 1, out);
 	struct rig_command unmap = {
-		.cdb = {0x42, 0, 0, 0, 0, 0, 0, 0, 24}, .cdb_length = 10, .out = list, .length = 24};
+		.cdb = {0x42, 0, 0, 0, 0, 0, 0, 0, 24},
+		.cdb_length = 10,
+		.out = list,
+		.length = 24};
 	struct rig_command other = rig_compare_and_write(14, 1, out);
 
 	(void) state;
@@ -337,7 +342,8 @@ static void an_aborted_command_does_not_wait_for_its_range(void **state)
 	assert_true(backend_wait_held(rig.backend, 1));
 	rig_wait_idle(&rig);
 	id = second.id;
-	assert_int_equal(fake_ring_push_tmr(fake_uio_lock(rig.uio), TCMU_TMR_TYPE_ABORT_TASK, &id, 1), 0);
+	assert_int_equal(
+		fake_ring_push_tmr(fake_uio_lock(rig.uio), TCMU_TMR_TYPE_ABORT_TASK, &id, 1), 0);
 	fake_uio_unlock(rig.uio);
 	rig_notify(&rig);
 	rig_wait(&second);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What commands become for the handler: reads and writes, their durability, the operations it has and those that are
- * made of others.
+ * What commands become for the handler: reads and writes, their durability, the operations it has
+ * and those that are made of others.
  */
 #include "loop-rig.h"
 
@@ -304,7 +304,8 @@ static void a_write_same_that_fails_tells_where(void **state)
 }
 
 static const struct tcmu_backend_info can_zero = {
-	.caps = RIG_BASIC_CAPS | (UINT64_C(1) << TCMU_IO_WRITE_ZEROES) | (UINT64_C(1) << TCMU_IO_UNMAP),
+	.caps = RIG_BASIC_CAPS | (UINT64_C(1) << TCMU_IO_WRITE_ZEROES) |
+		(UINT64_C(1) << TCMU_IO_UNMAP),
 	.volatile_cache = true,
 	.fua = true,
 	.thin = true,
@@ -375,7 +376,8 @@ static void zeros_are_written_as_data_where_the_handler_cannot(void **state)
 	for (int native = 0; native < 2; native++) {
 		rig_start(
 			&rig,
-			&(struct rig_options){.backend.info = native ? can_zero : defaults.backend.info});
+			&(struct rig_options){
+				.backend.info = native ? can_zero : defaults.backend.info});
 		memset(at(&rig, 0), 0xdd, 2048 * RIG_BLOCK);
 		backend_fail(rig.backend, TCMU_IO_WRITE_ZEROES, 0, 1, -EOPNOTSUPP);
 		assert_int_equal(rig_do(&rig, &no_data), SCSI_GOOD);
@@ -443,7 +445,8 @@ static void tells_what_is_allocated(void **state)
 
 static void neighbours_that_are_alike_are_told_as_one(void **state)
 {
-	struct rig_options options = {.backend = {.map_max = 7 * RIG_BLOCK, .info.caps = RIG_ALL_CAPS}};
+	struct rig_options options = {
+		.backend = {.map_max = 7 * RIG_BLOCK, .info.caps = RIG_ALL_CAPS}};
 	struct rig rig;
 	uint8_t in[512];
 	struct rig_command status = lba_status(0, in, sizeof(in));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Jobs and the main loop's mailbox: posts arrive once each, in order, on the loop; a job that hangs delays nobody.
+ * Jobs and the main loop's mailbox: posts arrive once each, in order, on the loop; a job that hangs
+ * delays nobody.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,10 +25,13 @@
 
 static atomic_bool refuse_threads;
 
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
+int __real_pthread_create(
+	pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
+int __wrap_pthread_create(
+	pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
 
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg)
+int __wrap_pthread_create(
+	pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg)
 {
 	if (atomic_load(&refuse_threads))
 		return EAGAIN;
@@ -136,7 +140,8 @@ static void a_post_that_posts_itself_again_leaves_turns_to_others(void **state)
 	(void) state;
 	expect_letters();
 	assert_true(
-		sd_event_add_io(event, &source, fd, EPOLLIN, other_source, &received_when_other_ran) >= 0);
+		sd_event_add_io(
+			event, &source, fd, EPOLLIN, other_source, &received_when_other_ran) >= 0);
 	assert_true(sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) >= 0);
 	mailbox_post(mailbox, &letter.post);
 	while (received < 1000)
@@ -158,7 +163,8 @@ static void a_flood_of_posts_leaves_turns_to_sources_of_higher_priority(void **s
 	assert_non_null(letters);
 	expect_letters();
 	assert_true(
-		sd_event_add_io(event, &source, fd, EPOLLIN, other_source, &received_when_other_ran) >= 0);
+		sd_event_add_io(
+			event, &source, fd, EPOLLIN, other_source, &received_when_other_ran) >= 0);
 	assert_true(sd_event_source_set_priority(source, -1) >= 0);
 	assert_true(sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) >= 0);
 	for (unsigned i = 0; i < 1000; i++) {
@@ -386,18 +392,23 @@ static void where_no_thread_can_be_made_the_job_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(posts_arrive_in_the_order_they_were_sent, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			posts_arrive_in_the_order_they_were_sent, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_post_that_posts_itself_again_leaves_turns_to_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			a_flood_of_posts_leaves_turns_to_sources_of_higher_priority, setup, teardown),
+			a_flood_of_posts_leaves_turns_to_sources_of_higher_priority, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(a_post_may_free_itself, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_was_not_run_is_not_touched_by_freeing, setup, teardown),
-		cmocka_unit_test_setup_teardown(no_wake_up_is_lost_between_many_senders, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			what_was_not_run_is_not_touched_by_freeing, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			no_wake_up_is_lost_between_many_senders, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_job_works_on_its_own_thread_and_is_done_on_the_loop, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_job_that_hangs_delays_no_other, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_job_may_be_started_again_when_it_is_done, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_job_may_be_started_again_when_it_is_done, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_job_may_outlive_the_mailbox, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			where_no_thread_can_be_made_the_job_is_refused, setup, teardown),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log: lines that existing tools parse, fields for the journal, and a main loop that is never held up by it.
+ * The log: lines that existing tools parse, fields for the journal, and a main loop that is never
+ * held up by it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -69,7 +70,8 @@ static bool matches(const char *text, const char *pattern)
 
 static void a_line_has_the_established_form(void **state)
 {
-	struct log_where where = {.level = TCMU_LOG_WARNING, .line = 12, .file = "f.c", .func = "serve"};
+	struct log_where where = {
+		.level = TCMU_LOG_WARNING, .line = 12, .file = "f.c", .func = "serve"};
 	struct log_record record;
 	char line[LOG_LINE_MAX];
 	size_t len;
@@ -78,21 +80,25 @@ static void a_line_has_the_established_form(void **state)
 	fill(&record, &where, "a %s of %d words", "line", 5);
 	len = log_record_line(&record, 4711, line);
 	assert_int_equal(len, strlen(line));
-	assert_string_equal(line, "2026-01-01 00:00:00.007 4711 [WARNING] serve:12: a line of 5 words\n");
+	assert_string_equal(
+		line, "2026-01-01 00:00:00.007 4711 [WARNING] serve:12: a line of 5 words\n");
 	where.device = "user_0/disk";
 	fill(&record, &where, "it");
 	(void) log_record_line(&record, 4711, line);
-	assert_string_equal(line, "2026-01-01 00:00:00.007 4711 [WARNING] serve:12: user_0/disk: it\n");
+	assert_string_equal(
+		line, "2026-01-01 00:00:00.007 4711 [WARNING] serve:12: user_0/disk: it\n");
 	memcpy(record.thread, "loop", sizeof("loop"));
 	(void) log_record_line(&record, 4711, line);
-	assert_string_equal(line, "2026-01-01 00:00:00.007 4711:loop [WARNING] serve:12: user_0/disk: it\n");
+	assert_string_equal(
+		line, "2026-01-01 00:00:00.007 4711:loop [WARNING] serve:12: user_0/disk: it\n");
 }
 
 /* The expression of a test suite that reads this file. */
 static void every_line_is_parsed_by_others(void **state)
 {
-	static const char theirs[] = "^([0-9]+-[0-9]+-[0-9]+.*[0-9]+:[0-9]+:[0-9]+)\\.[0-9]+.*\\[([^[:space:"
-				     "]]+)\\](.*):([0-9]+):(.*)$";
+	static const char theirs[] =
+		"^([0-9]+-[0-9]+-[0-9]+.*[0-9]+:[0-9]+:[0-9]+)\\.[0-9]+.*\\[([^[:space:"
+		"]]+)\\](.*):([0-9]+):(.*)$";
 	struct log_where where = {.line = 1, .file = "f.c", .func = "f"};
 	struct log_record record;
 	char line[LOG_LINE_MAX];
@@ -155,13 +161,15 @@ static void levels_become_priorities(void **state)
 		log_record_fields(&record, &fields);
 		assert_int_equal(fields.cnt, 5);
 		assert_memory_equal(
-			fields.iov[1].iov_base, expected[where.level], strlen(expected[where.level]));
+			fields.iov[1].iov_base, expected[where.level],
+			strlen(expected[where.level]));
 	}
 }
 
 static void nobodys_words_can_forge_a_line_or_a_field(void **state)
 {
-	const struct log_where where = {.file = "f.c", .func = "f", .device = "a\nb", .subtype = "c\x1b"};
+	const struct log_where where = {
+		.file = "f.c", .func = "f", .device = "a\nb", .subtype = "c\x1b"};
 	struct log_record record;
 	struct log_fields fields;
 	char line[LOG_LINE_MAX];
@@ -208,10 +216,12 @@ static void the_journal_is_known_by_its_stream(void **state)
 
 	(void) state;
 	assert_int_equal(fstat(STDIN_FILENO, &st), 0);
-	(void) snprintf(value, sizeof(value), "%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino);
+	(void) snprintf(
+		value, sizeof(value), "%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino);
 	assert_true(log_stream_is(value, STDIN_FILENO));
 	assert_false(log_stream_is(value, -1));
-	(void) snprintf(value, sizeof(value), "%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino + 1);
+	(void) snprintf(
+		value, sizeof(value), "%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino + 1);
 	assert_false(log_stream_is(value, STDIN_FILENO));
 	assert_false(log_stream_is(NULL, STDIN_FILENO));
 	assert_false(log_stream_is("", STDIN_FILENO));
@@ -237,7 +247,8 @@ static void the_sentence_about_the_level_is_the_established_one(void **state)
 
 static void levels_have_the_established_names(void **state)
 {
-	static const char *const names[] = {"CRIT", "ERROR", "WARNING", "INFO", "DEBUG", "DEBUG SCSI CMD"};
+	static const char *const names[] = {"CRIT", "ERROR", "WARNING",
+					    "INFO", "DEBUG", "DEBUG SCSI CMD"};
 
 	(void) state;
 	for (int i = 0; i <= LOG_LEVEL_MAX; i++)
@@ -365,7 +376,8 @@ static void a_file_that_cannot_be_opened_loses_nothing(void **state)
 	assert_int_equal(mkdir(fixture_path("bad/tcmu-runner.log"), 0700), 0);
 	text = stderr_of(log_into_a_file_that_is_a_folder);
 	file = fixture_read(fixture_path("bad/tcmu-runner.log"));
-	assert_true(matches(text, "\\[ERROR\\] .*bad/tcmu-runner.log cannot be opened: Is a directory$"));
+	assert_true(matches(
+		text, "\\[ERROR\\] .*bad/tcmu-runner.log cannot be opened: Is a directory$"));
 	assert_non_null(strstr(text, ": still here\n"));
 	assert_null(strstr(text, "now there"));
 	assert_non_null(strstr(file, ": now there\n"));
@@ -419,7 +431,8 @@ static void a_default_file_that_cannot_be_opened_is_no_error(void **state)
 	assert_int_equal(mkdir(fixture_path("bad"), 0700), 0);
 	assert_int_equal(mkdir(fixture_path("bad/tcmu-runner.log"), 0700), 0);
 	text = stderr_of(log_into_a_default_file_that_is_a_folder);
-	assert_true(matches(text, "\\[WARNING\\] .*bad/tcmu-runner.log cannot be opened: Is a directory$"));
+	assert_true(matches(
+		text, "\\[WARNING\\] .*bad/tcmu-runner.log cannot be opened: Is a directory$"));
 	assert_int_equal(fixture_count(text, ": still here\n"), 1);
 	free(text);
 }
@@ -436,7 +449,8 @@ static void a_file_is_wanted_where_nobody_reads_stderr(void **state)
 	assert_string_equal(log_auto_dir(NULL, terminal), "");
 	assert_string_equal(log_auto_dir(NULL, nowhere), LOG_DIR_DEFAULT);
 	assert_int_equal(fstat(nowhere, &st), 0);
-	(void) snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino);
+	(void) snprintf(
+		stream, sizeof(stream), "%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino);
 	assert_string_equal(log_auto_dir(stream, nowhere), "");
 	(void) close(terminal);
 	(void) close(nowhere);
@@ -610,7 +624,8 @@ int main(void)
 		cmocka_unit_test(nobodys_words_can_forge_a_line_or_a_field),
 		cmocka_unit_test(a_long_message_is_cut),
 		cmocka_unit_test(the_journal_is_known_by_its_stream),
-		cmocka_unit_test_teardown(the_sentence_about_the_level_is_the_established_one, teardown),
+		cmocka_unit_test_teardown(
+			the_sentence_about_the_level_is_the_established_one, teardown),
 		cmocka_unit_test(levels_have_the_established_names),
 		cmocka_unit_test_teardown(what_is_above_the_level_is_not_logged, teardown),
 		cmocka_unit_test_teardown(a_rotated_file_is_followed, teardown),
@@ -618,11 +633,13 @@ int main(void)
 		cmocka_unit_test_teardown(without_a_folder_it_goes_to_stderr, teardown),
 		cmocka_unit_test_teardown(a_file_that_cannot_be_opened_loses_nothing, teardown),
 		cmocka_unit_test_teardown(a_default_folder_takes_nothing_from_stderr, teardown),
-		cmocka_unit_test_teardown(a_default_file_that_cannot_be_opened_is_no_error, teardown),
+		cmocka_unit_test_teardown(
+			a_default_file_that_cannot_be_opened_is_no_error, teardown),
 		cmocka_unit_test(a_file_is_wanted_where_nobody_reads_stderr),
 		cmocka_unit_test_teardown(what_is_critical_is_seen_by_whoever_started_us, teardown),
 		cmocka_unit_test_teardown(lines_of_many_threads_stay_whole_and_in_order, teardown),
-		cmocka_unit_test_teardown(a_stuck_disk_holds_nobody_up_and_losses_are_told, teardown),
+		cmocka_unit_test_teardown(
+			a_stuck_disk_holds_nobody_up_and_losses_are_told, teardown),
 		cmocka_unit_test(repetition_is_held_back_and_counted),
 		cmocka_unit_test(the_limit_runs_by_the_clock),
 	};

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a command costs: no allocation, one doorbell and one sleep, or a part of them where many come together.
+ * What a command costs: no allocation, one doorbell and one sleep, or a part of them where many
+ * come together.
  *
- * The allocators and io_uring_submit() are wrapped at link time. What the main thread does is the test's.
+ * The allocators and io_uring_submit() are wrapped at link time. What the main thread does is the
+ * test's.
  */
 #include "loop-rig.h"
 
@@ -161,7 +163,8 @@ static void what_needs_a_copy_of_its_data_allocates_nothing(void **state)
 static void zeros_that_the_handler_writes_allocate_nothing(void **state)
 {
 	static const uint8_t zeros[RIG_BLOCK];
-	struct tcmu_backend_info info = {.caps = RIG_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES)};
+	struct tcmu_backend_info info = {
+		.caps = RIG_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES)};
 	struct rig_command same = rig_cdb16(0x93, 0, 0, 1000, zeros, sizeof(zeros));
 	struct rig rig;
 
@@ -176,7 +179,8 @@ static void zeros_that_the_handler_writes_allocate_nothing(void **state)
 }
 
 /* Times sleeps and doorbells for count commands that come one by one. */
-static void one_by_one(const struct rig_options *options, unsigned later, unsigned count, unsigned sleeps)
+static void one_by_one(
+	const struct rig_options *options, unsigned later, unsigned count, unsigned sleeps)
 {
 	struct rig rig;
 	uint8_t in[RIG_BLOCK];

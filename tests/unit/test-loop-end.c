@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a device's thread comes to its end: drained, unregistered, broken; never before its last command, never
- * later than that.
+ * How a device's thread comes to its end: drained, unregistered, broken; never before its last
+ * command, never later than that.
  */
 #include "loop-rig.h"
 
@@ -90,8 +90,8 @@ static void wait_asleep(void)
 		sched_yield();
 }
 
-/* A thread of the handler's may still be within complete() when the command is long answered: what complete()
- * looks at has to be there until it returns. */
+/* A thread of the handler's may still be within complete() when the command is long answered: what
+ * complete() looks at has to be there until it returns. */
 static void the_end_waits_for_threads_within_complete(void **state)
 {
 	struct rig rig;
@@ -427,7 +427,8 @@ static void a_device_that_is_gone_before_it_is_attached(void **state)
 	rig_finish(&rig);
 }
 
-/* Waiting awake, the thread looks at the ring only, and epoll alone tells that the device is gone. */
+/* Waiting awake, the thread looks at the ring only, and epoll alone tells that the device is gone.
+ */
 static void a_device_that_waits_awake_sees_that_it_is_unregistered(void **state)
 {
 	(void) state;

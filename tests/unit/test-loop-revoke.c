@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ring is taken away from under requests that are stuck, and under a thread that is stuck itself: the kernel
- * gets it back at once, and what is late meets something harmless.
+ * The ring is taken away from under requests that are stuck, and under a thread that is stuck
+ * itself: the kernel gets it back at once, and what is late meets something harmless.
  */
 #include "loop-rig.h"
 
@@ -25,7 +25,8 @@ ssize_t preadv2(int fd, const struct iovec *iov, int cnt, off_t offset, int flag
 	static ssize_t (*next)(int, const struct iovec *, int, off_t, int);
 
 	if (!next)
-		next = (ssize_t(*)(int, const struct iovec *, int, off_t, int)) dlsym(RTLD_NEXT, "preadv2");
+		next = (ssize_t(*)(int, const struct iovec *, int, off_t, int)) dlsym(
+			RTLD_NEXT, "preadv2");
 	pthread_mutex_lock(&read_lock);
 	read_is_held = true;
 	pthread_cond_broadcast(&read_changed);
@@ -84,7 +85,8 @@ static void send_load(struct rig *rig, struct load *load)
 	backend_hold(rig->backend, RIG_ALL_CAPS);
 	for (unsigned i = 0; i < COUNT; i++) {
 		load->commands[i] = rig_read(i * BLOCKS, BLOCKS, load->in + i * LENGTH);
-		load->commands[COUNT + i] = rig_write((COUNT + i) * BLOCKS, BLOCKS, load->out + i * LENGTH);
+		load->commands[COUNT + i] = rig_write(
+			(COUNT + i) * BLOCKS, BLOCKS, load->out + i * LENGTH);
 		rig_push(rig, &load->commands[i]);
 		rig_push(rig, &load->commands[COUNT + i]);
 	}
@@ -110,8 +112,8 @@ static void assert_store(struct rig *rig, const struct load *load, bool old)
 	rig_pattern(before, 2 * COUNT * LENGTH, 2);
 	assert_memory_equal(backend_store(rig->backend), before, COUNT * LENGTH);
 	assert_memory_equal(
-		backend_store(rig->backend) + COUNT * LENGTH, old ? before + COUNT * LENGTH : load->out,
-		COUNT * LENGTH);
+		backend_store(rig->backend) + COUNT * LENGTH,
+		old ? before + COUNT * LENGTH : load->out, COUNT * LENGTH);
 	free(before);
 }
 
@@ -162,7 +164,8 @@ static void late_accesses_to_memory_find_the_bytes_in_flight(void **state)
 	end_load(&rig, &load);
 }
 
-/* The ring stays where it is until it can be replaced: the backend would crash the process otherwise. */
+/* The ring stays where it is until it can be replaced: the backend would crash the process
+ * otherwise. */
 static void without_memory_nothing_is_taken_away(void **state)
 {
 	struct rig_options options = load_options();
@@ -272,7 +275,8 @@ static void a_thread_that_is_stuck_in_the_engine(void **state)
 	}
 }
 
-/* A read that io_uring holds: it is cancelled, and until then it has no reference on the ring either. */
+/* A read that io_uring holds: it is cancelled, and until then it has no reference on the ring
+ * either. */
 static void what_the_engine_has_pending_is_cancelled(void **state)
 {
 	struct rig rig;
@@ -365,7 +369,9 @@ static void answers_that_are_ready_are_not_written_any_more(void **state)
 
 	(void) state;
 	map.in = in;
-	rig_start(&rig, &(struct rig_options){.backend = {.syscalls = true, .info.caps = RIG_ALL_CAPS}});
+	rig_start(
+		&rig,
+		&(struct rig_options){.backend = {.syscalls = true, .info.caps = RIG_ALL_CAPS}});
 	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_MAP));
 	rig_send(&rig, &map);
 	assert_true(backend_wait_held(rig.backend, 1));

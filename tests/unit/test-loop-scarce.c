@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When memory, descriptors or threads run out: a loop that cannot be made leaves nothing behind, a command that cannot
- * be carried out is answered BUSY, and afterwards everything goes on.
+ * When memory, descriptors or threads run out: a loop that cannot be made leaves nothing behind, a
+ * command that cannot be carried out is answered BUSY, and afterwards everything goes on.
  *
  * The calls are wrapped at link time; one of them, counted from the start, fails.
  */
@@ -44,7 +44,8 @@ static bool fails(int error)
 {
 	int left = atomic_load(&until_failure);
 
-	if (left < 0 || (pthread_equal(pthread_self(), main_thread) != 0) != atomic_load(&main_fails))
+	if (left < 0 ||
+	    (pthread_equal(pthread_self(), main_thread) != 0) != atomic_load(&main_fails))
 		return false;
 	atomic_store(&until_failure, left - 1);
 	if (left > 0)
@@ -151,7 +152,9 @@ static void a_command_without_memory_is_busy(void **state)
 
 	(void) state;
 	rig_start(
-		&rig, &(struct rig_options){.backend.info.caps = RIG_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_MAP)});
+		&rig,
+		&(struct rig_options){
+			.backend.info.caps = RIG_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_MAP)});
 	commands[5].in = commands[6].in = in;
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		rig_push(&rig, &commands[i]);
@@ -170,7 +173,8 @@ static void a_command_without_memory_is_busy(void **state)
 /* Zeros that the handler would have written, and cannot. */
 static void zeros_without_memory_are_busy(void **state)
 {
-	struct tcmu_backend_info info = {.caps = RIG_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES)};
+	struct tcmu_backend_info info = {
+		.caps = RIG_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES)};
 	struct rig_command zeros = rig_cdb16(0x93, 0x01, 0, 8, NULL, 0);
 	struct rig rig;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Many commands and much chance: no wake-up is lost, the data is what a model says, and every life comes to its end
- * whatever ends it and when.
+ * Many commands and much chance: no wake-up is lost, the data is what a model says, and every life
+ * comes to its end whatever ends it and when.
  *
  * LOOP_SEED in the environment repeats a run's decisions, LOOP_SECONDS makes the first test longer.
  */
@@ -56,7 +56,8 @@ struct sender {
 	unsigned sent;
 };
 
-/* One command at a time, after a pause that is about as long as the other side takes to fall asleep. */
+/* One command at a time, after a pause that is about as long as the other side takes to fall
+ * asleep. */
 #define SENT_MIN 100
 
 static void *send_now_and_then(void *arg)
@@ -124,8 +125,9 @@ static void no_wake_up_is_lost(void **state)
 
 /* ------- falling asleep ------- */
 
-/* What the other side does at the very moment when the thread has found nothing to do and goes to sleep. It spins for
- * the request, or for the signal, finds out how long that takes now and then, and comes about as late. */
+/* What the other side does at the very moment when the thread has found nothing to do and goes to
+ * sleep. It spins for the request, or for the signal, finds out how long that takes now and then,
+ * and comes about as late. */
 struct spinner {
 	struct tcmu_handler handler;
 	_Atomic(struct tcmu_io *) io;
@@ -279,20 +281,23 @@ static void make_command(struct model *model, struct slot *slot)
 		slot->command = rig_write_fua(slot->lba, slot->blocks, slot->buffer);
 		break;
 	case OP_SAME:
-		slot->command = rig_cdb16(0x93, 0, slot->lba, slot->blocks, slot->buffer, RIG_BLOCK);
+		slot->command = rig_cdb16(
+			0x93, 0, slot->lba, slot->blocks, slot->buffer, RIG_BLOCK);
 		break;
 	case OP_COMPARE:
 	case OP_MISCOMPARE:
 		memcpy(slot->buffer, there, length);
 		slot->buffer[chance(model, length)] ^= slot->op == OP_MISCOMPARE;
-		slot->command = rig_compare_and_write(slot->lba, (uint8_t) slot->blocks, slot->buffer);
+		slot->command = rig_compare_and_write(
+			slot->lba, (uint8_t) slot->blocks, slot->buffer);
 		break;
 	case OP_OR:
 		slot->command = rig_cdb16(0x8b, 0, slot->lba, slot->blocks, slot->buffer, length);
 		break;
 	default:
 		memcpy(slot->buffer, there, length);
-		slot->command = rig_cdb16(0x8f, 0x02, slot->lba, slot->blocks, slot->buffer, length);
+		slot->command = rig_cdb16(
+			0x8f, 0x02, slot->lba, slot->blocks, slot->buffer, length);
 		break;
 	}
 }
@@ -305,7 +310,8 @@ static void finish(struct model *model, struct slot *slot)
 	rig_notify(model->rig);
 	rig_wait(&slot->command);
 	slot->busy = false;
-	assert_int_equal(slot->command.status, slot->op == OP_MISCOMPARE ? SCSI_CHECK_CONDITION : SCSI_GOOD);
+	assert_int_equal(
+		slot->command.status, slot->op == OP_MISCOMPARE ? SCSI_CHECK_CONDITION : SCSI_GOOD);
 	switch (slot->op) {
 	case OP_READ:
 		assert_memory_equal(slot->buffer, there, length);
@@ -330,7 +336,8 @@ static void finish(struct model *model, struct slot *slot)
 	}
 }
 
-/* Keeps many commands under way whose ranges do not overlap, so that each one's outcome is certain. */
+/* Keeps many commands under way whose ranges do not overlap, so that each one's outcome is certain.
+ */
 static void run_model(struct model *model)
 {
 	for (unsigned i = 0; i < OPERATIONS; i++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a device's thread does with commands while it serves: fetching, answering, orders from other threads.
+ * What a device's thread does with commands while it serves: fetching, answering, orders from other
+ * threads.
  */
 #include "fake-root.h"
 #include "loop-rig.h"
@@ -89,7 +90,8 @@ static void serves_more_commands_than_it_has_slots(void **state)
 	for (unsigned i = 0; i < 20; i++) {
 		assert_true(backend_wait_held(rig.backend, i < 17 ? 4 : 20 - i));
 		assert_int_equal(
-			backend_release(rig.backend, 1, i % 2 ? BACKEND_NEWEST : BACKEND_OLDEST), 1);
+			backend_release(rig.backend, 1, i % 2 ? BACKEND_NEWEST : BACKEND_OLDEST),
+			1);
 	}
 	for (unsigned i = 0; i < 20; i++)
 		rig_wait(&writes[i]);
@@ -332,7 +334,8 @@ static void a_serial_handler_is_asked_for_one_thing_at_a_time(void **state)
 
 static void a_parallel_handler_is_asked_for_as_many_as_it_wants(void **state)
 {
-	struct rig_options options = {.backend = {.threading = TCMU_HANDLER_PARALLEL, .workers = 3}};
+	struct rig_options options = {
+		.backend = {.threading = TCMU_HANDLER_PARALLEL, .workers = 3}};
 	struct rig rig;
 	uint8_t in[8][RIG_BLOCK];
 	struct rig_command reads[8];
@@ -403,7 +406,8 @@ static void an_aborted_command_is_cancelled(void **state)
 	assert_int_equal(other.status, SCSI_GOOD);
 	backend_hold(rig.backend, 0);
 	rig_push(&rig, &other);
-	assert_int_equal(rig_do(&rig, &stuck), SCSI_GOOD); /* the next one in its place is not aborted */
+	assert_int_equal(
+		rig_do(&rig, &stuck), SCSI_GOOD); /* the next one in its place is not aborted */
 	rig_wait(&other);
 	assert_int_equal(other.status, SCSI_GOOD);
 	rig_stop(&rig);
@@ -411,7 +415,8 @@ static void an_aborted_command_is_cancelled(void **state)
 
 static void what_cannot_be_cancelled_is_aborted_when_it_ends(void **state)
 {
-	static const enum tcmu_handler_threading kinds[] = {TCMU_HANDLER_ASYNC, TCMU_HANDLER_SERIAL};
+	static const enum tcmu_handler_threading kinds[] = {
+		TCMU_HANDLER_ASYNC, TCMU_HANDLER_SERIAL};
 
 	(void) state;
 	for (unsigned i = 0; i < 2; i++) {
@@ -614,8 +619,10 @@ static void a_sick_device_still_says_who_it_is(void **state)
 static atomic_bool telling;
 static struct rig_command *_Atomic sent_later;
 
-/* On the device's thread, in the middle of its turn: the first command is there, the owner orders, the second one is sent. */
-static void order_and_send(void *owner, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
+/* On the device's thread, in the middle of its turn: the first command is there, the owner orders,
+ * the second one is sent. */
+static void order_and_send(
+	void *owner, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
 {
 	struct rig *rig = owner;
 	struct rig_command *later = atomic_exchange(&sent_later, NULL);

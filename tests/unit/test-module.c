@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loading the kernel's module, with libkmod played by this program: the dynamic linker finds the functions below
- * before the library's own.
+ * Loading the kernel's module, with libkmod played by this program: the dynamic linker finds the
+ * functions below before the library's own.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -133,7 +133,9 @@ static void a_missing_module_is_loaded(void **state)
 	assert_int_equal(tcmu_module_load(), 0);
 	assert_int_equal(kmod.inserted, 2);
 	assert_int_equal(
-		strncmp(kmod.folder, fake_root_path(&root, "/lib/modules/"), strlen(root.path) + 13), 0);
+		strncmp(kmod.folder, fake_root_path(&root, "/lib/modules/"),
+			strlen(root.path) + 13),
+		0);
 }
 
 static void a_kernel_without_the_module_is_told(void **state)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The netlink sockets, with the kernel's family played by this program: the functions below stand in for the ones of
- * libnl and of libc that libtcmu calls, because the dynamic linker finds them here first.
+ * The netlink sockets, with the kernel's family played by this program: the functions below stand
+ * in for the ones of libnl and of libc that libtcmu calls, because the dynamic linker finds them
+ * here first.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -132,7 +133,8 @@ int genl_ctrl_resolve(struct nl_sock *sock, const char *name)
 	if (strcmp(name, "nlctrl") == 0)
 		return GENL_ID_CTRL;
 	kernel.resolved++;
-	return kernel.module_there && strcmp(name, "TCM-USER") == 0 ? FAKE_FAMILY : -NLE_OBJ_NOTFOUND;
+	return kernel.module_there && strcmp(name, "TCM-USER") == 0 ? FAKE_FAMILY
+								    : -NLE_OBJ_NOTFOUND;
 }
 
 int genl_ctrl_resolve_grp(struct nl_sock *sock, const char *family, const char *group)
@@ -140,7 +142,9 @@ int genl_ctrl_resolve_grp(struct nl_sock *sock, const char *family, const char *
 	(void) sock;
 	if (fails())
 		return -NLE_OBJ_NOTFOUND;
-	return strcmp(family, "nlctrl") == 0 ? 16 : strcmp(group, "config") == 0 ? 17 : -NLE_OBJ_NOTFOUND;
+	return strcmp(family, "nlctrl") == 0   ? 16
+		: strcmp(group, "config") == 0 ? 17
+					       : -NLE_OBJ_NOTFOUND;
 }
 
 int nl_socket_add_membership(struct nl_sock *sock, int group)
@@ -176,7 +180,8 @@ ssize_t recv(int fd, void *buffer, size_t size, int flags)
 		return -1;
 	}
 	assert_true(size >= NLMSG_LENGTH(sizeof(*error)));
-	*header = (struct nlmsghdr){.nlmsg_len = NLMSG_LENGTH(sizeof(*error)), .nlmsg_type = NLMSG_ERROR};
+	*header = (struct nlmsghdr){
+		.nlmsg_len = NLMSG_LENGTH(sizeof(*error)), .nlmsg_type = NLMSG_ERROR};
 	switch (turn++ % 3) {
 	case 0:
 		errno = EINTR;
@@ -379,7 +384,9 @@ static void what_is_not_an_event_is_passed_over(void **state)
 
 	nlmsg_hdr(other)->nlmsg_type = FAKE_FAMILY + 1;
 	assert_int_equal(
-		nlmsg_append(error, &(struct nlmsgerr){.error = -ENODEV}, sizeof(struct nlmsgerr), 0), 0);
+		nlmsg_append(
+			error, &(struct nlmsgerr){.error = -ENODEV}, sizeof(struct nlmsgerr), 0),
+		0);
 	append_message(append_message(queue_message(error), other), announcement("nl80211"));
 	queue_message(empty_message(TCMU_CMD_SET_FEATURES));
 	queue_message(event_message(TCMU_CMD_ADDED_DEVICE, NAME, 1, 666))->sender =
@@ -431,7 +438,8 @@ static void parse_sent(uint8_t *command, struct nlattr *attrs[TCMU_ATTR_MAX + 1]
 static void an_answer_carries_status_and_device(void **state)
 {
 	static const uint8_t done[] = {
-		0, TCMU_CMD_ADDED_DEVICE_DONE, TCMU_CMD_REMOVED_DEVICE_DONE, TCMU_CMD_RECONFIG_DEVICE_DONE};
+		0, TCMU_CMD_ADDED_DEVICE_DONE, TCMU_CMD_REMOVED_DEVICE_DONE,
+		TCMU_CMD_RECONFIG_DEVICE_DONE};
 	struct nlattr *attrs[TCMU_ATTR_MAX + 1];
 	uint8_t command;
 

@@ -103,7 +103,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(reads_are_zeros_in_every_piece, setup, teardown),
 		cmocka_unit_test_setup_teardown(reads_may_be_left_untouched, setup, teardown),
 		cmocka_unit_test_setup_teardown(writes_are_forgotten, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_disk_that_is_only_read_offers_no_writes, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_disk_that_is_only_read_offers_no_writes, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_claimed, setup, teardown),
 	};
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The operator's interface on the bus: what it shows, what it does, and that the manual names all of it.
+ * The operator's interface on the bus: what it shows, what it does, and that the manual names all
+ * of it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,8 +35,8 @@ static bool has_name(void)
 	int owned = 0;
 
 	if (sd_bus_call_method(
-		    client(), "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-		    "NameHasOwner", &error, &reply, "s", OPERATOR) >= 0)
+		    client(), "org.freedesktop.DBus", "/org/freedesktop/DBus",
+		    "org.freedesktop.DBus", "NameHasOwner", &error, &reply, "s", OPERATOR) >= 0)
 		(void) sd_bus_message_read(reply, "b", &owned);
 	sd_bus_message_unref(reply);
 	return owned;
@@ -97,7 +98,8 @@ static sd_bus_message *method(const char *path, const char *interface, const cha
 	sd_bus_message *message = NULL;
 
 	assert_true(
-		sd_bus_message_new_method_call(client(), &message, OPERATOR, path, interface, member) >= 0);
+		sd_bus_message_new_method_call(
+			client(), &message, OPERATOR, path, interface, member) >= 0);
 	return message;
 }
 
@@ -176,7 +178,8 @@ static void counters_are_by_class(void **state)
 	reply = property(DISK, OPERATOR ".Device", "Counters");
 	assert_true(sd_bus_message_enter_container(reply, 'v', "a(stttt)") > 0);
 	assert_true(sd_bus_message_enter_container(reply, 'a', "(stttt)") > 0);
-	assert_true(sd_bus_message_read(reply, "(stttt)", &class, &commands, &failed, &bytes, &ns) > 0);
+	assert_true(
+		sd_bus_message_read(reply, "(stttt)", &class, &commands, &failed, &bytes, &ns) > 0);
 	assert_string_equal(class, "read");
 	assert_int_equal(commands, 5);
 	assert_int_equal(failed, 1);
@@ -309,7 +312,8 @@ static void the_dump_is_that_of_tcmuctl(void **state)
 	(void) state;
 	assert_true(sd_bus_message_read(reply, "s", &text) > 0);
 	dump = json_loads(text, 0, NULL);
-	assert_int_equal(json_array_size(json_object_get(json_object_get(dump, "result"), "devices")), 2);
+	assert_int_equal(
+		json_array_size(json_object_get(json_object_get(dump, "result"), "devices")), 2);
 	json_decref(dump);
 	sd_bus_message_unref(reply);
 }
@@ -330,7 +334,8 @@ static unsigned names_are_in(const char *path, const char *manual)
 	assert_non_null(at);
 	end = strstr(at, "</interface>");
 	for (; at && at < end; at++) {
-		if (strncmp(at, "<method name=\"", 14) != 0 && strncmp(at, "<property name=\"", 16) != 0)
+		if (strncmp(at, "<method name=\"", 14) != 0 &&
+		    strncmp(at, "<property name=\"", 16) != 0)
 			continue;
 		at = strchr(at, '"') + 1;
 		(void) snprintf(name, sizeof(name), " %.*s", (int) strcspn(at, "\""), at);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Config strings: every refusal says exactly what is wrong, as it is the only text that a user of targetcli sees.
+ * Config strings: every refusal says exactly what is wrong, as it is the only text that a user of
+ * targetcli sees.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -139,12 +140,14 @@ static void sizes_have_units(void **state)
 	assert_int_equal(parse("file//x;chunk=5M")->values[CHUNK].number, 5u << 20);
 	assert_int_equal(parse("file//x;chunk=2g")->values[CHUNK].number, UINT64_C(2) << 30);
 	assert_int_equal(parse("file//x;chunk=1T")->values[CHUNK].number, UINT64_C(1) << 40);
-	assert_int_equal(parse("file//x;chunk=18446744073709551615")->values[CHUNK].number, UINT64_MAX);
+	assert_int_equal(
+		parse("file//x;chunk=18446744073709551615")->values[CHUNK].number, UINT64_MAX);
 	refused("file//x;chunk=18446744073709551616", -EINVAL,
 		"chunk cannot be \"18446744073709551616\": it is to be BYTES[K|M|G|T]");
 	refused("file//x;chunk=16777216T", -EINVAL,
 		"chunk cannot be \"16777216T\": it is to be BYTES[K|M|G|T]");
-	refused("file//x;chunk=1KB", -EINVAL, "chunk cannot be \"1KB\": it is to be BYTES[K|M|G|T]");
+	refused("file//x;chunk=1KB", -EINVAL,
+		"chunk cannot be \"1KB\": it is to be BYTES[K|M|G|T]");
 	refused("file//x;chunk=K", -EINVAL, "chunk cannot be \"K\": it is to be BYTES[K|M|G|T]");
 }
 
@@ -195,8 +198,10 @@ static void other_limits_are_no_other_device(void **state)
 
 	(void) state;
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-		assert_int_equal(options_differ_in_limits_only(pairs[i].a, pairs[i].b), pairs[i].same);
-		assert_int_equal(options_differ_in_limits_only(pairs[i].b, pairs[i].a), pairs[i].same);
+		assert_int_equal(
+			options_differ_in_limits_only(pairs[i].a, pairs[i].b), pairs[i].same);
+		assert_int_equal(
+			options_differ_in_limits_only(pairs[i].b, pairs[i].a), pairs[i].same);
 	}
 }
 
@@ -205,7 +210,8 @@ static void identity_fits_its_fields(void **state)
 	(void) state;
 	(void) parse("file//x;vendor=12345678;product=1234567890123456;revision=1234");
 	refused("file//x;vendor=123456789", -EINVAL, "vendor is longer than 8 characters");
-	refused("file//x;product=12345678901234567", -EINVAL, "product is longer than 16 characters");
+	refused("file//x;product=12345678901234567", -EINVAL,
+		"product is longer than 16 characters");
 	refused("file//x;revision=12345", -EINVAL, "revision is longer than 4 characters");
 	refused("file//x;vendor=\xc3\xa4", -EINVAL, "vendor has a character that is not ASCII");
 }
@@ -251,11 +257,13 @@ static void refusals_say_what_is_wrong(void **state)
 	refused("file//x;mode=medium", -EINVAL, "mode cannot be \"medium\": it is to be slow|fast");
 	refused("file//x;direct=maybe", -EINVAL, "direct cannot be \"maybe\": it is to be yes|no");
 	refused("file//x;direkt=1", -EINVAL,
-		"the file handler has no option \"direkt\"; there are: direct depth chunk conf mode ro "
+		"the file handler has no option \"direkt\"; there are: direct depth chunk conf "
+		"mode ro "
 		"vendor product "
 		"revision iops bps burst tcmur_cmd_time_out");
 	refused("file//x;=1", -EINVAL,
-		"the file handler has no option \"\"; there are: direct depth chunk conf mode ro vendor "
+		"the file handler has no option \"\"; there are: direct depth chunk conf mode ro "
+		"vendor "
 		"product revision iops bps burst tcmur_cmd_time_out");
 	refused("file//a\nb", -EINVAL, "the string has a control character");
 }
@@ -281,7 +289,8 @@ static void a_handler_need_not_have_options(void **state)
 	assert_int_equal(options_parse("null/;x=1", &plain, &none, &reason), -EINVAL);
 	assert_string_equal(
 		reason.text,
-		"the null handler has no option \"x\"; there are: ro vendor product revision iops bps "
+		"the null handler has no option \"x\"; there are: ro vendor product revision iops "
+		"bps "
 		"burst tcmur_cmd_time_out");
 }
 
@@ -316,13 +325,19 @@ static void what_would_be_cut_on_the_way_is_refused(void **state)
 
 	(void) state;
 	assert_int_equal(options_check_text("file//srv/disk-1_2.img;direct=1", &reason), 0);
-	text_refused("file//a,b", -EINVAL, "a comma is not possible: the kernel would cut the string there");
+	text_refused(
+		"file//a,b", -EINVAL,
+		"a comma is not possible: the kernel would cut the string there");
 	text_refused("file//a:b", -EINVAL, "a ':' is not possible: targetcli refuses it");
 	text_refused(
-		"file//a b", -EINVAL, "a blank is not possible: targetcli would save the string cut there");
+		"file//a b", -EINVAL,
+		"a blank is not possible: targetcli would save the string cut there");
 	text_refused(
-		"file//a\n", -EINVAL, "a newline is not possible: the kernel would cut the string there");
-	text_refused("file//a\tb", -EINVAL, "a tab is not possible: the kernel would cut the string there");
+		"file//a\n", -EINVAL,
+		"a newline is not possible: the kernel would cut the string there");
+	text_refused(
+		"file//a\tb", -EINVAL,
+		"a tab is not possible: the kernel would cut the string there");
 	text_refused(
 		"file//a\x7f", -EINVAL,
 		"a control character is not possible: the kernel would cut the string there");
@@ -331,7 +346,8 @@ static void what_would_be_cut_on_the_way_is_refused(void **state)
 	assert_int_equal(options_check_text(text, &reason), 0);
 	text[TCMU_CONFIG_MAX] = 'x';
 	text[TCMU_CONFIG_MAX + 1] = '\0';
-	text_refused(text, -ENAMETOOLONG, "256 bytes are too long: the kernel would cut it after 255");
+	text_refused(
+		text, -ENAMETOOLONG, "256 bytes are too long: the kernel would cut it after 255");
 }
 
 /* ------- subtypes and tables ------- */
@@ -414,14 +430,16 @@ static void the_description_names_every_option(void **state)
 		"\n  ;conf=TEXT  configuration file"
 		"\n  ;mode=slow|fast  how fast (default: fast)"
 		"\n  ;ro=yes|no  refuse whatever would change the data (default: no)"
-		"\n  ;vendor=TEXT  vendor that initiators see, up to 8 characters (default: LIO-ORG)"
+		"\n  ;vendor=TEXT  vendor that initiators see, up to 8 characters (default: "
+		"LIO-ORG)"
 		"\n  ;product=TEXT  product, up to 16 characters (default: TCMU device)"
 		"\n  ;revision=TEXT  product revision, up to 4 characters (default: 0002)"
 		"\n  ;iops=NUMBER  commands a second, at most; 0: no limit (default: 0)"
 		"\n  ;bps=BYTES[K|M|G|T]  bytes a second, at most; 0: no limit (default: 0)"
 		"\n  ;burst=NUMBER  seconds of what iops and bps allow that may be saved for later "
 		"(default: 0)"
-		"\n  ;tcmur_cmd_time_out=NUMBER  seconds until a command counts as late and is told to the "
+		"\n  ;tcmur_cmd_time_out=NUMBER  seconds until a command counts as late and is "
+		"told to the "
 		"log; "
 		"0: never (default: 30)");
 	free(text);

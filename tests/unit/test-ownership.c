@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of the ownership, exhaustively: all sequences of events that a handler, a loop and initiators can produce. A
- * small model beside it knows what is so (who has the lock, whether the backend is open, what is asked of the handler); what
- * must hold is checked at each step.
+ * The table of the ownership, exhaustively: all sequences of events that a handler, a loop and
+ * initiators can produce. A small model beside it knows what is so (who has the lock, whether the
+ * backend is open, what is asked of the handler); what must hold is checked at each step.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -171,10 +171,14 @@ static void what_is_fenced_is_opened_anew(void **state)
 
 	(void) state;
 	for (unsigned i = 0; i < sizeof(from) / sizeof(from[0]); i++)
-		assert_int_equal(ownership_fsm(from[i], OWNERSHIP_EV_FENCED).next, OWNERSHIP_FENCED);
-	assert_int_equal(ownership_fsm(OWNERSHIP_FENCED, OWNERSHIP_EV_QUIET).actions, OWNERSHIP_DO_CLOSE);
-	assert_int_equal(ownership_fsm(OWNERSHIP_CLOSING, OWNERSHIP_EV_CLOSED).actions, OWNERSHIP_DO_OPEN);
-	assert_int_equal(ownership_fsm(OWNERSHIP_AWAY, OWNERSHIP_EV_TIMER).actions, OWNERSHIP_DO_OPEN);
+		assert_int_equal(
+			ownership_fsm(from[i], OWNERSHIP_EV_FENCED).next, OWNERSHIP_FENCED);
+	assert_int_equal(
+		ownership_fsm(OWNERSHIP_FENCED, OWNERSHIP_EV_QUIET).actions, OWNERSHIP_DO_CLOSE);
+	assert_int_equal(
+		ownership_fsm(OWNERSHIP_CLOSING, OWNERSHIP_EV_CLOSED).actions, OWNERSHIP_DO_OPEN);
+	assert_int_equal(
+		ownership_fsm(OWNERSHIP_AWAY, OWNERSHIP_EV_TIMER).actions, OWNERSHIP_DO_OPEN);
 }
 
 int main(void)

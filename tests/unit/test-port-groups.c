@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Target port groups as the kernel shows them in configfs: numbers in files, members as lines that NULs follow.
+ * Target port groups as the kernel shows them in configfs: numbers in files, members as lines that
+ * NULs follow.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -103,7 +104,11 @@ static void access_types_have_names(void **state)
 	static const struct {
 		const char *text;
 		uint8_t access;
-	} types[] = {{"None\n", 0}, {"Implicit\n", 1}, {"Explicit\n", 2}, {"Implicit and Explicit\n", 3}};
+	} types[] = {
+		{"None\n", 0},
+		{"Implicit\n", 1},
+		{"Explicit\n", 2},
+		{"Implicit and Explicit\n", 3}};
 	struct tcmu_port_group *groups;
 
 	(void) state;
@@ -202,7 +207,8 @@ static void a_state_is_set_and_who_wanted_it_is_told(void **state)
 	assert_int_equal(tcmu_configfs_set_port_group(&disk, "ao", 2, false), 0);
 	assert_string_equal(fake_root_read(&root, DEVICE "alua/ao/alua_access_state"), "2");
 	assert_string_equal(
-		fake_root_read(&root, DEVICE "alua/ao/alua_access_status"), "Altered by Explicit STPG\n");
+		fake_root_read(&root, DEVICE "alua/ao/alua_access_status"),
+		"Altered by Explicit STPG\n");
 	group_file("ao", "alua_access_status", "Altered by Implicit ALUA\n");
 	assert_int_equal(tcmu_configfs_set_port_group(&disk, "ao", 3, true), 0);
 	assert_string_equal(fake_root_read(&root, DEVICE "alua/ao/alua_access_state"), "3");
@@ -228,12 +234,16 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_group_is_what_its_files_say, setup, teardown),
 		cmocka_unit_test_setup_teardown(access_types_have_names, setup, teardown),
-		cmocka_unit_test_setup_teardown(groups_come_in_the_order_of_their_numbers, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			groups_come_in_the_order_of_their_numbers, setup, teardown),
 		cmocka_unit_test_setup_teardown(members_are_ports, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_page_of_members_fits, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_device_that_is_gone_has_no_groups, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_state_is_set_and_who_wanted_it_is_told, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_logical_unit_group_has_a_number, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_device_that_is_gone_has_no_groups, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_state_is_set_and_who_wanted_it_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			the_logical_unit_group_has_a_number, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("port-groups", tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an operator is told: everything that is known of devices and handlers, under names that stay, and a sentence for
- * whatever cannot be.
+ * What an operator is told: everything that is known of devices and handlers, under names that
+ * stay, and a sentence for whatever cannot be.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -88,7 +88,8 @@ static void all_devices_are_listed(void **state)
 	assert_int_equal(json_array_size(at(answer, "result.devices")), 2);
 	has_exactly(
 		at(answer, "result.devices.0"),
-		"device name hba uio handler config state state_seconds problem size block_size write_cache "
+		"device name hba uio handler config state state_seconds problem size block_size "
+		"write_cache "
 		"serial "
 		"in_flight in_backend");
 	assert_string_equal(text_at(answer, "result.devices.0.device"), "user_0/disk");
@@ -134,14 +135,20 @@ static void what_was_counted_is_told(void **state)
 	assert_int_equal(json_integer_value(at(answer, "result.in_flight")), 2);
 	has_exactly(
 		at(answer, "result.stats"),
-		"device handler time_ns in_flight commands cpu_ns classes sense_keys other_ends last_sense");
+		"device handler time_ns in_flight commands cpu_ns classes sense_keys other_ends "
+		"last_sense");
 	has_exactly(at(answer, "result.stats.classes"), "read write flush unmap other");
-	has_exactly(at(answer, "result.stats.classes.read"), "commands failed bytes total_ns latency_ns");
+	has_exactly(
+		at(answer, "result.stats.classes.read"),
+		"commands failed bytes total_ns latency_ns");
 	assert_int_equal(json_integer_value(at(answer, "result.stats.classes.read.bytes")), 4096);
 	assert_int_equal(json_array_size(at(answer, "result.stats.classes.read.latency_ns")), 2);
-	assert_int_equal(json_integer_value(at(answer, "result.stats.classes.read.latency_ns.0.0")), 1024);
-	assert_int_equal(json_integer_value(at(answer, "result.stats.classes.read.latency_ns.0.1")), 1088);
-	assert_int_equal(json_integer_value(at(answer, "result.stats.classes.read.latency_ns.0.2")), 8);
+	assert_int_equal(
+		json_integer_value(at(answer, "result.stats.classes.read.latency_ns.0.0")), 1024);
+	assert_int_equal(
+		json_integer_value(at(answer, "result.stats.classes.read.latency_ns.0.1")), 1088);
+	assert_int_equal(
+		json_integer_value(at(answer, "result.stats.classes.read.latency_ns.0.2")), 8);
 	assert_true(json_is_null(at(answer, "result.stats.classes.read.latency_ns.1.1")));
 	assert_int_equal(json_integer_value(at(answer, "result.stats.sense_keys.medium_error")), 1);
 	assert_int_equal(json_integer_value(at(answer, "result.stats.other_ends.busy")), 2);
@@ -173,12 +180,15 @@ static void what_is_under_way_is_told_oldest_first(void **state)
 	device->requests[0] = (struct stats_request){
 		.begun = now - 1000000, .cdb = {0x12, 0, 0, 0, 0x60}, .data_length = 96};
 	device->requests[1] = (struct stats_request){
-		.begun = now - 2000000000, .cdb = {0x2a, 0, 0, 0, 1, 0, 0, 0, 8}, .data_length = 4096};
+		.begun = now - 2000000000,
+		.cdb = {0x2a, 0, 0, 0, 1, 0, 0, 0, 8},
+		.data_length = 4096};
 	device->request_cnt = 2;
 	answer = query_ask("{\"method\": \"inflight\", \"device\": \"disk\"}");
 	has_exactly(at(answer, "result.requests.0"), "operation cdb lba blocks bytes age_seconds");
 	assert_string_equal(text_at(answer, "result.requests.0.operation"), "WRITE(10)");
-	assert_string_equal(text_at(answer, "result.requests.0.cdb"), "2a 00 00 00 01 00 00 00 08 00");
+	assert_string_equal(
+		text_at(answer, "result.requests.0.cdb"), "2a 00 00 00 01 00 00 00 08 00");
 	assert_int_equal(json_integer_value(at(answer, "result.requests.0.lba")), 256);
 	assert_int_equal(json_integer_value(at(answer, "result.requests.0.blocks")), 8);
 	assert_int_equal(json_integer_value(at(answer, "result.requests.0.bytes")), 4096);
@@ -290,7 +300,8 @@ static void names_that_are_not_text_are_told_all_the_same(void **state)
 	(void) state;
 	fixture_devices[0].view.label = "user_0/\xff\xc3";
 	answer = query_ask("{\"method\": \"list\"}");
-	assert_string_equal(text_at(answer, "result.devices.0.device"), "user_0/\xef\xbf\xbd\xef\xbf\xbd");
+	assert_string_equal(
+		text_at(answer, "result.devices.0.device"), "user_0/\xef\xbf\xbd\xef\xbf\xbd");
 	json_decref(answer);
 }
 

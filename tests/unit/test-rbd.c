@@ -46,8 +46,8 @@ static void it_reads_what_ceph_iscsi_writes(void **state)
 
 	assert_int_equal(
 		fake_open(
-			host, "rbd/disk;osd_op_timeout=45;conf=/etc/ceph/other.conf;id=gateway", SIZE,
-			BLOCK),
+			host, "rbd/disk;osd_op_timeout=45;conf=/etc/ceph/other.conf;id=gateway",
+			SIZE, BLOCK),
 		0);
 	assert_string_equal(fake_rbd.conf, "/etc/ceph/other.conf");
 	assert_string_equal(fake_rbd.id, "gateway");
@@ -440,13 +440,16 @@ static void the_service_map_has_what_ceph_iscsi_reads(void **state)
 	assert_int_equal(gethostname(name, sizeof(name)), 0);
 	(void) snprintf(
 		want, sizeof(want),
-		"pool_name rbd image_name mapped image_id abc123 daemon_type portal daemon_prefix %s", name);
+		"pool_name rbd image_name mapped image_id abc123 daemon_type portal daemon_prefix "
+		"%s",
+		name);
 	(void) snprintf(wanted_name, sizeof(wanted_name), "tcmu-runner %s:rbd/mapped", name);
 	assert_int_equal(fake_open(host, "rbd/mapped", SIZE, BLOCK), 0);
 	assert_string_equal(fake_rbd.service, wanted_name);
 	assert_string_equal(fake_rbd.metadata, want);
 	assert_string_equal(
-		fake_rbd.status, "lock_owner false lock_lost_cnt 0 conn_lost_cnt 0 cmd_timed_out_cnt 0");
+		fake_rbd.status,
+		"lock_owner false lock_lost_cnt 0 conn_lost_cnt 0 cmd_timed_out_cnt 0");
 }
 
 static void it_says_who_has_the_lock_and_what_went_wrong(void **state)
@@ -466,12 +469,14 @@ static void it_says_who_has_the_lock_and_what_went_wrong(void **state)
 	wait_reports(4);
 	fake_close(host);
 	assert_string_equal(
-		fake_rbd.status, "lock_owner false lock_lost_cnt 1 conn_lost_cnt 1 cmd_timed_out_cnt 1");
+		fake_rbd.status,
+		"lock_owner false lock_lost_cnt 1 conn_lost_cnt 1 cmd_timed_out_cnt 1");
 	/* opened anew, it counts on */
 	fake_rbd.result = 0;
 	assert_int_equal(fake_open(host, "rbd/counted", SIZE, BLOCK), 0);
 	assert_string_equal(
-		fake_rbd.status, "lock_owner true lock_lost_cnt 1 conn_lost_cnt 1 cmd_timed_out_cnt 1");
+		fake_rbd.status,
+		"lock_owner true lock_lost_cnt 1 conn_lost_cnt 1 cmd_timed_out_cnt 1");
 }
 
 /* ------- the lock ------- */
@@ -621,7 +626,8 @@ static void who_asks_for_the_owner_learns_that_it_was_shut_out(void **state)
 
 static void a_disk_that_the_map_does_not_take_is_served(void **state)
 {
-	static const char *const steps[] = {"rados_service_register", "rbd_get_id", "rbd_get_features"};
+	static const char *const steps[] = {
+		"rados_service_register", "rbd_get_id", "rbd_get_features"};
 	struct fake_host *host = *state;
 
 	fake_rbd.error = -EEXIST;
@@ -691,20 +697,29 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(it_reads_what_ceph_iscsi_writes, setup, teardown),
-		cmocka_unit_test_setup_teardown(without_options_the_usual_cluster_is_meant, setup, teardown),
-		cmocka_unit_test_setup_teardown(namespaces_and_snapshots_are_made_out, setup, teardown),
-		cmocka_unit_test_setup_teardown(strings_that_name_no_image_are_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(every_option_is_in_the_manual_page, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			without_options_the_usual_cluster_is_meant, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			namespaces_and_snapshots_are_made_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			strings_that_name_no_image_are_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			every_option_is_in_the_manual_page, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_claim_names_the_image_whatever_leads_to_it, setup, teardown),
-		cmocka_unit_test_setup_teardown(long_names_have_claims_of_their_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			long_names_have_claims_of_their_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			what_never_changes_or_is_not_known_is_not_claimed, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_open_that_fails_leaves_nothing_behind, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			an_open_that_fails_leaves_nothing_behind, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_check_leaves_nothing_behind, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_reason_says_who_did_not_answer, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_cache_that_the_image_turns_on_is_told, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_disk_that_is_only_read_is_opened_so, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			the_reason_says_who_did_not_answer, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_cache_that_the_image_turns_on_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_disk_that_is_only_read_is_opened_so, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_resize_wants_an_image_that_is_large_enough, setup, teardown),
 		cmocka_unit_test_setup_teardown(
@@ -722,13 +737,16 @@ int main(void)
 			nothing_is_asked_behind_the_end_of_the_image, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			after_it_was_shut_out_nothing_reaches_librbd, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_service_map_has_what_ceph_iscsi_reads, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			the_service_map_has_what_ceph_iscsi_reads, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			it_says_who_has_the_lock_and_what_went_wrong, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			another_owner_is_shut_out_before_the_lock_is_taken, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_lock_that_cannot_be_had_says_why, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_image_without_the_feature_is_not_locked, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_lock_that_cannot_be_had_says_why, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			an_image_without_the_feature_is_not_locked, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			who_has_the_lock_is_read_as_other_gateways_wrote_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(
@@ -738,8 +756,10 @@ int main(void)
 			who_asks_for_the_owner_learns_that_it_was_shut_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_disk_that_the_map_does_not_take_is_served, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_run_ends_where_allocation_changes, setup, teardown),
-		cmocka_unit_test_setup_teardown(one_request_looks_at_so_many_objects_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_run_ends_where_allocation_changes, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			one_request_looks_at_so_many_objects_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_striped_image_has_no_map, setup, teardown),
 	};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loading plugins: older and newer ones work, and one that cannot be used is one line that names it and says why, while
- * the others are loaded.
+ * Loading plugins: older and newer ones work, and one that cannot be used is one line that names it
+ * and says why, while the others are loaded.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,7 +46,9 @@ static void install(const char *plugin, const char *name)
 {
 	char path[512];
 
-	assert_true(snprintf(path, sizeof(path), "%s/plugin-%s.so", PLUGINS, plugin) < (int) sizeof(path));
+	assert_true(
+		snprintf(path, sizeof(path), "%s/plugin-%s.so", PLUGINS, plugin) <
+		(int) sizeof(path));
 	assert_int_equal(symlink(path, fixture_path(name)), 0);
 }
 
@@ -69,7 +71,8 @@ static void refused(const char *plugin, const char *why)
 	assert_int_equal(load(), 1);
 	assert_non_null(registry_find(registry, "good"));
 	(void) snprintf(
-		line, sizeof(line), ": the handler %s cannot be used: %s\n", fixture_path(name), why);
+		line, sizeof(line), ": the handler %s cannot be used: %s\n", fixture_path(name),
+		why);
 	if (!strstr(log_text, line))
 		fail_msg("%s\nis not in:\n%s", line, log_text);
 	assert_int_equal(fixture_count(log_text, "cannot be used"), 1);
@@ -126,7 +129,8 @@ static void an_older_plugin_has_nothing_where_it_ends(void **state)
 static void another_abi_is_refused(void **state)
 {
 	(void) state;
-	refused("otherabi", "it is built for version 99 of the handler interface, this daemon has 1");
+	refused("otherabi",
+		"it is built for version 99 of the handler interface, this daemon has 1");
 }
 
 static void a_description_that_is_too_short_is_refused(void **state)
@@ -275,7 +279,8 @@ static void entries_come_in_the_order_of_their_subtypes(void **state)
 
 static void a_built_in_handler_is_checked_like_a_plugin(void **state)
 {
-	struct tcmu_handler handler = {.abi = TCMU_HANDLER_ABI, .size = sizeof(handler), .subtype = "x"};
+	struct tcmu_handler handler = {
+		.abi = TCMU_HANDLER_ABI, .size = sizeof(handler), .subtype = "x"};
 	struct tcmu_reason reason;
 
 	(void) state;

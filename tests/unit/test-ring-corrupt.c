@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A ring whose memory does not keep the contract. Every case ends in -EBADMSG with nothing moved: no crash, no access
- * outside of the mapping, no command made of garbage.
+ * A ring whose memory does not keep the contract. Every case ends in -EBADMSG with nothing moved:
+ * no crash, no access outside of the mapping, no command made of garbage.
  */
 #include "test-ring-fixture.h"
 
@@ -30,7 +30,8 @@ static void set_iovec(struct fixture *f, uint32_t index, uint64_t base, uint64_t
 {
 	struct tcmu_kernel_iovec iov = {.iov_base = (void *) (uintptr_t) base, .iov_len = length};
 
-	memcpy((uint8_t *) entry_at(f, 0) + TCMU_ENTRY_IOV_OFFSET + index * sizeof(iov), &iov, sizeof(iov));
+	memcpy((uint8_t *) entry_at(f, 0) + TCMU_ENTRY_IOV_OFFSET + index * sizeof(iov), &iov,
+	       sizeof(iov));
 }
 
 static int attach(struct fixture *f)
@@ -70,7 +71,8 @@ static void a_mapping_must_hold_the_mailbox(void **state)
 	assert_int_equal(tcmu_ring_attach(&ring, fake_ring_base(f->fake), 128), -EBADMSG);
 	assert_int_equal(tcmu_ring_attach(&ring, fake_ring_base(f->fake), 65535), -EBADMSG);
 	assert_int_equal(tcmu_ring_attach(&ring, fake_ring_base(f->fake), 65536), 0);
-	assert_int_equal(tcmu_ring_attach(&ring, (uint8_t *) fake_ring_base(f->fake) + 8, 65536), -EINVAL);
+	assert_int_equal(
+		tcmu_ring_attach(&ring, (uint8_t *) fake_ring_base(f->fake) + 8, 65536), -EINVAL);
 }
 
 static void a_command_ring_must_fit_the_mapping(void **state)
@@ -152,7 +154,8 @@ static void a_head_that_overtakes_the_tail_is_refused(void **state)
 	struct fixture *f = *state;
 	uint16_t id;
 
-	/* The tail is in the middle of the ring, next has wrapped round, the head has passed the tail. */
+	/* The tail is in the middle of the ring, next has wrapped round, the head has passed the
+	 * tail. */
 	fixture_replace(f, &(struct fake_ring_options){.ring_size = 4 * 128});
 	for (int i = 0; i < 2; i++) {
 		id = fixture_push_read(f, 512);
@@ -171,7 +174,8 @@ static void a_head_that_overtakes_the_tail_is_refused(void **state)
 
 static void lengths_that_do_not_fit_are_refused(void **state)
 {
-	/* nothing at all; less than a header; less than a response; beyond the head; beyond the ring; everything */
+	/* nothing at all; less than a header; less than a response; beyond the head; beyond the
+	 * ring; everything */
 	static const uint32_t lengths[] = {0, 104, 136, 65408, 65416, UINT32_MAX & ~7u};
 	struct fixture *f = *state;
 
@@ -329,8 +333,10 @@ static void a_variable_cdb_longer_than_the_ring_is_refused(void **state)
 static void nothing_behind_the_mapping_is_read(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t *base = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct tcmu_mailbox mb = {.version = 2, .cmdr_off = 128, .cmdr_size = 4096 - 128, .cmd_head = 112};
+	uint8_t *base = mmap(
+		NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct tcmu_mailbox mb = {
+		.version = 2, .cmdr_off = 128, .cmdr_size = 4096 - 128, .cmd_head = 112};
 	struct tcmu_cmd_entry entry = {.hdr.len_op = 112 | TCMU_OP_CMD};
 	struct tcmu_entry decoded;
 
@@ -372,7 +378,8 @@ static void a_task_management_entry_must_hold_its_ids(void **state)
 
 static void a_slot_spoilt_after_the_fetch_stops_completion(void **state)
 {
-	static const uint32_t spoilt[] = {0, 64 | TCMU_OP_CMD, 136 | TCMU_OP_CMD, 65416, 128 | TCMU_OP_PAD};
+	static const uint32_t spoilt[] = {
+		0, 64 | TCMU_OP_CMD, 136 | TCMU_OP_CMD, 65416, 128 | TCMU_OP_PAD};
 	struct fixture *f = *state;
 	uint16_t id = fixture_push_read(f, 512);
 
@@ -380,7 +387,8 @@ static void a_slot_spoilt_after_the_fetch_stops_completion(void **state)
 	for (size_t i = 0; i < sizeof(spoilt) / sizeof(spoilt[0]); i++) {
 		entry_at(f, 0)->hdr.len_op = spoilt[i];
 		assert_int_equal(
-			tcmu_ring_complete(&f->ring, &(struct tcmu_completion){.cmd_id = id}), -EBADMSG);
+			tcmu_ring_complete(&f->ring, &(struct tcmu_completion){.cmd_id = id}),
+			-EBADMSG);
 		assert_int_equal(f->ring.outstanding, 1);
 		assert_in_range(f->ring.tail, 0, f->ring.next);
 	}
@@ -399,7 +407,8 @@ static void a_padding_spoilt_after_the_fetch_stops_the_tail_before_it(void **sta
 	fixture_complete(f, first);
 	assert_int_equal(f->ring.tail, 128);
 	assert_int_equal(
-		tcmu_ring_complete(&f->ring, &(struct tcmu_completion){.cmd_id = second}), -EBADMSG);
+		tcmu_ring_complete(&f->ring, &(struct tcmu_completion){.cmd_id = second}),
+		-EBADMSG);
 	assert_int_equal(f->ring.tail, 128);
 	assert_int_equal(fixture_consume(f), 1);
 }

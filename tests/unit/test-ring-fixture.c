@@ -15,7 +15,8 @@ void fixture_replace(struct fixture *f, const struct fake_ring_options *options)
 	fake_ring_free(f->fake);
 	f->fake = fake_ring_new(options);
 	assert_non_null(f->fake);
-	assert_int_equal(tcmu_ring_attach(&f->ring, fake_ring_base(f->fake), fake_ring_length(f->fake)), 0);
+	assert_int_equal(
+		tcmu_ring_attach(&f->ring, fake_ring_base(f->fake), fake_ring_length(f->fake)), 0);
 }
 
 int fixture_setup(void **state)
@@ -41,7 +42,8 @@ uint16_t fixture_push_read(struct fixture *f, uint32_t length)
 {
 	int id = fake_ring_push(
 		f->fake,
-		&(struct fake_command){.cdb = read_10, .cdb_length = sizeof(read_10), .length = length});
+		&(struct fake_command){
+			.cdb = read_10, .cdb_length = sizeof(read_10), .length = length});
 
 	assert_in_range(id, 1, UINT16_MAX);
 	assert_true(fake_ring_publish(f->fake));
@@ -62,7 +64,8 @@ uint16_t fixture_fetch(struct fixture *f)
 
 void fixture_complete(struct fixture *f, uint16_t cmd_id)
 {
-	assert_int_equal(tcmu_ring_complete(&f->ring, &(struct tcmu_completion){.cmd_id = cmd_id}), 0);
+	assert_int_equal(
+		tcmu_ring_complete(&f->ring, &(struct tcmu_completion){.cmd_id = cmd_id}), 0);
 }
 
 static void remember(const struct fake_completion *completion, void *userdata)

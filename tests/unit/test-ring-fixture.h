@@ -50,5 +50,6 @@ uint16_t fixture_fetch(struct fixture *f);
 /* Answers with GOOD. */
 void fixture_complete(struct fixture *f, uint16_t cmd_id);
 
-/* Publishes and lets the kernel's side take the completions. Returns fake_ring_consume()'s result. */
+/* Publishes and lets the kernel's side take the completions. Returns fake_ring_consume()'s result.
+ */
 int fixture_consume(struct fixture *f);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The kernel's side on one thread, ours on another, out of order, over a ring that is always nearly full. Each command
- * carries data that the other side checks; under the thread sanitizer this also shows that the two atomic positions
- * order everything else.
+ * The kernel's side on one thread, ours on another, out of order, over a ring that is always nearly
+ * full. Each command carries data that the other side checks; under the thread sanitizer this also
+ * shows that the two atomic positions order everything else.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +42,8 @@ static void check_answer(const struct fake_completion *completion, void *userdat
 	uint32_t answer = 0;
 
 	fake_completion_data(completion, &answer, sizeof(answer));
-	if (answer != answer_to((uint32_t) (uintptr_t) completion->cookie) || completion->status != 0)
+	if (answer != answer_to((uint32_t) (uintptr_t) completion->cookie) ||
+	    completion->status != 0)
 		stress->wrong++;
 	stress->ended++;
 }
@@ -53,7 +54,8 @@ static bool push_one(struct stress *stress)
 	uint32_t question[1024] = {stress->pushed};
 	int r;
 
-	if (stress->pushed % 7 == 0 && fake_ring_push_pad(stress->fake, 8 + 8 * (stress->pushed % 5)) < 0)
+	if (stress->pushed % 7 == 0 &&
+	    fake_ring_push_pad(stress->fake, 8 + 8 * (stress->pushed % 5)) < 0)
 		return false;
 	if (stress->pushed % 11 == 0 && fake_ring_push_tmr(stress->fake, 5, NULL, 0) < 0)
 		return false;
@@ -153,7 +155,8 @@ static void stress_with(const struct fake_ring_options *options)
 
 	assert_non_null(stress.fake);
 	assert_int_equal(
-		tcmu_ring_attach(&ring, fake_ring_base(stress.fake), fake_ring_length(stress.fake)), 0);
+		tcmu_ring_attach(&ring, fake_ring_base(stress.fake), fake_ring_length(stress.fake)),
+		0);
 	assert_int_equal(pthread_create(&thread, NULL, kernel_side, &stress), 0);
 	r = our_side(&ring, COMMANDS);
 	if (r < 0)
@@ -177,7 +180,8 @@ static void two_threads_share_a_small_ring(void **state)
 static void two_threads_share_a_ring_of_scattered_data(void **state)
 {
 	(void) state;
-	stress_with(&(struct fake_ring_options){.block_size = 512, .block_count = 128, .scatter = true});
+	stress_with(&(struct fake_ring_options){
+		.block_size = 512, .block_count = 128, .scatter = true});
 }
 
 int main(void)

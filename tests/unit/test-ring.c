@@ -117,7 +117,9 @@ static void push_cdb(struct fixture *f, uint8_t opcode, uint8_t byte_7, uint32_t
 	memset(cdb, 0xff, sizeof(cdb));
 	cdb[0] = opcode;
 	cdb[7] = byte_7;
-	assert_true(fake_ring_push(f->fake, &(struct fake_command){.cdb = cdb, .cdb_length = length}) > 0);
+	assert_true(
+		fake_ring_push(f->fake, &(struct fake_command){.cdb = cdb, .cdb_length = length}) >
+		0);
 	fake_ring_publish(f->fake);
 	fixture_fetch(f);
 }
@@ -225,7 +227,8 @@ static void the_length_of_a_short_read_is_told(void **state)
 	assert_int_equal(
 		tcmu_ring_complete(
 			&f->ring,
-			&(struct tcmu_completion){.cmd_id = id, .has_read_len = true, .read_len = 36}),
+			&(struct tcmu_completion){
+				.cmd_id = id, .has_read_len = true, .read_len = 36}),
 		0);
 	assert_int_equal(fixture_consume(f), 1);
 	assert_int_equal(f->seen[0].uflags, 2);
@@ -243,7 +246,8 @@ static void a_kernel_without_read_len_is_not_told(void **state)
 	assert_int_equal(
 		tcmu_ring_complete(
 			&f->ring,
-			&(struct tcmu_completion){.cmd_id = id, .has_read_len = true, .read_len = 36}),
+			&(struct tcmu_completion){
+				.cmd_id = id, .has_read_len = true, .read_len = 36}),
 		0);
 	assert_int_equal(fixture_consume(f), 1);
 	assert_int_equal(f->seen[0].uflags, 0);
@@ -255,7 +259,8 @@ static void nothing_outstanding_means_nothing_to_complete(void **state)
 	struct fixture *f = *state;
 
 	fixture_push_read(f, 512);
-	assert_int_equal(tcmu_ring_complete(&f->ring, &(struct tcmu_completion){.cmd_id = 1}), -EINVAL);
+	assert_int_equal(
+		tcmu_ring_complete(&f->ring, &(struct tcmu_completion){.cmd_id = 1}), -EINVAL);
 	tcmu_ring_publish(&f->ring);
 	assert_int_equal(f->ring.tail, 0);
 }
@@ -375,7 +380,9 @@ static void a_full_ring_is_fetched_to_the_last_entry(void **state)
 
 	fixture_replace(f, &(struct fake_ring_options){.ring_size = 8 * 128});
 	for (int round = 0; round < 20; round++) {
-		while (fake_ring_push(f->fake, &(struct fake_command){.cdb = read_10, .cdb_length = 10}) > 0)
+		while (fake_ring_push(
+			       f->fake, &(struct fake_command){.cdb = read_10, .cdb_length = 10}) >
+		       0)
 			pushed++;
 		fake_ring_publish(f->fake);
 		while (fixture_next(f) == 1)
@@ -398,7 +405,8 @@ static void the_next_daemon_goes_on_at_the_tail(void **state)
 	fixture_fetch(f);
 	fixture_complete(f, first);
 	assert_int_equal(fixture_consume(f), 1);
-	assert_int_equal(tcmu_ring_attach(&f->ring, fake_ring_base(f->fake), fake_ring_length(f->fake)), 0);
+	assert_int_equal(
+		tcmu_ring_attach(&f->ring, fake_ring_base(f->fake), fake_ring_length(f->fake)), 0);
 	assert_true(tcmu_ring_pending(&f->ring));
 	assert_int_equal(fixture_fetch(f), second);
 	assert_int_equal(fixture_fetch(f), third);
@@ -420,14 +428,16 @@ static void a_ring_that_was_reset_is_noticed_and_left_alone(void **state)
 	fixture_fetch(f);
 	fake_ring_reset(f->fake);
 
-	/* What is at next was answered by the kernel: it must not be fetched, nor the tail be moved. */
+	/* What is at next was answered by the kernel: it must not be fetched, nor the tail be
+	 * moved. */
 	assert_int_equal(fixture_next(f), -ESTALE);
 	fixture_complete(f, ids[1]);
 	tcmu_ring_publish(&f->ring);
 	assert_int_equal(fake_ring_consume(f->fake, NULL, NULL), 0);
 	assert_false(fake_ring_broken(f->fake));
 
-	assert_int_equal(tcmu_ring_attach(&f->ring, fake_ring_base(f->fake), fake_ring_length(f->fake)), 0);
+	assert_int_equal(
+		tcmu_ring_attach(&f->ring, fake_ring_base(f->fake), fake_ring_length(f->fake)), 0);
 	ids[0] = fixture_push_read(f, 512);
 	assert_int_equal(fixture_fetch(f), ids[0]);
 	fixture_complete(f, ids[0]);
@@ -461,7 +471,8 @@ static void the_kernel_breaks_the_ring_at_a_double_completion(void **state)
 	assert_int_equal(fixture_consume(f), -EIO);
 	assert_true(fake_ring_broken(f->fake));
 	assert_int_equal(
-		fake_ring_push(f->fake, &(struct fake_command){.cdb = read_10, .cdb_length = 10}), -EIO);
+		fake_ring_push(f->fake, &(struct fake_command){.cdb = read_10, .cdb_length = 10}),
+		-EIO);
 }
 
 #define RING_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)

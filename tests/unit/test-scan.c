@@ -196,8 +196,8 @@ static void a_minor_is_looked_up(void **state)
 
 static void the_size_of_a_map_is_read(void **state)
 {
-	static const char *const bad[] = {"",       "0x0\n", "x\n", "0x\n", "-1\n", "0x10000000000000000\n",
-					  "12 34\n"};
+	static const char *const bad[] = {
+		"", "0x0\n", "x\n", "0x\n", "-1\n", "0x10000000000000000\n", "12 34\n"};
 	size_t size = 0;
 
 	(void) state;

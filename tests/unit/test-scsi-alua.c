@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Target port groups byte by byte: REPORT and SET TARGET PORT GROUPS (SPC-4 6.37, 6.45), and what VPD 83h and the standard
- * INQUIRY data tell of them (SPC-4 7.8.6, 6.6.2).
+ * Target port groups byte by byte: REPORT and SET TARGET PORT GROUPS (SPC-4 6.37, 6.45), and what
+ * VPD 83h and the standard INQUIRY data tell of them (SPC-4 7.8.6, 6.6.2).
  */
 #include "scsi-rig.h"
 
@@ -212,8 +212,9 @@ static void expect_reach(struct rig *rig, const uint8_t *wanted, size_t length)
 
 static void where_a_command_came_through_is_told_if_it_is_known(void **state)
 {
-	static const uint8_t wanted[] = {0x01, 0x14, 0, 4, 0,    0,    0x02, 0x03, 0x01, 0x15, 0, 4,
-					 0,    0,    1, 2, 0x01, 0x06, 0,    4,    0,    0,    0, 0x10};
+	static const uint8_t wanted[] = {0x01, 0x14, 0, 4, 0, 0, 0x02, 0x03,
+					 0x01, 0x15, 0, 4, 0, 0, 1,    2,
+					 0x01, 0x06, 0, 4, 0, 0, 0,    0x10};
 	struct rig rig;
 
 	(void) state;
@@ -324,7 +325,8 @@ static void what_was_never_saved_are_the_defaults(void **state)
 
 static void a_cache_that_cannot_be_changed_is_not(void **state)
 {
-	struct scsi_identity identity = {.serial = "1", .has_saved = true, .saved = {.write_cache = true}};
+	struct scsi_identity identity = {
+		.serial = "1", .has_saved = true, .saved = {.write_cache = true}};
 	struct rig rig;
 
 	(void) state;
@@ -336,7 +338,8 @@ static void a_cache_that_cannot_be_changed_is_not(void **state)
 
 static void what_could_not_be_saved_is_not_told_as_saved(void **state)
 {
-	static const uint8_t list[] = {0, 0, 0, 0, 0x0a, 0x0a, 0x06, 0x10, 0, 0x40, 0, 0, 0xff, 0xff, 0, 0};
+	static const uint8_t list[] = {0, 0,    0, 0, 0x0a, 0x0a, 0x06, 0x10,
+				       0, 0x40, 0, 0, 0xff, 0xff, 0,    0};
 	struct scsi_mode_values before;
 	struct rig rig;
 

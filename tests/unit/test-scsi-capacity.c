@@ -88,7 +88,8 @@ static void there_are_no_defects(void **state)
 
 			rig_expect_data(&rig, CDB(0x37, 0, lists | format), 7, 2, ten, sizeof(ten));
 			rig_expect_data(
-				&rig, CDB(0xb7, lists | format, 0, 0, 0, 9), 6, 4, twelve, sizeof(twelve));
+				&rig, CDB(0xb7, lists | format, 0, 0, 0, 9), 6, 4, twelve,
+				sizeof(twelve));
 		}
 		rig_run(&rig, CDB(0x37, 0, lists | 7, [8] = 8), 8);
 		expect_bad_cdb(&rig, 2, 2);
@@ -119,7 +120,8 @@ static void without_a_map_everything_is_mapped(void **state)
 	rig_init(&rig);
 	rig.lu.has_map = false;
 	rig_expect_data(
-		&rig, CDB(0x9e, 0x12, [7] = 0x01, [8] = 0xff, [9] = 0xff), 10, 4, wanted, sizeof(wanted));
+		&rig, CDB(0x9e, 0x12, [7] = 0x01, [8] = 0xff, [9] = 0xff), 10, 4, wanted,
+		sizeof(wanted));
 }
 
 static void lba_status_ends_with_the_medium(void **state)
@@ -132,7 +134,9 @@ static void lba_status_ends_with_the_medium(void **state)
 		rig.lu.has_map = map;
 		rig_run(&rig, CDB(0x9e, 0x12, [7] = 0x02, [13] = 24), 24);
 		expect_sense(&rig, 0x05, 0x21, 0x00);
-		rig_run(&rig, CDB(0x9e, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 24),
+		rig_run(&rig,
+			CDB(0x9e, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0,
+			    24),
 			24);
 		expect_sense(&rig, 0x05, 0x21, 0x00);
 	}
@@ -171,7 +175,8 @@ static void extents_become_descriptors(void **state)
 static void descriptors_never_leave_the_buffer(void **state)
 {
 	struct scsi_lba_status status = {.lba = 0, .blocks = UINT64_MAX, .mapped = true};
-	struct scsi_task task = {.cdb = CDB(0x9e, 0x12, [10] = 0xff, 0xff, 0xff, 0xff), .cdb_length = 16};
+	struct scsi_task task = {
+		.cdb = CDB(0x9e, 0x12, [10] = 0xff, 0xff, 0xff, 0xff), .cdb_length = 16};
 	struct rig rig;
 
 	(void) state;

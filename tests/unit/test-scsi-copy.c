@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* EXTENDED COPY (SPC-4 6.4, 6.5), COPY OPERATION ABORT (6.3), RECEIVE COPY (6.22, 6.24, 6.25), third-party copy (7.8.17). */
+/* EXTENDED COPY (SPC-4 6.4, 6.5), COPY OPERATION ABORT (6.3), RECEIVE COPY (6.22, 6.24, 6.25),
+ * third-party copy (7.8.17). */
 #include "scsi-rig.h"
 
 #include <errno.h>
@@ -32,7 +33,8 @@ static const uint8_t *list(struct rig *rig, uint8_t *p)
 static enum scsi_verdict copy(struct rig *rig, const uint8_t *p, uint16_t length)
 {
 	return rig_send(
-		rig, CDB(0x83, [12] = (uint8_t) (length >> 8), (uint8_t) length), length ? p : NULL, length);
+		rig, CDB(0x83, [12] = (uint8_t) (length >> 8), (uint8_t) length), length ? p : NULL,
+		length);
 }
 
 /* A list with one byte that is different. */
@@ -225,7 +227,8 @@ static void the_status_is_told_while_it_runs_and_once_afterwards(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		get_status(&rig);
 		assert_int_equal(rig.result.status, SCSI_GOOD);
-		assert_memory_equal(rig.data, ((uint8_t[]){0, 0, 0, 8, 0x00, 0, 1, 1, 0, 0, 0, 2}), 12);
+		assert_memory_equal(
+			rig.data, ((uint8_t[]){0, 0, 0, 8, 0x00, 0, 1, 1, 0, 0, 0, 2}), 12);
 	}
 	scsi_copy_progress(&rig.lu, &what, 1, 4096, 2);
 	scsi_copy_end(&rig.lu, &what, 0, &result);
@@ -273,8 +276,9 @@ static void what_went_wrong_is_told(void **state)
 		int error;
 		uint8_t key, asc, ascq;
 	} cases[] = {
-		{-ENODEV, 0x0a, 0x0d, 0x02}, {-ERANGE, 0x0a, 0x00, 0x00},    {-EIO, 0x0a, 0x0d, 0x01},
-		{-ENOSPC, 0x07, 0x27, 0x07}, {-EREMOTEIO, 0x0a, 0x0d, 0x01},
+		{-ENODEV, 0x0a, 0x0d, 0x02},    {-ERANGE, 0x0a, 0x00, 0x00},
+		{-EIO, 0x0a, 0x0d, 0x01},       {-ENOSPC, 0x07, 0x27, 0x07},
+		{-EREMOTEIO, 0x0a, 0x0d, 0x01},
 	};
 	struct scsi_result result;
 	uint8_t p[LENGTH];
@@ -423,7 +427,8 @@ static void a_long_status_is_told_as_often_as_it_is_asked_for(void **state)
 	long_copy(&rig, long_list(&rig, p), LONG_LENGTH);
 	what = rig.result.copy;
 	scsi_copy_progress(&rig.lu, &what, 0, 2048, 65536 + 3);
-	rig_expect_data(&rig, CDB(0x84, 0x05, 0x80, 0, 0, LIST_ID), 10, 4, running, sizeof(running));
+	rig_expect_data(
+		&rig, CDB(0x84, 0x05, 0x80, 0, 0, LIST_ID), 10, 4, running, sizeof(running));
 	scsi_copy_progress(&rig.lu, &what, 1, 4096, 4);
 	scsi_copy_end(&rig.lu, &what, 0, &result);
 	rig_expect_data(&rig, CDB(0x84, 0x05, 0x80, 0, 0, LIST_ID), 10, 4, ended, sizeof(ended));
@@ -452,7 +457,8 @@ static void a_long_status_has_the_sense(void **state)
 		assert_int_equal(rig.data[13], 20);
 		assert_int_equal(rig.data[14], lengths[descriptor]);
 		assert_int_equal(rig.result.data_length, 32 + 20);
-		assert_int_equal(scsi_sense_encode(&rig.lu, &result.sense, sense), lengths[descriptor]);
+		assert_int_equal(
+			scsi_sense_encode(&rig.lu, &result.sense, sense), lengths[descriptor]);
 		assert_memory_equal(rig.data + 32, sense, lengths[descriptor]);
 		assert_int_equal(rig.data[32 + 19] * (descriptor == 0), 0);
 	}
@@ -507,13 +513,14 @@ static void the_limits_are_told(void **state)
 static void the_page_lists_commands_and_limits(void **state)
 {
 	static const uint8_t expected[] = {
-		0x00, 0x8f, 0x00, 0x64, 0x00, 0x01, 0x00, 0x0c, 10,   0x83, 3,    0x00, 0x01, 0x1c, 0x84,
-		3,    0x00, 0x03, 0x05, 0x00, 0x00, 0x04, 0x00, 0x1c, 0,    0,    0,    0,    0,    16,
-		0,    32,   0,    0,    0x05, 0x80, 0,    0,    0,    0,    0,    0,    0,    0,    0,
-		0,    0,    0,    0,    0,    0,    0,    0x00, 0x08, 0x00, 0x04, 2,    0x02, 0xe4, 0,
-		0x00, 0x0c, 0x00, 0x04, 0,    0,    0,    0,    0x80, 0x01, 0x00, 0x20, 0,    0,    0,
-		2,    0,    0,    0,    2,    0x01, 0xff, 0xfe, 0x00, 9,    0,    0,    0,    0,    0,
-		0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0};
+		0x00, 0x8f, 0x00, 0x64, 0x00, 0x01, 0x00, 0x0c, 10,   0x83, 3,    0x00, 0x01,
+		0x1c, 0x84, 3,    0x00, 0x03, 0x05, 0x00, 0x00, 0x04, 0x00, 0x1c, 0,    0,
+		0,    0,    0,    16,   0,    32,   0,    0,    0x05, 0x80, 0,    0,    0,
+		0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,
+		0x00, 0x08, 0x00, 0x04, 2,    0x02, 0xe4, 0,    0x00, 0x0c, 0x00, 0x04, 0,
+		0,    0,    0,    0x80, 0x01, 0x00, 0x20, 0,    0,    0,    2,    0,    0,
+		0,    2,    0x01, 0xff, 0xfe, 0x00, 9,    0,    0,    0,    0,    0,    0,
+		0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0};
 	struct rig rig;
 
 	(void) state;

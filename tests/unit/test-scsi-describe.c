@@ -22,9 +22,13 @@ static void every_operation_has_the_class_of_its_name(void **state)
 
 		if (strncmp(operation->name, "READ(", 5) == 0)
 			wanted = SCSI_CLASS_READ;
-		else if (strncmp(operation->name, "WRITE", 5) == 0 && !strstr(operation->name, "BUFFER"))
+		else if (
+			strncmp(operation->name, "WRITE", 5) == 0 &&
+			!strstr(operation->name, "BUFFER"))
 			wanted = SCSI_CLASS_WRITE;
-		else if (strstr(operation->name, "COMPARE AND WRITE") || strstr(operation->name, "ORWRITE"))
+		else if (
+			strstr(operation->name, "COMPARE AND WRITE") ||
+			strstr(operation->name, "ORWRITE"))
 			wanted = SCSI_CLASS_WRITE;
 		else if (strstr(operation->name, "SYNCHRONIZE"))
 			wanted = SCSI_CLASS_FLUSH;
@@ -55,8 +59,8 @@ static void blocks_are_read_from_every_size_of_cdb(void **state)
 	blocks_of((const uint8_t[10]){0x28, 0, 1, 2, 3, 4, 0, 5, 6}, 10, 0x01020304, 0x0506);
 	blocks_of((const uint8_t[12]){0xaa, 0, 1, 2, 3, 4, 5, 6, 7, 8}, 12, 0x01020304, 0x05060708);
 	blocks_of(
-		(const uint8_t[16]){0x88, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, 16, 0x0102030405060708,
-		0x090a0b0c);
+		(const uint8_t[16]){0x88, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, 16,
+		0x0102030405060708, 0x090a0b0c);
 	blocks_of((const uint8_t[16]){0x89, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 3}, 16, 8, 3);
 	blocks_of((const uint8_t[16]){0x9c, 0, 0, 0, 0, 0, 0, 0, 0, 8, 9, 9, 1, 2}, 16, 8, 0x0102);
 	blocks_of((const uint8_t[16]){0x91, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 2}, 16, 8, 2);

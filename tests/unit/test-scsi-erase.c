@@ -39,7 +39,8 @@ static void formatting_writes_zeros_everywhere(void **state)
 	expect_erase(&rig, SCSI_LONG_FORMAT, FORMAT_FLAGS | SCSI_PLAN_IMMEDIATE, 1);
 	assert_int_equal(rig_send(&rig, CDB(0x04, 0x10), LIST(0, 0xf2, 0, 0)), SCSI_PLANNED);
 	expect_erase(&rig, SCSI_LONG_FORMAT, FORMAT_FLAGS | SCSI_PLAN_IMMEDIATE, 1);
-	assert_int_equal(rig_send(&rig, CDB(0x04, 0x30), LIST(0, 0x80, 0, 0, 0, 0, 0, 0)), SCSI_PLANNED);
+	assert_int_equal(
+		rig_send(&rig, CDB(0x04, 0x30), LIST(0, 0x80, 0, 0, 0, 0, 0, 0)), SCSI_PLANNED);
 	expect_erase(&rig, SCSI_LONG_FORMAT, FORMAT_FLAGS, 1);
 }
 
@@ -106,7 +107,9 @@ static void block_erase_leaves_zeros(void **state)
 
 static enum scsi_verdict overwrite(struct rig *rig, const uint8_t *list, size_t length)
 {
-	return rig_send(rig, CDB(0x48, 0x01, [7] = (uint8_t) (length >> 8), (uint8_t) length), list, length);
+	return rig_send(
+		rig, CDB(0x48, 0x01, [7] = (uint8_t) (length >> 8), (uint8_t) length), list,
+		length);
 }
 
 static void overwriting_repeats_the_pattern_in_each_block(void **state)
@@ -117,7 +120,8 @@ static void overwriting_repeats_the_pattern_in_each_block(void **state)
 	(void) state;
 	rig_init(&rig);
 	assert_int_equal(overwrite(&rig, LIST(0x9f, 0, 0, 3, 'a', 'b', 'c', 'd')), SCSI_PLANNED);
-	expect_erase(&rig, SCSI_LONG_SANITIZE, SCSI_PLAN_LONG | SCSI_PLAN_DATA | SCSI_PLAN_INVERT, 31);
+	expect_erase(
+		&rig, SCSI_LONG_SANITIZE, SCSI_PLAN_LONG | SCSI_PLAN_DATA | SCSI_PLAN_INVERT, 31);
 	for (unsigned i = 0; i < RIG_BLOCK_SIZE; i++)
 		assert_int_equal(rig.data[i], "abc"[i % 3]);
 
@@ -217,7 +221,8 @@ static void commands_wait_for_a_long_operation(void **state)
 			if (at_any_time(operation))
 				assert_int_equal(rig.result.status, SCSI_GOOD);
 			else
-				expect_not_ready(&rig, what == SCSI_LONG_FORMAT ? 0x04 : 0x1b, 0x8000);
+				expect_not_ready(
+					&rig, what == SCSI_LONG_FORMAT ? 0x04 : 0x1b, 0x8000);
 		}
 	}
 	rig_run(&rig, CDB(0x00, 1), 0);
@@ -228,7 +233,8 @@ static void commands_wait_for_a_long_operation(void **state)
 
 static void request_sense_tells_the_progress(void **state)
 {
-	static const uint8_t wanted[18] = {0x70, 0, 0x02, [7] = 10, [12] = 0x04, 0x04, 0, 0x80, 0x12, 0x34};
+	static const uint8_t wanted[18] = {0x70, 0, 0x02, [7] = 10, [12] = 0x04,
+					   0x04, 0, 0x80, 0x12,     0x34};
 	struct rig rig;
 
 	(void) state;
@@ -256,7 +262,8 @@ static void a_failed_sanitize_keeps_the_medium(void **state)
 		uint8_t cdb[16] = {operation->opcode, operation->action, 0x3f};
 
 		rig.lu.sanitize_failed = true;
-		if (operation->by_target_core || at_any_time(operation) || operation->opcode == 0x48)
+		if (operation->by_target_core || at_any_time(operation) ||
+		    operation->opcode == 0x48)
 			continue;
 		cdb[2] = 0;
 		rig_run(&rig, cdb, 0);
@@ -278,8 +285,8 @@ static void a_failed_format_keeps_the_medium(void **state)
 	for (unsigned i = 0; (operation = scsi_operation_at(i)); i++) {
 		uint8_t cdb[16] = {operation->opcode, operation->action};
 
-		if (operation->by_target_core || at_any_time(operation) || operation->opcode == 0x48 ||
-		    operation->opcode == 0x04)
+		if (operation->by_target_core || at_any_time(operation) ||
+		    operation->opcode == 0x48 || operation->opcode == 0x04)
 			continue;
 		rig_run(&rig, cdb, 0);
 		expect_sense(&rig, 0x03, 0x31, 0x00);

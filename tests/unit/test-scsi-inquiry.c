@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* INQUIRY byte by byte: the standard data (SPC-4 6.6) and the vital product data pages (SPC-4 7.8, SBC-3 6.6). */
+/* INQUIRY byte by byte: the standard data (SPC-4 6.6) and the vital product data pages (SPC-4 7.8,
+ * SBC-3 6.6). */
 #include "scsi-rig.h"
 
 #include <stdlib.h>
@@ -59,7 +60,8 @@ static void pages_that_are_not_there_are_refused(void **state)
 			assert_int_equal(rig.result.status, SCSI_GOOD);
 			assert_int_equal(rig.data[0], 0);
 			assert_int_equal(rig.data[1], page);
-			assert_int_equal(rig.result.data_length, 4 + (rig.data[2] << 8 | rig.data[3]));
+			assert_int_equal(
+				rig.result.data_length, 4 + (rig.data[2] << 8 | rig.data[3]));
 		} else {
 			expect_bad_cdb(&rig, 2, -1);
 		}
@@ -95,7 +97,8 @@ static void a_serial_that_is_not_set_is_blank(void **state)
 
 static void identifiers_are_those_that_initiators_know(void **state)
 {
-	static const uint8_t t10[] = {0x02, 0x01, 0, 8 + 37, 'L', 'I', 'O', '-', 'O', 'R', 'G', ' '};
+	static const uint8_t t10[] = {0x02, 0x01, 0,   8 + 37, 'L', 'I',
+				      'O',  '-',  'O', 'R',    'G', ' '};
 	static const uint8_t naa[] = {0x01, 0x03, 0,    16,   0x60, 0x01, 0x40, 0x59, 0xcc, 0xc8,
 				      0xd1, 0xa4, 0xe6, 0x64, 0xb6, 0xc8, 0xe4, 0xf0, 0xb2, 0xa5};
 	static const uint8_t vendor[] = {0x02, 0x00, 0, 19};
@@ -136,13 +139,13 @@ static void the_naa_name_is_made_of_the_hex_digits_of_the_serial(void **state)
 	expect_naa(
 		&rig, "1234567890123456789012345",
 		(const uint8_t[16]){
-			0x60, 0x01, 0x40, 0x51, 0x23, 0x45, 0x67, 0x89, 0x01, 0x23, 0x45, 0x67, 0x89, 0x01,
-			0x23, 0x45});
+			0x60, 0x01, 0x40, 0x51, 0x23, 0x45, 0x67, 0x89, 0x01, 0x23, 0x45, 0x67,
+			0x89, 0x01, 0x23, 0x45});
 	expect_naa(
 		&rig, "1234567890123456789012345fff",
 		(const uint8_t[16]){
-			0x60, 0x01, 0x40, 0x51, 0x23, 0x45, 0x67, 0x89, 0x01, 0x23, 0x45, 0x67, 0x89, 0x01,
-			0x23, 0x45});
+			0x60, 0x01, 0x40, 0x51, 0x23, 0x45, 0x67, 0x89, 0x01, 0x23, 0x45, 0x67,
+			0x89, 0x01, 0x23, 0x45});
 }
 
 static void identifiers_that_are_too_long_are_cut(void **state)
@@ -182,7 +185,8 @@ static void the_identity_is_asked_for_when_it_is_told(void **state)
 		enum scsi_verdict wanted = page == 0x80 || page == 0x83 ? SCSI_NEEDS_IDENTITY
 									: SCSI_ANSWERED;
 
-		assert_int_equal(rig_run(&rig, CDB(0x12, 0x01, (uint8_t) page, 0, 0xff), 255), wanted);
+		assert_int_equal(
+			rig_run(&rig, CDB(0x12, 0x01, (uint8_t) page, 0, 0xff), 255), wanted);
 	}
 	assert_int_equal(rig_run(&rig, CDB(0x12, 0, 0, 0, 0xff), 255), SCSI_NEEDS_IDENTITY);
 	/* The command is refused first. */
@@ -268,8 +272,9 @@ static void provisioning_is_told_as_it_is(void **state)
 		bool thin, unmap, zeroes;
 		uint8_t flags, type;
 	} cases[] = {
-		{true, true, true, 0xe4, 2},   {true, true, false, 0xe0, 2},   {true, false, true, 0x04, 2},
-		{true, false, false, 0x00, 2}, {false, true, true, 0xe4, 1},   {false, true, false, 0xe0, 1},
+		{true, true, true, 0xe4, 2},   {true, true, false, 0xe0, 2},
+		{true, false, true, 0x04, 2},  {true, false, false, 0x00, 2},
+		{false, true, true, 0xe4, 1},  {false, true, false, 0xe0, 1},
 		{false, false, true, 0x00, 0}, {false, false, false, 0x00, 0},
 	};
 	struct rig rig;

@@ -7,11 +7,12 @@
 #define CONTROL           0x0a, 0x0a, 0x02, 0x10, 0, 0x40, 0, 0, 0xff, 0xff, 0, 0
 #define CONTROL_SET(d, s) 0x0a, 0x0a, 0x02 | (d), 0x10, (s), 0x40, 0, 0, 0xff, 0xff, 0, 0
 #define EXTENSION \
-	0x4a, 0x01, 0, 0x1c, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-		0, 0
+	0x4a, 0x01, 0, 0x1c, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+		0, 0, 0, 0, 0
 #define EXCEPTIONS 0x1c, 0x0a, 0x08, 0, 0, 0, 0, 0, 0, 0, 0, 0
 
-/* Header and short block descriptor of 6 and 10 bytes, for `length` bytes of pages; RIG_BLOCKS of 512 bytes. */
+/* Header and short block descriptor of 6 and 10 bytes, for `length` bytes of pages; RIG_BLOCKS of
+ * 512 bytes. */
 #define SHORT_DESCRIPTOR         0, 0x02, 0, 0, 0, 0, 0x02, 0
 #define HEADER_6(length, wp)     3 + 8 + (length), 0, 0x10 | (wp), 8, SHORT_DESCRIPTOR
 #define HEADER_10(length, wp)    0, 6 + 8 + (length), 0, 0x10 | (wp), 0, 0, 0, 8, SHORT_DESCRIPTOR
@@ -41,13 +42,15 @@ static void all_pages_come_in_order(void **state)
 
 	(void) state;
 	rig_init(&rig);
-	expect_6(&rig, CDB(0x1a, 0, 0x3f), HEADER_6(56, 0), ERROR_RECOVERY, CACHING(4), CONTROL, EXCEPTIONS);
 	expect_6(
-		&rig, CDB(0x1a, 0, 0x3f, 0xff), HEADER_6(88, 0), ERROR_RECOVERY, CACHING(4), CONTROL,
-		EXTENSION, EXCEPTIONS);
+		&rig, CDB(0x1a, 0, 0x3f), HEADER_6(56, 0), ERROR_RECOVERY, CACHING(4), CONTROL,
+		EXCEPTIONS);
+	expect_6(
+		&rig, CDB(0x1a, 0, 0x3f, 0xff), HEADER_6(88, 0), ERROR_RECOVERY, CACHING(4),
+		CONTROL, EXTENSION, EXCEPTIONS);
 	expect_10(
-		&rig, CDB(0x5a, 0, 0x3f, 0xff), HEADER_10(88, 0), ERROR_RECOVERY, CACHING(4), CONTROL,
-		EXTENSION, EXCEPTIONS);
+		&rig, CDB(0x5a, 0, 0x3f, 0xff), HEADER_10(88, 0), ERROR_RECOVERY, CACHING(4),
+		CONTROL, EXTENSION, EXCEPTIONS);
 }
 
 static void values_can_be_current_changeable_or_default(void **state)
@@ -64,9 +67,12 @@ static void values_can_be_current_changeable_or_default(void **state)
 	expect_6(&rig, CDB(0x1a, 0x08, 0x88), 23, 0, 0x90, 0, CACHING(4));
 	expect_6(&rig, CDB(0x1a, 0x08, 0x0a), 15, 0, 0x90, 0, CONTROL_SET(4, 8));
 	expect_6(
-		&rig, CDB(0x1a, 0x08, 0x4a), 15, 0, 0x90, 0, 0x0a, 0x0a, 0x04, 0, 0x08, 0, 0, 0, 0, 0, 0, 0);
+		&rig, CDB(0x1a, 0x08, 0x4a), 15, 0, 0x90, 0, 0x0a, 0x0a, 0x04, 0, 0x08, 0, 0, 0, 0,
+		0, 0, 0);
 	expect_6(&rig, CDB(0x1a, 0x08, 0x8a), 15, 0, 0x90, 0, CONTROL);
-	expect_6(&rig, CDB(0x1a, 0x08, 0x5c), 15, 0, 0x90, 0, 0x1c, 0x0a, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+	expect_6(
+		&rig, CDB(0x1a, 0x08, 0x5c), 15, 0, 0x90, 0, 0x1c, 0x0a, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+		0);
 	expect_6(&rig, CDB(0x1a, 0x08, 0x9c), 15, 0, 0x90, 0, EXCEPTIONS);
 
 	rig.lu.write_cache_changeable = false;
@@ -123,14 +129,16 @@ static void block_descriptors_come_short_long_or_not_at_all(void **state)
 	expect_10(&rig, CDB(0x5a, 0x08, 0x0a), 0, 18, 0, 0x10, 0, 0, 0, 0, CONTROL);
 	expect_10(&rig, CDB(0x5a, 0x18, 0x0a), 0, 18, 0, 0x10, 0, 0, 0, 0, CONTROL);
 	expect_10(
-		&rig, CDB(0x5a, 0x10, 0x0a), 0, 34, 0, 0x10, 0x01, 0, 0, 16, 0, 0, 0, 0, 0, 0x02, 0, 0, 0, 0,
-		0, 0, 0, 0, 0x02, 0, CONTROL);
+		&rig, CDB(0x5a, 0x10, 0x0a), 0, 34, 0, 0x10, 0x01, 0, 0, 16, 0, 0, 0, 0, 0, 0x02, 0,
+		0, 0, 0, 0, 0, 0, 0, 0x02, 0, CONTROL);
 	rig.lu.blocks = UINT64_C(0x100000000);
 	rig.lu.block_size = 4096;
-	expect_6(&rig, CDB(0x1a, 0, 0x0a), 23, 0, 0x10, 8, 0xff, 0xff, 0xff, 0xff, 0, 0, 0x10, 0, CONTROL);
+	expect_6(
+		&rig, CDB(0x1a, 0, 0x0a), 23, 0, 0x10, 8, 0xff, 0xff, 0xff, 0xff, 0, 0, 0x10, 0,
+		CONTROL);
 	expect_10(
-		&rig, CDB(0x5a, 0x10, 0x0a), 0, 34, 0, 0x10, 0x01, 0, 0, 16, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0,
-		0, 0, 0, 0x10, 0, CONTROL);
+		&rig, CDB(0x5a, 0x10, 0x0a), 0, 34, 0, 0x10, 0x01, 0, 0, 16, 0, 0, 0, 1, 0, 0, 0, 0,
+		0, 0, 0, 0, 0, 0, 0x10, 0, CONTROL);
 }
 
 static void write_protection_is_told(void **state)
@@ -154,8 +162,8 @@ static enum scsi_verdict select_6(struct rig *rig, const uint8_t *list, size_t l
 static enum scsi_verdict select_10(struct rig *rig, const uint8_t *list, size_t length)
 {
 	return rig_send(
-		rig, CDB(0x55, 0x10, 0, 0, 0, 0, 0, (uint8_t) (length >> 8), (uint8_t) length), list,
-		length);
+		rig, CDB(0x55, 0x10, 0, 0, 0, 0, 0, (uint8_t) (length >> 8), (uint8_t) length),
+		list, length);
 }
 
 static void an_empty_list_changes_nothing(void **state)
@@ -230,8 +238,8 @@ static void several_pages_are_taken_or_none(void **state)
 	rig_init(&rig);
 	select_6(
 		&rig,
-		LIST(0, 0, 0, 0, CACHING(0), CONTROL_SET(4, 0), 0x1c, 0x0a, 0x00, 0, 0, 0, 0, 0, 0, 0, 0,
-		     0));
+		LIST(0, 0, 0, 0, CACHING(0), CONTROL_SET(4, 0), 0x1c, 0x0a, 0x00, 0, 0, 0, 0, 0, 0,
+		     0, 0, 0));
 	expect_bad_list(&rig, 4 + 20 + 12 + 2, 3);
 	assert_true(rig.lu.write_cache);
 	assert_false(rig.lu.descriptor_sense);
@@ -250,8 +258,8 @@ static void what_was_read_may_be_sent_back(void **state)
 	/* long LBA */
 	select_10(
 		&rig,
-		LIST(0, 34, 0, 0x10, 0x01, 0, 0, 16, 0, 0, 0, 0, 0, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0,
-		     CONTROL));
+		LIST(0, 34, 0, 0x10, 0x01, 0, 0, 16, 0, 0, 0, 0, 0, 0x02, 0, 0, 0, 0, 0, 0, 0, 0,
+		     0x02, 0, CONTROL));
 	expect_good(&rig);
 	/* no number of blocks: as it is */
 	select_6(&rig, LIST(0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0x02, 0, CONTROL));
@@ -270,7 +278,8 @@ static void the_capacity_cannot_be_changed(void **state)
 	expect_bad_list(&rig, 10, 4);
 	select_10(
 		&rig,
-		LIST(0, 0, 0, 0, 0x01, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x01));
+		LIST(0, 0, 0, 0, 0x01, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02,
+		     0x01));
 	expect_bad_list(&rig, 23, 0);
 }
 
@@ -301,9 +310,12 @@ static void values_can_be_saved(void **state)
 	rig_send(&rig, CDB(0x15, 0x11, 0, 0, 16), LIST(0, 0, 0, 0, CONTROL_SET(0, 1)));
 	expect_bad_list(&rig, 8, 0);
 	assert_false(rig.result.save);
-	rig_send(&rig, CDB(0x55, 0x11, 0, 0, 0, 0, 0, 0, 28), LIST(0, 0, 0, 0, 0, 0, 0, 0, CACHING(4)));
+	rig_send(
+		&rig, CDB(0x55, 0x11, 0, 0, 0, 0, 0, 0, 28),
+		LIST(0, 0, 0, 0, 0, 0, 0, 0, CACHING(4)));
 	expect_good(&rig);
-	assert_true(rig.result.save && rig.lu.saved.write_cache && rig.lu.saved.software_write_protect);
+	assert_true(
+		rig.result.save && rig.lu.saved.write_cache && rig.lu.saved.software_write_protect);
 }
 
 static void headers_have_to_be_right(void **state)
@@ -350,7 +362,8 @@ static void pages_have_to_be_right(void **state)
 
 static void a_list_that_is_cut_off_is_refused(void **state)
 {
-	static const uint8_t whole[] = {0, 0, 0, 0, 0, 0, 0, 8, SHORT_DESCRIPTOR, CACHING(0), EXTENSION};
+	static const uint8_t whole[] = {0,          0,        0, 0, 0, 0, 0, 8, SHORT_DESCRIPTOR,
+					CACHING(0), EXTENSION};
 	struct rig rig;
 
 	(void) state;

@@ -30,7 +30,8 @@ static void add(struct unmap_list *list, uint64_t lba, uint32_t blocks)
 static enum scsi_verdict unmap(struct rig *rig, const struct unmap_list *list)
 {
 	return rig_send(
-		rig, CDB(0x42, 0, 0, 0, 0, 0, 0, (uint8_t) (list->length >> 8), (uint8_t) list->length),
+		rig,
+		CDB(0x42, 0, 0, 0, 0, 0, 0, (uint8_t) (list->length >> 8), (uint8_t) list->length),
 		list->bytes, list->length);
 }
 
@@ -188,7 +189,11 @@ static void data_out_that_ends_early_is_refused(void **state)
 	struct unmap_list list = {0};
 	struct iovec iov = {.iov_base = list.bytes, .iov_len = 30};
 	struct scsi_task task = {
-		.cdb = CDB(0x42, [8] = 40), .cdb_length = 10, .iov = &iov, .iov_cnt = 1, .data_length = 40};
+		.cdb = CDB(0x42, [8] = 40),
+		.cdb_length = 10,
+		.iov = &iov,
+		.iov_cnt = 1,
+		.data_length = 40};
 	struct rig rig;
 
 	(void) state;
@@ -271,7 +276,8 @@ static void write_same_has_limits(void **state)
 	expect_bad_cdb(&rig, 7, -1);
 	rig_run(&rig, CDB(0x93, [12] = 0x80, 1), 512);
 	expect_bad_cdb(&rig, 10, -1);
-	rig_run(&rig, CDB(0x93, [7] = 0x02, [13] = 1), 512); /* beyond the end, in spite of all else */
+	rig_run(&rig, CDB(0x93, [7] = 0x02, [13] = 1),
+		512); /* beyond the end, in spite of all else */
 	expect_sense(&rig, 0x05, 0x21, 0x00);
 	rig_run(&rig, CDB(0x93, [7] = 0x02, 0, 1), 512);
 	expect_sense(&rig, 0x05, 0x21, 0x00);

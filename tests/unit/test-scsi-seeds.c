@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The seeds of the fuzz target cdb reach every function of the table, so that what is made of them does, too.
+ * The seeds of the fuzz target cdb reach every function of the table, so that what is made of them
+ * does, too.
  */
 #include <fcntl.h>
 #include <stdarg.h>

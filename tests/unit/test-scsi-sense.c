@@ -4,7 +4,8 @@
 
 #include <errno.h>
 
-static void check(const struct scsi_sense *sense, bool descriptor, const uint8_t *wanted, size_t length)
+static void check(
+	const struct scsi_sense *sense, bool descriptor, const uint8_t *wanted, size_t length)
 {
 	struct scsi_lu lu = {.descriptor_sense = descriptor};
 	uint8_t buffer[SCSI_SENSE_MAX], rest[SCSI_SENSE_MAX] = {0};
@@ -29,19 +30,21 @@ static void plain_sense_has_no_additions(void **state)
 
 static void information_is_told_when_it_fits(void **state)
 {
-	struct scsi_sense sense = {.key = 0x03, .asc = 0x11, .info_valid = true, .info = 0xffffffff};
+	struct scsi_sense sense = {
+		.key = 0x03, .asc = 0x11, .info_valid = true, .info = 0xffffffff};
 
 	(void) state;
-	check_fixed(sense, 0xf0, 0, 0x03, 0xff, 0xff, 0xff, 0xff, 10, 0, 0, 0, 0, 0x11, 0, 0, 0, 0, 0);
+	check_fixed(
+		sense, 0xf0, 0, 0x03, 0xff, 0xff, 0xff, 0xff, 10, 0, 0, 0, 0, 0x11, 0, 0, 0, 0, 0);
 	check_descriptors(
-		sense, 0x72, 0x03, 0x11, 0, 0, 0, 0, 12, 0x00, 0x0a, 0x80, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff,
-		0xff);
+		sense, 0x72, 0x03, 0x11, 0, 0, 0, 0, 12, 0x00, 0x0a, 0x80, 0, 0, 0, 0, 0, 0xff,
+		0xff, 0xff, 0xff);
 
 	sense.info = 0x0123456789abcdef;
 	check_fixed(sense, 0x70, 0, 0x03, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x11, 0, 0, 0, 0, 0);
 	check_descriptors(
-		sense, 0x72, 0x03, 0x11, 0, 0, 0, 0, 12, 0x00, 0x0a, 0x80, 0, 0x01, 0x23, 0x45, 0x67, 0x89,
-		0xab, 0xcd, 0xef);
+		sense, 0x72, 0x03, 0x11, 0, 0, 0, 0, 12, 0x00, 0x0a, 0x80, 0, 0x01, 0x23, 0x45,
+		0x67, 0x89, 0xab, 0xcd, 0xef);
 }
 
 static void field_pointers_name_the_byte_and_the_bit(void **state)
@@ -57,7 +60,8 @@ static void field_pointers_name_the_byte_and_the_bit(void **state)
 
 	(void) state;
 	check_fixed(sense, 0x70, 0, 0x05, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x24, 0, 0, 0xcd, 0x01, 0x02);
-	check_descriptors(sense, 0x72, 0x05, 0x24, 0, 0, 0, 0, 8, 0x02, 0x06, 0, 0, 0xcd, 0x01, 0x02, 0);
+	check_descriptors(
+		sense, 0x72, 0x05, 0x24, 0, 0, 0, 0, 8, 0x02, 0x06, 0, 0, 0xcd, 0x01, 0x02, 0);
 
 	sense.bit = 0;
 	check_fixed(sense, 0x70, 0, 0x05, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x24, 0, 0, 0xc8, 0x01, 0x02);
@@ -73,8 +77,10 @@ static void progress_is_told(void **state)
 		.key = 0x02, .asc = 0x04, .ascq = 0x1b, .progress_valid = true, .progress = 0x8001};
 
 	(void) state;
-	check_fixed(sense, 0x70, 0, 0x02, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x04, 0x1b, 0, 0x80, 0x80, 0x01);
-	check_descriptors(sense, 0x72, 0x02, 0x04, 0x1b, 0, 0, 0, 8, 0x02, 0x06, 0, 0, 0x80, 0x80, 0x01, 0);
+	check_fixed(
+		sense, 0x70, 0, 0x02, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x04, 0x1b, 0, 0x80, 0x80, 0x01);
+	check_descriptors(
+		sense, 0x72, 0x02, 0x04, 0x1b, 0, 0, 0, 8, 0x02, 0x06, 0, 0, 0x80, 0x80, 0x01, 0);
 }
 
 static void information_and_pointer_go_together(void **state)
@@ -89,8 +95,8 @@ static void information_and_pointer_go_together(void **state)
 
 	(void) state;
 	check_descriptors(
-		sense, 0x72, 0x0e, 0x1d, 0, 0, 0, 0, 20, 0x00, 0x0a, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0x02,
-		0x06, 0, 0, 0x80, 0, 1, 0);
+		sense, 0x72, 0x0e, 0x1d, 0, 0, 0, 0, 20, 0x00, 0x0a, 0x80, 0, 0, 0, 0, 0, 0, 0, 0,
+		7, 0x02, 0x06, 0, 0, 0x80, 0, 1, 0);
 }
 
 /* ------- failed I/O ------- */
@@ -143,10 +149,10 @@ static void errors_of_the_backend_become_sense(void **state)
 {
 	static const enum scsi_plan_op reading[] = {
 		SCSI_PLAN_READ, SCSI_PLAN_VERIFY, SCSI_PLAN_MAP, SCSI_PLAN_PREFETCH};
-	static const enum scsi_plan_op writing[] = {SCSI_PLAN_WRITE,        SCSI_PLAN_FLUSH,
-						    SCSI_PLAN_UNMAP,        SCSI_PLAN_WRITE_SAME,
-						    SCSI_PLAN_WRITE_VERIFY, SCSI_PLAN_COMPARE_AND_WRITE,
-						    SCSI_PLAN_ORWRITE};
+	static const enum scsi_plan_op writing[] = {
+		SCSI_PLAN_WRITE,      SCSI_PLAN_FLUSH,        SCSI_PLAN_UNMAP,
+		SCSI_PLAN_WRITE_SAME, SCSI_PLAN_WRITE_VERIFY, SCSI_PLAN_COMPARE_AND_WRITE,
+		SCSI_PLAN_ORWRITE};
 
 	(void) state;
 	for (size_t i = 0; i < sizeof(expectations) / sizeof(expectations[0]); i++) {

@@ -117,7 +117,8 @@ static void task_management_is_reported(void **state)
 
 static void the_time_is_told(void **state)
 {
-	static const uint8_t wanted[12] = {0, 10, 0x03, 0, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0, 0};
+	static const uint8_t wanted[12] = {0,    10,   0x03, 0,    0x01, 0x23,
+					   0x45, 0x67, 0x89, 0xab, 0,    0};
 	struct rig rig;
 
 	(void) state;
@@ -202,7 +203,8 @@ static void log_pages_are_told(void **state)
 
 		rig_expect_data(&rig, CDB(0x4d, 0, pc), 7, 2, pages, sizeof(pages));
 		rig_expect_data(&rig, CDB(0x4d, 0, pc, 0xff), 7, 2, subpages, sizeof(subpages));
-		rig_expect_data(&rig, CDB(0x4d, 0, pc | 0x2f), 7, 2, exceptions, sizeof(exceptions));
+		rig_expect_data(
+			&rig, CDB(0x4d, 0, pc | 0x2f), 7, 2, exceptions, sizeof(exceptions));
 	}
 }
 

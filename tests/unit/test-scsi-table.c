@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What follows from the table of operations alone: every reserved bit is refused with a pointer to it, everything that is not in the
- * table is refused, and REPORT SUPPORTED OPERATION CODES tells just what is in it.
+ * What follows from the table of operations alone: every reserved bit is refused with a pointer to
+ * it, everything that is not in the table is refused, and REPORT SUPPORTED OPERATION CODES tells
+ * just what is in it.
  */
 #include "scsi-rig.h"
 
@@ -219,7 +220,8 @@ static const struct scsi_operation *find(uint8_t opcode, uint8_t action)
 	const struct scsi_operation *operation;
 
 	for (unsigned i = 0; (operation = scsi_operation_at(i)); i++)
-		if (operation->opcode == opcode && (!operation->has_action || operation->action == action))
+		if (operation->opcode == opcode &&
+		    (!operation->has_action || operation->action == action))
 			return operation;
 	return NULL;
 }
@@ -253,7 +255,8 @@ static void operation_codes_that_are_not_there_are_refused(void **state)
 
 		if (opcode_known((uint8_t) opcode) && !(operation && operation->by_target_core))
 			continue;
-		assert_int_equal(rig_run(&rig, CDB((uint8_t) opcode, 0xff, 0xff), 0), SCSI_ANSWERED);
+		assert_int_equal(
+			rig_run(&rig, CDB((uint8_t) opcode, 0xff, 0xff), 0), SCSI_ANSWERED);
 		expect_bad_opcode(&rig);
 	}
 }
@@ -368,7 +371,8 @@ static void a_unit_attention_is_told_first(void **state)
 		assert_int_equal(rig_run(&rig, cdb, 0), SCSI_ANSWERED);
 		if (exempt) {
 			assert_int_equal(
-				rig.lu.unit_attention, operation->opcode == 0x03 ? 0 : SCSI_UA_CAPACITY);
+				rig.lu.unit_attention,
+				operation->opcode == 0x03 ? 0 : SCSI_UA_CAPACITY);
 			continue;
 		}
 		expect_sense(&rig, 0x06, 0x2a, 0x09);
@@ -416,16 +420,17 @@ static size_t expected_list(const struct scsi_lu *lu, bool timeouts, uint8_t *p)
 	size_t length = 4;
 
 	for (unsigned i = 0; (operation = scsi_operation_at(i)); i++) {
-		uint8_t descriptor[20] = {operation->opcode,
-					  0,
-					  0,
-					  operation->action,
-					  0,
-					  (timeouts ? 2 : 0) | (operation->has_action ? 1 : 0),
-					  0,
-					  operation->cdb_length,
-					  0,
-					  0x0a};
+		uint8_t descriptor[20] = {
+			operation->opcode,
+			0,
+			0,
+			operation->action,
+			0,
+			(timeouts ? 2 : 0) | (operation->has_action ? 1 : 0),
+			0,
+			operation->cdb_length,
+			0,
+			0x0a};
 
 		if (!scsi_operation_supported(lu, operation))
 			continue;
@@ -497,8 +502,9 @@ static void one_operation_is_reported_with_its_usage_data(void **state)
 					  0xff, 0xff, 0xff, 0x1f, 0xff, 0xff, 0};
 	static const uint8_t with_timeouts[] = {0,    0x83, 0, 6, 0x00, 0, 0, 0, 0, 0, 0,
 						0x0a, 0,    0, 0, 0,    0, 0, 0, 0, 0, 0};
-	static const uint8_t capacity[] = {0,    0x03, 0,    16,   0x9e, 0x10, 0xff, 0xff, 0xff, 0xff,
-					   0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0};
+	static const uint8_t capacity[] = {0,    0x03, 0,    16,   0x9e, 0x10, 0xff,
+					   0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+					   0xff, 0xff, 0xff, 0xff, 0x01, 0};
 	static const uint8_t nothing[] = {0, 0x01, 0, 0};
 	struct rig rig;
 
@@ -506,9 +512,12 @@ static void one_operation_is_reported_with_its_usage_data(void **state)
 	rig_init(&rig);
 	rig_expect_data(&rig, CDB(0xa3, 0x0c, 0x01, 0x28), 6, 4, read_10, sizeof(read_10));
 	rig_expect_data(&rig, CDB(0xa3, 0x0c, 0x03, 0x28), 6, 4, read_10, sizeof(read_10));
-	rig_expect_data(&rig, CDB(0xa3, 0x0c, 0x81, 0x00), 6, 4, with_timeouts, sizeof(with_timeouts));
-	rig_expect_data(&rig, CDB(0xa3, 0x0c, 0x02, 0x9e, 0, 0x10), 6, 4, capacity, sizeof(capacity));
-	rig_expect_data(&rig, CDB(0xa3, 0x0c, 0x03, 0x9e, 0, 0x10), 6, 4, capacity, sizeof(capacity));
+	rig_expect_data(
+		&rig, CDB(0xa3, 0x0c, 0x81, 0x00), 6, 4, with_timeouts, sizeof(with_timeouts));
+	rig_expect_data(
+		&rig, CDB(0xa3, 0x0c, 0x02, 0x9e, 0, 0x10), 6, 4, capacity, sizeof(capacity));
+	rig_expect_data(
+		&rig, CDB(0xa3, 0x0c, 0x03, 0x9e, 0, 0x10), 6, 4, capacity, sizeof(capacity));
 	/* no such operation code, no such service action */
 	rig_expect_data(&rig, CDB(0xa3, 0x0c, 0x01, 0xff), 6, 4, nothing, sizeof(nothing));
 	rig_expect_data(&rig, CDB(0xa3, 0x0c, 0x02, 0xff), 6, 4, nothing, sizeof(nothing));

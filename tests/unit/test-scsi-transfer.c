@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Commands that read, write, verify and flush: ranges, flags, data-out, write protection (SBC-3 5). */
+/* Commands that read, write, verify and flush: ranges, flags, data-out, write protection (SBC-3 5).
+ */
 #include "scsi-rig.h"
 
 /* A command with a range, and where its fields are. */
@@ -12,13 +13,20 @@ struct shape {
 };
 
 static const struct shape shapes[] = {
-	{0x08, SCSI_PLAN_READ, 0, false, false},          {0x28, SCSI_PLAN_READ, 0x18, false, false},
-	{0xa8, SCSI_PLAN_READ, 0x18, false, false},       {0x88, SCSI_PLAN_READ, 0x18, false, false},
-	{0x0a, SCSI_PLAN_WRITE, 0, true, true},           {0x2a, SCSI_PLAN_WRITE, 0x18, true, true},
-	{0xaa, SCSI_PLAN_WRITE, 0x18, true, true},        {0x8a, SCSI_PLAN_WRITE, 0x18, true, true},
-	{0x2e, SCSI_PLAN_WRITE_VERIFY, 0x10, true, true}, {0xae, SCSI_PLAN_WRITE_VERIFY, 0x10, true, true},
-	{0x8e, SCSI_PLAN_WRITE_VERIFY, 0x10, true, true}, {0x2f, SCSI_PLAN_VERIFY, 0x10, false, false},
-	{0xaf, SCSI_PLAN_VERIFY, 0x10, false, false},     {0x8f, SCSI_PLAN_VERIFY, 0x10, false, false},
+	{0x08, SCSI_PLAN_READ, 0, false, false},
+	{0x28, SCSI_PLAN_READ, 0x18, false, false},
+	{0xa8, SCSI_PLAN_READ, 0x18, false, false},
+	{0x88, SCSI_PLAN_READ, 0x18, false, false},
+	{0x0a, SCSI_PLAN_WRITE, 0, true, true},
+	{0x2a, SCSI_PLAN_WRITE, 0x18, true, true},
+	{0xaa, SCSI_PLAN_WRITE, 0x18, true, true},
+	{0x8a, SCSI_PLAN_WRITE, 0x18, true, true},
+	{0x2e, SCSI_PLAN_WRITE_VERIFY, 0x10, true, true},
+	{0xae, SCSI_PLAN_WRITE_VERIFY, 0x10, true, true},
+	{0x8e, SCSI_PLAN_WRITE_VERIFY, 0x10, true, true},
+	{0x2f, SCSI_PLAN_VERIFY, 0x10, false, false},
+	{0xaf, SCSI_PLAN_VERIFY, 0x10, false, false},
+	{0x8f, SCSI_PLAN_VERIFY, 0x10, false, false},
 	{0x8b, SCSI_PLAN_ORWRITE, 0x18, true, true},
 };
 
@@ -55,7 +63,8 @@ static bool make_cdb(uint8_t *cdb, uint8_t opcode, uint64_t lba, uint64_t blocks
 	}
 }
 
-static void try_range(struct rig *rig, const struct shape *shape, uint64_t lba, uint64_t blocks, bool inside)
+static void try_range(
+	struct rig *rig, const struct shape *shape, uint64_t lba, uint64_t blocks, bool inside)
 {
 	uint64_t data = blocks * rig->lu.block_size;
 	enum scsi_verdict verdict;
@@ -79,9 +88,10 @@ static void try_range(struct rig *rig, const struct shape *shape, uint64_t lba, 
 
 static void ranges_end_with_the_medium(void **state)
 {
-	static const uint64_t sizes[] = {1,         256,        0x10000,           RIG_BLOCKS,
-					 0x1fffff,  0xffffffff, UINT64_C(1) << 32, UINT64_C(1) << 40,
-					 UINT64_MAX};
+	static const uint64_t sizes[] = {
+		1,         256,        0x10000,           RIG_BLOCKS,
+		0x1fffff,  0xffffffff, UINT64_C(1) << 32, UINT64_C(1) << 40,
+		UINT64_MAX};
 	struct rig rig;
 
 	(void) state;
@@ -144,8 +154,9 @@ static void dpo_and_fua_are_passed_on(void **state)
 			assert_int_equal(rig_run(&rig, cdb, 512), SCSI_PLANNED);
 			expect_plan(
 				&rig, shapes[i].op,
-				(flags & 0x10 ? SCSI_PLAN_DPO : 0) | (flags & 0x08 ? SCSI_PLAN_FUA : 0), 1,
-				1);
+				(flags & 0x10 ? SCSI_PLAN_DPO : 0) |
+					(flags & 0x08 ? SCSI_PLAN_FUA : 0),
+				1, 1);
 		}
 	}
 }
@@ -288,7 +299,8 @@ static void compare_and_write_takes_two_lots_of_data(void **state)
 
 	(void) state;
 	rig_init(&rig);
-	assert_int_equal(rig_run(&rig, CDB(0x89, 0x18, [9] = 5, [13] = 32), 64 * 512), SCSI_PLANNED);
+	assert_int_equal(
+		rig_run(&rig, CDB(0x89, 0x18, [9] = 5, [13] = 32), 64 * 512), SCSI_PLANNED);
 	expect_plan(&rig, SCSI_PLAN_COMPARE_AND_WRITE, SCSI_PLAN_DPO | SCSI_PLAN_FUA, 5, 32);
 	assert_int_equal(rig_run(&rig, CDB(0x89, 0, [9] = 5, [13] = 0), 0), SCSI_ANSWERED);
 	expect_good(&rig);
@@ -317,8 +329,10 @@ static void atomic_writes_keep_to_what_the_backend_can_do(void **state)
 
 	(void) state;
 	rig_init(&rig);
-	assert_int_equal(rig_run(&rig, CDB(0x9c, 0x18, [9] = 16, [13] = 64), 64 * 512), SCSI_PLANNED);
-	expect_plan(&rig, SCSI_PLAN_WRITE, SCSI_PLAN_ATOMIC | SCSI_PLAN_DPO | SCSI_PLAN_FUA, 16, 64);
+	assert_int_equal(
+		rig_run(&rig, CDB(0x9c, 0x18, [9] = 16, [13] = 64), 64 * 512), SCSI_PLANNED);
+	expect_plan(
+		&rig, SCSI_PLAN_WRITE, SCSI_PLAN_ATOMIC | SCSI_PLAN_DPO | SCSI_PLAN_FUA, 16, 64);
 	rig_run(&rig, CDB(0x9c, 0, [9] = 16), 0);
 	expect_good(&rig);
 	rig_run(&rig, CDB(0x9c, 0, [9] = 16, [13] = 68), 68 * 512);

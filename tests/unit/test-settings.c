@@ -128,7 +128,8 @@ static void every_key_can_be_set(void **state)
 	assert_int_equal(
 		parse("log_level = 0\nlog_dir = /l\nio_engine = threads\nqueue_depth = "
 		      "7\nrelease_deadline_ms = 11\n"
-		      "reply_timeout_ms = 12\nopen_timeout_ms = 113\nstop_timeout_ms = 14\ncheck_timeout_ms "
+		      "reply_timeout_ms = 12\nopen_timeout_ms = 113\nstop_timeout_ms = "
+		      "14\ncheck_timeout_ms "
 		      "= 115\n"),
 		0);
 	assert_int_equal(settings.log_level, 0);
@@ -163,14 +164,15 @@ static void an_unknown_key_warns_with_its_line(void **state)
 
 static void a_bad_value_warns_with_the_range_and_keeps_the_old_one(void **state)
 {
-	static const char *const bad[] = {"debug", "",   "-1", "6", "3.0", "0x3", "99999999999999999999",
-					  "3 4",   "\"3"};
+	static const char *const bad[] = {
+		"debug", "", "-1", "6", "3.0", "0x3", "99999999999999999999", "3 4", "\"3"};
 	char text[64];
 
 	(void) state;
 	assert_int_equal(parse("log_level = 4"), 0);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		(void) snprintf(text, sizeof(text), "# one\nlog_level = %s\nqueue_depth = 5", bad[i]);
+		(void) snprintf(
+			text, sizeof(text), "# one\nlog_level = %s\nqueue_depth = 5", bad[i]);
 		check_warning(text, 2, "0 to 5");
 		assert_int_equal(settings.log_level, 4);
 		assert_int_equal(settings.queue_depth, 5);
@@ -248,7 +250,8 @@ static void a_missing_file_means_defaults(void **state)
 	(void) state;
 	settings.log_level = 5;
 	assert_int_equal(settings_load(fixture_path("none"), &settings, warn, &settings), -ENOENT);
-	assert_int_equal(settings_load(fixture_path("none/none"), &settings, warn, &settings), -ENOENT);
+	assert_int_equal(
+		settings_load(fixture_path("none/none"), &settings, warn, &settings), -ENOENT);
 	assert_int_equal(settings.log_level, 3);
 	assert_int_equal(warned, 0);
 }
@@ -364,7 +367,9 @@ static void every_way_of_changing_the_file_is_seen(void **state)
 	fixture_write("etc/tcmu.conf", "");
 	assert_true(sd_event_new(&event) >= 0);
 	assert_int_equal(
-		settings_watch_new(event, fixture_path("etc/tcmu.conf"), count_change, &cnt, &watch), 0);
+		settings_watch_new(
+			event, fixture_path("etc/tcmu.conf"), count_change, &cnt, &watch),
+		0);
 	fixture_write("etc/tcmu.conf", "log_level = 1\n");
 	await_change(event, &cnt);
 	fixture_write("new", "log_level = 2\n");
@@ -387,7 +392,8 @@ static void without_its_folder_there_is_no_watch(void **state)
 	(void) state;
 	assert_true(sd_event_new(&event) >= 0);
 	assert_int_equal(
-		settings_watch_new(event, fixture_path("no/conf"), count_change, &cnt, &watch), -ENOENT);
+		settings_watch_new(event, fixture_path("no/conf"), count_change, &cnt, &watch),
+		-ENOENT);
 	assert_null(watch);
 	sd_event_unref(event);
 }
@@ -402,21 +408,25 @@ int main(void)
 		cmocka_unit_test_setup(every_key_can_be_set, setup),
 		cmocka_unit_test_setup(a_key_that_is_gone_has_its_default_again, setup),
 		cmocka_unit_test_setup(an_unknown_key_warns_with_its_line, setup),
-		cmocka_unit_test_setup(a_bad_value_warns_with_the_range_and_keeps_the_old_one, setup),
+		cmocka_unit_test_setup(
+			a_bad_value_warns_with_the_range_and_keeps_the_old_one, setup),
 		cmocka_unit_test_setup(a_line_that_is_none_warns, setup),
 		cmocka_unit_test_setup(bytes_that_are_no_text_warn_and_are_shown_harmlessly, setup),
 		cmocka_unit_test_setup(a_longest_folder_fits, setup),
 		cmocka_unit_test_setup(nobody_need_listen_to_warnings, setup),
 		cmocka_unit_test_setup_teardown(a_file_is_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_missing_file_means_defaults, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_file_that_cannot_be_read_changes_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_file_that_cannot_be_read_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_huge_file_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_fifo_does_not_hang, setup, teardown),
 		cmocka_unit_test_setup(what_differs_is_told_and_nothing_else, setup),
 		cmocka_unit_test_setup(one_key_can_be_set_by_name, setup),
 		cmocka_unit_test_setup(every_row_of_the_table_has_a_valid_default_and_words, setup),
-		cmocka_unit_test_setup_teardown(every_way_of_changing_the_file_is_seen, setup, teardown),
-		cmocka_unit_test_setup_teardown(without_its_folder_there_is_no_watch, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			every_way_of_changing_the_file_is_seen, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			without_its_folder_there_is_no_watch, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is counted of a device: every command once, in its class, with its time, its bytes and its end; and what is under
- * way is seen while the device's thread is stuck.
+ * What is counted of a device: every command once, in its class, with its time, its bytes and its
+ * end; and what is under way is seen while the device's thread is stuck.
  */
 #include "loop-rig.h"
 
@@ -192,7 +192,8 @@ static void *look(void *arg)
 	while (!atomic_load(&done))
 		if (stats_flight_read(flight, &request) &&
 		    (memcmp(request.cdb, request.cdb + 8, 8) != 0 ||
-		     request.cdb[0] != (request.data_length & 0xff) || request.begun != request.data_length))
+		     request.cdb[0] != (request.data_length & 0xff) ||
+		     request.begun != request.data_length))
 			atomic_fetch_add(&torn, 1);
 	return NULL;
 }

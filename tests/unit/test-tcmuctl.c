@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tcmuctl without a daemon: its command line, what it computes from two answers, and the text that others read. The
- * manual and the completion know the same commands and options as the help.
+ * tcmuctl without a daemon: its command line, what it computes from two answers, and the text that
+ * others read. The manual and the completion know the same commands and options as the help.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -126,7 +126,8 @@ static char *document(const char *name)
 
 static void the_manual_and_the_completion_have_every_command(void **state)
 {
-	char *manual = document("docs/man/tcmuctl.8"), *completion = document("tcmuctl/completion.bash");
+	char *manual = document("docs/man/tcmuctl.8"),
+	     *completion = document("tcmuctl/completion.bash");
 	char wanted[64];
 	unsigned found = 0;
 
@@ -142,16 +143,17 @@ static void the_manual_and_the_completion_have_every_command(void **state)
 	for (const char *at = strstr(manual, "\n.It Cm "); at; at = strstr(at + 1, "\n.It Cm "))
 		found++;
 	assert_int_equal(found, CTL_COMMAND_COUNT);
-	assert_non_null(
-		strstr(completion,
-		       "'check dump handlers inflight list log-level metrics reopen stats status top'"));
+	assert_non_null(strstr(
+		completion,
+		"'check dump handlers inflight list log-level metrics reopen stats status top'"));
 	free(manual);
 	free(completion);
 }
 
 static void the_manual_and_the_completion_have_every_option(void **state)
 {
-	char *manual = document("docs/man/tcmuctl.8"), *completion = document("tcmuctl/completion.bash");
+	char *manual = document("docs/man/tcmuctl.8"),
+	     *completion = document("tcmuctl/completion.bash");
 	FILE *out = begin();
 	unsigned in_help = 0, in_manual = 0;
 	char *help, wanted[64];
@@ -164,7 +166,8 @@ static void the_manual_and_the_completion_have_every_option(void **state)
 		int length = (int) strcspn(name, "= ");
 
 		in_help++;
-		(void) snprintf(wanted, sizeof(wanted), "\n.It Fl %c , Fl -%.*s", at[4], length, name);
+		(void) snprintf(
+			wanted, sizeof(wanted), "\n.It Fl %c , Fl -%.*s", at[4], length, name);
 		if (!strstr(manual, wanted))
 			fail_msg("%s is not in tcmuctl(8)", wanted + 1);
 		(void) snprintf(wanted, sizeof(wanted), "--%.*s", length, name);
@@ -302,9 +305,9 @@ static json_t *stats_at(int seconds, int reads, int bytes, json_int_t total_ns, 
 {
 	return json_pack(
 		"{sI s[{ss si si si s{s{si si si sI s[[iii]]}}}]}", "time_ns",
-		(json_int_t) seconds * 1000000000, "devices", "device", "user_0/disk", "commands", reads,
-		"in_flight", 3, "cpu_ns", cpu_ns, "classes", "read", "commands", reads, "failed", 0, "bytes",
-		bytes, "total_ns", total_ns, "latency_ns", 1000, 2000, reads);
+		(json_int_t) seconds * 1000000000, "devices", "device", "user_0/disk", "commands",
+		reads, "in_flight", 3, "cpu_ns", cpu_ns, "classes", "read", "commands", reads,
+		"failed", 0, "bytes", bytes, "total_ns", total_ns, "latency_ns", 1000, 2000, reads);
 }
 
 static const json_t *first_device(const json_t *rates)
@@ -368,7 +371,8 @@ static void sizes_and_times_are_short(void **state)
 
 static void a_terminal_is_given_no_orders(void **state)
 {
-	json_t *list = json("{\"devices\": [{\"device\": \"user_0/\\u001b[2Jdisk\\n\", \"size\": 0}]}");
+	json_t *list = json(
+		"{\"devices\": [{\"device\": \"user_0/\\u001b[2Jdisk\\n\", \"size\": 0}]}");
 	FILE *out = begin();
 	char *text;
 
@@ -404,24 +408,27 @@ static void answers_that_lack_members_are_shown(void **state)
 
 static void histograms_are_cumulative_and_exact(void **state)
 {
-	json_t *dump = json("{\"version\": \"2\", \"devices\": [{\"device\": \"user_0/a\\\"b\\\\c\", "
-			    "\"state\": \"LIVE\", \"stats\": "
-			    "{\"classes\": {\"read\": {\"commands\": 7, \"total_ns\": 1500000000, "
-			    "\"latency_ns\": [[0, 1024, 1], "
-			    "[3840, 4096, 2], [4096, 4352, 3], [68719476736, null, 1]]}}}}]}");
+	json_t *dump = json(
+		"{\"version\": \"2\", \"devices\": [{\"device\": \"user_0/a\\\"b\\\\c\", "
+		"\"state\": \"LIVE\", \"stats\": "
+		"{\"classes\": {\"read\": {\"commands\": 7, \"total_ns\": 1500000000, "
+		"\"latency_ns\": [[0, 1024, 1], "
+		"[3840, 4096, 2], [4096, 4352, 3], [68719476736, null, 1]]}}}}]}");
 	FILE *out = begin();
 	char *text;
 
 	(void) state;
 	metrics_write(out, dump);
 	text = end(out);
-	assert_non_null(
-		strstr(text, "{device=\"user_0/a\\\"b\\\\c\",class=\"read\",le=\"0.000004096\"} 3\n"));
+	assert_non_null(strstr(
+		text, "{device=\"user_0/a\\\"b\\\\c\",class=\"read\",le=\"0.000004096\"} 3\n"));
 	assert_non_null(strstr(text, "le=\"0.000008192\"} 6\n"));
 	assert_non_null(strstr(text, "le=\"34.359738368\"} 6\n"));
 	assert_non_null(strstr(text, "le=\"+Inf\"} 7\n"));
-	assert_non_null(strstr(
-		text, "duration_seconds_sum{device=\"user_0/a\\\"b\\\\c\",class=\"read\"} 1.500000000\n"));
+	assert_non_null(
+		strstr(text,
+		       "duration_seconds_sum{device=\"user_0/a\\\"b\\\\c\",class=\"read\"} "
+		       "1.500000000\n"));
 	assert_string_equal(text + strlen(text) - 6, "# EOF\n");
 	free(text);
 	json_decref(dump);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A device is as fast as its limits say, and after a pause as much faster as it has saved. The clock is the test's. */
+/* A device is as fast as its limits say, and after a pause as much faster as it has saved. The
+ * clock is the test's. */
 #include "throttle.h"
 
 #include <setjmp.h>
@@ -11,7 +12,8 @@
 #define SECOND UINT64_C(1000000000)
 #define START  (1000 * SECOND)
 
-/* How many commands a device with always more to do begins within a time, sleeping in steps of a grain. */
+/* How many commands a device with always more to do begins within a time, sleeping in steps of a
+ * grain. */
 static unsigned begun(
 	struct throttle *throttle, uint64_t *now, uint64_t time, uint64_t grain, uint64_t bytes)
 {
@@ -33,7 +35,8 @@ static struct throttle made(uint64_t iops, uint64_t bps, uint64_t burst)
 {
 	struct throttle throttle = {0};
 
-	throttle_set(&throttle, &(struct throttle_limits){.iops = iops, .bps = bps, .burst = burst});
+	throttle_set(
+		&throttle, &(struct throttle_limits){.iops = iops, .bps = bps, .burst = burst});
 	return throttle;
 }
 
@@ -85,7 +88,8 @@ static void bytes_are_as_many_as_allowed_whatever_the_commands_are(void **state)
 
 		begun(&throttle, &now, 10 * SECOND, 1, sizes[i]);
 		cnt = begun(&throttle, &now, 100 * SECOND, 1, sizes[i]);
-		assert_in_range(cnt * sizes[i], (800 << 20) - sizes[i], (800 << 20) + sizes[i] + 8192);
+		assert_in_range(
+			cnt * sizes[i], (800 << 20) - sizes[i], (800 << 20) + sizes[i] + 8192);
 	}
 }
 

@@ -32,9 +32,12 @@ static void what_is_late_is_told_once_and_its_end_too(void **state)
 
 	(void) state;
 	assert_int_equal(trouble_late(&trouble, NOW - 30 * SECOND, NOW, 30), LATE_BEGINS);
-	assert_int_equal(trouble_late(&trouble, NOW - 30 * SECOND, NOW + 5 * SECOND, 30), LATE_NOTHING);
-	assert_int_equal(trouble_late(&trouble, NOW - 10 * SECOND, NOW + 20 * SECOND, 30), LATE_NOTHING);
-	assert_int_equal(trouble_late(&trouble, NOW + 10 * SECOND, NOW + 25 * SECOND, 30), LATE_ENDS);
+	assert_int_equal(
+		trouble_late(&trouble, NOW - 30 * SECOND, NOW + 5 * SECOND, 30), LATE_NOTHING);
+	assert_int_equal(
+		trouble_late(&trouble, NOW - 10 * SECOND, NOW + 20 * SECOND, 30), LATE_NOTHING);
+	assert_int_equal(
+		trouble_late(&trouble, NOW + 10 * SECOND, NOW + 25 * SECOND, 30), LATE_ENDS);
 	assert_int_equal(trouble_late(&trouble, 0, NOW + 30 * SECOND, 30), LATE_NOTHING);
 }
 

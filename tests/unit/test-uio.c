@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The uio device, with other descriptors in its place that answer as the kernel's does: a memfd is mapped, an eventfd
- * refuses a write of four bytes with EINVAL, /proc/self/mem at 0 ends in EIO, a pipe takes and gives them.
+ * The uio device, with other descriptors in its place that answer as the kernel's does: a memfd is
+ * mapped, an eventfd refuses a write of four bytes with EINVAL, /proc/self/mem at 0 ends in EIO, a
+ * pipe takes and gives them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -58,7 +59,8 @@ void *mremap(void *from, size_t length, size_t new_length, int flags, ...)
 	to = va_arg(args, void *);
 	va_end(args);
 	errno = mremap_error;
-	return mremap_error ? MAP_FAILED : (void *) syscall(SYS_mremap, from, length, new_length, flags, to);
+	return mremap_error ? MAP_FAILED
+			    : (void *) syscall(SYS_mremap, from, length, new_length, flags, to);
 }
 
 #pragma GCC visibility pop
@@ -236,7 +238,8 @@ static void a_mapped_ring_works(void **state)
 
 	assert_int_equal(tcmu_ring_attach(&ring, f->uio.base, f->uio.length), 0);
 	assert_int_equal(
-		fake_ring_push(f->fake, &(struct fake_command){.cdb = cdb, .cdb_length = 6, .length = 36}),
+		fake_ring_push(
+			f->fake, &(struct fake_command){.cdb = cdb, .cdb_length = 6, .length = 36}),
 		1);
 	fake_ring_publish(f->fake);
 	assert_int_equal(tcmu_ring_next(&ring, &entry, iov, 4), 1);
@@ -302,7 +305,8 @@ static void reading_the_count_tells_alive_from_gone(void **state)
 	assert_int_equal(tcmu_uio_ack(&f->uio), 0);
 	assert_int_equal(tcmu_uio_ack(&f->uio), -EAGAIN);
 	close(fds[1]);
-	assert_int_equal(tcmu_uio_ack(&f->uio), -EIO); /* no uio device: nothing where a count should be */
+	assert_int_equal(
+		tcmu_uio_ack(&f->uio), -EIO); /* no uio device: nothing where a count should be */
 	tcmu_uio_close(&f->uio);
 	f->uio.fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
 	assert_int_equal(tcmu_uio_ack(&f->uio), -ENODEV);
@@ -317,7 +321,8 @@ static void events_of_both_kernels_tell_alive_from_gone(void **state)
 		{0, false},
 		{POLLIN, false},
 		{POLLIN | POLLRDNORM, false},
-		{POLLIN | POLLERR | POLLHUP, true}, /* 6.1: -EIO as a mask, 0x19 of what was asked for */
+		{POLLIN | POLLERR | POLLHUP,
+		 true}, /* 6.1: -EIO as a mask, 0x19 of what was asked for */
 		{(uint32_t) -EIO, true},
 		{POLLERR, true}, /* 7.2 */
 		{POLLHUP, true},
@@ -406,7 +411,8 @@ static void pages_that_the_kernel_took_back_are_not_fatal(void **state)
 	struct iovec keep = {.iov_base = f->data, .iov_len = 4 * PAGE};
 
 	memset(f->data, 0x77, 4 * PAGE);
-	assert_int_equal(ftruncate(fake_ring_fd(f->fake), 65536 + 2 * PAGE), 0); /* beyond: SIGBUS */
+	assert_int_equal(
+		ftruncate(fake_ring_fd(f->fake), 65536 + 2 * PAGE), 0); /* beyond: SIGBUS */
 	assert_int_equal(tcmu_uio_replace_private(&f->uio, &keep, 1), 0);
 	assert_int_equal(f->data[2 * PAGE - 1], 0x77);
 	assert_int_equal(f->data[2 * PAGE], 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pool of threads: who runs what, how many at once, in which order, and when threads begin and end.
+ * The pool of threads: who runs what, how many at once, in which order, and when threads begin and
+ * end.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,10 +26,13 @@
 
 static atomic_bool refuse_threads;
 
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
+int __real_pthread_create(
+	pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
+int __wrap_pthread_create(
+	pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
 
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg)
+int __wrap_pthread_create(
+	pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg)
 {
 	if (atomic_load(&refuse_threads))
 		return EAGAIN;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device's directory under /sys/kernel/config/target/core/user_<hba>/<name>. All calls may block while
- * the kernel creates or deletes a device beside it: never call them on a thread that answers netlink or
- * serves I/O.
+ * The device's directory under /sys/kernel/config/target/core/user_<hba>/<name>. All calls may
+ * block while the kernel creates or deletes a device beside it: never call them on a thread that
+ * answers netlink or serves I/O.
  */
 #pragma once
 
@@ -16,19 +16,20 @@
 extern "C" {
 #endif
 
-/* attrib/<attribute> as a number. -ENOENT: the device is gone or the kernel does not know the attribute.
- * -EBADMSG: not a number. */
+/* attrib/<attribute> as a number. -ENOENT: the device is gone or the kernel does not know the
+ * attribute. -EBADMSG: not a number. */
 int tcmu_configfs_get(const struct tcmu_name *name, const char *attribute, uint64_t *value);
 int tcmu_configfs_get_signed(const struct tcmu_name *name, const char *attribute, int64_t *value);
 
 /* Writes attrib/<attribute>. */
 int tcmu_configfs_set(const struct tcmu_name *name, const char *attribute, const char *value);
 
-/* Sets hw_max_sectors, which initiators are told: in blocks. The kernel takes it at any time and through the device's
- * control file alone. */
+/* Sets hw_max_sectors, which initiators are told: in blocks. The kernel takes it at any time and
+ * through the device's control file alone. */
 int tcmu_configfs_set_max_sectors(const struct tcmu_name *name, uint32_t sectors);
 
-/* Writes action/<action> (block_dev, reset_ring, free_kept_buf). -ENOENT: the kernel does not have it. */
+/* Writes action/<action> (block_dev, reset_ring, free_kept_buf). -ENOENT: the kernel does not have
+ * it. */
 int tcmu_configfs_action(const struct tcmu_name *name, const char *action, unsigned value);
 
 /* 1: configured; 0: not yet (an ADDED_DEVICE that waits for its answer); -errno. */
@@ -63,13 +64,13 @@ struct tcmu_port_group {
 	struct tcmu_port *ports; /* as many as the kernel tells, which is a page of text */
 };
 
-/* The groups that have a number, in the order of their numbers. Returns how many; free them with tcmu_port_groups_free().
- * -ENOENT: the device is gone; -ENOMEM. */
+/* The groups that have a number, in the order of their numbers. Returns how many; free them with
+ * tcmu_port_groups_free(). -ENOENT: the device is gone; -ENOMEM. */
 int tcmu_configfs_port_groups(const struct tcmu_name *name, struct tcmu_port_group **groups);
 void tcmu_port_groups_free(struct tcmu_port_group *groups, int cnt);
 
-/* Makes the target core change a group's state: every initiator is told. by_initiator: one has asked for it. -EINVAL:
- * the kernel refuses it, so for a group that only initiators may change. */
+/* Makes the target core change a group's state: every initiator is told. by_initiator: one has
+ * asked for it. -EINVAL: the kernel refuses it, so for a group that only initiators may change. */
 int tcmu_configfs_set_port_group(
 	const struct tcmu_name *name, const char *group, uint8_t state, bool by_initiator);
 

@@ -2,8 +2,8 @@
 /*
  * Events of the kernel's generic netlink family TCM-USER and the answers to them.
  *
- * One thread uses a socket. Nothing blocks. Decoding is a function over bytes (tcmu_netlink_decode), the
- * socket only carries them.
+ * One thread uses a socket. Nothing blocks. Decoding is a function over bytes
+ * (tcmu_netlink_decode), the socket only carries them.
  */
 #pragma once
 
@@ -46,8 +46,8 @@ int tcmu_netlink_decode(const void *message, size_t length, struct tcmu_event *e
 
 struct tcmu_netlink;
 
-/* Joins the group "config", with a receive buffer of 4 MiB where allowed. -ENOENT: the module is not loaded.
- * -EPERM. */
+/* Joins the group "config", with a receive buffer of 4 MiB where allowed. -ENOENT: the module is
+ * not loaded. -EPERM. */
 int tcmu_netlink_open(struct tcmu_netlink **netlink);
 void tcmu_netlink_close(struct tcmu_netlink *netlink);
 int tcmu_netlink_fd(const struct tcmu_netlink *netlink);
@@ -55,8 +55,8 @@ int tcmu_netlink_fd(const struct tcmu_netlink *netlink);
 /* Tells the kernel whether it is to wait for answers (SET_FEATURES). */
 int tcmu_netlink_set_replies(struct tcmu_netlink *netlink, bool on);
 
-/* 1: one event. 0: no more for now. -ENOBUFS: messages were lost: rescan, then go on. -EBADMSG: a message
- * was malformed and dropped, go on. Another -errno: the socket is unusable. */
+/* 1: one event. 0: no more for now. -ENOBUFS: messages were lost: rescan, then go on. -EBADMSG: a
+ * message was malformed and dropped, go on. Another -errno: the socket is unusable. */
 int tcmu_netlink_receive(struct tcmu_netlink *netlink, struct tcmu_event *event);
 
 /* Answers an event of this kind; status 0 or -errno. -ENODEV: nobody waited for it. Does not

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command ring shared with the kernel, over a mapping given by (base, length). No file descriptor here:
- * what is in this file works as well on memory that a test made.
+ * The command ring shared with the kernel, over a mapping given by (base, length). No file
+ * descriptor here: what is in this file works as well on memory that a test made.
  *
- * Every offset and length that the kernel wrote is checked against the mapping once, when an entry is
- * decoded. A ring is used by one thread at a time; the caller serialises.
+ * Every offset and length that the kernel wrote is checked against the mapping once, when an entry
+ * is decoded. A ring is used by one thread at a time; the caller serialises.
  */
 #pragma once
 
@@ -32,9 +32,10 @@ struct tcmu_ring {
 	uint32_t cmdr_off; /* checked copies; the mailbox is not asked again */
 	uint32_t cmdr_size;
 	uint32_t features;
-	uint32_t next; /* where the next entry is fetched, bytes from cmdr_off */
-	uint32_t tail; /* where the next completion is written; published as cmd_tail by tcmu_ring_publish()
-			*/
+	uint32_t next;        /* where the next entry is fetched, bytes from cmdr_off */
+	uint32_t tail;        /* where the next completion is written; published as cmd_tail by
+			       * tcmu_ring_publish()
+			       */
 	uint32_t published;   /* the cmd_tail that the kernel was told last */
 	uint32_t outstanding; /* commands fetched and not completed */
 };
@@ -63,14 +64,15 @@ struct tcmu_entry {
 	uint16_t cmd_id;
 	uint8_t cdb[TCMU_CDB_MAX]; /* zero beyond cdb_length */
 	uint8_t cdb_length;        /* by the opcode's group; a longer one is cut at TCMU_CDB_MAX */
-	uint32_t iov_cnt; /* data-out or data-in; bidirectional and protection vectors are counted but not
-			     given */
+	uint32_t iov_cnt; /* data-out or data-in; bidirectional and protection vectors are counted
+			     but not given */
 	uint32_t bidi_cnt;
 	uint32_t dif_cnt;
 	uint64_t data_length; /* sum of the iovecs, bytes */
 	uint8_t tmr_type;
 	uint32_t tmr_count;
-	/* tmr_count unaligned u16 in the ring, valid until the next tcmu_ring_publish(): tcmu_entry_tmr_id()
+	/* tmr_count unaligned u16 in the ring, valid until the next tcmu_ring_publish():
+	 * tcmu_entry_tmr_id()
 	 */
 	const void *tmr_ids;
 };
@@ -85,17 +87,18 @@ struct tcmu_completion {
 };
 
 /* Checks the mailbox and starts at cmd_tail: what was fetched by nobody yet is fetched first.
- * -EPROTONOSUPPORT: another mailbox version. -EBADMSG: offsets that do not fit the mapping. -EINVAL: base is
- * not aligned to 64 bytes. */
+ * -EPROTONOSUPPORT: another mailbox version. -EBADMSG: offsets that do not fit the mapping.
+ * -EINVAL: base is not aligned to 64 bytes. */
 int tcmu_ring_attach(struct tcmu_ring *ring, void *base, size_t length);
 
-/* The next entry, its iovecs (addresses in this process) in iov[0..iov_cnt). PAD entries and unknown opcodes
- * are skipped, the latter marked for the kernel. 1: one entry. 0: nothing there. -ENOBUFS: iov_max is
- * smaller than entry->iov_cnt, nothing fetched, call again. -EBADMSG: the entry at ring->next is corrupt;
- * the ring can not be used any further. -ESTALE: the ring was reset (configfs action/reset_ring) behind our
- * back; what was fetched has been answered by the kernel and must not be completed any more. Once nothing of
- * it is in use, attach again. */
-int tcmu_ring_next(struct tcmu_ring *ring, struct tcmu_entry *entry, struct iovec *iov, uint32_t iov_max);
+/* The next entry, its iovecs (addresses in this process) in iov[0..iov_cnt). PAD entries and
+ * unknown opcodes are skipped, the latter marked for the kernel. 1: one entry. 0: nothing there.
+ * -ENOBUFS: iov_max is smaller than entry->iov_cnt, nothing fetched, call again. -EBADMSG: the
+ * entry at ring->next is corrupt; the ring can not be used any further. -ESTALE: the ring was reset
+ * (configfs action/reset_ring) behind our back; what was fetched has been answered by the kernel
+ * and must not be completed any more. Once nothing of it is in use, attach again. */
+int tcmu_ring_next(
+	struct tcmu_ring *ring, struct tcmu_entry *entry, struct iovec *iov, uint32_t iov_max);
 
 /* Whether tcmu_ring_next() would find something; an acquire load of cmd_head. */
 bool tcmu_ring_pending(const struct tcmu_ring *ring);
@@ -103,12 +106,13 @@ bool tcmu_ring_pending(const struct tcmu_ring *ring);
 /* The command's number at index, 0 beyond tmr_count. */
 uint16_t tcmu_entry_tmr_id(const struct tcmu_entry *entry, uint32_t index);
 
-/* Writes the answer into the slot at the tail. Any order. Not seen by the kernel before tcmu_ring_publish().
- * -EINVAL: no command is outstanding. -EBADMSG: the slot at the tail is corrupt. */
+/* Writes the answer into the slot at the tail. Any order. Not seen by the kernel before
+ * tcmu_ring_publish(). -EINVAL: no command is outstanding. -EBADMSG: the slot at the tail is
+ * corrupt. */
 int tcmu_ring_complete(struct tcmu_ring *ring, const struct tcmu_completion *completion);
 
-/* Makes all completions written so far visible to the kernel (release store of cmd_tail). The doorbell is
- * uio's. Does nothing on a ring that was reset. */
+/* Makes all completions written so far visible to the kernel (release store of cmd_tail). The
+ * doorbell is uio's. Does nothing on a ring that was reset. */
 void tcmu_ring_publish(struct tcmu_ring *ring);
 
 #ifdef __cplusplus

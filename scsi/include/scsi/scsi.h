@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SCSI as pure functions: a CDB and the properties of a logical unit in; a status, sense, data, or a plan of I/O out.
+ * SCSI as pure functions: a CDB and the properties of a logical unit in; a status, sense, data, or
+ * a plan of I/O out.
  *
- * Nothing here knows the kernel, a handler or a thread. struct scsi_lu is owned by the caller; scsi_dispatch() changes
- * only its parts marked "state". Calls on one logical unit are serialised by the caller.
+ * Nothing here knows the kernel, a handler or a thread. struct scsi_lu is owned by the caller;
+ * scsi_dispatch() changes only its parts marked "state". Calls on one logical unit are serialised
+ * by the caller.
  */
 #pragma once
 
@@ -47,7 +49,8 @@ struct scsi_sense {
 	uint16_t progress;
 };
 
-/* Unit attentions that wait to be told, oldest reason first in the standard's order of precedence. */
+/* Unit attentions that wait to be told, oldest reason first in the standard's order of precedence.
+ */
 #define SCSI_UA_RESET           (1u << 0) /* 29/00 */
 #define SCSI_UA_MODE_PARAMETERS (1u << 1) /* 2A/01 */
 #define SCSI_UA_CAPACITY        (1u << 2) /* 2A/09 */
@@ -85,7 +88,8 @@ struct scsi_copy_status {
 	struct scsi_sense sense;
 };
 
-/* Asymmetric access states of a target port group (SPC-4 6.37, table 300), as the field has them. */
+/* Asymmetric access states of a target port group (SPC-4 6.37, table 300), as the field has them.
+ */
 enum scsi_access_state {
 	SCSI_ACTIVE_OPTIMIZED = 0x0,
 	SCSI_ACTIVE_NONOPTIMIZED = 0x1,
@@ -96,7 +100,8 @@ enum scsi_access_state {
 	SCSI_TRANSITIONING = 0xf,
 };
 
-/* Why a medium cannot be used through this host: additional sense code qualifiers of ASC 04h (SPC-4 5.15.2.4). */
+/* Why a medium cannot be used through this host: additional sense code qualifiers of ASC 04h
+ * (SPC-4 5.15.2.4). */
 #define SCSI_ASCQ_STANDBY     0x0b
 #define SCSI_ASCQ_UNAVAILABLE 0x0c
 
@@ -116,8 +121,8 @@ struct scsi_port_group {
 	uint16_t ports[SCSI_GROUP_PORTS_MAX]; /* relative target port identifiers */
 };
 
-/* The ports that the logical unit can be reached through. Through which of them a command came is not known; what follows
- * `groups` is valid where it is the same for all that can be used. */
+/* The ports that the logical unit can be reached through. Through which of them a command came is
+ * not known; what follows `groups` is valid where it is the same for all that can be used. */
 struct scsi_ports {
 	unsigned group_cnt;
 	struct scsi_port_group groups[SCSI_PORT_GROUPS_MAX];
@@ -128,9 +133,11 @@ struct scsi_ports {
 	uint16_t port;        /* its relative identifier */
 	uint16_t tag;         /* of the target portal group, with an iscsi_name */
 	char iscsi_name[224]; /* of the target; empty: not of iSCSI, or not known */
-	bool shared; /* the owner has put ports in a group of his own: other hosts may serve the same medium */
+	bool shared; /* the owner has put ports in a group of his own: other hosts may serve the
+			same medium */
 	bool by_initiators;   /* with shared: initiators say which host serves it */
-	uint16_t owner_group; /* with shared: the group of this host's ports; 0: none of them can be used */
+	uint16_t owner_group; /* with shared: the group of this host's ports; 0: none of them can be
+				 used */
 	bool lu_group_known;
 	uint16_t lu_group; /* LOGICAL UNIT GROUP of VPD 83h */
 };
@@ -160,8 +167,9 @@ struct scsi_lu {
 	char revision[5];
 	char serial[256]; /* configfs' unit serial */
 	struct scsi_ports ports;
-	bool identity_fresh; /* false: a command that tells the serial or the ports gets SCSI_NEEDS_IDENTITY first */
-	char config[256]; /* "<subtype>/<config>": the vendor specific designator of VPD 83 */
+	bool identity_fresh; /* false: a command that tells the serial or the ports gets
+				SCSI_NEEDS_IDENTITY first */
+	char config[256];    /* "<subtype>/<config>": the vendor specific designator of VPD 83 */
 	/* medium */
 	uint64_t blocks;
 	uint32_t block_size;
@@ -181,17 +189,22 @@ struct scsi_lu {
 	uint64_t max_write_same;
 	uint8_t max_compare_and_write;
 	bool has_map;        /* GET LBA STATUS comes from the backend; else everything is mapped */
-	uint32_t max_atomic; /* blocks that a write stores all or none of, also when power fails; 0: none */
+	uint32_t max_atomic; /* blocks that a write stores all or none of, also when power fails; 0:
+				none */
 	uint32_t atomic_alignment;   /* of the address of such a write; 0: any */
 	uint32_t atomic_granularity; /* of its length; 0: any */
 	/* what the caller can do */
 	bool can_erase; /* plans with SCSI_PLAN_LONG: FORMAT UNIT and SANITIZE are there */
-	bool can_save; /* keep `saved` for good when result->save says so: there is a serial to find it by */
-	bool has_clock;      /* task->time_ms is set: REPORT TIMESTAMP is there */
-	unsigned max_copies; /* plans SCSI_PLAN_COPY at once, at most SCSI_COPIES_MAX; 0: no EXTENDED COPY */
-	bool copy_to_others; /* to and from other logical units, too */
-	bool has_port_groups; /* plans SCSI_PLAN_SET_GROUPS: the commands of target port groups are there */
-	bool no_reservations; /* the target core does not answer PERSISTENT RESERVE and RESERVE (emulate_pr is 0) */
+	bool can_save; /* keep `saved` for good when result->save says so: there is a serial to find
+			  it by */
+	bool has_clock;       /* task->time_ms is set: REPORT TIMESTAMP is there */
+	unsigned max_copies;  /* plans SCSI_PLAN_COPY at once, at most SCSI_COPIES_MAX; 0: no
+				 EXTENDED COPY */
+	bool copy_to_others;  /* to and from other logical units, too */
+	bool has_port_groups; /* plans SCSI_PLAN_SET_GROUPS: the commands of target port groups are
+				 there */
+	bool no_reservations; /* the target core does not answer PERSISTENT RESERVE and RESERVE
+				 (emulate_pr is 0) */
 	/* state */
 	bool write_cache; /* WCE */
 	bool write_cache_changeable;
@@ -203,14 +216,16 @@ struct scsi_lu {
 	uint16_t progress;    /* of the long operation, in 65536ths; the caller's */
 	bool sanitize_failed; /* the medium cannot be used until it has been sanitized */
 	bool sanitize_exit;   /* AUSE: EXIT FAILURE MODE gives the medium back */
-	bool format_failed;   /* the medium cannot be used until it has been formatted or sanitized */
-	uint8_t not_ready; /* the medium cannot be used through this host: the ASCQ of ASC 04h; 0: it can */
+	bool format_failed; /* the medium cannot be used until it has been formatted or sanitized */
+	uint8_t not_ready;  /* the medium cannot be used through this host: the ASCQ of ASC 04h; 0:
+			       it can */
 	uint32_t unit_attention; /* SCSI_UA_ bits */
 	struct scsi_copy_status copies[SCSI_COPIES_MAX];
 	uint64_t copy_number; /* of the last one that began */
 };
 
-/* One command as it came. iov is data-out, or room for data-in; the SCSI code reads data-out by copying only. */
+/* One command as it came. iov is data-out, or room for data-in; the SCSI code reads data-out by
+ * copying only. */
 struct scsi_task {
 	const uint8_t *cdb;
 	uint8_t cdb_length;
@@ -223,7 +238,8 @@ struct scsi_task {
 enum scsi_verdict {
 	SCSI_ANSWERED = 1,   /* status, sense and data are final */
 	SCSI_PLANNED,        /* plan is to be carried out; the status follows from it */
-	SCSI_NEEDS_IDENTITY, /* refresh lu->serial and lu->ports, set identity_fresh, dispatch again */
+	SCSI_NEEDS_IDENTITY, /* refresh lu->serial and lu->ports, set identity_fresh, dispatch again
+			      */
 };
 
 enum scsi_plan_op {
@@ -245,15 +261,17 @@ enum scsi_plan_op {
 
 #define SCSI_PLAN_FUA       (1u << 0)
 #define SCSI_PLAN_DPO       (1u << 1)
-#define SCSI_PLAN_IMMEDIATE (1u << 2)  /* GOOD may be sent when the work has been started */
-#define SCSI_PLAN_MAY_UNMAP (1u << 3)  /* WRITE_SAME with UNMAP=1 */
-#define SCSI_PLAN_ZEROES    (1u << 4)  /* WRITE_SAME: the block is all zeros */
-#define SCSI_PLAN_COMPARE   (1u << 5)  /* BYTCHK */
-#define SCSI_PLAN_ONE_BLOCK (1u << 6)  /* VERIFY with BYTCHK 3: data-out is one block */
-#define SCSI_PLAN_ATOMIC    (1u << 7)  /* WRITE: all or nothing */
-#define SCSI_PLAN_LONG      (1u << 8)  /* WRITE_SAME of the whole medium, then a flush: lu->long_operation */
-#define SCSI_PLAN_DATA      (1u << 9)  /* WRITE_SAME: the block is at result->data */
-#define SCSI_PLAN_INVERT    (1u << 10) /* WRITE_SAME: with the block's bits inverted in every second pass */
+#define SCSI_PLAN_IMMEDIATE (1u << 2) /* GOOD may be sent when the work has been started */
+#define SCSI_PLAN_MAY_UNMAP (1u << 3) /* WRITE_SAME with UNMAP=1 */
+#define SCSI_PLAN_ZEROES    (1u << 4) /* WRITE_SAME: the block is all zeros */
+#define SCSI_PLAN_COMPARE   (1u << 5) /* BYTCHK */
+#define SCSI_PLAN_ONE_BLOCK (1u << 6) /* VERIFY with BYTCHK 3: data-out is one block */
+#define SCSI_PLAN_ATOMIC    (1u << 7) /* WRITE: all or nothing */
+#define SCSI_PLAN_LONG \
+	(1u << 8) /* WRITE_SAME of the whole medium, then a flush: lu->long_operation */
+#define SCSI_PLAN_DATA (1u << 9) /* WRITE_SAME: the block is at result->data */
+#define SCSI_PLAN_INVERT \
+	(1u << 10) /* WRITE_SAME: with the block's bits inverted in every second pass */
 
 struct scsi_extent {
 	uint64_t lba;
@@ -284,13 +302,15 @@ struct scsi_copy_segment {
 	uint64_t destination_lba;
 };
 
-/* EXTENDED COPY, decoded. Ranges on this logical unit are right; those on others were not looked at. */
+/* EXTENDED COPY, decoded. Ranges on this logical unit are right; those on others were not looked
+ * at. */
 struct scsi_copy {
 	uint32_t list_id;
 	bool identified;
 	bool held;
 	bool long_id;
-	bool immediate; /* IMMED: GOOD is sent when the copy begins, which then belongs to no command */
+	bool immediate; /* IMMED: GOOD is sent when the copy begins, which then belongs to no
+			   command */
 	unsigned place; /* of its status in lu->copies */
 	unsigned target_cnt;
 	unsigned segment_cnt;
@@ -303,58 +323,68 @@ struct scsi_result {
 	uint8_t status;
 	struct scsi_sense sense;
 	uint8_t *data;
-	uint32_t data_length; /* of the data for the initiator; already cut to the allocation length */
+	uint32_t data_length; /* of the data for the initiator; already cut to the allocation length
+			       */
 	bool save;            /* lu->saved is to be kept for good before GOOD is sent */
 	struct scsi_plan plan;
 	struct scsi_copy copy;           /* valid with SCSI_PLAN_COPY */
 	struct scsi_group_states states; /* valid with SCSI_PLAN_SET_GROUPS */
 };
 
-/* Decides what a command means. result->data must be set. Never fails: a refusal is an answer. The data buffer's bytes
- * beyond data_length are unspecified. */
+/* Decides what a command means. result->data must be set. Never fails: a refusal is an answer. The
+ * data buffer's bytes beyond data_length are unspecified. */
 enum scsi_verdict scsi_dispatch(
 	struct scsi_lu *lu, const struct scsi_task *task, struct scsi_result *result);
 
-/* Sense for an I/O that ended with -errno, told as of the given LBA (SPC-4 4.5, table 28). Fills status and sense:
- * -ENOSPC 07/27/07, -EIO 03/11/00 for reads and 03/0C/00 for writes with the LBA in INFORMATION, -EILSEQ miscompare
- * with result_offset, -EBUSY and -EAGAIN and -ENOMEM BUSY, -ECANCELED TASK ABORTED, others HARDWARE ERROR 04/44/00. */
+/* Sense for an I/O that ended with -errno, told as of the given LBA (SPC-4 4.5, table 28). Fills
+ * status and sense: -ENOSPC 07/27/07, -EIO 03/11/00 for reads and 03/0C/00 for writes with the LBA
+ * in INFORMATION, -EILSEQ miscompare with result_offset, -EBUSY and -EAGAIN and -ENOMEM BUSY,
+ * -ECANCELED TASK ABORTED, others HARDWARE ERROR 04/44/00. */
 void scsi_io_error(
 	const struct scsi_plan *plan, int error, uint64_t lba, uint64_t result_offset,
 	struct scsi_result *result);
 
-/* The end of a plan with SCSI_PLAN_LONG (SBC-3 4.11, 5.3): 0 gives the medium back; after an error, -errno, it cannot be
- * used until another such operation ends well. Fills the status and the sense for who waits for the end. */
+/* The end of a plan with SCSI_PLAN_LONG (SBC-3 4.11, 5.3): 0 gives the medium back; after an error,
+ * -errno, it cannot be used until another such operation ends well. Fills the status and the sense
+ * for who waits for the end. */
 void scsi_long_end(struct scsi_lu *lu, int error, struct scsi_result *result);
 
-/* How far a copy is. segments: how many are done, which is also the number of the one under way. operations: how many reads
- * and writes have ended. */
+/* How far a copy is. segments: how many are done, which is also the number of the one under way.
+ * operations: how many reads and writes have ended. */
 void scsi_copy_progress(
 	struct scsi_lu *lu, const struct scsi_copy *copy, unsigned segments, uint64_t bytes,
 	uint64_t operations);
 
-/* The end of a plan SCSI_PLAN_COPY (SPC-4 6.4, 6.5). error: 0 or -errno of what it had asked for last: -ENODEV: a device is not
- * there or not any more; -ERANGE: it is too small; others as scsi_io_error(). Fills the status and the sense. */
-void scsi_copy_end(struct scsi_lu *lu, const struct scsi_copy *copy, int error, struct scsi_result *result);
+/* The end of a plan SCSI_PLAN_COPY (SPC-4 6.4, 6.5). error: 0 or -errno of what it had asked for
+ * last: -ENODEV: a device is not there or not any more; -ERANGE: it is too small; others as
+ * scsi_io_error(). Fills the status and the sense. */
+void scsi_copy_end(
+	struct scsi_lu *lu, const struct scsi_copy *copy, int error, struct scsi_result *result);
 
-/* The NAA designator that VPD 83h tells. naa: SCSI_NAA_LENGTH bytes. False: without a serial there is none. */
+/* The NAA designator that VPD 83h tells. naa: SCSI_NAA_LENGTH bytes. False: without a serial there
+ * is none. */
 bool scsi_naa(const struct scsi_lu *lu, uint8_t *naa);
 
-/* Takes over what has become known. Saved mode parameters become the current ones the first time that there are any, and
- * can be saved as soon as there is a serial to find them again by. */
+/* Takes over what has become known. Saved mode parameters become the current ones the first time
+ * that there are any, and can be saved as soon as there is a serial to find them again by. */
 void scsi_set_identity(struct scsi_lu *lu, const struct scsi_identity *identity);
 
-/* The end of a plan SCSI_PLAN_SET_GROUPS (SPC-4 6.45). error: 0; -EAGAIN or -ESHUTDOWN: not now, but soon; or
- * another -errno, with which initiators take another path. Fills the status and the sense. */
+/* The end of a plan SCSI_PLAN_SET_GROUPS (SPC-4 6.45). error: 0; -EAGAIN or -ESHUTDOWN: not now,
+ * but soon; or another -errno, with which initiators take another path. Fills the status and the
+ * sense. */
 void scsi_groups_end(int error, struct scsi_result *result);
 
-/* lu->saved, which result->save has asked to be kept, could not be: it is as it was before. Fills the status and the sense. */
-void scsi_save_failed(struct scsi_lu *lu, const struct scsi_mode_values *before, struct scsi_result *result);
+/* lu->saved, which result->save has asked to be kept, could not be: it is as it was before. Fills
+ * the status and the sense. */
+void scsi_save_failed(
+	struct scsi_lu *lu, const struct scsi_mode_values *before, struct scsi_result *result);
 
-/* Encodes sense in the format that lu->descriptor_sense asks for (SPC-4 4.5.2, 4.5.3). buffer: SCSI_SENSE_MAX bytes,
- * cleared first. Returns how many bytes are meaningful. */
+/* Encodes sense in the format that lu->descriptor_sense asks for (SPC-4 4.5.2, 4.5.3). buffer:
+ * SCSI_SENSE_MAX bytes, cleared first. Returns how many bytes are meaningful. */
 size_t scsi_sense_encode(const struct scsi_lu *lu, const struct scsi_sense *sense, uint8_t *buffer);
 
-/* The answer to GET LBA STATUS for a SCSI_PLAN_MAP (SBC-3 5.4): extents as the backend reported them. */
+/* The answer to GET LBA STATUS for a SCSI_PLAN_MAP (SBC-3 5.4): extents as the backend reported
+ * them. */
 struct scsi_lba_status {
 	uint64_t lba;
 	uint64_t blocks;
@@ -364,8 +394,9 @@ void scsi_answer_lba_status(
 	const struct scsi_task *task, const struct scsi_lba_status *status, unsigned cnt,
 	struct scsi_result *result);
 
-/* An operation of the table: what it is called and which bits of its CDB may be set. Dispatch, REPORT SUPPORTED
- * OPERATION CODES, tests, the fuzzer's dictionary and the manual's list all come from it. */
+/* An operation of the table: what it is called and which bits of its CDB may be set. Dispatch,
+ * REPORT SUPPORTED OPERATION CODES, tests, the fuzzer's dictionary and the manual's list all come
+ * from it. */
 struct scsi_operation {
 	uint8_t opcode;
 	bool has_action; /* CDB byte 1, bits 4 to 0, holds a service action */
@@ -373,11 +404,12 @@ struct scsi_operation {
 	uint8_t cdb_length;
 	bool by_target_core; /* told as supported, but never sent here and refused if it were */
 	const char *name;
-	uint8_t usage
-		[16]; /* CDB USAGE DATA (SPC-4 6.35.3): opcode and service action by value, else a bit mask */
+	uint8_t usage[16]; /* CDB USAGE DATA (SPC-4 6.35.3): opcode and service action by value,
+			      else a bit mask */
 };
 
-/* The i-th operation, in ascending order of operation code and service action; NULL past the last. */
+/* The i-th operation, in ascending order of operation code and service action; NULL past the last.
+ */
 const struct scsi_operation *scsi_operation_at(unsigned i);
 
 /* Whether a logical unit with these properties has the operation. */
@@ -390,7 +422,8 @@ const char *scsi_opcode_name(const uint8_t *cdb);
 
 enum scsi_class {
 	SCSI_CLASS_READ,
-	SCSI_CLASS_WRITE, /* whatever puts data on the medium, WRITE SAME and COMPARE AND WRITE too */
+	SCSI_CLASS_WRITE, /* whatever puts data on the medium, WRITE SAME and COMPARE AND WRITE too
+			   */
 	SCSI_CLASS_FLUSH,
 	SCSI_CLASS_UNMAP,
 	SCSI_CLASS_OTHER,
@@ -402,11 +435,13 @@ enum scsi_class scsi_cdb_class(const uint8_t *cdb);
 /* "read", "write", "flush", "unmap", "other" */
 const char *scsi_class_name(enum scsi_class class);
 
-/* The blocks that a CDB names, as it says, whether they exist or not. False: it names none in the CDB itself. */
+/* The blocks that a CDB names, as it says, whether they exist or not. False: it names none in the
+ * CDB itself. */
 bool scsi_cdb_blocks(const uint8_t *cdb, uint8_t cdb_length, uint64_t *lba, uint32_t *blocks);
 
 /* "medium_error" for 3h, and so on (SPC-4 4.5.6) */
 const char *scsi_sense_key_name(uint8_t key);
 
-/* Key and codes of encoded sense in either format; the other members are not set. buffer: at least 14 bytes. */
+/* Key and codes of encoded sense in either format; the other members are not set. buffer: at least
+ * 14 bytes. */
 void scsi_sense_decode(const uint8_t *buffer, struct scsi_sense *sense);

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a command costs on a device's I/O thread, without kernel and initiator: the thread serves a fake ring whose
- * other side the main thread plays, which keeps a number of commands under way.
+ * What a command costs on a device's I/O thread, without kernel and initiator: the thread serves a
+ *fake ring whose other side the main thread plays, which keeps a number of commands under way.
  *
- *	bench-loop [--seconds N] [--busy-poll PERCENT] [--handlers DIR] [--folder DIR] [--only HANDLER/OP/QUEUE]
- *	bench-loop --commands N ...
- *	bench-loop --config SUBTYPE/CONFIG [--sleep] ...
+ *	bench-loop [--seconds N] [--busy-poll PERCENT] [--handlers DIR] [--folder DIR] [--only
+ *HANDLER/OP/QUEUE] bench-loop --commands N ... bench-loop --config SUBTYPE/CONFIG [--sleep] ...
  *
- * The time is that of the I/O thread on a processor, and the part of it that is in user space. It includes what the
- * fake kernel does within the doorbell, which the first line tells by itself. "doorbells" and "sleeps" are for each
- * command. A built-in handler that does nothing shows the daemon's own share; the plugins null and file are loaded
- * where they are found, or the one plugin that --config names. --commands sends so many and no more, all that are under way at once, and waits for them before
- * the next: for tools that count (see count). With --sleep the kernel's side sleeps until something has ended, instead of looking all the
- * time, for backends that need the processors.
+ * The time is that of the I/O thread on a processor, and the part of it that is in user space. It
+ *includes what the fake kernel does within the doorbell, which the first line tells by itself.
+ *"doorbells" and "sleeps" are for each command. A built-in handler that does nothing shows the
+ *daemon's own share; the plugins null and file are loaded where they are found, or the one plugin
+ *that --config names. --commands sends so many and no more, all that are under way at once, and
+ *waits for them before the next: for tools that count (see count). With --sleep the kernel's side
+ *sleeps until something has ended, instead of looking all the time, for backends that need the
+ *processors.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -96,7 +97,8 @@ static void set_mark(struct bench *bench, struct mark *mark)
 	mark->commands = atomic_load(&bench->done);
 	mark->wall_ns = now_ns(CLOCK_MONOTONIC);
 	mark->cpu_ns = now_ns(CLOCK_THREAD_CPUTIME_ID);
-	mark->user_us = (uint64_t) usage.ru_utime.tv_sec * 1000000 + (uint64_t) usage.ru_utime.tv_usec;
+	mark->user_us = (uint64_t) usage.ru_utime.tv_sec * 1000000 +
+		(uint64_t) usage.ru_utime.tv_usec;
 	mark->sleeps = fake_uio_epoll_waits();
 }
 
@@ -244,8 +246,8 @@ static void print_row(const char *name, const char *what, unsigned queue, const 
 	double commands = (double) (marks[1].commands - marks[0].commands);
 	double wall = (double) (marks[1].wall_ns - marks[0].wall_ns) / 1e9;
 
-	printf("%-16s %-6s %5u %12.0f %10.0f %10.0f %10.3f %8.3f\n", name, what, queue, commands / wall,
-	       (double) (marks[1].cpu_ns - marks[0].cpu_ns) / commands,
+	printf("%-16s %-6s %5u %12.0f %10.0f %10.0f %10.3f %8.3f\n", name, what, queue,
+	       commands / wall, (double) (marks[1].cpu_ns - marks[0].cpu_ns) / commands,
 	       (double) (marks[1].user_us - marks[0].user_us) * 1000 / commands,
 	       (double) (marks[1].doorbells - marks[0].doorbells) / commands,
 	       (double) (marks[1].sleeps - marks[0].sleeps) / commands);
@@ -288,7 +290,10 @@ static void make_setup(const struct subject *subject, struct bench *bench, struc
 		.backend = subject->backend,
 		.host = &host,
 		.info = subject->info,
-		.lu = {.blocks = BLOCKS, .block_size = BLOCK, .max_transfer = 128, .write_cache = true},
+		.lu = {.blocks = BLOCKS,
+		       .block_size = BLOCK,
+		       .max_transfer = 128,
+		       .write_cache = true},
 		.signal = on_signal,
 		.owner = bench,
 	};
@@ -375,7 +380,8 @@ static void measure_all(const struct subject *subject, bool emulated)
 /* What the I/O thread would do at the very least, in the main thread: fetch, answer, doorbell. */
 static void measure_ring(unsigned queue)
 {
-	struct fake_ring *fake = fake_ring_new(&(struct fake_ring_options){.block_count = 2 * DEPTH});
+	struct fake_ring *fake = fake_ring_new(
+		&(struct fake_ring_options){.block_count = 2 * DEPTH});
 	static const uint8_t cdb[10] = {0x28, 0, 0, 0, 0, 0, 0, 0, LENGTH / BLOCK};
 	const unsigned rounds = 200000 / queue;
 	uint64_t taken = 0, fetched = 0, start;
@@ -389,18 +395,21 @@ static void measure_ring(unsigned queue)
 		for (unsigned j = 0; j < queue; j++)
 			(void) fake_ring_push(
 				fake,
-				&(struct fake_command){.cdb = cdb, .cdb_length = 10, .length = LENGTH});
+				&(struct fake_command){
+					.cdb = cdb, .cdb_length = 10, .length = LENGTH});
 		fake_ring_publish(fake);
 		start = now_ns(CLOCK_MONOTONIC);
 		while (tcmu_ring_next(&ring, &entry, iov, 4) > 0)
-			(void) tcmu_ring_complete(&ring, &(struct tcmu_completion){.cmd_id = entry.cmd_id});
+			(void) tcmu_ring_complete(
+				&ring, &(struct tcmu_completion){.cmd_id = entry.cmd_id});
 		tcmu_ring_publish(&ring);
 		fetched += now_ns(CLOCK_MONOTONIC) - start;
 		start = now_ns(CLOCK_MONOTONIC);
 		(void) fake_ring_consume(fake, NULL, NULL);
 		taken += now_ns(CLOCK_MONOTONIC) - start;
 	}
-	printf("by itself, %u at once: the fake kernel's doorbell %.0f ns a command, fetching and answering "
+	printf("by itself, %u at once: the fake kernel's doorbell %.0f ns a command, fetching and "
+	       "answering "
 	       "%.0f ns\n",
 	       queue, (double) taken / rounds / queue, (double) fetched / rounds / queue);
 	fake_ring_free(fake);
@@ -431,7 +440,8 @@ static void measure_plugin(
 	with_size = *options_config(options);
 	with_size.size = (uint64_t) BLOCKS * BLOCK;
 	with_size.block_size = BLOCK;
-	r = subject.handler->open(&with_size, &host, NULL, &subject.info, &subject.backend, &reason);
+	r = subject.handler->open(
+		&with_size, &host, NULL, &subject.info, &subject.backend, &reason);
 	if (r < 0)
 		die(config, reason.text);
 	measure_all(&subject, false);

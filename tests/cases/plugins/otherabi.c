@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A plugin built for an ABI that does not exist yet: the daemon must refuse it, by name, and go on. */
+/* A plugin built for an ABI that does not exist yet: the daemon must refuse it, by name, and go on.
+ */
 #include <tcmu/handler.h>
 
 static const struct tcmu_handler otherabi = {

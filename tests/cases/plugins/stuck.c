@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A handler whose submit() does not return while the file exists that its config string names: its device's I/O thread is
- * stuck, as no well-behaved handler lets it be. */
+/* A handler whose submit() does not return while the file exists that its config string names: its
+ * device's I/O thread is stuck, as no well-behaved handler lets it be. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -11,8 +11,9 @@
 #include <tcmu/handler.h>
 
 static int stuck_open(
-	const struct tcmu_config *config, const struct tcmu_host *host, struct tcmu_host_device *dev,
-	struct tcmu_backend_info *info, void **backend, struct tcmu_reason *reason)
+	const struct tcmu_config *config, const struct tcmu_host *host,
+	struct tcmu_host_device *dev, struct tcmu_backend_info *info, void **backend,
+	struct tcmu_reason *reason)
 {
 	(void) host;
 	(void) dev;
@@ -29,5 +30,6 @@ static void stuck_submit(void *backend, struct tcmu_io *io)
 	tcmu_io_complete(io, 0);
 }
 
-TCMU_HANDLER(.subtype = "stuck", .name = "gets stuck", .config_desc = "the file while which it is stuck",
-	     .threading = TCMU_HANDLER_ASYNC, .open = stuck_open, .close = free, .submit = stuck_submit);
+TCMU_HANDLER(.subtype = "stuck", .name = "gets stuck",
+	     .config_desc = "the file while which it is stuck", .threading = TCMU_HANDLER_ASYNC,
+	     .open = stuck_open, .close = free, .submit = stuck_submit);

@@ -10,5 +10,5 @@ static const struct tcmu_option options[] = {
 };
 
 TCMU_HANDLER(.subtype = "good", .name = "Good", .config_desc = "Anything.",
-	     .threading = TCMU_HANDLER_PARALLEL, .io_priv_size = 64, .workers = 3, .options = options,
-	     PLUGIN_FUNCTIONS);
+	     .threading = TCMU_HANDLER_PARALLEL, .io_priv_size = 64, .workers = 3,
+	     .options = options, PLUGIN_FUNCTIONS);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plugin of a later build of this interface: its description has fields that this daemon does not know.
+ * A plugin of a later build of this interface: its description has fields that this daemon does not
+ * know.
  */
 #include "plugin.h"
 

@@ -7,8 +7,9 @@
 #include <tcmu/handler.h>
 
 static inline int plugin_open(
-	const struct tcmu_config *config, const struct tcmu_host *host, struct tcmu_host_device *dev,
-	struct tcmu_backend_info *info, void **backend, struct tcmu_reason *reason)
+	const struct tcmu_config *config, const struct tcmu_host *host,
+	struct tcmu_host_device *dev, struct tcmu_backend_info *info, void **backend,
+	struct tcmu_reason *reason)
 {
 	(void) config;
 	(void) host;
@@ -35,7 +36,8 @@ static inline void plugin_submit(void *backend, struct tcmu_io *io)
 
 /* The entry of a plugin whose description is not the one that TCMU_HANDLER() would make. */
 #define PLUGIN_ENTRY(description) \
-	__attribute__((visibility("default"))) const struct tcmu_handler *tcmu_handler_entry(void); \
+	__attribute__((visibility("default"))) const struct tcmu_handler *tcmu_handler_entry( \
+		void); \
 	const struct tcmu_handler *tcmu_handler_entry(void) \
 	{ \
 		return (const struct tcmu_handler *) (description); \
