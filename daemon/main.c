@@ -20,19 +20,20 @@
 #include <systemd/sd-event.h>
 #include <tcmu/module.h>
 
-#include "bus.h"
-#include "cli.h"
-#include "control.h"
-#include "instance.h"
-#include "jobs.h"
-#include "log.h"
-#include "manager.h"
-#include "notify.h"
-#include "operator-bus.h"
-#include "query.h"
-#include "registry.h"
-#include "settings.h"
-#include "trouble.h"
+#include "base/jobs.h"
+#include "base/log.h"
+#include "base/version.h"
+#include "config/handlers.h"
+#include "config/settings.h"
+#include "device/health.h"
+#include "device/manager.h"
+#include "program/cli.h"
+#include "program/instance.h"
+#include "program/notify.h"
+#include "rpc/control-socket.h"
+#include "rpc/methods.h"
+#include "rpc/tcmu-dbus.h"
+#include "rpc/tcmud-dbus.h"
 
 #define RUN_DIR       "/run/tcmud"
 #define STATE_DIR     "/var/lib/tcmud"
@@ -163,7 +164,8 @@ static void bus_changed(void *userdata, enum bus_state state)
 		return;
 	self->ready = true;
 	log_full(
-		TCMU_LOG_INFO, NULL, NULL, LOG_ID_DAEMON_READY, "tcmud %s is ready", cli_version());
+		TCMU_LOG_INFO, NULL, NULL, LOG_ID_DAEMON_READY, "tcmud %s is ready",
+		version_string());
 	tell_status(self);
 	notify_ready();
 }

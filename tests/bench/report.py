@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """report.py RESULTS.json REPORT.md PICTURE.svg [NATIVE.txt [PART.json]]: what measure.py saw, as tables and as a picture, and what
-bench-loop printed, which becomes a part of the results. The cells of PART.json, where there is one, take the place of those in RESULTS.json.
+bench-io printed, which becomes a part of the results. The cells of PART.json, where there is one, take the place of those in RESULTS.json.
 
 A ratio is the median of the ratios of the rounds, in each of which the targets are measured one right after the other: what
 else the machine does then changes both."""
@@ -79,7 +79,7 @@ def native_rows(results):
 
 
 def read_native(path):
-    """The medians of what bench-loop has printed for each handler, which is there several times."""
+    """The medians of what bench-io has printed for each handler, which is there several times."""
     rows = {}
     with open(path) as file:
         for line in file:

@@ -12,9 +12,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "config/handlers.h"
 #include "hold-up.h"
 #include "images.h"
-#include "registry.h"
 
 #define SIZE     (64 * MIB)
 #define LENGTH   65536u

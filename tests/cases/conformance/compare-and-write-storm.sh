@@ -7,7 +7,7 @@
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
-storm=/host/build/tests/unit/compare-and-write-storm
+storm=/host/build/tests/guest-programs/compare-and-write-storm
 start_tcmud
 make_backstore disk /srv/disk.img 16M
 iscsi_target disk

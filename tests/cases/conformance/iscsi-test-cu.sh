@@ -28,7 +28,7 @@ conformance() {
 	local iqn=iqn.2003-01.org.linux-iscsi.guest:$2 log=$RESULTS.log
 	local -a paths=("${@:3}")
 	say "iscsi-test-cu: $1 on $2"
-	LD_PRELOAD=/host/build/tests/unit/libsessions-end.so PORT=0CBC \
+	LD_PRELOAD=/host/build/tests/guest-programs/libsessions-end.so PORT=0CBC \
 		SESSIONS=/sys/kernel/config/target/iscsi/$iqn/fabric_statistics/iscsi_instance/sessions \
 		stdbuf -oL iscsi-test-cu --dataloss --allow-sanitize --Verbose-scsi -t "$1" \
 		"${paths[@]/%//$iqn/0}" >"$log" 2>&1 || :

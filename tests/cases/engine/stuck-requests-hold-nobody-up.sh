@@ -8,6 +8,6 @@
 . "${0%/*}/../lib.sh"
 
 scratch_disk ext4
-must /host/build/tests/unit/engine-stuck /scratch/file
+must /host/build/tests/guest-programs/aio-stuck /scratch/file
 say "$OUTPUT"
 assert_match "$OUTPUT" 'all of it holds' "what the program says at its end"

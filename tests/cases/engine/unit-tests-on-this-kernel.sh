@@ -13,7 +13,7 @@ passes() { # TEST
 }
 
 scratch_disk ext4
-for test in workers jobs aio aio-engine aio-trouble; do
+for test in base-jobs aio aio-workers aio-engine aio-failures; do
 	passes $test
 done
 export TMPDIR=/scratch

@@ -14,7 +14,7 @@ for type in ext4 xfs; do
 	cd /scratch
 	for test in io open direct block system; do
 		say "test-file-$test on $type"
-		must "/host/build/tests/unit/test-file-$test"
+		must "/host/build/tests/unit/test-handlers-file-$test"
 	done
 	cd /
 	must umount /scratch

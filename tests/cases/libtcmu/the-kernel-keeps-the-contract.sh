@@ -5,5 +5,5 @@
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
-must /host/build/tests/unit/kernel-contract
+must /host/build/tests/guest-programs/kernel-contract
 assert_match "$OUTPUT" 'all of it holds' "what the program says at its end"

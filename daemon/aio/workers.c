@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The pool. Everything is under one mutex that is never held while work runs.
+ *
+ * Each thread owns a slot from its start until it has been joined. A thread that ends for want of
+ * work is joined by the next one that ends, or by whoever takes its slot, or by workers_free(): so
+ * at most one that has ended is kept. Once the pool is being freed, slots change no more.
+ */
+#include "aio/workers.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/thread.h"
+
+#define IDLE_MS   10000u
+#define NAME_SIZE 16
+
+enum worker_state {
+	WORKER_NONE,
+	WORKER_ALIVE,
+	WORKER_ENDED, /* to be joined */
+};
+
+struct worker {
+	struct workers *pool;
+	enum worker_state state;
+	pthread_t thread;
+};
+
+struct workers {
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	unsigned limit;
+	unsigned alive;
+	unsigned idle;   /* threads that wait, or have been woken and not yet taken work */
+	unsigned queued; /* length of the queue */
+	unsigned idle_ms;
+	bool ending;
+	struct work *first;
+	struct work **last;
+	char name[NAME_SIZE];
+	struct worker workers[];
+};
+
+static void queue_add(struct workers *pool, struct work *work)
+{
+	work->next = NULL;
+	*pool->last = work;
+	pool->last = &work->next;
+	pool->queued++;
+}
+
+/* Unlinks what *link points at. */
+static struct work *queue_remove(struct workers *pool, struct work **link)
+{
+	struct work *work = *link;
+
+	*link = work->next;
+	if (pool->last == &work->next)
+		pool->last = link;
+	pool->queued--;
+	work->next = NULL;
+	return work;
+}
+
+static void deadline_in(unsigned ms, struct timespec *deadline)
+{
+	clock_gettime(CLOCK_MONOTONIC, deadline);
+	deadline->tv_sec += ms / 1000;
+	deadline->tv_nsec += (long) (ms % 1000) * 1000000;
+	if (deadline->tv_nsec >= 1000000000) {
+		deadline->tv_sec++;
+		deadline->tv_nsec -= 1000000000;
+	}
+}
+
+/* Waits for work. NULL: the thread shall end. One idle thread always stays, also when all the
+ * others are stuck. */
+static struct work *wait_for_work(struct workers *pool)
+{
+	struct timespec deadline;
+	int r = 0;
+
+	deadline_in(pool->idle_ms, &deadline);
+	pool->idle++;
+	while (!pool->first && !pool->ending && (r != ETIMEDOUT || pool->idle == 1)) {
+		if (pool->idle == 1)
+			r = pthread_cond_wait(&pool->wake, &pool->lock);
+		else
+			r = pthread_cond_timedwait(&pool->wake, &pool->lock, &deadline);
+	}
+	pool->idle--;
+	return pool->first ? queue_remove(pool, &pool->first) : NULL;
+}
+
+/* Takes the slot of a thread that has ended, for it to be joined outside of the lock. */
+static bool take_ended(struct workers *pool, pthread_t *thread)
+{
+	for (unsigned i = 0; i < pool->limit; i++) {
+		if (pool->workers[i].state != WORKER_ENDED)
+			continue;
+		*thread = pool->workers[i].thread;
+		pool->workers[i].state = WORKER_NONE;
+		return true;
+	}
+	return false;
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *self = arg;
+	struct workers *pool = self->pool;
+	struct work *work;
+	pthread_t ended;
+	bool join = false;
+
+	thread_set_name(pool->name);
+	thread_set_io_flusher();
+	pthread_mutex_lock(&pool->lock);
+	while ((work = wait_for_work(pool))) {
+		pthread_mutex_unlock(&pool->lock);
+		work->run(work);
+		pthread_mutex_lock(&pool->lock);
+	}
+	if (!pool->ending) {
+		join = take_ended(pool, &ended);
+		self->state = WORKER_ENDED;
+		pool->alive--;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	if (join)
+		pthread_join(ended, NULL);
+	return NULL;
+}
+
+/* Under the lock. There is a free slot. */
+static int start_worker(struct workers *pool)
+{
+	struct worker *worker = pool->workers;
+	int r;
+
+	assert(pool->alive < pool->limit);
+	while (worker->state == WORKER_ALIVE)
+		worker++;
+	if (worker->state == WORKER_ENDED) {
+		/* It has given up the lock for good and is about to return. */
+		pthread_join(worker->thread, NULL);
+		worker->state = WORKER_NONE;
+	}
+	worker->pool = pool;
+	r = thread_start(&worker->thread, worker_main, worker);
+	if (r < 0)
+		return r;
+	worker->state = WORKER_ALIVE;
+	pool->alive++;
+	return 0;
+}
+
+static void init_wake(pthread_cond_t *wake)
+{
+	pthread_condattr_t attributes;
+
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(wake, &attributes);
+	pthread_condattr_destroy(&attributes);
+}
+
+int workers_new(unsigned limit, const char *name, struct workers **workers)
+{
+	struct workers *pool;
+	int r;
+
+	if (limit == 0)
+		return -EINVAL;
+	pool = calloc(1, sizeof(*pool) + limit * sizeof(pool->workers[0]));
+	if (!pool)
+		return -ENOMEM;
+	pool->limit = limit;
+	pool->idle_ms = IDLE_MS;
+	pool->last = &pool->first;
+	(void) snprintf(pool->name, sizeof(pool->name), "%s", name);
+	pthread_mutex_init(&pool->lock, NULL);
+	init_wake(&pool->wake);
+
+	pthread_mutex_lock(&pool->lock);
+	r = start_worker(pool);
+	pthread_mutex_unlock(&pool->lock);
+	if (r < 0) {
+		workers_free(pool);
+		return r;
+	}
+	*workers = pool;
+	return 0;
+}
+
+void workers_free(struct workers *workers)
+{
+	if (!workers)
+		return;
+	pthread_mutex_lock(&workers->lock);
+	assert(!workers->first);
+	workers->ending = true;
+	pthread_cond_broadcast(&workers->wake);
+	pthread_mutex_unlock(&workers->lock);
+	for (unsigned i = 0; i < workers->limit; i++)
+		if (workers->workers[i].state != WORKER_NONE)
+			pthread_join(workers->workers[i].thread, NULL);
+	pthread_cond_destroy(&workers->wake);
+	pthread_mutex_destroy(&workers->lock);
+	free(workers);
+}
+
+void workers_queue(struct workers *workers, struct work *work)
+{
+	pthread_mutex_lock(&workers->lock);
+	queue_add(workers, work);
+	if (workers->idle >= workers->queued || workers->alive == workers->limit)
+		pthread_cond_signal(&workers->wake);
+	else
+		(void) start_worker(workers);
+	pthread_mutex_unlock(&workers->lock);
+}
+
+int workers_cancel(struct workers *workers, struct work *work)
+{
+	struct work **link;
+	int r = -EBUSY;
+
+	pthread_mutex_lock(&workers->lock);
+	for (link = &workers->first; *link; link = &(*link)->next) {
+		if (*link != work)
+			continue;
+		queue_remove(workers, link);
+		r = 0;
+		break;
+	}
+	pthread_mutex_unlock(&workers->lock);
+	return r;
+}
+
+void workers_set_idle_time(struct workers *workers, unsigned milliseconds)
+{
+	pthread_mutex_lock(&workers->lock);
+	workers->idle_ms = milliseconds;
+	pthread_mutex_unlock(&workers->lock);
+}

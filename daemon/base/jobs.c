@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The mailbox is a list that any thread pushes onto, newest first, and that the main loop takes as
+ * a whole and turns round. Who finds it empty when pushing rings the eventfd; the main loop
+ * silences the eventfd before it takes the list, so that a post is either taken or rings again.
+ *
+ * Every job that runs holds a reference: its thread still rings when the main loop may already have
+ * run the post.
+ */
+#include "base/jobs.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/thread.h"
+
+/* Sources of a higher priority get their turn after so many posts. */
+#define POSTS_A_TURN 32
+#define NAME_SIZE    16
+
+struct mailbox {
+	atomic_uint references;
+	_Atomic(struct post *) pushed; /* newest first */
+	int fd;                        /* eventfd */
+	sd_event_source *source;
+	struct post *taken; /* oldest first; the main loop's */
+};
+
+struct job_thread {
+	struct job *job;
+	char name[NAME_SIZE];
+};
+
+static void ring(struct mailbox *mailbox)
+{
+	uint64_t one = 1;
+	ssize_t r = write(mailbox->fd, &one, sizeof(one));
+
+	/* The counter cannot be full: each of 2^64 - 2 posts would have found the list empty. */
+	assert(r == (ssize_t) sizeof(one));
+}
+
+static void silence(struct mailbox *mailbox)
+{
+	uint64_t count;
+	ssize_t r = read(mailbox->fd, &count, sizeof(count));
+
+	assert(r == (ssize_t) sizeof(count) || errno == EAGAIN);
+}
+
+static struct post *take_all(struct mailbox *mailbox)
+{
+	struct post *post = atomic_exchange_explicit(&mailbox->pushed, NULL, memory_order_acquire);
+	struct post *oldest = NULL;
+
+	while (post) {
+		struct post *next = post->next;
+
+		post->next = oldest;
+		oldest = post;
+		post = next;
+	}
+	return oldest;
+}
+
+static int on_mail(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct mailbox *mailbox = userdata;
+
+	(void) source;
+	(void) fd;
+	(void) revents;
+	if (!mailbox->taken) {
+		silence(mailbox);
+		mailbox->taken = take_all(mailbox);
+	}
+	for (unsigned i = 0; i < POSTS_A_TURN && mailbox->taken; i++) {
+		struct post *post = mailbox->taken;
+
+		mailbox->taken = post->next;
+		post->run(post);
+	}
+	if (mailbox->taken)
+		ring(mailbox);
+	return 0;
+}
+
+static void unref(struct mailbox *mailbox)
+{
+	if (atomic_fetch_sub_explicit(&mailbox->references, 1, memory_order_acq_rel) != 1)
+		return;
+	if (mailbox->fd >= 0)
+		close(mailbox->fd);
+	free(mailbox);
+}
+
+int mailbox_new(sd_event *event, int64_t priority, struct mailbox **ret)
+{
+	struct mailbox *mailbox = calloc(1, sizeof(*mailbox));
+	int r;
+
+	if (!mailbox)
+		return -ENOMEM;
+	atomic_init(&mailbox->references, 1);
+	mailbox->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r = mailbox->fd < 0 ? -errno : 0;
+	if (r >= 0)
+		r = sd_event_add_io(
+			event, &mailbox->source, mailbox->fd, EPOLLIN, on_mail, mailbox);
+	if (r >= 0)
+		r = sd_event_source_set_priority(mailbox->source, priority);
+	if (r < 0) {
+		mailbox_free(mailbox);
+		return r;
+	}
+	*ret = mailbox;
+	return 0;
+}
+
+void mailbox_free(struct mailbox *mailbox)
+{
+	if (!mailbox)
+		return;
+	mailbox->source = sd_event_source_disable_unref(mailbox->source);
+	unref(mailbox);
+}
+
+void mailbox_post(struct mailbox *mailbox, struct post *post)
+{
+	struct post *before = atomic_load_explicit(&mailbox->pushed, memory_order_relaxed);
+
+	do {
+		post->next = before;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&mailbox->pushed, &before, post, memory_order_release, memory_order_relaxed));
+	if (!before)
+		ring(mailbox);
+}
+
+static void job_ended(struct post *post)
+{
+	struct job *job = (struct job *) ((char *) post - offsetof(struct job, post));
+
+	job->done(job);
+}
+
+static void *job_main(void *arg)
+{
+	struct job_thread *self = arg;
+	struct job *job = self->job;
+	struct mailbox *mailbox = job->mailbox;
+
+	thread_set_name(self->name);
+	thread_set_io_flusher(); /* for what it flushes, and for the threads that a handler makes
+				    here */
+	free(self);
+	job->work(job);
+	/* From here on the job is the main loop's. */
+	mailbox_post(mailbox, &job->post);
+	unref(mailbox);
+	return NULL;
+}
+
+int job_start(struct mailbox *mailbox, struct job *job, const char *name)
+{
+	struct job_thread *self = malloc(sizeof(*self));
+	int r;
+
+	if (!self)
+		return -EAGAIN;
+	self->job = job;
+	(void) snprintf(self->name, sizeof(self->name), "%s", name);
+	job->mailbox = mailbox;
+	job->post.run = job_ended;
+	atomic_fetch_add_explicit(&mailbox->references, 1, memory_order_relaxed);
+	r = thread_start(NULL, job_main, self);
+	if (r < 0) {
+		unref(mailbox);
+		free(self);
+		return -EAGAIN;
+	}
+	return 0;
+}

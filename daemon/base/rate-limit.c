@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See base/rate-limit.h. */
+#include "base/rate-limit.h"
+
+#define SECOND UINT64_C(1000000000)
+
+/* At least this is saved, so that who is woken late by the clock's grain keeps the rate. */
+#define SAVED_MIN (SECOND / 50)
+#define AHEAD_MAX (3600 * SECOND)
+
+void throttle_set(struct throttle *throttle, const struct throttle_limits *limits)
+{
+	throttle->limits = *limits;
+}
+
+/* The time that so much takes at a rate, at most an hour. Amounts beyond 17 GiB, which no command
+ * transfers, count as that. */
+static uint64_t time_of(uint64_t amount, uint64_t rate)
+{
+	uint64_t time;
+
+	if (__builtin_mul_overflow(amount, SECOND, &time))
+		return AHEAD_MAX;
+	return time / rate < AHEAD_MAX ? time / rate : AHEAD_MAX;
+}
+
+/* What was not used longer ago than can be saved is lost. */
+static uint64_t not_before(uint64_t next, uint64_t now, uint64_t saved)
+{
+	uint64_t oldest = now > saved ? now - saved : 0;
+
+	return next > oldest ? next : oldest;
+}
+
+uint64_t throttle_take(struct throttle *throttle, uint64_t now, uint64_t bytes)
+{
+	const struct throttle_limits *limits = &throttle->limits;
+	uint64_t saved = limits->burst < 3600 ? limits->burst * SECOND : AHEAD_MAX;
+	uint64_t wait = 0;
+
+	if (saved < SAVED_MIN)
+		saved = SAVED_MIN;
+	throttle->next_command = not_before(throttle->next_command, now, saved);
+	throttle->next_byte = not_before(throttle->next_byte, now, saved);
+	if (limits->iops && throttle->next_command > now)
+		wait = throttle->next_command - now;
+	if (limits->bps && throttle->next_byte > now + wait)
+		wait = throttle->next_byte - now;
+	if (wait)
+		return wait;
+	if (limits->iops)
+		throttle->next_command += time_of(1, limits->iops);
+	if (limits->bps)
+		throttle->next_byte += time_of(bytes, limits->bps);
+	return 0;
+}

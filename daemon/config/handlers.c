@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Loading plugins. A plugin's description is copied, as much of it as both sides know, so that
+ * older and newer plugins look alike from here on.
+ */
+#include "config/handlers.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <glib.h>
+
+#include "base/log.h"
+#include "base/reason.h"
+#include "config/options.h"
+
+#define FILE_PREFIX "handler_"
+#define FILE_SUFFIX ".so"
+#define PEER_ENTRY  "handler_init"
+
+#define IO_PRIV_MAX 65536u
+#define NAME_SIZE   64
+#define PROBLEM_MAX (PATH_MAX + 512)
+
+/* A plugin's struct tcmu_handler must reach at least so far: what it cannot do without. */
+#define HANDLER_SIZE_MIN \
+	(offsetof(struct tcmu_handler, submit) + sizeof(((struct tcmu_handler *) 0)->submit))
+
+struct item {
+	struct registry_entry entry;
+	struct tcmu_handler handler;
+	char subtype[NAME_SIZE];
+	char origin[PATH_MAX];
+	char problem[PROBLEM_MAX];
+};
+
+struct registry {
+	GPtrArray *items; /* struct item, by subtype */
+};
+
+/* Handlers that exist but need not be installed. */
+static const struct {
+	const char *subtype;
+	const char *package;
+} packaged[] = {{"rbd", "tcmud-rbd"}};
+
+static struct item *item_at(const struct registry *registry, size_t index)
+{
+	return index < registry->items->len ? g_ptr_array_index(registry->items, index) : NULL;
+}
+
+static struct item *find_item(const struct registry *registry, const char *subtype)
+{
+	struct item *item;
+
+	for (size_t i = 0; (item = item_at(registry, i)); i++)
+		if (strcmp(item->subtype, subtype) == 0)
+			break;
+	return item;
+}
+
+/* Puts a new item at its place, or in the place of one that is not usable. */
+static void insert(struct registry *registry, struct item *item)
+{
+	struct item *old;
+	size_t i = 0;
+
+	while ((old = item_at(registry, i)) && strcmp(old->subtype, item->subtype) < 0)
+		i++;
+	if (old && strcmp(old->subtype, item->subtype) == 0)
+		(void) g_ptr_array_remove_index(registry->items, (guint) i);
+	g_ptr_array_insert(registry->items, (gint) i, item);
+}
+
+/* problem or handler is NULL; origin may be. */
+static int add_item(
+	struct registry *registry, const char *subtype, const struct tcmu_handler *handler,
+	const char *origin, const char *problem)
+{
+	struct item *item = calloc(1, sizeof(*item));
+
+	if (!item)
+		return -ENOMEM;
+	(void) snprintf(item->subtype, sizeof(item->subtype), "%s", subtype);
+	(void) snprintf(item->origin, sizeof(item->origin), "%s", origin ? origin : "");
+	(void) snprintf(item->problem, sizeof(item->problem), "%s", problem ? problem : "");
+	if (handler) {
+		item->handler = *handler;
+		item->handler.subtype = item->subtype;
+	}
+	item->entry = (struct registry_entry){
+		.subtype = item->subtype,
+		.handler = handler ? &item->handler : NULL,
+		.origin = origin ? item->origin : NULL,
+		.problem = problem ? item->problem : NULL,
+	};
+	insert(registry, item);
+	return 0;
+}
+
+int registry_new(struct registry **ret)
+{
+	struct registry *registry = calloc(1, sizeof(*registry));
+	char problem[128];
+	int r = 0;
+
+	if (!registry)
+		return -ENOMEM;
+	registry->items = g_ptr_array_new_with_free_func(free);
+	for (size_t i = 0; i < sizeof(packaged) / sizeof(packaged[0]) && r >= 0; i++) {
+		(void) snprintf(
+			problem, sizeof(problem), "the %s handler is not installed (package %s)",
+			packaged[i].subtype, packaged[i].package);
+		r = add_item(registry, packaged[i].subtype, NULL, NULL, problem);
+	}
+	if (r < 0) {
+		registry_free(registry);
+		return r;
+	}
+	*ret = registry;
+	return 0;
+}
+
+void registry_free(struct registry *registry)
+{
+	if (!registry)
+		return;
+	g_ptr_array_unref(registry->items);
+	free(registry);
+}
+
+/* ------- what a plugin says of itself ------- */
+
+/* The plugin's description as a struct of our size. handler is all zero before. */
+static int copy_handler(
+	const struct tcmu_handler *theirs, struct tcmu_handler *handler, struct tcmu_reason *reason)
+{
+	size_t size;
+
+	if (theirs->abi != TCMU_HANDLER_ABI)
+		return reason_refuse(
+			reason, -EPROTO,
+			"it is built for version %u of the handler interface, this daemon has %u",
+			theirs->abi, TCMU_HANDLER_ABI);
+	if (theirs->size < HANDLER_SIZE_MIN)
+		return reason_refuse(
+			reason, -EPROTO, "its description has %u bytes, which is less than %zu",
+			theirs->size, HANDLER_SIZE_MIN);
+	size = theirs->size < sizeof(*handler) ? theirs->size : sizeof(*handler);
+	memcpy(handler, theirs, size);
+	handler->size = sizeof(*handler);
+	return 0;
+}
+
+static int check_handler(const struct tcmu_handler *handler, struct tcmu_reason *reason)
+{
+	if (!handler->subtype || !options_subtype_valid(handler->subtype))
+		return reason_refuse(
+			reason, -EINVAL,
+			"its subtype \"%.70s\" is not of 1 to 63 characters of [a-z0-9_]",
+			handler->subtype ? handler->subtype : "");
+	if (!handler->open || !handler->close || !handler->submit)
+		return reason_refuse(
+			reason, -EINVAL, "it has no function %s",
+			!handler->open            ? "open"
+				: !handler->close ? "close"
+						  : "submit");
+	if (handler->threading < TCMU_HANDLER_ASYNC || handler->threading > TCMU_HANDLER_PARALLEL)
+		return reason_refuse(
+			reason, -EINVAL, "its way of threading, %d, is not known",
+			(int) handler->threading);
+	if (handler->io_priv_size > IO_PRIV_MAX)
+		return reason_refuse(
+			reason, -EINVAL, "it wants %u bytes for each request, more than %u",
+			handler->io_priv_size, IO_PRIV_MAX);
+	return options_check_table(handler->options, reason);
+}
+
+int registry_add(
+	struct registry *registry, const struct tcmu_handler *theirs, const char *origin,
+	struct tcmu_reason *reason)
+{
+	struct tcmu_handler handler = {0};
+	struct item *other;
+	int r;
+
+	if ((r = copy_handler(theirs, &handler, reason)) < 0 ||
+	    (r = check_handler(&handler, reason)) < 0)
+		return r;
+	other = find_item(registry, handler.subtype);
+	if (other && other->entry.handler)
+		return reason_refuse(
+			reason, -EEXIST, "the handler \"%s\" is there already, from %s",
+			handler.subtype, other->origin);
+	r = add_item(registry, handler.subtype, &handler, origin, NULL);
+	return r < 0 ? reason_refuse(reason, r, "out of memory") : 0;
+}
+
+/* ------- files ------- */
+
+/* The loader's messages mostly begin with the path, which ours name already. */
+static const char *without_path(const char *message, const char *path)
+{
+	size_t len = strlen(path);
+
+	return strncmp(message, path, len) == 0 && strncmp(message + len, ": ", 2) == 0
+		? message + len + 2
+		: message;
+}
+
+static int load_plugin(struct registry *registry, const char *path, struct tcmu_reason *reason)
+{
+	tcmu_handler_entry_fn *entry;
+	const struct tcmu_handler *theirs;
+	void *library;
+	int r;
+
+	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	if (!library)
+		return reason_refuse(reason, -ELIBACC, "%s", without_path(dlerror(), path));
+	entry = (tcmu_handler_entry_fn *) dlsym(library, TCMU_HANDLER_ENTRY);
+	theirs = entry ? entry() : NULL;
+	if (theirs)
+		r = registry_add(registry, theirs, path, reason);
+	else if (entry)
+		r = reason_refuse(reason, -EINVAL, "it describes no handler");
+	else if (dlsym(library, PEER_ENTRY))
+		r = reason_refuse(
+			reason, -EINVAL,
+			"it is a plugin of tcmu-runner, whose interface is another");
+	else
+		r = reason_refuse(reason, -EINVAL, "it has no function " TCMU_HANDLER_ENTRY);
+	if (r < 0)
+		(void) dlclose(library);
+	return r;
+}
+
+/* Keeps the subtype in the file's name as one that is known, unless it is there. */
+static void note_problem(
+	struct registry *registry, const char *path, const char *name,
+	const struct tcmu_reason *reason)
+{
+	size_t len = strlen(name) - strlen(FILE_PREFIX FILE_SUFFIX);
+	char subtype[NAME_SIZE], problem[PROBLEM_MAX];
+	struct item *item;
+
+	if (len >= sizeof(subtype))
+		return;
+	memcpy(subtype, name + strlen(FILE_PREFIX), len);
+	subtype[len] = '\0';
+	item = find_item(registry, subtype);
+	if (!options_subtype_valid(subtype) || (item && item->entry.handler))
+		return;
+	(void) snprintf(
+		problem, sizeof(problem), "the %s handler cannot be used: %s: %s", subtype, path,
+		reason->text);
+	(void) add_item(registry, subtype, NULL, path, problem);
+}
+
+static int is_plugin(const struct dirent *entry)
+{
+	size_t len = strlen(entry->d_name);
+
+	return len > strlen(FILE_PREFIX FILE_SUFFIX) &&
+		strncmp(entry->d_name, FILE_PREFIX, strlen(FILE_PREFIX)) == 0 &&
+		strcmp(entry->d_name + len - strlen(FILE_SUFFIX), FILE_SUFFIX) == 0;
+}
+
+static bool load_file(struct registry *registry, const char *dir, const char *name)
+{
+	struct tcmu_reason reason = {""};
+	char path[PATH_MAX];
+	int r;
+
+	(void) snprintf(path, sizeof(path), "%s/%s", dir, name);
+	r = load_plugin(registry, path, &reason);
+	if (r >= 0) {
+		log_debug("%s is loaded", path);
+		return true;
+	}
+	log_full(
+		TCMU_LOG_ERROR, NULL, NULL, LOG_ID_HANDLER_REFUSED,
+		"the handler %s cannot be used: %s", path, reason.text);
+	note_problem(registry, path, name, &reason);
+	return false;
+}
+
+static void log_loaded(const struct registry *registry, const char *dir)
+{
+	const struct item *item;
+	char names[256] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; (item = item_at(registry, i)) && used < sizeof(names); i++)
+		if (item->entry.handler)
+			used += (size_t) snprintf(
+				names + used, sizeof(names) - used, " %s", item->subtype);
+	log_info("handlers from %s:%s", dir, used ? names : " none");
+}
+
+int registry_load(struct registry *registry, const char *dir)
+{
+	struct dirent **files;
+	int cnt, loaded = 0;
+
+	cnt = scandir(dir, &files, is_plugin, alphasort);
+	if (cnt < 0) {
+		cnt = -errno;
+		log_error("the handlers in %s cannot be loaded: %s", dir, strerror(-cnt));
+		return cnt;
+	}
+	for (int i = 0; i < cnt; i++) {
+		loaded += load_file(registry, dir, files[i]->d_name);
+		free(files[i]);
+	}
+	free(files);
+	log_loaded(registry, dir);
+	return loaded;
+}
+
+/* ------- looking up ------- */
+
+const struct registry_entry *registry_lookup(const struct registry *registry, const char *subtype)
+{
+	const struct item *item = find_item(registry, subtype);
+
+	return item ? &item->entry : NULL;
+}
+
+const struct tcmu_handler *registry_find(const struct registry *registry, const char *subtype)
+{
+	const struct registry_entry *entry = registry_lookup(registry, subtype);
+
+	return entry ? entry->handler : NULL;
+}
+
+const struct registry_entry *registry_entry(const struct registry *registry, size_t index)
+{
+	const struct item *item = item_at(registry, index);
+
+	return item ? &item->entry : NULL;
+}

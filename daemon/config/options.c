@@ -1,0 +1,555 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Decoding by table. The daemon's own table comes first: a handler's must not have the same names.
+ */
+#include "config/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/reason.h"
+
+#define SUBTYPE_MAX     63
+#define OPTION_NAME_MAX 31 /* of an option */
+
+enum core_option {
+	CORE_READ_ONLY,
+	CORE_VENDOR,
+	CORE_PRODUCT,
+	CORE_REVISION,
+	CORE_IOPS,
+	CORE_BPS,
+	CORE_BURST,
+	CORE_COMMAND_TIMEOUT,
+	CORE_COMMAND_TIMEOUT_MISSPELT,
+	CORE_CNT,
+};
+
+/* Options without help are known for the sake of existing config strings, and not offered. */
+static const struct tcmu_option core_table[] = {
+	[CORE_READ_ONLY] =
+		{"ro", TCMU_OPTION_BOOL, "no", NULL, "refuse whatever would change the data"},
+	[CORE_VENDOR] =
+		{"vendor", TCMU_OPTION_STRING, "LIO-ORG", NULL,
+		 "vendor that initiators see, up to 8 characters"},
+	[CORE_PRODUCT] =
+		{"product", TCMU_OPTION_STRING, "TCMU device", NULL,
+		 "product, up to 16 characters"},
+	[CORE_REVISION] =
+		{"revision", TCMU_OPTION_STRING, "0002", NULL,
+		 "product revision, up to 4 characters"},
+	[CORE_IOPS] =
+		{"iops", TCMU_OPTION_UINT, "0", NULL, "commands a second, at most; 0: no limit"},
+	[CORE_BPS] = {"bps", TCMU_OPTION_SIZE, "0", NULL, "bytes a second, at most; 0: no limit"},
+	[CORE_BURST] =
+		{"burst", TCMU_OPTION_UINT, "0", NULL,
+		 "seconds of what iops and bps allow that may be saved for later"},
+	[CORE_COMMAND_TIMEOUT] =
+		{"tcmur_cmd_time_out", TCMU_OPTION_UINT, "30", NULL,
+		 "seconds until a command counts as late and is told to the log; 0: never"},
+	[CORE_COMMAND_TIMEOUT_MISSPELT] = {"tcmur_cmd_timeout", TCMU_OPTION_UINT, "0", NULL, NULL},
+	[CORE_CNT] = {NULL},
+};
+
+static const struct {
+	enum core_option option;
+	size_t length;
+} identity_lengths[] = {{CORE_VENDOR, 8}, {CORE_PRODUCT, 16}, {CORE_REVISION, 4}};
+
+struct options {
+	struct tcmu_config config;
+	char text[TCMU_CONFIG_MAX + 1]; /* taken apart */
+	struct tcmu_option_value core[CORE_CNT];
+	struct tcmu_option_value values[]; /* the handler's */
+};
+
+/* ------- values ------- */
+
+static bool parse_bool(const char *text, uint64_t *number)
+{
+	static const char *const words[] = {"0", "1", "no", "yes", "off", "on", "false", "true"};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(text, words[i]) == 0) {
+			*number = i % 2;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Decimal digits; *end is what follows them. */
+static bool parse_digits(const char *text, uint64_t *number, const char **end)
+{
+	uint64_t n = 0;
+
+	if (!isdigit((unsigned char) *text))
+		return false;
+	for (; isdigit((unsigned char) *text); text++)
+		if (__builtin_mul_overflow(n, 10, &n) ||
+		    __builtin_add_overflow(n, (uint64_t) (*text - '0'), &n))
+			return false;
+	*number = n;
+	*end = text;
+	return true;
+}
+
+static bool parse_size(const char *text, uint64_t *number)
+{
+	static const char units[] = "KMGT";
+	const char *unit, *end;
+
+	if (!parse_digits(text, number, &end))
+		return false;
+	if (!*end)
+		return true;
+	unit = strchr(units, toupper((unsigned char) *end));
+	if (!unit || end[1])
+		return false;
+	return !__builtin_mul_overflow(*number, UINT64_C(1) << (10 * (unit - units + 1)), number);
+}
+
+static bool parse_choice(const char *text, const char *const *choices, uint64_t *number)
+{
+	for (uint64_t i = 0; choices[i]; i++) {
+		if (strcmp(text, choices[i]) == 0) {
+			*number = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool parse_value(
+	const struct tcmu_option *option, const char *text, struct tcmu_option_value *value)
+{
+	const char *end;
+
+	switch (option->type) {
+	case TCMU_OPTION_BOOL:
+		return parse_bool(text, &value->number);
+	case TCMU_OPTION_UINT:
+		return parse_digits(text, &value->number, &end) && !*end;
+	case TCMU_OPTION_SIZE:
+		return parse_size(text, &value->number);
+	case TCMU_OPTION_STRING:
+		value->string = text;
+		return true;
+	case TCMU_OPTION_CHOICE:
+		return parse_choice(text, option->choices, &value->number);
+	}
+	return false;
+}
+
+/* What may be given: "yes|no". */
+static void value_words(const struct tcmu_option *option, char *words, size_t size)
+{
+	static const char *const plain[] = {
+		[TCMU_OPTION_BOOL] = "yes|no",
+		[TCMU_OPTION_UINT] = "NUMBER",
+		[TCMU_OPTION_SIZE] = "BYTES[K|M|G|T]",
+		[TCMU_OPTION_STRING] = "TEXT",
+	};
+	size_t used = 0;
+
+	if (option->type != TCMU_OPTION_CHOICE) {
+		(void) snprintf(words, size, "%s", plain[option->type]);
+		return;
+	}
+	words[0] = '\0';
+	for (size_t i = 0; option->choices[i] && used < size; i++)
+		used += (size_t) snprintf(
+			words + used, size - used, "%s%s", i ? "|" : "", option->choices[i]);
+}
+
+/* ------- tables ------- */
+
+static size_t table_size(const struct tcmu_option *table)
+{
+	size_t cnt = 0;
+
+	while (table && table[cnt].name)
+		cnt++;
+	return cnt;
+}
+
+static const struct tcmu_option *find_option(
+	const struct tcmu_option *table, size_t cnt, const char *name)
+{
+	for (size_t i = 0; i < cnt; i++)
+		if (strcmp(table[i].name, name) == 0)
+			return &table[i];
+	return NULL;
+}
+
+static bool name_valid(const char *name, size_t max)
+{
+	size_t len = strnlen(name, max + 1);
+
+	if (!len || len > max)
+		return false;
+	return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
+}
+
+bool options_subtype_valid(const char *subtype)
+{
+	return name_valid(subtype, SUBTYPE_MAX);
+}
+
+static int check_option(const struct tcmu_option *option, struct tcmu_reason *reason)
+{
+	struct tcmu_option_value value;
+
+	if (!name_valid(option->name, OPTION_NAME_MAX))
+		return reason_refuse(
+			reason, -EINVAL, "the option name \"%.40s\" is not of [a-z0-9_]",
+			option->name);
+	if (option->type < TCMU_OPTION_BOOL || option->type > TCMU_OPTION_CHOICE)
+		return reason_refuse(
+			reason, -EINVAL, "the option \"%s\" is of the unknown type %d",
+			option->name, (int) option->type);
+	if (option->type == TCMU_OPTION_CHOICE && (!option->choices || !option->choices[0]))
+		return reason_refuse(
+			reason, -EINVAL, "the option \"%s\" has nothing to choose from",
+			option->name);
+	if (option->def && !parse_value(option, option->def, &value))
+		return reason_refuse(
+			reason, -EINVAL,
+			"the default \"%.40s\" of the option \"%s\" is none of its values",
+			option->def, option->name);
+	return 0;
+}
+
+int options_check_table(const struct tcmu_option *table, struct tcmu_reason *reason)
+{
+	size_t cnt = table_size(table);
+
+	for (size_t i = 0; i < cnt; i++) {
+		int r = check_option(&table[i], reason);
+
+		if (r < 0)
+			return r;
+		if (find_option(core_table, CORE_CNT, table[i].name))
+			return reason_refuse(
+				reason, -EINVAL, "the option \"%s\" is the daemon's",
+				table[i].name);
+		if (find_option(table, i, table[i].name))
+			return reason_refuse(
+				reason, -EINVAL, "the option \"%s\" is there twice", table[i].name);
+	}
+	return 0;
+}
+
+static void set_defaults(
+	const struct tcmu_option *table, size_t cnt, struct tcmu_option_value *values)
+{
+	for (size_t i = 0; i < cnt; i++)
+		if (table[i].def)
+			(void) parse_value(&table[i], table[i].def, &values[i]);
+}
+
+/* ------- config strings ------- */
+
+bool options_subtype(const char *text, char *subtype, size_t size)
+{
+	const char *slash = strchr(text, '/');
+	size_t len = slash ? (size_t) (slash - text) : 0;
+
+	if (!len || len >= size)
+		return false;
+	memcpy(subtype, text, len);
+	subtype[len] = '\0';
+	return true;
+}
+
+int options_check_text(const char *text, struct tcmu_reason *reason)
+{
+	size_t len = strlen(text);
+
+	for (const unsigned char *c = (const unsigned char *) text; *c; c++) {
+		if (*c == ',')
+			return reason_refuse(
+				reason, -EINVAL,
+				"a comma is not possible: the kernel would cut the string there");
+		if (*c == ':')
+			return reason_refuse(
+				reason, -EINVAL, "a ':' is not possible: targetcli refuses it");
+		if (*c == ' ')
+			return reason_refuse(
+				reason, -EINVAL,
+				"a blank is not possible: targetcli would save the string cut "
+				"there");
+		if (*c < ' ' || *c == 0x7f)
+			return reason_refuse(
+				reason, -EINVAL,
+				"a %s is not possible: the kernel would cut the string there",
+				*c == '\n'           ? "newline"
+					: *c == '\t' ? "tab"
+						     : "control character");
+	}
+	if (len > TCMU_CONFIG_MAX)
+		return reason_refuse(
+			reason, -ENAMETOOLONG,
+			"%zu bytes are too long: the kernel would cut it after %d", len,
+			TCMU_CONFIG_MAX);
+	return 0;
+}
+
+static int refuse_unknown(
+	const struct tcmu_handler *handler, const char *name, struct tcmu_reason *reason)
+{
+	const struct tcmu_option *tables[] = {handler->options, core_table};
+	size_t used = (size_t) snprintf(
+		reason->text, sizeof(reason->text),
+		"the %s handler has no option \"%.31s\"; there are:", handler->subtype, name);
+
+	for (size_t t = 0; t < 2; t++)
+		for (const struct tcmu_option *o = tables[t];
+		     o && o->name && used < sizeof(reason->text); o++)
+			if (o->help || t == 0)
+				used += (size_t) snprintf(
+					reason->text + used, sizeof(reason->text) - used, " %s",
+					o->name);
+	return -EINVAL;
+}
+
+static int parse_option(
+	struct options *options, const struct tcmu_handler *handler, char *pair,
+	struct tcmu_reason *reason)
+{
+	size_t cnt = table_size(handler->options);
+	char *equals = strchr(pair, '=');
+	const struct tcmu_option *option;
+	struct tcmu_option_value *value;
+	const char *text;
+	char words[128];
+
+	if (equals)
+		*equals = '\0';
+	if ((option = find_option(handler->options, cnt, pair)))
+		value = &options->values[option - handler->options];
+	else if ((option = find_option(core_table, CORE_CNT, pair)))
+		value = &options->core[option - core_table];
+	else
+		return refuse_unknown(handler, pair, reason);
+	if (value->given)
+		return reason_refuse(
+			reason, -EINVAL, "the option \"%s\" is given twice", option->name);
+	value_words(option, words, sizeof(words));
+	if (!equals && option->type != TCMU_OPTION_BOOL)
+		return reason_refuse(
+			reason, -EINVAL, "the option \"%s\" needs a value: %s", option->name,
+			words);
+	text = equals ? equals + 1 : "yes";
+	if (!parse_value(option, text, value))
+		return reason_refuse(
+			reason, -EINVAL, "%s cannot be \"%.40s\": it is to be %s", option->name,
+			text, words);
+	value->given = true;
+	return 0;
+}
+
+static int check_identity(const struct options *options, struct tcmu_reason *reason)
+{
+	for (size_t i = 0; i < sizeof(identity_lengths) / sizeof(identity_lengths[0]); i++) {
+		enum core_option option = identity_lengths[i].option;
+		const char *text = options->core[option].string;
+
+		if (strlen(text) > identity_lengths[i].length)
+			return reason_refuse(
+				reason, -EINVAL, "%s is longer than %zu characters",
+				core_table[option].name, identity_lengths[i].length);
+		for (const char *c = text; *c; c++)
+			if (*c < ' ' || *c > '~')
+				return reason_refuse(
+					reason, -EINVAL, "%s has a character that is not ASCII",
+					core_table[option].name);
+	}
+	return 0;
+}
+
+/* options->text has been filled. */
+static int decode(
+	struct options *options, const struct tcmu_handler *handler, struct tcmu_reason *reason)
+{
+	char *slash = strchr(options->text, '/');
+	char *next;
+	int r;
+
+	if (!slash)
+		return reason_refuse(
+			reason, -EINVAL, "the string has no '/' after the handler's name");
+	*slash = '\0';
+	if (strcmp(options->text, handler->subtype) != 0)
+		return reason_refuse(
+			reason, -EINVAL, "the string is for the handler \"%.63s\", not \"%s\"",
+			options->text, handler->subtype);
+	options->config.subtype = options->text;
+	options->config.target = slash + 1;
+	next = strchr(slash + 1, ';');
+	while (next) {
+		char *pair = next + 1;
+
+		*next = '\0';
+		next = strchr(pair, ';');
+		if (next)
+			*next = '\0';
+		r = *pair ? parse_option(options, handler, pair, reason) : 0;
+		if (r < 0)
+			return r;
+	}
+	return check_identity(options, reason);
+}
+
+int options_parse(
+	const char *text, const struct tcmu_handler *handler, struct options **ret,
+	struct tcmu_reason *reason)
+{
+	size_t cnt = table_size(handler->options);
+	size_t len = strlen(text);
+	struct options *options;
+	int r;
+
+	if (len > TCMU_CONFIG_MAX)
+		return reason_refuse(
+			reason, -ENAMETOOLONG, "the string has %zu bytes, which is more than %d",
+			len, TCMU_CONFIG_MAX);
+	for (const char *c = text; *c; c++)
+		if ((unsigned char) *c < ' ' || *c == 0x7f)
+			return reason_refuse(reason, -EINVAL, "the string has a control character");
+	options = calloc(1, sizeof(*options) + cnt * sizeof(options->values[0]));
+	if (!options)
+		return reason_refuse(reason, -ENOMEM, "out of memory");
+	memcpy(options->text, text, len + 1);
+	set_defaults(core_table, CORE_CNT, options->core);
+	set_defaults(handler->options, cnt, options->values);
+	r = decode(options, handler, reason);
+	if (r < 0) {
+		options_free(options);
+		return r;
+	}
+	options->config.values = options->values;
+	options->config.read_only = options->core[CORE_READ_ONLY].number;
+	*ret = options;
+	return 0;
+}
+
+void options_free(struct options *options)
+{
+	free(options);
+}
+
+const struct tcmu_config *options_config(const struct options *options)
+{
+	return &options->config;
+}
+
+const char *options_vendor(const struct options *options)
+{
+	return options->core[CORE_VENDOR].string;
+}
+
+const char *options_product(const struct options *options)
+{
+	return options->core[CORE_PRODUCT].string;
+}
+
+const char *options_revision(const struct options *options)
+{
+	return options->core[CORE_REVISION].string;
+}
+
+void options_limits(const struct options *options, struct throttle_limits *limits)
+{
+	*limits = (struct throttle_limits){
+		.iops = options->core[CORE_IOPS].number,
+		.bps = options->core[CORE_BPS].number,
+		.burst = options->core[CORE_BURST].number,
+	};
+}
+
+/* The name at the beginning of an option's text, which ends with '=', ';' or the string. */
+static bool is_limit(const char *pair)
+{
+	size_t len = strcspn(pair, "=;");
+
+	for (enum core_option option = CORE_IOPS; option <= CORE_BURST; option++)
+		if (strlen(core_table[option].name) == len &&
+		    strncmp(core_table[option].name, pair, len) == 0)
+			return true;
+	return false;
+}
+
+/* The next option that is no limit, or the end; *len is that of what it begins with. */
+static const char *skip_limits(const char *text, size_t *len)
+{
+	while (*text == ';' && is_limit(text + 1))
+		text += 1 + strcspn(text + 1, ";");
+	*len = *text ? 1 + strcspn(text + 1, ";") : 0;
+	return text;
+}
+
+bool options_differ_in_limits_only(const char *a, const char *b)
+{
+	size_t len_a = strcspn(a, ";");
+	size_t len_b = strcspn(b, ";");
+
+	while (len_a == len_b && strncmp(a, b, len_a) == 0) {
+		a = skip_limits(a + len_a, &len_a);
+		b = skip_limits(b + len_b, &len_b);
+		if (!*a && !*b)
+			return true;
+	}
+	return false;
+}
+
+unsigned options_command_timeout(const struct options *options)
+{
+	bool misspelt = options->core[CORE_COMMAND_TIMEOUT_MISSPELT].given;
+	uint64_t seconds =
+		options->core[misspelt ? CORE_COMMAND_TIMEOUT_MISSPELT : CORE_COMMAND_TIMEOUT]
+			.number;
+
+	return seconds > UINT32_MAX ? UINT32_MAX : (unsigned) seconds;
+}
+
+/* ------- description ------- */
+
+static void describe_table(FILE *out, const struct tcmu_option *table)
+{
+	char words[128];
+
+	for (; table && table->name; table++) {
+		if (!table->help)
+			continue;
+		value_words(table, words, sizeof(words));
+		fprintf(out, "\n  ;%s=%s  %s", table->name, words, table->help);
+		if (table->def)
+			fprintf(out, " (default: %s)", table->def);
+	}
+}
+
+char *options_describe(const struct tcmu_handler *handler)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	bool failed;
+
+	if (!out)
+		return NULL;
+	fprintf(out,
+		"%s\nOptions:", handler->config_desc ? handler->config_desc : handler->subtype);
+	describe_table(out, handler->options);
+	describe_table(out, core_table);
+	failed = ferror(out);
+	if (fclose(out) != 0 || failed) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}

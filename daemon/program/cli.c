@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One table of options feeds getopt_long() and --help.
+ */
+#include "program/cli.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/version.h"
+
+#define COMPAT_NAME  "tcmu-runner"
+#define OWN_NAME     "tcmud"
+#define CONFIG_FILE  TCMUD_SYSCONFDIR "/tcmu/tcmu.conf"
+#define CONFIG_KNOWN "/etc/tcmu/tcmu.conf" /* where others look for it and write it */
+#define NOFILE_MIN   1024
+#define NOFILE_MAX   1048576
+#define HELP_COLUMN  28
+#define OPTION_CNT   (sizeof(table) / sizeof(table[0]))
+
+enum action {
+	ACTION_CONFIG = 256,
+	ACTION_HANDLER_PATH,
+	ACTION_LOG_LEVEL,
+	ACTION_CHECK_CONFIG,
+	ACTION_IO_ENGINE,
+};
+
+static const struct {
+	const char *name;
+	int value; /* its letter, or an enum action */
+	const char *argument;
+	const char *help;
+} table[] = {
+	{"config", ACTION_CONFIG, "FILE", "read FILE instead of " CONFIG_FILE},
+	{"handler-path", ACTION_HANDLER_PATH, "DIR",
+	 "load handlers from DIR instead of " TCMUD_HANDLER_DIR},
+	{"log-level", ACTION_LOG_LEVEL, "N",
+	 "log up to level N, from 0 (critical) to 5 (everything)"},
+	{"debug", 'd', NULL, "the same as --log-level 5"},
+	{"tcmu-log-dir", 'l', "DIR", "keep the log in DIR/tcmu-runner.log"},
+	{"io-engine", ACTION_IO_ENGINE, "ENGINE", "make system calls by: auto, uring or threads"},
+	{"nofile", 'f', "N", "set the limit of open files to N"},
+	{"check-config", ACTION_CHECK_CONFIG, NULL,
+	 "say what is wrong with the configuration file, and exit"},
+	{"help", 'h', NULL, "show this, and exit"},
+	{"version", 'V', NULL, "show the version, and exit"},
+};
+
+/* Others run us under the peer's name and parse what we print. */
+static const char *program_name(int argc, char **argv)
+{
+	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+	const char *name = argc > 0 ? argv[0] : OWN_NAME;
+
+	return strcmp(slash ? slash + 1 : name, COMPAT_NAME) == 0 ? COMPAT_NAME : OWN_NAME;
+}
+
+void cli_help(FILE *out, const char *program)
+{
+	char left[64];
+
+	fprintf(out, "Usage: %s [OPTION]...\n", program);
+	fprintf(out,
+		"Serves the kernel's TCMU devices, in the foreground, until SIGTERM. See "
+		"tcmud(8).\n\n");
+	for (size_t i = 0; i < OPTION_CNT; i++) {
+		bool letter = table[i].value < ACTION_CONFIG;
+
+		(void) snprintf(
+			left, sizeof(left), "  %c%c%s--%s%s%s", letter ? '-' : ' ',
+			letter ? table[i].value : ' ', letter ? ", " : "  ", table[i].name,
+			table[i].argument ? " " : "", table[i].argument ? table[i].argument : "");
+		fprintf(out, "%-*s %s\n", HELP_COLUMN, left, table[i].help);
+	}
+	fprintf(out,
+		"\nExits with 0 when it was told to stop, 1 on failure, 2 for a mistake on the "
+		"command "
+		"line,\n"
+		"%d when another TCMU daemon runs already.\n",
+		CLI_EXIT_INSTANCE);
+}
+
+/* The file below the prefix comes first. */
+static const char *default_config(void)
+{
+	return access(CONFIG_FILE, F_OK) < 0 && access(CONFIG_KNOWN, F_OK) == 0 ? CONFIG_KNOWN
+										: CONFIG_FILE;
+}
+
+/* ------- mistakes ------- */
+
+struct parse {
+	struct cli *cli;
+	const char *program;
+	FILE *out;
+	FILE *err;
+	bool check_config;
+};
+
+static int mistake(
+	const struct parse *parse, const char *what, const char *value, const char *expected)
+{
+	fprintf(parse->err, "%s: %s \"%s\"%s%s (try --help)\n", parse->program, what, value,
+		*expected ? ": " : "", expected);
+	return CLI_EXIT_USAGE;
+}
+
+static bool is_known(int value)
+{
+	for (size_t i = 0; i < OPTION_CNT; i++)
+		if (table[i].value == value)
+			return true;
+	return false;
+}
+
+/* getopt_long() returned '?' or ':'. optopt: the letter or the table's value; 0: the word is no
+ * long option. */
+static int unknown(const struct parse *parse, int result, char **argv)
+{
+	const char letter[] = {'-', (char) optopt, '\0'};
+	const char *word = argv[optind - 1];
+
+	if (optopt && !is_known(optopt))
+		return mistake(parse, "there is no option", letter, "");
+	if (result == ':')
+		return mistake(
+			parse, "the option needs a value:", strncmp(word, "--", 2) ? letter : word,
+			"");
+	return mistake(
+		parse, optopt ? "the option takes no value:" : "there is no option", word, "");
+}
+
+/* ------- --check-config ------- */
+
+struct check {
+	const struct parse *parse;
+	unsigned warnings;
+};
+
+static void print_warning(void *userdata, unsigned line, const char *text)
+{
+	struct check *check = userdata;
+
+	check->warnings++;
+	if (line)
+		fprintf(check->parse->out, "%s:%u: %s\n", check->parse->cli->config, line, text);
+	else
+		fprintf(check->parse->out, "%s: %s\n", check->parse->cli->config, text);
+}
+
+static int check_file(const struct parse *parse)
+{
+	struct check check = {.parse = parse};
+	struct settings settings;
+	int r;
+
+	settings_defaults(&settings);
+	r = settings_load(parse->cli->config, &settings, print_warning, &check);
+	if (r == -ENOENT && parse->cli->config_given)
+		print_warning(&check, 0, "there is no such file");
+	else if (r == -ENOENT)
+		fprintf(parse->out, "%s: there is no such file; everything has its default\n",
+			parse->cli->config);
+	else if (r == 0)
+		fprintf(parse->out, "%s: fine\n", parse->cli->config);
+	return check.warnings ? CLI_EXIT_FAILURE : CLI_EXIT_OK;
+}
+
+/* ------- options ------- */
+
+static bool parse_number(
+	const char *text, unsigned long minimum, unsigned long maximum, unsigned long *number)
+{
+	char *end;
+
+	if (!isdigit((unsigned char) *text))
+		return false;
+	errno = 0;
+	*number = strtoul(text, &end, 10);
+	return errno == 0 && !*end && *number >= minimum && *number <= maximum;
+}
+
+static int take_log_level(struct parse *parse, const char *value)
+{
+	unsigned long level;
+
+	if (!parse_number(value, 0, LOG_LEVEL_MAX, &level))
+		return mistake(parse, "the log level cannot be", value, "it is to be 0 to 5");
+	parse->cli->log_level = (int) level;
+	return CLI_RUN;
+}
+
+static int take_engine(struct parse *parse, const char *value)
+{
+	struct settings settings;
+
+	if (settings_set(&settings, "io_engine", value) < 0)
+		return mistake(
+			parse, "the I/O engine cannot be", value,
+			"it is to be auto, uring or threads");
+	parse->cli->io_engine = value;
+	return CLI_RUN;
+}
+
+static int take_nofile(struct parse *parse, const char *value)
+{
+	if (!parse_number(value, NOFILE_MIN, NOFILE_MAX, &parse->cli->nofile))
+		return mistake(
+			parse, "the limit of open files cannot be", value,
+			"it is to be 1024 to 1048576");
+	return CLI_RUN;
+}
+
+static int take_folder(const struct parse *parse, const char **folder, const char *value)
+{
+	if (!*value || strlen(value) >= SETTINGS_PATH_MAX)
+		return mistake(parse, "the folder cannot be", value, "it is empty or too long");
+	*folder = value;
+	return CLI_RUN;
+}
+
+/* Returns CLI_RUN to go on, or the exit code. */
+static int take(struct parse *parse, int option, const char *value)
+{
+	switch (option) {
+	case ACTION_CONFIG:
+		parse->cli->config = value;
+		parse->cli->config_given = true;
+		return CLI_RUN;
+	case ACTION_HANDLER_PATH:
+		return take_folder(parse, &parse->cli->handler_path, value);
+	case ACTION_LOG_LEVEL:
+		return take_log_level(parse, value);
+	case ACTION_IO_ENGINE:
+		return take_engine(parse, value);
+	case ACTION_CHECK_CONFIG:
+		parse->check_config = true;
+		return CLI_RUN;
+	case 'd':
+		parse->cli->log_level = LOG_LEVEL_MAX;
+		return CLI_RUN;
+	case 'l':
+		return take_folder(parse, &parse->cli->log_dir, value);
+	case 'f':
+		return take_nofile(parse, value);
+	case 'h':
+		cli_help(parse->out, parse->program);
+		return CLI_EXIT_OK;
+	default:
+		fprintf(parse->out, "%s %s\n", parse->program, version_string());
+		return CLI_EXIT_OK;
+	}
+}
+
+static void make_getopt_tables(
+	struct option options[OPTION_CNT + 1], char letters[2 * OPTION_CNT + 2])
+{
+	memset(options, 0, (OPTION_CNT + 1) * sizeof(*options));
+	*letters++ = ':';
+	for (size_t i = 0; i < OPTION_CNT; i++) {
+		options[i] = (struct option){
+			.name = table[i].name,
+			.has_arg = table[i].argument ? required_argument : no_argument,
+			.val = table[i].value,
+		};
+		if (table[i].value >= ACTION_CONFIG)
+			continue;
+		*letters++ = (char) table[i].value;
+		if (table[i].argument)
+			*letters++ = ':';
+	}
+	*letters = '\0';
+}
+
+int cli_parse(int argc, char **argv, struct cli *cli, FILE *out, FILE *err)
+{
+	struct parse parse = {
+		.cli = cli, .program = program_name(argc, argv), .out = out, .err = err};
+	struct option options[OPTION_CNT + 1];
+	char letters[2 * OPTION_CNT + 2];
+	int option, r = CLI_RUN;
+
+	*cli = (struct cli){
+		.config = default_config(), .handler_path = TCMUD_HANDLER_DIR, .log_level = -1};
+	make_getopt_tables(options, letters);
+	opterr = 0;
+	optind = 0; /* from the start, also a second time */
+	while (r == CLI_RUN && (option = getopt_long(argc, argv, letters, options, NULL)) != -1)
+		r = option == '?' || option == ':' ? unknown(&parse, option, argv)
+						   : take(&parse, option, optarg);
+	if (r == CLI_RUN && optind < argc)
+		return mistake(&parse, "there is nothing to do with", argv[optind], "");
+	if (r == CLI_RUN && parse.check_config)
+		return check_file(&parse);
+	return r;
+}
+
+void cli_override(const struct cli *cli, struct settings *settings)
+{
+	if (cli->log_level >= 0)
+		settings->log_level = cli->log_level;
+	if (cli->io_engine)
+		(void) settings_set(settings, "io_engine", cli->io_engine);
+	if (cli->log_dir)
+		(void) snprintf(settings->log_dir, sizeof(settings->log_dir), "%s", cli->log_dir);
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The record lock tells the pid of who holds it; the socket tells it by its peer credentials. The
+ * socket listens, so that they can be had, and nobody is ever accepted.
+ */
+#include "program/instance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 64
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		(void) close(*fd);
+	*fd = -1;
+}
+
+static int lock_file(const char *path, int *ret, pid_t *other)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+	int r = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fcntl(fd, F_SETLK, &lock) < 0)
+		r = errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
+	if (r == -EBUSY && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK &&
+	    lock.l_pid > 0)
+		*other = lock.l_pid;
+	if (r < 0)
+		close_fd(&fd);
+	*ret = fd;
+	return r;
+}
+
+static socklen_t make_address(const char *name, struct sockaddr_un *address)
+{
+	size_t len = strnlen(name, sizeof(address->sun_path) - 1);
+
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	memcpy(address->sun_path + 1, name, len);
+	return (socklen_t) (offsetof(struct sockaddr_un, sun_path) + 1 + len);
+}
+
+/* Whether the name's holder is a daemon like us, and not just anybody. */
+static bool is_daemon(const struct sockaddr_un *address, socklen_t len, pid_t *other)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct ucred peer = {0};
+	socklen_t size = sizeof(peer);
+	bool r = false;
+
+	if (fd < 0)
+		return false;
+	if (connect(fd, (const struct sockaddr *) address, len) == 0 &&
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
+		r = peer.uid == 0 || peer.uid == geteuid();
+	if (r)
+		*other = peer.pid;
+	close_fd(&fd);
+	return r;
+}
+
+static int take_name(const char *name, int *ret, pid_t *other)
+{
+	struct sockaddr_un address;
+	socklen_t len = make_address(name, &address);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	*ret = -1;
+	if (fd < 0)
+		return 0;
+	if (bind(fd, (const struct sockaddr *) &address, len) == 0 && listen(fd, BACKLOG) == 0) {
+		*ret = fd;
+		return 0;
+	}
+	close_fd(&fd);
+	return is_daemon(&address, len, other) ? -EBUSY : 0;
+}
+
+int instance_acquire(
+	struct instance *instance, const char *path, const char *socket_name, pid_t *other)
+{
+	int r;
+
+	*other = 0;
+	r = lock_file(path, &instance->lock, other);
+	if (r >= 0)
+		r = take_name(socket_name, &instance->socket, other);
+	if (r < 0)
+		instance_release(instance);
+	return r;
+}
+
+void instance_release(struct instance *instance)
+{
+	close_fd(&instance->lock);
+	close_fd(&instance->socket);
+}

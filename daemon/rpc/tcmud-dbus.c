@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Devices come and go without being announced: they are looked for when somebody asks for one.
+ */
+#include "rpc/tcmud-dbus.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/version.h"
+
+#define OPERATOR_NAME "org.tcmud1"
+#define OPERATOR_ROOT "/org/tcmud1"
+#define DEVICES       OPERATOR_ROOT "/device"
+#define REQUESTS_MAX  4096
+
+static int append_text(sd_bus_message *reply, const char *text)
+{
+	g_autofree char *valid = g_utf8_make_valid(text ? text : "", -1);
+
+	return sd_bus_message_append(reply, "s", valid);
+}
+
+/* ------- the daemon ------- */
+
+static int get_version(
+	sd_bus *bus, const char *path, const char *interface, const char *property,
+	sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	(void) bus;
+	(void) path;
+	(void) interface;
+	(void) property;
+	(void) userdata;
+	(void) error;
+	return sd_bus_message_append(reply, "s", version_string());
+}
+
+static int get_log_level(
+	sd_bus *bus, const char *path, const char *interface, const char *property,
+	sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	(void) bus;
+	(void) path;
+	(void) interface;
+	(void) property;
+	(void) userdata;
+	(void) error;
+	return sd_bus_message_append(reply, "i", log_level());
+}
+
+static int on_set_log_level(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	int level, r = sd_bus_message_read(call, "i", &level);
+
+	(void) userdata;
+	if (r < 0)
+		return r;
+	if (level < 0 || level > LOG_LEVEL_MAX)
+		return sd_bus_error_set(
+			error, SD_BUS_ERROR_INVALID_ARGS, "a log level is a number from 0 to 5");
+	log_set_level(level);
+	return sd_bus_reply_method_return(call, "");
+}
+
+static void dumped(void *userdata, char *text)
+{
+	sd_bus_message *call = userdata;
+
+	if (text)
+		(void) sd_bus_reply_method_return(call, "s", text);
+	else
+		(void) sd_bus_reply_method_errno(call, ENOMEM, NULL);
+	free(text);
+	sd_bus_message_unref(call);
+}
+
+static int on_dump(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	static const char request[] = "{\"method\": \"dump\"}";
+	const struct operator_bus *self = userdata;
+
+	(void) error;
+	query_run(self->query, request, sizeof(request) - 1, dumped, sd_bus_message_ref(call));
+	return 1;
+}
+
+static int on_find_device(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	const struct operator_bus *self = userdata;
+	const struct device *device;
+	char path[sizeof(DEVICES) + 16];
+	const char *text;
+	unsigned cnt;
+	int r;
+
+	r = sd_bus_message_read(call, "s", &text);
+	if (r < 0)
+		return r;
+	device = manager_find(self->manager, text, &cnt);
+	if (!device)
+		return sd_bus_error_set(
+			error, OPERATOR_NAME ".NoSuchDevice",
+			cnt ? "several devices have that name: say which, as user_0/disk"
+			    : "there is no such device");
+	(void) snprintf(path, sizeof(path), DEVICES "/uio%u", device_minor(device));
+	return sd_bus_reply_method_return(call, "o", path);
+}
+
+static const sd_bus_vtable manager_vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("LogLevel", "i", get_log_level, 0, 0),
+	SD_BUS_METHOD_WITH_ARGS(
+		"SetLogLevel", SD_BUS_ARGS("i", level), SD_BUS_NO_RESULT, on_set_log_level,
+		SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS(
+		"Dump", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json), on_dump,
+		SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS(
+		"FindDevice", SD_BUS_ARGS("s", device), SD_BUS_RESULT("o", path), on_find_device,
+		SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_VTABLE_END,
+};
+
+/* ------- devices ------- */
+
+static int append_property(
+	sd_bus_message *reply, const char *property, const struct device_view *view)
+{
+	uint64_t in_flight = 0;
+
+	if (strcmp(property, "Name") == 0)
+		return append_text(reply, view->label);
+	if (strcmp(property, "Handler") == 0)
+		return append_text(reply, view->handler);
+	if (strcmp(property, "Config") == 0)
+		return append_text(reply, view->name->config);
+	if (strcmp(property, "State") == 0)
+		return append_text(reply, view->state);
+	if (strcmp(property, "Problem") == 0)
+		return append_text(reply, view->problem);
+	if (strcmp(property, "Size") == 0)
+		return sd_bus_message_append(reply, "t", view->size);
+	if (strcmp(property, "BlockSize") == 0)
+		return sd_bus_message_append(reply, "u", view->block_size);
+	if (strcmp(property, "CpuNanoseconds") == 0)
+		return sd_bus_message_append(
+			reply, "t", view->stats ? stats_cpu(view->stats) : in_flight);
+	if (view->stats)
+		in_flight = stats_get(&view->stats->fetched) - stats_get(&view->stats->ended);
+	return sd_bus_message_append(reply, "t", in_flight); /* InFlight */
+}
+
+static int get_device(
+	sd_bus *bus, const char *path, const char *interface, const char *property,
+	sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct device_view view;
+
+	(void) bus;
+	(void) path;
+	(void) interface;
+	(void) error;
+	device_look(userdata, &view);
+	return append_property(reply, property, &view);
+}
+
+static int get_counters(
+	sd_bus *bus, const char *path, const char *interface, const char *property,
+	sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct device_view view;
+	int r = sd_bus_message_open_container(reply, 'a', "(stttt)");
+
+	(void) bus;
+	(void) path;
+	(void) interface;
+	(void) property;
+	(void) error;
+	device_look(userdata, &view);
+	for (int i = 0; r >= 0 && view.stats && i < SCSI_CLASS_COUNT; i++) {
+		const struct stats_class *class = &view.stats->classes[i];
+
+		r = sd_bus_message_append(
+			reply, "(stttt)", scsi_class_name(i), stats_get(&class->commands),
+			stats_get(&class->failed), stats_get(&class->bytes), stats_get(&class->ns));
+	}
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int append_requests(sd_bus_message *reply, const struct device *device)
+{
+	g_autofree struct stats_request *requests = g_new(struct stats_request, REQUESTS_MAX);
+	unsigned cnt = device_requests(device, requests, REQUESTS_MAX);
+	uint64_t now = stats_now();
+	int r = sd_bus_message_open_container(reply, 'a', "(saytd)");
+
+	for (unsigned i = 0; r >= 0 && i < cnt; i++) {
+		const struct stats_request *request = &requests[i];
+
+		r = sd_bus_message_open_container(reply, 'r', "saytd");
+		if (r >= 0)
+			r = sd_bus_message_append(reply, "s", scsi_opcode_name(request->cdb));
+		if (r >= 0)
+			r = sd_bus_message_append_array(
+				reply, 'y', request->cdb, sizeof(request->cdb));
+		if (r >= 0)
+			r = sd_bus_message_append(
+				reply, "td", request->data_length,
+				now > request->begun ? (double) (now - request->begun) / 1e9 : 0.0);
+		if (r >= 0)
+			r = sd_bus_message_close_container(reply);
+	}
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int on_list_requests(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	sd_bus_message *reply = NULL;
+	int r = sd_bus_message_new_method_return(call, &reply);
+
+	(void) error;
+	if (r >= 0)
+		r = append_requests(reply, userdata);
+	if (r >= 0)
+		r = sd_bus_send(NULL, reply, NULL);
+	sd_bus_message_unref(reply);
+	return r < 0 ? r : 1;
+}
+
+static int on_reopen(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	if (device_reopen(userdata) < 0)
+		return sd_bus_error_set(
+			error, OPERATOR_NAME ".Busy",
+			"the device is being opened, closed or resized at this moment; try again");
+	return sd_bus_reply_method_return(call, "");
+}
+
+static const sd_bus_vtable device_vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_PROPERTY("Name", "s", get_device, 0, 0),
+	SD_BUS_PROPERTY("Handler", "s", get_device, 0, 0),
+	SD_BUS_PROPERTY("Config", "s", get_device, 0, 0),
+	SD_BUS_PROPERTY("State", "s", get_device, 0, 0),
+	SD_BUS_PROPERTY("Problem", "s", get_device, 0, 0),
+	SD_BUS_PROPERTY("Size", "t", get_device, 0, 0),
+	SD_BUS_PROPERTY("BlockSize", "u", get_device, 0, 0),
+	SD_BUS_PROPERTY("InFlight", "t", get_device, 0, 0),
+	SD_BUS_PROPERTY("CpuNanoseconds", "t", get_device, 0, 0),
+	SD_BUS_PROPERTY("Counters", "a(stttt)", get_counters, 0, 0),
+	SD_BUS_METHOD_WITH_ARGS(
+		"ListRequests", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(saytd)", requests),
+		on_list_requests, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS(
+		"Reopen", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_reopen, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_VTABLE_END,
+};
+
+/* The one that the kernel has goes before one of the same number that it has no more. */
+static struct device *device_of_node(const struct manager *manager, const char *node)
+{
+	struct device *device, *found = NULL;
+	char name[16];
+
+	for (unsigned i = 0; (device = manager_device(manager, i)); i++) {
+		(void) snprintf(name, sizeof(name), "/uio%u", device_minor(device));
+		if (strcmp(name, node) == 0 &&
+		    (!found || device_state_kernel_has(device_state(device))))
+			found = device;
+	}
+	return found;
+}
+
+static int find_device(
+	sd_bus *bus, const char *path, const char *interface, void *userdata, void **found,
+	sd_bus_error *error)
+{
+	const struct operator_bus *self = userdata;
+
+	(void) bus;
+	(void) interface;
+	(void) error;
+	*found = device_of_node(self->manager, path + strlen(DEVICES));
+	return *found != NULL;
+}
+
+static int list_devices(
+	sd_bus *bus, const char *prefix, void *userdata, char ***nodes, sd_bus_error *error)
+{
+	const struct operator_bus *self = userdata;
+	const struct device *device;
+	unsigned cnt = 0;
+	char **list;
+
+	(void) bus;
+	(void) prefix;
+	(void) error;
+	while (manager_device(self->manager, cnt))
+		cnt++;
+	list = calloc(cnt + 1, sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	for (unsigned i = 0, used = 0; (device = manager_device(self->manager, i)); i++)
+		if (asprintf(&list[used], DEVICES "/uio%u", device_minor(device)) >= 0)
+			used++;
+	*nodes = list;
+	return 1;
+}
+
+static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const sd_bus_error *refusal = sd_bus_message_get_error(reply);
+
+	(void) userdata;
+	(void) error;
+	if (refusal)
+		log_warning(
+			"the bus does not let us be " OPERATOR_NAME ": %s",
+			refusal->message ? refusal->message : "no answer");
+	return 0;
+}
+
+int operator_bus_add(const struct operator_bus *self, sd_bus *connection)
+{
+	void *userdata = (void *) self;
+	int r = sd_bus_add_object_manager(connection, NULL, OPERATOR_ROOT);
+
+	if (r >= 0)
+		r = sd_bus_add_object_vtable(
+			connection, NULL, OPERATOR_ROOT, OPERATOR_NAME ".Manager", manager_vtable,
+			userdata);
+	if (r >= 0)
+		r = sd_bus_add_fallback_vtable(
+			connection, NULL, DEVICES, OPERATOR_NAME ".Device", device_vtable,
+			find_device, userdata);
+	if (r >= 0)
+		r = sd_bus_add_node_enumerator(connection, NULL, DEVICES, list_devices, userdata);
+	if (r >= 0)
+		r = sd_bus_request_name_async(connection, NULL, OPERATOR_NAME, 0, on_name, NULL);
+	return r;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rbd handler as the daemon has it: found by the registry, its config string decoded by the
+ * daemon's options, on a device's I/O thread between a fake kernel and a real cluster
+ * (tests/ceph/cluster), whose folder is in CEPH_TEST_CLUSTER.
+ */
+#include "io-fixture.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "config/handlers.h"
+#include "config/options.h"
+#include "images.h"
+
+#define SIZE   (64 * MIB)
+#define COUNT  8u
+#define LENGTH 65536u
+#define BLOCKS (LENGTH / RIG_BLOCK)
+
+/* A disk on the rig in the place of the rig's own backend. */
+struct disk {
+	struct rig rig;
+	struct registry *registry;
+	struct options *options;
+	const struct tcmu_handler *handler;
+	struct tcmu_config config;
+	struct tcmu_backend_info info;
+	void *backend;
+};
+
+static int setup(void **state)
+{
+	const char *folder = getenv("CEPH_TEST_CLUSTER");
+
+	(void) state;
+	assert_non_null(folder);
+	images_connect(folder);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void) state;
+	images_disconnect();
+	return 0;
+}
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double) time.tv_sec + (double) time.tv_nsec / 1e9;
+}
+
+static void open_disk(struct disk *disk, const char *name, unsigned timeout)
+{
+	struct loop_setup *loop = &disk->rig.setup;
+	struct tcmu_reason reason = {.text = ""};
+	char text[TCMU_CONFIG_MAX + 1];
+
+	(void) snprintf(
+		text, sizeof(text), "rbd/rbd/%s;osd_op_timeout=%u;conf=%s/ceph.conf;id=admin", name,
+		timeout, getenv("CEPH_TEST_CLUSTER"));
+	assert_int_equal(registry_new(&disk->registry), 0);
+	assert_true(registry_load(disk->registry, HANDLERS) > 0);
+	disk->handler = registry_find(disk->registry, "rbd");
+	assert_non_null(disk->handler);
+	if (options_parse(text, disk->handler, &disk->options, &reason) < 0)
+		fail_msg("%s", reason.text);
+	disk->config = *options_config(disk->options);
+	disk->config.size = SIZE;
+	disk->config.block_size = RIG_BLOCK;
+	memset(&disk->info, 0, sizeof(disk->info));
+	if (disk->handler->open(
+		    &disk->config, loop->host, loop->host_device, &disk->info, &disk->backend,
+		    &reason) < 0)
+		fail_msg("%s", reason.text);
+	loop->handler = disk->handler;
+	loop->backend = disk->backend;
+	loop->info = disk->info;
+	loop->lu.blocks = SIZE / RIG_BLOCK;
+	assert_int_equal(loop_new(loop, &disk->rig.loop), 0);
+	rig_wait_signal(&disk->rig, LOOP_ATTACHED);
+}
+
+static void start_disk(struct disk *disk, const char *name, unsigned timeout)
+{
+	rig_make(
+		&disk->rig,
+		&(struct rig_options){
+			.depth = 64, .uio.ring = {.scatter = true, .block_count = 2048}});
+	image_create("", name, SIZE);
+	open_disk(disk, name, timeout);
+}
+
+/* Its loop has ended or is about to. */
+static void end_disk(struct disk *disk)
+{
+	rig_wait_signal(&disk->rig, LOOP_ENDED);
+	disk->handler->close(disk->backend);
+	rig_finish(&disk->rig);
+	options_free(disk->options);
+	registry_free(disk->registry);
+}
+
+static void commands_reach_the_image_and_come_back(void **state)
+{
+	uint8_t *out = malloc(LENGTH), *in = malloc(LENGTH), *got = malloc(LENGTH);
+	struct rig_command write, read, flush = rig_flush();
+	struct disk disk;
+
+	(void) state;
+	start_disk(&disk, "looped", 20);
+	rig_pattern(out, LENGTH, 3);
+	write = rig_write_fua(5, BLOCKS, out);
+	assert_int_equal(rig_do(&disk.rig, &write), SCSI_GOOD);
+	assert_int_equal(rig_do(&disk.rig, &flush), SCSI_GOOD);
+	read = rig_read(5, BLOCKS, in);
+	assert_int_equal(rig_do(&disk.rig, &read), SCSI_GOOD);
+	assert_memory_equal(in, out, LENGTH);
+	image_read("looped", 5 * RIG_BLOCK, got, LENGTH);
+	assert_memory_equal(got, out, LENGTH);
+	loop_drain(disk.rig.loop, false);
+	end_disk(&disk);
+	image_delete("looped");
+	free(out);
+	free(in);
+	free(got);
+}
+
+static void a_storage_that_is_away_is_busy_after_the_timeout(void **state)
+{
+	uint8_t *out = calloc(1, LENGTH);
+	struct rig_command write = rig_write(0, BLOCKS, out);
+	struct disk disk;
+	double began;
+
+	(void) state;
+	start_disk(&disk, "busy", 2);
+	cluster_signal("osd", SIGSTOP);
+	began = now();
+	assert_int_equal(rig_do(&disk.rig, &write), SCSI_BUSY);
+	assert_true(now() - began < 5);
+	cluster_signal("osd", SIGCONT);
+	write = rig_write(0, BLOCKS, out);
+	assert_int_equal(rig_do(&disk.rig, &write), SCSI_GOOD);
+	loop_drain(disk.rig.loop, false);
+	end_disk(&disk);
+	free(out);
+}
+
+/* The kernel has its memory back while the storage is still away; what was under way lands whole,
+ * and late. */
+static void the_ring_is_let_go_under_requests_that_are_stuck(void **state)
+{
+	struct rig_command commands[2 * COUNT];
+	uint8_t *out = malloc(COUNT * LENGTH), *got = malloc(COUNT * LENGTH);
+	struct disk disk;
+	double began;
+
+	(void) state;
+	start_disk(&disk, "let-go", 0);
+	rig_pattern(out, COUNT * LENGTH, 4);
+	cluster_signal("osd", SIGSTOP);
+	for (unsigned i = 0; i < COUNT; i++) {
+		commands[i] = rig_write(i * BLOCKS, BLOCKS, out + i * LENGTH);
+		commands[COUNT + i] = rig_read((COUNT + i) * BLOCKS, BLOCKS, NULL);
+		rig_push(&disk.rig, &commands[i]);
+		rig_push(&disk.rig, &commands[COUNT + i]);
+	}
+	rig_notify(&disk.rig);
+	rig_wait_idle(&disk.rig);
+	assert_int_equal(loop_in_flight(disk.rig.loop), 2 * COUNT);
+	began = now();
+	loop_drain(disk.rig.loop, true);
+	assert_int_equal(loop_revoke(disk.rig.loop), 0);
+	rig_assert_let_go(&disk.rig);
+	assert_true(now() - began < 1);
+	assert_int_equal(loop_in_flight(disk.rig.loop), 2 * COUNT);
+	cluster_signal("osd", SIGCONT);
+	end_disk(&disk);
+	for (unsigned i = 0; i < 2 * COUNT; i++)
+		assert_false(rig_is_done(&commands[i]));
+	image_read("let-go", 0, got, COUNT * LENGTH);
+	assert_memory_equal(got, out, COUNT * LENGTH);
+	image_wait_unwatched("let-go", 2);
+	image_delete("let-go");
+	free(out);
+	free(got);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(commands_reach_the_image_and_come_back),
+		cmocka_unit_test(a_storage_that_is_away_is_busy_after_the_timeout),
+		cmocka_unit_test(the_ring_is_let_go_under_requests_that_are_stuck),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * engine-stuck FILE: what the I/O engine does with requests that the kernel cannot end. To be run
+ * as root in a guest: it freezes the file system that FILE is in.
+ *
+ * For both kinds of engine: buffered and direct writes and allocations get stuck, cached reads go
+ * on; starting, reaping and cancelling take no time; and in the end all requests have ended once,
+ * most of them cancelled.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "aio/aio.h"
+
+#define STUCK   64u
+#define READS   64u
+#define SIZE    4096u
+#define CALL_MS 5000u /* where one hangs it is for ever: only the thaw would end it */
+
+struct request {
+	struct tcmu_aio aio;
+	struct tcmu_io io;
+	struct iovec iov;
+	int64_t res;
+	unsigned done;
+	uint8_t *buffer;
+};
+
+static struct aio_engine *engine;
+static struct request stuck[STUCK], reads[READS];
+static unsigned slowest_ms;
+static int frozen_fd = -1;
+
+__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	(void) vprintf(format, args);
+	va_end(args);
+	(void) printf("\n");
+	/* Or the process could not end. */
+	if (frozen_fd >= 0)
+		(void) ioctl(frozen_fd, FITHAW, 0);
+	exit(1);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+}
+
+static void took(uint64_t since, const char *what)
+{
+	unsigned ms = (unsigned) (now_ms() - since);
+
+	if (ms > slowest_ms)
+		slowest_ms = ms;
+	if (ms > CALL_MS)
+		fail("%s took %u ms", what, ms);
+}
+
+static void on_done(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
+{
+	struct request *request = (struct request *) aio;
+
+	if (io != &request->io || request->done++)
+		fail("a request has ended twice");
+	request->res = res;
+}
+
+static void queue(struct request *request, enum tcmu_aio_op op, int fd, unsigned block)
+{
+	uint8_t *buffer = request->buffer;
+
+	*request = (struct request){.buffer = buffer ? buffer : aligned_alloc(SIZE, SIZE)};
+	if (!request->buffer)
+		fail("no memory");
+	memset(request->buffer, (int) block, SIZE);
+	request->iov = (struct iovec){request->buffer, SIZE};
+	request->aio.op = op;
+	request->aio.fd = fd;
+	request->aio.offset = (uint64_t) SIZE * block;
+	request->aio.length = SIZE;
+	request->aio.iov = &request->iov;
+	request->aio.iov_cnt = 1;
+	request->aio.done = on_done;
+	aio_queue(engine, &request->io, &request->aio);
+}
+
+static unsigned turn(void)
+{
+	uint64_t start = now_ms();
+	unsigned cnt;
+
+	aio_flush(engine);
+	took(start, "aio_flush()");
+	start = now_ms();
+	cnt = aio_reap(engine);
+	took(start, "aio_reap()");
+	return cnt;
+}
+
+static void wait_for(unsigned left)
+{
+	uint64_t start = now_ms();
+
+	while (aio_in_flight(engine) > left) {
+		struct pollfd ready = {.fd = aio_engine_fd(engine), .events = POLLIN};
+
+		if (turn() == 0 && poll(&ready, 1, 20000) == 0)
+			fail("%u requests instead of %u are still under way", aio_in_flight(engine),
+			     left);
+		if (now_ms() - start > 60000)
+			fail("it takes more than a minute");
+	}
+}
+
+static void freeze(int fd, bool on)
+{
+	if (ioctl(fd, on ? FIFREEZE : FITHAW, 0) < 0)
+		fail("the file system cannot be %s: %s", on ? "frozen" : "thawed", strerror(errno));
+	frozen_fd = on ? fd : -1;
+}
+
+static void get_stuck(const int frozen[2])
+{
+	static const enum tcmu_aio_op ops[] = {
+		TCMU_AIO_WRITEV, TCMU_AIO_WRITEV, TCMU_AIO_FALLOCATE};
+
+	for (unsigned i = 0; i < STUCK; i++)
+		queue(&stuck[i], ops[i % 3], frozen[i % 3 == 1], i);
+	turn();
+}
+
+/* Not even a thread is left for them. */
+static void reads_go_on(int frozen)
+{
+	for (unsigned i = 0; i < READS; i++) {
+		queue(&reads[i], TCMU_AIO_READV, frozen, i);
+		reads[i].aio.flags = TCMU_AIO_CACHED;
+	}
+	wait_for(STUCK);
+	for (unsigned i = 0; i < READS; i++)
+		if (reads[i].res != SIZE)
+			fail("a read ended with %lld", (long long) reads[i].res);
+}
+
+/* Threads have begun one each. The kernel has begun some, and does not let go of writes to the same
+ * file that wait for one it has begun. */
+static unsigned cancel_all(void)
+{
+	uint64_t start = now_ms();
+	unsigned cnt = 0;
+
+	for (unsigned i = 0; i < STUCK; i++)
+		aio_cancel(engine, &stuck[i].io);
+	took(start, "aio_cancel() of all");
+	wait_for(STUCK - (aio_engine_kind(engine) == AIO_URING ? 8 : STUCK - 16));
+	for (unsigned i = 0; i < STUCK; i++)
+		cnt += stuck[i].done;
+	return cnt;
+}
+
+/* A direct write that ended late has dropped what was cached of its block. */
+static void cache(int fd)
+{
+	static uint8_t buffer[SIZE];
+
+	for (unsigned i = 0; i < READS; i++)
+		if (pread(fd, buffer, SIZE, (off_t) SIZE * i) != SIZE)
+			fail("the file cannot be read");
+}
+
+static void run(enum aio_kind kind, const int frozen[2])
+{
+	unsigned cancelled, late = 0;
+
+	if (aio_engine_new(kind, STUCK + READS, "stuck", &engine) < 0)
+		fail("there is no engine");
+	cache(frozen[0]);
+	freeze(frozen[0], true);
+	get_stuck(frozen);
+	reads_go_on(frozen[0]);
+	cancelled = cancel_all();
+	freeze(frozen[0], false);
+	wait_for(0);
+	for (unsigned i = 0; i < STUCK; i++) {
+		if (stuck[i].res < 0 && stuck[i].res != -ECANCELED)
+			fail("a stuck request ended with %lld", (long long) stuck[i].res);
+		late += stuck[i].res >= 0;
+	}
+	(void) printf(
+		"%s: %u of %u cancelled while stuck, %u ended after the thaw; the slowest call "
+		"took %u ms\n",
+		kind == AIO_URING ? "io_uring" : "threads", cancelled, STUCK, late, slowest_ms);
+	aio_engine_free(engine);
+}
+
+int main(int argc, char **argv)
+{
+	int frozen[2];
+
+	if (argc != 2)
+		fail("usage: engine-stuck FILE");
+	frozen[0] = open(argv[1], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	frozen[1] = open(argv[1], O_RDWR | O_DIRECT | O_CLOEXEC);
+	if (frozen[0] < 0 || frozen[1] < 0)
+		fail("the file cannot be opened: %s", strerror(errno));
+	if (posix_fallocate(frozen[0], 0, (off_t) SIZE * STUCK) != 0 || fsync(frozen[0]) < 0)
+		fail("the file cannot be prepared: %s", strerror(errno));
+	run(AIO_URING, frozen);
+	run(AIO_THREADS, frozen);
+	(void) printf("all of it holds\n");
+	return 0;
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checking config strings: an exact answer to each, in time, whatever a handler does meanwhile.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "config/check.h"
+#include "log-fixture.h"
+
+#define LONG_MS  60000
+#define HUNG_MAX 64
+
+static sd_event *event;
+static struct mailbox *mailbox;
+static struct registry *registry;
+static struct checks *checks;
+static sem_t gate; /* lets one hung handler return */
+static unsigned hung;
+
+struct answer {
+	unsigned times;
+	bool fine;
+	char message[256];
+};
+
+static void on_done(void *userdata, bool fine, const char *message)
+{
+	struct answer *answer = userdata;
+
+	answer->times++;
+	answer->fine = fine;
+	(void) snprintf(answer->message, sizeof(answer->message), "%s", message);
+}
+
+/* ------- handlers ------- */
+
+static int check_by_target(const struct tcmu_config *config, struct tcmu_reason *reason)
+{
+	if (strcmp(config->target, "good") == 0)
+		return 0;
+	if (strcmp(config->target, "silent") == 0)
+		return -EACCES;
+	(void) snprintf(reason->text, sizeof(reason->text), "%s does not exist", config->target);
+	return -ENOENT;
+}
+
+static int check_hangs(const struct tcmu_config *config, struct tcmu_reason *reason)
+{
+	(void) config;
+	(void) reason;
+	while (sem_wait(&gate) < 0)
+		;
+	return 0;
+}
+
+static int never_open(
+	const struct tcmu_config *config, const struct tcmu_host *host,
+	struct tcmu_host_device *dev, struct tcmu_backend_info *info, void **backend,
+	struct tcmu_reason *reason)
+{
+	(void) config;
+	(void) host;
+	(void) dev;
+	(void) info;
+	(void) backend;
+	(void) reason;
+	return -ENOSYS;
+}
+
+static void never_close(void *backend)
+{
+	(void) backend;
+}
+
+static void never_submit(void *backend, struct tcmu_io *io)
+{
+	(void) backend;
+	(void) io;
+}
+
+static void add(const char *subtype, int (*check)(const struct tcmu_config *, struct tcmu_reason *))
+{
+	struct tcmu_handler handler = {
+		.abi = TCMU_HANDLER_ABI,
+		.size = sizeof(handler),
+		.subtype = subtype,
+		.check_config = check,
+		.open = never_open,
+		.close = never_close,
+		.submit = never_submit,
+	};
+	struct tcmu_reason reason;
+
+	assert_int_equal(registry_add(registry, &handler, "the test", &reason), 0);
+}
+
+static int setup(void **state)
+{
+	(void) state;
+	hung = 0;
+	assert_int_equal(sem_init(&gate, 0, 0), 0);
+	assert_true(sd_event_new(&event) >= 0);
+	assert_int_equal(mailbox_new(event, 0, &mailbox), 0);
+	assert_int_equal(registry_new(&registry), 0);
+	add("file", check_by_target);
+	add("hang", check_hangs);
+	add("easy", NULL);
+	return checks_new(event, mailbox, registry, &checks);
+}
+
+/* Lets the hung handlers return, and waits for it. */
+static void release_hung(void)
+{
+	for (; hung; hung--)
+		assert_int_equal(sem_post(&gate), 0);
+	while (checks_running(checks))
+		assert_true(sd_event_run(event, UINT64_MAX) > 0);
+}
+
+static int teardown(void **state)
+{
+	(void) state;
+	release_hung();
+	checks_free(checks);
+	registry_free(registry);
+	mailbox_free(mailbox);
+	event = sd_event_unref(event);
+	(void) sem_destroy(&gate);
+	return 0;
+}
+
+static void start(const char *subtype, const char *text, unsigned timeout_ms, struct answer *answer)
+{
+	*answer = (struct answer){0};
+	check_start(checks, subtype, text, timeout_ms, on_done, answer);
+}
+
+static void start_hung(unsigned timeout_ms, struct answer *answer)
+{
+	hung++;
+	start("hang", "hang/x", timeout_ms, answer);
+	assert_int_equal(answer->times, 0);
+}
+
+static void await(const struct answer *answer)
+{
+	while (!answer->times)
+		assert_true(sd_event_run(event, UINT64_MAX) > 0);
+	assert_int_equal(answer->times, 1);
+}
+
+static void says(const char *subtype, const char *text, bool fine, const char *message)
+{
+	struct answer answer;
+
+	start(subtype, text, LONG_MS, &answer);
+	await(&answer);
+	assert_string_equal(answer.message, message);
+	assert_int_equal(answer.fine, fine);
+}
+
+/* ------- tests ------- */
+
+static void the_handlers_answer_is_passed_on(void **state)
+{
+	(void) state;
+	says("file", "file/good", true, "success");
+	says("file", "file/disk", false, "disk does not exist");
+	says("file", "file/silent", false, "the file handler refuses it: Permission denied");
+}
+
+static void a_handler_without_a_check_takes_everything(void **state)
+{
+	(void) state;
+	says("easy", "easy/x", true, "success");
+	says("easy", "easy/x;ro=2", false, "ro cannot be \"2\": it is to be yes|no");
+}
+
+static void what_every_handler_refuses_does_not_reach_it(void **state)
+{
+	(void) state;
+	says("file", "file/a,b", false,
+	     "a comma is not possible: the kernel would cut the string there");
+	says("file", "file/good;x=1", false,
+	     "the file handler has no option \"x\"; there are: ro vendor product revision iops bps "
+	     "burst "
+	     "tcmur_cmd_time_out");
+	says("file", "good", false, "it is to begin with the name of a handler and a '/'");
+	says("file", "", false, "it is to begin with the name of a handler and a '/'");
+}
+
+static void a_string_for_another_handler_is_refused(void **state)
+{
+	(void) state;
+	says("file", "easy/x", false, "the string is for the handler \"easy\", not \"file\"");
+	says("easy", "easyx/x", false, "the string is for the handler \"easyx\", not \"easy\"");
+	says(NULL, "easy/x", true, "success");
+}
+
+static void a_handler_that_is_not_there_is_told(void **state)
+{
+	(void) state;
+	says("rbd", "rbd/p/i", false, "the rbd handler is not installed (package tcmud-rbd)");
+	says(NULL, "nobody/x", false, "there is no such handler");
+}
+
+static void a_check_that_hangs_is_answered_in_time(void **state)
+{
+	struct answer answer;
+
+	(void) state;
+	start_hung(120, &answer);
+	await(&answer);
+	assert_false(answer.fine);
+	assert_string_equal(answer.message, "the hang handler has not answered within 0.1 s");
+	assert_int_equal(checks_running(checks), 1);
+	release_hung();
+	assert_int_equal(answer.times, 1);
+}
+
+static void one_that_hangs_delays_no_other(void **state)
+{
+	struct answer answer;
+
+	(void) state;
+	start_hung(LONG_MS, &answer);
+	says("file", "file/good", true, "success");
+	says("file", "file/bad", false, "bad does not exist");
+	assert_int_equal(answer.times, 0);
+	release_hung();
+	await(&answer);
+	assert_true(answer.fine);
+}
+
+static void there_is_an_end_to_hanging(void **state)
+{
+	static struct answer answers[HUNG_MAX];
+
+	(void) state;
+	for (int i = 0; i < HUNG_MAX; i++)
+		start_hung(LONG_MS, &answers[i]);
+	says("file", "file/good", false, "too many checks hang already, so this one was not made");
+	release_hung();
+	says("file", "file/good", true, "success");
+}
+
+static void at_the_end_everybody_is_answered(void **state)
+{
+	struct answer answer;
+
+	(void) state;
+	start_hung(LONG_MS, &answer);
+	checks_free(checks);
+	assert_int_equal(answer.times, 1);
+	assert_false(answer.fine);
+	assert_string_equal(answer.message, "the daemon stops");
+	assert_int_equal(checks_new(event, mailbox, registry, &checks), 0);
+	assert_int_equal(sem_post(&gate), 0);
+	hung = 0;
+	assert_true(sd_event_run(event, UINT64_MAX) > 0);
+	assert_int_equal(answer.times, 1);
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_handlers_answer_is_passed_on),
+		TEST(a_handler_without_a_check_takes_everything),
+		TEST(what_every_handler_refuses_does_not_reach_it),
+		TEST(a_string_for_another_handler_is_refused),
+		TEST(a_handler_that_is_not_there_is_told),
+		TEST(a_check_that_hangs_is_answered_in_time),
+		TEST(one_that_hangs_delays_no_other),
+		TEST(there_is_an_end_to_hanging),
+		TEST(at_the_end_everybody_is_answered),
+	};
+
+	log_set_level(TCMU_LOG_ERROR);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

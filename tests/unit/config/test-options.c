@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Config strings: every refusal says exactly what is wrong, as it is the only text that a user of
+ * targetcli sees.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/options.h"
+
+static const char *const modes[] = {"slow", "fast", NULL};
+
+enum {
+	DIRECT,
+	DEPTH,
+	CHUNK,
+	CONF,
+	MODE,
+};
+
+static const struct tcmu_option table[] = {
+	[DIRECT] = {"direct", TCMU_OPTION_BOOL, "no", NULL, "bypass the page cache"},
+	[DEPTH] = {"depth", TCMU_OPTION_UINT, "7", NULL, "requests at once"},
+	[CHUNK] = {"chunk", TCMU_OPTION_SIZE, "1M", NULL, "piece"},
+	[CONF] = {"conf", TCMU_OPTION_STRING, NULL, NULL, "configuration file"},
+	[MODE] = {"mode", TCMU_OPTION_CHOICE, "fast", modes, "how fast"},
+	{NULL},
+};
+
+static const struct tcmu_handler handler = {
+	.subtype = "file", .config_desc = "The file's path.", .options = table};
+static const struct tcmu_handler plain = {.subtype = "null"};
+
+static struct options *options;
+static struct tcmu_reason reason;
+
+static const struct tcmu_config *parse(const char *text)
+{
+	options_free(options);
+	options = NULL;
+	reason.text[0] = '\0';
+	if (options_parse(text, &handler, &options, &reason) < 0)
+		fail_msg("\"%s\" is refused: %s", text, reason.text);
+	return options_config(options);
+}
+
+static void refused(const char *text, int error, const char *why)
+{
+	struct options *none = NULL;
+	int r = options_parse(text, &handler, &none, &reason);
+
+	if (r != error || strcmp(reason.text, why) != 0 || none)
+		fail_msg("\"%s\": %d, %s", text, r, reason.text);
+}
+
+static int teardown(void **state)
+{
+	(void) state;
+	options_free(options);
+	options = NULL;
+	return 0;
+}
+
+static void a_string_is_subtype_and_target(void **state)
+{
+	const struct tcmu_config *config = parse("file//srv/disk.img");
+
+	(void) state;
+	assert_string_equal(config->subtype, "file");
+	assert_string_equal(config->target, "/srv/disk.img");
+	assert_false(config->read_only);
+	assert_int_equal(config->size, 0);
+	assert_int_equal(config->block_size, 0);
+	assert_string_equal(parse("file/")->target, "");
+	assert_string_equal(parse("file/a/b/c")->target, "a/b/c");
+}
+
+static void what_is_not_given_has_its_default(void **state)
+{
+	const struct tcmu_config *config = parse("file//x");
+
+	(void) state;
+	for (int i = DIRECT; i <= MODE; i++)
+		assert_false(config->values[i].given);
+	assert_int_equal(config->values[DIRECT].number, 0);
+	assert_int_equal(config->values[DEPTH].number, 7);
+	assert_int_equal(config->values[CHUNK].number, 1 << 20);
+	assert_null(config->values[CONF].string);
+	assert_int_equal(config->values[MODE].number, 1);
+	assert_string_equal(options_vendor(options), "LIO-ORG");
+	assert_string_equal(options_product(options), "TCMU device");
+	assert_string_equal(options_revision(options), "0002");
+	assert_int_equal(options_command_timeout(options), 30);
+}
+
+static void options_of_every_type_are_decoded(void **state)
+{
+	const struct tcmu_config *config = parse(
+		"file//x;direct=on;depth=12;chunk=3k;conf=/etc/c=d;mode=slow");
+
+	(void) state;
+	for (int i = DIRECT; i <= MODE; i++)
+		assert_true(config->values[i].given);
+	assert_int_equal(config->values[DIRECT].number, 1);
+	assert_int_equal(config->values[DEPTH].number, 12);
+	assert_int_equal(config->values[CHUNK].number, 3072);
+	assert_string_equal(config->values[CONF].string, "/etc/c=d");
+	assert_int_equal(config->values[MODE].number, 0);
+}
+
+static void a_switch_has_many_words(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned value;
+	} words[] = {{";direct", 1},    {";direct=1", 1},    {";direct=yes", 1},
+		     {";direct=on", 1}, {";direct=true", 1}, {";direct=0", 0},
+		     {";direct=no", 0}, {";direct=off", 0},  {";direct=false", 0}};
+	char text[64];
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		(void) snprintf(text, sizeof(text), "file//x%s", words[i].text);
+		assert_int_equal(parse(text)->values[DIRECT].number, words[i].value);
+	}
+}
+
+static void sizes_have_units(void **state)
+{
+	(void) state;
+	assert_int_equal(parse("file//x;chunk=0")->values[CHUNK].number, 0);
+	assert_int_equal(parse("file//x;chunk=5M")->values[CHUNK].number, 5u << 20);
+	assert_int_equal(parse("file//x;chunk=2g")->values[CHUNK].number, UINT64_C(2) << 30);
+	assert_int_equal(parse("file//x;chunk=1T")->values[CHUNK].number, UINT64_C(1) << 40);
+	assert_int_equal(
+		parse("file//x;chunk=18446744073709551615")->values[CHUNK].number, UINT64_MAX);
+	refused("file//x;chunk=18446744073709551616", -EINVAL,
+		"chunk cannot be \"18446744073709551616\": it is to be BYTES[K|M|G|T]");
+	refused("file//x;chunk=16777216T", -EINVAL,
+		"chunk cannot be \"16777216T\": it is to be BYTES[K|M|G|T]");
+	refused("file//x;chunk=1KB", -EINVAL,
+		"chunk cannot be \"1KB\": it is to be BYTES[K|M|G|T]");
+	refused("file//x;chunk=K", -EINVAL, "chunk cannot be \"K\": it is to be BYTES[K|M|G|T]");
+}
+
+static void the_daemon_has_options_for_every_device(void **state)
+{
+	(void) state;
+	assert_true(parse("file//x;ro")->read_only);
+	assert_false(parse("file//x;ro=no")->read_only);
+	(void) parse("file//x;vendor=ACME;product=Disk;revision=9");
+	assert_string_equal(options_vendor(options), "ACME");
+	assert_string_equal(options_product(options), "Disk");
+	assert_string_equal(options_revision(options), "9");
+}
+
+static void every_device_can_have_limits(void **state)
+{
+	struct throttle_limits limits;
+
+	(void) state;
+	(void) parse("file//x");
+	options_limits(options, &limits);
+	assert_true(limits.iops == 0 && limits.bps == 0 && limits.burst == 0);
+	(void) parse("file//x;iops=500;bps=20M;burst=3");
+	options_limits(options, &limits);
+	assert_true(limits.iops == 500 && limits.bps == 20 << 20 && limits.burst == 3);
+	refused("file//x;iops=fast", -EINVAL, "iops cannot be \"fast\": it is to be NUMBER");
+}
+
+static void other_limits_are_no_other_device(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} pairs[] = {
+		{"file//x", "file//x", true},
+		{"file//x", "file//x;iops=5", true},
+		{"file//x;iops=5;direct=1", "file//x;direct=1;bps=4M;burst=9", true},
+		{"file//x;iops=5;direct=1;bps=7", "file//x;direct=1", true},
+		{"file//x;iops=5", "file//x;iops", true},
+		{"file//x", "file//y", false},
+		{"file//x;iops=5", "file//y;iops=5", false},
+		{"file//x;direct=1", "file//x", false},
+		{"file//x;direct=1;iops=5", "file//x;iops=5", false},
+		{"file//x;direct=1", "file//x;direct=0", false},
+		{"file//x", "file//x;iopsy=5", false},
+		{"file//x", "file//xx", false},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		assert_int_equal(
+			options_differ_in_limits_only(pairs[i].a, pairs[i].b), pairs[i].same);
+		assert_int_equal(
+			options_differ_in_limits_only(pairs[i].b, pairs[i].a), pairs[i].same);
+	}
+}
+
+static void identity_fits_its_fields(void **state)
+{
+	(void) state;
+	(void) parse("file//x;vendor=12345678;product=1234567890123456;revision=1234");
+	refused("file//x;vendor=123456789", -EINVAL, "vendor is longer than 8 characters");
+	refused("file//x;product=12345678901234567", -EINVAL,
+		"product is longer than 16 characters");
+	refused("file//x;revision=12345", -EINVAL, "revision is longer than 4 characters");
+	refused("file//x;vendor=\xc3\xa4", -EINVAL, "vendor has a character that is not ASCII");
+}
+
+/* Config strings that exist in saved configurations of the peer must go on to open. */
+static void the_peers_time_limit_is_known(void **state)
+{
+	(void) state;
+	(void) parse("file//x;tcmur_cmd_time_out=30");
+	assert_int_equal(options_command_timeout(options), 30);
+	(void) parse("file//x;tcmur_cmd_time_out=30;direct=1");
+	assert_int_equal(options_command_timeout(options), 30);
+	(void) parse("file//x;tcmur_cmd_time_out=99999999999");
+	assert_int_equal(options_command_timeout(options), UINT32_MAX);
+	(void) parse("file//x;tcmur_cmd_timeout=20");
+	assert_int_equal(options_command_timeout(options), 20);
+	(void) parse("file//x;tcmur_cmd_time_out=0");
+	assert_int_equal(options_command_timeout(options), 0);
+	refused("file//x;tcmur_cmd_time_out=soon", -EINVAL,
+		"tcmur_cmd_time_out cannot be \"soon\": it is to be NUMBER");
+}
+
+static void empty_options_mean_nothing(void **state)
+{
+	(void) state;
+	assert_string_equal(parse("file//x;")->target, "/x");
+	assert_true(parse("file//x;;direct;;")->values[DIRECT].given);
+}
+
+static void refusals_say_what_is_wrong(void **state)
+{
+	(void) state;
+	refused("file", -EINVAL, "the string has no '/' after the handler's name");
+	refused("", -EINVAL, "the string has no '/' after the handler's name");
+	refused("rbd/pool/image", -EINVAL, "the string is for the handler \"rbd\", not \"file\"");
+	refused("fi//x", -EINVAL, "the string is for the handler \"fi\", not \"file\"");
+	refused("files//x", -EINVAL, "the string is for the handler \"files\", not \"file\"");
+	refused("/x", -EINVAL, "the string is for the handler \"\", not \"file\"");
+	refused("file//x;depth", -EINVAL, "the option \"depth\" needs a value: NUMBER");
+	refused("file//x;depth=", -EINVAL, "depth cannot be \"\": it is to be NUMBER");
+	refused("file//x;depth=-1", -EINVAL, "depth cannot be \"-1\": it is to be NUMBER");
+	refused("file//x;depth=1;depth=1", -EINVAL, "the option \"depth\" is given twice");
+	refused("file//x;mode=medium", -EINVAL, "mode cannot be \"medium\": it is to be slow|fast");
+	refused("file//x;direct=maybe", -EINVAL, "direct cannot be \"maybe\": it is to be yes|no");
+	refused("file//x;direkt=1", -EINVAL,
+		"the file handler has no option \"direkt\"; there are: direct depth chunk conf "
+		"mode ro "
+		"vendor product "
+		"revision iops bps burst tcmur_cmd_time_out");
+	refused("file//x;=1", -EINVAL,
+		"the file handler has no option \"\"; there are: direct depth chunk conf mode ro "
+		"vendor "
+		"product revision iops bps burst tcmur_cmd_time_out");
+	refused("file//a\nb", -EINVAL, "the string has a control character");
+}
+
+static void as_much_as_the_kernel_keeps_is_taken(void **state)
+{
+	char text[TCMU_CONFIG_MAX + 2] = "file//";
+
+	(void) state;
+	memset(text + 6, 'x', TCMU_CONFIG_MAX - 6);
+	assert_int_equal(strlen(parse(text)->target), TCMU_CONFIG_MAX - 5);
+	text[TCMU_CONFIG_MAX] = 'x';
+	refused(text, -ENAMETOOLONG, "the string has 256 bytes, which is more than 255");
+}
+
+static void a_handler_need_not_have_options(void **state)
+{
+	struct options *none = NULL;
+
+	(void) state;
+	assert_int_equal(options_parse("null/;ro=1", &plain, &options, &reason), 0);
+	assert_true(options_config(options)->read_only);
+	assert_int_equal(options_parse("null/;x=1", &plain, &none, &reason), -EINVAL);
+	assert_string_equal(
+		reason.text,
+		"the null handler has no option \"x\"; there are: ro vendor product revision iops "
+		"bps "
+		"burst tcmur_cmd_time_out");
+}
+
+static void the_config_owns_its_strings(void **state)
+{
+	char *text = strdup("file//srv/x;conf=abc");
+	const struct tcmu_config *config;
+
+	(void) state;
+	assert_non_null(text);
+	config = parse(text);
+	memset(text, '#', strlen(text));
+	free(text);
+	assert_string_equal(config->subtype, "file");
+	assert_string_equal(config->target, "/srv/x");
+	assert_string_equal(config->values[CONF].string, "abc");
+}
+
+/* ------- what would not arrive ------- */
+
+static void text_refused(const char *text, int error, const char *why)
+{
+	int r = options_check_text(text, &reason);
+
+	if (r != error || strcmp(reason.text, why) != 0)
+		fail_msg("\"%s\": %d, %s", text, r, reason.text);
+}
+
+static void what_would_be_cut_on_the_way_is_refused(void **state)
+{
+	char text[TCMU_CONFIG_MAX + 2];
+
+	(void) state;
+	assert_int_equal(options_check_text("file//srv/disk-1_2.img;direct=1", &reason), 0);
+	text_refused(
+		"file//a,b", -EINVAL,
+		"a comma is not possible: the kernel would cut the string there");
+	text_refused("file//a:b", -EINVAL, "a ':' is not possible: targetcli refuses it");
+	text_refused(
+		"file//a b", -EINVAL,
+		"a blank is not possible: targetcli would save the string cut there");
+	text_refused(
+		"file//a\n", -EINVAL,
+		"a newline is not possible: the kernel would cut the string there");
+	text_refused(
+		"file//a\tb", -EINVAL,
+		"a tab is not possible: the kernel would cut the string there");
+	text_refused(
+		"file//a\x7f", -EINVAL,
+		"a control character is not possible: the kernel would cut the string there");
+	memset(text, 'x', sizeof(text));
+	text[TCMU_CONFIG_MAX] = '\0';
+	assert_int_equal(options_check_text(text, &reason), 0);
+	text[TCMU_CONFIG_MAX] = 'x';
+	text[TCMU_CONFIG_MAX + 1] = '\0';
+	text_refused(
+		text, -ENAMETOOLONG, "256 bytes are too long: the kernel would cut it after 255");
+}
+
+/* ------- subtypes and tables ------- */
+
+static void a_subtype_is_what_is_before_the_slash(void **state)
+{
+	char subtype[5];
+
+	(void) state;
+	assert_true(options_subtype("file//x", subtype, sizeof(subtype)));
+	assert_string_equal(subtype, "file");
+	assert_false(options_subtype("files//x", subtype, sizeof(subtype)));
+	assert_false(options_subtype("/x", subtype, sizeof(subtype)));
+	assert_false(options_subtype("file", subtype, sizeof(subtype)));
+}
+
+static void a_subtype_is_a_path_element_of_the_bus(void **state)
+{
+	char longest[65];
+
+	(void) state;
+	memset(longest, 'a', sizeof(longest));
+	longest[64] = '\0';
+	assert_false(options_subtype_valid(longest));
+	longest[63] = '\0';
+	assert_true(options_subtype_valid(longest));
+	assert_true(options_subtype_valid("file_2"));
+	assert_false(options_subtype_valid(""));
+	assert_false(options_subtype_valid("File"));
+	assert_false(options_subtype_valid("a-b"));
+	assert_false(options_subtype_valid("a/b"));
+}
+
+static void table_refused(struct tcmu_option first, const char *why)
+{
+	struct tcmu_option two[] = {first, {"other", TCMU_OPTION_BOOL, NULL, NULL, ""}, {NULL}};
+
+	assert_int_equal(options_check_table(two, &reason), -EINVAL);
+	assert_string_equal(reason.text, why);
+}
+
+static void a_table_that_makes_no_sense_is_refused(void **state)
+{
+	static const char *const none[] = {NULL};
+
+	(void) state;
+	assert_int_equal(options_check_table(table, &reason), 0);
+	assert_int_equal(options_check_table(NULL, &reason), 0);
+	table_refused(
+		(struct tcmu_option){"ro", TCMU_OPTION_BOOL, NULL, NULL, ""},
+		"the option \"ro\" is the daemon's");
+	table_refused(
+		(struct tcmu_option){"other", TCMU_OPTION_BOOL, NULL, NULL, ""},
+		"the option \"other\" is there twice");
+	table_refused(
+		(struct tcmu_option){"a;b", TCMU_OPTION_BOOL, NULL, NULL, ""},
+		"the option name \"a;b\" is not of [a-z0-9_]");
+	table_refused(
+		(struct tcmu_option){"x", (enum tcmu_option_type) 9, NULL, NULL, ""},
+		"the option \"x\" is of the unknown type 9");
+	table_refused(
+		(struct tcmu_option){"x", TCMU_OPTION_CHOICE, NULL, none, ""},
+		"the option \"x\" has nothing to choose from");
+	table_refused(
+		(struct tcmu_option){"x", TCMU_OPTION_UINT, "many", NULL, ""},
+		"the default \"many\" of the option \"x\" is none of its values");
+}
+
+static void the_description_names_every_option(void **state)
+{
+	char *text = options_describe(&handler);
+
+	(void) state;
+	assert_string_equal(
+		text,
+		"The file's path.\nOptions:"
+		"\n  ;direct=yes|no  bypass the page cache (default: no)"
+		"\n  ;depth=NUMBER  requests at once (default: 7)"
+		"\n  ;chunk=BYTES[K|M|G|T]  piece (default: 1M)"
+		"\n  ;conf=TEXT  configuration file"
+		"\n  ;mode=slow|fast  how fast (default: fast)"
+		"\n  ;ro=yes|no  refuse whatever would change the data (default: no)"
+		"\n  ;vendor=TEXT  vendor that initiators see, up to 8 characters (default: "
+		"LIO-ORG)"
+		"\n  ;product=TEXT  product, up to 16 characters (default: TCMU device)"
+		"\n  ;revision=TEXT  product revision, up to 4 characters (default: 0002)"
+		"\n  ;iops=NUMBER  commands a second, at most; 0: no limit (default: 0)"
+		"\n  ;bps=BYTES[K|M|G|T]  bytes a second, at most; 0: no limit (default: 0)"
+		"\n  ;burst=NUMBER  seconds of what iops and bps allow that may be saved for later "
+		"(default: 0)"
+		"\n  ;tcmur_cmd_time_out=NUMBER  seconds until a command counts as late and is "
+		"told to the "
+		"log; "
+		"0: never (default: 30)");
+	free(text);
+	text = options_describe(&plain);
+	assert_true(strncmp(text, "null\nOptions:\n  ;ro", 18) == 0);
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(a_string_is_subtype_and_target, teardown),
+		cmocka_unit_test_teardown(what_is_not_given_has_its_default, teardown),
+		cmocka_unit_test_teardown(options_of_every_type_are_decoded, teardown),
+		cmocka_unit_test_teardown(a_switch_has_many_words, teardown),
+		cmocka_unit_test_teardown(sizes_have_units, teardown),
+		cmocka_unit_test_teardown(the_daemon_has_options_for_every_device, teardown),
+		cmocka_unit_test_teardown(identity_fits_its_fields, teardown),
+		cmocka_unit_test_teardown(every_device_can_have_limits, teardown),
+		cmocka_unit_test(other_limits_are_no_other_device),
+		cmocka_unit_test_teardown(the_peers_time_limit_is_known, teardown),
+		cmocka_unit_test_teardown(empty_options_mean_nothing, teardown),
+		cmocka_unit_test_teardown(refusals_say_what_is_wrong, teardown),
+		cmocka_unit_test_teardown(as_much_as_the_kernel_keeps_is_taken, teardown),
+		cmocka_unit_test_teardown(a_handler_need_not_have_options, teardown),
+		cmocka_unit_test_teardown(the_config_owns_its_strings, teardown),
+		cmocka_unit_test(what_would_be_cut_on_the_way_is_refused),
+		cmocka_unit_test(a_subtype_is_what_is_before_the_slash),
+		cmocka_unit_test(a_subtype_is_a_path_element_of_the_bus),
+		cmocka_unit_test(a_table_that_makes_no_sense_is_refused),
+		cmocka_unit_test(the_description_names_every_option),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of the ownership, exhaustively: all sequences of events that a handler, a loop and
+ * initiators can produce. A small model beside it knows what is so (who has the lock, whether the
+ * backend is open, what is asked of the handler); what must hold is checked at each step.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "device/lock-fsm.h"
+
+#define DEPTH 9
+
+enum call {
+	CALL_NONE,
+	CALL_LOCK,
+	CALL_UNLOCK,
+	CALL_CLOSE,
+	CALL_OPEN,
+};
+
+struct world {
+	enum ownership_state state;
+	enum call call;
+	bool open;
+	bool locked; /* by us, as far as we were told */
+	bool timer;
+};
+
+static bool entered[OWNERSHIP_STATE_COUNT];
+
+static bool possible(const struct world *world, enum ownership_event event)
+{
+	switch (event) {
+	case OWNERSHIP_EV_LOCKED:
+	case OWNERSHIP_EV_LOCK_FAILED:
+		return world->call == CALL_LOCK;
+	case OWNERSHIP_EV_UNLOCKED:
+		return world->call == CALL_UNLOCK;
+	case OWNERSHIP_EV_CLOSED:
+		return world->call == CALL_CLOSE;
+	case OWNERSHIP_EV_OPENED:
+	case OWNERSHIP_EV_OPEN_FAILED:
+		return world->call == CALL_OPEN;
+	case OWNERSHIP_EV_TIMER:
+		return world->timer;
+	default:
+		return true;
+	}
+}
+
+static void happen(struct world *world, enum ownership_event event)
+{
+	if (ownership_is_calling(world->state))
+		assert_int_not_equal(world->call, CALL_NONE);
+	switch (event) {
+	case OWNERSHIP_EV_LOCKED:
+		world->locked = true;
+		world->call = CALL_NONE;
+		break;
+	case OWNERSHIP_EV_OPENED:
+		world->open = true;
+		world->call = CALL_NONE;
+		break;
+	case OWNERSHIP_EV_CLOSED:
+		world->open = false;
+		world->call = CALL_NONE;
+		break;
+	case OWNERSHIP_EV_LOCK_FAILED:
+	case OWNERSHIP_EV_UNLOCKED:
+	case OWNERSHIP_EV_OPEN_FAILED:
+		world->call = CALL_NONE;
+		break;
+	case OWNERSHIP_EV_LOST:
+	case OWNERSHIP_EV_FENCED:
+		world->locked = false;
+		break;
+	case OWNERSHIP_EV_TIMER:
+		world->timer = false;
+		break;
+	default:
+		break;
+	}
+}
+
+static void start(struct world *world, enum call call)
+{
+	assert_int_equal(world->call, CALL_NONE);
+	assert_int_equal(world->open, call != CALL_OPEN);
+	world->call = call;
+}
+
+static void act(struct world *world, uint32_t actions)
+{
+	if (actions & OWNERSHIP_DO_LOCK)
+		start(world, CALL_LOCK);
+	if (actions & OWNERSHIP_DO_UNLOCK) {
+		start(world, CALL_UNLOCK);
+		world->locked = false;
+	}
+	if (actions & OWNERSHIP_DO_CLOSE)
+		start(world, CALL_CLOSE);
+	if (actions & OWNERSHIP_DO_OPEN)
+		start(world, CALL_OPEN);
+	if (actions & OWNERSHIP_DO_PAUSE)
+		world->timer = true;
+	if (actions & OWNERSHIP_DO_RETURN)
+		assert_true(world->open);
+}
+
+static void check(const struct world *world)
+{
+	assert_int_equal(ownership_is_calling(world->state), world->call != CALL_NONE);
+	if (world->state == OWNERSHIP_LOCKED)
+		assert_true(world->locked);
+	if (world->state < OWNERSHIP_FENCED)
+		assert_true(world->open);
+	/* it goes on by itself */
+	if (world->state == OWNERSHIP_AWAY || world->state == OWNERSHIP_PAUSED)
+		assert_true(world->timer);
+}
+
+static void explore(const struct world *before, unsigned depth)
+{
+	entered[before->state] = true;
+	for (int event = 0; depth && event < OWNERSHIP_EVENT_COUNT; event++) {
+		struct ownership_transition transition = ownership_fsm(before->state, event);
+		struct world world = *before;
+
+		/* what is told while a call is under way is kept for its end */
+		if (!possible(&world, event) ||
+		    ((event == OWNERSHIP_EV_FENCED || event == OWNERSHIP_EV_LOST) &&
+		     ownership_is_calling(world.state)))
+			continue;
+		happen(&world, event);
+		if (!transition.defined) {
+			assert_int_equal(transition.next, before->state);
+			assert_int_equal(transition.actions, 0);
+			continue;
+		}
+		world.state = transition.next;
+		act(&world, transition.actions);
+		check(&world);
+		explore(&world, depth - 1);
+	}
+}
+
+static void it_holds_for_all_sequences(void **state)
+{
+	const struct world world = {.state = OWNERSHIP_UNSHARED, .open = true};
+
+	(void) state;
+	explore(&world, DEPTH);
+	for (int i = 0; i < OWNERSHIP_STATE_COUNT; i++) {
+		if (!entered[i])
+			fail_msg("%s is never entered", ownership_state_name(i));
+		assert_non_null(ownership_state_name(i));
+	}
+}
+
+/* From wherever it is, a backend that has to be opened anew is. */
+static void what_is_fenced_is_opened_anew(void **state)
+{
+	static const enum ownership_state from[] = {
+		OWNERSHIP_UNSHARED, OWNERSHIP_UNLOCKED, OWNERSHIP_LOCKED, OWNERSHIP_PAUSED};
+
+	(void) state;
+	for (unsigned i = 0; i < sizeof(from) / sizeof(from[0]); i++)
+		assert_int_equal(
+			ownership_fsm(from[i], OWNERSHIP_EV_FENCED).next, OWNERSHIP_FENCED);
+	assert_int_equal(
+		ownership_fsm(OWNERSHIP_FENCED, OWNERSHIP_EV_QUIET).actions, OWNERSHIP_DO_CLOSE);
+	assert_int_equal(
+		ownership_fsm(OWNERSHIP_CLOSING, OWNERSHIP_EV_CLOSED).actions, OWNERSHIP_DO_OPEN);
+	assert_int_equal(
+		ownership_fsm(OWNERSHIP_AWAY, OWNERSHIP_EV_TIMER).actions, OWNERSHIP_DO_OPEN);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(it_holds_for_all_sequences),
+		cmocka_unit_test(what_is_fenced_is_opened_anew),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

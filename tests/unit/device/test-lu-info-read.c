@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What others set of a device, read from a made-up configfs; and mode parameters that are kept for
+ * a serial.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <glob.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "device/lu-info-read.h"
+#include "fake-root.h"
+
+#define TARGET "/sys/kernel/config/target/"
+#define DEVICE TARGET "core/user_5/disk/"
+#define FIRST  "iqn.2003-01.org.example:first"
+#define SECOND "iqn.2003-01.org.example:second"
+
+static struct fake_root root;
+static const struct tcmu_name disk = {.hba = 5, .name = "disk"};
+static struct scsi_identity identity;
+static char state_dir[128];
+
+static int setup(void **state)
+{
+	(void) state;
+	fake_root_make(&root);
+	(void) snprintf(
+		state_dir, sizeof(state_dir), "%s", fake_root_path(&root, "/var/lib/tcmud"));
+	fake_root_write(&root, DEVICE "wwn/vpd_unit_serial", "T10 VPD Unit Serial Number: 1a2b\n");
+	fake_root_folder(&root, DEVICE "alua");
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void) state;
+	fake_root_remove(&root);
+	return 0;
+}
+
+static void group(const char *name, const char *id, const char *access, const char *members)
+{
+	static const char *const ones[] = {"alua_support_active_optimized", "alua_support_standby"};
+	const struct {
+		const char *file;
+		const char *text;
+	} files[] = {{"tg_pt_gp_id", id},        {"alua_access_type", access},
+		     {"members", members},       {"alua_access_state", "2\n"},
+		     {"alua_access_status", ""}, {"implicit_trans_secs", id}};
+	char path[256];
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		(void) snprintf(path, sizeof(path), DEVICE "alua/%s/%s", name, files[i].file);
+		fake_root_write(&root, path, files[i].text);
+	}
+	for (size_t i = 0; i < 2; i++) {
+		(void) snprintf(path, sizeof(path), DEVICE "alua/%s/%s", name, ones[i]);
+		fake_root_write(&root, path, "1\n");
+	}
+}
+
+static void port(const char *target, unsigned tag, const char *id, const char *enabled)
+{
+	char path[256];
+
+	(void) snprintf(
+		path, sizeof(path), TARGET "iscsi/%s/tpgt_%u/lun/lun_0/statistics/scsi_port/indx",
+		target, tag);
+	fake_root_write(&root, path, id);
+	(void) snprintf(path, sizeof(path), TARGET "iscsi/%s/tpgt_%u/enable", target, tag);
+	fake_root_write(&root, path, enabled);
+}
+
+static void read_it(void)
+{
+	memset(&identity, 0xee, sizeof(identity));
+	identity_read(&disk, state_dir, &identity);
+}
+
+static void a_device_of_one_port_is_known_all_through(void **state)
+{
+	(void) state;
+	group("default_tg_pt_gp", "0\n", "Implicit and Explicit\n",
+	      "iSCSI/" FIRST "/tpgt_3/lun_0\n");
+	port(FIRST, 3, "9\n", "1\n");
+	fake_root_write(&root, DEVICE "alua_lu_gp", "LU Group Alias: x\nLU Group ID: 4\n");
+	read_it();
+	assert_string_equal(identity.serial, "1a2b");
+	assert_int_equal(identity.ports.group_cnt, 1);
+	assert_int_equal(identity.ports.groups[0].state, SCSI_STANDBY);
+	assert_int_equal(identity.ports.groups[0].supported, 0x05);
+	assert_int_equal(
+		identity.ports.groups[0].access, SCSI_ACCESS_IMPLICIT | SCSI_ACCESS_EXPLICIT);
+	assert_int_equal(identity.ports.groups[0].ports[0], 9);
+	assert_true(
+		identity.ports.group_known && identity.ports.port_known &&
+		identity.ports.lu_group_known);
+	assert_int_equal(identity.ports.group, 0);
+	assert_int_equal(identity.ports.port, 9);
+	assert_int_equal(identity.ports.lu_group, 4);
+	assert_string_equal(identity.ports.iscsi_name, FIRST);
+	assert_int_equal(identity.ports.tag, 3);
+}
+
+/* As on a gateway that knows the portal groups of all gateways, of which its own is the one that is
+ * on. */
+static void ports_that_are_off_are_told_and_not_used(void **state)
+{
+	(void) state;
+	group("ao", "1\n", "Implicit\n", "iSCSI/" FIRST "/tpgt_1/lun_0\n");
+	group("ano2", "2\n", "Implicit\n", "iSCSI/" FIRST "/tpgt_2/lun_0\n");
+	group("empty", "3\n", "Implicit\n", "");
+	port(FIRST, 1, "5\n", "0\n");
+	port(FIRST, 2, "6\n", "1\n");
+	read_it();
+	assert_int_equal(identity.ports.group_cnt, 2);
+	assert_int_equal(identity.ports.groups[0].id, 1);
+	assert_int_equal(identity.ports.groups[1].id, 2);
+	assert_int_equal(identity.ports.transition_seconds, 2);
+	assert_true(identity.ports.group_known && identity.ports.port_known);
+	assert_int_equal(identity.ports.group, 2);
+	assert_int_equal(identity.ports.port, 6);
+	assert_int_equal(identity.ports.tag, 2);
+}
+
+static void with_several_ports_only_what_they_share_is_known(void **state)
+{
+	(void) state;
+	group("ao", "1\n", "None\n",
+	      "iSCSI/" FIRST "/tpgt_1/lun_0\niSCSI/" SECOND "/tpgt_1/lun_0\n");
+	port(FIRST, 1, "5\n", "1\n");
+	port(SECOND, 1, "6\n", "1\n");
+	read_it();
+	assert_true(identity.ports.group_known);
+	assert_int_equal(identity.ports.group, 1);
+	assert_false(identity.ports.port_known);
+	assert_string_equal(identity.ports.iscsi_name, "");
+
+	group("ao", "1\n", "None\n", "iSCSI/" FIRST "/tpgt_1/lun_0\n");
+	group("ano", "2\n", "None\n", "iSCSI/" SECOND "/tpgt_1/lun_0\n");
+	read_it();
+	assert_false(identity.ports.group_known || identity.ports.port_known);
+	assert_int_equal(identity.ports.group_cnt, 2);
+}
+
+/* Whoever makes groups means that other hosts may serve the same medium; the kernel's own group
+ * says nothing. */
+static void a_group_of_the_owners_makes_it_shared(void **state)
+{
+	(void) state;
+	group("default_tg_pt_gp", "0\n", "Implicit and Explicit\n",
+	      "iSCSI/" FIRST "/tpgt_3/lun_0\n");
+	port(FIRST, 3, "9\n", "1\n");
+	read_it();
+	assert_false(identity.ports.shared);
+	group("none", "5\n", "None\n", "iSCSI/" FIRST "/tpgt_1/lun_0\n");
+	port(FIRST, 1, "5\n", "1\n");
+	group("empty", "6\n", "Implicit\n", "");
+	read_it();
+	assert_false(identity.ports.shared);
+
+	group("ao", "7\n", "Implicit\n", "iSCSI/" SECOND "/tpgt_1/lun_0\n");
+	port(SECOND, 1, "6\n", "0\n");
+	read_it();
+	assert_true(identity.ports.shared);
+	assert_false(identity.ports.by_initiators);
+	assert_int_equal(identity.ports.owner_group, 0);
+	group("ano", "8\n", "Implicit and Explicit\n", "iSCSI/" SECOND "/tpgt_2/lun_0\n");
+	port(SECOND, 2, "7\n", "1\n");
+	read_it();
+	assert_true(identity.ports.by_initiators);
+	assert_int_equal(identity.ports.owner_group, 8);
+}
+
+/* The kernel refuses to change such a group's state at our word. */
+static void what_only_initiators_may_change_nobody_can(void **state)
+{
+	(void) state;
+	group("ao", "1\n", "Explicit\n", "iSCSI/" FIRST "/tpgt_1/lun_0\n");
+	port(FIRST, 1, "5\n", "1\n");
+	read_it();
+	assert_int_equal(identity.ports.groups[0].access, 0);
+}
+
+static void a_device_that_is_gone_is_unknown(void **state)
+{
+	struct tcmu_name gone = {.hba = 6, .name = "gone"};
+
+	(void) state;
+	memset(&identity, 0xee, sizeof(identity));
+	identity_read(&gone, state_dir, &identity);
+	assert_string_equal(identity.serial, "");
+	assert_int_equal(identity.ports.group_cnt, 0);
+	assert_false(identity.has_saved);
+}
+
+static void states_are_changed_in_their_order_until_one_is_refused(void **state)
+{
+	struct scsi_group_states states = {
+		.cnt = 3,
+		.to = {{.id = 2, .state = SCSI_ACTIVE_OPTIMIZED},
+		       {.id = 9, .state = 1},
+		       {.id = 1, .state = 1}}};
+
+	(void) state;
+	group("ao", "1\n", "Implicit\n", "");
+	group("ano", "2\n", "Implicit\n", "");
+	assert_int_equal(identity_set_groups(&disk, &states), -ENODEV);
+	assert_string_equal(fake_root_read(&root, DEVICE "alua/ano/alua_access_state"), "0");
+	assert_string_equal(fake_root_read(&root, DEVICE "alua/ano/alua_access_status"), "1");
+	assert_string_equal(fake_root_read(&root, DEVICE "alua/ao/alua_access_state"), "2\n");
+	states.to[1].id = 2;
+	assert_int_equal(identity_set_groups(&disk, &states), 0);
+	assert_string_equal(fake_root_read(&root, DEVICE "alua/ano/alua_access_state"), "1");
+	assert_string_equal(fake_root_read(&root, DEVICE "alua/ao/alua_access_state"), "1");
+}
+
+/* ------- saved mode parameters ------- */
+
+static void what_is_saved_is_found_again_by_the_serial(void **state)
+{
+	static const struct scsi_mode_values all = {true, true, true},
+					     some = {.software_write_protect = true};
+
+	(void) state;
+	read_it();
+	assert_false(identity.has_saved);
+	assert_int_equal(identity_save(state_dir, "1a2b", &all), 0);
+	assert_int_equal(identity_save(state_dir, "1a2b/../..\nodd = \xc3\xa9", &some), 0);
+	read_it();
+	assert_true(identity.has_saved);
+	assert_memory_equal(&identity.saved, &all, sizeof(all));
+	assert_int_equal(identity_save(state_dir, "1a2b", &some), 0);
+	read_it();
+	assert_memory_equal(&identity.saved, &some, sizeof(some));
+	fake_root_write(&root, DEVICE "wwn/vpd_unit_serial", "T10 VPD Unit Serial Number: other\n");
+	read_it();
+	assert_false(identity.has_saved);
+}
+
+/* The one file in the folder. */
+static void overwrite(const char *text)
+{
+	char pattern[160];
+	glob_t found;
+	FILE *file;
+
+	(void) snprintf(pattern, sizeof(pattern), "%s/mode-*", state_dir);
+	assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+	assert_int_equal(found.gl_pathc, 1);
+	file = fopen(found.gl_pathv[0], "w");
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	globfree(&found);
+}
+
+static void a_file_that_is_not_ours_is_not_used(void **state)
+{
+	static const char *const texts[] = {
+		"",
+		"nonsense\n",
+		"[mode parameters]\nserial=1a2b\nwrite_cache=true\n",
+		("[mode parameters]\nwrite_cache=maybe\ndescriptor_sense=true\n"
+		 "software_write_protect=true\n"),
+	};
+	static const struct scsi_mode_values all = {true, true, true};
+
+	(void) state;
+	assert_int_equal(identity_save(state_dir, "1a2b", &all), 0);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		overwrite(texts[i]);
+		read_it();
+		assert_false(identity.has_saved);
+		assert_string_equal(identity.serial, "1a2b");
+	}
+}
+
+static void a_folder_that_cannot_be_made_is_an_error(void **state)
+{
+	static const struct scsi_mode_values all = {true, true, true};
+	char below[160];
+
+	(void) state;
+	fake_root_write(&root, "/file", "");
+	(void) snprintf(below, sizeof(below), "%s/folder", fake_root_path(&root, "/file"));
+	assert_int_equal(identity_save(below, "1", &all), -ENOTDIR);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			a_device_of_one_port_is_known_all_through, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_group_of_the_owners_makes_it_shared, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			ports_that_are_off_are_told_and_not_used, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			with_several_ports_only_what_they_share_is_known, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			what_only_initiators_may_change_nobody_can, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_device_that_is_gone_is_unknown, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			states_are_changed_in_their_order_until_one_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			what_is_saved_is_found_again_by_the_serial, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_file_that_is_not_ours_is_not_used, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_folder_that_cannot_be_made_is_an_error, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("identity", tests, NULL, NULL);
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * When memory, descriptors or threads run out: a loop that cannot be made leaves nothing behind, a
+ * command that cannot be carried out is answered BUSY, and afterwards everything goes on.
+ *
+ * The calls are wrapped at link time; one of them, counted from the start, fails.
+ */
+#include "io-fixture.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+
+/* Visible: where a library refers to one of them, the linker wants to know. */
+#pragma GCC visibility push(default)
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_mmap(void *at, size_t length, int prot, int flags, int fd, off_t offset);
+int __wrap_epoll_create1(int flags);
+int __wrap_eventfd(unsigned value, int flags);
+int __wrap_pthread_create(
+	pthread_t *thread, const pthread_attr_t *attributes, void *(*main_of)(void *), void *arg);
+#pragma GCC visibility pop
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__real_mmap(void *at, size_t length, int prot, int flags, int fd, off_t offset);
+int __real_epoll_create1(int flags);
+int __real_eventfd(unsigned value, int flags);
+int __real_pthread_create(
+	pthread_t *thread, const pthread_attr_t *attributes, void *(*main_of)(void *), void *arg);
+
+static pthread_t main_thread;
+static atomic_bool main_fails;        /* calls on the main thread, else those on the others */
+static atomic_int until_failure = -1; /* calls that still succeed; negative: all do */
+
+static bool fails(int error)
+{
+	int left = atomic_load(&until_failure);
+
+	if (left < 0 ||
+	    (pthread_equal(pthread_self(), main_thread) != 0) != atomic_load(&main_fails))
+		return false;
+	atomic_store(&until_failure, left - 1);
+	if (left > 0)
+		return false;
+	errno = error;
+	return true;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return fails(ENOMEM) ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return fails(ENOMEM) ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+	return fails(ENOMEM) ? NULL : __real_aligned_alloc(alignment, size);
+}
+
+void *__wrap_mmap(void *at, size_t length, int prot, int flags, int fd, off_t offset)
+{
+	return fails(ENOMEM) ? MAP_FAILED : __real_mmap(at, length, prot, flags, fd, offset);
+}
+
+int __wrap_epoll_create1(int flags)
+{
+	return fails(EMFILE) ? -1 : __real_epoll_create1(flags);
+}
+
+int __wrap_eventfd(unsigned value, int flags)
+{
+	return fails(EMFILE) ? -1 : __real_eventfd(value, flags);
+}
+
+int __wrap_pthread_create(
+	pthread_t *thread, const pthread_attr_t *attributes, void *(*main_of)(void *), void *arg)
+{
+	return fails(EAGAIN) ? EAGAIN : __real_pthread_create(thread, attributes, main_of, arg);
+}
+
+static unsigned descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned cnt = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		cnt++;
+	closedir(dir);
+	return cnt;
+}
+
+static void fail_one_by_one(const struct rig_options *options)
+{
+	struct rig rig;
+	unsigned before, failures = 0;
+	int r;
+
+	rig_make(&rig, options);
+	before = descriptors();
+	atomic_store(&main_fails, true);
+	for (int i = 0;; i++) {
+		atomic_store(&until_failure, i);
+		r = loop_new(&rig.setup, &rig.loop);
+		atomic_store(&until_failure, -1);
+		if (r >= 0)
+			break;
+		failures++;
+		assert_true(r == -ENOMEM || r == -EMFILE || r == -EAGAIN);
+		assert_int_equal(rig.signals, 0);
+		assert_int_equal(descriptors(), before);
+	}
+	atomic_store(&main_fails, false);
+	assert_true(failures >= 6);
+	rig_wait_signal(&rig, LOOP_ATTACHED);
+	rig_stop(&rig);
+}
+
+static void a_loop_that_cannot_be_made_leaves_nothing(void **state)
+{
+	(void) state;
+	fail_one_by_one(&(struct rig_options){.aio = AIO_THREADS});
+	fail_one_by_one(&(struct rig_options){.backend.threading = TCMU_HANDLER_SERIAL});
+}
+
+/* Everything that needs a copy of data. */
+static void a_command_without_memory_is_busy(void **state)
+{
+	uint8_t out[2 * RIG_BLOCK] = {0}, in[100];
+	struct rig_command commands[] = {
+		rig_cdb16(0x93, 0, 0, 8, out, RIG_BLOCK),    /* WRITE SAME */
+		rig_cdb16(0x8f, 0, 0, 8, NULL, 0),           /* VERIFY */
+		rig_cdb16(0x8e, 0x02, 0, 1, out, RIG_BLOCK), /* WRITE AND VERIFY */
+		rig_compare_and_write(0, 1, out),
+		rig_cdb16(0x8b, 0, 0, 1, out, RIG_BLOCK), /* ORWRITE */
+		rig_cdb16(0x9e, 0x12, 0, 64, NULL, 64),   /* GET LBA STATUS */
+		rig_cdb16(0x88, 0, 0, 8, NULL, 100),      /* READ that ends within a block */
+	};
+	struct rig rig;
+
+	(void) state;
+	rig_start(
+		&rig,
+		&(struct rig_options){
+			.backend.info.caps = RIG_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_MAP)});
+	commands[5].in = commands[6].in = in;
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		rig_push(&rig, &commands[i]);
+		atomic_store(&until_failure, 0);
+		rig_notify(&rig);
+		rig_wait(&commands[i]);
+		assert_int_equal(atomic_load(&until_failure), -1);
+		assert_int_equal(commands[i].status, SCSI_BUSY);
+		assert_int_equal(backend_count(rig.backend, 0), 0);
+	}
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		assert_int_equal(rig_do(&rig, &commands[i]), SCSI_GOOD);
+	rig_stop(&rig);
+}
+
+/* Zeros that the handler would have written, and cannot. */
+static void zeros_without_memory_are_busy(void **state)
+{
+	struct tcmu_backend_info info = {
+		.caps = RIG_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES)};
+	struct rig_command zeros = rig_cdb16(0x93, 0x01, 0, 8, NULL, 0);
+	struct rig rig;
+
+	(void) state;
+	rig_start(&rig, &(struct rig_options){.backend.info = info});
+	backend_fail(rig.backend, TCMU_IO_WRITE_ZEROES, 0, 2, -EOPNOTSUPP);
+	rig_push(&rig, &zeros);
+	atomic_store(&until_failure, 0);
+	rig_notify(&rig);
+	rig_wait(&zeros);
+	assert_int_equal(zeros.status, SCSI_BUSY);
+	assert_int_equal(atomic_load(&until_failure), -1);
+	assert_int_equal(rig_do(&rig, &zeros), SCSI_GOOD);
+	rig_stop(&rig);
+}
+
+/* Memory for more iovecs than usual is found later. */
+static void a_command_with_many_pieces_waits_for_memory(void **state)
+{
+	struct rig_options options = {.max_transfer = 8, .uio.ring.scatter = true};
+	uint8_t *out = calloc(1, 80 * 4096);
+	struct rig_command write = rig_write(0, 80 * 4096 / RIG_BLOCK, out);
+	struct rig rig;
+
+	(void) state;
+	rig_start(&rig, &options);
+	rig_push(&rig, &write);
+	atomic_store(&until_failure, 0);
+	rig_notify(&rig);
+	rig_wait(&write);
+	assert_int_equal(atomic_load(&until_failure), -1);
+	assert_int_equal(write.status, SCSI_GOOD);
+	rig_stop(&rig);
+	free(out);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_loop_that_cannot_be_made_leaves_nothing),
+		cmocka_unit_test(a_command_without_memory_is_busy),
+		cmocka_unit_test(zeros_without_memory_are_busy),
+		cmocka_unit_test(a_command_with_many_pieces_waits_for_memory),
+	};
+
+	main_thread = pthread_self();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

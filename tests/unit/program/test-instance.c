@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Only one daemon: the second learns the first one's pid, whichever of the two locks they share,
+ * and nobody but a daemon can keep one from starting.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "log-fixture.h"
+#include "program/instance.h"
+
+#define STRANGER 4711
+
+static bool strange_peers;
+
+int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+	int r = __real_getsockopt(fd, level, name, value, len);
+
+	if (r == 0 && strange_peers && level == SOL_SOCKET && name == SO_PEERCRED)
+		((struct ucred *) value)->uid = STRANGER;
+	return r;
+}
+
+static char name[64];
+static pid_t child;
+
+static int setup(void **state)
+{
+	(void) state;
+	strange_peers = false;
+	(void) snprintf(name, sizeof(name), "tcmud-test-%d", (int) getpid());
+	return 0;
+}
+
+static void end_child(void)
+{
+	if (child > 0) {
+		assert_int_equal(kill(child, SIGKILL), 0);
+		assert_int_equal(waitpid(child, NULL, 0), child);
+	}
+	child = 0;
+}
+
+static int teardown(void **state)
+{
+	(void) state;
+	end_child();
+	fixture_remove_folder();
+	return 0;
+}
+
+/* Another process becomes the daemon, and stays until end_child(). */
+static void start_other(const char *file, const char *socket_name)
+{
+	const char *path = fixture_path(file);
+	int ready[2];
+	char r = 'x';
+
+	assert_int_equal(pipe(ready), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct instance instance = INSTANCE_INIT;
+		pid_t other;
+
+		(void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+		r = instance_acquire(&instance, path, socket_name, &other) == 0 ? 'y' : 'n';
+		if (write(ready[1], &r, 1) == 1)
+			for (;;)
+				(void) pause();
+		_exit(1);
+	}
+	(void) close(ready[1]);
+	assert_int_equal(read(ready[0], &r, 1), 1);
+	(void) close(ready[0]);
+	assert_int_equal(r, 'y');
+}
+
+static int acquire(const char *file, const char *socket_name, pid_t *other)
+{
+	struct instance instance = INSTANCE_INIT;
+	int r = instance_acquire(&instance, fixture_path(file), socket_name, other);
+
+	instance_release(&instance);
+	assert_int_equal(instance.lock, -1);
+	assert_int_equal(instance.socket, -1);
+	return r;
+}
+
+static void the_only_one_may_start(void **state)
+{
+	pid_t other;
+
+	(void) state;
+	assert_int_equal(acquire("lock", name, &other), 0);
+	assert_int_equal(other, 0);
+	assert_int_equal(acquire("lock", name, &other), 0);
+}
+
+static void a_second_learns_the_firsts_pid_from_the_lock(void **state)
+{
+	pid_t other;
+
+	(void) state;
+	start_other("lock", name);
+	assert_int_equal(acquire("lock", "tcmud-test-elsewhere", &other), -EBUSY);
+	assert_int_equal(other, child);
+}
+
+static void a_second_in_another_container_learns_it_from_the_socket(void **state)
+{
+	pid_t other;
+
+	(void) state;
+	start_other("lock", name);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(acquire("another-lock", name, &other), -EBUSY);
+		assert_int_equal(other, child);
+	}
+}
+
+static void after_a_kill_the_next_one_starts(void **state)
+{
+	pid_t other;
+
+	(void) state;
+	start_other("lock", name);
+	end_child();
+	assert_int_equal(acquire("lock", name, &other), 0);
+}
+
+static void a_strangers_name_keeps_nobody_from_starting(void **state)
+{
+	pid_t other;
+
+	(void) state;
+	start_other("lock", name);
+	strange_peers = true;
+	assert_int_equal(acquire("another-lock", name, &other), 0);
+}
+
+static void a_name_that_nobody_listens_on_keeps_nobody_from_starting(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	pid_t other;
+
+	(void) state;
+	memcpy(address.sun_path + 1, name, strlen(name));
+	assert_int_equal(
+		bind(fd, (const struct sockaddr *) &address,
+		     (socklen_t) (offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name))),
+		0);
+	assert_int_equal(acquire("lock", name, &other), 0);
+	(void) close(fd);
+}
+
+static void a_lock_that_cannot_be_made_is_an_error(void **state)
+{
+	pid_t other;
+
+	(void) state;
+	assert_int_equal(acquire("no/lock", name, &other), -ENOENT);
+	assert_int_equal(symlink("elsewhere", fixture_path("link")), 0);
+	assert_int_equal(acquire("link", name, &other), -ELOOP);
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_only_one_may_start),
+		TEST(a_second_learns_the_firsts_pid_from_the_lock),
+		TEST(a_second_in_another_container_learns_it_from_the_socket),
+		TEST(after_a_kill_the_next_one_starts),
+		TEST(a_strangers_name_keeps_nobody_from_starting),
+		TEST(a_name_that_nobody_listens_on_keeps_nobody_from_starting),
+		TEST(a_lock_that_cannot_be_made_is_an_error),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

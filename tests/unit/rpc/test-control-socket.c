@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control socket: root's only, one request at a time, and no client can hold up the daemon or
+ * take its memory.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "log-fixture.h"
+#include "rpc/control-socket.h"
+
+#define PENDING_MAX 40
+
+static sd_event *event;
+static struct control *control;
+static struct control_client *pending[PENDING_MAX];
+static unsigned pending_cnt;
+static char last_request[CONTROL_REQUEST_MAX + 1];
+static size_t last_length;
+static uid_t pretended;
+
+/* Credentials as the test wants them; (uid_t) -1: the real ones. */
+int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *size);
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *size);
+
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *size)
+{
+	int r = __real_getsockopt(fd, level, name, value, size);
+
+	if (r == 0 && level == SOL_SOCKET && name == SO_PEERCRED && pretended != (uid_t) -1)
+		((struct ucred *) value)->uid = pretended;
+	return r;
+}
+
+/* "later" is answered by the test; "big" with a megabyte; all else at once, with itself. */
+static void on_request(
+	void *userdata, struct control_client *client, const char *request, size_t length)
+{
+	char *text;
+
+	(void) userdata;
+	memcpy(last_request, request, length);
+	last_request[length] = '\0';
+	last_length = length;
+	if (strcmp(last_request, "later") == 0) {
+		pending[pending_cnt++] = client;
+		return;
+	}
+	text = strdup(last_request);
+	if (strcmp(last_request, "big") == 0) {
+		free(text);
+		text = malloc((1 << 20) + 1);
+		memset(text, 'x', 1 << 20);
+		text[1 << 20] = '\0';
+	}
+	control_answer(client, text);
+}
+
+static int setup(void **state)
+{
+	(void) state;
+	(void) fixture_folder();
+	pretended = (uid_t) -1;
+	pending_cnt = 0;
+	assert_true(sd_event_new(&event) >= 0);
+	return control_new(event, fixture_path("control"), on_request, NULL, &control);
+}
+
+static int teardown(void **state)
+{
+	(void) state;
+	control_free(control);
+	control = NULL;
+	for (unsigned i = 0; i < pending_cnt; i++)
+		control_answer(pending[i], strdup("late"));
+	assert_int_equal(access(fixture_path("control"), F_OK), -1);
+	event = sd_event_unref(event);
+	fixture_remove_folder();
+	return 0;
+}
+
+/* Lets the main loop do what there is to do. */
+static void serve(void)
+{
+	while (sd_event_run(event, 20000) > 0)
+		;
+}
+
+static int client(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void) snprintf(address.sun_path, sizeof(address.sun_path), "%s", fixture_path("control"));
+	assert_int_equal(connect(fd, (const struct sockaddr *) &address, sizeof(address)), 0);
+	return fd;
+}
+
+static void say(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+	serve();
+}
+
+static void hears(int fd, const char *wanted)
+{
+	char text[256] = "";
+	ssize_t n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
+
+	assert_int_equal(n, strlen(wanted));
+	assert_string_equal(text, wanted);
+}
+
+static void is_closed(int fd)
+{
+	char byte;
+	ssize_t n = recv(fd, &byte, 1, MSG_DONTWAIT);
+
+	assert_true(n == 0 || (n < 0 && errno == ECONNRESET));
+	assert_int_equal(close(fd), 0);
+}
+
+static void the_socket_is_for_its_owner_alone(void **state)
+{
+	struct stat status;
+
+	(void) state;
+	assert_int_equal(stat(fixture_path("control"), &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0600);
+}
+
+static void another_user_is_turned_away(void **state)
+{
+	int fd;
+
+	(void) state;
+	pretended = geteuid() + 1;
+	fd = client();
+	serve();
+	is_closed(fd);
+}
+
+static void root_and_the_own_user_are_served(void **state)
+{
+	const uid_t users[] = {0, geteuid()};
+
+	(void) state;
+	for (int i = 0; i < 2; i++) {
+		int fd;
+
+		pretended = users[i];
+		fd = client();
+		say(fd, "hello\n");
+		hears(fd, "hello\n");
+		assert_int_equal(close(fd), 0);
+	}
+}
+
+static void requests_follow_each_other(void **state)
+{
+	int fd = client();
+
+	(void) state;
+	say(fd, "one\n");
+	hears(fd, "one\n");
+	say(fd, "tw");
+	say(fd, "o\n");
+	hears(fd, "two\n");
+	assert_int_equal(close(fd), 0);
+}
+
+static void a_second_request_before_the_answer_ends_the_connection(void **state)
+{
+	int fd = client();
+
+	(void) state;
+	say(fd, "one\ntwo\n");
+	is_closed(fd);
+}
+
+static void a_line_without_an_end_is_not_kept(void **state)
+{
+	char *text = calloc(1, CONTROL_REQUEST_MAX + 1);
+	int fd = client();
+
+	(void) state;
+	memset(text, 'a', CONTROL_REQUEST_MAX);
+	say(fd, text);
+	is_closed(fd);
+	free(text);
+}
+
+static void the_longest_line_is_taken(void **state)
+{
+	char *text = calloc(1, CONTROL_REQUEST_MAX + 1);
+	int fd = client();
+
+	(void) state;
+	memset(text, 'a', CONTROL_REQUEST_MAX - 1);
+	text[CONTROL_REQUEST_MAX - 1] = '\n';
+	say(fd, text);
+	assert_int_equal(last_length, CONTROL_REQUEST_MAX - 1);
+	assert_int_equal(close(fd), 0);
+	free(text);
+}
+
+static void an_answer_may_come_later(void **state)
+{
+	int fd = client(), other = client();
+
+	(void) state;
+	say(fd, "later\n");
+	say(other, "now\n");
+	hears(other, "now\n");
+	control_answer(pending[--pending_cnt], strdup("at last"));
+	serve();
+	hears(fd, "at last\n");
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(close(other), 0);
+}
+
+static void who_leaves_before_the_answer_is_no_matter(void **state)
+{
+	int fd = client();
+
+	(void) state;
+	say(fd, "later\n");
+	assert_int_equal(close(fd), 0);
+	serve();
+	control_answer(pending[--pending_cnt], strdup("nobody hears it"));
+	serve();
+	fd = client();
+	say(fd, "still there\n");
+	hears(fd, "still there\n");
+	assert_int_equal(close(fd), 0);
+}
+
+static void an_answer_is_due_beyond_the_end(void **state)
+{
+	int fd = client();
+
+	(void) state;
+	say(fd, "later\n"); /* answered by teardown(), after control_free() */
+	assert_int_equal(close(fd), 0);
+}
+
+static void no_memory_for_an_answer_ends_the_connection(void **state)
+{
+	int fd = client();
+
+	(void) state;
+	say(fd, "later\n");
+	control_answer(pending[--pending_cnt], NULL);
+	serve();
+	is_closed(fd);
+}
+
+static void a_client_that_does_not_read_holds_up_nobody(void **state)
+{
+	int deaf = client(), fd = client();
+	size_t got = 0;
+	ssize_t n;
+
+	(void) state;
+	say(deaf, "big\n");
+	say(fd, "hello\n");
+	hears(fd, "hello\n");
+	do {
+		char buffer[65536];
+
+		n = recv(deaf, buffer, sizeof(buffer), MSG_DONTWAIT);
+		got += n > 0 ? (size_t) n : 0;
+		serve();
+	} while (n > 0);
+	assert_int_equal(got, (1 << 20) + 1);
+	assert_int_equal(close(deaf), 0);
+	assert_int_equal(close(fd), 0);
+}
+
+static void there_are_only_so_many_clients(void **state)
+{
+	int fds[CONTROL_CLIENTS_MAX + 1];
+
+	(void) state;
+	for (unsigned i = 0; i <= CONTROL_CLIENTS_MAX; i++) {
+		fds[i] = client();
+		serve();
+	}
+	is_closed(fds[CONTROL_CLIENTS_MAX]);
+	assert_int_equal(close(fds[0]), 0);
+	serve();
+	fds[0] = client();
+	say(fds[0], "hello\n");
+	hears(fds[0], "hello\n");
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		assert_int_equal(close(fds[i]), 0);
+}
+
+static void what_a_dead_daemon_left_is_replaced(void **state)
+{
+	struct control *second = NULL;
+	int fd;
+
+	(void) state;
+	/* As after a crash: the file is there, and nobody listens. */
+	assert_int_equal(control_new(event, fixture_path("control"), on_request, NULL, &second), 0);
+	fd = client();
+	say(fd, "hello\n");
+	hears(fd, "hello\n");
+	assert_int_equal(close(fd), 0);
+	control_free(second);
+}
+
+static void a_path_that_cannot_be_is_refused(void **state)
+{
+	struct control *other = NULL;
+	char path[200];
+
+	(void) state;
+	memset(path, 'a', sizeof(path));
+	path[sizeof(path) - 1] = '\0';
+	assert_int_equal(control_new(event, path, on_request, NULL, &other), -ENAMETOOLONG);
+	assert_int_equal(control_new(event, "/nowhere/control", on_request, NULL, &other), -ENOENT);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(the_socket_is_for_its_owner_alone),
+		TEST(another_user_is_turned_away),
+		TEST(root_and_the_own_user_are_served),
+		TEST(requests_follow_each_other),
+		TEST(a_second_request_before_the_answer_ends_the_connection),
+		TEST(a_line_without_an_end_is_not_kept),
+		TEST(the_longest_line_is_taken),
+		TEST(an_answer_may_come_later),
+		TEST(who_leaves_before_the_answer_is_no_matter),
+		TEST(an_answer_is_due_beyond_the_end),
+		TEST(no_memory_for_an_answer_ends_the_connection),
+		TEST(a_client_that_does_not_read_holds_up_nobody),
+		TEST(there_are_only_so_many_clients),
+		TEST(what_a_dead_daemon_left_is_replaced),
+		TEST(a_path_that_cannot_be_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

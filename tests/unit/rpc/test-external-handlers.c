@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Handlers of other processes on the bus: shown as long as they are there, asked for their checks,
+ * and no way for others to put something into targetcli's menus. And arguments of every kind, for
+ * every method.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus-fixture.h"
+#include "log-fixture.h"
+
+#define MANAGER      SERVICE ".HandlerManager1"
+#define MANAGER_PATH ROOT "/HandlerManager1"
+#define CHECK_MS     300
+
+static sd_bus *other; /* the other process */
+static unsigned asked;
+static bool deaf;
+
+static int on_asked(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	const char *text;
+
+	(void) userdata;
+	(void) error;
+	asked++;
+	if (deaf)
+		return 1;
+	assert_true(sd_bus_message_read(call, "s", &text) > 0);
+	return sd_bus_reply_method_return(call, "bs", strcmp(text, "mine/good") == 0, text);
+}
+
+static const sd_bus_vtable other_vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_METHOD("CheckConfig", "s", "bs", on_asked, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_VTABLE_END,
+};
+
+static int setup(void **state)
+{
+	(void) state;
+	asked = 0;
+	deaf = false;
+	private_bus_prepare(ANY_NAME);
+	private_bus_start();
+	server_start(CHECK_MS);
+	if (server_await_state() != BUS_OWNED)
+		return -1;
+	assert_true(sd_bus_open_system(&other) >= 0);
+	assert_true(
+		sd_bus_add_object_vtable(
+			other, NULL, MANAGER_PATH "/mine", SERVICE, other_vtable, NULL) >= 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void) state;
+	other = sd_bus_close_unref(other);
+	server_stop();
+	private_bus_stop();
+	fixture_remove_folder();
+	return 0;
+}
+
+/* ------- calls, with the other process answering meanwhile ------- */
+
+struct reply {
+	bool here;
+	bool error;
+	int fine;
+	char text[512];
+};
+
+static int on_reply(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct reply *reply = userdata;
+	const char *text = "";
+
+	(void) error;
+	reply->here = true;
+	reply->error = sd_bus_message_is_method_error(message, NULL) ||
+		sd_bus_message_read(message, "bs", &reply->fine, &text) < 0;
+	(void) snprintf(reply->text, sizeof(reply->text), "%s", text);
+	return 0;
+}
+
+static void process(sd_bus *bus)
+{
+	while (sd_bus_process(bus, NULL) > 0)
+		;
+}
+
+static void await(struct reply *reply)
+{
+	while (!reply->here) {
+		process(other);
+		process(client());
+		if (!reply->here)
+			(void) sd_bus_wait(other, 1000);
+	}
+}
+
+static struct reply check(const char *handler, const char *text)
+{
+	struct reply reply = {0};
+	char path[128];
+
+	(void) snprintf(path, sizeof(path), "%s/%s", ROOT, handler);
+	assert_true(
+		sd_bus_call_method_async(
+			client(), NULL, SERVICE, path, SERVICE, "CheckConfig", on_reply, &reply,
+			"s", text) >= 0);
+	await(&reply);
+	return reply;
+}
+
+static struct reply register_by(sd_bus *bus, const char *subtype, const char *description)
+{
+	struct reply reply = {0};
+
+	assert_true(
+		sd_bus_call_method_async(
+			bus, NULL, SERVICE, MANAGER_PATH, MANAGER, "RegisterHandler", on_reply,
+			&reply, "ss", subtype, description) >= 0);
+	await(&reply);
+	return reply;
+}
+
+static void registered(void)
+{
+	struct reply reply;
+
+	assert_true(sd_bus_request_name(other, MANAGER ".mine", 0) >= 0);
+	reply = register_by(other, "mine", "What \xe2\x80\x93 stands here.");
+	assert_false(reply.error);
+	assert_true(reply.fine);
+}
+
+static bool is_shown(void)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	char *description = NULL;
+	int r = sd_bus_get_property_string(
+		client(), SERVICE, ROOT "/mine", SERVICE, "ConfigDesc", &error, &description);
+
+	free(description);
+	sd_bus_error_free(&error);
+	return r >= 0;
+}
+
+/* ------- tests ------- */
+
+static void one_that_registers_is_shown_with_its_description(void **state)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	char *description = NULL;
+
+	(void) state;
+	assert_false(is_shown());
+	registered();
+	assert_true(
+		sd_bus_get_property_string(
+			client(), SERVICE, ROOT "/mine", SERVICE, "ConfigDesc", &error,
+			&description) >= 0);
+	assert_string_equal(description, "What ??? stands here.");
+	free(description);
+}
+
+static void its_checks_are_its_own(void **state)
+{
+	struct reply good, bad;
+
+	(void) state;
+	registered();
+	good = check("mine", "mine/good");
+	bad = check("mine", "mine/bad");
+	assert_false(good.error || bad.error);
+	assert_true(good.fine);
+	assert_false(bad.fine);
+	assert_string_equal(bad.text, "mine/bad");
+	assert_int_equal(asked, 2);
+}
+
+static void what_no_handler_can_be_given_is_not_asked(void **state)
+{
+	static const char *const texts[] = {"mine/a,b", "file/good", "mine", "", "mine/a b"};
+
+	(void) state;
+	registered();
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct reply reply = check("mine", texts[i]);
+
+		assert_false(reply.error);
+		assert_false(reply.fine);
+		assert_true(strlen(reply.text) > 10);
+	}
+	assert_int_equal(asked, 0);
+}
+
+static void one_that_does_not_answer_is_a_refusal_in_time(void **state)
+{
+	struct reply reply;
+
+	(void) state;
+	registered();
+	deaf = true;
+	reply = check("mine", "mine/good");
+	assert_false(reply.error);
+	assert_false(reply.fine);
+	assert_non_null(strstr(reply.text, "does not answer"));
+}
+
+static void with_its_name_it_goes(void **state)
+{
+	(void) state;
+	registered();
+	assert_true(is_shown());
+	assert_true(sd_bus_release_name(other, MANAGER ".mine") >= 0);
+	while (is_shown())
+		process(other);
+	registered();
+	assert_true(is_shown());
+}
+
+static void with_its_process_it_goes(void **state)
+{
+	(void) state;
+	registered();
+	other = sd_bus_close_unref(other);
+	while (is_shown())
+		;
+	assert_true(sd_bus_open_system(&other) >= 0);
+}
+
+static void show_mine(struct bus *bus)
+{
+	bus_show_subtype(bus, "mine");
+}
+
+static void a_subtype_in_use_stays_shown(void **state)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	char *description = NULL;
+
+	(void) state;
+	server_run(show_mine);
+	registered();
+	assert_true(sd_bus_release_name(other, MANAGER ".mine") >= 0);
+	do {
+		free(description);
+		description = NULL;
+		assert_true(
+			sd_bus_get_property_string(
+				client(), SERVICE, ROOT "/mine", SERVICE, "ConfigDesc", &error,
+				&description) >= 0);
+	} while (!strstr(description, "no such handler"));
+	free(description);
+}
+
+static void only_the_owner_of_the_name_can_register(void **state)
+{
+	struct reply reply = register_by(other, "mine", "x");
+
+	(void) state;
+	assert_false(reply.error);
+	assert_false(reply.fine);
+	assert_true(sd_bus_request_name(client(), MANAGER ".mine", 0) >= 0);
+	reply = register_by(other, "mine", "x");
+	assert_false(reply.fine);
+	assert_false(is_shown());
+}
+
+static void what_cannot_be_a_handler_is_refused(void **state)
+{
+	char *description = calloc(1, 70000);
+	struct reply reply;
+
+	(void) state;
+	memset(description, 'x', 65536);
+	reply = register_by(other, "file", "x");
+	assert_false(reply.error || reply.fine);
+	assert_non_null(strstr(reply.text, "itself"));
+	reply = register_by(other, "No-Such", "x");
+	assert_false(reply.error || reply.fine);
+	reply = register_by(other, "../../x", "x");
+	assert_false(reply.error || reply.fine);
+	reply = register_by(other, "", "x");
+	assert_false(reply.error || reply.fine);
+	reply = register_by(other, "mine", description);
+	assert_false(reply.error || reply.fine);
+	free(description);
+}
+
+static void a_bus_that_restarts_has_no_registrations(void **state)
+{
+	(void) state;
+	registered();
+	other = sd_bus_close_unref(other);
+	private_bus_stop();
+	assert_int_equal(server_await_state(), BUS_ABSENT);
+	private_bus_start();
+	assert_int_equal(server_await_state(), BUS_OWNED);
+	assert_false(is_shown());
+	assert_true(sd_bus_open_system(&other) >= 0);
+	registered();
+}
+
+static void whoever_waits_at_the_end_harms_nobody(void **state)
+{
+	struct reply reply = {0};
+
+	(void) state;
+	registered();
+	deaf = true;
+	assert_true(
+		sd_bus_call_method_async(
+			client(), NULL, SERVICE, ROOT "/mine", SERVICE, "CheckConfig", on_reply,
+			&reply, "s", "mine/good") >= 0);
+	while (!asked) {
+		process(client());
+		process(other);
+	}
+	server_leave();
+}
+
+/* ------- any arguments ------- */
+
+static unsigned seed = 7;
+
+static unsigned any(unsigned below)
+{
+	seed = seed * 1103515245 + 12345;
+	return (seed >> 8) % below;
+}
+
+/* Valid UTF-8, as the bus carries nothing else. */
+static void any_text(char *text, size_t size)
+{
+	static const char *const pieces[] = {
+		"file", "/",        "mine", "hang", ",",  ";", "=", " ",
+		"\n",   "\xc3\xa9", "\x01", "..",   "%s", "a", "0", "\"",
+	};
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (unsigned i = any(12); i > 0 && used + 8 < size; i--)
+		used += (size_t) snprintf(text + used, size - used, "%s", pieces[any(16)]);
+}
+
+static sd_bus_message *any_call(void)
+{
+	static const char *const paths[] = {ROOT "/file", ROOT "/easy", MANAGER_PATH,
+					    ROOT,         ROOT "/mine", "/"};
+	static const char *const interfaces[] = {
+		SERVICE, MANAGER, "org.freedesktop.DBus.Properties"};
+	static const char *const members[] = {"CheckConfig", "ChangeMedium", "RegisterHandler",
+					      "Get",         "GetAll",       "Set"};
+	static const char *const types[] = {"s", "ss", "sts", "u", "", "sv", "as"};
+	sd_bus_message *call = NULL;
+	const char *type = types[any(7)];
+	char text[128];
+
+	assert_true(
+		sd_bus_message_new_method_call(
+			client(), &call, SERVICE, paths[any(6)], interfaces[any(3)],
+			members[any(6)]) >= 0);
+	for (const char *c = type; *c; c++) {
+		any_text(text, sizeof(text));
+		if (*c == 's')
+			assert_true(sd_bus_message_append(call, "s", text) >= 0);
+		else if (*c == 't')
+			assert_true(
+				sd_bus_message_append(
+					call, "t", (uint64_t) any(UINT32_MAX) << 32) >= 0);
+		else if (*c == 'u')
+			assert_true(sd_bus_message_append(call, "u", any(UINT32_MAX)) >= 0);
+		else if (*c == 'v')
+			assert_true(sd_bus_message_append(call, "v", "s", text) >= 0);
+		else {
+			assert_true(sd_bus_message_append(call, "as", 2, text, text) >= 0);
+			break;
+		}
+	}
+	return call;
+}
+
+static void any_arguments_are_answered(void **state)
+{
+	(void) state;
+	for (int i = 0; i < 3000; i++) {
+		sd_bus_message *call = any_call();
+		struct reply reply = {0};
+
+		assert_true(sd_bus_call_async(client(), NULL, call, on_reply, &reply, 0) >= 0);
+		sd_bus_message_unref(call);
+		await(&reply);
+	}
+	assert_true(check("file", "file/good").fine);
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(one_that_registers_is_shown_with_its_description),
+		TEST(its_checks_are_its_own),
+		TEST(what_no_handler_can_be_given_is_not_asked),
+		TEST(one_that_does_not_answer_is_a_refusal_in_time),
+		TEST(with_its_name_it_goes),
+		TEST(with_its_process_it_goes),
+		TEST(a_subtype_in_use_stays_shown),
+		TEST(only_the_owner_of_the_name_can_register),
+		TEST(what_cannot_be_a_handler_is_refused),
+		TEST(a_bus_that_restarts_has_no_registrations),
+		TEST(whoever_waits_at_the_end_harms_nobody),
+		TEST(any_arguments_are_answered),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an operator is told: everything that is known of devices and handlers, under names that
+ * stay, and a sentence for whatever cannot be.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "query-fixture.h"
+
+static int setup(void **state)
+{
+	(void) state;
+	query_fixture_start();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void) state;
+	query_fixture_end();
+	return 0;
+}
+
+/* Where a path of names and numbers leads: "result.devices.0.device". */
+static json_t *at(json_t *value, const char *path)
+{
+	char copy[128], *save = NULL;
+
+	(void) snprintf(copy, sizeof(copy), "%s", path);
+	for (const char *word = strtok_r(copy, ".", &save); word; word = strtok_r(NULL, ".", &save))
+		value = json_is_array(value) ? json_array_get(value, strtoul(word, NULL, 10))
+					     : json_object_get(value, word);
+	return value;
+}
+
+static const char *text_at(json_t *value, const char *path)
+{
+	const char *text = json_string_value(at(value, path));
+
+	return text ? text : "(none)";
+}
+
+/* Exactly these members, separated by blanks, in any order. */
+static void has_exactly(json_t *object, const char *names)
+{
+	char padded[512], name[64];
+	unsigned cnt = 1;
+
+	(void) snprintf(padded, sizeof(padded), " %s ", names);
+	for (const char *c = names; *c; c++)
+		cnt += *c == ' ';
+	for (void *at_member = json_object_iter(object); at_member;
+	     at_member = json_object_iter_next(object, at_member)) {
+		const char *key = json_object_iter_key(at_member);
+
+		(void) snprintf(name, sizeof(name), " %s ", key);
+		if (!strstr(padded, name))
+			fail_msg("%s is not among %s", key, names);
+	}
+	assert_int_equal(json_object_size(object), cnt);
+}
+
+static void refused(const char *request, const char *code)
+{
+	json_t *answer = query_ask(request);
+
+	assert_string_equal(text_at(answer, "error.code"), code);
+	assert_true(strlen(text_at(answer, "error.message")) > 10);
+	assert_null(at(answer, "result"));
+	json_decref(answer);
+}
+
+static void all_devices_are_listed(void **state)
+{
+	json_t *answer = query_ask("{\"method\": \"list\"}");
+
+	(void) state;
+	assert_int_equal(json_array_size(at(answer, "result.devices")), 2);
+	has_exactly(
+		at(answer, "result.devices.0"),
+		"device name hba uio handler config state state_seconds problem size block_size "
+		"write_cache "
+		"serial "
+		"in_flight in_backend");
+	assert_string_equal(text_at(answer, "result.devices.0.device"), "user_0/disk");
+	assert_true(json_is_null(at(answer, "result.devices.0.problem")));
+	assert_true(json_is_null(at(answer, "result.devices.0.serial")));
+	assert_int_equal(json_integer_value(at(answer, "result.devices.1.uio")), 1);
+	assert_string_equal(text_at(answer, "result.devices.1.problem"), "Input/output error");
+	json_decref(answer);
+}
+
+static void devices_of_others_are_listed_as_such(void **state)
+{
+	json_t *answer;
+
+	(void) state;
+	fixture_others = 1;
+	answer = query_ask("{\"method\": \"list\"}");
+	assert_int_equal(json_array_size(at(answer, "result.others")), 1);
+	has_exactly(at(answer, "result.others.0"), "device uio config problem");
+	assert_string_equal(text_at(answer, "result.others.0.device"), "user_7/theirs");
+	assert_string_equal(text_at(answer, "result.others.0.config"), "other/thing");
+	assert_non_null(strstr(text_at(answer, "result.others.0.problem"), "no such handler"));
+	json_decref(answer);
+}
+
+static void what_was_counted_is_told(void **state)
+{
+	struct stats *stats = &fixture_devices[0].stats;
+	json_t *answer;
+
+	(void) state;
+	atomic_store(&stats->fetched, 12);
+	atomic_store(&stats->ended, 10);
+	atomic_store(&stats->classes[SCSI_CLASS_READ].commands, 9);
+	atomic_store(&stats->classes[SCSI_CLASS_READ].bytes, 4096);
+	atomic_store(&stats->classes[SCSI_CLASS_READ].latency[1], 8);
+	atomic_store(&stats->classes[SCSI_CLASS_READ].latency[STATS_BUCKETS - 1], 1);
+	atomic_store(&stats->sense[3], 1);
+	atomic_store(&stats->ends[STATS_END_BUSY], 2);
+	atomic_store(&stats->last_sense, 0x28031100);
+	atomic_store(&stats->last_sense_at, stats_now());
+	answer = query_ask("{\"method\": \"status\", \"device\": \"disk\"}");
+	assert_int_equal(json_integer_value(at(answer, "result.in_flight")), 2);
+	has_exactly(
+		at(answer, "result.stats"),
+		"device handler time_ns in_flight commands cpu_ns classes sense_keys other_ends "
+		"last_sense");
+	has_exactly(at(answer, "result.stats.classes"), "read write flush unmap other");
+	has_exactly(
+		at(answer, "result.stats.classes.read"),
+		"commands failed bytes total_ns latency_ns");
+	assert_int_equal(json_integer_value(at(answer, "result.stats.classes.read.bytes")), 4096);
+	assert_int_equal(json_array_size(at(answer, "result.stats.classes.read.latency_ns")), 2);
+	assert_int_equal(
+		json_integer_value(at(answer, "result.stats.classes.read.latency_ns.0.0")), 1024);
+	assert_int_equal(
+		json_integer_value(at(answer, "result.stats.classes.read.latency_ns.0.1")), 1088);
+	assert_int_equal(
+		json_integer_value(at(answer, "result.stats.classes.read.latency_ns.0.2")), 8);
+	assert_true(json_is_null(at(answer, "result.stats.classes.read.latency_ns.1.1")));
+	assert_int_equal(json_integer_value(at(answer, "result.stats.sense_keys.medium_error")), 1);
+	assert_int_equal(json_integer_value(at(answer, "result.stats.other_ends.busy")), 2);
+	assert_string_equal(text_at(answer, "result.stats.last_sense.operation"), "READ(10)");
+	assert_string_equal(text_at(answer, "result.stats.last_sense.sense"), "03/11/00");
+	json_decref(answer);
+}
+
+static void stats_are_of_one_device_or_of_all(void **state)
+{
+	json_t *all = query_ask("{\"method\": \"stats\"}");
+	json_t *one = query_ask("{\"method\": \"stats\", \"device\": \"sick\"}");
+
+	(void) state;
+	assert_int_equal(json_array_size(at(all, "result.devices")), 2);
+	assert_int_equal(json_array_size(at(one, "result.devices")), 1);
+	assert_string_equal(text_at(one, "result.devices.0.device"), "user_1/sick");
+	json_decref(all);
+	json_decref(one);
+}
+
+static void what_is_under_way_is_told_oldest_first(void **state)
+{
+	struct fixture_device *device = &fixture_devices[0];
+	uint64_t now = stats_now();
+	json_t *answer;
+
+	(void) state;
+	device->requests[0] = (struct stats_request){
+		.begun = now - 1000000, .cdb = {0x12, 0, 0, 0, 0x60}, .data_length = 96};
+	device->requests[1] = (struct stats_request){
+		.begun = now - 2000000000,
+		.cdb = {0x2a, 0, 0, 0, 1, 0, 0, 0, 8},
+		.data_length = 4096};
+	device->request_cnt = 2;
+	answer = query_ask("{\"method\": \"inflight\", \"device\": \"disk\"}");
+	has_exactly(at(answer, "result.requests.0"), "operation cdb lba blocks bytes age_seconds");
+	assert_string_equal(text_at(answer, "result.requests.0.operation"), "WRITE(10)");
+	assert_string_equal(
+		text_at(answer, "result.requests.0.cdb"), "2a 00 00 00 01 00 00 00 08 00");
+	assert_int_equal(json_integer_value(at(answer, "result.requests.0.lba")), 256);
+	assert_int_equal(json_integer_value(at(answer, "result.requests.0.blocks")), 8);
+	assert_int_equal(json_integer_value(at(answer, "result.requests.0.bytes")), 4096);
+	assert_true(json_real_value(at(answer, "result.requests.0.age_seconds")) >= 2);
+	assert_string_equal(text_at(answer, "result.requests.1.operation"), "INQUIRY");
+	assert_true(json_is_null(at(answer, "result.requests.1.lba")));
+	json_decref(answer);
+}
+
+static void handlers_are_told_with_their_devices(void **state)
+{
+	json_t *answer = query_ask("{\"method\": \"handlers\"}");
+
+	(void) state;
+	has_exactly(at(answer, "result.handlers.0"), "handler file problem devices");
+	assert_string_equal(text_at(answer, "result.handlers.0.handler"), "file");
+	assert_int_equal(json_integer_value(at(answer, "result.handlers.0.devices")), 2);
+	json_decref(answer);
+}
+
+static void checks_are_those_of_the_bus(void **state)
+{
+	json_t *good = query_ask("{\"method\": \"check\", \"config\": \"file/good\"}");
+	json_t *bad = query_ask("{\"method\": \"check\", \"config\": \"file/a,b\"}");
+	json_t *hang = query_ask("{\"method\": \"check\", \"config\": \"file/hang\"}");
+
+	(void) state;
+	assert_true(json_is_true(at(good, "result.fine")));
+	assert_string_equal(text_at(good, "result.config"), "file/good");
+	assert_true(json_is_false(at(bad, "result.fine")));
+	assert_non_null(strstr(text_at(bad, "result.message"), "comma"));
+	assert_true(json_is_false(at(hang, "result.fine")));
+	assert_non_null(strstr(text_at(hang, "result.message"), "has not answered"));
+	query_release();
+	json_decref(good);
+	json_decref(bad);
+	json_decref(hang);
+	refused("{\"method\": \"check\"}", "bad-request");
+	refused("{\"method\": \"check\", \"config\": 7}", "bad-request");
+}
+
+static void the_log_level_is_shown_and_set(void **state)
+{
+	json_t *before = query_ask("{\"method\": \"log-level\"}");
+	json_t *after = query_ask("{\"method\": \"log-level\", \"level\": 1}");
+
+	(void) state;
+	assert_int_equal(json_integer_value(at(before, "result.level")), TCMU_LOG_INFO);
+	assert_int_equal(json_integer_value(at(after, "result.level")), 1);
+	assert_string_equal(text_at(after, "result.name"), "ERROR");
+	assert_int_equal(log_level(), 1);
+	log_set_level(TCMU_LOG_INFO);
+	json_decref(before);
+	json_decref(after);
+	refused("{\"method\": \"log-level\", \"level\": 6}", "bad-request");
+	refused("{\"method\": \"log-level\", \"level\": -1}", "bad-request");
+	refused("{\"method\": \"log-level\", \"level\": \"3\"}", "bad-request");
+	assert_int_equal(log_level(), TCMU_LOG_INFO);
+}
+
+static void a_device_is_reopened_or_why_not_is_said(void **state)
+{
+	json_t *answer = query_ask("{\"method\": \"reopen\", \"device\": \"sick\"}");
+
+	(void) state;
+	assert_string_equal(text_at(answer, "result.device"), "user_1/sick");
+	assert_int_equal(fixture_devices[1].reopened, 1);
+	assert_int_equal(fixture_devices[0].reopened, 0);
+	json_decref(answer);
+	fixture_devices[1].reopen_error = -EBUSY;
+	refused("{\"method\": \"reopen\", \"device\": \"sick\"}", "refused");
+}
+
+static void the_dump_has_everything(void **state)
+{
+	json_t *answer = query_ask("{\"method\": \"dump\"}");
+
+	(void) state;
+	has_exactly(
+		at(answer, "result"),
+		"version log_level checks_running longest_stall_seconds settings handlers devices");
+	has_exactly(at(answer, "result.settings"), "check_timeout_ms");
+	assert_string_equal(text_at(answer, "result.settings.check_timeout_ms"), "200");
+	assert_non_null(at(answer, "result.devices.1.stats.classes"));
+	assert_true(json_is_array(at(answer, "result.devices.1.requests")));
+	json_decref(answer);
+}
+
+static void what_is_not_a_request_is_refused(void **state)
+{
+	(void) state;
+	refused("", "bad-request");
+	refused("7", "bad-request");
+	refused("[]", "bad-request");
+	refused("{\"method\": 7}", "bad-request");
+	refused("{\"method\": \"colour\"}", "bad-request");
+	refused("{\"method\": \"list\", \"method\": \"dump\"}", "bad-request");
+	refused("{\"method\": \"list\"} and more", "bad-request");
+	refused("{\"method\": \"status\"}", "bad-request");
+	refused("{\"method\": \"status\", \"device\": 7}", "bad-request");
+	refused("{\"method\": \"status\", \"device\": \"nodisk\"}", "no-such-device");
+	refused("{\"method\": \"status\", \"device\": \"twice\"}", "no-such-device");
+}
+
+static void names_that_are_not_text_are_told_all_the_same(void **state)
+{
+	json_t *answer;
+
+	(void) state;
+	fixture_devices[0].view.label = "user_0/\xff\xc3";
+	answer = query_ask("{\"method\": \"list\"}");
+	assert_string_equal(
+		text_at(answer, "result.devices.0.device"), "user_0/\xef\xbf\xbd\xef\xbf\xbd");
+	json_decref(answer);
+}
+
+/* Whatever bytes come, there is one answer, and it is a line of JSON. */
+static void any_bytes_are_answered(void **state)
+{
+	static const char valid[] = "{\"method\": \"inflight\", \"device\": \"disk\"}";
+	unsigned seed = 1;
+
+	(void) state;
+	for (int i = 0; i < 20000; i++) {
+		char bytes[sizeof(valid)];
+
+		memcpy(bytes, valid, sizeof(valid));
+		for (unsigned j = 0; j < 1 + seed % 4; j++) {
+			seed = seed * 1103515245 + 12345;
+			bytes[(seed >> 16) % (sizeof(valid) - 1)] = (char) (seed >> 8);
+		}
+		json_decref(query_ask_bytes(bytes, sizeof(valid) - 1 - seed % 3));
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(all_devices_are_listed),
+		TEST(devices_of_others_are_listed_as_such),
+		TEST(what_was_counted_is_told),
+		TEST(stats_are_of_one_device_or_of_all),
+		TEST(what_is_under_way_is_told_oldest_first),
+		TEST(handlers_are_told_with_their_devices),
+		TEST(checks_are_those_of_the_bus),
+		TEST(the_log_level_is_shown_and_set),
+		TEST(a_device_is_reopened_or_why_not_is_said),
+		TEST(the_dump_has_everything),
+		TEST(what_is_not_a_request_is_refused),
+		TEST(names_that_are_not_text_are_told_all_the_same),
+		TEST(any_bytes_are_answered),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The bus as targetcli uses it: it shows exactly the handlers, it answers every check with a
+ * sentence and never with an error, and nothing that hangs delays it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bus-fixture.h"
+#include "log-fixture.h"
+
+#define CHECK_MS      UINT64_C(300)
+#define LONG_MS       24000
+#define PROMPT_USEC   100000
+
+#define RESTARTS      3
+#define RESTARTS_USEC UINT64_C(6000000) /* 1 + 2 + 4 s would be more */
+
+static unsigned check_timeout_ms = LONG_MS;
+
+static int setup_without_bus(void **state)
+{
+	(void) state;
+	private_bus_prepare(ANY_NAME);
+	server_start(check_timeout_ms);
+	return 0;
+}
+
+static int setup(void **state)
+{
+	(void) state;
+	private_bus_prepare(ANY_NAME);
+	private_bus_start();
+	server_start(check_timeout_ms);
+	return server_await_state() != BUS_OWNED;
+}
+
+static int setup_short(void **state)
+{
+	int r;
+
+	check_timeout_ms = CHECK_MS;
+	r = setup(state);
+	check_timeout_ms = LONG_MS;
+	return r;
+}
+
+static int teardown(void **state)
+{
+	(void) state;
+	server_stop();
+	private_bus_stop();
+	fixture_remove_folder();
+	return 0;
+}
+
+static uint64_t now_usec(void)
+{
+	struct timespec now;
+
+	(void) clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+}
+
+/* Waits until the client has been called back so often. */
+static void await(const unsigned *times, unsigned cnt)
+{
+	while (*times < cnt) {
+		int r = sd_bus_process(client(), NULL);
+
+		assert_true(r >= 0);
+		if (r == 0)
+			assert_true(sd_bus_wait(client(), UINT64_MAX) >= 0);
+	}
+}
+
+/* ------- what is shown ------- */
+
+/* All paths of GetManagedObjects, each followed by a blank; and the ConfigDesc of /file. */
+static void managed(char *paths, size_t size, char **description)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
+	const char *path, *interface, *property, *text;
+	size_t used = 0;
+
+	assert_true(
+		sd_bus_call_method(
+			client(), SERVICE, ROOT, "org.freedesktop.DBus.ObjectManager",
+			"GetManagedObjects", &error, &reply, "") >= 0);
+	assert_true(sd_bus_message_enter_container(reply, 'a', "{oa{sa{sv}}}") > 0);
+	while (sd_bus_message_enter_container(reply, 'e', "oa{sa{sv}}") > 0) {
+		assert_true(sd_bus_message_read(reply, "o", &path) > 0);
+		used += (size_t) snprintf(paths + used, size - used, "%s ", path);
+		assert_true(sd_bus_message_enter_container(reply, 'a', "{sa{sv}}") > 0);
+		while (sd_bus_message_enter_container(reply, 'e', "sa{sv}") > 0) {
+			assert_true(sd_bus_message_read(reply, "s", &interface) > 0);
+			assert_true(sd_bus_message_enter_container(reply, 'a', "{sv}") > 0);
+			while (sd_bus_message_enter_container(reply, 'e', "sv") > 0) {
+				assert_true(sd_bus_message_read(reply, "s", &property) > 0);
+				assert_string_equal(interface, SERVICE);
+				assert_string_equal(property, "ConfigDesc");
+				assert_true(sd_bus_message_read(reply, "v", "s", &text) > 0);
+				if (strcmp(path, ROOT "/file") == 0)
+					*description = strdup(text);
+				assert_true(sd_bus_message_exit_container(reply) >= 0);
+			}
+			assert_true(sd_bus_message_exit_container(reply) >= 0);
+			assert_true(sd_bus_message_exit_container(reply) >= 0);
+		}
+		assert_true(sd_bus_message_exit_container(reply) >= 0);
+		assert_true(sd_bus_message_exit_container(reply) >= 0);
+	}
+	sd_bus_message_unref(reply);
+}
+
+static void shows(const char *const *subtypes, unsigned cnt)
+{
+	char paths[1024] = "", wanted[128];
+	char *description = NULL;
+
+	managed(paths, sizeof(paths), &description);
+	free(description);
+	assert_int_equal(fixture_count(paths, " "), cnt);
+	for (unsigned i = 0; i < cnt; i++) {
+		(void) snprintf(wanted, sizeof(wanted), ROOT "/%s ", subtypes[i]);
+		if (fixture_count(paths, wanted) != 1)
+			fail_msg("%s is not in %s", wanted, paths);
+	}
+}
+
+static const char *const handlers[] = {"easy", "file", "hang", "rbd", "other"};
+
+static void exactly_the_handlers_are_enumerated(void **state)
+{
+	(void) state;
+	shows(handlers, 4);
+}
+
+static void a_handlers_description_is_a_property(void **state)
+{
+	char paths[1024] = "";
+	char *description = NULL;
+
+	(void) state;
+	managed(paths, sizeof(paths), &description);
+	assert_non_null(description);
+	assert_true(strncmp(description, "A path ??? and more.\nOptions:\n  ;ro=", 36) == 0);
+	free(description);
+}
+
+static char *property_of(const char *path)
+{
+	char *text = NULL;
+
+	(void) sd_bus_get_property_string(
+		client(), SERVICE, path, SERVICE, "ConfigDesc", NULL, &text);
+	return text;
+}
+
+static void one_that_is_not_installed_says_what_to_do(void **state)
+{
+	char *text = property_of(ROOT "/rbd");
+
+	(void) state;
+	assert_string_equal(text, "the rbd handler is not installed (package tcmud-rbd)");
+	free(text);
+}
+
+static void asking_for_all_properties_is_answered_at_once(void **state)
+{
+	static const struct {
+		const char *path, *interface;
+	} questions[] = {
+		{ROOT, "org.freedesktop.DBus.ObjectManager"},
+		{ROOT "/file", SERVICE},
+		{ROOT "/HandlerManager1", SERVICE ".HandlerManager1"},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++) {
+		uint64_t began = now_usec();
+		sd_bus_error error = SD_BUS_ERROR_NULL;
+		sd_bus_message *reply = NULL;
+
+		(void) sd_bus_call_method(
+			client(), SERVICE, questions[i].path, "org.freedesktop.DBus.Properties",
+			"GetAll", &error, &reply, "s", questions[i].interface);
+		assert_false(sd_bus_error_has_name(&error, SD_BUS_ERROR_NO_REPLY));
+		assert_true(now_usec() - began < PROMPT_USEC);
+		sd_bus_message_unref(reply);
+		sd_bus_error_free(&error);
+	}
+}
+
+static void introspected(const char *path, const char *const *words, size_t cnt)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
+	const char *xml = NULL;
+
+	assert_true(
+		sd_bus_call_method(
+			client(), SERVICE, path, "org.freedesktop.DBus.Introspectable",
+			"Introspect", &error, &reply, "") >= 0);
+	assert_true(sd_bus_message_read(reply, "s", &xml) > 0);
+	for (size_t i = 0; i < cnt; i++)
+		if (!strstr(xml, words[i]))
+			fail_msg("%s is not in %s", words[i], xml);
+	sd_bus_message_unref(reply);
+}
+
+static void introspection_tells_the_interfaces(void **state)
+{
+	static const char *const handler[] = {
+		"<interface name=\"org.kernel.TCMUService1\">",
+		"<method name=\"CheckConfig\">",
+		"<arg type=\"s\" name=\"configstr\" direction=\"in\"/>",
+		"<arg type=\"b\" name=\"is_valid\" direction=\"out\"/>",
+		"<arg type=\"s\" name=\"message\" direction=\"out\"/>",
+		"<property name=\"ConfigDesc\" type=\"s\"",
+	};
+	static const char *const manager[] = {
+		"<interface name=\"org.kernel.TCMUService1.HandlerManager1\">",
+		"<method name=\"RegisterHandler\">",
+		"<arg type=\"s\" name=\"cfgstr_desc\" direction=\"in\"/>",
+	};
+
+	(void) state;
+	introspected(ROOT "/file", handler, sizeof(handler) / sizeof(handler[0]));
+	introspected(ROOT "/HandlerManager1", manager, sizeof(manager) / sizeof(manager[0]));
+}
+
+static void show_other(struct bus *bus)
+{
+	bus_show_subtype(bus, "other");
+	bus_show_subtype(bus, "other");
+	bus_show_subtype(bus, "file");
+	bus_show_subtype(bus, "Not/Possible");
+}
+
+static int on_added(sd_bus_message *signal, void *userdata, sd_bus_error *error)
+{
+	const char *path;
+
+	(void) error;
+	assert_true(sd_bus_message_read(signal, "o", &path) > 0);
+	assert_string_equal(path, ROOT "/other");
+	(*(unsigned *) userdata)++;
+	return 0;
+}
+
+/* Without that, a backstore whose handler is gone could not be deleted. */
+static void a_subtype_in_use_is_shown_without_a_handler(void **state)
+{
+	char *text;
+	unsigned added = 0;
+
+	(void) state;
+	assert_true(
+		sd_bus_match_signal(
+			client(), NULL, SERVICE, ROOT, "org.freedesktop.DBus.ObjectManager",
+			"InterfacesAdded", on_added, &added) >= 0);
+	server_run(show_other);
+	shows(handlers, 5);
+	await(&added, 1);
+	text = property_of(ROOT "/other");
+	assert_string_equal(text, "There is no such handler here.");
+	free(text);
+}
+
+/* ------- CheckConfig ------- */
+
+static void answers(const char *subtype, const char *config, bool fine, const char *message)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
+	char path[128];
+	const char *text;
+	int valid;
+
+	(void) snprintf(path, sizeof(path), ROOT "/%s", subtype);
+	if (sd_bus_call_method(
+		    client(), SERVICE, path, SERVICE, "CheckConfig", &error, &reply, "s", config) <
+	    0)
+		fail_msg("\"%s\": an error reply: %s", config, error.message);
+	assert_true(sd_bus_message_read(reply, "bs", &valid, &text) > 0);
+	assert_string_equal(text, message);
+	assert_int_equal(valid, fine);
+	sd_bus_message_unref(reply);
+}
+
+static void a_check_is_answered_with_a_sentence(void **state)
+{
+	char longest[300];
+
+	(void) state;
+	memset(longest, 'x', sizeof(longest));
+	memcpy(longest, "file/", 5);
+	longest[256] = '\0';
+	answers("file", "file/good", true, "success");
+	answers("easy", "easy/anything", true, "success");
+	answers("file", "file/other", false, "no such file");
+	answers("file", "file/good;what=1", false,
+		"the file handler has no option \"what\"; there are: ro vendor product revision "
+		"iops bps "
+		"burst tcmur_cmd_time_out");
+	answers("file", "easy/x", false, "the string is for the handler \"easy\", not \"file\"");
+	answers("file", "file/a,b", false,
+		"a comma is not possible: the kernel would cut the string there");
+	answers("file", "file/a:b", false, "a ':' is not possible: targetcli refuses it");
+	answers("file", "file/a b", false,
+		"a blank is not possible: targetcli would save the string cut there");
+	answers("file", "file/a\nb", false,
+		"a newline is not possible: the kernel would cut the string there");
+	answers("file", "", false, "it is to begin with the name of a handler and a '/'");
+	answers("file", longest, false,
+		"256 bytes are too long: the kernel would cut it after 255");
+	answers("rbd", "rbd/p/i", false, "the rbd handler is not installed (package tcmud-rbd)");
+}
+
+static void words_that_the_bus_cannot_carry_are_replaced(void **state)
+{
+	(void) state;
+	answers("file", "file/bytes", false, "? cut ?");
+}
+
+static void a_handler_that_hangs_is_told_in_time(void **state)
+{
+	uint64_t began = now_usec();
+
+	(void) state;
+	answers("hang", "hang/x", false, "the hang handler has not answered within 0.3 s");
+	assert_true(now_usec() - began >= CHECK_MS * 1000);
+	server_release(1);
+}
+
+static int count_reply(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	unsigned *cnt = userdata;
+	int valid;
+	const char *text;
+
+	(void) error;
+	assert_true(sd_bus_message_read(reply, "bs", &valid, &text) > 0);
+	assert_string_equal(text, valid ? "success" : "the daemon stops");
+	(*cnt)++;
+	return 0;
+}
+
+static void hang_some(unsigned cnt, unsigned *replies)
+{
+	for (unsigned i = 0; i < cnt; i++)
+		assert_true(
+			sd_bus_call_method_async(
+				client(), NULL, SERVICE, ROOT "/hang", SERVICE, "CheckConfig",
+				count_reply, replies, "s", "hang/x") >= 0);
+	/* An answer to a later call shows that the earlier ones have been taken. */
+	answers("file", "file/good", true, "success");
+}
+
+static void hanging_handlers_delay_nobody(void **state)
+{
+	unsigned replies = 0;
+	uint64_t began;
+
+	(void) state;
+	hang_some(5, &replies);
+	began = now_usec();
+	shows(handlers, 4);
+	free(property_of(ROOT "/file"));
+	answers("file", "file/good", true, "success");
+	assert_true(now_usec() - began < PROMPT_USEC);
+	assert_int_equal(replies, 0);
+	server_release(5);
+	await(&replies, 5);
+}
+
+static void at_the_end_those_who_wait_are_answered(void **state)
+{
+	unsigned replies = 0;
+
+	(void) state;
+	hang_some(2, &replies);
+	server_leave();
+	await(&replies, 2);
+	server_release(2);
+}
+
+static void whoever_hangs_up_harms_nobody(void **state)
+{
+	unsigned replies = 0;
+	sd_bus *other = NULL;
+
+	(void) state;
+	assert_true(sd_bus_open_system(&other) >= 0);
+	assert_true(
+		sd_bus_call_method_async(
+			other, NULL, SERVICE, ROOT "/hang", SERVICE, "CheckConfig", count_reply,
+			&replies, "s", "hang/x") >= 0);
+	assert_true(sd_bus_flush(other) >= 0);
+	sd_bus_close_unref(other);
+	server_release(1);
+	answers("hang", "hang/x;x=1", false,
+		"the hang handler has no option \"x\"; there are: ro vendor product revision iops "
+		"bps "
+		"burst tcmur_cmd_time_out");
+	answers("file", "file/good", true, "success");
+}
+
+/* ------- the other methods ------- */
+
+static void registering_is_answered(void **state)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
+	const char *text;
+	int succeeded;
+
+	(void) state;
+	assert_true(
+		sd_bus_call_method(
+			client(), SERVICE, ROOT "/HandlerManager1", SERVICE ".HandlerManager1",
+			"RegisterHandler", &error, &reply, "ss", "file", "mine") >= 0);
+	assert_true(sd_bus_message_read(reply, "bs", &succeeded, &text) > 0);
+	assert_false(succeeded);
+	assert_string_equal(text, "this daemon has a handler of that name itself");
+	sd_bus_message_unref(reply);
+	shows(handlers, 4);
+}
+
+static void changing_a_medium_is_refused_so_that_targetcli_sees_it(void **state)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
+	const char *text;
+	int result = 0;
+
+	(void) state;
+	assert_true(
+		sd_bus_call_method(
+			client(), SERVICE, ROOT "/file", SERVICE, "ChangeMedium", &error, &reply,
+			"sts", "disk", UINT64_C(1) << 30, "file/good") >= 0);
+	assert_true(sd_bus_message_read(reply, "is", &result, &text) > 0);
+	assert_int_equal(result, -EOPNOTSUPP);
+	assert_true(strlen(text) > 10);
+	sd_bus_message_unref(reply);
+}
+
+/* ------- the connection ------- */
+
+static void without_a_bus_it_goes_on_and_a_later_bus_is_found(void **state)
+{
+	(void) state;
+	assert_int_equal(server_await_state(), BUS_ABSENT);
+	private_bus_start();
+	assert_int_equal(server_await_state(), BUS_OWNED);
+	answers("file", "file/good", true, "success");
+}
+
+static void a_bus_that_restarts_is_found_again(void **state)
+{
+	uint64_t began = now_usec();
+
+	(void) state;
+	for (int i = 0; i < RESTARTS; i++) {
+		private_bus_stop();
+		assert_int_equal(server_await_state(), BUS_ABSENT);
+		private_bus_start();
+		assert_int_equal(server_await_state(), BUS_OWNED);
+		answers("file", "file/good", true, "success");
+	}
+	/* It does not wait longer each time. */
+	assert_true(now_usec() - began < RESTARTS_USEC);
+}
+
+static void a_bus_that_goes_in_the_middle_of_a_check_harms_nobody(void **state)
+{
+	unsigned replies = 0;
+
+	(void) state;
+	hang_some(1, &replies);
+	private_bus_stop();
+	assert_int_equal(server_await_state(), BUS_ABSENT);
+	server_release(1);
+	private_bus_start();
+	assert_int_equal(server_await_state(), BUS_OWNED);
+	answers("file", "file/good", true, "success");
+}
+
+static void a_name_that_is_taken_is_had_when_it_is_free(void **state)
+{
+	(void) state;
+	private_bus_start();
+	assert_true(sd_bus_request_name(client(), SERVICE, 0) >= 0);
+	server_start(LONG_MS);
+	assert_int_equal(server_await_state(), BUS_REFUSED);
+	assert_true(sd_bus_release_name(client(), SERVICE) >= 0);
+	assert_int_equal(server_await_state(), BUS_OWNED);
+}
+
+static void a_policy_that_refuses_the_name_is_told(void **state)
+{
+	(void) state;
+	private_bus_prepare(NO_NAME);
+	private_bus_start();
+	server_start(LONG_MS);
+	assert_int_equal(server_await_state(), BUS_REFUSED);
+}
+
+static int setup_prepared(void **state)
+{
+	(void) state;
+	private_bus_prepare(ANY_NAME);
+	return 0;
+}
+
+static void a_bus_that_never_answers_is_given_up(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void) state;
+	(void) snprintf(address.sun_path, sizeof(address.sun_path), "%s", private_bus_socket());
+	assert_int_equal(bind(fd, (const struct sockaddr *) &address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	server_start(LONG_MS);
+	assert_int_equal(server_await_state(), BUS_ABSENT);
+	(void) close(fd);
+	private_bus_start();
+	assert_int_equal(server_await_state(), BUS_OWNED);
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(exactly_the_handlers_are_enumerated),
+		TEST(a_handlers_description_is_a_property),
+		TEST(one_that_is_not_installed_says_what_to_do),
+		TEST(asking_for_all_properties_is_answered_at_once),
+		TEST(introspection_tells_the_interfaces),
+		TEST(a_subtype_in_use_is_shown_without_a_handler),
+		TEST(a_check_is_answered_with_a_sentence),
+		TEST(words_that_the_bus_cannot_carry_are_replaced),
+		cmocka_unit_test_setup_teardown(
+			a_handler_that_hangs_is_told_in_time, setup_short, teardown),
+		TEST(hanging_handlers_delay_nobody),
+		TEST(at_the_end_those_who_wait_are_answered),
+		TEST(whoever_hangs_up_harms_nobody),
+		TEST(registering_is_answered),
+		TEST(changing_a_medium_is_refused_so_that_targetcli_sees_it),
+		cmocka_unit_test_setup_teardown(
+			without_a_bus_it_goes_on_and_a_later_bus_is_found, setup_without_bus,
+			teardown),
+		TEST(a_bus_that_restarts_is_found_again),
+		TEST(a_bus_that_goes_in_the_middle_of_a_check_harms_nobody),
+		cmocka_unit_test_setup_teardown(
+			a_name_that_is_taken_is_had_when_it_is_free, setup_prepared, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_bus_that_never_answers_is_given_up, setup_prepared, teardown),
+		cmocka_unit_test_teardown(a_policy_that_refuses_the_name_is_told, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tcmuctl without a daemon: its command line, what it computes from two answers, and the text that
+ * others read. The manual and the completion know the same commands and options as the help.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "log-fixture.h"
+#include "metrics.h"
+#include "rates.h"
+#include "show.h"
+
+static char *written;
+static size_t written_size;
+
+static FILE *begin(void)
+{
+	FILE *file = open_memstream(&written, &written_size);
+
+	assert_non_null(file);
+	return file;
+}
+
+/* To be freed. */
+static char *end(FILE *file)
+{
+	assert_int_equal(fclose(file), 0);
+	return written;
+}
+
+/* ------- the command line ------- */
+
+static int parse(struct ctl *ctl, const char *line)
+{
+	char copy[256], *words[16], *save = NULL;
+	FILE *out = begin();
+	int cnt = 0, r;
+
+	(void) snprintf(copy, sizeof(copy), "%s", line);
+	for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
+		words[cnt++] = word;
+	words[cnt] = NULL;
+	r = ctl_parse(cnt, words, ctl, out, out);
+	free(end(out));
+	return r;
+}
+
+static void good_lines_are_understood(void **state)
+{
+	struct ctl ctl;
+
+	(void) state;
+	assert_int_equal(parse(&ctl, "tcmuctl list"), CTL_RUN);
+	assert_int_equal(ctl.command, CTL_LIST);
+	assert_false(ctl.json);
+	assert_int_equal(parse(&ctl, "tcmuctl stats -i 0.5 --count 3 --json -s /tmp/x"), CTL_RUN);
+	assert_int_equal(ctl.command, CTL_STATS);
+	assert_true(ctl.interval > 0.49 && ctl.interval < 0.51);
+	assert_int_equal(ctl.count, 3);
+	assert_true(ctl.json);
+	assert_null(ctl.argument);
+	assert_int_equal(parse(&ctl, "tcmuctl metrics --output=/x"), CTL_RUN);
+	assert_non_null(ctl.output);
+}
+
+static void bad_lines_are_refused(void **state)
+{
+	static const char *const lines[] = {
+		"tcmuctl",
+		"tcmuctl colour",
+		"tcmuctl status",
+		"tcmuctl status a b",
+		"tcmuctl list a",
+		"tcmuctl --colour list",
+		"tcmuctl stats -i",
+		"tcmuctl stats -i 0",
+		"tcmuctl stats -i 1x",
+		"tcmuctl stats -i nan",
+		"tcmuctl stats -c 3",
+		"tcmuctl stats -i 1 -c 0",
+		"tcmuctl stats -i 1 -c -1",
+		"tcmuctl list -i 1",
+		"tcmuctl list -o x",
+		"tcmuctl top --json",
+	};
+	struct ctl ctl;
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		if (parse(&ctl, lines[i]) != CTL_EXIT_USAGE)
+			fail_msg("%s is not refused", lines[i]);
+}
+
+static void help_and_version_end_well(void **state)
+{
+	struct ctl ctl;
+
+	(void) state;
+	assert_int_equal(parse(&ctl, "tcmuctl --help"), 0);
+	assert_int_equal(parse(&ctl, "tcmuctl -V"), 0);
+}
+
+/* ------- documents ------- */
+
+static char *document(const char *name)
+{
+	char path[512];
+	char *text;
+
+	(void) snprintf(path, sizeof(path), "%s/%s", PROJECT, name);
+	text = fixture_read(path);
+	assert_non_null(text);
+	return text;
+}
+
+static void the_manual_and_the_completion_have_every_command(void **state)
+{
+	char *manual = document("docs/man/tcmuctl.8"),
+	     *completion = document("tcmuctl/completion.bash");
+	char wanted[64];
+	unsigned found = 0;
+
+	(void) state;
+	for (int i = 0; i < CTL_COMMAND_COUNT; i++) {
+		(void) snprintf(wanted, sizeof(wanted), "\n.It Cm %s", ctl_command_name(i));
+		if (!strstr(manual, wanted))
+			fail_msg("%s is not in tcmuctl(8)", ctl_command_name(i));
+		(void) snprintf(wanted, sizeof(wanted), " %s ", ctl_command_name(i));
+		if (!strstr(completion, wanted) && i != CTL_CHECK && i != CTL_TOP)
+			fail_msg("%s is not in the completion", ctl_command_name(i));
+	}
+	for (const char *at = strstr(manual, "\n.It Cm "); at; at = strstr(at + 1, "\n.It Cm "))
+		found++;
+	assert_int_equal(found, CTL_COMMAND_COUNT);
+	assert_non_null(strstr(
+		completion,
+		"'check dump handlers inflight list log-level metrics reopen stats status top'"));
+	free(manual);
+	free(completion);
+}
+
+static void the_manual_and_the_completion_have_every_option(void **state)
+{
+	char *manual = document("docs/man/tcmuctl.8"),
+	     *completion = document("tcmuctl/completion.bash");
+	FILE *out = begin();
+	unsigned in_help = 0, in_manual = 0;
+	char *help, wanted[64];
+
+	(void) state;
+	ctl_help(out);
+	help = end(out);
+	for (const char *at = strstr(help, "\n  -"); at; at = strstr(at + 1, "\n  -")) {
+		const char *name = at + strlen("\n  -x, --");
+		int length = (int) strcspn(name, "= ");
+
+		in_help++;
+		(void) snprintf(
+			wanted, sizeof(wanted), "\n.It Fl %c , Fl -%.*s", at[4], length, name);
+		if (!strstr(manual, wanted))
+			fail_msg("%s is not in tcmuctl(8)", wanted + 1);
+		(void) snprintf(wanted, sizeof(wanted), "--%.*s", length, name);
+		if (!strstr(completion, wanted))
+			fail_msg("%s is not in the completion", wanted);
+	}
+	for (const char *at = strstr(manual, "\n.It Fl "); at; at = strstr(at + 1, "\n.It Fl "))
+		in_manual++;
+	assert_int_equal(in_help, in_manual);
+	assert_true(in_help >= 7);
+	free(manual);
+	free(completion);
+	free(help);
+}
+
+/* Every member that the daemon's answers have, and those of rates. */
+static void the_manual_promises_the_members_of_json(void **state)
+{
+	static const char *const names[] = {
+		"device",
+		"name",
+		"hba",
+		"uio",
+		"handler",
+		"config",
+		"state",
+		"state_seconds",
+		"problem",
+		"size",
+		"block_size",
+		"write_cache",
+		"serial",
+		"in_flight",
+		"in_backend",
+		"stats",
+		"time_ns",
+		"commands",
+		"cpu_ns",
+		"classes",
+		"sense_keys",
+		"other_ends",
+		"last_sense",
+		"failed",
+		"bytes",
+		"total_ns",
+		"latency_ns",
+		"operation",
+		"cdb",
+		"lba",
+		"blocks",
+		"age_seconds",
+		"file",
+		"devices",
+		"fine",
+		"message",
+		"level",
+		"seconds",
+		"queue_depth",
+		"cpu_percent",
+		"reads_per_second",
+		"read_latency_seconds",
+		"failed_per_second",
+		"others_per_second",
+		"read_bytes_per_second",
+		"version",
+		"settings",
+		"requests",
+	};
+	char *manual = document("docs/man/tcmuctl.8"), wanted[64];
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		(void) snprintf(wanted, sizeof(wanted), "Va %s", names[i]);
+		if (!strstr(manual, wanted))
+			fail_msg("%s is not in tcmuctl(8)", names[i]);
+	}
+	free(manual);
+}
+
+/* ------- percentiles and rates ------- */
+
+static json_t *json(const char *text)
+{
+	json_t *value = json_loads(text, 0, NULL);
+
+	assert_non_null(value);
+	return value;
+}
+
+static void about(double value, double wanted)
+{
+	if (fabs(value - wanted) > 1e-9 + fabs(wanted) * 1e-6)
+		fail_msg("%.12g is not %.12g", value, wanted);
+}
+
+static void percentiles_lie_within_their_bucket(void **state)
+{
+	json_t *latency = json("[[0, 1000, 50], [1000, 2000, 40], [8000, 9000, 10]]");
+
+	(void) state;
+	about(percentile(latency, NULL, 0.5), 1e-6);
+	about(percentile(latency, NULL, 0.7), 1.5e-6);
+	about(percentile(latency, NULL, 0.9), 2e-6);
+	about(percentile(latency, NULL, 0.95), 8.5e-6);
+	about(percentile(latency, NULL, 1.0), 9e-6);
+	json_decref(latency);
+}
+
+static void what_was_there_before_does_not_count(void **state)
+{
+	json_t *before = json("[[0, 1000, 50]]"), *now = json("[[0, 1000, 50], [2000, 3000, 2]]");
+	json_t *none = json("[]");
+
+	(void) state;
+	about(percentile(now, before, 0.5), 2.5e-6);
+	about(percentile(now, now, 0.5), 0);
+	about(percentile(none, NULL, 0.5), 0);
+	json_decref(before);
+	json_decref(now);
+	json_decref(none);
+}
+
+static void the_open_bucket_counts_as_its_bound(void **state)
+{
+	json_t *latency = json("[[68719476736, null, 1]]");
+
+	(void) state;
+	about(percentile(latency, NULL, 0.5), 68.719476736);
+	about(percentile(latency, NULL, 1.0), 68.719476736);
+	json_decref(latency);
+}
+
+/* An answer to "stats" of one device that has only read, each time within 2 us. */
+static json_t *stats_at(int seconds, int reads, int bytes, json_int_t total_ns, int cpu_ns)
+{
+	return json_pack(
+		"{sI s[{ss si si si s{s{si si si sI s[[iii]]}}}]}", "time_ns",
+		(json_int_t) seconds * 1000000000, "devices", "device", "user_0/disk", "commands",
+		reads, "in_flight", 3, "cpu_ns", cpu_ns, "classes", "read", "commands", reads,
+		"failed", 0, "bytes", bytes, "total_ns", total_ns, "latency_ns", 1000, 2000, reads);
+}
+
+static const json_t *first_device(const json_t *rates)
+{
+	return json_array_get(json_object_get(rates, "devices"), 0);
+}
+
+static void rates_are_what_grew_in_a_second(void **state)
+{
+	json_t *before = stats_at(1, 10, 1000, 5000, 100);
+	json_t *now = stats_at(3, 30, 9000, 2000005000, 500000100);
+	json_t *rates = rates_between(before, now);
+	const json_t *device = first_device(rates);
+
+	(void) state;
+	about(number_of(device, "reads_per_second"), 10);
+	about(number_of(device, "read_bytes_per_second"), 4000);
+	about(number_of(device, "others_per_second"), 0);
+	about(number_of(device, "queue_depth"), 1);
+	about(number_of(device, "cpu_percent"), 25);
+	about(number_of(device, "in_flight"), 3);
+	about(number_of(json_object_get(device, "read_latency_seconds"), "mean"), 0.1);
+	json_decref(before);
+	json_decref(now);
+	json_decref(rates);
+}
+
+static void a_device_that_was_created_anew_begins_at_nothing(void **state)
+{
+	json_t *before = stats_at(1, 100, 1000, 5000, 100);
+	json_t *now = stats_at(2, 30, 3000, 3000, 100);
+	json_t *none = json("{\"devices\": []}");
+	json_t *rates = rates_between(before, now), *first = rates_between(none, now);
+
+	(void) state;
+	about(number_of(first_device(rates), "reads_per_second"), 30);
+	assert_int_equal(json_array_size(json_object_get(first, "devices")), 1);
+	json_decref(before);
+	json_decref(now);
+	json_decref(none);
+	json_decref(rates);
+	json_decref(first);
+}
+
+/* ------- for people ------- */
+
+static void sizes_and_times_are_short(void **state)
+{
+	char text[24];
+
+	(void) state;
+	assert_string_equal(show_size(0, text), "0 B");
+	assert_string_equal(show_size(1023, text), "1023 B");
+	assert_string_equal(show_size(1536, text), "1.50 KiB");
+	assert_string_equal(show_size(18446744073709551615.0, text), "16.0 EiB");
+	assert_string_equal(show_time(0, text), "0");
+	assert_string_equal(show_time(0.000021, text), "21 us");
+	assert_string_equal(show_time(0.0021, text), "2.10 ms");
+	assert_string_equal(show_time(21, text), "21.0 s");
+}
+
+static void a_terminal_is_given_no_orders(void **state)
+{
+	json_t *list = json(
+		"{\"devices\": [{\"device\": \"user_0/\\u001b[2Jdisk\\n\", \"size\": 0}]}");
+	FILE *out = begin();
+	char *text;
+
+	(void) state;
+	show_list(out, list);
+	text = end(out);
+	assert_null(strchr(text, 0x1b));
+	assert_non_null(strstr(text, "user_0/?[2Jdisk?"));
+	free(text);
+	json_decref(list);
+}
+
+static void answers_that_lack_members_are_shown(void **state)
+{
+	json_t *empty = json("{\"devices\": [{}], \"requests\": [{}], \"handlers\": [{}]}");
+	FILE *out = begin();
+	json_t *rates = rates_between(empty, empty);
+
+	(void) state;
+	show_list(out, empty);
+	show_totals(out, empty);
+	show_inflight(out, empty);
+	show_handlers(out, empty);
+	show_status(out, empty);
+	rates_show(out, rates, true);
+	metrics_write(out, empty);
+	free(end(out));
+	json_decref(empty);
+	json_decref(rates);
+}
+
+/* ------- metrics ------- */
+
+static void histograms_are_cumulative_and_exact(void **state)
+{
+	json_t *dump = json(
+		"{\"version\": \"2\", \"devices\": [{\"device\": \"user_0/a\\\"b\\\\c\", "
+		"\"state\": \"LIVE\", \"stats\": "
+		"{\"classes\": {\"read\": {\"commands\": 7, \"total_ns\": 1500000000, "
+		"\"latency_ns\": [[0, 1024, 1], "
+		"[3840, 4096, 2], [4096, 4352, 3], [68719476736, null, 1]]}}}}]}");
+	FILE *out = begin();
+	char *text;
+
+	(void) state;
+	metrics_write(out, dump);
+	text = end(out);
+	assert_non_null(strstr(
+		text, "{device=\"user_0/a\\\"b\\\\c\",class=\"read\",le=\"0.000004096\"} 3\n"));
+	assert_non_null(strstr(text, "le=\"0.000008192\"} 6\n"));
+	assert_non_null(strstr(text, "le=\"34.359738368\"} 6\n"));
+	assert_non_null(strstr(text, "le=\"+Inf\"} 7\n"));
+	assert_non_null(
+		strstr(text,
+		       "duration_seconds_sum{device=\"user_0/a\\\"b\\\\c\",class=\"read\"} "
+		       "1.500000000\n"));
+	assert_string_equal(text + strlen(text) - 6, "# EOF\n");
+	free(text);
+	json_decref(dump);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(good_lines_are_understood),
+		cmocka_unit_test(bad_lines_are_refused),
+		cmocka_unit_test(help_and_version_end_well),
+		cmocka_unit_test(the_manual_and_the_completion_have_every_command),
+		cmocka_unit_test(the_manual_and_the_completion_have_every_option),
+		cmocka_unit_test(the_manual_promises_the_members_of_json),
+		cmocka_unit_test(percentiles_lie_within_their_bucket),
+		cmocka_unit_test(what_was_there_before_does_not_count),
+		cmocka_unit_test(the_open_bucket_counts_as_its_bound),
+		cmocka_unit_test(rates_are_what_grew_in_a_second),
+		cmocka_unit_test(a_device_that_was_created_anew_begins_at_nothing),
+		cmocka_unit_test(sizes_and_times_are_short),
+		cmocka_unit_test(a_terminal_is_given_no_orders),
+		cmocka_unit_test(answers_that_lack_members_are_shown),
+		cmocka_unit_test(histograms_are_cumulative_and_exact),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
