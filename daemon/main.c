@@ -46,13 +46,13 @@ struct daemon {
 	struct instance instance;
 	sd_event *event;
 	struct mailbox *mailbox;
-	struct registry *registry;
+	struct handlers *registry;
 	struct manager *manager;
 	struct trouble_watch *trouble;
-	struct bus *bus;
-	struct query *query;
-	struct control *control;
-	struct operator_bus operator_bus;
+	struct tcmu_dbus *bus;
+	struct methods *query;
+	struct control_socket *control;
+	struct tcmud_dbus tcmud_dbus;
 	struct settings_watch *watch;
 	bool ready;
 	bool stopping;
@@ -152,10 +152,10 @@ static void foreign_subtype(void *userdata, const char *subtype)
 	struct daemon *self = userdata;
 
 	if (self->bus)
-		bus_show_subtype(self->bus, subtype);
+		tcmu_dbus_show_subtype(self->bus, subtype);
 }
 
-static void bus_changed(void *userdata, enum bus_state state)
+static void bus_changed(void *userdata, enum tcmu_dbus_state state)
 {
 	struct daemon *self = userdata;
 
@@ -192,7 +192,7 @@ static int stop(sd_event_source *source, const struct signalfd_siginfo *info, vo
 	self->stopping = true;
 	notify_stopping();
 	/* Nobody shall be sent to a daemon that is leaving. */
-	bus_free(self->bus);
+	tcmu_dbus_free(self->bus);
 	self->bus = NULL;
 	manager_stop(self->manager, all_stopped, self);
 	return 0;
@@ -275,12 +275,12 @@ static int bus_connected(void *userdata, sd_bus *connection)
 {
 	struct daemon *self = userdata;
 
-	return self->query ? operator_bus_add(&self->operator_bus, connection) : 0;
+	return self->query ? tcmud_dbus_add(&self->tcmud_dbus, connection) : 0;
 }
 
 static int start_bus(struct daemon *self)
 {
-	struct bus_setup setup = {
+	struct tcmu_dbus_setup setup = {
 		.event = self->event,
 		.mailbox = self->mailbox,
 		.registry = self->registry,
@@ -291,8 +291,8 @@ static int start_bus(struct daemon *self)
 	};
 	int r;
 
-	self->operator_bus = (struct operator_bus){.manager = self->manager, .query = self->query};
-	r = bus_new(&setup, &self->bus);
+	self->tcmud_dbus = (struct tcmud_dbus){.manager = self->manager, .query = self->query};
+	r = tcmu_dbus_new(&setup, &self->bus);
 
 	if (r >= 0)
 		manager_reconcile(self->manager); /* tells the bus of the subtypes in use */
@@ -301,7 +301,7 @@ static int start_bus(struct daemon *self)
 
 static void answered(void *client, char *text)
 {
-	control_answer(client, text);
+	control_socket_reply(client, text);
 }
 
 static void on_request(
@@ -309,13 +309,13 @@ static void on_request(
 {
 	struct daemon *self = userdata;
 
-	query_run(self->query, request, length, answered, client);
+	methods_call(self->query, request, length, answered, client);
 }
 
 /* Without it the daemon serves all the same. */
 static void start_control(struct daemon *self)
 {
-	struct query_setup setup = {
+	struct methods_setup setup = {
 		.event = self->event,
 		.mailbox = self->mailbox,
 		.registry = self->registry,
@@ -323,13 +323,15 @@ static void start_control(struct daemon *self)
 		.manager = self->manager,
 		.longest_stall = &self->longest_stall,
 	};
-	int r = query_new(&setup, &self->query);
+	int r = methods_new(&setup, &self->query);
 
 	if (r >= 0)
-		r = control_new(self->event, CONTROL_SOCKET, on_request, self, &self->control);
+		r = control_socket_new(
+			self->event, CONTROL_SOCKET_NAME, on_request, self, &self->control);
 	if (r < 0)
 		log_warning(
-			"tcmuctl will not find this daemon: %s: %s", CONTROL_SOCKET, strerror(-r));
+			"tcmuctl will not find this daemon: %s: %s", CONTROL_SOCKET_NAME,
+			strerror(-r));
 }
 
 static int start(struct daemon *self)
@@ -341,13 +343,13 @@ static int start(struct daemon *self)
 		return r;
 	}
 	raise_file_limit(self);
-	r = registry_new(&self->registry);
+	r = handlers_new(&self->registry);
 	if (r < 0)
 		return r;
-	(void) registry_load(self->registry, self->cli.handler_path);
+	(void) handlers_load(self->registry, self->cli.handler_path);
 	r = start_manager(self);
 	if (r >= 0)
-		r = trouble_watch_new(self->event, self->manager, &self->trouble);
+		r = health_watch_new(self->event, self->manager, &self->trouble);
 	if (r >= 0)
 		start_control(self);
 	if (r >= 0)
@@ -423,15 +425,15 @@ static bool take_apart(struct daemon *self)
 	if (self->manager)
 		manager_count(self->manager, &served, &failed, &orphans);
 	settings_watch_free(self->watch);
-	trouble_watch_free(self->trouble);
-	bus_free(self->bus);
-	query_free(self->query);
-	control_free(self->control);
+	health_watch_free(self->trouble);
+	tcmu_dbus_free(self->bus);
+	methods_free(self->query);
+	control_socket_free(self->control);
 	if (served || failed || orphans || !manager_is_empty(self->manager))
 		return false;
 	manager_free(self->manager);
 	mailbox_free(self->mailbox);
-	registry_free(self->registry);
+	handlers_free(self->registry);
 	sd_event_unref(self->event);
 	return true;
 }

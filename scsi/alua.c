@@ -124,7 +124,7 @@ void scsi_groups_end(int error, struct scsi_result *result)
 
 /* ------- what has become known ------- */
 
-void scsi_set_identity(struct scsi_lu *lu, const struct scsi_identity *identity)
+void scsi_set_lu_info(struct scsi_lu *lu, const struct scsi_lu_info *identity)
 {
 	bool first = !lu->can_save && identity->serial[0];
 

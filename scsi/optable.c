@@ -47,7 +47,7 @@
 #define SANITIZES   (ENTRY_WRITES | ENTRY_ERASE | ENTRY_SANITIZE)
 #define ANYTIME     ENTRY_ANYTIME
 #define ALWAYS      (ENTRY_ANYTIME | ENTRY_BEFORE_UA)
-#define GROUPS      (ENTRY_ANYTIME | ENTRY_GROUPS | ENTRY_IDENTITY)
+#define GROUPS      (ENTRY_ANYTIME | ENTRY_GROUPS | ENTRY_LU_INFO)
 
 /* clang-format off */
 static const struct scsi_entry entries[] = {
@@ -115,7 +115,7 @@ static const struct scsi_entry entries[] = {
 	SA(0x9e, 0x12, 16, "GET LBA STATUS", scsi_get_lba_status, 0, X8, X4, Z2),
 	OP(0xa0, 12, "REPORT LUNS", NULL, ENTRY_KERNEL | ENTRY_BEFORE_UA, 0, 0xff, Z3, X4, Z2),
 	SA_FLAGS(0xa3, 0x0a, 0x20, 12, "REPORT TARGET PORT GROUPS", scsi_report_port_groups, GROUPS, Z4, X4, Z2),
-	SA(0xa3, 0x0c, 12, "REPORT SUPPORTED OPERATION CODES", scsi_report_operation_codes, ANYTIME | ENTRY_IDENTITY, 0x87, X3, X4, Z2),
+	SA(0xa3, 0x0c, 12, "REPORT SUPPORTED OPERATION CODES", scsi_report_operation_codes, ANYTIME | ENTRY_LU_INFO, 0x87, X3, X4, Z2),
 	SA(0xa3, 0x0d, 12, "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", scsi_report_task_management, ANYTIME, 0x80, Z3, X4, Z2),
 	SA(0xa3, 0x0f, 12, "REPORT TIMESTAMP", scsi_report_timestamp, ANYTIME | ENTRY_CLOCK, Z4, X4, Z2),
 	SA(0xa4, 0x0a, 12, "SET TARGET PORT GROUPS", scsi_set_port_groups, GROUPS | ENTRY_EXPLICIT, Z4, X4, Z2),
@@ -296,8 +296,8 @@ enum scsi_verdict scsi_dispatch(
 		result->status = SCSI_CHECK_CONDITION;
 		return SCSI_ANSWERED;
 	}
-	if (call.entry && (call.entry->flags & ENTRY_IDENTITY) && !lu->identity_fresh)
-		return SCSI_NEEDS_IDENTITY;
+	if (call.entry && (call.entry->flags & ENTRY_LU_INFO) && !lu->lu_info_fresh)
+		return SCSI_NEEDS_LU_INFO;
 	if (!first || (first->flags & ENTRY_KERNEL) || !opcode_present(lu, first))
 		return scsi_refuse_opcode(&call);
 	/* An operation code that is there, with a service action that is not (SPC-4 4.2.1). */

@@ -41,7 +41,7 @@ typedef enum scsi_verdict scsi_function(struct scsi_call *call);
 #define ENTRY_COPY        (1u << 13) /* there with lu->max_copies */
 #define ENTRY_GROUPS      (1u << 14) /* there with lu->has_port_groups */
 #define ENTRY_EXPLICIT    (1u << 15) /* there where initiators may change the state of a group */
-#define ENTRY_IDENTITY    (1u << 16) /* wants lu->identity_fresh */
+#define ENTRY_LU_INFO     (1u << 16) /* wants lu->lu_info_fresh */
 
 struct scsi_entry {
 	struct scsi_operation operation;

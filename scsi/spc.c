@@ -69,8 +69,8 @@ enum scsi_verdict scsi_inquiry(struct scsi_call *call)
 		return scsi_inquiry_vpd(call);
 	if (call->cdb[2])
 		return scsi_refuse_cdb(call, 2, NO_BIT);
-	if (!call->lu->identity_fresh)
-		return SCSI_NEEDS_IDENTITY;
+	if (!call->lu->lu_info_fresh)
+		return SCSI_NEEDS_LU_INFO;
 	return standard_inquiry(call);
 }
 

@@ -279,8 +279,8 @@ enum scsi_verdict scsi_inquiry_vpd(struct scsi_call *call)
 	for (size_t i = 0; i < PAGE_CNT; i++) {
 		if (pages[i].code != call->cdb[2] || !page_there(call->lu, &pages[i]))
 			continue;
-		if (pages[i].tells_serial && !call->lu->identity_fresh)
-			return SCSI_NEEDS_IDENTITY;
+		if (pages[i].tells_serial && !call->lu->lu_info_fresh)
+			return SCSI_NEEDS_LU_INFO;
 		length = pages[i].put(call->lu, data + 4);
 		data[0] = 0x00; /* a direct access block device is connected */
 		data[1] = pages[i].code;

@@ -314,8 +314,8 @@ enum scsi_verdict scsi_extended_copy(struct scsi_call *call)
 
 	if (length == 0)
 		return scsi_good(call);
-	if (!call->lu->identity_fresh)
-		return SCSI_NEEDS_IDENTITY;
+	if (!call->lu->lu_info_fresh)
+		return SCSI_NEEDS_LU_INFO;
 	read = call->entry->operation.action == 0x01
 		? read_long_header(call, length, &lists, &inline_data)
 		: read_header(call, length, &lists, &inline_data);

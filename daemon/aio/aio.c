@@ -93,7 +93,7 @@ static int init_backend(struct aio_engine *engine, enum aio_kind kind)
 
 static void engine_free(struct aio_engine *engine)
 {
-	memory_give_back(engine->slots, engine->depth * sizeof(engine->slots[0]));
+	memory_unmap(engine->slots, engine->depth * sizeof(engine->slots[0]));
 	free(engine);
 }
 
@@ -107,7 +107,7 @@ int aio_engine_new(enum aio_kind kind, unsigned depth, const char *name, struct 
 	engine = calloc(1, sizeof(*engine));
 	if (!engine)
 		return -ENOMEM;
-	engine->slots = memory_untouched(depth * sizeof(engine->slots[0]));
+	engine->slots = memory_map(depth * sizeof(engine->slots[0]));
 	if (!engine->slots) {
 		free(engine);
 		return -ENOMEM;

@@ -12,7 +12,7 @@
 #include <sys/uio.h>
 
 /* Memory of zeros that costs nothing until it is touched, page by page. NULL: there is none. */
-static inline void *memory_untouched(size_t len)
+static inline void *memory_map(size_t len)
 {
 	void *memory = mmap(
 		NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
@@ -26,7 +26,7 @@ static inline void *memory_untouched(size_t len)
 }
 
 /* Takes NULL. */
-static inline void memory_give_back(void *memory, size_t len)
+static inline void memory_unmap(void *memory, size_t len)
 {
 	if (memory)
 		(void) munmap(memory, len);

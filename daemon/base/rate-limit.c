@@ -8,9 +8,9 @@
 #define SAVED_MIN (SECOND / 50)
 #define AHEAD_MAX (3600 * SECOND)
 
-void throttle_set(struct throttle *throttle, const struct throttle_limits *limits)
+void rate_limit_set(struct rate_limit *rate_limit, const struct rate_limits *limits)
 {
-	throttle->limits = *limits;
+	rate_limit->limits = *limits;
 }
 
 /* The time that so much takes at a rate, at most an hour. Amounts beyond 17 GiB, which no command
@@ -32,25 +32,25 @@ static uint64_t not_before(uint64_t next, uint64_t now, uint64_t saved)
 	return next > oldest ? next : oldest;
 }
 
-uint64_t throttle_take(struct throttle *throttle, uint64_t now, uint64_t bytes)
+uint64_t rate_limit_take(struct rate_limit *rate_limit, uint64_t now, uint64_t bytes)
 {
-	const struct throttle_limits *limits = &throttle->limits;
+	const struct rate_limits *limits = &rate_limit->limits;
 	uint64_t saved = limits->burst < 3600 ? limits->burst * SECOND : AHEAD_MAX;
 	uint64_t wait = 0;
 
 	if (saved < SAVED_MIN)
 		saved = SAVED_MIN;
-	throttle->next_command = not_before(throttle->next_command, now, saved);
-	throttle->next_byte = not_before(throttle->next_byte, now, saved);
-	if (limits->iops && throttle->next_command > now)
-		wait = throttle->next_command - now;
-	if (limits->bps && throttle->next_byte > now + wait)
-		wait = throttle->next_byte - now;
+	rate_limit->next_command = not_before(rate_limit->next_command, now, saved);
+	rate_limit->next_byte = not_before(rate_limit->next_byte, now, saved);
+	if (limits->iops && rate_limit->next_command > now)
+		wait = rate_limit->next_command - now;
+	if (limits->bps && rate_limit->next_byte > now + wait)
+		wait = rate_limit->next_byte - now;
 	if (wait)
 		return wait;
 	if (limits->iops)
-		throttle->next_command += time_of(1, limits->iops);
+		rate_limit->next_command += time_of(1, limits->iops);
 	if (limits->bps)
-		throttle->next_byte += time_of(bytes, limits->bps);
+		rate_limit->next_byte += time_of(bytes, limits->bps);
 	return 0;
 }

@@ -16,26 +16,26 @@
 #include <stdint.h>
 
 /* 0: no limit. */
-struct throttle_limits {
+struct rate_limits {
 	uint64_t iops;  /* commands a second */
 	uint64_t bps;   /* bytes a second */
 	uint64_t burst; /* seconds of either that may be saved */
 };
 
-struct throttle {
-	struct throttle_limits limits;
+struct rate_limit {
+	struct rate_limits limits;
 	uint64_t next_command; /* ns */
 	uint64_t next_byte;
 };
 
 /* Also for a change; what was used until now still counts. */
-void throttle_set(struct throttle *throttle, const struct throttle_limits *limits);
+void rate_limit_set(struct rate_limit *rate_limit, const struct rate_limits *limits);
 
-static inline bool throttle_is_on(const struct throttle *throttle)
+static inline bool rate_limit_is_on(const struct rate_limit *rate_limit)
 {
-	return throttle->limits.iops || throttle->limits.bps;
+	return rate_limit->limits.iops || rate_limit->limits.bps;
 }
 
 /* Whether a command of so many bytes may begin; if so it is accounted for. 0: yes; else how long to
  * wait, in ns. */
-uint64_t throttle_take(struct throttle *throttle, uint64_t now, uint64_t bytes);
+uint64_t rate_limit_take(struct rate_limit *rate_limit, uint64_t now, uint64_t bytes);

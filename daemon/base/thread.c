@@ -24,7 +24,7 @@ int thread_start(pthread_t *thread, void *(*main)(void *arg), void *arg)
 
 	/* It would be inherited. */
 	if (placed)
-		thread_set_place(0, -1);
+		thread_set_cpu(0, -1);
 	r = pthread_attr_init(&attributes);
 	if (r)
 		return -r;
@@ -57,7 +57,7 @@ static bool all_places(cpu_set_t *set)
 	return sched_getaffinity(getpid(), sizeof(*set), set) == 0;
 }
 
-unsigned thread_places(void)
+unsigned thread_cpus(void)
 {
 	cpu_set_t set;
 
@@ -67,7 +67,7 @@ unsigned thread_places(void)
 	return (unsigned) CPU_COUNT(&set);
 }
 
-void thread_set_place(pid_t tid, int place)
+void thread_set_cpu(pid_t tid, int place)
 {
 	cpu_set_t all, one;
 	int cpu = -1;

@@ -22,9 +22,9 @@ void thread_set_io_flusher(void);
 
 /* How many processors the daemon's threads may be put on; 0: on none, which a sandbox may forbid.
  */
-unsigned thread_places(void);
+unsigned thread_cpus(void);
 
 /* Puts a thread on one of them, from 0, or with -1 on all; those that it starts by thread_start()
  * are not put there. tid: 0 is the calling one. Best effort: a processor may go away, or others be
  * allowed, at any time. */
-void thread_set_place(pid_t tid, int place);
+void thread_set_cpu(pid_t tid, int place);

@@ -21,7 +21,7 @@
 struct checks {
 	sd_event *event;
 	struct mailbox *mailbox;
-	const struct registry *registry;
+	const struct handlers *registry;
 	struct check *running; /* all whose thread has not ended, those without a caller too */
 	unsigned cnt;
 };
@@ -136,7 +136,7 @@ static const struct tcmu_handler *prepare(
 	const struct checks *checks, const char *subtype, const char *text,
 	struct options **options, struct tcmu_reason *reason)
 {
-	const struct registry_entry *entry;
+	const struct handlers_entry *entry;
 	char own[SUBTYPE_MAX];
 
 	if (options_check_text(text, reason) < 0)
@@ -153,7 +153,7 @@ static const struct tcmu_handler *prepare(
 			"the string is for the handler \"%s\", not \"%s\"", own, subtype);
 		return NULL;
 	}
-	entry = registry_lookup(checks->registry, own);
+	entry = handlers_lookup(checks->registry, own);
 	if (!entry || !entry->handler) {
 		(void) snprintf(
 			reason->text, sizeof(reason->text), "%s",
@@ -207,7 +207,7 @@ unsigned checks_running(const struct checks *checks)
 }
 
 int checks_new(
-	sd_event *event, struct mailbox *mailbox, const struct registry *registry,
+	sd_event *event, struct mailbox *mailbox, const struct handlers *registry,
 	struct checks **ret)
 {
 	struct checks *checks = calloc(1, sizeof(*checks));

@@ -32,14 +32,14 @@
 	(offsetof(struct tcmu_handler, submit) + sizeof(((struct tcmu_handler *) 0)->submit))
 
 struct item {
-	struct registry_entry entry;
+	struct handlers_entry entry;
 	struct tcmu_handler handler;
 	char subtype[NAME_SIZE];
 	char origin[PATH_MAX];
 	char problem[PROBLEM_MAX];
 };
 
-struct registry {
+struct handlers {
 	GPtrArray *items; /* struct item, by subtype */
 };
 
@@ -49,12 +49,12 @@ static const struct {
 	const char *package;
 } packaged[] = {{"rbd", "tcmud-rbd"}};
 
-static struct item *item_at(const struct registry *registry, size_t index)
+static struct item *item_at(const struct handlers *registry, size_t index)
 {
 	return index < registry->items->len ? g_ptr_array_index(registry->items, index) : NULL;
 }
 
-static struct item *find_item(const struct registry *registry, const char *subtype)
+static struct item *find_item(const struct handlers *registry, const char *subtype)
 {
 	struct item *item;
 
@@ -65,7 +65,7 @@ static struct item *find_item(const struct registry *registry, const char *subty
 }
 
 /* Puts a new item at its place, or in the place of one that is not usable. */
-static void insert(struct registry *registry, struct item *item)
+static void insert(struct handlers *registry, struct item *item)
 {
 	struct item *old;
 	size_t i = 0;
@@ -79,7 +79,7 @@ static void insert(struct registry *registry, struct item *item)
 
 /* problem or handler is NULL; origin may be. */
 static int add_item(
-	struct registry *registry, const char *subtype, const struct tcmu_handler *handler,
+	struct handlers *registry, const char *subtype, const struct tcmu_handler *handler,
 	const char *origin, const char *problem)
 {
 	struct item *item = calloc(1, sizeof(*item));
@@ -93,7 +93,7 @@ static int add_item(
 		item->handler = *handler;
 		item->handler.subtype = item->subtype;
 	}
-	item->entry = (struct registry_entry){
+	item->entry = (struct handlers_entry){
 		.subtype = item->subtype,
 		.handler = handler ? &item->handler : NULL,
 		.origin = origin ? item->origin : NULL,
@@ -103,9 +103,9 @@ static int add_item(
 	return 0;
 }
 
-int registry_new(struct registry **ret)
+int handlers_new(struct handlers **ret)
 {
-	struct registry *registry = calloc(1, sizeof(*registry));
+	struct handlers *registry = calloc(1, sizeof(*registry));
 	char problem[128];
 	int r = 0;
 
@@ -119,14 +119,14 @@ int registry_new(struct registry **ret)
 		r = add_item(registry, packaged[i].subtype, NULL, NULL, problem);
 	}
 	if (r < 0) {
-		registry_free(registry);
+		handlers_free(registry);
 		return r;
 	}
 	*ret = registry;
 	return 0;
 }
 
-void registry_free(struct registry *registry)
+void handlers_free(struct handlers *registry)
 {
 	if (!registry)
 		return;
@@ -181,8 +181,8 @@ static int check_handler(const struct tcmu_handler *handler, struct tcmu_reason 
 	return options_check_table(handler->options, reason);
 }
 
-int registry_add(
-	struct registry *registry, const struct tcmu_handler *theirs, const char *origin,
+int handlers_add(
+	struct handlers *registry, const struct tcmu_handler *theirs, const char *origin,
 	struct tcmu_reason *reason)
 {
 	struct tcmu_handler handler = {0};
@@ -213,7 +213,7 @@ static const char *without_path(const char *message, const char *path)
 		: message;
 }
 
-static int load_plugin(struct registry *registry, const char *path, struct tcmu_reason *reason)
+static int load_plugin(struct handlers *registry, const char *path, struct tcmu_reason *reason)
 {
 	tcmu_handler_entry_fn *entry;
 	const struct tcmu_handler *theirs;
@@ -226,7 +226,7 @@ static int load_plugin(struct registry *registry, const char *path, struct tcmu_
 	entry = (tcmu_handler_entry_fn *) dlsym(library, TCMU_HANDLER_ENTRY);
 	theirs = entry ? entry() : NULL;
 	if (theirs)
-		r = registry_add(registry, theirs, path, reason);
+		r = handlers_add(registry, theirs, path, reason);
 	else if (entry)
 		r = reason_refuse(reason, -EINVAL, "it describes no handler");
 	else if (dlsym(library, PEER_ENTRY))
@@ -242,7 +242,7 @@ static int load_plugin(struct registry *registry, const char *path, struct tcmu_
 
 /* Keeps the subtype in the file's name as one that is known, unless it is there. */
 static void note_problem(
-	struct registry *registry, const char *path, const char *name,
+	struct handlers *registry, const char *path, const char *name,
 	const struct tcmu_reason *reason)
 {
 	size_t len = strlen(name) - strlen(FILE_PREFIX FILE_SUFFIX);
@@ -271,7 +271,7 @@ static int is_plugin(const struct dirent *entry)
 		strcmp(entry->d_name + len - strlen(FILE_SUFFIX), FILE_SUFFIX) == 0;
 }
 
-static bool load_file(struct registry *registry, const char *dir, const char *name)
+static bool load_file(struct handlers *registry, const char *dir, const char *name)
 {
 	struct tcmu_reason reason = {""};
 	char path[PATH_MAX];
@@ -290,7 +290,7 @@ static bool load_file(struct registry *registry, const char *dir, const char *na
 	return false;
 }
 
-static void log_loaded(const struct registry *registry, const char *dir)
+static void log_loaded(const struct handlers *registry, const char *dir)
 {
 	const struct item *item;
 	char names[256] = "";
@@ -303,7 +303,7 @@ static void log_loaded(const struct registry *registry, const char *dir)
 	log_info("handlers from %s:%s", dir, used ? names : " none");
 }
 
-int registry_load(struct registry *registry, const char *dir)
+int handlers_load(struct handlers *registry, const char *dir)
 {
 	struct dirent **files;
 	int cnt, loaded = 0;
@@ -325,21 +325,21 @@ int registry_load(struct registry *registry, const char *dir)
 
 /* ------- looking up ------- */
 
-const struct registry_entry *registry_lookup(const struct registry *registry, const char *subtype)
+const struct handlers_entry *handlers_lookup(const struct handlers *registry, const char *subtype)
 {
 	const struct item *item = find_item(registry, subtype);
 
 	return item ? &item->entry : NULL;
 }
 
-const struct tcmu_handler *registry_find(const struct registry *registry, const char *subtype)
+const struct tcmu_handler *handlers_find(const struct handlers *registry, const char *subtype)
 {
-	const struct registry_entry *entry = registry_lookup(registry, subtype);
+	const struct handlers_entry *entry = handlers_lookup(registry, subtype);
 
 	return entry ? entry->handler : NULL;
 }
 
-const struct registry_entry *registry_entry(const struct registry *registry, size_t index)
+const struct handlers_entry *handlers_entry(const struct handlers *registry, size_t index)
 {
 	const struct item *item = item_at(registry, index);
 

@@ -3,8 +3,8 @@
  * The handlers that there are, by subtype: those that were loaded, and those that are known but
  *cannot be used, with the reason.
  *
- *	registry_new(&registry);
- *	registry_load(registry, dir);
+ *	handlers_new(&registry);
+ *	handlers_load(registry, dir);
  *
  * A plugin that cannot be used is one line in the log, which names the file; the others are not
  *affected. Plugins stay loaded until the process ends, as a thread may be stuck in one.
@@ -17,26 +17,26 @@
 
 #include <tcmu/handler.h>
 
-struct registry;
+struct handlers;
 
-int registry_new(struct registry **registry);
-void registry_free(struct registry *registry); /* takes NULL */
+int handlers_new(struct handlers **registry);
+void handlers_free(struct handlers *registry); /* takes NULL */
 
 /* Loads every handler_*.so of the folder, in the order of their names; the first of two with the
  * same subtype is taken. Returns how many were loaded, or the -errno of the folder. Both are
  * logged. */
-int registry_load(struct registry *registry, const char *dir);
+int handlers_load(struct handlers *registry, const char *dir);
 
 /* Adds one handler, checked as a plugin's is. origin: what to call it in messages. -EINVAL, -EPROTO
  * (another ABI), -EEXIST (the subtype is taken) with a reason. */
-int registry_add(
-	struct registry *registry, const struct tcmu_handler *handler, const char *origin,
+int handlers_add(
+	struct handlers *registry, const struct tcmu_handler *handler, const char *origin,
 	struct tcmu_reason *reason);
 
 /* The usable handler of exactly this subtype, or NULL. */
-const struct tcmu_handler *registry_find(const struct registry *registry, const char *subtype);
+const struct tcmu_handler *handlers_find(const struct handlers *registry, const char *subtype);
 
-struct registry_entry {
+struct handlers_entry {
 	const char *subtype;
 	const struct tcmu_handler *handler; /* NULL: known, but not usable */
 	const char *origin;                 /* the file; NULL: none */
@@ -44,7 +44,7 @@ struct registry_entry {
 };
 
 /* All entries, by subtype. NULL: index is beyond the last. Valid until the next change. */
-const struct registry_entry *registry_entry(const struct registry *registry, size_t index);
+const struct handlers_entry *handlers_entry(const struct handlers *registry, size_t index);
 
 /* The entry of this subtype, usable or not, or NULL. */
-const struct registry_entry *registry_lookup(const struct registry *registry, const char *subtype);
+const struct handlers_entry *handlers_lookup(const struct handlers *registry, const char *subtype);

@@ -463,9 +463,9 @@ const char *options_revision(const struct options *options)
 	return options->core[CORE_REVISION].string;
 }
 
-void options_limits(const struct options *options, struct throttle_limits *limits)
+void options_limits(const struct options *options, struct rate_limits *limits)
 {
-	*limits = (struct throttle_limits){
+	*limits = (struct rate_limits){
 		.iops = options->core[CORE_IOPS].number,
 		.bps = options->core[CORE_BPS].number,
 		.burst = options->core[CORE_BURST].number,

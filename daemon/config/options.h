@@ -34,7 +34,7 @@ const char *options_product(const struct options *options);
 const char *options_revision(const struct options *options);
 
 /* iops, bps and burst. */
-void options_limits(const struct options *options, struct throttle_limits *limits);
+void options_limits(const struct options *options, struct rate_limits *limits);
 
 /* Whether two config strings are the same but for iops, bps and burst. */
 bool options_differ_in_limits_only(const char *a, const char *b);

@@ -31,11 +31,12 @@ static const char *const engines[] = {
 	[AIO_AUTO] = "auto", [AIO_URING] = "uring", [AIO_THREADS] = "threads"};
 #define ENGINE_CNT (sizeof(engines) / sizeof(engines[0]))
 
-static const char *const scopes[] = {[COPY_OFF] = "off", [COPY_SELF] = "self", [COPY_ALL] = "all"};
+static const char *const scopes[] = {
+	[XCOPY_OFF] = "off", [XCOPY_SELF] = "self", [XCOPY_ALL] = "all"};
 #define SCOPE_CNT (sizeof(scopes) / sizeof(scopes[0]))
 
 _Static_assert(sizeof(enum aio_kind) == sizeof(unsigned), "choices are stored as unsigned");
-_Static_assert(sizeof(enum copy_scope) == sizeof(unsigned), "choices are stored as unsigned");
+_Static_assert(sizeof(enum xcopy_scope) == sizeof(unsigned), "choices are stored as unsigned");
 _Static_assert(sizeof(int) == sizeof(unsigned), "numbers are stored as unsigned");
 
 static const struct row {

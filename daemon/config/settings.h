@@ -28,10 +28,10 @@
 #define SETTINGS_FILE_MAX (1u << 20) /* bytes; a longer file is refused */
 
 /* Between which logical units EXTENDED COPY copies. */
-enum copy_scope {
-	COPY_OFF,
-	COPY_SELF,
-	COPY_ALL,
+enum xcopy_scope {
+	XCOPY_OFF,
+	XCOPY_SELF,
+	XCOPY_ALL,
 };
 
 struct settings {
@@ -41,7 +41,7 @@ struct settings {
 	unsigned queue_depth; /* system calls started at once for a device, at most */
 	unsigned busy_poll;   /* percent of a processor that a device may spend waiting awake */
 	unsigned max_transfer_kib; /* of devices that were made without hw_max_sectors */
-	enum copy_scope extended_copy;
+	enum xcopy_scope extended_copy;
 	unsigned release_deadline_ms; /* from the end of fetching until the ring is taken from stuck
 					 I/O */
 	unsigned reply_timeout_ms;    /* how long the answer to a removal or a resize waits for the

@@ -19,7 +19,7 @@
 #include "io/thread.h"
 
 /* What the kernel says of the device, read when it is opened. */
-struct kernel_side {
+struct device_attributes {
 	uint64_t size; /* bytes */
 	uint32_t block_size;
 	uint32_t max_sectors; /* blocks of one command */
@@ -32,7 +32,7 @@ struct kernel_side {
 
 /* Opening takes two jobs, and a third when the backend is refused after all. */
 enum opening_stage {
-	OPENING_IDENTIFY,
+	OPENING_CLAIM,
 	OPENING_OPEN,
 	OPENING_DISCARD,
 };
@@ -52,8 +52,8 @@ struct opening {
 	atomic_bool known;  /* what the kernel says of it has been read */
 	atomic_bool adopts; /* found waiting for the answer to its creation; id is valid */
 	const char *state_dir;
-	struct kernel_side kernel;
-	struct scsi_identity identity;
+	struct device_attributes attributes;
+	struct scsi_lu_info lu_info;
 	struct options *options;
 	struct tcmu_backend_info info;
 	void *backend;
@@ -71,34 +71,34 @@ struct device_call {
 };
 
 /* What its owner may set at any time: the unit serial, ports and their groups. */
-struct device_identity {
+struct device_lu_info {
 	struct device_call call;
-	struct scsi_identity
+	struct scsi_lu_info
 		*read; /* the call's own while it runs; NULL: there was no memory for it */
-	struct scsi_identity known; /* what the last call found */
+	struct scsi_lu_info known; /* what the last call found */
 	sd_event_source *timer;
 };
 
 /* What a command needs done on a thread that may wait. */
-struct device_errand {
+struct device_deferred {
 	struct device_call call;
-	struct loop_errand what;
-	struct loop *loop; /* that has asked; NULL: it is not there any more */
+	struct deferred_request what;
+	struct io_thread *thread; /* that has asked; NULL: it is not there any more */
 };
 
 /* Whether this host may use the backing store; device/lock.c. The call's thread looks at call_
  * and device->backend, sets backend, info and reason; the look's thread sets look_. */
-struct device_ownership {
+struct device_lock {
 	struct device_call call; /* lock, unlock, close or open */
 	struct device_call look; /* lock_state */
-	enum ownership_state state;
+	enum lock_state state;
 	bool shared; /* other hosts may serve the same store */
 	bool by_initiators;
-	uint16_t group;    /* of this host's ports */
-	uint16_t tag;      /* of the lock, as last looked at */
-	unsigned tries;    /* to lock or to open, since that has succeeded last */
-	bool fenced;       /* told while a call was under way */
-	bool errand_waits; /* for the end of the call */
+	uint16_t group;      /* of this host's ports */
+	uint16_t tag;        /* of the lock, as last looked at */
+	unsigned tries;      /* to lock or to open, since that has succeeded last */
+	bool fenced;         /* told while a call was under way */
+	bool deferred_waits; /* for the end of the call */
 	uint16_t call_group;
 	uint64_t call_size;
 	struct tcmu_backend_info info;
@@ -110,7 +110,7 @@ struct device_ownership {
 	sd_event_source *timer;
 };
 
-/* Signals from other threads beyond LOOP_*. */
+/* Signals from other threads beyond IO_THREAD_*. */
 #define DEVICE_SIGNAL_BACKEND_FAILED  (1u << 16)
 #define DEVICE_SIGNAL_BACKEND_RESIZED (1u << 17)
 #define DEVICE_SIGNAL_LOCK_LOST       (1u << 18)
@@ -123,7 +123,7 @@ struct tcmu_host_device {
 
 struct device {
 	struct manager *manager;
-	unsigned holds; /* the manager's and those of running calls */
+	unsigned refs; /* the manager's and those of running calls */
 	struct tcmu_name name;
 	unsigned minor;
 	uint32_t id; /* for answers */
@@ -141,18 +141,18 @@ struct device {
 	int error;      /* why it failed, for the answer to ADDED_DEVICE */
 	struct tcmu_reason reason;
 
-	struct kernel_side kernel;
+	struct device_attributes attributes;
 	struct options *options;
 	struct tcmu_backend_info info;
 	void *backend; /* open; NULL: not */
-	struct loop *loop;
+	struct io_thread *thread;
 	struct stats *stats; /* of all its loops; NULL: out of memory */
-	struct trouble trouble;
-	bool loop_ended;
+	struct health health;
+	bool io_ended;
 	bool clean; /* the ring needs no recovery */
-	struct device_identity identity;
-	struct device_errand errand;
-	struct device_ownership ownership;
+	struct device_lu_info lu_info;
+	struct device_deferred deferred;
+	struct device_lock lock;
 
 	struct opening *opening; /* the job that is under way */
 	bool waits_for_claim; /* it is done, but somebody who is ending still has the backing store
@@ -196,48 +196,48 @@ extern const struct tcmu_host device_host;
 /* ------- device/open.c ------- */
 
 /* Properties of the logical unit from what is known. */
-void device_make_lu(const struct device *device, struct scsi_lu *lu);
+void device_init_lu(const struct device *device, struct scsi_lu *lu);
 
 /* ------- device/lu-info.c ------- */
 
 /* Commands wait for what others set. */
-void device_need_identity(struct device *device);
+void device_need_lu_info(struct device *device);
 
 /* Answers who waits for what is known. */
-void device_tell_identity(struct device *device);
+void device_report_lu_info(struct device *device);
 
 /* A command needs something done. */
-void device_run_errand(struct device *device);
+void device_run_deferred(struct device *device);
 
 /* What the errand had to wait for is done, or has failed with -errno. */
-void device_go_on_with_errand(struct device *device, int error);
+void device_resume_deferred(struct device *device, int error);
 
 /* ------- device/lock.c ------- */
 
 /* Before the loop is started: what it lets through. */
-void device_ownership_begin(struct device *device, struct loop_setup *setup);
+void device_lock_begin(struct device *device, struct io_thread_setup *setup);
 
 /* What is known of ports has changed. */
-void device_ownership_learn(struct device *device);
+void device_lock_learn(struct device *device);
 
-void device_ownership_event(struct device *device, enum ownership_event event);
+void device_lock_event(struct device *device, enum lock_event event);
 
 /* Something that used the backend has ended, or the loop is quiet. */
-void device_ownership_quiet(struct device *device);
+void device_lock_idle(struct device *device);
 
-bool device_ownership_uses_backend(const struct device *device);
+bool device_lock_uses_backend(const struct device *device);
 
 /* Whether the backend, which has failed, is opened anew by itself. */
 bool device_reopens(const struct device *device);
 
 /* Whether an errand about target port groups waits for the ownership, or has been answered. */
-bool device_ownership_holds_errand(struct device *device);
+bool device_lock_keeps_deferred(struct device *device);
 
-/* Whether device_tell_identity() will be called when it is known who has the lock. */
-bool device_ownership_looks(struct device *device);
+/* Whether device_report_lu_info() will be called when it is known who has the lock. */
+bool device_lock_queries(struct device *device);
 
 /* The states of the groups as the ownership has them. */
-void device_ownership_states(const struct device *device, struct scsi_ports *ports);
+void device_lock_states(const struct device *device, struct scsi_ports *ports);
 
 /* ------- device/reconfig.c ------- */
 

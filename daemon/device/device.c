@@ -30,23 +30,23 @@ static uint64_t now_us(void)
 
 /* ------- holding ------- */
 
-struct device *device_hold(struct device *device)
+struct device *device_ref(struct device *device)
 {
-	device->holds++;
+	device->refs++;
 	return device;
 }
 
-void device_release(struct device *device)
+void device_unref(struct device *device)
 {
-	assert(device->holds > 0);
-	if (--device->holds)
+	assert(device->refs > 0);
+	if (--device->refs)
 		return;
 	for (int i = 0; i < DEVICE_TIMER_COUNT; i++)
 		sd_event_source_disable_unref(device->timers[i]);
-	sd_event_source_disable_unref(device->identity.timer);
-	sd_event_source_disable_unref(device->ownership.timer);
+	sd_event_source_disable_unref(device->lu_info.timer);
+	sd_event_source_disable_unref(device->lock.timer);
 	options_free(device->options);
-	memory_give_back(device->stats, sizeof(*device->stats));
+	memory_unmap(device->stats, sizeof(*device->stats));
 	free(device);
 }
 
@@ -57,14 +57,14 @@ int device_start_call(
 	int r;
 
 	assert(!call->running);
-	call->device = device_hold(device);
+	call->device = device_ref(device);
 	call->job.work = work;
 	call->job.done = done;
 	call->running = true;
 	r = job_start(manager_setup(device->manager)->mailbox, &call->job, name);
 	if (r < 0) {
 		call->running = false;
-		device_release(device);
+		device_unref(device);
 	}
 	return r;
 }
@@ -113,7 +113,7 @@ static void retry(struct device *device)
 	    strcmp(entry.name.config, device->name.config) != 0 ||
 	    strcmp(entry.name.name, device->name.name) != 0 || entry.name.hba != device->name.hba)
 		device_event(device, DEVICE_EV_UNREGISTERED);
-	else if (device->loop)
+	else if (device->thread)
 		device_arm(device, DEVICE_TIMER_RETRY, RETRY_MS);
 	else
 		device_event(device, DEVICE_EV_RETRY);
@@ -127,7 +127,7 @@ static int timer_fired(sd_event_source *source, uint64_t usec, void *userdata)
 	for (int i = 0; i < DEVICE_TIMER_COUNT; i++) {
 		if (device->timers[i] != source)
 			continue;
-		device_hold(device);
+		device_ref(device);
 		device_disarm(device, i);
 		if (i == DEVICE_TIMER_OPEN)
 			open_timed_out(device);
@@ -135,7 +135,7 @@ static int timer_fired(sd_event_source *source, uint64_t usec, void *userdata)
 			retry(device);
 		else
 			device_event(device, timer_events[i]);
-		device_release(device);
+		device_unref(device);
 		break;
 	}
 	return 0;
@@ -166,28 +166,28 @@ void device_signal(void *owner, uint32_t bits)
 
 static void drop_loop(struct device *device)
 {
-	loop_free(device->loop);
-	device->loop = NULL;
-	device->errand.loop = NULL;
+	io_thread_free(device->thread);
+	device->thread = NULL;
+	device->deferred.thread = NULL;
 }
 
-static void loop_ended(struct device *device)
+static void io_ended(struct device *device)
 {
-	device->loop_ended = true;
+	device->io_ended = true;
 	if (device->reopening)
-		device->clean = loop_ended_clean(device->loop);
-	if (device->stopping && !device->owes_removed && loop_ended_clean(device->loop))
+		device->clean = io_thread_ended_clean(device->thread);
+	if (device->stopping && !device->owes_removed && io_thread_ended_clean(device->thread))
 		manager_mark_clean(device->manager, device);
 	if (!device->revoking.running)
 		drop_loop(device);
-	device_event(device, DEVICE_EV_LOOP_ENDED);
+	device_event(device, DEVICE_EV_IO_ENDED);
 }
 
 static void loop_broken(struct device *device)
 {
 	const char *text;
 
-	device->error = loop_error(device->loop, &text);
+	device->error = io_thread_error(device->thread, &text);
 	snprintf(
 		device->reason.text, sizeof(device->reason.text), "%s: %s", text,
 		strerror(-device->error));
@@ -205,15 +205,15 @@ static void backend_failed(struct device *device)
 				       : "commands fail until it is deleted and created again");
 	device_event(device, DEVICE_EV_BACKEND_FAILED);
 	if (device_reopens(device))
-		device_ownership_event(device, OWNERSHIP_EV_FENCED);
+		device_lock_event(device, LOCK_EV_FENCED);
 }
 
 /* Others that copy find the device by its serial, also when no initiator has asked for it yet. */
 static void attached(struct device *device)
 {
 	device_event(device, DEVICE_EV_ATTACHED);
-	if (manager_setup(device->manager)->settings->extended_copy == COPY_ALL)
-		device_need_identity(device);
+	if (manager_setup(device->manager)->settings->extended_copy == XCOPY_ALL)
+		device_need_lu_info(device);
 }
 
 /* Takes the signals in the order in which they can have been sent. */
@@ -222,32 +222,33 @@ static void take_signals(struct post *post)
 	struct device *device = (struct device *) ((char *) post - offsetof(struct device, post));
 	uint32_t signals = atomic_exchange(&device->signals, 0);
 
-	device_hold(device);
-	if (signals & LOOP_ATTACHED)
+	device_ref(device);
+	if (signals & IO_SIGNAL_ATTACHED)
 		attached(device);
-	if (signals & LOOP_NEEDS_IDENTITY)
-		device_need_identity(device);
-	if ((signals & LOOP_ERRAND) && device->loop)
-		device_run_errand(device);
-	if ((signals & LOOP_ERASING) && device->loop)
-		manager_mark_erasure(device->manager, device, loop_erasure(device->loop));
+	if (signals & IO_SIGNAL_NEEDS_LU_INFO)
+		device_need_lu_info(device);
+	if ((signals & IO_SIGNAL_DEFERRED) && device->thread)
+		device_run_deferred(device);
+	if ((signals & IO_SIGNAL_FORMAT) && device->thread)
+		manager_mark_format(
+			device->manager, device, io_thread_format_state(device->thread));
 	if (signals & DEVICE_SIGNAL_BACKEND_RESIZED)
 		device_backend_resized(device);
-	if (signals & LOOP_QUIET)
-		device_ownership_quiet(device);
-	if (signals & LOOP_WANTS_LOCK)
-		device_ownership_event(device, OWNERSHIP_EV_WANTED);
+	if (signals & IO_SIGNAL_IDLE)
+		device_lock_idle(device);
+	if (signals & IO_SIGNAL_WANTS_LOCK)
+		device_lock_event(device, LOCK_EV_WANTED);
 	if (signals & DEVICE_SIGNAL_LOCK_LOST)
-		device_ownership_event(device, OWNERSHIP_EV_LOST);
+		device_lock_event(device, LOCK_EV_LOST);
 	if (signals & DEVICE_SIGNAL_BACKEND_FAILED)
 		backend_failed(device);
-	if (signals & LOOP_BROKEN)
+	if (signals & IO_SIGNAL_RING_BROKEN)
 		loop_broken(device);
-	if (signals & LOOP_UNREGISTERED)
+	if (signals & IO_SIGNAL_UNREGISTERED)
 		device_event(device, DEVICE_EV_UNREGISTERED);
-	if (signals & LOOP_ENDED)
-		loop_ended(device);
-	device_release(device);
+	if (signals & IO_SIGNAL_ENDED)
+		io_ended(device);
+	device_unref(device);
 }
 
 static void host_log(struct tcmu_host_device *dev, enum tcmu_log_level level, const char *message)
@@ -278,8 +279,8 @@ static void host_event(struct tcmu_host_device *dev, enum tcmu_backend_event eve
 const struct tcmu_host device_host = {
 	.abi = TCMU_HANDLER_ABI,
 	.size = sizeof(struct tcmu_host),
-	.complete = io_complete,
-	.aio = io_aio,
+	.complete = submit_complete,
+	.aio = submit_aio,
 	.log = host_log,
 	.event = host_event,
 };
@@ -289,9 +290,9 @@ const struct tcmu_host device_host = {
 /* An operation that was cut short has failed. */
 static void take_erasure(struct scsi_lu *lu, unsigned erasure)
 {
-	lu->format_failed = erasure & LOOP_ERASURE_FORMAT;
-	lu->sanitize_failed = erasure & LOOP_ERASURE_SANITIZE;
-	lu->sanitize_exit = erasure & LOOP_ERASURE_EXIT;
+	lu->format_failed = erasure & FORMAT_STATE_FORMAT;
+	lu->sanitize_failed = erasure & FORMAT_STATE_SANITIZE;
+	lu->sanitize_exit = erasure & FORMAT_STATE_EXIT;
 }
 
 /* On the device's thread, and only at the level that asks for it. */
@@ -309,11 +310,11 @@ static void told(void *owner, const uint8_t *cdb, uint8_t cdb_length, uint64_t d
 static void start_loop(struct device *device)
 {
 	const struct settings *settings = manager_setup(device->manager)->settings;
-	struct loop_setup setup = {
+	struct io_thread_setup setup = {
 		.name = device->name.name,
 		.device = device->name,
 		.minor = device->minor,
-		.start = device->clean ? LOOP_FRESH : LOOP_RECOVERED,
+		.start = device->clean ? IO_THREAD_FRESH : IO_THREAD_RECOVERED,
 		.aio = settings->io_engine,
 		.depth = settings->queue_depth,
 		.busy_poll = settings->busy_poll,
@@ -330,14 +331,14 @@ static void start_loop(struct device *device)
 	};
 	int r;
 
-	device_make_lu(device, &setup.lu);
-	scsi_set_identity(&setup.lu, &device->identity.known);
+	device_init_lu(device, &setup.lu);
+	scsi_set_lu_info(&setup.lu, &device->lu_info.known);
 	options_limits(device->options, &setup.limits);
-	take_erasure(&setup.lu, manager_erasure(device->manager, device));
-	device_ownership_begin(device, &setup);
+	take_erasure(&setup.lu, manager_format_state(device->manager, device));
+	device_lock_begin(device, &setup);
 	device->clean = false;
-	device->loop_ended = false;
-	r = loop_new(&setup, &device->loop);
+	device->io_ended = false;
+	r = io_thread_new(&setup, &device->thread);
 	if (r >= 0)
 		return;
 	/* Without a thread it ends as one that broke while attaching. */
@@ -346,7 +347,7 @@ static void start_loop(struct device *device)
 		device->reason.text, sizeof(device->reason.text),
 		"its I/O thread cannot be started: %s", strerror(-r));
 	device_event(device, DEVICE_EV_RING_BROKEN);
-	device_event(device, DEVICE_EV_LOOP_ENDED);
+	device_event(device, DEVICE_EV_IO_ENDED);
 }
 
 static void drain(struct device *device)
@@ -355,9 +356,9 @@ static void drain(struct device *device)
 
 	bool patient = device->stopping || device->reopening;
 
-	if (!device->loop)
+	if (!device->thread)
 		return;
-	loop_drain(device->loop, !patient);
+	io_thread_drain(device->thread, !patient);
 	device_arm(
 		device, DEVICE_TIMER_RELEASE,
 		patient ? settings->stop_timeout_ms : settings->release_deadline_ms);
@@ -367,7 +368,7 @@ static void do_revoke(struct job *job)
 {
 	struct device_call *call = (struct device_call *) job;
 
-	call->result = loop_revoke(call->device->loop);
+	call->result = io_thread_revoke(call->device->thread);
 }
 
 static void revoked(struct job *job)
@@ -376,7 +377,7 @@ static void revoked(struct job *job)
 	struct device *device = call->device;
 
 	call->running = false;
-	if (device->loop_ended) {
+	if (device->io_ended) {
 		/* It had ended by itself meanwhile: nothing was taken away. */
 		drop_loop(device);
 	} else if (call->result < 0) {
@@ -386,15 +387,15 @@ static void revoked(struct job *job)
 			device_label(device),
 			"%u requests are stuck in the backend; the ring was given back without "
 			"them",
-			loop_in_flight(device->loop));
+			io_thread_in_flight(device->thread));
 		device_event(device, DEVICE_EV_REVOKED);
 	}
-	device_release(device);
+	device_unref(device);
 }
 
 static void take_ring_away(struct device *device)
 {
-	if (!device->loop || device->loop_ended || device->revoking.running)
+	if (!device->thread || device->io_ended || device->revoking.running)
 		return;
 	if (device_start_call(device, &device->revoking, do_revoke, revoked, "revoke") < 0)
 		device_arm(device, DEVICE_TIMER_RELEASE, REVOKE_AGAIN_MS);
@@ -416,12 +417,12 @@ static void closed(struct job *job)
 	device->backend = NULL;
 	device->info.claim[0] = '\0';
 	device_event(device, DEVICE_EV_CLOSED);
-	device_release(device);
+	device_unref(device);
 }
 
 void device_close_backend(struct device *device)
 {
-	device->close_waits = device->reconfig || device_ownership_uses_backend(device);
+	device->close_waits = device->reconfig || device_lock_uses_backend(device);
 	if (device->close_waits)
 		return;
 	if (!device->backend) {
@@ -437,7 +438,7 @@ void device_close_backend(struct device *device)
 
 void device_answer_added(struct device *device)
 {
-	bool served = device->state == DEVICE_LIVE || device->state == DEVICE_SICK;
+	bool served = device->state == DEVICE_LIVE || device->state == DEVICE_FAULTED;
 	int status = served ? 0 : device->error ? device->error : -EIO;
 
 	if (!device->owes_added)
@@ -452,7 +453,7 @@ static void answer_removed(struct device *device)
 	if (!device->owes_removed)
 		return;
 	device->owes_removed = false;
-	if (device->kernel.replies)
+	if (device->attributes.replies)
 		manager_answer(device->manager, TCMU_EVENT_REMOVED, device->id, 0);
 	else
 		manager_answer_if_waiting(
@@ -479,8 +480,8 @@ static void carry_out(struct device *device, uint32_t actions)
 
 	if (actions & DEVICE_DO_START)
 		start_loop(device);
-	if ((actions & DEVICE_DO_SICKEN) && !device_reopens(device))
-		loop_sicken(device->loop);
+	if ((actions & DEVICE_DO_FAIL) && !device_reopens(device))
+		io_thread_fail(device->thread);
 	if (actions & DEVICE_DO_DRAIN)
 		drain(device);
 	if (actions & DEVICE_DO_REVOKE)
@@ -522,8 +523,9 @@ static int transition_level(const struct device *device, enum device_event event
 		return TCMU_LOG_INFO;
 	if (is_failure(event))
 		return TCMU_LOG_ERROR;
-	return device->state == DEVICE_SICK || device->state == DEVICE_ORPHANED ? TCMU_LOG_WARNING
-										: TCMU_LOG_INFO;
+	return device->state == DEVICE_FAULTED || device->state == DEVICE_ORPHANED
+		? TCMU_LOG_WARNING
+		: TCMU_LOG_INFO;
 }
 
 /* One line for each change of a state: how long it lasted, and why it ended. */
@@ -531,9 +533,9 @@ static void log_transition(
 	const struct device *device, enum device_state from, enum device_event event)
 {
 	double seconds = (double) (now_us() - device->state_since) / 1e6;
-	const char *id = device->state == DEVICE_ORPHANED           ? LOG_ID_DEVICE_ORPHANED
-		: is_failure(event) || device->state == DEVICE_SICK ? LOG_ID_DEVICE_FAILED
-								    : LOG_ID_DEVICE_STATE;
+	const char *id = device->state == DEVICE_ORPHANED              ? LOG_ID_DEVICE_ORPHANED
+		: is_failure(event) || device->state == DEVICE_FAULTED ? LOG_ID_DEVICE_FAILED
+								       : LOG_ID_DEVICE_STATE;
 
 	log_full(
 		transition_level(device, event), device_label(device), device->handler->subtype, id,
@@ -554,7 +556,7 @@ void device_event(struct device *device, enum device_event event)
 			device_event_name(event), device_state_name(from));
 		return;
 	}
-	device_hold(device);
+	device_ref(device);
 	device->state = transition.next;
 	if (from != transition.next) {
 		log_transition(device, from, event);
@@ -572,14 +574,14 @@ void device_event(struct device *device, enum device_event event)
 		device_reconfig_goes_on(device);
 		manager_device_changed(device->manager, device);
 	}
-	device_release(device);
+	device_unref(device);
 }
 
 int device_reopen(struct device *device)
 {
-	bool served = device->state == DEVICE_LIVE || device->state == DEVICE_SICK;
+	bool served = device->state == DEVICE_LIVE || device->state == DEVICE_FAULTED;
 
-	if (device->reconfig || !(served || (device->state == DEVICE_FAILED && !device->loop)))
+	if (device->reconfig || !(served || (device->state == DEVICE_FAILED && !device->thread)))
 		return -EBUSY;
 	device->reopening = served;
 	device->tries = 0;
@@ -604,8 +606,8 @@ struct device *device_new(struct manager *manager, const struct device_start *st
 	if (!device)
 		return NULL;
 	device->manager = manager;
-	device->stats = memory_untouched(sizeof(*device->stats));
-	device->holds = 1;
+	device->stats = memory_map(sizeof(*device->stats));
+	device->refs = 1;
 	device->name = start->name;
 	device->minor = start->minor;
 	device->id = start->id;
@@ -613,7 +615,7 @@ struct device *device_new(struct manager *manager, const struct device_start *st
 	device->handler = start->handler;
 	device->owes_added = start->origin == DEVICE_ORIGIN_ADDED;
 	device->clean = start->clean || start->origin == DEVICE_ORIGIN_ADDED;
-	device->kernel.replies = true;
+	device->attributes.replies = true;
 	device->state = DEVICE_OPENING;
 	device->state_since = now_us();
 	device->post.run = take_signals;
@@ -652,7 +654,7 @@ const char *device_claim(const struct device *device)
 bool device_is_orphan(const struct device *device, double *age, unsigned *requests)
 {
 	*age = (double) (now_us() - device->state_since) / 1e6;
-	*requests = device->loop && !device->loop_ended ? loop_in_flight(device->loop) : 0;
+	*requests = device->thread && !device->io_ended ? io_thread_in_flight(device->thread) : 0;
 	return device->state == DEVICE_ORPHANED;
 }
 

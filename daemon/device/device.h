@@ -43,8 +43,8 @@ struct device *device_new(struct manager *manager, const struct device_start *st
 /* Starts to open it; once, when the manager has it in its set. */
 void device_open(struct device *device);
 
-struct device *device_hold(struct device *device);
-void device_release(struct device *device);
+struct device *device_ref(struct device *device);
+void device_unref(struct device *device);
 
 /* Events from the manager. May end with manager_forget() of this device. */
 void device_event(struct device *device, enum device_event event);
@@ -90,7 +90,7 @@ bool device_owes_answer(const struct device *device);
 
 /* ------- for people and their tools: device/status.c ------- */
 
-struct device_view {
+struct device_status {
 	const char *label;
 	const struct tcmu_name *name;
 	unsigned minor;
@@ -107,11 +107,11 @@ struct device_view {
 };
 
 /* Strings and stats live as long as the device. */
-void device_look(const struct device *device, struct device_view *view);
+void device_get_status(const struct device *device, struct device_status *view);
 
 /* Commands of the kernel that are under way; at most max, in no order. Waits for nobody, not for a
  * stuck handler either. */
 unsigned device_requests(const struct device *device, struct stats_request *requests, unsigned max);
 
 /* Tells the log what device/health.h is about. now: stats_now(). */
-void device_look_for_trouble(struct device *device, uint64_t now);
+void device_check_health(struct device *device, uint64_t now);

@@ -44,15 +44,15 @@ static const struct device_transition table[DEVICE_STATE_COUNT][DEVICE_EVENT_COU
 		EV(UNREGISTERED) = TO(DRAINING, DO(DRAIN)),
 		EV(STOP) = TO(DRAINING, DO(DRAIN)),
 		EV(RING_BROKEN) = TO(FAILING, DO(DRAIN)),
-		EV(BACKEND_FAILED) = TO(SICK, DO(SICKEN)),
+		EV(BACKEND_FAILED) = TO(FAULTED, DO(FAIL)),
 		EV(REOPEN) = TO(FAILING, DO(DRAIN)),
 	},
-	[DEVICE_SICK] = {
+	[DEVICE_FAULTED] = {
 		EV(REMOVED) = TO(DRAINING, DO(DRAIN) DO(ARM_REPLY)),
 		EV(UNREGISTERED) = TO(DRAINING, DO(DRAIN)),
 		EV(STOP) = TO(DRAINING, DO(DRAIN)),
 		EV(RING_BROKEN) = TO(FAILING, DO(DRAIN)),
-		EV(BACKEND_FAILED) = TO(SICK),
+		EV(BACKEND_FAILED) = TO(FAULTED),
 		EV(REOPEN) = TO(FAILING, DO(DRAIN)),
 		EV(REOPENED) = TO(LIVE),
 	},
@@ -65,7 +65,7 @@ static const struct device_transition table[DEVICE_STATE_COUNT][DEVICE_EVENT_COU
 		EV(BACKEND_FAILED) = TO(DRAINING),
 		EV(RELEASE_DEADLINE) = TO(DRAINING, DO(REVOKE)),
 		EV(REVOKED) = TO(ORPHANED, DO(ANSWER_REMOVED)),
-		EV(LOOP_ENDED) = TO(DETACHED, DO(CLOSE)),
+		EV(IO_ENDED) = TO(DETACHED, DO(CLOSE)),
 		EV(REPLY_DEADLINE) = TO(DRAINING, DO(REVOKE) DO(ARM_REPLY)),
 	},
 	[DEVICE_DETACHED] = {
@@ -78,7 +78,7 @@ static const struct device_transition table[DEVICE_STATE_COUNT][DEVICE_EVENT_COU
 		EV(STOP) = TO(DETACHED),
 		EV(RING_BROKEN) = TO(DETACHED),
 		EV(BACKEND_FAILED) = TO(DETACHED),
-		EV(LOOP_ENDED) = TO(DETACHED, DO(CLOSE)),
+		EV(IO_ENDED) = TO(DETACHED, DO(CLOSE)),
 		EV(CLOSED) = TO(GONE, DO(ANSWER_REMOVED) DO(FORGET)),
 		EV(REPLY_DEADLINE) = TO(ORPHANED, DO(ANSWER_REMOVED)),
 	},
@@ -91,7 +91,7 @@ static const struct device_transition table[DEVICE_STATE_COUNT][DEVICE_EVENT_COU
 		EV(STOP) = TO(ORPHANED),
 		EV(RING_BROKEN) = TO(ORPHANED),
 		EV(BACKEND_FAILED) = TO(ORPHANED),
-		EV(LOOP_ENDED) = TO(ORPHANED, DO(CLOSE)),
+		EV(IO_ENDED) = TO(ORPHANED, DO(CLOSE)),
 		EV(CLOSED) = TO(GONE, DO(FORGET)),
 	},
 	[DEVICE_FAILING] = {
@@ -103,7 +103,7 @@ static const struct device_transition table[DEVICE_STATE_COUNT][DEVICE_EVENT_COU
 		EV(BACKEND_FAILED) = TO(FAILING),
 		EV(RELEASE_DEADLINE) = TO(FAILING, DO(REVOKE)),
 		EV(REVOKED) = TO(CLOSING),
-		EV(LOOP_ENDED) = TO(CLOSING, DO(CLOSE)),
+		EV(IO_ENDED) = TO(CLOSING, DO(CLOSE)),
 	},
 	[DEVICE_CLOSING] = {
 		EV(ATTACHED) = TO(CLOSING),
@@ -112,7 +112,7 @@ static const struct device_transition table[DEVICE_STATE_COUNT][DEVICE_EVENT_COU
 		EV(STOP) = TO(DETACHED),
 		EV(RING_BROKEN) = TO(CLOSING),
 		EV(BACKEND_FAILED) = TO(CLOSING),
-		EV(LOOP_ENDED) = TO(CLOSING, DO(CLOSE)),
+		EV(IO_ENDED) = TO(CLOSING, DO(CLOSE)),
 		EV(CLOSED) = TO(FAILED, DO(ARM_RETRY)),
 	},
 	[DEVICE_FAILED] = {
@@ -155,12 +155,13 @@ bool device_state_has_timer(enum device_state state, enum device_timer timer)
 
 bool device_state_holds_ring(enum device_state state)
 {
-	return (IS(ATTACHING) | IS(LIVE) | IS(SICK) | IS(DRAINING) | IS(FAILING)) & (1u << state);
+	return (IS(ATTACHING) | IS(LIVE) | IS(FAULTED) | IS(DRAINING) | IS(FAILING)) &
+		(1u << state);
 }
 
 bool device_state_kernel_has(enum device_state state)
 {
-	return (IS(OPENING) | IS(ATTACHING) | IS(LIVE) | IS(SICK) | IS(FAILING) | IS(CLOSING) |
+	return (IS(OPENING) | IS(ATTACHING) | IS(LIVE) | IS(FAULTED) | IS(FAILING) | IS(CLOSING) |
 		IS(FAILED)) &
 		(1u << state);
 }
@@ -168,8 +169,8 @@ bool device_state_kernel_has(enum device_state state)
 const char *device_state_name(enum device_state state)
 {
 	static const char *const names[DEVICE_STATE_COUNT] = {
-		"OPENING",  "ATTACHING", "LIVE",    "SICK",   "DRAINING", "DETACHED",
-		"ORPHANED", "FAILING",   "CLOSING", "FAILED", "GONE",
+		"OPENING",  "ATTACHING", "LIVE",    "FAULTED", "DRAINING", "DETACHED",
+		"ORPHANED", "FAILING",   "CLOSING", "FAILED",  "GONE",
 	};
 
 	return names[state];

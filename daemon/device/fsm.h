@@ -8,7 +8,7 @@
  *
  *   OPENING ──▶ ATTACHING ──▶ LIVE ──▶ DRAINING ──▶ DETACHED ──▶ GONE
  *      ▲                       │           │            │          ▲
- *      │                      SICK         └──────▶ ORPHANED ──────┘
+ *      │                    FAULTED       └──────▶ ORPHANED ──────┘
  *      └── FAILED ◀── CLOSING ◀── FAILING
  *
  * To reopen a backend is the way round at the left; the kernel keeps the device and its commands
@@ -23,8 +23,8 @@ enum device_state {
 	DEVICE_OPENING,   /* the handler is opening; nothing of the kernel's is held */
 	DEVICE_ATTACHING, /* the device's thread maps the ring */
 	DEVICE_LIVE,      /* commands are fetched and served */
-	DEVICE_SICK,      /* the backend has failed; commands are fetched and refused, until it was
-			     opened anew if it can be */
+	DEVICE_FAULTED,   /* the backend has failed; commands are fetched and refused, until it was
+			  opened anew if it can be */
 	DEVICE_DRAINING,  /* nothing is fetched, what is in flight ends; the ring is still mapped */
 	DEVICE_DETACHED,  /* the ring is gone; the handler is closing */
 	DEVICE_ORPHANED,  /* the ring is gone, the kernel waits for nothing; the backend has not let
@@ -60,10 +60,10 @@ enum device_event {
 	DEVICE_EV_BACKEND_FAILED,   /* the handler says that its backend must be reopened */
 	DEVICE_EV_REOPENED,         /* which was done */
 	DEVICE_EV_RELEASE_DEADLINE, /* draining has lasted long enough */
-	DEVICE_EV_REVOKED,    /* the mapping was replaced under I/O that is stuck, uio is closed */
-	DEVICE_EV_LOOP_ENDED, /* nothing is in flight, the ring is unmapped, uio is closed, the
+	DEVICE_EV_REVOKED,  /* the mapping was replaced under I/O that is stuck, uio is closed */
+	DEVICE_EV_IO_ENDED, /* nothing is in flight, the ring is unmapped, uio is closed, the
 				 thread has ended */
-	DEVICE_EV_CLOSED,     /* the handler's close has returned */
+	DEVICE_EV_CLOSED,   /* the handler's close has returned */
 	DEVICE_EV_REPLY_DEADLINE, /* whoever deletes has waited long enough */
 	DEVICE_EV_RETRY,          /* time to try again what failed */
 	DEVICE_EV_REOPEN, /* somebody wants the handler to close and to open its backend again */
@@ -72,7 +72,7 @@ enum device_event {
 
 /* What is to be done with a transition, in this order. */
 #define DEVICE_DO_START  (1u << 0) /* start the device's thread, which attaches the ring */
-#define DEVICE_DO_SICKEN (1u << 1) /* have commands answered with an error */
+#define DEVICE_DO_FAIL   (1u << 1) /* have commands answered with an error */
 #define DEVICE_DO_DRAIN  (1u << 2) /* stop fetching; arm the release deadline */
 #define DEVICE_DO_REVOKE (1u << 3) /* replace the mapping, close uio */
 #define DEVICE_DO_CLOSE  (1u << 4) /* close the handler */

@@ -17,7 +17,7 @@ struct trouble_watch {
 	sd_event_source *timer;
 };
 
-enum late_news trouble_late(struct trouble *trouble, uint64_t begun, uint64_t now, unsigned seconds)
+enum late_news health_late(struct health *trouble, uint64_t begun, uint64_t now, unsigned seconds)
 {
 	bool late = begun && seconds && now > begun && now - begun >= seconds * NSEC_PER_SEC;
 
@@ -30,7 +30,7 @@ enum late_news trouble_late(struct trouble *trouble, uint64_t begun, uint64_t no
 	return late ? LATE_BEGINS : LATE_ENDS;
 }
 
-uint64_t trouble_errors(struct trouble *trouble, uint64_t errors, uint64_t now)
+uint64_t health_errors(struct health *trouble, uint64_t errors, uint64_t now)
 {
 	uint64_t more = errors - trouble->errors;
 
@@ -41,7 +41,7 @@ uint64_t trouble_errors(struct trouble *trouble, uint64_t errors, uint64_t now)
 	return more;
 }
 
-const char *trouble_advice(int error)
+const char *health_advice(int error)
 {
 	switch (error) {
 	case ENOSPC:
@@ -66,11 +66,11 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void) usec;
 	for (unsigned i = 0; (device = manager_device(watch->manager, i)); i++)
-		device_look_for_trouble(device, now);
+		device_check_health(device, now);
 	return sd_event_source_set_time_relative(source, LOOK_USEC);
 }
 
-int trouble_watch_new(sd_event *event, const struct manager *manager, struct trouble_watch **ret)
+int health_watch_new(sd_event *event, const struct manager *manager, struct trouble_watch **ret)
 {
 	struct trouble_watch *watch = calloc(1, sizeof(*watch));
 	int r;
@@ -83,14 +83,14 @@ int trouble_watch_new(sd_event *event, const struct manager *manager, struct tro
 	if (r >= 0)
 		r = sd_event_source_set_enabled(watch->timer, SD_EVENT_ON);
 	if (r < 0) {
-		trouble_watch_free(watch);
+		health_watch_free(watch);
 		return r;
 	}
 	*ret = watch;
 	return 0;
 }
 
-void trouble_watch_free(struct trouble_watch *watch)
+void health_watch_free(struct trouble_watch *watch)
 {
 	if (!watch)
 		return;

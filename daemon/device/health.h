@@ -17,7 +17,7 @@
 #include "device/manager.h"
 
 /* What was told of a device. */
-struct trouble {
+struct health {
 	bool late;         /* that commands are late; their end has not been */
 	uint64_t late_at;  /* ns, when that was told last; 0: never */
 	uint64_t errors;   /* so many errors of the backend */
@@ -32,17 +32,16 @@ enum late_news {
 
 /* begun: when the oldest command that is under way was fetched, ns; 0: none is. seconds: what a
  * command is given; 0: any time. What begins again within a minute is not told. */
-enum late_news trouble_late(
-	struct trouble *trouble, uint64_t begun, uint64_t now, unsigned seconds);
+enum late_news health_late(struct health *trouble, uint64_t begun, uint64_t now, unsigned seconds);
 
 /* errors: how many there have been. How many are to be told now; none for a minute after the last
  * time. */
-uint64_t trouble_errors(struct trouble *trouble, uint64_t errors, uint64_t now);
+uint64_t health_errors(struct health *trouble, uint64_t errors, uint64_t now);
 
 /* What to do about an error of the backend: the end of a sentence. */
-const char *trouble_advice(int error);
+const char *health_advice(int error);
 
 /* Looks at all devices every few seconds. */
 struct trouble_watch;
-int trouble_watch_new(sd_event *event, const struct manager *manager, struct trouble_watch **watch);
-void trouble_watch_free(struct trouble_watch *watch); /* takes NULL */
+int health_watch_new(sd_event *event, const struct manager *manager, struct trouble_watch **watch);
+void health_watch_free(struct trouble_watch *watch); /* takes NULL */

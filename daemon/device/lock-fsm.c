@@ -13,74 +13,74 @@
 
 #define TO(state, ...) \
 	{ \
-		.next = OWNERSHIP_##state, .actions = 0 __VA_ARGS__, .defined = true \
+		.next = LOCK_##state, .actions = 0 __VA_ARGS__, .defined = true \
 	}
-#define DO(action) | OWNERSHIP_DO_##action
-#define EV(event)  [OWNERSHIP_EV_##event]
+#define DO(action) | LOCK_DO_##action
+#define EV(event)  [LOCK_EV_##event]
 
 /* One row a line, which the formatter would not keep. */
 /* clang-format off */
-static const struct ownership_transition table[OWNERSHIP_STATE_COUNT][OWNERSHIP_EVENT_COUNT] = {
-	[OWNERSHIP_UNSHARED] = {
+static const struct lock_transition table[LOCK_STATE_COUNT][LOCK_EVENT_COUNT] = {
+	[LOCK_UNSHARED] = {
 		EV(SHARED) = TO(UNLOCKED),
 		EV(FENCED) = TO(FENCED),
 	},
-	[OWNERSHIP_UNLOCKED] = {
+	[LOCK_UNLOCKED] = {
 		EV(WANTED) = TO(LOCKING, DO(LOCK)),
-		EV(ORDERED) = TO(LOCKING, DO(LOCK)),
+		EV(REQUESTED) = TO(LOCKING, DO(LOCK)),
 		EV(FENCED) = TO(FENCED),
 	},
-	[OWNERSHIP_LOCKING] = {
+	[LOCK_LOCKING] = {
 		EV(LOCKED) = TO(LOCKED),
 		EV(LOCK_FAILED) = TO(PAUSED, DO(PAUSE)),
 	},
-	[OWNERSHIP_LOCKED] = {
+	[LOCK_LOCKED] = {
 		EV(RELEASED) = TO(UNLOCKING, DO(UNLOCK)),
 		EV(LOST) = TO(UNLOCKED),
 		EV(FENCED) = TO(FENCED),
 	},
-	[OWNERSHIP_UNLOCKING] = {
+	[LOCK_UNLOCKING] = {
 		EV(UNLOCKED) = TO(UNLOCKED),
 	},
-	[OWNERSHIP_PAUSED] = {
-		EV(ORDERED) = TO(LOCKING, DO(LOCK)),
+	[LOCK_PAUSED] = {
+		EV(REQUESTED) = TO(LOCKING, DO(LOCK)),
 		EV(FENCED) = TO(FENCED),
 		EV(TIMER) = TO(UNLOCKED),
 	},
-	[OWNERSHIP_FENCED] = {
-		EV(QUIET) = TO(CLOSING, DO(CLOSE)),
+	[LOCK_FENCED] = {
+		EV(IDLE) = TO(CLOSING, DO(CLOSE)),
 	},
-	[OWNERSHIP_CLOSING] = {
+	[LOCK_CLOSING] = {
 		EV(CLOSED) = TO(OPENING, DO(OPEN)),
 	},
-	[OWNERSHIP_OPENING] = {
+	[LOCK_OPENING] = {
 		EV(OPENED) = TO(UNSHARED, DO(RETURN)),
-		EV(OPEN_FAILED) = TO(AWAY, DO(PAUSE)),
+		EV(OPEN_FAILED) = TO(RETRY_WAIT, DO(PAUSE)),
 	},
-	[OWNERSHIP_AWAY] = {
+	[LOCK_RETRY_WAIT] = {
 		EV(TIMER) = TO(OPENING, DO(OPEN)),
 	},
 };
 /* clang-format on */
 
-struct ownership_transition ownership_fsm(enum ownership_state state, enum ownership_event event)
+struct lock_transition lock_fsm(enum lock_state state, enum lock_event event)
 {
-	struct ownership_transition transition = table[state][event];
+	struct lock_transition transition = table[state][event];
 
 	if (!transition.defined)
 		transition.next = state;
 	return transition;
 }
 
-bool ownership_is_calling(enum ownership_state state)
+bool lock_is_calling(enum lock_state state)
 {
-	return state == OWNERSHIP_LOCKING || state == OWNERSHIP_UNLOCKING ||
-		state == OWNERSHIP_CLOSING || state == OWNERSHIP_OPENING;
+	return state == LOCK_LOCKING || state == LOCK_UNLOCKING || state == LOCK_CLOSING ||
+		state == LOCK_OPENING;
 }
 
-const char *ownership_state_name(enum ownership_state state)
+const char *lock_state_name(enum lock_state state)
 {
-	static const char *const names[OWNERSHIP_STATE_COUNT] = {
+	static const char *const names[LOCK_STATE_COUNT] = {
 		"not shared", "unlocked", "locking", "locked",  "unlocking",
 		"paused",     "fenced",   "closing", "opening", "away",
 	};

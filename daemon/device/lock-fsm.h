@@ -10,62 +10,64 @@
  *
  *   UNSHARED ──▶ UNLOCKED ──▶ LOCKING ──▶ LOCKED ──▶ UNLOCKING
  *                    ▲           │
- *                    └─ PAUSED ◀─┘       any of them ──▶ FENCED ──▶ CLOSING ──▶ OPENING ◀──▶ AWAY
+ *                    └─ PAUSED ◀─┘
+ *
+ *   any of them ──▶ FENCED ──▶ CLOSING ──▶ OPENING ◀──▶ RETRY_WAIT
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum ownership_state {
-	OWNERSHIP_UNSHARED, /* nobody else uses the store */
-	OWNERSHIP_UNLOCKED, /* others may own it; we do not */
-	OWNERSHIP_LOCKING,
-	OWNERSHIP_LOCKED, /* we own it */
-	OWNERSHIP_UNLOCKING,
-	OWNERSHIP_PAUSED,  /* it could not be locked; that is not tried again at once */
-	OWNERSHIP_FENCED,  /* the backend cannot be used any more; what it has under way ends */
-	OWNERSHIP_CLOSING, /* it is being closed */
-	OWNERSHIP_OPENING, /* it is being opened anew */
-	OWNERSHIP_AWAY,    /* that has failed; tried again later */
-	OWNERSHIP_STATE_COUNT,
+enum lock_state {
+	LOCK_UNSHARED, /* nobody else uses the store */
+	LOCK_UNLOCKED, /* others may own it; we do not */
+	LOCK_LOCKING,
+	LOCK_LOCKED, /* we own it */
+	LOCK_UNLOCKING,
+	LOCK_PAUSED,     /* it could not be locked; that is not tried again at once */
+	LOCK_FENCED,     /* the backend cannot be used any more; what it has under way ends */
+	LOCK_CLOSING,    /* it is being closed */
+	LOCK_OPENING,    /* it is being opened anew */
+	LOCK_RETRY_WAIT, /* that has failed; tried again later */
+	LOCK_STATE_COUNT,
 };
 
-enum ownership_event {
-	OWNERSHIP_EV_SHARED,      /* other hosts may serve the same store */
-	OWNERSHIP_EV_WANTED,      /* a command needs the store */
-	OWNERSHIP_EV_ORDERED,     /* an initiator wants us to own it */
-	OWNERSHIP_EV_RELEASED,    /* an initiator wants us not to own it */
-	OWNERSHIP_EV_LOCKED,      /* the handler's lock has succeeded */
-	OWNERSHIP_EV_LOCK_FAILED, /* it has not */
-	OWNERSHIP_EV_UNLOCKED,    /* the handler's unlock has returned */
-	OWNERSHIP_EV_LOST,        /* the handler says that we do not own it any more */
-	OWNERSHIP_EV_FENCED,      /* the handler says that the backend must be opened anew */
-	OWNERSHIP_EV_QUIET,       /* nothing is with the backend */
-	OWNERSHIP_EV_CLOSED,
-	OWNERSHIP_EV_OPENED,
-	OWNERSHIP_EV_OPEN_FAILED,
-	OWNERSHIP_EV_TIMER,
-	OWNERSHIP_EVENT_COUNT,
+enum lock_event {
+	LOCK_EV_SHARED,      /* other hosts may serve the same store */
+	LOCK_EV_WANTED,      /* a command needs the store */
+	LOCK_EV_REQUESTED,   /* an initiator wants us to own it */
+	LOCK_EV_RELEASED,    /* an initiator wants us not to own it */
+	LOCK_EV_LOCKED,      /* the handler's lock has succeeded */
+	LOCK_EV_LOCK_FAILED, /* it has not */
+	LOCK_EV_UNLOCKED,    /* the handler's unlock has returned */
+	LOCK_EV_LOST,        /* the handler says that we do not own it any more */
+	LOCK_EV_FENCED,      /* the handler says that the backend must be opened anew */
+	LOCK_EV_IDLE,        /* nothing is with the backend */
+	LOCK_EV_CLOSED,
+	LOCK_EV_OPENED,
+	LOCK_EV_OPEN_FAILED,
+	LOCK_EV_TIMER,
+	LOCK_EVENT_COUNT,
 };
 
-#define OWNERSHIP_DO_LOCK   (1u << 0)
-#define OWNERSHIP_DO_UNLOCK (1u << 1)
-#define OWNERSHIP_DO_CLOSE  (1u << 2)
-#define OWNERSHIP_DO_OPEN   (1u << 3)
-#define OWNERSHIP_DO_PAUSE  (1u << 4) /* arm the timer */
-#define OWNERSHIP_DO_RETURN (1u << 5) /* the backend is there again */
+#define LOCK_DO_LOCK   (1u << 0)
+#define LOCK_DO_UNLOCK (1u << 1)
+#define LOCK_DO_CLOSE  (1u << 2)
+#define LOCK_DO_OPEN   (1u << 3)
+#define LOCK_DO_PAUSE  (1u << 4) /* arm the timer */
+#define LOCK_DO_RETURN (1u << 5) /* the backend is there again */
 
-struct ownership_transition {
-	enum ownership_state next;
+struct lock_transition {
+	enum lock_state next;
 	uint32_t actions;
 	bool defined; /* false: the event means nothing in this state */
 };
 
 /* The table's entry. OPENED goes to UNSHARED: the caller feeds SHARED after it where that is so. */
-struct ownership_transition ownership_fsm(enum ownership_state state, enum ownership_event event);
+struct lock_transition lock_fsm(enum lock_state state, enum lock_event event);
 
 /* Whether a call of the handler is under way in this state. */
-bool ownership_is_calling(enum ownership_state state);
+bool lock_is_calling(enum lock_state state);
 
-const char *ownership_state_name(enum ownership_state state);
+const char *lock_state_name(enum lock_state state);

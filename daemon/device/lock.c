@@ -2,7 +2,7 @@
 /*
  * Carries out what the table of device/lock-fsm.h says: the handler's lock and unlock, and closing
  * and opening its backend while the kernel's device and its ring stay. Commands wait outside
- * meanwhile (loop_set_access()).
+ * meanwhile (io_thread_set_permission()).
  *
  * Each call of the handler is a job on a thread of its own, one at a time; beside it only the
  * question who has the lock. The backend is never closed while one of them runs. A device that was
@@ -24,9 +24,9 @@
 /* Only then something comes of what is started. */
 static bool is_served(const struct device *device)
 {
-	return device->loop && !device->loop_ended &&
+	return device->thread && !device->io_ended &&
 		(device->state == DEVICE_ATTACHING || device->state == DEVICE_LIVE ||
-		 device->state == DEVICE_SICK);
+		 device->state == DEVICE_FAULTED);
 }
 
 bool device_reopens(const struct device *device)
@@ -35,53 +35,53 @@ bool device_reopens(const struct device *device)
 		atomic_load(&device->backend_fenced);
 }
 
-bool device_ownership_uses_backend(const struct device *device)
+bool device_lock_uses_backend(const struct device *device)
 {
-	return device->ownership.call.running || device->ownership.look.running;
+	return device->lock.call.running || device->lock.look.running;
 }
 
 /* ------- what commands may do ------- */
 
 struct access {
-	enum loop_access access;
+	enum io_permission access;
 	uint8_t not_ready;
 };
 
-static struct access access_of(const struct device_ownership *ownership)
+static struct access access_of(const struct device_lock *ownership)
 {
 	uint8_t refused = ownership->by_initiators ? SCSI_ASCQ_STANDBY : SCSI_ASCQ_UNAVAILABLE;
 
 	switch (ownership->state) {
-	case OWNERSHIP_UNSHARED:
-	case OWNERSHIP_LOCKED:
-		return (struct access){LOOP_ACCESS_ALL, 0};
-	case OWNERSHIP_UNLOCKED:
-		return (struct access){LOOP_ACCESS_READS, ownership->by_initiators ? refused : 0};
-	case OWNERSHIP_PAUSED:
-		return (struct access){LOOP_ACCESS_READS, refused};
-	case OWNERSHIP_LOCKING:
-	case OWNERSHIP_UNLOCKING:
-		return (struct access){LOOP_ACCESS_READS, 0};
+	case LOCK_UNSHARED:
+	case LOCK_LOCKED:
+		return (struct access){IO_PERMIT_ALL, 0};
+	case LOCK_UNLOCKED:
+		return (struct access){IO_PERMIT_READS, ownership->by_initiators ? refused : 0};
+	case LOCK_PAUSED:
+		return (struct access){IO_PERMIT_READS, refused};
+	case LOCK_LOCKING:
+	case LOCK_UNLOCKING:
+		return (struct access){IO_PERMIT_READS, 0};
 	default:
 		/* Who has another way takes it when this one stays closed; who has none tries
 		 * again. */
 		return (struct access){
-			LOOP_ACCESS_NONE,
+			IO_PERMIT_NONE,
 			ownership->shared && ownership->tries ? SCSI_ASCQ_UNAVAILABLE : 0};
 	}
 }
 
 static void enforce(struct device *device)
 {
-	struct access access = access_of(&device->ownership);
+	struct access access = access_of(&device->lock);
 
-	if (device->loop && !device->loop_ended)
-		loop_set_access(device->loop, access.access, access.not_ready);
+	if (device->thread && !device->io_ended)
+		io_thread_set_permission(device->thread, access.access, access.not_ready);
 }
 
 /* ------- actions ------- */
 
-static void step(struct device *device, enum ownership_event event);
+static void step(struct device *device, enum lock_event event);
 static void lock_done(struct job *job);
 static void unlock_done(struct job *job);
 static void close_done(struct job *job);
@@ -89,7 +89,7 @@ static void open_done(struct job *job);
 
 static void do_lock(struct job *job)
 {
-	struct device_ownership *ownership = (struct device_ownership *) job;
+	struct device_lock *ownership = (struct device_lock *) job;
 	struct device *device = ownership->call.device;
 
 	ownership->reason.text[0] = '\0';
@@ -99,7 +99,7 @@ static void do_lock(struct job *job)
 
 static void do_unlock(struct job *job)
 {
-	struct device_ownership *ownership = (struct device_ownership *) job;
+	struct device_lock *ownership = (struct device_lock *) job;
 	struct device *device = ownership->call.device;
 
 	ownership->call.result = device->handler->unlock(device->backend);
@@ -114,12 +114,12 @@ static void do_close(struct job *job)
 
 static void do_open(struct job *job)
 {
-	struct device_ownership *ownership = (struct device_ownership *) job;
+	struct device_lock *ownership = (struct device_lock *) job;
 	struct device *device = ownership->call.device;
 	struct tcmu_config config = *options_config(device->options);
 
 	config.size = ownership->call_size;
-	config.block_size = device->kernel.block_size;
+	config.block_size = device->attributes.block_size;
 	ownership->info = (struct tcmu_backend_info){0};
 	ownership->backend = NULL;
 	ownership->reason.text[0] = '\0';
@@ -133,16 +133,16 @@ static void call(
 	struct device *device, void (*work)(struct job *), void (*done)(struct job *),
 	const char *name)
 {
-	struct device_ownership *ownership = &device->ownership;
+	struct device_lock *ownership = &device->lock;
 	int r;
 
 	ownership->call_group = ownership->group;
-	ownership->call_size = device->kernel.size;
+	ownership->call_size = device->attributes.size;
 	r = device_start_call(device, &ownership->call, work, done, name);
 	if (r >= 0)
 		return; /* from here on the result is the thread's */
 	ownership->call.result = reason_refuse(&ownership->reason, r, "no thread for it");
-	device_hold(device);
+	device_ref(device);
 	done(&ownership->call.job);
 }
 
@@ -152,9 +152,9 @@ static int pause_ended(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void) source;
 	(void) usec;
-	device->ownership.timer = sd_event_source_disable_unref(device->ownership.timer);
+	device->lock.timer = sd_event_source_disable_unref(device->lock.timer);
 	if (is_served(device)) {
-		step(device, OWNERSHIP_EV_TIMER);
+		step(device, LOCK_EV_TIMER);
 		enforce(device);
 	}
 	return 0;
@@ -163,7 +163,7 @@ static int pause_ended(sd_event_source *source, uint64_t usec, void *userdata)
 /* Longer each time. */
 static void arm_pause(struct device *device)
 {
-	struct device_ownership *ownership = &device->ownership;
+	struct device_lock *ownership = &device->lock;
 	unsigned tries = ownership->tries < PAUSE_DOUBLINGS ? ownership->tries : PAUSE_DOUBLINGS;
 
 	ownership->tries++;
@@ -175,33 +175,33 @@ static void arm_pause(struct device *device)
 
 static void carry_out(struct device *device, uint32_t actions)
 {
-	if (actions & OWNERSHIP_DO_LOCK)
+	if (actions & LOCK_DO_LOCK)
 		call(device, do_lock, lock_done, "lock");
-	if (actions & OWNERSHIP_DO_UNLOCK)
+	if (actions & LOCK_DO_UNLOCK)
 		call(device, do_unlock, unlock_done, "unlock");
-	if (actions & OWNERSHIP_DO_CLOSE)
+	if (actions & LOCK_DO_CLOSE)
 		call(device, do_close, close_done, "close");
-	if (actions & OWNERSHIP_DO_OPEN) {
-		device->ownership.fenced = false;
+	if (actions & LOCK_DO_OPEN) {
+		device->lock.fenced = false;
 		atomic_store(&device->backend_fenced, false);
 		call(device, do_open, open_done, "reopen");
 	}
-	if (actions & OWNERSHIP_DO_PAUSE)
+	if (actions & LOCK_DO_PAUSE)
 		arm_pause(device);
-	if (actions & OWNERSHIP_DO_RETURN)
+	if (actions & LOCK_DO_RETURN)
 		device_event(device, DEVICE_EV_REOPENED);
 }
 
-static void step(struct device *device, enum ownership_event event)
+static void step(struct device *device, enum lock_event event)
 {
-	struct device_ownership *ownership = &device->ownership;
-	struct ownership_transition transition = ownership_fsm(ownership->state, event);
+	struct device_lock *ownership = &device->lock;
+	struct lock_transition transition = lock_fsm(ownership->state, event);
 
 	if (!transition.defined)
 		return;
 	log_dev_debug(
 		device_label(device), "its backing store: %s -> %s",
-		ownership_state_name(ownership->state), ownership_state_name(transition.next));
+		lock_state_name(ownership->state), lock_state_name(transition.next));
 	ownership->state = transition.next;
 	if (is_served(device))
 		carry_out(device, transition.actions);
@@ -210,10 +210,10 @@ static void step(struct device *device, enum ownership_event event)
 /* The backend has to be opened anew, as soon as nothing is with it. */
 static void check_quiet(struct device *device)
 {
-	if (device->ownership.state != OWNERSHIP_FENCED || !is_served(device) || device->reconfig ||
-	    device_ownership_uses_backend(device) || !loop_is_quiet(device->loop))
+	if (device->lock.state != LOCK_FENCED || !is_served(device) || device->reconfig ||
+	    device_lock_uses_backend(device) || !io_thread_is_idle(device->thread))
 		return;
-	step(device, OWNERSHIP_EV_QUIET);
+	step(device, LOCK_EV_IDLE);
 	enforce(device);
 }
 
@@ -222,32 +222,32 @@ static void check_quiet(struct device *device)
 /* What every call ends with: what came meanwhile, and who waits for the backend. */
 static void call_ended(struct device *device)
 {
-	struct device_ownership *ownership = &device->ownership;
+	struct device_lock *ownership = &device->lock;
 
-	if (ownership->fenced && !ownership_is_calling(ownership->state)) {
+	if (ownership->fenced && !lock_is_calling(ownership->state)) {
 		ownership->fenced = false;
 		ownership->tries = 0;
 		device_event(device, DEVICE_EV_BACKEND_FAILED);
-		step(device, OWNERSHIP_EV_FENCED);
+		step(device, LOCK_EV_FENCED);
 	}
 	enforce(device);
 	check_quiet(device);
 	if (device->close_waits)
 		device_close_backend(device);
-	device_release(device);
+	device_unref(device);
 }
 
 static void end_errand(struct device *device, int error)
 {
-	if (!device->ownership.errand_waits)
+	if (!device->lock.deferred_waits)
 		return;
-	device->ownership.errand_waits = false;
-	device_go_on_with_errand(device, error);
+	device->lock.deferred_waits = false;
+	device_resume_deferred(device, error);
 }
 
 static void lock_done(struct job *job)
 {
-	struct device_ownership *ownership = (struct device_ownership *) job;
+	struct device_lock *ownership = (struct device_lock *) job;
 	struct device *device = ownership->call.device;
 	int error = ownership->call.result;
 
@@ -269,14 +269,14 @@ static void lock_done(struct job *job)
 		ownership->fenced = true;
 		atomic_store(&device->backend_fenced, true);
 	}
-	step(device, error ? OWNERSHIP_EV_LOCK_FAILED : OWNERSHIP_EV_LOCKED);
+	step(device, error ? LOCK_EV_LOCK_FAILED : LOCK_EV_LOCKED);
 	end_errand(device, error);
 	call_ended(device);
 }
 
 static void unlock_done(struct job *job)
 {
-	struct device_ownership *ownership = (struct device_ownership *) job;
+	struct device_lock *ownership = (struct device_lock *) job;
 	struct device *device = ownership->call.device;
 
 	ownership->call.running = false;
@@ -284,35 +284,35 @@ static void unlock_done(struct job *job)
 		log_dev_warning(
 			device_label(device), "cannot give its backing store up: %s",
 			strerror(-ownership->call.result));
-	step(device, OWNERSHIP_EV_UNLOCKED);
+	step(device, LOCK_EV_UNLOCKED);
 	end_errand(device, 0);
 	call_ended(device);
 }
 
 static void close_done(struct job *job)
 {
-	struct device_ownership *ownership = (struct device_ownership *) job;
+	struct device_lock *ownership = (struct device_lock *) job;
 	struct device *device = ownership->call.device;
 
 	ownership->call.running = false;
 	device->backend = NULL;
-	step(device, OWNERSHIP_EV_CLOSED);
+	step(device, LOCK_EV_CLOSED);
 	call_ended(device);
 }
 
 static void open_failed(struct device *device, int error)
 {
-	struct device_ownership *ownership = &device->ownership;
+	struct device_lock *ownership = &device->lock;
 
 	log_dev(device_label(device), ownership->tries ? TCMU_LOG_DEBUG : TCMU_LOG_ERROR,
 		"cannot be opened anew: %s: %s", device->name.config,
 		ownership->reason.text[0] ? ownership->reason.text : strerror(-error));
-	step(device, OWNERSHIP_EV_OPEN_FAILED);
+	step(device, LOCK_EV_OPEN_FAILED);
 }
 
 static void open_done(struct job *job)
 {
-	struct device_ownership *ownership = (struct device_ownership *) job;
+	struct device_lock *ownership = (struct device_lock *) job;
 	struct device *device = ownership->call.device;
 
 	ownership->call.running = false;
@@ -322,46 +322,46 @@ static void open_done(struct job *job)
 		device->backend = ownership->backend;
 		device->info = ownership->info;
 		ownership->tries = 0;
-		if (device->loop && !device->loop_ended)
-			loop_set_backend(device->loop, device->backend, &device->info);
-		step(device, OWNERSHIP_EV_OPENED);
+		if (device->thread && !device->io_ended)
+			io_thread_set_backend(device->thread, device->backend, &device->info);
+		step(device, LOCK_EV_OPENED);
 		if (ownership->shared)
-			step(device, OWNERSHIP_EV_SHARED);
+			step(device, LOCK_EV_SHARED);
 	}
 	call_ended(device);
 }
 
 /* ------- what others tell ------- */
 
-void device_ownership_event(struct device *device, enum ownership_event event)
+void device_lock_event(struct device *device, enum lock_event event)
 {
-	struct device_ownership *ownership = &device->ownership;
+	struct device_lock *ownership = &device->lock;
 
-	if (!is_served(device) || (event == OWNERSHIP_EV_WANTED && ownership->by_initiators))
+	if (!is_served(device) || (event == LOCK_EV_WANTED && ownership->by_initiators))
 		return;
-	if (event == OWNERSHIP_EV_LOST && ownership->state == OWNERSHIP_LOCKED)
+	if (event == LOCK_EV_LOST && ownership->state == LOCK_LOCKED)
 		log_dev_warning(
 			device_label(device),
 			"its backing store has been taken over by another host");
-	if (event == OWNERSHIP_EV_FENCED && ownership_is_calling(ownership->state)) {
-		ownership->fenced = ownership->state != OWNERSHIP_CLOSING;
+	if (event == LOCK_EV_FENCED && lock_is_calling(ownership->state)) {
+		ownership->fenced = ownership->state != LOCK_CLOSING;
 		return;
 	}
 	step(device, event);
 	enforce(device);
 }
 
-void device_ownership_quiet(struct device *device)
+void device_lock_idle(struct device *device)
 {
 	check_quiet(device);
 	if (device->close_waits)
 		device_close_backend(device);
 }
 
-void device_ownership_learn(struct device *device)
+void device_lock_learn(struct device *device)
 {
-	struct device_ownership *ownership = &device->ownership;
-	const struct scsi_ports *ports = &device->identity.known.ports;
+	struct device_lock *ownership = &device->lock;
+	const struct scsi_ports *ports = &device->lu_info.known.ports;
 	bool first = !ownership->shared;
 
 	if (!device->handler->lock || !ports->shared)
@@ -374,23 +374,23 @@ void device_ownership_learn(struct device *device)
 	log_dev_info(
 		device_label(device), "is shared with other hosts: %s which of them serves it",
 		ownership->by_initiators ? "initiators say" : "who writes decides");
-	step(device, OWNERSHIP_EV_SHARED);
+	step(device, LOCK_EV_SHARED);
 	enforce(device);
 }
 
-void device_ownership_begin(struct device *device, struct loop_setup *setup)
+void device_lock_begin(struct device *device, struct io_thread_setup *setup)
 {
-	struct device_ownership *ownership = &device->ownership;
+	struct device_lock *ownership = &device->lock;
 	struct access access;
 
-	ownership->state = OWNERSHIP_UNSHARED;
+	ownership->state = LOCK_UNSHARED;
 	ownership->tries = 0;
 	ownership->fenced = false;
-	ownership->errand_waits = false;
+	ownership->deferred_waits = false;
 	atomic_store(&device->backend_fenced, false);
-	device_ownership_learn(device);
+	device_lock_learn(device);
 	if (ownership->shared)
-		ownership->state = OWNERSHIP_UNLOCKED;
+		ownership->state = LOCK_UNLOCKED;
 	access = access_of(ownership);
 	setup->access = access.access;
 	setup->lu.not_ready = access.not_ready;
@@ -400,15 +400,15 @@ void device_ownership_begin(struct device *device, struct loop_setup *setup)
 
 /* Initiators are to ask again; or to take another path, where it has not come back at the first
  * attempt. */
-static int not_now(const struct device_ownership *ownership)
+static int not_now(const struct device_lock *ownership)
 {
-	return ownership->state >= OWNERSHIP_FENCED && ownership->tries ? -EBUSY : -EAGAIN;
+	return ownership->state >= LOCK_FENCED && ownership->tries ? -EBUSY : -EAGAIN;
 }
 
-bool device_ownership_holds_errand(struct device *device)
+bool device_lock_keeps_deferred(struct device *device)
 {
-	struct device_ownership *ownership = &device->ownership;
-	const struct scsi_group_states *states = &device->errand.what.states;
+	struct device_lock *ownership = &device->lock;
+	const struct scsi_group_states *states = &device->deferred.what.states;
 	bool lock = false;
 
 	if (!ownership->shared)
@@ -416,23 +416,22 @@ bool device_ownership_holds_errand(struct device *device)
 	for (unsigned i = 0; i < states->cnt; i++) {
 		/* Another host's group is that host's to change. */
 		if (states->to[i].id != ownership->group) {
-			device_go_on_with_errand(device, -EOPNOTSUPP);
+			device_resume_deferred(device, -EOPNOTSUPP);
 			return true;
 		}
 		lock = states->to[i].state <= SCSI_ACTIVE_NONOPTIMIZED;
 	}
-	if (lock == (ownership->state == OWNERSHIP_LOCKED))
+	if (lock == (ownership->state == LOCK_LOCKED))
 		return false;
-	if (!lock &&
-	    (ownership->state == OWNERSHIP_UNLOCKED || ownership->state == OWNERSHIP_PAUSED))
+	if (!lock && (ownership->state == LOCK_UNLOCKED || ownership->state == LOCK_PAUSED))
 		return false;
-	if (lock ? ownership->state == OWNERSHIP_UNLOCKING || ownership->state >= OWNERSHIP_FENCED
-		 : ownership->state != OWNERSHIP_LOCKED) {
-		device_go_on_with_errand(device, not_now(ownership));
+	if (lock ? ownership->state == LOCK_UNLOCKING || ownership->state >= LOCK_FENCED
+		 : ownership->state != LOCK_LOCKED) {
+		device_resume_deferred(device, not_now(ownership));
 		return true;
 	}
-	ownership->errand_waits = true;
-	device_ownership_event(device, lock ? OWNERSHIP_EV_ORDERED : OWNERSHIP_EV_RELEASED);
+	ownership->deferred_waits = true;
+	device_lock_event(device, lock ? LOCK_EV_REQUESTED : LOCK_EV_RELEASED);
 	return true;
 }
 
@@ -441,7 +440,7 @@ bool device_ownership_holds_errand(struct device *device)
 static void do_look(struct job *job)
 {
 	struct device *device = ((struct device_call *) job)->device;
-	struct device_ownership *ownership = &device->ownership;
+	struct device_lock *ownership = &device->lock;
 
 	ownership->look.result = device->handler->lock_state(
 		device->backend, &ownership->look_ours, &ownership->look_tag);
@@ -450,7 +449,7 @@ static void do_look(struct job *job)
 static void look_done(struct job *job)
 {
 	struct device *device = ((struct device_call *) job)->device;
-	struct device_ownership *ownership = &device->ownership;
+	struct device_lock *ownership = &device->lock;
 
 	ownership->look.running = false;
 	if (ownership->look.result >= 0)
@@ -460,28 +459,28 @@ static void look_done(struct job *job)
 				       opened anew */
 	/* One that writes nothing does not learn of it otherwise. */
 	if (ownership->look.result >= 0 && !ownership->look_ours && ownership->look_locked)
-		device_ownership_event(device, OWNERSHIP_EV_LOST);
-	device_tell_identity(device);
-	device_ownership_quiet(device);
-	device_release(device);
+		device_lock_event(device, LOCK_EV_LOST);
+	device_report_lu_info(device);
+	device_lock_idle(device);
+	device_unref(device);
 }
 
-bool device_ownership_looks(struct device *device)
+bool device_lock_queries(struct device *device)
 {
-	struct device_ownership *ownership = &device->ownership;
+	struct device_lock *ownership = &device->lock;
 
-	if (!ownership->shared || !is_served(device) || ownership->state >= OWNERSHIP_FENCED)
+	if (!ownership->shared || !is_served(device) || ownership->state >= LOCK_FENCED)
 		return false;
 	if (ownership->look.running)
 		return true;
-	ownership->look_locked = ownership->state == OWNERSHIP_LOCKED;
+	ownership->look_locked = ownership->state == LOCK_LOCKED;
 	return device_start_call(device, &ownership->look, do_look, look_done, "lock-state") >= 0;
 }
 
-void device_ownership_states(const struct device *device, struct scsi_ports *ports)
+void device_lock_states(const struct device *device, struct scsi_ports *ports)
 {
-	const struct device_ownership *ownership = &device->ownership;
-	bool locked = ownership->state == OWNERSHIP_LOCKED;
+	const struct device_lock *ownership = &device->lock;
+	bool locked = ownership->state == LOCK_LOCKED;
 
 	if (!ownership->shared)
 		return;

@@ -119,7 +119,7 @@ static void read_ports(const struct tcmu_name *name, struct scsi_ports *ports)
 	tcmu_port_groups_free(groups, cnt);
 }
 
-int identity_set_groups(const struct tcmu_name *name, const struct scsi_group_states *states)
+int lu_info_set_groups(const struct tcmu_name *name, const struct scsi_group_states *states)
 {
 	struct tcmu_port_group *groups = NULL;
 	int cnt = tcmu_configfs_port_groups(name, &groups);
@@ -182,7 +182,7 @@ static bool load(const char *state_dir, const char *serial, struct scsi_mode_val
 	return !error;
 }
 
-int identity_save(const char *state_dir, const char *serial, const struct scsi_mode_values *values)
+int lu_info_save(const char *state_dir, const char *serial, const struct scsi_mode_values *values)
 {
 	g_autofree char *path = saved_path(state_dir, serial);
 	g_autoptr(GKeyFile) file = g_key_file_new();
@@ -206,8 +206,8 @@ int identity_save(const char *state_dir, const char *serial, const struct scsi_m
 	return -EIO;
 }
 
-void identity_read(
-	const struct tcmu_name *name, const char *state_dir, struct scsi_identity *identity)
+void lu_info_read(
+	const struct tcmu_name *name, const char *state_dir, struct scsi_lu_info *identity)
 {
 	memset(identity, 0, sizeof(*identity));
 	if (tcmu_configfs_unit_serial(name, identity->serial, sizeof(identity->serial)) < 0)

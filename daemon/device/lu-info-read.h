@@ -11,14 +11,14 @@
 #include <scsi/scsi.h>
 #include <tcmu/scan.h>
 
-/* Never fails: what cannot be found out is not known. state_dir: see identity_save(). */
-void identity_read(
-	const struct tcmu_name *name, const char *state_dir, struct scsi_identity *identity);
+/* Never fails: what cannot be found out is not known. state_dir: see lu_info_save(). */
+void lu_info_read(
+	const struct tcmu_name *name, const char *state_dir, struct scsi_lu_info *identity);
 
 /* Has the target core change the states, in their order. -errno: of the first that it refuses;
  * those before it have changed. -ENODEV: a group is not there any more. */
-int identity_set_groups(const struct tcmu_name *name, const struct scsi_group_states *states);
+int lu_info_set_groups(const struct tcmu_name *name, const struct scsi_group_states *states);
 
 /* Keeps mode parameters for whatever device has this serial, on stable storage, in a file of the
  * folder state_dir, which is made if need be. -errno. */
-int identity_save(const char *state_dir, const char *serial, const struct scsi_mode_values *values);
+int lu_info_save(const char *state_dir, const char *serial, const struct scsi_mode_values *values);

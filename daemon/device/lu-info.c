@@ -27,28 +27,28 @@ static const char *state_dir(const struct device *device)
 
 static void read_identity(struct job *job)
 {
-	struct device_identity *identity = (struct device_identity *) job;
+	struct device_lu_info *identity = (struct device_lu_info *) job;
 	const struct device *device = identity->call.device;
 
 	identity->read = calloc(1, sizeof(*identity->read));
 	if (identity->read)
-		identity_read(&device->name, state_dir(device), identity->read);
+		lu_info_read(&device->name, state_dir(device), identity->read);
 }
 
-void device_tell_identity(struct device *device)
+void device_report_lu_info(struct device *device)
 {
-	struct scsi_identity identity = device->identity.known;
+	struct scsi_lu_info identity = device->lu_info.known;
 
-	device->identity.timer = sd_event_source_disable_unref(device->identity.timer);
-	device_ownership_states(device, &identity.ports);
-	if (device->loop && !device->loop_ended)
-		loop_set_identity(device->loop, &identity);
+	device->lu_info.timer = sd_event_source_disable_unref(device->lu_info.timer);
+	device_lock_states(device, &identity.ports);
+	if (device->thread && !device->io_ended)
+		io_thread_set_lu_info(device->thread, &identity);
 }
 
 /* A serial that was set stays so. */
 static void identity_done(struct job *job)
 {
-	struct device_identity *identity = (struct device_identity *) job;
+	struct device_lu_info *identity = (struct device_lu_info *) job;
 	struct device *device = identity->call.device;
 
 	identity->call.running = false;
@@ -60,28 +60,28 @@ static void identity_done(struct job *job)
 		free(identity->read);
 		identity->read = NULL;
 	}
-	device_ownership_learn(device);
-	if (!device_ownership_looks(device))
-		device_tell_identity(device);
-	device_release(device);
+	device_lock_learn(device);
+	if (!device_lock_queries(device))
+		device_report_lu_info(device);
+	device_unref(device);
 }
 
 static int identity_late(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	(void) source;
 	(void) usec;
-	device_tell_identity(userdata);
+	device_report_lu_info(userdata);
 	return 0;
 }
 
-void device_need_identity(struct device *device)
+void device_need_lu_info(struct device *device)
 {
-	struct device_identity *identity = &device->identity;
+	struct device_lu_info *identity = &device->lu_info;
 
-	if (!identity->call.running && !device->ownership.look.running &&
+	if (!identity->call.running && !device->lock.look.running &&
 	    device_start_call(device, &identity->call, read_identity, identity_done, "identity") <
 		    0)
-		device_tell_identity(device);
+		device_report_lu_info(device);
 	else if (!identity->timer)
 		(void) sd_event_add_time_relative(
 			manager_setup(device->manager)->event, &identity->timer, CLOCK_MONOTONIC,
@@ -104,25 +104,25 @@ static const char *access_state_name(uint8_t state)
 
 static void run_errand(struct job *job)
 {
-	struct device_errand *errand = (struct device_errand *) job;
+	struct device_deferred *errand = (struct device_deferred *) job;
 	const struct device *device = errand->call.device;
 
 	switch (errand->what.kind) {
-	case LOOP_ERRAND_SAVE:
-		errand->call.result = identity_save(
+	case DEFERRED_SAVE:
+		errand->call.result = lu_info_save(
 			state_dir(device), errand->what.serial, &errand->what.saved);
 		break;
-	case LOOP_ERRAND_SET_GROUPS:
-		errand->call.result = identity_set_groups(&device->name, &errand->what.states);
+	case DEFERRED_SET_GROUPS:
+		errand->call.result = lu_info_set_groups(&device->name, &errand->what.states);
 		break;
 	}
 }
 
-static void log_errand(const struct device *device, const struct device_errand *errand)
+static void log_errand(const struct device *device, const struct device_deferred *errand)
 {
 	const struct scsi_group_states *states = &errand->what.states;
 
-	if (errand->what.kind == LOOP_ERRAND_SAVE) {
+	if (errand->what.kind == DEFERRED_SAVE) {
 		if (errand->call.result < 0)
 			log_dev_error(
 				device_label(device),
@@ -138,44 +138,44 @@ static void log_errand(const struct device *device, const struct device_errand *
 			errand->call.result < 0 ? strerror(-errand->call.result) : "done");
 }
 
-static void errand_done(struct job *job)
+static void deferred_done(struct job *job)
 {
-	struct device_errand *errand = (struct device_errand *) job;
+	struct device_deferred *errand = (struct device_deferred *) job;
 	struct device *device = errand->call.device;
 
 	errand->call.running = false;
 	log_errand(device, errand);
-	if (errand->loop)
-		loop_errand_done(errand->loop, errand->call.result);
-	errand->loop = NULL;
-	device_release(device);
+	if (errand->thread)
+		io_thread_deferred_done(errand->thread, errand->call.result);
+	errand->thread = NULL;
+	device_unref(device);
 }
 
-void device_run_errand(struct device *device)
+void device_run_deferred(struct device *device)
 {
-	struct device_errand *errand = &device->errand;
+	struct device_deferred *errand = &device->deferred;
 
 	/* An earlier loop of this device had asked for something, which is not done yet. */
 	if (errand->call.running) {
-		loop_errand_done(device->loop, -EAGAIN);
+		io_thread_deferred_done(device->thread, -EAGAIN);
 		return;
 	}
-	loop_errand(device->loop, &errand->what);
-	if (errand->what.kind != LOOP_ERRAND_SET_GROUPS || !device_ownership_holds_errand(device))
-		device_go_on_with_errand(device, 0);
+	io_thread_deferred(device->thread, &errand->what);
+	if (errand->what.kind != DEFERRED_SET_GROUPS || !device_lock_keeps_deferred(device))
+		device_resume_deferred(device, 0);
 }
 
-void device_go_on_with_errand(struct device *device, int error)
+void device_resume_deferred(struct device *device, int error)
 {
-	struct device_errand *errand = &device->errand;
+	struct device_deferred *errand = &device->deferred;
 
-	if (!device->loop || device->loop_ended)
+	if (!device->thread || device->io_ended)
 		return;
 	if (!error &&
-	    device_start_call(device, &errand->call, run_errand, errand_done, "errand") < 0)
+	    device_start_call(device, &errand->call, run_errand, deferred_done, "errand") < 0)
 		error = -EAGAIN;
 	if (error)
-		loop_errand_done(device->loop, error);
+		io_thread_deferred_done(device->thread, error);
 	else
-		errand->loop = device->loop;
+		errand->thread = device->thread;
 }

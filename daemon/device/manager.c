@@ -147,7 +147,7 @@ static void forget_erasure(const struct manager *manager, const struct tcmu_name
 	(void) unlink(path);
 }
 
-void manager_mark_erasure(struct manager *manager, const struct device *device, unsigned erasure)
+void manager_mark_format(struct manager *manager, const struct device *device, unsigned erasure)
 {
 	const struct tcmu_name *name = device_name(device);
 	g_autofree char *path = erasure_path(manager, name);
@@ -162,7 +162,7 @@ void manager_mark_erasure(struct manager *manager, const struct device *device, 
 			"the next start will not know that it is being erased: %s", error->message);
 }
 
-unsigned manager_erasure(const struct manager *manager, const struct device *device)
+unsigned manager_format_state(const struct manager *manager, const struct device *device)
 {
 	const struct tcmu_name *name = device_name(device);
 	g_autofree char *path = erasure_path(manager, name);
@@ -185,7 +185,7 @@ static void refuse_subtype(
 	struct manager *manager, const struct tcmu_name *name, unsigned minor,
 	enum device_origin origin, uint32_t id)
 {
-	const struct registry_entry *known = registry_lookup(
+	const struct handlers_entry *known = handlers_lookup(
 		manager->setup.registry, name->subtype);
 
 	if (known) {
@@ -203,7 +203,7 @@ static void add(
 	struct manager *manager, const struct tcmu_name *name, unsigned minor,
 	enum device_origin origin, uint32_t id)
 {
-	const struct tcmu_handler *handler = registry_find(manager->setup.registry, name->subtype);
+	const struct tcmu_handler *handler = handlers_find(manager->setup.registry, name->subtype);
 	struct device_start start = {
 		.name = *name,
 		.minor = minor,
@@ -355,7 +355,7 @@ static void handle_removed(struct manager *manager, const struct tcmu_event *eve
 
 	if (device)
 		device_removed(device, event->device_id);
-	else if (registry_lookup(manager->setup.registry, event->name.subtype))
+	else if (handlers_lookup(manager->setup.registry, event->name.subtype))
 		manager_answer_if_waiting(manager, &event->name, event->minor, event->device_id);
 }
 
@@ -365,7 +365,7 @@ static void handle_reconfig(struct manager *manager, const struct tcmu_event *ev
 
 	if (device)
 		device_reconfig(device, event);
-	else if (registry_lookup(manager->setup.registry, event->name.subtype))
+	else if (handlers_lookup(manager->setup.registry, event->name.subtype))
 		manager_answer(manager, TCMU_EVENT_RECONFIG, event->device_id, -ENODEV);
 }
 
@@ -607,7 +607,7 @@ void manager_forget(struct manager *manager, struct device *device)
 		return;
 	if (!manager->stopping)
 		forget_erasure(manager, device_name(device));
-	device_release(device);
+	device_unref(device);
 	if (!manager->stopping)
 		reconcile_soon(manager);
 }
@@ -706,7 +706,7 @@ void manager_count(
 			++*served;
 		else if (state == DEVICE_ORPHANED)
 			++*orphans;
-		else if (state == DEVICE_FAILED || state == DEVICE_SICK)
+		else if (state == DEVICE_FAILED || state == DEVICE_FAULTED)
 			++*failed;
 	}
 }

@@ -25,7 +25,7 @@ struct manager;
 struct manager_setup {
 	sd_event *event;
 	struct mailbox *mailbox;
-	const struct registry *registry;
+	const struct handlers *registry;
 	const struct settings *settings;
 	const char *run_dir;             /* marks of clean stops, e.g. /run/tcmud */
 	const char *state_dir;           /* what is kept of devices for good, e.g. /var/lib/tcmud */
@@ -92,6 +92,6 @@ void manager_forget(struct manager *manager, struct device *device);
 void manager_mark_clean(struct manager *manager, const struct device *device);
 
 /* Remembers beyond the loop and the daemon that a medium is being erased, or could not be:
- * LOOP_ERASURE_ bits, 0 when it can be used. Forgotten when the device is deleted. */
-void manager_mark_erasure(struct manager *manager, const struct device *device, unsigned erasure);
-unsigned manager_erasure(const struct manager *manager, const struct device *device);
+ * FORMAT_STATE_ bits, 0 when it can be used. Forgotten when the device is deleted. */
+void manager_mark_format(struct manager *manager, const struct device *device, unsigned erasure);
+unsigned manager_format_state(const struct manager *manager, const struct device *device);

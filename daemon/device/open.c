@@ -40,7 +40,7 @@ static int read_attribute(struct opening *open, const char *attribute, uint64_t 
 
 /* Who makes a device without saying how large a command may be gets the kernel's default, with
  * which large transfers are slow. Only while nobody uses the device yet. */
-static void set_max_sectors(struct opening *open, struct kernel_side *kernel)
+static void set_max_sectors(struct opening *open, struct device_attributes *kernel)
 {
 	uint64_t area = 0, bytes = open->max_transfer;
 	uint32_t sectors;
@@ -59,7 +59,7 @@ static void set_max_sectors(struct opening *open, struct kernel_side *kernel)
 
 static int read_kernel_side(struct opening *open)
 {
-	struct kernel_side *kernel = &open->kernel;
+	struct device_attributes *kernel = &open->attributes;
 	uint64_t block_size, max_sectors, write_cache, reservations, port_groups;
 	int64_t replies;
 	int r;
@@ -106,7 +106,7 @@ static int read_kernel_side(struct opening *open)
 
 static int check_size(struct opening *open)
 {
-	const struct kernel_side *kernel = &open->kernel;
+	const struct device_attributes *kernel = &open->attributes;
 
 	/* The kernel shows a device before it has its attributes; its ADDED_DEVICE is still to
 	 * come. */
@@ -151,10 +151,10 @@ static int identify(struct opening *open)
 	if (r < 0)
 		return r;
 	r = options_parse(open->name.config, open->handler, &open->options, &open->reason);
-	if (r < 0 || !open->handler->identify)
+	if (r < 0 || !open->handler->claim)
 		return r;
 	config = *options_config(open->options);
-	return open->handler->identify(
+	return open->handler->claim(
 		&config, open->info.claim, sizeof(open->info.claim), &open->reason);
 }
 
@@ -165,10 +165,10 @@ static int open_handler(struct opening *open)
 
 	/* Older kernels know nothing of it; then aborted commands end with their time. */
 	(void) tcmu_configfs_set(&open->name, "tmr_notification", "1");
-	target_folders_make();
-	identity_read(&open->name, open->state_dir, &open->identity);
-	config.size = open->kernel.size;
-	config.block_size = open->kernel.block_size;
+	target_dirs_create();
+	lu_info_read(&open->name, open->state_dir, &open->lu_info);
+	config.size = open->attributes.size;
+	config.block_size = open->attributes.block_size;
 	open->info = (struct tcmu_backend_info){0};
 	return open->handler->open(
 		&config, &device_host, &open->device->host_device, &open->info, &open->backend,
@@ -178,7 +178,7 @@ static int open_handler(struct opening *open)
 static void run_stage(struct job *job)
 {
 	struct opening *open = (struct opening *) job;
-	int r = open->stage == OPENING_IDENTIFY ? identify(open) : open_handler(open);
+	int r = open->stage == OPENING_CLAIM ? identify(open) : open_handler(open);
 
 	open->error = r < 0 ? r : 0;
 	if (r < 0 && !open->reason.text[0])
@@ -186,7 +186,7 @@ static void run_stage(struct job *job)
 			&open->reason, r, "the %s handler cannot open it: %s",
 			open->handler->subtype, strerror(-r));
 	/* Nobody serves it for now: let the kernel answer BUSY, so that initiators do not hang. */
-	if (r < 0 && open->kernel.configured)
+	if (r < 0 && open->attributes.configured)
 		(void) tcmu_configfs_action(&open->name, "block_dev", 1);
 }
 
@@ -256,7 +256,7 @@ static void take_over(struct device *device, struct opening *open)
 	device->options = open->options;
 	device->info = open->info;
 	device->backend = open->backend;
-	device->identity.known = open->identity;
+	device->lu_info.known = open->lu_info;
 	device_event(device, DEVICE_EV_OPENED);
 }
 
@@ -275,17 +275,17 @@ static void finish(struct opening *open)
 	struct device *device = open->device;
 
 	device->opening = NULL;
-	device->kernel = open->kernel;
+	device->attributes = open->attributes;
 	if (device->origin == DEVICE_ORIGIN_FOUND) {
 		device->id = open->id;
 		if (device->state == DEVICE_OPENING)
 			device->owes_added |= open->adopts;
 		device->clean |= open->adopts;
-	} else if (!open->kernel.replies && open->known) {
+	} else if (!open->attributes.replies && open->known) {
 		device->owes_added = false;
 	}
 	/* Not there yet, or not any more: an event will tell, or the next look. */
-	if (open->error == -ENOENT && open->kernel.block_size == 0 &&
+	if (open->error == -ENOENT && open->attributes.block_size == 0 &&
 	    device->origin == DEVICE_ORIGIN_FOUND && !device->owes_added)
 		device_event(device, DEVICE_EV_UNREGISTERED);
 	if (open->error)
@@ -293,7 +293,7 @@ static void finish(struct opening *open)
 	else
 		take_over(device, open);
 	free(open);
-	device_release(device);
+	device_unref(device);
 }
 
 /* A scan found it before it was made, and its ADDED_DEVICE has come meanwhile: now it has what it
@@ -302,7 +302,7 @@ static bool begins_again(struct opening *open)
 {
 	struct device *device = open->device;
 
-	if (!open->error || open->kernel.block_size || open->origin != DEVICE_ORIGIN_FOUND ||
+	if (!open->error || open->attributes.block_size || open->origin != DEVICE_ORIGIN_FOUND ||
 	    !device->owes_added || device->state != DEVICE_OPENING)
 		return false;
 	device->origin = DEVICE_ORIGIN_ADDED;
@@ -311,7 +311,7 @@ static bool begins_again(struct opening *open)
 	open->id = device->id;
 	open->error = 0;
 	open->reason.text[0] = '\0';
-	start_stage(open, OPENING_IDENTIFY);
+	start_stage(open, OPENING_CLAIM);
 	return true;
 }
 
@@ -320,8 +320,7 @@ static void go_on(struct opening *open)
 	if (begins_again(open) || !claim_decided(open))
 		return;
 	/* Deleted meanwhile: there is nothing to open it for. */
-	if (open->stage == OPENING_IDENTIFY && !open->error &&
-	    open->device->state != DEVICE_OPENING)
+	if (open->stage == OPENING_CLAIM && !open->error && open->device->state != DEVICE_OPENING)
 		open->error = reason_refuse(
 			&open->reason, -ENODEV, "it was deleted before it was opened");
 	if (open->error && open->backend)
@@ -349,7 +348,7 @@ bool device_added_again(struct device *device, unsigned minor, uint32_t id)
 		return false;
 	device->id = id;
 	device->owes_added = true;
-	if (device->state == DEVICE_LIVE || device->state == DEVICE_SICK)
+	if (device->state == DEVICE_LIVE || device->state == DEVICE_FAULTED)
 		device_answer_added(device);
 	return true;
 }
@@ -380,7 +379,7 @@ void device_open(struct device *device)
 			device->owes_added ? DEVICE_EV_OPEN_REFUSED : DEVICE_EV_OPEN_FAILED);
 		return;
 	}
-	open->device = device_hold(device);
+	open->device = device_ref(device);
 	open->name = device->name;
 	open->origin = device->origin;
 	open->handler = device->handler;
@@ -389,7 +388,7 @@ void device_open(struct device *device)
 	open->max_transfer = manager_setup(device->manager)->settings->max_transfer_kib *
 		UINT64_C(1024);
 	device->opening = open;
-	start_stage(open, OPENING_IDENTIFY);
+	start_stage(open, OPENING_CLAIM);
 }
 
 /* ------- the logical unit ------- */
@@ -419,7 +418,7 @@ static void lu_limits(const struct device *device, struct scsi_lu *lu)
 		? info->maximum_unmap
 		: UNMAP_MAX;
 
-	lu->max_transfer = device->kernel.max_sectors;
+	lu->max_transfer = device->attributes.max_sectors;
 	if (info->maximum_transfer)
 		lu->max_transfer = clamp32(info->maximum_transfer / block, lu->max_transfer);
 	lu->optimal_transfer = clamp32(info->optimal_transfer / block, lu->max_transfer);
@@ -434,14 +433,14 @@ static void lu_limits(const struct device *device, struct scsi_lu *lu)
 			info->maximum_compare_and_write / block, lu->max_compare_and_write);
 }
 
-void device_make_lu(const struct device *device, struct scsi_lu *lu)
+void device_init_lu(const struct device *device, struct scsi_lu *lu)
 {
 	const struct tcmu_backend_info *info = &device->info;
-	enum copy_scope copies = manager_setup(device->manager)->settings->extended_copy;
+	enum xcopy_scope copies = manager_setup(device->manager)->settings->extended_copy;
 
 	*lu = (struct scsi_lu){
-		.blocks = device->kernel.size / device->kernel.block_size,
-		.block_size = device->kernel.block_size,
+		.blocks = device->attributes.size / device->attributes.block_size,
+		.block_size = device->attributes.block_size,
 		.rotational = info->rotational,
 		.read_only = options_config(device->options)->read_only ||
 			!(info->caps & TCMU_IO_CAP(TCMU_IO_WRITE)),
@@ -451,10 +450,10 @@ void device_make_lu(const struct device *device, struct scsi_lu *lu)
 		.has_map = info->caps & TCMU_IO_CAP(TCMU_IO_MAP),
 		.can_erase = true,
 		.has_clock = true,
-		.max_copies = copies == COPY_OFF ? 0 : SCSI_COPIES_MAX,
-		.copy_to_others = copies == COPY_ALL,
-		.has_port_groups = !device->kernel.no_port_groups,
-		.no_reservations = device->kernel.no_reservations,
+		.max_copies = copies == XCOPY_OFF ? 0 : SCSI_COPIES_MAX,
+		.copy_to_others = copies == XCOPY_ALL,
+		.has_port_groups = !device->attributes.no_port_groups,
+		.no_reservations = device->attributes.no_reservations,
 		.write_cache = info->volatile_cache,
 		.write_cache_changeable = info->volatile_cache,
 	};

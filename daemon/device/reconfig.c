@@ -32,7 +32,7 @@ struct device_reconfig {
 
 static void answer(struct device *device, const struct tcmu_event *event, int status)
 {
-	if (device->kernel.replies)
+	if (device->attributes.replies)
 		manager_answer(device->manager, TCMU_EVENT_RECONFIG, event->device_id, status);
 }
 
@@ -49,7 +49,8 @@ static void resize_refused(const struct device *device, const struct device_reco
 {
 	log_dev_error(
 		device_label(device), "cannot be resized from %llu to %llu bytes: %s",
-		(unsigned long long) device->kernel.size, (unsigned long long) reconfig->event.size,
+		(unsigned long long) device->attributes.size,
+		(unsigned long long) reconfig->event.size,
 		reconfig->reason.text[0] ? reconfig->reason.text : strerror(-reconfig->error));
 }
 
@@ -65,18 +66,18 @@ static void resized(struct job *job)
 	} else if (!reconfig->answered) {
 		log_dev_info(
 			device_label(device), "resized from %llu to %llu bytes",
-			(unsigned long long) device->kernel.size,
+			(unsigned long long) device->attributes.size,
 			(unsigned long long) reconfig->event.size);
-		device->kernel.size = reconfig->event.size;
+		device->attributes.size = reconfig->event.size;
 		device->info = reconfig->info;
-		if (device->loop && !device->loop_ended)
-			loop_set_size(device->loop, device->kernel.size, &device->info);
+		if (device->thread && !device->io_ended)
+			io_thread_set_size(device->thread, device->attributes.size, &device->info);
 	}
 	if (!reconfig->answered)
 		answer(device, &reconfig->event, reconfig->error);
 	free(reconfig);
-	device_ownership_quiet(device);
-	device_release(device);
+	device_lock_idle(device);
+	device_unref(device);
 }
 
 static int resize_late(sd_event_source *source, uint64_t usec, void *userdata)
@@ -111,7 +112,7 @@ static int start_resize(struct device *device, const struct tcmu_event *event)
 	reconfig->info = device->info;
 	reconfig->config = *options_config(device->options);
 	reconfig->config.size = event->size;
-	reconfig->config.block_size = device->kernel.block_size;
+	reconfig->config.block_size = device->attributes.block_size;
 	r = device_start_call(device, &reconfig->call, resize, resized, "resize");
 	if (r < 0) {
 		free(reconfig);
@@ -136,7 +137,7 @@ static int change_size(struct device *device, const struct tcmu_event *event)
 	const char *label = device_label(device);
 	int r;
 
-	if (event->size == device->kernel.size)
+	if (event->size == device->attributes.size)
 		return nothing_changes(device, "size");
 	if (device->state != DEVICE_LIVE) {
 		log_dev_error(
@@ -144,10 +145,10 @@ static int change_size(struct device *device, const struct tcmu_event *event)
 			device_state_name(device->state));
 		return -EAGAIN;
 	}
-	if (event->size == 0 || event->size % device->kernel.block_size) {
+	if (event->size == 0 || event->size % device->attributes.block_size) {
 		log_dev_error(
 			label, "dev_size=%llu is refused: a multiple of %u is expected",
-			(unsigned long long) event->size, device->kernel.block_size);
+			(unsigned long long) event->size, device->attributes.block_size);
 		return -EINVAL;
 	}
 	if (!device->handler->resize) {
@@ -162,7 +163,7 @@ static int change_size(struct device *device, const struct tcmu_event *event)
 static int change_limits(struct device *device, const struct tcmu_event *event)
 {
 	struct tcmu_reason reason = {{0}};
-	struct throttle_limits limits;
+	struct rate_limits limits;
 	struct options *options;
 	int r = options_parse(event->config, device->handler, &options, &reason);
 
@@ -175,8 +176,8 @@ static int change_limits(struct device *device, const struct tcmu_event *event)
 	options_limits(options, &limits);
 	options_free(options);
 	snprintf(device->name.config, sizeof(device->name.config), "%s", event->config);
-	if (device->loop && !device->loop_ended)
-		loop_set_limits(device->loop, &limits);
+	if (device->thread && !device->io_ended)
+		io_thread_set_limits(device->thread, &limits);
 	log_dev_info(
 		device_label(device),
 		"limits: %llu commands/s, %llu bytes/s, %llu s saved; 0: none",
@@ -201,11 +202,11 @@ static int change_config(struct device *device, const struct tcmu_event *event)
 
 static int change_write_cache(struct device *device, const struct tcmu_event *event)
 {
-	if (event->write_cache == device->kernel.write_cache)
+	if (event->write_cache == device->attributes.write_cache)
 		return nothing_changes(device, "write cache");
-	device->kernel.write_cache = event->write_cache;
-	if (device->loop && !device->loop_ended)
-		loop_set_write_cache(device->loop, event->write_cache);
+	device->attributes.write_cache = event->write_cache;
+	if (device->thread && !device->io_ended)
+		io_thread_set_write_cache(device->thread, event->write_cache);
 	log_dev_info(
 		device_label(device), "write cache %s",
 		event->write_cache ? "on" : "off: every write is stable");
@@ -260,12 +261,12 @@ void device_backend_resized(struct device *device)
 {
 	int64_t size = atomic_load(&device->backend_size);
 
-	if (size >= 0 && (uint64_t) size < device->kernel.size)
+	if (size >= 0 && (uint64_t) size < device->attributes.size)
 		log_dev_warning(
 			device_label(device),
 			"its backend has shrunk to %lld bytes, the device has %llu: what lies "
 			"beyond fails",
-			(long long) size, (unsigned long long) device->kernel.size);
+			(long long) size, (unsigned long long) device->attributes.size);
 	else
 		log_dev_info(
 			device_label(device),

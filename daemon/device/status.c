@@ -20,7 +20,7 @@ static uint64_t now_us(void)
 static const char *problem_of(const struct device *device)
 {
 	switch (device->state) {
-	case DEVICE_SICK:
+	case DEVICE_FAULTED:
 	case DEVICE_FAILING:
 	case DEVICE_CLOSING:
 	case DEVICE_FAILED:
@@ -28,17 +28,17 @@ static const char *problem_of(const struct device *device)
 	case DEVICE_ORPHANED:
 		return "it was deleted, and its backend has not let go of it yet";
 	case DEVICE_LIVE:
-		return device->trouble.late ? "commands are late; its backend does not answer"
-					    : NULL;
+		return device->health.late ? "commands are late; its backend does not answer"
+					   : NULL;
 	default:
 		return device->waits_for_claim ? "another device still has its backing store"
 					       : NULL;
 	}
 }
 
-void device_look(const struct device *device, struct device_view *view)
+void device_get_status(const struct device *device, struct device_status *view)
 {
-	*view = (struct device_view){
+	*view = (struct device_status){
 		.label = device->host_device.label,
 		.name = &device->name,
 		.minor = device->minor,
@@ -46,18 +46,18 @@ void device_look(const struct device *device, struct device_view *view)
 		.state = device_state_name(device->state),
 		.state_seconds = (double) (now_us() - device->state_since) / 1e6,
 		.problem = problem_of(device),
-		.size = device->kernel.size,
-		.block_size = device->kernel.block_size,
-		.write_cache = device->kernel.write_cache,
-		.serial = device->identity.known.serial,
-		.backend = device->loop ? loop_in_flight(device->loop) : 0,
+		.size = device->attributes.size,
+		.block_size = device->attributes.block_size,
+		.write_cache = device->attributes.write_cache,
+		.serial = device->lu_info.known.serial,
+		.backend = device->thread ? io_thread_in_flight(device->thread) : 0,
 		.stats = device->stats,
 	};
 }
 
 unsigned device_requests(const struct device *device, struct stats_request *requests, unsigned max)
 {
-	return device->loop ? loop_requests(device->loop, requests, max) : 0;
+	return device->thread ? io_thread_requests(device->thread, requests, max) : 0;
 }
 
 static void look_for_late(struct device *device, uint64_t now)
@@ -66,10 +66,11 @@ static void look_for_late(struct device *device, uint64_t now)
 	struct stats_request oldest = {0};
 	unsigned cnt = 0;
 
-	if (device->loop && stats_get(&device->stats->fetched) != stats_get(&device->stats->ended))
-		cnt = loop_oldest(device->loop, &oldest);
-	switch (trouble_late(
-		&device->trouble, oldest.begun, now, options_command_timeout(device->options))) {
+	if (device->thread &&
+	    stats_get(&device->stats->fetched) != stats_get(&device->stats->ended))
+		cnt = io_thread_oldest_request(device->thread, &oldest);
+	switch (health_late(
+		&device->health, oldest.begun, now, options_command_timeout(device->options))) {
 	case LATE_BEGINS:
 		log_full(
 			TCMU_LOG_WARNING, label, device->handler->subtype, LOG_ID_COMMANDS_LATE,
@@ -89,7 +90,7 @@ static void look_for_late(struct device *device, uint64_t now)
 
 static void look_for_errors(struct device *device, uint64_t now)
 {
-	uint64_t more = trouble_errors(&device->trouble, stats_get(&device->stats->errors), now);
+	uint64_t more = health_errors(&device->health, stats_get(&device->stats->errors), now);
 	struct stats_error error;
 
 	if (!more)
@@ -103,10 +104,10 @@ static void look_for_errors(struct device *device, uint64_t now)
 		"the last of %" PRIu64 " such errors: %s",
 		scsi_opcode_name(error.cdb), error.lba, device->name.config, strerror(error.error),
 		error.key ? scsi_sense_key_name(error.key) : "busy", error.key, error.asc,
-		error.ascq, more, trouble_advice(error.error));
+		error.ascq, more, health_advice(error.error));
 }
 
-void device_look_for_trouble(struct device *device, uint64_t now)
+void device_check_health(struct device *device, uint64_t now)
 {
 	if (!device->options || !device->stats)
 		return;

@@ -18,7 +18,7 @@
 
 #include "base/log.h"
 
-void target_folders_make(void)
+void target_dirs_create(void)
 {
 	static const char *const names[] = {"pr", "alua"};
 	char root[256], path[300];

@@ -4,4 +4,4 @@
 
 /* Makes <dbroot>/pr and <dbroot>/alua where they are not there. May wait for storage; any thread.
  */
-void target_folders_make(void);
+void target_dirs_create(void);

@@ -20,21 +20,21 @@ struct command *command_at(const struct command_pool *pool, unsigned i)
 }
 
 int command_pool_init(
-	struct command_pool *pool, struct loop *loop, unsigned count, unsigned iov_max,
+	struct command_pool *pool, struct io_thread *thread, unsigned count, unsigned iov_max,
 	size_t priv_size)
 {
 	size_t iov_offset = round_up(sizeof(struct command), 64);
 	size_t priv_offset = round_up(iov_offset + 2 * (size_t) iov_max * sizeof(struct iovec), 64);
 
 	*pool = (struct command_pool){
-		.loop = loop,
+		.thread = thread,
 		.stride = round_up(priv_offset + priv_size, 64),
 		.iov_offset = iov_offset,
 		.priv_offset = priv_offset,
 		.iov_max = iov_max,
 		.count = count,
 	};
-	pool->memory = memory_untouched(pool->stride * count);
+	pool->memory = memory_map(pool->stride * count);
 	return pool->memory ? 0 : -ENOMEM;
 }
 
@@ -45,7 +45,7 @@ static struct command *use_next(struct command_pool *pool)
 	char *slot = (char *) command;
 
 	pool->used++;
-	command->loop = pool->loop;
+	command->thread = pool->thread;
 	command->iov = (struct iovec *) (slot + pool->iov_offset);
 	command->io_iov = command->iov + pool->iov_max;
 	command->iov_max = pool->iov_max;
@@ -88,7 +88,7 @@ static unsigned class_of(uint64_t length)
 	return class;
 }
 
-void *bounce_get(struct command_pool *pool, uint64_t length)
+void *bounce_alloc(struct command_pool *pool, uint64_t length)
 {
 	unsigned class = class_of(length);
 	struct bounce_class *kept = &pool->bounces[class];
@@ -110,7 +110,7 @@ void *bounce_get(struct command_pool *pool, uint64_t length)
 	return (char *) head + BOUNCE_ALIGN;
 }
 
-void bounce_put(struct command_pool *pool, void *bounce)
+void bounce_free_buffer(struct command_pool *pool, void *bounce)
 {
 	struct bounce_free *head;
 
@@ -152,7 +152,7 @@ void command_pool_destroy(struct command_pool *pool)
 			free(command->iov);
 	}
 	bounces_free(pool);
-	memory_give_back(pool->memory, pool->stride * pool->count);
+	memory_unmap(pool->memory, pool->stride * pool->count);
 	*pool = (struct command_pool){0};
 }
 
@@ -175,7 +175,7 @@ struct command *command_get(struct command_pool *pool)
 	command->done = 0;
 	command->in_use = true;
 	command->internal = false;
-	command->copy = NULL;
+	command->xcopy = NULL;
 	command->request = NULL;
 	command->answer_length = 0;
 	command->started = false;
@@ -189,7 +189,7 @@ struct command *command_get(struct command_pool *pool)
 void command_put(struct command_pool *pool, struct command *command)
 {
 	assert(command->in_use);
-	bounce_put(pool, command->bounce);
+	bounce_free_buffer(pool, command->bounce);
 	command->bounce = NULL;
 	command->bounce_length = 0;
 	command->in_use = false;

@@ -21,7 +21,7 @@
 #include "aio/workers.h"
 #include "io/stats.h"
 
-struct loop;
+struct io_thread;
 
 /* Where a request to the backend stands; the guard against completing one twice. */
 enum io_phase {
@@ -31,7 +31,7 @@ enum io_phase {
 };
 
 struct command {
-	struct loop *loop;
+	struct io_thread *thread;
 	struct command *next; /* of the list it is on: free, ready, parked, blocked, ended */
 	struct command *finished_next; /* of the list of completed ios, pushed from any thread */
 
@@ -58,9 +58,9 @@ struct command {
 	uint64_t done;   /* bytes of the plan that are done */
 	uint8_t *bounce; /* private copy of data, or NULL; goes back to the pool with the command */
 	uint64_t bounce_length;
-	uint32_t answer_length;       /* bytes of bounce that are data-in, copied at completion */
-	struct copy *copy;            /* whose end it waits for, or NULL */
-	struct peer_request *request; /* that it carries out for another command, or NULL */
+	uint32_t answer_length;        /* bytes of bounce that are data-in, copied at completion */
+	struct xcopy *xcopy;           /* whose end it waits for, or NULL */
+	struct xcopy_request *request; /* that it carries out for another command, or NULL */
 	bool in_use;
 	bool internal;     /* not the kernel's: nobody is answered when it ends */
 	bool started;      /* its plan is under way */
@@ -93,7 +93,7 @@ struct bounce_class {
 /* The slots of one device. */
 struct command_pool {
 	void *memory;
-	struct loop *loop;
+	struct io_thread *thread;
 	size_t stride;
 	size_t iov_offset;
 	size_t priv_offset;
@@ -107,7 +107,7 @@ struct command_pool {
 
 /* priv_size: bytes at io.priv; iov_max: iovecs that a command usually needs at most. -ENOMEM. */
 int command_pool_init(
-	struct command_pool *pool, struct loop *loop, unsigned count, unsigned iov_max,
+	struct command_pool *pool, struct io_thread *thread, unsigned count, unsigned iov_max,
 	size_t priv_size);
 void command_pool_destroy(struct command_pool *pool);
 
@@ -125,10 +125,11 @@ static inline bool command_available(const struct command_pool *pool)
 struct command *command_at(const struct command_pool *pool, unsigned i);
 
 /* A buffer of so many bytes, page aligned, so that direct I/O can use it. From what is kept, as far
- * as sizes are usual. NULL: no memory. The device's thread; so is bounce_put(), which takes NULL.
+ * as sizes are usual. NULL: no memory. The device's thread; so is bounce_free_buffer(), which takes
+ * NULL.
  */
-void *bounce_get(struct command_pool *pool, uint64_t length);
-void bounce_put(struct command_pool *pool, void *bounce);
+void *bounce_alloc(struct command_pool *pool, uint64_t length);
+void bounce_free_buffer(struct command_pool *pool, void *bounce);
 
 /* Gives the slot room for more iovecs than usual. -ENOMEM. */
 int command_grow_iov(struct command *command, uint32_t iov_max);

@@ -1,106 +1,109 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What other threads tell the device's thread to do: put down under `orders_lock`, and taken by it
- * in its next turn (take_orders() in io/thread.c, access_take_orders() in io/permission.c), for
- * which it is woken.
+ * What other threads tell the device's thread to do: put down under `control_lock`, and taken by it
+ * in its next turn (take_orders() in io/thread.c, permission_take_requests() in io/permission.c),
+ * for which it is woken.
  */
 #include "io/thread-private.h"
 
 #include "io/xcopy-peer.h"
 
-static struct loop_orders *begin_orders(struct loop *loop)
+static struct control_requests *begin_orders(struct io_thread *thread)
 {
-	pthread_mutex_lock(&loop->orders_lock);
-	return &loop->orders;
+	pthread_mutex_lock(&thread->control_lock);
+	return &thread->control;
 }
 
-static void give_orders(struct loop *loop)
+static void give_orders(struct io_thread *thread)
 {
-	atomic_store(&loop->has_orders, true);
-	pthread_mutex_unlock(&loop->orders_lock);
-	loop_leave_place(loop);
-	loop_wake(loop);
+	atomic_store(&thread->has_control, true);
+	pthread_mutex_unlock(&thread->control_lock);
+	io_thread_leave_cpu(thread);
+	io_thread_wake(thread);
 }
 
-void loop_drain(struct loop *loop, bool cancel)
+void io_thread_drain(struct io_thread *thread, bool cancel)
 {
-	struct loop_orders *orders = begin_orders(loop);
+	struct control_requests *requests = begin_orders(thread);
 
-	orders->drain = true;
-	orders->cancel |= cancel;
-	give_orders(loop);
-	peer_close(loop->peer);
+	requests->drain = true;
+	requests->cancel |= cancel;
+	give_orders(thread);
+	xcopy_peer_close(thread->peer);
 }
 
-void loop_sicken(struct loop *loop)
+void io_thread_fail(struct io_thread *thread)
 {
-	begin_orders(loop)->sicken = true;
-	give_orders(loop);
+	begin_orders(thread)->fail = true;
+	give_orders(thread);
 }
 
-void loop_set_identity(struct loop *loop, const struct scsi_identity *identity)
+void io_thread_set_lu_info(struct io_thread *thread, const struct scsi_lu_info *identity)
 {
-	struct loop_orders *orders = begin_orders(loop);
+	struct control_requests *requests = begin_orders(thread);
 
-	orders->identity_set = true;
-	orders->identity = *identity;
-	give_orders(loop);
+	requests->lu_info_set = true;
+	requests->identity = *identity;
+	give_orders(thread);
 }
 
-void loop_errand_done(struct loop *loop, int error)
+void io_thread_deferred_done(struct io_thread *thread, int error)
 {
-	struct loop_orders *orders = begin_orders(loop);
+	struct control_requests *requests = begin_orders(thread);
 
-	orders->errand_done = true;
-	orders->errand_error = error;
-	give_orders(loop);
+	requests->deferred_done = true;
+	requests->deferred_error = error;
+	give_orders(thread);
 }
 
-void loop_set_size(struct loop *loop, uint64_t size, const struct tcmu_backend_info *info)
+void io_thread_set_size(
+	struct io_thread *thread, uint64_t size, const struct tcmu_backend_info *info)
 {
-	struct loop_orders *orders = begin_orders(loop);
+	struct control_requests *requests = begin_orders(thread);
 
-	orders->size_set = true;
-	orders->size = size;
-	orders->info = *info;
-	give_orders(loop);
+	requests->size_set = true;
+	requests->size = size;
+	requests->info = *info;
+	give_orders(thread);
 }
 
-void loop_set_write_cache(struct loop *loop, bool on)
+void io_thread_set_write_cache(struct io_thread *thread, bool on)
 {
-	struct loop_orders *orders = begin_orders(loop);
+	struct control_requests *requests = begin_orders(thread);
 
-	orders->write_cache_set = true;
-	orders->write_cache = on;
-	give_orders(loop);
+	requests->write_cache_set = true;
+	requests->write_cache = on;
+	give_orders(thread);
 }
 
-void loop_set_limits(struct loop *loop, const struct throttle_limits *limits)
+void io_thread_set_limits(struct io_thread *thread, const struct rate_limits *limits)
 {
-	struct loop_orders *orders = begin_orders(loop);
+	struct control_requests *requests = begin_orders(thread);
 
-	orders->limits_set = true;
-	orders->limits = *limits;
-	give_orders(loop);
+	requests->limits_set = true;
+	requests->limits = *limits;
+	give_orders(thread);
 }
 
-void loop_set_access(struct loop *loop, enum loop_access access, uint8_t not_ready)
+void io_thread_set_permission(
+	struct io_thread *thread, enum io_permission access, uint8_t not_ready)
 {
-	struct loop_orders *orders = begin_orders(loop);
+	struct control_requests *requests = begin_orders(thread);
 
-	orders->access_set = true;
-	orders->access = access;
-	orders->not_ready = not_ready;
-	orders->access_turn = ++loop->access_turns;
-	give_orders(loop);
+	requests->permission_set = true;
+	requests->access = access;
+	requests->not_ready = not_ready;
+	requests->permission_generation = ++thread->permission_generations;
+	give_orders(thread);
 }
 
-void loop_set_backend(struct loop *loop, void *backend, const struct tcmu_backend_info *info)
+void io_thread_set_backend(
+	struct io_thread *thread, void *backend, const struct tcmu_backend_info *info)
 {
-	struct loop_orders *orders = begin_orders(loop);
+	struct control_requests *requests = begin_orders(thread);
 
-	orders->backend_set = true;
-	orders->backend = backend;
-	orders->backend_info = *info;
-	give_orders(loop);
+	requests->backend_set = true;
+	requests->backend = backend;
+	requests->backend_info = *info;
+	give_orders(thread);
 }

@@ -5,73 +5,73 @@
  * time; who comes meanwhile is told BUSY.
  *
  * The command may leave (aborted, or the loop ends); the errand goes on without it. Everything runs
- * on the device's thread under the gate, but for errand_leave(), which runs outside of it, and what
- * the owner calls.
+ * on the device's thread under the ring_lock, but for deferred_leave(), which runs outside of it,
+ * and what the owner calls.
  */
 #include "io/exec.h"
 
 #include <errno.h>
 
-void errand_begin(
-	struct command *asker, const struct loop_errand *errand,
+void deferred_begin(
+	struct command *waiter, const struct deferred_request *errand,
 	const struct scsi_mode_values *before, bool planned)
 {
-	struct loop *loop = asker->loop;
+	struct io_thread *thread = waiter->thread;
 
-	if (loop->errand_under_way) {
-		if (errand->kind == LOOP_ERRAND_SAVE)
-			loop->lu.saved = *before;
-		io_end(asker, SCSI_BUSY, NULL);
+	if (thread->deferred_in_flight) {
+		if (errand->kind == DEFERRED_SAVE)
+			thread->lu.saved = *before;
+		command_end(waiter, SCSI_BUSY, NULL);
 		return;
 	}
-	loop->errand_under_way = true;
-	loop->errand_asker = asker;
-	loop->errand_before = *before;
-	loop->errand_planned = planned;
-	pthread_mutex_lock(&loop->orders_lock);
-	loop->errand = *errand;
-	pthread_mutex_unlock(&loop->orders_lock);
-	loop->setup.signal(loop->setup.owner, LOOP_ERRAND);
+	thread->deferred_in_flight = true;
+	thread->deferred_waiter = waiter;
+	thread->deferred_before = *before;
+	thread->deferred_planned = planned;
+	pthread_mutex_lock(&thread->control_lock);
+	thread->errand = *errand;
+	pthread_mutex_unlock(&thread->control_lock);
+	thread->setup.signal(thread->setup.owner, IO_SIGNAL_DEFERRED);
 }
 
-void errand_leave(struct command *asker)
+void deferred_leave(struct command *waiter)
 {
-	asker->loop->errand_asker = NULL;
-	io_end(asker, SCSI_TASK_ABORTED, NULL);
+	waiter->thread->deferred_waiter = NULL;
+	command_end(waiter, SCSI_TASK_ABORTED, NULL);
 }
 
 /* What the command planned beside comes after it: turning a cache off is saved first and then
  * flushed. */
-static void go_on(struct command *asker, bool planned)
+static void go_on(struct command *waiter, bool planned)
 {
 	if (!planned)
-		io_end_good(asker);
-	else if (plan_prepare(asker))
-		command_list_add(&asker->loop->ready, asker);
+		command_end_good(waiter);
+	else if (exec_prepare(waiter))
+		command_list_add(&waiter->thread->ready, waiter);
 }
 
-void errand_end(struct loop *loop, int error)
+void deferred_end(struct io_thread *thread, int error)
 {
-	struct command *asker = loop->errand_asker;
+	struct command *waiter = thread->deferred_waiter;
 	struct scsi_result result = {.status = SCSI_GOOD};
 
-	if (!loop->errand_under_way)
+	if (!thread->deferred_in_flight)
 		return;
-	loop->errand_under_way = false;
-	loop->errand_asker = NULL;
-	if (loop->errand.kind == LOOP_ERRAND_SET_GROUPS)
+	thread->deferred_in_flight = false;
+	thread->deferred_waiter = NULL;
+	if (thread->errand.kind == DEFERRED_SET_GROUPS)
 		scsi_groups_end(error, &result);
 	else if (error)
-		scsi_save_failed(&loop->lu, &loop->errand_before, &result);
-	if (asker && result.status == SCSI_GOOD)
-		go_on(asker, loop->errand_planned);
-	else if (asker)
-		io_end(asker, result.status, &result.sense);
+		scsi_save_failed(&thread->lu, &thread->deferred_before, &result);
+	if (waiter && result.status == SCSI_GOOD)
+		go_on(waiter, thread->deferred_planned);
+	else if (waiter)
+		command_end(waiter, result.status, &result.sense);
 }
 
-void loop_errand(struct loop *loop, struct loop_errand *errand)
+void io_thread_deferred(struct io_thread *thread, struct deferred_request *errand)
 {
-	pthread_mutex_lock(&loop->orders_lock);
-	*errand = loop->errand;
-	pthread_mutex_unlock(&loop->orders_lock);
+	pthread_mutex_lock(&thread->control_lock);
+	*errand = thread->errand;
+	pthread_mutex_unlock(&thread->control_lock);
 }

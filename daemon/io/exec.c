@@ -3,10 +3,10 @@
  * Carries out the plans of the SCSI code with what the handler can do, and emulates what it cannot.
  *
  * A plan is a short program: each step submits one request to the handler and names the step that
- * follows when it has completed. Everything runs on the device's thread, outside of the gate, but
- * for plan_prepare(), which touches the ring's pages and runs under it: what the core itself must
- * look at (data to compare, a block to repeat) is copied there, so that no later step depends on
- * the ring being there.
+ * follows when it has completed. Everything runs on the device's thread, outside of the ring_lock,
+ * but for exec_prepare(), which touches the ring's pages and runs under it: what the core itself
+ * must look at (data to compare, a block to repeat) is copied there, so that no later step depends
+ * on the ring being there.
  */
 #include "io/exec.h"
 
@@ -23,9 +23,9 @@
 static void step_last(struct command *command, int error)
 {
 	if (error)
-		io_end_failed(command, error);
+		command_end_failed(command, error);
 	else
-		io_end_good(command);
+		command_end_good(command);
 }
 
 static void step_read(struct command *command, int error)
@@ -65,13 +65,13 @@ static void begin_read(struct command *command)
 	uint64_t length = read_length(command);
 
 	if (length == 0)
-		io_end_good(command);
+		command_end_good(command);
 	else if (read_needs_copy(command))
-		io_submit_buffer(
+		submit_buffer(
 			command, TCMU_IO_READ, 0, plan_offset(command), command->bounce, length,
 			step_read_copy);
 	else
-		io_submit_ring(
+		submit_ring(
 			command, TCMU_IO_READ, 0, plan_offset(command), length, length, step_read);
 }
 
@@ -79,13 +79,13 @@ static void begin_read(struct command *command)
  * (SBC-3 4.15, 5.32). */
 static bool wants_stable(const struct command *command)
 {
-	return command->loop->info.volatile_cache &&
-		((command->plan.flags & SCSI_PLAN_FUA) || !command->loop->lu.write_cache);
+	return command->thread->info.volatile_cache &&
+		((command->plan.flags & SCSI_PLAN_FUA) || !command->thread->lu.write_cache);
 }
 
 static uint32_t write_flags(const struct command *command)
 {
-	return (wants_stable(command) && command->loop->info.fua ? TCMU_IO_FUA : 0) |
+	return (wants_stable(command) && command->thread->info.fua ? TCMU_IO_FUA : 0) |
 		(command->plan.flags & SCSI_PLAN_ATOMIC ? TCMU_IO_ATOMIC : 0);
 }
 
@@ -100,18 +100,18 @@ static uint64_t first_lba(const struct command *command)
 static void finish_change(struct command *command)
 {
 	if (wants_stable(command) && handler_can(command, TCMU_IO_FLUSH))
-		io_submit(
+		submit_io(
 			command, TCMU_IO_FLUSH, 0, first_lba(command) * block_size(command), 0, 0,
 			step_last);
 	else
-		io_end_good(command);
+		command_end_good(command);
 }
 
 /* The end of what wrote: GOOD, after a flush where the handler has no FUA of its own. */
 static void finish_write(struct command *command)
 {
-	if (command->loop->info.fua)
-		io_end_good(command);
+	if (command->thread->info.fua)
+		command_end_good(command);
 	else
 		finish_change(command);
 }
@@ -119,7 +119,7 @@ static void finish_write(struct command *command)
 static void step_written(struct command *command, int error)
 {
 	if (error)
-		io_end_failed(command, error);
+		command_end_failed(command, error);
 	else
 		finish_write(command);
 }
@@ -129,9 +129,9 @@ static void begin_write(struct command *command)
 	uint64_t length = plan_length(command);
 
 	if (length == 0)
-		io_end_good(command);
+		command_end_good(command);
 	else
-		io_submit_ring(
+		submit_ring(
 			command, TCMU_IO_WRITE, write_flags(command), plan_offset(command), length,
 			length, step_written);
 }
@@ -139,9 +139,9 @@ static void begin_write(struct command *command)
 static void begin_flush(struct command *command)
 {
 	if (handler_can(command, TCMU_IO_FLUSH))
-		io_submit(command, TCMU_IO_FLUSH, 0, 0, 0, 0, step_last);
+		submit_io(command, TCMU_IO_FLUSH, 0, 0, 0, 0, step_last);
 	else
-		io_end_good(command);
+		command_end_good(command);
 }
 
 /* ------- UNMAP, WRITE SAME ------- */
@@ -151,14 +151,14 @@ static void step_unmap(struct command *command, int error)
 	const struct scsi_plan *plan = &command->plan;
 
 	if (error) {
-		io_end_failed(command, error);
+		command_end_failed(command, error);
 		return;
 	}
 	while (command->extent < plan->extent_cnt) {
 		const struct scsi_extent *extent = &plan->extents[command->extent++];
 
 		if (extent->blocks) {
-			io_submit(
+			submit_io(
 				command, TCMU_IO_UNMAP, 0, extent->lba * block_size(command),
 				extent->blocks * block_size(command), 0, step_unmap);
 			return;
@@ -177,7 +177,7 @@ static void step_write_same(struct command *command, int error)
 	uint64_t left;
 
 	if (error) {
-		io_end_failed(command, error);
+		command_end_failed(command, error);
 		return;
 	}
 	left = plan_length(command) - command->done;
@@ -187,19 +187,19 @@ static void step_write_same(struct command *command, int error)
 	}
 	if (left > command->bounce_length)
 		left = command->bounce_length;
-	io_submit_buffer(
+	submit_buffer(
 		command, TCMU_IO_WRITE, write_flags(command), plan_offset(command) + command->done,
 		command->bounce, left, step_write_same);
 	command->done += left;
 }
 
-bool plan_fill_same(struct command *command, const uint8_t *data)
+bool exec_fill_same(struct command *command, const uint8_t *data)
 {
 	uint32_t block = block_size(command);
 	uint64_t length = plan_length(command) < CHUNK_MAX ? plan_length(command) : CHUNK_MAX;
 
 	length -= length % block;
-	command->bounce = bounce_get(&command->loop->pool, length);
+	command->bounce = bounce_alloc(&command->thread->pool, length);
 	if (!command->bounce)
 		return false;
 	command->bounce_length = length;
@@ -214,7 +214,7 @@ bool plan_fill_same(struct command *command, const uint8_t *data)
 static bool keep_block(struct command *command, const uint8_t *data)
 {
 	command->bounce_length = block_size(command);
-	command->bounce = bounce_get(&command->loop->pool, command->bounce_length);
+	command->bounce = bounce_alloc(&command->thread->pool, command->bounce_length);
 	if (command->bounce)
 		memcpy(command->bounce, data, command->bounce_length);
 	return command->bounce;
@@ -223,7 +223,7 @@ static bool keep_block(struct command *command, const uint8_t *data)
 /* Where the handler writes zeros, no buffer of them is needed, unless it cannot after all. */
 static bool prepare_write_same(struct command *command)
 {
-	uint8_t *data = command->loop->data;
+	uint8_t *data = command->thread->data;
 
 	if (!(command->plan.flags & SCSI_PLAN_ZEROES)) {
 		iov_copy_from(command->iov, command->iov_cnt, data, block_size(command));
@@ -232,16 +232,16 @@ static bool prepare_write_same(struct command *command)
 	}
 	if (!(command->plan.flags & SCSI_PLAN_ZEROES))
 		return handler_can(command, TCMU_IO_WRITE_SAME) ? keep_block(command, data)
-								: plan_fill_same(command, data);
-	return handler_can(command, TCMU_IO_WRITE_ZEROES) || plan_fill_same(command, NULL);
+								: exec_fill_same(command, data);
+	return handler_can(command, TCMU_IO_WRITE_ZEROES) || exec_fill_same(command, NULL);
 }
 
 static void write_zeroes_as_data(struct command *command)
 {
-	if (command->bounce || plan_fill_same(command, NULL))
+	if (command->bounce || exec_fill_same(command, NULL))
 		step_write_same(command, 0);
 	else
-		io_end(command, SCSI_BUSY, NULL);
+		command_end(command, SCSI_BUSY, NULL);
 }
 
 static void step_write_zeroes(struct command *command, int error)
@@ -261,13 +261,13 @@ static void begin_write_same(struct command *command)
 	if (!(command->plan.flags & SCSI_PLAN_ZEROES) && handler_can(command, TCMU_IO_WRITE_SAME)) {
 		command->io_iov[0] = (struct iovec){
 			.iov_base = command->bounce, .iov_len = command->bounce_length};
-		io_submit(
+		submit_io(
 			command, TCMU_IO_WRITE_SAME, flags, plan_offset(command),
 			plan_length(command), 1, step_written);
 	} else if (!(command->plan.flags & SCSI_PLAN_ZEROES))
 		step_write_same(command, 0);
 	else if (handler_can(command, TCMU_IO_WRITE_ZEROES))
-		io_submit(
+		submit_io(
 			command, TCMU_IO_WRITE_ZEROES, flags, plan_offset(command),
 			plan_length(command), 0, step_write_zeroes);
 	else
@@ -284,7 +284,7 @@ static uint8_t *read_buffer(struct command *command)
 
 static bool prepare_copy(struct command *command, uint64_t copy, uint64_t room)
 {
-	command->bounce = bounce_get(&command->loop->pool, copy + room);
+	command->bounce = bounce_alloc(&command->thread->pool, copy + room);
 	if (!command->bounce)
 		return false;
 	command->bounce_length = copy;
@@ -315,7 +315,7 @@ static bool compare_read(struct command *command, uint64_t length)
 		if (same < block) {
 			uint64_t at = command->done + i;
 
-			io_end_failed_at(
+			command_end_failed_at(
 				command, -EILSEQ, command->plan.lba + at / block,
 				(one ? 0 : at) + same);
 			return false;
@@ -329,19 +329,19 @@ static void step_verify(struct command *command, int error);
 static void verify_next(struct command *command)
 {
 	if (command->done < plan_length(command))
-		io_submit_buffer(
+		submit_buffer(
 			command, TCMU_IO_READ, 0, plan_offset(command) + command->done,
 			read_buffer(command), verify_chunk(command), step_verify);
 	else if (command->plan.op == SCSI_PLAN_WRITE_VERIFY)
 		finish_write(command);
 	else
-		io_end_good(command);
+		command_end_good(command);
 }
 
 static void step_verify(struct command *command, int error)
 {
 	if (error) {
-		io_end_failed(command, error);
+		command_end_failed(command, error);
 		return;
 	}
 	if ((command->plan.flags & SCSI_PLAN_COMPARE) && !compare_read(command, command->io.length))
@@ -353,7 +353,7 @@ static void step_verify(struct command *command, int error)
 static void step_write_verify(struct command *command, int error)
 {
 	if (error)
-		io_end_failed(command, error);
+		command_end_failed(command, error);
 	else
 		verify_next(command);
 }
@@ -361,9 +361,9 @@ static void step_write_verify(struct command *command, int error)
 static void begin_write_verify(struct command *command)
 {
 	if (plan_length(command) == 0)
-		io_end_good(command);
+		command_end_good(command);
 	else
-		io_submit_ring(
+		submit_ring(
 			command, TCMU_IO_WRITE, write_flags(command), plan_offset(command),
 			plan_length(command), plan_length(command), step_write_verify);
 }
@@ -373,12 +373,12 @@ static void step_compare_and_write(struct command *command, int error)
 	uint64_t length = plan_length(command);
 
 	if (error) {
-		io_end_failed(command, error);
+		command_end_failed(command, error);
 		return;
 	}
 	if (!compare_read(command, length))
 		return;
-	io_submit_buffer(
+	submit_buffer(
 		command, TCMU_IO_WRITE, write_flags(command), plan_offset(command),
 		command->bounce + length, length, step_written);
 }
@@ -386,9 +386,9 @@ static void step_compare_and_write(struct command *command, int error)
 static void step_native_compare_and_write(struct command *command, int error)
 {
 	if (error == -EILSEQ)
-		io_end_failed_at(command, error, command->plan.lba, command->io.result);
+		command_end_failed_at(command, error, command->plan.lba, command->io.result);
 	else if (error)
-		io_end_failed(command, error);
+		command_end_failed(command, error);
 	else
 		finish_change(command);
 }
@@ -398,13 +398,13 @@ static void begin_compare_and_write(struct command *command)
 	uint64_t length = plan_length(command);
 
 	if (length == 0)
-		io_end_good(command);
+		command_end_good(command);
 	else if (!command->exclusive)
-		io_submit_ring(
+		submit_ring(
 			command, TCMU_IO_COMPARE_AND_WRITE, 0, plan_offset(command), 2 * length,
 			length, step_native_compare_and_write);
 	else
-		io_submit_buffer(
+		submit_buffer(
 			command, TCMU_IO_READ, 0, plan_offset(command), read_buffer(command),
 			length, step_compare_and_write);
 }
@@ -414,12 +414,12 @@ static void step_orwrite(struct command *command, int error)
 	uint64_t length = plan_length(command);
 
 	if (error) {
-		io_end_failed(command, error);
+		command_end_failed(command, error);
 		return;
 	}
 	for (uint64_t i = 0; i < length; i++)
 		command->bounce[i] |= read_buffer(command)[i];
-	io_submit_buffer(
+	submit_buffer(
 		command, TCMU_IO_WRITE, write_flags(command), plan_offset(command), command->bounce,
 		length, step_written);
 }
@@ -429,9 +429,9 @@ static void begin_orwrite(struct command *command)
 	uint64_t length = plan_length(command);
 
 	if (length == 0)
-		io_end_good(command);
+		command_end_good(command);
 	else
-		io_submit_buffer(
+		submit_buffer(
 			command, TCMU_IO_READ, 0, plan_offset(command), read_buffer(command),
 			length, step_orwrite);
 }
@@ -454,7 +454,7 @@ static void end_map(struct command *command)
 	scsi_answer_lba_status(&task, status, command->extent, &result);
 	memmove(command->bounce, result.data, result.data_length);
 	command->answer_length = result.data_length;
-	io_end(command, result.status, &result.sense);
+	command_end(command, result.status, &result.sense);
 }
 
 static void step_map(struct command *command, int error)
@@ -464,7 +464,7 @@ static void step_map(struct command *command, int error)
 	bool mapped = command->io.result_flags & TCMU_IO_MAPPED;
 
 	if (error || blocks == 0) {
-		io_end_failed(command, error ? error : -EIO);
+		command_end_failed(command, error ? error : -EIO);
 		return;
 	}
 	if (command->extent && status[command->extent - 1].mapped == mapped)
@@ -479,14 +479,14 @@ static void step_map(struct command *command, int error)
 	if (command->done >= plan_length(command) || command->extent == MAP_DESCRIPTORS_MAX)
 		end_map(command);
 	else
-		io_submit(
+		submit_io(
 			command, TCMU_IO_MAP, 0, plan_offset(command) + command->done,
 			plan_length(command) - command->done, 0, step_map);
 }
 
 static void begin_map(struct command *command)
 {
-	io_submit(command, TCMU_IO_MAP, 0, plan_offset(command), plan_length(command), 0, step_map);
+	submit_io(command, TCMU_IO_MAP, 0, plan_offset(command), plan_length(command), 0, step_map);
 }
 
 /* ------- the start of a plan ------- */
@@ -546,19 +546,19 @@ static bool prepare(struct command *command)
 		break;
 	}
 	if (!ready)
-		io_end(command, SCSI_BUSY, NULL);
+		command_end(command, SCSI_BUSY, NULL);
 	return ready;
 }
 
-bool plan_prepare(struct command *command)
+bool exec_prepare(struct command *command)
 {
 	if (!(command->plan.flags & SCSI_PLAN_LONG))
 		return prepare(command);
-	erase_prepare(command);
+	format_prepare(command);
 	return false;
 }
 
-void plan_begin(struct command *command)
+void exec_begin(struct command *command)
 {
 	static void (*const begins[])(struct command *) = {
 		[SCSI_PLAN_READ] = begin_read,
@@ -571,13 +571,13 @@ void plan_begin(struct command *command)
 		[SCSI_PLAN_COMPARE_AND_WRITE] = begin_compare_and_write,
 		[SCSI_PLAN_ORWRITE] = begin_orwrite,
 		[SCSI_PLAN_MAP] = begin_map,
-		[SCSI_PLAN_PREFETCH] = io_end_good,
+		[SCSI_PLAN_PREFETCH] = command_end_good,
 	};
 
-	if (command == command->loop->erase)
-		erase_begin(command);
-	else if (command->loop->sick)
-		io_end_failed_at(command, -EREMOTEIO, command->plan.lba, 0);
+	if (command == command->thread->format)
+		format_begin(command);
+	else if (command->thread->failed)
+		command_end_failed_at(command, -EREMOTEIO, command->plan.lba, 0);
 	else
 		begins[command->plan.op](command);
 }

@@ -19,53 +19,53 @@
 
 #define ZEROES_MAX (UINT64_C(16) * 1024 * 1024) /* at once: so often there is progress */
 
-static void tell(struct loop *loop, unsigned erasure)
+static void tell(struct io_thread *thread, unsigned erasure)
 {
-	if (atomic_exchange(&loop->erasure, erasure) != erasure)
-		loop->setup.signal(loop->setup.owner, LOOP_ERASING);
+	if (atomic_exchange(&thread->format_state, erasure) != erasure)
+		thread->setup.signal(thread->setup.owner, IO_SIGNAL_FORMAT);
 }
 
-void erase_tell(struct loop *loop)
+void format_report(struct io_thread *thread)
 {
-	const struct scsi_lu *lu = &loop->lu;
+	const struct scsi_lu *lu = &thread->lu;
 	unsigned erasure = 0;
 
 	if (lu->long_operation == SCSI_LONG_FORMAT || lu->format_failed)
-		erasure |= LOOP_ERASURE_FORMAT;
+		erasure |= FORMAT_STATE_FORMAT;
 	if (lu->long_operation == SCSI_LONG_SANITIZE || lu->sanitize_failed)
-		erasure |= LOOP_ERASURE_SANITIZE | (lu->sanitize_exit ? LOOP_ERASURE_EXIT : 0);
-	if (erasure != atomic_load_explicit(&loop->erasure, memory_order_relaxed))
-		tell(loop, erasure);
+		erasure |= FORMAT_STATE_SANITIZE | (lu->sanitize_exit ? FORMAT_STATE_EXIT : 0);
+	if (erasure != atomic_load_explicit(&thread->format_state, memory_order_relaxed))
+		tell(thread, erasure);
 }
 
-unsigned loop_erasure(const struct loop *loop)
+unsigned io_thread_format_state(const struct io_thread *thread)
 {
-	return atomic_load(&loop->erasure);
+	return atomic_load(&thread->format_state);
 }
 
 /* ------- the end ------- */
 
-void erase_leave(struct command *asker)
+void format_leave(struct command *waiter)
 {
-	asker->loop->erase_asker = NULL;
-	io_end(asker, SCSI_TASK_ABORTED, NULL);
+	waiter->thread->format_waiter = NULL;
+	command_end(waiter, SCSI_TASK_ABORTED, NULL);
 }
 
 static void end(struct command *erase, int error)
 {
-	struct loop *loop = erase->loop;
-	struct command *asker = loop->erase_asker;
+	struct io_thread *thread = erase->thread;
+	struct command *waiter = thread->format_waiter;
 	struct scsi_result result;
 
-	scsi_long_end(&loop->lu, error, &result);
-	loop->erase = NULL;
-	loop->erase_asker = NULL;
+	scsi_long_end(&thread->lu, error, &result);
+	thread->format = NULL;
+	thread->format_waiter = NULL;
 	/* Cut short, it is to be asked for again. */
-	if (asker && error == -ECANCELED)
-		io_end(asker, SCSI_BUSY, NULL);
-	else if (asker)
-		io_end(asker, result.status, &result.sense);
-	io_end_good(erase);
+	if (waiter && error == -ECANCELED)
+		command_end(waiter, SCSI_BUSY, NULL);
+	else if (waiter)
+		command_end(waiter, result.status, &result.sense);
+	command_end_good(erase);
 }
 
 /* ------- the work ------- */
@@ -93,9 +93,9 @@ static void submit_piece(struct command *erase, uint64_t left)
 	uint64_t length = left < max ? left : max;
 
 	if (erase->bounce)
-		io_submit_buffer(erase, TCMU_IO_WRITE, 0, erase->done, erase->bounce, length, step);
+		submit_buffer(erase, TCMU_IO_WRITE, 0, erase->done, erase->bounce, length, step);
 	else
-		io_submit(erase, TCMU_IO_WRITE_ZEROES, flags, erase->done, length, 0, step);
+		submit_io(erase, TCMU_IO_WRITE_ZEROES, flags, erase->done, length, 0, step);
 }
 
 static void step_flushed(struct command *erase, int error)
@@ -105,9 +105,9 @@ static void step_flushed(struct command *erase, int error)
 
 static void go_on(struct command *erase)
 {
-	struct loop *loop = erase->loop;
+	struct io_thread *thread = erase->thread;
 
-	if (loop->abandoned || loop->mode != LOOP_SERVING) {
+	if (thread->abandoned || thread->mode != IO_THREAD_SERVING) {
 		end(erase, -ECANCELED);
 		return;
 	}
@@ -117,11 +117,11 @@ static void go_on(struct command *erase)
 		if (erase->plan.flags & SCSI_PLAN_INVERT)
 			invert(erase);
 	}
-	loop->lu.progress = progress_of(erase);
+	thread->lu.progress = progress_of(erase);
 	if (erase->done < plan_length(erase))
 		submit_piece(erase, plan_length(erase) - erase->done);
 	else if (handler_can(erase, TCMU_IO_FLUSH))
-		io_submit(erase, TCMU_IO_FLUSH, 0, 0, 0, 0, step_flushed);
+		submit_io(erase, TCMU_IO_FLUSH, 0, 0, 0, 0, step_flushed);
 	else
 		end(erase, 0);
 }
@@ -129,7 +129,7 @@ static void go_on(struct command *erase)
 static void step(struct command *erase, int error)
 {
 	if (error == -EOPNOTSUPP && !erase->bounce)
-		error = plan_fill_same(erase, NULL) ? 0 : -ENOMEM;
+		error = exec_fill_same(erase, NULL) ? 0 : -ENOMEM;
 	else if (!error)
 		erase->done += erase->io.length;
 	if (error)
@@ -138,9 +138,9 @@ static void step(struct command *erase, int error)
 		go_on(erase);
 }
 
-void erase_begin(struct command *erase)
+void format_begin(struct command *erase)
 {
-	if (erase->loop->sick)
+	if (erase->thread->failed)
 		end(erase, -EREMOTEIO);
 	else
 		go_on(erase);
@@ -159,26 +159,26 @@ static bool make(struct command *erase, const struct scsi_plan *plan)
 	erase->writes_range = true;
 	erase->exclusive = true;
 	if (plan->flags & SCSI_PLAN_DATA)
-		return plan_fill_same(erase, erase->loop->data);
-	return handler_can(erase, TCMU_IO_WRITE_ZEROES) || plan_fill_same(erase, NULL);
+		return exec_fill_same(erase, erase->thread->data);
+	return handler_can(erase, TCMU_IO_WRITE_ZEROES) || exec_fill_same(erase, NULL);
 }
 
-void erase_prepare(struct command *asker)
+void format_prepare(struct command *waiter)
 {
-	struct loop *loop = asker->loop;
-	struct command *erase = command_get(&loop->pool);
+	struct io_thread *thread = waiter->thread;
+	struct command *erase = command_get(&thread->pool);
 
-	if (!erase || !make(erase, &asker->plan)) {
+	if (!erase || !make(erase, &waiter->plan)) {
 		if (erase)
-			command_put(&loop->pool, erase);
-		loop->lu.long_operation = SCSI_LONG_NONE;
-		io_end(asker, SCSI_BUSY, NULL);
+			command_put(&thread->pool, erase);
+		thread->lu.long_operation = SCSI_LONG_NONE;
+		command_end(waiter, SCSI_BUSY, NULL);
 		return;
 	}
-	loop->erase = erase;
-	command_list_add(&loop->ready, erase);
-	if (asker->plan.flags & SCSI_PLAN_IMMEDIATE)
-		io_end_good(asker);
+	thread->format = erase;
+	command_list_add(&thread->ready, erase);
+	if (waiter->plan.flags & SCSI_PLAN_IMMEDIATE)
+		command_end_good(waiter);
 	else
-		loop->erase_asker = asker;
+		thread->format_waiter = waiter;
 }

@@ -9,47 +9,47 @@
  */
 #include "io/thread-private.h"
 
-void access_take_orders(struct loop *loop, const struct loop_orders *orders)
+void permission_take_requests(struct io_thread *thread, const struct control_requests *requests)
 {
-	if (orders->backend_set) {
-		loop->setup.backend = orders->backend;
-		loop->info = orders->backend_info;
+	if (requests->backend_set) {
+		thread->setup.backend = requests->backend;
+		thread->info = requests->backend_info;
 	}
-	if (!orders->access_set)
+	if (!requests->permission_set)
 		return;
-	loop->access = orders->access;
-	loop->lu.not_ready = orders->not_ready;
-	loop->access_turn = orders->access_turn;
-	loop->quiet_wanted = orders->access == LOOP_ACCESS_NONE;
+	thread->access = requests->access;
+	thread->lu.not_ready = requests->not_ready;
+	thread->permission_generation = requests->permission_generation;
+	thread->idle_wanted = requests->access == IO_PERMIT_NONE;
 }
 
-bool access_allows(struct loop *loop, enum tcmu_io_op op)
+bool permission_allows(struct io_thread *thread, enum tcmu_io_op op)
 {
 	bool reads = op == TCMU_IO_READ || op == TCMU_IO_MAP;
 
-	if (loop->access == LOOP_ACCESS_ALL || (loop->access == LOOP_ACCESS_READS && reads))
+	if (thread->access == IO_PERMIT_ALL || (thread->access == IO_PERMIT_READS && reads))
 		return true;
-	loop->setup.signal(loop->setup.owner, LOOP_WANTS_LOCK);
+	thread->setup.signal(thread->setup.owner, IO_SIGNAL_WANTS_LOCK);
 	return false;
 }
 
-void access_tell(struct loop *loop)
+void permission_report(struct io_thread *thread)
 {
-	if (!loop->quiet_wanted || atomic_load(&loop->in_flight))
+	if (!thread->idle_wanted || atomic_load(&thread->in_flight))
 		return;
-	loop->quiet_wanted = false;
-	atomic_store(&loop->quiet_turn, loop->access_turn);
-	loop->setup.signal(loop->setup.owner, LOOP_QUIET);
+	thread->idle_wanted = false;
+	atomic_store(&thread->idle_generation, thread->permission_generation);
+	thread->setup.signal(thread->setup.owner, IO_SIGNAL_IDLE);
 }
 
 /* ------- the owner's ------- */
 
-bool loop_is_quiet(struct loop *loop)
+bool io_thread_is_idle(struct io_thread *thread)
 {
 	bool quiet;
 
-	pthread_mutex_lock(&loop->orders_lock);
-	quiet = atomic_load(&loop->quiet_turn) == loop->access_turns;
-	pthread_mutex_unlock(&loop->orders_lock);
+	pthread_mutex_lock(&thread->control_lock);
+	quiet = atomic_load(&thread->idle_generation) == thread->permission_generations;
+	pthread_mutex_unlock(&thread->control_lock);
 	return quiet;
 }

@@ -3,8 +3,8 @@
  * A command between its plan and its end: one request to the handler at a time, completed from any
  * thread, and the order of commands that must not run side by side.
  *
- * Everything runs on the device's thread, outside of the gate, but for io_complete(), and
- * io_copy_in(), which touches the ring's pages and runs under it.
+ * Everything runs on the device's thread, outside of the ring_lock, but for submit_complete(), and
+ * command_copy_in(), which touches the ring's pages and runs under it.
  *
  * COMPARE AND WRITE and ORWRITE are atomic against every other write of this device: they are
  * exclusive for their range, and whoever overlaps waits in the order of arrival.
@@ -17,26 +17,26 @@
 
 #include "base/memory.h"
 
-static __thread struct loop *this_loop;
+static __thread struct io_thread *this_thread;
 
 /* ------- the end of a command ------- */
 
-void io_end(struct command *command, uint8_t status, const struct scsi_sense *sense)
+void command_end(struct command *command, uint8_t status, const struct scsi_sense *sense)
 {
-	struct loop *loop = command->loop;
+	struct io_thread *thread = command->thread;
 
 	command->status = command->aborted ? SCSI_TASK_ABORTED : status;
 	if (status == SCSI_CHECK_CONDITION && sense)
-		scsi_sense_encode(&loop->lu, sense, command->sense);
+		scsi_sense_encode(&thread->lu, sense, command->sense);
 	if (command->started && command->exclusive)
-		loop->exclusive_cnt--;
+		thread->exclusive_cnt--;
 	command->started = false;
-	command_list_add(&loop->ended, command);
+	command_list_add(&thread->ended, command);
 }
 
-void io_end_good(struct command *command)
+void command_end_good(struct command *command)
 {
-	io_end(command, SCSI_GOOD, NULL);
+	command_end(command, SCSI_GOOD, NULL);
 }
 
 /* What an operator is to hear of: not what is tried again, nor what was compared and differs. */
@@ -45,24 +45,25 @@ static bool is_trouble(int error, const struct scsi_result *result)
 	return error == -ETIMEDOUT || (result->status == SCSI_CHECK_CONDITION && error != -EILSEQ);
 }
 
-void io_end_failed_at(struct command *command, int error, uint64_t lba, uint64_t offset)
+void command_end_failed_at(struct command *command, int error, uint64_t lba, uint64_t offset)
 {
 	struct scsi_result result = {.status = SCSI_CHECK_CONDITION};
 
 	scsi_io_error(&command->plan, error, lba, offset, &result);
 	if (is_trouble(error, &result))
-		stats_failed(command->loop->setup.stats, command->cdb, -error, lba, &result.sense);
-	io_end(command, result.status, &result.sense);
+		stats_failed(
+			command->thread->setup.stats, command->cdb, -error, lba, &result.sense);
+	command_end(command, result.status, &result.sense);
 }
 
-void io_end_failed(struct command *command, int error)
+void command_end_failed(struct command *command, int error)
 {
-	io_end_failed_at(command, error, command->io.result / block_size(command), 0);
+	command_end_failed_at(command, error, command->io.result / block_size(command), 0);
 }
 
 /* A length of 0 cannot be told: the kernel takes all of the buffer then, so nothing of others may
  * be in it. */
-void io_copy_in(struct command *command, const uint8_t *data, uint32_t len)
+void command_copy_in(struct command *command, const uint8_t *data, uint32_t len)
 {
 	if (len == 0) {
 		iov_zero(command->iov, command->iov_cnt);
@@ -79,20 +80,20 @@ static void run_blocking(struct work *work)
 	struct command *command =
 		(struct command *) ((char *) work - offsetof(struct command, work));
 
-	command->loop->setup.handler->submit(command->loop->setup.backend, &command->io);
+	command->thread->setup.handler->submit(command->thread->setup.backend, &command->io);
 }
 
-void io_submit(
+void submit_io(
 	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset,
-	uint64_t length, unsigned iov_cnt, io_step *step)
+	uint64_t length, unsigned iov_cnt, submit_step *step)
 {
-	struct loop *loop = command->loop;
+	struct io_thread *thread = command->thread;
 
-	if (loop->abandoned || command->aborted) {
-		io_end_failed_at(command, -ECANCELED, command->plan.lba, 0);
+	if (thread->abandoned || command->aborted) {
+		command_end_failed_at(command, -ECANCELED, command->plan.lba, 0);
 		return;
 	}
-	if (loop->access != LOOP_ACCESS_ALL && !access_allows(loop, op)) {
+	if (thread->access != IO_PERMIT_ALL && !permission_allows(thread, op)) {
 		step(command, -EBUSY);
 		return;
 	}
@@ -105,76 +106,76 @@ void io_submit(
 	command->io.iov_cnt = iov_cnt;
 	command->io.result = offset;
 	command->io.result_flags = 0;
-	command->io.host = loop->setup.host;
-	command->io.dev = loop->setup.host_device;
+	command->io.host = thread->setup.host;
+	command->io.dev = thread->setup.host_device;
 	command->io_error = 0;
 	atomic_store_explicit(&command->phase, IO_SUBMITTED, memory_order_release);
-	atomic_fetch_add_explicit(&loop->in_flight, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&thread->in_flight, 1, memory_order_relaxed);
 
-	if (loop->workers) {
+	if (thread->workers) {
 		command->work.run = run_blocking;
-		workers_queue(loop->workers, &command->work);
+		workers_queue(thread->workers, &command->work);
 	} else {
-		loop->setup.handler->submit(loop->setup.backend, &command->io);
+		thread->setup.handler->submit(thread->setup.backend, &command->io);
 	}
 }
 
-void io_submit_ring(
+void submit_ring(
 	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset, uint64_t data,
-	uint64_t length, io_step *step)
+	uint64_t length, submit_step *step)
 {
 	unsigned cnt = iov_clip(command->iov, command->iov_cnt, data, command->io_iov);
 
-	io_submit(command, op, flags, offset, length, cnt, step);
+	submit_io(command, op, flags, offset, length, cnt, step);
 }
 
-void io_submit_buffer(
+void submit_buffer(
 	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset, void *buffer,
-	uint64_t length, io_step *step)
+	uint64_t length, submit_step *step)
 {
 	command->io_iov[0] = (struct iovec){.iov_base = buffer, .iov_len = length};
-	io_submit(command, op, flags, offset, length, 1, step);
+	submit_io(command, op, flags, offset, length, 1, step);
 }
 
-static void push_finished(struct loop *loop, struct command *command)
+static void push_finished(struct io_thread *thread, struct command *command)
 {
-	struct command *head = atomic_load_explicit(&loop->finished, memory_order_relaxed);
+	struct command *head = atomic_load_explicit(&thread->finished, memory_order_relaxed);
 
 	do {
 		command->finished_next = head;
-	} while (!atomic_compare_exchange_weak(&loop->finished, &head, command));
+	} while (!atomic_compare_exchange_weak(&thread->finished, &head, command));
 }
 
-void io_complete(struct tcmu_io *io, int error)
+void submit_complete(struct tcmu_io *io, int error)
 {
 	struct command *command = command_of_io(io);
-	struct loop *loop = command->loop;
+	struct io_thread *thread = command->thread;
 	enum io_phase expected = IO_SUBMITTED;
 
 	/* A second completion of the same request is the handler's mistake and changes nothing. */
 	if (!atomic_compare_exchange_strong(&command->phase, &expected, IO_COMPLETED))
 		return;
 	command->io_error = error;
-	if (this_loop == loop) {
-		push_finished(loop, command);
+	if (this_thread == thread) {
+		push_finished(thread, command);
 		return;
 	}
 	/* Once it is pushed the command may end, and the loop with it, but for this. */
-	atomic_fetch_add(&loop->completing, 1);
-	push_finished(loop, command);
-	loop_wake(loop);
-	atomic_fetch_sub(&loop->completing, 1);
+	atomic_fetch_add(&thread->completing, 1);
+	push_finished(thread, command);
+	io_thread_wake(thread);
+	atomic_fetch_sub(&thread->completing, 1);
 }
 
-void io_aio(struct tcmu_io *io, struct tcmu_aio *aio)
+void submit_aio(struct tcmu_io *io, struct tcmu_aio *aio)
 {
-	aio_queue(command_of_io(io)->loop->engine, io, aio);
+	aio_queue(command_of_io(io)->thread->engine, io, aio);
 }
 
-static unsigned take_finished(struct loop *loop)
+static unsigned take_finished(struct io_thread *thread)
 {
 	struct command *command = atomic_exchange_explicit(
-		&loop->finished, NULL, memory_order_acq_rel);
+		&thread->finished, NULL, memory_order_acq_rel);
 	struct command *oldest = NULL;
 	unsigned cnt = 0;
 
@@ -189,7 +190,7 @@ static unsigned take_finished(struct loop *loop)
 		struct command *next = oldest->finished_next;
 
 		atomic_store_explicit(&oldest->phase, IO_IDLE, memory_order_relaxed);
-		atomic_fetch_sub_explicit(&loop->in_flight, 1, memory_order_relaxed);
+		atomic_fetch_sub_explicit(&thread->in_flight, 1, memory_order_relaxed);
 		oldest->step(oldest, oldest->io_error);
 		oldest = next;
 		cnt++;
@@ -197,41 +198,41 @@ static unsigned take_finished(struct loop *loop)
 	return cnt;
 }
 
-unsigned io_reap(struct loop *loop)
+unsigned submit_reap(struct io_thread *thread)
 {
 	unsigned cnt = 0;
 	unsigned taken;
 
-	this_loop = loop;
+	this_thread = thread;
 	do {
-		taken = loop->engine ? aio_reap(loop->engine) : 0;
-		taken += take_finished(loop);
+		taken = thread->engine ? aio_reap(thread->engine) : 0;
+		taken += take_finished(thread);
 		cnt += taken;
 	} while (taken);
 	return cnt;
 }
 
-void io_cancel(struct command *command)
+void submit_cancel(struct command *command)
 {
-	struct loop *loop = command->loop;
-	const struct tcmu_handler *handler = loop->setup.handler;
+	struct io_thread *thread = command->thread;
+	const struct tcmu_handler *handler = thread->setup.handler;
 
-	if (command == loop->erase_asker)
-		erase_leave(command);
-	if (command == loop->errand_asker)
-		errand_leave(command);
-	if (command->copy)
-		copy_cancel(command);
+	if (command == thread->format_waiter)
+		format_leave(command);
+	if (command == thread->deferred_waiter)
+		deferred_leave(command);
+	if (command->xcopy)
+		xcopy_cancel(command);
 	if (atomic_load_explicit(&command->phase, memory_order_acquire) != IO_SUBMITTED)
 		return;
-	if (loop->workers && workers_cancel(loop->workers, &command->work) == 0) {
-		io_complete(&command->io, -ECANCELED);
+	if (thread->workers && workers_cancel(thread->workers, &command->work) == 0) {
+		submit_complete(&command->io, -ECANCELED);
 		return;
 	}
-	if (loop->engine)
-		aio_cancel(loop->engine, &command->io);
+	if (thread->engine)
+		aio_cancel(thread->engine, &command->io);
 	if (handler->cancel)
-		handler->cancel(loop->setup.backend, &command->io);
+		handler->cancel(thread->setup.backend, &command->io);
 }
 
 /* ------- commands that wait for each other ------- */
@@ -272,17 +273,17 @@ static bool commands_conflict(const struct command *a, const struct command *b)
 /* Whether a command must wait for one that is under way, or for one that waits before it. */
 static bool must_wait(const struct command *command)
 {
-	const struct loop *loop = command->loop;
+	const struct io_thread *thread = command->thread;
 
 	if (!command->writes_range ||
-	    (!command->exclusive && !loop->exclusive_cnt && !loop->blocked.first))
+	    (!command->exclusive && !thread->exclusive_cnt && !thread->blocked.first))
 		return false;
-	for (const struct command *other = loop->blocked.first; other && other != command;
+	for (const struct command *other = thread->blocked.first; other && other != command;
 	     other = other->next)
 		if (commands_conflict(command, other))
 			return true;
-	for (unsigned i = 0; i < loop->pool.used; i++) {
-		const struct command *other = command_at(&loop->pool, i);
+	for (unsigned i = 0; i < thread->pool.used; i++) {
+		const struct command *other = command_at(&thread->pool, i);
 
 		if (other != command && other->in_use && other->started &&
 		    commands_conflict(command, other))
@@ -293,17 +294,17 @@ static bool must_wait(const struct command *command)
 
 static void begin(struct command *command)
 {
-	this_loop = command->loop;
+	this_thread = command->thread;
 	command->started = true;
 	if (command->exclusive)
-		command->loop->exclusive_cnt++;
-	plan_begin(command);
+		command->thread->exclusive_cnt++;
+	exec_begin(command);
 }
 
-void io_start(struct command *command)
+void order_start(struct command *command)
 {
 	if (must_wait(command))
-		command_list_add(&command->loop->blocked, command);
+		command_list_add(&command->thread->blocked, command);
 	else
 		begin(command);
 }
@@ -327,62 +328,62 @@ static uint64_t limited_bytes(const struct command *command)
  * does what the daemon carries out for another command. */
 static uint64_t limited(struct command *command, uint64_t now)
 {
-	struct loop *loop = command->loop;
+	struct io_thread *thread = command->thread;
 
-	if (!throttle_is_on(&loop->throttle) || loop->mode == LOOP_DRAINING || command->aborted ||
-	    command->internal)
+	if (!rate_limit_is_on(&thread->rate_limit) || thread->mode == IO_THREAD_DRAINING ||
+	    command->aborted || command->internal)
 		return 0;
-	return throttle_take(&loop->throttle, now, limited_bytes(command));
+	return rate_limit_take(&thread->rate_limit, now, limited_bytes(command));
 }
 
-unsigned io_start_ready(struct loop *loop)
+unsigned order_start_ready(struct io_thread *thread)
 {
-	struct command_list ready = loop->ready;
-	uint64_t now = throttle_is_on(&loop->throttle) && ready.first ? loop_clock() : 0;
+	struct command_list ready = thread->ready;
+	uint64_t now = rate_limit_is_on(&thread->rate_limit) && ready.first ? wait_clock() : 0;
 	struct command *command;
 	unsigned cnt = 0;
 
-	loop->resume = 0;
+	thread->resume = 0;
 	if (!ready.first)
 		return 0;
-	command_list_init(&loop->ready);
+	command_list_init(&thread->ready);
 	while ((command = ready.first)) {
-		uint64_t wait = loop->resume && !command->aborted ? 1 : limited(command, now);
+		uint64_t wait = thread->resume && !command->aborted ? 1 : limited(command, now);
 
 		ready.first = command->next;
 		command->next = NULL;
 		if (wait) {
-			if (!loop->resume)
-				loop->resume = now + wait;
-			command_list_add(&loop->ready, command);
+			if (!thread->resume)
+				thread->resume = now + wait;
+			command_list_add(&thread->ready, command);
 		} else {
-			io_start(command);
+			order_start(command);
 			cnt++;
 		}
 	}
 	return cnt;
 }
 
-void io_unblock(struct loop *loop)
+void order_unblock(struct io_thread *thread)
 {
-	struct command *command = loop->blocked.first;
+	struct command *command = thread->blocked.first;
 	struct command_list still;
 
 	if (!command)
 		return;
 	command_list_init(&still);
-	while ((command = loop->blocked.first)) {
+	while ((command = thread->blocked.first)) {
 		bool waits = !command->aborted && must_wait(command);
 
 		for (struct command *other = still.first; other && !command->aborted && !waits;
 		     other = other->next)
 			waits = commands_conflict(command, other);
-		command_list_take(&loop->blocked);
+		command_list_take(&thread->blocked);
 		if (waits)
 			command_list_add(&still, command);
 		else
 			begin(command);
 	}
 	if (still.first)
-		loop->blocked = still;
+		thread->blocked = still;
 }

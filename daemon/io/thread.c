@@ -34,50 +34,50 @@
 #define IOV_USUAL        66 /* 256 KiB in pages that do not begin with one */
 #define WORKERS_PARALLEL 16
 
-static void signal_owner(struct loop *loop, uint32_t bits)
+static void signal_owner(struct io_thread *thread, uint32_t bits)
 {
-	loop->setup.signal(loop->setup.owner, bits);
+	thread->setup.signal(thread->setup.owner, bits);
 }
 
-static void broken(struct loop *loop, int error, const char *what)
+static void broken(struct io_thread *thread, int error, const char *what)
 {
-	if (loop->broken)
+	if (thread->broken)
 		return;
-	loop->broken = true;
-	loop->error = error;
-	peer_close(loop->peer);
-	snprintf(loop->error_text, sizeof(loop->error_text), "%s", what);
-	loop->mode = LOOP_DRAINING;
-	signal_owner(loop, LOOP_BROKEN);
+	thread->broken = true;
+	thread->error = error;
+	xcopy_peer_close(thread->peer);
+	snprintf(thread->error_text, sizeof(thread->error_text), "%s", what);
+	thread->mode = IO_THREAD_DRAINING;
+	signal_owner(thread, IO_SIGNAL_RING_BROKEN);
 }
 
-void loop_unregistered(struct loop *loop)
+void io_thread_unregistered(struct io_thread *thread)
 {
-	if (loop->unregistered)
+	if (thread->unregistered)
 		return;
-	loop->unregistered = true;
-	peer_close(loop->peer);
-	loop->mode = LOOP_DRAINING;
-	loop->abandoned = true;
-	loop->cancel_wanted = true;
-	signal_owner(loop, LOOP_UNREGISTERED);
+	thread->unregistered = true;
+	xcopy_peer_close(thread->peer);
+	thread->mode = IO_THREAD_DRAINING;
+	thread->abandoned = true;
+	thread->cancel_wanted = true;
+	signal_owner(thread, IO_SIGNAL_UNREGISTERED);
 }
 
 /* ------- under the gate ------- */
 
-static void complete_ended(struct loop *loop)
+static void complete_ended(struct io_thread *thread)
 {
 	struct command *command;
 	unsigned completed = 0;
 	uint64_t now = 0;
 
-	while ((command = command_list_take(&loop->ended))) {
-		bool answered = !command->internal && !loop->revoked && !loop->broken &&
-			!loop->stale;
+	while ((command = command_list_take(&thread->ended))) {
+		bool answered = !command->internal && !thread->revoked && !thread->broken &&
+			!thread->stale;
 
 		if (!command->internal)
 			stats_end(
-				loop->setup.stats, &command->flight, &now, answered,
+				thread->setup.stats, &command->flight, &now, answered,
 				command->status, command->sense,
 				command->has_read_len ? command->read_len : command->data_length);
 		if (answered) {
@@ -85,7 +85,7 @@ static void complete_ended(struct loop *loop)
 			int r;
 
 			if (command->answer_length && command->status == SCSI_GOOD)
-				io_copy_in(command, command->bounce, command->answer_length);
+				command_copy_in(command, command->bounce, command->answer_length);
 			completion = (struct tcmu_completion){
 				.cmd_id = command->cmd_id,
 				.status = command->status,
@@ -93,20 +93,20 @@ static void complete_ended(struct loop *loop)
 				.read_len = command->read_len,
 				.sense = command->sense,
 			};
-			r = tcmu_ring_complete(&loop->ring, &completion);
+			r = tcmu_ring_complete(&thread->ring, &completion);
 			if (r < 0)
-				broken(loop, r, "the entry at the ring's tail is corrupt");
+				broken(thread, r, "the entry at the ring's tail is corrupt");
 			completed++;
 		}
 		if (command->request)
-			copy_served(command);
-		command_put(&loop->pool, command);
+			xcopy_served(command);
+		command_put(&thread->pool, command);
 	}
-	if (!completed || loop->broken)
+	if (!completed || thread->broken)
 		return;
-	tcmu_ring_publish(&loop->ring);
-	if (tcmu_uio_doorbell(&loop->uio) < 0)
-		loop_unregistered(loop);
+	tcmu_ring_publish(&thread->ring);
+	if (tcmu_uio_doorbell(&thread->uio) < 0)
+		io_thread_unregistered(thread);
 }
 
 /* A few milliseconds late at most, and no system call. */
@@ -129,27 +129,27 @@ static void begin_errand(
 	struct command *command, enum scsi_verdict verdict, const struct scsi_result *result,
 	const struct scsi_mode_values *before)
 {
-	struct loop *loop = command->loop;
+	struct io_thread *thread = command->thread;
 	bool planned = verdict == SCSI_PLANNED;
-	struct loop_errand errand = {0};
+	struct deferred_request errand = {0};
 
 	if (result->save) {
-		errand.kind = LOOP_ERRAND_SAVE;
-		errand.saved = loop->lu.saved;
-		memcpy(errand.serial, loop->lu.serial, sizeof(errand.serial));
+		errand.kind = DEFERRED_SAVE;
+		errand.saved = thread->lu.saved;
+		memcpy(errand.serial, thread->lu.serial, sizeof(errand.serial));
 	} else {
-		errand.kind = LOOP_ERRAND_SET_GROUPS;
+		errand.kind = DEFERRED_SET_GROUPS;
 		errand.states = result->states;
 		planned = false;
 	}
 	command->plan = result->plan;
-	errand_begin(command, &errand, before, planned);
+	deferred_begin(command, &errand, before, planned);
 }
 
 static void dispatch(struct command *command)
 {
-	struct loop *loop = command->loop;
-	struct scsi_mode_values before = loop->lu.saved;
+	struct io_thread *thread = command->thread;
+	struct scsi_mode_values before = thread->lu.saved;
 	enum scsi_verdict verdict;
 	struct scsi_task task = {
 		.cdb = command->cdb,
@@ -161,213 +161,214 @@ static void dispatch(struct command *command)
 	};
 	struct scsi_result result;
 
-	result.data = loop->data;
+	result.data = thread->data;
 	result.data_length = 0;
-	verdict = scsi_dispatch(&loop->lu, &task, &result);
-	if (verdict != SCSI_NEEDS_IDENTITY && needs_errand(verdict, &result)) {
+	verdict = scsi_dispatch(&thread->lu, &task, &result);
+	if (verdict != SCSI_NEEDS_LU_INFO && needs_errand(verdict, &result)) {
 		begin_errand(command, verdict, &result, &before);
 		return;
 	}
 	switch (verdict) {
 	case SCSI_ANSWERED:
 		if (result.status == SCSI_GOOD && command->data_length)
-			io_copy_in(command, result.data, result.data_length);
-		io_end(command, result.status, &result.sense);
+			command_copy_in(command, result.data, result.data_length);
+		command_end(command, result.status, &result.sense);
 		break;
 	case SCSI_PLANNED:
 		command->plan = result.plan;
 		if (result.plan.op == SCSI_PLAN_COPY)
-			copy_begin(command, &result.copy);
+			xcopy_begin(command, &result.copy);
 		else if (result.plan.op == SCSI_PLAN_ABORT_COPY)
-			copy_abort(command);
-		else if (plan_prepare(command))
-			command_list_add(&loop->ready, command);
+			xcopy_abort(command);
+		else if (exec_prepare(command))
+			command_list_add(&thread->ready, command);
 		break;
-	case SCSI_NEEDS_IDENTITY:
-		if (!loop->parked.first)
-			signal_owner(loop, LOOP_NEEDS_IDENTITY);
-		command_list_add(&loop->parked, command);
+	case SCSI_NEEDS_LU_INFO:
+		if (!thread->pending.first)
+			signal_owner(thread, IO_SIGNAL_NEEDS_LU_INFO);
+		command_list_add(&thread->pending, command);
 		break;
 	}
 }
 
 /* A task management function: what it names is asked to end soon, and is completed as usual. Where
  * its initiator would take what was aborted for done (tcmu_scan_loopback()), it is done. */
-static void abort_tasks(struct loop *loop, const struct tcmu_entry *entry)
+static void abort_tasks(struct io_thread *thread, const struct tcmu_entry *entry)
 {
 	if (entry->tmr_type != TCMU_TMR_TYPE_ABORT_TASK && tcmu_scan_loopback())
 		return;
 	for (uint32_t i = 0; i < entry->tmr_count; i++) {
 		uint16_t id = tcmu_entry_tmr_id(entry, i);
 
-		for (unsigned j = 0; j < loop->pool.used; j++) {
-			struct command *command = command_at(&loop->pool, j);
+		for (unsigned j = 0; j < thread->pool.used; j++) {
+			struct command *command = command_at(&thread->pool, j);
 
 			if (!command->in_use || command->internal || command->cmd_id != id)
 				continue;
 			command->aborted = true;
-			loop->cancel_wanted = true;
+			thread->cancel_wanted = true;
 		}
 	}
 }
 
 /* Commands that waited for the identity are decided again; where nobody is told any more, they just
  * end. */
-static void unpark(struct loop *loop)
+static void resume_pending(struct io_thread *thread)
 {
-	struct command_list parked = loop->parked;
+	struct command_list pending = thread->pending;
 	struct command *command;
 
-	if (!parked.first)
+	if (!pending.first)
 		return;
-	command_list_init(&loop->parked);
-	loop->lu.identity_fresh = true;
-	while ((command = parked.first)) {
-		parked.first = command->next;
+	command_list_init(&thread->pending);
+	thread->lu.lu_info_fresh = true;
+	while ((command = pending.first)) {
+		pending.first = command->next;
 		command->next = NULL;
-		if (loop->revoked || loop->stale)
-			io_end(command, SCSI_BUSY, NULL);
+		if (thread->revoked || thread->stale)
+			command_end(command, SCSI_BUSY, NULL);
 		else
 			dispatch(command);
 	}
-	loop->lu.identity_fresh = false;
+	thread->lu.lu_info_fresh = false;
 }
 
 /* Somebody has reset the ring behind our back (configfs). Once nothing refers to it any more, it is
  * attached anew. */
-static void reset(struct loop *loop)
+static void reset(struct io_thread *thread)
 {
-	loop->stale = true;
-	loop->cancel_wanted = true;
-	for (unsigned i = 0; i < loop->pool.used; i++) {
-		struct command *command = command_at(&loop->pool, i);
+	thread->stale = true;
+	thread->cancel_wanted = true;
+	for (unsigned i = 0; i < thread->pool.used; i++) {
+		struct command *command = command_at(&thread->pool, i);
 
 		command->aborted = !command->internal;
 	}
-	unpark(loop);
+	resume_pending(thread);
 }
 
-static void attach_again(struct loop *loop)
+static void attach_again(struct io_thread *thread)
 {
-	int r = tcmu_ring_attach(&loop->ring, loop->uio.base, loop->uio.length);
+	int r = tcmu_ring_attach(&thread->ring, thread->uio.base, thread->uio.length);
 
 	if (r < 0)
-		broken(loop, r, "its ring is not one that this daemon understands");
-	loop->stale = false;
+		broken(thread, r, "its ring is not one that this daemon understands");
+	thread->stale = false;
 }
 
 /* ------- orders ------- */
 
-static void apply_size(struct loop *loop, const struct loop_orders *orders)
+static void apply_size(struct io_thread *thread, const struct control_requests *requests)
 {
-	loop->info = orders->info;
-	loop->lu.blocks = orders->size / loop->lu.block_size;
-	loop->lu.unit_attention |= SCSI_UA_CAPACITY;
+	thread->info = requests->info;
+	thread->lu.blocks = requests->size / thread->lu.block_size;
+	thread->lu.unit_attention |= SCSI_UA_CAPACITY;
 }
 
-static void apply_identity(struct loop *loop, const struct scsi_identity *identity)
+static void apply_identity(struct io_thread *thread, const struct scsi_lu_info *identity)
 {
 	uint8_t naa[SCSI_NAA_LENGTH];
 
-	scsi_set_identity(&loop->lu, identity);
-	if (scsi_naa(&loop->lu, naa))
-		peer_identify(loop->peer, naa);
+	scsi_set_lu_info(&thread->lu, identity);
+	if (scsi_naa(&thread->lu, naa))
+		xcopy_peer_set_naa(thread->peer, naa);
 }
 
 /* Whoever gave orders may have done so already. */
-static void leave_place(struct loop *loop)
+static void leave_cpu(struct io_thread *thread)
 {
-	if (atomic_exchange(&loop->place, -1) >= 0)
-		thread_set_place(0, -1);
+	if (atomic_exchange(&thread->cpu, -1) >= 0)
+		thread_set_cpu(0, -1);
 }
 
-/* Under the gate, because parked commands are decided again. */
-static void take_orders(struct loop *loop)
+/* Under the ring_lock, because parked commands are decided again. */
+static void take_orders(struct io_thread *thread)
 {
-	struct loop_orders orders;
+	struct control_requests requests;
 
-	if (!atomic_load(&loop->has_orders) || !atomic_exchange(&loop->has_orders, false))
+	if (!atomic_load(&thread->has_control) || !atomic_exchange(&thread->has_control, false))
 		return;
-	leave_place(loop);
-	pthread_mutex_lock(&loop->orders_lock);
-	orders = loop->orders;
-	loop->orders = (struct loop_orders){0};
-	pthread_mutex_unlock(&loop->orders_lock);
+	leave_cpu(thread);
+	pthread_mutex_lock(&thread->control_lock);
+	requests = thread->control;
+	thread->control = (struct control_requests){0};
+	pthread_mutex_unlock(&thread->control_lock);
 
-	if (orders.sicken)
-		loop->sick = true;
-	access_take_orders(loop, &orders);
-	if (orders.size_set)
-		apply_size(loop, &orders);
-	if (orders.write_cache_set && loop->lu.write_cache != orders.write_cache) {
-		loop->lu.write_cache = orders.write_cache;
-		loop->lu.unit_attention |= SCSI_UA_MODE_PARAMETERS;
+	if (requests.fail)
+		thread->failed = true;
+	permission_take_requests(thread, &requests);
+	if (requests.size_set)
+		apply_size(thread, &requests);
+	if (requests.write_cache_set && thread->lu.write_cache != requests.write_cache) {
+		thread->lu.write_cache = requests.write_cache;
+		thread->lu.unit_attention |= SCSI_UA_MODE_PARAMETERS;
 	}
-	if (orders.identity_set)
-		apply_identity(loop, &orders.identity);
-	if (orders.errand_done)
-		errand_end(loop, orders.errand_error);
-	if (orders.limits_set)
-		throttle_set(&loop->throttle, &orders.limits);
-	if (orders.drain)
-		loop->mode = LOOP_DRAINING;
-	if (orders.cancel) {
-		loop->abandoned = true;
-		loop->cancel_wanted = true;
+	if (requests.lu_info_set)
+		apply_identity(thread, &requests.identity);
+	if (requests.deferred_done)
+		deferred_end(thread, requests.deferred_error);
+	if (requests.limits_set)
+		rate_limit_set(&thread->rate_limit, &requests.limits);
+	if (requests.drain)
+		thread->mode = IO_THREAD_DRAINING;
+	if (requests.cancel) {
+		thread->abandoned = true;
+		thread->cancel_wanted = true;
 	}
-	if (orders.identity_set)
-		unpark(loop);
+	if (requests.lu_info_set)
+		resume_pending(thread);
 }
 
 /* ------- fetching ------- */
 
 /* 1: a command or function was fetched; 0: nothing there, or no slot is free. */
-static int fetch_one(struct loop *loop, uint64_t *now)
+static int fetch_one(struct io_thread *thread, uint64_t *now)
 {
-	struct command *command = command_get(&loop->pool);
+	struct command *command = command_get(&thread->pool);
 	struct tcmu_entry entry;
 	int r;
 
 	if (!command)
 		return 0;
-	r = tcmu_ring_next(&loop->ring, &entry, command->iov, command->iov_max);
+	r = tcmu_ring_next(&thread->ring, &entry, command->iov, command->iov_max);
 	if (r == -ENOBUFS && command_grow_iov(command, entry.iov_cnt) == 0)
-		r = tcmu_ring_next(&loop->ring, &entry, command->iov, command->iov_max);
+		r = tcmu_ring_next(&thread->ring, &entry, command->iov, command->iov_max);
 	if (r <= 0 || entry.kind == TCMU_ENTRY_TMR) {
-		command_put(&loop->pool, command);
+		command_put(&thread->pool, command);
 		if (r == -EBADMSG)
-			broken(loop, r, "the kernel's next entry is corrupt");
+			broken(thread, r, "the kernel's next entry is corrupt");
 		else if (r == -ESTALE)
-			reset(loop);
+			reset(thread);
 		else if (r > 0)
-			abort_tasks(loop, &entry);
+			abort_tasks(thread, &entry);
 		return r > 0;
 	}
 
 	/* What was ordered before the command was sent is in force when it is decided. */
-	take_orders(loop);
+	take_orders(thread);
 	command->cmd_id = entry.cmd_id;
 	command->cdb_length = entry.cdb_length;
 	memcpy(command->cdb, entry.cdb, sizeof(command->cdb));
 	command->iov_cnt = entry.iov_cnt;
 	command->data_length = entry.data_length;
-	stats_begin(loop->setup.stats, &command->flight, now, command->cdb, command->data_length);
-	if (loop->setup.tell && atomic_load_explicit(loop->setup.tell, memory_order_relaxed))
-		loop->setup.told(
-			loop->setup.owner, command->cdb, command->cdb_length, command->data_length);
+	stats_begin(thread->setup.stats, &command->flight, now, command->cdb, command->data_length);
+	if (thread->setup.tell && atomic_load_explicit(thread->setup.tell, memory_order_relaxed))
+		thread->setup.told(
+			thread->setup.owner, command->cdb, command->cdb_length,
+			command->data_length);
 	dispatch(command);
 	return 1;
 }
 
-static unsigned fetch(struct loop *loop)
+static unsigned fetch(struct io_thread *thread)
 {
 	unsigned cnt = 0;
 	uint64_t now = 0;
 
-	if (loop->stale && loop_is_empty(loop))
-		attach_again(loop);
-	while (cnt < FETCH_MAX && loop->mode == LOOP_SERVING && !loop->stale &&
-	       fetch_one(loop, &now) > 0)
+	if (thread->stale && io_thread_is_empty(thread))
+		attach_again(thread);
+	while (cnt < FETCH_MAX && thread->mode == IO_THREAD_SERVING && !thread->stale &&
+	       fetch_one(thread, &now) > 0)
 		cnt++;
 	return cnt;
 }
@@ -375,260 +376,261 @@ static unsigned fetch(struct loop *loop)
 /* ------- the turn ------- */
 
 /* What nobody waits for any more is asked to end soon. */
-static void cancel(struct loop *loop)
+static void cancel(struct io_thread *thread)
 {
-	if (!loop->cancel_wanted)
+	if (!thread->cancel_wanted)
 		return;
-	loop->cancel_wanted = false;
-	for (unsigned i = 0; i < loop->pool.used; i++) {
-		struct command *command = command_at(&loop->pool, i);
+	thread->cancel_wanted = false;
+	for (unsigned i = 0; i < thread->pool.used; i++) {
+		struct command *command = command_at(&thread->pool, i);
 
-		if (command->in_use && (loop->abandoned || command->aborted))
-			io_cancel(command);
+		if (command->in_use && (thread->abandoned || command->aborted))
+			submit_cancel(command);
 	}
 }
 
 /* Returns whether there was anything to do. */
-static bool turn(struct loop *loop)
+static bool turn(struct io_thread *thread)
 {
 	unsigned work = 0, fetched = 0;
 
-	pthread_mutex_lock(&loop->gate);
-	take_orders(loop);
-	work += copy_serve(loop);
-	if (loop->attached)
-		work += fetched = fetch(loop);
-	if (loop->mode == LOOP_DRAINING)
-		unpark(loop);
-	work += loop->ended.first != NULL;
-	complete_ended(loop);
-	pthread_mutex_unlock(&loop->gate);
+	pthread_mutex_lock(&thread->ring_lock);
+	take_orders(thread);
+	work += xcopy_serve(thread);
+	if (thread->attached)
+		work += fetched = fetch(thread);
+	if (thread->mode == IO_THREAD_DRAINING)
+		resume_pending(thread);
+	work += thread->ended.first != NULL;
+	complete_ended(thread);
+	pthread_mutex_unlock(&thread->ring_lock);
 
-	cancel(loop);
-	io_unblock(loop);
-	work += io_start_ready(loop);
-	if (loop->engine)
-		aio_flush(loop->engine);
-	work += io_reap(loop);
-	work += peer_take_answers(loop->peer);
-	erase_tell(loop);
+	cancel(thread);
+	order_unblock(thread);
+	work += order_start_ready(thread);
+	if (thread->engine)
+		aio_flush(thread->engine);
+	work += submit_reap(thread);
+	work += xcopy_peer_take_answers(thread->peer);
+	format_report(thread);
 	if (work)
-		loop_waited(loop, fetched);
-	access_tell(loop);
+		wait_ended(thread, fetched);
+	permission_report(thread);
 	return work > 0;
 }
 
 /* ------- the beginning and the end ------- */
 
-static int watch(struct loop *loop, int fd, enum wake_source source)
+static int watch(struct io_thread *thread, int fd, enum wake_source source)
 {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = source};
 
-	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+	return epoll_ctl(thread->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
 /* What a dead daemon had fetched is answered BUSY by the kernel; initiators send it again. */
-static int recover(struct loop *loop)
+static int recover(struct io_thread *thread)
 {
-	int r = tcmu_configfs_action(&loop->setup.device, "block_dev", 1);
+	int r = tcmu_configfs_action(&thread->setup.device, "block_dev", 1);
 
 	if (r >= 0)
-		r = tcmu_configfs_action(&loop->setup.device, "reset_ring", 1);
+		r = tcmu_configfs_action(&thread->setup.device, "reset_ring", 1);
 	return r == -ENOENT ? 0 : r; /* a kernel before 4.19 has neither */
 }
 
 /* False: it failed, which has been signalled, or the ring was revoked before it was there. */
-static bool attach_ring(struct loop *loop)
+static bool attach_ring(struct io_thread *thread)
 {
 	const char *what = NULL;
 	int r = 0;
 
-	pthread_mutex_lock(&loop->gate);
-	if (loop->revoked) {
-		pthread_mutex_unlock(&loop->gate);
+	pthread_mutex_lock(&thread->ring_lock);
+	if (thread->revoked) {
+		pthread_mutex_unlock(&thread->ring_lock);
 		return false;
 	}
-	if ((r = tcmu_uio_open(&loop->uio, loop->setup.minor)) < 0)
+	if ((r = tcmu_uio_open(&thread->uio, thread->setup.minor)) < 0)
 		what = "its uio device cannot be opened";
-	else if ((r = tcmu_uio_map(&loop->uio)) < 0)
+	else if ((r = tcmu_uio_map(&thread->uio)) < 0)
 		what = "its ring cannot be mapped";
-	else if ((r = tcmu_ring_attach(&loop->ring, loop->uio.base, loop->uio.length)) < 0)
+	else if ((r = tcmu_ring_attach(&thread->ring, thread->uio.base, thread->uio.length)) < 0)
 		what = "its ring is not one that this daemon understands";
-	else if ((r = watch(loop, loop->uio.fd, WAKE_UIO)) < 0)
+	else if ((r = watch(thread, thread->uio.fd, WAKE_UIO)) < 0)
 		what = "its uio device cannot be watched";
 	else
-		loop->attached = true;
-	pthread_mutex_unlock(&loop->gate);
+		thread->attached = true;
+	pthread_mutex_unlock(&thread->ring_lock);
 	if (what)
-		broken(loop, r, what);
+		broken(thread, r, what);
 	return !what;
 }
 
-static void attach(struct loop *loop)
+static void attach(struct io_thread *thread)
 {
-	bool recovered = loop->setup.start == LOOP_RECOVERED;
-	int r = recovered ? recover(loop) : 0;
+	bool recovered = thread->setup.start == IO_THREAD_RECOVERED;
+	int r = recovered ? recover(thread) : 0;
 
 	if (r < 0) {
-		broken(loop, r, "what the last daemon had begun cannot be reset");
+		broken(thread, r, "what the last daemon had begun cannot be reset");
 		return;
 	}
-	if (!attach_ring(loop))
+	if (!attach_ring(thread))
 		return;
-	if (recovered && (r = tcmu_configfs_action(&loop->setup.device, "block_dev", 0)) < 0 &&
+	if (recovered && (r = tcmu_configfs_action(&thread->setup.device, "block_dev", 0)) < 0 &&
 	    r != -ENOENT) {
-		broken(loop, r, "the kernel cannot be told to send commands again");
+		broken(thread, r, "the kernel cannot be told to send commands again");
 		return;
 	}
-	signal_owner(loop, LOOP_ATTACHED);
+	signal_owner(thread, IO_SIGNAL_ATTACHED);
 }
 
 /* Unmap first, then close: some kernels free on close. */
-static void let_go(struct loop *loop)
+static void let_go(struct io_thread *thread)
 {
-	pthread_mutex_lock(&loop->gate);
-	loop->clean = !loop->revoked && !loop->broken && !loop->unregistered;
-	loop->attached = false;
-	tcmu_uio_unmap(&loop->uio);
-	tcmu_uio_close(&loop->uio);
-	pthread_mutex_unlock(&loop->gate);
+	pthread_mutex_lock(&thread->ring_lock);
+	thread->clean = !thread->revoked && !thread->broken && !thread->unregistered;
+	thread->attached = false;
+	tcmu_uio_unmap(&thread->uio);
+	tcmu_uio_close(&thread->uio);
+	pthread_mutex_unlock(&thread->ring_lock);
 }
 
 /* After this no function of the handler runs any more, and none of ours that it has called. */
-static void leave_backend(struct loop *loop)
+static void leave_backend(struct io_thread *thread)
 {
-	aio_engine_free(loop->engine);
-	loop->engine = NULL;
-	workers_free(loop->workers);
-	loop->workers = NULL;
-	/* Who is still within io_complete() waits for nothing but its turn on the processor. */
-	while (atomic_load(&loop->completing))
+	aio_engine_free(thread->engine);
+	thread->engine = NULL;
+	workers_free(thread->workers);
+	thread->workers = NULL;
+	/* Who is still within submit_complete() waits for nothing but its turn on the processor. */
+	while (atomic_load(&thread->completing))
 		sched_yield();
 }
 
-static void *loop_main(void *arg)
+static void *io_thread_main(void *arg)
 {
-	struct loop *loop = arg;
+	struct io_thread *thread = arg;
 	char name[16];
 
-	snprintf(name, sizeof(name), "io-%s", loop->setup.name);
+	snprintf(name, sizeof(name), "io-%s", thread->setup.name);
 	thread_set_name(name);
 	thread_set_io_flusher();
-	atomic_store(&loop->tid, gettid());
-	stats_thread_begins(loop->setup.stats);
-	attach(loop);
-	while (loop->mode == LOOP_SERVING || loop->pool.in_use)
-		if (!turn(loop) && (loop->mode == LOOP_SERVING || loop->pool.in_use))
-			loop_wait(loop);
-	leave_place(loop);
-	peer_end(loop->peer);
-	let_go(loop);
-	leave_backend(loop);
-	stats_thread_ends(loop->setup.stats);
-	signal_owner(loop, LOOP_ENDED);
+	atomic_store(&thread->tid, gettid());
+	stats_thread_begins(thread->setup.stats);
+	attach(thread);
+	while (thread->mode == IO_THREAD_SERVING || thread->pool.in_use)
+		if (!turn(thread) && (thread->mode == IO_THREAD_SERVING || thread->pool.in_use))
+			wait_for_work(thread);
+	leave_cpu(thread);
+	xcopy_peer_end(thread->peer);
+	let_go(thread);
+	leave_backend(thread);
+	stats_thread_ends(thread->setup.stats);
+	signal_owner(thread, IO_SIGNAL_ENDED);
 	return NULL;
 }
 
-static int make_backend_side(struct loop *loop)
+static int make_backend_side(struct io_thread *thread)
 {
-	const struct loop_setup *setup = &loop->setup;
+	const struct io_thread_setup *setup = &thread->setup;
 	unsigned limit;
 	int r;
 
 	if (setup->handler->threading == TCMU_HANDLER_ASYNC) {
-		r = aio_engine_new(setup->aio, setup->depth, setup->name, &loop->engine);
-		return r < 0 ? r : watch(loop, aio_engine_fd(loop->engine), WAKE_ENGINE);
+		r = aio_engine_new(setup->aio, setup->depth, setup->name, &thread->engine);
+		return r < 0 ? r : watch(thread, aio_engine_fd(thread->engine), WAKE_ENGINE);
 	}
 	limit = setup->handler->workers ? setup->handler->workers : WORKERS_PARALLEL;
 	if (setup->handler->threading == TCMU_HANDLER_SERIAL)
 		limit = 1;
-	return workers_new(limit, setup->name, &loop->workers);
+	return workers_new(limit, setup->name, &thread->workers);
 }
 
 /* How many processors the thread may be put on: none, where the handler may start threads of its
  * own from it, which would be put there, too. */
-static unsigned places(const struct loop_setup *setup)
+static unsigned cpus(const struct io_thread_setup *setup)
 {
 	if (setup->handler->threading != TCMU_HANDLER_ASYNC ||
 	    !(setup->handler->flags & TCMU_HANDLER_SYSCALLS_ONLY))
 		return 0;
-	return thread_places();
+	return thread_cpus();
 }
 
-int loop_new(const struct loop_setup *setup, struct loop **ret)
+int io_thread_new(const struct io_thread_setup *setup, struct io_thread **ret)
 {
-	struct loop *loop = calloc(1, sizeof(*loop));
+	struct io_thread *thread = calloc(1, sizeof(*thread));
 	int r = -ENOMEM;
 
-	if (!loop)
+	if (!thread)
 		return -ENOMEM;
-	loop->setup = *setup;
-	loop->lu = setup->lu;
-	if (loop->lu.max_copies > setup->depth / 2)
-		loop->lu.max_copies = setup->depth / 2;
-	loop->info = setup->info;
-	poll_init(&loop->poll, setup->busy_poll, places(setup));
-	atomic_init(&loop->place, -1);
-	throttle_set(&loop->throttle, &setup->limits);
-	loop->access = setup->access;
-	loop->uio = (struct tcmu_uio) TCMU_UIO_INIT;
-	pthread_mutex_init(&loop->gate, NULL);
-	pthread_mutex_init(&loop->orders_lock, NULL);
-	command_list_init(&loop->ready);
-	command_list_init(&loop->blocked);
-	command_list_init(&loop->parked);
-	command_list_init(&loop->ended);
-	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	loop->data = memory_untouched(SCSI_DATA_MAX);
-	if (loop->epoll_fd < 0 || loop->wake_fd < 0)
+	thread->setup = *setup;
+	thread->lu = setup->lu;
+	if (thread->lu.max_copies > setup->depth / 2)
+		thread->lu.max_copies = setup->depth / 2;
+	thread->info = setup->info;
+	wait_tuner_init(&thread->tuner, setup->busy_poll, cpus(setup));
+	atomic_init(&thread->cpu, -1);
+	rate_limit_set(&thread->rate_limit, &setup->limits);
+	thread->access = setup->access;
+	thread->uio = (struct tcmu_uio) TCMU_UIO_INIT;
+	pthread_mutex_init(&thread->ring_lock, NULL);
+	pthread_mutex_init(&thread->control_lock, NULL);
+	command_list_init(&thread->ready);
+	command_list_init(&thread->blocked);
+	command_list_init(&thread->pending);
+	command_list_init(&thread->ended);
+	thread->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	thread->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	thread->data = memory_map(SCSI_DATA_MAX);
+	if (thread->epoll_fd < 0 || thread->wake_fd < 0)
 		r = -errno;
-	else if (loop->data)
+	else if (thread->data)
 		r = command_pool_init(
-			&loop->pool, loop, setup->depth, IOV_USUAL, setup->handler->io_priv_size);
+			&thread->pool, thread, setup->depth, IOV_USUAL,
+			setup->handler->io_priv_size);
 	if (r >= 0)
-		r = peer_new(loop, setup->lu.block_size, &loop->peer);
+		r = xcopy_peer_new(thread, setup->lu.block_size, &thread->peer);
 	if (r >= 0)
-		r = watch(loop, loop->wake_fd, WAKE_OTHER);
+		r = watch(thread, thread->wake_fd, WAKE_OTHER);
 	if (r >= 0)
-		r = make_backend_side(loop);
+		r = make_backend_side(thread);
 	if (r >= 0)
-		r = thread_start(NULL, loop_main, loop);
+		r = thread_start(NULL, io_thread_main, thread);
 	if (r < 0) {
-		loop_free(loop);
+		io_thread_free(thread);
 		return r;
 	}
-	*ret = loop;
+	*ret = thread;
 	return 0;
 }
 
-void loop_free(struct loop *loop)
+void io_thread_free(struct io_thread *thread)
 {
-	if (!loop)
+	if (!thread)
 		return;
-	leave_backend(loop);
-	command_pool_destroy(&loop->pool);
-	peer_unref(loop->peer);
-	memory_give_back(loop->data, SCSI_DATA_MAX);
-	if (loop->epoll_fd >= 0)
-		close(loop->epoll_fd);
-	if (loop->wake_fd >= 0)
-		close(loop->wake_fd);
-	pthread_mutex_destroy(&loop->gate);
-	pthread_mutex_destroy(&loop->orders_lock);
-	free(loop);
+	leave_backend(thread);
+	command_pool_destroy(&thread->pool);
+	xcopy_peer_unref(thread->peer);
+	memory_unmap(thread->data, SCSI_DATA_MAX);
+	if (thread->epoll_fd >= 0)
+		close(thread->epoll_fd);
+	if (thread->wake_fd >= 0)
+		close(thread->wake_fd);
+	pthread_mutex_destroy(&thread->ring_lock);
+	pthread_mutex_destroy(&thread->control_lock);
+	free(thread);
 }
 
 /* ------- from other threads ------- */
 
 /* The bytes that I/O may still read: the data-out of every command that has not been completed.
  * What is looked at here changes under the gate only. */
-static size_t bytes_in_use(struct loop *loop, struct iovec *keep, size_t max)
+static size_t bytes_in_use(struct io_thread *thread, struct iovec *keep, size_t max)
 {
 	size_t cnt = 0;
 
-	for (unsigned i = 0; i < loop->pool.used; i++) {
-		const struct command *command = command_at(&loop->pool, i);
+	for (unsigned i = 0; i < thread->pool.used; i++) {
+		const struct command *command = command_at(&thread->pool, i);
 
 		if (!command->in_use || command->internal || command->plan.op == SCSI_PLAN_READ)
 			continue;
@@ -640,59 +642,60 @@ static size_t bytes_in_use(struct loop *loop, struct iovec *keep, size_t max)
 }
 
 /* A backend that touches memory itself would crash on memory that is not accessible. */
-static int replace_mapping(struct loop *loop)
+static int replace_mapping(struct io_thread *thread)
 {
 	struct iovec *keep;
 	size_t cnt;
 	int r;
 
-	if (!loop->uio.base)
+	if (!thread->uio.base)
 		return 0;
-	if (loop->setup.handler->flags & TCMU_HANDLER_SYSCALLS_ONLY)
-		return tcmu_uio_replace_inaccessible(&loop->uio);
-	cnt = bytes_in_use(loop, NULL, 0);
+	if (thread->setup.handler->flags & TCMU_HANDLER_SYSCALLS_ONLY)
+		return tcmu_uio_replace_inaccessible(&thread->uio);
+	cnt = bytes_in_use(thread, NULL, 0);
 	keep = calloc(cnt + 1, sizeof(*keep));
 	if (!keep)
 		return -ENOMEM;
-	bytes_in_use(loop, keep, cnt);
-	r = tcmu_uio_replace_private(&loop->uio, keep, cnt);
+	bytes_in_use(thread, keep, cnt);
+	r = tcmu_uio_replace_private(&thread->uio, keep, cnt);
 	free(keep);
 	return r;
 }
 
-int loop_revoke(struct loop *loop)
+int io_thread_revoke(struct io_thread *thread)
 {
 	int r = 0;
 
-	pthread_mutex_lock(&loop->gate);
-	if (!loop->revoked)
-		r = replace_mapping(loop);
+	pthread_mutex_lock(&thread->ring_lock);
+	if (!thread->revoked)
+		r = replace_mapping(thread);
 	if (r >= 0) {
-		loop->revoked = true;
-		loop->attached = false;
-		tcmu_uio_close(&loop->uio);
+		thread->revoked = true;
+		thread->attached = false;
+		tcmu_uio_close(&thread->uio);
 	}
-	pthread_mutex_unlock(&loop->gate);
-	loop_drain(loop, true);
+	pthread_mutex_unlock(&thread->ring_lock);
+	io_thread_drain(thread, true);
 	return r;
 }
 
-unsigned loop_requests(const struct loop *loop, struct stats_request *requests, unsigned max)
+unsigned io_thread_requests(
+	const struct io_thread *thread, struct stats_request *requests, unsigned max)
 {
 	unsigned cnt = 0;
 
-	for (unsigned i = 0; i < loop->pool.count && cnt < max; i++)
-		cnt += stats_flight_read(&command_at(&loop->pool, i)->flight, &requests[cnt]);
+	for (unsigned i = 0; i < thread->pool.count && cnt < max; i++)
+		cnt += stats_flight_read(&command_at(&thread->pool, i)->flight, &requests[cnt]);
 	return cnt;
 }
 
-unsigned loop_oldest(const struct loop *loop, struct stats_request *oldest)
+unsigned io_thread_oldest_request(const struct io_thread *thread, struct stats_request *oldest)
 {
 	struct stats_request request;
 	unsigned cnt = 0;
 
-	for (unsigned i = 0; i < loop->pool.count; i++) {
-		if (!stats_flight_read(&command_at(&loop->pool, i)->flight, &request))
+	for (unsigned i = 0; i < thread->pool.count; i++) {
+		if (!stats_flight_read(&command_at(&thread->pool, i)->flight, &request))
 			continue;
 		if (!cnt++ || request.begun < oldest->begun)
 			*oldest = request;
@@ -700,18 +703,18 @@ unsigned loop_oldest(const struct loop *loop, struct stats_request *oldest)
 	return cnt;
 }
 
-unsigned loop_in_flight(struct loop *loop)
+unsigned io_thread_in_flight(struct io_thread *thread)
 {
-	return atomic_load(&loop->in_flight);
+	return atomic_load(&thread->in_flight);
 }
 
-bool loop_ended_clean(const struct loop *loop)
+bool io_thread_ended_clean(const struct io_thread *thread)
 {
-	return loop->clean;
+	return thread->clean;
 }
 
-int loop_error(const struct loop *loop, const char **text)
+int io_thread_error(const struct io_thread *thread, const char **text)
 {
-	*text = loop->error_text;
-	return loop->error;
+	*text = thread->error_text;
+	return thread->error;
 }

@@ -40,31 +40,31 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static void begin_trial(struct poll *poll)
+static void begin_trial(struct wait_tuner *tuner)
 {
-	poll->round = 0;
-	poll->way = POLL_SLEEP;
-	poll->begin = 0;
-	poll->rest = 0;
-	memset(poll->taken, 0, sizeof(poll->taken));
+	tuner->round = 0;
+	tuner->way = WAIT_SLEEP;
+	tuner->begin = 0;
+	tuner->rest = 0;
+	memset(tuner->taken, 0, sizeof(tuner->taken));
 }
 
-void poll_init(struct poll *poll, unsigned percent, unsigned places)
+void wait_tuner_init(struct wait_tuner *tuner, unsigned percent, unsigned cpus)
 {
-	*poll = (struct poll){
-		.percent = percent, .places = places, .gap = GAP_LONG, .patience = PATIENCE_MIN};
-	begin_trial(poll);
+	*tuner = (struct wait_tuner){
+		.percent = percent, .cpus = cpus, .gap = GAP_LONG, .patience = PATIENCE_MIN};
+	begin_trial(tuner);
 }
 
-static void give_credit(struct poll *poll, uint64_t now)
+static void give_credit(struct wait_tuner *tuner, uint64_t now)
 {
-	uint64_t passed = smaller(now - poll->counted, CREDIT_MAX);
+	uint64_t passed = smaller(now - tuner->counted, CREDIT_MAX);
 
-	if (poll->counted)
-		poll->credit = smaller(
-			poll->credit + passed * poll->percent / 100,
-			CREDIT_MAX * poll->percent / 100);
-	poll->counted = now;
+	if (tuner->counted)
+		tuner->credit = smaller(
+			tuner->credit + passed * tuner->percent / 100,
+			CREDIT_MAX * tuner->percent / 100);
+	tuner->counted = now;
 }
 
 /* ------- the trial ------- */
@@ -72,237 +72,240 @@ static void give_credit(struct poll *poll, uint64_t now)
 /* How long a command took: the middle one of the rounds, so that what else happens in one of them
  * counts for nothing. A place has to serve each time: of two processors the initiator may have been
  * on either. 0: it was not tried. */
-static uint64_t usual_time(const struct poll *poll, unsigned way)
+static uint64_t usual_time(const struct wait_tuner *tuner, unsigned way)
 {
-	const uint64_t *taken = poll->taken[way];
+	const uint64_t *taken = tuner->taken[way];
 	uint64_t low = smaller(taken[0], taken[1]), high = taken[0] + taken[1] - low;
 
 	/* Who is given up after the first round has no other. */
 	if (!taken[1] || !taken[2])
 		return taken[0] > taken[1] ? taken[0] : taken[1];
-	if (way >= POLL_PLACE)
+	if (way >= WAIT_CPU)
 		return taken[1] > taken[2] ? taken[1] : taken[2];
 	return taken[2] < low ? low : smaller(taken[2], high);
 }
 
 /* Whether this way serves so many percent of what that one serves, or more. */
-static bool serves(const struct poll *poll, unsigned way, unsigned other, unsigned percent)
+static bool serves(const struct wait_tuner *tuner, unsigned way, unsigned other, unsigned percent)
 {
-	uint64_t a = usual_time(poll, way), b = usual_time(poll, other);
+	uint64_t a = usual_time(tuner, way), b = usual_time(tuner, other);
 
 	return a && b * 100 >= a * percent;
 }
 
 /* Which processor a way means. The one that was found last is tried first, the others in their
  * turn: where there are more than a trial tries, some in each. */
-static unsigned place_of(const struct poll *poll, unsigned way)
+static unsigned place_of(const struct wait_tuner *tuner, unsigned way)
 {
-	unsigned number = way - POLL_PLACE;
+	unsigned number = way - WAIT_CPU;
 
-	return number == 0 ? poll->place : (poll->first + number - 1) % poll->places;
+	return number == 0 ? tuner->cpu : (tuner->first + number - 1) % tuner->cpus;
 }
 
-static bool is_offered(const struct poll *poll, unsigned way)
+static bool is_offered(const struct wait_tuner *tuner, unsigned way)
 {
-	if (way >= POLL_PLACE)
+	if (way >= WAIT_CPU)
 		/* All of them are there without the first. */
-		return poll->places > 1 && way - POLL_PLACE <= poll->places &&
-			(way == POLL_PLACE || place_of(poll, way) != poll->place);
+		return tuner->cpus > 1 && way - WAIT_CPU <= tuner->cpus &&
+			(way == WAIT_CPU || place_of(tuner, way) != tuner->cpu);
 	switch (way) {
-	case POLL_REST:
-		return poll->rest != 0;
-	case POLL_REST_LONG:
-		return poll->rest && poll->rest * REST_LONG <= REST_MAX &&
-			serves(poll, POLL_REST, POLL_SLEEP, REST_GAIN);
-	case POLL_LOOK:
-		return poll->percent && !(poll->rest && serves(poll, POLL_REST, POLL_SLEEP, DEEP));
+	case WAIT_COALESCE:
+		return tuner->rest != 0;
+	case WAIT_COALESCE_LONG:
+		return tuner->rest && tuner->rest * REST_LONG <= REST_MAX &&
+			serves(tuner, WAIT_COALESCE, WAIT_SLEEP, REST_GAIN);
+	case WAIT_SPIN:
+		return tuner->percent &&
+			!(tuner->rest && serves(tuner, WAIT_COALESCE, WAIT_SLEEP, DEEP));
 	default:
 		return true;
 	}
 }
 
-static bool is_hopeless(const struct poll *poll, unsigned way)
+static bool is_hopeless(const struct wait_tuner *tuner, unsigned way)
 {
-	uint64_t best = poll->taken[POLL_SLEEP][0];
+	uint64_t best = tuner->taken[WAIT_SLEEP][0];
 
-	if (poll->round == 0 || way == POLL_SLEEP)
+	if (tuner->round == 0 || way == WAIT_SLEEP)
 		return false;
-	for (unsigned other = 0; other < POLL_WAYS; other++)
-		if (poll->taken[other][0])
-			best = smaller(best, poll->taken[other][0]);
-	return poll->taken[way][0] * 100 > best * HOPELESS;
+	for (unsigned other = 0; other < WAIT_MODES; other++)
+		if (tuner->taken[other][0])
+			best = smaller(best, tuner->taken[other][0]);
+	return tuner->taken[way][0] * 100 > best * HOPELESS;
 }
 
-static void settle(struct poll *poll, uint64_t now)
+static void settle(struct wait_tuner *tuner, uint64_t now)
 {
-	unsigned best = POLL_SLEEP, before = poll->found, place = POLL_PLACE;
+	unsigned best = WAIT_SLEEP, before = tuner->found, cpu = WAIT_CPU;
 	bool same;
 
-	if (serves(poll, POLL_REST, best, REST_GAIN))
-		best = POLL_REST;
-	if (best == POLL_REST && serves(poll, POLL_REST_LONG, best, REST_GAIN))
-		best = POLL_REST_LONG;
-	for (unsigned way = POLL_PLACE + 1; way < POLL_WAYS; way++)
-		if (serves(poll, way, place, 100) || !usual_time(poll, place))
-			place = way;
-	if (serves(poll, place, best, PLACE_GAIN))
-		best = place;
-	if (serves(poll, POLL_LOOK, best, LOOK_GAIN))
-		best = POLL_LOOK;
+	if (serves(tuner, WAIT_COALESCE, best, REST_GAIN))
+		best = WAIT_COALESCE;
+	if (best == WAIT_COALESCE && serves(tuner, WAIT_COALESCE_LONG, best, REST_GAIN))
+		best = WAIT_COALESCE_LONG;
+	for (unsigned way = WAIT_CPU + 1; way < WAIT_MODES; way++)
+		if (serves(tuner, way, cpu, 100) || !usual_time(tuner, cpu))
+			cpu = way;
+	if (serves(tuner, cpu, best, PLACE_GAIN))
+		best = cpu;
+	if (serves(tuner, WAIT_SPIN, best, LOOK_GAIN))
+		best = WAIT_SPIN;
 
-	poll->usual = usual_time(poll, best);
-	poll->unusual = 0;
+	tuner->usual = usual_time(tuner, best);
+	tuner->unusual = 0;
 	same = best == before;
-	if (best >= POLL_PLACE) {
-		poll->place = place_of(poll, best);
-		best = POLL_PLACE;
+	if (best >= WAIT_CPU) {
+		tuner->cpu = place_of(tuner, best);
+		best = WAIT_CPU;
 	}
-	if (poll->places)
-		poll->first = (poll->first + POLL_PLACES - 1) % poll->places;
+	if (tuner->cpus)
+		tuner->first = (tuner->first + WAIT_CPUS_MAX - 1) % tuner->cpus;
 	/* What is found again and again is tried less often, once all has been tried. */
-	poll->untried = same ? poll->untried - (unsigned) smaller(poll->untried, POLL_PLACES - 1)
-			     : poll->places;
-	poll->patience = same && !poll->untried ? smaller(2 * poll->patience, PATIENCE_MAX)
-						: PATIENCE_MIN;
-	poll->found = poll->way = best;
-	poll->settled = now + poll->patience;
+	tuner->untried = same
+		? tuner->untried - (unsigned) smaller(tuner->untried, WAIT_CPUS_MAX - 1)
+		: tuner->cpus;
+	tuner->patience = same && !tuner->untried ? smaller(2 * tuner->patience, PATIENCE_MAX)
+						  : PATIENCE_MIN;
+	tuner->found = tuner->way = best;
+	tuner->settled = now + tuner->patience;
 }
 
-static void next_turn(struct poll *poll, uint64_t now)
+static void next_turn(struct wait_tuner *tuner, uint64_t now)
 {
-	if (poll->way == POLL_SLEEP && poll->round == 0) {
-		poll->rest = REST_COMMANDS * poll->taken[POLL_SLEEP][0] / FINE;
-		if (poll->rest > REST_MAX)
-			poll->rest = 0;
+	if (tuner->way == WAIT_SLEEP && tuner->round == 0) {
+		tuner->rest = REST_COMMANDS * tuner->taken[WAIT_SLEEP][0] / FINE;
+		if (tuner->rest > REST_MAX)
+			tuner->rest = 0;
 	}
 	do {
-		if (++poll->way == POLL_WAYS) {
-			poll->way = POLL_SLEEP;
-			poll->round++;
+		if (++tuner->way == WAIT_MODES) {
+			tuner->way = WAIT_SLEEP;
+			tuner->round++;
 		}
-	} while (!is_offered(poll, poll->way) || is_hopeless(poll, poll->way));
-	if (poll->round == POLL_ROUNDS)
-		settle(poll, now);
+	} while (!is_offered(tuner, tuner->way) || is_hopeless(tuner, tuner->way));
+	if (tuner->round == WAIT_ROUNDS)
+		settle(tuner, now);
 }
 
 /* Whether all that this turn can still tell is how much worse it is. */
-static bool is_slow(const struct poll *poll, uint64_t now)
+static bool is_slow(const struct wait_tuner *tuner, uint64_t now)
 {
-	uint64_t usual = poll->round < POLL_ROUNDS && poll->way != POLL_SLEEP
-		? poll->taken[POLL_SLEEP][poll->round]
+	uint64_t usual = tuner->round < WAIT_ROUNDS && tuner->way != WAIT_SLEEP
+		? tuner->taken[WAIT_SLEEP][tuner->round]
 		: 0;
 
-	return usual && poll->commands &&
-		FINE * (now - poll->begin) > SLOW * usual * TURN_COMMANDS &&
-		FINE * (now - poll->begin) > SLOW * usual * poll->commands;
+	return usual && tuner->commands &&
+		FINE * (now - tuner->begin) > SLOW * usual * TURN_COMMANDS &&
+		FINE * (now - tuner->begin) > SLOW * usual * tuner->commands;
 }
 
 /* What was found serves differently than it did: something else comes, or it comes from elsewhere.
  */
-static bool is_unusual(struct poll *poll, uint64_t taken)
+static bool is_unusual(struct wait_tuner *tuner, uint64_t taken)
 {
-	if (2 * taken > 3 * poll->usual || 3 * taken < 2 * poll->usual)
-		poll->unusual++;
+	if (2 * taken > 3 * tuner->usual || 3 * taken < 2 * tuner->usual)
+		tuner->unusual++;
 	else
-		poll->unusual = 0;
-	return poll->unusual >= UNUSUAL_MAX;
+		tuner->unusual = 0;
+	return tuner->unusual >= UNUSUAL_MAX;
 }
 
-static void take_turns(struct poll *poll, uint64_t now)
+static void take_turns(struct wait_tuner *tuner, uint64_t now)
 {
-	uint64_t taken, duration = poll->round == 0 ? TURN_MIN : TURN_LONG;
+	uint64_t taken, duration = tuner->round == 0 ? TURN_MIN : TURN_LONG;
 
-	poll->waits++;
-	if (poll->begin && !is_slow(poll, now) &&
-	    (poll->commands < TURN_COMMANDS || poll->waits < TURN_WAITS ||
-	     now - poll->begin < duration))
+	tuner->waits++;
+	if (tuner->begin && !is_slow(tuner, now) &&
+	    (tuner->commands < TURN_COMMANDS || tuner->waits < TURN_WAITS ||
+	     now - tuner->begin < duration))
 		return;
-	taken = poll->begin ? FINE * (now - poll->begin) / poll->commands : 0;
-	poll->begin = now;
-	poll->commands = 0;
-	poll->waits = 0;
+	taken = tuner->begin ? FINE * (now - tuner->begin) / tuner->commands : 0;
+	tuner->begin = now;
+	tuner->commands = 0;
+	tuner->waits = 0;
 	if (!taken)
 		return;
-	if (poll->round < POLL_ROUNDS) {
-		poll->taken[poll->way][poll->round] = taken;
-		next_turn(poll, now);
+	if (tuner->round < WAIT_ROUNDS) {
+		tuner->taken[tuner->way][tuner->round] = taken;
+		next_turn(tuner, now);
 	} else if (
-		now >= poll->settled ||
-		(is_unusual(poll, taken) && now >= poll->settled - poll->patience + PATIENCE_MIN)) {
-		begin_trial(poll);
-		poll->begin = now;
+		now >= tuner->settled ||
+		(is_unusual(tuner, taken) &&
+		 now >= tuner->settled - tuner->patience + PATIENCE_MIN)) {
+		begin_trial(tuner);
+		tuner->begin = now;
 	}
 }
 
 /* ------- for the thread ------- */
 
-uint64_t poll_idle(struct poll *poll, uint64_t now)
+uint64_t wait_tuner_idle(struct wait_tuner *tuner, uint64_t now)
 {
 	uint64_t look;
 
 	/* Woken for nothing. */
-	if (poll->since)
+	if (tuner->since)
 		return 0;
-	poll->since = now;
-	poll->streak = 0;
-	take_turns(poll, now);
-	give_credit(poll, now);
-	if (poll->way != POLL_LOOK || poll->gap > LOOK_MAX)
+	tuner->since = now;
+	tuner->streak = 0;
+	take_turns(tuner, now);
+	give_credit(tuner, now);
+	if (tuner->way != WAIT_SPIN || tuner->gap > LOOK_MAX)
 		return 0;
-	look = smaller(2 * poll->gap + LOOK_MORE, LOOK_MAX);
-	return look <= poll->credit ? look : 0;
+	look = smaller(2 * tuner->gap + LOOK_MORE, LOOK_MAX);
+	return look <= tuner->credit ? look : 0;
 }
 
-void poll_pressed(struct poll *poll, uint64_t now)
+void wait_tuner_pressed(struct wait_tuner *tuner, uint64_t now)
 {
-	poll->streak = 0;
-	poll->begin = 0;
-	if (poll->way < POLL_PLACE)
+	tuner->streak = 0;
+	tuner->begin = 0;
+	if (tuner->way < WAIT_CPU)
 		return;
-	if (poll->round == POLL_ROUNDS) {
-		begin_trial(poll);
+	if (tuner->round == WAIT_ROUNDS) {
+		begin_trial(tuner);
 	} else {
-		poll->taken[poll->way][poll->round] = NEVER;
-		next_turn(poll, now);
+		tuner->taken[tuner->way][tuner->round] = NEVER;
+		next_turn(tuner, now);
 	}
 }
 
-int poll_place(const struct poll *poll)
+int wait_tuner_cpu(const struct wait_tuner *tuner)
 {
-	return poll->way >= POLL_PLACE ? (int) place_of(poll, poll->way) : -1;
+	return tuner->way >= WAIT_CPU ? (int) place_of(tuner, tuner->way) : -1;
 }
 
-uint64_t poll_woken(const struct poll *poll)
+uint64_t wait_tuner_woken(const struct wait_tuner *tuner)
 {
-	switch (poll->way) {
-	case POLL_REST:
-		return poll->rest;
-	case POLL_REST_LONG:
-		return poll->rest * REST_LONG;
+	switch (tuner->way) {
+	case WAIT_COALESCE:
+		return tuner->rest;
+	case WAIT_COALESCE_LONG:
+		return tuner->rest * REST_LONG;
 	default:
 		return 0;
 	}
 }
 
-void poll_spend(struct poll *poll, uint64_t spent)
+void wait_tuner_spend(struct wait_tuner *tuner, uint64_t spent)
 {
-	poll->credit -= smaller(poll->credit, spent);
+	tuner->credit -= smaller(tuner->credit, spent);
 }
 
 /* Longer times are learned faster, so that little is spent on a device that falls idle. */
-void poll_busy(struct poll *poll, uint64_t now)
+void wait_tuner_busy(struct wait_tuner *tuner, uint64_t now)
 {
-	uint64_t pause = now - poll->since, gap = smaller(pause, GAP_LONG);
+	uint64_t pause = now - tuner->since, gap = smaller(pause, GAP_LONG);
 
 	/* A turn has no pause in it. What was found before is the best guess of what will serve
 	 * best now. */
 	if (pause >= LULL)
-		poll->begin = 0;
-	poll->since = 0;
-	if (gap > poll->gap)
-		poll->gap += (gap - poll->gap) / 2;
+		tuner->begin = 0;
+	tuner->since = 0;
+	if (gap > tuner->gap)
+		tuner->gap += (gap - tuner->gap) / 2;
 	else
-		poll->gap -= (poll->gap - gap) / 4;
+		tuner->gap -= (tuner->gap - gap) / 4;
 }
 
 /* The processors may change; what was true when the first device was opened is near enough. */
@@ -318,15 +321,15 @@ static unsigned looking_max(void)
 	return max;
 }
 
-bool poll_enter(void)
+bool wait_tuner_enter(void)
 {
 	if (atomic_fetch_add_explicit(&looking, 1, memory_order_relaxed) < looking_max())
 		return true;
-	poll_leave();
+	wait_tuner_leave();
 	return false;
 }
 
-void poll_leave(void)
+void wait_tuner_leave(void)
 {
 	atomic_fetch_sub_explicit(&looking, 1, memory_order_relaxed);
 }

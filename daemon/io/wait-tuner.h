@@ -19,35 +19,35 @@
  * may cost is bounded by a share of a processor, and for all devices together by half of the
  * processors. A device that is idle looks for nothing.
  *
- * Pure but for poll_enter() and poll_leave(): times are given, in nanoseconds of any clock that
- * only grows and is never 0. The device's thread.
+ * Pure but for wait_tuner_enter() and wait_tuner_leave(): times are given, in nanoseconds of any
+ * clock that only grows and is never 0. The device's thread.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define POLL_PLACES 8  /* that a trial tries at most */
-#define POLL_ROUNDS 3  /* of a trial */
-#define POLL_STREAK 64 /* times in a row that there is something to do: then there always is */
+#define WAIT_CPUS_MAX 8  /* that a trial tries at most */
+#define WAIT_ROUNDS   3  /* of a trial */
+#define WAIT_STREAK   64 /* times in a row that there is something to do: then there always is */
 
 /* In the order in which they are tried. */
-enum poll_way {
-	POLL_SLEEP,
-	POLL_REST,      /* for a moment more, when it was woken */
-	POLL_REST_LONG, /* for some moments more */
-	POLL_LOOK,
-	POLL_PLACE, /* the first of the processors */
-	POLL_WAYS = POLL_PLACE + POLL_PLACES,
+enum wait_mode {
+	WAIT_SLEEP,
+	WAIT_COALESCE,      /* for a moment more, when it was woken */
+	WAIT_COALESCE_LONG, /* for some moments more */
+	WAIT_SPIN,
+	WAIT_CPU, /* the first of the processors */
+	WAIT_MODES = WAIT_CPU + WAIT_CPUS_MAX,
 };
 
-struct poll {
+struct wait_tuner {
 	unsigned percent;  /* of a processor; 0: never */
 	uint64_t gap;      /* how long it usually has nothing to do */
 	uint64_t credit;   /* what may still be spent */
 	uint64_t counted;  /* until when credit was given */
 	uint64_t since;    /* it has had nothing to do since then; 0: it has */
-	unsigned round;    /* of the trial; POLL_ROUNDS: it is over */
+	unsigned round;    /* of the trial; WAIT_ROUNDS: it is over */
 	uint64_t settled;  /* until when what was found last is gone by */
 	uint64_t patience; /* for how long what was found is gone by */
 	unsigned way;      /* of this turn; when no trial is on: what was found */
@@ -59,49 +59,49 @@ struct poll {
 	unsigned waits;    /* since then */
 	unsigned streak;   /* times in a row that there was something to do */
 	uint64_t rest;     /* for how long, ns */
-	unsigned places;   /* processors that there are */
+	unsigned cpus;     /* processors that there are */
 	unsigned first;    /* of them that this trial tries */
-	unsigned place;    /* that was found last */
+	unsigned cpu;      /* that was found last */
 	unsigned untried;  /* since something else was found */
-	uint64_t taken[POLL_WAYS][POLL_ROUNDS]; /* time that a command took; 0: not tried */
+	uint64_t taken[WAIT_MODES][WAIT_ROUNDS]; /* time that a command took; 0: not tried */
 };
 
 /* places: how many processors the thread may be put on; less than 2: it is not. */
-void poll_init(struct poll *poll, unsigned percent, unsigned places);
+void wait_tuner_init(struct wait_tuner *tuner, unsigned percent, unsigned cpus);
 
 /* There was something to do, and so many commands have come. True: there was nothing else for long,
- * and poll_pressed() is to be called. */
-static inline bool poll_work(struct poll *poll, unsigned commands)
+ * and wait_tuner_pressed() is to be called. */
+static inline bool wait_tuner_work(struct wait_tuner *tuner, unsigned commands)
 {
-	poll->commands += commands;
-	return ++poll->streak == POLL_STREAK;
+	tuner->commands += commands;
+	return ++tuner->streak == WAIT_STREAK;
 }
 
-/* Whether it had nothing to do before poll_work(): then poll_busy() is to be called. */
-static inline bool poll_was_idle(const struct poll *poll)
+/* Whether it had nothing to do before wait_tuner_work(): then wait_tuner_busy() is to be called. */
+static inline bool wait_tuner_was_idle(const struct wait_tuner *tuner)
 {
-	return poll->since != 0;
+	return tuner->since != 0;
 }
 
 /* There is nothing to do. Returns for how long to look again and again; 0: sleep. */
-uint64_t poll_idle(struct poll *poll, uint64_t now);
+uint64_t wait_tuner_idle(struct wait_tuner *tuner, uint64_t now);
 
 /* There always is something to do. Who never sleeps has no place to sleep on: what is tried there
  * is given up, and how else it waits makes no difference. */
-void poll_pressed(struct poll *poll, uint64_t now);
+void wait_tuner_pressed(struct wait_tuner *tuner, uint64_t now);
 
 /* The processor to sleep on, from 0; -1: any. */
-int poll_place(const struct poll *poll);
+int wait_tuner_cpu(const struct wait_tuner *tuner);
 
 /* A command has woken it. Returns for how long to let others come; 0: not at all. */
-uint64_t poll_woken(const struct poll *poll);
+uint64_t wait_tuner_woken(const struct wait_tuner *tuner);
 
 /* It has looked for so long. */
-void poll_spend(struct poll *poll, uint64_t spent);
+void wait_tuner_spend(struct wait_tuner *tuner, uint64_t spent);
 
 /* There is something to do again. */
-void poll_busy(struct poll *poll, uint64_t now);
+void wait_tuner_busy(struct wait_tuner *tuner, uint64_t now);
 
 /* Between these a thread looks again and again. False: enough others do. Any thread. */
-bool poll_enter(void);
-void poll_leave(void);
+bool wait_tuner_enter(void);
+void wait_tuner_leave(void);

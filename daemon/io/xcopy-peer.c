@@ -11,31 +11,31 @@
 #include "io/thread-private.h"
 
 struct queue {
-	_Atomic(struct peer_request *) first;
-	struct peer_request *last;
+	_Atomic(struct xcopy_request *) first;
+	struct xcopy_request *last;
 };
 
-struct peer {
+struct xcopy_peer {
 	atomic_uint references;
 	uint32_t block_size;
 
 	pthread_mutex_t lock;
-	struct loop *loop; /* NULL: it has ended */
+	struct io_thread *thread; /* NULL: it has ended */
 	bool closed;
 	struct queue queued;
 	struct queue answers;
-	struct peer_request *taken;
+	struct xcopy_request *taken;
 
 	/* under the registry's lock */
 	bool known;
 	uint8_t naa[SCSI_NAA_LENGTH];
-	struct peer *next;
+	struct xcopy_peer *next;
 };
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct peer *registry; /* every known peer that is not closed */
+static struct xcopy_peer *registry; /* every known peer that is not closed */
 
-static void queue_add(struct queue *queue, struct peer_request *request)
+static void queue_add(struct queue *queue, struct xcopy_request *request)
 {
 	request->next = NULL;
 	if (queue->first)
@@ -45,9 +45,9 @@ static void queue_add(struct queue *queue, struct peer_request *request)
 	queue->last = request;
 }
 
-static struct peer_request *queue_take(struct queue *queue)
+static struct xcopy_request *queue_take(struct queue *queue)
 {
-	struct peer_request *request = queue->first;
+	struct xcopy_request *request = queue->first;
 
 	if (request)
 		queue->first = request->next;
@@ -56,27 +56,27 @@ static struct peer_request *queue_take(struct queue *queue)
 
 /* ------- the peer and the registry ------- */
 
-int peer_new(struct loop *loop, uint32_t block_size, struct peer **ret)
+int xcopy_peer_new(struct io_thread *thread, uint32_t block_size, struct xcopy_peer **ret)
 {
-	struct peer *peer = calloc(1, sizeof(*peer));
+	struct xcopy_peer *peer = calloc(1, sizeof(*peer));
 
 	if (!peer)
 		return -ENOMEM;
 	atomic_init(&peer->references, 1);
 	peer->block_size = block_size;
-	peer->loop = loop;
+	peer->thread = thread;
 	pthread_mutex_init(&peer->lock, NULL);
 	*ret = peer;
 	return 0;
 }
 
-struct peer *peer_ref(struct peer *peer)
+struct xcopy_peer *xcopy_peer_ref(struct xcopy_peer *peer)
 {
 	atomic_fetch_add(&peer->references, 1);
 	return peer;
 }
 
-void peer_unref(struct peer *peer)
+void xcopy_peer_unref(struct xcopy_peer *peer)
 {
 	if (!peer || atomic_fetch_sub(&peer->references, 1) != 1)
 		return;
@@ -84,9 +84,9 @@ void peer_unref(struct peer *peer)
 	free(peer);
 }
 
-static void forget(struct peer *peer)
+static void forget(struct xcopy_peer *peer)
 {
-	struct peer **at = &registry;
+	struct xcopy_peer **at = &registry;
 
 	pthread_mutex_lock(&registry_lock);
 	while (*at && *at != peer)
@@ -97,7 +97,7 @@ static void forget(struct peer *peer)
 	pthread_mutex_unlock(&registry_lock);
 }
 
-bool peer_is_closed(struct peer *peer)
+bool xcopy_peer_is_closed(struct xcopy_peer *peer)
 {
 	bool closed;
 
@@ -107,10 +107,10 @@ bool peer_is_closed(struct peer *peer)
 	return closed;
 }
 
-void peer_identify(struct peer *peer, const uint8_t naa[SCSI_NAA_LENGTH])
+void xcopy_peer_set_naa(struct xcopy_peer *peer, const uint8_t naa[SCSI_NAA_LENGTH])
 {
 	pthread_mutex_lock(&registry_lock);
-	if (!peer_is_closed(peer)) {
+	if (!xcopy_peer_is_closed(peer)) {
 		memcpy(peer->naa, naa, SCSI_NAA_LENGTH);
 		if (!peer->known) {
 			peer->known = true;
@@ -121,58 +121,58 @@ void peer_identify(struct peer *peer, const uint8_t naa[SCSI_NAA_LENGTH])
 	pthread_mutex_unlock(&registry_lock);
 }
 
-struct peer *peer_find(const uint8_t naa[SCSI_NAA_LENGTH])
+struct xcopy_peer *xcopy_peer_find(const uint8_t naa[SCSI_NAA_LENGTH])
 {
-	struct peer *found = NULL;
+	struct xcopy_peer *found = NULL;
 	unsigned cnt = 0;
 
 	pthread_mutex_lock(&registry_lock);
-	for (struct peer *peer = registry; peer; peer = peer->next) {
+	for (struct xcopy_peer *peer = registry; peer; peer = peer->next) {
 		if (memcmp(peer->naa, naa, SCSI_NAA_LENGTH) != 0)
 			continue;
 		found = peer;
 		cnt++;
 	}
 	if (cnt == 1)
-		peer_ref(found);
+		xcopy_peer_ref(found);
 	pthread_mutex_unlock(&registry_lock);
 	return cnt == 1 ? found : NULL;
 }
 
-uint32_t peer_block_size(const struct peer *peer)
+uint32_t xcopy_peer_block_size(const struct xcopy_peer *peer)
 {
 	return peer->block_size;
 }
 
 /* ------- requests ------- */
 
-static void deliver(struct peer_request *request)
+static void deliver(struct xcopy_request *request)
 {
-	struct peer *asker = request->asker;
+	struct xcopy_peer *waiter = request->waiter;
 	bool there;
 
-	pthread_mutex_lock(&asker->lock);
-	there = asker->loop;
+	pthread_mutex_lock(&waiter->lock);
+	there = waiter->thread;
 	if (there) {
-		queue_add(&asker->answers, request);
-		loop_wake(asker->loop);
+		queue_add(&waiter->answers, request);
+		io_thread_wake(waiter->thread);
 	}
-	pthread_mutex_unlock(&asker->lock);
+	pthread_mutex_unlock(&waiter->lock);
 	if (!there)
 		request->release(request);
 }
 
-void peer_ask(struct peer_request *request)
+void xcopy_peer_ask(struct xcopy_request *request)
 {
-	struct peer *performer = request->performer;
+	struct xcopy_peer *performer = request->performer;
 	bool closed;
 
 	pthread_mutex_lock(&performer->lock);
 	closed = performer->closed;
-	request->state = PEER_QUEUED;
+	request->state = XCOPY_PEER_QUEUED;
 	if (!closed) {
 		queue_add(&performer->queued, request);
-		loop_wake(performer->loop);
+		io_thread_wake(performer->thread);
 	}
 	pthread_mutex_unlock(&performer->lock);
 	if (!closed)
@@ -182,14 +182,14 @@ void peer_ask(struct peer_request *request)
 	request->release(request);
 }
 
-struct peer_request *peer_take(struct peer *peer)
+struct xcopy_request *xcopy_peer_take(struct xcopy_peer *peer)
 {
-	struct peer_request *request;
+	struct xcopy_request *request;
 
 	pthread_mutex_lock(&peer->lock);
 	request = queue_take(&peer->queued);
 	if (request) {
-		request->state = PEER_TAKEN;
+		request->state = XCOPY_PEER_TAKEN;
 		request->next = peer->taken;
 		peer->taken = request;
 	}
@@ -197,25 +197,25 @@ struct peer_request *peer_take(struct peer *peer)
 	return request;
 }
 
-static void take_out(struct peer *peer, const struct peer_request *request)
+static void take_out(struct xcopy_peer *peer, const struct xcopy_request *request)
 {
-	struct peer_request **at = &peer->taken;
+	struct xcopy_request **at = &peer->taken;
 
 	while (*at != request)
 		at = &(*at)->next;
 	*at = request->next;
 }
 
-void peer_answer(struct peer_request *request, int error)
+void xcopy_peer_answer(struct xcopy_request *request, int error)
 {
-	struct peer *peer = request->performer;
+	struct xcopy_peer *peer = request->performer;
 	bool first;
 
 	pthread_mutex_lock(&peer->lock);
-	first = request->state == PEER_TAKEN;
+	first = request->state == XCOPY_PEER_TAKEN;
 	if (first) {
 		take_out(peer, request);
-		request->state = PEER_ANSWERED;
+		request->state = XCOPY_PEER_ANSWERED;
 		request->error = error;
 	}
 	pthread_mutex_unlock(&peer->lock);
@@ -225,9 +225,9 @@ void peer_answer(struct peer_request *request, int error)
 }
 
 /* The first request that is not answered. started: whoever carries it out still has a reference. */
-static struct peer_request *give_up_one(struct peer *peer, bool *started)
+static struct xcopy_request *give_up_one(struct xcopy_peer *peer, bool *started)
 {
-	struct peer_request *request;
+	struct xcopy_request *request;
 
 	pthread_mutex_lock(&peer->lock);
 	peer->closed = true;
@@ -238,16 +238,16 @@ static struct peer_request *give_up_one(struct peer *peer, bool *started)
 	else
 		request = queue_take(&peer->queued);
 	if (request) {
-		request->state = PEER_ANSWERED;
+		request->state = XCOPY_PEER_ANSWERED;
 		request->error = -ENODEV;
 	}
 	pthread_mutex_unlock(&peer->lock);
 	return request;
 }
 
-void peer_close(struct peer *peer)
+void xcopy_peer_close(struct xcopy_peer *peer)
 {
-	struct peer_request *request;
+	struct xcopy_request *request;
 	bool started;
 
 	while ((request = give_up_one(peer, &started))) {
@@ -258,43 +258,43 @@ void peer_close(struct peer *peer)
 	forget(peer);
 }
 
-static struct peer_request *take_answer(struct peer *peer, bool end)
+static struct xcopy_request *take_answer(struct xcopy_peer *peer, bool end)
 {
-	struct peer_request *request;
+	struct xcopy_request *request;
 
 	pthread_mutex_lock(&peer->lock);
 	request = queue_take(&peer->answers);
 	if (end)
-		peer->loop = NULL;
+		peer->thread = NULL;
 	pthread_mutex_unlock(&peer->lock);
 	return request;
 }
 
-void peer_end(struct peer *peer)
+void xcopy_peer_end(struct xcopy_peer *peer)
 {
-	struct peer_request *request;
+	struct xcopy_request *request;
 
-	peer_close(peer);
+	xcopy_peer_close(peer);
 	while ((request = take_answer(peer, true)))
 		request->release(request);
 }
 
-unsigned peer_take_answers(struct peer *peer)
+unsigned xcopy_peer_take_answers(struct xcopy_peer *peer)
 {
-	struct peer_request *request;
+	struct xcopy_request *request;
 	unsigned cnt = 0;
 
-	for (; peer_has_answers(peer) && (request = take_answer(peer, false)); cnt++)
+	for (; xcopy_peer_has_answers(peer) && (request = take_answer(peer, false)); cnt++)
 		request->answered(request);
 	return cnt;
 }
 
-bool peer_has_requests(const struct peer *peer)
+bool xcopy_peer_has_requests(const struct xcopy_peer *peer)
 {
 	return atomic_load(&peer->queued.first);
 }
 
-bool peer_has_answers(const struct peer *peer)
+bool xcopy_peer_has_answers(const struct xcopy_peer *peer)
 {
 	return atomic_load(&peer->answers.first);
 }

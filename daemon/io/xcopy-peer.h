@@ -7,7 +7,7 @@
  * Every request is answered once, on the asking loop's thread: when it was carried out, or with
  * -ENODEV as soon as the performing loop is told to end, whatever is stuck in it. What carries out
  * a request may touch its buffer after such an answer; thus a request is counted too, by the two
- * references that peer_ask() is given.
+ * references that xcopy_peer_ask() is given.
  *
  * Locks: the registry's, then a peer's; no other lock is taken under either. Any thread where
  * nothing else is said.
@@ -19,65 +19,65 @@
 
 #include <scsi/scsi.h>
 
-struct loop;
-struct peer;
+struct io_thread;
+struct xcopy_peer;
 
-enum peer_request_state {
-	PEER_QUEUED,
-	PEER_TAKEN,
-	PEER_ANSWERED,
+enum xcopy_request_state {
+	XCOPY_PEER_QUEUED,
+	XCOPY_PEER_TAKEN,
+	XCOPY_PEER_ANSWERED,
 };
 
-struct peer_request {
-	struct peer *asker;
-	struct peer *performer;
+struct xcopy_request {
+	struct xcopy_peer *waiter;
+	struct xcopy_peer *performer;
 	bool write;
 	uint64_t lba;
 	uint64_t blocks;
 	void *buffer;
-	void (*answered)(struct peer_request *request); /* on the asker's thread; releases */
-	void (*release)(struct peer_request *request);  /* one reference less; any thread */
-	int error;                                      /* valid when answered */
+	void (*answered)(struct xcopy_request *request); /* on the asker's thread; releases */
+	void (*release)(struct xcopy_request *request);  /* one reference less; any thread */
+	int error;                                       /* valid when answered */
 
-	enum peer_request_state
+	enum xcopy_request_state
 		state; /* under the performer's lock, as next until it is answered */
-	struct peer_request *next;
+	struct xcopy_request *next;
 };
 
 /* -ENOMEM. */
-int peer_new(struct loop *loop, uint32_t block_size, struct peer **peer);
-struct peer *peer_ref(struct peer *peer);
-void peer_unref(struct peer *peer); /* takes NULL */
+int xcopy_peer_new(struct io_thread *thread, uint32_t block_size, struct xcopy_peer **peer);
+struct xcopy_peer *xcopy_peer_ref(struct xcopy_peer *peer);
+void xcopy_peer_unref(struct xcopy_peer *peer); /* takes NULL */
 
 /* From now on the peer is found by this designator. */
-void peer_identify(struct peer *peer, const uint8_t naa[SCSI_NAA_LENGTH]);
+void xcopy_peer_set_naa(struct xcopy_peer *peer, const uint8_t naa[SCSI_NAA_LENGTH]);
 
 /* A reference to the one peer that has this designator and takes requests; NULL: none, or more than
  * one. */
-struct peer *peer_find(const uint8_t naa[SCSI_NAA_LENGTH]);
+struct xcopy_peer *xcopy_peer_find(const uint8_t naa[SCSI_NAA_LENGTH]);
 
-uint32_t peer_block_size(const struct peer *peer);
+uint32_t xcopy_peer_block_size(const struct xcopy_peer *peer);
 
 /* Takes no more requests; those that are there are answered with -ENODEV. */
-void peer_close(struct peer *peer);
+void xcopy_peer_close(struct xcopy_peer *peer);
 
-bool peer_is_closed(struct peer *peer);
+bool xcopy_peer_is_closed(struct xcopy_peer *peer);
 
 /* The loop's thread, at its end: nothing is told to it any more. */
-void peer_end(struct peer *peer);
+void xcopy_peer_end(struct xcopy_peer *peer);
 
 /* Posts a request that has two references more for it. */
-void peer_ask(struct peer_request *request);
+void xcopy_peer_ask(struct xcopy_request *request);
 
 /* The loop's thread: the next request to be carried out, or NULL. */
-struct peer_request *peer_take(struct peer *peer);
+struct xcopy_request *xcopy_peer_take(struct xcopy_peer *peer);
 
 /* The loop's thread: a request that was taken has ended. Releases it. */
-void peer_answer(struct peer_request *request, int error);
+void xcopy_peer_answer(struct xcopy_request *request, int error);
 
 /* The loop's thread: calls answered() for every answer that is there. Returns how many. */
-unsigned peer_take_answers(struct peer *peer);
+unsigned xcopy_peer_take_answers(struct xcopy_peer *peer);
 
 /* Whether there is a request to take, or an answer. */
-bool peer_has_requests(const struct peer *peer);
-bool peer_has_answers(const struct peer *peer);
+bool xcopy_peer_has_requests(const struct xcopy_peer *peer);
+bool xcopy_peer_has_answers(const struct xcopy_peer *peer);

@@ -11,7 +11,7 @@
  * loop is abandoned it ends at once; then the copy goes with the last reference of its request, for
  * a stuck read may still fill the buffer.
  *
- * copy_begin() and copy_serve() run under the gate, the rest outside of it.
+ * xcopy_begin() and xcopy_serve() run under the ring_lock, the rest outside of it.
  */
 #include "io/exec.h"
 
@@ -23,12 +23,12 @@
 #define PIECE_MAX    (UINT64_C(256) * 1024) /* the memory of a copy */
 #define BUFFER_ALIGN 4096u
 
-struct copy {
-	struct peer_request request; /* the one that is under way */
-	atomic_uint references;      /* the command's, and the request's */
-	struct command *asker;       /* NULL: it waits no longer */
+struct xcopy {
+	struct xcopy_request request; /* the one that is under way */
+	atomic_uint references;       /* the command's, and the request's */
+	struct command *waiter;       /* NULL: it waits no longer */
 	struct scsi_copy what;
-	struct peer *peers[SCSI_COPY_TARGETS_MAX];
+	struct xcopy_peer *peers[SCSI_COPY_TARGETS_MAX];
 	unsigned segment;
 	uint64_t done;       /* blocks of the segment */
 	uint64_t bytes;      /* of all segments */
@@ -36,60 +36,60 @@ struct copy {
 	uint8_t *buffer;
 };
 
-static void release(struct peer_request *request)
+static void release(struct xcopy_request *request)
 {
-	struct copy *copy = (struct copy *) ((char *) request - offsetof(struct copy, request));
+	struct xcopy *copy = (struct xcopy *) ((char *) request - offsetof(struct xcopy, request));
 
 	if (atomic_fetch_sub(&copy->references, 1) != 1)
 		return;
 	for (unsigned i = 0; i < copy->what.target_cnt; i++)
-		peer_unref(copy->peers[i]);
-	peer_unref(copy->request.asker);
+		xcopy_peer_unref(copy->peers[i]);
+	xcopy_peer_unref(copy->request.waiter);
 	free(copy->buffer);
 	free(copy);
 }
 
-static void end(struct copy *copy, int error)
+static void end(struct xcopy *copy, int error)
 {
-	struct command *asker = copy->asker;
+	struct command *waiter = copy->waiter;
 	struct scsi_result result;
 
-	scsi_copy_end(&asker->loop->lu, &copy->what, error, &result);
-	copy->asker = NULL;
-	asker->copy = NULL;
-	asker->loop->background_cnt -= asker->internal;
-	io_end(asker, result.status, &result.sense);
+	scsi_copy_end(&waiter->thread->lu, &copy->what, error, &result);
+	copy->waiter = NULL;
+	waiter->xcopy = NULL;
+	waiter->thread->background_cnt -= waiter->internal;
+	command_end(waiter, result.status, &result.sense);
 	release(&copy->request);
 }
 
 /* The read or write that the copy waits for, where it is one of this loop's. */
-static void cancel_request(struct command *asker)
+static void cancel_request(struct command *waiter)
 {
-	struct loop *loop = asker->loop;
+	struct io_thread *thread = waiter->thread;
 
-	for (unsigned i = 0; i < loop->pool.count; i++) {
-		struct command *command = command_at(&loop->pool, i);
+	for (unsigned i = 0; i < thread->pool.count; i++) {
+		struct command *command = command_at(&thread->pool, i);
 
-		if (!command->in_use || command->request != &asker->copy->request)
+		if (!command->in_use || command->request != &waiter->xcopy->request)
 			continue;
 		command->aborted = true;
-		io_cancel(command);
+		submit_cancel(command);
 	}
 }
 
-void copy_cancel(struct command *asker)
+void xcopy_cancel(struct command *waiter)
 {
-	if (asker->loop->abandoned)
-		end(asker->copy, -ECANCELED);
+	if (waiter->thread->abandoned)
+		end(waiter->xcopy, -ECANCELED);
 	else
-		cancel_request(asker);
+		cancel_request(waiter);
 }
 
-static void ask(struct copy *copy, bool write)
+static void ask(struct xcopy *copy, bool write)
 {
 	const struct scsi_copy_segment *segment = &copy->what.segments[copy->segment];
-	struct peer_request *request = &copy->request;
-	uint64_t max = PIECE_MAX / peer_block_size(request->asker);
+	struct xcopy_request *request = &copy->request;
+	uint64_t max = PIECE_MAX / xcopy_peer_block_size(request->waiter);
 	uint64_t left = segment->blocks - copy->done;
 
 	request->write = write;
@@ -98,46 +98,46 @@ static void ask(struct copy *copy, bool write)
 	request->blocks = left < max ? left : max;
 	request->buffer = copy->buffer;
 	atomic_fetch_add(&copy->references, 2);
-	peer_ask(request);
+	xcopy_peer_ask(request);
 }
 
-static void go_on(struct copy *copy)
+static void go_on(struct xcopy *copy)
 {
 	const struct scsi_copy *what = &copy->what;
-	struct loop *loop = copy->asker->loop;
+	struct io_thread *thread = copy->waiter->thread;
 
 	while (copy->segment < what->segment_cnt &&
 	       copy->done == what->segments[copy->segment].blocks) {
 		copy->segment++;
 		copy->done = 0;
 	}
-	scsi_copy_progress(&loop->lu, what, copy->segment, copy->bytes, copy->operations);
+	scsi_copy_progress(&thread->lu, what, copy->segment, copy->bytes, copy->operations);
 	if (copy->segment == what->segment_cnt)
 		end(copy, 0);
-	else if (copy->asker->aborted)
+	else if (copy->waiter->aborted)
 		end(copy, -ECANCELED);
-	else if (loop->abandoned || loop->mode != LOOP_SERVING)
+	else if (thread->abandoned || thread->mode != IO_THREAD_SERVING)
 		end(copy, -EBUSY);
 	else
 		ask(copy, false);
 }
 
-static void answered(struct peer_request *request)
+static void answered(struct xcopy_request *request)
 {
-	struct copy *copy = (struct copy *) ((char *) request - offsetof(struct copy, request));
+	struct xcopy *copy = (struct xcopy *) ((char *) request - offsetof(struct xcopy, request));
 
 	copy->operations += !request->error;
-	if (copy->asker && copy->asker->aborted) {
+	if (copy->waiter && copy->waiter->aborted) {
 		end(copy, -ECANCELED);
-	} else if (copy->asker && peer_is_closed(request->asker)) {
+	} else if (copy->waiter && xcopy_peer_is_closed(request->waiter)) {
 		end(copy, -EBUSY);
-	} else if (copy->asker && request->error) {
+	} else if (copy->waiter && request->error) {
 		end(copy, request->error);
-	} else if (copy->asker && !request->write) {
+	} else if (copy->waiter && !request->write) {
 		ask(copy, true);
-	} else if (copy->asker) {
+	} else if (copy->waiter) {
 		copy->done += request->blocks;
-		copy->bytes += request->blocks * peer_block_size(request->asker);
+		copy->bytes += request->blocks * xcopy_peer_block_size(request->waiter);
 		go_on(copy);
 	}
 	release(request);
@@ -146,13 +146,14 @@ static void answered(struct peer_request *request)
 /* ------- the beginning ------- */
 
 /* Those that are not found, or have blocks of another size, cannot take part. */
-static int find_peers(struct copy *copy, struct peer *own)
+static int find_peers(struct xcopy *copy, struct xcopy_peer *own)
 {
 	for (unsigned i = 0; i < copy->what.target_cnt; i++) {
 		const struct scsi_copy_target *target = &copy->what.targets[i];
 
-		copy->peers[i] = target->self ? peer_ref(own) : peer_find(target->naa);
-		if (!copy->peers[i] || peer_block_size(copy->peers[i]) != peer_block_size(own))
+		copy->peers[i] = target->self ? xcopy_peer_ref(own) : xcopy_peer_find(target->naa);
+		if (!copy->peers[i] ||
+		    xcopy_peer_block_size(copy->peers[i]) != xcopy_peer_block_size(own))
 			return -ENODEV;
 	}
 	return 0;
@@ -160,10 +161,10 @@ static int find_peers(struct copy *copy, struct peer *own)
 
 /* The command that a copy in the background belongs to: one of our own, which nobody waits for.
  * NULL: no slot is free. */
-static struct command *in_background(struct command *asker)
+static struct command *in_background(struct command *waiter)
 {
-	struct loop *loop = asker->loop;
-	struct command *command = command_get(&loop->pool);
+	struct io_thread *thread = waiter->thread;
+	struct command *command = command_get(&thread->pool);
 
 	if (!command)
 		return NULL;
@@ -172,75 +173,76 @@ static struct command *in_background(struct command *asker)
 	command->cdb_length = 0;
 	command->iov_cnt = 0;
 	command->data_length = 0;
-	command->plan = asker->plan;
-	loop->background_cnt++;
+	command->plan = waiter->plan;
+	thread->background_cnt++;
 	return command;
 }
 
-static void refuse(struct command *asker, const struct scsi_copy *what, int error)
+static void refuse(struct command *waiter, const struct scsi_copy *what, int error)
 {
 	struct scsi_result result;
 
-	scsi_copy_end(&asker->loop->lu, what, error, &result);
-	io_end(asker, result.status, &result.sense);
+	scsi_copy_end(&waiter->thread->lu, what, error, &result);
+	command_end(waiter, result.status, &result.sense);
 }
 
-void copy_begin(struct command *asker, const struct scsi_copy *what)
+void xcopy_begin(struct command *waiter, const struct scsi_copy *what)
 {
-	struct loop *loop = asker->loop;
-	struct copy *copy = calloc(1, sizeof(*copy));
-	struct command *owner = what->immediate ? in_background(asker) : asker;
+	struct io_thread *thread = waiter->thread;
+	struct xcopy *copy = calloc(1, sizeof(*copy));
+	struct command *owner = what->immediate ? in_background(waiter) : waiter;
 	int r;
 
 	if (copy)
 		copy->buffer = aligned_alloc(BUFFER_ALIGN, PIECE_MAX);
 	if (!copy || !copy->buffer || !owner) {
-		if (owner && owner != asker) {
-			loop->background_cnt--;
-			command_put(&loop->pool, owner);
+		if (owner && owner != waiter) {
+			thread->background_cnt--;
+			command_put(&thread->pool, owner);
 		}
 		if (copy)
 			free(copy->buffer);
 		free(copy);
-		refuse(asker, what, -ENOMEM);
+		refuse(waiter, what, -ENOMEM);
 		return;
 	}
 	atomic_init(&copy->references, 1);
-	copy->asker = owner;
+	copy->waiter = owner;
 	copy->what = *what;
-	copy->request.asker = peer_ref(loop->peer);
+	copy->request.waiter = xcopy_peer_ref(thread->peer);
 	copy->request.answered = answered;
 	copy->request.release = release;
-	owner->copy = copy;
-	if (owner != asker)
-		io_end_good(asker);
-	r = find_peers(copy, loop->peer);
+	owner->xcopy = copy;
+	if (owner != waiter)
+		command_end_good(waiter);
+	r = find_peers(copy, thread->peer);
 	if (r < 0)
 		end(copy, r);
 	else
 		go_on(copy);
 }
 
-void copy_abort(struct command *command)
+void xcopy_abort(struct command *command)
 {
-	struct loop *loop = command->loop;
+	struct io_thread *thread = command->thread;
 
-	for (unsigned i = 0; i < loop->pool.count; i++) {
-		struct command *other = command_at(&loop->pool, i);
+	for (unsigned i = 0; i < thread->pool.count; i++) {
+		struct command *other = command_at(&thread->pool, i);
 
-		if (!other->in_use || !other->copy || other->copy->what.place != command->plan.lba)
+		if (!other->in_use || !other->xcopy ||
+		    other->xcopy->what.place != command->plan.lba)
 			continue;
 		other->aborted = true;
-		loop->cancel_wanted = true;
+		thread->cancel_wanted = true;
 	}
-	io_end_good(command);
+	command_end_good(command);
 }
 
 /* ------- requests of others ------- */
 
-static int admit(const struct loop *loop, const struct peer_request *request)
+static int admit(const struct io_thread *thread, const struct xcopy_request *request)
 {
-	const struct scsi_lu *lu = &loop->lu;
+	const struct scsi_lu *lu = &thread->lu;
 
 	if (request->lba > lu->blocks || request->blocks > lu->blocks - request->lba)
 		return -ERANGE;
@@ -251,15 +253,15 @@ static int admit(const struct loop *loop, const struct peer_request *request)
 	return request->write && (lu->read_only || lu->software_write_protect) ? -EROFS : 0;
 }
 
-static void make(struct command *command, struct peer_request *request)
+static void make(struct command *command, struct xcopy_request *request)
 {
-	const struct loop *loop = command->loop;
+	const struct io_thread *thread = command->thread;
 
 	command->internal = true;
 	command->request = request;
 	command->cmd_id = 0;
 	command->cdb_length = 0;
-	command->data_length = request->blocks * loop->lu.block_size;
+	command->data_length = request->blocks * thread->lu.block_size;
 	command->iov[0] = (struct iovec){
 		.iov_base = request->buffer, .iov_len = command->data_length};
 	command->iov_cnt = 1;
@@ -273,33 +275,33 @@ static void make(struct command *command, struct peer_request *request)
 	};
 }
 
-unsigned copy_serve(struct loop *loop)
+unsigned xcopy_serve(struct io_thread *thread)
 {
-	struct peer_request *request;
+	struct xcopy_request *request;
 	unsigned cnt = 0;
 
-	for (; command_available(&loop->pool) && peer_has_requests(loop->peer) &&
-	     (request = peer_take(loop->peer));
+	for (; command_available(&thread->pool) && xcopy_peer_has_requests(thread->peer) &&
+	     (request = xcopy_peer_take(thread->peer));
 	     cnt++) {
-		int r = admit(loop, request);
+		int r = admit(thread, request);
 		struct command *command;
 
 		if (r < 0) {
-			peer_answer(request, r);
+			xcopy_peer_answer(request, r);
 			continue;
 		}
-		command = command_get(&loop->pool);
+		command = command_get(&thread->pool);
 		make(command, request);
-		loop->served_cnt++;
-		command_list_add(&loop->ready, command);
+		thread->served_cnt++;
+		command_list_add(&thread->ready, command);
 	}
 	return cnt;
 }
 
-void copy_served(struct command *command)
+void xcopy_served(struct command *command)
 {
 	int error = command->io_error ? command->io_error : -EREMOTEIO;
 
-	command->loop->served_cnt--;
-	peer_answer(command->request, command->status == SCSI_GOOD ? 0 : error);
+	command->thread->served_cnt--;
+	xcopy_peer_answer(command->request, command->status == SCSI_GOOD ? 0 : error);
 }

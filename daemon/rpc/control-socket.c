@@ -25,25 +25,25 @@
 #define ACCURACY_USEC    1000000
 
 struct control_client {
-	struct control *control; /* NULL: it was freed */
+	struct control_socket *control; /* NULL: it was freed */
 	struct control_client *next, **link;
 	int fd; /* -1: the client is gone; its request is still under way */
 	sd_event_source *io;
 	sd_event_source *timer;
 	bool asked; /* its request is under way */
-	char request[CONTROL_REQUEST_MAX];
+	char request[CONTROL_SOCKET_REQUEST_MAX];
 	size_t request_length;
 	char *answer; /* being written, or NULL */
 	size_t answer_length;
 	size_t written;
 };
 
-struct control {
+struct control_socket {
 	sd_event *event;
 	char *path;
 	int fd;
 	sd_event_source *io;
-	control_request_fn *request;
+	control_socket_request_fn *request;
 	void *userdata;
 	struct control_client *clients;
 	unsigned cnt;
@@ -119,7 +119,7 @@ static bool write_answer(struct control_client *client)
 	return true;
 }
 
-void control_answer(struct control_client *client, char *text)
+void control_socket_reply(struct control_client *client, char *text)
 {
 	size_t length = text ? strlen(text) : 0;
 
@@ -139,7 +139,7 @@ void control_answer(struct control_client *client, char *text)
 /* Takes the first line out of what was received, if it is whole. */
 static void take_line(struct control_client *client)
 {
-	char line[CONTROL_REQUEST_MAX];
+	char line[CONTROL_SOCKET_REQUEST_MAX];
 	char *end = memchr(client->request, '\n', client->request_length);
 	size_t length;
 
@@ -151,7 +151,7 @@ static void take_line(struct control_client *client)
 	if (!end && client->request_length == sizeof(client->request)) {
 		log_warning(
 			"a request on the control socket is longer than %u bytes",
-			CONTROL_REQUEST_MAX);
+			CONTROL_SOCKET_REQUEST_MAX);
 		drop(client);
 		return;
 	}
@@ -219,7 +219,7 @@ static bool may_ask(int fd, uid_t *uid)
 	return peer.uid == 0 || peer.uid == geteuid();
 }
 
-static int new_client(struct control *control, int fd)
+static int new_client(struct control_socket *control, int fd)
 {
 	struct control_client *client = calloc(1, sizeof(*client));
 	int r;
@@ -253,7 +253,7 @@ static int new_client(struct control *control, int fd)
 static int on_connection(sd_event_source *source, int listener, uint32_t revents, void *userdata)
 {
 	static struct log_limit limit = LOG_LIMIT(3, 60);
-	struct control *control = userdata;
+	struct control_socket *control = userdata;
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	uid_t uid = (uid_t) -1;
 	unsigned more;
@@ -262,7 +262,8 @@ static int on_connection(sd_event_source *source, int listener, uint32_t revents
 	(void) revents;
 	if (fd < 0)
 		return 0;
-	if (may_ask(fd, &uid) && control->cnt < CONTROL_CLIENTS_MAX && new_client(control, fd) == 0)
+	if (may_ask(fd, &uid) && control->cnt < CONTROL_SOCKET_CLIENTS_MAX &&
+	    new_client(control, fd) == 0)
 		return 0;
 	if (log_limit_pass(&limit, &more))
 		log_warning(
@@ -270,7 +271,7 @@ static int on_connection(sd_event_source *source, int listener, uint32_t revents
 			"served, "
 			"and %u "
 			"clients at once",
-			(int) uid, CONTROL_CLIENTS_MAX);
+			(int) uid, CONTROL_SOCKET_CLIENTS_MAX);
 	(void) close(fd);
 	return 0;
 }
@@ -300,16 +301,16 @@ static int make_socket(const char *path)
 	return r < 0 ? r : fd;
 }
 
-int control_new(
-	sd_event *event, const char *path, control_request_fn *request, void *userdata,
-	struct control **ret)
+int control_socket_new(
+	sd_event *event, const char *path, control_socket_request_fn *request, void *userdata,
+	struct control_socket **ret)
 {
-	struct control *control = calloc(1, sizeof(*control));
+	struct control_socket *control = calloc(1, sizeof(*control));
 	int r;
 
 	if (!control)
 		return -ENOMEM;
-	*control = (struct control){
+	*control = (struct control_socket){
 		.event = event, .fd = -1, .request = request, .userdata = userdata};
 	r = make_socket(path);
 	if (r >= 0) {
@@ -323,14 +324,14 @@ int control_new(
 	if (r >= 0)
 		r = sd_event_source_set_priority(control->io, CONTROL_PRIORITY);
 	if (r < 0) {
-		control_free(control);
+		control_socket_free(control);
 		return r;
 	}
 	*ret = control;
 	return 0;
 }
 
-void control_free(struct control *control)
+void control_socket_free(struct control_socket *control)
 {
 	if (!control)
 		return;

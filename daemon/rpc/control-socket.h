@@ -15,26 +15,26 @@
 
 #include <systemd/sd-event.h>
 
-#define CONTROL_SOCKET      "/run/tcmud/control"
-#define CONTROL_REQUEST_MAX 4096u /* bytes of a line */
-#define CONTROL_CLIENTS_MAX 32u   /* at once */
+#define CONTROL_SOCKET_NAME        "/run/tcmud/control"
+#define CONTROL_SOCKET_REQUEST_MAX 4096u /* bytes of a line */
+#define CONTROL_SOCKET_CLIENTS_MAX 32u   /* at once */
 
-struct control;
+struct control_socket;
 struct control_client;
 
-/* One request, without the end of its line; any bytes. It is answered once by control_answer(), now
- * or later. */
-typedef void control_request_fn(
+/* One request, without the end of its line; any bytes. It is answered once by
+ * control_socket_reply(), now or later. */
+typedef void control_socket_request_fn(
 	void *userdata, struct control_client *client, const char *request, size_t length);
 
 /* Makes the socket, in the place of one that is left over. -errno: it cannot be made. */
-int control_new(
-	sd_event *event, const char *path, control_request_fn *request, void *userdata,
-	struct control **control);
+int control_socket_new(
+	sd_event *event, const char *path, control_socket_request_fn *request, void *userdata,
+	struct control_socket **control);
 
 /* Removes the socket. Requests that have not been answered stay, until they are. Takes NULL. */
-void control_free(struct control *control);
+void control_socket_free(struct control_socket *control);
 
 /* The answer, a line without its end; the client may be gone, which is no matter. Takes the text,
  * allocated by malloc(); NULL closes the connection. */
-void control_answer(struct control_client *client, char *text);
+void control_socket_reply(struct control_client *client, char *text);

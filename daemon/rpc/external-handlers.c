@@ -26,7 +26,7 @@
 /* A call that waits for somebody else's answer. It holds its connection, and so has to end before
  * that does. */
 struct foreign_call {
-	struct bus *bus;
+	struct tcmu_dbus *bus;
 	struct foreign_call *next, **link;
 	sd_bus_message *call;
 	sd_bus_slot *slot; /* of the answer */
@@ -43,7 +43,8 @@ static void waiting_free(struct foreign_call *waiting)
 	free(waiting);
 }
 
-static struct foreign_call *waiting_new(struct bus *bus, sd_bus_message *call, const char *subtype)
+static struct foreign_call *waiting_new(
+	struct tcmu_dbus *bus, sd_bus_message *call, const char *subtype)
 {
 	struct foreign_call *waiting = calloc(1, sizeof(*waiting));
 
@@ -52,18 +53,18 @@ static struct foreign_call *waiting_new(struct bus *bus, sd_bus_message *call, c
 	waiting->bus = bus;
 	waiting->call = sd_bus_message_ref(call);
 	(void) snprintf(waiting->subtype, sizeof(waiting->subtype), "%s", subtype);
-	waiting->next = bus->foreign_calls;
-	waiting->link = &bus->foreign_calls;
+	waiting->next = bus->external_calls;
+	waiting->link = &bus->external_calls;
 	if (waiting->next)
 		waiting->next->link = &waiting->next;
-	bus->foreign_calls = waiting;
+	bus->external_calls = waiting;
 	return waiting;
 }
 
 /* Answers it, which ends it. */
 static int end(struct foreign_call *waiting, bool fine, const char *message)
 {
-	int r = bus_answer(waiting->call, fine, message);
+	int r = tcmu_dbus_reply(waiting->call, fine, message);
 
 	waiting_free(waiting);
 	return r;
@@ -94,15 +95,15 @@ static void has_gone(struct object *object)
 	log_info("the handler %s of another process has gone from the bus", object->subtype);
 	object->owner[0] = '\0';
 	if (object->foreign && !is_in_use(object->subtype)) {
-		bus_drop_object(object);
+		tcmu_dbus_drop_object(object);
 		return;
 	}
-	bus_describe(object, strdup(BUS_NO_HANDLER));
+	tcmu_dbus_describe(object, strdup(TCMU_DBUS_NO_HANDLER));
 }
 
 static int on_owner_changed(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 {
-	const struct bus *bus = userdata;
+	const struct tcmu_dbus *bus = userdata;
 	const char *name, *before, *after;
 	struct object *object;
 
@@ -110,14 +111,14 @@ static int on_owner_changed(sd_bus_message *signal, void *userdata, sd_bus_error
 	if (sd_bus_message_read(signal, "sss", &name, &before, &after) < 0 ||
 	    strncmp(name, MANAGER_INTERFACE ".", sizeof(MANAGER_INTERFACE)) != 0)
 		return 0;
-	object = bus_find_object(bus, name + sizeof(MANAGER_INTERFACE));
+	object = tcmu_dbus_find_object(bus, name + sizeof(MANAGER_INTERFACE));
 	if (object && object->owner[0] && strcmp(after, object->owner) != 0)
 		has_gone(object);
 	return 0;
 }
 
 /* It is told of every name before anybody is asked who owns one: nothing is missed in between. */
-int foreign_watch(struct bus *bus)
+int external_watch(struct tcmu_dbus *bus)
 {
 	return sd_bus_add_match_async(
 		bus->connection, NULL,
@@ -126,9 +127,9 @@ int foreign_watch(struct bus *bus)
 		on_owner_changed, NULL, bus);
 }
 
-void foreign_forget(struct bus *bus)
+void external_forget(struct tcmu_dbus *bus)
 {
-	for (struct foreign_call *waiting = bus->foreign_calls, *next; waiting; waiting = next) {
+	for (struct foreign_call *waiting = bus->external_calls, *next; waiting; waiting = next) {
 		next = waiting->next;
 		waiting_free(waiting);
 	}
@@ -142,20 +143,21 @@ void foreign_forget(struct bus *bus)
 /* ------- RegisterHandler ------- */
 
 /* NULL: out of memory. */
-static struct object *object_for(struct bus *bus, const char *subtype, const char *description)
+static struct object *object_for(
+	struct tcmu_dbus *bus, const char *subtype, const char *description)
 {
-	struct object *object = bus_find_object(bus, subtype);
+	struct object *object = tcmu_dbus_find_object(bus, subtype);
 	char *copy = strdup(description);
 
 	if (!object) {
-		object = bus_new_object(bus, subtype, copy);
+		object = tcmu_dbus_new_object(bus, subtype, copy);
 		if (object) {
 			object->foreign = true;
-			bus_show_object(object);
+			tcmu_dbus_show_object(object);
 		}
 		return object;
 	}
-	bus_describe(object, copy);
+	tcmu_dbus_describe(object, copy);
 	return object;
 }
 
@@ -194,16 +196,17 @@ static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 }
 
 /* NULL: it may be. */
-static const char *why_not(const struct bus *bus, const char *subtype, const char *description)
+static const char *why_not(
+	const struct tcmu_dbus *bus, const char *subtype, const char *description)
 {
-	const struct object *known = bus_find_object(bus, subtype);
+	const struct object *known = tcmu_dbus_find_object(bus, subtype);
 	unsigned cnt = 0;
 
 	if (!options_subtype_valid(subtype))
 		return "a subtype has lower case letters, digits and _, and at most 63 of them";
 	if (strlen(description) > DESCRIPTION_MAX)
 		return "the description is too long";
-	if (registry_find(bus->setup.registry, subtype))
+	if (handlers_find(bus->setup.registry, subtype))
 		return "this daemon has a handler of that name itself";
 	for (const struct object *object = bus->objects; object; object = object->next)
 		cnt += object->owner[0] != '\0';
@@ -212,7 +215,7 @@ static const char *why_not(const struct bus *bus, const char *subtype, const cha
 	return NULL;
 }
 
-int foreign_register(struct bus *bus, sd_bus_message *call)
+int external_register(struct tcmu_dbus *bus, sd_bus_message *call)
 {
 	const char *subtype, *description, *why;
 	struct foreign_call *waiting;
@@ -221,13 +224,14 @@ int foreign_register(struct bus *bus, sd_bus_message *call)
 
 	r = sd_bus_message_read(call, "ss", &subtype, &description);
 	if (r < 0)
-		return bus_answer(call, false, "a registration is a subtype and a description");
+		return tcmu_dbus_reply(
+			call, false, "a registration is a subtype and a description");
 	why = why_not(bus, subtype, description);
 	if (why)
-		return bus_answer(call, false, why);
+		return tcmu_dbus_reply(call, false, why);
 	waiting = waiting_new(bus, call, subtype);
 	if (!waiting)
-		return bus_answer(call, false, "out of memory");
+		return tcmu_dbus_reply(call, false, "out of memory");
 	name_of(subtype, name);
 	r = sd_bus_call_method_async(
 		bus->connection, &waiting->slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
@@ -254,7 +258,7 @@ static int on_foreign_checked(sd_bus_message *reply, void *userdata, sd_bus_erro
 		return end(waiting, false, text);
 	}
 	(void) snprintf(text, sizeof(text), "%s", message);
-	bus_make_ascii(text);
+	tcmu_dbus_make_ascii(text);
 	return end(waiting, fine, text);
 }
 
@@ -292,16 +296,16 @@ static int ask_owner(struct object *object, struct foreign_call *waiting, const 
 	return r;
 }
 
-int foreign_check(struct object *object, sd_bus_message *call, const char *text)
+int external_check(struct object *object, sd_bus_message *call, const char *text)
 {
 	struct tcmu_reason reason = {""};
 	struct foreign_call *waiting;
 
 	if (!is_for(object, text, &reason))
-		return bus_answer(call, false, reason.text);
+		return tcmu_dbus_reply(call, false, reason.text);
 	waiting = waiting_new(object->bus, call, object->subtype);
 	if (!waiting)
-		return bus_answer(call, false, "out of memory");
+		return tcmu_dbus_reply(call, false, "out of memory");
 	if (ask_owner(object, waiting, text) < 0)
 		return end(waiting, false, "the handler's daemon cannot be asked");
 	return 1;

@@ -24,10 +24,10 @@ static json_t *number(uint64_t value)
 
 json_t *json_device(const struct device *device)
 {
-	struct device_view view;
+	struct device_status view;
 	uint64_t in_flight = 0;
 
-	device_look(device, &view);
+	device_get_status(device, &view);
 	if (view.stats)
 		in_flight = stats_get(&view.stats->fetched) - stats_get(&view.stats->ended);
 	return json_pack(
@@ -150,10 +150,10 @@ static json_t *last_sense(const struct stats *stats)
 
 json_t *json_stats(const struct device *device, struct histograms *histograms)
 {
-	struct device_view view;
+	struct device_status view;
 	uint64_t fetched, ended;
 
-	device_look(device, &view);
+	device_get_status(device, &view);
 	if (!view.stats)
 		return NULL;
 	ended = stats_get(&view.stats->ended);

@@ -16,14 +16,14 @@
 #include "config/check.h"
 #include "rpc/json.h"
 
-struct query {
-	struct query_setup setup;
+struct methods {
+	struct methods_setup setup;
 	struct checks *checks;
 };
 
 /* A check that is under way. */
 struct asker {
-	query_done_fn *done;
+	methods_done_fn *done;
 	void *userdata;
 	json_t *config;
 };
@@ -48,7 +48,7 @@ struct rendering {
 	json_t *answer;
 	struct histograms histograms;
 	char *text;
-	query_done_fn *done;
+	methods_done_fn *done;
 	void *userdata;
 };
 
@@ -70,8 +70,8 @@ static void rendered(struct job *job)
 
 /* Takes the answer and the histograms. */
 static void answer_later(
-	const struct query *query, json_t *answer, struct histograms histograms,
-	query_done_fn *done, void *userdata)
+	const struct methods *query, json_t *answer, struct histograms histograms,
+	methods_done_fn *done, void *userdata)
 {
 	struct rendering *rendering = calloc(1, sizeof(*rendering));
 
@@ -96,7 +96,7 @@ static void answer_later(
 /* ------- methods: a result, or NULL with an error ------- */
 
 struct call {
-	struct query *query;
+	struct methods *query;
 	const json_t *request;
 	struct device *device; /* where the method wants one */
 	json_t *error;
@@ -104,7 +104,7 @@ struct call {
 };
 
 /* Devices of the kernel that are not ours: another daemon's, or one whose handler is missing. */
-static json_t *others(const struct registry *registry)
+static json_t *others(const struct handlers *registry)
 {
 	struct tcmu_scan_entry *entries = NULL;
 	int cnt = tcmu_scan(&entries);
@@ -112,7 +112,7 @@ static json_t *others(const struct registry *registry)
 
 	for (int i = 0; i < cnt; i++) {
 		const struct tcmu_name *name = &entries[i].name;
-		const struct registry_entry *known = registry_lookup(registry, name->subtype);
+		const struct handlers_entry *known = handlers_lookup(registry, name->subtype);
 		char label[sizeof(name->name) + 16];
 
 		if (known && known->handler)
@@ -185,12 +185,12 @@ static unsigned devices_of(const struct manager *manager, const char *subtype)
 	return cnt;
 }
 
-static json_t *all_handlers(const struct query_setup *setup)
+static json_t *all_handlers(const struct methods_setup *setup)
 {
-	const struct registry_entry *entry;
+	const struct handlers_entry *entry;
 	json_t *handlers = json_array();
 
-	for (size_t i = 0; (entry = registry_entry(setup->registry, i)); i++)
+	for (size_t i = 0; (entry = handlers_entry(setup->registry, i)); i++)
 		(void) json_array_append_new(
 			handlers,
 			json_pack(
@@ -223,7 +223,7 @@ static json_t *method_log_level(struct call *call)
 static json_t *method_reopen(struct call *call)
 {
 	int r = device_reopen(call->device);
-	struct device_view view;
+	struct device_status view;
 
 	if (r < 0) {
 		call->error = refusal(
@@ -231,7 +231,7 @@ static json_t *method_reopen(struct call *call)
 			"the device is being opened, closed or resized at this moment; try again");
 		return NULL;
 	}
-	device_look(call->device, &view);
+	device_get_status(call->device, &view);
 	log_dev_info(view.label, "reopened because somebody asked for it");
 	return json_pack("{so ss}", "device", json_text(view.label), "state", view.state);
 }
@@ -255,7 +255,7 @@ static json_t *settings_set_by_hand(const struct settings *settings)
 
 static json_t *method_dump(struct call *call)
 {
-	const struct query_setup *setup = &call->query->setup;
+	const struct methods_setup *setup = &call->query->setup;
 	json_t *devices = json_array();
 	struct device *device;
 
@@ -287,7 +287,8 @@ static void checked(void *userdata, bool fine, const char *message)
 	free(asker);
 }
 
-static void check(struct query *query, const json_t *request, query_done_fn *done, void *userdata)
+static void check(
+	struct methods *query, const json_t *request, methods_done_fn *done, void *userdata)
 {
 	json_t *config = json_object_get(request, "config");
 	struct asker *asker = json_is_string(config) ? calloc(1, sizeof(*asker)) : NULL;
@@ -356,8 +357,8 @@ static bool find_device(struct call *call, const struct method *method)
 }
 
 static void run_method(
-	struct query *query, const struct method *method, const json_t *request,
-	query_done_fn *done, void *userdata)
+	struct methods *query, const struct method *method, const json_t *request,
+	methods_done_fn *done, void *userdata)
 {
 	struct call call = {.query = query, .request = request};
 	json_t *result = find_device(&call, method) ? method->run(&call) : NULL;
@@ -371,8 +372,8 @@ static void run_method(
 		done(userdata, as_text(answer));
 }
 
-void query_run(
-	struct query *query, const char *request, size_t length, query_done_fn *done,
+void methods_call(
+	struct methods *query, const char *request, size_t length, methods_done_fn *done,
 	void *userdata)
 {
 	json_t *parsed = json_loadb(request, length, JSON_REJECT_DUPLICATES, NULL);
@@ -391,9 +392,9 @@ void query_run(
 	json_decref(parsed);
 }
 
-int query_new(const struct query_setup *setup, struct query **ret)
+int methods_new(const struct methods_setup *setup, struct methods **ret)
 {
-	struct query *query = calloc(1, sizeof(*query));
+	struct methods *query = calloc(1, sizeof(*query));
 	int r;
 
 	if (!query)
@@ -408,7 +409,7 @@ int query_new(const struct query_setup *setup, struct query **ret)
 	return 0;
 }
 
-void query_free(struct query *query)
+void methods_free(struct methods *query)
 {
 	if (!query)
 		return;

@@ -32,28 +32,28 @@
 #include "config/settings.h"
 #include "device/manager.h"
 
-struct query;
+struct methods;
 
-struct query_setup { /* all of it outlives the query */
+struct methods_setup { /* all of it outlives the query */
 	sd_event *event;
 	struct mailbox *mailbox;
-	const struct registry *registry;
+	const struct handlers *registry;
 	const struct settings *settings;
 	struct manager *manager;
 	const uint64_t *longest_stall; /* µs, of the main loop */
 };
 
 /* -ENOMEM. */
-int query_new(const struct query_setup *setup, struct query **query);
+int methods_new(const struct methods_setup *setup, struct methods **query);
 
 /* What is under way is answered now. Takes NULL. */
-void query_free(struct query *query);
+void methods_free(struct methods *query);
 
 /* Called once, from within or later. text: allocated by malloc(), the callee's; NULL: out of
  * memory. */
-typedef void query_done_fn(void *userdata, char *text);
+typedef void methods_done_fn(void *userdata, char *text);
 
 /* Any bytes. */
-void query_run(
-	struct query *query, const char *request, size_t length, query_done_fn *done,
+void methods_call(
+	struct methods *query, const char *request, size_t length, methods_done_fn *done,
 	void *userdata);

@@ -19,13 +19,13 @@
 #define MANAGER_INTERFACE SERVICE ".HandlerManager1"
 
 /* What is said of a subtype that is merely in use. */
-#define BUS_NO_HANDLER "There is no such handler here."
+#define TCMU_DBUS_NO_HANDLER "There is no such handler here."
 
-#define PATH_SIZE      (sizeof(ROOT) + 64)
+#define PATH_SIZE            (sizeof(ROOT) + 64)
 
 /* What targetcli shows as one menu. */
 struct object {
-	struct bus *bus;
+	struct tcmu_dbus *bus;
 	struct object *next;
 	char *description; /* the property ConfigDesc */
 	char path[PATH_SIZE];
@@ -42,49 +42,49 @@ enum phase {
 	PHASE_CONNECTED,  /* and the name is ours */
 };
 
-struct bus {
-	struct bus_setup setup;
+struct tcmu_dbus {
+	struct tcmu_dbus_setup setup;
 	struct object *objects;
 	struct checks *checks;
-	struct foreign_call *foreign_calls; /* under way */
-	sd_bus *connection;                 /* NULL: none */
+	struct foreign_call *external_calls; /* under way */
+	sd_bus *connection;                  /* NULL: none */
 	sd_event_source *timer;
 	uint64_t retry_usec;
 	enum phase phase;
-	enum bus_state state;
+	enum tcmu_dbus_state state;
 	bool told; /* state has been told */
 };
 
 /* What other processes say is shown, and the bus carries UTF-8 only. */
-void bus_make_ascii(char *text);
+void tcmu_dbus_make_ascii(char *text);
 
-struct object *bus_find_object(const struct bus *bus, const char *subtype);
+struct object *tcmu_dbus_find_object(const struct tcmu_dbus *bus, const char *subtype);
 
 /* Takes the description, which may be NULL for want of memory: then there is no object. */
-struct object *bus_new_object(struct bus *bus, const char *subtype, char *description);
+struct object *tcmu_dbus_new_object(struct tcmu_dbus *bus, const char *subtype, char *description);
 
 /* Takes another description; NULL, for want of memory, changes nothing. */
-void bus_describe(struct object *object, char *description);
+void tcmu_dbus_describe(struct object *object, char *description);
 
 /* Shows it on the connection, if there is one. */
-void bus_show_object(struct object *object);
+void tcmu_dbus_show_object(struct object *object);
 
 /* Takes it out of the list and off the bus, and frees it. */
-void bus_drop_object(struct object *object);
+void tcmu_dbus_drop_object(struct object *object);
 
 /* Answers CheckConfig or RegisterHandler. */
-int bus_answer(sd_bus_message *call, bool fine, const char *message);
+int tcmu_dbus_reply(sd_bus_message *call, bool fine, const char *message);
 
 /* ------- rpc/external-handlers.c ------- */
 
 /* On a new connection. */
-int foreign_watch(struct bus *bus);
+int external_watch(struct tcmu_dbus *bus);
 
 /* RegisterHandler. */
-int foreign_register(struct bus *bus, sd_bus_message *call);
+int external_register(struct tcmu_dbus *bus, sd_bus_message *call);
 
 /* CheckConfig of an object that has an owner: asks it. */
-int foreign_check(struct object *object, sd_bus_message *call, const char *text);
+int external_check(struct object *object, sd_bus_message *call, const char *text);
 
 /* The connection ends: nobody is registered any more. */
-void foreign_forget(struct bus *bus);
+void external_forget(struct tcmu_dbus *bus);

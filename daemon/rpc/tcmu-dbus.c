@@ -35,14 +35,14 @@
 
 /* The bus carries UTF-8 only, and a handler's words may be cut in the middle of a character.
  * targetcli passes nothing but ASCII to us. */
-void bus_make_ascii(char *text)
+void tcmu_dbus_make_ascii(char *text)
 {
 	for (; *text; text++)
 		if ((unsigned char) *text >= 0x80)
 			*text = '?';
 }
 
-static void tell(struct bus *bus, enum bus_state state)
+static void tell(struct tcmu_dbus *bus, enum tcmu_dbus_state state)
 {
 	if (bus->told && bus->state == state)
 		return;
@@ -52,16 +52,16 @@ static void tell(struct bus *bus, enum bus_state state)
 		bus->setup.changed(bus->setup.userdata, state);
 }
 
-static void set_timer(struct bus *bus, uint64_t usec)
+static void set_timer(struct tcmu_dbus *bus, uint64_t usec)
 {
 	if (sd_event_source_set_time_relative(bus->timer, usec) < 0 ||
 	    sd_event_source_set_enabled(bus->timer, SD_EVENT_ONESHOT) < 0)
 		log_error("the timer of the bus cannot be set; the daemon stays off the bus");
 }
 
-static void disconnect(struct bus *bus)
+static void disconnect(struct tcmu_dbus *bus)
 {
-	foreign_forget(bus);
+	external_forget(bus);
 	for (struct object *object = bus->objects; object; object = object->next)
 		object->vtable = sd_bus_slot_unref(object->vtable);
 	sd_bus_detach_event(bus->connection);
@@ -70,13 +70,13 @@ static void disconnect(struct bus *bus)
 
 /* There is no use in the connection. Called from its own callbacks too: it is closed when the timer
  * comes. */
-static void lose(struct bus *bus, enum bus_state state, const char *why)
+static void lose(struct tcmu_dbus *bus, enum tcmu_dbus_state state, const char *why)
 {
 	if (bus->phase == PHASE_WAITING)
 		return;
 	if (bus->phase == PHASE_CONNECTED)
 		log_warning("the connection to the bus is lost: %s; trying again", why);
-	else if (!bus->told && state == BUS_REFUSED)
+	else if (!bus->told && state == TCMU_DBUS_REFUSED)
 		log_warning(
 			"the bus does not let us be " SERVICE
 			": %s; trying again from time to time",
@@ -96,7 +96,7 @@ static void lose(struct bus *bus, enum bus_state state, const char *why)
 
 /* ------- methods ------- */
 
-int bus_answer(sd_bus_message *call, bool fine, const char *message)
+int tcmu_dbus_reply(sd_bus_message *call, bool fine, const char *message)
 {
 	return sd_bus_reply_method_return(call, "bs", fine, message);
 }
@@ -107,8 +107,8 @@ static void on_checked(void *userdata, bool fine, const char *message)
 	char text[sizeof(struct tcmu_reason)];
 
 	(void) snprintf(text, sizeof(text), "%s", message);
-	bus_make_ascii(text);
-	if (bus_answer(call, fine, text) < 0)
+	tcmu_dbus_make_ascii(text);
+	if (tcmu_dbus_reply(call, fine, text) < 0)
 		log_debug("whoever asked for a check is gone");
 	sd_bus_message_unref(call);
 }
@@ -116,7 +116,7 @@ static void on_checked(void *userdata, bool fine, const char *message)
 static int on_check_config(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
 	struct object *object = userdata;
-	struct bus *bus = object->bus;
+	struct tcmu_dbus *bus = object->bus;
 	const char *text;
 	int r;
 
@@ -125,7 +125,7 @@ static int on_check_config(sd_bus_message *call, void *userdata, sd_bus_error *e
 	if (r < 0)
 		return r;
 	if (object->owner[0])
-		return foreign_check(object, call, text);
+		return external_check(object, call, text);
 	check_start(
 		bus->checks, object->subtype, text, bus->setup.settings->check_timeout_ms,
 		on_checked, sd_bus_message_ref(call));
@@ -180,24 +180,24 @@ static int on_manager(sd_bus_message *call, void *userdata, sd_bus_error *error)
 		return sd_bus_reply_method_return(call, "s", manager_introspection);
 	if (!sd_bus_message_is_method_call(call, MANAGER_INTERFACE, "RegisterHandler"))
 		return 0;
-	return foreign_register(userdata, call);
+	return external_register(userdata, call);
 }
 
 /* ------- connecting ------- */
 
 static int on_disconnected(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 {
-	struct bus *bus = userdata;
+	struct tcmu_dbus *bus = userdata;
 
 	(void) error;
 	if (sd_bus_message_get_bus(signal) == bus->connection)
-		lose(bus, BUS_ABSENT, "disconnected");
+		lose(bus, TCMU_DBUS_ABSENT, "disconnected");
 	return 0;
 }
 
 static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	struct bus *bus = userdata;
+	struct tcmu_dbus *bus = userdata;
 	const sd_bus_error *refusal = sd_bus_message_get_error(reply);
 	const char *why = refusal && refusal->message ? refusal->message : "no answer";
 	uint32_t result;
@@ -206,28 +206,28 @@ static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	if (sd_bus_message_get_bus(reply) != bus->connection)
 		return 0;
 	if (sd_bus_message_is_method_error(reply, SD_BUS_ERROR_ACCESS_DENIED)) {
-		lose(bus, BUS_REFUSED, why);
+		lose(bus, TCMU_DBUS_REFUSED, why);
 	} else if (refusal || sd_bus_message_read(reply, "u", &result) < 0) {
-		lose(bus, BUS_ABSENT, why);
+		lose(bus, TCMU_DBUS_ABSENT, why);
 	} else if (result != NAME_OWNER && result != NAME_ALREADY_OWNER) {
-		lose(bus, BUS_REFUSED, "another process is it");
+		lose(bus, TCMU_DBUS_REFUSED, "another process is it");
 	} else {
 		bus->phase = PHASE_CONNECTED;
 		bus->retry_usec = RETRY_USEC_MIN;
 		(void) sd_event_source_set_enabled(bus->timer, SD_EVENT_OFF);
 		log_info("on the bus as " SERVICE);
-		tell(bus, BUS_OWNED);
+		tell(bus, TCMU_DBUS_OWNED);
 	}
 	return 0;
 }
 
-static int add_object(struct bus *bus, struct object *object)
+static int add_object(struct tcmu_dbus *bus, struct object *object)
 {
 	return sd_bus_add_object_vtable(
 		bus->connection, &object->vtable, object->path, SERVICE, object_vtable, object);
 }
 
-static int add_objects(struct bus *bus)
+static int add_objects(struct tcmu_dbus *bus)
 {
 	int r = sd_bus_add_object_manager(bus->connection, NULL, ROOT);
 
@@ -238,7 +238,7 @@ static int add_objects(struct bus *bus)
 	return r;
 }
 
-static int connect_bus(struct bus *bus)
+static int connect_bus(struct tcmu_dbus *bus)
 {
 	int r;
 
@@ -246,7 +246,7 @@ static int connect_bus(struct bus *bus)
 	if (r >= 0)
 		r = add_objects(bus);
 	if (r >= 0)
-		r = foreign_watch(bus);
+		r = external_watch(bus);
 	if (r >= 0 && bus->setup.connected)
 		r = bus->setup.connected(bus->setup.userdata, bus->connection);
 	if (r >= 0)
@@ -263,14 +263,14 @@ static int connect_bus(struct bus *bus)
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
-	struct bus *bus = userdata;
+	struct tcmu_dbus *bus = userdata;
 	int r;
 
 	(void) source;
 	(void) usec;
 	disconnect(bus);
 	if (bus->phase == PHASE_CONNECTING) {
-		lose(bus, BUS_ABSENT, "it does not answer");
+		lose(bus, TCMU_DBUS_ABSENT, "it does not answer");
 		return 0;
 	}
 	bus->phase = PHASE_CONNECTING;
@@ -278,14 +278,14 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	r = connect_bus(bus);
 	if (r < 0) {
 		disconnect(bus);
-		lose(bus, BUS_ABSENT, strerror(-r));
+		lose(bus, TCMU_DBUS_ABSENT, strerror(-r));
 	}
 	return 0;
 }
 
 /* ------- objects ------- */
 
-struct object *bus_find_object(const struct bus *bus, const char *subtype)
+struct object *tcmu_dbus_find_object(const struct tcmu_dbus *bus, const char *subtype)
 {
 	struct object *object = bus->objects;
 
@@ -294,7 +294,7 @@ struct object *bus_find_object(const struct bus *bus, const char *subtype)
 	return object;
 }
 
-struct object *bus_new_object(struct bus *bus, const char *subtype, char *description)
+struct object *tcmu_dbus_new_object(struct tcmu_dbus *bus, const char *subtype, char *description)
 {
 	struct object *object = description ? calloc(1, sizeof(*object)) : NULL;
 
@@ -302,7 +302,7 @@ struct object *bus_new_object(struct bus *bus, const char *subtype, char *descri
 		free(description);
 		return NULL;
 	}
-	bus_make_ascii(description);
+	tcmu_dbus_make_ascii(description);
 	object->bus = bus;
 	object->description = description;
 	(void) snprintf(object->subtype, sizeof(object->subtype), "%s", subtype);
@@ -312,16 +312,16 @@ struct object *bus_new_object(struct bus *bus, const char *subtype, char *descri
 	return object;
 }
 
-void bus_describe(struct object *object, char *description)
+void tcmu_dbus_describe(struct object *object, char *description)
 {
 	if (!description)
 		return;
-	bus_make_ascii(description);
+	tcmu_dbus_make_ascii(description);
 	free(object->description);
 	object->description = description;
 }
 
-void bus_show_object(struct object *object)
+void tcmu_dbus_show_object(struct object *object)
 {
 	if (object->bus->connection && add_object(object->bus, object) >= 0)
 		(void) sd_bus_emit_object_added(object->bus->connection, object->path);
@@ -334,9 +334,9 @@ static void free_object(struct object *object)
 	free(object);
 }
 
-void bus_drop_object(struct object *object)
+void tcmu_dbus_drop_object(struct object *object)
 {
-	struct bus *bus = object->bus;
+	struct tcmu_dbus *bus = object->bus;
 	struct object **link = &bus->objects;
 
 	while (*link != object)
@@ -347,34 +347,34 @@ void bus_drop_object(struct object *object)
 	free_object(object);
 }
 
-void bus_show_subtype(struct bus *bus, const char *subtype)
+void tcmu_dbus_show_subtype(struct tcmu_dbus *bus, const char *subtype)
 {
 	struct object *object;
 
-	if (!options_subtype_valid(subtype) || bus_find_object(bus, subtype))
+	if (!options_subtype_valid(subtype) || tcmu_dbus_find_object(bus, subtype))
 		return;
-	object = bus_new_object(bus, subtype, strdup(BUS_NO_HANDLER));
+	object = tcmu_dbus_new_object(bus, subtype, strdup(TCMU_DBUS_NO_HANDLER));
 	if (object)
-		bus_show_object(object);
+		tcmu_dbus_show_object(object);
 }
 
-static int show_registry(struct bus *bus)
+static int show_registry(struct tcmu_dbus *bus)
 {
-	const struct registry_entry *entry;
+	const struct handlers_entry *entry;
 
-	for (size_t i = 0; (entry = registry_entry(bus->setup.registry, i)); i++) {
+	for (size_t i = 0; (entry = handlers_entry(bus->setup.registry, i)); i++) {
 		char *description = entry->handler ? options_describe(entry->handler)
 						   : strdup(entry->problem);
 
-		if (!bus_new_object(bus, entry->subtype, description))
+		if (!tcmu_dbus_new_object(bus, entry->subtype, description))
 			return -ENOMEM;
 	}
 	return 0;
 }
 
-int bus_new(const struct bus_setup *setup, struct bus **ret)
+int tcmu_dbus_new(const struct tcmu_dbus_setup *setup, struct tcmu_dbus **ret)
 {
-	struct bus *bus = calloc(1, sizeof(*bus));
+	struct tcmu_dbus *bus = calloc(1, sizeof(*bus));
 	int r;
 
 	if (!bus)
@@ -389,14 +389,14 @@ int bus_new(const struct bus_setup *setup, struct bus **ret)
 			setup->event, &bus->timer, CLOCK_MONOTONIC, 0, ACCURACY_USEC, on_timer,
 			bus);
 	if (r < 0) {
-		bus_free(bus);
+		tcmu_dbus_free(bus);
 		return r;
 	}
 	*ret = bus;
 	return 0;
 }
 
-void bus_free(struct bus *bus)
+void tcmu_dbus_free(struct tcmu_dbus *bus)
 {
 	if (!bus)
 		return;

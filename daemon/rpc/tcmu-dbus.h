@@ -21,23 +21,23 @@
 #include "config/handlers.h"
 #include "config/settings.h"
 
-struct bus;
+struct tcmu_dbus;
 
-enum bus_state {
-	BUS_OWNED,   /* the name is ours: we can be called */
-	BUS_ABSENT,  /* there is no bus; tried again */
-	BUS_REFUSED, /* the bus does not let us have the name: another owner or its policy; tried
-			again */
+enum tcmu_dbus_state {
+	TCMU_DBUS_OWNED,   /* the name is ours: we can be called */
+	TCMU_DBUS_ABSENT,  /* there is no bus; tried again */
+	TCMU_DBUS_REFUSED, /* the bus does not let us have the name: another owner or its policy;
+			tried again */
 };
 
-struct bus_setup { /* all of it outlives the bus */
+struct tcmu_dbus_setup { /* all of it outlives the bus */
 	sd_event *event;
 	struct mailbox *mailbox;
-	const struct registry *registry;
+	const struct handlers *registry;
 	const struct settings *settings;
 	/* When it is known whether we can be called, and after each change; not from within
-	 * bus_new(). May be NULL. READY is to be sent after the first call. */
-	void (*changed)(void *userdata, enum bus_state state);
+	 * tcmu_dbus_new(). May be NULL. READY is to be sent after the first call. */
+	void (*changed)(void *userdata, enum tcmu_dbus_state state);
 	/* Puts further objects on a new connection, which is not attached yet; -errno: there is no
 	 * use in it. May be NULL. */
 	int (*connected)(void *userdata, sd_bus *connection);
@@ -46,12 +46,12 @@ struct bus_setup { /* all of it outlives the bus */
 
 /* To be called when the devices that exist have been taken over: owning the name says that we
  * serve. -ENOMEM. */
-int bus_new(const struct bus_setup *setup, struct bus **bus);
+int tcmu_dbus_new(const struct tcmu_dbus_setup *setup, struct tcmu_dbus **bus);
 
 /* Gives the name up. Takes NULL. */
-void bus_free(struct bus *bus);
+void tcmu_dbus_free(struct tcmu_dbus *bus);
 
 /* Shows a subtype that is in use though there is no handler for it: targetcli lists, and so
  * deletes, only backstores whose subtype is shown. Does nothing when it is shown already or cannot
  * be shown. */
-void bus_show_subtype(struct bus *bus, const char *subtype);
+void tcmu_dbus_show_subtype(struct tcmu_dbus *bus, const char *subtype);

@@ -82,16 +82,16 @@ static void dumped(void *userdata, char *text)
 static int on_dump(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
 	static const char request[] = "{\"method\": \"dump\"}";
-	const struct operator_bus *self = userdata;
+	const struct tcmud_dbus *self = userdata;
 
 	(void) error;
-	query_run(self->query, request, sizeof(request) - 1, dumped, sd_bus_message_ref(call));
+	methods_call(self->query, request, sizeof(request) - 1, dumped, sd_bus_message_ref(call));
 	return 1;
 }
 
 static int on_find_device(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-	const struct operator_bus *self = userdata;
+	const struct tcmud_dbus *self = userdata;
 	const struct device *device;
 	char path[sizeof(DEVICES) + 16];
 	const char *text;
@@ -130,7 +130,7 @@ static const sd_bus_vtable manager_vtable[] = {
 /* ------- devices ------- */
 
 static int append_property(
-	sd_bus_message *reply, const char *property, const struct device_view *view)
+	sd_bus_message *reply, const char *property, const struct device_status *view)
 {
 	uint64_t in_flight = 0;
 
@@ -160,13 +160,13 @@ static int get_device(
 	sd_bus *bus, const char *path, const char *interface, const char *property,
 	sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	struct device_view view;
+	struct device_status view;
 
 	(void) bus;
 	(void) path;
 	(void) interface;
 	(void) error;
-	device_look(userdata, &view);
+	device_get_status(userdata, &view);
 	return append_property(reply, property, &view);
 }
 
@@ -174,7 +174,7 @@ static int get_counters(
 	sd_bus *bus, const char *path, const char *interface, const char *property,
 	sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	struct device_view view;
+	struct device_status view;
 	int r = sd_bus_message_open_container(reply, 'a', "(stttt)");
 
 	(void) bus;
@@ -182,7 +182,7 @@ static int get_counters(
 	(void) interface;
 	(void) property;
 	(void) error;
-	device_look(userdata, &view);
+	device_get_status(userdata, &view);
 	for (int i = 0; r >= 0 && view.stats && i < SCSI_CLASS_COUNT; i++) {
 		const struct stats_class *class = &view.stats->classes[i];
 
@@ -281,7 +281,7 @@ static int find_device(
 	sd_bus *bus, const char *path, const char *interface, void *userdata, void **found,
 	sd_bus_error *error)
 {
-	const struct operator_bus *self = userdata;
+	const struct tcmud_dbus *self = userdata;
 
 	(void) bus;
 	(void) interface;
@@ -293,7 +293,7 @@ static int find_device(
 static int list_devices(
 	sd_bus *bus, const char *prefix, void *userdata, char ***nodes, sd_bus_error *error)
 {
-	const struct operator_bus *self = userdata;
+	const struct tcmud_dbus *self = userdata;
 	const struct device *device;
 	unsigned cnt = 0;
 	char **list;
@@ -326,7 +326,7 @@ static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	return 0;
 }
 
-int operator_bus_add(const struct operator_bus *self, sd_bus *connection)
+int tcmud_dbus_add(const struct tcmud_dbus *self, sd_bus *connection)
 {
 	void *userdata = (void *) self;
 	int r = sd_bus_add_object_manager(connection, NULL, OPERATOR_ROOT);

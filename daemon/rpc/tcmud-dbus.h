@@ -16,10 +16,10 @@
 #include "device/manager.h"
 #include "rpc/methods.h"
 
-struct operator_bus { /* outlives the connection */
+struct tcmud_dbus { /* outlives the connection */
 	struct manager *manager;
-	struct query *query;
+	struct methods *query;
 };
 
 /* Puts the objects on a connection and asks for the name; they end with it. -errno. */
-int operator_bus_add(const struct operator_bus *self, sd_bus *connection);
+int tcmud_dbus_add(const struct tcmud_dbus *self, sd_bus *connection);

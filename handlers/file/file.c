@@ -53,4 +53,4 @@ TCMU_HANDLER(.subtype = FILE_SUBTYPE,
 	     .io_priv_size = sizeof(struct file_request), .options = file_options,
 	     .check_config = file_check_config, .open = file_open, .close = file_close,
 	     .submit = file_submit, .cancel = file_cancel, .resize = file_resize,
-	     .identify = file_identify);
+	     .claim = file_identify);

@@ -28,5 +28,5 @@ TCMU_HANDLER(.subtype = "rbd", .name = "Ceph RBD image",
 	     .threading = TCMU_HANDLER_ASYNC, .io_priv_size = sizeof(struct image_request),
 	     .options = image_options, .check_config = image_check_config, .open = image_open,
 	     .close = image_close, .submit = image_submit, .resize = image_resize,
-	     .identify = image_identify, .flags = TCMU_HANDLER_REOPENS, .lock = image_lock,
+	     .claim = image_identify, .flags = TCMU_HANDLER_REOPENS, .lock = image_lock,
 	     .unlock = image_unlock, .lock_state = image_lock_state);

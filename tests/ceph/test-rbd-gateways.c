@@ -24,7 +24,7 @@
 #define EXPLICIT (SCSI_ACCESS_IMPLICIT | SCSI_ACCESS_EXPLICIT)
 
 static const char *folder;
-static struct registry *registry;
+static struct handlers *registry;
 
 static int setup(void **state)
 {
@@ -32,8 +32,8 @@ static int setup(void **state)
 	folder = getenv("CEPH_TEST_CLUSTER");
 	assert_non_null(folder);
 	images_connect(folder);
-	assert_int_equal(registry_new(&registry), 0);
-	assert_true(registry_load(registry, HANDLERS) > 0);
+	assert_int_equal(handlers_new(&registry), 0);
+	assert_true(handlers_load(registry, HANDLERS) > 0);
 	gateways_begin();
 	return 0;
 }
@@ -42,7 +42,7 @@ static int teardown(void **state)
 {
 	(void) state;
 	gateways_end();
-	registry_free(registry);
+	handlers_free(registry);
 	images_disconnect();
 	return 0;
 }
@@ -57,7 +57,7 @@ static double now(void)
 
 static struct gateway *start(const char *image, unsigned timeout, uint16_t group, uint8_t access)
 {
-	const struct tcmu_handler *handler = registry_find(registry, "rbd");
+	const struct tcmu_handler *handler = handlers_find(registry, "rbd");
 	char config[TCMU_CONFIG_MAX + 1];
 
 	assert_non_null(handler);
@@ -149,7 +149,7 @@ static void a_late_write_of_the_old_gateway_never_lands(void **state)
 	assert_int_equal(late.status, SCSI_BUSY);
 	assert_byte(new, 0, 0x22);
 	/* it comes back as a gateway in standby, which writes nothing */
-	gateway_wait_state(old, DEVICE_SICK, 20);
+	gateway_wait_state(old, DEVICE_FAULTED, 20);
 	gateway_wait_state(old, DEVICE_LIVE, 20);
 	gateway_do(old, &write);
 	assert_sense(&write, 0x2, 0x040b);

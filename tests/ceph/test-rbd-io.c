@@ -25,7 +25,7 @@
 /* A disk on the rig in the place of the rig's own backend. */
 struct disk {
 	struct rig rig;
-	struct registry *registry;
+	struct handlers *registry;
 	struct options *options;
 	const struct tcmu_handler *handler;
 	struct tcmu_config config;
@@ -60,16 +60,16 @@ static double now(void)
 
 static void open_disk(struct disk *disk, const char *name, unsigned timeout)
 {
-	struct loop_setup *loop = &disk->rig.setup;
+	struct io_thread_setup *thread = &disk->rig.setup;
 	struct tcmu_reason reason = {.text = ""};
 	char text[TCMU_CONFIG_MAX + 1];
 
 	(void) snprintf(
 		text, sizeof(text), "rbd/rbd/%s;osd_op_timeout=%u;conf=%s/ceph.conf;id=admin", name,
 		timeout, getenv("CEPH_TEST_CLUSTER"));
-	assert_int_equal(registry_new(&disk->registry), 0);
-	assert_true(registry_load(disk->registry, HANDLERS) > 0);
-	disk->handler = registry_find(disk->registry, "rbd");
+	assert_int_equal(handlers_new(&disk->registry), 0);
+	assert_true(handlers_load(disk->registry, HANDLERS) > 0);
+	disk->handler = handlers_find(disk->registry, "rbd");
 	assert_non_null(disk->handler);
 	if (options_parse(text, disk->handler, &disk->options, &reason) < 0)
 		fail_msg("%s", reason.text);
@@ -78,15 +78,15 @@ static void open_disk(struct disk *disk, const char *name, unsigned timeout)
 	disk->config.block_size = RIG_BLOCK;
 	memset(&disk->info, 0, sizeof(disk->info));
 	if (disk->handler->open(
-		    &disk->config, loop->host, loop->host_device, &disk->info, &disk->backend,
+		    &disk->config, thread->host, thread->host_device, &disk->info, &disk->backend,
 		    &reason) < 0)
 		fail_msg("%s", reason.text);
-	loop->handler = disk->handler;
-	loop->backend = disk->backend;
-	loop->info = disk->info;
-	loop->lu.blocks = SIZE / RIG_BLOCK;
-	assert_int_equal(loop_new(loop, &disk->rig.loop), 0);
-	rig_wait_signal(&disk->rig, LOOP_ATTACHED);
+	thread->handler = disk->handler;
+	thread->backend = disk->backend;
+	thread->info = disk->info;
+	thread->lu.blocks = SIZE / RIG_BLOCK;
+	assert_int_equal(io_thread_new(thread, &disk->rig.thread), 0);
+	rig_wait_signal(&disk->rig, IO_SIGNAL_ATTACHED);
 }
 
 static void start_disk(struct disk *disk, const char *name, unsigned timeout)
@@ -102,11 +102,11 @@ static void start_disk(struct disk *disk, const char *name, unsigned timeout)
 /* Its loop has ended or is about to. */
 static void end_disk(struct disk *disk)
 {
-	rig_wait_signal(&disk->rig, LOOP_ENDED);
+	rig_wait_signal(&disk->rig, IO_SIGNAL_ENDED);
 	disk->handler->close(disk->backend);
 	rig_finish(&disk->rig);
 	options_free(disk->options);
-	registry_free(disk->registry);
+	handlers_free(disk->registry);
 }
 
 static void commands_reach_the_image_and_come_back(void **state)
@@ -126,7 +126,7 @@ static void commands_reach_the_image_and_come_back(void **state)
 	assert_memory_equal(in, out, LENGTH);
 	image_read("looped", 5 * RIG_BLOCK, got, LENGTH);
 	assert_memory_equal(got, out, LENGTH);
-	loop_drain(disk.rig.loop, false);
+	io_thread_drain(disk.rig.thread, false);
 	end_disk(&disk);
 	image_delete("looped");
 	free(out);
@@ -150,7 +150,7 @@ static void a_storage_that_is_away_is_busy_after_the_timeout(void **state)
 	cluster_signal("osd", SIGCONT);
 	write = rig_write(0, BLOCKS, out);
 	assert_int_equal(rig_do(&disk.rig, &write), SCSI_GOOD);
-	loop_drain(disk.rig.loop, false);
+	io_thread_drain(disk.rig.thread, false);
 	end_disk(&disk);
 	free(out);
 }
@@ -176,13 +176,13 @@ static void the_ring_is_let_go_under_requests_that_are_stuck(void **state)
 	}
 	rig_notify(&disk.rig);
 	rig_wait_idle(&disk.rig);
-	assert_int_equal(loop_in_flight(disk.rig.loop), 2 * COUNT);
+	assert_int_equal(io_thread_in_flight(disk.rig.thread), 2 * COUNT);
 	began = now();
-	loop_drain(disk.rig.loop, true);
-	assert_int_equal(loop_revoke(disk.rig.loop), 0);
+	io_thread_drain(disk.rig.thread, true);
+	assert_int_equal(io_thread_revoke(disk.rig.thread), 0);
 	rig_assert_let_go(&disk.rig);
 	assert_true(now() - began < 1);
-	assert_int_equal(loop_in_flight(disk.rig.loop), 2 * COUNT);
+	assert_int_equal(io_thread_in_flight(disk.rig.thread), 2 * COUNT);
 	cluster_signal("osd", SIGCONT);
 	end_disk(&disk);
 	for (unsigned i = 0; i < 2 * COUNT; i++)

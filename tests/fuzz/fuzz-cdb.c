@@ -245,11 +245,11 @@ static enum scsi_verdict dispatch(struct machine *machine, const struct scsi_tas
 	memset(&machine->result, fill, sizeof(machine->result));
 	machine->result.data = machine->data;
 	verdict = scsi_dispatch(&machine->lu, task, &machine->result);
-	if (verdict == SCSI_NEEDS_IDENTITY) {
-		demand(!machine->lu.identity_fresh);
-		machine->lu.identity_fresh = true;
+	if (verdict == SCSI_NEEDS_LU_INFO) {
+		demand(!machine->lu.lu_info_fresh);
+		machine->lu.lu_info_fresh = true;
 		verdict = scsi_dispatch(&machine->lu, task, &machine->result);
-		machine->lu.identity_fresh = false;
+		machine->lu.lu_info_fresh = false;
 	}
 	demand(verdict == SCSI_ANSWERED || verdict == SCSI_PLANNED);
 	return verdict;
@@ -346,7 +346,7 @@ static void make_unit(struct scsi_lu *lu, const struct unit *unit)
 
 	*lu = (struct scsi_lu){
 		.vendor = "VENDOR",
-		.identity_fresh = f & 0x01,
+		.lu_info_fresh = f & 0x01,
 		.blocks = sizes[unit->size % (sizeof(sizes) / sizeof(sizes[0]))],
 		.block_size = f & 0x02 ? 4096 : 512,
 		.physical_exponent = unit->limits & 0x0f,

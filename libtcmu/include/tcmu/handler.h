@@ -266,7 +266,7 @@ struct tcmu_handler {
 	/* Optional. Names the backing store as info.claim of open will, or leaves claim empty where
 	 * that is not known before. Must neither wait for the store itself nor change anything. 0,
 	 * or -errno with a reason. */
-	int (*identify)(
+	int (*claim)(
 		const struct tcmu_config *config, char *claim, size_t size,
 		struct tcmu_reason *reason);
 	/* Optional, all three or none: the ownership of a backing store that several hosts share.

@@ -143,7 +143,7 @@ struct scsi_ports {
 };
 
 /* What others set while the logical unit is served. */
-struct scsi_identity {
+struct scsi_lu_info {
 	char serial[256]; /* configfs' unit serial */
 	struct scsi_ports ports;
 	bool has_saved; /* mode parameters that were saved for this serial */
@@ -167,9 +167,9 @@ struct scsi_lu {
 	char revision[5];
 	char serial[256]; /* configfs' unit serial */
 	struct scsi_ports ports;
-	bool identity_fresh; /* false: a command that tells the serial or the ports gets
-				SCSI_NEEDS_IDENTITY first */
-	char config[256];    /* "<subtype>/<config>": the vendor specific designator of VPD 83 */
+	bool lu_info_fresh; /* false: a command that tells the serial or the ports gets
+				SCSI_NEEDS_LU_INFO first */
+	char config[256];   /* "<subtype>/<config>": the vendor specific designator of VPD 83 */
 	/* medium */
 	uint64_t blocks;
 	uint32_t block_size;
@@ -236,10 +236,10 @@ struct scsi_task {
 };
 
 enum scsi_verdict {
-	SCSI_ANSWERED = 1,   /* status, sense and data are final */
-	SCSI_PLANNED,        /* plan is to be carried out; the status follows from it */
-	SCSI_NEEDS_IDENTITY, /* refresh lu->serial and lu->ports, set identity_fresh, dispatch again
-			      */
+	SCSI_ANSWERED = 1,  /* status, sense and data are final */
+	SCSI_PLANNED,       /* plan is to be carried out; the status follows from it */
+	SCSI_NEEDS_LU_INFO, /* refresh lu->serial and lu->ports, set lu_info_fresh, dispatch again
+			     */
 };
 
 enum scsi_plan_op {
@@ -367,7 +367,7 @@ bool scsi_naa(const struct scsi_lu *lu, uint8_t *naa);
 
 /* Takes over what has become known. Saved mode parameters become the current ones the first time
  * that there are any, and can be saved as soon as there is a serial to find them again by. */
-void scsi_set_identity(struct scsi_lu *lu, const struct scsi_identity *identity);
+void scsi_set_lu_info(struct scsi_lu *lu, const struct scsi_lu_info *identity);
 
 /* The end of a plan SCSI_PLAN_SET_GROUPS (SPC-4 6.45). error: 0; -EAGAIN or -ESHUTDOWN: not now,
  * but soon; or another -errno, with which initiators take another path. Fills the status and the

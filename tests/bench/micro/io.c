@@ -61,7 +61,7 @@ struct mark {
 
 struct bench {
 	struct fake_uio *uio;
-	struct loop *loop;
+	struct io_thread *thread;
 	atomic_ulong done;
 	atomic_int marks_wanted;
 	atomic_int marks_set;
@@ -158,8 +158,8 @@ static void host_event(struct tcmu_host_device *dev, enum tcmu_backend_event eve
 static const struct tcmu_host host = {
 	.abi = TCMU_HANDLER_ABI,
 	.size = sizeof(host),
-	.complete = io_complete,
-	.aio = io_aio,
+	.complete = submit_complete,
+	.aio = submit_aio,
 	.log = host_log,
 	.event = host_event,
 };
@@ -277,9 +277,10 @@ struct subject {
 	enum aio_kind aio;
 };
 
-static void make_setup(const struct subject *subject, struct bench *bench, struct loop_setup *setup)
+static void make_setup(
+	const struct subject *subject, struct bench *bench, struct io_thread_setup *setup)
 {
-	*setup = (struct loop_setup){
+	*setup = (struct io_thread_setup){
 		.stats = &stats,
 		.name = "bench",
 		.minor = fake_uio_minor(bench->uio),
@@ -302,7 +303,7 @@ static void make_setup(const struct subject *subject, struct bench *bench, struc
 static void wait_signal(struct bench *bench, uint32_t bit)
 {
 	while (!(atomic_load(&bench->signals) & bit)) {
-		if (atomic_load(&bench->signals) & LOOP_BROKEN)
+		if (atomic_load(&bench->signals) & IO_SIGNAL_RING_BROKEN)
 			die("the loop", "broken");
 		sched_yield();
 	}
@@ -331,7 +332,7 @@ static bool wanted(const struct subject *subject, enum what what, unsigned queue
 static void measure(const struct subject *subject, enum what what, unsigned queue)
 {
 	struct bench bench = {0};
-	struct loop_setup setup;
+	struct io_thread_setup setup;
 	int r;
 
 	if (!wanted(subject, what, queue))
@@ -346,17 +347,17 @@ static void measure(const struct subject *subject, enum what what, unsigned queu
 	if (!bench.uio)
 		die("the fake ring", "no memory");
 	make_setup(subject, &bench, &setup);
-	r = loop_new(&setup, &bench.loop);
+	r = io_thread_new(&setup, &bench.thread);
 	if (r < 0)
 		die("the loop", strerror(-r));
-	wait_signal(&bench, LOOP_ATTACHED);
+	wait_signal(&bench, IO_SIGNAL_ATTACHED);
 	if (command_cnt)
 		drive_batches(&bench, what, queue);
 	else
 		drive_for_a_time(&bench, what, queue);
-	loop_drain(bench.loop, false);
-	wait_signal(&bench, LOOP_ENDED);
-	loop_free(bench.loop);
+	io_thread_drain(bench.thread, false);
+	wait_signal(&bench, IO_SIGNAL_ENDED);
+	io_thread_free(bench.thread);
 	if (!command_cnt)
 		print_row(subject->name, what_names[what], queue, bench.marks);
 	fake_uio_free(bench.uio);
@@ -418,7 +419,7 @@ static void measure_ring(unsigned queue)
 /* ------- plugins ------- */
 
 static void measure_plugin(
-	const struct registry *registry, const char *config, enum aio_kind aio, const char *name)
+	const struct handlers *registry, const char *config, enum aio_kind aio, const char *name)
 {
 	struct subject subject = {.name = name, .aio = aio};
 	char subtype[64];
@@ -429,7 +430,7 @@ static void measure_plugin(
 
 	if (!options_subtype(config, subtype, sizeof(subtype)))
 		die(config, "no subtype");
-	subject.handler = registry_find(registry, subtype);
+	subject.handler = handlers_find(registry, subtype);
 	if (!subject.handler) {
 		printf("%-16s is not in %s\n", subtype, handlers);
 		return;
@@ -449,7 +450,7 @@ static void measure_plugin(
 	options_free(options);
 }
 
-static void measure_file(const struct registry *registry)
+static void measure_file(const struct handlers *registry)
 {
 	char path[256], config[320];
 	static uint8_t data[1024 * 1024];
@@ -522,12 +523,12 @@ int main(int argc, char **argv)
 		.name = "nothing",
 		.handler = &nothing,
 		.info.caps = TCMU_IO_CAP(TCMU_IO_READ) | TCMU_IO_CAP(TCMU_IO_WRITE)};
-	struct registry *registry;
+	struct handlers *registry;
 
 	parse(argc, argv);
-	if (registry_new(&registry) < 0)
+	if (handlers_new(&registry) < 0)
 		die("the plugins", "no memory");
-	(void) registry_load(registry, handlers);
+	(void) handlers_load(registry, handlers);
 	if (!only && !config_wanted) {
 		measure_ring(1);
 		measure_ring(128);
@@ -541,6 +542,6 @@ int main(int argc, char **argv)
 		measure_plugin(registry, "null/", AIO_AUTO, "null");
 		measure_file(registry);
 	}
-	registry_free(registry);
+	handlers_free(registry);
 	return 0;
 }

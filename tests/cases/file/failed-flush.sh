@@ -27,7 +27,7 @@ say "60 MiB are acknowledged where there is room for 24"
 must dd if=/dev/urandom of="$DISK" bs=1M count=60 oflag=direct
 log_mark
 must_fail sg_sync "$DISK"
-wait_for 5 logged "disk.*SICK"
+wait_for 5 logged "disk.*FAULTED"
 say "  $(log_since_mark | head -n 1)"
 must_fail sg_sync "$DISK"
 must_fail dd if=/dev/zero of="$DISK" bs=4k count=1 oflag=direct

@@ -28,7 +28,7 @@ say "the load has not noticed"
 SUBTYPE=fault make_backstore_configfs sick '/srv/sick.img;fail_after=100' $((128 << 20))
 attach sick
 must_fail dd if=/dev/zero of="$DISK" bs=4k count=200 oflag=direct
-is_sick() { [[ $(tcmuctl status sick) == *SICK*Input/output\ error* ]]; }
+is_sick() { [[ $(tcmuctl status sick) == *FAULTED*Input/output\ error* ]]; }
 wait_for 20 is_sick
 must tcmuctl reopen sick
 assert_eq "$OUTPUT" "$HBA/sick is LIVE" "the answer"

@@ -15,13 +15,13 @@
 /* How many commands a device with always more to do begins within a time, sleeping in steps of a
  * grain. */
 static unsigned begun(
-	struct throttle *throttle, uint64_t *now, uint64_t time, uint64_t grain, uint64_t bytes)
+	struct rate_limit *rate_limit, uint64_t *now, uint64_t time, uint64_t grain, uint64_t bytes)
 {
 	uint64_t end = *now + time;
 	unsigned cnt = 0;
 
 	while (*now < end) {
-		uint64_t wait = throttle_take(throttle, *now, bytes);
+		uint64_t wait = rate_limit_take(rate_limit, *now, bytes);
 
 		if (wait == 0)
 			cnt++;
@@ -31,23 +31,23 @@ static unsigned begun(
 	return cnt;
 }
 
-static struct throttle made(uint64_t iops, uint64_t bps, uint64_t burst)
+static struct rate_limit made(uint64_t iops, uint64_t bps, uint64_t burst)
 {
-	struct throttle throttle = {0};
+	struct rate_limit rate_limit = {0};
 
-	throttle_set(
-		&throttle, &(struct throttle_limits){.iops = iops, .bps = bps, .burst = burst});
-	return throttle;
+	rate_limit_set(
+		&rate_limit, &(struct rate_limits){.iops = iops, .bps = bps, .burst = burst});
+	return rate_limit;
 }
 
 static void without_limits_nothing_waits(void **state)
 {
-	struct throttle throttle = made(0, 0, 0);
+	struct rate_limit rate_limit = made(0, 0, 0);
 
 	(void) state;
-	assert_false(throttle_is_on(&throttle));
+	assert_false(rate_limit_is_on(&rate_limit));
 	for (unsigned i = 0; i < 1000; i++)
-		assert_int_equal(throttle_take(&throttle, START, 1 << 20), 0);
+		assert_int_equal(rate_limit_take(&rate_limit, START, 1 << 20), 0);
 }
 
 static void commands_are_as_many_as_allowed(void **state)
@@ -56,25 +56,25 @@ static void commands_are_as_many_as_allowed(void **state)
 
 	(void) state;
 	for (unsigned i = 0; i < 5; i++) {
-		struct throttle throttle = made(rates[i], 0, 0);
+		struct rate_limit rate_limit = made(rates[i], 0, 0);
 		uint64_t now = START;
 
-		assert_true(throttle_is_on(&throttle));
-		begun(&throttle, &now, 10 * SECOND, 1, 4096);
+		assert_true(rate_limit_is_on(&rate_limit));
+		begun(&rate_limit, &now, 10 * SECOND, 1, 4096);
 		assert_in_range(
-			begun(&throttle, &now, 100 * SECOND, 1, 4096), 100 * rates[i] - 1,
+			begun(&rate_limit, &now, 100 * SECOND, 1, 4096), 100 * rates[i] - 1,
 			100 * rates[i] + 1 + rates[i] / 10);
 	}
 }
 
 static void who_sleeps_in_milliseconds_keeps_the_rate(void **state)
 {
-	struct throttle throttle = made(33333, 0, 0);
+	struct rate_limit rate_limit = made(33333, 0, 0);
 	uint64_t now = START;
 
 	(void) state;
-	begun(&throttle, &now, SECOND, 1000000, 4096);
-	assert_in_range(begun(&throttle, &now, 10 * SECOND, 1000000, 4096), 332600, 334000);
+	begun(&rate_limit, &now, SECOND, 1000000, 4096);
+	assert_in_range(begun(&rate_limit, &now, 10 * SECOND, 1000000, 4096), 332600, 334000);
 }
 
 static void bytes_are_as_many_as_allowed_whatever_the_commands_are(void **state)
@@ -83,11 +83,11 @@ static void bytes_are_as_many_as_allowed_whatever_the_commands_are(void **state)
 
 	(void) state;
 	for (unsigned i = 0; i < 4; i++) {
-		struct throttle throttle = made(0, 8 << 20, 0);
+		struct rate_limit rate_limit = made(0, 8 << 20, 0);
 		uint64_t now = START, cnt;
 
-		begun(&throttle, &now, 10 * SECOND, 1, sizes[i]);
-		cnt = begun(&throttle, &now, 100 * SECOND, 1, sizes[i]);
+		begun(&rate_limit, &now, 10 * SECOND, 1, sizes[i]);
+		cnt = begun(&rate_limit, &now, 100 * SECOND, 1, sizes[i]);
 		assert_in_range(
 			cnt * sizes[i], (800 << 20) - sizes[i], (800 << 20) + sizes[i] + 8192);
 	}
@@ -95,51 +95,51 @@ static void bytes_are_as_many_as_allowed_whatever_the_commands_are(void **state)
 
 static void the_stricter_limit_counts(void **state)
 {
-	struct throttle throttle = made(100, 1 << 20, 0);
+	struct rate_limit rate_limit = made(100, 1 << 20, 0);
 	uint64_t now = START;
 
 	(void) state;
-	begun(&throttle, &now, SECOND, 1, 4096);
-	assert_in_range(begun(&throttle, &now, 10 * SECOND, 1, 4096), 999, 1001);
-	begun(&throttle, &now, SECOND, 1, 1 << 20);
-	assert_in_range(begun(&throttle, &now, 10 * SECOND, 1, 1 << 20), 9, 11);
+	begun(&rate_limit, &now, SECOND, 1, 4096);
+	assert_in_range(begun(&rate_limit, &now, 10 * SECOND, 1, 4096), 999, 1001);
+	begun(&rate_limit, &now, SECOND, 1, 1 << 20);
+	assert_in_range(begun(&rate_limit, &now, 10 * SECOND, 1, 1 << 20), 9, 11);
 }
 
 static void a_pause_is_saved_as_far_as_allowed(void **state)
 {
-	struct throttle throttle = made(100, 0, 5);
+	struct rate_limit rate_limit = made(100, 0, 5);
 	uint64_t now = START;
 
 	(void) state;
-	begun(&throttle, &now, 100 * SECOND, 1, 4096);
+	begun(&rate_limit, &now, 100 * SECOND, 1, 4096);
 	now += 3600 * SECOND;
-	assert_in_range(begun(&throttle, &now, SECOND, 1, 4096), 598, 602);
-	assert_in_range(begun(&throttle, &now, SECOND, 1, 4096), 99, 101);
+	assert_in_range(begun(&rate_limit, &now, SECOND, 1, 4096), 598, 602);
+	assert_in_range(begun(&rate_limit, &now, SECOND, 1, 4096), 99, 101);
 	now += 2 * SECOND;
-	assert_in_range(begun(&throttle, &now, SECOND, 1, 4096), 298, 302);
+	assert_in_range(begun(&rate_limit, &now, SECOND, 1, 4096), 298, 302);
 }
 
 static void a_change_counts_at_once(void **state)
 {
-	struct throttle throttle = made(100, 0, 0);
+	struct rate_limit rate_limit = made(100, 0, 0);
 	uint64_t now = START;
 
 	(void) state;
-	begun(&throttle, &now, SECOND, 1, 4096);
-	throttle_set(&throttle, &(struct throttle_limits){.iops = 1000});
-	assert_in_range(begun(&throttle, &now, 10 * SECOND, 1, 4096), 9980, 10030);
-	throttle_set(&throttle, &(struct throttle_limits){0});
-	assert_int_equal(throttle_take(&throttle, now, 4096), 0);
+	begun(&rate_limit, &now, SECOND, 1, 4096);
+	rate_limit_set(&rate_limit, &(struct rate_limits){.iops = 1000});
+	assert_in_range(begun(&rate_limit, &now, 10 * SECOND, 1, 4096), 9980, 10030);
+	rate_limit_set(&rate_limit, &(struct rate_limits){0});
+	assert_int_equal(rate_limit_take(&rate_limit, now, 4096), 0);
 }
 
 static void the_largest_numbers_do_no_harm(void **state)
 {
-	struct throttle throttle = made(UINT64_MAX, 1, UINT64_MAX);
+	struct rate_limit rate_limit = made(UINT64_MAX, 1, UINT64_MAX);
 
 	(void) state;
-	assert_int_equal(throttle_take(&throttle, 0, UINT32_MAX), 0);
-	assert_in_range(throttle_take(&throttle, SECOND, 1), 1, 3600 * SECOND);
-	assert_int_equal(throttle_take(&throttle, 2 * 3600 * SECOND, 1), 0);
+	assert_int_equal(rate_limit_take(&rate_limit, 0, UINT32_MAX), 0);
+	assert_in_range(rate_limit_take(&rate_limit, SECOND, 1), 1, 3600 * SECOND);
+	assert_int_equal(rate_limit_take(&rate_limit, 2 * 3600 * SECOND, 1), 0);
 }
 
 int main(void)

@@ -43,17 +43,17 @@ static unsigned allowed_in_a_new_thread(void)
 /* What is put anywhere is never the main thread. */
 static void *be_put_everywhere(void *ignored)
 {
-	unsigned places = thread_places();
+	unsigned places = thread_cpus();
 
 	for (unsigned place = 0; place < places; place++) {
-		thread_set_place(0, (int) place);
+		thread_set_cpu(0, (int) place);
 		assert_int_equal(allowed(0), 1);
 		assert_int_equal(allowed_in_a_new_thread(), places);
 	}
 	/* It had to leave before it could start one. */
 	assert_int_equal(allowed(0), places);
 	/* One that has gone away. */
-	thread_set_place(0, (int) places);
+	thread_set_cpu(0, (int) places);
 	assert_int_equal(allowed(0), places);
 	return ignored;
 }
@@ -63,7 +63,7 @@ static void a_thread_is_put_on_a_processor(void **state)
 	pthread_t thread;
 
 	(void) state;
-	assert_int_equal(thread_places(), allowed(0));
+	assert_int_equal(thread_cpus(), allowed(0));
 	assert_int_equal(thread_start(&thread, be_put_everywhere, NULL), 0);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 }
@@ -79,7 +79,7 @@ static void *be_put_on_the_first(void *arg)
 	struct placed *placed = arg;
 
 	placed->tid = gettid();
-	thread_set_place(0, 0);
+	thread_set_cpu(0, 0);
 	pthread_barrier_wait(&placed->begin);
 	pthread_barrier_wait(&placed->end);
 	placed->allowed = allowed(0);
@@ -97,10 +97,10 @@ static void another_takes_it_from_there(void **state)
 	assert_int_equal(thread_start(&thread, be_put_on_the_first, &placed), 0);
 	pthread_barrier_wait(&placed.begin);
 	assert_int_equal(allowed(placed.tid), 1);
-	thread_set_place(placed.tid, -1);
+	thread_set_cpu(placed.tid, -1);
 	pthread_barrier_wait(&placed.end);
 	assert_int_equal(pthread_join(thread, NULL), 0);
-	assert_int_equal(placed.allowed, thread_places());
+	assert_int_equal(placed.allowed, thread_cpus());
 	pthread_barrier_destroy(&placed.begin);
 	pthread_barrier_destroy(&placed.end);
 }
@@ -119,7 +119,7 @@ static unsigned places_where_it_is_forbidden(void)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
 		return 99;
-	return thread_places();
+	return thread_cpus();
 }
 
 static void where_it_is_forbidden_there_is_no_place(void **state)

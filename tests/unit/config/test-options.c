@@ -164,7 +164,7 @@ static void the_daemon_has_options_for_every_device(void **state)
 
 static void every_device_can_have_limits(void **state)
 {
-	struct throttle_limits limits;
+	struct rate_limits limits;
 
 	(void) state;
 	(void) parse("file//x");

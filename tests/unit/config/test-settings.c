@@ -68,7 +68,7 @@ static void the_defaults_are_the_documented_ones(void **state)
 	assert_string_equal(settings.log_dir, "auto");
 	assert_int_equal(settings.io_engine, AIO_AUTO);
 	assert_int_equal(settings.queue_depth, 256);
-	assert_int_equal(settings.extended_copy, COPY_SELF);
+	assert_int_equal(settings.extended_copy, XCOPY_SELF);
 	assert_int_equal(settings.release_deadline_ms, 1000);
 	assert_int_equal(settings.reply_timeout_ms, 2000);
 	assert_int_equal(settings.open_timeout_ms, 10000);

@@ -23,10 +23,10 @@ enum handler_model {
 };
 
 enum loop_model {
-	LOOP_NONE,
-	LOOP_STARTING,
-	LOOP_RUNNING,
-	LOOP_TOLD, /* it knows that it has to end */
+	IO_THREAD_NONE,
+	IO_THREAD_STARTING,
+	IO_THREAD_RUNNING,
+	IO_THREAD_TOLD, /* it knows that it has to end */
 };
 
 enum revoke_model {
@@ -40,7 +40,7 @@ enum revoke_model {
 struct world {
 	uint8_t state;
 	uint8_t handler;
-	uint8_t loop;
+	uint8_t thread;
 	uint8_t revoke;
 	uint8_t waits_added; /* somebody waits for the answer to ADDED_DEVICE */
 	uint8_t waits_removed;
@@ -79,8 +79,8 @@ static void remember(const struct world *world)
 /* Whether the surroundings can produce this event now. */
 static bool possible(const struct world *world, enum device_event event)
 {
-	bool ring = world->loop == LOOP_STARTING || world->loop == LOOP_RUNNING ||
-		world->loop == LOOP_TOLD;
+	bool ring = world->thread == IO_THREAD_STARTING || world->thread == IO_THREAD_RUNNING ||
+		world->thread == IO_THREAD_TOLD;
 
 	switch (event) {
 	case DEVICE_EV_OPENED:
@@ -92,11 +92,11 @@ static bool possible(const struct world *world, enum device_event event)
 	case DEVICE_EV_OPEN_TIMEOUT:
 		return world->open_armed && world->waits_added;
 	case DEVICE_EV_ATTACHED:
-		return world->loop == LOOP_STARTING || world->loop == LOOP_TOLD;
+		return world->thread == IO_THREAD_STARTING || world->thread == IO_THREAD_TOLD;
 	case DEVICE_EV_RING_BROKEN:
 		return ring;
-	case DEVICE_EV_LOOP_ENDED:
-		return world->loop == LOOP_TOLD;
+	case DEVICE_EV_IO_ENDED:
+		return world->thread == IO_THREAD_TOLD;
 	case DEVICE_EV_REMOVED:
 		return !world->removed && !world->unregistered && !world->waits_added;
 	case DEVICE_EV_UNREGISTERED:
@@ -104,9 +104,9 @@ static bool possible(const struct world *world, enum device_event event)
 	case DEVICE_EV_STOP:
 		return true;
 	case DEVICE_EV_BACKEND_FAILED:
-		return world->handler == HANDLER_OPEN && world->loop != LOOP_NONE;
+		return world->handler == HANDLER_OPEN && world->thread != IO_THREAD_NONE;
 	case DEVICE_EV_REOPENED:
-		return world->state == DEVICE_SICK;
+		return world->state == DEVICE_FAULTED;
 	case DEVICE_EV_RELEASE_DEADLINE:
 		return world->release_armed;
 	case DEVICE_EV_REVOKED:
@@ -116,10 +116,10 @@ static bool possible(const struct world *world, enum device_event event)
 	case DEVICE_EV_REPLY_DEADLINE:
 		return world->reply_armed && world->waits_removed;
 	case DEVICE_EV_RETRY:
-		return world->retry_armed && world->loop == LOOP_NONE;
+		return world->retry_armed && world->thread == IO_THREAD_NONE;
 	case DEVICE_EV_REOPEN:
-		return world->state == DEVICE_LIVE || world->state == DEVICE_SICK ||
-			(world->state == DEVICE_FAILED && world->loop == LOOP_NONE);
+		return world->state == DEVICE_LIVE || world->state == DEVICE_FAULTED ||
+			(world->state == DEVICE_FAILED && world->thread == IO_THREAD_NONE);
 	default:
 		fail_msg("event %d has no rule", event);
 		return false;
@@ -142,19 +142,19 @@ static void happen(struct world *world, enum device_event event)
 		world->open_armed = 0;
 		break;
 	case DEVICE_EV_ATTACHED:
-		if (world->loop == LOOP_STARTING)
-			world->loop = LOOP_RUNNING;
+		if (world->thread == IO_THREAD_STARTING)
+			world->thread = IO_THREAD_RUNNING;
 		break;
 	case DEVICE_EV_RING_BROKEN:
-		world->loop = LOOP_TOLD;
+		world->thread = IO_THREAD_TOLD;
 		break;
 	case DEVICE_EV_UNREGISTERED:
 		world->unregistered = 1;
-		if (world->loop != LOOP_NONE)
-			world->loop = LOOP_TOLD;
+		if (world->thread != IO_THREAD_NONE)
+			world->thread = IO_THREAD_TOLD;
 		break;
-	case DEVICE_EV_LOOP_ENDED:
-		world->loop = LOOP_NONE;
+	case DEVICE_EV_IO_ENDED:
+		world->thread = IO_THREAD_NONE;
 		if (world->revoke == REVOKE_RUNNING) /* it comes too late and says nothing */
 			world->revoke = REVOKE_NO;
 		break;
@@ -184,22 +184,23 @@ static void happen(struct world *world, enum device_event event)
 
 static void act(struct world *world, uint32_t actions)
 {
-	bool mapped = world->loop != LOOP_NONE && world->revoke != REVOKE_DONE;
+	bool mapped = world->thread != IO_THREAD_NONE && world->revoke != REVOKE_DONE;
 
 	if (actions & DEVICE_DO_START) {
-		assert_int_equal(world->loop, LOOP_NONE);
+		assert_int_equal(world->thread, IO_THREAD_NONE);
 		assert_int_equal(world->handler, HANDLER_OPEN);
-		world->loop = LOOP_STARTING;
+		world->thread = IO_THREAD_STARTING;
 		world->revoke = REVOKE_NO;
 		mapped = true;
 	}
-	if (actions & DEVICE_DO_SICKEN)
-		assert_int_not_equal(world->loop, LOOP_NONE);
+	if (actions & DEVICE_DO_FAIL)
+		assert_int_not_equal(world->thread, IO_THREAD_NONE);
 	if (actions & DEVICE_DO_DRAIN) {
-		world->loop = LOOP_TOLD;
+		world->thread = IO_THREAD_TOLD;
 		world->release_armed = 1;
 	}
-	if ((actions & DEVICE_DO_REVOKE) && world->loop != LOOP_NONE && world->revoke == REVOKE_NO)
+	if ((actions & DEVICE_DO_REVOKE) && world->thread != IO_THREAD_NONE &&
+	    world->revoke == REVOKE_NO)
 		world->revoke = REVOKE_RUNNING;
 	if (actions & DEVICE_DO_ANSWER_ADDED)
 		world->waits_added = 0;
@@ -219,7 +220,7 @@ static void act(struct world *world, uint32_t actions)
 	if (actions & DEVICE_DO_CLOSE) {
 		/* closed once for each open, and never under a thread that may still use it */
 		assert_int_equal(world->handler, HANDLER_OPEN);
-		assert_int_equal(world->loop, LOOP_NONE);
+		assert_int_equal(world->thread, IO_THREAD_NONE);
 		world->handler = HANDLER_CLOSING;
 	}
 	if (actions & DEVICE_DO_FORGET)
@@ -240,15 +241,15 @@ static void check(const struct world *world)
 	assert_int_equal(world->forgotten, world->state == DEVICE_GONE);
 	if (world->state == DEVICE_GONE) {
 		assert_int_equal(world->handler, HANDLER_CLOSED);
-		assert_int_equal(world->loop, LOOP_NONE);
+		assert_int_equal(world->thread, IO_THREAD_NONE);
 		assert_int_equal(world->waits_removed, 0);
 	}
-	if (world->state == DEVICE_LIVE || world->state == DEVICE_SICK)
+	if (world->state == DEVICE_LIVE || world->state == DEVICE_FAULTED)
 		assert_int_equal(world->handler, HANDLER_OPEN);
 	if (world->state == DEVICE_ORPHANED)
 		assert_int_equal(world->waits_removed, 0);
 	/* a ring that is mapped is known to be so */
-	if (world->loop != LOOP_NONE && world->revoke != REVOKE_DONE)
+	if (world->thread != IO_THREAD_NONE && world->revoke != REVOKE_DONE)
 		assert_true(device_state_holds_ring(world->state));
 	/* whoever waits for a delete is answered within a bound: a timer runs, or a revoke is under
 	 * way */
@@ -260,7 +261,7 @@ static void check(const struct world *world)
 	if (world->state == DEVICE_DRAINING || world->state == DEVICE_FAILING)
 		assert_true(
 			world->release_armed || world->revoke != REVOKE_NO ||
-			world->loop == LOOP_NONE);
+			world->thread == IO_THREAD_NONE);
 }
 
 static void explore(void)
@@ -326,7 +327,7 @@ static void every_possible_sequence_keeps_the_promises(void **unused)
 static enum device_event next_of_its_own(const struct world *world)
 {
 	static const enum device_event own[] = {
-		DEVICE_EV_RELEASE_DEADLINE, DEVICE_EV_REVOKED, DEVICE_EV_LOOP_ENDED,
+		DEVICE_EV_RELEASE_DEADLINE, DEVICE_EV_REVOKED, DEVICE_EV_IO_ENDED,
 		DEVICE_EV_OPENED,           DEVICE_EV_CLOSED,
 	};
 
@@ -397,7 +398,7 @@ static void a_state_says_what_it_holds(void **unused)
 	for (size_t i = 0; i < world_cnt; i++) {
 		const struct world *world = &worlds[i];
 
-		if (world->loop == LOOP_RUNNING)
+		if (world->thread == IO_THREAD_RUNNING)
 			assert_true(device_state_holds_ring(world->state));
 		if (device_state_holds_ring(world->state))
 			assert_int_equal(world->handler, HANDLER_OPEN);

@@ -25,62 +25,62 @@ enum call {
 };
 
 struct world {
-	enum ownership_state state;
+	enum lock_state state;
 	enum call call;
 	bool open;
 	bool locked; /* by us, as far as we were told */
 	bool timer;
 };
 
-static bool entered[OWNERSHIP_STATE_COUNT];
+static bool entered[LOCK_STATE_COUNT];
 
-static bool possible(const struct world *world, enum ownership_event event)
+static bool possible(const struct world *world, enum lock_event event)
 {
 	switch (event) {
-	case OWNERSHIP_EV_LOCKED:
-	case OWNERSHIP_EV_LOCK_FAILED:
+	case LOCK_EV_LOCKED:
+	case LOCK_EV_LOCK_FAILED:
 		return world->call == CALL_LOCK;
-	case OWNERSHIP_EV_UNLOCKED:
+	case LOCK_EV_UNLOCKED:
 		return world->call == CALL_UNLOCK;
-	case OWNERSHIP_EV_CLOSED:
+	case LOCK_EV_CLOSED:
 		return world->call == CALL_CLOSE;
-	case OWNERSHIP_EV_OPENED:
-	case OWNERSHIP_EV_OPEN_FAILED:
+	case LOCK_EV_OPENED:
+	case LOCK_EV_OPEN_FAILED:
 		return world->call == CALL_OPEN;
-	case OWNERSHIP_EV_TIMER:
+	case LOCK_EV_TIMER:
 		return world->timer;
 	default:
 		return true;
 	}
 }
 
-static void happen(struct world *world, enum ownership_event event)
+static void happen(struct world *world, enum lock_event event)
 {
-	if (ownership_is_calling(world->state))
+	if (lock_is_calling(world->state))
 		assert_int_not_equal(world->call, CALL_NONE);
 	switch (event) {
-	case OWNERSHIP_EV_LOCKED:
+	case LOCK_EV_LOCKED:
 		world->locked = true;
 		world->call = CALL_NONE;
 		break;
-	case OWNERSHIP_EV_OPENED:
+	case LOCK_EV_OPENED:
 		world->open = true;
 		world->call = CALL_NONE;
 		break;
-	case OWNERSHIP_EV_CLOSED:
+	case LOCK_EV_CLOSED:
 		world->open = false;
 		world->call = CALL_NONE;
 		break;
-	case OWNERSHIP_EV_LOCK_FAILED:
-	case OWNERSHIP_EV_UNLOCKED:
-	case OWNERSHIP_EV_OPEN_FAILED:
+	case LOCK_EV_LOCK_FAILED:
+	case LOCK_EV_UNLOCKED:
+	case LOCK_EV_OPEN_FAILED:
 		world->call = CALL_NONE;
 		break;
-	case OWNERSHIP_EV_LOST:
-	case OWNERSHIP_EV_FENCED:
+	case LOCK_EV_LOST:
+	case LOCK_EV_FENCED:
 		world->locked = false;
 		break;
-	case OWNERSHIP_EV_TIMER:
+	case LOCK_EV_TIMER:
 		world->timer = false;
 		break;
 	default:
@@ -97,45 +97,45 @@ static void start(struct world *world, enum call call)
 
 static void act(struct world *world, uint32_t actions)
 {
-	if (actions & OWNERSHIP_DO_LOCK)
+	if (actions & LOCK_DO_LOCK)
 		start(world, CALL_LOCK);
-	if (actions & OWNERSHIP_DO_UNLOCK) {
+	if (actions & LOCK_DO_UNLOCK) {
 		start(world, CALL_UNLOCK);
 		world->locked = false;
 	}
-	if (actions & OWNERSHIP_DO_CLOSE)
+	if (actions & LOCK_DO_CLOSE)
 		start(world, CALL_CLOSE);
-	if (actions & OWNERSHIP_DO_OPEN)
+	if (actions & LOCK_DO_OPEN)
 		start(world, CALL_OPEN);
-	if (actions & OWNERSHIP_DO_PAUSE)
+	if (actions & LOCK_DO_PAUSE)
 		world->timer = true;
-	if (actions & OWNERSHIP_DO_RETURN)
+	if (actions & LOCK_DO_RETURN)
 		assert_true(world->open);
 }
 
 static void check(const struct world *world)
 {
-	assert_int_equal(ownership_is_calling(world->state), world->call != CALL_NONE);
-	if (world->state == OWNERSHIP_LOCKED)
+	assert_int_equal(lock_is_calling(world->state), world->call != CALL_NONE);
+	if (world->state == LOCK_LOCKED)
 		assert_true(world->locked);
-	if (world->state < OWNERSHIP_FENCED)
+	if (world->state < LOCK_FENCED)
 		assert_true(world->open);
 	/* it goes on by itself */
-	if (world->state == OWNERSHIP_AWAY || world->state == OWNERSHIP_PAUSED)
+	if (world->state == LOCK_RETRY_WAIT || world->state == LOCK_PAUSED)
 		assert_true(world->timer);
 }
 
 static void explore(const struct world *before, unsigned depth)
 {
 	entered[before->state] = true;
-	for (int event = 0; depth && event < OWNERSHIP_EVENT_COUNT; event++) {
-		struct ownership_transition transition = ownership_fsm(before->state, event);
+	for (int event = 0; depth && event < LOCK_EVENT_COUNT; event++) {
+		struct lock_transition transition = lock_fsm(before->state, event);
 		struct world world = *before;
 
 		/* what is told while a call is under way is kept for its end */
 		if (!possible(&world, event) ||
-		    ((event == OWNERSHIP_EV_FENCED || event == OWNERSHIP_EV_LOST) &&
-		     ownership_is_calling(world.state)))
+		    ((event == LOCK_EV_FENCED || event == LOCK_EV_LOST) &&
+		     lock_is_calling(world.state)))
 			continue;
 		happen(&world, event);
 		if (!transition.defined) {
@@ -152,33 +152,29 @@ static void explore(const struct world *before, unsigned depth)
 
 static void it_holds_for_all_sequences(void **state)
 {
-	const struct world world = {.state = OWNERSHIP_UNSHARED, .open = true};
+	const struct world world = {.state = LOCK_UNSHARED, .open = true};
 
 	(void) state;
 	explore(&world, DEPTH);
-	for (int i = 0; i < OWNERSHIP_STATE_COUNT; i++) {
+	for (int i = 0; i < LOCK_STATE_COUNT; i++) {
 		if (!entered[i])
-			fail_msg("%s is never entered", ownership_state_name(i));
-		assert_non_null(ownership_state_name(i));
+			fail_msg("%s is never entered", lock_state_name(i));
+		assert_non_null(lock_state_name(i));
 	}
 }
 
 /* From wherever it is, a backend that has to be opened anew is. */
 static void what_is_fenced_is_opened_anew(void **state)
 {
-	static const enum ownership_state from[] = {
-		OWNERSHIP_UNSHARED, OWNERSHIP_UNLOCKED, OWNERSHIP_LOCKED, OWNERSHIP_PAUSED};
+	static const enum lock_state from[] = {
+		LOCK_UNSHARED, LOCK_UNLOCKED, LOCK_LOCKED, LOCK_PAUSED};
 
 	(void) state;
 	for (unsigned i = 0; i < sizeof(from) / sizeof(from[0]); i++)
-		assert_int_equal(
-			ownership_fsm(from[i], OWNERSHIP_EV_FENCED).next, OWNERSHIP_FENCED);
-	assert_int_equal(
-		ownership_fsm(OWNERSHIP_FENCED, OWNERSHIP_EV_QUIET).actions, OWNERSHIP_DO_CLOSE);
-	assert_int_equal(
-		ownership_fsm(OWNERSHIP_CLOSING, OWNERSHIP_EV_CLOSED).actions, OWNERSHIP_DO_OPEN);
-	assert_int_equal(
-		ownership_fsm(OWNERSHIP_AWAY, OWNERSHIP_EV_TIMER).actions, OWNERSHIP_DO_OPEN);
+		assert_int_equal(lock_fsm(from[i], LOCK_EV_FENCED).next, LOCK_FENCED);
+	assert_int_equal(lock_fsm(LOCK_FENCED, LOCK_EV_IDLE).actions, LOCK_DO_CLOSE);
+	assert_int_equal(lock_fsm(LOCK_CLOSING, LOCK_EV_CLOSED).actions, LOCK_DO_OPEN);
+	assert_int_equal(lock_fsm(LOCK_RETRY_WAIT, LOCK_EV_TIMER).actions, LOCK_DO_OPEN);
 }
 
 int main(void)

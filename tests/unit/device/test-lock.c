@@ -366,7 +366,7 @@ static void a_backend_is_not_closed_under_a_write(void **state)
 	held = wait_late();
 	assert_writes(two, 2);
 	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
-	gateway_wait_state(one, DEVICE_SICK, 10);
+	gateway_wait_state(one, DEVICE_FAULTED, 10);
 	for (int i = 0; i < 20; i++)
 		gateways_turn();
 	assert_int_equal(look_at(&store.opens), 2);
@@ -406,7 +406,7 @@ static void initiators_say_which_gateway_it_is(void **state)
 	assert_writes(two, 2);
 	write = write_of(3);
 	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
-	gateway_wait_state(one, DEVICE_SICK, 10);
+	gateway_wait_state(one, DEVICE_FAULTED, 10);
 	gateway_wait_state(one, DEVICE_LIVE, 10);
 	write = write_of(3);
 	gateway_do(one, &write);

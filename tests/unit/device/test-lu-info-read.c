@@ -25,7 +25,7 @@
 
 static struct fake_root root;
 static const struct tcmu_name disk = {.hba = 5, .name = "disk"};
-static struct scsi_identity identity;
+static struct scsi_lu_info identity;
 static char state_dir[128];
 
 static int setup(void **state)
@@ -82,7 +82,7 @@ static void port(const char *target, unsigned tag, const char *id, const char *e
 static void read_it(void)
 {
 	memset(&identity, 0xee, sizeof(identity));
-	identity_read(&disk, state_dir, &identity);
+	lu_info_read(&disk, state_dir, &identity);
 }
 
 static void a_device_of_one_port_is_known_all_through(void **state)
@@ -196,7 +196,7 @@ static void a_device_that_is_gone_is_unknown(void **state)
 
 	(void) state;
 	memset(&identity, 0xee, sizeof(identity));
-	identity_read(&gone, state_dir, &identity);
+	lu_info_read(&gone, state_dir, &identity);
 	assert_string_equal(identity.serial, "");
 	assert_int_equal(identity.ports.group_cnt, 0);
 	assert_false(identity.has_saved);
@@ -213,12 +213,12 @@ static void states_are_changed_in_their_order_until_one_is_refused(void **state)
 	(void) state;
 	group("ao", "1\n", "Implicit\n", "");
 	group("ano", "2\n", "Implicit\n", "");
-	assert_int_equal(identity_set_groups(&disk, &states), -ENODEV);
+	assert_int_equal(lu_info_set_groups(&disk, &states), -ENODEV);
 	assert_string_equal(fake_root_read(&root, DEVICE "alua/ano/alua_access_state"), "0");
 	assert_string_equal(fake_root_read(&root, DEVICE "alua/ano/alua_access_status"), "1");
 	assert_string_equal(fake_root_read(&root, DEVICE "alua/ao/alua_access_state"), "2\n");
 	states.to[1].id = 2;
-	assert_int_equal(identity_set_groups(&disk, &states), 0);
+	assert_int_equal(lu_info_set_groups(&disk, &states), 0);
 	assert_string_equal(fake_root_read(&root, DEVICE "alua/ano/alua_access_state"), "1");
 	assert_string_equal(fake_root_read(&root, DEVICE "alua/ao/alua_access_state"), "1");
 }
@@ -233,12 +233,12 @@ static void what_is_saved_is_found_again_by_the_serial(void **state)
 	(void) state;
 	read_it();
 	assert_false(identity.has_saved);
-	assert_int_equal(identity_save(state_dir, "1a2b", &all), 0);
-	assert_int_equal(identity_save(state_dir, "1a2b/../..\nodd = \xc3\xa9", &some), 0);
+	assert_int_equal(lu_info_save(state_dir, "1a2b", &all), 0);
+	assert_int_equal(lu_info_save(state_dir, "1a2b/../..\nodd = \xc3\xa9", &some), 0);
 	read_it();
 	assert_true(identity.has_saved);
 	assert_memory_equal(&identity.saved, &all, sizeof(all));
-	assert_int_equal(identity_save(state_dir, "1a2b", &some), 0);
+	assert_int_equal(lu_info_save(state_dir, "1a2b", &some), 0);
 	read_it();
 	assert_memory_equal(&identity.saved, &some, sizeof(some));
 	fake_root_write(&root, DEVICE "wwn/vpd_unit_serial", "T10 VPD Unit Serial Number: other\n");
@@ -275,7 +275,7 @@ static void a_file_that_is_not_ours_is_not_used(void **state)
 	static const struct scsi_mode_values all = {true, true, true};
 
 	(void) state;
-	assert_int_equal(identity_save(state_dir, "1a2b", &all), 0);
+	assert_int_equal(lu_info_save(state_dir, "1a2b", &all), 0);
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		overwrite(texts[i]);
 		read_it();
@@ -292,7 +292,7 @@ static void a_folder_that_cannot_be_made_is_an_error(void **state)
 	(void) state;
 	fake_root_write(&root, "/file", "");
 	(void) snprintf(below, sizeof(below), "%s/folder", fake_root_path(&root, "/file"));
-	assert_int_equal(identity_save(below, "1", &all), -ENOTDIR);
+	assert_int_equal(lu_info_save(below, "1", &all), -ENOTDIR);
 }
 
 int main(void)

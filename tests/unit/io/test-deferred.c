@@ -31,7 +31,7 @@ static struct rig_command set_groups(void)
 
 static void identify(struct rig *rig)
 {
-	struct scsi_identity identity = {
+	struct scsi_lu_info identity = {
 		.serial = "123",
 		.ports = {
 			.group_cnt = 1,
@@ -40,7 +40,7 @@ static void identify(struct rig *rig)
 				 .supported = 0x0f,
 				 .access = SCSI_ACCESS_IMPLICIT | SCSI_ACCESS_EXPLICIT}}}};
 
-	loop_set_identity(rig->loop, &identity);
+	io_thread_set_lu_info(rig->thread, &identity);
 	rig_wait_orders(rig);
 }
 
@@ -48,35 +48,35 @@ static void start(struct rig *rig)
 {
 	rig_make(rig, &(struct rig_options){.wait_serial = true});
 	rig->setup.lu.has_port_groups = true;
-	assert_int_equal(loop_new(&rig->setup, &rig->loop), 0);
-	rig_wait_signal(rig, LOOP_ATTACHED);
+	assert_int_equal(io_thread_new(&rig->setup, &rig->thread), 0);
+	rig_wait_signal(rig, IO_SIGNAL_ATTACHED);
 	identify(rig);
 }
 
 /* Sends what waits for an errand, and gives what is asked for. */
-static struct loop_errand send(struct rig *rig, struct rig_command *command)
+static struct deferred_request send(struct rig *rig, struct rig_command *command)
 {
-	struct loop_errand errand;
+	struct deferred_request errand;
 
 	rig_forget_signals(rig);
 	rig_send(rig, command);
-	rig_wait_signal(rig, LOOP_ERRAND);
-	loop_errand(rig->loop, &errand);
+	rig_wait_signal(rig, IO_SIGNAL_DEFERRED);
+	io_thread_deferred(rig->thread, &errand);
 	assert_false(rig_is_done(command));
 	return errand;
 }
 
 /* The same for what wants to know first how things are. */
-static struct loop_errand send_set_groups(struct rig *rig, struct rig_command *command)
+static struct deferred_request send_set_groups(struct rig *rig, struct rig_command *command)
 {
-	struct loop_errand errand;
+	struct deferred_request errand;
 
 	rig_forget_signals(rig);
 	rig_send(rig, command);
-	rig_wait_signal(rig, LOOP_NEEDS_IDENTITY);
+	rig_wait_signal(rig, IO_SIGNAL_NEEDS_LU_INFO);
 	identify(rig);
-	rig_wait_signal(rig, LOOP_ERRAND);
-	loop_errand(rig->loop, &errand);
+	rig_wait_signal(rig, IO_SIGNAL_DEFERRED);
+	io_thread_deferred(rig->thread, &errand);
 	assert_false(rig_is_done(command));
 	return errand;
 }
@@ -84,16 +84,16 @@ static struct loop_errand send_set_groups(struct rig *rig, struct rig_command *c
 static void saved_values_are_the_owners_to_keep(void **state)
 {
 	struct rig_command select = mode_select(control, sizeof(control));
-	struct loop_errand errand;
+	struct deferred_request errand;
 	struct rig rig;
 
 	(void) state;
 	start(&rig);
 	errand = send(&rig, &select);
-	assert_int_equal(errand.kind, LOOP_ERRAND_SAVE);
+	assert_int_equal(errand.kind, DEFERRED_SAVE);
 	assert_string_equal(errand.serial, "123");
 	assert_true(errand.saved.descriptor_sense);
-	loop_errand_done(rig.loop, 0);
+	io_thread_deferred_done(rig.thread, 0);
 	rig_wait(&select);
 	assert_int_equal(select.status, SCSI_GOOD);
 	rig_stop(&rig);
@@ -107,7 +107,7 @@ static void who_could_not_save_is_told(void **state)
 	(void) state;
 	start(&rig);
 	send(&rig, &select);
-	loop_errand_done(rig.loop, -EROFS);
+	io_thread_deferred_done(rig.thread, -EROFS);
 	rig_wait(&select);
 	assert_int_equal(select.status, SCSI_CHECK_CONDITION);
 	assert_int_equal(select.sense[0] & 0x7f, 0x72); /* D_SENSE has become current */
@@ -125,7 +125,7 @@ static void the_cache_is_flushed_after_it_was_saved_off(void **state)
 	start(&rig);
 	send(&rig, &select);
 	assert_int_equal(backend_count(rig.backend, TCMU_IO_FLUSH), 0);
-	loop_errand_done(rig.loop, 0);
+	io_thread_deferred_done(rig.thread, 0);
 	rig_wait(&select);
 	assert_int_equal(select.status, SCSI_GOOD);
 	assert_int_equal(backend_count(rig.backend, TCMU_IO_FLUSH), 1);
@@ -135,29 +135,29 @@ static void the_cache_is_flushed_after_it_was_saved_off(void **state)
 static void states_are_the_owners_to_change(void **state)
 {
 	struct rig_command set = set_groups();
-	struct loop_errand errand;
+	struct deferred_request errand;
 	struct rig rig;
 
 	(void) state;
 	start(&rig);
 	errand = send_set_groups(&rig, &set);
-	assert_int_equal(errand.kind, LOOP_ERRAND_SET_GROUPS);
+	assert_int_equal(errand.kind, DEFERRED_SET_GROUPS);
 	assert_int_equal(errand.states.cnt, 1);
 	assert_int_equal(errand.states.to[0].id, 7);
 	assert_int_equal(errand.states.to[0].state, SCSI_STANDBY);
-	loop_errand_done(rig.loop, 0);
+	io_thread_deferred_done(rig.thread, 0);
 	rig_wait(&set);
 	assert_int_equal(set.status, SCSI_GOOD);
 
 	set = set_groups();
 	send_set_groups(&rig, &set);
-	loop_errand_done(rig.loop, -EINVAL);
+	io_thread_deferred_done(rig.thread, -EINVAL);
 	rig_wait(&set);
 	assert_sense(&set, 0x04, 0x670a);
 
 	set = set_groups();
 	send_set_groups(&rig, &set);
-	loop_errand_done(rig.loop, -EAGAIN);
+	io_thread_deferred_done(rig.thread, -EAGAIN);
 	rig_wait(&set);
 	assert_int_equal(set.status, SCSI_BUSY);
 	rig_stop(&rig);
@@ -177,7 +177,7 @@ static void one_waits_at_a_time(void **state)
 	assert_int_equal(rig_do(&rig, &read), SCSI_GOOD);
 	assert_int_equal(rig_do(&rig, &second), SCSI_BUSY);
 	assert_false(rig_is_done(&first));
-	loop_errand_done(rig.loop, 0);
+	io_thread_deferred_done(rig.thread, 0);
 	rig_wait(&first);
 	assert_int_equal(first.status, SCSI_GOOD);
 	rig_stop(&rig);
@@ -190,10 +190,10 @@ static void an_answer_that_nobody_asked_for_changes_nothing(void **state)
 
 	(void) state;
 	start(&rig);
-	loop_errand_done(rig.loop, -EIO);
+	io_thread_deferred_done(rig.thread, -EIO);
 	rig_wait_orders(&rig);
 	send(&rig, &select);
-	loop_errand_done(rig.loop, 0);
+	io_thread_deferred_done(rig.thread, 0);
 	rig_wait(&select);
 	assert_int_equal(select.status, SCSI_GOOD);
 	rig_stop(&rig);
@@ -208,7 +208,7 @@ static void a_loop_that_is_to_end_does_not_wait(void **state)
 	(void) state;
 	start(&rig);
 	send(&rig, &select);
-	loop_drain(rig.loop, true);
+	io_thread_drain(rig.thread, true);
 	rig_wait(&select);
 	assert_int_equal(select.status, SCSI_TASK_ABORTED);
 	rig_finish(&rig);
@@ -222,7 +222,7 @@ static void a_ring_that_is_taken_away_takes_the_waiting_with_it(void **state)
 	(void) state;
 	start(&rig);
 	send(&rig, &select);
-	assert_int_equal(loop_revoke(rig.loop), 0);
+	assert_int_equal(io_thread_revoke(rig.thread), 0);
 	rig_assert_let_go(&rig);
 	rig_finish(&rig);
 }

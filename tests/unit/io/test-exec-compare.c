@@ -180,7 +180,7 @@ static void a_handler_that_loses_an_operation_meanwhile(void **state)
 	assert_true(backend_wait_held(rig.backend, 1));
 	rig_send(&rig, &compare);
 	rig_wait_idle(&rig); /* it waits for its range */
-	loop_set_size(rig.loop, 2048 * RIG_BLOCK, &less);
+	io_thread_set_size(rig.thread, 2048 * RIG_BLOCK, &less);
 	rig_wait_orders(&rig);
 	backend_release(rig.backend, 1, BACKEND_OLDEST);
 	rig_wait(&compare);

@@ -138,13 +138,13 @@ static void who_asks_meanwhile_is_told_the_progress(void **state)
 		rig_do(&rig, &ready);
 		assert_sense(&ready, 0x02, 0x0404);
 		assert_in_range(progress(&ready), i * 0x3c00, i * 0x4000);
-		assert_int_equal(loop_erasure(rig.loop), LOOP_ERASURE_FORMAT);
+		assert_int_equal(io_thread_format_state(rig.thread), FORMAT_STATE_FORMAT);
 		backend_release(rig.backend, 1, BACKEND_OLDEST);
 	}
 	rig_wait(&format);
 	assert_int_equal(format.status, SCSI_GOOD);
 	assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD);
-	rig_wait_signal(&rig, LOOP_ERASING);
+	rig_wait_signal(&rig, IO_SIGNAL_FORMAT);
 	rig_stop(&rig);
 }
 
@@ -181,7 +181,7 @@ static void what_writes_before_it_ends_before_it(void **state)
 	rig_send(&rig, &write);
 	assert_true(backend_wait_held(rig.backend, 1));
 	rig_send(&rig, &erase);
-	rig_wait_signal(&rig, LOOP_ERASING);
+	rig_wait_signal(&rig, IO_SIGNAL_FORMAT);
 	assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE_ZEROES), 0);
 	backend_release(rig.backend, 1, BACKEND_OLDEST);
 	rig_wait(&erase);
@@ -274,7 +274,7 @@ static void after_a_failure_the_medium_waits_for_another_try(void **state)
 	assert_sense(&failing, 0x03, 0x3103);
 	rig_do(&rig, &ready);
 	assert_sense(&ready, 0x03, 0x3103);
-	assert_int_equal(loop_erasure(rig.loop), LOOP_ERASURE_SANITIZE);
+	assert_int_equal(io_thread_format_state(rig.thread), FORMAT_STATE_SANITIZE);
 	rig_do(&rig, &leave);
 	assert_sense(&leave, 0x05, 0x2400);
 	assert_int_equal(rig_do(&rig, &erase), SCSI_GOOD);
@@ -287,7 +287,7 @@ static void after_a_failure_the_medium_waits_for_another_try(void **state)
 	assert_sense(&ready, 0x03, 0x3100);
 	assert_int_equal(rig_do(&rig, &format), SCSI_GOOD);
 	assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD);
-	assert_int_equal(loop_erasure(rig.loop), 0);
+	assert_int_equal(io_thread_format_state(rig.thread), 0);
 	rig_stop(&rig);
 }
 
@@ -304,7 +304,8 @@ static void a_failure_that_was_allowed_can_be_left(void **state)
 	rig_do(&rig, &failing);
 	assert_sense(&failing, 0x03, 0x3103);
 	rig_do(&rig, &ready);
-	assert_int_equal(loop_erasure(rig.loop), LOOP_ERASURE_SANITIZE | LOOP_ERASURE_EXIT);
+	assert_int_equal(
+		io_thread_format_state(rig.thread), FORMAT_STATE_SANITIZE | FORMAT_STATE_EXIT);
 	assert_int_equal(rig_do(&rig, &leave), SCSI_GOOD);
 	assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD);
 	rig_stop(&rig);
@@ -317,7 +318,7 @@ static void a_sick_device_erases_nothing(void **state)
 
 	(void) state;
 	rig_start(&rig, &all);
-	loop_sicken(rig.loop);
+	io_thread_fail(rig.thread);
 	rig_wait_orders(&rig);
 	rig_do(&rig, &erase);
 	assert_sense(&erase, 0x03, 0x3103);
@@ -336,14 +337,14 @@ static void the_end_of_the_loop_cuts_it_short(void **state)
 	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
 	rig_send(&rig, &erase);
 	assert_true(backend_wait_held(rig.backend, 1));
-	loop_drain(rig.loop, false);
+	io_thread_drain(rig.thread, false);
 	rig_wait_orders(&rig);
 	backend_release(rig.backend, 1, BACKEND_OLDEST);
 	rig_wait(&erase);
 	assert_int_equal(erase.status, SCSI_BUSY);
-	rig_wait_signal(&rig, LOOP_ENDED);
-	assert_int_equal(loop_erasure(rig.loop), LOOP_ERASURE_SANITIZE);
-	assert_true(loop_ended_clean(rig.loop));
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
+	assert_int_equal(io_thread_format_state(rig.thread), FORMAT_STATE_SANITIZE);
+	assert_true(io_thread_ended_clean(rig.thread));
 	rig_finish(&rig);
 }
 
@@ -357,7 +358,7 @@ static void a_deleted_device_does_not_wait_for_it(void **state)
 	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
 	rig_send(&rig, &erase);
 	assert_true(backend_wait_held(rig.backend, 1));
-	loop_drain(rig.loop, true);
+	io_thread_drain(rig.thread, true);
 	rig_wait(&erase);
 	rig_finish(&rig);
 }

@@ -14,9 +14,9 @@ static struct rig_options options = {
 	.backend = {.info = {.caps = RIG_ALL_CAPS}},
 };
 
-static void set(struct rig *rig, enum loop_access access, uint8_t not_ready)
+static void set(struct rig *rig, enum io_permission access, uint8_t not_ready)
 {
-	loop_set_access(rig->loop, access, not_ready);
+	io_thread_set_permission(rig->thread, access, not_ready);
 	rig_wait_orders(rig);
 }
 
@@ -41,18 +41,18 @@ static void who_may_only_read_is_told_busy_and_the_owner_wanted(void **state)
 	(void) state;
 	compare.out = both;
 	rig_start(&rig, &options);
-	set(&rig, LOOP_ACCESS_READS, 0);
+	set(&rig, IO_PERMIT_READS, 0);
 	assert_int_equal(rig_do(&rig, &read), SCSI_GOOD);
 	assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD);
-	assert_false(is_signalled(&rig, LOOP_WANTS_LOCK));
+	assert_false(is_signalled(&rig, IO_SIGNAL_WANTS_LOCK));
 	assert_int_equal(rig_do(&rig, &write), SCSI_BUSY);
-	rig_wait_signal(&rig, LOOP_WANTS_LOCK);
+	rig_wait_signal(&rig, IO_SIGNAL_WANTS_LOCK);
 	assert_int_equal(rig_do(&rig, &flush), SCSI_BUSY);
 	assert_int_equal(rig_do(&rig, &compare), SCSI_BUSY);
 	assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE), 0);
 	assert_int_equal(backend_count(rig.backend, TCMU_IO_FLUSH), 0);
 	assert_int_equal(backend_count(rig.backend, TCMU_IO_COMPARE_AND_WRITE), 0);
-	set(&rig, LOOP_ACCESS_ALL, 0);
+	set(&rig, IO_PERMIT_ALL, 0);
 	write = rig_write(0, 1, data);
 	assert_int_equal(rig_do(&rig, &write), SCSI_GOOD);
 	rig_stop(&rig);
@@ -72,7 +72,7 @@ static void a_medium_that_is_not_ready_says_why(void **state)
 			.cdb = {0x12, 0, 0, 0, 36}, .cdb_length = 6, .length = 36};
 		uint16_t code = 0x0400 | reasons[i];
 
-		set(&rig, LOOP_ACCESS_READS, reasons[i]);
+		set(&rig, IO_PERMIT_READS, reasons[i]);
 		rig_do(&rig, &read);
 		assert_sense(&read, 0x2, code);
 		rig_do(&rig, &write);
@@ -81,7 +81,7 @@ static void a_medium_that_is_not_ready_says_why(void **state)
 		assert_sense(&ready, 0x2, code);
 		assert_int_equal(rig_do(&rig, &inquiry), SCSI_GOOD);
 	}
-	set(&rig, LOOP_ACCESS_ALL, 0);
+	set(&rig, IO_PERMIT_ALL, 0);
 	struct rig_command ready = rig_test_unit_ready();
 
 	assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD);
@@ -104,19 +104,19 @@ static void nothing_is_submitted_any_more_and_then_it_is_quiet(void **state)
 	rig_send(&rig, &same);
 	assert_true(backend_wait_held(rig.backend, 1));
 	rig_forget_signals(&rig);
-	set(&rig, LOOP_ACCESS_NONE, 0);
-	assert_false(loop_is_quiet(rig.loop));
+	set(&rig, IO_PERMIT_NONE, 0);
+	assert_false(io_thread_is_idle(rig.thread));
 	submitted = backend_count(rig.backend, TCMU_IO_WRITE);
 	backend_hold(rig.backend, 0);
 	backend_release(rig.backend, 1, BACKEND_OLDEST);
 	rig_wait(&same);
 	assert_int_equal(same.status, SCSI_BUSY);
-	rig_wait_signal(&rig, LOOP_QUIET);
-	assert_true(loop_is_quiet(rig.loop));
+	rig_wait_signal(&rig, IO_SIGNAL_IDLE);
+	assert_true(io_thread_is_idle(rig.thread));
 	assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE), submitted);
 	/* an earlier quiet does not count for a later order */
-	set(&rig, LOOP_ACCESS_ALL, 0);
-	assert_false(loop_is_quiet(rig.loop));
+	set(&rig, IO_PERMIT_ALL, 0);
+	assert_false(io_thread_is_idle(rig.thread));
 	rig_stop(&rig);
 }
 
@@ -129,10 +129,10 @@ static void another_backend_takes_the_place_of_the_first(void **state)
 	(void) state;
 	memset(data, 9, sizeof(data));
 	rig_start(&rig, &options);
-	set(&rig, LOOP_ACCESS_NONE, 0);
-	rig_wait_signal(&rig, LOOP_QUIET);
-	loop_set_backend(rig.loop, second, &rig.setup.info);
-	set(&rig, LOOP_ACCESS_ALL, 0);
+	set(&rig, IO_PERMIT_NONE, 0);
+	rig_wait_signal(&rig, IO_SIGNAL_IDLE);
+	io_thread_set_backend(rig.thread, second, &rig.setup.info);
+	set(&rig, IO_PERMIT_ALL, 0);
 	assert_int_equal(rig_do(&rig, &write), SCSI_GOOD);
 	assert_int_equal(backend_count(rig.backend, 0), 0);
 	assert_int_equal(backend_count(second, TCMU_IO_WRITE), 1);

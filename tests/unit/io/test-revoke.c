@@ -98,7 +98,7 @@ static void send_load(struct rig *rig, struct load *load)
 static void assert_stuck(struct rig *rig, struct load *load)
 {
 	rig_assert_let_go(rig);
-	assert_int_equal(loop_in_flight(rig->loop), 2 * COUNT);
+	assert_int_equal(io_thread_in_flight(rig->thread), 2 * COUNT);
 	for (unsigned i = 0; i < 2 * COUNT; i++)
 		assert_false(rig_is_done(&load->commands[i]));
 	assert_int_equal(rig->ended, 0);
@@ -121,7 +121,7 @@ static void end_load(struct rig *rig, struct load *load)
 {
 	for (unsigned i = 0; i < 2 * COUNT; i++)
 		assert_false(rig_is_done(&load->commands[i]));
-	assert_false(loop_ended_clean(rig->loop));
+	assert_false(io_thread_ended_clean(rig->thread));
 	rig_finish(rig);
 	free(load->out);
 	free(load->in);
@@ -137,10 +137,10 @@ static void late_system_calls_change_nothing(void **state)
 	options.backend.syscalls = true;
 	rig_start(&rig, &options);
 	send_load(&rig, &load);
-	assert_int_equal(loop_revoke(rig.loop), 0);
+	assert_int_equal(io_thread_revoke(rig.thread), 0);
 	assert_stuck(&rig, &load);
 	assert_int_equal(backend_release(rig.backend, 2 * COUNT, BACKEND_NEWEST), 2 * COUNT);
-	rig_wait_signal(&rig, LOOP_ENDED);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
 	assert_int_equal(backend_last_error(rig.backend), -EFAULT);
 	assert_store(&rig, &load, true);
 	end_load(&rig, &load);
@@ -155,10 +155,10 @@ static void late_accesses_to_memory_find_the_bytes_in_flight(void **state)
 	(void) state;
 	rig_start(&rig, &options);
 	send_load(&rig, &load);
-	assert_int_equal(loop_revoke(rig.loop), 0);
+	assert_int_equal(io_thread_revoke(rig.thread), 0);
 	assert_stuck(&rig, &load);
 	assert_int_equal(backend_release(rig.backend, 2 * COUNT, BACKEND_NEWEST), 2 * COUNT);
-	rig_wait_signal(&rig, LOOP_ENDED);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
 	assert_int_equal(backend_last_error(rig.backend), 0);
 	assert_store(&rig, &load, false);
 	end_load(&rig, &load);
@@ -176,12 +176,12 @@ static void without_memory_nothing_is_taken_away(void **state)
 	options.uio.replace_failures = 1;
 	rig_start(&rig, &options);
 	send_load(&rig, &load);
-	assert_int_equal(loop_revoke(rig.loop), -ENOMEM);
+	assert_int_equal(io_thread_revoke(rig.thread), -ENOMEM);
 	assert_int_equal(fake_uio_mappings(rig.uio), 1);
-	assert_int_equal(loop_revoke(rig.loop), 0);
+	assert_int_equal(io_thread_revoke(rig.thread), 0);
 	assert_stuck(&rig, &load);
 	backend_release(rig.backend, 2 * COUNT, BACKEND_OLDEST);
-	rig_wait_signal(&rig, LOOP_ENDED);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
 	assert_store(&rig, &load, false);
 	end_load(&rig, &load);
 }
@@ -210,13 +210,13 @@ static void workers_that_are_stuck_end_late(void **state)
 			rig_send(&rig, &writes[i]);
 		}
 		assert_true(backend_wait_held(rig.backend, 2));
-		assert_int_equal(loop_revoke(rig.loop), 0);
+		assert_int_equal(io_thread_revoke(rig.thread), 0);
 		rig_assert_let_go(&rig);
 		rig_wait_orders(&rig);
-		while (loop_in_flight(rig.loop) != 2) /* what was queued is taken back */
+		while (io_thread_in_flight(rig.thread) != 2) /* what was queued is taken back */
 			sched_yield();
 		assert_int_equal(backend_release(rig.backend, 2, BACKEND_OLDEST), 2);
-		rig_wait_signal(&rig, LOOP_ENDED);
+		rig_wait_signal(&rig, IO_SIGNAL_ENDED);
 		assert_int_equal(backend_store(rig.backend)[0], syscalls ? 0 : 0x11);
 		assert_int_equal(backend_count(rig.backend, 0), 2);
 		rig_finish(&rig);
@@ -239,10 +239,10 @@ static void a_thread_that_is_stuck_in_submit(void **state)
 	rig_push(&rig, &write);
 	rig_notify(&rig);
 	assert_true(backend_wait_blocked(rig.backend));
-	assert_int_equal(loop_revoke(rig.loop), 0);
+	assert_int_equal(io_thread_revoke(rig.thread), 0);
 	rig_assert_let_go(&rig);
 	backend_unblock(rig.backend);
-	rig_wait_signal(&rig, LOOP_ENDED);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
 	assert_false(rig_is_done(&read));
 	assert_false(rig_is_done(&write));
 	rig_finish(&rig);
@@ -266,10 +266,10 @@ static void a_thread_that_is_stuck_in_the_engine(void **state)
 		set_hold_read(true);
 		rig_send(&rig, &read);
 		wait_read_held();
-		assert_int_equal(loop_revoke(rig.loop), 0);
+		assert_int_equal(io_thread_revoke(rig.thread), 0);
 		rig_assert_let_go(&rig);
 		set_hold_read(false);
-		rig_wait_signal(&rig, LOOP_ENDED);
+		rig_wait_signal(&rig, IO_SIGNAL_ENDED);
 		assert_int_not_equal(backend_last_error(rig.backend), 0); /* EFAULT, or cancelled */
 		rig_finish(&rig);
 	}
@@ -294,9 +294,9 @@ static void what_the_engine_has_pending_is_cancelled(void **state)
 	rig_send(&rig, &read);
 	while (backend_count(rig.backend, TCMU_IO_READ) == 0)
 		assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD);
-	assert_int_equal(loop_revoke(rig.loop), 0);
+	assert_int_equal(io_thread_revoke(rig.thread), 0);
 	rig_assert_let_go(&rig);
-	rig_wait_signal(&rig, LOOP_ENDED);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
 	assert_int_equal(backend_last_error(rig.backend), -ECANCELED);
 	rig_finish(&rig);
 	close(ends[0]);
@@ -308,12 +308,14 @@ static void before_the_ring_is_attached(void **state)
 	struct rig rig;
 
 	(void) state;
-	rig_begin(&rig, &(struct rig_options){.start = LOOP_RECOVERED, .uio.hold_actions = true});
+	rig_begin(
+		&rig,
+		&(struct rig_options){.start = IO_THREAD_RECOVERED, .uio.hold_actions = true});
 	assert_true(fake_uio_wait_action(rig.uio));
-	assert_int_equal(loop_revoke(rig.loop), 0);
+	assert_int_equal(io_thread_revoke(rig.thread), 0);
 	fake_uio_release_actions(rig.uio);
-	rig_wait_signal(&rig, LOOP_ENDED);
-	assert_int_equal(rig.signals, LOOP_ENDED);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
+	assert_int_equal(rig.signals, IO_SIGNAL_ENDED);
 	assert_int_equal(fake_uio_counts(rig.uio).opens, 0);
 	rig_finish(&rig);
 }
@@ -330,9 +332,9 @@ static void commands_that_wait_for_the_serial_just_end(void **state)
 	(void) state;
 	rig_start(&rig, &(struct rig_options){.wait_serial = true, .backend.syscalls = true});
 	rig_send(&rig, &page);
-	rig_wait_signal(&rig, LOOP_NEEDS_IDENTITY);
-	assert_int_equal(loop_revoke(rig.loop), 0);
-	rig_wait_signal(&rig, LOOP_ENDED);
+	rig_wait_signal(&rig, IO_SIGNAL_NEEDS_LU_INFO);
+	assert_int_equal(io_thread_revoke(rig.thread), 0);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
 	assert_false(rig_is_done(&page));
 	rig_finish(&rig);
 }
@@ -351,11 +353,11 @@ static void a_plan_of_many_steps_goes_no_further(void **state)
 	rig_send(&rig, &first);
 	rig_send(&rig, &second);
 	assert_true(backend_wait_held(rig.backend, 1));
-	assert_int_equal(loop_revoke(rig.loop), 0);
-	assert_int_equal(loop_in_flight(rig.loop), 1);
+	assert_int_equal(io_thread_revoke(rig.thread), 0);
+	assert_int_equal(io_thread_in_flight(rig.thread), 1);
 	rig_wait_orders(&rig);
 	backend_release(rig.backend, 1, BACKEND_OLDEST);
-	rig_wait_signal(&rig, LOOP_ENDED);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
 	assert_int_equal(backend_count(rig.backend, 0), 1);
 	assert_int_equal(backend_store(rig.backend)[0], 0);
 	rig_finish(&rig);
@@ -375,9 +377,9 @@ static void answers_that_are_ready_are_not_written_any_more(void **state)
 	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_MAP));
 	rig_send(&rig, &map);
 	assert_true(backend_wait_held(rig.backend, 1));
-	assert_int_equal(loop_revoke(rig.loop), 0);
+	assert_int_equal(io_thread_revoke(rig.thread), 0);
 	backend_release(rig.backend, 1, BACKEND_OLDEST);
-	rig_wait_signal(&rig, LOOP_ENDED);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
 	assert_false(rig_is_done(&map));
 	rig_finish(&rig);
 }
@@ -388,17 +390,17 @@ static void once_more_and_after_the_end_it_does_nothing(void **state)
 
 	(void) state;
 	rig_start(&rig, &(struct rig_options){0});
-	assert_int_equal(loop_revoke(rig.loop), 0);
-	assert_int_equal(loop_revoke(rig.loop), 0);
-	rig_wait_signal(&rig, LOOP_ENDED);
-	assert_int_equal(loop_revoke(rig.loop), 0);
+	assert_int_equal(io_thread_revoke(rig.thread), 0);
+	assert_int_equal(io_thread_revoke(rig.thread), 0);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
+	assert_int_equal(io_thread_revoke(rig.thread), 0);
 	rig_finish(&rig);
 
 	rig_start(&rig, &(struct rig_options){0});
-	loop_drain(rig.loop, false);
-	rig_wait_signal(&rig, LOOP_ENDED);
-	assert_int_equal(loop_revoke(rig.loop), 0);
-	assert_true(loop_ended_clean(rig.loop));
+	io_thread_drain(rig.thread, false);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
+	assert_int_equal(io_thread_revoke(rig.thread), 0);
+	assert_true(io_thread_ended_clean(rig.thread));
 	rig_finish(&rig);
 }
 

@@ -32,8 +32,8 @@ static void start(struct rig *rig, const struct rig_options *options)
 {
 	rig_make(rig, options);
 	rig->setup.stats = stats;
-	assert_int_equal(loop_new(&rig->setup, &rig->loop), 0);
-	rig_wait_signal(rig, LOOP_ATTACHED);
+	assert_int_equal(io_thread_new(&rig->setup, &rig->thread), 0);
+	rig_wait_signal(rig, IO_SIGNAL_ATTACHED);
 }
 
 static uint64_t count(enum scsi_class class)
@@ -168,8 +168,8 @@ static void what_is_under_way_is_seen_while_the_backend_is_stuck(void **state)
 	backend_block(rig.backend);
 	rig_send(&rig, &stuck);
 	assert_true(backend_wait_blocked(rig.backend));
-	assert_int_equal(loop_requests(rig.loop, requests, 16), 1);
-	assert_int_equal(loop_requests(rig.loop, requests, 0), 0);
+	assert_int_equal(io_thread_requests(rig.thread, requests, 16), 1);
+	assert_int_equal(io_thread_requests(rig.thread, requests, 0), 0);
 	assert_in_range(requests[0].begun, before, stats_now());
 	assert_memory_equal(requests[0].cdb, stuck.cdb, 16);
 	assert_int_equal(requests[0].data_length, 4 * RIG_BLOCK);
@@ -177,7 +177,7 @@ static void what_is_under_way_is_seen_while_the_backend_is_stuck(void **state)
 	backend_unblock(rig.backend);
 	rig_wait(&stuck);
 	rig_wait_idle(&rig);
-	assert_int_equal(loop_requests(rig.loop, requests, 16), 0);
+	assert_int_equal(io_thread_requests(rig.thread, requests, 16), 0);
 	rig_stop(&rig);
 }
 
@@ -250,7 +250,7 @@ static void what_goes_with_the_ring_is_not_counted_as_answered(void **state)
 	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_READ));
 	rig_send(&rig, &stuck);
 	assert_true(backend_wait_held(rig.backend, 1));
-	assert_int_equal(loop_revoke(rig.loop), 0);
+	assert_int_equal(io_thread_revoke(rig.thread), 0);
 	assert_int_equal(stats_get(&stats->fetched) - stats_get(&stats->ended), 1);
 	assert_int_equal(backend_release(rig.backend, 1, BACKEND_OLDEST), 1);
 	rig_finish(&rig);
@@ -281,7 +281,7 @@ static void commands_are_told_when_somebody_wants_it(void **state)
 	rig_make(&rig, &(struct rig_options){0});
 	rig.setup.tell = &tell;
 	rig.setup.told = on_told;
-	assert_int_equal(loop_new(&rig.setup, &rig.loop), 0);
+	assert_int_equal(io_thread_new(&rig.setup, &rig.thread), 0);
 	assert_int_equal(rig_do(&rig, &commands[0]), SCSI_GOOD);
 	atomic_store(&tell, true);
 	assert_int_equal(rig_do(&rig, &commands[1]), SCSI_GOOD);

@@ -526,8 +526,8 @@ static void an_atomic_write_is_asked_for_as_one(void **state)
 	atomic.cdb[13] = 1;
 	rig_make(&rig, &(struct rig_options){0});
 	rig.setup.lu.max_atomic = 1;
-	assert_int_equal(loop_new(&rig.setup, &rig.loop), 0);
-	rig_wait_signal(&rig, LOOP_ATTACHED);
+	assert_int_equal(io_thread_new(&rig.setup, &rig.thread), 0);
+	rig_wait_signal(&rig, IO_SIGNAL_ATTACHED);
 	assert_int_equal(rig_do(&rig, &atomic), SCSI_GOOD);
 	assert_int_equal(backend_record(rig.backend, 0).op, TCMU_IO_WRITE);
 	assert_int_equal(backend_record(rig.backend, 0).flags, TCMU_IO_ATOMIC);

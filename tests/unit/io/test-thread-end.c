@@ -109,7 +109,7 @@ static void the_end_waits_for_threads_within_complete(void **state)
 	wait_write_held();
 	rig_do(&rig, &ready);
 	rig_wait(&read);
-	loop_drain(rig.loop, false);
+	io_thread_drain(rig.thread, false);
 	assert_false(ends_within(&rig, 100));
 	release_write();
 	pthread_join(thread, NULL);
@@ -141,10 +141,10 @@ static void the_end_waits_for_workers_within_submit(void **state)
 	lingering = *rig.setup.handler;
 	lingering.submit = complete_and_linger;
 	rig.setup.handler = &lingering;
-	assert_int_equal(loop_new(&rig.setup, &rig.loop), 0);
-	rig_wait_signal(&rig, LOOP_ATTACHED);
+	assert_int_equal(io_thread_new(&rig.setup, &rig.thread), 0);
+	rig_wait_signal(&rig, IO_SIGNAL_ATTACHED);
 	assert_int_equal(rig_do(&rig, &read), SCSI_GOOD);
-	loop_drain(rig.loop, false);
+	io_thread_drain(rig.thread, false);
 	assert_false(ends_within(&rig, 100));
 	rig_assert_let_go(&rig); /* the ring does not wait for it */
 	release_write();
@@ -159,9 +159,9 @@ static void an_idle_device_ends_at_once(void **state)
 
 	(void) state;
 	rig_start(&rig, &defaults);
-	loop_drain(rig.loop, false);
-	rig_wait_signal(&rig, LOOP_ENDED);
-	assert_true(loop_ended_clean(rig.loop));
+	io_thread_drain(rig.thread, false);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
+	assert_true(io_thread_ended_clean(rig.thread));
 	rig_finish(&rig);
 }
 
@@ -180,12 +180,12 @@ static void draining_answers_what_was_fetched_and_fetches_no_more(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		rig_send(&rig, &writes[i]);
 	assert_true(backend_wait_held(rig.backend, 3));
-	loop_drain(rig.loop, false);
+	io_thread_drain(rig.thread, false);
 	for (unsigned i = 3; i < 6; i++)
 		rig_send(&rig, &writes[i]);
 	assert_int_equal(backend_release(rig.backend, 3, BACKEND_NEWEST), 3);
-	rig_wait_signal(&rig, LOOP_ENDED);
-	assert_true(loop_ended_clean(rig.loop));
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
+	assert_true(io_thread_ended_clean(rig.thread));
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(writes[i].status, SCSI_GOOD);
 	assert_int_equal(backend_cancels(rig.backend), 0);
@@ -212,10 +212,10 @@ static void a_plan_of_many_steps_is_carried_to_its_end(void **state)
 	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
 	rig_send(&rig, &same);
 	assert_true(backend_wait_held(rig.backend, 1));
-	loop_drain(rig.loop, false);
+	io_thread_drain(rig.thread, false);
 	backend_hold(rig.backend, 0);
 	backend_release(rig.backend, 1, BACKEND_OLDEST);
-	rig_wait_signal(&rig, LOOP_ENDED);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
 	assert_int_equal(same.status, SCSI_GOOD);
 	assert_int_equal(backend_store(rig.backend)[1200 * RIG_BLOCK - 1], 0x5a);
 	assert_int_equal(backend_count(rig.backend, TCMU_IO_FLUSH), 1);
@@ -234,12 +234,12 @@ static void draining_with_cancel_asks_the_backend_to_give_up(void **state)
 	for (unsigned i = 0; i < 2; i++)
 		rig_send(&rig, &reads[i]);
 	assert_true(backend_wait_held(rig.backend, 2));
-	loop_drain(rig.loop, false);
-	loop_drain(rig.loop, true);
-	rig_wait_signal(&rig, LOOP_ENDED);
+	io_thread_drain(rig.thread, false);
+	io_thread_drain(rig.thread, true);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
 	for (unsigned i = 0; i < 2; i++)
 		assert_int_equal(reads[i].status, SCSI_TASK_ABORTED);
-	assert_true(loop_ended_clean(rig.loop));
+	assert_true(io_thread_ended_clean(rig.thread));
 	rig_finish(&rig);
 }
 
@@ -258,9 +258,9 @@ static void draining_does_not_wait_for_the_serial(void **state)
 	(void) state;
 	rig_start(&rig, &(struct rig_options){.wait_serial = true});
 	rig_send(&rig, &page);
-	rig_wait_signal(&rig, LOOP_NEEDS_IDENTITY);
-	loop_drain(rig.loop, false);
-	rig_wait_signal(&rig, LOOP_ENDED);
+	rig_wait_signal(&rig, IO_SIGNAL_NEEDS_LU_INFO);
+	io_thread_drain(rig.thread, false);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
 	assert_int_equal(page.status, SCSI_GOOD);
 	rig_finish(&rig);
 }
@@ -269,7 +269,7 @@ static void draining_does_not_wait_for_the_serial(void **state)
 
 static void what_a_dead_daemon_had_fetched_is_reset_first(void **state)
 {
-	struct rig_options options = {.start = LOOP_RECOVERED, .uio.hold_actions = true};
+	struct rig_options options = {.start = IO_THREAD_RECOVERED, .uio.hold_actions = true};
 	struct fake_uio_counts counts;
 	struct rig rig;
 	uint8_t in[RIG_BLOCK];
@@ -279,7 +279,7 @@ static void what_a_dead_daemon_had_fetched_is_reset_first(void **state)
 	rig_begin(&rig, &options);
 	rig_send(&rig, &lost);
 	fake_uio_release_actions(rig.uio);
-	rig_wait_signal(&rig, LOOP_ATTACHED);
+	rig_wait_signal(&rig, IO_SIGNAL_ATTACHED);
 	assert_int_equal(rig_do(&rig, &read), SCSI_GOOD);
 	assert_false(rig_is_done(&lost)); /* the kernel has answered it */
 	counts = fake_uio_counts(rig.uio);
@@ -292,7 +292,7 @@ static void what_a_dead_daemon_had_fetched_is_reset_first(void **state)
 static void a_kernel_without_reset_is_served_all_the_same(void **state)
 {
 	struct rig_options options = {
-		.start = LOOP_RECOVERED,
+		.start = IO_THREAD_RECOVERED,
 		.uio = {.block_error = -ENOENT, .unblock_error = -ENOENT, .reset_error = -ENOENT}};
 	struct rig rig;
 	uint8_t in[RIG_BLOCK];
@@ -316,13 +316,13 @@ static void a_device_that_cannot_be_attached_is_broken(void **state)
 		{{.uio.ring.version = 3},
 		 -EPROTONOSUPPORT,
 		 "its ring is not one that this daemon understands"},
-		{{.start = LOOP_RECOVERED, .uio.reset_error = -EIO},
+		{{.start = IO_THREAD_RECOVERED, .uio.reset_error = -EIO},
 		 -EIO,
 		 "what the last daemon had begun cannot be reset"},
-		{{.start = LOOP_RECOVERED, .uio.block_error = -EIO},
+		{{.start = IO_THREAD_RECOVERED, .uio.block_error = -EIO},
 		 -EIO,
 		 "what the last daemon had begun cannot be reset"},
-		{{.start = LOOP_RECOVERED, .uio.unblock_error = -EIO},
+		{{.start = IO_THREAD_RECOVERED, .uio.unblock_error = -EIO},
 		 -EIO,
 		 "the kernel cannot be told to send commands again"},
 	};
@@ -333,11 +333,11 @@ static void a_device_that_cannot_be_attached_is_broken(void **state)
 		struct rig rig;
 
 		rig_begin(&rig, &cases[i].options);
-		rig_wait_signal(&rig, LOOP_ENDED);
-		assert_int_equal(rig.signals, LOOP_BROKEN | LOOP_ENDED);
-		assert_int_equal(loop_error(rig.loop, &text), cases[i].error);
+		rig_wait_signal(&rig, IO_SIGNAL_ENDED);
+		assert_int_equal(rig.signals, IO_SIGNAL_RING_BROKEN | IO_SIGNAL_ENDED);
+		assert_int_equal(io_thread_error(rig.thread, &text), cases[i].error);
 		assert_string_equal(text, cases[i].text);
-		assert_false(loop_ended_clean(rig.loop));
+		assert_false(io_thread_ended_clean(rig.thread));
 		rig_finish(&rig);
 	}
 }
@@ -347,7 +347,7 @@ static void a_ring_that_is_reset_is_served_from_its_new_start(void **state)
 {
 	struct rig rig;
 	uint8_t in[RIG_BLOCK], page[64];
-	struct rig_command lost = rig_read(0, 1, in), parked = serial_page(page);
+	struct rig_command lost = rig_read(0, 1, in), pending = serial_page(page);
 	struct rig_command read = rig_read(1, 1, in);
 	unsigned long waits;
 
@@ -357,9 +357,9 @@ static void a_ring_that_is_reset_is_served_from_its_new_start(void **state)
 		assert_int_equal(rig_do(&rig, &read), SCSI_GOOD);
 	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_READ));
 	rig_send(&rig, &lost);
-	rig_send(&rig, &parked);
+	rig_send(&rig, &pending);
 	assert_true(backend_wait_held(rig.backend, 1));
-	rig_wait_signal(&rig, LOOP_NEEDS_IDENTITY);
+	rig_wait_signal(&rig, IO_SIGNAL_NEEDS_LU_INFO);
 	fake_ring_reset(fake_uio_lock(rig.uio));
 	fake_uio_unlock(rig.uio);
 	wait_asleep();
@@ -372,7 +372,7 @@ static void a_ring_that_is_reset_is_served_from_its_new_start(void **state)
 	rig_wait(&read);
 	assert_int_equal(read.status, SCSI_GOOD);
 	assert_false(rig_is_done(&lost));
-	assert_false(rig_is_done(&parked));
+	assert_false(rig_is_done(&pending));
 	rig_stop(&rig);
 }
 
@@ -388,9 +388,10 @@ static void an_idle_device_sees_that_it_is_unregistered(void **state)
 
 		rig_start(&rig, &(struct rig_options){.uio.kernel = kernels[i]});
 		fake_uio_unregister(rig.uio, false);
-		rig_wait_signal(&rig, LOOP_ENDED);
-		assert_int_equal(rig.signals, LOOP_ATTACHED | LOOP_UNREGISTERED | LOOP_ENDED);
-		assert_false(loop_ended_clean(rig.loop));
+		rig_wait_signal(&rig, IO_SIGNAL_ENDED);
+		assert_int_equal(
+			rig.signals, IO_SIGNAL_ATTACHED | IO_SIGNAL_UNREGISTERED | IO_SIGNAL_ENDED);
+		assert_false(io_thread_ended_clean(rig.thread));
 		rig_finish(&rig);
 	}
 }
@@ -408,8 +409,8 @@ static void the_doorbell_tells_it_too(void **state)
 	assert_true(backend_wait_held(rig.backend, 1));
 	fake_uio_unregister(rig.uio, true);
 	backend_release(rig.backend, 1, BACKEND_OLDEST);
-	rig_wait_signal(&rig, LOOP_ENDED);
-	assert_true(rig.signals & LOOP_UNREGISTERED);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
+	assert_true(rig.signals & IO_SIGNAL_UNREGISTERED);
 	rig_finish(&rig);
 }
 
@@ -418,12 +419,14 @@ static void a_device_that_is_gone_before_it_is_attached(void **state)
 	struct rig rig;
 
 	(void) state;
-	rig_begin(&rig, &(struct rig_options){.start = LOOP_RECOVERED, .uio.hold_actions = true});
+	rig_begin(
+		&rig,
+		&(struct rig_options){.start = IO_THREAD_RECOVERED, .uio.hold_actions = true});
 	assert_true(fake_uio_wait_action(rig.uio));
 	fake_uio_unregister(rig.uio, false);
 	fake_uio_release_actions(rig.uio);
-	rig_wait_signal(&rig, LOOP_ENDED);
-	assert_int_equal(rig.signals, LOOP_BROKEN | LOOP_ENDED);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
+	assert_int_equal(rig.signals, IO_SIGNAL_RING_BROKEN | IO_SIGNAL_ENDED);
 	rig_finish(&rig);
 }
 
@@ -440,7 +443,7 @@ static void a_device_that_waits_awake_sees_that_it_is_unregistered(void **state)
 		for (unsigned j = 0; j < 100; j++)
 			rig_do(&rig, &command);
 		fake_uio_unregister(rig.uio, false);
-		rig_wait_signal(&rig, LOOP_UNREGISTERED);
+		rig_wait_signal(&rig, IO_SIGNAL_UNREGISTERED);
 		rig_finish(&rig);
 	}
 }
@@ -455,7 +458,7 @@ static void the_ring_can_be_taken_from_a_device_that_waits_awake(void **state)
 		rig_start(&rig, &(struct rig_options){.busy_poll = 100});
 		for (unsigned j = 0; j < 100; j++)
 			rig_do(&rig, &command);
-		assert_int_equal(loop_revoke(rig.loop), 0);
+		assert_int_equal(io_thread_revoke(rig.thread), 0);
 		rig_assert_let_go(&rig);
 		rig_finish(&rig);
 	}
@@ -473,7 +476,7 @@ static void unregistering_cancels_what_is_in_flight(void **state)
 	rig_send(&rig, &read);
 	assert_true(backend_wait_held(rig.backend, 1));
 	fake_uio_unregister(rig.uio, false);
-	rig_wait_signal(&rig, LOOP_ENDED);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
 	assert_int_equal(backend_cancels(rig.backend), 1);
 	rig_finish(&rig);
 }
@@ -490,8 +493,8 @@ static void what_cannot_be_cancelled_is_waited_for(void **state)
 	rig_send(&rig, &read);
 	assert_true(backend_wait_held(rig.backend, 1));
 	fake_uio_unregister(rig.uio, false);
-	rig_wait_signal(&rig, LOOP_UNREGISTERED);
-	assert_int_equal(loop_in_flight(rig.loop), 1);
+	rig_wait_signal(&rig, IO_SIGNAL_UNREGISTERED);
+	assert_int_equal(io_thread_in_flight(rig.thread), 1);
 	assert_false(ends_within(&rig, 50));
 	backend_release(rig.backend, 1, BACKEND_OLDEST);
 	rig_finish(&rig);
@@ -511,13 +514,13 @@ static void commands_that_wait_do_not_delay_the_end(void **state)
 	rig_start(&rig, &options);
 	backend_hold(rig.backend, RIG_ALL_CAPS);
 	rig_send(&rig, &page);
-	rig_wait_signal(&rig, LOOP_NEEDS_IDENTITY);
+	rig_wait_signal(&rig, IO_SIGNAL_NEEDS_LU_INFO);
 	rig_send(&rig, &first);
 	rig_send(&rig, &second);
 	rig_send(&rig, &write);
 	assert_true(backend_wait_held(rig.backend, 1));
 	fake_uio_unregister(rig.uio, false);
-	rig_wait_signal(&rig, LOOP_ENDED);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
 	assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE), 0);
 	rig_finish(&rig);
 }
@@ -550,14 +553,14 @@ static void a_corrupt_entry_breaks_the_device_and_nothing_else(void **state)
 	rig_push(&rig, &bad);
 	spoil(&rig, position);
 	rig_notify(&rig);
-	rig_wait_signal(&rig, LOOP_BROKEN);
-	assert_int_equal(loop_error(rig.loop, &text), -EBADMSG);
+	rig_wait_signal(&rig, IO_SIGNAL_RING_BROKEN);
+	assert_int_equal(io_thread_error(rig.thread, &text), -EBADMSG);
 	assert_string_equal(text, "the kernel's next entry is corrupt");
-	assert_int_equal(loop_in_flight(rig.loop), 1);
+	assert_int_equal(io_thread_in_flight(rig.thread), 1);
 	backend_release(rig.backend, 1, BACKEND_OLDEST);
-	rig_wait_signal(&rig, LOOP_ENDED);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
 	assert_false(rig_is_done(&held));
-	assert_false(loop_ended_clean(rig.loop));
+	assert_false(io_thread_ended_clean(rig.thread));
 	rig_finish(&rig);
 }
 
@@ -575,9 +578,9 @@ static void an_entry_that_is_corrupted_later_breaks_the_device(void **state)
 	assert_true(backend_wait_held(rig.backend, 1));
 	spoil(&rig, 0);
 	backend_release(rig.backend, 1, BACKEND_OLDEST);
-	rig_wait_signal(&rig, LOOP_ENDED);
-	assert_true(rig.signals & LOOP_BROKEN);
-	loop_error(rig.loop, &text);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
+	assert_true(rig.signals & IO_SIGNAL_RING_BROKEN);
+	io_thread_error(rig.thread, &text);
 	assert_string_equal(text, "the entry at the ring's tail is corrupt");
 	rig_finish(&rig);
 }

@@ -113,7 +113,7 @@ static void fail_one_by_one(const struct rig_options *options)
 	atomic_store(&main_fails, true);
 	for (int i = 0;; i++) {
 		atomic_store(&until_failure, i);
-		r = loop_new(&rig.setup, &rig.loop);
+		r = io_thread_new(&rig.setup, &rig.thread);
 		atomic_store(&until_failure, -1);
 		if (r >= 0)
 			break;
@@ -124,7 +124,7 @@ static void fail_one_by_one(const struct rig_options *options)
 	}
 	atomic_store(&main_fails, false);
 	assert_true(failures >= 6);
-	rig_wait_signal(&rig, LOOP_ATTACHED);
+	rig_wait_signal(&rig, IO_SIGNAL_ATTACHED);
 	rig_stop(&rig);
 }
 

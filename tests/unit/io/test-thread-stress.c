@@ -3,7 +3,8 @@
  * Many commands and much chance: no wake-up is lost, the data is what a model says, and every life
  * comes to its end whatever ends it and when.
  *
- * LOOP_SEED in the environment repeats a run's decisions, LOOP_SECONDS makes the first test longer.
+ * IO_THREAD_SEED in the environment repeats a run's decisions, IO_THREAD_SECONDS makes the first
+ * test longer.
  */
 #include "io-fixture.h"
 
@@ -88,7 +89,7 @@ static void *give_orders(void *arg)
 		char serial[16];
 
 		(void) snprintf(serial, sizeof(serial), "%u", self->sent++);
-		rig_set_serial(self->rig->loop, serial);
+		rig_set_serial(self->rig->thread, serial);
 		nap((unsigned) rand_r(&self->seed) % 100);
 	}
 	return NULL;
@@ -133,7 +134,7 @@ struct spinner {
 	_Atomic(struct tcmu_io *) io;
 	atomic_bool needs_serial;
 	atomic_bool ending;
-	struct loop *loop;
+	struct io_thread *thread;
 	unsigned lengths[2];
 	unsigned seed;
 };
@@ -149,7 +150,7 @@ static void hand_over(void *backend, struct tcmu_io *io)
 static void see_signal(void *owner, uint32_t bits)
 {
 	on_rig_signal(owner, bits);
-	if (bits & LOOP_NEEDS_IDENTITY)
+	if (bits & IO_SIGNAL_NEEDS_LU_INFO)
 		atomic_store(&spinner.needs_serial, true);
 }
 
@@ -159,7 +160,7 @@ static void wait_about_as_long(unsigned *length)
 	unsigned most = dice % 8 ? *length / 100 * (dice / 8 % 100 + 5) : UINT_MAX;
 	unsigned count = 0;
 
-	while (count < most && !atomic_load(&spinner.loop->asleep))
+	while (count < most && !atomic_load(&spinner.thread->asleep))
 		count++;
 	if (most == UINT_MAX)
 		*length = count;
@@ -178,7 +179,7 @@ static void *spin(void *arg)
 		if (io)
 			tcmu_io_complete(io, 0);
 		if (serial)
-			rig_set_serial(spinner.loop, "serial");
+			rig_set_serial(spinner.thread, "serial");
 	}
 	return NULL;
 }
@@ -199,9 +200,9 @@ static void nothing_is_missed_while_falling_asleep(void **state)
 	spinner.handler.submit = hand_over;
 	rig.setup.handler = &spinner.handler;
 	rig.setup.signal = see_signal;
-	assert_int_equal(loop_new(&rig.setup, &rig.loop), 0);
-	rig_wait_signal(&rig, LOOP_ATTACHED);
-	spinner.loop = rig.loop;
+	assert_int_equal(io_thread_new(&rig.setup, &rig.thread), 0);
+	rig_wait_signal(&rig, IO_SIGNAL_ATTACHED);
+	spinner.thread = rig.thread;
 	assert_int_equal(pthread_create(&thread, NULL, spin, NULL), 0);
 	while (now_us() < until) {
 		rig_do(&rig, &read);
@@ -403,11 +404,11 @@ enum ending {
 static void end(struct rig *rig, enum ending ending)
 {
 	if (ending == END_DRAIN || ending == END_CANCEL)
-		loop_drain(rig->loop, ending == END_CANCEL);
+		io_thread_drain(rig->thread, ending == END_CANCEL);
 	if (ending == END_UNREGISTER || ending == END_UNREGISTER_AND_REVOKE)
 		fake_uio_unregister(rig->uio, false);
 	if (ending == END_REVOKE || ending == END_UNREGISTER_AND_REVOKE) {
-		assert_int_equal(loop_revoke(rig->loop), 0);
+		assert_int_equal(io_thread_revoke(rig->thread), 0);
 		rig_assert_let_go(rig);
 	}
 }
@@ -452,7 +453,7 @@ static void one_life(size_t kind, enum ending ending, unsigned *seed)
 	rig_notify(&rig);
 	nap((unsigned) rand_r(seed) % 300);
 	end(&rig, ending);
-	rig_wait_signal(&rig, LOOP_ENDED);
+	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
 	backend_sync(rig.backend);
 	check_blocks(&rig, writes);
 	rig_finish(&rig);
@@ -476,7 +477,7 @@ int main(void)
 		cmocka_unit_test(the_data_is_what_the_model_says),
 		cmocka_unit_test(every_life_comes_to_its_end),
 	};
-	const char *seed = getenv("LOOP_SEED"), *longer = getenv("LOOP_SECONDS");
+	const char *seed = getenv("IO_THREAD_SEED"), *longer = getenv("IO_THREAD_SECONDS");
 
 	if (seed)
 		seed_of_run = (unsigned) strtoul(seed, NULL, 10);

@@ -304,7 +304,7 @@ static void a_second_completion_changes_nothing(void **state)
 		assert_int_equal(rig_do(&rig, &read), SCSI_GOOD);
 		assert_memory_equal(in, out, sizeof(out));
 	}
-	assert_int_equal(loop_in_flight(rig.loop), 0);
+	assert_int_equal(io_thread_in_flight(rig.thread), 0);
 	rig_stop(&rig);
 }
 
@@ -513,11 +513,11 @@ static void what_tells_the_serial_waits_until_it_is_known(void **state)
 	(void) state;
 	rig_start(&rig, &(struct rig_options){.wait_serial = true});
 	rig_send(&rig, &pages[0]);
-	rig_wait_signal(&rig, LOOP_NEEDS_IDENTITY);
+	rig_wait_signal(&rig, IO_SIGNAL_NEEDS_LU_INFO);
 	rig_send(&rig, &pages[1]);
 	assert_int_equal(rig_do(&rig, &read), SCSI_GOOD);
 	assert_false(rig_is_done(&pages[0]));
-	rig_set_serial(rig.loop, "one-and-two");
+	rig_set_serial(rig.thread, "one-and-two");
 	for (unsigned i = 0; i < 2; i++) {
 		rig_wait(&pages[i]);
 		assert_int_equal(pages[i].status, SCSI_GOOD);
@@ -526,8 +526,8 @@ static void what_tells_the_serial_waits_until_it_is_known(void **state)
 	/* It may have changed meanwhile: the next one is asked for again. */
 	rig_forget_signals(&rig);
 	rig_send(&rig, &pages[0]);
-	rig_wait_signal(&rig, LOOP_NEEDS_IDENTITY);
-	rig_set_serial(rig.loop, "three");
+	rig_wait_signal(&rig, IO_SIGNAL_NEEDS_LU_INFO);
+	rig_set_serial(rig.thread, "three");
 	rig_wait(&pages[0]);
 	assert_memory_equal(in[0] + 4, "three", 6);
 	rig_stop(&rig);
@@ -556,13 +556,13 @@ static void a_new_size_is_announced_and_then_there(void **state)
 	(void) state;
 	rig_start(&rig, &defaults);
 	assert_int_equal(capacity(&rig), 2048);
-	loop_set_size(rig.loop, 64 * RIG_BLOCK, &info);
+	io_thread_set_size(rig.thread, 64 * RIG_BLOCK, &info);
 	rig_do(&rig, &ready);
 	assert_sense(&ready, 0x06, 0x2a09);
 	assert_int_equal(capacity(&rig), 64);
 	rig_do(&rig, &read);
 	assert_sense(&read, 0x05, 0x2100);
-	loop_set_size(rig.loop, 128 * RIG_BLOCK, &info);
+	io_thread_set_size(rig.thread, 128 * RIG_BLOCK, &info);
 	rig_do(&rig, &read);
 	assert_sense(&read, 0x06, 0x2a09);
 	assert_int_equal(rig_do(&rig, &read), SCSI_GOOD);
@@ -582,14 +582,14 @@ static void switching_the_write_cache_is_announced_and_obeyed(void **state)
 	rig_start(&rig, &options);
 	assert_int_equal(rig_do(&rig, &write), SCSI_GOOD);
 	assert_int_equal(backend_count(rig.backend, TCMU_IO_FLUSH), 0);
-	loop_set_write_cache(rig.loop, false);
+	io_thread_set_write_cache(rig.thread, false);
 	rig_do(&rig, &write);
 	assert_sense(&write, 0x06, 0x2a01);
 	assert_int_equal(rig_do(&rig, &write), SCSI_GOOD);
 	assert_int_equal(backend_count(rig.backend, TCMU_IO_FLUSH), 1);
 	assert_int_equal(rig_do(&rig, &sense), SCSI_GOOD);
 	assert_int_equal(in[4 + 2] & 0x04, 0);
-	loop_set_write_cache(rig.loop, false); /* no news, no unit attention */
+	io_thread_set_write_cache(rig.thread, false); /* no news, no unit attention */
 	assert_int_equal(rig_do(&rig, &write), SCSI_GOOD);
 	rig_stop(&rig);
 }
@@ -603,7 +603,7 @@ static void a_sick_device_still_says_who_it_is(void **state)
 
 	(void) state;
 	rig_start(&rig, &defaults);
-	loop_sicken(rig.loop);
+	io_thread_fail(rig.thread);
 	rig_do(&rig, &read);
 	assert_sense(&read, 0x04, 0x4400);
 	rig_do(&rig, &flush);
@@ -630,7 +630,7 @@ static void order_and_send(
 	(void) cdb, (void) cdb_length, (void) data_length;
 	if (!later)
 		return;
-	loop_sicken(rig->loop);
+	io_thread_fail(rig->thread);
 	rig_send(rig, later);
 }
 
@@ -646,8 +646,8 @@ static void an_order_is_in_force_for_what_is_sent_after_it(void **state)
 	rig.setup.told = order_and_send;
 	atomic_store(&sent_later, NULL);
 	atomic_store(&telling, true);
-	assert_int_equal(loop_new(&rig.setup, &rig.loop), 0);
-	rig_wait_signal(&rig, LOOP_ATTACHED);
+	assert_int_equal(io_thread_new(&rig.setup, &rig.thread), 0);
+	rig_wait_signal(&rig, IO_SIGNAL_ATTACHED);
 	atomic_store(&sent_later, &second);
 	rig_do(&rig, &first);
 	rig_wait(&second);
@@ -721,7 +721,7 @@ static void a_lifted_limit_lets_go_what_waits(void **state)
 
 	(void) state;
 	start_slow(&rig, commands);
-	loop_set_limits(rig.loop, &(struct throttle_limits){0});
+	io_thread_set_limits(rig.thread, &(struct rate_limits){0});
 	rig_wait(&commands[1]);
 	rig_wait(&commands[2]);
 	rig_stop(&rig);

@@ -41,87 +41,88 @@ static const struct initiator thoughtful = {1 * MS, 1 * MS + 50 * US, 1, 1, 0};
 static const struct initiator late = {3 * MS, 3 * MS, 1, 1, 0};
 static const struct initiator heartbeat = {SEC, SEC, 1, 1, 0};
 
-static void begin(struct poll *poll, unsigned percent)
+static void begin(struct wait_tuner *tuner, unsigned percent)
 {
 	now = SEC;
-	poll_init(poll, percent, 64);
+	wait_tuner_init(tuner, percent, 64);
 }
 
 /* Nothing to do, then something, which takes a while. Returns what it has spent on looking. */
-static uint64_t cycle(struct poll *poll, const struct initiator *initiator)
+static uint64_t cycle(struct wait_tuner *tuner, const struct initiator *initiator)
 {
-	uint64_t look = poll_idle(poll, now);
+	uint64_t look = wait_tuner_idle(tuner, now);
 	bool seen = look >= initiator->awake;
 	unsigned commands = seen ? initiator->few : initiator->many;
 	uint64_t spent = seen ? initiator->awake : look;
 
-	poll_spend(poll, spent);
+	wait_tuner_spend(tuner, spent);
 	if (seen)
 		now += initiator->awake;
 	else
-		now += initiator->beside && poll_place(poll) == initiator->processor
+		now += initiator->beside && wait_tuner_cpu(tuner) == initiator->processor
 			? initiator->beside
 			: initiator->asleep;
 	if (!seen) {
-		uint64_t rest = poll_woken(poll);
+		uint64_t rest = wait_tuner_woken(tuner);
 
 		now += rest;
 		rested += rest != 0;
 		if (initiator->each)
 			commands += (unsigned) (rest / initiator->each);
 	}
-	poll_busy(poll, now);
-	poll_work(poll, commands);
+	wait_tuner_busy(tuner, now);
+	wait_tuner_work(tuner, commands);
 	now += 3 * US + commands * 2 * US;
 	return spent;
 }
 
-static uint64_t cycles(struct poll *poll, unsigned cnt, const struct initiator *initiator)
+static uint64_t cycles(struct wait_tuner *tuner, unsigned cnt, const struct initiator *initiator)
 {
 	uint64_t spent = 0;
 
 	while (cnt-- > 0)
-		spent += cycle(poll, initiator);
+		spent += cycle(tuner, initiator);
 	return spent;
 }
 
 /* For so long. Returns what percentage of that it has looked. */
-static unsigned looked(struct poll *poll, uint64_t duration, const struct initiator *initiator)
+static unsigned looked(
+	struct wait_tuner *tuner, uint64_t duration, const struct initiator *initiator)
 {
 	uint64_t start = now, spent = 0;
 
 	while (now - start < duration)
-		spent += cycle(poll, initiator);
+		spent += cycle(tuner, initiator);
 	return (unsigned) (100 * spent / (now - start));
 }
 
 static void at_first_it_sleeps(void **state)
 {
-	struct poll poll;
+	struct wait_tuner tuner;
 
 	(void) state;
-	begin(&poll, 100);
-	assert_int_equal(poll_idle(&poll, now), 0);
+	begin(&tuner, 100);
+	assert_int_equal(wait_tuner_idle(&tuner, now), 0);
 }
 
 static void commands_that_come_one_by_one_are_waited_for_awake(void **state)
 {
-	struct poll poll;
+	struct wait_tuner tuner;
 
 	(void) state;
-	begin(&poll, 100);
-	cycles(&poll, 1000, &alone);
+	begin(&tuner, 100);
+	cycles(&tuner, 1000, &alone);
 	/* But for trials, and with 5 of 25 µs it is at work. */
-	assert_in_range(looked(&poll, 10 * SEC, &alone), 72, 80);
+	assert_in_range(looked(&tuner, 10 * SEC, &alone), 72, 80);
 }
 
 static void commands_that_come_late_are_not(void **state)
 {
-	struct poll poll;
+	struct wait_tuner tuner;
 
 	(void) state;
-	begin(&poll, 100);
-	assert_int_equal(cycles(&poll, 1000, &late), 0);
+	begin(&tuner, 100);
+	assert_int_equal(cycles(&tuner, 1000, &late), 0);
 }
 
 static void where_it_brings_nothing_it_is_tried_now_and_then(void **state)
@@ -130,41 +131,42 @@ static void where_it_brings_nothing_it_is_tried_now_and_then(void **state)
 
 	(void) state;
 	for (unsigned i = 0; i < 2; i++) {
-		struct poll poll;
+		struct wait_tuner tuner;
 
-		begin(&poll, 100);
-		looked(&poll, 20 * SEC, initiators[i]);
-		assert_in_range(looked(&poll, 100 * SEC, initiators[i]), 0, 2);
+		begin(&tuner, 100);
+		looked(&tuner, 20 * SEC, initiators[i]);
+		assert_in_range(looked(&tuner, 100 * SEC, initiators[i]), 0, 2);
 	}
 }
 
 static void where_commands_can_come_together_they_are_let(void **state)
 {
-	struct poll poll;
+	struct wait_tuner tuner;
 
 	(void) state;
-	begin(&poll, 100);
-	looked(&poll, 20 * SEC, &deep);
+	begin(&tuner, 100);
+	looked(&tuner, 20 * SEC, &deep);
 	rested = 0;
-	assert_in_range(looked(&poll, 10 * SEC, &deep), 0, 2);
+	assert_in_range(looked(&tuner, 10 * SEC, &deep), 0, 2);
 	/* Each time takes 1.5 ms. */
 	assert_in_range(rested, 6000, 6700);
 	/* But again when they come alone. */
-	looked(&poll, 20 * SEC, &alone);
+	looked(&tuner, 20 * SEC, &alone);
 	rested = 0;
-	looked(&poll, 10 * SEC, &alone);
+	looked(&tuner, 10 * SEC, &alone);
 	assert_in_range(rested, 0, 1000);
 }
 
 /* For so long. Returns what percentage of its commands it has served on that processor. */
 static unsigned placed(
-	struct poll *poll, uint64_t duration, const struct initiator *initiator, int processor)
+	struct wait_tuner *tuner, uint64_t duration, const struct initiator *initiator,
+	int processor)
 {
 	uint64_t there = 0, all = 0;
 
 	for (uint64_t start = now; now - start < duration; all++) {
-		there += poll_place(poll) == processor;
-		cycle(poll, initiator);
+		there += wait_tuner_cpu(tuner) == processor;
+		cycle(tuner, initiator);
 	}
 	return (unsigned) (100 * there / all);
 }
@@ -175,37 +177,37 @@ static void the_processor_that_sends_is_found(void **state)
 
 	(void) state;
 	for (unsigned i = 0; i < 2; i++) {
-		struct poll poll;
+		struct wait_tuner tuner;
 
-		begin(&poll, 0);
-		placed(&poll, 60 * SEC, initiators[i], initiators[i]->processor);
+		begin(&tuner, 0);
+		placed(&tuner, 60 * SEC, initiators[i], initiators[i]->processor);
 		assert_in_range(
-			placed(&poll, 10 * SEC, initiators[i], initiators[i]->processor), 95, 100);
+			placed(&tuner, 10 * SEC, initiators[i], initiators[i]->processor), 95, 100);
 	}
 }
 
 static void where_no_processor_is_better_it_may_be_on_any(void **state)
 {
-	struct poll poll;
+	struct wait_tuner tuner;
 
 	(void) state;
-	begin(&poll, 0);
-	placed(&poll, 20 * SEC, &thoughtful, -1);
-	assert_in_range(placed(&poll, 100 * SEC, &thoughtful, -1), 90, 100);
+	begin(&tuner, 0);
+	placed(&tuner, 20 * SEC, &thoughtful, -1);
+	assert_in_range(placed(&tuner, 100 * SEC, &thoughtful, -1), 90, 100);
 }
 
 static void an_initiator_that_moves_is_followed(void **state)
 {
 	struct initiator moved = neighbour;
-	struct poll poll;
+	struct wait_tuner tuner;
 
 	(void) state;
-	begin(&poll, 0);
-	placed(&poll, 60 * SEC, &neighbour, 5);
+	begin(&tuner, 0);
+	placed(&tuner, 60 * SEC, &neighbour, 5);
 	moved.processor = 3;
 	/* Long before what was found is gone by no longer. */
-	placed(&poll, 4 * SEC, &moved, 3);
-	assert_in_range(placed(&poll, 2 * SEC, &moved, 3), 80, 100);
+	placed(&tuner, 4 * SEC, &moved, 3);
+	assert_in_range(placed(&tuner, 2 * SEC, &moved, 3), 80, 100);
 }
 
 /* In one round of each trial it is elsewhere. */
@@ -215,17 +217,17 @@ static void a_processor_is_taken_only_where_it_serves_each_time(void **state)
 
 	(void) state;
 	away.beside = 0;
-	for (unsigned round = 1; round < POLL_ROUNDS; round++) {
-		struct poll poll;
+	for (unsigned round = 1; round < WAIT_ROUNDS; round++) {
+		struct wait_tuner tuner;
 		unsigned there = 0, all = 0;
 
-		begin(&poll, 0);
+		begin(&tuner, 0);
 		for (uint64_t start = now; now - start < 20 * SEC;) {
-			bool settled = poll.round == POLL_ROUNDS;
+			bool settled = tuner.round == WAIT_ROUNDS;
 
-			there += settled && poll_place(&poll) >= 0;
+			there += settled && wait_tuner_cpu(&tuner) >= 0;
 			all += settled;
-			cycle(&poll, poll.round == round ? &away : &neighbour);
+			cycle(&tuner, tuner.round == round ? &away : &neighbour);
 		}
 		assert_int_equal(there, 0);
 		assert_true(all > 1000);
@@ -234,52 +236,52 @@ static void a_processor_is_taken_only_where_it_serves_each_time(void **state)
 
 /* Commands are there all the time. Returns which percentage of them was served on that processor.
  */
-static unsigned pressed(struct poll *poll, uint64_t duration, int processor)
+static unsigned pressed(struct wait_tuner *tuner, uint64_t duration, int processor)
 {
 	uint64_t there = 0, all = 0;
 
 	for (uint64_t start = now; now - start < duration; all++) {
-		there += poll_place(poll) == processor;
+		there += wait_tuner_cpu(tuner) == processor;
 		now += 50 * US;
-		if (poll_work(poll, 1))
-			poll_pressed(poll, now);
+		if (wait_tuner_work(tuner, 1))
+			wait_tuner_pressed(tuner, now);
 	}
 	return (unsigned) (100 * there / all);
 }
 
 static void who_never_sleeps_needs_no_place_to_sleep(void **state)
 {
-	struct poll poll;
+	struct wait_tuner tuner;
 
 	(void) state;
-	begin(&poll, 0);
-	placed(&poll, 60 * SEC, &neighbour, 5);
-	assert_int_equal(poll_place(&poll), 5);
-	poll_busy(&poll, now);
-	pressed(&poll, POLL_STREAK * 50 * US, 5);
-	assert_int_equal(pressed(&poll, 10 * SEC, 5), 0);
+	begin(&tuner, 0);
+	placed(&tuner, 60 * SEC, &neighbour, 5);
+	assert_int_equal(wait_tuner_cpu(&tuner), 5);
+	wait_tuner_busy(&tuner, now);
+	pressed(&tuner, WAIT_STREAK * 50 * US, 5);
+	assert_int_equal(pressed(&tuner, 10 * SEC, 5), 0);
 	/* And is back when it sleeps again. */
-	placed(&poll, 60 * SEC, &neighbour, 5);
-	assert_in_range(placed(&poll, 10 * SEC, &neighbour, 5), 95, 100);
+	placed(&tuner, 60 * SEC, &neighbour, 5);
+	assert_in_range(placed(&tuner, 10 * SEC, &neighbour, 5), 95, 100);
 }
 
 /* Elsewhere it is just fast enough. */
 static void where_it_cannot_keep_up_it_does_not_stay(void **state)
 {
 	uint64_t there = 0;
-	struct poll poll;
+	struct wait_tuner tuner;
 
 	(void) state;
 	now = SEC;
-	poll_init(&poll, 0, 2);
+	wait_tuner_init(&tuner, 0, 2);
 	for (uint64_t start = now; now - start < 60 * SEC;) {
 		uint64_t before = now;
-		bool on_one = poll_place(&poll) >= 0;
+		bool on_one = wait_tuner_cpu(&tuner) >= 0;
 
 		if (!on_one)
-			cycle(&poll, &alone);
+			cycle(&tuner, &alone);
 		else
-			pressed(&poll, 50 * US, -1);
+			pressed(&tuner, 50 * US, -1);
 		there += on_one ? now - before : 0;
 	}
 	assert_in_range(there, 0, 3 * SEC);
@@ -287,25 +289,25 @@ static void where_it_cannot_keep_up_it_does_not_stay(void **state)
 
 static void with_one_processor_there_is_no_choice(void **state)
 {
-	struct poll poll;
+	struct wait_tuner tuner;
 
 	(void) state;
 	now = SEC;
-	poll_init(&poll, 0, 1);
-	assert_int_equal(placed(&poll, 10 * SEC, &alone, -1), 100);
+	wait_tuner_init(&tuner, 0, 1);
+	assert_int_equal(placed(&tuner, 10 * SEC, &alone, -1), 100);
 }
 
 static void a_turn_is_not_over_after_one_large_batch(void **state)
 {
 	static const struct initiator batches = {5 * MS, 5 * MS, 64, 64, 0};
-	struct poll poll;
+	struct wait_tuner tuner;
 
 	(void) state;
-	begin(&poll, 0);
-	cycles(&poll, 8, &batches);
-	assert_int_equal(poll.way, POLL_SLEEP);
-	cycles(&poll, 1, &batches);
-	assert_int_not_equal(poll.way, POLL_SLEEP);
+	begin(&tuner, 0);
+	cycles(&tuner, 8, &batches);
+	assert_int_equal(tuner.way, WAIT_SLEEP);
+	cycles(&tuner, 1, &batches);
+	assert_int_not_equal(tuner.way, WAIT_SLEEP);
 }
 
 static void nobody_is_made_to_wait_for_nothing(void **state)
@@ -314,30 +316,30 @@ static void nobody_is_made_to_wait_for_nothing(void **state)
 
 	(void) state;
 	for (unsigned i = 0; i < 3; i++) {
-		struct poll poll;
+		struct wait_tuner tuner;
 		unsigned cnt = 0;
 
-		begin(&poll, 100);
-		looked(&poll, 20 * SEC, initiators[i]);
+		begin(&tuner, 100);
+		looked(&tuner, 20 * SEC, initiators[i]);
 		rested = 0;
 		for (uint64_t start = now; now - start < 100 * SEC; cnt++)
-			cycle(&poll, initiators[i]);
+			cycle(&tuner, initiators[i]);
 		assert_in_range(rested, 0, cnt / 50);
 	}
 }
 
 static void who_changes_is_found_out(void **state)
 {
-	struct poll poll;
+	struct wait_tuner tuner;
 
 	(void) state;
-	begin(&poll, 100);
-	looked(&poll, 100 * SEC, &together);
-	looked(&poll, 10 * SEC, &alone);
-	assert_in_range(looked(&poll, 10 * SEC, &alone), 72, 80);
-	looked(&poll, 100 * SEC, &alone);
-	looked(&poll, 10 * SEC, &together);
-	assert_in_range(looked(&poll, 10 * SEC, &together), 0, 2);
+	begin(&tuner, 100);
+	looked(&tuner, 100 * SEC, &together);
+	looked(&tuner, 10 * SEC, &alone);
+	assert_in_range(looked(&tuner, 10 * SEC, &alone), 72, 80);
+	looked(&tuner, 100 * SEC, &alone);
+	looked(&tuner, 10 * SEC, &together);
+	assert_in_range(looked(&tuner, 10 * SEC, &together), 0, 2);
 }
 
 static void a_share_of_the_processor_is_not_exceeded(void **state)
@@ -346,13 +348,13 @@ static void a_share_of_the_processor_is_not_exceeded(void **state)
 
 	(void) state;
 	for (unsigned i = 0; i < 3; i++) {
-		struct poll poll;
+		struct wait_tuner tuner;
 		uint64_t start, spent;
 
-		begin(&poll, percents[i]);
-		cycles(&poll, 1000, &alone);
+		begin(&tuner, percents[i]);
+		cycles(&tuner, 1000, &alone);
 		start = now;
-		spent = cycles(&poll, 1000000, &alone);
+		spent = cycles(&tuner, 1000000, &alone);
 		assert_true(spent > 0);
 		/* What was saved before may be spent, too. */
 		assert_true(spent <= ((now - start) + 100 * MS) * percents[i] / 100);
@@ -361,39 +363,39 @@ static void a_share_of_the_processor_is_not_exceeded(void **state)
 
 static void with_no_share_it_never_looks(void **state)
 {
-	struct poll poll;
+	struct wait_tuner tuner;
 
 	(void) state;
-	begin(&poll, 0);
-	assert_int_equal(cycles(&poll, 1000, &alone), 0);
+	begin(&tuner, 0);
+	assert_int_equal(cycles(&tuner, 1000, &alone), 0);
 }
 
 static void a_device_that_falls_idle_costs_little_more(void **state)
 {
-	struct poll poll;
+	struct wait_tuner tuner;
 	uint64_t spent;
 
 	(void) state;
-	begin(&poll, 100);
-	cycles(&poll, 1000, &alone);
-	spent = cycle(&poll, &heartbeat);
+	begin(&tuner, 100);
+	cycles(&tuner, 1000, &alone);
+	spent = cycle(&tuner, &heartbeat);
 	assert_in_range(spent, 1, 2 * MS);
-	assert_int_equal(cycles(&poll, 1000, &heartbeat), 0);
+	assert_int_equal(cycles(&tuner, 1000, &heartbeat), 0);
 }
 
 static void who_is_woken_for_nothing_does_not_look_again(void **state)
 {
-	struct poll poll;
+	struct wait_tuner tuner;
 
 	(void) state;
-	begin(&poll, 100);
-	cycles(&poll, 1000, &alone);
-	assert_true(poll_idle(&poll, now) > 0);
-	assert_true(poll_was_idle(&poll));
-	assert_int_equal(poll_idle(&poll, now + 20 * US), 0);
-	poll_busy(&poll, now + 40 * US);
-	assert_false(poll_was_idle(&poll));
-	assert_true(poll_idle(&poll, now + 50 * US) > 0);
+	begin(&tuner, 100);
+	cycles(&tuner, 1000, &alone);
+	assert_true(wait_tuner_idle(&tuner, now) > 0);
+	assert_true(wait_tuner_was_idle(&tuner));
+	assert_int_equal(wait_tuner_idle(&tuner, now + 20 * US), 0);
+	wait_tuner_busy(&tuner, now + 40 * US);
+	assert_false(wait_tuner_was_idle(&tuner));
+	assert_true(wait_tuner_idle(&tuner, now + 50 * US) > 0);
 }
 
 static void not_all_processors_are_taken(void **state)
@@ -401,16 +403,16 @@ static void not_all_processors_are_taken(void **state)
 	unsigned cnt = 0;
 
 	(void) state;
-	while (cnt < 4096 && poll_enter())
+	while (cnt < 4096 && wait_tuner_enter())
 		cnt++;
 	assert_in_range(cnt, 0, 4095);
 	if (cnt) {
-		poll_leave();
-		assert_true(poll_enter());
+		wait_tuner_leave();
+		assert_true(wait_tuner_enter());
 	}
-	assert_false(poll_enter());
+	assert_false(wait_tuner_enter());
 	while (cnt-- > 0)
-		poll_leave();
+		wait_tuner_leave();
 }
 
 int main(void)

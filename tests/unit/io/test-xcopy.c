@@ -33,9 +33,9 @@ static void start(struct rig *rig, const char *serial, const struct rig_options 
 	rig_make(rig, &mine);
 	rig->setup.lu.max_copies = 4;
 	rig->setup.lu.copy_to_others = true;
-	assert_int_equal(loop_new(&rig->setup, &rig->loop), 0);
-	rig_wait_signal(rig, LOOP_ATTACHED);
-	rig_set_serial(rig->loop, serial);
+	assert_int_equal(io_thread_new(&rig->setup, &rig->thread), 0);
+	rig_wait_signal(rig, IO_SIGNAL_ATTACHED);
+	rig_set_serial(rig->thread, serial);
 	rig_wait_orders(rig);
 }
 
@@ -86,8 +86,8 @@ static void send(struct pair *pair)
 {
 	rig_forget_signals(&pair->to);
 	rig_send(&pair->to, &pair->copy);
-	rig_wait_signal(&pair->to, LOOP_NEEDS_IDENTITY);
-	rig_set_serial(pair->to.loop, TO);
+	rig_wait_signal(&pair->to, IO_SIGNAL_NEEDS_LU_INFO);
+	rig_set_serial(pair->to.thread, TO);
 }
 
 static uint8_t copy(struct pair *pair)
@@ -185,9 +185,9 @@ static void what_the_other_disk_does_not_allow_ends_it(void **state)
 	start_pair(&pair, &basic);
 	rig_make(&protected, &(struct rig_options){.wait_serial = true});
 	protected.setup.lu.read_only = true;
-	assert_int_equal(loop_new(&protected.setup, &protected.loop), 0);
-	rig_wait_signal(&protected, LOOP_ATTACHED);
-	rig_set_serial(protected.loop, "ee");
+	assert_int_equal(io_thread_new(&protected.setup, &protected.thread), 0);
+	rig_wait_signal(&protected, IO_SIGNAL_ATTACHED);
+	rig_set_serial(protected.thread, "ee");
 	rig_wait_orders(&protected);
 	make_list(&pair, FROM, "ee");
 	assert_int_equal(copy(&pair), SCSI_CHECK_CONDITION);
@@ -215,7 +215,7 @@ static void the_end_of_the_source_ends_the_copy_while_a_read_is_stuck(void **sta
 
 	(void) state;
 	start_stuck(&pair);
-	loop_drain(pair.from.loop, false);
+	io_thread_drain(pair.from.thread, false);
 	rig_wait(&pair.copy);
 	assert_sense(&pair.copy, 0x0a, 0x0d02);
 	/* whose buffer is still there */
@@ -230,7 +230,7 @@ static void the_disk_that_copies_ends_while_another_is_stuck(void **state)
 
 	(void) state;
 	start_stuck(&pair);
-	assert_int_equal(loop_revoke(pair.to.loop), 0);
+	assert_int_equal(io_thread_revoke(pair.to.thread), 0);
 	rig_finish(&pair.to);
 	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
 	rig_stop(&pair.from);
@@ -243,7 +243,7 @@ static void who_drains_has_it_asked_for_again(void **state)
 	(void) state;
 	start_stuck(&pair);
 	backend_hold(pair.from.backend, 0);
-	loop_drain(pair.to.loop, false);
+	io_thread_drain(pair.to.thread, false);
 	rig_wait_orders(&pair.to);
 	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
 	rig_wait(&pair.copy);
@@ -371,7 +371,7 @@ static void a_copy_in_the_background_ends_with_the_loop(void **state)
 	backend_hold(pair.from.backend, TCMU_IO_CAP(TCMU_IO_READ));
 	assert_int_equal(copy(&pair), SCSI_GOOD);
 	assert_true(backend_wait_held(pair.from.backend, 1));
-	assert_int_equal(loop_revoke(pair.to.loop), 0);
+	assert_int_equal(io_thread_revoke(pair.to.thread), 0);
 	rig_finish(&pair.to);
 	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
 	rig_stop(&pair.from);

@@ -74,7 +74,7 @@ static bool push_one(struct stress *stress)
 	return true;
 }
 
-static void *kernel_side(void *userdata)
+static void *device_attributes(void *userdata)
 {
 	struct stress *stress = userdata;
 	int taken;
@@ -157,7 +157,7 @@ static void stress_with(const struct fake_ring_options *options)
 	assert_int_equal(
 		tcmu_ring_attach(&ring, fake_ring_base(stress.fake), fake_ring_length(stress.fake)),
 		0);
-	assert_int_equal(pthread_create(&thread, NULL, kernel_side, &stress), 0);
+	assert_int_equal(pthread_create(&thread, NULL, device_attributes, &stress), 0);
 	r = our_side(&ring, COMMANDS);
 	if (r < 0)
 		__atomic_store_n(&stress.stop, true, __ATOMIC_RELAXED);

@@ -25,10 +25,10 @@
 #define PENDING_MAX 40
 
 static sd_event *event;
-static struct control *control;
+static struct control_socket *control;
 static struct control_client *pending[PENDING_MAX];
 static unsigned pending_cnt;
-static char last_request[CONTROL_REQUEST_MAX + 1];
+static char last_request[CONTROL_SOCKET_REQUEST_MAX + 1];
 static size_t last_length;
 static uid_t pretended;
 
@@ -66,7 +66,7 @@ static void on_request(
 		memset(text, 'x', 1 << 20);
 		text[1 << 20] = '\0';
 	}
-	control_answer(client, text);
+	control_socket_reply(client, text);
 }
 
 static int setup(void **state)
@@ -76,16 +76,16 @@ static int setup(void **state)
 	pretended = (uid_t) -1;
 	pending_cnt = 0;
 	assert_true(sd_event_new(&event) >= 0);
-	return control_new(event, fixture_path("control"), on_request, NULL, &control);
+	return control_socket_new(event, fixture_path("control"), on_request, NULL, &control);
 }
 
 static int teardown(void **state)
 {
 	(void) state;
-	control_free(control);
+	control_socket_free(control);
 	control = NULL;
 	for (unsigned i = 0; i < pending_cnt; i++)
-		control_answer(pending[i], strdup("late"));
+		control_socket_reply(pending[i], strdup("late"));
 	assert_int_equal(access(fixture_path("control"), F_OK), -1);
 	event = sd_event_unref(event);
 	fixture_remove_folder();
@@ -193,11 +193,11 @@ static void a_second_request_before_the_answer_ends_the_connection(void **state)
 
 static void a_line_without_an_end_is_not_kept(void **state)
 {
-	char *text = calloc(1, CONTROL_REQUEST_MAX + 1);
+	char *text = calloc(1, CONTROL_SOCKET_REQUEST_MAX + 1);
 	int fd = client();
 
 	(void) state;
-	memset(text, 'a', CONTROL_REQUEST_MAX);
+	memset(text, 'a', CONTROL_SOCKET_REQUEST_MAX);
 	say(fd, text);
 	is_closed(fd);
 	free(text);
@@ -205,14 +205,14 @@ static void a_line_without_an_end_is_not_kept(void **state)
 
 static void the_longest_line_is_taken(void **state)
 {
-	char *text = calloc(1, CONTROL_REQUEST_MAX + 1);
+	char *text = calloc(1, CONTROL_SOCKET_REQUEST_MAX + 1);
 	int fd = client();
 
 	(void) state;
-	memset(text, 'a', CONTROL_REQUEST_MAX - 1);
-	text[CONTROL_REQUEST_MAX - 1] = '\n';
+	memset(text, 'a', CONTROL_SOCKET_REQUEST_MAX - 1);
+	text[CONTROL_SOCKET_REQUEST_MAX - 1] = '\n';
 	say(fd, text);
-	assert_int_equal(last_length, CONTROL_REQUEST_MAX - 1);
+	assert_int_equal(last_length, CONTROL_SOCKET_REQUEST_MAX - 1);
 	assert_int_equal(close(fd), 0);
 	free(text);
 }
@@ -225,7 +225,7 @@ static void an_answer_may_come_later(void **state)
 	say(fd, "later\n");
 	say(other, "now\n");
 	hears(other, "now\n");
-	control_answer(pending[--pending_cnt], strdup("at last"));
+	control_socket_reply(pending[--pending_cnt], strdup("at last"));
 	serve();
 	hears(fd, "at last\n");
 	assert_int_equal(close(fd), 0);
@@ -240,7 +240,7 @@ static void who_leaves_before_the_answer_is_no_matter(void **state)
 	say(fd, "later\n");
 	assert_int_equal(close(fd), 0);
 	serve();
-	control_answer(pending[--pending_cnt], strdup("nobody hears it"));
+	control_socket_reply(pending[--pending_cnt], strdup("nobody hears it"));
 	serve();
 	fd = client();
 	say(fd, "still there\n");
@@ -253,7 +253,7 @@ static void an_answer_is_due_beyond_the_end(void **state)
 	int fd = client();
 
 	(void) state;
-	say(fd, "later\n"); /* answered by teardown(), after control_free() */
+	say(fd, "later\n"); /* answered by teardown(), after control_socket_free() */
 	assert_int_equal(close(fd), 0);
 }
 
@@ -263,7 +263,7 @@ static void no_memory_for_an_answer_ends_the_connection(void **state)
 
 	(void) state;
 	say(fd, "later\n");
-	control_answer(pending[--pending_cnt], NULL);
+	control_socket_reply(pending[--pending_cnt], NULL);
 	serve();
 	is_closed(fd);
 }
@@ -292,48 +292,50 @@ static void a_client_that_does_not_read_holds_up_nobody(void **state)
 
 static void there_are_only_so_many_clients(void **state)
 {
-	int fds[CONTROL_CLIENTS_MAX + 1];
+	int fds[CONTROL_SOCKET_CLIENTS_MAX + 1];
 
 	(void) state;
-	for (unsigned i = 0; i <= CONTROL_CLIENTS_MAX; i++) {
+	for (unsigned i = 0; i <= CONTROL_SOCKET_CLIENTS_MAX; i++) {
 		fds[i] = client();
 		serve();
 	}
-	is_closed(fds[CONTROL_CLIENTS_MAX]);
+	is_closed(fds[CONTROL_SOCKET_CLIENTS_MAX]);
 	assert_int_equal(close(fds[0]), 0);
 	serve();
 	fds[0] = client();
 	say(fds[0], "hello\n");
 	hears(fds[0], "hello\n");
-	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
+	for (unsigned i = 0; i < CONTROL_SOCKET_CLIENTS_MAX; i++)
 		assert_int_equal(close(fds[i]), 0);
 }
 
 static void what_a_dead_daemon_left_is_replaced(void **state)
 {
-	struct control *second = NULL;
+	struct control_socket *second = NULL;
 	int fd;
 
 	(void) state;
 	/* As after a crash: the file is there, and nobody listens. */
-	assert_int_equal(control_new(event, fixture_path("control"), on_request, NULL, &second), 0);
+	assert_int_equal(
+		control_socket_new(event, fixture_path("control"), on_request, NULL, &second), 0);
 	fd = client();
 	say(fd, "hello\n");
 	hears(fd, "hello\n");
 	assert_int_equal(close(fd), 0);
-	control_free(second);
+	control_socket_free(second);
 }
 
 static void a_path_that_cannot_be_is_refused(void **state)
 {
-	struct control *other = NULL;
+	struct control_socket *other = NULL;
 	char path[200];
 
 	(void) state;
 	memset(path, 'a', sizeof(path));
 	path[sizeof(path) - 1] = '\0';
-	assert_int_equal(control_new(event, path, on_request, NULL, &other), -ENAMETOOLONG);
-	assert_int_equal(control_new(event, "/nowhere/control", on_request, NULL, &other), -ENOENT);
+	assert_int_equal(control_socket_new(event, path, on_request, NULL, &other), -ENAMETOOLONG);
+	assert_int_equal(
+		control_socket_new(event, "/nowhere/control", on_request, NULL, &other), -ENOENT);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

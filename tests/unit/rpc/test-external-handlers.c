@@ -52,7 +52,7 @@ static int setup(void **state)
 	private_bus_prepare(ANY_NAME);
 	private_bus_start();
 	server_start(CHECK_MS);
-	if (server_await_state() != BUS_OWNED)
+	if (server_await_state() != TCMU_DBUS_OWNED)
 		return -1;
 	assert_true(sd_bus_open_system(&other) >= 0);
 	assert_true(
@@ -241,9 +241,9 @@ static void with_its_process_it_goes(void **state)
 	assert_true(sd_bus_open_system(&other) >= 0);
 }
 
-static void show_mine(struct bus *bus)
+static void show_mine(struct tcmu_dbus *bus)
 {
-	bus_show_subtype(bus, "mine");
+	tcmu_dbus_show_subtype(bus, "mine");
 }
 
 static void a_subtype_in_use_stays_shown(void **state)
@@ -306,9 +306,9 @@ static void a_bus_that_restarts_has_no_registrations(void **state)
 	registered();
 	other = sd_bus_close_unref(other);
 	private_bus_stop();
-	assert_int_equal(server_await_state(), BUS_ABSENT);
+	assert_int_equal(server_await_state(), TCMU_DBUS_ABSENT);
 	private_bus_start();
-	assert_int_equal(server_await_state(), BUS_OWNED);
+	assert_int_equal(server_await_state(), TCMU_DBUS_OWNED);
 	assert_false(is_shown());
 	assert_true(sd_bus_open_system(&other) >= 0);
 	registered();

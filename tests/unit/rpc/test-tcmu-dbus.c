@@ -44,7 +44,7 @@ static int setup(void **state)
 	private_bus_prepare(ANY_NAME);
 	private_bus_start();
 	server_start(check_timeout_ms);
-	return server_await_state() != BUS_OWNED;
+	return server_await_state() != TCMU_DBUS_OWNED;
 }
 
 static int setup_short(void **state)
@@ -243,12 +243,12 @@ static void introspection_tells_the_interfaces(void **state)
 	introspected(ROOT "/HandlerManager1", manager, sizeof(manager) / sizeof(manager[0]));
 }
 
-static void show_other(struct bus *bus)
+static void show_other(struct tcmu_dbus *bus)
 {
-	bus_show_subtype(bus, "other");
-	bus_show_subtype(bus, "other");
-	bus_show_subtype(bus, "file");
-	bus_show_subtype(bus, "Not/Possible");
+	tcmu_dbus_show_subtype(bus, "other");
+	tcmu_dbus_show_subtype(bus, "other");
+	tcmu_dbus_show_subtype(bus, "file");
+	tcmu_dbus_show_subtype(bus, "Not/Possible");
 }
 
 static int on_added(sd_bus_message *signal, void *userdata, sd_bus_error *error)
@@ -464,9 +464,9 @@ static void changing_a_medium_is_refused_so_that_targetcli_sees_it(void **state)
 static void without_a_bus_it_goes_on_and_a_later_bus_is_found(void **state)
 {
 	(void) state;
-	assert_int_equal(server_await_state(), BUS_ABSENT);
+	assert_int_equal(server_await_state(), TCMU_DBUS_ABSENT);
 	private_bus_start();
-	assert_int_equal(server_await_state(), BUS_OWNED);
+	assert_int_equal(server_await_state(), TCMU_DBUS_OWNED);
 	answers("file", "file/good", true, "success");
 }
 
@@ -477,9 +477,9 @@ static void a_bus_that_restarts_is_found_again(void **state)
 	(void) state;
 	for (int i = 0; i < RESTARTS; i++) {
 		private_bus_stop();
-		assert_int_equal(server_await_state(), BUS_ABSENT);
+		assert_int_equal(server_await_state(), TCMU_DBUS_ABSENT);
 		private_bus_start();
-		assert_int_equal(server_await_state(), BUS_OWNED);
+		assert_int_equal(server_await_state(), TCMU_DBUS_OWNED);
 		answers("file", "file/good", true, "success");
 	}
 	/* It does not wait longer each time. */
@@ -493,10 +493,10 @@ static void a_bus_that_goes_in_the_middle_of_a_check_harms_nobody(void **state)
 	(void) state;
 	hang_some(1, &replies);
 	private_bus_stop();
-	assert_int_equal(server_await_state(), BUS_ABSENT);
+	assert_int_equal(server_await_state(), TCMU_DBUS_ABSENT);
 	server_release(1);
 	private_bus_start();
-	assert_int_equal(server_await_state(), BUS_OWNED);
+	assert_int_equal(server_await_state(), TCMU_DBUS_OWNED);
 	answers("file", "file/good", true, "success");
 }
 
@@ -506,9 +506,9 @@ static void a_name_that_is_taken_is_had_when_it_is_free(void **state)
 	private_bus_start();
 	assert_true(sd_bus_request_name(client(), SERVICE, 0) >= 0);
 	server_start(LONG_MS);
-	assert_int_equal(server_await_state(), BUS_REFUSED);
+	assert_int_equal(server_await_state(), TCMU_DBUS_REFUSED);
 	assert_true(sd_bus_release_name(client(), SERVICE) >= 0);
-	assert_int_equal(server_await_state(), BUS_OWNED);
+	assert_int_equal(server_await_state(), TCMU_DBUS_OWNED);
 }
 
 static void a_policy_that_refuses_the_name_is_told(void **state)
@@ -517,7 +517,7 @@ static void a_policy_that_refuses_the_name_is_told(void **state)
 	private_bus_prepare(NO_NAME);
 	private_bus_start();
 	server_start(LONG_MS);
-	assert_int_equal(server_await_state(), BUS_REFUSED);
+	assert_int_equal(server_await_state(), TCMU_DBUS_REFUSED);
 }
 
 static int setup_prepared(void **state)
@@ -537,10 +537,10 @@ static void a_bus_that_never_answers_is_given_up(void **state)
 	assert_int_equal(bind(fd, (const struct sockaddr *) &address, sizeof(address)), 0);
 	assert_int_equal(listen(fd, 8), 0);
 	server_start(LONG_MS);
-	assert_int_equal(server_await_state(), BUS_ABSENT);
+	assert_int_equal(server_await_state(), TCMU_DBUS_ABSENT);
 	(void) close(fd);
 	private_bus_start();
-	assert_int_equal(server_await_state(), BUS_OWNED);
+	assert_int_equal(server_await_state(), TCMU_DBUS_OWNED);
 }
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)

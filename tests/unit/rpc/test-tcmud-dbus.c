@@ -23,10 +23,10 @@
 #define OPERATOR "org.tcmud1"
 #define DAEMON   "/org/tcmud1"
 #define DISK     "/org/tcmud1/device/uio0"
-#define SICK     "/org/tcmud1/device/uio1"
+#define FAULTED  "/org/tcmud1/device/uio1"
 
 static sd_bus *serving;
-static struct operator_bus operator_bus;
+static struct tcmud_dbus tcmud_dbus;
 
 static bool has_name(void)
 {
@@ -48,9 +48,9 @@ static int setup(void **state)
 	private_bus_prepare(ANY_NAME);
 	private_bus_start();
 	query_fixture_start();
-	operator_bus.query = query_fixture();
+	tcmud_dbus.query = query_fixture();
 	assert_true(sd_bus_open_system(&serving) >= 0);
-	assert_int_equal(operator_bus_add(&operator_bus, serving) < 0, 0);
+	assert_int_equal(tcmud_dbus_add(&tcmud_dbus, serving) < 0, 0);
 	while (!has_name())
 		while (sd_bus_process(serving, NULL) > 0)
 			;
@@ -158,10 +158,10 @@ static void a_device_has_properties(void **state)
 	text_is(DISK, "Config", "file//srv/0.img");
 	text_is(DISK, "State", "LIVE");
 	text_is(DISK, "Problem", "");
-	text_is(SICK, "Problem", "Input/output error");
+	text_is(FAULTED, "Problem", "Input/output error");
 	number_is(DISK, "Size", 1 << 20);
 	number_is(DISK, "InFlight", 2);
-	number_is(SICK, "CpuNanoseconds", 0);
+	number_is(FAULTED, "CpuNanoseconds", 0);
 }
 
 static void counters_are_by_class(void **state)
@@ -199,7 +199,7 @@ static void all_objects_are_enumerated(void **state)
 	assert_true(sd_bus_message_enter_container(reply, 'a', "{oa{sa{sv}}}") > 0);
 	while (sd_bus_message_enter_container(reply, 'e', "oa{sa{sv}}") > 0) {
 		assert_true(sd_bus_message_read(reply, "o", &path) > 0);
-		cnt += strcmp(path, DISK) == 0 || strcmp(path, SICK) == 0;
+		cnt += strcmp(path, DISK) == 0 || strcmp(path, FAULTED) == 0;
 		assert_true(sd_bus_message_skip(reply, "a{sa{sv}}") > 0);
 		assert_true(sd_bus_message_exit_container(reply) >= 0);
 	}
@@ -253,7 +253,7 @@ static void a_device_is_found_by_its_names(void **state)
 	assert_true(sd_bus_message_append(message, "s", "sick") >= 0);
 	reply = fine(call(message));
 	assert_true(sd_bus_message_read(reply, "o", &path) > 0);
-	assert_string_equal(path, SICK);
+	assert_string_equal(path, FAULTED);
 	sd_bus_message_unref(reply);
 	message = method(DAEMON, OPERATOR ".Manager", "FindDevice");
 	assert_true(sd_bus_message_append(message, "s", "nodisk") >= 0);
@@ -263,10 +263,10 @@ static void a_device_is_found_by_its_names(void **state)
 static void a_device_is_reopened_or_it_is_refused(void **state)
 {
 	(void) state;
-	sd_bus_message_unref(fine(call(method(SICK, OPERATOR ".Device", "Reopen"))));
+	sd_bus_message_unref(fine(call(method(FAULTED, OPERATOR ".Device", "Reopen"))));
 	assert_int_equal(fixture_devices[1].reopened, 1);
 	fixture_devices[1].reopen_error = -EBUSY;
-	refused(method(SICK, OPERATOR ".Device", "Reopen"), OPERATOR ".Busy");
+	refused(method(FAULTED, OPERATOR ".Device", "Reopen"), OPERATOR ".Busy");
 }
 
 static void a_device_that_is_not_there_is_no_object(void **state)

@@ -67,11 +67,11 @@ static void states_are_asked_for_when_they_are_told(void **state)
 
 	(void) state;
 	rig_init(&rig);
-	rig.lu.identity_fresh = false;
-	assert_int_equal(rig_run(&rig, RTPG(0), 0), SCSI_NEEDS_IDENTITY);
-	assert_int_equal(rig_run(&rig, CDB(0xa4, 0x0a), 0), SCSI_NEEDS_IDENTITY);
+	rig.lu.lu_info_fresh = false;
+	assert_int_equal(rig_run(&rig, RTPG(0), 0), SCSI_NEEDS_LU_INFO);
+	assert_int_equal(rig_run(&rig, CDB(0xa4, 0x0a), 0), SCSI_NEEDS_LU_INFO);
 	/* Which says whether SET TARGET PORT GROUPS is there. */
-	assert_int_equal(rig_run(&rig, CDB(0xa3, 0x0c), 0), SCSI_NEEDS_IDENTITY);
+	assert_int_equal(rig_run(&rig, CDB(0xa3, 0x0c), 0), SCSI_NEEDS_LU_INFO);
 	assert_int_equal(rig_run(&rig, CDB(0xa3, 0x0d), 0), SCSI_ANSWERED);
 }
 
@@ -278,7 +278,7 @@ static void the_longest_iscsi_name_fits(void **state)
 
 static void saved_mode_parameters_are_taken_once(void **state)
 {
-	struct scsi_identity identity = {
+	struct scsi_lu_info identity = {
 		.serial = "1",
 		.has_saved = true,
 		.saved = {.write_cache = false, .software_write_protect = true}};
@@ -286,38 +286,38 @@ static void saved_mode_parameters_are_taken_once(void **state)
 
 	(void) state;
 	rig_init(&rig);
-	scsi_set_identity(&rig.lu, &identity);
+	scsi_set_lu_info(&rig.lu, &identity);
 	assert_true(rig.lu.can_save && rig.lu.software_write_protect && !rig.lu.write_cache);
 	assert_string_equal(rig.lu.serial, "1");
 	/* What initiators have changed since then stays. */
 	rig.lu.software_write_protect = false;
-	scsi_set_identity(&rig.lu, &identity);
+	scsi_set_lu_info(&rig.lu, &identity);
 	assert_false(rig.lu.software_write_protect);
 	assert_true(rig.lu.saved.software_write_protect);
 }
 
 static void without_a_serial_nothing_can_be_saved(void **state)
 {
-	struct scsi_identity identity = {.ports = {.group_cnt = 3}};
+	struct scsi_lu_info identity = {.ports = {.group_cnt = 3}};
 	struct rig rig;
 
 	(void) state;
 	rig_init(&rig);
-	scsi_set_identity(&rig.lu, &identity);
+	scsi_set_lu_info(&rig.lu, &identity);
 	assert_false(rig.lu.can_save);
 	assert_int_equal(rig.lu.ports.group_cnt, 3);
 }
 
 static void what_was_never_saved_are_the_defaults(void **state)
 {
-	struct scsi_identity identity = {.serial = "1"};
+	struct scsi_lu_info identity = {.serial = "1"};
 	struct rig rig;
 
 	(void) state;
 	rig_init(&rig);
 	rig.lu.write_cache = false;
 	rig.lu.descriptor_sense = true;
-	scsi_set_identity(&rig.lu, &identity);
+	scsi_set_lu_info(&rig.lu, &identity);
 	assert_true(rig.lu.can_save && rig.lu.saved.write_cache && !rig.lu.saved.descriptor_sense);
 	/* The current values are not touched. */
 	assert_true(rig.lu.descriptor_sense && !rig.lu.write_cache);
@@ -325,14 +325,14 @@ static void what_was_never_saved_are_the_defaults(void **state)
 
 static void a_cache_that_cannot_be_changed_is_not(void **state)
 {
-	struct scsi_identity identity = {
+	struct scsi_lu_info identity = {
 		.serial = "1", .has_saved = true, .saved = {.write_cache = true}};
 	struct rig rig;
 
 	(void) state;
 	rig_init(&rig);
 	rig.lu.write_cache = rig.lu.write_cache_changeable = false;
-	scsi_set_identity(&rig.lu, &identity);
+	scsi_set_lu_info(&rig.lu, &identity);
 	assert_false(rig.lu.write_cache || rig.lu.saved.write_cache);
 }
 

@@ -180,15 +180,15 @@ static void the_identity_is_asked_for_when_it_is_told(void **state)
 
 	(void) state;
 	rig_init(&rig);
-	rig.lu.identity_fresh = false;
+	rig.lu.lu_info_fresh = false;
 	for (unsigned page = 0; page < 256; page++) {
-		enum scsi_verdict wanted = page == 0x80 || page == 0x83 ? SCSI_NEEDS_IDENTITY
+		enum scsi_verdict wanted = page == 0x80 || page == 0x83 ? SCSI_NEEDS_LU_INFO
 									: SCSI_ANSWERED;
 
 		assert_int_equal(
 			rig_run(&rig, CDB(0x12, 0x01, (uint8_t) page, 0, 0xff), 255), wanted);
 	}
-	assert_int_equal(rig_run(&rig, CDB(0x12, 0, 0, 0, 0xff), 255), SCSI_NEEDS_IDENTITY);
+	assert_int_equal(rig_run(&rig, CDB(0x12, 0, 0, 0, 0xff), 255), SCSI_NEEDS_LU_INFO);
 	/* The command is refused first. */
 	assert_int_equal(rig_run(&rig, CDB(0x12, 0x03, 0x80, 0, 0xff), 255), SCSI_ANSWERED);
 	expect_bad_cdb(&rig, 1, 1);

@@ -108,8 +108,8 @@ static void the_serial_is_asked_for_first(void **state)
 
 	(void) state;
 	begin(&rig);
-	rig.lu.identity_fresh = false;
-	assert_int_equal(copy(&rig, list(&rig, p), LENGTH), SCSI_NEEDS_IDENTITY);
+	rig.lu.lu_info_fresh = false;
+	assert_int_equal(copy(&rig, list(&rig, p), LENGTH), SCSI_NEEDS_LU_INFO);
 }
 
 static void other_disks_take_part_only_where_that_is_allowed(void **state)
