@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one clock that intervals are measured by: CLOCK_MONOTONIC, as is that of the main thread's
+ * timers.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <time.h>
+
+#define CLOCK_NS_PER_US  UINT64_C(1000)
+#define CLOCK_NS_PER_MS  UINT64_C(1000000)
+#define CLOCK_NS_PER_SEC UINT64_C(1000000000)
+
+/* Nanoseconds since some time before the process started. Any thread; no system call. */
+static inline uint64_t clock_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t) now.tv_sec * CLOCK_NS_PER_SEC + (uint64_t) now.tv_nsec;
+}
+
+/* The same in microseconds, as sd-event counts. */
+static inline uint64_t clock_now_us(void)
+{
+	return clock_now_ns() / CLOCK_NS_PER_US;
+}

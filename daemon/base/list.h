@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * First in, first out: a singly linked list whose nodes are embedded in what it lists. One
+ * thread's, or under its owner's lock. A node is on one list at most.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/container-of.h"
+
+struct list_node {
+	struct list_node *next;
+};
+
+struct list {
+	struct list_node *first; /* NULL: the list is empty */
+	struct list_node **end;  /* where the next node is linked */
+};
+
+static inline void list_init(struct list *list)
+{
+	list->first = NULL;
+	list->end = &list->first;
+}
+
+static inline bool list_is_empty(const struct list *list)
+{
+	return !list->first;
+}
+
+static inline void list_append(struct list *list, struct list_node *node)
+{
+	node->next = NULL;
+	*list->end = node;
+	list->end = &node->next;
+}
+
+/* Takes the oldest node off the list. NULL: the list is empty. */
+static inline struct list_node *list_take(struct list *list)
+{
+	struct list_node *node = list->first;
+
+	if (node) {
+		list->first = node->next;
+		if (!list->first)
+			list->end = &list->first;
+		node->next = NULL;
+	}
+	return node;
+}
+
+/* Moves all nodes to another list, which was empty, in their order. */
+static inline void list_move(struct list *from, struct list *to)
+{
+	list_init(to);
+	if (!from->first)
+		return;
+	*to = *from;
+	list_init(from);
+}
+
+/* Takes a node out of the middle; it must be on the list. Linear. */
+static inline void list_remove(struct list *list, struct list_node *node)
+{
+	struct list_node **link = &list->first;
+
+	while (*link != node)
+		link = &(*link)->next;
+	*link = node->next;
+	if (list->end == &node->next)
+		list->end = link;
+	node->next = NULL;
+}
+
+#define list_for_each(node, list) \
+	for (struct list_node *node = (list)->first; node; node = node->next)
+
+/* The structure that a node is embedded in; NULL stays NULL. */
+#define list_entry(node, type, member) \
+	({ \
+		struct list_node *node_ = (node); \
+		node_ ? container_of(node_, type, member) : NULL; \
+	})

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A queue that any thread may push to and one thread takes as a whole: many producers, one
+ * consumer, no lock. It is a stack that the consumer turns round.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/container-of.h"
+
+struct mpsc_node {
+	struct mpsc_node *next;
+};
+
+struct mpsc {
+	_Atomic(struct mpsc_node *) newest;
+};
+
+/* Any thread. The node is the queue's until it is taken. Returns whether the queue was empty: then,
+ * if the consumer sleeps, it is this caller who wakes it. Sequentially consistent, so that a
+ * consumer that says it sleeps and then looks cannot miss a producer that pushes and then looks
+ * whether it sleeps. */
+static inline bool mpsc_push(struct mpsc *queue, struct mpsc_node *node)
+{
+	struct mpsc_node *before = atomic_load_explicit(&queue->newest, memory_order_relaxed);
+
+	do {
+		node->next = before;
+	} while (!atomic_compare_exchange_weak(&queue->newest, &before, node));
+	return !before;
+}
+
+/* Any thread. Whether there is nothing to take. */
+static inline bool mpsc_is_empty(const struct mpsc *queue)
+{
+	return !atomic_load(&queue->newest);
+}
+
+/* The consumer's. All nodes, the oldest first, linked by next. NULL: there are none. */
+static inline struct mpsc_node *mpsc_take_all(struct mpsc *queue)
+{
+	struct mpsc_node *node = atomic_exchange_explicit(
+		&queue->newest, NULL, memory_order_acq_rel);
+	struct mpsc_node *oldest = NULL;
+
+	while (node) {
+		struct mpsc_node *next = node->next;
+
+		node->next = oldest;
+		oldest = node;
+		node = next;
+	}
+	return oldest;
+}
