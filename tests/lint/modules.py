@@ -112,3 +112,31 @@ def module_graph():
         if here[0] == there[0]:
             graph.setdefault(here, set()).add(there)
     return graph
+
+
+def functions():
+    """(file, line, name, static) of each function that the product defines, but for main()."""
+    return [
+        (name, first, title, static)
+        for name in names()
+        for title, static, first, _ in tree.definitions(name)
+        if title != "main"
+    ]
+
+
+def one_word(title):
+    return "_" not in title.strip("_")
+
+
+def repeated(defined):
+    """{name: [(file, line)]} of each static name that more than one file defines."""
+    files = {}
+    for name, line, title, static in defined:
+        if static:
+            files.setdefault(title, {}).setdefault(name, line)
+    return {title: sorted(where.items()) for title, where in files.items() if len(where) > 1}
+
+
+def assertions(name):
+    """How many assert() a C file has. static_assert() checks the compiler and does not count."""
+    return len(re.findall(r"(?<!\w)assert\s*\(", tree.code(name)))

@@ -90,23 +90,27 @@ def strings(name):
             yield body.count("\n", 0, match.start()) + 1, match.group(0)[1:-1]
 
 
-def functions(name):
-    """(name, first line, last line) of each function of a formatted C file: from its brace in column 0 to the closing
-    one. Structures and tables end with "};" and are no functions."""
-    start = None
-    title = "?"
+def definitions(name):
+    """(name, static, first line, last line) of each function of a formatted C file: from its brace in column 0 to the
+    closing one. Structures and tables end with "};" and are no functions."""
+    start, title, static = None, "?", False
     for number, line in enumerate(code(name).splitlines(), 1):
         if start is None:
-            called = re.match(r"[A-Za-z_].*?(\w+)\(", line)
+            called = re.match(r"[A-Za-z_].*?(\w+)\(", re.sub(r"__attribute__\(\(.*?\)\)", "", line))
             if called:
-                title = called.group(1)
+                title, static = called.group(1), line.startswith("static ")
             if line.rstrip() == "{":
                 start = number
         elif line.rstrip() == "}":
-            yield title, start, number
+            yield title, static, start, number
             start = None
         elif line.startswith("}"):
             start = None
+
+
+def functions(name):
+    """(name, first line, last line) of each function of a formatted C file."""
+    return ((title, first, last) for title, _, first, last in definitions(name))
 
 
 def found(name, number, what):
