@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the lints share: the files of the project, their functions, and how a finding is reported.
+"""Shared by the lints: the files of the project, their functions, and how a finding is reported.
 
 A lint is a program that reads the tree at its first argument (default: this project) and prints one line for each
 finding, as PATH:LINE: TEXT. It exits with 1 when there is a finding. tests/lint/self-test gives each lint violations to
