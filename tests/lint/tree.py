@@ -96,7 +96,8 @@ def definitions(name):
     start, title, static = None, "?", False
     for number, line in enumerate(code(name).splitlines(), 1):
         if start is None:
-            called = re.match(r"[A-Za-z_].*?(\w+)\(", re.sub(r"__attribute__\(\(.*?\)\)", "", line))
+            line = re.sub(r"__attribute__\(\((?:[^()]|\([^()]*\))*\)\)\s*", "", line)
+            called = re.match(r"[A-Za-z_].*?(\w+)\(", line)
             if called:
                 title, static = called.group(1), line.startswith("static ")
             if line.rstrip() == "{":
