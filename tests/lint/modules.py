@@ -74,11 +74,12 @@ def names():
 
 
 def by_directory():
-    """{directory: the names of its modules}. Public headers count where their .c is."""
+    """{directory: the names of its modules that have a .c}."""
     result = {}
     for name in names():
         directory, module = module_of(name)
-        result.setdefault(directory, set()).add(module)
+        if name.endswith(".c"):
+            result.setdefault(directory, set()).add(module)
     return result
 
 
