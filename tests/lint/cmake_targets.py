@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The targets that the CMakeLists.txt of the tree name: their sources and the edges they declare.
 
-Reads the files as they are written here: a command begins a line; add_library, target_link_libraries and
+Reads the files as they are written here: a command begins a line; add_library, target_link_libraries, tcmud_layer and
 tcmud_handler carry plain names."""
 
 import os
@@ -13,9 +13,9 @@ KEYWORDS = {"STATIC", "SHARED", "MODULE", "INTERFACE", "OBJECT", "ALIAS", "EXCLU
 
 
 class Target:
-    def __init__(self, name, folder, sources):
+    def __init__(self, name, directory, sources):
         self.name = name
-        self.folder = folder
+        self.directory = directory
         self.sources = sources
         self.edges = {}  # name of the other target: (PUBLIC, PRIVATE or INTERFACE, line)
 
@@ -28,29 +28,31 @@ def commands(name):
         yield body.count("\n", 0, match.start()) + 1, match.group(1), arguments
 
 
-def add(targets, name, folder, words):
-    sources = [os.path.normpath(os.path.join(folder, word)) for word in words if word.endswith(".c")]
+def add(targets, name, directory, words):
+    sources = [os.path.normpath(os.path.join(directory, word)) for word in words if word.endswith(".c")]
     if name in targets:
         targets[name].sources += sources
     else:
-        targets[name] = Target(name, folder, sources)
+        targets[name] = Target(name, directory, sources)
 
 
-def read(folders):
-    """The targets below these folders by name, and the aliases."""
+def read(directorys):
+    """The targets below these directorys by name, and the aliases."""
     targets, aliases = {}, {}
     links = []
     for file in tree.files("CMakeLists.txt"):
-        folder = os.path.dirname(file)
-        if not any(f"{folder}/".startswith(wanted) for wanted in folders):
+        directory = os.path.dirname(file)
+        if not any(f"{directory}/".startswith(wanted) for wanted in directorys):
             continue
         for line, command, words in commands(file):
             if command in ("add_library", "add_executable") and "ALIAS" in words:
                 aliases[words[0]] = words[2]
             elif command in ("add_library", "add_executable", "target_sources"):
-                add(targets, words[0], folder, [word for word in words[1:] if word not in KEYWORDS])
+                add(targets, words[0], directory, [word for word in words[1:] if word not in KEYWORDS])
+            elif command == "tcmud_layer":
+                add(targets, f"tcmud-{words[0]}", directory, words[1:])
             elif command == "tcmud_handler":
-                add(targets, f"handler_{words[0]}", folder, words[1:])
+                add(targets, f"handler_{words[0]}", directory, words[1:])
                 targets[f"handler_{words[0]}"].edges["tcmu-handler"] = ("PRIVATE", line)
             elif command == "target_link_libraries" and "$" not in words[0]:
                 links.append((file, line, words))
@@ -67,7 +69,7 @@ def read(folders):
 
 
 def reach(targets, name):
-    """What a target may include: what it links, and what that hands on (PUBLIC, INTERFACE)."""
+    """The targets whose headers a target may include: those it links, and those they pass on (PUBLIC, INTERFACE)."""
     seen = set()
     todo = [edge for edge, (how, _) in targets[name].edges.items() if how != "INTERFACE"]
     while todo:

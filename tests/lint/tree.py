@@ -1,28 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the lints share: the files of the project, their functions, and how a finding is reported.
+"""Shared by the lints: the files of the project, their functions, and how a finding is reported.
 
 A lint is a program that reads the tree at its first argument (default: this project) and prints one line for each
-finding, as PATH:LINE: TEXT. It ends with 1 when there was one. Each is fed a violation by tests/lint/self-test."""
+finding, as PATH:LINE: TEXT. It exits with 1 when there is a finding. tests/lint/self-test gives each lint violations to
+find."""
 
 import os
 import re
 import subprocess
 import sys
 
-ROOT = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "..", ".."))
+ARGUMENTS = [word for word in sys.argv[1:] if not word.startswith("--")]
+OPTIONS = {word for word in sys.argv[1:] if word.startswith("--")}
+ROOT = os.path.abspath(ARGUMENTS[0] if ARGUMENTS else os.path.join(os.path.dirname(__file__), "..", ".."))
+# The directories whose code is shipped.
+PRODUCT = ("libtcmu/", "scsi/", "daemon/", "handlers/", "tcmuctl/")
 FOUND = []
 
 
 def files(*suffixes, under=""):
-    """The tracked files (paths from the root, sorted) that end so and lie in this folder. Where there is no
-    repository, as in an unpacked archive or a self-test, every file but those of build/."""
+    """The tracked files (paths from the root, sorted) with one of these endings, below one of these directories. Where
+    there is no repository, as in an unpacked archive or a self-test, all files but those of build/."""
     git = ["git", "-c", "safe.directory=*", "-C", ROOT, "ls-files", "-z"]
     if os.path.exists(os.path.join(ROOT, ".git")):
         names = subprocess.run(git, check=True, stdout=subprocess.PIPE).stdout.decode().split("\0")
     else:
         names = [
-            os.path.relpath(os.path.join(folder, name), ROOT)
-            for folder, _, inside in os.walk(ROOT)
+            os.path.relpath(os.path.join(directory, name), ROOT)
+            for directory, _, inside in os.walk(ROOT)
             for name in inside
         ]
         names = [name for name in names if not name.startswith("build/")]
@@ -56,32 +61,57 @@ def executable(name):
     return os.access(os.path.join(ROOT, name), os.X_OK)
 
 
+# A comment, a string or a character of C.
+LEXED = re.compile(r'''/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])+[']''', re.DOTALL)
+
+
+def blank(match):
+    return match.group(0) if match.group(0).startswith("'") else re.sub(r"[^\n]", " ", match.group(0))
+
+
 def code(name):
     """The text of a C file with comments and string literals blanked, so that lines and columns stay."""
-
-    def blank(match):
-        return re.sub(r"[^\n]", " ", match.group(0))
-
-    return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', blank, text(name), flags=re.DOTALL)
+    return LEXED.sub(blank, text(name))
 
 
-def functions(name):
-    """(name, first line, last line) of each function of a formatted C file: from its brace in column 0 to the closing
-    one. Structures and tables end with "};" and are none."""
-    start = None
-    title = "?"
+def comments(name):
+    """(line, text) of each comment of a C file."""
+    body = text(name)
+    for match in LEXED.finditer(body):
+        if match.group(0).startswith("/"):
+            yield body.count("\n", 0, match.start()) + 1, match.group(0)
+
+
+def strings(name):
+    """(line, text) of each string literal of a C file, without its quotes."""
+    body = text(name)
+    for match in LEXED.finditer(body):
+        if match.group(0).startswith('"'):
+            yield body.count("\n", 0, match.start()) + 1, match.group(0)[1:-1]
+
+
+def definitions(name):
+    """(name, static, first line, last line) of each function of a formatted C file: from its brace in column 0 to the
+    closing one. Structures and tables end with "};" and are no functions."""
+    start, title, static = None, "?", False
     for number, line in enumerate(code(name).splitlines(), 1):
         if start is None:
+            line = re.sub(r"__attribute__\(\((?:[^()]|\([^()]*\))*\)\)\s*", "", line)
             called = re.match(r"[A-Za-z_].*?(\w+)\(", line)
             if called:
-                title = called.group(1)
+                title, static = called.group(1), line.startswith("static ")
             if line.rstrip() == "{":
                 start = number
         elif line.rstrip() == "}":
-            yield title, start, number
+            yield title, static, start, number
             start = None
         elif line.startswith("}"):
             start = None
+
+
+def functions(name):
+    """(name, first line, last line) of each function of a formatted C file."""
+    return ((title, first, last) for title, _, first, last in definitions(name))
 
 
 def found(name, number, what):
@@ -89,7 +119,7 @@ def found(name, number, what):
 
 
 def finish():
-    """Prints what was found and ends the program."""
+    """Prints the findings and exits."""
     for line in FOUND:
         print(line)
     sys.exit(1 if FOUND else 0)
