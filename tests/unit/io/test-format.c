@@ -15,28 +15,28 @@
 #define PIECE (256u * 1024)
 
 #define FORMAT(...) \
-	(struct rig_command) \
+	(struct initiator_command) \
 	{ \
 		.cdb = {0x04, __VA_ARGS__}, .cdb_length = 6 \
 	}
 #define ERASE \
-	(struct rig_command) \
+	(struct initiator_command) \
 	{ \
 		.cdb = {0x48, 0x02}, .cdb_length = 10 \
 	}
 #define EXIT_FAILURE_MODE \
-	(struct rig_command) \
+	(struct initiator_command) \
 	{ \
 		.cdb = {0x48, 0x1f}, .cdb_length = 10 \
 	}
 
-static const struct rig_options basic;
-static const struct rig_options all = {
-	.backend.info = {.caps = RIG_ALL_CAPS, .unmap_zeroes = true}};
+static const struct io_fixture_options basic;
+static const struct io_fixture_options all = {
+	.backend.info = {.caps = FIXTURE_ALL_CAPS, .unmap_zeroes = true}};
 
-static struct rig_command overwrite(const uint8_t *list, uint8_t length, bool fail_allowed)
+static struct initiator_command overwrite(const uint8_t *list, uint8_t length, bool fail_allowed)
 {
-	return (struct rig_command){
+	return (struct initiator_command){
 		.cdb = {0x48, (uint8_t) (0x01 | (fail_allowed ? 0x20 : 0)), [8] = length},
 		.cdb_length = 10,
 		.out = list,
@@ -44,14 +44,14 @@ static struct rig_command overwrite(const uint8_t *list, uint8_t length, bool fa
 	};
 }
 
-static bool is_filled(const struct rig *rig, uint8_t with)
+static bool is_filled(const struct io_fixture *fixture, uint8_t with)
 {
-	const uint8_t *store = backend_store(rig->backend);
+	const uint8_t *store = backend_store(fixture->backend);
 
 	return store[0] == with && memcmp(store, store + 1, SIZE - 1) == 0;
 }
 
-static uint16_t progress(const struct rig_command *command)
+static uint16_t progress(const struct initiator_command *command)
 {
 	assert_int_equal(command->sense[15] & 0x80, 0x80); /* SKSV */
 	return (uint16_t) (command->sense[16] << 8 | command->sense[17]);
@@ -61,39 +61,41 @@ static uint16_t progress(const struct rig_command *command)
 
 static void formatting_gives_zeros(void **state)
 {
-	static const uint64_t caps[] = {RIG_BASIC_CAPS, RIG_ALL_CAPS};
+	static const uint64_t caps[] = {FIXTURE_BASIC_CAPS, FIXTURE_ALL_CAPS};
 
 	(void) state;
 	for (unsigned i = 0; i < 2; i++) {
-		struct rig rig;
-		struct rig_command format = FORMAT(0);
+		struct io_fixture fixture;
+		struct initiator_command format = FORMAT(0);
 
-		rig_start(&rig, &(struct rig_options){.backend.info.caps = caps[i]});
-		memset(backend_store(rig.backend), 0xee, SIZE);
-		assert_int_equal(rig_do(&rig, &format), SCSI_GOOD);
-		backend_sync(rig.backend);
-		assert_true(is_filled(&rig, 0));
-		assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE), i ? 0 : SIZE / PIECE);
-		assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE_ZEROES), i ? 1 : 0);
-		assert_int_equal(backend_count(rig.backend, TCMU_IO_FLUSH), 1);
-		rig_stop(&rig);
+		io_fixture_start(
+			&fixture, &(struct io_fixture_options){.backend.info.caps = caps[i]});
+		memset(backend_store(fixture.backend), 0xee, SIZE);
+		assert_int_equal(initiator_run(&fixture, &format), SCSI_GOOD);
+		backend_sync(fixture.backend);
+		assert_true(is_filled(&fixture, 0));
+		assert_int_equal(
+			backend_count(fixture.backend, TCMU_IO_WRITE), i ? 0 : SIZE / PIECE);
+		assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE_ZEROES), i ? 1 : 0);
+		assert_int_equal(backend_count(fixture.backend, TCMU_IO_FLUSH), 1);
+		io_fixture_stop(&fixture);
 	}
 }
 
 static void zeros_that_the_backend_cannot_write_are_written_as_data(void **state)
 {
-	struct rig rig;
-	struct rig_command erase = ERASE;
+	struct io_fixture fixture;
+	struct initiator_command erase = ERASE;
 
 	(void) state;
-	rig_start(&rig, &all);
-	memset(backend_store(rig.backend), 0xee, SIZE);
-	backend_fail(rig.backend, TCMU_IO_WRITE_ZEROES, 0, 1, -EOPNOTSUPP);
-	assert_int_equal(rig_do(&rig, &erase), SCSI_GOOD);
-	backend_sync(rig.backend);
-	assert_true(is_filled(&rig, 0));
-	assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE), SIZE / PIECE);
-	rig_stop(&rig);
+	io_fixture_start(&fixture, &all);
+	memset(backend_store(fixture.backend), 0xee, SIZE);
+	backend_fail(fixture.backend, TCMU_IO_WRITE_ZEROES, 0, 1, -EOPNOTSUPP);
+	assert_int_equal(initiator_run(&fixture, &erase), SCSI_GOOD);
+	backend_sync(fixture.backend);
+	assert_true(is_filled(&fixture, 0));
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE), SIZE / PIECE);
+	io_fixture_stop(&fixture);
 }
 
 /* SBC-3 5.24: INVERT changes the pattern between the passes. Zeros are written, too: the old data
@@ -101,160 +103,160 @@ static void zeros_that_the_backend_cannot_write_are_written_as_data(void **state
 static void overwriting_takes_as_many_passes_as_it_is_told(void **state)
 {
 	static const uint8_t once[] = {0x01, 0, 0, 1, 0x00}, inverted[] = {0x82, 0, 0, 1, 0x3c};
-	struct rig rig;
-	struct rig_command zeros = overwrite(once, sizeof(once), false);
-	struct rig_command twice = overwrite(inverted, sizeof(inverted), false);
+	struct io_fixture fixture;
+	struct initiator_command zeros = overwrite(once, sizeof(once), false);
+	struct initiator_command twice = overwrite(inverted, sizeof(inverted), false);
 
 	(void) state;
-	rig_start(&rig, &all);
-	memset(backend_store(rig.backend), 0xee, SIZE);
-	assert_int_equal(rig_do(&rig, &zeros), SCSI_GOOD);
-	backend_sync(rig.backend);
-	assert_true(is_filled(&rig, 0));
-	assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE), SIZE / PIECE);
-	assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE_ZEROES), 0);
-	backend_forget(rig.backend);
-	assert_int_equal(rig_do(&rig, &twice), SCSI_GOOD);
-	backend_sync(rig.backend);
-	assert_true(is_filled(&rig, (uint8_t) ~0x3c));
-	assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE), 2 * SIZE / PIECE);
-	assert_int_equal(backend_count(rig.backend, TCMU_IO_FLUSH), 1);
-	rig_stop(&rig);
+	io_fixture_start(&fixture, &all);
+	memset(backend_store(fixture.backend), 0xee, SIZE);
+	assert_int_equal(initiator_run(&fixture, &zeros), SCSI_GOOD);
+	backend_sync(fixture.backend);
+	assert_true(is_filled(&fixture, 0));
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE), SIZE / PIECE);
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE_ZEROES), 0);
+	backend_forget(fixture.backend);
+	assert_int_equal(initiator_run(&fixture, &twice), SCSI_GOOD);
+	backend_sync(fixture.backend);
+	assert_true(is_filled(&fixture, (uint8_t) ~0x3c));
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE), 2 * SIZE / PIECE);
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_FLUSH), 1);
+	io_fixture_stop(&fixture);
 }
 
 /* ------- meanwhile ------- */
 
 static void who_asks_meanwhile_is_told_the_progress(void **state)
 {
-	struct rig rig;
-	struct rig_command format = FORMAT(0), ready = rig_test_unit_ready();
+	struct io_fixture fixture;
+	struct initiator_command format = FORMAT(0), ready = cmd_test_unit_ready();
 
 	(void) state;
-	rig_start(&rig, &basic);
-	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	rig_send(&rig, &format);
+	io_fixture_start(&fixture, &basic);
+	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
+	initiator_send(&fixture, &format);
 	for (unsigned i = 0; i < SIZE / PIECE; i++) {
-		assert_true(backend_wait_held(rig.backend, 1));
-		rig_do(&rig, &ready);
+		assert_true(backend_wait_held(fixture.backend, 1));
+		initiator_run(&fixture, &ready);
 		assert_sense(&ready, 0x02, 0x0404);
 		assert_in_range(progress(&ready), i * 0x3c00, i * 0x4000);
-		assert_int_equal(io_thread_format_state(rig.thread), FORMAT_STATE_FORMAT);
-		backend_release(rig.backend, 1, BACKEND_OLDEST);
+		assert_int_equal(io_thread_format_state(fixture.thread), FORMAT_STATE_FORMAT);
+		backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	}
-	rig_wait(&format);
+	initiator_wait(&format);
 	assert_int_equal(format.status, SCSI_GOOD);
-	assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD);
-	rig_wait_signal(&rig, IO_SIGNAL_FORMAT);
-	rig_stop(&rig);
+	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_FORMAT);
+	io_fixture_stop(&fixture);
 }
 
 static void with_immed_the_answer_comes_at_once(void **state)
 {
-	struct rig rig;
-	struct rig_command format = FORMAT(0x10), ready = rig_test_unit_ready();
+	struct io_fixture fixture;
+	struct initiator_command format = FORMAT(0x10), ready = cmd_test_unit_ready();
 
 	(void) state;
 	format.out = "\0\2\0";
 	format.length = 4;
-	rig_start(&rig, &basic);
-	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	assert_int_equal(rig_do(&rig, &format), SCSI_GOOD);
-	assert_true(backend_wait_held(rig.backend, 1));
-	rig_do(&rig, &ready);
+	io_fixture_start(&fixture, &basic);
+	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
+	assert_int_equal(initiator_run(&fixture, &format), SCSI_GOOD);
+	assert_true(backend_wait_held(fixture.backend, 1));
+	initiator_run(&fixture, &ready);
 	assert_sense(&ready, 0x02, 0x0404);
-	backend_hold(rig.backend, 0);
-	backend_release(rig.backend, 1, BACKEND_OLDEST);
-	while (rig_do(&rig, &ready) != SCSI_GOOD)
+	backend_hold(fixture.backend, 0);
+	backend_release(fixture.backend, 1, BACKEND_OLDEST);
+	while (initiator_run(&fixture, &ready) != SCSI_GOOD)
 		sched_yield();
-	rig_stop(&rig);
+	io_fixture_stop(&fixture);
 }
 
 static void what_writes_before_it_ends_before_it(void **state)
 {
-	uint8_t out[RIG_BLOCK] = {1};
-	struct rig rig;
-	struct rig_command write = rig_write(0, 1, out), erase = ERASE;
+	uint8_t out[FIXTURE_BLOCK] = {1};
+	struct io_fixture fixture;
+	struct initiator_command write = cmd_write(0, 1, out), erase = ERASE;
 
 	(void) state;
-	rig_start(&rig, &all);
-	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	rig_send(&rig, &write);
-	assert_true(backend_wait_held(rig.backend, 1));
-	rig_send(&rig, &erase);
-	rig_wait_signal(&rig, IO_SIGNAL_FORMAT);
-	assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE_ZEROES), 0);
-	backend_release(rig.backend, 1, BACKEND_OLDEST);
-	rig_wait(&erase);
+	io_fixture_start(&fixture, &all);
+	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
+	initiator_send(&fixture, &write);
+	assert_true(backend_wait_held(fixture.backend, 1));
+	initiator_send(&fixture, &erase);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_FORMAT);
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE_ZEROES), 0);
+	backend_release(fixture.backend, 1, BACKEND_OLDEST);
+	initiator_wait(&erase);
 	assert_true(write.order < erase.order);
-	backend_sync(rig.backend);
-	assert_true(is_filled(&rig, 0));
-	rig_stop(&rig);
+	backend_sync(fixture.backend);
+	assert_true(is_filled(&fixture, 0));
+	io_fixture_stop(&fixture);
 }
 
 /* SBC-3 4.11: a task management function does not end it. */
 static void it_goes_on_when_who_asked_for_it_is_aborted(void **state)
 {
-	struct rig rig;
-	struct rig_command erase = ERASE, ready = rig_test_unit_ready();
+	struct io_fixture fixture;
+	struct initiator_command erase = ERASE, ready = cmd_test_unit_ready();
 	uint16_t id;
 
 	(void) state;
-	rig_start(&rig, &basic);
-	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	rig_send(&rig, &erase);
-	assert_true(backend_wait_held(rig.backend, 1));
+	io_fixture_start(&fixture, &basic);
+	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
+	initiator_send(&fixture, &erase);
+	assert_true(backend_wait_held(fixture.backend, 1));
 	id = erase.id;
 	assert_int_equal(
-		fake_ring_push_tmr(fake_uio_lock(rig.uio), TCMU_TMR_TYPE_LUN_RESET, &id, 1), 0);
-	fake_uio_unlock(rig.uio);
-	rig_notify(&rig);
-	rig_wait(&erase);
+		fake_ring_push_tmr(fake_uio_lock(fixture.uio), TCMU_TMR_TYPE_LUN_RESET, &id, 1), 0);
+	fake_uio_unlock(fixture.uio);
+	initiator_notify(&fixture);
+	initiator_wait(&erase);
 	assert_int_equal(erase.status, SCSI_TASK_ABORTED);
-	rig_do(&rig, &ready);
+	initiator_run(&fixture, &ready);
 	assert_sense(&ready, 0x02, 0x041b);
-	backend_hold(rig.backend, 0);
-	backend_release(rig.backend, 1, BACKEND_OLDEST);
-	while (rig_do(&rig, &ready) != SCSI_GOOD)
+	backend_hold(fixture.backend, 0);
+	backend_release(fixture.backend, 1, BACKEND_OLDEST);
+	while (initiator_run(&fixture, &ready) != SCSI_GOOD)
 		sched_yield();
-	backend_sync(rig.backend);
-	assert_true(is_filled(&rig, 0));
-	rig_stop(&rig);
+	backend_sync(fixture.backend);
+	assert_true(is_filled(&fixture, 0));
+	io_fixture_stop(&fixture);
 }
 
 static void it_goes_on_when_the_ring_is_reset(void **state)
 {
-	struct rig rig;
-	struct rig_command erase = ERASE, ready = rig_test_unit_ready();
+	struct io_fixture fixture;
+	struct initiator_command erase = ERASE, ready = cmd_test_unit_ready();
 
 	(void) state;
-	rig_start(&rig, &basic);
+	io_fixture_start(&fixture, &basic);
 	for (unsigned i = 0; i < 5; i++)
-		assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD);
-	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	rig_send(&rig, &erase);
-	assert_true(backend_wait_held(rig.backend, 1));
-	fake_ring_reset(fake_uio_lock(rig.uio));
-	fake_uio_unlock(rig.uio);
-	rig_do(&rig, &ready);
+		assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
+	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
+	initiator_send(&fixture, &erase);
+	assert_true(backend_wait_held(fixture.backend, 1));
+	fake_ring_reset(fake_uio_lock(fixture.uio));
+	fake_uio_unlock(fixture.uio);
+	initiator_run(&fixture, &ready);
 	assert_sense(&ready, 0x02, 0x041b);
-	backend_hold(rig.backend, 0);
-	backend_release(rig.backend, 1, BACKEND_OLDEST);
-	while (rig_do(&rig, &ready) != SCSI_GOOD)
+	backend_hold(fixture.backend, 0);
+	backend_release(fixture.backend, 1, BACKEND_OLDEST);
+	while (initiator_run(&fixture, &ready) != SCSI_GOOD)
 		sched_yield();
-	assert_false(rig_is_done(&erase)); /* the kernel has answered it */
-	rig_stop(&rig);
+	assert_false(initiator_is_done(&erase)); /* the kernel has answered it */
+	io_fixture_stop(&fixture);
 }
 
 static void without_room_for_it_who_asks_is_to_come_again(void **state)
 {
-	struct rig rig;
-	struct rig_command erase = ERASE, ready = rig_test_unit_ready();
+	struct io_fixture fixture;
+	struct initiator_command erase = ERASE, ready = cmd_test_unit_ready();
 
 	(void) state;
-	rig_start(&rig, &(struct rig_options){.depth = 1});
-	assert_int_equal(rig_do(&rig, &erase), SCSI_BUSY);
-	assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD);
-	rig_stop(&rig);
+	io_fixture_start(&fixture, &(struct io_fixture_options){.depth = 1});
+	assert_int_equal(initiator_run(&fixture, &erase), SCSI_BUSY);
+	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
+	io_fixture_stop(&fixture);
 }
 
 /* ------- not to the end ------- */
@@ -262,105 +264,105 @@ static void without_room_for_it_who_asks_is_to_come_again(void **state)
 static void after_a_failure_the_medium_waits_for_another_try(void **state)
 {
 	static const uint8_t list[] = {0x01, 0, 0, 1, 0x11};
-	struct rig rig;
-	struct rig_command failing = overwrite(list, sizeof(list), false), erase = ERASE;
-	struct rig_command ready = rig_test_unit_ready(), leave = EXIT_FAILURE_MODE,
-			   format = FORMAT(0);
+	struct io_fixture fixture;
+	struct initiator_command failing = overwrite(list, sizeof(list), false), erase = ERASE;
+	struct initiator_command ready = cmd_test_unit_ready(), leave = EXIT_FAILURE_MODE,
+				 format = FORMAT(0);
 
 	(void) state;
-	rig_start(&rig, &basic);
-	backend_fail(rig.backend, TCMU_IO_WRITE, 1, 1, -EIO);
-	rig_do(&rig, &failing);
+	io_fixture_start(&fixture, &basic);
+	backend_fail(fixture.backend, TCMU_IO_WRITE, 1, 1, -EIO);
+	initiator_run(&fixture, &failing);
 	assert_sense(&failing, 0x03, 0x3103);
-	rig_do(&rig, &ready);
+	initiator_run(&fixture, &ready);
 	assert_sense(&ready, 0x03, 0x3103);
-	assert_int_equal(io_thread_format_state(rig.thread), FORMAT_STATE_SANITIZE);
-	rig_do(&rig, &leave);
+	assert_int_equal(io_thread_format_state(fixture.thread), FORMAT_STATE_SANITIZE);
+	initiator_run(&fixture, &leave);
 	assert_sense(&leave, 0x05, 0x2400);
-	assert_int_equal(rig_do(&rig, &erase), SCSI_GOOD);
-	assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD);
+	assert_int_equal(initiator_run(&fixture, &erase), SCSI_GOOD);
+	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
 
-	backend_fail(rig.backend, TCMU_IO_FLUSH, 0, 1, -EIO);
-	rig_do(&rig, &format);
+	backend_fail(fixture.backend, TCMU_IO_FLUSH, 0, 1, -EIO);
+	initiator_run(&fixture, &format);
 	assert_sense(&format, 0x03, 0x3101);
-	rig_do(&rig, &ready);
+	initiator_run(&fixture, &ready);
 	assert_sense(&ready, 0x03, 0x3100);
-	assert_int_equal(rig_do(&rig, &format), SCSI_GOOD);
-	assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD);
-	assert_int_equal(io_thread_format_state(rig.thread), 0);
-	rig_stop(&rig);
+	assert_int_equal(initiator_run(&fixture, &format), SCSI_GOOD);
+	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
+	assert_int_equal(io_thread_format_state(fixture.thread), 0);
+	io_fixture_stop(&fixture);
 }
 
 static void a_failure_that_was_allowed_can_be_left(void **state)
 {
 	static const uint8_t list[] = {0x01, 0, 0, 1, 0x11};
-	struct rig rig;
-	struct rig_command failing = overwrite(list, sizeof(list), true);
-	struct rig_command ready = rig_test_unit_ready(), leave = EXIT_FAILURE_MODE;
+	struct io_fixture fixture;
+	struct initiator_command failing = overwrite(list, sizeof(list), true);
+	struct initiator_command ready = cmd_test_unit_ready(), leave = EXIT_FAILURE_MODE;
 
 	(void) state;
-	rig_start(&rig, &basic);
-	backend_fail(rig.backend, TCMU_IO_WRITE, 3, 1, -EIO);
-	rig_do(&rig, &failing);
+	io_fixture_start(&fixture, &basic);
+	backend_fail(fixture.backend, TCMU_IO_WRITE, 3, 1, -EIO);
+	initiator_run(&fixture, &failing);
 	assert_sense(&failing, 0x03, 0x3103);
-	rig_do(&rig, &ready);
+	initiator_run(&fixture, &ready);
 	assert_int_equal(
-		io_thread_format_state(rig.thread), FORMAT_STATE_SANITIZE | FORMAT_STATE_EXIT);
-	assert_int_equal(rig_do(&rig, &leave), SCSI_GOOD);
-	assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD);
-	rig_stop(&rig);
+		io_thread_format_state(fixture.thread), FORMAT_STATE_SANITIZE | FORMAT_STATE_EXIT);
+	assert_int_equal(initiator_run(&fixture, &leave), SCSI_GOOD);
+	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
+	io_fixture_stop(&fixture);
 }
 
 static void a_sick_device_erases_nothing(void **state)
 {
-	struct rig rig;
-	struct rig_command erase = ERASE;
+	struct io_fixture fixture;
+	struct initiator_command erase = ERASE;
 
 	(void) state;
-	rig_start(&rig, &all);
-	io_thread_fail(rig.thread);
-	rig_wait_orders(&rig);
-	rig_do(&rig, &erase);
+	io_fixture_start(&fixture, &all);
+	io_thread_fail(fixture.thread);
+	io_fixture_wait_control(&fixture);
+	initiator_run(&fixture, &erase);
 	assert_sense(&erase, 0x03, 0x3103);
-	assert_int_equal(backend_count(rig.backend, 0), 0);
-	rig_stop(&rig);
+	assert_int_equal(backend_count(fixture.backend, 0), 0);
+	io_fixture_stop(&fixture);
 }
 
 /* The next daemon is to know: the medium was not given back. */
 static void the_end_of_the_loop_cuts_it_short(void **state)
 {
-	struct rig rig;
-	struct rig_command erase = ERASE;
+	struct io_fixture fixture;
+	struct initiator_command erase = ERASE;
 
 	(void) state;
-	rig_start(&rig, &basic);
-	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	rig_send(&rig, &erase);
-	assert_true(backend_wait_held(rig.backend, 1));
-	io_thread_drain(rig.thread, false);
-	rig_wait_orders(&rig);
-	backend_release(rig.backend, 1, BACKEND_OLDEST);
-	rig_wait(&erase);
+	io_fixture_start(&fixture, &basic);
+	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
+	initiator_send(&fixture, &erase);
+	assert_true(backend_wait_held(fixture.backend, 1));
+	io_thread_drain(fixture.thread, false);
+	io_fixture_wait_control(&fixture);
+	backend_release(fixture.backend, 1, BACKEND_OLDEST);
+	initiator_wait(&erase);
 	assert_int_equal(erase.status, SCSI_BUSY);
-	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
-	assert_int_equal(io_thread_format_state(rig.thread), FORMAT_STATE_SANITIZE);
-	assert_true(io_thread_ended_clean(rig.thread));
-	rig_finish(&rig);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
+	assert_int_equal(io_thread_format_state(fixture.thread), FORMAT_STATE_SANITIZE);
+	assert_true(io_thread_ended_clean(fixture.thread));
+	io_fixture_wait_end(&fixture);
 }
 
 static void a_deleted_device_does_not_wait_for_it(void **state)
 {
-	struct rig rig;
-	struct rig_command erase = ERASE;
+	struct io_fixture fixture;
+	struct initiator_command erase = ERASE;
 
 	(void) state;
-	rig_start(&rig, &(struct rig_options){.backend.can_cancel = true});
-	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	rig_send(&rig, &erase);
-	assert_true(backend_wait_held(rig.backend, 1));
-	io_thread_drain(rig.thread, true);
-	rig_wait(&erase);
-	rig_finish(&rig);
+	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.can_cancel = true});
+	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
+	initiator_send(&fixture, &erase);
+	assert_true(backend_wait_held(fixture.backend, 1));
+	io_thread_drain(fixture.thread, true);
+	initiator_wait(&erase);
+	io_fixture_wait_end(&fixture);
 }
 
 int main(void)

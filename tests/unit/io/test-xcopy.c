@@ -19,24 +19,25 @@
 
 /* Two disks; who answers is `to`. */
 struct pair {
-	struct rig from;
-	struct rig to;
+	struct io_fixture from;
+	struct io_fixture to;
 	uint8_t list[LENGTH];
-	struct rig_command copy;
+	struct initiator_command copy;
 };
 
-static void start(struct rig *rig, const char *serial, const struct rig_options *options)
+static void start(
+	struct io_fixture *fixture, const char *serial, const struct io_fixture_options *options)
 {
-	struct rig_options mine = *options;
+	struct io_fixture_options mine = *options;
 
 	mine.wait_serial = true;
-	rig_make(rig, &mine);
-	rig->setup.lu.max_copies = 4;
-	rig->setup.lu.copy_to_others = true;
-	assert_int_equal(io_thread_new(&rig->setup, &rig->thread), 0);
-	rig_wait_signal(rig, IO_SIGNAL_ATTACHED);
-	rig_set_serial(rig->thread, serial);
-	rig_wait_orders(rig);
+	io_fixture_init(fixture, &mine);
+	fixture->setup.lu.max_copies = 4;
+	fixture->setup.lu.copy_to_others = true;
+	assert_int_equal(io_thread_new(&fixture->setup, &fixture->thread), 0);
+	io_fixture_wait_signal(fixture, IO_SIGNAL_ATTACHED);
+	io_fixture_set_serial(fixture->thread, serial);
+	io_fixture_wait_control(fixture);
 }
 
 static void put_target(uint8_t *p, const char *serial)
@@ -66,34 +67,34 @@ static void make_list(struct pair *pair, const char *from, const char *to)
 	p[SEGMENT + 7] = 1;
 	p[SEGMENT + 10] = BLOCKS >> 8;
 	p[SEGMENT + 26] = BLOCKS >> 8; /* to behind the first BLOCKS */
-	pair->copy = (struct rig_command){
+	pair->copy = (struct initiator_command){
 		.cdb = {0x83, [13] = LENGTH}, .cdb_length = 16, .out = p, .length = LENGTH};
 }
 
-static const struct rig_options basic;
+static const struct io_fixture_options basic;
 
-static void start_pair(struct pair *pair, const struct rig_options *from)
+static void start_pair(struct pair *pair, const struct io_fixture_options *from)
 {
 	memset(pair, 0, sizeof(*pair));
 	start(&pair->from, FROM, from);
 	start(&pair->to, TO, &basic);
-	rig_pattern(backend_store(pair->from.backend), SIZE, 1);
-	rig_pattern(backend_store(pair->to.backend), SIZE, 2);
+	fill_pattern(backend_store(pair->from.backend), SIZE, 1);
+	fill_pattern(backend_store(pair->to.backend), SIZE, 2);
 	make_list(pair, FROM, TO);
 }
 
 static void send(struct pair *pair)
 {
-	rig_forget_signals(&pair->to);
-	rig_send(&pair->to, &pair->copy);
-	rig_wait_signal(&pair->to, IO_SIGNAL_NEEDS_LU_INFO);
-	rig_set_serial(pair->to.thread, TO);
+	io_fixture_clear_signals(&pair->to);
+	initiator_send(&pair->to, &pair->copy);
+	io_fixture_wait_signal(&pair->to, IO_SIGNAL_NEEDS_LU_INFO);
+	io_fixture_set_serial(pair->to.thread, TO);
 }
 
 static uint8_t copy(struct pair *pair)
 {
 	send(pair);
-	rig_wait(&pair->copy);
+	initiator_wait(&pair->copy);
 	return pair->copy.status;
 }
 
@@ -108,11 +109,11 @@ static void blocks_go_from_one_disk_to_another(void **state)
 	assert_int_equal(copy(&pair), SCSI_GOOD);
 	backend_sync(pair.to.backend);
 	assert_memory_equal(
-		backend_store(pair.to.backend) + BLOCKS * RIG_BLOCK,
-		backend_store(pair.from.backend), BLOCKS * RIG_BLOCK);
+		backend_store(pair.to.backend) + BLOCKS * FIXTURE_BLOCK,
+		backend_store(pair.from.backend), BLOCKS * FIXTURE_BLOCK);
 	assert_memory_equal(backend_store(pair.to.backend), before, sizeof(before));
-	rig_stop(&pair.from);
-	rig_stop(&pair.to);
+	io_fixture_stop(&pair.from);
+	io_fixture_stop(&pair.to);
 }
 
 static void blocks_go_to_another_place_of_the_disk(void **state)
@@ -125,11 +126,11 @@ static void blocks_go_to_another_place_of_the_disk(void **state)
 	assert_int_equal(copy(&pair), SCSI_GOOD);
 	backend_sync(pair.to.backend);
 	assert_memory_equal(
-		backend_store(pair.to.backend) + BLOCKS * RIG_BLOCK, backend_store(pair.to.backend),
-		BLOCKS * RIG_BLOCK);
+		backend_store(pair.to.backend) + BLOCKS * FIXTURE_BLOCK,
+		backend_store(pair.to.backend), BLOCKS * FIXTURE_BLOCK);
 	assert_int_equal(backend_count(pair.from.backend, TCMU_IO_READ), 0);
-	rig_stop(&pair.from);
-	rig_stop(&pair.to);
+	io_fixture_stop(&pair.from);
+	io_fixture_stop(&pair.to);
 }
 
 static void a_disk_that_is_not_there_cannot_be_reached(void **state)
@@ -138,25 +139,25 @@ static void a_disk_that_is_not_there_cannot_be_reached(void **state)
 
 	(void) state;
 	start_pair(&pair, &basic);
-	rig_stop(&pair.from);
+	io_fixture_stop(&pair.from);
 	assert_int_equal(copy(&pair), SCSI_CHECK_CONDITION);
 	assert_sense(&pair.copy, 0x0a, 0x0d02);
-	rig_stop(&pair.to);
+	io_fixture_stop(&pair.to);
 }
 
 static void two_disks_with_one_name_are_neither(void **state)
 {
 	struct pair pair;
-	struct rig third;
+	struct io_fixture third;
 
 	(void) state;
 	start_pair(&pair, &basic);
 	start(&third, FROM, &basic);
 	assert_int_equal(copy(&pair), SCSI_CHECK_CONDITION);
 	assert_sense(&pair.copy, 0x0a, 0x0d02);
-	rig_stop(&third);
-	rig_stop(&pair.from);
-	rig_stop(&pair.to);
+	io_fixture_stop(&third);
+	io_fixture_stop(&pair.from);
+	io_fixture_stop(&pair.to);
 }
 
 static void an_error_of_either_ends_it(void **state)
@@ -171,24 +172,24 @@ static void an_error_of_either_ends_it(void **state)
 	backend_fail(pair.to.backend, TCMU_IO_WRITE, 0, 1, -ENOSPC);
 	assert_int_equal(copy(&pair), SCSI_CHECK_CONDITION);
 	assert_sense(&pair.copy, 0x07, 0x2707);
-	rig_stop(&pair.from);
-	rig_stop(&pair.to);
+	io_fixture_stop(&pair.from);
+	io_fixture_stop(&pair.to);
 }
 
 /* The source cannot be written to, and has no such block. */
 static void what_the_other_disk_does_not_allow_ends_it(void **state)
 {
 	struct pair pair;
-	struct rig protected;
+	struct io_fixture protected;
 
 	(void) state;
 	start_pair(&pair, &basic);
-	rig_make(&protected, &(struct rig_options){.wait_serial = true});
+	io_fixture_init(&protected, &(struct io_fixture_options){.wait_serial = true});
 	protected.setup.lu.read_only = true;
 	assert_int_equal(io_thread_new(&protected.setup, &protected.thread), 0);
-	rig_wait_signal(&protected, IO_SIGNAL_ATTACHED);
-	rig_set_serial(protected.thread, "ee");
-	rig_wait_orders(&protected);
+	io_fixture_wait_signal(&protected, IO_SIGNAL_ATTACHED);
+	io_fixture_set_serial(protected.thread, "ee");
+	io_fixture_wait_control(&protected);
 	make_list(&pair, FROM, "ee");
 	assert_int_equal(copy(&pair), SCSI_CHECK_CONDITION);
 	assert_sense(&pair.copy, 0x07, 0x2700);
@@ -196,9 +197,9 @@ static void what_the_other_disk_does_not_allow_ends_it(void **state)
 	pair.list[SEGMENT + 17] = 0x10;
 	assert_int_equal(copy(&pair), SCSI_CHECK_CONDITION);
 	assert_sense(&pair.copy, 0x0a, 0x0000);
-	rig_stop(&protected);
-	rig_stop(&pair.from);
-	rig_stop(&pair.to);
+	io_fixture_stop(&protected);
+	io_fixture_stop(&pair.from);
+	io_fixture_stop(&pair.to);
 }
 
 static void start_stuck(struct pair *pair)
@@ -216,12 +217,12 @@ static void the_end_of_the_source_ends_the_copy_while_a_read_is_stuck(void **sta
 	(void) state;
 	start_stuck(&pair);
 	io_thread_drain(pair.from.thread, false);
-	rig_wait(&pair.copy);
+	initiator_wait(&pair.copy);
 	assert_sense(&pair.copy, 0x0a, 0x0d02);
 	/* whose buffer is still there */
 	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
-	rig_finish(&pair.from);
-	rig_stop(&pair.to);
+	io_fixture_wait_end(&pair.from);
+	io_fixture_stop(&pair.to);
 }
 
 static void the_disk_that_copies_ends_while_another_is_stuck(void **state)
@@ -231,9 +232,9 @@ static void the_disk_that_copies_ends_while_another_is_stuck(void **state)
 	(void) state;
 	start_stuck(&pair);
 	assert_int_equal(io_thread_revoke(pair.to.thread), 0);
-	rig_finish(&pair.to);
+	io_fixture_wait_end(&pair.to);
 	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
-	rig_stop(&pair.from);
+	io_fixture_stop(&pair.from);
 }
 
 static void who_drains_has_it_asked_for_again(void **state)
@@ -244,26 +245,26 @@ static void who_drains_has_it_asked_for_again(void **state)
 	start_stuck(&pair);
 	backend_hold(pair.from.backend, 0);
 	io_thread_drain(pair.to.thread, false);
-	rig_wait_orders(&pair.to);
+	io_fixture_wait_control(&pair.to);
 	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
-	rig_wait(&pair.copy);
+	initiator_wait(&pair.copy);
 	assert_int_equal(pair.copy.status, SCSI_BUSY);
-	rig_finish(&pair.to);
-	rig_stop(&pair.from);
+	io_fixture_wait_end(&pair.to);
+	io_fixture_stop(&pair.from);
 }
 
 static void a_copy_waits_for_compare_and_write(void **state)
 {
-	uint8_t both[2 * RIG_BLOCK] = {0};
-	struct rig_command compare = rig_compare_and_write(BLOCKS, 1, both);
+	uint8_t both[2 * FIXTURE_BLOCK] = {0};
+	struct initiator_command compare = cmd_compare_and_write(BLOCKS, 1, both);
 	struct pair pair;
 
 	(void) state;
 	start_pair(&pair, &basic);
-	memcpy(both, backend_store(pair.to.backend) + BLOCKS * RIG_BLOCK, RIG_BLOCK);
-	memset(both + RIG_BLOCK, 0x11, RIG_BLOCK);
+	memcpy(both, backend_store(pair.to.backend) + BLOCKS * FIXTURE_BLOCK, FIXTURE_BLOCK);
+	memset(both + FIXTURE_BLOCK, 0x11, FIXTURE_BLOCK);
 	backend_hold(pair.to.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	rig_send(&pair.to, &compare);
+	initiator_send(&pair.to, &compare);
 	assert_true(backend_wait_held(pair.to.backend, 1));
 	backend_hold(pair.from.backend, TCMU_IO_CAP(TCMU_IO_READ));
 	send(&pair);
@@ -271,21 +272,21 @@ static void a_copy_waits_for_compare_and_write(void **state)
 	backend_hold(pair.from.backend, 0);
 	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
 	/* Who has read has answered; who was answered has begun to write, or waits. */
-	rig_wait_idle(&pair.from);
-	rig_wait_idle(&pair.to);
+	io_fixture_wait_idle(&pair.from);
+	io_fixture_wait_idle(&pair.to);
 	assert_int_equal(backend_count(pair.to.backend, TCMU_IO_WRITE), 0);
 	backend_hold(pair.to.backend, 0);
 	assert_int_equal(backend_release(pair.to.backend, 1, BACKEND_OLDEST), 1);
-	rig_wait(&compare);
+	initiator_wait(&compare);
 	assert_int_equal(compare.status, SCSI_GOOD);
-	rig_wait(&pair.copy);
+	initiator_wait(&pair.copy);
 	assert_int_equal(pair.copy.status, SCSI_GOOD);
 	backend_sync(pair.to.backend);
 	assert_memory_equal(
-		backend_store(pair.to.backend) + BLOCKS * RIG_BLOCK,
-		backend_store(pair.from.backend), RIG_BLOCK);
-	rig_stop(&pair.from);
-	rig_stop(&pair.to);
+		backend_store(pair.to.backend) + BLOCKS * FIXTURE_BLOCK,
+		backend_store(pair.from.backend), FIXTURE_BLOCK);
+	io_fixture_stop(&pair.from);
+	io_fixture_stop(&pair.to);
 }
 
 /* ------- with a list identifier of four bytes ------- */
@@ -305,7 +306,7 @@ static void make_long(struct pair *pair, uint8_t *p, bool immediate)
 	p[43] = 2 * 32;
 	p[45] = 28;
 	memcpy(p + 48, pair->list + TARGETS, LENGTH - TARGETS);
-	pair->copy = (struct rig_command){
+	pair->copy = (struct initiator_command){
 		.cdb = {0x83, 0x01, [13] = LONG_LENGTH},
 		.cdb_length = 16,
 		.out = p,
@@ -315,21 +316,21 @@ static void make_long(struct pair *pair, uint8_t *p, bool immediate)
 /* RECEIVE COPY STATUS(LID4): byte 5 is COPY OPERATION STATUS. */
 static uint8_t long_status(struct pair *pair, uint8_t *in)
 {
-	struct rig_command command = {
+	struct initiator_command command = {
 		.cdb = {0x84, 0x05, LONG_ID_BYTES, [13] = 128},
 		.cdb_length = 16,
 		.length = 128,
 		.in = in};
 
-	assert_int_equal(rig_do(&pair->to, &command), SCSI_GOOD);
+	assert_int_equal(initiator_run(&pair->to, &command), SCSI_GOOD);
 	return in[5];
 }
 
 static uint8_t abort_copy(struct pair *pair)
 {
-	struct rig_command command = {.cdb = {0x83, 0x1c, LONG_ID_BYTES}, .cdb_length = 16};
+	struct initiator_command command = {.cdb = {0x83, 0x1c, LONG_ID_BYTES}, .cdb_length = 16};
 
-	return rig_do(&pair->to, &command);
+	return initiator_run(&pair->to, &command);
 }
 
 static void a_copy_goes_on_in_the_background(void **state)
@@ -347,17 +348,17 @@ static void a_copy_goes_on_in_the_background(void **state)
 	backend_hold(pair.from.backend, 0);
 	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
 	while (long_status(&pair, in) == 0x12)
-		rig_wait_idle(&pair.to);
+		io_fixture_wait_idle(&pair.to);
 	assert_int_equal(in[5], 0x01);
 	assert_int_equal(in[7], 4); /* two pieces, read and written */
-	assert_int_equal(in[22] << 8 | in[23], BLOCKS * RIG_BLOCK / 1024);
+	assert_int_equal(in[22] << 8 | in[23], BLOCKS * FIXTURE_BLOCK / 1024);
 	assert_int_equal(in[25], 1); /* segments */
 	backend_sync(pair.to.backend);
 	assert_memory_equal(
-		backend_store(pair.to.backend) + BLOCKS * RIG_BLOCK,
-		backend_store(pair.from.backend), BLOCKS * RIG_BLOCK);
-	rig_stop(&pair.from);
-	rig_stop(&pair.to);
+		backend_store(pair.to.backend) + BLOCKS * FIXTURE_BLOCK,
+		backend_store(pair.from.backend), BLOCKS * FIXTURE_BLOCK);
+	io_fixture_stop(&pair.from);
+	io_fixture_stop(&pair.to);
 }
 
 static void a_copy_in_the_background_ends_with_the_loop(void **state)
@@ -372,14 +373,14 @@ static void a_copy_in_the_background_ends_with_the_loop(void **state)
 	assert_int_equal(copy(&pair), SCSI_GOOD);
 	assert_true(backend_wait_held(pair.from.backend, 1));
 	assert_int_equal(io_thread_revoke(pair.to.thread), 0);
-	rig_finish(&pair.to);
+	io_fixture_wait_end(&pair.to);
 	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
-	rig_stop(&pair.from);
+	io_fixture_stop(&pair.from);
 }
 
 static void a_copy_that_is_aborted_ends(void **state)
 {
-	struct rig_options options = {.backend.can_cancel = true};
+	struct io_fixture_options options = {.backend.can_cancel = true};
 	uint8_t p[LONG_LENGTH], in[128];
 	struct pair pair;
 
@@ -396,14 +397,14 @@ static void a_copy_that_is_aborted_ends(void **state)
 	assert_int_equal(long_status(&pair, in), 0x11);
 	/* The backend, asked to give up what it is stuck in, does so. */
 	assert_int_equal(abort_copy(&pair), SCSI_GOOD);
-	rig_wait(&pair.copy);
+	initiator_wait(&pair.copy);
 	assert_int_equal(pair.copy.status, SCSI_TASK_ABORTED);
 	assert_int_equal(long_status(&pair, in), 0x60);
 	assert_int_equal(in[12], SCSI_TASK_ABORTED);
 	assert_int_equal(abort_copy(&pair), SCSI_CHECK_CONDITION);
 	assert_int_equal(backend_count(pair.to.backend, TCMU_IO_WRITE), 0);
-	rig_stop(&pair.from);
-	rig_stop(&pair.to);
+	io_fixture_stop(&pair.from);
+	io_fixture_stop(&pair.to);
 }
 
 static void a_failure_is_told_with_its_sense(void **state)
@@ -425,8 +426,8 @@ static void a_failure_is_told_with_its_sense(void **state)
 		assert_int_equal(in[32 + 12] << 8 | in[32 + 13], 0x2707);
 		assert_int_equal(in[25], 1); /* the first segment is the one that failed */
 	}
-	rig_stop(&pair.from);
-	rig_stop(&pair.to);
+	io_fixture_stop(&pair.from);
+	io_fixture_stop(&pair.to);
 }
 
 int main(void)
