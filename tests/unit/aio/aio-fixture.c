@@ -29,7 +29,7 @@ const struct aio_way aio_ways[] = {
 const size_t aio_way_cnt = sizeof(aio_ways) / sizeof(aio_ways[0]);
 
 struct interposed interposed;
-static struct fixture fixture;
+static struct aio_fixture fixture;
 static atomic_uint allocation_cnt;
 static atomic_bool threads_refused;
 static unsigned submissions_to_fail;
@@ -255,7 +255,7 @@ int __wrap_posix_memalign(void **memory, size_t align, size_t size)
 	return __real_posix_memalign(memory, align, size);
 }
 
-unsigned allocations(void)
+unsigned count_allocations(void)
 {
 	return atomic_load(&allocation_cnt);
 }
@@ -275,9 +275,9 @@ static int temporary_file(void)
 	return fd;
 }
 
-static int setup(void **state)
+static int aio_fixture_setup(void **state)
 {
-	fixture = (struct fixture){.way = *state, .epoll_fd = -1};
+	fixture = (struct aio_fixture){.way = *state, .epoll_fd = -1};
 	interposed = (struct interposed){.setup_flags = fixture.way->setup_flags};
 	fail_submissions(0, 0);
 	disturb_reads(0);
@@ -294,7 +294,7 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
+static int aio_fixture_teardown(void **state)
 {
 	(void) state;
 	/* What has failed with requests under way is left as it is, for its message to be seen. */
@@ -311,9 +311,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-struct fixture *fixture_of(void **state, unsigned depth)
+struct aio_fixture *aio_fixture_start(void **state, unsigned depth)
 {
-	struct fixture *f = *state;
+	struct aio_fixture *f = *state;
 	struct epoll_event event = {.events = EPOLLIN | f->way->epoll_flags};
 
 	assert_int_equal(aio_engine_new(f->way->kind, depth, "test", &f->engine), 0);
@@ -340,7 +340,8 @@ int aio_run_tests(const struct aio_test *tests, size_t cnt)
 			if (asprintf(&name, "%s (%s)", tests[i].name, aio_ways[j].name) < 0)
 				abort();
 			all[n++] = (struct CMUnitTest){
-				name, tests[i].function, setup, teardown, (void *) &aio_ways[j]};
+				name, tests[i].function, aio_fixture_setup, aio_fixture_teardown,
+				(void *) &aio_ways[j]};
 		}
 	}
 	r = _cmocka_run_group_tests("aio", all, n, NULL, NULL);
@@ -367,7 +368,8 @@ static void on_done(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 }
 
 void request_init(
-	struct request *request, struct fixture *f, enum tcmu_aio_op op, int fd, uint64_t offset)
+	struct request *request, struct aio_fixture *f, enum tcmu_aio_op op, int fd,
+	uint64_t offset)
 {
 	*request = (struct request){.fixture = f};
 	request->iov[0] = (struct iovec){request->buffer, 512};
@@ -386,13 +388,13 @@ void request_queue(struct request *request)
 	aio_queue(request->fixture->engine, &request->io, &request->aio);
 }
 
-unsigned turn(struct fixture *f)
+unsigned aio_fixture_iterate(struct aio_fixture *f)
 {
 	aio_flush(f->engine);
 	return aio_reap(f->engine);
 }
 
-void sleep_until_readable(struct fixture *f)
+void aio_fixture_sleep(struct aio_fixture *f)
 {
 	struct epoll_event event;
 	int r;
@@ -404,16 +406,16 @@ void sleep_until_readable(struct fixture *f)
 	assert_int_equal(r, 1);
 }
 
-void wait_for(struct request *request)
+void request_wait(struct request *request)
 {
 	while (!request->done)
-		if (turn(request->fixture) == 0)
-			sleep_until_readable(request->fixture);
+		if (aio_fixture_iterate(request->fixture) == 0)
+			aio_fixture_sleep(request->fixture);
 }
 
-void wait_for_all(struct fixture *f)
+void aio_fixture_wait_all(struct aio_fixture *f)
 {
 	while (aio_in_flight(f->engine))
-		if (turn(f) == 0)
-			sleep_until_readable(f);
+		if (aio_fixture_iterate(f) == 0)
+			aio_fixture_sleep(f);
 }

@@ -34,7 +34,7 @@ struct aio_test {
 };
 int aio_run_tests(const struct aio_test *tests, size_t cnt);
 
-struct fixture {
+struct aio_fixture {
 	const struct aio_way *way;
 	struct aio_engine *engine;
 	int epoll_fd;
@@ -44,7 +44,7 @@ struct fixture {
 };
 
 /* The fixture of the running test, with an engine of so many requests. */
-struct fixture *fixture_of(void **state, unsigned depth);
+struct aio_fixture *aio_fixture_start(void **state, unsigned depth);
 
 #define REQUEST_SIZE 4096
 
@@ -56,26 +56,26 @@ struct request {
 	int64_t res;
 	unsigned done; /* how often */
 	unsigned order;
-	struct fixture *fixture;
+	struct aio_fixture *fixture;
 	void (*then)(struct request *request); /* called in done; may be NULL */
 	uint8_t buffer[REQUEST_SIZE] __attribute__((aligned(4096)));
 };
 
 /* Fills request: op on fd, its whole buffer as two iovecs. */
 void request_init(
-	struct request *request, struct fixture *fixture, enum tcmu_aio_op op, int fd,
+	struct request *request, struct aio_fixture *fixture, enum tcmu_aio_op op, int fd,
 	uint64_t offset);
 void request_queue(struct request *request);
 
 /* Flushes, reaps and sleeps until the request is done, or nothing is in flight. */
-void wait_for(struct request *request);
-void wait_for_all(struct fixture *fixture);
+void request_wait(struct request *request);
+void aio_fixture_wait_all(struct aio_fixture *fixture);
 
 /* One turn without a sleep. Returns what aio_reap() did. */
-unsigned turn(struct fixture *fixture);
+unsigned aio_fixture_iterate(struct aio_fixture *fixture);
 
 /* One sleep. */
-void sleep_until_readable(struct fixture *fixture);
+void aio_fixture_sleep(struct aio_fixture *fixture);
 
 /* ------- what is between the engine and the system ------- */
 
@@ -111,4 +111,4 @@ void await_writes(unsigned cnt);
 void refuse_threads(bool refuse);
 
 /* Of the engine and the test itself, since the start; any thread. */
-unsigned allocations(void);
+unsigned count_allocations(void);

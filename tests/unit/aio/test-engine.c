@@ -19,14 +19,14 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-static bool readable(const struct fixture *f)
+static bool engine_is_readable(const struct aio_fixture *f)
 {
 	struct pollfd poll_fd = {.fd = aio_engine_fd(f->engine), .events = POLLIN};
 
 	return poll(&poll_fd, 1, 0) == 1;
 }
 
-static void init_pipe_read(struct request *request, struct fixture *f)
+static void init_pipe_read(struct request *request, struct aio_fixture *f)
 {
 	request_init(request, f, TCMU_AIO_READV, f->pipe[0], UINT64_MAX);
 	request->iov[0].iov_len = 1;
@@ -52,9 +52,9 @@ static void *echo_main(void *arg)
 	return NULL;
 }
 
-static void a_sleeping_thread_is_woken_by_what_others_end(void **state)
+static void a_completion_by_another_thread_wakes_the_sleeper(void **state)
 {
-	struct fixture *f = fixture_of(state, 8);
+	struct aio_fixture *f = aio_fixture_start(state, 8);
 	struct echo echo = {.out = f->pipe[1]};
 	struct request request;
 	pthread_t thread;
@@ -67,7 +67,7 @@ static void a_sleeping_thread_is_woken_by_what_others_end(void **state)
 		if (i % 2)
 			aio_flush(f->engine);
 		assert_int_equal(write(echo.in[1], "x", 1), 1);
-		wait_for(&request);
+		request_wait(&request);
 		assert_int_equal(request.res, 1);
 	}
 	close(echo.in[1]);
@@ -75,9 +75,9 @@ static void a_sleeping_thread_is_woken_by_what_others_end(void **state)
 	close(echo.in[0]);
 }
 
-static void a_sleeping_thread_is_woken_by_the_disk(void **state)
+static void a_completion_by_the_disk_wakes_the_sleeper(void **state)
 {
-	struct fixture *f = fixture_of(state, 8);
+	struct aio_fixture *f = aio_fixture_start(state, 8);
 	struct request request;
 	char path[64];
 	int direct;
@@ -94,7 +94,7 @@ static void a_sleeping_thread_is_woken_by_the_disk(void **state)
 		request.iov[0].iov_len = REQUEST_SIZE;
 		request.aio.iov_cnt = 1;
 		request_queue(&request);
-		wait_for(&request);
+		request_wait(&request);
 		assert_int_equal(request.res, REQUEST_SIZE);
 	}
 	close(direct);
@@ -102,14 +102,14 @@ static void a_sleeping_thread_is_woken_by_the_disk(void **state)
 		assert_int_equal(posix_fadvise(f->file, 0, 0, POSIX_FADV_DONTNEED), 0);
 		request_init(&request, f, TCMU_AIO_READV, f->file, (uint64_t) REQUEST_SIZE * i);
 		request_queue(&request);
-		wait_for(&request);
+		request_wait(&request);
 		assert_int_equal(request.res, REQUEST_SIZE);
 	}
 }
 
-static void many_at_once_wake_the_thread_until_all_are_done(void **state)
+static void a_batch_wakes_the_sleeper_until_all_are_done(void **state)
 {
-	struct fixture *f = fixture_of(state, 16);
+	struct aio_fixture *f = aio_fixture_start(state, 16);
 	struct request *requests = aligned_alloc(4096, 64 * sizeof(*requests));
 
 	assert_non_null(requests);
@@ -122,37 +122,37 @@ static void many_at_once_wake_the_thread_until_all_are_done(void **state)
 			request_init(&requests[i], f, op, f->file, (uint64_t) REQUEST_SIZE * i);
 			request_queue(&requests[i]);
 		}
-		wait_for_all(f);
+		aio_fixture_wait_all(f);
 	}
 	free(requests);
 }
 
-static void the_descriptor_is_silent_when_nothing_waits(void **state)
+static void the_descriptor_is_not_readable_without_completions(void **state)
 {
-	struct fixture *f = fixture_of(state, 8);
+	struct aio_fixture *f = aio_fixture_start(state, 8);
 	struct request request;
 
-	assert_false(readable(f));
+	assert_false(engine_is_readable(f));
 	for (unsigned i = 0; i < 40; i++) {
 		request_init(
 			&request, f, i % 2 ? TCMU_AIO_BLKDISCARD : TCMU_AIO_FDATASYNC, f->file, 0);
 		request_queue(&request);
-		wait_for(&request);
+		request_wait(&request);
 		/* A thread may still ring for what has been reaped already; once. */
-		while (readable(f))
+		while (engine_is_readable(f))
 			assert_int_equal(aio_reap(f->engine), 0);
 	}
 }
 
 /* ------- reads from the page cache ------- */
 
-static void init_cached_read(struct request *request, struct fixture *f)
+static void init_cached_read(struct request *request, struct aio_fixture *f)
 {
 	request_init(request, f, TCMU_AIO_READV, f->file, 0);
 	request->aio.flags = TCMU_AIO_CACHED;
 }
 
-static void fill_file(struct fixture *f)
+static void fill_file(struct aio_fixture *f)
 {
 	uint8_t block[REQUEST_SIZE];
 
@@ -160,15 +160,15 @@ static void fill_file(struct fixture *f)
 	assert_int_equal(pwrite(f->file, block, sizeof(block), 0), sizeof(block));
 }
 
-static void a_cached_read_is_done_at_once(void **state)
+static void a_cached_read_completes_inline(void **state)
 {
-	struct fixture *f = fixture_of(state, 1);
+	struct aio_fixture *f = aio_fixture_start(state, 1);
 	struct request stuck, request;
 
 	/* Even where nothing more can be started. */
 	init_pipe_read(&stuck, f);
 	request_queue(&stuck);
-	turn(f);
+	aio_fixture_iterate(f);
 	fill_file(f);
 	init_cached_read(&request, f);
 	request_queue(&request);
@@ -180,38 +180,38 @@ static void a_cached_read_is_done_at_once(void **state)
 	assert_int_equal(request.res, REQUEST_SIZE);
 	assert_int_equal(request.buffer[REQUEST_SIZE - 1], 0x5a);
 	assert_int_equal(write(f->pipe[1], "x", 1), 1);
-	wait_for(&stuck);
+	request_wait(&stuck);
 }
 
-static void a_read_that_is_cached_in_part_ends_short(void **state)
+static void a_partly_cached_read_is_short(void **state)
 {
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 	struct request request;
 
 	fill_file(f);
 	interposed.try_short = 100;
 	init_cached_read(&request, f);
 	request_queue(&request);
-	assert_int_equal(turn(f), 1);
+	assert_int_equal(aio_fixture_iterate(f), 1);
 	assert_int_equal(request.res, 100);
 }
 
-static void other_reads_are_not_tried_first(void **state)
+static void only_cached_reads_are_tried_inline(void **state)
 {
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 	struct request request;
 
 	fill_file(f);
 	request_init(&request, f, TCMU_AIO_READV, f->file, 0);
 	request_queue(&request);
-	wait_for(&request);
+	request_wait(&request);
 	assert_int_equal(interposed.tries, 0);
 }
 
-static void what_is_not_cached_is_read_as_usual(void **state)
+static void an_uncached_read_is_submitted(void **state)
 {
 	static const int errors[] = {-EAGAIN, -EOPNOTSUPP, -ENOSYS};
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 	struct request request;
 
 	fill_file(f);
@@ -219,13 +219,13 @@ static void what_is_not_cached_is_read_as_usual(void **state)
 		interposed.try_error = errors[i];
 		init_cached_read(&request, f);
 		request_queue(&request);
-		wait_for(&request);
+		request_wait(&request);
 		assert_int_equal(request.res, REQUEST_SIZE);
 		assert_int_equal(interposed.tries, i + 1);
 	}
 }
 
-static unsigned tries_of_reads(struct fixture *f, unsigned cnt)
+static unsigned tries_of_reads(struct aio_fixture *f, unsigned cnt)
 {
 	unsigned before = interposed.tries;
 	struct request request;
@@ -233,15 +233,15 @@ static unsigned tries_of_reads(struct fixture *f, unsigned cnt)
 	while (cnt-- > 0) {
 		init_cached_read(&request, f);
 		request_queue(&request);
-		wait_for(&request);
+		request_wait(&request);
 		assert_int_equal(request.res, REQUEST_SIZE);
 	}
 	return interposed.tries - before;
 }
 
-static void a_cold_backend_is_tried_ever_less_often(void **state)
+static void a_cold_page_cache_is_tried_ever_less_often(void **state)
 {
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 
 	fill_file(f);
 	interposed.try_error = -EAGAIN;
@@ -257,56 +257,56 @@ static void a_cold_backend_is_tried_ever_less_often(void **state)
 	assert_int_equal(tries_of_reads(f, 100), 100);
 }
 
-static void a_read_that_waits_for_its_turn_is_tried_once(void **state)
+static void a_queued_read_is_tried_once(void **state)
 {
-	struct fixture *f = fixture_of(state, 1);
+	struct aio_fixture *f = aio_fixture_start(state, 1);
 	struct request stuck, request;
 
 	fill_file(f);
 	init_pipe_read(&stuck, f);
 	request_queue(&stuck);
-	turn(f);
+	aio_fixture_iterate(f);
 	interposed.try_error = -EAGAIN;
 	init_cached_read(&request, f);
 	request_queue(&request);
 	for (unsigned i = 0; i < 10; i++)
-		assert_int_equal(turn(f), 0);
+		assert_int_equal(aio_fixture_iterate(f), 0);
 	assert_int_equal(interposed.tries, 1);
 	assert_int_equal(write(f->pipe[1], "x", 1), 1);
-	wait_for_all(f);
+	aio_fixture_wait_all(f);
 	assert_int_equal(request.res, REQUEST_SIZE);
 }
 
 /* ------- files in memory ------- */
 
-static void a_transfer_of_a_file_in_memory_is_made_at_once(void **state)
+static void a_memory_transfer_completes_inline(void **state)
 {
-	struct fixture *f = fixture_of(state, 1);
+	struct aio_fixture *f = aio_fixture_start(state, 1);
 	struct request stuck, out, in;
 
 	/* Even where nothing more can be started. */
 	init_pipe_read(&stuck, f);
 	request_queue(&stuck);
-	turn(f);
+	aio_fixture_iterate(f);
 	request_init(&out, f, TCMU_AIO_WRITEV, f->file, 0);
 	out.aio.flags = TCMU_AIO_MEMORY;
 	memset(out.buffer, 0x5a, REQUEST_SIZE);
 	request_queue(&out);
-	assert_int_equal(turn(f), 1);
+	assert_int_equal(aio_fixture_iterate(f), 1);
 	assert_int_equal(out.res, REQUEST_SIZE);
 	request_init(&in, f, TCMU_AIO_READV, f->file, 0);
 	in.aio.flags = TCMU_AIO_MEMORY;
 	request_queue(&in);
-	assert_int_equal(turn(f), 1);
+	assert_int_equal(aio_fixture_iterate(f), 1);
 	assert_int_equal(in.res, REQUEST_SIZE);
 	assert_int_equal(in.buffer[0], 0x5a);
 	assert_int_equal(write(f->pipe[1], "x", 1), 1);
-	wait_for(&stuck);
+	request_wait(&stuck);
 }
 
-static void what_has_ended_is_told_while_more_is_to_be_made_at_once(void **state)
+static void inline_completions_are_reaped_in_portions(void **state)
 {
-	struct fixture *f = fixture_of(state, 32);
+	struct aio_fixture *f = aio_fixture_start(state, 32);
 	struct request requests[20];
 	unsigned first, done;
 
@@ -315,35 +315,35 @@ static void what_has_ended_is_told_while_more_is_to_be_made_at_once(void **state
 		requests[i].aio.flags = TCMU_AIO_MEMORY;
 		request_queue(&requests[i]);
 	}
-	done = first = turn(f);
+	done = first = aio_fixture_iterate(f);
 	assert_in_range(first, 1, 10);
 	/* Not before the caller has told what it got. */
 	assert_int_equal(aio_reap(f->engine), 0);
 	while (done < 20) {
-		unsigned more = turn(f);
+		unsigned more = aio_fixture_iterate(f);
 
 		assert_in_range(more, 1, first);
 		done += more;
 	}
 }
 
-static void what_a_file_in_memory_refuses_is_told_by_the_backend(void **state)
+static void a_failed_memory_transfer_reports_its_error(void **state)
 {
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 	struct request request;
 
 	request_init(&request, f, TCMU_AIO_READV, -1, 0);
 	request.aio.flags = TCMU_AIO_MEMORY;
 	request_queue(&request);
-	wait_for(&request);
+	request_wait(&request);
 	assert_int_equal(request.res, -EBADF);
 }
 
 /* So that what has ended is told while the rest is still to do. */
-static void not_everything_is_made_at_once(void **state)
+static void inline_transfers_are_limited_in_each_iteration(void **state)
 {
 	static struct request requests[64];
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 	unsigned first, turns = 1;
 
 	for (unsigned i = 0; i < 64; i++) {
@@ -351,10 +351,10 @@ static void not_everything_is_made_at_once(void **state)
 		requests[i].aio.flags = TCMU_AIO_MEMORY;
 		request_queue(&requests[i]);
 	}
-	first = turn(f);
+	first = aio_fixture_iterate(f);
 	assert_in_range(first, 1, 32);
 	for (unsigned done = first; done < 64; turns++) {
-		unsigned cnt = turn(f);
+		unsigned cnt = aio_fixture_iterate(f);
 
 		assert_in_range(cnt, 1, 32);
 		done += cnt;
@@ -366,9 +366,9 @@ static void not_everything_is_made_at_once(void **state)
 
 static void requests_allocate_nothing(void **state)
 {
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 	static struct request requests[32];
-	unsigned before = allocations();
+	unsigned before = count_allocations();
 
 	for (unsigned round = 0; round < 10; round++) {
 		for (unsigned i = 0; i < 32; i++) {
@@ -381,9 +381,9 @@ static void requests_allocate_nothing(void **state)
 			request_queue(&requests[i]);
 		}
 		aio_cancel(f->engine, &requests[31].io);
-		wait_for_all(f);
+		aio_fixture_wait_all(f);
 	}
-	assert_int_equal(allocations(), before);
+	assert_int_equal(count_allocations(), before);
 }
 
 static unsigned entries_of(const char *path)
@@ -398,23 +398,23 @@ static unsigned entries_of(const char *path)
 	return cnt;
 }
 
-static void freeing_leaves_no_descriptor_and_no_thread(void **state)
+static void freeing_leaks_no_descriptor_and_no_thread(void **state)
 {
 	unsigned fds, threads;
-	struct fixture *f = *state;
+	struct aio_fixture *f = *state;
 	struct request request;
 
 	/* What a sanitizer or the kernel starts for the process is there from now on. */
-	aio_engine_free(fixture_of(state, 4)->engine);
+	aio_engine_free(aio_fixture_start(state, 4)->engine);
 	close(f->epoll_fd);
 	fds = entries_of("/proc/self/fd");
 	threads = entries_of("/proc/self/task");
 	for (unsigned i = 0; i < 20; i++) {
-		fixture_of(state, 32);
+		aio_fixture_start(state, 32);
 		request_init(
 			&request, f, i % 2 ? TCMU_AIO_BLKDISCARD : TCMU_AIO_WRITEV, f->file, 0);
 		request_queue(&request);
-		wait_for_all(f);
+		aio_fixture_wait_all(f);
 		aio_engine_free(f->engine);
 		close(f->epoll_fd);
 	}
@@ -427,9 +427,9 @@ static void freeing_leaves_no_descriptor_and_no_thread(void **state)
 		sched_yield();
 }
 
-static void a_program_that_is_executed_gets_none_of_it(void **state)
+static void the_descriptor_is_closed_on_exec(void **state)
 {
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 
 	assert_int_equal(fcntl(aio_engine_fd(f->engine), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 }
@@ -448,9 +448,9 @@ static void *use_engine(void *arg)
 	return NULL;
 }
 
-static void one_thread_may_make_it_for_another(void **state)
+static void a_thread_may_use_an_engine_made_by_another(void **state)
 {
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 	struct request request;
 	pthread_t thread;
 
@@ -462,9 +462,9 @@ static void one_thread_may_make_it_for_another(void **state)
 	assert_int_equal(request.res, REQUEST_SIZE);
 }
 
-static void a_depth_of_nothing_is_refused(void **state)
+static void a_depth_of_zero_is_refused(void **state)
 {
-	struct fixture *f = *state;
+	struct aio_fixture *f = *state;
 
 	assert_int_equal(aio_engine_new(f->way->kind, 0, "test", &f->engine), -EINVAL);
 	assert_null(f->engine);
@@ -484,7 +484,7 @@ static void assert_refused_and_replaced(int error)
 	aio_engine_free(engine);
 }
 
-static void without_io_uring_threads_take_its_place(void **state)
+static void without_io_uring_threads_are_used(void **state)
 {
 	static const struct {
 		int setup;
@@ -504,7 +504,7 @@ static void without_io_uring_threads_take_its_place(void **state)
 	}
 }
 
-static void an_io_uring_that_is_too_old_is_not_used(void **state)
+static void an_old_io_uring_is_not_used(void **state)
 {
 	unsigned fds = entries_of("/proc/self/fd");
 
@@ -519,10 +519,10 @@ static void an_io_uring_that_is_too_old_is_not_used(void **state)
 	assert_int_equal(entries_of("/proc/self/fd"), fds);
 }
 
-static void with_io_uring_it_is_used_without_being_asked_for(void **state)
+static void io_uring_is_the_default(void **state)
 {
 	struct aio_engine *engine = NULL;
-	struct fixture *f = *state;
+	struct aio_fixture *f = *state;
 
 	interposed.setup_flags = UINT32_MAX;
 	assert_int_equal(aio_engine_new(AIO_AUTO, 4, "test", &engine), 0);
@@ -534,9 +534,9 @@ static void with_io_uring_it_is_used_without_being_asked_for(void **state)
 	aio_engine_free(engine);
 }
 
-static void requests_to_a_ring_that_the_kernel_refuses_end_with_its_error(void **state)
+static void a_refused_ring_ends_its_requests_with_the_error(void **state)
 {
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 	struct request requests[6];
 	int null, fd = aio_engine_fd(f->engine);
 
@@ -552,7 +552,7 @@ static void requests_to_a_ring_that_the_kernel_refuses_end_with_its_error(void *
 		request_queue(&requests[i]);
 	}
 	while (aio_in_flight(f->engine))
-		turn(f);
+		aio_fixture_iterate(f);
 	for (unsigned i = 0; i < 6; i++)
 		assert_true(requests[i].res == -EOPNOTSUPP || requests[i].res == -ENOTTY);
 	assert_int_equal(requests[0].res, -EOPNOTSUPP);
@@ -567,29 +567,29 @@ static void requests_to_a_ring_that_the_kernel_refuses_end_with_its_error(void *
 int main(void)
 {
 	static const struct aio_test tests[] = {
-		TEST(a_sleeping_thread_is_woken_by_what_others_end),
-		TEST(a_sleeping_thread_is_woken_by_the_disk),
-		TEST(many_at_once_wake_the_thread_until_all_are_done),
-		TEST(the_descriptor_is_silent_when_nothing_waits),
-		TEST(a_cached_read_is_done_at_once),
-		TEST(a_read_that_is_cached_in_part_ends_short),
-		TEST(other_reads_are_not_tried_first),
-		TEST(what_is_not_cached_is_read_as_usual),
-		TEST(a_transfer_of_a_file_in_memory_is_made_at_once),
-		TEST(what_has_ended_is_told_while_more_is_to_be_made_at_once),
-		TEST(what_a_file_in_memory_refuses_is_told_by_the_backend),
-		TEST(not_everything_is_made_at_once),
-		TEST(a_cold_backend_is_tried_ever_less_often),
-		TEST(a_read_that_waits_for_its_turn_is_tried_once),
+		TEST(a_completion_by_another_thread_wakes_the_sleeper),
+		TEST(a_completion_by_the_disk_wakes_the_sleeper),
+		TEST(a_batch_wakes_the_sleeper_until_all_are_done),
+		TEST(the_descriptor_is_not_readable_without_completions),
+		TEST(a_cached_read_completes_inline),
+		TEST(a_partly_cached_read_is_short),
+		TEST(only_cached_reads_are_tried_inline),
+		TEST(an_uncached_read_is_submitted),
+		TEST(a_memory_transfer_completes_inline),
+		TEST(inline_completions_are_reaped_in_portions),
+		TEST(a_failed_memory_transfer_reports_its_error),
+		TEST(inline_transfers_are_limited_in_each_iteration),
+		TEST(a_cold_page_cache_is_tried_ever_less_often),
+		TEST(a_queued_read_is_tried_once),
 		TEST(requests_allocate_nothing),
-		TEST(freeing_leaves_no_descriptor_and_no_thread),
-		TEST(a_program_that_is_executed_gets_none_of_it),
-		TEST(one_thread_may_make_it_for_another),
-		TEST(a_depth_of_nothing_is_refused),
-		TEST(without_io_uring_threads_take_its_place),
-		TEST(an_io_uring_that_is_too_old_is_not_used),
-		TEST(with_io_uring_it_is_used_without_being_asked_for),
-		TEST(requests_to_a_ring_that_the_kernel_refuses_end_with_its_error),
+		TEST(freeing_leaks_no_descriptor_and_no_thread),
+		TEST(the_descriptor_is_closed_on_exec),
+		TEST(a_thread_may_use_an_engine_made_by_another),
+		TEST(a_depth_of_zero_is_refused),
+		TEST(without_io_uring_threads_are_used),
+		TEST(an_old_io_uring_is_not_used),
+		TEST(io_uring_is_the_default),
+		TEST(a_refused_ring_ends_its_requests_with_the_error),
 	};
 
 	return aio_run_tests(tests, sizeof(tests) / sizeof(tests[0]));

@@ -91,7 +91,7 @@ static void init_task(struct task *task, bool held)
 	sem_init(&task->ended, 0, 0);
 }
 
-static int setup(void **state)
+static int workers_setup(void **state)
 {
 	(void) state;
 	atomic_store(&order_counter, 0);
@@ -101,7 +101,7 @@ static int setup(void **state)
 	return pthread_key_create(&per_thread, on_thread_end);
 }
 
-static int teardown(void **state)
+static int workers_teardown(void **state)
 {
 	(void) state;
 	return pthread_key_delete(per_thread);
@@ -116,7 +116,7 @@ static struct workers *new_pool(unsigned limit)
 }
 
 /* LIMIT tasks that run at once, so that there are LIMIT threads. */
-static void occupy(struct workers *workers, struct task tasks[LIMIT])
+static void occupy_threads(struct workers *workers, struct task tasks[LIMIT])
 {
 	for (unsigned i = 0; i < LIMIT; i++) {
 		init_task(&tasks[i], true);
@@ -126,7 +126,7 @@ static void occupy(struct workers *workers, struct task tasks[LIMIT])
 		sem_wait(&tasks[i].begun);
 }
 
-static void release(struct task *tasks, unsigned cnt)
+static void release_tasks(struct task *tasks, unsigned cnt)
 {
 	for (unsigned i = 0; i < cnt; i++)
 		sem_post(&tasks[i].hold);
@@ -150,7 +150,7 @@ static void a_worker_has_the_pools_name_and_takes_no_signal(void **state)
 	workers_free(workers);
 }
 
-static void a_worker_is_an_io_flusher_where_that_is_permitted(void **state)
+static void a_worker_is_an_io_flusher_if_permitted(void **state)
 {
 	bool permitted = prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0;
 	struct workers *workers;
@@ -168,20 +168,20 @@ static void a_worker_is_an_io_flusher_where_that_is_permitted(void **state)
 	workers_free(workers);
 }
 
-static void as_many_run_at_once_as_the_limit_says_and_not_one_more(void **state)
+static void no_more_tasks_than_the_limit_run_at_once(void **state)
 {
 	struct workers *workers = new_pool(LIMIT);
 	struct task tasks[LIMIT], one_more;
 
 	(void) state;
-	occupy(workers, tasks);
+	occupy_threads(workers, tasks);
 	init_task(&one_more, false);
 	workers_queue(workers, &one_more.work);
 	assert_int_equal(sem_trywait(&one_more.begun), -1);
-	release(tasks, 1);
+	release_tasks(tasks, 1);
 	sem_wait(&one_more.ended);
 	assert_int_equal(one_more.order, LIMIT);
-	release(tasks + 1, LIMIT - 1);
+	release_tasks(tasks + 1, LIMIT - 1);
 	assert_int_equal(atomic_load(&threads_seen), LIMIT);
 	workers_free(workers);
 }
@@ -218,7 +218,7 @@ static void stuck_work_delays_no_other(void **state)
 		workers_queue(workers, &other.work);
 		sem_wait(&other.ended);
 	}
-	release(&stuck, 1);
+	release_tasks(&stuck, 1);
 	workers_free(workers);
 }
 
@@ -241,7 +241,7 @@ static void cancelled_work_does_not_run(void **state)
 	assert_int_equal(workers_cancel(workers, &second.work), -EBUSY);
 	/* The end of the queue is where it should be. */
 	workers_queue(workers, &third.work);
-	release(&running, 1);
+	release_tasks(&running, 1);
 	sem_wait(&first.ended);
 	sem_wait(&third.ended);
 	assert_int_equal(workers_cancel(workers, &third.work), -EBUSY);
@@ -249,7 +249,7 @@ static void cancelled_work_does_not_run(void **state)
 	workers_free(workers);
 }
 
-static void idle_threads_end_all_but_one(void **state)
+static void all_idle_threads_but_one_end(void **state)
 {
 	struct workers *workers = new_pool(LIMIT);
 	struct task tasks[LIMIT], task;
@@ -259,9 +259,9 @@ static void idle_threads_end_all_but_one(void **state)
 	for (unsigned round = 0; round < 3; round++) {
 		unsigned before = atomic_load(&threads_seen);
 
-		occupy(workers, tasks);
+		occupy_threads(workers, tasks);
 		assert_int_equal(atomic_load(&threads_seen), before + LIMIT - (round > 0));
-		release(tasks, LIMIT);
+		release_tasks(tasks, LIMIT);
 		for (unsigned i = 0; i < LIMIT - 1; i++)
 			sem_wait(&thread_gone);
 	}
@@ -273,22 +273,22 @@ static void idle_threads_end_all_but_one(void **state)
 	workers_free(workers);
 }
 
-static void idle_threads_end_while_one_is_stuck_all_but_one(void **state)
+static void idle_threads_end_while_one_is_stuck(void **state)
 {
 	struct workers *workers = new_pool(LIMIT);
 	struct task tasks[LIMIT], task;
 
 	(void) state;
 	workers_set_idle_time(workers, 1);
-	occupy(workers, tasks);
-	release(tasks + 1, LIMIT - 1);
+	occupy_threads(workers, tasks);
+	release_tasks(tasks + 1, LIMIT - 1);
 	for (unsigned i = 0; i < LIMIT - 2; i++)
 		sem_wait(&thread_gone);
 	atomic_store(&refuse_threads, true);
 	init_task(&task, false);
 	workers_queue(workers, &task.work);
 	sem_wait(&task.ended);
-	release(tasks, 1);
+	release_tasks(tasks, 1);
 	workers_free(workers);
 }
 
@@ -298,15 +298,15 @@ static void freeing_waits_for_every_thread(void **state)
 	struct task tasks[LIMIT];
 
 	(void) state;
-	occupy(workers, tasks);
-	release(tasks, LIMIT);
+	occupy_threads(workers, tasks);
+	release_tasks(tasks, LIMIT);
 	workers_free(workers);
 	for (unsigned i = 0; i < LIMIT; i++)
 		assert_int_equal(sem_trywait(&thread_gone), 0);
 	workers_free(NULL);
 }
 
-static void a_pool_without_a_single_thread_is_refused(void **state)
+static void a_pool_without_threads_is_refused(void **state)
 {
 	struct workers *workers = NULL;
 
@@ -317,7 +317,7 @@ static void a_pool_without_a_single_thread_is_refused(void **state)
 	assert_null(workers);
 }
 
-static void where_no_thread_can_be_made_work_waits_for_those_there_are(void **state)
+static void without_new_threads_work_waits_for_existing_ones(void **state)
 {
 	struct workers *workers = new_pool(LIMIT);
 	struct task stuck, waiting;
@@ -329,7 +329,7 @@ static void where_no_thread_can_be_made_work_waits_for_those_there_are(void **st
 	sem_wait(&stuck.begun);
 	atomic_store(&refuse_threads, true);
 	workers_queue(workers, &waiting.work);
-	release(&stuck, 1);
+	release_tasks(&stuck, 1);
 	sem_wait(&waiting.ended);
 	workers_free(workers);
 }
@@ -354,7 +354,7 @@ static void count_run(struct work *work)
 		sem_post(&all_run);
 }
 
-static void *send(void *arg)
+static void *sender_main(void *arg)
 {
 	struct sender *sender = arg;
 
@@ -365,7 +365,7 @@ static void *send(void *arg)
 	return NULL;
 }
 
-static void work_of_many_senders_runs_once_each(void **state)
+static void concurrently_queued_work_runs_once(void **state)
 {
 	struct sender *senders = calloc(SENDERS, sizeof(*senders));
 	struct workers *workers = new_pool(LIMIT);
@@ -378,7 +378,7 @@ static void work_of_many_senders_runs_once_each(void **state)
 	sem_init(&all_run, 0, 0);
 	for (unsigned i = 0; i < SENDERS; i++) {
 		senders[i].workers = workers;
-		assert_int_equal(pthread_create(&threads[i], NULL, send, &senders[i]), 0);
+		assert_int_equal(pthread_create(&threads[i], NULL, sender_main, &senders[i]), 0);
 	}
 	for (unsigned i = 0; i < SENDERS; i++)
 		pthread_join(threads[i], NULL);
@@ -392,22 +392,22 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_worker_has_the_pools_name_and_takes_no_signal),
-		cmocka_unit_test(a_worker_is_an_io_flusher_where_that_is_permitted),
-		cmocka_unit_test(as_many_run_at_once_as_the_limit_says_and_not_one_more),
+		cmocka_unit_test(a_worker_is_an_io_flusher_if_permitted),
+		cmocka_unit_test(no_more_tasks_than_the_limit_run_at_once),
 		cmocka_unit_test(one_thread_keeps_the_order),
 		cmocka_unit_test(stuck_work_delays_no_other),
 		cmocka_unit_test(cancelled_work_does_not_run),
-		cmocka_unit_test(idle_threads_end_all_but_one),
-		cmocka_unit_test(idle_threads_end_while_one_is_stuck_all_but_one),
+		cmocka_unit_test(all_idle_threads_but_one_end),
+		cmocka_unit_test(idle_threads_end_while_one_is_stuck),
 		cmocka_unit_test(freeing_waits_for_every_thread),
-		cmocka_unit_test(a_pool_without_a_single_thread_is_refused),
-		cmocka_unit_test(where_no_thread_can_be_made_work_waits_for_those_there_are),
-		cmocka_unit_test(work_of_many_senders_runs_once_each),
+		cmocka_unit_test(a_pool_without_threads_is_refused),
+		cmocka_unit_test(without_new_threads_work_waits_for_existing_ones),
+		cmocka_unit_test(concurrently_queued_work_runs_once),
 	};
 
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
-		((struct CMUnitTest *) tests)[i].setup_func = setup;
-		((struct CMUnitTest *) tests)[i].teardown_func = teardown;
+		((struct CMUnitTest *) tests)[i].setup_func = workers_setup;
+		((struct CMUnitTest *) tests)[i].teardown_func = workers_teardown;
 	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,27 +9,27 @@
 #include <string.h>
 
 /* The control mode page with D_SENSE, and the caching mode page without WCE. */
-static const uint8_t control[] = {0, 0,    0, 0, 0x0a, 0x0a, 0x06, 0x10,
-				  0, 0x40, 0, 0, 0xff, 0xff, 0,    0};
-static const uint8_t no_cache[24] = {0, 0, 0, 0, 0x08, 0x12};
-static const uint8_t states[] = {0, 0, 0, 0, 0x02, 0, 0x00, 0x07};
+static const uint8_t control_page[] = {0, 0,    0, 0, 0x0a, 0x0a, 0x06, 0x10,
+				       0, 0x40, 0, 0, 0xff, 0xff, 0,    0};
+static const uint8_t caching_page[24] = {0, 0, 0, 0, 0x08, 0x12};
+static const uint8_t group_states[] = {0, 0, 0, 0, 0x02, 0, 0x00, 0x07};
 
-static struct initiator_command mode_select(const uint8_t *list, uint8_t length)
+static struct initiator_command cmd_mode_select(const uint8_t *list, uint8_t length)
 {
 	return (struct initiator_command){
 		.cdb = {0x15, 0x11, 0, 0, length}, .cdb_length = 6, .out = list, .length = length};
 }
 
-static struct initiator_command set_groups(void)
+static struct initiator_command cmd_set_groups(void)
 {
 	return (struct initiator_command){
-		.cdb = {0xa4, 0x0a, [9] = sizeof(states)},
+		.cdb = {0xa4, 0x0a, [9] = sizeof(group_states)},
 		.cdb_length = 12,
-		.out = states,
-		.length = sizeof(states)};
+		.out = group_states,
+		.length = sizeof(group_states)};
 }
 
-static void identify(struct io_fixture *fixture)
+static void set_lu_info(struct io_fixture *fixture)
 {
 	struct scsi_lu_info identity = {
 		.serial = "123",
@@ -44,70 +44,71 @@ static void identify(struct io_fixture *fixture)
 	io_fixture_wait_control(fixture);
 }
 
-static void start(struct io_fixture *fixture)
+static void start_with_groups(struct io_fixture *fixture)
 {
 	io_fixture_init(fixture, &(struct io_fixture_options){.wait_serial = true});
 	fixture->setup.lu.has_port_groups = true;
 	assert_int_equal(io_thread_new(&fixture->setup, &fixture->thread), 0);
 	io_fixture_wait_signal(fixture, IO_SIGNAL_ATTACHED);
-	identify(fixture);
+	set_lu_info(fixture);
 }
 
-/* Sends what waits for an errand, and gives what is asked for. */
-static struct deferred_request send(struct io_fixture *fixture, struct initiator_command *command)
+/* Sends a command that is deferred, and returns the request to the main thread. */
+static struct deferred_request send_deferred(
+	struct io_fixture *fixture, struct initiator_command *command)
 {
-	struct deferred_request errand;
+	struct deferred_request request;
 
 	io_fixture_clear_signals(fixture);
 	initiator_send(fixture, command);
 	io_fixture_wait_signal(fixture, IO_SIGNAL_DEFERRED);
-	io_thread_deferred(fixture->thread, &errand);
+	io_thread_deferred(fixture->thread, &request);
 	assert_false(initiator_is_done(command));
-	return errand;
+	return request;
 }
 
 /* The same for what wants to know first how things are. */
 static struct deferred_request send_set_groups(
 	struct io_fixture *fixture, struct initiator_command *command)
 {
-	struct deferred_request errand;
+	struct deferred_request request;
 
 	io_fixture_clear_signals(fixture);
 	initiator_send(fixture, command);
 	io_fixture_wait_signal(fixture, IO_SIGNAL_NEEDS_LU_INFO);
-	identify(fixture);
+	set_lu_info(fixture);
 	io_fixture_wait_signal(fixture, IO_SIGNAL_DEFERRED);
-	io_thread_deferred(fixture->thread, &errand);
+	io_thread_deferred(fixture->thread, &request);
 	assert_false(initiator_is_done(command));
-	return errand;
+	return request;
 }
 
-static void saved_values_are_the_owners_to_keep(void **state)
+static void mode_select_with_save_is_deferred(void **state)
 {
-	struct initiator_command select = mode_select(control, sizeof(control));
-	struct deferred_request errand;
+	struct initiator_command select = cmd_mode_select(control_page, sizeof(control_page));
+	struct deferred_request request;
 	struct io_fixture fixture;
 
 	(void) state;
-	start(&fixture);
-	errand = send(&fixture, &select);
-	assert_int_equal(errand.kind, DEFERRED_SAVE);
-	assert_string_equal(errand.serial, "123");
-	assert_true(errand.saved.descriptor_sense);
+	start_with_groups(&fixture);
+	request = send_deferred(&fixture, &select);
+	assert_int_equal(request.kind, DEFERRED_SAVE);
+	assert_string_equal(request.serial, "123");
+	assert_true(request.saved.descriptor_sense);
 	io_thread_deferred_done(fixture.thread, 0);
 	initiator_wait(&select);
 	assert_int_equal(select.status, SCSI_GOOD);
 	io_fixture_stop(&fixture);
 }
 
-static void who_could_not_save_is_told(void **state)
+static void a_failed_save_is_reported(void **state)
 {
-	struct initiator_command select = mode_select(control, sizeof(control));
+	struct initiator_command select = cmd_mode_select(control_page, sizeof(control_page));
 	struct io_fixture fixture;
 
 	(void) state;
-	start(&fixture);
-	send(&fixture, &select);
+	start_with_groups(&fixture);
+	send_deferred(&fixture, &select);
 	io_thread_deferred_done(fixture.thread, -EROFS);
 	initiator_wait(&select);
 	assert_int_equal(select.status, SCSI_CHECK_CONDITION);
@@ -117,14 +118,14 @@ static void who_could_not_save_is_told(void **state)
 }
 
 /* SBC-3 6.5.5: what is in a cache that is turned off is written before the command ends. */
-static void the_cache_is_flushed_after_it_was_saved_off(void **state)
+static void turning_the_cache_off_flushes_after_the_save(void **state)
 {
-	struct initiator_command select = mode_select(no_cache, sizeof(no_cache));
+	struct initiator_command select = cmd_mode_select(caching_page, sizeof(caching_page));
 	struct io_fixture fixture;
 
 	(void) state;
-	start(&fixture);
-	send(&fixture, &select);
+	start_with_groups(&fixture);
+	send_deferred(&fixture, &select);
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_FLUSH), 0);
 	io_thread_deferred_done(fixture.thread, 0);
 	initiator_wait(&select);
@@ -133,30 +134,30 @@ static void the_cache_is_flushed_after_it_was_saved_off(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void states_are_the_owners_to_change(void **state)
+static void set_target_port_groups_is_deferred(void **state)
 {
-	struct initiator_command set = set_groups();
-	struct deferred_request errand;
+	struct initiator_command set = cmd_set_groups();
+	struct deferred_request request;
 	struct io_fixture fixture;
 
 	(void) state;
-	start(&fixture);
-	errand = send_set_groups(&fixture, &set);
-	assert_int_equal(errand.kind, DEFERRED_SET_GROUPS);
-	assert_int_equal(errand.states.cnt, 1);
-	assert_int_equal(errand.states.to[0].id, 7);
-	assert_int_equal(errand.states.to[0].state, SCSI_STANDBY);
+	start_with_groups(&fixture);
+	request = send_set_groups(&fixture, &set);
+	assert_int_equal(request.kind, DEFERRED_SET_GROUPS);
+	assert_int_equal(request.states.cnt, 1);
+	assert_int_equal(request.states.to[0].id, 7);
+	assert_int_equal(request.states.to[0].state, SCSI_STANDBY);
 	io_thread_deferred_done(fixture.thread, 0);
 	initiator_wait(&set);
 	assert_int_equal(set.status, SCSI_GOOD);
 
-	set = set_groups();
+	set = cmd_set_groups();
 	send_set_groups(&fixture, &set);
 	io_thread_deferred_done(fixture.thread, -EINVAL);
 	initiator_wait(&set);
 	assert_sense(&set, 0x04, 0x670a);
 
-	set = set_groups();
+	set = cmd_set_groups();
 	send_set_groups(&fixture, &set);
 	io_thread_deferred_done(fixture.thread, -EAGAIN);
 	initiator_wait(&set);
@@ -164,16 +165,17 @@ static void states_are_the_owners_to_change(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void one_waits_at_a_time(void **state)
+static void a_second_deferred_command_is_busy(void **state)
 {
-	struct initiator_command first = mode_select(control, sizeof(control)), second = first;
+	struct initiator_command first = cmd_mode_select(control_page, sizeof(control_page)),
+				 second = first;
 	uint8_t block[FIXTURE_BLOCK];
 	struct initiator_command read = cmd_read(0, 1, block);
 	struct io_fixture fixture;
 
 	(void) state;
-	start(&fixture);
-	send(&fixture, &first);
+	start_with_groups(&fixture);
+	send_deferred(&fixture, &first);
 	/* Others go on. */
 	assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
 	assert_int_equal(initiator_run(&fixture, &second), SCSI_BUSY);
@@ -184,16 +186,16 @@ static void one_waits_at_a_time(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void an_answer_that_nobody_asked_for_changes_nothing(void **state)
+static void an_unexpected_result_is_ignored(void **state)
 {
-	struct initiator_command select = mode_select(control, sizeof(control));
+	struct initiator_command select = cmd_mode_select(control_page, sizeof(control_page));
 	struct io_fixture fixture;
 
 	(void) state;
-	start(&fixture);
+	start_with_groups(&fixture);
 	io_thread_deferred_done(fixture.thread, -EIO);
 	io_fixture_wait_control(&fixture);
-	send(&fixture, &select);
+	send_deferred(&fixture, &select);
 	io_thread_deferred_done(fixture.thread, 0);
 	initiator_wait(&select);
 	assert_int_equal(select.status, SCSI_GOOD);
@@ -201,28 +203,28 @@ static void an_answer_that_nobody_asked_for_changes_nothing(void **state)
 }
 
 /* The owner may be stuck in configfs: the ring is let go of without it. */
-static void a_loop_that_is_to_end_does_not_wait(void **state)
+static void draining_with_cancel_aborts_a_deferred_command(void **state)
 {
-	struct initiator_command select = mode_select(control, sizeof(control));
+	struct initiator_command select = cmd_mode_select(control_page, sizeof(control_page));
 	struct io_fixture fixture;
 
 	(void) state;
-	start(&fixture);
-	send(&fixture, &select);
+	start_with_groups(&fixture);
+	send_deferred(&fixture, &select);
 	io_thread_drain(fixture.thread, true);
 	initiator_wait(&select);
 	assert_int_equal(select.status, SCSI_TASK_ABORTED);
 	io_fixture_wait_end(&fixture);
 }
 
-static void a_ring_that_is_taken_away_takes_the_waiting_with_it(void **state)
+static void revoking_the_ring_drops_a_deferred_command(void **state)
 {
-	struct initiator_command select = mode_select(control, sizeof(control));
+	struct initiator_command select = cmd_mode_select(control_page, sizeof(control_page));
 	struct io_fixture fixture;
 
 	(void) state;
-	start(&fixture);
-	send(&fixture, &select);
+	start_with_groups(&fixture);
+	send_deferred(&fixture, &select);
 	assert_int_equal(io_thread_revoke(fixture.thread), 0);
 	io_fixture_assert_released(&fixture);
 	io_fixture_wait_end(&fixture);
@@ -231,15 +233,15 @@ static void a_ring_that_is_taken_away_takes_the_waiting_with_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(saved_values_are_the_owners_to_keep),
-		cmocka_unit_test(who_could_not_save_is_told),
-		cmocka_unit_test(the_cache_is_flushed_after_it_was_saved_off),
-		cmocka_unit_test(states_are_the_owners_to_change),
-		cmocka_unit_test(one_waits_at_a_time),
-		cmocka_unit_test(an_answer_that_nobody_asked_for_changes_nothing),
-		cmocka_unit_test(a_loop_that_is_to_end_does_not_wait),
-		cmocka_unit_test(a_ring_that_is_taken_away_takes_the_waiting_with_it),
+		cmocka_unit_test(mode_select_with_save_is_deferred),
+		cmocka_unit_test(a_failed_save_is_reported),
+		cmocka_unit_test(turning_the_cache_off_flushes_after_the_save),
+		cmocka_unit_test(set_target_port_groups_is_deferred),
+		cmocka_unit_test(a_second_deferred_command_is_busy),
+		cmocka_unit_test(an_unexpected_result_is_ignored),
+		cmocka_unit_test(draining_with_cancel_aborts_a_deferred_command),
+		cmocka_unit_test(revoking_the_ring_drops_a_deferred_command),
 	};
 
-	return cmocka_run_group_tests_name("errand", tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

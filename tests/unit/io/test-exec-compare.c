@@ -25,7 +25,7 @@ static uint8_t *at(const struct io_fixture *fixture, uint64_t lba)
 
 /* ------- VERIFY ------- */
 
-static void verifying_without_data_only_reads(void **state)
+static void verify_without_data_only_reads(void **state)
 {
 	struct io_fixture fixture;
 	struct initiator_command verify = cmd_cdb16(VERIFY, 0, 7, CHUNK_BLOCKS + 1, NULL, 0);
@@ -41,7 +41,7 @@ static void verifying_without_data_only_reads(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void verifying_tells_where_the_data_differs(void **state)
+static void verify_reports_where_the_data_differs(void **state)
 {
 	const uint32_t blocks = CHUNK_BLOCKS + 8, length = blocks * FIXTURE_BLOCK;
 	uint8_t *out = calloc(1, length);
@@ -61,7 +61,7 @@ static void verifying_tells_where_the_data_differs(void **state)
 	free(out);
 }
 
-static void verifying_with_one_block_compares_each_with_it(void **state)
+static void verify_with_one_block_compares_every_block(void **state)
 {
 	uint8_t out[FIXTURE_BLOCK] = {0};
 	struct io_fixture fixture;
@@ -79,7 +79,7 @@ static void verifying_with_one_block_compares_each_with_it(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void what_was_written_is_read_back_and_compared(void **state)
+static void write_and_verify_reads_back_and_compares(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[4 * FIXTURE_BLOCK] = {0};
@@ -113,7 +113,7 @@ static void what_was_written_is_read_back_and_compared(void **state)
 
 /* ------- COMPARE AND WRITE, ORWRITE ------- */
 
-static void compares_and_writes(struct io_fixture *fixture)
+static void check_compare_and_write(struct io_fixture *fixture)
 {
 	uint8_t out[6 * FIXTURE_BLOCK] = {0};
 	struct initiator_command command = cmd_compare_and_write(20, 3, out);
@@ -133,19 +133,19 @@ static void compares_and_writes(struct io_fixture *fixture)
 	assert_int_equal(*at(fixture, 20), 0x20);
 }
 
-static void compares_and_writes_by_reading_and_writing(void **state)
+static void compare_and_write_is_emulated_by_read_and_write(void **state)
 {
 	struct io_fixture fixture;
 
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
-	compares_and_writes(&fixture);
+	check_compare_and_write(&fixture);
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_READ), 2);
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE), 1);
 	io_fixture_stop(&fixture);
 }
 
-static void compares_and_writes_by_the_handler_that_can(void **state)
+static void compare_and_write_is_passed_to_a_capable_handler(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[2 * FIXTURE_BLOCK] = {0};
@@ -154,7 +154,7 @@ static void compares_and_writes_by_the_handler_that_can(void **state)
 	(void) state;
 	io_fixture_start(
 		&fixture, &(struct io_fixture_options){.backend.info.caps = FIXTURE_ALL_CAPS});
-	compares_and_writes(&fixture);
+	check_compare_and_write(&fixture);
 	assert_int_equal(backend_count(fixture.backend, 0), 2);
 	assert_int_equal(backend_record(fixture.backend, 0).op, TCMU_IO_COMPARE_AND_WRITE);
 	assert_int_equal(backend_record(fixture.backend, 0).length, 3 * FIXTURE_BLOCK);
@@ -167,7 +167,7 @@ static void compares_and_writes_by_the_handler_that_can(void **state)
 }
 
 /* What a command is made of is decided when it comes, not when its turn comes. */
-static void a_handler_that_loses_an_operation_meanwhile(void **state)
+static void a_waiting_compare_keeps_its_plan_when_the_handler_changes(void **state)
 {
 	struct tcmu_backend_info less = {.caps = FIXTURE_BASIC_CAPS};
 	struct io_fixture fixture;
@@ -191,7 +191,7 @@ static void a_handler_that_loses_an_operation_meanwhile(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void a_compare_that_cannot_read_writes_nothing(void **state)
+static void a_compare_that_fails_to_read_writes_nothing(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[2 * FIXTURE_BLOCK] = {0};
@@ -211,7 +211,7 @@ static void a_compare_that_cannot_read_writes_nothing(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void ors_what_is_there(void **state)
+static void orwrite_merges_bits(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[3 * FIXTURE_BLOCK] = {0};
@@ -229,7 +229,7 @@ static void ors_what_is_there(void **state)
 
 /* ------- what must not run side by side ------- */
 
-static void others_wait_for_the_range_of_a_compare(void **state)
+static void writes_wait_for_an_overlapping_compare(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[4 * FIXTURE_BLOCK] = {0}, in[FIXTURE_BLOCK];
@@ -265,7 +265,7 @@ static void others_wait_for_the_range_of_a_compare(void **state)
 }
 
 /* Otherwise a compare could wait for ever, and what came after it would be done before it. */
-static void who_waits_is_not_overtaken(void **state)
+static void waiting_commands_are_not_overtaken(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[4 * FIXTURE_BLOCK] = {0};
@@ -294,7 +294,7 @@ static void who_waits_is_not_overtaken(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void a_compare_waits_for_writes_under_way(void **state)
+static void a_compare_waits_for_writes_in_flight(void **state)
 {
 	static const uint8_t list[] = {0, 22, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0,
 				       0, 0,  0, 11, 0, 0, 0, 4, 0, 0, 0, 0};
@@ -331,7 +331,7 @@ static void a_compare_waits_for_writes_under_way(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void an_aborted_command_does_not_wait_for_its_range(void **state)
+static void an_aborted_command_stops_waiting_for_its_range(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[2 * FIXTURE_BLOCK] = {0};
@@ -428,7 +428,7 @@ static void run_initiators(struct io_fixture *fixture, void *(*main_of)(void *) 
 		pthread_join(threads[i], NULL);
 }
 
-static void none_of_many_increments_is_lost(void **state)
+static void concurrent_increments_are_not_lost(void **state)
 {
 	static const struct io_fixture_options kinds[] = {
 		{.backend.info.caps = FIXTURE_BASIC_CAPS},
@@ -452,7 +452,7 @@ static void none_of_many_increments_is_lost(void **state)
 	}
 }
 
-static void none_of_many_bits_is_lost(void **state)
+static void concurrent_orwrites_are_not_lost(void **state)
 {
 	struct io_fixture fixture;
 
@@ -469,21 +469,21 @@ static void none_of_many_bits_is_lost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(verifying_without_data_only_reads),
-		cmocka_unit_test(verifying_tells_where_the_data_differs),
-		cmocka_unit_test(verifying_with_one_block_compares_each_with_it),
-		cmocka_unit_test(what_was_written_is_read_back_and_compared),
-		cmocka_unit_test(compares_and_writes_by_reading_and_writing),
-		cmocka_unit_test(compares_and_writes_by_the_handler_that_can),
-		cmocka_unit_test(a_handler_that_loses_an_operation_meanwhile),
-		cmocka_unit_test(a_compare_that_cannot_read_writes_nothing),
-		cmocka_unit_test(ors_what_is_there),
-		cmocka_unit_test(others_wait_for_the_range_of_a_compare),
-		cmocka_unit_test(who_waits_is_not_overtaken),
-		cmocka_unit_test(a_compare_waits_for_writes_under_way),
-		cmocka_unit_test(an_aborted_command_does_not_wait_for_its_range),
-		cmocka_unit_test(none_of_many_increments_is_lost),
-		cmocka_unit_test(none_of_many_bits_is_lost),
+		cmocka_unit_test(verify_without_data_only_reads),
+		cmocka_unit_test(verify_reports_where_the_data_differs),
+		cmocka_unit_test(verify_with_one_block_compares_every_block),
+		cmocka_unit_test(write_and_verify_reads_back_and_compares),
+		cmocka_unit_test(compare_and_write_is_emulated_by_read_and_write),
+		cmocka_unit_test(compare_and_write_is_passed_to_a_capable_handler),
+		cmocka_unit_test(a_waiting_compare_keeps_its_plan_when_the_handler_changes),
+		cmocka_unit_test(a_compare_that_fails_to_read_writes_nothing),
+		cmocka_unit_test(orwrite_merges_bits),
+		cmocka_unit_test(writes_wait_for_an_overlapping_compare),
+		cmocka_unit_test(waiting_commands_are_not_overtaken),
+		cmocka_unit_test(a_compare_waits_for_writes_in_flight),
+		cmocka_unit_test(an_aborted_command_stops_waiting_for_its_range),
+		cmocka_unit_test(concurrent_increments_are_not_lost),
+		cmocka_unit_test(concurrent_orwrites_are_not_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

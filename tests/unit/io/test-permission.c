@@ -14,7 +14,7 @@ static struct io_fixture_options options = {
 	.backend = {.info = {.caps = FIXTURE_ALL_CAPS}},
 };
 
-static void set(struct io_fixture *fixture, enum io_permission access, uint8_t not_ready)
+static void set_permission(struct io_fixture *fixture, enum io_permission access, uint8_t not_ready)
 {
 	io_thread_set_permission(fixture->thread, access, not_ready);
 	io_fixture_wait_control(fixture);
@@ -30,7 +30,7 @@ static bool is_signalled(struct io_fixture *fixture, uint32_t bit)
 	return there;
 }
 
-static void who_may_only_read_is_told_busy_and_the_owner_wanted(void **state)
+static void with_read_permission_writes_are_busy_and_want_the_lock(void **state)
 {
 	struct initiator_command read = cmd_read(0, 1, NULL), write = cmd_write(0, 1, data),
 				 flush = cmd_flush(), compare = cmd_compare_and_write(0, 1, data),
@@ -41,7 +41,7 @@ static void who_may_only_read_is_told_busy_and_the_owner_wanted(void **state)
 	(void) state;
 	compare.out = both;
 	io_fixture_start(&fixture, &options);
-	set(&fixture, IO_PERMIT_READS, 0);
+	set_permission(&fixture, IO_PERMIT_READS, 0);
 	assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
 	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
 	assert_false(is_signalled(&fixture, IO_SIGNAL_WANTS_LOCK));
@@ -52,13 +52,13 @@ static void who_may_only_read_is_told_busy_and_the_owner_wanted(void **state)
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE), 0);
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_FLUSH), 0);
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_COMPARE_AND_WRITE), 0);
-	set(&fixture, IO_PERMIT_ALL, 0);
+	set_permission(&fixture, IO_PERMIT_ALL, 0);
 	write = cmd_write(0, 1, data);
 	assert_int_equal(initiator_run(&fixture, &write), SCSI_GOOD);
 	io_fixture_stop(&fixture);
 }
 
-static void a_medium_that_is_not_ready_says_why(void **state)
+static void a_medium_that_is_not_ready_reports_the_reason(void **state)
 {
 	static const uint8_t reasons[] = {SCSI_ASCQ_STANDBY, SCSI_ASCQ_UNAVAILABLE};
 	struct io_fixture fixture;
@@ -72,7 +72,7 @@ static void a_medium_that_is_not_ready_says_why(void **state)
 			.cdb = {0x12, 0, 0, 0, 36}, .cdb_length = 6, .length = 36};
 		uint16_t code = 0x0400 | reasons[i];
 
-		set(&fixture, IO_PERMIT_READS, reasons[i]);
+		set_permission(&fixture, IO_PERMIT_READS, reasons[i]);
 		initiator_run(&fixture, &read);
 		assert_sense(&read, 0x2, code);
 		initiator_run(&fixture, &write);
@@ -81,7 +81,7 @@ static void a_medium_that_is_not_ready_says_why(void **state)
 		assert_sense(&ready, 0x2, code);
 		assert_int_equal(initiator_run(&fixture, &inquiry), SCSI_GOOD);
 	}
-	set(&fixture, IO_PERMIT_ALL, 0);
+	set_permission(&fixture, IO_PERMIT_ALL, 0);
 	struct initiator_command ready = cmd_test_unit_ready();
 
 	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
@@ -89,7 +89,7 @@ static void a_medium_that_is_not_ready_says_why(void **state)
 }
 
 /* A command of several requests ends at the first that is not let through. */
-static void nothing_is_submitted_any_more_and_then_it_is_quiet(void **state)
+static void without_permission_nothing_is_submitted_until_idle(void **state)
 {
 	struct io_fixture_options held = options;
 	struct initiator_command same = cmd_cdb16(0x93, 0, 0, 2048, data, FIXTURE_BLOCK);
@@ -104,7 +104,7 @@ static void nothing_is_submitted_any_more_and_then_it_is_quiet(void **state)
 	initiator_send(&fixture, &same);
 	assert_true(backend_wait_held(fixture.backend, 1));
 	io_fixture_clear_signals(&fixture);
-	set(&fixture, IO_PERMIT_NONE, 0);
+	set_permission(&fixture, IO_PERMIT_NONE, 0);
 	assert_false(io_thread_is_idle(fixture.thread));
 	submitted = backend_count(fixture.backend, TCMU_IO_WRITE);
 	backend_hold(fixture.backend, 0);
@@ -115,12 +115,12 @@ static void nothing_is_submitted_any_more_and_then_it_is_quiet(void **state)
 	assert_true(io_thread_is_idle(fixture.thread));
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE), submitted);
 	/* an earlier quiet does not count for a later order */
-	set(&fixture, IO_PERMIT_ALL, 0);
+	set_permission(&fixture, IO_PERMIT_ALL, 0);
 	assert_false(io_thread_is_idle(fixture.thread));
 	io_fixture_stop(&fixture);
 }
 
-static void another_backend_takes_the_place_of_the_first(void **state)
+static void an_idle_backend_can_be_exchanged(void **state)
 {
 	struct initiator_command write = cmd_write(3, 1, data);
 	struct backend *second = backend_new(&options.backend);
@@ -129,10 +129,10 @@ static void another_backend_takes_the_place_of_the_first(void **state)
 	(void) state;
 	memset(data, 9, sizeof(data));
 	io_fixture_start(&fixture, &options);
-	set(&fixture, IO_PERMIT_NONE, 0);
+	set_permission(&fixture, IO_PERMIT_NONE, 0);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_IDLE);
 	io_thread_set_backend(fixture.thread, second, &fixture.setup.info);
-	set(&fixture, IO_PERMIT_ALL, 0);
+	set_permission(&fixture, IO_PERMIT_ALL, 0);
 	assert_int_equal(initiator_run(&fixture, &write), SCSI_GOOD);
 	assert_int_equal(backend_count(fixture.backend, 0), 0);
 	assert_int_equal(backend_count(second, TCMU_IO_WRITE), 1);
@@ -144,10 +144,10 @@ static void another_backend_takes_the_place_of_the_first(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(who_may_only_read_is_told_busy_and_the_owner_wanted),
-		cmocka_unit_test(a_medium_that_is_not_ready_says_why),
-		cmocka_unit_test(nothing_is_submitted_any_more_and_then_it_is_quiet),
-		cmocka_unit_test(another_backend_takes_the_place_of_the_first),
+		cmocka_unit_test(with_read_permission_writes_are_busy_and_want_the_lock),
+		cmocka_unit_test(a_medium_that_is_not_ready_reports_the_reason),
+		cmocka_unit_test(without_permission_nothing_is_submitted_until_idle),
+		cmocka_unit_test(an_idle_backend_can_be_exchanged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

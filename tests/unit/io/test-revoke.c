@@ -146,7 +146,7 @@ static void late_system_calls_change_nothing(void **state)
 	end_load(&fixture, &load);
 }
 
-static void late_accesses_to_memory_find_the_bytes_in_flight(void **state)
+static void late_memory_accesses_find_the_bytes_in_flight(void **state)
 {
 	struct io_fixture_options options = load_options();
 	struct load load;
@@ -166,7 +166,7 @@ static void late_accesses_to_memory_find_the_bytes_in_flight(void **state)
 
 /* The ring stays where it is until it can be replaced: the backend would crash the process
  * otherwise. */
-static void without_memory_nothing_is_taken_away(void **state)
+static void without_memory_the_ring_stays_mapped(void **state)
 {
 	struct io_fixture_options options = load_options();
 	struct load load;
@@ -187,7 +187,7 @@ static void without_memory_nothing_is_taken_away(void **state)
 }
 
 /* The blocking kind: stuck on threads of its own. */
-static void workers_that_are_stuck_end_late(void **state)
+static void stuck_workers_end_after_the_revoke(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[FIXTURE_BLOCK] = {0};
@@ -225,7 +225,7 @@ static void workers_that_are_stuck_end_late(void **state)
 
 /* ------- a thread that is stuck itself ------- */
 
-static void a_thread_that_is_stuck_in_submit(void **state)
+static void a_thread_stuck_in_submit_loses_its_ring(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[FIXTURE_BLOCK], out[FIXTURE_BLOCK] = {0};
@@ -248,7 +248,7 @@ static void a_thread_that_is_stuck_in_submit(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
-static void a_thread_that_is_stuck_in_the_engine(void **state)
+static void a_thread_stuck_in_a_read_loses_its_ring(void **state)
 {
 	static const enum aio_kind kinds[] = {AIO_URING, AIO_THREADS};
 
@@ -278,7 +278,7 @@ static void a_thread_that_is_stuck_in_the_engine(void **state)
 
 /* A read that io_uring holds: it is cancelled, and until then it has no reference on the ring
  * either. */
-static void what_the_engine_has_pending_is_cancelled(void **state)
+static void requests_pending_in_io_uring_are_cancelled(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[FIXTURE_BLOCK];
@@ -304,7 +304,7 @@ static void what_the_engine_has_pending_is_cancelled(void **state)
 	close(ends[1]);
 }
 
-static void before_the_ring_is_attached(void **state)
+static void a_ring_can_be_revoked_before_it_is_attached(void **state)
 {
 	struct io_fixture fixture;
 
@@ -324,7 +324,7 @@ static void before_the_ring_is_attached(void **state)
 
 /* ------- commands that are not with the backend ------- */
 
-static void commands_that_wait_for_the_serial_just_end(void **state)
+static void commands_waiting_for_the_serial_are_dropped(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[64];
@@ -344,7 +344,7 @@ static void commands_that_wait_for_the_serial_just_end(void **state)
 }
 
 /* Its second half must not reach the store when nobody has the first one's answer any more. */
-static void a_plan_of_many_steps_goes_no_further(void **state)
+static void a_plan_ends_with_its_current_step(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[2 * FIXTURE_BLOCK] = {0};
@@ -367,7 +367,7 @@ static void a_plan_of_many_steps_goes_no_further(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
-static void answers_that_are_ready_are_not_written_any_more(void **state)
+static void late_answers_are_not_written(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[64];
@@ -389,7 +389,7 @@ static void answers_that_are_ready_are_not_written_any_more(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
-static void once_more_and_after_the_end_it_does_nothing(void **state)
+static void a_repeated_revoke_does_nothing(void **state)
 {
 	struct io_fixture fixture;
 
@@ -413,17 +413,17 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(late_system_calls_change_nothing),
-		cmocka_unit_test(late_accesses_to_memory_find_the_bytes_in_flight),
-		cmocka_unit_test(without_memory_nothing_is_taken_away),
-		cmocka_unit_test(workers_that_are_stuck_end_late),
-		cmocka_unit_test(a_thread_that_is_stuck_in_submit),
-		cmocka_unit_test(a_thread_that_is_stuck_in_the_engine),
-		cmocka_unit_test(what_the_engine_has_pending_is_cancelled),
-		cmocka_unit_test(before_the_ring_is_attached),
-		cmocka_unit_test(commands_that_wait_for_the_serial_just_end),
-		cmocka_unit_test(a_plan_of_many_steps_goes_no_further),
-		cmocka_unit_test(answers_that_are_ready_are_not_written_any_more),
-		cmocka_unit_test(once_more_and_after_the_end_it_does_nothing),
+		cmocka_unit_test(late_memory_accesses_find_the_bytes_in_flight),
+		cmocka_unit_test(without_memory_the_ring_stays_mapped),
+		cmocka_unit_test(stuck_workers_end_after_the_revoke),
+		cmocka_unit_test(a_thread_stuck_in_submit_loses_its_ring),
+		cmocka_unit_test(a_thread_stuck_in_a_read_loses_its_ring),
+		cmocka_unit_test(requests_pending_in_io_uring_are_cancelled),
+		cmocka_unit_test(a_ring_can_be_revoked_before_it_is_attached),
+		cmocka_unit_test(commands_waiting_for_the_serial_are_dropped),
+		cmocka_unit_test(a_plan_ends_with_its_current_step),
+		cmocka_unit_test(late_answers_are_not_written),
+		cmocka_unit_test(a_repeated_revoke_does_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

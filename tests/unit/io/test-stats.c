@@ -14,21 +14,21 @@
 
 static struct stats *stats;
 
-static int make(void **state)
+static int stats_setup(void **state)
 {
 	(void) state;
 	stats = calloc(1, sizeof(*stats));
 	return stats ? 0 : -1;
 }
 
-static int drop(void **state)
+static int stats_teardown(void **state)
 {
 	(void) state;
 	free(stats);
 	return 0;
 }
 
-static void start(struct io_fixture *fixture, const struct io_fixture_options *options)
+static void start_with_stats(struct io_fixture *fixture, const struct io_fixture_options *options)
 {
 	io_fixture_init(fixture, options);
 	fixture->setup.stats = stats;
@@ -36,12 +36,12 @@ static void start(struct io_fixture *fixture, const struct io_fixture_options *o
 	io_fixture_wait_signal(fixture, IO_SIGNAL_ATTACHED);
 }
 
-static uint64_t count(enum scsi_class class)
+static uint64_t class_commands(enum scsi_class class)
 {
 	return stats_get(&stats->classes[class].commands);
 }
 
-static uint64_t sum(enum scsi_class class)
+static uint64_t class_latencies(enum scsi_class class)
 {
 	uint64_t all = 0;
 
@@ -52,7 +52,7 @@ static uint64_t sum(enum scsi_class class)
 
 /* ------- buckets ------- */
 
-static void every_time_lies_in_its_bucket(void **state)
+static void every_latency_lies_in_its_bucket(void **state)
 {
 	(void) state;
 	for (unsigned shift = 0; shift < 64; shift++) {
@@ -67,7 +67,7 @@ static void every_time_lies_in_its_bucket(void **state)
 	}
 }
 
-static void buckets_follow_each_other_and_are_narrow(void **state)
+static void buckets_are_contiguous_and_narrow(void **state)
 {
 	(void) state;
 	assert_int_equal(stats_bucket_lower(0), 0);
@@ -95,32 +95,32 @@ static void commands_are_counted_by_class_with_bytes_and_times(void **state)
 	struct io_fixture fixture;
 
 	(void) state;
-	start(&fixture, &(struct io_fixture_options){0});
+	start_with_stats(&fixture, &(struct io_fixture_options){0});
 	for (unsigned i = 0; i < 5; i++)
 		assert_int_equal(initiator_run(&fixture, &commands[i]), SCSI_GOOD);
 	io_fixture_stop(&fixture);
-	assert_int_equal(count(SCSI_CLASS_READ), 1);
-	assert_int_equal(count(SCSI_CLASS_WRITE), 2);
-	assert_int_equal(count(SCSI_CLASS_FLUSH), 1);
-	assert_int_equal(count(SCSI_CLASS_OTHER), 1);
+	assert_int_equal(class_commands(SCSI_CLASS_READ), 1);
+	assert_int_equal(class_commands(SCSI_CLASS_WRITE), 2);
+	assert_int_equal(class_commands(SCSI_CLASS_FLUSH), 1);
+	assert_int_equal(class_commands(SCSI_CLASS_OTHER), 1);
 	assert_int_equal(stats_get(&stats->classes[SCSI_CLASS_READ].bytes), 8 * FIXTURE_BLOCK);
 	assert_int_equal(stats_get(&stats->classes[SCSI_CLASS_WRITE].bytes), 3 * FIXTURE_BLOCK);
 	for (unsigned i = 0; i < SCSI_CLASS_COUNT; i++) {
-		assert_int_equal(sum(i), count(i));
+		assert_int_equal(class_latencies(i), class_commands(i));
 		assert_int_equal(stats_get(&stats->classes[i].failed), 0);
-		assert_true(!count(i) == !stats_get(&stats->classes[i].ns));
+		assert_true(!class_commands(i) == !stats_get(&stats->classes[i].ns));
 	}
 	assert_int_equal(stats_get(&stats->fetched), 5);
 	assert_int_equal(stats_get(&stats->ended), 5);
 }
 
-static void errors_are_counted_by_their_sense(void **state)
+static void errors_are_counted_by_sense_key(void **state)
 {
 	struct initiator_command beyond = cmd_read(UINT32_MAX, 1, NULL);
 	struct io_fixture fixture;
 
 	(void) state;
-	start(&fixture, &(struct io_fixture_options){0});
+	start_with_stats(&fixture, &(struct io_fixture_options){0});
 	assert_int_equal(initiator_run(&fixture, &beyond), SCSI_CHECK_CONDITION);
 	io_fixture_stop(&fixture);
 	assert_int_equal(stats_get(&stats->sense[5]), 1);
@@ -130,7 +130,7 @@ static void errors_are_counted_by_their_sense(void **state)
 	assert_true(stats_get(&stats->last_sense_at) > 0);
 }
 
-static void errors_of_the_backend_are_kept_with_what_was_told(void **state)
+static void the_last_backend_error_is_kept_with_its_sense(void **state)
 {
 	static uint8_t data[FIXTURE_BLOCK];
 	struct initiator_command write = cmd_write(12, 1, data),
@@ -139,7 +139,7 @@ static void errors_of_the_backend_are_kept_with_what_was_told(void **state)
 	struct io_fixture fixture;
 
 	(void) state;
-	start(&fixture, &(struct io_fixture_options){0});
+	start_with_stats(&fixture, &(struct io_fixture_options){0});
 	backend_fail(fixture.backend, TCMU_IO_WRITE, 0, 1, -EBUSY);
 	assert_int_equal(initiator_run(&fixture, &write), SCSI_BUSY);
 	assert_int_equal(initiator_run(&fixture, &beyond), SCSI_CHECK_CONDITION);
@@ -156,7 +156,7 @@ static void errors_of_the_backend_are_kept_with_what_was_told(void **state)
 	stats_failed(NULL, write.cdb, EIO, 0, &(struct scsi_sense){0});
 }
 
-static void what_is_under_way_is_seen_while_the_backend_is_stuck(void **state)
+static void requests_in_flight_are_seen_while_the_backend_is_stuck(void **state)
 {
 	static uint8_t data[4 * FIXTURE_BLOCK];
 	struct initiator_command stuck = cmd_read(12, 4, data);
@@ -165,7 +165,9 @@ static void what_is_under_way_is_seen_while_the_backend_is_stuck(void **state)
 	struct io_fixture fixture;
 
 	(void) state;
-	start(&fixture, &(struct io_fixture_options){.backend = {.threading = TCMU_HANDLER_ASYNC}});
+	start_with_stats(
+		&fixture,
+		&(struct io_fixture_options){.backend = {.threading = TCMU_HANDLER_ASYNC}});
 	backend_block(fixture.backend);
 	initiator_send(&fixture, &stuck);
 	assert_true(backend_wait_blocked(fixture.backend));
@@ -186,7 +188,7 @@ static void what_is_under_way_is_seen_while_the_backend_is_stuck(void **state)
 static atomic_bool done;
 static atomic_uint torn;
 
-static void *look(void *arg)
+static void *read_requests(void *arg)
 {
 	struct stats_flight *flight = arg;
 	struct stats_request request;
@@ -207,7 +209,7 @@ static void a_request_is_read_whole_or_not_at_all(void **state)
 
 	(void) state;
 	atomic_store(&done, false);
-	assert_int_equal(pthread_create(&reader, NULL, look, &flight), 0);
+	assert_int_equal(pthread_create(&reader, NULL, read_requests, &flight), 0);
 	for (uint64_t i = 1; i < 300000; i++) {
 		uint64_t now = i, end = i + 1;
 
@@ -220,14 +222,14 @@ static void a_request_is_read_whole_or_not_at_all(void **state)
 	assert_int_equal(atomic_load(&torn), 0);
 }
 
-static void the_processor_time_of_threads_adds_up(void **state)
+static void the_cpu_time_of_threads_adds_up(void **state)
 {
 	struct initiator_command command = cmd_test_unit_ready();
 	struct io_fixture fixture;
 	uint64_t one, idle;
 
 	(void) state;
-	start(&fixture, &(struct io_fixture_options){0});
+	start_with_stats(&fixture, &(struct io_fixture_options){0});
 	assert_int_equal(initiator_run(&fixture, &command), SCSI_GOOD);
 	one = stats_cpu(stats);
 	assert_true(one > 0);
@@ -235,19 +237,19 @@ static void the_processor_time_of_threads_adds_up(void **state)
 	idle = stats_cpu(stats);
 	assert_true(idle >= one);
 	assert_int_equal(stats_cpu(stats), idle);
-	start(&fixture, &(struct io_fixture_options){0});
+	start_with_stats(&fixture, &(struct io_fixture_options){0});
 	assert_true(stats_cpu(stats) >= idle);
 	io_fixture_stop(&fixture);
 }
 
-static void what_goes_with_the_ring_is_not_counted_as_answered(void **state)
+static void revoked_commands_are_not_counted_as_answered(void **state)
 {
 	static uint8_t data[FIXTURE_BLOCK];
 	struct initiator_command stuck = cmd_read(0, 1, data);
 	struct io_fixture fixture;
 
 	(void) state;
-	start(&fixture, &(struct io_fixture_options){0});
+	start_with_stats(&fixture, &(struct io_fixture_options){0});
 	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_READ));
 	initiator_send(&fixture, &stuck);
 	assert_true(backend_wait_held(fixture.backend, 1));
@@ -256,59 +258,65 @@ static void what_goes_with_the_ring_is_not_counted_as_answered(void **state)
 	assert_int_equal(backend_release(fixture.backend, 1, BACKEND_OLDEST), 1);
 	io_fixture_wait_end(&fixture);
 	assert_int_equal(stats_get(&stats->fetched), stats_get(&stats->ended));
-	assert_int_equal(count(SCSI_CLASS_READ), 0);
+	assert_int_equal(class_commands(SCSI_CLASS_READ), 0);
 }
 
-static unsigned told;
+static unsigned report_cnt;
 
-static void on_told(void *owner, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
+static void on_command_report(
+	void *owner, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
 {
 	(void) owner;
 	assert_int_equal(cdb[0], 0);
 	assert_int_equal(cdb_length, 6);
 	assert_int_equal(data_length, 0);
-	told++;
+	report_cnt++;
 }
 
-static void commands_are_told_when_somebody_wants_it(void **state)
+static void commands_are_reported_only_while_enabled(void **state)
 {
 	struct initiator_command commands[] = {
 		cmd_test_unit_ready(), cmd_test_unit_ready(), cmd_test_unit_ready()};
-	atomic_bool tell = false;
+	atomic_bool enabled = false;
 	struct io_fixture fixture;
 
 	(void) state;
-	told = 0;
+	report_cnt = 0;
 	io_fixture_init(&fixture, &(struct io_fixture_options){0});
-	fixture.setup.tell = &tell;
-	fixture.setup.told = on_told;
+	fixture.setup.tell = &enabled;
+	fixture.setup.told = on_command_report;
 	assert_int_equal(io_thread_new(&fixture.setup, &fixture.thread), 0);
 	assert_int_equal(initiator_run(&fixture, &commands[0]), SCSI_GOOD);
-	atomic_store(&tell, true);
+	atomic_store(&enabled, true);
 	assert_int_equal(initiator_run(&fixture, &commands[1]), SCSI_GOOD);
-	atomic_store(&tell, false);
+	atomic_store(&enabled, false);
 	assert_int_equal(initiator_run(&fixture, &commands[2]), SCSI_GOOD);
 	io_fixture_stop(&fixture);
-	assert_int_equal(told, 1);
+	assert_int_equal(report_cnt, 1);
 }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_time_lies_in_its_bucket),
-		cmocka_unit_test(buckets_follow_each_other_and_are_narrow),
+		cmocka_unit_test(every_latency_lies_in_its_bucket),
+		cmocka_unit_test(buckets_are_contiguous_and_narrow),
 		cmocka_unit_test_setup_teardown(
-			commands_are_counted_by_class_with_bytes_and_times, make, drop),
-		cmocka_unit_test_setup_teardown(errors_are_counted_by_their_sense, make, drop),
+			commands_are_counted_by_class_with_bytes_and_times, stats_setup,
+			stats_teardown),
 		cmocka_unit_test_setup_teardown(
-			errors_of_the_backend_are_kept_with_what_was_told, make, drop),
+			errors_are_counted_by_sense_key, stats_setup, stats_teardown),
 		cmocka_unit_test_setup_teardown(
-			what_is_under_way_is_seen_while_the_backend_is_stuck, make, drop),
-		cmocka_unit_test_setup_teardown(a_request_is_read_whole_or_not_at_all, make, drop),
-		cmocka_unit_test_setup_teardown(the_processor_time_of_threads_adds_up, make, drop),
+			the_last_backend_error_is_kept_with_its_sense, stats_setup, stats_teardown),
 		cmocka_unit_test_setup_teardown(
-			what_goes_with_the_ring_is_not_counted_as_answered, make, drop),
-		cmocka_unit_test(commands_are_told_when_somebody_wants_it),
+			requests_in_flight_are_seen_while_the_backend_is_stuck, stats_setup,
+			stats_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_request_is_read_whole_or_not_at_all, stats_setup, stats_teardown),
+		cmocka_unit_test_setup_teardown(
+			the_cpu_time_of_threads_adds_up, stats_setup, stats_teardown),
+		cmocka_unit_test_setup_teardown(
+			revoked_commands_are_not_counted_as_answered, stats_setup, stats_teardown),
+		cmocka_unit_test(commands_are_reported_only_while_enabled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

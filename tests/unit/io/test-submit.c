@@ -32,7 +32,7 @@ static uint8_t *at(const struct io_fixture *fixture, uint64_t lba)
 
 /* ------- durability ------- */
 
-static void a_forced_write_is_forced_by_the_handler_that_can(void **state)
+static void fua_is_passed_to_a_capable_handler(void **state)
 {
 	struct io_fixture_options options = {.backend.info = {.volatile_cache = true, .fua = true}};
 	struct io_fixture fixture;
@@ -49,7 +49,7 @@ static void a_forced_write_is_forced_by_the_handler_that_can(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void a_forced_write_is_flushed_where_the_handler_cannot(void **state)
+static void fua_is_emulated_by_a_flush(void **state)
 {
 	struct io_fixture_options options = {.backend.info.volatile_cache = true};
 	struct io_fixture fixture;
@@ -71,7 +71,7 @@ static void a_forced_write_is_flushed_where_the_handler_cannot(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void nothing_is_forced_where_writes_are_stable(void **state)
+static void fua_costs_nothing_without_a_volatile_cache(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[FIXTURE_BLOCK] = {0};
@@ -87,7 +87,7 @@ static void nothing_is_forced_where_writes_are_stable(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void unmap_list(uint8_t *list, const struct scsi_extent *extents, unsigned cnt)
+static void fill_unmap_list(uint8_t *list, const struct scsi_extent *extents, unsigned cnt)
 {
 	memset(list, 0, 8 + 16 * cnt);
 	list[1] = (uint8_t) (6 + 16 * cnt);
@@ -102,7 +102,7 @@ static void unmap_list(uint8_t *list, const struct scsi_extent *extents, unsigne
 	}
 }
 
-static struct initiator_command unmap(const uint8_t *list, unsigned cnt)
+static struct initiator_command cmd_unmap(const uint8_t *list, unsigned cnt)
 {
 	uint32_t length = 8 + 16 * cnt;
 
@@ -115,7 +115,7 @@ static struct initiator_command unmap(const uint8_t *list, unsigned cnt)
 }
 
 /* With WCE=0 the status of every command that writes says that it is on the medium. */
-static void without_a_write_cache_everything_that_writes_is_flushed(void **state)
+static void without_a_write_cache_every_change_is_flushed(void **state)
 {
 	struct io_fixture_options options = {
 		.no_write_cache = true,
@@ -130,14 +130,14 @@ static void without_a_write_cache_everything_that_writes_is_flushed(void **state
 		cmd_cdb16(0x8e, 0x02, 0, 1, out, FIXTURE_BLOCK), /* WRITE AND VERIFY, BYTCHK */
 		cmd_cdb16(0x93, 0, 0, 8, pattern, FIXTURE_BLOCK),
 		cmd_cdb16(0x93, 0, 0, 8, out, FIXTURE_BLOCK),
-		unmap(list, 2),
+		cmd_unmap(list, 2),
 		cmd_compare_and_write(0, 1, out),
 		cmd_cdb16(0x8b, 0, 0, 1, out, FIXTURE_BLOCK), /* ORWRITE */
 	};
 	struct io_fixture fixture;
 
 	(void) state;
-	unmap_list(list, extents, 2);
+	fill_unmap_list(list, extents, 2);
 	memset(pattern, 1, sizeof(pattern));
 	io_fixture_start(&fixture, &options);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
@@ -150,18 +150,19 @@ static void without_a_write_cache_everything_that_writes_is_flushed(void **state
 }
 
 /* FUA goes with writes only. */
-static void what_cannot_be_forced_is_flushed(void **state)
+static void operations_without_fua_are_flushed(void **state)
 {
 	struct io_fixture_options options = {
 		.no_write_cache = true,
 		.backend.info = {.volatile_cache = true, .fua = true, .caps = FIXTURE_ALL_CAPS}};
 	static const struct scsi_extent extents[] = {{5, 2}};
 	uint8_t out[2 * FIXTURE_BLOCK] = {0}, list[24] = {0};
-	struct initiator_command commands[] = {unmap(list, 1), cmd_compare_and_write(3, 1, out)};
+	struct initiator_command commands[] = {
+		cmd_unmap(list, 1), cmd_compare_and_write(3, 1, out)};
 	struct io_fixture fixture;
 
 	(void) state;
-	unmap_list(list, extents, 1);
+	fill_unmap_list(list, extents, 1);
 	io_fixture_start(&fixture, &options);
 	for (unsigned i = 0; i < 2; i++) {
 		backend_forget(fixture.backend);
@@ -177,7 +178,7 @@ static void what_cannot_be_forced_is_flushed(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void a_flush_that_fails_after_a_write_fails_the_write(void **state)
+static void a_failed_flush_fails_its_write(void **state)
 {
 	struct io_fixture_options options = {.backend.info.volatile_cache = true};
 	struct io_fixture fixture;
@@ -197,7 +198,7 @@ static void a_flush_that_fails_after_a_write_fails_the_write(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void a_handler_without_flush_is_not_asked_for_it(void **state)
+static void a_handler_without_flush_gets_none(void **state)
 {
 	struct io_fixture_options options = {
 		.backend.info = {
@@ -222,17 +223,17 @@ static const struct tcmu_backend_info can_unmap = {
 	.thin = true,
 };
 
-static void unmaps_each_extent_in_turn(void **state)
+static void unmap_submits_one_extent_after_another(void **state)
 {
 	struct scsi_extent extents[32];
 	uint8_t list[8 + 16 * 32] = {0};
 	struct io_fixture fixture;
-	struct initiator_command command = unmap(list, 32);
+	struct initiator_command command = cmd_unmap(list, 32);
 
 	(void) state;
 	for (unsigned i = 0; i < 32; i++)
 		extents[i] = (struct scsi_extent){.lba = 60 * i, .blocks = i == 7 ? 0 : i + 1};
-	unmap_list(list, extents, 32);
+	fill_unmap_list(list, extents, 32);
 	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.info = can_unmap});
 	memset(at(&fixture, 0), 0xee, 2048 * FIXTURE_BLOCK);
 	assert_int_equal(initiator_run(&fixture, &command), SCSI_GOOD);
@@ -248,15 +249,15 @@ static void unmaps_each_extent_in_turn(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void an_unmap_that_fails_goes_no_further(void **state)
+static void a_failed_unmap_stops(void **state)
 {
 	static const struct scsi_extent extents[] = {{8, 8}, {24, 8}, {40, 8}};
 	uint8_t list[8 + 16 * 3] = {0};
 	struct io_fixture fixture;
-	struct initiator_command command = unmap(list, 3);
+	struct initiator_command command = cmd_unmap(list, 3);
 
 	(void) state;
-	unmap_list(list, extents, 3);
+	fill_unmap_list(list, extents, 3);
 	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.info = can_unmap});
 	backend_fail(fixture.backend, TCMU_IO_UNMAP, 1, 1, -EIO);
 	initiator_run(&fixture, &command);
@@ -268,7 +269,7 @@ static void an_unmap_that_fails_goes_no_further(void **state)
 
 /* ------- WRITE SAME ------- */
 
-static void writes_a_block_many_times(void **state)
+static void write_same_repeats_its_block(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[FIXTURE_BLOCK] = {0};
@@ -290,7 +291,7 @@ static void writes_a_block_many_times(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void a_write_same_that_fails_tells_where(void **state)
+static void a_failed_write_same_reports_the_block(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[FIXTURE_BLOCK] = {0};
@@ -316,7 +317,7 @@ static const struct tcmu_backend_info can_zero = {
 	.thin = true,
 };
 
-static void zeros_are_written_by_the_handler_that_can(void **state)
+static void write_same_of_zeros_becomes_write_zeroes(void **state)
 {
 	static const uint8_t zeros[FIXTURE_BLOCK];
 	struct io_fixture fixture;
@@ -343,7 +344,7 @@ static void zeros_are_written_by_the_handler_that_can(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void a_block_is_repeated_by_the_handler_that_can(void **state)
+static void write_same_is_passed_to_a_capable_handler(void **state)
 {
 	static const uint64_t caps = FIXTURE_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_WRITE_SAME);
 	struct io_fixture fixture;
@@ -375,7 +376,7 @@ static void a_block_is_repeated_by_the_handler_that_can(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void zeros_are_written_as_data_where_the_handler_cannot(void **state)
+static void without_write_zeroes_zeros_are_written_as_data(void **state)
 {
 	struct io_fixture fixture;
 	struct initiator_command no_data = cmd_cdb16(0x93, 0x01, 16, CHUNK_BLOCKS + 1, NULL, 0);
@@ -399,7 +400,7 @@ static void zeros_are_written_as_data_where_the_handler_cannot(void **state)
 	}
 }
 
-static void zeros_that_fail_are_not_written_as_data(void **state)
+static void failed_write_zeroes_are_not_written_as_data(void **state)
 {
 	struct io_fixture fixture;
 	struct initiator_command no_data = cmd_cdb16(0x93, 0x01, 16, 8, NULL, 0);
@@ -415,7 +416,7 @@ static void zeros_that_fail_are_not_written_as_data(void **state)
 
 /* ------- GET LBA STATUS ------- */
 
-static struct initiator_command lba_status(uint64_t lba, void *in, uint32_t length)
+static struct initiator_command cmd_get_lba_status(uint64_t lba, void *in, uint32_t length)
 {
 	struct initiator_command command = cmd_cdb16(0x9e, 0x12, lba, length, NULL, length);
 
@@ -428,11 +429,11 @@ static uint32_t get32(const uint8_t *p)
 	return (uint32_t) p[0] << 24 | (uint32_t) p[1] << 16 | (uint32_t) p[2] << 8 | p[3];
 }
 
-static void tells_what_is_allocated(void **state)
+static void get_lba_status_reports_what_is_allocated(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[512];
-	struct initiator_command status = lba_status(4, in, sizeof(in));
+	struct initiator_command status = cmd_get_lba_status(4, in, sizeof(in));
 
 	(void) state;
 	io_fixture_start(
@@ -452,13 +453,13 @@ static void tells_what_is_allocated(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void neighbours_that_are_alike_are_told_as_one(void **state)
+static void get_lba_status_merges_equal_neighbours(void **state)
 {
 	struct io_fixture_options options = {
 		.backend = {.map_max = 7 * FIXTURE_BLOCK, .info.caps = FIXTURE_ALL_CAPS}};
 	struct io_fixture fixture;
 	uint8_t in[512];
-	struct initiator_command status = lba_status(0, in, sizeof(in));
+	struct initiator_command status = cmd_get_lba_status(0, in, sizeof(in));
 
 	(void) state;
 	io_fixture_start(&fixture, &options);
@@ -471,12 +472,12 @@ static void neighbours_that_are_alike_are_told_as_one(void **state)
 }
 
 /* A medium in many pieces: the answer is a beginning, and the initiator asks for more. */
-static void tells_of_many_pieces_as_far_as_it_goes(void **state)
+static void get_lba_status_is_limited_in_length(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[4096];
-	struct initiator_command status = lba_status(0, in, sizeof(in)),
-				 few = lba_status(0, in, 40);
+	struct initiator_command status = cmd_get_lba_status(0, in, sizeof(in)),
+				 few = cmd_get_lba_status(0, in, 40);
 
 	(void) state;
 	io_fixture_start(
@@ -496,11 +497,11 @@ static void tells_of_many_pieces_as_far_as_it_goes(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void a_map_that_fails_or_leads_nowhere_is_an_error(void **state)
+static void a_failed_map_is_an_error(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[64];
-	struct initiator_command status = lba_status(5, in, sizeof(in));
+	struct initiator_command status = cmd_get_lba_status(5, in, sizeof(in));
 
 	(void) state;
 	io_fixture_start(
@@ -512,11 +513,11 @@ static void a_map_that_fails_or_leads_nowhere_is_an_error(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void without_a_map_everything_is_allocated(void **state)
+static void without_map_everything_is_allocated(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[64];
-	struct initiator_command status = lba_status(5, in, sizeof(in));
+	struct initiator_command status = cmd_get_lba_status(5, in, sizeof(in));
 
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
@@ -527,7 +528,7 @@ static void without_a_map_everything_is_allocated(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void an_atomic_write_is_asked_for_as_one(void **state)
+static void an_atomic_write_is_one_request(void **state)
 {
 	uint8_t out[FIXTURE_BLOCK] = {0};
 	struct io_fixture fixture;
@@ -548,7 +549,7 @@ static void an_atomic_write_is_asked_for_as_one(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void what_asks_for_nothing_is_good_at_once(void **state)
+static void commands_without_blocks_succeed_at_once(void **state)
 {
 	struct io_fixture fixture;
 	struct initiator_command prefetch = cmd_cdb16(0x90, 0, 0, 8, NULL, 0);
@@ -566,28 +567,28 @@ static void what_asks_for_nothing_is_good_at_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_forced_write_is_forced_by_the_handler_that_can),
-		cmocka_unit_test(a_forced_write_is_flushed_where_the_handler_cannot),
-		cmocka_unit_test(nothing_is_forced_where_writes_are_stable),
-		cmocka_unit_test(without_a_write_cache_everything_that_writes_is_flushed),
-		cmocka_unit_test(what_cannot_be_forced_is_flushed),
-		cmocka_unit_test(a_flush_that_fails_after_a_write_fails_the_write),
-		cmocka_unit_test(a_handler_without_flush_is_not_asked_for_it),
-		cmocka_unit_test(unmaps_each_extent_in_turn),
-		cmocka_unit_test(an_unmap_that_fails_goes_no_further),
-		cmocka_unit_test(writes_a_block_many_times),
-		cmocka_unit_test(a_write_same_that_fails_tells_where),
-		cmocka_unit_test(zeros_are_written_by_the_handler_that_can),
-		cmocka_unit_test(a_block_is_repeated_by_the_handler_that_can),
-		cmocka_unit_test(zeros_are_written_as_data_where_the_handler_cannot),
-		cmocka_unit_test(zeros_that_fail_are_not_written_as_data),
-		cmocka_unit_test(tells_what_is_allocated),
-		cmocka_unit_test(neighbours_that_are_alike_are_told_as_one),
-		cmocka_unit_test(tells_of_many_pieces_as_far_as_it_goes),
-		cmocka_unit_test(a_map_that_fails_or_leads_nowhere_is_an_error),
-		cmocka_unit_test(without_a_map_everything_is_allocated),
-		cmocka_unit_test(an_atomic_write_is_asked_for_as_one),
-		cmocka_unit_test(what_asks_for_nothing_is_good_at_once),
+		cmocka_unit_test(fua_is_passed_to_a_capable_handler),
+		cmocka_unit_test(fua_is_emulated_by_a_flush),
+		cmocka_unit_test(fua_costs_nothing_without_a_volatile_cache),
+		cmocka_unit_test(without_a_write_cache_every_change_is_flushed),
+		cmocka_unit_test(operations_without_fua_are_flushed),
+		cmocka_unit_test(a_failed_flush_fails_its_write),
+		cmocka_unit_test(a_handler_without_flush_gets_none),
+		cmocka_unit_test(unmap_submits_one_extent_after_another),
+		cmocka_unit_test(a_failed_unmap_stops),
+		cmocka_unit_test(write_same_repeats_its_block),
+		cmocka_unit_test(a_failed_write_same_reports_the_block),
+		cmocka_unit_test(write_same_of_zeros_becomes_write_zeroes),
+		cmocka_unit_test(write_same_is_passed_to_a_capable_handler),
+		cmocka_unit_test(without_write_zeroes_zeros_are_written_as_data),
+		cmocka_unit_test(failed_write_zeroes_are_not_written_as_data),
+		cmocka_unit_test(get_lba_status_reports_what_is_allocated),
+		cmocka_unit_test(get_lba_status_merges_equal_neighbours),
+		cmocka_unit_test(get_lba_status_is_limited_in_length),
+		cmocka_unit_test(a_failed_map_is_an_error),
+		cmocka_unit_test(without_map_everything_is_allocated),
+		cmocka_unit_test(an_atomic_write_is_one_request),
+		cmocka_unit_test(commands_without_blocks_succeed_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

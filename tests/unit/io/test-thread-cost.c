@@ -91,7 +91,7 @@ static void send_batch(struct io_fixture *fixture)
 		initiator_wait(&commands[i]);
 }
 
-static void reading_and_writing_allocates_nothing(void **state)
+static void reads_and_writes_allocate_nothing(void **state)
 {
 	static const struct io_fixture_options kinds[] = {
 		{.backend.info = {.caps = FIXTURE_BASIC_CAPS, .volatile_cache = true}},
@@ -137,7 +137,7 @@ static void emulated_answers_allocate_nothing(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void what_needs_a_copy_of_its_data_allocates_nothing(void **state)
+static void commands_with_bounce_buffers_allocate_nothing(void **state)
 {
 	static uint8_t data[2 * FIXTURE_BLOCK];
 	struct initiator_command commands[] = {
@@ -160,7 +160,7 @@ static void what_needs_a_copy_of_its_data_allocates_nothing(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void zeros_that_the_handler_writes_allocate_nothing(void **state)
+static void native_write_zeroes_allocates_nothing(void **state)
 {
 	static const uint8_t zeros[FIXTURE_BLOCK];
 	struct tcmu_backend_info info = {
@@ -179,7 +179,7 @@ static void zeros_that_the_handler_writes_allocate_nothing(void **state)
 }
 
 /* Times sleeps and doorbells for count commands that come one by one. */
-static void one_by_one(
+static void check_cost_of_sequential_commands(
 	const struct io_fixture_options *options, unsigned later, unsigned count, unsigned sleeps)
 {
 	struct io_fixture fixture;
@@ -205,17 +205,18 @@ static void one_by_one(
 static void a_single_command_costs_one_doorbell_and_one_sleep(void **state)
 {
 	(void) state;
-	one_by_one(&(struct io_fixture_options){0}, 0, 500, 1);
+	check_cost_of_sequential_commands(&(struct io_fixture_options){0}, 0, 500, 1);
 	/* and a second one where it is completed by another thread */
-	one_by_one(&(struct io_fixture_options){0}, 1, 500, 2);
-	one_by_one(
+	check_cost_of_sequential_commands(&(struct io_fixture_options){0}, 1, 500, 2);
+	check_cost_of_sequential_commands(
 		&(struct io_fixture_options){.backend.threading = TCMU_HANDLER_SERIAL}, 0, 500, 2);
-	one_by_one(
+	check_cost_of_sequential_commands(
 		&(struct io_fixture_options){.aio = AIO_THREADS, .backend.aio = true}, 0, 500, 2);
-	one_by_one(&(struct io_fixture_options){.aio = AIO_URING, .backend.aio = true}, 0, 500, 2);
+	check_cost_of_sequential_commands(
+		&(struct io_fixture_options){.aio = AIO_URING, .backend.aio = true}, 0, 500, 2);
 }
 
-static void many_at_once_share_a_doorbell_and_a_system_call(void **state)
+static void a_batch_shares_doorbells_and_one_system_call(void **state)
 {
 	struct io_fixture fixture;
 	unsigned long waits;
@@ -241,12 +242,12 @@ static void many_at_once_share_a_doorbell_and_a_system_call(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reading_and_writing_allocates_nothing),
+		cmocka_unit_test(reads_and_writes_allocate_nothing),
 		cmocka_unit_test(emulated_answers_allocate_nothing),
-		cmocka_unit_test(what_needs_a_copy_of_its_data_allocates_nothing),
-		cmocka_unit_test(zeros_that_the_handler_writes_allocate_nothing),
+		cmocka_unit_test(commands_with_bounce_buffers_allocate_nothing),
+		cmocka_unit_test(native_write_zeroes_allocates_nothing),
 		cmocka_unit_test(a_single_command_costs_one_doorbell_and_one_sleep),
-		cmocka_unit_test(many_at_once_share_a_doorbell_and_a_system_call),
+		cmocka_unit_test(a_batch_shares_doorbells_and_one_system_call),
 	};
 
 	main_thread = pthread_self();

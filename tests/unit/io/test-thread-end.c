@@ -74,7 +74,7 @@ static bool ends_within(struct io_fixture *fixture, unsigned ms)
 	return ended;
 }
 
-static void *release_held(void *arg)
+static void *complete_held_request(void *arg)
 {
 	struct io_fixture *fixture = arg;
 
@@ -92,7 +92,7 @@ static void wait_asleep(void)
 
 /* A thread of the handler's may still be within complete() when the command is long answered: what
  * complete() looks at has to be there until it returns. */
-static void the_end_waits_for_threads_within_complete(void **state)
+static void the_end_waits_for_threads_inside_complete(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[FIXTURE_BLOCK];
@@ -105,7 +105,7 @@ static void the_end_waits_for_threads_within_complete(void **state)
 	initiator_send(&fixture, &read);
 	assert_true(backend_wait_held(fixture.backend, 1));
 	wait_asleep(); /* so that it has to be woken by a write */
-	assert_int_equal(pthread_create(&thread, NULL, release_held, &fixture), 0);
+	assert_int_equal(pthread_create(&thread, NULL, complete_held_request, &fixture), 0);
 	wait_write_held();
 	initiator_run(&fixture, &ready);
 	initiator_wait(&read);
@@ -128,7 +128,7 @@ static void complete_and_linger(void *backend, struct tcmu_io *io)
 }
 
 /* After the end the handler is closed: none of its functions may run any more. */
-static void the_end_waits_for_workers_within_submit(void **state)
+static void the_end_waits_for_workers_inside_submit(void **state)
 {
 	static struct tcmu_handler lingering;
 	struct io_fixture fixture;
@@ -166,7 +166,7 @@ static void an_idle_device_ends_at_once(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
-static void draining_answers_what_was_fetched_and_fetches_no_more(void **state)
+static void draining_answers_fetched_commands_and_fetches_no_more(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[6][FIXTURE_BLOCK] = {0};
@@ -200,7 +200,7 @@ static void draining_answers_what_was_fetched_and_fetches_no_more(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void a_plan_of_many_steps_is_carried_to_its_end(void **state)
+static void draining_finishes_a_plan_of_many_steps(void **state)
 {
 	struct io_fixture_options options = {
 		.backend.info.volatile_cache = true, .no_write_cache = true};
@@ -224,7 +224,7 @@ static void a_plan_of_many_steps_is_carried_to_its_end(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
-static void draining_with_cancel_asks_the_backend_to_give_up(void **state)
+static void draining_with_cancel_cancels_backend_requests(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[2][FIXTURE_BLOCK];
@@ -269,7 +269,7 @@ static void draining_does_not_wait_for_the_serial(void **state)
 
 /* ------- started after another one ------- */
 
-static void what_a_dead_daemon_had_fetched_is_reset_first(void **state)
+static void recovery_resets_the_commands_of_a_dead_daemon(void **state)
 {
 	struct io_fixture_options options = {
 		.start = IO_THREAD_RECOVERED, .uio.hold_actions = true};
@@ -292,7 +292,7 @@ static void what_a_dead_daemon_had_fetched_is_reset_first(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void a_kernel_without_reset_is_served_all_the_same(void **state)
+static void recovery_works_on_a_kernel_without_reset(void **state)
 {
 	struct io_fixture_options options = {
 		.start = IO_THREAD_RECOVERED,
@@ -307,7 +307,7 @@ static void a_kernel_without_reset_is_served_all_the_same(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void a_device_that_cannot_be_attached_is_broken(void **state)
+static void a_failed_attach_reports_its_reason(void **state)
 {
 	static const struct {
 		struct io_fixture_options options;
@@ -346,7 +346,7 @@ static void a_device_that_cannot_be_attached_is_broken(void **state)
 }
 
 /* Somebody wrote to action/reset_ring while we serve. */
-static void a_ring_that_is_reset_is_served_from_its_new_start(void **state)
+static void a_ring_reset_while_serving_restarts_the_ring(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[FIXTURE_BLOCK], page[64];
@@ -381,7 +381,7 @@ static void a_ring_that_is_reset_is_served_from_its_new_start(void **state)
 
 /* ------- unregistered ------- */
 
-static void an_idle_device_sees_that_it_is_unregistered(void **state)
+static void an_idle_device_notices_unregistration(void **state)
 {
 	static const enum fake_uio_kernel kernels[] = {FAKE_KERNEL_6_1, FAKE_KERNEL_7_2};
 
@@ -400,7 +400,7 @@ static void an_idle_device_sees_that_it_is_unregistered(void **state)
 	}
 }
 
-static void the_doorbell_tells_it_too(void **state)
+static void a_failed_doorbell_reports_unregistration(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[FIXTURE_BLOCK];
@@ -418,7 +418,7 @@ static void the_doorbell_tells_it_too(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
-static void a_device_that_is_gone_before_it_is_attached(void **state)
+static void a_device_may_be_unregistered_before_it_is_attached(void **state)
 {
 	struct io_fixture fixture;
 
@@ -437,7 +437,7 @@ static void a_device_that_is_gone_before_it_is_attached(void **state)
 
 /* Waiting awake, the thread looks at the ring only, and epoll alone tells that the device is gone.
  */
-static void a_device_that_waits_awake_sees_that_it_is_unregistered(void **state)
+static void a_spinning_device_notices_unregistration(void **state)
 {
 	(void) state;
 	for (unsigned i = 0; i < 20; i++) {
@@ -453,7 +453,7 @@ static void a_device_that_waits_awake_sees_that_it_is_unregistered(void **state)
 	}
 }
 
-static void the_ring_can_be_taken_from_a_device_that_waits_awake(void **state)
+static void the_ring_of_a_spinning_device_can_be_revoked(void **state)
 {
 	(void) state;
 	for (unsigned i = 0; i < 20; i++) {
@@ -469,7 +469,7 @@ static void the_ring_can_be_taken_from_a_device_that_waits_awake(void **state)
 	}
 }
 
-static void unregistering_cancels_what_is_in_flight(void **state)
+static void unregistration_cancels_requests_in_flight(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[FIXTURE_BLOCK];
@@ -486,7 +486,7 @@ static void unregistering_cancels_what_is_in_flight(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
-static void what_cannot_be_cancelled_is_waited_for(void **state)
+static void an_uncancellable_request_delays_the_end(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[FIXTURE_BLOCK];
@@ -506,7 +506,7 @@ static void what_cannot_be_cancelled_is_waited_for(void **state)
 }
 
 /* What waits for the serial, or for another command, is not waited for: nobody is told any more. */
-static void commands_that_wait_do_not_delay_the_end(void **state)
+static void waiting_commands_do_not_delay_the_end(void **state)
 {
 	struct io_fixture_options options = {
 		.backend = {.can_cancel = true, .info.caps = FIXTURE_BASIC_CAPS},
@@ -533,7 +533,7 @@ static void commands_that_wait_do_not_delay_the_end(void **state)
 
 /* ------- broken ------- */
 
-static void spoil(struct io_fixture *fixture, uint32_t position)
+static void corrupt_entry(struct io_fixture *fixture, uint32_t position)
 {
 	uint32_t bad = 0xfffffff9;
 
@@ -541,7 +541,7 @@ static void spoil(struct io_fixture *fixture, uint32_t position)
 	fake_uio_unlock(fixture->uio);
 }
 
-static void a_corrupt_entry_breaks_the_device_and_nothing_else(void **state)
+static void a_corrupt_entry_breaks_the_device_but_not_its_requests(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[FIXTURE_BLOCK];
@@ -557,7 +557,7 @@ static void a_corrupt_entry_breaks_the_device_and_nothing_else(void **state)
 	position = fake_ring_head(fake_uio_lock(fixture.uio));
 	fake_uio_unlock(fixture.uio);
 	initiator_push(&fixture, &bad);
-	spoil(&fixture, position);
+	corrupt_entry(&fixture, position);
 	initiator_notify(&fixture);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_RING_BROKEN);
 	assert_int_equal(io_thread_error(fixture.thread, &text), -EBADMSG);
@@ -570,7 +570,7 @@ static void a_corrupt_entry_breaks_the_device_and_nothing_else(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
-static void an_entry_that_is_corrupted_later_breaks_the_device(void **state)
+static void an_entry_corrupted_after_its_fetch_breaks_the_device(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[FIXTURE_BLOCK];
@@ -582,7 +582,7 @@ static void an_entry_that_is_corrupted_later_breaks_the_device(void **state)
 	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_READ));
 	initiator_send(&fixture, &read);
 	assert_true(backend_wait_held(fixture.backend, 1));
-	spoil(&fixture, 0);
+	corrupt_entry(&fixture, 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
 	assert_true(fixture.signals & IO_SIGNAL_RING_BROKEN);
@@ -605,7 +605,7 @@ static unsigned descriptors(void)
 	return cnt;
 }
 
-static bool is_of_the_loop(const char *thread)
+static bool is_io_thread_or_worker(const char *thread)
 {
 	char path[64], name[32] = "";
 	FILE *file;
@@ -621,7 +621,7 @@ static bool is_of_the_loop(const char *thread)
 }
 
 /* Of loops and their workers. */
-static unsigned threads(void)
+static unsigned count_io_threads(void)
 {
 	DIR *dir = opendir("/proc/self/task");
 	const struct dirent *entry;
@@ -629,7 +629,7 @@ static unsigned threads(void)
 
 	assert_non_null(dir);
 	while ((entry = readdir(dir)))
-		cnt += is_of_the_loop(entry->d_name);
+		cnt += is_io_thread_or_worker(entry->d_name);
 	closedir(dir);
 	return cnt;
 }
@@ -639,12 +639,12 @@ static bool threads_are_gone(void)
 {
 	struct timespec moment = {.tv_nsec = 1000000};
 
-	for (unsigned i = 0; i < 5000 && threads(); i++)
+	for (unsigned i = 0; i < 5000 && count_io_threads(); i++)
 		nanosleep(&moment, NULL);
-	return threads() == 0;
+	return count_io_threads() == 0;
 }
 
-static void cycle(enum tcmu_handler_threading threading, bool gone)
+static void start_and_stop(enum tcmu_handler_threading threading, bool gone)
 {
 	struct io_fixture fixture;
 	uint8_t in[FIXTURE_BLOCK];
@@ -660,15 +660,15 @@ static void cycle(enum tcmu_handler_threading threading, bool gone)
 	io_fixture_wait_end(&fixture);
 }
 
-static void many_lives_leave_no_thread_and_no_descriptor(void **state)
+static void starts_and_stops_leak_no_thread_and_no_descriptor(void **state)
 {
 	unsigned before;
 
 	(void) state;
-	cycle(TCMU_HANDLER_ASYNC, false);
+	start_and_stop(TCMU_HANDLER_ASYNC, false);
 	before = descriptors();
 	for (unsigned i = 0; i < 30; i++)
-		cycle(i % 3 ? TCMU_HANDLER_ASYNC : TCMU_HANDLER_PARALLEL, i % 2);
+		start_and_stop(i % 3 ? TCMU_HANDLER_ASYNC : TCMU_HANDLER_PARALLEL, i % 2);
 	assert_true(threads_are_gone());
 	assert_int_equal(descriptors(), before);
 }
@@ -676,28 +676,28 @@ static void many_lives_leave_no_thread_and_no_descriptor(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_end_waits_for_threads_within_complete),
-		cmocka_unit_test(the_end_waits_for_workers_within_submit),
+		cmocka_unit_test(the_end_waits_for_threads_inside_complete),
+		cmocka_unit_test(the_end_waits_for_workers_inside_submit),
 		cmocka_unit_test(an_idle_device_ends_at_once),
-		cmocka_unit_test(draining_answers_what_was_fetched_and_fetches_no_more),
-		cmocka_unit_test(a_plan_of_many_steps_is_carried_to_its_end),
-		cmocka_unit_test(draining_with_cancel_asks_the_backend_to_give_up),
+		cmocka_unit_test(draining_answers_fetched_commands_and_fetches_no_more),
+		cmocka_unit_test(draining_finishes_a_plan_of_many_steps),
+		cmocka_unit_test(draining_with_cancel_cancels_backend_requests),
 		cmocka_unit_test(draining_does_not_wait_for_the_serial),
-		cmocka_unit_test(what_a_dead_daemon_had_fetched_is_reset_first),
-		cmocka_unit_test(a_kernel_without_reset_is_served_all_the_same),
-		cmocka_unit_test(a_device_that_cannot_be_attached_is_broken),
-		cmocka_unit_test(a_ring_that_is_reset_is_served_from_its_new_start),
-		cmocka_unit_test(an_idle_device_sees_that_it_is_unregistered),
-		cmocka_unit_test(the_doorbell_tells_it_too),
-		cmocka_unit_test(a_device_that_is_gone_before_it_is_attached),
-		cmocka_unit_test(a_device_that_waits_awake_sees_that_it_is_unregistered),
-		cmocka_unit_test(the_ring_can_be_taken_from_a_device_that_waits_awake),
-		cmocka_unit_test(unregistering_cancels_what_is_in_flight),
-		cmocka_unit_test(what_cannot_be_cancelled_is_waited_for),
-		cmocka_unit_test(commands_that_wait_do_not_delay_the_end),
-		cmocka_unit_test(a_corrupt_entry_breaks_the_device_and_nothing_else),
-		cmocka_unit_test(an_entry_that_is_corrupted_later_breaks_the_device),
-		cmocka_unit_test(many_lives_leave_no_thread_and_no_descriptor),
+		cmocka_unit_test(recovery_resets_the_commands_of_a_dead_daemon),
+		cmocka_unit_test(recovery_works_on_a_kernel_without_reset),
+		cmocka_unit_test(a_failed_attach_reports_its_reason),
+		cmocka_unit_test(a_ring_reset_while_serving_restarts_the_ring),
+		cmocka_unit_test(an_idle_device_notices_unregistration),
+		cmocka_unit_test(a_failed_doorbell_reports_unregistration),
+		cmocka_unit_test(a_device_may_be_unregistered_before_it_is_attached),
+		cmocka_unit_test(a_spinning_device_notices_unregistration),
+		cmocka_unit_test(the_ring_of_a_spinning_device_can_be_revoked),
+		cmocka_unit_test(unregistration_cancels_requests_in_flight),
+		cmocka_unit_test(an_uncancellable_request_delays_the_end),
+		cmocka_unit_test(waiting_commands_do_not_delay_the_end),
+		cmocka_unit_test(a_corrupt_entry_breaks_the_device_but_not_its_requests),
+		cmocka_unit_test(an_entry_corrupted_after_its_fetch_breaks_the_device),
+		cmocka_unit_test(starts_and_stops_leak_no_thread_and_no_descriptor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,7 +40,7 @@ static pthread_t main_thread;
 static atomic_bool main_fails;        /* calls on the main thread, else those on the others */
 static atomic_int until_failure = -1; /* calls that still succeed; negative: all do */
 
-static bool fails(int error)
+static bool call_fails(int error)
 {
 	int left = atomic_load(&until_failure);
 
@@ -56,38 +56,39 @@ static bool fails(int error)
 
 void *__wrap_malloc(size_t size)
 {
-	return fails(ENOMEM) ? NULL : __real_malloc(size);
+	return call_fails(ENOMEM) ? NULL : __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-	return fails(ENOMEM) ? NULL : __real_calloc(count, size);
+	return call_fails(ENOMEM) ? NULL : __real_calloc(count, size);
 }
 
 void *__wrap_aligned_alloc(size_t alignment, size_t size)
 {
-	return fails(ENOMEM) ? NULL : __real_aligned_alloc(alignment, size);
+	return call_fails(ENOMEM) ? NULL : __real_aligned_alloc(alignment, size);
 }
 
 void *__wrap_mmap(void *at, size_t length, int prot, int flags, int fd, off_t offset)
 {
-	return fails(ENOMEM) ? MAP_FAILED : __real_mmap(at, length, prot, flags, fd, offset);
+	return call_fails(ENOMEM) ? MAP_FAILED : __real_mmap(at, length, prot, flags, fd, offset);
 }
 
 int __wrap_epoll_create1(int flags)
 {
-	return fails(EMFILE) ? -1 : __real_epoll_create1(flags);
+	return call_fails(EMFILE) ? -1 : __real_epoll_create1(flags);
 }
 
 int __wrap_eventfd(unsigned value, int flags)
 {
-	return fails(EMFILE) ? -1 : __real_eventfd(value, flags);
+	return call_fails(EMFILE) ? -1 : __real_eventfd(value, flags);
 }
 
 int __wrap_pthread_create(
 	pthread_t *thread, const pthread_attr_t *attributes, void *(*main_of)(void *), void *arg)
 {
-	return fails(EAGAIN) ? EAGAIN : __real_pthread_create(thread, attributes, main_of, arg);
+	return call_fails(EAGAIN) ? EAGAIN
+				  : __real_pthread_create(thread, attributes, main_of, arg);
 }
 
 static unsigned descriptors(void)
@@ -128,7 +129,7 @@ static void fail_one_by_one(const struct io_fixture_options *options)
 	io_fixture_stop(&fixture);
 }
 
-static void a_loop_that_cannot_be_made_leaves_nothing(void **state)
+static void a_failed_start_leaks_nothing(void **state)
 {
 	(void) state;
 	fail_one_by_one(&(struct io_fixture_options){.aio = AIO_THREADS});
@@ -171,7 +172,7 @@ static void a_command_without_memory_is_busy(void **state)
 }
 
 /* Zeros that the handler would have written, and cannot. */
-static void zeros_without_memory_are_busy(void **state)
+static void zeros_written_as_data_without_memory_are_busy(void **state)
 {
 	struct tcmu_backend_info info = {
 		.caps = FIXTURE_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES)};
@@ -192,7 +193,7 @@ static void zeros_without_memory_are_busy(void **state)
 }
 
 /* Memory for more iovecs than usual is found later. */
-static void a_command_with_many_pieces_waits_for_memory(void **state)
+static void a_command_with_many_iovecs_waits_for_memory(void **state)
 {
 	struct io_fixture_options options = {.max_transfer = 8, .uio.ring.scatter = true};
 	uint8_t *out = calloc(1, 80 * 4096);
@@ -214,10 +215,10 @@ static void a_command_with_many_pieces_waits_for_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_loop_that_cannot_be_made_leaves_nothing),
+		cmocka_unit_test(a_failed_start_leaks_nothing),
 		cmocka_unit_test(a_command_without_memory_is_busy),
-		cmocka_unit_test(zeros_without_memory_are_busy),
-		cmocka_unit_test(a_command_with_many_pieces_waits_for_memory),
+		cmocka_unit_test(zeros_written_as_data_without_memory_are_busy),
+		cmocka_unit_test(a_command_with_many_iovecs_waits_for_memory),
 	};
 
 	main_thread = pthread_self();

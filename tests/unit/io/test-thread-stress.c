@@ -40,7 +40,7 @@ static uint64_t now_us(void)
 	return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
 }
 
-static void nap(unsigned us)
+static void sleep_us(unsigned us)
 {
 	struct timespec pause = {.tv_nsec = us * 1000L};
 
@@ -76,12 +76,12 @@ static void *send_now_and_then(void *arg)
 		initiator_run(self->fixture, &commands[rand_r(&self->seed) % 4]);
 		self->sent++;
 		if (rand_r(&self->seed) % 4 == 0)
-			nap((unsigned) rand_r(&self->seed) % 60);
+			sleep_us((unsigned) rand_r(&self->seed) % 60);
 	}
 	return NULL;
 }
 
-static void *give_orders(void *arg)
+static void *send_control_requests(void *arg)
 {
 	struct sender *self = arg;
 
@@ -90,7 +90,7 @@ static void *give_orders(void *arg)
 
 		(void) snprintf(serial, sizeof(serial), "%u", self->sent++);
 		io_fixture_set_serial(self->fixture->thread, serial);
-		nap((unsigned) rand_r(&self->seed) % 100);
+		sleep_us((unsigned) rand_r(&self->seed) % 100);
 	}
 	return NULL;
 }
@@ -114,7 +114,8 @@ static void no_wake_up_is_lost(void **state)
 			};
 			assert_int_equal(
 				pthread_create(
-					&threads[i], NULL, i < 2 ? send_now_and_then : give_orders,
+					&threads[i], NULL,
+					i < 2 ? send_now_and_then : send_control_requests,
 					&senders[i]),
 				0);
 		}
@@ -141,20 +142,20 @@ struct spinner {
 
 static struct spinner spinner;
 
-static void hand_over(void *backend, struct tcmu_io *io)
+static void spinner_submit(void *backend, struct tcmu_io *io)
 {
 	(void) backend;
 	atomic_store(&spinner.io, io);
 }
 
-static void see_signal(void *owner, uint32_t bits)
+static void spinner_on_signal(void *owner, uint32_t bits)
 {
 	io_fixture_on_signal(owner, bits);
 	if (bits & IO_SIGNAL_NEEDS_LU_INFO)
 		atomic_store(&spinner.needs_serial, true);
 }
 
-static void wait_about_as_long(unsigned *length)
+static void spin_until_asleep(unsigned *length)
 {
 	unsigned dice = (unsigned) rand_r(&spinner.seed);
 	unsigned most = dice % 8 ? *length / 100 * (dice / 8 % 100 + 5) : UINT_MAX;
@@ -166,7 +167,7 @@ static void wait_about_as_long(unsigned *length)
 		*length = count;
 }
 
-static void *spin(void *arg)
+static void *spinner_main(void *arg)
 {
 	(void) arg;
 	while (!atomic_load(&spinner.ending)) {
@@ -175,7 +176,7 @@ static void *spin(void *arg)
 
 		if (!io && !serial)
 			continue;
-		wait_about_as_long(&spinner.lengths[serial]);
+		spin_until_asleep(&spinner.lengths[serial]);
 		if (io)
 			tcmu_io_complete(io, 0);
 		if (serial)
@@ -184,7 +185,7 @@ static void *spin(void *arg)
 	return NULL;
 }
 
-static void nothing_is_missed_while_falling_asleep(void **state)
+static void no_event_is_missed_while_falling_asleep(void **state)
 {
 	uint64_t until = now_us() + seconds * 1000000u;
 	struct io_fixture fixture;
@@ -197,13 +198,13 @@ static void nothing_is_missed_while_falling_asleep(void **state)
 	(void) state;
 	io_fixture_init(&fixture, &(struct io_fixture_options){.wait_serial = true});
 	spinner = (struct spinner){.handler = *fixture.setup.handler, .seed = seed_of_run};
-	spinner.handler.submit = hand_over;
+	spinner.handler.submit = spinner_submit;
 	fixture.setup.handler = &spinner.handler;
-	fixture.setup.signal = see_signal;
+	fixture.setup.signal = spinner_on_signal;
 	assert_int_equal(io_thread_new(&fixture.setup, &fixture.thread), 0);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_ATTACHED);
 	spinner.thread = fixture.thread;
-	assert_int_equal(pthread_create(&thread, NULL, spin, NULL), 0);
+	assert_int_equal(pthread_create(&thread, NULL, spinner_main, NULL), 0);
 	while (now_us() < until) {
 		initiator_run(&fixture, &read);
 		initiator_run(&fixture, &page);
@@ -248,7 +249,7 @@ struct model {
 	struct slot slots[SLOTS];
 };
 
-static unsigned chance(struct model *model, unsigned below)
+static unsigned model_random(struct model *model, unsigned below)
 {
 	return (unsigned) rand_r(&model->seed) % below;
 }
@@ -265,7 +266,7 @@ static bool range_is_free(const struct model *model, const struct slot *slot)
 	return true;
 }
 
-static void make_command(struct model *model, struct slot *slot)
+static void slot_make_command(struct model *model, struct slot *slot)
 {
 	uint32_t length = slot->blocks * FIXTURE_BLOCK;
 	const uint8_t *there = model->bytes + slot->lba * FIXTURE_BLOCK;
@@ -288,7 +289,7 @@ static void make_command(struct model *model, struct slot *slot)
 	case OP_COMPARE:
 	case OP_MISCOMPARE:
 		memcpy(slot->buffer, there, length);
-		slot->buffer[chance(model, length)] ^= slot->op == OP_MISCOMPARE;
+		slot->buffer[model_random(model, length)] ^= slot->op == OP_MISCOMPARE;
 		slot->command = cmd_compare_and_write(
 			slot->lba, (uint8_t) slot->blocks, slot->buffer);
 		break;
@@ -303,7 +304,7 @@ static void make_command(struct model *model, struct slot *slot)
 	}
 }
 
-static void finish(struct model *model, struct slot *slot)
+static void slot_finish(struct model *model, struct slot *slot)
 {
 	uint8_t *there = model->bytes + slot->lba * FIXTURE_BLOCK;
 	uint32_t length = slot->blocks * FIXTURE_BLOCK;
@@ -342,27 +343,27 @@ static void finish(struct model *model, struct slot *slot)
 static void run_model(struct model *model)
 {
 	for (unsigned i = 0; i < OPERATIONS; i++) {
-		struct slot *slot = &model->slots[chance(model, SLOTS)];
+		struct slot *slot = &model->slots[model_random(model, SLOTS)];
 
 		if (slot->busy)
-			finish(model, slot);
-		slot->op = chance(model, OP_CNT);
-		slot->blocks = 1 + chance(model, BLOCKS_MAX);
-		slot->lba = chance(model, MODEL_BLOCKS - BLOCKS_MAX);
+			slot_finish(model, slot);
+		slot->op = model_random(model, OP_CNT);
+		slot->blocks = 1 + model_random(model, BLOCKS_MAX);
+		slot->lba = model_random(model, MODEL_BLOCKS - BLOCKS_MAX);
 		if (!range_is_free(model, slot))
 			continue;
 		slot->busy = true;
-		make_command(model, slot);
+		slot_make_command(model, slot);
 		initiator_push(model->fixture, &slot->command);
-		if (chance(model, 3))
+		if (model_random(model, 3))
 			initiator_notify(model->fixture);
 	}
 	for (unsigned i = 0; i < SLOTS; i++)
 		if (model->slots[i].busy)
-			finish(model, &model->slots[i]);
+			slot_finish(model, &model->slots[i]);
 }
 
-static void the_data_is_what_the_model_says(void **state)
+static void the_data_matches_the_model(void **state)
 {
 	(void) state;
 	for (size_t kind = 0; kind < KINDS; kind++) {
@@ -402,7 +403,7 @@ enum ending {
 	END_CNT,
 };
 
-static void end(struct io_fixture *fixture, enum ending ending)
+static void end_device(struct io_fixture *fixture, enum ending ending)
 {
 	if (ending == END_DRAIN || ending == END_CANCEL)
 		io_thread_drain(fixture->thread, ending == END_CANCEL);
@@ -428,7 +429,7 @@ static void check_blocks(const struct io_fixture *fixture, struct initiator_comm
 	}
 }
 
-static void one_life(size_t kind, enum ending ending, unsigned *seed)
+static void run_one_device(size_t kind, enum ending ending, unsigned *seed)
 {
 	struct io_fixture_options options = kinds[kind].options;
 	struct initiator_command writes[WRITES], serial;
@@ -452,31 +453,31 @@ static void one_life(size_t kind, enum ending ending, unsigned *seed)
 			initiator_notify(&fixture);
 	}
 	initiator_notify(&fixture);
-	nap((unsigned) rand_r(seed) % 300);
-	end(&fixture, ending);
+	sleep_us((unsigned) rand_r(seed) % 300);
+	end_device(&fixture, ending);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
 	backend_sync(fixture.backend);
 	check_blocks(&fixture, writes);
 	io_fixture_wait_end(&fixture);
 }
 
-static void every_life_comes_to_its_end(void **state)
+static void every_device_ends_however_it_is_stopped(void **state)
 {
 	unsigned seed = seed_of_run;
 
 	(void) state;
 	for (unsigned i = 0; i < LIVES; i++)
 		for (size_t kind = 0; kind < KINDS; kind++)
-			one_life(kind, (enum ending)(rand_r(&seed) % END_CNT), &seed);
+			run_one_device(kind, (enum ending)(rand_r(&seed) % END_CNT), &seed);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_wake_up_is_lost),
-		cmocka_unit_test(nothing_is_missed_while_falling_asleep),
-		cmocka_unit_test(the_data_is_what_the_model_says),
-		cmocka_unit_test(every_life_comes_to_its_end),
+		cmocka_unit_test(no_event_is_missed_while_falling_asleep),
+		cmocka_unit_test(the_data_matches_the_model),
+		cmocka_unit_test(every_device_ends_however_it_is_stopped),
 	};
 	const char *seed = getenv("IO_THREAD_SEED"), *longer = getenv("IO_THREAD_SECONDS");
 

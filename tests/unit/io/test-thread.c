@@ -13,7 +13,7 @@
 
 static const struct io_fixture_options defaults;
 
-static void serves_what_is_written_and_read(void **state)
+static void reads_return_what_writes_stored(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[8 * FIXTURE_BLOCK] = {0}, in[8 * FIXTURE_BLOCK];
@@ -29,7 +29,7 @@ static void serves_what_is_written_and_read(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void rings_the_doorbell_once_for_a_batch(void **state)
+static void a_batch_rings_the_doorbell_once(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[FIXTURE_BLOCK] = {0};
@@ -48,7 +48,7 @@ static void rings_the_doorbell_once_for_a_batch(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void answers_in_the_order_in_which_the_backend_ends(void **state)
+static void answers_come_in_completion_order(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[3][FIXTURE_BLOCK];
@@ -73,7 +73,7 @@ static void answers_in_the_order_in_which_the_backend_ends(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void serves_more_commands_than_it_has_slots(void **state)
+static void more_commands_than_slots_are_all_served(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[20][FIXTURE_BLOCK];
@@ -102,7 +102,7 @@ static void serves_more_commands_than_it_has_slots(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void takes_more_iovecs_than_a_slot_has(void **state)
+static void a_command_may_have_more_iovecs_than_a_slot(void **state)
 {
 	/* room for 3 iovecs, and each page of the data is one of its own */
 	struct io_fixture_options options = {.max_transfer = 8, .uio.ring.scatter = true};
@@ -129,7 +129,7 @@ static void takes_more_iovecs_than_a_slot_has(void **state)
 
 /* ------- data-in ------- */
 
-static void tells_how_much_of_the_buffer_was_read(void **state)
+static void a_short_read_reports_its_length(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[4096];
@@ -146,7 +146,7 @@ static void tells_how_much_of_the_buffer_was_read(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void reads_no_more_than_there_is_room_for(void **state)
+static void a_read_is_limited_to_the_data_buffer(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[8 * FIXTURE_BLOCK];
@@ -163,7 +163,7 @@ static void reads_no_more_than_there_is_room_for(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void fills_a_buffer_that_ends_within_a_block(void **state)
+static void a_data_buffer_may_end_within_a_block(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[8 * FIXTURE_BLOCK];
@@ -187,7 +187,7 @@ static void fills_a_buffer_that_ends_within_a_block(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void an_emulated_answer_has_its_length(void **state)
+static void an_emulated_answer_reports_its_length(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[512];
@@ -204,7 +204,7 @@ static void an_emulated_answer_has_its_length(void **state)
 }
 
 /* The kernel copies the whole buffer when it is told of a length of 0. */
-static void nothing_of_earlier_commands_is_seen_where_there_is_no_data(void **state)
+static void no_data_of_earlier_commands_leaks(void **state)
 {
 	static const uint8_t zeros[4096];
 	struct io_fixture fixture;
@@ -246,7 +246,7 @@ static void a_refusal_points_at_the_field(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void an_error_of_the_backend_is_told_with_the_block(void **state)
+static void a_backend_error_reports_the_block(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t data[8 * FIXTURE_BLOCK] = {0};
@@ -272,7 +272,7 @@ static void an_error_of_the_backend_is_told_with_the_block(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void an_entry_of_an_unknown_kind_is_passed_over(void **state)
+static void an_entry_of_an_unknown_kind_is_skipped(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[FIXTURE_BLOCK];
@@ -292,7 +292,7 @@ static void an_entry_of_an_unknown_kind_is_passed_over(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void a_second_completion_changes_nothing(void **state)
+static void a_second_completion_is_ignored(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[FIXTURE_BLOCK] = {0}, in[FIXTURE_BLOCK];
@@ -314,7 +314,7 @@ static void a_second_completion_changes_nothing(void **state)
 
 /* ------- handlers that block ------- */
 
-static void a_serial_handler_is_asked_for_one_thing_at_a_time(void **state)
+static void a_serial_handler_gets_one_request_at_a_time(void **state)
 {
 	struct io_fixture_options options = {.backend.threading = TCMU_HANDLER_SERIAL};
 	struct io_fixture fixture;
@@ -337,7 +337,7 @@ static void a_serial_handler_is_asked_for_one_thing_at_a_time(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void a_parallel_handler_is_asked_for_as_many_as_it_wants(void **state)
+static void a_parallel_handler_gets_one_request_per_worker(void **state)
 {
 	struct io_fixture_options options = {
 		.backend = {.threading = TCMU_HANDLER_PARALLEL, .workers = 3}};
@@ -366,21 +366,21 @@ static void a_parallel_handler_is_asked_for_as_many_as_it_wants(void **state)
 
 static struct fake_root root; /* of all tests: what this machine has is not asked */
 
-static int make_root(void **state)
+static int root_setup(void **state)
 {
 	(void) state;
 	fake_root_make(&root);
 	return 0;
 }
 
-static int remove_root(void **state)
+static int root_teardown(void **state)
 {
 	(void) state;
 	fake_root_remove(&root);
 	return 0;
 }
 
-static void push_tmr(
+static void push_task_management(
 	struct io_fixture *fixture, enum tcmu_tmr_type type,
 	const struct initiator_command *command)
 {
@@ -404,7 +404,7 @@ static void an_aborted_command_is_cancelled(void **state)
 	initiator_send(&fixture, &other);
 	initiator_send(&fixture, &stuck);
 	assert_true(backend_wait_held(fixture.backend, 2));
-	push_tmr(&fixture, TCMU_TMR_TYPE_LUN_RESET, &stuck);
+	push_task_management(&fixture, TCMU_TMR_TYPE_LUN_RESET, &stuck);
 	initiator_wait(&stuck);
 	assert_int_equal(stuck.status, SCSI_TASK_ABORTED);
 	assert_false(initiator_is_done(&other));
@@ -422,7 +422,7 @@ static void an_aborted_command_is_cancelled(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void what_cannot_be_cancelled_is_aborted_when_it_ends(void **state)
+static void an_uncancellable_request_is_aborted_when_it_completes(void **state)
 {
 	static const enum tcmu_handler_threading kinds[] = {
 		TCMU_HANDLER_ASYNC, TCMU_HANDLER_SERIAL};
@@ -440,7 +440,7 @@ static void what_cannot_be_cancelled_is_aborted_when_it_ends(void **state)
 		initiator_send(&fixture, &stuck);
 		assert_true(backend_wait_held(fixture.backend, 1));
 		initiator_send(&fixture, &queued);
-		push_tmr(&fixture, TCMU_TMR_TYPE_LUN_RESET, &stuck);
+		push_task_management(&fixture, TCMU_TMR_TYPE_LUN_RESET, &stuck);
 		assert_int_equal(
 			initiator_run(&fixture, &ready), SCSI_GOOD); /* the TMR has been seen */
 		backend_hold(fixture.backend, 0);
@@ -454,7 +454,7 @@ static void what_cannot_be_cancelled_is_aborted_when_it_ends(void **state)
 	}
 }
 
-static void what_tcm_loop_would_report_as_done_is_done(void **state)
+static void with_tcm_loop_a_lun_reset_cancels_nothing(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[FIXTURE_BLOCK];
@@ -466,7 +466,7 @@ static void what_tcm_loop_would_report_as_done_is_done(void **state)
 	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_READ));
 	initiator_send(&fixture, &stuck);
 	assert_true(backend_wait_held(fixture.backend, 1));
-	push_tmr(&fixture, TCMU_TMR_TYPE_LUN_RESET, &stuck);
+	push_task_management(&fixture, TCMU_TMR_TYPE_LUN_RESET, &stuck);
 	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD); /* the TMR has been seen */
 	assert_int_equal(backend_cancels(fixture.backend), 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
@@ -475,7 +475,7 @@ static void what_tcm_loop_would_report_as_done_is_done(void **state)
 	/* Of an ABORT TASK it has told its initiator before. */
 	initiator_send(&fixture, &stuck);
 	assert_true(backend_wait_held(fixture.backend, 1));
-	push_tmr(&fixture, TCMU_TMR_TYPE_ABORT_TASK, &stuck);
+	push_task_management(&fixture, TCMU_TMR_TYPE_ABORT_TASK, &stuck);
 	initiator_wait(&stuck);
 	assert_int_equal(stuck.status, SCSI_TASK_ABORTED);
 	io_fixture_stop(&fixture);
@@ -483,7 +483,7 @@ static void what_tcm_loop_would_report_as_done_is_done(void **state)
 }
 
 /* With one worker that is stuck, what was not begun yet ends at once. */
-static void an_aborted_command_that_waits_for_a_worker_ends_at_once(void **state)
+static void an_aborted_command_without_a_worker_ends_at_once(void **state)
 {
 	struct io_fixture_options options = {.backend.threading = TCMU_HANDLER_SERIAL};
 	struct io_fixture fixture;
@@ -496,7 +496,7 @@ static void an_aborted_command_that_waits_for_a_worker_ends_at_once(void **state
 	initiator_send(&fixture, &stuck);
 	assert_true(backend_wait_held(fixture.backend, 1));
 	initiator_send(&fixture, &queued);
-	push_tmr(&fixture, TCMU_TMR_TYPE_LUN_RESET, &queued);
+	push_task_management(&fixture, TCMU_TMR_TYPE_LUN_RESET, &queued);
 	initiator_wait(&queued);
 	assert_int_equal(queued.status, SCSI_TASK_ABORTED);
 	assert_false(initiator_is_done(&stuck));
@@ -514,7 +514,7 @@ static struct initiator_command serial_page(void *in)
 		.cdb = {0x12, 0x01, 0x80, 0, 64}, .cdb_length = 6, .length = 64, .in = in};
 }
 
-static void what_tells_the_serial_waits_until_it_is_known(void **state)
+static void a_serial_number_page_waits_for_the_serial(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[2][64], block[FIXTURE_BLOCK];
@@ -544,7 +544,7 @@ static void what_tells_the_serial_waits_until_it_is_known(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static uint64_t capacity(struct io_fixture *fixture)
+static uint64_t read_capacity(struct io_fixture *fixture)
 {
 	uint8_t in[32];
 	struct initiator_command command = cmd_cdb16(0x9e, 0x10, 0, sizeof(in), NULL, sizeof(in));
@@ -557,7 +557,7 @@ static uint64_t capacity(struct io_fixture *fixture)
 	return last + 1;
 }
 
-static void a_new_size_is_announced_and_then_there(void **state)
+static void a_new_size_raises_a_unit_attention(void **state)
 {
 	struct tcmu_backend_info info = {.caps = FIXTURE_BASIC_CAPS};
 	struct io_fixture fixture;
@@ -566,11 +566,11 @@ static void a_new_size_is_announced_and_then_there(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
-	assert_int_equal(capacity(&fixture), 2048);
+	assert_int_equal(read_capacity(&fixture), 2048);
 	io_thread_set_size(fixture.thread, 64 * FIXTURE_BLOCK, &info);
 	initiator_run(&fixture, &ready);
 	assert_sense(&ready, 0x06, 0x2a09);
-	assert_int_equal(capacity(&fixture), 64);
+	assert_int_equal(read_capacity(&fixture), 64);
 	initiator_run(&fixture, &read);
 	assert_sense(&read, 0x05, 0x2100);
 	io_thread_set_size(fixture.thread, 128 * FIXTURE_BLOCK, &info);
@@ -580,7 +580,7 @@ static void a_new_size_is_announced_and_then_there(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void switching_the_write_cache_is_announced_and_obeyed(void **state)
+static void write_cache_off_raises_a_unit_attention_and_flushes(void **state)
 {
 	struct io_fixture_options options = {.backend.info.volatile_cache = true};
 	struct io_fixture fixture;
@@ -605,7 +605,7 @@ static void switching_the_write_cache_is_announced_and_obeyed(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void a_sick_device_still_says_who_it_is(void **state)
+static void a_faulted_device_still_answers_inquiry(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[FIXTURE_BLOCK];
@@ -627,16 +627,16 @@ static void a_sick_device_still_says_who_it_is(void **state)
 
 /* ------- orders ------- */
 
-static atomic_bool telling;
-static struct initiator_command *_Atomic sent_later;
+static atomic_bool reporting;
+static struct initiator_command *_Atomic later_command;
 
 /* On the device's thread, in the middle of its turn: the first command is there, the owner orders,
  * the second one is sent. */
-static void order_and_send(
+static void fail_device_and_send(
 	void *owner, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
 {
 	struct io_fixture *fixture = owner;
-	struct initiator_command *later = atomic_exchange(&sent_later, NULL);
+	struct initiator_command *later = atomic_exchange(&later_command, NULL);
 
 	(void) cdb, (void) cdb_length, (void) data_length;
 	if (!later)
@@ -645,7 +645,7 @@ static void order_and_send(
 	initiator_send(fixture, later);
 }
 
-static void an_order_is_in_force_for_what_is_sent_after_it(void **state)
+static void a_control_request_applies_to_commands_sent_after_it(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[2][FIXTURE_BLOCK];
@@ -653,13 +653,13 @@ static void an_order_is_in_force_for_what_is_sent_after_it(void **state)
 
 	(void) state;
 	io_fixture_init(&fixture, &defaults);
-	fixture.setup.tell = &telling;
-	fixture.setup.told = order_and_send;
-	atomic_store(&sent_later, NULL);
-	atomic_store(&telling, true);
+	fixture.setup.tell = &reporting;
+	fixture.setup.told = fail_device_and_send;
+	atomic_store(&later_command, NULL);
+	atomic_store(&reporting, true);
 	assert_int_equal(io_thread_new(&fixture.setup, &fixture.thread), 0);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_ATTACHED);
-	atomic_store(&sent_later, &second);
+	atomic_store(&later_command, &second);
 	initiator_run(&fixture, &first);
 	initiator_wait(&second);
 	assert_sense(&second, 0x04, 0x4400);
@@ -679,7 +679,7 @@ static uint64_t milliseconds_now(void)
 	return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
 }
 
-static void a_device_is_not_faster_than_its_limit(void **state)
+static void a_device_is_not_faster_than_its_rate_limit(void **state)
 {
 	struct initiator_command commands[14];
 	uint64_t start;
@@ -702,7 +702,8 @@ static void a_device_is_not_faster_than_its_limit(void **state)
 }
 
 /* Starts with a command that uses up what is allowed for long, and two that wait. */
-static void start_slow(struct io_fixture *fixture, struct initiator_command *commands)
+static void start_with_waiting_commands(
+	struct io_fixture *fixture, struct initiator_command *commands)
 {
 	io_fixture_start(fixture, SLOW);
 	for (unsigned i = 0; i < 3; i++)
@@ -713,38 +714,38 @@ static void start_slow(struct io_fixture *fixture, struct initiator_command *com
 	io_fixture_wait_idle(fixture);
 }
 
-static void what_asks_for_no_medium_is_not_limited(void **state)
+static void commands_without_medium_access_are_not_limited(void **state)
 {
 	struct initiator_command commands[3], ready = cmd_test_unit_ready();
 	struct io_fixture fixture;
 
 	(void) state;
-	start_slow(&fixture, commands);
+	start_with_waiting_commands(&fixture, commands);
 	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
 	assert_false(initiator_is_done(&commands[2]));
 	io_fixture_stop(&fixture);
 }
 
-static void a_lifted_limit_lets_go_what_waits(void **state)
+static void removing_a_limit_starts_the_waiting_commands(void **state)
 {
 	struct initiator_command commands[3];
 	struct io_fixture fixture;
 
 	(void) state;
-	start_slow(&fixture, commands);
+	start_with_waiting_commands(&fixture, commands);
 	io_thread_set_limits(fixture.thread, &(struct rate_limits){0});
 	initiator_wait(&commands[1]);
 	initiator_wait(&commands[2]);
 	io_fixture_stop(&fixture);
 }
 
-static void a_device_that_ends_waits_for_no_limit(void **state)
+static void draining_does_not_wait_for_a_limit(void **state)
 {
 	struct initiator_command commands[3];
 	struct io_fixture fixture;
 
 	(void) state;
-	start_slow(&fixture, commands);
+	start_with_waiting_commands(&fixture, commands);
 	io_fixture_stop(&fixture);
 	assert_true(commands[1].done && commands[2].done);
 }
@@ -752,36 +753,36 @@ static void a_device_that_ends_waits_for_no_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(serves_what_is_written_and_read),
-		cmocka_unit_test(rings_the_doorbell_once_for_a_batch),
-		cmocka_unit_test(answers_in_the_order_in_which_the_backend_ends),
-		cmocka_unit_test(serves_more_commands_than_it_has_slots),
-		cmocka_unit_test(takes_more_iovecs_than_a_slot_has),
-		cmocka_unit_test(tells_how_much_of_the_buffer_was_read),
-		cmocka_unit_test(reads_no_more_than_there_is_room_for),
-		cmocka_unit_test(fills_a_buffer_that_ends_within_a_block),
-		cmocka_unit_test(an_emulated_answer_has_its_length),
-		cmocka_unit_test(nothing_of_earlier_commands_is_seen_where_there_is_no_data),
+		cmocka_unit_test(reads_return_what_writes_stored),
+		cmocka_unit_test(a_batch_rings_the_doorbell_once),
+		cmocka_unit_test(answers_come_in_completion_order),
+		cmocka_unit_test(more_commands_than_slots_are_all_served),
+		cmocka_unit_test(a_command_may_have_more_iovecs_than_a_slot),
+		cmocka_unit_test(a_short_read_reports_its_length),
+		cmocka_unit_test(a_read_is_limited_to_the_data_buffer),
+		cmocka_unit_test(a_data_buffer_may_end_within_a_block),
+		cmocka_unit_test(an_emulated_answer_reports_its_length),
+		cmocka_unit_test(no_data_of_earlier_commands_leaks),
 		cmocka_unit_test(a_refusal_points_at_the_field),
-		cmocka_unit_test(an_error_of_the_backend_is_told_with_the_block),
-		cmocka_unit_test(an_entry_of_an_unknown_kind_is_passed_over),
-		cmocka_unit_test(a_second_completion_changes_nothing),
-		cmocka_unit_test(a_serial_handler_is_asked_for_one_thing_at_a_time),
-		cmocka_unit_test(a_parallel_handler_is_asked_for_as_many_as_it_wants),
+		cmocka_unit_test(a_backend_error_reports_the_block),
+		cmocka_unit_test(an_entry_of_an_unknown_kind_is_skipped),
+		cmocka_unit_test(a_second_completion_is_ignored),
+		cmocka_unit_test(a_serial_handler_gets_one_request_at_a_time),
+		cmocka_unit_test(a_parallel_handler_gets_one_request_per_worker),
 		cmocka_unit_test(an_aborted_command_is_cancelled),
-		cmocka_unit_test(what_cannot_be_cancelled_is_aborted_when_it_ends),
-		cmocka_unit_test(what_tcm_loop_would_report_as_done_is_done),
-		cmocka_unit_test(an_aborted_command_that_waits_for_a_worker_ends_at_once),
-		cmocka_unit_test(what_tells_the_serial_waits_until_it_is_known),
-		cmocka_unit_test(a_new_size_is_announced_and_then_there),
-		cmocka_unit_test(switching_the_write_cache_is_announced_and_obeyed),
-		cmocka_unit_test(a_sick_device_still_says_who_it_is),
-		cmocka_unit_test(an_order_is_in_force_for_what_is_sent_after_it),
-		cmocka_unit_test(a_device_is_not_faster_than_its_limit),
-		cmocka_unit_test(what_asks_for_no_medium_is_not_limited),
-		cmocka_unit_test(a_lifted_limit_lets_go_what_waits),
-		cmocka_unit_test(a_device_that_ends_waits_for_no_limit),
+		cmocka_unit_test(an_uncancellable_request_is_aborted_when_it_completes),
+		cmocka_unit_test(with_tcm_loop_a_lun_reset_cancels_nothing),
+		cmocka_unit_test(an_aborted_command_without_a_worker_ends_at_once),
+		cmocka_unit_test(a_serial_number_page_waits_for_the_serial),
+		cmocka_unit_test(a_new_size_raises_a_unit_attention),
+		cmocka_unit_test(write_cache_off_raises_a_unit_attention_and_flushes),
+		cmocka_unit_test(a_faulted_device_still_answers_inquiry),
+		cmocka_unit_test(a_control_request_applies_to_commands_sent_after_it),
+		cmocka_unit_test(a_device_is_not_faster_than_its_rate_limit),
+		cmocka_unit_test(commands_without_medium_access_are_not_limited),
+		cmocka_unit_test(removing_a_limit_starts_the_waiting_commands),
+		cmocka_unit_test(draining_does_not_wait_for_a_limit),
 	};
 
-	return cmocka_run_group_tests(tests, make_root, remove_root);
+	return cmocka_run_group_tests(tests, root_setup, root_teardown);
 }

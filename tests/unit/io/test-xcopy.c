@@ -22,10 +22,10 @@ struct pair {
 	struct io_fixture from;
 	struct io_fixture to;
 	uint8_t list[LENGTH];
-	struct initiator_command copy;
+	struct initiator_command xcopy;
 };
 
-static void start(
+static void start_disk(
 	struct io_fixture *fixture, const char *serial, const struct io_fixture_options *options)
 {
 	struct io_fixture_options mine = *options;
@@ -67,7 +67,7 @@ static void make_list(struct pair *pair, const char *from, const char *to)
 	p[SEGMENT + 7] = 1;
 	p[SEGMENT + 10] = BLOCKS >> 8;
 	p[SEGMENT + 26] = BLOCKS >> 8; /* to behind the first BLOCKS */
-	pair->copy = (struct initiator_command){
+	pair->xcopy = (struct initiator_command){
 		.cdb = {0x83, [13] = LENGTH}, .cdb_length = 16, .out = p, .length = LENGTH};
 }
 
@@ -76,29 +76,29 @@ static const struct io_fixture_options basic;
 static void start_pair(struct pair *pair, const struct io_fixture_options *from)
 {
 	memset(pair, 0, sizeof(*pair));
-	start(&pair->from, FROM, from);
-	start(&pair->to, TO, &basic);
+	start_disk(&pair->from, FROM, from);
+	start_disk(&pair->to, TO, &basic);
 	fill_pattern(backend_store(pair->from.backend), SIZE, 1);
 	fill_pattern(backend_store(pair->to.backend), SIZE, 2);
 	make_list(pair, FROM, TO);
 }
 
-static void send(struct pair *pair)
+static void send_xcopy(struct pair *pair)
 {
 	io_fixture_clear_signals(&pair->to);
-	initiator_send(&pair->to, &pair->copy);
+	initiator_send(&pair->to, &pair->xcopy);
 	io_fixture_wait_signal(&pair->to, IO_SIGNAL_NEEDS_LU_INFO);
 	io_fixture_set_serial(pair->to.thread, TO);
 }
 
-static uint8_t copy(struct pair *pair)
+static uint8_t run_xcopy(struct pair *pair)
 {
-	send(pair);
-	initiator_wait(&pair->copy);
-	return pair->copy.status;
+	send_xcopy(pair);
+	initiator_wait(&pair->xcopy);
+	return pair->xcopy.status;
 }
 
-static void blocks_go_from_one_disk_to_another(void **state)
+static void blocks_are_copied_between_disks(void **state)
 {
 	struct pair pair;
 	uint8_t before[SIZE / 2];
@@ -106,7 +106,7 @@ static void blocks_go_from_one_disk_to_another(void **state)
 	(void) state;
 	start_pair(&pair, &basic);
 	memcpy(before, backend_store(pair.to.backend), sizeof(before));
-	assert_int_equal(copy(&pair), SCSI_GOOD);
+	assert_int_equal(run_xcopy(&pair), SCSI_GOOD);
 	backend_sync(pair.to.backend);
 	assert_memory_equal(
 		backend_store(pair.to.backend) + BLOCKS * FIXTURE_BLOCK,
@@ -116,14 +116,14 @@ static void blocks_go_from_one_disk_to_another(void **state)
 	io_fixture_stop(&pair.to);
 }
 
-static void blocks_go_to_another_place_of_the_disk(void **state)
+static void blocks_are_copied_within_a_disk(void **state)
 {
 	struct pair pair;
 
 	(void) state;
 	start_pair(&pair, &basic);
 	make_list(&pair, TO, TO);
-	assert_int_equal(copy(&pair), SCSI_GOOD);
+	assert_int_equal(run_xcopy(&pair), SCSI_GOOD);
 	backend_sync(pair.to.backend);
 	assert_memory_equal(
 		backend_store(pair.to.backend) + BLOCKS * FIXTURE_BLOCK,
@@ -133,51 +133,51 @@ static void blocks_go_to_another_place_of_the_disk(void **state)
 	io_fixture_stop(&pair.to);
 }
 
-static void a_disk_that_is_not_there_cannot_be_reached(void **state)
+static void a_missing_disk_is_unreachable(void **state)
 {
 	struct pair pair;
 
 	(void) state;
 	start_pair(&pair, &basic);
 	io_fixture_stop(&pair.from);
-	assert_int_equal(copy(&pair), SCSI_CHECK_CONDITION);
-	assert_sense(&pair.copy, 0x0a, 0x0d02);
+	assert_int_equal(run_xcopy(&pair), SCSI_CHECK_CONDITION);
+	assert_sense(&pair.xcopy, 0x0a, 0x0d02);
 	io_fixture_stop(&pair.to);
 }
 
-static void two_disks_with_one_name_are_neither(void **state)
+static void an_ambiguous_disk_is_unreachable(void **state)
 {
 	struct pair pair;
 	struct io_fixture third;
 
 	(void) state;
 	start_pair(&pair, &basic);
-	start(&third, FROM, &basic);
-	assert_int_equal(copy(&pair), SCSI_CHECK_CONDITION);
-	assert_sense(&pair.copy, 0x0a, 0x0d02);
+	start_disk(&third, FROM, &basic);
+	assert_int_equal(run_xcopy(&pair), SCSI_CHECK_CONDITION);
+	assert_sense(&pair.xcopy, 0x0a, 0x0d02);
 	io_fixture_stop(&third);
 	io_fixture_stop(&pair.from);
 	io_fixture_stop(&pair.to);
 }
 
-static void an_error_of_either_ends_it(void **state)
+static void an_error_of_either_disk_ends_the_xcopy(void **state)
 {
 	struct pair pair;
 
 	(void) state;
 	start_pair(&pair, &basic);
 	backend_fail(pair.from.backend, TCMU_IO_READ, 1, 1, -EIO);
-	assert_int_equal(copy(&pair), SCSI_CHECK_CONDITION);
-	assert_sense(&pair.copy, 0x0a, 0x0d01);
+	assert_int_equal(run_xcopy(&pair), SCSI_CHECK_CONDITION);
+	assert_sense(&pair.xcopy, 0x0a, 0x0d01);
 	backend_fail(pair.to.backend, TCMU_IO_WRITE, 0, 1, -ENOSPC);
-	assert_int_equal(copy(&pair), SCSI_CHECK_CONDITION);
-	assert_sense(&pair.copy, 0x07, 0x2707);
+	assert_int_equal(run_xcopy(&pair), SCSI_CHECK_CONDITION);
+	assert_sense(&pair.xcopy, 0x07, 0x2707);
 	io_fixture_stop(&pair.from);
 	io_fixture_stop(&pair.to);
 }
 
 /* The source cannot be written to, and has no such block. */
-static void what_the_other_disk_does_not_allow_ends_it(void **state)
+static void a_refusal_of_the_other_disk_ends_the_xcopy(void **state)
 {
 	struct pair pair;
 	struct io_fixture protected;
@@ -191,12 +191,12 @@ static void what_the_other_disk_does_not_allow_ends_it(void **state)
 	io_fixture_set_serial(protected.thread, "ee");
 	io_fixture_wait_control(&protected);
 	make_list(&pair, FROM, "ee");
-	assert_int_equal(copy(&pair), SCSI_CHECK_CONDITION);
-	assert_sense(&pair.copy, 0x07, 0x2700);
+	assert_int_equal(run_xcopy(&pair), SCSI_CHECK_CONDITION);
+	assert_sense(&pair.xcopy, 0x07, 0x2700);
 	make_list(&pair, FROM, TO);
 	pair.list[SEGMENT + 17] = 0x10;
-	assert_int_equal(copy(&pair), SCSI_CHECK_CONDITION);
-	assert_sense(&pair.copy, 0x0a, 0x0000);
+	assert_int_equal(run_xcopy(&pair), SCSI_CHECK_CONDITION);
+	assert_sense(&pair.xcopy, 0x0a, 0x0000);
 	io_fixture_stop(&protected);
 	io_fixture_stop(&pair.from);
 	io_fixture_stop(&pair.to);
@@ -206,26 +206,26 @@ static void start_stuck(struct pair *pair)
 {
 	start_pair(pair, &basic);
 	backend_hold(pair->from.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	send(pair);
+	send_xcopy(pair);
 	assert_true(backend_wait_held(pair->from.backend, 1));
 }
 
-static void the_end_of_the_source_ends_the_copy_while_a_read_is_stuck(void **state)
+static void draining_the_source_ends_the_xcopy_while_a_read_is_stuck(void **state)
 {
 	struct pair pair;
 
 	(void) state;
 	start_stuck(&pair);
 	io_thread_drain(pair.from.thread, false);
-	initiator_wait(&pair.copy);
-	assert_sense(&pair.copy, 0x0a, 0x0d02);
+	initiator_wait(&pair.xcopy);
+	assert_sense(&pair.xcopy, 0x0a, 0x0d02);
 	/* whose buffer is still there */
 	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
 	io_fixture_wait_end(&pair.from);
 	io_fixture_stop(&pair.to);
 }
 
-static void the_disk_that_copies_ends_while_another_is_stuck(void **state)
+static void the_destination_ends_while_the_source_is_stuck(void **state)
 {
 	struct pair pair;
 
@@ -237,7 +237,7 @@ static void the_disk_that_copies_ends_while_another_is_stuck(void **state)
 	io_fixture_stop(&pair.from);
 }
 
-static void who_drains_has_it_asked_for_again(void **state)
+static void draining_the_destination_makes_the_xcopy_busy(void **state)
 {
 	struct pair pair;
 
@@ -247,13 +247,13 @@ static void who_drains_has_it_asked_for_again(void **state)
 	io_thread_drain(pair.to.thread, false);
 	io_fixture_wait_control(&pair.to);
 	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
-	initiator_wait(&pair.copy);
-	assert_int_equal(pair.copy.status, SCSI_BUSY);
+	initiator_wait(&pair.xcopy);
+	assert_int_equal(pair.xcopy.status, SCSI_BUSY);
 	io_fixture_wait_end(&pair.to);
 	io_fixture_stop(&pair.from);
 }
 
-static void a_copy_waits_for_compare_and_write(void **state)
+static void an_xcopy_waits_for_compare_and_write(void **state)
 {
 	uint8_t both[2 * FIXTURE_BLOCK] = {0};
 	struct initiator_command compare = cmd_compare_and_write(BLOCKS, 1, both);
@@ -267,7 +267,7 @@ static void a_copy_waits_for_compare_and_write(void **state)
 	initiator_send(&pair.to, &compare);
 	assert_true(backend_wait_held(pair.to.backend, 1));
 	backend_hold(pair.from.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	send(&pair);
+	send_xcopy(&pair);
 	assert_true(backend_wait_held(pair.from.backend, 1));
 	backend_hold(pair.from.backend, 0);
 	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
@@ -279,8 +279,8 @@ static void a_copy_waits_for_compare_and_write(void **state)
 	assert_int_equal(backend_release(pair.to.backend, 1, BACKEND_OLDEST), 1);
 	initiator_wait(&compare);
 	assert_int_equal(compare.status, SCSI_GOOD);
-	initiator_wait(&pair.copy);
-	assert_int_equal(pair.copy.status, SCSI_GOOD);
+	initiator_wait(&pair.xcopy);
+	assert_int_equal(pair.xcopy.status, SCSI_GOOD);
 	backend_sync(pair.to.backend);
 	assert_memory_equal(
 		backend_store(pair.to.backend) + BLOCKS * FIXTURE_BLOCK,
@@ -291,33 +291,33 @@ static void a_copy_waits_for_compare_and_write(void **state)
 
 /* ------- with a list identifier of four bytes ------- */
 
-#define LONG_LENGTH   (LENGTH + 32)
-#define LONG_ID_BYTES 0x01, 0x02, 0x03, 0x04
+#define LID4_LENGTH   (LENGTH + 32)
+#define LID4_ID_BYTES 0x01, 0x02, 0x03, 0x04
 
 /* The same list in the other format. */
-static void make_long(struct pair *pair, uint8_t *p, bool immediate)
+static void make_lid4_list(struct pair *pair, uint8_t *p, bool immediate)
 {
 	memset(p, 0, 48);
 	p[0] = 0x01;
 	p[3] = 0x20;
 	p[15] = immediate ? 0x01 : 0;
 	p[16] = 0xff;
-	memcpy(p + 20, (const uint8_t[]){LONG_ID_BYTES}, 4);
+	memcpy(p + 20, (const uint8_t[]){LID4_ID_BYTES}, 4);
 	p[43] = 2 * 32;
 	p[45] = 28;
 	memcpy(p + 48, pair->list + TARGETS, LENGTH - TARGETS);
-	pair->copy = (struct initiator_command){
-		.cdb = {0x83, 0x01, [13] = LONG_LENGTH},
+	pair->xcopy = (struct initiator_command){
+		.cdb = {0x83, 0x01, [13] = LID4_LENGTH},
 		.cdb_length = 16,
 		.out = p,
-		.length = LONG_LENGTH};
+		.length = LID4_LENGTH};
 }
 
 /* RECEIVE COPY STATUS(LID4): byte 5 is COPY OPERATION STATUS. */
-static uint8_t long_status(struct pair *pair, uint8_t *in)
+static uint8_t receive_copy_status(struct pair *pair, uint8_t *in)
 {
 	struct initiator_command command = {
-		.cdb = {0x84, 0x05, LONG_ID_BYTES, [13] = 128},
+		.cdb = {0x84, 0x05, LID4_ID_BYTES, [13] = 128},
 		.cdb_length = 16,
 		.length = 128,
 		.in = in};
@@ -326,28 +326,28 @@ static uint8_t long_status(struct pair *pair, uint8_t *in)
 	return in[5];
 }
 
-static uint8_t abort_copy(struct pair *pair)
+static uint8_t abort_xcopy(struct pair *pair)
 {
-	struct initiator_command command = {.cdb = {0x83, 0x1c, LONG_ID_BYTES}, .cdb_length = 16};
+	struct initiator_command command = {.cdb = {0x83, 0x1c, LID4_ID_BYTES}, .cdb_length = 16};
 
 	return initiator_run(&pair->to, &command);
 }
 
-static void a_copy_goes_on_in_the_background(void **state)
+static void an_immediate_xcopy_continues_in_the_background(void **state)
 {
-	uint8_t p[LONG_LENGTH], in[128];
+	uint8_t p[LID4_LENGTH], in[128];
 	struct pair pair;
 
 	(void) state;
 	start_pair(&pair, &basic);
-	make_long(&pair, p, true);
+	make_lid4_list(&pair, p, true);
 	backend_hold(pair.from.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	assert_int_equal(copy(&pair), SCSI_GOOD);
+	assert_int_equal(run_xcopy(&pair), SCSI_GOOD);
 	assert_true(backend_wait_held(pair.from.backend, 1));
-	assert_int_equal(long_status(&pair, in), 0x12);
+	assert_int_equal(receive_copy_status(&pair, in), 0x12);
 	backend_hold(pair.from.backend, 0);
 	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
-	while (long_status(&pair, in) == 0x12)
+	while (receive_copy_status(&pair, in) == 0x12)
 		io_fixture_wait_idle(&pair.to);
 	assert_int_equal(in[5], 0x01);
 	assert_int_equal(in[7], 4); /* two pieces, read and written */
@@ -361,16 +361,16 @@ static void a_copy_goes_on_in_the_background(void **state)
 	io_fixture_stop(&pair.to);
 }
 
-static void a_copy_in_the_background_ends_with_the_loop(void **state)
+static void a_background_xcopy_ends_with_its_device(void **state)
 {
-	uint8_t p[LONG_LENGTH];
+	uint8_t p[LID4_LENGTH];
 	struct pair pair;
 
 	(void) state;
 	start_pair(&pair, &basic);
-	make_long(&pair, p, true);
+	make_lid4_list(&pair, p, true);
 	backend_hold(pair.from.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	assert_int_equal(copy(&pair), SCSI_GOOD);
+	assert_int_equal(run_xcopy(&pair), SCSI_GOOD);
 	assert_true(backend_wait_held(pair.from.backend, 1));
 	assert_int_equal(io_thread_revoke(pair.to.thread), 0);
 	io_fixture_wait_end(&pair.to);
@@ -378,47 +378,47 @@ static void a_copy_in_the_background_ends_with_the_loop(void **state)
 	io_fixture_stop(&pair.from);
 }
 
-static void a_copy_that_is_aborted_ends(void **state)
+static void an_aborted_xcopy_ends(void **state)
 {
 	struct io_fixture_options options = {.backend.can_cancel = true};
-	uint8_t p[LONG_LENGTH], in[128];
+	uint8_t p[LID4_LENGTH], in[128];
 	struct pair pair;
 
 	(void) state;
 	memset(&pair, 0, sizeof(pair));
-	start(&pair.from, FROM, &basic);
-	start(&pair.to, TO, &options);
+	start_disk(&pair.from, FROM, &basic);
+	start_disk(&pair.to, TO, &options);
 	make_list(&pair, TO, TO);
-	make_long(&pair, p, false);
-	assert_int_equal(abort_copy(&pair), SCSI_CHECK_CONDITION); /* there is none */
+	make_lid4_list(&pair, p, false);
+	assert_int_equal(abort_xcopy(&pair), SCSI_CHECK_CONDITION); /* there is none */
 	backend_hold(pair.to.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	send(&pair);
+	send_xcopy(&pair);
 	assert_true(backend_wait_held(pair.to.backend, 1));
-	assert_int_equal(long_status(&pair, in), 0x11);
+	assert_int_equal(receive_copy_status(&pair, in), 0x11);
 	/* The backend, asked to give up what it is stuck in, does so. */
-	assert_int_equal(abort_copy(&pair), SCSI_GOOD);
-	initiator_wait(&pair.copy);
-	assert_int_equal(pair.copy.status, SCSI_TASK_ABORTED);
-	assert_int_equal(long_status(&pair, in), 0x60);
+	assert_int_equal(abort_xcopy(&pair), SCSI_GOOD);
+	initiator_wait(&pair.xcopy);
+	assert_int_equal(pair.xcopy.status, SCSI_TASK_ABORTED);
+	assert_int_equal(receive_copy_status(&pair, in), 0x60);
 	assert_int_equal(in[12], SCSI_TASK_ABORTED);
-	assert_int_equal(abort_copy(&pair), SCSI_CHECK_CONDITION);
+	assert_int_equal(abort_xcopy(&pair), SCSI_CHECK_CONDITION);
 	assert_int_equal(backend_count(pair.to.backend, TCMU_IO_WRITE), 0);
 	io_fixture_stop(&pair.from);
 	io_fixture_stop(&pair.to);
 }
 
-static void a_failure_is_told_with_its_sense(void **state)
+static void a_failed_xcopy_reports_its_sense(void **state)
 {
-	uint8_t p[LONG_LENGTH], in[128];
+	uint8_t p[LID4_LENGTH], in[128];
 	struct pair pair;
 
 	(void) state;
 	start_pair(&pair, &basic);
-	make_long(&pair, p, false);
+	make_lid4_list(&pair, p, false);
 	backend_fail(pair.to.backend, TCMU_IO_WRITE, 0, 1, -ENOSPC);
-	assert_int_equal(copy(&pair), SCSI_CHECK_CONDITION);
+	assert_int_equal(run_xcopy(&pair), SCSI_CHECK_CONDITION);
 	for (unsigned i = 0; i < 2; i++) {
-		assert_int_equal(long_status(&pair, in), 0x02);
+		assert_int_equal(receive_copy_status(&pair, in), 0x02);
 		assert_int_equal(in[12], SCSI_CHECK_CONDITION);
 		assert_int_equal(in[13], 20); /* of a multiple of four */
 		assert_int_equal(in[14], 18);
@@ -433,20 +433,20 @@ static void a_failure_is_told_with_its_sense(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(blocks_go_from_one_disk_to_another),
-		cmocka_unit_test(blocks_go_to_another_place_of_the_disk),
-		cmocka_unit_test(a_disk_that_is_not_there_cannot_be_reached),
-		cmocka_unit_test(two_disks_with_one_name_are_neither),
-		cmocka_unit_test(an_error_of_either_ends_it),
-		cmocka_unit_test(what_the_other_disk_does_not_allow_ends_it),
-		cmocka_unit_test(the_end_of_the_source_ends_the_copy_while_a_read_is_stuck),
-		cmocka_unit_test(the_disk_that_copies_ends_while_another_is_stuck),
-		cmocka_unit_test(who_drains_has_it_asked_for_again),
-		cmocka_unit_test(a_copy_waits_for_compare_and_write),
-		cmocka_unit_test(a_copy_goes_on_in_the_background),
-		cmocka_unit_test(a_copy_in_the_background_ends_with_the_loop),
-		cmocka_unit_test(a_copy_that_is_aborted_ends),
-		cmocka_unit_test(a_failure_is_told_with_its_sense),
+		cmocka_unit_test(blocks_are_copied_between_disks),
+		cmocka_unit_test(blocks_are_copied_within_a_disk),
+		cmocka_unit_test(a_missing_disk_is_unreachable),
+		cmocka_unit_test(an_ambiguous_disk_is_unreachable),
+		cmocka_unit_test(an_error_of_either_disk_ends_the_xcopy),
+		cmocka_unit_test(a_refusal_of_the_other_disk_ends_the_xcopy),
+		cmocka_unit_test(draining_the_source_ends_the_xcopy_while_a_read_is_stuck),
+		cmocka_unit_test(the_destination_ends_while_the_source_is_stuck),
+		cmocka_unit_test(draining_the_destination_makes_the_xcopy_busy),
+		cmocka_unit_test(an_xcopy_waits_for_compare_and_write),
+		cmocka_unit_test(an_immediate_xcopy_continues_in_the_background),
+		cmocka_unit_test(a_background_xcopy_ends_with_its_device),
+		cmocka_unit_test(an_aborted_xcopy_ends),
+		cmocka_unit_test(a_failed_xcopy_reports_its_sense),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
