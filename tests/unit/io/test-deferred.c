@@ -48,8 +48,7 @@ static void start_with_groups(struct io_fixture *fixture)
 {
 	io_fixture_init(fixture, &(struct io_fixture_options){.wait_serial = true});
 	fixture->setup.lu.has_port_groups = true;
-	assert_int_equal(io_thread_new(&fixture->setup, &fixture->thread), 0);
-	io_fixture_wait_signal(fixture, IO_SIGNAL_ATTACHED);
+	io_fixture_start_thread(fixture);
 	set_lu_info(fixture);
 }
 

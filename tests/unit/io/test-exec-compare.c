@@ -18,11 +18,6 @@
 
 static const struct io_fixture_options defaults;
 
-static uint8_t *at(const struct io_fixture *fixture, uint64_t lba)
-{
-	return backend_store(fixture->backend) + lba * FIXTURE_BLOCK;
-}
-
 /* ------- VERIFY ------- */
 
 static void verify_without_data_only_reads(void **state)
@@ -51,9 +46,9 @@ static void verify_reports_where_the_data_differs(void **state)
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
 	fill_pattern(out, length, 1);
-	memcpy(at(&fixture, 7), out, length);
+	memcpy(io_fixture_store_at(&fixture, 7), out, length);
 	assert_int_equal(initiator_run(&fixture, &verify), SCSI_GOOD);
-	at(&fixture, 7)[length - 3] ^= 1;
+	io_fixture_store_at(&fixture, 7)[length - 3] ^= 1;
 	initiator_run(&fixture, &verify);
 	assert_sense(&verify, 0x0e, 0x1d00);
 	assert_int_equal(cmd_sense_info(&verify), length - 3);
@@ -70,9 +65,9 @@ static void verify_with_one_block_compares_every_block(void **state)
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
 	memset(out, 0x3c, sizeof(out));
-	memset(at(&fixture, 7), 0x3c, 600 * FIXTURE_BLOCK);
+	memset(io_fixture_store_at(&fixture, 7), 0x3c, 600 * FIXTURE_BLOCK);
 	assert_int_equal(initiator_run(&fixture, &verify), SCSI_GOOD);
-	at(&fixture, 7 + 590)[100] = 0;
+	io_fixture_store_at(&fixture, 7 + 590)[100] = 0;
 	initiator_run(&fixture, &verify);
 	assert_sense(&verify, 0x0e, 0x1d00);
 	assert_int_equal(cmd_sense_info(&verify), 100);
@@ -91,13 +86,11 @@ static void write_and_verify_reads_back_and_compares(void **state)
 	fill_pattern(out, sizeof(out), 1);
 	io_fixture_start(&fixture, &defaults);
 	assert_int_equal(initiator_run(&fixture, &write), SCSI_GOOD);
-	assert_memory_equal(at(&fixture, 7), out, sizeof(out));
+	assert_memory_equal(io_fixture_store_at(&fixture, 7), out, sizeof(out));
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_READ), 1);
 
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	initiator_send(&fixture, &write);
-	assert_true(backend_wait_held(fixture.backend, 1));
-	at(&fixture, 7)[FIXTURE_BLOCK + 5] ^= 0xff; /* the medium has it wrong */
+	initiator_send_held(&fixture, &write, TCMU_IO_CAP(TCMU_IO_READ));
+	io_fixture_store_at(&fixture, 7)[FIXTURE_BLOCK + 5] ^= 0xff; /* the medium has it wrong */
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	initiator_wait(&write);
 	assert_sense(&write, 0x0e, 0x1d00);
@@ -118,11 +111,12 @@ static void check_compare_and_write(struct io_fixture *fixture)
 	uint8_t out[6 * FIXTURE_BLOCK] = {0};
 	struct initiator_command command = cmd_compare_and_write(20, 3, out);
 
-	memset(at(fixture, 20), 0x10, 3 * FIXTURE_BLOCK);
+	memset(io_fixture_store_at(fixture, 20), 0x10, 3 * FIXTURE_BLOCK);
 	memset(out, 0x10, 3 * FIXTURE_BLOCK);
 	memset(out + 3 * FIXTURE_BLOCK, 0x20, 3 * FIXTURE_BLOCK);
 	assert_int_equal(initiator_run(fixture, &command), SCSI_GOOD);
-	assert_memory_equal(at(fixture, 20), out + 3 * FIXTURE_BLOCK, 3 * FIXTURE_BLOCK);
+	assert_memory_equal(
+		io_fixture_store_at(fixture, 20), out + 3 * FIXTURE_BLOCK, 3 * FIXTURE_BLOCK);
 
 	memset(out, 0x20, 3 * FIXTURE_BLOCK);
 	out[2 * FIXTURE_BLOCK + 9] = 0x21;
@@ -130,7 +124,7 @@ static void check_compare_and_write(struct io_fixture *fixture)
 	initiator_run(fixture, &command);
 	assert_sense(&command, 0x0e, 0x1d00);
 	assert_int_equal(cmd_sense_info(&command), 2 * FIXTURE_BLOCK + 9);
-	assert_int_equal(*at(fixture, 20), 0x20);
+	assert_int_equal(*io_fixture_store_at(fixture, 20), 0x20);
 }
 
 static void compare_and_write_is_emulated_by_read_and_write(void **state)
@@ -178,9 +172,7 @@ static void a_waiting_compare_keeps_its_plan_when_the_handler_changes(void **sta
 	(void) state;
 	io_fixture_start(
 		&fixture, &(struct io_fixture_options){.backend.info.caps = FIXTURE_ALL_CAPS});
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	initiator_send(&fixture, &merge);
-	assert_true(backend_wait_held(fixture.backend, 1));
+	initiator_send_held(&fixture, &merge, TCMU_IO_CAP(TCMU_IO_READ));
 	initiator_send(&fixture, &compare);
 	io_fixture_wait_idle(&fixture); /* it waits for its range */
 	io_thread_set_size(fixture.thread, 2048 * FIXTURE_BLOCK, &less);
@@ -220,10 +212,10 @@ static void orwrite_merges_bits(void **state)
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
 	memset(out, 0x0f, sizeof(out));
-	memset(at(&fixture, 5), 0x81, sizeof(out));
+	memset(io_fixture_store_at(&fixture, 5), 0x81, sizeof(out));
 	assert_int_equal(initiator_run(&fixture, &merge), SCSI_GOOD);
 	for (size_t i = 0; i < sizeof(out); i++)
-		assert_int_equal(at(&fixture, 5)[i], 0x8f);
+		assert_int_equal(io_fixture_store_at(&fixture, 5)[i], 0x8f);
 	io_fixture_stop(&fixture);
 }
 
@@ -241,9 +233,7 @@ static void writes_wait_for_an_overlapping_compare(void **state)
 	(void) state;
 	memset(out + 2 * FIXTURE_BLOCK, 1, 2 * FIXTURE_BLOCK);
 	io_fixture_start(&fixture, &defaults);
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	initiator_send(&fixture, &compare);
-	assert_true(backend_wait_held(fixture.backend, 1));
+	initiator_send_held(&fixture, &compare, TCMU_IO_CAP(TCMU_IO_READ));
 	initiator_send(&fixture, &inside);
 	initiator_send(&fixture, &second);
 	assert_int_equal(initiator_run(&fixture, &beside), SCSI_GOOD);
@@ -275,9 +265,7 @@ static void waiting_commands_are_not_overtaken(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	initiator_send(&fixture, &first);
-	assert_true(backend_wait_held(fixture.backend, 1));
+	initiator_send_held(&fixture, &first, TCMU_IO_CAP(TCMU_IO_READ));
 	initiator_send(&fixture, &second);
 	initiator_send(&fixture, &third); /* overlaps with the second only */
 	for (unsigned i = 0; i < 3; i++)
@@ -337,7 +325,6 @@ static void an_aborted_command_stops_waiting_for_its_range(void **state)
 	uint8_t out[2 * FIXTURE_BLOCK] = {0};
 	struct initiator_command first = cmd_compare_and_write(0, 1, out), second = first,
 				 third = first;
-	uint16_t id;
 
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
@@ -347,12 +334,7 @@ static void an_aborted_command_stops_waiting_for_its_range(void **state)
 	initiator_send(&fixture, &third);
 	assert_true(backend_wait_held(fixture.backend, 1));
 	io_fixture_wait_idle(&fixture);
-	id = second.id;
-	assert_int_equal(
-		fake_ring_push_tmr(fake_uio_lock(fixture.uio), TCMU_TMR_TYPE_ABORT_TASK, &id, 1),
-		0);
-	fake_uio_unlock(fixture.uio);
-	initiator_notify(&fixture);
+	initiator_abort(&fixture, TCMU_TMR_TYPE_ABORT_TASK, &second);
 	initiator_wait(&second);
 	assert_int_equal(second.status, SCSI_TASK_ABORTED);
 	backend_hold(fixture.backend, 0);
@@ -446,7 +428,7 @@ static void concurrent_increments_are_not_lost(void **state)
 			backend_later(fixture.backend, 20);
 		run_initiators(&fixture, count_up);
 		backend_sync(fixture.backend);
-		memcpy(&value, at(&fixture, 0), sizeof(value));
+		memcpy(&value, io_fixture_store_at(&fixture, 0), sizeof(value));
 		assert_int_equal(value, INITIATORS * TIMES);
 		io_fixture_stop(&fixture);
 	}
@@ -462,7 +444,7 @@ static void concurrent_orwrites_are_not_lost(void **state)
 	run_initiators(&fixture, set_bits);
 	backend_sync(fixture.backend);
 	for (unsigned bit = 0; bit < INITIATORS * TIMES; bit++)
-		assert_true(at(&fixture, 8 + bit % 2)[bit / 8] & 1u << bit % 8);
+		assert_true(io_fixture_store_at(&fixture, 8 + bit % 2)[bit / 8] & 1u << bit % 8);
 	io_fixture_stop(&fixture);
 }
 

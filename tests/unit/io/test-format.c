@@ -180,9 +180,7 @@ static void earlier_writes_end_before_a_sanitize_starts(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &all);
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	initiator_send(&fixture, &write);
-	assert_true(backend_wait_held(fixture.backend, 1));
+	initiator_send_held(&fixture, &write, TCMU_IO_CAP(TCMU_IO_WRITE));
 	initiator_send(&fixture, &sanitize);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_FORMAT);
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE_ZEROES), 0);
@@ -199,18 +197,11 @@ static void a_sanitize_continues_after_its_command_is_aborted(void **state)
 {
 	struct io_fixture fixture;
 	struct initiator_command sanitize = ERASE, ready = cmd_test_unit_ready();
-	uint16_t id;
 
 	(void) state;
 	io_fixture_start(&fixture, &basic);
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	initiator_send(&fixture, &sanitize);
-	assert_true(backend_wait_held(fixture.backend, 1));
-	id = sanitize.id;
-	assert_int_equal(
-		fake_ring_push_tmr(fake_uio_lock(fixture.uio), TCMU_TMR_TYPE_LUN_RESET, &id, 1), 0);
-	fake_uio_unlock(fixture.uio);
-	initiator_notify(&fixture);
+	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
+	initiator_abort(&fixture, TCMU_TMR_TYPE_LUN_RESET, &sanitize);
 	initiator_wait(&sanitize);
 	assert_int_equal(sanitize.status, SCSI_TASK_ABORTED);
 	initiator_run(&fixture, &ready);
@@ -233,11 +224,8 @@ static void a_sanitize_continues_after_a_ring_reset(void **state)
 	io_fixture_start(&fixture, &basic);
 	for (unsigned i = 0; i < 5; i++)
 		assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	initiator_send(&fixture, &sanitize);
-	assert_true(backend_wait_held(fixture.backend, 1));
-	fake_ring_reset(fake_uio_lock(fixture.uio));
-	fake_uio_unlock(fixture.uio);
+	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
+	io_fixture_reset_ring(&fixture);
 	initiator_run(&fixture, &ready);
 	assert_sense(&ready, 0x02, 0x041b);
 	backend_hold(fixture.backend, 0);
@@ -338,9 +326,7 @@ static void draining_interrupts_a_sanitize(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &basic);
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	initiator_send(&fixture, &sanitize);
-	assert_true(backend_wait_held(fixture.backend, 1));
+	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
 	io_thread_drain(fixture.thread, false);
 	io_fixture_wait_control(&fixture);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
@@ -359,9 +345,7 @@ static void draining_with_cancel_interrupts_a_sanitize(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.can_cancel = true});
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	initiator_send(&fixture, &sanitize);
-	assert_true(backend_wait_held(fixture.backend, 1));
+	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
 	io_thread_drain(fixture.thread, true);
 	initiator_wait(&sanitize);
 	io_fixture_wait_end(&fixture);

@@ -100,9 +100,7 @@ static void without_permission_nothing_is_submitted_until_idle(void **state)
 	held.backend.info.caps = FIXTURE_BASIC_CAPS;
 	memset(data, 7, sizeof(data));
 	io_fixture_start(&fixture, &held);
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	initiator_send(&fixture, &same);
-	assert_true(backend_wait_held(fixture.backend, 1));
+	initiator_send_held(&fixture, &same, TCMU_IO_CAP(TCMU_IO_WRITE));
 	io_fixture_clear_signals(&fixture);
 	set_permission(&fixture, IO_PERMIT_NONE, 0);
 	assert_false(io_thread_is_idle(fixture.thread));

@@ -328,8 +328,7 @@ static void commands_waiting_for_the_serial_are_dropped(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[64];
-	struct initiator_command page = {
-		.cdb = {0x12, 0x01, 0x80, 0, 64}, .cdb_length = 6, .length = 64, .in = in};
+	struct initiator_command page = cmd_serial_page(in);
 
 	(void) state;
 	io_fixture_start(
@@ -379,9 +378,7 @@ static void late_answers_are_not_written(void **state)
 		&fixture,
 		&(struct io_fixture_options){
 			.backend = {.syscalls = true, .info.caps = FIXTURE_ALL_CAPS}});
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_MAP));
-	initiator_send(&fixture, &map);
-	assert_true(backend_wait_held(fixture.backend, 1));
+	initiator_send_held(&fixture, &map, TCMU_IO_CAP(TCMU_IO_MAP));
 	assert_int_equal(io_thread_revoke(fixture.thread), 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);

@@ -32,8 +32,7 @@ static void start_with_stats(struct io_fixture *fixture, const struct io_fixture
 {
 	io_fixture_init(fixture, options);
 	fixture->setup.stats = stats;
-	assert_int_equal(io_thread_new(&fixture->setup, &fixture->thread), 0);
-	io_fixture_wait_signal(fixture, IO_SIGNAL_ATTACHED);
+	io_fixture_start_thread(fixture);
 }
 
 static uint64_t class_commands(enum scsi_class class)
@@ -250,9 +249,7 @@ static void revoked_commands_are_not_counted_as_answered(void **state)
 
 	(void) state;
 	start_with_stats(&fixture, &(struct io_fixture_options){0});
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	initiator_send(&fixture, &stuck);
-	assert_true(backend_wait_held(fixture.backend, 1));
+	initiator_send_held(&fixture, &stuck, TCMU_IO_CAP(TCMU_IO_READ));
 	assert_int_equal(io_thread_revoke(fixture.thread), 0);
 	assert_int_equal(stats_get(&stats->fetched) - stats_get(&stats->ended), 1);
 	assert_int_equal(backend_release(fixture.backend, 1, BACKEND_OLDEST), 1);

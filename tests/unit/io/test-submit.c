@@ -13,11 +13,6 @@
 
 static const struct io_fixture_options defaults;
 
-static uint8_t *at(const struct io_fixture *fixture, uint64_t lba)
-{
-	return backend_store(fixture->backend) + lba * FIXTURE_BLOCK;
-}
-
 #define assert_record(fixture, i, o, f, lba, blocks) \
 	do { \
 		struct backend_record got_ = backend_record((fixture)->backend, i); \
@@ -58,9 +53,7 @@ static void fua_is_emulated_by_a_flush(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &options);
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_FLUSH));
-	initiator_send(&fixture, &forced);
-	assert_true(backend_wait_held(fixture.backend, 1));
+	initiator_send_held(&fixture, &forced, TCMU_IO_CAP(TCMU_IO_FLUSH));
 	assert_false(initiator_is_done(&forced));
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	initiator_wait(&forced);
@@ -235,15 +228,16 @@ static void unmap_submits_one_extent_after_another(void **state)
 		extents[i] = (struct scsi_extent){.lba = 60 * i, .blocks = i == 7 ? 0 : i + 1};
 	fill_unmap_list(list, extents, 32);
 	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.info = can_unmap});
-	memset(at(&fixture, 0), 0xee, 2048 * FIXTURE_BLOCK);
+	memset(io_fixture_store_at(&fixture, 0), 0xee, 2048 * FIXTURE_BLOCK);
 	assert_int_equal(initiator_run(&fixture, &command), SCSI_GOOD);
 	assert_int_equal(backend_count(fixture.backend, 0), 31);
 	for (unsigned i = 0; i < 31; i++) {
 		const struct scsi_extent *extent = &extents[i < 7 ? i : i + 1];
 
 		assert_record(&fixture, i, TCMU_IO_UNMAP, 0, extent->lba, extent->blocks);
-		assert_int_equal(*at(&fixture, extent->lba), 0);
-		assert_int_equal(*at(&fixture, extent->lba + extent->blocks), 0xee);
+		assert_int_equal(*io_fixture_store_at(&fixture, extent->lba), 0);
+		assert_int_equal(
+			*io_fixture_store_at(&fixture, extent->lba + extent->blocks), 0xee);
 	}
 	assert_int_equal(backend_most_at_once(fixture.backend), 1);
 	io_fixture_stop(&fixture);
@@ -284,10 +278,10 @@ static void write_same_repeats_its_block(void **state)
 	assert_record(&fixture, 0, TCMU_IO_WRITE, 0, 10, CHUNK_BLOCKS);
 	assert_record(&fixture, 1, TCMU_IO_WRITE, 0, 10 + CHUNK_BLOCKS, CHUNK_BLOCKS);
 	assert_record(&fixture, 2, TCMU_IO_WRITE, 0, 10 + 2 * CHUNK_BLOCKS, 100);
-	assert_int_equal(*(at(&fixture, 10) - 1), 0);
+	assert_int_equal(*(io_fixture_store_at(&fixture, 10) - 1), 0);
 	for (unsigned i = 0; i < 2 * CHUNK_BLOCKS + 100; i++)
-		assert_memory_equal(at(&fixture, 10 + i), out, FIXTURE_BLOCK);
-	assert_int_equal(*at(&fixture, 10 + 2 * CHUNK_BLOCKS + 100), 0);
+		assert_memory_equal(io_fixture_store_at(&fixture, 10 + i), out, FIXTURE_BLOCK);
+	assert_int_equal(*io_fixture_store_at(&fixture, 10 + 2 * CHUNK_BLOCKS + 100), 0);
 	io_fixture_stop(&fixture);
 }
 
@@ -360,14 +354,14 @@ static void write_same_is_passed_to_a_capable_handler(void **state)
 		&(struct io_fixture_options){
 			.backend.info = {.caps = caps, .volatile_cache = true, .fua = true},
 			.no_write_cache = true});
-	memset(at(&fixture, 0), 0xdd, 2048 * FIXTURE_BLOCK);
+	memset(io_fixture_store_at(&fixture, 0), 0xdd, 2048 * FIXTURE_BLOCK);
 	assert_int_equal(initiator_run(&fixture, &same), SCSI_GOOD);
 	assert_int_equal(backend_count(fixture.backend, 0), 1);
 	assert_record(&fixture, 0, TCMU_IO_WRITE_SAME, TCMU_IO_FUA, 3, CHUNK_BLOCKS + 5);
-	assert_int_equal(*(at(&fixture, 3) - 1), 0xdd);
+	assert_int_equal(*(io_fixture_store_at(&fixture, 3) - 1), 0xdd);
 	for (uint64_t i = 0; i < CHUNK_BLOCKS + 5; i++)
-		assert_memory_equal(at(&fixture, 3 + i), data, FIXTURE_BLOCK);
-	assert_int_equal(*at(&fixture, 3 + CHUNK_BLOCKS + 5), 0xdd);
+		assert_memory_equal(io_fixture_store_at(&fixture, 3 + i), data, FIXTURE_BLOCK);
+	assert_int_equal(*io_fixture_store_at(&fixture, 3 + CHUNK_BLOCKS + 5), 0xdd);
 
 	backend_fail(fixture.backend, TCMU_IO_WRITE_SAME, 0, 1, -ENOSPC);
 	initiator_run(&fixture, &fails);
@@ -387,15 +381,15 @@ static void without_write_zeroes_zeros_are_written_as_data(void **state)
 			&fixture,
 			&(struct io_fixture_options){
 				.backend.info = native ? can_zero : defaults.backend.info});
-		memset(at(&fixture, 0), 0xdd, 2048 * FIXTURE_BLOCK);
+		memset(io_fixture_store_at(&fixture, 0), 0xdd, 2048 * FIXTURE_BLOCK);
 		backend_fail(fixture.backend, TCMU_IO_WRITE_ZEROES, 0, 1, -EOPNOTSUPP);
 		assert_int_equal(initiator_run(&fixture, &no_data), SCSI_GOOD);
 		assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE_ZEROES), native);
 		assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE), 2);
-		assert_int_equal(*(at(&fixture, 16) - 1), 0xdd);
+		assert_int_equal(*(io_fixture_store_at(&fixture, 16) - 1), 0xdd);
 		for (uint64_t i = 0; i < (uint64_t) (CHUNK_BLOCKS + 1) * FIXTURE_BLOCK; i++)
-			assert_int_equal(at(&fixture, 16)[i], 0);
-		assert_int_equal(*at(&fixture, 16 + CHUNK_BLOCKS + 1), 0xdd);
+			assert_int_equal(io_fixture_store_at(&fixture, 16)[i], 0);
+		assert_int_equal(*io_fixture_store_at(&fixture, 16 + CHUNK_BLOCKS + 1), 0xdd);
 		io_fixture_stop(&fixture);
 	}
 }
@@ -438,7 +432,7 @@ static void get_lba_status_reports_what_is_allocated(void **state)
 	(void) state;
 	io_fixture_start(
 		&fixture, &(struct io_fixture_options){.backend.info.caps = FIXTURE_ALL_CAPS});
-	memset(at(&fixture, 10), 1, 20 * FIXTURE_BLOCK);
+	memset(io_fixture_store_at(&fixture, 10), 1, 20 * FIXTURE_BLOCK);
 	assert_int_equal(initiator_run(&fixture, &status), SCSI_GOOD);
 	assert_int_equal(status.read_len, 8 + 3 * 16);
 	assert_int_equal(get32(in), 4 + 3 * 16);
@@ -463,7 +457,7 @@ static void get_lba_status_merges_equal_neighbours(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &options);
-	memset(at(&fixture, 0), 1, 100 * FIXTURE_BLOCK);
+	memset(io_fixture_store_at(&fixture, 0), 1, 100 * FIXTURE_BLOCK);
 	assert_int_equal(initiator_run(&fixture, &status), SCSI_GOOD);
 	assert_int_equal(status.read_len, 8 + 2 * 16);
 	assert_int_equal(get32(in + 8 + 8), 100);
@@ -483,7 +477,7 @@ static void get_lba_status_is_limited_in_length(void **state)
 	io_fixture_start(
 		&fixture, &(struct io_fixture_options){.backend.info.caps = FIXTURE_ALL_CAPS});
 	for (unsigned i = 0; i < 1000; i += 2)
-		*at(&fixture, i) = 1;
+		*io_fixture_store_at(&fixture, i) = 1;
 	assert_int_equal(initiator_run(&fixture, &status), SCSI_GOOD);
 	assert_int_equal(status.read_len, 8 + 64 * 16);
 	assert_int_equal(get32(in), 4 + 64 * 16);
@@ -539,8 +533,7 @@ static void an_atomic_write_is_one_request(void **state)
 	atomic.cdb[13] = 1;
 	io_fixture_init(&fixture, &(struct io_fixture_options){0});
 	fixture.setup.lu.max_atomic = 1;
-	assert_int_equal(io_thread_new(&fixture.setup, &fixture.thread), 0);
-	io_fixture_wait_signal(&fixture, IO_SIGNAL_ATTACHED);
+	io_fixture_start_thread(&fixture);
 	assert_int_equal(initiator_run(&fixture, &atomic), SCSI_GOOD);
 	assert_int_equal(backend_record(fixture.backend, 0).op, TCMU_IO_WRITE);
 	assert_int_equal(backend_record(fixture.backend, 0).flags, TCMU_IO_ATOMIC);

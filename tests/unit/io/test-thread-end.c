@@ -4,6 +4,7 @@
  * command, never later than that.
  */
 #include "io-fixture.h"
+#include "proc-fixture.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -56,24 +57,6 @@ static void release_write(void)
 	pthread_mutex_unlock(&write_lock);
 }
 
-static bool ends_within(struct io_fixture *fixture, unsigned ms)
-{
-	struct timespec until;
-	bool ended;
-	int r = 0;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += ms * 1000000L;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	pthread_mutex_lock(&fixture->lock);
-	while (!fixture->ended && r != ETIMEDOUT)
-		r = pthread_cond_timedwait(&fixture->changed, &fixture->lock, &until);
-	ended = fixture->ended;
-	pthread_mutex_unlock(&fixture->lock);
-	return ended;
-}
-
 static void *complete_held_request(void *arg)
 {
 	struct io_fixture *fixture = arg;
@@ -82,12 +65,6 @@ static void *complete_held_request(void *arg)
 	backend_release(fixture->backend, 1, BACKEND_OLDEST);
 	hold_write = false;
 	return NULL;
-}
-
-static void wait_asleep(void)
-{
-	while (fake_uio_sleepers() == 0)
-		sched_yield();
 }
 
 /* A thread of the handler's may still be within complete() when the command is long answered: what
@@ -101,16 +78,14 @@ static void the_end_waits_for_threads_inside_complete(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	initiator_send(&fixture, &read);
-	assert_true(backend_wait_held(fixture.backend, 1));
-	wait_asleep(); /* so that it has to be woken by a write */
+	initiator_send_held(&fixture, &read, TCMU_IO_CAP(TCMU_IO_READ));
+	io_fixture_wait_asleep(); /* so that it has to be woken by a write */
 	assert_int_equal(pthread_create(&thread, NULL, complete_held_request, &fixture), 0);
 	wait_write_held();
 	initiator_run(&fixture, &ready);
 	initiator_wait(&read);
 	io_thread_drain(fixture.thread, false);
-	assert_false(ends_within(&fixture, 100));
+	assert_false(io_fixture_ends_within(&fixture, 100));
 	release_write();
 	pthread_join(thread, NULL);
 	io_fixture_wait_end(&fixture);
@@ -142,11 +117,10 @@ static void the_end_waits_for_workers_inside_submit(void **state)
 	lingering = *fixture.setup.handler;
 	lingering.submit = complete_and_linger;
 	fixture.setup.handler = &lingering;
-	assert_int_equal(io_thread_new(&fixture.setup, &fixture.thread), 0);
-	io_fixture_wait_signal(&fixture, IO_SIGNAL_ATTACHED);
+	io_fixture_start_thread(&fixture);
 	assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
 	io_thread_drain(fixture.thread, false);
-	assert_false(ends_within(&fixture, 100));
+	assert_false(io_fixture_ends_within(&fixture, 100));
 	io_fixture_assert_released(&fixture); /* the ring does not wait for it */
 	release_write();
 	io_fixture_wait_end(&fixture);
@@ -211,9 +185,7 @@ static void draining_finishes_a_plan_of_many_steps(void **state)
 	(void) state;
 	memset(out, 0x5a, sizeof(out));
 	io_fixture_start(&fixture, &options);
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	initiator_send(&fixture, &same);
-	assert_true(backend_wait_held(fixture.backend, 1));
+	initiator_send_held(&fixture, &same, TCMU_IO_CAP(TCMU_IO_WRITE));
 	io_thread_drain(fixture.thread, false);
 	backend_hold(fixture.backend, 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
@@ -245,17 +217,11 @@ static void draining_with_cancel_cancels_backend_requests(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
-static struct initiator_command serial_page(void *in)
-{
-	return (struct initiator_command){
-		.cdb = {0x12, 0x01, 0x80, 0, 64}, .cdb_length = 6, .length = 64, .in = in};
-}
-
 static void draining_does_not_wait_for_the_serial(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[64];
-	struct initiator_command page = serial_page(in);
+	struct initiator_command page = cmd_serial_page(in);
 
 	(void) state;
 	io_fixture_start(&fixture, &(struct io_fixture_options){.wait_serial = true});
@@ -350,7 +316,7 @@ static void a_ring_reset_while_serving_restarts_the_ring(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[FIXTURE_BLOCK], page[64];
-	struct initiator_command lost = cmd_read(0, 1, in), pending = serial_page(page);
+	struct initiator_command lost = cmd_read(0, 1, in), pending = cmd_serial_page(page);
 	struct initiator_command read = cmd_read(1, 1, in);
 	unsigned long waits;
 
@@ -363,9 +329,8 @@ static void a_ring_reset_while_serving_restarts_the_ring(void **state)
 	initiator_send(&fixture, &pending);
 	assert_true(backend_wait_held(fixture.backend, 1));
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_NEEDS_LU_INFO);
-	fake_ring_reset(fake_uio_lock(fixture.uio));
-	fake_uio_unlock(fixture.uio);
-	wait_asleep();
+	io_fixture_reset_ring(&fixture);
+	io_fixture_wait_asleep();
 	waits = fake_uio_epoll_waits();
 	initiator_send(&fixture, &read);
 	while (fake_uio_epoll_waits() == waits) /* it sleeps until nothing refers to the ring */
@@ -408,9 +373,7 @@ static void a_failed_doorbell_reports_unregistration(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	initiator_send(&fixture, &read);
-	assert_true(backend_wait_held(fixture.backend, 1));
+	initiator_send_held(&fixture, &read, TCMU_IO_CAP(TCMU_IO_READ));
 	fake_uio_unregister(fixture.uio, true);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
@@ -477,9 +440,7 @@ static void unregistration_cancels_requests_in_flight(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.can_cancel = true});
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	initiator_send(&fixture, &read);
-	assert_true(backend_wait_held(fixture.backend, 1));
+	initiator_send_held(&fixture, &read, TCMU_IO_CAP(TCMU_IO_READ));
 	fake_uio_unregister(fixture.uio, false);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
 	assert_int_equal(backend_cancels(fixture.backend), 1);
@@ -494,13 +455,11 @@ static void an_uncancellable_request_delays_the_end(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	initiator_send(&fixture, &read);
-	assert_true(backend_wait_held(fixture.backend, 1));
+	initiator_send_held(&fixture, &read, TCMU_IO_CAP(TCMU_IO_READ));
 	fake_uio_unregister(fixture.uio, false);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_UNREGISTERED);
 	assert_int_equal(io_thread_in_flight(fixture.thread), 1);
-	assert_false(ends_within(&fixture, 50));
+	assert_false(io_fixture_ends_within(&fixture, 50));
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	io_fixture_wait_end(&fixture);
 }
@@ -513,7 +472,7 @@ static void waiting_commands_do_not_delay_the_end(void **state)
 		.wait_serial = true};
 	struct io_fixture fixture;
 	uint8_t in[64], out[2 * FIXTURE_BLOCK] = {0};
-	struct initiator_command page = serial_page(in), write = cmd_write(0, 1, out);
+	struct initiator_command page = cmd_serial_page(in), write = cmd_write(0, 1, out);
 	struct initiator_command first = cmd_compare_and_write(0, 1, out), second = first;
 
 	(void) state;
@@ -551,9 +510,7 @@ static void a_corrupt_entry_breaks_the_device_but_not_its_requests(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	initiator_send(&fixture, &held);
-	assert_true(backend_wait_held(fixture.backend, 1));
+	initiator_send_held(&fixture, &held, TCMU_IO_CAP(TCMU_IO_READ));
 	position = fake_ring_head(fake_uio_lock(fixture.uio));
 	fake_uio_unlock(fixture.uio);
 	initiator_push(&fixture, &bad);
@@ -579,9 +536,7 @@ static void an_entry_corrupted_after_its_fetch_breaks_the_device(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	initiator_send(&fixture, &read);
-	assert_true(backend_wait_held(fixture.backend, 1));
+	initiator_send_held(&fixture, &read, TCMU_IO_CAP(TCMU_IO_READ));
 	corrupt_entry(&fixture, 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
@@ -592,18 +547,6 @@ static void an_entry_corrupted_after_its_fetch_breaks_the_device(void **state)
 }
 
 /* ------- nothing is left ------- */
-
-static unsigned descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned cnt = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		cnt++;
-	closedir(dir);
-	return cnt;
-}
 
 static bool is_io_thread_or_worker(const char *thread)
 {
@@ -666,11 +609,11 @@ static void starts_and_stops_leak_no_thread_and_no_descriptor(void **state)
 
 	(void) state;
 	start_and_stop(TCMU_HANDLER_ASYNC, false);
-	before = descriptors();
+	before = proc_count_descriptors();
 	for (unsigned i = 0; i < 30; i++)
 		start_and_stop(i % 3 ? TCMU_HANDLER_ASYNC : TCMU_HANDLER_PARALLEL, i % 2);
 	assert_true(threads_are_gone());
-	assert_int_equal(descriptors(), before);
+	assert_int_equal(proc_count_descriptors(), before);
 }
 
 int main(void)

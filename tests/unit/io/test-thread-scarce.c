@@ -6,6 +6,7 @@
  * The calls are wrapped at link time; one of them, counted from the start, fails.
  */
 #include "io-fixture.h"
+#include "proc-fixture.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -91,18 +92,6 @@ int __wrap_pthread_create(
 				  : __real_pthread_create(thread, attributes, main_of, arg);
 }
 
-static unsigned descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned cnt = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		cnt++;
-	closedir(dir);
-	return cnt;
-}
-
 static void fail_one_by_one(const struct io_fixture_options *options)
 {
 	struct io_fixture fixture;
@@ -110,7 +99,7 @@ static void fail_one_by_one(const struct io_fixture_options *options)
 	int r;
 
 	io_fixture_init(&fixture, options);
-	before = descriptors();
+	before = proc_count_descriptors();
 	atomic_store(&main_fails, true);
 	for (int i = 0;; i++) {
 		atomic_store(&until_failure, i);
@@ -121,7 +110,7 @@ static void fail_one_by_one(const struct io_fixture_options *options)
 		failures++;
 		assert_true(r == -ENOMEM || r == -EMFILE || r == -EAGAIN);
 		assert_int_equal(fixture.signals, 0);
-		assert_int_equal(descriptors(), before);
+		assert_int_equal(proc_count_descriptors(), before);
 	}
 	atomic_store(&main_fails, false);
 	assert_true(failures >= 6);

@@ -191,8 +191,7 @@ static void no_event_is_missed_while_falling_asleep(void **state)
 	struct io_fixture fixture;
 	uint8_t in[FIXTURE_BLOCK];
 	struct initiator_command read = cmd_read(0, 1, in);
-	struct initiator_command page = {
-		.cdb = {0x12, 0x01, 0x80, 0, 64}, .cdb_length = 6, .length = 64, .in = in};
+	struct initiator_command page = cmd_serial_page(in);
 	pthread_t thread;
 
 	(void) state;
@@ -201,8 +200,7 @@ static void no_event_is_missed_while_falling_asleep(void **state)
 	spinner.handler.submit = spinner_submit;
 	fixture.setup.handler = &spinner.handler;
 	fixture.setup.signal = spinner_on_signal;
-	assert_int_equal(io_thread_new(&fixture.setup, &fixture.thread), 0);
-	io_fixture_wait_signal(&fixture, IO_SIGNAL_ATTACHED);
+	io_fixture_start_thread(&fixture);
 	spinner.thread = fixture.thread;
 	assert_int_equal(pthread_create(&thread, NULL, spinner_main, NULL), 0);
 	while (now_us() < until) {
@@ -443,8 +441,7 @@ static void run_one_device(size_t kind, enum ending ending, unsigned *seed)
 	memset(backend_store(fixture.backend), OLD, WRITES * FIXTURE_BLOCK);
 	if (kinds[kind].later_us)
 		backend_later(fixture.backend, 200);
-	serial = (struct initiator_command){
-		.cdb = {0x12, 0x01, 0x80, 0, 64}, .cdb_length = 6, .length = 64, .in = in};
+	serial = cmd_serial_page(in);
 	initiator_push(&fixture, &serial);
 	for (unsigned i = 0; i < WRITES; i++) {
 		writes[i] = cmd_write(i, 1, out);

@@ -380,18 +380,6 @@ static int root_teardown(void **state)
 	return 0;
 }
 
-static void push_task_management(
-	struct io_fixture *fixture, enum tcmu_tmr_type type,
-	const struct initiator_command *command)
-{
-	uint16_t ids[] = {command->id, 4711};
-
-	assert_int_equal(
-		fake_ring_push_tmr(fake_uio_lock(fixture->uio), (uint8_t) type, ids, 2), 0);
-	fake_uio_unlock(fixture->uio);
-	initiator_notify(fixture);
-}
-
 static void an_aborted_command_is_cancelled(void **state)
 {
 	struct io_fixture fixture;
@@ -404,7 +392,7 @@ static void an_aborted_command_is_cancelled(void **state)
 	initiator_send(&fixture, &other);
 	initiator_send(&fixture, &stuck);
 	assert_true(backend_wait_held(fixture.backend, 2));
-	push_task_management(&fixture, TCMU_TMR_TYPE_LUN_RESET, &stuck);
+	initiator_abort(&fixture, TCMU_TMR_TYPE_LUN_RESET, &stuck);
 	initiator_wait(&stuck);
 	assert_int_equal(stuck.status, SCSI_TASK_ABORTED);
 	assert_false(initiator_is_done(&other));
@@ -436,11 +424,9 @@ static void an_uncancellable_request_is_aborted_when_it_completes(void **state)
 
 		io_fixture_start(
 			&fixture, &(struct io_fixture_options){.backend.threading = kinds[i]});
-		backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_READ));
-		initiator_send(&fixture, &stuck);
-		assert_true(backend_wait_held(fixture.backend, 1));
+		initiator_send_held(&fixture, &stuck, TCMU_IO_CAP(TCMU_IO_READ));
 		initiator_send(&fixture, &queued);
-		push_task_management(&fixture, TCMU_TMR_TYPE_LUN_RESET, &stuck);
+		initiator_abort(&fixture, TCMU_TMR_TYPE_LUN_RESET, &stuck);
 		assert_int_equal(
 			initiator_run(&fixture, &ready), SCSI_GOOD); /* the TMR has been seen */
 		backend_hold(fixture.backend, 0);
@@ -463,10 +449,8 @@ static void with_tcm_loop_a_lun_reset_cancels_nothing(void **state)
 	(void) state;
 	fake_root_folder(&root, "/sys/bus/tcm_loop_bus/devices/tcm_loop_adapter_0");
 	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.can_cancel = true});
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	initiator_send(&fixture, &stuck);
-	assert_true(backend_wait_held(fixture.backend, 1));
-	push_task_management(&fixture, TCMU_TMR_TYPE_LUN_RESET, &stuck);
+	initiator_send_held(&fixture, &stuck, TCMU_IO_CAP(TCMU_IO_READ));
+	initiator_abort(&fixture, TCMU_TMR_TYPE_LUN_RESET, &stuck);
 	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD); /* the TMR has been seen */
 	assert_int_equal(backend_cancels(fixture.backend), 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
@@ -475,7 +459,7 @@ static void with_tcm_loop_a_lun_reset_cancels_nothing(void **state)
 	/* Of an ABORT TASK it has told its initiator before. */
 	initiator_send(&fixture, &stuck);
 	assert_true(backend_wait_held(fixture.backend, 1));
-	push_task_management(&fixture, TCMU_TMR_TYPE_ABORT_TASK, &stuck);
+	initiator_abort(&fixture, TCMU_TMR_TYPE_ABORT_TASK, &stuck);
 	initiator_wait(&stuck);
 	assert_int_equal(stuck.status, SCSI_TASK_ABORTED);
 	io_fixture_stop(&fixture);
@@ -492,11 +476,9 @@ static void an_aborted_command_without_a_worker_ends_at_once(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &options);
-	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	initiator_send(&fixture, &stuck);
-	assert_true(backend_wait_held(fixture.backend, 1));
+	initiator_send_held(&fixture, &stuck, TCMU_IO_CAP(TCMU_IO_READ));
 	initiator_send(&fixture, &queued);
-	push_task_management(&fixture, TCMU_TMR_TYPE_LUN_RESET, &queued);
+	initiator_abort(&fixture, TCMU_TMR_TYPE_LUN_RESET, &queued);
 	initiator_wait(&queued);
 	assert_int_equal(queued.status, SCSI_TASK_ABORTED);
 	assert_false(initiator_is_done(&stuck));
@@ -508,17 +490,11 @@ static void an_aborted_command_without_a_worker_ends_at_once(void **state)
 
 /* ------- orders ------- */
 
-static struct initiator_command serial_page(void *in)
-{
-	return (struct initiator_command){
-		.cdb = {0x12, 0x01, 0x80, 0, 64}, .cdb_length = 6, .length = 64, .in = in};
-}
-
 static void a_serial_number_page_waits_for_the_serial(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[2][64], block[FIXTURE_BLOCK];
-	struct initiator_command pages[2] = {serial_page(in[0]), serial_page(in[1])};
+	struct initiator_command pages[2] = {cmd_serial_page(in[0]), cmd_serial_page(in[1])};
 	struct initiator_command read = cmd_read(0, 1, block);
 
 	(void) state;
@@ -610,7 +586,7 @@ static void a_faulted_device_still_answers_inquiry(void **state)
 	struct io_fixture fixture;
 	uint8_t in[FIXTURE_BLOCK];
 	struct initiator_command read = cmd_read(0, 1, in), flush = cmd_flush();
-	struct initiator_command ready = cmd_test_unit_ready(), page = serial_page(in);
+	struct initiator_command ready = cmd_test_unit_ready(), page = cmd_serial_page(in);
 
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
@@ -657,8 +633,7 @@ static void a_control_request_applies_to_commands_sent_after_it(void **state)
 	fixture.setup.told = fail_device_and_send;
 	atomic_store(&later_command, NULL);
 	atomic_store(&reporting, true);
-	assert_int_equal(io_thread_new(&fixture.setup, &fixture.thread), 0);
-	io_fixture_wait_signal(&fixture, IO_SIGNAL_ATTACHED);
+	io_fixture_start_thread(&fixture);
 	atomic_store(&later_command, &second);
 	initiator_run(&fixture, &first);
 	initiator_wait(&second);

@@ -34,8 +34,7 @@ static void start_disk(
 	io_fixture_init(fixture, &mine);
 	fixture->setup.lu.max_copies = 4;
 	fixture->setup.lu.copy_to_others = true;
-	assert_int_equal(io_thread_new(&fixture->setup, &fixture->thread), 0);
-	io_fixture_wait_signal(fixture, IO_SIGNAL_ATTACHED);
+	io_fixture_start_thread(fixture);
 	io_fixture_set_serial(fixture->thread, serial);
 	io_fixture_wait_control(fixture);
 }
@@ -186,8 +185,7 @@ static void a_refusal_of_the_other_disk_ends_the_xcopy(void **state)
 	start_pair(&pair, &basic);
 	io_fixture_init(&protected, &(struct io_fixture_options){.wait_serial = true});
 	protected.setup.lu.read_only = true;
-	assert_int_equal(io_thread_new(&protected.setup, &protected.thread), 0);
-	io_fixture_wait_signal(&protected, IO_SIGNAL_ATTACHED);
+	io_fixture_start_thread(&protected);
 	io_fixture_set_serial(protected.thread, "ee");
 	io_fixture_wait_control(&protected);
 	make_list(&pair, FROM, "ee");
@@ -263,9 +261,7 @@ static void an_xcopy_waits_for_compare_and_write(void **state)
 	start_pair(&pair, &basic);
 	memcpy(both, backend_store(pair.to.backend) + BLOCKS * FIXTURE_BLOCK, FIXTURE_BLOCK);
 	memset(both + FIXTURE_BLOCK, 0x11, FIXTURE_BLOCK);
-	backend_hold(pair.to.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	initiator_send(&pair.to, &compare);
-	assert_true(backend_wait_held(pair.to.backend, 1));
+	initiator_send_held(&pair.to, &compare, TCMU_IO_CAP(TCMU_IO_READ));
 	backend_hold(pair.from.backend, TCMU_IO_CAP(TCMU_IO_READ));
 	send_xcopy(&pair);
 	assert_true(backend_wait_held(pair.from.backend, 1));
