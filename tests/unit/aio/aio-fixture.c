@@ -362,7 +362,7 @@ static void on_done(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 	assert_ptr_equal(io, &request->io);
 	request->res = res;
 	request->done++;
-	request->order = done_cnt++;
+	request->position = done_cnt++;
 	if (request->then)
 		request->then(request);
 }

@@ -55,7 +55,7 @@ struct request {
 	struct iovec iov[2];
 	int64_t res;
 	unsigned done; /* how often */
-	unsigned order;
+	unsigned position;
 	struct aio_fixture *fixture;
 	void (*then)(struct request *request); /* called in done; may be NULL */
 	uint8_t buffer[REQUEST_SIZE] __attribute__((aligned(4096)));

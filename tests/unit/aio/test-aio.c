@@ -257,7 +257,7 @@ static void no_more_requests_than_the_depth_are_started(void **state)
 	write_to_pipe(f, 2);
 	aio_fixture_wait_all(f);
 	assert_int_equal(waiting.res, REQUEST_SIZE);
-	assert_true(waiting.order > stuck[0].order || waiting.order > stuck[1].order);
+	assert_true(waiting.position > stuck[0].position || waiting.position > stuck[1].position);
 }
 
 static void a_stuck_request_delays_no_other(void **state)

@@ -46,7 +46,7 @@ struct task {
 	sem_t hold;
 	sem_t ended;
 	bool held;
-	unsigned order;
+	unsigned position;
 	char name[16];
 	sigset_t blocked;
 	int io_flusher;
@@ -71,7 +71,7 @@ static void run_task(struct work *work)
 		pthread_setspecific(per_thread, task);
 		atomic_fetch_add(&threads_seen, 1);
 	}
-	task->order = atomic_fetch_add(&order_counter, 1);
+	task->position = atomic_fetch_add(&order_counter, 1);
 	prctl(PR_GET_NAME, task->name, 0, 0, 0);
 	pthread_sigmask(SIG_BLOCK, NULL, &task->blocked);
 	task->io_flusher = prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0);
@@ -180,7 +180,7 @@ static void no_more_tasks_than_the_limit_run_at_once(void **state)
 	assert_int_equal(sem_trywait(&one_more.begun), -1);
 	release_tasks(tasks, 1);
 	sem_wait(&one_more.ended);
-	assert_int_equal(one_more.order, LIMIT);
+	assert_int_equal(one_more.position, LIMIT);
 	release_tasks(tasks + 1, LIMIT - 1);
 	assert_int_equal(atomic_load(&threads_seen), LIMIT);
 	workers_free(workers);
@@ -199,7 +199,7 @@ static void one_thread_keeps_the_order(void **state)
 	sem_post(&tasks[0].hold);
 	for (unsigned i = 0; i < 50; i++) {
 		sem_wait(&tasks[i].ended);
-		assert_int_equal(tasks[i].order, i);
+		assert_int_equal(tasks[i].position, i);
 	}
 	workers_free(workers);
 }

@@ -31,7 +31,7 @@ static void a_serial_number_page_waits_for_the_serial(void **state)
 		assert_int_equal(pages[i].status, SCSI_GOOD);
 		assert_memory_equal(in[i] + 4, "one-and-two", 11);
 	}
-	/* It may have changed meanwhile: the next one is asked for again. */
+	/* The serial may have changed: the thread asks again. */
 	io_fixture_clear_signals(&fixture);
 	initiator_send(&fixture, &pages[0]);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_NEEDS_LU_INFO);
@@ -97,7 +97,7 @@ static void write_cache_off_raises_a_unit_attention_and_flushes(void **state)
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_FLUSH), 1);
 	assert_int_equal(initiator_run(&fixture, &sense), SCSI_GOOD);
 	assert_int_equal(in[4 + 2] & 0x04, 0);
-	io_thread_set_write_cache(fixture.thread, false); /* no news, no unit attention */
+	io_thread_set_write_cache(fixture.thread, false); /* no change, no unit attention */
 	assert_int_equal(initiator_run(&fixture, &write), SCSI_GOOD);
 	io_fixture_stop(&fixture);
 }
@@ -122,13 +122,13 @@ static void a_faulted_device_still_answers_inquiry(void **state)
 	io_fixture_stop(&fixture);
 }
 
-/* ------- order ------- */
+/* ------- when a request applies ------- */
 
 static atomic_bool reporting;
 static struct initiator_command *_Atomic later_command;
 
-/* On the device's thread, in the middle of its turn: the first command is there, the owner orders,
- * the second one is sent. */
+/* On the I/O thread, within an iteration: the first command has been fetched; the main thread makes
+ * a control request, then the second command arrives. */
 static void fail_device_and_send(
 	void *owner, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
 {
@@ -164,7 +164,7 @@ static void a_control_request_applies_to_commands_sent_after_it(void **state)
 
 /* ------- rate limits ------- */
 
-/* A block takes more than eight minutes. */
+/* One block takes more than eight minutes. */
 #define SLOW (&(struct io_fixture_options){.limits = {.bps = 1}})
 
 static uint64_t milliseconds_now(void)
@@ -190,14 +190,14 @@ static void a_device_is_not_faster_than_its_rate_limit(void **state)
 	}
 	for (unsigned i = 0; i < 14; i++) {
 		initiator_wait(&commands[i]);
-		assert_int_equal(commands[i].order, i + 1);
+		assert_int_equal(commands[i].position, i + 1);
 	}
-	/* Some may begin at once. */
+	/* The first few start at once. */
 	assert_true(milliseconds_now() - start >= 100);
 	io_fixture_stop(&fixture);
 }
 
-/* Starts with a command that uses up what is allowed for long, and two that wait. */
+/* Starts a device whose limit is used up by a first command, and sends two more that wait. */
 static void start_with_waiting_commands(
 	struct io_fixture *fixture, struct initiator_command *commands)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commands that wait for what only the owner of the loop can do: saving mode parameters, changing
- * states of target port groups.
+ * Deferred commands: they wait for the main thread, which alone can save mode parameters and change
+ * the states of target port groups.
  */
 #include "io-fixture.h"
 
@@ -66,7 +66,7 @@ static struct deferred_request send_deferred(
 	return request;
 }
 
-/* The same for what wants to know first how things are. */
+/* The same for a command that first needs the current port groups. */
 static struct deferred_request send_set_groups(
 	struct io_fixture *fixture, struct initiator_command *command)
 {
@@ -111,12 +111,12 @@ static void a_failed_save_is_reported(void **state)
 	io_thread_deferred_done(fixture.thread, -EROFS);
 	initiator_wait(&select);
 	assert_int_equal(select.status, SCSI_CHECK_CONDITION);
-	assert_int_equal(select.sense[0] & 0x7f, 0x72); /* D_SENSE has become current */
+	assert_int_equal(select.sense[0] & 0x7f, 0x72); /* D_SENSE is current now */
 	assert_int_equal(select.sense[1] << 16 | select.sense[2] << 8 | select.sense[3], 0x044400);
 	io_fixture_stop(&fixture);
 }
 
-/* SBC-3 6.5.5: what is in a cache that is turned off is written before the command ends. */
+/* SBC-3 6.5.5: turning the cache off writes its content before the command ends. */
 static void turning_the_cache_off_flushes_after_the_save(void **state)
 {
 	struct initiator_command select = cmd_mode_select(caching_page, sizeof(caching_page));
@@ -175,7 +175,7 @@ static void a_second_deferred_command_is_busy(void **state)
 	(void) state;
 	start_with_groups(&fixture);
 	send_deferred(&fixture, &first);
-	/* Others go on. */
+	/* Other commands are served. */
 	assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
 	assert_int_equal(initiator_run(&fixture, &second), SCSI_BUSY);
 	assert_false(initiator_is_done(&first));
@@ -201,7 +201,7 @@ static void an_unexpected_result_is_ignored(void **state)
 	io_fixture_stop(&fixture);
 }
 
-/* The owner may be stuck in configfs: the ring is let go of without it. */
+/* The main thread may be stuck in configfs: the ring is released without it. */
 static void draining_with_cancel_aborts_a_deferred_command(void **state)
 {
 	struct initiator_command select = cmd_mode_select(control_page, sizeof(control_page));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commands that look at the data: VERIFY, WRITE AND VERIFY, COMPARE AND WRITE, ORWRITE; what must
- * not run beside them, and what comes out when many of them meet.
+ * Commands that compare or merge data: VERIFY, WRITE AND VERIFY, COMPARE AND WRITE, ORWRITE. Which
+ * commands must not run beside them, and that concurrent ones lose nothing.
  */
 #include "io-fixture.h"
 
@@ -90,7 +90,8 @@ static void write_and_verify_reads_back_and_compares(void **state)
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_READ), 1);
 
 	initiator_send_held(&fixture, &write, TCMU_IO_CAP(TCMU_IO_READ));
-	io_fixture_store_at(&fixture, 7)[FIXTURE_BLOCK + 5] ^= 0xff; /* the medium has it wrong */
+	io_fixture_store_at(
+		&fixture, 7)[FIXTURE_BLOCK + 5] ^= 0xff; /* the medium has a wrong byte */
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	initiator_wait(&write);
 	assert_sense(&write, 0x0e, 0x1d00);
@@ -160,7 +161,7 @@ static void compare_and_write_is_passed_to_a_capable_handler(void **state)
 	io_fixture_stop(&fixture);
 }
 
-/* What a command is made of is decided when it comes, not when its turn comes. */
+/* A command's plan is made when the command arrives, not when it starts. */
 static void a_waiting_compare_keeps_its_plan_when_the_handler_changes(void **state)
 {
 	struct tcmu_backend_info less = {.caps = FIXTURE_BASIC_CAPS};
@@ -174,7 +175,7 @@ static void a_waiting_compare_keeps_its_plan_when_the_handler_changes(void **sta
 		&fixture, &(struct io_fixture_options){.backend.info.caps = FIXTURE_ALL_CAPS});
 	initiator_send_held(&fixture, &merge, TCMU_IO_CAP(TCMU_IO_READ));
 	initiator_send(&fixture, &compare);
-	io_fixture_wait_idle(&fixture); /* it waits for its range */
+	io_fixture_wait_idle(&fixture); /* the compare waits for its range */
 	io_thread_set_size(fixture.thread, 2048 * FIXTURE_BLOCK, &less);
 	io_fixture_wait_control(&fixture);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
@@ -239,7 +240,7 @@ static void writes_wait_for_an_overlapping_compare(void **state)
 	assert_int_equal(initiator_run(&fixture, &beside), SCSI_GOOD);
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE), 1);
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_READ), 1);
-	initiator_send(&fixture, &read); /* does not wait */
+	initiator_send(&fixture, &read); /* a read does not wait */
 	assert_true(backend_wait_held(fixture.backend, 2));
 	backend_release(fixture.backend, 1, BACKEND_NEWEST);
 	initiator_wait(&read);
@@ -247,14 +248,14 @@ static void writes_wait_for_an_overlapping_compare(void **state)
 	backend_hold(fixture.backend, 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	initiator_wait(&second);
-	/* in the order in which they came */
-	assert_true(compare.order < inside.order && inside.order < second.order);
+	/* in the order of arrival */
+	assert_true(compare.position < inside.position && inside.position < second.position);
 	assert_int_equal(inside.status, SCSI_GOOD);
 	assert_sense(&second, 0x0e, 0x1d00); /* the first compare has changed block 10 */
 	io_fixture_stop(&fixture);
 }
 
-/* Otherwise a compare could wait for ever, and what came after it would be done before it. */
+/* Otherwise a compare could wait forever, and later commands would be done before it. */
 static void waiting_commands_are_not_overtaken(void **state)
 {
 	struct io_fixture fixture;
@@ -273,12 +274,12 @@ static void waiting_commands_are_not_overtaken(void **state)
 	assert_int_equal(backend_count(fixture.backend, 0), 1);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	initiator_wait(&first);
-	assert_true(backend_wait_held(fixture.backend, 1)); /* the second's turn */
+	assert_true(backend_wait_held(fixture.backend, 1)); /* the second has started */
 	io_fixture_wait_idle(&fixture);
 	assert_false(initiator_is_done(&third));
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	initiator_wait(&third);
-	assert_true(second.order < third.order);
+	assert_true(second.position < third.position);
 	io_fixture_stop(&fixture);
 }
 
@@ -315,7 +316,7 @@ static void a_compare_waits_for_writes_in_flight(void **state)
 	assert_false(initiator_is_done(&other));
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	initiator_wait(&other);
-	assert_true(write.order < compare.order && unmap.order < other.order);
+	assert_true(write.position < compare.position && unmap.position < other.position);
 	io_fixture_stop(&fixture);
 }
 
@@ -355,7 +356,7 @@ struct initiator {
 	unsigned misses;
 };
 
-/* Adds to a counter as cluster file systems do: reads, then compares with what it has read. */
+/* Adds to a counter as cluster file systems do: reads it, then compares and writes. */
 static void *count_up(void *arg)
 {
 	struct initiator *self = arg;
@@ -379,7 +380,7 @@ static void *count_up(void *arg)
 	return NULL;
 }
 
-/* Sets bits of its own in blocks that all use. */
+/* Each initiator sets its own bits, in blocks that all of them use. */
 static void *set_bits(void *arg)
 {
 	struct initiator *self = arg;

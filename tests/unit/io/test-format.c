@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FORMAT UNIT and SANITIZE as they are carried out: all of the medium is overwritten, whoever asks
- * for it meanwhile is told how far that is, and it ends well, with an error, or with the loop.
+ * FORMAT UNIT and SANITIZE: they overwrite the whole medium, report their progress to other
+ * commands, and end with success, with an error, or with the I/O thread.
  */
 #include "io-fixture.h"
 
@@ -99,8 +99,8 @@ static void without_write_zeroes_a_sanitize_writes_data(void **state)
 	io_fixture_stop(&fixture);
 }
 
-/* SBC-3 5.24: INVERT changes the pattern between the passes. Zeros are written, too: the old data
- * is to be gone. */
+/* SBC-3 5.24: INVERT changes the pattern between the passes. Zeros are written as data too, because
+ * the old data must be destroyed. */
 static void overwrite_makes_the_requested_passes(void **state)
 {
 	static const uint8_t once[] = {0x01, 0, 0, 1, 0x00}, inverted[] = {0x82, 0, 0, 1, 0x3c};
@@ -186,13 +186,13 @@ static void earlier_writes_end_before_a_sanitize_starts(void **state)
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE_ZEROES), 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	initiator_wait(&sanitize);
-	assert_true(write.order < sanitize.order);
+	assert_true(write.position < sanitize.position);
 	backend_sync(fixture.backend);
 	assert_true(store_is_filled(&fixture, 0));
 	io_fixture_stop(&fixture);
 }
 
-/* SBC-3 4.11: a task management function does not end it. */
+/* SBC-3 4.11: a task management function does not end a sanitize operation. */
 static void a_sanitize_continues_after_its_command_is_aborted(void **state)
 {
 	struct io_fixture fixture;
@@ -318,7 +318,7 @@ static void a_faulted_device_sanitizes_nothing(void **state)
 	io_fixture_stop(&fixture);
 }
 
-/* The next daemon is to know: the medium was not given back. */
+/* The next daemon must know that the sanitize is not complete. */
 static void draining_interrupts_a_sanitize(void **state)
 {
 	struct io_fixture fixture;

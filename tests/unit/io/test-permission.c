@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which commands a loop lets through to its backend, and the exchange of the backend while the ring
- * stays.
+ * Which commands an I/O thread lets through to its backend, and how the backend is exchanged while
+ * the ring stays.
  */
 #include "io-fixture.h"
 
@@ -88,7 +88,7 @@ static void a_medium_that_is_not_ready_reports_the_reason(void **state)
 	io_fixture_stop(&fixture);
 }
 
-/* A command of several requests ends at the first that is not let through. */
+/* A command of several requests ends at the first one without permission. */
 static void without_permission_nothing_is_submitted_until_idle(void **state)
 {
 	struct io_fixture_options held = options;
@@ -112,7 +112,7 @@ static void without_permission_nothing_is_submitted_until_idle(void **state)
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_IDLE);
 	assert_true(io_thread_is_idle(fixture.thread));
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE), submitted);
-	/* an earlier quiet does not count for a later order */
+	/* idle is reported for the current permission only */
 	set_permission(&fixture, IO_PERMIT_ALL, 0);
 	assert_false(io_thread_is_idle(fixture.thread));
 	io_fixture_stop(&fixture);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ring is taken away from under requests that are stuck, and under a thread that is stuck
- * itself: the kernel gets it back at once, and what is late meets something harmless.
+ * Revoking the ring while requests are stuck, or while the I/O thread itself is stuck: the kernel
+ * gets the ring back at once, and late accesses are harmless.
  */
 #include "io-fixture.h"
 
@@ -55,7 +55,7 @@ static void wait_read_held(void)
 
 /* ------- requests that are stuck ------- */
 
-/* Reads of the first half of the store and writes to the second, of several iovecs each. */
+/* Reads of the first half of the store and writes to the second half, each with several iovecs. */
 struct load {
 	struct initiator_command commands[2 * COUNT];
 	uint8_t *out; /* COUNT times 3 pages */
@@ -94,7 +94,7 @@ static void send_load(struct io_fixture *fixture, struct load *load)
 	assert_true(backend_wait_held(fixture->backend, 2 * COUNT));
 }
 
-/* After the revoke, before anything of it has ended. */
+/* After the revoke: no command has ended. */
 static void assert_stuck(struct io_fixture *fixture, struct load *load)
 {
 	io_fixture_assert_released(fixture);
@@ -104,7 +104,7 @@ static void assert_stuck(struct io_fixture *fixture, struct load *load)
 	assert_int_equal(fixture->ended, 0);
 }
 
-/* old: the store's second half has the bytes that were there before; else those of the writes. */
+/* old: the second half of the store has its old bytes, else those of the writes. */
 static void assert_store(struct io_fixture *fixture, const struct load *load, bool old)
 {
 	uint8_t *before = malloc(2 * COUNT * LENGTH);
@@ -164,8 +164,7 @@ static void late_memory_accesses_find_the_bytes_in_flight(void **state)
 	end_load(&fixture, &load);
 }
 
-/* The ring stays where it is until it can be replaced: the backend would crash the process
- * otherwise. */
+/* The ring stays mapped until it can be replaced. Otherwise the backend would crash the process. */
 static void without_memory_the_ring_stays_mapped(void **state)
 {
 	struct io_fixture_options options = load_options();
@@ -186,7 +185,7 @@ static void without_memory_the_ring_stays_mapped(void **state)
 	end_load(&fixture, &load);
 }
 
-/* The blocking kind: stuck on threads of its own. */
+/* Blocking handlers: their requests are stuck on workers. */
 static void stuck_workers_end_after_the_revoke(void **state)
 {
 	struct io_fixture fixture;
@@ -213,7 +212,7 @@ static void stuck_workers_end_after_the_revoke(void **state)
 		assert_int_equal(io_thread_revoke(fixture.thread), 0);
 		io_fixture_assert_released(&fixture);
 		io_fixture_wait_control(&fixture);
-		while (io_thread_in_flight(fixture.thread) != 2) /* what was queued is taken back */
+		while (io_thread_in_flight(fixture.thread) != 2) /* queued requests are withdrawn */
 			sched_yield();
 		assert_int_equal(backend_release(fixture.backend, 2, BACKEND_OLDEST), 2);
 		io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
@@ -271,13 +270,12 @@ static void a_thread_stuck_in_a_read_loses_its_ring(void **state)
 		set_hold_read(false);
 		io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
 		assert_int_not_equal(
-			backend_last_error(fixture.backend), 0); /* EFAULT, or cancelled */
+			backend_last_error(fixture.backend), 0); /* -EFAULT or -ECANCELED */
 		io_fixture_wait_end(&fixture);
 	}
 }
 
-/* A read that io_uring holds: it is cancelled, and until then it has no reference on the ring
- * either. */
+/* A read that is pending in io_uring is cancelled. Until then it holds no reference to the ring. */
 static void requests_pending_in_io_uring_are_cancelled(void **state)
 {
 	struct io_fixture fixture;
@@ -342,7 +340,7 @@ static void commands_waiting_for_the_serial_are_dropped(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
-/* Its second half must not reach the store when nobody has the first one's answer any more. */
+/* The second step must not reach the store: the compare's result is lost with the ring. */
 static void a_plan_ends_with_its_current_step(void **state)
 {
 	struct io_fixture fixture;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is counted of a device: every command once, in its class, with its time, its bytes and its
- * end; and what is under way is seen while the device's thread is stuck.
+ * Statistics of a device: each command is counted once, in its class, with its time, its bytes and
+ * its result. Requests in flight are visible while the I/O thread is stuck.
  */
 #include "io-fixture.h"
 
@@ -183,7 +183,7 @@ static void requests_in_flight_are_seen_while_the_backend_is_stuck(void **state)
 	io_fixture_stop(&fixture);
 }
 
-/* Whoever reads meanwhile sees whole requests only: each says the same in all its members. */
+/* A reader sees whole requests only: all members of one request have the same number. */
 static atomic_bool done;
 static atomic_uint torn;
 

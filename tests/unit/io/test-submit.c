@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What commands become for the handler: reads and writes, their durability, the operations it has
- * and those that are made of others.
+ * How commands become requests to the handler: reads and writes, durability, native operations and
+ * emulated ones.
  */
 #include "io-fixture.h"
 
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_BLOCKS 512u /* 256 KiB: the most that is moved at once for an emulated operation */
+#define CHUNK_BLOCKS 512u /* 256 KiB: the most that an emulated operation moves in one step */
 
 static const struct io_fixture_options defaults;
 
@@ -107,7 +107,7 @@ static struct initiator_command cmd_unmap(const uint8_t *list, unsigned cnt)
 	};
 }
 
-/* With WCE=0 the status of every command that writes says that it is on the medium. */
+/* With WCE=0 GOOD means that the data is on the medium. */
 static void without_a_write_cache_every_change_is_flushed(void **state)
 {
 	struct io_fixture_options options = {
@@ -142,7 +142,7 @@ static void without_a_write_cache_every_change_is_flushed(void **state)
 	io_fixture_stop(&fixture);
 }
 
-/* FUA goes with writes only. */
+/* Only writes can have FUA. */
 static void operations_without_fua_are_flushed(void **state)
 {
 	struct io_fixture_options options = {
@@ -465,7 +465,7 @@ static void get_lba_status_merges_equal_neighbours(void **state)
 	io_fixture_stop(&fixture);
 }
 
-/* A medium in many pieces: the answer is a beginning, and the initiator asks for more. */
+/* A fragmented medium: the answer covers its beginning, and the initiator asks again. */
 static void get_lba_status_is_limited_in_length(void **state)
 {
 	struct io_fixture fixture;

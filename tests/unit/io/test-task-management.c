@@ -5,7 +5,7 @@
 #include "fake-root.h"
 #include "io-fixture.h"
 
-static struct fake_root root; /* of all tests: what this machine has is not asked */
+static struct fake_root root; /* for all tests, so that tcm_loop on this machine does not matter */
 
 static int root_setup(void **state)
 {
@@ -45,7 +45,7 @@ static void an_aborted_command_is_cancelled(void **state)
 	initiator_push(&fixture, &other);
 	assert_int_equal(
 		initiator_run(&fixture, &stuck),
-		SCSI_GOOD); /* the next one in its place is not aborted */
+		SCSI_GOOD); /* the next command in its slot is not aborted */
 	initiator_wait(&other);
 	assert_int_equal(other.status, SCSI_GOOD);
 	io_fixture_stop(&fixture);
@@ -69,7 +69,8 @@ static void an_uncancellable_request_is_aborted_when_it_completes(void **state)
 		initiator_send(&fixture, &queued);
 		initiator_abort(&fixture, TCMU_TMR_TYPE_LUN_RESET, &stuck);
 		assert_int_equal(
-			initiator_run(&fixture, &ready), SCSI_GOOD); /* the TMR has been seen */
+			initiator_run(&fixture, &ready),
+			SCSI_GOOD); /* the thread has read the function */
 		backend_hold(fixture.backend, 0);
 		backend_release(fixture.backend, 1, BACKEND_OLDEST);
 		initiator_wait(&stuck);
@@ -92,12 +93,13 @@ static void with_tcm_loop_a_lun_reset_cancels_nothing(void **state)
 	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.can_cancel = true});
 	initiator_send_held(&fixture, &stuck, TCMU_IO_CAP(TCMU_IO_READ));
 	initiator_abort(&fixture, TCMU_TMR_TYPE_LUN_RESET, &stuck);
-	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD); /* the TMR has been seen */
+	assert_int_equal(
+		initiator_run(&fixture, &ready), SCSI_GOOD); /* the thread has read the function */
 	assert_int_equal(backend_cancels(fixture.backend), 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	initiator_wait(&stuck);
 	assert_int_equal(stuck.status, SCSI_GOOD);
-	/* Of an ABORT TASK it has told its initiator before. */
+	/* An ABORT TASK cancels the command: tcm_loop has answered it already. */
 	initiator_send(&fixture, &stuck);
 	assert_true(backend_wait_held(fixture.backend, 1));
 	initiator_abort(&fixture, TCMU_TMR_TYPE_ABORT_TASK, &stuck);
@@ -107,7 +109,7 @@ static void with_tcm_loop_a_lun_reset_cancels_nothing(void **state)
 	fake_root_drop(&root, "/sys/bus/tcm_loop_bus/devices/tcm_loop_adapter_0");
 }
 
-/* With one worker that is stuck, what was not begun yet ends at once. */
+/* The only worker is stuck: a command that has not started ends at once. */
 static void an_aborted_command_without_a_worker_ends_at_once(void **state)
 {
 	struct io_fixture_options options = {.backend.threading = TCMU_HANDLER_SERIAL};

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a command costs: no allocation, one doorbell and one sleep, or a part of them where many
- * come together.
+ * What a command costs: no allocation, one doorbell and one sleep, and less in a batch.
  *
- * The allocators and io_uring_submit() are wrapped at link time. What the main thread does is the
- * test's.
+ * The allocators and io_uring_submit() are wrapped at link time. Calls on the main thread are the
+ * test's own and do not count.
  */
 #include "io-fixture.h"
 
@@ -13,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Visible: where a library refers to an allocator, the linker wants to know. */
+/* Visible, because shared libraries refer to the allocators. */
 #pragma GCC visibility push(default)
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
@@ -178,7 +177,8 @@ static void native_write_zeroes_allocates_nothing(void **state)
 	io_fixture_stop(&fixture);
 }
 
-/* Times sleeps and doorbells for count commands that come one by one. */
+/* Checks that count sequential commands cost count doorbells and at most `sleeps` sleeps each.
+ * later: another thread completes the requests, after at most so many µs. */
 static void check_cost_of_sequential_commands(
 	const struct io_fixture_options *options, unsigned later, unsigned count, unsigned sleeps)
 {
@@ -197,7 +197,7 @@ static void check_cost_of_sequential_commands(
 	for (unsigned i = 0; i < count; i++)
 		initiator_run(&fixture, &read);
 	assert_int_equal(fake_uio_counts(fixture.uio).doorbells - doorbells, count);
-	/* Now and then what another thread has ended is found before that thread has rung. */
+	/* Now and then the thread finds a completion before the other thread has woken it. */
 	assert_in_range(fake_uio_epoll_waits() - waits, 0, sleeps * count + count / 10);
 	io_fixture_stop(&fixture);
 }
@@ -206,7 +206,7 @@ static void a_single_command_costs_one_doorbell_and_one_sleep(void **state)
 {
 	(void) state;
 	check_cost_of_sequential_commands(&(struct io_fixture_options){0}, 0, 500, 1);
-	/* and a second one where it is completed by another thread */
+	/* two sleeps if another thread completes the request */
 	check_cost_of_sequential_commands(&(struct io_fixture_options){0}, 1, 500, 2);
 	check_cost_of_sequential_commands(
 		&(struct io_fixture_options){.backend.threading = TCMU_HANDLER_SERIAL}, 0, 500, 2);
@@ -232,7 +232,7 @@ static void a_batch_shares_doorbells_and_one_system_call(void **state)
 	calls = atomic_load(&submits);
 	for (unsigned i = 0; i < 100; i++)
 		send_batch(&fixture);
-	/* Not all of a batch ends at the same time; at the worst in a few groups. */
+	/* A batch ends in a few groups at worst. */
 	assert_in_range(fake_uio_counts(fixture.uio).doorbells - doorbells, 100, 400);
 	assert_in_range(fake_uio_epoll_waits() - waits, 0, 402);
 	assert_int_equal(atomic_load(&submits) - calls, 100);

@@ -67,8 +67,8 @@ static void *complete_held_request(void *arg)
 	return NULL;
 }
 
-/* A thread of the handler's may still be within complete() when the command is long answered: what
- * complete() looks at has to be there until it returns. */
+/* A handler's thread may still be inside complete() when the command is answered already. The data
+ * that complete() uses must exist until it returns. */
 static void the_end_waits_for_threads_inside_complete(void **state)
 {
 	struct io_fixture fixture;
@@ -79,7 +79,7 @@ static void the_end_waits_for_threads_inside_complete(void **state)
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
 	initiator_send_held(&fixture, &read, TCMU_IO_CAP(TCMU_IO_READ));
-	io_fixture_wait_asleep(); /* so that it has to be woken by a write */
+	io_fixture_wait_asleep(); /* so that complete() has to wake it by a write */
 	assert_int_equal(pthread_create(&thread, NULL, complete_held_request, &fixture), 0);
 	wait_write_held();
 	initiator_run(&fixture, &ready);
@@ -91,7 +91,7 @@ static void the_end_waits_for_threads_inside_complete(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
-/* As a handler that has something to do after it has completed a request. */
+/* A handler that does more work after it has completed a request. */
 static void complete_and_linger(void *backend, struct tcmu_io *io)
 {
 	(void) backend;
@@ -102,7 +102,7 @@ static void complete_and_linger(void *backend, struct tcmu_io *io)
 	pthread_mutex_unlock(&write_lock);
 }
 
-/* After the end the handler is closed: none of its functions may run any more. */
+/* After the end the daemon closes the handler: none of its functions may run any more. */
 static void the_end_waits_for_workers_inside_submit(void **state)
 {
 	static struct tcmu_handler lingering;
@@ -121,7 +121,7 @@ static void the_end_waits_for_workers_inside_submit(void **state)
 	assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
 	io_thread_drain(fixture.thread, false);
 	assert_false(io_fixture_ends_within(&fixture, 100));
-	io_fixture_assert_released(&fixture); /* the ring does not wait for it */
+	io_fixture_assert_released(&fixture); /* the ring is released without waiting for it */
 	release_write();
 	io_fixture_wait_end(&fixture);
 }
@@ -164,7 +164,7 @@ static void draining_answers_fetched_commands_and_fetches_no_more(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(writes[i].status, SCSI_GOOD);
 	assert_int_equal(backend_cancels(fixture.backend), 0);
-	/* The next daemon goes on where this one stopped. */
+	/* The next daemon continues at the same place. */
 	backend_hold(fixture.backend, 0);
 	io_fixture_restart(&fixture);
 	for (unsigned i = 3; i < 6; i++)
@@ -287,8 +287,7 @@ static void a_device_may_be_unregistered_before_it_is_attached(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
-/* Waiting awake, the thread looks at the ring only, and epoll alone tells that the device is gone.
- */
+/* While the thread spins it reads the ring only; epoll alone reports the unregistration. */
 static void a_spinning_device_notices_unregistration(void **state)
 {
 	(void) state;
@@ -353,7 +352,8 @@ static void an_uncancellable_request_delays_the_end(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
-/* What waits for the serial, or for another command, is not waited for: nobody is told any more. */
+/* Commands that wait for the serial or for another command are dropped, because nobody receives
+ * their answers any more. */
 static void waiting_commands_do_not_delay_the_end(void **state)
 {
 	struct io_fixture_options options = {
@@ -452,7 +452,7 @@ static bool is_io_thread_or_worker(const char *thread)
 	return strcmp(name, "io-fixture\n") == 0 || strcmp(name, "fixture\n") == 0;
 }
 
-/* Of loops and their workers. */
+/* I/O threads and their workers. */
 static unsigned count_io_threads(void)
 {
 	DIR *dir = opendir("/proc/self/task");
@@ -466,7 +466,7 @@ static unsigned count_io_threads(void)
 	return cnt;
 }
 
-/* A thread that has said its last word is still listed for a moment. */
+/* A thread that has ended is still listed for a moment. */
 static bool threads_are_gone(void)
 {
 	struct timespec moment = {.tv_nsec = 1000000};

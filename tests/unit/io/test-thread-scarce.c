@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When memory, descriptors or threads run out: a loop that cannot be made leaves nothing behind, a
- * command that cannot be carried out is answered BUSY, and afterwards everything goes on.
+ * When memory, descriptors or threads run out: a failed start leaks nothing, a command without
+ * memory is answered BUSY, and afterwards the device works again.
  *
- * The calls are wrapped at link time; one of them, counted from the start, fails.
+ * The calls are wrapped at link time. A test makes one of them fail, counted from the start.
  */
 #include "io-fixture.h"
 #include "proc-fixture.h"
@@ -17,7 +17,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
-/* Visible: where a library refers to one of them, the linker wants to know. */
+/* Visible, because shared libraries refer to these functions. */
 #pragma GCC visibility push(default)
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
@@ -38,8 +38,8 @@ int __real_pthread_create(
 	pthread_t *thread, const pthread_attr_t *attributes, void *(*main_of)(void *), void *arg);
 
 static pthread_t main_thread;
-static atomic_bool main_fails;        /* calls on the main thread, else those on the others */
-static atomic_int until_failure = -1; /* calls that still succeed; negative: all do */
+static atomic_bool main_fails;        /* fail calls on the main thread, else calls on the others */
+static atomic_int until_failure = -1; /* calls that still succeed; negative: all succeed */
 
 static bool call_fails(int error)
 {
@@ -125,7 +125,7 @@ static void a_failed_start_leaks_nothing(void **state)
 	fail_one_by_one(&(struct io_fixture_options){.backend.threading = TCMU_HANDLER_SERIAL});
 }
 
-/* Everything that needs a copy of data. */
+/* All commands that need a bounce buffer. */
 static void a_command_without_memory_is_busy(void **state)
 {
 	uint8_t out[2 * FIXTURE_BLOCK] = {0}, in[100];
@@ -160,7 +160,7 @@ static void a_command_without_memory_is_busy(void **state)
 	io_fixture_stop(&fixture);
 }
 
-/* Zeros that the handler would have written, and cannot. */
+/* The handler refuses WRITE_ZEROES: the zeros need a buffer. */
 static void zeros_written_as_data_without_memory_are_busy(void **state)
 {
 	struct tcmu_backend_info info = {
@@ -181,7 +181,7 @@ static void zeros_written_as_data_without_memory_are_busy(void **state)
 	io_fixture_stop(&fixture);
 }
 
-/* Memory for more iovecs than usual is found later. */
+/* The memory for many iovecs is allocated later. */
 static void a_command_with_many_iovecs_waits_for_memory(void **state)
 {
 	struct io_fixture_options options = {.max_transfer = 8, .uio.ring.scatter = true};

@@ -84,7 +84,7 @@ static void a_failed_attach_reports_its_reason(void **state)
 	}
 }
 
-/* Somebody wrote to action/reset_ring while we serve. */
+/* The administrator writes to action/reset_ring while the device is in use. */
 static void a_ring_reset_while_serving_restarts_the_ring(void **state)
 {
 	struct io_fixture fixture;
@@ -106,7 +106,8 @@ static void a_ring_reset_while_serving_restarts_the_ring(void **state)
 	io_fixture_wait_asleep();
 	waits = fake_uio_epoll_waits();
 	initiator_send(&fixture, &read);
-	while (fake_uio_epoll_waits() == waits) /* it sleeps until nothing refers to the ring */
+	while (fake_uio_epoll_waits() ==
+	       waits) /* the thread sleeps until nothing refers to the ring */
 		sched_yield();
 	backend_hold(fixture.backend, 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);

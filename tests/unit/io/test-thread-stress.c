@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Many commands and much chance: no wake-up is lost, the data is what a model says, and every life
- * comes to its end whatever ends it and when.
+ * Random load: no wake-up is lost, the data matches a model, and a device ends however and whenever
+ * it is stopped.
  *
- * IO_THREAD_SEED in the environment repeats a run's decisions, IO_THREAD_SECONDS makes the first
- * test longer.
+ * IO_THREAD_SEED in the environment repeats the decisions of a run. IO_THREAD_SECONDS makes the
+ * first two tests longer.
  */
 #include "io-fixture.h"
 
@@ -19,7 +19,7 @@
 static unsigned seed_of_run = 1;
 static unsigned seconds = 1;
 
-/* The ways in which requests end. */
+/* The ways in which requests complete. */
 static const struct {
 	struct io_fixture_options options;
 	unsigned later_us;
@@ -57,8 +57,7 @@ struct sender {
 	unsigned sent;
 };
 
-/* One command at a time, after a pause that is about as long as the other side takes to fall
- * asleep. */
+/* Sends one command at a time, with pauses about as long as the thread needs to fall asleep. */
 #define SENT_MIN 100
 
 static void *send_now_and_then(void *arg)
@@ -67,7 +66,7 @@ static void *send_now_and_then(void *arg)
 	uint8_t data[2 * FIXTURE_BLOCK];
 
 	memset(data, 0, sizeof(data));
-	/* for a while, and for some commands however slow the machine is */
+	/* for some time, and for some commands on a slow machine */
 	while (now_us() < self->until || self->sent < SENT_MIN) {
 		struct initiator_command commands[] = {
 			cmd_read(self->seed % 64, 1, data), cmd_write(self->seed % 64, 1, data),
@@ -127,9 +126,9 @@ static void no_wake_up_is_lost(void **state)
 
 /* ------- falling asleep ------- */
 
-/* What the other side does at the very moment when the thread has found nothing to do and goes to
- * sleep. It spins for the request, or for the signal, finds out how long that takes now and then,
- * and comes about as late. */
+/* Completes a request, or answers a signal, at the moment when the thread has found nothing to do
+ * and falls asleep. Now and then it measures how long falling asleep takes; otherwise it waits
+ * about that long. */
 struct spinner {
 	struct tcmu_handler handler;
 	_Atomic(struct tcmu_io *) io;
@@ -336,8 +335,7 @@ static void slot_finish(struct model *model, struct slot *slot)
 	}
 }
 
-/* Keeps many commands under way whose ranges do not overlap, so that each one's outcome is certain.
- */
+/* Keeps many commands in flight whose ranges do not overlap, so that each result is certain. */
 static void run_model(struct model *model)
 {
 	for (unsigned i = 0; i < OPERATIONS; i++) {
@@ -413,7 +411,7 @@ static void end_device(struct io_fixture *fixture, enum ending ending)
 	}
 }
 
-/* Each block has the old bytes or the new ones, the new ones where GOOD was said. */
+/* Each block has either the old bytes or the new ones, and the new ones if its status is GOOD. */
 static void check_blocks(const struct io_fixture *fixture, struct initiator_command *writes)
 {
 	for (unsigned i = 0; i < WRITES; i++) {

@@ -63,7 +63,7 @@ static void answers_come_in_completion_order(void **state)
 	for (unsigned i = 3; i-- > 0;) {
 		assert_int_equal(backend_release(fixture.backend, 1, BACKEND_NEWEST), 1);
 		initiator_wait(&reads[i]);
-		assert_int_equal(reads[i].order, 3 - i);
+		assert_int_equal(reads[i].position, 3 - i);
 		assert_memory_equal(
 			in[i], backend_store(fixture.backend) + i * FIXTURE_BLOCK, FIXTURE_BLOCK);
 	}
@@ -101,7 +101,7 @@ static void more_commands_than_slots_are_all_served(void **state)
 
 static void a_command_may_have_more_iovecs_than_a_slot(void **state)
 {
-	/* room for 3 iovecs, and each page of the data is one of its own */
+	/* room for 3 iovecs; each page of data is an iovec */
 	struct io_fixture_options options = {.max_transfer = 8, .uio.ring.scatter = true};
 	const uint32_t blocks = 40 * 4096 / FIXTURE_BLOCK;
 	uint8_t *out = malloc(40 * 4096), *in = malloc(40 * 4096);
@@ -200,7 +200,7 @@ static void an_emulated_answer_reports_its_length(void **state)
 	io_fixture_stop(&fixture);
 }
 
-/* The kernel copies the whole buffer when it is told of a length of 0. */
+/* For a length of 0 the kernel copies the whole buffer to the initiator. */
 static void no_data_of_earlier_commands_leaks(void **state)
 {
 	static const uint8_t zeros[4096];

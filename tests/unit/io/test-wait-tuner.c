@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether it pays to wait awake is learned, and what it costs is bounded. The clock is the test's.
- */
+/* The wait tuner: it learns whether spinning pays, how long, and on which CPU, and bounds the cost.
+ * The test has a clock of its own. */
 #include "io/wait-tuner.h"
 
 #include <setjmp.h>
@@ -14,29 +14,29 @@
 #define SEC (1000 * MS)
 
 static uint64_t now;
-static unsigned delay_cnt; /* how often */
+static unsigned delay_cnt; /* coalescing delays so far */
 
-/* An initiator, seen from the thread that serves it. */
+/* An initiator as the I/O thread sees it. */
 struct initiator {
-	uint64_t awake, asleep; /* how long until there is something to do, if the thread looks, or
-				   sleeps */
-	unsigned few, many;     /* how many commands there are then */
-	uint64_t each;   /* in which time one more comes, if the thread rests; 0: none does */
-	int cpu;         /* that it runs on */
-	uint64_t beside; /* how long until there is something to do, if the thread sleeps there; 0:
-			    as elsewhere */
+	uint64_t awake, asleep; /* time until the next commands, if the thread spins or sleeps */
+	unsigned few, many;     /* commands that are there then */
+	uint64_t each;   /* during a coalescing delay one more command comes in each such time; 0:
+			    none */
+	int cpu;         /* the CPU of the initiator */
+	uint64_t beside; /* time until the next commands, if the thread sleeps on that CPU; 0: no
+			    difference */
 };
 
-/* It sends a command when it has the answer to the last; to be woken takes time. */
+/* Sends a command after the answer to the last one. Waking the thread takes time. */
 static const struct initiator alone = {20 * US, 70 * US, 1, 1, 0};
-/* It sends many at once; who waits awake serves them one by one. */
+/* Sends many at once. A spinning thread serves them one by one. */
 static const struct initiator together = {5 * US, 80 * US, 1, 16, 0};
-/* To be told of an end costs it as much as to send three commands. */
+/* A completion costs it as much as sending three commands. */
 static const struct initiator deep = {80 * US, 80 * US, 1, 1, 20 * US};
-/* Who is on its processor is there at once; to be woken elsewhere takes long. */
+/* A thread on its CPU is woken at once, one on another CPU takes long. */
 static const struct initiator neighbour = {100 * US, 120 * US, 1, 1, 0, 5, 20 * US};
 static const struct initiator far_neighbour = {100 * US, 120 * US, 1, 1, 0, 61, 20 * US};
-/* It takes its time; that the thread was awake is hardly noticed. */
+/* Slow: spinning makes hardly any difference. */
 static const struct initiator thoughtful = {1 * MS, 1 * MS + 50 * US, 1, 1, 0};
 static const struct initiator late = {3 * MS, 3 * MS, 1, 1, 0};
 static const struct initiator heartbeat = {SEC, SEC, 1, 1, 0};
@@ -47,13 +47,13 @@ static void tuner_start(struct wait_tuner *tuner, unsigned percent)
 	wait_tuner_init(tuner, percent, 64);
 }
 
-/* Nothing to do, then something, which takes a while. Returns what it has spent on looking. */
+/* One cycle: nothing to do, then commands. Returns the time spent on spinning. */
 static uint64_t tuner_cycle(struct wait_tuner *tuner, const struct initiator *initiator)
 {
-	uint64_t look = wait_tuner_idle(tuner, now);
-	bool seen = look >= initiator->awake;
+	uint64_t spin = wait_tuner_idle(tuner, now);
+	bool seen = spin >= initiator->awake;
 	unsigned commands = seen ? initiator->few : initiator->many;
-	uint64_t spent = seen ? initiator->awake : look;
+	uint64_t spent = seen ? initiator->awake : spin;
 
 	wait_tuner_spend(tuner, spent);
 	if (seen)
@@ -63,12 +63,12 @@ static uint64_t tuner_cycle(struct wait_tuner *tuner, const struct initiator *in
 			? initiator->beside
 			: initiator->asleep;
 	if (!seen) {
-		uint64_t rest = wait_tuner_woken(tuner);
+		uint64_t delay = wait_tuner_woken(tuner);
 
-		now += rest;
-		delay_cnt += rest != 0;
+		now += delay;
+		delay_cnt += delay != 0;
 		if (initiator->each)
-			commands += (unsigned) (rest / initiator->each);
+			commands += (unsigned) (delay / initiator->each);
 	}
 	wait_tuner_busy(tuner, now);
 	wait_tuner_work(tuner, commands);
@@ -86,7 +86,7 @@ static uint64_t tuner_cycles(
 	return spent;
 }
 
-/* For so long. Returns what percentage of that it has looked. */
+/* Runs cycles for so long. Returns the percentage of that time that was spent on spinning. */
 static unsigned spin_percent(
 	struct wait_tuner *tuner, uint64_t duration, const struct initiator *initiator)
 {
@@ -113,7 +113,7 @@ static void a_sequential_initiator_is_worth_spinning(void **state)
 	(void) state;
 	tuner_start(&tuner, 100);
 	tuner_cycles(&tuner, 1000, &alone);
-	/* But for trials, and with 5 of 25 µs it is at work. */
+	/* Without tuning; of each 25 µs it works for 5. */
 	assert_in_range(spin_percent(&tuner, 10 * SEC, &alone), 72, 80);
 }
 
@@ -149,16 +149,17 @@ static void a_deep_queue_gets_a_coalescing_delay(void **state)
 	spin_percent(&tuner, 20 * SEC, &deep);
 	delay_cnt = 0;
 	assert_in_range(spin_percent(&tuner, 10 * SEC, &deep), 0, 2);
-	/* Each time takes 1.5 ms. */
+	/* Each cycle takes 1.5 ms. */
 	assert_in_range(delay_cnt, 6000, 6700);
-	/* But again when they come alone. */
+	/* The delay ends when commands come alone again. */
 	spin_percent(&tuner, 20 * SEC, &alone);
 	delay_cnt = 0;
 	spin_percent(&tuner, 10 * SEC, &alone);
 	assert_in_range(delay_cnt, 0, 1000);
 }
 
-/* For so long. Returns what percentage of its commands it has served on that processor. */
+/* Runs cycles for so long. Returns the percentage of them in which the thread was bound to the CPU
+ * (-1: not bound). */
 static unsigned cpu_percent(
 	struct wait_tuner *tuner, uint64_t duration, const struct initiator *initiator, int cpu)
 {
@@ -205,12 +206,12 @@ static void an_initiator_that_changes_its_cpu_is_followed(void **state)
 	tuner_start(&tuner, 0);
 	cpu_percent(&tuner, 60 * SEC, &neighbour, 5);
 	moved.cpu = 3;
-	/* Long before what was found is gone by no longer. */
+	/* Long before the old result expires. */
 	cpu_percent(&tuner, 4 * SEC, &moved, 3);
 	assert_in_range(cpu_percent(&tuner, 2 * SEC, &moved, 3), 80, 100);
 }
 
-/* In one round of each trial it is elsewhere. */
+/* In one round of each measurement the initiator runs elsewhere. */
 static void a_cpu_is_chosen_only_if_every_round_confirms_it(void **state)
 {
 	struct initiator away = neighbour;
@@ -234,8 +235,7 @@ static void a_cpu_is_chosen_only_if_every_round_confirms_it(void **state)
 	}
 }
 
-/* Commands are there all the time. Returns which percentage of them was served on that processor.
- */
+/* There are always commands. Returns the percentage of them that were served on the CPU. */
 static unsigned busy_cpu_percent(struct wait_tuner *tuner, uint64_t duration, int cpu)
 {
 	uint64_t there = 0, all = 0;
@@ -260,12 +260,12 @@ static void a_thread_that_never_sleeps_is_not_bound(void **state)
 	wait_tuner_busy(&tuner, now);
 	busy_cpu_percent(&tuner, WAIT_STREAK * 50 * US, 5);
 	assert_int_equal(busy_cpu_percent(&tuner, 10 * SEC, 5), 0);
-	/* And is back when it sleeps again. */
+	/* It is bound again when it sleeps again. */
 	cpu_percent(&tuner, 60 * SEC, &neighbour, 5);
 	assert_in_range(cpu_percent(&tuner, 10 * SEC, &neighbour, 5), 95, 100);
 }
 
-/* Elsewhere it is just fast enough. */
+/* Without a CPU of its own the thread keeps up, bound to one it does not. */
 static void an_overloaded_cpu_is_left(void **state)
 {
 	uint64_t there = 0;
@@ -356,7 +356,7 @@ static void the_spinning_share_is_not_exceeded(void **state)
 		start = now;
 		spent = tuner_cycles(&tuner, 1000000, &alone);
 		assert_true(spent > 0);
-		/* What was saved before may be spent, too. */
+		/* Time saved before may be spent, too. */
 		assert_true(spent <= ((now - start) + 100 * MS) * percents[i] / 100);
 	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * EXTENDED COPY as it is carried out: within a disk, between two, and how it ends when one of them
- * does, whatever is stuck.
+ * EXTENDED COPY (xcopy): within a disk, between two disks, and how it ends when one of them ends or
+ * is stuck.
  */
 #include "io-fixture.h"
 
@@ -12,12 +12,12 @@
 #define TARGETS 16
 #define SEGMENT (16 + 2 * 32)
 #define LENGTH  (SEGMENT + 28)
-#define BLOCKS  1024u /* two pieces */
+#define BLOCKS  1024u /* two steps of the copy */
 
-#define FROM    "5c" /* the serials: of which the designators are made */
+#define FROM    "5c" /* the serials that the designators are made of */
 #define TO      "d7"
 
-/* Two disks; who answers is `to`. */
+/* Two disks. Disk `to` receives the command. */
 struct pair {
 	struct io_fixture from;
 	struct io_fixture to;
@@ -51,7 +51,7 @@ static void put_target(uint8_t *p, const char *serial)
 	assert_true(scsi_naa(&lu, p + 8));
 }
 
-/* All of a list with two targets and one segment of BLOCKS blocks. */
+/* A parameter list (LID1) with two targets and one segment of BLOCKS blocks. */
 static void make_list(struct pair *pair, const char *from, const char *to)
 {
 	uint8_t *p = pair->list;
@@ -65,7 +65,7 @@ static void make_list(struct pair *pair, const char *from, const char *to)
 	p[SEGMENT + 3] = 0x18;
 	p[SEGMENT + 7] = 1;
 	p[SEGMENT + 10] = BLOCKS >> 8;
-	p[SEGMENT + 26] = BLOCKS >> 8; /* to behind the first BLOCKS */
+	p[SEGMENT + 26] = BLOCKS >> 8; /* destination: behind the first BLOCKS blocks */
 	pair->xcopy = (struct initiator_command){
 		.cdb = {0x83, [13] = LENGTH}, .cdb_length = 16, .out = p, .length = LENGTH};
 }
@@ -175,7 +175,7 @@ static void an_error_of_either_disk_ends_the_xcopy(void **state)
 	io_fixture_stop(&pair.to);
 }
 
-/* The source cannot be written to, and has no such block. */
+/* The destination is write-protected, or the source has no such block. */
 static void a_refusal_of_the_other_disk_ends_the_xcopy(void **state)
 {
 	struct pair pair;
@@ -217,7 +217,7 @@ static void draining_the_source_ends_the_xcopy_while_a_read_is_stuck(void **stat
 	io_thread_drain(pair.from.thread, false);
 	initiator_wait(&pair.xcopy);
 	assert_sense(&pair.xcopy, 0x0a, 0x0d02);
-	/* whose buffer is still there */
+	/* the buffer of the read still exists */
 	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
 	io_fixture_wait_end(&pair.from);
 	io_fixture_stop(&pair.to);
@@ -267,7 +267,7 @@ static void an_xcopy_waits_for_compare_and_write(void **state)
 	assert_true(backend_wait_held(pair.from.backend, 1));
 	backend_hold(pair.from.backend, 0);
 	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
-	/* Who has read has answered; who was answered has begun to write, or waits. */
+	/* The source has answered its read; the destination has started its write, or waits. */
 	io_fixture_wait_idle(&pair.from);
 	io_fixture_wait_idle(&pair.to);
 	assert_int_equal(backend_count(pair.to.backend, TCMU_IO_WRITE), 0);
@@ -290,7 +290,7 @@ static void an_xcopy_waits_for_compare_and_write(void **state)
 #define LID4_LENGTH   (LENGTH + 32)
 #define LID4_ID_BYTES 0x01, 0x02, 0x03, 0x04
 
-/* The same list in the other format. */
+/* The same as a parameter list with a list identifier of four bytes (LID4). */
 static void make_lid4_list(struct pair *pair, uint8_t *p, bool immediate)
 {
 	memset(p, 0, 48);
@@ -346,7 +346,7 @@ static void an_immediate_xcopy_continues_in_the_background(void **state)
 	while (receive_copy_status(&pair, in) == 0x12)
 		io_fixture_wait_idle(&pair.to);
 	assert_int_equal(in[5], 0x01);
-	assert_int_equal(in[7], 4); /* two pieces, read and written */
+	assert_int_equal(in[7], 4); /* two steps of the copy */
 	assert_int_equal(in[22] << 8 | in[23], BLOCKS * FIXTURE_BLOCK / 1024);
 	assert_int_equal(in[25], 1); /* segments */
 	backend_sync(pair.to.backend);
@@ -386,12 +386,12 @@ static void an_aborted_xcopy_ends(void **state)
 	start_disk(&pair.to, TO, &options);
 	make_list(&pair, TO, TO);
 	make_lid4_list(&pair, p, false);
-	assert_int_equal(abort_xcopy(&pair), SCSI_CHECK_CONDITION); /* there is none */
+	assert_int_equal(abort_xcopy(&pair), SCSI_CHECK_CONDITION); /* there is no such xcopy */
 	backend_hold(pair.to.backend, TCMU_IO_CAP(TCMU_IO_READ));
 	send_xcopy(&pair);
 	assert_true(backend_wait_held(pair.to.backend, 1));
 	assert_int_equal(receive_copy_status(&pair, in), 0x11);
-	/* The backend, asked to give up what it is stuck in, does so. */
+	/* The backend cancels the request that it is stuck in. */
 	assert_int_equal(abort_xcopy(&pair), SCSI_GOOD);
 	initiator_wait(&pair.xcopy);
 	assert_int_equal(pair.xcopy.status, SCSI_TASK_ABORTED);
@@ -416,11 +416,11 @@ static void a_failed_xcopy_reports_its_sense(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(receive_copy_status(&pair, in), 0x02);
 		assert_int_equal(in[12], SCSI_CHECK_CONDITION);
-		assert_int_equal(in[13], 20); /* of a multiple of four */
+		assert_int_equal(in[13], 20); /* a multiple of four */
 		assert_int_equal(in[14], 18);
 		assert_int_equal(in[32 + 2], 0x07);
 		assert_int_equal(in[32 + 12] << 8 | in[32 + 13], 0x2707);
-		assert_int_equal(in[25], 1); /* the first segment is the one that failed */
+		assert_int_equal(in[25], 1); /* the first segment has failed */
 	}
 	io_fixture_stop(&pair.from);
 	io_fixture_stop(&pair.to);
