@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* See aio-fixture.h. */
 #include "aio-fixture.h"
 
 #include <errno.h>
@@ -43,9 +44,9 @@ static bool writes_held;
 static pthread_cond_t write_allowed = PTHREAD_COND_INITIALIZER;
 static pthread_cond_t written = PTHREAD_COND_INITIALIZER;
 
-/* ------- between the engine and the system ------- */
+/* ------- wrapped system calls ------- */
 
-/* Shared libraries that the test is linked with may get them, too. */
+/* Visible, because shared libraries refer to them. */
 #pragma GCC visibility push(default)
 int __real_io_uring_queue_init_params(
 	unsigned entries, struct io_uring *ring, struct io_uring_params *params);
@@ -86,7 +87,7 @@ int __wrap_io_uring_queue_init_params(
 
 	if (interposed.setup_error)
 		return interposed.setup_error;
-	/* As old as what is needed of io_uring. */
+	/* A kernel that knows these flags only. */
 	if (params->flags & ~(interposed.setup_flags | IORING_SETUP_CQSIZE))
 		return -EINVAL;
 	r = __real_io_uring_queue_init_params(entries, ring, params);
@@ -113,15 +114,16 @@ ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int cnt, off_t offset, i
 		errno = -interposed.try_error;
 		return -1;
 	}
-	/* What is tried is in the page cache here; not every file system has the flag. */
+	/* The data is in the page cache in these tests, but not every file system has RWF_NOWAIT.
+	 */
 	if (!interposed.try_short)
 		return __real_preadv2(fd, iov, cnt, offset, 0);
 	first.iov_len = (size_t) interposed.try_short;
 	return __real_preadv2(fd, &first, 1, offset, 0);
 }
 
-/* It receives from a socket that is empty, without waiting. */
-static void disturb(struct io_uring_sqe *sqe)
+/* Turns a read into a receive without waiting, from an empty socket. */
+static void disturb_read(struct io_uring_sqe *sqe)
 {
 	static uint64_t nothing;
 	uint64_t data = sqe->user_data;
@@ -140,7 +142,7 @@ int __wrap_io_uring_submit(struct io_uring *ring)
 		return submission_error;
 	}
 	for (unsigned i = ring->sq.sqe_head; i != ring->sq.sqe_tail; i++)
-		disturb(&ring->sq.sqes[i & ring->sq.ring_mask]);
+		disturb_read(&ring->sq.sqes[i & ring->sq.ring_mask]);
 	return __real_io_uring_submit(ring);
 }
 
@@ -189,6 +191,11 @@ void fail_submissions(unsigned cnt, int error)
 {
 	submissions_to_fail = cnt;
 	submission_error = error;
+}
+
+unsigned count_pending_failures(void)
+{
+	return submissions_to_fail;
 }
 
 void disturb_reads(unsigned cnt)
@@ -262,13 +269,13 @@ unsigned count_allocations(void)
 
 /* ------- the fixture ------- */
 
-static int temporary_file(void)
+static int open_temporary_file(void)
 {
-	const char *folder = getenv("TMPDIR");
+	const char *directory = getenv("TMPDIR");
 	char path[128];
 	int fd;
 
-	(void) snprintf(path, sizeof(path), "%s/test-aio-XXXXXX", folder ? folder : "/tmp");
+	(void) snprintf(path, sizeof(path), "%s/test-aio-XXXXXX", directory ? directory : "/tmp");
 	fd = mkostemp(path, O_CLOEXEC);
 	if (fd >= 0)
 		unlink(path);
@@ -285,7 +292,7 @@ static int aio_fixture_setup(void **state)
 	write_cnt = 0;
 	hold_writes(false);
 	refuse_threads(false);
-	fixture.file = temporary_file();
+	fixture.file = open_temporary_file();
 	if (fixture.file < 0 ||
 	    socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fixture.empty) < 0 ||
 	    pipe2(fixture.pipe, O_CLOEXEC) < 0)
@@ -297,7 +304,8 @@ static int aio_fixture_setup(void **state)
 static int aio_fixture_teardown(void **state)
 {
 	(void) state;
-	/* What has failed with requests under way is left as it is, for its message to be seen. */
+	/* After a failure with requests in flight the engine is left alone, so that the message of
+	 * the failure shows. */
 	if (fixture.engine && aio_in_flight(fixture.engine) == 0)
 		aio_engine_free(fixture.engine);
 	if (fixture.epoll_fd >= 0)
@@ -337,6 +345,9 @@ int aio_run_tests(const struct aio_test *tests, size_t cnt)
 		for (size_t j = 0; j < aio_way_cnt; j++) {
 			char *name = NULL;
 
+			if (tests[i].kind != AIO_AUTO && tests[i].kind != aio_ways[j].kind)
+				continue;
+
 			if (asprintf(&name, "%s (%s)", tests[i].name, aio_ways[j].name) < 0)
 				abort();
 			all[n++] = (struct CMUnitTest){
@@ -355,7 +366,7 @@ int aio_run_tests(const struct aio_test *tests, size_t cnt)
 
 static unsigned done_cnt;
 
-static void on_done(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
+static void request_on_done(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 {
 	struct request *request = (struct request *) ((char *) aio - offsetof(struct request, aio));
 
@@ -380,12 +391,33 @@ void request_init(
 	request->aio.length = REQUEST_SIZE;
 	request->aio.iov = request->iov;
 	request->aio.iov_cnt = 2;
-	request->aio.done = on_done;
+	request->aio.done = request_on_done;
 }
 
 void request_queue(struct request *request)
 {
 	aio_queue(request->fixture->engine, &request->io, &request->aio);
+}
+
+void request_init_pipe_read(struct request *request, struct aio_fixture *f)
+{
+	request_init(request, f, TCMU_AIO_READV, f->pipe[0], UINT64_MAX);
+	request->iov[0].iov_len = 1;
+	request->aio.iov_cnt = 1;
+}
+
+void aio_fixture_write_pipe(struct aio_fixture *f, unsigned cnt)
+{
+	while (cnt-- > 0)
+		assert_int_equal(write(f->pipe[1], "x", 1), 1);
+}
+
+struct request *requests_new(unsigned cnt)
+{
+	struct request *requests = aligned_alloc(4096, cnt * sizeof(*requests));
+
+	assert_non_null(requests);
+	return requests;
 }
 
 unsigned aio_fixture_iterate(struct aio_fixture *f)
@@ -399,7 +431,7 @@ void aio_fixture_sleep(struct aio_fixture *f)
 	struct epoll_event event;
 	int r;
 
-	/* io_uring interrupts it now and then; that is no wake-up. */
+	/* io_uring interrupts the sleep now and then, which is no wake-up. */
 	do
 		r = epoll_wait(f->epoll_fd, &event, 1, -1);
 	while (r < 0 && errno == EINTR);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What becomes of requests, whatever makes the system calls: results, order, depth, cancelling,
- * stuck ones.
+ * Requests to the aio engine: results, order, depth, cancelling, stuck requests; the same for
+ * io_uring and threads.
  */
 #include "aio-fixture.h"
 
@@ -17,28 +17,6 @@ static void fill_buffer(uint8_t *buffer, unsigned seed)
 {
 	for (unsigned i = 0; i < REQUEST_SIZE; i++)
 		buffer[i] = (uint8_t) (seed * 31 + i * 7 + i / 251);
-}
-
-static struct request *requests_new(unsigned cnt)
-{
-	struct request *requests = aligned_alloc(4096, cnt * sizeof(*requests));
-
-	assert_non_null(requests);
-	return requests;
-}
-
-/* A read that does not end before something is written to the pipe. */
-static void init_stuck(struct request *request, struct aio_fixture *f)
-{
-	request_init(request, f, TCMU_AIO_READV, f->pipe[0], UINT64_MAX);
-	request->iov[0].iov_len = 1;
-	request->aio.iov_cnt = 1;
-}
-
-static void write_to_pipe(struct aio_fixture *f, unsigned cnt)
-{
-	while (cnt-- > 0)
-		assert_int_equal(write(f->pipe[1], "x", 1), 1);
 }
 
 /* ------- results ------- */
@@ -191,18 +169,18 @@ static void a_discard_of_a_regular_file_is_refused(void **state)
 	free(requests);
 }
 
-/* A kernel may let out EAGAIN although we can wait: then the request is tried again, and may not be
- * waited for. */
+/* A kernel may return EAGAIN although the request may wait. The engine retries it, without waiting
+ * for it. */
 static void a_nonblocking_descriptor_delays_no_other(void **state)
 {
 	struct aio_fixture *f = aio_fixture_start(state, 1);
 	struct request impatient, other;
 
 	assert_int_equal(fcntl(f->pipe[0], F_SETFL, O_NONBLOCK), 0);
-	init_stuck(&impatient, f);
+	request_init_pipe_read(&impatient, f);
 	request_queue(&impatient);
 	aio_fixture_iterate(f);
-	write_to_pipe(f, 1);
+	aio_fixture_write_pipe(f, 1);
 	request_init(&other, f, TCMU_AIO_WRITEV, f->file, 0);
 	request_queue(&other);
 	aio_fixture_wait_all(f);
@@ -246,7 +224,7 @@ static void no_more_requests_than_the_depth_are_started(void **state)
 	struct request stuck[2], waiting;
 
 	for (unsigned i = 0; i < 2; i++) {
-		init_stuck(&stuck[i], f);
+		request_init_pipe_read(&stuck[i], f);
 		request_queue(&stuck[i]);
 	}
 	request_init(&waiting, f, TCMU_AIO_WRITEV, f->file, 0);
@@ -254,7 +232,7 @@ static void no_more_requests_than_the_depth_are_started(void **state)
 	for (unsigned i = 0; i < 100; i++)
 		assert_int_equal(aio_fixture_iterate(f), 0);
 	assert_int_equal(aio_in_flight(f->engine), 3);
-	write_to_pipe(f, 2);
+	aio_fixture_write_pipe(f, 2);
 	aio_fixture_wait_all(f);
 	assert_int_equal(waiting.res, REQUEST_SIZE);
 	assert_true(waiting.position > stuck[0].position || waiting.position > stuck[1].position);
@@ -265,7 +243,7 @@ static void a_stuck_request_delays_no_other(void **state)
 	struct aio_fixture *f = aio_fixture_start(state, 8);
 	struct request stuck, other;
 
-	init_stuck(&stuck, f);
+	request_init_pipe_read(&stuck, f);
 	request_queue(&stuck);
 	for (unsigned i = 0; i < 50; i++) {
 		request_init(
@@ -275,7 +253,7 @@ static void a_stuck_request_delays_no_other(void **state)
 		assert_true(other.res >= 0);
 	}
 	assert_int_equal(stuck.done, 0);
-	write_to_pipe(f, 1);
+	aio_fixture_write_pipe(f, 1);
 	request_wait(&stuck);
 	assert_int_equal(stuck.res, 1);
 }
@@ -305,7 +283,7 @@ static void done_may_queue_more(void **state)
 
 static struct request within;
 
-/* What has ended by then has to wait. */
+/* A completion during done() is reported by the next reap. */
 static void reap_within_done(struct request *request)
 {
 	struct aio_fixture *f = request->fixture;
@@ -338,7 +316,7 @@ static void a_request_that_was_not_started_is_cancelled_at_once(void **state)
 	struct aio_fixture *f = aio_fixture_start(state, 1);
 	struct request stuck, cancelled, kept;
 
-	init_stuck(&stuck, f);
+	request_init_pipe_read(&stuck, f);
 	request_init(&cancelled, f, TCMU_AIO_WRITEV, f->file, 0);
 	request_init(&kept, f, TCMU_AIO_WRITEV, f->file, REQUEST_SIZE);
 	request_queue(&stuck);
@@ -349,21 +327,21 @@ static void a_request_that_was_not_started_is_cancelled_at_once(void **state)
 	assert_int_equal(cancelled.done, 0);
 	assert_int_equal(aio_reap(f->engine), 1);
 	assert_int_equal(cancelled.res, -ECANCELED);
-	write_to_pipe(f, 1);
+	aio_fixture_write_pipe(f, 1);
 	aio_fixture_wait_all(f);
 	assert_int_equal(stuck.res, 1);
 	assert_int_equal(kept.res, REQUEST_SIZE);
 	assert_int_equal(cancelled.done, 1);
 }
 
-/* What a thread has begun cannot be taken back: it ends when it ends. */
+/* A thread cannot be interrupted: its request ends by itself. */
 static void a_stuck_request_is_cancelled_by_io_uring(void **state)
 {
 	struct aio_fixture *f = aio_fixture_start(state, 4);
 	struct request cancelled, kept;
 
-	init_stuck(&cancelled, f);
-	init_stuck(&kept, f);
+	request_init_pipe_read(&cancelled, f);
+	request_init_pipe_read(&kept, f);
 	request_queue(&cancelled);
 	request_queue(&kept);
 	aio_fixture_iterate(f);
@@ -373,7 +351,7 @@ static void a_stuck_request_is_cancelled_by_io_uring(void **state)
 		assert_int_equal(cancelled.res, -ECANCELED);
 		assert_int_equal(kept.done, 0);
 	}
-	write_to_pipe(f, 2);
+	aio_fixture_write_pipe(f, 2);
 	aio_fixture_wait_all(f);
 	assert_true(cancelled.res == -ECANCELED || cancelled.res == 1);
 	assert_int_equal(kept.res, 1);
@@ -387,13 +365,13 @@ static void requests_behind_busy_threads_are_cancelled(void **state)
 	unsigned cancelled = 0;
 
 	for (unsigned i = 0; i < 64; i++) {
-		init_stuck(&requests[i], f);
+		request_init_pipe_read(&requests[i], f);
 		request_queue(&requests[i]);
 	}
 	aio_fixture_iterate(f);
 	for (unsigned i = 0; i < 64; i++)
 		aio_cancel(f->engine, &requests[i].io);
-	/* Sixteen threads may have begun one each. */
+	/* Sixteen threads may have started one each. */
 	while (cancelled < 48) {
 		unsigned cnt = aio_fixture_iterate(f);
 
@@ -401,7 +379,7 @@ static void requests_behind_busy_threads_are_cancelled(void **state)
 			aio_fixture_sleep(f);
 		cancelled += cnt;
 	}
-	write_to_pipe(f, 64);
+	aio_fixture_write_pipe(f, 64);
 	aio_fixture_wait_all(f);
 	cancelled = 0;
 	for (unsigned i = 0; i < 64; i++) {
@@ -420,7 +398,7 @@ static void repeated_cancelling_does_no_harm(void **state)
 
 	for (unsigned round = 0; round < 100; round++) {
 		for (unsigned i = 0; i < 4; i++) {
-			init_stuck(&stuck[i], f);
+			request_init_pipe_read(&stuck[i], f);
 			request_queue(&stuck[i]);
 		}
 		aio_flush(f->engine);
@@ -428,14 +406,14 @@ static void repeated_cancelling_does_no_harm(void **state)
 			aio_cancel(f->engine, &stuck[i].io);
 			aio_cancel(f->engine, &stuck[i].io);
 		}
-		write_to_pipe(f, 4);
+		aio_fixture_write_pipe(f, 4);
 		request_init(&other, f, TCMU_AIO_WRITEV, f->file, 0);
 		request_queue(&other);
 		aio_fixture_wait_all(f);
 		assert_int_equal(other.res, REQUEST_SIZE);
 		for (unsigned i = 0; i < 4; i++)
 			assert_true(stuck[i].res == -ECANCELED || stuck[i].res == 1);
-		/* What the cancelled ones did not read. */
+		/* The bytes that the cancelled requests did not read. */
 		for (unsigned i = 0; i < 4; i++)
 			if (stuck[i].res == -ECANCELED)
 				assert_int_equal(read(f->pipe[0], stuck[i].buffer, 1), 1);
@@ -461,7 +439,7 @@ static void every_request_of_an_io_is_cancelled(void **state)
 	struct aio_fixture *f = aio_fixture_start(state, 1);
 	struct request stuck, first, second;
 
-	init_stuck(&stuck, f);
+	request_init_pipe_read(&stuck, f);
 	request_init(&first, f, TCMU_AIO_WRITEV, f->file, 0);
 	request_init(&second, f, TCMU_AIO_FDATASYNC, f->file, 0);
 	request_queue(&stuck);
@@ -471,41 +449,36 @@ static void every_request_of_an_io_is_cancelled(void **state)
 	aio_cancel(f->engine, &first.io);
 	second.aio.io = &second.io;
 	assert_int_equal(aio_in_flight(f->engine), 3);
-	write_to_pipe(f, 1);
+	aio_fixture_write_pipe(f, 1);
 	aio_fixture_wait_all(f);
 	assert_int_equal(first.res, -ECANCELED);
 	assert_int_equal(second.res, -ECANCELED);
 	assert_int_equal(stuck.res, 1);
 }
 
-#define TEST(function) \
-	{ \
-#function, function \
-	}
-
 int main(void)
 {
 	static const struct aio_test tests[] = {
-		TEST(a_read_returns_what_was_written),
-		TEST(a_request_may_have_more_iovecs_than_a_call_takes),
-		TEST(a_read_across_the_end_is_short),
-		TEST(a_dsync_write_is_in_the_file),
-		TEST(a_flush_returns_zero),
-		TEST(fallocate_extends_and_punches),
-		TEST(every_call_reports_its_error_through_done),
-		TEST(a_discard_of_a_regular_file_is_refused),
-		TEST(a_nonblocking_descriptor_delays_no_other),
-		TEST(more_requests_than_the_depth_all_complete),
-		TEST(no_more_requests_than_the_depth_are_started),
-		TEST(a_stuck_request_delays_no_other),
-		TEST(done_may_queue_more),
-		TEST(done_is_never_called_from_within_done),
-		TEST(a_request_that_was_not_started_is_cancelled_at_once),
-		TEST(a_stuck_request_is_cancelled_by_io_uring),
-		TEST(requests_behind_busy_threads_are_cancelled),
-		TEST(repeated_cancelling_does_no_harm),
-		TEST(cancelling_a_completed_request_does_nothing),
-		TEST(every_request_of_an_io_is_cancelled),
+		AIO_TEST(a_read_returns_what_was_written),
+		AIO_TEST(a_request_may_have_more_iovecs_than_a_call_takes),
+		AIO_TEST(a_read_across_the_end_is_short),
+		AIO_TEST(a_dsync_write_is_in_the_file),
+		AIO_TEST(a_flush_returns_zero),
+		AIO_TEST(fallocate_extends_and_punches),
+		AIO_TEST(every_call_reports_its_error_through_done),
+		AIO_TEST(a_discard_of_a_regular_file_is_refused),
+		AIO_TEST(a_nonblocking_descriptor_delays_no_other),
+		AIO_TEST(more_requests_than_the_depth_all_complete),
+		AIO_TEST(no_more_requests_than_the_depth_are_started),
+		AIO_TEST(a_stuck_request_delays_no_other),
+		AIO_TEST(done_may_queue_more),
+		AIO_TEST(done_is_never_called_from_within_done),
+		AIO_TEST(a_request_that_was_not_started_is_cancelled_at_once),
+		AIO_TEST(a_stuck_request_is_cancelled_by_io_uring),
+		AIO_TEST(requests_behind_busy_threads_are_cancelled),
+		AIO_TEST(repeated_cancelling_does_no_harm),
+		AIO_TEST(cancelling_a_completed_request_does_nothing),
+		AIO_TEST(every_request_of_an_io_is_cancelled),
 	};
 
 	return aio_run_tests(tests, sizeof(tests) / sizeof(tests[0]));

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine itself: that it wakes the thread that sleeps, what it tries in the page cache, what it
- * allocates and leaves behind, and what it makes do with where io_uring is lacking, forbidden or
- * broken.
+ * The aio engine: wake-ups, inline reads from the page cache, leaks, and what it does if io_uring
+ * is missing, forbidden or broken.
  */
 #include "aio-fixture.h"
+#include "proc-fixture.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -26,16 +25,9 @@ static bool engine_is_readable(const struct aio_fixture *f)
 	return poll(&poll_fd, 1, 0) == 1;
 }
 
-static void init_pipe_read(struct request *request, struct aio_fixture *f)
-{
-	request_init(request, f, TCMU_AIO_READV, f->pipe[0], UINT64_MAX);
-	request->iov[0].iov_len = 1;
-	request->aio.iov_cnt = 1;
-}
-
 /* ------- wake-ups ------- */
 
-/* Answers each byte of one pipe with a byte in the other. */
+/* Answers each byte from one pipe with a byte into the other one. */
 struct echo {
 	int in[2];
 	int out;
@@ -62,7 +54,7 @@ static void a_completion_by_another_thread_wakes_the_sleeper(void **state)
 	assert_int_equal(pipe2(echo.in, O_CLOEXEC), 0);
 	assert_int_equal(pthread_create(&thread, NULL, echo_main, &echo), 0);
 	for (unsigned i = 0; i < 500; i++) {
-		init_pipe_read(&request, f);
+		request_init_pipe_read(&request, f);
 		request_queue(&request);
 		if (i % 2)
 			aio_flush(f->engine);
@@ -84,7 +76,7 @@ static void a_completion_by_the_disk_wakes_the_sleeper(void **state)
 
 	(void) snprintf(path, sizeof(path), "/proc/self/fd/%d", f->file);
 	direct = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
-	if (direct < 0) /* a file system without direct I/O: cold reads then */
+	if (direct < 0) /* the file system has no direct I/O: cold reads instead */
 		direct = open(path, O_RDWR | O_CLOEXEC);
 	assert_true(direct >= 0);
 	for (unsigned i = 0; i < 60; i++) {
@@ -110,9 +102,8 @@ static void a_completion_by_the_disk_wakes_the_sleeper(void **state)
 static void a_batch_wakes_the_sleeper_until_all_are_done(void **state)
 {
 	struct aio_fixture *f = aio_fixture_start(state, 16);
-	struct request *requests = aligned_alloc(4096, 64 * sizeof(*requests));
+	struct request *requests = requests_new(64);
 
-	assert_non_null(requests);
 	for (unsigned round = 0; round < 8; round++) {
 		for (unsigned i = 0; i < 64; i++) {
 			enum tcmu_aio_op op = i % 3 == 0 ? TCMU_AIO_FDATASYNC
@@ -123,6 +114,14 @@ static void a_batch_wakes_the_sleeper_until_all_are_done(void **state)
 			request_queue(&requests[i]);
 		}
 		aio_fixture_wait_all(f);
+		for (unsigned i = 0; i < 64; i++) {
+			assert_int_equal(requests[i].done, 1);
+			assert_int_equal(
+				requests[i].res,
+				i % 3 == 0           ? 0
+					: i % 3 == 1 ? -ENOTTY
+						     : REQUEST_SIZE);
+		}
 	}
 	free(requests);
 }
@@ -138,7 +137,7 @@ static void the_descriptor_is_not_readable_without_completions(void **state)
 			&request, f, i % 2 ? TCMU_AIO_BLKDISCARD : TCMU_AIO_FDATASYNC, f->file, 0);
 		request_queue(&request);
 		request_wait(&request);
-		/* A thread may still ring for what has been reaped already; once. */
+		/* A thread may still wake us, once, for a request that was reaped already. */
 		while (engine_is_readable(f))
 			assert_int_equal(aio_reap(f->engine), 0);
 	}
@@ -165,8 +164,8 @@ static void a_cached_read_completes_inline(void **state)
 	struct aio_fixture *f = aio_fixture_start(state, 1);
 	struct request stuck, request;
 
-	/* Even where nothing more can be started. */
-	init_pipe_read(&stuck, f);
+	/* Even if the depth is used up. */
+	request_init_pipe_read(&stuck, f);
 	request_queue(&stuck);
 	aio_fixture_iterate(f);
 	fill_file(f);
@@ -179,7 +178,7 @@ static void a_cached_read_completes_inline(void **state)
 	assert_int_equal(aio_reap(f->engine), 1);
 	assert_int_equal(request.res, REQUEST_SIZE);
 	assert_int_equal(request.buffer[REQUEST_SIZE - 1], 0x5a);
-	assert_int_equal(write(f->pipe[1], "x", 1), 1);
+	aio_fixture_write_pipe(f, 1);
 	request_wait(&stuck);
 }
 
@@ -250,7 +249,7 @@ static void a_cold_page_cache_is_tried_ever_less_often(void **state)
 	assert_int_equal(tries_of_reads(f, 1), 1);
 	assert_int_equal(tries_of_reads(f, 32), 0);
 	assert_in_range(tries_of_reads(f, 2000), 1, 6);
-	/* But it is tried, and one hit is enough. */
+	/* It is still tried, and one hit is enough. */
 	interposed.try_error = 0;
 	while (tries_of_reads(f, 1) == 0)
 		;
@@ -263,7 +262,7 @@ static void a_queued_read_is_tried_once(void **state)
 	struct request stuck, request;
 
 	fill_file(f);
-	init_pipe_read(&stuck, f);
+	request_init_pipe_read(&stuck, f);
 	request_queue(&stuck);
 	aio_fixture_iterate(f);
 	interposed.try_error = -EAGAIN;
@@ -272,7 +271,7 @@ static void a_queued_read_is_tried_once(void **state)
 	for (unsigned i = 0; i < 10; i++)
 		assert_int_equal(aio_fixture_iterate(f), 0);
 	assert_int_equal(interposed.tries, 1);
-	assert_int_equal(write(f->pipe[1], "x", 1), 1);
+	aio_fixture_write_pipe(f, 1);
 	aio_fixture_wait_all(f);
 	assert_int_equal(request.res, REQUEST_SIZE);
 }
@@ -284,8 +283,8 @@ static void a_memory_transfer_completes_inline(void **state)
 	struct aio_fixture *f = aio_fixture_start(state, 1);
 	struct request stuck, out, in;
 
-	/* Even where nothing more can be started. */
-	init_pipe_read(&stuck, f);
+	/* Even if the depth is used up. */
+	request_init_pipe_read(&stuck, f);
 	request_queue(&stuck);
 	aio_fixture_iterate(f);
 	request_init(&out, f, TCMU_AIO_WRITEV, f->file, 0);
@@ -300,7 +299,7 @@ static void a_memory_transfer_completes_inline(void **state)
 	assert_int_equal(aio_fixture_iterate(f), 1);
 	assert_int_equal(in.res, REQUEST_SIZE);
 	assert_int_equal(in.buffer[0], 0x5a);
-	assert_int_equal(write(f->pipe[1], "x", 1), 1);
+	aio_fixture_write_pipe(f, 1);
 	request_wait(&stuck);
 }
 
@@ -317,7 +316,7 @@ static void inline_completions_are_reaped_in_portions(void **state)
 	}
 	done = first = aio_fixture_iterate(f);
 	assert_in_range(first, 1, 10);
-	/* Not before the caller has told what it got. */
+	/* No more before the caller has published these completions. */
 	assert_int_equal(aio_reap(f->engine), 0);
 	while (done < 20) {
 		unsigned more = aio_fixture_iterate(f);
@@ -339,7 +338,7 @@ static void a_failed_memory_transfer_reports_its_error(void **state)
 	assert_int_equal(request.res, -EBADF);
 }
 
-/* So that what has ended is told while the rest is still to do. */
+/* So that completions are published while more transfers wait. */
 static void inline_transfers_are_limited_in_each_iteration(void **state)
 {
 	static struct request requests[64];
@@ -386,29 +385,17 @@ static void requests_allocate_nothing(void **state)
 	assert_int_equal(count_allocations(), before);
 }
 
-static unsigned entries_of(const char *path)
-{
-	DIR *dir = opendir(path);
-	unsigned cnt = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		cnt++;
-	closedir(dir);
-	return cnt;
-}
-
 static void freeing_leaks_no_descriptor_and_no_thread(void **state)
 {
 	unsigned fds, threads;
 	struct aio_fixture *f = *state;
 	struct request request;
 
-	/* What a sanitizer or the kernel starts for the process is there from now on. */
+	/* A sanitizer or the kernel starts its threads here already. */
 	aio_engine_free(aio_fixture_start(state, 4)->engine);
 	close(f->epoll_fd);
-	fds = entries_of("/proc/self/fd");
-	threads = entries_of("/proc/self/task");
+	fds = proc_count_descriptors();
+	threads = proc_count_threads();
 	for (unsigned i = 0; i < 20; i++) {
 		aio_fixture_start(state, 32);
 		request_init(
@@ -420,10 +407,10 @@ static void freeing_leaks_no_descriptor_and_no_thread(void **state)
 	}
 	f->engine = NULL;
 	f->epoll_fd = -1;
-	assert_int_equal(entries_of("/proc/self/fd"), fds);
-	/* A thread that has been joined may be seen for a moment. io_uring's own, which the kernel
-	 * makes and ends, are among them: they may only be few. */
-	while (entries_of("/proc/self/task") > threads + (f->way->kind == AIO_URING ? 4 : 0))
+	assert_int_equal(proc_count_descriptors(), fds);
+	/* A joined thread is still listed for a moment. The list has a few io_uring threads, which
+	 * the kernel starts and ends. */
+	while (proc_count_threads() > threads + (f->way->kind == AIO_URING ? 4 : 0))
 		sched_yield();
 }
 
@@ -491,7 +478,7 @@ static void without_io_uring_threads_are_used(void **state)
 		int refused;
 	} cases[] = {
 		{-ENOSYS, -ENOSYS}, /* a kernel without it */
-		{-EPERM, -ENOSYS},  /* forbidden by a sysctl or a filter of system calls */
+		{-EPERM, -ENOSYS},  /* forbidden by a sysctl or a seccomp filter */
 		{-EACCES, -ENOSYS}, {-EINVAL, -ENOSYS},
 		{-ENOMEM, -ENOMEM}, /* RLIMIT_MEMLOCK of kernels before 5.12 */
 		{-EMFILE, -EMFILE},
@@ -506,7 +493,7 @@ static void without_io_uring_threads_are_used(void **state)
 
 static void an_old_io_uring_is_not_used(void **state)
 {
-	unsigned fds = entries_of("/proc/self/fd");
+	unsigned fds = proc_count_descriptors();
 
 	(void) state;
 	interposed.features_lacking = IORING_FEAT_NODROP;
@@ -516,7 +503,7 @@ static void an_old_io_uring_is_not_used(void **state)
 	interposed.features_lacking = 0;
 	interposed.no_probe = true;
 	assert_refused_and_replaced(-ENOSYS);
-	assert_int_equal(entries_of("/proc/self/fd"), fds);
+	assert_int_equal(proc_count_descriptors(), fds);
 }
 
 static void io_uring_is_the_default(void **state)
@@ -540,8 +527,6 @@ static void a_refused_ring_ends_its_requests_with_the_error(void **state)
 	struct request requests[6];
 	int null, fd = aio_engine_fd(f->engine);
 
-	if (f->way->kind != AIO_URING)
-		return;
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	assert_int_equal(dup2(null, fd), fd);
 	close(null);
@@ -559,37 +544,32 @@ static void a_refused_ring_ends_its_requests_with_the_error(void **state)
 	assert_int_equal(requests[5].res, -EOPNOTSUPP);
 }
 
-#define TEST(function) \
-	{ \
-#function, function \
-	}
-
 int main(void)
 {
 	static const struct aio_test tests[] = {
-		TEST(a_completion_by_another_thread_wakes_the_sleeper),
-		TEST(a_completion_by_the_disk_wakes_the_sleeper),
-		TEST(a_batch_wakes_the_sleeper_until_all_are_done),
-		TEST(the_descriptor_is_not_readable_without_completions),
-		TEST(a_cached_read_completes_inline),
-		TEST(a_partly_cached_read_is_short),
-		TEST(only_cached_reads_are_tried_inline),
-		TEST(an_uncached_read_is_submitted),
-		TEST(a_memory_transfer_completes_inline),
-		TEST(inline_completions_are_reaped_in_portions),
-		TEST(a_failed_memory_transfer_reports_its_error),
-		TEST(inline_transfers_are_limited_in_each_iteration),
-		TEST(a_cold_page_cache_is_tried_ever_less_often),
-		TEST(a_queued_read_is_tried_once),
-		TEST(requests_allocate_nothing),
-		TEST(freeing_leaks_no_descriptor_and_no_thread),
-		TEST(the_descriptor_is_closed_on_exec),
-		TEST(a_thread_may_use_an_engine_made_by_another),
-		TEST(a_depth_of_zero_is_refused),
-		TEST(without_io_uring_threads_are_used),
-		TEST(an_old_io_uring_is_not_used),
-		TEST(io_uring_is_the_default),
-		TEST(a_refused_ring_ends_its_requests_with_the_error),
+		AIO_TEST(a_completion_by_another_thread_wakes_the_sleeper),
+		AIO_TEST(a_completion_by_the_disk_wakes_the_sleeper),
+		AIO_TEST(a_batch_wakes_the_sleeper_until_all_are_done),
+		AIO_TEST(the_descriptor_is_not_readable_without_completions),
+		AIO_TEST(a_cached_read_completes_inline),
+		AIO_TEST(a_partly_cached_read_is_short),
+		AIO_TEST(only_cached_reads_are_tried_inline),
+		AIO_TEST(an_uncached_read_is_submitted),
+		AIO_TEST(a_memory_transfer_completes_inline),
+		AIO_TEST(inline_completions_are_reaped_in_portions),
+		AIO_TEST(a_failed_memory_transfer_reports_its_error),
+		AIO_TEST(inline_transfers_are_limited_in_each_iteration),
+		AIO_TEST(a_cold_page_cache_is_tried_ever_less_often),
+		AIO_TEST(a_queued_read_is_tried_once),
+		AIO_TEST(requests_allocate_nothing),
+		AIO_TEST(freeing_leaks_no_descriptor_and_no_thread),
+		AIO_TEST(the_descriptor_is_closed_on_exec),
+		AIO_TEST(a_thread_may_use_an_engine_made_by_another),
+		AIO_TEST(a_depth_of_zero_is_refused),
+		AIO_TEST(without_io_uring_threads_are_used),
+		AIO_TEST(an_old_io_uring_is_not_used),
+		AIO_TEST(io_uring_is_the_default),
+		AIO_TEST_URING(a_refused_ring_ends_its_requests_with_the_error),
 	};
 
 	return aio_run_tests(tests, sizeof(tests) / sizeof(tests[0]));

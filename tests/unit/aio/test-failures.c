@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the engine makes of a kernel that is short of something for a moment, in an order that
- * seldom happens.
+ * The aio engine on a kernel that runs short of something for a moment, and in rare orders of
+ * events.
  */
 #include "aio-fixture.h"
 
@@ -10,28 +10,6 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-static void init_pipe_read(struct request *request, struct aio_fixture *f)
-{
-	request_init(request, f, TCMU_AIO_READV, f->pipe[0], UINT64_MAX);
-	request->iov[0].iov_len = 1;
-	request->aio.iov_cnt = 1;
-}
-
-static void init_write(struct request *request, struct aio_fixture *f)
-{
-	request_init(request, f, TCMU_AIO_WRITEV, f->file, 0);
-}
-
-static void write_to_pipe(struct aio_fixture *f)
-{
-	assert_int_equal(write(f->pipe[1], "x", 1), 1);
-}
-
-static bool uses_io_uring(const struct aio_fixture *f)
-{
-	return f->way->kind == AIO_URING;
-}
 
 /* ------- submissions that fail ------- */
 
@@ -43,10 +21,11 @@ static void a_refused_submission_is_retried(void **state)
 
 	for (unsigned i = 0; i < 4; i++) {
 		fail_submissions(3, errors[i]);
-		init_write(&request, f);
+		request_init(&request, f, TCMU_AIO_WRITEV, f->file, 0);
 		request_queue(&request);
 		request_wait(&request);
 		assert_int_equal(request.res, REQUEST_SIZE);
+		assert_int_equal(count_pending_failures(), 0);
 	}
 }
 
@@ -55,16 +34,16 @@ static void submitted_requests_continue_during_a_retry(void **state)
 	struct aio_fixture *f = aio_fixture_start(state, 4);
 	struct request taken, request;
 
-	init_pipe_read(&taken, f);
+	request_init_pipe_read(&taken, f);
 	request_queue(&taken);
 	aio_fixture_iterate(f);
 	fail_submissions(1, -EAGAIN);
-	init_write(&request, f);
+	request_init(&request, f, TCMU_AIO_WRITEV, f->file, 0);
 	request_queue(&request);
 	aio_flush(f->engine);
 	aio_reap(f->engine);
-	/* The end of the one that is under way brings the next try, if nothing else does. */
-	write_to_pipe(f);
+	/* The completion of the submitted request starts the retry. */
+	aio_fixture_write_pipe(f, 1);
 	aio_fixture_wait_all(f);
 	assert_int_equal(taken.res, 1);
 	assert_int_equal(request.res, REQUEST_SIZE);
@@ -75,25 +54,25 @@ static void a_full_submission_queue_is_waited_for(void **state)
 	struct aio_fixture *f = aio_fixture_start(state, 7);
 	struct request taken, cancelled[4], late;
 
-	init_pipe_read(&taken, f);
+	request_init_pipe_read(&taken, f);
 	request_queue(&taken);
 	aio_fixture_iterate(f);
-	/* Eight entries: four requests and four cancellations. */
+	/* The queue has eight entries: four requests and four cancellations. */
 	fail_submissions(100, -EAGAIN);
 	for (unsigned i = 0; i < 4; i++) {
-		init_write(&cancelled[i], f);
+		request_init(&cancelled[i], f, TCMU_AIO_WRITEV, f->file, 0);
 		request_queue(&cancelled[i]);
 	}
 	aio_flush(f->engine);
 	for (unsigned i = 0; i < 4; i++)
 		aio_cancel(f->engine, &cancelled[i].io);
 	aio_cancel(f->engine, &taken.io);
-	init_write(&late, f);
+	request_init(&late, f, TCMU_AIO_WRITEV, f->file, 0);
 	request_queue(&late);
 	aio_flush(f->engine);
 	assert_int_equal(late.done, 0);
 	fail_submissions(0, 0);
-	write_to_pipe(f);
+	aio_fixture_write_pipe(f, 1);
 	aio_fixture_wait_all(f);
 	assert_int_equal(late.res, REQUEST_SIZE);
 	assert_true(taken.res == 1 || taken.res == -ECANCELED);
@@ -101,32 +80,30 @@ static void a_full_submission_queue_is_waited_for(void **state)
 		assert_true(cancelled[i].res == REQUEST_SIZE || cancelled[i].res == -ECANCELED);
 }
 
-/* The cancellation comes when the request has ended, and must not meet the next one. */
+/* The cancellation comes after the request has completed and must not hit the next request. */
 static void a_late_cancellation_hits_no_other_request(void **state)
 {
 	struct aio_fixture *f = aio_fixture_start(state, 1);
 	struct request ended, next;
 
-	if (!uses_io_uring(f))
-		return;
-	init_pipe_read(&ended, f);
-	init_pipe_read(&next, f);
+	request_init_pipe_read(&ended, f);
+	request_init_pipe_read(&next, f);
 	request_queue(&ended);
 	aio_fixture_iterate(f);
 	request_queue(&next);
 	aio_flush(f->engine);
 	fail_submissions(1, -EAGAIN);
 	aio_cancel(f->engine, &ended.io);
-	write_to_pipe(f);
+	aio_fixture_write_pipe(f, 1);
 	while (!ended.done) {
 		aio_fixture_sleep(f);
 		aio_reap(f->engine);
 	}
 	assert_int_equal(ended.res, 1);
-	/* Only now the place is free; nobody's done tells so. */
+	/* Only now the slot is free; no done() reports that. */
 	assert_int_equal(aio_reap(f->engine), 0);
 	assert_int_equal(aio_reap(f->engine), 0);
-	write_to_pipe(f);
+	aio_fixture_write_pipe(f, 1);
 	while (!next.done) {
 		aio_fixture_sleep(f);
 		aio_reap(f->engine);
@@ -139,11 +116,9 @@ static void a_failed_ring_ends_all_unsubmitted_requests(void **state)
 	struct aio_fixture *f = aio_fixture_start(state, 8);
 	struct request taken, refused[2], cancelled, later;
 
-	if (!uses_io_uring(f))
-		return;
-	init_pipe_read(&taken, f);
+	request_init_pipe_read(&taken, f);
 	request_queue(&taken);
-	init_pipe_read(&cancelled, f);
+	request_init_pipe_read(&cancelled, f);
 	request_queue(&cancelled);
 	aio_fixture_iterate(f);
 	fail_submissions(2, -EAGAIN);
@@ -155,14 +130,14 @@ static void a_failed_ring_ends_all_unsubmitted_requests(void **state)
 	aio_cancel(f->engine, &cancelled.io);
 	fail_submissions(1, -EPERM);
 	aio_fixture_iterate(f);
-	init_write(&later, f);
+	request_init(&later, f, TCMU_AIO_WRITEV, f->file, 0);
 	request_queue(&later);
 	aio_fixture_iterate(f);
 	assert_int_equal(later.res, -EPERM);
 	assert_int_equal(refused[0].res, -EPERM);
-	/* What the kernel has is still its own. */
-	write_to_pipe(f);
-	write_to_pipe(f);
+	/* The kernel still has the submitted requests. */
+	aio_fixture_write_pipe(f, 1);
+	aio_fixture_write_pipe(f, 1);
 	request_wait(&taken);
 	request_wait(&cancelled);
 	assert_int_equal(taken.res, 1);
@@ -180,10 +155,10 @@ static void eagain_as_a_result_is_retried(void **state)
 	struct request request;
 
 	disturb_reads(1);
-	init_pipe_read(&request, f);
+	request_init_pipe_read(&request, f);
 	request_queue(&request);
 	aio_fixture_iterate(f);
-	write_to_pipe(f);
+	aio_fixture_write_pipe(f, 1);
 	request_wait(&request);
 	assert_int_equal(request.res, 1);
 }
@@ -193,10 +168,8 @@ static void eagain_as_a_result_is_not_retried_forever(void **state)
 	struct aio_fixture *f = aio_fixture_start(state, 1);
 	struct request request;
 
-	if (!uses_io_uring(f))
-		return;
 	disturb_reads(1000);
-	init_pipe_read(&request, f);
+	request_init_pipe_read(&request, f);
 	request_queue(&request);
 	request_wait(&request);
 	assert_int_equal(request.res, -EAGAIN);
@@ -209,14 +182,12 @@ static void a_call_without_a_thread_reports_the_error(void **state)
 	struct aio_fixture *f = aio_fixture_start(state, 4);
 	struct request request;
 
-	if (!uses_io_uring(f))
-		return;
 	refuse_threads(true);
 	request_init(&request, f, TCMU_AIO_BLKDISCARD, f->file, 0);
 	request_queue(&request);
 	request_wait(&request);
 	assert_int_equal(request.res, -EAGAIN);
-	/* The next one finds a thread. */
+	/* The next call finds a thread. */
 	refuse_threads(false);
 	request_init(&request, f, TCMU_AIO_BLKDISCARD, f->file, 0);
 	request_queue(&request);
@@ -228,8 +199,6 @@ static void without_threads_the_thread_engine_is_refused(void **state)
 {
 	struct aio_fixture *f = *state;
 
-	if (uses_io_uring(f))
-		return;
 	refuse_threads(true);
 	assert_int_equal(aio_engine_new(AIO_THREADS, 4, "test", &f->engine), -EAGAIN);
 	assert_null(f->engine);
@@ -238,10 +207,9 @@ static void without_threads_the_thread_engine_is_refused(void **state)
 static void calls_waiting_for_a_thread_are_cancelled(void **state)
 {
 	struct aio_fixture *f = aio_fixture_start(state, 32);
-	struct request *requests = aligned_alloc(4096, 32 * sizeof(*requests)), other;
+	struct request *requests = requests_new(32), other;
 	unsigned cancelled = 0;
 
-	assert_non_null(requests);
 	allow_ioctls(0);
 	for (unsigned i = 0; i < 32; i++) {
 		request_init(&requests[i], f, TCMU_AIO_BLKZEROOUT, f->file, 0);
@@ -255,7 +223,7 @@ static void calls_waiting_for_a_thread_are_cancelled(void **state)
 		cancelled += requests[i].done;
 	assert_in_range(cancelled, 16, 32);
 	allow_ioctls(UINT_MAX);
-	init_write(&other, f);
+	request_init(&other, f, TCMU_AIO_WRITEV, f->file, 0);
 	request_queue(&other);
 	aio_fixture_wait_all(f);
 	assert_int_equal(other.res, REQUEST_SIZE);
@@ -307,13 +275,13 @@ static void a_late_wakeup_loses_no_completion(void **state)
 		request_queue(&requests[i]);
 	}
 	aio_fixture_iterate(f);
-	/* The first is found before its thread has rung. Through io_uring nobody looks before that.
-	 */
+	/* The first completion is found before its thread has sent the wake-up. With io_uring the
+	 * completion is the wake-up. */
 	hold_writes(f->way->kind == AIO_THREADS);
 	allow_ioctls(1);
 	while (aio_reap(f->engine) == 0)
 		sched_yield();
-	/* While its ring is heard the second ends, and rings. */
+	/* While the wake-up is received the second call ends and sends another one. */
 	interposed.before_read = ring_for_both;
 	if (f->way->kind == AIO_URING)
 		ring_for_both();
@@ -322,26 +290,21 @@ static void a_late_wakeup_loses_no_completion(void **state)
 		assert_int_equal(requests[i].res, -ENOTTY);
 }
 
-#define TEST(function) \
-	{ \
-#function, function \
-	}
-
 int main(void)
 {
 	static const struct aio_test tests[] = {
-		TEST(a_refused_submission_is_retried),
-		TEST(submitted_requests_continue_during_a_retry),
-		TEST(a_full_submission_queue_is_waited_for),
-		TEST(a_late_cancellation_hits_no_other_request),
-		TEST(a_failed_ring_ends_all_unsubmitted_requests),
-		TEST(eagain_as_a_result_is_retried),
-		TEST(eagain_as_a_result_is_not_retried_forever),
-		TEST(a_call_without_a_thread_reports_the_error),
-		TEST(without_threads_the_thread_engine_is_refused),
-		TEST(calls_waiting_for_a_thread_are_cancelled),
-		TEST(every_completed_call_wakes_the_sleeper),
-		TEST(a_late_wakeup_loses_no_completion),
+		AIO_TEST_URING(a_refused_submission_is_retried),
+		AIO_TEST_URING(submitted_requests_continue_during_a_retry),
+		AIO_TEST_URING(a_full_submission_queue_is_waited_for),
+		AIO_TEST_URING(a_late_cancellation_hits_no_other_request),
+		AIO_TEST_URING(a_failed_ring_ends_all_unsubmitted_requests),
+		AIO_TEST_URING(eagain_as_a_result_is_retried),
+		AIO_TEST_URING(eagain_as_a_result_is_not_retried_forever),
+		AIO_TEST_URING(a_call_without_a_thread_reports_the_error),
+		AIO_TEST_THREADS(without_threads_the_thread_engine_is_refused),
+		AIO_TEST(calls_waiting_for_a_thread_are_cancelled),
+		AIO_TEST(every_completed_call_wakes_the_sleeper),
+		AIO_TEST(a_late_wakeup_loses_no_completion),
 	};
 
 	return aio_run_tests(tests, sizeof(tests) / sizeof(tests[0]));

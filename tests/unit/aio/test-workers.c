@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pool of threads: who runs what, how many at once, in which order, and when threads begin and
- * end.
+ * The pool of workers: how many tasks run at once, in which order, and when threads start and end.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,7 +38,7 @@ int __wrap_pthread_create(
 	return __real_pthread_create(thread, attr, start, arg);
 }
 
-/* Work that tells when it begins, and may be held. */
+/* A task that reports its start and its end, and may be held. */
 struct task {
 	struct work work;
 	sem_t begun;
@@ -115,7 +114,7 @@ static struct workers *new_pool(unsigned limit)
 	return workers;
 }
 
-/* LIMIT tasks that run at once, so that there are LIMIT threads. */
+/* Starts LIMIT tasks that run at once, so that there are LIMIT threads. */
 static void occupy_threads(struct workers *workers, struct task tasks[LIMIT])
 {
 	for (unsigned i = 0; i < LIMIT; i++) {
@@ -157,7 +156,7 @@ static void a_worker_is_an_io_flusher_if_permitted(void **state)
 	struct task task;
 
 	(void) state;
-	/* Threads inherit it: what is seen must not come from here. */
+	/* Threads inherit the flag: it must not come from this thread. */
 	if (permitted)
 		assert_int_equal(prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0), 0);
 	workers = new_pool(1);
@@ -239,7 +238,7 @@ static void cancelled_work_does_not_run(void **state)
 	assert_int_equal(workers_cancel(workers, &running.work), -EBUSY);
 	assert_int_equal(workers_cancel(workers, &second.work), 0);
 	assert_int_equal(workers_cancel(workers, &second.work), -EBUSY);
-	/* The end of the queue is where it should be. */
+	/* The queue's end is intact after a cancellation. */
 	workers_queue(workers, &third.work);
 	release_tasks(&running, 1);
 	sem_wait(&first.ended);
@@ -265,7 +264,7 @@ static void all_idle_threads_but_one_end(void **state)
 		for (unsigned i = 0; i < LIMIT - 1; i++)
 			sem_wait(&thread_gone);
 	}
-	/* The last one is there, and works. */
+	/* The last thread exists and works. */
 	atomic_store(&refuse_threads, true);
 	init_task(&task, false);
 	workers_queue(workers, &task.work);
