@@ -27,8 +27,7 @@ static void a_serial_number_page_waits_for_the_serial(void **state)
 	assert_false(initiator_is_done(&pages[0]));
 	io_fixture_set_serial(fixture.thread, "one-and-two");
 	for (unsigned i = 0; i < 2; i++) {
-		initiator_wait(&pages[i]);
-		assert_int_equal(pages[i].status, SCSI_GOOD);
+		initiator_wait_status(&pages[i], SCSI_GOOD);
 		assert_memory_equal(in[i] + 4, "one-and-two", 11);
 	}
 	/* The serial may have changed: the thread asks again. */

@@ -95,8 +95,7 @@ static void mode_select_with_save_is_deferred(void **state)
 	assert_string_equal(request.serial, "123");
 	assert_true(request.saved.descriptor_sense);
 	io_thread_deferred_done(fixture.thread, 0);
-	initiator_wait(&select);
-	assert_int_equal(select.status, SCSI_GOOD);
+	initiator_wait_status(&select, SCSI_GOOD);
 	io_fixture_stop(&fixture);
 }
 
@@ -109,8 +108,7 @@ static void a_failed_save_is_reported(void **state)
 	start_with_groups(&fixture);
 	send_deferred(&fixture, &select);
 	io_thread_deferred_done(fixture.thread, -EROFS);
-	initiator_wait(&select);
-	assert_int_equal(select.status, SCSI_CHECK_CONDITION);
+	initiator_wait_status(&select, SCSI_CHECK_CONDITION);
 	assert_int_equal(select.sense[0] & 0x7f, 0x72); /* D_SENSE is current now */
 	assert_int_equal(select.sense[1] << 16 | select.sense[2] << 8 | select.sense[3], 0x044400);
 	io_fixture_stop(&fixture);
@@ -127,8 +125,7 @@ static void turning_the_cache_off_flushes_after_the_save(void **state)
 	send_deferred(&fixture, &select);
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_FLUSH), 0);
 	io_thread_deferred_done(fixture.thread, 0);
-	initiator_wait(&select);
-	assert_int_equal(select.status, SCSI_GOOD);
+	initiator_wait_status(&select, SCSI_GOOD);
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_FLUSH), 1);
 	io_fixture_stop(&fixture);
 }
@@ -147,8 +144,7 @@ static void set_target_port_groups_is_deferred(void **state)
 	assert_int_equal(request.states.to[0].id, 7);
 	assert_int_equal(request.states.to[0].state, SCSI_STANDBY);
 	io_thread_deferred_done(fixture.thread, 0);
-	initiator_wait(&set);
-	assert_int_equal(set.status, SCSI_GOOD);
+	initiator_wait_status(&set, SCSI_GOOD);
 
 	set = cmd_set_groups();
 	send_set_groups(&fixture, &set);
@@ -159,8 +155,7 @@ static void set_target_port_groups_is_deferred(void **state)
 	set = cmd_set_groups();
 	send_set_groups(&fixture, &set);
 	io_thread_deferred_done(fixture.thread, -EAGAIN);
-	initiator_wait(&set);
-	assert_int_equal(set.status, SCSI_BUSY);
+	initiator_wait_status(&set, SCSI_BUSY);
 	io_fixture_stop(&fixture);
 }
 
@@ -180,8 +175,7 @@ static void a_second_deferred_command_is_busy(void **state)
 	assert_int_equal(initiator_run(&fixture, &second), SCSI_BUSY);
 	assert_false(initiator_is_done(&first));
 	io_thread_deferred_done(fixture.thread, 0);
-	initiator_wait(&first);
-	assert_int_equal(first.status, SCSI_GOOD);
+	initiator_wait_status(&first, SCSI_GOOD);
 	io_fixture_stop(&fixture);
 }
 
@@ -196,8 +190,7 @@ static void an_unexpected_result_is_ignored(void **state)
 	io_fixture_wait_control(&fixture);
 	send_deferred(&fixture, &select);
 	io_thread_deferred_done(fixture.thread, 0);
-	initiator_wait(&select);
-	assert_int_equal(select.status, SCSI_GOOD);
+	initiator_wait_status(&select, SCSI_GOOD);
 	io_fixture_stop(&fixture);
 }
 
@@ -211,8 +204,7 @@ static void draining_with_cancel_aborts_a_deferred_command(void **state)
 	start_with_groups(&fixture);
 	send_deferred(&fixture, &select);
 	io_thread_drain(fixture.thread, true);
-	initiator_wait(&select);
-	assert_int_equal(select.status, SCSI_TASK_ABORTED);
+	initiator_wait_status(&select, SCSI_TASK_ABORTED);
 	io_fixture_wait_end(&fixture);
 }
 

@@ -179,8 +179,7 @@ static void a_waiting_compare_keeps_its_plan_when_the_handler_changes(void **sta
 	io_thread_set_size(fixture.thread, 2048 * FIXTURE_BLOCK, &less);
 	io_fixture_wait_control(&fixture);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
-	initiator_wait(&compare);
-	assert_int_equal(compare.status, SCSI_GOOD);
+	initiator_wait_status(&compare, SCSI_GOOD);
 	io_fixture_stop(&fixture);
 }
 
@@ -336,12 +335,10 @@ static void an_aborted_command_stops_waiting_for_its_range(void **state)
 	assert_true(backend_wait_held(fixture.backend, 1));
 	io_fixture_wait_idle(&fixture);
 	initiator_abort(&fixture, TCMU_TMR_TYPE_ABORT_TASK, &second);
-	initiator_wait(&second);
-	assert_int_equal(second.status, SCSI_TASK_ABORTED);
+	initiator_wait_status(&second, SCSI_TASK_ABORTED);
 	backend_hold(fixture.backend, 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
-	initiator_wait(&third);
-	assert_int_equal(third.status, SCSI_GOOD);
+	initiator_wait_status(&third, SCSI_GOOD);
 	io_fixture_stop(&fixture);
 }
 

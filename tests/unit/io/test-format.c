@@ -144,8 +144,7 @@ static void progress_is_reported_during_a_format(void **state)
 		assert_int_equal(io_thread_format_state(fixture.thread), FORMAT_STATE_FORMAT);
 		backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	}
-	initiator_wait(&format);
-	assert_int_equal(format.status, SCSI_GOOD);
+	initiator_wait_status(&format, SCSI_GOOD);
 	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_FORMAT);
 	io_fixture_stop(&fixture);
@@ -202,8 +201,7 @@ static void a_sanitize_continues_after_its_command_is_aborted(void **state)
 	io_fixture_start(&fixture, &basic);
 	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
 	initiator_abort(&fixture, TCMU_TMR_TYPE_LUN_RESET, &sanitize);
-	initiator_wait(&sanitize);
-	assert_int_equal(sanitize.status, SCSI_TASK_ABORTED);
+	initiator_wait_status(&sanitize, SCSI_TASK_ABORTED);
 	initiator_run(&fixture, &ready);
 	assert_sense(&ready, 0x02, 0x041b);
 	backend_hold(fixture.backend, 0);
@@ -330,8 +328,7 @@ static void draining_interrupts_a_sanitize(void **state)
 	io_thread_drain(fixture.thread, false);
 	io_fixture_wait_control(&fixture);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
-	initiator_wait(&sanitize);
-	assert_int_equal(sanitize.status, SCSI_BUSY);
+	initiator_wait_status(&sanitize, SCSI_BUSY);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
 	assert_int_equal(io_thread_format_state(fixture.thread), FORMAT_STATE_SANITIZE);
 	assert_true(io_thread_ended_clean(fixture.thread));

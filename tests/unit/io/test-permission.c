@@ -107,8 +107,7 @@ static void without_permission_nothing_is_submitted_until_idle(void **state)
 	submitted = backend_count(fixture.backend, TCMU_IO_WRITE);
 	backend_hold(fixture.backend, 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
-	initiator_wait(&same);
-	assert_int_equal(same.status, SCSI_BUSY);
+	initiator_wait_status(&same, SCSI_BUSY);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_IDLE);
 	assert_true(io_thread_is_idle(fixture.thread));
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE), submitted);

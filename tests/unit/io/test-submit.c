@@ -56,8 +56,7 @@ static void fua_is_emulated_by_a_flush(void **state)
 	initiator_send_held(&fixture, &forced, TCMU_IO_CAP(TCMU_IO_FLUSH));
 	assert_false(initiator_is_done(&forced));
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
-	initiator_wait(&forced);
-	assert_int_equal(forced.status, SCSI_GOOD);
+	initiator_wait_status(&forced, SCSI_GOOD);
 	assert_int_equal(backend_count(fixture.backend, 0), 2);
 	assert_record(&fixture, 0, TCMU_IO_WRITE, 0, 3, 1);
 	assert_flush(&fixture, 1);

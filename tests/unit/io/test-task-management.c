@@ -34,20 +34,17 @@ static void an_aborted_command_is_cancelled(void **state)
 	initiator_send(&fixture, &stuck);
 	assert_true(backend_wait_held(fixture.backend, 2));
 	initiator_abort(&fixture, TCMU_TMR_TYPE_LUN_RESET, &stuck);
-	initiator_wait(&stuck);
-	assert_int_equal(stuck.status, SCSI_TASK_ABORTED);
+	initiator_wait_status(&stuck, SCSI_TASK_ABORTED);
 	assert_false(initiator_is_done(&other));
 	assert_int_equal(backend_cancels(fixture.backend), 1);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
-	initiator_wait(&other);
-	assert_int_equal(other.status, SCSI_GOOD);
+	initiator_wait_status(&other, SCSI_GOOD);
 	backend_hold(fixture.backend, 0);
 	initiator_push(&fixture, &other);
 	assert_int_equal(
 		initiator_run(&fixture, &stuck),
 		SCSI_GOOD); /* the next command in its slot is not aborted */
-	initiator_wait(&other);
-	assert_int_equal(other.status, SCSI_GOOD);
+	initiator_wait_status(&other, SCSI_GOOD);
 	io_fixture_stop(&fixture);
 }
 
@@ -73,11 +70,9 @@ static void an_uncancellable_request_is_aborted_when_it_completes(void **state)
 			SCSI_GOOD); /* the thread has read the function */
 		backend_hold(fixture.backend, 0);
 		backend_release(fixture.backend, 1, BACKEND_OLDEST);
-		initiator_wait(&stuck);
-		assert_int_equal(stuck.status, SCSI_TASK_ABORTED);
+		initiator_wait_status(&stuck, SCSI_TASK_ABORTED);
 		backend_release(fixture.backend, 1, BACKEND_OLDEST);
-		initiator_wait(&queued);
-		assert_int_equal(queued.status, SCSI_GOOD);
+		initiator_wait_status(&queued, SCSI_GOOD);
 		io_fixture_stop(&fixture);
 	}
 }
@@ -97,14 +92,12 @@ static void with_tcm_loop_a_lun_reset_cancels_nothing(void **state)
 		initiator_run(&fixture, &ready), SCSI_GOOD); /* the thread has read the function */
 	assert_int_equal(backend_cancels(fixture.backend), 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
-	initiator_wait(&stuck);
-	assert_int_equal(stuck.status, SCSI_GOOD);
+	initiator_wait_status(&stuck, SCSI_GOOD);
 	/* An ABORT TASK cancels the command: tcm_loop has answered it already. */
 	initiator_send(&fixture, &stuck);
 	assert_true(backend_wait_held(fixture.backend, 1));
 	initiator_abort(&fixture, TCMU_TMR_TYPE_ABORT_TASK, &stuck);
-	initiator_wait(&stuck);
-	assert_int_equal(stuck.status, SCSI_TASK_ABORTED);
+	initiator_wait_status(&stuck, SCSI_TASK_ABORTED);
 	io_fixture_stop(&fixture);
 	fake_root_drop(&root, "/sys/bus/tcm_loop_bus/devices/tcm_loop_adapter_0");
 }
@@ -122,12 +115,10 @@ static void an_aborted_command_without_a_worker_ends_at_once(void **state)
 	initiator_send_held(&fixture, &stuck, TCMU_IO_CAP(TCMU_IO_READ));
 	initiator_send(&fixture, &queued);
 	initiator_abort(&fixture, TCMU_TMR_TYPE_LUN_RESET, &queued);
-	initiator_wait(&queued);
-	assert_int_equal(queued.status, SCSI_TASK_ABORTED);
+	initiator_wait_status(&queued, SCSI_TASK_ABORTED);
 	assert_false(initiator_is_done(&stuck));
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
-	initiator_wait(&stuck);
-	assert_int_equal(stuck.status, SCSI_GOOD);
+	initiator_wait_status(&stuck, SCSI_GOOD);
 	io_fixture_stop(&fixture);
 }
 

@@ -174,8 +174,7 @@ static void zeros_written_as_data_without_memory_are_busy(void **state)
 	initiator_push(&fixture, &zeros);
 	atomic_store(&until_failure, 0);
 	initiator_notify(&fixture);
-	initiator_wait(&zeros);
-	assert_int_equal(zeros.status, SCSI_BUSY);
+	initiator_wait_status(&zeros, SCSI_BUSY);
 	assert_int_equal(atomic_load(&until_failure), -1);
 	assert_int_equal(initiator_run(&fixture, &zeros), SCSI_GOOD);
 	io_fixture_stop(&fixture);

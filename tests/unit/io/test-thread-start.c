@@ -111,8 +111,7 @@ static void a_ring_reset_while_serving_restarts_the_ring(void **state)
 		sched_yield();
 	backend_hold(fixture.backend, 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
-	initiator_wait(&read);
-	assert_int_equal(read.status, SCSI_GOOD);
+	initiator_wait_status(&read, SCSI_GOOD);
 	assert_false(initiator_is_done(&lost));
 	assert_false(initiator_is_done(&pending));
 	io_fixture_stop(&fixture);

@@ -245,8 +245,7 @@ static void draining_the_destination_makes_the_xcopy_busy(void **state)
 	io_thread_drain(pair.to.thread, false);
 	io_fixture_wait_control(&pair.to);
 	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
-	initiator_wait(&pair.xcopy);
-	assert_int_equal(pair.xcopy.status, SCSI_BUSY);
+	initiator_wait_status(&pair.xcopy, SCSI_BUSY);
 	io_fixture_wait_end(&pair.to);
 	io_fixture_stop(&pair.from);
 }
@@ -273,10 +272,8 @@ static void an_xcopy_waits_for_compare_and_write(void **state)
 	assert_int_equal(backend_count(pair.to.backend, TCMU_IO_WRITE), 0);
 	backend_hold(pair.to.backend, 0);
 	assert_int_equal(backend_release(pair.to.backend, 1, BACKEND_OLDEST), 1);
-	initiator_wait(&compare);
-	assert_int_equal(compare.status, SCSI_GOOD);
-	initiator_wait(&pair.xcopy);
-	assert_int_equal(pair.xcopy.status, SCSI_GOOD);
+	initiator_wait_status(&compare, SCSI_GOOD);
+	initiator_wait_status(&pair.xcopy, SCSI_GOOD);
 	backend_sync(pair.to.backend);
 	assert_memory_equal(
 		backend_store(pair.to.backend) + BLOCKS * FIXTURE_BLOCK,
@@ -393,8 +390,7 @@ static void an_aborted_xcopy_ends(void **state)
 	assert_int_equal(receive_copy_status(&pair, in), 0x11);
 	/* The backend cancels the request that it is stuck in. */
 	assert_int_equal(abort_xcopy(&pair), SCSI_GOOD);
-	initiator_wait(&pair.xcopy);
-	assert_int_equal(pair.xcopy.status, SCSI_TASK_ABORTED);
+	initiator_wait_status(&pair.xcopy, SCSI_TASK_ABORTED);
 	assert_int_equal(receive_copy_status(&pair, in), 0x60);
 	assert_int_equal(in[12], SCSI_TASK_ABORTED);
 	assert_int_equal(abort_xcopy(&pair), SCSI_CHECK_CONDITION);
