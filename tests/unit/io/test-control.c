@@ -35,7 +35,7 @@ static void a_serial_number_page_waits_for_the_serial(void **state)
 	initiator_send(&fixture, &pages[0]);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_NEEDS_LU_INFO);
 	io_fixture_set_serial(fixture.thread, "three");
-	initiator_wait(&pages[0]);
+	initiator_wait_status(&pages[0], SCSI_GOOD);
 	assert_memory_equal(in[0] + 4, "three", 6);
 	io_fixture_stop(&fixture);
 }
@@ -64,14 +64,11 @@ static void a_new_size_raises_a_unit_attention(void **state)
 	io_fixture_start(&fixture, &defaults);
 	assert_int_equal(read_capacity(&fixture), 2048);
 	io_thread_set_size(fixture.thread, 64 * FIXTURE_BLOCK, &info);
-	initiator_run(&fixture, &ready);
-	assert_sense(&ready, 0x06, 0x2a09);
+	initiator_run_sense(&fixture, &ready, 0x06, 0x2a09);
 	assert_int_equal(read_capacity(&fixture), 64);
-	initiator_run(&fixture, &read);
-	assert_sense(&read, 0x05, 0x2100);
+	initiator_run_sense(&fixture, &read, 0x05, 0x2100);
 	io_thread_set_size(fixture.thread, 128 * FIXTURE_BLOCK, &info);
-	initiator_run(&fixture, &read);
-	assert_sense(&read, 0x06, 0x2a09);
+	initiator_run_sense(&fixture, &read, 0x06, 0x2a09);
 	assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
 	io_fixture_stop(&fixture);
 }
@@ -90,8 +87,7 @@ static void write_cache_off_raises_a_unit_attention_and_flushes(void **state)
 	assert_int_equal(initiator_run(&fixture, &write), SCSI_GOOD);
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_FLUSH), 0);
 	io_thread_set_write_cache(fixture.thread, false);
-	initiator_run(&fixture, &write);
-	assert_sense(&write, 0x06, 0x2a01);
+	initiator_run_sense(&fixture, &write, 0x06, 0x2a01);
 	assert_int_equal(initiator_run(&fixture, &write), SCSI_GOOD);
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_FLUSH), 1);
 	assert_int_equal(initiator_run(&fixture, &sense), SCSI_GOOD);
@@ -111,10 +107,8 @@ static void a_faulted_device_still_answers_inquiry(void **state)
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
 	io_thread_fail(fixture.thread);
-	initiator_run(&fixture, &read);
-	assert_sense(&read, 0x04, 0x4400);
-	initiator_run(&fixture, &flush);
-	assert_sense(&flush, 0x04, 0x4400);
+	initiator_run_sense(&fixture, &read, 0x04, 0x4400);
+	initiator_run_sense(&fixture, &flush, 0x04, 0x4400);
 	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
 	assert_int_equal(initiator_run(&fixture, &page), SCSI_GOOD);
 	assert_int_equal(backend_count(fixture.backend, 0), 0);
@@ -188,7 +182,7 @@ static void a_device_is_not_faster_than_its_rate_limit(void **state)
 		initiator_send(&fixture, &commands[i]);
 	}
 	for (unsigned i = 0; i < 14; i++) {
-		initiator_wait(&commands[i]);
+		initiator_wait_status(&commands[i], SCSI_GOOD);
 		assert_int_equal(commands[i].position, i + 1);
 	}
 	/* The first few start at once. */
@@ -229,8 +223,8 @@ static void removing_a_limit_starts_the_waiting_commands(void **state)
 	(void) state;
 	start_with_waiting_commands(&fixture, commands);
 	io_thread_set_limits(fixture.thread, &(struct rate_limits){0});
-	initiator_wait(&commands[1]);
-	initiator_wait(&commands[2]);
+	initiator_wait_status(&commands[1], SCSI_GOOD);
+	initiator_wait_status(&commands[2], SCSI_GOOD);
 	io_fixture_stop(&fixture);
 }
 

@@ -138,8 +138,7 @@ static void progress_is_reported_during_a_format(void **state)
 	initiator_send(&fixture, &format);
 	for (unsigned i = 0; i < SIZE / PIECE; i++) {
 		assert_true(backend_wait_held(fixture.backend, 1));
-		initiator_run(&fixture, &ready);
-		assert_sense(&ready, 0x02, 0x0404);
+		initiator_run_sense(&fixture, &ready, 0x02, 0x0404);
 		assert_in_range(sense_progress(&ready), i * 0x3c00, i * 0x4000);
 		assert_int_equal(io_thread_format_state(fixture.thread), FORMAT_STATE_FORMAT);
 		backend_release(fixture.backend, 1, BACKEND_OLDEST);
@@ -162,8 +161,7 @@ static void with_immed_a_format_is_answered_at_once(void **state)
 	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
 	assert_int_equal(initiator_run(&fixture, &format), SCSI_GOOD);
 	assert_true(backend_wait_held(fixture.backend, 1));
-	initiator_run(&fixture, &ready);
-	assert_sense(&ready, 0x02, 0x0404);
+	initiator_run_sense(&fixture, &ready, 0x02, 0x0404);
 	backend_hold(fixture.backend, 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	while (initiator_run(&fixture, &ready) != SCSI_GOOD)
@@ -184,7 +182,7 @@ static void earlier_writes_end_before_a_sanitize_starts(void **state)
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_FORMAT);
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE_ZEROES), 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
-	initiator_wait(&sanitize);
+	initiator_wait_status(&sanitize, SCSI_GOOD);
 	assert_true(write.position < sanitize.position);
 	backend_sync(fixture.backend);
 	assert_true(store_is_filled(&fixture, 0));
@@ -202,8 +200,7 @@ static void a_sanitize_continues_after_its_command_is_aborted(void **state)
 	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
 	initiator_abort(&fixture, TCMU_TMR_TYPE_LUN_RESET, &sanitize);
 	initiator_wait_status(&sanitize, SCSI_TASK_ABORTED);
-	initiator_run(&fixture, &ready);
-	assert_sense(&ready, 0x02, 0x041b);
+	initiator_run_sense(&fixture, &ready, 0x02, 0x041b);
 	backend_hold(fixture.backend, 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	while (initiator_run(&fixture, &ready) != SCSI_GOOD)
@@ -224,8 +221,7 @@ static void a_sanitize_continues_after_a_ring_reset(void **state)
 		assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
 	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
 	io_fixture_reset_ring(&fixture);
-	initiator_run(&fixture, &ready);
-	assert_sense(&ready, 0x02, 0x041b);
+	initiator_run_sense(&fixture, &ready, 0x02, 0x041b);
 	backend_hold(fixture.backend, 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	while (initiator_run(&fixture, &ready) != SCSI_GOOD)
@@ -260,21 +256,16 @@ static void after_a_failure_the_medium_is_blocked_until_a_retry(void **state)
 	(void) state;
 	io_fixture_start(&fixture, &basic);
 	backend_fail(fixture.backend, TCMU_IO_WRITE, 1, 1, -EIO);
-	initiator_run(&fixture, &failing);
-	assert_sense(&failing, 0x03, 0x3103);
-	initiator_run(&fixture, &ready);
-	assert_sense(&ready, 0x03, 0x3103);
+	initiator_run_sense(&fixture, &failing, 0x03, 0x3103);
+	initiator_run_sense(&fixture, &ready, 0x03, 0x3103);
 	assert_int_equal(io_thread_format_state(fixture.thread), FORMAT_STATE_SANITIZE);
-	initiator_run(&fixture, &leave);
-	assert_sense(&leave, 0x05, 0x2400);
+	initiator_run_sense(&fixture, &leave, 0x05, 0x2400);
 	assert_int_equal(initiator_run(&fixture, &sanitize), SCSI_GOOD);
 	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
 
 	backend_fail(fixture.backend, TCMU_IO_FLUSH, 0, 1, -EIO);
-	initiator_run(&fixture, &format);
-	assert_sense(&format, 0x03, 0x3101);
-	initiator_run(&fixture, &ready);
-	assert_sense(&ready, 0x03, 0x3100);
+	initiator_run_sense(&fixture, &format, 0x03, 0x3101);
+	initiator_run_sense(&fixture, &ready, 0x03, 0x3100);
 	assert_int_equal(initiator_run(&fixture, &format), SCSI_GOOD);
 	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
 	assert_int_equal(io_thread_format_state(fixture.thread), 0);
@@ -291,8 +282,7 @@ static void exit_failure_mode_unblocks_the_medium(void **state)
 	(void) state;
 	io_fixture_start(&fixture, &basic);
 	backend_fail(fixture.backend, TCMU_IO_WRITE, 3, 1, -EIO);
-	initiator_run(&fixture, &failing);
-	assert_sense(&failing, 0x03, 0x3103);
+	initiator_run_sense(&fixture, &failing, 0x03, 0x3103);
 	initiator_run(&fixture, &ready);
 	assert_int_equal(
 		io_thread_format_state(fixture.thread), FORMAT_STATE_SANITIZE | FORMAT_STATE_EXIT);
@@ -310,8 +300,7 @@ static void a_faulted_device_sanitizes_nothing(void **state)
 	io_fixture_start(&fixture, &all);
 	io_thread_fail(fixture.thread);
 	io_fixture_wait_control(&fixture);
-	initiator_run(&fixture, &sanitize);
-	assert_sense(&sanitize, 0x03, 0x3103);
+	initiator_run_sense(&fixture, &sanitize, 0x03, 0x3103);
 	assert_int_equal(backend_count(fixture.backend, 0), 0);
 	io_fixture_stop(&fixture);
 }
@@ -344,7 +333,7 @@ static void draining_with_cancel_interrupts_a_sanitize(void **state)
 	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.can_cancel = true});
 	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
 	io_thread_drain(fixture.thread, true);
-	initiator_wait(&sanitize);
+	initiator_wait_status(&sanitize, SCSI_TASK_ABORTED);
 	io_fixture_wait_end(&fixture);
 }
 

@@ -73,12 +73,9 @@ static void a_medium_that_is_not_ready_reports_the_reason(void **state)
 		uint16_t code = 0x0400 | reasons[i];
 
 		set_permission(&fixture, IO_PERMIT_READS, reasons[i]);
-		initiator_run(&fixture, &read);
-		assert_sense(&read, 0x2, code);
-		initiator_run(&fixture, &write);
-		assert_sense(&write, 0x2, code);
-		initiator_run(&fixture, &ready);
-		assert_sense(&ready, 0x2, code);
+		initiator_run_sense(&fixture, &read, 0x2, code);
+		initiator_run_sense(&fixture, &write, 0x2, code);
+		initiator_run_sense(&fixture, &ready, 0x2, code);
 		assert_int_equal(initiator_run(&fixture, &inquiry), SCSI_GOOD);
 	}
 	set_permission(&fixture, IO_PERMIT_ALL, 0);

@@ -163,8 +163,7 @@ static void operations_without_fua_are_flushed(void **state)
 		assert_int_equal(backend_record(fixture.backend, 0).flags, 0);
 		assert_flush(&fixture, 1);
 		backend_fail(fixture.backend, TCMU_IO_FLUSH, 0, 1, -EIO);
-		initiator_run(&fixture, &commands[i]);
-		assert_sense(&commands[i], 0x03, 0x0c00);
+		initiator_run_sense(&fixture, &commands[i], 0x03, 0x0c00);
 		assert_int_equal(cmd_sense_info(&commands[i]), i ? 3 : 5);
 	}
 	io_fixture_stop(&fixture);
@@ -180,11 +179,9 @@ static void a_failed_flush_fails_its_write(void **state)
 	(void) state;
 	io_fixture_start(&fixture, &options);
 	backend_fail(fixture.backend, TCMU_IO_FLUSH, 0, 2, -EIO);
-	initiator_run(&fixture, &forced);
-	assert_sense(&forced, 0x03, 0x0c00);
+	initiator_run_sense(&fixture, &forced, 0x03, 0x0c00);
 	assert_int_equal(cmd_sense_info(&forced), 33);
-	initiator_run(&fixture, &flush);
-	assert_sense(&flush, 0x03, 0x0c00);
+	initiator_run_sense(&fixture, &flush, 0x03, 0x0c00);
 	assert_int_equal(cmd_sense_info(&flush), UINT64_MAX);
 	assert_int_equal(initiator_run(&fixture, &flush), SCSI_GOOD);
 	io_fixture_stop(&fixture);
@@ -253,8 +250,7 @@ static void a_failed_unmap_stops(void **state)
 	fill_unmap_list(list, extents, 3);
 	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.info = can_unmap});
 	backend_fail(fixture.backend, TCMU_IO_UNMAP, 1, 1, -EIO);
-	initiator_run(&fixture, &command);
-	assert_sense(&command, 0x03, 0x0c00);
+	initiator_run_sense(&fixture, &command, 0x03, 0x0c00);
 	assert_int_equal(cmd_sense_info(&command), 24);
 	assert_int_equal(backend_count(fixture.backend, 0), 2);
 	io_fixture_stop(&fixture);
@@ -295,8 +291,7 @@ static void a_failed_write_same_reports_the_block(void **state)
 	memset(out, 1, sizeof(out));
 	io_fixture_start(&fixture, &defaults);
 	backend_fail(fixture.backend, TCMU_IO_WRITE, 1, 1, -EIO);
-	initiator_run(&fixture, &same);
-	assert_sense(&same, 0x03, 0x0c00);
+	initiator_run_sense(&fixture, &same, 0x03, 0x0c00);
 	assert_int_equal(cmd_sense_info(&same), 10 + CHUNK_BLOCKS);
 	assert_int_equal(backend_count(fixture.backend, 0), 2);
 	io_fixture_stop(&fixture);
@@ -363,8 +358,7 @@ static void write_same_is_passed_to_a_capable_handler(void **state)
 	assert_int_equal(*io_fixture_store_at(&fixture, 3 + CHUNK_BLOCKS + 5), 0xdd);
 
 	backend_fail(fixture.backend, TCMU_IO_WRITE_SAME, 0, 1, -ENOSPC);
-	initiator_run(&fixture, &fails);
-	assert_sense(&fails, 0x07, 0x2707);
+	initiator_run_sense(&fixture, &fails, 0x07, 0x2707);
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE), 0);
 	io_fixture_stop(&fixture);
 }
@@ -401,8 +395,7 @@ static void failed_write_zeroes_are_not_written_as_data(void **state)
 	(void) state;
 	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.info = can_zero});
 	backend_fail(fixture.backend, TCMU_IO_WRITE_ZEROES, 0, 1, -ENOSPC);
-	initiator_run(&fixture, &no_data);
-	assert_sense(&no_data, 0x07, 0x2707);
+	initiator_run_sense(&fixture, &no_data, 0x07, 0x2707);
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE), 0);
 	io_fixture_stop(&fixture);
 }
@@ -500,8 +493,7 @@ static void a_failed_map_is_an_error(void **state)
 	io_fixture_start(
 		&fixture, &(struct io_fixture_options){.backend.info.caps = FIXTURE_ALL_CAPS});
 	backend_fail(fixture.backend, TCMU_IO_MAP, 0, 1, -EIO);
-	initiator_run(&fixture, &status);
-	assert_sense(&status, 0x03, 0x1100);
+	initiator_run_sense(&fixture, &status, 0x03, 0x1100);
 	assert_int_equal(cmd_sense_info(&status), 5);
 	io_fixture_stop(&fixture);
 }

@@ -87,7 +87,7 @@ static void send_batch(struct io_fixture *fixture)
 	}
 	initiator_notify(fixture);
 	for (unsigned i = 0; i < BATCH; i++)
-		initiator_wait(&commands[i]);
+		initiator_wait_status(&commands[i], SCSI_GOOD);
 }
 
 static void reads_and_writes_allocate_nothing(void **state)
@@ -154,7 +154,7 @@ static void commands_with_bounce_buffers_allocate_nothing(void **state)
 		initiator_run(&fixture, &commands[i % 4]);
 	atomic_store(&allocations, 0);
 	for (unsigned i = 0; i < 100; i++)
-		initiator_run(&fixture, &commands[i % 4]);
+		assert_int_equal(initiator_run(&fixture, &commands[i % 4]), SCSI_GOOD);
 	assert_int_equal(atomic_load(&allocations), 0);
 	io_fixture_stop(&fixture);
 }
@@ -195,7 +195,7 @@ static void check_cost_of_sequential_commands(
 	waits = fake_uio_epoll_waits();
 	doorbells = fake_uio_counts(fixture.uio).doorbells;
 	for (unsigned i = 0; i < count; i++)
-		initiator_run(&fixture, &read);
+		assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
 	assert_int_equal(fake_uio_counts(fixture.uio).doorbells - doorbells, count);
 	/* Now and then the thread finds a completion before the other thread has woken it. */
 	assert_in_range(fake_uio_epoll_waits() - waits, 0, sleeps * count + count / 10);

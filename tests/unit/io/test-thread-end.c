@@ -83,7 +83,7 @@ static void the_end_waits_for_threads_inside_complete(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, complete_held_request, &fixture), 0);
 	wait_write_held();
 	initiator_run(&fixture, &ready);
-	initiator_wait(&read);
+	initiator_wait_status(&read, SCSI_GOOD);
 	io_thread_drain(fixture.thread, false);
 	assert_false(io_fixture_ends_within(&fixture, 100));
 	release_write();
@@ -168,7 +168,7 @@ static void draining_answers_fetched_commands_and_fetches_no_more(void **state)
 	backend_hold(fixture.backend, 0);
 	io_fixture_restart(&fixture);
 	for (unsigned i = 3; i < 6; i++)
-		initiator_wait(&writes[i]);
+		initiator_wait_status(&writes[i], SCSI_GOOD);
 	assert_memory_equal(backend_store(fixture.backend), out, sizeof(out));
 	assert_int_equal(backend_count(fixture.backend, 0), 6);
 	io_fixture_stop(&fixture);
@@ -484,6 +484,7 @@ static void start_and_stop(enum tcmu_handler_threading threading, bool gone)
 
 	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.threading = threading});
 	assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
+	assert_true(count_io_threads() > 0);
 	if (!gone) {
 		io_fixture_stop(&fixture);
 		return;

@@ -55,6 +55,7 @@ struct sender {
 	uint64_t until;
 	unsigned seed;
 	unsigned sent;
+	unsigned failed;
 };
 
 /* Sends one command at a time, with pauses about as long as the thread needs to fall asleep. */
@@ -72,7 +73,8 @@ static void *send_now_and_then(void *arg)
 			cmd_read(self->seed % 64, 1, data), cmd_write(self->seed % 64, 1, data),
 			cmd_test_unit_ready(), cmd_flush()};
 
-		initiator_run(self->fixture, &commands[rand_r(&self->seed) % 4]);
+		if (initiator_run(self->fixture, &commands[rand_r(&self->seed) % 4]) != SCSI_GOOD)
+			self->failed++;
 		self->sent++;
 		if (rand_r(&self->seed) % 4 == 0)
 			sleep_us((unsigned) rand_r(&self->seed) % 60);
@@ -118,8 +120,11 @@ static void no_wake_up_is_lost(void **state)
 					&senders[i]),
 				0);
 		}
-		for (unsigned i = 0; i < 3; i++)
+		for (unsigned i = 0; i < 3; i++) {
 			pthread_join(threads[i], NULL);
+			assert_int_equal(senders[i].failed, 0);
+			assert_true(senders[i].sent > 0);
+		}
 		io_fixture_stop(&fixture);
 	}
 }
@@ -203,8 +208,8 @@ static void no_event_is_missed_while_falling_asleep(void **state)
 	spinner.thread = fixture.thread;
 	assert_int_equal(pthread_create(&thread, NULL, spinner_main, NULL), 0);
 	while (now_us() < until) {
-		initiator_run(&fixture, &read);
-		initiator_run(&fixture, &page);
+		assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
+		assert_int_equal(initiator_run(&fixture, &page), SCSI_GOOD);
 	}
 	atomic_store(&spinner.ending, true);
 	pthread_join(thread, NULL);

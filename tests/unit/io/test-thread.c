@@ -40,7 +40,7 @@ static void a_batch_rings_the_doorbell_once(void **state)
 	}
 	initiator_notify(&fixture);
 	for (unsigned i = 0; i < 16; i++)
-		initiator_wait(&writes[i]);
+		initiator_wait_status(&writes[i], SCSI_GOOD);
 	assert_int_equal(fake_uio_counts(fixture.uio).doorbells, 1);
 	io_fixture_stop(&fixture);
 }
@@ -62,7 +62,7 @@ static void answers_come_in_completion_order(void **state)
 	assert_true(backend_wait_held(fixture.backend, 3));
 	for (unsigned i = 3; i-- > 0;) {
 		assert_int_equal(backend_release(fixture.backend, 1, BACKEND_NEWEST), 1);
-		initiator_wait(&reads[i]);
+		initiator_wait_status(&reads[i], SCSI_GOOD);
 		assert_int_equal(reads[i].position, 3 - i);
 		assert_memory_equal(
 			in[i], backend_store(fixture.backend) + i * FIXTURE_BLOCK, FIXTURE_BLOCK);
@@ -93,7 +93,7 @@ static void more_commands_than_slots_are_all_served(void **state)
 			1);
 	}
 	for (unsigned i = 0; i < 20; i++)
-		initiator_wait(&writes[i]);
+		initiator_wait_status(&writes[i], SCSI_GOOD);
 	assert_int_equal(backend_most_at_once(fixture.backend), 4);
 	assert_memory_equal(backend_store(fixture.backend), out, sizeof(out));
 	io_fixture_stop(&fixture);
@@ -232,11 +232,9 @@ static void a_refusal_points_at_the_field(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
-	assert_int_equal(initiator_run(&fixture, &beyond), SCSI_CHECK_CONDITION);
-	assert_sense(&beyond, 0x05, 0x2100);
+	initiator_run_sense(&fixture, &beyond, 0x05, 0x2100);
 	reserved.cdb[15] = 0x04;
-	assert_int_equal(initiator_run(&fixture, &reserved), SCSI_CHECK_CONDITION);
-	assert_sense(&reserved, 0x05, 0x2400);
+	initiator_run_sense(&fixture, &reserved, 0x05, 0x2400);
 	assert_int_equal(reserved.sense[15], 0xca); /* valid, in the CDB, bit 2 */
 	assert_int_equal(reserved.sense[17], 15);
 	assert_int_equal(backend_count(fixture.backend, 0), 0);
@@ -253,16 +251,13 @@ static void a_backend_error_reports_the_block(void **state)
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
 	backend_fail_at(fixture.backend, TCMU_IO_READ, -EIO, 19 * FIXTURE_BLOCK + 7);
-	initiator_run(&fixture, &read);
-	assert_sense(&read, 0x03, 0x1100);
+	initiator_run_sense(&fixture, &read, 0x03, 0x1100);
 	assert_int_equal(cmd_sense_info(&read), 19);
 	backend_fail(fixture.backend, TCMU_IO_WRITE, 0, 1, -EIO);
-	initiator_run(&fixture, &write);
-	assert_sense(&write, 0x03, 0x0c00);
+	initiator_run_sense(&fixture, &write, 0x03, 0x0c00);
 	assert_int_equal(cmd_sense_info(&write), 16);
 	backend_fail(fixture.backend, TCMU_IO_WRITE, 0, 1, -ENOSPC);
-	initiator_run(&fixture, &full);
-	assert_sense(&full, 0x07, 0x2707);
+	initiator_run_sense(&fixture, &full, 0x07, 0x2707);
 	backend_fail(fixture.backend, TCMU_IO_WRITE, 0, 1, -EBUSY);
 	assert_int_equal(initiator_run(&fixture, &full), SCSI_BUSY);
 	assert_int_equal(initiator_run(&fixture, &full), SCSI_GOOD);
@@ -282,8 +277,8 @@ static void an_entry_of_an_unknown_kind_is_skipped(void **state)
 	fake_uio_unlock(fixture.uio);
 	initiator_push(&fixture, &after);
 	initiator_notify(&fixture);
-	initiator_wait(&before);
-	initiator_wait(&after);
+	initiator_wait_status(&before, SCSI_GOOD);
+	initiator_wait_status(&after, SCSI_GOOD);
 	assert_int_equal(fake_ring_outstanding(fake_uio_lock(fixture.uio)), 0);
 	fake_uio_unlock(fixture.uio);
 	io_fixture_stop(&fixture);
@@ -326,7 +321,7 @@ static void a_serial_handler_gets_one_request_at_a_time(void **state)
 	}
 	initiator_notify(&fixture);
 	for (unsigned i = 0; i < 8; i++) {
-		initiator_wait(&writes[i]);
+		initiator_wait_status(&writes[i], SCSI_GOOD);
 		assert_int_equal(
 			backend_record(fixture.backend, i).offset, (7 - i) * FIXTURE_BLOCK);
 	}
@@ -354,7 +349,7 @@ static void a_parallel_handler_gets_one_request_per_worker(void **state)
 	backend_hold(fixture.backend, 0);
 	assert_int_equal(backend_release(fixture.backend, 8, BACKEND_OLDEST), 3);
 	for (unsigned i = 0; i < 8; i++)
-		initiator_wait(&reads[i]);
+		initiator_wait_status(&reads[i], SCSI_GOOD);
 	assert_int_equal(backend_most_at_once(fixture.backend), 3);
 	io_fixture_stop(&fixture);
 }
