@@ -212,7 +212,7 @@ static void orwrite_merges_bits(void **state)
 	io_fixture_stop(&fixture);
 }
 
-/* ------- what must not run side by side ------- */
+/* ------- overlapping commands ------- */
 
 static void writes_wait_for_an_overlapping_compare(void **state)
 {
@@ -335,7 +335,7 @@ static void an_aborted_command_stops_waiting_for_its_range(void **state)
 	io_fixture_stop(&fixture);
 }
 
-/* ------- many of them ------- */
+/* ------- concurrent initiators ------- */
 
 #define INITIATORS 4
 #define TIMES      100

@@ -9,30 +9,26 @@
 #include <sched.h>
 #include <string.h>
 
-#include "fake-ring.h"
+#define SIZE              (1024u * 1024)
+#define PIECE             (256u * 1024)
 
-#define SIZE  (1024u * 1024)
-#define PIECE (256u * 1024)
-
-#define FORMAT(...) \
-	(struct initiator_command) \
-	{ \
-		.cdb = {0x04, __VA_ARGS__}, .cdb_length = 6 \
-	}
-#define ERASE \
-	(struct initiator_command) \
-	{ \
-		.cdb = {0x48, 0x02}, .cdb_length = 10 \
-	}
-#define EXIT_FAILURE_MODE \
-	(struct initiator_command) \
-	{ \
-		.cdb = {0x48, 0x1f}, .cdb_length = 10 \
-	}
+#define BLOCK_ERASE       0x02
+#define EXIT_FAILURE_MODE 0x1f
 
 static const struct io_fixture_options basic;
 static const struct io_fixture_options all = {
 	.backend.info = {.caps = FIXTURE_ALL_CAPS, .unmap_zeroes = true}};
+
+static struct initiator_command cmd_format_unit(void)
+{
+	return (struct initiator_command){.cdb = {0x04}, .cdb_length = 6};
+}
+
+/* SANITIZE: action is BLOCK_ERASE or EXIT_FAILURE_MODE. */
+static struct initiator_command cmd_sanitize(uint8_t action)
+{
+	return (struct initiator_command){.cdb = {0x48, action}, .cdb_length = 10};
+}
 
 static struct initiator_command cmd_overwrite(
 	const uint8_t *list, uint8_t length, bool fail_allowed)
@@ -58,7 +54,18 @@ static uint16_t sense_progress(const struct initiator_command *command)
 	return (uint16_t) (command->sense[16] << 8 | command->sense[17]);
 }
 
-/* ------- to the end ------- */
+/* Lets the backend go on and waits until the medium is ready. */
+static void release_and_wait_ready(struct io_fixture *fixture)
+{
+	struct initiator_command ready = cmd_test_unit_ready();
+
+	backend_hold(fixture->backend, 0);
+	backend_release(fixture->backend, 1, BACKEND_OLDEST);
+	while (initiator_run(fixture, &ready) != SCSI_GOOD)
+		sched_yield();
+}
+
+/* ------- completed operations ------- */
 
 static void format_unit_writes_zeros(void **state)
 {
@@ -67,7 +74,7 @@ static void format_unit_writes_zeros(void **state)
 	(void) state;
 	for (unsigned i = 0; i < 2; i++) {
 		struct io_fixture fixture;
-		struct initiator_command format = FORMAT(0);
+		struct initiator_command format = cmd_format_unit();
 
 		io_fixture_start(
 			&fixture, &(struct io_fixture_options){.backend.info.caps = caps[i]});
@@ -86,7 +93,7 @@ static void format_unit_writes_zeros(void **state)
 static void without_write_zeroes_a_sanitize_writes_data(void **state)
 {
 	struct io_fixture fixture;
-	struct initiator_command sanitize = ERASE;
+	struct initiator_command sanitize = cmd_sanitize(BLOCK_ERASE);
 
 	(void) state;
 	io_fixture_start(&fixture, &all);
@@ -125,12 +132,12 @@ static void overwrite_makes_the_requested_passes(void **state)
 	io_fixture_stop(&fixture);
 }
 
-/* ------- meanwhile ------- */
+/* ------- other commands in the meantime ------- */
 
 static void progress_is_reported_during_a_format(void **state)
 {
 	struct io_fixture fixture;
-	struct initiator_command format = FORMAT(0), ready = cmd_test_unit_ready();
+	struct initiator_command format = cmd_format_unit(), ready = cmd_test_unit_ready();
 
 	(void) state;
 	io_fixture_start(&fixture, &basic);
@@ -152,9 +159,10 @@ static void progress_is_reported_during_a_format(void **state)
 static void with_immed_a_format_is_answered_at_once(void **state)
 {
 	struct io_fixture fixture;
-	struct initiator_command format = FORMAT(0x10), ready = cmd_test_unit_ready();
+	struct initiator_command format = cmd_format_unit(), ready = cmd_test_unit_ready();
 
 	(void) state;
+	format.cdb[1] = 0x10; /* FMTDATA */
 	format.out = "\0\2\0";
 	format.length = 4;
 	io_fixture_start(&fixture, &basic);
@@ -162,10 +170,7 @@ static void with_immed_a_format_is_answered_at_once(void **state)
 	assert_int_equal(initiator_run(&fixture, &format), SCSI_GOOD);
 	assert_true(backend_wait_held(fixture.backend, 1));
 	initiator_run_sense(&fixture, &ready, 0x02, 0x0404);
-	backend_hold(fixture.backend, 0);
-	backend_release(fixture.backend, 1, BACKEND_OLDEST);
-	while (initiator_run(&fixture, &ready) != SCSI_GOOD)
-		sched_yield();
+	release_and_wait_ready(&fixture);
 	io_fixture_stop(&fixture);
 }
 
@@ -173,7 +178,7 @@ static void earlier_writes_end_before_a_sanitize_starts(void **state)
 {
 	uint8_t out[FIXTURE_BLOCK] = {1};
 	struct io_fixture fixture;
-	struct initiator_command write = cmd_write(0, 1, out), sanitize = ERASE;
+	struct initiator_command write = cmd_write(0, 1, out), sanitize = cmd_sanitize(BLOCK_ERASE);
 
 	(void) state;
 	io_fixture_start(&fixture, &all);
@@ -193,7 +198,8 @@ static void earlier_writes_end_before_a_sanitize_starts(void **state)
 static void a_sanitize_continues_after_its_command_is_aborted(void **state)
 {
 	struct io_fixture fixture;
-	struct initiator_command sanitize = ERASE, ready = cmd_test_unit_ready();
+	struct initiator_command sanitize = cmd_sanitize(BLOCK_ERASE),
+				 ready = cmd_test_unit_ready();
 
 	(void) state;
 	io_fixture_start(&fixture, &basic);
@@ -201,10 +207,7 @@ static void a_sanitize_continues_after_its_command_is_aborted(void **state)
 	initiator_abort(&fixture, TCMU_TMR_TYPE_LUN_RESET, &sanitize);
 	initiator_wait_status(&sanitize, SCSI_TASK_ABORTED);
 	initiator_run_sense(&fixture, &ready, 0x02, 0x041b);
-	backend_hold(fixture.backend, 0);
-	backend_release(fixture.backend, 1, BACKEND_OLDEST);
-	while (initiator_run(&fixture, &ready) != SCSI_GOOD)
-		sched_yield();
+	release_and_wait_ready(&fixture);
 	backend_sync(fixture.backend);
 	assert_true(store_is_filled(&fixture, 0));
 	io_fixture_stop(&fixture);
@@ -213,7 +216,8 @@ static void a_sanitize_continues_after_its_command_is_aborted(void **state)
 static void a_sanitize_continues_after_a_ring_reset(void **state)
 {
 	struct io_fixture fixture;
-	struct initiator_command sanitize = ERASE, ready = cmd_test_unit_ready();
+	struct initiator_command sanitize = cmd_sanitize(BLOCK_ERASE),
+				 ready = cmd_test_unit_ready();
 
 	(void) state;
 	io_fixture_start(&fixture, &basic);
@@ -222,10 +226,7 @@ static void a_sanitize_continues_after_a_ring_reset(void **state)
 	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
 	io_fixture_reset_ring(&fixture);
 	initiator_run_sense(&fixture, &ready, 0x02, 0x041b);
-	backend_hold(fixture.backend, 0);
-	backend_release(fixture.backend, 1, BACKEND_OLDEST);
-	while (initiator_run(&fixture, &ready) != SCSI_GOOD)
-		sched_yield();
+	release_and_wait_ready(&fixture);
 	assert_false(initiator_is_done(&sanitize)); /* the kernel has answered it */
 	io_fixture_stop(&fixture);
 }
@@ -233,7 +234,8 @@ static void a_sanitize_continues_after_a_ring_reset(void **state)
 static void without_a_free_slot_a_sanitize_is_busy(void **state)
 {
 	struct io_fixture fixture;
-	struct initiator_command sanitize = ERASE, ready = cmd_test_unit_ready();
+	struct initiator_command sanitize = cmd_sanitize(BLOCK_ERASE),
+				 ready = cmd_test_unit_ready();
 
 	(void) state;
 	io_fixture_start(&fixture, &(struct io_fixture_options){.depth = 1});
@@ -242,16 +244,17 @@ static void without_a_free_slot_a_sanitize_is_busy(void **state)
 	io_fixture_stop(&fixture);
 }
 
-/* ------- not to the end ------- */
+/* ------- failed and interrupted operations ------- */
 
 static void after_a_failure_the_medium_is_blocked_until_a_retry(void **state)
 {
 	static const uint8_t list[] = {0x01, 0, 0, 1, 0x11};
 	struct io_fixture fixture;
 	struct initiator_command failing = cmd_overwrite(list, sizeof(list), false),
-				 sanitize = ERASE;
-	struct initiator_command ready = cmd_test_unit_ready(), leave = EXIT_FAILURE_MODE,
-				 format = FORMAT(0);
+				 sanitize = cmd_sanitize(BLOCK_ERASE);
+	struct initiator_command ready = cmd_test_unit_ready(),
+				 leave = cmd_sanitize(EXIT_FAILURE_MODE),
+				 format = cmd_format_unit();
 
 	(void) state;
 	io_fixture_start(&fixture, &basic);
@@ -277,7 +280,8 @@ static void exit_failure_mode_unblocks_the_medium(void **state)
 	static const uint8_t list[] = {0x01, 0, 0, 1, 0x11};
 	struct io_fixture fixture;
 	struct initiator_command failing = cmd_overwrite(list, sizeof(list), true);
-	struct initiator_command ready = cmd_test_unit_ready(), leave = EXIT_FAILURE_MODE;
+	struct initiator_command ready = cmd_test_unit_ready(),
+				 leave = cmd_sanitize(EXIT_FAILURE_MODE);
 
 	(void) state;
 	io_fixture_start(&fixture, &basic);
@@ -294,7 +298,7 @@ static void exit_failure_mode_unblocks_the_medium(void **state)
 static void a_faulted_device_sanitizes_nothing(void **state)
 {
 	struct io_fixture fixture;
-	struct initiator_command sanitize = ERASE;
+	struct initiator_command sanitize = cmd_sanitize(BLOCK_ERASE);
 
 	(void) state;
 	io_fixture_start(&fixture, &all);
@@ -309,7 +313,7 @@ static void a_faulted_device_sanitizes_nothing(void **state)
 static void draining_interrupts_a_sanitize(void **state)
 {
 	struct io_fixture fixture;
-	struct initiator_command sanitize = ERASE;
+	struct initiator_command sanitize = cmd_sanitize(BLOCK_ERASE);
 
 	(void) state;
 	io_fixture_start(&fixture, &basic);
@@ -327,7 +331,7 @@ static void draining_interrupts_a_sanitize(void **state)
 static void draining_with_cancel_interrupts_a_sanitize(void **state)
 {
 	struct io_fixture fixture;
-	struct initiator_command sanitize = ERASE;
+	struct initiator_command sanitize = cmd_sanitize(BLOCK_ERASE);
 
 	(void) state;
 	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.can_cancel = true});

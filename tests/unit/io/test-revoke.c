@@ -14,7 +14,7 @@
 
 #define COUNT 64u
 
-/* ------- a thread that is held up in the page cache ------- */
+/* ------- a thread that is stuck in preadv2() ------- */
 
 static pthread_mutex_t read_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t read_changed = PTHREAD_COND_INITIALIZER;
@@ -53,7 +53,7 @@ static void wait_read_held(void)
 	pthread_mutex_unlock(&read_lock);
 }
 
-/* ------- requests that are stuck ------- */
+/* ------- stuck requests ------- */
 
 /* Reads of the first half of the store and writes to the second half, each with several iovecs. */
 struct load {
@@ -222,7 +222,7 @@ static void stuck_workers_end_after_the_revoke(void **state)
 	}
 }
 
-/* ------- a thread that is stuck itself ------- */
+/* ------- a stuck I/O thread ------- */
 
 static void a_thread_stuck_in_submit_loses_its_ring(void **state)
 {
@@ -320,7 +320,7 @@ static void a_ring_can_be_revoked_before_it_is_attached(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
-/* ------- commands that are not with the backend ------- */
+/* ------- commands without a request in the backend ------- */
 
 static void commands_waiting_for_the_serial_are_dropped(void **state)
 {

@@ -17,7 +17,7 @@
 
 static const struct io_fixture_options defaults;
 
-/* ------- a thread that is held up in write() ------- */
+/* ------- threads inside the handler's functions ------- */
 
 static pthread_mutex_t write_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t write_changed = PTHREAD_COND_INITIALIZER;
@@ -57,6 +57,15 @@ static void release_write(void)
 	pthread_mutex_unlock(&write_lock);
 }
 
+/* Starts the device and sends a read that the backend holds. */
+static void start_with_held_read(
+	struct io_fixture *fixture, const struct io_fixture_options *options,
+	struct initiator_command *read)
+{
+	io_fixture_start(fixture, options);
+	initiator_send_held(fixture, read, TCMU_IO_CAP(TCMU_IO_READ));
+}
+
 static void *complete_held_request(void *arg)
 {
 	struct io_fixture *fixture = arg;
@@ -77,8 +86,7 @@ static void the_end_waits_for_threads_inside_complete(void **state)
 	pthread_t thread;
 
 	(void) state;
-	io_fixture_start(&fixture, &defaults);
-	initiator_send_held(&fixture, &read, TCMU_IO_CAP(TCMU_IO_READ));
+	start_with_held_read(&fixture, &defaults, &read);
 	io_fixture_wait_asleep(); /* so that complete() has to wake it by a write */
 	assert_int_equal(pthread_create(&thread, NULL, complete_held_request, &fixture), 0);
 	wait_write_held();
@@ -126,7 +134,7 @@ static void the_end_waits_for_workers_inside_submit(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
-/* ------- drained ------- */
+/* ------- draining ------- */
 
 static void an_idle_device_ends_at_once(void **state)
 {
@@ -233,7 +241,7 @@ static void draining_does_not_wait_for_the_serial(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
-/* ------- unregistered ------- */
+/* ------- unregistration ------- */
 
 static void an_idle_device_notices_unregistration(void **state)
 {
@@ -261,8 +269,7 @@ static void a_failed_doorbell_reports_unregistration(void **state)
 	struct initiator_command read = cmd_read(0, 1, in);
 
 	(void) state;
-	io_fixture_start(&fixture, &defaults);
-	initiator_send_held(&fixture, &read, TCMU_IO_CAP(TCMU_IO_READ));
+	start_with_held_read(&fixture, &defaults, &read);
 	fake_uio_unregister(fixture.uio, true);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
@@ -327,8 +334,8 @@ static void unregistration_cancels_requests_in_flight(void **state)
 	struct initiator_command read = cmd_read(0, 1, in);
 
 	(void) state;
-	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.can_cancel = true});
-	initiator_send_held(&fixture, &read, TCMU_IO_CAP(TCMU_IO_READ));
+	start_with_held_read(
+		&fixture, &(struct io_fixture_options){.backend.can_cancel = true}, &read);
 	fake_uio_unregister(fixture.uio, false);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
 	assert_int_equal(backend_cancels(fixture.backend), 1);
@@ -342,8 +349,7 @@ static void an_uncancellable_request_delays_the_end(void **state)
 	struct initiator_command read = cmd_read(0, 1, in);
 
 	(void) state;
-	io_fixture_start(&fixture, &defaults);
-	initiator_send_held(&fixture, &read, TCMU_IO_CAP(TCMU_IO_READ));
+	start_with_held_read(&fixture, &defaults, &read);
 	fake_uio_unregister(fixture.uio, false);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_UNREGISTERED);
 	assert_int_equal(io_thread_in_flight(fixture.thread), 1);
@@ -379,7 +385,7 @@ static void waiting_commands_do_not_delay_the_end(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
-/* ------- broken ------- */
+/* ------- a broken ring ------- */
 
 static void corrupt_entry(struct io_fixture *fixture, uint32_t position)
 {
@@ -398,8 +404,7 @@ static void a_corrupt_entry_breaks_the_device_but_not_its_requests(void **state)
 	uint32_t position;
 
 	(void) state;
-	io_fixture_start(&fixture, &defaults);
-	initiator_send_held(&fixture, &held, TCMU_IO_CAP(TCMU_IO_READ));
+	start_with_held_read(&fixture, &defaults, &held);
 	position = fake_ring_head(fake_uio_lock(fixture.uio));
 	fake_uio_unlock(fixture.uio);
 	initiator_push(&fixture, &bad);
@@ -424,8 +429,7 @@ static void an_entry_corrupted_after_its_fetch_breaks_the_device(void **state)
 	const char *text;
 
 	(void) state;
-	io_fixture_start(&fixture, &defaults);
-	initiator_send_held(&fixture, &read, TCMU_IO_CAP(TCMU_IO_READ));
+	start_with_held_read(&fixture, &defaults, &read);
 	corrupt_entry(&fixture, 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
@@ -435,7 +439,7 @@ static void an_entry_corrupted_after_its_fetch_breaks_the_device(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
-/* ------- nothing is left ------- */
+/* ------- leaks ------- */
 
 static bool is_io_thread_or_worker(const char *thread)
 {

@@ -388,7 +388,7 @@ static void the_data_matches_the_model(void **state)
 	}
 }
 
-/* ------- ends ------- */
+/* ------- stopping ------- */
 
 #define LIVES  60u
 #define WRITES 32u

@@ -82,6 +82,21 @@ static void start_pair(struct pair *pair, const struct io_fixture_options *from)
 	make_list(pair, FROM, TO);
 }
 
+static void stop_pair(struct pair *pair)
+{
+	io_fixture_stop(&pair->from);
+	io_fixture_stop(&pair->to);
+}
+
+/* The first BLOCKS blocks of a disk are now on the destination, behind its first ones. */
+static void assert_copied(struct pair *pair, const struct io_fixture *source)
+{
+	backend_sync(pair->to.backend);
+	assert_memory_equal(
+		io_fixture_store_at(&pair->to, BLOCKS), io_fixture_store_at(source, 0),
+		BLOCKS * FIXTURE_BLOCK);
+}
+
 static void send_xcopy(struct pair *pair)
 {
 	io_fixture_clear_signals(&pair->to);
@@ -106,13 +121,9 @@ static void blocks_are_copied_between_disks(void **state)
 	start_pair(&pair, &basic);
 	memcpy(before, backend_store(pair.to.backend), sizeof(before));
 	assert_int_equal(run_xcopy(&pair), SCSI_GOOD);
-	backend_sync(pair.to.backend);
-	assert_memory_equal(
-		backend_store(pair.to.backend) + BLOCKS * FIXTURE_BLOCK,
-		backend_store(pair.from.backend), BLOCKS * FIXTURE_BLOCK);
+	assert_copied(&pair, &pair.from);
 	assert_memory_equal(backend_store(pair.to.backend), before, sizeof(before));
-	io_fixture_stop(&pair.from);
-	io_fixture_stop(&pair.to);
+	stop_pair(&pair);
 }
 
 static void blocks_are_copied_within_a_disk(void **state)
@@ -123,13 +134,9 @@ static void blocks_are_copied_within_a_disk(void **state)
 	start_pair(&pair, &basic);
 	make_list(&pair, TO, TO);
 	assert_int_equal(run_xcopy(&pair), SCSI_GOOD);
-	backend_sync(pair.to.backend);
-	assert_memory_equal(
-		backend_store(pair.to.backend) + BLOCKS * FIXTURE_BLOCK,
-		backend_store(pair.to.backend), BLOCKS * FIXTURE_BLOCK);
+	assert_copied(&pair, &pair.to);
 	assert_int_equal(backend_count(pair.from.backend, TCMU_IO_READ), 0);
-	io_fixture_stop(&pair.from);
-	io_fixture_stop(&pair.to);
+	stop_pair(&pair);
 }
 
 static void a_missing_disk_is_unreachable(void **state)
@@ -155,8 +162,7 @@ static void an_ambiguous_disk_is_unreachable(void **state)
 	assert_int_equal(run_xcopy(&pair), SCSI_CHECK_CONDITION);
 	assert_sense(&pair.xcopy, 0x0a, 0x0d02);
 	io_fixture_stop(&third);
-	io_fixture_stop(&pair.from);
-	io_fixture_stop(&pair.to);
+	stop_pair(&pair);
 }
 
 static void an_error_of_either_disk_ends_the_xcopy(void **state)
@@ -171,8 +177,7 @@ static void an_error_of_either_disk_ends_the_xcopy(void **state)
 	backend_fail(pair.to.backend, TCMU_IO_WRITE, 0, 1, -ENOSPC);
 	assert_int_equal(run_xcopy(&pair), SCSI_CHECK_CONDITION);
 	assert_sense(&pair.xcopy, 0x07, 0x2707);
-	io_fixture_stop(&pair.from);
-	io_fixture_stop(&pair.to);
+	stop_pair(&pair);
 }
 
 /* The destination is write-protected, or the source has no such block. */
@@ -196,8 +201,7 @@ static void a_refusal_of_the_other_disk_ends_the_xcopy(void **state)
 	assert_int_equal(run_xcopy(&pair), SCSI_CHECK_CONDITION);
 	assert_sense(&pair.xcopy, 0x0a, 0x0000);
 	io_fixture_stop(&protected);
-	io_fixture_stop(&pair.from);
-	io_fixture_stop(&pair.to);
+	stop_pair(&pair);
 }
 
 static void start_stuck(struct pair *pair)
@@ -274,15 +278,11 @@ static void an_xcopy_waits_for_compare_and_write(void **state)
 	assert_int_equal(backend_release(pair.to.backend, 1, BACKEND_OLDEST), 1);
 	initiator_wait_status(&compare, SCSI_GOOD);
 	initiator_wait_status(&pair.xcopy, SCSI_GOOD);
-	backend_sync(pair.to.backend);
-	assert_memory_equal(
-		backend_store(pair.to.backend) + BLOCKS * FIXTURE_BLOCK,
-		backend_store(pair.from.backend), FIXTURE_BLOCK);
-	io_fixture_stop(&pair.from);
-	io_fixture_stop(&pair.to);
+	assert_copied(&pair, &pair.from);
+	stop_pair(&pair);
 }
 
-/* ------- with a list identifier of four bytes ------- */
+/* ------- list identifiers of four bytes (LID4) ------- */
 
 #define LID4_LENGTH   (LENGTH + 32)
 #define LID4_ID_BYTES 0x01, 0x02, 0x03, 0x04
@@ -346,12 +346,8 @@ static void an_immediate_xcopy_continues_in_the_background(void **state)
 	assert_int_equal(in[7], 4); /* two steps of the copy */
 	assert_int_equal(in[22] << 8 | in[23], BLOCKS * FIXTURE_BLOCK / 1024);
 	assert_int_equal(in[25], 1); /* segments */
-	backend_sync(pair.to.backend);
-	assert_memory_equal(
-		backend_store(pair.to.backend) + BLOCKS * FIXTURE_BLOCK,
-		backend_store(pair.from.backend), BLOCKS * FIXTURE_BLOCK);
-	io_fixture_stop(&pair.from);
-	io_fixture_stop(&pair.to);
+	assert_copied(&pair, &pair.from);
+	stop_pair(&pair);
 }
 
 static void a_background_xcopy_ends_with_its_device(void **state)
@@ -395,8 +391,7 @@ static void an_aborted_xcopy_ends(void **state)
 	assert_int_equal(in[12], SCSI_TASK_ABORTED);
 	assert_int_equal(abort_xcopy(&pair), SCSI_CHECK_CONDITION);
 	assert_int_equal(backend_count(pair.to.backend, TCMU_IO_WRITE), 0);
-	io_fixture_stop(&pair.from);
-	io_fixture_stop(&pair.to);
+	stop_pair(&pair);
 }
 
 static void a_failed_xcopy_reports_its_sense(void **state)
@@ -418,8 +413,7 @@ static void a_failed_xcopy_reports_its_sense(void **state)
 		assert_int_equal(in[32 + 12] << 8 | in[32 + 13], 0x2707);
 		assert_int_equal(in[25], 1); /* the first segment has failed */
 	}
-	io_fixture_stop(&pair.from);
-	io_fixture_stop(&pair.to);
+	stop_pair(&pair);
 }
 
 int main(void)
