@@ -410,7 +410,7 @@ static struct initiator_command cmd_get_lba_status(uint64_t lba, void *in, uint3
 	return command;
 }
 
-static uint32_t get32(const uint8_t *p)
+static uint32_t get_be32(const uint8_t *p)
 {
 	return (uint32_t) p[0] << 24 | (uint32_t) p[1] << 16 | (uint32_t) p[2] << 8 | p[3];
 }
@@ -427,15 +427,15 @@ static void get_lba_status_reports_what_is_allocated(void **state)
 	memset(io_fixture_store_at(&fixture, 10), 1, 20 * FIXTURE_BLOCK);
 	assert_int_equal(initiator_run(&fixture, &status), SCSI_GOOD);
 	assert_int_equal(status.read_len, 8 + 3 * 16);
-	assert_int_equal(get32(in), 4 + 3 * 16);
-	assert_int_equal(get32(in + 8 + 4), 4);
-	assert_int_equal(get32(in + 8 + 8), 6);
+	assert_int_equal(get_be32(in), 4 + 3 * 16);
+	assert_int_equal(get_be32(in + 8 + 4), 4);
+	assert_int_equal(get_be32(in + 8 + 8), 6);
 	assert_int_equal(in[8 + 12], 1); /* deallocated */
-	assert_int_equal(get32(in + 24 + 4), 10);
-	assert_int_equal(get32(in + 24 + 8), 20);
+	assert_int_equal(get_be32(in + 24 + 4), 10);
+	assert_int_equal(get_be32(in + 24 + 8), 20);
 	assert_int_equal(in[24 + 12], 0);
-	assert_int_equal(get32(in + 40 + 4), 30);
-	assert_int_equal(get32(in + 40 + 8), 2048 - 30);
+	assert_int_equal(get_be32(in + 40 + 4), 30);
+	assert_int_equal(get_be32(in + 40 + 8), 2048 - 30);
 	io_fixture_stop(&fixture);
 }
 
@@ -452,8 +452,8 @@ static void get_lba_status_merges_equal_neighbours(void **state)
 	memset(io_fixture_store_at(&fixture, 0), 1, 100 * FIXTURE_BLOCK);
 	assert_int_equal(initiator_run(&fixture, &status), SCSI_GOOD);
 	assert_int_equal(status.read_len, 8 + 2 * 16);
-	assert_int_equal(get32(in + 8 + 8), 100);
-	assert_int_equal(get32(in + 24 + 8), 2048 - 100);
+	assert_int_equal(get_be32(in + 8 + 8), 100);
+	assert_int_equal(get_be32(in + 24 + 8), 2048 - 100);
 	io_fixture_stop(&fixture);
 }
 
@@ -472,10 +472,10 @@ static void get_lba_status_is_limited_in_length(void **state)
 		*io_fixture_store_at(&fixture, i) = 1;
 	assert_int_equal(initiator_run(&fixture, &status), SCSI_GOOD);
 	assert_int_equal(status.read_len, 8 + 64 * 16);
-	assert_int_equal(get32(in), 4 + 64 * 16);
+	assert_int_equal(get_be32(in), 4 + 64 * 16);
 	for (unsigned i = 0; i < 64; i++) {
-		assert_int_equal(get32(in + 8 + 16 * i + 4), i);
-		assert_int_equal(get32(in + 8 + 16 * i + 8), 1);
+		assert_int_equal(get_be32(in + 8 + 16 * i + 4), i);
+		assert_int_equal(get_be32(in + 8 + 16 * i + 8), 1);
 		assert_int_equal(in[8 + 16 * i + 12], i % 2);
 	}
 	assert_int_equal(initiator_run(&fixture, &few), SCSI_GOOD);
@@ -508,7 +508,7 @@ static void without_map_everything_is_allocated(void **state)
 	io_fixture_start(&fixture, &defaults);
 	assert_int_equal(initiator_run(&fixture, &status), SCSI_GOOD);
 	assert_int_equal(status.read_len, 24);
-	assert_int_equal(get32(in + 8 + 8), 2048 - 5);
+	assert_int_equal(get_be32(in + 8 + 8), 2048 - 5);
 	assert_int_equal(in[8 + 12], 0);
 	io_fixture_stop(&fixture);
 }
