@@ -188,7 +188,7 @@ static void a_nonblocking_descriptor_delays_no_other(void **state)
 	assert_int_equal(other.res, REQUEST_SIZE);
 }
 
-/* ------- many, and their order ------- */
+/* ------- many requests, and their sequence ------- */
 
 static void more_requests_than_the_depth_all_complete(void **state)
 {

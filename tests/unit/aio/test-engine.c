@@ -361,7 +361,7 @@ static void inline_transfers_are_limited_in_each_iteration(void **state)
 	assert_in_range(turns, 2, 16);
 }
 
-/* ------- what it uses and leaves ------- */
+/* ------- allocations and leaks ------- */
 
 static void requests_allocate_nothing(void **state)
 {
@@ -458,7 +458,7 @@ static void a_depth_of_zero_is_refused(void **state)
 	aio_engine_free(NULL);
 }
 
-/* ------- where io_uring is not as it should be ------- */
+/* ------- without a working io_uring ------- */
 
 static void assert_refused_and_replaced(int error)
 {

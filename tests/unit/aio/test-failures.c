@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* ------- submissions that fail ------- */
+/* ------- failed submissions ------- */
 
 static void a_refused_submission_is_retried(void **state)
 {
@@ -147,7 +147,7 @@ static void a_failed_ring_ends_all_unsubmitted_requests(void **state)
 	assert_int_equal(refused[1].res, -ENOTTY);
 }
 
-/* ------- results that mean: again ------- */
+/* ------- EAGAIN as a result ------- */
 
 static void eagain_as_a_result_is_retried(void **state)
 {

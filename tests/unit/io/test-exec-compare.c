@@ -9,12 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERIFY           0x8f
-#define WRITE_AND_VERIFY 0x8e
-#define ORWRITE          0x8b
-#define BYTCHK_DATA      0x02
-#define BYTCHK_ONE       0x06
-#define CHUNK_BLOCKS     512u
+#define CHUNK_BLOCKS 512u
 
 static const struct io_fixture_options defaults;
 
@@ -23,7 +18,7 @@ static const struct io_fixture_options defaults;
 static void verify_without_data_only_reads(void **state)
 {
 	struct io_fixture fixture;
-	struct initiator_command verify = cmd_cdb16(VERIFY, 0, 7, CHUNK_BLOCKS + 1, NULL, 0);
+	struct initiator_command verify = cmd_verify(BYTCHK_NONE, 7, CHUNK_BLOCKS + 1, NULL);
 
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
@@ -40,7 +35,7 @@ static void verify_reports_where_the_data_differs(void **state)
 	const uint32_t blocks = CHUNK_BLOCKS + 8, length = blocks * FIXTURE_BLOCK;
 	uint8_t *out = calloc(1, length);
 	struct io_fixture fixture;
-	struct initiator_command verify = cmd_cdb16(VERIFY, BYTCHK_DATA, 7, blocks, out, length);
+	struct initiator_command verify = cmd_verify(BYTCHK_DATA, 7, blocks, out);
 
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
@@ -58,7 +53,7 @@ static void verify_with_one_block_compares_every_block(void **state)
 {
 	uint8_t out[FIXTURE_BLOCK] = {0};
 	struct io_fixture fixture;
-	struct initiator_command verify = cmd_cdb16(VERIFY, BYTCHK_ONE, 7, 600, out, FIXTURE_BLOCK);
+	struct initiator_command verify = cmd_verify(BYTCHK_ONE, 7, 600, out);
 
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
@@ -75,9 +70,8 @@ static void write_and_verify_reads_back_and_compares(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[4 * FIXTURE_BLOCK] = {0};
-	struct initiator_command write = cmd_cdb16(
-		WRITE_AND_VERIFY, BYTCHK_DATA, 7, 4, out, sizeof(out));
-	struct initiator_command plain = cmd_cdb16(WRITE_AND_VERIFY, 0, 7, 4, out, sizeof(out));
+	struct initiator_command write = cmd_write_and_verify(BYTCHK_DATA, 7, 4, out);
+	struct initiator_command plain = cmd_write_and_verify(BYTCHK_NONE, 7, 4, out);
 
 	(void) state;
 	fill_pattern(out, sizeof(out), 1);
@@ -161,7 +155,7 @@ static void a_waiting_compare_keeps_its_plan_when_the_handler_changes(void **sta
 	struct tcmu_backend_info less = {.caps = FIXTURE_BASIC_CAPS};
 	struct io_fixture fixture;
 	uint8_t out[2 * FIXTURE_BLOCK] = {0};
-	struct initiator_command merge = cmd_cdb16(ORWRITE, 0, 0, 1, out, FIXTURE_BLOCK);
+	struct initiator_command merge = cmd_orwrite(0, 1, out);
 	struct initiator_command compare = cmd_compare_and_write(0, 1, out);
 
 	(void) state;
@@ -183,7 +177,7 @@ static void a_compare_that_fails_to_read_writes_nothing(void **state)
 	struct io_fixture fixture;
 	uint8_t out[2 * FIXTURE_BLOCK] = {0};
 	struct initiator_command compare = cmd_compare_and_write(9, 1, out);
-	struct initiator_command merge = cmd_cdb16(ORWRITE, 0, 10, 1, out, FIXTURE_BLOCK);
+	struct initiator_command merge = cmd_orwrite(10, 1, out);
 
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
@@ -200,7 +194,7 @@ static void orwrite_merges_bits(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[3 * FIXTURE_BLOCK] = {0};
-	struct initiator_command merge = cmd_cdb16(ORWRITE, 0, 5, 3, out, sizeof(out));
+	struct initiator_command merge = cmd_orwrite(5, 3, out);
 
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
@@ -277,19 +271,15 @@ static void waiting_commands_are_not_overtaken(void **state)
 
 static void a_compare_waits_for_writes_in_flight(void **state)
 {
-	static const uint8_t list[] = {0, 22, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0,
-				       0, 0,  0, 11, 0, 0, 0, 4, 0, 0, 0, 0};
+	static const struct scsi_extent extent = {.lba = 11, .blocks = 4};
+	uint8_t list[UNMAP_LIST_LENGTH(1)];
 	struct io_fixture_options options = {
 		.backend.info.caps = FIXTURE_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_UNMAP)};
 	struct io_fixture fixture;
 	uint8_t out[2 * FIXTURE_BLOCK] = {0};
 	struct initiator_command write = cmd_write(8, 2, out),
 				 compare = cmd_compare_and_write(9, 1, out);
-	struct initiator_command unmap = {
-		.cdb = {0x42, 0, 0, 0, 0, 0, 0, 0, 24},
-		.cdb_length = 10,
-		.out = list,
-		.length = 24};
+	struct initiator_command unmap = cmd_unmap(list, &extent, 1);
 	struct initiator_command other = cmd_compare_and_write(14, 1, out);
 
 	(void) state;
@@ -374,8 +364,7 @@ static void *set_bits(void *arg)
 	uint8_t out[2 * FIXTURE_BLOCK] = {0};
 
 	for (unsigned i = 0; i < TIMES; i++) {
-		struct initiator_command merge = cmd_cdb16(
-			ORWRITE, 0, 8 + i % 2, 1, out, FIXTURE_BLOCK);
+		struct initiator_command merge = cmd_orwrite(8 + i % 2, 1, out);
 		unsigned bit = self->number * TIMES + i;
 
 		memset(out, 0, sizeof(out));

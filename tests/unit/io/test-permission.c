@@ -68,8 +68,7 @@ static void a_medium_that_is_not_ready_reports_the_reason(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		struct initiator_command read = cmd_read(0, 1, NULL), write = cmd_write(0, 1, data),
 					 ready = cmd_test_unit_ready();
-		struct initiator_command inquiry = {
-			.cdb = {0x12, 0, 0, 0, 36}, .cdb_length = 6, .length = 36};
+		struct initiator_command inquiry = cmd_inquiry(NULL, 36);
 		uint16_t code = 0x0400 | reasons[i];
 
 		set_permission(&fixture, IO_PERMIT_READS, reasons[i]);
@@ -89,7 +88,7 @@ static void a_medium_that_is_not_ready_reports_the_reason(void **state)
 static void without_permission_nothing_is_submitted_until_idle(void **state)
 {
 	struct io_fixture_options held = options;
-	struct initiator_command same = cmd_cdb16(0x93, 0, 0, 2048, data, FIXTURE_BLOCK);
+	struct initiator_command same = cmd_write_same(0, 0, 2048, data);
 	struct io_fixture fixture;
 	unsigned submitted;
 

@@ -368,10 +368,9 @@ static void late_answers_are_not_written(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[64];
-	struct initiator_command map = cmd_cdb16(0x9e, 0x12, 0, 64, NULL, 64);
+	struct initiator_command map = cmd_get_lba_status(0, in, 64);
 
 	(void) state;
-	map.in = in;
 	io_fixture_start(
 		&fixture,
 		&(struct io_fixture_options){

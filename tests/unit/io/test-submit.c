@@ -79,33 +79,6 @@ static void fua_costs_nothing_without_a_volatile_cache(void **state)
 	io_fixture_stop(&fixture);
 }
 
-static void fill_unmap_list(uint8_t *list, const struct scsi_extent *extents, unsigned cnt)
-{
-	memset(list, 0, 8 + 16 * cnt);
-	list[1] = (uint8_t) (6 + 16 * cnt);
-	list[0] = (uint8_t) ((6 + 16 * cnt) >> 8);
-	list[3] = (uint8_t) (16 * cnt);
-	list[2] = (uint8_t) ((16 * cnt) >> 8);
-	for (unsigned i = 0; i < cnt; i++) {
-		for (int j = 0; j < 8; j++)
-			list[8 + 16 * i + j] = (uint8_t) (extents[i].lba >> (56 - 8 * j));
-		for (int j = 0; j < 4; j++)
-			list[16 + 16 * i + j] = (uint8_t) (extents[i].blocks >> (24 - 8 * j));
-	}
-}
-
-static struct initiator_command cmd_unmap(const uint8_t *list, unsigned cnt)
-{
-	uint32_t length = 8 + 16 * cnt;
-
-	return (struct initiator_command){
-		.cdb = {0x42, 0, 0, 0, 0, 0, 0, (uint8_t) (length >> 8), (uint8_t) length},
-		.cdb_length = 10,
-		.out = list,
-		.length = length,
-	};
-}
-
 /* With WCE=0 GOOD means that the data is on the medium. */
 static void without_a_write_cache_every_change_is_flushed(void **state)
 {
@@ -116,20 +89,19 @@ static void without_a_write_cache_every_change_is_flushed(void **state)
 			.caps = FIXTURE_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_UNMAP) |
 				TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES)}};
 	static const struct scsi_extent extents[] = {{1, 1}, {5, 2}};
-	uint8_t out[2 * FIXTURE_BLOCK] = {0}, pattern[FIXTURE_BLOCK], list[64] = {0};
+	uint8_t out[2 * FIXTURE_BLOCK] = {0}, pattern[FIXTURE_BLOCK], list[UNMAP_LIST_LENGTH(2)];
 	struct initiator_command commands[] = {
 		cmd_write(0, 1, out),
-		cmd_cdb16(0x8e, 0x02, 0, 1, out, FIXTURE_BLOCK), /* WRITE AND VERIFY, BYTCHK */
-		cmd_cdb16(0x93, 0, 0, 8, pattern, FIXTURE_BLOCK),
-		cmd_cdb16(0x93, 0, 0, 8, out, FIXTURE_BLOCK),
-		cmd_unmap(list, 2),
+		cmd_write_and_verify(BYTCHK_DATA, 0, 1, out),
+		cmd_write_same(0, 0, 8, pattern),
+		cmd_write_same(0, 0, 8, out),
+		cmd_unmap(list, extents, 2),
 		cmd_compare_and_write(0, 1, out),
-		cmd_cdb16(0x8b, 0, 0, 1, out, FIXTURE_BLOCK), /* ORWRITE */
+		cmd_orwrite(0, 1, out),
 	};
 	struct io_fixture fixture;
 
 	(void) state;
-	fill_unmap_list(list, extents, 2);
 	memset(pattern, 1, sizeof(pattern));
 	io_fixture_start(&fixture, &options);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
@@ -148,13 +120,12 @@ static void operations_without_fua_are_flushed(void **state)
 		.no_write_cache = true,
 		.backend.info = {.volatile_cache = true, .fua = true, .caps = FIXTURE_ALL_CAPS}};
 	static const struct scsi_extent extents[] = {{5, 2}};
-	uint8_t out[2 * FIXTURE_BLOCK] = {0}, list[24] = {0};
+	uint8_t out[2 * FIXTURE_BLOCK] = {0}, list[UNMAP_LIST_LENGTH(1)];
 	struct initiator_command commands[] = {
-		cmd_unmap(list, 1), cmd_compare_and_write(3, 1, out)};
+		cmd_unmap(list, extents, 1), cmd_compare_and_write(3, 1, out)};
 	struct io_fixture fixture;
 
 	(void) state;
-	fill_unmap_list(list, extents, 1);
 	io_fixture_start(&fixture, &options);
 	for (unsigned i = 0; i < 2; i++) {
 		backend_forget(fixture.backend);
@@ -215,14 +186,14 @@ static const struct tcmu_backend_info can_unmap = {
 static void unmap_submits_one_extent_after_another(void **state)
 {
 	struct scsi_extent extents[32];
-	uint8_t list[8 + 16 * 32] = {0};
+	uint8_t list[UNMAP_LIST_LENGTH(32)];
 	struct io_fixture fixture;
-	struct initiator_command command = cmd_unmap(list, 32);
+	struct initiator_command command;
 
 	(void) state;
 	for (unsigned i = 0; i < 32; i++)
 		extents[i] = (struct scsi_extent){.lba = 60 * i, .blocks = i == 7 ? 0 : i + 1};
-	fill_unmap_list(list, extents, 32);
+	command = cmd_unmap(list, extents, 32);
 	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.info = can_unmap});
 	memset(io_fixture_store_at(&fixture, 0), 0xee, 2048 * FIXTURE_BLOCK);
 	assert_int_equal(initiator_run(&fixture, &command), SCSI_GOOD);
@@ -242,12 +213,11 @@ static void unmap_submits_one_extent_after_another(void **state)
 static void a_failed_unmap_stops(void **state)
 {
 	static const struct scsi_extent extents[] = {{8, 8}, {24, 8}, {40, 8}};
-	uint8_t list[8 + 16 * 3] = {0};
+	uint8_t list[UNMAP_LIST_LENGTH(3)];
 	struct io_fixture fixture;
-	struct initiator_command command = cmd_unmap(list, 3);
+	struct initiator_command command = cmd_unmap(list, extents, 3);
 
 	(void) state;
-	fill_unmap_list(list, extents, 3);
 	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.info = can_unmap});
 	backend_fail(fixture.backend, TCMU_IO_UNMAP, 1, 1, -EIO);
 	initiator_run_sense(&fixture, &command, 0x03, 0x0c00);
@@ -262,8 +232,7 @@ static void write_same_repeats_its_block(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[FIXTURE_BLOCK] = {0};
-	struct initiator_command same = cmd_cdb16(
-		0x93, 0, 10, 2 * CHUNK_BLOCKS + 100, out, FIXTURE_BLOCK);
+	struct initiator_command same = cmd_write_same(0, 10, 2 * CHUNK_BLOCKS + 100, out);
 
 	(void) state;
 	fill_pattern(out, sizeof(out), 9);
@@ -284,8 +253,7 @@ static void a_failed_write_same_reports_the_block(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t out[FIXTURE_BLOCK] = {0};
-	struct initiator_command same = cmd_cdb16(
-		0x93, 0, 10, 2 * CHUNK_BLOCKS, out, FIXTURE_BLOCK);
+	struct initiator_command same = cmd_write_same(0, 10, 2 * CHUNK_BLOCKS, out);
 
 	(void) state;
 	memset(out, 1, sizeof(out));
@@ -310,10 +278,10 @@ static void write_same_of_zeros_becomes_write_zeroes(void **state)
 	static const uint8_t zeros[FIXTURE_BLOCK];
 	struct io_fixture fixture;
 	uint8_t almost[FIXTURE_BLOCK] = {0};
-	struct initiator_command same = cmd_cdb16(0x93, 0, 0, 1000, zeros, FIXTURE_BLOCK);
-	struct initiator_command may_unmap = cmd_cdb16(0x93, 0x08, 8, 500, zeros, FIXTURE_BLOCK);
-	struct initiator_command no_data = cmd_cdb16(0x93, 0x01, 16, 100, NULL, 0);
-	struct initiator_command not_zero = cmd_cdb16(0x93, 0x08, 0, 2, almost, FIXTURE_BLOCK);
+	struct initiator_command same = cmd_write_same(0, 0, 1000, zeros);
+	struct initiator_command may_unmap = cmd_write_same(WRITE_SAME_UNMAP, 8, 500, zeros);
+	struct initiator_command no_data = cmd_write_same(WRITE_SAME_NDOB, 16, 100, NULL);
+	struct initiator_command not_zero = cmd_write_same(WRITE_SAME_UNMAP, 0, 2, almost);
 
 	(void) state;
 	almost[FIXTURE_BLOCK - 1] = 1;
@@ -337,9 +305,8 @@ static void write_same_is_passed_to_a_capable_handler(void **state)
 	static const uint64_t caps = FIXTURE_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_WRITE_SAME);
 	struct io_fixture fixture;
 	uint8_t data[FIXTURE_BLOCK] = {0};
-	struct initiator_command same = cmd_cdb16(
-		0x93, 0, 3, CHUNK_BLOCKS + 5, data, FIXTURE_BLOCK);
-	struct initiator_command fails = cmd_cdb16(0x93, 0, 3, 5, data, FIXTURE_BLOCK);
+	struct initiator_command same = cmd_write_same(0, 3, CHUNK_BLOCKS + 5, data);
+	struct initiator_command fails = cmd_write_same(0, 3, 5, data);
 
 	(void) state;
 	fill_pattern(data, sizeof(data), 9);
@@ -366,7 +333,8 @@ static void write_same_is_passed_to_a_capable_handler(void **state)
 static void without_write_zeroes_zeros_are_written_as_data(void **state)
 {
 	struct io_fixture fixture;
-	struct initiator_command no_data = cmd_cdb16(0x93, 0x01, 16, CHUNK_BLOCKS + 1, NULL, 0);
+	struct initiator_command no_data = cmd_write_same(
+		WRITE_SAME_NDOB, 16, CHUNK_BLOCKS + 1, NULL);
 
 	(void) state;
 	for (int native = 0; native < 2; native++) {
@@ -390,7 +358,7 @@ static void without_write_zeroes_zeros_are_written_as_data(void **state)
 static void failed_write_zeroes_are_not_written_as_data(void **state)
 {
 	struct io_fixture fixture;
-	struct initiator_command no_data = cmd_cdb16(0x93, 0x01, 16, 8, NULL, 0);
+	struct initiator_command no_data = cmd_write_same(WRITE_SAME_NDOB, 16, 8, NULL);
 
 	(void) state;
 	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.info = can_zero});
@@ -401,14 +369,6 @@ static void failed_write_zeroes_are_not_written_as_data(void **state)
 }
 
 /* ------- GET LBA STATUS ------- */
-
-static struct initiator_command cmd_get_lba_status(uint64_t lba, void *in, uint32_t length)
-{
-	struct initiator_command command = cmd_cdb16(0x9e, 0x12, lba, length, NULL, length);
-
-	command.in = in;
-	return command;
-}
 
 static uint32_t get_be32(const uint8_t *p)
 {

@@ -121,10 +121,16 @@ static void emulated_answers_allocate_nothing(void **state)
 	struct io_fixture fixture;
 	uint8_t in[256];
 	struct initiator_command commands[] = {
-		{.cdb_length = 6}, /* TEST UNIT READY */
-		{.cdb = {0x12, 0, 0, 0, 255}, .cdb_length = 6, .length = sizeof(in), .in = in},
-		{.cdb = {0x12, 1, 0x83, 0, 255}, .cdb_length = 6, .length = sizeof(in), .in = in},
-		{.cdb = {0x1a, 0, 0x3f, 0, 255}, .cdb_length = 6, .length = sizeof(in), .in = in},
+		cmd_test_unit_ready(),
+		cmd_inquiry(in, 255),
+		{.cdb = {0x12, 1, 0x83, 0, 255},
+		 .cdb_length = 6,
+		 .length = sizeof(in),
+		 .in = in}, /* VPD page 83h */
+		{.cdb = {0x1a, 0, 0x3f, 0, 255},
+		 .cdb_length = 6,
+		 .length = sizeof(in),
+		 .in = in}, /* MODE SENSE */
 	};
 
 	(void) state;
@@ -141,9 +147,9 @@ static void commands_with_bounce_buffers_allocate_nothing(void **state)
 	static uint8_t data[2 * FIXTURE_BLOCK];
 	struct initiator_command commands[] = {
 		cmd_compare_and_write(3, 1, data),
-		cmd_cdb16(0x93, 0, 0, 100, data, FIXTURE_BLOCK), /* WRITE SAME */
-		cmd_cdb16(0x8f, 2, 5, 1, data, FIXTURE_BLOCK),   /* VERIFY */
-		cmd_cdb16(0x8b, 0, 7, 1, data, FIXTURE_BLOCK),   /* ORWRITE */
+		cmd_write_same(0, 0, 100, data),
+		cmd_verify(BYTCHK_DATA, 5, 1, data),
+		cmd_orwrite(7, 1, data),
 	};
 	struct io_fixture fixture;
 
@@ -164,7 +170,7 @@ static void native_write_zeroes_allocates_nothing(void **state)
 	static const uint8_t zeros[FIXTURE_BLOCK];
 	struct tcmu_backend_info info = {
 		.caps = FIXTURE_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES)};
-	struct initiator_command same = cmd_cdb16(0x93, 0, 0, 1000, zeros, sizeof(zeros));
+	struct initiator_command same = cmd_write_same(0, 0, 1000, zeros);
 	struct io_fixture fixture;
 
 	(void) state;

@@ -188,7 +188,7 @@ static void draining_finishes_a_plan_of_many_steps(void **state)
 		.backend.info.volatile_cache = true, .no_write_cache = true};
 	struct io_fixture fixture;
 	uint8_t out[FIXTURE_BLOCK] = {0};
-	struct initiator_command same = cmd_cdb16(0x93, 0, 0, 1200, out, FIXTURE_BLOCK);
+	struct initiator_command same = cmd_write_same(0, 0, 1200, out);
 
 	(void) state;
 	memset(out, 0x5a, sizeof(out));

@@ -130,13 +130,13 @@ static void a_command_without_memory_is_busy(void **state)
 {
 	uint8_t out[2 * FIXTURE_BLOCK] = {0}, in[100];
 	struct initiator_command commands[] = {
-		cmd_cdb16(0x93, 0, 0, 8, out, FIXTURE_BLOCK),    /* WRITE SAME */
-		cmd_cdb16(0x8f, 0, 0, 8, NULL, 0),               /* VERIFY */
-		cmd_cdb16(0x8e, 0x02, 0, 1, out, FIXTURE_BLOCK), /* WRITE AND VERIFY */
+		cmd_write_same(0, 0, 8, out),
+		cmd_verify(BYTCHK_NONE, 0, 8, NULL),
+		cmd_write_and_verify(BYTCHK_DATA, 0, 1, out),
 		cmd_compare_and_write(0, 1, out),
-		cmd_cdb16(0x8b, 0, 0, 1, out, FIXTURE_BLOCK), /* ORWRITE */
-		cmd_cdb16(0x9e, 0x12, 0, 64, NULL, 64),       /* GET LBA STATUS */
-		cmd_cdb16(0x88, 0, 0, 8, NULL, 100),          /* READ that ends within a block */
+		cmd_orwrite(0, 1, out),
+		cmd_get_lba_status(0, in, 64),
+		cmd_cdb16(0x88, 0, 0, 8, NULL, 100), /* READ that ends within a block */
 	};
 	struct io_fixture fixture;
 
@@ -145,7 +145,7 @@ static void a_command_without_memory_is_busy(void **state)
 		&fixture,
 		&(struct io_fixture_options){
 			.backend.info.caps = FIXTURE_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_MAP)});
-	commands[5].in = commands[6].in = in;
+	commands[6].in = in;
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		initiator_push(&fixture, &commands[i]);
 		atomic_store(&until_failure, 0);
@@ -165,7 +165,7 @@ static void zeros_written_as_data_without_memory_are_busy(void **state)
 {
 	struct tcmu_backend_info info = {
 		.caps = FIXTURE_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES)};
-	struct initiator_command zeros = cmd_cdb16(0x93, 0x01, 0, 8, NULL, 0);
+	struct initiator_command zeros = cmd_write_same(WRITE_SAME_NDOB, 0, 8, NULL);
 	struct io_fixture fixture;
 
 	(void) state;

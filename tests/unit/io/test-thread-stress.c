@@ -285,8 +285,7 @@ static void slot_make_command(struct model *model, struct slot *slot)
 		slot->command = cmd_write_fua(slot->lba, slot->blocks, slot->buffer);
 		break;
 	case OP_SAME:
-		slot->command = cmd_cdb16(
-			0x93, 0, slot->lba, slot->blocks, slot->buffer, FIXTURE_BLOCK);
+		slot->command = cmd_write_same(0, slot->lba, slot->blocks, slot->buffer);
 		break;
 	case OP_COMPARE:
 	case OP_MISCOMPARE:
@@ -296,12 +295,11 @@ static void slot_make_command(struct model *model, struct slot *slot)
 			slot->lba, (uint8_t) slot->blocks, slot->buffer);
 		break;
 	case OP_OR:
-		slot->command = cmd_cdb16(0x8b, 0, slot->lba, slot->blocks, slot->buffer, length);
+		slot->command = cmd_orwrite(slot->lba, slot->blocks, slot->buffer);
 		break;
 	default:
 		memcpy(slot->buffer, there, length);
-		slot->command = cmd_cdb16(
-			0x8f, 0x02, slot->lba, slot->blocks, slot->buffer, length);
+		slot->command = cmd_verify(BYTCHK_DATA, slot->lba, slot->blocks, slot->buffer);
 		break;
 	}
 }

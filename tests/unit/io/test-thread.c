@@ -188,8 +188,7 @@ static void an_emulated_answer_reports_its_length(void **state)
 {
 	struct io_fixture fixture;
 	uint8_t in[512];
-	struct initiator_command inquiry = {
-		.cdb = {0x12, 0, 0, 0x02}, .cdb_length = 6, .length = sizeof(in), .in = in};
+	struct initiator_command inquiry = cmd_inquiry(in, sizeof(in));
 
 	(void) state;
 	io_fixture_start(&fixture, &defaults);
