@@ -216,7 +216,9 @@ static void stuck_work_delays_no_other(void **state)
 		init_task(&other, false);
 		workers_queue(workers, &other.work);
 		sem_wait(&other.ended);
+		assert_int_equal(other.position, i + 1);
 	}
+	assert_int_equal(sem_trywait(&stuck.ended), -1);
 	release_tasks(&stuck, 1);
 	workers_free(workers);
 }
@@ -287,6 +289,7 @@ static void idle_threads_end_while_one_is_stuck(void **state)
 	init_task(&task, false);
 	workers_queue(workers, &task.work);
 	sem_wait(&task.ended);
+	assert_int_equal(task.position, LIMIT);
 	release_tasks(tasks, 1);
 	workers_free(workers);
 }
@@ -330,6 +333,7 @@ static void without_new_threads_work_waits_for_existing_ones(void **state)
 	workers_queue(workers, &waiting.work);
 	release_tasks(&stuck, 1);
 	sem_wait(&waiting.ended);
+	assert_int_equal(waiting.position, 1);
 	workers_free(workers);
 }
 

@@ -306,7 +306,10 @@ static void a_spinning_device_notices_unregistration(void **state)
 		for (unsigned j = 0; j < 100; j++)
 			initiator_run(&fixture, &command);
 		fake_uio_unregister(fixture.uio, false);
-		io_fixture_wait_signal(&fixture, IO_SIGNAL_UNREGISTERED);
+		io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
+		assert_int_equal(
+			fixture.signals,
+			IO_SIGNAL_ATTACHED | IO_SIGNAL_UNREGISTERED | IO_SIGNAL_ENDED);
 		io_fixture_wait_end(&fixture);
 	}
 }
