@@ -118,9 +118,9 @@ static void on_completion(const struct fake_completion *completion, void *userda
 	}
 }
 
-static void on_signal(void *owner, uint32_t bits)
+static void on_signal(void *context, uint32_t bits)
 {
-	struct bench *bench = owner;
+	struct bench *bench = context;
 
 	atomic_fetch_or(&bench->signals, bits);
 }

@@ -343,7 +343,7 @@ static void inline_transfers_are_limited_in_each_iteration(void **state)
 {
 	static struct request requests[64];
 	struct aio_fixture *f = aio_fixture_start(state, 4);
-	unsigned first, turns = 1;
+	unsigned first, iterations = 1;
 
 	for (unsigned i = 0; i < 64; i++) {
 		request_init(&requests[i], f, TCMU_AIO_WRITEV, f->file, 0);
@@ -352,13 +352,13 @@ static void inline_transfers_are_limited_in_each_iteration(void **state)
 	}
 	first = aio_fixture_iterate(f);
 	assert_in_range(first, 1, 32);
-	for (unsigned done = first; done < 64; turns++) {
+	for (unsigned done = first; done < 64; iterations++) {
 		unsigned cnt = aio_fixture_iterate(f);
 
 		assert_in_range(cnt, 1, 32);
 		done += cnt;
 	}
-	assert_in_range(turns, 2, 16);
+	assert_in_range(iterations, 2, 16);
 }
 
 /* ------- allocations and leaks ------- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The aio engine on a kernel that runs short of something for a moment, and in rare orders of
- * events.
+ * The aio engine on a kernel that runs short of something for a moment, and when events come in a
+ * rare sequence.
  */
 #include "aio-fixture.h"
 

@@ -123,9 +123,9 @@ static struct initiator_command *_Atomic later_command;
 /* On the I/O thread, within an iteration: the first command has been fetched; the main thread makes
  * a control request, then the second command arrives. */
 static void fail_device_and_send(
-	void *owner, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
+	void *context, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
 {
-	struct io_fixture *fixture = owner;
+	struct io_fixture *fixture = context;
 	struct initiator_command *later = atomic_exchange(&later_command, NULL);
 
 	(void) cdb, (void) cdb_length, (void) data_length;

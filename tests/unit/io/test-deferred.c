@@ -31,7 +31,7 @@ static struct initiator_command cmd_set_groups(void)
 
 static void set_lu_info(struct io_fixture *fixture)
 {
-	struct scsi_lu_info identity = {
+	struct scsi_lu_info info = {
 		.serial = "123",
 		.ports = {
 			.group_cnt = 1,
@@ -40,7 +40,7 @@ static void set_lu_info(struct io_fixture *fixture)
 				 .supported = 0x0f,
 				 .access = SCSI_ACCESS_IMPLICIT | SCSI_ACCESS_EXPLICIT}}}};
 
-	io_thread_set_lu_info(fixture->thread, &identity);
+	io_thread_set_lu_info(fixture->thread, &info);
 	io_fixture_wait_control(fixture);
 }
 

@@ -14,9 +14,10 @@ static struct io_fixture_options options = {
 	.backend = {.info = {.caps = FIXTURE_ALL_CAPS}},
 };
 
-static void set_permission(struct io_fixture *fixture, enum io_permission access, uint8_t not_ready)
+static void set_permission(
+	struct io_fixture *fixture, enum io_permission permission, uint8_t not_ready)
 {
-	io_thread_set_permission(fixture->thread, access, not_ready);
+	io_thread_set_permission(fixture->thread, permission, not_ready);
 	io_fixture_wait_control(fixture);
 }
 

@@ -258,15 +258,15 @@ static void revoked_commands_are_not_counted_as_answered(void **state)
 	assert_int_equal(class_commands(SCSI_CLASS_READ), 0);
 }
 
-/* What the I/O thread has reported; read after its end. */
+/* The last report of the I/O thread; read after its end. */
 static unsigned report_cnt;
 static uint8_t reported_opcode, reported_cdb_length;
 static uint64_t reported_data_length;
 
 static void on_command_report(
-	void *owner, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
+	void *context, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
 {
-	(void) owner;
+	(void) context;
 	reported_opcode = cdb[0];
 	reported_cdb_length = cdb_length;
 	reported_data_length = data_length;

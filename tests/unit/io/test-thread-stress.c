@@ -152,9 +152,9 @@ static void spinner_submit(void *backend, struct tcmu_io *io)
 	atomic_store(&spinner.io, io);
 }
 
-static void spinner_on_signal(void *owner, uint32_t bits)
+static void spinner_on_signal(void *context, uint32_t bits)
 {
-	io_fixture_on_signal(owner, bits);
+	io_fixture_on_signal(context, bits);
 	if (bits & IO_SIGNAL_NEEDS_LU_INFO)
 		atomic_store(&spinner.needs_serial, true);
 }

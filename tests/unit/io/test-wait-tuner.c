@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The wait tuner: it learns whether spinning pays, how long, and on which CPU, and bounds the cost.
- * The test has a clock of its own. */
+ * The test simulates the clock. */
 #include "io/wait-tuner.h"
 
 #include <setjmp.h>
@@ -265,7 +265,7 @@ static void a_thread_that_never_sleeps_is_not_bound(void **state)
 	assert_in_range(cpu_percent(&tuner, 10 * SEC, &neighbour, 5), 95, 100);
 }
 
-/* Without a CPU of its own the thread keeps up, bound to one it does not. */
+/* The thread keeps up if it is not bound, and does not if it is. */
 static void an_overloaded_cpu_is_left(void **state)
 {
 	uint64_t there = 0;
