@@ -18,7 +18,7 @@
 
 #define SIZE     (64 * MIB)
 #define LENGTH   65536u
-#define BLOCKS   (LENGTH / RIG_BLOCK)
+#define BLOCKS   (LENGTH / FIXTURE_BLOCK)
 #define COUNT    16u
 #define IMPLICIT SCSI_ACCESS_IMPLICIT
 #define EXPLICIT (SCSI_ACCESS_IMPLICIT | SCSI_ACCESS_EXPLICIT)
@@ -70,7 +70,7 @@ static struct gateway *start(const char *image, unsigned timeout, uint16_t group
 static void write_byte(struct gateway *gateway, uint64_t piece, int byte)
 {
 	uint8_t *data = calloc(1, LENGTH);
-	struct rig_command write = rig_write(piece * BLOCKS, BLOCKS, data);
+	struct initiator_command write = cmd_write(piece * BLOCKS, BLOCKS, data);
 
 	memset(data, byte, LENGTH);
 	assert_int_equal(gateway_do_persistently(gateway, &write, 30), SCSI_GOOD);
@@ -80,7 +80,7 @@ static void write_byte(struct gateway *gateway, uint64_t piece, int byte)
 static void assert_byte(struct gateway *gateway, uint64_t piece, int byte)
 {
 	uint8_t *data = calloc(1, LENGTH), *want = calloc(1, LENGTH);
-	struct rig_command read = rig_read(piece * BLOCKS, BLOCKS, data);
+	struct initiator_command read = cmd_read(piece * BLOCKS, BLOCKS, data);
 
 	memset(want, byte, LENGTH);
 	assert_int_equal(gateway_do_persistently(gateway, &read, 30), SCSI_GOOD);
@@ -129,7 +129,8 @@ static void a_late_write_of_the_old_gateway_never_lands(void **state)
 {
 	struct gateway *old, *new;
 	uint8_t *data = calloc(1, LENGTH);
-	struct rig_command late = rig_write(0, BLOCKS, data), write = rig_write(0, BLOCKS, data);
+	struct initiator_command late = cmd_write(0, BLOCKS, data),
+				 write = cmd_write(0, BLOCKS, data);
 
 	(void) state;
 	image_create("", "late-gateway", SIZE);
@@ -143,7 +144,7 @@ static void a_late_write_of_the_old_gateway_never_lands(void **state)
 	hold_up_wait();
 	assert_int_equal(gateway_set(new, 2, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
 	write_byte(new, 0, 0x22);
-	assert_false(rig_is_done(&late));
+	assert_false(initiator_is_done(&late));
 	hold_up_let_go();
 	gateway_wait(&late);
 	assert_int_equal(late.status, SCSI_BUSY);
@@ -185,7 +186,7 @@ static void a_gateway_that_was_blocklisted_comes_back(void **state)
 
 static void a_delete_ends_in_time_while_the_storage_hangs(void **state)
 {
-	struct rig_command commands[COUNT];
+	struct initiator_command commands[COUNT];
 	uint8_t *data = calloc(COUNT, LENGTH);
 	struct gateway *gateway;
 	double waited;
@@ -196,11 +197,11 @@ static void a_delete_ends_in_time_while_the_storage_hangs(void **state)
 	write_byte(gateway, 0, 1);
 	cluster_signal("osd", SIGSTOP);
 	for (unsigned i = 0; i < COUNT; i++) {
-		commands[i] = i % 2 ? rig_read(i * BLOCKS, BLOCKS, NULL)
-				    : rig_write(i * BLOCKS, BLOCKS, data + i * LENGTH);
+		commands[i] = i % 2 ? cmd_read(i * BLOCKS, BLOCKS, NULL)
+				    : cmd_write(i * BLOCKS, BLOCKS, data + i * LENGTH);
 		gateway_send(gateway, &commands[i]);
 	}
-	rig_wait_idle(gateway_rig(gateway));
+	io_fixture_wait_idle(gateway_io(gateway));
 	waited = gateway_remove(gateway);
 	cluster_signal("osd", SIGCONT);
 	assert_true(waited < 2.0);
@@ -214,7 +215,7 @@ static void a_delete_ends_in_time_while_the_storage_hangs(void **state)
  * started again. */
 static void nothing_is_lost_when_the_storage_ends_and_starts_again(void **state)
 {
-	struct rig_command commands[COUNT];
+	struct initiator_command commands[COUNT];
 	uint8_t *data = calloc(COUNT, LENGTH);
 	struct gateway *gateway;
 	double began = now();
@@ -224,8 +225,8 @@ static void nothing_is_lost_when_the_storage_ends_and_starts_again(void **state)
 	gateway = start("killed", 60, 0, 0);
 	for (int round = 1; round <= 3; round++) {
 		for (unsigned i = 0; i < COUNT; i++) {
-			rig_pattern(data + i * LENGTH, LENGTH, (uint32_t) round * COUNT + i);
-			commands[i] = rig_write(i * BLOCKS, BLOCKS, data + i * LENGTH);
+			fill_pattern(data + i * LENGTH, LENGTH, (uint32_t) round * COUNT + i);
+			commands[i] = cmd_write(i * BLOCKS, BLOCKS, data + i * LENGTH);
 			gateway_send(gateway, &commands[i]);
 		}
 		if (round == 2) {
@@ -238,7 +239,7 @@ static void nothing_is_lost_when_the_storage_ends_and_starts_again(void **state)
 		}
 		for (unsigned i = 0; i < COUNT; i++) {
 			uint8_t *got = calloc(1, LENGTH);
-			struct rig_command read = rig_read(i * BLOCKS, BLOCKS, got);
+			struct initiator_command read = cmd_read(i * BLOCKS, BLOCKS, got);
 
 			assert_int_equal(gateway_do(gateway, &read), SCSI_GOOD);
 			assert_memory_equal(got, data + i * LENGTH, LENGTH);

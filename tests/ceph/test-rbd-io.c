@@ -20,11 +20,11 @@
 #define SIZE   (64 * MIB)
 #define COUNT  8u
 #define LENGTH 65536u
-#define BLOCKS (LENGTH / RIG_BLOCK)
+#define BLOCKS (LENGTH / FIXTURE_BLOCK)
 
-/* A disk on the rig in the place of the rig's own backend. */
+/* A disk in the place of the fixture's own backend. */
 struct disk {
-	struct rig rig;
+	struct io_fixture fixture;
 	struct handlers *registry;
 	struct options *options;
 	const struct tcmu_handler *handler;
@@ -60,7 +60,7 @@ static double now(void)
 
 static void open_disk(struct disk *disk, const char *name, unsigned timeout)
 {
-	struct io_thread_setup *thread = &disk->rig.setup;
+	struct io_thread_setup *thread = &disk->fixture.setup;
 	struct tcmu_reason reason = {.text = ""};
 	char text[TCMU_CONFIG_MAX + 1];
 
@@ -75,7 +75,7 @@ static void open_disk(struct disk *disk, const char *name, unsigned timeout)
 		fail_msg("%s", reason.text);
 	disk->config = *options_config(disk->options);
 	disk->config.size = SIZE;
-	disk->config.block_size = RIG_BLOCK;
+	disk->config.block_size = FIXTURE_BLOCK;
 	memset(&disk->info, 0, sizeof(disk->info));
 	if (disk->handler->open(
 		    &disk->config, thread->host, thread->host_device, &disk->info, &disk->backend,
@@ -84,16 +84,16 @@ static void open_disk(struct disk *disk, const char *name, unsigned timeout)
 	thread->handler = disk->handler;
 	thread->backend = disk->backend;
 	thread->info = disk->info;
-	thread->lu.blocks = SIZE / RIG_BLOCK;
-	assert_int_equal(io_thread_new(thread, &disk->rig.thread), 0);
-	rig_wait_signal(&disk->rig, IO_SIGNAL_ATTACHED);
+	thread->lu.blocks = SIZE / FIXTURE_BLOCK;
+	assert_int_equal(io_thread_new(thread, &disk->fixture.thread), 0);
+	io_fixture_wait_signal(&disk->fixture, IO_SIGNAL_ATTACHED);
 }
 
 static void start_disk(struct disk *disk, const char *name, unsigned timeout)
 {
-	rig_make(
-		&disk->rig,
-		&(struct rig_options){
+	io_fixture_init(
+		&disk->fixture,
+		&(struct io_fixture_options){
 			.depth = 64, .uio.ring = {.scatter = true, .block_count = 2048}});
 	image_create("", name, SIZE);
 	open_disk(disk, name, timeout);
@@ -102,9 +102,9 @@ static void start_disk(struct disk *disk, const char *name, unsigned timeout)
 /* Its loop has ended or is about to. */
 static void end_disk(struct disk *disk)
 {
-	rig_wait_signal(&disk->rig, IO_SIGNAL_ENDED);
+	io_fixture_wait_signal(&disk->fixture, IO_SIGNAL_ENDED);
 	disk->handler->close(disk->backend);
-	rig_finish(&disk->rig);
+	io_fixture_wait_end(&disk->fixture);
 	options_free(disk->options);
 	handlers_free(disk->registry);
 }
@@ -112,21 +112,21 @@ static void end_disk(struct disk *disk)
 static void commands_reach_the_image_and_come_back(void **state)
 {
 	uint8_t *out = malloc(LENGTH), *in = malloc(LENGTH), *got = malloc(LENGTH);
-	struct rig_command write, read, flush = rig_flush();
+	struct initiator_command write, read, flush = cmd_flush();
 	struct disk disk;
 
 	(void) state;
 	start_disk(&disk, "looped", 20);
-	rig_pattern(out, LENGTH, 3);
-	write = rig_write_fua(5, BLOCKS, out);
-	assert_int_equal(rig_do(&disk.rig, &write), SCSI_GOOD);
-	assert_int_equal(rig_do(&disk.rig, &flush), SCSI_GOOD);
-	read = rig_read(5, BLOCKS, in);
-	assert_int_equal(rig_do(&disk.rig, &read), SCSI_GOOD);
+	fill_pattern(out, LENGTH, 3);
+	write = cmd_write_fua(5, BLOCKS, out);
+	assert_int_equal(initiator_run(&disk.fixture, &write), SCSI_GOOD);
+	assert_int_equal(initiator_run(&disk.fixture, &flush), SCSI_GOOD);
+	read = cmd_read(5, BLOCKS, in);
+	assert_int_equal(initiator_run(&disk.fixture, &read), SCSI_GOOD);
 	assert_memory_equal(in, out, LENGTH);
-	image_read("looped", 5 * RIG_BLOCK, got, LENGTH);
+	image_read("looped", 5 * FIXTURE_BLOCK, got, LENGTH);
 	assert_memory_equal(got, out, LENGTH);
-	io_thread_drain(disk.rig.thread, false);
+	io_thread_drain(disk.fixture.thread, false);
 	end_disk(&disk);
 	image_delete("looped");
 	free(out);
@@ -137,7 +137,7 @@ static void commands_reach_the_image_and_come_back(void **state)
 static void a_storage_that_is_away_is_busy_after_the_timeout(void **state)
 {
 	uint8_t *out = calloc(1, LENGTH);
-	struct rig_command write = rig_write(0, BLOCKS, out);
+	struct initiator_command write = cmd_write(0, BLOCKS, out);
 	struct disk disk;
 	double began;
 
@@ -145,12 +145,12 @@ static void a_storage_that_is_away_is_busy_after_the_timeout(void **state)
 	start_disk(&disk, "busy", 2);
 	cluster_signal("osd", SIGSTOP);
 	began = now();
-	assert_int_equal(rig_do(&disk.rig, &write), SCSI_BUSY);
+	assert_int_equal(initiator_run(&disk.fixture, &write), SCSI_BUSY);
 	assert_true(now() - began < 5);
 	cluster_signal("osd", SIGCONT);
-	write = rig_write(0, BLOCKS, out);
-	assert_int_equal(rig_do(&disk.rig, &write), SCSI_GOOD);
-	io_thread_drain(disk.rig.thread, false);
+	write = cmd_write(0, BLOCKS, out);
+	assert_int_equal(initiator_run(&disk.fixture, &write), SCSI_GOOD);
+	io_thread_drain(disk.fixture.thread, false);
 	end_disk(&disk);
 	free(out);
 }
@@ -159,34 +159,34 @@ static void a_storage_that_is_away_is_busy_after_the_timeout(void **state)
  * and late. */
 static void the_ring_is_let_go_under_requests_that_are_stuck(void **state)
 {
-	struct rig_command commands[2 * COUNT];
+	struct initiator_command commands[2 * COUNT];
 	uint8_t *out = malloc(COUNT * LENGTH), *got = malloc(COUNT * LENGTH);
 	struct disk disk;
 	double began;
 
 	(void) state;
 	start_disk(&disk, "let-go", 0);
-	rig_pattern(out, COUNT * LENGTH, 4);
+	fill_pattern(out, COUNT * LENGTH, 4);
 	cluster_signal("osd", SIGSTOP);
 	for (unsigned i = 0; i < COUNT; i++) {
-		commands[i] = rig_write(i * BLOCKS, BLOCKS, out + i * LENGTH);
-		commands[COUNT + i] = rig_read((COUNT + i) * BLOCKS, BLOCKS, NULL);
-		rig_push(&disk.rig, &commands[i]);
-		rig_push(&disk.rig, &commands[COUNT + i]);
+		commands[i] = cmd_write(i * BLOCKS, BLOCKS, out + i * LENGTH);
+		commands[COUNT + i] = cmd_read((COUNT + i) * BLOCKS, BLOCKS, NULL);
+		initiator_push(&disk.fixture, &commands[i]);
+		initiator_push(&disk.fixture, &commands[COUNT + i]);
 	}
-	rig_notify(&disk.rig);
-	rig_wait_idle(&disk.rig);
-	assert_int_equal(io_thread_in_flight(disk.rig.thread), 2 * COUNT);
+	initiator_notify(&disk.fixture);
+	io_fixture_wait_idle(&disk.fixture);
+	assert_int_equal(io_thread_in_flight(disk.fixture.thread), 2 * COUNT);
 	began = now();
-	io_thread_drain(disk.rig.thread, true);
-	assert_int_equal(io_thread_revoke(disk.rig.thread), 0);
-	rig_assert_let_go(&disk.rig);
+	io_thread_drain(disk.fixture.thread, true);
+	assert_int_equal(io_thread_revoke(disk.fixture.thread), 0);
+	io_fixture_assert_released(&disk.fixture);
 	assert_true(now() - began < 1);
-	assert_int_equal(io_thread_in_flight(disk.rig.thread), 2 * COUNT);
+	assert_int_equal(io_thread_in_flight(disk.fixture.thread), 2 * COUNT);
 	cluster_signal("osd", SIGCONT);
 	end_disk(&disk);
 	for (unsigned i = 0; i < 2 * COUNT; i++)
-		assert_false(rig_is_done(&commands[i]));
+		assert_false(initiator_is_done(&commands[i]));
 	image_read("let-go", 0, got, COUNT * LENGTH);
 	assert_memory_equal(got, out, COUNT * LENGTH);
 	image_wait_unwatched("let-go", 2);

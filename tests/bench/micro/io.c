@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a command costs on a device's I/O thread, without kernel and initiator: the thread serves a
- *fake ring whose other side the main thread plays, which keeps a number of commands under way.
+ * Measures what a command costs on a device's I/O thread, without kernel and initiator. The thread
+ * serves a fake ring; the main thread plays the kernel and keeps a number of commands in flight.
  *
- *	bench-io [--seconds N] [--busy-poll PERCENT] [--handlers DIR] [--folder DIR] [--only
- *HANDLER/OP/QUEUE] bench-io --commands N ... bench-io --config SUBTYPE/CONFIG [--sleep] ...
+ * bench-io [--seconds N] [--busy-poll PERCENT] [--handlers DIR] [--directory DIR]
+ *          [--only HANDLER/OP/QUEUE] [--commands N] [--config SUBTYPE/CONFIG] [--sleep]
  *
- * The time is that of the I/O thread on a processor, and the part of it that is in user space. It
- *includes what the fake kernel does within the doorbell, which the first line tells by itself.
- *"doorbells" and "sleeps" are for each command. A built-in handler that does nothing shows the
- *daemon's own share; the plugins null and file are loaded where they are found, or the one plugin
- *that --config names. --commands sends so many and no more, all that are under way at once, and
- *waits for them before the next: for tools that count (see count). With --sleep the kernel's side
- *sleeps until something has ended, instead of looking all the time, for backends that need the
- *processors.
+ * The time is CPU time of the I/O thread, and its part in user space. It includes the work of the
+ * fake kernel in the doorbell, which the first lines show separately. "doorbells" and "sleeps" are
+ * counts per command. A built-in handler that does nothing shows the cost of the daemon itself. The
+ * plugins null and file are measured if they are found, or the one plugin of --config.
+ *
+ * --commands sends N commands in batches, each one after the last batch has completed, for tools
+ * that count instructions (see count). With --sleep the main thread sleeps until a command has
+ * completed, for backends that need the CPUs; otherwise it polls.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -46,9 +46,9 @@ static bool sleeps;
 static const char *only;
 static const char *config_wanted;
 static const char *handlers = HANDLERS;
-static const char *folder = "/tmp";
+static const char *directory = "/tmp";
 
-/* A point of time, as the I/O thread sees it. */
+/* The counts of the I/O thread at a point of time. */
 struct mark {
 	bool set;
 	uint64_t commands;
@@ -67,7 +67,7 @@ struct bench {
 	atomic_int marks_set;
 	struct mark marks[2];
 	atomic_uint signals;
-	atomic_bool asleep; /* the kernel's side, until something is done */
+	atomic_bool asleep; /* the main thread, until a command completes */
 	int awake;          /* eventfd */
 };
 
@@ -81,7 +81,7 @@ static uint64_t now_ns(clockid_t clock)
 	return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
 }
 
-static void die(const char *what, const char *why)
+static void bench_die(const char *what, const char *why)
 {
 	fprintf(stderr, "bench-io: %s: %s\n", what, why);
 	exit(1);
@@ -111,16 +111,16 @@ static void on_completion(const struct fake_completion *completion, void *userda
 	atomic_fetch_add(&bench->done, 1);
 	if (sleeps && atomic_exchange(&bench->asleep, false) &&
 	    write(bench->awake, &(uint64_t){1}, sizeof(uint64_t)) < 0)
-		die("waking", strerror(errno));
+		bench_die("waking", strerror(errno));
 	if (wanted > atomic_load_explicit(&bench->marks_set, memory_order_relaxed)) {
 		set_mark(bench, &bench->marks[wanted - 1]);
 		atomic_store(&bench->marks_set, wanted);
 	}
 }
 
-static void on_signal(void *owner, uint32_t bits)
+static void on_signal(void *context, uint32_t bits)
 {
-	struct bench *bench = owner;
+	struct bench *bench = context;
 
 	atomic_fetch_or(&bench->signals, bits);
 }
@@ -166,21 +166,21 @@ static const struct tcmu_host host = {
 
 /* ------- the initiator, on the main thread ------- */
 
-enum what {
-	WHAT_READY,
-	WHAT_READ,
-	WHAT_WRITE,
+enum bench_op {
+	BENCH_READY,
+	BENCH_READ,
+	BENCH_WRITE,
 };
 
-static const char *const what_names[] = {"ready", "read", "write"};
+static const char *const bench_op_names[] = {"ready", "read", "write"};
 
-static void push(struct bench *bench, enum what what, uint32_t random)
+static void bench_push(struct bench *bench, enum bench_op op, uint32_t random)
 {
 	static const uint8_t data[LENGTH];
 	uint32_t lba = random % (BLOCKS / (LENGTH / BLOCK)) * (LENGTH / BLOCK);
-	uint8_t cdb[10] = {what == WHAT_READY ? 0x00 : what == WHAT_READ ? 0x28 : 0x2a};
+	uint8_t cdb[10] = {op == BENCH_READY ? 0x00 : op == BENCH_READ ? 0x28 : 0x2a};
 
-	if (what != WHAT_READY) {
+	if (op != BENCH_READY) {
 		for (int i = 0; i < 4; i++)
 			cdb[2 + i] = (uint8_t) (lba >> (24 - 8 * i));
 		cdb[8] = LENGTH / BLOCK;
@@ -189,14 +189,14 @@ static void push(struct bench *bench, enum what what, uint32_t random)
 		    bench->uio,
 		    &(struct fake_command){
 			    .cdb = cdb,
-			    .cdb_length = what == WHAT_READY ? 6 : 10,
-			    .length = what == WHAT_READY ? 0 : LENGTH,
-			    .data_out = what == WHAT_WRITE ? data : NULL}) < 0)
-		die("a command", "no room in the fake ring");
+			    .cdb_length = op == BENCH_READY ? 6 : 10,
+			    .length = op == BENCH_READY ? 0 : LENGTH,
+			    .data_out = op == BENCH_WRITE ? data : NULL}) < 0)
+		bench_die("sending a command", "the fake ring is full");
 }
 
-/* There is nothing to do before more than `done` commands have ended. */
-static void rest(struct bench *bench, uint64_t done)
+/* Waits until more than `done` commands have completed, or a moment. */
+static void bench_wait(struct bench *bench, uint64_t done)
 {
 	uint64_t count;
 
@@ -206,11 +206,12 @@ static void rest(struct bench *bench, uint64_t done)
 	}
 	atomic_store(&bench->asleep, true);
 	if (atomic_load(&bench->done) == done && read(bench->awake, &count, sizeof(count)) < 0)
-		die("sleeping", strerror(errno));
+		bench_die("sleeping", strerror(errno));
 }
 
-/* Keeps queue commands under way until the time is over, and until all of them have ended. */
-static void drive(struct bench *bench, enum what what, unsigned queue, unsigned ms, uint64_t *sent)
+/* Keeps queue commands in flight for so many milliseconds. */
+static void bench_drive(
+	struct bench *bench, enum bench_op op, unsigned queue, unsigned ms, uint64_t *sent)
 {
 	uint64_t end = now_ns(CLOCK_MONOTONIC) + ms * UINT64_C(1000000);
 	uint32_t random = 1;
@@ -219,34 +220,34 @@ static void drive(struct bench *bench, enum what what, unsigned queue, unsigned 
 		uint64_t done = atomic_load_explicit(&bench->done, memory_order_acquire);
 
 		if (*sent - done == queue) {
-			rest(bench, done);
+			bench_wait(bench, done);
 			continue;
 		}
 		while (*sent - done < queue) {
 			random = random * 1664525u + 1013904223u;
-			push(bench, what, random >> 8);
+			bench_push(bench, op, random >> 8);
 			(*sent)++;
 		}
 		fake_uio_notify(bench->uio);
 	}
 }
 
-static void want_mark(struct bench *bench, enum what what, unsigned queue, uint64_t *sent)
+static void want_mark(struct bench *bench, enum bench_op op, unsigned queue, uint64_t *sent)
 {
 	int wanted = atomic_fetch_add(&bench->marks_wanted, 1) + 1;
 	uint64_t doorbells = fake_uio_counts(bench->uio).doorbells;
 
 	while (atomic_load(&bench->marks_set) < wanted)
-		drive(bench, what, queue, 1, sent);
+		bench_drive(bench, op, queue, 1, sent);
 	bench->marks[wanted - 1].doorbells = doorbells;
 }
 
-static void print_row(const char *name, const char *what, unsigned queue, const struct mark *marks)
+static void print_row(const char *name, const char *op, unsigned queue, const struct mark *marks)
 {
 	double commands = (double) (marks[1].commands - marks[0].commands);
 	double wall = (double) (marks[1].wall_ns - marks[0].wall_ns) / 1e9;
 
-	printf("%-16s %-6s %5u %12.0f %10.0f %10.0f %10.3f %8.3f\n", name, what, queue,
+	printf("%-16s %-6s %5u %12.0f %10.0f %10.0f %10.3f %8.3f\n", name, op, queue,
 	       commands / wall, (double) (marks[1].cpu_ns - marks[0].cpu_ns) / commands,
 	       (double) (marks[1].user_us - marks[0].user_us) * 1000 / commands,
 	       (double) (marks[1].doorbells - marks[0].doorbells) / commands,
@@ -254,12 +255,12 @@ static void print_row(const char *name, const char *what, unsigned queue, const 
 	fflush(stdout);
 }
 
-/* Each batch is pushed when the last one has ended: the same instructions in each run. */
-static void drive_batches(struct bench *bench, enum what what, unsigned queue)
+/* Sends each batch after the last one has completed: each run has the same instructions. */
+static void bench_drive_batches(struct bench *bench, enum bench_op op, unsigned queue)
 {
 	for (uint64_t sent = 0; sent < command_cnt;) {
 		for (unsigned i = 0; i < queue; i++)
-			push(bench, what, (uint32_t) (sent + i));
+			bench_push(bench, op, (uint32_t) (sent + i));
 		sent += queue;
 		fake_uio_notify(bench->uio);
 		while (atomic_load(&bench->done) < sent)
@@ -304,62 +305,62 @@ static void wait_signal(struct bench *bench, uint32_t bit)
 {
 	while (!(atomic_load(&bench->signals) & bit)) {
 		if (atomic_load(&bench->signals) & IO_SIGNAL_RING_BROKEN)
-			die("the loop", "broken");
+			bench_die("the I/O thread", "broken");
 		sched_yield();
 	}
 }
 
-static void drive_for_a_time(struct bench *bench, enum what what, unsigned queue)
+static void bench_drive_for_a_time(struct bench *bench, enum bench_op op, unsigned queue)
 {
 	uint64_t sent = 0;
 
-	drive(bench, what, queue, WARM_MS, &sent);
-	want_mark(bench, what, queue, &sent);
-	drive(bench, what, queue, seconds * 1000, &sent);
-	want_mark(bench, what, queue, &sent);
+	bench_drive(bench, op, queue, WARM_MS, &sent);
+	want_mark(bench, op, queue, &sent);
+	bench_drive(bench, op, queue, seconds * 1000, &sent);
+	want_mark(bench, op, queue, &sent);
 	while (atomic_load(&bench->done) < sent)
 		sched_yield();
 }
 
-static bool wanted(const struct subject *subject, enum what what, unsigned queue)
+static bool is_wanted(const struct subject *subject, enum bench_op op, unsigned queue)
 {
 	char name[64];
 
-	(void) snprintf(name, sizeof(name), "%s/%s/%u", subject->name, what_names[what], queue);
+	(void) snprintf(name, sizeof(name), "%s/%s/%u", subject->name, bench_op_names[op], queue);
 	return !only || strcmp(only, name) == 0;
 }
 
-static void measure(const struct subject *subject, enum what what, unsigned queue)
+static void measure_case(const struct subject *subject, enum bench_op op, unsigned queue)
 {
 	struct bench bench = {0};
 	struct io_thread_setup setup;
 	int r;
 
-	if (!wanted(subject, what, queue))
+	if (!is_wanted(subject, op, queue))
 		return;
 	bench.awake = eventfd(0, EFD_CLOEXEC);
 	if (bench.awake < 0)
-		die("an eventfd", strerror(errno));
+		bench_die("an eventfd", strerror(errno));
 	bench.uio = fake_uio_new(&(struct fake_uio_options){
 		.ring = {.ring_size = 256 * 1024, .block_count = 2 * DEPTH},
 		.done = on_completion,
 		.userdata = &bench});
 	if (!bench.uio)
-		die("the fake ring", "no memory");
+		bench_die("the fake ring", "no memory");
 	make_setup(subject, &bench, &setup);
 	r = io_thread_new(&setup, &bench.thread);
 	if (r < 0)
-		die("the loop", strerror(-r));
+		bench_die("the I/O thread", strerror(-r));
 	wait_signal(&bench, IO_SIGNAL_ATTACHED);
 	if (command_cnt)
-		drive_batches(&bench, what, queue);
+		bench_drive_batches(&bench, op, queue);
 	else
-		drive_for_a_time(&bench, what, queue);
+		bench_drive_for_a_time(&bench, op, queue);
 	io_thread_drain(bench.thread, false);
 	wait_signal(&bench, IO_SIGNAL_ENDED);
 	io_thread_free(bench.thread);
 	if (!command_cnt)
-		print_row(subject->name, what_names[what], queue, bench.marks);
+		print_row(subject->name, bench_op_names[op], queue, bench.marks);
 	fake_uio_free(bench.uio);
 	close(bench.awake);
 }
@@ -370,15 +371,15 @@ static void measure_all(const struct subject *subject, bool emulated)
 
 	for (unsigned i = 0; i < sizeof(queues) / sizeof(queues[0]); i++) {
 		if (emulated)
-			measure(subject, WHAT_READY, queues[i]);
-		measure(subject, WHAT_READ, queues[i]);
-		measure(subject, WHAT_WRITE, queues[i]);
+			measure_case(subject, BENCH_READY, queues[i]);
+		measure_case(subject, BENCH_READ, queues[i]);
+		measure_case(subject, BENCH_WRITE, queues[i]);
 	}
 }
 
-/* ------- the fake kernel by itself ------- */
+/* ------- the fake kernel alone ------- */
 
-/* What the I/O thread would do at the very least, in the main thread: fetch, answer, doorbell. */
+/* The minimum that an I/O thread does, in the main thread: fetch, answer, doorbell. */
 static void measure_ring(unsigned queue)
 {
 	struct fake_ring *fake = fake_ring_new(
@@ -391,7 +392,7 @@ static void measure_ring(unsigned queue)
 	struct iovec iov[4];
 
 	if (!fake || tcmu_ring_attach(&ring, fake_ring_base(fake), fake_ring_length(fake)) < 0)
-		die("the fake ring", "no memory");
+		bench_die("the fake ring", "no memory");
 	for (unsigned i = 0; i < rounds; i++) {
 		for (unsigned j = 0; j < queue; j++)
 			(void) fake_ring_push(
@@ -409,7 +410,7 @@ static void measure_ring(unsigned queue)
 		(void) fake_ring_consume(fake, NULL, NULL);
 		taken += now_ns(CLOCK_MONOTONIC) - start;
 	}
-	printf("by itself, %u at once: the fake kernel's doorbell %.0f ns a command, fetching and "
+	printf("alone, %u at once: the fake kernel's doorbell %.0f ns a command, fetching and "
 	       "answering "
 	       "%.0f ns\n",
 	       queue, (double) taken / rounds / queue, (double) fetched / rounds / queue);
@@ -429,7 +430,7 @@ static void measure_plugin(
 	int r;
 
 	if (!options_subtype(config, subtype, sizeof(subtype)))
-		die(config, "no subtype");
+		bench_die(config, "no subtype");
 	subject.handler = handlers_find(registry, subtype);
 	if (!subject.handler) {
 		printf("%-16s is not in %s\n", subtype, handlers);
@@ -437,14 +438,14 @@ static void measure_plugin(
 	}
 	r = options_parse(config, subject.handler, &options, &reason);
 	if (r < 0)
-		die(config, reason.text);
+		bench_die(config, reason.text);
 	with_size = *options_config(options);
 	with_size.size = (uint64_t) BLOCKS * BLOCK;
 	with_size.block_size = BLOCK;
 	r = subject.handler->open(
 		&with_size, &host, NULL, &subject.info, &subject.backend, &reason);
 	if (r < 0)
-		die(config, reason.text);
+		bench_die(config, reason.text);
 	measure_all(&subject, false);
 	subject.handler->close(subject.backend);
 	options_free(options);
@@ -456,13 +457,13 @@ static void measure_file(const struct handlers *registry)
 	static uint8_t data[1024 * 1024];
 	int fd;
 
-	(void) snprintf(path, sizeof(path), "%s/bench-io.XXXXXX", folder);
+	(void) snprintf(path, sizeof(path), "%s/bench-io.XXXXXX", directory);
 	fd = mkstemp(path);
 	if (fd < 0)
-		die(path, strerror(errno));
+		bench_die(path, strerror(errno));
 	for (unsigned i = 0; i < (uint64_t) BLOCKS * BLOCK / sizeof(data); i++)
 		if (write(fd, data, sizeof(data)) != (ssize_t) sizeof(data))
-			die(path, strerror(errno));
+			bench_die(path, strerror(errno));
 	close(fd);
 	(void) snprintf(config, sizeof(config), "file/%s", path);
 	measure_plugin(registry, config, AIO_URING, "file, io_uring");
@@ -470,7 +471,7 @@ static void measure_file(const struct handlers *registry)
 	(void) unlink(path);
 }
 
-static void parse(int argc, char **argv)
+static void parse_options(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{"seconds", required_argument, NULL, 's'},
@@ -479,7 +480,7 @@ static void parse(int argc, char **argv)
 		{"config", required_argument, NULL, 'C'},
 		{"only", required_argument, NULL, 'o'},
 		{"handlers", required_argument, NULL, 'h'},
-		{"folder", required_argument, NULL, 'f'},
+		{"directory", required_argument, NULL, 'd'},
 		{"sleep", no_argument, NULL, 'S'},
 		{0},
 	};
@@ -505,8 +506,8 @@ static void parse(int argc, char **argv)
 		case 'h':
 			handlers = optarg;
 			break;
-		case 'f':
-			folder = optarg;
+		case 'd':
+			directory = optarg;
 			break;
 		case 'S':
 			sleeps = true;
@@ -525,9 +526,9 @@ int main(int argc, char **argv)
 		.info.caps = TCMU_IO_CAP(TCMU_IO_READ) | TCMU_IO_CAP(TCMU_IO_WRITE)};
 	struct handlers *registry;
 
-	parse(argc, argv);
+	parse_options(argc, argv);
 	if (handlers_new(&registry) < 0)
-		die("the plugins", "no memory");
+		bench_die("the plugins", "no memory");
 	(void) handlers_load(registry, handlers);
 	if (!only && !config_wanted) {
 		measure_ring(1);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* See aio-fixture.h. */
 #include "aio-fixture.h"
 
 #include <errno.h>
@@ -29,7 +30,7 @@ const struct aio_way aio_ways[] = {
 const size_t aio_way_cnt = sizeof(aio_ways) / sizeof(aio_ways[0]);
 
 struct interposed interposed;
-static struct fixture fixture;
+static struct aio_fixture fixture;
 static atomic_uint allocation_cnt;
 static atomic_bool threads_refused;
 static unsigned submissions_to_fail;
@@ -43,9 +44,9 @@ static bool writes_held;
 static pthread_cond_t write_allowed = PTHREAD_COND_INITIALIZER;
 static pthread_cond_t written = PTHREAD_COND_INITIALIZER;
 
-/* ------- between the engine and the system ------- */
+/* ------- wrapped system calls ------- */
 
-/* Shared libraries that the test is linked with may get them, too. */
+/* Visible, because shared libraries refer to them. */
 #pragma GCC visibility push(default)
 int __real_io_uring_queue_init_params(
 	unsigned entries, struct io_uring *ring, struct io_uring_params *params);
@@ -86,7 +87,7 @@ int __wrap_io_uring_queue_init_params(
 
 	if (interposed.setup_error)
 		return interposed.setup_error;
-	/* As old as what is needed of io_uring. */
+	/* A kernel that knows these flags only. */
 	if (params->flags & ~(interposed.setup_flags | IORING_SETUP_CQSIZE))
 		return -EINVAL;
 	r = __real_io_uring_queue_init_params(entries, ring, params);
@@ -113,15 +114,16 @@ ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int cnt, off_t offset, i
 		errno = -interposed.try_error;
 		return -1;
 	}
-	/* What is tried is in the page cache here; not every file system has the flag. */
+	/* The data is in the page cache in these tests, but not every file system has RWF_NOWAIT.
+	 */
 	if (!interposed.try_short)
 		return __real_preadv2(fd, iov, cnt, offset, 0);
 	first.iov_len = (size_t) interposed.try_short;
 	return __real_preadv2(fd, &first, 1, offset, 0);
 }
 
-/* It receives from a socket that is empty, without waiting. */
-static void disturb(struct io_uring_sqe *sqe)
+/* Turns a read into a receive without waiting, from an empty socket. */
+static void disturb_read(struct io_uring_sqe *sqe)
 {
 	static uint64_t nothing;
 	uint64_t data = sqe->user_data;
@@ -140,7 +142,7 @@ int __wrap_io_uring_submit(struct io_uring *ring)
 		return submission_error;
 	}
 	for (unsigned i = ring->sq.sqe_head; i != ring->sq.sqe_tail; i++)
-		disturb(&ring->sq.sqes[i & ring->sq.ring_mask]);
+		disturb_read(&ring->sq.sqes[i & ring->sq.ring_mask]);
 	return __real_io_uring_submit(ring);
 }
 
@@ -189,6 +191,11 @@ void fail_submissions(unsigned cnt, int error)
 {
 	submissions_to_fail = cnt;
 	submission_error = error;
+}
+
+unsigned count_pending_failures(void)
+{
+	return submissions_to_fail;
 }
 
 void disturb_reads(unsigned cnt)
@@ -255,29 +262,29 @@ int __wrap_posix_memalign(void **memory, size_t align, size_t size)
 	return __real_posix_memalign(memory, align, size);
 }
 
-unsigned allocations(void)
+unsigned count_allocations(void)
 {
 	return atomic_load(&allocation_cnt);
 }
 
 /* ------- the fixture ------- */
 
-static int temporary_file(void)
+static int open_temporary_file(void)
 {
-	const char *folder = getenv("TMPDIR");
+	const char *directory = getenv("TMPDIR");
 	char path[128];
 	int fd;
 
-	(void) snprintf(path, sizeof(path), "%s/test-aio-XXXXXX", folder ? folder : "/tmp");
+	(void) snprintf(path, sizeof(path), "%s/test-aio-XXXXXX", directory ? directory : "/tmp");
 	fd = mkostemp(path, O_CLOEXEC);
 	if (fd >= 0)
 		unlink(path);
 	return fd;
 }
 
-static int setup(void **state)
+static int aio_fixture_setup(void **state)
 {
-	fixture = (struct fixture){.way = *state, .epoll_fd = -1};
+	fixture = (struct aio_fixture){.way = *state, .epoll_fd = -1};
 	interposed = (struct interposed){.setup_flags = fixture.way->setup_flags};
 	fail_submissions(0, 0);
 	disturb_reads(0);
@@ -285,7 +292,7 @@ static int setup(void **state)
 	write_cnt = 0;
 	hold_writes(false);
 	refuse_threads(false);
-	fixture.file = temporary_file();
+	fixture.file = open_temporary_file();
 	if (fixture.file < 0 ||
 	    socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fixture.empty) < 0 ||
 	    pipe2(fixture.pipe, O_CLOEXEC) < 0)
@@ -294,10 +301,11 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
+static int aio_fixture_teardown(void **state)
 {
 	(void) state;
-	/* What has failed with requests under way is left as it is, for its message to be seen. */
+	/* After a failure with requests in flight the engine is left alone, so that the message of
+	 * the failure shows. */
 	if (fixture.engine && aio_in_flight(fixture.engine) == 0)
 		aio_engine_free(fixture.engine);
 	if (fixture.epoll_fd >= 0)
@@ -311,9 +319,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-struct fixture *fixture_of(void **state, unsigned depth)
+struct aio_fixture *aio_fixture_start(void **state, unsigned depth)
 {
-	struct fixture *f = *state;
+	struct aio_fixture *f = *state;
 	struct epoll_event event = {.events = EPOLLIN | f->way->epoll_flags};
 
 	assert_int_equal(aio_engine_new(f->way->kind, depth, "test", &f->engine), 0);
@@ -337,10 +345,14 @@ int aio_run_tests(const struct aio_test *tests, size_t cnt)
 		for (size_t j = 0; j < aio_way_cnt; j++) {
 			char *name = NULL;
 
+			if (tests[i].kind != AIO_AUTO && tests[i].kind != aio_ways[j].kind)
+				continue;
+
 			if (asprintf(&name, "%s (%s)", tests[i].name, aio_ways[j].name) < 0)
 				abort();
 			all[n++] = (struct CMUnitTest){
-				name, tests[i].function, setup, teardown, (void *) &aio_ways[j]};
+				name, tests[i].function, aio_fixture_setup, aio_fixture_teardown,
+				(void *) &aio_ways[j]};
 		}
 	}
 	r = _cmocka_run_group_tests("aio", all, n, NULL, NULL);
@@ -354,20 +366,21 @@ int aio_run_tests(const struct aio_test *tests, size_t cnt)
 
 static unsigned done_cnt;
 
-static void on_done(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
+static void request_on_done(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 {
 	struct request *request = (struct request *) ((char *) aio - offsetof(struct request, aio));
 
 	assert_ptr_equal(io, &request->io);
 	request->res = res;
 	request->done++;
-	request->order = done_cnt++;
+	request->position = done_cnt++;
 	if (request->then)
 		request->then(request);
 }
 
 void request_init(
-	struct request *request, struct fixture *f, enum tcmu_aio_op op, int fd, uint64_t offset)
+	struct request *request, struct aio_fixture *f, enum tcmu_aio_op op, int fd,
+	uint64_t offset)
 {
 	*request = (struct request){.fixture = f};
 	request->iov[0] = (struct iovec){request->buffer, 512};
@@ -378,7 +391,7 @@ void request_init(
 	request->aio.length = REQUEST_SIZE;
 	request->aio.iov = request->iov;
 	request->aio.iov_cnt = 2;
-	request->aio.done = on_done;
+	request->aio.done = request_on_done;
 }
 
 void request_queue(struct request *request)
@@ -386,34 +399,55 @@ void request_queue(struct request *request)
 	aio_queue(request->fixture->engine, &request->io, &request->aio);
 }
 
-unsigned turn(struct fixture *f)
+void request_init_pipe_read(struct request *request, struct aio_fixture *f)
+{
+	request_init(request, f, TCMU_AIO_READV, f->pipe[0], UINT64_MAX);
+	request->iov[0].iov_len = 1;
+	request->aio.iov_cnt = 1;
+}
+
+void aio_fixture_write_pipe(struct aio_fixture *f, unsigned cnt)
+{
+	while (cnt-- > 0)
+		assert_int_equal(write(f->pipe[1], "x", 1), 1);
+}
+
+struct request *requests_new(unsigned cnt)
+{
+	struct request *requests = aligned_alloc(4096, cnt * sizeof(*requests));
+
+	assert_non_null(requests);
+	return requests;
+}
+
+unsigned aio_fixture_iterate(struct aio_fixture *f)
 {
 	aio_flush(f->engine);
 	return aio_reap(f->engine);
 }
 
-void sleep_until_readable(struct fixture *f)
+void aio_fixture_sleep(struct aio_fixture *f)
 {
 	struct epoll_event event;
 	int r;
 
-	/* io_uring interrupts it now and then; that is no wake-up. */
+	/* io_uring interrupts the sleep now and then, which is no wake-up. */
 	do
 		r = epoll_wait(f->epoll_fd, &event, 1, -1);
 	while (r < 0 && errno == EINTR);
 	assert_int_equal(r, 1);
 }
 
-void wait_for(struct request *request)
+void request_wait(struct request *request)
 {
 	while (!request->done)
-		if (turn(request->fixture) == 0)
-			sleep_until_readable(request->fixture);
+		if (aio_fixture_iterate(request->fixture) == 0)
+			aio_fixture_sleep(request->fixture);
 }
 
-void wait_for_all(struct fixture *f)
+void aio_fixture_wait_all(struct aio_fixture *f)
 {
 	while (aio_in_flight(f->engine))
-		if (turn(f) == 0)
-			sleep_until_readable(f);
+		if (aio_fixture_iterate(f) == 0)
+			aio_fixture_sleep(f);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An I/O engine under test, of every kind and as on every kernel, with a thread that sleeps in
- * epoll as the daemon's does. A sleep has no limit: a wake-up that is lost is a test that never
+ * An aio engine under test, in each of its kinds and as on older kernels, and a thread that sleeps
+ * in epoll as an I/O thread does. A sleep has no limit: a lost wake-up shows as a test that never
  * ends.
+ *
+ * Threads: the test's own one, unless a comment says more.
  */
 #pragma once
 
@@ -16,99 +18,124 @@
 
 #include "aio/aio.h"
 
-/* One way to run a test; the initial state of each. */
+/* A kind of engine and of kernel; the initial state of each test. */
 struct aio_way {
 	const char *name;
 	enum aio_kind kind;
-	uint32_t setup_flags; /* what the "kernel" knows of IORING_SETUP_* */
+	uint32_t setup_flags; /* the IORING_SETUP_* flags that the kernel accepts */
 	uint32_t epoll_flags;
 };
 
 extern const struct aio_way aio_ways[];
 extern const size_t aio_way_cnt;
 
-/* Makes one test of each function and way: to be run as a group. */
 struct aio_test {
 	const char *name;
 	CMUnitTestFunction function;
+	enum aio_kind kind; /* AIO_AUTO: both */
 };
+#define AIO_TEST(function) \
+	{ \
+#function, function, AIO_AUTO \
+	}
+#define AIO_TEST_URING(function) \
+	{ \
+#function, function, AIO_URING \
+	}
+#define AIO_TEST_THREADS(function) \
+	{ \
+#function, function, AIO_THREADS \
+	}
+
+/* Runs each test for each way with the test's kind of engine. Returns the number of failures. */
 int aio_run_tests(const struct aio_test *tests, size_t cnt);
 
-struct fixture {
+struct aio_fixture {
 	const struct aio_way *way;
 	struct aio_engine *engine;
 	int epoll_fd;
-	int file;     /* a temporary file, empty */
-	int empty[2]; /* a pair of sockets */
+	int file;     /* an empty temporary file */
+	int empty[2]; /* a pair of sockets without data */
 	int pipe[2];
 };
 
-/* The fixture of the running test, with an engine of so many requests. */
-struct fixture *fixture_of(void **state, unsigned depth);
+/* Makes the engine, for so many requests, and returns the fixture of the running test. */
+struct aio_fixture *aio_fixture_start(void **state, unsigned depth);
 
 #define REQUEST_SIZE 4096
 
-/* A request with a buffer of its own. */
+/* A request with its own buffer. */
 struct request {
 	struct tcmu_aio aio;
 	struct tcmu_io io;
 	struct iovec iov[2];
 	int64_t res;
-	unsigned done; /* how often */
-	unsigned order;
-	struct fixture *fixture;
-	void (*then)(struct request *request); /* called in done; may be NULL */
+	unsigned done; /* calls of done() */
+	unsigned position;
+	struct aio_fixture *fixture;
+	void (*then)(struct request *request); /* called by done(); may be NULL */
 	uint8_t buffer[REQUEST_SIZE] __attribute__((aligned(4096)));
 };
 
-/* Fills request: op on fd, its whole buffer as two iovecs. */
+/* Makes a request: op on fd, with its whole buffer as two iovecs. */
 void request_init(
-	struct request *request, struct fixture *fixture, enum tcmu_aio_op op, int fd,
+	struct request *request, struct aio_fixture *fixture, enum tcmu_aio_op op, int fd,
 	uint64_t offset);
 void request_queue(struct request *request);
 
-/* Flushes, reaps and sleeps until the request is done, or nothing is in flight. */
-void wait_for(struct request *request);
-void wait_for_all(struct fixture *fixture);
+/* Makes a read of one byte from the pipe: stuck until aio_fixture_write_pipe(). */
+void request_init_pipe_read(struct request *request, struct aio_fixture *fixture);
 
-/* One turn without a sleep. Returns what aio_reap() did. */
-unsigned turn(struct fixture *fixture);
+/* Writes so many bytes to the pipe. */
+void aio_fixture_write_pipe(struct aio_fixture *fixture, unsigned cnt);
 
-/* One sleep. */
-void sleep_until_readable(struct fixture *fixture);
+/* Room for cnt requests, to be freed by free(). */
+struct request *requests_new(unsigned cnt);
 
-/* ------- what is between the engine and the system ------- */
+/* Iterates and sleeps until the request is done, or until nothing is in flight. */
+void request_wait(struct request *request);
+void aio_fixture_wait_all(struct aio_fixture *fixture);
+
+/* One iteration without a sleep: flushes and reaps. Returns what aio_reap() returned. */
+unsigned aio_fixture_iterate(struct aio_fixture *fixture);
+
+/* Sleeps until the engine's descriptor is readable. */
+void aio_fixture_sleep(struct aio_fixture *fixture);
+
+/* ------- wrapped system calls ------- */
 
 struct interposed {
-	uint32_t setup_flags; /* other IORING_SETUP_* are refused with EINVAL */
-	int setup_error;      /* -errno of making a ring; 0: as the kernel says */
+	uint32_t setup_flags; /* other IORING_SETUP_* flags are refused with EINVAL */
+	int setup_error;      /* -errno of making a ring; 0: the kernel's result */
 	uint32_t features_lacking;
 	bool no_probe;
-	unsigned rings;                    /* made */
-	unsigned tries;                    /* of reads that do not wait */
-	int try_error;                     /* -errno of such a read; 0: as the kernel says */
-	void (*_Atomic before_read)(void); /* called once, by the next read() of the engine */
-	int64_t try_short; /* what such a read returns at most; 0: as the kernel says */
+	unsigned rings;                    /* made so far */
+	unsigned tries;                    /* reads with RWF_NOWAIT so far */
+	int try_error;                     /* -errno of such a read; 0: the kernel's result */
+	void (*_Atomic before_read)(void); /* called once, in the next read() of the engine */
+	int64_t try_short;                 /* the most that such a read returns; 0: no limit */
 };
 extern struct interposed interposed;
 
-/* The next cnt submissions to io_uring fail with error. */
+/* Makes the next cnt submissions to io_uring fail with error (-errno). */
 void fail_submissions(unsigned cnt, int error);
+unsigned count_pending_failures(void); /* that are still to come */
 
-/* The next cnt reads that io_uring is given end with EAGAIN. */
+/* Makes the next cnt reads that io_uring gets end with EAGAIN. */
 void disturb_reads(unsigned cnt);
 
-/* From now on so many calls of ioctl() begin, and no more. */
+/* Lets so many calls of ioctl() start; later ones wait. */
 void allow_ioctls(unsigned cnt);
 
-/* While it holds, calls of write() wait. */
+/* Makes calls of write() wait, or lets them go on. */
 void hold_writes(bool hold);
 
-/* Waits until so many calls of write() have been made since the test began: rings of a thread. */
+/* Waits until the engine's threads have made so many calls of write() since the test began: their
+ * wake-ups. */
 void await_writes(unsigned cnt);
 
-/* No thread can be made. */
+/* Makes pthread_create() fail, or not. */
 void refuse_threads(bool refuse);
 
-/* Of the engine and the test itself, since the start; any thread. */
-unsigned allocations(void);
+/* Allocations of the process since its start. Any thread. */
+unsigned count_allocations(void);

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine itself: that it wakes the thread that sleeps, what it tries in the page cache, what it
- * allocates and leaves behind, and what it makes do with where io_uring is lacking, forbidden or
- * broken.
+ * The aio engine: wake-ups, inline reads from the page cache, leaks, and what it does if io_uring
+ * is missing, forbidden or broken.
  */
 #include "aio-fixture.h"
+#include "proc-fixture.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -19,23 +18,16 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-static bool readable(const struct fixture *f)
+static bool engine_is_readable(const struct aio_fixture *f)
 {
 	struct pollfd poll_fd = {.fd = aio_engine_fd(f->engine), .events = POLLIN};
 
 	return poll(&poll_fd, 1, 0) == 1;
 }
 
-static void init_pipe_read(struct request *request, struct fixture *f)
-{
-	request_init(request, f, TCMU_AIO_READV, f->pipe[0], UINT64_MAX);
-	request->iov[0].iov_len = 1;
-	request->aio.iov_cnt = 1;
-}
-
 /* ------- wake-ups ------- */
 
-/* Answers each byte of one pipe with a byte in the other. */
+/* Answers each byte from one pipe with a byte into the other one. */
 struct echo {
 	int in[2];
 	int out;
@@ -52,9 +44,9 @@ static void *echo_main(void *arg)
 	return NULL;
 }
 
-static void a_sleeping_thread_is_woken_by_what_others_end(void **state)
+static void a_completion_by_another_thread_wakes_the_sleeper(void **state)
 {
-	struct fixture *f = fixture_of(state, 8);
+	struct aio_fixture *f = aio_fixture_start(state, 8);
 	struct echo echo = {.out = f->pipe[1]};
 	struct request request;
 	pthread_t thread;
@@ -62,12 +54,12 @@ static void a_sleeping_thread_is_woken_by_what_others_end(void **state)
 	assert_int_equal(pipe2(echo.in, O_CLOEXEC), 0);
 	assert_int_equal(pthread_create(&thread, NULL, echo_main, &echo), 0);
 	for (unsigned i = 0; i < 500; i++) {
-		init_pipe_read(&request, f);
+		request_init_pipe_read(&request, f);
 		request_queue(&request);
 		if (i % 2)
 			aio_flush(f->engine);
 		assert_int_equal(write(echo.in[1], "x", 1), 1);
-		wait_for(&request);
+		request_wait(&request);
 		assert_int_equal(request.res, 1);
 	}
 	close(echo.in[1]);
@@ -75,16 +67,16 @@ static void a_sleeping_thread_is_woken_by_what_others_end(void **state)
 	close(echo.in[0]);
 }
 
-static void a_sleeping_thread_is_woken_by_the_disk(void **state)
+static void a_completion_by_the_disk_wakes_the_sleeper(void **state)
 {
-	struct fixture *f = fixture_of(state, 8);
+	struct aio_fixture *f = aio_fixture_start(state, 8);
 	struct request request;
 	char path[64];
 	int direct;
 
 	(void) snprintf(path, sizeof(path), "/proc/self/fd/%d", f->file);
 	direct = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
-	if (direct < 0) /* a file system without direct I/O: cold reads then */
+	if (direct < 0) /* the file system has no direct I/O: cold reads instead */
 		direct = open(path, O_RDWR | O_CLOEXEC);
 	assert_true(direct >= 0);
 	for (unsigned i = 0; i < 60; i++) {
@@ -94,7 +86,7 @@ static void a_sleeping_thread_is_woken_by_the_disk(void **state)
 		request.iov[0].iov_len = REQUEST_SIZE;
 		request.aio.iov_cnt = 1;
 		request_queue(&request);
-		wait_for(&request);
+		request_wait(&request);
 		assert_int_equal(request.res, REQUEST_SIZE);
 	}
 	close(direct);
@@ -102,17 +94,16 @@ static void a_sleeping_thread_is_woken_by_the_disk(void **state)
 		assert_int_equal(posix_fadvise(f->file, 0, 0, POSIX_FADV_DONTNEED), 0);
 		request_init(&request, f, TCMU_AIO_READV, f->file, (uint64_t) REQUEST_SIZE * i);
 		request_queue(&request);
-		wait_for(&request);
+		request_wait(&request);
 		assert_int_equal(request.res, REQUEST_SIZE);
 	}
 }
 
-static void many_at_once_wake_the_thread_until_all_are_done(void **state)
+static void a_batch_wakes_the_sleeper_until_all_are_done(void **state)
 {
-	struct fixture *f = fixture_of(state, 16);
-	struct request *requests = aligned_alloc(4096, 64 * sizeof(*requests));
+	struct aio_fixture *f = aio_fixture_start(state, 16);
+	struct request *requests = requests_new(64);
 
-	assert_non_null(requests);
 	for (unsigned round = 0; round < 8; round++) {
 		for (unsigned i = 0; i < 64; i++) {
 			enum tcmu_aio_op op = i % 3 == 0 ? TCMU_AIO_FDATASYNC
@@ -122,37 +113,45 @@ static void many_at_once_wake_the_thread_until_all_are_done(void **state)
 			request_init(&requests[i], f, op, f->file, (uint64_t) REQUEST_SIZE * i);
 			request_queue(&requests[i]);
 		}
-		wait_for_all(f);
+		aio_fixture_wait_all(f);
+		for (unsigned i = 0; i < 64; i++) {
+			assert_int_equal(requests[i].done, 1);
+			assert_int_equal(
+				requests[i].res,
+				i % 3 == 0           ? 0
+					: i % 3 == 1 ? -ENOTTY
+						     : REQUEST_SIZE);
+		}
 	}
 	free(requests);
 }
 
-static void the_descriptor_is_silent_when_nothing_waits(void **state)
+static void the_descriptor_is_not_readable_without_completions(void **state)
 {
-	struct fixture *f = fixture_of(state, 8);
+	struct aio_fixture *f = aio_fixture_start(state, 8);
 	struct request request;
 
-	assert_false(readable(f));
+	assert_false(engine_is_readable(f));
 	for (unsigned i = 0; i < 40; i++) {
 		request_init(
 			&request, f, i % 2 ? TCMU_AIO_BLKDISCARD : TCMU_AIO_FDATASYNC, f->file, 0);
 		request_queue(&request);
-		wait_for(&request);
-		/* A thread may still ring for what has been reaped already; once. */
-		while (readable(f))
+		request_wait(&request);
+		/* A thread may still wake us, once, for a request that was reaped already. */
+		while (engine_is_readable(f))
 			assert_int_equal(aio_reap(f->engine), 0);
 	}
 }
 
 /* ------- reads from the page cache ------- */
 
-static void init_cached_read(struct request *request, struct fixture *f)
+static void init_cached_read(struct request *request, struct aio_fixture *f)
 {
 	request_init(request, f, TCMU_AIO_READV, f->file, 0);
 	request->aio.flags = TCMU_AIO_CACHED;
 }
 
-static void fill_file(struct fixture *f)
+static void fill_file(struct aio_fixture *f)
 {
 	uint8_t block[REQUEST_SIZE];
 
@@ -160,15 +159,15 @@ static void fill_file(struct fixture *f)
 	assert_int_equal(pwrite(f->file, block, sizeof(block), 0), sizeof(block));
 }
 
-static void a_cached_read_is_done_at_once(void **state)
+static void a_cached_read_completes_inline(void **state)
 {
-	struct fixture *f = fixture_of(state, 1);
+	struct aio_fixture *f = aio_fixture_start(state, 1);
 	struct request stuck, request;
 
-	/* Even where nothing more can be started. */
-	init_pipe_read(&stuck, f);
+	/* Even if the depth is used up. */
+	request_init_pipe_read(&stuck, f);
 	request_queue(&stuck);
-	turn(f);
+	aio_fixture_iterate(f);
 	fill_file(f);
 	init_cached_read(&request, f);
 	request_queue(&request);
@@ -179,39 +178,39 @@ static void a_cached_read_is_done_at_once(void **state)
 	assert_int_equal(aio_reap(f->engine), 1);
 	assert_int_equal(request.res, REQUEST_SIZE);
 	assert_int_equal(request.buffer[REQUEST_SIZE - 1], 0x5a);
-	assert_int_equal(write(f->pipe[1], "x", 1), 1);
-	wait_for(&stuck);
+	aio_fixture_write_pipe(f, 1);
+	request_wait(&stuck);
 }
 
-static void a_read_that_is_cached_in_part_ends_short(void **state)
+static void a_partly_cached_read_is_short(void **state)
 {
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 	struct request request;
 
 	fill_file(f);
 	interposed.try_short = 100;
 	init_cached_read(&request, f);
 	request_queue(&request);
-	assert_int_equal(turn(f), 1);
+	assert_int_equal(aio_fixture_iterate(f), 1);
 	assert_int_equal(request.res, 100);
 }
 
-static void other_reads_are_not_tried_first(void **state)
+static void only_cached_reads_are_tried_inline(void **state)
 {
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 	struct request request;
 
 	fill_file(f);
 	request_init(&request, f, TCMU_AIO_READV, f->file, 0);
 	request_queue(&request);
-	wait_for(&request);
+	request_wait(&request);
 	assert_int_equal(interposed.tries, 0);
 }
 
-static void what_is_not_cached_is_read_as_usual(void **state)
+static void an_uncached_read_is_submitted(void **state)
 {
 	static const int errors[] = {-EAGAIN, -EOPNOTSUPP, -ENOSYS};
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 	struct request request;
 
 	fill_file(f);
@@ -219,13 +218,13 @@ static void what_is_not_cached_is_read_as_usual(void **state)
 		interposed.try_error = errors[i];
 		init_cached_read(&request, f);
 		request_queue(&request);
-		wait_for(&request);
+		request_wait(&request);
 		assert_int_equal(request.res, REQUEST_SIZE);
 		assert_int_equal(interposed.tries, i + 1);
 	}
 }
 
-static unsigned tries_of_reads(struct fixture *f, unsigned cnt)
+static unsigned tries_of_reads(struct aio_fixture *f, unsigned cnt)
 {
 	unsigned before = interposed.tries;
 	struct request request;
@@ -233,15 +232,15 @@ static unsigned tries_of_reads(struct fixture *f, unsigned cnt)
 	while (cnt-- > 0) {
 		init_cached_read(&request, f);
 		request_queue(&request);
-		wait_for(&request);
+		request_wait(&request);
 		assert_int_equal(request.res, REQUEST_SIZE);
 	}
 	return interposed.tries - before;
 }
 
-static void a_cold_backend_is_tried_ever_less_often(void **state)
+static void a_cold_page_cache_is_tried_ever_less_often(void **state)
 {
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 
 	fill_file(f);
 	interposed.try_error = -EAGAIN;
@@ -250,63 +249,63 @@ static void a_cold_backend_is_tried_ever_less_often(void **state)
 	assert_int_equal(tries_of_reads(f, 1), 1);
 	assert_int_equal(tries_of_reads(f, 32), 0);
 	assert_in_range(tries_of_reads(f, 2000), 1, 6);
-	/* But it is tried, and one hit is enough. */
+	/* It is still tried, and one hit is enough. */
 	interposed.try_error = 0;
 	while (tries_of_reads(f, 1) == 0)
 		;
 	assert_int_equal(tries_of_reads(f, 100), 100);
 }
 
-static void a_read_that_waits_for_its_turn_is_tried_once(void **state)
+static void a_queued_read_is_tried_once(void **state)
 {
-	struct fixture *f = fixture_of(state, 1);
+	struct aio_fixture *f = aio_fixture_start(state, 1);
 	struct request stuck, request;
 
 	fill_file(f);
-	init_pipe_read(&stuck, f);
+	request_init_pipe_read(&stuck, f);
 	request_queue(&stuck);
-	turn(f);
+	aio_fixture_iterate(f);
 	interposed.try_error = -EAGAIN;
 	init_cached_read(&request, f);
 	request_queue(&request);
 	for (unsigned i = 0; i < 10; i++)
-		assert_int_equal(turn(f), 0);
+		assert_int_equal(aio_fixture_iterate(f), 0);
 	assert_int_equal(interposed.tries, 1);
-	assert_int_equal(write(f->pipe[1], "x", 1), 1);
-	wait_for_all(f);
+	aio_fixture_write_pipe(f, 1);
+	aio_fixture_wait_all(f);
 	assert_int_equal(request.res, REQUEST_SIZE);
 }
 
 /* ------- files in memory ------- */
 
-static void a_transfer_of_a_file_in_memory_is_made_at_once(void **state)
+static void a_memory_transfer_completes_inline(void **state)
 {
-	struct fixture *f = fixture_of(state, 1);
+	struct aio_fixture *f = aio_fixture_start(state, 1);
 	struct request stuck, out, in;
 
-	/* Even where nothing more can be started. */
-	init_pipe_read(&stuck, f);
+	/* Even if the depth is used up. */
+	request_init_pipe_read(&stuck, f);
 	request_queue(&stuck);
-	turn(f);
+	aio_fixture_iterate(f);
 	request_init(&out, f, TCMU_AIO_WRITEV, f->file, 0);
 	out.aio.flags = TCMU_AIO_MEMORY;
 	memset(out.buffer, 0x5a, REQUEST_SIZE);
 	request_queue(&out);
-	assert_int_equal(turn(f), 1);
+	assert_int_equal(aio_fixture_iterate(f), 1);
 	assert_int_equal(out.res, REQUEST_SIZE);
 	request_init(&in, f, TCMU_AIO_READV, f->file, 0);
 	in.aio.flags = TCMU_AIO_MEMORY;
 	request_queue(&in);
-	assert_int_equal(turn(f), 1);
+	assert_int_equal(aio_fixture_iterate(f), 1);
 	assert_int_equal(in.res, REQUEST_SIZE);
 	assert_int_equal(in.buffer[0], 0x5a);
-	assert_int_equal(write(f->pipe[1], "x", 1), 1);
-	wait_for(&stuck);
+	aio_fixture_write_pipe(f, 1);
+	request_wait(&stuck);
 }
 
-static void what_has_ended_is_told_while_more_is_to_be_made_at_once(void **state)
+static void inline_completions_are_reaped_in_portions(void **state)
 {
-	struct fixture *f = fixture_of(state, 32);
+	struct aio_fixture *f = aio_fixture_start(state, 32);
 	struct request requests[20];
 	unsigned first, done;
 
@@ -315,60 +314,60 @@ static void what_has_ended_is_told_while_more_is_to_be_made_at_once(void **state
 		requests[i].aio.flags = TCMU_AIO_MEMORY;
 		request_queue(&requests[i]);
 	}
-	done = first = turn(f);
+	done = first = aio_fixture_iterate(f);
 	assert_in_range(first, 1, 10);
-	/* Not before the caller has told what it got. */
+	/* No more before the caller has published these completions. */
 	assert_int_equal(aio_reap(f->engine), 0);
 	while (done < 20) {
-		unsigned more = turn(f);
+		unsigned more = aio_fixture_iterate(f);
 
 		assert_in_range(more, 1, first);
 		done += more;
 	}
 }
 
-static void what_a_file_in_memory_refuses_is_told_by_the_backend(void **state)
+static void a_failed_memory_transfer_reports_its_error(void **state)
 {
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 	struct request request;
 
 	request_init(&request, f, TCMU_AIO_READV, -1, 0);
 	request.aio.flags = TCMU_AIO_MEMORY;
 	request_queue(&request);
-	wait_for(&request);
+	request_wait(&request);
 	assert_int_equal(request.res, -EBADF);
 }
 
-/* So that what has ended is told while the rest is still to do. */
-static void not_everything_is_made_at_once(void **state)
+/* So that completions are published while more transfers wait. */
+static void inline_transfers_are_limited_in_each_iteration(void **state)
 {
 	static struct request requests[64];
-	struct fixture *f = fixture_of(state, 4);
-	unsigned first, turns = 1;
+	struct aio_fixture *f = aio_fixture_start(state, 4);
+	unsigned first, iterations = 1;
 
 	for (unsigned i = 0; i < 64; i++) {
 		request_init(&requests[i], f, TCMU_AIO_WRITEV, f->file, 0);
 		requests[i].aio.flags = TCMU_AIO_MEMORY;
 		request_queue(&requests[i]);
 	}
-	first = turn(f);
+	first = aio_fixture_iterate(f);
 	assert_in_range(first, 1, 32);
-	for (unsigned done = first; done < 64; turns++) {
-		unsigned cnt = turn(f);
+	for (unsigned done = first; done < 64; iterations++) {
+		unsigned cnt = aio_fixture_iterate(f);
 
 		assert_in_range(cnt, 1, 32);
 		done += cnt;
 	}
-	assert_in_range(turns, 2, 16);
+	assert_in_range(iterations, 2, 16);
 }
 
-/* ------- what it uses and leaves ------- */
+/* ------- allocations and leaks ------- */
 
 static void requests_allocate_nothing(void **state)
 {
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 	static struct request requests[32];
-	unsigned before = allocations();
+	unsigned before = count_allocations();
 
 	for (unsigned round = 0; round < 10; round++) {
 		for (unsigned i = 0; i < 32; i++) {
@@ -381,55 +380,43 @@ static void requests_allocate_nothing(void **state)
 			request_queue(&requests[i]);
 		}
 		aio_cancel(f->engine, &requests[31].io);
-		wait_for_all(f);
+		aio_fixture_wait_all(f);
 	}
-	assert_int_equal(allocations(), before);
+	assert_int_equal(count_allocations(), before);
 }
 
-static unsigned entries_of(const char *path)
-{
-	DIR *dir = opendir(path);
-	unsigned cnt = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		cnt++;
-	closedir(dir);
-	return cnt;
-}
-
-static void freeing_leaves_no_descriptor_and_no_thread(void **state)
+static void freeing_leaks_no_descriptor_and_no_thread(void **state)
 {
 	unsigned fds, threads;
-	struct fixture *f = *state;
+	struct aio_fixture *f = *state;
 	struct request request;
 
-	/* What a sanitizer or the kernel starts for the process is there from now on. */
-	aio_engine_free(fixture_of(state, 4)->engine);
+	/* A sanitizer or the kernel starts its threads here already. */
+	aio_engine_free(aio_fixture_start(state, 4)->engine);
 	close(f->epoll_fd);
-	fds = entries_of("/proc/self/fd");
-	threads = entries_of("/proc/self/task");
+	fds = proc_count_descriptors();
+	threads = proc_count_threads();
 	for (unsigned i = 0; i < 20; i++) {
-		fixture_of(state, 32);
+		aio_fixture_start(state, 32);
 		request_init(
 			&request, f, i % 2 ? TCMU_AIO_BLKDISCARD : TCMU_AIO_WRITEV, f->file, 0);
 		request_queue(&request);
-		wait_for_all(f);
+		aio_fixture_wait_all(f);
 		aio_engine_free(f->engine);
 		close(f->epoll_fd);
 	}
 	f->engine = NULL;
 	f->epoll_fd = -1;
-	assert_int_equal(entries_of("/proc/self/fd"), fds);
-	/* A thread that has been joined may be seen for a moment. io_uring's own, which the kernel
-	 * makes and ends, are among them: they may only be few. */
-	while (entries_of("/proc/self/task") > threads + (f->way->kind == AIO_URING ? 4 : 0))
+	assert_int_equal(proc_count_descriptors(), fds);
+	/* A joined thread is still listed for a moment. The list has a few io_uring threads, which
+	 * the kernel starts and ends. */
+	while (proc_count_threads() > threads + (f->way->kind == AIO_URING ? 4 : 0))
 		sched_yield();
 }
 
-static void a_program_that_is_executed_gets_none_of_it(void **state)
+static void the_descriptor_is_closed_on_exec(void **state)
 {
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 
 	assert_int_equal(fcntl(aio_engine_fd(f->engine), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 }
@@ -448,9 +435,9 @@ static void *use_engine(void *arg)
 	return NULL;
 }
 
-static void one_thread_may_make_it_for_another(void **state)
+static void a_thread_may_use_an_engine_made_by_another(void **state)
 {
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 	struct request request;
 	pthread_t thread;
 
@@ -462,16 +449,16 @@ static void one_thread_may_make_it_for_another(void **state)
 	assert_int_equal(request.res, REQUEST_SIZE);
 }
 
-static void a_depth_of_nothing_is_refused(void **state)
+static void a_depth_of_zero_is_refused(void **state)
 {
-	struct fixture *f = *state;
+	struct aio_fixture *f = *state;
 
 	assert_int_equal(aio_engine_new(f->way->kind, 0, "test", &f->engine), -EINVAL);
 	assert_null(f->engine);
 	aio_engine_free(NULL);
 }
 
-/* ------- where io_uring is not as it should be ------- */
+/* ------- without a working io_uring ------- */
 
 static void assert_refused_and_replaced(int error)
 {
@@ -484,14 +471,14 @@ static void assert_refused_and_replaced(int error)
 	aio_engine_free(engine);
 }
 
-static void without_io_uring_threads_take_its_place(void **state)
+static void without_io_uring_threads_are_used(void **state)
 {
 	static const struct {
 		int setup;
 		int refused;
 	} cases[] = {
 		{-ENOSYS, -ENOSYS}, /* a kernel without it */
-		{-EPERM, -ENOSYS},  /* forbidden by a sysctl or a filter of system calls */
+		{-EPERM, -ENOSYS},  /* forbidden by a sysctl or a seccomp filter */
 		{-EACCES, -ENOSYS}, {-EINVAL, -ENOSYS},
 		{-ENOMEM, -ENOMEM}, /* RLIMIT_MEMLOCK of kernels before 5.12 */
 		{-EMFILE, -EMFILE},
@@ -504,9 +491,9 @@ static void without_io_uring_threads_take_its_place(void **state)
 	}
 }
 
-static void an_io_uring_that_is_too_old_is_not_used(void **state)
+static void an_old_io_uring_is_not_used(void **state)
 {
-	unsigned fds = entries_of("/proc/self/fd");
+	unsigned fds = proc_count_descriptors();
 
 	(void) state;
 	interposed.features_lacking = IORING_FEAT_NODROP;
@@ -516,13 +503,13 @@ static void an_io_uring_that_is_too_old_is_not_used(void **state)
 	interposed.features_lacking = 0;
 	interposed.no_probe = true;
 	assert_refused_and_replaced(-ENOSYS);
-	assert_int_equal(entries_of("/proc/self/fd"), fds);
+	assert_int_equal(proc_count_descriptors(), fds);
 }
 
-static void with_io_uring_it_is_used_without_being_asked_for(void **state)
+static void io_uring_is_the_default(void **state)
 {
 	struct aio_engine *engine = NULL;
-	struct fixture *f = *state;
+	struct aio_fixture *f = *state;
 
 	interposed.setup_flags = UINT32_MAX;
 	assert_int_equal(aio_engine_new(AIO_AUTO, 4, "test", &engine), 0);
@@ -534,14 +521,12 @@ static void with_io_uring_it_is_used_without_being_asked_for(void **state)
 	aio_engine_free(engine);
 }
 
-static void requests_to_a_ring_that_the_kernel_refuses_end_with_its_error(void **state)
+static void a_refused_ring_ends_its_requests_with_the_error(void **state)
 {
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 	struct request requests[6];
 	int null, fd = aio_engine_fd(f->engine);
 
-	if (f->way->kind != AIO_URING)
-		return;
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	assert_int_equal(dup2(null, fd), fd);
 	close(null);
@@ -552,44 +537,39 @@ static void requests_to_a_ring_that_the_kernel_refuses_end_with_its_error(void *
 		request_queue(&requests[i]);
 	}
 	while (aio_in_flight(f->engine))
-		turn(f);
+		aio_fixture_iterate(f);
 	for (unsigned i = 0; i < 6; i++)
 		assert_true(requests[i].res == -EOPNOTSUPP || requests[i].res == -ENOTTY);
 	assert_int_equal(requests[0].res, -EOPNOTSUPP);
 	assert_int_equal(requests[5].res, -EOPNOTSUPP);
 }
 
-#define TEST(function) \
-	{ \
-#function, function \
-	}
-
 int main(void)
 {
 	static const struct aio_test tests[] = {
-		TEST(a_sleeping_thread_is_woken_by_what_others_end),
-		TEST(a_sleeping_thread_is_woken_by_the_disk),
-		TEST(many_at_once_wake_the_thread_until_all_are_done),
-		TEST(the_descriptor_is_silent_when_nothing_waits),
-		TEST(a_cached_read_is_done_at_once),
-		TEST(a_read_that_is_cached_in_part_ends_short),
-		TEST(other_reads_are_not_tried_first),
-		TEST(what_is_not_cached_is_read_as_usual),
-		TEST(a_transfer_of_a_file_in_memory_is_made_at_once),
-		TEST(what_has_ended_is_told_while_more_is_to_be_made_at_once),
-		TEST(what_a_file_in_memory_refuses_is_told_by_the_backend),
-		TEST(not_everything_is_made_at_once),
-		TEST(a_cold_backend_is_tried_ever_less_often),
-		TEST(a_read_that_waits_for_its_turn_is_tried_once),
-		TEST(requests_allocate_nothing),
-		TEST(freeing_leaves_no_descriptor_and_no_thread),
-		TEST(a_program_that_is_executed_gets_none_of_it),
-		TEST(one_thread_may_make_it_for_another),
-		TEST(a_depth_of_nothing_is_refused),
-		TEST(without_io_uring_threads_take_its_place),
-		TEST(an_io_uring_that_is_too_old_is_not_used),
-		TEST(with_io_uring_it_is_used_without_being_asked_for),
-		TEST(requests_to_a_ring_that_the_kernel_refuses_end_with_its_error),
+		AIO_TEST(a_completion_by_another_thread_wakes_the_sleeper),
+		AIO_TEST(a_completion_by_the_disk_wakes_the_sleeper),
+		AIO_TEST(a_batch_wakes_the_sleeper_until_all_are_done),
+		AIO_TEST(the_descriptor_is_not_readable_without_completions),
+		AIO_TEST(a_cached_read_completes_inline),
+		AIO_TEST(a_partly_cached_read_is_short),
+		AIO_TEST(only_cached_reads_are_tried_inline),
+		AIO_TEST(an_uncached_read_is_submitted),
+		AIO_TEST(a_memory_transfer_completes_inline),
+		AIO_TEST(inline_completions_are_reaped_in_portions),
+		AIO_TEST(a_failed_memory_transfer_reports_its_error),
+		AIO_TEST(inline_transfers_are_limited_in_each_iteration),
+		AIO_TEST(a_cold_page_cache_is_tried_ever_less_often),
+		AIO_TEST(a_queued_read_is_tried_once),
+		AIO_TEST(requests_allocate_nothing),
+		AIO_TEST(freeing_leaks_no_descriptor_and_no_thread),
+		AIO_TEST(the_descriptor_is_closed_on_exec),
+		AIO_TEST(a_thread_may_use_an_engine_made_by_another),
+		AIO_TEST(a_depth_of_zero_is_refused),
+		AIO_TEST(without_io_uring_threads_are_used),
+		AIO_TEST(an_old_io_uring_is_not_used),
+		AIO_TEST(io_uring_is_the_default),
+		AIO_TEST_URING(a_refused_ring_ends_its_requests_with_the_error),
 	};
 
 	return aio_run_tests(tests, sizeof(tests) / sizeof(tests[0]));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the engine makes of a kernel that is short of something for a moment, in an order that
- * seldom happens.
+ * The aio engine on a kernel that runs short of something for a moment, and when events come in a
+ * rare sequence.
  */
 #include "aio-fixture.h"
 
@@ -11,141 +11,116 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static void init_pipe_read(struct request *request, struct fixture *f)
-{
-	request_init(request, f, TCMU_AIO_READV, f->pipe[0], UINT64_MAX);
-	request->iov[0].iov_len = 1;
-	request->aio.iov_cnt = 1;
-}
+/* ------- failed submissions ------- */
 
-static void init_write(struct request *request, struct fixture *f)
-{
-	request_init(request, f, TCMU_AIO_WRITEV, f->file, 0);
-}
-
-static void write_to_pipe(struct fixture *f)
-{
-	assert_int_equal(write(f->pipe[1], "x", 1), 1);
-}
-
-static bool by_io_uring(const struct fixture *f)
-{
-	return f->way->kind == AIO_URING;
-}
-
-/* ------- submissions that fail ------- */
-
-static void what_the_kernel_does_not_take_now_it_gets_again(void **state)
+static void a_refused_submission_is_retried(void **state)
 {
 	static const int errors[] = {-EAGAIN, -EBUSY, -ENOMEM, -EINTR};
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 	struct request request;
 
 	for (unsigned i = 0; i < 4; i++) {
 		fail_submissions(3, errors[i]);
-		init_write(&request, f);
+		request_init(&request, f, TCMU_AIO_WRITEV, f->file, 0);
 		request_queue(&request);
-		wait_for(&request);
+		request_wait(&request);
 		assert_int_equal(request.res, REQUEST_SIZE);
+		assert_int_equal(count_pending_failures(), 0);
 	}
 }
 
-static void meanwhile_what_it_has_taken_goes_on(void **state)
+static void submitted_requests_continue_during_a_retry(void **state)
 {
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 	struct request taken, request;
 
-	init_pipe_read(&taken, f);
+	request_init_pipe_read(&taken, f);
 	request_queue(&taken);
-	turn(f);
+	aio_fixture_iterate(f);
 	fail_submissions(1, -EAGAIN);
-	init_write(&request, f);
+	request_init(&request, f, TCMU_AIO_WRITEV, f->file, 0);
 	request_queue(&request);
 	aio_flush(f->engine);
 	aio_reap(f->engine);
-	/* The end of the one that is under way brings the next try, if nothing else does. */
-	write_to_pipe(f);
-	wait_for_all(f);
+	/* The completion of the submitted request starts the retry. */
+	aio_fixture_write_pipe(f, 1);
+	aio_fixture_wait_all(f);
 	assert_int_equal(taken.res, 1);
 	assert_int_equal(request.res, REQUEST_SIZE);
 }
 
-static void a_full_queue_of_submissions_is_waited_for(void **state)
+static void a_full_submission_queue_is_waited_for(void **state)
 {
-	struct fixture *f = fixture_of(state, 7);
+	struct aio_fixture *f = aio_fixture_start(state, 7);
 	struct request taken, cancelled[4], late;
 
-	init_pipe_read(&taken, f);
+	request_init_pipe_read(&taken, f);
 	request_queue(&taken);
-	turn(f);
-	/* Eight entries: four requests and four cancellations. */
+	aio_fixture_iterate(f);
+	/* The queue has eight entries: four requests and four cancellations. */
 	fail_submissions(100, -EAGAIN);
 	for (unsigned i = 0; i < 4; i++) {
-		init_write(&cancelled[i], f);
+		request_init(&cancelled[i], f, TCMU_AIO_WRITEV, f->file, 0);
 		request_queue(&cancelled[i]);
 	}
 	aio_flush(f->engine);
 	for (unsigned i = 0; i < 4; i++)
 		aio_cancel(f->engine, &cancelled[i].io);
 	aio_cancel(f->engine, &taken.io);
-	init_write(&late, f);
+	request_init(&late, f, TCMU_AIO_WRITEV, f->file, 0);
 	request_queue(&late);
 	aio_flush(f->engine);
 	assert_int_equal(late.done, 0);
 	fail_submissions(0, 0);
-	write_to_pipe(f);
-	wait_for_all(f);
+	aio_fixture_write_pipe(f, 1);
+	aio_fixture_wait_all(f);
 	assert_int_equal(late.res, REQUEST_SIZE);
 	assert_true(taken.res == 1 || taken.res == -ECANCELED);
 	for (unsigned i = 0; i < 4; i++)
 		assert_true(cancelled[i].res == REQUEST_SIZE || cancelled[i].res == -ECANCELED);
 }
 
-/* The cancellation comes when the request has ended, and must not meet the next one. */
-static void a_late_cancellation_hits_nobody_else(void **state)
+/* The cancellation comes after the request has completed and must not hit the next request. */
+static void a_late_cancellation_hits_no_other_request(void **state)
 {
-	struct fixture *f = fixture_of(state, 1);
+	struct aio_fixture *f = aio_fixture_start(state, 1);
 	struct request ended, next;
 
-	if (!by_io_uring(f))
-		return;
-	init_pipe_read(&ended, f);
-	init_pipe_read(&next, f);
+	request_init_pipe_read(&ended, f);
+	request_init_pipe_read(&next, f);
 	request_queue(&ended);
-	turn(f);
+	aio_fixture_iterate(f);
 	request_queue(&next);
 	aio_flush(f->engine);
 	fail_submissions(1, -EAGAIN);
 	aio_cancel(f->engine, &ended.io);
-	write_to_pipe(f);
+	aio_fixture_write_pipe(f, 1);
 	while (!ended.done) {
-		sleep_until_readable(f);
+		aio_fixture_sleep(f);
 		aio_reap(f->engine);
 	}
 	assert_int_equal(ended.res, 1);
-	/* Only now the place is free; nobody's done tells so. */
+	/* Only now the slot is free; no done() reports that. */
 	assert_int_equal(aio_reap(f->engine), 0);
 	assert_int_equal(aio_reap(f->engine), 0);
-	write_to_pipe(f);
+	aio_fixture_write_pipe(f, 1);
 	while (!next.done) {
-		sleep_until_readable(f);
+		aio_fixture_sleep(f);
 		aio_reap(f->engine);
 	}
 	assert_int_equal(next.res, 1);
 }
 
-static void a_ring_that_fails_ends_all_that_it_has_not_taken(void **state)
+static void a_failed_ring_ends_all_unsubmitted_requests(void **state)
 {
-	struct fixture *f = fixture_of(state, 8);
+	struct aio_fixture *f = aio_fixture_start(state, 8);
 	struct request taken, refused[2], cancelled, later;
 
-	if (!by_io_uring(f))
-		return;
-	init_pipe_read(&taken, f);
+	request_init_pipe_read(&taken, f);
 	request_queue(&taken);
-	init_pipe_read(&cancelled, f);
+	request_init_pipe_read(&cancelled, f);
 	request_queue(&cancelled);
-	turn(f);
+	aio_fixture_iterate(f);
 	fail_submissions(2, -EAGAIN);
 	for (unsigned i = 0; i < 2; i++) {
 		request_init(&refused[i], f, i ? TCMU_AIO_BLKDISCARD : TCMU_AIO_WRITEV, f->file, 0);
@@ -154,100 +129,93 @@ static void a_ring_that_fails_ends_all_that_it_has_not_taken(void **state)
 	aio_flush(f->engine);
 	aio_cancel(f->engine, &cancelled.io);
 	fail_submissions(1, -EPERM);
-	turn(f);
-	init_write(&later, f);
+	aio_fixture_iterate(f);
+	request_init(&later, f, TCMU_AIO_WRITEV, f->file, 0);
 	request_queue(&later);
-	turn(f);
+	aio_fixture_iterate(f);
 	assert_int_equal(later.res, -EPERM);
 	assert_int_equal(refused[0].res, -EPERM);
-	/* What the kernel has is still its own. */
-	write_to_pipe(f);
-	write_to_pipe(f);
-	wait_for(&taken);
-	wait_for(&cancelled);
+	/* The kernel still has the submitted requests. */
+	aio_fixture_write_pipe(f, 1);
+	aio_fixture_write_pipe(f, 1);
+	request_wait(&taken);
+	request_wait(&cancelled);
 	assert_int_equal(taken.res, 1);
 	assert_int_equal(cancelled.res, 1);
 	while (aio_in_flight(f->engine))
-		turn(f);
+		aio_fixture_iterate(f);
 	assert_int_equal(refused[1].res, -ENOTTY);
 }
 
-/* ------- results that mean: again ------- */
+/* ------- EAGAIN as a result ------- */
 
-static void what_the_kernel_should_have_tried_again_is_tried_again(void **state)
+static void eagain_as_a_result_is_retried(void **state)
 {
-	struct fixture *f = fixture_of(state, 1);
+	struct aio_fixture *f = aio_fixture_start(state, 1);
 	struct request request;
 
 	disturb_reads(1);
-	init_pipe_read(&request, f);
+	request_init_pipe_read(&request, f);
 	request_queue(&request);
-	turn(f);
-	write_to_pipe(f);
-	wait_for(&request);
+	aio_fixture_iterate(f);
+	aio_fixture_write_pipe(f, 1);
+	request_wait(&request);
 	assert_int_equal(request.res, 1);
 }
 
-static void but_not_for_ever(void **state)
+static void eagain_as_a_result_is_not_retried_forever(void **state)
 {
-	struct fixture *f = fixture_of(state, 1);
+	struct aio_fixture *f = aio_fixture_start(state, 1);
 	struct request request;
 
-	if (!by_io_uring(f))
-		return;
 	disturb_reads(1000);
-	init_pipe_read(&request, f);
+	request_init_pipe_read(&request, f);
 	request_queue(&request);
-	wait_for(&request);
+	request_wait(&request);
 	assert_int_equal(request.res, -EAGAIN);
 }
 
 /* ------- calls by threads ------- */
 
-static void a_call_that_no_thread_can_make_ends_with_the_reason(void **state)
+static void a_call_without_a_thread_reports_the_error(void **state)
 {
-	struct fixture *f = fixture_of(state, 4);
+	struct aio_fixture *f = aio_fixture_start(state, 4);
 	struct request request;
 
-	if (!by_io_uring(f))
-		return;
 	refuse_threads(true);
 	request_init(&request, f, TCMU_AIO_BLKDISCARD, f->file, 0);
 	request_queue(&request);
-	wait_for(&request);
+	request_wait(&request);
 	assert_int_equal(request.res, -EAGAIN);
-	/* The next one finds a thread. */
+	/* The next call finds a thread. */
 	refuse_threads(false);
 	request_init(&request, f, TCMU_AIO_BLKDISCARD, f->file, 0);
 	request_queue(&request);
-	wait_for(&request);
+	request_wait(&request);
 	assert_int_equal(request.res, -ENOTTY);
 }
 
-static void without_any_thread_there_is_no_engine_of_threads(void **state)
+static void without_threads_the_thread_engine_is_refused(void **state)
 {
-	struct fixture *f = *state;
+	struct aio_fixture *f = *state;
 
-	if (by_io_uring(f))
-		return;
 	refuse_threads(true);
 	assert_int_equal(aio_engine_new(AIO_THREADS, 4, "test", &f->engine), -EAGAIN);
 	assert_null(f->engine);
 }
 
-static void calls_that_wait_for_a_thread_are_cancelled(void **state)
+static void calls_waiting_for_a_thread_are_cancelled(void **state)
 {
-	struct fixture *f = fixture_of(state, 32);
-	struct request *requests = aligned_alloc(4096, 32 * sizeof(*requests)), other;
+	struct aio_fixture *f = aio_fixture_start(state, 32);
+	struct request *requests = requests_new(32), other;
 	unsigned cancelled = 0;
 
-	assert_non_null(requests);
 	allow_ioctls(0);
 	for (unsigned i = 0; i < 32; i++) {
 		request_init(&requests[i], f, TCMU_AIO_BLKZEROOUT, f->file, 0);
 		request_queue(&requests[i]);
 	}
-	turn(f);
+	aio_fixture_iterate(f);
 	for (unsigned i = 0; i < 32; i++)
 		aio_cancel(f->engine, &requests[i].io);
 	aio_reap(f->engine);
@@ -255,9 +223,9 @@ static void calls_that_wait_for_a_thread_are_cancelled(void **state)
 		cancelled += requests[i].done;
 	assert_in_range(cancelled, 16, 32);
 	allow_ioctls(UINT_MAX);
-	init_write(&other, f);
+	request_init(&other, f, TCMU_AIO_WRITEV, f->file, 0);
 	request_queue(&other);
-	wait_for_all(f);
+	aio_fixture_wait_all(f);
 	assert_int_equal(other.res, REQUEST_SIZE);
 	for (unsigned i = 0; i < 32; i++) {
 		assert_int_equal(requests[i].done, 1);
@@ -266,9 +234,9 @@ static void calls_that_wait_for_a_thread_are_cancelled(void **state)
 	free(requests);
 }
 
-static void each_call_that_ends_wakes_the_thread(void **state)
+static void every_completed_call_wakes_the_sleeper(void **state)
 {
-	struct fixture *f = fixture_of(state, 8);
+	struct aio_fixture *f = aio_fixture_start(state, 8);
 	struct request requests[4];
 	unsigned done = 0;
 
@@ -277,11 +245,11 @@ static void each_call_that_ends_wakes_the_thread(void **state)
 		request_init(&requests[i], f, TCMU_AIO_BLKDISCARD, f->file, 0);
 		request_queue(&requests[i]);
 	}
-	turn(f);
+	aio_fixture_iterate(f);
 	for (unsigned i = 1; i <= 4; i++) {
 		allow_ioctls(1);
 		while (done < i) {
-			sleep_until_readable(f);
+			aio_fixture_sleep(f);
 			done += aio_reap(f->engine);
 		}
 	}
@@ -296,9 +264,9 @@ static void ring_for_both(void)
 	await_writes(2);
 }
 
-static void a_late_ring_takes_none_with_it(void **state)
+static void a_late_wakeup_loses_no_completion(void **state)
 {
-	struct fixture *f = fixture_of(state, 8);
+	struct aio_fixture *f = aio_fixture_start(state, 8);
 	struct request requests[2];
 
 	allow_ioctls(0);
@@ -306,42 +274,37 @@ static void a_late_ring_takes_none_with_it(void **state)
 		request_init(&requests[i], f, TCMU_AIO_BLKDISCARD, f->file, 0);
 		request_queue(&requests[i]);
 	}
-	turn(f);
-	/* The first is found before its thread has rung. Through io_uring nobody looks before that.
-	 */
+	aio_fixture_iterate(f);
+	/* The first completion is found before its thread has sent the wake-up. With io_uring the
+	 * completion is the wake-up. */
 	hold_writes(f->way->kind == AIO_THREADS);
 	allow_ioctls(1);
 	while (aio_reap(f->engine) == 0)
 		sched_yield();
-	/* While its ring is heard the second ends, and rings. */
+	/* While the wake-up is received the second call ends and sends another one. */
 	interposed.before_read = ring_for_both;
 	if (f->way->kind == AIO_URING)
 		ring_for_both();
-	wait_for_all(f);
+	aio_fixture_wait_all(f);
 	for (unsigned i = 0; i < 2; i++)
 		assert_int_equal(requests[i].res, -ENOTTY);
 }
 
-#define TEST(function) \
-	{ \
-#function, function \
-	}
-
 int main(void)
 {
 	static const struct aio_test tests[] = {
-		TEST(what_the_kernel_does_not_take_now_it_gets_again),
-		TEST(meanwhile_what_it_has_taken_goes_on),
-		TEST(a_full_queue_of_submissions_is_waited_for),
-		TEST(a_late_cancellation_hits_nobody_else),
-		TEST(a_ring_that_fails_ends_all_that_it_has_not_taken),
-		TEST(what_the_kernel_should_have_tried_again_is_tried_again),
-		TEST(but_not_for_ever),
-		TEST(a_call_that_no_thread_can_make_ends_with_the_reason),
-		TEST(without_any_thread_there_is_no_engine_of_threads),
-		TEST(calls_that_wait_for_a_thread_are_cancelled),
-		TEST(each_call_that_ends_wakes_the_thread),
-		TEST(a_late_ring_takes_none_with_it),
+		AIO_TEST_URING(a_refused_submission_is_retried),
+		AIO_TEST_URING(submitted_requests_continue_during_a_retry),
+		AIO_TEST_URING(a_full_submission_queue_is_waited_for),
+		AIO_TEST_URING(a_late_cancellation_hits_no_other_request),
+		AIO_TEST_URING(a_failed_ring_ends_all_unsubmitted_requests),
+		AIO_TEST_URING(eagain_as_a_result_is_retried),
+		AIO_TEST_URING(eagain_as_a_result_is_not_retried_forever),
+		AIO_TEST_URING(a_call_without_a_thread_reports_the_error),
+		AIO_TEST_THREADS(without_threads_the_thread_engine_is_refused),
+		AIO_TEST(calls_waiting_for_a_thread_are_cancelled),
+		AIO_TEST(every_completed_call_wakes_the_sleeper),
+		AIO_TEST(a_late_wakeup_loses_no_completion),
 	};
 
 	return aio_run_tests(tests, sizeof(tests) / sizeof(tests[0]));

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pool of threads: who runs what, how many at once, in which order, and when threads begin and
- * end.
+ * The pool of workers: how many tasks run at once, in which order, and when threads start and end.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,14 +38,14 @@ int __wrap_pthread_create(
 	return __real_pthread_create(thread, attr, start, arg);
 }
 
-/* Work that tells when it begins, and may be held. */
+/* A task that reports its start and its end, and may be held. */
 struct task {
 	struct work work;
 	sem_t begun;
 	sem_t hold;
 	sem_t ended;
 	bool held;
-	unsigned order;
+	unsigned position;
 	char name[16];
 	sigset_t blocked;
 	int io_flusher;
@@ -71,7 +70,7 @@ static void run_task(struct work *work)
 		pthread_setspecific(per_thread, task);
 		atomic_fetch_add(&threads_seen, 1);
 	}
-	task->order = atomic_fetch_add(&order_counter, 1);
+	task->position = atomic_fetch_add(&order_counter, 1);
 	prctl(PR_GET_NAME, task->name, 0, 0, 0);
 	pthread_sigmask(SIG_BLOCK, NULL, &task->blocked);
 	task->io_flusher = prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0);
@@ -91,7 +90,7 @@ static void init_task(struct task *task, bool held)
 	sem_init(&task->ended, 0, 0);
 }
 
-static int setup(void **state)
+static int workers_setup(void **state)
 {
 	(void) state;
 	atomic_store(&order_counter, 0);
@@ -101,7 +100,7 @@ static int setup(void **state)
 	return pthread_key_create(&per_thread, on_thread_end);
 }
 
-static int teardown(void **state)
+static int workers_teardown(void **state)
 {
 	(void) state;
 	return pthread_key_delete(per_thread);
@@ -115,8 +114,8 @@ static struct workers *new_pool(unsigned limit)
 	return workers;
 }
 
-/* LIMIT tasks that run at once, so that there are LIMIT threads. */
-static void occupy(struct workers *workers, struct task tasks[LIMIT])
+/* Starts LIMIT tasks that run at once, so that there are LIMIT threads. */
+static void occupy_threads(struct workers *workers, struct task tasks[LIMIT])
 {
 	for (unsigned i = 0; i < LIMIT; i++) {
 		init_task(&tasks[i], true);
@@ -126,7 +125,7 @@ static void occupy(struct workers *workers, struct task tasks[LIMIT])
 		sem_wait(&tasks[i].begun);
 }
 
-static void release(struct task *tasks, unsigned cnt)
+static void release_tasks(struct task *tasks, unsigned cnt)
 {
 	for (unsigned i = 0; i < cnt; i++)
 		sem_post(&tasks[i].hold);
@@ -150,14 +149,14 @@ static void a_worker_has_the_pools_name_and_takes_no_signal(void **state)
 	workers_free(workers);
 }
 
-static void a_worker_is_an_io_flusher_where_that_is_permitted(void **state)
+static void a_worker_is_an_io_flusher_if_permitted(void **state)
 {
 	bool permitted = prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0;
 	struct workers *workers;
 	struct task task;
 
 	(void) state;
-	/* Threads inherit it: what is seen must not come from here. */
+	/* Threads inherit the flag: it must not come from this thread. */
 	if (permitted)
 		assert_int_equal(prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0), 0);
 	workers = new_pool(1);
@@ -168,20 +167,20 @@ static void a_worker_is_an_io_flusher_where_that_is_permitted(void **state)
 	workers_free(workers);
 }
 
-static void as_many_run_at_once_as_the_limit_says_and_not_one_more(void **state)
+static void no_more_tasks_than_the_limit_run_at_once(void **state)
 {
 	struct workers *workers = new_pool(LIMIT);
 	struct task tasks[LIMIT], one_more;
 
 	(void) state;
-	occupy(workers, tasks);
+	occupy_threads(workers, tasks);
 	init_task(&one_more, false);
 	workers_queue(workers, &one_more.work);
 	assert_int_equal(sem_trywait(&one_more.begun), -1);
-	release(tasks, 1);
+	release_tasks(tasks, 1);
 	sem_wait(&one_more.ended);
-	assert_int_equal(one_more.order, LIMIT);
-	release(tasks + 1, LIMIT - 1);
+	assert_int_equal(one_more.position, LIMIT);
+	release_tasks(tasks + 1, LIMIT - 1);
 	assert_int_equal(atomic_load(&threads_seen), LIMIT);
 	workers_free(workers);
 }
@@ -199,7 +198,7 @@ static void one_thread_keeps_the_order(void **state)
 	sem_post(&tasks[0].hold);
 	for (unsigned i = 0; i < 50; i++) {
 		sem_wait(&tasks[i].ended);
-		assert_int_equal(tasks[i].order, i);
+		assert_int_equal(tasks[i].position, i);
 	}
 	workers_free(workers);
 }
@@ -217,8 +216,10 @@ static void stuck_work_delays_no_other(void **state)
 		init_task(&other, false);
 		workers_queue(workers, &other.work);
 		sem_wait(&other.ended);
+		assert_int_equal(other.position, i + 1);
 	}
-	release(&stuck, 1);
+	assert_int_equal(sem_trywait(&stuck.ended), -1);
+	release_tasks(&stuck, 1);
 	workers_free(workers);
 }
 
@@ -239,9 +240,9 @@ static void cancelled_work_does_not_run(void **state)
 	assert_int_equal(workers_cancel(workers, &running.work), -EBUSY);
 	assert_int_equal(workers_cancel(workers, &second.work), 0);
 	assert_int_equal(workers_cancel(workers, &second.work), -EBUSY);
-	/* The end of the queue is where it should be. */
+	/* The queue's end is intact after a cancellation. */
 	workers_queue(workers, &third.work);
-	release(&running, 1);
+	release_tasks(&running, 1);
 	sem_wait(&first.ended);
 	sem_wait(&third.ended);
 	assert_int_equal(workers_cancel(workers, &third.work), -EBUSY);
@@ -249,7 +250,7 @@ static void cancelled_work_does_not_run(void **state)
 	workers_free(workers);
 }
 
-static void idle_threads_end_all_but_one(void **state)
+static void all_idle_threads_but_one_end(void **state)
 {
 	struct workers *workers = new_pool(LIMIT);
 	struct task tasks[LIMIT], task;
@@ -259,13 +260,13 @@ static void idle_threads_end_all_but_one(void **state)
 	for (unsigned round = 0; round < 3; round++) {
 		unsigned before = atomic_load(&threads_seen);
 
-		occupy(workers, tasks);
+		occupy_threads(workers, tasks);
 		assert_int_equal(atomic_load(&threads_seen), before + LIMIT - (round > 0));
-		release(tasks, LIMIT);
+		release_tasks(tasks, LIMIT);
 		for (unsigned i = 0; i < LIMIT - 1; i++)
 			sem_wait(&thread_gone);
 	}
-	/* The last one is there, and works. */
+	/* The last thread exists and works. */
 	atomic_store(&refuse_threads, true);
 	init_task(&task, false);
 	workers_queue(workers, &task.work);
@@ -273,22 +274,23 @@ static void idle_threads_end_all_but_one(void **state)
 	workers_free(workers);
 }
 
-static void idle_threads_end_while_one_is_stuck_all_but_one(void **state)
+static void idle_threads_end_while_one_is_stuck(void **state)
 {
 	struct workers *workers = new_pool(LIMIT);
 	struct task tasks[LIMIT], task;
 
 	(void) state;
 	workers_set_idle_time(workers, 1);
-	occupy(workers, tasks);
-	release(tasks + 1, LIMIT - 1);
+	occupy_threads(workers, tasks);
+	release_tasks(tasks + 1, LIMIT - 1);
 	for (unsigned i = 0; i < LIMIT - 2; i++)
 		sem_wait(&thread_gone);
 	atomic_store(&refuse_threads, true);
 	init_task(&task, false);
 	workers_queue(workers, &task.work);
 	sem_wait(&task.ended);
-	release(tasks, 1);
+	assert_int_equal(task.position, LIMIT);
+	release_tasks(tasks, 1);
 	workers_free(workers);
 }
 
@@ -298,15 +300,15 @@ static void freeing_waits_for_every_thread(void **state)
 	struct task tasks[LIMIT];
 
 	(void) state;
-	occupy(workers, tasks);
-	release(tasks, LIMIT);
+	occupy_threads(workers, tasks);
+	release_tasks(tasks, LIMIT);
 	workers_free(workers);
 	for (unsigned i = 0; i < LIMIT; i++)
 		assert_int_equal(sem_trywait(&thread_gone), 0);
 	workers_free(NULL);
 }
 
-static void a_pool_without_a_single_thread_is_refused(void **state)
+static void a_pool_without_threads_is_refused(void **state)
 {
 	struct workers *workers = NULL;
 
@@ -317,7 +319,7 @@ static void a_pool_without_a_single_thread_is_refused(void **state)
 	assert_null(workers);
 }
 
-static void where_no_thread_can_be_made_work_waits_for_those_there_are(void **state)
+static void without_new_threads_work_waits_for_existing_ones(void **state)
 {
 	struct workers *workers = new_pool(LIMIT);
 	struct task stuck, waiting;
@@ -329,8 +331,9 @@ static void where_no_thread_can_be_made_work_waits_for_those_there_are(void **st
 	sem_wait(&stuck.begun);
 	atomic_store(&refuse_threads, true);
 	workers_queue(workers, &waiting.work);
-	release(&stuck, 1);
+	release_tasks(&stuck, 1);
 	sem_wait(&waiting.ended);
+	assert_int_equal(waiting.position, 1);
 	workers_free(workers);
 }
 
@@ -354,7 +357,7 @@ static void count_run(struct work *work)
 		sem_post(&all_run);
 }
 
-static void *send(void *arg)
+static void *sender_main(void *arg)
 {
 	struct sender *sender = arg;
 
@@ -365,7 +368,7 @@ static void *send(void *arg)
 	return NULL;
 }
 
-static void work_of_many_senders_runs_once_each(void **state)
+static void concurrently_queued_work_runs_once(void **state)
 {
 	struct sender *senders = calloc(SENDERS, sizeof(*senders));
 	struct workers *workers = new_pool(LIMIT);
@@ -378,7 +381,7 @@ static void work_of_many_senders_runs_once_each(void **state)
 	sem_init(&all_run, 0, 0);
 	for (unsigned i = 0; i < SENDERS; i++) {
 		senders[i].workers = workers;
-		assert_int_equal(pthread_create(&threads[i], NULL, send, &senders[i]), 0);
+		assert_int_equal(pthread_create(&threads[i], NULL, sender_main, &senders[i]), 0);
 	}
 	for (unsigned i = 0; i < SENDERS; i++)
 		pthread_join(threads[i], NULL);
@@ -392,22 +395,22 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_worker_has_the_pools_name_and_takes_no_signal),
-		cmocka_unit_test(a_worker_is_an_io_flusher_where_that_is_permitted),
-		cmocka_unit_test(as_many_run_at_once_as_the_limit_says_and_not_one_more),
+		cmocka_unit_test(a_worker_is_an_io_flusher_if_permitted),
+		cmocka_unit_test(no_more_tasks_than_the_limit_run_at_once),
 		cmocka_unit_test(one_thread_keeps_the_order),
 		cmocka_unit_test(stuck_work_delays_no_other),
 		cmocka_unit_test(cancelled_work_does_not_run),
-		cmocka_unit_test(idle_threads_end_all_but_one),
-		cmocka_unit_test(idle_threads_end_while_one_is_stuck_all_but_one),
+		cmocka_unit_test(all_idle_threads_but_one_end),
+		cmocka_unit_test(idle_threads_end_while_one_is_stuck),
 		cmocka_unit_test(freeing_waits_for_every_thread),
-		cmocka_unit_test(a_pool_without_a_single_thread_is_refused),
-		cmocka_unit_test(where_no_thread_can_be_made_work_waits_for_those_there_are),
-		cmocka_unit_test(work_of_many_senders_runs_once_each),
+		cmocka_unit_test(a_pool_without_threads_is_refused),
+		cmocka_unit_test(without_new_threads_work_waits_for_existing_ones),
+		cmocka_unit_test(concurrently_queued_work_runs_once),
 	};
 
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
-		((struct CMUnitTest *) tests)[i].setup_func = setup;
-		((struct CMUnitTest *) tests)[i].teardown_func = teardown;
+		((struct CMUnitTest *) tests)[i].setup_func = workers_setup;
+		((struct CMUnitTest *) tests)[i].teardown_func = workers_teardown;
 	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

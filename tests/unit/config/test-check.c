@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "config/check.h"
+#include "fake-handler.h"
 #include "log-fixture.h"
 
 #define LONG_MS  60000
@@ -64,47 +65,6 @@ static int check_hangs(const struct tcmu_config *config, struct tcmu_reason *rea
 	return 0;
 }
 
-static int never_open(
-	const struct tcmu_config *config, const struct tcmu_host *host,
-	struct tcmu_host_device *dev, struct tcmu_backend_info *info, void **backend,
-	struct tcmu_reason *reason)
-{
-	(void) config;
-	(void) host;
-	(void) dev;
-	(void) info;
-	(void) backend;
-	(void) reason;
-	return -ENOSYS;
-}
-
-static void never_close(void *backend)
-{
-	(void) backend;
-}
-
-static void never_submit(void *backend, struct tcmu_io *io)
-{
-	(void) backend;
-	(void) io;
-}
-
-static void add(const char *subtype, int (*check)(const struct tcmu_config *, struct tcmu_reason *))
-{
-	struct tcmu_handler handler = {
-		.abi = TCMU_HANDLER_ABI,
-		.size = sizeof(handler),
-		.subtype = subtype,
-		.check_config = check,
-		.open = never_open,
-		.close = never_close,
-		.submit = never_submit,
-	};
-	struct tcmu_reason reason;
-
-	assert_int_equal(handlers_add(registry, &handler, "the test", &reason), 0);
-}
-
 static int setup(void **state)
 {
 	(void) state;
@@ -113,9 +73,9 @@ static int setup(void **state)
 	assert_true(sd_event_new(&event) >= 0);
 	assert_int_equal(mailbox_new(event, 0, &mailbox), 0);
 	assert_int_equal(handlers_new(&registry), 0);
-	add("file", check_by_target);
-	add("hang", check_hangs);
-	add("easy", NULL);
+	fake_handler_add(registry, "file", NULL, check_by_target);
+	fake_handler_add(registry, "hang", NULL, check_hangs);
+	fake_handler_add(registry, "easy", NULL, NULL);
 	return checks_new(event, mailbox, registry, &checks);
 }
 

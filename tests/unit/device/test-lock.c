@@ -59,7 +59,7 @@ static int on_open(
 	}
 	opened->host = host;
 	opened->dev = dev;
-	info->caps = RIG_BASIC_CAPS;
+	info->caps = FIXTURE_BASIC_CAPS;
 	info->fua = true;
 	*backend = opened;
 	return 0;
@@ -262,17 +262,17 @@ static struct gateway *start(uint16_t group, uint8_t access)
 	return gateway_new(&handler, "store/x", SIZE, group, access);
 }
 
-static struct rig_command write_of(int byte)
+static struct initiator_command write_of(int byte)
 {
-	static uint8_t data[256][RIG_BLOCK];
+	static uint8_t data[256][FIXTURE_BLOCK];
 
-	memset(data[byte], byte, RIG_BLOCK);
-	return rig_write(0, 1, data[byte]);
+	memset(data[byte], byte, FIXTURE_BLOCK);
+	return cmd_write(0, 1, data[byte]);
 }
 
 static void assert_writes(struct gateway *gateway, int byte)
 {
-	struct rig_command write = write_of(byte);
+	struct initiator_command write = write_of(byte);
 
 	assert_int_equal(gateway_do_persistently(gateway, &write, 20), SCSI_GOOD);
 	assert_int_equal(first_byte(), byte);
@@ -302,7 +302,7 @@ static void who_is_alone_needs_no_lock(void **state)
 static void the_first_write_takes_the_lock_and_reads_need_none(void **state)
 {
 	struct gateway *one = start(1, IMPLICIT);
-	struct rig_command read = rig_read(0, 1, NULL), write = write_of(1);
+	struct initiator_command read = cmd_read(0, 1, NULL), write = write_of(1);
 
 	(void) state;
 	assert_int_equal(gateway_do(one, &read), SCSI_GOOD);
@@ -319,7 +319,7 @@ static void the_first_write_takes_the_lock_and_reads_need_none(void **state)
 static void writes_move_the_lock_and_the_loser_comes_back(void **state)
 {
 	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
-	struct rig_command write = write_of(3);
+	struct initiator_command write = write_of(3);
 
 	(void) state;
 	assert_writes(one, 1);
@@ -356,7 +356,7 @@ static struct tcmu_io *wait_late(void)
 static void a_backend_is_not_closed_under_a_write(void **state)
 {
 	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
-	struct rig_command late = write_of(5), write = write_of(6);
+	struct initiator_command late = write_of(5), write = write_of(6);
 	struct tcmu_io *held;
 
 	(void) state;
@@ -370,7 +370,7 @@ static void a_backend_is_not_closed_under_a_write(void **state)
 	for (int i = 0; i < 20; i++)
 		gateways_turn();
 	assert_int_equal(look_at(&store.opens), 2);
-	assert_false(rig_is_done(&late));
+	assert_false(initiator_is_done(&late));
 	tcmu_io_complete(held, -ESHUTDOWN);
 	gateway_wait(&late);
 	assert_int_equal(late.status, SCSI_BUSY);
@@ -384,7 +384,7 @@ static void a_backend_is_not_closed_under_a_write(void **state)
 static void initiators_say_which_gateway_it_is(void **state)
 {
 	struct gateway *one = start(1, EXPLICIT), *two = start(2, EXPLICIT);
-	struct rig_command write = write_of(1), ready = rig_test_unit_ready();
+	struct initiator_command write = write_of(1), ready = cmd_test_unit_ready();
 
 	(void) state;
 	gateway_do(one, &write);
@@ -454,7 +454,7 @@ static void who_was_shut_out_does_not_say_that_it_is_active(void **state)
 static void a_lock_that_cannot_be_had_sends_initiators_elsewhere(void **state)
 {
 	struct gateway *one = start(1, IMPLICIT);
-	struct rig_command write = write_of(1);
+	struct initiator_command write = write_of(1);
 
 	(void) state;
 	let_fail(&store.locks_fail, 1);
@@ -472,7 +472,7 @@ static void a_lock_that_cannot_be_had_sends_initiators_elsewhere(void **state)
 static void it_comes_back_as_soon_as_it_can_be_opened(void **state)
 {
 	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
-	struct rig_command write = write_of(3);
+	struct initiator_command write = write_of(3);
 
 	(void) state;
 	assert_writes(one, 1);
@@ -490,7 +490,7 @@ static void it_comes_back_as_soon_as_it_can_be_opened(void **state)
 static void a_delete_does_not_wait_for_a_lock(void **state)
 {
 	struct gateway *one = start(1, IMPLICIT);
-	struct rig_command write = write_of(1);
+	struct initiator_command write = write_of(1);
 	double waited;
 
 	(void) state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commands that wait for what only the owner of the loop can do: saving mode parameters, changing
- * states of target port groups.
+ * Deferred commands: they wait for the main thread, which alone can save mode parameters and change
+ * the states of target port groups.
  */
 #include "io-fixture.h"
 
@@ -9,29 +9,29 @@
 #include <string.h>
 
 /* The control mode page with D_SENSE, and the caching mode page without WCE. */
-static const uint8_t control[] = {0, 0,    0, 0, 0x0a, 0x0a, 0x06, 0x10,
-				  0, 0x40, 0, 0, 0xff, 0xff, 0,    0};
-static const uint8_t no_cache[24] = {0, 0, 0, 0, 0x08, 0x12};
-static const uint8_t states[] = {0, 0, 0, 0, 0x02, 0, 0x00, 0x07};
+static const uint8_t control_page[] = {0, 0,    0, 0, 0x0a, 0x0a, 0x06, 0x10,
+				       0, 0x40, 0, 0, 0xff, 0xff, 0,    0};
+static const uint8_t caching_page[24] = {0, 0, 0, 0, 0x08, 0x12};
+static const uint8_t group_states[] = {0, 0, 0, 0, 0x02, 0, 0x00, 0x07};
 
-static struct rig_command mode_select(const uint8_t *list, uint8_t length)
+static struct initiator_command cmd_mode_select(const uint8_t *list, uint8_t length)
 {
-	return (struct rig_command){
+	return (struct initiator_command){
 		.cdb = {0x15, 0x11, 0, 0, length}, .cdb_length = 6, .out = list, .length = length};
 }
 
-static struct rig_command set_groups(void)
+static struct initiator_command cmd_set_groups(void)
 {
-	return (struct rig_command){
-		.cdb = {0xa4, 0x0a, [9] = sizeof(states)},
+	return (struct initiator_command){
+		.cdb = {0xa4, 0x0a, [9] = sizeof(group_states)},
 		.cdb_length = 12,
-		.out = states,
-		.length = sizeof(states)};
+		.out = group_states,
+		.length = sizeof(group_states)};
 }
 
-static void identify(struct rig *rig)
+static void set_lu_info(struct io_fixture *fixture)
 {
-	struct scsi_lu_info identity = {
+	struct scsi_lu_info info = {
 		.serial = "123",
 		.ports = {
 			.group_cnt = 1,
@@ -40,205 +40,199 @@ static void identify(struct rig *rig)
 				 .supported = 0x0f,
 				 .access = SCSI_ACCESS_IMPLICIT | SCSI_ACCESS_EXPLICIT}}}};
 
-	io_thread_set_lu_info(rig->thread, &identity);
-	rig_wait_orders(rig);
+	io_thread_set_lu_info(fixture->thread, &info);
+	io_fixture_wait_control(fixture);
 }
 
-static void start(struct rig *rig)
+static void start_with_groups(struct io_fixture *fixture)
 {
-	rig_make(rig, &(struct rig_options){.wait_serial = true});
-	rig->setup.lu.has_port_groups = true;
-	assert_int_equal(io_thread_new(&rig->setup, &rig->thread), 0);
-	rig_wait_signal(rig, IO_SIGNAL_ATTACHED);
-	identify(rig);
+	io_fixture_init(fixture, &(struct io_fixture_options){.wait_serial = true});
+	fixture->setup.lu.has_port_groups = true;
+	io_fixture_start_thread(fixture);
+	set_lu_info(fixture);
 }
 
-/* Sends what waits for an errand, and gives what is asked for. */
-static struct deferred_request send(struct rig *rig, struct rig_command *command)
+/* Sends a command that is deferred, and returns the request to the main thread. */
+static struct deferred_request send_deferred(
+	struct io_fixture *fixture, struct initiator_command *command)
 {
-	struct deferred_request errand;
+	struct deferred_request request;
 
-	rig_forget_signals(rig);
-	rig_send(rig, command);
-	rig_wait_signal(rig, IO_SIGNAL_DEFERRED);
-	io_thread_deferred(rig->thread, &errand);
-	assert_false(rig_is_done(command));
-	return errand;
+	io_fixture_clear_signals(fixture);
+	initiator_send(fixture, command);
+	io_fixture_wait_signal(fixture, IO_SIGNAL_DEFERRED);
+	io_thread_deferred(fixture->thread, &request);
+	assert_false(initiator_is_done(command));
+	return request;
 }
 
-/* The same for what wants to know first how things are. */
-static struct deferred_request send_set_groups(struct rig *rig, struct rig_command *command)
+/* The same for a command that first needs the current port groups. */
+static struct deferred_request send_set_groups(
+	struct io_fixture *fixture, struct initiator_command *command)
 {
-	struct deferred_request errand;
+	struct deferred_request request;
 
-	rig_forget_signals(rig);
-	rig_send(rig, command);
-	rig_wait_signal(rig, IO_SIGNAL_NEEDS_LU_INFO);
-	identify(rig);
-	rig_wait_signal(rig, IO_SIGNAL_DEFERRED);
-	io_thread_deferred(rig->thread, &errand);
-	assert_false(rig_is_done(command));
-	return errand;
+	io_fixture_clear_signals(fixture);
+	initiator_send(fixture, command);
+	io_fixture_wait_signal(fixture, IO_SIGNAL_NEEDS_LU_INFO);
+	set_lu_info(fixture);
+	io_fixture_wait_signal(fixture, IO_SIGNAL_DEFERRED);
+	io_thread_deferred(fixture->thread, &request);
+	assert_false(initiator_is_done(command));
+	return request;
 }
 
-static void saved_values_are_the_owners_to_keep(void **state)
+static void mode_select_with_save_is_deferred(void **state)
 {
-	struct rig_command select = mode_select(control, sizeof(control));
-	struct deferred_request errand;
-	struct rig rig;
+	struct initiator_command select = cmd_mode_select(control_page, sizeof(control_page));
+	struct deferred_request request;
+	struct io_fixture fixture;
 
 	(void) state;
-	start(&rig);
-	errand = send(&rig, &select);
-	assert_int_equal(errand.kind, DEFERRED_SAVE);
-	assert_string_equal(errand.serial, "123");
-	assert_true(errand.saved.descriptor_sense);
-	io_thread_deferred_done(rig.thread, 0);
-	rig_wait(&select);
-	assert_int_equal(select.status, SCSI_GOOD);
-	rig_stop(&rig);
+	start_with_groups(&fixture);
+	request = send_deferred(&fixture, &select);
+	assert_int_equal(request.kind, DEFERRED_SAVE);
+	assert_string_equal(request.serial, "123");
+	assert_true(request.saved.descriptor_sense);
+	io_thread_deferred_done(fixture.thread, 0);
+	initiator_wait_status(&select, SCSI_GOOD);
+	io_fixture_stop(&fixture);
 }
 
-static void who_could_not_save_is_told(void **state)
+static void a_failed_save_is_reported(void **state)
 {
-	struct rig_command select = mode_select(control, sizeof(control));
-	struct rig rig;
+	struct initiator_command select = cmd_mode_select(control_page, sizeof(control_page));
+	struct io_fixture fixture;
 
 	(void) state;
-	start(&rig);
-	send(&rig, &select);
-	io_thread_deferred_done(rig.thread, -EROFS);
-	rig_wait(&select);
-	assert_int_equal(select.status, SCSI_CHECK_CONDITION);
-	assert_int_equal(select.sense[0] & 0x7f, 0x72); /* D_SENSE has become current */
+	start_with_groups(&fixture);
+	send_deferred(&fixture, &select);
+	io_thread_deferred_done(fixture.thread, -EROFS);
+	initiator_wait_status(&select, SCSI_CHECK_CONDITION);
+	assert_int_equal(select.sense[0] & 0x7f, 0x72); /* D_SENSE is current now */
 	assert_int_equal(select.sense[1] << 16 | select.sense[2] << 8 | select.sense[3], 0x044400);
-	rig_stop(&rig);
+	io_fixture_stop(&fixture);
 }
 
-/* SBC-3 6.5.5: what is in a cache that is turned off is written before the command ends. */
-static void the_cache_is_flushed_after_it_was_saved_off(void **state)
+/* SBC-3 6.5.5: turning the cache off writes its content before the command ends. */
+static void turning_the_cache_off_flushes_after_the_save(void **state)
 {
-	struct rig_command select = mode_select(no_cache, sizeof(no_cache));
-	struct rig rig;
+	struct initiator_command select = cmd_mode_select(caching_page, sizeof(caching_page));
+	struct io_fixture fixture;
 
 	(void) state;
-	start(&rig);
-	send(&rig, &select);
-	assert_int_equal(backend_count(rig.backend, TCMU_IO_FLUSH), 0);
-	io_thread_deferred_done(rig.thread, 0);
-	rig_wait(&select);
-	assert_int_equal(select.status, SCSI_GOOD);
-	assert_int_equal(backend_count(rig.backend, TCMU_IO_FLUSH), 1);
-	rig_stop(&rig);
+	start_with_groups(&fixture);
+	send_deferred(&fixture, &select);
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_FLUSH), 0);
+	io_thread_deferred_done(fixture.thread, 0);
+	initiator_wait_status(&select, SCSI_GOOD);
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_FLUSH), 1);
+	io_fixture_stop(&fixture);
 }
 
-static void states_are_the_owners_to_change(void **state)
+static void set_target_port_groups_is_deferred(void **state)
 {
-	struct rig_command set = set_groups();
-	struct deferred_request errand;
-	struct rig rig;
+	struct initiator_command set = cmd_set_groups();
+	struct deferred_request request;
+	struct io_fixture fixture;
 
 	(void) state;
-	start(&rig);
-	errand = send_set_groups(&rig, &set);
-	assert_int_equal(errand.kind, DEFERRED_SET_GROUPS);
-	assert_int_equal(errand.states.cnt, 1);
-	assert_int_equal(errand.states.to[0].id, 7);
-	assert_int_equal(errand.states.to[0].state, SCSI_STANDBY);
-	io_thread_deferred_done(rig.thread, 0);
-	rig_wait(&set);
-	assert_int_equal(set.status, SCSI_GOOD);
+	start_with_groups(&fixture);
+	request = send_set_groups(&fixture, &set);
+	assert_int_equal(request.kind, DEFERRED_SET_GROUPS);
+	assert_int_equal(request.states.cnt, 1);
+	assert_int_equal(request.states.to[0].id, 7);
+	assert_int_equal(request.states.to[0].state, SCSI_STANDBY);
+	io_thread_deferred_done(fixture.thread, 0);
+	initiator_wait_status(&set, SCSI_GOOD);
 
-	set = set_groups();
-	send_set_groups(&rig, &set);
-	io_thread_deferred_done(rig.thread, -EINVAL);
-	rig_wait(&set);
+	set = cmd_set_groups();
+	send_set_groups(&fixture, &set);
+	io_thread_deferred_done(fixture.thread, -EINVAL);
+	initiator_wait(&set);
 	assert_sense(&set, 0x04, 0x670a);
 
-	set = set_groups();
-	send_set_groups(&rig, &set);
-	io_thread_deferred_done(rig.thread, -EAGAIN);
-	rig_wait(&set);
-	assert_int_equal(set.status, SCSI_BUSY);
-	rig_stop(&rig);
+	set = cmd_set_groups();
+	send_set_groups(&fixture, &set);
+	io_thread_deferred_done(fixture.thread, -EAGAIN);
+	initiator_wait_status(&set, SCSI_BUSY);
+	io_fixture_stop(&fixture);
 }
 
-static void one_waits_at_a_time(void **state)
+static void a_second_deferred_command_is_busy(void **state)
 {
-	struct rig_command first = mode_select(control, sizeof(control)), second = first;
-	uint8_t block[RIG_BLOCK];
-	struct rig_command read = rig_read(0, 1, block);
-	struct rig rig;
+	struct initiator_command first = cmd_mode_select(control_page, sizeof(control_page)),
+				 second = first;
+	uint8_t block[FIXTURE_BLOCK];
+	struct initiator_command read = cmd_read(0, 1, block);
+	struct io_fixture fixture;
 
 	(void) state;
-	start(&rig);
-	send(&rig, &first);
-	/* Others go on. */
-	assert_int_equal(rig_do(&rig, &read), SCSI_GOOD);
-	assert_int_equal(rig_do(&rig, &second), SCSI_BUSY);
-	assert_false(rig_is_done(&first));
-	io_thread_deferred_done(rig.thread, 0);
-	rig_wait(&first);
-	assert_int_equal(first.status, SCSI_GOOD);
-	rig_stop(&rig);
+	start_with_groups(&fixture);
+	send_deferred(&fixture, &first);
+	/* Other commands are served. */
+	assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
+	assert_int_equal(initiator_run(&fixture, &second), SCSI_BUSY);
+	assert_false(initiator_is_done(&first));
+	io_thread_deferred_done(fixture.thread, 0);
+	initiator_wait_status(&first, SCSI_GOOD);
+	io_fixture_stop(&fixture);
 }
 
-static void an_answer_that_nobody_asked_for_changes_nothing(void **state)
+static void an_unexpected_result_is_ignored(void **state)
 {
-	struct rig_command select = mode_select(control, sizeof(control));
-	struct rig rig;
+	struct initiator_command select = cmd_mode_select(control_page, sizeof(control_page));
+	struct io_fixture fixture;
 
 	(void) state;
-	start(&rig);
-	io_thread_deferred_done(rig.thread, -EIO);
-	rig_wait_orders(&rig);
-	send(&rig, &select);
-	io_thread_deferred_done(rig.thread, 0);
-	rig_wait(&select);
-	assert_int_equal(select.status, SCSI_GOOD);
-	rig_stop(&rig);
+	start_with_groups(&fixture);
+	io_thread_deferred_done(fixture.thread, -EIO);
+	io_fixture_wait_control(&fixture);
+	send_deferred(&fixture, &select);
+	io_thread_deferred_done(fixture.thread, 0);
+	initiator_wait_status(&select, SCSI_GOOD);
+	io_fixture_stop(&fixture);
 }
 
-/* The owner may be stuck in configfs: the ring is let go of without it. */
-static void a_loop_that_is_to_end_does_not_wait(void **state)
+/* The main thread may be stuck in configfs: the ring is released without it. */
+static void draining_with_cancel_aborts_a_deferred_command(void **state)
 {
-	struct rig_command select = mode_select(control, sizeof(control));
-	struct rig rig;
+	struct initiator_command select = cmd_mode_select(control_page, sizeof(control_page));
+	struct io_fixture fixture;
 
 	(void) state;
-	start(&rig);
-	send(&rig, &select);
-	io_thread_drain(rig.thread, true);
-	rig_wait(&select);
-	assert_int_equal(select.status, SCSI_TASK_ABORTED);
-	rig_finish(&rig);
+	start_with_groups(&fixture);
+	send_deferred(&fixture, &select);
+	io_thread_drain(fixture.thread, true);
+	initiator_wait_status(&select, SCSI_TASK_ABORTED);
+	io_fixture_wait_end(&fixture);
 }
 
-static void a_ring_that_is_taken_away_takes_the_waiting_with_it(void **state)
+static void revoking_the_ring_drops_a_deferred_command(void **state)
 {
-	struct rig_command select = mode_select(control, sizeof(control));
-	struct rig rig;
+	struct initiator_command select = cmd_mode_select(control_page, sizeof(control_page));
+	struct io_fixture fixture;
 
 	(void) state;
-	start(&rig);
-	send(&rig, &select);
-	assert_int_equal(io_thread_revoke(rig.thread), 0);
-	rig_assert_let_go(&rig);
-	rig_finish(&rig);
+	start_with_groups(&fixture);
+	send_deferred(&fixture, &select);
+	assert_int_equal(io_thread_revoke(fixture.thread), 0);
+	io_fixture_assert_released(&fixture);
+	io_fixture_wait_end(&fixture);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(saved_values_are_the_owners_to_keep),
-		cmocka_unit_test(who_could_not_save_is_told),
-		cmocka_unit_test(the_cache_is_flushed_after_it_was_saved_off),
-		cmocka_unit_test(states_are_the_owners_to_change),
-		cmocka_unit_test(one_waits_at_a_time),
-		cmocka_unit_test(an_answer_that_nobody_asked_for_changes_nothing),
-		cmocka_unit_test(a_loop_that_is_to_end_does_not_wait),
-		cmocka_unit_test(a_ring_that_is_taken_away_takes_the_waiting_with_it),
+		cmocka_unit_test(mode_select_with_save_is_deferred),
+		cmocka_unit_test(a_failed_save_is_reported),
+		cmocka_unit_test(turning_the_cache_off_flushes_after_the_save),
+		cmocka_unit_test(set_target_port_groups_is_deferred),
+		cmocka_unit_test(a_second_deferred_command_is_busy),
+		cmocka_unit_test(an_unexpected_result_is_ignored),
+		cmocka_unit_test(draining_with_cancel_aborts_a_deferred_command),
+		cmocka_unit_test(revoking_the_ring_drops_a_deferred_command),
 	};
 
-	return cmocka_run_group_tests_name("errand", tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

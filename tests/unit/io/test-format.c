@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FORMAT UNIT and SANITIZE as they are carried out: all of the medium is overwritten, whoever asks
- * for it meanwhile is told how far that is, and it ends well, with an error, or with the loop.
+ * FORMAT UNIT and SANITIZE: they overwrite the whole medium, report their progress to other
+ * commands, and end with success, with an error, or with the I/O thread.
  */
 #include "io-fixture.h"
 
@@ -9,34 +9,31 @@
 #include <sched.h>
 #include <string.h>
 
-#include "fake-ring.h"
+#define SIZE              (1024u * 1024)
+#define PIECE             (256u * 1024)
 
-#define SIZE  (1024u * 1024)
-#define PIECE (256u * 1024)
+#define BLOCK_ERASE       0x02
+#define EXIT_FAILURE_MODE 0x1f
 
-#define FORMAT(...) \
-	(struct rig_command) \
-	{ \
-		.cdb = {0x04, __VA_ARGS__}, .cdb_length = 6 \
-	}
-#define ERASE \
-	(struct rig_command) \
-	{ \
-		.cdb = {0x48, 0x02}, .cdb_length = 10 \
-	}
-#define EXIT_FAILURE_MODE \
-	(struct rig_command) \
-	{ \
-		.cdb = {0x48, 0x1f}, .cdb_length = 10 \
-	}
+static const struct io_fixture_options basic;
+static const struct io_fixture_options all = {
+	.backend.info = {.caps = FIXTURE_ALL_CAPS, .unmap_zeroes = true}};
 
-static const struct rig_options basic;
-static const struct rig_options all = {
-	.backend.info = {.caps = RIG_ALL_CAPS, .unmap_zeroes = true}};
-
-static struct rig_command overwrite(const uint8_t *list, uint8_t length, bool fail_allowed)
+static struct initiator_command cmd_format_unit(void)
 {
-	return (struct rig_command){
+	return (struct initiator_command){.cdb = {0x04}, .cdb_length = 6};
+}
+
+/* SANITIZE: action is BLOCK_ERASE or EXIT_FAILURE_MODE. */
+static struct initiator_command cmd_sanitize(uint8_t action)
+{
+	return (struct initiator_command){.cdb = {0x48, action}, .cdb_length = 10};
+}
+
+static struct initiator_command cmd_overwrite(
+	const uint8_t *list, uint8_t length, bool fail_allowed)
+{
+	return (struct initiator_command){
 		.cdb = {0x48, (uint8_t) (0x01 | (fail_allowed ? 0x20 : 0)), [8] = length},
 		.cdb_length = 10,
 		.out = list,
@@ -44,342 +41,323 @@ static struct rig_command overwrite(const uint8_t *list, uint8_t length, bool fa
 	};
 }
 
-static bool is_filled(const struct rig *rig, uint8_t with)
+static bool store_is_filled(const struct io_fixture *fixture, uint8_t with)
 {
-	const uint8_t *store = backend_store(rig->backend);
+	const uint8_t *store = backend_store(fixture->backend);
 
 	return store[0] == with && memcmp(store, store + 1, SIZE - 1) == 0;
 }
 
-static uint16_t progress(const struct rig_command *command)
+static uint16_t sense_progress(const struct initiator_command *command)
 {
 	assert_int_equal(command->sense[15] & 0x80, 0x80); /* SKSV */
 	return (uint16_t) (command->sense[16] << 8 | command->sense[17]);
 }
 
-/* ------- to the end ------- */
-
-static void formatting_gives_zeros(void **state)
+/* Lets the backend go on and waits until the medium is ready. */
+static void release_and_wait_ready(struct io_fixture *fixture)
 {
-	static const uint64_t caps[] = {RIG_BASIC_CAPS, RIG_ALL_CAPS};
+	struct initiator_command ready = cmd_test_unit_ready();
+
+	backend_hold(fixture->backend, 0);
+	backend_release(fixture->backend, 1, BACKEND_OLDEST);
+	while (initiator_run(fixture, &ready) != SCSI_GOOD)
+		sched_yield();
+}
+
+/* ------- completed operations ------- */
+
+static void format_unit_writes_zeros(void **state)
+{
+	static const uint64_t caps[] = {FIXTURE_BASIC_CAPS, FIXTURE_ALL_CAPS};
 
 	(void) state;
 	for (unsigned i = 0; i < 2; i++) {
-		struct rig rig;
-		struct rig_command format = FORMAT(0);
+		struct io_fixture fixture;
+		struct initiator_command format = cmd_format_unit();
 
-		rig_start(&rig, &(struct rig_options){.backend.info.caps = caps[i]});
-		memset(backend_store(rig.backend), 0xee, SIZE);
-		assert_int_equal(rig_do(&rig, &format), SCSI_GOOD);
-		backend_sync(rig.backend);
-		assert_true(is_filled(&rig, 0));
-		assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE), i ? 0 : SIZE / PIECE);
-		assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE_ZEROES), i ? 1 : 0);
-		assert_int_equal(backend_count(rig.backend, TCMU_IO_FLUSH), 1);
-		rig_stop(&rig);
+		io_fixture_start(
+			&fixture, &(struct io_fixture_options){.backend.info.caps = caps[i]});
+		memset(backend_store(fixture.backend), 0xee, SIZE);
+		assert_int_equal(initiator_run(&fixture, &format), SCSI_GOOD);
+		backend_sync(fixture.backend);
+		assert_true(store_is_filled(&fixture, 0));
+		assert_int_equal(
+			backend_count(fixture.backend, TCMU_IO_WRITE), i ? 0 : SIZE / PIECE);
+		assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE_ZEROES), i ? 1 : 0);
+		assert_int_equal(backend_count(fixture.backend, TCMU_IO_FLUSH), 1);
+		io_fixture_stop(&fixture);
 	}
 }
 
-static void zeros_that_the_backend_cannot_write_are_written_as_data(void **state)
+static void without_write_zeroes_a_sanitize_writes_data(void **state)
 {
-	struct rig rig;
-	struct rig_command erase = ERASE;
+	struct io_fixture fixture;
+	struct initiator_command sanitize = cmd_sanitize(BLOCK_ERASE);
 
 	(void) state;
-	rig_start(&rig, &all);
-	memset(backend_store(rig.backend), 0xee, SIZE);
-	backend_fail(rig.backend, TCMU_IO_WRITE_ZEROES, 0, 1, -EOPNOTSUPP);
-	assert_int_equal(rig_do(&rig, &erase), SCSI_GOOD);
-	backend_sync(rig.backend);
-	assert_true(is_filled(&rig, 0));
-	assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE), SIZE / PIECE);
-	rig_stop(&rig);
+	io_fixture_start(&fixture, &all);
+	memset(backend_store(fixture.backend), 0xee, SIZE);
+	backend_fail(fixture.backend, TCMU_IO_WRITE_ZEROES, 0, 1, -EOPNOTSUPP);
+	assert_int_equal(initiator_run(&fixture, &sanitize), SCSI_GOOD);
+	backend_sync(fixture.backend);
+	assert_true(store_is_filled(&fixture, 0));
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE), SIZE / PIECE);
+	io_fixture_stop(&fixture);
 }
 
-/* SBC-3 5.24: INVERT changes the pattern between the passes. Zeros are written, too: the old data
- * is to be gone. */
-static void overwriting_takes_as_many_passes_as_it_is_told(void **state)
+/* SBC-3 5.24: INVERT changes the pattern between the passes. Zeros are written as data too, because
+ * the old data must be destroyed. */
+static void overwrite_makes_the_requested_passes(void **state)
 {
 	static const uint8_t once[] = {0x01, 0, 0, 1, 0x00}, inverted[] = {0x82, 0, 0, 1, 0x3c};
-	struct rig rig;
-	struct rig_command zeros = overwrite(once, sizeof(once), false);
-	struct rig_command twice = overwrite(inverted, sizeof(inverted), false);
+	struct io_fixture fixture;
+	struct initiator_command zeros = cmd_overwrite(once, sizeof(once), false);
+	struct initiator_command twice = cmd_overwrite(inverted, sizeof(inverted), false);
 
 	(void) state;
-	rig_start(&rig, &all);
-	memset(backend_store(rig.backend), 0xee, SIZE);
-	assert_int_equal(rig_do(&rig, &zeros), SCSI_GOOD);
-	backend_sync(rig.backend);
-	assert_true(is_filled(&rig, 0));
-	assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE), SIZE / PIECE);
-	assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE_ZEROES), 0);
-	backend_forget(rig.backend);
-	assert_int_equal(rig_do(&rig, &twice), SCSI_GOOD);
-	backend_sync(rig.backend);
-	assert_true(is_filled(&rig, (uint8_t) ~0x3c));
-	assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE), 2 * SIZE / PIECE);
-	assert_int_equal(backend_count(rig.backend, TCMU_IO_FLUSH), 1);
-	rig_stop(&rig);
+	io_fixture_start(&fixture, &all);
+	memset(backend_store(fixture.backend), 0xee, SIZE);
+	assert_int_equal(initiator_run(&fixture, &zeros), SCSI_GOOD);
+	backend_sync(fixture.backend);
+	assert_true(store_is_filled(&fixture, 0));
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE), SIZE / PIECE);
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE_ZEROES), 0);
+	backend_forget(fixture.backend);
+	assert_int_equal(initiator_run(&fixture, &twice), SCSI_GOOD);
+	backend_sync(fixture.backend);
+	assert_true(store_is_filled(&fixture, (uint8_t) ~0x3c));
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE), 2 * SIZE / PIECE);
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_FLUSH), 1);
+	io_fixture_stop(&fixture);
 }
 
-/* ------- meanwhile ------- */
+/* ------- other commands in the meantime ------- */
 
-static void who_asks_meanwhile_is_told_the_progress(void **state)
+static void progress_is_reported_during_a_format(void **state)
 {
-	struct rig rig;
-	struct rig_command format = FORMAT(0), ready = rig_test_unit_ready();
+	struct io_fixture fixture;
+	struct initiator_command format = cmd_format_unit(), ready = cmd_test_unit_ready();
 
 	(void) state;
-	rig_start(&rig, &basic);
-	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	rig_send(&rig, &format);
+	io_fixture_start(&fixture, &basic);
+	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
+	initiator_send(&fixture, &format);
 	for (unsigned i = 0; i < SIZE / PIECE; i++) {
-		assert_true(backend_wait_held(rig.backend, 1));
-		rig_do(&rig, &ready);
-		assert_sense(&ready, 0x02, 0x0404);
-		assert_in_range(progress(&ready), i * 0x3c00, i * 0x4000);
-		assert_int_equal(io_thread_format_state(rig.thread), FORMAT_STATE_FORMAT);
-		backend_release(rig.backend, 1, BACKEND_OLDEST);
+		assert_true(backend_wait_held(fixture.backend, 1));
+		initiator_run_sense(&fixture, &ready, 0x02, 0x0404);
+		assert_in_range(sense_progress(&ready), i * 0x3c00, i * 0x4000);
+		assert_int_equal(io_thread_format_state(fixture.thread), FORMAT_STATE_FORMAT);
+		backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	}
-	rig_wait(&format);
-	assert_int_equal(format.status, SCSI_GOOD);
-	assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD);
-	rig_wait_signal(&rig, IO_SIGNAL_FORMAT);
-	rig_stop(&rig);
+	initiator_wait_status(&format, SCSI_GOOD);
+	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_FORMAT);
+	io_fixture_stop(&fixture);
 }
 
-static void with_immed_the_answer_comes_at_once(void **state)
+static void with_immed_a_format_is_answered_at_once(void **state)
 {
-	struct rig rig;
-	struct rig_command format = FORMAT(0x10), ready = rig_test_unit_ready();
+	struct io_fixture fixture;
+	struct initiator_command format = cmd_format_unit(), ready = cmd_test_unit_ready();
 
 	(void) state;
+	format.cdb[1] = 0x10; /* FMTDATA */
 	format.out = "\0\2\0";
 	format.length = 4;
-	rig_start(&rig, &basic);
-	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	assert_int_equal(rig_do(&rig, &format), SCSI_GOOD);
-	assert_true(backend_wait_held(rig.backend, 1));
-	rig_do(&rig, &ready);
-	assert_sense(&ready, 0x02, 0x0404);
-	backend_hold(rig.backend, 0);
-	backend_release(rig.backend, 1, BACKEND_OLDEST);
-	while (rig_do(&rig, &ready) != SCSI_GOOD)
-		sched_yield();
-	rig_stop(&rig);
+	io_fixture_start(&fixture, &basic);
+	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
+	assert_int_equal(initiator_run(&fixture, &format), SCSI_GOOD);
+	assert_true(backend_wait_held(fixture.backend, 1));
+	initiator_run_sense(&fixture, &ready, 0x02, 0x0404);
+	release_and_wait_ready(&fixture);
+	io_fixture_stop(&fixture);
 }
 
-static void what_writes_before_it_ends_before_it(void **state)
+static void earlier_writes_end_before_a_sanitize_starts(void **state)
 {
-	uint8_t out[RIG_BLOCK] = {1};
-	struct rig rig;
-	struct rig_command write = rig_write(0, 1, out), erase = ERASE;
+	uint8_t out[FIXTURE_BLOCK] = {1};
+	struct io_fixture fixture;
+	struct initiator_command write = cmd_write(0, 1, out), sanitize = cmd_sanitize(BLOCK_ERASE);
 
 	(void) state;
-	rig_start(&rig, &all);
-	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	rig_send(&rig, &write);
-	assert_true(backend_wait_held(rig.backend, 1));
-	rig_send(&rig, &erase);
-	rig_wait_signal(&rig, IO_SIGNAL_FORMAT);
-	assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE_ZEROES), 0);
-	backend_release(rig.backend, 1, BACKEND_OLDEST);
-	rig_wait(&erase);
-	assert_true(write.order < erase.order);
-	backend_sync(rig.backend);
-	assert_true(is_filled(&rig, 0));
-	rig_stop(&rig);
+	io_fixture_start(&fixture, &all);
+	initiator_send_held(&fixture, &write, TCMU_IO_CAP(TCMU_IO_WRITE));
+	initiator_send(&fixture, &sanitize);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_FORMAT);
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE_ZEROES), 0);
+	backend_release(fixture.backend, 1, BACKEND_OLDEST);
+	initiator_wait_status(&sanitize, SCSI_GOOD);
+	assert_true(write.position < sanitize.position);
+	backend_sync(fixture.backend);
+	assert_true(store_is_filled(&fixture, 0));
+	io_fixture_stop(&fixture);
 }
 
-/* SBC-3 4.11: a task management function does not end it. */
-static void it_goes_on_when_who_asked_for_it_is_aborted(void **state)
+/* SBC-3 4.11: a task management function does not end a sanitize operation. */
+static void a_sanitize_continues_after_its_command_is_aborted(void **state)
 {
-	struct rig rig;
-	struct rig_command erase = ERASE, ready = rig_test_unit_ready();
-	uint16_t id;
+	struct io_fixture fixture;
+	struct initiator_command sanitize = cmd_sanitize(BLOCK_ERASE),
+				 ready = cmd_test_unit_ready();
 
 	(void) state;
-	rig_start(&rig, &basic);
-	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	rig_send(&rig, &erase);
-	assert_true(backend_wait_held(rig.backend, 1));
-	id = erase.id;
-	assert_int_equal(
-		fake_ring_push_tmr(fake_uio_lock(rig.uio), TCMU_TMR_TYPE_LUN_RESET, &id, 1), 0);
-	fake_uio_unlock(rig.uio);
-	rig_notify(&rig);
-	rig_wait(&erase);
-	assert_int_equal(erase.status, SCSI_TASK_ABORTED);
-	rig_do(&rig, &ready);
-	assert_sense(&ready, 0x02, 0x041b);
-	backend_hold(rig.backend, 0);
-	backend_release(rig.backend, 1, BACKEND_OLDEST);
-	while (rig_do(&rig, &ready) != SCSI_GOOD)
-		sched_yield();
-	backend_sync(rig.backend);
-	assert_true(is_filled(&rig, 0));
-	rig_stop(&rig);
+	io_fixture_start(&fixture, &basic);
+	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
+	initiator_abort(&fixture, TCMU_TMR_TYPE_LUN_RESET, &sanitize);
+	initiator_wait_status(&sanitize, SCSI_TASK_ABORTED);
+	initiator_run_sense(&fixture, &ready, 0x02, 0x041b);
+	release_and_wait_ready(&fixture);
+	backend_sync(fixture.backend);
+	assert_true(store_is_filled(&fixture, 0));
+	io_fixture_stop(&fixture);
 }
 
-static void it_goes_on_when_the_ring_is_reset(void **state)
+static void a_sanitize_continues_after_a_ring_reset(void **state)
 {
-	struct rig rig;
-	struct rig_command erase = ERASE, ready = rig_test_unit_ready();
+	struct io_fixture fixture;
+	struct initiator_command sanitize = cmd_sanitize(BLOCK_ERASE),
+				 ready = cmd_test_unit_ready();
 
 	(void) state;
-	rig_start(&rig, &basic);
+	io_fixture_start(&fixture, &basic);
 	for (unsigned i = 0; i < 5; i++)
-		assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD);
-	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	rig_send(&rig, &erase);
-	assert_true(backend_wait_held(rig.backend, 1));
-	fake_ring_reset(fake_uio_lock(rig.uio));
-	fake_uio_unlock(rig.uio);
-	rig_do(&rig, &ready);
-	assert_sense(&ready, 0x02, 0x041b);
-	backend_hold(rig.backend, 0);
-	backend_release(rig.backend, 1, BACKEND_OLDEST);
-	while (rig_do(&rig, &ready) != SCSI_GOOD)
-		sched_yield();
-	assert_false(rig_is_done(&erase)); /* the kernel has answered it */
-	rig_stop(&rig);
+		assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
+	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
+	io_fixture_reset_ring(&fixture);
+	initiator_run_sense(&fixture, &ready, 0x02, 0x041b);
+	release_and_wait_ready(&fixture);
+	assert_false(initiator_is_done(&sanitize)); /* the kernel has answered it */
+	io_fixture_stop(&fixture);
 }
 
-static void without_room_for_it_who_asks_is_to_come_again(void **state)
+static void without_a_free_slot_a_sanitize_is_busy(void **state)
 {
-	struct rig rig;
-	struct rig_command erase = ERASE, ready = rig_test_unit_ready();
+	struct io_fixture fixture;
+	struct initiator_command sanitize = cmd_sanitize(BLOCK_ERASE),
+				 ready = cmd_test_unit_ready();
 
 	(void) state;
-	rig_start(&rig, &(struct rig_options){.depth = 1});
-	assert_int_equal(rig_do(&rig, &erase), SCSI_BUSY);
-	assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD);
-	rig_stop(&rig);
+	io_fixture_start(&fixture, &(struct io_fixture_options){.depth = 1});
+	assert_int_equal(initiator_run(&fixture, &sanitize), SCSI_BUSY);
+	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
+	io_fixture_stop(&fixture);
 }
 
-/* ------- not to the end ------- */
+/* ------- failed and interrupted operations ------- */
 
-static void after_a_failure_the_medium_waits_for_another_try(void **state)
+static void after_a_failure_the_medium_is_blocked_until_a_retry(void **state)
 {
 	static const uint8_t list[] = {0x01, 0, 0, 1, 0x11};
-	struct rig rig;
-	struct rig_command failing = overwrite(list, sizeof(list), false), erase = ERASE;
-	struct rig_command ready = rig_test_unit_ready(), leave = EXIT_FAILURE_MODE,
-			   format = FORMAT(0);
+	struct io_fixture fixture;
+	struct initiator_command failing = cmd_overwrite(list, sizeof(list), false),
+				 sanitize = cmd_sanitize(BLOCK_ERASE);
+	struct initiator_command ready = cmd_test_unit_ready(),
+				 leave = cmd_sanitize(EXIT_FAILURE_MODE),
+				 format = cmd_format_unit();
 
 	(void) state;
-	rig_start(&rig, &basic);
-	backend_fail(rig.backend, TCMU_IO_WRITE, 1, 1, -EIO);
-	rig_do(&rig, &failing);
-	assert_sense(&failing, 0x03, 0x3103);
-	rig_do(&rig, &ready);
-	assert_sense(&ready, 0x03, 0x3103);
-	assert_int_equal(io_thread_format_state(rig.thread), FORMAT_STATE_SANITIZE);
-	rig_do(&rig, &leave);
-	assert_sense(&leave, 0x05, 0x2400);
-	assert_int_equal(rig_do(&rig, &erase), SCSI_GOOD);
-	assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD);
+	io_fixture_start(&fixture, &basic);
+	backend_fail(fixture.backend, TCMU_IO_WRITE, 1, 1, -EIO);
+	initiator_run_sense(&fixture, &failing, 0x03, 0x3103);
+	initiator_run_sense(&fixture, &ready, 0x03, 0x3103);
+	assert_int_equal(io_thread_format_state(fixture.thread), FORMAT_STATE_SANITIZE);
+	initiator_run_sense(&fixture, &leave, 0x05, 0x2400);
+	assert_int_equal(initiator_run(&fixture, &sanitize), SCSI_GOOD);
+	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
 
-	backend_fail(rig.backend, TCMU_IO_FLUSH, 0, 1, -EIO);
-	rig_do(&rig, &format);
-	assert_sense(&format, 0x03, 0x3101);
-	rig_do(&rig, &ready);
-	assert_sense(&ready, 0x03, 0x3100);
-	assert_int_equal(rig_do(&rig, &format), SCSI_GOOD);
-	assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD);
-	assert_int_equal(io_thread_format_state(rig.thread), 0);
-	rig_stop(&rig);
+	backend_fail(fixture.backend, TCMU_IO_FLUSH, 0, 1, -EIO);
+	initiator_run_sense(&fixture, &format, 0x03, 0x3101);
+	initiator_run_sense(&fixture, &ready, 0x03, 0x3100);
+	assert_int_equal(initiator_run(&fixture, &format), SCSI_GOOD);
+	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
+	assert_int_equal(io_thread_format_state(fixture.thread), 0);
+	io_fixture_stop(&fixture);
 }
 
-static void a_failure_that_was_allowed_can_be_left(void **state)
+static void exit_failure_mode_unblocks_the_medium(void **state)
 {
 	static const uint8_t list[] = {0x01, 0, 0, 1, 0x11};
-	struct rig rig;
-	struct rig_command failing = overwrite(list, sizeof(list), true);
-	struct rig_command ready = rig_test_unit_ready(), leave = EXIT_FAILURE_MODE;
+	struct io_fixture fixture;
+	struct initiator_command failing = cmd_overwrite(list, sizeof(list), true);
+	struct initiator_command ready = cmd_test_unit_ready(),
+				 leave = cmd_sanitize(EXIT_FAILURE_MODE);
 
 	(void) state;
-	rig_start(&rig, &basic);
-	backend_fail(rig.backend, TCMU_IO_WRITE, 3, 1, -EIO);
-	rig_do(&rig, &failing);
-	assert_sense(&failing, 0x03, 0x3103);
-	rig_do(&rig, &ready);
+	io_fixture_start(&fixture, &basic);
+	backend_fail(fixture.backend, TCMU_IO_WRITE, 3, 1, -EIO);
+	initiator_run_sense(&fixture, &failing, 0x03, 0x3103);
+	initiator_run(&fixture, &ready);
 	assert_int_equal(
-		io_thread_format_state(rig.thread), FORMAT_STATE_SANITIZE | FORMAT_STATE_EXIT);
-	assert_int_equal(rig_do(&rig, &leave), SCSI_GOOD);
-	assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD);
-	rig_stop(&rig);
+		io_thread_format_state(fixture.thread), FORMAT_STATE_SANITIZE | FORMAT_STATE_EXIT);
+	assert_int_equal(initiator_run(&fixture, &leave), SCSI_GOOD);
+	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
+	io_fixture_stop(&fixture);
 }
 
-static void a_sick_device_erases_nothing(void **state)
+static void a_faulted_device_sanitizes_nothing(void **state)
 {
-	struct rig rig;
-	struct rig_command erase = ERASE;
+	struct io_fixture fixture;
+	struct initiator_command sanitize = cmd_sanitize(BLOCK_ERASE);
 
 	(void) state;
-	rig_start(&rig, &all);
-	io_thread_fail(rig.thread);
-	rig_wait_orders(&rig);
-	rig_do(&rig, &erase);
-	assert_sense(&erase, 0x03, 0x3103);
-	assert_int_equal(backend_count(rig.backend, 0), 0);
-	rig_stop(&rig);
+	io_fixture_start(&fixture, &all);
+	io_thread_fail(fixture.thread);
+	io_fixture_wait_control(&fixture);
+	initiator_run_sense(&fixture, &sanitize, 0x03, 0x3103);
+	assert_int_equal(backend_count(fixture.backend, 0), 0);
+	io_fixture_stop(&fixture);
 }
 
-/* The next daemon is to know: the medium was not given back. */
-static void the_end_of_the_loop_cuts_it_short(void **state)
+/* The next daemon must know that the sanitize is not complete. */
+static void draining_interrupts_a_sanitize(void **state)
 {
-	struct rig rig;
-	struct rig_command erase = ERASE;
+	struct io_fixture fixture;
+	struct initiator_command sanitize = cmd_sanitize(BLOCK_ERASE);
 
 	(void) state;
-	rig_start(&rig, &basic);
-	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	rig_send(&rig, &erase);
-	assert_true(backend_wait_held(rig.backend, 1));
-	io_thread_drain(rig.thread, false);
-	rig_wait_orders(&rig);
-	backend_release(rig.backend, 1, BACKEND_OLDEST);
-	rig_wait(&erase);
-	assert_int_equal(erase.status, SCSI_BUSY);
-	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
-	assert_int_equal(io_thread_format_state(rig.thread), FORMAT_STATE_SANITIZE);
-	assert_true(io_thread_ended_clean(rig.thread));
-	rig_finish(&rig);
+	io_fixture_start(&fixture, &basic);
+	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
+	io_thread_drain(fixture.thread, false);
+	io_fixture_wait_control(&fixture);
+	backend_release(fixture.backend, 1, BACKEND_OLDEST);
+	initiator_wait_status(&sanitize, SCSI_BUSY);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
+	assert_int_equal(io_thread_format_state(fixture.thread), FORMAT_STATE_SANITIZE);
+	assert_true(io_thread_ended_clean(fixture.thread));
+	io_fixture_wait_end(&fixture);
 }
 
-static void a_deleted_device_does_not_wait_for_it(void **state)
+static void draining_with_cancel_interrupts_a_sanitize(void **state)
 {
-	struct rig rig;
-	struct rig_command erase = ERASE;
+	struct io_fixture fixture;
+	struct initiator_command sanitize = cmd_sanitize(BLOCK_ERASE);
 
 	(void) state;
-	rig_start(&rig, &(struct rig_options){.backend.can_cancel = true});
-	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	rig_send(&rig, &erase);
-	assert_true(backend_wait_held(rig.backend, 1));
-	io_thread_drain(rig.thread, true);
-	rig_wait(&erase);
-	rig_finish(&rig);
+	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.can_cancel = true});
+	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
+	io_thread_drain(fixture.thread, true);
+	initiator_wait_status(&sanitize, SCSI_TASK_ABORTED);
+	io_fixture_wait_end(&fixture);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(formatting_gives_zeros),
-		cmocka_unit_test(zeros_that_the_backend_cannot_write_are_written_as_data),
-		cmocka_unit_test(overwriting_takes_as_many_passes_as_it_is_told),
-		cmocka_unit_test(who_asks_meanwhile_is_told_the_progress),
-		cmocka_unit_test(with_immed_the_answer_comes_at_once),
-		cmocka_unit_test(what_writes_before_it_ends_before_it),
-		cmocka_unit_test(it_goes_on_when_who_asked_for_it_is_aborted),
-		cmocka_unit_test(it_goes_on_when_the_ring_is_reset),
-		cmocka_unit_test(without_room_for_it_who_asks_is_to_come_again),
-		cmocka_unit_test(after_a_failure_the_medium_waits_for_another_try),
-		cmocka_unit_test(a_failure_that_was_allowed_can_be_left),
-		cmocka_unit_test(a_sick_device_erases_nothing),
-		cmocka_unit_test(the_end_of_the_loop_cuts_it_short),
-		cmocka_unit_test(a_deleted_device_does_not_wait_for_it),
+		cmocka_unit_test(format_unit_writes_zeros),
+		cmocka_unit_test(without_write_zeroes_a_sanitize_writes_data),
+		cmocka_unit_test(overwrite_makes_the_requested_passes),
+		cmocka_unit_test(progress_is_reported_during_a_format),
+		cmocka_unit_test(with_immed_a_format_is_answered_at_once),
+		cmocka_unit_test(earlier_writes_end_before_a_sanitize_starts),
+		cmocka_unit_test(a_sanitize_continues_after_its_command_is_aborted),
+		cmocka_unit_test(a_sanitize_continues_after_a_ring_reset),
+		cmocka_unit_test(without_a_free_slot_a_sanitize_is_busy),
+		cmocka_unit_test(after_a_failure_the_medium_is_blocked_until_a_retry),
+		cmocka_unit_test(exit_failure_mode_unblocks_the_medium),
+		cmocka_unit_test(a_faulted_device_sanitizes_nothing),
+		cmocka_unit_test(draining_interrupts_a_sanitize),
+		cmocka_unit_test(draining_with_cancel_interrupts_a_sanitize),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ring is taken away from under requests that are stuck, and under a thread that is stuck
- * itself: the kernel gets it back at once, and what is late meets something harmless.
+ * Revoking the ring while requests are stuck, or while the I/O thread itself is stuck: the kernel
+ * gets the ring back at once, and late accesses are harmless.
  */
 #include "io-fixture.h"
 
@@ -14,7 +14,7 @@
 
 #define COUNT 64u
 
-/* ------- a thread that is held up in the page cache ------- */
+/* ------- a thread that is stuck in preadv2() ------- */
 
 static pthread_mutex_t read_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t read_changed = PTHREAD_COND_INITIALIZER;
@@ -53,372 +53,371 @@ static void wait_read_held(void)
 	pthread_mutex_unlock(&read_lock);
 }
 
-/* ------- requests that are stuck ------- */
+/* ------- stuck requests ------- */
 
-/* Reads of the first half of the store and writes to the second, of several iovecs each. */
+/* Reads of the first half of the store and writes to the second half, each with several iovecs. */
 struct load {
-	struct rig_command commands[2 * COUNT];
+	struct initiator_command commands[2 * COUNT];
 	uint8_t *out; /* COUNT times 3 pages */
 	uint8_t *in;
 };
 
 #define PAGES  3u
 #define LENGTH (PAGES * 4096u)
-#define BLOCKS (LENGTH / RIG_BLOCK)
+#define BLOCKS (LENGTH / FIXTURE_BLOCK)
 
-static struct rig_options load_options(void)
+static struct io_fixture_options load_options(void)
 {
-	return (struct rig_options){
+	return (struct io_fixture_options){
 		.depth = 2 * COUNT,
 		.backend.size = 2 * COUNT * LENGTH,
 		.uio.ring = {.scatter = true, .block_count = 2 * 2 * COUNT * PAGES},
 	};
 }
 
-static void send_load(struct rig *rig, struct load *load)
+static void send_load(struct io_fixture *fixture, struct load *load)
 {
 	load->out = malloc(COUNT * LENGTH);
 	load->in = malloc(COUNT * LENGTH);
-	rig_pattern(load->out, COUNT * LENGTH, 1);
+	fill_pattern(load->out, COUNT * LENGTH, 1);
 	memset(load->in, 0, COUNT * LENGTH);
-	rig_pattern(backend_store(rig->backend), 2 * COUNT * LENGTH, 2);
-	backend_hold(rig->backend, RIG_ALL_CAPS);
+	fill_pattern(backend_store(fixture->backend), 2 * COUNT * LENGTH, 2);
+	backend_hold(fixture->backend, FIXTURE_ALL_CAPS);
 	for (unsigned i = 0; i < COUNT; i++) {
-		load->commands[i] = rig_read(i * BLOCKS, BLOCKS, load->in + i * LENGTH);
-		load->commands[COUNT + i] = rig_write(
+		load->commands[i] = cmd_read(i * BLOCKS, BLOCKS, load->in + i * LENGTH);
+		load->commands[COUNT + i] = cmd_write(
 			(COUNT + i) * BLOCKS, BLOCKS, load->out + i * LENGTH);
-		rig_push(rig, &load->commands[i]);
-		rig_push(rig, &load->commands[COUNT + i]);
+		initiator_push(fixture, &load->commands[i]);
+		initiator_push(fixture, &load->commands[COUNT + i]);
 	}
-	rig_notify(rig);
-	assert_true(backend_wait_held(rig->backend, 2 * COUNT));
+	initiator_notify(fixture);
+	assert_true(backend_wait_held(fixture->backend, 2 * COUNT));
 }
 
-/* After the revoke, before anything of it has ended. */
-static void assert_stuck(struct rig *rig, struct load *load)
+/* After the revoke: no command has ended. */
+static void assert_stuck(struct io_fixture *fixture, struct load *load)
 {
-	rig_assert_let_go(rig);
-	assert_int_equal(io_thread_in_flight(rig->thread), 2 * COUNT);
+	io_fixture_assert_released(fixture);
+	assert_int_equal(io_thread_in_flight(fixture->thread), 2 * COUNT);
 	for (unsigned i = 0; i < 2 * COUNT; i++)
-		assert_false(rig_is_done(&load->commands[i]));
-	assert_int_equal(rig->ended, 0);
+		assert_false(initiator_is_done(&load->commands[i]));
+	assert_int_equal(fixture->ended, 0);
 }
 
-/* old: the store's second half has the bytes that were there before; else those of the writes. */
-static void assert_store(struct rig *rig, const struct load *load, bool old)
+/* old: the second half of the store has its old bytes, else those of the writes. */
+static void assert_store(struct io_fixture *fixture, const struct load *load, bool old)
 {
 	uint8_t *before = malloc(2 * COUNT * LENGTH);
 
-	rig_pattern(before, 2 * COUNT * LENGTH, 2);
-	assert_memory_equal(backend_store(rig->backend), before, COUNT * LENGTH);
+	fill_pattern(before, 2 * COUNT * LENGTH, 2);
+	assert_memory_equal(backend_store(fixture->backend), before, COUNT * LENGTH);
 	assert_memory_equal(
-		backend_store(rig->backend) + COUNT * LENGTH,
+		backend_store(fixture->backend) + COUNT * LENGTH,
 		old ? before + COUNT * LENGTH : load->out, COUNT * LENGTH);
 	free(before);
 }
 
-static void end_load(struct rig *rig, struct load *load)
+static void end_load(struct io_fixture *fixture, struct load *load)
 {
 	for (unsigned i = 0; i < 2 * COUNT; i++)
-		assert_false(rig_is_done(&load->commands[i]));
-	assert_false(io_thread_ended_clean(rig->thread));
-	rig_finish(rig);
+		assert_false(initiator_is_done(&load->commands[i]));
+	assert_false(io_thread_ended_clean(fixture->thread));
+	io_fixture_wait_end(fixture);
 	free(load->out);
 	free(load->in);
 }
 
 static void late_system_calls_change_nothing(void **state)
 {
-	struct rig_options options = load_options();
+	struct io_fixture_options options = load_options();
 	struct load load;
-	struct rig rig;
+	struct io_fixture fixture;
 
 	(void) state;
 	options.backend.syscalls = true;
-	rig_start(&rig, &options);
-	send_load(&rig, &load);
-	assert_int_equal(io_thread_revoke(rig.thread), 0);
-	assert_stuck(&rig, &load);
-	assert_int_equal(backend_release(rig.backend, 2 * COUNT, BACKEND_NEWEST), 2 * COUNT);
-	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
-	assert_int_equal(backend_last_error(rig.backend), -EFAULT);
-	assert_store(&rig, &load, true);
-	end_load(&rig, &load);
+	io_fixture_start(&fixture, &options);
+	send_load(&fixture, &load);
+	assert_int_equal(io_thread_revoke(fixture.thread), 0);
+	assert_stuck(&fixture, &load);
+	assert_int_equal(backend_release(fixture.backend, 2 * COUNT, BACKEND_NEWEST), 2 * COUNT);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
+	assert_int_equal(backend_last_error(fixture.backend), -EFAULT);
+	assert_store(&fixture, &load, true);
+	end_load(&fixture, &load);
 }
 
-static void late_accesses_to_memory_find_the_bytes_in_flight(void **state)
+static void late_memory_accesses_find_the_bytes_in_flight(void **state)
 {
-	struct rig_options options = load_options();
+	struct io_fixture_options options = load_options();
 	struct load load;
-	struct rig rig;
+	struct io_fixture fixture;
 
 	(void) state;
-	rig_start(&rig, &options);
-	send_load(&rig, &load);
-	assert_int_equal(io_thread_revoke(rig.thread), 0);
-	assert_stuck(&rig, &load);
-	assert_int_equal(backend_release(rig.backend, 2 * COUNT, BACKEND_NEWEST), 2 * COUNT);
-	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
-	assert_int_equal(backend_last_error(rig.backend), 0);
-	assert_store(&rig, &load, false);
-	end_load(&rig, &load);
+	io_fixture_start(&fixture, &options);
+	send_load(&fixture, &load);
+	assert_int_equal(io_thread_revoke(fixture.thread), 0);
+	assert_stuck(&fixture, &load);
+	assert_int_equal(backend_release(fixture.backend, 2 * COUNT, BACKEND_NEWEST), 2 * COUNT);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
+	assert_int_equal(backend_last_error(fixture.backend), 0);
+	assert_store(&fixture, &load, false);
+	end_load(&fixture, &load);
 }
 
-/* The ring stays where it is until it can be replaced: the backend would crash the process
- * otherwise. */
-static void without_memory_nothing_is_taken_away(void **state)
+/* The ring stays mapped until it can be replaced. Otherwise the backend would crash the process. */
+static void without_memory_the_ring_stays_mapped(void **state)
 {
-	struct rig_options options = load_options();
+	struct io_fixture_options options = load_options();
 	struct load load;
-	struct rig rig;
+	struct io_fixture fixture;
 
 	(void) state;
 	options.uio.replace_failures = 1;
-	rig_start(&rig, &options);
-	send_load(&rig, &load);
-	assert_int_equal(io_thread_revoke(rig.thread), -ENOMEM);
-	assert_int_equal(fake_uio_mappings(rig.uio), 1);
-	assert_int_equal(io_thread_revoke(rig.thread), 0);
-	assert_stuck(&rig, &load);
-	backend_release(rig.backend, 2 * COUNT, BACKEND_OLDEST);
-	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
-	assert_store(&rig, &load, false);
-	end_load(&rig, &load);
+	io_fixture_start(&fixture, &options);
+	send_load(&fixture, &load);
+	assert_int_equal(io_thread_revoke(fixture.thread), -ENOMEM);
+	assert_int_equal(fake_uio_mappings(fixture.uio), 1);
+	assert_int_equal(io_thread_revoke(fixture.thread), 0);
+	assert_stuck(&fixture, &load);
+	backend_release(fixture.backend, 2 * COUNT, BACKEND_OLDEST);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
+	assert_store(&fixture, &load, false);
+	end_load(&fixture, &load);
 }
 
-/* The blocking kind: stuck on threads of its own. */
-static void workers_that_are_stuck_end_late(void **state)
+/* Blocking handlers: their requests are stuck on workers. */
+static void stuck_workers_end_after_the_revoke(void **state)
 {
-	struct rig rig;
-	uint8_t out[RIG_BLOCK] = {0};
-	struct rig_command writes[4];
+	struct io_fixture fixture;
+	uint8_t out[FIXTURE_BLOCK] = {0};
+	struct initiator_command writes[4];
 
 	(void) state;
 	for (int syscalls = 0; syscalls < 2; syscalls++) {
-		rig_start(
-			&rig,
-			&(struct rig_options){
+		io_fixture_start(
+			&fixture,
+			&(struct io_fixture_options){
 				.backend = {
 					.threading = TCMU_HANDLER_PARALLEL,
 					.workers = 2,
 					.syscalls = syscalls,
 				}});
 		memset(out, 0x11, sizeof(out));
-		backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
+		backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
 		for (unsigned i = 0; i < 4; i++) {
-			writes[i] = rig_write(i, 1, out);
-			rig_send(&rig, &writes[i]);
+			writes[i] = cmd_write(i, 1, out);
+			initiator_send(&fixture, &writes[i]);
 		}
-		assert_true(backend_wait_held(rig.backend, 2));
-		assert_int_equal(io_thread_revoke(rig.thread), 0);
-		rig_assert_let_go(&rig);
-		rig_wait_orders(&rig);
-		while (io_thread_in_flight(rig.thread) != 2) /* what was queued is taken back */
+		assert_true(backend_wait_held(fixture.backend, 2));
+		assert_int_equal(io_thread_revoke(fixture.thread), 0);
+		io_fixture_assert_released(&fixture);
+		io_fixture_wait_control(&fixture);
+		while (io_thread_in_flight(fixture.thread) != 2) /* queued requests are withdrawn */
 			sched_yield();
-		assert_int_equal(backend_release(rig.backend, 2, BACKEND_OLDEST), 2);
-		rig_wait_signal(&rig, IO_SIGNAL_ENDED);
-		assert_int_equal(backend_store(rig.backend)[0], syscalls ? 0 : 0x11);
-		assert_int_equal(backend_count(rig.backend, 0), 2);
-		rig_finish(&rig);
+		assert_int_equal(backend_release(fixture.backend, 2, BACKEND_OLDEST), 2);
+		io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
+		assert_int_equal(backend_store(fixture.backend)[0], syscalls ? 0 : 0x11);
+		assert_int_equal(backend_count(fixture.backend, 0), 2);
+		io_fixture_wait_end(&fixture);
 	}
 }
 
-/* ------- a thread that is stuck itself ------- */
+/* ------- a stuck I/O thread ------- */
 
-static void a_thread_that_is_stuck_in_submit(void **state)
+static void a_thread_stuck_in_submit_loses_its_ring(void **state)
 {
-	struct rig rig;
-	uint8_t in[RIG_BLOCK], out[RIG_BLOCK] = {0};
-	struct rig_command read = rig_read(0, 1, in), write = rig_write(1, 1, out);
+	struct io_fixture fixture;
+	uint8_t in[FIXTURE_BLOCK], out[FIXTURE_BLOCK] = {0};
+	struct initiator_command read = cmd_read(0, 1, in), write = cmd_write(1, 1, out);
 
 	(void) state;
 	memset(out, 0x77, sizeof(out));
-	rig_start(&rig, &(struct rig_options){0});
-	backend_block(rig.backend);
-	rig_push(&rig, &read);
-	rig_push(&rig, &write);
-	rig_notify(&rig);
-	assert_true(backend_wait_blocked(rig.backend));
-	assert_int_equal(io_thread_revoke(rig.thread), 0);
-	rig_assert_let_go(&rig);
-	backend_unblock(rig.backend);
-	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
-	assert_false(rig_is_done(&read));
-	assert_false(rig_is_done(&write));
-	rig_finish(&rig);
+	io_fixture_start(&fixture, &(struct io_fixture_options){0});
+	backend_block(fixture.backend);
+	initiator_push(&fixture, &read);
+	initiator_push(&fixture, &write);
+	initiator_notify(&fixture);
+	assert_true(backend_wait_blocked(fixture.backend));
+	assert_int_equal(io_thread_revoke(fixture.thread), 0);
+	io_fixture_assert_released(&fixture);
+	backend_unblock(fixture.backend);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
+	assert_false(initiator_is_done(&read));
+	assert_false(initiator_is_done(&write));
+	io_fixture_wait_end(&fixture);
 }
 
-static void a_thread_that_is_stuck_in_the_engine(void **state)
+static void a_thread_stuck_in_a_read_loses_its_ring(void **state)
 {
 	static const enum aio_kind kinds[] = {AIO_URING, AIO_THREADS};
 
 	(void) state;
 	for (unsigned i = 0; i < 2; i++) {
-		struct rig rig;
-		uint8_t in[RIG_BLOCK];
-		struct rig_command read = rig_read(0, 1, in);
+		struct io_fixture fixture;
+		uint8_t in[FIXTURE_BLOCK];
+		struct initiator_command read = cmd_read(0, 1, in);
 
-		rig_start(
-			&rig,
-			&(struct rig_options){
+		io_fixture_start(
+			&fixture,
+			&(struct io_fixture_options){
 				.aio = kinds[i],
 				.backend = {.aio = true, .aio_cached = true, .syscalls = true}});
 		set_hold_read(true);
-		rig_send(&rig, &read);
+		initiator_send(&fixture, &read);
 		wait_read_held();
-		assert_int_equal(io_thread_revoke(rig.thread), 0);
-		rig_assert_let_go(&rig);
+		assert_int_equal(io_thread_revoke(fixture.thread), 0);
+		io_fixture_assert_released(&fixture);
 		set_hold_read(false);
-		rig_wait_signal(&rig, IO_SIGNAL_ENDED);
-		assert_int_not_equal(backend_last_error(rig.backend), 0); /* EFAULT, or cancelled */
-		rig_finish(&rig);
+		io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
+		assert_int_not_equal(
+			backend_last_error(fixture.backend), 0); /* -EFAULT or -ECANCELED */
+		io_fixture_wait_end(&fixture);
 	}
 }
 
-/* A read that io_uring holds: it is cancelled, and until then it has no reference on the ring
- * either. */
-static void what_the_engine_has_pending_is_cancelled(void **state)
+/* A read that is pending in io_uring is cancelled. Until then it holds no reference to the ring. */
+static void requests_pending_in_io_uring_are_cancelled(void **state)
 {
-	struct rig rig;
-	uint8_t in[RIG_BLOCK];
-	struct rig_command read = rig_read(0, 1, in), ready = rig_test_unit_ready();
+	struct io_fixture fixture;
+	uint8_t in[FIXTURE_BLOCK];
+	struct initiator_command read = cmd_read(0, 1, in), ready = cmd_test_unit_ready();
 	int ends[2];
 
 	(void) state;
 	assert_int_equal(pipe(ends), 0);
-	rig_start(
-		&rig,
-		&(struct rig_options){
+	io_fixture_start(
+		&fixture,
+		&(struct io_fixture_options){
 			.aio = AIO_URING,
 			.backend = {.aio = true, .aio_read_fd = ends[0], .syscalls = true}});
-	rig_send(&rig, &read);
-	while (backend_count(rig.backend, TCMU_IO_READ) == 0)
-		assert_int_equal(rig_do(&rig, &ready), SCSI_GOOD);
-	assert_int_equal(io_thread_revoke(rig.thread), 0);
-	rig_assert_let_go(&rig);
-	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
-	assert_int_equal(backend_last_error(rig.backend), -ECANCELED);
-	rig_finish(&rig);
+	initiator_send(&fixture, &read);
+	while (backend_count(fixture.backend, TCMU_IO_READ) == 0)
+		assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
+	assert_int_equal(io_thread_revoke(fixture.thread), 0);
+	io_fixture_assert_released(&fixture);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
+	assert_int_equal(backend_last_error(fixture.backend), -ECANCELED);
+	io_fixture_wait_end(&fixture);
 	close(ends[0]);
 	close(ends[1]);
 }
 
-static void before_the_ring_is_attached(void **state)
+static void a_ring_can_be_revoked_before_it_is_attached(void **state)
 {
-	struct rig rig;
+	struct io_fixture fixture;
 
 	(void) state;
-	rig_begin(
-		&rig,
-		&(struct rig_options){.start = IO_THREAD_RECOVERED, .uio.hold_actions = true});
-	assert_true(fake_uio_wait_action(rig.uio));
-	assert_int_equal(io_thread_revoke(rig.thread), 0);
-	fake_uio_release_actions(rig.uio);
-	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
-	assert_int_equal(rig.signals, IO_SIGNAL_ENDED);
-	assert_int_equal(fake_uio_counts(rig.uio).opens, 0);
-	rig_finish(&rig);
+	io_fixture_start_async(
+		&fixture,
+		&(struct io_fixture_options){
+			.start = IO_THREAD_RECOVERED, .uio.hold_actions = true});
+	assert_true(fake_uio_wait_action(fixture.uio));
+	assert_int_equal(io_thread_revoke(fixture.thread), 0);
+	fake_uio_release_actions(fixture.uio);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
+	assert_int_equal(fixture.signals, IO_SIGNAL_ENDED);
+	assert_int_equal(fake_uio_counts(fixture.uio).opens, 0);
+	io_fixture_wait_end(&fixture);
 }
 
-/* ------- commands that are not with the backend ------- */
+/* ------- commands without a request in the backend ------- */
 
-static void commands_that_wait_for_the_serial_just_end(void **state)
+static void commands_waiting_for_the_serial_are_dropped(void **state)
 {
-	struct rig rig;
+	struct io_fixture fixture;
 	uint8_t in[64];
-	struct rig_command page = {
-		.cdb = {0x12, 0x01, 0x80, 0, 64}, .cdb_length = 6, .length = 64, .in = in};
+	struct initiator_command page = cmd_serial_page(in);
 
 	(void) state;
-	rig_start(&rig, &(struct rig_options){.wait_serial = true, .backend.syscalls = true});
-	rig_send(&rig, &page);
-	rig_wait_signal(&rig, IO_SIGNAL_NEEDS_LU_INFO);
-	assert_int_equal(io_thread_revoke(rig.thread), 0);
-	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
-	assert_false(rig_is_done(&page));
-	rig_finish(&rig);
+	io_fixture_start(
+		&fixture,
+		&(struct io_fixture_options){.wait_serial = true, .backend.syscalls = true});
+	initiator_send(&fixture, &page);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_NEEDS_LU_INFO);
+	assert_int_equal(io_thread_revoke(fixture.thread), 0);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
+	assert_false(initiator_is_done(&page));
+	io_fixture_wait_end(&fixture);
 }
 
-/* Its second half must not reach the store when nobody has the first one's answer any more. */
-static void a_plan_of_many_steps_goes_no_further(void **state)
+/* The second step must not reach the store: the compare's result is lost with the ring. */
+static void a_plan_ends_with_its_current_step(void **state)
 {
-	struct rig rig;
-	uint8_t out[2 * RIG_BLOCK] = {0};
-	struct rig_command first = rig_compare_and_write(0, 1, out), second = first;
+	struct io_fixture fixture;
+	uint8_t out[2 * FIXTURE_BLOCK] = {0};
+	struct initiator_command first = cmd_compare_and_write(0, 1, out), second = first;
 
 	(void) state;
-	memset(out + RIG_BLOCK, 0x99, RIG_BLOCK);
-	rig_start(&rig, &(struct rig_options){.backend.syscalls = true});
-	backend_hold(rig.backend, RIG_ALL_CAPS);
-	rig_send(&rig, &first);
-	rig_send(&rig, &second);
-	assert_true(backend_wait_held(rig.backend, 1));
-	assert_int_equal(io_thread_revoke(rig.thread), 0);
-	assert_int_equal(io_thread_in_flight(rig.thread), 1);
-	rig_wait_orders(&rig);
-	backend_release(rig.backend, 1, BACKEND_OLDEST);
-	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
-	assert_int_equal(backend_count(rig.backend, 0), 1);
-	assert_int_equal(backend_store(rig.backend)[0], 0);
-	rig_finish(&rig);
+	memset(out + FIXTURE_BLOCK, 0x99, FIXTURE_BLOCK);
+	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.syscalls = true});
+	backend_hold(fixture.backend, FIXTURE_ALL_CAPS);
+	initiator_send(&fixture, &first);
+	initiator_send(&fixture, &second);
+	assert_true(backend_wait_held(fixture.backend, 1));
+	assert_int_equal(io_thread_revoke(fixture.thread), 0);
+	assert_int_equal(io_thread_in_flight(fixture.thread), 1);
+	io_fixture_wait_control(&fixture);
+	backend_release(fixture.backend, 1, BACKEND_OLDEST);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
+	assert_int_equal(backend_count(fixture.backend, 0), 1);
+	assert_int_equal(backend_store(fixture.backend)[0], 0);
+	io_fixture_wait_end(&fixture);
 }
 
-static void answers_that_are_ready_are_not_written_any_more(void **state)
+static void late_answers_are_not_written(void **state)
 {
-	struct rig rig;
+	struct io_fixture fixture;
 	uint8_t in[64];
-	struct rig_command map = rig_cdb16(0x9e, 0x12, 0, 64, NULL, 64);
+	struct initiator_command map = cmd_get_lba_status(0, in, 64);
 
 	(void) state;
-	map.in = in;
-	rig_start(
-		&rig,
-		&(struct rig_options){.backend = {.syscalls = true, .info.caps = RIG_ALL_CAPS}});
-	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_MAP));
-	rig_send(&rig, &map);
-	assert_true(backend_wait_held(rig.backend, 1));
-	assert_int_equal(io_thread_revoke(rig.thread), 0);
-	backend_release(rig.backend, 1, BACKEND_OLDEST);
-	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
-	assert_false(rig_is_done(&map));
-	rig_finish(&rig);
+	io_fixture_start(
+		&fixture,
+		&(struct io_fixture_options){
+			.backend = {.syscalls = true, .info.caps = FIXTURE_ALL_CAPS}});
+	initiator_send_held(&fixture, &map, TCMU_IO_CAP(TCMU_IO_MAP));
+	assert_int_equal(io_thread_revoke(fixture.thread), 0);
+	backend_release(fixture.backend, 1, BACKEND_OLDEST);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
+	assert_false(initiator_is_done(&map));
+	io_fixture_wait_end(&fixture);
 }
 
-static void once_more_and_after_the_end_it_does_nothing(void **state)
+static void a_repeated_revoke_does_nothing(void **state)
 {
-	struct rig rig;
+	struct io_fixture fixture;
 
 	(void) state;
-	rig_start(&rig, &(struct rig_options){0});
-	assert_int_equal(io_thread_revoke(rig.thread), 0);
-	assert_int_equal(io_thread_revoke(rig.thread), 0);
-	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
-	assert_int_equal(io_thread_revoke(rig.thread), 0);
-	rig_finish(&rig);
+	io_fixture_start(&fixture, &(struct io_fixture_options){0});
+	assert_int_equal(io_thread_revoke(fixture.thread), 0);
+	assert_int_equal(io_thread_revoke(fixture.thread), 0);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
+	assert_int_equal(io_thread_revoke(fixture.thread), 0);
+	io_fixture_wait_end(&fixture);
 
-	rig_start(&rig, &(struct rig_options){0});
-	io_thread_drain(rig.thread, false);
-	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
-	assert_int_equal(io_thread_revoke(rig.thread), 0);
-	assert_true(io_thread_ended_clean(rig.thread));
-	rig_finish(&rig);
+	io_fixture_start(&fixture, &(struct io_fixture_options){0});
+	io_thread_drain(fixture.thread, false);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
+	assert_int_equal(io_thread_revoke(fixture.thread), 0);
+	assert_true(io_thread_ended_clean(fixture.thread));
+	io_fixture_wait_end(&fixture);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(late_system_calls_change_nothing),
-		cmocka_unit_test(late_accesses_to_memory_find_the_bytes_in_flight),
-		cmocka_unit_test(without_memory_nothing_is_taken_away),
-		cmocka_unit_test(workers_that_are_stuck_end_late),
-		cmocka_unit_test(a_thread_that_is_stuck_in_submit),
-		cmocka_unit_test(a_thread_that_is_stuck_in_the_engine),
-		cmocka_unit_test(what_the_engine_has_pending_is_cancelled),
-		cmocka_unit_test(before_the_ring_is_attached),
-		cmocka_unit_test(commands_that_wait_for_the_serial_just_end),
-		cmocka_unit_test(a_plan_of_many_steps_goes_no_further),
-		cmocka_unit_test(answers_that_are_ready_are_not_written_any_more),
-		cmocka_unit_test(once_more_and_after_the_end_it_does_nothing),
+		cmocka_unit_test(late_memory_accesses_find_the_bytes_in_flight),
+		cmocka_unit_test(without_memory_the_ring_stays_mapped),
+		cmocka_unit_test(stuck_workers_end_after_the_revoke),
+		cmocka_unit_test(a_thread_stuck_in_submit_loses_its_ring),
+		cmocka_unit_test(a_thread_stuck_in_a_read_loses_its_ring),
+		cmocka_unit_test(requests_pending_in_io_uring_are_cancelled),
+		cmocka_unit_test(a_ring_can_be_revoked_before_it_is_attached),
+		cmocka_unit_test(commands_waiting_for_the_serial_are_dropped),
+		cmocka_unit_test(a_plan_ends_with_its_current_step),
+		cmocka_unit_test(late_answers_are_not_written),
+		cmocka_unit_test(a_repeated_revoke_does_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

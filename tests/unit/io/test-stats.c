@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is counted of a device: every command once, in its class, with its time, its bytes and its
- * end; and what is under way is seen while the device's thread is stuck.
+ * Statistics of a device: each command is counted once, in its class, with its time, its bytes and
+ * its result. Requests in flight are visible while the I/O thread is stuck.
  */
 #include "io-fixture.h"
 
@@ -14,34 +14,33 @@
 
 static struct stats *stats;
 
-static int make(void **state)
+static int stats_setup(void **state)
 {
 	(void) state;
 	stats = calloc(1, sizeof(*stats));
 	return stats ? 0 : -1;
 }
 
-static int drop(void **state)
+static int stats_teardown(void **state)
 {
 	(void) state;
 	free(stats);
 	return 0;
 }
 
-static void start(struct rig *rig, const struct rig_options *options)
+static void start_with_stats(struct io_fixture *fixture, const struct io_fixture_options *options)
 {
-	rig_make(rig, options);
-	rig->setup.stats = stats;
-	assert_int_equal(io_thread_new(&rig->setup, &rig->thread), 0);
-	rig_wait_signal(rig, IO_SIGNAL_ATTACHED);
+	io_fixture_init(fixture, options);
+	fixture->setup.stats = stats;
+	io_fixture_start_thread(fixture);
 }
 
-static uint64_t count(enum scsi_class class)
+static uint64_t class_commands(enum scsi_class class)
 {
 	return stats_get(&stats->classes[class].commands);
 }
 
-static uint64_t sum(enum scsi_class class)
+static uint64_t class_latencies(enum scsi_class class)
 {
 	uint64_t all = 0;
 
@@ -52,7 +51,7 @@ static uint64_t sum(enum scsi_class class)
 
 /* ------- buckets ------- */
 
-static void every_time_lies_in_its_bucket(void **state)
+static void every_latency_lies_in_its_bucket(void **state)
 {
 	(void) state;
 	for (unsigned shift = 0; shift < 64; shift++) {
@@ -62,12 +61,12 @@ static void every_time_lies_in_its_bucket(void **state)
 
 			assert_in_range(bucket, 0, STATS_BUCKETS - 1);
 			assert_true(ns >= stats_bucket_lower(bucket));
-			assert_true(ns < stats_bucket_upper(bucket) || ns == UINT64_MAX);
+			assert_true(ns < stats_bucket_upper(bucket));
 		}
 	}
 }
 
-static void buckets_follow_each_other_and_are_narrow(void **state)
+static void buckets_are_contiguous_and_narrow(void **state)
 {
 	(void) state;
 	assert_int_equal(stats_bucket_lower(0), 0);
@@ -87,42 +86,42 @@ static void buckets_follow_each_other_and_are_narrow(void **state)
 
 static void commands_are_counted_by_class_with_bytes_and_times(void **state)
 {
-	static uint8_t data[8 * RIG_BLOCK];
-	struct rig_command commands[] = {
-		rig_read(0, 8, data), rig_write(8, 2, data), rig_write(8, 1, data),
-		rig_flush(),          rig_test_unit_ready(),
+	static uint8_t data[8 * FIXTURE_BLOCK];
+	struct initiator_command commands[] = {
+		cmd_read(0, 8, data), cmd_write(8, 2, data), cmd_write(8, 1, data),
+		cmd_flush(),          cmd_test_unit_ready(),
 	};
-	struct rig rig;
+	struct io_fixture fixture;
 
 	(void) state;
-	start(&rig, &(struct rig_options){0});
+	start_with_stats(&fixture, &(struct io_fixture_options){0});
 	for (unsigned i = 0; i < 5; i++)
-		assert_int_equal(rig_do(&rig, &commands[i]), SCSI_GOOD);
-	rig_stop(&rig);
-	assert_int_equal(count(SCSI_CLASS_READ), 1);
-	assert_int_equal(count(SCSI_CLASS_WRITE), 2);
-	assert_int_equal(count(SCSI_CLASS_FLUSH), 1);
-	assert_int_equal(count(SCSI_CLASS_OTHER), 1);
-	assert_int_equal(stats_get(&stats->classes[SCSI_CLASS_READ].bytes), 8 * RIG_BLOCK);
-	assert_int_equal(stats_get(&stats->classes[SCSI_CLASS_WRITE].bytes), 3 * RIG_BLOCK);
+		assert_int_equal(initiator_run(&fixture, &commands[i]), SCSI_GOOD);
+	io_fixture_stop(&fixture);
+	assert_int_equal(class_commands(SCSI_CLASS_READ), 1);
+	assert_int_equal(class_commands(SCSI_CLASS_WRITE), 2);
+	assert_int_equal(class_commands(SCSI_CLASS_FLUSH), 1);
+	assert_int_equal(class_commands(SCSI_CLASS_OTHER), 1);
+	assert_int_equal(stats_get(&stats->classes[SCSI_CLASS_READ].bytes), 8 * FIXTURE_BLOCK);
+	assert_int_equal(stats_get(&stats->classes[SCSI_CLASS_WRITE].bytes), 3 * FIXTURE_BLOCK);
 	for (unsigned i = 0; i < SCSI_CLASS_COUNT; i++) {
-		assert_int_equal(sum(i), count(i));
+		assert_int_equal(class_latencies(i), class_commands(i));
 		assert_int_equal(stats_get(&stats->classes[i].failed), 0);
-		assert_true(!count(i) == !stats_get(&stats->classes[i].ns));
+		assert_true(!class_commands(i) == !stats_get(&stats->classes[i].ns));
 	}
 	assert_int_equal(stats_get(&stats->fetched), 5);
 	assert_int_equal(stats_get(&stats->ended), 5);
 }
 
-static void errors_are_counted_by_their_sense(void **state)
+static void errors_are_counted_by_sense_key(void **state)
 {
-	struct rig_command beyond = rig_read(UINT32_MAX, 1, NULL);
-	struct rig rig;
+	struct initiator_command beyond = cmd_read(UINT32_MAX, 1, NULL);
+	struct io_fixture fixture;
 
 	(void) state;
-	start(&rig, &(struct rig_options){0});
-	assert_int_equal(rig_do(&rig, &beyond), SCSI_CHECK_CONDITION);
-	rig_stop(&rig);
+	start_with_stats(&fixture, &(struct io_fixture_options){0});
+	assert_int_equal(initiator_run(&fixture, &beyond), SCSI_CHECK_CONDITION);
+	io_fixture_stop(&fixture);
 	assert_int_equal(stats_get(&stats->sense[5]), 1);
 	assert_int_equal(stats_get(&stats->classes[SCSI_CLASS_READ].failed), 1);
 	assert_int_equal(stats_get(&stats->classes[SCSI_CLASS_READ].bytes), 0);
@@ -130,22 +129,23 @@ static void errors_are_counted_by_their_sense(void **state)
 	assert_true(stats_get(&stats->last_sense_at) > 0);
 }
 
-static void errors_of_the_backend_are_kept_with_what_was_told(void **state)
+static void the_last_backend_error_is_kept_with_its_sense(void **state)
 {
-	static uint8_t data[RIG_BLOCK];
-	struct rig_command write = rig_write(12, 1, data), beyond = rig_read(UINT32_MAX, 1, NULL);
+	static uint8_t data[FIXTURE_BLOCK];
+	struct initiator_command write = cmd_write(12, 1, data),
+				 beyond = cmd_read(UINT32_MAX, 1, NULL);
 	struct stats_error error;
-	struct rig rig;
+	struct io_fixture fixture;
 
 	(void) state;
-	start(&rig, &(struct rig_options){0});
-	backend_fail(rig.backend, TCMU_IO_WRITE, 0, 1, -EBUSY);
-	assert_int_equal(rig_do(&rig, &write), SCSI_BUSY);
-	assert_int_equal(rig_do(&rig, &beyond), SCSI_CHECK_CONDITION);
-	backend_fail(rig.backend, TCMU_IO_WRITE, 0, 1, -ENOSPC);
-	write = rig_write(12, 1, data);
-	assert_int_equal(rig_do(&rig, &write), SCSI_CHECK_CONDITION);
-	rig_stop(&rig);
+	start_with_stats(&fixture, &(struct io_fixture_options){0});
+	backend_fail(fixture.backend, TCMU_IO_WRITE, 0, 1, -EBUSY);
+	assert_int_equal(initiator_run(&fixture, &write), SCSI_BUSY);
+	assert_int_equal(initiator_run(&fixture, &beyond), SCSI_CHECK_CONDITION);
+	backend_fail(fixture.backend, TCMU_IO_WRITE, 0, 1, -ENOSPC);
+	write = cmd_write(12, 1, data);
+	assert_int_equal(initiator_run(&fixture, &write), SCSI_CHECK_CONDITION);
+	io_fixture_stop(&fixture);
 	assert_int_equal(stats_get(&stats->errors), 1);
 	stats_error_read(stats, &error);
 	assert_int_equal(error.error, ENOSPC);
@@ -155,37 +155,39 @@ static void errors_of_the_backend_are_kept_with_what_was_told(void **state)
 	stats_failed(NULL, write.cdb, EIO, 0, &(struct scsi_sense){0});
 }
 
-static void what_is_under_way_is_seen_while_the_backend_is_stuck(void **state)
+static void requests_in_flight_are_seen_while_the_backend_is_stuck(void **state)
 {
-	static uint8_t data[4 * RIG_BLOCK];
-	struct rig_command stuck = rig_read(12, 4, data);
+	static uint8_t data[4 * FIXTURE_BLOCK];
+	struct initiator_command stuck = cmd_read(12, 4, data);
 	struct stats_request requests[16];
 	uint64_t before = stats_now();
-	struct rig rig;
+	struct io_fixture fixture;
 
 	(void) state;
-	start(&rig, &(struct rig_options){.backend = {.threading = TCMU_HANDLER_ASYNC}});
-	backend_block(rig.backend);
-	rig_send(&rig, &stuck);
-	assert_true(backend_wait_blocked(rig.backend));
-	assert_int_equal(io_thread_requests(rig.thread, requests, 16), 1);
-	assert_int_equal(io_thread_requests(rig.thread, requests, 0), 0);
+	start_with_stats(
+		&fixture,
+		&(struct io_fixture_options){.backend = {.threading = TCMU_HANDLER_ASYNC}});
+	backend_block(fixture.backend);
+	initiator_send(&fixture, &stuck);
+	assert_true(backend_wait_blocked(fixture.backend));
+	assert_int_equal(io_thread_requests(fixture.thread, requests, 16), 1);
+	assert_int_equal(io_thread_requests(fixture.thread, requests, 0), 0);
 	assert_in_range(requests[0].begun, before, stats_now());
 	assert_memory_equal(requests[0].cdb, stuck.cdb, 16);
-	assert_int_equal(requests[0].data_length, 4 * RIG_BLOCK);
+	assert_int_equal(requests[0].data_length, 4 * FIXTURE_BLOCK);
 	assert_int_equal(stats_get(&stats->fetched) - stats_get(&stats->ended), 1);
-	backend_unblock(rig.backend);
-	rig_wait(&stuck);
-	rig_wait_idle(&rig);
-	assert_int_equal(io_thread_requests(rig.thread, requests, 16), 0);
-	rig_stop(&rig);
+	backend_unblock(fixture.backend);
+	initiator_wait_status(&stuck, SCSI_GOOD);
+	io_fixture_wait_idle(&fixture);
+	assert_int_equal(io_thread_requests(fixture.thread, requests, 16), 0);
+	io_fixture_stop(&fixture);
 }
 
-/* Whoever reads meanwhile sees whole requests only: each says the same in all its members. */
+/* A reader sees whole requests only: all members of one request have the same number. */
 static atomic_bool done;
 static atomic_uint torn;
 
-static void *look(void *arg)
+static void *read_requests(void *arg)
 {
 	struct stats_flight *flight = arg;
 	struct stats_request request;
@@ -206,7 +208,7 @@ static void a_request_is_read_whole_or_not_at_all(void **state)
 
 	(void) state;
 	atomic_store(&done, false);
-	assert_int_equal(pthread_create(&reader, NULL, look, &flight), 0);
+	assert_int_equal(pthread_create(&reader, NULL, read_requests, &flight), 0);
 	for (uint64_t i = 1; i < 300000; i++) {
 		uint64_t now = i, end = i + 1;
 
@@ -219,95 +221,106 @@ static void a_request_is_read_whole_or_not_at_all(void **state)
 	assert_int_equal(atomic_load(&torn), 0);
 }
 
-static void the_processor_time_of_threads_adds_up(void **state)
+static void the_cpu_time_of_threads_adds_up(void **state)
 {
-	struct rig_command command = rig_test_unit_ready();
-	struct rig rig;
+	struct initiator_command command = cmd_test_unit_ready();
+	struct io_fixture fixture;
 	uint64_t one, idle;
 
 	(void) state;
-	start(&rig, &(struct rig_options){0});
-	assert_int_equal(rig_do(&rig, &command), SCSI_GOOD);
+	start_with_stats(&fixture, &(struct io_fixture_options){0});
+	assert_int_equal(initiator_run(&fixture, &command), SCSI_GOOD);
 	one = stats_cpu(stats);
 	assert_true(one > 0);
-	rig_stop(&rig);
+	io_fixture_stop(&fixture);
 	idle = stats_cpu(stats);
 	assert_true(idle >= one);
 	assert_int_equal(stats_cpu(stats), idle);
-	start(&rig, &(struct rig_options){0});
+	start_with_stats(&fixture, &(struct io_fixture_options){0});
 	assert_true(stats_cpu(stats) >= idle);
-	rig_stop(&rig);
+	io_fixture_stop(&fixture);
 }
 
-static void what_goes_with_the_ring_is_not_counted_as_answered(void **state)
+static void revoked_commands_are_not_counted_as_answered(void **state)
 {
-	static uint8_t data[RIG_BLOCK];
-	struct rig_command stuck = rig_read(0, 1, data);
-	struct rig rig;
+	static uint8_t data[FIXTURE_BLOCK];
+	struct initiator_command stuck = cmd_read(0, 1, data);
+	struct io_fixture fixture;
 
 	(void) state;
-	start(&rig, &(struct rig_options){0});
-	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	rig_send(&rig, &stuck);
-	assert_true(backend_wait_held(rig.backend, 1));
-	assert_int_equal(io_thread_revoke(rig.thread), 0);
+	start_with_stats(&fixture, &(struct io_fixture_options){0});
+	initiator_send_held(&fixture, &stuck, TCMU_IO_CAP(TCMU_IO_READ));
+	assert_int_equal(io_thread_revoke(fixture.thread), 0);
 	assert_int_equal(stats_get(&stats->fetched) - stats_get(&stats->ended), 1);
-	assert_int_equal(backend_release(rig.backend, 1, BACKEND_OLDEST), 1);
-	rig_finish(&rig);
+	assert_int_equal(backend_release(fixture.backend, 1, BACKEND_OLDEST), 1);
+	io_fixture_wait_end(&fixture);
 	assert_int_equal(stats_get(&stats->fetched), stats_get(&stats->ended));
-	assert_int_equal(count(SCSI_CLASS_READ), 0);
+	assert_int_equal(class_commands(SCSI_CLASS_READ), 0);
 }
 
-static unsigned told;
+/* The last report of the I/O thread; read after its end. */
+static unsigned report_cnt;
+static uint8_t reported_opcode, reported_cdb_length;
+static uint64_t reported_data_length;
 
-static void on_told(void *owner, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
+static void on_command_report(
+	void *context, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
 {
-	(void) owner;
-	assert_int_equal(cdb[0], 0);
-	assert_int_equal(cdb_length, 6);
-	assert_int_equal(data_length, 0);
-	told++;
+	(void) context;
+	reported_opcode = cdb[0];
+	reported_cdb_length = cdb_length;
+	reported_data_length = data_length;
+	report_cnt++;
 }
 
-static void commands_are_told_when_somebody_wants_it(void **state)
+static void commands_are_reported_only_while_enabled(void **state)
 {
-	struct rig_command commands[] = {
-		rig_test_unit_ready(), rig_test_unit_ready(), rig_test_unit_ready()};
-	atomic_bool tell = false;
-	struct rig rig;
+	static uint8_t data[FIXTURE_BLOCK];
+	struct initiator_command commands[] = {
+		cmd_test_unit_ready(), cmd_read(0, 1, data), cmd_test_unit_ready()};
+	atomic_bool enabled = false;
+	struct io_fixture fixture;
 
 	(void) state;
-	told = 0;
-	rig_make(&rig, &(struct rig_options){0});
-	rig.setup.tell = &tell;
-	rig.setup.told = on_told;
-	assert_int_equal(io_thread_new(&rig.setup, &rig.thread), 0);
-	assert_int_equal(rig_do(&rig, &commands[0]), SCSI_GOOD);
-	atomic_store(&tell, true);
-	assert_int_equal(rig_do(&rig, &commands[1]), SCSI_GOOD);
-	atomic_store(&tell, false);
-	assert_int_equal(rig_do(&rig, &commands[2]), SCSI_GOOD);
-	rig_stop(&rig);
-	assert_int_equal(told, 1);
+	report_cnt = 0;
+	io_fixture_init(&fixture, &(struct io_fixture_options){0});
+	fixture.setup.tell = &enabled;
+	fixture.setup.told = on_command_report;
+	assert_int_equal(io_thread_new(&fixture.setup, &fixture.thread), 0);
+	assert_int_equal(initiator_run(&fixture, &commands[0]), SCSI_GOOD);
+	atomic_store(&enabled, true);
+	assert_int_equal(initiator_run(&fixture, &commands[1]), SCSI_GOOD);
+	atomic_store(&enabled, false);
+	assert_int_equal(initiator_run(&fixture, &commands[2]), SCSI_GOOD);
+	io_fixture_stop(&fixture);
+	assert_int_equal(report_cnt, 1);
+	assert_int_equal(reported_opcode, commands[1].cdb[0]);
+	assert_int_equal(reported_cdb_length, 16);
+	assert_int_equal(reported_data_length, FIXTURE_BLOCK);
 }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_time_lies_in_its_bucket),
-		cmocka_unit_test(buckets_follow_each_other_and_are_narrow),
+		cmocka_unit_test(every_latency_lies_in_its_bucket),
+		cmocka_unit_test(buckets_are_contiguous_and_narrow),
 		cmocka_unit_test_setup_teardown(
-			commands_are_counted_by_class_with_bytes_and_times, make, drop),
-		cmocka_unit_test_setup_teardown(errors_are_counted_by_their_sense, make, drop),
+			commands_are_counted_by_class_with_bytes_and_times, stats_setup,
+			stats_teardown),
 		cmocka_unit_test_setup_teardown(
-			errors_of_the_backend_are_kept_with_what_was_told, make, drop),
+			errors_are_counted_by_sense_key, stats_setup, stats_teardown),
 		cmocka_unit_test_setup_teardown(
-			what_is_under_way_is_seen_while_the_backend_is_stuck, make, drop),
-		cmocka_unit_test_setup_teardown(a_request_is_read_whole_or_not_at_all, make, drop),
-		cmocka_unit_test_setup_teardown(the_processor_time_of_threads_adds_up, make, drop),
+			the_last_backend_error_is_kept_with_its_sense, stats_setup, stats_teardown),
 		cmocka_unit_test_setup_teardown(
-			what_goes_with_the_ring_is_not_counted_as_answered, make, drop),
-		cmocka_unit_test(commands_are_told_when_somebody_wants_it),
+			requests_in_flight_are_seen_while_the_backend_is_stuck, stats_setup,
+			stats_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_request_is_read_whole_or_not_at_all, stats_setup, stats_teardown),
+		cmocka_unit_test_setup_teardown(
+			the_cpu_time_of_threads_adds_up, stats_setup, stats_teardown),
+		cmocka_unit_test_setup_teardown(
+			revoked_commands_are_not_counted_as_answered, stats_setup, stats_teardown),
+		cmocka_unit_test(commands_are_reported_only_while_enabled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

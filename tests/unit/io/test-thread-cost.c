@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a command costs: no allocation, one doorbell and one sleep, or a part of them where many
- * come together.
+ * What a command costs: no allocation, one doorbell and one sleep, and less in a batch.
  *
- * The allocators and io_uring_submit() are wrapped at link time. What the main thread does is the
- * test's.
+ * The allocators and io_uring_submit() are wrapped at link time. Calls on the main thread are the
+ * test's own and do not count.
  */
 #include "io-fixture.h"
 
@@ -13,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Visible: where a library refers to an allocator, the linker wants to know. */
+/* Visible, because shared libraries refer to the allocators. */
 #pragma GCC visibility push(default)
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
@@ -77,24 +76,24 @@ int __wrap_io_uring_submit(struct io_uring *ring)
 
 #define BATCH 16u
 
-static void send_batch(struct rig *rig)
+static void send_batch(struct io_fixture *fixture)
 {
-	struct rig_command commands[BATCH];
-	static uint8_t data[BATCH][RIG_BLOCK];
+	struct initiator_command commands[BATCH];
+	static uint8_t data[BATCH][FIXTURE_BLOCK];
 
 	for (unsigned i = 0; i < BATCH; i++) {
-		commands[i] = i % 2 ? rig_read(i, 1, data[i]) : rig_write(i, 1, data[i]);
-		rig_push(rig, &commands[i]);
+		commands[i] = i % 2 ? cmd_read(i, 1, data[i]) : cmd_write(i, 1, data[i]);
+		initiator_push(fixture, &commands[i]);
 	}
-	rig_notify(rig);
+	initiator_notify(fixture);
 	for (unsigned i = 0; i < BATCH; i++)
-		rig_wait(&commands[i]);
+		initiator_wait_status(&commands[i], SCSI_GOOD);
 }
 
-static void reading_and_writing_allocates_nothing(void **state)
+static void reads_and_writes_allocate_nothing(void **state)
 {
-	static const struct rig_options kinds[] = {
-		{.backend.info = {.caps = RIG_BASIC_CAPS, .volatile_cache = true}},
+	static const struct io_fixture_options kinds[] = {
+		{.backend.info = {.caps = FIXTURE_BASIC_CAPS, .volatile_cache = true}},
 		{.aio = AIO_URING, .backend = {.aio = true}},
 		{.aio = AIO_URING, .backend = {.aio = true, .aio_cached = true}},
 		{.aio = AIO_THREADS, .backend = {.aio = true}},
@@ -104,146 +103,157 @@ static void reading_and_writing_allocates_nothing(void **state)
 
 	(void) state;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		struct rig rig;
+		struct io_fixture fixture;
 
-		rig_start(&rig, &kinds[i]);
+		io_fixture_start(&fixture, &kinds[i]);
 		for (unsigned j = 0; j < 10; j++)
-			send_batch(&rig);
+			send_batch(&fixture);
 		atomic_store(&allocations, 0);
 		for (unsigned j = 0; j < 50; j++)
-			send_batch(&rig);
+			send_batch(&fixture);
 		assert_int_equal(atomic_load(&allocations), 0);
-		rig_stop(&rig);
+		io_fixture_stop(&fixture);
 	}
 }
 
 static void emulated_answers_allocate_nothing(void **state)
 {
-	struct rig rig;
+	struct io_fixture fixture;
 	uint8_t in[256];
-	struct rig_command commands[] = {
-		{.cdb_length = 6}, /* TEST UNIT READY */
-		{.cdb = {0x12, 0, 0, 0, 255}, .cdb_length = 6, .length = sizeof(in), .in = in},
-		{.cdb = {0x12, 1, 0x83, 0, 255}, .cdb_length = 6, .length = sizeof(in), .in = in},
-		{.cdb = {0x1a, 0, 0x3f, 0, 255}, .cdb_length = 6, .length = sizeof(in), .in = in},
+	struct initiator_command commands[] = {
+		cmd_test_unit_ready(),
+		cmd_inquiry(in, 255),
+		{.cdb = {0x12, 1, 0x83, 0, 255},
+		 .cdb_length = 6,
+		 .length = sizeof(in),
+		 .in = in}, /* VPD page 83h */
+		{.cdb = {0x1a, 0, 0x3f, 0, 255},
+		 .cdb_length = 6,
+		 .length = sizeof(in),
+		 .in = in}, /* MODE SENSE */
 	};
 
 	(void) state;
-	rig_start(&rig, &(struct rig_options){0});
+	io_fixture_start(&fixture, &(struct io_fixture_options){0});
 	atomic_store(&allocations, 0);
 	for (unsigned i = 0; i < 100; i++)
-		assert_int_equal(rig_do(&rig, &commands[i % 4]), SCSI_GOOD);
+		assert_int_equal(initiator_run(&fixture, &commands[i % 4]), SCSI_GOOD);
 	assert_int_equal(atomic_load(&allocations), 0);
-	rig_stop(&rig);
+	io_fixture_stop(&fixture);
 }
 
-static void what_needs_a_copy_of_its_data_allocates_nothing(void **state)
+static void commands_with_bounce_buffers_allocate_nothing(void **state)
 {
-	static uint8_t data[2 * RIG_BLOCK];
-	struct rig_command commands[] = {
-		rig_compare_and_write(3, 1, data),
-		rig_cdb16(0x93, 0, 0, 100, data, RIG_BLOCK), /* WRITE SAME */
-		rig_cdb16(0x8f, 2, 5, 1, data, RIG_BLOCK),   /* VERIFY */
-		rig_cdb16(0x8b, 0, 7, 1, data, RIG_BLOCK),   /* ORWRITE */
+	static uint8_t data[2 * FIXTURE_BLOCK];
+	struct initiator_command commands[] = {
+		cmd_compare_and_write(3, 1, data),
+		cmd_write_same(0, 0, 100, data),
+		cmd_verify(BYTCHK_DATA, 5, 1, data),
+		cmd_orwrite(7, 1, data),
 	};
-	struct rig rig;
+	struct io_fixture fixture;
 
 	(void) state;
 	memset(data, 1, sizeof(data));
-	rig_start(&rig, &(struct rig_options){0});
+	io_fixture_start(&fixture, &(struct io_fixture_options){0});
 	for (unsigned i = 0; i < 8; i++)
-		rig_do(&rig, &commands[i % 4]);
+		initiator_run(&fixture, &commands[i % 4]);
 	atomic_store(&allocations, 0);
 	for (unsigned i = 0; i < 100; i++)
-		rig_do(&rig, &commands[i % 4]);
+		assert_int_equal(initiator_run(&fixture, &commands[i % 4]), SCSI_GOOD);
 	assert_int_equal(atomic_load(&allocations), 0);
-	rig_stop(&rig);
+	io_fixture_stop(&fixture);
 }
 
-static void zeros_that_the_handler_writes_allocate_nothing(void **state)
+static void native_write_zeroes_allocates_nothing(void **state)
 {
-	static const uint8_t zeros[RIG_BLOCK];
+	static const uint8_t zeros[FIXTURE_BLOCK];
 	struct tcmu_backend_info info = {
-		.caps = RIG_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES)};
-	struct rig_command same = rig_cdb16(0x93, 0, 0, 1000, zeros, sizeof(zeros));
-	struct rig rig;
+		.caps = FIXTURE_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES)};
+	struct initiator_command same = cmd_write_same(0, 0, 1000, zeros);
+	struct io_fixture fixture;
 
 	(void) state;
-	rig_start(&rig, &(struct rig_options){.backend.info = info});
+	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.info = info});
 	atomic_store(&allocations, 0);
 	for (unsigned i = 0; i < 10; i++)
-		assert_int_equal(rig_do(&rig, &same), SCSI_GOOD);
+		assert_int_equal(initiator_run(&fixture, &same), SCSI_GOOD);
 	assert_int_equal(atomic_load(&allocations), 0);
-	assert_int_equal(backend_count(rig.backend, TCMU_IO_WRITE_ZEROES), 10);
-	rig_stop(&rig);
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE_ZEROES), 10);
+	io_fixture_stop(&fixture);
 }
 
-/* Times sleeps and doorbells for count commands that come one by one. */
-static void one_by_one(
-	const struct rig_options *options, unsigned later, unsigned count, unsigned sleeps)
+/* Checks that count sequential commands cost count doorbells and at most `sleeps` sleeps each.
+ * later: another thread completes the requests, after at most so many µs. */
+static void check_cost_of_sequential_commands(
+	const struct io_fixture_options *options, unsigned later, unsigned count, unsigned sleeps)
 {
-	struct rig rig;
-	uint8_t in[RIG_BLOCK];
-	struct rig_command read = rig_read(0, 1, in);
+	struct io_fixture fixture;
+	uint8_t in[FIXTURE_BLOCK];
+	struct initiator_command read = cmd_read(0, 1, in);
 	unsigned long waits;
 	unsigned doorbells;
 
-	rig_start(&rig, options);
+	io_fixture_start(&fixture, options);
 	if (later)
-		backend_later(rig.backend, later);
-	rig_do(&rig, &read);
+		backend_later(fixture.backend, later);
+	initiator_run(&fixture, &read);
 	waits = fake_uio_epoll_waits();
-	doorbells = fake_uio_counts(rig.uio).doorbells;
+	doorbells = fake_uio_counts(fixture.uio).doorbells;
 	for (unsigned i = 0; i < count; i++)
-		rig_do(&rig, &read);
-	assert_int_equal(fake_uio_counts(rig.uio).doorbells - doorbells, count);
-	/* Now and then what another thread has ended is found before that thread has rung. */
+		assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
+	assert_int_equal(fake_uio_counts(fixture.uio).doorbells - doorbells, count);
+	/* Now and then the thread finds a completion before the other thread has woken it. */
 	assert_in_range(fake_uio_epoll_waits() - waits, 0, sleeps * count + count / 10);
-	rig_stop(&rig);
+	io_fixture_stop(&fixture);
 }
 
 static void a_single_command_costs_one_doorbell_and_one_sleep(void **state)
 {
 	(void) state;
-	one_by_one(&(struct rig_options){0}, 0, 500, 1);
-	/* and a second one where it is completed by another thread */
-	one_by_one(&(struct rig_options){0}, 1, 500, 2);
-	one_by_one(&(struct rig_options){.backend.threading = TCMU_HANDLER_SERIAL}, 0, 500, 2);
-	one_by_one(&(struct rig_options){.aio = AIO_THREADS, .backend.aio = true}, 0, 500, 2);
-	one_by_one(&(struct rig_options){.aio = AIO_URING, .backend.aio = true}, 0, 500, 2);
+	check_cost_of_sequential_commands(&(struct io_fixture_options){0}, 0, 500, 1);
+	/* two sleeps if another thread completes the request */
+	check_cost_of_sequential_commands(&(struct io_fixture_options){0}, 1, 500, 2);
+	check_cost_of_sequential_commands(
+		&(struct io_fixture_options){.backend.threading = TCMU_HANDLER_SERIAL}, 0, 500, 2);
+	check_cost_of_sequential_commands(
+		&(struct io_fixture_options){.aio = AIO_THREADS, .backend.aio = true}, 0, 500, 2);
+	check_cost_of_sequential_commands(
+		&(struct io_fixture_options){.aio = AIO_URING, .backend.aio = true}, 0, 500, 2);
 }
 
-static void many_at_once_share_a_doorbell_and_a_system_call(void **state)
+static void a_batch_shares_doorbells_and_one_system_call(void **state)
 {
-	struct rig rig;
+	struct io_fixture fixture;
 	unsigned long waits;
 	unsigned doorbells, calls;
 
 	(void) state;
-	rig_start(&rig, &(struct rig_options){.aio = AIO_URING, .backend.aio = true});
-	send_batch(&rig);
-	rig_wait_idle(&rig);
+	io_fixture_start(
+		&fixture, &(struct io_fixture_options){.aio = AIO_URING, .backend.aio = true});
+	send_batch(&fixture);
+	io_fixture_wait_idle(&fixture);
 	waits = fake_uio_epoll_waits();
-	doorbells = fake_uio_counts(rig.uio).doorbells;
+	doorbells = fake_uio_counts(fixture.uio).doorbells;
 	calls = atomic_load(&submits);
 	for (unsigned i = 0; i < 100; i++)
-		send_batch(&rig);
-	/* Not all of a batch ends at the same time; at the worst in a few groups. */
-	assert_in_range(fake_uio_counts(rig.uio).doorbells - doorbells, 100, 400);
+		send_batch(&fixture);
+	/* A batch ends in a few groups at worst. */
+	assert_in_range(fake_uio_counts(fixture.uio).doorbells - doorbells, 100, 400);
 	assert_in_range(fake_uio_epoll_waits() - waits, 0, 402);
 	assert_int_equal(atomic_load(&submits) - calls, 100);
-	rig_stop(&rig);
+	io_fixture_stop(&fixture);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reading_and_writing_allocates_nothing),
+		cmocka_unit_test(reads_and_writes_allocate_nothing),
 		cmocka_unit_test(emulated_answers_allocate_nothing),
-		cmocka_unit_test(what_needs_a_copy_of_its_data_allocates_nothing),
-		cmocka_unit_test(zeros_that_the_handler_writes_allocate_nothing),
+		cmocka_unit_test(commands_with_bounce_buffers_allocate_nothing),
+		cmocka_unit_test(native_write_zeroes_allocates_nothing),
 		cmocka_unit_test(a_single_command_costs_one_doorbell_and_one_sleep),
-		cmocka_unit_test(many_at_once_share_a_doorbell_and_a_system_call),
+		cmocka_unit_test(a_batch_shares_doorbells_and_one_system_call),
 	};
 
 	main_thread = pthread_self();

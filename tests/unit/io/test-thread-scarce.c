@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When memory, descriptors or threads run out: a loop that cannot be made leaves nothing behind, a
- * command that cannot be carried out is answered BUSY, and afterwards everything goes on.
+ * When memory, descriptors or threads run out: a failed start leaks nothing, a command without
+ * memory is answered BUSY, and afterwards the device works again.
  *
- * The calls are wrapped at link time; one of them, counted from the start, fails.
+ * The calls are wrapped at link time. A test makes one of them fail, counted from the start.
  */
 #include "io-fixture.h"
+#include "proc-fixture.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,7 +17,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
-/* Visible: where a library refers to one of them, the linker wants to know. */
+/* Visible, because shared libraries refer to these functions. */
 #pragma GCC visibility push(default)
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
@@ -37,10 +38,10 @@ int __real_pthread_create(
 	pthread_t *thread, const pthread_attr_t *attributes, void *(*main_of)(void *), void *arg);
 
 static pthread_t main_thread;
-static atomic_bool main_fails;        /* calls on the main thread, else those on the others */
-static atomic_int until_failure = -1; /* calls that still succeed; negative: all do */
+static atomic_bool main_fails;        /* fail calls on the main thread, else calls on the others */
+static atomic_int until_failure = -1; /* calls that still succeed; negative: all succeed */
 
-static bool fails(int error)
+static bool call_fails(int error)
 {
 	int left = atomic_load(&until_failure);
 
@@ -56,168 +57,156 @@ static bool fails(int error)
 
 void *__wrap_malloc(size_t size)
 {
-	return fails(ENOMEM) ? NULL : __real_malloc(size);
+	return call_fails(ENOMEM) ? NULL : __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-	return fails(ENOMEM) ? NULL : __real_calloc(count, size);
+	return call_fails(ENOMEM) ? NULL : __real_calloc(count, size);
 }
 
 void *__wrap_aligned_alloc(size_t alignment, size_t size)
 {
-	return fails(ENOMEM) ? NULL : __real_aligned_alloc(alignment, size);
+	return call_fails(ENOMEM) ? NULL : __real_aligned_alloc(alignment, size);
 }
 
 void *__wrap_mmap(void *at, size_t length, int prot, int flags, int fd, off_t offset)
 {
-	return fails(ENOMEM) ? MAP_FAILED : __real_mmap(at, length, prot, flags, fd, offset);
+	return call_fails(ENOMEM) ? MAP_FAILED : __real_mmap(at, length, prot, flags, fd, offset);
 }
 
 int __wrap_epoll_create1(int flags)
 {
-	return fails(EMFILE) ? -1 : __real_epoll_create1(flags);
+	return call_fails(EMFILE) ? -1 : __real_epoll_create1(flags);
 }
 
 int __wrap_eventfd(unsigned value, int flags)
 {
-	return fails(EMFILE) ? -1 : __real_eventfd(value, flags);
+	return call_fails(EMFILE) ? -1 : __real_eventfd(value, flags);
 }
 
 int __wrap_pthread_create(
 	pthread_t *thread, const pthread_attr_t *attributes, void *(*main_of)(void *), void *arg)
 {
-	return fails(EAGAIN) ? EAGAIN : __real_pthread_create(thread, attributes, main_of, arg);
+	return call_fails(EAGAIN) ? EAGAIN
+				  : __real_pthread_create(thread, attributes, main_of, arg);
 }
 
-static unsigned descriptors(void)
+static void fail_one_by_one(const struct io_fixture_options *options)
 {
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned cnt = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		cnt++;
-	closedir(dir);
-	return cnt;
-}
-
-static void fail_one_by_one(const struct rig_options *options)
-{
-	struct rig rig;
+	struct io_fixture fixture;
 	unsigned before, failures = 0;
 	int r;
 
-	rig_make(&rig, options);
-	before = descriptors();
+	io_fixture_init(&fixture, options);
+	before = proc_count_descriptors();
 	atomic_store(&main_fails, true);
 	for (int i = 0;; i++) {
 		atomic_store(&until_failure, i);
-		r = io_thread_new(&rig.setup, &rig.thread);
+		r = io_thread_new(&fixture.setup, &fixture.thread);
 		atomic_store(&until_failure, -1);
 		if (r >= 0)
 			break;
 		failures++;
 		assert_true(r == -ENOMEM || r == -EMFILE || r == -EAGAIN);
-		assert_int_equal(rig.signals, 0);
-		assert_int_equal(descriptors(), before);
+		assert_int_equal(fixture.signals, 0);
+		assert_int_equal(proc_count_descriptors(), before);
 	}
 	atomic_store(&main_fails, false);
 	assert_true(failures >= 6);
-	rig_wait_signal(&rig, IO_SIGNAL_ATTACHED);
-	rig_stop(&rig);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_ATTACHED);
+	io_fixture_stop(&fixture);
 }
 
-static void a_loop_that_cannot_be_made_leaves_nothing(void **state)
+static void a_failed_start_leaks_nothing(void **state)
 {
 	(void) state;
-	fail_one_by_one(&(struct rig_options){.aio = AIO_THREADS});
-	fail_one_by_one(&(struct rig_options){.backend.threading = TCMU_HANDLER_SERIAL});
+	fail_one_by_one(&(struct io_fixture_options){.aio = AIO_THREADS});
+	fail_one_by_one(&(struct io_fixture_options){.backend.threading = TCMU_HANDLER_SERIAL});
 }
 
-/* Everything that needs a copy of data. */
+/* All commands that need a bounce buffer. */
 static void a_command_without_memory_is_busy(void **state)
 {
-	uint8_t out[2 * RIG_BLOCK] = {0}, in[100];
-	struct rig_command commands[] = {
-		rig_cdb16(0x93, 0, 0, 8, out, RIG_BLOCK),    /* WRITE SAME */
-		rig_cdb16(0x8f, 0, 0, 8, NULL, 0),           /* VERIFY */
-		rig_cdb16(0x8e, 0x02, 0, 1, out, RIG_BLOCK), /* WRITE AND VERIFY */
-		rig_compare_and_write(0, 1, out),
-		rig_cdb16(0x8b, 0, 0, 1, out, RIG_BLOCK), /* ORWRITE */
-		rig_cdb16(0x9e, 0x12, 0, 64, NULL, 64),   /* GET LBA STATUS */
-		rig_cdb16(0x88, 0, 0, 8, NULL, 100),      /* READ that ends within a block */
+	uint8_t out[2 * FIXTURE_BLOCK] = {0}, in[100];
+	struct initiator_command commands[] = {
+		cmd_write_same(0, 0, 8, out),
+		cmd_verify(BYTCHK_NONE, 0, 8, NULL),
+		cmd_write_and_verify(BYTCHK_DATA, 0, 1, out),
+		cmd_compare_and_write(0, 1, out),
+		cmd_orwrite(0, 1, out),
+		cmd_get_lba_status(0, in, 64),
+		cmd_cdb16(0x88, 0, 0, 8, NULL, 100), /* READ that ends within a block */
 	};
-	struct rig rig;
+	struct io_fixture fixture;
 
 	(void) state;
-	rig_start(
-		&rig,
-		&(struct rig_options){
-			.backend.info.caps = RIG_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_MAP)});
-	commands[5].in = commands[6].in = in;
+	io_fixture_start(
+		&fixture,
+		&(struct io_fixture_options){
+			.backend.info.caps = FIXTURE_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_MAP)});
+	commands[6].in = in;
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		rig_push(&rig, &commands[i]);
+		initiator_push(&fixture, &commands[i]);
 		atomic_store(&until_failure, 0);
-		rig_notify(&rig);
-		rig_wait(&commands[i]);
+		initiator_notify(&fixture);
+		initiator_wait(&commands[i]);
 		assert_int_equal(atomic_load(&until_failure), -1);
 		assert_int_equal(commands[i].status, SCSI_BUSY);
-		assert_int_equal(backend_count(rig.backend, 0), 0);
+		assert_int_equal(backend_count(fixture.backend, 0), 0);
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		assert_int_equal(rig_do(&rig, &commands[i]), SCSI_GOOD);
-	rig_stop(&rig);
+		assert_int_equal(initiator_run(&fixture, &commands[i]), SCSI_GOOD);
+	io_fixture_stop(&fixture);
 }
 
-/* Zeros that the handler would have written, and cannot. */
-static void zeros_without_memory_are_busy(void **state)
+/* The handler refuses WRITE_ZEROES: the zeros need a buffer. */
+static void zeros_written_as_data_without_memory_are_busy(void **state)
 {
 	struct tcmu_backend_info info = {
-		.caps = RIG_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES)};
-	struct rig_command zeros = rig_cdb16(0x93, 0x01, 0, 8, NULL, 0);
-	struct rig rig;
+		.caps = FIXTURE_BASIC_CAPS | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES)};
+	struct initiator_command zeros = cmd_write_same(WRITE_SAME_NDOB, 0, 8, NULL);
+	struct io_fixture fixture;
 
 	(void) state;
-	rig_start(&rig, &(struct rig_options){.backend.info = info});
-	backend_fail(rig.backend, TCMU_IO_WRITE_ZEROES, 0, 2, -EOPNOTSUPP);
-	rig_push(&rig, &zeros);
+	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.info = info});
+	backend_fail(fixture.backend, TCMU_IO_WRITE_ZEROES, 0, 2, -EOPNOTSUPP);
+	initiator_push(&fixture, &zeros);
 	atomic_store(&until_failure, 0);
-	rig_notify(&rig);
-	rig_wait(&zeros);
-	assert_int_equal(zeros.status, SCSI_BUSY);
+	initiator_notify(&fixture);
+	initiator_wait_status(&zeros, SCSI_BUSY);
 	assert_int_equal(atomic_load(&until_failure), -1);
-	assert_int_equal(rig_do(&rig, &zeros), SCSI_GOOD);
-	rig_stop(&rig);
+	assert_int_equal(initiator_run(&fixture, &zeros), SCSI_GOOD);
+	io_fixture_stop(&fixture);
 }
 
-/* Memory for more iovecs than usual is found later. */
-static void a_command_with_many_pieces_waits_for_memory(void **state)
+/* The memory for many iovecs is allocated later. */
+static void a_command_with_many_iovecs_waits_for_memory(void **state)
 {
-	struct rig_options options = {.max_transfer = 8, .uio.ring.scatter = true};
+	struct io_fixture_options options = {.max_transfer = 8, .uio.ring.scatter = true};
 	uint8_t *out = calloc(1, 80 * 4096);
-	struct rig_command write = rig_write(0, 80 * 4096 / RIG_BLOCK, out);
-	struct rig rig;
+	struct initiator_command write = cmd_write(0, 80 * 4096 / FIXTURE_BLOCK, out);
+	struct io_fixture fixture;
 
 	(void) state;
-	rig_start(&rig, &options);
-	rig_push(&rig, &write);
+	io_fixture_start(&fixture, &options);
+	initiator_push(&fixture, &write);
 	atomic_store(&until_failure, 0);
-	rig_notify(&rig);
-	rig_wait(&write);
+	initiator_notify(&fixture);
+	initiator_wait(&write);
 	assert_int_equal(atomic_load(&until_failure), -1);
 	assert_int_equal(write.status, SCSI_GOOD);
-	rig_stop(&rig);
+	io_fixture_stop(&fixture);
 	free(out);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_loop_that_cannot_be_made_leaves_nothing),
+		cmocka_unit_test(a_failed_start_leaks_nothing),
 		cmocka_unit_test(a_command_without_memory_is_busy),
-		cmocka_unit_test(zeros_without_memory_are_busy),
-		cmocka_unit_test(a_command_with_many_pieces_waits_for_memory),
+		cmocka_unit_test(zeros_written_as_data_without_memory_are_busy),
+		cmocka_unit_test(a_command_with_many_iovecs_waits_for_memory),
 	};
 
 	main_thread = pthread_self();

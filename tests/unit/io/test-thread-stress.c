@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Many commands and much chance: no wake-up is lost, the data is what a model says, and every life
- * comes to its end whatever ends it and when.
+ * Random load: no wake-up is lost, the data matches a model, and a device ends however and whenever
+ * it is stopped.
  *
- * IO_THREAD_SEED in the environment repeats a run's decisions, IO_THREAD_SECONDS makes the first
- * test longer.
+ * IO_THREAD_SEED in the environment repeats the decisions of a run. IO_THREAD_SECONDS makes the
+ * first two tests longer.
  */
 #include "io-fixture.h"
 
@@ -19,12 +19,12 @@
 static unsigned seed_of_run = 1;
 static unsigned seconds = 1;
 
-/* The ways in which requests end. */
+/* The ways in which requests complete. */
 static const struct {
-	struct rig_options options;
+	struct io_fixture_options options;
 	unsigned later_us;
 } kinds[] = {
-	{.options.backend.info.caps = RIG_BASIC_CAPS},
+	{.options.backend.info.caps = FIXTURE_BASIC_CAPS},
 	{.later_us = 30},
 	{.options = {.aio = AIO_URING, .backend = {.aio = true, .syscalls = true}}},
 	{.options = {.aio = AIO_THREADS, .backend = {.aio = true, .syscalls = true}}},
@@ -40,7 +40,7 @@ static uint64_t now_us(void)
 	return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
 }
 
-static void nap(unsigned us)
+static void sleep_us(unsigned us)
 {
 	struct timespec pause = {.tv_nsec = us * 1000L};
 
@@ -51,37 +51,38 @@ static void nap(unsigned us)
 /* ------- wake-ups ------- */
 
 struct sender {
-	struct rig *rig;
+	struct io_fixture *fixture;
 	uint64_t until;
 	unsigned seed;
 	unsigned sent;
+	unsigned failed;
 };
 
-/* One command at a time, after a pause that is about as long as the other side takes to fall
- * asleep. */
+/* Sends one command at a time, with pauses about as long as the thread needs to fall asleep. */
 #define SENT_MIN 100
 
 static void *send_now_and_then(void *arg)
 {
 	struct sender *self = arg;
-	uint8_t data[2 * RIG_BLOCK];
+	uint8_t data[2 * FIXTURE_BLOCK];
 
 	memset(data, 0, sizeof(data));
-	/* for a while, and for some commands however slow the machine is */
+	/* for some time, and for some commands on a slow machine */
 	while (now_us() < self->until || self->sent < SENT_MIN) {
-		struct rig_command commands[] = {
-			rig_read(self->seed % 64, 1, data), rig_write(self->seed % 64, 1, data),
-			rig_test_unit_ready(), rig_flush()};
+		struct initiator_command commands[] = {
+			cmd_read(self->seed % 64, 1, data), cmd_write(self->seed % 64, 1, data),
+			cmd_test_unit_ready(), cmd_flush()};
 
-		rig_do(self->rig, &commands[rand_r(&self->seed) % 4]);
+		if (initiator_run(self->fixture, &commands[rand_r(&self->seed) % 4]) != SCSI_GOOD)
+			self->failed++;
 		self->sent++;
 		if (rand_r(&self->seed) % 4 == 0)
-			nap((unsigned) rand_r(&self->seed) % 60);
+			sleep_us((unsigned) rand_r(&self->seed) % 60);
 	}
 	return NULL;
 }
 
-static void *give_orders(void *arg)
+static void *send_control_requests(void *arg)
 {
 	struct sender *self = arg;
 
@@ -89,8 +90,8 @@ static void *give_orders(void *arg)
 		char serial[16];
 
 		(void) snprintf(serial, sizeof(serial), "%u", self->sent++);
-		rig_set_serial(self->rig->thread, serial);
-		nap((unsigned) rand_r(&self->seed) % 100);
+		io_fixture_set_serial(self->fixture->thread, serial);
+		sleep_us((unsigned) rand_r(&self->seed) % 100);
 	}
 	return NULL;
 }
@@ -101,34 +102,38 @@ static void no_wake_up_is_lost(void **state)
 	for (size_t kind = 0; kind < KINDS; kind++) {
 		struct sender senders[3];
 		pthread_t threads[3];
-		struct rig rig;
+		struct io_fixture fixture;
 
-		rig_start(&rig, &kinds[kind].options);
+		io_fixture_start(&fixture, &kinds[kind].options);
 		if (kinds[kind].later_us)
-			backend_later(rig.backend, kinds[kind].later_us);
+			backend_later(fixture.backend, kinds[kind].later_us);
 		for (unsigned i = 0; i < 3; i++) {
 			senders[i] = (struct sender){
-				.rig = &rig,
+				.fixture = &fixture,
 				.until = now_us() + seconds * 1000000u,
 				.seed = seed_of_run + i,
 			};
 			assert_int_equal(
 				pthread_create(
-					&threads[i], NULL, i < 2 ? send_now_and_then : give_orders,
+					&threads[i], NULL,
+					i < 2 ? send_now_and_then : send_control_requests,
 					&senders[i]),
 				0);
 		}
-		for (unsigned i = 0; i < 3; i++)
+		for (unsigned i = 0; i < 3; i++) {
 			pthread_join(threads[i], NULL);
-		rig_stop(&rig);
+			assert_int_equal(senders[i].failed, 0);
+			assert_true(senders[i].sent > 0);
+		}
+		io_fixture_stop(&fixture);
 	}
 }
 
 /* ------- falling asleep ------- */
 
-/* What the other side does at the very moment when the thread has found nothing to do and goes to
- * sleep. It spins for the request, or for the signal, finds out how long that takes now and then,
- * and comes about as late. */
+/* Completes a request, or answers a signal, at the moment when the thread has found nothing to do
+ * and falls asleep. Now and then it measures how long falling asleep takes; otherwise it waits
+ * about that long. */
 struct spinner {
 	struct tcmu_handler handler;
 	_Atomic(struct tcmu_io *) io;
@@ -141,20 +146,20 @@ struct spinner {
 
 static struct spinner spinner;
 
-static void hand_over(void *backend, struct tcmu_io *io)
+static void spinner_submit(void *backend, struct tcmu_io *io)
 {
 	(void) backend;
 	atomic_store(&spinner.io, io);
 }
 
-static void see_signal(void *owner, uint32_t bits)
+static void spinner_on_signal(void *context, uint32_t bits)
 {
-	on_rig_signal(owner, bits);
+	io_fixture_on_signal(context, bits);
 	if (bits & IO_SIGNAL_NEEDS_LU_INFO)
 		atomic_store(&spinner.needs_serial, true);
 }
 
-static void wait_about_as_long(unsigned *length)
+static void spin_until_asleep(unsigned *length)
 {
 	unsigned dice = (unsigned) rand_r(&spinner.seed);
 	unsigned most = dice % 8 ? *length / 100 * (dice / 8 % 100 + 5) : UINT_MAX;
@@ -166,7 +171,7 @@ static void wait_about_as_long(unsigned *length)
 		*length = count;
 }
 
-static void *spin(void *arg)
+static void *spinner_main(void *arg)
 {
 	(void) arg;
 	while (!atomic_load(&spinner.ending)) {
@@ -175,42 +180,40 @@ static void *spin(void *arg)
 
 		if (!io && !serial)
 			continue;
-		wait_about_as_long(&spinner.lengths[serial]);
+		spin_until_asleep(&spinner.lengths[serial]);
 		if (io)
 			tcmu_io_complete(io, 0);
 		if (serial)
-			rig_set_serial(spinner.thread, "serial");
+			io_fixture_set_serial(spinner.thread, "serial");
 	}
 	return NULL;
 }
 
-static void nothing_is_missed_while_falling_asleep(void **state)
+static void no_event_is_missed_while_falling_asleep(void **state)
 {
 	uint64_t until = now_us() + seconds * 1000000u;
-	struct rig rig;
-	uint8_t in[RIG_BLOCK];
-	struct rig_command read = rig_read(0, 1, in);
-	struct rig_command page = {
-		.cdb = {0x12, 0x01, 0x80, 0, 64}, .cdb_length = 6, .length = 64, .in = in};
+	struct io_fixture fixture;
+	uint8_t in[FIXTURE_BLOCK];
+	struct initiator_command read = cmd_read(0, 1, in);
+	struct initiator_command page = cmd_serial_page(in);
 	pthread_t thread;
 
 	(void) state;
-	rig_make(&rig, &(struct rig_options){.wait_serial = true});
-	spinner = (struct spinner){.handler = *rig.setup.handler, .seed = seed_of_run};
-	spinner.handler.submit = hand_over;
-	rig.setup.handler = &spinner.handler;
-	rig.setup.signal = see_signal;
-	assert_int_equal(io_thread_new(&rig.setup, &rig.thread), 0);
-	rig_wait_signal(&rig, IO_SIGNAL_ATTACHED);
-	spinner.thread = rig.thread;
-	assert_int_equal(pthread_create(&thread, NULL, spin, NULL), 0);
+	io_fixture_init(&fixture, &(struct io_fixture_options){.wait_serial = true});
+	spinner = (struct spinner){.handler = *fixture.setup.handler, .seed = seed_of_run};
+	spinner.handler.submit = spinner_submit;
+	fixture.setup.handler = &spinner.handler;
+	fixture.setup.signal = spinner_on_signal;
+	io_fixture_start_thread(&fixture);
+	spinner.thread = fixture.thread;
+	assert_int_equal(pthread_create(&thread, NULL, spinner_main, NULL), 0);
 	while (now_us() < until) {
-		rig_do(&rig, &read);
-		rig_do(&rig, &page);
+		assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
+		assert_int_equal(initiator_run(&fixture, &page), SCSI_GOOD);
 	}
 	atomic_store(&spinner.ending, true);
 	pthread_join(thread, NULL);
-	rig_stop(&rig);
+	io_fixture_stop(&fixture);
 }
 
 /* ------- data ------- */
@@ -237,18 +240,18 @@ struct slot {
 	enum model_op op;
 	uint64_t lba;
 	uint32_t blocks;
-	uint8_t buffer[2 * BLOCKS_MAX * RIG_BLOCK];
-	struct rig_command command;
+	uint8_t buffer[2 * BLOCKS_MAX * FIXTURE_BLOCK];
+	struct initiator_command command;
 };
 
 struct model {
-	struct rig *rig;
+	struct io_fixture *fixture;
 	unsigned seed;
-	uint8_t bytes[MODEL_BLOCKS * RIG_BLOCK];
+	uint8_t bytes[MODEL_BLOCKS * FIXTURE_BLOCK];
 	struct slot slots[SLOTS];
 };
 
-static unsigned chance(struct model *model, unsigned below)
+static unsigned model_random(struct model *model, unsigned below)
 {
 	return (unsigned) rand_r(&model->seed) % below;
 }
@@ -265,51 +268,49 @@ static bool range_is_free(const struct model *model, const struct slot *slot)
 	return true;
 }
 
-static void make_command(struct model *model, struct slot *slot)
+static void slot_make_command(struct model *model, struct slot *slot)
 {
-	uint32_t length = slot->blocks * RIG_BLOCK;
-	const uint8_t *there = model->bytes + slot->lba * RIG_BLOCK;
+	uint32_t length = slot->blocks * FIXTURE_BLOCK;
+	const uint8_t *there = model->bytes + slot->lba * FIXTURE_BLOCK;
 
-	rig_pattern(slot->buffer, sizeof(slot->buffer), (uint32_t) rand_r(&model->seed));
+	fill_pattern(slot->buffer, sizeof(slot->buffer), (uint32_t) rand_r(&model->seed));
 	switch (slot->op) {
 	case OP_READ:
-		slot->command = rig_read(slot->lba, slot->blocks, slot->buffer);
+		slot->command = cmd_read(slot->lba, slot->blocks, slot->buffer);
 		break;
 	case OP_WRITE:
-		slot->command = rig_write(slot->lba, slot->blocks, slot->buffer);
+		slot->command = cmd_write(slot->lba, slot->blocks, slot->buffer);
 		break;
 	case OP_WRITE_FUA:
-		slot->command = rig_write_fua(slot->lba, slot->blocks, slot->buffer);
+		slot->command = cmd_write_fua(slot->lba, slot->blocks, slot->buffer);
 		break;
 	case OP_SAME:
-		slot->command = rig_cdb16(
-			0x93, 0, slot->lba, slot->blocks, slot->buffer, RIG_BLOCK);
+		slot->command = cmd_write_same(0, slot->lba, slot->blocks, slot->buffer);
 		break;
 	case OP_COMPARE:
 	case OP_MISCOMPARE:
 		memcpy(slot->buffer, there, length);
-		slot->buffer[chance(model, length)] ^= slot->op == OP_MISCOMPARE;
-		slot->command = rig_compare_and_write(
+		slot->buffer[model_random(model, length)] ^= slot->op == OP_MISCOMPARE;
+		slot->command = cmd_compare_and_write(
 			slot->lba, (uint8_t) slot->blocks, slot->buffer);
 		break;
 	case OP_OR:
-		slot->command = rig_cdb16(0x8b, 0, slot->lba, slot->blocks, slot->buffer, length);
+		slot->command = cmd_orwrite(slot->lba, slot->blocks, slot->buffer);
 		break;
 	default:
 		memcpy(slot->buffer, there, length);
-		slot->command = rig_cdb16(
-			0x8f, 0x02, slot->lba, slot->blocks, slot->buffer, length);
+		slot->command = cmd_verify(BYTCHK_DATA, slot->lba, slot->blocks, slot->buffer);
 		break;
 	}
 }
 
-static void finish(struct model *model, struct slot *slot)
+static void slot_finish(struct model *model, struct slot *slot)
 {
-	uint8_t *there = model->bytes + slot->lba * RIG_BLOCK;
-	uint32_t length = slot->blocks * RIG_BLOCK;
+	uint8_t *there = model->bytes + slot->lba * FIXTURE_BLOCK;
+	uint32_t length = slot->blocks * FIXTURE_BLOCK;
 
-	rig_notify(model->rig);
-	rig_wait(&slot->command);
+	initiator_notify(model->fixture);
+	initiator_wait(&slot->command);
 	slot->busy = false;
 	assert_int_equal(
 		slot->command.status, slot->op == OP_MISCOMPARE ? SCSI_CHECK_CONDITION : SCSI_GOOD);
@@ -323,7 +324,7 @@ static void finish(struct model *model, struct slot *slot)
 		break;
 	case OP_SAME:
 		for (uint32_t i = 0; i < slot->blocks; i++)
-			memcpy(there + i * RIG_BLOCK, slot->buffer, RIG_BLOCK);
+			memcpy(there + i * FIXTURE_BLOCK, slot->buffer, FIXTURE_BLOCK);
 		break;
 	case OP_COMPARE:
 		memcpy(there, slot->buffer + length, length);
@@ -337,55 +338,55 @@ static void finish(struct model *model, struct slot *slot)
 	}
 }
 
-/* Keeps many commands under way whose ranges do not overlap, so that each one's outcome is certain.
- */
+/* Keeps many commands in flight whose ranges do not overlap, so that each result is certain. */
 static void run_model(struct model *model)
 {
 	for (unsigned i = 0; i < OPERATIONS; i++) {
-		struct slot *slot = &model->slots[chance(model, SLOTS)];
+		struct slot *slot = &model->slots[model_random(model, SLOTS)];
 
 		if (slot->busy)
-			finish(model, slot);
-		slot->op = chance(model, OP_CNT);
-		slot->blocks = 1 + chance(model, BLOCKS_MAX);
-		slot->lba = chance(model, MODEL_BLOCKS - BLOCKS_MAX);
+			slot_finish(model, slot);
+		slot->op = model_random(model, OP_CNT);
+		slot->blocks = 1 + model_random(model, BLOCKS_MAX);
+		slot->lba = model_random(model, MODEL_BLOCKS - BLOCKS_MAX);
 		if (!range_is_free(model, slot))
 			continue;
 		slot->busy = true;
-		make_command(model, slot);
-		rig_push(model->rig, &slot->command);
-		if (chance(model, 3))
-			rig_notify(model->rig);
+		slot_make_command(model, slot);
+		initiator_push(model->fixture, &slot->command);
+		if (model_random(model, 3))
+			initiator_notify(model->fixture);
 	}
 	for (unsigned i = 0; i < SLOTS; i++)
 		if (model->slots[i].busy)
-			finish(model, &model->slots[i]);
+			slot_finish(model, &model->slots[i]);
 }
 
-static void the_data_is_what_the_model_says(void **state)
+static void the_data_matches_the_model(void **state)
 {
 	(void) state;
 	for (size_t kind = 0; kind < KINDS; kind++) {
-		struct rig_options options = kinds[kind].options;
+		struct io_fixture_options options = kinds[kind].options;
 		struct model *model = calloc(1, sizeof(*model));
-		struct rig rig;
+		struct io_fixture fixture;
 
 		options.backend.info.volatile_cache = true;
 		options.uio.ring.scatter = kind % 2;
-		rig_start(&rig, &options);
+		io_fixture_start(&fixture, &options);
 		if (kinds[kind].later_us)
-			backend_later(rig.backend, kinds[kind].later_us);
-		model->rig = &rig;
+			backend_later(fixture.backend, kinds[kind].later_us);
+		model->fixture = &fixture;
 		model->seed = seed_of_run;
 		run_model(model);
-		backend_sync(rig.backend);
-		assert_memory_equal(backend_store(rig.backend), model->bytes, sizeof(model->bytes));
-		rig_stop(&rig);
+		backend_sync(fixture.backend);
+		assert_memory_equal(
+			backend_store(fixture.backend), model->bytes, sizeof(model->bytes));
+		io_fixture_stop(&fixture);
 		free(model);
 	}
 }
 
-/* ------- ends ------- */
+/* ------- stopping ------- */
 
 #define LIVES  60u
 #define WRITES 32u
@@ -401,81 +402,80 @@ enum ending {
 	END_CNT,
 };
 
-static void end(struct rig *rig, enum ending ending)
+static void end_device(struct io_fixture *fixture, enum ending ending)
 {
 	if (ending == END_DRAIN || ending == END_CANCEL)
-		io_thread_drain(rig->thread, ending == END_CANCEL);
+		io_thread_drain(fixture->thread, ending == END_CANCEL);
 	if (ending == END_UNREGISTER || ending == END_UNREGISTER_AND_REVOKE)
-		fake_uio_unregister(rig->uio, false);
+		fake_uio_unregister(fixture->uio, false);
 	if (ending == END_REVOKE || ending == END_UNREGISTER_AND_REVOKE) {
-		assert_int_equal(io_thread_revoke(rig->thread), 0);
-		rig_assert_let_go(rig);
+		assert_int_equal(io_thread_revoke(fixture->thread), 0);
+		io_fixture_assert_released(fixture);
 	}
 }
 
-/* Each block has the old bytes or the new ones, the new ones where GOOD was said. */
-static void check_blocks(const struct rig *rig, struct rig_command *writes)
+/* Each block has either the old bytes or the new ones, and the new ones if its status is GOOD. */
+static void check_blocks(const struct io_fixture *fixture, struct initiator_command *writes)
 {
 	for (unsigned i = 0; i < WRITES; i++) {
-		const uint8_t *block = backend_store(rig->backend) + (size_t) i * RIG_BLOCK;
+		const uint8_t *block = backend_store(fixture->backend) + (size_t) i * FIXTURE_BLOCK;
 
 		assert_true(block[0] == OLD || block[0] == NEW);
-		if (rig_is_done(&writes[i]) && writes[i].status == SCSI_GOOD)
+		if (initiator_is_done(&writes[i]) && writes[i].status == SCSI_GOOD)
 			assert_int_equal(block[0], NEW);
-		for (unsigned j = 1; j < RIG_BLOCK; j++)
+		for (unsigned j = 1; j < FIXTURE_BLOCK; j++)
 			assert_int_equal(block[j], block[0]);
 	}
 }
 
-static void one_life(size_t kind, enum ending ending, unsigned *seed)
+static void run_one_device(size_t kind, enum ending ending, unsigned *seed)
 {
-	struct rig_options options = kinds[kind].options;
-	struct rig_command writes[WRITES], serial;
-	uint8_t out[RIG_BLOCK], in[64];
-	struct rig rig;
+	struct io_fixture_options options = kinds[kind].options;
+	struct initiator_command writes[WRITES], serial;
+	uint8_t out[FIXTURE_BLOCK], in[64];
+	struct io_fixture fixture;
 
 	options.depth = 8 + (unsigned) rand_r(seed) % 32;
 	options.wait_serial = true;
-	rig_begin(&rig, &options);
+	io_fixture_start_async(&fixture, &options);
 	memset(out, NEW, sizeof(out));
-	memset(backend_store(rig.backend), OLD, WRITES * RIG_BLOCK);
+	memset(backend_store(fixture.backend), OLD, WRITES * FIXTURE_BLOCK);
 	if (kinds[kind].later_us)
-		backend_later(rig.backend, 200);
-	serial = (struct rig_command){
-		.cdb = {0x12, 0x01, 0x80, 0, 64}, .cdb_length = 6, .length = 64, .in = in};
-	rig_push(&rig, &serial);
+		backend_later(fixture.backend, 200);
+	serial = cmd_serial_page(in);
+	initiator_push(&fixture, &serial);
 	for (unsigned i = 0; i < WRITES; i++) {
-		writes[i] = rig_write(i, 1, out);
-		rig_push(&rig, &writes[i]);
+		writes[i] = cmd_write(i, 1, out);
+		initiator_push(&fixture, &writes[i]);
 		if (rand_r(seed) % 4 == 0)
-			rig_notify(&rig);
+			initiator_notify(&fixture);
 	}
-	rig_notify(&rig);
-	nap((unsigned) rand_r(seed) % 300);
-	end(&rig, ending);
-	rig_wait_signal(&rig, IO_SIGNAL_ENDED);
-	backend_sync(rig.backend);
-	check_blocks(&rig, writes);
-	rig_finish(&rig);
+	initiator_notify(&fixture);
+	sleep_us((unsigned) rand_r(seed) % 300);
+	end_device(&fixture, ending);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
+	backend_sync(fixture.backend);
+	check_blocks(&fixture, writes);
+	io_fixture_wait_end(&fixture);
 }
 
-static void every_life_comes_to_its_end(void **state)
+static void every_device_ends_however_it_is_stopped(void **state)
 {
 	unsigned seed = seed_of_run;
 
 	(void) state;
 	for (unsigned i = 0; i < LIVES; i++)
 		for (size_t kind = 0; kind < KINDS; kind++)
-			one_life(kind, (enum ending)(rand_r(&seed) % END_CNT), &seed);
+			run_one_device(kind, (enum ending)(rand_r(&seed) % END_CNT), &seed);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_wake_up_is_lost),
-		cmocka_unit_test(nothing_is_missed_while_falling_asleep),
-		cmocka_unit_test(the_data_is_what_the_model_says),
-		cmocka_unit_test(every_life_comes_to_its_end),
+		cmocka_unit_test(no_event_is_missed_while_falling_asleep),
+		cmocka_unit_test(the_data_matches_the_model),
+		cmocka_unit_test(every_device_ends_however_it_is_stopped),
 	};
 	const char *seed = getenv("IO_THREAD_SEED"), *longer = getenv("IO_THREAD_SECONDS");
 

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a device's I/O thread attaches its ring: after a daemon that died, after a reset, with
+ * errors.
+ */
+#include "io-fixture.h"
+
+#include <errno.h>
+#include <sched.h>
+
+static void recovery_resets_the_commands_of_a_dead_daemon(void **state)
+{
+	struct io_fixture_options options = {
+		.start = IO_THREAD_RECOVERED, .uio.hold_actions = true};
+	struct fake_uio_counts counts;
+	struct io_fixture fixture;
+	uint8_t in[FIXTURE_BLOCK];
+	struct initiator_command lost = cmd_read(0, 1, in), read = cmd_read(1, 1, in);
+
+	(void) state;
+	io_fixture_start_async(&fixture, &options);
+	initiator_send(&fixture, &lost);
+	fake_uio_release_actions(fixture.uio);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_ATTACHED);
+	assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
+	assert_false(initiator_is_done(&lost)); /* the kernel has answered it */
+	counts = fake_uio_counts(fixture.uio);
+	assert_int_equal(counts.blocks, 1);
+	assert_int_equal(counts.resets, 1);
+	assert_int_equal(counts.unblocks, 1);
+	io_fixture_stop(&fixture);
+}
+
+static void recovery_works_on_a_kernel_without_reset(void **state)
+{
+	struct io_fixture_options options = {
+		.start = IO_THREAD_RECOVERED,
+		.uio = {.block_error = -ENOENT, .unblock_error = -ENOENT, .reset_error = -ENOENT}};
+	struct io_fixture fixture;
+	uint8_t in[FIXTURE_BLOCK];
+	struct initiator_command read = cmd_read(1, 1, in);
+
+	(void) state;
+	io_fixture_start(&fixture, &options);
+	assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
+	io_fixture_stop(&fixture);
+}
+
+static void a_failed_attach_reports_its_reason(void **state)
+{
+	static const struct {
+		struct io_fixture_options options;
+		int error;
+		const char *text;
+	} cases[] = {
+		{{.uio.open_error = -EBUSY}, -EBUSY, "its uio device cannot be opened"},
+		{{.uio.map_error = -ENOMEM}, -ENOMEM, "its ring cannot be mapped"},
+		{{.uio.ring.version = 3},
+		 -EPROTONOSUPPORT,
+		 "its ring is not one that this daemon understands"},
+		{{.start = IO_THREAD_RECOVERED, .uio.reset_error = -EIO},
+		 -EIO,
+		 "what the last daemon had begun cannot be reset"},
+		{{.start = IO_THREAD_RECOVERED, .uio.block_error = -EIO},
+		 -EIO,
+		 "what the last daemon had begun cannot be reset"},
+		{{.start = IO_THREAD_RECOVERED, .uio.unblock_error = -EIO},
+		 -EIO,
+		 "the kernel cannot be told to send commands again"},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *text;
+		struct io_fixture fixture;
+
+		io_fixture_start_async(&fixture, &cases[i].options);
+		io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
+		assert_int_equal(fixture.signals, IO_SIGNAL_RING_BROKEN | IO_SIGNAL_ENDED);
+		assert_int_equal(io_thread_error(fixture.thread, &text), cases[i].error);
+		assert_string_equal(text, cases[i].text);
+		assert_false(io_thread_ended_clean(fixture.thread));
+		io_fixture_wait_end(&fixture);
+	}
+}
+
+/* The administrator writes to action/reset_ring while the device is in use. */
+static void a_ring_reset_while_serving_restarts_the_ring(void **state)
+{
+	struct io_fixture fixture;
+	uint8_t in[FIXTURE_BLOCK], page[64];
+	struct initiator_command lost = cmd_read(0, 1, in), pending = cmd_serial_page(page);
+	struct initiator_command read = cmd_read(1, 1, in);
+	unsigned long waits;
+
+	(void) state;
+	io_fixture_start(&fixture, &(struct io_fixture_options){.wait_serial = true});
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
+	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_READ));
+	initiator_send(&fixture, &lost);
+	initiator_send(&fixture, &pending);
+	assert_true(backend_wait_held(fixture.backend, 1));
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_NEEDS_LU_INFO);
+	io_fixture_reset_ring(&fixture);
+	io_fixture_wait_asleep();
+	waits = fake_uio_epoll_waits();
+	initiator_send(&fixture, &read);
+	while (fake_uio_epoll_waits() ==
+	       waits) /* the thread sleeps until nothing refers to the ring */
+		sched_yield();
+	backend_hold(fixture.backend, 0);
+	backend_release(fixture.backend, 1, BACKEND_OLDEST);
+	initiator_wait_status(&read, SCSI_GOOD);
+	assert_false(initiator_is_done(&lost));
+	assert_false(initiator_is_done(&pending));
+	io_fixture_stop(&fixture);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(recovery_resets_the_commands_of_a_dead_daemon),
+		cmocka_unit_test(recovery_works_on_a_kernel_without_reset),
+		cmocka_unit_test(a_failed_attach_reports_its_reason),
+		cmocka_unit_test(a_ring_reset_while_serving_restarts_the_ring),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
