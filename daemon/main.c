@@ -14,12 +14,12 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <systemd/sd-event.h>
 #include <tcmu/module.h>
 
+#include "base/clock.h"
 #include "base/jobs.h"
 #include "base/log.h"
 #include "base/version.h"
@@ -46,31 +46,23 @@ struct daemon {
 	struct instance instance;
 	sd_event *event;
 	struct mailbox *mailbox;
-	struct handlers *registry;
+	struct handlers *handlers;
 	struct manager *manager;
-	struct trouble_watch *trouble;
+	struct trouble_watch *health_watch;
 	struct tcmu_dbus *bus;
-	struct methods *query;
-	struct control_socket *control;
+	struct methods *methods;
+	struct control_socket *control_socket;
 	struct tcmud_dbus tcmud_dbus;
-	struct settings_watch *watch;
+	struct settings_watch *settings_watch;
 	bool ready;
 	bool stopping;
 	uint64_t longest_stall; /* µs */
 	int schedstat;          /* the main thread's, or -1 */
 };
 
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
-}
-
 /* ------- settings ------- */
 
-static void settings_warning(void *userdata, unsigned line, const char *text)
+static void on_settings_warning(void *userdata, unsigned line, const char *text)
 {
 	const struct daemon *self = userdata;
 
@@ -80,7 +72,8 @@ static void settings_warning(void *userdata, unsigned line, const char *text)
 		log_warning("%s: %s", self->cli.config, text);
 }
 
-static void setting_changed(void *userdata, const char *key, const char *before, const char *after)
+static void on_setting_changed(
+	void *userdata, const char *key, const char *before, const char *after)
 {
 	(void) userdata;
 	log_full(
@@ -96,16 +89,16 @@ static void set_log_dir(const struct settings *settings)
 		log_set_dir(settings->log_dir);
 }
 
-static void reload(void *userdata)
+static void reload_settings(void *userdata)
 {
 	struct daemon *self = userdata;
 	struct settings settings = self->settings;
-	int r = settings_load(self->cli.config, &settings, settings_warning, self);
+	int r = settings_load(self->cli.config, &settings, on_settings_warning, self);
 
 	if (r < 0 && r != -ENOENT)
 		return;
 	cli_override(&self->cli, &settings);
-	settings_compare(&self->settings, &settings, setting_changed, NULL);
+	settings_compare(&self->settings, &settings, on_setting_changed, NULL);
 	self->settings = settings;
 	log_set_level(settings.log_level);
 	set_log_dir(&settings);
@@ -114,7 +107,8 @@ static void reload(void *userdata)
 static void load_settings(struct daemon *self)
 {
 	settings_defaults(&self->settings);
-	if (settings_load(self->cli.config, &self->settings, settings_warning, self) == -ENOENT &&
+	if (settings_load(self->cli.config, &self->settings, on_settings_warning, self) ==
+		    -ENOENT &&
 	    self->cli.config_given)
 		log_warning("%s does not exist: every setting has its default", self->cli.config);
 	cli_override(&self->cli, &self->settings);
@@ -124,7 +118,7 @@ static void load_settings(struct daemon *self)
 
 /* ------- what is told to the service manager ------- */
 
-static void tell_status(struct daemon *self)
+static void report_status(struct daemon *self)
 {
 	unsigned served, failed, orphans;
 
@@ -139,15 +133,15 @@ static void tell_status(struct daemon *self)
 		notify_status("Serving %u devices", served);
 }
 
-static void devices_changed(void *userdata)
+static void on_devices_changed(void *userdata)
 {
 	struct daemon *self = userdata;
 
 	if (self->manager)
-		tell_status(self);
+		report_status(self);
 }
 
-static void foreign_subtype(void *userdata, const char *subtype)
+static void on_unhandled_subtype(void *userdata, const char *subtype)
 {
 	struct daemon *self = userdata;
 
@@ -155,7 +149,7 @@ static void foreign_subtype(void *userdata, const char *subtype)
 		tcmu_dbus_show_subtype(self->bus, subtype);
 }
 
-static void bus_changed(void *userdata, enum tcmu_dbus_state state)
+static void on_bus_state(void *userdata, enum tcmu_dbus_state state)
 {
 	struct daemon *self = userdata;
 
@@ -166,20 +160,21 @@ static void bus_changed(void *userdata, enum tcmu_dbus_state state)
 	log_full(
 		TCMU_LOG_INFO, NULL, NULL, LOG_ID_DAEMON_READY, "tcmud %s is ready",
 		version_string());
-	tell_status(self);
+	report_status(self);
 	notify_ready();
 }
 
 /* ------- the end ------- */
 
-static void all_stopped(void *userdata)
+static void on_all_stopped(void *userdata)
 {
 	struct daemon *self = userdata;
 
 	(void) sd_event_exit(self->event, 0);
 }
 
-static int stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+static int on_stop_signal(
+	sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	struct daemon *self = userdata;
 
@@ -194,16 +189,17 @@ static int stop(sd_event_source *source, const struct signalfd_siginfo *info, vo
 	/* Nobody shall be sent to a daemon that is leaving. */
 	tcmu_dbus_free(self->bus);
 	self->bus = NULL;
-	manager_stop(self->manager, all_stopped, self);
+	manager_stop(self->manager, on_all_stopped, self);
 	return 0;
 }
 
-static int hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+static int on_hangup_signal(
+	sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	(void) source;
 	(void) info;
 	log_reopen();
-	reload(userdata);
+	reload_settings(userdata);
 	return 0;
 }
 
@@ -226,12 +222,13 @@ static void raise_file_limit(const struct daemon *self)
 		log_warning("the limit of open files stays as it is: %s", strerror(errno));
 }
 
-static int make_loop(struct daemon *self)
+static int make_event_loop(struct daemon *self)
 {
 	static const struct {
 		int signal;
 		sd_event_signal_handler_t handler;
-	} signals[] = {{SIGTERM, stop}, {SIGINT, stop}, {SIGHUP, hangup}};
+	} signals[] = {
+		{SIGTERM, on_stop_signal}, {SIGINT, on_stop_signal}, {SIGHUP, on_hangup_signal}};
 	int r = sd_event_default(&self->event);
 
 	for (size_t i = 0; r >= 0 && i < sizeof(signals) / sizeof(signals[0]); i++)
@@ -249,12 +246,12 @@ static int start_manager(struct daemon *self)
 	struct manager_setup setup = {
 		.event = self->event,
 		.mailbox = self->mailbox,
-		.registry = self->registry,
+		.handlers = self->handlers,
 		.settings = &self->settings,
 		.run_dir = RUN_DIR,
 		.state_dir = STATE_DIR,
-		.changed = devices_changed,
-		.foreign = foreign_subtype,
+		.changed = on_devices_changed,
+		.unhandled_subtype = on_unhandled_subtype,
 		.userdata = self,
 	};
 	int r = tcmu_module_load();
@@ -271,11 +268,11 @@ static int start_manager(struct daemon *self)
 	return r;
 }
 
-static int bus_connected(void *userdata, sd_bus *connection)
+static int on_bus_connected(void *userdata, sd_bus *connection)
 {
 	struct daemon *self = userdata;
 
-	return self->query ? tcmud_dbus_add(&self->tcmud_dbus, connection) : 0;
+	return self->methods ? tcmud_dbus_add(&self->tcmud_dbus, connection) : 0;
 }
 
 static int start_bus(struct daemon *self)
@@ -283,15 +280,15 @@ static int start_bus(struct daemon *self)
 	struct tcmu_dbus_setup setup = {
 		.event = self->event,
 		.mailbox = self->mailbox,
-		.registry = self->registry,
+		.handlers = self->handlers,
 		.settings = &self->settings,
-		.changed = bus_changed,
-		.connected = bus_connected,
+		.changed = on_bus_state,
+		.connected = on_bus_connected,
 		.userdata = self,
 	};
 	int r;
 
-	self->tcmud_dbus = (struct tcmud_dbus){.manager = self->manager, .query = self->query};
+	self->tcmud_dbus = (struct tcmud_dbus){.manager = self->manager, .methods = self->methods};
 	r = tcmu_dbus_new(&setup, &self->bus);
 
 	if (r >= 0)
@@ -299,7 +296,7 @@ static int start_bus(struct daemon *self)
 	return r;
 }
 
-static void answered(void *client, char *text)
+static void on_answered(void *client, char *text)
 {
 	control_socket_reply(client, text);
 }
@@ -309,7 +306,7 @@ static void on_request(
 {
 	struct daemon *self = userdata;
 
-	methods_call(self->query, request, length, answered, client);
+	methods_call(self->methods, request, length, on_answered, client);
 }
 
 /* Without it the daemon serves all the same. */
@@ -318,44 +315,46 @@ static void start_control(struct daemon *self)
 	struct methods_setup setup = {
 		.event = self->event,
 		.mailbox = self->mailbox,
-		.registry = self->registry,
+		.handlers = self->handlers,
 		.settings = &self->settings,
 		.manager = self->manager,
 		.longest_stall = &self->longest_stall,
 	};
-	int r = methods_new(&setup, &self->query);
+	int r = methods_new(&setup, &self->methods);
 
 	if (r >= 0)
 		r = control_socket_new(
-			self->event, CONTROL_SOCKET_NAME, on_request, self, &self->control);
+			self->event, CONTROL_SOCKET_NAME, on_request, self, &self->control_socket);
 	if (r < 0)
 		log_warning(
 			"tcmuctl will not find this daemon: %s: %s", CONTROL_SOCKET_NAME,
 			strerror(-r));
 }
 
-static int start(struct daemon *self)
+static int daemon_start(struct daemon *self)
 {
-	int r = make_loop(self);
+	int r = make_event_loop(self);
 
 	if (r < 0) {
 		log_crit("the main loop cannot be made: %s", strerror(-r));
 		return r;
 	}
 	raise_file_limit(self);
-	r = handlers_new(&self->registry);
+	r = handlers_new(&self->handlers);
 	if (r < 0)
 		return r;
-	(void) handlers_load(self->registry, self->cli.handler_path);
+	(void) handlers_load(self->handlers, self->cli.handler_path);
 	r = start_manager(self);
 	if (r >= 0)
-		r = health_watch_new(self->event, self->manager, &self->trouble);
+		r = health_watch_new(self->event, self->manager, &self->health_watch);
 	if (r >= 0)
 		start_control(self);
 	if (r >= 0)
 		r = start_bus(self);
 	if (r >= 0 &&
-	    settings_watch_new(self->event, self->cli.config, reload, self, &self->watch) < 0)
+	    settings_watch_new(
+		    self->event, self->cli.config, reload_settings, self, &self->settings_watch) <
+		    0)
 		log_info("%s is not watched for changes; SIGHUP reads it again", self->cli.config);
 	return r;
 }
@@ -377,9 +376,9 @@ static uint64_t starved_us(const struct daemon *self)
 }
 
 /* What others did with the processor meanwhile is not the loop's doing. */
-static void measure(struct daemon *self, uint64_t began, uint64_t starved)
+static void measure_stall(struct daemon *self, uint64_t began, uint64_t starved)
 {
-	uint64_t took = now_us() - began;
+	uint64_t took = clock_now_us() - began;
 
 	starved = starved_us(self) - starved;
 	took = took > starved ? took - starved : 0;
@@ -391,7 +390,7 @@ static void measure(struct daemon *self, uint64_t began, uint64_t starved)
 			"the main loop was held up for %llu ms", (unsigned long long) took / 1000);
 }
 
-static int run(struct daemon *self)
+static int daemon_run(struct daemon *self)
 {
 	int r, code = 0;
 
@@ -406,34 +405,34 @@ static int run(struct daemon *self)
 			return r;
 		if (r == 0)
 			continue;
-		began = now_us();
+		began = clock_now_us();
 		starved = starved_us(self);
 		r = sd_event_dispatch(self->event);
 		if (r < 0)
 			return r;
-		measure(self, began, starved);
+		measure_stall(self, began, starved);
 	}
 	(void) sd_event_get_exit_code(self->event, &code);
 	return code;
 }
 
 /* False: a backend has not let go; what its threads use must stay. */
-static bool take_apart(struct daemon *self)
+static bool daemon_free(struct daemon *self)
 {
 	unsigned served = 0, failed = 0, orphans = 0;
 
 	if (self->manager)
 		manager_count(self->manager, &served, &failed, &orphans);
-	settings_watch_free(self->watch);
-	health_watch_free(self->trouble);
+	settings_watch_free(self->settings_watch);
+	health_watch_free(self->health_watch);
 	tcmu_dbus_free(self->bus);
-	methods_free(self->query);
-	control_socket_free(self->control);
+	methods_free(self->methods);
+	control_socket_free(self->control_socket);
 	if (served || failed || orphans || !manager_is_empty(self->manager))
 		return false;
 	manager_free(self->manager);
 	mailbox_free(self->mailbox);
-	handlers_free(self->registry);
+	handlers_free(self->handlers);
 	sd_event_unref(self->event);
 	return true;
 }
@@ -489,10 +488,10 @@ int main(int argc, char **argv)
 		log_stop();
 		return r == -EBUSY ? CLI_EXIT_INSTANCE : CLI_EXIT_FAILURE;
 	}
-	r = start(&self);
+	r = daemon_start(&self);
 	if (r >= 0)
-		r = run(&self);
-	clean = take_apart(&self);
+		r = daemon_run(&self);
+	clean = daemon_free(&self);
 	if (self.event)
 		log_full(
 			TCMU_LOG_INFO, NULL, NULL, LOG_ID_DAEMON_STOPPED,

@@ -112,7 +112,7 @@ static char *receive_line(int fd, size_t *length)
 	return line;
 }
 
-static json_t *exchange(struct ask *self, const char *text)
+static json_t *send_and_receive(struct ask *self, const char *text)
 {
 	json_t *answer = NULL;
 	size_t length;
@@ -127,12 +127,12 @@ static json_t *exchange(struct ask *self, const char *text)
 	return answer;
 }
 
-static int status_of(const char *code)
+static int exit_status_of(const char *code)
 {
 	return code && strcmp(code, "no-such-device") == 0 ? CTL_EXIT_NO_DEVICE : CTL_EXIT_FAILURE;
 }
 
-json_t *ask(struct ask *self, json_t *request, int *status)
+json_t *ask_daemon(struct ask *self, json_t *request, int *status)
 {
 	char *text = json_dumps(request, JSON_COMPACT);
 	json_t *answer = NULL, *result, *error;
@@ -146,7 +146,7 @@ json_t *ask(struct ask *self, json_t *request, int *status)
 	}
 	*status = connect_to(self);
 	if (*status == 0)
-		answer = exchange(self, text);
+		answer = send_and_receive(self, text);
 	free(text);
 	if (*status != 0)
 		return NULL;
@@ -156,7 +156,7 @@ json_t *ask(struct ask *self, json_t *request, int *status)
 		const char *message = json_string_value(json_object_get(error, "message"));
 
 		fprintf(stderr, "tcmuctl: %s\n", message ? message : "the daemon has not answered");
-		*status = status_of(json_string_value(json_object_get(error, "code")));
+		*status = exit_status_of(json_string_value(json_object_get(error, "code")));
 		ask_close(self);
 	}
 	json_decref(answer);

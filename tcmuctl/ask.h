@@ -19,7 +19,7 @@ struct ask {
 
 /* The answer to a request, which is taken; the caller's. NULL: it was refused or could not be
  * asked, which has been told on stderr, and *status is what to exit with. */
-json_t *ask(struct ask *self, json_t *request, int *status);
+json_t *ask_daemon(struct ask *self, json_t *request, int *status);
 
 /* A request: method, and the device or NULL. */
 json_t *ask_request(const char *method, const char *device);

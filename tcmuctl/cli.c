@@ -131,7 +131,7 @@ static unsigned option_bit(int letter)
 	}
 }
 
-static int wrong(FILE *err, const char *what, const char *which)
+static int usage_error(FILE *err, const char *what, const char *which)
 {
 	fprintf(err, "tcmuctl: %s%s%s (see tcmuctl --help)\n", what, which ? ": " : "",
 		which ? which : "");
@@ -147,11 +147,11 @@ static int take_option(struct ctl *ctl, int letter, FILE *out, FILE *err)
 	case 'i':
 		return parse_seconds(optarg, &ctl->interval)
 			? CTL_RUN
-			: wrong(err, "an interval is 0.1 to 86400 seconds, not", optarg);
+			: usage_error(err, "an interval is 0.1 to 86400 seconds, not", optarg);
 	case 'c':
 		return parse_count(optarg, &ctl->count)
 			? CTL_RUN
-			: wrong(err, "a count is a number from 1, not", optarg);
+			: usage_error(err, "a count is a number from 1, not", optarg);
 	case 'o':
 		ctl->output = optarg;
 		return CTL_RUN;
@@ -165,7 +165,7 @@ static int take_option(struct ctl *ctl, int letter, FILE *out, FILE *err)
 		fprintf(out, "tcmuctl %s\n", TCMUD_VERSION);
 		return 0;
 	default:
-		return wrong(
+		return usage_error(
 			err,
 			letter == ':' ? "an option lacks its value" : "there is no such option",
 			NULL);
@@ -177,21 +177,21 @@ static int take_command(struct ctl *ctl, char **words, int cnt, unsigned given, 
 	size_t i = 0;
 
 	if (cnt == 0)
-		return wrong(err, "which command?", NULL);
+		return usage_error(err, "which command?", NULL);
 	while (i < CTL_COMMAND_COUNT && strcmp(commands[i].name, words[0]) != 0)
 		i++;
 	if (i == CTL_COMMAND_COUNT)
-		return wrong(err, "there is no such command", words[0]);
+		return usage_error(err, "there is no such command", words[0]);
 	ctl->command = (enum ctl_command) i;
 	ctl->argument = cnt > 1 ? words[1] : NULL;
 	if (cnt > 2 || (cnt > 1 && commands[i].argument == ARGUMENT_NONE))
-		return wrong(err, "too many arguments", words[0]);
+		return usage_error(err, "too many arguments", words[0]);
 	if (cnt == 1 && commands[i].argument == ARGUMENT_MUST)
-		return wrong(err, commands[i].synopsis, "is missing");
+		return usage_error(err, commands[i].synopsis, "is missing");
 	if (given & ~commands[i].options)
-		return wrong(err, "one of the options is not for this command", words[0]);
+		return usage_error(err, "one of the options is not for this command", words[0]);
 	if (i == CTL_STATS && ctl->count && ctl->interval == 0)
-		return wrong(err, "a count is for reports at an interval: -i SECONDS", NULL);
+		return usage_error(err, "a count is for reports at an interval: -i SECONDS", NULL);
 	return CTL_RUN;
 }
 

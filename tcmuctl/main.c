@@ -20,7 +20,7 @@
 #define REOPEN_TRIES  150
 #define REOPEN_STEP_S 0.1
 
-static int end_of_output(FILE *out)
+static int flush_output(FILE *out)
 {
 	if (fflush(out) == 0 && !ferror(out))
 		return 0;
@@ -29,13 +29,13 @@ static int end_of_output(FILE *out)
 	return CTL_EXIT_FAILURE;
 }
 
-static void say_json(const json_t *value, bool compact)
+static void print_json(const json_t *value, bool compact)
 {
 	(void) json_dumpf(value, stdout, compact ? JSON_COMPACT : JSON_INDENT(2));
 	fputc('\n', stdout);
 }
 
-static void rest(double seconds)
+static void sleep_for(double seconds)
 {
 	struct timespec left = {.tv_sec = (time_t) seconds};
 
@@ -46,24 +46,24 @@ static void rest(double seconds)
 
 /* ------- one answer ------- */
 
-static int simple(
+static int run_simple(
 	const struct ctl *ctl, struct ask *daemon, void (*show)(FILE *out, const json_t *result))
 {
 	int status;
-	json_t *result = ask(
+	json_t *result = ask_daemon(
 		daemon, ask_request(ctl_command_name(ctl->command), ctl->argument), &status);
 
 	if (!result)
 		return status;
 	if (ctl->json || !show)
-		say_json(result, false);
+		print_json(result, false);
 	else
 		show(stdout, result);
 	json_decref(result);
-	return end_of_output(stdout);
+	return flush_output(stdout);
 }
 
-static int check(const struct ctl *ctl, struct ask *daemon)
+static int run_check(const struct ctl *ctl, struct ask *daemon)
 {
 	json_t *request = ask_request("check", NULL), *result;
 	int status;
@@ -72,19 +72,19 @@ static int check(const struct ctl *ctl, struct ask *daemon)
 		json_decref(request);
 		request = NULL;
 	}
-	result = ask(daemon, request, &status);
+	result = ask_daemon(daemon, request, &status);
 	if (!result)
 		return status;
 	if (ctl->json)
-		say_json(result, false);
+		print_json(result, false);
 	else
 		printf("%s: %s\n", ctl->argument, text_of(result, "message"));
 	status = json_is_true(json_object_get(result, "fine")) ? 0 : CTL_EXIT_FAILURE;
 	json_decref(result);
-	return end_of_output(stdout) ? CTL_EXIT_FAILURE : status;
+	return flush_output(stdout) ? CTL_EXIT_FAILURE : status;
 }
 
-static int log_level(const struct ctl *ctl, struct ask *daemon)
+static int run_log_level(const struct ctl *ctl, struct ask *daemon)
 {
 	json_t *request = ask_request("log-level", NULL), *result;
 	int status;
@@ -97,22 +97,22 @@ static int log_level(const struct ctl *ctl, struct ask *daemon)
 	}
 	if (ctl->argument)
 		(void) json_object_set_new(request, "level", json_integer(ctl->argument[0] - '0'));
-	result = ask(daemon, request, &status);
+	result = ask_daemon(daemon, request, &status);
 	if (!result)
 		return status;
 	if (ctl->json)
-		say_json(result, false);
+		print_json(result, false);
 	else
 		printf("%.0f %s\n", number_of(result, "level"), text_of(result, "name"));
 	json_decref(result);
-	return end_of_output(stdout);
+	return flush_output(stdout);
 }
 
 /* Starts it and waits until it is known how it ended. */
-static int reopen(const struct ctl *ctl, struct ask *daemon)
+static int run_reopen(const struct ctl *ctl, struct ask *daemon)
 {
 	int status;
-	json_t *result = ask(daemon, ask_request("reopen", ctl->argument), &status);
+	json_t *result = ask_daemon(daemon, ask_request("reopen", ctl->argument), &status);
 
 	for (int i = 0; result && i < REOPEN_TRIES; i++) {
 		const char *state = text_of(result, "state");
@@ -120,19 +120,19 @@ static int reopen(const struct ctl *ctl, struct ask *daemon)
 		if (strcmp(state, "LIVE") == 0 || *text_of(result, "problem"))
 			break;
 		json_decref(result);
-		rest(REOPEN_STEP_S);
-		result = ask(daemon, ask_request("status", ctl->argument), &status);
+		sleep_for(REOPEN_STEP_S);
+		result = ask_daemon(daemon, ask_request("status", ctl->argument), &status);
 	}
 	if (!result)
 		return status;
 	if (ctl->json)
-		say_json(result, false);
+		print_json(result, false);
 	else
 		printf("%s is %s%s%s\n", text_of(result, "device"), text_of(result, "state"),
 		       *text_of(result, "problem") ? ": " : "", text_of(result, "problem"));
 	status = strcmp(text_of(result, "state"), "LIVE") == 0 ? 0 : CTL_EXIT_FAILURE;
 	json_decref(result);
-	return end_of_output(stdout) ? CTL_EXIT_FAILURE : status;
+	return flush_output(stdout) ? CTL_EXIT_FAILURE : status;
 }
 
 /* Beside the file first, so that nobody reads a half. */
@@ -150,7 +150,7 @@ static int write_metrics(const json_t *dump, const char *path)
 	out = fopen(beside, "we");
 	if (out) {
 		metrics_write(out, dump);
-		r = end_of_output(out);
+		r = flush_output(out);
 		if (fclose(out) == 0 && r == 0 && rename(beside, path) == 0)
 			return 0;
 		(void) unlink(beside);
@@ -159,10 +159,10 @@ static int write_metrics(const json_t *dump, const char *path)
 	return CTL_EXIT_FAILURE;
 }
 
-static int metrics(const struct ctl *ctl, struct ask *daemon)
+static int run_metrics(const struct ctl *ctl, struct ask *daemon)
 {
 	int status;
-	json_t *dump = ask(daemon, ask_request("dump", NULL), &status);
+	json_t *dump = ask_daemon(daemon, ask_request("dump", NULL), &status);
 
 	if (!dump)
 		return status;
@@ -170,7 +170,7 @@ static int metrics(const struct ctl *ctl, struct ask *daemon)
 		status = write_metrics(dump, ctl->output);
 	} else {
 		metrics_write(stdout, dump);
-		status = end_of_output(stdout);
+		status = flush_output(stdout);
 	}
 	json_decref(dump);
 	return status;
@@ -178,13 +178,13 @@ static int metrics(const struct ctl *ctl, struct ask *daemon)
 
 /* ------- over and over ------- */
 
-static void report(const struct ctl *ctl, const json_t *before, const json_t *now)
+static void print_report(const struct ctl *ctl, const json_t *before, const json_t *now)
 {
 	bool top = ctl->command == CTL_TOP;
 	json_t *rates = rates_between(before, now);
 
 	if (ctl->json) {
-		say_json(rates, true);
+		print_json(rates, true);
 	} else {
 		if (top && isatty(STDOUT_FILENO))
 			fputs("\033[H\033[J", stdout);
@@ -195,19 +195,19 @@ static void report(const struct ctl *ctl, const json_t *before, const json_t *no
 	json_decref(rates);
 }
 
-static int repeat(const struct ctl *ctl, struct ask *daemon)
+static int run_repeatedly(const struct ctl *ctl, struct ask *daemon)
 {
 	double seconds = ctl->interval > 0 ? ctl->interval : TOP_SECONDS;
 	json_t *before, *now;
 	int status = 0;
 
-	before = ask(daemon, ask_request("stats", ctl->argument), &status);
+	before = ask_daemon(daemon, ask_request("stats", ctl->argument), &status);
 	for (unsigned i = 0; before && (!ctl->count || i < ctl->count) && status == 0; i++) {
-		rest(seconds);
-		now = ask(daemon, ask_request("stats", ctl->argument), &status);
+		sleep_for(seconds);
+		now = ask_daemon(daemon, ask_request("stats", ctl->argument), &status);
 		if (now) {
-			report(ctl, before, now);
-			status = end_of_output(stdout);
+			print_report(ctl, before, now);
+			status = flush_output(stdout);
 		}
 		json_decref(before);
 		before = now;
@@ -216,31 +216,32 @@ static int repeat(const struct ctl *ctl, struct ask *daemon)
 	return status;
 }
 
-static int run(const struct ctl *ctl, struct ask *daemon)
+static int run_command(const struct ctl *ctl, struct ask *daemon)
 {
 	switch (ctl->command) {
 	case CTL_CHECK:
-		return check(ctl, daemon);
+		return run_check(ctl, daemon);
 	case CTL_HANDLERS:
-		return simple(ctl, daemon, show_handlers);
+		return run_simple(ctl, daemon, show_handlers);
 	case CTL_INFLIGHT:
-		return simple(ctl, daemon, show_inflight);
+		return run_simple(ctl, daemon, show_inflight);
 	case CTL_LIST:
-		return simple(ctl, daemon, show_list);
+		return run_simple(ctl, daemon, show_list);
 	case CTL_LOG_LEVEL:
-		return log_level(ctl, daemon);
+		return run_log_level(ctl, daemon);
 	case CTL_METRICS:
-		return metrics(ctl, daemon);
+		return run_metrics(ctl, daemon);
 	case CTL_REOPEN:
-		return reopen(ctl, daemon);
+		return run_reopen(ctl, daemon);
 	case CTL_STATUS:
-		return simple(ctl, daemon, show_status);
+		return run_simple(ctl, daemon, show_status);
 	case CTL_STATS:
-		return ctl->interval > 0 ? repeat(ctl, daemon) : simple(ctl, daemon, show_totals);
+		return ctl->interval > 0 ? run_repeatedly(ctl, daemon)
+					 : run_simple(ctl, daemon, show_totals);
 	case CTL_TOP:
-		return repeat(ctl, daemon);
+		return run_repeatedly(ctl, daemon);
 	default:
-		return simple(ctl, daemon, NULL);
+		return run_simple(ctl, daemon, NULL);
 	}
 }
 
@@ -253,7 +254,7 @@ int main(int argc, char **argv)
 	if (status != CTL_RUN)
 		return status;
 	(void) signal(SIGPIPE, SIG_IGN);
-	status = run(&ctl, &daemon);
+	status = run_command(&ctl, &daemon);
 	ask_close(&daemon);
 	return status;
 }

@@ -9,7 +9,7 @@
 
 /* ------- histograms: [from, below, count] in ns ------- */
 
-static double bound(const json_t *bucket, size_t i)
+static double bucket_member(const json_t *bucket, size_t i)
 {
 	return json_number_value(json_array_get(bucket, i));
 }
@@ -20,17 +20,17 @@ static double count_in(const json_t *latency, double from)
 	size_t i;
 
 	for (i = 0; (bucket = json_array_get(latency, i)); i++)
-		if (bound(bucket, 0) == from)
-			return bound(bucket, 2);
+		if (bucket_member(bucket, 0) == from)
+			return bucket_member(bucket, 2);
 	return 0;
 }
 
 static double count_between(const json_t *bucket, const json_t *before)
 {
-	return bound(bucket, 2) - (before ? count_in(before, bound(bucket, 0)) : 0);
+	return bucket_member(bucket, 2) - (before ? count_in(before, bucket_member(bucket, 0)) : 0);
 }
 
-double percentile(const json_t *latency, const json_t *before, double part)
+double rates_percentile(const json_t *latency, const json_t *before, double part)
 {
 	double total = 0, seen = 0, last = 0;
 	const json_t *bucket;
@@ -40,7 +40,7 @@ double percentile(const json_t *latency, const json_t *before, double part)
 		total += count_between(bucket, before);
 	for (i = 0; (bucket = json_array_get(latency, i)); i++) {
 		double cnt = count_between(bucket, before);
-		double from = bound(bucket, 0), below = bound(bucket, 1);
+		double from = bucket_member(bucket, 0), below = bucket_member(bucket, 1);
 
 		if (cnt <= 0)
 			continue;
@@ -57,7 +57,7 @@ double percentile(const json_t *latency, const json_t *before, double part)
 
 /* ------- one device ------- */
 
-static const json_t *find_device(const json_t *stats, const char *name)
+static const json_t *find_device_stats(const json_t *stats, const char *name)
 {
 	const json_t *device;
 	size_t i;
@@ -73,7 +73,7 @@ static const json_t *class_of(const json_t *device, const char *name)
 	return json_object_get(json_object_get(device, "classes"), name);
 }
 
-static double grown(const json_t *before, const json_t *now, const char *key)
+static double growth_of(const json_t *before, const json_t *now, const char *key)
 {
 	return number_of(now, key) - number_of(before, key);
 }
@@ -82,14 +82,14 @@ static json_t *latency_between(const json_t *before, const json_t *now)
 {
 	const json_t *was = json_object_get(before, "latency_ns"),
 		     *is = json_object_get(now, "latency_ns");
-	double commands = grown(before, now, "commands");
+	double commands = growth_of(before, now, "commands");
 
 	return json_pack(
 		"{sf sf sf sf sf sf}", "mean",
-		commands > 0 ? grown(before, now, "total_ns") / commands / 1e9 : 0.0, "p50",
-		percentile(is, was, 0.50), "p90", percentile(is, was, 0.90), "p99",
-		percentile(is, was, 0.99), "p999", percentile(is, was, 0.999), "max",
-		percentile(is, was, 1.0));
+		commands > 0 ? growth_of(before, now, "total_ns") / commands / 1e9 : 0.0, "p50",
+		rates_percentile(is, was, 0.50), "p90", rates_percentile(is, was, 0.90), "p99",
+		rates_percentile(is, was, 0.99), "p999", rates_percentile(is, was, 0.999), "max",
+		rates_percentile(is, was, 1.0));
 }
 
 static double of_all_classes(const json_t *before, const json_t *now, const char *key)
@@ -97,7 +97,7 @@ static double of_all_classes(const json_t *before, const json_t *now, const char
 	double sum = 0;
 
 	for (struct member class = {0}; next_member(json_object_get(now, "classes"), &class);)
-		sum += grown(class_of(before, class.key), class.value, key);
+		sum += growth_of(class_of(before, class.key), class.value, key);
 	return sum;
 }
 
@@ -117,21 +117,21 @@ static json_t *device_between(const json_t *before, const json_t *now, double se
 		before = NULL;
 	read_before = class_of(before, "read");
 	write_before = class_of(before, "write");
-	reads = grown(read_before, read, "commands");
-	writes = grown(write_before, write, "commands");
+	reads = growth_of(read_before, read, "commands");
+	writes = growth_of(write_before, write, "commands");
 	return json_pack(
 		"{sO sf sf sf sf sf sf so so sf sf sf}", "device", json_object_get(now, "device"),
 		"reads_per_second", reads / seconds, "writes_per_second", writes / seconds,
 		"others_per_second",
 		(of_all_classes(before, now, "commands") - reads - writes) / seconds,
-		"read_bytes_per_second", grown(read_before, read, "bytes") / seconds,
-		"write_bytes_per_second", grown(write_before, write, "bytes") / seconds,
+		"read_bytes_per_second", growth_of(read_before, read, "bytes") / seconds,
+		"write_bytes_per_second", growth_of(write_before, write, "bytes") / seconds,
 		"failed_per_second", of_all_classes(before, now, "failed") / seconds,
 		"read_latency_seconds", latency_between(read_before, read), "write_latency_seconds",
 		latency_between(write_before, write), "queue_depth",
 		of_all_classes(before, now, "total_ns") / 1e9 / seconds, "in_flight",
 		number_of(now, "in_flight"), "cpu_percent",
-		grown(before, now, "cpu_ns") / 1e7 / seconds);
+		growth_of(before, now, "cpu_ns") / 1e7 / seconds);
 }
 
 static double time_of(const json_t *stats)
@@ -152,7 +152,8 @@ json_t *rates_between(const json_t *before, const json_t *now)
 		(void) json_array_append_new(
 			devices,
 			device_between(
-				find_device(before, text_of(device, "device")), device, seconds));
+				find_device_stats(before, text_of(device, "device")), device,
+				seconds));
 	return json_pack("{sf so}", "seconds", seconds, "devices", devices);
 }
 

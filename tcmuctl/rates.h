@@ -12,7 +12,7 @@
 
 /* Seconds below which this part of the commands was answered. before: NULL: since ever. 0: there
  * were none. The last, open bucket counts as its lower bound. */
-double percentile(const json_t *latency, const json_t *before, double part);
+double rates_percentile(const json_t *latency, const json_t *before, double part);
 
 /* An object: seconds, devices, each with its rates (tcmuctl(8)). before may lack devices and be of
  * another daemon: what has begun anew counts from 0. */

@@ -105,9 +105,9 @@ static void add_class(
 	table_add(table, "%.0f", number_of(class, "failed"));
 	table_add(table, "%s", show_size(number_of(class, "bytes"), text));
 	table_add(table, "%s", show_time(number_of(class, "total_ns") / commands / 1e9, text));
-	table_add(table, "%s", show_time(percentile(latency, NULL, 0.50), text));
-	table_add(table, "%s", show_time(percentile(latency, NULL, 0.99), text));
-	table_add(table, "%s", show_time(percentile(latency, NULL, 1.0), text));
+	table_add(table, "%s", show_time(rates_percentile(latency, NULL, 0.50), text));
+	table_add(table, "%s", show_time(rates_percentile(latency, NULL, 0.99), text));
+	table_add(table, "%s", show_time(rates_percentile(latency, NULL, 1.0), text));
 }
 
 static void add_classes(struct table *table, const json_t *stats)
@@ -132,7 +132,7 @@ void show_totals(FILE *out, const json_t *result)
 
 /* ------- status ------- */
 
-static void line(FILE *out, const char *name, const char *value)
+static void show_line(FILE *out, const char *name, const char *value)
 {
 	if (*value)
 		fprintf(out, "%-14s %s\n", name, value);
@@ -151,17 +151,18 @@ void show_status(FILE *out, const json_t *result)
 	struct table *table;
 	char text[24];
 
-	line(out, "device", text_of(result, "device"));
+	show_line(out, "device", text_of(result, "device"));
 	fprintf(out, "%-14s uio%.0f\n", "node", number_of(result, "uio"));
-	line(out, "config", text_of(result, "config"));
+	show_line(out, "config", text_of(result, "config"));
 	fprintf(out, "%-14s %s for %.0f s\n", "state", text_of(result, "state"),
 		number_of(result, "state_seconds"));
-	line(out, "problem", text_of(result, "problem"));
+	show_line(out, "problem", text_of(result, "problem"));
 	fprintf(out, "%-14s %.0f bytes (%s), blocks of %.0f\n", "size", number_of(result, "size"),
 		show_size(number_of(result, "size"), text), number_of(result, "block_size"));
-	line(out, "serial", text_of(result, "serial"));
-	line(out, "write cache",
-	     json_is_true(json_object_get(result, "write_cache")) ? "on" : "off");
+	show_line(out, "serial", text_of(result, "serial"));
+	show_line(
+		out, "write cache",
+		json_is_true(json_object_get(result, "write_cache")) ? "on" : "off");
 	fprintf(out, "%-14s %.0f, %.0f of them in the backend\n", "in flight",
 		number_of(result, "in_flight"), number_of(result, "in_backend"));
 	fprintf(out, "%-14s %.2f s of the I/O thread\n", "processor",

@@ -37,7 +37,7 @@ struct job_thread {
 	char name[NAME_SIZE];
 };
 
-static void ring(struct mailbox *mailbox)
+static void mailbox_ring(struct mailbox *mailbox)
 {
 	uint64_t one = 1;
 	ssize_t r = write(mailbox->fd, &one, sizeof(one));
@@ -46,7 +46,7 @@ static void ring(struct mailbox *mailbox)
 	assert(r == (ssize_t) sizeof(one));
 }
 
-static void silence(struct mailbox *mailbox)
+static void mailbox_silence(struct mailbox *mailbox)
 {
 	uint64_t count;
 	ssize_t r = read(mailbox->fd, &count, sizeof(count));
@@ -54,7 +54,7 @@ static void silence(struct mailbox *mailbox)
 	assert(r == (ssize_t) sizeof(count) || errno == EAGAIN);
 }
 
-static struct post *take_all(struct mailbox *mailbox)
+static struct post *mailbox_take_all(struct mailbox *mailbox)
 {
 	struct post *post = atomic_exchange_explicit(&mailbox->pushed, NULL, memory_order_acquire);
 	struct post *oldest = NULL;
@@ -77,8 +77,8 @@ static int on_mail(sd_event_source *source, int fd, uint32_t revents, void *user
 	(void) fd;
 	(void) revents;
 	if (!mailbox->taken) {
-		silence(mailbox);
-		mailbox->taken = take_all(mailbox);
+		mailbox_silence(mailbox);
+		mailbox->taken = mailbox_take_all(mailbox);
 	}
 	for (unsigned i = 0; i < POSTS_A_TURN && mailbox->taken; i++) {
 		struct post *post = mailbox->taken;
@@ -87,11 +87,11 @@ static int on_mail(sd_event_source *source, int fd, uint32_t revents, void *user
 		post->run(post);
 	}
 	if (mailbox->taken)
-		ring(mailbox);
+		mailbox_ring(mailbox);
 	return 0;
 }
 
-static void unref(struct mailbox *mailbox)
+static void mailbox_unref(struct mailbox *mailbox)
 {
 	if (atomic_fetch_sub_explicit(&mailbox->references, 1, memory_order_acq_rel) != 1)
 		return;
@@ -128,7 +128,7 @@ void mailbox_free(struct mailbox *mailbox)
 	if (!mailbox)
 		return;
 	mailbox->source = sd_event_source_disable_unref(mailbox->source);
-	unref(mailbox);
+	mailbox_unref(mailbox);
 }
 
 void mailbox_post(struct mailbox *mailbox, struct post *post)
@@ -140,7 +140,7 @@ void mailbox_post(struct mailbox *mailbox, struct post *post)
 	} while (!atomic_compare_exchange_weak_explicit(
 		&mailbox->pushed, &before, post, memory_order_release, memory_order_relaxed));
 	if (!before)
-		ring(mailbox);
+		mailbox_ring(mailbox);
 }
 
 static void job_ended(struct post *post)
@@ -163,7 +163,7 @@ static void *job_main(void *arg)
 	job->work(job);
 	/* From here on the job is the main loop's. */
 	mailbox_post(mailbox, &job->post);
-	unref(mailbox);
+	mailbox_unref(mailbox);
 	return NULL;
 }
 
@@ -181,7 +181,7 @@ int job_start(struct mailbox *mailbox, struct job *job, const char *name)
 	atomic_fetch_add_explicit(&mailbox->references, 1, memory_order_relaxed);
 	r = thread_start(NULL, job_main, self);
 	if (r < 0) {
-		unref(mailbox);
+		mailbox_unref(mailbox);
 		free(self);
 		return -EAGAIN;
 	}

@@ -42,7 +42,8 @@ static void blank_controls(char *text)
 }
 
 /* Copies text to strings[*used], cut to leave at least reserve bytes. Returns where it begins. */
-static unsigned short put(struct log_record *record, size_t *used, const char *text, size_t reserve)
+static unsigned short append_string(
+	struct log_record *record, size_t *used, const char *text, size_t reserve)
 {
 	size_t begin = *used;
 	size_t room = sizeof(record->strings) - reserve - begin;
@@ -70,8 +71,8 @@ void log_record_fill(
 	record->func = where->func;
 	record->message_id = where->message_id;
 	record->thread[0] = '\0';
-	record->device = put(record, &used, where->device, LOG_TEXT_MAX / 2);
-	record->subtype = put(record, &used, where->subtype, LOG_TEXT_MAX / 2 - 64);
+	record->device = append_string(record, &used, where->device, LOG_TEXT_MAX / 2);
+	record->subtype = append_string(record, &used, where->subtype, LOG_TEXT_MAX / 2 - 64);
 	record->text = (unsigned short) used;
 	(void) vsnprintf(record->strings + used, sizeof(record->strings) - used, fmt, args);
 	blank_controls(record->strings + used);

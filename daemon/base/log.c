@@ -222,7 +222,7 @@ static void *writer_main(void *arg)
 }
 
 /* Under the lock. */
-static void initialise(void)
+static void initialise_locks(void)
 {
 	pthread_condattr_t attr;
 
@@ -242,7 +242,7 @@ int log_start(void)
 	int r = 0;
 
 	pthread_mutex_lock(&shared.lock);
-	initialise();
+	initialise_locks();
 	if (!shared.running) {
 		/* Memory is used from the start, not message by message. */
 		memset(shared.queue, 0, sizeof(shared.queue));
@@ -255,7 +255,7 @@ int log_start(void)
 	return r;
 }
 
-static struct timespec deadline_in(unsigned milliseconds)
+static struct timespec deadline_after(unsigned milliseconds)
 {
 	struct timespec t;
 
@@ -272,7 +272,7 @@ static struct timespec deadline_in(unsigned milliseconds)
 /* Under the lock. */
 static bool wait_written(unsigned milliseconds)
 {
-	struct timespec deadline = deadline_in(milliseconds);
+	struct timespec deadline = deadline_after(milliseconds);
 	uint64_t goal = shared.emitted;
 	int r = 0;
 
@@ -316,12 +316,12 @@ void log_stop(void)
 
 /* ------- emitting ------- */
 
-static void enqueue(const struct log_where *where, const char *fmt, va_list args)
+static void queue_append(const struct log_where *where, const char *fmt, va_list args)
 	__attribute__((format(printf, 2, 0)));
 
 /* Under the lock. The last place of the queue is for the number of messages that found no room
  * behind it. */
-static void enqueue(const struct log_where *where, const char *fmt, va_list args)
+static void queue_append(const struct log_where *where, const char *fmt, va_list args)
 {
 	struct log_record *newest = &shared.queue[(shared.emitted + QUEUE_SIZE - 1) % QUEUE_SIZE];
 	struct log_record *next = &shared.queue[shared.emitted % QUEUE_SIZE];
@@ -346,10 +346,10 @@ void log_emit(const struct log_where *where, const char *fmt, ...)
 
 	va_start(args, fmt);
 	pthread_mutex_lock(&shared.lock);
-	initialise();
+	initialise_locks();
 	queued = shared.running;
 	if (queued)
-		enqueue(where, fmt, args);
+		queue_append(where, fmt, args);
 	else
 		fill_now(&record, where, fmt, args);
 	pthread_mutex_unlock(&shared.lock);

@@ -21,7 +21,7 @@
 struct checks {
 	sd_event *event;
 	struct mailbox *mailbox;
-	const struct handlers *registry;
+	const struct handlers *handlers;
 	struct check *running; /* all whose thread has not ended, those without a caller too */
 	unsigned cnt;
 };
@@ -49,7 +49,7 @@ static void check_work(struct job *job)
 	check->result = check->check_config(options_config(check->options), &check->reason);
 }
 
-static void forget_caller(struct check *check)
+static void check_forget_caller(struct check *check)
 {
 	check->done = NULL;
 	check->timer = sd_event_source_disable_unref(check->timer);
@@ -57,7 +57,7 @@ static void forget_caller(struct check *check)
 
 static void check_free(struct check *check)
 {
-	forget_caller(check);
+	check_forget_caller(check);
 	if (check->checks) {
 		*check->link = check->next;
 		if (check->next)
@@ -91,7 +91,7 @@ static void check_ended(struct job *job)
 	check_free(check);
 }
 
-static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
+static int on_check_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct check *check = userdata;
 	check_done_fn *done = check->done;
@@ -103,12 +103,12 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 		text, sizeof(text), "the %s handler has not answered within %u.%u s",
 		check->handler->subtype, check->timeout_ms / 1000, check->timeout_ms % 1000 / 100);
 	log_warning("the check of \"%s\" hangs: %s", options_config(check->options)->target, text);
-	forget_caller(check);
+	check_forget_caller(check);
 	done(check->userdata, false, text);
 	return 0;
 }
 
-static int launch(struct checks *checks, struct check *check)
+static int check_launch(struct checks *checks, struct check *check)
 {
 	int r;
 
@@ -116,7 +116,7 @@ static int launch(struct checks *checks, struct check *check)
 		return -EBUSY;
 	r = sd_event_add_time_relative(
 		checks->event, &check->timer, CLOCK_MONOTONIC, check->timeout_ms * UINT64_C(1000),
-		ACCURACY_USEC, on_timeout, check);
+		ACCURACY_USEC, on_check_timeout, check);
 	if (r >= 0)
 		r = job_start(checks->mailbox, &check->job, "tcmud-check");
 	if (r < 0)
@@ -132,7 +132,7 @@ static int launch(struct checks *checks, struct check *check)
 }
 
 /* The handler that is to check text, its options decoded. NULL with a reason: refused. */
-static const struct tcmu_handler *prepare(
+static const struct tcmu_handler *check_prepare(
 	const struct checks *checks, const char *subtype, const char *text,
 	struct options **options, struct tcmu_reason *reason)
 {
@@ -153,7 +153,7 @@ static const struct tcmu_handler *prepare(
 			"the string is for the handler \"%s\", not \"%s\"", own, subtype);
 		return NULL;
 	}
-	entry = handlers_lookup(checks->registry, own);
+	entry = handlers_lookup(checks->handlers, own);
 	if (!entry || !entry->handler) {
 		(void) snprintf(
 			reason->text, sizeof(reason->text), "%s",
@@ -169,7 +169,8 @@ void check_start(
 {
 	struct tcmu_reason reason = {""};
 	struct options *options = NULL;
-	const struct tcmu_handler *handler = prepare(checks, subtype, text, &options, &reason);
+	const struct tcmu_handler *handler = check_prepare(
+		checks, subtype, text, &options, &reason);
 	struct check *check;
 	int r;
 
@@ -191,7 +192,7 @@ void check_start(
 		};
 	else
 		options_free(options);
-	r = check ? launch(checks, check) : -ENOMEM;
+	r = check ? check_launch(checks, check) : -ENOMEM;
 	if (r >= 0)
 		return;
 	if (check)
@@ -207,7 +208,7 @@ unsigned checks_running(const struct checks *checks)
 }
 
 int checks_new(
-	sd_event *event, struct mailbox *mailbox, const struct handlers *registry,
+	sd_event *event, struct mailbox *mailbox, const struct handlers *handlers,
 	struct checks **ret)
 {
 	struct checks *checks = calloc(1, sizeof(*checks));
@@ -216,7 +217,7 @@ int checks_new(
 		return -ENOMEM;
 	checks->event = event;
 	checks->mailbox = mailbox;
-	checks->registry = registry;
+	checks->handlers = handlers;
 	*ret = checks;
 	return 0;
 }
@@ -229,7 +230,7 @@ void checks_free(struct checks *checks)
 		check_done_fn *done = check->done;
 
 		next = check->next;
-		forget_caller(check);
+		check_forget_caller(check);
 		check->checks = NULL;
 		if (done)
 			done(check->userdata, false, "the daemon stops");

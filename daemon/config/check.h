@@ -19,7 +19,7 @@ struct checks;
 
 /* Outlived by event, mailbox and registry. */
 int checks_new(
-	sd_event *event, struct mailbox *mailbox, const struct handlers *registry,
+	sd_event *event, struct mailbox *mailbox, const struct handlers *handlers,
 	struct checks **checks);
 
 /* Checks under way are answered now, with a refusal. Takes NULL. */

@@ -49,37 +49,37 @@ static const struct {
 	const char *package;
 } packaged[] = {{"rbd", "tcmud-rbd"}};
 
-static struct item *item_at(const struct handlers *registry, size_t index)
+static struct item *item_at(const struct handlers *handlers, size_t index)
 {
-	return index < registry->items->len ? g_ptr_array_index(registry->items, index) : NULL;
+	return index < handlers->items->len ? g_ptr_array_index(handlers->items, index) : NULL;
 }
 
-static struct item *find_item(const struct handlers *registry, const char *subtype)
+static struct item *find_item(const struct handlers *handlers, const char *subtype)
 {
 	struct item *item;
 
-	for (size_t i = 0; (item = item_at(registry, i)); i++)
+	for (size_t i = 0; (item = item_at(handlers, i)); i++)
 		if (strcmp(item->subtype, subtype) == 0)
 			break;
 	return item;
 }
 
 /* Puts a new item at its place, or in the place of one that is not usable. */
-static void insert(struct handlers *registry, struct item *item)
+static void handlers_insert(struct handlers *handlers, struct item *item)
 {
 	struct item *old;
 	size_t i = 0;
 
-	while ((old = item_at(registry, i)) && strcmp(old->subtype, item->subtype) < 0)
+	while ((old = item_at(handlers, i)) && strcmp(old->subtype, item->subtype) < 0)
 		i++;
 	if (old && strcmp(old->subtype, item->subtype) == 0)
-		(void) g_ptr_array_remove_index(registry->items, (guint) i);
-	g_ptr_array_insert(registry->items, (gint) i, item);
+		(void) g_ptr_array_remove_index(handlers->items, (guint) i);
+	g_ptr_array_insert(handlers->items, (gint) i, item);
 }
 
 /* problem or handler is NULL; origin may be. */
 static int add_item(
-	struct handlers *registry, const char *subtype, const struct tcmu_handler *handler,
+	struct handlers *handlers, const char *subtype, const struct tcmu_handler *handler,
 	const char *origin, const char *problem)
 {
 	struct item *item = calloc(1, sizeof(*item));
@@ -99,39 +99,39 @@ static int add_item(
 		.origin = origin ? item->origin : NULL,
 		.problem = problem ? item->problem : NULL,
 	};
-	insert(registry, item);
+	handlers_insert(handlers, item);
 	return 0;
 }
 
 int handlers_new(struct handlers **ret)
 {
-	struct handlers *registry = calloc(1, sizeof(*registry));
+	struct handlers *handlers = calloc(1, sizeof(*handlers));
 	char problem[128];
 	int r = 0;
 
-	if (!registry)
+	if (!handlers)
 		return -ENOMEM;
-	registry->items = g_ptr_array_new_with_free_func(free);
+	handlers->items = g_ptr_array_new_with_free_func(free);
 	for (size_t i = 0; i < sizeof(packaged) / sizeof(packaged[0]) && r >= 0; i++) {
 		(void) snprintf(
 			problem, sizeof(problem), "the %s handler is not installed (package %s)",
 			packaged[i].subtype, packaged[i].package);
-		r = add_item(registry, packaged[i].subtype, NULL, NULL, problem);
+		r = add_item(handlers, packaged[i].subtype, NULL, NULL, problem);
 	}
 	if (r < 0) {
-		handlers_free(registry);
+		handlers_free(handlers);
 		return r;
 	}
-	*ret = registry;
+	*ret = handlers;
 	return 0;
 }
 
-void handlers_free(struct handlers *registry)
+void handlers_free(struct handlers *handlers)
 {
-	if (!registry)
+	if (!handlers)
 		return;
-	g_ptr_array_unref(registry->items);
-	free(registry);
+	g_ptr_array_unref(handlers->items);
+	free(handlers);
 }
 
 /* ------- what a plugin says of itself ------- */
@@ -182,7 +182,7 @@ static int check_handler(const struct tcmu_handler *handler, struct tcmu_reason 
 }
 
 int handlers_add(
-	struct handlers *registry, const struct tcmu_handler *theirs, const char *origin,
+	struct handlers *handlers, const struct tcmu_handler *theirs, const char *origin,
 	struct tcmu_reason *reason)
 {
 	struct tcmu_handler handler = {0};
@@ -192,12 +192,12 @@ int handlers_add(
 	if ((r = copy_handler(theirs, &handler, reason)) < 0 ||
 	    (r = check_handler(&handler, reason)) < 0)
 		return r;
-	other = find_item(registry, handler.subtype);
+	other = find_item(handlers, handler.subtype);
 	if (other && other->entry.handler)
 		return reason_refuse(
 			reason, -EEXIST, "the handler \"%s\" is there already, from %s",
 			handler.subtype, other->origin);
-	r = add_item(registry, handler.subtype, &handler, origin, NULL);
+	r = add_item(handlers, handler.subtype, &handler, origin, NULL);
 	return r < 0 ? reason_refuse(reason, r, "out of memory") : 0;
 }
 
@@ -213,7 +213,7 @@ static const char *without_path(const char *message, const char *path)
 		: message;
 }
 
-static int load_plugin(struct handlers *registry, const char *path, struct tcmu_reason *reason)
+static int load_plugin(struct handlers *handlers, const char *path, struct tcmu_reason *reason)
 {
 	tcmu_handler_entry_fn *entry;
 	const struct tcmu_handler *theirs;
@@ -226,7 +226,7 @@ static int load_plugin(struct handlers *registry, const char *path, struct tcmu_
 	entry = (tcmu_handler_entry_fn *) dlsym(library, TCMU_HANDLER_ENTRY);
 	theirs = entry ? entry() : NULL;
 	if (theirs)
-		r = handlers_add(registry, theirs, path, reason);
+		r = handlers_add(handlers, theirs, path, reason);
 	else if (entry)
 		r = reason_refuse(reason, -EINVAL, "it describes no handler");
 	else if (dlsym(library, PEER_ENTRY))
@@ -242,7 +242,7 @@ static int load_plugin(struct handlers *registry, const char *path, struct tcmu_
 
 /* Keeps the subtype in the file's name as one that is known, unless it is there. */
 static void note_problem(
-	struct handlers *registry, const char *path, const char *name,
+	struct handlers *handlers, const char *path, const char *name,
 	const struct tcmu_reason *reason)
 {
 	size_t len = strlen(name) - strlen(FILE_PREFIX FILE_SUFFIX);
@@ -253,13 +253,13 @@ static void note_problem(
 		return;
 	memcpy(subtype, name + strlen(FILE_PREFIX), len);
 	subtype[len] = '\0';
-	item = find_item(registry, subtype);
+	item = find_item(handlers, subtype);
 	if (!options_subtype_valid(subtype) || (item && item->entry.handler))
 		return;
 	(void) snprintf(
 		problem, sizeof(problem), "the %s handler cannot be used: %s: %s", subtype, path,
 		reason->text);
-	(void) add_item(registry, subtype, NULL, path, problem);
+	(void) add_item(handlers, subtype, NULL, path, problem);
 }
 
 static int is_plugin(const struct dirent *entry)
@@ -271,14 +271,14 @@ static int is_plugin(const struct dirent *entry)
 		strcmp(entry->d_name + len - strlen(FILE_SUFFIX), FILE_SUFFIX) == 0;
 }
 
-static bool load_file(struct handlers *registry, const char *dir, const char *name)
+static bool load_file(struct handlers *handlers, const char *dir, const char *name)
 {
 	struct tcmu_reason reason = {""};
 	char path[PATH_MAX];
 	int r;
 
 	(void) snprintf(path, sizeof(path), "%s/%s", dir, name);
-	r = load_plugin(registry, path, &reason);
+	r = load_plugin(handlers, path, &reason);
 	if (r >= 0) {
 		log_debug("%s is loaded", path);
 		return true;
@@ -286,24 +286,24 @@ static bool load_file(struct handlers *registry, const char *dir, const char *na
 	log_full(
 		TCMU_LOG_ERROR, NULL, NULL, LOG_ID_HANDLER_REFUSED,
 		"the handler %s cannot be used: %s", path, reason.text);
-	note_problem(registry, path, name, &reason);
+	note_problem(handlers, path, name, &reason);
 	return false;
 }
 
-static void log_loaded(const struct handlers *registry, const char *dir)
+static void log_loaded(const struct handlers *handlers, const char *dir)
 {
 	const struct item *item;
 	char names[256] = "";
 	size_t used = 0;
 
-	for (size_t i = 0; (item = item_at(registry, i)) && used < sizeof(names); i++)
+	for (size_t i = 0; (item = item_at(handlers, i)) && used < sizeof(names); i++)
 		if (item->entry.handler)
 			used += (size_t) snprintf(
 				names + used, sizeof(names) - used, " %s", item->subtype);
 	log_info("handlers from %s:%s", dir, used ? names : " none");
 }
 
-int handlers_load(struct handlers *registry, const char *dir)
+int handlers_load(struct handlers *handlers, const char *dir)
 {
 	struct dirent **files;
 	int cnt, loaded = 0;
@@ -315,33 +315,33 @@ int handlers_load(struct handlers *registry, const char *dir)
 		return cnt;
 	}
 	for (int i = 0; i < cnt; i++) {
-		loaded += load_file(registry, dir, files[i]->d_name);
+		loaded += load_file(handlers, dir, files[i]->d_name);
 		free(files[i]);
 	}
 	free(files);
-	log_loaded(registry, dir);
+	log_loaded(handlers, dir);
 	return loaded;
 }
 
 /* ------- looking up ------- */
 
-const struct handlers_entry *handlers_lookup(const struct handlers *registry, const char *subtype)
+const struct handlers_entry *handlers_lookup(const struct handlers *handlers, const char *subtype)
 {
-	const struct item *item = find_item(registry, subtype);
+	const struct item *item = find_item(handlers, subtype);
 
 	return item ? &item->entry : NULL;
 }
 
-const struct tcmu_handler *handlers_find(const struct handlers *registry, const char *subtype)
+const struct tcmu_handler *handlers_find(const struct handlers *handlers, const char *subtype)
 {
-	const struct handlers_entry *entry = handlers_lookup(registry, subtype);
+	const struct handlers_entry *entry = handlers_lookup(handlers, subtype);
 
 	return entry ? entry->handler : NULL;
 }
 
-const struct handlers_entry *handlers_entry(const struct handlers *registry, size_t index)
+const struct handlers_entry *handlers_entry(const struct handlers *handlers, size_t index)
 {
-	const struct item *item = item_at(registry, index);
+	const struct item *item = item_at(handlers, index);
 
 	return item ? &item->entry : NULL;
 }

@@ -19,22 +19,22 @@
 
 struct handlers;
 
-int handlers_new(struct handlers **registry);
-void handlers_free(struct handlers *registry); /* takes NULL */
+int handlers_new(struct handlers **handlers);
+void handlers_free(struct handlers *handlers); /* takes NULL */
 
 /* Loads every handler_*.so of the folder, in the order of their names; the first of two with the
  * same subtype is taken. Returns how many were loaded, or the -errno of the folder. Both are
  * logged. */
-int handlers_load(struct handlers *registry, const char *dir);
+int handlers_load(struct handlers *handlers, const char *dir);
 
 /* Adds one handler, checked as a plugin's is. origin: what to call it in messages. -EINVAL, -EPROTO
  * (another ABI), -EEXIST (the subtype is taken) with a reason. */
 int handlers_add(
-	struct handlers *registry, const struct tcmu_handler *handler, const char *origin,
+	struct handlers *handlers, const struct tcmu_handler *handler, const char *origin,
 	struct tcmu_reason *reason);
 
 /* The usable handler of exactly this subtype, or NULL. */
-const struct tcmu_handler *handlers_find(const struct handlers *registry, const char *subtype);
+const struct tcmu_handler *handlers_find(const struct handlers *handlers, const char *subtype);
 
 struct handlers_entry {
 	const char *subtype;
@@ -44,7 +44,7 @@ struct handlers_entry {
 };
 
 /* All entries, by subtype. NULL: index is beyond the last. Valid until the next change. */
-const struct handlers_entry *handlers_entry(const struct handlers *registry, size_t index);
+const struct handlers_entry *handlers_entry(const struct handlers *handlers, size_t index);
 
 /* The entry of this subtype, usable or not, or NULL. */
-const struct handlers_entry *handlers_lookup(const struct handlers *registry, const char *subtype);
+const struct handlers_entry *handlers_lookup(const struct handlers *handlers, const char *subtype);

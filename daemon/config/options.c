@@ -373,7 +373,7 @@ static int check_identity(const struct options *options, struct tcmu_reason *rea
 }
 
 /* options->text has been filled. */
-static int decode(
+static int options_decode(
 	struct options *options, const struct tcmu_handler *handler, struct tcmu_reason *reason)
 {
 	char *slash = strchr(options->text, '/');
@@ -427,7 +427,7 @@ int options_parse(
 	memcpy(options->text, text, len + 1);
 	set_defaults(core_table, CORE_CNT, options->core);
 	set_defaults(handler->options, cnt, options->values);
-	r = decode(options, handler, reason);
+	r = options_decode(options, handler, reason);
 	if (r < 0) {
 		options_free(options);
 		return r;

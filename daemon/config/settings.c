@@ -266,10 +266,10 @@ struct parser {
 	unsigned warnings;
 };
 
-static void complain(struct parser *parser, const char *fmt, ...)
+static void parser_warn(struct parser *parser, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-static void complain(struct parser *parser, const char *fmt, ...)
+static void parser_warn(struct parser *parser, const char *fmt, ...)
 {
 	char text[WARNING_MAX];
 	va_list args;
@@ -284,7 +284,7 @@ static void complain(struct parser *parser, const char *fmt, ...)
 }
 
 /* A word of the file as it can be shown to a person. */
-static const char *shown(const char *word, char buffer[SHOWN_MAX + 4])
+static const char *printable_word(const char *word, char buffer[SHOWN_MAX + 4])
 {
 	size_t len = strlen(word);
 	size_t n = len < SHOWN_MAX ? len : SHOWN_MAX;
@@ -316,7 +316,7 @@ static void cut_blanks(char *text)
 }
 
 /* Takes quotes or a comment off. NULL: a quote is not closed, or something follows it. */
-static char *unquote(char *value)
+static char *unquote_value(char *value)
 {
 	char quote = *value;
 	char *end;
@@ -344,17 +344,19 @@ static void parse_pair(struct parser *parser, const char *key, char *value)
 	const char *text;
 
 	if (!row) {
-		complain(parser, "there is no setting \"%s\"; the line is ignored", shown(key, a));
+		parser_warn(
+			parser, "there is no setting \"%s\"; the line is ignored",
+			printable_word(key, a));
 		return;
 	}
-	text = unquote(value);
+	text = unquote_value(value);
 	if (text && set_field(row, parser->settings, text))
 		return;
 	copy_field(row, parser->settings, parser->before);
-	complain(
+	parser_warn(
 		parser, "%s cannot be \"%s\": it is to be %s; \"%s\" is kept", key,
-		shown(text ? text : value, a), row->values,
-		shown(field_text(row, parser->before, b), b));
+		printable_word(text ? text : value, a), row->values,
+		printable_word(field_text(row, parser->before, b), b));
 }
 
 static void parse_line(struct parser *parser, char *line)
@@ -368,9 +370,9 @@ static void parse_line(struct parser *parser, char *line)
 	equals = strchr(line, '=');
 	if (!equals || equals == line) {
 		cut_blanks(line);
-		complain(
+		parser_warn(
 			parser, "\"%s\" is not \"key = value\"; the line is ignored",
-			shown(line, buffer));
+			printable_word(line, buffer));
 		return;
 	}
 	*equals = '\0';
@@ -394,7 +396,7 @@ unsigned settings_parse(
 
 		parser.line++;
 		if (memchr(text, '\0', len) || len >= sizeof(line)) {
-			complain(&parser, "the line is too long or not text; it is ignored");
+			parser_warn(&parser, "the line is too long or not text; it is ignored");
 		} else {
 			memcpy(line, text, len);
 			line[len] = '\0';
@@ -442,7 +444,7 @@ int settings_load(
 		settings_defaults(settings);
 		r = -ENOENT;
 	} else if (r < 0) {
-		complain(&whole, "it cannot be read: %s", strerror((int) -r));
+		parser_warn(&whole, "it cannot be read: %s", strerror((int) -r));
 	} else {
 		r = (ssize_t) settings_parse(content, (size_t) r, settings, warn, userdata);
 	}

@@ -103,7 +103,7 @@ struct parse {
 	bool check_config;
 };
 
-static int mistake(
+static int usage_error(
 	const struct parse *parse, const char *what, const char *value, const char *expected)
 {
 	fprintf(parse->err, "%s: %s \"%s\"%s%s (try --help)\n", parse->program, what, value,
@@ -121,31 +121,31 @@ static bool is_known(int value)
 
 /* getopt_long() returned '?' or ':'. optopt: the letter or the table's value; 0: the word is no
  * long option. */
-static int unknown(const struct parse *parse, int result, char **argv)
+static int unknown_option(const struct parse *parse, int result, char **argv)
 {
 	const char letter[] = {'-', (char) optopt, '\0'};
 	const char *word = argv[optind - 1];
 
 	if (optopt && !is_known(optopt))
-		return mistake(parse, "there is no option", letter, "");
+		return usage_error(parse, "there is no option", letter, "");
 	if (result == ':')
-		return mistake(
+		return usage_error(
 			parse, "the option needs a value:", strncmp(word, "--", 2) ? letter : word,
 			"");
-	return mistake(
+	return usage_error(
 		parse, optopt ? "the option takes no value:" : "there is no option", word, "");
 }
 
 /* ------- --check-config ------- */
 
-struct check {
+struct config_check {
 	const struct parse *parse;
 	unsigned warnings;
 };
 
 static void print_warning(void *userdata, unsigned line, const char *text)
 {
-	struct check *check = userdata;
+	struct config_check *check = userdata;
 
 	check->warnings++;
 	if (line)
@@ -154,9 +154,9 @@ static void print_warning(void *userdata, unsigned line, const char *text)
 		fprintf(check->parse->out, "%s: %s\n", check->parse->cli->config, text);
 }
 
-static int check_file(const struct parse *parse)
+static int check_config_file(const struct parse *parse)
 {
-	struct check check = {.parse = parse};
+	struct config_check check = {.parse = parse};
 	struct settings settings;
 	int r;
 
@@ -174,7 +174,7 @@ static int check_file(const struct parse *parse)
 
 /* ------- options ------- */
 
-static bool parse_number(
+static bool parse_argument_number(
 	const char *text, unsigned long minimum, unsigned long maximum, unsigned long *number)
 {
 	char *end;
@@ -190,8 +190,8 @@ static int take_log_level(struct parse *parse, const char *value)
 {
 	unsigned long level;
 
-	if (!parse_number(value, 0, LOG_LEVEL_MAX, &level))
-		return mistake(parse, "the log level cannot be", value, "it is to be 0 to 5");
+	if (!parse_argument_number(value, 0, LOG_LEVEL_MAX, &level))
+		return usage_error(parse, "the log level cannot be", value, "it is to be 0 to 5");
 	parse->cli->log_level = (int) level;
 	return CLI_RUN;
 }
@@ -201,7 +201,7 @@ static int take_engine(struct parse *parse, const char *value)
 	struct settings settings;
 
 	if (settings_set(&settings, "io_engine", value) < 0)
-		return mistake(
+		return usage_error(
 			parse, "the I/O engine cannot be", value,
 			"it is to be auto, uring or threads");
 	parse->cli->io_engine = value;
@@ -210,23 +210,23 @@ static int take_engine(struct parse *parse, const char *value)
 
 static int take_nofile(struct parse *parse, const char *value)
 {
-	if (!parse_number(value, NOFILE_MIN, NOFILE_MAX, &parse->cli->nofile))
-		return mistake(
+	if (!parse_argument_number(value, NOFILE_MIN, NOFILE_MAX, &parse->cli->nofile))
+		return usage_error(
 			parse, "the limit of open files cannot be", value,
 			"it is to be 1024 to 1048576");
 	return CLI_RUN;
 }
 
-static int take_folder(const struct parse *parse, const char **folder, const char *value)
+static int take_directory(const struct parse *parse, const char **directory, const char *value)
 {
 	if (!*value || strlen(value) >= SETTINGS_PATH_MAX)
-		return mistake(parse, "the folder cannot be", value, "it is empty or too long");
-	*folder = value;
+		return usage_error(parse, "the folder cannot be", value, "it is empty or too long");
+	*directory = value;
 	return CLI_RUN;
 }
 
 /* Returns CLI_RUN to go on, or the exit code. */
-static int take(struct parse *parse, int option, const char *value)
+static int take_option(struct parse *parse, int option, const char *value)
 {
 	switch (option) {
 	case ACTION_CONFIG:
@@ -234,7 +234,7 @@ static int take(struct parse *parse, int option, const char *value)
 		parse->cli->config_given = true;
 		return CLI_RUN;
 	case ACTION_HANDLER_PATH:
-		return take_folder(parse, &parse->cli->handler_path, value);
+		return take_directory(parse, &parse->cli->handler_path, value);
 	case ACTION_LOG_LEVEL:
 		return take_log_level(parse, value);
 	case ACTION_IO_ENGINE:
@@ -246,7 +246,7 @@ static int take(struct parse *parse, int option, const char *value)
 		parse->cli->log_level = LOG_LEVEL_MAX;
 		return CLI_RUN;
 	case 'l':
-		return take_folder(parse, &parse->cli->log_dir, value);
+		return take_directory(parse, &parse->cli->log_dir, value);
 	case 'f':
 		return take_nofile(parse, value);
 	case 'h':
@@ -292,12 +292,12 @@ int cli_parse(int argc, char **argv, struct cli *cli, FILE *out, FILE *err)
 	opterr = 0;
 	optind = 0; /* from the start, also a second time */
 	while (r == CLI_RUN && (option = getopt_long(argc, argv, letters, options, NULL)) != -1)
-		r = option == '?' || option == ':' ? unknown(&parse, option, argv)
-						   : take(&parse, option, optarg);
+		r = option == '?' || option == ':' ? unknown_option(&parse, option, argv)
+						   : take_option(&parse, option, optarg);
 	if (r == CLI_RUN && optind < argc)
-		return mistake(&parse, "there is nothing to do with", argv[optind], "");
+		return usage_error(&parse, "there is nothing to do with", argv[optind], "");
 	if (r == CLI_RUN && parse.check_config)
-		return check_file(&parse);
+		return check_config_file(&parse);
 	return r;
 }
 

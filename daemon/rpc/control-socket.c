@@ -30,7 +30,7 @@ struct control_client {
 	int fd; /* -1: the client is gone; its request is still under way */
 	sd_event_source *io;
 	sd_event_source *timer;
-	bool asked; /* its request is under way */
+	bool in_flight; /* its request is under way */
 	char request[CONTROL_SOCKET_REQUEST_MAX];
 	size_t request_length;
 	char *answer; /* being written, or NULL */
@@ -51,7 +51,7 @@ struct control_socket {
 
 /* ------- the end of a client ------- */
 
-static void hang_up(struct control_client *client)
+static void client_hang_up(struct control_client *client)
 {
 	client->io = sd_event_source_disable_unref(client->io);
 	client->timer = sd_event_source_disable_unref(client->timer);
@@ -62,7 +62,7 @@ static void hang_up(struct control_client *client)
 	client->answer = NULL;
 }
 
-static void leave_list(struct control_client *client)
+static void client_unlink(struct control_client *client)
 {
 	if (!client->control)
 		return;
@@ -74,17 +74,17 @@ static void leave_list(struct control_client *client)
 }
 
 /* A client whose request is under way is freed by its answer. */
-static void drop(struct control_client *client)
+static void client_drop(struct control_client *client)
 {
-	hang_up(client);
-	leave_list(client);
-	if (!client->asked)
+	client_hang_up(client);
+	client_unlink(client);
+	if (!client->in_flight)
 		free(client);
 }
 
 /* ------- requests and answers ------- */
 
-static void wait_for(struct control_client *client, uint32_t events)
+static void client_wait_for(struct control_client *client, uint32_t events)
 {
 	if (sd_event_source_set_io_events(client->io, events) < 0 ||
 	    sd_event_source_set_time_relative(client->timer, CLIENT_USEC) < 0 ||
@@ -94,7 +94,7 @@ static void wait_for(struct control_client *client, uint32_t events)
 }
 
 /* False: the client is gone, and freed. */
-static bool write_answer(struct control_client *client)
+static bool client_write_answer(struct control_client *client)
 {
 	while (client->written < client->answer_length) {
 		ssize_t n = send(
@@ -104,18 +104,18 @@ static bool write_answer(struct control_client *client)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN) {
-			wait_for(client, EPOLLOUT);
+			client_wait_for(client, EPOLLOUT);
 			return true;
 		}
 		if (n < 0) {
-			drop(client);
+			client_drop(client);
 			return false;
 		}
 		client->written += (size_t) n;
 	}
 	free(client->answer);
 	client->answer = NULL;
-	wait_for(client, EPOLLIN);
+	client_wait_for(client, EPOLLIN);
 	return true;
 }
 
@@ -123,21 +123,21 @@ void control_socket_reply(struct control_client *client, char *text)
 {
 	size_t length = text ? strlen(text) : 0;
 
-	client->asked = false;
+	client->in_flight = false;
 	if (client->fd < 0 || !text) {
 		free(text);
-		drop(client);
+		client_drop(client);
 		return;
 	}
 	text[length] = '\n'; /* in the place of the terminator: it is not a string any more */
 	client->answer = text;
 	client->answer_length = length + 1;
 	client->written = 0;
-	(void) write_answer(client);
+	(void) client_write_answer(client);
 }
 
 /* Takes the first line out of what was received, if it is whole. */
-static void take_line(struct control_client *client)
+static void client_take_line(struct control_client *client)
 {
 	char line[CONTROL_SOCKET_REQUEST_MAX];
 	char *end = memchr(client->request, '\n', client->request_length);
@@ -145,14 +145,14 @@ static void take_line(struct control_client *client)
 
 	if (end && end + 1 != client->request + client->request_length) {
 		log_warning("a client of the control socket has sent more than one request");
-		drop(client);
+		client_drop(client);
 		return;
 	}
 	if (!end && client->request_length == sizeof(client->request)) {
 		log_warning(
 			"a request on the control socket is longer than %u bytes",
 			CONTROL_SOCKET_REQUEST_MAX);
-		drop(client);
+		client_drop(client);
 		return;
 	}
 	if (!end)
@@ -160,12 +160,12 @@ static void take_line(struct control_client *client)
 	length = (size_t) (end - client->request);
 	memcpy(line, client->request, length);
 	client->request_length = 0;
-	client->asked = true;
-	wait_for(client, 0);
+	client->in_flight = true;
+	client_wait_for(client, 0);
 	client->control->request(client->control->userdata, client, line, length);
 }
 
-static void receive(struct control_client *client)
+static void client_receive(struct control_client *client)
 {
 	ssize_t n = recv(
 		client->fd, client->request + client->request_length,
@@ -174,11 +174,11 @@ static void receive(struct control_client *client)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
-		drop(client);
+		client_drop(client);
 		return;
 	}
 	client->request_length += (size_t) n;
-	take_line(client);
+	client_take_line(client);
 }
 
 static int on_client(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -187,28 +187,28 @@ static int on_client(sd_event_source *source, int fd, uint32_t revents, void *us
 
 	(void) source;
 	(void) fd;
-	if (client->asked)
-		drop(client); /* EPOLLHUP is not asked for and comes all the same */
+	if (client->in_flight)
+		client_drop(client); /* EPOLLHUP is not asked for and comes all the same */
 	else if (client->answer && !(revents & (EPOLLHUP | EPOLLERR)))
-		(void) write_answer(client);
+		(void) client_write_answer(client);
 	else if (client->answer)
-		drop(client);
+		client_drop(client);
 	else
-		receive(client);
+		client_receive(client);
 	return 0;
 }
 
-static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
+static int on_client_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	(void) source;
 	(void) usec;
-	drop(userdata);
+	client_drop(userdata);
 	return 0;
 }
 
 /* ------- connections ------- */
 
-static bool may_ask(int fd, uid_t *uid)
+static bool may_connect(int fd, uid_t *uid)
 {
 	struct ucred peer = {.uid = (uid_t) -1};
 	socklen_t size = sizeof(peer);
@@ -219,7 +219,7 @@ static bool may_ask(int fd, uid_t *uid)
 	return peer.uid == 0 || peer.uid == geteuid();
 }
 
-static int new_client(struct control_socket *control, int fd)
+static int client_new(struct control_socket *control, int fd)
 {
 	struct control_client *client = calloc(1, sizeof(*client));
 	int r;
@@ -233,9 +233,9 @@ static int new_client(struct control_socket *control, int fd)
 	if (r >= 0)
 		r = sd_event_add_time_relative(
 			control->event, &client->timer, CLOCK_MONOTONIC, CLIENT_USEC, ACCURACY_USEC,
-			on_timeout, client);
+			on_client_timeout, client);
 	if (r < 0) {
-		hang_up(client);
+		client_hang_up(client);
 		free(client);
 		return r;
 	}
@@ -262,8 +262,8 @@ static int on_connection(sd_event_source *source, int listener, uint32_t revents
 	(void) revents;
 	if (fd < 0)
 		return 0;
-	if (may_ask(fd, &uid) && control->cnt < CONTROL_SOCKET_CLIENTS_MAX &&
-	    new_client(control, fd) == 0)
+	if (may_connect(fd, &uid) && control->cnt < CONTROL_SOCKET_CLIENTS_MAX &&
+	    client_new(control, fd) == 0)
 		return 0;
 	if (log_limit_pass(&limit, &more))
 		log_warning(
@@ -337,7 +337,7 @@ void control_socket_free(struct control_socket *control)
 		return;
 	for (struct control_client *client = control->clients, *next; client; client = next) {
 		next = client->next;
-		drop(client);
+		client_drop(client);
 	}
 	sd_event_source_disable_unref(control->io);
 	if (control->fd >= 0)

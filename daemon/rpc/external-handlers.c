@@ -21,56 +21,56 @@
 
 #define NAME_SIZE       (sizeof(MANAGER_INTERFACE) + 65)
 #define DESCRIPTION_MAX 4096u
-#define FOREIGN_MAX     64u /* at once */
+#define EXTERNAL_MAX    64u /* at once */
 
 /* A call that waits for somebody else's answer. It holds its connection, and so has to end before
  * that does. */
-struct foreign_call {
+struct external_call {
 	struct tcmu_dbus *bus;
-	struct foreign_call *next, **link;
+	struct external_call *next, **link;
 	sd_bus_message *call;
 	sd_bus_slot *slot; /* of the answer */
 	char subtype[64];
 };
 
-static void waiting_free(struct foreign_call *waiting)
+static void external_call_free(struct external_call *pending)
 {
-	*waiting->link = waiting->next;
-	if (waiting->next)
-		waiting->next->link = waiting->link;
-	sd_bus_slot_unref(waiting->slot);
-	sd_bus_message_unref(waiting->call);
-	free(waiting);
+	*pending->link = pending->next;
+	if (pending->next)
+		pending->next->link = pending->link;
+	sd_bus_slot_unref(pending->slot);
+	sd_bus_message_unref(pending->call);
+	free(pending);
 }
 
-static struct foreign_call *waiting_new(
+static struct external_call *external_call_new(
 	struct tcmu_dbus *bus, sd_bus_message *call, const char *subtype)
 {
-	struct foreign_call *waiting = calloc(1, sizeof(*waiting));
+	struct external_call *pending = calloc(1, sizeof(*pending));
 
-	if (!waiting)
+	if (!pending)
 		return NULL;
-	waiting->bus = bus;
-	waiting->call = sd_bus_message_ref(call);
-	(void) snprintf(waiting->subtype, sizeof(waiting->subtype), "%s", subtype);
-	waiting->next = bus->external_calls;
-	waiting->link = &bus->external_calls;
-	if (waiting->next)
-		waiting->next->link = &waiting->next;
-	bus->external_calls = waiting;
-	return waiting;
+	pending->bus = bus;
+	pending->call = sd_bus_message_ref(call);
+	(void) snprintf(pending->subtype, sizeof(pending->subtype), "%s", subtype);
+	pending->next = bus->external_calls;
+	pending->link = &bus->external_calls;
+	if (pending->next)
+		pending->next->link = &pending->next;
+	bus->external_calls = pending;
+	return pending;
 }
 
 /* Answers it, which ends it. */
-static int end(struct foreign_call *waiting, bool fine, const char *message)
+static int external_call_end(struct external_call *pending, bool fine, const char *message)
 {
-	int r = tcmu_dbus_reply(waiting->call, fine, message);
+	int r = tcmu_dbus_reply(pending->call, fine, message);
 
-	waiting_free(waiting);
+	external_call_free(pending);
 	return r;
 }
 
-static void name_of(const char *subtype, char name[NAME_SIZE])
+static void bus_name_of(const char *subtype, char name[NAME_SIZE])
 {
 	(void) snprintf(name, NAME_SIZE, "%s.%s", MANAGER_INTERFACE, subtype);
 }
@@ -90,11 +90,11 @@ static bool is_in_use(const char *subtype)
 }
 
 /* What is in use stays shown, so that it can be listed and deleted. */
-static void has_gone(struct object *object)
+static void external_unregister(struct object *object)
 {
 	log_info("the handler %s of another process has gone from the bus", object->subtype);
 	object->owner[0] = '\0';
-	if (object->foreign && !is_in_use(object->subtype)) {
+	if (object->external && !is_in_use(object->subtype)) {
 		tcmu_dbus_drop_object(object);
 		return;
 	}
@@ -113,7 +113,7 @@ static int on_owner_changed(sd_bus_message *signal, void *userdata, sd_bus_error
 		return 0;
 	object = tcmu_dbus_find_object(bus, name + sizeof(MANAGER_INTERFACE));
 	if (object && object->owner[0] && strcmp(after, object->owner) != 0)
-		has_gone(object);
+		external_unregister(object);
 	return 0;
 }
 
@@ -129,14 +129,14 @@ int external_watch(struct tcmu_dbus *bus)
 
 void external_forget(struct tcmu_dbus *bus)
 {
-	for (struct foreign_call *waiting = bus->external_calls, *next; waiting; waiting = next) {
-		next = waiting->next;
-		waiting_free(waiting);
+	for (struct external_call *pending = bus->external_calls, *next; pending; pending = next) {
+		next = pending->next;
+		external_call_free(pending);
 	}
 	for (struct object *object = bus->objects, *next; object; object = next) {
 		next = object->next;
 		if (object->owner[0])
-			has_gone(object);
+			external_unregister(object);
 	}
 }
 
@@ -152,7 +152,7 @@ static struct object *object_for(
 	if (!object) {
 		object = tcmu_dbus_new_object(bus, subtype, copy);
 		if (object) {
-			object->foreign = true;
+			object->external = true;
 			tcmu_dbus_show_object(object);
 		}
 		return object;
@@ -161,23 +161,24 @@ static struct object *object_for(
 	return object;
 }
 
-static int take(struct foreign_call *waiting, const char *owner, const char *description)
+static int external_accept(
+	struct external_call *pending, const char *owner, const char *description)
 {
-	struct object *object = object_for(waiting->bus, waiting->subtype, description);
+	struct object *object = object_for(pending->bus, pending->subtype, description);
 
 	if (!object)
-		return end(waiting, false, "out of memory");
+		return external_call_end(pending, false, "out of memory");
 	(void) snprintf(object->owner, sizeof(object->owner), "%s", owner);
 	log_info(
 		"the handler %s of another process (%s) is shown to targetcli", object->subtype,
 		owner);
-	return end(waiting, true, "success");
+	return external_call_end(pending, true, "success");
 }
 
 static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	struct foreign_call *waiting = userdata;
-	const char *sender = sd_bus_message_get_sender(waiting->call);
+	struct external_call *pending = userdata;
+	const char *sender = sd_bus_message_get_sender(pending->call);
 	const char *owner = NULL, *subtype, *description;
 
 	(void) error;
@@ -185,18 +186,18 @@ static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	    sd_bus_message_read(reply, "s", &owner) < 0)
 		owner = NULL;
 	if (!owner || !sender || strcmp(owner, sender) != 0)
-		return end(
-			waiting, false,
+		return external_call_end(
+			pending, false,
 			"who registers a handler is to own the name " MANAGER_INTERFACE
 			".<subtype>");
-	if (sd_bus_message_rewind(waiting->call, true) < 0 ||
-	    sd_bus_message_read(waiting->call, "ss", &subtype, &description) < 0)
-		return end(waiting, false, "the call cannot be read");
-	return take(waiting, owner, description);
+	if (sd_bus_message_rewind(pending->call, true) < 0 ||
+	    sd_bus_message_read(pending->call, "ss", &subtype, &description) < 0)
+		return external_call_end(pending, false, "the call cannot be read");
+	return external_accept(pending, owner, description);
 }
 
 /* NULL: it may be. */
-static const char *why_not(
+static const char *registration_refused(
 	const struct tcmu_dbus *bus, const char *subtype, const char *description)
 {
 	const struct object *known = tcmu_dbus_find_object(bus, subtype);
@@ -206,11 +207,11 @@ static const char *why_not(
 		return "a subtype has lower case letters, digits and _, and at most 63 of them";
 	if (strlen(description) > DESCRIPTION_MAX)
 		return "the description is too long";
-	if (handlers_find(bus->setup.registry, subtype))
+	if (handlers_find(bus->setup.handlers, subtype))
 		return "this daemon has a handler of that name itself";
 	for (const struct object *object = bus->objects; object; object = object->next)
 		cnt += object->owner[0] != '\0';
-	if (cnt >= FOREIGN_MAX && !(known && known->owner[0]))
+	if (cnt >= EXTERNAL_MAX && !(known && known->owner[0]))
 		return "too many handlers of other processes are registered";
 	return NULL;
 }
@@ -218,7 +219,7 @@ static const char *why_not(
 int external_register(struct tcmu_dbus *bus, sd_bus_message *call)
 {
 	const char *subtype, *description, *why;
-	struct foreign_call *waiting;
+	struct external_call *pending;
 	char name[NAME_SIZE];
 	int r;
 
@@ -226,24 +227,26 @@ int external_register(struct tcmu_dbus *bus, sd_bus_message *call)
 	if (r < 0)
 		return tcmu_dbus_reply(
 			call, false, "a registration is a subtype and a description");
-	why = why_not(bus, subtype, description);
+	why = registration_refused(bus, subtype, description);
 	if (why)
 		return tcmu_dbus_reply(call, false, why);
-	waiting = waiting_new(bus, call, subtype);
-	if (!waiting)
+	pending = external_call_new(bus, call, subtype);
+	if (!pending)
 		return tcmu_dbus_reply(call, false, "out of memory");
-	name_of(subtype, name);
+	bus_name_of(subtype, name);
 	r = sd_bus_call_method_async(
-		bus->connection, &waiting->slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-		"org.freedesktop.DBus", "GetNameOwner", on_owner, waiting, "s", name);
-	return r < 0 ? end(waiting, false, "the bus cannot be asked who the caller is") : 1;
+		bus->connection, &pending->slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+		"org.freedesktop.DBus", "GetNameOwner", on_owner, pending, "s", name);
+	return r < 0
+		? external_call_end(pending, false, "the bus cannot be asked who the caller is")
+		: 1;
 }
 
 /* ------- CheckConfig ------- */
 
-static int on_foreign_checked(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+static int on_external_checked(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	struct foreign_call *waiting = userdata;
+	struct external_call *pending = userdata;
 	char text[sizeof(struct tcmu_reason)];
 	const char *message;
 	int fine;
@@ -254,16 +257,16 @@ static int on_foreign_checked(sd_bus_message *reply, void *userdata, sd_bus_erro
 		(void) snprintf(
 			text, sizeof(text),
 			"the daemon of the handler %s does not answer as it should",
-			waiting->subtype);
-		return end(waiting, false, text);
+			pending->subtype);
+		return external_call_end(pending, false, text);
 	}
 	(void) snprintf(text, sizeof(text), "%s", message);
 	tcmu_dbus_make_ascii(text);
-	return end(waiting, fine, text);
+	return external_call_end(pending, fine, text);
 }
 
 /* What no handler can be given, and what is for another one. */
-static bool is_for(const struct object *object, const char *text, struct tcmu_reason *reason)
+static bool config_is_for(const struct object *object, const char *text, struct tcmu_reason *reason)
 {
 	char own[sizeof(object->subtype)];
 
@@ -277,7 +280,7 @@ static bool is_for(const struct object *object, const char *text, struct tcmu_re
 	return false;
 }
 
-static int ask_owner(struct object *object, struct foreign_call *waiting, const char *text)
+static int ask_owner(struct object *object, struct external_call *pending, const char *text)
 {
 	sd_bus_message *question = NULL;
 	char path[sizeof(MANAGER_PATH) + 65];
@@ -290,8 +293,8 @@ static int ask_owner(struct object *object, struct foreign_call *waiting, const 
 		r = sd_bus_message_append(question, "s", text);
 	if (r >= 0)
 		r = sd_bus_call_async(
-			object->bus->connection, &waiting->slot, question, on_foreign_checked,
-			waiting, object->bus->setup.settings->check_timeout_ms * UINT64_C(1000));
+			object->bus->connection, &pending->slot, question, on_external_checked,
+			pending, object->bus->setup.settings->check_timeout_ms * UINT64_C(1000));
 	sd_bus_message_unref(question);
 	return r;
 }
@@ -299,14 +302,14 @@ static int ask_owner(struct object *object, struct foreign_call *waiting, const 
 int external_check(struct object *object, sd_bus_message *call, const char *text)
 {
 	struct tcmu_reason reason = {""};
-	struct foreign_call *waiting;
+	struct external_call *pending;
 
-	if (!is_for(object, text, &reason))
+	if (!config_is_for(object, text, &reason))
 		return tcmu_dbus_reply(call, false, reason.text);
-	waiting = waiting_new(object->bus, call, object->subtype);
-	if (!waiting)
+	pending = external_call_new(object->bus, call, object->subtype);
+	if (!pending)
 		return tcmu_dbus_reply(call, false, "out of memory");
-	if (ask_owner(object, waiting, text) < 0)
-		return end(waiting, false, "the handler's daemon cannot be asked");
+	if (ask_owner(object, pending, text) < 0)
+		return external_call_end(pending, false, "the handler's daemon cannot be asked");
 	return 1;
 }

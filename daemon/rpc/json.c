@@ -17,7 +17,7 @@ json_t *json_text(const char *text)
 	return valid ? json_string(valid) : json_null();
 }
 
-static json_t *number(uint64_t value)
+static json_t *json_number(uint64_t value)
 {
 	return json_integer((json_int_t) value);
 }
@@ -51,7 +51,7 @@ struct histogram {
 };
 
 /* An empty array, to be filled. */
-static json_t *latency(const stats_counter *buckets, struct histograms *histograms)
+static json_t *latency_to_json(const stats_counter *buckets, struct histograms *histograms)
 {
 	struct histogram *copy = g_new(struct histogram, 1);
 
@@ -64,7 +64,7 @@ static json_t *latency(const stats_counter *buckets, struct histograms *histogra
 }
 
 /* [from, below, count] for each bucket that is not empty; null stands for no limit. */
-static void fill(const struct histogram *histogram)
+static void histogram_fill(const struct histogram *histogram)
 {
 	for (unsigned i = 0; i < STATS_BUCKETS; i++)
 		if (histogram->counts[i])
@@ -72,7 +72,7 @@ static void fill(const struct histogram *histogram)
 				histogram->array,
 				json_pack(
 					"[I o I]", (json_int_t) stats_bucket_lower(i),
-					i + 1 < STATS_BUCKETS ? number(stats_bucket_upper(i))
+					i + 1 < STATS_BUCKETS ? json_number(stats_bucket_upper(i))
 							      : json_null(),
 					(json_int_t) histogram->counts[i]));
 }
@@ -83,13 +83,13 @@ void json_fill(struct histograms *histograms)
 		struct histogram *histogram = histograms->list;
 
 		histograms->list = histogram->next;
-		fill(histogram);
+		histogram_fill(histogram);
 		json_decref(histogram->array);
 		g_free(histogram);
 	}
 }
 
-static json_t *classes(const struct stats *stats, struct histograms *histograms)
+static json_t *classes_to_json(const struct stats *stats, struct histograms *histograms)
 {
 	json_t *object = json_object();
 
@@ -104,12 +104,13 @@ static json_t *classes(const struct stats *stats, struct histograms *histograms)
 				(json_int_t) stats_get(&class->failed), "bytes",
 				(json_int_t) stats_get(&class->bytes), "total_ns",
 				(json_int_t) stats_get(&class->ns), "latency_ns",
-				commands ? latency(class->latency, histograms) : json_array()));
+				commands ? latency_to_json(class->latency, histograms)
+					 : json_array()));
 	}
 	return object;
 }
 
-static json_t *sense_keys(const struct stats *stats)
+static json_t *sense_keys_to_json(const struct stats *stats)
 {
 	json_t *object = json_object();
 
@@ -117,22 +118,22 @@ static json_t *sense_keys(const struct stats *stats)
 		if (stats_get(&stats->sense[i]))
 			(void) json_object_set_new(
 				object, scsi_sense_key_name(i),
-				number(stats_get(&stats->sense[i])));
+				json_number(stats_get(&stats->sense[i])));
 	return object;
 }
 
-static json_t *other_ends(const struct stats *stats)
+static json_t *other_ends_to_json(const struct stats *stats)
 {
 	json_t *object = json_object();
 
 	for (int i = 0; i < STATS_END_COUNT; i++)
 		if (stats_get(&stats->ends[i]))
 			(void) json_object_set_new(
-				object, stats_end_name(i), number(stats_get(&stats->ends[i])));
+				object, stats_end_name(i), json_number(stats_get(&stats->ends[i])));
 	return object;
 }
 
-static json_t *last_sense(const struct stats *stats)
+static json_t *last_sense_to_json(const struct stats *stats)
 {
 	uint64_t packed = stats_get(&stats->last_sense);
 	uint8_t cdb[16] = {(uint8_t) (packed >> 24)};
@@ -163,8 +164,9 @@ json_t *json_stats(const struct device *device, struct histograms *histograms)
 		json_text(view.handler), "time_ns", (json_int_t) stats_now(), "in_flight",
 		(json_int_t) (fetched > ended ? fetched - ended : 0), "commands",
 		(json_int_t) fetched, "cpu_ns", (json_int_t) stats_cpu(view.stats), "classes",
-		classes(view.stats, histograms), "sense_keys", sense_keys(view.stats), "other_ends",
-		other_ends(view.stats), "last_sense", last_sense(view.stats));
+		classes_to_json(view.stats, histograms), "sense_keys",
+		sense_keys_to_json(view.stats), "other_ends", other_ends_to_json(view.stats),
+		"last_sense", last_sense_to_json(view.stats));
 }
 
 /* ------- what it is doing ------- */
@@ -183,7 +185,7 @@ static uint8_t cdb_length(const uint8_t *cdb)
 	return lengths[cdb[0] >> 5];
 }
 
-static json_t *request(const struct stats_request *request, uint64_t now)
+static json_t *request_to_json(const struct stats_request *request, uint64_t now)
 {
 	uint8_t length = cdb_length(request->cdb);
 	char hex[3 * sizeof(request->cdb) + 1] = "";
@@ -197,8 +199,8 @@ static json_t *request(const struct stats_request *request, uint64_t now)
 			i + 1 < length ? " " : "");
 	return json_pack(
 		"{ss ss so so sI sf}", "operation", scsi_opcode_name(request->cdb), "cdb", hex,
-		"lba", has ? number(lba) : json_null(), "blocks",
-		has ? number(blocks) : json_null(), "bytes", (json_int_t) request->data_length,
+		"lba", has ? json_number(lba) : json_null(), "blocks",
+		has ? json_number(blocks) : json_null(), "bytes", (json_int_t) request->data_length,
 		"age_seconds", now > request->begun ? (double) (now - request->begun) / 1e9 : 0.0);
 }
 
@@ -211,6 +213,6 @@ json_t *json_requests(const struct device *device)
 
 	qsort(requests, cnt, sizeof(*requests), older_first);
 	for (unsigned i = 0; i < cnt; i++)
-		(void) json_array_append_new(array, request(&requests[i], now));
+		(void) json_array_append_new(array, request_to_json(&requests[i], now));
 	return array;
 }

@@ -22,7 +22,7 @@ struct methods {
 };
 
 /* A check that is under way. */
-struct asker {
+struct check_caller {
 	methods_done_fn *done;
 	void *userdata;
 	json_t *config;
@@ -37,7 +37,7 @@ static char *as_text(json_t *value)
 	return text;
 }
 
-static json_t *refusal(const char *code, const char *message)
+static json_t *error_answer(const char *code, const char *message)
 {
 	return json_pack("{s{ss so}}", "error", "code", code, "message", json_text(message));
 }
@@ -52,7 +52,7 @@ struct rendering {
 	void *userdata;
 };
 
-static void render(struct job *job)
+static void render_answer(struct job *job)
 {
 	struct rendering *rendering = (struct rendering *) job;
 
@@ -60,7 +60,7 @@ static void render(struct job *job)
 	rendering->text = as_text(rendering->answer);
 }
 
-static void rendered(struct job *job)
+static void answer_rendered(struct job *job)
 {
 	struct rendering *rendering = (struct rendering *) job;
 
@@ -70,7 +70,7 @@ static void rendered(struct job *job)
 
 /* Takes the answer and the histograms. */
 static void answer_later(
-	const struct methods *query, json_t *answer, struct histograms histograms,
+	const struct methods *methods, json_t *answer, struct histograms histograms,
 	methods_done_fn *done, void *userdata)
 {
 	struct rendering *rendering = calloc(1, sizeof(*rendering));
@@ -81,22 +81,22 @@ static void answer_later(
 		return;
 	}
 	*rendering = (struct rendering){
-		.job = {.work = render, .done = rendered},
+		.job = {.work = render_answer, .done = answer_rendered},
 		.answer = answer,
 		.histograms = histograms,
 		.done = done,
 		.userdata = userdata,
 	};
-	if (job_start(query->setup.mailbox, &rendering->job, "tcmud-answer") < 0) {
-		render(&rendering->job);
-		rendered(&rendering->job);
+	if (job_start(methods->setup.mailbox, &rendering->job, "tcmud-answer") < 0) {
+		render_answer(&rendering->job);
+		answer_rendered(&rendering->job);
 	}
 }
 
 /* ------- methods: a result, or NULL with an error ------- */
 
 struct call {
-	struct methods *query;
+	struct methods *methods;
 	const json_t *request;
 	struct device *device; /* where the method wants one */
 	json_t *error;
@@ -104,7 +104,7 @@ struct call {
 };
 
 /* Devices of the kernel that are not ours: another daemon's, or one whose handler is missing. */
-static json_t *others(const struct handlers *registry)
+static json_t *unserved_devices(const struct handlers *handlers)
 {
 	struct tcmu_scan_entry *entries = NULL;
 	int cnt = tcmu_scan(&entries);
@@ -112,7 +112,7 @@ static json_t *others(const struct handlers *registry)
 
 	for (int i = 0; i < cnt; i++) {
 		const struct tcmu_name *name = &entries[i].name;
-		const struct handlers_entry *known = handlers_lookup(registry, name->subtype);
+		const struct handlers_entry *known = handlers_lookup(handlers, name->subtype);
 		char label[sizeof(name->name) + 16];
 
 		if (known && known->handler)
@@ -136,13 +136,14 @@ static json_t *method_list(struct call *call)
 	json_t *devices = json_array();
 	struct device *device;
 
-	for (unsigned i = 0; (device = manager_device(call->query->setup.manager, i)); i++)
+	for (unsigned i = 0; (device = manager_device(call->methods->setup.manager, i)); i++)
 		(void) json_array_append_new(devices, json_device(device));
 	return json_pack(
-		"{so so}", "devices", devices, "others", others(call->query->setup.registry));
+		"{so so}", "devices", devices, "others",
+		unserved_devices(call->methods->setup.handlers));
 }
 
-static json_t *status_of(struct call *call, const struct device *device)
+static json_t *device_to_status(struct call *call, const struct device *device)
 {
 	json_t *status = json_device(device);
 
@@ -152,7 +153,7 @@ static json_t *status_of(struct call *call, const struct device *device)
 
 static json_t *method_status(struct call *call)
 {
-	return status_of(call, call->device);
+	return device_to_status(call, call->device);
 }
 
 static json_t *method_stats(struct call *call)
@@ -163,7 +164,7 @@ static json_t *method_stats(struct call *call)
 	if (call->device)
 		(void) json_array_append_new(devices, json_stats(call->device, &call->histograms));
 	for (unsigned i = 0;
-	     !call->device && (device = manager_device(call->query->setup.manager, i)); i++)
+	     !call->device && (device = manager_device(call->methods->setup.manager, i)); i++)
 		(void) json_array_append_new(devices, json_stats(device, &call->histograms));
 	return json_pack("{sI so}", "time_ns", (json_int_t) stats_now(), "devices", devices);
 }
@@ -190,7 +191,7 @@ static json_t *all_handlers(const struct methods_setup *setup)
 	const struct handlers_entry *entry;
 	json_t *handlers = json_array();
 
-	for (size_t i = 0; (entry = handlers_entry(setup->registry, i)); i++)
+	for (size_t i = 0; (entry = handlers_entry(setup->handlers, i)); i++)
 		(void) json_array_append_new(
 			handlers,
 			json_pack(
@@ -202,7 +203,7 @@ static json_t *all_handlers(const struct methods_setup *setup)
 
 static json_t *method_handlers(struct call *call)
 {
-	return json_pack("{so}", "handlers", all_handlers(&call->query->setup));
+	return json_pack("{so}", "handlers", all_handlers(&call->methods->setup));
 }
 
 static json_t *method_log_level(struct call *call)
@@ -212,7 +213,7 @@ static json_t *method_log_level(struct call *call)
 	if (level &&
 	    (!json_is_integer(level) || json_integer_value(level) < 0 ||
 	     json_integer_value(level) > LOG_LEVEL_MAX)) {
-		call->error = refusal("bad-request", "a log level is a number from 0 to 5");
+		call->error = error_answer("bad-request", "a log level is a number from 0 to 5");
 		return NULL;
 	}
 	if (level)
@@ -226,7 +227,7 @@ static json_t *method_reopen(struct call *call)
 	struct device_status view;
 
 	if (r < 0) {
-		call->error = refusal(
+		call->error = error_answer(
 			"refused",
 			"the device is being opened, closed or resized at this moment; try again");
 		return NULL;
@@ -255,19 +256,19 @@ static json_t *settings_set_by_hand(const struct settings *settings)
 
 static json_t *method_dump(struct call *call)
 {
-	const struct methods_setup *setup = &call->query->setup;
+	const struct methods_setup *setup = &call->methods->setup;
 	json_t *devices = json_array();
 	struct device *device;
 
 	for (unsigned i = 0; (device = manager_device(setup->manager, i)); i++) {
-		json_t *status = status_of(call, device);
+		json_t *status = device_to_status(call, device);
 
 		(void) json_object_set_new(status, "requests", json_requests(device));
 		(void) json_array_append_new(devices, status);
 	}
 	return json_pack(
 		"{ss si si sf so so so}", "version", version_string(), "log_level", log_level(),
-		"checks_running", (int) checks_running(call->query->checks),
+		"checks_running", (int) checks_running(call->methods->checks),
 		"longest_stall_seconds", (double) *setup->longest_stall / 1e6, "settings",
 		settings_set_by_hand(setup->settings), "handlers", all_handlers(setup), "devices",
 		devices);
@@ -275,32 +276,34 @@ static json_t *method_dump(struct call *call)
 
 /* ------- check ------- */
 
-static void checked(void *userdata, bool fine, const char *message)
+static void on_checked(void *userdata, bool fine, const char *message)
 {
-	struct asker *asker = userdata;
+	struct check_caller *caller = userdata;
 
-	asker->done(
-		asker->userdata,
+	caller->done(
+		caller->userdata,
 		as_text(json_pack(
-			"{s{so sb so}}", "result", "config", asker->config, "fine", fine, "message",
-			json_text(message))));
-	free(asker);
+			"{s{so sb so}}", "result", "config", caller->config, "fine", fine,
+			"message", json_text(message))));
+	free(caller);
 }
 
-static void check(
-	struct methods *query, const json_t *request, methods_done_fn *done, void *userdata)
+static void method_check(
+	struct methods *methods, const json_t *request, methods_done_fn *done, void *userdata)
 {
 	json_t *config = json_object_get(request, "config");
-	struct asker *asker = json_is_string(config) ? calloc(1, sizeof(*asker)) : NULL;
+	struct check_caller *caller = json_is_string(config) ? calloc(1, sizeof(*caller)) : NULL;
 
-	if (!asker) {
-		done(userdata, as_text(refusal("bad-request", "a check needs a config string")));
+	if (!caller) {
+		done(userdata,
+		     as_text(error_answer("bad-request", "a check needs a config string")));
 		return;
 	}
-	*asker = (struct asker){.done = done, .userdata = userdata, .config = json_incref(config)};
+	*caller = (struct check_caller){
+		.done = done, .userdata = userdata, .config = json_incref(config)};
 	check_start(
-		query->checks, NULL, json_string_value(config),
-		query->setup.settings->check_timeout_ms, checked, asker);
+		methods->checks, NULL, json_string_value(config),
+		methods->setup.settings->check_timeout_ms, on_checked, caller);
 }
 
 /* ------- dispatch ------- */
@@ -315,7 +318,7 @@ static const struct method {
 	const char *name;
 	enum wants wants;
 	json_t *(*run)(struct call *call);
-} methods[] = {
+} method_table[] = {
 	{"list", WANTS_NOTHING, method_list},
 	{"status", WANTS_DEVICE, method_status},
 	{"stats", MAY_HAVE_DEVICE, method_stats},
@@ -328,9 +331,9 @@ static const struct method {
 
 static const struct method *find_method(const char *name)
 {
-	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
-		if (strcmp(methods[i].name, name) == 0)
-			return &methods[i];
+	for (size_t i = 0; i < sizeof(method_table) / sizeof(method_table[0]); i++)
+		if (strcmp(method_table[i].name, name) == 0)
+			return &method_table[i];
 	return NULL;
 }
 
@@ -343,13 +346,13 @@ static bool find_device(struct call *call, const struct method *method)
 	if (method->wants == WANTS_NOTHING || (method->wants == MAY_HAVE_DEVICE && !wanted))
 		return true;
 	if (!json_is_string(wanted)) {
-		call->error = refusal(
+		call->error = error_answer(
 			"bad-request", "a device is to be named: user_0/disk, disk or uio0");
 		return false;
 	}
-	call->device = manager_find(call->query->setup.manager, json_string_value(wanted), &cnt);
+	call->device = manager_find(call->methods->setup.manager, json_string_value(wanted), &cnt);
 	if (!call->device)
-		call->error = refusal(
+		call->error = error_answer(
 			"no-such-device",
 			cnt ? "several devices have that name: say which, as user_0/disk"
 			    : "there is no such device");
@@ -357,23 +360,23 @@ static bool find_device(struct call *call, const struct method *method)
 }
 
 static void run_method(
-	struct methods *query, const struct method *method, const json_t *request,
+	struct methods *methods, const struct method *method, const json_t *request,
 	methods_done_fn *done, void *userdata)
 {
-	struct call call = {.query = query, .request = request};
+	struct call call = {.methods = methods, .request = request};
 	json_t *result = find_device(&call, method) ? method->run(&call) : NULL;
 	json_t *answer = call.error ? call.error
 		: result            ? json_pack("{so}", "result", result)
 				    : NULL;
 
 	if (call.histograms.list)
-		answer_later(query, answer, call.histograms, done, userdata);
+		answer_later(methods, answer, call.histograms, done, userdata);
 	else
 		done(userdata, as_text(answer));
 }
 
 void methods_call(
-	struct methods *query, const char *request, size_t length, methods_done_fn *done,
+	struct methods *methods, const char *request, size_t length, methods_done_fn *done,
 	void *userdata)
 {
 	json_t *parsed = json_loadb(request, length, JSON_REJECT_DUPLICATES, NULL);
@@ -382,37 +385,38 @@ void methods_call(
 
 	if (!name)
 		done(userdata,
-		     as_text(refusal("bad-request", "a request is a JSON object with a method")));
+		     as_text(error_answer(
+			     "bad-request", "a request is a JSON object with a method")));
 	else if (strcmp(name, "check") == 0)
-		check(query, parsed, done, userdata);
+		method_check(methods, parsed, done, userdata);
 	else if (method)
-		run_method(query, method, parsed, done, userdata);
+		run_method(methods, method, parsed, done, userdata);
 	else
-		done(userdata, as_text(refusal("bad-request", "there is no such method")));
+		done(userdata, as_text(error_answer("bad-request", "there is no such method")));
 	json_decref(parsed);
 }
 
 int methods_new(const struct methods_setup *setup, struct methods **ret)
 {
-	struct methods *query = calloc(1, sizeof(*query));
+	struct methods *methods = calloc(1, sizeof(*methods));
 	int r;
 
-	if (!query)
+	if (!methods)
 		return -ENOMEM;
-	query->setup = *setup;
-	r = checks_new(setup->event, setup->mailbox, setup->registry, &query->checks);
+	methods->setup = *setup;
+	r = checks_new(setup->event, setup->mailbox, setup->handlers, &methods->checks);
 	if (r < 0) {
-		free(query);
+		free(methods);
 		return r;
 	}
-	*ret = query;
+	*ret = methods;
 	return 0;
 }
 
-void methods_free(struct methods *query)
+void methods_free(struct methods *methods)
 {
-	if (!query)
+	if (!methods)
 		return;
-	checks_free(query->checks);
-	free(query);
+	checks_free(methods->checks);
+	free(methods);
 }

@@ -37,17 +37,17 @@ struct methods;
 struct methods_setup { /* all of it outlives the query */
 	sd_event *event;
 	struct mailbox *mailbox;
-	const struct handlers *registry;
+	const struct handlers *handlers;
 	const struct settings *settings;
 	struct manager *manager;
 	const uint64_t *longest_stall; /* µs, of the main loop */
 };
 
 /* -ENOMEM. */
-int methods_new(const struct methods_setup *setup, struct methods **query);
+int methods_new(const struct methods_setup *setup, struct methods **methods);
 
 /* What is under way is answered now. Takes NULL. */
-void methods_free(struct methods *query);
+void methods_free(struct methods *methods);
 
 /* Called once, from within or later. text: allocated by malloc(), the callee's; NULL: out of
  * memory. */
@@ -55,5 +55,5 @@ typedef void methods_done_fn(void *userdata, char *text);
 
 /* Any bytes. */
 void methods_call(
-	struct methods *query, const char *request, size_t length, methods_done_fn *done,
+	struct methods *methods, const char *request, size_t length, methods_done_fn *done,
 	void *userdata);

@@ -33,7 +33,7 @@ struct object {
 	/* of another process's handler */
 	char owner[256];     /* its unique name; empty: none, or it has gone */
 	sd_bus_slot *vtable; /* NULL: not shown at this moment */
-	bool foreign;        /* made for it: goes with it, unless its subtype is in use */
+	bool external;       /* made for it: goes with it, unless its subtype is in use */
 };
 
 enum phase {
@@ -46,13 +46,13 @@ struct tcmu_dbus {
 	struct tcmu_dbus_setup setup;
 	struct object *objects;
 	struct checks *checks;
-	struct foreign_call *external_calls; /* under way */
-	sd_bus *connection;                  /* NULL: none */
+	struct external_call *external_calls; /* under way */
+	sd_bus *connection;                   /* NULL: none */
 	sd_event_source *timer;
 	uint64_t retry_usec;
 	enum phase phase;
 	enum tcmu_dbus_state state;
-	bool told; /* state has been told */
+	bool reported; /* state has been told */
 };
 
 /* What other processes say is shown, and the bus carries UTF-8 only. */

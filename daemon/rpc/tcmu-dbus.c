@@ -42,11 +42,11 @@ void tcmu_dbus_make_ascii(char *text)
 			*text = '?';
 }
 
-static void tell(struct tcmu_dbus *bus, enum tcmu_dbus_state state)
+static void report_state(struct tcmu_dbus *bus, enum tcmu_dbus_state state)
 {
-	if (bus->told && bus->state == state)
+	if (bus->reported && bus->state == state)
 		return;
-	bus->told = true;
+	bus->reported = true;
 	bus->state = state;
 	if (bus->setup.changed)
 		bus->setup.changed(bus->setup.userdata, state);
@@ -59,7 +59,7 @@ static void set_timer(struct tcmu_dbus *bus, uint64_t usec)
 		log_error("the timer of the bus cannot be set; the daemon stays off the bus");
 }
 
-static void disconnect(struct tcmu_dbus *bus)
+static void disconnect_bus(struct tcmu_dbus *bus)
 {
 	external_forget(bus);
 	for (struct object *object = bus->objects; object; object = object->next)
@@ -70,18 +70,18 @@ static void disconnect(struct tcmu_dbus *bus)
 
 /* There is no use in the connection. Called from its own callbacks too: it is closed when the timer
  * comes. */
-static void lose(struct tcmu_dbus *bus, enum tcmu_dbus_state state, const char *why)
+static void connection_lost(struct tcmu_dbus *bus, enum tcmu_dbus_state state, const char *why)
 {
 	if (bus->phase == PHASE_WAITING)
 		return;
 	if (bus->phase == PHASE_CONNECTED)
 		log_warning("the connection to the bus is lost: %s; trying again", why);
-	else if (!bus->told && state == TCMU_DBUS_REFUSED)
+	else if (!bus->reported && state == TCMU_DBUS_REFUSED)
 		log_warning(
 			"the bus does not let us be " SERVICE
 			": %s; trying again from time to time",
 			why);
-	else if (!bus->told)
+	else if (!bus->reported)
 		log_info(
 			"there is no bus (%s): targetcli cannot ask this daemon; looking for one "
 			"from time "
@@ -91,7 +91,7 @@ static void lose(struct tcmu_dbus *bus, enum tcmu_dbus_state state, const char *
 	set_timer(bus, bus->retry_usec);
 	bus->retry_usec = bus->retry_usec * 2 < RETRY_USEC_MAX ? bus->retry_usec * 2
 							       : RETRY_USEC_MAX;
-	tell(bus, state);
+	report_state(bus, state);
 }
 
 /* ------- methods ------- */
@@ -191,32 +191,32 @@ static int on_disconnected(sd_bus_message *signal, void *userdata, sd_bus_error 
 
 	(void) error;
 	if (sd_bus_message_get_bus(signal) == bus->connection)
-		lose(bus, TCMU_DBUS_ABSENT, "disconnected");
+		connection_lost(bus, TCMU_DBUS_ABSENT, "disconnected");
 	return 0;
 }
 
-static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+static int on_tcmu_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	struct tcmu_dbus *bus = userdata;
-	const sd_bus_error *refusal = sd_bus_message_get_error(reply);
-	const char *why = refusal && refusal->message ? refusal->message : "no answer";
+	const sd_bus_error *refused = sd_bus_message_get_error(reply);
+	const char *why = refused && refused->message ? refused->message : "no answer";
 	uint32_t result;
 
 	(void) error;
 	if (sd_bus_message_get_bus(reply) != bus->connection)
 		return 0;
 	if (sd_bus_message_is_method_error(reply, SD_BUS_ERROR_ACCESS_DENIED)) {
-		lose(bus, TCMU_DBUS_REFUSED, why);
-	} else if (refusal || sd_bus_message_read(reply, "u", &result) < 0) {
-		lose(bus, TCMU_DBUS_ABSENT, why);
+		connection_lost(bus, TCMU_DBUS_REFUSED, why);
+	} else if (refused || sd_bus_message_read(reply, "u", &result) < 0) {
+		connection_lost(bus, TCMU_DBUS_ABSENT, why);
 	} else if (result != NAME_OWNER && result != NAME_ALREADY_OWNER) {
-		lose(bus, TCMU_DBUS_REFUSED, "another process is it");
+		connection_lost(bus, TCMU_DBUS_REFUSED, "another process is it");
 	} else {
 		bus->phase = PHASE_CONNECTED;
 		bus->retry_usec = RETRY_USEC_MIN;
 		(void) sd_event_source_set_enabled(bus->timer, SD_EVENT_OFF);
 		log_info("on the bus as " SERVICE);
-		tell(bus, TCMU_DBUS_OWNED);
+		report_state(bus, TCMU_DBUS_OWNED);
 	}
 	return 0;
 }
@@ -255,30 +255,30 @@ static int connect_bus(struct tcmu_dbus *bus)
 			"/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local", "Disconnected",
 			on_disconnected, NULL, bus);
 	if (r >= 0)
-		r = sd_bus_request_name_async(bus->connection, NULL, SERVICE, 0, on_name, bus);
+		r = sd_bus_request_name_async(bus->connection, NULL, SERVICE, 0, on_tcmu_name, bus);
 	if (r >= 0)
 		r = sd_bus_attach_event(bus->connection, bus->setup.event, BUS_PRIORITY);
 	return r;
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+static int on_connect_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct tcmu_dbus *bus = userdata;
 	int r;
 
 	(void) source;
 	(void) usec;
-	disconnect(bus);
+	disconnect_bus(bus);
 	if (bus->phase == PHASE_CONNECTING) {
-		lose(bus, TCMU_DBUS_ABSENT, "it does not answer");
+		connection_lost(bus, TCMU_DBUS_ABSENT, "it does not answer");
 		return 0;
 	}
 	bus->phase = PHASE_CONNECTING;
 	set_timer(bus, CONNECT_USEC);
 	r = connect_bus(bus);
 	if (r < 0) {
-		disconnect(bus);
-		lose(bus, TCMU_DBUS_ABSENT, strerror(-r));
+		disconnect_bus(bus);
+		connection_lost(bus, TCMU_DBUS_ABSENT, strerror(-r));
 	}
 	return 0;
 }
@@ -358,11 +358,11 @@ void tcmu_dbus_show_subtype(struct tcmu_dbus *bus, const char *subtype)
 		tcmu_dbus_show_object(object);
 }
 
-static int show_registry(struct tcmu_dbus *bus)
+static int show_handlers(struct tcmu_dbus *bus)
 {
 	const struct handlers_entry *entry;
 
-	for (size_t i = 0; (entry = handlers_entry(bus->setup.registry, i)); i++) {
+	for (size_t i = 0; (entry = handlers_entry(bus->setup.handlers, i)); i++) {
 		char *description = entry->handler ? options_describe(entry->handler)
 						   : strdup(entry->problem);
 
@@ -381,13 +381,13 @@ int tcmu_dbus_new(const struct tcmu_dbus_setup *setup, struct tcmu_dbus **ret)
 		return -ENOMEM;
 	bus->setup = *setup;
 	bus->retry_usec = RETRY_USEC_MIN;
-	r = checks_new(setup->event, setup->mailbox, setup->registry, &bus->checks);
+	r = checks_new(setup->event, setup->mailbox, setup->handlers, &bus->checks);
 	if (r >= 0)
-		r = show_registry(bus);
+		r = show_handlers(bus);
 	if (r >= 0)
 		r = sd_event_add_time_relative(
-			setup->event, &bus->timer, CLOCK_MONOTONIC, 0, ACCURACY_USEC, on_timer,
-			bus);
+			setup->event, &bus->timer, CLOCK_MONOTONIC, 0, ACCURACY_USEC,
+			on_connect_timer, bus);
 	if (r < 0) {
 		tcmu_dbus_free(bus);
 		return r;
@@ -402,7 +402,7 @@ void tcmu_dbus_free(struct tcmu_dbus *bus)
 		return;
 	checks_free(bus->checks);
 	sd_event_source_disable_unref(bus->timer);
-	disconnect(bus);
+	disconnect_bus(bus);
 	while (bus->objects) {
 		struct object *object = bus->objects;
 

@@ -33,7 +33,7 @@ enum tcmu_dbus_state {
 struct tcmu_dbus_setup { /* all of it outlives the bus */
 	sd_event *event;
 	struct mailbox *mailbox;
-	const struct handlers *registry;
+	const struct handlers *handlers;
 	const struct settings *settings;
 	/* When it is known whether we can be called, and after each change; not from within
 	 * tcmu_dbus_new(). May be NULL. READY is to be sent after the first call. */

@@ -67,7 +67,7 @@ static int on_set_log_level(sd_bus_message *call, void *userdata, sd_bus_error *
 	return sd_bus_reply_method_return(call, "");
 }
 
-static void dumped(void *userdata, char *text)
+static void on_dumped(void *userdata, char *text)
 {
 	sd_bus_message *call = userdata;
 
@@ -85,7 +85,8 @@ static int on_dump(sd_bus_message *call, void *userdata, sd_bus_error *error)
 	const struct tcmud_dbus *self = userdata;
 
 	(void) error;
-	methods_call(self->query, request, sizeof(request) - 1, dumped, sd_bus_message_ref(call));
+	methods_call(
+		self->methods, request, sizeof(request) - 1, on_dumped, sd_bus_message_ref(call));
 	return 1;
 }
 
@@ -277,7 +278,7 @@ static struct device *device_of_node(const struct manager *manager, const char *
 	return found;
 }
 
-static int find_device(
+static int resolve_device(
 	sd_bus *bus, const char *path, const char *interface, void *userdata, void **found,
 	sd_bus_error *error)
 {
@@ -313,16 +314,16 @@ static int list_devices(
 	return 1;
 }
 
-static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+static int on_tcmud_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	const sd_bus_error *refusal = sd_bus_message_get_error(reply);
+	const sd_bus_error *refused = sd_bus_message_get_error(reply);
 
 	(void) userdata;
 	(void) error;
-	if (refusal)
+	if (refused)
 		log_warning(
 			"the bus does not let us be " OPERATOR_NAME ": %s",
-			refusal->message ? refusal->message : "no answer");
+			refused->message ? refused->message : "no answer");
 	return 0;
 }
 
@@ -338,10 +339,11 @@ int tcmud_dbus_add(const struct tcmud_dbus *self, sd_bus *connection)
 	if (r >= 0)
 		r = sd_bus_add_fallback_vtable(
 			connection, NULL, DEVICES, OPERATOR_NAME ".Device", device_vtable,
-			find_device, userdata);
+			resolve_device, userdata);
 	if (r >= 0)
 		r = sd_bus_add_node_enumerator(connection, NULL, DEVICES, list_devices, userdata);
 	if (r >= 0)
-		r = sd_bus_request_name_async(connection, NULL, OPERATOR_NAME, 0, on_name, NULL);
+		r = sd_bus_request_name_async(
+			connection, NULL, OPERATOR_NAME, 0, on_tcmud_name, NULL);
 	return r;
 }

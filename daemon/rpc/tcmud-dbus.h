@@ -18,7 +18,7 @@
 
 struct tcmud_dbus { /* outlives the connection */
 	struct manager *manager;
-	struct methods *query;
+	struct methods *methods;
 };
 
 /* Puts the objects on a connection and asks for the name; they end with it. -errno. */

@@ -23,9 +23,9 @@
 
 static sd_event *event;
 static struct mailbox *mailbox;
-static struct handlers *registry;
+static struct handlers *handlers;
 static struct checks *checks;
-static sem_t ring_lock; /* lets one hung handler return */
+static sem_t release; /* lets one hung handler return */
 static unsigned hung;
 
 struct answer {
@@ -59,7 +59,7 @@ static int check_hangs(const struct tcmu_config *config, struct tcmu_reason *rea
 {
 	(void) config;
 	(void) reason;
-	while (sem_wait(&ring_lock) < 0)
+	while (sem_wait(&release) < 0)
 		;
 	return 0;
 }
@@ -102,28 +102,28 @@ static void add(const char *subtype, int (*check)(const struct tcmu_config *, st
 	};
 	struct tcmu_reason reason;
 
-	assert_int_equal(handlers_add(registry, &handler, "the test", &reason), 0);
+	assert_int_equal(handlers_add(handlers, &handler, "the test", &reason), 0);
 }
 
 static int setup(void **state)
 {
 	(void) state;
 	hung = 0;
-	assert_int_equal(sem_init(&ring_lock, 0, 0), 0);
+	assert_int_equal(sem_init(&release, 0, 0), 0);
 	assert_true(sd_event_new(&event) >= 0);
 	assert_int_equal(mailbox_new(event, 0, &mailbox), 0);
-	assert_int_equal(handlers_new(&registry), 0);
+	assert_int_equal(handlers_new(&handlers), 0);
 	add("file", check_by_target);
 	add("hang", check_hangs);
 	add("easy", NULL);
-	return checks_new(event, mailbox, registry, &checks);
+	return checks_new(event, mailbox, handlers, &checks);
 }
 
 /* Lets the hung handlers return, and waits for it. */
 static void release_hung(void)
 {
 	for (; hung; hung--)
-		assert_int_equal(sem_post(&ring_lock), 0);
+		assert_int_equal(sem_post(&release), 0);
 	while (checks_running(checks))
 		assert_true(sd_event_run(event, UINT64_MAX) > 0);
 }
@@ -133,10 +133,10 @@ static int teardown(void **state)
 	(void) state;
 	release_hung();
 	checks_free(checks);
-	handlers_free(registry);
+	handlers_free(handlers);
 	mailbox_free(mailbox);
 	event = sd_event_unref(event);
-	(void) sem_destroy(&ring_lock);
+	(void) sem_destroy(&release);
 	return 0;
 }
 
@@ -265,8 +265,8 @@ static void at_the_end_everybody_is_answered(void **state)
 	assert_int_equal(answer.times, 1);
 	assert_false(answer.fine);
 	assert_string_equal(answer.message, "the daemon stops");
-	assert_int_equal(checks_new(event, mailbox, registry, &checks), 0);
-	assert_int_equal(sem_post(&ring_lock), 0);
+	assert_int_equal(checks_new(event, mailbox, handlers, &checks), 0);
+	assert_int_equal(sem_post(&release), 0);
 	hung = 0;
 	assert_true(sd_event_run(event, UINT64_MAX) > 0);
 	assert_int_equal(answer.times, 1);

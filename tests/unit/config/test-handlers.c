@@ -19,22 +19,22 @@
 #include "config/handlers.h"
 #include "log-fixture.h"
 
-static struct handlers *registry;
+static struct handlers *handlers;
 static char *log_text;
 
 static int setup(void **state)
 {
 	(void) state;
 	fixture_log_begin(TCMU_LOG_INFO);
-	return handlers_new(&registry);
+	return handlers_new(&handlers);
 }
 
 static int teardown(void **state)
 {
 	(void) state;
 	log_stop();
-	handlers_free(registry);
-	registry = NULL;
+	handlers_free(handlers);
+	handlers = NULL;
 	free(log_text);
 	log_text = NULL;
 	fixture_remove_folder();
@@ -54,7 +54,7 @@ static void install(const char *plugin, const char *name)
 
 static int load(void)
 {
-	int r = handlers_load(registry, fixture_folder());
+	int r = handlers_load(handlers, fixture_folder());
 
 	log_text = fixture_log_end();
 	return r;
@@ -69,7 +69,7 @@ static void refused(const char *plugin, const char *why)
 	install("good", "handler_good.so");
 	install(plugin, name);
 	assert_int_equal(load(), 1);
-	assert_non_null(handlers_find(registry, "good"));
+	assert_non_null(handlers_find(handlers, "good"));
 	(void) snprintf(
 		line, sizeof(line), ": the handler %s cannot be used: %s\n", fixture_path(name),
 		why);
@@ -85,7 +85,7 @@ static void a_plugin_is_loaded_and_found_by_its_whole_subtype(void **state)
 	(void) state;
 	install("good", "handler_good.so");
 	assert_int_equal(load(), 1);
-	handler = handlers_find(registry, "good");
+	handler = handlers_find(handlers, "good");
 	assert_non_null(handler);
 	assert_string_equal(handler->subtype, "good");
 	assert_string_equal(handler->name, "Good");
@@ -93,9 +93,9 @@ static void a_plugin_is_loaded_and_found_by_its_whole_subtype(void **state)
 	assert_int_equal(handler->io_priv_size, 64);
 	assert_int_equal(handler->workers, 3);
 	assert_string_equal(handler->options[0].name, "depth");
-	assert_null(handlers_find(registry, "goo"));
-	assert_null(handlers_find(registry, "good2"));
-	assert_null(handlers_find(registry, ""));
+	assert_null(handlers_find(handlers, "goo"));
+	assert_null(handlers_find(handlers, "good2"));
+	assert_null(handlers_find(handlers, ""));
 	assert_non_null(strstr(log_text, ": good\n"));
 }
 
@@ -106,7 +106,7 @@ static void a_newer_plugin_is_used_as_far_as_we_know_it(void **state)
 	(void) state;
 	install("newer", "handler_newer.so");
 	assert_int_equal(load(), 1);
-	handler = handlers_find(registry, "newer");
+	handler = handlers_find(handlers, "newer");
 	assert_non_null(handler);
 	assert_int_equal(handler->size, sizeof(*handler));
 	assert_null(handler->cancel);
@@ -119,7 +119,7 @@ static void an_older_plugin_has_nothing_where_it_ends(void **state)
 	(void) state;
 	install("older", "handler_older.so");
 	assert_int_equal(load(), 1);
-	handler = handlers_find(registry, "older");
+	handler = handlers_find(handlers, "older");
 	assert_non_null(handler);
 	assert_non_null(handler->submit);
 	assert_null(handler->cancel);
@@ -194,8 +194,8 @@ static void a_file_that_is_no_library_is_refused(void **state)
 	(void) state;
 	fixture_write("handler_text.so", "just text");
 	assert_int_equal(load(), 0);
-	assert_null(handlers_find(registry, "text"));
-	entry = handlers_lookup(registry, "text");
+	assert_null(handlers_find(handlers, "text"));
+	entry = handlers_lookup(handlers, "text");
 	assert_non_null(entry);
 	assert_null(entry->handler);
 	assert_string_equal(entry->origin, fixture_path("handler_text.so"));
@@ -214,7 +214,7 @@ static void the_first_of_two_with_one_subtype_is_taken(void **state)
 		why, sizeof(why), "the handler \"good\" is there already, from %s",
 		fixture_path("handler_good.so"));
 	refused("twin", why);
-	assert_string_equal(handlers_find(registry, "good")->name, "Good");
+	assert_string_equal(handlers_find(handlers, "good")->name, "Good");
 }
 
 static void a_plugin_takes_the_place_of_one_that_failed(void **state)
@@ -225,7 +225,7 @@ static void a_plugin_takes_the_place_of_one_that_failed(void **state)
 	fixture_write("handler_good.so", "broken");
 	install("twin", "handler_twin.so");
 	assert_int_equal(load(), 1);
-	entry = handlers_lookup(registry, "good");
+	entry = handlers_lookup(handlers, "good");
 	assert_string_equal(entry->handler->name, "Twin");
 	assert_null(entry->problem);
 }
@@ -244,21 +244,21 @@ static void files_of_other_names_are_left_alone(void **state)
 static void a_missing_folder_is_told(void **state)
 {
 	(void) state;
-	assert_int_equal(handlers_load(registry, fixture_path("none")), -ENOENT);
+	assert_int_equal(handlers_load(handlers, fixture_path("none")), -ENOENT);
 	log_text = fixture_log_end();
 	assert_non_null(strstr(log_text, "/none cannot be loaded: No such file or directory\n"));
 }
 
 static void a_handler_that_is_not_installed_is_known(void **state)
 {
-	const struct handlers_entry *entry = handlers_lookup(registry, "rbd");
+	const struct handlers_entry *entry = handlers_lookup(handlers, "rbd");
 
 	(void) state;
 	assert_non_null(entry);
 	assert_null(entry->handler);
 	assert_null(entry->origin);
 	assert_string_equal(entry->problem, "the rbd handler is not installed (package tcmud-rbd)");
-	assert_null(handlers_find(registry, "rbd"));
+	assert_null(handlers_find(handlers, "rbd"));
 }
 
 static void entries_come_in_the_order_of_their_subtypes(void **state)
@@ -273,8 +273,8 @@ static void entries_come_in_the_order_of_their_subtypes(void **state)
 	install("good", "handler_zzz.so");
 	assert_int_equal(load(), 3);
 	for (; i < sizeof(expected) / sizeof(expected[0]); i++)
-		assert_string_equal(handlers_entry(registry, i)->subtype, expected[i]);
-	assert_null(handlers_entry(registry, i));
+		assert_string_equal(handlers_entry(handlers, i)->subtype, expected[i]);
+	assert_null(handlers_entry(handlers, i));
 }
 
 static void a_built_in_handler_is_checked_like_a_plugin(void **state)
@@ -284,10 +284,10 @@ static void a_built_in_handler_is_checked_like_a_plugin(void **state)
 	struct tcmu_reason reason;
 
 	(void) state;
-	assert_int_equal(handlers_add(registry, &handler, "the test", &reason), -EINVAL);
+	assert_int_equal(handlers_add(handlers, &handler, "the test", &reason), -EINVAL);
 	assert_string_equal(reason.text, "it has no function open");
 	handler.abi = 2;
-	assert_int_equal(handlers_add(registry, &handler, "the test", &reason), -EPROTO);
+	assert_int_equal(handlers_add(handlers, &handler, "the test", &reason), -EPROTO);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -15,19 +15,19 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "query-fixture.h"
+#include "methods-fixture.h"
 
 static int setup(void **state)
 {
 	(void) state;
-	query_fixture_start();
+	methods_fixture_start();
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void) state;
-	query_fixture_end();
+	methods_fixture_end();
 	return 0;
 }
 
@@ -72,7 +72,7 @@ static void has_exactly(json_t *object, const char *names)
 
 static void refused(const char *request, const char *code)
 {
-	json_t *answer = query_ask(request);
+	json_t *answer = methods_ask(request);
 
 	assert_string_equal(text_at(answer, "error.code"), code);
 	assert_true(strlen(text_at(answer, "error.message")) > 10);
@@ -82,7 +82,7 @@ static void refused(const char *request, const char *code)
 
 static void all_devices_are_listed(void **state)
 {
-	json_t *answer = query_ask("{\"method\": \"list\"}");
+	json_t *answer = methods_ask("{\"method\": \"list\"}");
 
 	(void) state;
 	assert_int_equal(json_array_size(at(answer, "result.devices")), 2);
@@ -106,7 +106,7 @@ static void devices_of_others_are_listed_as_such(void **state)
 
 	(void) state;
 	fixture_others = 1;
-	answer = query_ask("{\"method\": \"list\"}");
+	answer = methods_ask("{\"method\": \"list\"}");
 	assert_int_equal(json_array_size(at(answer, "result.others")), 1);
 	has_exactly(at(answer, "result.others.0"), "device uio config problem");
 	assert_string_equal(text_at(answer, "result.others.0.device"), "user_7/theirs");
@@ -131,7 +131,7 @@ static void what_was_counted_is_told(void **state)
 	atomic_store(&stats->ends[STATS_END_BUSY], 2);
 	atomic_store(&stats->last_sense, 0x28031100);
 	atomic_store(&stats->last_sense_at, stats_now());
-	answer = query_ask("{\"method\": \"status\", \"device\": \"disk\"}");
+	answer = methods_ask("{\"method\": \"status\", \"device\": \"disk\"}");
 	assert_int_equal(json_integer_value(at(answer, "result.in_flight")), 2);
 	has_exactly(
 		at(answer, "result.stats"),
@@ -159,13 +159,13 @@ static void what_was_counted_is_told(void **state)
 
 static void stats_are_of_one_device_or_of_all(void **state)
 {
-	json_t *all = query_ask("{\"method\": \"stats\"}");
-	json_t *one = query_ask("{\"method\": \"stats\", \"device\": \"sick\"}");
+	json_t *all = methods_ask("{\"method\": \"stats\"}");
+	json_t *one = methods_ask("{\"method\": \"stats\", \"device\": \"failed\"}");
 
 	(void) state;
 	assert_int_equal(json_array_size(at(all, "result.devices")), 2);
 	assert_int_equal(json_array_size(at(one, "result.devices")), 1);
-	assert_string_equal(text_at(one, "result.devices.0.device"), "user_1/sick");
+	assert_string_equal(text_at(one, "result.devices.0.device"), "user_1/failed");
 	json_decref(all);
 	json_decref(one);
 }
@@ -184,7 +184,7 @@ static void what_is_under_way_is_told_oldest_first(void **state)
 		.cdb = {0x2a, 0, 0, 0, 1, 0, 0, 0, 8},
 		.data_length = 4096};
 	device->request_cnt = 2;
-	answer = query_ask("{\"method\": \"inflight\", \"device\": \"disk\"}");
+	answer = methods_ask("{\"method\": \"inflight\", \"device\": \"disk\"}");
 	has_exactly(at(answer, "result.requests.0"), "operation cdb lba blocks bytes age_seconds");
 	assert_string_equal(text_at(answer, "result.requests.0.operation"), "WRITE(10)");
 	assert_string_equal(
@@ -200,7 +200,7 @@ static void what_is_under_way_is_told_oldest_first(void **state)
 
 static void handlers_are_told_with_their_devices(void **state)
 {
-	json_t *answer = query_ask("{\"method\": \"handlers\"}");
+	json_t *answer = methods_ask("{\"method\": \"handlers\"}");
 
 	(void) state;
 	has_exactly(at(answer, "result.handlers.0"), "handler file problem devices");
@@ -211,9 +211,9 @@ static void handlers_are_told_with_their_devices(void **state)
 
 static void checks_are_those_of_the_bus(void **state)
 {
-	json_t *good = query_ask("{\"method\": \"check\", \"config\": \"file/good\"}");
-	json_t *bad = query_ask("{\"method\": \"check\", \"config\": \"file/a,b\"}");
-	json_t *hang = query_ask("{\"method\": \"check\", \"config\": \"file/hang\"}");
+	json_t *good = methods_ask("{\"method\": \"check\", \"config\": \"file/good\"}");
+	json_t *bad = methods_ask("{\"method\": \"check\", \"config\": \"file/a,b\"}");
+	json_t *hang = methods_ask("{\"method\": \"check\", \"config\": \"file/hang\"}");
 
 	(void) state;
 	assert_true(json_is_true(at(good, "result.fine")));
@@ -222,7 +222,7 @@ static void checks_are_those_of_the_bus(void **state)
 	assert_non_null(strstr(text_at(bad, "result.message"), "comma"));
 	assert_true(json_is_false(at(hang, "result.fine")));
 	assert_non_null(strstr(text_at(hang, "result.message"), "has not answered"));
-	query_release();
+	methods_fixture_release();
 	json_decref(good);
 	json_decref(bad);
 	json_decref(hang);
@@ -232,8 +232,8 @@ static void checks_are_those_of_the_bus(void **state)
 
 static void the_log_level_is_shown_and_set(void **state)
 {
-	json_t *before = query_ask("{\"method\": \"log-level\"}");
-	json_t *after = query_ask("{\"method\": \"log-level\", \"level\": 1}");
+	json_t *before = methods_ask("{\"method\": \"log-level\"}");
+	json_t *after = methods_ask("{\"method\": \"log-level\", \"level\": 1}");
 
 	(void) state;
 	assert_int_equal(json_integer_value(at(before, "result.level")), TCMU_LOG_INFO);
@@ -251,20 +251,20 @@ static void the_log_level_is_shown_and_set(void **state)
 
 static void a_device_is_reopened_or_why_not_is_said(void **state)
 {
-	json_t *answer = query_ask("{\"method\": \"reopen\", \"device\": \"sick\"}");
+	json_t *answer = methods_ask("{\"method\": \"reopen\", \"device\": \"failed\"}");
 
 	(void) state;
-	assert_string_equal(text_at(answer, "result.device"), "user_1/sick");
+	assert_string_equal(text_at(answer, "result.device"), "user_1/failed");
 	assert_int_equal(fixture_devices[1].reopened, 1);
 	assert_int_equal(fixture_devices[0].reopened, 0);
 	json_decref(answer);
 	fixture_devices[1].reopen_error = -EBUSY;
-	refused("{\"method\": \"reopen\", \"device\": \"sick\"}", "refused");
+	refused("{\"method\": \"reopen\", \"device\": \"failed\"}", "refused");
 }
 
 static void the_dump_has_everything(void **state)
 {
-	json_t *answer = query_ask("{\"method\": \"dump\"}");
+	json_t *answer = methods_ask("{\"method\": \"dump\"}");
 
 	(void) state;
 	has_exactly(
@@ -299,7 +299,7 @@ static void names_that_are_not_text_are_told_all_the_same(void **state)
 
 	(void) state;
 	fixture_devices[0].view.label = "user_0/\xff\xc3";
-	answer = query_ask("{\"method\": \"list\"}");
+	answer = methods_ask("{\"method\": \"list\"}");
 	assert_string_equal(
 		text_at(answer, "result.devices.0.device"), "user_0/\xef\xbf\xbd\xef\xbf\xbd");
 	json_decref(answer);
@@ -320,7 +320,7 @@ static void any_bytes_are_answered(void **state)
 			seed = seed * 1103515245 + 12345;
 			bytes[(seed >> 16) % (sizeof(valid) - 1)] = (char) (seed >> 8);
 		}
-		json_decref(query_ask_bytes(bytes, sizeof(valid) - 1 - seed % 3));
+		json_decref(methods_ask_bytes(bytes, sizeof(valid) - 1 - seed % 3));
 	}
 }
 

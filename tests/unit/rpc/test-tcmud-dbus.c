@@ -17,7 +17,7 @@
 #include "base/log.h"
 #include "bus-fixture.h"
 #include "log-fixture.h"
-#include "query-fixture.h"
+#include "methods-fixture.h"
 #include "rpc/tcmud-dbus.h"
 
 #define OPERATOR "org.tcmud1"
@@ -47,8 +47,8 @@ static int setup(void **state)
 	(void) state;
 	private_bus_prepare(ANY_NAME);
 	private_bus_start();
-	query_fixture_start();
-	tcmud_dbus.query = query_fixture();
+	methods_fixture_start();
+	tcmud_dbus.methods = methods_fixture();
 	assert_true(sd_bus_open_system(&serving) >= 0);
 	assert_int_equal(tcmud_dbus_add(&tcmud_dbus, serving) < 0, 0);
 	while (!has_name())
@@ -61,7 +61,7 @@ static int teardown(void **state)
 {
 	(void) state;
 	serving = sd_bus_close_unref(serving);
-	query_fixture_end();
+	methods_fixture_end();
 	private_bus_stop();
 	fixture_remove_folder();
 	return 0;
@@ -250,7 +250,7 @@ static void a_device_is_found_by_its_names(void **state)
 	const char *path;
 
 	(void) state;
-	assert_true(sd_bus_message_append(message, "s", "sick") >= 0);
+	assert_true(sd_bus_message_append(message, "s", "failed") >= 0);
 	reply = fine(call(message));
 	assert_true(sd_bus_message_read(reply, "o", &path) > 0);
 	assert_string_equal(path, FAULTED);

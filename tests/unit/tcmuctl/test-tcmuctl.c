@@ -268,11 +268,11 @@ static void percentiles_lie_within_their_bucket(void **state)
 	json_t *latency = json("[[0, 1000, 50], [1000, 2000, 40], [8000, 9000, 10]]");
 
 	(void) state;
-	about(percentile(latency, NULL, 0.5), 1e-6);
-	about(percentile(latency, NULL, 0.7), 1.5e-6);
-	about(percentile(latency, NULL, 0.9), 2e-6);
-	about(percentile(latency, NULL, 0.95), 8.5e-6);
-	about(percentile(latency, NULL, 1.0), 9e-6);
+	about(rates_percentile(latency, NULL, 0.5), 1e-6);
+	about(rates_percentile(latency, NULL, 0.7), 1.5e-6);
+	about(rates_percentile(latency, NULL, 0.9), 2e-6);
+	about(rates_percentile(latency, NULL, 0.95), 8.5e-6);
+	about(rates_percentile(latency, NULL, 1.0), 9e-6);
 	json_decref(latency);
 }
 
@@ -282,9 +282,9 @@ static void what_was_there_before_does_not_count(void **state)
 	json_t *none = json("[]");
 
 	(void) state;
-	about(percentile(now, before, 0.5), 2.5e-6);
-	about(percentile(now, now, 0.5), 0);
-	about(percentile(none, NULL, 0.5), 0);
+	about(rates_percentile(now, before, 0.5), 2.5e-6);
+	about(rates_percentile(now, now, 0.5), 0);
+	about(rates_percentile(none, NULL, 0.5), 0);
 	json_decref(before);
 	json_decref(now);
 	json_decref(none);
@@ -295,8 +295,8 @@ static void the_open_bucket_counts_as_its_bound(void **state)
 	json_t *latency = json("[[68719476736, null, 1]]");
 
 	(void) state;
-	about(percentile(latency, NULL, 0.5), 68.719476736);
-	about(percentile(latency, NULL, 1.0), 68.719476736);
+	about(rates_percentile(latency, NULL, 0.5), 68.719476736);
+	about(rates_percentile(latency, NULL, 1.0), 68.719476736);
 	json_decref(latency);
 }
 
