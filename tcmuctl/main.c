@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tcmuctl: asks tcmud and shows the answer.
+ * tcmuctl: sends requests to tcmud and shows the answers.
  */
 #include <errno.h>
 #include <math.h>
@@ -12,6 +12,7 @@
 
 #include "ask.h"
 #include "cli.h"
+#include "members.h"
 #include "metrics.h"
 #include "rates.h"
 #include "show.h"
@@ -25,7 +26,7 @@ static int flush_output(FILE *out)
 	if (fflush(out) == 0 && !ferror(out))
 		return 0;
 	if (errno != EPIPE)
-		fprintf(stderr, "tcmuctl: the output cannot be written: %s\n", strerror(errno));
+		fprintf(stderr, "tcmuctl: cannot write the output: %s\n", strerror(errno));
 	return CTL_EXIT_FAILURE;
 }
 
@@ -78,7 +79,7 @@ static int run_check(const struct ctl *ctl, struct ask *daemon)
 	if (ctl->json)
 		print_json(result, false);
 	else
-		printf("%s: %s\n", ctl->argument, text_of(result, "message"));
+		printf("%s: %s\n", ctl->argument, member_text(result, "message"));
 	status = json_is_true(json_object_get(result, "fine")) ? 0 : CTL_EXIT_FAILURE;
 	json_decref(result);
 	return flush_output(stdout) ? CTL_EXIT_FAILURE : status;
@@ -91,7 +92,7 @@ static int run_log_level(const struct ctl *ctl, struct ask *daemon)
 
 	if (ctl->argument && (strlen(ctl->argument) != 1 || !strchr("012345", ctl->argument[0]))) {
 		json_decref(request);
-		fprintf(stderr, "tcmuctl: a log level is a number from 0 to 5, not: %s\n",
+		fprintf(stderr, "tcmuctl: invalid log level: %s, expected a number from 0 to 5\n",
 			ctl->argument);
 		return CTL_EXIT_USAGE;
 	}
@@ -103,21 +104,21 @@ static int run_log_level(const struct ctl *ctl, struct ask *daemon)
 	if (ctl->json)
 		print_json(result, false);
 	else
-		printf("%.0f %s\n", number_of(result, "level"), text_of(result, "name"));
+		printf("%.0f %s\n", member_number(result, "level"), member_text(result, "name"));
 	json_decref(result);
 	return flush_output(stdout);
 }
 
-/* Starts it and waits until it is known how it ended. */
+/* Starts the reopening and waits for its end. */
 static int run_reopen(const struct ctl *ctl, struct ask *daemon)
 {
 	int status;
 	json_t *result = ask_daemon(daemon, ask_request("reopen", ctl->argument), &status);
 
 	for (int i = 0; result && i < REOPEN_TRIES; i++) {
-		const char *state = text_of(result, "state");
+		const char *state = member_text(result, "state");
 
-		if (strcmp(state, "LIVE") == 0 || *text_of(result, "problem"))
+		if (strcmp(state, "LIVE") == 0 || *member_text(result, "problem"))
 			break;
 		json_decref(result);
 		sleep_for(REOPEN_STEP_S);
@@ -128,14 +129,15 @@ static int run_reopen(const struct ctl *ctl, struct ask *daemon)
 	if (ctl->json)
 		print_json(result, false);
 	else
-		printf("%s is %s%s%s\n", text_of(result, "device"), text_of(result, "state"),
-		       *text_of(result, "problem") ? ": " : "", text_of(result, "problem"));
-	status = strcmp(text_of(result, "state"), "LIVE") == 0 ? 0 : CTL_EXIT_FAILURE;
+		printf("%s is %s%s%s\n", member_text(result, "device"),
+		       member_text(result, "state"), *member_text(result, "problem") ? ": " : "",
+		       member_text(result, "problem"));
+	status = strcmp(member_text(result, "state"), "LIVE") == 0 ? 0 : CTL_EXIT_FAILURE;
 	json_decref(result);
 	return flush_output(stdout) ? CTL_EXIT_FAILURE : status;
 }
 
-/* Beside the file first, so that nobody reads a half. */
+/* Writes beside the file and renames, so that a reader never sees half of it. */
 static int write_metrics(const json_t *dump, const char *path)
 {
 	char beside[4096];
@@ -144,7 +146,7 @@ static int write_metrics(const json_t *dump, const char *path)
 
 	if (snprintf(beside, sizeof(beside), "%s.%d", path, (int) getpid()) >=
 	    (int) sizeof(beside)) {
-		fprintf(stderr, "tcmuctl: the name is too long: %s\n", path);
+		fprintf(stderr, "tcmuctl: the file name is too long: %s\n", path);
 		return CTL_EXIT_FAILURE;
 	}
 	out = fopen(beside, "we");
@@ -155,7 +157,7 @@ static int write_metrics(const json_t *dump, const char *path)
 			return 0;
 		(void) unlink(beside);
 	}
-	fprintf(stderr, "tcmuctl: %s cannot be written: %s\n", path, strerror(errno));
+	fprintf(stderr, "tcmuctl: cannot write %s: %s\n", path, strerror(errno));
 	return CTL_EXIT_FAILURE;
 }
 
@@ -176,7 +178,7 @@ static int run_metrics(const struct ctl *ctl, struct ask *daemon)
 	return status;
 }
 
-/* ------- over and over ------- */
+/* ------- repeated reports ------- */
 
 static void print_report(const struct ctl *ctl, const json_t *before, const json_t *now)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One function for each family of metrics. A histogram has a bound at each power of two from 4 us
- * to 34 s; they are bounds of the daemon's own buckets, so that what is told is exact.
+ * to 34 s. These are bounds of the daemon's own buckets, so the numbers are exact.
  */
 #include "metrics.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "show.h"
+#include "members.h"
 
 #define BOUND_FIRST 12 /* 2^12 ns */
 #define BOUND_LAST  35
@@ -63,29 +63,29 @@ static void write_simple(
 
 	for (i = 0; (device = json_array_get(family->devices, i)); i++) {
 		fprintf(family->out, "%s%s", name, suffix);
-		write_label(family->out, '{', "device", text_of(device, "device"));
+		write_label(family->out, '{', "device", member_text(device, "device"));
 		fprintf(family->out, "} %.17g\n", value(device));
 	}
 }
 
 static double value_up(const json_t *device)
 {
-	return strcmp(text_of(device, "state"), "LIVE") == 0;
+	return strcmp(member_text(device, "state"), "LIVE") == 0;
 }
 
 static double value_size(const json_t *device)
 {
-	return number_of(device, "size");
+	return member_number(device, "size");
 }
 
 static double value_in_flight(const json_t *device)
 {
-	return number_of(device, "in_flight");
+	return member_number(device, "in_flight");
 }
 
 static double value_cpu(const json_t *device)
 {
-	return number_of(stats_of(device), "cpu_ns") / 1e9;
+	return member_number(stats_of(device), "cpu_ns") / 1e9;
 }
 
 static void write_device_info(const struct family *family)
@@ -93,12 +93,14 @@ static void write_device_info(const struct family *family)
 	const json_t *device;
 	size_t i;
 
-	write_head(family, "tcmu_device_info", "gauge", NULL, "What the device is made of.");
+	write_head(
+		family, "tcmu_device_info", "gauge", NULL,
+		"The handler and the config string of the device.");
 	for (i = 0; (device = json_array_get(family->devices, i)); i++) {
 		fputs("tcmu_device_info", family->out);
-		write_label(family->out, '{', "device", text_of(device, "device"));
-		write_label(family->out, ',', "handler", text_of(device, "handler"));
-		write_label(family->out, ',', "config", text_of(device, "config"));
+		write_label(family->out, '{', "device", member_text(device, "device"));
+		write_label(family->out, ',', "handler", member_text(device, "handler"));
+		write_label(family->out, ',', "config", member_text(device, "config"));
 		fputs("} 1\n", family->out);
 	}
 }
@@ -109,7 +111,7 @@ static void write_labelled(
 	const char *label_value, double value)
 {
 	fprintf(out, "%s_total", name);
-	write_label(out, '{', "device", text_of(device, "device"));
+	write_label(out, '{', "device", member_text(device, "device"));
 	write_label(out, ',', label_name, label_value);
 	fprintf(out, "} %.0f\n", value);
 }
@@ -125,10 +127,10 @@ static void write_by_class(
 	for (i = 0; (device = json_array_get(family->devices, i)); i++) {
 		json_t *classes = json_object_get(stats_of(device), "classes");
 
-		for (struct member class = {0}; next_member(classes, &class);)
+		for (struct member class = {0}; member_next(classes, &class);)
 			write_labelled(
 				family->out, name, device, "class", class.key,
-				number_of(class.value, key));
+				member_number(class.value, key));
 	}
 }
 
@@ -143,7 +145,7 @@ static void write_by_key(
 	for (i = 0; (device = json_array_get(family->devices, i)); i++) {
 		json_t *counts = json_object_get(stats_of(device), which);
 
-		for (struct member count = {0}; next_member(counts, &count);)
+		for (struct member count = {0}; member_next(counts, &count);)
 			write_labelled(
 				family->out, name, device, label_name, count.key,
 				json_number_value(count.value));
@@ -197,7 +199,7 @@ static void write_histogram(FILE *out, const char *device, const char *class, co
 	write_sample_name(out, "_count", device, class);
 	fprintf(out, "} %.0f\n", commands_answered(latency));
 	write_sample_name(out, "_sum", device, class);
-	fprintf(out, "} %.9f\n", number_of(counts, "total_ns") / 1e9);
+	fprintf(out, "} %.9f\n", member_number(counts, "total_ns") / 1e9);
 }
 
 static void write_histograms(const struct family *family)
@@ -207,13 +209,13 @@ static void write_histograms(const struct family *family)
 
 	write_head(
 		family, "tcmu_device_command_duration_seconds", "histogram", "seconds",
-		"From the fetch of a command to its answer.");
+		"Time from the fetch of a command to its end.");
 	for (i = 0; (device = json_array_get(family->devices, i)); i++) {
 		json_t *classes = json_object_get(stats_of(device), "classes");
 
-		for (struct member class = {0}; next_member(classes, &class);)
+		for (struct member class = {0}; member_next(classes, &class);)
 			write_histogram(
-				family->out, text_of(device, "device"), class.key, class.value);
+				family->out, member_text(device, "device"), class.key, class.value);
 	}
 }
 
@@ -221,35 +223,35 @@ void metrics_write(FILE *out, const json_t *dump)
 {
 	struct family family = {.out = out, .devices = json_object_get(dump, "devices")};
 
-	write_head(&family, "tcmu_daemon_info", "gauge", NULL, "The daemon that serves.");
+	write_head(&family, "tcmu_daemon_info", "gauge", NULL, "The version of the daemon.");
 	fputs("tcmu_daemon_info", out);
-	write_label(out, '{', "version", text_of(dump, "version"));
+	write_label(out, '{', "version", member_text(dump, "version"));
 	fputs("} 1\n", out);
 	write_device_info(&family);
-	write_head(&family, "tcmu_device_up", "gauge", NULL, "1 where the device is served.");
+	write_head(&family, "tcmu_device_up", "gauge", NULL, "1: the device is LIVE.");
 	write_simple(&family, "tcmu_device_up", "", value_up);
-	write_head(&family, "tcmu_device_size_bytes", "gauge", "bytes", "The capacity.");
+	write_head(&family, "tcmu_device_size_bytes", "gauge", "bytes", "Capacity.");
 	write_simple(&family, "tcmu_device_size_bytes", "", value_size);
-	write_head(&family, "tcmu_device_inflight", "gauge", NULL, "Commands that are under way.");
+	write_head(&family, "tcmu_device_inflight", "gauge", NULL, "Commands in flight.");
 	write_simple(&family, "tcmu_device_inflight", "", value_in_flight);
 	write_head(
 		&family, "tcmu_device_cpu_seconds", "counter", "seconds",
-		"Processor time of the I/O thread.");
+		"CPU time of the I/O thread.");
 	write_simple(&family, "tcmu_device_cpu_seconds", "_total", value_cpu);
 	write_by_class(
-		&family, "tcmu_device_commands", "commands", NULL, "Commands that were answered.");
+		&family, "tcmu_device_commands", "commands", NULL, "Commands that have ended.");
 	write_by_class(
 		&family, "tcmu_device_failed_commands", "failed", NULL,
-		"Commands that were not answered with GOOD.");
+		"Commands that have not ended with GOOD.");
 	write_by_class(
 		&family, "tcmu_device_data_bytes", "bytes", "bytes",
-		"Data of commands that were answered with GOOD.");
+		"Data of commands that have ended with GOOD.");
 	write_by_key(
 		&family, "tcmu_device_check_conditions", "sense_keys", "sense_key",
 		"CHECK CONDITIONs.");
 	write_by_key(
 		&family, "tcmu_device_other_ends", "other_ends", "status",
-		"Ends that are neither GOOD nor a CHECK CONDITION.");
+		"Commands that have ended neither with GOOD nor with CHECK CONDITION.");
 	write_histograms(&family);
 	fputs("# EOF\n", out);
 }

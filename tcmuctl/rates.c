@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "show.h"
+#include "members.h"
 #include "table.h"
+#include "units.h"
 
 /* ------- histograms: [from, below, count] in ns ------- */
 
@@ -63,19 +64,19 @@ static const json_t *find_device_stats(const json_t *stats, const char *name)
 	size_t i;
 
 	for (i = 0; (device = json_array_get(json_object_get(stats, "devices"), i)); i++)
-		if (strcmp(text_of(device, "device"), name) == 0)
+		if (strcmp(member_text(device, "device"), name) == 0)
 			return device;
 	return NULL;
 }
 
-static const json_t *class_of(const json_t *device, const char *name)
+static const json_t *member_class(const json_t *device, const char *name)
 {
 	return json_object_get(json_object_get(device, "classes"), name);
 }
 
 static double growth_of(const json_t *before, const json_t *now, const char *key)
 {
-	return number_of(now, key) - number_of(before, key);
+	return member_number(now, key) - member_number(before, key);
 }
 
 static json_t *latency_between(const json_t *before, const json_t *now)
@@ -96,27 +97,27 @@ static double of_all_classes(const json_t *before, const json_t *now, const char
 {
 	double sum = 0;
 
-	for (struct member class = {0}; next_member(json_object_get(now, "classes"), &class);)
-		sum += growth_of(class_of(before, class.key), class.value, key);
+	for (struct member class = {0}; member_next(json_object_get(now, "classes"), &class);)
+		sum += growth_of(member_class(before, class.key), class.value, key);
 	return sum;
 }
 
-/* A device that was created anew has done less than before. */
-static bool goes_on(const json_t *before, const json_t *now)
+/* A device that was created again has smaller counters than before. */
+static bool counters_continue(const json_t *before, const json_t *now)
 {
-	return before && number_of(before, "commands") <= number_of(now, "commands");
+	return before && member_number(before, "commands") <= member_number(now, "commands");
 }
 
 static json_t *device_between(const json_t *before, const json_t *now, double seconds)
 {
-	const json_t *read = class_of(now, "read"), *write = class_of(now, "write");
+	const json_t *read = member_class(now, "read"), *write = member_class(now, "write");
 	const json_t *read_before, *write_before;
 	double reads, writes;
 
-	if (!goes_on(before, now))
+	if (!counters_continue(before, now))
 		before = NULL;
-	read_before = class_of(before, "read");
-	write_before = class_of(before, "write");
+	read_before = member_class(before, "read");
+	write_before = member_class(before, "write");
 	reads = growth_of(read_before, read, "commands");
 	writes = growth_of(write_before, write, "commands");
 	return json_pack(
@@ -130,13 +131,13 @@ static json_t *device_between(const json_t *before, const json_t *now, double se
 		"read_latency_seconds", latency_between(read_before, read), "write_latency_seconds",
 		latency_between(write_before, write), "queue_depth",
 		of_all_classes(before, now, "total_ns") / 1e9 / seconds, "in_flight",
-		number_of(now, "in_flight"), "cpu_percent",
+		member_number(now, "in_flight"), "cpu_percent",
 		growth_of(before, now, "cpu_ns") / 1e7 / seconds);
 }
 
 static double time_of(const json_t *stats)
 {
-	return number_of(stats, "time_ns") / 1e9;
+	return member_number(stats, "time_ns") / 1e9;
 }
 
 json_t *rates_between(const json_t *before, const json_t *now)
@@ -152,23 +153,24 @@ json_t *rates_between(const json_t *before, const json_t *now)
 		(void) json_array_append_new(
 			devices,
 			device_between(
-				find_device_stats(before, text_of(device, "device")), device,
+				find_device_stats(before, member_text(device, "device")), device,
 				seconds));
 	return json_pack("{sf so}", "seconds", seconds, "devices", devices);
 }
 
 /* ------- for people ------- */
 
-static double load_of(const json_t *device)
+static double device_load(const json_t *device)
 {
-	return number_of(device, "reads_per_second") + number_of(device, "writes_per_second") +
-		number_of(device, "others_per_second");
+	return member_number(device, "reads_per_second") +
+		member_number(device, "writes_per_second") +
+		member_number(device, "others_per_second");
 }
 
 static int busier_first(const void *a, const void *b)
 {
-	double left = load_of(*(const json_t *const *) a),
-	       right = load_of(*(const json_t *const *) b);
+	double left = device_load(*(const json_t *const *) a),
+	       right = device_load(*(const json_t *const *) b);
 
 	return left < right ? 1 : left > right ? -1 : 0;
 }
@@ -178,27 +180,27 @@ static void add_direction(
 	const char *latency)
 {
 	const json_t *times = json_object_get(device, latency);
-	char text[24];
+	char text[UNITS_TEXT_SIZE];
 
-	table_add(table, "%.0f", number_of(device, rate));
-	table_add(table, "%.1f", number_of(device, bytes) / (1024 * 1024));
-	table_add(table, "%s", show_time(number_of(times, "p50"), text));
-	table_add(table, "%s", show_time(number_of(times, "p99"), text));
+	table_add(table, "%.0f", member_number(device, rate));
+	table_add(table, "%.1f", member_number(device, bytes) / (1024 * 1024));
+	table_add(table, "%s", units_time(member_number(times, "p50"), text));
+	table_add(table, "%s", units_time(member_number(times, "p99"), text));
 }
 
 static void add_device(struct table *table, const json_t *device)
 {
-	table_add(table, "%s", text_of(device, "device"));
+	table_add(table, "%s", member_text(device, "device"));
 	add_direction(
 		table, device, "reads_per_second", "read_bytes_per_second", "read_latency_seconds");
 	add_direction(
 		table, device, "writes_per_second", "write_bytes_per_second",
 		"write_latency_seconds");
-	table_add(table, "%.0f", number_of(device, "others_per_second"));
-	table_add(table, "%.0f", number_of(device, "failed_per_second"));
-	table_add(table, "%.1f", number_of(device, "queue_depth"));
-	table_add(table, "%.0f", number_of(device, "in_flight"));
-	table_add(table, "%.0f", number_of(device, "cpu_percent"));
+	table_add(table, "%.0f", member_number(device, "others_per_second"));
+	table_add(table, "%.0f", member_number(device, "failed_per_second"));
+	table_add(table, "%.1f", member_number(device, "queue_depth"));
+	table_add(table, "%.0f", member_number(device, "in_flight"));
+	table_add(table, "%.0f", member_number(device, "cpu_percent"));
 }
 
 void rates_show(FILE *out, const json_t *rates, bool by_load)

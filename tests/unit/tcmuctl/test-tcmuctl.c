@@ -17,9 +17,11 @@
 
 #include "cli.h"
 #include "log-fixture.h"
+#include "members.h"
 #include "metrics.h"
 #include "rates.h"
 #include "show.h"
+#include "units.h"
 
 static char *written;
 static size_t written_size;
@@ -323,13 +325,13 @@ static void rates_are_what_grew_in_a_second(void **state)
 	const json_t *device = first_device(rates);
 
 	(void) state;
-	about(number_of(device, "reads_per_second"), 10);
-	about(number_of(device, "read_bytes_per_second"), 4000);
-	about(number_of(device, "others_per_second"), 0);
-	about(number_of(device, "queue_depth"), 1);
-	about(number_of(device, "cpu_percent"), 25);
-	about(number_of(device, "in_flight"), 3);
-	about(number_of(json_object_get(device, "read_latency_seconds"), "mean"), 0.1);
+	about(member_number(device, "reads_per_second"), 10);
+	about(member_number(device, "read_bytes_per_second"), 4000);
+	about(member_number(device, "others_per_second"), 0);
+	about(member_number(device, "queue_depth"), 1);
+	about(member_number(device, "cpu_percent"), 25);
+	about(member_number(device, "in_flight"), 3);
+	about(member_number(json_object_get(device, "read_latency_seconds"), "mean"), 0.1);
 	json_decref(before);
 	json_decref(now);
 	json_decref(rates);
@@ -343,7 +345,7 @@ static void a_device_that_was_created_anew_begins_at_nothing(void **state)
 	json_t *rates = rates_between(before, now), *first = rates_between(none, now);
 
 	(void) state;
-	about(number_of(first_device(rates), "reads_per_second"), 30);
+	about(member_number(first_device(rates), "reads_per_second"), 30);
 	assert_int_equal(json_array_size(json_object_get(first, "devices")), 1);
 	json_decref(before);
 	json_decref(now);
@@ -359,14 +361,14 @@ static void sizes_and_times_are_short(void **state)
 	char text[24];
 
 	(void) state;
-	assert_string_equal(show_size(0, text), "0 B");
-	assert_string_equal(show_size(1023, text), "1023 B");
-	assert_string_equal(show_size(1536, text), "1.50 KiB");
-	assert_string_equal(show_size(18446744073709551615.0, text), "16.0 EiB");
-	assert_string_equal(show_time(0, text), "0");
-	assert_string_equal(show_time(0.000021, text), "21 us");
-	assert_string_equal(show_time(0.0021, text), "2.10 ms");
-	assert_string_equal(show_time(21, text), "21.0 s");
+	assert_string_equal(units_size(0, text), "0 B");
+	assert_string_equal(units_size(1023, text), "1023 B");
+	assert_string_equal(units_size(1536, text), "1.50 KiB");
+	assert_string_equal(units_size(18446744073709551615.0, text), "16.0 EiB");
+	assert_string_equal(units_time(0, text), "0");
+	assert_string_equal(units_time(0.000021, text), "21 us");
+	assert_string_equal(units_time(0.0021, text), "2.10 ms");
+	assert_string_equal(units_time(21, text), "21.0 s");
 }
 
 static void a_terminal_is_given_no_orders(void **state)
