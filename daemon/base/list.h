@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * First in, first out: a singly linked list whose nodes are embedded in what it lists. One
- * thread's, or under its owner's lock. A node is on one list at most.
+ * First in, first out: a singly linked list whose nodes are embedded in the listed structures. For
+ * one thread, or under the owner's lock. A node is on one list at most.
  */
 #pragma once
 
@@ -16,9 +16,10 @@ struct list_node {
 
 struct list {
 	struct list_node *first; /* NULL: the list is empty */
-	struct list_node **end;  /* where the next node is linked */
+	struct list_node **end;  /* the pointer that the next node goes to */
 };
 
+/* Makes an empty list. */
 static inline void list_init(struct list *list)
 {
 	list->first = NULL;
@@ -30,6 +31,7 @@ static inline bool list_is_empty(const struct list *list)
 	return !list->first;
 }
 
+/* Adds a node, which is on no list, as the newest. */
 static inline void list_append(struct list *list, struct list_node *node)
 {
 	node->next = NULL;

@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/log-format.h"
+#include "base/log.h"
 #include "log-fixture.h"
 
 #define THREADS    8
