@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tcmud: puts the parts together, runs the main loop, and ends in good order.
+ * tcmud: connects the parts, runs the event loop, and ends in good order.
  *
- * The main loop serves the kernel's events and what threads have to say in turn, and both before
- * the bus. It waits for nobody; how long it was held up at most is measured and told.
+ * Priorities of the event loop: first the kernel's events and the posts of other threads, then the
+ * bus. Nothing on it waits. The longest time that it was blocked is measured and logged.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -24,6 +25,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "config/handlers.h"
+#include "config/settings-watch.h"
 #include "config/settings.h"
 #include "device/health.h"
 #include "device/manager.h"
@@ -56,8 +58,8 @@ struct daemon {
 	struct settings_watch *settings_watch;
 	bool ready;
 	bool stopping;
-	uint64_t longest_stall; /* µs */
-	int schedstat;          /* the main thread's, or -1 */
+	uint64_t longest_stall; /* µs that the event loop was blocked at most */
+	int schedstat;          /* /proc/thread-self/schedstat of the main thread, or -1 */
 };
 
 /* ------- settings ------- */
@@ -77,8 +79,8 @@ static void on_setting_changed(
 {
 	(void) userdata;
 	log_full(
-		TCMU_LOG_INFO, NULL, NULL, LOG_ID_SETTINGS_CHANGED, "%s was %s, is now %s", key,
-		before, after);
+		TCMU_LOG_INFO, NULL, NULL, LOG_ID_SETTINGS_CHANGED,
+		"setting %s changed from \"%s\" to \"%s\"", key, before, after);
 }
 
 static void set_log_dir(const struct settings *settings)
@@ -110,13 +112,14 @@ static void load_settings(struct daemon *self)
 	if (settings_load(self->cli.config, &self->settings, on_settings_warning, self) ==
 		    -ENOENT &&
 	    self->cli.config_given)
-		log_warning("%s does not exist: every setting has its default", self->cli.config);
+		log_warning(
+			"%s does not exist: all settings have their defaults", self->cli.config);
 	cli_override(&self->cli, &self->settings);
 	log_set_level(self->settings.log_level);
 	set_log_dir(&self->settings);
 }
 
-/* ------- what is told to the service manager ------- */
+/* ------- reports to the service manager ------- */
 
 static void report_status(struct daemon *self)
 {
@@ -124,10 +127,10 @@ static void report_status(struct daemon *self)
 
 	manager_count(self->manager, &served, &failed, &orphans);
 	if (self->stopping)
-		notify_status("Stopping; %u devices are still being let go", served);
+		notify_status("Stopping; %u devices are still being released", served);
 	else if (failed || orphans)
 		notify_status(
-			"Serving %u devices; %u have failed, %u backends are late", served, failed,
+			"Serving %u devices; %u have failed, %u are orphaned", served, failed,
 			orphans);
 	else
 		notify_status("Serving %u devices", served);
@@ -154,6 +157,7 @@ static void on_bus_state(void *userdata, enum tcmu_dbus_state state)
 	struct daemon *self = userdata;
 
 	(void) state;
+	assert(!self->stopping);
 	if (self->ready)
 		return;
 	self->ready = true;
@@ -180,13 +184,13 @@ static int on_stop_signal(
 
 	(void) source;
 	if (self->stopping) {
-		log_warning("asked to stop again: not waiting any longer");
+		log_warning("stopping at once: a second signal, %u", info->ssi_signo);
 		return sd_event_exit(self->event, 1);
 	}
 	log_info("stopping: signal %u", info->ssi_signo);
 	self->stopping = true;
 	notify_stopping();
-	/* Nobody shall be sent to a daemon that is leaving. */
+	/* The bus must not direct new callers to a daemon that stops. */
 	tcmu_dbus_free(self->bus);
 	self->bus = NULL;
 	manager_stop(self->manager, on_all_stopped, self);
@@ -219,7 +223,7 @@ static void raise_file_limit(const struct daemon *self)
 		limit.rlim_cur = limit.rlim_max;
 	}
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		log_warning("the limit of open files stays as it is: %s", strerror(errno));
+		log_warning("cannot raise the limit of open files: %s", strerror(errno));
 }
 
 static int make_event_loop(struct daemon *self)
@@ -258,13 +262,13 @@ static int start_manager(struct daemon *self)
 
 	if (r < 0) {
 		log_crit(
-			"the kernel module target_core_user cannot be loaded: %s",
+			"cannot load the kernel module target_core_user: %s",
 			r == -ENOENT ? "this kernel does not have it" : strerror(-r));
 		return r;
 	}
 	r = manager_new(&setup, &self->manager);
 	if (r < 0)
-		log_crit("the kernel's TCM-USER events cannot be received: %s", strerror(-r));
+		log_crit("cannot receive the kernel's TCM-USER netlink events: %s", strerror(-r));
 	return r;
 }
 
@@ -292,7 +296,7 @@ static int start_bus(struct daemon *self)
 	r = tcmu_dbus_new(&setup, &self->bus);
 
 	if (r >= 0)
-		manager_reconcile(self->manager); /* tells the bus of the subtypes in use */
+		manager_reconcile(self->manager); /* shows the subtypes in use on the bus */
 	return r;
 }
 
@@ -306,10 +310,11 @@ static void on_request(
 {
 	struct daemon *self = userdata;
 
+	assert(self->methods);
 	methods_call(self->methods, request, length, on_answered, client);
 }
 
-/* Without it the daemon serves all the same. */
+/* Without the control socket the daemon serves all the same. */
 static void start_control(struct daemon *self)
 {
 	struct methods_setup setup = {
@@ -320,15 +325,15 @@ static void start_control(struct daemon *self)
 		.manager = self->manager,
 		.longest_stall = &self->longest_stall,
 	};
-	int r = methods_new(&setup, &self->methods);
+	int r;
 
-	if (r >= 0)
-		r = control_socket_new(
-			self->event, CONTROL_SOCKET_NAME, on_request, self, &self->control_socket);
+	self->methods = methods_new(&setup);
+	r = control_socket_new(
+		self->event, CONTROL_SOCKET_NAME, on_request, self, &self->control_socket);
 	if (r < 0)
 		log_warning(
-			"tcmuctl will not find this daemon: %s: %s", CONTROL_SOCKET_NAME,
-			strerror(-r));
+			"cannot create the control socket %s: %s; tcmuctl cannot reach this daemon",
+			CONTROL_SOCKET_NAME, strerror(-r));
 }
 
 static int daemon_start(struct daemon *self)
@@ -336,13 +341,11 @@ static int daemon_start(struct daemon *self)
 	int r = make_event_loop(self);
 
 	if (r < 0) {
-		log_crit("the main loop cannot be made: %s", strerror(-r));
+		log_crit("cannot create the event loop: %s", strerror(-r));
 		return r;
 	}
 	raise_file_limit(self);
-	r = handlers_new(&self->handlers);
-	if (r < 0)
-		return r;
+	self->handlers = handlers_new();
 	(void) handlers_load(self->handlers, self->cli.handler_path);
 	r = start_manager(self);
 	if (r >= 0)
@@ -355,14 +358,15 @@ static int daemon_start(struct daemon *self)
 	    settings_watch_new(
 		    self->event, self->cli.config, reload_settings, self, &self->settings_watch) <
 		    0)
-		log_info("%s is not watched for changes; SIGHUP reads it again", self->cli.config);
+		log_info(
+			"cannot watch %s for changes; send SIGHUP after a change",
+			self->cli.config);
 	return r;
 }
 
-/* ------- the loop ------- */
+/* ------- the event loop ------- */
 
-/* How long this thread has been ready without a processor, in µs; 0 where the kernel does not count
- * it. */
+/* µs that this thread has been ready to run without a CPU; 0 where the kernel does not count it. */
 static uint64_t starved_us(const struct daemon *self)
 {
 	char text[64], *end;
@@ -371,15 +375,16 @@ static uint64_t starved_us(const struct daemon *self)
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
-	(void) strtoull(text, &end, 10); /* how long it has run */
+	(void) strtoull(text, &end, 10); /* the time that it has run */
 	return strtoull(end, NULL, 10) / 1000;
 }
 
-/* What others did with the processor meanwhile is not the loop's doing. */
+/* Time without a CPU does not count: the event loop did not cause it. */
 static void measure_stall(struct daemon *self, uint64_t began, uint64_t starved)
 {
 	uint64_t took = clock_now_us() - began;
 
+	assert(gettid() == getpid());
 	starved = starved_us(self) - starved;
 	took = took > starved ? took - starved : 0;
 	if (took <= self->longest_stall)
@@ -387,7 +392,7 @@ static void measure_stall(struct daemon *self, uint64_t began, uint64_t starved)
 	self->longest_stall = took;
 	if (took > STALL_WARN_US)
 		log_warning(
-			"the main loop was held up for %llu ms", (unsigned long long) took / 1000);
+			"the event loop was blocked for %llu ms", (unsigned long long) took / 1000);
 }
 
 static int daemon_run(struct daemon *self)
@@ -416,7 +421,7 @@ static int daemon_run(struct daemon *self)
 	return code;
 }
 
-/* False: a backend has not let go; what its threads use must stay. */
+/* False: a backend still hangs; the memory that its threads use must stay. */
 static bool daemon_free(struct daemon *self)
 {
 	unsigned served = 0, failed = 0, orphans = 0;
@@ -447,8 +452,8 @@ static void block_signals(void)
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ,
-	       SIG_IGN); /* a limit of file sizes is the backend's EFBIG, not the daemon's end */
+	/* A limit of file sizes must end one write with EFBIG, not the daemon. */
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 static int acquire_instance(struct daemon *self)
@@ -457,11 +462,13 @@ static int acquire_instance(struct daemon *self)
 	int r = instance_acquire(&self->instance, INSTANCE_LOCK_FILE, INSTANCE_SOCKET, &other);
 
 	if (r == -EBUSY && other)
-		log_crit("another daemon serves this kernel already: process %d", (int) other);
+		log_crit(
+			"another daemon serves this kernel already: process %d; stop it first",
+			(int) other);
 	else if (r == -EBUSY)
-		log_crit("another daemon serves this kernel already");
+		log_crit("another daemon serves this kernel already; stop it first");
 	else if (r < 0)
-		log_crit("the lock %s cannot be taken: %s", INSTANCE_LOCK_FILE, strerror(-r));
+		log_crit("cannot take the lock %s: %s", INSTANCE_LOCK_FILE, strerror(-r));
 	return r;
 }
 
@@ -475,11 +482,11 @@ int main(int argc, char **argv)
 	if (r != CLI_RUN)
 		return r;
 	block_signals();
-	/* Many short-lived threads, and no allocation where it would have to be fast: few heaps
-	 * stay small. */
+	/* There are many short-lived threads, and the I/O path does not allocate: with few arenas
+	 * the heap stays small. */
 	(void) mallopt(M_ARENA_MAX, ARENAS);
-	/* Nor by huge pages: the kernel would put one where a few small ones are in use, and all of
-	 * it would be resident. */
+	/* The kernel would use a huge page where a few small ones are in use, and all of it would
+	 * be resident. */
 	(void) prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	(void) log_start();
 	load_settings(&self);
@@ -495,8 +502,9 @@ int main(int argc, char **argv)
 	if (self.event)
 		log_full(
 			TCMU_LOG_INFO, NULL, NULL, LOG_ID_DAEMON_STOPPED,
-			"stopped%s; the main loop was held up for %.1f ms at most",
-			clean ? "" : " without all backends", (double) self.longest_stall / 1000);
+			"stopped%s; the event loop was blocked for %.1f ms at most",
+			clean ? "" : " while backends still hang",
+			(double) self.longest_stall / 1000);
 	log_stop();
 	if (!clean)
 		_exit(r < 0 ? CLI_EXIT_FAILURE : r);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loading plugins. A plugin's description is copied, as much of it as both sides know, so that
- * older and newer plugins look alike from here on.
+ * Loading plugins. A plugin's description is copied as far as both sides know it, so that older and
+ * newer plugins look alike from here on.
  */
 #include "config/handlers.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -21,13 +22,13 @@
 
 #define FILE_PREFIX "handler_"
 #define FILE_SUFFIX ".so"
-#define PEER_ENTRY  "handler_init"
+#define PEER_ENTRY  "handler_init" /* of a tcmu-runner plugin */
 
 #define IO_PRIV_MAX 65536u
 #define NAME_SIZE   64
 #define PROBLEM_MAX (PATH_MAX + 512)
 
-/* A plugin's struct tcmu_handler must reach at least so far: what it cannot do without. */
+/* A plugin's struct tcmu_handler must reach at least so far: these members have no default. */
 #define HANDLER_SIZE_MIN \
 	(offsetof(struct tcmu_handler, submit) + sizeof(((struct tcmu_handler *) 0)->submit))
 
@@ -43,7 +44,7 @@ struct handlers {
 	GPtrArray *items; /* struct item, by subtype */
 };
 
-/* Handlers that exist but need not be installed. */
+/* Handlers in packages of their own. */
 static const struct {
 	const char *subtype;
 	const char *package;
@@ -64,7 +65,7 @@ static struct item *find_item(const struct handlers *handlers, const char *subty
 	return item;
 }
 
-/* Puts a new item at its place, or in the place of one that is not usable. */
+/* Inserts a new item by its subtype. It replaces one that is not usable. */
 static void handlers_insert(struct handlers *handlers, struct item *item)
 {
 	struct item *old;
@@ -72,20 +73,21 @@ static void handlers_insert(struct handlers *handlers, struct item *item)
 
 	while ((old = item_at(handlers, i)) && strcmp(old->subtype, item->subtype) < 0)
 		i++;
-	if (old && strcmp(old->subtype, item->subtype) == 0)
+	if (old && strcmp(old->subtype, item->subtype) == 0) {
+		assert(!old->entry.handler);
 		(void) g_ptr_array_remove_index(handlers->items, (guint) i);
+	}
 	g_ptr_array_insert(handlers->items, (gint) i, item);
 }
 
-/* problem or handler is NULL; origin may be. */
-static int add_item(
+/* Either problem or handler is NULL; origin may be. */
+static void add_item(
 	struct handlers *handlers, const char *subtype, const struct tcmu_handler *handler,
 	const char *origin, const char *problem)
 {
-	struct item *item = calloc(1, sizeof(*item));
+	struct item *item = g_new0(struct item, 1);
 
-	if (!item)
-		return -ENOMEM;
+	assert(!handler == !!problem);
 	(void) snprintf(item->subtype, sizeof(item->subtype), "%s", subtype);
 	(void) snprintf(item->origin, sizeof(item->origin), "%s", origin ? origin : "");
 	(void) snprintf(item->problem, sizeof(item->problem), "%s", problem ? problem : "");
@@ -100,30 +102,21 @@ static int add_item(
 		.problem = problem ? item->problem : NULL,
 	};
 	handlers_insert(handlers, item);
-	return 0;
 }
 
-int handlers_new(struct handlers **ret)
+struct handlers *handlers_new(void)
 {
-	struct handlers *handlers = calloc(1, sizeof(*handlers));
+	struct handlers *handlers = g_new0(struct handlers, 1);
 	char problem[128];
-	int r = 0;
 
-	if (!handlers)
-		return -ENOMEM;
-	handlers->items = g_ptr_array_new_with_free_func(free);
-	for (size_t i = 0; i < sizeof(packaged) / sizeof(packaged[0]) && r >= 0; i++) {
+	handlers->items = g_ptr_array_new_with_free_func(g_free);
+	for (size_t i = 0; i < G_N_ELEMENTS(packaged); i++) {
 		(void) snprintf(
 			problem, sizeof(problem), "the %s handler is not installed (package %s)",
 			packaged[i].subtype, packaged[i].package);
-		r = add_item(handlers, packaged[i].subtype, NULL, NULL, problem);
+		add_item(handlers, packaged[i].subtype, NULL, NULL, problem);
 	}
-	if (r < 0) {
-		handlers_free(handlers);
-		return r;
-	}
-	*ret = handlers;
-	return 0;
+	return handlers;
 }
 
 void handlers_free(struct handlers *handlers)
@@ -131,12 +124,12 @@ void handlers_free(struct handlers *handlers)
 	if (!handlers)
 		return;
 	g_ptr_array_unref(handlers->items);
-	free(handlers);
+	g_free(handlers);
 }
 
-/* ------- what a plugin says of itself ------- */
+/* ------- a plugin's description ------- */
 
-/* The plugin's description as a struct of our size. handler is all zero before. */
+/* Copies the plugin's description to a struct of our size, which must be all zero. */
 static int copy_handler(
 	const struct tcmu_handler *theirs, struct tcmu_handler *handler, struct tcmu_reason *reason)
 {
@@ -145,13 +138,15 @@ static int copy_handler(
 	if (theirs->abi != TCMU_HANDLER_ABI)
 		return reason_refuse(
 			reason, -EPROTO,
-			"it is built for version %u of the handler interface, this daemon has %u",
+			"it is built for version %u of the handler interface, expected %u: rebuild "
+			"it",
 			theirs->abi, TCMU_HANDLER_ABI);
 	if (theirs->size < HANDLER_SIZE_MIN)
 		return reason_refuse(
-			reason, -EPROTO, "its description has %u bytes, which is less than %zu",
+			reason, -EPROTO, "its description has %u bytes, expected at least %zu",
 			theirs->size, HANDLER_SIZE_MIN);
 	size = theirs->size < sizeof(*handler) ? theirs->size : sizeof(*handler);
+	assert(!handler->subtype);
 	memcpy(handler, theirs, size);
 	handler->size = sizeof(*handler);
 	return 0;
@@ -162,7 +157,7 @@ static int check_handler(const struct tcmu_handler *handler, struct tcmu_reason 
 	if (!handler->subtype || !options_subtype_valid(handler->subtype))
 		return reason_refuse(
 			reason, -EINVAL,
-			"its subtype \"%.70s\" is not of 1 to 63 characters of [a-z0-9_]",
+			"its subtype is \"%.70s\", expected 1 to 63 characters of [a-z0-9_]",
 			handler->subtype ? handler->subtype : "");
 	if (!handler->open || !handler->close || !handler->submit)
 		return reason_refuse(
@@ -172,11 +167,12 @@ static int check_handler(const struct tcmu_handler *handler, struct tcmu_reason 
 						  : "submit");
 	if (handler->threading < TCMU_HANDLER_ASYNC || handler->threading > TCMU_HANDLER_PARALLEL)
 		return reason_refuse(
-			reason, -EINVAL, "its way of threading, %d, is not known",
+			reason, -EINVAL, "its member threading is %d, which is not known",
 			(int) handler->threading);
 	if (handler->io_priv_size > IO_PRIV_MAX)
 		return reason_refuse(
-			reason, -EINVAL, "it wants %u bytes for each request, more than %u",
+			reason, -EINVAL,
+			"it wants %u bytes for each request, at most %u are possible",
 			handler->io_priv_size, IO_PRIV_MAX);
 	return options_check_table(handler->options, reason);
 }
@@ -189,21 +185,23 @@ int handlers_add(
 	struct item *other;
 	int r;
 
-	if ((r = copy_handler(theirs, &handler, reason)) < 0 ||
-	    (r = check_handler(&handler, reason)) < 0)
+	r = copy_handler(theirs, &handler, reason);
+	if (r >= 0)
+		r = check_handler(&handler, reason);
+	if (r < 0)
 		return r;
 	other = find_item(handlers, handler.subtype);
 	if (other && other->entry.handler)
 		return reason_refuse(
-			reason, -EEXIST, "the handler \"%s\" is there already, from %s",
+			reason, -EEXIST, "the handler \"%s\" is already loaded, from %s",
 			handler.subtype, other->origin);
-	r = add_item(handlers, handler.subtype, &handler, origin, NULL);
-	return r < 0 ? reason_refuse(reason, r, "out of memory") : 0;
+	add_item(handlers, handler.subtype, &handler, origin, NULL);
+	return 0;
 }
 
 /* ------- files ------- */
 
-/* The loader's messages mostly begin with the path, which ours name already. */
+/* The loader's messages mostly begin with the path, which our messages name already. */
 static const char *without_path(const char *message, const char *path)
 {
 	size_t len = strlen(path);
@@ -232,7 +230,7 @@ static int load_plugin(struct handlers *handlers, const char *path, struct tcmu_
 	else if (dlsym(library, PEER_ENTRY))
 		r = reason_refuse(
 			reason, -EINVAL,
-			"it is a plugin of tcmu-runner, whose interface is another");
+			"it is a plugin of tcmu-runner, whose interface is different");
 	else
 		r = reason_refuse(reason, -EINVAL, "it has no function " TCMU_HANDLER_ENTRY);
 	if (r < 0)
@@ -240,7 +238,7 @@ static int load_plugin(struct handlers *handlers, const char *path, struct tcmu_
 	return r;
 }
 
-/* Keeps the subtype in the file's name as one that is known, unless it is there. */
+/* Records the subtype in the file's name as known but not usable, unless it has a handler. */
 static void note_problem(
 	struct handlers *handlers, const char *path, const char *name,
 	const struct tcmu_reason *reason)
@@ -257,9 +255,9 @@ static void note_problem(
 	if (!options_subtype_valid(subtype) || (item && item->entry.handler))
 		return;
 	(void) snprintf(
-		problem, sizeof(problem), "the %s handler cannot be used: %s: %s", subtype, path,
+		problem, sizeof(problem), "the %s handler is not usable: %s: %s", subtype, path,
 		reason->text);
-	(void) add_item(handlers, subtype, NULL, path, problem);
+	add_item(handlers, subtype, NULL, path, problem);
 }
 
 static int is_plugin(const struct dirent *entry)
@@ -271,26 +269,26 @@ static int is_plugin(const struct dirent *entry)
 		strcmp(entry->d_name + len - strlen(FILE_SUFFIX), FILE_SUFFIX) == 0;
 }
 
-static bool load_file(struct handlers *handlers, const char *dir, const char *name)
+static bool load_file(struct handlers *handlers, const char *directory, const char *name)
 {
 	struct tcmu_reason reason = {""};
 	char path[PATH_MAX];
 	int r;
 
-	(void) snprintf(path, sizeof(path), "%s/%s", dir, name);
+	(void) snprintf(path, sizeof(path), "%s/%s", directory, name);
 	r = load_plugin(handlers, path, &reason);
 	if (r >= 0) {
-		log_debug("%s is loaded", path);
+		log_debug("loaded %s", path);
 		return true;
 	}
 	log_full(
-		TCMU_LOG_ERROR, NULL, NULL, LOG_ID_HANDLER_REFUSED,
-		"the handler %s cannot be used: %s", path, reason.text);
+		TCMU_LOG_ERROR, NULL, NULL, LOG_ID_HANDLER_REFUSED, "cannot use the handler %s: %s",
+		path, reason.text);
 	note_problem(handlers, path, name, &reason);
 	return false;
 }
 
-static void log_loaded(const struct handlers *handlers, const char *dir)
+static void log_loaded(const struct handlers *handlers, const char *directory)
 {
 	const struct item *item;
 	char names[256] = "";
@@ -300,30 +298,30 @@ static void log_loaded(const struct handlers *handlers, const char *dir)
 		if (item->entry.handler)
 			used += (size_t) snprintf(
 				names + used, sizeof(names) - used, " %s", item->subtype);
-	log_info("handlers from %s:%s", dir, used ? names : " none");
+	log_info("loaded handlers from %s:%s", directory, used ? names : " none");
 }
 
-int handlers_load(struct handlers *handlers, const char *dir)
+int handlers_load(struct handlers *handlers, const char *directory)
 {
 	struct dirent **files;
 	int cnt, loaded = 0;
 
-	cnt = scandir(dir, &files, is_plugin, alphasort);
+	cnt = scandir(directory, &files, is_plugin, alphasort);
 	if (cnt < 0) {
 		cnt = -errno;
-		log_error("the handlers in %s cannot be loaded: %s", dir, strerror(-cnt));
+		log_error("cannot load handlers from %s: %s", directory, strerror(-cnt));
 		return cnt;
 	}
 	for (int i = 0; i < cnt; i++) {
-		loaded += load_file(handlers, dir, files[i]->d_name);
+		loaded += load_file(handlers, directory, files[i]->d_name);
 		free(files[i]);
 	}
 	free(files);
-	log_loaded(handlers, dir);
+	log_loaded(handlers, directory);
 	return loaded;
 }
 
-/* ------- looking up ------- */
+/* ------- finding ------- */
 
 const struct handlers_entry *handlers_lookup(const struct handlers *handlers, const char *subtype)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sd_notify() reads NOTIFY_SOCKET; without it nothing is sent.
+ * sd_notify() reads NOTIFY_SOCKET, and sends nothing without it.
  */
 #include "program/notify.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>

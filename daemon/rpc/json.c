@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See rpc/json.h. The members' names are what tcmuctl(8) promises: add, and take nothing away.
+ * tcmuctl(8) documents the members' names: new ones may come, none may go.
  */
 #include "rpc/json.h"
 
+#include <assert.h>
 #include <glib.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define REQUESTS_MAX 4096 /* as many as queue_depth can be */
+#define REQUESTS_MAX 4096 /* the maximum of queue_depth */
 
 json_t *json_text(const char *text)
 {
@@ -28,6 +29,7 @@ json_t *json_device(const struct device *device)
 	uint64_t in_flight = 0;
 
 	device_get_status(device, &view);
+	assert(view.label && view.name && view.state);
 	if (view.stats)
 		in_flight = stats_get(&view.stats->fetched) - stats_get(&view.stats->ended);
 	return json_pack(
@@ -41,16 +43,16 @@ json_t *json_device(const struct device *device)
 		"in_flight", (json_int_t) in_flight, "in_backend", (int) view.backend);
 }
 
-/* ------- what it has done ------- */
+/* ------- counters and times ------- */
 
-/* One that is copied, and where it goes. */
+/* The copy of one histogram, and the array that it goes to. */
 struct histogram {
 	struct histogram *next;
 	json_t *array;
 	uint64_t counts[STATS_BUCKETS];
 };
 
-/* An empty array, to be filled. */
+/* An empty array that json_fill_histograms() will fill. */
 static json_t *latency_to_json(const stats_counter *buckets, struct histograms *histograms)
 {
 	struct histogram *copy = g_new(struct histogram, 1);
@@ -63,9 +65,10 @@ static json_t *latency_to_json(const stats_counter *buckets, struct histograms *
 	return json_incref(copy->array);
 }
 
-/* [from, below, count] for each bucket that is not empty; null stands for no limit. */
+/* [from, below, count] for each bucket that is not empty; below is null in the last, open one. */
 static void histogram_fill(const struct histogram *histogram)
 {
+	assert(json_array_size(histogram->array) == 0);
 	for (unsigned i = 0; i < STATS_BUCKETS; i++)
 		if (histogram->counts[i])
 			(void) json_array_append_new(
@@ -77,7 +80,7 @@ static void histogram_fill(const struct histogram *histogram)
 					(json_int_t) histogram->counts[i]));
 }
 
-void json_fill(struct histograms *histograms)
+void json_fill_histograms(struct histograms *histograms)
 {
 	while (histograms->list) {
 		struct histogram *histogram = histograms->list;
@@ -169,7 +172,7 @@ json_t *json_stats(const struct device *device, struct histograms *histograms)
 		"last_sense", last_sense_to_json(view.stats));
 }
 
-/* ------- what it is doing ------- */
+/* ------- commands in flight ------- */
 
 static int older_first(const void *a, const void *b)
 {
@@ -211,6 +214,7 @@ json_t *json_requests(const struct device *device)
 	uint64_t now = stats_now();
 	json_t *array = json_array();
 
+	assert(cnt <= REQUESTS_MAX);
 	qsort(requests, cnt, sizeof(*requests), older_first);
 	for (unsigned i = 0; i < cnt; i++)
 		(void) json_array_append_new(array, request_to_json(&requests[i], now));

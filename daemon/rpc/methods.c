@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of methods, and the answers around what rpc/json.c knows.
+ * The table of methods, and the answers that rpc/json.c's parts make up.
  */
 #include "rpc/methods.h"
 
-#include <errno.h>
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <glib.h>
 #include <tcmu/scan.h>
 
+#include "base/container-of.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "config/check.h"
@@ -21,14 +23,14 @@ struct methods {
 	struct checks *checks;
 };
 
-/* A check that is under way. */
+/* A check in flight: its caller and its config string. */
 struct check_caller {
 	methods_done_fn *done;
 	void *userdata;
 	json_t *config;
 };
 
-/* Takes the value. */
+/* The one place that checks for a lack of memory. Takes the value. */
 static char *as_text(json_t *value)
 {
 	char *text = value ? json_dumps(value, JSON_COMPACT) : NULL;
@@ -42,7 +44,7 @@ static json_t *error_answer(const char *code, const char *message)
 	return json_pack("{s{ss so}}", "error", "code", code, "message", json_text(message));
 }
 
-/* An answer that a thread of its own makes a text of, as it is long. */
+/* A long answer, whose text a thread of its own writes. */
 struct rendering {
 	struct job job;
 	json_t *answer;
@@ -54,18 +56,19 @@ struct rendering {
 
 static void render_answer(struct job *job)
 {
-	struct rendering *rendering = (struct rendering *) job;
+	struct rendering *rendering = container_of(job, struct rendering, job);
 
-	json_fill(&rendering->histograms);
+	json_fill_histograms(&rendering->histograms);
 	rendering->text = as_text(rendering->answer);
 }
 
 static void answer_rendered(struct job *job)
 {
-	struct rendering *rendering = (struct rendering *) job;
+	struct rendering *rendering = container_of(job, struct rendering, job);
 
+	assert(!rendering->histograms.list);
 	rendering->done(rendering->userdata, rendering->text);
-	free(rendering);
+	g_free(rendering);
 }
 
 /* Takes the answer and the histograms. */
@@ -73,13 +76,8 @@ static void answer_later(
 	const struct methods *methods, json_t *answer, struct histograms histograms,
 	methods_done_fn *done, void *userdata)
 {
-	struct rendering *rendering = calloc(1, sizeof(*rendering));
+	struct rendering *rendering = g_new0(struct rendering, 1);
 
-	if (!rendering) {
-		json_fill(&histograms);
-		done(userdata, as_text(answer));
-		return;
-	}
 	*rendering = (struct rendering){
 		.job = {.work = render_answer, .done = answer_rendered},
 		.answer = answer,
@@ -98,12 +96,12 @@ static void answer_later(
 struct call {
 	struct methods *methods;
 	const json_t *request;
-	struct device *device; /* where the method wants one */
+	struct device *device; /* NULL: none was named */
 	json_t *error;
 	struct histograms histograms; /* of the result */
 };
 
-/* Devices of the kernel that are not ours: another daemon's, or one whose handler is missing. */
+/* Devices of the kernel that are not served here: another daemon's, or their handler is missing. */
 static json_t *unserved_devices(const struct handlers *handlers)
 {
 	struct tcmu_scan_entry *entries = NULL;
@@ -213,7 +211,8 @@ static json_t *method_log_level(struct call *call)
 	if (level &&
 	    (!json_is_integer(level) || json_integer_value(level) < 0 ||
 	     json_integer_value(level) > LOG_LEVEL_MAX)) {
-		call->error = error_answer("bad-request", "a log level is a number from 0 to 5");
+		call->error = error_answer(
+			"bad-request", "the log level is invalid: expected a number from 0 to 5");
 		return NULL;
 	}
 	if (level)
@@ -228,29 +227,28 @@ static json_t *method_reopen(struct call *call)
 
 	if (r < 0) {
 		call->error = error_answer(
-			"refused",
-			"the device is being opened, closed or resized at this moment; try again");
+			"refused", "the device is being opened, closed or resized; try again");
 		return NULL;
 	}
 	device_get_status(call->device, &view);
-	log_dev_info(view.label, "reopened because somebody asked for it");
+	log_dev_info(view.label, "reopening: requested by the operator");
 	return json_pack("{so ss}", "device", json_text(view.label), "state", view.state);
 }
 
-static void set_differs(void *userdata, const char *key, const char *before, const char *after)
+static void add_setting(void *userdata, const char *key, const char *before, const char *after)
 {
 	(void) before;
 	(void) json_object_set_new(userdata, key, json_text(after));
 }
 
-/* Those that are not as they are without a file. */
-static json_t *settings_set_by_hand(const struct settings *settings)
+/* The settings that differ from their defaults. */
+static json_t *changed_settings(const struct settings *settings)
 {
 	json_t *object = json_object();
 	struct settings defaults;
 
 	settings_defaults(&defaults);
-	settings_compare(&defaults, settings, set_differs, object);
+	settings_compare(&defaults, settings, add_setting, object);
 	return object;
 }
 
@@ -270,7 +268,7 @@ static json_t *method_dump(struct call *call)
 		"{ss si si sf so so so}", "version", version_string(), "log_level", log_level(),
 		"checks_running", (int) checks_running(call->methods->checks),
 		"longest_stall_seconds", (double) *setup->longest_stall / 1e6, "settings",
-		settings_set_by_hand(setup->settings), "handlers", all_handlers(setup), "devices",
+		changed_settings(setup->settings), "handlers", all_handlers(setup), "devices",
 		devices);
 }
 
@@ -285,20 +283,23 @@ static void on_checked(void *userdata, bool fine, const char *message)
 		as_text(json_pack(
 			"{s{so sb so}}", "result", "config", caller->config, "fine", fine,
 			"message", json_text(message))));
-	free(caller);
+	g_free(caller);
 }
 
 static void method_check(
 	struct methods *methods, const json_t *request, methods_done_fn *done, void *userdata)
 {
 	json_t *config = json_object_get(request, "config");
-	struct check_caller *caller = json_is_string(config) ? calloc(1, sizeof(*caller)) : NULL;
+	struct check_caller *caller;
 
-	if (!caller) {
+	if (!json_is_string(config)) {
 		done(userdata,
-		     as_text(error_answer("bad-request", "a check needs a config string")));
+		     as_text(error_answer(
+			     "bad-request",
+			     "the member config is missing: expected a config string")));
 		return;
 	}
+	caller = g_new0(struct check_caller, 1);
 	*caller = (struct check_caller){
 		.done = done, .userdata = userdata, .config = json_incref(config)};
 	check_start(
@@ -308,25 +309,21 @@ static void method_check(
 
 /* ------- dispatch ------- */
 
-enum wants {
-	WANTS_NOTHING,
-	WANTS_DEVICE,
-	MAY_HAVE_DEVICE,
+enum device_argument {
+	DEVICE_NONE,
+	DEVICE_REQUIRED,
+	DEVICE_OPTIONAL,
 };
 
 static const struct method {
 	const char *name;
-	enum wants wants;
+	enum device_argument device;
 	json_t *(*run)(struct call *call);
 } method_table[] = {
-	{"list", WANTS_NOTHING, method_list},
-	{"status", WANTS_DEVICE, method_status},
-	{"stats", MAY_HAVE_DEVICE, method_stats},
-	{"inflight", WANTS_DEVICE, method_inflight},
-	{"handlers", WANTS_NOTHING, method_handlers},
-	{"log-level", WANTS_NOTHING, method_log_level},
-	{"reopen", WANTS_DEVICE, method_reopen},
-	{"dump", WANTS_NOTHING, method_dump},
+	{"list", DEVICE_NONE, method_list},         {"status", DEVICE_REQUIRED, method_status},
+	{"stats", DEVICE_OPTIONAL, method_stats},   {"inflight", DEVICE_REQUIRED, method_inflight},
+	{"handlers", DEVICE_NONE, method_handlers}, {"log-level", DEVICE_NONE, method_log_level},
+	{"reopen", DEVICE_REQUIRED, method_reopen}, {"dump", DEVICE_NONE, method_dump},
 };
 
 static const struct method *find_method(const char *name)
@@ -337,24 +334,25 @@ static const struct method *find_method(const char *name)
 	return NULL;
 }
 
-/* False: there is an error. */
+/* False: call->error is set. */
 static bool find_device(struct call *call, const struct method *method)
 {
 	const json_t *wanted = json_object_get(call->request, "device");
 	unsigned cnt;
 
-	if (method->wants == WANTS_NOTHING || (method->wants == MAY_HAVE_DEVICE && !wanted))
+	if (method->device == DEVICE_NONE || (method->device == DEVICE_OPTIONAL && !wanted))
 		return true;
 	if (!json_is_string(wanted)) {
 		call->error = error_answer(
-			"bad-request", "a device is to be named: user_0/disk, disk or uio0");
+			"bad-request",
+			"the member device is missing: expected user_0/disk, disk or uio0");
 		return false;
 	}
 	call->device = manager_find(call->methods->setup.manager, json_string_value(wanted), &cnt);
 	if (!call->device)
 		call->error = error_answer(
 			"no-such-device",
-			cnt ? "several devices have that name: say which, as user_0/disk"
+			cnt ? "several devices have that name: use its full name, like user_0/disk"
 			    : "there is no such device");
 	return call->device;
 }
@@ -365,9 +363,10 @@ static void run_method(
 {
 	struct call call = {.methods = methods, .request = request};
 	json_t *result = find_device(&call, method) ? method->run(&call) : NULL;
-	json_t *answer = call.error ? call.error
-		: result            ? json_pack("{so}", "result", result)
-				    : NULL;
+	json_t *answer;
+
+	assert(!result || !call.error);
+	answer = call.error ? call.error : result ? json_pack("{so}", "result", result) : NULL;
 
 	if (call.histograms.list)
 		answer_later(methods, answer, call.histograms, done, userdata);
@@ -386,7 +385,9 @@ void methods_call(
 	if (!name)
 		done(userdata,
 		     as_text(error_answer(
-			     "bad-request", "a request is a JSON object with a method")));
+			     "bad-request",
+			     "the request is invalid: expected a JSON object with the member "
+			     "method")));
 	else if (strcmp(name, "check") == 0)
 		method_check(methods, parsed, done, userdata);
 	else if (method)
@@ -396,21 +397,13 @@ void methods_call(
 	json_decref(parsed);
 }
 
-int methods_new(const struct methods_setup *setup, struct methods **ret)
+struct methods *methods_new(const struct methods_setup *setup)
 {
-	struct methods *methods = calloc(1, sizeof(*methods));
-	int r;
+	struct methods *methods = g_new0(struct methods, 1);
 
-	if (!methods)
-		return -ENOMEM;
 	methods->setup = *setup;
-	r = checks_new(setup->event, setup->mailbox, setup->handlers, &methods->checks);
-	if (r < 0) {
-		free(methods);
-		return r;
-	}
-	*ret = methods;
-	return 0;
+	methods->checks = checks_new(setup->event, setup->mailbox, setup->handlers);
+	return methods;
 }
 
 void methods_free(struct methods *methods)
@@ -418,5 +411,5 @@ void methods_free(struct methods *methods)
 	if (!methods)
 		return;
 	checks_free(methods->checks);
-	free(methods);
+	g_free(methods);
 }

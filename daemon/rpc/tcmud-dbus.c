@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices come and go without being announced: they are looked for when somebody asks for one.
+ * Devices are not announced when they come and go; each call finds its device anew.
  */
 #include "rpc/tcmud-dbus.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <glib.h>
 #include <stdio.h>
@@ -13,10 +14,10 @@
 #include "base/log.h"
 #include "base/version.h"
 
-#define OPERATOR_NAME "org.tcmud1"
-#define OPERATOR_ROOT "/org/tcmud1"
-#define DEVICES       OPERATOR_ROOT "/device"
-#define REQUESTS_MAX  4096
+#define TCMUD_DBUS_NAME "org.tcmud1"
+#define TCMUD_DBUS_ROOT "/org/tcmud1"
+#define DEVICES         TCMUD_DBUS_ROOT "/device"
+#define REQUESTS_MAX    4096
 
 static int append_text(sd_bus_message *reply, const char *text)
 {
@@ -62,7 +63,8 @@ static int on_set_log_level(sd_bus_message *call, void *userdata, sd_bus_error *
 		return r;
 	if (level < 0 || level > LOG_LEVEL_MAX)
 		return sd_bus_error_set(
-			error, SD_BUS_ERROR_INVALID_ARGS, "a log level is a number from 0 to 5");
+			error, SD_BUS_ERROR_INVALID_ARGS,
+			"the log level is invalid: expected a number from 0 to 5");
 	log_set_level(level);
 	return sd_bus_reply_method_return(call, "");
 }
@@ -105,8 +107,8 @@ static int on_find_device(sd_bus_message *call, void *userdata, sd_bus_error *er
 	device = manager_find(self->manager, text, &cnt);
 	if (!device)
 		return sd_bus_error_set(
-			error, OPERATOR_NAME ".NoSuchDevice",
-			cnt ? "several devices have that name: say which, as user_0/disk"
+			error, TCMUD_DBUS_NAME ".NoSuchDevice",
+			cnt ? "several devices have that name: use its full name, like user_0/disk"
 			    : "there is no such device");
 	(void) snprintf(path, sizeof(path), DEVICES "/uio%u", device_minor(device));
 	return sd_bus_reply_method_return(call, "o", path);
@@ -154,7 +156,8 @@ static int append_property(
 			reply, "t", view->stats ? stats_cpu(view->stats) : in_flight);
 	if (view->stats)
 		in_flight = stats_get(&view->stats->fetched) - stats_get(&view->stats->ended);
-	return sd_bus_message_append(reply, "t", in_flight); /* InFlight */
+	assert(strcmp(property, "InFlight") == 0);
+	return sd_bus_message_append(reply, "t", in_flight);
 }
 
 static int get_device(
@@ -238,8 +241,8 @@ static int on_reopen(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
 	if (device_reopen(userdata) < 0)
 		return sd_bus_error_set(
-			error, OPERATOR_NAME ".Busy",
-			"the device is being opened, closed or resized at this moment; try again");
+			error, TCMUD_DBUS_NAME ".Busy",
+			"the device is being opened, closed or resized; try again");
 	return sd_bus_reply_method_return(call, "");
 }
 
@@ -263,7 +266,7 @@ static const sd_bus_vtable device_vtable[] = {
 	SD_BUS_VTABLE_END,
 };
 
-/* The one that the kernel has goes before one of the same number that it has no more. */
+/* Two devices may have one number: the one that the kernel still has wins. */
 static struct device *device_of_node(const struct manager *manager, const char *node)
 {
 	struct device *device, *found = NULL;
@@ -287,6 +290,7 @@ static int resolve_device(
 	(void) bus;
 	(void) interface;
 	(void) error;
+	assert(strncmp(path, DEVICES, strlen(DEVICES)) == 0);
 	*found = device_of_node(self->manager, path + strlen(DEVICES));
 	return *found != NULL;
 }
@@ -304,12 +308,11 @@ static int list_devices(
 	(void) error;
 	while (manager_device(self->manager, cnt))
 		cnt++;
-	list = calloc(cnt + 1, sizeof(*list));
-	if (!list)
-		return -ENOMEM;
-	for (unsigned i = 0, used = 0; (device = manager_device(self->manager, i)); i++)
-		if (asprintf(&list[used], DEVICES "/uio%u", device_minor(device)) >= 0)
-			used++;
+	list = g_new0(char *, cnt + 1); /* sd-bus frees it */
+	for (unsigned i = 0; (device = manager_device(self->manager, i)); i++) {
+		assert(i < cnt);
+		list[i] = g_strdup_printf(DEVICES "/uio%u", device_minor(device));
+	}
 	*nodes = list;
 	return 1;
 }
@@ -322,7 +325,8 @@ static int on_tcmud_name(sd_bus_message *reply, void *userdata, sd_bus_error *er
 	(void) error;
 	if (refused)
 		log_warning(
-			"the bus does not let us be " OPERATOR_NAME ": %s",
+			"D-Bus name " TCMUD_DBUS_NAME
+			" was refused: %s; tcmuctl works all the same",
 			refused->message ? refused->message : "no answer");
 	return 0;
 }
@@ -330,20 +334,20 @@ static int on_tcmud_name(sd_bus_message *reply, void *userdata, sd_bus_error *er
 int tcmud_dbus_add(const struct tcmud_dbus *self, sd_bus *connection)
 {
 	void *userdata = (void *) self;
-	int r = sd_bus_add_object_manager(connection, NULL, OPERATOR_ROOT);
+	int r = sd_bus_add_object_manager(connection, NULL, TCMUD_DBUS_ROOT);
 
 	if (r >= 0)
 		r = sd_bus_add_object_vtable(
-			connection, NULL, OPERATOR_ROOT, OPERATOR_NAME ".Manager", manager_vtable,
-			userdata);
+			connection, NULL, TCMUD_DBUS_ROOT, TCMUD_DBUS_NAME ".Manager",
+			manager_vtable, userdata);
 	if (r >= 0)
 		r = sd_bus_add_fallback_vtable(
-			connection, NULL, DEVICES, OPERATOR_NAME ".Device", device_vtable,
+			connection, NULL, DEVICES, TCMUD_DBUS_NAME ".Device", device_vtable,
 			resolve_device, userdata);
 	if (r >= 0)
 		r = sd_bus_add_node_enumerator(connection, NULL, DEVICES, list_devices, userdata);
 	if (r >= 0)
 		r = sd_bus_request_name_async(
-			connection, NULL, OPERATOR_NAME, 0, on_tcmud_name, NULL);
+			connection, NULL, TCMUD_DBUS_NAME, 0, on_tcmud_name, NULL);
 	return r;
 }

@@ -526,8 +526,7 @@ int main(int argc, char **argv)
 	struct handlers *registry;
 
 	parse(argc, argv);
-	if (handlers_new(&registry) < 0)
-		die("the plugins", "no memory");
+	registry = handlers_new();
 	(void) handlers_load(registry, handlers);
 	if (!only && !config_wanted) {
 		measure_ring(1);

@@ -112,11 +112,12 @@ static int setup(void **state)
 	assert_int_equal(sem_init(&release, 0, 0), 0);
 	assert_true(sd_event_new(&event) >= 0);
 	assert_int_equal(mailbox_new(event, 0, &mailbox), 0);
-	assert_int_equal(handlers_new(&handlers), 0);
+	handlers = handlers_new();
 	add("file", check_by_target);
 	add("hang", check_hangs);
 	add("easy", NULL);
-	return checks_new(event, mailbox, handlers, &checks);
+	checks = checks_new(event, mailbox, handlers);
+	return 0;
 }
 
 /* Lets the hung handlers return, and waits for it. */
@@ -184,20 +185,20 @@ static void a_handler_without_a_check_takes_everything(void **state)
 {
 	(void) state;
 	says("easy", "easy/x", true, "success");
-	says("easy", "easy/x;ro=2", false, "ro cannot be \"2\": it is to be yes|no");
+	says("easy", "easy/x;ro=2", false, "the option \"ro\" is \"2\": expected yes|no");
 }
 
 static void what_every_handler_refuses_does_not_reach_it(void **state)
 {
 	(void) state;
 	says("file", "file/a,b", false,
-	     "a comma is not possible: the kernel would cut the string there");
+	     "the config string must not have a comma: the kernel would cut it there");
 	says("file", "file/good;x=1", false,
-	     "the file handler has no option \"x\"; there are: ro vendor product revision iops bps "
-	     "burst "
-	     "tcmur_cmd_time_out");
-	says("file", "good", false, "it is to begin with the name of a handler and a '/'");
-	says("file", "", false, "it is to begin with the name of a handler and a '/'");
+	     "the file handler has no option \"x\"; its options are: ro vendor product revision "
+	     "iops bps burst tcmur_cmd_time_out");
+	says("file", "good", false,
+	     "the config string does not begin with a handler's name and a '/'");
+	says("file", "", false, "the config string does not begin with a handler's name and a '/'");
 }
 
 static void a_string_for_another_handler_is_refused(void **state)
@@ -250,7 +251,7 @@ static void there_is_an_end_to_hanging(void **state)
 	(void) state;
 	for (int i = 0; i < HUNG_MAX; i++)
 		start_hung(LONG_MS, &answers[i]);
-	says("file", "file/good", false, "too many checks hang already, so this one was not made");
+	says("file", "file/good", false, "the check was not made: too many checks hang already");
 	release_hung();
 	says("file", "file/good", true, "success");
 }
@@ -265,7 +266,7 @@ static void at_the_end_everybody_is_answered(void **state)
 	assert_int_equal(answer.times, 1);
 	assert_false(answer.fine);
 	assert_string_equal(answer.message, "the daemon stops");
-	assert_int_equal(checks_new(event, mailbox, handlers, &checks), 0);
+	checks = checks_new(event, mailbox, handlers);
 	assert_int_equal(sem_post(&release), 0);
 	hung = 0;
 	assert_true(sd_event_run(event, UINT64_MAX) > 0);

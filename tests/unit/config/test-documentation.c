@@ -163,7 +163,7 @@ static void the_manual_tells_every_exit_status(void **state)
 	}
 	(void) snprintf(line, sizeof(line), "\n.It %d\n", CLI_EXIT_INSTANCE);
 	assert_non_null(strstr(statuses, line));
-	assert_non_null(strstr(said, "75 when another TCMU daemon runs already."));
+	assert_non_null(strstr(said, "75 another TCMU daemon runs already."));
 	free(said);
 	free(manual);
 }

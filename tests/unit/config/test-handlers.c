@@ -26,7 +26,8 @@ static int setup(void **state)
 {
 	(void) state;
 	fixture_log_begin(TCMU_LOG_INFO);
-	return handlers_new(&handlers);
+	handlers = handlers_new();
+	return 0;
 }
 
 static int teardown(void **state)
@@ -71,11 +72,10 @@ static void refused(const char *plugin, const char *why)
 	assert_int_equal(load(), 1);
 	assert_non_null(handlers_find(handlers, "good"));
 	(void) snprintf(
-		line, sizeof(line), ": the handler %s cannot be used: %s\n", fixture_path(name),
-		why);
+		line, sizeof(line), ": cannot use the handler %s: %s\n", fixture_path(name), why);
 	if (!strstr(log_text, line))
 		fail_msg("%s\nis not in:\n%s", line, log_text);
-	assert_int_equal(fixture_count(log_text, "cannot be used"), 1);
+	assert_int_equal(fixture_count(log_text, "cannot use the handler"), 1);
 }
 
 static void a_plugin_is_loaded_and_found_by_its_whole_subtype(void **state)
@@ -130,7 +130,7 @@ static void another_abi_is_refused(void **state)
 {
 	(void) state;
 	refused("otherabi",
-		"it is built for version 99 of the handler interface, this daemon has 1");
+		"it is built for version 99 of the handler interface, expected 1: rebuild it");
 }
 
 static void a_description_that_is_too_short_is_refused(void **state)
@@ -139,7 +139,7 @@ static void a_description_that_is_too_short_is_refused(void **state)
 
 	(void) state;
 	(void) snprintf(
-		why, sizeof(why), "its description has %zu bytes, which is less than %zu",
+		why, sizeof(why), "its description has %zu bytes, expected at least %zu",
 		offsetof(struct tcmu_handler, submit), offsetof(struct tcmu_handler, cancel));
 	refused("tooshort", why);
 }
@@ -153,7 +153,7 @@ static void an_object_without_the_entry_is_refused(void **state)
 static void a_plugin_of_the_peer_is_named_as_such(void **state)
 {
 	(void) state;
-	refused("peer", "it is a plugin of tcmu-runner, whose interface is another");
+	refused("peer", "it is a plugin of tcmu-runner, whose interface is different");
 }
 
 static void an_entry_that_describes_nothing_is_refused(void **state)
@@ -165,7 +165,7 @@ static void an_entry_that_describes_nothing_is_refused(void **state)
 static void a_subtype_that_cannot_be_shown_is_refused(void **state)
 {
 	(void) state;
-	refused("badname", "its subtype \"Bad-Name\" is not of 1 to 63 characters of [a-z0-9_]");
+	refused("badname", "its subtype is \"Bad-Name\", expected 1 to 63 characters of [a-z0-9_]");
 }
 
 static void a_missing_function_is_refused(void **state)
@@ -177,7 +177,7 @@ static void a_missing_function_is_refused(void **state)
 static void an_option_of_the_daemons_is_refused(void **state)
 {
 	(void) state;
-	refused("badoption", "the option \"ro\" is the daemon's");
+	refused("badoption", "the option \"ro\" is one of the daemon's own");
 }
 
 static void a_symbol_that_nobody_has_is_named(void **state)
@@ -200,7 +200,7 @@ static void a_file_that_is_no_library_is_refused(void **state)
 	assert_null(entry->handler);
 	assert_string_equal(entry->origin, fixture_path("handler_text.so"));
 	(void) snprintf(
-		problem, sizeof(problem), "the text handler cannot be used: %s: file too short",
+		problem, sizeof(problem), "the text handler is not usable: %s: file too short",
 		fixture_path("handler_text.so"));
 	assert_string_equal(entry->problem, problem);
 }
@@ -211,7 +211,7 @@ static void the_first_of_two_with_one_subtype_is_taken(void **state)
 
 	(void) state;
 	(void) snprintf(
-		why, sizeof(why), "the handler \"good\" is there already, from %s",
+		why, sizeof(why), "the handler \"good\" is already loaded, from %s",
 		fixture_path("handler_good.so"));
 	refused("twin", why);
 	assert_string_equal(handlers_find(handlers, "good")->name, "Good");
@@ -246,7 +246,8 @@ static void a_missing_folder_is_told(void **state)
 	(void) state;
 	assert_int_equal(handlers_load(handlers, fixture_path("none")), -ENOENT);
 	log_text = fixture_log_end();
-	assert_non_null(strstr(log_text, "/none cannot be loaded: No such file or directory\n"));
+	assert_non_null(strstr(log_text, ": cannot load handlers from "));
+	assert_non_null(strstr(log_text, "/none: No such file or directory\n"));
 }
 
 static void a_handler_that_is_not_installed_is_known(void **state)

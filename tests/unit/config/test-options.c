@@ -143,12 +143,13 @@ static void sizes_have_units(void **state)
 	assert_int_equal(
 		parse("file//x;chunk=18446744073709551615")->values[CHUNK].number, UINT64_MAX);
 	refused("file//x;chunk=18446744073709551616", -EINVAL,
-		"chunk cannot be \"18446744073709551616\": it is to be BYTES[K|M|G|T]");
+		"the option \"chunk\" is \"18446744073709551616\": expected BYTES[K|M|G|T]");
 	refused("file//x;chunk=16777216T", -EINVAL,
-		"chunk cannot be \"16777216T\": it is to be BYTES[K|M|G|T]");
+		"the option \"chunk\" is \"16777216T\": expected BYTES[K|M|G|T]");
 	refused("file//x;chunk=1KB", -EINVAL,
-		"chunk cannot be \"1KB\": it is to be BYTES[K|M|G|T]");
-	refused("file//x;chunk=K", -EINVAL, "chunk cannot be \"K\": it is to be BYTES[K|M|G|T]");
+		"the option \"chunk\" is \"1KB\": expected BYTES[K|M|G|T]");
+	refused("file//x;chunk=K", -EINVAL,
+		"the option \"chunk\" is \"K\": expected BYTES[K|M|G|T]");
 }
 
 static void the_daemon_has_options_for_every_device(void **state)
@@ -173,7 +174,7 @@ static void every_device_can_have_limits(void **state)
 	(void) parse("file//x;iops=500;bps=20M;burst=3");
 	options_limits(options, &limits);
 	assert_true(limits.iops == 500 && limits.bps == 20 << 20 && limits.burst == 3);
-	refused("file//x;iops=fast", -EINVAL, "iops cannot be \"fast\": it is to be NUMBER");
+	refused("file//x;iops=fast", -EINVAL, "the option \"iops\" is \"fast\": expected NUMBER");
 }
 
 static void other_limits_are_no_other_device(void **state)
@@ -209,11 +210,14 @@ static void identity_fits_its_fields(void **state)
 {
 	(void) state;
 	(void) parse("file//x;vendor=12345678;product=1234567890123456;revision=1234");
-	refused("file//x;vendor=123456789", -EINVAL, "vendor is longer than 8 characters");
+	refused("file//x;vendor=123456789", -EINVAL,
+		"the option \"vendor\" is longer than 8 characters");
 	refused("file//x;product=12345678901234567", -EINVAL,
-		"product is longer than 16 characters");
-	refused("file//x;revision=12345", -EINVAL, "revision is longer than 4 characters");
-	refused("file//x;vendor=\xc3\xa4", -EINVAL, "vendor has a character that is not ASCII");
+		"the option \"product\" is longer than 16 characters");
+	refused("file//x;revision=12345", -EINVAL,
+		"the option \"revision\" is longer than 4 characters");
+	refused("file//x;vendor=\xc3\xa4", -EINVAL,
+		"the option \"vendor\" has a character that is not printable ASCII");
 }
 
 /* Config strings that exist in saved configurations of the peer must go on to open. */
@@ -231,7 +235,7 @@ static void the_peers_time_limit_is_known(void **state)
 	(void) parse("file//x;tcmur_cmd_time_out=0");
 	assert_int_equal(options_command_timeout(options), 0);
 	refused("file//x;tcmur_cmd_time_out=soon", -EINVAL,
-		"tcmur_cmd_time_out cannot be \"soon\": it is to be NUMBER");
+		"the option \"tcmur_cmd_time_out\" is \"soon\": expected NUMBER");
 }
 
 static void empty_options_mean_nothing(void **state)
@@ -244,28 +248,27 @@ static void empty_options_mean_nothing(void **state)
 static void refusals_say_what_is_wrong(void **state)
 {
 	(void) state;
-	refused("file", -EINVAL, "the string has no '/' after the handler's name");
-	refused("", -EINVAL, "the string has no '/' after the handler's name");
+	refused("file", -EINVAL, "the config string has no '/' after the handler's name");
+	refused("", -EINVAL, "the config string has no '/' after the handler's name");
 	refused("rbd/pool/image", -EINVAL, "the string is for the handler \"rbd\", not \"file\"");
 	refused("fi//x", -EINVAL, "the string is for the handler \"fi\", not \"file\"");
 	refused("files//x", -EINVAL, "the string is for the handler \"files\", not \"file\"");
 	refused("/x", -EINVAL, "the string is for the handler \"\", not \"file\"");
-	refused("file//x;depth", -EINVAL, "the option \"depth\" needs a value: NUMBER");
-	refused("file//x;depth=", -EINVAL, "depth cannot be \"\": it is to be NUMBER");
-	refused("file//x;depth=-1", -EINVAL, "depth cannot be \"-1\": it is to be NUMBER");
+	refused("file//x;depth", -EINVAL, "the option \"depth\" has no value: expected NUMBER");
+	refused("file//x;depth=", -EINVAL, "the option \"depth\" is \"\": expected NUMBER");
+	refused("file//x;depth=-1", -EINVAL, "the option \"depth\" is \"-1\": expected NUMBER");
 	refused("file//x;depth=1;depth=1", -EINVAL, "the option \"depth\" is given twice");
-	refused("file//x;mode=medium", -EINVAL, "mode cannot be \"medium\": it is to be slow|fast");
-	refused("file//x;direct=maybe", -EINVAL, "direct cannot be \"maybe\": it is to be yes|no");
+	refused("file//x;mode=medium", -EINVAL,
+		"the option \"mode\" is \"medium\": expected slow|fast");
+	refused("file//x;direct=maybe", -EINVAL,
+		"the option \"direct\" is \"maybe\": expected yes|no");
 	refused("file//x;direkt=1", -EINVAL,
-		"the file handler has no option \"direkt\"; there are: direct depth chunk conf "
-		"mode ro "
-		"vendor product "
-		"revision iops bps burst tcmur_cmd_time_out");
+		"the file handler has no option \"direkt\"; its options are: direct depth chunk "
+		"conf mode ro vendor product revision iops bps burst tcmur_cmd_time_out");
 	refused("file//x;=1", -EINVAL,
-		"the file handler has no option \"\"; there are: direct depth chunk conf mode ro "
-		"vendor "
-		"product revision iops bps burst tcmur_cmd_time_out");
-	refused("file//a\nb", -EINVAL, "the string has a control character");
+		"the file handler has no option \"\"; its options are: direct depth chunk conf "
+		"mode ro vendor product revision iops bps burst tcmur_cmd_time_out");
+	refused("file//a\nb", -EINVAL, "the config string has a control character");
 }
 
 static void as_much_as_the_kernel_keeps_is_taken(void **state)
@@ -276,7 +279,7 @@ static void as_much_as_the_kernel_keeps_is_taken(void **state)
 	memset(text + 6, 'x', TCMU_CONFIG_MAX - 6);
 	assert_int_equal(strlen(parse(text)->target), TCMU_CONFIG_MAX - 5);
 	text[TCMU_CONFIG_MAX] = 'x';
-	refused(text, -ENAMETOOLONG, "the string has 256 bytes, which is more than 255");
+	refused(text, -ENAMETOOLONG, "the config string has 256 bytes, at most 255 are possible");
 }
 
 static void a_handler_need_not_have_options(void **state)
@@ -289,9 +292,8 @@ static void a_handler_need_not_have_options(void **state)
 	assert_int_equal(options_parse("null/;x=1", &plain, &none, &reason), -EINVAL);
 	assert_string_equal(
 		reason.text,
-		"the null handler has no option \"x\"; there are: ro vendor product revision iops "
-		"bps "
-		"burst tcmur_cmd_time_out");
+		"the null handler has no option \"x\"; its options are: ro vendor product revision "
+		"iops bps burst tcmur_cmd_time_out");
 }
 
 static void the_config_owns_its_strings(void **state)
@@ -327,27 +329,31 @@ static void what_would_be_cut_on_the_way_is_refused(void **state)
 	assert_int_equal(options_check_text("file//srv/disk-1_2.img;direct=1", &reason), 0);
 	text_refused(
 		"file//a,b", -EINVAL,
-		"a comma is not possible: the kernel would cut the string there");
-	text_refused("file//a:b", -EINVAL, "a ':' is not possible: targetcli refuses it");
+		"the config string must not have a comma: the kernel would cut it there");
+	text_refused(
+		"file//a:b", -EINVAL,
+		"the config string must not have a ':': targetcli refuses it");
 	text_refused(
 		"file//a b", -EINVAL,
-		"a blank is not possible: targetcli would save the string cut there");
+		"the config string must not have a blank: targetcli would save it cut there");
 	text_refused(
 		"file//a\n", -EINVAL,
-		"a newline is not possible: the kernel would cut the string there");
+		"the config string must not have a newline: the kernel would cut it there");
 	text_refused(
 		"file//a\tb", -EINVAL,
-		"a tab is not possible: the kernel would cut the string there");
+		"the config string must not have a tab: the kernel would cut it there");
 	text_refused(
 		"file//a\x7f", -EINVAL,
-		"a control character is not possible: the kernel would cut the string there");
+		"the config string must not have a control character: the kernel would cut it "
+		"there");
 	memset(text, 'x', sizeof(text));
 	text[TCMU_CONFIG_MAX] = '\0';
 	assert_int_equal(options_check_text(text, &reason), 0);
 	text[TCMU_CONFIG_MAX] = 'x';
 	text[TCMU_CONFIG_MAX + 1] = '\0';
 	text_refused(
-		text, -ENAMETOOLONG, "256 bytes are too long: the kernel would cut it after 255");
+		text, -ENAMETOOLONG,
+		"the config string has 256 bytes: the kernel would cut it after 255");
 }
 
 /* ------- subtypes and tables ------- */
@@ -398,22 +404,22 @@ static void a_table_that_makes_no_sense_is_refused(void **state)
 	assert_int_equal(options_check_table(NULL, &reason), 0);
 	table_refused(
 		(struct tcmu_option){"ro", TCMU_OPTION_BOOL, NULL, NULL, ""},
-		"the option \"ro\" is the daemon's");
+		"the option \"ro\" is one of the daemon's own");
 	table_refused(
 		(struct tcmu_option){"other", TCMU_OPTION_BOOL, NULL, NULL, ""},
-		"the option \"other\" is there twice");
+		"the option \"other\" is in the table twice");
 	table_refused(
 		(struct tcmu_option){"a;b", TCMU_OPTION_BOOL, NULL, NULL, ""},
-		"the option name \"a;b\" is not of [a-z0-9_]");
+		"the option name \"a;b\" is invalid: expected 1 to 31 characters of [a-z0-9_]");
 	table_refused(
 		(struct tcmu_option){"x", (enum tcmu_option_type) 9, NULL, NULL, ""},
-		"the option \"x\" is of the unknown type 9");
+		"the option \"x\" has the unknown type 9");
 	table_refused(
 		(struct tcmu_option){"x", TCMU_OPTION_CHOICE, NULL, none, ""},
-		"the option \"x\" has nothing to choose from");
+		"the option \"x\" is a choice without values");
 	table_refused(
 		(struct tcmu_option){"x", TCMU_OPTION_UINT, "many", NULL, ""},
-		"the default \"many\" of the option \"x\" is none of its values");
+		"the default \"many\" of the option \"x\" is not one of its values");
 }
 
 static void the_description_names_every_option(void **state)
@@ -423,25 +429,18 @@ static void the_description_names_every_option(void **state)
 	(void) state;
 	assert_string_equal(
 		text,
-		"The file's path.\nOptions:"
-		"\n  ;direct=yes|no  bypass the page cache (default: no)"
-		"\n  ;depth=NUMBER  requests at once (default: 7)"
-		"\n  ;chunk=BYTES[K|M|G|T]  piece (default: 1M)"
-		"\n  ;conf=TEXT  configuration file"
-		"\n  ;mode=slow|fast  how fast (default: fast)"
-		"\n  ;ro=yes|no  refuse whatever would change the data (default: no)"
-		"\n  ;vendor=TEXT  vendor that initiators see, up to 8 characters (default: "
-		"LIO-ORG)"
-		"\n  ;product=TEXT  product, up to 16 characters (default: TCMU device)"
-		"\n  ;revision=TEXT  product revision, up to 4 characters (default: 0002)"
-		"\n  ;iops=NUMBER  commands a second, at most; 0: no limit (default: 0)"
-		"\n  ;bps=BYTES[K|M|G|T]  bytes a second, at most; 0: no limit (default: 0)"
-		"\n  ;burst=NUMBER  seconds of what iops and bps allow that may be saved for later "
-		"(default: 0)"
-		"\n  ;tcmur_cmd_time_out=NUMBER  seconds until a command counts as late and is "
-		"told to the "
-		"log; "
-		"0: never (default: 30)");
+		"The file's path.\nOptions:\n  ;direct=yes|no  bypass the page cache (default: "
+		"no)\n  ;depth=NUMBER  requests at once (default: 7)\n  ;chunk=BYTES[K|M|G|T]  "
+		"piece (default: 1M)\n  ;conf=TEXT  configuration file\n  ;mode=slow|fast  how "
+		"fast (default: fast)\n  ;ro=yes|no  refuse commands that change the data "
+		"(default: no)\n  ;vendor=TEXT  vendor in INQUIRY data, up to 8 characters "
+		"(default: LIO-ORG)\n  ;product=TEXT  product in INQUIRY data, up to 16 characters "
+		"(default: TCMU device)\n  ;revision=TEXT  product revision in INQUIRY data, up to "
+		"4 characters (default: 0002)\n  ;iops=NUMBER  maximum of commands a second; 0: no "
+		"limit (default: 0)\n  ;bps=BYTES[K|M|G|T]  maximum of bytes a second; 0: no limit "
+		"(default: 0)\n  ;burst=NUMBER  seconds of unused iops and bps that may be used "
+		"later (default: 0)\n  ;tcmur_cmd_time_out=NUMBER  seconds until a command is "
+		"logged as late; 0: never (default: 30)");
 	free(text);
 	text = options_describe(&plain);
 	assert_true(strncmp(text, "null\nOptions:\n  ;ro", 18) == 0);

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/settings-watch.h"
 #include "config/settings.h"
 #include "log-fixture.h"
 

@@ -163,28 +163,27 @@ static void mistaken(int r, const char *line)
 static void a_mistake_is_one_line(void **state)
 {
 	(void) state;
-	mistaken(run("--colour", NULL), "tcmud: there is no option \"--colour\" (try --help)\n");
+	mistaken(run("--colour", NULL), "tcmud: unknown option \"--colour\" (try --help)\n");
 	mistaken(
-		run("--colour=red", NULL),
-		"tcmud: there is no option \"--colour=red\" (try --help)\n");
-	mistaken(run("-d", "-x", NULL), "tcmud: there is no option \"-x\" (try --help)\n");
-	mistaken(run("-dx", NULL), "tcmud: there is no option \"-x\" (try --help)\n");
-	mistaken(run("--debug", "-xd", NULL), "tcmud: there is no option \"-x\" (try --help)\n");
-	mistaken(run("--h", NULL), "tcmud: there is no option \"--h\" (try --help)\n");
+		run("--colour=red", NULL), "tcmud: unknown option \"--colour=red\" (try --help)\n");
+	mistaken(run("-d", "-x", NULL), "tcmud: unknown option \"-x\" (try --help)\n");
+	mistaken(run("-dx", NULL), "tcmud: unknown option \"-x\" (try --help)\n");
+	mistaken(run("--debug", "-xd", NULL), "tcmud: unknown option \"-x\" (try --help)\n");
+	mistaken(run("--h", NULL), "tcmud: unknown option \"--h\" (try --help)\n");
 	mistaken(
 		run("--config", NULL),
-		"tcmud: the option needs a value: \"--config\" (try --help)\n");
-	mistaken(run("-f", NULL), "tcmud: the option needs a value: \"-f\" (try --help)\n");
+		"tcmud: option without its value: \"--config\" (try --help)\n");
+	mistaken(run("-f", NULL), "tcmud: option without its value: \"-f\" (try --help)\n");
 	mistaken(
 		run("--help=me", NULL),
-		"tcmud: the option takes no value: \"--help=me\" (try --help)\n");
+		"tcmud: option that takes no value: \"--help=me\" (try --help)\n");
 	mistaken(
 		run("--debug=1", NULL),
-		"tcmud: the option takes no value: \"--debug=1\" (try --help)\n");
-	mistaken(run("start", NULL), "tcmud: there is nothing to do with \"start\" (try --help)\n");
+		"tcmud: option that takes no value: \"--debug=1\" (try --help)\n");
+	mistaken(run("start", NULL), "tcmud: unexpected argument \"start\" (try --help)\n");
 	mistaken(
 		run("--check-config", "x", NULL),
-		"tcmud: there is nothing to do with \"x\" (try --help)\n");
+		"tcmud: unexpected argument \"x\" (try --help)\n");
 }
 
 static void a_bad_value_is_told_with_what_is_expected(void **state)
@@ -196,21 +195,21 @@ static void a_bad_value_is_told_with_what_is_expected(void **state)
 	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
 		(void) snprintf(
 			line, sizeof(line),
-			"tcmud: the log level cannot be \"%s\": it is to be 0 to 5 (try --help)\n",
+			"tcmud: invalid log level \"%s\": expected 0 to 5 (try --help)\n",
 			levels[i]);
 		mistaken(run("--log-level", levels[i], NULL), line);
 	}
 	mistaken(
 		run("--io-engine", "aio", NULL),
-		"tcmud: the I/O engine cannot be \"aio\": it is to be auto, uring or threads (try "
+		"tcmud: invalid I/O engine \"aio\": expected auto, uring or threads (try "
 		"--help)\n");
 	mistaken(
 		run("--nofile", "10", NULL),
-		"tcmud: the limit of open files cannot be \"10\": it is to be 1024 to 1048576 (try "
+		"tcmud: invalid limit of open files \"10\": expected 1024 to 1048576 (try "
 		"--help)\n");
 	mistaken(
 		run("-l", "", NULL),
-		"tcmud: the folder cannot be \"\": it is empty or too long (try --help)\n");
+		"tcmud: invalid directory \"\": it is empty or too long (try --help)\n");
 }
 
 /* Checks a file and compares what is printed: path, and the rest of each line. */
@@ -235,7 +234,7 @@ static void a_good_file_is_called_fine(void **state)
 {
 	(void) state;
 	fixture_write("good.conf", "log_level = 3\n");
-	checked("good.conf", CLI_EXIT_OK, ": fine\n");
+	checked("good.conf", CLI_EXIT_OK, ": no mistakes\n");
 }
 
 static void what_is_wrong_with_a_file_is_told_with_its_line(void **state)
@@ -243,17 +242,17 @@ static void what_is_wrong_with_a_file_is_told_with_its_line(void **state)
 	(void) state;
 	fixture_write("bad.conf", "log_level = high\n\ncolour = red\n");
 	checked("bad.conf", CLI_EXIT_FAILURE,
-		":1: log_level cannot be \"high\": it is to be 0 to 5; \"3\" is kept\n"
-		":3: there is no setting \"colour\"; the line is ignored\n");
-	checked(".", CLI_EXIT_FAILURE, ": it cannot be read: Is a directory\n");
-	checked("none.conf", CLI_EXIT_FAILURE, ": there is no such file\n");
+		":1: log_level is \"high\", expected 0 to 5; it stays \"3\"\n"
+		":3: unknown setting \"colour\"; the line is ignored\n");
+	checked(".", CLI_EXIT_FAILURE, ": cannot read it: Is a directory\n");
+	checked("none.conf", CLI_EXIT_FAILURE, ": the file does not exist\n");
 }
 
 static void a_file_that_nobody_asked_for_may_be_missing(void **state)
 {
 	(void) state;
 	assert_int_equal(run("--check-config", NULL), CLI_EXIT_OK);
-	assert_non_null(strstr(out, "there is no such file; everything has its default\n"));
+	assert_non_null(strstr(out, "the file does not exist; all settings have their defaults\n"));
 }
 
 int main(void)

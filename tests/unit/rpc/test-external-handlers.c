@@ -216,7 +216,7 @@ static void one_that_does_not_answer_is_a_refusal_in_time(void **state)
 	reply = check("mine", "mine/good");
 	assert_false(reply.error);
 	assert_false(reply.fine);
-	assert_non_null(strstr(reply.text, "does not answer"));
+	assert_non_null(strstr(reply.text, "gives no valid answer"));
 }
 
 static void with_its_name_it_goes(void **state)

@@ -314,20 +314,21 @@ static void a_check_is_answered_with_a_sentence(void **state)
 	answers("easy", "easy/anything", true, "success");
 	answers("file", "file/other", false, "no such file");
 	answers("file", "file/good;what=1", false,
-		"the file handler has no option \"what\"; there are: ro vendor product revision "
-		"iops bps "
-		"burst tcmur_cmd_time_out");
+		"the file handler has no option \"what\"; its options are: ro vendor product "
+		"revision iops bps burst tcmur_cmd_time_out");
 	answers("file", "easy/x", false, "the string is for the handler \"easy\", not \"file\"");
 	answers("file", "file/a,b", false,
-		"a comma is not possible: the kernel would cut the string there");
-	answers("file", "file/a:b", false, "a ':' is not possible: targetcli refuses it");
+		"the config string must not have a comma: the kernel would cut it there");
+	answers("file", "file/a:b", false,
+		"the config string must not have a ':': targetcli refuses it");
 	answers("file", "file/a b", false,
-		"a blank is not possible: targetcli would save the string cut there");
+		"the config string must not have a blank: targetcli would save it cut there");
 	answers("file", "file/a\nb", false,
-		"a newline is not possible: the kernel would cut the string there");
-	answers("file", "", false, "it is to begin with the name of a handler and a '/'");
+		"the config string must not have a newline: the kernel would cut it there");
+	answers("file", "", false,
+		"the config string does not begin with a handler's name and a '/'");
 	answers("file", longest, false,
-		"256 bytes are too long: the kernel would cut it after 255");
+		"the config string has 256 bytes: the kernel would cut it after 255");
 	answers("rbd", "rbd/p/i", false, "the rbd handler is not installed (package tcmud-rbd)");
 }
 
@@ -414,9 +415,8 @@ static void whoever_hangs_up_harms_nobody(void **state)
 	sd_bus_close_unref(other);
 	server_release(1);
 	answers("hang", "hang/x;x=1", false,
-		"the hang handler has no option \"x\"; there are: ro vendor product revision iops "
-		"bps "
-		"burst tcmur_cmd_time_out");
+		"the hang handler has no option \"x\"; its options are: ro vendor product revision "
+		"iops bps burst tcmur_cmd_time_out");
 	answers("file", "file/good", true, "success");
 }
 
@@ -436,7 +436,7 @@ static void registering_is_answered(void **state)
 			"RegisterHandler", &error, &reply, "ss", "file", "mine") >= 0);
 	assert_true(sd_bus_message_read(reply, "bs", &succeeded, &text) > 0);
 	assert_false(succeeded);
-	assert_string_equal(text, "this daemon has a handler of that name itself");
+	assert_string_equal(text, "this daemon has a handler \"file\" itself");
 	sd_bus_message_unref(reply);
 	shows(handlers, 4);
 }
