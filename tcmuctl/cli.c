@@ -130,14 +130,14 @@ static unsigned option_bit(int letter)
 	}
 }
 
-static int usage_error(FILE *err, const char *what, const char *which)
+static int ctl_usage_error(FILE *err, const char *what, const char *which)
 {
 	fprintf(err, "tcmuctl: %s%s%s (see tcmuctl --help)\n", what, which ? ": " : "",
 		which ? which : "");
 	return CTL_EXIT_USAGE;
 }
 
-static int take_option(struct ctl *ctl, int letter, FILE *out, FILE *err)
+static int ctl_take_option(struct ctl *ctl, int letter, FILE *out, FILE *err)
 {
 	switch (letter) {
 	case 'j':
@@ -146,12 +146,12 @@ static int take_option(struct ctl *ctl, int letter, FILE *out, FILE *err)
 	case 'i':
 		return parse_seconds(optarg, &ctl->interval)
 			? CTL_RUN
-			: usage_error(
+			: ctl_usage_error(
 				  err, "invalid interval, expected 0.1 to 86400 seconds", optarg);
 	case 'c':
 		return parse_count(optarg, &ctl->count)
 			? CTL_RUN
-			: usage_error(err, "invalid count, expected a number from 1", optarg);
+			: ctl_usage_error(err, "invalid count, expected a number from 1", optarg);
 	case 'o':
 		ctl->output = optarg;
 		return CTL_RUN;
@@ -165,32 +165,33 @@ static int take_option(struct ctl *ctl, int letter, FILE *out, FILE *err)
 		fprintf(out, "tcmuctl %s\n", TCMUD_VERSION);
 		return 0;
 	default:
-		return usage_error(
+		return ctl_usage_error(
 			err, letter == ':' ? "an option without its value" : "unknown option",
 			NULL);
 	}
 }
 
-static int take_command(struct ctl *ctl, char **words, int cnt, unsigned given, FILE *err)
+static int ctl_take_command(struct ctl *ctl, char **words, int cnt, unsigned given, FILE *err)
 {
 	size_t i = 0;
 
 	if (cnt == 0)
-		return usage_error(err, "there is no command", NULL);
+		return ctl_usage_error(err, "there is no command", NULL);
 	while (i < CTL_COMMAND_COUNT && strcmp(commands[i].name, words[0]) != 0)
 		i++;
 	if (i == CTL_COMMAND_COUNT)
-		return usage_error(err, "unknown command", words[0]);
+		return ctl_usage_error(err, "unknown command", words[0]);
 	ctl->command = (enum ctl_command) i;
 	ctl->argument = cnt > 1 ? words[1] : NULL;
 	if (cnt > 2 || (cnt > 1 && commands[i].argument == ARGUMENT_NONE))
-		return usage_error(err, "too many arguments", words[0]);
+		return ctl_usage_error(err, "too many arguments", words[0]);
 	if (cnt == 1 && commands[i].argument == ARGUMENT_MUST)
-		return usage_error(err, commands[i].synopsis, "is missing");
+		return ctl_usage_error(err, commands[i].synopsis, "is missing");
 	if (given & ~commands[i].options)
-		return usage_error(err, "an option is not possible with this command", words[0]);
+		return ctl_usage_error(
+			err, "an option is not possible with this command", words[0]);
 	if (i == CTL_STATS && ctl->count && ctl->interval == 0)
-		return usage_error(err, "--count needs --interval", NULL);
+		return ctl_usage_error(err, "--count needs --interval", NULL);
 	return CTL_RUN;
 }
 
@@ -204,9 +205,9 @@ int ctl_parse(int argc, char **argv, struct ctl *ctl, FILE *out, FILE *err)
 	opterr = 0;
 	while ((letter = getopt_long(argc, argv, ":c:hi:jo:s:V", options, NULL)) >= 0) {
 		given |= option_bit(letter);
-		r = take_option(ctl, letter, out, err);
+		r = ctl_take_option(ctl, letter, out, err);
 		if (r != CTL_RUN)
 			return r;
 	}
-	return take_command(ctl, argv + optind, argc - optind, given, err);
+	return ctl_take_command(ctl, argv + optind, argc - optind, given, err);
 }

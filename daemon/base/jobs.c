@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The mailbox is a list that any thread pushes onto, newest first, and that the main loop takes as
- * a whole and turns round. Who finds it empty when pushing rings the eventfd; the main loop
- * silences the eventfd before it takes the list, so that a post is either taken or rings again.
+ * The mailbox is a list that any thread pushes to, newest first. The event loop takes it as a whole
+ * and reverses it. A thread that finds the list empty when it pushes rings the eventfd; the event
+ * loop resets the eventfd before it takes the list, so a post is either taken or rings again.
  *
- * Every job that runs holds a reference: its thread still rings when the main loop may already have
- * run the post.
+ * Every running job holds a reference to the mailbox: its thread may still ring after the event
+ * loop has run its post.
  */
 #include "base/jobs.h"
 
@@ -20,16 +20,16 @@
 
 #include "base/thread.h"
 
-/* Sources of a higher priority get their turn after so many posts. */
-#define POSTS_A_TURN 32
-#define NAME_SIZE    16
+/* After this many posts, event sources of a higher priority run. */
+#define POSTS_AT_ONCE 32
+#define NAME_SIZE     16
 
 struct mailbox {
 	atomic_uint references;
 	_Atomic(struct post *) pushed; /* newest first */
 	int fd;                        /* eventfd */
 	sd_event_source *source;
-	struct post *taken; /* oldest first; the main loop's */
+	struct post *taken; /* oldest first; for the main thread only */
 };
 
 struct job_thread {
@@ -42,7 +42,7 @@ static void mailbox_ring(struct mailbox *mailbox)
 	uint64_t one = 1;
 	ssize_t r = write(mailbox->fd, &one, sizeof(one));
 
-	/* The counter cannot be full: each of 2^64 - 2 posts would have found the list empty. */
+	/* The counter cannot overflow: each of 2^64 - 2 posts would have found the list empty. */
 	assert(r == (ssize_t) sizeof(one));
 }
 
@@ -80,7 +80,7 @@ static int on_mail(sd_event_source *source, int fd, uint32_t revents, void *user
 		mailbox_silence(mailbox);
 		mailbox->taken = mailbox_take_all(mailbox);
 	}
-	for (unsigned i = 0; i < POSTS_A_TURN && mailbox->taken; i++) {
+	for (unsigned i = 0; i < POSTS_AT_ONCE && mailbox->taken; i++) {
 		struct post *post = mailbox->taken;
 
 		mailbox->taken = post->next;
@@ -157,11 +157,10 @@ static void *job_main(void *arg)
 	struct mailbox *mailbox = job->mailbox;
 
 	thread_set_name(self->name);
-	thread_set_io_flusher(); /* for what it flushes, and for the threads that a handler makes
-				    here */
+	thread_set_io_flusher(); /* inherited by threads that a handler starts here */
 	free(self);
 	job->work(job);
-	/* From here on the job is the main loop's. */
+	/* From here on the job belongs to the main thread. */
 	mailbox_post(mailbox, &job->post);
 	mailbox_unref(mailbox);
 	return NULL;

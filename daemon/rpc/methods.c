@@ -274,7 +274,7 @@ static json_t *method_dump(struct call *call)
 
 /* ------- check ------- */
 
-static void on_checked(void *userdata, bool fine, const char *message)
+static void on_method_checked(void *userdata, bool fine, const char *message)
 {
 	struct check_caller *caller = userdata;
 
@@ -304,7 +304,7 @@ static void method_check(
 		.done = done, .userdata = userdata, .config = json_incref(config)};
 	check_start(
 		methods->checks, NULL, json_string_value(config),
-		methods->setup.settings->check_timeout_ms, on_checked, caller);
+		methods->setup.settings->check_timeout_ms, on_method_checked, caller);
 }
 
 /* ------- dispatch ------- */
