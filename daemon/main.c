@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/jobs.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "base/version.h"
 #include "config/handlers.h"
 #include "config/settings-watch.h"
@@ -97,6 +98,7 @@ static void reload_settings(void *userdata)
 	struct settings settings = self->settings;
 	int r = settings_load(self->cli.config, &settings, on_settings_warning, self);
 
+	assert(thread_is_main());
 	if (r < 0 && r != -ENOENT)
 		return;
 	cli_override(&self->cli, &settings);
@@ -125,6 +127,7 @@ static void report_status(struct daemon *self)
 {
 	unsigned served, failed, orphans;
 
+	assert(thread_is_main() && self->manager);
 	manager_count(self->manager, &served, &failed, &orphans);
 	if (self->stopping)
 		notify_status("Stopping; %u devices are still being released", served);
@@ -174,6 +177,7 @@ static void on_all_stopped(void *userdata)
 {
 	struct daemon *self = userdata;
 
+	assert(self->stopping);
 	(void) sd_event_exit(self->event, 0);
 }
 
@@ -182,6 +186,7 @@ static int on_stop_signal(
 {
 	struct daemon *self = userdata;
 
+	assert(self->manager);
 	(void) source;
 	if (self->stopping) {
 		log_warning("stopping at once: a second signal, %u", info->ssi_signo);
@@ -260,6 +265,7 @@ static int start_manager(struct daemon *self)
 	};
 	int r = tcmu_module_load();
 
+	assert(self->event && self->mailbox && self->handlers);
 	if (r < 0) {
 		log_crit(
 			"cannot load the kernel module target_core_user: %s",
@@ -292,6 +298,7 @@ static int start_bus(struct daemon *self)
 	};
 	int r;
 
+	assert(self->manager && !self->bus);
 	self->tcmud_dbus = (struct tcmud_dbus){.manager = self->manager, .methods = self->methods};
 	r = tcmu_dbus_new(&setup, &self->bus);
 
@@ -327,6 +334,7 @@ static void start_control(struct daemon *self)
 	};
 	int r;
 
+	assert(self->manager && !self->methods);
 	self->methods = methods_new(&setup);
 	r = control_socket_new(
 		self->event, CONTROL_SOCKET_NAME, on_request, self, &self->control_socket);
@@ -384,7 +392,7 @@ static void measure_stall(struct daemon *self, uint64_t began, uint64_t starved)
 {
 	uint64_t took = clock_now_us() - began;
 
-	assert(gettid() == getpid());
+	assert(thread_is_main());
 	starved = starved_us(self) - starved;
 	took = took > starved ? took - starved : 0;
 	if (took <= self->longest_stall)

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -56,6 +57,7 @@ static inline struct list_node *list_take(struct list *list)
 /* Moves all nodes to another list, which was empty, in their order. */
 static inline void list_move(struct list *from, struct list *to)
 {
+	assert(from != to);
 	list_init(to);
 	if (!from->first)
 		return;
@@ -68,8 +70,9 @@ static inline void list_remove(struct list *list, struct list_node *node)
 {
 	struct list_node **link = &list->first;
 
-	while (*link != node)
+	while (*link && *link != node)
 		link = &(*link)->next;
+	assert(*link == node);
 	*link = node->next;
 	if (list->end == &node->next)
 		list->end = link;

@@ -65,6 +65,7 @@ void log_record_fill(
 {
 	size_t used = 0;
 
+	assert(where->file && where->func);
 	record->time = *time;
 	record->level = clamp_level(where->level);
 	record->line = where->line;
@@ -97,6 +98,7 @@ size_t log_record_line(const struct log_record *record, pid_t pid, char line[LOG
 		record->time.tv_nsec / 1000000, (intmax_t) pid, *record->thread ? ":" : "",
 		record->thread, levels[record->level].tag, record->func, record->line, device,
 		*device ? ": " : "", text);
+	assert(len > 0);
 	if (len < LOG_LINE_MAX)
 		return (size_t) len;
 	line[LOG_LINE_MAX - 2] = '\n';
@@ -113,6 +115,7 @@ static void add_field(struct log_fields *fields, const char *fmt, ...)
 	va_list args;
 	int len;
 
+	assert(fields->used <= sizeof(fields->buffer));
 	va_start(args, fmt);
 	len = vsnprintf(begin, room, fmt, args);
 	va_end(args);
@@ -129,6 +132,7 @@ void log_record_fields(const struct log_record *record, struct log_fields *field
 	const char *subtype = record->strings + record->subtype;
 	const char *text = record->strings + record->text;
 
+	assert(!record->lost && record->level >= 0 && record->level <= LOG_LEVEL_MAX);
 	fields->cnt = 0;
 	fields->used = 0;
 	add_field(fields, "MESSAGE=%s%s%s", device, *device ? ": " : "", text);

@@ -69,6 +69,7 @@ static bool write_line(int fd, const struct log_record *record)
 	char line[LOG_LINE_MAX];
 	size_t len = log_record_line(record, getpid(), line);
 
+	assert(len > 0 && len <= LOG_LINE_MAX);
 	for (size_t done = 0; done < len;) {
 		ssize_t n = write(fd, line + done, len - done);
 
@@ -86,6 +87,7 @@ static void write_record(const struct sink *to, const struct log_record *record)
 	struct log_fields fields;
 	bool written = false;
 
+	assert(!record->lost);
 	if (to->file >= 0)
 		written = write_line(to->file, record);
 	if (to->journal) {
@@ -144,6 +146,7 @@ static void open_file(const char *dir)
 {
 	int fd = -1, r = 0;
 
+	assert(sink.file >= -1);
 	if (*dir) {
 		make_directories(dir);
 		(void) snprintf(sink.path, sizeof(sink.path), "%s/%s", dir, FILE_NAME);
@@ -247,6 +250,7 @@ int log_start(void)
 	if (!shared.running) {
 		/* Memory is used from the start, not message by message. */
 		memset(shared.queue, 0, sizeof(shared.queue));
+		assert(shared.taken <= shared.emitted);
 		shared.stopping = false;
 		shared.taken = shared.done = shared.emitted;
 		r = thread_start(&shared.writer, writer_main, NULL);
@@ -273,6 +277,7 @@ static bool wait_written(unsigned milliseconds)
 	uint64_t goal = shared.emitted;
 	int r = 0;
 
+	assert(shared.initialised && shared.done <= goal);
 	while (shared.running && r != ETIMEDOUT &&
 	       (shared.done < goal || shared.sink_changed || (shared.busy && shared.taken == goal)))
 		r = pthread_cond_timedwait(&shared.written, &shared.lock, &deadline);
@@ -322,6 +327,7 @@ static void queue_append(const struct log_where *where, const char *fmt, va_list
 	struct log_record *newest = &shared.queue[(shared.emitted + QUEUE_SIZE - 1) % QUEUE_SIZE];
 	struct log_record *next = &shared.queue[shared.emitted % QUEUE_SIZE];
 
+	assert(shared.running && !shared.stopping);
 	assert(shared.done <= shared.taken && shared.taken <= shared.emitted);
 	if (shared.emitted - shared.taken < QUEUE_SIZE - 1) {
 		fill_now(next, where, fmt, args);
@@ -386,6 +392,7 @@ static void set_dir(const char *dir, bool also_stderr)
 {
 	if (!dir)
 		dir = "";
+	assert(strlen(dir) < sizeof(shared.dir));
 	also_stderr = also_stderr && *dir;
 	pthread_mutex_lock(&shared.lock);
 	if (shared.running && (strcmp(dir, shared.dir) != 0 || also_stderr != shared.also_stderr)) {

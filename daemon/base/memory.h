@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,8 +30,9 @@ static inline void *memory_map(size_t len)
 /* Takes NULL. */
 static inline void memory_unmap(void *memory, size_t len)
 {
-	if (memory)
-		(void) munmap(memory, len);
+	int r = memory ? munmap(memory, len) : 0;
+
+	assert(r == 0);
 }
 
 /* Copies len bytes into the iovecs, as far as they have room. Returns how many. */

@@ -6,7 +6,15 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <sys/types.h>
+#include <unistd.h>
+
+/* Whether the calling thread is the main thread. A system call: for the control side only. */
+static inline bool thread_is_main(void)
+{
+	return gettid() == getpid();
+}
 
 /* Runs main(arg) on a new thread. *thread: its id, to be joined; NULL: it is detached. 0, or
  * -errno: -EAGAIN: no thread can be started. Any thread. */

@@ -49,6 +49,7 @@ static void check_work(struct job *job)
 {
 	struct check *check = container_of(job, struct check, job);
 
+	assert(check->check_config && check->options);
 	check->result = check->check_config(options_config(check->options), &check->reason);
 }
 
@@ -127,6 +128,7 @@ static int check_launch(struct checks *checks, struct check *check)
 {
 	int r;
 
+	assert(check->done && !check->checks);
 	if (checks->running.length >= RUNNING_MAX)
 		return -EBUSY;
 	r = sd_event_add_time_relative(
@@ -214,6 +216,7 @@ struct checks *checks_new(sd_event *event, struct mailbox *mailbox, const struct
 {
 	struct checks *checks = g_new0(struct checks, 1);
 
+	assert(event && mailbox && handlers);
 	checks->event = event;
 	checks->mailbox = mailbox;
 	checks->handlers = handlers;
@@ -229,6 +232,7 @@ void checks_free(struct checks *checks)
 		struct check *check = g_queue_peek_head(&checks->running);
 		check_done_fn *done = check_take_caller(check);
 
+		assert(check->checks == checks);
 		check_unlink(check);
 		if (done)
 			done(check->userdata, false, "the daemon stops");

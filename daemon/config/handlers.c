@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "base/reason.h"
+#include "base/thread.h"
 #include "config/options.h"
 
 #define FILE_PREFIX "handler_"
@@ -78,6 +79,8 @@ static void handlers_insert(struct handlers *handlers, struct item *item)
 		(void) g_ptr_array_remove_index(handlers->items, (guint) i);
 	}
 	g_ptr_array_insert(handlers->items, (gint) i, item);
+	old = item_at(handlers, i + 1);
+	assert(!old || strcmp(item->subtype, old->subtype) < 0);
 }
 
 /* Either problem or handler is NULL; origin may be. */
@@ -88,6 +91,7 @@ static void add_item(
 	struct item *item = g_new0(struct item, 1);
 
 	assert(!handler == !!problem);
+	assert(strlen(subtype) < sizeof(item->subtype));
 	(void) snprintf(item->subtype, sizeof(item->subtype), "%s", subtype);
 	(void) snprintf(item->origin, sizeof(item->origin), "%s", origin ? origin : "");
 	(void) snprintf(item->problem, sizeof(item->problem), "%s", problem ? problem : "");
@@ -185,6 +189,7 @@ int handlers_add(
 	struct item *other;
 	int r;
 
+	assert(thread_is_main());
 	r = copy_handler(theirs, &handler, reason);
 	if (r >= 0)
 		r = check_handler(&handler, reason);
@@ -247,6 +252,7 @@ static void note_problem(
 	char subtype[NAME_SIZE], problem[PROBLEM_MAX];
 	struct item *item;
 
+	assert(strlen(name) > strlen(FILE_PREFIX FILE_SUFFIX));
 	if (len >= sizeof(subtype))
 		return;
 	memcpy(subtype, name + strlen(FILE_PREFIX), len);
@@ -306,6 +312,7 @@ int handlers_load(struct handlers *handlers, const char *directory)
 	struct dirent **files;
 	int cnt, loaded = 0;
 
+	assert(thread_is_main());
 	cnt = scandir(directory, &files, is_plugin, alphasort);
 	if (cnt < 0) {
 		cnt = -errno;
@@ -327,6 +334,7 @@ const struct handlers_entry *handlers_lookup(const struct handlers *handlers, co
 {
 	const struct item *item = find_item(handlers, subtype);
 
+	assert(!item || !item->entry.handler == !!item->entry.problem);
 	return item ? &item->entry : NULL;
 }
 

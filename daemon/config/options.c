@@ -117,6 +117,7 @@ static bool parse_size(const char *text, uint64_t *number)
 
 static bool parse_choice(const char *text, const char *const *choices, uint64_t *number)
 {
+	assert(choices);
 	for (uint64_t i = 0; choices[i]; i++) {
 		if (strcmp(text, choices[i]) == 0) {
 			*number = i;
@@ -158,6 +159,7 @@ static void value_words(const struct tcmu_option *option, char *words, size_t si
 	};
 	size_t used = 0;
 
+	assert(size > 0);
 	if (option->type != TCMU_OPTION_CHOICE) {
 		assert((size_t) option->type < G_N_ELEMENTS(plain) && plain[option->type]);
 		(void) snprintf(words, size, "%s", plain[option->type]);
@@ -372,6 +374,7 @@ static int check_inquiry_strings(const struct options *options, struct tcmu_reas
 		enum core_option option = inquiry_lengths[i].option;
 		const char *text = options->core[option].string;
 
+		assert(text); /* set_defaults() has set it */
 		if (strlen(text) > inquiry_lengths[i].length)
 			return reason_refuse(
 				reason, -EINVAL, "the option \"%s\" is longer than %zu characters",
@@ -395,6 +398,7 @@ static int options_decode(
 	char *next;
 	int r;
 
+	assert(strlen(options->text) <= TCMU_CONFIG_MAX);
 	if (!slash)
 		return reason_refuse(
 			reason, -EINVAL, "the config string has no '/' after the handler's name");
@@ -460,6 +464,7 @@ void options_free(struct options *options)
 
 const struct tcmu_config *options_config(const struct options *options)
 {
+	assert(options->config.subtype && options->config.target);
 	return &options->config;
 }
 
@@ -503,6 +508,7 @@ static bool is_limit(const char *pair)
 /* The next option that is no limit, or the end. *len: the length of the option with its ';'. */
 static const char *skip_limits(const char *text, size_t *len)
 {
+	assert(*text == ';' || *text == '\0');
 	while (*text == ';' && is_limit(text + 1))
 		text += 1 + strcspn(text + 1, ";");
 	*len = *text ? 1 + strcspn(text + 1, ";") : 0;

@@ -11,6 +11,8 @@
 
 #include <glib.h>
 
+#include "base/thread.h"
+
 #define SETTLE_USEC   100000
 #define ACCURACY_USEC 1000
 
@@ -50,7 +52,7 @@ int settings_watch_new(
 	g_autofree char *directory = g_path_get_dirname(path);
 	int r;
 
-	assert(changed);
+	assert(changed && thread_is_main());
 	watch->changed = changed;
 	watch->userdata = userdata;
 	r = sd_event_add_inotify(

@@ -116,6 +116,7 @@ static const struct row *find_row(const char *name)
 
 static void *field_of(const struct row *row, struct settings *settings)
 {
+	assert(row >= table && row < table + TABLE_SIZE);
 	return (char *) settings + row->offset;
 }
 
@@ -123,6 +124,7 @@ static void copy_field(const struct row *row, struct settings *to, const struct 
 {
 	size_t size = row->kind == KIND_DIRECTORY ? SETTINGS_PATH_MAX : sizeof(unsigned);
 
+	assert(row->offset + size <= sizeof(*to));
 	memcpy(field_of(row, to), (const char *) from + row->offset, size);
 }
 
@@ -131,6 +133,7 @@ static bool parse_row_number(const char *text, unsigned minimum, unsigned maximu
 {
 	uint64_t n = 0;
 
+	assert(minimum <= maximum);
 	if (!*text || strlen(text) > NUMBER_MAX)
 		return false;
 	for (; *text; text++) {
@@ -173,6 +176,7 @@ static bool set_field(const struct row *row, struct settings *settings, const ch
 		    ? !parse_row_choice(row, value, &number)
 		    : !parse_row_number(value, row->minimum, row->maximum, &number))
 		return false;
+	assert(number >= row->minimum && number <= row->maximum);
 	memcpy(field_of(row, settings), &number, sizeof(number));
 	return true;
 }
@@ -278,6 +282,7 @@ static const char *printable_word(const char *word, char buffer[SHOWN_MAX + 4])
 
 	for (size_t i = 0; i < n; i++)
 		buffer[i] = word[i] >= ' ' && word[i] <= '~' ? word[i] : '?';
+	assert(n <= SHOWN_MAX);
 	memcpy(buffer + n, len > n ? "..." : "", len > n ? 4 : 1);
 	return buffer;
 }
@@ -330,6 +335,7 @@ static void parse_pair(struct parser *parser, const char *key, char *value)
 	char a[SHOWN_MAX + 4], b[SHOWN_MAX + 4];
 	const char *text;
 
+	assert(parser->settings != parser->before);
 	if (!row) {
 		parser_warn(
 			parser, "unknown setting \"%s\"; the line is ignored",
@@ -416,6 +422,7 @@ static ssize_t read_file(const char *path, char *buffer)
 			len += (size_t) n;
 	}
 	(void) close(fd);
+	assert(len <= SETTINGS_FILE_MAX + 1);
 	if (n < 0)
 		return n;
 	return len > SETTINGS_FILE_MAX ? -EFBIG : (ssize_t) len;

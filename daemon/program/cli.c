@@ -126,6 +126,7 @@ static int unknown_option(const struct parser *parser, int result, char **argv)
 	const char letter[] = {'-', (char) optopt, '\0'};
 	const char *word = argv[optind - 1];
 
+	assert(result == '?' || result == ':');
 	if (optopt && !is_known(optopt))
 		return usage_error(parser, "unknown option", letter, "");
 	if (result == ':')
@@ -160,6 +161,7 @@ static int check_config_file(const struct parser *parser)
 	struct settings settings;
 	int r;
 
+	assert(parser->cli->config);
 	settings_defaults(&settings);
 	r = settings_load(parser->cli->config, &settings, print_warning, &check);
 	if (r == -ENOENT && parser->cli->config_given)
@@ -261,6 +263,8 @@ static int take_option(struct parser *parser, int option, const char *value)
 static void make_getopt_tables(
 	struct option options[OPTION_CNT + 1], char letters[2 * OPTION_CNT + 2])
 {
+	const char *end = letters + 2 * OPTION_CNT + 2;
+
 	memset(options, 0, (OPTION_CNT + 1) * sizeof(*options));
 	*letters++ = ':';
 	for (size_t i = 0; i < OPTION_CNT; i++) {
@@ -275,6 +279,7 @@ static void make_getopt_tables(
 		if (table[i].argument)
 			*letters++ = ':';
 	}
+	assert(letters < end);
 	*letters = '\0';
 }
 

@@ -100,6 +100,7 @@ int instance_acquire(
 	r = lock_file(path, &instance->lock, other);
 	if (r >= 0)
 		r = take_name(socket_name, &instance->socket, other);
+	assert(r < 0 || instance->lock >= 0);
 	if (r < 0)
 		instance_release(instance);
 	return r;
@@ -107,6 +108,7 @@ int instance_acquire(
 
 void instance_release(struct instance *instance)
 {
+	assert(instance->lock >= -1 && instance->socket >= -1);
 	close_fd(&instance->lock);
 	close_fd(&instance->socket);
 }

@@ -12,6 +12,8 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "base/thread.h"
+
 #define STATUS_MAX 256
 
 void notify_ready(void)
@@ -30,6 +32,7 @@ void notify_status(const char *fmt, ...)
 	char status[STATUS_MAX];
 	va_list args;
 
+	assert(thread_is_main()); /* last has no lock */
 	va_start(args, fmt);
 	(void) vsnprintf(status, sizeof(status), fmt, args);
 	va_end(args);
@@ -41,5 +44,6 @@ void notify_status(const char *fmt, ...)
 
 int notify_watchdog(sd_event *event)
 {
+	assert(event);
 	return sd_event_set_watchdog(event, true);
 }

@@ -66,6 +66,7 @@ static void client_hang_up(struct control_client *client)
 
 static void client_unlink(struct control_client *client)
 {
+	assert(!client->control || client->control->clients.length > 0);
 	if (!client->control)
 		return;
 	assert(g_queue_link_index(&client->control->clients, &client->link) >= 0);
@@ -86,6 +87,7 @@ static void client_drop(struct control_client *client)
 
 static void client_wait_for(struct control_client *client, uint32_t events)
 {
+	assert(client->io && client->timer);
 	if (sd_event_source_set_io_events(client->io, events) < 0 ||
 	    sd_event_source_set_time_relative(client->timer, CLIENT_USEC) < 0 ||
 	    sd_event_source_set_enabled(client->timer, events ? SD_EVENT_ONESHOT : SD_EVENT_OFF) <
@@ -166,6 +168,7 @@ static void client_take_line(struct control_client *client)
 		return;
 	assert(!client->in_flight && client->control);
 	length = (size_t) (end - client->request);
+	assert(length < sizeof(line));
 	memcpy(line, client->request, length);
 	client->request_length = 0;
 	client->in_flight = true;
@@ -196,6 +199,7 @@ static int on_client(sd_event_source *source, int fd, uint32_t revents, void *us
 {
 	struct control_client *client = userdata;
 
+	assert(client->fd == fd && client->control);
 	(void) source;
 	(void) fd;
 	if (client->in_flight)
@@ -211,6 +215,9 @@ static int on_client(sd_event_source *source, int fd, uint32_t revents, void *us
 
 static int on_client_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 {
+	const struct control_client *client = userdata;
+
+	assert(!client->in_flight); /* the timer is off then */
 	(void) source;
 	(void) usec;
 	client_drop(userdata);
@@ -235,6 +242,7 @@ static int client_new(struct control_socket *control, int fd)
 	struct control_client *client = g_new0(struct control_client, 1);
 	int r;
 
+	assert(fd >= 0);
 	client->fd = -1;
 	r = sd_event_add_io(control->event, &client->io, fd, EPOLLIN, on_client, client);
 	if (r >= 0)
@@ -264,6 +272,7 @@ static int on_connection(sd_event_source *source, int listener, uint32_t revents
 	uid_t uid = (uid_t) -1;
 	unsigned more;
 
+	assert(listener == control->fd);
 	(void) source;
 	(void) revents;
 	if (fd < 0)

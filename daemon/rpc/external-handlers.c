@@ -160,6 +160,7 @@ static int external_accept(
 	struct handler_object *object = object_for(
 		pending->external->objects, pending->subtype, description);
 
+	assert(!handlers_find(pending->external->handlers, pending->subtype));
 	(void) snprintf(object->owner, sizeof(object->owner), "%s", owner);
 	log_info(
 		"external handler %s of process %s is registered; targetcli shows it",
@@ -173,6 +174,7 @@ static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	const char *sender = sd_bus_message_get_sender(pending->call);
 	const char *owner = NULL, *subtype, *description;
 
+	assert(g_queue_link_index(&pending->external->calls, &pending->link) >= 0);
 	(void) error;
 	if (sd_bus_message_is_method_error(reply, NULL) ||
 	    sd_bus_message_read(reply, "s", &owner) < 0)
@@ -224,6 +226,7 @@ int external_handlers_register(struct external_handlers *external, sd_bus_messag
 	struct external_call *pending;
 	char name[NAME_SIZE];
 
+	assert(external->objects->connection);
 	if (sd_bus_message_read(call, "ss", &subtype, &description) < 0)
 		return handler_object_reply(
 			call, false, "RegisterHandler expects a subtype and a description");
@@ -249,6 +252,7 @@ static int on_external_checked(sd_bus_message *reply, void *userdata, sd_bus_err
 	const char *message;
 	int valid;
 
+	assert(g_queue_link_index(&pending->external->calls, &pending->link) >= 0);
 	(void) error;
 	if (sd_bus_message_is_method_error(reply, NULL) ||
 	    sd_bus_message_read(reply, "bs", &valid, &message) < 0) {
@@ -285,6 +289,7 @@ static int forward_check(
 	char path[sizeof(HANDLER_MANAGER_PATH) + 65];
 	int r;
 
+	assert(connection && object->owner[0]);
 	(void) snprintf(path, sizeof(path), "%s/%s", HANDLER_MANAGER_PATH, object->subtype);
 	r = sd_bus_message_new_method_call(
 		connection, &question, object->owner, path, TCMU_DBUS_NAME, "CheckConfig");
@@ -323,6 +328,7 @@ struct external_handlers *external_handlers_new(
 {
 	struct external_handlers *external = g_new0(struct external_handlers, 1);
 
+	assert(objects && handlers && settings);
 	external->objects = objects;
 	external->handlers = handlers;
 	external->settings = settings;

@@ -102,6 +102,7 @@ struct handler_object *handler_objects_add(
 
 void handler_object_describe(struct handler_object *object, const char *description)
 {
+	assert(object->description);
 	g_free(object->description);
 	object->description = ascii_copy(description);
 }
@@ -118,12 +119,14 @@ void handler_object_show(struct handler_object *object)
 {
 	sd_bus *connection = object->objects->connection;
 
+	assert(!object->vtable);
 	if (connection && handler_object_put(object) >= 0)
 		(void) sd_bus_emit_object_added(connection, object->path);
 }
 
 static void handler_object_free(struct handler_object *object)
 {
+	assert(!object->owner[0] || !object->objects->connection);
 	sd_bus_slot_unref(object->vtable);
 	g_free(object->description);
 	g_free(object);
@@ -148,6 +151,7 @@ void handler_object_remove(struct handler_object *object)
 void handler_objects_init(
 	struct handler_objects *objects, handler_object_check_fn *check, void *userdata)
 {
+	assert(check);
 	*objects = (struct handler_objects){.check = check, .userdata = userdata};
 }
 

@@ -196,6 +196,7 @@ static json_t *request_to_json(const struct stats_request *request, uint64_t now
 	uint32_t blocks = 0;
 	bool has = scsi_cdb_blocks(request->cdb, length, &lba, &blocks);
 
+	assert(length <= sizeof(request->cdb));
 	for (unsigned i = 0; i < length; i++)
 		(void) snprintf(
 			hex + (size_t) 3 * i, 4, "%02x%s", request->cdb[i],

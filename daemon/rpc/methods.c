@@ -58,6 +58,7 @@ static void render_answer(struct job *job)
 {
 	struct rendering *rendering = container_of(job, struct rendering, job);
 
+	assert(!rendering->text);
 	json_fill_histograms(&rendering->histograms);
 	rendering->text = as_text(rendering->answer);
 }
@@ -151,6 +152,7 @@ static json_t *device_to_status(struct call *call, const struct device *device)
 
 static json_t *method_status(struct call *call)
 {
+	assert(call->device && !call->error);
 	return device_to_status(call, call->device);
 }
 
@@ -169,6 +171,7 @@ static json_t *method_stats(struct call *call)
 
 static json_t *method_inflight(struct call *call)
 {
+	assert(call->device && !call->error);
 	return json_pack(
 		"{so so}", "device", json_text(device_label(call->device)), "requests",
 		json_requests(call->device));
@@ -225,6 +228,7 @@ static json_t *method_reopen(struct call *call)
 	int r = device_reopen(call->device);
 	struct device_status view;
 
+	assert(call->device && !call->error);
 	if (r < 0) {
 		call->error = error_answer(
 			"refused", "the device is being opened, closed or resized; try again");
@@ -278,6 +282,7 @@ static void on_method_checked(void *userdata, bool fine, const char *message)
 {
 	struct check_caller *caller = userdata;
 
+	assert(caller->done && caller->config);
 	caller->done(
 		caller->userdata,
 		as_text(json_pack(
@@ -340,6 +345,7 @@ static bool find_device(struct call *call, const struct method *method)
 	const json_t *wanted = json_object_get(call->request, "device");
 	unsigned cnt;
 
+	assert(!call->device && !call->error);
 	if (method->device == DEVICE_NONE || (method->device == DEVICE_OPTIONAL && !wanted))
 		return true;
 	if (!json_is_string(wanted)) {
@@ -382,6 +388,7 @@ void methods_call(
 	const char *name = json_string_value(json_object_get(parsed, "method"));
 	const struct method *method = name ? find_method(name) : NULL;
 
+	assert(done);
 	if (!name)
 		done(userdata,
 		     as_text(error_answer(
@@ -401,6 +408,7 @@ struct methods *methods_new(const struct methods_setup *setup)
 {
 	struct methods *methods = g_new0(struct methods, 1);
 
+	assert(setup->event && setup->mailbox && setup->handlers && setup->longest_stall);
 	methods->setup = *setup;
 	methods->checks = checks_new(setup->event, setup->mailbox, setup->handlers);
 	return methods;

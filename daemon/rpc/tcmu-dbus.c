@@ -83,6 +83,7 @@ static void disconnect_bus(struct tcmu_dbus *bus)
 		return;
 	external_handlers_disconnect(bus->external);
 	handler_objects_disconnect(&bus->objects);
+	assert(!bus->objects.connection);
 	sd_bus_detach_event(bus->connection);
 	bus->connection = sd_bus_close_unref(bus->connection);
 }
@@ -128,6 +129,7 @@ static int on_check_object(
 {
 	struct tcmu_dbus *bus = userdata;
 
+	assert(object->objects == &bus->objects && bus->connection);
 	if (object->owner[0])
 		return external_handlers_check(bus->external, object, call, config);
 	check_start(
@@ -180,6 +182,7 @@ static void name_acquired(struct tcmu_dbus *bus)
 	/* The attempt may have been given up while the answer was on its way. */
 	if (bus->phase != BUS_CONNECTING)
 		return;
+	assert(bus->connection && bus->objects.connection == bus->connection);
 	bus->phase = BUS_CONNECTED;
 	bus->retry_usec = RETRY_USEC_MIN;
 	(void) sd_event_source_set_enabled(bus->timer, SD_EVENT_OFF);
@@ -284,6 +287,7 @@ int tcmu_dbus_new(const struct tcmu_dbus_setup *setup, struct tcmu_dbus **ret)
 	struct tcmu_dbus *bus = g_new0(struct tcmu_dbus, 1);
 	int r;
 
+	assert(setup->event && setup->mailbox && setup->handlers && setup->settings);
 	bus->setup = *setup;
 	bus->retry_usec = RETRY_USEC_MIN;
 	bus->phase = BUS_WAITING;

@@ -86,6 +86,7 @@ static int on_dump(sd_bus_message *call, void *userdata, sd_bus_error *error)
 	static const char request[] = "{\"method\": \"dump\"}";
 	const struct tcmud_dbus *self = userdata;
 
+	assert(self->methods);
 	(void) error;
 	methods_call(
 		self->methods, request, sizeof(request) - 1, on_dumped, sd_bus_message_ref(call));
@@ -204,6 +205,7 @@ static int append_requests(sd_bus_message *reply, const struct device *device)
 	uint64_t now = stats_now();
 	int r = sd_bus_message_open_container(reply, 'a', "(saytd)");
 
+	assert(cnt <= REQUESTS_MAX);
 	for (unsigned i = 0; r >= 0 && i < cnt; i++) {
 		const struct stats_request *request = &requests[i];
 
@@ -336,6 +338,7 @@ int tcmud_dbus_add(const struct tcmud_dbus *self, sd_bus *connection)
 	void *userdata = (void *) self;
 	int r = sd_bus_add_object_manager(connection, NULL, TCMUD_DBUS_ROOT);
 
+	assert(self->methods && connection);
 	if (r >= 0)
 		r = sd_bus_add_object_vtable(
 			connection, NULL, TCMUD_DBUS_ROOT, TCMUD_DBUS_NAME ".Manager",
