@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log: lines that existing tools parse, fields for the journal, and a main loop that is never
- * held up by it.
+ * The log: lines that existing tools parse, fields for the journal, and an event loop that the
+ * log never blocks.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,7 +38,7 @@ static int teardown(void **state)
 	(void) state;
 	log_stop();
 	log_set_level(TCMU_LOG_INFO);
-	fixture_remove_folder();
+	fixture_remove_directory();
 	return 0;
 }
 
@@ -87,14 +87,14 @@ static void a_line_has_the_established_form(void **state)
 	(void) log_record_line(&record, 4711, line);
 	assert_string_equal(
 		line, "2026-01-01 00:00:00.007 4711 [WARNING] serve:12: user_0/disk: it\n");
-	memcpy(record.thread, "loop", sizeof("loop"));
+	memcpy(record.thread, "io-d", sizeof("io-d"));
 	(void) log_record_line(&record, 4711, line);
 	assert_string_equal(
-		line, "2026-01-01 00:00:00.007 4711:loop [WARNING] serve:12: user_0/disk: it\n");
+		line, "2026-01-01 00:00:00.007 4711:io-d [WARNING] serve:12: user_0/disk: it\n");
 }
 
-/* The expression of a test suite that reads this file. */
-static void every_line_is_parsed_by_others(void **state)
+/* The expression by which a test suite reads this file. */
+static void every_line_matches_the_expression_of_other_tools(void **state)
 {
 	static const char theirs[] =
 		"^([0-9]+-[0-9]+-[0-9]+.*[0-9]+:[0-9]+:[0-9]+)\\.[0-9]+.*\\[([^[:space:"
@@ -166,7 +166,7 @@ static void levels_become_priorities(void **state)
 	}
 }
 
-static void nobodys_words_can_forge_a_line_or_a_field(void **state)
+static void text_from_outside_cannot_forge_a_line_or_a_field(void **state)
 {
 	const struct log_where where = {
 		.file = "f.c", .func = "f", .device = "a\nb", .subtype = "c\x1b"};
@@ -257,7 +257,7 @@ static void levels_have_the_established_names(void **state)
 	assert_string_equal(log_level_name(99), "DEBUG SCSI CMD");
 }
 
-static void what_is_above_the_level_is_not_logged(void **state)
+static void messages_above_the_level_are_not_logged(void **state)
 {
 	char *text;
 
@@ -269,7 +269,8 @@ static void what_is_above_the_level_is_not_logged(void **state)
 	log_info("four");
 	log_dev_debug("user_0/x", "five");
 	text = fixture_log_end();
-	assert_true(matches(text, "\\[CRIT\\] what_is_above_the_level_is_not_logged:[0-9]+: one$"));
+	assert_true(
+		matches(text, "\\[CRIT\\] messages_above_the_level_are_not_logged:[0-9]+: one$"));
 	assert_true(matches(text, "\\[ERROR\\] .*: two$"));
 	assert_true(matches(text, "\\[WARNING\\] .*: three$"));
 	assert_null(strstr(text, "four"));
@@ -279,7 +280,7 @@ static void what_is_above_the_level_is_not_logged(void **state)
 
 /* ------- the file ------- */
 
-static void a_rotated_file_is_followed(void **state)
+static void log_reopen_follows_a_rotated_file(void **state)
 {
 	char *before, *after;
 
@@ -303,7 +304,7 @@ static void a_rotated_file_is_followed(void **state)
 	free(after);
 }
 
-static void the_folder_can_change(void **state)
+static void the_directory_can_change(void **state)
 {
 	char *text;
 
@@ -320,7 +321,7 @@ static void the_folder_can_change(void **state)
 	free(text);
 }
 
-/* Runs body with stderr in a file, and returns what was written there. */
+/* Runs body with stderr in a file, and returns the content of the file. */
 static char *stderr_of(void (*body)(void))
 {
 	int saved = dup(STDERR_FILENO);
@@ -335,7 +336,7 @@ static char *stderr_of(void (*body)(void))
 	return fixture_read(fixture_path("stderr"));
 }
 
-static void log_without_folder(void)
+static void log_without_directory(void)
 {
 	log_info("early");
 	assert_int_equal(log_start(), 0);
@@ -344,19 +345,19 @@ static void log_without_folder(void)
 	log_info("late");
 }
 
-static void without_a_folder_it_goes_to_stderr(void **state)
+static void without_a_directory_the_log_goes_to_stderr(void **state)
 {
-	char *text = stderr_of(log_without_folder);
+	char *text = stderr_of(log_without_directory);
 
 	(void) state;
 	assert_true(matches(
-		text, " [0-9]+:test-base-log \\[INFO\\] log_without_folder:[0-9]+: early$"));
+		text, " [0-9]+:test-base-log \\[INFO\\] log_without_directory:[0-9]+: early$"));
 	assert_non_null(strstr(text, ": started\n"));
 	assert_non_null(strstr(text, ": late\n"));
 	free(text);
 }
 
-static void log_into_a_file_that_is_a_folder(void)
+static void log_into_a_file_that_is_a_directory(void)
 {
 	assert_int_equal(log_start(), 0);
 	log_set_dir(fixture_path("bad"));
@@ -368,14 +369,14 @@ static void log_into_a_file_that_is_a_folder(void)
 	log_stop();
 }
 
-static void a_file_that_cannot_be_opened_loses_nothing(void **state)
+static void a_file_that_cannot_be_opened_loses_no_message(void **state)
 {
 	char *text, *file;
 
 	(void) state;
 	assert_int_equal(mkdir(fixture_path("bad"), 0700), 0);
 	assert_int_equal(mkdir(fixture_path("bad/tcmu-runner.log"), 0700), 0);
-	text = stderr_of(log_into_a_file_that_is_a_folder);
+	text = stderr_of(log_into_a_file_that_is_a_directory);
 	file = fixture_read(fixture_path("bad/tcmu-runner.log"));
 	assert_true(matches(
 		text, "\\[ERROR\\] .*bad/tcmu-runner.log cannot be opened: Is a directory$"));
@@ -386,7 +387,7 @@ static void a_file_that_cannot_be_opened_loses_nothing(void **state)
 	free(file);
 }
 
-static void log_into_a_default_folder(void)
+static void log_into_a_default_directory(void)
 {
 	assert_int_equal(log_start(), 0);
 	log_set_default_dir(fixture_path("log"));
@@ -400,9 +401,9 @@ static void log_into_a_default_folder(void)
 	log_stop();
 }
 
-static void a_default_folder_takes_nothing_from_stderr(void **state)
+static void with_the_default_directory_stderr_keeps_the_log(void **state)
 {
-	char *text = stderr_of(log_into_a_default_folder);
+	char *text = stderr_of(log_into_a_default_directory);
 	char *file = fixture_read(fixture_path("log/tcmu-runner.log"));
 
 	(void) state;
@@ -416,7 +417,7 @@ static void a_default_folder_takes_nothing_from_stderr(void **state)
 	free(file);
 }
 
-static void log_into_a_default_file_that_is_a_folder(void)
+static void log_into_a_default_file_that_is_a_directory(void)
 {
 	assert_int_equal(log_start(), 0);
 	log_set_default_dir(fixture_path("bad"));
@@ -424,21 +425,21 @@ static void log_into_a_default_file_that_is_a_folder(void)
 	log_stop();
 }
 
-static void a_default_file_that_cannot_be_opened_is_no_error(void **state)
+static void a_default_file_that_cannot_be_opened_is_a_warning(void **state)
 {
 	char *text;
 
 	(void) state;
 	assert_int_equal(mkdir(fixture_path("bad"), 0700), 0);
 	assert_int_equal(mkdir(fixture_path("bad/tcmu-runner.log"), 0700), 0);
-	text = stderr_of(log_into_a_default_file_that_is_a_folder);
+	text = stderr_of(log_into_a_default_file_that_is_a_directory);
 	assert_true(matches(
 		text, "\\[WARNING\\] .*bad/tcmu-runner.log cannot be opened: Is a directory$"));
 	assert_int_equal(fixture_count(text, ": still here\n"), 1);
 	free(text);
 }
 
-static void a_file_is_wanted_where_nobody_reads_stderr(void **state)
+static void auto_means_a_file_where_stderr_has_no_reader(void **state)
 {
 	int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
 	int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -465,7 +466,7 @@ static void log_critically(void)
 	log_stop();
 }
 
-static void what_is_critical_is_seen_by_whoever_started_us(void **state)
+static void critical_messages_go_to_stderr_as_well(void **state)
 {
 	char *text = stderr_of(log_critically);
 
@@ -520,7 +521,7 @@ static int fifo;
 static char drained[1 << 20];
 static size_t drained_size;
 
-/* Reads what is at the other end, after what was read before. */
+/* Appends the bytes that the pipe holds. */
 static void drain(void)
 {
 	ssize_t n = read(fifo, drained + drained_size, sizeof(drained) - 1 - drained_size);
@@ -547,7 +548,7 @@ static unsigned lost_in(const char *text)
 	return sum;
 }
 
-static void a_stuck_disk_holds_nobody_up_and_losses_are_told(void **state)
+static void a_stuck_disk_delays_no_thread_and_losses_are_counted(void **state)
 {
 	const unsigned sent = 4 * QUEUE_SIZE;
 	char filler[512];
@@ -556,7 +557,7 @@ static void a_stuck_disk_holds_nobody_up_and_losses_are_told(void **state)
 	(void) state;
 	memset(filler, '.', sizeof(filler) - 1);
 	filler[sizeof(filler) - 1] = '\0';
-	/* A pipe that nobody reads is a disk that is stuck. */
+	/* A pipe without a reader stands for a stuck disk. */
 	assert_int_equal(mkdir(fixture_path("log"), 0700), 0);
 	assert_int_equal(mkfifo(fixture_path("log/tcmu-runner.log"), 0600), 0);
 	fifo = open(fixture_path("log/tcmu-runner.log"), O_RDWR | O_CLOEXEC);
@@ -585,7 +586,7 @@ static void a_stuck_disk_holds_nobody_up_and_losses_are_told(void **state)
 
 /* ------- repetition ------- */
 
-static void repetition_is_held_back_and_counted(void **state)
+static void repeated_messages_are_held_back_and_counted(void **state)
 {
 	struct log_limit limit = LOG_LIMIT(2, 10);
 	const uint64_t start = 123456789, second = 1000000;
@@ -619,29 +620,30 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_line_has_the_established_form),
-		cmocka_unit_test(every_line_is_parsed_by_others),
+		cmocka_unit_test(every_line_matches_the_expression_of_other_tools),
 		cmocka_unit_test(the_journal_gets_fields),
 		cmocka_unit_test(levels_become_priorities),
-		cmocka_unit_test(nobodys_words_can_forge_a_line_or_a_field),
+		cmocka_unit_test(text_from_outside_cannot_forge_a_line_or_a_field),
 		cmocka_unit_test(a_long_message_is_cut),
 		cmocka_unit_test(the_journal_is_known_by_its_stream),
 		cmocka_unit_test_teardown(
 			the_sentence_about_the_level_is_the_established_one, teardown),
 		cmocka_unit_test(levels_have_the_established_names),
-		cmocka_unit_test_teardown(what_is_above_the_level_is_not_logged, teardown),
-		cmocka_unit_test_teardown(a_rotated_file_is_followed, teardown),
-		cmocka_unit_test_teardown(the_folder_can_change, teardown),
-		cmocka_unit_test_teardown(without_a_folder_it_goes_to_stderr, teardown),
-		cmocka_unit_test_teardown(a_file_that_cannot_be_opened_loses_nothing, teardown),
-		cmocka_unit_test_teardown(a_default_folder_takes_nothing_from_stderr, teardown),
+		cmocka_unit_test_teardown(messages_above_the_level_are_not_logged, teardown),
+		cmocka_unit_test_teardown(log_reopen_follows_a_rotated_file, teardown),
+		cmocka_unit_test_teardown(the_directory_can_change, teardown),
+		cmocka_unit_test_teardown(without_a_directory_the_log_goes_to_stderr, teardown),
+		cmocka_unit_test_teardown(a_file_that_cannot_be_opened_loses_no_message, teardown),
 		cmocka_unit_test_teardown(
-			a_default_file_that_cannot_be_opened_is_no_error, teardown),
-		cmocka_unit_test(a_file_is_wanted_where_nobody_reads_stderr),
-		cmocka_unit_test_teardown(what_is_critical_is_seen_by_whoever_started_us, teardown),
+			with_the_default_directory_stderr_keeps_the_log, teardown),
+		cmocka_unit_test_teardown(
+			a_default_file_that_cannot_be_opened_is_a_warning, teardown),
+		cmocka_unit_test(auto_means_a_file_where_stderr_has_no_reader),
+		cmocka_unit_test_teardown(critical_messages_go_to_stderr_as_well, teardown),
 		cmocka_unit_test_teardown(lines_of_many_threads_stay_whole_and_in_order, teardown),
 		cmocka_unit_test_teardown(
-			a_stuck_disk_holds_nobody_up_and_losses_are_told, teardown),
-		cmocka_unit_test(repetition_is_held_back_and_counted),
+			a_stuck_disk_delays_no_thread_and_losses_are_counted, teardown),
+		cmocka_unit_test(repeated_messages_are_held_back_and_counted),
 		cmocka_unit_test(the_limit_runs_by_the_clock),
 	};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A device is as fast as its limits say, and after a pause as much faster as it has saved. The
- * clock is the test's. */
+/* A device is as fast as its limits, and after a pause faster by its saved rate. The test supplies
+ * the clock. */
 #include "base/rate-limit.h"
 
 #include <setjmp.h>
@@ -50,7 +50,7 @@ static void without_limits_nothing_waits(void **state)
 		assert_int_equal(rate_limit_take(&rate_limit, START, 1 << 20), 0);
 }
 
-static void commands_are_as_many_as_allowed(void **state)
+static void the_command_rate_holds(void **state)
 {
 	static const uint64_t rates[] = {1, 7, 100, 1000, 33333};
 
@@ -67,7 +67,7 @@ static void commands_are_as_many_as_allowed(void **state)
 	}
 }
 
-static void who_sleeps_in_milliseconds_keeps_the_rate(void **state)
+static void a_sleep_in_whole_milliseconds_keeps_the_rate(void **state)
 {
 	struct rate_limit rate_limit = made(33333, 0, 0);
 	uint64_t now = START;
@@ -77,7 +77,7 @@ static void who_sleeps_in_milliseconds_keeps_the_rate(void **state)
 	assert_in_range(begun(&rate_limit, &now, 10 * SECOND, 1000000, 4096), 332600, 334000);
 }
 
-static void bytes_are_as_many_as_allowed_whatever_the_commands_are(void **state)
+static void the_byte_rate_holds_for_all_command_sizes(void **state)
 {
 	static const uint64_t sizes[] = {512, 4096, 1 << 20, 16 << 20};
 
@@ -105,7 +105,7 @@ static void the_stricter_limit_counts(void **state)
 	assert_in_range(begun(&rate_limit, &now, 10 * SECOND, 1, 1 << 20), 9, 11);
 }
 
-static void a_pause_is_saved_as_far_as_allowed(void **state)
+static void unused_rate_is_saved_up_to_the_burst(void **state)
 {
 	struct rate_limit rate_limit = made(100, 0, 5);
 	uint64_t now = START;
@@ -146,11 +146,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_limits_nothing_waits),
-		cmocka_unit_test(commands_are_as_many_as_allowed),
-		cmocka_unit_test(who_sleeps_in_milliseconds_keeps_the_rate),
-		cmocka_unit_test(bytes_are_as_many_as_allowed_whatever_the_commands_are),
+		cmocka_unit_test(the_command_rate_holds),
+		cmocka_unit_test(a_sleep_in_whole_milliseconds_keeps_the_rate),
+		cmocka_unit_test(the_byte_rate_holds_for_all_command_sizes),
 		cmocka_unit_test(the_stricter_limit_counts),
-		cmocka_unit_test(a_pause_is_saved_as_far_as_allowed),
+		cmocka_unit_test(unused_rate_is_saved_up_to_the_burst),
 		cmocka_unit_test(a_change_counts_at_once),
 		cmocka_unit_test(the_largest_numbers_do_no_harm),
 	};

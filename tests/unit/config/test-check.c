@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checking config strings: an exact answer to each, in time, whatever a handler does meanwhile.
+ * Checking config strings: an exact answer to each, in time, whatever the handler does.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -173,7 +173,7 @@ static void says(const char *subtype, const char *text, bool fine, const char *m
 
 /* ------- tests ------- */
 
-static void the_handlers_answer_is_passed_on(void **state)
+static void the_handlers_answer_is_forwarded(void **state)
 {
 	(void) state;
 	says("file", "file/good", true, "success");
@@ -181,14 +181,14 @@ static void the_handlers_answer_is_passed_on(void **state)
 	says("file", "file/silent", false, "the file handler refuses it: Permission denied");
 }
 
-static void a_handler_without_a_check_takes_everything(void **state)
+static void a_handler_without_a_check_accepts_every_target(void **state)
 {
 	(void) state;
 	says("easy", "easy/x", true, "success");
 	says("easy", "easy/x;ro=2", false, "the option \"ro\" is \"2\": expected yes|no");
 }
 
-static void what_every_handler_refuses_does_not_reach_it(void **state)
+static void a_string_that_no_handler_accepts_does_not_reach_the_handler(void **state)
 {
 	(void) state;
 	says("file", "file/a,b", false,
@@ -209,7 +209,7 @@ static void a_string_for_another_handler_is_refused(void **state)
 	says(NULL, "easy/x", true, "success");
 }
 
-static void a_handler_that_is_not_there_is_told(void **state)
+static void a_missing_handler_is_named(void **state)
 {
 	(void) state;
 	says("rbd", "rbd/p/i", false, "the rbd handler is not installed (package tcmud-rbd)");
@@ -230,7 +230,7 @@ static void a_check_that_hangs_is_answered_in_time(void **state)
 	assert_int_equal(answer.times, 1);
 }
 
-static void one_that_hangs_delays_no_other(void **state)
+static void a_hanging_check_delays_no_other(void **state)
 {
 	struct answer answer;
 
@@ -244,7 +244,7 @@ static void one_that_hangs_delays_no_other(void **state)
 	assert_true(answer.fine);
 }
 
-static void there_is_an_end_to_hanging(void **state)
+static void the_number_of_hanging_checks_is_limited(void **state)
 {
 	static struct answer answers[HUNG_MAX];
 
@@ -256,7 +256,7 @@ static void there_is_an_end_to_hanging(void **state)
 	says("file", "file/good", true, "success");
 }
 
-static void at_the_end_everybody_is_answered(void **state)
+static void checks_free_answers_the_checks_in_flight(void **state)
 {
 	struct answer answer;
 
@@ -278,15 +278,15 @@ static void at_the_end_everybody_is_answered(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(the_handlers_answer_is_passed_on),
-		TEST(a_handler_without_a_check_takes_everything),
-		TEST(what_every_handler_refuses_does_not_reach_it),
+		TEST(the_handlers_answer_is_forwarded),
+		TEST(a_handler_without_a_check_accepts_every_target),
+		TEST(a_string_that_no_handler_accepts_does_not_reach_the_handler),
 		TEST(a_string_for_another_handler_is_refused),
-		TEST(a_handler_that_is_not_there_is_told),
+		TEST(a_missing_handler_is_named),
 		TEST(a_check_that_hangs_is_answered_in_time),
-		TEST(one_that_hangs_delays_no_other),
-		TEST(there_is_an_end_to_hanging),
-		TEST(at_the_end_everybody_is_answered),
+		TEST(a_hanging_check_delays_no_other),
+		TEST(the_number_of_hanging_checks_is_limited),
+		TEST(checks_free_answers_the_checks_in_flight),
 	};
 
 	log_set_level(TCMU_LOG_ERROR);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loading plugins: older and newer ones work, and one that cannot be used is one line that names it
- * and says why, while the others are loaded.
+ * Loading plugins: older and newer ones work, and a plugin that is not usable costs one line with
+ * its name and the reason, while the others are loaded.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,11 +38,11 @@ static int teardown(void **state)
 	handlers = NULL;
 	free(log_text);
 	log_text = NULL;
-	fixture_remove_folder();
+	fixture_remove_directory();
 	return 0;
 }
 
-/* Puts a built plugin into the test's folder under a name. */
+/* Copies a built plugin to the test's directory under a name. */
 static void install(const char *plugin, const char *name)
 {
 	char path[512];
@@ -55,7 +55,7 @@ static void install(const char *plugin, const char *name)
 
 static int load(void)
 {
-	int r = handlers_load(handlers, fixture_folder());
+	int r = handlers_load(handlers, fixture_directory());
 
 	log_text = fixture_log_end();
 	return r;
@@ -99,7 +99,7 @@ static void a_plugin_is_loaded_and_found_by_its_whole_subtype(void **state)
 	assert_non_null(strstr(log_text, ": good\n"));
 }
 
-static void a_newer_plugin_is_used_as_far_as_we_know_it(void **state)
+static void a_newer_plugin_loses_unknown_members(void **state)
 {
 	const struct tcmu_handler *handler;
 
@@ -112,7 +112,7 @@ static void a_newer_plugin_is_used_as_far_as_we_know_it(void **state)
 	assert_null(handler->cancel);
 }
 
-static void an_older_plugin_has_nothing_where_it_ends(void **state)
+static void members_that_an_older_plugin_lacks_are_zero(void **state)
 {
 	const struct tcmu_handler *handler;
 
@@ -150,7 +150,7 @@ static void an_object_without_the_entry_is_refused(void **state)
 	refused("noentry", "it has no function tcmu_handler_entry");
 }
 
-static void a_plugin_of_the_peer_is_named_as_such(void **state)
+static void a_plugin_of_tcmu_runner_is_named_as_such(void **state)
 {
 	(void) state;
 	refused("peer", "it is a plugin of tcmu-runner, whose interface is different");
@@ -180,7 +180,7 @@ static void an_option_of_the_daemons_is_refused(void **state)
 	refused("badoption", "the option \"ro\" is one of the daemon's own");
 }
 
-static void a_symbol_that_nobody_has_is_named(void **state)
+static void an_unresolved_symbol_is_named(void **state)
 {
 	(void) state;
 	refused("unresolved", "undefined symbol: nobody_has_this_function");
@@ -217,7 +217,7 @@ static void the_first_of_two_with_one_subtype_is_taken(void **state)
 	assert_string_equal(handlers_find(handlers, "good")->name, "Good");
 }
 
-static void a_plugin_takes_the_place_of_one_that_failed(void **state)
+static void a_plugin_replaces_one_that_failed(void **state)
 {
 	const struct handlers_entry *entry;
 
@@ -230,7 +230,7 @@ static void a_plugin_takes_the_place_of_one_that_failed(void **state)
 	assert_null(entry->problem);
 }
 
-static void files_of_other_names_are_left_alone(void **state)
+static void files_with_other_names_are_ignored(void **state)
 {
 	(void) state;
 	install("good", "good.so");
@@ -241,7 +241,7 @@ static void files_of_other_names_are_left_alone(void **state)
 	assert_null(strstr(log_text, "ERROR"));
 }
 
-static void a_missing_folder_is_told(void **state)
+static void a_missing_directory_is_logged(void **state)
 {
 	(void) state;
 	assert_int_equal(handlers_load(handlers, fixture_path("none")), -ENOENT);
@@ -297,22 +297,22 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_plugin_is_loaded_and_found_by_its_whole_subtype),
-		TEST(a_newer_plugin_is_used_as_far_as_we_know_it),
-		TEST(an_older_plugin_has_nothing_where_it_ends),
+		TEST(a_newer_plugin_loses_unknown_members),
+		TEST(members_that_an_older_plugin_lacks_are_zero),
 		TEST(another_abi_is_refused),
 		TEST(a_description_that_is_too_short_is_refused),
 		TEST(an_object_without_the_entry_is_refused),
-		TEST(a_plugin_of_the_peer_is_named_as_such),
+		TEST(a_plugin_of_tcmu_runner_is_named_as_such),
 		TEST(an_entry_that_describes_nothing_is_refused),
 		TEST(a_subtype_that_cannot_be_shown_is_refused),
 		TEST(a_missing_function_is_refused),
 		TEST(an_option_of_the_daemons_is_refused),
-		TEST(a_symbol_that_nobody_has_is_named),
+		TEST(an_unresolved_symbol_is_named),
 		TEST(a_file_that_is_no_library_is_refused),
 		TEST(the_first_of_two_with_one_subtype_is_taken),
-		TEST(a_plugin_takes_the_place_of_one_that_failed),
-		TEST(files_of_other_names_are_left_alone),
-		TEST(a_missing_folder_is_told),
+		TEST(a_plugin_replaces_one_that_failed),
+		TEST(files_with_other_names_are_ignored),
+		TEST(a_missing_directory_is_logged),
 		TEST(a_handler_that_is_not_installed_is_known),
 		TEST(entries_come_in_the_order_of_their_subtypes),
 		TEST(a_built_in_handler_is_checked_like_a_plugin),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Config strings: every refusal says exactly what is wrong, as it is the only text that a user of
- * targetcli sees.
+ * Config strings: every refusal names the mistake exactly, because a user of targetcli sees no
+ * other text.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -83,7 +83,7 @@ static void a_string_is_subtype_and_target(void **state)
 	assert_string_equal(parse("file/a/b/c")->target, "a/b/c");
 }
 
-static void what_is_not_given_has_its_default(void **state)
+static void options_that_are_not_given_have_their_defaults(void **state)
 {
 	const struct tcmu_config *config = parse("file//x");
 
@@ -116,7 +116,7 @@ static void options_of_every_type_are_decoded(void **state)
 	assert_int_equal(config->values[MODE].number, 0);
 }
 
-static void a_switch_has_many_words(void **state)
+static void a_boolean_has_many_spellings(void **state)
 {
 	static const struct {
 		const char *text;
@@ -177,7 +177,7 @@ static void every_device_can_have_limits(void **state)
 	refused("file//x;iops=fast", -EINVAL, "the option \"iops\" is \"fast\": expected NUMBER");
 }
 
-static void other_limits_are_no_other_device(void **state)
+static void changed_limits_do_not_make_another_device(void **state)
 {
 	static const struct {
 		const char *a, *b;
@@ -206,7 +206,7 @@ static void other_limits_are_no_other_device(void **state)
 	}
 }
 
-static void identity_fits_its_fields(void **state)
+static void inquiry_strings_fit_their_fields(void **state)
 {
 	(void) state;
 	(void) parse("file//x;vendor=12345678;product=1234567890123456;revision=1234");
@@ -220,8 +220,8 @@ static void identity_fits_its_fields(void **state)
 		"the option \"vendor\" has a character that is not printable ASCII");
 }
 
-/* Config strings that exist in saved configurations of the peer must go on to open. */
-static void the_peers_time_limit_is_known(void **state)
+/* Config strings in configurations that tcmu-runner users have saved must still open. */
+static void the_time_limit_of_tcmu_runner_is_understood(void **state)
 {
 	(void) state;
 	(void) parse("file//x;tcmur_cmd_time_out=30");
@@ -245,7 +245,7 @@ static void empty_options_mean_nothing(void **state)
 	assert_true(parse("file//x;;direct;;")->values[DIRECT].given);
 }
 
-static void refusals_say_what_is_wrong(void **state)
+static void refusals_name_the_mistake(void **state)
 {
 	(void) state;
 	refused("file", -EINVAL, "the config string has no '/' after the handler's name");
@@ -271,7 +271,7 @@ static void refusals_say_what_is_wrong(void **state)
 	refused("file//a\nb", -EINVAL, "the config string has a control character");
 }
 
-static void as_much_as_the_kernel_keeps_is_taken(void **state)
+static void a_string_of_the_kernels_maximum_is_accepted(void **state)
 {
 	char text[TCMU_CONFIG_MAX + 2] = "file//";
 
@@ -311,7 +311,7 @@ static void the_config_owns_its_strings(void **state)
 	assert_string_equal(config->values[CONF].string, "abc");
 }
 
-/* ------- what would not arrive ------- */
+/* ------- strings that would not arrive whole ------- */
 
 static void text_refused(const char *text, int error, const char *why)
 {
@@ -321,7 +321,7 @@ static void text_refused(const char *text, int error, const char *why)
 		fail_msg("\"%s\": %d, %s", text, r, reason.text);
 }
 
-static void what_would_be_cut_on_the_way_is_refused(void **state)
+static void strings_that_would_be_cut_on_the_way_are_refused(void **state)
 {
 	char text[TCMU_CONFIG_MAX + 2];
 
@@ -358,7 +358,7 @@ static void what_would_be_cut_on_the_way_is_refused(void **state)
 
 /* ------- subtypes and tables ------- */
 
-static void a_subtype_is_what_is_before_the_slash(void **state)
+static void the_subtype_ends_at_the_slash(void **state)
 {
 	char subtype[5];
 
@@ -395,7 +395,7 @@ static void table_refused(struct tcmu_option first, const char *why)
 	assert_string_equal(reason.text, why);
 }
 
-static void a_table_that_makes_no_sense_is_refused(void **state)
+static void an_invalid_table_is_refused(void **state)
 {
 	static const char *const none[] = {NULL};
 
@@ -451,24 +451,24 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(a_string_is_subtype_and_target, teardown),
-		cmocka_unit_test_teardown(what_is_not_given_has_its_default, teardown),
+		cmocka_unit_test_teardown(options_that_are_not_given_have_their_defaults, teardown),
 		cmocka_unit_test_teardown(options_of_every_type_are_decoded, teardown),
-		cmocka_unit_test_teardown(a_switch_has_many_words, teardown),
+		cmocka_unit_test_teardown(a_boolean_has_many_spellings, teardown),
 		cmocka_unit_test_teardown(sizes_have_units, teardown),
 		cmocka_unit_test_teardown(the_daemon_has_options_for_every_device, teardown),
-		cmocka_unit_test_teardown(identity_fits_its_fields, teardown),
+		cmocka_unit_test_teardown(inquiry_strings_fit_their_fields, teardown),
 		cmocka_unit_test_teardown(every_device_can_have_limits, teardown),
-		cmocka_unit_test(other_limits_are_no_other_device),
-		cmocka_unit_test_teardown(the_peers_time_limit_is_known, teardown),
+		cmocka_unit_test(changed_limits_do_not_make_another_device),
+		cmocka_unit_test_teardown(the_time_limit_of_tcmu_runner_is_understood, teardown),
 		cmocka_unit_test_teardown(empty_options_mean_nothing, teardown),
-		cmocka_unit_test_teardown(refusals_say_what_is_wrong, teardown),
-		cmocka_unit_test_teardown(as_much_as_the_kernel_keeps_is_taken, teardown),
+		cmocka_unit_test_teardown(refusals_name_the_mistake, teardown),
+		cmocka_unit_test_teardown(a_string_of_the_kernels_maximum_is_accepted, teardown),
 		cmocka_unit_test_teardown(a_handler_need_not_have_options, teardown),
 		cmocka_unit_test_teardown(the_config_owns_its_strings, teardown),
-		cmocka_unit_test(what_would_be_cut_on_the_way_is_refused),
-		cmocka_unit_test(a_subtype_is_what_is_before_the_slash),
+		cmocka_unit_test(strings_that_would_be_cut_on_the_way_are_refused),
+		cmocka_unit_test(the_subtype_ends_at_the_slash),
 		cmocka_unit_test(a_subtype_is_a_path_element_of_the_bus),
-		cmocka_unit_test(a_table_that_makes_no_sense_is_refused),
+		cmocka_unit_test(an_invalid_table_is_refused),
 		cmocka_unit_test(the_description_names_every_option),
 	};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tcmu.conf: what established files say is understood, and nothing that a file says can do harm.
+ * tcmu.conf: established files are understood, and no content of a file can do harm.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,7 +43,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void) state;
-	fixture_remove_folder();
+	fixture_remove_directory();
 	return 0;
 }
 
@@ -81,7 +81,7 @@ static void established_lines_are_understood(void **state)
 {
 	(void) state;
 	assert_int_equal(
-		parse("# the peer's file\n"
+		parse("# tcmu-runner's file\n"
 		      "\n"
 		      "log_level = 5\n"
 		      "  # indented\n"
@@ -112,7 +112,7 @@ static void spelling_may_vary(void **state)
 	}
 }
 
-static void quotes_keep_what_is_in_them(void **state)
+static void quotes_protect_their_content(void **state)
 {
 	(void) state;
 	assert_int_equal(parse("log_dir = \"/a b #c 'd'\""), 0);
@@ -146,7 +146,7 @@ static void every_key_can_be_set(void **state)
 	assert_int_equal(settings.io_engine, AIO_URING);
 }
 
-static void a_key_that_is_gone_has_its_default_again(void **state)
+static void a_removed_key_has_its_default_again(void **state)
 {
 	(void) state;
 	assert_int_equal(parse("log_level = 5\nqueue_depth = 9"), 0);
@@ -187,7 +187,7 @@ static void a_bad_value_warns_with_the_range_and_keeps_the_old_one(void **state)
 	check_warning("log_dir = \"/a\" b", 1, "an absolute path");
 }
 
-static void a_line_that_is_none_warns(void **state)
+static void a_line_without_key_and_value_warns(void **state)
 {
 	(void) state;
 	check_warning("[section]", 1, "key = value");
@@ -197,7 +197,7 @@ static void a_line_that_is_none_warns(void **state)
 	check_warning("log_level\v5", 1, "log_level?5");
 }
 
-static void bytes_that_are_no_text_warn_and_are_shown_harmlessly(void **state)
+static void bytes_that_are_no_text_warn_and_are_shown_escaped(void **state)
 {
 	static const char zero[] = "log_level = 4\n\0\0\nqueue_depth = 8\n";
 	char line[8192];
@@ -217,7 +217,7 @@ static void bytes_that_are_no_text_warn_and_are_shown_harmlessly(void **state)
 	check_warning(line, 1, "xxx...");
 }
 
-static void a_longest_folder_fits(void **state)
+static void the_longest_directory_fits(void **state)
 {
 	char text[SETTINGS_PATH_MAX + 32] = "log_dir = /";
 	size_t begin = strlen(text);
@@ -230,7 +230,7 @@ static void a_longest_folder_fits(void **state)
 	check_warning(text, 1, "an absolute path");
 }
 
-static void nobody_need_listen_to_warnings(void **state)
+static void warnings_need_no_listener(void **state)
 {
 	(void) state;
 	assert_int_equal(settings_parse("a\nb\nc", 5, &settings, NULL, NULL), 3);
@@ -261,7 +261,7 @@ static void a_file_that_cannot_be_read_changes_nothing(void **state)
 {
 	(void) state;
 	settings.log_level = 5;
-	assert_int_equal(settings_load(fixture_folder(), &settings, warn, &settings), -EISDIR);
+	assert_int_equal(settings_load(fixture_directory(), &settings, warn, &settings), -EISDIR);
 	assert_int_equal(settings.log_level, 5);
 	assert_int_equal(warned, 1);
 	assert_int_equal(last_line, 0);
@@ -298,7 +298,7 @@ static void changed(void *userdata, const char *key, const char *before, const c
 	(void) snprintf(text + strlen(text), 256 - strlen(text), "%s:%s:%s ", key, before, after);
 }
 
-static void what_differs_is_told_and_nothing_else(void **state)
+static void only_changed_keys_are_reported(void **state)
 {
 	struct settings after = settings;
 	char text[256] = "";
@@ -347,7 +347,7 @@ static void count_change(void *userdata)
 	(*cnt)++;
 }
 
-/* Runs the loop until one more change has been told. */
+/* Runs the event loop until one more change has been reported. */
 static void await_change(sd_event *event, const unsigned *cnt)
 {
 	unsigned before = *cnt;
@@ -357,7 +357,7 @@ static void await_change(sd_event *event, const unsigned *cnt)
 	assert_int_equal(*cnt, before + 1);
 }
 
-static void every_way_of_changing_the_file_is_seen(void **state)
+static void every_way_of_changing_the_file_is_noticed(void **state)
 {
 	struct settings_watch *watch = NULL;
 	sd_event *event = NULL;
@@ -384,7 +384,7 @@ static void every_way_of_changing_the_file_is_seen(void **state)
 	sd_event_unref(event);
 }
 
-static void without_its_folder_there_is_no_watch(void **state)
+static void a_missing_directory_cannot_be_watched(void **state)
 {
 	struct settings_watch *watch = NULL;
 	sd_event *event = NULL;
@@ -405,29 +405,29 @@ int main(void)
 		cmocka_unit_test_setup(the_defaults_are_the_documented_ones, setup),
 		cmocka_unit_test_setup(established_lines_are_understood, setup),
 		cmocka_unit_test_setup(spelling_may_vary, setup),
-		cmocka_unit_test_setup(quotes_keep_what_is_in_them, setup),
+		cmocka_unit_test_setup(quotes_protect_their_content, setup),
 		cmocka_unit_test_setup(every_key_can_be_set, setup),
-		cmocka_unit_test_setup(a_key_that_is_gone_has_its_default_again, setup),
+		cmocka_unit_test_setup(a_removed_key_has_its_default_again, setup),
 		cmocka_unit_test_setup(an_unknown_key_warns_with_its_line, setup),
 		cmocka_unit_test_setup(
 			a_bad_value_warns_with_the_range_and_keeps_the_old_one, setup),
-		cmocka_unit_test_setup(a_line_that_is_none_warns, setup),
-		cmocka_unit_test_setup(bytes_that_are_no_text_warn_and_are_shown_harmlessly, setup),
-		cmocka_unit_test_setup(a_longest_folder_fits, setup),
-		cmocka_unit_test_setup(nobody_need_listen_to_warnings, setup),
+		cmocka_unit_test_setup(a_line_without_key_and_value_warns, setup),
+		cmocka_unit_test_setup(bytes_that_are_no_text_warn_and_are_shown_escaped, setup),
+		cmocka_unit_test_setup(the_longest_directory_fits, setup),
+		cmocka_unit_test_setup(warnings_need_no_listener, setup),
 		cmocka_unit_test_setup_teardown(a_file_is_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_missing_file_means_defaults, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_file_that_cannot_be_read_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_huge_file_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_fifo_does_not_hang, setup, teardown),
-		cmocka_unit_test_setup(what_differs_is_told_and_nothing_else, setup),
+		cmocka_unit_test_setup(only_changed_keys_are_reported, setup),
 		cmocka_unit_test_setup(one_key_can_be_set_by_name, setup),
 		cmocka_unit_test_setup(every_row_of_the_table_has_a_valid_default_and_words, setup),
 		cmocka_unit_test_setup_teardown(
-			every_way_of_changing_the_file_is_seen, setup, teardown),
+			every_way_of_changing_the_file_is_noticed, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			without_its_folder_there_is_no_watch, setup, teardown),
+			a_missing_directory_cannot_be_watched, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command line: what the peer's users and tools type is understood, and a mistake is one clear
- * line.
+ * The command line: the options of tcmu-runner are understood, and a mistake is one clear line.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,7 +27,7 @@ static int teardown(void **state)
 	free(out);
 	free(err);
 	out = err = NULL;
-	fixture_remove_folder();
+	fixture_remove_directory();
 	return 0;
 }
 
@@ -82,7 +81,7 @@ static void no_argument_is_needed(void **state)
 	assert_int_equal(settings.io_engine, AIO_AUTO);
 }
 
-static void what_is_given_wins_over_the_file(void **state)
+static void the_command_line_wins_over_the_file(void **state)
 {
 	struct settings settings;
 
@@ -95,7 +94,7 @@ static void what_is_given_wins_over_the_file(void **state)
 	assert_int_equal(settings.io_engine, AIO_THREADS);
 }
 
-static void paths_are_taken(void **state)
+static void paths_are_accepted(void **state)
 {
 	(void) state;
 	runs(run("--config", "/a", "--handler-path", "/b", NULL));
@@ -104,7 +103,7 @@ static void paths_are_taken(void **state)
 	assert_string_equal(cli.handler_path, "/b");
 }
 
-static void the_peers_options_are_understood(void **state)
+static void the_options_of_tcmu_runner_are_understood(void **state)
 {
 	(void) state;
 	runs(run("-d", NULL));
@@ -186,7 +185,7 @@ static void a_mistake_is_one_line(void **state)
 		"tcmud: unexpected argument \"x\" (try --help)\n");
 }
 
-static void a_bad_value_is_told_with_what_is_expected(void **state)
+static void a_bad_value_is_reported_with_the_expected_values(void **state)
 {
 	static const char *const levels[] = {"6", "-1", "debug", "", "3x", "99999999999999999999"};
 	char line[256];
@@ -230,14 +229,14 @@ static void checked(const char *name, int code, const char *expected)
 	assert_string_equal(err, "");
 }
 
-static void a_good_file_is_called_fine(void **state)
+static void a_good_file_has_no_mistakes(void **state)
 {
 	(void) state;
 	fixture_write("good.conf", "log_level = 3\n");
 	checked("good.conf", CLI_EXIT_OK, ": no mistakes\n");
 }
 
-static void what_is_wrong_with_a_file_is_told_with_its_line(void **state)
+static void a_mistake_in_the_file_is_reported_with_its_line(void **state)
 {
 	(void) state;
 	fixture_write("bad.conf", "log_level = high\n\ncolour = red\n");
@@ -248,7 +247,7 @@ static void what_is_wrong_with_a_file_is_told_with_its_line(void **state)
 	checked("none.conf", CLI_EXIT_FAILURE, ": the file does not exist\n");
 }
 
-static void a_file_that_nobody_asked_for_may_be_missing(void **state)
+static void the_default_file_may_be_missing(void **state)
 {
 	(void) state;
 	assert_int_equal(run("--check-config", NULL), CLI_EXIT_OK);
@@ -259,18 +258,19 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(no_argument_is_needed, teardown),
-		cmocka_unit_test_teardown(what_is_given_wins_over_the_file, teardown),
-		cmocka_unit_test_teardown(paths_are_taken, teardown),
-		cmocka_unit_test_teardown(the_peers_options_are_understood, teardown),
+		cmocka_unit_test_teardown(the_command_line_wins_over_the_file, teardown),
+		cmocka_unit_test_teardown(paths_are_accepted, teardown),
+		cmocka_unit_test_teardown(the_options_of_tcmu_runner_are_understood, teardown),
 		cmocka_unit_test_teardown(
 			the_version_is_one_line_that_ends_with_the_number, teardown),
 		cmocka_unit_test_teardown(help_names_every_option, teardown),
 		cmocka_unit_test_teardown(a_mistake_is_one_line, teardown),
-		cmocka_unit_test_teardown(a_bad_value_is_told_with_what_is_expected, teardown),
-		cmocka_unit_test_teardown(a_good_file_is_called_fine, teardown),
 		cmocka_unit_test_teardown(
-			what_is_wrong_with_a_file_is_told_with_its_line, teardown),
-		cmocka_unit_test_teardown(a_file_that_nobody_asked_for_may_be_missing, teardown),
+			a_bad_value_is_reported_with_the_expected_values, teardown),
+		cmocka_unit_test_teardown(a_good_file_has_no_mistakes, teardown),
+		cmocka_unit_test_teardown(
+			a_mistake_in_the_file_is_reported_with_its_line, teardown),
+		cmocka_unit_test_teardown(the_default_file_may_be_missing, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

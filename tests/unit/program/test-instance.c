@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Only one daemon: the second learns the first one's pid, whichever of the two locks they share,
- * and nobody but a daemon can keep one from starting.
+ * and only a daemon can block the start of another.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -64,7 +64,7 @@ static int teardown(void **state)
 {
 	(void) state;
 	end_child();
-	fixture_remove_folder();
+	fixture_remove_directory();
 	return 0;
 }
 
@@ -148,7 +148,7 @@ static void after_a_kill_the_next_one_starts(void **state)
 	assert_int_equal(acquire("lock", name, &other), 0);
 }
 
-static void a_strangers_name_keeps_nobody_from_starting(void **state)
+static void a_name_held_by_another_user_does_not_block_the_start(void **state)
 {
 	pid_t other;
 
@@ -158,7 +158,7 @@ static void a_strangers_name_keeps_nobody_from_starting(void **state)
 	assert_int_equal(acquire("another-lock", name, &other), 0);
 }
 
-static void a_name_that_nobody_listens_on_keeps_nobody_from_starting(void **state)
+static void a_bound_name_without_a_listener_does_not_block_the_start(void **state)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -174,7 +174,7 @@ static void a_name_that_nobody_listens_on_keeps_nobody_from_starting(void **stat
 	(void) close(fd);
 }
 
-static void a_lock_that_cannot_be_made_is_an_error(void **state)
+static void a_lock_file_that_cannot_be_created_is_an_error(void **state)
 {
 	pid_t other;
 
@@ -193,9 +193,9 @@ int main(void)
 		TEST(a_second_learns_the_firsts_pid_from_the_lock),
 		TEST(a_second_in_another_container_learns_it_from_the_socket),
 		TEST(after_a_kill_the_next_one_starts),
-		TEST(a_strangers_name_keeps_nobody_from_starting),
-		TEST(a_name_that_nobody_listens_on_keeps_nobody_from_starting),
-		TEST(a_lock_that_cannot_be_made_is_an_error),
+		TEST(a_name_held_by_another_user_does_not_block_the_start),
+		TEST(a_bound_name_without_a_listener_does_not_block_the_start),
+		TEST(a_lock_file_that_cannot_be_created_is_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control socket: root's only, one request at a time, and no client can hold up the daemon or
- * take its memory.
+ * The control socket: for root only, one request at a time, and no client can block the daemon or
+ * use up its memory.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -72,7 +72,7 @@ static void on_request(
 static int setup(void **state)
 {
 	(void) state;
-	(void) fixture_folder();
+	(void) fixture_directory();
 	pretended = (uid_t) -1;
 	pending_cnt = 0;
 	assert_true(sd_event_new(&event) >= 0);
@@ -88,11 +88,11 @@ static int teardown(void **state)
 		control_socket_reply(pending[i], strdup("late"));
 	assert_int_equal(access(fixture_path("control"), F_OK), -1);
 	event = sd_event_unref(event);
-	fixture_remove_folder();
+	fixture_remove_directory();
 	return 0;
 }
 
-/* Lets the main loop do what there is to do. */
+/* Runs the event loop until it is idle. */
 static void serve(void)
 {
 	while (sd_event_run(event, 20000) > 0)
@@ -142,7 +142,7 @@ static void the_socket_is_for_its_owner_alone(void **state)
 	assert_int_equal(status.st_mode & 07777, 0600);
 }
 
-static void another_user_is_turned_away(void **state)
+static void another_user_is_refused(void **state)
 {
 	int fd;
 
@@ -153,7 +153,7 @@ static void another_user_is_turned_away(void **state)
 	is_closed(fd);
 }
 
-static void root_and_the_own_user_are_served(void **state)
+static void root_and_our_own_user_are_served(void **state)
 {
 	const uid_t users[] = {0, geteuid()};
 
@@ -232,7 +232,7 @@ static void an_answer_may_come_later(void **state)
 	assert_int_equal(close(other), 0);
 }
 
-static void who_leaves_before_the_answer_is_no_matter(void **state)
+static void a_client_may_leave_before_the_answer(void **state)
 {
 	int fd = client();
 
@@ -248,7 +248,7 @@ static void who_leaves_before_the_answer_is_no_matter(void **state)
 	assert_int_equal(close(fd), 0);
 }
 
-static void an_answer_is_due_beyond_the_end(void **state)
+static void an_answer_may_come_after_the_socket_is_freed(void **state)
 {
 	int fd = client();
 
@@ -268,7 +268,7 @@ static void no_memory_for_an_answer_ends_the_connection(void **state)
 	is_closed(fd);
 }
 
-static void a_client_that_does_not_read_holds_up_nobody(void **state)
+static void a_client_that_does_not_read_delays_no_other(void **state)
 {
 	int deaf = client(), fd = client();
 	size_t got = 0;
@@ -290,7 +290,7 @@ static void a_client_that_does_not_read_holds_up_nobody(void **state)
 	assert_int_equal(close(fd), 0);
 }
 
-static void there_are_only_so_many_clients(void **state)
+static void the_number_of_clients_is_limited(void **state)
 {
 	int fds[CONTROL_SOCKET_CLIENTS_MAX + 1];
 
@@ -309,13 +309,13 @@ static void there_are_only_so_many_clients(void **state)
 		assert_int_equal(close(fds[i]), 0);
 }
 
-static void what_a_dead_daemon_left_is_replaced(void **state)
+static void the_socket_of_a_dead_daemon_is_replaced(void **state)
 {
 	struct control_socket *second = NULL;
 	int fd;
 
 	(void) state;
-	/* As after a crash: the file is there, and nobody listens. */
+	/* As after a crash: the file exists, and no process listens. */
 	assert_int_equal(
 		control_socket_new(event, fixture_path("control"), on_request, NULL, &second), 0);
 	fd = client();
@@ -325,7 +325,7 @@ static void what_a_dead_daemon_left_is_replaced(void **state)
 	control_socket_free(second);
 }
 
-static void a_path_that_cannot_be_is_refused(void **state)
+static void an_impossible_path_is_refused(void **state)
 {
 	struct control_socket *other = NULL;
 	char path[200];
@@ -344,20 +344,20 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(the_socket_is_for_its_owner_alone),
-		TEST(another_user_is_turned_away),
-		TEST(root_and_the_own_user_are_served),
+		TEST(another_user_is_refused),
+		TEST(root_and_our_own_user_are_served),
 		TEST(requests_follow_each_other),
 		TEST(a_second_request_before_the_answer_ends_the_connection),
 		TEST(a_line_without_an_end_is_not_kept),
 		TEST(the_longest_line_is_taken),
 		TEST(an_answer_may_come_later),
-		TEST(who_leaves_before_the_answer_is_no_matter),
-		TEST(an_answer_is_due_beyond_the_end),
+		TEST(a_client_may_leave_before_the_answer),
+		TEST(an_answer_may_come_after_the_socket_is_freed),
 		TEST(no_memory_for_an_answer_ends_the_connection),
-		TEST(a_client_that_does_not_read_holds_up_nobody),
-		TEST(there_are_only_so_many_clients),
-		TEST(what_a_dead_daemon_left_is_replaced),
-		TEST(a_path_that_cannot_be_is_refused),
+		TEST(a_client_that_does_not_read_delays_no_other),
+		TEST(the_number_of_clients_is_limited),
+		TEST(the_socket_of_a_dead_daemon_is_replaced),
+		TEST(an_impossible_path_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Handlers of other processes on the bus: shown as long as they are there, asked for their checks,
- * and no way for others to put something into targetcli's menus. And arguments of every kind, for
- * every method.
+ * External handlers: shown as long as they are registered, and asked for their checks; no other
+ * process can add to targetcli's menus. And arguments of every kind for every method.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -67,11 +66,11 @@ static int teardown(void **state)
 	other = sd_bus_close_unref(other);
 	server_stop();
 	private_bus_stop();
-	fixture_remove_folder();
+	fixture_remove_directory();
 	return 0;
 }
 
-/* ------- calls, with the other process answering meanwhile ------- */
+/* ------- calls, while the other process answers ------- */
 
 struct reply {
 	bool here;
@@ -159,7 +158,7 @@ static bool is_shown(void)
 
 /* ------- tests ------- */
 
-static void one_that_registers_is_shown_with_its_description(void **state)
+static void a_registered_handler_is_shown_with_its_description(void **state)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
 	char *description = NULL;
@@ -175,7 +174,7 @@ static void one_that_registers_is_shown_with_its_description(void **state)
 	free(description);
 }
 
-static void its_checks_are_its_own(void **state)
+static void its_checks_are_forwarded_to_it(void **state)
 {
 	struct reply good, bad;
 
@@ -190,7 +189,7 @@ static void its_checks_are_its_own(void **state)
 	assert_int_equal(asked, 2);
 }
 
-static void what_no_handler_can_be_given_is_not_asked(void **state)
+static void a_string_that_no_handler_accepts_is_not_forwarded(void **state)
 {
 	static const char *const texts[] = {"mine/a,b", "file/good", "mine", "", "mine/a b"};
 
@@ -206,7 +205,7 @@ static void what_no_handler_can_be_given_is_not_asked(void **state)
 	assert_int_equal(asked, 0);
 }
 
-static void one_that_does_not_answer_is_a_refusal_in_time(void **state)
+static void a_silent_handler_is_a_refusal_in_time(void **state)
 {
 	struct reply reply;
 
@@ -219,7 +218,7 @@ static void one_that_does_not_answer_is_a_refusal_in_time(void **state)
 	assert_non_null(strstr(reply.text, "gives no valid answer"));
 }
 
-static void with_its_name_it_goes(void **state)
+static void a_registration_ends_with_the_bus_name(void **state)
 {
 	(void) state;
 	registered();
@@ -231,7 +230,7 @@ static void with_its_name_it_goes(void **state)
 	assert_true(is_shown());
 }
 
-static void with_its_process_it_goes(void **state)
+static void a_registration_ends_with_the_process(void **state)
 {
 	(void) state;
 	registered();
@@ -279,7 +278,7 @@ static void only_the_owner_of_the_name_can_register(void **state)
 	assert_false(is_shown());
 }
 
-static void what_cannot_be_a_handler_is_refused(void **state)
+static void an_invalid_registration_is_refused(void **state)
 {
 	char *description = calloc(1, 70000);
 	struct reply reply;
@@ -314,7 +313,7 @@ static void a_bus_that_restarts_has_no_registrations(void **state)
 	registered();
 }
 
-static void whoever_waits_at_the_end_harms_nobody(void **state)
+static void calls_in_flight_at_the_end_do_no_harm(void **state)
 {
 	struct reply reply = {0};
 
@@ -412,17 +411,17 @@ static void any_arguments_are_answered(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(one_that_registers_is_shown_with_its_description),
-		TEST(its_checks_are_its_own),
-		TEST(what_no_handler_can_be_given_is_not_asked),
-		TEST(one_that_does_not_answer_is_a_refusal_in_time),
-		TEST(with_its_name_it_goes),
-		TEST(with_its_process_it_goes),
+		TEST(a_registered_handler_is_shown_with_its_description),
+		TEST(its_checks_are_forwarded_to_it),
+		TEST(a_string_that_no_handler_accepts_is_not_forwarded),
+		TEST(a_silent_handler_is_a_refusal_in_time),
+		TEST(a_registration_ends_with_the_bus_name),
+		TEST(a_registration_ends_with_the_process),
 		TEST(a_subtype_in_use_stays_shown),
 		TEST(only_the_owner_of_the_name_can_register),
-		TEST(what_cannot_be_a_handler_is_refused),
+		TEST(an_invalid_registration_is_refused),
 		TEST(a_bus_that_restarts_has_no_registrations),
-		TEST(whoever_waits_at_the_end_harms_nobody),
+		TEST(calls_in_flight_at_the_end_do_no_harm),
 		TEST(any_arguments_are_answered),
 	};
 

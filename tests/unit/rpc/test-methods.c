@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an operator is told: everything that is known of devices and handlers, under names that
- * stay, and a sentence for whatever cannot be.
+ * Answers for the operator: everything that is known about devices and handlers, under stable
+ * names, and a sentence for each refusal.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,7 +31,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Where a path of names and numbers leads: "result.devices.0.device". */
+/* The value at a path of names and numbers: "result.devices.0.device". */
 static json_t *at(json_t *value, const char *path)
 {
 	char copy[128], *save = NULL;
@@ -100,7 +100,7 @@ static void all_devices_are_listed(void **state)
 	json_decref(answer);
 }
 
-static void devices_of_others_are_listed_as_such(void **state)
+static void unserved_devices_are_listed_as_such(void **state)
 {
 	json_t *answer;
 
@@ -115,7 +115,7 @@ static void devices_of_others_are_listed_as_such(void **state)
 	json_decref(answer);
 }
 
-static void what_was_counted_is_told(void **state)
+static void counters_are_in_the_stats(void **state)
 {
 	struct stats *stats = &fixture_devices[0].stats;
 	json_t *answer;
@@ -170,7 +170,7 @@ static void stats_are_of_one_device_or_of_all(void **state)
 	json_decref(one);
 }
 
-static void what_is_under_way_is_told_oldest_first(void **state)
+static void commands_in_flight_are_listed_oldest_first(void **state)
 {
 	struct fixture_device *device = &fixture_devices[0];
 	uint64_t now = stats_now();
@@ -198,7 +198,7 @@ static void what_is_under_way_is_told_oldest_first(void **state)
 	json_decref(answer);
 }
 
-static void handlers_are_told_with_their_devices(void **state)
+static void handlers_are_listed_with_their_devices(void **state)
 {
 	json_t *answer = methods_ask("{\"method\": \"handlers\"}");
 
@@ -209,7 +209,7 @@ static void handlers_are_told_with_their_devices(void **state)
 	json_decref(answer);
 }
 
-static void checks_are_those_of_the_bus(void **state)
+static void checks_are_the_same_as_on_the_bus(void **state)
 {
 	json_t *good = methods_ask("{\"method\": \"check\", \"config\": \"file/good\"}");
 	json_t *bad = methods_ask("{\"method\": \"check\", \"config\": \"file/a,b\"}");
@@ -249,7 +249,7 @@ static void the_log_level_is_shown_and_set(void **state)
 	assert_int_equal(log_level(), TCMU_LOG_INFO);
 }
 
-static void a_device_is_reopened_or_why_not_is_said(void **state)
+static void a_device_is_reopened_or_the_refusal_has_a_reason(void **state)
 {
 	json_t *answer = methods_ask("{\"method\": \"reopen\", \"device\": \"failed\"}");
 
@@ -277,7 +277,7 @@ static void the_dump_has_everything(void **state)
 	json_decref(answer);
 }
 
-static void what_is_not_a_request_is_refused(void **state)
+static void invalid_requests_are_refused(void **state)
 {
 	(void) state;
 	refused("", "bad-request");
@@ -293,7 +293,7 @@ static void what_is_not_a_request_is_refused(void **state)
 	refused("{\"method\": \"status\", \"device\": \"twice\"}", "no-such-device");
 }
 
-static void names_that_are_not_text_are_told_all_the_same(void **state)
+static void names_that_are_not_utf8_are_shown_all_the_same(void **state)
 {
 	json_t *answer;
 
@@ -305,7 +305,7 @@ static void names_that_are_not_text_are_told_all_the_same(void **state)
 	json_decref(answer);
 }
 
-/* Whatever bytes come, there is one answer, and it is a line of JSON. */
+/* Any bytes get one answer, and it is a line of JSON. */
 static void any_bytes_are_answered(void **state)
 {
 	static const char valid[] = "{\"method\": \"inflight\", \"device\": \"disk\"}";
@@ -330,17 +330,17 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(all_devices_are_listed),
-		TEST(devices_of_others_are_listed_as_such),
-		TEST(what_was_counted_is_told),
+		TEST(unserved_devices_are_listed_as_such),
+		TEST(counters_are_in_the_stats),
 		TEST(stats_are_of_one_device_or_of_all),
-		TEST(what_is_under_way_is_told_oldest_first),
-		TEST(handlers_are_told_with_their_devices),
-		TEST(checks_are_those_of_the_bus),
+		TEST(commands_in_flight_are_listed_oldest_first),
+		TEST(handlers_are_listed_with_their_devices),
+		TEST(checks_are_the_same_as_on_the_bus),
 		TEST(the_log_level_is_shown_and_set),
-		TEST(a_device_is_reopened_or_why_not_is_said),
+		TEST(a_device_is_reopened_or_the_refusal_has_a_reason),
 		TEST(the_dump_has_everything),
-		TEST(what_is_not_a_request_is_refused),
-		TEST(names_that_are_not_text_are_told_all_the_same),
+		TEST(invalid_requests_are_refused),
+		TEST(names_that_are_not_utf8_are_shown_all_the_same),
 		TEST(any_bytes_are_answered),
 	};
 

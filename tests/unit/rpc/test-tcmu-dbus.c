@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The bus as targetcli uses it: it shows exactly the handlers, it answers every check with a
- * sentence and never with an error, and nothing that hangs delays it.
+ * sentence and never with an error, and a hanging handler never delays it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -62,7 +62,7 @@ static int teardown(void **state)
 	(void) state;
 	server_stop();
 	private_bus_stop();
-	fixture_remove_folder();
+	fixture_remove_directory();
 	return 0;
 }
 
@@ -74,7 +74,7 @@ static uint64_t now_usec(void)
 	return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
 }
 
-/* Waits until the client has been called back so often. */
+/* Waits for this number of callbacks of the client. */
 static void await(const unsigned *times, unsigned cnt)
 {
 	while (*times < cnt) {
@@ -86,7 +86,7 @@ static void await(const unsigned *times, unsigned cnt)
 	}
 }
 
-/* ------- what is shown ------- */
+/* ------- objects and properties ------- */
 
 /* All paths of GetManagedObjects, each followed by a blank; and the ConfigDesc of /file. */
 static void managed(char *paths, size_t size, char **description)
@@ -170,7 +170,7 @@ static char *property_of(const char *path)
 	return text;
 }
 
-static void one_that_is_not_installed_says_what_to_do(void **state)
+static void a_handler_that_is_not_installed_names_its_package(void **state)
 {
 	char *text = property_of(ROOT "/rbd");
 
@@ -222,7 +222,7 @@ static void introspected(const char *path, const char *const *words, size_t cnt)
 	sd_bus_message_unref(reply);
 }
 
-static void introspection_tells_the_interfaces(void **state)
+static void introspection_shows_the_interfaces(void **state)
 {
 	static const char *const handler[] = {
 		"<interface name=\"org.kernel.TCMUService1\">",
@@ -262,7 +262,7 @@ static int on_added(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 	return 0;
 }
 
-/* Without that, a backstore whose handler is gone could not be deleted. */
+/* Otherwise a backstore without its handler could not be deleted. */
 static void a_subtype_in_use_is_shown_without_a_handler(void **state)
 {
 	char *text;
@@ -332,13 +332,13 @@ static void a_check_is_answered_with_a_sentence(void **state)
 	answers("rbd", "rbd/p/i", false, "the rbd handler is not installed (package tcmud-rbd)");
 }
 
-static void words_that_the_bus_cannot_carry_are_replaced(void **state)
+static void text_that_is_not_ascii_is_replaced(void **state)
 {
 	(void) state;
 	answers("file", "file/bytes", false, "? cut ?");
 }
 
-static void a_handler_that_hangs_is_told_in_time(void **state)
+static void a_hanging_handler_is_a_refusal_in_time(void **state)
 {
 	uint64_t began = now_usec();
 
@@ -372,7 +372,7 @@ static void hang_some(unsigned cnt, unsigned *replies)
 	answers("file", "file/good", true, "success");
 }
 
-static void hanging_handlers_delay_nobody(void **state)
+static void hanging_handlers_delay_no_other_check(void **state)
 {
 	unsigned replies = 0;
 	uint64_t began;
@@ -389,7 +389,7 @@ static void hanging_handlers_delay_nobody(void **state)
 	await(&replies, 5);
 }
 
-static void at_the_end_those_who_wait_are_answered(void **state)
+static void checks_in_flight_at_the_end_are_answered(void **state)
 {
 	unsigned replies = 0;
 
@@ -400,7 +400,7 @@ static void at_the_end_those_who_wait_are_answered(void **state)
 	server_release(2);
 }
 
-static void whoever_hangs_up_harms_nobody(void **state)
+static void a_caller_may_leave_before_the_answer(void **state)
 {
 	unsigned replies = 0;
 	sd_bus *other = NULL;
@@ -441,7 +441,7 @@ static void registering_is_answered(void **state)
 	shows(handlers, 4);
 }
 
-static void changing_a_medium_is_refused_so_that_targetcli_sees_it(void **state)
+static void changing_a_medium_is_refused_as_targetcli_expects(void **state)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
 	sd_bus_message *reply = NULL;
@@ -461,7 +461,7 @@ static void changing_a_medium_is_refused_so_that_targetcli_sees_it(void **state)
 
 /* ------- the connection ------- */
 
-static void without_a_bus_it_goes_on_and_a_later_bus_is_found(void **state)
+static void a_bus_that_starts_later_is_found(void **state)
 {
 	(void) state;
 	assert_int_equal(server_await_state(), TCMU_DBUS_ABSENT);
@@ -482,11 +482,11 @@ static void a_bus_that_restarts_is_found_again(void **state)
 		assert_int_equal(server_await_state(), TCMU_DBUS_OWNED);
 		answers("file", "file/good", true, "success");
 	}
-	/* It does not wait longer each time. */
+	/* The delay does not grow with each restart. */
 	assert_true(now_usec() - began < RESTARTS_USEC);
 }
 
-static void a_bus_that_goes_in_the_middle_of_a_check_harms_nobody(void **state)
+static void a_bus_may_end_during_a_check(void **state)
 {
 	unsigned replies = 0;
 
@@ -500,7 +500,7 @@ static void a_bus_that_goes_in_the_middle_of_a_check_harms_nobody(void **state)
 	answers("file", "file/good", true, "success");
 }
 
-static void a_name_that_is_taken_is_had_when_it_is_free(void **state)
+static void a_taken_name_is_acquired_when_it_is_free(void **state)
 {
 	(void) state;
 	private_bus_start();
@@ -511,7 +511,7 @@ static void a_name_that_is_taken_is_had_when_it_is_free(void **state)
 	assert_int_equal(server_await_state(), TCMU_DBUS_OWNED);
 }
 
-static void a_policy_that_refuses_the_name_is_told(void **state)
+static void a_policy_that_refuses_the_name_is_reported(void **state)
 {
 	(void) state;
 	private_bus_prepare(NO_NAME);
@@ -550,29 +550,28 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(exactly_the_handlers_are_enumerated),
 		TEST(a_handlers_description_is_a_property),
-		TEST(one_that_is_not_installed_says_what_to_do),
+		TEST(a_handler_that_is_not_installed_names_its_package),
 		TEST(asking_for_all_properties_is_answered_at_once),
-		TEST(introspection_tells_the_interfaces),
+		TEST(introspection_shows_the_interfaces),
 		TEST(a_subtype_in_use_is_shown_without_a_handler),
 		TEST(a_check_is_answered_with_a_sentence),
-		TEST(words_that_the_bus_cannot_carry_are_replaced),
+		TEST(text_that_is_not_ascii_is_replaced),
 		cmocka_unit_test_setup_teardown(
-			a_handler_that_hangs_is_told_in_time, setup_short, teardown),
-		TEST(hanging_handlers_delay_nobody),
-		TEST(at_the_end_those_who_wait_are_answered),
-		TEST(whoever_hangs_up_harms_nobody),
+			a_hanging_handler_is_a_refusal_in_time, setup_short, teardown),
+		TEST(hanging_handlers_delay_no_other_check),
+		TEST(checks_in_flight_at_the_end_are_answered),
+		TEST(a_caller_may_leave_before_the_answer),
 		TEST(registering_is_answered),
-		TEST(changing_a_medium_is_refused_so_that_targetcli_sees_it),
+		TEST(changing_a_medium_is_refused_as_targetcli_expects),
 		cmocka_unit_test_setup_teardown(
-			without_a_bus_it_goes_on_and_a_later_bus_is_found, setup_without_bus,
-			teardown),
+			a_bus_that_starts_later_is_found, setup_without_bus, teardown),
 		TEST(a_bus_that_restarts_is_found_again),
-		TEST(a_bus_that_goes_in_the_middle_of_a_check_harms_nobody),
+		TEST(a_bus_may_end_during_a_check),
 		cmocka_unit_test_setup_teardown(
-			a_name_that_is_taken_is_had_when_it_is_free, setup_prepared, teardown),
+			a_taken_name_is_acquired_when_it_is_free, setup_prepared, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_bus_that_never_answers_is_given_up, setup_prepared, teardown),
-		cmocka_unit_test_teardown(a_policy_that_refuses_the_name_is_told, teardown),
+		cmocka_unit_test_teardown(a_policy_that_refuses_the_name_is_reported, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The operator's interface on the bus: what it shows, what it does, and that the manual names all
- * of it.
+ * The operator's interface on the bus: its properties and methods, and the manual names all of
+ * them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -63,7 +63,7 @@ static int teardown(void **state)
 	serving = sd_bus_close_unref(serving);
 	methods_fixture_end();
 	private_bus_stop();
-	fixture_remove_folder();
+	fixture_remove_directory();
 	return 0;
 }
 
@@ -78,7 +78,7 @@ static int on_reply(sd_bus_message *message, void *userdata, sd_bus_error *error
 	return 0;
 }
 
-/* Takes the call; the reply is the caller's. */
+/* Takes the call. The caller owns the reply. */
 static sd_bus_message *call(sd_bus_message *message)
 {
 	sd_bus_message *reply = NULL;
@@ -146,7 +146,7 @@ static void refused(sd_bus_message *message, const char *error)
 	sd_bus_message_unref(reply);
 }
 
-/* ------- what is shown ------- */
+/* ------- objects and properties ------- */
 
 static void a_device_has_properties(void **state)
 {
@@ -207,14 +207,14 @@ static void all_objects_are_enumerated(void **state)
 	sd_bus_message_unref(reply);
 }
 
-static void names_that_are_not_text_are_shown_all_the_same(void **state)
+static void names_that_are_not_utf8_are_shown_all_the_same(void **state)
 {
 	(void) state;
 	fixture_devices[0].view.label = "user_0/\xff";
 	text_is(DISK, "Name", "user_0/\xef\xbf\xbd");
 }
 
-static void what_is_under_way_is_listed(void **state)
+static void commands_in_flight_are_listed(void **state)
 {
 	struct fixture_device *device = &fixture_devices[0];
 	sd_bus_message *reply;
@@ -242,7 +242,7 @@ static void what_is_under_way_is_listed(void **state)
 	sd_bus_message_unref(reply);
 }
 
-/* ------- what is done ------- */
+/* ------- methods ------- */
 
 static void a_device_is_found_by_its_names(void **state)
 {
@@ -269,7 +269,7 @@ static void a_device_is_reopened_or_it_is_refused(void **state)
 	refused(method(FAULTED, OPERATOR ".Device", "Reopen"), OPERATOR ".Busy");
 }
 
-static void a_device_that_is_not_there_is_no_object(void **state)
+static void a_missing_device_has_no_object(void **state)
 {
 	static const char *const paths[] = {
 		"/org/tcmud1/device/uio7",
@@ -320,7 +320,7 @@ static void the_dump_is_that_of_tcmuctl(void **state)
 
 /* ------- the manual ------- */
 
-/* Each name of an interface that is ours is in the manual. Returns how many there are. */
+/* The manual has each name of our interfaces. Returns the number of names. */
 static unsigned names_are_in(const char *path, const char *manual)
 {
 	sd_bus_message *reply = fine(
@@ -347,7 +347,7 @@ static unsigned names_are_in(const char *path, const char *manual)
 	return cnt;
 }
 
-static void the_manual_names_all_of_it(void **state)
+static void the_manual_names_every_member(void **state)
 {
 	char *manual = fixture_read(PROJECT "/docs/man/tcmud.8");
 
@@ -366,14 +366,14 @@ int main(void)
 		TEST(a_device_has_properties),
 		TEST(counters_are_by_class),
 		TEST(all_objects_are_enumerated),
-		TEST(names_that_are_not_text_are_shown_all_the_same),
-		TEST(what_is_under_way_is_listed),
+		TEST(names_that_are_not_utf8_are_shown_all_the_same),
+		TEST(commands_in_flight_are_listed),
 		TEST(a_device_is_found_by_its_names),
 		TEST(a_device_is_reopened_or_it_is_refused),
-		TEST(a_device_that_is_not_there_is_no_object),
+		TEST(a_missing_device_has_no_object),
 		TEST(the_log_level_is_set_within_its_range),
 		TEST(the_dump_is_that_of_tcmuctl),
-		TEST(the_manual_names_all_of_it),
+		TEST(the_manual_names_every_member),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tcmuctl without a daemon: its command line, what it computes from two answers, and the text that
- * others read. The manual and the completion know the same commands and options as the help.
+ * tcmuctl without a daemon: its command line, the rates between two answers, and the text that
+ * other programs read. The manual and the completion know the same commands and options as the
+ * help.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -278,7 +279,7 @@ static void percentiles_lie_within_their_bucket(void **state)
 	json_decref(latency);
 }
 
-static void what_was_there_before_does_not_count(void **state)
+static void earlier_commands_do_not_count(void **state)
 {
 	json_t *before = json("[[0, 1000, 50]]"), *now = json("[[0, 1000, 50], [2000, 3000, 2]]");
 	json_t *none = json("[]");
@@ -317,7 +318,7 @@ static const json_t *first_device(const json_t *rates)
 	return json_array_get(json_object_get(rates, "devices"), 0);
 }
 
-static void rates_are_what_grew_in_a_second(void **state)
+static void rates_are_growth_per_second(void **state)
 {
 	json_t *before = stats_at(1, 10, 1000, 5000, 100);
 	json_t *now = stats_at(3, 30, 9000, 2000005000, 500000100);
@@ -337,7 +338,7 @@ static void rates_are_what_grew_in_a_second(void **state)
 	json_decref(rates);
 }
 
-static void a_device_that_was_created_anew_begins_at_nothing(void **state)
+static void a_device_that_was_created_again_counts_from_zero(void **state)
 {
 	json_t *before = stats_at(1, 100, 1000, 5000, 100);
 	json_t *now = stats_at(2, 30, 3000, 3000, 100);
@@ -371,7 +372,7 @@ static void sizes_and_times_are_short(void **state)
 	assert_string_equal(units_time(21, text), "21.0 s");
 }
 
-static void a_terminal_is_given_no_orders(void **state)
+static void control_characters_do_not_reach_the_terminal(void **state)
 {
 	json_t *list = json(
 		"{\"devices\": [{\"device\": \"user_0/\\u001b[2Jdisk\\n\", \"size\": 0}]}");
@@ -446,12 +447,12 @@ int main(void)
 		cmocka_unit_test(the_manual_and_the_completion_have_every_option),
 		cmocka_unit_test(the_manual_promises_the_members_of_json),
 		cmocka_unit_test(percentiles_lie_within_their_bucket),
-		cmocka_unit_test(what_was_there_before_does_not_count),
+		cmocka_unit_test(earlier_commands_do_not_count),
 		cmocka_unit_test(the_open_bucket_counts_as_its_bound),
-		cmocka_unit_test(rates_are_what_grew_in_a_second),
-		cmocka_unit_test(a_device_that_was_created_anew_begins_at_nothing),
+		cmocka_unit_test(rates_are_growth_per_second),
+		cmocka_unit_test(a_device_that_was_created_again_counts_from_zero),
 		cmocka_unit_test(sizes_and_times_are_short),
-		cmocka_unit_test(a_terminal_is_given_no_orders),
+		cmocka_unit_test(control_characters_do_not_reach_the_terminal),
 		cmocka_unit_test(answers_that_lack_members_are_shown),
 		cmocka_unit_test(histograms_are_cumulative_and_exact),
 	};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the plugins of the handlers's test have in common: functions that do nothing.
+ * The common part of the test's plugins: functions that do nothing.
  */
 #pragma once
 
