@@ -80,8 +80,8 @@ static void on_setting_changed(
 {
 	(void) userdata;
 	log_full(
-		TCMU_LOG_INFO, NULL, NULL, LOG_ID_SETTINGS_CHANGED,
-		"setting %s changed from \"%s\" to \"%s\"", key, before, after);
+		TCMU_LOG_INFO, NULL, NULL, LOG_ID_SETTINGS_CHANGED, "%s was %s, is now %s", key,
+		before, after);
 }
 
 static void set_log_dir(const struct settings *settings)
