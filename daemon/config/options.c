@@ -353,7 +353,6 @@ static int parse_option(
 	if (value->given)
 		return reason_refuse(
 			reason, -EINVAL, "the option \"%s\" is given twice", option->name);
-	assert(value >= options->core);
 	value_words(option, words, sizeof(words));
 	if (!equals && option->type != TCMU_OPTION_BOOL)
 		return reason_refuse(
