@@ -38,7 +38,7 @@ static int connect_error(const struct ask *self, int error)
 			self->path);
 		return CTL_EXIT_FAILURE;
 	}
-	fprintf(stderr, "tcmuctl: cannot connect to %s: %s; is tcmud running?\n", self->path,
+	fprintf(stderr, "tcmuctl: tcmud does not run: cannot connect to %s: %s\n", self->path,
 		strerror(error));
 	return CTL_EXIT_DOWN;
 }

@@ -89,7 +89,7 @@ static void external_unregister(struct handler_object *object)
 {
 	assert(object->owner[0]);
 	log_info(
-		"external handler %s is gone: process %s has left the bus", object->subtype,
+		"external handler %s of process %s is no longer registered", object->subtype,
 		object->owner);
 	object->owner[0] = '\0';
 	if (object->external && !subtype_is_in_use(object->subtype))
