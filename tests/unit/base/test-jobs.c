@@ -76,7 +76,7 @@ static unsigned received;
 static unsigned last_number;
 static bool in_order;
 
-static void receive(struct post *post)
+static void on_post(struct post *post)
 {
 	struct letter *letter = (struct letter *) post;
 
@@ -99,7 +99,7 @@ static void posts_arrive_in_the_order_of_sending(void **state)
 	(void) state;
 	expect_letters();
 	for (unsigned i = 0; i < 100; i++) {
-		letters[i] = (struct letter){.post.run = receive, .number = i};
+		letters[i] = (struct letter){.post.run = on_post, .number = i};
 		mailbox_post(mailbox, &letters[i].post);
 		if (i == 50)
 			run_once();
@@ -168,7 +168,7 @@ static void a_flood_of_posts_does_not_starve_sources_of_higher_priority(void **s
 	assert_true(sd_event_source_set_priority(source, -1) >= 0);
 	assert_true(sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) >= 0);
 	for (unsigned i = 0; i < 1000; i++) {
-		letters[i] = (struct letter){.post.run = receive, .number = i};
+		letters[i] = (struct letter){.post.run = on_post, .number = i};
 		mailbox_post(mailbox, &letters[i].post);
 	}
 	run_once();
@@ -207,7 +207,7 @@ static void a_post_may_free_itself(void **state)
 
 static void freeing_the_mailbox_drops_pending_posts_untouched(void **state)
 {
-	struct letter letter = {.post.run = receive};
+	struct letter letter = {.post.run = on_post};
 
 	(void) state;
 	expect_letters();
@@ -287,7 +287,7 @@ struct task {
 	sigset_t blocked;
 };
 
-static void work(struct job *job)
+static void job_work(struct job *job)
 {
 	struct task *task = (struct task *) job;
 
@@ -310,7 +310,7 @@ static void work_done(struct job *job)
 static void init_task(struct task *task, bool held)
 {
 	memset(task, 0, sizeof(*task));
-	task->job.work = work;
+	task->job.work = job_work;
 	task->job.done = work_done;
 	task->held = held;
 	sem_init(&task->hold, 0, 0);

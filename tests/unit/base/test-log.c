@@ -42,10 +42,12 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void fill(struct log_record *record, const struct log_where *where, const char *fmt, ...)
+static void fill_record(
+	struct log_record *record, const struct log_where *where, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-static void fill(struct log_record *record, const struct log_where *where, const char *fmt, ...)
+static void fill_record(
+	struct log_record *record, const struct log_where *where, const char *fmt, ...)
 {
 	const struct timespec time = {.tv_sec = 1767225600, .tv_nsec = 7999999};
 	va_list args;
@@ -55,7 +57,7 @@ static void fill(struct log_record *record, const struct log_where *where, const
 	va_end(args);
 }
 
-static bool matches(const char *text, const char *pattern)
+static bool line_matches(const char *text, const char *pattern)
 {
 	regex_t regex;
 	bool r;
@@ -77,13 +79,13 @@ static void a_line_has_the_established_form(void **state)
 	size_t len;
 
 	(void) state;
-	fill(&record, &where, "a %s of %d words", "line", 5);
+	fill_record(&record, &where, "a %s of %d words", "line", 5);
 	len = log_record_line(&record, 4711, line);
 	assert_int_equal(len, strlen(line));
 	assert_string_equal(
 		line, "2026-01-01 00:00:00.007 4711 [WARNING] serve:12: a line of 5 words\n");
 	where.device = "user_0/disk";
-	fill(&record, &where, "it");
+	fill_record(&record, &where, "it");
 	(void) log_record_line(&record, 4711, line);
 	assert_string_equal(
 		line, "2026-01-01 00:00:00.007 4711 [WARNING] serve:12: user_0/disk: it\n");
@@ -107,9 +109,9 @@ static void every_line_matches_the_expression_of_other_tools(void **state)
 	for (int level = 0; level <= LOG_LEVEL_MAX; level++) {
 		where.level = level;
 		where.device = level % 2 ? "user_1/x" : NULL;
-		fill(&record, &where, "no colon here");
+		fill_record(&record, &where, "no colon here");
 		(void) log_record_line(&record, 1, line);
-		assert_true(matches(line, theirs));
+		assert_true(line_matches(line, theirs));
 	}
 }
 
@@ -138,7 +140,7 @@ static void the_journal_gets_fields(void **state)
 	struct log_fields fields;
 
 	(void) state;
-	fill(&record, &where, "gone");
+	fill_record(&record, &where, "gone");
 	log_record_fields(&record, &fields);
 	assert_int_equal(fields.cnt, 8);
 	for (int i = 0; i < fields.cnt; i++) {
@@ -157,7 +159,7 @@ static void levels_become_priorities(void **state)
 
 	(void) state;
 	for (where.level = 0; where.level <= LOG_LEVEL_MAX; where.level++) {
-		fill(&record, &where, "x");
+		fill_record(&record, &where, "x");
 		log_record_fields(&record, &fields);
 		assert_int_equal(fields.cnt, 5);
 		assert_memory_equal(
@@ -175,7 +177,7 @@ static void text_from_outside_cannot_forge_a_line_or_a_field(void **state)
 	char line[LOG_LINE_MAX];
 
 	(void) state;
-	fill(&record, &where, "one\ntwo\rMESSAGE=three\x7f");
+	fill_record(&record, &where, "one\ntwo\rMESSAGE=three\x7f");
 	(void) log_record_line(&record, 1, line);
 	assert_non_null(strstr(line, "a b: one two MESSAGE=three \n"));
 	assert_int_equal(fixture_count(line, "\n"), 1);
@@ -195,13 +197,13 @@ static void a_long_message_is_cut(void **state)
 	(void) state;
 	memset(text, 'x', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
-	fill(&record, &where, "%s", text);
+	fill_record(&record, &where, "%s", text);
 	len = log_record_line(&record, 1, line);
 	assert_int_equal(len, strlen(line));
 	assert_int_equal(line[strlen(line) - 1], '\n');
 	assert_true(strlen(line) > 700);
 	where.device = where.subtype = where.func = text;
-	fill(&record, &where, "%s", text);
+	fill_record(&record, &where, "%s", text);
 	len = log_record_line(&record, 1, line);
 	assert_int_equal(len, strlen(line));
 	assert_int_equal(line[strlen(line) - 1], '\n');
@@ -269,10 +271,10 @@ static void messages_above_the_level_are_not_logged(void **state)
 	log_info("four");
 	log_dev_debug("user_0/x", "five");
 	text = fixture_log_end();
-	assert_true(
-		matches(text, "\\[CRIT\\] messages_above_the_level_are_not_logged:[0-9]+: one$"));
-	assert_true(matches(text, "\\[ERROR\\] .*: two$"));
-	assert_true(matches(text, "\\[WARNING\\] .*: three$"));
+	assert_true(line_matches(
+		text, "\\[CRIT\\] messages_above_the_level_are_not_logged:[0-9]+: one$"));
+	assert_true(line_matches(text, "\\[ERROR\\] .*: two$"));
+	assert_true(line_matches(text, "\\[WARNING\\] .*: three$"));
 	assert_null(strstr(text, "four"));
 	assert_null(strstr(text, "five"));
 	free(text);
@@ -350,7 +352,7 @@ static void without_a_directory_the_log_goes_to_stderr(void **state)
 	char *text = stderr_of(log_without_directory);
 
 	(void) state;
-	assert_true(matches(
+	assert_true(line_matches(
 		text, " [0-9]+:test-base-log \\[INFO\\] log_without_directory:[0-9]+: early$"));
 	assert_non_null(strstr(text, ": started\n"));
 	assert_non_null(strstr(text, ": late\n"));
@@ -378,7 +380,7 @@ static void a_file_that_cannot_be_opened_loses_no_message(void **state)
 	assert_int_equal(mkdir(fixture_path("bad/tcmu-runner.log"), 0700), 0);
 	text = stderr_of(log_into_a_file_that_is_a_directory);
 	file = fixture_read(fixture_path("bad/tcmu-runner.log"));
-	assert_true(matches(
+	assert_true(line_matches(
 		text, "\\[ERROR\\] .*bad/tcmu-runner.log cannot be opened: Is a directory$"));
 	assert_non_null(strstr(text, ": still here\n"));
 	assert_null(strstr(text, "now there"));
@@ -433,7 +435,7 @@ static void a_default_file_that_cannot_be_opened_is_a_warning(void **state)
 	assert_int_equal(mkdir(fixture_path("bad"), 0700), 0);
 	assert_int_equal(mkdir(fixture_path("bad/tcmu-runner.log"), 0700), 0);
 	text = stderr_of(log_into_a_default_file_that_is_a_directory);
-	assert_true(matches(
+	assert_true(line_matches(
 		text, "\\[WARNING\\] .*bad/tcmu-runner.log cannot be opened: Is a directory$"));
 	assert_int_equal(fixture_count(text, ": still here\n"), 1);
 	free(text);
@@ -522,7 +524,7 @@ static char drained[1 << 20];
 static size_t drained_size;
 
 /* Appends the bytes that the pipe holds. */
-static void drain(void)
+static void drain_pipe(void)
 {
 	ssize_t n = read(fifo, drained + drained_size, sizeof(drained) - 1 - drained_size);
 
@@ -570,7 +572,7 @@ static void a_stuck_disk_delays_no_thread_and_losses_are_counted(void **state)
 		log_info("filler %s", filler);
 	assert_false(log_flush(20));
 	do {
-		drain();
+		drain_pipe();
 		seen = fixture_count(drained, "filler");
 		lost = lost_in(drained);
 	} while (seen + lost < sent);
@@ -578,7 +580,7 @@ static void a_stuck_disk_delays_no_thread_and_losses_are_counted(void **state)
 	assert_in_range(seen, QUEUE_SIZE - 1, 2 * QUEUE_SIZE);
 	log_info("goes on");
 	while (!strstr(drained, "goes on"))
-		drain();
+		drain_pipe();
 	assert_true(log_flush(5000));
 	log_stop();
 	(void) close(fifo);

@@ -14,7 +14,7 @@
 
 /* How many commands a device with always more to do begins within a time, sleeping in steps of a
  * grain. */
-static unsigned begun(
+static unsigned commands_started(
 	struct rate_limit *rate_limit, uint64_t *now, uint64_t time, uint64_t grain, uint64_t bytes)
 {
 	uint64_t end = *now + time;
@@ -31,7 +31,7 @@ static unsigned begun(
 	return cnt;
 }
 
-static struct rate_limit made(uint64_t iops, uint64_t bps, uint64_t burst)
+static struct rate_limit make_limits(uint64_t iops, uint64_t bps, uint64_t burst)
 {
 	struct rate_limit rate_limit = {0};
 
@@ -42,7 +42,7 @@ static struct rate_limit made(uint64_t iops, uint64_t bps, uint64_t burst)
 
 static void without_limits_nothing_waits(void **state)
 {
-	struct rate_limit rate_limit = made(0, 0, 0);
+	struct rate_limit rate_limit = make_limits(0, 0, 0);
 
 	(void) state;
 	assert_false(rate_limit_is_on(&rate_limit));
@@ -56,25 +56,26 @@ static void the_command_rate_holds(void **state)
 
 	(void) state;
 	for (unsigned i = 0; i < 5; i++) {
-		struct rate_limit rate_limit = made(rates[i], 0, 0);
+		struct rate_limit rate_limit = make_limits(rates[i], 0, 0);
 		uint64_t now = START;
 
 		assert_true(rate_limit_is_on(&rate_limit));
-		begun(&rate_limit, &now, 10 * SECOND, 1, 4096);
+		commands_started(&rate_limit, &now, 10 * SECOND, 1, 4096);
 		assert_in_range(
-			begun(&rate_limit, &now, 100 * SECOND, 1, 4096), 100 * rates[i] - 1,
-			100 * rates[i] + 1 + rates[i] / 10);
+			commands_started(&rate_limit, &now, 100 * SECOND, 1, 4096),
+			100 * rates[i] - 1, 100 * rates[i] + 1 + rates[i] / 10);
 	}
 }
 
 static void a_sleep_in_whole_milliseconds_keeps_the_rate(void **state)
 {
-	struct rate_limit rate_limit = made(33333, 0, 0);
+	struct rate_limit rate_limit = make_limits(33333, 0, 0);
 	uint64_t now = START;
 
 	(void) state;
-	begun(&rate_limit, &now, SECOND, 1000000, 4096);
-	assert_in_range(begun(&rate_limit, &now, 10 * SECOND, 1000000, 4096), 332600, 334000);
+	commands_started(&rate_limit, &now, SECOND, 1000000, 4096);
+	assert_in_range(
+		commands_started(&rate_limit, &now, 10 * SECOND, 1000000, 4096), 332600, 334000);
 }
 
 static void the_byte_rate_holds_for_all_command_sizes(void **state)
@@ -83,11 +84,11 @@ static void the_byte_rate_holds_for_all_command_sizes(void **state)
 
 	(void) state;
 	for (unsigned i = 0; i < 4; i++) {
-		struct rate_limit rate_limit = made(0, 8 << 20, 0);
+		struct rate_limit rate_limit = make_limits(0, 8 << 20, 0);
 		uint64_t now = START, cnt;
 
-		begun(&rate_limit, &now, 10 * SECOND, 1, sizes[i]);
-		cnt = begun(&rate_limit, &now, 100 * SECOND, 1, sizes[i]);
+		commands_started(&rate_limit, &now, 10 * SECOND, 1, sizes[i]);
+		cnt = commands_started(&rate_limit, &now, 100 * SECOND, 1, sizes[i]);
 		assert_in_range(
 			cnt * sizes[i], (800 << 20) - sizes[i], (800 << 20) + sizes[i] + 8192);
 	}
@@ -95,46 +96,46 @@ static void the_byte_rate_holds_for_all_command_sizes(void **state)
 
 static void the_stricter_limit_counts(void **state)
 {
-	struct rate_limit rate_limit = made(100, 1 << 20, 0);
+	struct rate_limit rate_limit = make_limits(100, 1 << 20, 0);
 	uint64_t now = START;
 
 	(void) state;
-	begun(&rate_limit, &now, SECOND, 1, 4096);
-	assert_in_range(begun(&rate_limit, &now, 10 * SECOND, 1, 4096), 999, 1001);
-	begun(&rate_limit, &now, SECOND, 1, 1 << 20);
-	assert_in_range(begun(&rate_limit, &now, 10 * SECOND, 1, 1 << 20), 9, 11);
+	commands_started(&rate_limit, &now, SECOND, 1, 4096);
+	assert_in_range(commands_started(&rate_limit, &now, 10 * SECOND, 1, 4096), 999, 1001);
+	commands_started(&rate_limit, &now, SECOND, 1, 1 << 20);
+	assert_in_range(commands_started(&rate_limit, &now, 10 * SECOND, 1, 1 << 20), 9, 11);
 }
 
 static void unused_rate_is_saved_up_to_the_burst(void **state)
 {
-	struct rate_limit rate_limit = made(100, 0, 5);
+	struct rate_limit rate_limit = make_limits(100, 0, 5);
 	uint64_t now = START;
 
 	(void) state;
-	begun(&rate_limit, &now, 100 * SECOND, 1, 4096);
+	commands_started(&rate_limit, &now, 100 * SECOND, 1, 4096);
 	now += 3600 * SECOND;
-	assert_in_range(begun(&rate_limit, &now, SECOND, 1, 4096), 598, 602);
-	assert_in_range(begun(&rate_limit, &now, SECOND, 1, 4096), 99, 101);
+	assert_in_range(commands_started(&rate_limit, &now, SECOND, 1, 4096), 598, 602);
+	assert_in_range(commands_started(&rate_limit, &now, SECOND, 1, 4096), 99, 101);
 	now += 2 * SECOND;
-	assert_in_range(begun(&rate_limit, &now, SECOND, 1, 4096), 298, 302);
+	assert_in_range(commands_started(&rate_limit, &now, SECOND, 1, 4096), 298, 302);
 }
 
 static void a_change_counts_at_once(void **state)
 {
-	struct rate_limit rate_limit = made(100, 0, 0);
+	struct rate_limit rate_limit = make_limits(100, 0, 0);
 	uint64_t now = START;
 
 	(void) state;
-	begun(&rate_limit, &now, SECOND, 1, 4096);
+	commands_started(&rate_limit, &now, SECOND, 1, 4096);
 	rate_limit_set(&rate_limit, &(struct rate_limits){.iops = 1000});
-	assert_in_range(begun(&rate_limit, &now, 10 * SECOND, 1, 4096), 9980, 10030);
+	assert_in_range(commands_started(&rate_limit, &now, 10 * SECOND, 1, 4096), 9980, 10030);
 	rate_limit_set(&rate_limit, &(struct rate_limits){0});
 	assert_int_equal(rate_limit_take(&rate_limit, now, 4096), 0);
 }
 
 static void the_largest_numbers_do_no_harm(void **state)
 {
-	struct rate_limit rate_limit = made(UINT64_MAX, 1, UINT64_MAX);
+	struct rate_limit rate_limit = make_limits(UINT64_MAX, 1, UINT64_MAX);
 
 	(void) state;
 	assert_int_equal(rate_limit_take(&rate_limit, 0, UINT32_MAX), 0);

@@ -89,7 +89,8 @@ static void never_submit(void *backend, struct tcmu_io *io)
 	(void) io;
 }
 
-static void add(const char *subtype, int (*check)(const struct tcmu_config *, struct tcmu_reason *))
+static void add_handler(
+	const char *subtype, int (*check)(const struct tcmu_config *, struct tcmu_reason *))
 {
 	struct tcmu_handler handler = {
 		.abi = TCMU_HANDLER_ABI,
@@ -113,9 +114,9 @@ static int setup(void **state)
 	assert_true(sd_event_new(&event) >= 0);
 	assert_int_equal(mailbox_new(event, 0, &mailbox), 0);
 	handlers = handlers_new();
-	add("file", check_by_target);
-	add("hang", check_hangs);
-	add("easy", NULL);
+	add_handler("file", check_by_target);
+	add_handler("hang", check_hangs);
+	add_handler("easy", NULL);
 	checks = checks_new(event, mailbox, handlers);
 	return 0;
 }
@@ -141,7 +142,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void start(const char *subtype, const char *text, unsigned timeout_ms, struct answer *answer)
+static void start_check(
+	const char *subtype, const char *text, unsigned timeout_ms, struct answer *answer)
 {
 	*answer = (struct answer){0};
 	check_start(checks, subtype, text, timeout_ms, on_done, answer);
@@ -150,23 +152,23 @@ static void start(const char *subtype, const char *text, unsigned timeout_ms, st
 static void start_hung(unsigned timeout_ms, struct answer *answer)
 {
 	hung++;
-	start("hang", "hang/x", timeout_ms, answer);
+	start_check("hang", "hang/x", timeout_ms, answer);
 	assert_int_equal(answer->times, 0);
 }
 
-static void await(const struct answer *answer)
+static void await_answer(const struct answer *answer)
 {
 	while (!answer->times)
 		assert_true(sd_event_run(event, UINT64_MAX) > 0);
 	assert_int_equal(answer->times, 1);
 }
 
-static void says(const char *subtype, const char *text, bool fine, const char *message)
+static void assert_answer(const char *subtype, const char *text, bool fine, const char *message)
 {
 	struct answer answer;
 
-	start(subtype, text, LONG_MS, &answer);
-	await(&answer);
+	start_check(subtype, text, LONG_MS, &answer);
+	await_answer(&answer);
 	assert_string_equal(answer.message, message);
 	assert_int_equal(answer.fine, fine);
 }
@@ -176,44 +178,53 @@ static void says(const char *subtype, const char *text, bool fine, const char *m
 static void the_handlers_answer_is_forwarded(void **state)
 {
 	(void) state;
-	says("file", "file/good", true, "success");
-	says("file", "file/disk", false, "disk does not exist");
-	says("file", "file/silent", false, "the file handler refuses it: Permission denied");
+	assert_answer("file", "file/good", true, "success");
+	assert_answer("file", "file/disk", false, "disk does not exist");
+	assert_answer(
+		"file", "file/silent", false, "the file handler refuses it: Permission denied");
 }
 
 static void a_handler_without_a_check_accepts_every_target(void **state)
 {
 	(void) state;
-	says("easy", "easy/x", true, "success");
-	says("easy", "easy/x;ro=2", false, "the option \"ro\" is \"2\": expected yes|no");
+	assert_answer("easy", "easy/x", true, "success");
+	assert_answer("easy", "easy/x;ro=2", false, "the option \"ro\" is \"2\": expected yes|no");
 }
 
 static void a_string_that_no_handler_accepts_does_not_reach_the_handler(void **state)
 {
 	(void) state;
-	says("file", "file/a,b", false,
-	     "the config string must not have a comma: the kernel would cut it there");
-	says("file", "file/good;x=1", false,
-	     "the file handler has no option \"x\"; its options are: ro vendor product revision "
-	     "iops bps burst tcmur_cmd_time_out");
-	says("file", "good", false,
-	     "the config string does not begin with a handler's name and a '/'");
-	says("file", "", false, "the config string does not begin with a handler's name and a '/'");
+	assert_answer(
+		"file", "file/a,b", false,
+		"the config string must not have a comma: the kernel would cut it there");
+	assert_answer(
+		"file", "file/good;x=1", false,
+		"the file handler has no option \"x\"; its options are: ro vendor product revision "
+		"iops bps burst tcmur_cmd_time_out");
+	assert_answer(
+		"file", "good", false,
+		"the config string does not begin with a handler's name and a '/'");
+	assert_answer(
+		"file", "", false,
+		"the config string does not begin with a handler's name and a '/'");
 }
 
 static void a_string_for_another_handler_is_refused(void **state)
 {
 	(void) state;
-	says("file", "easy/x", false, "the string is for the handler \"easy\", not \"file\"");
-	says("easy", "easyx/x", false, "the string is for the handler \"easyx\", not \"easy\"");
-	says(NULL, "easy/x", true, "success");
+	assert_answer(
+		"file", "easy/x", false, "the string is for the handler \"easy\", not \"file\"");
+	assert_answer(
+		"easy", "easyx/x", false, "the string is for the handler \"easyx\", not \"easy\"");
+	assert_answer(NULL, "easy/x", true, "success");
 }
 
 static void a_missing_handler_is_named(void **state)
 {
 	(void) state;
-	says("rbd", "rbd/p/i", false, "the rbd handler is not installed (package tcmud-rbd)");
-	says(NULL, "nobody/x", false, "there is no such handler");
+	assert_answer(
+		"rbd", "rbd/p/i", false, "the rbd handler is not installed (package tcmud-rbd)");
+	assert_answer(NULL, "nobody/x", false, "there is no such handler");
 }
 
 static void a_check_that_hangs_is_answered_in_time(void **state)
@@ -222,7 +233,7 @@ static void a_check_that_hangs_is_answered_in_time(void **state)
 
 	(void) state;
 	start_hung(120, &answer);
-	await(&answer);
+	await_answer(&answer);
 	assert_false(answer.fine);
 	assert_string_equal(answer.message, "the hang handler has not answered within 0.1 s");
 	assert_int_equal(checks_running(checks), 1);
@@ -236,11 +247,11 @@ static void a_hanging_check_delays_no_other(void **state)
 
 	(void) state;
 	start_hung(LONG_MS, &answer);
-	says("file", "file/good", true, "success");
-	says("file", "file/bad", false, "bad does not exist");
+	assert_answer("file", "file/good", true, "success");
+	assert_answer("file", "file/bad", false, "bad does not exist");
 	assert_int_equal(answer.times, 0);
 	release_hung();
-	await(&answer);
+	await_answer(&answer);
 	assert_true(answer.fine);
 }
 
@@ -251,9 +262,10 @@ static void the_number_of_hanging_checks_is_limited(void **state)
 	(void) state;
 	for (int i = 0; i < HUNG_MAX; i++)
 		start_hung(LONG_MS, &answers[i]);
-	says("file", "file/good", false, "the check was not made: too many checks hang already");
+	assert_answer(
+		"file", "file/good", false, "the check was not made: too many checks hang already");
 	release_hung();
-	says("file", "file/good", true, "success");
+	assert_answer("file", "file/good", true, "success");
 }
 
 static void checks_free_answers_the_checks_in_flight(void **state)

@@ -57,7 +57,7 @@ static void words_equal(
 			fail_msg("%s is in %s and not in %s", b->word[i], b_name, a_name);
 }
 
-static char *document(const char *name)
+static char *read_document(const char *name)
 {
 	char path[512];
 	char *text;
@@ -96,7 +96,7 @@ static void words_find(struct words *words, const char *text, const char *mark)
 	}
 }
 
-static const char *section(const char *text, const char *title, char **end)
+static const char *find_section(const char *text, const char *title, char **end)
 {
 	char line[64];
 	char *begin;
@@ -115,14 +115,14 @@ static const char *section(const char *text, const char *title, char **end)
 static void the_manual_has_the_options_of_help(void **state)
 {
 	struct words in_help = {0}, in_manual = {0}, in_synopsis = {0};
-	char *said = help_text(), *manual = document("docs/man/tcmud.8"), *end;
+	char *said = help_text(), *manual = read_document("docs/man/tcmud.8"), *end;
 	char *synopsis = strdup(manual);
 
 	(void) state;
 	words_find(&in_help, said, " --");
-	words_find(&in_manual, section(manual, "h DESCRIPTION", &end), "Fl -");
+	words_find(&in_manual, find_section(manual, "h DESCRIPTION", &end), "Fl -");
 	words_equal(&in_help, "--help", &in_manual, "tcmud(8)");
-	words_find(&in_synopsis, section(synopsis, "h SYNOPSIS", &end), "Fl -");
+	words_find(&in_synopsis, find_section(synopsis, "h SYNOPSIS", &end), "Fl -");
 	for (size_t i = 0; i < in_synopsis.cnt; i++)
 		assert_true(words_have(&in_help, in_synopsis.word[i]));
 	free(said);
@@ -132,7 +132,7 @@ static void the_manual_has_the_options_of_help(void **state)
 
 static void the_manual_has_the_short_options_of_help(void **state)
 {
-	char *said = help_text(), *manual = document("docs/man/tcmud.8");
+	char *said = help_text(), *manual = read_document("docs/man/tcmud.8");
 	char line[64];
 
 	(void) state;
@@ -151,8 +151,8 @@ static void the_manual_has_the_short_options_of_help(void **state)
 
 static void the_manual_lists_every_exit_status(void **state)
 {
-	char *said = help_text(), *manual = document("docs/man/tcmud.8"), *end;
-	const char *statuses = section(manual, "h EXIT STATUS", &end);
+	char *said = help_text(), *manual = read_document("docs/man/tcmud.8"), *end;
+	const char *statuses = find_section(manual, "h EXIT STATUS", &end);
 	char line[32];
 
 	(void) state;
@@ -171,12 +171,13 @@ static void the_manual_lists_every_exit_status(void **state)
 static void the_manual_has_the_options_of_every_device(void **state)
 {
 	const struct tcmu_handler handler = {.subtype = "none"};
-	char *described = options_describe(&handler), *manual = document("docs/man/tcmud.8"), *end;
+	char *described = options_describe(&handler), *manual = read_document("docs/man/tcmud.8"),
+	     *end;
 	struct words in_table = {0}, in_manual = {0};
 
 	(void) state;
 	words_find(&in_table, described, "\n  ;");
-	words_find(&in_manual, section(manual, "s Config strings", &end), "\n.It Cm ");
+	words_find(&in_manual, find_section(manual, "s Config strings", &end), "\n.It Cm ");
 	words_equal(&in_table, "the table", &in_manual, "tcmud(8)");
 	free(described);
 	free(manual);
@@ -184,8 +185,8 @@ static void the_manual_has_the_options_of_every_device(void **state)
 
 static void the_manual_has_every_setting_with_its_default_and_values(void **state)
 {
-	char *manual = document("docs/man/tcmu.conf.5"), *end;
-	const char *text = section(manual, "h SETTINGS", &end);
+	char *manual = read_document("docs/man/tcmu.conf.5"), *end;
+	const char *text = find_section(manual, "h SETTINGS", &end);
 	struct words in_table = {0}, in_manual = {0};
 	struct settings_key key;
 	char line[128];
@@ -211,7 +212,7 @@ static void fail_on_warning(void *userdata, unsigned line, const char *text)
 }
 
 /* Takes the comment sign away from lines that are settings. */
-static void uncomment(char *text)
+static void uncomment_settings(char *text)
 {
 	for (char *line = text; (line = strstr(line, "\n#")); line++)
 		if (line[2] >= 'a' && line[2] <= 'z')
@@ -220,7 +221,7 @@ static void uncomment(char *text)
 
 static void the_installed_file_shows_every_setting_with_its_default(void **state)
 {
-	char *text = document("tcmu.conf");
+	char *text = read_document("tcmu.conf");
 	struct words in_table = {0}, in_file = {0};
 	struct settings settings, defaults;
 	struct settings_key key;
@@ -230,7 +231,7 @@ static void the_installed_file_shows_every_setting_with_its_default(void **state
 	settings = defaults;
 	assert_int_equal(settings_parse(text, strlen(text), &settings, fail_on_warning, NULL), 0);
 	assert_memory_equal(&settings, &defaults, sizeof(settings));
-	uncomment(text);
+	uncomment_settings(text);
 	assert_int_equal(settings_parse(text, strlen(text), &settings, fail_on_warning, NULL), 0);
 	assert_memory_equal(&settings, &defaults, sizeof(settings));
 	words_find(&in_file, text, "\n ");
@@ -242,8 +243,8 @@ static void the_installed_file_shows_every_setting_with_its_default(void **state
 
 static void the_bus_starts_our_unit(void **state)
 {
-	char *unit = document("systemd/tcmud.service.in"),
-	     *bus = document("systemd/org.kernel.TCMUService1.service.in");
+	char *unit = read_document("systemd/tcmud.service.in"),
+	     *bus = read_document("systemd/org.kernel.TCMUService1.service.in");
 	char line[64];
 
 	(void) state;

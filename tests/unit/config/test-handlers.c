@@ -43,7 +43,7 @@ static int teardown(void **state)
 }
 
 /* Copies a built plugin to the test's directory under a name. */
-static void install(const char *plugin, const char *name)
+static void install_plugin(const char *plugin, const char *name)
 {
 	char path[512];
 
@@ -53,7 +53,7 @@ static void install(const char *plugin, const char *name)
 	assert_int_equal(symlink(path, fixture_path(name)), 0);
 }
 
-static int load(void)
+static int load_plugins(void)
 {
 	int r = handlers_load(handlers, fixture_directory());
 
@@ -62,14 +62,14 @@ static int load(void)
 }
 
 /* Loads one plugin that is refused, and the good one. why: how the line ends. */
-static void refused(const char *plugin, const char *why)
+static void assert_refused(const char *plugin, const char *why)
 {
 	char name[64], line[1024];
 
 	(void) snprintf(name, sizeof(name), "handler_%s.so", plugin);
-	install("good", "handler_good.so");
-	install(plugin, name);
-	assert_int_equal(load(), 1);
+	install_plugin("good", "handler_good.so");
+	install_plugin(plugin, name);
+	assert_int_equal(load_plugins(), 1);
 	assert_non_null(handlers_find(handlers, "good"));
 	(void) snprintf(
 		line, sizeof(line), ": cannot use the handler %s: %s\n", fixture_path(name), why);
@@ -83,8 +83,8 @@ static void a_plugin_is_loaded_and_found_by_its_whole_subtype(void **state)
 	const struct tcmu_handler *handler;
 
 	(void) state;
-	install("good", "handler_good.so");
-	assert_int_equal(load(), 1);
+	install_plugin("good", "handler_good.so");
+	assert_int_equal(load_plugins(), 1);
 	handler = handlers_find(handlers, "good");
 	assert_non_null(handler);
 	assert_string_equal(handler->subtype, "good");
@@ -104,8 +104,8 @@ static void a_newer_plugin_loses_unknown_members(void **state)
 	const struct tcmu_handler *handler;
 
 	(void) state;
-	install("newer", "handler_newer.so");
-	assert_int_equal(load(), 1);
+	install_plugin("newer", "handler_newer.so");
+	assert_int_equal(load_plugins(), 1);
 	handler = handlers_find(handlers, "newer");
 	assert_non_null(handler);
 	assert_int_equal(handler->size, sizeof(*handler));
@@ -117,8 +117,8 @@ static void members_that_an_older_plugin_lacks_are_zero(void **state)
 	const struct tcmu_handler *handler;
 
 	(void) state;
-	install("older", "handler_older.so");
-	assert_int_equal(load(), 1);
+	install_plugin("older", "handler_older.so");
+	assert_int_equal(load_plugins(), 1);
 	handler = handlers_find(handlers, "older");
 	assert_non_null(handler);
 	assert_non_null(handler->submit);
@@ -129,7 +129,8 @@ static void members_that_an_older_plugin_lacks_are_zero(void **state)
 static void another_abi_is_refused(void **state)
 {
 	(void) state;
-	refused("otherabi",
+	assert_refused(
+		"otherabi",
 		"it is built for version 99 of the handler interface, expected 1: rebuild it");
 }
 
@@ -141,49 +142,50 @@ static void a_description_that_is_too_short_is_refused(void **state)
 	(void) snprintf(
 		why, sizeof(why), "its description has %zu bytes, expected at least %zu",
 		offsetof(struct tcmu_handler, submit), offsetof(struct tcmu_handler, cancel));
-	refused("tooshort", why);
+	assert_refused("tooshort", why);
 }
 
 static void an_object_without_the_entry_is_refused(void **state)
 {
 	(void) state;
-	refused("noentry", "it has no function tcmu_handler_entry");
+	assert_refused("noentry", "it has no function tcmu_handler_entry");
 }
 
 static void a_plugin_of_tcmu_runner_is_named_as_such(void **state)
 {
 	(void) state;
-	refused("peer", "it is a plugin of tcmu-runner, whose interface is different");
+	assert_refused("peer", "it is a plugin of tcmu-runner, whose interface is different");
 }
 
 static void an_entry_that_describes_nothing_is_refused(void **state)
 {
 	(void) state;
-	refused("nodescription", "it describes no handler");
+	assert_refused("nodescription", "it describes no handler");
 }
 
 static void a_subtype_that_cannot_be_shown_is_refused(void **state)
 {
 	(void) state;
-	refused("badname", "its subtype is \"Bad-Name\", expected 1 to 63 characters of [a-z0-9_]");
+	assert_refused(
+		"badname", "its subtype is \"Bad-Name\", expected 1 to 63 characters of [a-z0-9_]");
 }
 
 static void a_missing_function_is_refused(void **state)
 {
 	(void) state;
-	refused("nosubmit", "it has no function submit");
+	assert_refused("nosubmit", "it has no function submit");
 }
 
 static void an_option_of_the_daemons_is_refused(void **state)
 {
 	(void) state;
-	refused("badoption", "the option \"ro\" is one of the daemon's own");
+	assert_refused("badoption", "the option \"ro\" is one of the daemon's own");
 }
 
 static void an_unresolved_symbol_is_named(void **state)
 {
 	(void) state;
-	refused("unresolved", "undefined symbol: nobody_has_this_function");
+	assert_refused("unresolved", "undefined symbol: nobody_has_this_function");
 }
 
 static void a_file_that_is_no_library_is_refused(void **state)
@@ -193,7 +195,7 @@ static void a_file_that_is_no_library_is_refused(void **state)
 
 	(void) state;
 	fixture_write("handler_text.so", "just text");
-	assert_int_equal(load(), 0);
+	assert_int_equal(load_plugins(), 0);
 	assert_null(handlers_find(handlers, "text"));
 	entry = handlers_lookup(handlers, "text");
 	assert_non_null(entry);
@@ -213,7 +215,7 @@ static void the_first_of_two_with_one_subtype_is_taken(void **state)
 	(void) snprintf(
 		why, sizeof(why), "the handler \"good\" is already loaded, from %s",
 		fixture_path("handler_good.so"));
-	refused("twin", why);
+	assert_refused("twin", why);
 	assert_string_equal(handlers_find(handlers, "good")->name, "Good");
 }
 
@@ -223,8 +225,8 @@ static void a_plugin_replaces_one_that_failed(void **state)
 
 	(void) state;
 	fixture_write("handler_good.so", "broken");
-	install("twin", "handler_twin.so");
-	assert_int_equal(load(), 1);
+	install_plugin("twin", "handler_twin.so");
+	assert_int_equal(load_plugins(), 1);
 	entry = handlers_lookup(handlers, "good");
 	assert_string_equal(entry->handler->name, "Twin");
 	assert_null(entry->problem);
@@ -233,11 +235,11 @@ static void a_plugin_replaces_one_that_failed(void **state)
 static void files_with_other_names_are_ignored(void **state)
 {
 	(void) state;
-	install("good", "good.so");
-	install("good", "handler_good.so.old");
-	install("good", "handler_.so");
+	install_plugin("good", "good.so");
+	install_plugin("good", "handler_good.so.old");
+	install_plugin("good", "handler_.so");
 	fixture_write("README", "");
-	assert_int_equal(load(), 0);
+	assert_int_equal(load_plugins(), 0);
 	assert_null(strstr(log_text, "ERROR"));
 }
 
@@ -269,10 +271,10 @@ static void entries_come_in_the_order_of_their_subtypes(void **state)
 
 	(void) state;
 	fixture_write("handler_text.so", "");
-	install("older", "handler_older.so");
-	install("newer", "handler_newer.so");
-	install("good", "handler_zzz.so");
-	assert_int_equal(load(), 3);
+	install_plugin("older", "handler_older.so");
+	install_plugin("newer", "handler_newer.so");
+	install_plugin("good", "handler_zzz.so");
+	assert_int_equal(load_plugins(), 3);
 	for (; i < sizeof(expected) / sizeof(expected[0]); i++)
 		assert_string_equal(handlers_entry(handlers, i)->subtype, expected[i]);
 	assert_null(handlers_entry(handlers, i));

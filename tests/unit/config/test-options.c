@@ -42,7 +42,7 @@ static const struct tcmu_handler plain = {.subtype = "null"};
 static struct options *options;
 static struct tcmu_reason reason;
 
-static const struct tcmu_config *parse(const char *text)
+static const struct tcmu_config *parse_config(const char *text)
 {
 	options_free(options);
 	options = NULL;
@@ -52,7 +52,7 @@ static const struct tcmu_config *parse(const char *text)
 	return options_config(options);
 }
 
-static void refused(const char *text, int error, const char *why)
+static void assert_refused(const char *text, int error, const char *why)
 {
 	struct options *none = NULL;
 	int r = options_parse(text, &handler, &none, &reason);
@@ -71,7 +71,7 @@ static int teardown(void **state)
 
 static void a_string_is_subtype_and_target(void **state)
 {
-	const struct tcmu_config *config = parse("file//srv/disk.img");
+	const struct tcmu_config *config = parse_config("file//srv/disk.img");
 
 	(void) state;
 	assert_string_equal(config->subtype, "file");
@@ -79,13 +79,13 @@ static void a_string_is_subtype_and_target(void **state)
 	assert_false(config->read_only);
 	assert_int_equal(config->size, 0);
 	assert_int_equal(config->block_size, 0);
-	assert_string_equal(parse("file/")->target, "");
-	assert_string_equal(parse("file/a/b/c")->target, "a/b/c");
+	assert_string_equal(parse_config("file/")->target, "");
+	assert_string_equal(parse_config("file/a/b/c")->target, "a/b/c");
 }
 
 static void options_that_are_not_given_have_their_defaults(void **state)
 {
-	const struct tcmu_config *config = parse("file//x");
+	const struct tcmu_config *config = parse_config("file//x");
 
 	(void) state;
 	for (int i = DIRECT; i <= MODE; i++)
@@ -103,7 +103,7 @@ static void options_that_are_not_given_have_their_defaults(void **state)
 
 static void options_of_every_type_are_decoded(void **state)
 {
-	const struct tcmu_config *config = parse(
+	const struct tcmu_config *config = parse_config(
 		"file//x;direct=on;depth=12;chunk=3k;conf=/etc/c=d;mode=slow");
 
 	(void) state;
@@ -129,35 +129,40 @@ static void a_boolean_has_many_spellings(void **state)
 	(void) state;
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		(void) snprintf(text, sizeof(text), "file//x%s", words[i].text);
-		assert_int_equal(parse(text)->values[DIRECT].number, words[i].value);
+		assert_int_equal(parse_config(text)->values[DIRECT].number, words[i].value);
 	}
 }
 
 static void sizes_have_units(void **state)
 {
 	(void) state;
-	assert_int_equal(parse("file//x;chunk=0")->values[CHUNK].number, 0);
-	assert_int_equal(parse("file//x;chunk=5M")->values[CHUNK].number, 5u << 20);
-	assert_int_equal(parse("file//x;chunk=2g")->values[CHUNK].number, UINT64_C(2) << 30);
-	assert_int_equal(parse("file//x;chunk=1T")->values[CHUNK].number, UINT64_C(1) << 40);
+	assert_int_equal(parse_config("file//x;chunk=0")->values[CHUNK].number, 0);
+	assert_int_equal(parse_config("file//x;chunk=5M")->values[CHUNK].number, 5u << 20);
+	assert_int_equal(parse_config("file//x;chunk=2g")->values[CHUNK].number, UINT64_C(2) << 30);
+	assert_int_equal(parse_config("file//x;chunk=1T")->values[CHUNK].number, UINT64_C(1) << 40);
 	assert_int_equal(
-		parse("file//x;chunk=18446744073709551615")->values[CHUNK].number, UINT64_MAX);
-	refused("file//x;chunk=18446744073709551616", -EINVAL,
+		parse_config("file//x;chunk=18446744073709551615")->values[CHUNK].number,
+		UINT64_MAX);
+	assert_refused(
+		"file//x;chunk=18446744073709551616", -EINVAL,
 		"the option \"chunk\" is \"18446744073709551616\": expected BYTES[K|M|G|T]");
-	refused("file//x;chunk=16777216T", -EINVAL,
+	assert_refused(
+		"file//x;chunk=16777216T", -EINVAL,
 		"the option \"chunk\" is \"16777216T\": expected BYTES[K|M|G|T]");
-	refused("file//x;chunk=1KB", -EINVAL,
+	assert_refused(
+		"file//x;chunk=1KB", -EINVAL,
 		"the option \"chunk\" is \"1KB\": expected BYTES[K|M|G|T]");
-	refused("file//x;chunk=K", -EINVAL,
+	assert_refused(
+		"file//x;chunk=K", -EINVAL,
 		"the option \"chunk\" is \"K\": expected BYTES[K|M|G|T]");
 }
 
 static void the_daemon_has_options_for_every_device(void **state)
 {
 	(void) state;
-	assert_true(parse("file//x;ro")->read_only);
-	assert_false(parse("file//x;ro=no")->read_only);
-	(void) parse("file//x;vendor=ACME;product=Disk;revision=9");
+	assert_true(parse_config("file//x;ro")->read_only);
+	assert_false(parse_config("file//x;ro=no")->read_only);
+	(void) parse_config("file//x;vendor=ACME;product=Disk;revision=9");
 	assert_string_equal(options_vendor(options), "ACME");
 	assert_string_equal(options_product(options), "Disk");
 	assert_string_equal(options_revision(options), "9");
@@ -168,13 +173,14 @@ static void every_device_can_have_limits(void **state)
 	struct rate_limits limits;
 
 	(void) state;
-	(void) parse("file//x");
+	(void) parse_config("file//x");
 	options_limits(options, &limits);
 	assert_true(limits.iops == 0 && limits.bps == 0 && limits.burst == 0);
-	(void) parse("file//x;iops=500;bps=20M;burst=3");
+	(void) parse_config("file//x;iops=500;bps=20M;burst=3");
 	options_limits(options, &limits);
 	assert_true(limits.iops == 500 && limits.bps == 20 << 20 && limits.burst == 3);
-	refused("file//x;iops=fast", -EINVAL, "the option \"iops\" is \"fast\": expected NUMBER");
+	assert_refused(
+		"file//x;iops=fast", -EINVAL, "the option \"iops\" is \"fast\": expected NUMBER");
 }
 
 static void changed_limits_do_not_make_another_device(void **state)
@@ -209,14 +215,18 @@ static void changed_limits_do_not_make_another_device(void **state)
 static void inquiry_strings_fit_their_fields(void **state)
 {
 	(void) state;
-	(void) parse("file//x;vendor=12345678;product=1234567890123456;revision=1234");
-	refused("file//x;vendor=123456789", -EINVAL,
+	(void) parse_config("file//x;vendor=12345678;product=1234567890123456;revision=1234");
+	assert_refused(
+		"file//x;vendor=123456789", -EINVAL,
 		"the option \"vendor\" is longer than 8 characters");
-	refused("file//x;product=12345678901234567", -EINVAL,
+	assert_refused(
+		"file//x;product=12345678901234567", -EINVAL,
 		"the option \"product\" is longer than 16 characters");
-	refused("file//x;revision=12345", -EINVAL,
+	assert_refused(
+		"file//x;revision=12345", -EINVAL,
 		"the option \"revision\" is longer than 4 characters");
-	refused("file//x;vendor=\xc3\xa4", -EINVAL,
+	assert_refused(
+		"file//x;vendor=\xc3\xa4", -EINVAL,
 		"the option \"vendor\" has a character that is not printable ASCII");
 }
 
@@ -224,51 +234,60 @@ static void inquiry_strings_fit_their_fields(void **state)
 static void the_time_limit_of_tcmu_runner_is_understood(void **state)
 {
 	(void) state;
-	(void) parse("file//x;tcmur_cmd_time_out=30");
+	(void) parse_config("file//x;tcmur_cmd_time_out=30");
 	assert_int_equal(options_command_timeout(options), 30);
-	(void) parse("file//x;tcmur_cmd_time_out=30;direct=1");
+	(void) parse_config("file//x;tcmur_cmd_time_out=30;direct=1");
 	assert_int_equal(options_command_timeout(options), 30);
-	(void) parse("file//x;tcmur_cmd_time_out=99999999999");
+	(void) parse_config("file//x;tcmur_cmd_time_out=99999999999");
 	assert_int_equal(options_command_timeout(options), UINT32_MAX);
-	(void) parse("file//x;tcmur_cmd_timeout=20");
+	(void) parse_config("file//x;tcmur_cmd_timeout=20");
 	assert_int_equal(options_command_timeout(options), 20);
-	(void) parse("file//x;tcmur_cmd_time_out=0");
+	(void) parse_config("file//x;tcmur_cmd_time_out=0");
 	assert_int_equal(options_command_timeout(options), 0);
-	refused("file//x;tcmur_cmd_time_out=soon", -EINVAL,
+	assert_refused(
+		"file//x;tcmur_cmd_time_out=soon", -EINVAL,
 		"the option \"tcmur_cmd_time_out\" is \"soon\": expected NUMBER");
 }
 
 static void empty_options_mean_nothing(void **state)
 {
 	(void) state;
-	assert_string_equal(parse("file//x;")->target, "/x");
-	assert_true(parse("file//x;;direct;;")->values[DIRECT].given);
+	assert_string_equal(parse_config("file//x;")->target, "/x");
+	assert_true(parse_config("file//x;;direct;;")->values[DIRECT].given);
 }
 
 static void refusals_name_the_mistake(void **state)
 {
 	(void) state;
-	refused("file", -EINVAL, "the config string has no '/' after the handler's name");
-	refused("", -EINVAL, "the config string has no '/' after the handler's name");
-	refused("rbd/pool/image", -EINVAL, "the string is for the handler \"rbd\", not \"file\"");
-	refused("fi//x", -EINVAL, "the string is for the handler \"fi\", not \"file\"");
-	refused("files//x", -EINVAL, "the string is for the handler \"files\", not \"file\"");
-	refused("/x", -EINVAL, "the string is for the handler \"\", not \"file\"");
-	refused("file//x;depth", -EINVAL, "the option \"depth\" has no value: expected NUMBER");
-	refused("file//x;depth=", -EINVAL, "the option \"depth\" is \"\": expected NUMBER");
-	refused("file//x;depth=-1", -EINVAL, "the option \"depth\" is \"-1\": expected NUMBER");
-	refused("file//x;depth=1;depth=1", -EINVAL, "the option \"depth\" is given twice");
-	refused("file//x;mode=medium", -EINVAL,
+	assert_refused("file", -EINVAL, "the config string has no '/' after the handler's name");
+	assert_refused("", -EINVAL, "the config string has no '/' after the handler's name");
+	assert_refused(
+		"rbd/pool/image", -EINVAL, "the string is for the handler \"rbd\", not \"file\"");
+	assert_refused("fi//x", -EINVAL, "the string is for the handler \"fi\", not \"file\"");
+	assert_refused(
+		"files//x", -EINVAL, "the string is for the handler \"files\", not \"file\"");
+	assert_refused("/x", -EINVAL, "the string is for the handler \"\", not \"file\"");
+	assert_refused(
+		"file//x;depth", -EINVAL, "the option \"depth\" has no value: expected NUMBER");
+	assert_refused("file//x;depth=", -EINVAL, "the option \"depth\" is \"\": expected NUMBER");
+	assert_refused(
+		"file//x;depth=-1", -EINVAL, "the option \"depth\" is \"-1\": expected NUMBER");
+	assert_refused("file//x;depth=1;depth=1", -EINVAL, "the option \"depth\" is given twice");
+	assert_refused(
+		"file//x;mode=medium", -EINVAL,
 		"the option \"mode\" is \"medium\": expected slow|fast");
-	refused("file//x;direct=maybe", -EINVAL,
+	assert_refused(
+		"file//x;direct=maybe", -EINVAL,
 		"the option \"direct\" is \"maybe\": expected yes|no");
-	refused("file//x;direkt=1", -EINVAL,
+	assert_refused(
+		"file//x;direkt=1", -EINVAL,
 		"the file handler has no option \"direkt\"; its options are: direct depth chunk "
 		"conf mode ro vendor product revision iops bps burst tcmur_cmd_time_out");
-	refused("file//x;=1", -EINVAL,
+	assert_refused(
+		"file//x;=1", -EINVAL,
 		"the file handler has no option \"\"; its options are: direct depth chunk conf "
 		"mode ro vendor product revision iops bps burst tcmur_cmd_time_out");
-	refused("file//a\nb", -EINVAL, "the config string has a control character");
+	assert_refused("file//a\nb", -EINVAL, "the config string has a control character");
 }
 
 static void a_string_of_the_kernels_maximum_is_accepted(void **state)
@@ -277,9 +296,10 @@ static void a_string_of_the_kernels_maximum_is_accepted(void **state)
 
 	(void) state;
 	memset(text + 6, 'x', TCMU_CONFIG_MAX - 6);
-	assert_int_equal(strlen(parse(text)->target), TCMU_CONFIG_MAX - 5);
+	assert_int_equal(strlen(parse_config(text)->target), TCMU_CONFIG_MAX - 5);
 	text[TCMU_CONFIG_MAX] = 'x';
-	refused(text, -ENAMETOOLONG, "the config string has 256 bytes, at most 255 are possible");
+	assert_refused(
+		text, -ENAMETOOLONG, "the config string has 256 bytes, at most 255 are possible");
 }
 
 static void a_handler_need_not_have_options(void **state)
@@ -303,7 +323,7 @@ static void the_config_owns_its_strings(void **state)
 
 	(void) state;
 	assert_non_null(text);
-	config = parse(text);
+	config = parse_config(text);
 	memset(text, '#', strlen(text));
 	free(text);
 	assert_string_equal(config->subtype, "file");

@@ -57,7 +57,7 @@ static int run_as(const char *program, ...)
 
 #define run(...) run_as("/usr/sbin/tcmud", __VA_ARGS__)
 
-static void runs(int r)
+static void assert_runs(int r)
 {
 	assert_string_equal(err, "");
 	assert_string_equal(out, "");
@@ -69,7 +69,7 @@ static void no_argument_is_needed(void **state)
 	struct settings settings;
 
 	(void) state;
-	runs(run(NULL));
+	assert_runs(run(NULL));
 	assert_non_null(strstr(cli.config, "/tcmu/tcmu.conf"));
 	assert_false(cli.config_given);
 	assert_true(cli.handler_path[0] == '/');
@@ -86,7 +86,7 @@ static void the_command_line_wins_over_the_file(void **state)
 	struct settings settings;
 
 	(void) state;
-	runs(run("--log-level", "5", "--io-engine=threads", "-l", "/var/x", NULL));
+	assert_runs(run("--log-level", "5", "--io-engine=threads", "-l", "/var/x", NULL));
 	settings_defaults(&settings);
 	cli_override(&cli, &settings);
 	assert_int_equal(settings.log_level, 5);
@@ -97,7 +97,7 @@ static void the_command_line_wins_over_the_file(void **state)
 static void paths_are_accepted(void **state)
 {
 	(void) state;
-	runs(run("--config", "/a", "--handler-path", "/b", NULL));
+	assert_runs(run("--config", "/a", "--handler-path", "/b", NULL));
 	assert_string_equal(cli.config, "/a");
 	assert_true(cli.config_given);
 	assert_string_equal(cli.handler_path, "/b");
@@ -106,17 +106,17 @@ static void paths_are_accepted(void **state)
 static void the_options_of_tcmu_runner_are_understood(void **state)
 {
 	(void) state;
-	runs(run("-d", NULL));
+	assert_runs(run("-d", NULL));
 	assert_int_equal(cli.log_level, 5);
-	runs(run("--debug", NULL));
+	assert_runs(run("--debug", NULL));
 	assert_int_equal(cli.log_level, 5);
-	runs(run("-f", "65536", NULL));
+	assert_runs(run("-f", "65536", NULL));
 	assert_int_equal(cli.nofile, 65536);
-	runs(run("--nofile=1048576", NULL));
+	assert_runs(run("--nofile=1048576", NULL));
 	assert_int_equal(cli.nofile, 1048576);
-	runs(run("--tcmu-log-dir", "/l", NULL));
+	assert_runs(run("--tcmu-log-dir", "/l", NULL));
 	assert_string_equal(cli.log_dir, "/l");
-	runs(run("--handler-path=/h", NULL));
+	assert_runs(run("--handler-path=/h", NULL));
 	assert_string_equal(cli.handler_path, "/h");
 }
 
@@ -152,7 +152,7 @@ static void help_names_every_option(void **state)
 	assert_non_null(strstr(out, "Usage: tcmud "));
 }
 
-static void mistaken(int r, const char *line)
+static void assert_mistake(int r, const char *line)
 {
 	assert_int_equal(r, CLI_EXIT_USAGE);
 	assert_string_equal(err, line);
@@ -162,25 +162,25 @@ static void mistaken(int r, const char *line)
 static void a_mistake_is_one_line(void **state)
 {
 	(void) state;
-	mistaken(run("--colour", NULL), "tcmud: unknown option \"--colour\" (try --help)\n");
-	mistaken(
+	assert_mistake(run("--colour", NULL), "tcmud: unknown option \"--colour\" (try --help)\n");
+	assert_mistake(
 		run("--colour=red", NULL), "tcmud: unknown option \"--colour=red\" (try --help)\n");
-	mistaken(run("-d", "-x", NULL), "tcmud: unknown option \"-x\" (try --help)\n");
-	mistaken(run("-dx", NULL), "tcmud: unknown option \"-x\" (try --help)\n");
-	mistaken(run("--debug", "-xd", NULL), "tcmud: unknown option \"-x\" (try --help)\n");
-	mistaken(run("--h", NULL), "tcmud: unknown option \"--h\" (try --help)\n");
-	mistaken(
+	assert_mistake(run("-d", "-x", NULL), "tcmud: unknown option \"-x\" (try --help)\n");
+	assert_mistake(run("-dx", NULL), "tcmud: unknown option \"-x\" (try --help)\n");
+	assert_mistake(run("--debug", "-xd", NULL), "tcmud: unknown option \"-x\" (try --help)\n");
+	assert_mistake(run("--h", NULL), "tcmud: unknown option \"--h\" (try --help)\n");
+	assert_mistake(
 		run("--config", NULL),
 		"tcmud: option without its value: \"--config\" (try --help)\n");
-	mistaken(run("-f", NULL), "tcmud: option without its value: \"-f\" (try --help)\n");
-	mistaken(
+	assert_mistake(run("-f", NULL), "tcmud: option without its value: \"-f\" (try --help)\n");
+	assert_mistake(
 		run("--help=me", NULL),
 		"tcmud: option that takes no value: \"--help=me\" (try --help)\n");
-	mistaken(
+	assert_mistake(
 		run("--debug=1", NULL),
 		"tcmud: option that takes no value: \"--debug=1\" (try --help)\n");
-	mistaken(run("start", NULL), "tcmud: unexpected argument \"start\" (try --help)\n");
-	mistaken(
+	assert_mistake(run("start", NULL), "tcmud: unexpected argument \"start\" (try --help)\n");
+	assert_mistake(
 		run("--check-config", "x", NULL),
 		"tcmud: unexpected argument \"x\" (try --help)\n");
 }
@@ -196,23 +196,23 @@ static void a_bad_value_is_reported_with_the_expected_values(void **state)
 			line, sizeof(line),
 			"tcmud: invalid log level \"%s\": expected 0 to 5 (try --help)\n",
 			levels[i]);
-		mistaken(run("--log-level", levels[i], NULL), line);
+		assert_mistake(run("--log-level", levels[i], NULL), line);
 	}
-	mistaken(
+	assert_mistake(
 		run("--io-engine", "aio", NULL),
 		"tcmud: invalid I/O engine \"aio\": expected auto, uring or threads (try "
 		"--help)\n");
-	mistaken(
+	assert_mistake(
 		run("--nofile", "10", NULL),
 		"tcmud: invalid limit of open files \"10\": expected 1024 to 1048576 (try "
 		"--help)\n");
-	mistaken(
+	assert_mistake(
 		run("-l", "", NULL),
 		"tcmud: invalid directory \"\": it is empty or too long (try --help)\n");
 }
 
 /* Checks a file and compares what is printed: path, and the rest of each line. */
-static void checked(const char *name, int code, const char *expected)
+static void assert_check_prints(const char *name, int code, const char *expected)
 {
 	const char *path = fixture_path(name);
 	char text[1024] = "";
@@ -233,18 +233,19 @@ static void a_good_file_has_no_mistakes(void **state)
 {
 	(void) state;
 	fixture_write("good.conf", "log_level = 3\n");
-	checked("good.conf", CLI_EXIT_OK, ": no mistakes\n");
+	assert_check_prints("good.conf", CLI_EXIT_OK, ": no mistakes\n");
 }
 
 static void a_mistake_in_the_file_is_reported_with_its_line(void **state)
 {
 	(void) state;
 	fixture_write("bad.conf", "log_level = high\n\ncolour = red\n");
-	checked("bad.conf", CLI_EXIT_FAILURE,
+	assert_check_prints(
+		"bad.conf", CLI_EXIT_FAILURE,
 		":1: log_level is \"high\", expected 0 to 5; it stays \"3\"\n"
 		":3: unknown setting \"colour\"; the line is ignored\n");
-	checked(".", CLI_EXIT_FAILURE, ": cannot read it: Is a directory\n");
-	checked("none.conf", CLI_EXIT_FAILURE, ": the file does not exist\n");
+	assert_check_prints(".", CLI_EXIT_FAILURE, ": cannot read it: Is a directory\n");
+	assert_check_prints("none.conf", CLI_EXIT_FAILURE, ": the file does not exist\n");
 }
 
 static void the_default_file_may_be_missing(void **state)

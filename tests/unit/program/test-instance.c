@@ -95,7 +95,7 @@ static void start_other(const char *file, const char *socket_name)
 	assert_int_equal(r, 'y');
 }
 
-static int acquire(const char *file, const char *socket_name, pid_t *other)
+static int acquire_both(const char *file, const char *socket_name, pid_t *other)
 {
 	struct instance instance = INSTANCE_INIT;
 	int r = instance_acquire(&instance, fixture_path(file), socket_name, other);
@@ -111,9 +111,9 @@ static void the_only_one_may_start(void **state)
 	pid_t other;
 
 	(void) state;
-	assert_int_equal(acquire("lock", name, &other), 0);
+	assert_int_equal(acquire_both("lock", name, &other), 0);
 	assert_int_equal(other, 0);
-	assert_int_equal(acquire("lock", name, &other), 0);
+	assert_int_equal(acquire_both("lock", name, &other), 0);
 }
 
 static void a_second_learns_the_firsts_pid_from_the_lock(void **state)
@@ -122,7 +122,7 @@ static void a_second_learns_the_firsts_pid_from_the_lock(void **state)
 
 	(void) state;
 	start_other("lock", name);
-	assert_int_equal(acquire("lock", "tcmud-test-elsewhere", &other), -EBUSY);
+	assert_int_equal(acquire_both("lock", "tcmud-test-elsewhere", &other), -EBUSY);
 	assert_int_equal(other, child);
 }
 
@@ -133,7 +133,7 @@ static void a_second_in_another_container_learns_it_from_the_socket(void **state
 	(void) state;
 	start_other("lock", name);
 	for (int i = 0; i < 3; i++) {
-		assert_int_equal(acquire("another-lock", name, &other), -EBUSY);
+		assert_int_equal(acquire_both("another-lock", name, &other), -EBUSY);
 		assert_int_equal(other, child);
 	}
 }
@@ -145,7 +145,7 @@ static void after_a_kill_the_next_one_starts(void **state)
 	(void) state;
 	start_other("lock", name);
 	end_child();
-	assert_int_equal(acquire("lock", name, &other), 0);
+	assert_int_equal(acquire_both("lock", name, &other), 0);
 }
 
 static void a_name_held_by_another_user_does_not_block_the_start(void **state)
@@ -155,7 +155,7 @@ static void a_name_held_by_another_user_does_not_block_the_start(void **state)
 	(void) state;
 	start_other("lock", name);
 	strange_peers = true;
-	assert_int_equal(acquire("another-lock", name, &other), 0);
+	assert_int_equal(acquire_both("another-lock", name, &other), 0);
 }
 
 static void a_bound_name_without_a_listener_does_not_block_the_start(void **state)
@@ -170,7 +170,7 @@ static void a_bound_name_without_a_listener_does_not_block_the_start(void **stat
 		bind(fd, (const struct sockaddr *) &address,
 		     (socklen_t) (offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name))),
 		0);
-	assert_int_equal(acquire("lock", name, &other), 0);
+	assert_int_equal(acquire_both("lock", name, &other), 0);
 	(void) close(fd);
 }
 
@@ -179,9 +179,9 @@ static void a_lock_file_that_cannot_be_created_is_an_error(void **state)
 	pid_t other;
 
 	(void) state;
-	assert_int_equal(acquire("no/lock", name, &other), -ENOENT);
+	assert_int_equal(acquire_both("no/lock", name, &other), -ENOENT);
 	assert_int_equal(symlink("elsewhere", fixture_path("link")), 0);
-	assert_int_equal(acquire("link", name, &other), -ELOOP);
+	assert_int_equal(acquire_both("link", name, &other), -ELOOP);
 }
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)

@@ -32,7 +32,7 @@ static int teardown(void **state)
 }
 
 /* The value at a path of names and numbers: "result.devices.0.device". */
-static json_t *at(json_t *value, const char *path)
+static json_t *value_at(json_t *value, const char *path)
 {
 	char copy[128], *save = NULL;
 
@@ -45,7 +45,7 @@ static json_t *at(json_t *value, const char *path)
 
 static const char *text_at(json_t *value, const char *path)
 {
-	const char *text = json_string_value(at(value, path));
+	const char *text = json_string_value(value_at(value, path));
 
 	return text ? text : "(none)";
 }
@@ -70,13 +70,13 @@ static void has_exactly(json_t *object, const char *names)
 	assert_int_equal(json_object_size(object), cnt);
 }
 
-static void refused(const char *request, const char *code)
+static void assert_refused(const char *request, const char *code)
 {
 	json_t *answer = methods_ask(request);
 
 	assert_string_equal(text_at(answer, "error.code"), code);
 	assert_true(strlen(text_at(answer, "error.message")) > 10);
-	assert_null(at(answer, "result"));
+	assert_null(value_at(answer, "result"));
 	json_decref(answer);
 }
 
@@ -85,17 +85,17 @@ static void all_devices_are_listed(void **state)
 	json_t *answer = methods_ask("{\"method\": \"list\"}");
 
 	(void) state;
-	assert_int_equal(json_array_size(at(answer, "result.devices")), 2);
+	assert_int_equal(json_array_size(value_at(answer, "result.devices")), 2);
 	has_exactly(
-		at(answer, "result.devices.0"),
+		value_at(answer, "result.devices.0"),
 		"device name hba uio handler config state state_seconds problem size block_size "
 		"write_cache "
 		"serial "
 		"in_flight in_backend");
 	assert_string_equal(text_at(answer, "result.devices.0.device"), "user_0/disk");
-	assert_true(json_is_null(at(answer, "result.devices.0.problem")));
-	assert_true(json_is_null(at(answer, "result.devices.0.serial")));
-	assert_int_equal(json_integer_value(at(answer, "result.devices.1.uio")), 1);
+	assert_true(json_is_null(value_at(answer, "result.devices.0.problem")));
+	assert_true(json_is_null(value_at(answer, "result.devices.0.serial")));
+	assert_int_equal(json_integer_value(value_at(answer, "result.devices.1.uio")), 1);
 	assert_string_equal(text_at(answer, "result.devices.1.problem"), "Input/output error");
 	json_decref(answer);
 }
@@ -107,8 +107,8 @@ static void unserved_devices_are_listed_as_such(void **state)
 	(void) state;
 	fixture_others = 1;
 	answer = methods_ask("{\"method\": \"list\"}");
-	assert_int_equal(json_array_size(at(answer, "result.others")), 1);
-	has_exactly(at(answer, "result.others.0"), "device uio config problem");
+	assert_int_equal(json_array_size(value_at(answer, "result.others")), 1);
+	has_exactly(value_at(answer, "result.others.0"), "device uio config problem");
 	assert_string_equal(text_at(answer, "result.others.0.device"), "user_7/theirs");
 	assert_string_equal(text_at(answer, "result.others.0.config"), "other/thing");
 	assert_non_null(strstr(text_at(answer, "result.others.0.problem"), "no such handler"));
@@ -132,26 +132,32 @@ static void counters_are_in_the_stats(void **state)
 	atomic_store(&stats->last_sense, 0x28031100);
 	atomic_store(&stats->last_sense_at, stats_now());
 	answer = methods_ask("{\"method\": \"status\", \"device\": \"disk\"}");
-	assert_int_equal(json_integer_value(at(answer, "result.in_flight")), 2);
+	assert_int_equal(json_integer_value(value_at(answer, "result.in_flight")), 2);
 	has_exactly(
-		at(answer, "result.stats"),
+		value_at(answer, "result.stats"),
 		"device handler time_ns in_flight commands cpu_ns classes sense_keys other_ends "
 		"last_sense");
-	has_exactly(at(answer, "result.stats.classes"), "read write flush unmap other");
+	has_exactly(value_at(answer, "result.stats.classes"), "read write flush unmap other");
 	has_exactly(
-		at(answer, "result.stats.classes.read"),
+		value_at(answer, "result.stats.classes.read"),
 		"commands failed bytes total_ns latency_ns");
-	assert_int_equal(json_integer_value(at(answer, "result.stats.classes.read.bytes")), 4096);
-	assert_int_equal(json_array_size(at(answer, "result.stats.classes.read.latency_ns")), 2);
 	assert_int_equal(
-		json_integer_value(at(answer, "result.stats.classes.read.latency_ns.0.0")), 1024);
+		json_integer_value(value_at(answer, "result.stats.classes.read.bytes")), 4096);
 	assert_int_equal(
-		json_integer_value(at(answer, "result.stats.classes.read.latency_ns.0.1")), 1088);
+		json_array_size(value_at(answer, "result.stats.classes.read.latency_ns")), 2);
 	assert_int_equal(
-		json_integer_value(at(answer, "result.stats.classes.read.latency_ns.0.2")), 8);
-	assert_true(json_is_null(at(answer, "result.stats.classes.read.latency_ns.1.1")));
-	assert_int_equal(json_integer_value(at(answer, "result.stats.sense_keys.medium_error")), 1);
-	assert_int_equal(json_integer_value(at(answer, "result.stats.other_ends.busy")), 2);
+		json_integer_value(value_at(answer, "result.stats.classes.read.latency_ns.0.0")),
+		1024);
+	assert_int_equal(
+		json_integer_value(value_at(answer, "result.stats.classes.read.latency_ns.0.1")),
+		1088);
+	assert_int_equal(
+		json_integer_value(value_at(answer, "result.stats.classes.read.latency_ns.0.2")),
+		8);
+	assert_true(json_is_null(value_at(answer, "result.stats.classes.read.latency_ns.1.1")));
+	assert_int_equal(
+		json_integer_value(value_at(answer, "result.stats.sense_keys.medium_error")), 1);
+	assert_int_equal(json_integer_value(value_at(answer, "result.stats.other_ends.busy")), 2);
 	assert_string_equal(text_at(answer, "result.stats.last_sense.operation"), "READ(10)");
 	assert_string_equal(text_at(answer, "result.stats.last_sense.sense"), "03/11/00");
 	json_decref(answer);
@@ -163,8 +169,8 @@ static void stats_are_of_one_device_or_of_all(void **state)
 	json_t *one = methods_ask("{\"method\": \"stats\", \"device\": \"failed\"}");
 
 	(void) state;
-	assert_int_equal(json_array_size(at(all, "result.devices")), 2);
-	assert_int_equal(json_array_size(at(one, "result.devices")), 1);
+	assert_int_equal(json_array_size(value_at(all, "result.devices")), 2);
+	assert_int_equal(json_array_size(value_at(one, "result.devices")), 1);
 	assert_string_equal(text_at(one, "result.devices.0.device"), "user_1/failed");
 	json_decref(all);
 	json_decref(one);
@@ -185,16 +191,18 @@ static void commands_in_flight_are_listed_oldest_first(void **state)
 		.data_length = 4096};
 	device->request_cnt = 2;
 	answer = methods_ask("{\"method\": \"inflight\", \"device\": \"disk\"}");
-	has_exactly(at(answer, "result.requests.0"), "operation cdb lba blocks bytes age_seconds");
+	has_exactly(
+		value_at(answer, "result.requests.0"),
+		"operation cdb lba blocks bytes age_seconds");
 	assert_string_equal(text_at(answer, "result.requests.0.operation"), "WRITE(10)");
 	assert_string_equal(
 		text_at(answer, "result.requests.0.cdb"), "2a 00 00 00 01 00 00 00 08 00");
-	assert_int_equal(json_integer_value(at(answer, "result.requests.0.lba")), 256);
-	assert_int_equal(json_integer_value(at(answer, "result.requests.0.blocks")), 8);
-	assert_int_equal(json_integer_value(at(answer, "result.requests.0.bytes")), 4096);
-	assert_true(json_real_value(at(answer, "result.requests.0.age_seconds")) >= 2);
+	assert_int_equal(json_integer_value(value_at(answer, "result.requests.0.lba")), 256);
+	assert_int_equal(json_integer_value(value_at(answer, "result.requests.0.blocks")), 8);
+	assert_int_equal(json_integer_value(value_at(answer, "result.requests.0.bytes")), 4096);
+	assert_true(json_real_value(value_at(answer, "result.requests.0.age_seconds")) >= 2);
 	assert_string_equal(text_at(answer, "result.requests.1.operation"), "INQUIRY");
-	assert_true(json_is_null(at(answer, "result.requests.1.lba")));
+	assert_true(json_is_null(value_at(answer, "result.requests.1.lba")));
 	json_decref(answer);
 }
 
@@ -203,9 +211,9 @@ static void handlers_are_listed_with_their_devices(void **state)
 	json_t *answer = methods_ask("{\"method\": \"handlers\"}");
 
 	(void) state;
-	has_exactly(at(answer, "result.handlers.0"), "handler file problem devices");
+	has_exactly(value_at(answer, "result.handlers.0"), "handler file problem devices");
 	assert_string_equal(text_at(answer, "result.handlers.0.handler"), "file");
-	assert_int_equal(json_integer_value(at(answer, "result.handlers.0.devices")), 2);
+	assert_int_equal(json_integer_value(value_at(answer, "result.handlers.0.devices")), 2);
 	json_decref(answer);
 }
 
@@ -216,18 +224,18 @@ static void checks_are_the_same_as_on_the_bus(void **state)
 	json_t *hang = methods_ask("{\"method\": \"check\", \"config\": \"file/hang\"}");
 
 	(void) state;
-	assert_true(json_is_true(at(good, "result.fine")));
+	assert_true(json_is_true(value_at(good, "result.fine")));
 	assert_string_equal(text_at(good, "result.config"), "file/good");
-	assert_true(json_is_false(at(bad, "result.fine")));
+	assert_true(json_is_false(value_at(bad, "result.fine")));
 	assert_non_null(strstr(text_at(bad, "result.message"), "comma"));
-	assert_true(json_is_false(at(hang, "result.fine")));
+	assert_true(json_is_false(value_at(hang, "result.fine")));
 	assert_non_null(strstr(text_at(hang, "result.message"), "has not answered"));
 	methods_fixture_release();
 	json_decref(good);
 	json_decref(bad);
 	json_decref(hang);
-	refused("{\"method\": \"check\"}", "bad-request");
-	refused("{\"method\": \"check\", \"config\": 7}", "bad-request");
+	assert_refused("{\"method\": \"check\"}", "bad-request");
+	assert_refused("{\"method\": \"check\", \"config\": 7}", "bad-request");
 }
 
 static void the_log_level_is_shown_and_set(void **state)
@@ -236,16 +244,16 @@ static void the_log_level_is_shown_and_set(void **state)
 	json_t *after = methods_ask("{\"method\": \"log-level\", \"level\": 1}");
 
 	(void) state;
-	assert_int_equal(json_integer_value(at(before, "result.level")), TCMU_LOG_INFO);
-	assert_int_equal(json_integer_value(at(after, "result.level")), 1);
+	assert_int_equal(json_integer_value(value_at(before, "result.level")), TCMU_LOG_INFO);
+	assert_int_equal(json_integer_value(value_at(after, "result.level")), 1);
 	assert_string_equal(text_at(after, "result.name"), "ERROR");
 	assert_int_equal(log_level(), 1);
 	log_set_level(TCMU_LOG_INFO);
 	json_decref(before);
 	json_decref(after);
-	refused("{\"method\": \"log-level\", \"level\": 6}", "bad-request");
-	refused("{\"method\": \"log-level\", \"level\": -1}", "bad-request");
-	refused("{\"method\": \"log-level\", \"level\": \"3\"}", "bad-request");
+	assert_refused("{\"method\": \"log-level\", \"level\": 6}", "bad-request");
+	assert_refused("{\"method\": \"log-level\", \"level\": -1}", "bad-request");
+	assert_refused("{\"method\": \"log-level\", \"level\": \"3\"}", "bad-request");
 	assert_int_equal(log_level(), TCMU_LOG_INFO);
 }
 
@@ -259,7 +267,7 @@ static void a_device_is_reopened_or_the_refusal_has_a_reason(void **state)
 	assert_int_equal(fixture_devices[0].reopened, 0);
 	json_decref(answer);
 	fixture_devices[1].reopen_error = -EBUSY;
-	refused("{\"method\": \"reopen\", \"device\": \"failed\"}", "refused");
+	assert_refused("{\"method\": \"reopen\", \"device\": \"failed\"}", "refused");
 }
 
 static void the_dump_has_everything(void **state)
@@ -268,29 +276,29 @@ static void the_dump_has_everything(void **state)
 
 	(void) state;
 	has_exactly(
-		at(answer, "result"),
+		value_at(answer, "result"),
 		"version log_level checks_running longest_stall_seconds settings handlers devices");
-	has_exactly(at(answer, "result.settings"), "check_timeout_ms");
+	has_exactly(value_at(answer, "result.settings"), "check_timeout_ms");
 	assert_string_equal(text_at(answer, "result.settings.check_timeout_ms"), "200");
-	assert_non_null(at(answer, "result.devices.1.stats.classes"));
-	assert_true(json_is_array(at(answer, "result.devices.1.requests")));
+	assert_non_null(value_at(answer, "result.devices.1.stats.classes"));
+	assert_true(json_is_array(value_at(answer, "result.devices.1.requests")));
 	json_decref(answer);
 }
 
 static void invalid_requests_are_refused(void **state)
 {
 	(void) state;
-	refused("", "bad-request");
-	refused("7", "bad-request");
-	refused("[]", "bad-request");
-	refused("{\"method\": 7}", "bad-request");
-	refused("{\"method\": \"colour\"}", "bad-request");
-	refused("{\"method\": \"list\", \"method\": \"dump\"}", "bad-request");
-	refused("{\"method\": \"list\"} and more", "bad-request");
-	refused("{\"method\": \"status\"}", "bad-request");
-	refused("{\"method\": \"status\", \"device\": 7}", "bad-request");
-	refused("{\"method\": \"status\", \"device\": \"nodisk\"}", "no-such-device");
-	refused("{\"method\": \"status\", \"device\": \"twice\"}", "no-such-device");
+	assert_refused("", "bad-request");
+	assert_refused("7", "bad-request");
+	assert_refused("[]", "bad-request");
+	assert_refused("{\"method\": 7}", "bad-request");
+	assert_refused("{\"method\": \"colour\"}", "bad-request");
+	assert_refused("{\"method\": \"list\", \"method\": \"dump\"}", "bad-request");
+	assert_refused("{\"method\": \"list\"} and more", "bad-request");
+	assert_refused("{\"method\": \"status\"}", "bad-request");
+	assert_refused("{\"method\": \"status\", \"device\": 7}", "bad-request");
+	assert_refused("{\"method\": \"status\", \"device\": \"nodisk\"}", "no-such-device");
+	assert_refused("{\"method\": \"status\", \"device\": \"twice\"}", "no-such-device");
 }
 
 static void names_that_are_not_utf8_are_shown_all_the_same(void **state)

@@ -79,7 +79,7 @@ static int on_reply(sd_bus_message *message, void *userdata, sd_bus_error *error
 }
 
 /* Takes the call. The caller owns the reply. */
-static sd_bus_message *call(sd_bus_message *message)
+static sd_bus_message *call_and_serve(sd_bus_message *message)
 {
 	sd_bus_message *reply = NULL;
 
@@ -93,7 +93,7 @@ static sd_bus_message *call(sd_bus_message *message)
 	return reply;
 }
 
-static sd_bus_message *method(const char *path, const char *interface, const char *member)
+static sd_bus_message *new_method_call(const char *path, const char *interface, const char *member)
 {
 	sd_bus_message *message = NULL;
 
@@ -103,24 +103,24 @@ static sd_bus_message *method(const char *path, const char *interface, const cha
 	return message;
 }
 
-static sd_bus_message *fine(sd_bus_message *reply)
+static sd_bus_message *require_reply(sd_bus_message *reply)
 {
 	if (sd_bus_message_is_method_error(reply, NULL))
 		fail_msg("%s", sd_bus_message_get_error(reply)->message);
 	return reply;
 }
 
-static sd_bus_message *property(const char *path, const char *interface, const char *name)
+static sd_bus_message *get_property(const char *path, const char *interface, const char *name)
 {
-	sd_bus_message *message = method(path, "org.freedesktop.DBus.Properties", "Get");
+	sd_bus_message *message = new_method_call(path, "org.freedesktop.DBus.Properties", "Get");
 
 	assert_true(sd_bus_message_append(message, "ss", interface, name) >= 0);
-	return fine(call(message));
+	return require_reply(call_and_serve(message));
 }
 
 static void text_is(const char *path, const char *name, const char *wanted)
 {
-	sd_bus_message *reply = property(path, OPERATOR ".Device", name);
+	sd_bus_message *reply = get_property(path, OPERATOR ".Device", name);
 	const char *text;
 
 	assert_true(sd_bus_message_read(reply, "v", "s", &text) > 0);
@@ -130,7 +130,7 @@ static void text_is(const char *path, const char *name, const char *wanted)
 
 static void number_is(const char *path, const char *name, uint64_t wanted)
 {
-	sd_bus_message *reply = property(path, OPERATOR ".Device", name);
+	sd_bus_message *reply = get_property(path, OPERATOR ".Device", name);
 	uint64_t number;
 
 	assert_true(sd_bus_message_read(reply, "v", "t", &number) > 0);
@@ -138,9 +138,9 @@ static void number_is(const char *path, const char *name, uint64_t wanted)
 	sd_bus_message_unref(reply);
 }
 
-static void refused(sd_bus_message *message, const char *error)
+static void assert_refused(sd_bus_message *message, const char *error)
 {
-	sd_bus_message *reply = call(message);
+	sd_bus_message *reply = call_and_serve(message);
 
 	assert_true(sd_bus_message_is_method_error(reply, error));
 	sd_bus_message_unref(reply);
@@ -175,7 +175,7 @@ static void counters_are_by_class(void **state)
 	atomic_store(&fixture_devices[0].stats.classes[SCSI_CLASS_READ].failed, 1);
 	atomic_store(&fixture_devices[0].stats.classes[SCSI_CLASS_READ].bytes, 4096);
 	atomic_store(&fixture_devices[0].stats.classes[SCSI_CLASS_READ].ns, 77);
-	reply = property(DISK, OPERATOR ".Device", "Counters");
+	reply = get_property(DISK, OPERATOR ".Device", "Counters");
 	assert_true(sd_bus_message_enter_container(reply, 'v', "a(stttt)") > 0);
 	assert_true(sd_bus_message_enter_container(reply, 'a', "(stttt)") > 0);
 	assert_true(
@@ -190,8 +190,8 @@ static void counters_are_by_class(void **state)
 
 static void all_objects_are_enumerated(void **state)
 {
-	sd_bus_message *reply = fine(
-		call(method(DAEMON, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")));
+	sd_bus_message *reply = require_reply(call_and_serve(new_method_call(
+		DAEMON, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")));
 	const char *path;
 	unsigned cnt = 0;
 
@@ -228,7 +228,8 @@ static void commands_in_flight_are_listed(void **state)
 	device->requests[0] = (struct stats_request){
 		.begun = stats_now() - 3000000000, .cdb = {0x2a, 0, 0, 0, 1}, .data_length = 4096};
 	device->request_cnt = 1;
-	reply = fine(call(method(DISK, OPERATOR ".Device", "ListRequests")));
+	reply = require_reply(
+		call_and_serve(new_method_call(DISK, OPERATOR ".Device", "ListRequests")));
 	assert_true(sd_bus_message_enter_container(reply, 'a', "(saytd)") > 0);
 	assert_true(sd_bus_message_enter_container(reply, 'r', "saytd") > 0);
 	assert_true(sd_bus_message_read(reply, "s", &operation) > 0);
@@ -246,27 +247,29 @@ static void commands_in_flight_are_listed(void **state)
 
 static void a_device_is_found_by_its_names(void **state)
 {
-	sd_bus_message *message = method(DAEMON, OPERATOR ".Manager", "FindDevice"), *reply;
+	sd_bus_message *message = new_method_call(DAEMON, OPERATOR ".Manager", "FindDevice"),
+		       *reply;
 	const char *path;
 
 	(void) state;
 	assert_true(sd_bus_message_append(message, "s", "failed") >= 0);
-	reply = fine(call(message));
+	reply = require_reply(call_and_serve(message));
 	assert_true(sd_bus_message_read(reply, "o", &path) > 0);
 	assert_string_equal(path, FAULTED);
 	sd_bus_message_unref(reply);
-	message = method(DAEMON, OPERATOR ".Manager", "FindDevice");
+	message = new_method_call(DAEMON, OPERATOR ".Manager", "FindDevice");
 	assert_true(sd_bus_message_append(message, "s", "nodisk") >= 0);
-	refused(message, OPERATOR ".NoSuchDevice");
+	assert_refused(message, OPERATOR ".NoSuchDevice");
 }
 
 static void a_device_is_reopened_or_it_is_refused(void **state)
 {
 	(void) state;
-	sd_bus_message_unref(fine(call(method(FAULTED, OPERATOR ".Device", "Reopen"))));
+	sd_bus_message_unref(require_reply(
+		call_and_serve(new_method_call(FAULTED, OPERATOR ".Device", "Reopen"))));
 	assert_int_equal(fixture_devices[1].reopened, 1);
 	fixture_devices[1].reopen_error = -EBUSY;
-	refused(method(FAULTED, OPERATOR ".Device", "Reopen"), OPERATOR ".Busy");
+	assert_refused(new_method_call(FAULTED, OPERATOR ".Device", "Reopen"), OPERATOR ".Busy");
 }
 
 static void a_missing_device_has_no_object(void **state)
@@ -280,24 +283,24 @@ static void a_missing_device_has_no_object(void **state)
 
 	(void) state;
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-		refused(method(paths[i], OPERATOR ".Device", "Reopen"), NULL);
+		assert_refused(new_method_call(paths[i], OPERATOR ".Device", "Reopen"), NULL);
 	assert_int_equal(fixture_devices[0].reopened, 0);
 }
 
 static void the_log_level_is_set_within_its_range(void **state)
 {
 	static const int levels[] = {-1, 6, INT32_MAX};
-	sd_bus_message *message = method(DAEMON, OPERATOR ".Manager", "SetLogLevel");
+	sd_bus_message *message = new_method_call(DAEMON, OPERATOR ".Manager", "SetLogLevel");
 	int before = log_level();
 
 	(void) state;
 	assert_true(sd_bus_message_append(message, "i", 1) >= 0);
-	sd_bus_message_unref(fine(call(message)));
+	sd_bus_message_unref(require_reply(call_and_serve(message)));
 	assert_int_equal(log_level(), 1);
 	for (size_t i = 0; i < 3; i++) {
-		message = method(DAEMON, OPERATOR ".Manager", "SetLogLevel");
+		message = new_method_call(DAEMON, OPERATOR ".Manager", "SetLogLevel");
 		assert_true(sd_bus_message_append(message, "i", levels[i]) >= 0);
-		refused(message, SD_BUS_ERROR_INVALID_ARGS);
+		assert_refused(message, SD_BUS_ERROR_INVALID_ARGS);
 	}
 	assert_int_equal(log_level(), 1);
 	log_set_level(before);
@@ -305,7 +308,8 @@ static void the_log_level_is_set_within_its_range(void **state)
 
 static void the_dump_is_that_of_tcmuctl(void **state)
 {
-	sd_bus_message *reply = fine(call(method(DAEMON, OPERATOR ".Manager", "Dump")));
+	sd_bus_message *reply = require_reply(
+		call_and_serve(new_method_call(DAEMON, OPERATOR ".Manager", "Dump")));
 	const char *text;
 	json_t *dump;
 
@@ -323,8 +327,8 @@ static void the_dump_is_that_of_tcmuctl(void **state)
 /* The manual has each name of our interfaces. Returns the number of names. */
 static unsigned names_are_in(const char *path, const char *manual)
 {
-	sd_bus_message *reply = fine(
-		call(method(path, "org.freedesktop.DBus.Introspectable", "Introspect")));
+	sd_bus_message *reply = require_reply(call_and_serve(
+		new_method_call(path, "org.freedesktop.DBus.Introspectable", "Introspect")));
 	const char *xml, *at, *end;
 	char name[64];
 	unsigned cnt = 0;
