@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The mailbox is a list that any thread pushes to, newest first. The event loop takes it as a whole
- * and reverses it. A thread that finds the list empty when it pushes rings the eventfd; the event
- * loop resets the eventfd before it takes the list, so a post is either taken or rings again.
+ * The mailbox is a queue that any thread pushes to, and that the event loop takes as a whole. A
+ * thread that finds it empty when it pushes rings the eventfd; the event loop resets the eventfd
+ * before it takes the queue, so a post is either taken or rings again.
  *
  * Every running job holds a reference to the mailbox: its thread may still ring after the event
  * loop has run its post.
@@ -12,7 +12,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -26,10 +25,10 @@
 
 struct mailbox {
 	atomic_uint references;
-	_Atomic(struct post *) pushed; /* newest first */
-	int fd;                        /* eventfd */
+	struct mpsc pushed; /* posts */
+	int fd;             /* eventfd */
 	sd_event_source *source;
-	struct post *taken; /* oldest first; for the main thread only */
+	struct mpsc_node *taken; /* posts, the oldest first; for the main thread only */
 };
 
 struct job_thread {
@@ -42,7 +41,7 @@ static void mailbox_ring(struct mailbox *mailbox)
 	uint64_t one = 1;
 	ssize_t r = write(mailbox->fd, &one, sizeof(one));
 
-	/* The counter cannot overflow: each of 2^64 - 2 posts would have found the list empty. */
+	/* The counter cannot overflow: each of 2^64 - 2 posts would have found the queue empty. */
 	assert(r == (ssize_t) sizeof(one));
 }
 
@@ -54,22 +53,7 @@ static void mailbox_silence(struct mailbox *mailbox)
 	assert(r == (ssize_t) sizeof(count) || errno == EAGAIN);
 }
 
-static struct post *mailbox_take_all(struct mailbox *mailbox)
-{
-	struct post *post = atomic_exchange_explicit(&mailbox->pushed, NULL, memory_order_acquire);
-	struct post *oldest = NULL;
-
-	while (post) {
-		struct post *next = post->next;
-
-		post->next = oldest;
-		oldest = post;
-		post = next;
-	}
-	return oldest;
-}
-
-static int on_mail(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static int mailbox_run_posts(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct mailbox *mailbox = userdata;
 
@@ -78,12 +62,12 @@ static int on_mail(sd_event_source *source, int fd, uint32_t revents, void *user
 	(void) revents;
 	if (!mailbox->taken) {
 		mailbox_silence(mailbox);
-		mailbox->taken = mailbox_take_all(mailbox);
+		mailbox->taken = mpsc_take_all(&mailbox->pushed);
 	}
 	for (unsigned i = 0; i < POSTS_AT_ONCE && mailbox->taken; i++) {
-		struct post *post = mailbox->taken;
+		struct post *post = container_of(mailbox->taken, struct post, node);
 
-		mailbox->taken = post->next;
+		mailbox->taken = mailbox->taken->next;
 		post->run(post);
 	}
 	if (mailbox->taken)
@@ -112,7 +96,7 @@ int mailbox_new(sd_event *event, int64_t priority, struct mailbox **ret)
 	r = mailbox->fd < 0 ? -errno : 0;
 	if (r >= 0)
 		r = sd_event_add_io(
-			event, &mailbox->source, mailbox->fd, EPOLLIN, on_mail, mailbox);
+			event, &mailbox->source, mailbox->fd, EPOLLIN, mailbox_run_posts, mailbox);
 	if (r >= 0)
 		r = sd_event_source_set_priority(mailbox->source, priority);
 	if (r < 0) {
@@ -133,19 +117,14 @@ void mailbox_free(struct mailbox *mailbox)
 
 void mailbox_post(struct mailbox *mailbox, struct post *post)
 {
-	struct post *before = atomic_load_explicit(&mailbox->pushed, memory_order_relaxed);
-
-	do {
-		post->next = before;
-	} while (!atomic_compare_exchange_weak_explicit(
-		&mailbox->pushed, &before, post, memory_order_release, memory_order_relaxed));
-	if (!before)
+	assert(post->run);
+	if (mpsc_push(&mailbox->pushed, &post->node))
 		mailbox_ring(mailbox);
 }
 
 static void job_ended(struct post *post)
 {
-	struct job *job = (struct job *) ((char *) post - offsetof(struct job, post));
+	struct job *job = container_of(post, struct job, post);
 
 	job->done(job);
 }

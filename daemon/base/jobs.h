@@ -9,13 +9,15 @@
 
 #include <systemd/sd-event.h>
 
+#include "base/mpsc.h"
+
 struct mailbox;
 
 /* A function that the event loop runs. Embedded in the sender's object; in the mailbox at most once
  * at a time. */
 struct post {
 	void (*run)(struct post *post); /* may free the object, and may post it again */
-	struct post *next;
+	struct mpsc_node node;
 };
 
 /* Main thread. The event loop's mailbox. priority: as for sd_event_source_set_priority(). -errno:

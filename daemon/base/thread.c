@@ -12,7 +12,8 @@
  * touch. It would then stay resident for each thread, and in the C library's cache of stacks. */
 #define STACK_SIZE ((size_t) 1024 * 1024)
 
-static __thread bool bound; /* to one CPU */
+/* Whether the calling thread was put on one CPU. */
+static __thread bool pinned;
 
 int thread_start(pthread_t *thread, void *(*main)(void *arg), void *arg)
 {
@@ -22,7 +23,7 @@ int thread_start(pthread_t *thread, void *(*main)(void *arg), void *arg)
 	int r;
 
 	/* The new thread would inherit the affinity. */
-	if (bound)
+	if (pinned)
 		thread_set_cpu(0, -1);
 	r = pthread_attr_init(&attributes);
 	if (r)
@@ -50,8 +51,8 @@ void thread_set_io_flusher(void)
 	(void) prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
 }
 
-/* We never bind the main thread: its CPUs are those of all. */
-static bool allowed_cpus(cpu_set_t *set)
+/* The daemon never pins the main thread: all threads may run where it may. */
+static bool thread_allowed_cpus(cpu_set_t *set)
 {
 	return sched_getaffinity(getpid(), sizeof(*set), set) == 0;
 }
@@ -61,7 +62,7 @@ unsigned thread_cpus(void)
 	cpu_set_t set;
 
 	/* If setting our current mask fails, affinity is forbidden. */
-	if (!allowed_cpus(&set) || sched_setaffinity(getpid(), sizeof(set), &set) < 0)
+	if (!thread_allowed_cpus(&set) || sched_setaffinity(getpid(), sizeof(set), &set) < 0)
 		return 0;
 	return (unsigned) CPU_COUNT(&set);
 }
@@ -69,11 +70,11 @@ unsigned thread_cpus(void)
 void thread_set_cpu(pid_t tid, int cpu)
 {
 	cpu_set_t all, one;
-	int number = -1; /* the kernel's, of the CPU with that index in the mask */
+	int number = -1; /* the system's */
 
 	if (tid == 0)
-		bound = cpu >= 0;
-	if (!allowed_cpus(&all))
+		pinned = cpu >= 0;
+	if (!thread_allowed_cpus(&all))
 		return;
 	while (cpu >= 0 && ++number < CPU_SETSIZE)
 		cpu -= CPU_ISSET(number, &all) ? 1 : 0;
@@ -82,6 +83,6 @@ void thread_set_cpu(pid_t tid, int cpu)
 		CPU_SET(number, &one);
 	else
 		one = all;
-	/* Without the permission the thread is only slower. */
+	/* Where the system forbids it, the thread is only slower. */
 	(void) sched_setaffinity(tid, sizeof(one), &one);
 }

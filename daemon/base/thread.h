@@ -28,11 +28,11 @@ void thread_set_name(const char *name);
  * then. Without the permission nothing happens. */
 void thread_set_io_flusher(void);
 
-/* The number of CPUs for thread_set_cpu(). 0: a sandbox forbids setting the affinity. Any thread.
- */
+/* How many CPUs the daemon's threads may be pinned to. 0: pinning is forbidden, as a sandbox may
+ * do. Any thread. */
 unsigned thread_cpus(void);
 
-/* Binds a thread to one of those CPUs, counted from 0; -1: to all. tid: 0 is the calling thread.
- * Threads that it starts by thread_start() are not bound. Any thread. Best effort: a CPU may go
- * offline, and the allowed CPUs may change. */
+/* Pins a thread to one of them, from 0, or lets it run on all with -1. Threads that it starts by
+ * thread_start() are not pinned. tid: 0 is the calling thread. Best effort: a CPU may go away, or
+ * others be allowed, at any time. Any thread. */
 void thread_set_cpu(pid_t tid, int cpu);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A thread can be bound to one CPU and unbound; threads that it starts are not bound. */
+/* A thread can be pinned to one CPU and released; threads that it starts are not pinned. */
 #include "base/thread.h"
 
 #include <errno.h>
@@ -40,7 +40,7 @@ static unsigned allowed_in_a_new_thread(void)
 	return count;
 }
 
-/* On a thread of its own: the main thread is never bound. */
+/* On a thread of its own: the main thread is never pinned. */
 static void *be_put_everywhere(void *ignored)
 {
 	unsigned cpus = thread_cpus();
@@ -50,7 +50,7 @@ static void *be_put_everywhere(void *ignored)
 		assert_int_equal(allowed_cpus(0), 1);
 		assert_int_equal(allowed_in_a_new_thread(), cpus);
 	}
-	/* It was unbound before it started the other thread. */
+	/* It was released before it started the other thread. */
 	assert_int_equal(allowed_cpus(0), cpus);
 	/* A CPU that does not exist. */
 	thread_set_cpu(0, (int) cpus);
@@ -58,7 +58,7 @@ static void *be_put_everywhere(void *ignored)
 	return ignored;
 }
 
-static void a_thread_is_bound_to_a_cpu(void **state)
+static void a_thread_is_pinned_to_a_cpu(void **state)
 {
 	pthread_t thread;
 
@@ -86,7 +86,7 @@ static void *be_put_on_the_first(void *arg)
 	return NULL;
 }
 
-static void another_thread_can_unbind_it(void **state)
+static void another_thread_can_release_it(void **state)
 {
 	struct placed placed = {0};
 	pthread_t thread;
@@ -137,8 +137,8 @@ static void a_sandbox_that_forbids_affinity_has_no_cpus(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_thread_is_bound_to_a_cpu),
-		cmocka_unit_test(another_thread_can_unbind_it),
+		cmocka_unit_test(a_thread_is_pinned_to_a_cpu),
+		cmocka_unit_test(another_thread_can_release_it),
 		cmocka_unit_test(a_sandbox_that_forbids_affinity_has_no_cpus),
 	};
 
