@@ -74,7 +74,7 @@ const char *ctl_command_name(enum ctl_command command)
 void ctl_help(FILE *out)
 {
 	fputs("Usage: tcmuctl [OPTION...] COMMAND [ARGUMENT]\n\n"
-	      "Shows what tcmud is doing. DEV is a device: user_0/disk, disk or "
+	      "Shows the state of tcmud. DEV is a device: user_0/disk, disk or "
 	      "uio0.\n\nCommands:\n",
 	      out);
 	for (size_t i = 0; i < CTL_COMMAND_COUNT; i++)

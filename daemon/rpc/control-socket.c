@@ -225,13 +225,13 @@ static int on_client_timeout(sd_event_source *source, uint64_t usec, void *userd
 
 static bool may_connect(int fd, uid_t *uid)
 {
-	struct ucred peer = {.uid = (uid_t) -1};
-	socklen_t size = sizeof(peer);
+	struct ucred credentials = {.uid = (uid_t) -1};
+	socklen_t size = sizeof(credentials);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
 		return false;
-	*uid = peer.uid;
-	return peer.uid == 0 || peer.uid == geteuid();
+	*uid = credentials.uid;
+	return credentials.uid == 0 || credentials.uid == geteuid();
 }
 
 static int client_new(struct control_socket *control, int fd)

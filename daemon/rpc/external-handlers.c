@@ -239,7 +239,7 @@ int external_handlers_register(struct external_handlers *external, sd_bus_messag
 		    "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner", on_owner,
 		    pending, "s", name) < 0)
 		return external_call_end(
-			pending, false, "the bus cannot be asked for the owner of the name");
+			pending, false, "cannot ask the bus for the owner of the bus name");
 	return 1;
 }
 
@@ -316,7 +316,7 @@ int external_handlers_check(
 	pending = external_call_new(external, call, object->subtype);
 	if (forward_check(object, pending, config) < 0)
 		return external_call_end(
-			pending, false, "the external handler's process cannot be asked");
+			pending, false, "cannot ask the process of the external handler");
 	return 1;
 }
 

@@ -225,11 +225,10 @@ static json_t *method_log_level(struct call *call)
 
 static json_t *method_reopen(struct call *call)
 {
-	int r = device_reopen(call->device);
 	struct device_status view;
 
 	assert(call->device && !call->error);
-	if (r < 0) {
+	if (device_reopen(call->device) < 0) {
 		call->error = error_answer(
 			"refused", "the device is being opened, closed or resized; try again");
 		return NULL;

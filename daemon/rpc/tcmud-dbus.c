@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices are not announced when they come and go; each call finds its device anew.
+ * Devices are not announced when they come and go; each call searches for its device.
  */
 #include "rpc/tcmud-dbus.h"
 
