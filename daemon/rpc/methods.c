@@ -12,6 +12,7 @@
 #include <glib.h>
 #include <tcmu/scan.h>
 
+#include "base/clock.h"
 #include "base/container-of.h"
 #include "base/log.h"
 #include "base/version.h"
@@ -166,7 +167,7 @@ static json_t *method_stats(struct call *call)
 	for (unsigned i = 0;
 	     !call->device && (device = manager_device(call->methods->setup.manager, i)); i++)
 		(void) json_array_append_new(devices, json_stats(device, &call->histograms));
-	return json_pack("{sI so}", "time_ns", (json_int_t) stats_now(), "devices", devices);
+	return json_pack("{sI so}", "time_ns", (json_int_t) clock_now_ns(), "devices", devices);
 }
 
 static json_t *method_inflight(struct call *call)

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "bus-fixture.h"
 #include "log-fixture.h"
@@ -226,7 +227,9 @@ static void commands_in_flight_are_listed(void **state)
 
 	(void) state;
 	device->requests[0] = (struct stats_request){
-		.begun = stats_now() - 3000000000, .cdb = {0x2a, 0, 0, 0, 1}, .data_length = 4096};
+		.begun = clock_now_ns() - 3000000000,
+		.cdb = {0x2a, 0, 0, 0, 1},
+		.data_length = 4096};
 	device->request_cnt = 1;
 	reply = require_reply(
 		call_and_serve(new_method_call(DISK, OPERATOR ".Device", "ListRequests")));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plugin with an option of the daemon's own name.
+ * A plugin with an option that is the daemon's.
  */
 #include "plugin.h"
 

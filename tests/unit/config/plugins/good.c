@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A valid plugin.
+ * A plugin with nothing wrong.
  */
 #include "plugin.h"
 

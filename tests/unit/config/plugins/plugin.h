@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The common part of the test's plugins: functions that do nothing.
+ * What the plugins of the registry's test have in common: functions that do nothing.
  */
 #pragma once
 

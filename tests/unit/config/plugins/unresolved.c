@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plugin that needs a function that does not exist.
+ * A plugin that needs a function that nobody has.
  */
 #include "plugin.h"
 
