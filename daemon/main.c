@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tcmud: puts the parts together, runs the main loop, and ends in good order.
+ * tcmud: connects the parts, runs the event loop, and ends in good order.
  *
- * The main loop serves the kernel's events and what threads have to say in turn, and both before
- * the bus. It waits for nobody; how long it was held up at most is measured and told.
+ * Priorities of the event loop: first the kernel's events and the posts of other threads, then the
+ * bus. Nothing on it waits. The longest time that it was blocked is measured and logged.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -14,16 +15,18 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <systemd/sd-event.h>
 #include <tcmu/module.h>
 
+#include "base/clock.h"
 #include "base/jobs.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "base/version.h"
 #include "config/handlers.h"
+#include "config/settings-watch.h"
 #include "config/settings.h"
 #include "device/health.h"
 #include "device/manager.h"
@@ -46,31 +49,23 @@ struct daemon {
 	struct instance instance;
 	sd_event *event;
 	struct mailbox *mailbox;
-	struct handlers *registry;
+	struct handlers *handlers;
 	struct manager *manager;
-	struct trouble_watch *trouble;
+	struct trouble_watch *health_watch;
 	struct tcmu_dbus *bus;
-	struct methods *query;
-	struct control_socket *control;
+	struct methods *methods;
+	struct control_socket *control_socket;
 	struct tcmud_dbus tcmud_dbus;
-	struct settings_watch *watch;
+	struct settings_watch *settings_watch;
 	bool ready;
 	bool stopping;
-	uint64_t longest_stall; /* µs */
-	int schedstat;          /* the main thread's, or -1 */
+	uint64_t longest_stall; /* µs that the event loop was blocked at most */
+	int schedstat;          /* /proc/thread-self/schedstat of the main thread, or -1 */
 };
-
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
-}
 
 /* ------- settings ------- */
 
-static void settings_warning(void *userdata, unsigned line, const char *text)
+static void on_settings_warning(void *userdata, unsigned line, const char *text)
 {
 	const struct daemon *self = userdata;
 
@@ -80,7 +75,8 @@ static void settings_warning(void *userdata, unsigned line, const char *text)
 		log_warning("%s: %s", self->cli.config, text);
 }
 
-static void setting_changed(void *userdata, const char *key, const char *before, const char *after)
+static void on_setting_changed(
+	void *userdata, const char *key, const char *before, const char *after)
 {
 	(void) userdata;
 	log_full(
@@ -96,16 +92,17 @@ static void set_log_dir(const struct settings *settings)
 		log_set_dir(settings->log_dir);
 }
 
-static void reload(void *userdata)
+static void reload_settings(void *userdata)
 {
 	struct daemon *self = userdata;
 	struct settings settings = self->settings;
-	int r = settings_load(self->cli.config, &settings, settings_warning, self);
+	int r = settings_load(self->cli.config, &settings, on_settings_warning, self);
 
+	assert(thread_is_main());
 	if (r < 0 && r != -ENOENT)
 		return;
 	cli_override(&self->cli, &settings);
-	settings_compare(&self->settings, &settings, setting_changed, NULL);
+	settings_compare(&self->settings, &settings, on_setting_changed, NULL);
 	self->settings = settings;
 	log_set_level(settings.log_level);
 	set_log_dir(&settings);
@@ -114,40 +111,43 @@ static void reload(void *userdata)
 static void load_settings(struct daemon *self)
 {
 	settings_defaults(&self->settings);
-	if (settings_load(self->cli.config, &self->settings, settings_warning, self) == -ENOENT &&
+	if (settings_load(self->cli.config, &self->settings, on_settings_warning, self) ==
+		    -ENOENT &&
 	    self->cli.config_given)
-		log_warning("%s does not exist: every setting has its default", self->cli.config);
+		log_warning(
+			"%s does not exist: all settings have their defaults", self->cli.config);
 	cli_override(&self->cli, &self->settings);
 	log_set_level(self->settings.log_level);
 	set_log_dir(&self->settings);
 }
 
-/* ------- what is told to the service manager ------- */
+/* ------- reports to the service manager ------- */
 
-static void tell_status(struct daemon *self)
+static void report_status(struct daemon *self)
 {
 	unsigned served, failed, orphans;
 
+	assert(thread_is_main() && self->manager);
 	manager_count(self->manager, &served, &failed, &orphans);
 	if (self->stopping)
-		notify_status("Stopping; %u devices are still being let go", served);
+		notify_status("Stopping; %u devices are still being released", served);
 	else if (failed || orphans)
 		notify_status(
-			"Serving %u devices; %u have failed, %u backends are late", served, failed,
+			"Serving %u devices; %u have failed, %u are orphaned", served, failed,
 			orphans);
 	else
 		notify_status("Serving %u devices", served);
 }
 
-static void devices_changed(void *userdata)
+static void on_devices_changed(void *userdata)
 {
 	struct daemon *self = userdata;
 
 	if (self->manager)
-		tell_status(self);
+		report_status(self);
 }
 
-static void foreign_subtype(void *userdata, const char *subtype)
+static void on_unhandled_subtype(void *userdata, const char *subtype)
 {
 	struct daemon *self = userdata;
 
@@ -155,55 +155,60 @@ static void foreign_subtype(void *userdata, const char *subtype)
 		tcmu_dbus_show_subtype(self->bus, subtype);
 }
 
-static void bus_changed(void *userdata, enum tcmu_dbus_state state)
+static void on_bus_state(void *userdata, enum tcmu_dbus_state state)
 {
 	struct daemon *self = userdata;
 
 	(void) state;
+	assert(!self->stopping);
 	if (self->ready)
 		return;
 	self->ready = true;
 	log_full(
 		TCMU_LOG_INFO, NULL, NULL, LOG_ID_DAEMON_READY, "tcmud %s is ready",
 		version_string());
-	tell_status(self);
+	report_status(self);
 	notify_ready();
 }
 
 /* ------- the end ------- */
 
-static void all_stopped(void *userdata)
+static void on_all_stopped(void *userdata)
 {
 	struct daemon *self = userdata;
 
+	assert(self->stopping);
 	(void) sd_event_exit(self->event, 0);
 }
 
-static int stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+static int on_stop_signal(
+	sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	struct daemon *self = userdata;
 
+	assert(self->manager);
 	(void) source;
 	if (self->stopping) {
-		log_warning("asked to stop again: not waiting any longer");
+		log_warning("stopping at once: a second signal, %u", info->ssi_signo);
 		return sd_event_exit(self->event, 1);
 	}
 	log_info("stopping: signal %u", info->ssi_signo);
 	self->stopping = true;
 	notify_stopping();
-	/* Nobody shall be sent to a daemon that is leaving. */
+	/* The bus must not direct new callers to a daemon that stops. */
 	tcmu_dbus_free(self->bus);
 	self->bus = NULL;
-	manager_stop(self->manager, all_stopped, self);
+	manager_stop(self->manager, on_all_stopped, self);
 	return 0;
 }
 
-static int hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+static int on_hangup_signal(
+	sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	(void) source;
 	(void) info;
 	log_reopen();
-	reload(userdata);
+	reload_settings(userdata);
 	return 0;
 }
 
@@ -223,15 +228,16 @@ static void raise_file_limit(const struct daemon *self)
 		limit.rlim_cur = limit.rlim_max;
 	}
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		log_warning("the limit of open files stays as it is: %s", strerror(errno));
+		log_warning("cannot raise the limit of open files: %s", strerror(errno));
 }
 
-static int make_loop(struct daemon *self)
+static int make_event_loop(struct daemon *self)
 {
 	static const struct {
 		int signal;
 		sd_event_signal_handler_t handler;
-	} signals[] = {{SIGTERM, stop}, {SIGINT, stop}, {SIGHUP, hangup}};
+	} signals[] = {
+		{SIGTERM, on_stop_signal}, {SIGINT, on_stop_signal}, {SIGHUP, on_hangup_signal}};
 	int r = sd_event_default(&self->event);
 
 	for (size_t i = 0; r >= 0 && i < sizeof(signals) / sizeof(signals[0]); i++)
@@ -249,33 +255,34 @@ static int start_manager(struct daemon *self)
 	struct manager_setup setup = {
 		.event = self->event,
 		.mailbox = self->mailbox,
-		.registry = self->registry,
+		.handlers = self->handlers,
 		.settings = &self->settings,
 		.run_dir = RUN_DIR,
 		.state_dir = STATE_DIR,
-		.changed = devices_changed,
-		.foreign = foreign_subtype,
+		.changed = on_devices_changed,
+		.unhandled_subtype = on_unhandled_subtype,
 		.userdata = self,
 	};
 	int r = tcmu_module_load();
 
+	assert(self->event && self->mailbox && self->handlers);
 	if (r < 0) {
 		log_crit(
-			"the kernel module target_core_user cannot be loaded: %s",
+			"cannot load the kernel module target_core_user: %s",
 			r == -ENOENT ? "this kernel does not have it" : strerror(-r));
 		return r;
 	}
 	r = manager_new(&setup, &self->manager);
 	if (r < 0)
-		log_crit("the kernel's TCM-USER events cannot be received: %s", strerror(-r));
+		log_crit("cannot receive the kernel's TCM-USER netlink events: %s", strerror(-r));
 	return r;
 }
 
-static int bus_connected(void *userdata, sd_bus *connection)
+static int on_bus_connected(void *userdata, sd_bus *connection)
 {
 	struct daemon *self = userdata;
 
-	return self->query ? tcmud_dbus_add(&self->tcmud_dbus, connection) : 0;
+	return self->methods ? tcmud_dbus_add(&self->tcmud_dbus, connection) : 0;
 }
 
 static int start_bus(struct daemon *self)
@@ -283,23 +290,24 @@ static int start_bus(struct daemon *self)
 	struct tcmu_dbus_setup setup = {
 		.event = self->event,
 		.mailbox = self->mailbox,
-		.registry = self->registry,
+		.handlers = self->handlers,
 		.settings = &self->settings,
-		.changed = bus_changed,
-		.connected = bus_connected,
+		.changed = on_bus_state,
+		.connected = on_bus_connected,
 		.userdata = self,
 	};
 	int r;
 
-	self->tcmud_dbus = (struct tcmud_dbus){.manager = self->manager, .query = self->query};
+	assert(self->manager && !self->bus);
+	self->tcmud_dbus = (struct tcmud_dbus){.manager = self->manager, .methods = self->methods};
 	r = tcmu_dbus_new(&setup, &self->bus);
 
 	if (r >= 0)
-		manager_reconcile(self->manager); /* tells the bus of the subtypes in use */
+		manager_reconcile(self->manager); /* shows the subtypes in use on the bus */
 	return r;
 }
 
-static void answered(void *client, char *text)
+static void on_answered(void *client, char *text)
 {
 	control_socket_reply(client, text);
 }
@@ -309,61 +317,64 @@ static void on_request(
 {
 	struct daemon *self = userdata;
 
-	methods_call(self->query, request, length, answered, client);
+	assert(self->methods);
+	methods_call(self->methods, request, length, on_answered, client);
 }
 
-/* Without it the daemon serves all the same. */
+/* Without the control socket the daemon serves all the same. */
 static void start_control(struct daemon *self)
 {
 	struct methods_setup setup = {
 		.event = self->event,
 		.mailbox = self->mailbox,
-		.registry = self->registry,
+		.handlers = self->handlers,
 		.settings = &self->settings,
 		.manager = self->manager,
 		.longest_stall = &self->longest_stall,
 	};
-	int r = methods_new(&setup, &self->query);
+	int r;
 
-	if (r >= 0)
-		r = control_socket_new(
-			self->event, CONTROL_SOCKET_NAME, on_request, self, &self->control);
+	assert(self->manager && !self->methods);
+	self->methods = methods_new(&setup);
+	r = control_socket_new(
+		self->event, CONTROL_SOCKET_NAME, on_request, self, &self->control_socket);
 	if (r < 0)
 		log_warning(
-			"tcmuctl will not find this daemon: %s: %s", CONTROL_SOCKET_NAME,
-			strerror(-r));
+			"cannot create the control socket %s: %s; tcmuctl cannot reach this daemon",
+			CONTROL_SOCKET_NAME, strerror(-r));
 }
 
-static int start(struct daemon *self)
+static int daemon_start(struct daemon *self)
 {
-	int r = make_loop(self);
+	int r = make_event_loop(self);
 
 	if (r < 0) {
-		log_crit("the main loop cannot be made: %s", strerror(-r));
+		log_crit("cannot create the event loop: %s", strerror(-r));
 		return r;
 	}
 	raise_file_limit(self);
-	r = handlers_new(&self->registry);
-	if (r < 0)
-		return r;
-	(void) handlers_load(self->registry, self->cli.handler_path);
+	self->handlers = handlers_new();
+	(void) handlers_load(self->handlers, self->cli.handler_path);
 	r = start_manager(self);
 	if (r >= 0)
-		r = health_watch_new(self->event, self->manager, &self->trouble);
+		r = health_watch_new(self->event, self->manager, &self->health_watch);
 	if (r >= 0)
 		start_control(self);
 	if (r >= 0)
 		r = start_bus(self);
 	if (r >= 0 &&
-	    settings_watch_new(self->event, self->cli.config, reload, self, &self->watch) < 0)
-		log_info("%s is not watched for changes; SIGHUP reads it again", self->cli.config);
+	    settings_watch_new(
+		    self->event, self->cli.config, reload_settings, self, &self->settings_watch) <
+		    0)
+		log_info(
+			"cannot watch %s for changes; send SIGHUP after a change",
+			self->cli.config);
 	return r;
 }
 
-/* ------- the loop ------- */
+/* ------- the event loop ------- */
 
-/* How long this thread has been ready without a processor, in µs; 0 where the kernel does not count
- * it. */
+/* µs that this thread has been ready to run without a CPU; 0 where the kernel does not count it. */
 static uint64_t starved_us(const struct daemon *self)
 {
 	char text[64], *end;
@@ -372,15 +383,16 @@ static uint64_t starved_us(const struct daemon *self)
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
-	(void) strtoull(text, &end, 10); /* how long it has run */
+	(void) strtoull(text, &end, 10); /* the time that it has run */
 	return strtoull(end, NULL, 10) / 1000;
 }
 
-/* What others did with the processor meanwhile is not the loop's doing. */
-static void measure(struct daemon *self, uint64_t began, uint64_t starved)
+/* Time without a CPU does not count: the event loop did not cause it. */
+static void measure_stall(struct daemon *self, uint64_t began, uint64_t starved)
 {
-	uint64_t took = now_us() - began;
+	uint64_t took = clock_now_us() - began;
 
+	assert(thread_is_main());
 	starved = starved_us(self) - starved;
 	took = took > starved ? took - starved : 0;
 	if (took <= self->longest_stall)
@@ -388,10 +400,10 @@ static void measure(struct daemon *self, uint64_t began, uint64_t starved)
 	self->longest_stall = took;
 	if (took > STALL_WARN_US)
 		log_warning(
-			"the main loop was held up for %llu ms", (unsigned long long) took / 1000);
+			"the event loop was blocked for %llu ms", (unsigned long long) took / 1000);
 }
 
-static int run(struct daemon *self)
+static int daemon_run(struct daemon *self)
 {
 	int r, code = 0;
 
@@ -406,34 +418,34 @@ static int run(struct daemon *self)
 			return r;
 		if (r == 0)
 			continue;
-		began = now_us();
+		began = clock_now_us();
 		starved = starved_us(self);
 		r = sd_event_dispatch(self->event);
 		if (r < 0)
 			return r;
-		measure(self, began, starved);
+		measure_stall(self, began, starved);
 	}
 	(void) sd_event_get_exit_code(self->event, &code);
 	return code;
 }
 
-/* False: a backend has not let go; what its threads use must stay. */
-static bool take_apart(struct daemon *self)
+/* False: a backend still hangs; the memory that its threads use must stay. */
+static bool daemon_free(struct daemon *self)
 {
 	unsigned served = 0, failed = 0, orphans = 0;
 
 	if (self->manager)
 		manager_count(self->manager, &served, &failed, &orphans);
-	settings_watch_free(self->watch);
-	health_watch_free(self->trouble);
+	settings_watch_free(self->settings_watch);
+	health_watch_free(self->health_watch);
 	tcmu_dbus_free(self->bus);
-	methods_free(self->query);
-	control_socket_free(self->control);
+	methods_free(self->methods);
+	control_socket_free(self->control_socket);
 	if (served || failed || orphans || !manager_is_empty(self->manager))
 		return false;
 	manager_free(self->manager);
 	mailbox_free(self->mailbox);
-	handlers_free(self->registry);
+	handlers_free(self->handlers);
 	sd_event_unref(self->event);
 	return true;
 }
@@ -448,8 +460,8 @@ static void block_signals(void)
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ,
-	       SIG_IGN); /* a limit of file sizes is the backend's EFBIG, not the daemon's end */
+	/* A limit of file sizes must end one write with EFBIG, not the daemon. */
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 static int acquire_instance(struct daemon *self)
@@ -458,11 +470,13 @@ static int acquire_instance(struct daemon *self)
 	int r = instance_acquire(&self->instance, INSTANCE_LOCK_FILE, INSTANCE_SOCKET, &other);
 
 	if (r == -EBUSY && other)
-		log_crit("another daemon serves this kernel already: process %d", (int) other);
+		log_crit(
+			"another daemon serves this kernel already: process %d; stop it first",
+			(int) other);
 	else if (r == -EBUSY)
-		log_crit("another daemon serves this kernel already");
+		log_crit("another daemon serves this kernel already; stop it first");
 	else if (r < 0)
-		log_crit("the lock %s cannot be taken: %s", INSTANCE_LOCK_FILE, strerror(-r));
+		log_crit("cannot take the lock %s: %s", INSTANCE_LOCK_FILE, strerror(-r));
 	return r;
 }
 
@@ -476,11 +490,11 @@ int main(int argc, char **argv)
 	if (r != CLI_RUN)
 		return r;
 	block_signals();
-	/* Many short-lived threads, and no allocation where it would have to be fast: few heaps
-	 * stay small. */
+	/* There are many short-lived threads, and the I/O path does not allocate: with few arenas
+	 * the heap stays small. */
 	(void) mallopt(M_ARENA_MAX, ARENAS);
-	/* Nor by huge pages: the kernel would put one where a few small ones are in use, and all of
-	 * it would be resident. */
+	/* The kernel would use a huge page where a few small ones are in use, and all of it would
+	 * be resident. */
 	(void) prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	(void) log_start();
 	load_settings(&self);
@@ -489,15 +503,16 @@ int main(int argc, char **argv)
 		log_stop();
 		return r == -EBUSY ? CLI_EXIT_INSTANCE : CLI_EXIT_FAILURE;
 	}
-	r = start(&self);
+	r = daemon_start(&self);
 	if (r >= 0)
-		r = run(&self);
-	clean = take_apart(&self);
+		r = daemon_run(&self);
+	clean = daemon_free(&self);
 	if (self.event)
 		log_full(
 			TCMU_LOG_INFO, NULL, NULL, LOG_ID_DAEMON_STOPPED,
-			"stopped%s; the main loop was held up for %.1f ms at most",
-			clean ? "" : " without all backends", (double) self.longest_stall / 1000);
+			"stopped%s; the event loop was blocked for %.1f ms at most",
+			clean ? "" : " while backends still hang",
+			(double) self.longest_stall / 1000);
 	log_stop();
 	if (!clean)
 		_exit(r < 0 ? CLI_EXIT_FAILURE : r);

@@ -31,34 +31,35 @@ void ask_close(struct ask *self)
 	self->fd = -1;
 }
 
-static int no_daemon(const struct ask *self, int error)
+static int connect_error(const struct ask *self, int error)
 {
 	if (error == EACCES || error == EPERM) {
-		fprintf(stderr, "tcmuctl: only root may ask the daemon (%s)\n", self->path);
+		fprintf(stderr, "tcmuctl: permission denied for %s: only root may ask the daemon\n",
+			self->path);
 		return CTL_EXIT_FAILURE;
 	}
-	fprintf(stderr, "tcmuctl: tcmud does not run, or does not listen at %s: %s\n", self->path,
+	fprintf(stderr, "tcmuctl: tcmud does not run: cannot connect to %s: %s\n", self->path,
 		strerror(error));
 	return CTL_EXIT_DOWN;
 }
 
-static int connect_to(struct ask *self)
+static int connect_daemon(struct ask *self)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
 	if (self->fd >= 0)
 		return 0;
 	if (strlen(self->path) >= sizeof(address.sun_path))
-		return no_daemon(self, ENAMETOOLONG);
+		return connect_error(self, ENAMETOOLONG);
 	(void) snprintf(address.sun_path, sizeof(address.sun_path), "%s", self->path);
 	self->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (self->fd < 0)
-		return no_daemon(self, errno);
+		return connect_error(self, errno);
 	if (connect(self->fd, (const struct sockaddr *) &address, sizeof(address)) < 0) {
 		int error = errno;
 
 		ask_close(self);
-		return no_daemon(self, error);
+		return connect_error(self, error);
 	}
 	return 0;
 }
@@ -80,7 +81,7 @@ static bool send_line(int fd, const char *text)
 	return send(fd, "\n", 1, MSG_NOSIGNAL) == 1;
 }
 
-/* The line without its end, to be freed; NULL: the daemon has not said one. */
+/* One line without its newline, to be freed. NULL: the daemon has not sent one in time. */
 static char *receive_line(int fd, size_t *length)
 {
 	size_t size = 65536, used = 0;
@@ -112,7 +113,7 @@ static char *receive_line(int fd, size_t *length)
 	return line;
 }
 
-static json_t *exchange(struct ask *self, const char *text)
+static json_t *send_and_receive(struct ask *self, const char *text)
 {
 	json_t *answer = NULL;
 	size_t length;
@@ -127,26 +128,26 @@ static json_t *exchange(struct ask *self, const char *text)
 	return answer;
 }
 
-static int status_of(const char *code)
+static int exit_status_of(const char *code)
 {
 	return code && strcmp(code, "no-such-device") == 0 ? CTL_EXIT_NO_DEVICE : CTL_EXIT_FAILURE;
 }
 
-json_t *ask(struct ask *self, json_t *request, int *status)
+json_t *ask_daemon(struct ask *self, json_t *request, int *status)
 {
 	char *text = json_dumps(request, JSON_COMPACT);
 	json_t *answer = NULL, *result, *error;
 
 	json_decref(request);
 	if (!text) {
-		/* The argument is not UTF-8, and what is not has another name. */
-		fputs("tcmuctl: the argument is not text; uioN names any device\n", stderr);
+		/* A device whose name is not UTF-8 can be named by its number. */
+		fputs("tcmuctl: the argument is not UTF-8; use uioN to name the device\n", stderr);
 		*status = CTL_EXIT_USAGE;
 		return NULL;
 	}
-	*status = connect_to(self);
+	*status = connect_daemon(self);
 	if (*status == 0)
-		answer = exchange(self, text);
+		answer = send_and_receive(self, text);
 	free(text);
 	if (*status != 0)
 		return NULL;
@@ -155,8 +156,9 @@ json_t *ask(struct ask *self, json_t *request, int *status)
 	if (!result) {
 		const char *message = json_string_value(json_object_get(error, "message"));
 
-		fprintf(stderr, "tcmuctl: %s\n", message ? message : "the daemon has not answered");
-		*status = status_of(json_string_value(json_object_get(error, "code")));
+		fprintf(stderr, "tcmuctl: %s\n",
+			message ? message : "the daemon gives no answer; see its log");
+		*status = exit_status_of(json_string_value(json_object_get(error, "code")));
 		ask_close(self);
 	}
 	json_decref(answer);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Asking the daemon: a line of JSON each way over its socket.
+ * Requests to the daemon: one line of JSON each way over its socket.
  */
 #pragma once
 
@@ -17,11 +17,13 @@ struct ask {
 		.fd = -1, .path = (path_) \
 	}
 
-/* The answer to a request, which is taken; the caller's. NULL: it was refused or could not be
- * asked, which has been told on stderr, and *status is what to exit with. */
-json_t *ask(struct ask *self, json_t *request, int *status);
+/* Sends a request and returns its result, which the caller owns. Connects first where needed. Takes
+ * the request; NULL is an argument that is not text. NULL: an error, which is printed to stderr;
+ * *status is the exit status then. */
+json_t *ask_daemon(struct ask *self, json_t *request, int *status);
 
-/* A request: method, and the device or NULL. */
+/* A new request. device: NULL: none. Returns NULL if the device is not UTF-8. */
 json_t *ask_request(const char *method, const char *device);
 
+/* Closes the connection, if there is one. */
 void ask_close(struct ask *self);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One table of commands and one of options make the parser, the help and the test of the manual.
+ * The parser, the help and the test of the manual use one table of commands and one of options.
  */
 #include "cli.h"
 
@@ -26,23 +26,23 @@ static const struct {
 	const char *name;
 	enum argument argument;
 	unsigned options;
-	const char *synopsis; /* what may follow the name */
+	const char *synopsis; /* options and arguments after the name */
 	const char *help;
 } commands[CTL_COMMAND_COUNT] = {
 	[CTL_CHECK] =
 		{"check", ARGUMENT_MUST, OPTION_J, "CONFIG",
-		 "can a device be created with this config string"},
-	[CTL_DUMP] = {"dump", ARGUMENT_NONE, OPTION_J, "", "everything, as JSON, for a report"},
+		 "check whether a device can be created with this config string"},
+	[CTL_DUMP] = {"dump", ARGUMENT_NONE, OPTION_J, "", "everything, as JSON, for a bug report"},
 	[CTL_HANDLERS] =
 		{"handlers", ARGUMENT_NONE, OPTION_J, "",
-		 "the handlers that there are, and what is missing"},
+		 "the handlers, and the problem of each that is not usable"},
 	[CTL_INFLIGHT] =
 		{"inflight", ARGUMENT_MUST, OPTION_J, "DEV",
-		 "the commands that are under way, the oldest first"},
+		 "the commands in flight, the oldest first"},
 	[CTL_LIST] = {"list", ARGUMENT_NONE, OPTION_J, "", "all devices"},
 	[CTL_LOG_LEVEL] =
 		{"log-level", ARGUMENT_MAY, OPTION_J, "[LEVEL]",
-		 "show or set how much is logged, 0 to 5, until the settings change"},
+		 "show the log level, or set it (0 to 5) until the settings change"},
 	[CTL_METRICS] =
 		{"metrics", ARGUMENT_NONE, OPTION_O, "[-o FILE]",
 		 "all counters in the OpenMetrics text format"},
@@ -52,11 +52,11 @@ static const struct {
 	[CTL_STATS] =
 		{"stats", ARGUMENT_MAY, OPTION_J | OPTION_I | OPTION_C,
 		 "[-i SECONDS [-c COUNT]] [DEV]",
-		 "what devices have done, or are doing in each interval"},
+		 "counters and times of devices, in total or for each interval"},
 	[CTL_STATUS] = {"status", ARGUMENT_MUST, OPTION_J, "DEV", "one device in detail"},
 	[CTL_TOP] =
 		{"top", ARGUMENT_NONE, OPTION_I | OPTION_C, "[-i SECONDS] [-c COUNT]",
-		 "the busiest devices, over and over"},
+		 "the busiest devices, at each interval"},
 };
 
 static const struct option options[] = {
@@ -74,23 +74,22 @@ const char *ctl_command_name(enum ctl_command command)
 void ctl_help(FILE *out)
 {
 	fputs("Usage: tcmuctl [OPTION...] COMMAND [ARGUMENT]\n\n"
-	      "Shows what tcmud is doing. DEV is a device: user_0/disk, disk or "
+	      "Shows the state of tcmud. DEV is a device: user_0/disk, disk or "
 	      "uio0.\n\nCommands:\n",
 	      out);
 	for (size_t i = 0; i < CTL_COMMAND_COUNT; i++)
 		fprintf(out, "  %s%s%s\n        %s\n", commands[i].name,
 			*commands[i].synopsis ? " " : "", commands[i].synopsis, commands[i].help);
 	fputs("\nOptions:\n"
-	      "  -j, --json              say it as JSON\n"
-	      "  -i, --interval=SECONDS  report again after so many seconds\n"
-	      "  -c, --count=COUNT       end after so many reports\n"
-	      "  -o, --output=FILE       write to this file, which is replaced at once\n"
-	      "  -s, --socket=PATH       where the daemon listens (" SOCKET ")\n"
-	      "  -h, --help              show this\n"
+	      "  -j, --json              print JSON\n"
+	      "  -i, --interval=SECONDS  report after every interval\n"
+	      "  -c, --count=COUNT       end after this many reports\n"
+	      "  -o, --output=FILE       write to this file, which is replaced in one step\n"
+	      "  -s, --socket=PATH       the socket of the daemon (" SOCKET ")\n"
+	      "  -h, --help              show this help\n"
 	      "  -V, --version           show the version\n\n"
-	      "Exit status: 0 fine, 1 refused or failed, 2 wrong usage, 3 the daemon does not "
-	      "run,\n"
-	      "4 there is no such device.\n",
+	      "Exit status: 0 success, 1 refused or failed, 2 mistake on the command line,\n"
+	      "3 the daemon does not run, 4 there is no such device.\n",
 	      out);
 }
 
@@ -114,7 +113,7 @@ static bool parse_count(const char *text, unsigned *count)
 	return *text >= '0' && *text <= '9' && !*end && !errno && n >= 1 && n <= 1000000000;
 }
 
-/* Which of the command's options it is; 0: any command's. */
+/* The bit of an option that only some commands have; 0: all commands have it. */
 static unsigned option_bit(int letter)
 {
 	switch (letter) {
@@ -131,14 +130,14 @@ static unsigned option_bit(int letter)
 	}
 }
 
-static int wrong(FILE *err, const char *what, const char *which)
+static int ctl_usage_error(FILE *err, const char *what, const char *which)
 {
 	fprintf(err, "tcmuctl: %s%s%s (see tcmuctl --help)\n", what, which ? ": " : "",
 		which ? which : "");
 	return CTL_EXIT_USAGE;
 }
 
-static int take_option(struct ctl *ctl, int letter, FILE *out, FILE *err)
+static int ctl_take_option(struct ctl *ctl, int letter, FILE *out, FILE *err)
 {
 	switch (letter) {
 	case 'j':
@@ -147,11 +146,12 @@ static int take_option(struct ctl *ctl, int letter, FILE *out, FILE *err)
 	case 'i':
 		return parse_seconds(optarg, &ctl->interval)
 			? CTL_RUN
-			: wrong(err, "an interval is 0.1 to 86400 seconds, not", optarg);
+			: ctl_usage_error(
+				  err, "invalid interval, expected 0.1 to 86400 seconds", optarg);
 	case 'c':
 		return parse_count(optarg, &ctl->count)
 			? CTL_RUN
-			: wrong(err, "a count is a number from 1, not", optarg);
+			: ctl_usage_error(err, "invalid count, expected a number from 1", optarg);
 	case 'o':
 		ctl->output = optarg;
 		return CTL_RUN;
@@ -165,33 +165,33 @@ static int take_option(struct ctl *ctl, int letter, FILE *out, FILE *err)
 		fprintf(out, "tcmuctl %s\n", TCMUD_VERSION);
 		return 0;
 	default:
-		return wrong(
-			err,
-			letter == ':' ? "an option lacks its value" : "there is no such option",
+		return ctl_usage_error(
+			err, letter == ':' ? "an option without its value" : "unknown option",
 			NULL);
 	}
 }
 
-static int take_command(struct ctl *ctl, char **words, int cnt, unsigned given, FILE *err)
+static int ctl_take_command(struct ctl *ctl, char **words, int cnt, unsigned given, FILE *err)
 {
 	size_t i = 0;
 
 	if (cnt == 0)
-		return wrong(err, "which command?", NULL);
+		return ctl_usage_error(err, "there is no command", NULL);
 	while (i < CTL_COMMAND_COUNT && strcmp(commands[i].name, words[0]) != 0)
 		i++;
 	if (i == CTL_COMMAND_COUNT)
-		return wrong(err, "there is no such command", words[0]);
+		return ctl_usage_error(err, "unknown command", words[0]);
 	ctl->command = (enum ctl_command) i;
 	ctl->argument = cnt > 1 ? words[1] : NULL;
 	if (cnt > 2 || (cnt > 1 && commands[i].argument == ARGUMENT_NONE))
-		return wrong(err, "too many arguments", words[0]);
+		return ctl_usage_error(err, "too many arguments", words[0]);
 	if (cnt == 1 && commands[i].argument == ARGUMENT_MUST)
-		return wrong(err, commands[i].synopsis, "is missing");
+		return ctl_usage_error(err, commands[i].synopsis, "is missing");
 	if (given & ~commands[i].options)
-		return wrong(err, "one of the options is not for this command", words[0]);
+		return ctl_usage_error(
+			err, "an option is not possible with this command", words[0]);
 	if (i == CTL_STATS && ctl->count && ctl->interval == 0)
-		return wrong(err, "a count is for reports at an interval: -i SECONDS", NULL);
+		return ctl_usage_error(err, "--count needs --interval", NULL);
 	return CTL_RUN;
 }
 
@@ -205,9 +205,9 @@ int ctl_parse(int argc, char **argv, struct ctl *ctl, FILE *out, FILE *err)
 	opterr = 0;
 	while ((letter = getopt_long(argc, argv, ":c:hi:jo:s:V", options, NULL)) >= 0) {
 		given |= option_bit(letter);
-		r = take_option(ctl, letter, out, err);
+		r = ctl_take_option(ctl, letter, out, err);
 		if (r != CTL_RUN)
 			return r;
 	}
-	return take_command(ctl, argv + optind, argc - optind, given, err);
+	return ctl_take_command(ctl, argv + optind, argc - optind, given, err);
 }

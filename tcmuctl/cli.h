@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#define CTL_EXIT_FAILURE   1 /* the daemon refuses, or a check has found something wrong */
-#define CTL_EXIT_USAGE     2
+#define CTL_EXIT_FAILURE   1 /* the daemon refused, or the config string is invalid */
+#define CTL_EXIT_USAGE     2 /* a mistake on the command line */
 #define CTL_EXIT_DOWN      3 /* no daemon runs */
 #define CTL_EXIT_NO_DEVICE 4
 
@@ -34,15 +34,17 @@ struct ctl {
 	const char *argument; /* NULL: none */
 	bool json;
 	double interval; /* seconds; 0: none given */
-	unsigned count;  /* of reports; 0: no end */
+	unsigned count;  /* of reports; 0: no limit */
 	const char *output;
 	const char *socket;
 };
 
-/* CTL_RUN, or the exit status: help and version go to out, what is wrong to err. */
+/* Parses the command line. Returns CTL_RUN, or the exit status: for --help and --version, which are
+ * printed to out, and for a mistake, which is printed to err. Strings are argv's or constants. */
 int ctl_parse(int argc, char **argv, struct ctl *ctl, FILE *out, FILE *err);
 
+/* Prints the text of --help. */
 void ctl_help(FILE *out);
 
-/* "log-level" */
+/* The word on the command line, like "log-level". A constant. */
 const char *ctl_command_name(enum ctl_command command);

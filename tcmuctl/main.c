@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tcmuctl: asks tcmud and shows the answer.
+ * tcmuctl: sends requests to tcmud and shows the answers.
  */
 #include <errno.h>
 #include <math.h>
@@ -12,6 +12,7 @@
 
 #include "ask.h"
 #include "cli.h"
+#include "members.h"
 #include "metrics.h"
 #include "rates.h"
 #include "show.h"
@@ -20,22 +21,22 @@
 #define REOPEN_TRIES  150
 #define REOPEN_STEP_S 0.1
 
-static int end_of_output(FILE *out)
+static int flush_output(FILE *out)
 {
 	if (fflush(out) == 0 && !ferror(out))
 		return 0;
 	if (errno != EPIPE)
-		fprintf(stderr, "tcmuctl: the output cannot be written: %s\n", strerror(errno));
+		fprintf(stderr, "tcmuctl: cannot write the output: %s\n", strerror(errno));
 	return CTL_EXIT_FAILURE;
 }
 
-static void say_json(const json_t *value, bool compact)
+static void print_json(const json_t *value, bool compact)
 {
 	(void) json_dumpf(value, stdout, compact ? JSON_COMPACT : JSON_INDENT(2));
 	fputc('\n', stdout);
 }
 
-static void rest(double seconds)
+static void sleep_for(double seconds)
 {
 	struct timespec left = {.tv_sec = (time_t) seconds};
 
@@ -46,24 +47,24 @@ static void rest(double seconds)
 
 /* ------- one answer ------- */
 
-static int simple(
+static int run_simple(
 	const struct ctl *ctl, struct ask *daemon, void (*show)(FILE *out, const json_t *result))
 {
 	int status;
-	json_t *result = ask(
+	json_t *result = ask_daemon(
 		daemon, ask_request(ctl_command_name(ctl->command), ctl->argument), &status);
 
 	if (!result)
 		return status;
 	if (ctl->json || !show)
-		say_json(result, false);
+		print_json(result, false);
 	else
 		show(stdout, result);
 	json_decref(result);
-	return end_of_output(stdout);
+	return flush_output(stdout);
 }
 
-static int check(const struct ctl *ctl, struct ask *daemon)
+static int run_check(const struct ctl *ctl, struct ask *daemon)
 {
 	json_t *request = ask_request("check", NULL), *result;
 	int status;
@@ -72,70 +73,71 @@ static int check(const struct ctl *ctl, struct ask *daemon)
 		json_decref(request);
 		request = NULL;
 	}
-	result = ask(daemon, request, &status);
+	result = ask_daemon(daemon, request, &status);
 	if (!result)
 		return status;
 	if (ctl->json)
-		say_json(result, false);
+		print_json(result, false);
 	else
-		printf("%s: %s\n", ctl->argument, text_of(result, "message"));
+		printf("%s: %s\n", ctl->argument, member_text(result, "message"));
 	status = json_is_true(json_object_get(result, "fine")) ? 0 : CTL_EXIT_FAILURE;
 	json_decref(result);
-	return end_of_output(stdout) ? CTL_EXIT_FAILURE : status;
+	return flush_output(stdout) ? CTL_EXIT_FAILURE : status;
 }
 
-static int log_level(const struct ctl *ctl, struct ask *daemon)
+static int run_log_level(const struct ctl *ctl, struct ask *daemon)
 {
 	json_t *request = ask_request("log-level", NULL), *result;
 	int status;
 
 	if (ctl->argument && (strlen(ctl->argument) != 1 || !strchr("012345", ctl->argument[0]))) {
 		json_decref(request);
-		fprintf(stderr, "tcmuctl: a log level is a number from 0 to 5, not: %s\n",
+		fprintf(stderr, "tcmuctl: invalid log level: %s, expected a number from 0 to 5\n",
 			ctl->argument);
 		return CTL_EXIT_USAGE;
 	}
 	if (ctl->argument)
 		(void) json_object_set_new(request, "level", json_integer(ctl->argument[0] - '0'));
-	result = ask(daemon, request, &status);
+	result = ask_daemon(daemon, request, &status);
 	if (!result)
 		return status;
 	if (ctl->json)
-		say_json(result, false);
+		print_json(result, false);
 	else
-		printf("%.0f %s\n", number_of(result, "level"), text_of(result, "name"));
+		printf("%.0f %s\n", member_number(result, "level"), member_text(result, "name"));
 	json_decref(result);
-	return end_of_output(stdout);
+	return flush_output(stdout);
 }
 
-/* Starts it and waits until it is known how it ended. */
-static int reopen(const struct ctl *ctl, struct ask *daemon)
+/* Starts the reopening and waits for its end. */
+static int run_reopen(const struct ctl *ctl, struct ask *daemon)
 {
 	int status;
-	json_t *result = ask(daemon, ask_request("reopen", ctl->argument), &status);
+	json_t *result = ask_daemon(daemon, ask_request("reopen", ctl->argument), &status);
 
 	for (int i = 0; result && i < REOPEN_TRIES; i++) {
-		const char *state = text_of(result, "state");
+		const char *state = member_text(result, "state");
 
-		if (strcmp(state, "LIVE") == 0 || *text_of(result, "problem"))
+		if (strcmp(state, "LIVE") == 0 || *member_text(result, "problem"))
 			break;
 		json_decref(result);
-		rest(REOPEN_STEP_S);
-		result = ask(daemon, ask_request("status", ctl->argument), &status);
+		sleep_for(REOPEN_STEP_S);
+		result = ask_daemon(daemon, ask_request("status", ctl->argument), &status);
 	}
 	if (!result)
 		return status;
 	if (ctl->json)
-		say_json(result, false);
+		print_json(result, false);
 	else
-		printf("%s is %s%s%s\n", text_of(result, "device"), text_of(result, "state"),
-		       *text_of(result, "problem") ? ": " : "", text_of(result, "problem"));
-	status = strcmp(text_of(result, "state"), "LIVE") == 0 ? 0 : CTL_EXIT_FAILURE;
+		printf("%s is %s%s%s\n", member_text(result, "device"),
+		       member_text(result, "state"), *member_text(result, "problem") ? ": " : "",
+		       member_text(result, "problem"));
+	status = strcmp(member_text(result, "state"), "LIVE") == 0 ? 0 : CTL_EXIT_FAILURE;
 	json_decref(result);
-	return end_of_output(stdout) ? CTL_EXIT_FAILURE : status;
+	return flush_output(stdout) ? CTL_EXIT_FAILURE : status;
 }
 
-/* Beside the file first, so that nobody reads a half. */
+/* Writes beside the file and renames, so that a reader never sees half of it. */
 static int write_metrics(const json_t *dump, const char *path)
 {
 	char beside[4096];
@@ -144,25 +146,25 @@ static int write_metrics(const json_t *dump, const char *path)
 
 	if (snprintf(beside, sizeof(beside), "%s.%d", path, (int) getpid()) >=
 	    (int) sizeof(beside)) {
-		fprintf(stderr, "tcmuctl: the name is too long: %s\n", path);
+		fprintf(stderr, "tcmuctl: the file name is too long: %s\n", path);
 		return CTL_EXIT_FAILURE;
 	}
 	out = fopen(beside, "we");
 	if (out) {
 		metrics_write(out, dump);
-		r = end_of_output(out);
+		r = flush_output(out);
 		if (fclose(out) == 0 && r == 0 && rename(beside, path) == 0)
 			return 0;
 		(void) unlink(beside);
 	}
-	fprintf(stderr, "tcmuctl: %s cannot be written: %s\n", path, strerror(errno));
+	fprintf(stderr, "tcmuctl: cannot write %s: %s\n", path, strerror(errno));
 	return CTL_EXIT_FAILURE;
 }
 
-static int metrics(const struct ctl *ctl, struct ask *daemon)
+static int run_metrics(const struct ctl *ctl, struct ask *daemon)
 {
 	int status;
-	json_t *dump = ask(daemon, ask_request("dump", NULL), &status);
+	json_t *dump = ask_daemon(daemon, ask_request("dump", NULL), &status);
 
 	if (!dump)
 		return status;
@@ -170,21 +172,21 @@ static int metrics(const struct ctl *ctl, struct ask *daemon)
 		status = write_metrics(dump, ctl->output);
 	} else {
 		metrics_write(stdout, dump);
-		status = end_of_output(stdout);
+		status = flush_output(stdout);
 	}
 	json_decref(dump);
 	return status;
 }
 
-/* ------- over and over ------- */
+/* ------- repeated reports ------- */
 
-static void report(const struct ctl *ctl, const json_t *before, const json_t *now)
+static void print_report(const struct ctl *ctl, const json_t *before, const json_t *now)
 {
 	bool top = ctl->command == CTL_TOP;
 	json_t *rates = rates_between(before, now);
 
 	if (ctl->json) {
-		say_json(rates, true);
+		print_json(rates, true);
 	} else {
 		if (top && isatty(STDOUT_FILENO))
 			fputs("\033[H\033[J", stdout);
@@ -195,19 +197,19 @@ static void report(const struct ctl *ctl, const json_t *before, const json_t *no
 	json_decref(rates);
 }
 
-static int repeat(const struct ctl *ctl, struct ask *daemon)
+static int run_repeatedly(const struct ctl *ctl, struct ask *daemon)
 {
 	double seconds = ctl->interval > 0 ? ctl->interval : TOP_SECONDS;
 	json_t *before, *now;
 	int status = 0;
 
-	before = ask(daemon, ask_request("stats", ctl->argument), &status);
+	before = ask_daemon(daemon, ask_request("stats", ctl->argument), &status);
 	for (unsigned i = 0; before && (!ctl->count || i < ctl->count) && status == 0; i++) {
-		rest(seconds);
-		now = ask(daemon, ask_request("stats", ctl->argument), &status);
+		sleep_for(seconds);
+		now = ask_daemon(daemon, ask_request("stats", ctl->argument), &status);
 		if (now) {
-			report(ctl, before, now);
-			status = end_of_output(stdout);
+			print_report(ctl, before, now);
+			status = flush_output(stdout);
 		}
 		json_decref(before);
 		before = now;
@@ -216,31 +218,32 @@ static int repeat(const struct ctl *ctl, struct ask *daemon)
 	return status;
 }
 
-static int run(const struct ctl *ctl, struct ask *daemon)
+static int run_command(const struct ctl *ctl, struct ask *daemon)
 {
 	switch (ctl->command) {
 	case CTL_CHECK:
-		return check(ctl, daemon);
+		return run_check(ctl, daemon);
 	case CTL_HANDLERS:
-		return simple(ctl, daemon, show_handlers);
+		return run_simple(ctl, daemon, show_handlers);
 	case CTL_INFLIGHT:
-		return simple(ctl, daemon, show_inflight);
+		return run_simple(ctl, daemon, show_inflight);
 	case CTL_LIST:
-		return simple(ctl, daemon, show_list);
+		return run_simple(ctl, daemon, show_list);
 	case CTL_LOG_LEVEL:
-		return log_level(ctl, daemon);
+		return run_log_level(ctl, daemon);
 	case CTL_METRICS:
-		return metrics(ctl, daemon);
+		return run_metrics(ctl, daemon);
 	case CTL_REOPEN:
-		return reopen(ctl, daemon);
+		return run_reopen(ctl, daemon);
 	case CTL_STATUS:
-		return simple(ctl, daemon, show_status);
+		return run_simple(ctl, daemon, show_status);
 	case CTL_STATS:
-		return ctl->interval > 0 ? repeat(ctl, daemon) : simple(ctl, daemon, show_totals);
+		return ctl->interval > 0 ? run_repeatedly(ctl, daemon)
+					 : run_simple(ctl, daemon, show_totals);
 	case CTL_TOP:
-		return repeat(ctl, daemon);
+		return run_repeatedly(ctl, daemon);
 	default:
-		return simple(ctl, daemon, NULL);
+		return run_simple(ctl, daemon, NULL);
 	}
 }
 
@@ -253,7 +256,7 @@ int main(int argc, char **argv)
 	if (status != CTL_RUN)
 		return status;
 	(void) signal(SIGPIPE, SIG_IGN);
-	status = run(&ctl, &daemon);
+	status = run_command(&ctl, &daemon);
 	ask_close(&daemon);
 	return status;
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One function for each family of metrics. A histogram has a bound at each power of two from 4 us
- * to 34 s; they are bounds of the daemon's own buckets, so that what is told is exact.
+ * to 34 s. These are bounds of the daemon's own buckets, so the numbers are exact.
  */
 #include "metrics.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "show.h"
+#include "members.h"
 
 #define BOUND_FIRST 12 /* 2^12 ns */
 #define BOUND_LAST  35
@@ -18,7 +18,7 @@ struct family {
 	const json_t *devices;
 };
 
-static void head(
+static void write_head(
 	const struct family *family, const char *name, const char *type, const char *unit,
 	const char *help)
 {
@@ -29,7 +29,7 @@ static void head(
 }
 
 /* A label's value, with its quotes. */
-static void quoted(FILE *out, const char *text)
+static void write_quoted(FILE *out, const char *text)
 {
 	fputc('"', out);
 	for (; *text; text++) {
@@ -43,10 +43,10 @@ static void quoted(FILE *out, const char *text)
 	fputc('"', out);
 }
 
-static void label(FILE *out, char before, const char *name, const char *value)
+static void write_label(FILE *out, char before, const char *name, const char *value)
 {
 	fprintf(out, "%c%s=", before, name);
-	quoted(out, value);
+	write_quoted(out, value);
 }
 
 static const json_t *stats_of(const json_t *device)
@@ -54,7 +54,7 @@ static const json_t *stats_of(const json_t *device)
 	return json_object_get(device, "stats");
 }
 
-static void simple(
+static void write_simple(
 	const struct family *family, const char *name, const char *suffix,
 	double (*value)(const json_t *device))
 {
@@ -63,88 +63,90 @@ static void simple(
 
 	for (i = 0; (device = json_array_get(family->devices, i)); i++) {
 		fprintf(family->out, "%s%s", name, suffix);
-		label(family->out, '{', "device", text_of(device, "device"));
+		write_label(family->out, '{', "device", member_text(device, "device"));
 		fprintf(family->out, "} %.17g\n", value(device));
 	}
 }
 
-static double up(const json_t *device)
+static double value_up(const json_t *device)
 {
-	return strcmp(text_of(device, "state"), "LIVE") == 0;
+	return strcmp(member_text(device, "state"), "LIVE") == 0;
 }
 
-static double size(const json_t *device)
+static double value_size(const json_t *device)
 {
-	return number_of(device, "size");
+	return member_number(device, "size");
 }
 
-static double in_flight(const json_t *device)
+static double value_in_flight(const json_t *device)
 {
-	return number_of(device, "in_flight");
+	return member_number(device, "in_flight");
 }
 
-static double cpu(const json_t *device)
+static double value_cpu(const json_t *device)
 {
-	return number_of(stats_of(device), "cpu_ns") / 1e9;
+	return member_number(stats_of(device), "cpu_ns") / 1e9;
 }
 
-static void details(const struct family *family)
+static void write_device_info(const struct family *family)
 {
 	const json_t *device;
 	size_t i;
 
-	head(family, "tcmu_device_info", "gauge", NULL, "What the device is made of.");
+	write_head(
+		family, "tcmu_device_info", "gauge", NULL,
+		"The handler and the config string of the device.");
 	for (i = 0; (device = json_array_get(family->devices, i)); i++) {
 		fputs("tcmu_device_info", family->out);
-		label(family->out, '{', "device", text_of(device, "device"));
-		label(family->out, ',', "handler", text_of(device, "handler"));
-		label(family->out, ',', "config", text_of(device, "config"));
+		write_label(family->out, '{', "device", member_text(device, "device"));
+		write_label(family->out, ',', "handler", member_text(device, "handler"));
+		write_label(family->out, ',', "config", member_text(device, "config"));
 		fputs("} 1\n", family->out);
 	}
 }
 
 /* A sample of a counter with one label beside the device. */
-static void labelled(
+static void write_labelled(
 	FILE *out, const char *name, const json_t *device, const char *label_name,
 	const char *label_value, double value)
 {
 	fprintf(out, "%s_total", name);
-	label(out, '{', "device", text_of(device, "device"));
-	label(out, ',', label_name, label_value);
+	write_label(out, '{', "device", member_text(device, "device"));
+	write_label(out, ',', label_name, label_value);
 	fprintf(out, "} %.0f\n", value);
 }
 
-static void by_class(
+static void write_by_class(
 	const struct family *family, const char *name, const char *key, const char *unit,
 	const char *help)
 {
 	const json_t *device;
 	size_t i;
 
-	head(family, name, "counter", unit, help);
+	write_head(family, name, "counter", unit, help);
 	for (i = 0; (device = json_array_get(family->devices, i)); i++) {
 		json_t *classes = json_object_get(stats_of(device), "classes");
 
-		for (struct member class = {0}; next_member(classes, &class);)
-			labelled(
+		for (struct member class = {0}; member_next(classes, &class);)
+			write_labelled(
 				family->out, name, device, "class", class.key,
-				number_of(class.value, key));
+				member_number(class.value, key));
 	}
 }
 
-static void by_key(
+static void write_by_key(
 	const struct family *family, const char *name, const char *which, const char *label_name,
 	const char *help)
 {
 	const json_t *device;
 	size_t i;
 
-	head(family, name, "counter", NULL, help);
+	write_head(family, name, "counter", NULL, help);
 	for (i = 0; (device = json_array_get(family->devices, i)); i++) {
 		json_t *counts = json_object_get(stats_of(device), which);
 
-		for (struct member count = {0}; next_member(counts, &count);)
-			labelled(
+		for (struct member count = {0}; member_next(counts, &count);)
+			write_labelled(
 				family->out, name, device, label_name, count.key,
 				json_number_value(count.value));
 	}
@@ -165,7 +167,7 @@ static double answered_below(const json_t *latency, double ns)
 	return cnt;
 }
 
-static double answered(const json_t *latency)
+static double commands_answered(const json_t *latency)
 {
 	const json_t *bucket;
 	double cnt = 0;
@@ -176,42 +178,44 @@ static double answered(const json_t *latency)
 	return cnt;
 }
 
-static void sample(FILE *out, const char *suffix, const char *device, const char *class)
+static void write_sample_name(FILE *out, const char *suffix, const char *device, const char *class)
 {
 	fprintf(out, "tcmu_device_command_duration_seconds%s", suffix);
-	label(out, '{', "device", device);
-	label(out, ',', "class", class);
+	write_label(out, '{', "device", device);
+	write_label(out, ',', "class", class);
 }
 
-static void histogram(FILE *out, const char *device, const char *class, const json_t *counts)
+static void write_histogram(FILE *out, const char *device, const char *class, const json_t *counts)
 {
 	const json_t *latency = json_object_get(counts, "latency_ns");
 
 	for (int i = BOUND_FIRST; i <= BOUND_LAST; i++) {
-		sample(out, "_bucket", device, class);
+		write_sample_name(out, "_bucket", device, class);
 		fprintf(out, ",le=\"%.9f\"} %.0f\n", ldexp(1, i) / 1e9,
 			answered_below(latency, ldexp(1, i)));
 	}
-	sample(out, "_bucket", device, class);
-	fprintf(out, ",le=\"+Inf\"} %.0f\n", answered(latency));
-	sample(out, "_count", device, class);
-	fprintf(out, "} %.0f\n", answered(latency));
-	sample(out, "_sum", device, class);
-	fprintf(out, "} %.9f\n", number_of(counts, "total_ns") / 1e9);
+	write_sample_name(out, "_bucket", device, class);
+	fprintf(out, ",le=\"+Inf\"} %.0f\n", commands_answered(latency));
+	write_sample_name(out, "_count", device, class);
+	fprintf(out, "} %.0f\n", commands_answered(latency));
+	write_sample_name(out, "_sum", device, class);
+	fprintf(out, "} %.9f\n", member_number(counts, "total_ns") / 1e9);
 }
 
-static void histograms(const struct family *family)
+static void write_histograms(const struct family *family)
 {
 	const json_t *device;
 	size_t i;
 
-	head(family, "tcmu_device_command_duration_seconds", "histogram", "seconds",
-	     "From the fetch of a command to its answer.");
+	write_head(
+		family, "tcmu_device_command_duration_seconds", "histogram", "seconds",
+		"Time from the fetch of a command to its end.");
 	for (i = 0; (device = json_array_get(family->devices, i)); i++) {
 		json_t *classes = json_object_get(stats_of(device), "classes");
 
-		for (struct member class = {0}; next_member(classes, &class);)
-			histogram(family->out, text_of(device, "device"), class.key, class.value);
+		for (struct member class = {0}; member_next(classes, &class);)
+			write_histogram(
+				family->out, member_text(device, "device"), class.key, class.value);
 	}
 }
 
@@ -219,31 +223,35 @@ void metrics_write(FILE *out, const json_t *dump)
 {
 	struct family family = {.out = out, .devices = json_object_get(dump, "devices")};
 
-	head(&family, "tcmu_daemon_info", "gauge", NULL, "The daemon that serves.");
+	write_head(&family, "tcmu_daemon_info", "gauge", NULL, "The version of the daemon.");
 	fputs("tcmu_daemon_info", out);
-	label(out, '{', "version", text_of(dump, "version"));
+	write_label(out, '{', "version", member_text(dump, "version"));
 	fputs("} 1\n", out);
-	details(&family);
-	head(&family, "tcmu_device_up", "gauge", NULL, "1 where the device is served.");
-	simple(&family, "tcmu_device_up", "", up);
-	head(&family, "tcmu_device_size_bytes", "gauge", "bytes", "The capacity.");
-	simple(&family, "tcmu_device_size_bytes", "", size);
-	head(&family, "tcmu_device_inflight", "gauge", NULL, "Commands that are under way.");
-	simple(&family, "tcmu_device_inflight", "", in_flight);
-	head(&family, "tcmu_device_cpu_seconds", "counter", "seconds",
-	     "Processor time of the I/O thread.");
-	simple(&family, "tcmu_device_cpu_seconds", "_total", cpu);
-	by_class(&family, "tcmu_device_commands", "commands", NULL, "Commands that were answered.");
-	by_class(
+	write_device_info(&family);
+	write_head(&family, "tcmu_device_up", "gauge", NULL, "1: the device is LIVE.");
+	write_simple(&family, "tcmu_device_up", "", value_up);
+	write_head(&family, "tcmu_device_size_bytes", "gauge", "bytes", "Capacity.");
+	write_simple(&family, "tcmu_device_size_bytes", "", value_size);
+	write_head(&family, "tcmu_device_inflight", "gauge", NULL, "Commands in flight.");
+	write_simple(&family, "tcmu_device_inflight", "", value_in_flight);
+	write_head(
+		&family, "tcmu_device_cpu_seconds", "counter", "seconds",
+		"CPU time of the I/O thread.");
+	write_simple(&family, "tcmu_device_cpu_seconds", "_total", value_cpu);
+	write_by_class(
+		&family, "tcmu_device_commands", "commands", NULL, "Commands that have ended.");
+	write_by_class(
 		&family, "tcmu_device_failed_commands", "failed", NULL,
-		"Commands that were not answered with GOOD.");
-	by_class(
+		"Commands that have not ended with GOOD.");
+	write_by_class(
 		&family, "tcmu_device_data_bytes", "bytes", "bytes",
-		"Data of commands that were answered with GOOD.");
-	by_key(&family, "tcmu_device_check_conditions", "sense_keys", "sense_key",
-	       "CHECK CONDITIONs.");
-	by_key(&family, "tcmu_device_other_ends", "other_ends", "status",
-	       "Ends that are neither GOOD nor a CHECK CONDITION.");
-	histograms(&family);
+		"Data of commands that have ended with GOOD.");
+	write_by_key(
+		&family, "tcmu_device_check_conditions", "sense_keys", "sense_key",
+		"CHECK CONDITIONs.");
+	write_by_key(
+		&family, "tcmu_device_other_ends", "other_ends", "status",
+		"Commands that have ended neither with GOOD nor with CHECK CONDITION.");
+	write_histograms(&family);
 	fputs("# EOF\n", out);
 }

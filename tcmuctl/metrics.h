@@ -8,5 +8,5 @@
 
 #include <jansson.h>
 
-/* dump: the daemon's answer to "dump". */
+/* Prints all metrics. dump: the result of the method "dump". */
 void metrics_write(FILE *out, const json_t *dump);

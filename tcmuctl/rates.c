@@ -4,12 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "show.h"
+#include "members.h"
 #include "table.h"
+#include "units.h"
 
 /* ------- histograms: [from, below, count] in ns ------- */
 
-static double bound(const json_t *bucket, size_t i)
+static double bucket_member(const json_t *bucket, size_t i)
 {
 	return json_number_value(json_array_get(bucket, i));
 }
@@ -20,17 +21,17 @@ static double count_in(const json_t *latency, double from)
 	size_t i;
 
 	for (i = 0; (bucket = json_array_get(latency, i)); i++)
-		if (bound(bucket, 0) == from)
-			return bound(bucket, 2);
+		if (bucket_member(bucket, 0) == from)
+			return bucket_member(bucket, 2);
 	return 0;
 }
 
 static double count_between(const json_t *bucket, const json_t *before)
 {
-	return bound(bucket, 2) - (before ? count_in(before, bound(bucket, 0)) : 0);
+	return bucket_member(bucket, 2) - (before ? count_in(before, bucket_member(bucket, 0)) : 0);
 }
 
-double percentile(const json_t *latency, const json_t *before, double part)
+double rates_percentile(const json_t *latency, const json_t *before, double part)
 {
 	double total = 0, seen = 0, last = 0;
 	const json_t *bucket;
@@ -40,7 +41,7 @@ double percentile(const json_t *latency, const json_t *before, double part)
 		total += count_between(bucket, before);
 	for (i = 0; (bucket = json_array_get(latency, i)); i++) {
 		double cnt = count_between(bucket, before);
-		double from = bound(bucket, 0), below = bound(bucket, 1);
+		double from = bucket_member(bucket, 0), below = bucket_member(bucket, 1);
 
 		if (cnt <= 0)
 			continue;
@@ -57,86 +58,86 @@ double percentile(const json_t *latency, const json_t *before, double part)
 
 /* ------- one device ------- */
 
-static const json_t *find_device(const json_t *stats, const char *name)
+static const json_t *find_device_stats(const json_t *stats, const char *name)
 {
 	const json_t *device;
 	size_t i;
 
 	for (i = 0; (device = json_array_get(json_object_get(stats, "devices"), i)); i++)
-		if (strcmp(text_of(device, "device"), name) == 0)
+		if (strcmp(member_text(device, "device"), name) == 0)
 			return device;
 	return NULL;
 }
 
-static const json_t *class_of(const json_t *device, const char *name)
+static const json_t *member_class(const json_t *device, const char *name)
 {
 	return json_object_get(json_object_get(device, "classes"), name);
 }
 
-static double grown(const json_t *before, const json_t *now, const char *key)
+static double growth_of(const json_t *before, const json_t *now, const char *key)
 {
-	return number_of(now, key) - number_of(before, key);
+	return member_number(now, key) - member_number(before, key);
 }
 
 static json_t *latency_between(const json_t *before, const json_t *now)
 {
 	const json_t *was = json_object_get(before, "latency_ns"),
 		     *is = json_object_get(now, "latency_ns");
-	double commands = grown(before, now, "commands");
+	double commands = growth_of(before, now, "commands");
 
 	return json_pack(
 		"{sf sf sf sf sf sf}", "mean",
-		commands > 0 ? grown(before, now, "total_ns") / commands / 1e9 : 0.0, "p50",
-		percentile(is, was, 0.50), "p90", percentile(is, was, 0.90), "p99",
-		percentile(is, was, 0.99), "p999", percentile(is, was, 0.999), "max",
-		percentile(is, was, 1.0));
+		commands > 0 ? growth_of(before, now, "total_ns") / commands / 1e9 : 0.0, "p50",
+		rates_percentile(is, was, 0.50), "p90", rates_percentile(is, was, 0.90), "p99",
+		rates_percentile(is, was, 0.99), "p999", rates_percentile(is, was, 0.999), "max",
+		rates_percentile(is, was, 1.0));
 }
 
 static double of_all_classes(const json_t *before, const json_t *now, const char *key)
 {
 	double sum = 0;
 
-	for (struct member class = {0}; next_member(json_object_get(now, "classes"), &class);)
-		sum += grown(class_of(before, class.key), class.value, key);
+	for (struct member class = {0}; member_next(json_object_get(now, "classes"), &class);)
+		sum += growth_of(member_class(before, class.key), class.value, key);
 	return sum;
 }
 
-/* A device that was created anew has done less than before. */
-static bool goes_on(const json_t *before, const json_t *now)
+/* A device that was created again has smaller counters than before. */
+static bool counters_continue(const json_t *before, const json_t *now)
 {
-	return before && number_of(before, "commands") <= number_of(now, "commands");
+	return before && member_number(before, "commands") <= member_number(now, "commands");
 }
 
 static json_t *device_between(const json_t *before, const json_t *now, double seconds)
 {
-	const json_t *read = class_of(now, "read"), *write = class_of(now, "write");
+	const json_t *read = member_class(now, "read"), *write = member_class(now, "write");
 	const json_t *read_before, *write_before;
 	double reads, writes;
 
-	if (!goes_on(before, now))
+	if (!counters_continue(before, now))
 		before = NULL;
-	read_before = class_of(before, "read");
-	write_before = class_of(before, "write");
-	reads = grown(read_before, read, "commands");
-	writes = grown(write_before, write, "commands");
+	read_before = member_class(before, "read");
+	write_before = member_class(before, "write");
+	reads = growth_of(read_before, read, "commands");
+	writes = growth_of(write_before, write, "commands");
 	return json_pack(
 		"{sO sf sf sf sf sf sf so so sf sf sf}", "device", json_object_get(now, "device"),
 		"reads_per_second", reads / seconds, "writes_per_second", writes / seconds,
 		"others_per_second",
 		(of_all_classes(before, now, "commands") - reads - writes) / seconds,
-		"read_bytes_per_second", grown(read_before, read, "bytes") / seconds,
-		"write_bytes_per_second", grown(write_before, write, "bytes") / seconds,
+		"read_bytes_per_second", growth_of(read_before, read, "bytes") / seconds,
+		"write_bytes_per_second", growth_of(write_before, write, "bytes") / seconds,
 		"failed_per_second", of_all_classes(before, now, "failed") / seconds,
 		"read_latency_seconds", latency_between(read_before, read), "write_latency_seconds",
 		latency_between(write_before, write), "queue_depth",
 		of_all_classes(before, now, "total_ns") / 1e9 / seconds, "in_flight",
-		number_of(now, "in_flight"), "cpu_percent",
-		grown(before, now, "cpu_ns") / 1e7 / seconds);
+		member_number(now, "in_flight"), "cpu_percent",
+		growth_of(before, now, "cpu_ns") / 1e7 / seconds);
 }
 
 static double time_of(const json_t *stats)
 {
-	return number_of(stats, "time_ns") / 1e9;
+	return member_number(stats, "time_ns") / 1e9;
 }
 
 json_t *rates_between(const json_t *before, const json_t *now)
@@ -152,22 +153,24 @@ json_t *rates_between(const json_t *before, const json_t *now)
 		(void) json_array_append_new(
 			devices,
 			device_between(
-				find_device(before, text_of(device, "device")), device, seconds));
+				find_device_stats(before, member_text(device, "device")), device,
+				seconds));
 	return json_pack("{sf so}", "seconds", seconds, "devices", devices);
 }
 
 /* ------- for people ------- */
 
-static double load_of(const json_t *device)
+static double device_load(const json_t *device)
 {
-	return number_of(device, "reads_per_second") + number_of(device, "writes_per_second") +
-		number_of(device, "others_per_second");
+	return member_number(device, "reads_per_second") +
+		member_number(device, "writes_per_second") +
+		member_number(device, "others_per_second");
 }
 
 static int busier_first(const void *a, const void *b)
 {
-	double left = load_of(*(const json_t *const *) a),
-	       right = load_of(*(const json_t *const *) b);
+	double left = device_load(*(const json_t *const *) a),
+	       right = device_load(*(const json_t *const *) b);
 
 	return left < right ? 1 : left > right ? -1 : 0;
 }
@@ -177,27 +180,27 @@ static void add_direction(
 	const char *latency)
 {
 	const json_t *times = json_object_get(device, latency);
-	char text[24];
+	char text[UNITS_TEXT_SIZE];
 
-	table_add(table, "%.0f", number_of(device, rate));
-	table_add(table, "%.1f", number_of(device, bytes) / (1024 * 1024));
-	table_add(table, "%s", show_time(number_of(times, "p50"), text));
-	table_add(table, "%s", show_time(number_of(times, "p99"), text));
+	table_add(table, "%.0f", member_number(device, rate));
+	table_add(table, "%.1f", member_number(device, bytes) / (1024 * 1024));
+	table_add(table, "%s", units_time(member_number(times, "p50"), text));
+	table_add(table, "%s", units_time(member_number(times, "p99"), text));
 }
 
 static void add_device(struct table *table, const json_t *device)
 {
-	table_add(table, "%s", text_of(device, "device"));
+	table_add(table, "%s", member_text(device, "device"));
 	add_direction(
 		table, device, "reads_per_second", "read_bytes_per_second", "read_latency_seconds");
 	add_direction(
 		table, device, "writes_per_second", "write_bytes_per_second",
 		"write_latency_seconds");
-	table_add(table, "%.0f", number_of(device, "others_per_second"));
-	table_add(table, "%.0f", number_of(device, "failed_per_second"));
-	table_add(table, "%.1f", number_of(device, "queue_depth"));
-	table_add(table, "%.0f", number_of(device, "in_flight"));
-	table_add(table, "%.0f", number_of(device, "cpu_percent"));
+	table_add(table, "%.0f", member_number(device, "others_per_second"));
+	table_add(table, "%.0f", member_number(device, "failed_per_second"));
+	table_add(table, "%.1f", member_number(device, "queue_depth"));
+	table_add(table, "%.0f", member_number(device, "in_flight"));
+	table_add(table, "%.0f", member_number(device, "cpu_percent"));
 }
 
 void rates_show(FILE *out, const json_t *rates, bool by_load)

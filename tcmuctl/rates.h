@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What happened between two answers to "stats": rates, and percentiles of what was answered in
+ * The difference of two results of "stats": rates, and percentiles of the commands that ended in
  * between.
  */
 #pragma once
@@ -10,13 +10,13 @@
 
 #include <jansson.h>
 
-/* Seconds below which this part of the commands was answered. before: NULL: since ever. 0: there
- * were none. The last, open bucket counts as its lower bound. */
-double percentile(const json_t *latency, const json_t *before, double part);
+/* The latency in seconds that this part (0 to 1) of the commands did not exceed; 0: there were no
+ * commands. before: NULL: since the start. The last, open bucket counts as its lower bound. */
+double rates_percentile(const json_t *latency, const json_t *before, double part);
 
-/* An object: seconds, devices, each with its rates (tcmuctl(8)). before may lack devices and be of
- * another daemon: what has begun anew counts from 0. */
+/* A new object: seconds, and devices, each with its rates (tcmuctl(8)). before may lack devices or
+ * be of an earlier daemon: a device whose counters have restarted counts from 0. */
 json_t *rates_between(const json_t *before, const json_t *now);
 
-/* by_load: the busiest first. */
+/* Prints a table. by_load: the busiest devices first. */
 void rates_show(FILE *out, const json_t *rates, bool by_load);

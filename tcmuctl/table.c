@@ -19,7 +19,7 @@ struct table {
 	size_t cnt, room;
 };
 
-/* Nothing that a terminal would take for an order. */
+/* Replaces control characters, which a terminal would interpret. */
 static void make_printable(char *text)
 {
 	for (; *text; text++)
@@ -27,7 +27,7 @@ static void make_printable(char *text)
 			*text = '?';
 }
 
-static _Noreturn void no_memory(void)
+static _Noreturn void exit_no_memory(void)
 {
 	fputs("tcmuctl: out of memory\n", stderr);
 	exit(1);
@@ -38,7 +38,7 @@ struct table *table_new(const char *const *titles)
 	struct table *table = calloc(1, sizeof(*table));
 
 	if (!table)
-		no_memory();
+		exit_no_memory();
 	while (titles[table->columns])
 		table->columns++;
 	assert(table->columns > 0 && table->columns <= COLUMNS_MAX);
@@ -49,7 +49,7 @@ struct table *table_new(const char *const *titles)
 	return table;
 }
 
-/* How many characters the terminal shows. */
+/* The number of UTF-8 characters. */
 static size_t width_of(const char *text)
 {
 	size_t width = 0;
@@ -59,13 +59,13 @@ static size_t width_of(const char *text)
 	return width;
 }
 
-static void make_room(struct table *table)
+static void table_grow(struct table *table)
 {
 	size_t room = table->room ? 2 * table->room : 64;
 	void *cells = realloc(table->cells, room * sizeof(*table->cells));
 
 	if (!cells)
-		no_memory();
+		exit_no_memory();
 	table->cells = cells;
 	table->room = room;
 }
@@ -77,7 +77,7 @@ void table_add(struct table *table, const char *fmt, ...)
 	va_list args;
 
 	if (table->cnt == table->room)
-		make_room(table);
+		table_grow(table);
 	cell = table->cells[table->cnt++];
 	va_start(args, fmt);
 	(void) vsnprintf(cell, CELL_MAX, fmt, args);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one clock that intervals are measured by: CLOCK_MONOTONIC, as is that of the main thread's
- * timers.
+ * The one clock for intervals: CLOCK_MONOTONIC, which the timers of the event loop use as well.
  */
 #pragma once
 
@@ -21,7 +20,7 @@ static inline uint64_t clock_now_ns(void)
 	return (uint64_t) now.tv_sec * CLOCK_NS_PER_SEC + (uint64_t) now.tv_nsec;
 }
 
-/* The same in microseconds, as sd-event counts. */
+/* The same in microseconds, the unit of sd-event. */
 static inline uint64_t clock_now_us(void)
 {
 	return clock_now_ns() / CLOCK_NS_PER_US;

@@ -1,37 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls that may take for ever (open, close, check_config, resize of a handler; configfs), each on
- * a thread of its own, and mail from any thread to the main loop.
+ * Jobs: calls that may never return (open, close, check_config and resize of a handler; configfs),
+ * each on a thread of its own. And posts: functions that any thread sends to the event loop.
  *
- * A job that never returns costs one thread and delays nobody else. Results come back as posts:
- * functions that the main loop runs.
+ * A job that never returns costs one thread and delays nothing else. Its end comes back as a post.
  */
 #pragma once
 
 #include <systemd/sd-event.h>
 
+#include "base/mpsc.h"
+
 struct mailbox;
 
-/* A function to be run on the main loop, embedded in the sender's object, posted at most once at a
- * time. */
+/* A function that the event loop runs. Embedded in the sender's object; in the mailbox at most once
+ * at a time. */
 struct post {
 	void (*run)(struct post *post); /* may free the object, and may post it again */
-	struct post *next;
+	struct mpsc_node node;
 };
 
-/* The main loop's mailbox. priority: as sd_event_source_set_priority(). */
+/* Main thread. The event loop's mailbox. priority: as for sd_event_source_set_priority(). -errno:
+ * no memory or descriptor. */
 int mailbox_new(sd_event *event, int64_t priority, struct mailbox **mailbox);
 
-/* On the main loop, not from within a post. What has not been run by then will not be; a job that
- * still runs may end later, without its done. Nobody else may post any more. Takes NULL. */
+/* Main thread, not from within a post. Posts that have not run are dropped. A job may end later;
+ * its done is not called then. No other thread may post any more. Takes NULL. */
 void mailbox_free(struct mailbox *mailbox);
 
-/* Any thread; never blocks, never fails. Posts run on the main loop in the order they were sent. */
+/* Any thread; never blocks, never fails. The event loop runs posts in the order of this call. */
 void mailbox_post(struct mailbox *mailbox, struct post *post);
 
-/* Runs work(job) on a new detached thread, then done(job) on the main loop. The caller owns job and
- * keeps it until done. name: the thread's, at most 15 characters are used. -EAGAIN: no thread could
- * be made; done is not called. */
+/* Main thread. Runs work(job) on a new detached thread, then done(job) on the event loop. The
+ * caller owns the job and keeps it until done. name: the thread's, cut at 15 characters. -EAGAIN:
+ * no thread can be started; done is not called. */
 struct job {
 	void (*work)(struct job *job);
 	void (*done)(struct job *job);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * First in, first out: a singly linked list whose nodes are embedded in what it lists. One
- * thread's, or under its owner's lock. A node is on one list at most.
+ * First in, first out: a singly linked list whose nodes are embedded in the listed structures. For
+ * one thread, or under the owner's lock. A node is on one list at most.
  */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -16,9 +17,10 @@ struct list_node {
 
 struct list {
 	struct list_node *first; /* NULL: the list is empty */
-	struct list_node **end;  /* where the next node is linked */
+	struct list_node **end;  /* the pointer that the next node goes to */
 };
 
+/* Makes an empty list. */
 static inline void list_init(struct list *list)
 {
 	list->first = NULL;
@@ -30,11 +32,21 @@ static inline bool list_is_empty(const struct list *list)
 	return !list->first;
 }
 
+/* Adds a node, which is on no list, as the newest. */
 static inline void list_append(struct list *list, struct list_node *node)
 {
 	node->next = NULL;
 	*list->end = node;
 	list->end = &node->next;
+}
+
+/* Adds a node before all others: it is the next that list_take() returns. */
+static inline void list_push(struct list *list, struct list_node *node)
+{
+	node->next = list->first;
+	if (!list->first)
+		list->end = &node->next;
+	list->first = node;
 }
 
 /* Takes the oldest node off the list. NULL: the list is empty. */
@@ -54,6 +66,7 @@ static inline struct list_node *list_take(struct list *list)
 /* Moves all nodes to another list, which was empty, in their order. */
 static inline void list_move(struct list *from, struct list *to)
 {
+	assert(from != to);
 	list_init(to);
 	if (!from->first)
 		return;
@@ -66,8 +79,9 @@ static inline void list_remove(struct list *list, struct list_node *node)
 {
 	struct list_node **link = &list->first;
 
-	while (*link != node)
+	while (*link && *link != node)
 		link = &(*link)->next;
+	assert(*link == node);
 	*link = node->next;
 	if (list->end == &node->next)
 		list->end = link;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a message looks like. The line's form is what tools that parse tcmu-runner's log expect.
+ * The line has the form that tools parse in tcmu-runner's log.
  */
+#include "base/log-format.h"
+
+#include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,12 +12,10 @@
 #include <sys/stat.h>
 #include <syslog.h>
 
-#include "base/log-format.h"
-
 static const struct {
 	const char *name;
-	const char *tag; /* in a line, where others expect one word */
-	int priority;    /* of the journal */
+	const char *tag; /* in a line, where parsers expect one word */
+	int priority;    /* the journal's field PRIORITY */
 } levels[] = {
 	[TCMU_LOG_CRIT] = {"CRIT", "CRIT", LOG_CRIT},
 	[TCMU_LOG_ERROR] = {"ERROR", "ERROR", LOG_ERR},
@@ -41,13 +42,15 @@ static void blank_controls(char *text)
 			*text = ' ';
 }
 
-/* Copies text to strings[*used], cut to leave at least reserve bytes. Returns where it begins. */
-static unsigned short put(struct log_record *record, size_t *used, const char *text, size_t reserve)
+/* Copies text to strings[*used], cut to leave at least reserve bytes. Returns its offset. */
+static unsigned short append_string(
+	struct log_record *record, size_t *used, const char *text, size_t reserve)
 {
 	size_t begin = *used;
 	size_t room = sizeof(record->strings) - reserve - begin;
 	size_t len = text ? strnlen(text, room - 1) : 0;
 
+	assert(reserve < sizeof(record->strings) && begin < sizeof(record->strings) - reserve);
 	if (len)
 		memcpy(record->strings + begin, text, len);
 	record->strings[begin + len] = '\0';
@@ -62,6 +65,7 @@ void log_record_fill(
 {
 	size_t used = 0;
 
+	assert(where->file && where->func);
 	record->time = *time;
 	record->level = clamp_level(where->level);
 	record->line = where->line;
@@ -70,8 +74,9 @@ void log_record_fill(
 	record->func = where->func;
 	record->message_id = where->message_id;
 	record->thread[0] = '\0';
-	record->device = put(record, &used, where->device, LOG_TEXT_MAX / 2);
-	record->subtype = put(record, &used, where->subtype, LOG_TEXT_MAX / 2 - 64);
+	record->device = append_string(record, &used, where->device, LOG_TEXT_MAX / 2);
+	record->subtype = append_string(record, &used, where->subtype, LOG_TEXT_MAX / 2 - 64);
+	assert(used < sizeof(record->strings));
 	record->text = (unsigned short) used;
 	(void) vsnprintf(record->strings + used, sizeof(record->strings) - used, fmt, args);
 	blank_controls(record->strings + used);
@@ -84,6 +89,7 @@ size_t log_record_line(const struct log_record *record, pid_t pid, char line[LOG
 	struct tm tm = {0};
 	int len;
 
+	assert(!record->lost && record->level >= 0 && record->level <= LOG_LEVEL_MAX);
 	(void) localtime_r(&record->time.tv_sec, &tm);
 	len = snprintf(
 		line, LOG_LINE_MAX,
@@ -92,6 +98,7 @@ size_t log_record_line(const struct log_record *record, pid_t pid, char line[LOG
 		record->time.tv_nsec / 1000000, (intmax_t) pid, *record->thread ? ":" : "",
 		record->thread, levels[record->level].tag, record->func, record->line, device,
 		*device ? ": " : "", text);
+	assert(len > 0);
 	if (len < LOG_LINE_MAX)
 		return (size_t) len;
 	line[LOG_LINE_MAX - 2] = '\n';
@@ -108,11 +115,13 @@ static void add_field(struct log_fields *fields, const char *fmt, ...)
 	va_list args;
 	int len;
 
+	assert(fields->used <= sizeof(fields->buffer));
 	va_start(args, fmt);
 	len = vsnprintf(begin, room, fmt, args);
 	va_end(args);
 	if (len < 0 || (size_t) len >= room)
 		return;
+	assert(fields->cnt < LOG_FIELDS_MAX);
 	fields->iov[fields->cnt++] = (struct iovec){.iov_base = begin, .iov_len = (size_t) len};
 	fields->used += (size_t) len;
 }
@@ -123,6 +132,7 @@ void log_record_fields(const struct log_record *record, struct log_fields *field
 	const char *subtype = record->strings + record->subtype;
 	const char *text = record->strings + record->text;
 
+	assert(!record->lost && record->level >= 0 && record->level <= LOG_LEVEL_MAX);
 	fields->cnt = 0;
 	fields->used = 0;
 	add_field(fields, "MESSAGE=%s%s%s", device, *device ? ": " : "", text);

@@ -2,15 +2,15 @@
 /*
  * The queue of messages and the thread that writes them.
  *
- * Who emits takes the lock, fills the next free record, and wakes the writer. The writer takes one
- * record out under the lock and writes it without: it alone may be held up by a full or frozen
- * disk, by the journal, or by a terminal. It also opens the file, for the same reason.
+ * An emitting thread takes the lock, fills the next free record, and wakes the writer. The writer
+ * takes one record out under the lock and writes it without: only the writer waits for a full or
+ * frozen disk, the journal or a terminal. It also opens the file, for the same reason.
  *
- * The first half of this file is used by any thread, under the lock; struct sink is the writer's
- * own.
+ * Any thread uses struct shared, under its lock; struct sink is the writer's own.
  */
 #include "base/log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -26,14 +26,12 @@
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-journal.h>
 
-#include "base/log-format.h"
+#include "base/clock.h"
 #include "base/thread.h"
 
 #define QUEUE_SIZE      256
 #define STOP_TIMEOUT_MS 1000
 #define FILE_NAME       "tcmu-runner.log"
-#define USEC_PER_SEC    UINT64_C(1000000)
-#define NSEC_PER_SEC    1000000000L
 
 static struct {
 	pthread_mutex_t lock;
@@ -42,21 +40,21 @@ static struct {
 	bool initialised;
 	bool running;
 	bool stopping;
-	bool busy; /* the writer is at something */
+	bool busy; /* the writer works without the lock */
 	pthread_t writer;
-	uint64_t emitted; /* how many messages have been queued, and taken, and written */
+	uint64_t emitted; /* counts of messages: queued, taken by the writer, written */
 	uint64_t taken;
 	uint64_t done;
-	bool sink_changed; /* dir is new, or the file is to be opened again */
+	bool sink_changed; /* the writer must open the file in dir */
 	char dir[PATH_MAX];
-	bool also_stderr; /* the folder is the default's */
+	bool also_stderr; /* the operator has not chosen the directory */
 	struct log_record queue[QUEUE_SIZE];
 } shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static atomic_int current_level = TCMU_LOG_INFO;
 static atomic_bool scsi; /* the level is LOG_LEVEL_SCSI */
 
-/* Where the writer writes to. */
+/* The destination. */
 static struct sink {
 	bool journal;
 	int file; /* -1: none */
@@ -71,6 +69,7 @@ static bool write_line(int fd, const struct log_record *record)
 	char line[LOG_LINE_MAX];
 	size_t len = log_record_line(record, getpid(), line);
 
+	assert(len > 0 && len <= LOG_LINE_MAX);
 	for (size_t done = 0; done < len;) {
 		ssize_t n = write(fd, line + done, len - done);
 
@@ -88,13 +87,14 @@ static void write_record(const struct sink *to, const struct log_record *record)
 	struct log_fields fields;
 	bool written = false;
 
+	assert(!record->lost);
 	if (to->file >= 0)
 		written = write_line(to->file, record);
 	if (to->journal) {
 		log_record_fields(record, &fields);
 		written |= sd_journal_sendv(fields.iov, fields.cnt) >= 0;
 	}
-	/* Why the daemon ends must be seen by whoever started it. */
+	/* A critical message is why the daemon ends: its parent process must see it. */
 	if (!written || to->also_stderr || (record->level == TCMU_LOG_CRIT && !to->journal))
 		(void) write_line(STDERR_FILENO, record);
 }
@@ -113,7 +113,7 @@ static void fill_now(
 	(void) prctl(PR_GET_NAME, record->thread);
 }
 
-/* A message of the writer's own. */
+/* Writes a message of the writer's own. */
 static void write_own(int level, const char *func, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -129,7 +129,7 @@ static void write_own(int level, const char *func, const char *fmt, ...)
 	write_record(&sink, &record);
 }
 
-static void make_folders(const char *dir)
+static void make_directories(const char *dir)
 {
 	char path[PATH_MAX];
 
@@ -146,13 +146,14 @@ static void open_file(const char *dir)
 {
 	int fd = -1, r = 0;
 
+	assert(sink.file >= -1);
 	if (*dir) {
-		make_folders(dir);
+		make_directories(dir);
 		(void) snprintf(sink.path, sizeof(sink.path), "%s/%s", dir, FILE_NAME);
 		fd = open(sink.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
 		r = fd < 0 ? -errno : 0;
 	}
-	/* Who reads standard error misses nothing of it. */
+	/* While stderr has the log as well, its readers need not know of the file. */
 	if (r == 0 && *dir && sink.file < 0 && !sink.also_stderr)
 		write_own(TCMU_LOG_INFO, __func__, "the log is written to %s", sink.path);
 	if (sink.file >= 0)
@@ -166,7 +167,7 @@ static void open_file(const char *dir)
 
 /* ------- the writer's thread ------- */
 
-struct turn {
+struct log_work {
 	bool has_record;
 	bool has_dir;
 	bool also_stderr;
@@ -174,45 +175,48 @@ struct turn {
 	char dir[PATH_MAX];
 };
 
-/* Waits for something to do. Returns false when it is time to end. */
-static bool take_turn(struct turn *turn)
+/* Waits for work. False: the thread must end. */
+static bool writer_wait(struct log_work *work)
 {
 	pthread_mutex_lock(&shared.lock);
+	assert(shared.taken <= shared.emitted);
+	assert(shared.emitted - shared.taken <= QUEUE_SIZE);
 	shared.done = shared.taken;
 	shared.busy = false;
 	pthread_cond_broadcast(&shared.written);
 	while (shared.taken == shared.emitted && !shared.sink_changed && !shared.stopping)
 		pthread_cond_wait(&shared.wanted, &shared.lock);
-	turn->has_dir = shared.sink_changed;
-	turn->has_record = shared.taken < shared.emitted;
-	if (turn->has_dir)
-		memcpy(turn->dir, shared.dir, sizeof(turn->dir));
-	turn->also_stderr = shared.also_stderr;
-	if (turn->has_record)
-		turn->record = shared.queue[shared.taken++ % QUEUE_SIZE];
+	work->has_dir = shared.sink_changed;
+	work->has_record = shared.taken < shared.emitted;
+	if (work->has_dir)
+		memcpy(work->dir, shared.dir, sizeof(work->dir));
+	work->also_stderr = shared.also_stderr;
+	if (work->has_record)
+		work->record = shared.queue[shared.taken++ % QUEUE_SIZE];
 	shared.sink_changed = false;
-	shared.busy = turn->has_dir || turn->has_record;
+	shared.busy = work->has_dir || work->has_record;
 	pthread_mutex_unlock(&shared.lock);
-	return turn->has_dir || turn->has_record;
+	return work->has_dir || work->has_record;
 }
 
 static void *writer_main(void *arg)
 {
-	static struct turn turn;
+	static struct log_work work;
 
 	(void) arg;
 	thread_set_name("tcmud-log");
-	while (take_turn(&turn)) {
-		if (turn.has_dir) {
-			sink.also_stderr = turn.also_stderr;
-			open_file(turn.dir);
+	while (writer_wait(&work)) {
+		if (work.has_dir) {
+			sink.also_stderr = work.also_stderr;
+			open_file(work.dir);
 		}
-		if (turn.has_record && turn.record.lost)
+		if (work.has_record && work.record.lost)
 			write_own(
-				TCMU_LOG_WARNING, __func__, "%u messages were lost here",
-				turn.record.lost);
-		else if (turn.has_record)
-			write_record(&sink, &turn.record);
+				TCMU_LOG_WARNING, __func__,
+				"%u messages were lost here: the log was written too slowly",
+				work.record.lost);
+		else if (work.has_record)
+			write_record(&sink, &work.record);
 	}
 	if (sink.file >= 0)
 		(void) close(sink.file);
@@ -222,7 +226,7 @@ static void *writer_main(void *arg)
 }
 
 /* Under the lock. */
-static void initialise(void)
+static void initialise_locks(void)
 {
 	pthread_condattr_t attr;
 
@@ -242,10 +246,11 @@ int log_start(void)
 	int r = 0;
 
 	pthread_mutex_lock(&shared.lock);
-	initialise();
+	initialise_locks();
 	if (!shared.running) {
 		/* Memory is used from the start, not message by message. */
 		memset(shared.queue, 0, sizeof(shared.queue));
+		assert(shared.taken <= shared.emitted);
 		shared.stopping = false;
 		shared.taken = shared.done = shared.emitted;
 		r = thread_start(&shared.writer, writer_main, NULL);
@@ -255,27 +260,24 @@ int log_start(void)
 	return r;
 }
 
-static struct timespec deadline_in(unsigned milliseconds)
+static struct timespec deadline_after(unsigned milliseconds)
 {
-	struct timespec t;
+	uint64_t ns = clock_now_ns() + milliseconds * CLOCK_NS_PER_MS;
 
-	(void) clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += milliseconds / 1000;
-	t.tv_nsec += (long) (milliseconds % 1000) * 1000000;
-	if (t.tv_nsec >= NSEC_PER_SEC) {
-		t.tv_sec++;
-		t.tv_nsec -= NSEC_PER_SEC;
-	}
-	return t;
+	return (struct timespec){
+		.tv_sec = (time_t) (ns / CLOCK_NS_PER_SEC),
+		.tv_nsec = (long) (ns % CLOCK_NS_PER_SEC),
+	};
 }
 
 /* Under the lock. */
 static bool wait_written(unsigned milliseconds)
 {
-	struct timespec deadline = deadline_in(milliseconds);
+	struct timespec deadline = deadline_after(milliseconds);
 	uint64_t goal = shared.emitted;
 	int r = 0;
 
+	assert(shared.initialised && shared.done <= goal);
 	while (shared.running && r != ETIMEDOUT &&
 	       (shared.done < goal || shared.sink_changed || (shared.busy && shared.taken == goal)))
 		r = pthread_cond_timedwait(&shared.written, &shared.lock, &deadline);
@@ -316,22 +318,24 @@ void log_stop(void)
 
 /* ------- emitting ------- */
 
-static void enqueue(const struct log_where *where, const char *fmt, va_list args)
+static void queue_append(const struct log_where *where, const char *fmt, va_list args)
 	__attribute__((format(printf, 2, 0)));
 
-/* Under the lock. The last place of the queue is for the number of messages that found no room
- * behind it. */
-static void enqueue(const struct log_where *where, const char *fmt, va_list args)
+/* Under the lock. The last slot of the queue counts the messages that found no room. */
+static void queue_append(const struct log_where *where, const char *fmt, va_list args)
 {
 	struct log_record *newest = &shared.queue[(shared.emitted + QUEUE_SIZE - 1) % QUEUE_SIZE];
 	struct log_record *next = &shared.queue[shared.emitted % QUEUE_SIZE];
 
+	assert(shared.running);
+	assert(shared.done <= shared.taken && shared.taken <= shared.emitted);
 	if (shared.emitted - shared.taken < QUEUE_SIZE - 1) {
 		fill_now(next, where, fmt, args);
 		shared.emitted++;
 	} else if (newest->lost) {
 		newest->lost++;
 	} else {
+		assert(shared.emitted - shared.taken < QUEUE_SIZE);
 		next->lost = 1;
 		shared.emitted++;
 	}
@@ -346,10 +350,10 @@ void log_emit(const struct log_where *where, const char *fmt, ...)
 
 	va_start(args, fmt);
 	pthread_mutex_lock(&shared.lock);
-	initialise();
+	initialise_locks();
 	queued = shared.running;
 	if (queued)
-		enqueue(where, fmt, args);
+		queue_append(where, fmt, args);
 	else
 		fill_now(&record, where, fmt, args);
 	pthread_mutex_unlock(&shared.lock);
@@ -388,6 +392,7 @@ static void set_dir(const char *dir, bool also_stderr)
 {
 	if (!dir)
 		dir = "";
+	assert(strlen(dir) < sizeof(shared.dir));
 	also_stderr = also_stderr && *dir;
 	pthread_mutex_lock(&shared.lock);
 	if (shared.running && (strcmp(dir, shared.dir) != 0 || also_stderr != shared.also_stderr)) {
@@ -430,11 +435,14 @@ bool log_limit_pass_at(struct log_limit *limit, uint64_t now, unsigned *more)
 {
 	bool pass;
 
+	assert(limit->burst > 0 && limit->seconds > 0);
 	pthread_mutex_lock(&limit->lock);
-	if (limit->window == 0 || now - limit->window >= limit->seconds * USEC_PER_SEC) {
+	if (limit->window == 0 ||
+	    now - limit->window >= limit->seconds * (CLOCK_NS_PER_SEC / CLOCK_NS_PER_US)) {
 		limit->window = now;
 		limit->passed = 0;
 	}
+	assert(limit->passed <= limit->burst);
 	pass = limit->passed < limit->burst;
 	*more = limit->held;
 	if (pass) {
@@ -449,9 +457,5 @@ bool log_limit_pass_at(struct log_limit *limit, uint64_t now, unsigned *more)
 
 bool log_limit_pass(struct log_limit *limit, unsigned *more)
 {
-	struct timespec now;
-
-	(void) clock_gettime(CLOCK_MONOTONIC, &now);
-	return log_limit_pass_at(
-		limit, (uint64_t) now.tv_sec * USEC_PER_SEC + (uint64_t) now.tv_nsec / 1000, more);
+	return log_limit_pass_at(limit, clock_now_us(), more);
 }

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The daemon's log. A message goes to the journal, with fields, when stderr is the journal; to the
- *file <log_dir>/tcmu-runner.log when there is a log_dir; to stderr when there is neither, and when
- *it is critical. With LOG_DIR_AUTO it goes to a file and to stderr where nobody may be reading
- *that: in a container, mostly.
+ * file <log_dir>/tcmu-runner.log when there is a log_dir; to stderr when there is neither, or when
+ * the message is critical. LOG_DIR_AUTO selects a file and stderr where stderr may have no reader:
+ * mostly in a container.
  *
  *	log_start();				once, early in main()
- *	log_set_level(settings.log_level);	at the start and whenever the settings change
- *	log_set_dir(settings.log_dir);		likewise, or log_set_default_dir() where that is
- *LOG_DIR_AUTO log_reopen();				on SIGHUP log_stop();
- *last
+ *	log_set_level(settings.log_level);	at the start, and after each change of settings
+ *	log_set_dir(settings.log_dir);		likewise; log_set_default_dir() for LOG_DIR_AUTO
+ *	log_reopen();				on SIGHUP
+ *	log_stop();				last
  *
- * log_emit() only puts the message into a bounded queue; a thread writes it. So a log on a full or
- *frozen disk delays nobody: what does not fit is dropped, counted, and the count is logged. Before
- *log_start() and after log_stop() messages are written directly to stderr.
+ * log_emit() puts the message into a bounded queue; a thread writes it. So a full or frozen disk
+ * under the log delays nothing else: messages that do not fit are dropped and counted, and the
+ * count is logged. Before log_start() and after log_stop() messages go to stderr directly.
  *
- * Any thread, but never on the I/O path. One lock, innermost, held for a copy.
+ * Any thread, but never on the I/O path. One lock, innermost, held for a copy. No function
+ * allocates memory.
  */
 #pragma once
 
@@ -24,13 +25,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <tcmu/handler.h>
+#include "base/log-format.h"
 
-/* The levels are enum tcmu_log_level, and one more. */
-#define LOG_LEVEL_SCSI 5
-#define LOG_LEVEL_MAX  5
-
-/* Fields of the journal's MESSAGE_ID: what happened, for tools. */
+/* Values of the journal's field MESSAGE_ID, by which tools recognise an event. */
 #define LOG_ID_DAEMON_READY     "ccd308d830a14300b6b5477f1103acba"
 #define LOG_ID_DAEMON_STOPPED   "19cd5f008a5e4f6b960c6f762147d0d1"
 #define LOG_ID_DEVICE_STATE     "2b562a1fcac2449dbaa109f72dc68d8f"
@@ -41,58 +38,47 @@
 #define LOG_ID_HANDLER_REFUSED  "ea116c2e45194500ab8ca633425f6834"
 #define LOG_ID_SETTINGS_CHANGED "ed723791ecff4deba886eabdd0c419f8"
 
-struct log_where {
-	int level;
-	int line;
-	const char *file;
-	const char *func;
-	const char *device;     /* "user_0/disk" or NULL: TCMU_DEVICE= */
-	const char *subtype;    /* or NULL: TCMU_SUBTYPE= */
-	const char *message_id; /* or NULL */
-};
-
-/* 0 with the writing thread running, or -EAGAIN: then messages go to stderr as before. */
+/* Starts the writing thread. 0, or -EAGAIN: messages go to stderr as before. */
 int log_start(void);
 
-/* Writes what is queued, waiting for at most a second, and ends. */
+/* Writes the queue for at most one second, and ends the thread. */
 void log_stop(void);
 
-/* Waits until everything emitted so far has been written, at most so long. Returns whether it was.
- */
+/* Waits until all messages emitted so far have been written. False: the time was not enough. */
 bool log_flush(unsigned milliseconds);
 
 /* 0 to LOG_LEVEL_MAX. A change is logged as "log level now is INFO", whatever the level. */
 void log_set_level(int level);
-int log_level(void);
+int log_level(void); /* any thread */
 
-/* "CRIT", "ERROR", "WARNING", "INFO", "DEBUG", "DEBUG SCSI CMD" */
-const char *log_level_name(int level);
-
-/* LOG_DIR_AUTO: LOG_DIR_DEFAULT where stderr is neither the journal nor a terminal, nothing
- * elsewhere. */
+/* The value of log_dir that means LOG_DIR_DEFAULT where stderr is neither the journal nor a
+ * terminal, and no file elsewhere. */
 #define LOG_DIR_AUTO    "auto"
 #define LOG_DIR_DEFAULT "/var/log"
 
-/* NULL or "": no file. Does nothing when it is the folder that is in use. The folder is made if it
- * is missing. If the file cannot be opened this is logged, and tried again by log_reopen(). */
+/* Moves the log file to a directory, which is created if it is missing; NULL or "": no file. Does
+ * nothing for the directory in use. A file that cannot be opened is logged, and tried again by
+ * log_reopen(). The string is copied. */
 void log_set_dir(const char *dir);
 
-/* The same for a folder that nobody has named: what is written to its file goes to stderr as well.
- */
+/* The same for a directory that the operator has not chosen: messages go to stderr as well. */
 void log_set_default_dir(const char *dir);
 
-/* What LOG_DIR_AUTO means for a process with this stderr and this value of JOURNAL_STREAM. */
+/* The directory that LOG_DIR_AUTO means for this value of JOURNAL_STREAM and this stderr. A
+ * constant. */
 const char *log_auto_dir(const char *journal_stream, int fd);
 
-/* Closes and opens the file again, for rotation. */
+/* Opens the file again, after a rotation. */
 void log_reopen(void);
 
+/* Logs a message, whatever its level. For the macros below. */
 void log_emit(const struct log_where *where, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* Whether messages of this level are logged. */
 bool log_enabled(int level);
 
-/* Whether every command is to be logged, for who must not call a function to know it. */
+/* Whether every SCSI command is logged, for hot paths that cannot afford a call. */
 const atomic_bool *log_scsi(void);
 
 #define log_full(level_, device_, subtype_, id_, ...) \
@@ -125,29 +111,31 @@ const atomic_bool *log_scsi(void);
 #define log_dev_info(device, ...)    log_dev(device, TCMU_LOG_INFO, __VA_ARGS__)
 #define log_dev_debug(device, ...)   log_dev(device, TCMU_LOG_DEBUG, __VA_ARGS__)
 
-/* Lets burst messages through in every window of so many seconds. One for each kind of message and
- *device:
+/* A limit for messages that repeat: burst messages pass in each window of so many seconds. One for
+ * each kind of message and device:
  *
  *	static struct log_limit limit = LOG_LIMIT(5, 60);
  *	unsigned more;
  *
  *	if (log_limit_pass(&limit, &more))
  *		log_dev_error(name, "...%s", more ? " (and again since)" : "");
- *
- * more: how many were held back since the last one that passed. */
+ */
 struct log_limit {
 	pthread_mutex_t lock;
 	unsigned burst;
 	unsigned seconds;
 	uint64_t window; /* its start, µs of CLOCK_MONOTONIC */
 	unsigned passed; /* in this window */
-	unsigned held;   /* since the last that passed */
+	unsigned held;   /* back since the last that passed */
 };
 #define LOG_LIMIT(burst_, seconds_) \
 	{ \
 		.lock = PTHREAD_MUTEX_INITIALIZER, .burst = (burst_), .seconds = (seconds_) \
 	}
+
+/* Whether a message may be logged now. more: how many were held back since the last that passed.
+ * Any thread. */
 bool log_limit_pass(struct log_limit *limit, unsigned *more);
 
-/* The same at a given time (µs of CLOCK_MONOTONIC). */
+/* The same at a given time, in µs of CLOCK_MONOTONIC. */
 bool log_limit_pass_at(struct log_limit *limit, uint64_t now, unsigned *more);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Small helpers over iovecs and memory, without state.
+ * Helpers for memory and iovecs, without state. Any thread.
  */
 #pragma once
 
@@ -11,7 +11,8 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
-/* Memory of zeros that costs nothing until it is touched, page by page. NULL: there is none. */
+/* Zeroed memory that costs nothing until it is touched, page by page. To be freed by
+ * memory_unmap(). NULL: there is none. */
 static inline void *memory_map(size_t len)
 {
 	void *memory = mmap(
@@ -20,7 +21,7 @@ static inline void *memory_map(size_t len)
 
 	if (memory == MAP_FAILED)
 		return NULL;
-	/* A huge page would make much of it resident at the first touch. */
+	/* A huge page would make 2 MiB of it resident at the first touch. */
 	(void) madvise(memory, len, MADV_NOHUGEPAGE);
 	return memory;
 }
@@ -32,7 +33,7 @@ static inline void memory_unmap(void *memory, size_t len)
 		(void) munmap(memory, len);
 }
 
-/* Copies len bytes into the iovecs, as far as they reach. Returns how many. */
+/* Copies len bytes into the iovecs, as far as they have room. Returns how many. */
 static inline size_t iov_copy_to(
 	const struct iovec *iov, unsigned cnt, const void *data, size_t len)
 {
@@ -47,13 +48,14 @@ static inline size_t iov_copy_to(
 	return done;
 }
 
+/* Fills all iovecs with zeros. */
 static inline void iov_zero(const struct iovec *iov, unsigned cnt)
 {
 	for (unsigned i = 0; i < cnt; i++)
 		memset(iov[i].iov_base, 0, iov[i].iov_len);
 }
 
-/* Copies the first len bytes of the iovecs, as far as they reach. Returns how many. */
+/* Copies the first len bytes of the iovecs, or all if there are fewer. Returns how many. */
 static inline size_t iov_copy_from(const struct iovec *iov, unsigned cnt, void *data, size_t len)
 {
 	size_t done = 0;
@@ -67,7 +69,8 @@ static inline size_t iov_copy_from(const struct iovec *iov, unsigned cnt, void *
 	return done;
 }
 
-/* The first len bytes of the iovecs as iovecs of their own. Returns how many there are. */
+/* Describes the first len bytes of the iovecs by iovecs in out, which has room for cnt. Returns how
+ * many it used. */
 static inline unsigned iov_clip(
 	const struct iovec *iov, unsigned cnt, size_t len, struct iovec *out)
 {
@@ -82,6 +85,7 @@ static inline unsigned iov_clip(
 	return n;
 }
 
+/* Whether all bytes are zero; true for no bytes. */
 static inline bool memory_is_zero(const uint8_t *memory, size_t len)
 {
 	return len == 0 || (memory[0] == 0 && memcmp(memory, memory + 1, len - 1) == 0);

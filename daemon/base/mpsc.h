@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A queue that any thread may push to and one thread takes as a whole: many producers, one
- * consumer, no lock. It is a stack that the consumer turns round.
+ * consumer, no lock. Inside it is a stack that the consumer reverses.
  */
 #pragma once
 
@@ -19,10 +19,10 @@ struct mpsc {
 	_Atomic(struct mpsc_node *) newest;
 };
 
-/* Any thread. The node is the queue's until it is taken. Returns whether the queue was empty: then,
- * if the consumer sleeps, it is this caller who wakes it. Sequentially consistent, so that a
- * consumer that says it sleeps and then looks cannot miss a producer that pushes and then looks
- * whether it sleeps. */
+/* Any thread. The queue owns the node until it is taken. Returns whether the queue was empty: then
+ * the caller wakes the consumer, if it sleeps. Sequentially consistent: a consumer that announces
+ * its sleep and then checks the queue cannot miss a producer that pushes and then checks whether
+ * the consumer sleeps. */
 static inline bool mpsc_push(struct mpsc *queue, struct mpsc_node *node)
 {
 	struct mpsc_node *before = atomic_load_explicit(&queue->newest, memory_order_relaxed);
@@ -39,7 +39,7 @@ static inline bool mpsc_is_empty(const struct mpsc *queue)
 	return !atomic_load(&queue->newest);
 }
 
-/* The consumer's. All nodes, the oldest first, linked by next. NULL: there are none. */
+/* The consumer only. Takes all nodes, the oldest first, linked by next. NULL: there are none. */
 static inline struct mpsc_node *mpsc_take_all(struct mpsc *queue)
 {
 	struct mpsc_node *node = atomic_exchange_explicit(

@@ -1,30 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See base/rate-limit.h. */
 #include "base/rate-limit.h"
 
-#define SECOND UINT64_C(1000000000)
+#include <assert.h>
 
-/* At least this is saved, so that who is woken late by the clock's grain keeps the rate. */
-#define SAVED_MIN (SECOND / 50)
-#define AHEAD_MAX (3600 * SECOND)
+#include "base/clock.h"
+
+/* At least this is saved, so that a thread that a coarse clock wakes late keeps the rate. */
+#define SAVED_MIN (CLOCK_NS_PER_SEC / 50)
+#define AHEAD_MAX (3600 * CLOCK_NS_PER_SEC)
 
 void rate_limit_set(struct rate_limit *rate_limit, const struct rate_limits *limits)
 {
 	rate_limit->limits = *limits;
 }
 
-/* The time that so much takes at a rate, at most an hour. Amounts beyond 17 GiB, which no command
- * transfers, count as that. */
-static uint64_t time_of(uint64_t amount, uint64_t rate)
+/* The time in ns that an amount takes at a rate, at most an hour. Amounts beyond 17 GiB, which no
+ * command transfers, count as an hour. */
+static uint64_t time_of_amount(uint64_t amount, uint64_t rate)
 {
 	uint64_t time;
 
-	if (__builtin_mul_overflow(amount, SECOND, &time))
+	assert(rate > 0);
+	if (__builtin_mul_overflow(amount, CLOCK_NS_PER_SEC, &time))
 		return AHEAD_MAX;
 	return time / rate < AHEAD_MAX ? time / rate : AHEAD_MAX;
 }
 
-/* What was not used longer ago than can be saved is lost. */
+/* Drops unused rate that is older than can be saved. */
 static uint64_t not_before(uint64_t next, uint64_t now, uint64_t saved)
 {
 	uint64_t oldest = now > saved ? now - saved : 0;
@@ -35,7 +37,7 @@ static uint64_t not_before(uint64_t next, uint64_t now, uint64_t saved)
 uint64_t rate_limit_take(struct rate_limit *rate_limit, uint64_t now, uint64_t bytes)
 {
 	const struct rate_limits *limits = &rate_limit->limits;
-	uint64_t saved = limits->burst < 3600 ? limits->burst * SECOND : AHEAD_MAX;
+	uint64_t saved = limits->burst < 3600 ? limits->burst * CLOCK_NS_PER_SEC : AHEAD_MAX;
 	uint64_t wait = 0;
 
 	if (saved < SAVED_MIN)
@@ -48,9 +50,11 @@ uint64_t rate_limit_take(struct rate_limit *rate_limit, uint64_t now, uint64_t b
 		wait = rate_limit->next_byte - now;
 	if (wait)
 		return wait;
+	assert(!limits->iops || rate_limit->next_command <= now);
+	assert(!limits->bps || rate_limit->next_byte <= now);
 	if (limits->iops)
-		rate_limit->next_command += time_of(1, limits->iops);
+		rate_limit->next_command += time_of_amount(1, limits->iops);
 	if (limits->bps)
-		rate_limit->next_byte += time_of(bytes, limits->bps);
+		rate_limit->next_byte += time_of_amount(bytes, limits->bps);
 	return 0;
 }

@@ -1,41 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How fast a device may be: commands and bytes a second, and how much of what was not used may be
- * used later.
+ * The limits of a device: commands and bytes a second, and how much unused rate it may use later.
  *
- * Each limit is the time at which a device that was never faster than it would begin the next
- * command. Who is ahead of that waits. What was saved is how far that time may lie in the past. A
- * command is never cut: a large one is begun when there is nothing to wait for, and what follows
- * waits the longer.
+ * Each limit keeps the time at which a device that always ran at the limit would start its next
+ * command. A device that is ahead of that time waits. The unused rate that is saved is how far the
+ * time may lie in the past. A command is never split: a large one starts when there is nothing to
+ * wait for, and the following commands wait longer.
  *
- * Pure: times are given, in nanoseconds of any clock that only grows. The device's thread.
+ * Pure functions; the caller gives the time, in nanoseconds of any clock that never goes back. One
+ * thread at a time: the device's I/O thread.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* 0: no limit. */
+/* The limits; 0: none. */
 struct rate_limits {
 	uint64_t iops;  /* commands a second */
 	uint64_t bps;   /* bytes a second */
-	uint64_t burst; /* seconds of either that may be saved */
+	uint64_t burst; /* seconds of unused rate that may be used later */
 };
 
 struct rate_limit {
 	struct rate_limits limits;
-	uint64_t next_command; /* ns */
-	uint64_t next_byte;
+	uint64_t next_command; /* ns: when a command at the rate would start */
+	uint64_t next_byte;    /* the same for bytes */
 };
 
-/* Also for a change; what was used until now still counts. */
+/* Sets or changes the limits; commands that have run still count. */
 void rate_limit_set(struct rate_limit *rate_limit, const struct rate_limits *limits);
 
+/* Whether there is a limit at all. */
 static inline bool rate_limit_is_on(const struct rate_limit *rate_limit)
 {
 	return rate_limit->limits.iops || rate_limit->limits.bps;
 }
 
-/* Whether a command of so many bytes may begin; if so it is accounted for. 0: yes; else how long to
- * wait, in ns. */
+/* Asks for the start of a command of so many bytes at the time now. 0: it may start, and is
+ * counted; else the time to wait, in ns. */
 uint64_t rate_limit_take(struct rate_limit *rate_limit, uint64_t now, uint64_t bytes);

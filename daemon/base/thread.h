@@ -1,30 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How every thread of the daemon but the main one is started: with all signals blocked, so that
- * they are the main loop's alone.
+ * The start of all threads but the main one: signals are blocked, so that only the event loop gets
+ * them. And the names and CPUs of threads.
  */
 #pragma once
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <sys/types.h>
+#include <unistd.h>
 
-/* Runs main(arg) on a new thread. thread: where its id goes, to be joined; NULL: it is detached.
- * Returns 0 or the negative errno, -EAGAIN when no thread can be made. */
+/* Whether the calling thread is the main thread. A system call: for the control side only. */
+static inline bool thread_is_main(void)
+{
+	return gettid() == getpid();
+}
+
+/* Runs main(arg) on a new thread. *thread: its id, to be joined; NULL: it is detached. 0, or
+ * -errno: -EAGAIN: no thread can be started. Any thread. */
 int thread_start(pthread_t *thread, void *(*main)(void *arg), void *arg);
 
-/* The calling thread's name as the system shows it; at most 15 characters are used. */
+/* Sets the calling thread's name, as ps shows it; cut at 15 characters. */
 void thread_set_name(const char *name);
 
-/* The calling thread does I/O that the kernel may need in order to find memory (a backing file
- * system that writes back through us): its allocations must not wait for such I/O. Not permitted:
- * nothing is lost but that. */
+/* Marks the calling thread, and the threads it starts, as I/O that the kernel may need to free
+ * memory: a backing file system may need us to write back. Its allocations do not wait for such I/O
+ * then. Without the permission nothing happens. */
 void thread_set_io_flusher(void);
 
-/* How many processors the daemon's threads may be put on; 0: on none, which a sandbox may forbid.
- */
+/* How many CPUs the daemon's threads may be pinned to. 0: pinning is forbidden, as a sandbox may
+ * do. Any thread. */
 unsigned thread_cpus(void);
 
-/* Puts a thread on one of them, from 0, or with -1 on all; those that it starts by thread_start()
- * are not put there. tid: 0 is the calling one. Best effort: a processor may go away, or others be
- * allowed, at any time. */
-void thread_set_cpu(pid_t tid, int place);
+/* Pins a thread to one of them, from 0, or lets it run on all with -1. Threads that it starts by
+ * thread_start() are not pinned. tid: 0 is the calling thread. Best effort: a CPU may go away, or
+ * others be allowed, at any time. Any thread. */
+void thread_set_cpu(pid_t tid, int cpu);

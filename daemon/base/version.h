@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which tcmud this is. */
+/* The version of the daemon. */
 #pragma once
 
-/* "2.0.0": of the project that was built. Any thread. */
+/* "2.0.0". A constant; any thread. */
 const char *version_string(void);

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A check is a job with a time limit. Its thread has the job's own copies only; when the limit
- * passes first, the caller gets its answer then, and the job stays alone until its handler returns,
- * if it ever does.
+ * A check is a job with a time limit. Its thread uses the job's own copies only. When the limit
+ * passes first, the caller is answered then, and the job stays alone until its handler returns, if
+ * it ever does.
  */
 #include "config/check.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include <glib.h>
+
+#include "base/container-of.h"
 #include "base/log.h"
+#include "base/reason.h"
 #include "config/options.h"
 
 #define RUNNING_MAX   64
@@ -21,218 +25,217 @@
 struct checks {
 	sd_event *event;
 	struct mailbox *mailbox;
-	const struct handlers *registry;
-	struct check *running; /* all whose thread has not ended, those without a caller too */
-	unsigned cnt;
+	const struct handlers *handlers;
+	GQueue running; /* struct check: all whose thread has not ended */
 };
 
 struct check {
 	struct job job;
-	struct checks *checks; /* NULL: freed meanwhile */
-	struct check *next, **link;
-	const struct tcmu_handler *handler; /* not for the thread: it may outlive the registry */
+	GList link;
+	struct checks *checks;              /* NULL: not in its list, or checks_free() was called */
+	const struct tcmu_handler *handler; /* not for the thread, which may outlive the handlers */
 	int (*check_config)(const struct tcmu_config *config, struct tcmu_reason *reason);
 	struct options *options;
 	int result;
 	struct tcmu_reason reason;
 	sd_event_source *timer;
 	unsigned timeout_ms;
-	check_done_fn *done; /* NULL: the caller has been answered, or is gone */
+	check_done_fn *done; /* NULL: the caller has been answered */
 	void *userdata;
 };
 
 /* On the check's thread. */
 static void check_work(struct job *job)
 {
-	struct check *check = (struct check *) job;
+	struct check *check = container_of(job, struct check, job);
 
+	assert(check->check_config && check->options);
 	check->result = check->check_config(options_config(check->options), &check->reason);
 }
 
-static void forget_caller(struct check *check)
+/* Takes the caller's function, so that it is called once. */
+static check_done_fn *check_take_caller(struct check *check)
 {
+	check_done_fn *done = check->done;
+
 	check->done = NULL;
 	check->timer = sd_event_source_disable_unref(check->timer);
+	return done;
+}
+
+static void check_unlink(struct check *check)
+{
+	if (!check->checks)
+		return;
+	assert(g_queue_link_index(&check->checks->running, &check->link) >= 0);
+	g_queue_unlink(&check->checks->running, &check->link);
+	check->checks = NULL;
 }
 
 static void check_free(struct check *check)
 {
-	forget_caller(check);
-	if (check->checks) {
-		*check->link = check->next;
-		if (check->next)
-			check->next->link = check->link;
-		check->checks->cnt--;
-	}
+	assert(!check->done);
+	check_unlink(check);
 	options_free(check->options);
-	free(check);
+	g_free(check);
 }
 
 static void check_ended(struct job *job)
 {
-	struct check *check = (struct check *) job;
-	check_done_fn *done = check->done;
-	char text[sizeof(check->reason.text)];
+	struct check *check = container_of(job, struct check, job);
+	check_done_fn *done = check_take_caller(check);
+	struct tcmu_reason answer;
 
 	if (check->result >= 0)
-		(void) snprintf(text, sizeof(text), "success");
+		(void) snprintf(answer.text, sizeof(answer.text), "success");
 	else if (check->reason.text[0])
-		(void) snprintf(text, sizeof(text), "%s", check->reason.text);
+		answer = check->reason;
 	else
-		(void) snprintf(
-			text, sizeof(text), "the %s handler refuses it: %s",
+		(void) reason_refuse(
+			&answer, check->result, "the %s handler refuses it: %s",
 			check->handler->subtype, strerror(-check->result));
-	if (!done && check->checks)
-		log_warning(
-			"the %s handler has ended its check of \"%s\" at last: %s",
-			check->handler->subtype, options_config(check->options)->target, text);
 	if (done)
-		done(check->userdata, check->result >= 0, text);
+		done(check->userdata, check->result >= 0, answer.text);
+	else if (check->checks)
+		log_warning(
+			"the %s handler's check of \"%s\", which had timed out, has returned: %s",
+			check->handler->subtype, options_config(check->options)->target,
+			answer.text);
 	check_free(check);
 }
 
-static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
+static int on_check_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct check *check = userdata;
-	check_done_fn *done = check->done;
-	char text[128];
+	check_done_fn *done;
+	struct tcmu_reason reason;
 
 	(void) source;
 	(void) usec;
-	(void) snprintf(
-		text, sizeof(text), "the %s handler has not answered within %u.%u s",
+	assert(check->done && check->checks);
+	(void) reason_refuse(
+		&reason, -ETIMEDOUT, "the %s handler has not answered within %u.%u s",
 		check->handler->subtype, check->timeout_ms / 1000, check->timeout_ms % 1000 / 100);
-	log_warning("the check of \"%s\" hangs: %s", options_config(check->options)->target, text);
-	forget_caller(check);
-	done(check->userdata, false, text);
+	log_warning(
+		"the check of \"%s\" timed out: %s; look at its backing store",
+		options_config(check->options)->target, reason.text);
+	done = check_take_caller(check);
+	done(check->userdata, false, reason.text);
 	return 0;
 }
 
-static int launch(struct checks *checks, struct check *check)
+static int check_launch(struct checks *checks, struct check *check)
 {
 	int r;
 
-	if (checks->cnt >= RUNNING_MAX)
+	assert(check->done && !check->checks);
+	if (checks->running.length >= RUNNING_MAX)
 		return -EBUSY;
 	r = sd_event_add_time_relative(
 		checks->event, &check->timer, CLOCK_MONOTONIC, check->timeout_ms * UINT64_C(1000),
-		ACCURACY_USEC, on_timeout, check);
+		ACCURACY_USEC, on_check_timeout, check);
 	if (r >= 0)
 		r = job_start(checks->mailbox, &check->job, "tcmud-check");
 	if (r < 0)
 		return r;
 	check->checks = checks;
-	check->next = checks->running;
-	check->link = &checks->running;
-	if (check->next)
-		check->next->link = &check->next;
-	checks->running = check;
-	checks->cnt++;
+	check->link.data = check;
+	g_queue_push_tail_link(&checks->running, &check->link);
 	return 0;
 }
 
-/* The handler that is to check text, its options decoded. NULL with a reason: refused. */
-static const struct tcmu_handler *prepare(
-	const struct checks *checks, const char *subtype, const char *text,
-	struct options **options, struct tcmu_reason *reason)
+/* Finds the handler for text and decodes its options. 0, or -errno with a reason. */
+static int check_prepare(
+	const struct checks *checks, const char *wanted, const char *text,
+	const struct tcmu_handler **handler, struct options **options, struct tcmu_reason *reason)
 {
 	const struct handlers_entry *entry;
-	char own[SUBTYPE_MAX];
+	char subtype[SUBTYPE_MAX];
+	int r = options_check_text(text, reason);
 
-	if (options_check_text(text, reason) < 0)
-		return NULL;
-	if (!options_subtype(text, own, sizeof(own))) {
-		(void) snprintf(
-			reason->text, sizeof(reason->text),
-			"it is to begin with the name of a handler and a '/'");
-		return NULL;
-	}
-	if (subtype && strcmp(subtype, own) != 0) {
-		(void) snprintf(
-			reason->text, sizeof(reason->text),
-			"the string is for the handler \"%s\", not \"%s\"", own, subtype);
-		return NULL;
-	}
-	entry = handlers_lookup(checks->registry, own);
-	if (!entry || !entry->handler) {
-		(void) snprintf(
-			reason->text, sizeof(reason->text), "%s",
-			entry ? entry->problem : "there is no such handler");
-		return NULL;
-	}
-	return options_parse(text, entry->handler, options, reason) < 0 ? NULL : entry->handler;
+	if (r < 0)
+		return r;
+	if (!options_subtype(text, subtype, sizeof(subtype)))
+		return reason_refuse(
+			reason, -EINVAL,
+			"the config string does not begin with a handler's name and a '/'");
+	if (wanted && strcmp(wanted, subtype) != 0)
+		return reason_refuse(
+			reason, -EINVAL, "the string is for the handler \"%s\", not \"%s\"",
+			subtype, wanted);
+	entry = handlers_lookup(checks->handlers, subtype);
+	if (!entry || !entry->handler)
+		return reason_refuse(
+			reason, -ENOENT, "%s", entry ? entry->problem : "there is no such handler");
+	*handler = entry->handler;
+	return options_parse(text, entry->handler, options, reason);
 }
 
 void check_start(
 	struct checks *checks, const char *subtype, const char *text, unsigned timeout_ms,
 	check_done_fn *done, void *userdata)
 {
+	const struct tcmu_handler *handler = NULL;
 	struct tcmu_reason reason = {""};
 	struct options *options = NULL;
-	const struct tcmu_handler *handler = prepare(checks, subtype, text, &options, &reason);
 	struct check *check;
-	int r;
+	int r = check_prepare(checks, subtype, text, &handler, &options, &reason);
 
-	if (!handler || !handler->check_config) {
+	assert(done);
+	if (r < 0 || !handler->check_config) {
 		options_free(options);
-		done(userdata, handler, handler ? "success" : reason.text);
+		done(userdata, r >= 0, r >= 0 ? "success" : reason.text);
 		return;
 	}
-	check = calloc(1, sizeof(*check));
-	if (check)
-		*check = (struct check){
-			.job = {.work = check_work, .done = check_ended},
-			.handler = handler,
-			.check_config = handler->check_config,
-			.options = options,
-			.timeout_ms = timeout_ms,
-			.done = done,
-			.userdata = userdata,
-		};
-	else
-		options_free(options);
-	r = check ? launch(checks, check) : -ENOMEM;
+	check = g_new0(struct check, 1);
+	*check = (struct check){
+		.job = {.work = check_work, .done = check_ended},
+		.handler = handler,
+		.check_config = handler->check_config,
+		.options = options,
+		.timeout_ms = timeout_ms,
+		.done = done,
+		.userdata = userdata,
+	};
+	r = check_launch(checks, check);
 	if (r >= 0)
 		return;
-	if (check)
-		check_free(check);
+	(void) check_take_caller(check);
+	check_free(check);
 	done(userdata, false,
-	     r == -EBUSY ? "too many checks hang already, so this one was not made"
-			 : "the check cannot be made: out of memory or threads");
+	     r == -EBUSY ? "the check was not made: too many checks hang already"
+			 : "the check was not made: no thread can be started; try again");
 }
 
 unsigned checks_running(const struct checks *checks)
 {
-	return checks->cnt;
+	return checks->running.length;
 }
 
-int checks_new(
-	sd_event *event, struct mailbox *mailbox, const struct handlers *registry,
-	struct checks **ret)
+struct checks *checks_new(sd_event *event, struct mailbox *mailbox, const struct handlers *handlers)
 {
-	struct checks *checks = calloc(1, sizeof(*checks));
+	struct checks *checks = g_new0(struct checks, 1);
 
-	if (!checks)
-		return -ENOMEM;
+	assert(event && mailbox && handlers);
 	checks->event = event;
 	checks->mailbox = mailbox;
-	checks->registry = registry;
-	*ret = checks;
-	return 0;
+	checks->handlers = handlers;
+	g_queue_init(&checks->running);
+	return checks;
 }
 
 void checks_free(struct checks *checks)
 {
 	if (!checks)
 		return;
-	for (struct check *check = checks->running, *next; check; check = next) {
-		check_done_fn *done = check->done;
+	while (!g_queue_is_empty(&checks->running)) {
+		struct check *check = g_queue_peek_head(&checks->running);
+		check_done_fn *done = check_take_caller(check);
 
-		next = check->next;
-		forget_caller(check);
-		check->checks = NULL;
+		assert(check->checks == checks);
+		check_unlink(check);
 		if (done)
 			done(check->userdata, false, "the daemon stops");
 	}
-	free(checks);
+	g_free(checks);
 }

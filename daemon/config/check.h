@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether a device can be created with a config string: what every handler refuses, then the
- * handler's own check on a thread of its own. A check that hangs costs that thread, and its own
- * caller the wait; nobody else anything.
+ * Whether a device can be created with a config string: the rules for all handlers first, then the
+ * handler's own check on a thread of its own. A check that hangs costs that thread and delays its
+ * own caller only.
  *
- * Main thread.
+ * Main thread. Running out of memory aborts (glib).
  */
 #pragma once
 
@@ -17,22 +17,24 @@
 
 struct checks;
 
-/* Outlived by event, mailbox and registry. */
-int checks_new(
-	sd_event *event, struct mailbox *mailbox, const struct handlers *registry,
-	struct checks **checks);
+/* All arguments outlive the result. */
+struct checks *checks_new(
+	sd_event *event, struct mailbox *mailbox, const struct handlers *handlers);
 
-/* Checks under way are answered now, with a refusal. Takes NULL. */
+/* Answers the checks in flight with a refusal. Their threads go on until their handlers return.
+ * Takes NULL. */
 void checks_free(struct checks *checks);
 
-/* Calls done once: from within, when it can be told at once, else from the main loop, at the latest
- * after the timeout. subtype: whose string it must be; NULL: anybody's. message: one sentence,
- * "success" when it is fine. */
-typedef void check_done_fn(void *userdata, bool fine, const char *message);
+/* message: one sentence, "success" when the string is valid; valid until the return. */
+typedef void check_done_fn(void *userdata, bool valid, const char *message);
+
+/* Calls done once: from within when the answer needs no handler, else from the event loop, after
+ * timeout_ms at the latest. subtype: the handler that the string must be for; NULL: any. text: any
+ * bytes, copied. */
 void check_start(
 	struct checks *checks, const char *subtype, const char *text, unsigned timeout_ms,
 	check_done_fn *done, void *userdata);
 
-/* How many handlers' checks have not returned yet, those that nobody waits for any more included.
+/* How many handlers' checks have not returned yet, including those whose caller has been answered.
  */
 unsigned checks_running(const struct checks *checks);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loading plugins. A plugin's description is copied, as much of it as both sides know, so that
- * older and newer plugins look alike from here on.
+ * Loading plugins. A plugin's description is copied as far as both sides know it, so that older and
+ * newer plugins look alike from here on.
  */
 #include "config/handlers.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -17,17 +18,18 @@
 
 #include "base/log.h"
 #include "base/reason.h"
+#include "base/thread.h"
 #include "config/options.h"
 
 #define FILE_PREFIX "handler_"
 #define FILE_SUFFIX ".so"
-#define PEER_ENTRY  "handler_init"
+#define PEER_ENTRY  "handler_init" /* of a tcmu-runner plugin */
 
 #define IO_PRIV_MAX 65536u
 #define NAME_SIZE   64
 #define PROBLEM_MAX (PATH_MAX + 512)
 
-/* A plugin's struct tcmu_handler must reach at least so far: what it cannot do without. */
+/* A plugin's struct tcmu_handler must reach at least so far: these members have no default. */
 #define HANDLER_SIZE_MIN \
 	(offsetof(struct tcmu_handler, submit) + sizeof(((struct tcmu_handler *) 0)->submit))
 
@@ -43,49 +45,53 @@ struct handlers {
 	GPtrArray *items; /* struct item, by subtype */
 };
 
-/* Handlers that exist but need not be installed. */
+/* Handlers in packages of their own. */
 static const struct {
 	const char *subtype;
 	const char *package;
 } packaged[] = {{"rbd", "tcmud-rbd"}};
 
-static struct item *item_at(const struct handlers *registry, size_t index)
+static struct item *item_at(const struct handlers *handlers, size_t index)
 {
-	return index < registry->items->len ? g_ptr_array_index(registry->items, index) : NULL;
+	return index < handlers->items->len ? g_ptr_array_index(handlers->items, index) : NULL;
 }
 
-static struct item *find_item(const struct handlers *registry, const char *subtype)
+static struct item *find_item(const struct handlers *handlers, const char *subtype)
 {
 	struct item *item;
 
-	for (size_t i = 0; (item = item_at(registry, i)); i++)
+	for (size_t i = 0; (item = item_at(handlers, i)); i++)
 		if (strcmp(item->subtype, subtype) == 0)
 			break;
 	return item;
 }
 
-/* Puts a new item at its place, or in the place of one that is not usable. */
-static void insert(struct handlers *registry, struct item *item)
+/* Inserts a new item by its subtype. It replaces one that is not usable. */
+static void handlers_insert(struct handlers *handlers, struct item *item)
 {
 	struct item *old;
 	size_t i = 0;
 
-	while ((old = item_at(registry, i)) && strcmp(old->subtype, item->subtype) < 0)
+	while ((old = item_at(handlers, i)) && strcmp(old->subtype, item->subtype) < 0)
 		i++;
-	if (old && strcmp(old->subtype, item->subtype) == 0)
-		(void) g_ptr_array_remove_index(registry->items, (guint) i);
-	g_ptr_array_insert(registry->items, (gint) i, item);
+	if (old && strcmp(old->subtype, item->subtype) == 0) {
+		assert(!old->entry.handler);
+		(void) g_ptr_array_remove_index(handlers->items, (guint) i);
+	}
+	g_ptr_array_insert(handlers->items, (gint) i, item);
+	old = item_at(handlers, i + 1);
+	assert(!old || strcmp(item->subtype, old->subtype) < 0);
 }
 
-/* problem or handler is NULL; origin may be. */
-static int add_item(
-	struct handlers *registry, const char *subtype, const struct tcmu_handler *handler,
+/* Either problem or handler is NULL; origin may be. */
+static void add_item(
+	struct handlers *handlers, const char *subtype, const struct tcmu_handler *handler,
 	const char *origin, const char *problem)
 {
-	struct item *item = calloc(1, sizeof(*item));
+	struct item *item = g_new0(struct item, 1);
 
-	if (!item)
-		return -ENOMEM;
+	assert(!handler == !!problem);
+	assert(strlen(subtype) < sizeof(item->subtype));
 	(void) snprintf(item->subtype, sizeof(item->subtype), "%s", subtype);
 	(void) snprintf(item->origin, sizeof(item->origin), "%s", origin ? origin : "");
 	(void) snprintf(item->problem, sizeof(item->problem), "%s", problem ? problem : "");
@@ -99,44 +105,35 @@ static int add_item(
 		.origin = origin ? item->origin : NULL,
 		.problem = problem ? item->problem : NULL,
 	};
-	insert(registry, item);
-	return 0;
+	handlers_insert(handlers, item);
 }
 
-int handlers_new(struct handlers **ret)
+struct handlers *handlers_new(void)
 {
-	struct handlers *registry = calloc(1, sizeof(*registry));
+	struct handlers *handlers = g_new0(struct handlers, 1);
 	char problem[128];
-	int r = 0;
 
-	if (!registry)
-		return -ENOMEM;
-	registry->items = g_ptr_array_new_with_free_func(free);
-	for (size_t i = 0; i < sizeof(packaged) / sizeof(packaged[0]) && r >= 0; i++) {
+	handlers->items = g_ptr_array_new_with_free_func(g_free);
+	for (size_t i = 0; i < G_N_ELEMENTS(packaged); i++) {
 		(void) snprintf(
 			problem, sizeof(problem), "the %s handler is not installed (package %s)",
 			packaged[i].subtype, packaged[i].package);
-		r = add_item(registry, packaged[i].subtype, NULL, NULL, problem);
+		add_item(handlers, packaged[i].subtype, NULL, NULL, problem);
 	}
-	if (r < 0) {
-		handlers_free(registry);
-		return r;
-	}
-	*ret = registry;
-	return 0;
+	return handlers;
 }
 
-void handlers_free(struct handlers *registry)
+void handlers_free(struct handlers *handlers)
 {
-	if (!registry)
+	if (!handlers)
 		return;
-	g_ptr_array_unref(registry->items);
-	free(registry);
+	g_ptr_array_unref(handlers->items);
+	g_free(handlers);
 }
 
-/* ------- what a plugin says of itself ------- */
+/* ------- a plugin's description ------- */
 
-/* The plugin's description as a struct of our size. handler is all zero before. */
+/* Copies the plugin's description to a struct of our size, which must be all zero. */
 static int copy_handler(
 	const struct tcmu_handler *theirs, struct tcmu_handler *handler, struct tcmu_reason *reason)
 {
@@ -145,13 +142,15 @@ static int copy_handler(
 	if (theirs->abi != TCMU_HANDLER_ABI)
 		return reason_refuse(
 			reason, -EPROTO,
-			"it is built for version %u of the handler interface, this daemon has %u",
+			"it is built for version %u of the handler interface, expected %u: rebuild "
+			"it",
 			theirs->abi, TCMU_HANDLER_ABI);
 	if (theirs->size < HANDLER_SIZE_MIN)
 		return reason_refuse(
-			reason, -EPROTO, "its description has %u bytes, which is less than %zu",
+			reason, -EPROTO, "its description has %u bytes, expected at least %zu",
 			theirs->size, HANDLER_SIZE_MIN);
 	size = theirs->size < sizeof(*handler) ? theirs->size : sizeof(*handler);
+	assert(!handler->subtype);
 	memcpy(handler, theirs, size);
 	handler->size = sizeof(*handler);
 	return 0;
@@ -162,7 +161,7 @@ static int check_handler(const struct tcmu_handler *handler, struct tcmu_reason 
 	if (!handler->subtype || !options_subtype_valid(handler->subtype))
 		return reason_refuse(
 			reason, -EINVAL,
-			"its subtype \"%.70s\" is not of 1 to 63 characters of [a-z0-9_]",
+			"its subtype is \"%.70s\", expected 1 to 63 characters of [a-z0-9_]",
 			handler->subtype ? handler->subtype : "");
 	if (!handler->open || !handler->close || !handler->submit)
 		return reason_refuse(
@@ -172,38 +171,42 @@ static int check_handler(const struct tcmu_handler *handler, struct tcmu_reason 
 						  : "submit");
 	if (handler->threading < TCMU_HANDLER_ASYNC || handler->threading > TCMU_HANDLER_PARALLEL)
 		return reason_refuse(
-			reason, -EINVAL, "its way of threading, %d, is not known",
+			reason, -EINVAL, "its member threading is %d, which is not known",
 			(int) handler->threading);
 	if (handler->io_priv_size > IO_PRIV_MAX)
 		return reason_refuse(
-			reason, -EINVAL, "it wants %u bytes for each request, more than %u",
+			reason, -EINVAL,
+			"it wants %u bytes for each request, at most %u are possible",
 			handler->io_priv_size, IO_PRIV_MAX);
 	return options_check_table(handler->options, reason);
 }
 
 int handlers_add(
-	struct handlers *registry, const struct tcmu_handler *theirs, const char *origin,
+	struct handlers *handlers, const struct tcmu_handler *theirs, const char *origin,
 	struct tcmu_reason *reason)
 {
 	struct tcmu_handler handler = {0};
 	struct item *other;
 	int r;
 
-	if ((r = copy_handler(theirs, &handler, reason)) < 0 ||
-	    (r = check_handler(&handler, reason)) < 0)
+	assert(thread_is_main());
+	r = copy_handler(theirs, &handler, reason);
+	if (r >= 0)
+		r = check_handler(&handler, reason);
+	if (r < 0)
 		return r;
-	other = find_item(registry, handler.subtype);
+	other = find_item(handlers, handler.subtype);
 	if (other && other->entry.handler)
 		return reason_refuse(
-			reason, -EEXIST, "the handler \"%s\" is there already, from %s",
+			reason, -EEXIST, "the handler \"%s\" is already loaded, from %s",
 			handler.subtype, other->origin);
-	r = add_item(registry, handler.subtype, &handler, origin, NULL);
-	return r < 0 ? reason_refuse(reason, r, "out of memory") : 0;
+	add_item(handlers, handler.subtype, &handler, origin, NULL);
+	return 0;
 }
 
 /* ------- files ------- */
 
-/* The loader's messages mostly begin with the path, which ours name already. */
+/* The loader's messages mostly begin with the path, which our messages name already. */
 static const char *without_path(const char *message, const char *path)
 {
 	size_t len = strlen(path);
@@ -213,7 +216,7 @@ static const char *without_path(const char *message, const char *path)
 		: message;
 }
 
-static int load_plugin(struct handlers *registry, const char *path, struct tcmu_reason *reason)
+static int load_plugin(struct handlers *handlers, const char *path, struct tcmu_reason *reason)
 {
 	tcmu_handler_entry_fn *entry;
 	const struct tcmu_handler *theirs;
@@ -226,13 +229,13 @@ static int load_plugin(struct handlers *registry, const char *path, struct tcmu_
 	entry = (tcmu_handler_entry_fn *) dlsym(library, TCMU_HANDLER_ENTRY);
 	theirs = entry ? entry() : NULL;
 	if (theirs)
-		r = handlers_add(registry, theirs, path, reason);
+		r = handlers_add(handlers, theirs, path, reason);
 	else if (entry)
 		r = reason_refuse(reason, -EINVAL, "it describes no handler");
 	else if (dlsym(library, PEER_ENTRY))
 		r = reason_refuse(
 			reason, -EINVAL,
-			"it is a plugin of tcmu-runner, whose interface is another");
+			"it is a plugin of tcmu-runner, whose interface is different");
 	else
 		r = reason_refuse(reason, -EINVAL, "it has no function " TCMU_HANDLER_ENTRY);
 	if (r < 0)
@@ -240,26 +243,27 @@ static int load_plugin(struct handlers *registry, const char *path, struct tcmu_
 	return r;
 }
 
-/* Keeps the subtype in the file's name as one that is known, unless it is there. */
+/* Records the subtype in the file's name as known but not usable, unless it has a handler. */
 static void note_problem(
-	struct handlers *registry, const char *path, const char *name,
+	struct handlers *handlers, const char *path, const char *name,
 	const struct tcmu_reason *reason)
 {
 	size_t len = strlen(name) - strlen(FILE_PREFIX FILE_SUFFIX);
 	char subtype[NAME_SIZE], problem[PROBLEM_MAX];
 	struct item *item;
 
+	assert(strlen(name) > strlen(FILE_PREFIX FILE_SUFFIX));
 	if (len >= sizeof(subtype))
 		return;
 	memcpy(subtype, name + strlen(FILE_PREFIX), len);
 	subtype[len] = '\0';
-	item = find_item(registry, subtype);
+	item = find_item(handlers, subtype);
 	if (!options_subtype_valid(subtype) || (item && item->entry.handler))
 		return;
 	(void) snprintf(
-		problem, sizeof(problem), "the %s handler cannot be used: %s: %s", subtype, path,
+		problem, sizeof(problem), "the %s handler is not usable: %s: %s", subtype, path,
 		reason->text);
-	(void) add_item(registry, subtype, NULL, path, problem);
+	add_item(handlers, subtype, NULL, path, problem);
 }
 
 static int is_plugin(const struct dirent *entry)
@@ -271,77 +275,79 @@ static int is_plugin(const struct dirent *entry)
 		strcmp(entry->d_name + len - strlen(FILE_SUFFIX), FILE_SUFFIX) == 0;
 }
 
-static bool load_file(struct handlers *registry, const char *dir, const char *name)
+static bool load_file(struct handlers *handlers, const char *directory, const char *name)
 {
 	struct tcmu_reason reason = {""};
 	char path[PATH_MAX];
 	int r;
 
-	(void) snprintf(path, sizeof(path), "%s/%s", dir, name);
-	r = load_plugin(registry, path, &reason);
+	(void) snprintf(path, sizeof(path), "%s/%s", directory, name);
+	r = load_plugin(handlers, path, &reason);
 	if (r >= 0) {
-		log_debug("%s is loaded", path);
+		log_debug("loaded %s", path);
 		return true;
 	}
 	log_full(
-		TCMU_LOG_ERROR, NULL, NULL, LOG_ID_HANDLER_REFUSED,
-		"the handler %s cannot be used: %s", path, reason.text);
-	note_problem(registry, path, name, &reason);
+		TCMU_LOG_ERROR, NULL, NULL, LOG_ID_HANDLER_REFUSED, "cannot use the handler %s: %s",
+		path, reason.text);
+	note_problem(handlers, path, name, &reason);
 	return false;
 }
 
-static void log_loaded(const struct handlers *registry, const char *dir)
+static void log_loaded(const struct handlers *handlers, const char *directory)
 {
 	const struct item *item;
 	char names[256] = "";
 	size_t used = 0;
 
-	for (size_t i = 0; (item = item_at(registry, i)) && used < sizeof(names); i++)
+	for (size_t i = 0; (item = item_at(handlers, i)) && used < sizeof(names); i++)
 		if (item->entry.handler)
 			used += (size_t) snprintf(
 				names + used, sizeof(names) - used, " %s", item->subtype);
-	log_info("handlers from %s:%s", dir, used ? names : " none");
+	log_info("loaded handlers from %s:%s", directory, used ? names : " none");
 }
 
-int handlers_load(struct handlers *registry, const char *dir)
+int handlers_load(struct handlers *handlers, const char *directory)
 {
 	struct dirent **files;
 	int cnt, loaded = 0;
 
-	cnt = scandir(dir, &files, is_plugin, alphasort);
+	assert(thread_is_main());
+	cnt = scandir(directory, &files, is_plugin, alphasort);
 	if (cnt < 0) {
 		cnt = -errno;
-		log_error("the handlers in %s cannot be loaded: %s", dir, strerror(-cnt));
+		log_error("cannot load handlers from %s: %s", directory, strerror(-cnt));
 		return cnt;
 	}
 	for (int i = 0; i < cnt; i++) {
-		loaded += load_file(registry, dir, files[i]->d_name);
+		loaded += load_file(handlers, directory, files[i]->d_name);
 		free(files[i]);
 	}
 	free(files);
-	log_loaded(registry, dir);
+	log_loaded(handlers, directory);
 	return loaded;
 }
 
-/* ------- looking up ------- */
+/* ------- finding ------- */
 
-const struct handlers_entry *handlers_lookup(const struct handlers *registry, const char *subtype)
+const struct handlers_entry *handlers_lookup(const struct handlers *handlers, const char *subtype)
 {
-	const struct item *item = find_item(registry, subtype);
+	const struct item *item = find_item(handlers, subtype);
 
+	assert(!item || !item->entry.handler == !!item->entry.problem);
 	return item ? &item->entry : NULL;
 }
 
-const struct tcmu_handler *handlers_find(const struct handlers *registry, const char *subtype)
+const struct tcmu_handler *handlers_find(const struct handlers *handlers, const char *subtype)
 {
-	const struct handlers_entry *entry = handlers_lookup(registry, subtype);
+	const struct handlers_entry *entry = handlers_lookup(handlers, subtype);
 
 	return entry ? entry->handler : NULL;
 }
 
-const struct handlers_entry *handlers_entry(const struct handlers *registry, size_t index)
+const struct handlers_entry *handlers_entry(const struct handlers *handlers, size_t index)
 {
-	const struct item *item = item_at(registry, index);
+	const struct item *item = item_at(handlers, index);
 
 	return item ? &item->entry : NULL;
 }

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The handlers that there are, by subtype: those that were loaded, and those that are known but
- *cannot be used, with the reason.
+ * The handlers by subtype: those that are loaded, and those that are known but not usable, with the
+ * reason.
  *
- *	handlers_new(&registry);
- *	handlers_load(registry, dir);
+ *	handlers = handlers_new();
+ *	handlers_load(handlers, directory);
  *
- * A plugin that cannot be used is one line in the log, which names the file; the others are not
- *affected. Plugins stay loaded until the process ends, as a thread may be stuck in one.
+ * A plugin that is not usable costs one log line, which names the file; the others are not
+ * affected. Plugins stay loaded until the process ends, because a thread may be stuck in one.
  *
- * Filled on the main thread before anything else runs, read by any thread afterwards.
+ * Filled on the main thread before anything else runs; read by any thread afterwards. Running out
+ * of memory aborts (glib).
  */
 #pragma once
 
@@ -19,22 +20,26 @@
 
 struct handlers;
 
-int handlers_new(struct handlers **registry);
-void handlers_free(struct handlers *registry); /* takes NULL */
+/* Holds the handlers of packages that are not installed, each with that reason. */
+struct handlers *handlers_new(void);
 
-/* Loads every handler_*.so of the folder, in the order of their names; the first of two with the
- * same subtype is taken. Returns how many were loaded, or the -errno of the folder. Both are
- * logged. */
-int handlers_load(struct handlers *registry, const char *dir);
+/* No thread may use a handler any more. Takes NULL. */
+void handlers_free(struct handlers *handlers);
 
-/* Adds one handler, checked as a plugin's is. origin: what to call it in messages. -EINVAL, -EPROTO
- * (another ABI), -EEXIST (the subtype is taken) with a reason. */
+/* Loads every handler_*.so of the directory in the order of their names; of two with the same
+ * subtype the first is used. Returns how many were loaded, or the -errno of the directory. Logs
+ * both. */
+int handlers_load(struct handlers *handlers, const char *directory);
+
+/* Adds one handler, checked like a plugin's. It is copied; the strings and functions that it points
+ * to must outlive the handlers. origin: its name in messages, copied. -EINVAL, -EPROTO (another
+ * ABI), -EEXIST (the subtype has a handler) with a reason. */
 int handlers_add(
-	struct handlers *registry, const struct tcmu_handler *handler, const char *origin,
+	struct handlers *handlers, const struct tcmu_handler *handler, const char *origin,
 	struct tcmu_reason *reason);
 
 /* The usable handler of exactly this subtype, or NULL. */
-const struct tcmu_handler *handlers_find(const struct handlers *registry, const char *subtype);
+const struct tcmu_handler *handlers_find(const struct handlers *handlers, const char *subtype);
 
 struct handlers_entry {
 	const char *subtype;
@@ -43,8 +48,8 @@ struct handlers_entry {
 	const char *problem;                /* why it is not usable, a sentence; NULL: it is */
 };
 
-/* All entries, by subtype. NULL: index is beyond the last. Valid until the next change. */
-const struct handlers_entry *handlers_entry(const struct handlers *registry, size_t index);
+/* All entries, ordered by subtype. NULL: index is beyond the last. Valid until the next change. */
+const struct handlers_entry *handlers_entry(const struct handlers *handlers, size_t index);
 
-/* The entry of this subtype, usable or not, or NULL. */
-const struct handlers_entry *handlers_lookup(const struct handlers *registry, const char *subtype);
+/* The entry of this subtype, usable or not, or NULL. Valid until the next change. */
+const struct handlers_entry *handlers_lookup(const struct handlers *handlers, const char *subtype);

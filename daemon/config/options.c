@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Decoding by table. The daemon's own table comes first: a handler's must not have the same names.
+ * Decoding by table. A handler's table must not have the names of the daemon's own table.
  */
 #include "config/options.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include <glib.h>
 
 #include "base/reason.h"
 
 #define SUBTYPE_MAX     63
-#define OPTION_NAME_MAX 31 /* of an option */
+#define OPTION_NAME_MAX 31
 
 enum core_option {
 	CORE_READ_ONLY,
@@ -29,28 +31,28 @@ enum core_option {
 	CORE_CNT,
 };
 
-/* Options without help are known for the sake of existing config strings, and not offered. */
+/* Options without help are accepted in existing config strings and not offered. */
 static const struct tcmu_option core_table[] = {
 	[CORE_READ_ONLY] =
-		{"ro", TCMU_OPTION_BOOL, "no", NULL, "refuse whatever would change the data"},
+		{"ro", TCMU_OPTION_BOOL, "no", NULL, "refuse commands that change the data"},
 	[CORE_VENDOR] =
 		{"vendor", TCMU_OPTION_STRING, "LIO-ORG", NULL,
-		 "vendor that initiators see, up to 8 characters"},
+		 "vendor in INQUIRY data, up to 8 characters"},
 	[CORE_PRODUCT] =
 		{"product", TCMU_OPTION_STRING, "TCMU device", NULL,
-		 "product, up to 16 characters"},
+		 "product in INQUIRY data, up to 16 characters"},
 	[CORE_REVISION] =
 		{"revision", TCMU_OPTION_STRING, "0002", NULL,
-		 "product revision, up to 4 characters"},
+		 "product revision in INQUIRY data, up to 4 characters"},
 	[CORE_IOPS] =
-		{"iops", TCMU_OPTION_UINT, "0", NULL, "commands a second, at most; 0: no limit"},
-	[CORE_BPS] = {"bps", TCMU_OPTION_SIZE, "0", NULL, "bytes a second, at most; 0: no limit"},
+		{"iops", TCMU_OPTION_UINT, "0", NULL, "maximum of commands a second; 0: no limit"},
+	[CORE_BPS] = {"bps", TCMU_OPTION_SIZE, "0", NULL, "maximum of bytes a second; 0: no limit"},
 	[CORE_BURST] =
 		{"burst", TCMU_OPTION_UINT, "0", NULL,
-		 "seconds of what iops and bps allow that may be saved for later"},
+		 "seconds of unused iops and bps that may be used later"},
 	[CORE_COMMAND_TIMEOUT] =
 		{"tcmur_cmd_time_out", TCMU_OPTION_UINT, "30", NULL,
-		 "seconds until a command counts as late and is told to the log; 0: never"},
+		 "seconds until a command is logged as late; 0: never"},
 	[CORE_COMMAND_TIMEOUT_MISSPELT] = {"tcmur_cmd_timeout", TCMU_OPTION_UINT, "0", NULL, NULL},
 	[CORE_CNT] = {NULL},
 };
@@ -58,11 +60,11 @@ static const struct tcmu_option core_table[] = {
 static const struct {
 	enum core_option option;
 	size_t length;
-} identity_lengths[] = {{CORE_VENDOR, 8}, {CORE_PRODUCT, 16}, {CORE_REVISION, 4}};
+} inquiry_lengths[] = {{CORE_VENDOR, 8}, {CORE_PRODUCT, 16}, {CORE_REVISION, 4}};
 
 struct options {
 	struct tcmu_config config;
-	char text[TCMU_CONFIG_MAX + 1]; /* taken apart */
+	char text[TCMU_CONFIG_MAX + 1]; /* the config string, its separators replaced by NULs */
 	struct tcmu_option_value core[CORE_CNT];
 	struct tcmu_option_value values[]; /* the handler's */
 };
@@ -82,7 +84,7 @@ static bool parse_bool(const char *text, uint64_t *number)
 	return false;
 }
 
-/* Decimal digits; *end is what follows them. */
+/* Decimal digits. *end: the character after them. */
 static bool parse_digits(const char *text, uint64_t *number, const char **end)
 {
 	uint64_t n = 0;
@@ -115,6 +117,7 @@ static bool parse_size(const char *text, uint64_t *number)
 
 static bool parse_choice(const char *text, const char *const *choices, uint64_t *number)
 {
+	assert(choices);
 	for (uint64_t i = 0; choices[i]; i++) {
 		if (strcmp(text, choices[i]) == 0) {
 			*number = i;
@@ -145,7 +148,7 @@ static bool parse_value(
 	return false;
 }
 
-/* What may be given: "yes|no". */
+/* The possible values: "yes|no". */
 static void value_words(const struct tcmu_option *option, char *words, size_t size)
 {
 	static const char *const plain[] = {
@@ -156,7 +159,9 @@ static void value_words(const struct tcmu_option *option, char *words, size_t si
 	};
 	size_t used = 0;
 
+	assert(size > 0);
 	if (option->type != TCMU_OPTION_CHOICE) {
+		assert((size_t) option->type < G_N_ELEMENTS(plain) && plain[option->type]);
 		(void) snprintf(words, size, "%s", plain[option->type]);
 		return;
 	}
@@ -206,20 +211,22 @@ static int check_option(const struct tcmu_option *option, struct tcmu_reason *re
 
 	if (!name_valid(option->name, OPTION_NAME_MAX))
 		return reason_refuse(
-			reason, -EINVAL, "the option name \"%.40s\" is not of [a-z0-9_]",
+			reason, -EINVAL,
+			"the option name \"%.40s\" is invalid: expected 1 to 31 characters of "
+			"[a-z0-9_]",
 			option->name);
 	if (option->type < TCMU_OPTION_BOOL || option->type > TCMU_OPTION_CHOICE)
 		return reason_refuse(
-			reason, -EINVAL, "the option \"%s\" is of the unknown type %d",
-			option->name, (int) option->type);
+			reason, -EINVAL, "the option \"%s\" has the unknown type %d", option->name,
+			(int) option->type);
 	if (option->type == TCMU_OPTION_CHOICE && (!option->choices || !option->choices[0]))
 		return reason_refuse(
-			reason, -EINVAL, "the option \"%s\" has nothing to choose from",
+			reason, -EINVAL, "the option \"%s\" is a choice without values",
 			option->name);
 	if (option->def && !parse_value(option, option->def, &value))
 		return reason_refuse(
 			reason, -EINVAL,
-			"the default \"%.40s\" of the option \"%s\" is none of its values",
+			"the default \"%.40s\" of the option \"%s\" is not one of its values",
 			option->def, option->name);
 	return 0;
 }
@@ -235,11 +242,12 @@ int options_check_table(const struct tcmu_option *table, struct tcmu_reason *rea
 			return r;
 		if (find_option(core_table, CORE_CNT, table[i].name))
 			return reason_refuse(
-				reason, -EINVAL, "the option \"%s\" is the daemon's",
+				reason, -EINVAL, "the option \"%s\" is one of the daemon's own",
 				table[i].name);
 		if (find_option(table, i, table[i].name))
 			return reason_refuse(
-				reason, -EINVAL, "the option \"%s\" is there twice", table[i].name);
+				reason, -EINVAL, "the option \"%s\" is in the table twice",
+				table[i].name);
 	}
 	return 0;
 }
@@ -247,9 +255,11 @@ int options_check_table(const struct tcmu_option *table, struct tcmu_reason *rea
 static void set_defaults(
 	const struct tcmu_option *table, size_t cnt, struct tcmu_option_value *values)
 {
-	for (size_t i = 0; i < cnt; i++)
-		if (table[i].def)
-			(void) parse_value(&table[i], table[i].def, &values[i]);
+	for (size_t i = 0; i < cnt; i++) {
+		bool valid = !table[i].def || parse_value(&table[i], table[i].def, &values[i]);
+
+		assert(valid); /* options_check_table() has seen it */
+	}
 }
 
 /* ------- config strings ------- */
@@ -274,19 +284,23 @@ int options_check_text(const char *text, struct tcmu_reason *reason)
 		if (*c == ',')
 			return reason_refuse(
 				reason, -EINVAL,
-				"a comma is not possible: the kernel would cut the string there");
+				"the config string must not have a comma: the kernel would cut it "
+				"there");
 		if (*c == ':')
 			return reason_refuse(
-				reason, -EINVAL, "a ':' is not possible: targetcli refuses it");
+				reason, -EINVAL,
+				"the config string must not have a ':': targetcli refuses it");
 		if (*c == ' ')
 			return reason_refuse(
 				reason, -EINVAL,
-				"a blank is not possible: targetcli would save the string cut "
+				"the config string must not have a blank: targetcli would save it "
+				"cut "
 				"there");
 		if (*c < ' ' || *c == 0x7f)
 			return reason_refuse(
 				reason, -EINVAL,
-				"a %s is not possible: the kernel would cut the string there",
+				"the config string must not have a %s: the kernel would cut it "
+				"there",
 				*c == '\n'           ? "newline"
 					: *c == '\t' ? "tab"
 						     : "control character");
@@ -294,7 +308,7 @@ int options_check_text(const char *text, struct tcmu_reason *reason)
 	if (len > TCMU_CONFIG_MAX)
 		return reason_refuse(
 			reason, -ENAMETOOLONG,
-			"%zu bytes are too long: the kernel would cut it after %d", len,
+			"the config string has %zu bytes: the kernel would cut it after %d", len,
 			TCMU_CONFIG_MAX);
 	return 0;
 }
@@ -305,7 +319,7 @@ static int refuse_unknown(
 	const struct tcmu_option *tables[] = {handler->options, core_table};
 	size_t used = (size_t) snprintf(
 		reason->text, sizeof(reason->text),
-		"the %s handler has no option \"%.31s\"; there are:", handler->subtype, name);
+		"the %s handler has no option \"%.31s\"; its options are:", handler->subtype, name);
 
 	for (size_t t = 0; t < 2; t++)
 		for (const struct tcmu_option *o = tables[t];
@@ -342,47 +356,51 @@ static int parse_option(
 	value_words(option, words, sizeof(words));
 	if (!equals && option->type != TCMU_OPTION_BOOL)
 		return reason_refuse(
-			reason, -EINVAL, "the option \"%s\" needs a value: %s", option->name,
-			words);
+			reason, -EINVAL, "the option \"%s\" has no value: expected %s",
+			option->name, words);
 	text = equals ? equals + 1 : "yes";
 	if (!parse_value(option, text, value))
 		return reason_refuse(
-			reason, -EINVAL, "%s cannot be \"%.40s\": it is to be %s", option->name,
-			text, words);
+			reason, -EINVAL, "the option \"%s\" is \"%.40s\": expected %s",
+			option->name, text, words);
 	value->given = true;
 	return 0;
 }
 
-static int check_identity(const struct options *options, struct tcmu_reason *reason)
+static int check_inquiry_strings(const struct options *options, struct tcmu_reason *reason)
 {
-	for (size_t i = 0; i < sizeof(identity_lengths) / sizeof(identity_lengths[0]); i++) {
-		enum core_option option = identity_lengths[i].option;
+	for (size_t i = 0; i < sizeof(inquiry_lengths) / sizeof(inquiry_lengths[0]); i++) {
+		enum core_option option = inquiry_lengths[i].option;
 		const char *text = options->core[option].string;
 
-		if (strlen(text) > identity_lengths[i].length)
+		assert(text); /* set_defaults() has set it */
+		if (strlen(text) > inquiry_lengths[i].length)
 			return reason_refuse(
-				reason, -EINVAL, "%s is longer than %zu characters",
-				core_table[option].name, identity_lengths[i].length);
+				reason, -EINVAL, "the option \"%s\" is longer than %zu characters",
+				core_table[option].name, inquiry_lengths[i].length);
 		for (const char *c = text; *c; c++)
 			if (*c < ' ' || *c > '~')
 				return reason_refuse(
-					reason, -EINVAL, "%s has a character that is not ASCII",
+					reason, -EINVAL,
+					"the option \"%s\" has a character that is not printable "
+					"ASCII",
 					core_table[option].name);
 	}
 	return 0;
 }
 
-/* options->text has been filled. */
-static int decode(
+/* Decodes options->text in place. */
+static int options_decode(
 	struct options *options, const struct tcmu_handler *handler, struct tcmu_reason *reason)
 {
 	char *slash = strchr(options->text, '/');
 	char *next;
 	int r;
 
+	assert(strlen(options->text) <= TCMU_CONFIG_MAX);
 	if (!slash)
 		return reason_refuse(
-			reason, -EINVAL, "the string has no '/' after the handler's name");
+			reason, -EINVAL, "the config string has no '/' after the handler's name");
 	*slash = '\0';
 	if (strcmp(options->text, handler->subtype) != 0)
 		return reason_refuse(
@@ -402,7 +420,7 @@ static int decode(
 		if (r < 0)
 			return r;
 	}
-	return check_identity(options, reason);
+	return check_inquiry_strings(options, reason);
 }
 
 int options_parse(
@@ -416,18 +434,18 @@ int options_parse(
 
 	if (len > TCMU_CONFIG_MAX)
 		return reason_refuse(
-			reason, -ENAMETOOLONG, "the string has %zu bytes, which is more than %d",
-			len, TCMU_CONFIG_MAX);
+			reason, -ENAMETOOLONG,
+			"the config string has %zu bytes, at most %d are possible", len,
+			TCMU_CONFIG_MAX);
 	for (const char *c = text; *c; c++)
 		if ((unsigned char) *c < ' ' || *c == 0x7f)
-			return reason_refuse(reason, -EINVAL, "the string has a control character");
-	options = calloc(1, sizeof(*options) + cnt * sizeof(options->values[0]));
-	if (!options)
-		return reason_refuse(reason, -ENOMEM, "out of memory");
+			return reason_refuse(
+				reason, -EINVAL, "the config string has a control character");
+	options = g_malloc0(sizeof(*options) + cnt * sizeof(options->values[0]));
 	memcpy(options->text, text, len + 1);
 	set_defaults(core_table, CORE_CNT, options->core);
 	set_defaults(handler->options, cnt, options->values);
-	r = decode(options, handler, reason);
+	r = options_decode(options, handler, reason);
 	if (r < 0) {
 		options_free(options);
 		return r;
@@ -440,11 +458,12 @@ int options_parse(
 
 void options_free(struct options *options)
 {
-	free(options);
+	g_free(options);
 }
 
 const struct tcmu_config *options_config(const struct options *options)
 {
+	assert(options->config.subtype && options->config.target);
 	return &options->config;
 }
 
@@ -472,7 +491,8 @@ void options_limits(const struct options *options, struct rate_limits *limits)
 	};
 }
 
-/* The name at the beginning of an option's text, which ends with '=', ';' or the string. */
+/* Whether an option's text begins with the name of a limit. The name ends at '=', ';' or the end.
+ */
 static bool is_limit(const char *pair)
 {
 	size_t len = strcspn(pair, "=;");
@@ -484,9 +504,10 @@ static bool is_limit(const char *pair)
 	return false;
 }
 
-/* The next option that is no limit, or the end; *len is that of what it begins with. */
+/* The next option that is no limit, or the end. *len: the length of the option with its ';'. */
 static const char *skip_limits(const char *text, size_t *len)
 {
+	assert(*text == ';' || *text == '\0');
 	while (*text == ';' && is_limit(text + 1))
 		text += 1 + strcspn(text + 1, ";");
 	*len = *text ? 1 + strcspn(text + 1, ";") : 0;
@@ -519,7 +540,7 @@ unsigned options_command_timeout(const struct options *options)
 
 /* ------- description ------- */
 
-static void describe_table(FILE *out, const struct tcmu_option *table)
+static void describe_table(GString *out, const struct tcmu_option *table)
 {
 	char words[128];
 
@@ -527,29 +548,19 @@ static void describe_table(FILE *out, const struct tcmu_option *table)
 		if (!table->help)
 			continue;
 		value_words(table, words, sizeof(words));
-		fprintf(out, "\n  ;%s=%s  %s", table->name, words, table->help);
+		g_string_append_printf(out, "\n  ;%s=%s  %s", table->name, words, table->help);
 		if (table->def)
-			fprintf(out, " (default: %s)", table->def);
+			g_string_append_printf(out, " (default: %s)", table->def);
 	}
 }
 
 char *options_describe(const struct tcmu_handler *handler)
 {
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-	bool failed;
+	GString *out = g_string_new(handler->config_desc ? handler->config_desc : handler->subtype);
 
-	if (!out)
-		return NULL;
-	fprintf(out,
-		"%s\nOptions:", handler->config_desc ? handler->config_desc : handler->subtype);
+	assert(handler->subtype);
+	g_string_append(out, "\nOptions:");
 	describe_table(out, handler->options);
 	describe_table(out, core_table);
-	failed = ferror(out);
-	if (fclose(out) != 0 || failed) {
-		free(text);
-		return NULL;
-	}
-	return text;
+	return g_string_free(out, FALSE);
 }

@@ -1,34 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Watching the folder of tcmu.conf, not the file: editors and configuration tools rename a new file
- * over the old one, and containers exchange a symbolic link beside it.
+ * The directory is watched, not the file: editors and configuration tools rename a new file over
+ * the old one, and containers exchange a symbolic link beside it.
  */
-#include <errno.h>
-#include <libgen.h>
-#include <limits.h>
+#include "config/settings-watch.h"
+
+#include <assert.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/inotify.h>
 
-#include "config/settings.h"
+#include <glib.h>
 
-#define SETTLE_USEC 100000
+#include "base/thread.h"
+
+#define SETTLE_USEC   100000
+#define ACCURACY_USEC 1000
 
 struct settings_watch {
 	void (*changed)(void *userdata);
 	void *userdata;
 	sd_event_source *inotify;
-	sd_event_source *timer;
+	sd_event_source *timer; /* on: a change has not been reported yet */
 };
 
 static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct settings_watch *watch = userdata;
 
-	(void) source;
 	(void) usec;
+	assert(source == watch->timer);
 	watch->changed(watch->userdata);
 	return 0;
 }
@@ -37,8 +37,8 @@ static int on_inotify(sd_event_source *source, const struct inotify_event *event
 {
 	struct settings_watch *watch = userdata;
 
-	(void) source;
 	(void) event;
+	assert(source == watch->inotify);
 	if (sd_event_source_set_time_relative(watch->timer, SETTLE_USEC) >= 0)
 		(void) sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT);
 	return 0;
@@ -48,22 +48,20 @@ int settings_watch_new(
 	sd_event *event, const char *path, void (*changed)(void *userdata), void *userdata,
 	struct settings_watch **ret)
 {
-	struct settings_watch *watch = calloc(1, sizeof(*watch));
-	char folder[PATH_MAX];
+	struct settings_watch *watch = g_new0(struct settings_watch, 1);
+	g_autofree char *directory = g_path_get_dirname(path);
 	int r;
 
-	if (!watch)
-		return -ENOMEM;
+	assert(changed && thread_is_main());
 	watch->changed = changed;
 	watch->userdata = userdata;
-	(void) snprintf(folder, sizeof(folder), "%s", path);
 	r = sd_event_add_inotify(
-		event, &watch->inotify, dirname(folder),
+		event, &watch->inotify, directory,
 		IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_ONLYDIR, on_inotify,
 		watch);
 	if (r >= 0)
 		r = sd_event_add_time_relative(
-			event, &watch->timer, CLOCK_MONOTONIC, 0, 1000, on_settled, watch);
+			event, &watch->timer, CLOCK_MONOTONIC, 0, ACCURACY_USEC, on_settled, watch);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(watch->timer, SD_EVENT_OFF);
 	if (r < 0) {
@@ -80,5 +78,5 @@ void settings_watch_free(struct settings_watch *watch)
 		return;
 	sd_event_source_disable_unref(watch->inotify);
 	sd_event_source_disable_unref(watch->timer);
-	free(watch);
+	g_free(watch);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of keys, and the reading of "key = value" lines by it.
+ * The table of keys, and the parser of "key = value" lines that uses it.
  */
 #include "config/settings.h"
 
@@ -11,9 +11,10 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <glib.h>
 
 #include "base/log.h"
 
@@ -22,9 +23,9 @@
 #define NUMBER_MAX  16
 
 enum kind {
-	KIND_NUMBER, /* an int or unsigned */
-	KIND_CHOICE, /* an enum: the index in choices */
-	KIND_FOLDER, /* char[SETTINGS_PATH_MAX]: an absolute path, "auto" or empty */
+	KIND_NUMBER,    /* an int or unsigned */
+	KIND_CHOICE,    /* an enum: the index in choices */
+	KIND_DIRECTORY, /* char[SETTINGS_PATH_MAX]: an absolute path, "auto" or empty */
 };
 
 static const char *const engines[] = {
@@ -51,76 +52,57 @@ static const struct row {
 	const char *help;
 } table[] = {
 	{"log_level", KIND_NUMBER, offsetof(struct settings, log_level), 0, 5, NULL, "0 to 5", "3",
-	 "How much is logged: 0 critical, 1 errors, 2 warnings, 3 what happens to devices, 4 "
-	 "debugging, "
-	 "5 every "
-	 "command of an initiator too: what does not get into the log in time is dropped and "
-	 "counted."},
-	{"log_dir", KIND_FOLDER, offsetof(struct settings, log_dir), 0, 0, NULL,
+	 "The least important messages that are logged: 0 critical, 1 errors, 2 warnings, 3 events "
+	 "of devices, 4 debugging, 5 also every SCSI command. Messages that do not fit into the "
+	 "log's queue are dropped and counted."},
+	{"log_dir", KIND_DIRECTORY, offsetof(struct settings, log_dir), 0, 0, NULL,
 	 "an absolute path, auto or nothing", LOG_DIR_AUTO,
-	 "The folder in which the log is kept as the file tcmu-runner.log. With auto that "
-	 "is " LOG_DIR_DEFAULT " where "
-	 "standard error is neither the journal nor a terminal, and standard error has it too. "
-	 "With nothing "
-	 "there is "
-	 "no file."},
+	 "The directory of the log file tcmu-runner.log. auto: " LOG_DIR_DEFAULT
+	 " where standard error is neither the journal nor a terminal; messages go to standard "
+	 "error as well then. Nothing: no file."},
 	{"io_engine", KIND_CHOICE, offsetof(struct settings, io_engine), 0, ENGINE_CNT - 1, engines,
 	 "auto, uring or threads", "auto",
 	 "How system calls for handlers are made: by io_uring, by threads, or by io_uring where it "
-	 "works. "
-	 "For devices that are opened from now on."},
+	 "works. For devices that are opened after the change."},
 	{"queue_depth", KIND_NUMBER, offsetof(struct settings, queue_depth), 1, 4096, NULL,
 	 "1 to 4096", "256",
-	 "How many system calls are under way at once for a device, at most. For devices that are "
-	 "opened "
-	 "from now on."},
+	 "The maximum of system calls in flight for each device. For devices that are opened after "
+	 "the change."},
 	{"busy_poll", KIND_NUMBER, offsetof(struct settings, busy_poll), 0, 100, NULL, "0 to 100",
 	 "50",
-	 "Percent of a processor that a device may spend on waiting awake for the next command, "
-	 "where "
-	 "commands "
-	 "usually come soon and one at a time. 0: never. All devices together take half of the "
-	 "processors "
-	 "at "
-	 "most, idle ones nothing. For devices that are opened from now on."},
+	 "Percent of a CPU that a device may use for spinning on the next command, where commands "
+	 "come soon and one at a time. 0: never. All devices together use half of the CPUs at "
+	 "most, idle devices nothing. For devices that are opened after the change."},
 	{"max_transfer_kib", KIND_NUMBER, offsetof(struct settings, max_transfer_kib), 64, 32768,
 	 NULL, "64 to 32768", "4096",
 	 "KiB that initiators may read or write by one command, for devices that are created with "
-	 "the "
-	 "kernel's "
-	 "default for hw_max_sectors, which is 128 blocks; at most a sixteenth of the device's "
-	 "data area."},
+	 "the kernel's default of hw_max_sectors, which is 128 blocks; at most a sixteenth of the "
+	 "device's data area."},
 	{"extended_copy", KIND_CHOICE, offsetof(struct settings, extended_copy), 0, SCOPE_CNT - 1,
 	 scopes, "off, self or all", "self",
-	 "Between which disks EXTENDED COPY copies: not at all, within one disk, or between any "
-	 "two of this "
-	 "daemon. The kernel does not tell who sent a command, so with all whoever may use one "
-	 "disk can "
-	 "read and "
-	 "write every other, whatever is mapped to it or reserved. For devices that are opened "
-	 "from now "
-	 "on."},
+	 "The disks between which EXTENDED COPY copies: none, within one disk, or between any two "
+	 "of this daemon. The kernel does not report which initiator sent a command. So with all, "
+	 "an initiator that may use one disk can read and write every other, whatever its LUN "
+	 "mapping and reservations. For devices that are opened after the change."},
 	{"release_deadline_ms", KIND_NUMBER, offsetof(struct settings, release_deadline_ms), 10,
 	 60000, NULL, "10 to 60000", "1000",
-	 "Milliseconds that commands of a deleted device are given to end before the kernel's "
-	 "memory is "
-	 "taken away from those that are stuck."},
+	 "Milliseconds that commands of a deleted device have to end. After that, commands that "
+	 "are stuck lose the kernel's memory."},
 	{"reply_timeout_ms", KIND_NUMBER, offsetof(struct settings, reply_timeout_ms), 10, 60000,
 	 NULL, "10 to 60000", "2000",
-	 "Milliseconds that deleting or resizing a device waits for its handler, at most."},
+	 "The longest time in milliseconds that deleting or resizing a device waits for its "
+	 "handler."},
 	{"open_timeout_ms", KIND_NUMBER, offsetof(struct settings, open_timeout_ms), 100, 600000,
 	 NULL, "100 to 600000", "10000",
-	 "Milliseconds that creating a device waits for its handler, at most. All of targetcli "
-	 "waits with "
-	 "it."},
+	 "The longest time in milliseconds that creating a device waits for its handler. All of "
+	 "targetcli waits with it."},
 	{"stop_timeout_ms", KIND_NUMBER, offsetof(struct settings, stop_timeout_ms), 10, 50000,
 	 NULL, "10 to 50000", "10000",
-	 "Milliseconds that commands under way are given to end when the daemon stops."},
+	 "Milliseconds that commands in flight have to end when the daemon stops."},
 	{"check_timeout_ms", KIND_NUMBER, offsetof(struct settings, check_timeout_ms), 100, 24000,
 	 NULL, "100 to 24000", "20000",
-	 "Milliseconds that the check of a config string before a creation waits for the handler. "
-	 "targetcli "
-	 "gives up after 25 seconds."},
+	 "The longest time in milliseconds that the check of a config string waits for the "
+	 "handler. targetcli gives up after 25 seconds."},
 };
 #define TABLE_SIZE (sizeof(table) / sizeof(table[0]))
 
@@ -134,21 +116,24 @@ static const struct row *find_row(const char *name)
 
 static void *field_of(const struct row *row, struct settings *settings)
 {
+	assert(row >= table && row < table + TABLE_SIZE);
 	return (char *) settings + row->offset;
 }
 
 static void copy_field(const struct row *row, struct settings *to, const struct settings *from)
 {
-	size_t size = row->kind == KIND_FOLDER ? SETTINGS_PATH_MAX : sizeof(unsigned);
+	size_t size = row->kind == KIND_DIRECTORY ? SETTINGS_PATH_MAX : sizeof(unsigned);
 
+	assert(row->offset + size <= sizeof(*to));
 	memcpy(field_of(row, to), (const char *) from + row->offset, size);
 }
 
 /* Digits only. */
-static bool parse_number(const char *text, unsigned minimum, unsigned maximum, unsigned *number)
+static bool parse_row_number(const char *text, unsigned minimum, unsigned maximum, unsigned *number)
 {
 	uint64_t n = 0;
 
+	assert(minimum <= maximum);
 	if (!*text || strlen(text) > NUMBER_MAX)
 		return false;
 	for (; *text; text++) {
@@ -162,8 +147,9 @@ static bool parse_number(const char *text, unsigned minimum, unsigned maximum, u
 	return true;
 }
 
-static bool parse_choice(const struct row *row, const char *text, unsigned *number)
+static bool parse_row_choice(const struct row *row, const char *text, unsigned *number)
 {
+	assert(row->kind == KIND_CHOICE);
 	for (unsigned i = 0; i <= row->maximum; i++) {
 		if (strcmp(row->choices[i], text) == 0) {
 			*number = i;
@@ -173,22 +159,24 @@ static bool parse_choice(const struct row *row, const char *text, unsigned *numb
 	return false;
 }
 
-/* Sets a row's field; false with nothing changed when the value is not one. */
+/* Sets a row's field. False: the value is invalid; nothing is changed. */
 static bool set_field(const struct row *row, struct settings *settings, const char *value)
 {
 	unsigned number = 0;
 
-	if (row->kind == KIND_FOLDER) {
-		bool folder = *value == '/' || *value == '\0' || strcmp(value, LOG_DIR_AUTO) == 0;
+	if (row->kind == KIND_DIRECTORY) {
+		bool valid = *value == '/' || *value == '\0' || strcmp(value, LOG_DIR_AUTO) == 0;
 
-		if (!folder || strlen(value) >= SETTINGS_PATH_MAX)
+		if (!valid || strlen(value) >= SETTINGS_PATH_MAX)
 			return false;
 		(void) snprintf(field_of(row, settings), SETTINGS_PATH_MAX, "%s", value);
 		return true;
 	}
-	if (row->kind == KIND_CHOICE ? !parse_choice(row, value, &number)
-				     : !parse_number(value, row->minimum, row->maximum, &number))
+	if (row->kind == KIND_CHOICE
+		    ? !parse_row_choice(row, value, &number)
+		    : !parse_row_number(value, row->minimum, row->maximum, &number))
 		return false;
+	assert(number >= row->minimum && number <= row->maximum);
 	memcpy(field_of(row, settings), &number, sizeof(number));
 	return true;
 }
@@ -231,11 +219,14 @@ static const char *field_text(
 	const char *field = (const char *) settings + row->offset;
 	unsigned n;
 
-	if (row->kind == KIND_FOLDER)
+	assert(row->offset < sizeof(*settings));
+	if (row->kind == KIND_DIRECTORY)
 		return field;
 	memcpy(&n, field, sizeof(n));
-	if (row->kind == KIND_CHOICE)
+	if (row->kind == KIND_CHOICE) {
+		assert(n <= row->maximum);
 		return row->choices[n];
+	}
 	(void) snprintf(number, NUMBER_MAX, "%u", n);
 	return number;
 }
@@ -266,10 +257,10 @@ struct parser {
 	unsigned warnings;
 };
 
-static void complain(struct parser *parser, const char *fmt, ...)
+static void parser_warn(struct parser *parser, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-static void complain(struct parser *parser, const char *fmt, ...)
+static void parser_warn(struct parser *parser, const char *fmt, ...)
 {
 	char text[WARNING_MAX];
 	va_list args;
@@ -283,14 +274,15 @@ static void complain(struct parser *parser, const char *fmt, ...)
 	parser->warn(parser->userdata, parser->line, text);
 }
 
-/* A word of the file as it can be shown to a person. */
-static const char *shown(const char *word, char buffer[SHOWN_MAX + 4])
+/* A word of the file with all bytes that are not printable ASCII replaced, and cut. */
+static const char *printable_word(const char *word, char buffer[SHOWN_MAX + 4])
 {
 	size_t len = strlen(word);
 	size_t n = len < SHOWN_MAX ? len : SHOWN_MAX;
 
 	for (size_t i = 0; i < n; i++)
 		buffer[i] = word[i] >= ' ' && word[i] <= '~' ? word[i] : '?';
+	assert(n <= SHOWN_MAX);
 	memcpy(buffer + n, len > n ? "..." : "", len > n ? 4 : 1);
 	return buffer;
 }
@@ -315,8 +307,8 @@ static void cut_blanks(char *text)
 		text[--len] = '\0';
 }
 
-/* Takes quotes or a comment off. NULL: a quote is not closed, or something follows it. */
-static char *unquote(char *value)
+/* Removes quotes or a comment. NULL: a quote is not closed, or something follows it. */
+static char *unquote_value(char *value)
 {
 	char quote = *value;
 	char *end;
@@ -343,18 +335,21 @@ static void parse_pair(struct parser *parser, const char *key, char *value)
 	char a[SHOWN_MAX + 4], b[SHOWN_MAX + 4];
 	const char *text;
 
+	assert(parser->settings != parser->before);
 	if (!row) {
-		complain(parser, "there is no setting \"%s\"; the line is ignored", shown(key, a));
+		parser_warn(
+			parser, "unknown setting \"%s\"; the line is ignored",
+			printable_word(key, a));
 		return;
 	}
-	text = unquote(value);
+	text = unquote_value(value);
 	if (text && set_field(row, parser->settings, text))
 		return;
 	copy_field(row, parser->settings, parser->before);
-	complain(
-		parser, "%s cannot be \"%s\": it is to be %s; \"%s\" is kept", key,
-		shown(text ? text : value, a), row->values,
-		shown(field_text(row, parser->before, b), b));
+	parser_warn(
+		parser, "%s is \"%s\", expected %s; it stays \"%s\"", key,
+		printable_word(text ? text : value, a), row->values,
+		printable_word(field_text(row, parser->before, b), b));
 }
 
 static void parse_line(struct parser *parser, char *line)
@@ -368,9 +363,9 @@ static void parse_line(struct parser *parser, char *line)
 	equals = strchr(line, '=');
 	if (!equals || equals == line) {
 		cut_blanks(line);
-		complain(
+		parser_warn(
 			parser, "\"%s\" is not \"key = value\"; the line is ignored",
-			shown(line, buffer));
+			printable_word(line, buffer));
 		return;
 	}
 	*equals = '\0';
@@ -394,7 +389,8 @@ unsigned settings_parse(
 
 		parser.line++;
 		if (memchr(text, '\0', len) || len >= sizeof(line)) {
-			complain(&parser, "the line is too long or not text; it is ignored");
+			parser_warn(
+				&parser, "the line is too long or has a NUL byte; it is ignored");
 		} else {
 			memcpy(line, text, len);
 			line[len] = '\0';
@@ -426,6 +422,7 @@ static ssize_t read_file(const char *path, char *buffer)
 			len += (size_t) n;
 	}
 	(void) close(fd);
+	assert(len <= SETTINGS_FILE_MAX + 1);
 	if (n < 0)
 		return n;
 	return len > SETTINGS_FILE_MAX ? -EFBIG : (ssize_t) len;
@@ -435,17 +432,16 @@ int settings_load(
 	const char *path, struct settings *settings, settings_warn_fn *warn, void *userdata)
 {
 	struct parser whole = {.warn = warn, .userdata = userdata};
-	char *content = malloc(SETTINGS_FILE_MAX + 1);
-	ssize_t r = content ? read_file(path, content) : -ENOMEM;
+	g_autofree char *content = g_malloc(SETTINGS_FILE_MAX + 1);
+	ssize_t r = read_file(path, content);
 
 	if (r == -ENOENT || r == -ENOTDIR) {
 		settings_defaults(settings);
 		r = -ENOENT;
 	} else if (r < 0) {
-		complain(&whole, "it cannot be read: %s", strerror((int) -r));
+		parser_warn(&whole, "cannot read it: %s", strerror((int) -r));
 	} else {
 		r = (ssize_t) settings_parse(content, (size_t) r, settings, warn, userdata);
 	}
-	free(content);
 	return (int) r;
 }

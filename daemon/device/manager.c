@@ -186,7 +186,7 @@ static void refuse_subtype(
 	enum device_origin origin, uint32_t id)
 {
 	const struct handlers_entry *known = handlers_lookup(
-		manager->setup.registry, name->subtype);
+		manager->setup.handlers, name->subtype);
 
 	if (known) {
 		log_error("user_%u/%s cannot be served: %s", name->hba, name->name, known->problem);
@@ -195,15 +195,15 @@ static void refuse_subtype(
 		return;
 	}
 	log_debug("uio%u (%s) is not ours: no handler \"%s\"", minor, name->config, name->subtype);
-	if (manager->setup.foreign && name->subtype[0])
-		manager->setup.foreign(manager->setup.userdata, name->subtype);
+	if (manager->setup.unhandled_subtype && name->subtype[0])
+		manager->setup.unhandled_subtype(manager->setup.userdata, name->subtype);
 }
 
 static void add(
 	struct manager *manager, const struct tcmu_name *name, unsigned minor,
 	enum device_origin origin, uint32_t id)
 {
-	const struct tcmu_handler *handler = handlers_find(manager->setup.registry, name->subtype);
+	const struct tcmu_handler *handler = handlers_find(manager->setup.handlers, name->subtype);
 	struct device_start start = {
 		.name = *name,
 		.minor = minor,
@@ -355,7 +355,7 @@ static void handle_removed(struct manager *manager, const struct tcmu_event *eve
 
 	if (device)
 		device_removed(device, event->device_id);
-	else if (handlers_lookup(manager->setup.registry, event->name.subtype))
+	else if (handlers_lookup(manager->setup.handlers, event->name.subtype))
 		manager_answer_if_waiting(manager, &event->name, event->minor, event->device_id);
 }
 
@@ -365,7 +365,7 @@ static void handle_reconfig(struct manager *manager, const struct tcmu_event *ev
 
 	if (device)
 		device_reconfig(device, event);
-	else if (handlers_lookup(manager->setup.registry, event->name.subtype))
+	else if (handlers_lookup(manager->setup.handlers, event->name.subtype))
 		manager_answer(manager, TCMU_EVENT_RECONFIG, event->device_id, -ENODEV);
 }
 

@@ -25,12 +25,12 @@ struct manager;
 struct manager_setup {
 	sd_event *event;
 	struct mailbox *mailbox;
-	const struct handlers *registry;
+	const struct handlers *handlers;
 	const struct settings *settings;
 	const char *run_dir;             /* marks of clean stops, e.g. /run/tcmud */
 	const char *state_dir;           /* what is kept of devices for good, e.g. /var/lib/tcmud */
 	void (*changed)(void *userdata); /* after a device has changed its state; may be NULL */
-	void (*foreign)(
+	void (*unhandled_subtype)(
 		void *userdata,
 		const char *subtype); /* a device has a subtype that is not ours; may be NULL */
 	void *userdata;

@@ -4,6 +4,7 @@
  */
 #include "program/cli.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
@@ -17,7 +18,7 @@
 #define COMPAT_NAME  "tcmu-runner"
 #define OWN_NAME     "tcmud"
 #define CONFIG_FILE  TCMUD_SYSCONFDIR "/tcmu/tcmu.conf"
-#define CONFIG_KNOWN "/etc/tcmu/tcmu.conf" /* where others look for it and write it */
+#define CONFIG_KNOWN "/etc/tcmu/tcmu.conf" /* the path that other programs use */
 #define NOFILE_MIN   1024
 #define NOFILE_MAX   1048576
 #define HELP_COLUMN  28
@@ -41,18 +42,19 @@ static const struct {
 	{"handler-path", ACTION_HANDLER_PATH, "DIR",
 	 "load handlers from DIR instead of " TCMUD_HANDLER_DIR},
 	{"log-level", ACTION_LOG_LEVEL, "N",
-	 "log up to level N, from 0 (critical) to 5 (everything)"},
+	 "log messages up to level N, from 0 (critical) to 5 (every command)"},
 	{"debug", 'd', NULL, "the same as --log-level 5"},
-	{"tcmu-log-dir", 'l', "DIR", "keep the log in DIR/tcmu-runner.log"},
-	{"io-engine", ACTION_IO_ENGINE, "ENGINE", "make system calls by: auto, uring or threads"},
-	{"nofile", 'f', "N", "set the limit of open files to N"},
+	{"tcmu-log-dir", 'l', "DIR", "write the log to DIR/tcmu-runner.log"},
+	{"io-engine", ACTION_IO_ENGINE, "ENGINE",
+	 "make system calls by ENGINE: auto, uring or threads"},
+	{"nofile", 'f', "N", "set the limit of open files to N, 1024 to 1048576"},
 	{"check-config", ACTION_CHECK_CONFIG, NULL,
-	 "say what is wrong with the configuration file, and exit"},
-	{"help", 'h', NULL, "show this, and exit"},
+	 "list the mistakes in the configuration file, and exit"},
+	{"help", 'h', NULL, "show this help, and exit"},
 	{"version", 'V', NULL, "show the version, and exit"},
 };
 
-/* Others run us under the peer's name and parse what we print. */
+/* Tools run us under the name of tcmu-runner and parse the output. */
 static const char *program_name(int argc, char **argv)
 {
 	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
@@ -67,7 +69,7 @@ void cli_help(FILE *out, const char *program)
 
 	fprintf(out, "Usage: %s [OPTION]...\n", program);
 	fprintf(out,
-		"Serves the kernel's TCMU devices, in the foreground, until SIGTERM. See "
+		"Serves the kernel's TCMU devices in the foreground until SIGTERM. See "
 		"tcmud(8).\n\n");
 	for (size_t i = 0; i < OPTION_CNT; i++) {
 		bool letter = table[i].value < ACTION_CONFIG;
@@ -79,14 +81,12 @@ void cli_help(FILE *out, const char *program)
 		fprintf(out, "%-*s %s\n", HELP_COLUMN, left, table[i].help);
 	}
 	fprintf(out,
-		"\nExits with 0 when it was told to stop, 1 on failure, 2 for a mistake on the "
-		"command "
-		"line,\n"
-		"%d when another TCMU daemon runs already.\n",
+		"\nExit status: 0 stopped by a signal, 1 failure, 2 mistake on the command line,\n"
+		"%d another TCMU daemon runs already.\n",
 		CLI_EXIT_INSTANCE);
 }
 
-/* The file below the prefix comes first. */
+/* The file below the prefix wins. */
 static const char *default_config(void)
 {
 	return access(CONFIG_FILE, F_OK) < 0 && access(CONFIG_KNOWN, F_OK) == 0 ? CONFIG_KNOWN
@@ -95,7 +95,7 @@ static const char *default_config(void)
 
 /* ------- mistakes ------- */
 
-struct parse {
+struct parser {
 	struct cli *cli;
 	const char *program;
 	FILE *out;
@@ -103,10 +103,10 @@ struct parse {
 	bool check_config;
 };
 
-static int mistake(
-	const struct parse *parse, const char *what, const char *value, const char *expected)
+static int usage_error(
+	const struct parser *parser, const char *what, const char *value, const char *expected)
 {
-	fprintf(parse->err, "%s: %s \"%s\"%s%s (try --help)\n", parse->program, what, value,
+	fprintf(parser->err, "%s: %s \"%s\"%s%s (try --help)\n", parser->program, what, value,
 		*expected ? ": " : "", expected);
 	return CLI_EXIT_USAGE;
 }
@@ -119,62 +119,65 @@ static bool is_known(int value)
 	return false;
 }
 
-/* getopt_long() returned '?' or ':'. optopt: the letter or the table's value; 0: the word is no
- * long option. */
-static int unknown(const struct parse *parse, int result, char **argv)
+/* For the results '?' and ':' of getopt_long(). optopt: the letter or the table's value; 0: the
+ * word is no long option. */
+static int unknown_option(const struct parser *parser, int result, char **argv)
 {
 	const char letter[] = {'-', (char) optopt, '\0'};
 	const char *word = argv[optind - 1];
 
+	assert(result == '?' || result == ':');
 	if (optopt && !is_known(optopt))
-		return mistake(parse, "there is no option", letter, "");
+		return usage_error(parser, "unknown option", letter, "");
 	if (result == ':')
-		return mistake(
-			parse, "the option needs a value:", strncmp(word, "--", 2) ? letter : word,
+		return usage_error(
+			parser, "option without its value:", strncmp(word, "--", 2) ? letter : word,
 			"");
-	return mistake(
-		parse, optopt ? "the option takes no value:" : "there is no option", word, "");
+	return usage_error(
+		parser, optopt ? "option that takes no value:" : "unknown option", word, "");
 }
 
 /* ------- --check-config ------- */
 
-struct check {
-	const struct parse *parse;
+struct config_check {
+	const struct parser *parser;
 	unsigned warnings;
 };
 
 static void print_warning(void *userdata, unsigned line, const char *text)
 {
-	struct check *check = userdata;
+	struct config_check *check = userdata;
 
 	check->warnings++;
 	if (line)
-		fprintf(check->parse->out, "%s:%u: %s\n", check->parse->cli->config, line, text);
+		fprintf(check->parser->out, "%s:%u: %s\n", check->parser->cli->config, line, text);
 	else
-		fprintf(check->parse->out, "%s: %s\n", check->parse->cli->config, text);
+		fprintf(check->parser->out, "%s: %s\n", check->parser->cli->config, text);
 }
 
-static int check_file(const struct parse *parse)
+static int check_config_file(const struct parser *parser)
 {
-	struct check check = {.parse = parse};
+	struct config_check check = {.parser = parser};
 	struct settings settings;
 	int r;
 
+	assert(parser->cli->config);
 	settings_defaults(&settings);
-	r = settings_load(parse->cli->config, &settings, print_warning, &check);
-	if (r == -ENOENT && parse->cli->config_given)
-		print_warning(&check, 0, "there is no such file");
+	r = settings_load(parser->cli->config, &settings, print_warning, &check);
+	if (r == -ENOENT && parser->cli->config_given)
+		print_warning(&check, 0, "the file does not exist");
 	else if (r == -ENOENT)
-		fprintf(parse->out, "%s: there is no such file; everything has its default\n",
-			parse->cli->config);
+		fprintf(parser->out,
+			"%s: the file does not exist; all settings have their defaults\n",
+			parser->cli->config);
 	else if (r == 0)
-		fprintf(parse->out, "%s: fine\n", parse->cli->config);
+		fprintf(parser->out, "%s: no mistakes\n", parser->cli->config);
 	return check.warnings ? CLI_EXIT_FAILURE : CLI_EXIT_OK;
 }
 
 /* ------- options ------- */
 
-static bool parse_number(
+static bool parse_argument_number(
 	const char *text, unsigned long minimum, unsigned long maximum, unsigned long *number)
 {
 	char *end;
@@ -186,74 +189,73 @@ static bool parse_number(
 	return errno == 0 && !*end && *number >= minimum && *number <= maximum;
 }
 
-static int take_log_level(struct parse *parse, const char *value)
+static int take_log_level(struct parser *parser, const char *value)
 {
 	unsigned long level;
 
-	if (!parse_number(value, 0, LOG_LEVEL_MAX, &level))
-		return mistake(parse, "the log level cannot be", value, "it is to be 0 to 5");
-	parse->cli->log_level = (int) level;
+	if (!parse_argument_number(value, 0, LOG_LEVEL_MAX, &level))
+		return usage_error(parser, "invalid log level", value, "expected 0 to 5");
+	parser->cli->log_level = (int) level;
 	return CLI_RUN;
 }
 
-static int take_engine(struct parse *parse, const char *value)
+static int take_engine(struct parser *parser, const char *value)
 {
 	struct settings settings;
 
 	if (settings_set(&settings, "io_engine", value) < 0)
-		return mistake(
-			parse, "the I/O engine cannot be", value,
-			"it is to be auto, uring or threads");
-	parse->cli->io_engine = value;
+		return usage_error(
+			parser, "invalid I/O engine", value, "expected auto, uring or threads");
+	parser->cli->io_engine = value;
 	return CLI_RUN;
 }
 
-static int take_nofile(struct parse *parse, const char *value)
+static int take_nofile(struct parser *parser, const char *value)
 {
-	if (!parse_number(value, NOFILE_MIN, NOFILE_MAX, &parse->cli->nofile))
-		return mistake(
-			parse, "the limit of open files cannot be", value,
-			"it is to be 1024 to 1048576");
+	if (!parse_argument_number(value, NOFILE_MIN, NOFILE_MAX, &parser->cli->nofile))
+		return usage_error(
+			parser, "invalid limit of open files", value, "expected 1024 to 1048576");
 	return CLI_RUN;
 }
 
-static int take_folder(const struct parse *parse, const char **folder, const char *value)
+static int take_directory(const struct parser *parser, const char **directory, const char *value)
 {
 	if (!*value || strlen(value) >= SETTINGS_PATH_MAX)
-		return mistake(parse, "the folder cannot be", value, "it is empty or too long");
-	*folder = value;
+		return usage_error(parser, "invalid directory", value, "it is empty or too long");
+	*directory = value;
 	return CLI_RUN;
 }
 
-/* Returns CLI_RUN to go on, or the exit code. */
-static int take(struct parse *parse, int option, const char *value)
+/* Returns CLI_RUN to continue, or the exit status. */
+static int take_option(struct parser *parser, int option, const char *value)
 {
 	switch (option) {
 	case ACTION_CONFIG:
-		parse->cli->config = value;
-		parse->cli->config_given = true;
+		parser->cli->config = value;
+		parser->cli->config_given = true;
 		return CLI_RUN;
 	case ACTION_HANDLER_PATH:
-		return take_folder(parse, &parse->cli->handler_path, value);
+		return take_directory(parser, &parser->cli->handler_path, value);
 	case ACTION_LOG_LEVEL:
-		return take_log_level(parse, value);
+		return take_log_level(parser, value);
 	case ACTION_IO_ENGINE:
-		return take_engine(parse, value);
+		return take_engine(parser, value);
 	case ACTION_CHECK_CONFIG:
-		parse->check_config = true;
+		parser->check_config = true;
 		return CLI_RUN;
 	case 'd':
-		parse->cli->log_level = LOG_LEVEL_MAX;
+		parser->cli->log_level = LOG_LEVEL_MAX;
 		return CLI_RUN;
 	case 'l':
-		return take_folder(parse, &parse->cli->log_dir, value);
+		return take_directory(parser, &parser->cli->log_dir, value);
 	case 'f':
-		return take_nofile(parse, value);
+		return take_nofile(parser, value);
 	case 'h':
-		cli_help(parse->out, parse->program);
+		cli_help(parser->out, parser->program);
 		return CLI_EXIT_OK;
 	default:
-		fprintf(parse->out, "%s %s\n", parse->program, version_string());
+		assert(option == 'V');
+		fprintf(parser->out, "%s %s\n", parser->program, version_string());
 		return CLI_EXIT_OK;
 	}
 }
@@ -261,6 +263,8 @@ static int take(struct parse *parse, int option, const char *value)
 static void make_getopt_tables(
 	struct option options[OPTION_CNT + 1], char letters[2 * OPTION_CNT + 2])
 {
+	const char *end = letters + 2 * OPTION_CNT + 2;
+
 	memset(options, 0, (OPTION_CNT + 1) * sizeof(*options));
 	*letters++ = ':';
 	for (size_t i = 0; i < OPTION_CNT; i++) {
@@ -275,12 +279,13 @@ static void make_getopt_tables(
 		if (table[i].argument)
 			*letters++ = ':';
 	}
+	assert(letters < end);
 	*letters = '\0';
 }
 
 int cli_parse(int argc, char **argv, struct cli *cli, FILE *out, FILE *err)
 {
-	struct parse parse = {
+	struct parser parser = {
 		.cli = cli, .program = program_name(argc, argv), .out = out, .err = err};
 	struct option options[OPTION_CNT + 1];
 	char letters[2 * OPTION_CNT + 2];
@@ -290,23 +295,27 @@ int cli_parse(int argc, char **argv, struct cli *cli, FILE *out, FILE *err)
 		.config = default_config(), .handler_path = TCMUD_HANDLER_DIR, .log_level = -1};
 	make_getopt_tables(options, letters);
 	opterr = 0;
-	optind = 0; /* from the start, also a second time */
+	optind = 0; /* restarts getopt, for a second call */
 	while (r == CLI_RUN && (option = getopt_long(argc, argv, letters, options, NULL)) != -1)
-		r = option == '?' || option == ':' ? unknown(&parse, option, argv)
-						   : take(&parse, option, optarg);
+		r = option == '?' || option == ':' ? unknown_option(&parser, option, argv)
+						   : take_option(&parser, option, optarg);
 	if (r == CLI_RUN && optind < argc)
-		return mistake(&parse, "there is nothing to do with", argv[optind], "");
-	if (r == CLI_RUN && parse.check_config)
-		return check_file(&parse);
+		return usage_error(&parser, "unexpected argument", argv[optind], "");
+	if (r == CLI_RUN && parser.check_config)
+		return check_config_file(&parser);
 	return r;
 }
 
 void cli_override(const struct cli *cli, struct settings *settings)
 {
+	assert(cli->log_level <= LOG_LEVEL_MAX);
 	if (cli->log_level >= 0)
 		settings->log_level = cli->log_level;
-	if (cli->io_engine)
-		(void) settings_set(settings, "io_engine", cli->io_engine);
+	if (cli->io_engine) {
+		int r = settings_set(settings, "io_engine", cli->io_engine);
+
+		assert(r == 0); /* cli_parse() has checked it */
+	}
 	if (cli->log_dir)
 		(void) snprintf(settings->log_dir, sizeof(settings->log_dir), "%s", cli->log_dir);
 }

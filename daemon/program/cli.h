@@ -4,9 +4,10 @@
  *
  *	r = cli_parse(argc, argv, &cli, stdout, stderr);
  *	if (r != CLI_RUN)
- *		return r;	--help, --version, --check-config, or a mistake, which has been told
+ *		return r;
  *
- * Strings are argv's or constants. Main thread.
+ * Strings are argv's or constants. Main thread. Nothing here allocates memory but what
+ * --check-config reads the file into, which aborts (glib).
  */
 #pragma once
 
@@ -15,12 +16,12 @@
 
 #include "config/settings.h"
 
-/* What the process ends with. */
+/* The exit status of the process. */
 enum cli_exit {
-	CLI_EXIT_OK = 0,
+	CLI_EXIT_OK = 0, /* stopped by a signal; or --help and the like */
 	CLI_EXIT_FAILURE = 1,
-	CLI_EXIT_USAGE = 2,
-	CLI_EXIT_INSTANCE = 75, /* another daemon runs already (EX_TEMPFAIL) */
+	CLI_EXIT_USAGE = 2,     /* a mistake on the command line */
+	CLI_EXIT_INSTANCE = 75, /* another TCMU daemon runs (EX_TEMPFAIL) */
 };
 
 #define CLI_RUN (-1)
@@ -35,11 +36,12 @@ struct cli {
 	unsigned long nofile;  /* RLIMIT_NOFILE; 0: not given */
 };
 
-/* Returns CLI_RUN, or the exit code. */
+/* Parses the command line. Returns CLI_RUN, or the exit status: for --help, --version and
+ * --check-config, which print to out, and for a mistake, which is printed to err. */
 int cli_parse(int argc, char **argv, struct cli *cli, FILE *out, FILE *err);
 
-/* What was given on the command line wins over the file. */
+/* Replaces settings of the file by those of the command line. */
 void cli_override(const struct cli *cli, struct settings *settings);
 
-/* The text of --help. */
+/* Prints the text of --help. program: the name to show. */
 void cli_help(FILE *out, const char *program);

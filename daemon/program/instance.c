@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The record lock tells the pid of who holds it; the socket tells it by its peer credentials. The
- * socket listens, so that they can be had, and nobody is ever accepted.
+ * The kernel reports the pid of the record lock's holder, and that of the socket by its credentials
+ * (SO_PEERCRED). The socket listens so that it has credentials; no connection is ever accepted.
  */
 #include "program/instance.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -47,26 +48,27 @@ static socklen_t make_address(const char *name, struct sockaddr_un *address)
 {
 	size_t len = strnlen(name, sizeof(address->sun_path) - 1);
 
+	assert(len > 0);
 	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
 	memcpy(address->sun_path + 1, name, len);
 	return (socklen_t) (offsetof(struct sockaddr_un, sun_path) + 1 + len);
 }
 
-/* Whether the name's holder is a daemon like us, and not just anybody. */
+/* Whether the holder of the name is a daemon: a process of root or of our own user. */
 static bool is_daemon(const struct sockaddr_un *address, socklen_t len, pid_t *other)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct ucred peer = {0};
-	socklen_t size = sizeof(peer);
+	struct ucred holder = {0};
+	socklen_t size = sizeof(holder);
 	bool r = false;
 
 	if (fd < 0)
 		return false;
 	if (connect(fd, (const struct sockaddr *) address, len) == 0 &&
-	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
-		r = peer.uid == 0 || peer.uid == geteuid();
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &holder, &size) == 0)
+		r = holder.uid == 0 || holder.uid == geteuid();
 	if (r)
-		*other = peer.pid;
+		*other = holder.pid;
 	close_fd(&fd);
 	return r;
 }
@@ -93,10 +95,12 @@ int instance_acquire(
 {
 	int r;
 
+	assert(instance->lock < 0 && instance->socket < 0);
 	*other = 0;
 	r = lock_file(path, &instance->lock, other);
 	if (r >= 0)
 		r = take_name(socket_name, &instance->socket, other);
+	assert(r < 0 || instance->lock >= 0);
 	if (r < 0)
 		instance_release(instance);
 	return r;
@@ -104,6 +108,7 @@ int instance_acquire(
 
 void instance_release(struct instance *instance)
 {
+	assert(instance->lock >= -1 && instance->socket >= -1);
 	close_fd(&instance->lock);
 	close_fd(&instance->socket);
 }

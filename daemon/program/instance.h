@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Only one daemon serves a kernel. Two locks: a record lock on /run/tcmu.lock, which tcmu-runner
- * takes as well, and an abstract socket's name, which also excludes a daemon in another container
- * of the same network namespace.
+ * Only one daemon may serve a kernel. Two locks enforce it: a record lock on /run/tcmu.lock, which
+ * tcmu-runner takes as well, and the name of an abstract socket, which also excludes a daemon in
+ * another container of the same network namespace.
  *
- * Anybody can take an abstract name, so only one that is held by our own user or root counts.
+ * Any user can bind an abstract name, so only a holder that is root or our own user counts.
+ *
+ * Main thread. Nothing here allocates memory.
  */
 #pragma once
 
@@ -22,8 +24,11 @@ struct instance {
 		.lock = -1, .socket = -1 \
 	}
 
-/* Held until instance_release() or the end of the process. -EBUSY: another daemon runs; *other: its
- * pid, or 0 when it is not known. Another -errno: the lock file cannot be made. */
+/* Takes both locks, until instance_release() or the end of the process. -EBUSY: another daemon
+ * runs; *other: its pid, or 0 if that is unknown. Another -errno: the lock file cannot be created.
+ */
 int instance_acquire(
 	struct instance *instance, const char *lock_file, const char *socket_name, pid_t *other);
+
+/* Releases what is held; an instance without locks too. */
 void instance_release(struct instance *instance);

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sd_notify() reads NOTIFY_SOCKET; without it nothing is sent.
+ * sd_notify() reads NOTIFY_SOCKET, and sends nothing without it.
  */
 #include "program/notify.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <systemd/sd-daemon.h>
+
+#include "base/thread.h"
 
 #define STATUS_MAX 256
 
@@ -29,6 +32,7 @@ void notify_status(const char *fmt, ...)
 	char status[STATUS_MAX];
 	va_list args;
 
+	assert(thread_is_main()); /* last has no lock */
 	va_start(args, fmt);
 	(void) vsnprintf(status, sizeof(status), fmt, args);
 	va_end(args);
@@ -40,5 +44,6 @@ void notify_status(const char *fmt, ...)
 
 int notify_watchdog(sd_event *event)
 {
+	assert(event);
 	return sd_event_set_watchdog(event, true);
 }

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the service manager is told (sd_notify). All of it does nothing when there is none. Main
- * thread.
+ * Reports to the service manager (sd_notify). Without one every function does nothing.
+ *
+ * Main thread. Nothing here allocates memory.
  */
 #pragma once
 
 #include <systemd/sd-event.h>
 
-/* The daemon serves; once. */
+/* The daemon is ready; to be called once. */
 void notify_ready(void);
 
-/* It has begun to stop. */
+/* The daemon has begun to stop. */
 void notify_stopping(void);
 
-/* The line that "systemctl status" shows; sent only when it has changed. */
+/* The line that "systemctl status" shows; sent when it has changed, cut at 255 bytes. */
 void notify_status(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Feeds the watchdog from the loop, if the service manager wants to be fed: a main loop that hangs
- * is restarted. Returns whether it does, or -errno. */
+/* Has the event loop feed the watchdog, if the service manager wants it: then it restarts a daemon
+ * whose event loop hangs. Returns 1 if it wants it, 0 if not, or -errno. */
 int notify_watchdog(sd_event *event);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A client is reading, until a whole line is there; then its request is under way; then its answer
- * is written; and it reads again. Only the first and the third wait for the client, and only so
- * long.
+ * A client goes round in three phases: its request is read until the line is complete; the request
+ * is in flight; its answer is written. Only the first and the third wait for the client, and both
+ * have a time limit.
  */
 #include "rpc/control-socket.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,23 +18,25 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <glib.h>
+
 #include "base/log.h"
 
 #define BACKLOG          16
-#define CONTROL_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 60) /* after the kernel and the bus */
+#define CONTROL_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 60) /* the kernel and the bus come first */
 #define CLIENT_USEC      (60 * UINT64_C(1000000))
 #define ACCURACY_USEC    1000000
 
 struct control_client {
-	struct control_socket *control; /* NULL: it was freed */
-	struct control_client *next, **link;
-	int fd; /* -1: the client is gone; its request is still under way */
+	GList link;
+	struct control_socket *control; /* NULL: not in its list */
+	int fd;                         /* -1: closed */
 	sd_event_source *io;
 	sd_event_source *timer;
-	bool asked; /* its request is under way */
+	bool in_flight; /* its request waits for control_socket_reply() */
 	char request[CONTROL_SOCKET_REQUEST_MAX];
 	size_t request_length;
-	char *answer; /* being written, or NULL */
+	char *answer; /* being written; NULL: none */
 	size_t answer_length;
 	size_t written;
 };
@@ -45,13 +48,12 @@ struct control_socket {
 	sd_event_source *io;
 	control_socket_request_fn *request;
 	void *userdata;
-	struct control_client *clients;
-	unsigned cnt;
+	GQueue clients; /* struct control_client */
 };
 
 /* ------- the end of a client ------- */
 
-static void hang_up(struct control_client *client)
+static void client_hang_up(struct control_client *client)
 {
 	client->io = sd_event_source_disable_unref(client->io);
 	client->timer = sd_event_source_disable_unref(client->timer);
@@ -62,40 +64,43 @@ static void hang_up(struct control_client *client)
 	client->answer = NULL;
 }
 
-static void leave_list(struct control_client *client)
+static void client_unlink(struct control_client *client)
 {
+	assert(!client->control || client->control->clients.length > 0);
 	if (!client->control)
 		return;
-	*client->link = client->next;
-	if (client->next)
-		client->next->link = client->link;
-	client->control->cnt--;
+	assert(g_queue_link_index(&client->control->clients, &client->link) >= 0);
+	g_queue_unlink(&client->control->clients, &client->link);
 	client->control = NULL;
 }
 
-/* A client whose request is under way is freed by its answer. */
-static void drop(struct control_client *client)
+/* Closes the connection. A client whose request is in flight is freed by its answer. */
+static void client_drop(struct control_client *client)
 {
-	hang_up(client);
-	leave_list(client);
-	if (!client->asked)
-		free(client);
+	client_hang_up(client);
+	client_unlink(client);
+	if (!client->in_flight)
+		g_free(client);
 }
 
 /* ------- requests and answers ------- */
 
-static void wait_for(struct control_client *client, uint32_t events)
+static void client_wait_for(struct control_client *client, uint32_t events)
 {
+	assert(client->io && client->timer);
 	if (sd_event_source_set_io_events(client->io, events) < 0 ||
 	    sd_event_source_set_time_relative(client->timer, CLIENT_USEC) < 0 ||
 	    sd_event_source_set_enabled(client->timer, events ? SD_EVENT_ONESHOT : SD_EVENT_OFF) <
 		    0)
-		log_error("a client of the control socket cannot be waited for");
+		log_error(
+			"cannot wait for a client of the control socket: it may hang; run tcmuctl "
+			"again");
 }
 
-/* False: the client is gone, and freed. */
-static bool write_answer(struct control_client *client)
+/* False: the client has left and is freed. */
+static bool client_write_answer(struct control_client *client)
 {
+	assert(client->answer && !client->in_flight);
 	while (client->written < client->answer_length) {
 		ssize_t n = send(
 			client->fd, client->answer + client->written,
@@ -104,18 +109,18 @@ static bool write_answer(struct control_client *client)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN) {
-			wait_for(client, EPOLLOUT);
+			client_wait_for(client, EPOLLOUT);
 			return true;
 		}
 		if (n < 0) {
-			drop(client);
+			client_drop(client);
 			return false;
 		}
 		client->written += (size_t) n;
 	}
 	free(client->answer);
 	client->answer = NULL;
-	wait_for(client, EPOLLIN);
+	client_wait_for(client, EPOLLIN);
 	return true;
 }
 
@@ -123,109 +128,118 @@ void control_socket_reply(struct control_client *client, char *text)
 {
 	size_t length = text ? strlen(text) : 0;
 
-	client->asked = false;
+	assert(client->in_flight && !client->answer);
+	client->in_flight = false;
 	if (client->fd < 0 || !text) {
 		free(text);
-		drop(client);
+		client_drop(client);
 		return;
 	}
-	text[length] = '\n'; /* in the place of the terminator: it is not a string any more */
+	text[length] = '\n'; /* replaces the terminator: the text is no string any more */
 	client->answer = text;
 	client->answer_length = length + 1;
 	client->written = 0;
-	(void) write_answer(client);
+	(void) client_write_answer(client);
 }
 
-/* Takes the first line out of what was received, if it is whole. */
-static void take_line(struct control_client *client)
+/* Runs the request, if its line is complete. */
+static void client_take_line(struct control_client *client)
 {
 	char line[CONTROL_SOCKET_REQUEST_MAX];
 	char *end = memchr(client->request, '\n', client->request_length);
 	size_t length;
 
 	if (end && end + 1 != client->request + client->request_length) {
-		log_warning("a client of the control socket has sent more than one request");
-		drop(client);
+		log_warning("closed a client of the control socket: it sent a second request "
+			    "before the "
+			    "answer to the first");
+		client_drop(client);
 		return;
 	}
 	if (!end && client->request_length == sizeof(client->request)) {
 		log_warning(
-			"a request on the control socket is longer than %u bytes",
+			"closed a client of the control socket: its request is longer than %u "
+			"bytes",
 			CONTROL_SOCKET_REQUEST_MAX);
-		drop(client);
+		client_drop(client);
 		return;
 	}
 	if (!end)
 		return;
+	assert(!client->in_flight && client->control);
 	length = (size_t) (end - client->request);
+	assert(length < sizeof(line));
 	memcpy(line, client->request, length);
 	client->request_length = 0;
-	client->asked = true;
-	wait_for(client, 0);
+	client->in_flight = true;
+	client_wait_for(client, 0);
 	client->control->request(client->control->userdata, client, line, length);
 }
 
-static void receive(struct control_client *client)
+static void client_receive(struct control_client *client)
 {
-	ssize_t n = recv(
+	ssize_t n;
+
+	assert(client->request_length < sizeof(client->request));
+	n = recv(
 		client->fd, client->request + client->request_length,
 		sizeof(client->request) - client->request_length, MSG_DONTWAIT);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
-		drop(client);
+		client_drop(client);
 		return;
 	}
 	client->request_length += (size_t) n;
-	take_line(client);
+	client_take_line(client);
 }
 
 static int on_client(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct control_client *client = userdata;
 
+	assert(client->fd == fd && client->control);
 	(void) source;
 	(void) fd;
-	if (client->asked)
-		drop(client); /* EPOLLHUP is not asked for and comes all the same */
+	if (client->in_flight)
+		client_drop(client); /* EPOLLHUP comes without being requested */
 	else if (client->answer && !(revents & (EPOLLHUP | EPOLLERR)))
-		(void) write_answer(client);
+		(void) client_write_answer(client);
 	else if (client->answer)
-		drop(client);
+		client_drop(client);
 	else
-		receive(client);
+		client_receive(client);
 	return 0;
 }
 
-static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
+static int on_client_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	(void) source;
 	(void) usec;
-	drop(userdata);
+	client_drop(userdata);
 	return 0;
 }
 
 /* ------- connections ------- */
 
-static bool may_ask(int fd, uid_t *uid)
+static bool may_connect(int fd, uid_t *uid)
 {
-	struct ucred peer = {.uid = (uid_t) -1};
-	socklen_t size = sizeof(peer);
+	struct ucred credentials = {.uid = (uid_t) -1};
+	socklen_t size = sizeof(credentials);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
 		return false;
-	*uid = peer.uid;
-	return peer.uid == 0 || peer.uid == geteuid();
+	*uid = credentials.uid;
+	return credentials.uid == 0 || credentials.uid == geteuid();
 }
 
-static int new_client(struct control_socket *control, int fd)
+static int client_new(struct control_socket *control, int fd)
 {
-	struct control_client *client = calloc(1, sizeof(*client));
+	struct control_client *client = g_new0(struct control_client, 1);
 	int r;
 
-	if (!client)
-		return -ENOMEM;
+	assert(fd >= 0);
 	client->fd = -1;
 	r = sd_event_add_io(control->event, &client->io, fd, EPOLLIN, on_client, client);
 	if (r >= 0)
@@ -233,20 +247,17 @@ static int new_client(struct control_socket *control, int fd)
 	if (r >= 0)
 		r = sd_event_add_time_relative(
 			control->event, &client->timer, CLOCK_MONOTONIC, CLIENT_USEC, ACCURACY_USEC,
-			on_timeout, client);
+			on_client_timeout, client);
 	if (r < 0) {
-		hang_up(client);
-		free(client);
+		client_hang_up(client);
+		g_free(client);
 		return r;
 	}
 	client->fd = fd;
 	client->control = control;
-	client->next = control->clients;
-	client->link = &control->clients;
-	if (client->next)
-		client->next->link = &client->next;
-	control->clients = client;
-	control->cnt++;
+	client->link.data = client;
+	g_queue_push_tail_link(&control->clients, &client->link);
+	assert(control->clients.length <= CONTROL_SOCKET_CLIENTS_MAX);
 	return 0;
 }
 
@@ -258,27 +269,28 @@ static int on_connection(sd_event_source *source, int listener, uint32_t revents
 	uid_t uid = (uid_t) -1;
 	unsigned more;
 
+	assert(listener == control->fd);
 	(void) source;
 	(void) revents;
 	if (fd < 0)
 		return 0;
-	if (may_ask(fd, &uid) && control->cnt < CONTROL_SOCKET_CLIENTS_MAX &&
-	    new_client(control, fd) == 0)
+	if (may_connect(fd, &uid) && control->clients.length < CONTROL_SOCKET_CLIENTS_MAX &&
+	    client_new(control, fd) == 0)
 		return 0;
 	if (log_limit_pass(&limit, &more))
 		log_warning(
-			"a client of the control socket, of user %d, is turned away: only root is "
-			"served, "
-			"and %u "
-			"clients at once",
-			(int) uid, CONTROL_SOCKET_CLIENTS_MAX);
+			"refused a client of user %d on the control socket: only root is served, "
+			"and at "
+			"most %u clients at once%s",
+			(int) uid, CONTROL_SOCKET_CLIENTS_MAX,
+			more ? "; more were refused since the last message" : "");
 	(void) close(fd);
 	return 0;
 }
 
 /* ------- the socket ------- */
 
-/* What is left over of a daemon that died is nobody's: there is only one daemon. */
+/* A socket file that exists belongs to a daemon that died: only one daemon runs. */
 static int make_socket(const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -291,7 +303,7 @@ static int make_socket(const char *path)
 	if (fd < 0)
 		return -errno;
 	(void) unlink(path);
-	/* The mode of the socket is that of the file from its first moment on. */
+	/* The file gets the mode of the socket, so it never exists with another one. */
 	if (fchmod(fd, 0600) < 0 ||
 	    bind(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 ||
 	    listen(fd, BACKLOG) < 0)
@@ -305,21 +317,19 @@ int control_socket_new(
 	sd_event *event, const char *path, control_socket_request_fn *request, void *userdata,
 	struct control_socket **ret)
 {
-	struct control_socket *control = calloc(1, sizeof(*control));
+	struct control_socket *control = g_new0(struct control_socket, 1);
 	int r;
 
-	if (!control)
-		return -ENOMEM;
+	assert(request);
 	*control = (struct control_socket){
 		.event = event, .fd = -1, .request = request, .userdata = userdata};
+	g_queue_init(&control->clients);
 	r = make_socket(path);
 	if (r >= 0) {
 		control->fd = r;
-		control->path = strdup(path);
-		r = control->path
-			? sd_event_add_io(
-				  event, &control->io, control->fd, EPOLLIN, on_connection, control)
-			: -ENOMEM;
+		control->path = g_strdup(path);
+		r = sd_event_add_io(
+			event, &control->io, control->fd, EPOLLIN, on_connection, control);
 	}
 	if (r >= 0)
 		r = sd_event_source_set_priority(control->io, CONTROL_PRIORITY);
@@ -335,15 +345,13 @@ void control_socket_free(struct control_socket *control)
 {
 	if (!control)
 		return;
-	for (struct control_client *client = control->clients, *next; client; client = next) {
-		next = client->next;
-		drop(client);
-	}
+	while (!g_queue_is_empty(&control->clients))
+		client_drop(g_queue_peek_head(&control->clients));
 	sd_event_source_disable_unref(control->io);
 	if (control->fd >= 0)
 		(void) close(control->fd);
 	if (control->path)
 		(void) unlink(control->path);
-	free(control->path);
-	free(control);
+	g_free(control->path);
+	g_free(control);
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The socket through which tcmuctl asks the daemon: lines of JSON, a request each way at a time.
+ * The socket of tcmuctl: lines of JSON, one request at a time for each client.
  *
- * Runs on the main loop and waits for nothing. A client that does not read its answer, or sends no
- * end of a line, costs a bounded buffer and is closed after a while. Only root and the daemon's own
- * user are served: the socket's mode says so, and so do the credentials of who connects.
+ * Runs on the event loop; no function waits. A client that does not read its answer, or never ends
+ * its line, costs a bounded buffer and is closed after a minute. Only root and the daemon's own
+ * user are served: the socket's mode enforces it, and the client's credentials are checked.
  *
- * What the requests mean is rpc/methods.h's. The protocol is between one version of tcmuctl and of
- * tcmud, and no interface for others: those use tcmuctl --json or the bus.
+ * The protocol is internal: tcmuctl and tcmud of one version use it. Other programs use "tcmuctl
+ * --json" or D-Bus. rpc/methods.h lists the requests.
+ *
+ * Main thread. Running out of memory aborts (glib).
  */
 #pragma once
 
@@ -22,19 +24,21 @@
 struct control_socket;
 struct control_client;
 
-/* One request, without the end of its line; any bytes. It is answered once by
+/* One request without its newline; any bytes, valid until the return. The callee answers it once by
  * control_socket_reply(), now or later. */
 typedef void control_socket_request_fn(
 	void *userdata, struct control_client *client, const char *request, size_t length);
 
-/* Makes the socket, in the place of one that is left over. -errno: it cannot be made. */
+/* Creates the socket, in the place of one that an earlier daemon left. event and userdata outlive
+ * it; path is copied. -errno: it cannot be created. */
 int control_socket_new(
 	sd_event *event, const char *path, control_socket_request_fn *request, void *userdata,
 	struct control_socket **control);
 
-/* Removes the socket. Requests that have not been answered stay, until they are. Takes NULL. */
+/* Closes and removes the socket. Clients whose request is in flight stay until it is answered.
+ * Takes NULL. */
 void control_socket_free(struct control_socket *control);
 
-/* The answer, a line without its end; the client may be gone, which is no matter. Takes the text,
- * allocated by malloc(); NULL closes the connection. */
+/* Sends the answer, a line without its newline. The client may have left already. Takes the text,
+ * which malloc() has allocated; NULL closes the connection. */
 void control_socket_reply(struct control_client *client, char *text);

@@ -1,83 +1,78 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Handlers of other processes: a daemon of its own that serves its subtype by itself, and wants
- * targetcli to know. It owns the name of its handler on the bus, calls RegisterHandler, and answers
- * CheckConfig under that name. We only pass on.
- *
- * It is registered until its name has another owner or none, or the connection ends. Whoever does
- * not answer in time costs its own caller the wait.
+ * Every forwarded call is asynchronous. An external handler that does not answer in time delays
+ * only the caller of that one check.
  */
-#include "rpc/tcmu-dbus-private.h"
+#include "rpc/external-handlers.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <glib.h>
 #include <tcmu/scan.h>
 
 #include "base/log.h"
+#include "base/reason.h"
 #include "config/options.h"
 
-#define NAME_SIZE       (sizeof(MANAGER_INTERFACE) + 65)
+#define NAME_SIZE       (sizeof(HANDLER_MANAGER_INTERFACE) + 65)
 #define DESCRIPTION_MAX 4096u
-#define FOREIGN_MAX     64u /* at once */
+#define EXTERNAL_MAX    64u /* registrations at once */
 
-/* A call that waits for somebody else's answer. It holds its connection, and so has to end before
- * that does. */
-struct foreign_call {
-	struct tcmu_dbus *bus;
-	struct foreign_call *next, **link;
+struct external_handlers {
+	struct handler_objects *objects;
+	const struct handlers *handlers;
+	const struct settings *settings;
+	GQueue calls; /* struct external_call, in flight */
+};
+
+/* A call that waits for an answer of another process. It holds a reference to its connection, so it
+ * has to end before the connection does. */
+struct external_call {
+	GList link;
+	struct external_handlers *external;
 	sd_bus_message *call;
 	sd_bus_slot *slot; /* of the answer */
 	char subtype[64];
 };
 
-static void waiting_free(struct foreign_call *waiting)
+static void external_call_free(struct external_call *pending)
 {
-	*waiting->link = waiting->next;
-	if (waiting->next)
-		waiting->next->link = waiting->link;
-	sd_bus_slot_unref(waiting->slot);
-	sd_bus_message_unref(waiting->call);
-	free(waiting);
+	assert(g_queue_link_index(&pending->external->calls, &pending->link) >= 0);
+	g_queue_unlink(&pending->external->calls, &pending->link);
+	sd_bus_slot_unref(pending->slot);
+	sd_bus_message_unref(pending->call);
+	g_free(pending);
 }
 
-static struct foreign_call *waiting_new(
-	struct tcmu_dbus *bus, sd_bus_message *call, const char *subtype)
+static struct external_call *external_call_new(
+	struct external_handlers *external, sd_bus_message *call, const char *subtype)
 {
-	struct foreign_call *waiting = calloc(1, sizeof(*waiting));
+	struct external_call *pending = g_new0(struct external_call, 1);
 
-	if (!waiting)
-		return NULL;
-	waiting->bus = bus;
-	waiting->call = sd_bus_message_ref(call);
-	(void) snprintf(waiting->subtype, sizeof(waiting->subtype), "%s", subtype);
-	waiting->next = bus->external_calls;
-	waiting->link = &bus->external_calls;
-	if (waiting->next)
-		waiting->next->link = &waiting->next;
-	bus->external_calls = waiting;
-	return waiting;
+	pending->external = external;
+	pending->call = sd_bus_message_ref(call);
+	pending->link.data = pending;
+	(void) snprintf(pending->subtype, sizeof(pending->subtype), "%s", subtype);
+	g_queue_push_tail_link(&external->calls, &pending->link);
+	return pending;
 }
 
-/* Answers it, which ends it. */
-static int end(struct foreign_call *waiting, bool fine, const char *message)
+/* Answers the caller and frees the call. */
+static int external_call_end(struct external_call *pending, bool success, const char *message)
 {
-	int r = tcmu_dbus_reply(waiting->call, fine, message);
+	int r = handler_object_reply(pending->call, success, message);
 
-	waiting_free(waiting);
+	external_call_free(pending);
 	return r;
-}
-
-static void name_of(const char *subtype, char name[NAME_SIZE])
-{
-	(void) snprintf(name, NAME_SIZE, "%s.%s", MANAGER_INTERFACE, subtype);
 }
 
 /* ------- the end of a registration ------- */
 
-static bool is_in_use(const char *subtype)
+static bool subtype_is_in_use(const char *subtype)
 {
 	struct tcmu_scan_entry *entries = NULL;
 	int cnt = tcmu_scan(&entries);
@@ -89,224 +84,260 @@ static bool is_in_use(const char *subtype)
 	return found;
 }
 
-/* What is in use stays shown, so that it can be listed and deleted. */
-static void has_gone(struct object *object)
+/* A subtype that is in use stays shown, so that its backstores can be listed and deleted. */
+static void external_unregister(struct handler_object *object)
 {
-	log_info("the handler %s of another process has gone from the bus", object->subtype);
+	assert(object->owner[0]);
+	log_info(
+		"external handler %s of process %s is no longer registered", object->subtype,
+		object->owner);
 	object->owner[0] = '\0';
-	if (object->foreign && !is_in_use(object->subtype)) {
-		tcmu_dbus_drop_object(object);
-		return;
-	}
-	tcmu_dbus_describe(object, strdup(TCMU_DBUS_NO_HANDLER));
+	if (object->external && !subtype_is_in_use(object->subtype))
+		handler_object_remove(object);
+	else
+		handler_object_describe(object, HANDLER_OBJECT_NO_HANDLER);
 }
 
 static int on_owner_changed(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 {
-	const struct tcmu_dbus *bus = userdata;
+	const struct external_handlers *external = userdata;
 	const char *name, *before, *after;
-	struct object *object;
+	struct handler_object *object;
 
 	(void) error;
 	if (sd_bus_message_read(signal, "sss", &name, &before, &after) < 0 ||
-	    strncmp(name, MANAGER_INTERFACE ".", sizeof(MANAGER_INTERFACE)) != 0)
+	    strncmp(name, HANDLER_MANAGER_INTERFACE ".", sizeof(HANDLER_MANAGER_INTERFACE)) != 0)
 		return 0;
-	object = tcmu_dbus_find_object(bus, name + sizeof(MANAGER_INTERFACE));
+	object = handler_objects_find(external->objects, name + sizeof(HANDLER_MANAGER_INTERFACE));
 	if (object && object->owner[0] && strcmp(after, object->owner) != 0)
-		has_gone(object);
+		external_unregister(object);
 	return 0;
 }
 
-/* It is told of every name before anybody is asked who owns one: nothing is missed in between. */
-int external_watch(struct tcmu_dbus *bus)
+/* The match is added before any name's owner is asked for: no change in between is missed. */
+int external_handlers_connect(struct external_handlers *external)
 {
+	assert(external->objects->connection && g_queue_is_empty(&external->calls));
 	return sd_bus_add_match_async(
-		bus->connection, NULL,
+		external->objects->connection, NULL,
 		"type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
-		"member='NameOwnerChanged',arg0namespace='" MANAGER_INTERFACE "'",
-		on_owner_changed, NULL, bus);
+		"member='NameOwnerChanged',arg0namespace='" HANDLER_MANAGER_INTERFACE "'",
+		on_owner_changed, NULL, external);
 }
 
-void external_forget(struct tcmu_dbus *bus)
+void external_handlers_disconnect(struct external_handlers *external)
 {
-	for (struct foreign_call *waiting = bus->external_calls, *next; waiting; waiting = next) {
-		next = waiting->next;
-		waiting_free(waiting);
-	}
-	for (struct object *object = bus->objects, *next; object; object = next) {
+	while (!g_queue_is_empty(&external->calls))
+		external_call_free(g_queue_peek_head(&external->calls));
+	for (struct handler_object *object = external->objects->first, *next; object;
+	     object = next) {
 		next = object->next;
 		if (object->owner[0])
-			has_gone(object);
+			external_unregister(object);
 	}
 }
 
 /* ------- RegisterHandler ------- */
 
-/* NULL: out of memory. */
-static struct object *object_for(
-	struct tcmu_dbus *bus, const char *subtype, const char *description)
+static struct handler_object *object_for(
+	struct handler_objects *objects, const char *subtype, const char *description)
 {
-	struct object *object = tcmu_dbus_find_object(bus, subtype);
-	char *copy = strdup(description);
+	struct handler_object *object = handler_objects_find(objects, subtype);
 
-	if (!object) {
-		object = tcmu_dbus_new_object(bus, subtype, copy);
-		if (object) {
-			object->foreign = true;
-			tcmu_dbus_show_object(object);
-		}
+	if (object) {
+		handler_object_describe(object, description);
 		return object;
 	}
-	tcmu_dbus_describe(object, copy);
+	object = handler_objects_add(objects, subtype, description);
+	object->external = true;
+	handler_object_show(object);
 	return object;
 }
 
-static int take(struct foreign_call *waiting, const char *owner, const char *description)
+static int external_accept(
+	struct external_call *pending, const char *owner, const char *description)
 {
-	struct object *object = object_for(waiting->bus, waiting->subtype, description);
+	struct handler_object *object = object_for(
+		pending->external->objects, pending->subtype, description);
 
-	if (!object)
-		return end(waiting, false, "out of memory");
+	assert(!handlers_find(pending->external->handlers, pending->subtype));
 	(void) snprintf(object->owner, sizeof(object->owner), "%s", owner);
 	log_info(
-		"the handler %s of another process (%s) is shown to targetcli", object->subtype,
-		owner);
-	return end(waiting, true, "success");
+		"external handler %s of process %s is registered; targetcli shows it",
+		object->subtype, owner);
+	return external_call_end(pending, true, "success");
 }
 
 static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	struct foreign_call *waiting = userdata;
-	const char *sender = sd_bus_message_get_sender(waiting->call);
+	struct external_call *pending = userdata;
+	const char *sender = sd_bus_message_get_sender(pending->call);
 	const char *owner = NULL, *subtype, *description;
 
+	assert(g_queue_link_index(&pending->external->calls, &pending->link) >= 0);
 	(void) error;
 	if (sd_bus_message_is_method_error(reply, NULL) ||
 	    sd_bus_message_read(reply, "s", &owner) < 0)
 		owner = NULL;
 	if (!owner || !sender || strcmp(owner, sender) != 0)
-		return end(
-			waiting, false,
-			"who registers a handler is to own the name " MANAGER_INTERFACE
-			".<subtype>");
-	if (sd_bus_message_rewind(waiting->call, true) < 0 ||
-	    sd_bus_message_read(waiting->call, "ss", &subtype, &description) < 0)
-		return end(waiting, false, "the call cannot be read");
-	return take(waiting, owner, description);
+		return external_call_end(
+			pending, false,
+			"the caller does not own the bus name " HANDLER_MANAGER_INTERFACE
+			".<subtype>: request the name, then register");
+	if (sd_bus_message_rewind(pending->call, true) < 0 ||
+	    sd_bus_message_read(pending->call, "ss", &subtype, &description) < 0)
+		return external_call_end(pending, false, "the call cannot be read");
+	return external_accept(pending, owner, description);
 }
 
-/* NULL: it may be. */
-static const char *why_not(
-	const struct tcmu_dbus *bus, const char *subtype, const char *description)
+/* 0, or -errno with a reason. */
+static int registration_check(
+	const struct external_handlers *external, const char *subtype, const char *description,
+	struct tcmu_reason *reason)
 {
-	const struct object *known = tcmu_dbus_find_object(bus, subtype);
+	const struct handler_object *known = handler_objects_find(external->objects, subtype);
 	unsigned cnt = 0;
 
 	if (!options_subtype_valid(subtype))
-		return "a subtype has lower case letters, digits and _, and at most 63 of them";
+		return reason_refuse(
+			reason, -EINVAL,
+			"the subtype is invalid: expected 1 to 63 characters of [a-z0-9_]");
 	if (strlen(description) > DESCRIPTION_MAX)
-		return "the description is too long";
-	if (handlers_find(bus->setup.registry, subtype))
-		return "this daemon has a handler of that name itself";
-	for (const struct object *object = bus->objects; object; object = object->next)
+		return reason_refuse(
+			reason, -EINVAL, "the description is longer than %u bytes",
+			DESCRIPTION_MAX);
+	if (handlers_find(external->handlers, subtype))
+		return reason_refuse(
+			reason, -EEXIST, "this daemon has a handler \"%s\" itself", subtype);
+	for (const struct handler_object *object = external->objects->first; object;
+	     object = object->next)
 		cnt += object->owner[0] != '\0';
-	if (cnt >= FOREIGN_MAX && !(known && known->owner[0]))
-		return "too many handlers of other processes are registered";
-	return NULL;
+	if (cnt >= EXTERNAL_MAX && !(known && known->owner[0]))
+		return reason_refuse(
+			reason, -EBUSY, "%u external handlers are registered, which is the limit",
+			cnt);
+	return 0;
 }
 
-int external_register(struct tcmu_dbus *bus, sd_bus_message *call)
+int external_handlers_register(struct external_handlers *external, sd_bus_message *call)
 {
-	const char *subtype, *description, *why;
-	struct foreign_call *waiting;
+	struct tcmu_reason reason = {""};
+	const char *subtype, *description;
+	struct external_call *pending;
 	char name[NAME_SIZE];
-	int r;
 
-	r = sd_bus_message_read(call, "ss", &subtype, &description);
-	if (r < 0)
-		return tcmu_dbus_reply(
-			call, false, "a registration is a subtype and a description");
-	why = why_not(bus, subtype, description);
-	if (why)
-		return tcmu_dbus_reply(call, false, why);
-	waiting = waiting_new(bus, call, subtype);
-	if (!waiting)
-		return tcmu_dbus_reply(call, false, "out of memory");
-	name_of(subtype, name);
-	r = sd_bus_call_method_async(
-		bus->connection, &waiting->slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-		"org.freedesktop.DBus", "GetNameOwner", on_owner, waiting, "s", name);
-	return r < 0 ? end(waiting, false, "the bus cannot be asked who the caller is") : 1;
+	assert(external->objects->connection);
+	if (sd_bus_message_read(call, "ss", &subtype, &description) < 0)
+		return handler_object_reply(
+			call, false, "RegisterHandler expects a subtype and a description");
+	if (registration_check(external, subtype, description, &reason) < 0)
+		return handler_object_reply(call, false, reason.text);
+	pending = external_call_new(external, call, subtype);
+	(void) snprintf(name, sizeof(name), "%s.%s", HANDLER_MANAGER_INTERFACE, subtype);
+	if (sd_bus_call_method_async(
+		    external->objects->connection, &pending->slot, "org.freedesktop.DBus",
+		    "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner", on_owner,
+		    pending, "s", name) < 0)
+		return external_call_end(
+			pending, false, "cannot ask the bus for the owner of the bus name");
+	return 1;
 }
 
 /* ------- CheckConfig ------- */
 
-static int on_foreign_checked(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+static int on_external_checked(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	struct foreign_call *waiting = userdata;
-	char text[sizeof(struct tcmu_reason)];
+	struct external_call *pending = userdata;
+	g_autofree char *text = NULL;
 	const char *message;
-	int fine;
+	int valid;
 
+	assert(g_queue_link_index(&pending->external->calls, &pending->link) >= 0);
 	(void) error;
 	if (sd_bus_message_is_method_error(reply, NULL) ||
-	    sd_bus_message_read(reply, "bs", &fine, &message) < 0) {
-		(void) snprintf(
-			text, sizeof(text),
-			"the daemon of the handler %s does not answer as it should",
-			waiting->subtype);
-		return end(waiting, false, text);
+	    sd_bus_message_read(reply, "bs", &valid, &message) < 0) {
+		text = g_strdup_printf(
+			"the process of the external handler %s gives no valid answer",
+			pending->subtype);
+		return external_call_end(pending, false, text);
 	}
-	(void) snprintf(text, sizeof(text), "%s", message);
-	tcmu_dbus_make_ascii(text);
-	return end(waiting, fine, text);
+	text = g_strndup(message, sizeof(struct tcmu_reason) - 1);
+	return external_call_end(pending, valid, text);
 }
 
-/* What no handler can be given, and what is for another one. */
-static bool is_for(const struct object *object, const char *text, struct tcmu_reason *reason)
+/* Refuses what no handler accepts, and a string for another handler. 0, or -errno with a reason. */
+static int config_check(
+	const struct handler_object *object, const char *config, struct tcmu_reason *reason)
 {
-	char own[sizeof(object->subtype)];
+	char subtype[sizeof(object->subtype)];
+	int r = options_check_text(config, reason);
 
-	if (options_check_text(text, reason) < 0)
-		return false;
-	if (options_subtype(text, own, sizeof(own)) && strcmp(own, object->subtype) == 0)
-		return true;
-	(void) snprintf(
-		reason->text, sizeof(reason->text), "the string is to begin with %s/",
-		object->subtype);
-	return false;
+	if (r < 0)
+		return r;
+	if (options_subtype(config, subtype, sizeof(subtype)) &&
+	    strcmp(subtype, object->subtype) == 0)
+		return 0;
+	return reason_refuse(
+		reason, -EINVAL, "the config string does not begin with \"%s/\"", object->subtype);
 }
 
-static int ask_owner(struct object *object, struct foreign_call *waiting, const char *text)
+static int forward_check(
+	const struct handler_object *object, struct external_call *pending, const char *config)
 {
+	sd_bus *connection = object->objects->connection;
 	sd_bus_message *question = NULL;
-	char path[sizeof(MANAGER_PATH) + 65];
+	char path[sizeof(HANDLER_MANAGER_PATH) + 65];
 	int r;
 
-	(void) snprintf(path, sizeof(path), "%s/%s", MANAGER_PATH, object->subtype);
+	assert(connection && object->owner[0]);
+	(void) snprintf(path, sizeof(path), "%s/%s", HANDLER_MANAGER_PATH, object->subtype);
 	r = sd_bus_message_new_method_call(
-		object->bus->connection, &question, object->owner, path, SERVICE, "CheckConfig");
+		connection, &question, object->owner, path, TCMU_DBUS_NAME, "CheckConfig");
 	if (r >= 0)
-		r = sd_bus_message_append(question, "s", text);
+		r = sd_bus_message_append(question, "s", config);
 	if (r >= 0)
 		r = sd_bus_call_async(
-			object->bus->connection, &waiting->slot, question, on_foreign_checked,
-			waiting, object->bus->setup.settings->check_timeout_ms * UINT64_C(1000));
+			connection, &pending->slot, question, on_external_checked, pending,
+			pending->external->settings->check_timeout_ms * UINT64_C(1000));
 	sd_bus_message_unref(question);
 	return r;
 }
 
-int external_check(struct object *object, sd_bus_message *call, const char *text)
+int external_handlers_check(
+	struct external_handlers *external, struct handler_object *object, sd_bus_message *call,
+	const char *config)
 {
 	struct tcmu_reason reason = {""};
-	struct foreign_call *waiting;
+	struct external_call *pending;
 
-	if (!is_for(object, text, &reason))
-		return tcmu_dbus_reply(call, false, reason.text);
-	waiting = waiting_new(object->bus, call, object->subtype);
-	if (!waiting)
-		return tcmu_dbus_reply(call, false, "out of memory");
-	if (ask_owner(object, waiting, text) < 0)
-		return end(waiting, false, "the handler's daemon cannot be asked");
+	assert(object->owner[0] && object->objects == external->objects);
+	if (config_check(object, config, &reason) < 0)
+		return handler_object_reply(call, false, reason.text);
+	pending = external_call_new(external, call, object->subtype);
+	if (forward_check(object, pending, config) < 0)
+		return external_call_end(
+			pending, false, "cannot ask the process of the external handler");
 	return 1;
+}
+
+/* ------- the beginning and the end ------- */
+
+struct external_handlers *external_handlers_new(
+	struct handler_objects *objects, const struct handlers *handlers,
+	const struct settings *settings)
+{
+	struct external_handlers *external = g_new0(struct external_handlers, 1);
+
+	assert(objects && handlers && settings);
+	external->objects = objects;
+	external->handlers = handlers;
+	external->settings = settings;
+	g_queue_init(&external->calls);
+	return external;
+}
+
+void external_handlers_free(struct external_handlers *external)
+{
+	assert(!external || g_queue_is_empty(&external->calls));
+	g_free(external);
 }

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See rpc/json.h. The members' names are what tcmuctl(8) promises: add, and take nothing away.
+ * tcmuctl(8) documents the members' names: new ones may come, none may go.
  */
 #include "rpc/json.h"
 
+#include <assert.h>
 #include <glib.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define REQUESTS_MAX 4096 /* as many as queue_depth can be */
+#include "base/clock.h"
+
+#define REQUESTS_MAX 4096 /* the maximum of queue_depth */
 
 json_t *json_text(const char *text)
 {
@@ -17,7 +20,7 @@ json_t *json_text(const char *text)
 	return valid ? json_string(valid) : json_null();
 }
 
-static json_t *number(uint64_t value)
+static json_t *json_number(uint64_t value)
 {
 	return json_integer((json_int_t) value);
 }
@@ -28,6 +31,7 @@ json_t *json_device(const struct device *device)
 	uint64_t in_flight = 0;
 
 	device_get_status(device, &view);
+	assert(view.label && view.name && view.state);
 	if (view.stats)
 		in_flight = stats_get(&view.stats->fetched) - stats_get(&view.stats->ended);
 	return json_pack(
@@ -41,17 +45,17 @@ json_t *json_device(const struct device *device)
 		"in_flight", (json_int_t) in_flight, "in_backend", (int) view.backend);
 }
 
-/* ------- what it has done ------- */
+/* ------- counters and times ------- */
 
-/* One that is copied, and where it goes. */
+/* The copy of one histogram, and the array that it goes to. */
 struct histogram {
 	struct histogram *next;
 	json_t *array;
 	uint64_t counts[STATS_BUCKETS];
 };
 
-/* An empty array, to be filled. */
-static json_t *latency(const stats_counter *buckets, struct histograms *histograms)
+/* An empty array that json_fill_histograms() will fill. */
+static json_t *latency_to_json(const stats_counter *buckets, struct histograms *histograms)
 {
 	struct histogram *copy = g_new(struct histogram, 1);
 
@@ -63,33 +67,34 @@ static json_t *latency(const stats_counter *buckets, struct histograms *histogra
 	return json_incref(copy->array);
 }
 
-/* [from, below, count] for each bucket that is not empty; null stands for no limit. */
-static void fill(const struct histogram *histogram)
+/* [from, below, count] for each bucket that is not empty; below is null in the last, open one. */
+static void histogram_fill(const struct histogram *histogram)
 {
+	assert(json_array_size(histogram->array) == 0);
 	for (unsigned i = 0; i < STATS_BUCKETS; i++)
 		if (histogram->counts[i])
 			(void) json_array_append_new(
 				histogram->array,
 				json_pack(
 					"[I o I]", (json_int_t) stats_bucket_lower(i),
-					i + 1 < STATS_BUCKETS ? number(stats_bucket_upper(i))
+					i + 1 < STATS_BUCKETS ? json_number(stats_bucket_upper(i))
 							      : json_null(),
 					(json_int_t) histogram->counts[i]));
 }
 
-void json_fill(struct histograms *histograms)
+void json_fill_histograms(struct histograms *histograms)
 {
 	while (histograms->list) {
 		struct histogram *histogram = histograms->list;
 
 		histograms->list = histogram->next;
-		fill(histogram);
+		histogram_fill(histogram);
 		json_decref(histogram->array);
 		g_free(histogram);
 	}
 }
 
-static json_t *classes(const struct stats *stats, struct histograms *histograms)
+static json_t *classes_to_json(const struct stats *stats, struct histograms *histograms)
 {
 	json_t *object = json_object();
 
@@ -104,12 +109,13 @@ static json_t *classes(const struct stats *stats, struct histograms *histograms)
 				(json_int_t) stats_get(&class->failed), "bytes",
 				(json_int_t) stats_get(&class->bytes), "total_ns",
 				(json_int_t) stats_get(&class->ns), "latency_ns",
-				commands ? latency(class->latency, histograms) : json_array()));
+				commands ? latency_to_json(class->latency, histograms)
+					 : json_array()));
 	}
 	return object;
 }
 
-static json_t *sense_keys(const struct stats *stats)
+static json_t *sense_keys_to_json(const struct stats *stats)
 {
 	json_t *object = json_object();
 
@@ -117,22 +123,22 @@ static json_t *sense_keys(const struct stats *stats)
 		if (stats_get(&stats->sense[i]))
 			(void) json_object_set_new(
 				object, scsi_sense_key_name(i),
-				number(stats_get(&stats->sense[i])));
+				json_number(stats_get(&stats->sense[i])));
 	return object;
 }
 
-static json_t *other_ends(const struct stats *stats)
+static json_t *other_ends_to_json(const struct stats *stats)
 {
 	json_t *object = json_object();
 
 	for (int i = 0; i < STATS_END_COUNT; i++)
 		if (stats_get(&stats->ends[i]))
 			(void) json_object_set_new(
-				object, stats_end_name(i), number(stats_get(&stats->ends[i])));
+				object, stats_end_name(i), json_number(stats_get(&stats->ends[i])));
 	return object;
 }
 
-static json_t *last_sense(const struct stats *stats)
+static json_t *last_sense_to_json(const struct stats *stats)
 {
 	uint64_t packed = stats_get(&stats->last_sense);
 	uint8_t cdb[16] = {(uint8_t) (packed >> 24)};
@@ -145,7 +151,7 @@ static json_t *last_sense(const struct stats *stats)
 		(unsigned) (packed >> 8 & 0xff), (unsigned) (packed & 0xff));
 	return json_pack(
 		"{ss ss sf}", "operation", scsi_opcode_name(cdb), "sense", code, "age_seconds",
-		(double) (stats_now() - stats_get(&stats->last_sense_at)) / 1e9);
+		(double) (clock_now_ns() - stats_get(&stats->last_sense_at)) / 1e9);
 }
 
 json_t *json_stats(const struct device *device, struct histograms *histograms)
@@ -160,14 +166,15 @@ json_t *json_stats(const struct device *device, struct histograms *histograms)
 	fetched = stats_get(&view.stats->fetched);
 	return json_pack(
 		"{so so sI sI sI sI so so so so}", "device", json_text(view.label), "handler",
-		json_text(view.handler), "time_ns", (json_int_t) stats_now(), "in_flight",
+		json_text(view.handler), "time_ns", (json_int_t) clock_now_ns(), "in_flight",
 		(json_int_t) (fetched > ended ? fetched - ended : 0), "commands",
 		(json_int_t) fetched, "cpu_ns", (json_int_t) stats_cpu(view.stats), "classes",
-		classes(view.stats, histograms), "sense_keys", sense_keys(view.stats), "other_ends",
-		other_ends(view.stats), "last_sense", last_sense(view.stats));
+		classes_to_json(view.stats, histograms), "sense_keys",
+		sense_keys_to_json(view.stats), "other_ends", other_ends_to_json(view.stats),
+		"last_sense", last_sense_to_json(view.stats));
 }
 
-/* ------- what it is doing ------- */
+/* ------- commands in flight ------- */
 
 static int older_first(const void *a, const void *b)
 {
@@ -183,7 +190,7 @@ static uint8_t cdb_length(const uint8_t *cdb)
 	return lengths[cdb[0] >> 5];
 }
 
-static json_t *request(const struct stats_request *request, uint64_t now)
+static json_t *request_to_json(const struct stats_request *request, uint64_t now)
 {
 	uint8_t length = cdb_length(request->cdb);
 	char hex[3 * sizeof(request->cdb) + 1] = "";
@@ -191,14 +198,15 @@ static json_t *request(const struct stats_request *request, uint64_t now)
 	uint32_t blocks = 0;
 	bool has = scsi_cdb_blocks(request->cdb, length, &lba, &blocks);
 
+	assert(length <= sizeof(request->cdb));
 	for (unsigned i = 0; i < length; i++)
 		(void) snprintf(
 			hex + (size_t) 3 * i, 4, "%02x%s", request->cdb[i],
 			i + 1 < length ? " " : "");
 	return json_pack(
 		"{ss ss so so sI sf}", "operation", scsi_opcode_name(request->cdb), "cdb", hex,
-		"lba", has ? number(lba) : json_null(), "blocks",
-		has ? number(blocks) : json_null(), "bytes", (json_int_t) request->data_length,
+		"lba", has ? json_number(lba) : json_null(), "blocks",
+		has ? json_number(blocks) : json_null(), "bytes", (json_int_t) request->data_length,
 		"age_seconds", now > request->begun ? (double) (now - request->begun) / 1e9 : 0.0);
 }
 
@@ -206,11 +214,12 @@ json_t *json_requests(const struct device *device)
 {
 	g_autofree struct stats_request *requests = g_new(struct stats_request, REQUESTS_MAX);
 	unsigned cnt = device_requests(device, requests, REQUESTS_MAX);
-	uint64_t now = stats_now();
+	uint64_t now = clock_now_ns();
 	json_t *array = json_array();
 
+	assert(cnt <= REQUESTS_MAX);
 	qsort(requests, cnt, sizeof(*requests), older_first);
 	for (unsigned i = 0; i < cnt; i++)
-		(void) json_array_append_new(array, request(&requests[i], now));
+		(void) json_array_append_new(array, request_to_json(&requests[i], now));
 	return array;
 }

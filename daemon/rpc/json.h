@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parts of answers: what is known, as JSON. Each function returns a new value, NULL when memory
- * is short.
+ * The parts of answers, as JSON. Each function returns a new value that the caller owns, or NULL
+ * when memory is short: jansson does not abort, and a NULL part makes the whole answer NULL, so
+ * only the complete answer is checked.
+ *
+ * Main thread, except json_fill_histograms().
  */
 #pragma once
 
@@ -9,23 +12,24 @@
 
 #include "device/device.h"
 
-/* Text from anywhere: what is not UTF-8 in it is replaced. NULL is null. */
+/* Text of any bytes; those that are not UTF-8 are replaced. NULL becomes null. */
 json_t *json_text(const char *text);
 
-/* How a device is. */
+/* The device's configuration and state. */
 json_t *json_device(const struct device *device);
 
-/* Histograms have hundreds of numbers for each device: they are copied first, and put into the
- * answer where nobody waits for it. */
+/* The histograms of an answer. Each has hundreds of numbers: the main thread only copies them, and
+ * another thread writes them into the answer. */
 struct histograms {
 	struct histogram *list;
 };
 
-/* What it has done. Its histograms are empty until json_fill(). */
+/* The device's counters and times. Its histograms are empty arrays until json_fill_histograms(). */
 json_t *json_stats(const struct device *device, struct histograms *histograms);
 
-/* On any thread, which alone has the answer now. Frees what was copied. */
-void json_fill(struct histograms *histograms);
+/* Writes the copied numbers into the answer and frees the copies. Any thread, as long as no other
+ * one uses the answer. */
+void json_fill_histograms(struct histograms *histograms);
 
-/* What it is doing: an array, the oldest command first. */
+/* The device's commands in flight: an array, the oldest first. */
 json_t *json_requests(const struct device *device);

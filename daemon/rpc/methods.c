@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of methods, and the answers around what rpc/json.c knows.
+ * The table of methods, and the answers that rpc/json.c's parts make up.
  */
 #include "rpc/methods.h"
 
-#include <errno.h>
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <glib.h>
 #include <tcmu/scan.h>
 
+#include "base/clock.h"
+#include "base/container-of.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "config/check.h"
@@ -21,14 +24,14 @@ struct methods {
 	struct checks *checks;
 };
 
-/* A check that is under way. */
-struct asker {
+/* A check in flight: its caller and its config string. */
+struct check_caller {
 	methods_done_fn *done;
 	void *userdata;
 	json_t *config;
 };
 
-/* Takes the value. */
+/* The one place that checks for a lack of memory. Takes the value. */
 static char *as_text(json_t *value)
 {
 	char *text = value ? json_dumps(value, JSON_COMPACT) : NULL;
@@ -37,12 +40,12 @@ static char *as_text(json_t *value)
 	return text;
 }
 
-static json_t *refusal(const char *code, const char *message)
+static json_t *error_answer(const char *code, const char *message)
 {
 	return json_pack("{s{ss so}}", "error", "code", code, "message", json_text(message));
 }
 
-/* An answer that a thread of its own makes a text of, as it is long. */
+/* A long answer, whose text a thread of its own writes. */
 struct rendering {
 	struct job job;
 	json_t *answer;
@@ -52,59 +55,56 @@ struct rendering {
 	void *userdata;
 };
 
-static void render(struct job *job)
+static void render_answer(struct job *job)
 {
-	struct rendering *rendering = (struct rendering *) job;
+	struct rendering *rendering = container_of(job, struct rendering, job);
 
-	json_fill(&rendering->histograms);
+	assert(!rendering->text);
+	json_fill_histograms(&rendering->histograms);
 	rendering->text = as_text(rendering->answer);
 }
 
-static void rendered(struct job *job)
+static void answer_rendered(struct job *job)
 {
-	struct rendering *rendering = (struct rendering *) job;
+	struct rendering *rendering = container_of(job, struct rendering, job);
 
+	assert(!rendering->histograms.list);
 	rendering->done(rendering->userdata, rendering->text);
-	free(rendering);
+	g_free(rendering);
 }
 
 /* Takes the answer and the histograms. */
 static void answer_later(
-	const struct methods *query, json_t *answer, struct histograms histograms,
+	const struct methods *methods, json_t *answer, struct histograms histograms,
 	methods_done_fn *done, void *userdata)
 {
-	struct rendering *rendering = calloc(1, sizeof(*rendering));
+	struct rendering *rendering = g_new0(struct rendering, 1);
 
-	if (!rendering) {
-		json_fill(&histograms);
-		done(userdata, as_text(answer));
-		return;
-	}
 	*rendering = (struct rendering){
-		.job = {.work = render, .done = rendered},
+		.job = {.work = render_answer, .done = answer_rendered},
 		.answer = answer,
 		.histograms = histograms,
 		.done = done,
 		.userdata = userdata,
 	};
-	if (job_start(query->setup.mailbox, &rendering->job, "tcmud-answer") < 0) {
-		render(&rendering->job);
-		rendered(&rendering->job);
+	if (job_start(methods->setup.mailbox, &rendering->job, "tcmud-answer") < 0) {
+		render_answer(&rendering->job);
+		answer_rendered(&rendering->job);
 	}
 }
 
 /* ------- methods: a result, or NULL with an error ------- */
 
 struct call {
-	struct methods *query;
+	struct methods *methods;
 	const json_t *request;
-	struct device *device; /* where the method wants one */
+	struct device *device; /* NULL: none was named */
 	json_t *error;
 	struct histograms histograms; /* of the result */
 };
 
-/* Devices of the kernel that are not ours: another daemon's, or one whose handler is missing. */
-static json_t *others(const struct handlers *registry)
+/* Devices of the kernel that are not served here: another daemon's, or their handler is missing. */
+static json_t *unserved_devices(const struct handlers *handlers)
 {
 	struct tcmu_scan_entry *entries = NULL;
 	int cnt = tcmu_scan(&entries);
@@ -112,7 +112,7 @@ static json_t *others(const struct handlers *registry)
 
 	for (int i = 0; i < cnt; i++) {
 		const struct tcmu_name *name = &entries[i].name;
-		const struct handlers_entry *known = handlers_lookup(registry, name->subtype);
+		const struct handlers_entry *known = handlers_lookup(handlers, name->subtype);
 		char label[sizeof(name->name) + 16];
 
 		if (known && known->handler)
@@ -136,13 +136,14 @@ static json_t *method_list(struct call *call)
 	json_t *devices = json_array();
 	struct device *device;
 
-	for (unsigned i = 0; (device = manager_device(call->query->setup.manager, i)); i++)
+	for (unsigned i = 0; (device = manager_device(call->methods->setup.manager, i)); i++)
 		(void) json_array_append_new(devices, json_device(device));
 	return json_pack(
-		"{so so}", "devices", devices, "others", others(call->query->setup.registry));
+		"{so so}", "devices", devices, "others",
+		unserved_devices(call->methods->setup.handlers));
 }
 
-static json_t *status_of(struct call *call, const struct device *device)
+static json_t *device_to_status(struct call *call, const struct device *device)
 {
 	json_t *status = json_device(device);
 
@@ -152,7 +153,8 @@ static json_t *status_of(struct call *call, const struct device *device)
 
 static json_t *method_status(struct call *call)
 {
-	return status_of(call, call->device);
+	assert(call->device && !call->error);
+	return device_to_status(call, call->device);
 }
 
 static json_t *method_stats(struct call *call)
@@ -163,13 +165,14 @@ static json_t *method_stats(struct call *call)
 	if (call->device)
 		(void) json_array_append_new(devices, json_stats(call->device, &call->histograms));
 	for (unsigned i = 0;
-	     !call->device && (device = manager_device(call->query->setup.manager, i)); i++)
+	     !call->device && (device = manager_device(call->methods->setup.manager, i)); i++)
 		(void) json_array_append_new(devices, json_stats(device, &call->histograms));
-	return json_pack("{sI so}", "time_ns", (json_int_t) stats_now(), "devices", devices);
+	return json_pack("{sI so}", "time_ns", (json_int_t) clock_now_ns(), "devices", devices);
 }
 
 static json_t *method_inflight(struct call *call)
 {
+	assert(call->device && !call->error);
 	return json_pack(
 		"{so so}", "device", json_text(device_label(call->device)), "requests",
 		json_requests(call->device));
@@ -190,7 +193,7 @@ static json_t *all_handlers(const struct methods_setup *setup)
 	const struct handlers_entry *entry;
 	json_t *handlers = json_array();
 
-	for (size_t i = 0; (entry = handlers_entry(setup->registry, i)); i++)
+	for (size_t i = 0; (entry = handlers_entry(setup->handlers, i)); i++)
 		(void) json_array_append_new(
 			handlers,
 			json_pack(
@@ -202,7 +205,7 @@ static json_t *all_handlers(const struct methods_setup *setup)
 
 static json_t *method_handlers(struct call *call)
 {
-	return json_pack("{so}", "handlers", all_handlers(&call->query->setup));
+	return json_pack("{so}", "handlers", all_handlers(&call->methods->setup));
 }
 
 static json_t *method_log_level(struct call *call)
@@ -212,7 +215,8 @@ static json_t *method_log_level(struct call *call)
 	if (level &&
 	    (!json_is_integer(level) || json_integer_value(level) < 0 ||
 	     json_integer_value(level) > LOG_LEVEL_MAX)) {
-		call->error = refusal("bad-request", "a log level is a number from 0 to 5");
+		call->error = error_answer(
+			"bad-request", "the log level is invalid: expected a number from 0 to 5");
 		return NULL;
 	}
 	if (level)
@@ -222,197 +226,198 @@ static json_t *method_log_level(struct call *call)
 
 static json_t *method_reopen(struct call *call)
 {
-	int r = device_reopen(call->device);
 	struct device_status view;
 
-	if (r < 0) {
-		call->error = refusal(
-			"refused",
-			"the device is being opened, closed or resized at this moment; try again");
+	assert(call->device && !call->error);
+	if (device_reopen(call->device) < 0) {
+		call->error = error_answer(
+			"refused", "the device is being opened, closed or resized; try again");
 		return NULL;
 	}
 	device_get_status(call->device, &view);
-	log_dev_info(view.label, "reopened because somebody asked for it");
+	log_dev_info(view.label, "reopening: requested by the operator");
 	return json_pack("{so ss}", "device", json_text(view.label), "state", view.state);
 }
 
-static void set_differs(void *userdata, const char *key, const char *before, const char *after)
+static void add_setting(void *userdata, const char *key, const char *before, const char *after)
 {
 	(void) before;
 	(void) json_object_set_new(userdata, key, json_text(after));
 }
 
-/* Those that are not as they are without a file. */
-static json_t *settings_set_by_hand(const struct settings *settings)
+/* The settings that differ from their defaults. */
+static json_t *changed_settings(const struct settings *settings)
 {
 	json_t *object = json_object();
 	struct settings defaults;
 
 	settings_defaults(&defaults);
-	settings_compare(&defaults, settings, set_differs, object);
+	settings_compare(&defaults, settings, add_setting, object);
 	return object;
 }
 
 static json_t *method_dump(struct call *call)
 {
-	const struct methods_setup *setup = &call->query->setup;
+	const struct methods_setup *setup = &call->methods->setup;
 	json_t *devices = json_array();
 	struct device *device;
 
 	for (unsigned i = 0; (device = manager_device(setup->manager, i)); i++) {
-		json_t *status = status_of(call, device);
+		json_t *status = device_to_status(call, device);
 
 		(void) json_object_set_new(status, "requests", json_requests(device));
 		(void) json_array_append_new(devices, status);
 	}
 	return json_pack(
 		"{ss si si sf so so so}", "version", version_string(), "log_level", log_level(),
-		"checks_running", (int) checks_running(call->query->checks),
+		"checks_running", (int) checks_running(call->methods->checks),
 		"longest_stall_seconds", (double) *setup->longest_stall / 1e6, "settings",
-		settings_set_by_hand(setup->settings), "handlers", all_handlers(setup), "devices",
+		changed_settings(setup->settings), "handlers", all_handlers(setup), "devices",
 		devices);
 }
 
 /* ------- check ------- */
 
-static void checked(void *userdata, bool fine, const char *message)
+static void on_method_checked(void *userdata, bool fine, const char *message)
 {
-	struct asker *asker = userdata;
+	struct check_caller *caller = userdata;
 
-	asker->done(
-		asker->userdata,
+	assert(caller->done && caller->config);
+	caller->done(
+		caller->userdata,
 		as_text(json_pack(
-			"{s{so sb so}}", "result", "config", asker->config, "fine", fine, "message",
-			json_text(message))));
-	free(asker);
+			"{s{so sb so}}", "result", "config", caller->config, "fine", fine,
+			"message", json_text(message))));
+	g_free(caller);
 }
 
-static void check(
-	struct methods *query, const json_t *request, methods_done_fn *done, void *userdata)
+static void method_check(
+	struct methods *methods, const json_t *request, methods_done_fn *done, void *userdata)
 {
 	json_t *config = json_object_get(request, "config");
-	struct asker *asker = json_is_string(config) ? calloc(1, sizeof(*asker)) : NULL;
+	struct check_caller *caller;
 
-	if (!asker) {
-		done(userdata, as_text(refusal("bad-request", "a check needs a config string")));
+	if (!json_is_string(config)) {
+		done(userdata,
+		     as_text(error_answer(
+			     "bad-request",
+			     "the member config is missing: expected a config string")));
 		return;
 	}
-	*asker = (struct asker){.done = done, .userdata = userdata, .config = json_incref(config)};
+	caller = g_new0(struct check_caller, 1);
+	*caller = (struct check_caller){
+		.done = done, .userdata = userdata, .config = json_incref(config)};
 	check_start(
-		query->checks, NULL, json_string_value(config),
-		query->setup.settings->check_timeout_ms, checked, asker);
+		methods->checks, NULL, json_string_value(config),
+		methods->setup.settings->check_timeout_ms, on_method_checked, caller);
 }
 
 /* ------- dispatch ------- */
 
-enum wants {
-	WANTS_NOTHING,
-	WANTS_DEVICE,
-	MAY_HAVE_DEVICE,
+enum device_argument {
+	DEVICE_NONE,
+	DEVICE_REQUIRED,
+	DEVICE_OPTIONAL,
 };
 
 static const struct method {
 	const char *name;
-	enum wants wants;
+	enum device_argument device;
 	json_t *(*run)(struct call *call);
-} methods[] = {
-	{"list", WANTS_NOTHING, method_list},
-	{"status", WANTS_DEVICE, method_status},
-	{"stats", MAY_HAVE_DEVICE, method_stats},
-	{"inflight", WANTS_DEVICE, method_inflight},
-	{"handlers", WANTS_NOTHING, method_handlers},
-	{"log-level", WANTS_NOTHING, method_log_level},
-	{"reopen", WANTS_DEVICE, method_reopen},
-	{"dump", WANTS_NOTHING, method_dump},
+} method_table[] = {
+	{"list", DEVICE_NONE, method_list},         {"status", DEVICE_REQUIRED, method_status},
+	{"stats", DEVICE_OPTIONAL, method_stats},   {"inflight", DEVICE_REQUIRED, method_inflight},
+	{"handlers", DEVICE_NONE, method_handlers}, {"log-level", DEVICE_NONE, method_log_level},
+	{"reopen", DEVICE_REQUIRED, method_reopen}, {"dump", DEVICE_NONE, method_dump},
 };
 
 static const struct method *find_method(const char *name)
 {
-	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
-		if (strcmp(methods[i].name, name) == 0)
-			return &methods[i];
+	for (size_t i = 0; i < sizeof(method_table) / sizeof(method_table[0]); i++)
+		if (strcmp(method_table[i].name, name) == 0)
+			return &method_table[i];
 	return NULL;
 }
 
-/* False: there is an error. */
+/* False: call->error is set. */
 static bool find_device(struct call *call, const struct method *method)
 {
 	const json_t *wanted = json_object_get(call->request, "device");
 	unsigned cnt;
 
-	if (method->wants == WANTS_NOTHING || (method->wants == MAY_HAVE_DEVICE && !wanted))
+	assert(!call->device && !call->error);
+	if (method->device == DEVICE_NONE || (method->device == DEVICE_OPTIONAL && !wanted))
 		return true;
 	if (!json_is_string(wanted)) {
-		call->error = refusal(
-			"bad-request", "a device is to be named: user_0/disk, disk or uio0");
+		call->error = error_answer(
+			"bad-request",
+			"the member device is missing: expected user_0/disk, disk or uio0");
 		return false;
 	}
-	call->device = manager_find(call->query->setup.manager, json_string_value(wanted), &cnt);
+	call->device = manager_find(call->methods->setup.manager, json_string_value(wanted), &cnt);
 	if (!call->device)
-		call->error = refusal(
+		call->error = error_answer(
 			"no-such-device",
-			cnt ? "several devices have that name: say which, as user_0/disk"
+			cnt ? "several devices have that name: use its full name, like user_0/disk"
 			    : "there is no such device");
 	return call->device;
 }
 
 static void run_method(
-	struct methods *query, const struct method *method, const json_t *request,
+	struct methods *methods, const struct method *method, const json_t *request,
 	methods_done_fn *done, void *userdata)
 {
-	struct call call = {.query = query, .request = request};
+	struct call call = {.methods = methods, .request = request};
 	json_t *result = find_device(&call, method) ? method->run(&call) : NULL;
-	json_t *answer = call.error ? call.error
-		: result            ? json_pack("{so}", "result", result)
-				    : NULL;
+	json_t *answer;
+
+	assert(!result || !call.error);
+	answer = call.error ? call.error : result ? json_pack("{so}", "result", result) : NULL;
 
 	if (call.histograms.list)
-		answer_later(query, answer, call.histograms, done, userdata);
+		answer_later(methods, answer, call.histograms, done, userdata);
 	else
 		done(userdata, as_text(answer));
 }
 
 void methods_call(
-	struct methods *query, const char *request, size_t length, methods_done_fn *done,
+	struct methods *methods, const char *request, size_t length, methods_done_fn *done,
 	void *userdata)
 {
 	json_t *parsed = json_loadb(request, length, JSON_REJECT_DUPLICATES, NULL);
 	const char *name = json_string_value(json_object_get(parsed, "method"));
 	const struct method *method = name ? find_method(name) : NULL;
 
+	assert(done);
 	if (!name)
 		done(userdata,
-		     as_text(refusal("bad-request", "a request is a JSON object with a method")));
+		     as_text(error_answer(
+			     "bad-request",
+			     "the request is invalid: expected a JSON object with the member "
+			     "method")));
 	else if (strcmp(name, "check") == 0)
-		check(query, parsed, done, userdata);
+		method_check(methods, parsed, done, userdata);
 	else if (method)
-		run_method(query, method, parsed, done, userdata);
+		run_method(methods, method, parsed, done, userdata);
 	else
-		done(userdata, as_text(refusal("bad-request", "there is no such method")));
+		done(userdata, as_text(error_answer("bad-request", "there is no such method")));
 	json_decref(parsed);
 }
 
-int methods_new(const struct methods_setup *setup, struct methods **ret)
+struct methods *methods_new(const struct methods_setup *setup)
 {
-	struct methods *query = calloc(1, sizeof(*query));
-	int r;
+	struct methods *methods = g_new0(struct methods, 1);
 
-	if (!query)
-		return -ENOMEM;
-	query->setup = *setup;
-	r = checks_new(setup->event, setup->mailbox, setup->registry, &query->checks);
-	if (r < 0) {
-		free(query);
-		return r;
-	}
-	*ret = query;
-	return 0;
+	assert(setup->event && setup->mailbox && setup->handlers && setup->longest_stall);
+	methods->setup = *setup;
+	methods->checks = checks_new(setup->event, setup->mailbox, setup->handlers);
+	return methods;
 }
 
-void methods_free(struct methods *query)
+void methods_free(struct methods *methods)
 {
-	if (!query)
+	if (!methods)
 		return;
-	checks_free(query->checks);
-	free(query);
+	checks_free(methods->checks);
+	g_free(methods);
 }

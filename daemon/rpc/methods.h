@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an operator may ask of the daemon, and have done: a request and its answer as JSON.
+ * The methods that tcmuctl and D-Bus call: a request and its answer, as JSON.
  *
  *	{"method": "stats", "device": "user_0/disk"}
  *	{"result": {...}}  or  {"error": {"code": "no-such-device", "message": "..."}}
  *
  * method          members            result
- * list                               devices: each with its state
- * status          device             the same of one device, and what it has done
- * stats           device or none     counters and times since the device is there
- * inflight        device             the commands that are under way
- * handlers                           handlers: each with its file, or with what is missing
- * check           config             fine, message: whether a device can be created so
+ * list                               devices: each with its state; others: not served here
+ * status          device             one device: its state, counters and times
+ * stats           device or none     counters and times since the device was opened
+ * inflight        device             the commands in flight
+ * handlers                           handlers: each with its file, or with its problem
+ * check           config             fine, message: whether a device can be created
  * log-level       level or none      level, name
  * reopen          device             state
- * dump                               all of it
+ * dump                               everything
  *
  * Times are in nanoseconds where a member's name ends in _ns, else in seconds; sizes are in bytes.
- *Codes of errors are bad-request, no-such-device and refused.
+ * The codes of errors are bad-request, no-such-device and refused.
  *
- * Main thread; waits for nothing. A check, and long answers, come later.
+ * Main thread; no function waits. Running out of memory aborts (glib), except while an answer is
+ * composed (rpc/json.h).
  */
 #pragma once
 
@@ -34,26 +35,25 @@
 
 struct methods;
 
-struct methods_setup { /* all of it outlives the query */
+struct methods_setup { /* everything in it outlives the methods */
 	sd_event *event;
 	struct mailbox *mailbox;
-	const struct handlers *registry;
+	const struct handlers *handlers;
 	const struct settings *settings;
 	struct manager *manager;
-	const uint64_t *longest_stall; /* µs, of the main loop */
+	const uint64_t *longest_stall; /* µs that the event loop was blocked at most */
 };
 
-/* -ENOMEM. */
-int methods_new(const struct methods_setup *setup, struct methods **query);
+struct methods *methods_new(const struct methods_setup *setup);
 
-/* What is under way is answered now. Takes NULL. */
-void methods_free(struct methods *query);
+/* Answers the checks in flight with a refusal. Takes NULL. */
+void methods_free(struct methods *methods);
 
-/* Called once, from within or later. text: allocated by malloc(), the callee's; NULL: out of
- * memory. */
+/* Takes the answer, which malloc() has allocated; NULL: out of memory. */
 typedef void methods_done_fn(void *userdata, char *text);
 
-/* Any bytes. */
+/* Runs a request of any bytes. Calls done once: from within, or later from the event loop for
+ * checks and long answers. */
 void methods_call(
-	struct methods *query, const char *request, size_t length, methods_done_fn *done,
+	struct methods *methods, const char *request, size_t length, methods_done_fn *done,
 	void *userdata);

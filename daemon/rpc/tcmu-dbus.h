@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * org.kernel.TCMUService1 on the system bus: what targetcli needs to offer the handlers, to check a
+ * org.kernel.TCMUService1 on the system bus: what targetcli needs to list the handlers, to check a
  * config string and to create a backstore.
  *
- * Runs on the main loop and waits for nothing: connecting, the name and the checks are
- * asynchronous. Without a bus the daemon goes on, says so once, and tries again from time to time;
- * likewise when the bus goes away. The bus's address is the system's, or DBUS_SYSTEM_BUS_ADDRESS.
+ * Connecting, requesting the name and checks are asynchronous; no function waits. Without a bus the
+ * daemon serves all the same: it logs that once and tries again, also when the connection is lost.
+ * The bus's address is the system's, or DBUS_SYSTEM_BUS_ADDRESS.
  *
- * Only what targetcli shows as a menu may lie below /org/kernel/TCMUService1. Who may call what is
- * the bus's policy (systemd/org.kernel.TCMUService1.conf.in).
+ * The bus's policy decides which callers are allowed (systemd/org.kernel.TCMUService1.conf).
+ *
+ * Main thread. Running out of memory aborts (glib).
  */
 #pragma once
-
-#include <stdbool.h>
 
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
@@ -24,34 +23,34 @@
 struct tcmu_dbus;
 
 enum tcmu_dbus_state {
-	TCMU_DBUS_OWNED,   /* the name is ours: we can be called */
+	TCMU_DBUS_OWNED,   /* we own the name and can be called */
 	TCMU_DBUS_ABSENT,  /* there is no bus; tried again */
-	TCMU_DBUS_REFUSED, /* the bus does not let us have the name: another owner or its policy;
-			tried again */
+	TCMU_DBUS_REFUSED, /* another process owns the name, or the bus's policy refuses it to us;
+			    * tried again */
 };
 
-struct tcmu_dbus_setup { /* all of it outlives the bus */
+struct tcmu_dbus_setup { /* everything in it outlives the tcmu_dbus */
 	sd_event *event;
 	struct mailbox *mailbox;
-	const struct handlers *registry;
+	const struct handlers *handlers;
 	const struct settings *settings;
-	/* When it is known whether we can be called, and after each change; not from within
-	 * tcmu_dbus_new(). May be NULL. READY is to be sent after the first call. */
+	/* Called when the first state is known and after each change, never from within
+	 * tcmu_dbus_new(). May be NULL. The first call is the moment to report READY. */
 	void (*changed)(void *userdata, enum tcmu_dbus_state state);
-	/* Puts further objects on a new connection, which is not attached yet; -errno: there is no
-	 * use in it. May be NULL. */
+	/* Adds further objects to a new connection, which is not attached to the event loop yet.
+	 * -errno: the connection is given up. May be NULL. */
 	int (*connected)(void *userdata, sd_bus *connection);
 	void *userdata;
 };
 
-/* To be called when the devices that exist have been taken over: owning the name says that we
- * serve. -ENOMEM. */
+/* Starts connecting. To be called when the devices that exist have been adopted, because owning the
+ * name promises service. -errno: the event loop refused a timer. */
 int tcmu_dbus_new(const struct tcmu_dbus_setup *setup, struct tcmu_dbus **bus);
 
-/* Gives the name up. Takes NULL. */
+/* Gives the name up. Checks in flight are answered with a refusal. Takes NULL. */
 void tcmu_dbus_free(struct tcmu_dbus *bus);
 
-/* Shows a subtype that is in use though there is no handler for it: targetcli lists, and so
- * deletes, only backstores whose subtype is shown. Does nothing when it is shown already or cannot
- * be shown. */
+/* Shows a subtype that is in use though it has no handler here: targetcli lists, and so deletes,
+ * only backstores whose subtype is shown. Does nothing for a subtype that is shown already or is
+ * invalid. */
 void tcmu_dbus_show_subtype(struct tcmu_dbus *bus, const char *subtype);

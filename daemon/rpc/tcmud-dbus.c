@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices come and go without being announced: they are looked for when somebody asks for one.
+ * Devices are not announced when they come and go; each call searches for its device.
  */
 #include "rpc/tcmud-dbus.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <glib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
 
-#define OPERATOR_NAME "org.tcmud1"
-#define OPERATOR_ROOT "/org/tcmud1"
-#define DEVICES       OPERATOR_ROOT "/device"
-#define REQUESTS_MAX  4096
+#define TCMUD_DBUS_NAME "org.tcmud1"
+#define TCMUD_DBUS_ROOT "/org/tcmud1"
+#define DEVICES         TCMUD_DBUS_ROOT "/device"
+#define REQUESTS_MAX    4096
 
 static int append_text(sd_bus_message *reply, const char *text)
 {
@@ -62,12 +64,13 @@ static int on_set_log_level(sd_bus_message *call, void *userdata, sd_bus_error *
 		return r;
 	if (level < 0 || level > LOG_LEVEL_MAX)
 		return sd_bus_error_set(
-			error, SD_BUS_ERROR_INVALID_ARGS, "a log level is a number from 0 to 5");
+			error, SD_BUS_ERROR_INVALID_ARGS,
+			"the log level is invalid: expected a number from 0 to 5");
 	log_set_level(level);
 	return sd_bus_reply_method_return(call, "");
 }
 
-static void dumped(void *userdata, char *text)
+static void on_dumped(void *userdata, char *text)
 {
 	sd_bus_message *call = userdata;
 
@@ -84,8 +87,10 @@ static int on_dump(sd_bus_message *call, void *userdata, sd_bus_error *error)
 	static const char request[] = "{\"method\": \"dump\"}";
 	const struct tcmud_dbus *self = userdata;
 
+	assert(self->methods);
 	(void) error;
-	methods_call(self->query, request, sizeof(request) - 1, dumped, sd_bus_message_ref(call));
+	methods_call(
+		self->methods, request, sizeof(request) - 1, on_dumped, sd_bus_message_ref(call));
 	return 1;
 }
 
@@ -104,8 +109,8 @@ static int on_find_device(sd_bus_message *call, void *userdata, sd_bus_error *er
 	device = manager_find(self->manager, text, &cnt);
 	if (!device)
 		return sd_bus_error_set(
-			error, OPERATOR_NAME ".NoSuchDevice",
-			cnt ? "several devices have that name: say which, as user_0/disk"
+			error, TCMUD_DBUS_NAME ".NoSuchDevice",
+			cnt ? "several devices have that name: use its full name, like user_0/disk"
 			    : "there is no such device");
 	(void) snprintf(path, sizeof(path), DEVICES "/uio%u", device_minor(device));
 	return sd_bus_reply_method_return(call, "o", path);
@@ -153,7 +158,8 @@ static int append_property(
 			reply, "t", view->stats ? stats_cpu(view->stats) : in_flight);
 	if (view->stats)
 		in_flight = stats_get(&view->stats->fetched) - stats_get(&view->stats->ended);
-	return sd_bus_message_append(reply, "t", in_flight); /* InFlight */
+	assert(strcmp(property, "InFlight") == 0);
+	return sd_bus_message_append(reply, "t", in_flight);
 }
 
 static int get_device(
@@ -197,9 +203,10 @@ static int append_requests(sd_bus_message *reply, const struct device *device)
 {
 	g_autofree struct stats_request *requests = g_new(struct stats_request, REQUESTS_MAX);
 	unsigned cnt = device_requests(device, requests, REQUESTS_MAX);
-	uint64_t now = stats_now();
+	uint64_t now = clock_now_ns();
 	int r = sd_bus_message_open_container(reply, 'a', "(saytd)");
 
+	assert(cnt <= REQUESTS_MAX);
 	for (unsigned i = 0; r >= 0 && i < cnt; i++) {
 		const struct stats_request *request = &requests[i];
 
@@ -237,8 +244,8 @@ static int on_reopen(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
 	if (device_reopen(userdata) < 0)
 		return sd_bus_error_set(
-			error, OPERATOR_NAME ".Busy",
-			"the device is being opened, closed or resized at this moment; try again");
+			error, TCMUD_DBUS_NAME ".Busy",
+			"the device is being opened, closed or resized; try again");
 	return sd_bus_reply_method_return(call, "");
 }
 
@@ -262,7 +269,7 @@ static const sd_bus_vtable device_vtable[] = {
 	SD_BUS_VTABLE_END,
 };
 
-/* The one that the kernel has goes before one of the same number that it has no more. */
+/* Two devices may have one number: the one that the kernel still has wins. */
 static struct device *device_of_node(const struct manager *manager, const char *node)
 {
 	struct device *device, *found = NULL;
@@ -277,7 +284,7 @@ static struct device *device_of_node(const struct manager *manager, const char *
 	return found;
 }
 
-static int find_device(
+static int resolve_device(
 	sd_bus *bus, const char *path, const char *interface, void *userdata, void **found,
 	sd_bus_error *error)
 {
@@ -286,6 +293,7 @@ static int find_device(
 	(void) bus;
 	(void) interface;
 	(void) error;
+	assert(strncmp(path, DEVICES, strlen(DEVICES)) == 0);
 	*found = device_of_node(self->manager, path + strlen(DEVICES));
 	return *found != NULL;
 }
@@ -303,45 +311,47 @@ static int list_devices(
 	(void) error;
 	while (manager_device(self->manager, cnt))
 		cnt++;
-	list = calloc(cnt + 1, sizeof(*list));
-	if (!list)
-		return -ENOMEM;
-	for (unsigned i = 0, used = 0; (device = manager_device(self->manager, i)); i++)
-		if (asprintf(&list[used], DEVICES "/uio%u", device_minor(device)) >= 0)
-			used++;
+	list = g_new0(char *, cnt + 1); /* sd-bus frees it */
+	for (unsigned i = 0; (device = manager_device(self->manager, i)); i++) {
+		assert(i < cnt);
+		list[i] = g_strdup_printf(DEVICES "/uio%u", device_minor(device));
+	}
 	*nodes = list;
 	return 1;
 }
 
-static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+static int on_tcmud_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	const sd_bus_error *refusal = sd_bus_message_get_error(reply);
+	const sd_bus_error *refused = sd_bus_message_get_error(reply);
 
 	(void) userdata;
 	(void) error;
-	if (refusal)
+	if (refused)
 		log_warning(
-			"the bus does not let us be " OPERATOR_NAME ": %s",
-			refusal->message ? refusal->message : "no answer");
+			"D-Bus name " TCMUD_DBUS_NAME
+			" was refused: %s; tcmuctl works all the same",
+			refused->message ? refused->message : "no answer");
 	return 0;
 }
 
 int tcmud_dbus_add(const struct tcmud_dbus *self, sd_bus *connection)
 {
 	void *userdata = (void *) self;
-	int r = sd_bus_add_object_manager(connection, NULL, OPERATOR_ROOT);
+	int r = sd_bus_add_object_manager(connection, NULL, TCMUD_DBUS_ROOT);
 
+	assert(self->methods && connection);
 	if (r >= 0)
 		r = sd_bus_add_object_vtable(
-			connection, NULL, OPERATOR_ROOT, OPERATOR_NAME ".Manager", manager_vtable,
-			userdata);
+			connection, NULL, TCMUD_DBUS_ROOT, TCMUD_DBUS_NAME ".Manager",
+			manager_vtable, userdata);
 	if (r >= 0)
 		r = sd_bus_add_fallback_vtable(
-			connection, NULL, DEVICES, OPERATOR_NAME ".Device", device_vtable,
-			find_device, userdata);
+			connection, NULL, DEVICES, TCMUD_DBUS_NAME ".Device", device_vtable,
+			resolve_device, userdata);
 	if (r >= 0)
 		r = sd_bus_add_node_enumerator(connection, NULL, DEVICES, list_devices, userdata);
 	if (r >= 0)
-		r = sd_bus_request_name_async(connection, NULL, OPERATOR_NAME, 0, on_name, NULL);
+		r = sd_bus_request_name_async(
+			connection, NULL, TCMUD_DBUS_NAME, 0, on_tcmud_name, NULL);
 	return r;
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The daemon's own interface on the bus, beside the one that targetcli knows: org.tcmud1, with an
- *object for the daemon and one for each device. What it shows is what tcmuctl shows.
+ * The daemon's own interface on the bus, beside the one for targetcli: org.tcmud1, with one object
+ * for the daemon and one for each device. It shows what tcmuctl shows.
  *
  *	/org/tcmud1                 org.tcmud1.Manager
  *	/org/tcmud1/device/uio0     org.tcmud1.Device
  *
- * To look is anybody's; what changes something, or tells what is under way, is root's, by the bus's
- *policy. Main thread; waits for nothing.
+ * Anyone may read; only root may change something or see the commands in flight. The bus's policy
+ * enforces both.
+ *
+ * Main thread; no function waits. Running out of memory aborts (glib).
  */
 #pragma once
 
@@ -18,8 +20,9 @@
 
 struct tcmud_dbus { /* outlives the connection */
 	struct manager *manager;
-	struct methods *query;
+	struct methods *methods;
 };
 
-/* Puts the objects on a connection and asks for the name; they end with it. -errno. */
+/* Adds the objects to a connection and requests the name. They end with the connection. -errno:
+ * sd-bus refused. */
 int tcmud_dbus_add(const struct tcmud_dbus *self, sd_bus *connection);

@@ -527,8 +527,7 @@ int main(int argc, char **argv)
 	struct handlers *registry;
 
 	parse_options(argc, argv);
-	if (handlers_new(&registry) < 0)
-		bench_die("the plugins", "no memory");
+	registry = handlers_new();
 	(void) handlers_load(registry, handlers);
 	if (!only && !config_wanted) {
 		measure_ring(1);

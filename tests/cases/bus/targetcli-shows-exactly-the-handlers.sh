@@ -24,7 +24,7 @@ reason="the rbd handler is not installed \(package tcmud-rbd\)"
 must_fail targetcli /backstores/user:rbd create name=x size=64M cfgstring=pool/image
 assert_match "$OUTPUT" "cfgstring invalid: $reason" "what a person sees"
 must_fail targetcli /backstores/user:file create name=x size=64M cfgstring=/srv/x.img,y
-assert_match "$OUTPUT" 'cfgstring invalid: a comma is not possible' "what a person sees"
+assert_match "$OUTPUT" 'cfgstring invalid: the config string must not have a comma' "what a person sees"
 
 stop_tcmud
 assert_eq "$DAEMON_STATUS" 0 "the exit status"

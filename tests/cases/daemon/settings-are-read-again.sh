@@ -31,8 +31,8 @@ say "with mistakes, by SIGHUP"
 log_mark
 printf 'log_level = 4\nqueue_depth = many\nreply_timeout_ms = 3000\ncolour = red\n' >/run/tcmu.conf
 kill -HUP "$DAEMON_PID"
-wait_for 10 logged 'tcmu.conf:2: queue_depth cannot be "many": it is to be 1 to 4096; "32" is kept$'
-wait_for 10 logged 'tcmu.conf:4: there is no setting "colour"; the line is ignored$'
+wait_for 10 logged 'tcmu.conf:2: queue_depth is "many", expected 1 to 4096; it stays "32"$'
+wait_for 10 logged 'tcmu.conf:4: unknown setting "colour"; the line is ignored$'
 assert_eq "$(lines ' was .*, is now ')" 0 "the number of keys that have changed"
 must tcmuctl dump
 assert_match "$OUTPUT" '"queue_depth": "32"' "what is in force"

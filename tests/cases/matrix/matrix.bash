@@ -11,8 +11,8 @@
 # here a virtual processor may itself stand still for longer than that.
 main_loop_was_free() {
 	local status=$? stall
-	stall=$(sed -nE 's/.* the main loop was held up for ([0-9]+) ms$/\1/p' /run/tcmud-*.log | sort -n | tail -n 1)
-	[ -z "$stall" ] || say "the main loop was held up for $stall ms"
+	stall=$(sed -nE 's/.* the event loop was blocked for ([0-9]+) ms$/\1/p' /run/tcmud-*.log | sort -n | tail -n 1)
+	[ -z "$stall" ] || say "the event loop was blocked for $stall ms"
 	if [ $status -eq 0 ] && [ "${stall:-0}" -gt 200 ]; then
 		say "FAILED: that is more than 200"
 		status=1

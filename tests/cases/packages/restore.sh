@@ -20,7 +20,7 @@ for attribute in config size 'write cache'; do
 	assert_eq "$(journalctl --quiet --unit=$UNIT --since="$since" --grep="its $attribute stays as it is" | wc -l)" \
 		$LUNS "how often a $attribute that stays as it is was answered with success"
 done
-OUTPUT=$(journalctl --quiet --unit=$UNIT --since="$since" --priority=warning | grep -v 'was held up') || :
+OUTPUT=$(journalctl --quiet --unit=$UNIT --since="$since" --priority=warning | grep -v 'the event loop was blocked') || :
 assert_eq "$OUTPUT" '' "what the daemon complains of" # but for the processor that other guests have had
 must targetcli saveconfig /run/again.json
 # In which order the storage objects stand follows the order of their creation.

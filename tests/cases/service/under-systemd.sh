@@ -42,7 +42,7 @@ mv /run/tcmu.conf.new /run/tcmu.conf
 wait_for 10 journal_has 'log level now is DEBUG SCSI CMD$'
 printf 'log_level = 3\ncolour = red\n' >/run/tcmu.conf
 must systemctl reload $UNIT
-wait_for 10 journal_has PRIORITY=4 '/run/tcmu.conf:2: there is no setting "colour"'
+wait_for 10 journal_has PRIORITY=4 '/run/tcmu.conf:2: unknown setting "colour"'
 
 say "it is started again when it dies"
 kill -KILL "$DAEMON_PID"

@@ -52,7 +52,7 @@ status_of 2 tcmuctl colour
 say "another daemon's device is told as such"
 SUBTYPE=nobody make_backstore_configfs theirs thing $((1 << 20)) nl_reply_supported=-1
 must tcmuctl list
-assert_match "$OUTPUT" "$HBA/theirs +not ours +- +- +nobody/thing +there is no such handler here" "the list"
+assert_match "$OUTPUT" "$HBA/theirs +UNSERVED +- +- +nobody/thing +there is no such handler here" "the list"
 delete_backstore_configfs theirs
 
 say "commands and bytes of a mixed load"

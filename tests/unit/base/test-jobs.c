@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Jobs and the main loop's mailbox: posts arrive once each, in order, on the loop; a job that hangs
- * delays nobody.
+ * Jobs and the event loop's mailbox: each post arrives once, in order, on the event loop; a hanging
+ * job delays no other.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -76,7 +76,7 @@ static unsigned received;
 static unsigned last_number;
 static bool in_order;
 
-static void receive(struct post *post)
+static void on_post(struct post *post)
 {
 	struct letter *letter = (struct letter *) post;
 
@@ -92,14 +92,14 @@ static void expect_letters(void)
 	in_order = true;
 }
 
-static void posts_arrive_in_the_order_they_were_sent(void **state)
+static void posts_arrive_in_the_order_of_sending(void **state)
 {
 	struct letter letters[100];
 
 	(void) state;
 	expect_letters();
 	for (unsigned i = 0; i < 100; i++) {
-		letters[i] = (struct letter){.post.run = receive, .number = i};
+		letters[i] = (struct letter){.post.run = on_post, .number = i};
 		mailbox_post(mailbox, &letters[i].post);
 		if (i == 50)
 			run_once();
@@ -107,7 +107,7 @@ static void posts_arrive_in_the_order_they_were_sent(void **state)
 	while (received < 100)
 		run_once();
 	assert_true(in_order);
-	/* Then there is silence. */
+	/* No further post comes. */
 	while (sd_event_run(event, 0) > 0)
 		;
 	assert_int_equal(received, 100);
@@ -130,7 +130,7 @@ static int other_source(sd_event_source *source, int fd, uint32_t revents, void 
 	return 0;
 }
 
-static void a_post_that_posts_itself_again_leaves_turns_to_others(void **state)
+static void a_post_that_posts_itself_again_does_not_starve_others(void **state)
 {
 	struct letter letter = {.post.run = post_again};
 	sd_event_source *source = NULL;
@@ -151,7 +151,7 @@ static void a_post_that_posts_itself_again_leaves_turns_to_others(void **state)
 	close(fd);
 }
 
-static void a_flood_of_posts_leaves_turns_to_sources_of_higher_priority(void **state)
+static void a_flood_of_posts_does_not_starve_sources_of_higher_priority(void **state)
 {
 	struct letter *letters = calloc(1000, sizeof(*letters));
 	sd_event_source *source = NULL;
@@ -168,7 +168,7 @@ static void a_flood_of_posts_leaves_turns_to_sources_of_higher_priority(void **s
 	assert_true(sd_event_source_set_priority(source, -1) >= 0);
 	assert_true(sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) >= 0);
 	for (unsigned i = 0; i < 1000; i++) {
-		letters[i] = (struct letter){.post.run = receive, .number = i};
+		letters[i] = (struct letter){.post.run = on_post, .number = i};
 		mailbox_post(mailbox, &letters[i].post);
 	}
 	run_once();
@@ -205,9 +205,9 @@ static void a_post_may_free_itself(void **state)
 		run_once();
 }
 
-static void what_was_not_run_is_not_touched_by_freeing(void **state)
+static void freeing_the_mailbox_drops_pending_posts_untouched(void **state)
 {
-	struct letter letter = {.post.run = receive};
+	struct letter letter = {.post.run = on_post};
 
 	(void) state;
 	expect_letters();
@@ -226,7 +226,7 @@ static void what_was_not_run_is_not_touched_by_freeing(void **state)
 
 struct sender {
 	struct letter letters[EACH];
-	unsigned next; /* the number that is to come */
+	unsigned next; /* the next expected number */
 };
 
 static struct sender *senders;
@@ -255,7 +255,7 @@ static void *send_all(void *arg)
 	return NULL;
 }
 
-/* Each run waits without a limit: a lost wake-up would be a test that never ends. */
+/* Each run waits without a limit: after a lost wake-up the test would never end. */
 static void no_wake_up_is_lost_between_many_senders(void **state)
 {
 	pthread_t threads[SENDERS];
@@ -287,7 +287,7 @@ struct task {
 	sigset_t blocked;
 };
 
-static void work(struct job *job)
+static void job_work(struct job *job)
 {
 	struct task *task = (struct task *) job;
 
@@ -310,14 +310,14 @@ static void work_done(struct job *job)
 static void init_task(struct task *task, bool held)
 {
 	memset(task, 0, sizeof(*task));
-	task->job.work = work;
+	task->job.work = job_work;
 	task->job.done = work_done;
 	task->held = held;
 	sem_init(&task->hold, 0, 0);
 	sem_init(&task->worked, 0, 0);
 }
 
-static void a_job_works_on_its_own_thread_and_is_done_on_the_loop(void **state)
+static void a_job_works_on_its_own_thread_and_ends_on_the_event_loop(void **state)
 {
 	struct task task;
 
@@ -377,7 +377,7 @@ static void a_job_may_outlive_the_mailbox(void **state)
 	assert_false(task.done);
 }
 
-static void where_no_thread_can_be_made_the_job_is_refused(void **state)
+static void a_job_without_a_thread_is_refused(void **state)
 {
 	struct task task;
 
@@ -393,25 +393,24 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-			posts_arrive_in_the_order_they_were_sent, setup, teardown),
+			posts_arrive_in_the_order_of_sending, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			a_post_that_posts_itself_again_leaves_turns_to_others, setup, teardown),
+			a_post_that_posts_itself_again_does_not_starve_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			a_flood_of_posts_leaves_turns_to_sources_of_higher_priority, setup,
+			a_flood_of_posts_does_not_starve_sources_of_higher_priority, setup,
 			teardown),
 		cmocka_unit_test_setup_teardown(a_post_may_free_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			what_was_not_run_is_not_touched_by_freeing, setup, teardown),
+			freeing_the_mailbox_drops_pending_posts_untouched, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			no_wake_up_is_lost_between_many_senders, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			a_job_works_on_its_own_thread_and_is_done_on_the_loop, setup, teardown),
+			a_job_works_on_its_own_thread_and_ends_on_the_event_loop, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_job_that_hangs_delays_no_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_job_may_be_started_again_when_it_is_done, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_job_may_outlive_the_mailbox, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			where_no_thread_can_be_made_the_job_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_job_without_a_thread_is_refused, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log: lines that existing tools parse, fields for the journal, and a main loop that is never
- * held up by it.
+ * The log: lines that existing tools parse, fields for the journal, and an event loop that the
+ * log never blocks.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/log-format.h"
+#include "base/log.h"
 #include "log-fixture.h"
 
 #define THREADS    8
@@ -38,14 +38,16 @@ static int teardown(void **state)
 	(void) state;
 	log_stop();
 	log_set_level(TCMU_LOG_INFO);
-	fixture_remove_folder();
+	fixture_remove_directory();
 	return 0;
 }
 
-static void fill(struct log_record *record, const struct log_where *where, const char *fmt, ...)
+static void fill_record(
+	struct log_record *record, const struct log_where *where, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-static void fill(struct log_record *record, const struct log_where *where, const char *fmt, ...)
+static void fill_record(
+	struct log_record *record, const struct log_where *where, const char *fmt, ...)
 {
 	const struct timespec time = {.tv_sec = 1767225600, .tv_nsec = 7999999};
 	va_list args;
@@ -55,7 +57,7 @@ static void fill(struct log_record *record, const struct log_where *where, const
 	va_end(args);
 }
 
-static bool matches(const char *text, const char *pattern)
+static bool line_matches(const char *text, const char *pattern)
 {
 	regex_t regex;
 	bool r;
@@ -77,24 +79,24 @@ static void a_line_has_the_established_form(void **state)
 	size_t len;
 
 	(void) state;
-	fill(&record, &where, "a %s of %d words", "line", 5);
+	fill_record(&record, &where, "a %s of %d words", "line", 5);
 	len = log_record_line(&record, 4711, line);
 	assert_int_equal(len, strlen(line));
 	assert_string_equal(
 		line, "2026-01-01 00:00:00.007 4711 [WARNING] serve:12: a line of 5 words\n");
 	where.device = "user_0/disk";
-	fill(&record, &where, "it");
+	fill_record(&record, &where, "it");
 	(void) log_record_line(&record, 4711, line);
 	assert_string_equal(
 		line, "2026-01-01 00:00:00.007 4711 [WARNING] serve:12: user_0/disk: it\n");
-	memcpy(record.thread, "loop", sizeof("loop"));
+	memcpy(record.thread, "io-d", sizeof("io-d"));
 	(void) log_record_line(&record, 4711, line);
 	assert_string_equal(
-		line, "2026-01-01 00:00:00.007 4711:loop [WARNING] serve:12: user_0/disk: it\n");
+		line, "2026-01-01 00:00:00.007 4711:io-d [WARNING] serve:12: user_0/disk: it\n");
 }
 
-/* The expression of a test suite that reads this file. */
-static void every_line_is_parsed_by_others(void **state)
+/* The expression by which a test suite reads this file. */
+static void every_line_matches_the_expression_of_other_tools(void **state)
 {
 	static const char theirs[] =
 		"^([0-9]+-[0-9]+-[0-9]+.*[0-9]+:[0-9]+:[0-9]+)\\.[0-9]+.*\\[([^[:space:"
@@ -107,9 +109,9 @@ static void every_line_is_parsed_by_others(void **state)
 	for (int level = 0; level <= LOG_LEVEL_MAX; level++) {
 		where.level = level;
 		where.device = level % 2 ? "user_1/x" : NULL;
-		fill(&record, &where, "no colon here");
+		fill_record(&record, &where, "no colon here");
 		(void) log_record_line(&record, 1, line);
-		assert_true(matches(line, theirs));
+		assert_true(line_matches(line, theirs));
 	}
 }
 
@@ -138,7 +140,7 @@ static void the_journal_gets_fields(void **state)
 	struct log_fields fields;
 
 	(void) state;
-	fill(&record, &where, "gone");
+	fill_record(&record, &where, "gone");
 	log_record_fields(&record, &fields);
 	assert_int_equal(fields.cnt, 8);
 	for (int i = 0; i < fields.cnt; i++) {
@@ -157,7 +159,7 @@ static void levels_become_priorities(void **state)
 
 	(void) state;
 	for (where.level = 0; where.level <= LOG_LEVEL_MAX; where.level++) {
-		fill(&record, &where, "x");
+		fill_record(&record, &where, "x");
 		log_record_fields(&record, &fields);
 		assert_int_equal(fields.cnt, 5);
 		assert_memory_equal(
@@ -166,7 +168,7 @@ static void levels_become_priorities(void **state)
 	}
 }
 
-static void nobodys_words_can_forge_a_line_or_a_field(void **state)
+static void text_from_outside_cannot_forge_a_line_or_a_field(void **state)
 {
 	const struct log_where where = {
 		.file = "f.c", .func = "f", .device = "a\nb", .subtype = "c\x1b"};
@@ -175,7 +177,7 @@ static void nobodys_words_can_forge_a_line_or_a_field(void **state)
 	char line[LOG_LINE_MAX];
 
 	(void) state;
-	fill(&record, &where, "one\ntwo\rMESSAGE=three\x7f");
+	fill_record(&record, &where, "one\ntwo\rMESSAGE=three\x7f");
 	(void) log_record_line(&record, 1, line);
 	assert_non_null(strstr(line, "a b: one two MESSAGE=three \n"));
 	assert_int_equal(fixture_count(line, "\n"), 1);
@@ -195,13 +197,13 @@ static void a_long_message_is_cut(void **state)
 	(void) state;
 	memset(text, 'x', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
-	fill(&record, &where, "%s", text);
+	fill_record(&record, &where, "%s", text);
 	len = log_record_line(&record, 1, line);
 	assert_int_equal(len, strlen(line));
 	assert_int_equal(line[strlen(line) - 1], '\n');
 	assert_true(strlen(line) > 700);
 	where.device = where.subtype = where.func = text;
-	fill(&record, &where, "%s", text);
+	fill_record(&record, &where, "%s", text);
 	len = log_record_line(&record, 1, line);
 	assert_int_equal(len, strlen(line));
 	assert_int_equal(line[strlen(line) - 1], '\n');
@@ -257,7 +259,7 @@ static void levels_have_the_established_names(void **state)
 	assert_string_equal(log_level_name(99), "DEBUG SCSI CMD");
 }
 
-static void what_is_above_the_level_is_not_logged(void **state)
+static void messages_above_the_level_are_not_logged(void **state)
 {
 	char *text;
 
@@ -269,9 +271,10 @@ static void what_is_above_the_level_is_not_logged(void **state)
 	log_info("four");
 	log_dev_debug("user_0/x", "five");
 	text = fixture_log_end();
-	assert_true(matches(text, "\\[CRIT\\] what_is_above_the_level_is_not_logged:[0-9]+: one$"));
-	assert_true(matches(text, "\\[ERROR\\] .*: two$"));
-	assert_true(matches(text, "\\[WARNING\\] .*: three$"));
+	assert_true(line_matches(
+		text, "\\[CRIT\\] messages_above_the_level_are_not_logged:[0-9]+: one$"));
+	assert_true(line_matches(text, "\\[ERROR\\] .*: two$"));
+	assert_true(line_matches(text, "\\[WARNING\\] .*: three$"));
 	assert_null(strstr(text, "four"));
 	assert_null(strstr(text, "five"));
 	free(text);
@@ -279,7 +282,7 @@ static void what_is_above_the_level_is_not_logged(void **state)
 
 /* ------- the file ------- */
 
-static void a_rotated_file_is_followed(void **state)
+static void log_reopen_follows_a_rotated_file(void **state)
 {
 	char *before, *after;
 
@@ -303,7 +306,7 @@ static void a_rotated_file_is_followed(void **state)
 	free(after);
 }
 
-static void the_folder_can_change(void **state)
+static void the_directory_can_change(void **state)
 {
 	char *text;
 
@@ -320,7 +323,7 @@ static void the_folder_can_change(void **state)
 	free(text);
 }
 
-/* Runs body with stderr in a file, and returns what was written there. */
+/* Runs body with stderr in a file, and returns the content of the file. */
 static char *stderr_of(void (*body)(void))
 {
 	int saved = dup(STDERR_FILENO);
@@ -335,7 +338,7 @@ static char *stderr_of(void (*body)(void))
 	return fixture_read(fixture_path("stderr"));
 }
 
-static void log_without_folder(void)
+static void log_without_directory(void)
 {
 	log_info("early");
 	assert_int_equal(log_start(), 0);
@@ -344,19 +347,19 @@ static void log_without_folder(void)
 	log_info("late");
 }
 
-static void without_a_folder_it_goes_to_stderr(void **state)
+static void without_a_directory_the_log_goes_to_stderr(void **state)
 {
-	char *text = stderr_of(log_without_folder);
+	char *text = stderr_of(log_without_directory);
 
 	(void) state;
-	assert_true(matches(
-		text, " [0-9]+:test-base-log \\[INFO\\] log_without_folder:[0-9]+: early$"));
+	assert_true(line_matches(
+		text, " [0-9]+:test-base-log \\[INFO\\] log_without_directory:[0-9]+: early$"));
 	assert_non_null(strstr(text, ": started\n"));
 	assert_non_null(strstr(text, ": late\n"));
 	free(text);
 }
 
-static void log_into_a_file_that_is_a_folder(void)
+static void log_into_a_file_that_is_a_directory(void)
 {
 	assert_int_equal(log_start(), 0);
 	log_set_dir(fixture_path("bad"));
@@ -368,16 +371,16 @@ static void log_into_a_file_that_is_a_folder(void)
 	log_stop();
 }
 
-static void a_file_that_cannot_be_opened_loses_nothing(void **state)
+static void a_file_that_cannot_be_opened_loses_no_message(void **state)
 {
 	char *text, *file;
 
 	(void) state;
 	assert_int_equal(mkdir(fixture_path("bad"), 0700), 0);
 	assert_int_equal(mkdir(fixture_path("bad/tcmu-runner.log"), 0700), 0);
-	text = stderr_of(log_into_a_file_that_is_a_folder);
+	text = stderr_of(log_into_a_file_that_is_a_directory);
 	file = fixture_read(fixture_path("bad/tcmu-runner.log"));
-	assert_true(matches(
+	assert_true(line_matches(
 		text, "\\[ERROR\\] .*bad/tcmu-runner.log cannot be opened: Is a directory$"));
 	assert_non_null(strstr(text, ": still here\n"));
 	assert_null(strstr(text, "now there"));
@@ -386,7 +389,7 @@ static void a_file_that_cannot_be_opened_loses_nothing(void **state)
 	free(file);
 }
 
-static void log_into_a_default_folder(void)
+static void log_into_a_default_directory(void)
 {
 	assert_int_equal(log_start(), 0);
 	log_set_default_dir(fixture_path("log"));
@@ -400,9 +403,9 @@ static void log_into_a_default_folder(void)
 	log_stop();
 }
 
-static void a_default_folder_takes_nothing_from_stderr(void **state)
+static void with_the_default_directory_stderr_keeps_the_log(void **state)
 {
-	char *text = stderr_of(log_into_a_default_folder);
+	char *text = stderr_of(log_into_a_default_directory);
 	char *file = fixture_read(fixture_path("log/tcmu-runner.log"));
 
 	(void) state;
@@ -416,7 +419,7 @@ static void a_default_folder_takes_nothing_from_stderr(void **state)
 	free(file);
 }
 
-static void log_into_a_default_file_that_is_a_folder(void)
+static void log_into_a_default_file_that_is_a_directory(void)
 {
 	assert_int_equal(log_start(), 0);
 	log_set_default_dir(fixture_path("bad"));
@@ -424,21 +427,21 @@ static void log_into_a_default_file_that_is_a_folder(void)
 	log_stop();
 }
 
-static void a_default_file_that_cannot_be_opened_is_no_error(void **state)
+static void a_default_file_that_cannot_be_opened_is_a_warning(void **state)
 {
 	char *text;
 
 	(void) state;
 	assert_int_equal(mkdir(fixture_path("bad"), 0700), 0);
 	assert_int_equal(mkdir(fixture_path("bad/tcmu-runner.log"), 0700), 0);
-	text = stderr_of(log_into_a_default_file_that_is_a_folder);
-	assert_true(matches(
+	text = stderr_of(log_into_a_default_file_that_is_a_directory);
+	assert_true(line_matches(
 		text, "\\[WARNING\\] .*bad/tcmu-runner.log cannot be opened: Is a directory$"));
 	assert_int_equal(fixture_count(text, ": still here\n"), 1);
 	free(text);
 }
 
-static void a_file_is_wanted_where_nobody_reads_stderr(void **state)
+static void auto_means_a_file_where_stderr_has_no_reader(void **state)
 {
 	int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
 	int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -465,7 +468,7 @@ static void log_critically(void)
 	log_stop();
 }
 
-static void what_is_critical_is_seen_by_whoever_started_us(void **state)
+static void critical_messages_go_to_stderr_as_well(void **state)
 {
 	char *text = stderr_of(log_critically);
 
@@ -520,8 +523,8 @@ static int fifo;
 static char drained[1 << 20];
 static size_t drained_size;
 
-/* Reads what is at the other end, after what was read before. */
-static void drain(void)
+/* Appends the bytes that the pipe holds. */
+static void drain_pipe(void)
 {
 	ssize_t n = read(fifo, drained + drained_size, sizeof(drained) - 1 - drained_size);
 
@@ -547,7 +550,7 @@ static unsigned lost_in(const char *text)
 	return sum;
 }
 
-static void a_stuck_disk_holds_nobody_up_and_losses_are_told(void **state)
+static void a_stuck_disk_delays_no_thread_and_losses_are_counted(void **state)
 {
 	const unsigned sent = 4 * QUEUE_SIZE;
 	char filler[512];
@@ -556,7 +559,7 @@ static void a_stuck_disk_holds_nobody_up_and_losses_are_told(void **state)
 	(void) state;
 	memset(filler, '.', sizeof(filler) - 1);
 	filler[sizeof(filler) - 1] = '\0';
-	/* A pipe that nobody reads is a disk that is stuck. */
+	/* A pipe without a reader stands for a stuck disk. */
 	assert_int_equal(mkdir(fixture_path("log"), 0700), 0);
 	assert_int_equal(mkfifo(fixture_path("log/tcmu-runner.log"), 0600), 0);
 	fifo = open(fixture_path("log/tcmu-runner.log"), O_RDWR | O_CLOEXEC);
@@ -569,7 +572,7 @@ static void a_stuck_disk_holds_nobody_up_and_losses_are_told(void **state)
 		log_info("filler %s", filler);
 	assert_false(log_flush(20));
 	do {
-		drain();
+		drain_pipe();
 		seen = fixture_count(drained, "filler");
 		lost = lost_in(drained);
 	} while (seen + lost < sent);
@@ -577,7 +580,7 @@ static void a_stuck_disk_holds_nobody_up_and_losses_are_told(void **state)
 	assert_in_range(seen, QUEUE_SIZE - 1, 2 * QUEUE_SIZE);
 	log_info("goes on");
 	while (!strstr(drained, "goes on"))
-		drain();
+		drain_pipe();
 	assert_true(log_flush(5000));
 	log_stop();
 	(void) close(fifo);
@@ -585,7 +588,7 @@ static void a_stuck_disk_holds_nobody_up_and_losses_are_told(void **state)
 
 /* ------- repetition ------- */
 
-static void repetition_is_held_back_and_counted(void **state)
+static void repeated_messages_are_held_back_and_counted(void **state)
 {
 	struct log_limit limit = LOG_LIMIT(2, 10);
 	const uint64_t start = 123456789, second = 1000000;
@@ -619,29 +622,30 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_line_has_the_established_form),
-		cmocka_unit_test(every_line_is_parsed_by_others),
+		cmocka_unit_test(every_line_matches_the_expression_of_other_tools),
 		cmocka_unit_test(the_journal_gets_fields),
 		cmocka_unit_test(levels_become_priorities),
-		cmocka_unit_test(nobodys_words_can_forge_a_line_or_a_field),
+		cmocka_unit_test(text_from_outside_cannot_forge_a_line_or_a_field),
 		cmocka_unit_test(a_long_message_is_cut),
 		cmocka_unit_test(the_journal_is_known_by_its_stream),
 		cmocka_unit_test_teardown(
 			the_sentence_about_the_level_is_the_established_one, teardown),
 		cmocka_unit_test(levels_have_the_established_names),
-		cmocka_unit_test_teardown(what_is_above_the_level_is_not_logged, teardown),
-		cmocka_unit_test_teardown(a_rotated_file_is_followed, teardown),
-		cmocka_unit_test_teardown(the_folder_can_change, teardown),
-		cmocka_unit_test_teardown(without_a_folder_it_goes_to_stderr, teardown),
-		cmocka_unit_test_teardown(a_file_that_cannot_be_opened_loses_nothing, teardown),
-		cmocka_unit_test_teardown(a_default_folder_takes_nothing_from_stderr, teardown),
+		cmocka_unit_test_teardown(messages_above_the_level_are_not_logged, teardown),
+		cmocka_unit_test_teardown(log_reopen_follows_a_rotated_file, teardown),
+		cmocka_unit_test_teardown(the_directory_can_change, teardown),
+		cmocka_unit_test_teardown(without_a_directory_the_log_goes_to_stderr, teardown),
+		cmocka_unit_test_teardown(a_file_that_cannot_be_opened_loses_no_message, teardown),
 		cmocka_unit_test_teardown(
-			a_default_file_that_cannot_be_opened_is_no_error, teardown),
-		cmocka_unit_test(a_file_is_wanted_where_nobody_reads_stderr),
-		cmocka_unit_test_teardown(what_is_critical_is_seen_by_whoever_started_us, teardown),
+			with_the_default_directory_stderr_keeps_the_log, teardown),
+		cmocka_unit_test_teardown(
+			a_default_file_that_cannot_be_opened_is_a_warning, teardown),
+		cmocka_unit_test(auto_means_a_file_where_stderr_has_no_reader),
+		cmocka_unit_test_teardown(critical_messages_go_to_stderr_as_well, teardown),
 		cmocka_unit_test_teardown(lines_of_many_threads_stay_whole_and_in_order, teardown),
 		cmocka_unit_test_teardown(
-			a_stuck_disk_holds_nobody_up_and_losses_are_told, teardown),
-		cmocka_unit_test(repetition_is_held_back_and_counted),
+			a_stuck_disk_delays_no_thread_and_losses_are_counted, teardown),
+		cmocka_unit_test(repeated_messages_are_held_back_and_counted),
 		cmocka_unit_test(the_limit_runs_by_the_clock),
 	};
 

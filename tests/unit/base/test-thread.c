@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A thread can be put on one processor and let go; those that it starts are not put there. */
+/* A thread can be pinned to one CPU and released; threads that it starts are not pinned. */
 #include "base/thread.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-static unsigned allowed(pid_t tid)
+static unsigned allowed_cpus(pid_t tid)
 {
 	cpu_set_t set;
 
@@ -26,7 +26,7 @@ static unsigned allowed(pid_t tid)
 
 static void *count_allowed(void *count)
 {
-	*(unsigned *) count = allowed(0);
+	*(unsigned *) count = allowed_cpus(0);
 	return NULL;
 }
 
@@ -40,30 +40,30 @@ static unsigned allowed_in_a_new_thread(void)
 	return count;
 }
 
-/* What is put anywhere is never the main thread. */
+/* On a thread of its own: the main thread is never pinned. */
 static void *be_put_everywhere(void *ignored)
 {
-	unsigned places = thread_cpus();
+	unsigned cpus = thread_cpus();
 
-	for (unsigned place = 0; place < places; place++) {
-		thread_set_cpu(0, (int) place);
-		assert_int_equal(allowed(0), 1);
-		assert_int_equal(allowed_in_a_new_thread(), places);
+	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+		thread_set_cpu(0, (int) cpu);
+		assert_int_equal(allowed_cpus(0), 1);
+		assert_int_equal(allowed_in_a_new_thread(), cpus);
 	}
-	/* It had to leave before it could start one. */
-	assert_int_equal(allowed(0), places);
-	/* One that has gone away. */
-	thread_set_cpu(0, (int) places);
-	assert_int_equal(allowed(0), places);
+	/* It was released before it started the other thread. */
+	assert_int_equal(allowed_cpus(0), cpus);
+	/* A CPU that does not exist. */
+	thread_set_cpu(0, (int) cpus);
+	assert_int_equal(allowed_cpus(0), cpus);
 	return ignored;
 }
 
-static void a_thread_is_put_on_a_processor(void **state)
+static void a_thread_is_pinned_to_a_cpu(void **state)
 {
 	pthread_t thread;
 
 	(void) state;
-	assert_int_equal(thread_cpus(), allowed(0));
+	assert_int_equal(thread_cpus(), allowed_cpus(0));
 	assert_int_equal(thread_start(&thread, be_put_everywhere, NULL), 0);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 }
@@ -82,11 +82,11 @@ static void *be_put_on_the_first(void *arg)
 	thread_set_cpu(0, 0);
 	pthread_barrier_wait(&placed->begin);
 	pthread_barrier_wait(&placed->end);
-	placed->allowed = allowed(0);
+	placed->allowed = allowed_cpus(0);
 	return NULL;
 }
 
-static void another_takes_it_from_there(void **state)
+static void another_thread_can_release_it(void **state)
 {
 	struct placed placed = {0};
 	pthread_t thread;
@@ -96,7 +96,7 @@ static void another_takes_it_from_there(void **state)
 	pthread_barrier_init(&placed.end, NULL, 2);
 	assert_int_equal(thread_start(&thread, be_put_on_the_first, &placed), 0);
 	pthread_barrier_wait(&placed.begin);
-	assert_int_equal(allowed(placed.tid), 1);
+	assert_int_equal(allowed_cpus(placed.tid), 1);
 	thread_set_cpu(placed.tid, -1);
 	pthread_barrier_wait(&placed.end);
 	assert_int_equal(pthread_join(thread, NULL), 0);
@@ -105,7 +105,7 @@ static void another_takes_it_from_there(void **state)
 	pthread_barrier_destroy(&placed.end);
 }
 
-/* In a process of its own: a filter cannot be taken away. */
+/* In a process of its own: a seccomp filter cannot be removed. */
 static unsigned places_where_it_is_forbidden(void)
 {
 	struct sock_filter code[] = {
@@ -122,7 +122,7 @@ static unsigned places_where_it_is_forbidden(void)
 	return thread_cpus();
 }
 
-static void where_it_is_forbidden_there_is_no_place(void **state)
+static void a_sandbox_that_forbids_affinity_has_no_cpus(void **state)
 {
 	pid_t child = fork();
 	int status;
@@ -137,9 +137,9 @@ static void where_it_is_forbidden_there_is_no_place(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_thread_is_put_on_a_processor),
-		cmocka_unit_test(another_takes_it_from_there),
-		cmocka_unit_test(where_it_is_forbidden_there_is_no_place),
+		cmocka_unit_test(a_thread_is_pinned_to_a_cpu),
+		cmocka_unit_test(another_thread_can_release_it),
+		cmocka_unit_test(a_sandbox_that_forbids_affinity_has_no_cpus),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checking config strings: an exact answer to each, in time, whatever a handler does meanwhile.
+ * Checking config strings: an exact answer to each, in time, whatever the handler does.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,9 +24,9 @@
 
 static sd_event *event;
 static struct mailbox *mailbox;
-static struct handlers *registry;
+static struct handlers *handlers;
 static struct checks *checks;
-static sem_t ring_lock; /* lets one hung handler return */
+static sem_t release; /* lets one hung handler return */
 static unsigned hung;
 
 struct answer {
@@ -60,7 +60,7 @@ static int check_hangs(const struct tcmu_config *config, struct tcmu_reason *rea
 {
 	(void) config;
 	(void) reason;
-	while (sem_wait(&ring_lock) < 0)
+	while (sem_wait(&release) < 0)
 		;
 	return 0;
 }
@@ -69,21 +69,22 @@ static int setup(void **state)
 {
 	(void) state;
 	hung = 0;
-	assert_int_equal(sem_init(&ring_lock, 0, 0), 0);
+	assert_int_equal(sem_init(&release, 0, 0), 0);
 	assert_true(sd_event_new(&event) >= 0);
 	assert_int_equal(mailbox_new(event, 0, &mailbox), 0);
-	assert_int_equal(handlers_new(&registry), 0);
-	fake_handler_add(registry, "file", NULL, check_by_target);
-	fake_handler_add(registry, "hang", NULL, check_hangs);
-	fake_handler_add(registry, "easy", NULL, NULL);
-	return checks_new(event, mailbox, registry, &checks);
+	handlers = handlers_new();
+	fake_handler_add(handlers, "file", NULL, check_by_target);
+	fake_handler_add(handlers, "hang", NULL, check_hangs);
+	fake_handler_add(handlers, "easy", NULL, NULL);
+	checks = checks_new(event, mailbox, handlers);
+	return 0;
 }
 
 /* Lets the hung handlers return, and waits for it. */
 static void release_hung(void)
 {
 	for (; hung; hung--)
-		assert_int_equal(sem_post(&ring_lock), 0);
+		assert_int_equal(sem_post(&release), 0);
 	while (checks_running(checks))
 		assert_true(sd_event_run(event, UINT64_MAX) > 0);
 }
@@ -93,14 +94,15 @@ static int teardown(void **state)
 	(void) state;
 	release_hung();
 	checks_free(checks);
-	handlers_free(registry);
+	handlers_free(handlers);
 	mailbox_free(mailbox);
 	event = sd_event_unref(event);
-	(void) sem_destroy(&ring_lock);
+	(void) sem_destroy(&release);
 	return 0;
 }
 
-static void start(const char *subtype, const char *text, unsigned timeout_ms, struct answer *answer)
+static void start_check(
+	const char *subtype, const char *text, unsigned timeout_ms, struct answer *answer)
 {
 	*answer = (struct answer){0};
 	check_start(checks, subtype, text, timeout_ms, on_done, answer);
@@ -109,70 +111,79 @@ static void start(const char *subtype, const char *text, unsigned timeout_ms, st
 static void start_hung(unsigned timeout_ms, struct answer *answer)
 {
 	hung++;
-	start("hang", "hang/x", timeout_ms, answer);
+	start_check("hang", "hang/x", timeout_ms, answer);
 	assert_int_equal(answer->times, 0);
 }
 
-static void await(const struct answer *answer)
+static void await_answer(const struct answer *answer)
 {
 	while (!answer->times)
 		assert_true(sd_event_run(event, UINT64_MAX) > 0);
 	assert_int_equal(answer->times, 1);
 }
 
-static void says(const char *subtype, const char *text, bool fine, const char *message)
+static void assert_answer(const char *subtype, const char *text, bool fine, const char *message)
 {
 	struct answer answer;
 
-	start(subtype, text, LONG_MS, &answer);
-	await(&answer);
+	start_check(subtype, text, LONG_MS, &answer);
+	await_answer(&answer);
 	assert_string_equal(answer.message, message);
 	assert_int_equal(answer.fine, fine);
 }
 
 /* ------- tests ------- */
 
-static void the_handlers_answer_is_passed_on(void **state)
+static void the_handlers_answer_is_forwarded(void **state)
 {
 	(void) state;
-	says("file", "file/good", true, "success");
-	says("file", "file/disk", false, "disk does not exist");
-	says("file", "file/silent", false, "the file handler refuses it: Permission denied");
+	assert_answer("file", "file/good", true, "success");
+	assert_answer("file", "file/disk", false, "disk does not exist");
+	assert_answer(
+		"file", "file/silent", false, "the file handler refuses it: Permission denied");
 }
 
-static void a_handler_without_a_check_takes_everything(void **state)
+static void a_handler_without_a_check_accepts_every_target(void **state)
 {
 	(void) state;
-	says("easy", "easy/x", true, "success");
-	says("easy", "easy/x;ro=2", false, "ro cannot be \"2\": it is to be yes|no");
+	assert_answer("easy", "easy/x", true, "success");
+	assert_answer("easy", "easy/x;ro=2", false, "the option \"ro\" is \"2\": expected yes|no");
 }
 
-static void what_every_handler_refuses_does_not_reach_it(void **state)
+static void a_string_that_no_handler_accepts_does_not_reach_the_handler(void **state)
 {
 	(void) state;
-	says("file", "file/a,b", false,
-	     "a comma is not possible: the kernel would cut the string there");
-	says("file", "file/good;x=1", false,
-	     "the file handler has no option \"x\"; there are: ro vendor product revision iops bps "
-	     "burst "
-	     "tcmur_cmd_time_out");
-	says("file", "good", false, "it is to begin with the name of a handler and a '/'");
-	says("file", "", false, "it is to begin with the name of a handler and a '/'");
+	assert_answer(
+		"file", "file/a,b", false,
+		"the config string must not have a comma: the kernel would cut it there");
+	assert_answer(
+		"file", "file/good;x=1", false,
+		"the file handler has no option \"x\"; its options are: ro vendor product revision "
+		"iops bps burst tcmur_cmd_time_out");
+	assert_answer(
+		"file", "good", false,
+		"the config string does not begin with a handler's name and a '/'");
+	assert_answer(
+		"file", "", false,
+		"the config string does not begin with a handler's name and a '/'");
 }
 
 static void a_string_for_another_handler_is_refused(void **state)
 {
 	(void) state;
-	says("file", "easy/x", false, "the string is for the handler \"easy\", not \"file\"");
-	says("easy", "easyx/x", false, "the string is for the handler \"easyx\", not \"easy\"");
-	says(NULL, "easy/x", true, "success");
+	assert_answer(
+		"file", "easy/x", false, "the string is for the handler \"easy\", not \"file\"");
+	assert_answer(
+		"easy", "easyx/x", false, "the string is for the handler \"easyx\", not \"easy\"");
+	assert_answer(NULL, "easy/x", true, "success");
 }
 
-static void a_handler_that_is_not_there_is_told(void **state)
+static void a_missing_handler_is_named(void **state)
 {
 	(void) state;
-	says("rbd", "rbd/p/i", false, "the rbd handler is not installed (package tcmud-rbd)");
-	says(NULL, "nobody/x", false, "there is no such handler");
+	assert_answer(
+		"rbd", "rbd/p/i", false, "the rbd handler is not installed (package tcmud-rbd)");
+	assert_answer(NULL, "nobody/x", false, "there is no such handler");
 }
 
 static void a_check_that_hangs_is_answered_in_time(void **state)
@@ -181,7 +192,7 @@ static void a_check_that_hangs_is_answered_in_time(void **state)
 
 	(void) state;
 	start_hung(120, &answer);
-	await(&answer);
+	await_answer(&answer);
 	assert_false(answer.fine);
 	assert_string_equal(answer.message, "the hang handler has not answered within 0.1 s");
 	assert_int_equal(checks_running(checks), 1);
@@ -189,33 +200,34 @@ static void a_check_that_hangs_is_answered_in_time(void **state)
 	assert_int_equal(answer.times, 1);
 }
 
-static void one_that_hangs_delays_no_other(void **state)
+static void a_hanging_check_delays_no_other(void **state)
 {
 	struct answer answer;
 
 	(void) state;
 	start_hung(LONG_MS, &answer);
-	says("file", "file/good", true, "success");
-	says("file", "file/bad", false, "bad does not exist");
+	assert_answer("file", "file/good", true, "success");
+	assert_answer("file", "file/bad", false, "bad does not exist");
 	assert_int_equal(answer.times, 0);
 	release_hung();
-	await(&answer);
+	await_answer(&answer);
 	assert_true(answer.fine);
 }
 
-static void there_is_an_end_to_hanging(void **state)
+static void the_number_of_hanging_checks_is_limited(void **state)
 {
 	static struct answer answers[HUNG_MAX];
 
 	(void) state;
 	for (int i = 0; i < HUNG_MAX; i++)
 		start_hung(LONG_MS, &answers[i]);
-	says("file", "file/good", false, "too many checks hang already, so this one was not made");
+	assert_answer(
+		"file", "file/good", false, "the check was not made: too many checks hang already");
 	release_hung();
-	says("file", "file/good", true, "success");
+	assert_answer("file", "file/good", true, "success");
 }
 
-static void at_the_end_everybody_is_answered(void **state)
+static void checks_free_answers_the_checks_in_flight(void **state)
 {
 	struct answer answer;
 
@@ -225,8 +237,8 @@ static void at_the_end_everybody_is_answered(void **state)
 	assert_int_equal(answer.times, 1);
 	assert_false(answer.fine);
 	assert_string_equal(answer.message, "the daemon stops");
-	assert_int_equal(checks_new(event, mailbox, registry, &checks), 0);
-	assert_int_equal(sem_post(&ring_lock), 0);
+	checks = checks_new(event, mailbox, handlers);
+	assert_int_equal(sem_post(&release), 0);
 	hung = 0;
 	assert_true(sd_event_run(event, UINT64_MAX) > 0);
 	assert_int_equal(answer.times, 1);
@@ -237,15 +249,15 @@ static void at_the_end_everybody_is_answered(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(the_handlers_answer_is_passed_on),
-		TEST(a_handler_without_a_check_takes_everything),
-		TEST(what_every_handler_refuses_does_not_reach_it),
+		TEST(the_handlers_answer_is_forwarded),
+		TEST(a_handler_without_a_check_accepts_every_target),
+		TEST(a_string_that_no_handler_accepts_does_not_reach_the_handler),
 		TEST(a_string_for_another_handler_is_refused),
-		TEST(a_handler_that_is_not_there_is_told),
+		TEST(a_missing_handler_is_named),
 		TEST(a_check_that_hangs_is_answered_in_time),
-		TEST(one_that_hangs_delays_no_other),
-		TEST(there_is_an_end_to_hanging),
-		TEST(at_the_end_everybody_is_answered),
+		TEST(a_hanging_check_delays_no_other),
+		TEST(the_number_of_hanging_checks_is_limited),
+		TEST(checks_free_answers_the_checks_in_flight),
 	};
 
 	log_set_level(TCMU_LOG_ERROR);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is written about the daemon is what it does: --help and tcmud(8), the table of settings,
+ * The documents match the daemon: --help and tcmud(8), the table of settings,
  * tcmu.conf(5) and the installed tcmu.conf name the same things, and nothing else.
  */
 #include <setjmp.h>
@@ -26,7 +26,7 @@ struct words {
 	size_t cnt;
 };
 
-static bool has(const struct words *words, const char *word)
+static bool words_have(const struct words *words, const char *word)
 {
 	for (size_t i = 0; i < words->cnt; i++)
 		if (strcmp(words->word[i], word) == 0)
@@ -34,30 +34,30 @@ static bool has(const struct words *words, const char *word)
 	return false;
 }
 
-static void add(struct words *words, const char *word, size_t len)
+static void words_add(struct words *words, const char *word, size_t len)
 {
-	char *place = words->word[words->cnt];
+	char *slot = words->word[words->cnt];
 
 	assert_true(words->cnt < WORDS_MAX && len < WORD_SIZE);
-	memcpy(place, word, len);
-	place[len] = '\0';
-	if (!has(words, place))
+	memcpy(slot, word, len);
+	slot[len] = '\0';
+	if (!words_have(words, slot))
 		words->cnt++;
 }
 
-static void same(
+static void words_equal(
 	const struct words *a, const char *a_name, const struct words *b, const char *b_name)
 {
 	assert_true(a->cnt > 0);
 	for (size_t i = 0; i < a->cnt; i++)
-		if (!has(b, a->word[i]))
+		if (!words_have(b, a->word[i]))
 			fail_msg("%s is in %s and not in %s", a->word[i], a_name, b_name);
 	for (size_t i = 0; i < b->cnt; i++)
-		if (!has(a, b->word[i]))
+		if (!words_have(a, b->word[i]))
 			fail_msg("%s is in %s and not in %s", b->word[i], b_name, a_name);
 }
 
-static char *document(const char *name)
+static char *read_document(const char *name)
 {
 	char path[512];
 	char *text;
@@ -68,7 +68,7 @@ static char *document(const char *name)
 	return text;
 }
 
-static char *help(void)
+static char *help_text(void)
 {
 	char *text = NULL;
 	size_t size;
@@ -87,16 +87,16 @@ static size_t name_length(const char *text)
 }
 
 /* All words that follow a mark. */
-static void find(struct words *words, const char *text, const char *mark)
+static void words_find(struct words *words, const char *text, const char *mark)
 {
 	for (const char *at = strstr(text, mark); at; at = strstr(at, mark)) {
 		at += strlen(mark);
 		if (name_length(at))
-			add(words, at, name_length(at));
+			words_add(words, at, name_length(at));
 	}
 }
 
-static const char *section(const char *text, const char *title, char **end)
+static const char *find_section(const char *text, const char *title, char **end)
 {
 	char line[64];
 	char *begin;
@@ -115,16 +115,16 @@ static const char *section(const char *text, const char *title, char **end)
 static void the_manual_has_the_options_of_help(void **state)
 {
 	struct words in_help = {0}, in_manual = {0}, in_synopsis = {0};
-	char *said = help(), *manual = document("docs/man/tcmud.8"), *end;
+	char *said = help_text(), *manual = read_document("docs/man/tcmud.8"), *end;
 	char *synopsis = strdup(manual);
 
 	(void) state;
-	find(&in_help, said, " --");
-	find(&in_manual, section(manual, "h DESCRIPTION", &end), "Fl -");
-	same(&in_help, "--help", &in_manual, "tcmud(8)");
-	find(&in_synopsis, section(synopsis, "h SYNOPSIS", &end), "Fl -");
+	words_find(&in_help, said, " --");
+	words_find(&in_manual, find_section(manual, "h DESCRIPTION", &end), "Fl -");
+	words_equal(&in_help, "--help", &in_manual, "tcmud(8)");
+	words_find(&in_synopsis, find_section(synopsis, "h SYNOPSIS", &end), "Fl -");
 	for (size_t i = 0; i < in_synopsis.cnt; i++)
-		assert_true(has(&in_help, in_synopsis.word[i]));
+		assert_true(words_have(&in_help, in_synopsis.word[i]));
 	free(said);
 	free(manual);
 	free(synopsis);
@@ -132,7 +132,7 @@ static void the_manual_has_the_options_of_help(void **state)
 
 static void the_manual_has_the_short_options_of_help(void **state)
 {
-	char *said = help(), *manual = document("docs/man/tcmud.8");
+	char *said = help_text(), *manual = read_document("docs/man/tcmud.8");
 	char line[64];
 
 	(void) state;
@@ -149,10 +149,10 @@ static void the_manual_has_the_short_options_of_help(void **state)
 	free(manual);
 }
 
-static void the_manual_tells_every_exit_status(void **state)
+static void the_manual_lists_every_exit_status(void **state)
 {
-	char *said = help(), *manual = document("docs/man/tcmud.8"), *end;
-	const char *statuses = section(manual, "h EXIT STATUS", &end);
+	char *said = help_text(), *manual = read_document("docs/man/tcmud.8"), *end;
+	const char *statuses = find_section(manual, "h EXIT STATUS", &end);
 	char line[32];
 
 	(void) state;
@@ -163,7 +163,7 @@ static void the_manual_tells_every_exit_status(void **state)
 	}
 	(void) snprintf(line, sizeof(line), "\n.It %d\n", CLI_EXIT_INSTANCE);
 	assert_non_null(strstr(statuses, line));
-	assert_non_null(strstr(said, "75 when another TCMU daemon runs already."));
+	assert_non_null(strstr(said, "75 another TCMU daemon runs already."));
 	free(said);
 	free(manual);
 }
@@ -171,36 +171,37 @@ static void the_manual_tells_every_exit_status(void **state)
 static void the_manual_has_the_options_of_every_device(void **state)
 {
 	const struct tcmu_handler handler = {.subtype = "none"};
-	char *described = options_describe(&handler), *manual = document("docs/man/tcmud.8"), *end;
+	char *described = options_describe(&handler), *manual = read_document("docs/man/tcmud.8"),
+	     *end;
 	struct words in_table = {0}, in_manual = {0};
 
 	(void) state;
-	find(&in_table, described, "\n  ;");
-	find(&in_manual, section(manual, "s Config strings", &end), "\n.It Cm ");
-	same(&in_table, "the table", &in_manual, "tcmud(8)");
+	words_find(&in_table, described, "\n  ;");
+	words_find(&in_manual, find_section(manual, "s Config strings", &end), "\n.It Cm ");
+	words_equal(&in_table, "the table", &in_manual, "tcmud(8)");
 	free(described);
 	free(manual);
 }
 
 static void the_manual_has_every_setting_with_its_default_and_values(void **state)
 {
-	char *manual = document("docs/man/tcmu.conf.5"), *end;
-	const char *text = section(manual, "h SETTINGS", &end);
+	char *manual = read_document("docs/man/tcmu.conf.5"), *end;
+	const char *text = find_section(manual, "h SETTINGS", &end);
 	struct words in_table = {0}, in_manual = {0};
 	struct settings_key key;
 	char line[128];
 
 	(void) state;
-	find(&in_manual, text, "\n.It Cm ");
+	words_find(&in_manual, text, "\n.It Cm ");
 	for (size_t i = 0; settings_key(i, &key); i++) {
-		add(&in_table, key.name, strlen(key.name));
+		words_add(&in_table, key.name, strlen(key.name));
 		(void) snprintf(
 			line, sizeof(line), "\n.It Cm %s No (%s)\n%s.\n", key.name, key.def,
 			key.values);
 		if (!strstr(text, line))
 			fail_msg("%s is not in tcmu.conf(5) like that", line + 1);
 	}
-	same(&in_table, "the table", &in_manual, "tcmu.conf(5)");
+	words_equal(&in_table, "the table", &in_manual, "tcmu.conf(5)");
 	free(manual);
 }
 
@@ -211,7 +212,7 @@ static void fail_on_warning(void *userdata, unsigned line, const char *text)
 }
 
 /* Takes the comment sign away from lines that are settings. */
-static void uncomment(char *text)
+static void uncomment_settings(char *text)
 {
 	for (char *line = text; (line = strstr(line, "\n#")); line++)
 		if (line[2] >= 'a' && line[2] <= 'z')
@@ -220,7 +221,7 @@ static void uncomment(char *text)
 
 static void the_installed_file_shows_every_setting_with_its_default(void **state)
 {
-	char *text = document("tcmu.conf");
+	char *text = read_document("tcmu.conf");
 	struct words in_table = {0}, in_file = {0};
 	struct settings settings, defaults;
 	struct settings_key key;
@@ -230,20 +231,20 @@ static void the_installed_file_shows_every_setting_with_its_default(void **state
 	settings = defaults;
 	assert_int_equal(settings_parse(text, strlen(text), &settings, fail_on_warning, NULL), 0);
 	assert_memory_equal(&settings, &defaults, sizeof(settings));
-	uncomment(text);
+	uncomment_settings(text);
 	assert_int_equal(settings_parse(text, strlen(text), &settings, fail_on_warning, NULL), 0);
 	assert_memory_equal(&settings, &defaults, sizeof(settings));
-	find(&in_file, text, "\n ");
+	words_find(&in_file, text, "\n ");
 	for (size_t i = 0; settings_key(i, &key); i++)
-		add(&in_table, key.name, strlen(key.name));
-	same(&in_table, "the table", &in_file, "tcmu.conf");
+		words_add(&in_table, key.name, strlen(key.name));
+	words_equal(&in_table, "the table", &in_file, "tcmu.conf");
 	free(text);
 }
 
-static void what_service_is_started_by_the_bus_is_ours(void **state)
+static void the_bus_starts_our_unit(void **state)
 {
-	char *unit = document("systemd/tcmud.service.in"),
-	     *bus = document("systemd/org.kernel.TCMUService1.service.in");
+	char *unit = read_document("systemd/tcmud.service.in"),
+	     *bus = read_document("systemd/org.kernel.TCMUService1.service.in");
 	char line[64];
 
 	(void) state;
@@ -264,11 +265,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_manual_has_the_options_of_help),
 		cmocka_unit_test(the_manual_has_the_short_options_of_help),
-		cmocka_unit_test(the_manual_tells_every_exit_status),
+		cmocka_unit_test(the_manual_lists_every_exit_status),
 		cmocka_unit_test(the_manual_has_the_options_of_every_device),
 		cmocka_unit_test(the_manual_has_every_setting_with_its_default_and_values),
 		cmocka_unit_test(the_installed_file_shows_every_setting_with_its_default),
-		cmocka_unit_test(what_service_is_started_by_the_bus_is_ours),
+		cmocka_unit_test(the_bus_starts_our_unit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loading plugins: older and newer ones work, and one that cannot be used is one line that names it
- * and says why, while the others are loaded.
+ * Loading plugins: older and newer ones work, and a plugin that is not usable costs one line with
+ * its name and the reason, while the others are loaded.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,30 +19,31 @@
 #include "config/handlers.h"
 #include "log-fixture.h"
 
-static struct handlers *registry;
+static struct handlers *handlers;
 static char *log_text;
 
 static int setup(void **state)
 {
 	(void) state;
 	fixture_log_begin(TCMU_LOG_INFO);
-	return handlers_new(&registry);
+	handlers = handlers_new();
+	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void) state;
 	log_stop();
-	handlers_free(registry);
-	registry = NULL;
+	handlers_free(handlers);
+	handlers = NULL;
 	free(log_text);
 	log_text = NULL;
-	fixture_remove_folder();
+	fixture_remove_directory();
 	return 0;
 }
 
-/* Puts a built plugin into the test's folder under a name. */
-static void install(const char *plugin, const char *name)
+/* Copies a built plugin to the test's directory under a name. */
+static void install_plugin(const char *plugin, const char *name)
 {
 	char path[512];
 
@@ -52,30 +53,29 @@ static void install(const char *plugin, const char *name)
 	assert_int_equal(symlink(path, fixture_path(name)), 0);
 }
 
-static int load(void)
+static int load_plugins(void)
 {
-	int r = handlers_load(registry, fixture_folder());
+	int r = handlers_load(handlers, fixture_directory());
 
 	log_text = fixture_log_end();
 	return r;
 }
 
 /* Loads one plugin that is refused, and the good one. why: how the line ends. */
-static void refused(const char *plugin, const char *why)
+static void assert_refused(const char *plugin, const char *why)
 {
 	char name[64], line[1024];
 
 	(void) snprintf(name, sizeof(name), "handler_%s.so", plugin);
-	install("good", "handler_good.so");
-	install(plugin, name);
-	assert_int_equal(load(), 1);
-	assert_non_null(handlers_find(registry, "good"));
+	install_plugin("good", "handler_good.so");
+	install_plugin(plugin, name);
+	assert_int_equal(load_plugins(), 1);
+	assert_non_null(handlers_find(handlers, "good"));
 	(void) snprintf(
-		line, sizeof(line), ": the handler %s cannot be used: %s\n", fixture_path(name),
-		why);
+		line, sizeof(line), ": cannot use the handler %s: %s\n", fixture_path(name), why);
 	if (!strstr(log_text, line))
 		fail_msg("%s\nis not in:\n%s", line, log_text);
-	assert_int_equal(fixture_count(log_text, "cannot be used"), 1);
+	assert_int_equal(fixture_count(log_text, "cannot use the handler"), 1);
 }
 
 static void a_plugin_is_loaded_and_found_by_its_whole_subtype(void **state)
@@ -83,9 +83,9 @@ static void a_plugin_is_loaded_and_found_by_its_whole_subtype(void **state)
 	const struct tcmu_handler *handler;
 
 	(void) state;
-	install("good", "handler_good.so");
-	assert_int_equal(load(), 1);
-	handler = handlers_find(registry, "good");
+	install_plugin("good", "handler_good.so");
+	assert_int_equal(load_plugins(), 1);
+	handler = handlers_find(handlers, "good");
 	assert_non_null(handler);
 	assert_string_equal(handler->subtype, "good");
 	assert_string_equal(handler->name, "Good");
@@ -93,33 +93,33 @@ static void a_plugin_is_loaded_and_found_by_its_whole_subtype(void **state)
 	assert_int_equal(handler->io_priv_size, 64);
 	assert_int_equal(handler->workers, 3);
 	assert_string_equal(handler->options[0].name, "depth");
-	assert_null(handlers_find(registry, "goo"));
-	assert_null(handlers_find(registry, "good2"));
-	assert_null(handlers_find(registry, ""));
+	assert_null(handlers_find(handlers, "goo"));
+	assert_null(handlers_find(handlers, "good2"));
+	assert_null(handlers_find(handlers, ""));
 	assert_non_null(strstr(log_text, ": good\n"));
 }
 
-static void a_newer_plugin_is_used_as_far_as_we_know_it(void **state)
+static void a_newer_plugin_loses_unknown_members(void **state)
 {
 	const struct tcmu_handler *handler;
 
 	(void) state;
-	install("newer", "handler_newer.so");
-	assert_int_equal(load(), 1);
-	handler = handlers_find(registry, "newer");
+	install_plugin("newer", "handler_newer.so");
+	assert_int_equal(load_plugins(), 1);
+	handler = handlers_find(handlers, "newer");
 	assert_non_null(handler);
 	assert_int_equal(handler->size, sizeof(*handler));
 	assert_null(handler->cancel);
 }
 
-static void an_older_plugin_has_nothing_where_it_ends(void **state)
+static void members_that_an_older_plugin_lacks_are_zero(void **state)
 {
 	const struct tcmu_handler *handler;
 
 	(void) state;
-	install("older", "handler_older.so");
-	assert_int_equal(load(), 1);
-	handler = handlers_find(registry, "older");
+	install_plugin("older", "handler_older.so");
+	assert_int_equal(load_plugins(), 1);
+	handler = handlers_find(handlers, "older");
 	assert_non_null(handler);
 	assert_non_null(handler->submit);
 	assert_null(handler->cancel);
@@ -129,8 +129,9 @@ static void an_older_plugin_has_nothing_where_it_ends(void **state)
 static void another_abi_is_refused(void **state)
 {
 	(void) state;
-	refused("otherabi",
-		"it is built for version 99 of the handler interface, this daemon has 1");
+	assert_refused(
+		"otherabi",
+		"it is built for version 99 of the handler interface, expected 1: rebuild it");
 }
 
 static void a_description_that_is_too_short_is_refused(void **state)
@@ -139,51 +140,52 @@ static void a_description_that_is_too_short_is_refused(void **state)
 
 	(void) state;
 	(void) snprintf(
-		why, sizeof(why), "its description has %zu bytes, which is less than %zu",
+		why, sizeof(why), "its description has %zu bytes, expected at least %zu",
 		offsetof(struct tcmu_handler, submit), offsetof(struct tcmu_handler, cancel));
-	refused("tooshort", why);
+	assert_refused("tooshort", why);
 }
 
 static void an_object_without_the_entry_is_refused(void **state)
 {
 	(void) state;
-	refused("noentry", "it has no function tcmu_handler_entry");
+	assert_refused("noentry", "it has no function tcmu_handler_entry");
 }
 
-static void a_plugin_of_the_peer_is_named_as_such(void **state)
+static void a_plugin_of_tcmu_runner_is_named_as_such(void **state)
 {
 	(void) state;
-	refused("peer", "it is a plugin of tcmu-runner, whose interface is another");
+	assert_refused("peer", "it is a plugin of tcmu-runner, whose interface is different");
 }
 
 static void an_entry_that_describes_nothing_is_refused(void **state)
 {
 	(void) state;
-	refused("nodescription", "it describes no handler");
+	assert_refused("nodescription", "it describes no handler");
 }
 
 static void a_subtype_that_cannot_be_shown_is_refused(void **state)
 {
 	(void) state;
-	refused("badname", "its subtype \"Bad-Name\" is not of 1 to 63 characters of [a-z0-9_]");
+	assert_refused(
+		"badname", "its subtype is \"Bad-Name\", expected 1 to 63 characters of [a-z0-9_]");
 }
 
 static void a_missing_function_is_refused(void **state)
 {
 	(void) state;
-	refused("nosubmit", "it has no function submit");
+	assert_refused("nosubmit", "it has no function submit");
 }
 
 static void an_option_of_the_daemons_is_refused(void **state)
 {
 	(void) state;
-	refused("badoption", "the option \"ro\" is the daemon's");
+	assert_refused("badoption", "the option \"ro\" is one of the daemon's own");
 }
 
-static void a_symbol_that_nobody_has_is_named(void **state)
+static void an_unresolved_symbol_is_named(void **state)
 {
 	(void) state;
-	refused("unresolved", "undefined symbol: nobody_has_this_function");
+	assert_refused("unresolved", "undefined symbol: nobody_has_this_function");
 }
 
 static void a_file_that_is_no_library_is_refused(void **state)
@@ -193,14 +195,14 @@ static void a_file_that_is_no_library_is_refused(void **state)
 
 	(void) state;
 	fixture_write("handler_text.so", "just text");
-	assert_int_equal(load(), 0);
-	assert_null(handlers_find(registry, "text"));
-	entry = handlers_lookup(registry, "text");
+	assert_int_equal(load_plugins(), 0);
+	assert_null(handlers_find(handlers, "text"));
+	entry = handlers_lookup(handlers, "text");
 	assert_non_null(entry);
 	assert_null(entry->handler);
 	assert_string_equal(entry->origin, fixture_path("handler_text.so"));
 	(void) snprintf(
-		problem, sizeof(problem), "the text handler cannot be used: %s: file too short",
+		problem, sizeof(problem), "the text handler is not usable: %s: file too short",
 		fixture_path("handler_text.so"));
 	assert_string_equal(entry->problem, problem);
 }
@@ -211,54 +213,55 @@ static void the_first_of_two_with_one_subtype_is_taken(void **state)
 
 	(void) state;
 	(void) snprintf(
-		why, sizeof(why), "the handler \"good\" is there already, from %s",
+		why, sizeof(why), "the handler \"good\" is already loaded, from %s",
 		fixture_path("handler_good.so"));
-	refused("twin", why);
-	assert_string_equal(handlers_find(registry, "good")->name, "Good");
+	assert_refused("twin", why);
+	assert_string_equal(handlers_find(handlers, "good")->name, "Good");
 }
 
-static void a_plugin_takes_the_place_of_one_that_failed(void **state)
+static void a_plugin_replaces_one_that_failed(void **state)
 {
 	const struct handlers_entry *entry;
 
 	(void) state;
 	fixture_write("handler_good.so", "broken");
-	install("twin", "handler_twin.so");
-	assert_int_equal(load(), 1);
-	entry = handlers_lookup(registry, "good");
+	install_plugin("twin", "handler_twin.so");
+	assert_int_equal(load_plugins(), 1);
+	entry = handlers_lookup(handlers, "good");
 	assert_string_equal(entry->handler->name, "Twin");
 	assert_null(entry->problem);
 }
 
-static void files_of_other_names_are_left_alone(void **state)
+static void files_with_other_names_are_ignored(void **state)
 {
 	(void) state;
-	install("good", "good.so");
-	install("good", "handler_good.so.old");
-	install("good", "handler_.so");
+	install_plugin("good", "good.so");
+	install_plugin("good", "handler_good.so.old");
+	install_plugin("good", "handler_.so");
 	fixture_write("README", "");
-	assert_int_equal(load(), 0);
+	assert_int_equal(load_plugins(), 0);
 	assert_null(strstr(log_text, "ERROR"));
 }
 
-static void a_missing_folder_is_told(void **state)
+static void a_missing_directory_is_logged(void **state)
 {
 	(void) state;
-	assert_int_equal(handlers_load(registry, fixture_path("none")), -ENOENT);
+	assert_int_equal(handlers_load(handlers, fixture_path("none")), -ENOENT);
 	log_text = fixture_log_end();
-	assert_non_null(strstr(log_text, "/none cannot be loaded: No such file or directory\n"));
+	assert_non_null(strstr(log_text, ": cannot load handlers from "));
+	assert_non_null(strstr(log_text, "/none: No such file or directory\n"));
 }
 
 static void a_handler_that_is_not_installed_is_known(void **state)
 {
-	const struct handlers_entry *entry = handlers_lookup(registry, "rbd");
+	const struct handlers_entry *entry = handlers_lookup(handlers, "rbd");
 
 	(void) state;
 	assert_non_null(entry);
 	assert_null(entry->handler);
 	assert_null(entry->origin);
 	assert_string_equal(entry->problem, "the rbd handler is not installed (package tcmud-rbd)");
-	assert_null(handlers_find(registry, "rbd"));
+	assert_null(handlers_find(handlers, "rbd"));
 }
 
 static void entries_come_in_the_order_of_their_subtypes(void **state)
@@ -268,13 +271,13 @@ static void entries_come_in_the_order_of_their_subtypes(void **state)
 
 	(void) state;
 	fixture_write("handler_text.so", "");
-	install("older", "handler_older.so");
-	install("newer", "handler_newer.so");
-	install("good", "handler_zzz.so");
-	assert_int_equal(load(), 3);
+	install_plugin("older", "handler_older.so");
+	install_plugin("newer", "handler_newer.so");
+	install_plugin("good", "handler_zzz.so");
+	assert_int_equal(load_plugins(), 3);
 	for (; i < sizeof(expected) / sizeof(expected[0]); i++)
-		assert_string_equal(handlers_entry(registry, i)->subtype, expected[i]);
-	assert_null(handlers_entry(registry, i));
+		assert_string_equal(handlers_entry(handlers, i)->subtype, expected[i]);
+	assert_null(handlers_entry(handlers, i));
 }
 
 static void a_built_in_handler_is_checked_like_a_plugin(void **state)
@@ -284,10 +287,10 @@ static void a_built_in_handler_is_checked_like_a_plugin(void **state)
 	struct tcmu_reason reason;
 
 	(void) state;
-	assert_int_equal(handlers_add(registry, &handler, "the test", &reason), -EINVAL);
+	assert_int_equal(handlers_add(handlers, &handler, "the test", &reason), -EINVAL);
 	assert_string_equal(reason.text, "it has no function open");
 	handler.abi = 2;
-	assert_int_equal(handlers_add(registry, &handler, "the test", &reason), -EPROTO);
+	assert_int_equal(handlers_add(handlers, &handler, "the test", &reason), -EPROTO);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -296,22 +299,22 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_plugin_is_loaded_and_found_by_its_whole_subtype),
-		TEST(a_newer_plugin_is_used_as_far_as_we_know_it),
-		TEST(an_older_plugin_has_nothing_where_it_ends),
+		TEST(a_newer_plugin_loses_unknown_members),
+		TEST(members_that_an_older_plugin_lacks_are_zero),
 		TEST(another_abi_is_refused),
 		TEST(a_description_that_is_too_short_is_refused),
 		TEST(an_object_without_the_entry_is_refused),
-		TEST(a_plugin_of_the_peer_is_named_as_such),
+		TEST(a_plugin_of_tcmu_runner_is_named_as_such),
 		TEST(an_entry_that_describes_nothing_is_refused),
 		TEST(a_subtype_that_cannot_be_shown_is_refused),
 		TEST(a_missing_function_is_refused),
 		TEST(an_option_of_the_daemons_is_refused),
-		TEST(a_symbol_that_nobody_has_is_named),
+		TEST(an_unresolved_symbol_is_named),
 		TEST(a_file_that_is_no_library_is_refused),
 		TEST(the_first_of_two_with_one_subtype_is_taken),
-		TEST(a_plugin_takes_the_place_of_one_that_failed),
-		TEST(files_of_other_names_are_left_alone),
-		TEST(a_missing_folder_is_told),
+		TEST(a_plugin_replaces_one_that_failed),
+		TEST(files_with_other_names_are_ignored),
+		TEST(a_missing_directory_is_logged),
 		TEST(a_handler_that_is_not_installed_is_known),
 		TEST(entries_come_in_the_order_of_their_subtypes),
 		TEST(a_built_in_handler_is_checked_like_a_plugin),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Config strings: every refusal says exactly what is wrong, as it is the only text that a user of
- * targetcli sees.
+ * Config strings: every refusal names the mistake exactly, because a user of targetcli sees no
+ * other text.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +42,7 @@ static const struct tcmu_handler plain = {.subtype = "null"};
 static struct options *options;
 static struct tcmu_reason reason;
 
-static const struct tcmu_config *parse(const char *text)
+static const struct tcmu_config *parse_config(const char *text)
 {
 	options_free(options);
 	options = NULL;
@@ -52,7 +52,7 @@ static const struct tcmu_config *parse(const char *text)
 	return options_config(options);
 }
 
-static void refused(const char *text, int error, const char *why)
+static void assert_refused(const char *text, int error, const char *why)
 {
 	struct options *none = NULL;
 	int r = options_parse(text, &handler, &none, &reason);
@@ -71,7 +71,7 @@ static int teardown(void **state)
 
 static void a_string_is_subtype_and_target(void **state)
 {
-	const struct tcmu_config *config = parse("file//srv/disk.img");
+	const struct tcmu_config *config = parse_config("file//srv/disk.img");
 
 	(void) state;
 	assert_string_equal(config->subtype, "file");
@@ -79,13 +79,13 @@ static void a_string_is_subtype_and_target(void **state)
 	assert_false(config->read_only);
 	assert_int_equal(config->size, 0);
 	assert_int_equal(config->block_size, 0);
-	assert_string_equal(parse("file/")->target, "");
-	assert_string_equal(parse("file/a/b/c")->target, "a/b/c");
+	assert_string_equal(parse_config("file/")->target, "");
+	assert_string_equal(parse_config("file/a/b/c")->target, "a/b/c");
 }
 
-static void what_is_not_given_has_its_default(void **state)
+static void options_that_are_not_given_have_their_defaults(void **state)
 {
-	const struct tcmu_config *config = parse("file//x");
+	const struct tcmu_config *config = parse_config("file//x");
 
 	(void) state;
 	for (int i = DIRECT; i <= MODE; i++)
@@ -103,7 +103,7 @@ static void what_is_not_given_has_its_default(void **state)
 
 static void options_of_every_type_are_decoded(void **state)
 {
-	const struct tcmu_config *config = parse(
+	const struct tcmu_config *config = parse_config(
 		"file//x;direct=on;depth=12;chunk=3k;conf=/etc/c=d;mode=slow");
 
 	(void) state;
@@ -116,7 +116,7 @@ static void options_of_every_type_are_decoded(void **state)
 	assert_int_equal(config->values[MODE].number, 0);
 }
 
-static void a_switch_has_many_words(void **state)
+static void a_boolean_has_many_spellings(void **state)
 {
 	static const struct {
 		const char *text;
@@ -129,34 +129,40 @@ static void a_switch_has_many_words(void **state)
 	(void) state;
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		(void) snprintf(text, sizeof(text), "file//x%s", words[i].text);
-		assert_int_equal(parse(text)->values[DIRECT].number, words[i].value);
+		assert_int_equal(parse_config(text)->values[DIRECT].number, words[i].value);
 	}
 }
 
 static void sizes_have_units(void **state)
 {
 	(void) state;
-	assert_int_equal(parse("file//x;chunk=0")->values[CHUNK].number, 0);
-	assert_int_equal(parse("file//x;chunk=5M")->values[CHUNK].number, 5u << 20);
-	assert_int_equal(parse("file//x;chunk=2g")->values[CHUNK].number, UINT64_C(2) << 30);
-	assert_int_equal(parse("file//x;chunk=1T")->values[CHUNK].number, UINT64_C(1) << 40);
+	assert_int_equal(parse_config("file//x;chunk=0")->values[CHUNK].number, 0);
+	assert_int_equal(parse_config("file//x;chunk=5M")->values[CHUNK].number, 5u << 20);
+	assert_int_equal(parse_config("file//x;chunk=2g")->values[CHUNK].number, UINT64_C(2) << 30);
+	assert_int_equal(parse_config("file//x;chunk=1T")->values[CHUNK].number, UINT64_C(1) << 40);
 	assert_int_equal(
-		parse("file//x;chunk=18446744073709551615")->values[CHUNK].number, UINT64_MAX);
-	refused("file//x;chunk=18446744073709551616", -EINVAL,
-		"chunk cannot be \"18446744073709551616\": it is to be BYTES[K|M|G|T]");
-	refused("file//x;chunk=16777216T", -EINVAL,
-		"chunk cannot be \"16777216T\": it is to be BYTES[K|M|G|T]");
-	refused("file//x;chunk=1KB", -EINVAL,
-		"chunk cannot be \"1KB\": it is to be BYTES[K|M|G|T]");
-	refused("file//x;chunk=K", -EINVAL, "chunk cannot be \"K\": it is to be BYTES[K|M|G|T]");
+		parse_config("file//x;chunk=18446744073709551615")->values[CHUNK].number,
+		UINT64_MAX);
+	assert_refused(
+		"file//x;chunk=18446744073709551616", -EINVAL,
+		"the option \"chunk\" is \"18446744073709551616\": expected BYTES[K|M|G|T]");
+	assert_refused(
+		"file//x;chunk=16777216T", -EINVAL,
+		"the option \"chunk\" is \"16777216T\": expected BYTES[K|M|G|T]");
+	assert_refused(
+		"file//x;chunk=1KB", -EINVAL,
+		"the option \"chunk\" is \"1KB\": expected BYTES[K|M|G|T]");
+	assert_refused(
+		"file//x;chunk=K", -EINVAL,
+		"the option \"chunk\" is \"K\": expected BYTES[K|M|G|T]");
 }
 
 static void the_daemon_has_options_for_every_device(void **state)
 {
 	(void) state;
-	assert_true(parse("file//x;ro")->read_only);
-	assert_false(parse("file//x;ro=no")->read_only);
-	(void) parse("file//x;vendor=ACME;product=Disk;revision=9");
+	assert_true(parse_config("file//x;ro")->read_only);
+	assert_false(parse_config("file//x;ro=no")->read_only);
+	(void) parse_config("file//x;vendor=ACME;product=Disk;revision=9");
 	assert_string_equal(options_vendor(options), "ACME");
 	assert_string_equal(options_product(options), "Disk");
 	assert_string_equal(options_revision(options), "9");
@@ -167,16 +173,17 @@ static void every_device_can_have_limits(void **state)
 	struct rate_limits limits;
 
 	(void) state;
-	(void) parse("file//x");
+	(void) parse_config("file//x");
 	options_limits(options, &limits);
 	assert_true(limits.iops == 0 && limits.bps == 0 && limits.burst == 0);
-	(void) parse("file//x;iops=500;bps=20M;burst=3");
+	(void) parse_config("file//x;iops=500;bps=20M;burst=3");
 	options_limits(options, &limits);
 	assert_true(limits.iops == 500 && limits.bps == 20 << 20 && limits.burst == 3);
-	refused("file//x;iops=fast", -EINVAL, "iops cannot be \"fast\": it is to be NUMBER");
+	assert_refused(
+		"file//x;iops=fast", -EINVAL, "the option \"iops\" is \"fast\": expected NUMBER");
 }
 
-static void other_limits_are_no_other_device(void **state)
+static void changed_limits_do_not_make_another_device(void **state)
 {
 	static const struct {
 		const char *a, *b;
@@ -205,78 +212,94 @@ static void other_limits_are_no_other_device(void **state)
 	}
 }
 
-static void identity_fits_its_fields(void **state)
+static void inquiry_strings_fit_their_fields(void **state)
 {
 	(void) state;
-	(void) parse("file//x;vendor=12345678;product=1234567890123456;revision=1234");
-	refused("file//x;vendor=123456789", -EINVAL, "vendor is longer than 8 characters");
-	refused("file//x;product=12345678901234567", -EINVAL,
-		"product is longer than 16 characters");
-	refused("file//x;revision=12345", -EINVAL, "revision is longer than 4 characters");
-	refused("file//x;vendor=\xc3\xa4", -EINVAL, "vendor has a character that is not ASCII");
+	(void) parse_config("file//x;vendor=12345678;product=1234567890123456;revision=1234");
+	assert_refused(
+		"file//x;vendor=123456789", -EINVAL,
+		"the option \"vendor\" is longer than 8 characters");
+	assert_refused(
+		"file//x;product=12345678901234567", -EINVAL,
+		"the option \"product\" is longer than 16 characters");
+	assert_refused(
+		"file//x;revision=12345", -EINVAL,
+		"the option \"revision\" is longer than 4 characters");
+	assert_refused(
+		"file//x;vendor=\xc3\xa4", -EINVAL,
+		"the option \"vendor\" has a character that is not printable ASCII");
 }
 
-/* Config strings that exist in saved configurations of the peer must go on to open. */
-static void the_peers_time_limit_is_known(void **state)
+/* Config strings in configurations that tcmu-runner users have saved must still open. */
+static void the_time_limit_of_tcmu_runner_is_understood(void **state)
 {
 	(void) state;
-	(void) parse("file//x;tcmur_cmd_time_out=30");
+	(void) parse_config("file//x;tcmur_cmd_time_out=30");
 	assert_int_equal(options_command_timeout(options), 30);
-	(void) parse("file//x;tcmur_cmd_time_out=30;direct=1");
+	(void) parse_config("file//x;tcmur_cmd_time_out=30;direct=1");
 	assert_int_equal(options_command_timeout(options), 30);
-	(void) parse("file//x;tcmur_cmd_time_out=99999999999");
+	(void) parse_config("file//x;tcmur_cmd_time_out=99999999999");
 	assert_int_equal(options_command_timeout(options), UINT32_MAX);
-	(void) parse("file//x;tcmur_cmd_timeout=20");
+	(void) parse_config("file//x;tcmur_cmd_timeout=20");
 	assert_int_equal(options_command_timeout(options), 20);
-	(void) parse("file//x;tcmur_cmd_time_out=0");
+	(void) parse_config("file//x;tcmur_cmd_time_out=0");
 	assert_int_equal(options_command_timeout(options), 0);
-	refused("file//x;tcmur_cmd_time_out=soon", -EINVAL,
-		"tcmur_cmd_time_out cannot be \"soon\": it is to be NUMBER");
+	assert_refused(
+		"file//x;tcmur_cmd_time_out=soon", -EINVAL,
+		"the option \"tcmur_cmd_time_out\" is \"soon\": expected NUMBER");
 }
 
 static void empty_options_mean_nothing(void **state)
 {
 	(void) state;
-	assert_string_equal(parse("file//x;")->target, "/x");
-	assert_true(parse("file//x;;direct;;")->values[DIRECT].given);
+	assert_string_equal(parse_config("file//x;")->target, "/x");
+	assert_true(parse_config("file//x;;direct;;")->values[DIRECT].given);
 }
 
-static void refusals_say_what_is_wrong(void **state)
+static void refusals_name_the_mistake(void **state)
 {
 	(void) state;
-	refused("file", -EINVAL, "the string has no '/' after the handler's name");
-	refused("", -EINVAL, "the string has no '/' after the handler's name");
-	refused("rbd/pool/image", -EINVAL, "the string is for the handler \"rbd\", not \"file\"");
-	refused("fi//x", -EINVAL, "the string is for the handler \"fi\", not \"file\"");
-	refused("files//x", -EINVAL, "the string is for the handler \"files\", not \"file\"");
-	refused("/x", -EINVAL, "the string is for the handler \"\", not \"file\"");
-	refused("file//x;depth", -EINVAL, "the option \"depth\" needs a value: NUMBER");
-	refused("file//x;depth=", -EINVAL, "depth cannot be \"\": it is to be NUMBER");
-	refused("file//x;depth=-1", -EINVAL, "depth cannot be \"-1\": it is to be NUMBER");
-	refused("file//x;depth=1;depth=1", -EINVAL, "the option \"depth\" is given twice");
-	refused("file//x;mode=medium", -EINVAL, "mode cannot be \"medium\": it is to be slow|fast");
-	refused("file//x;direct=maybe", -EINVAL, "direct cannot be \"maybe\": it is to be yes|no");
-	refused("file//x;direkt=1", -EINVAL,
-		"the file handler has no option \"direkt\"; there are: direct depth chunk conf "
-		"mode ro "
-		"vendor product "
-		"revision iops bps burst tcmur_cmd_time_out");
-	refused("file//x;=1", -EINVAL,
-		"the file handler has no option \"\"; there are: direct depth chunk conf mode ro "
-		"vendor "
-		"product revision iops bps burst tcmur_cmd_time_out");
-	refused("file//a\nb", -EINVAL, "the string has a control character");
+	assert_refused("file", -EINVAL, "the config string has no '/' after the handler's name");
+	assert_refused("", -EINVAL, "the config string has no '/' after the handler's name");
+	assert_refused(
+		"rbd/pool/image", -EINVAL, "the string is for the handler \"rbd\", not \"file\"");
+	assert_refused("fi//x", -EINVAL, "the string is for the handler \"fi\", not \"file\"");
+	assert_refused(
+		"files//x", -EINVAL, "the string is for the handler \"files\", not \"file\"");
+	assert_refused("/x", -EINVAL, "the string is for the handler \"\", not \"file\"");
+	assert_refused(
+		"file//x;depth", -EINVAL, "the option \"depth\" has no value: expected NUMBER");
+	assert_refused("file//x;depth=", -EINVAL, "the option \"depth\" is \"\": expected NUMBER");
+	assert_refused(
+		"file//x;depth=-1", -EINVAL, "the option \"depth\" is \"-1\": expected NUMBER");
+	assert_refused("file//x;depth=1;depth=1", -EINVAL, "the option \"depth\" is given twice");
+	assert_refused(
+		"file//x;mode=medium", -EINVAL,
+		"the option \"mode\" is \"medium\": expected slow|fast");
+	assert_refused(
+		"file//x;direct=maybe", -EINVAL,
+		"the option \"direct\" is \"maybe\": expected yes|no");
+	assert_refused(
+		"file//x;direkt=1", -EINVAL,
+		"the file handler has no option \"direkt\"; its options are: direct depth chunk "
+		"conf mode ro vendor product revision iops bps burst tcmur_cmd_time_out");
+	assert_refused(
+		"file//x;=1", -EINVAL,
+		"the file handler has no option \"\"; its options are: direct depth chunk conf "
+		"mode ro vendor product revision iops bps burst tcmur_cmd_time_out");
+	assert_refused("file//a\nb", -EINVAL, "the config string has a control character");
 }
 
-static void as_much_as_the_kernel_keeps_is_taken(void **state)
+static void a_string_of_the_kernels_maximum_is_accepted(void **state)
 {
 	char text[TCMU_CONFIG_MAX + 2] = "file//";
 
 	(void) state;
 	memset(text + 6, 'x', TCMU_CONFIG_MAX - 6);
-	assert_int_equal(strlen(parse(text)->target), TCMU_CONFIG_MAX - 5);
+	assert_int_equal(strlen(parse_config(text)->target), TCMU_CONFIG_MAX - 5);
 	text[TCMU_CONFIG_MAX] = 'x';
-	refused(text, -ENAMETOOLONG, "the string has 256 bytes, which is more than 255");
+	assert_refused(
+		text, -ENAMETOOLONG, "the config string has 256 bytes, at most 255 are possible");
 }
 
 static void a_handler_need_not_have_options(void **state)
@@ -289,9 +312,8 @@ static void a_handler_need_not_have_options(void **state)
 	assert_int_equal(options_parse("null/;x=1", &plain, &none, &reason), -EINVAL);
 	assert_string_equal(
 		reason.text,
-		"the null handler has no option \"x\"; there are: ro vendor product revision iops "
-		"bps "
-		"burst tcmur_cmd_time_out");
+		"the null handler has no option \"x\"; its options are: ro vendor product revision "
+		"iops bps burst tcmur_cmd_time_out");
 }
 
 static void the_config_owns_its_strings(void **state)
@@ -301,7 +323,7 @@ static void the_config_owns_its_strings(void **state)
 
 	(void) state;
 	assert_non_null(text);
-	config = parse(text);
+	config = parse_config(text);
 	memset(text, '#', strlen(text));
 	free(text);
 	assert_string_equal(config->subtype, "file");
@@ -309,7 +331,7 @@ static void the_config_owns_its_strings(void **state)
 	assert_string_equal(config->values[CONF].string, "abc");
 }
 
-/* ------- what would not arrive ------- */
+/* ------- strings that would not arrive whole ------- */
 
 static void text_refused(const char *text, int error, const char *why)
 {
@@ -319,7 +341,7 @@ static void text_refused(const char *text, int error, const char *why)
 		fail_msg("\"%s\": %d, %s", text, r, reason.text);
 }
 
-static void what_would_be_cut_on_the_way_is_refused(void **state)
+static void strings_that_would_be_cut_on_the_way_are_refused(void **state)
 {
 	char text[TCMU_CONFIG_MAX + 2];
 
@@ -327,32 +349,36 @@ static void what_would_be_cut_on_the_way_is_refused(void **state)
 	assert_int_equal(options_check_text("file//srv/disk-1_2.img;direct=1", &reason), 0);
 	text_refused(
 		"file//a,b", -EINVAL,
-		"a comma is not possible: the kernel would cut the string there");
-	text_refused("file//a:b", -EINVAL, "a ':' is not possible: targetcli refuses it");
+		"the config string must not have a comma: the kernel would cut it there");
+	text_refused(
+		"file//a:b", -EINVAL,
+		"the config string must not have a ':': targetcli refuses it");
 	text_refused(
 		"file//a b", -EINVAL,
-		"a blank is not possible: targetcli would save the string cut there");
+		"the config string must not have a blank: targetcli would save it cut there");
 	text_refused(
 		"file//a\n", -EINVAL,
-		"a newline is not possible: the kernel would cut the string there");
+		"the config string must not have a newline: the kernel would cut it there");
 	text_refused(
 		"file//a\tb", -EINVAL,
-		"a tab is not possible: the kernel would cut the string there");
+		"the config string must not have a tab: the kernel would cut it there");
 	text_refused(
 		"file//a\x7f", -EINVAL,
-		"a control character is not possible: the kernel would cut the string there");
+		"the config string must not have a control character: the kernel would cut it "
+		"there");
 	memset(text, 'x', sizeof(text));
 	text[TCMU_CONFIG_MAX] = '\0';
 	assert_int_equal(options_check_text(text, &reason), 0);
 	text[TCMU_CONFIG_MAX] = 'x';
 	text[TCMU_CONFIG_MAX + 1] = '\0';
 	text_refused(
-		text, -ENAMETOOLONG, "256 bytes are too long: the kernel would cut it after 255");
+		text, -ENAMETOOLONG,
+		"the config string has 256 bytes: the kernel would cut it after 255");
 }
 
 /* ------- subtypes and tables ------- */
 
-static void a_subtype_is_what_is_before_the_slash(void **state)
+static void the_subtype_ends_at_the_slash(void **state)
 {
 	char subtype[5];
 
@@ -389,7 +415,7 @@ static void table_refused(struct tcmu_option first, const char *why)
 	assert_string_equal(reason.text, why);
 }
 
-static void a_table_that_makes_no_sense_is_refused(void **state)
+static void an_invalid_table_is_refused(void **state)
 {
 	static const char *const none[] = {NULL};
 
@@ -398,22 +424,22 @@ static void a_table_that_makes_no_sense_is_refused(void **state)
 	assert_int_equal(options_check_table(NULL, &reason), 0);
 	table_refused(
 		(struct tcmu_option){"ro", TCMU_OPTION_BOOL, NULL, NULL, ""},
-		"the option \"ro\" is the daemon's");
+		"the option \"ro\" is one of the daemon's own");
 	table_refused(
 		(struct tcmu_option){"other", TCMU_OPTION_BOOL, NULL, NULL, ""},
-		"the option \"other\" is there twice");
+		"the option \"other\" is in the table twice");
 	table_refused(
 		(struct tcmu_option){"a;b", TCMU_OPTION_BOOL, NULL, NULL, ""},
-		"the option name \"a;b\" is not of [a-z0-9_]");
+		"the option name \"a;b\" is invalid: expected 1 to 31 characters of [a-z0-9_]");
 	table_refused(
 		(struct tcmu_option){"x", (enum tcmu_option_type) 9, NULL, NULL, ""},
-		"the option \"x\" is of the unknown type 9");
+		"the option \"x\" has the unknown type 9");
 	table_refused(
 		(struct tcmu_option){"x", TCMU_OPTION_CHOICE, NULL, none, ""},
-		"the option \"x\" has nothing to choose from");
+		"the option \"x\" is a choice without values");
 	table_refused(
 		(struct tcmu_option){"x", TCMU_OPTION_UINT, "many", NULL, ""},
-		"the default \"many\" of the option \"x\" is none of its values");
+		"the default \"many\" of the option \"x\" is not one of its values");
 }
 
 static void the_description_names_every_option(void **state)
@@ -423,25 +449,18 @@ static void the_description_names_every_option(void **state)
 	(void) state;
 	assert_string_equal(
 		text,
-		"The file's path.\nOptions:"
-		"\n  ;direct=yes|no  bypass the page cache (default: no)"
-		"\n  ;depth=NUMBER  requests at once (default: 7)"
-		"\n  ;chunk=BYTES[K|M|G|T]  piece (default: 1M)"
-		"\n  ;conf=TEXT  configuration file"
-		"\n  ;mode=slow|fast  how fast (default: fast)"
-		"\n  ;ro=yes|no  refuse whatever would change the data (default: no)"
-		"\n  ;vendor=TEXT  vendor that initiators see, up to 8 characters (default: "
-		"LIO-ORG)"
-		"\n  ;product=TEXT  product, up to 16 characters (default: TCMU device)"
-		"\n  ;revision=TEXT  product revision, up to 4 characters (default: 0002)"
-		"\n  ;iops=NUMBER  commands a second, at most; 0: no limit (default: 0)"
-		"\n  ;bps=BYTES[K|M|G|T]  bytes a second, at most; 0: no limit (default: 0)"
-		"\n  ;burst=NUMBER  seconds of what iops and bps allow that may be saved for later "
-		"(default: 0)"
-		"\n  ;tcmur_cmd_time_out=NUMBER  seconds until a command counts as late and is "
-		"told to the "
-		"log; "
-		"0: never (default: 30)");
+		"The file's path.\nOptions:\n  ;direct=yes|no  bypass the page cache (default: "
+		"no)\n  ;depth=NUMBER  requests at once (default: 7)\n  ;chunk=BYTES[K|M|G|T]  "
+		"piece (default: 1M)\n  ;conf=TEXT  configuration file\n  ;mode=slow|fast  how "
+		"fast (default: fast)\n  ;ro=yes|no  refuse commands that change the data "
+		"(default: no)\n  ;vendor=TEXT  vendor in INQUIRY data, up to 8 characters "
+		"(default: LIO-ORG)\n  ;product=TEXT  product in INQUIRY data, up to 16 characters "
+		"(default: TCMU device)\n  ;revision=TEXT  product revision in INQUIRY data, up to "
+		"4 characters (default: 0002)\n  ;iops=NUMBER  maximum of commands a second; 0: no "
+		"limit (default: 0)\n  ;bps=BYTES[K|M|G|T]  maximum of bytes a second; 0: no limit "
+		"(default: 0)\n  ;burst=NUMBER  seconds of unused iops and bps that may be used "
+		"later (default: 0)\n  ;tcmur_cmd_time_out=NUMBER  seconds until a command is "
+		"logged as late; 0: never (default: 30)");
 	free(text);
 	text = options_describe(&plain);
 	assert_true(strncmp(text, "null\nOptions:\n  ;ro", 18) == 0);
@@ -452,24 +471,24 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(a_string_is_subtype_and_target, teardown),
-		cmocka_unit_test_teardown(what_is_not_given_has_its_default, teardown),
+		cmocka_unit_test_teardown(options_that_are_not_given_have_their_defaults, teardown),
 		cmocka_unit_test_teardown(options_of_every_type_are_decoded, teardown),
-		cmocka_unit_test_teardown(a_switch_has_many_words, teardown),
+		cmocka_unit_test_teardown(a_boolean_has_many_spellings, teardown),
 		cmocka_unit_test_teardown(sizes_have_units, teardown),
 		cmocka_unit_test_teardown(the_daemon_has_options_for_every_device, teardown),
-		cmocka_unit_test_teardown(identity_fits_its_fields, teardown),
+		cmocka_unit_test_teardown(inquiry_strings_fit_their_fields, teardown),
 		cmocka_unit_test_teardown(every_device_can_have_limits, teardown),
-		cmocka_unit_test(other_limits_are_no_other_device),
-		cmocka_unit_test_teardown(the_peers_time_limit_is_known, teardown),
+		cmocka_unit_test(changed_limits_do_not_make_another_device),
+		cmocka_unit_test_teardown(the_time_limit_of_tcmu_runner_is_understood, teardown),
 		cmocka_unit_test_teardown(empty_options_mean_nothing, teardown),
-		cmocka_unit_test_teardown(refusals_say_what_is_wrong, teardown),
-		cmocka_unit_test_teardown(as_much_as_the_kernel_keeps_is_taken, teardown),
+		cmocka_unit_test_teardown(refusals_name_the_mistake, teardown),
+		cmocka_unit_test_teardown(a_string_of_the_kernels_maximum_is_accepted, teardown),
 		cmocka_unit_test_teardown(a_handler_need_not_have_options, teardown),
 		cmocka_unit_test_teardown(the_config_owns_its_strings, teardown),
-		cmocka_unit_test(what_would_be_cut_on_the_way_is_refused),
-		cmocka_unit_test(a_subtype_is_what_is_before_the_slash),
+		cmocka_unit_test(strings_that_would_be_cut_on_the_way_are_refused),
+		cmocka_unit_test(the_subtype_ends_at_the_slash),
 		cmocka_unit_test(a_subtype_is_a_path_element_of_the_bus),
-		cmocka_unit_test(a_table_that_makes_no_sense_is_refused),
+		cmocka_unit_test(an_invalid_table_is_refused),
 		cmocka_unit_test(the_description_names_every_option),
 	};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tcmu.conf: what established files say is understood, and nothing that a file says can do harm.
+ * tcmu.conf: established files are understood, and no content of a file can do harm.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/settings-watch.h"
 #include "config/settings.h"
 #include "log-fixture.h"
 
@@ -22,7 +23,7 @@ static struct settings settings;
 static unsigned warned, last_line;
 static char last_warning[512];
 
-static void warn(void *userdata, unsigned line, const char *text)
+static void on_warning(void *userdata, unsigned line, const char *text)
 {
 	assert_ptr_equal(userdata, &settings);
 	warned++;
@@ -42,13 +43,13 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void) state;
-	fixture_remove_folder();
+	fixture_remove_directory();
 	return 0;
 }
 
-static unsigned parse(const char *text)
+static unsigned parse_text(const char *text)
 {
-	unsigned r = settings_parse(text, strlen(text), &settings, warn, &settings);
+	unsigned r = settings_parse(text, strlen(text), &settings, on_warning, &settings);
 
 	assert_int_equal(r, warned);
 	return r;
@@ -57,7 +58,7 @@ static unsigned parse(const char *text)
 static void check_warning(const char *text, unsigned line, const char *word)
 {
 	warned = 0;
-	if (parse(text) != 1 || last_line != line || !strstr(last_warning, word))
+	if (parse_text(text) != 1 || last_line != line || !strstr(last_warning, word))
 		fail_msg("\"%s\": %u warnings, line %u: %s", text, warned, last_line, last_warning);
 }
 
@@ -80,11 +81,11 @@ static void established_lines_are_understood(void **state)
 {
 	(void) state;
 	assert_int_equal(
-		parse("# the peer's file\n"
-		      "\n"
-		      "log_level = 5\n"
-		      "  # indented\n"
-		      "log_dir = \"/var/log\"\n"),
+		parse_text("# tcmu-runner's file\n"
+			   "\n"
+			   "log_level = 5\n"
+			   "  # indented\n"
+			   "log_dir = \"/var/log\"\n"),
 		0);
 	assert_int_equal(settings.log_level, 5);
 	assert_string_equal(settings.log_dir, "/var/log");
@@ -106,19 +107,19 @@ static void spelling_may_vary(void **state)
 	(void) state;
 	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
 		settings_defaults(&settings);
-		assert_int_equal(parse(same[i]), 0);
+		assert_int_equal(parse_text(same[i]), 0);
 		assert_string_equal(settings.log_dir, "/a/b");
 	}
 }
 
-static void quotes_keep_what_is_in_them(void **state)
+static void quotes_protect_their_content(void **state)
 {
 	(void) state;
-	assert_int_equal(parse("log_dir = \"/a b #c 'd'\""), 0);
+	assert_int_equal(parse_text("log_dir = \"/a b #c 'd'\""), 0);
 	assert_string_equal(settings.log_dir, "/a b #c 'd'");
-	assert_int_equal(parse("log_dir ="), 0);
+	assert_int_equal(parse_text("log_dir ="), 0);
 	assert_string_equal(settings.log_dir, "");
-	assert_int_equal(parse("log_dir = /a#b"), 0);
+	assert_int_equal(parse_text("log_dir = /a#b"), 0);
 	assert_string_equal(settings.log_dir, "/a#b");
 }
 
@@ -126,11 +127,11 @@ static void every_key_can_be_set(void **state)
 {
 	(void) state;
 	assert_int_equal(
-		parse("log_level = 0\nlog_dir = /l\nio_engine = threads\nqueue_depth = "
-		      "7\nrelease_deadline_ms = 11\n"
-		      "reply_timeout_ms = 12\nopen_timeout_ms = 113\nstop_timeout_ms = "
-		      "14\ncheck_timeout_ms "
-		      "= 115\n"),
+		parse_text("log_level = 0\nlog_dir = /l\nio_engine = threads\nqueue_depth = "
+			   "7\nrelease_deadline_ms = 11\n"
+			   "reply_timeout_ms = 12\nopen_timeout_ms = 113\nstop_timeout_ms = "
+			   "14\ncheck_timeout_ms "
+			   "= 115\n"),
 		0);
 	assert_int_equal(settings.log_level, 0);
 	assert_string_equal(settings.log_dir, "/l");
@@ -141,15 +142,15 @@ static void every_key_can_be_set(void **state)
 	assert_int_equal(settings.open_timeout_ms, 113);
 	assert_int_equal(settings.stop_timeout_ms, 14);
 	assert_int_equal(settings.check_timeout_ms, 115);
-	assert_int_equal(parse("io_engine = uring"), 0);
+	assert_int_equal(parse_text("io_engine = uring"), 0);
 	assert_int_equal(settings.io_engine, AIO_URING);
 }
 
-static void a_key_that_is_gone_has_its_default_again(void **state)
+static void a_removed_key_has_its_default_again(void **state)
 {
 	(void) state;
-	assert_int_equal(parse("log_level = 5\nqueue_depth = 9"), 0);
-	assert_int_equal(parse("queue_depth = 10"), 0);
+	assert_int_equal(parse_text("log_level = 5\nqueue_depth = 9"), 0);
+	assert_int_equal(parse_text("queue_depth = 10"), 0);
 	assert_int_equal(settings.log_level, 3);
 	assert_int_equal(settings.queue_depth, 10);
 }
@@ -169,7 +170,7 @@ static void a_bad_value_warns_with_the_range_and_keeps_the_old_one(void **state)
 	char text[64];
 
 	(void) state;
-	assert_int_equal(parse("log_level = 4"), 0);
+	assert_int_equal(parse_text("log_level = 4"), 0);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		(void) snprintf(
 			text, sizeof(text), "# one\nlog_level = %s\nqueue_depth = 5", bad[i]);
@@ -186,7 +187,7 @@ static void a_bad_value_warns_with_the_range_and_keeps_the_old_one(void **state)
 	check_warning("log_dir = \"/a\" b", 1, "an absolute path");
 }
 
-static void a_line_that_is_none_warns(void **state)
+static void a_line_without_key_and_value_warns(void **state)
 {
 	(void) state;
 	check_warning("[section]", 1, "key = value");
@@ -196,40 +197,41 @@ static void a_line_that_is_none_warns(void **state)
 	check_warning("log_level\v5", 1, "log_level?5");
 }
 
-static void bytes_that_are_no_text_warn_and_are_shown_harmlessly(void **state)
+static void bytes_that_are_no_text_warn_and_are_shown_escaped(void **state)
 {
 	static const char zero[] = "log_level = 4\n\0\0\nqueue_depth = 8\n";
 	char line[8192];
 
 	(void) state;
-	assert_int_equal(settings_parse(zero, sizeof(zero) - 1, &settings, warn, &settings), 1);
+	assert_int_equal(
+		settings_parse(zero, sizeof(zero) - 1, &settings, on_warning, &settings), 1);
 	assert_int_equal(last_line, 2);
 	assert_int_equal(settings.log_level, 4);
 	assert_int_equal(settings.queue_depth, 8);
 	check_warning("\xff\x1b[2J = 1", 1, "\"??[2J\"");
 	memset(line, 'x', sizeof(line));
 	warned = 0;
-	assert_int_equal(settings_parse(line, sizeof(line), &settings, warn, &settings), 1);
+	assert_int_equal(settings_parse(line, sizeof(line), &settings, on_warning, &settings), 1);
 	line[5000] = '\0';
 	check_warning(line, 1, "too long");
 	line[1000] = '\0';
 	check_warning(line, 1, "xxx...");
 }
 
-static void a_longest_folder_fits(void **state)
+static void the_longest_directory_fits(void **state)
 {
 	char text[SETTINGS_PATH_MAX + 32] = "log_dir = /";
 	size_t begin = strlen(text);
 
 	(void) state;
 	memset(text + begin, 'd', SETTINGS_PATH_MAX - 2);
-	assert_int_equal(parse(text), 0);
+	assert_int_equal(parse_text(text), 0);
 	assert_int_equal(strlen(settings.log_dir), SETTINGS_PATH_MAX - 1);
 	memset(text + begin, 'd', SETTINGS_PATH_MAX - 1);
 	check_warning(text, 1, "an absolute path");
 }
 
-static void nobody_need_listen_to_warnings(void **state)
+static void warnings_need_no_listener(void **state)
 {
 	(void) state;
 	assert_int_equal(settings_parse("a\nb\nc", 5, &settings, NULL, NULL), 3);
@@ -241,7 +243,8 @@ static void a_file_is_read(void **state)
 {
 	(void) state;
 	fixture_write("tcmu.conf", "log_level = 2\nnonsense = 1\n");
-	assert_int_equal(settings_load(fixture_path("tcmu.conf"), &settings, warn, &settings), 1);
+	assert_int_equal(
+		settings_load(fixture_path("tcmu.conf"), &settings, on_warning, &settings), 1);
 	assert_int_equal(settings.log_level, 2);
 }
 
@@ -249,9 +252,11 @@ static void a_missing_file_means_defaults(void **state)
 {
 	(void) state;
 	settings.log_level = 5;
-	assert_int_equal(settings_load(fixture_path("none"), &settings, warn, &settings), -ENOENT);
 	assert_int_equal(
-		settings_load(fixture_path("none/none"), &settings, warn, &settings), -ENOENT);
+		settings_load(fixture_path("none"), &settings, on_warning, &settings), -ENOENT);
+	assert_int_equal(
+		settings_load(fixture_path("none/none"), &settings, on_warning, &settings),
+		-ENOENT);
 	assert_int_equal(settings.log_level, 3);
 	assert_int_equal(warned, 0);
 }
@@ -260,7 +265,8 @@ static void a_file_that_cannot_be_read_changes_nothing(void **state)
 {
 	(void) state;
 	settings.log_level = 5;
-	assert_int_equal(settings_load(fixture_folder(), &settings, warn, &settings), -EISDIR);
+	assert_int_equal(
+		settings_load(fixture_directory(), &settings, on_warning, &settings), -EISDIR);
 	assert_int_equal(settings.log_level, 5);
 	assert_int_equal(warned, 1);
 	assert_int_equal(last_line, 0);
@@ -273,7 +279,8 @@ static void a_huge_file_changes_nothing(void **state)
 	fixture_write("huge", "");
 	assert_int_equal(truncate(fixture_path("huge"), SETTINGS_FILE_MAX + 1), 0);
 	settings.log_level = 5;
-	assert_int_equal(settings_load(fixture_path("huge"), &settings, warn, &settings), -EFBIG);
+	assert_int_equal(
+		settings_load(fixture_path("huge"), &settings, on_warning, &settings), -EFBIG);
 	assert_int_equal(settings.log_level, 5);
 	assert_int_equal(warned, 1);
 }
@@ -282,14 +289,15 @@ static void a_fifo_does_not_hang(void **state)
 {
 	(void) state;
 	assert_int_equal(mkfifo(fixture_path("fifo"), 0600), 0);
-	assert_int_equal(settings_load(fixture_path("fifo"), &settings, warn, &settings), 0);
+	assert_int_equal(settings_load(fixture_path("fifo"), &settings, on_warning, &settings), 0);
 }
 
 /* ------- changes ------- */
 
 static unsigned changes;
 
-static void changed(void *userdata, const char *key, const char *before, const char *after)
+static void on_setting_changed(
+	void *userdata, const char *key, const char *before, const char *after)
 {
 	char *text = userdata;
 
@@ -297,19 +305,19 @@ static void changed(void *userdata, const char *key, const char *before, const c
 	(void) snprintf(text + strlen(text), 256 - strlen(text), "%s:%s:%s ", key, before, after);
 }
 
-static void what_differs_is_told_and_nothing_else(void **state)
+static void only_changed_keys_are_reported(void **state)
 {
 	struct settings after = settings;
 	char text[256] = "";
 
 	(void) state;
 	changes = 0;
-	settings_compare(&settings, &after, changed, text);
+	settings_compare(&settings, &after, on_setting_changed, text);
 	assert_int_equal(changes, 0);
 	assert_int_equal(settings_set(&after, "log_level", "5"), 0);
 	assert_int_equal(settings_set(&after, "io_engine", "threads"), 0);
 	assert_int_equal(settings_set(&after, "log_dir", "/x"), 0);
-	settings_compare(&settings, &after, changed, text);
+	settings_compare(&settings, &after, on_setting_changed, text);
 	assert_int_equal(changes, 3);
 	assert_string_equal(text, "log_level:3:5 log_dir:auto:/x io_engine:auto:threads ");
 }
@@ -346,7 +354,7 @@ static void count_change(void *userdata)
 	(*cnt)++;
 }
 
-/* Runs the loop until one more change has been told. */
+/* Runs the event loop until one more change has been reported. */
 static void await_change(sd_event *event, const unsigned *cnt)
 {
 	unsigned before = *cnt;
@@ -356,7 +364,7 @@ static void await_change(sd_event *event, const unsigned *cnt)
 	assert_int_equal(*cnt, before + 1);
 }
 
-static void every_way_of_changing_the_file_is_seen(void **state)
+static void every_way_of_changing_the_file_is_noticed(void **state)
 {
 	struct settings_watch *watch = NULL;
 	sd_event *event = NULL;
@@ -383,7 +391,7 @@ static void every_way_of_changing_the_file_is_seen(void **state)
 	sd_event_unref(event);
 }
 
-static void without_its_folder_there_is_no_watch(void **state)
+static void a_missing_directory_cannot_be_watched(void **state)
 {
 	struct settings_watch *watch = NULL;
 	sd_event *event = NULL;
@@ -404,29 +412,29 @@ int main(void)
 		cmocka_unit_test_setup(the_defaults_are_the_documented_ones, setup),
 		cmocka_unit_test_setup(established_lines_are_understood, setup),
 		cmocka_unit_test_setup(spelling_may_vary, setup),
-		cmocka_unit_test_setup(quotes_keep_what_is_in_them, setup),
+		cmocka_unit_test_setup(quotes_protect_their_content, setup),
 		cmocka_unit_test_setup(every_key_can_be_set, setup),
-		cmocka_unit_test_setup(a_key_that_is_gone_has_its_default_again, setup),
+		cmocka_unit_test_setup(a_removed_key_has_its_default_again, setup),
 		cmocka_unit_test_setup(an_unknown_key_warns_with_its_line, setup),
 		cmocka_unit_test_setup(
 			a_bad_value_warns_with_the_range_and_keeps_the_old_one, setup),
-		cmocka_unit_test_setup(a_line_that_is_none_warns, setup),
-		cmocka_unit_test_setup(bytes_that_are_no_text_warn_and_are_shown_harmlessly, setup),
-		cmocka_unit_test_setup(a_longest_folder_fits, setup),
-		cmocka_unit_test_setup(nobody_need_listen_to_warnings, setup),
+		cmocka_unit_test_setup(a_line_without_key_and_value_warns, setup),
+		cmocka_unit_test_setup(bytes_that_are_no_text_warn_and_are_shown_escaped, setup),
+		cmocka_unit_test_setup(the_longest_directory_fits, setup),
+		cmocka_unit_test_setup(warnings_need_no_listener, setup),
 		cmocka_unit_test_setup_teardown(a_file_is_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_missing_file_means_defaults, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_file_that_cannot_be_read_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_huge_file_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_fifo_does_not_hang, setup, teardown),
-		cmocka_unit_test_setup(what_differs_is_told_and_nothing_else, setup),
+		cmocka_unit_test_setup(only_changed_keys_are_reported, setup),
 		cmocka_unit_test_setup(one_key_can_be_set_by_name, setup),
 		cmocka_unit_test_setup(every_row_of_the_table_has_a_valid_default_and_words, setup),
 		cmocka_unit_test_setup_teardown(
-			every_way_of_changing_the_file_is_seen, setup, teardown),
+			every_way_of_changing_the_file_is_noticed, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			without_its_folder_there_is_no_watch, setup, teardown),
+			a_missing_directory_cannot_be_watched, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

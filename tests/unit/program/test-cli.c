@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command line: what the peer's users and tools type is understood, and a mistake is one clear
- * line.
+ * The command line: the options of tcmu-runner are understood, and a mistake is one clear line.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,7 +27,7 @@ static int teardown(void **state)
 	free(out);
 	free(err);
 	out = err = NULL;
-	fixture_remove_folder();
+	fixture_remove_directory();
 	return 0;
 }
 
@@ -58,7 +57,7 @@ static int run_as(const char *program, ...)
 
 #define run(...) run_as("/usr/sbin/tcmud", __VA_ARGS__)
 
-static void runs(int r)
+static void assert_runs(int r)
 {
 	assert_string_equal(err, "");
 	assert_string_equal(out, "");
@@ -70,7 +69,7 @@ static void no_argument_is_needed(void **state)
 	struct settings settings;
 
 	(void) state;
-	runs(run(NULL));
+	assert_runs(run(NULL));
 	assert_non_null(strstr(cli.config, "/tcmu/tcmu.conf"));
 	assert_false(cli.config_given);
 	assert_true(cli.handler_path[0] == '/');
@@ -82,12 +81,12 @@ static void no_argument_is_needed(void **state)
 	assert_int_equal(settings.io_engine, AIO_AUTO);
 }
 
-static void what_is_given_wins_over_the_file(void **state)
+static void the_command_line_wins_over_the_file(void **state)
 {
 	struct settings settings;
 
 	(void) state;
-	runs(run("--log-level", "5", "--io-engine=threads", "-l", "/var/x", NULL));
+	assert_runs(run("--log-level", "5", "--io-engine=threads", "-l", "/var/x", NULL));
 	settings_defaults(&settings);
 	cli_override(&cli, &settings);
 	assert_int_equal(settings.log_level, 5);
@@ -95,29 +94,29 @@ static void what_is_given_wins_over_the_file(void **state)
 	assert_int_equal(settings.io_engine, AIO_THREADS);
 }
 
-static void paths_are_taken(void **state)
+static void paths_are_accepted(void **state)
 {
 	(void) state;
-	runs(run("--config", "/a", "--handler-path", "/b", NULL));
+	assert_runs(run("--config", "/a", "--handler-path", "/b", NULL));
 	assert_string_equal(cli.config, "/a");
 	assert_true(cli.config_given);
 	assert_string_equal(cli.handler_path, "/b");
 }
 
-static void the_peers_options_are_understood(void **state)
+static void the_options_of_tcmu_runner_are_understood(void **state)
 {
 	(void) state;
-	runs(run("-d", NULL));
+	assert_runs(run("-d", NULL));
 	assert_int_equal(cli.log_level, 5);
-	runs(run("--debug", NULL));
+	assert_runs(run("--debug", NULL));
 	assert_int_equal(cli.log_level, 5);
-	runs(run("-f", "65536", NULL));
+	assert_runs(run("-f", "65536", NULL));
 	assert_int_equal(cli.nofile, 65536);
-	runs(run("--nofile=1048576", NULL));
+	assert_runs(run("--nofile=1048576", NULL));
 	assert_int_equal(cli.nofile, 1048576);
-	runs(run("--tcmu-log-dir", "/l", NULL));
+	assert_runs(run("--tcmu-log-dir", "/l", NULL));
 	assert_string_equal(cli.log_dir, "/l");
-	runs(run("--handler-path=/h", NULL));
+	assert_runs(run("--handler-path=/h", NULL));
 	assert_string_equal(cli.handler_path, "/h");
 }
 
@@ -153,7 +152,7 @@ static void help_names_every_option(void **state)
 	assert_non_null(strstr(out, "Usage: tcmud "));
 }
 
-static void mistaken(int r, const char *line)
+static void assert_mistake(int r, const char *line)
 {
 	assert_int_equal(r, CLI_EXIT_USAGE);
 	assert_string_equal(err, line);
@@ -163,31 +162,30 @@ static void mistaken(int r, const char *line)
 static void a_mistake_is_one_line(void **state)
 {
 	(void) state;
-	mistaken(run("--colour", NULL), "tcmud: there is no option \"--colour\" (try --help)\n");
-	mistaken(
-		run("--colour=red", NULL),
-		"tcmud: there is no option \"--colour=red\" (try --help)\n");
-	mistaken(run("-d", "-x", NULL), "tcmud: there is no option \"-x\" (try --help)\n");
-	mistaken(run("-dx", NULL), "tcmud: there is no option \"-x\" (try --help)\n");
-	mistaken(run("--debug", "-xd", NULL), "tcmud: there is no option \"-x\" (try --help)\n");
-	mistaken(run("--h", NULL), "tcmud: there is no option \"--h\" (try --help)\n");
-	mistaken(
+	assert_mistake(run("--colour", NULL), "tcmud: unknown option \"--colour\" (try --help)\n");
+	assert_mistake(
+		run("--colour=red", NULL), "tcmud: unknown option \"--colour=red\" (try --help)\n");
+	assert_mistake(run("-d", "-x", NULL), "tcmud: unknown option \"-x\" (try --help)\n");
+	assert_mistake(run("-dx", NULL), "tcmud: unknown option \"-x\" (try --help)\n");
+	assert_mistake(run("--debug", "-xd", NULL), "tcmud: unknown option \"-x\" (try --help)\n");
+	assert_mistake(run("--h", NULL), "tcmud: unknown option \"--h\" (try --help)\n");
+	assert_mistake(
 		run("--config", NULL),
-		"tcmud: the option needs a value: \"--config\" (try --help)\n");
-	mistaken(run("-f", NULL), "tcmud: the option needs a value: \"-f\" (try --help)\n");
-	mistaken(
+		"tcmud: option without its value: \"--config\" (try --help)\n");
+	assert_mistake(run("-f", NULL), "tcmud: option without its value: \"-f\" (try --help)\n");
+	assert_mistake(
 		run("--help=me", NULL),
-		"tcmud: the option takes no value: \"--help=me\" (try --help)\n");
-	mistaken(
+		"tcmud: option that takes no value: \"--help=me\" (try --help)\n");
+	assert_mistake(
 		run("--debug=1", NULL),
-		"tcmud: the option takes no value: \"--debug=1\" (try --help)\n");
-	mistaken(run("start", NULL), "tcmud: there is nothing to do with \"start\" (try --help)\n");
-	mistaken(
+		"tcmud: option that takes no value: \"--debug=1\" (try --help)\n");
+	assert_mistake(run("start", NULL), "tcmud: unexpected argument \"start\" (try --help)\n");
+	assert_mistake(
 		run("--check-config", "x", NULL),
-		"tcmud: there is nothing to do with \"x\" (try --help)\n");
+		"tcmud: unexpected argument \"x\" (try --help)\n");
 }
 
-static void a_bad_value_is_told_with_what_is_expected(void **state)
+static void a_bad_value_is_reported_with_the_expected_values(void **state)
 {
 	static const char *const levels[] = {"6", "-1", "debug", "", "3x", "99999999999999999999"};
 	char line[256];
@@ -196,25 +194,25 @@ static void a_bad_value_is_told_with_what_is_expected(void **state)
 	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
 		(void) snprintf(
 			line, sizeof(line),
-			"tcmud: the log level cannot be \"%s\": it is to be 0 to 5 (try --help)\n",
+			"tcmud: invalid log level \"%s\": expected 0 to 5 (try --help)\n",
 			levels[i]);
-		mistaken(run("--log-level", levels[i], NULL), line);
+		assert_mistake(run("--log-level", levels[i], NULL), line);
 	}
-	mistaken(
+	assert_mistake(
 		run("--io-engine", "aio", NULL),
-		"tcmud: the I/O engine cannot be \"aio\": it is to be auto, uring or threads (try "
+		"tcmud: invalid I/O engine \"aio\": expected auto, uring or threads (try "
 		"--help)\n");
-	mistaken(
+	assert_mistake(
 		run("--nofile", "10", NULL),
-		"tcmud: the limit of open files cannot be \"10\": it is to be 1024 to 1048576 (try "
+		"tcmud: invalid limit of open files \"10\": expected 1024 to 1048576 (try "
 		"--help)\n");
-	mistaken(
+	assert_mistake(
 		run("-l", "", NULL),
-		"tcmud: the folder cannot be \"\": it is empty or too long (try --help)\n");
+		"tcmud: invalid directory \"\": it is empty or too long (try --help)\n");
 }
 
 /* Checks a file and compares what is printed: path, and the rest of each line. */
-static void checked(const char *name, int code, const char *expected)
+static void assert_check_prints(const char *name, int code, const char *expected)
 {
 	const char *path = fixture_path(name);
 	char text[1024] = "";
@@ -231,47 +229,49 @@ static void checked(const char *name, int code, const char *expected)
 	assert_string_equal(err, "");
 }
 
-static void a_good_file_is_called_fine(void **state)
+static void a_good_file_has_no_mistakes(void **state)
 {
 	(void) state;
 	fixture_write("good.conf", "log_level = 3\n");
-	checked("good.conf", CLI_EXIT_OK, ": fine\n");
+	assert_check_prints("good.conf", CLI_EXIT_OK, ": no mistakes\n");
 }
 
-static void what_is_wrong_with_a_file_is_told_with_its_line(void **state)
+static void a_mistake_in_the_file_is_reported_with_its_line(void **state)
 {
 	(void) state;
 	fixture_write("bad.conf", "log_level = high\n\ncolour = red\n");
-	checked("bad.conf", CLI_EXIT_FAILURE,
-		":1: log_level cannot be \"high\": it is to be 0 to 5; \"3\" is kept\n"
-		":3: there is no setting \"colour\"; the line is ignored\n");
-	checked(".", CLI_EXIT_FAILURE, ": it cannot be read: Is a directory\n");
-	checked("none.conf", CLI_EXIT_FAILURE, ": there is no such file\n");
+	assert_check_prints(
+		"bad.conf", CLI_EXIT_FAILURE,
+		":1: log_level is \"high\", expected 0 to 5; it stays \"3\"\n"
+		":3: unknown setting \"colour\"; the line is ignored\n");
+	assert_check_prints(".", CLI_EXIT_FAILURE, ": cannot read it: Is a directory\n");
+	assert_check_prints("none.conf", CLI_EXIT_FAILURE, ": the file does not exist\n");
 }
 
-static void a_file_that_nobody_asked_for_may_be_missing(void **state)
+static void the_default_file_may_be_missing(void **state)
 {
 	(void) state;
 	assert_int_equal(run("--check-config", NULL), CLI_EXIT_OK);
-	assert_non_null(strstr(out, "there is no such file; everything has its default\n"));
+	assert_non_null(strstr(out, "the file does not exist; all settings have their defaults\n"));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(no_argument_is_needed, teardown),
-		cmocka_unit_test_teardown(what_is_given_wins_over_the_file, teardown),
-		cmocka_unit_test_teardown(paths_are_taken, teardown),
-		cmocka_unit_test_teardown(the_peers_options_are_understood, teardown),
+		cmocka_unit_test_teardown(the_command_line_wins_over_the_file, teardown),
+		cmocka_unit_test_teardown(paths_are_accepted, teardown),
+		cmocka_unit_test_teardown(the_options_of_tcmu_runner_are_understood, teardown),
 		cmocka_unit_test_teardown(
 			the_version_is_one_line_that_ends_with_the_number, teardown),
 		cmocka_unit_test_teardown(help_names_every_option, teardown),
 		cmocka_unit_test_teardown(a_mistake_is_one_line, teardown),
-		cmocka_unit_test_teardown(a_bad_value_is_told_with_what_is_expected, teardown),
-		cmocka_unit_test_teardown(a_good_file_is_called_fine, teardown),
 		cmocka_unit_test_teardown(
-			what_is_wrong_with_a_file_is_told_with_its_line, teardown),
-		cmocka_unit_test_teardown(a_file_that_nobody_asked_for_may_be_missing, teardown),
+			a_bad_value_is_reported_with_the_expected_values, teardown),
+		cmocka_unit_test_teardown(a_good_file_has_no_mistakes, teardown),
+		cmocka_unit_test_teardown(
+			a_mistake_in_the_file_is_reported_with_its_line, teardown),
+		cmocka_unit_test_teardown(the_default_file_may_be_missing, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

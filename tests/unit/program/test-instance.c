@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Only one daemon: the second learns the first one's pid, whichever of the two locks they share,
- * and nobody but a daemon can keep one from starting.
+ * and only a daemon can block the start of another.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -64,7 +64,7 @@ static int teardown(void **state)
 {
 	(void) state;
 	end_child();
-	fixture_remove_folder();
+	fixture_remove_directory();
 	return 0;
 }
 
@@ -95,7 +95,7 @@ static void start_other(const char *file, const char *socket_name)
 	assert_int_equal(r, 'y');
 }
 
-static int acquire(const char *file, const char *socket_name, pid_t *other)
+static int acquire_both(const char *file, const char *socket_name, pid_t *other)
 {
 	struct instance instance = INSTANCE_INIT;
 	int r = instance_acquire(&instance, fixture_path(file), socket_name, other);
@@ -111,9 +111,9 @@ static void the_only_one_may_start(void **state)
 	pid_t other;
 
 	(void) state;
-	assert_int_equal(acquire("lock", name, &other), 0);
+	assert_int_equal(acquire_both("lock", name, &other), 0);
 	assert_int_equal(other, 0);
-	assert_int_equal(acquire("lock", name, &other), 0);
+	assert_int_equal(acquire_both("lock", name, &other), 0);
 }
 
 static void a_second_learns_the_firsts_pid_from_the_lock(void **state)
@@ -122,7 +122,7 @@ static void a_second_learns_the_firsts_pid_from_the_lock(void **state)
 
 	(void) state;
 	start_other("lock", name);
-	assert_int_equal(acquire("lock", "tcmud-test-elsewhere", &other), -EBUSY);
+	assert_int_equal(acquire_both("lock", "tcmud-test-elsewhere", &other), -EBUSY);
 	assert_int_equal(other, child);
 }
 
@@ -133,7 +133,7 @@ static void a_second_in_another_container_learns_it_from_the_socket(void **state
 	(void) state;
 	start_other("lock", name);
 	for (int i = 0; i < 3; i++) {
-		assert_int_equal(acquire("another-lock", name, &other), -EBUSY);
+		assert_int_equal(acquire_both("another-lock", name, &other), -EBUSY);
 		assert_int_equal(other, child);
 	}
 }
@@ -145,20 +145,20 @@ static void after_a_kill_the_next_one_starts(void **state)
 	(void) state;
 	start_other("lock", name);
 	end_child();
-	assert_int_equal(acquire("lock", name, &other), 0);
+	assert_int_equal(acquire_both("lock", name, &other), 0);
 }
 
-static void a_strangers_name_keeps_nobody_from_starting(void **state)
+static void a_name_held_by_another_user_does_not_block_the_start(void **state)
 {
 	pid_t other;
 
 	(void) state;
 	start_other("lock", name);
 	strange_peers = true;
-	assert_int_equal(acquire("another-lock", name, &other), 0);
+	assert_int_equal(acquire_both("another-lock", name, &other), 0);
 }
 
-static void a_name_that_nobody_listens_on_keeps_nobody_from_starting(void **state)
+static void a_bound_name_without_a_listener_does_not_block_the_start(void **state)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -170,18 +170,18 @@ static void a_name_that_nobody_listens_on_keeps_nobody_from_starting(void **stat
 		bind(fd, (const struct sockaddr *) &address,
 		     (socklen_t) (offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name))),
 		0);
-	assert_int_equal(acquire("lock", name, &other), 0);
+	assert_int_equal(acquire_both("lock", name, &other), 0);
 	(void) close(fd);
 }
 
-static void a_lock_that_cannot_be_made_is_an_error(void **state)
+static void a_lock_file_that_cannot_be_created_is_an_error(void **state)
 {
 	pid_t other;
 
 	(void) state;
-	assert_int_equal(acquire("no/lock", name, &other), -ENOENT);
+	assert_int_equal(acquire_both("no/lock", name, &other), -ENOENT);
 	assert_int_equal(symlink("elsewhere", fixture_path("link")), 0);
-	assert_int_equal(acquire("link", name, &other), -ELOOP);
+	assert_int_equal(acquire_both("link", name, &other), -ELOOP);
 }
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -193,9 +193,9 @@ int main(void)
 		TEST(a_second_learns_the_firsts_pid_from_the_lock),
 		TEST(a_second_in_another_container_learns_it_from_the_socket),
 		TEST(after_a_kill_the_next_one_starts),
-		TEST(a_strangers_name_keeps_nobody_from_starting),
-		TEST(a_name_that_nobody_listens_on_keeps_nobody_from_starting),
-		TEST(a_lock_that_cannot_be_made_is_an_error),
+		TEST(a_name_held_by_another_user_does_not_block_the_start),
+		TEST(a_bound_name_without_a_listener_does_not_block_the_start),
+		TEST(a_lock_file_that_cannot_be_created_is_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

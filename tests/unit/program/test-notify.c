@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the service manager is told, and nothing when there is none.
+ * Reports to the service manager; without one nothing happens.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,11 +40,11 @@ static int teardown(void **state)
 	(void) unsetenv("NOTIFY_SOCKET");
 	(void) unsetenv("WATCHDOG_USEC");
 	(void) unsetenv("WATCHDOG_PID");
-	fixture_remove_folder();
+	fixture_remove_directory();
 	return 0;
 }
 
-static void told(const char *expected)
+static void manager_got(const char *expected)
 {
 	char text[512] = "";
 	ssize_t n = recv(manager, text, sizeof(text) - 1, 0);
@@ -55,27 +55,27 @@ static void told(const char *expected)
 		assert_string_equal(text, expected);
 }
 
-static void the_manager_is_told(void **state)
+static void the_service_manager_gets_the_reports(void **state)
 {
 	(void) state;
 	notify_ready();
-	told("READY=1");
+	manager_got("READY=1");
 	notify_stopping();
-	told("STOPPING=1");
+	manager_got("STOPPING=1");
 }
 
-static void a_status_is_told_when_it_has_changed(void **state)
+static void a_status_is_sent_only_when_it_has_changed(void **state)
 {
 	(void) state;
 	notify_status("Serving %d devices", 2);
-	told("STATUS=Serving 2 devices");
+	manager_got("STATUS=Serving 2 devices");
 	notify_status("Serving %d devices", 2);
-	told(NULL);
+	manager_got(NULL);
 	notify_status("Serving %d devices", 3);
-	told("STATUS=Serving 3 devices");
+	manager_got("STATUS=Serving 3 devices");
 }
 
-static void the_loop_feeds_the_watchdog(void **state)
+static void the_event_loop_feeds_the_watchdog(void **state)
 {
 	sd_event *event = NULL;
 	char pid[16];
@@ -86,9 +86,9 @@ static void the_loop_feeds_the_watchdog(void **state)
 	assert_int_equal(setenv("WATCHDOG_USEC", "20000", 1), 0);
 	assert_true(sd_event_new(&event) >= 0);
 	assert_true(notify_watchdog(event) > 0);
-	told("WATCHDOG=1");
+	manager_got("WATCHDOG=1");
 	assert_true(sd_event_run(event, UINT64_MAX) >= 0);
-	told("WATCHDOG=1");
+	manager_got("WATCHDOG=1");
 	sd_event_unref(event);
 }
 
@@ -101,7 +101,7 @@ static void without_a_manager_nothing_happens(void **state)
 	notify_ready();
 	notify_status("x");
 	notify_stopping();
-	told(NULL);
+	manager_got(NULL);
 	assert_true(sd_event_new(&event) >= 0);
 	assert_int_equal(notify_watchdog(event), 0);
 	sd_event_unref(event);
@@ -112,9 +112,9 @@ static void without_a_manager_nothing_happens(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(the_manager_is_told),
-		TEST(a_status_is_told_when_it_has_changed),
-		TEST(the_loop_feeds_the_watchdog),
+		TEST(the_service_manager_gets_the_reports),
+		TEST(a_status_is_sent_only_when_it_has_changed),
+		TEST(the_event_loop_feeds_the_watchdog),
 		TEST(without_a_manager_nothing_happens),
 	};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control socket: root's only, one request at a time, and no client can hold up the daemon or
- * take its memory.
+ * The control socket: for root only, one request at a time, and no client can block the daemon or
+ * use up its memory.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -72,7 +72,7 @@ static void on_request(
 static int setup(void **state)
 {
 	(void) state;
-	(void) fixture_folder();
+	(void) fixture_directory();
 	pretended = (uid_t) -1;
 	pending_cnt = 0;
 	assert_true(sd_event_new(&event) >= 0);
@@ -88,18 +88,18 @@ static int teardown(void **state)
 		control_socket_reply(pending[i], strdup("late"));
 	assert_int_equal(access(fixture_path("control"), F_OK), -1);
 	event = sd_event_unref(event);
-	fixture_remove_folder();
+	fixture_remove_directory();
 	return 0;
 }
 
-/* Lets the main loop do what there is to do. */
-static void serve(void)
+/* Runs the event loop until it is idle. */
+static void run_event_loop(void)
 {
 	while (sd_event_run(event, 20000) > 0)
 		;
 }
 
-static int client(void)
+static int connect_client(void)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -109,13 +109,13 @@ static int client(void)
 	return fd;
 }
 
-static void say(int fd, const char *text)
+static void send_text(int fd, const char *text)
 {
 	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
-	serve();
+	run_event_loop();
 }
 
-static void hears(int fd, const char *wanted)
+static void assert_receives(int fd, const char *wanted)
 {
 	char text[256] = "";
 	ssize_t n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
@@ -142,18 +142,18 @@ static void the_socket_is_for_its_owner_alone(void **state)
 	assert_int_equal(status.st_mode & 07777, 0600);
 }
 
-static void another_user_is_turned_away(void **state)
+static void another_user_is_refused(void **state)
 {
 	int fd;
 
 	(void) state;
 	pretended = geteuid() + 1;
-	fd = client();
-	serve();
+	fd = connect_client();
+	run_event_loop();
 	is_closed(fd);
 }
 
-static void root_and_the_own_user_are_served(void **state)
+static void root_and_our_own_user_are_served(void **state)
 {
 	const uid_t users[] = {0, geteuid()};
 
@@ -162,43 +162,43 @@ static void root_and_the_own_user_are_served(void **state)
 		int fd;
 
 		pretended = users[i];
-		fd = client();
-		say(fd, "hello\n");
-		hears(fd, "hello\n");
+		fd = connect_client();
+		send_text(fd, "hello\n");
+		assert_receives(fd, "hello\n");
 		assert_int_equal(close(fd), 0);
 	}
 }
 
 static void requests_follow_each_other(void **state)
 {
-	int fd = client();
+	int fd = connect_client();
 
 	(void) state;
-	say(fd, "one\n");
-	hears(fd, "one\n");
-	say(fd, "tw");
-	say(fd, "o\n");
-	hears(fd, "two\n");
+	send_text(fd, "one\n");
+	assert_receives(fd, "one\n");
+	send_text(fd, "tw");
+	send_text(fd, "o\n");
+	assert_receives(fd, "two\n");
 	assert_int_equal(close(fd), 0);
 }
 
 static void a_second_request_before_the_answer_ends_the_connection(void **state)
 {
-	int fd = client();
+	int fd = connect_client();
 
 	(void) state;
-	say(fd, "one\ntwo\n");
+	send_text(fd, "one\ntwo\n");
 	is_closed(fd);
 }
 
 static void a_line_without_an_end_is_not_kept(void **state)
 {
 	char *text = calloc(1, CONTROL_SOCKET_REQUEST_MAX + 1);
-	int fd = client();
+	int fd = connect_client();
 
 	(void) state;
 	memset(text, 'a', CONTROL_SOCKET_REQUEST_MAX);
-	say(fd, text);
+	send_text(fd, text);
 	is_closed(fd);
 	free(text);
 }
@@ -206,12 +206,12 @@ static void a_line_without_an_end_is_not_kept(void **state)
 static void the_longest_line_is_taken(void **state)
 {
 	char *text = calloc(1, CONTROL_SOCKET_REQUEST_MAX + 1);
-	int fd = client();
+	int fd = connect_client();
 
 	(void) state;
 	memset(text, 'a', CONTROL_SOCKET_REQUEST_MAX - 1);
 	text[CONTROL_SOCKET_REQUEST_MAX - 1] = '\n';
-	say(fd, text);
+	send_text(fd, text);
 	assert_int_equal(last_length, CONTROL_SOCKET_REQUEST_MAX - 1);
 	assert_int_equal(close(fd), 0);
 	free(text);
@@ -219,113 +219,113 @@ static void the_longest_line_is_taken(void **state)
 
 static void an_answer_may_come_later(void **state)
 {
-	int fd = client(), other = client();
+	int fd = connect_client(), other = connect_client();
 
 	(void) state;
-	say(fd, "later\n");
-	say(other, "now\n");
-	hears(other, "now\n");
+	send_text(fd, "later\n");
+	send_text(other, "now\n");
+	assert_receives(other, "now\n");
 	control_socket_reply(pending[--pending_cnt], strdup("at last"));
-	serve();
-	hears(fd, "at last\n");
+	run_event_loop();
+	assert_receives(fd, "at last\n");
 	assert_int_equal(close(fd), 0);
 	assert_int_equal(close(other), 0);
 }
 
-static void who_leaves_before_the_answer_is_no_matter(void **state)
+static void a_client_may_leave_before_the_answer(void **state)
 {
-	int fd = client();
+	int fd = connect_client();
 
 	(void) state;
-	say(fd, "later\n");
+	send_text(fd, "later\n");
 	assert_int_equal(close(fd), 0);
-	serve();
+	run_event_loop();
 	control_socket_reply(pending[--pending_cnt], strdup("nobody hears it"));
-	serve();
-	fd = client();
-	say(fd, "still there\n");
-	hears(fd, "still there\n");
+	run_event_loop();
+	fd = connect_client();
+	send_text(fd, "still there\n");
+	assert_receives(fd, "still there\n");
 	assert_int_equal(close(fd), 0);
 }
 
-static void an_answer_is_due_beyond_the_end(void **state)
+static void an_answer_may_come_after_the_socket_is_freed(void **state)
 {
-	int fd = client();
+	int fd = connect_client();
 
 	(void) state;
-	say(fd, "later\n"); /* answered by teardown(), after control_socket_free() */
+	send_text(fd, "later\n"); /* answered by teardown(), after control_socket_free() */
 	assert_int_equal(close(fd), 0);
 }
 
 static void no_memory_for_an_answer_ends_the_connection(void **state)
 {
-	int fd = client();
+	int fd = connect_client();
 
 	(void) state;
-	say(fd, "later\n");
+	send_text(fd, "later\n");
 	control_socket_reply(pending[--pending_cnt], NULL);
-	serve();
+	run_event_loop();
 	is_closed(fd);
 }
 
-static void a_client_that_does_not_read_holds_up_nobody(void **state)
+static void a_client_that_does_not_read_delays_no_other(void **state)
 {
-	int deaf = client(), fd = client();
+	int deaf = connect_client(), fd = connect_client();
 	size_t got = 0;
 	ssize_t n;
 
 	(void) state;
-	say(deaf, "big\n");
-	say(fd, "hello\n");
-	hears(fd, "hello\n");
+	send_text(deaf, "big\n");
+	send_text(fd, "hello\n");
+	assert_receives(fd, "hello\n");
 	do {
 		char buffer[65536];
 
 		n = recv(deaf, buffer, sizeof(buffer), MSG_DONTWAIT);
 		got += n > 0 ? (size_t) n : 0;
-		serve();
+		run_event_loop();
 	} while (n > 0);
 	assert_int_equal(got, (1 << 20) + 1);
 	assert_int_equal(close(deaf), 0);
 	assert_int_equal(close(fd), 0);
 }
 
-static void there_are_only_so_many_clients(void **state)
+static void the_number_of_clients_is_limited(void **state)
 {
 	int fds[CONTROL_SOCKET_CLIENTS_MAX + 1];
 
 	(void) state;
 	for (unsigned i = 0; i <= CONTROL_SOCKET_CLIENTS_MAX; i++) {
-		fds[i] = client();
-		serve();
+		fds[i] = connect_client();
+		run_event_loop();
 	}
 	is_closed(fds[CONTROL_SOCKET_CLIENTS_MAX]);
 	assert_int_equal(close(fds[0]), 0);
-	serve();
-	fds[0] = client();
-	say(fds[0], "hello\n");
-	hears(fds[0], "hello\n");
+	run_event_loop();
+	fds[0] = connect_client();
+	send_text(fds[0], "hello\n");
+	assert_receives(fds[0], "hello\n");
 	for (unsigned i = 0; i < CONTROL_SOCKET_CLIENTS_MAX; i++)
 		assert_int_equal(close(fds[i]), 0);
 }
 
-static void what_a_dead_daemon_left_is_replaced(void **state)
+static void the_socket_of_a_dead_daemon_is_replaced(void **state)
 {
 	struct control_socket *second = NULL;
 	int fd;
 
 	(void) state;
-	/* As after a crash: the file is there, and nobody listens. */
+	/* As after a crash: the file exists, and no process listens. */
 	assert_int_equal(
 		control_socket_new(event, fixture_path("control"), on_request, NULL, &second), 0);
-	fd = client();
-	say(fd, "hello\n");
-	hears(fd, "hello\n");
+	fd = connect_client();
+	send_text(fd, "hello\n");
+	assert_receives(fd, "hello\n");
 	assert_int_equal(close(fd), 0);
 	control_socket_free(second);
 }
 
-static void a_path_that_cannot_be_is_refused(void **state)
+static void an_impossible_path_is_refused(void **state)
 {
 	struct control_socket *other = NULL;
 	char path[200];
@@ -344,20 +344,20 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(the_socket_is_for_its_owner_alone),
-		TEST(another_user_is_turned_away),
-		TEST(root_and_the_own_user_are_served),
+		TEST(another_user_is_refused),
+		TEST(root_and_our_own_user_are_served),
 		TEST(requests_follow_each_other),
 		TEST(a_second_request_before_the_answer_ends_the_connection),
 		TEST(a_line_without_an_end_is_not_kept),
 		TEST(the_longest_line_is_taken),
 		TEST(an_answer_may_come_later),
-		TEST(who_leaves_before_the_answer_is_no_matter),
-		TEST(an_answer_is_due_beyond_the_end),
+		TEST(a_client_may_leave_before_the_answer),
+		TEST(an_answer_may_come_after_the_socket_is_freed),
 		TEST(no_memory_for_an_answer_ends_the_connection),
-		TEST(a_client_that_does_not_read_holds_up_nobody),
-		TEST(there_are_only_so_many_clients),
-		TEST(what_a_dead_daemon_left_is_replaced),
-		TEST(a_path_that_cannot_be_is_refused),
+		TEST(a_client_that_does_not_read_delays_no_other),
+		TEST(the_number_of_clients_is_limited),
+		TEST(the_socket_of_a_dead_daemon_is_replaced),
+		TEST(an_impossible_path_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

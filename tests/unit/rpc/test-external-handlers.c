@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Handlers of other processes on the bus: shown as long as they are there, asked for their checks,
- * and no way for others to put something into targetcli's menus. And arguments of every kind, for
- * every method.
+ * External handlers: shown as long as they are registered, and asked for their checks; no other
+ * process can add to targetcli's menus. And arguments of every kind for every method.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -67,11 +66,11 @@ static int teardown(void **state)
 	other = sd_bus_close_unref(other);
 	server_stop();
 	private_bus_stop();
-	fixture_remove_folder();
+	fixture_remove_directory();
 	return 0;
 }
 
-/* ------- calls, with the other process answering meanwhile ------- */
+/* ------- calls, while the other process answers ------- */
 
 struct reply {
 	bool here;
@@ -93,23 +92,23 @@ static int on_reply(sd_bus_message *message, void *userdata, sd_bus_error *error
 	return 0;
 }
 
-static void process(sd_bus *bus)
+static void process_other(sd_bus *bus)
 {
 	while (sd_bus_process(bus, NULL) > 0)
 		;
 }
 
-static void await(struct reply *reply)
+static void await_replies(struct reply *reply)
 {
 	while (!reply->here) {
-		process(other);
-		process(client());
+		process_other(other);
+		process_other(client());
 		if (!reply->here)
 			(void) sd_bus_wait(other, 1000);
 	}
 }
 
-static struct reply check(const char *handler, const char *text)
+static struct reply check_config(const char *handler, const char *text)
 {
 	struct reply reply = {0};
 	char path[128];
@@ -119,7 +118,7 @@ static struct reply check(const char *handler, const char *text)
 		sd_bus_call_method_async(
 			client(), NULL, SERVICE, path, SERVICE, "CheckConfig", on_reply, &reply,
 			"s", text) >= 0);
-	await(&reply);
+	await_replies(&reply);
 	return reply;
 }
 
@@ -131,11 +130,11 @@ static struct reply register_by(sd_bus *bus, const char *subtype, const char *de
 		sd_bus_call_method_async(
 			bus, NULL, SERVICE, MANAGER_PATH, MANAGER, "RegisterHandler", on_reply,
 			&reply, "ss", subtype, description) >= 0);
-	await(&reply);
+	await_replies(&reply);
 	return reply;
 }
 
-static void registered(void)
+static void register_mine(void)
 {
 	struct reply reply;
 
@@ -159,14 +158,14 @@ static bool is_shown(void)
 
 /* ------- tests ------- */
 
-static void one_that_registers_is_shown_with_its_description(void **state)
+static void a_registered_handler_is_shown_with_its_description(void **state)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
 	char *description = NULL;
 
 	(void) state;
 	assert_false(is_shown());
-	registered();
+	register_mine();
 	assert_true(
 		sd_bus_get_property_string(
 			client(), SERVICE, ROOT "/mine", SERVICE, "ConfigDesc", &error,
@@ -175,14 +174,14 @@ static void one_that_registers_is_shown_with_its_description(void **state)
 	free(description);
 }
 
-static void its_checks_are_its_own(void **state)
+static void its_checks_are_forwarded_to_it(void **state)
 {
 	struct reply good, bad;
 
 	(void) state;
-	registered();
-	good = check("mine", "mine/good");
-	bad = check("mine", "mine/bad");
+	register_mine();
+	good = check_config("mine", "mine/good");
+	bad = check_config("mine", "mine/bad");
 	assert_false(good.error || bad.error);
 	assert_true(good.fine);
 	assert_false(bad.fine);
@@ -190,14 +189,14 @@ static void its_checks_are_its_own(void **state)
 	assert_int_equal(asked, 2);
 }
 
-static void what_no_handler_can_be_given_is_not_asked(void **state)
+static void a_string_that_no_handler_accepts_is_not_forwarded(void **state)
 {
 	static const char *const texts[] = {"mine/a,b", "file/good", "mine", "", "mine/a b"};
 
 	(void) state;
-	registered();
+	register_mine();
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		struct reply reply = check("mine", texts[i]);
+		struct reply reply = check_config("mine", texts[i]);
 
 		assert_false(reply.error);
 		assert_false(reply.fine);
@@ -206,35 +205,35 @@ static void what_no_handler_can_be_given_is_not_asked(void **state)
 	assert_int_equal(asked, 0);
 }
 
-static void one_that_does_not_answer_is_a_refusal_in_time(void **state)
+static void a_silent_handler_is_a_refusal_in_time(void **state)
 {
 	struct reply reply;
 
 	(void) state;
-	registered();
+	register_mine();
 	deaf = true;
-	reply = check("mine", "mine/good");
+	reply = check_config("mine", "mine/good");
 	assert_false(reply.error);
 	assert_false(reply.fine);
-	assert_non_null(strstr(reply.text, "does not answer"));
+	assert_non_null(strstr(reply.text, "gives no valid answer"));
 }
 
-static void with_its_name_it_goes(void **state)
+static void a_registration_ends_with_the_bus_name(void **state)
 {
 	(void) state;
-	registered();
+	register_mine();
 	assert_true(is_shown());
 	assert_true(sd_bus_release_name(other, MANAGER ".mine") >= 0);
 	while (is_shown())
-		process(other);
-	registered();
+		process_other(other);
+	register_mine();
 	assert_true(is_shown());
 }
 
-static void with_its_process_it_goes(void **state)
+static void a_registration_ends_with_the_process(void **state)
 {
 	(void) state;
-	registered();
+	register_mine();
 	other = sd_bus_close_unref(other);
 	while (is_shown())
 		;
@@ -253,7 +252,7 @@ static void a_subtype_in_use_stays_shown(void **state)
 
 	(void) state;
 	server_run(show_mine);
-	registered();
+	register_mine();
 	assert_true(sd_bus_release_name(other, MANAGER ".mine") >= 0);
 	do {
 		free(description);
@@ -279,7 +278,7 @@ static void only_the_owner_of_the_name_can_register(void **state)
 	assert_false(is_shown());
 }
 
-static void what_cannot_be_a_handler_is_refused(void **state)
+static void an_invalid_registration_is_refused(void **state)
 {
 	char *description = calloc(1, 70000);
 	struct reply reply;
@@ -303,7 +302,7 @@ static void what_cannot_be_a_handler_is_refused(void **state)
 static void a_bus_that_restarts_has_no_registrations(void **state)
 {
 	(void) state;
-	registered();
+	register_mine();
 	other = sd_bus_close_unref(other);
 	private_bus_stop();
 	assert_int_equal(server_await_state(), TCMU_DBUS_ABSENT);
@@ -311,23 +310,23 @@ static void a_bus_that_restarts_has_no_registrations(void **state)
 	assert_int_equal(server_await_state(), TCMU_DBUS_OWNED);
 	assert_false(is_shown());
 	assert_true(sd_bus_open_system(&other) >= 0);
-	registered();
+	register_mine();
 }
 
-static void whoever_waits_at_the_end_harms_nobody(void **state)
+static void calls_in_flight_at_the_end_do_no_harm(void **state)
 {
 	struct reply reply = {0};
 
 	(void) state;
-	registered();
+	register_mine();
 	deaf = true;
 	assert_true(
 		sd_bus_call_method_async(
 			client(), NULL, SERVICE, ROOT "/mine", SERVICE, "CheckConfig", on_reply,
 			&reply, "s", "mine/good") >= 0);
 	while (!asked) {
-		process(client());
-		process(other);
+		process_other(client());
+		process_other(other);
 	}
 	server_leave();
 }
@@ -336,7 +335,7 @@ static void whoever_waits_at_the_end_harms_nobody(void **state)
 
 static unsigned seed = 7;
 
-static unsigned any(unsigned below)
+static unsigned call_with_any_arguments(unsigned below)
 {
 	seed = seed * 1103515245 + 12345;
 	return (seed >> 8) % below;
@@ -352,8 +351,9 @@ static void any_text(char *text, size_t size)
 	size_t used = 0;
 
 	text[0] = '\0';
-	for (unsigned i = any(12); i > 0 && used + 8 < size; i--)
-		used += (size_t) snprintf(text + used, size - used, "%s", pieces[any(16)]);
+	for (unsigned i = call_with_any_arguments(12); i > 0 && used + 8 < size; i--)
+		used += (size_t) snprintf(
+			text + used, size - used, "%s", pieces[call_with_any_arguments(16)]);
 }
 
 static sd_bus_message *any_call(void)
@@ -366,13 +366,14 @@ static sd_bus_message *any_call(void)
 					      "Get",         "GetAll",       "Set"};
 	static const char *const types[] = {"s", "ss", "sts", "u", "", "sv", "as"};
 	sd_bus_message *call = NULL;
-	const char *type = types[any(7)];
+	const char *type = types[call_with_any_arguments(7)];
 	char text[128];
 
 	assert_true(
 		sd_bus_message_new_method_call(
-			client(), &call, SERVICE, paths[any(6)], interfaces[any(3)],
-			members[any(6)]) >= 0);
+			client(), &call, SERVICE, paths[call_with_any_arguments(6)],
+			interfaces[call_with_any_arguments(3)],
+			members[call_with_any_arguments(6)]) >= 0);
 	for (const char *c = type; *c; c++) {
 		any_text(text, sizeof(text));
 		if (*c == 's')
@@ -380,9 +381,12 @@ static sd_bus_message *any_call(void)
 		else if (*c == 't')
 			assert_true(
 				sd_bus_message_append(
-					call, "t", (uint64_t) any(UINT32_MAX) << 32) >= 0);
+					call, "t",
+					(uint64_t) call_with_any_arguments(UINT32_MAX) << 32) >= 0);
 		else if (*c == 'u')
-			assert_true(sd_bus_message_append(call, "u", any(UINT32_MAX)) >= 0);
+			assert_true(
+				sd_bus_message_append(
+					call, "u", call_with_any_arguments(UINT32_MAX)) >= 0);
 		else if (*c == 'v')
 			assert_true(sd_bus_message_append(call, "v", "s", text) >= 0);
 		else {
@@ -402,9 +406,9 @@ static void any_arguments_are_answered(void **state)
 
 		assert_true(sd_bus_call_async(client(), NULL, call, on_reply, &reply, 0) >= 0);
 		sd_bus_message_unref(call);
-		await(&reply);
+		await_replies(&reply);
 	}
-	assert_true(check("file", "file/good").fine);
+	assert_true(check_config("file", "file/good").fine);
 }
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -412,17 +416,17 @@ static void any_arguments_are_answered(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(one_that_registers_is_shown_with_its_description),
-		TEST(its_checks_are_its_own),
-		TEST(what_no_handler_can_be_given_is_not_asked),
-		TEST(one_that_does_not_answer_is_a_refusal_in_time),
-		TEST(with_its_name_it_goes),
-		TEST(with_its_process_it_goes),
+		TEST(a_registered_handler_is_shown_with_its_description),
+		TEST(its_checks_are_forwarded_to_it),
+		TEST(a_string_that_no_handler_accepts_is_not_forwarded),
+		TEST(a_silent_handler_is_a_refusal_in_time),
+		TEST(a_registration_ends_with_the_bus_name),
+		TEST(a_registration_ends_with_the_process),
 		TEST(a_subtype_in_use_stays_shown),
 		TEST(only_the_owner_of_the_name_can_register),
-		TEST(what_cannot_be_a_handler_is_refused),
+		TEST(an_invalid_registration_is_refused),
 		TEST(a_bus_that_restarts_has_no_registrations),
-		TEST(whoever_waits_at_the_end_harms_nobody),
+		TEST(calls_in_flight_at_the_end_do_no_harm),
 		TEST(any_arguments_are_answered),
 	};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an operator is told: everything that is known of devices and handlers, under names that
- * stay, and a sentence for whatever cannot be.
+ * Answers for the operator: everything that is known about devices and handlers, under stable
+ * names, and a sentence for each refusal.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,25 +14,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "query-fixture.h"
+#include "methods-fixture.h"
 
 static int setup(void **state)
 {
 	(void) state;
-	query_fixture_start();
+	methods_fixture_start();
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void) state;
-	query_fixture_end();
+	methods_fixture_end();
 	return 0;
 }
 
-/* Where a path of names and numbers leads: "result.devices.0.device". */
-static json_t *at(json_t *value, const char *path)
+/* The value at a path of names and numbers: "result.devices.0.device". */
+static json_t *value_at(json_t *value, const char *path)
 {
 	char copy[128], *save = NULL;
 
@@ -45,7 +46,7 @@ static json_t *at(json_t *value, const char *path)
 
 static const char *text_at(json_t *value, const char *path)
 {
-	const char *text = json_string_value(at(value, path));
+	const char *text = json_string_value(value_at(value, path));
 
 	return text ? text : "(none)";
 }
@@ -70,52 +71,52 @@ static void has_exactly(json_t *object, const char *names)
 	assert_int_equal(json_object_size(object), cnt);
 }
 
-static void refused(const char *request, const char *code)
+static void assert_refused(const char *request, const char *code)
 {
-	json_t *answer = query_ask(request);
+	json_t *answer = methods_ask(request);
 
 	assert_string_equal(text_at(answer, "error.code"), code);
 	assert_true(strlen(text_at(answer, "error.message")) > 10);
-	assert_null(at(answer, "result"));
+	assert_null(value_at(answer, "result"));
 	json_decref(answer);
 }
 
 static void all_devices_are_listed(void **state)
 {
-	json_t *answer = query_ask("{\"method\": \"list\"}");
+	json_t *answer = methods_ask("{\"method\": \"list\"}");
 
 	(void) state;
-	assert_int_equal(json_array_size(at(answer, "result.devices")), 2);
+	assert_int_equal(json_array_size(value_at(answer, "result.devices")), 2);
 	has_exactly(
-		at(answer, "result.devices.0"),
+		value_at(answer, "result.devices.0"),
 		"device name hba uio handler config state state_seconds problem size block_size "
 		"write_cache "
 		"serial "
 		"in_flight in_backend");
 	assert_string_equal(text_at(answer, "result.devices.0.device"), "user_0/disk");
-	assert_true(json_is_null(at(answer, "result.devices.0.problem")));
-	assert_true(json_is_null(at(answer, "result.devices.0.serial")));
-	assert_int_equal(json_integer_value(at(answer, "result.devices.1.uio")), 1);
+	assert_true(json_is_null(value_at(answer, "result.devices.0.problem")));
+	assert_true(json_is_null(value_at(answer, "result.devices.0.serial")));
+	assert_int_equal(json_integer_value(value_at(answer, "result.devices.1.uio")), 1);
 	assert_string_equal(text_at(answer, "result.devices.1.problem"), "Input/output error");
 	json_decref(answer);
 }
 
-static void devices_of_others_are_listed_as_such(void **state)
+static void unserved_devices_are_listed_as_such(void **state)
 {
 	json_t *answer;
 
 	(void) state;
 	fixture_others = 1;
-	answer = query_ask("{\"method\": \"list\"}");
-	assert_int_equal(json_array_size(at(answer, "result.others")), 1);
-	has_exactly(at(answer, "result.others.0"), "device uio config problem");
+	answer = methods_ask("{\"method\": \"list\"}");
+	assert_int_equal(json_array_size(value_at(answer, "result.others")), 1);
+	has_exactly(value_at(answer, "result.others.0"), "device uio config problem");
 	assert_string_equal(text_at(answer, "result.others.0.device"), "user_7/theirs");
 	assert_string_equal(text_at(answer, "result.others.0.config"), "other/thing");
 	assert_non_null(strstr(text_at(answer, "result.others.0.problem"), "no such handler"));
 	json_decref(answer);
 }
 
-static void what_was_counted_is_told(void **state)
+static void counters_are_in_the_stats(void **state)
 {
 	struct stats *stats = &fixture_devices[0].stats;
 	json_t *answer;
@@ -130,28 +131,34 @@ static void what_was_counted_is_told(void **state)
 	atomic_store(&stats->sense[3], 1);
 	atomic_store(&stats->ends[STATS_END_BUSY], 2);
 	atomic_store(&stats->last_sense, 0x28031100);
-	atomic_store(&stats->last_sense_at, stats_now());
-	answer = query_ask("{\"method\": \"status\", \"device\": \"disk\"}");
-	assert_int_equal(json_integer_value(at(answer, "result.in_flight")), 2);
+	atomic_store(&stats->last_sense_at, clock_now_ns());
+	answer = methods_ask("{\"method\": \"status\", \"device\": \"disk\"}");
+	assert_int_equal(json_integer_value(value_at(answer, "result.in_flight")), 2);
 	has_exactly(
-		at(answer, "result.stats"),
+		value_at(answer, "result.stats"),
 		"device handler time_ns in_flight commands cpu_ns classes sense_keys other_ends "
 		"last_sense");
-	has_exactly(at(answer, "result.stats.classes"), "read write flush unmap other");
+	has_exactly(value_at(answer, "result.stats.classes"), "read write flush unmap other");
 	has_exactly(
-		at(answer, "result.stats.classes.read"),
+		value_at(answer, "result.stats.classes.read"),
 		"commands failed bytes total_ns latency_ns");
-	assert_int_equal(json_integer_value(at(answer, "result.stats.classes.read.bytes")), 4096);
-	assert_int_equal(json_array_size(at(answer, "result.stats.classes.read.latency_ns")), 2);
 	assert_int_equal(
-		json_integer_value(at(answer, "result.stats.classes.read.latency_ns.0.0")), 1024);
+		json_integer_value(value_at(answer, "result.stats.classes.read.bytes")), 4096);
 	assert_int_equal(
-		json_integer_value(at(answer, "result.stats.classes.read.latency_ns.0.1")), 1088);
+		json_array_size(value_at(answer, "result.stats.classes.read.latency_ns")), 2);
 	assert_int_equal(
-		json_integer_value(at(answer, "result.stats.classes.read.latency_ns.0.2")), 8);
-	assert_true(json_is_null(at(answer, "result.stats.classes.read.latency_ns.1.1")));
-	assert_int_equal(json_integer_value(at(answer, "result.stats.sense_keys.medium_error")), 1);
-	assert_int_equal(json_integer_value(at(answer, "result.stats.other_ends.busy")), 2);
+		json_integer_value(value_at(answer, "result.stats.classes.read.latency_ns.0.0")),
+		1024);
+	assert_int_equal(
+		json_integer_value(value_at(answer, "result.stats.classes.read.latency_ns.0.1")),
+		1088);
+	assert_int_equal(
+		json_integer_value(value_at(answer, "result.stats.classes.read.latency_ns.0.2")),
+		8);
+	assert_true(json_is_null(value_at(answer, "result.stats.classes.read.latency_ns.1.1")));
+	assert_int_equal(
+		json_integer_value(value_at(answer, "result.stats.sense_keys.medium_error")), 1);
+	assert_int_equal(json_integer_value(value_at(answer, "result.stats.other_ends.busy")), 2);
 	assert_string_equal(text_at(answer, "result.stats.last_sense.operation"), "READ(10)");
 	assert_string_equal(text_at(answer, "result.stats.last_sense.sense"), "03/11/00");
 	json_decref(answer);
@@ -159,21 +166,21 @@ static void what_was_counted_is_told(void **state)
 
 static void stats_are_of_one_device_or_of_all(void **state)
 {
-	json_t *all = query_ask("{\"method\": \"stats\"}");
-	json_t *one = query_ask("{\"method\": \"stats\", \"device\": \"sick\"}");
+	json_t *all = methods_ask("{\"method\": \"stats\"}");
+	json_t *one = methods_ask("{\"method\": \"stats\", \"device\": \"failed\"}");
 
 	(void) state;
-	assert_int_equal(json_array_size(at(all, "result.devices")), 2);
-	assert_int_equal(json_array_size(at(one, "result.devices")), 1);
-	assert_string_equal(text_at(one, "result.devices.0.device"), "user_1/sick");
+	assert_int_equal(json_array_size(value_at(all, "result.devices")), 2);
+	assert_int_equal(json_array_size(value_at(one, "result.devices")), 1);
+	assert_string_equal(text_at(one, "result.devices.0.device"), "user_1/failed");
 	json_decref(all);
 	json_decref(one);
 }
 
-static void what_is_under_way_is_told_oldest_first(void **state)
+static void commands_in_flight_are_listed_oldest_first(void **state)
 {
 	struct fixture_device *device = &fixture_devices[0];
-	uint64_t now = stats_now();
+	uint64_t now = clock_now_ns();
 	json_t *answer;
 
 	(void) state;
@@ -184,128 +191,130 @@ static void what_is_under_way_is_told_oldest_first(void **state)
 		.cdb = {0x2a, 0, 0, 0, 1, 0, 0, 0, 8},
 		.data_length = 4096};
 	device->request_cnt = 2;
-	answer = query_ask("{\"method\": \"inflight\", \"device\": \"disk\"}");
-	has_exactly(at(answer, "result.requests.0"), "operation cdb lba blocks bytes age_seconds");
+	answer = methods_ask("{\"method\": \"inflight\", \"device\": \"disk\"}");
+	has_exactly(
+		value_at(answer, "result.requests.0"),
+		"operation cdb lba blocks bytes age_seconds");
 	assert_string_equal(text_at(answer, "result.requests.0.operation"), "WRITE(10)");
 	assert_string_equal(
 		text_at(answer, "result.requests.0.cdb"), "2a 00 00 00 01 00 00 00 08 00");
-	assert_int_equal(json_integer_value(at(answer, "result.requests.0.lba")), 256);
-	assert_int_equal(json_integer_value(at(answer, "result.requests.0.blocks")), 8);
-	assert_int_equal(json_integer_value(at(answer, "result.requests.0.bytes")), 4096);
-	assert_true(json_real_value(at(answer, "result.requests.0.age_seconds")) >= 2);
+	assert_int_equal(json_integer_value(value_at(answer, "result.requests.0.lba")), 256);
+	assert_int_equal(json_integer_value(value_at(answer, "result.requests.0.blocks")), 8);
+	assert_int_equal(json_integer_value(value_at(answer, "result.requests.0.bytes")), 4096);
+	assert_true(json_real_value(value_at(answer, "result.requests.0.age_seconds")) >= 2);
 	assert_string_equal(text_at(answer, "result.requests.1.operation"), "INQUIRY");
-	assert_true(json_is_null(at(answer, "result.requests.1.lba")));
+	assert_true(json_is_null(value_at(answer, "result.requests.1.lba")));
 	json_decref(answer);
 }
 
-static void handlers_are_told_with_their_devices(void **state)
+static void handlers_are_listed_with_their_devices(void **state)
 {
-	json_t *answer = query_ask("{\"method\": \"handlers\"}");
+	json_t *answer = methods_ask("{\"method\": \"handlers\"}");
 
 	(void) state;
-	has_exactly(at(answer, "result.handlers.0"), "handler file problem devices");
+	has_exactly(value_at(answer, "result.handlers.0"), "handler file problem devices");
 	assert_string_equal(text_at(answer, "result.handlers.0.handler"), "file");
-	assert_int_equal(json_integer_value(at(answer, "result.handlers.0.devices")), 2);
+	assert_int_equal(json_integer_value(value_at(answer, "result.handlers.0.devices")), 2);
 	json_decref(answer);
 }
 
-static void checks_are_those_of_the_bus(void **state)
+static void checks_are_the_same_as_on_the_bus(void **state)
 {
-	json_t *good = query_ask("{\"method\": \"check\", \"config\": \"file/good\"}");
-	json_t *bad = query_ask("{\"method\": \"check\", \"config\": \"file/a,b\"}");
-	json_t *hang = query_ask("{\"method\": \"check\", \"config\": \"file/hang\"}");
+	json_t *good = methods_ask("{\"method\": \"check\", \"config\": \"file/good\"}");
+	json_t *bad = methods_ask("{\"method\": \"check\", \"config\": \"file/a,b\"}");
+	json_t *hang = methods_ask("{\"method\": \"check\", \"config\": \"file/hang\"}");
 
 	(void) state;
-	assert_true(json_is_true(at(good, "result.fine")));
+	assert_true(json_is_true(value_at(good, "result.fine")));
 	assert_string_equal(text_at(good, "result.config"), "file/good");
-	assert_true(json_is_false(at(bad, "result.fine")));
+	assert_true(json_is_false(value_at(bad, "result.fine")));
 	assert_non_null(strstr(text_at(bad, "result.message"), "comma"));
-	assert_true(json_is_false(at(hang, "result.fine")));
+	assert_true(json_is_false(value_at(hang, "result.fine")));
 	assert_non_null(strstr(text_at(hang, "result.message"), "has not answered"));
-	query_release();
+	methods_fixture_release();
 	json_decref(good);
 	json_decref(bad);
 	json_decref(hang);
-	refused("{\"method\": \"check\"}", "bad-request");
-	refused("{\"method\": \"check\", \"config\": 7}", "bad-request");
+	assert_refused("{\"method\": \"check\"}", "bad-request");
+	assert_refused("{\"method\": \"check\", \"config\": 7}", "bad-request");
 }
 
 static void the_log_level_is_shown_and_set(void **state)
 {
-	json_t *before = query_ask("{\"method\": \"log-level\"}");
-	json_t *after = query_ask("{\"method\": \"log-level\", \"level\": 1}");
+	json_t *before = methods_ask("{\"method\": \"log-level\"}");
+	json_t *after = methods_ask("{\"method\": \"log-level\", \"level\": 1}");
 
 	(void) state;
-	assert_int_equal(json_integer_value(at(before, "result.level")), TCMU_LOG_INFO);
-	assert_int_equal(json_integer_value(at(after, "result.level")), 1);
+	assert_int_equal(json_integer_value(value_at(before, "result.level")), TCMU_LOG_INFO);
+	assert_int_equal(json_integer_value(value_at(after, "result.level")), 1);
 	assert_string_equal(text_at(after, "result.name"), "ERROR");
 	assert_int_equal(log_level(), 1);
 	log_set_level(TCMU_LOG_INFO);
 	json_decref(before);
 	json_decref(after);
-	refused("{\"method\": \"log-level\", \"level\": 6}", "bad-request");
-	refused("{\"method\": \"log-level\", \"level\": -1}", "bad-request");
-	refused("{\"method\": \"log-level\", \"level\": \"3\"}", "bad-request");
+	assert_refused("{\"method\": \"log-level\", \"level\": 6}", "bad-request");
+	assert_refused("{\"method\": \"log-level\", \"level\": -1}", "bad-request");
+	assert_refused("{\"method\": \"log-level\", \"level\": \"3\"}", "bad-request");
 	assert_int_equal(log_level(), TCMU_LOG_INFO);
 }
 
-static void a_device_is_reopened_or_why_not_is_said(void **state)
+static void a_device_is_reopened_or_the_refusal_has_a_reason(void **state)
 {
-	json_t *answer = query_ask("{\"method\": \"reopen\", \"device\": \"sick\"}");
+	json_t *answer = methods_ask("{\"method\": \"reopen\", \"device\": \"failed\"}");
 
 	(void) state;
-	assert_string_equal(text_at(answer, "result.device"), "user_1/sick");
+	assert_string_equal(text_at(answer, "result.device"), "user_1/failed");
 	assert_int_equal(fixture_devices[1].reopened, 1);
 	assert_int_equal(fixture_devices[0].reopened, 0);
 	json_decref(answer);
 	fixture_devices[1].reopen_error = -EBUSY;
-	refused("{\"method\": \"reopen\", \"device\": \"sick\"}", "refused");
+	assert_refused("{\"method\": \"reopen\", \"device\": \"failed\"}", "refused");
 }
 
 static void the_dump_has_everything(void **state)
 {
-	json_t *answer = query_ask("{\"method\": \"dump\"}");
+	json_t *answer = methods_ask("{\"method\": \"dump\"}");
 
 	(void) state;
 	has_exactly(
-		at(answer, "result"),
+		value_at(answer, "result"),
 		"version log_level checks_running longest_stall_seconds settings handlers devices");
-	has_exactly(at(answer, "result.settings"), "check_timeout_ms");
+	has_exactly(value_at(answer, "result.settings"), "check_timeout_ms");
 	assert_string_equal(text_at(answer, "result.settings.check_timeout_ms"), "200");
-	assert_non_null(at(answer, "result.devices.1.stats.classes"));
-	assert_true(json_is_array(at(answer, "result.devices.1.requests")));
+	assert_non_null(value_at(answer, "result.devices.1.stats.classes"));
+	assert_true(json_is_array(value_at(answer, "result.devices.1.requests")));
 	json_decref(answer);
 }
 
-static void what_is_not_a_request_is_refused(void **state)
+static void invalid_requests_are_refused(void **state)
 {
 	(void) state;
-	refused("", "bad-request");
-	refused("7", "bad-request");
-	refused("[]", "bad-request");
-	refused("{\"method\": 7}", "bad-request");
-	refused("{\"method\": \"colour\"}", "bad-request");
-	refused("{\"method\": \"list\", \"method\": \"dump\"}", "bad-request");
-	refused("{\"method\": \"list\"} and more", "bad-request");
-	refused("{\"method\": \"status\"}", "bad-request");
-	refused("{\"method\": \"status\", \"device\": 7}", "bad-request");
-	refused("{\"method\": \"status\", \"device\": \"nodisk\"}", "no-such-device");
-	refused("{\"method\": \"status\", \"device\": \"twice\"}", "no-such-device");
+	assert_refused("", "bad-request");
+	assert_refused("7", "bad-request");
+	assert_refused("[]", "bad-request");
+	assert_refused("{\"method\": 7}", "bad-request");
+	assert_refused("{\"method\": \"colour\"}", "bad-request");
+	assert_refused("{\"method\": \"list\", \"method\": \"dump\"}", "bad-request");
+	assert_refused("{\"method\": \"list\"} and more", "bad-request");
+	assert_refused("{\"method\": \"status\"}", "bad-request");
+	assert_refused("{\"method\": \"status\", \"device\": 7}", "bad-request");
+	assert_refused("{\"method\": \"status\", \"device\": \"nodisk\"}", "no-such-device");
+	assert_refused("{\"method\": \"status\", \"device\": \"twice\"}", "no-such-device");
 }
 
-static void names_that_are_not_text_are_told_all_the_same(void **state)
+static void names_that_are_not_utf8_are_shown_all_the_same(void **state)
 {
 	json_t *answer;
 
 	(void) state;
 	fixture_devices[0].view.label = "user_0/\xff\xc3";
-	answer = query_ask("{\"method\": \"list\"}");
+	answer = methods_ask("{\"method\": \"list\"}");
 	assert_string_equal(
 		text_at(answer, "result.devices.0.device"), "user_0/\xef\xbf\xbd\xef\xbf\xbd");
 	json_decref(answer);
 }
 
-/* Whatever bytes come, there is one answer, and it is a line of JSON. */
+/* Any bytes get one answer, and it is a line of JSON. */
 static void any_bytes_are_answered(void **state)
 {
 	static const char valid[] = "{\"method\": \"inflight\", \"device\": \"disk\"}";
@@ -320,7 +329,7 @@ static void any_bytes_are_answered(void **state)
 			seed = seed * 1103515245 + 12345;
 			bytes[(seed >> 16) % (sizeof(valid) - 1)] = (char) (seed >> 8);
 		}
-		json_decref(query_ask_bytes(bytes, sizeof(valid) - 1 - seed % 3));
+		json_decref(methods_ask_bytes(bytes, sizeof(valid) - 1 - seed % 3));
 	}
 }
 
@@ -330,17 +339,17 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(all_devices_are_listed),
-		TEST(devices_of_others_are_listed_as_such),
-		TEST(what_was_counted_is_told),
+		TEST(unserved_devices_are_listed_as_such),
+		TEST(counters_are_in_the_stats),
 		TEST(stats_are_of_one_device_or_of_all),
-		TEST(what_is_under_way_is_told_oldest_first),
-		TEST(handlers_are_told_with_their_devices),
-		TEST(checks_are_those_of_the_bus),
+		TEST(commands_in_flight_are_listed_oldest_first),
+		TEST(handlers_are_listed_with_their_devices),
+		TEST(checks_are_the_same_as_on_the_bus),
 		TEST(the_log_level_is_shown_and_set),
-		TEST(a_device_is_reopened_or_why_not_is_said),
+		TEST(a_device_is_reopened_or_the_refusal_has_a_reason),
 		TEST(the_dump_has_everything),
-		TEST(what_is_not_a_request_is_refused),
-		TEST(names_that_are_not_text_are_told_all_the_same),
+		TEST(invalid_requests_are_refused),
+		TEST(names_that_are_not_utf8_are_shown_all_the_same),
 		TEST(any_bytes_are_answered),
 	};
 

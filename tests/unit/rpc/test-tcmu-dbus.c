@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The bus as targetcli uses it: it shows exactly the handlers, it answers every check with a
- * sentence and never with an error, and nothing that hangs delays it.
+ * sentence and never with an error, and a hanging handler never delays it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -62,7 +62,7 @@ static int teardown(void **state)
 	(void) state;
 	server_stop();
 	private_bus_stop();
-	fixture_remove_folder();
+	fixture_remove_directory();
 	return 0;
 }
 
@@ -74,8 +74,8 @@ static uint64_t now_usec(void)
 	return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
 }
 
-/* Waits until the client has been called back so often. */
-static void await(const unsigned *times, unsigned cnt)
+/* Waits for this number of callbacks of the client. */
+static void await_callbacks(const unsigned *times, unsigned cnt)
 {
 	while (*times < cnt) {
 		int r = sd_bus_process(client(), NULL);
@@ -86,10 +86,10 @@ static void await(const unsigned *times, unsigned cnt)
 	}
 }
 
-/* ------- what is shown ------- */
+/* ------- objects and properties ------- */
 
 /* All paths of GetManagedObjects, each followed by a blank; and the ConfigDesc of /file. */
-static void managed(char *paths, size_t size, char **description)
+static void managed_objects(char *paths, size_t size, char **description)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
 	sd_bus_message *reply = NULL;
@@ -126,12 +126,12 @@ static void managed(char *paths, size_t size, char **description)
 	sd_bus_message_unref(reply);
 }
 
-static void shows(const char *const *subtypes, unsigned cnt)
+static void assert_shows(const char *const *subtypes, unsigned cnt)
 {
 	char paths[1024] = "", wanted[128];
 	char *description = NULL;
 
-	managed(paths, sizeof(paths), &description);
+	managed_objects(paths, sizeof(paths), &description);
 	free(description);
 	assert_int_equal(fixture_count(paths, " "), cnt);
 	for (unsigned i = 0; i < cnt; i++) {
@@ -146,7 +146,7 @@ static const char *const handlers[] = {"easy", "file", "hang", "rbd", "other"};
 static void exactly_the_handlers_are_enumerated(void **state)
 {
 	(void) state;
-	shows(handlers, 4);
+	assert_shows(handlers, 4);
 }
 
 static void a_handlers_description_is_a_property(void **state)
@@ -155,7 +155,7 @@ static void a_handlers_description_is_a_property(void **state)
 	char *description = NULL;
 
 	(void) state;
-	managed(paths, sizeof(paths), &description);
+	managed_objects(paths, sizeof(paths), &description);
 	assert_non_null(description);
 	assert_true(strncmp(description, "A path ??? and more.\nOptions:\n  ;ro=", 36) == 0);
 	free(description);
@@ -170,7 +170,7 @@ static char *property_of(const char *path)
 	return text;
 }
 
-static void one_that_is_not_installed_says_what_to_do(void **state)
+static void a_handler_that_is_not_installed_names_its_package(void **state)
 {
 	char *text = property_of(ROOT "/rbd");
 
@@ -205,7 +205,7 @@ static void asking_for_all_properties_is_answered_at_once(void **state)
 	}
 }
 
-static void introspected(const char *path, const char *const *words, size_t cnt)
+static void introspect_path(const char *path, const char *const *words, size_t cnt)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
 	sd_bus_message *reply = NULL;
@@ -222,7 +222,7 @@ static void introspected(const char *path, const char *const *words, size_t cnt)
 	sd_bus_message_unref(reply);
 }
 
-static void introspection_tells_the_interfaces(void **state)
+static void introspection_shows_the_interfaces(void **state)
 {
 	static const char *const handler[] = {
 		"<interface name=\"org.kernel.TCMUService1\">",
@@ -239,8 +239,8 @@ static void introspection_tells_the_interfaces(void **state)
 	};
 
 	(void) state;
-	introspected(ROOT "/file", handler, sizeof(handler) / sizeof(handler[0]));
-	introspected(ROOT "/HandlerManager1", manager, sizeof(manager) / sizeof(manager[0]));
+	introspect_path(ROOT "/file", handler, sizeof(handler) / sizeof(handler[0]));
+	introspect_path(ROOT "/HandlerManager1", manager, sizeof(manager) / sizeof(manager[0]));
 }
 
 static void show_other(struct tcmu_dbus *bus)
@@ -262,7 +262,7 @@ static int on_added(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 	return 0;
 }
 
-/* Without that, a backstore whose handler is gone could not be deleted. */
+/* Otherwise a backstore without its handler could not be deleted. */
 static void a_subtype_in_use_is_shown_without_a_handler(void **state)
 {
 	char *text;
@@ -274,8 +274,8 @@ static void a_subtype_in_use_is_shown_without_a_handler(void **state)
 			client(), NULL, SERVICE, ROOT, "org.freedesktop.DBus.ObjectManager",
 			"InterfacesAdded", on_added, &added) >= 0);
 	server_run(show_other);
-	shows(handlers, 5);
-	await(&added, 1);
+	assert_shows(handlers, 5);
+	await_callbacks(&added, 1);
 	text = property_of(ROOT "/other");
 	assert_string_equal(text, "There is no such handler here.");
 	free(text);
@@ -283,7 +283,7 @@ static void a_subtype_in_use_is_shown_without_a_handler(void **state)
 
 /* ------- CheckConfig ------- */
 
-static void answers(const char *subtype, const char *config, bool fine, const char *message)
+static void assert_answer(const char *subtype, const char *config, bool fine, const char *message)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
 	sd_bus_message *reply = NULL;
@@ -310,39 +310,49 @@ static void a_check_is_answered_with_a_sentence(void **state)
 	memset(longest, 'x', sizeof(longest));
 	memcpy(longest, "file/", 5);
 	longest[256] = '\0';
-	answers("file", "file/good", true, "success");
-	answers("easy", "easy/anything", true, "success");
-	answers("file", "file/other", false, "no such file");
-	answers("file", "file/good;what=1", false,
-		"the file handler has no option \"what\"; there are: ro vendor product revision "
-		"iops bps "
-		"burst tcmur_cmd_time_out");
-	answers("file", "easy/x", false, "the string is for the handler \"easy\", not \"file\"");
-	answers("file", "file/a,b", false,
-		"a comma is not possible: the kernel would cut the string there");
-	answers("file", "file/a:b", false, "a ':' is not possible: targetcli refuses it");
-	answers("file", "file/a b", false,
-		"a blank is not possible: targetcli would save the string cut there");
-	answers("file", "file/a\nb", false,
-		"a newline is not possible: the kernel would cut the string there");
-	answers("file", "", false, "it is to begin with the name of a handler and a '/'");
-	answers("file", longest, false,
-		"256 bytes are too long: the kernel would cut it after 255");
-	answers("rbd", "rbd/p/i", false, "the rbd handler is not installed (package tcmud-rbd)");
+	assert_answer("file", "file/good", true, "success");
+	assert_answer("easy", "easy/anything", true, "success");
+	assert_answer("file", "file/other", false, "no such file");
+	assert_answer(
+		"file", "file/good;what=1", false,
+		"the file handler has no option \"what\"; its options are: ro vendor product "
+		"revision iops bps burst tcmur_cmd_time_out");
+	assert_answer(
+		"file", "easy/x", false, "the string is for the handler \"easy\", not \"file\"");
+	assert_answer(
+		"file", "file/a,b", false,
+		"the config string must not have a comma: the kernel would cut it there");
+	assert_answer(
+		"file", "file/a:b", false,
+		"the config string must not have a ':': targetcli refuses it");
+	assert_answer(
+		"file", "file/a b", false,
+		"the config string must not have a blank: targetcli would save it cut there");
+	assert_answer(
+		"file", "file/a\nb", false,
+		"the config string must not have a newline: the kernel would cut it there");
+	assert_answer(
+		"file", "", false,
+		"the config string does not begin with a handler's name and a '/'");
+	assert_answer(
+		"file", longest, false,
+		"the config string has 256 bytes: the kernel would cut it after 255");
+	assert_answer(
+		"rbd", "rbd/p/i", false, "the rbd handler is not installed (package tcmud-rbd)");
 }
 
-static void words_that_the_bus_cannot_carry_are_replaced(void **state)
+static void text_that_is_not_ascii_is_replaced(void **state)
 {
 	(void) state;
-	answers("file", "file/bytes", false, "? cut ?");
+	assert_answer("file", "file/bytes", false, "? cut ?");
 }
 
-static void a_handler_that_hangs_is_told_in_time(void **state)
+static void a_hanging_handler_is_a_refusal_in_time(void **state)
 {
 	uint64_t began = now_usec();
 
 	(void) state;
-	answers("hang", "hang/x", false, "the hang handler has not answered within 0.3 s");
+	assert_answer("hang", "hang/x", false, "the hang handler has not answered within 0.3 s");
 	assert_true(now_usec() - began >= CHECK_MS * 1000);
 	server_release(1);
 }
@@ -368,10 +378,10 @@ static void hang_some(unsigned cnt, unsigned *replies)
 				client(), NULL, SERVICE, ROOT "/hang", SERVICE, "CheckConfig",
 				count_reply, replies, "s", "hang/x") >= 0);
 	/* An answer to a later call shows that the earlier ones have been taken. */
-	answers("file", "file/good", true, "success");
+	assert_answer("file", "file/good", true, "success");
 }
 
-static void hanging_handlers_delay_nobody(void **state)
+static void hanging_handlers_delay_no_other_check(void **state)
 {
 	unsigned replies = 0;
 	uint64_t began;
@@ -379,27 +389,27 @@ static void hanging_handlers_delay_nobody(void **state)
 	(void) state;
 	hang_some(5, &replies);
 	began = now_usec();
-	shows(handlers, 4);
+	assert_shows(handlers, 4);
 	free(property_of(ROOT "/file"));
-	answers("file", "file/good", true, "success");
+	assert_answer("file", "file/good", true, "success");
 	assert_true(now_usec() - began < PROMPT_USEC);
 	assert_int_equal(replies, 0);
 	server_release(5);
-	await(&replies, 5);
+	await_callbacks(&replies, 5);
 }
 
-static void at_the_end_those_who_wait_are_answered(void **state)
+static void checks_in_flight_at_the_end_are_answered(void **state)
 {
 	unsigned replies = 0;
 
 	(void) state;
 	hang_some(2, &replies);
 	server_leave();
-	await(&replies, 2);
+	await_callbacks(&replies, 2);
 	server_release(2);
 }
 
-static void whoever_hangs_up_harms_nobody(void **state)
+static void a_caller_may_leave_before_the_answer(void **state)
 {
 	unsigned replies = 0;
 	sd_bus *other = NULL;
@@ -413,11 +423,11 @@ static void whoever_hangs_up_harms_nobody(void **state)
 	assert_true(sd_bus_flush(other) >= 0);
 	sd_bus_close_unref(other);
 	server_release(1);
-	answers("hang", "hang/x;x=1", false,
-		"the hang handler has no option \"x\"; there are: ro vendor product revision iops "
-		"bps "
-		"burst tcmur_cmd_time_out");
-	answers("file", "file/good", true, "success");
+	assert_answer(
+		"hang", "hang/x;x=1", false,
+		"the hang handler has no option \"x\"; its options are: ro vendor product revision "
+		"iops bps burst tcmur_cmd_time_out");
+	assert_answer("file", "file/good", true, "success");
 }
 
 /* ------- the other methods ------- */
@@ -436,12 +446,12 @@ static void registering_is_answered(void **state)
 			"RegisterHandler", &error, &reply, "ss", "file", "mine") >= 0);
 	assert_true(sd_bus_message_read(reply, "bs", &succeeded, &text) > 0);
 	assert_false(succeeded);
-	assert_string_equal(text, "this daemon has a handler of that name itself");
+	assert_string_equal(text, "this daemon has a handler \"file\" itself");
 	sd_bus_message_unref(reply);
-	shows(handlers, 4);
+	assert_shows(handlers, 4);
 }
 
-static void changing_a_medium_is_refused_so_that_targetcli_sees_it(void **state)
+static void changing_a_medium_is_refused_as_targetcli_expects(void **state)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
 	sd_bus_message *reply = NULL;
@@ -461,13 +471,13 @@ static void changing_a_medium_is_refused_so_that_targetcli_sees_it(void **state)
 
 /* ------- the connection ------- */
 
-static void without_a_bus_it_goes_on_and_a_later_bus_is_found(void **state)
+static void a_bus_that_starts_later_is_found(void **state)
 {
 	(void) state;
 	assert_int_equal(server_await_state(), TCMU_DBUS_ABSENT);
 	private_bus_start();
 	assert_int_equal(server_await_state(), TCMU_DBUS_OWNED);
-	answers("file", "file/good", true, "success");
+	assert_answer("file", "file/good", true, "success");
 }
 
 static void a_bus_that_restarts_is_found_again(void **state)
@@ -480,13 +490,13 @@ static void a_bus_that_restarts_is_found_again(void **state)
 		assert_int_equal(server_await_state(), TCMU_DBUS_ABSENT);
 		private_bus_start();
 		assert_int_equal(server_await_state(), TCMU_DBUS_OWNED);
-		answers("file", "file/good", true, "success");
+		assert_answer("file", "file/good", true, "success");
 	}
-	/* It does not wait longer each time. */
+	/* The delay does not grow with each restart. */
 	assert_true(now_usec() - began < RESTARTS_USEC);
 }
 
-static void a_bus_that_goes_in_the_middle_of_a_check_harms_nobody(void **state)
+static void a_bus_may_end_during_a_check(void **state)
 {
 	unsigned replies = 0;
 
@@ -497,10 +507,10 @@ static void a_bus_that_goes_in_the_middle_of_a_check_harms_nobody(void **state)
 	server_release(1);
 	private_bus_start();
 	assert_int_equal(server_await_state(), TCMU_DBUS_OWNED);
-	answers("file", "file/good", true, "success");
+	assert_answer("file", "file/good", true, "success");
 }
 
-static void a_name_that_is_taken_is_had_when_it_is_free(void **state)
+static void a_taken_name_is_acquired_when_it_is_free(void **state)
 {
 	(void) state;
 	private_bus_start();
@@ -511,7 +521,7 @@ static void a_name_that_is_taken_is_had_when_it_is_free(void **state)
 	assert_int_equal(server_await_state(), TCMU_DBUS_OWNED);
 }
 
-static void a_policy_that_refuses_the_name_is_told(void **state)
+static void a_policy_that_refuses_the_name_is_reported(void **state)
 {
 	(void) state;
 	private_bus_prepare(NO_NAME);
@@ -550,29 +560,28 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(exactly_the_handlers_are_enumerated),
 		TEST(a_handlers_description_is_a_property),
-		TEST(one_that_is_not_installed_says_what_to_do),
+		TEST(a_handler_that_is_not_installed_names_its_package),
 		TEST(asking_for_all_properties_is_answered_at_once),
-		TEST(introspection_tells_the_interfaces),
+		TEST(introspection_shows_the_interfaces),
 		TEST(a_subtype_in_use_is_shown_without_a_handler),
 		TEST(a_check_is_answered_with_a_sentence),
-		TEST(words_that_the_bus_cannot_carry_are_replaced),
+		TEST(text_that_is_not_ascii_is_replaced),
 		cmocka_unit_test_setup_teardown(
-			a_handler_that_hangs_is_told_in_time, setup_short, teardown),
-		TEST(hanging_handlers_delay_nobody),
-		TEST(at_the_end_those_who_wait_are_answered),
-		TEST(whoever_hangs_up_harms_nobody),
+			a_hanging_handler_is_a_refusal_in_time, setup_short, teardown),
+		TEST(hanging_handlers_delay_no_other_check),
+		TEST(checks_in_flight_at_the_end_are_answered),
+		TEST(a_caller_may_leave_before_the_answer),
 		TEST(registering_is_answered),
-		TEST(changing_a_medium_is_refused_so_that_targetcli_sees_it),
+		TEST(changing_a_medium_is_refused_as_targetcli_expects),
 		cmocka_unit_test_setup_teardown(
-			without_a_bus_it_goes_on_and_a_later_bus_is_found, setup_without_bus,
-			teardown),
+			a_bus_that_starts_later_is_found, setup_without_bus, teardown),
 		TEST(a_bus_that_restarts_is_found_again),
-		TEST(a_bus_that_goes_in_the_middle_of_a_check_harms_nobody),
+		TEST(a_bus_may_end_during_a_check),
 		cmocka_unit_test_setup_teardown(
-			a_name_that_is_taken_is_had_when_it_is_free, setup_prepared, teardown),
+			a_taken_name_is_acquired_when_it_is_free, setup_prepared, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_bus_that_never_answers_is_given_up, setup_prepared, teardown),
-		cmocka_unit_test_teardown(a_policy_that_refuses_the_name_is_told, teardown),
+		cmocka_unit_test_teardown(a_policy_that_refuses_the_name_is_reported, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The operator's interface on the bus: what it shows, what it does, and that the manual names all
- * of it.
+ * The operator's interface on the bus: its properties and methods, and the manual names all of
+ * them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,10 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "bus-fixture.h"
 #include "log-fixture.h"
-#include "query-fixture.h"
+#include "methods-fixture.h"
 #include "rpc/tcmud-dbus.h"
 
 #define OPERATOR "org.tcmud1"
@@ -47,8 +48,8 @@ static int setup(void **state)
 	(void) state;
 	private_bus_prepare(ANY_NAME);
 	private_bus_start();
-	query_fixture_start();
-	tcmud_dbus.query = query_fixture();
+	methods_fixture_start();
+	tcmud_dbus.methods = methods_fixture();
 	assert_true(sd_bus_open_system(&serving) >= 0);
 	assert_int_equal(tcmud_dbus_add(&tcmud_dbus, serving) < 0, 0);
 	while (!has_name())
@@ -61,9 +62,9 @@ static int teardown(void **state)
 {
 	(void) state;
 	serving = sd_bus_close_unref(serving);
-	query_fixture_end();
+	methods_fixture_end();
 	private_bus_stop();
-	fixture_remove_folder();
+	fixture_remove_directory();
 	return 0;
 }
 
@@ -78,8 +79,8 @@ static int on_reply(sd_bus_message *message, void *userdata, sd_bus_error *error
 	return 0;
 }
 
-/* Takes the call; the reply is the caller's. */
-static sd_bus_message *call(sd_bus_message *message)
+/* Takes the call. The caller owns the reply. */
+static sd_bus_message *call_and_serve(sd_bus_message *message)
 {
 	sd_bus_message *reply = NULL;
 
@@ -93,7 +94,7 @@ static sd_bus_message *call(sd_bus_message *message)
 	return reply;
 }
 
-static sd_bus_message *method(const char *path, const char *interface, const char *member)
+static sd_bus_message *new_method_call(const char *path, const char *interface, const char *member)
 {
 	sd_bus_message *message = NULL;
 
@@ -103,24 +104,24 @@ static sd_bus_message *method(const char *path, const char *interface, const cha
 	return message;
 }
 
-static sd_bus_message *fine(sd_bus_message *reply)
+static sd_bus_message *require_reply(sd_bus_message *reply)
 {
 	if (sd_bus_message_is_method_error(reply, NULL))
 		fail_msg("%s", sd_bus_message_get_error(reply)->message);
 	return reply;
 }
 
-static sd_bus_message *property(const char *path, const char *interface, const char *name)
+static sd_bus_message *get_property(const char *path, const char *interface, const char *name)
 {
-	sd_bus_message *message = method(path, "org.freedesktop.DBus.Properties", "Get");
+	sd_bus_message *message = new_method_call(path, "org.freedesktop.DBus.Properties", "Get");
 
 	assert_true(sd_bus_message_append(message, "ss", interface, name) >= 0);
-	return fine(call(message));
+	return require_reply(call_and_serve(message));
 }
 
 static void text_is(const char *path, const char *name, const char *wanted)
 {
-	sd_bus_message *reply = property(path, OPERATOR ".Device", name);
+	sd_bus_message *reply = get_property(path, OPERATOR ".Device", name);
 	const char *text;
 
 	assert_true(sd_bus_message_read(reply, "v", "s", &text) > 0);
@@ -130,7 +131,7 @@ static void text_is(const char *path, const char *name, const char *wanted)
 
 static void number_is(const char *path, const char *name, uint64_t wanted)
 {
-	sd_bus_message *reply = property(path, OPERATOR ".Device", name);
+	sd_bus_message *reply = get_property(path, OPERATOR ".Device", name);
 	uint64_t number;
 
 	assert_true(sd_bus_message_read(reply, "v", "t", &number) > 0);
@@ -138,15 +139,15 @@ static void number_is(const char *path, const char *name, uint64_t wanted)
 	sd_bus_message_unref(reply);
 }
 
-static void refused(sd_bus_message *message, const char *error)
+static void assert_refused(sd_bus_message *message, const char *error)
 {
-	sd_bus_message *reply = call(message);
+	sd_bus_message *reply = call_and_serve(message);
 
 	assert_true(sd_bus_message_is_method_error(reply, error));
 	sd_bus_message_unref(reply);
 }
 
-/* ------- what is shown ------- */
+/* ------- objects and properties ------- */
 
 static void a_device_has_properties(void **state)
 {
@@ -175,7 +176,7 @@ static void counters_are_by_class(void **state)
 	atomic_store(&fixture_devices[0].stats.classes[SCSI_CLASS_READ].failed, 1);
 	atomic_store(&fixture_devices[0].stats.classes[SCSI_CLASS_READ].bytes, 4096);
 	atomic_store(&fixture_devices[0].stats.classes[SCSI_CLASS_READ].ns, 77);
-	reply = property(DISK, OPERATOR ".Device", "Counters");
+	reply = get_property(DISK, OPERATOR ".Device", "Counters");
 	assert_true(sd_bus_message_enter_container(reply, 'v', "a(stttt)") > 0);
 	assert_true(sd_bus_message_enter_container(reply, 'a', "(stttt)") > 0);
 	assert_true(
@@ -190,8 +191,8 @@ static void counters_are_by_class(void **state)
 
 static void all_objects_are_enumerated(void **state)
 {
-	sd_bus_message *reply = fine(
-		call(method(DAEMON, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")));
+	sd_bus_message *reply = require_reply(call_and_serve(new_method_call(
+		DAEMON, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")));
 	const char *path;
 	unsigned cnt = 0;
 
@@ -207,14 +208,14 @@ static void all_objects_are_enumerated(void **state)
 	sd_bus_message_unref(reply);
 }
 
-static void names_that_are_not_text_are_shown_all_the_same(void **state)
+static void names_that_are_not_utf8_are_shown_all_the_same(void **state)
 {
 	(void) state;
 	fixture_devices[0].view.label = "user_0/\xff";
 	text_is(DISK, "Name", "user_0/\xef\xbf\xbd");
 }
 
-static void what_is_under_way_is_listed(void **state)
+static void commands_in_flight_are_listed(void **state)
 {
 	struct fixture_device *device = &fixture_devices[0];
 	sd_bus_message *reply;
@@ -226,9 +227,12 @@ static void what_is_under_way_is_listed(void **state)
 
 	(void) state;
 	device->requests[0] = (struct stats_request){
-		.begun = stats_now() - 3000000000, .cdb = {0x2a, 0, 0, 0, 1}, .data_length = 4096};
+		.begun = clock_now_ns() - 3000000000,
+		.cdb = {0x2a, 0, 0, 0, 1},
+		.data_length = 4096};
 	device->request_cnt = 1;
-	reply = fine(call(method(DISK, OPERATOR ".Device", "ListRequests")));
+	reply = require_reply(
+		call_and_serve(new_method_call(DISK, OPERATOR ".Device", "ListRequests")));
 	assert_true(sd_bus_message_enter_container(reply, 'a', "(saytd)") > 0);
 	assert_true(sd_bus_message_enter_container(reply, 'r', "saytd") > 0);
 	assert_true(sd_bus_message_read(reply, "s", &operation) > 0);
@@ -242,34 +246,36 @@ static void what_is_under_way_is_listed(void **state)
 	sd_bus_message_unref(reply);
 }
 
-/* ------- what is done ------- */
+/* ------- methods ------- */
 
 static void a_device_is_found_by_its_names(void **state)
 {
-	sd_bus_message *message = method(DAEMON, OPERATOR ".Manager", "FindDevice"), *reply;
+	sd_bus_message *message = new_method_call(DAEMON, OPERATOR ".Manager", "FindDevice"),
+		       *reply;
 	const char *path;
 
 	(void) state;
-	assert_true(sd_bus_message_append(message, "s", "sick") >= 0);
-	reply = fine(call(message));
+	assert_true(sd_bus_message_append(message, "s", "failed") >= 0);
+	reply = require_reply(call_and_serve(message));
 	assert_true(sd_bus_message_read(reply, "o", &path) > 0);
 	assert_string_equal(path, FAULTED);
 	sd_bus_message_unref(reply);
-	message = method(DAEMON, OPERATOR ".Manager", "FindDevice");
+	message = new_method_call(DAEMON, OPERATOR ".Manager", "FindDevice");
 	assert_true(sd_bus_message_append(message, "s", "nodisk") >= 0);
-	refused(message, OPERATOR ".NoSuchDevice");
+	assert_refused(message, OPERATOR ".NoSuchDevice");
 }
 
 static void a_device_is_reopened_or_it_is_refused(void **state)
 {
 	(void) state;
-	sd_bus_message_unref(fine(call(method(FAULTED, OPERATOR ".Device", "Reopen"))));
+	sd_bus_message_unref(require_reply(
+		call_and_serve(new_method_call(FAULTED, OPERATOR ".Device", "Reopen"))));
 	assert_int_equal(fixture_devices[1].reopened, 1);
 	fixture_devices[1].reopen_error = -EBUSY;
-	refused(method(FAULTED, OPERATOR ".Device", "Reopen"), OPERATOR ".Busy");
+	assert_refused(new_method_call(FAULTED, OPERATOR ".Device", "Reopen"), OPERATOR ".Busy");
 }
 
-static void a_device_that_is_not_there_is_no_object(void **state)
+static void a_missing_device_has_no_object(void **state)
 {
 	static const char *const paths[] = {
 		"/org/tcmud1/device/uio7",
@@ -280,24 +286,24 @@ static void a_device_that_is_not_there_is_no_object(void **state)
 
 	(void) state;
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-		refused(method(paths[i], OPERATOR ".Device", "Reopen"), NULL);
+		assert_refused(new_method_call(paths[i], OPERATOR ".Device", "Reopen"), NULL);
 	assert_int_equal(fixture_devices[0].reopened, 0);
 }
 
 static void the_log_level_is_set_within_its_range(void **state)
 {
 	static const int levels[] = {-1, 6, INT32_MAX};
-	sd_bus_message *message = method(DAEMON, OPERATOR ".Manager", "SetLogLevel");
+	sd_bus_message *message = new_method_call(DAEMON, OPERATOR ".Manager", "SetLogLevel");
 	int before = log_level();
 
 	(void) state;
 	assert_true(sd_bus_message_append(message, "i", 1) >= 0);
-	sd_bus_message_unref(fine(call(message)));
+	sd_bus_message_unref(require_reply(call_and_serve(message)));
 	assert_int_equal(log_level(), 1);
 	for (size_t i = 0; i < 3; i++) {
-		message = method(DAEMON, OPERATOR ".Manager", "SetLogLevel");
+		message = new_method_call(DAEMON, OPERATOR ".Manager", "SetLogLevel");
 		assert_true(sd_bus_message_append(message, "i", levels[i]) >= 0);
-		refused(message, SD_BUS_ERROR_INVALID_ARGS);
+		assert_refused(message, SD_BUS_ERROR_INVALID_ARGS);
 	}
 	assert_int_equal(log_level(), 1);
 	log_set_level(before);
@@ -305,7 +311,8 @@ static void the_log_level_is_set_within_its_range(void **state)
 
 static void the_dump_is_that_of_tcmuctl(void **state)
 {
-	sd_bus_message *reply = fine(call(method(DAEMON, OPERATOR ".Manager", "Dump")));
+	sd_bus_message *reply = require_reply(
+		call_and_serve(new_method_call(DAEMON, OPERATOR ".Manager", "Dump")));
 	const char *text;
 	json_t *dump;
 
@@ -320,11 +327,11 @@ static void the_dump_is_that_of_tcmuctl(void **state)
 
 /* ------- the manual ------- */
 
-/* Each name of an interface that is ours is in the manual. Returns how many there are. */
+/* The manual has each name of our interfaces. Returns the number of names. */
 static unsigned names_are_in(const char *path, const char *manual)
 {
-	sd_bus_message *reply = fine(
-		call(method(path, "org.freedesktop.DBus.Introspectable", "Introspect")));
+	sd_bus_message *reply = require_reply(call_and_serve(
+		new_method_call(path, "org.freedesktop.DBus.Introspectable", "Introspect")));
 	const char *xml, *at, *end;
 	char name[64];
 	unsigned cnt = 0;
@@ -347,7 +354,7 @@ static unsigned names_are_in(const char *path, const char *manual)
 	return cnt;
 }
 
-static void the_manual_names_all_of_it(void **state)
+static void the_manual_names_every_member(void **state)
 {
 	char *manual = fixture_read(PROJECT "/docs/man/tcmud.8");
 
@@ -366,14 +373,14 @@ int main(void)
 		TEST(a_device_has_properties),
 		TEST(counters_are_by_class),
 		TEST(all_objects_are_enumerated),
-		TEST(names_that_are_not_text_are_shown_all_the_same),
-		TEST(what_is_under_way_is_listed),
+		TEST(names_that_are_not_utf8_are_shown_all_the_same),
+		TEST(commands_in_flight_are_listed),
 		TEST(a_device_is_found_by_its_names),
 		TEST(a_device_is_reopened_or_it_is_refused),
-		TEST(a_device_that_is_not_there_is_no_object),
+		TEST(a_missing_device_has_no_object),
 		TEST(the_log_level_is_set_within_its_range),
 		TEST(the_dump_is_that_of_tcmuctl),
-		TEST(the_manual_names_all_of_it),
+		TEST(the_manual_names_every_member),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

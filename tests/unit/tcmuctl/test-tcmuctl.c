@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tcmuctl without a daemon: its command line, what it computes from two answers, and the text that
- * others read. The manual and the completion know the same commands and options as the help.
+ * tcmuctl without a daemon: its command line, the rates between two answers, and the text that
+ * other programs read. The manual and the completion know the same commands and options as the
+ * help.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,14 +18,16 @@
 
 #include "cli.h"
 #include "log-fixture.h"
+#include "members.h"
 #include "metrics.h"
 #include "rates.h"
 #include "show.h"
+#include "units.h"
 
 static char *written;
 static size_t written_size;
 
-static FILE *begin(void)
+static FILE *output_begin(void)
 {
 	FILE *file = open_memstream(&written, &written_size);
 
@@ -33,7 +36,7 @@ static FILE *begin(void)
 }
 
 /* To be freed. */
-static char *end(FILE *file)
+static char *output_end(FILE *file)
 {
 	assert_int_equal(fclose(file), 0);
 	return written;
@@ -41,10 +44,10 @@ static char *end(FILE *file)
 
 /* ------- the command line ------- */
 
-static int parse(struct ctl *ctl, const char *line)
+static int parse_line(struct ctl *ctl, const char *line)
 {
 	char copy[256], *words[16], *save = NULL;
-	FILE *out = begin();
+	FILE *out = output_begin();
 	int cnt = 0, r;
 
 	(void) snprintf(copy, sizeof(copy), "%s", line);
@@ -52,7 +55,7 @@ static int parse(struct ctl *ctl, const char *line)
 		words[cnt++] = word;
 	words[cnt] = NULL;
 	r = ctl_parse(cnt, words, ctl, out, out);
-	free(end(out));
+	free(output_end(out));
 	return r;
 }
 
@@ -61,16 +64,17 @@ static void good_lines_are_understood(void **state)
 	struct ctl ctl;
 
 	(void) state;
-	assert_int_equal(parse(&ctl, "tcmuctl list"), CTL_RUN);
+	assert_int_equal(parse_line(&ctl, "tcmuctl list"), CTL_RUN);
 	assert_int_equal(ctl.command, CTL_LIST);
 	assert_false(ctl.json);
-	assert_int_equal(parse(&ctl, "tcmuctl stats -i 0.5 --count 3 --json -s /tmp/x"), CTL_RUN);
+	assert_int_equal(
+		parse_line(&ctl, "tcmuctl stats -i 0.5 --count 3 --json -s /tmp/x"), CTL_RUN);
 	assert_int_equal(ctl.command, CTL_STATS);
 	assert_true(ctl.interval > 0.49 && ctl.interval < 0.51);
 	assert_int_equal(ctl.count, 3);
 	assert_true(ctl.json);
 	assert_null(ctl.argument);
-	assert_int_equal(parse(&ctl, "tcmuctl metrics --output=/x"), CTL_RUN);
+	assert_int_equal(parse_line(&ctl, "tcmuctl metrics --output=/x"), CTL_RUN);
 	assert_non_null(ctl.output);
 }
 
@@ -98,7 +102,7 @@ static void bad_lines_are_refused(void **state)
 
 	(void) state;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
-		if (parse(&ctl, lines[i]) != CTL_EXIT_USAGE)
+		if (parse_line(&ctl, lines[i]) != CTL_EXIT_USAGE)
 			fail_msg("%s is not refused", lines[i]);
 }
 
@@ -107,13 +111,13 @@ static void help_and_version_end_well(void **state)
 	struct ctl ctl;
 
 	(void) state;
-	assert_int_equal(parse(&ctl, "tcmuctl --help"), 0);
-	assert_int_equal(parse(&ctl, "tcmuctl -V"), 0);
+	assert_int_equal(parse_line(&ctl, "tcmuctl --help"), 0);
+	assert_int_equal(parse_line(&ctl, "tcmuctl -V"), 0);
 }
 
 /* ------- documents ------- */
 
-static char *document(const char *name)
+static char *read_document(const char *name)
 {
 	char path[512];
 	char *text;
@@ -126,8 +130,8 @@ static char *document(const char *name)
 
 static void the_manual_and_the_completion_have_every_command(void **state)
 {
-	char *manual = document("docs/man/tcmuctl.8"),
-	     *completion = document("tcmuctl/completion.bash");
+	char *manual = read_document("docs/man/tcmuctl.8"),
+	     *completion = read_document("tcmuctl/completion.bash");
 	char wanted[64];
 	unsigned found = 0;
 
@@ -152,15 +156,15 @@ static void the_manual_and_the_completion_have_every_command(void **state)
 
 static void the_manual_and_the_completion_have_every_option(void **state)
 {
-	char *manual = document("docs/man/tcmuctl.8"),
-	     *completion = document("tcmuctl/completion.bash");
-	FILE *out = begin();
+	char *manual = read_document("docs/man/tcmuctl.8"),
+	     *completion = read_document("tcmuctl/completion.bash");
+	FILE *out = output_begin();
 	unsigned in_help = 0, in_manual = 0;
 	char *help, wanted[64];
 
 	(void) state;
 	ctl_help(out);
-	help = end(out);
+	help = output_end(out);
 	for (const char *at = strstr(help, "\n  -"); at; at = strstr(at + 1, "\n  -")) {
 		const char *name = at + strlen("\n  -x, --");
 		int length = (int) strcspn(name, "= ");
@@ -236,7 +240,7 @@ static void the_manual_promises_the_members_of_json(void **state)
 		"settings",
 		"requests",
 	};
-	char *manual = document("docs/man/tcmuctl.8"), wanted[64];
+	char *manual = read_document("docs/man/tcmuctl.8"), wanted[64];
 
 	(void) state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -249,7 +253,7 @@ static void the_manual_promises_the_members_of_json(void **state)
 
 /* ------- percentiles and rates ------- */
 
-static json_t *json(const char *text)
+static json_t *parse_json(const char *text)
 {
 	json_t *value = json_loads(text, 0, NULL);
 
@@ -257,7 +261,7 @@ static json_t *json(const char *text)
 	return value;
 }
 
-static void about(double value, double wanted)
+static void assert_about(double value, double wanted)
 {
 	if (fabs(value - wanted) > 1e-9 + fabs(wanted) * 1e-6)
 		fail_msg("%.12g is not %.12g", value, wanted);
@@ -265,26 +269,27 @@ static void about(double value, double wanted)
 
 static void percentiles_lie_within_their_bucket(void **state)
 {
-	json_t *latency = json("[[0, 1000, 50], [1000, 2000, 40], [8000, 9000, 10]]");
+	json_t *latency = parse_json("[[0, 1000, 50], [1000, 2000, 40], [8000, 9000, 10]]");
 
 	(void) state;
-	about(percentile(latency, NULL, 0.5), 1e-6);
-	about(percentile(latency, NULL, 0.7), 1.5e-6);
-	about(percentile(latency, NULL, 0.9), 2e-6);
-	about(percentile(latency, NULL, 0.95), 8.5e-6);
-	about(percentile(latency, NULL, 1.0), 9e-6);
+	assert_about(rates_percentile(latency, NULL, 0.5), 1e-6);
+	assert_about(rates_percentile(latency, NULL, 0.7), 1.5e-6);
+	assert_about(rates_percentile(latency, NULL, 0.9), 2e-6);
+	assert_about(rates_percentile(latency, NULL, 0.95), 8.5e-6);
+	assert_about(rates_percentile(latency, NULL, 1.0), 9e-6);
 	json_decref(latency);
 }
 
-static void what_was_there_before_does_not_count(void **state)
+static void earlier_commands_do_not_count(void **state)
 {
-	json_t *before = json("[[0, 1000, 50]]"), *now = json("[[0, 1000, 50], [2000, 3000, 2]]");
-	json_t *none = json("[]");
+	json_t *before = parse_json("[[0, 1000, 50]]"),
+	       *now = parse_json("[[0, 1000, 50], [2000, 3000, 2]]");
+	json_t *none = parse_json("[]");
 
 	(void) state;
-	about(percentile(now, before, 0.5), 2.5e-6);
-	about(percentile(now, now, 0.5), 0);
-	about(percentile(none, NULL, 0.5), 0);
+	assert_about(rates_percentile(now, before, 0.5), 2.5e-6);
+	assert_about(rates_percentile(now, now, 0.5), 0);
+	assert_about(rates_percentile(none, NULL, 0.5), 0);
 	json_decref(before);
 	json_decref(now);
 	json_decref(none);
@@ -292,11 +297,11 @@ static void what_was_there_before_does_not_count(void **state)
 
 static void the_open_bucket_counts_as_its_bound(void **state)
 {
-	json_t *latency = json("[[68719476736, null, 1]]");
+	json_t *latency = parse_json("[[68719476736, null, 1]]");
 
 	(void) state;
-	about(percentile(latency, NULL, 0.5), 68.719476736);
-	about(percentile(latency, NULL, 1.0), 68.719476736);
+	assert_about(rates_percentile(latency, NULL, 0.5), 68.719476736);
+	assert_about(rates_percentile(latency, NULL, 1.0), 68.719476736);
 	json_decref(latency);
 }
 
@@ -315,7 +320,7 @@ static const json_t *first_device(const json_t *rates)
 	return json_array_get(json_object_get(rates, "devices"), 0);
 }
 
-static void rates_are_what_grew_in_a_second(void **state)
+static void rates_are_growth_per_second(void **state)
 {
 	json_t *before = stats_at(1, 10, 1000, 5000, 100);
 	json_t *now = stats_at(3, 30, 9000, 2000005000, 500000100);
@@ -323,27 +328,27 @@ static void rates_are_what_grew_in_a_second(void **state)
 	const json_t *device = first_device(rates);
 
 	(void) state;
-	about(number_of(device, "reads_per_second"), 10);
-	about(number_of(device, "read_bytes_per_second"), 4000);
-	about(number_of(device, "others_per_second"), 0);
-	about(number_of(device, "queue_depth"), 1);
-	about(number_of(device, "cpu_percent"), 25);
-	about(number_of(device, "in_flight"), 3);
-	about(number_of(json_object_get(device, "read_latency_seconds"), "mean"), 0.1);
+	assert_about(member_number(device, "reads_per_second"), 10);
+	assert_about(member_number(device, "read_bytes_per_second"), 4000);
+	assert_about(member_number(device, "others_per_second"), 0);
+	assert_about(member_number(device, "queue_depth"), 1);
+	assert_about(member_number(device, "cpu_percent"), 25);
+	assert_about(member_number(device, "in_flight"), 3);
+	assert_about(member_number(json_object_get(device, "read_latency_seconds"), "mean"), 0.1);
 	json_decref(before);
 	json_decref(now);
 	json_decref(rates);
 }
 
-static void a_device_that_was_created_anew_begins_at_nothing(void **state)
+static void a_device_that_was_created_again_counts_from_zero(void **state)
 {
 	json_t *before = stats_at(1, 100, 1000, 5000, 100);
 	json_t *now = stats_at(2, 30, 3000, 3000, 100);
-	json_t *none = json("{\"devices\": []}");
+	json_t *none = parse_json("{\"devices\": []}");
 	json_t *rates = rates_between(before, now), *first = rates_between(none, now);
 
 	(void) state;
-	about(number_of(first_device(rates), "reads_per_second"), 30);
+	assert_about(member_number(first_device(rates), "reads_per_second"), 30);
 	assert_int_equal(json_array_size(json_object_get(first, "devices")), 1);
 	json_decref(before);
 	json_decref(now);
@@ -359,26 +364,26 @@ static void sizes_and_times_are_short(void **state)
 	char text[24];
 
 	(void) state;
-	assert_string_equal(show_size(0, text), "0 B");
-	assert_string_equal(show_size(1023, text), "1023 B");
-	assert_string_equal(show_size(1536, text), "1.50 KiB");
-	assert_string_equal(show_size(18446744073709551615.0, text), "16.0 EiB");
-	assert_string_equal(show_time(0, text), "0");
-	assert_string_equal(show_time(0.000021, text), "21 us");
-	assert_string_equal(show_time(0.0021, text), "2.10 ms");
-	assert_string_equal(show_time(21, text), "21.0 s");
+	assert_string_equal(units_size(0, text), "0 B");
+	assert_string_equal(units_size(1023, text), "1023 B");
+	assert_string_equal(units_size(1536, text), "1.50 KiB");
+	assert_string_equal(units_size(18446744073709551615.0, text), "16.0 EiB");
+	assert_string_equal(units_time(0, text), "0");
+	assert_string_equal(units_time(0.000021, text), "21 us");
+	assert_string_equal(units_time(0.0021, text), "2.10 ms");
+	assert_string_equal(units_time(21, text), "21.0 s");
 }
 
-static void a_terminal_is_given_no_orders(void **state)
+static void control_characters_do_not_reach_the_terminal(void **state)
 {
-	json_t *list = json(
+	json_t *list = parse_json(
 		"{\"devices\": [{\"device\": \"user_0/\\u001b[2Jdisk\\n\", \"size\": 0}]}");
-	FILE *out = begin();
+	FILE *out = output_begin();
 	char *text;
 
 	(void) state;
 	show_list(out, list);
-	text = end(out);
+	text = output_end(out);
 	assert_null(strchr(text, 0x1b));
 	assert_non_null(strstr(text, "user_0/?[2Jdisk?"));
 	free(text);
@@ -387,8 +392,8 @@ static void a_terminal_is_given_no_orders(void **state)
 
 static void answers_that_lack_members_are_shown(void **state)
 {
-	json_t *empty = json("{\"devices\": [{}], \"requests\": [{}], \"handlers\": [{}]}");
-	FILE *out = begin();
+	json_t *empty = parse_json("{\"devices\": [{}], \"requests\": [{}], \"handlers\": [{}]}");
+	FILE *out = output_begin();
 	json_t *rates = rates_between(empty, empty);
 
 	(void) state;
@@ -399,7 +404,7 @@ static void answers_that_lack_members_are_shown(void **state)
 	show_status(out, empty);
 	rates_show(out, rates, true);
 	metrics_write(out, empty);
-	free(end(out));
+	free(output_end(out));
 	json_decref(empty);
 	json_decref(rates);
 }
@@ -408,18 +413,18 @@ static void answers_that_lack_members_are_shown(void **state)
 
 static void histograms_are_cumulative_and_exact(void **state)
 {
-	json_t *dump = json(
+	json_t *dump = parse_json(
 		"{\"version\": \"2\", \"devices\": [{\"device\": \"user_0/a\\\"b\\\\c\", "
 		"\"state\": \"LIVE\", \"stats\": "
 		"{\"classes\": {\"read\": {\"commands\": 7, \"total_ns\": 1500000000, "
 		"\"latency_ns\": [[0, 1024, 1], "
 		"[3840, 4096, 2], [4096, 4352, 3], [68719476736, null, 1]]}}}}]}");
-	FILE *out = begin();
+	FILE *out = output_begin();
 	char *text;
 
 	(void) state;
 	metrics_write(out, dump);
-	text = end(out);
+	text = output_end(out);
 	assert_non_null(strstr(
 		text, "{device=\"user_0/a\\\"b\\\\c\",class=\"read\",le=\"0.000004096\"} 3\n"));
 	assert_non_null(strstr(text, "le=\"0.000008192\"} 6\n"));
@@ -444,12 +449,12 @@ int main(void)
 		cmocka_unit_test(the_manual_and_the_completion_have_every_option),
 		cmocka_unit_test(the_manual_promises_the_members_of_json),
 		cmocka_unit_test(percentiles_lie_within_their_bucket),
-		cmocka_unit_test(what_was_there_before_does_not_count),
+		cmocka_unit_test(earlier_commands_do_not_count),
 		cmocka_unit_test(the_open_bucket_counts_as_its_bound),
-		cmocka_unit_test(rates_are_what_grew_in_a_second),
-		cmocka_unit_test(a_device_that_was_created_anew_begins_at_nothing),
+		cmocka_unit_test(rates_are_growth_per_second),
+		cmocka_unit_test(a_device_that_was_created_again_counts_from_zero),
 		cmocka_unit_test(sizes_and_times_are_short),
-		cmocka_unit_test(a_terminal_is_given_no_orders),
+		cmocka_unit_test(control_characters_do_not_reach_the_terminal),
 		cmocka_unit_test(answers_that_lack_members_are_shown),
 		cmocka_unit_test(histograms_are_cumulative_and_exact),
 	};
