@@ -25,7 +25,6 @@
 #include "base/version.h"
 #include "config/handlers.h"
 #include "config/settings.h"
-#include "device/health.h"
 #include "device/manager.h"
 #include "program/cli.h"
 #include "program/instance.h"
@@ -48,7 +47,6 @@ struct daemon {
 	struct mailbox *mailbox;
 	struct handlers *registry;
 	struct manager *manager;
-	struct trouble_watch *trouble;
 	struct tcmu_dbus *bus;
 	struct methods *query;
 	struct control_socket *control;
@@ -147,7 +145,7 @@ static void devices_changed(void *userdata)
 		tell_status(self);
 }
 
-static void foreign_subtype(void *userdata, const char *subtype)
+static void unhandled_subtype(void *userdata, const char *subtype)
 {
 	struct daemon *self = userdata;
 
@@ -249,12 +247,12 @@ static int start_manager(struct daemon *self)
 	struct manager_setup setup = {
 		.event = self->event,
 		.mailbox = self->mailbox,
-		.registry = self->registry,
+		.handlers = self->registry,
 		.settings = &self->settings,
 		.run_dir = RUN_DIR,
 		.state_dir = STATE_DIR,
 		.changed = devices_changed,
-		.foreign = foreign_subtype,
+		.unhandled_subtype = unhandled_subtype,
 		.userdata = self,
 	};
 	int r = tcmu_module_load();
@@ -349,8 +347,6 @@ static int start(struct daemon *self)
 	(void) handlers_load(self->registry, self->cli.handler_path);
 	r = start_manager(self);
 	if (r >= 0)
-		r = health_watch_new(self->event, self->manager, &self->trouble);
-	if (r >= 0)
 		start_control(self);
 	if (r >= 0)
 		r = start_bus(self);
@@ -425,7 +421,6 @@ static bool take_apart(struct daemon *self)
 	if (self->manager)
 		manager_count(self->manager, &served, &failed, &orphans);
 	settings_watch_free(self->watch);
-	health_watch_free(self->trouble);
 	tcmu_dbus_free(self->bus);
 	methods_free(self->query);
 	control_socket_free(self->control);

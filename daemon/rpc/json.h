@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "device/device.h"
+#include "device/status.h"
 
 /* Text from anywhere: what is not UTF-8 in it is replaced. NULL is null. */
 json_t *json_text(const char *text);
