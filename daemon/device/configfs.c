@@ -158,7 +158,7 @@ static void ports_add_group(struct scsi_ports *ports, const struct tcmu_port_gro
 		ports->transition_seconds = from->transition_seconds;
 }
 
-/* The enabled ports. What all of them have in common is known of every command. */
+/* The enabled ports. A fact that all of them share is known of every command. */
 struct reach {
 	unsigned ports;
 	unsigned groups;

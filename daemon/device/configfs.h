@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A device's configfs attributes: what the kernel says of it when it is opened, its unit serial,
- * and the target ports that reach it.
+ * A device's configfs attributes: those that are read when it is opened, its unit serial, and the
+ * target ports that reach it.
  *
  * Stateless. Every function may wait while the kernel creates or deletes another device, so it
  * runs on a job's thread.
@@ -36,7 +36,7 @@ struct device_attributes {
 
 /* Reads the attributes. max_transfer: bytes; a device that is being created with the kernel's
  * default of hw_max_sectors gets as much, if its data area has room for it. Returns 0, or -errno
- * with a reason; then the attributes hold what was read until then. */
+ * with a reason; the attributes before the failing one are valid then. */
 int configfs_read_attributes(
 	const struct tcmu_name *name, enum device_origin origin, uint64_t max_transfer,
 	struct device_attributes *attributes, struct tcmu_reason *reason);
@@ -49,8 +49,8 @@ void configfs_prepare(const struct tcmu_name *name);
 /* Has the kernel answer BUSY to commands that no daemon serves. Best effort. */
 void configfs_block(const struct tcmu_name *name);
 
-/* Reads the unit serial, the ports and their groups. Never fails: what cannot be read is unknown,
- * an empty serial included. lu_info->has_saved becomes false. */
+/* Reads the unit serial, the ports and their groups. Never fails: a fact that cannot be read is
+ * unknown, and an unknown serial is empty. lu_info->has_saved becomes false. */
 void configfs_read_lu_info(const struct tcmu_name *name, struct scsi_lu_info *lu_info);
 
 /* Changes states of target port groups, in their order (SPC-4 6.45, SET TARGET PORT GROUPS).

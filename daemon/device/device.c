@@ -38,9 +38,9 @@ static void device_set_format_state(struct scsi_lu *lu, unsigned format_state)
 
 /* On the I/O thread, and only at the level that asks for it. */
 static void device_log_command(
-	void *owner, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
+	void *userdata, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
 {
-	const struct device *device = owner;
+	const struct device *device = userdata;
 	char hex[3 * TCMU_CDB_MAX + 1] = "";
 
 	assert(cdb_length <= TCMU_CDB_MAX);
@@ -78,7 +78,7 @@ static void device_start_thread(struct device *device)
 	lu_info_fill_lu(device, &setup.lu);
 	scsi_set_lu_info(&setup.lu, &device->lu_info.known);
 	options_limits(device->options, &setup.limits);
-	device_set_format_state(&setup.lu, device->env->owner->format_state(device->env, device));
+	device_set_format_state(&setup.lu, device->env->parent->format_state(device->env, device));
 	lock_begin(device, &setup);
 	device->clean = false;
 	r = io_thread_new(&setup, &device->thread);
@@ -114,7 +114,7 @@ static void device_thread_ended(struct device *device)
 	if (device->drain == DRAIN_REOPEN)
 		device->clean = clean;
 	if (device->drain == DRAIN_STOP && !device->owes_removed && clean)
-		device->env->owner->mark_clean(device->env, device);
+		device->env->parent->mark_clean(device->env, device);
 	device->thread = NULL;
 	device->deferred.thread = NULL;
 	/* A revoke that is still running frees it. */
@@ -187,7 +187,7 @@ static void closing_done(struct device_call *call)
 	device_post(device, DEVICE_EV_CLOSED);
 }
 
-/* The alarm only makes device_run() look again. */
+/* The alarm is only there so that device_run() follows. */
 static void closing_again(struct device *device)
 {
 	assert(device->closing.state == CLOSING_WAITS);
@@ -200,7 +200,7 @@ static void device_close(struct device *device)
 	device->closing.state = CLOSING_WAITS;
 }
 
-/* Closes what is to be closed, when no other call uses the backend any more. */
+/* Closes the backend, if that waits, once no other call uses it. */
 static void closing_settle(struct device *device)
 {
 	struct device_closing *closing = &device->closing;
@@ -228,21 +228,21 @@ static void device_answer_added(struct device *device)
 		return;
 	device->owes_added = false;
 	device_timer_disarm(device, DEVICE_TIMER_OPEN);
-	device->env->owner->answer(device->env, TCMU_EVENT_ADDED, device->id, status);
+	device->env->parent->answer(device->env, TCMU_EVENT_ADDED, device->id, status);
 }
 
 static void device_answer_removed(struct device *device)
 {
-	const struct env_owner *owner = device->env->owner;
+	const struct env_parent *parent = device->env->parent;
 
 	assert(!device_state_holds_ring(device->state));
 	if (!device->owes_removed)
 		return;
 	device->owes_removed = false;
 	if (device->attributes.replies)
-		owner->answer(device->env, TCMU_EVENT_REMOVED, device->id, 0);
+		parent->answer(device->env, TCMU_EVENT_REMOVED, device->id, 0);
 	else
-		owner->answer_if_waiting(device->env, &device->name, device->minor, device->id);
+		parent->answer_if_waiting(device->env, &device->name, device->minor, device->id);
 }
 
 /* ------- timers ------- */
@@ -403,7 +403,7 @@ static void device_note_drain(struct device *device, enum device_event event, ui
 		device->drain = DRAIN_END;
 }
 
-/* What holds between any two transitions. */
+/* Invariants between any two transitions. */
 static void device_assert_sound(const struct device *device)
 {
 	switch (device->state) {
@@ -449,11 +449,11 @@ static bool device_transit(struct device *device, enum device_event event)
 	device_act(device, transition.actions & ~DEVICE_DO_FORGET);
 	device_assert_sound(device);
 	if (from != transition.next)
-		device->env->owner->changed(device->env, device);
+		device->env->parent->changed(device->env, device);
 	return transition.actions & DEVICE_DO_FORGET;
 }
 
-/* What only waits for its turn; may start calls and post events. */
+/* Checks the conditions that something may have waited for. May start calls and post events. */
 static void device_settle(struct device *device)
 {
 	open_settle(device);
@@ -477,7 +477,7 @@ static void device_run(struct device *device)
 	} while (device->queue.cnt);
 	if (forget) {
 		assert(device->state == DEVICE_GONE);
-		device->env->owner->forget(device->env, device);
+		device->env->parent->forget(device->env, device);
 	}
 	device_unref(device);
 }
@@ -533,13 +533,13 @@ static void device_take_thread_signals(struct device *device, uint32_t signals)
 	if (signals & IO_SIGNAL_DEFERRED)
 		lu_info_run_deferred(device);
 	if (signals & IO_SIGNAL_FORMAT)
-		device->env->owner->mark_format(
+		device->env->parent->mark_format(
 			device->env, device, io_thread_format_state(device->thread));
 	if (signals & IO_SIGNAL_WANTS_LOCK)
 		lock_event(device, LOCK_EV_WANTED);
 }
 
-/* In the order in which they can have been sent. IO_SIGNAL_IDLE only makes device_run() look. */
+/* In the order in which they can have been sent. For IO_SIGNAL_IDLE device_run() is enough. */
 static void device_take_signals(struct post *post)
 {
 	struct device *device = container_of(post, struct device, post);
@@ -565,7 +565,7 @@ static void device_take_signals(struct post *post)
 	device_unref(device);
 }
 
-/* ------- for the owner ------- */
+/* ------- for the parent ------- */
 
 struct device *device_new(struct device_env *env, const struct device_start *start)
 {
@@ -635,7 +635,7 @@ int device_reopen(struct device *device)
 	if (device->reconfig.state != RECONFIG_NONE || !(served || failed))
 		return -EBUSY;
 	device->tries = 0;
-	device->reason.text[0] = '\0'; /* what was wrong before */
+	device->reason.text[0] = '\0'; /* of an earlier failure */
 	device_event(device, DEVICE_EV_REOPEN);
 	return 0;
 }

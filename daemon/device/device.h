@@ -1,25 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One device: owns the handler's backend, the I/O thread (io/thread.h), and the jobs and timers
- *that belong to them; takes events from its queue, one at a time, and carries the actions of the
- *table (fsm.h) out. Its owner and the rest of the world are its struct device_env.
+ * One device: owns the handler's backend, the I/O thread (io/thread.h), and their jobs and timers.
+ * Takes events from its queue, one at a time, and carries the actions of the table (fsm.h) out. Its
+ * parent and everything else outside is its struct device_env.
  *
  * Everything runs on the main thread and waits for nothing: calls that may wait are jobs, and other
  * threads send posts. A function of this header is an entry (state.h): it must not be called from
  * within a function of the env. It returns when the queue is empty; the device may be GONE then,
- *and forgotten. A device lives until its owner has forgotten it and no job holds it.
+ * and forgotten. A device lives until its parent has forgotten it and no job holds it.
  *
- * A delete, when nothing is in flight (each line is a hop; "…" waits for the event loop):
+ * A delete with nothing in flight; "..." waits for the event loop or for another thread:
  *
- *	manager: manager_netlink_ready → manager_handle_event → manager_handle_removed
- *	device:  device_removed → device_run → device_transit (LIVE, removed → DRAINING)
- *	         → device_act → device_drain → io_thread_drain …
- *	I/O:     the thread ends: device_signal → mailbox_post …
- *	device:  device_take_signals → device_thread_ended → device_run → device_transit
- *	         (DRAINING, I/O ended → DETACHED) → device_act → closing_settle → device_call_start
- *… job:     device_call_work → closing_work → handler->close … device:  device_call_end →
- *closing_done → device_run → device_transit (DETACHED, closed → GONE) → device_act →
- *device_answer_removed → env answer → tcmu_netlink_reply; env forget
+ *   manager_netlink_ready, manager_handle_event, manager_handle_removed, device_removed,
+ *   device_event, device_run, device_transit: LIVE -> DRAINING, device_act, device_drain,
+ *   io_thread_drain ... device_signal ... device_take_signals, device_thread_ended, device_event,
+ *   device_run, device_transit: DRAINING -> DETACHED, device_act, device_close; device_settle,
+ *   closing_settle, device_call_start ... closing_work: the handler's close ... device_call_end,
+ *   closing_done, device_run, device_transit: DETACHED -> GONE, device_act,
+ *   device_answer_removed, the parent's answer; the parent's forget
  */
 #pragma once
 
@@ -40,17 +38,17 @@ struct device_start {
 	unsigned minor;
 	enum device_origin origin;
 	uint32_t id; /* DEVICE_ORIGIN_ADDED only */
-	bool clean;  /* DEVICE_ORIGIN_FOUND: the daemon before us has stopped in good order */
+	bool clean;  /* DEVICE_ORIGIN_FOUND: the last daemon has stopped in good order */
 	const struct tcmu_handler *handler; /* outlives the device */
 };
 
 /* A device in OPENING, which the caller holds until the env's forget. */
 struct device *device_new(struct device_env *env, const struct device_start *start);
 
-/* Releases the owner's reference; the owner's forget calls it, last. */
+/* Releases the parent's reference. The parent's forget calls it, last. */
 void device_release(struct device *device);
 
-/* Starts to open it; once, when the owner can answer the env's questions about it. */
+/* Starts to open it; once, when the parent has it in its set. */
 void device_open(struct device *device);
 
 /* Feeds an event: UNREGISTERED or STOP. */

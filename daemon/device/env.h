@@ -2,20 +2,21 @@
 /*
  * Everything that a device and the manager reach outside themselves: a struct device_env of
  * functions and facts. A device knows no manager, no event loop, no clock and no file of the
- * kernel; a simulation replaces them here and runs in one thread, with a virtual clock and a model
- * of the kernel. (The I/O thread, io/thread.h, is the other seam of a device.)
+ * kernel. A simulation replaces them here and runs in one thread, with a virtual clock and a model
+ * of the kernel. The I/O thread (io/thread.h) is the other seam of a device.
  *
- *   system  clock, timers, jobs, posts             device_env_init(): CLOCK_MONOTONIC, sd-event,
- * jobs.h kernel  configfs and sysfs; saved modes        device_env_init(): libtcmu owner   answers,
- * other devices, marks, the end the manager; in tests, the fixture
+ *   system: clock, timers, jobs, posts. device_env_init() sets the real one.
+ *   kernel: configfs, sysfs, saved mode parameters. Likewise.
+ *   parent: answers, other devices, marks, the end. The manager, or a test's fixture.
  *
  * The env outlives every device that has it, and every job of them. Functions run on the main
- * thread, except those of the kernel table that say "job": they may wait, and run on a job's
- * thread. A function of the owner must not feed an event into any device: the device is in the
- * middle of a transition. The owner notes what happened and acts on it later, from its event loop.
+ * thread. Functions of the kernel that say "job" may wait, and run on a job's thread.
  *
- * Memory on the control side, which is the main thread's part of device/: allocations abort (glib,
- * env timers). Jobs, handlers and threads report what they lack.
+ * A function of the parent must not feed an event into any device, because the device is in the
+ * middle of a transition. The parent notes the news and acts on it later, from its event loop.
+ *
+ * Memory: on the control side, the main thread's part of device/, a failed allocation aborts (glib,
+ * timers). Jobs, handlers and threads report what they lack.
  */
 #pragma once
 
@@ -35,7 +36,7 @@
 struct device;
 struct device_env;
 
-/* A one-shot timer, embedded in what it belongs to; zeroed, it is not armed. */
+/* A one-shot timer, embedded in the structure that needs it. Zeroed, it is not armed. */
 struct env_timer {
 	void (*fired)(struct env_timer *timer); /* it is not armed any more; may arm it again */
 	struct device_env *env;                 /* set when it is armed; NULL: it is not armed */
@@ -67,7 +68,8 @@ struct env_kernel {
 	/* Job. As configfs_prepare() and configfs_block(). */
 	void (*prepare)(const struct device_env *env, const struct tcmu_name *name);
 	void (*block)(const struct device_env *env, const struct tcmu_name *name);
-	/* Job. Serial, saved mode parameters, ports and groups: what is unknown is zero. */
+	/* Job. Serial, saved mode parameters, ports and groups. Unknown members stay zero; *lu_info
+	 * may hold anything before. */
 	void (*read_lu_info)(
 		const struct device_env *env, const struct tcmu_name *name,
 		struct scsi_lu_info *lu_info);
@@ -80,7 +82,7 @@ struct env_kernel {
 		const struct scsi_mode_values *values);
 };
 
-struct env_owner {
+struct env_parent {
 	/* Answers a netlink command; status 0 or -errno. */
 	void (*answer)(struct device_env *env, enum tcmu_event_kind kind, uint32_t id, int status);
 	/* Answers REMOVED_DEVICE only if the kernel turns out to wait for it: it still has the
@@ -93,7 +95,7 @@ struct env_owner {
 		struct device_env *env, const char *claim, const struct device *except);
 	/* The device has entered another state. */
 	void (*changed)(struct device_env *env, struct device *device);
-	/* The device is GONE. Releases the owner's reference. The last call for this device. */
+	/* The device is GONE. Releases the parent's reference. The last call for this device. */
 	void (*forget)(struct device_env *env, struct device *device);
 	/* As marks.h. */
 	void (*mark_clean)(struct device_env *env, const struct device *device);
@@ -105,7 +107,7 @@ struct env_owner {
 struct device_env {
 	const struct env_system *system;
 	const struct env_kernel *kernel;
-	const struct env_owner *owner;
+	const struct env_parent *parent;
 	const struct settings *settings; /* in force now; read at each use */
 	const char *state_dir;           /* mode parameters, e.g. /var/lib/tcmud */
 	pthread_t main_thread;           /* set by device_env_init() */

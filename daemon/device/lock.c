@@ -13,7 +13,7 @@
 #define PAUSE_US        UINT64_C(1000000)
 #define PAUSE_DOUBLINGS 3u
 
-/* ------- what commands may do ------- */
+/* ------- permissions of commands ------- */
 
 struct lock_permission {
 	enum io_permission permission;

@@ -21,7 +21,7 @@ struct device;
 /* Once, for a new device. */
 void lock_init(struct device *device);
 
-/* Before an I/O thread starts: what it lets through. */
+/* Before an I/O thread starts: sets the permission of its commands. */
 void lock_begin(struct device *device, struct io_thread_setup *setup);
 
 /* The ports are known, again or for the first time: from then on it may be shared. */
@@ -44,5 +44,5 @@ int lock_request(
  * False: there is nothing to query. */
 bool lock_query_start(struct device *device, void (*queried)(struct device *device));
 
-/* Overlays the states of the groups with what the lock says of them. */
+/* Sets the states of the groups by the lock. */
 void lock_show_states(const struct device *device, struct scsi_ports *ports);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a served device's I/O thread gets from the main thread because it waits for configfs or for
- * a disk: LU info (serial, ports, groups) and the requests of deferred commands. Each is a job.
- * Also the properties of the logical unit that follow from the device's options and backend.
+ * Serves the I/O thread of a device with facts and deeds that need configfs or a disk: LU info
+ * (serial, ports, groups), and the requests of deferred commands. Each is a job. Also the
+ * properties of the logical unit that follow from the device's options and backend.
  *
- * LU info is reported within a second: with what was known before, if configfs is busy with the
+ * LU info is reported within a second, with the last known facts if configfs is busy with the
  * creation or deletion of another device.
  *
  * Main thread. Every function is part of an entry (state.h).

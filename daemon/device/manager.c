@@ -28,7 +28,7 @@
 #define SCAN_AGAIN_US      UINT64_C(200000)
 #define HEALTH_US          UINT64_C(5000000)
 #define HEALTH_ACCURACY_US UINT64_C(1000000)
-/* A step of ours comes before the kernel's next event. */
+/* A step comes before the kernel's next event. */
 #define CHANGED_PRIORITY (SD_EVENT_PRIORITY_IMPORTANT - 1)
 
 struct manager {
@@ -94,10 +94,31 @@ static struct device *manager_find_removed(
 	return device;
 }
 
-/* ------- what exists ------- */
+/* ------- answers ------- */
+
+static struct manager *manager_of(struct device_env *env)
+{
+	return container_of(env, struct manager, env);
+}
+
+static void manager_answer(
+	struct device_env *env, enum tcmu_event_kind kind, uint32_t id, int status)
+{
+	struct manager *manager = manager_of(env);
+	int r = tcmu_netlink_reply(manager->netlink, kind, id, status);
+
+	assert(status <= 0 && env_on_main_thread(env));
+	netlink_reset_note_command(&manager->reset);
+	if (r < 0)
+		log_error(
+			"cannot send the answer for device %u to the kernel: %s", id, strerror(-r));
+}
+
+/* ------- the set ------- */
 
 static void manager_scan_soon(struct manager *manager)
 {
+	assert(!manager_is_stopping(manager));
 	if (!env_timer_is_armed(&manager->scan_again))
 		env_timer_arm(&manager->env, &manager->scan_again, SCAN_AGAIN_US);
 }
@@ -121,7 +142,7 @@ static void manager_refuse_subtype(
 	if (known) {
 		log_error("user_%u/%s cannot be served: %s", name->hba, name->name, known->problem);
 		if (origin == DEVICE_ORIGIN_ADDED)
-			manager->env.owner->answer(&manager->env, TCMU_EVENT_ADDED, id, -ENOENT);
+			manager_answer(&manager->env, TCMU_EVENT_ADDED, id, -ENOENT);
 		return;
 	}
 	log_debug("uio%u (%s) is ignored: no handler \"%s\"", minor, name->config, name->subtype);
@@ -186,6 +207,7 @@ void manager_reconcile(struct manager *manager)
 	g_autofree struct tcmu_scan_entry *entries = NULL;
 	int cnt = tcmu_scan(&entries);
 
+	assert(env_on_main_thread(&manager->env) && !manager_is_stopping(manager));
 	if (cnt < 0) {
 		log_error("cannot read /sys/class/uio: %s", strerror(-cnt));
 		return;
@@ -264,15 +286,14 @@ static void manager_handle_reconfig(struct manager *manager, const struct tcmu_e
 	if (device)
 		device_reconfig(device, event);
 	else if (handlers_lookup(manager->setup.handlers, event->name.subtype))
-		manager->env.owner->answer(
-			&manager->env, TCMU_EVENT_RECONFIG, event->device_id, -ENODEV);
+		manager_answer(&manager->env, TCMU_EVENT_RECONFIG, event->device_id, -ENODEV);
 }
 
 static void manager_handle_event(struct manager *manager, const struct tcmu_event *event)
 {
 	netlink_reset_note_command(&manager->reset);
 	if (manager_is_stopping(manager) && event->kind != TCMU_EVENT_REMOVED)
-		return; /* the next daemon adopts what waits */
+		return; /* the next daemon adopts creations that wait */
 	switch (event->kind) {
 	case TCMU_EVENT_ADDED:
 		manager_handle_added(manager, event);
@@ -303,7 +324,7 @@ static int manager_netlink_ready(sd_event_source *source, int fd, uint32_t reven
 			manager_handle_event(manager, &event);
 		} else if (r == -ENOBUFS) {
 			log_warning("the kernel's events came faster than they could be read: "
-				    "scanning for what was missed");
+				    "scanning for missed ones");
 			if (!manager_is_stopping(manager))
 				manager_reconcile(manager);
 		} else if (r == -EBADMSG) {
@@ -316,32 +337,15 @@ static int manager_netlink_ready(sd_event_source *source, int fd, uint32_t reven
 	return 0;
 }
 
-/* ------- the owner of a device ------- */
+/* ------- the parent of a device ------- */
 
-static struct manager *manager_of(struct device_env *env)
-{
-	return container_of(env, struct manager, env);
-}
-
-static void owner_answer(struct device_env *env, enum tcmu_event_kind kind, uint32_t id, int status)
-{
-	struct manager *manager = manager_of(env);
-	int r = tcmu_netlink_reply(manager->netlink, kind, id, status);
-
-	assert(status <= 0);
-	netlink_reset_note_command(&manager->reset);
-	if (r < 0)
-		log_error(
-			"cannot send the answer for device %u to the kernel: %s", id, strerror(-r));
-}
-
-static void owner_answer_if_waiting(
+static void manager_answer_if_waiting(
 	struct device_env *env, const struct tcmu_name *name, unsigned minor, uint32_t id)
 {
 	netlink_reset_answer_late(&manager_of(env)->reset, name, minor, id);
 }
 
-static struct device *owner_find_claimant(
+static struct device *manager_find_claimant(
 	struct device_env *env, const char *claim, const struct device *except)
 {
 	const struct manager *manager = manager_of(env);
@@ -362,24 +366,25 @@ static struct device *owner_find_claimant(
 	return ending;
 }
 
-static void owner_changed(struct device_env *env, struct device *device)
+static void manager_note_changed(struct device_env *env, struct device *device)
 {
 	struct manager *manager = manager_of(env);
 	enum device_state state = device_state(device);
 
+	assert(g_ptr_array_find(manager->devices, device, NULL));
 	/* It may have been deleted and created again without an event that reached us. */
-	if (state == DEVICE_DRAINING)
+	if (state == DEVICE_DRAINING && !manager_is_stopping(manager))
 		manager_scan_soon(manager);
 	manager->claims_changed |= state == DEVICE_ORPHANED || state == DEVICE_GONE;
 	(void) sd_event_source_set_enabled(manager->changed_source, SD_EVENT_ONESHOT);
 }
 
-static void owner_forget(struct device_env *env, struct device *device)
+static void manager_forget(struct device_env *env, struct device *device)
 {
 	struct manager *manager = manager_of(env);
 	bool known = g_ptr_array_remove(manager->devices, device);
 
-	assert(known);
+	assert(known && device_state(device) == DEVICE_GONE);
 	if (!manager_is_stopping(manager)) {
 		(void) marks_set_format(manager->setup.run_dir, device_name(device), 0);
 		manager_scan_soon(manager);
@@ -387,7 +392,7 @@ static void owner_forget(struct device_env *env, struct device *device)
 	device_release(device);
 }
 
-static void owner_mark_clean(struct device_env *env, const struct device *device)
+static void manager_mark_clean(struct device_env *env, const struct device *device)
 {
 	const char *run_dir = manager_of(env)->setup.run_dir;
 
@@ -398,7 +403,7 @@ static void owner_mark_clean(struct device_env *env, const struct device *device
 			"retried after the next start");
 }
 
-static void owner_mark_format(
+static void manager_mark_format(
 	struct device_env *env, const struct device *device, unsigned format_state)
 {
 	if (marks_set_format(manager_of(env)->setup.run_dir, device_name(device), format_state) < 0)
@@ -408,20 +413,20 @@ static void owner_mark_format(
 			"unnoticed after the next start");
 }
 
-static unsigned owner_format_state(struct device_env *env, const struct device *device)
+static unsigned manager_format_state(struct device_env *env, const struct device *device)
 {
 	return marks_get_format(manager_of(env)->setup.run_dir, device_name(device));
 }
 
-static const struct env_owner manager_owner = {
-	.answer = owner_answer,
-	.answer_if_waiting = owner_answer_if_waiting,
-	.find_claimant = owner_find_claimant,
-	.changed = owner_changed,
-	.forget = owner_forget,
-	.mark_clean = owner_mark_clean,
-	.mark_format = owner_mark_format,
-	.format_state = owner_format_state,
+static const struct env_parent manager_as_parent = {
+	.answer = manager_answer,
+	.answer_if_waiting = manager_answer_if_waiting,
+	.find_claimant = manager_find_claimant,
+	.changed = manager_note_changed,
+	.forget = manager_forget,
+	.mark_clean = manager_mark_clean,
+	.mark_format = manager_mark_format,
+	.format_state = manager_format_state,
 };
 
 /* ------- steps ------- */
@@ -464,6 +469,7 @@ static void manager_offer_claims(struct manager *manager)
 {
 	g_autoptr(GPtrArray) devices = g_ptr_array_copy(manager->devices, NULL, NULL);
 
+	assert(manager->claims_changed);
 	manager->claims_changed = false;
 	for (unsigned i = 0; i < devices->len; i++)
 		if (g_ptr_array_find(manager->devices, devices->pdata[i], NULL))
@@ -476,6 +482,7 @@ static int manager_step(sd_event_source *source, void *userdata)
 	struct manager *manager = userdata;
 
 	(void) source;
+	assert(env_on_main_thread(&manager->env));
 	if (manager->claims_changed)
 		manager_offer_claims(manager);
 	netlink_reset_check(&manager->reset);
@@ -549,7 +556,7 @@ int manager_new(const struct manager_setup *setup, struct manager **ret)
 	int r;
 
 	device_env_init(&manager->env, setup->event, setup->mailbox);
-	manager->env.owner = &manager_owner;
+	manager->env.parent = &manager_as_parent;
 	manager->env.settings = setup->settings;
 	manager->env.state_dir = setup->state_dir;
 	manager->setup = *setup;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The set of devices, and the owner of each (device/env.h). manager_reconcile() compares the set
- * with what the kernel has and is the only place that decides what exists: netlink events, lost
+ * The set of devices, and the parent of each (device/env.h). manager_reconcile() compares the set
+ * with the kernel's devices and is the only place that decides what exists: netlink events, lost
  * netlink events and the daemon's start all end there.
  *
  * A device never calls upwards: it reports to its env that it has changed. The manager reacts to

@@ -109,7 +109,7 @@ static void netlink_late_answer(struct env_timer *timer)
 	assert(env_on_main_thread(env));
 	if (env->kernel->scan_minor(env, late->minor, &entry) >= 0 &&
 	    entry.name.hba == late->name.hba && strcmp(entry.name.name, late->name.name) == 0)
-		env->owner->answer(env, TCMU_EVENT_REMOVED, late->id, 0);
+		env->parent->answer(env, TCMU_EVENT_REMOVED, late->id, 0);
 	assert(g_slist_find(reset->late, late));
 	reset->late = g_slist_remove(reset->late, late);
 	g_free(late);

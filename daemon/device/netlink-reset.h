@@ -9,7 +9,7 @@
  * command of a restore follows the last answer at once. Where they never pause, it is done after 5
  * s.
  *
- * Main thread. Its owner, the manager, says what is happening.
+ * Main thread. The manager reports the commands, and is asked about its devices.
  */
 #pragma once
 
@@ -53,5 +53,5 @@ void netlink_reset_cancel(struct netlink_reset *reset);
 void netlink_reset_answer_late(
 	struct netlink_reset *reset, const struct tcmu_name *name, unsigned minor, uint32_t id);
 
-/* Drops what is pending. */
+/* Drops the reset and the answers that are pending. */
 void netlink_reset_clear(struct netlink_reset *reset);

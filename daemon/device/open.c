@@ -160,7 +160,7 @@ static bool opening_waits_for_claim(struct device_opening *opening)
 
 	if (opening->error || !opening->info.claim[0] || device->state != DEVICE_OPENING)
 		return false;
-	holder = device->env->owner->find_claimant(device->env, opening->info.claim, device);
+	holder = device->env->parent->find_claimant(device->env, opening->info.claim, device);
 	assert(holder != device);
 	if (!holder)
 		return false;

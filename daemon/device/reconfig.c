@@ -17,7 +17,7 @@ static void reconfig_answer(struct device *device, const struct tcmu_event *even
 {
 	assert(status <= 0);
 	if (device->attributes.replies)
-		device->env->owner->answer(
+		device->env->parent->answer(
 			device->env, TCMU_EVENT_RECONFIG, event->device_id, status);
 }
 

@@ -167,9 +167,9 @@ void device_timer_disarm(struct device *device, enum device_timer timer)
 
 /* ------- from other threads ------- */
 
-void device_signal(void *owner, uint32_t bits)
+void device_signal(void *userdata, uint32_t bits)
 {
-	struct device *device = owner;
+	struct device *device = userdata;
 
 	assert(bits);
 	if (atomic_fetch_or(&device->signals, bits) == 0)

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A device from inside: its members, and what the modules stand on that carry its life out. Each of
- * them owns one of the sub-structs:
+ * A device from inside: its members, and the functions that the modules of its life stand on. Each
+ * module owns one of the sub-structs:
  *
- *   device ──▶ open, reconfig, lu-info ──▶ lock ──▶ status ──▶ state ──▶ env, fsm, lock-fsm
+ *   device -> open, reconfig, lu-info -> lock -> status -> state -> env, fsm, lock-fsm
  *
- * Everything is the main thread's, except what a job's work() or another thread is said to touch.
+ * Everything is the main thread's, except where a job's work() or another thread is named.
  *
- * How a device runs: something happens outside (a call of the owner, a post, a job's end, a timer).
- * That is an entry. The module notes it and posts events; device_run() then takes the events from
- * the queue one at a time. Each is a transition, whose actions may post events and never feed one
- * in. When the queue is empty it looks at what only waited for its turn: a close, a fenced backend,
- * an early reconfiguration. A job that cannot be started ends later, as one that has failed.
+ * How a device runs. An entry is a call of the parent, a post, a job's end or a timer. The module
+ * notes the news and posts events; then device_run() takes the events from the queue, one at a
+ * time. Each is a transition, whose actions may post events and never feed one in. When the queue
+ * is empty it checks the conditions that something may have waited for: a close, a fenced backend,
+ * a claim, an early reconfiguration. A job that cannot be started ends later, as one that has
+ * failed.
  */
 #pragma once
 
@@ -42,7 +43,7 @@ struct device_alarm {
 	void (*fired)(struct device *device);
 };
 
-/* A call of the handler or of configfs on a thread of its own. The device is held until done. */
+/* A call of the handler or of configfs, which is a job. The device is held until done. */
 struct device_call {
 	struct job job;
 	struct device *device;
@@ -71,7 +72,7 @@ struct device_opening {
 	const struct tcmu_handler *handler;
 	uint64_t max_transfer; /* bytes */
 	enum opening_stage stage;
-	atomic_bool known;  /* the attributes have been read; the main thread may look */
+	atomic_bool known;  /* the attributes have been read */
 	atomic_bool adopts; /* the creation waits for its answer; attributes.id is valid */
 	struct device_attributes attributes;
 	struct scsi_lu_info lu_info;
@@ -86,7 +87,7 @@ struct device_opening {
 struct device_lu_info {
 	struct device_call call;
 	struct scsi_lu_info *read; /* the call's, while it runs */
-	struct scsi_lu_info known; /* what the last call has read */
+	struct scsi_lu_info known; /* read by the last call */
 	struct device_alarm late;
 };
 
@@ -162,14 +163,14 @@ struct device_revoke {
 /* Why a device drains; STOP wins over the others. */
 enum drain_reason {
 	DRAIN_NONE,
-	DRAIN_END,    /* the kernel's device or the ring ends: what can be cancelled is */
+	DRAIN_END,    /* the kernel's device or the ring ends: requests are cancelled */
 	DRAIN_REOPEN, /* the backend is reopened: commands are given time, the ring stays usable */
 	DRAIN_STOP,   /* the daemon stops: likewise */
 };
 
-/* status.c: what has been logged of late commands and of the backend's errors. */
+/* status.c: the log lines about late commands and the backend's errors. */
 struct health {
-	bool late;         /* commands are late; that they are not any more is still to be logged */
+	bool late;         /* logged that commands are late, and not yet that they have ended */
 	uint64_t late_at;  /* ns, when that was logged last; 0: never */
 	uint64_t errors;   /* so many errors have been logged */
 	uint64_t error_at; /* ns, when that was logged last; 0: never */
@@ -189,7 +190,7 @@ struct tcmu_host_device {
 struct device {
 	struct device_env *env;
 	void (*run)(struct device *device); /* device_run() of device.c */
-	unsigned refs;                      /* the owner's, and those of running calls */
+	unsigned refs;                      /* the parent's, and those of running calls */
 	struct device_queue queue;
 	bool acting; /* an action is being carried out */
 
@@ -267,8 +268,8 @@ void device_alarm_arm(struct device_alarm *alarm, uint64_t delay_us);
 void device_timer_arm(struct device *device, enum device_timer timer, uint64_t ms);
 void device_timer_disarm(struct device *device, enum device_timer timer);
 
-/* Sends signals to the main thread. owner: the device. Any thread; does not block. */
-void device_signal(void *owner, uint32_t bits);
+/* Sends signals to the main thread. userdata: the device. Any thread; does not block. */
+void device_signal(void *userdata, uint32_t bits);
 
 /* Whether the handler is to close and open a failed backend while the ring stays. */
 bool device_reopens(const struct device *device);

@@ -165,7 +165,7 @@ void device_check_health(struct device *device, uint64_t now)
 	status_check_errors(device, now);
 }
 
-/* ------- what is news ------- */
+/* ------- when to log ------- */
 
 enum late_news health_late(struct health *health, uint64_t begun, uint64_t now, unsigned seconds)
 {

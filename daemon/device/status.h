@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Questions to a device, for its owner and for administrators; and the log lines about a device
+ * Questions to a device, for its parent and for administrators; and the log lines about a device
  * that is served and not well: commands that take longer than tcmur_cmd_time_out, and the backend's
  * errors. Such lines are not written for each command: the I/O thread counts, and a check of all
  * devices every few seconds finds the news.
@@ -65,7 +65,7 @@ unsigned device_requests(const struct device *device, struct stats_request *requ
 /* Logs news of late commands and of errors. now: stats_now(). */
 void device_check_health(struct device *device, uint64_t now);
 
-/* ------- what is news; pure ------- */
+/* ------- when to log; pure ------- */
 
 enum late_news {
 	LATE_NOTHING,
@@ -81,5 +81,5 @@ enum late_news health_late(struct health *health, uint64_t begun, uint64_t now, 
  * last time. */
 uint64_t health_errors(struct health *health, uint64_t errors, uint64_t now);
 
-/* What to do about an errno of the backend: the end of a sentence. */
+/* Advice for an errno of the backend: the end of a sentence. */
 const char *health_advice(int error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What others set of a device, read from a made-up configfs; and mode parameters that are kept for
- * a serial.
+ * The unit serial and the ports of a device, read from a made-up configfs; and mode parameters that
+ * are saved for a serial.
  */
 #include <setjmp.h>
 #include <stdarg.h>
