@@ -112,7 +112,7 @@ void device_call_start(
 	call->result = -EAGAIN;
 	if (env->system->job_start(env, &call->job, name) >= 0)
 		return; /* from here on the call is the job's */
-	log_dev_warning(device->host_device.label, "cannot start a thread for \"%s\"", name);
+	log_dev_debug(device->host_device.label, "cannot start a thread for \"%s\"", name);
 	call->job.post.run = device_call_not_started;
 	env->system->post(env, &call->job.post);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When commands are late, which errors are told, and how often.
+ * When late commands and errors are logged, and how often.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +17,7 @@
 #define SECOND UINT64_C(1000000000)
 #define NOW    (1000 * SECOND)
 
-static void what_is_in_time_is_not_told(void **state)
+static void a_command_in_time_is_not_logged(void **state)
 {
 	struct health health = {0};
 
@@ -27,7 +27,7 @@ static void what_is_in_time_is_not_told(void **state)
 	assert_int_equal(health_late(&health, NOW + 1, NOW, 30), LATE_NOTHING);
 }
 
-static void what_is_late_is_told_once_and_its_end_too(void **state)
+static void a_late_command_is_logged_once_and_its_end_too(void **state)
 {
 	struct health health = {0};
 
@@ -41,7 +41,7 @@ static void what_is_late_is_told_once_and_its_end_too(void **state)
 	assert_int_equal(health_late(&health, 0, NOW + 30 * SECOND, 30), LATE_NOTHING);
 }
 
-static void nothing_is_told_where_a_command_is_given_any_time(void **state)
+static void without_a_timeout_nothing_is_late(void **state)
 {
 	struct health health = {0};
 
@@ -54,18 +54,18 @@ static void nothing_is_told_where_a_command_is_given_any_time(void **state)
 static void a_backend_that_is_late_again_and_again_does_not_fill_the_log(void **state)
 {
 	struct health health = {0};
-	unsigned told = 0;
+	unsigned logged = 0;
 
 	(void) state;
 	for (uint64_t now = NOW; now < NOW + 600 * SECOND; now += 5 * SECOND) {
 		uint64_t begun = now / SECOND % 2 ? now - 40 * SECOND : now;
 
-		told += health_late(&health, begun, now, 30) == LATE_BEGINS;
+		logged += health_late(&health, begun, now, 30) == LATE_BEGINS;
 	}
-	assert_in_range(told, 9, 10);
+	assert_in_range(logged, 9, 10);
 }
 
-static void errors_are_counted_and_told_once_a_minute(void **state)
+static void errors_are_counted_and_logged_once_a_minute(void **state)
 {
 	struct health health = {0};
 
@@ -78,7 +78,7 @@ static void errors_are_counted_and_told_once_a_minute(void **state)
 	assert_int_equal(health_errors(&health, 9, NOW + 600 * SECOND), 0);
 }
 
-static void there_is_something_to_do_about_every_error(void **state)
+static void every_error_has_advice(void **state)
 {
 	(void) state;
 	assert_non_null(strstr(health_advice(ENOSPC), "make room"));
@@ -92,11 +92,11 @@ static void there_is_something_to_do_about_every_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_in_time_is_not_told),
-		cmocka_unit_test(what_is_late_is_told_once_and_its_end_too),
-		cmocka_unit_test(nothing_is_told_where_a_command_is_given_any_time),
-		cmocka_unit_test(errors_are_counted_and_told_once_a_minute),
-		cmocka_unit_test(there_is_something_to_do_about_every_error),
+		cmocka_unit_test(a_command_in_time_is_not_logged),
+		cmocka_unit_test(a_late_command_is_logged_once_and_its_end_too),
+		cmocka_unit_test(without_a_timeout_nothing_is_late),
+		cmocka_unit_test(errors_are_counted_and_logged_once_a_minute),
+		cmocka_unit_test(every_error_has_advice),
 		cmocka_unit_test(a_backend_that_is_late_again_and_again_does_not_fill_the_log),
 	};
 
