@@ -394,23 +394,14 @@ static void manager_forget(struct device_env *env, struct device *device)
 
 static void manager_mark_clean(struct device_env *env, const struct device *device)
 {
-	const char *run_dir = manager_of(env)->setup.run_dir;
-
-	if (marks_set_clean(run_dir, device_name(device), device_minor(device)) < 0)
-		log_dev_warning(
-			device_label(device),
-			"cannot write the clean-stop mark; commands will be "
-			"retried after the next start");
+	(void) marks_set_clean(
+		manager_of(env)->setup.run_dir, device_name(device), device_minor(device));
 }
 
 static void manager_mark_format(
 	struct device_env *env, const struct device *device, unsigned format_state)
 {
-	if (marks_set_format(manager_of(env)->setup.run_dir, device_name(device), format_state) < 0)
-		log_dev_warning(
-			device_label(device),
-			"cannot write the mark of its format; a format that is cut short will go "
-			"unnoticed after the next start");
+	(void) marks_set_format(manager_of(env)->setup.run_dir, device_name(device), format_state);
 }
 
 static unsigned manager_format_state(struct device_env *env, const struct device *device)

@@ -12,14 +12,18 @@
 
 #define MODES_GROUP "mode parameters"
 
-static int marks_write(const char *path, const char *text)
+/* mark: how it is called; loss: what follows from its absence. Both for the log. */
+static int marks_write(
+	const struct tcmu_name *name, const char *path, const char *text, const char *mark,
+	const char *loss)
 {
+	g_autofree char *label = g_strdup_printf("user_%u/%s", name->hba, name->name);
 	g_autoptr(GError) error = NULL;
 
 	assert(text[0]);
 	if (g_file_set_contents(path, text, -1, &error))
 		return 0;
-	log_error("cannot write %s: %s", path, error->message);
+	log_dev_warning(label, "cannot write the %s mark: %s; %s", mark, error->message, loss);
 	return -EIO;
 }
 
@@ -41,7 +45,8 @@ int marks_set_clean(const char *run_dir, const struct tcmu_name *name, unsigned 
 	g_autofree char *path = marks_clean_path(run_dir, minor);
 	g_autofree char *text = marks_clean_text(name);
 
-	return marks_write(path, text);
+	return marks_write(
+		name, path, text, "clean-stop", "commands will be retried after the next start");
 }
 
 bool marks_take_clean(const char *run_dir, const struct tcmu_name *name, unsigned minor)
@@ -70,7 +75,9 @@ int marks_set_format(const char *run_dir, const struct tcmu_name *name, unsigned
 	g_autofree char *text = g_strdup_printf("%u %s\n", format_state, name->config);
 
 	if (format_state)
-		return marks_write(path, text);
+		return marks_write(
+			name, path, text, "format",
+			"after the next start a format that was cut short will go unnoticed");
 	(void) unlink(path);
 	return 0;
 }

@@ -16,7 +16,7 @@
 #include <tcmu/scan.h>
 
 /* The device stopped with nothing of its ring in flight: the next daemon goes on where it ended.
- * Returns 0 or -errno. */
+ * Returns 0 or -errno, which is logged. */
 int marks_set_clean(const char *run_dir, const struct tcmu_name *name, unsigned minor);
 
 /* Whether this very device has the mark. Removes it. */

@@ -13,23 +13,16 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/container-of.h"
 #include "device/device.h"
 #include "device/status.h"
+#include "virtual-env.h"
 
-#define TIMERS_MAX 8
 #define UNANSWERED 1
 
 static struct {
-	struct device_env env;
+	struct virtual_env system;
 	struct settings settings;
 	struct device *device;
-	uint64_t now;
-	struct env_timer *timers[TIMERS_MAX];
-	uint64_t due[TIMERS_MAX];
-	struct job *job;
-	struct post *post;
-	bool no_threads;
 	struct device_attributes attributes;
 	struct device *claimant; /* the answer to find_claimant */
 	int open_result;
@@ -38,90 +31,19 @@ static struct {
 	bool forgotten;
 } world;
 
-/* ------- the system ------- */
-
-static uint64_t world_now(const struct device_env *env)
+static void run_job(void)
 {
-	(void) env;
-	return world.now;
-}
-
-static void world_timer_arm(struct device_env *env, struct env_timer *timer, uint64_t delay_us)
-{
-	unsigned i = 0;
-
-	(void) env;
-	while (world.timers[i])
-		assert_true(++i < TIMERS_MAX);
-	world.timers[i] = timer;
-	world.due[i] = world.now + delay_us;
-}
-
-static void world_timer_disarm(struct device_env *env, struct env_timer *timer)
-{
-	unsigned i = 0;
-
-	(void) env;
-	while (world.timers[i] != timer)
-		assert_true(++i < TIMERS_MAX);
-	world.timers[i] = NULL;
-}
-
-static int world_job_start(struct device_env *env, struct job *job, const char *name)
-{
-	(void) env, (void) name;
-	if (world.no_threads)
-		return -EAGAIN;
-	assert_null(world.job);
-	world.job = job;
-	return 0;
-}
-
-static void world_post(struct device_env *env, struct post *post)
-{
-	(void) env;
-	assert_null(world.post);
-	world.post = post;
-}
-
-static const struct env_system world_system = {
-	.now_us = world_now,
-	.timer_arm = world_timer_arm,
-	.timer_disarm = world_timer_disarm,
-	.job_start = world_job_start,
-	.post = world_post,
-};
-
-static void pass_time(unsigned ms)
-{
-	world.now += ms * UINT64_C(1000);
-	for (unsigned i = 0; i < TIMERS_MAX; i++) {
-		struct env_timer *timer = world.timers[i];
-
-		if (!timer || world.due[i] > world.now)
-			continue;
-		env_timer_disarm(timer);
-		timer->fired(timer);
-	}
+	virtual_env_run_job(&world.system);
 }
 
 static void run_post(void)
 {
-	struct post *post = world.post;
-
-	assert_non_null(post);
-	world.post = NULL;
-	post->run(post);
+	virtual_env_run_post(&world.system);
 }
 
-static void run_job(void)
+static void pass_time(unsigned ms)
 {
-	struct job *job = world.job;
-
-	assert_non_null(job);
-	job->work(job);
-	world.job = NULL;
-	job->done(job);
+	virtual_env_pass(&world.system, ms);
 }
 
 /* ------- the kernel ------- */
@@ -256,18 +178,17 @@ static struct device *new_device(enum device_origin origin)
 		.id = 7,
 		.handler = &handler};
 
-	return device_new(&world.env, &start);
+	return device_new(&world.system.env, &start);
 }
 
 static int setup(void **state)
 {
 	(void) state;
 	memset(&world, 0, sizeof(world));
-	device_env_init(&world.env, NULL, NULL);
-	world.env.system = &world_system;
-	world.env.kernel = &world_kernel;
-	world.env.parent = &world_parent;
-	world.env.settings = &world.settings;
+	virtual_env_init(&world.system);
+	world.system.env.kernel = &world_kernel;
+	world.system.env.parent = &world_parent;
+	world.system.env.settings = &world.settings;
 	settings_defaults(&world.settings);
 	world.attributes = (struct device_attributes){
 		.size = 1 << 20, .block_size = 512, .max_sectors = 128, .replies = true, .id = 7};
@@ -286,10 +207,7 @@ static int teardown(void **state)
 {
 	(void) state;
 	assert_true(world.forgotten);
-	assert_null(world.job);
-	assert_null(world.post);
-	for (unsigned i = 0; i < TIMERS_MAX; i++)
-		assert_null(world.timers[i]);
+	virtual_env_assert_idle(&world.system);
 	return 0;
 }
 
@@ -309,7 +227,7 @@ static void a_refused_open_is_the_answer_to_the_creation(void **state)
 static void a_job_without_a_thread_ends_as_a_failed_one(void **state)
 {
 	(void) state;
-	world.no_threads = true;
+	world.system.no_threads = true;
 	start(DEVICE_ORIGIN_ADDED);
 	assert_int_equal(world.added, UNANSWERED);
 	run_post();
@@ -339,7 +257,7 @@ static void a_close_is_retried_until_it_has_a_thread(void **state)
 	start(DEVICE_ORIGIN_ADDED);
 	run_job();
 	device_removed(world.device, 7);
-	world.no_threads = true;
+	world.system.no_threads = true;
 	run_job();
 	for (int i = 0; i < 3; i++) {
 		run_post();
@@ -347,7 +265,7 @@ static void a_close_is_retried_until_it_has_a_thread(void **state)
 		pass_time(100);
 	}
 	run_post();
-	world.no_threads = false;
+	world.system.no_threads = false;
 	pass_time(100);
 	assert_int_equal(world.removed, UNANSWERED);
 	run_job();
@@ -404,8 +322,8 @@ static struct device *ending_device(struct job **opens)
 	device_open(other);
 	device_event(other, DEVICE_EV_STOP);
 	assert_int_equal(device_state(other), DEVICE_DETACHED);
-	*opens = world.job;
-	world.job = NULL;
+	*opens = world.system.job;
+	world.system.job = NULL;
 	return other;
 }
 
@@ -429,7 +347,7 @@ static void a_claim_that_is_given_up_is_waited_for(void **state)
 	device_get_status(world.device, &status);
 	assert_string_equal(status.problem, "another device still uses its backing store");
 	device_claim_changed(world.device);
-	assert_null(world.job);
+	assert_null(world.system.job);
 	end_device(opens);
 	world.claimant = NULL;
 	world.open_result = -EIO;
