@@ -92,7 +92,7 @@ static void device_call_done(struct job *job)
 
 static void device_call_not_started(struct post *post)
 {
-	device_call_end(container_of(post, struct device_call, job.post));
+	device_call_end(container_of(post, struct device_call, not_started));
 }
 
 void device_call_start(
@@ -113,8 +113,8 @@ void device_call_start(
 	if (env->system->job_start(env, &call->job, name) >= 0)
 		return; /* from here on the call is the job's */
 	log_dev_debug(device->host_device.label, "cannot start a thread for \"%s\"", name);
-	call->job.post.run = device_call_not_started;
-	env->system->post(env, &call->job.post);
+	call->not_started.run = device_call_not_started;
+	env->system->post(env, &call->not_started);
 }
 
 bool device_backend_in_use(const struct device *device)

@@ -46,6 +46,7 @@ struct device_alarm {
 /* A call of the handler or of configfs, which is a job. The device is held until done. */
 struct device_call {
 	struct job job;
+	struct post not_started; /* ends the call where no thread could be started */
 	struct device *device;
 	void (*work)(struct device_call *call); /* on the job's thread; sets result */
 	void (*done)(struct device_call *call);
