@@ -21,7 +21,7 @@
 
 enum device_state {
 	DEVICE_OPENING,   /* the handler is opening; nothing of the kernel's is held */
-	DEVICE_ATTACHING, /* the device's thread maps the ring */
+	DEVICE_ATTACHING, /* the I/O thread maps the ring */
 	DEVICE_LIVE,      /* commands are fetched and served */
 	DEVICE_FAULTED,   /* the backend has failed; commands are fetched and refused until it is
 			     reopened */

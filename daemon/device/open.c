@@ -68,7 +68,7 @@ static int opening_read_attributes(struct device_opening *opening)
 }
 
 /* The first job: which backing store the attributes and the config string mean. */
-static int opening_identify(struct device_opening *opening)
+static int opening_read_claim(struct device_opening *opening)
 {
 	struct tcmu_config config;
 	int r = opening_read_attributes(opening);
@@ -103,8 +103,8 @@ static int opening_open(struct device_opening *opening)
 static void opening_work(struct device_call *call)
 {
 	struct device_opening *opening = opening_of(call);
-	int r = opening->stage == OPENING_IDENTIFY ? opening_identify(opening)
-						   : opening_open(opening);
+	int r = opening->stage == OPENING_CLAIM ? opening_read_claim(opening)
+						: opening_open(opening);
 
 	call->result = r < 0 ? r : 0;
 	if (r < 0 && !opening->reason.text[0])
@@ -234,29 +234,28 @@ static bool opening_restarts(struct device_opening *opening)
 	opening->origin = DEVICE_ORIGIN_ADDED;
 	opening->error = 0;
 	opening->reason.text[0] = '\0';
-	opening_start_stage(opening, OPENING_IDENTIFY);
+	opening_start_stage(opening, OPENING_CLAIM);
 	return true;
 }
 
 /* After a stage, and after a wait for a claim. */
 static void opening_continue(struct device_opening *opening)
 {
-	bool identified = opening->stage == OPENING_IDENTIFY ||
-		opening->stage == OPENING_IDENTIFY_WAIT;
+	bool before_open = opening->stage == OPENING_CLAIM || opening->stage == OPENING_CLAIM_WAIT;
 
 	assert(!opening->call.running && opening->stage != OPENING_DISCARD);
 	if (opening_restarts(opening))
 		return;
 	if (opening_waits_for_claim(opening)) {
-		opening->stage = identified ? OPENING_IDENTIFY_WAIT : OPENING_OPEN_WAIT;
+		opening->stage = before_open ? OPENING_CLAIM_WAIT : OPENING_OPEN_WAIT;
 		return;
 	}
-	if (identified && !opening->error && opening->call.device->state != DEVICE_OPENING)
+	if (before_open && !opening->error && opening->call.device->state != DEVICE_OPENING)
 		opening->error = reason_refuse(
 			&opening->reason, -ENODEV, "it was deleted before it was opened");
 	if (opening->error && opening->backend)
 		opening_start_stage(opening, OPENING_DISCARD);
-	else if (opening->error || !identified)
+	else if (opening->error || !before_open)
 		opening_finish(opening);
 	else
 		opening_start_stage(opening, OPENING_OPEN);
@@ -295,7 +294,7 @@ void open_start(struct device *device)
 	opening->handler = device->handler;
 	opening->max_transfer = settings->max_transfer_kib * UINT64_C(1024);
 	device->opening = opening;
-	opening_start_stage(opening, OPENING_IDENTIFY);
+	opening_start_stage(opening, OPENING_CLAIM);
 }
 
 void open_timed_out(struct device *device)

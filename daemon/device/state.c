@@ -230,6 +230,6 @@ bool device_is_served(const struct device *device)
 bool device_waits_for_claim(const struct device *device)
 {
 	return device->opening &&
-		(device->opening->stage == OPENING_IDENTIFY_WAIT ||
+		(device->opening->stage == OPENING_CLAIM_WAIT ||
 		 device->opening->stage == OPENING_OPEN_WAIT);
 }

@@ -25,8 +25,8 @@
 #include "device/lock-fsm.h"
 #include "io/thread.h"
 
-/* More than one entry can post: the signals of a thread are some, and each action adds one at
- * most. */
+/* An entry posts two events at most before they are taken, and so do the actions of a transition.
+ */
 #define DEVICE_QUEUE_MAX 16u
 
 /* Events that wait, first in, first out. */
@@ -56,11 +56,11 @@ struct device_call {
 
 /* open.c: opening takes two calls, and a third when the backend is refused after all. */
 enum opening_stage {
-	OPENING_IDENTIFY,      /* reads the attributes and asks the handler for the claim */
-	OPENING_IDENTIFY_WAIT, /* another device still holds the claim */
-	OPENING_OPEN,          /* the handler's open */
-	OPENING_OPEN_WAIT,     /* another device still holds the claim, which open has found out */
-	OPENING_DISCARD,       /* the handler's close: the claim is refused */
+	OPENING_CLAIM,      /* reads the attributes and asks the handler for the claim */
+	OPENING_CLAIM_WAIT, /* another device still holds the claim */
+	OPENING_OPEN,       /* the handler's open */
+	OPENING_OPEN_WAIT,  /* another device still holds the claim, which open has found out */
+	OPENING_DISCARD,    /* the handler's close: the claim is refused */
 	OPENING_STAGE_COUNT,
 };
 
