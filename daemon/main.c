@@ -28,7 +28,6 @@
 #include "config/handlers.h"
 #include "config/settings-watch.h"
 #include "config/settings.h"
-#include "device/health.h"
 #include "device/manager.h"
 #include "program/cli.h"
 #include "program/instance.h"
@@ -51,7 +50,6 @@ struct daemon {
 	struct mailbox *mailbox;
 	struct handlers *handlers;
 	struct manager *manager;
-	struct trouble_watch *health_watch;
 	struct tcmu_dbus *bus;
 	struct methods *methods;
 	struct control_socket *control_socket;
@@ -357,8 +355,6 @@ static int daemon_start(struct daemon *self)
 	(void) handlers_load(self->handlers, self->cli.handler_path);
 	r = start_manager(self);
 	if (r >= 0)
-		r = health_watch_new(self->event, self->manager, &self->health_watch);
-	if (r >= 0)
 		start_control(self);
 	if (r >= 0)
 		r = start_bus(self);
@@ -437,7 +433,6 @@ static bool daemon_free(struct daemon *self)
 	if (self->manager)
 		manager_count(self->manager, &served, &failed, &orphans);
 	settings_watch_free(self->settings_watch);
-	health_watch_free(self->health_watch);
 	tcmu_dbus_free(self->bus);
 	methods_free(self->methods);
 	control_socket_free(self->control_socket);

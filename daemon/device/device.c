@@ -1,315 +1,58 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Carries out what the state machine says (device/fsm.h): threads, timers, answers, and the end of
- * a device.
- */
-#include "device/device-private.h"
+#include "device/device.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <glib.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/container-of.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/reason.h"
+#include "device/lock.h"
+#include "device/lu-info.h"
+#include "device/open.h"
+#include "device/reconfig.h"
+#include "device/state.h"
+#include "device/status.h"
 
 /* Memory or threads are short: they may be there in a moment. */
-#define REVOKE_AGAIN_MS 100
-#define RETRY_MS        2000u
-#define RETRY_MAX_MS    60000u
+#define CALL_AGAIN_MS UINT64_C(100)
+#define RETRY_MS      UINT64_C(2000)
+#define RETRY_MAX_MS  UINT64_C(60000)
+#define RETRY_SHIFTS  5u
 
-static uint64_t now_us(void)
+static void device_run(struct device *device);
+
+/* ------- the I/O thread ------- */
+
+/* A format that was cut short has failed. */
+static void device_set_format_state(struct scsi_lu *lu, unsigned format_state)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+	lu->format_failed = format_state & FORMAT_STATE_FORMAT;
+	lu->sanitize_failed = format_state & FORMAT_STATE_SANITIZE;
+	lu->sanitize_exit = format_state & FORMAT_STATE_EXIT;
 }
 
-/* ------- holding ------- */
-
-struct device *device_ref(struct device *device)
+/* On the I/O thread, and only at the level that asks for it. */
+static void device_log_command(
+	void *userdata, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
 {
-	device->refs++;
-	return device;
-}
-
-void device_unref(struct device *device)
-{
-	assert(device->refs > 0);
-	if (--device->refs)
-		return;
-	for (int i = 0; i < DEVICE_TIMER_COUNT; i++)
-		sd_event_source_disable_unref(device->timers[i]);
-	sd_event_source_disable_unref(device->lu_info.timer);
-	sd_event_source_disable_unref(device->lock.timer);
-	options_free(device->options);
-	memory_unmap(device->stats, sizeof(*device->stats));
-	free(device);
-}
-
-int device_start_call(
-	struct device *device, struct device_call *call, void (*work)(struct job *),
-	void (*done)(struct job *), const char *name)
-{
-	int r;
-
-	assert(!call->running);
-	call->device = device_ref(device);
-	call->job.work = work;
-	call->job.done = done;
-	call->running = true;
-	r = job_start(manager_setup(device->manager)->mailbox, &call->job, name);
-	if (r < 0) {
-		call->running = false;
-		device_unref(device);
-	}
-	return r;
-}
-
-/* ------- timers ------- */
-
-static const enum device_event timer_events[DEVICE_TIMER_COUNT] = {
-	[DEVICE_TIMER_OPEN] = DEVICE_EV_OPEN_TIMEOUT,
-	[DEVICE_TIMER_RELEASE] = DEVICE_EV_RELEASE_DEADLINE,
-	[DEVICE_TIMER_REPLY] = DEVICE_EV_REPLY_DEADLINE,
-	[DEVICE_TIMER_RETRY] = DEVICE_EV_RETRY,
-};
-
-void device_disarm(struct device *device, enum device_timer timer)
-{
-	device->timers[timer] = sd_event_source_disable_unref(device->timers[timer]);
-}
-
-static void open_timed_out(struct device *device)
-{
-	if (device->opening && device->opening->adopts) {
-		device->owes_added = true;
-		device->id = device->opening->id;
-	}
-	if (!device->owes_added) {
-		log_dev_warning(
-			device_label(device), "the %s backend is still opening after %g s",
-			device->handler->subtype,
-			(double) manager_setup(device->manager)->settings->open_timeout_ms / 1000);
-		return;
-	}
-	device->error = -ETIMEDOUT;
-	snprintf(
-		device->reason.text, sizeof(device->reason.text),
-		"the %s backend did not open within %g s", device->handler->subtype,
-		(double) manager_setup(device->manager)->settings->open_timeout_ms / 1000);
-	device_event(device, DEVICE_EV_OPEN_TIMEOUT);
-}
-
-/* The kernel may have dropped a failed device without a word: look before trying again. */
-static void retry(struct device *device)
-{
-	struct tcmu_scan_entry entry;
-
-	if (tcmu_scan_minor(device->minor, &entry) < 0 ||
-	    strcmp(entry.name.config, device->name.config) != 0 ||
-	    strcmp(entry.name.name, device->name.name) != 0 || entry.name.hba != device->name.hba)
-		device_event(device, DEVICE_EV_UNREGISTERED);
-	else if (device->thread)
-		device_arm(device, DEVICE_TIMER_RETRY, RETRY_MS);
-	else
-		device_event(device, DEVICE_EV_RETRY);
-}
-
-static int timer_fired(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct device *device = userdata;
-
-	(void) usec;
-	for (int i = 0; i < DEVICE_TIMER_COUNT; i++) {
-		if (device->timers[i] != source)
-			continue;
-		device_ref(device);
-		device_disarm(device, i);
-		if (i == DEVICE_TIMER_OPEN)
-			open_timed_out(device);
-		else if (i == DEVICE_TIMER_RETRY)
-			retry(device);
-		else
-			device_event(device, timer_events[i]);
-		device_unref(device);
-		break;
-	}
-	return 0;
-}
-
-void device_arm(struct device *device, enum device_timer timer, uint64_t ms)
-{
-	sd_event *event = manager_setup(device->manager)->event;
-	int r;
-
-	device_disarm(device, timer);
-	r = sd_event_add_time_relative(
-		event, &device->timers[timer], CLOCK_MONOTONIC, ms * 1000, 1000, timer_fired,
-		device);
-	if (r < 0)
-		log_dev_error(device_label(device), "no timer could be made: %s", strerror(-r));
-}
-
-/* ------- signals of other threads ------- */
-
-void device_signal(void *owner, uint32_t bits)
-{
-	struct device *device = owner;
-
-	if (atomic_fetch_or(&device->signals, bits) == 0)
-		mailbox_post(manager_setup(device->manager)->mailbox, &device->post);
-}
-
-static void drop_loop(struct device *device)
-{
-	io_thread_free(device->thread);
-	device->thread = NULL;
-	device->deferred.thread = NULL;
-}
-
-static void io_ended(struct device *device)
-{
-	device->io_ended = true;
-	if (device->reopening)
-		device->clean = io_thread_ended_clean(device->thread);
-	if (device->stopping && !device->owes_removed && io_thread_ended_clean(device->thread))
-		manager_mark_clean(device->manager, device);
-	if (!device->revoking.running)
-		drop_loop(device);
-	device_event(device, DEVICE_EV_IO_ENDED);
-}
-
-static void loop_broken(struct device *device)
-{
-	const char *text;
-
-	device->error = io_thread_error(device->thread, &text);
-	snprintf(
-		device->reason.text, sizeof(device->reason.text), "%s: %s", text,
-		strerror(-device->error));
-	device_event(device, DEVICE_EV_RING_BROKEN);
-}
-
-static void backend_failed(struct device *device)
-{
-	device->error = atomic_load(&device->backend_error);
-	snprintf(
-		device->reason.text, sizeof(device->reason.text), "%s; %s",
-		atomic_load(&device->backend_fenced) ? "another host has shut this one out"
-						     : strerror(-device->error),
-		device_reopens(device) ? "it is opened anew"
-				       : "commands fail until it is deleted and created again");
-	device_event(device, DEVICE_EV_BACKEND_FAILED);
-	if (device_reopens(device))
-		device_lock_event(device, LOCK_EV_FENCED);
-}
-
-/* Others that copy find the device by its serial, also when no initiator has asked for it yet. */
-static void attached(struct device *device)
-{
-	device_event(device, DEVICE_EV_ATTACHED);
-	if (manager_setup(device->manager)->settings->extended_copy == XCOPY_ALL)
-		device_need_lu_info(device);
-}
-
-/* Takes the signals in the order in which they can have been sent. */
-static void take_signals(struct post *post)
-{
-	struct device *device = (struct device *) ((char *) post - offsetof(struct device, post));
-	uint32_t signals = atomic_exchange(&device->signals, 0);
-
-	device_ref(device);
-	if (signals & IO_SIGNAL_ATTACHED)
-		attached(device);
-	if (signals & IO_SIGNAL_NEEDS_LU_INFO)
-		device_need_lu_info(device);
-	if ((signals & IO_SIGNAL_DEFERRED) && device->thread)
-		device_run_deferred(device);
-	if ((signals & IO_SIGNAL_FORMAT) && device->thread)
-		manager_mark_format(
-			device->manager, device, io_thread_format_state(device->thread));
-	if (signals & DEVICE_SIGNAL_BACKEND_RESIZED)
-		device_backend_resized(device);
-	if (signals & IO_SIGNAL_IDLE)
-		device_lock_idle(device);
-	if (signals & IO_SIGNAL_WANTS_LOCK)
-		device_lock_event(device, LOCK_EV_WANTED);
-	if (signals & DEVICE_SIGNAL_LOCK_LOST)
-		device_lock_event(device, LOCK_EV_LOST);
-	if (signals & DEVICE_SIGNAL_BACKEND_FAILED)
-		backend_failed(device);
-	if (signals & IO_SIGNAL_RING_BROKEN)
-		loop_broken(device);
-	if (signals & IO_SIGNAL_UNREGISTERED)
-		device_event(device, DEVICE_EV_UNREGISTERED);
-	if (signals & IO_SIGNAL_ENDED)
-		io_ended(device);
-	device_unref(device);
-}
-
-static void host_log(struct tcmu_host_device *dev, enum tcmu_log_level level, const char *message)
-{
-	log_dev(dev->label, (int) level, "%s", message);
-}
-
-static void host_event(struct tcmu_host_device *dev, enum tcmu_backend_event event, int64_t value)
-{
-	switch (event) {
-	case TCMU_BACKEND_LOCK_LOST:
-		device_signal(dev->device, DEVICE_SIGNAL_LOCK_LOST);
-		break;
-	case TCMU_BACKEND_FENCED:
-		atomic_store(&dev->device->backend_fenced, true);
-		__attribute__((fallthrough));
-	case TCMU_BACKEND_FAILED:
-		atomic_store(&dev->device->backend_error, (int) value);
-		device_signal(dev->device, DEVICE_SIGNAL_BACKEND_FAILED);
-		break;
-	case TCMU_BACKEND_RESIZED:
-		atomic_store(&dev->device->backend_size, value);
-		device_signal(dev->device, DEVICE_SIGNAL_BACKEND_RESIZED);
-		break;
-	}
-}
-
-const struct tcmu_host device_host = {
-	.abi = TCMU_HANDLER_ABI,
-	.size = sizeof(struct tcmu_host),
-	.complete = submit_complete,
-	.aio = submit_aio,
-	.log = host_log,
-	.event = host_event,
-};
-
-/* ------- actions ------- */
-
-/* An operation that was cut short has failed. */
-static void take_erasure(struct scsi_lu *lu, unsigned erasure)
-{
-	lu->format_failed = erasure & FORMAT_STATE_FORMAT;
-	lu->sanitize_failed = erasure & FORMAT_STATE_SANITIZE;
-	lu->sanitize_exit = erasure & FORMAT_STATE_EXIT;
-}
-
-/* On the device's thread, and only at the level that asks for it. */
-static void told(void *owner, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
-{
-	const struct device *device = owner;
+	const struct device *device = userdata;
 	char hex[3 * TCMU_CDB_MAX + 1] = "";
 
+	assert(cdb_length <= TCMU_CDB_MAX);
 	for (unsigned i = 0; i < cdb_length; i++)
 		(void) snprintf(hex + (size_t) 3 * i, 4, " %02x", cdb[i]);
 	log_dev(device_label(device), LOG_LEVEL_SCSI, "%s:%s, %llu bytes", scsi_opcode_name(cdb),
 		hex, (unsigned long long) data_length);
 }
 
-static void start_loop(struct device *device)
+static void device_start_thread(struct device *device)
 {
-	const struct settings *settings = manager_setup(device->manager)->settings;
+	const struct settings *settings = device->env->settings;
 	struct io_thread_setup setup = {
 		.name = device->name.name,
 		.device = device->name,
@@ -325,118 +68,158 @@ static void start_loop(struct device *device)
 		.info = device->info,
 		.stats = device->stats,
 		.tell = log_scsi(),
-		.told = told,
+		.told = device_log_command,
 		.signal = device_signal,
 		.owner = device,
 	};
 	int r;
 
-	device_init_lu(device, &setup.lu);
+	assert(!device->thread && !device->revoke.call.running && device->backend);
+	lu_info_fill_lu(device, &setup.lu);
 	scsi_set_lu_info(&setup.lu, &device->lu_info.known);
 	options_limits(device->options, &setup.limits);
-	take_erasure(&setup.lu, manager_format_state(device->manager, device));
-	device_lock_begin(device, &setup);
+	device_set_format_state(&setup.lu, device->env->parent->format_state(device->env, device));
+	lock_begin(device, &setup);
 	device->clean = false;
-	device->io_ended = false;
 	r = io_thread_new(&setup, &device->thread);
 	if (r >= 0)
 		return;
 	/* Without a thread it ends as one that broke while attaching. */
-	device->error = r;
-	snprintf(
-		device->reason.text, sizeof(device->reason.text),
-		"its I/O thread cannot be started: %s", strerror(-r));
-	device_event(device, DEVICE_EV_RING_BROKEN);
-	device_event(device, DEVICE_EV_IO_ENDED);
+	device->thread = NULL;
+	device->error = reason_refuse(
+		&device->reason, r, "its I/O thread cannot be started: %s", strerror(-r));
+	device_post(device, DEVICE_EV_RING_BROKEN);
+	device_post(device, DEVICE_EV_IO_ENDED);
 }
 
-static void drain(struct device *device)
+static void device_drain(struct device *device)
 {
-	const struct settings *settings = manager_setup(device->manager)->settings;
+	const struct settings *settings = device->env->settings;
+	bool patient = device->drain == DRAIN_STOP || device->drain == DRAIN_REOPEN;
 
-	bool patient = device->stopping || device->reopening;
-
+	assert(device->drain != DRAIN_NONE);
 	if (!device->thread)
 		return;
 	io_thread_drain(device->thread, !patient);
-	device_arm(
+	device_timer_arm(
 		device, DEVICE_TIMER_RELEASE,
 		patient ? settings->stop_timeout_ms : settings->release_deadline_ms);
 }
 
-static void do_revoke(struct job *job)
+static void device_thread_ended(struct device *device)
 {
-	struct device_call *call = (struct device_call *) job;
+	struct io_thread *thread = device->thread;
+	bool clean = io_thread_ended_clean(thread);
 
-	call->result = io_thread_revoke(call->device->thread);
+	if (device->drain == DRAIN_REOPEN)
+		device->clean = clean;
+	if (device->drain == DRAIN_STOP && !device->owes_removed && clean)
+		device->env->parent->mark_clean(device->env, device);
+	device->thread = NULL;
+	device->deferred.thread = NULL;
+	/* A revoke that is still running frees it. */
+	if (!device->revoke.call.running)
+		io_thread_free(thread);
+	else
+		assert(device->revoke.thread == thread);
+	device_event(device, DEVICE_EV_IO_ENDED);
 }
 
-static void revoked(struct job *job)
+/* ------- bounded release ------- */
+
+static void revoke_work(struct device_call *call)
 {
-	struct device_call *call = (struct device_call *) job;
+	call->result = io_thread_revoke(container_of(call, struct device_revoke, call)->thread);
+}
+
+static void revoke_done(struct device_call *call)
+{
 	struct device *device = call->device;
+	struct io_thread *thread = device->revoke.thread;
 
-	call->running = false;
-	if (device->io_ended) {
-		/* It had ended by itself meanwhile: nothing was taken away. */
-		drop_loop(device);
-	} else if (call->result < 0) {
-		device_arm(device, DEVICE_TIMER_RELEASE, REVOKE_AGAIN_MS);
-	} else {
-		log_dev_warning(
-			device_label(device),
-			"%u requests are stuck in the backend; the ring was given back without "
-			"them",
-			io_thread_in_flight(device->thread));
-		device_event(device, DEVICE_EV_REVOKED);
-	}
-	device_unref(device);
-}
-
-static void take_ring_away(struct device *device)
-{
-	if (!device->thread || device->io_ended || device->revoking.running)
+	device->revoke.thread = NULL;
+	if (!device->thread) {
+		/* It has ended meanwhile: nothing was taken away. */
+		io_thread_free(thread);
 		return;
-	if (device_start_call(device, &device->revoking, do_revoke, revoked, "revoke") < 0)
-		device_arm(device, DEVICE_TIMER_RELEASE, REVOKE_AGAIN_MS);
+	}
+	assert(device->thread == thread);
+	if (call->result < 0) {
+		device_timer_arm(device, DEVICE_TIMER_RELEASE, CALL_AGAIN_MS);
+		return;
+	}
+	log_dev_warning(
+		device_label(device),
+		"%u requests are stuck in the backend; the ring was released without them",
+		io_thread_in_flight(thread));
+	device_post(device, DEVICE_EV_REVOKED);
 }
 
-static void do_close(struct job *job)
+static void device_revoke(struct device *device)
 {
-	struct device *device = ((struct device_call *) job)->device;
-
-	device->handler->close(device->backend);
+	if (!device->thread || device->revoke.call.running)
+		return;
+	device->revoke.thread = device->thread;
+	device_call_start(device, &device->revoke.call, revoke_work, revoke_done, "revoke");
 }
 
-static void closed(struct job *job)
+/* ------- the handler's close ------- */
+
+static void closing_work(struct device_call *call)
 {
-	struct device_call *call = (struct device_call *) job;
+	call->device->handler->close(call->device->backend);
+	call->result = 0;
+}
+
+static void closing_done(struct device_call *call)
+{
 	struct device *device = call->device;
 
-	call->running = false;
+	assert(device->closing.state == CLOSING_CALLS && device->backend);
+	if (call->result < 0) {
+		device->closing.state = CLOSING_WAITS;
+		device_alarm_arm(&device->closing.again, CALL_AGAIN_MS * 1000);
+		return;
+	}
+	device->closing.state = CLOSING_NONE;
 	device->backend = NULL;
 	device->info.claim[0] = '\0';
-	device_event(device, DEVICE_EV_CLOSED);
-	device_unref(device);
+	device_post(device, DEVICE_EV_CLOSED);
 }
 
-void device_close_backend(struct device *device)
+/* The alarm is only there so that device_run() follows. */
+static void closing_again(struct device *device)
 {
-	device->close_waits = device->reconfig || device_lock_uses_backend(device);
-	if (device->close_waits)
+	assert(device->closing.state == CLOSING_WAITS);
+}
+
+static void device_close(struct device *device)
+{
+	assert(!device->thread && !device->opening);
+	assert(device->closing.state == CLOSING_NONE);
+	device->closing.state = CLOSING_WAITS;
+}
+
+/* Closes the backend, if that waits, once no other call uses it. */
+static void closing_settle(struct device *device)
+{
+	struct device_closing *closing = &device->closing;
+
+	if (closing->state != CLOSING_WAITS || device_backend_in_use(device) ||
+	    env_timer_is_armed(&closing->again.timer))
 		return;
-	if (!device->backend) {
-		device_event(device, DEVICE_EV_CLOSED);
-		return;
-	}
-	if (device_start_call(device, &device->closing, do_close, closed, "close") < 0) {
-		log_dev_error(
-			device_label(device), "no thread to close the backend on; it stays open");
-		device_event(device, DEVICE_EV_CLOSED);
+	if (device->backend) {
+		closing->state = CLOSING_CALLS;
+		device_call_start(device, &closing->call, closing_work, closing_done, "close");
+	} else {
+		closing->state = CLOSING_NONE;
+		device_post(device, DEVICE_EV_CLOSED);
 	}
 }
 
-void device_answer_added(struct device *device)
+/* ------- answers ------- */
+
+static void device_answer_added(struct device *device)
 {
 	bool served = device->state == DEVICE_LIVE || device->state == DEVICE_FAULTED;
 	int status = served ? 0 : device->error ? device->error : -EIO;
@@ -444,84 +227,130 @@ void device_answer_added(struct device *device)
 	if (!device->owes_added)
 		return;
 	device->owes_added = false;
-	device_disarm(device, DEVICE_TIMER_OPEN);
-	manager_answer(device->manager, TCMU_EVENT_ADDED, device->id, status);
+	device_timer_disarm(device, DEVICE_TIMER_OPEN);
+	device->env->parent->answer(device->env, TCMU_EVENT_ADDED, device->id, status);
 }
 
-static void answer_removed(struct device *device)
+static void device_answer_removed(struct device *device)
 {
+	const struct env_parent *parent = device->env->parent;
+
+	assert(!device_state_holds_ring(device->state));
 	if (!device->owes_removed)
 		return;
 	device->owes_removed = false;
 	if (device->attributes.replies)
-		manager_answer(device->manager, TCMU_EVENT_REMOVED, device->id, 0);
+		parent->answer(device->env, TCMU_EVENT_REMOVED, device->id, 0);
 	else
-		manager_answer_if_waiting(
-			device->manager, &device->name, device->minor, device->id);
+		parent->answer_if_waiting(device->env, &device->name, device->minor, device->id);
 }
 
-/* Later each time: it may stay broken for days. */
-static void arm_retry(struct device *device)
-{
-	uint64_t ms = RETRY_MS << (device->tries < 5 ? device->tries : 5);
+/* ------- timers ------- */
 
-	if (device->reopening) {
-		device->reopening = false;
-		device_arm(device, DEVICE_TIMER_RETRY, 0);
+/* Later each time: it may stay broken for days. */
+static void device_arm_retry(struct device *device)
+{
+	unsigned shifts = MIN(device->tries, RETRY_SHIFTS);
+	bool at_once = device->drain == DRAIN_REOPEN;
+
+	device->drain = DRAIN_NONE;
+	if (at_once) {
+		device_timer_arm(device, DEVICE_TIMER_RETRY, 0);
 		return;
 	}
 	device->tries++;
-	device_arm(device, DEVICE_TIMER_RETRY, ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS);
+	device_timer_arm(device, DEVICE_TIMER_RETRY, MIN(RETRY_MS << shifts, RETRY_MAX_MS));
 }
 
-static void carry_out(struct device *device, uint32_t actions)
+/* The kernel may have dropped a failed device without an event: check before the retry. */
+static void device_retry(struct device *device)
 {
-	const struct settings *settings = manager_setup(device->manager)->settings;
+	struct tcmu_scan_entry entry;
 
+	if (device->env->kernel->scan_minor(device->env, device->minor, &entry) < 0 ||
+	    strcmp(entry.name.config, device->name.config) != 0 ||
+	    strcmp(entry.name.name, device->name.name) != 0 || entry.name.hba != device->name.hba)
+		device_post(device, DEVICE_EV_UNREGISTERED);
+	else if (device->revoke.call.running)
+		device_timer_arm(device, DEVICE_TIMER_RETRY, RETRY_MS);
+	else
+		device_post(device, DEVICE_EV_RETRY);
+}
+
+static void device_release_timed_out(struct device *device)
+{
+	device_post(device, DEVICE_EV_RELEASE_DEADLINE);
+}
+
+static void device_reply_timed_out(struct device *device)
+{
+	device_post(device, DEVICE_EV_REPLY_DEADLINE);
+}
+
+static void device_init_timers(struct device *device)
+{
+	static void (*const fired[DEVICE_TIMER_COUNT])(struct device *) = {
+		[DEVICE_TIMER_OPEN] = open_timed_out,
+		[DEVICE_TIMER_RELEASE] = device_release_timed_out,
+		[DEVICE_TIMER_REPLY] = device_reply_timed_out,
+		[DEVICE_TIMER_RETRY] = device_retry,
+	};
+
+	for (int i = 0; i < DEVICE_TIMER_COUNT; i++)
+		device_alarm_init(device, &device->alarms[i], fired[i]);
+	device_alarm_init(device, &device->closing.again, closing_again);
+}
+
+/* ------- transitions ------- */
+
+static void device_act(struct device *device, uint32_t actions)
+{
+	assert(!device->acting);
+	device->acting = true;
 	if (actions & DEVICE_DO_START)
-		start_loop(device);
+		device_start_thread(device);
 	if ((actions & DEVICE_DO_FAIL) && !device_reopens(device))
 		io_thread_fail(device->thread);
 	if (actions & DEVICE_DO_DRAIN)
-		drain(device);
+		device_drain(device);
 	if (actions & DEVICE_DO_REVOKE)
-		take_ring_away(device);
+		device_revoke(device);
 	if (actions & DEVICE_DO_ANSWER_ADDED)
 		device_answer_added(device);
 	if (actions & DEVICE_DO_ANSWER_REMOVED)
-		answer_removed(device);
+		device_answer_removed(device);
 	if (actions & DEVICE_DO_ARM_REPLY)
-		device_arm(device, DEVICE_TIMER_REPLY, settings->reply_timeout_ms);
+		device_timer_arm(
+			device, DEVICE_TIMER_REPLY, device->env->settings->reply_timeout_ms);
 	if (actions & DEVICE_DO_ARM_RETRY)
-		arm_retry(device);
+		device_arm_retry(device);
 	if (actions & DEVICE_DO_OPEN)
-		device_open(device);
+		open_start(device);
 	if (actions & DEVICE_DO_CLOSE)
-		device_close_backend(device);
-	if (actions & DEVICE_DO_FORGET)
-		manager_forget(device->manager, device);
+		device_close(device);
+	device->acting = false;
 }
 
 /* Events that come with a reason. */
-static bool is_failure(enum device_event event)
+static bool device_event_is_failure(enum device_event event)
 {
 	return event == DEVICE_EV_OPEN_REFUSED || event == DEVICE_EV_OPEN_FAILED ||
 		event == DEVICE_EV_OPEN_TIMEOUT || event == DEVICE_EV_RING_BROKEN ||
 		event == DEVICE_EV_BACKEND_FAILED;
 }
 
-static int transition_level(const struct device *device, enum device_event event)
+static int device_log_level(const struct device *device, enum device_event event)
 {
 	bool failed = device->state == DEVICE_FAILED || device->state == DEVICE_FAILING ||
 		device->state == DEVICE_CLOSING;
 
-	/* What is tried again and again is told once. */
+	/* Retries are logged once. */
 	if (event == DEVICE_EV_RETRY || (device->tries && failed))
 		return TCMU_LOG_DEBUG;
-	/* What a scan found may have been on its way out. */
+	/* A device that a scan found may just have been removed. */
 	if (event == DEVICE_EV_OPEN_FAILED && device->error == -ENOENT)
 		return TCMU_LOG_INFO;
-	if (is_failure(event))
+	if (device_event_is_failure(event))
 		return TCMU_LOG_ERROR;
 	return device->state == DEVICE_FAULTED || device->state == DEVICE_ORPHANED
 		? TCMU_LOG_WARNING
@@ -529,85 +358,227 @@ static int transition_level(const struct device *device, enum device_event event
 }
 
 /* One line for each change of a state: how long it lasted, and why it ended. */
-static void log_transition(
-	const struct device *device, enum device_state from, enum device_event event)
+static void device_log_transition(
+	const struct device *device, enum device_state from, enum device_event event, uint64_t now)
 {
-	double seconds = (double) (now_us() - device->state_since) / 1e6;
-	const char *id = device->state == DEVICE_ORPHANED              ? LOG_ID_DEVICE_ORPHANED
-		: is_failure(event) || device->state == DEVICE_FAULTED ? LOG_ID_DEVICE_FAILED
-								       : LOG_ID_DEVICE_STATE;
+	bool failure = device_event_is_failure(event);
+	const char *id = device->state == DEVICE_ORPHANED    ? LOG_ID_DEVICE_ORPHANED
+		: failure || device->state == DEVICE_FAULTED ? LOG_ID_DEVICE_FAILED
+							     : LOG_ID_DEVICE_STATE;
 
+	assert(from != device->state);
 	log_full(
-		transition_level(device, event), device_label(device), device->handler->subtype, id,
-		"%s after %.3f s -> %s: %s%s%s%s%s", device_state_name(from), seconds,
-		device_state_name(device->state), device_event_name(event),
-		is_failure(event) ? ": " : "", is_failure(event) ? device->name.config : "",
-		is_failure(event) ? ": " : "", is_failure(event) ? device->reason.text : "");
+		device_log_level(device, event), device_label(device), device->handler->subtype, id,
+		"%s after %.3f s -> %s: %s%s%s%s%s", device_state_name(from),
+		(double) (now - device->state_since) / 1e6, device_state_name(device->state),
+		device_event_name(event), failure ? ": " : "", failure ? device->name.config : "",
+		failure ? ": " : "", failure ? device->reason.text : "");
 }
 
-void device_event(struct device *device, enum device_event event)
+static void device_enter_state(
+	struct device *device, enum device_state next, enum device_event event)
+{
+	enum device_state from = device->state;
+	uint64_t now = device->env->system->now_us(device->env);
+
+	assert(now >= device->state_since);
+	device->state = next;
+	device_log_transition(device, from, event, now);
+	device->state_since = now;
+	for (int i = 0; i < DEVICE_TIMER_COUNT; i++)
+		if (!device_state_has_timer(next, i))
+			device_timer_disarm(device, i);
+	if (next == DEVICE_LIVE)
+		device->tries = 0;
+}
+
+/* Why it drains from now on, if it does. */
+static void device_note_drain(struct device *device, enum device_event event, uint32_t actions)
+{
+	if (event == DEVICE_EV_STOP)
+		device->drain = DRAIN_STOP;
+	else if (event == DEVICE_EV_REOPEN && (actions & DEVICE_DO_DRAIN))
+		device->drain = DRAIN_REOPEN;
+	else if ((actions & DEVICE_DO_DRAIN) && device->drain != DRAIN_STOP)
+		device->drain = DRAIN_END;
+}
+
+/* Invariants between any two transitions. */
+static void device_assert_sound(const struct device *device)
+{
+	switch (device->state) {
+	case DEVICE_OPENING:
+		assert(!device->thread && !device->backend);
+		break;
+	case DEVICE_LIVE:
+		assert(device->thread && device->backend && !device->owes_added);
+		break;
+	case DEVICE_FAULTED:
+		assert(device->thread);
+		break;
+	case DEVICE_ORPHANED:
+		assert(!device->owes_removed);
+		break;
+	case DEVICE_FAILED:
+		assert(!device->thread && !device->backend && !device->opening);
+		break;
+	case DEVICE_GONE:
+		assert(!device->thread && !device->backend && !device->opening);
+		assert(!device->owes_removed && device->closing.state == CLOSING_NONE);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Returns whether it was the last transition of a life. */
+static bool device_transit(struct device *device, enum device_event event)
 {
 	struct device_transition transition = device_fsm(device->state, event);
 	enum device_state from = device->state;
 
 	if (!transition.defined) {
 		log_dev_warning(
-			device_label(device), "%s while %s: not expected, nothing is done",
+			device_label(device), "%s while %s: unexpected, ignored",
 			device_event_name(event), device_state_name(from));
-		return;
+		return false;
 	}
+	device_note_drain(device, event, transition.actions);
+	if (from != transition.next)
+		device_enter_state(device, transition.next, event);
+	device_act(device, transition.actions & ~DEVICE_DO_FORGET);
+	device_assert_sound(device);
+	if (from != transition.next)
+		device->env->parent->changed(device->env, device);
+	return transition.actions & DEVICE_DO_FORGET;
+}
+
+/* Checks the conditions that something may have waited for. May start calls and post events. */
+static void device_settle(struct device *device)
+{
+	open_settle(device);
+	lock_settle(device);
+	closing_settle(device);
+	reconfig_settle(device);
+}
+
+/* The one place that drains the queue. */
+static void device_run(struct device *device)
+{
+	bool forget = false;
+
+	assert(env_on_main_thread(device->env));
+	assert(!device->acting);
 	device_ref(device);
-	device->state = transition.next;
-	if (from != transition.next) {
-		log_transition(device, from, event);
-		device->state_since = now_us();
-		for (int i = 0; i < DEVICE_TIMER_COUNT; i++)
-			if (!device_state_has_timer(device->state, i))
-				device_disarm(device, i);
-	}
-	if (event == DEVICE_EV_STOP)
-		device->stopping = true;
-	if (device->state == DEVICE_LIVE)
-		device->tries = 0;
-	carry_out(device, transition.actions);
-	if (from != transition.next) {
-		device_reconfig_goes_on(device);
-		manager_device_changed(device->manager, device);
+	do {
+		while (device->queue.cnt)
+			forget |= device_transit(device, device_queue_take(&device->queue));
+		device_settle(device);
+	} while (device->queue.cnt);
+	if (forget) {
+		assert(device->state == DEVICE_GONE);
+		device->env->parent->forget(device->env, device);
 	}
 	device_unref(device);
 }
 
-int device_reopen(struct device *device)
+void device_event(struct device *device, enum device_event event)
 {
-	bool served = device->state == DEVICE_LIVE || device->state == DEVICE_FAULTED;
-
-	if (device->reconfig || !(served || (device->state == DEVICE_FAILED && !device->thread)))
-		return -EBUSY;
-	device->reopening = served;
-	device->tries = 0;
-	device->reason.text[0] = '\0'; /* what was wrong before */
-	device_event(device, DEVICE_EV_REOPEN);
-	return 0;
+	device_post(device, event);
+	device_run(device);
 }
 
-void device_removed(struct device *device, uint32_t id)
+/* ------- signals of other threads ------- */
+
+static void device_ring_broken(struct device *device)
 {
-	device->id = id;
-	device->owes_removed = true;
-	device_event(device, DEVICE_EV_REMOVED);
+	const char *text;
+	int error = io_thread_error(device->thread, &text);
+
+	assert(error < 0);
+	device->error = reason_refuse(&device->reason, error, "%s: %s", text, strerror(-error));
+	device_event(device, DEVICE_EV_RING_BROKEN);
 }
 
-/* ------- the beginning, and questions ------- */
-
-struct device *device_new(struct manager *manager, const struct device_start *start)
+static void device_backend_failed(struct device *device)
 {
-	struct device *device = calloc(1, sizeof(*device));
+	int error = atomic_load(&device->backend_error);
 
-	if (!device)
-		return NULL;
-	device->manager = manager;
-	device->stats = memory_map(sizeof(*device->stats));
+	device->error = reason_refuse(
+		&device->reason, error, "%s; %s",
+		atomic_load(&device->backend_fenced) ? "another host has fenced this one"
+						     : strerror(-error),
+		device_reopens(device) ? "it is being reopened"
+				       : "commands fail until it is deleted and created again");
+	device_event(device, DEVICE_EV_BACKEND_FAILED);
+	if (device_reopens(device))
+		lock_event(device, LOCK_EV_FENCED);
+}
+
+/* For EXTENDED COPY other devices find this one by its serial, also before an initiator reads it.
+ */
+static void device_attached(struct device *device)
+{
+	device_event(device, DEVICE_EV_ATTACHED);
+	if (device->env->settings->extended_copy == XCOPY_ALL)
+		lu_info_need(device);
+}
+
+static void device_take_thread_signals(struct device *device, uint32_t signals)
+{
+	if (signals & IO_SIGNAL_ATTACHED)
+		device_attached(device);
+	if (signals & IO_SIGNAL_NEEDS_LU_INFO)
+		lu_info_need(device);
+	if (signals & IO_SIGNAL_DEFERRED)
+		lu_info_run_deferred(device);
+	if (signals & IO_SIGNAL_FORMAT)
+		device->env->parent->mark_format(
+			device->env, device, io_thread_format_state(device->thread));
+	if (signals & IO_SIGNAL_WANTS_LOCK)
+		lock_event(device, LOCK_EV_WANTED);
+}
+
+/* In the order in which they can have been sent. For IO_SIGNAL_IDLE device_run() is enough. */
+static void device_take_signals(struct post *post)
+{
+	struct device *device = container_of(post, struct device, post);
+	uint32_t signals = atomic_exchange(&device->signals, 0);
+
+	assert(!device->acting && device->queue.cnt == 0);
+	device_ref(device);
+	if (device->thread)
+		device_take_thread_signals(device, signals);
+	if (signals & DEVICE_SIGNAL_BACKEND_RESIZED)
+		reconfig_log_backend_size(device);
+	if (signals & DEVICE_SIGNAL_LOCK_LOST)
+		lock_event(device, LOCK_EV_LOST);
+	if (signals & DEVICE_SIGNAL_BACKEND_FAILED)
+		device_backend_failed(device);
+	if ((signals & IO_SIGNAL_RING_BROKEN) && device->thread)
+		device_ring_broken(device);
+	if (signals & IO_SIGNAL_UNREGISTERED)
+		device_event(device, DEVICE_EV_UNREGISTERED);
+	if ((signals & IO_SIGNAL_ENDED) && device->thread)
+		device_thread_ended(device);
+	device_run(device);
+	device_unref(device);
+}
+
+/* ------- for the parent ------- */
+
+struct device *device_new(struct device_env *env, const struct device_start *start)
+{
+	struct device *device = g_new0(struct device, 1);
+
+	assert(env_on_main_thread(env));
+	assert(start->handler && start->origin < DEVICE_ORIGIN_COUNT);
+	device->env = env;
+	device->run = device_run;
 	device->refs = 1;
+	device->stats = memory_map(sizeof(*device->stats));
+	if (!device->stats)
+		g_error("no memory for the counters of a device");
 	device->name = start->name;
 	device->minor = start->minor;
 	device->id = start->id;
@@ -617,48 +588,70 @@ struct device *device_new(struct manager *manager, const struct device_start *st
 	device->clean = start->clean || start->origin == DEVICE_ORIGIN_ADDED;
 	device->attributes.replies = true;
 	device->state = DEVICE_OPENING;
-	device->state_since = now_us();
-	device->post.run = take_signals;
+	device->state_since = env->system->now_us(env);
+	device->post.run = device_take_signals;
 	device->host_device.device = device;
-	snprintf(
+	(void) snprintf(
 		device->host_device.label, sizeof(device->host_device.label), "user_%u/%s",
 		device->name.hba, device->name.name);
+	device_init_timers(device);
+	lock_init(device);
+	lu_info_init(device);
+	reconfig_init(device);
 	return device;
 }
 
-enum device_state device_state(const struct device *device)
+void device_release(struct device *device)
 {
-	return device->state;
+	device_unref(device);
 }
 
-const struct tcmu_name *device_name(const struct device *device)
+void device_open(struct device *device)
 {
-	return &device->name;
+	assert(device->state == DEVICE_OPENING && !device->acting);
+	open_start(device);
+	device_run(device);
 }
 
-unsigned device_minor(const struct device *device)
+void device_removed(struct device *device, uint32_t id)
 {
-	return device->minor;
+	device->id = id;
+	device->owes_removed = true;
+	device_event(device, DEVICE_EV_REMOVED);
 }
 
-const char *device_label(const struct device *device)
+void device_reconfig(struct device *device, const struct tcmu_event *event)
 {
-	return device->host_device.label;
+	assert(event->kind == TCMU_EVENT_RECONFIG && !device->acting);
+	reconfig_handle(device, event);
+	device_run(device);
 }
 
-const char *device_claim(const struct device *device)
+int device_reopen(struct device *device)
 {
-	return device->info.claim[0] ? device->info.claim : NULL;
+	bool served = device->state == DEVICE_LIVE || device->state == DEVICE_FAULTED;
+	bool failed = device->state == DEVICE_FAILED && !device->revoke.call.running;
+
+	if (device->reconfig.state != RECONFIG_NONE || !(served || failed))
+		return -EBUSY;
+	device->tries = 0;
+	device->reason.text[0] = '\0'; /* of an earlier failure */
+	device_event(device, DEVICE_EV_REOPEN);
+	return 0;
 }
 
-bool device_is_orphan(const struct device *device, double *age, unsigned *requests)
+bool device_added_again(struct device *device, unsigned minor, uint32_t id)
 {
-	*age = (double) (now_us() - device->state_since) / 1e6;
-	*requests = device->thread && !device->io_ended ? io_thread_in_flight(device->thread) : 0;
-	return device->state == DEVICE_ORPHANED;
+	if (!open_added_again(device, minor, id))
+		return false;
+	if (device->state == DEVICE_LIVE || device->state == DEVICE_FAULTED)
+		device_answer_added(device);
+	device_run(device);
+	return true;
 }
 
-bool device_owes_answer(const struct device *device)
+void device_claim_changed(struct device *device)
 {
-	return device->owes_added || (device->opening && device->opening->adopts);
+	open_claim_changed(device);
+	device_run(device);
 }

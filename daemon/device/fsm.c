@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of device/fsm.h. One row a state; an event that a row does not name cannot happen
- * there.
+ * The table of device/fsm.h. One row a state; an event that a row does not name cannot occur there.
  *
- * Three rules can be read off it and are tested over all sequences of events: whoever waits for
- * REMOVED_DEVICE is answered once and only after the ring is gone; the handler is closed once for
- * each time it was opened, and never while something is in flight; GONE is final and holds nothing.
+ * Three rules can be read off it and are tested over all sequences of events: REMOVED_DEVICE is
+ * answered once, and only after the ring is gone; the handler is closed once for each open, and
+ * never while something is in flight; GONE is final and holds nothing.
  */
 #include "device/fsm.h"
 
+#include <assert.h>
 #include <stddef.h>
 
 #define TO(state, ...) \
@@ -132,8 +132,11 @@ static const struct device_transition table[DEVICE_STATE_COUNT][DEVICE_EVENT_COU
 
 struct device_transition device_fsm(enum device_state state, enum device_event event)
 {
-	struct device_transition transition = table[state][event];
+	struct device_transition transition;
 
+	assert(state < DEVICE_STATE_COUNT && event < DEVICE_EVENT_COUNT);
+	transition = table[state][event];
+	assert(transition.defined || !transition.actions);
 	if (!transition.defined)
 		transition.next = state;
 	return transition;
@@ -150,17 +153,20 @@ bool device_state_has_timer(enum device_state state, enum device_timer timer)
 		[DEVICE_TIMER_RETRY] = IS(FAILED),
 	};
 
+	assert(state < DEVICE_STATE_COUNT && timer < DEVICE_TIMER_COUNT);
 	return states[timer] & (1u << state);
 }
 
 bool device_state_holds_ring(enum device_state state)
 {
+	assert(state < DEVICE_STATE_COUNT);
 	return (IS(ATTACHING) | IS(LIVE) | IS(FAULTED) | IS(DRAINING) | IS(FAILING)) &
 		(1u << state);
 }
 
 bool device_state_kernel_has(enum device_state state)
 {
+	assert(state < DEVICE_STATE_COUNT);
 	return (IS(OPENING) | IS(ATTACHING) | IS(LIVE) | IS(FAULTED) | IS(FAILING) | IS(CLOSING) |
 		IS(FAILED)) &
 		(1u << state);
@@ -173,6 +179,7 @@ const char *device_state_name(enum device_state state)
 		"ORPHANED", "FAILING",   "CLOSING", "FAILED",  "GONE",
 	};
 
+	assert(state < DEVICE_STATE_COUNT);
 	return names[state];
 }
 
@@ -183,9 +190,10 @@ const char *device_event_name(enum device_event event)
 		"open timeout",     "attached",     "removed",
 		"unregistered",     "stop",         "ring broken",
 		"backend failed",   "reopened",     "release deadline",
-		"mapping replaced", "loop ended",   "closed",
+		"mapping replaced", "I/O ended",    "closed",
 		"reply deadline",   "retry",        "reopen",
 	};
 
+	assert(event < DEVICE_EVENT_COUNT);
 	return names[event];
 }

@@ -3,16 +3,15 @@
  * Whether this host may use a device's backing store, as a table: (state, event) → (state,
  * actions). Pure: no clock, no memory, no handler.
  *
- * It is about two things that are one question for a command: which host owns a store that several
- * of them share, and whether the backend is open. device/lock.c owns each device's state,
- * feeds the events on the main thread and carries the actions out, one call of the handler at a
- * time.
+ * Two questions are one for a command: which of several hosts that share a store has its lock, and
+ * whether the backend is open. lock.c owns each device's state, feeds the events on the main thread
+ * and carries the actions out, one call of the handler at a time.
  *
  *   UNSHARED ──▶ UNLOCKED ──▶ LOCKING ──▶ LOCKED ──▶ UNLOCKING
  *                    ▲           │
  *                    └─ PAUSED ◀─┘
  *
- *   any of them ──▶ FENCED ──▶ CLOSING ──▶ OPENING ◀──▶ RETRY_WAIT
+ *   any of them ──▶ (CALL_FENCED ──▶) FENCED ──▶ CLOSING ──▶ OPENING ◀──▶ RETRY_WAIT
  */
 #pragma once
 
@@ -20,30 +19,33 @@
 #include <stdint.h>
 
 enum lock_state {
-	LOCK_UNSHARED, /* nobody else uses the store */
-	LOCK_UNLOCKED, /* others may own it; we do not */
+	LOCK_UNSHARED, /* no other host uses the store */
+	LOCK_UNLOCKED, /* another host may have the lock; this one has not */
 	LOCK_LOCKING,
-	LOCK_LOCKED, /* we own it */
+	LOCK_LOCKED, /* this host has the lock */
 	LOCK_UNLOCKING,
-	LOCK_PAUSED,     /* it could not be locked; that is not tried again at once */
-	LOCK_FENCED,     /* the backend cannot be used any more; what it has under way ends */
-	LOCK_CLOSING,    /* it is being closed */
-	LOCK_OPENING,    /* it is being opened anew */
-	LOCK_RETRY_WAIT, /* that has failed; tried again later */
+	LOCK_PAUSED, /* locking failed; it is not retried at once */
+	/* From here on the backend cannot be used. */
+	LOCK_CALL_FENCED, /* it was fenced while the handler locks or unlocks */
+	LOCK_FENCED,      /* it was fenced; requests in flight end */
+	LOCK_CLOSING,     /* the handler closes it */
+	LOCK_OPENING,     /* the handler opens it again */
+	LOCK_OPEN_FENCED, /* likewise, and it has been fenced again already */
+	LOCK_RETRY_WAIT,  /* opening failed; it is retried later */
 	LOCK_STATE_COUNT,
 };
 
 enum lock_event {
 	LOCK_EV_SHARED,      /* other hosts may serve the same store */
 	LOCK_EV_WANTED,      /* a command needs the store */
-	LOCK_EV_REQUESTED,   /* an initiator wants us to own it */
-	LOCK_EV_RELEASED,    /* an initiator wants us not to own it */
+	LOCK_EV_REQUESTED,   /* an initiator activates this host's paths */
+	LOCK_EV_RELEASED,    /* an initiator deactivates them */
 	LOCK_EV_LOCKED,      /* the handler's lock has succeeded */
-	LOCK_EV_LOCK_FAILED, /* it has not */
+	LOCK_EV_LOCK_FAILED, /* it has failed */
 	LOCK_EV_UNLOCKED,    /* the handler's unlock has returned */
-	LOCK_EV_LOST,        /* the handler says that we do not own it any more */
-	LOCK_EV_FENCED,      /* the handler says that the backend must be opened anew */
-	LOCK_EV_IDLE,        /* nothing is with the backend */
+	LOCK_EV_LOST,        /* another host has taken the lock, says the handler */
+	LOCK_EV_FENCED,      /* the backend must be reopened, says the handler */
+	LOCK_EV_IDLE,        /* the backend has no request and no call */
 	LOCK_EV_CLOSED,
 	LOCK_EV_OPENED,
 	LOCK_EV_OPEN_FAILED,
@@ -56,7 +58,8 @@ enum lock_event {
 #define LOCK_DO_CLOSE  (1u << 2)
 #define LOCK_DO_OPEN   (1u << 3)
 #define LOCK_DO_PAUSE  (1u << 4) /* arm the timer */
-#define LOCK_DO_RETURN (1u << 5) /* the backend is there again */
+#define LOCK_DO_RETURN (1u << 5) /* report that the backend is open again */
+#define LOCK_DO_FAULT  (1u << 6) /* report that the backend was fenced during the call */
 
 struct lock_transition {
 	enum lock_state next;
@@ -67,7 +70,11 @@ struct lock_transition {
 /* The table's entry. OPENED goes to UNSHARED: the caller feeds SHARED after it where that is so. */
 struct lock_transition lock_fsm(enum lock_state state, enum lock_event event);
 
-/* Whether a call of the handler is under way in this state. */
+/* Whether a call of the handler is in flight in this state. */
 bool lock_is_calling(enum lock_state state);
 
+/* Whether the backend can be used in this state, given the lock. */
+bool lock_has_backend(enum lock_state state);
+
+/* "unlocked": for logs. */
 const char *lock_state_name(enum lock_state state);

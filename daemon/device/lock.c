@@ -1,501 +1,450 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Carries out what the table of device/lock-fsm.h says: the handler's lock and unlock, and closing
- * and opening its backend while the kernel's device and its ring stay. Commands wait outside
- * meanwhile (io_thread_set_permission()).
- *
- * Each call of the handler is a job on a thread of its own, one at a time; beside it only the
- * question who has the lock. The backend is never closed while one of them runs. A device that was
- * once found to be shared stays so until it is deleted: a group that is emptied for a moment must
- * not let two hosts write.
- */
-#include "device/device-private.h"
+#include "device/lock.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "base/container-of.h"
 #include "base/log.h"
-#include "base/reason.h"
+#include "device/state.h"
+#include "device/status.h"
 
-#define PAUSE_MS        UINT64_C(1000)
+#define PAUSE_US        UINT64_C(1000000)
 #define PAUSE_DOUBLINGS 3u
 
-/* Only then something comes of what is started. */
-static bool is_served(const struct device *device)
-{
-	return device->thread && !device->io_ended &&
-		(device->state == DEVICE_ATTACHING || device->state == DEVICE_LIVE ||
-		 device->state == DEVICE_FAULTED);
-}
+/* ------- permissions of commands ------- */
 
-bool device_reopens(const struct device *device)
-{
-	return (device->handler->flags & TCMU_HANDLER_REOPENS) ||
-		atomic_load(&device->backend_fenced);
-}
-
-bool device_lock_uses_backend(const struct device *device)
-{
-	return device->lock.call.running || device->lock.look.running;
-}
-
-/* ------- what commands may do ------- */
-
-struct access {
-	enum io_permission access;
-	uint8_t not_ready;
+struct lock_permission {
+	enum io_permission permission;
+	uint8_t not_ready; /* SCSI_ASCQ_ of NOT READY (SPC-4 6.37), or 0 for BUSY */
 };
 
-static struct access access_of(const struct device_lock *ownership)
+static struct lock_permission lock_permission_of(const struct device_lock *lock)
 {
-	uint8_t refused = ownership->by_initiators ? SCSI_ASCQ_STANDBY : SCSI_ASCQ_UNAVAILABLE;
+	uint8_t refused = lock->by_initiators ? SCSI_ASCQ_STANDBY : SCSI_ASCQ_UNAVAILABLE;
 
-	switch (ownership->state) {
+	assert(lock->state < LOCK_STATE_COUNT);
+	switch (lock->state) {
 	case LOCK_UNSHARED:
 	case LOCK_LOCKED:
-		return (struct access){IO_PERMIT_ALL, 0};
+		return (struct lock_permission){IO_PERMIT_ALL, 0};
 	case LOCK_UNLOCKED:
-		return (struct access){IO_PERMIT_READS, ownership->by_initiators ? refused : 0};
+		return (struct lock_permission){IO_PERMIT_READS, lock->by_initiators ? refused : 0};
 	case LOCK_PAUSED:
-		return (struct access){IO_PERMIT_READS, refused};
+		return (struct lock_permission){IO_PERMIT_READS, refused};
 	case LOCK_LOCKING:
 	case LOCK_UNLOCKING:
-		return (struct access){IO_PERMIT_READS, 0};
+	case LOCK_CALL_FENCED:
+		return (struct lock_permission){IO_PERMIT_READS, 0};
 	default:
-		/* Who has another way takes it when this one stays closed; who has none tries
-		 * again. */
-		return (struct access){
-			IO_PERMIT_NONE,
-			ownership->shared && ownership->tries ? SCSI_ASCQ_UNAVAILABLE : 0};
+		/* Multipath initiators fail over; others retry. */
+		return (struct lock_permission){
+			IO_PERMIT_NONE, lock->shared && lock->tries ? SCSI_ASCQ_UNAVAILABLE : 0};
 	}
 }
 
-static void enforce(struct device *device)
+static void lock_enforce(struct device *device)
 {
-	struct access access = access_of(&device->lock);
+	struct lock_permission to = lock_permission_of(&device->lock);
 
-	if (device->thread && !device->io_ended)
-		io_thread_set_permission(device->thread, access.access, access.not_ready);
+	if (device->thread)
+		io_thread_set_permission(device->thread, to.permission, to.not_ready);
 }
 
-/* ------- actions ------- */
+/* ------- on the job's thread ------- */
 
-static void step(struct device *device, enum lock_event event);
-static void lock_done(struct job *job);
-static void unlock_done(struct job *job);
-static void close_done(struct job *job);
-static void open_done(struct job *job);
-
-static void do_lock(struct job *job)
+static struct device_lock *lock_of(struct device_call *call)
 {
-	struct device_lock *ownership = (struct device_lock *) job;
-	struct device *device = ownership->call.device;
-
-	ownership->reason.text[0] = '\0';
-	ownership->call.result = device->handler->lock(
-		device->backend, ownership->call_group, &ownership->reason);
+	return container_of(call, struct device_lock, call);
 }
 
-static void do_unlock(struct job *job)
+static void lock_work_lock(struct device_call *call)
 {
-	struct device_lock *ownership = (struct device_lock *) job;
-	struct device *device = ownership->call.device;
-
-	ownership->call.result = device->handler->unlock(device->backend);
+	call->result = call->device->handler->lock(
+		call->device->backend, lock_of(call)->call_group, &lock_of(call)->reason);
 }
 
-static void do_close(struct job *job)
+static void lock_work_unlock(struct device_call *call)
 {
-	struct device *device = ((struct device_call *) job)->device;
-
-	device->handler->close(device->backend);
+	call->result = call->device->handler->unlock(call->device->backend);
 }
 
-static void do_open(struct job *job)
+static void lock_work_close(struct device_call *call)
 {
-	struct device_lock *ownership = (struct device_lock *) job;
-	struct device *device = ownership->call.device;
+	call->device->handler->close(call->device->backend);
+	call->result = 0;
+}
+
+static void lock_work_open(struct device_call *call)
+{
+	struct device_lock *lock = lock_of(call);
+	struct device *device = call->device;
 	struct tcmu_config config = *options_config(device->options);
 
-	config.size = ownership->call_size;
+	config.size = lock->call_size;
 	config.block_size = device->attributes.block_size;
-	ownership->info = (struct tcmu_backend_info){0};
-	ownership->backend = NULL;
-	ownership->reason.text[0] = '\0';
-	ownership->call.result = device->handler->open(
-		&config, &device_host, &device->host_device, &ownership->info, &ownership->backend,
-		&ownership->reason);
+	call->result = device->handler->open(
+		&config, &device_host, &device->host_device, &lock->info, &lock->backend,
+		&lock->reason);
 }
 
-/* A call that cannot be made is one that has failed. */
-static void call(
-	struct device *device, void (*work)(struct job *), void (*done)(struct job *),
-	const char *name)
+static void lock_work_query(struct device_call *call)
 {
-	struct device_lock *ownership = &device->lock;
-	int r;
+	struct device_lock *lock = &call->device->lock;
 
-	ownership->call_group = ownership->group;
-	ownership->call_size = device->attributes.size;
-	r = device_start_call(device, &ownership->call, work, done, name);
-	if (r >= 0)
-		return; /* from here on the result is the thread's */
-	ownership->call.result = reason_refuse(&ownership->reason, r, "no thread for it");
-	device_ref(device);
-	done(&ownership->call.job);
-}
-
-static int pause_ended(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct device *device = userdata;
-
-	(void) source;
-	(void) usec;
-	device->lock.timer = sd_event_source_disable_unref(device->lock.timer);
-	if (is_served(device)) {
-		step(device, LOCK_EV_TIMER);
-		enforce(device);
-	}
-	return 0;
-}
-
-/* Longer each time. */
-static void arm_pause(struct device *device)
-{
-	struct device_lock *ownership = &device->lock;
-	unsigned tries = ownership->tries < PAUSE_DOUBLINGS ? ownership->tries : PAUSE_DOUBLINGS;
-
-	ownership->tries++;
-	ownership->timer = sd_event_source_disable_unref(ownership->timer);
-	(void) sd_event_add_time_relative(
-		manager_setup(device->manager)->event, &ownership->timer, CLOCK_MONOTONIC,
-		(PAUSE_MS << tries) * 1000, 1000, pause_ended, device);
-}
-
-static void carry_out(struct device *device, uint32_t actions)
-{
-	if (actions & LOCK_DO_LOCK)
-		call(device, do_lock, lock_done, "lock");
-	if (actions & LOCK_DO_UNLOCK)
-		call(device, do_unlock, unlock_done, "unlock");
-	if (actions & LOCK_DO_CLOSE)
-		call(device, do_close, close_done, "close");
-	if (actions & LOCK_DO_OPEN) {
-		device->lock.fenced = false;
-		atomic_store(&device->backend_fenced, false);
-		call(device, do_open, open_done, "reopen");
-	}
-	if (actions & LOCK_DO_PAUSE)
-		arm_pause(device);
-	if (actions & LOCK_DO_RETURN)
-		device_event(device, DEVICE_EV_REOPENED);
-}
-
-static void step(struct device *device, enum lock_event event)
-{
-	struct device_lock *ownership = &device->lock;
-	struct lock_transition transition = lock_fsm(ownership->state, event);
-
-	if (!transition.defined)
-		return;
-	log_dev_debug(
-		device_label(device), "its backing store: %s -> %s",
-		lock_state_name(ownership->state), lock_state_name(transition.next));
-	ownership->state = transition.next;
-	if (is_served(device))
-		carry_out(device, transition.actions);
-}
-
-/* The backend has to be opened anew, as soon as nothing is with it. */
-static void check_quiet(struct device *device)
-{
-	if (device->lock.state != LOCK_FENCED || !is_served(device) || device->reconfig ||
-	    device_lock_uses_backend(device) || !io_thread_is_idle(device->thread))
-		return;
-	step(device, LOCK_EV_IDLE);
-	enforce(device);
+	call->result = call->device->handler->lock_state(
+		call->device->backend, &lock->query_ours, &lock->query_tag);
 }
 
 /* ------- the ends of calls ------- */
 
-/* What every call ends with: what came meanwhile, and who waits for the backend. */
-static void call_ended(struct device *device)
-{
-	struct device_lock *ownership = &device->lock;
+static void lock_step(struct device *device, enum lock_event event);
 
-	if (ownership->fenced && !lock_is_calling(ownership->state)) {
-		ownership->fenced = false;
-		ownership->tries = 0;
-		device_event(device, DEVICE_EV_BACKEND_FAILED);
-		step(device, LOCK_EV_FENCED);
-	}
-	enforce(device);
-	check_quiet(device);
-	if (device->close_waits)
-		device_close_backend(device);
-	device_unref(device);
+static const char *lock_failure(const struct device_lock *lock, int error)
+{
+	assert(error < 0);
+	return lock->reason.text[0] ? lock->reason.text : strerror(-error);
 }
 
-static void end_errand(struct device *device, int error)
+static void lock_resume_waiter(struct device *device, int error)
 {
-	if (!device->lock.deferred_waits)
-		return;
-	device->lock.deferred_waits = false;
-	device_resume_deferred(device, error);
+	void (*waiter)(struct device * device, int error) = device->lock.waiter;
+
+	device->lock.waiter = NULL;
+	if (waiter)
+		waiter(device, error);
 }
 
-static void lock_done(struct job *job)
+static void lock_log_locked(const struct device *device, int error)
 {
-	struct device_lock *ownership = (struct device_lock *) job;
-	struct device *device = ownership->call.device;
-	int error = ownership->call.result;
+	const struct device_lock *lock = &device->lock;
 
-	ownership->call.running = false;
-	if (!error) {
-		ownership->tries = 0;
-		ownership->tag = ownership->call_group;
+	if (!error)
 		log_dev_info(
 			device_label(device),
-			"has taken its backing store over for target port group %u",
-			ownership->call_group);
-	} else if (error != -ESHUTDOWN) {
-		/* What is tried again and again is told once. */
-		log_dev(device_label(device), ownership->tries ? TCMU_LOG_DEBUG : TCMU_LOG_ERROR,
-			"cannot take its backing store over: %s",
-			ownership->reason.text[0] ? ownership->reason.text : strerror(-error));
-	}
-	if (error == -ESHUTDOWN) {
-		ownership->fenced = true;
+			"has locked its backing store for target port group %u", lock->call_group);
+	else if (error != -ESHUTDOWN)
+		/* Retries are logged once. */
+		log_dev(device_label(device), lock->tries ? TCMU_LOG_DEBUG : TCMU_LOG_ERROR,
+			"cannot lock its backing store: %s", lock_failure(lock, error));
+}
+
+static void lock_locked(struct device_call *call)
+{
+	struct device_lock *lock = lock_of(call);
+	struct device *device = call->device;
+	int error = call->result;
+
+	lock_log_locked(device, error);
+	if (!error) {
+		lock->tries = 0;
+		lock->tag = lock->call_group;
+	} else if (error == -ESHUTDOWN) {
 		atomic_store(&device->backend_fenced, true);
+		lock_step(device, LOCK_EV_FENCED);
 	}
-	step(device, error ? LOCK_EV_LOCK_FAILED : LOCK_EV_LOCKED);
-	end_errand(device, error);
-	call_ended(device);
+	lock_step(device, error ? LOCK_EV_LOCK_FAILED : LOCK_EV_LOCKED);
+	if (!error && lock->state != LOCK_LOCKED)
+		error = -EAGAIN;
+	lock_resume_waiter(device, error);
 }
 
-static void unlock_done(struct job *job)
+static void lock_unlocked(struct device_call *call)
 {
-	struct device_lock *ownership = (struct device_lock *) job;
-	struct device *device = ownership->call.device;
+	struct device *device = call->device;
 
-	ownership->call.running = false;
-	if (ownership->call.result < 0)
+	if (call->result < 0)
 		log_dev_warning(
-			device_label(device), "cannot give its backing store up: %s",
-			strerror(-ownership->call.result));
-	step(device, LOCK_EV_UNLOCKED);
-	end_errand(device, 0);
-	call_ended(device);
+			device_label(device), "cannot unlock its backing store: %s",
+			strerror(-call->result));
+	lock_step(device, LOCK_EV_UNLOCKED);
+	lock_resume_waiter(device, 0);
 }
 
-static void close_done(struct job *job)
+/* A backend that is not closed, for want of a thread, stays open: it has been fenced, nothing of it
+ * lands any more. */
+static void lock_closed(struct device_call *call)
 {
-	struct device_lock *ownership = (struct device_lock *) job;
-	struct device *device = ownership->call.device;
+	struct device *device = call->device;
 
-	ownership->call.running = false;
+	if (call->result < 0)
+		log_dev_error(device_label(device), "no thread to close the fenced backend");
 	device->backend = NULL;
-	step(device, LOCK_EV_CLOSED);
-	call_ended(device);
+	lock_step(device, LOCK_EV_CLOSED);
 }
 
-static void open_failed(struct device *device, int error)
+static void lock_opened(struct device_call *call)
 {
-	struct device_lock *ownership = &device->lock;
+	struct device_lock *lock = lock_of(call);
+	struct device *device = call->device;
 
-	log_dev(device_label(device), ownership->tries ? TCMU_LOG_DEBUG : TCMU_LOG_ERROR,
-		"cannot be opened anew: %s: %s", device->name.config,
-		ownership->reason.text[0] ? ownership->reason.text : strerror(-error));
-	step(device, LOCK_EV_OPEN_FAILED);
-}
-
-static void open_done(struct job *job)
-{
-	struct device_lock *ownership = (struct device_lock *) job;
-	struct device *device = ownership->call.device;
-
-	ownership->call.running = false;
-	if (ownership->call.result < 0) {
-		open_failed(device, ownership->call.result);
-	} else {
-		device->backend = ownership->backend;
-		device->info = ownership->info;
-		ownership->tries = 0;
-		if (device->thread && !device->io_ended)
-			io_thread_set_backend(device->thread, device->backend, &device->info);
-		step(device, LOCK_EV_OPENED);
-		if (ownership->shared)
-			step(device, LOCK_EV_SHARED);
-	}
-	call_ended(device);
-}
-
-/* ------- what others tell ------- */
-
-void device_lock_event(struct device *device, enum lock_event event)
-{
-	struct device_lock *ownership = &device->lock;
-
-	if (!is_served(device) || (event == LOCK_EV_WANTED && ownership->by_initiators))
-		return;
-	if (event == LOCK_EV_LOST && ownership->state == LOCK_LOCKED)
-		log_dev_warning(
-			device_label(device),
-			"its backing store has been taken over by another host");
-	if (event == LOCK_EV_FENCED && lock_is_calling(ownership->state)) {
-		ownership->fenced = ownership->state != LOCK_CLOSING;
+	assert(!device->backend);
+	if (call->result < 0) {
+		log_dev(device_label(device), lock->tries ? TCMU_LOG_DEBUG : TCMU_LOG_ERROR,
+			"cannot be reopened: %s: %s; it is tried again", device->name.config,
+			lock_failure(lock, call->result));
+		lock_step(device, LOCK_EV_OPEN_FAILED);
 		return;
 	}
-	step(device, event);
-	enforce(device);
+	device->backend = lock->backend;
+	device->info = lock->info;
+	lock->tries = 0;
+	if (device->thread)
+		io_thread_set_backend(device->thread, device->backend, &device->info);
+	lock_step(device, LOCK_EV_OPENED);
+	if (lock->shared)
+		lock_step(device, LOCK_EV_SHARED);
 }
 
-void device_lock_idle(struct device *device)
+static void lock_queried(struct device_call *call)
 {
-	check_quiet(device);
-	if (device->close_waits)
-		device_close_backend(device);
+	struct device *device = call->device;
+	struct device_lock *lock = &device->lock;
+
+	if (call->result >= 0)
+		lock->tag = lock->query_tag;
+	else if (call->result == -ESHUTDOWN)
+		lock->tag = 0; /* another host has it; which one is known after reopening */
+	/* A host that writes nothing does not learn otherwise that it has lost the lock. */
+	if (call->result >= 0 && !lock->query_ours && lock->query_locked)
+		lock_event(device, LOCK_EV_LOST);
+	lock->queried(device);
 }
 
-void device_lock_learn(struct device *device)
+/* ------- actions ------- */
+
+static void lock_call(
+	struct device *device, void (*work)(struct device_call *call),
+	void (*done)(struct device_call *call), const char *name)
 {
-	struct device_lock *ownership = &device->lock;
+	struct device_lock *lock = &device->lock;
+
+	lock->call_group = lock->group;
+	lock->call_size = device->attributes.size;
+	lock->info = (struct tcmu_backend_info){0};
+	lock->backend = NULL;
+	lock->reason.text[0] = '\0';
+	device_call_start(device, &lock->call, work, done, name);
+}
+
+/* Longer each time. */
+static void lock_arm_pause(struct device_lock *lock)
+{
+	unsigned doublings = lock->tries < PAUSE_DOUBLINGS ? lock->tries : PAUSE_DOUBLINGS;
+
+	lock->tries++;
+	device_alarm_arm(&lock->pause, PAUSE_US << doublings);
+}
+
+static void lock_pause_ended(struct device *device)
+{
+	lock_event(device, LOCK_EV_TIMER);
+}
+
+static void lock_fault(struct device *device)
+{
+	device->lock.tries = 0;
+	device_post(device, DEVICE_EV_BACKEND_FAILED);
+}
+
+static void lock_act(struct device *device, uint32_t actions)
+{
+	assert(!device->acting);
+	device->acting = true;
+	if (actions & LOCK_DO_LOCK)
+		lock_call(device, lock_work_lock, lock_locked, "lock");
+	if (actions & LOCK_DO_UNLOCK)
+		lock_call(device, lock_work_unlock, lock_unlocked, "unlock");
+	if (actions & LOCK_DO_CLOSE)
+		lock_call(device, lock_work_close, lock_closed, "close");
+	if (actions & LOCK_DO_OPEN) {
+		assert(!device->backend);
+		atomic_store(&device->backend_fenced, false);
+		lock_call(device, lock_work_open, lock_opened, "reopen");
+	}
+	if (actions & LOCK_DO_PAUSE)
+		lock_arm_pause(&device->lock);
+	if (actions & LOCK_DO_RETURN)
+		device_post(device, DEVICE_EV_REOPENED);
+	if (actions & LOCK_DO_FAULT)
+		lock_fault(device);
+	device->acting = false;
+}
+
+/* The end of a call is noted even where the device is not served any more; nothing follows then. */
+static void lock_step(struct device *device, enum lock_event event)
+{
+	struct device_lock *lock = &device->lock;
+	struct lock_transition transition = lock_fsm(lock->state, event);
+
+	if (!transition.defined)
+		return;
+	log_dev_debug(
+		device_label(device), "lock: %s -> %s", lock_state_name(lock->state),
+		lock_state_name(transition.next));
+	lock->state = transition.next;
+	if (!device_is_served(device))
+		return;
+	lock_act(device, transition.actions);
+	lock_enforce(device);
+}
+
+/* ------- for the device ------- */
+
+void lock_init(struct device *device)
+{
+	device_alarm_init(device, &device->lock.pause, lock_pause_ended);
+}
+
+void lock_event(struct device *device, enum lock_event event)
+{
+	struct device_lock *lock = &device->lock;
+
+	assert(event < LOCK_EVENT_COUNT);
+	if (!device_is_served(device) || (event == LOCK_EV_WANTED && lock->by_initiators))
+		return;
+	if (event == LOCK_EV_LOST && lock->state == LOCK_LOCKED)
+		log_dev_warning(device_label(device), "another host has locked its backing store");
+	lock_step(device, event);
+}
+
+void lock_settle(struct device *device)
+{
+	if (!device_is_served(device))
+		return;
+	assert(lock_is_calling(device->lock.state) == device->lock.call.running);
+	if (device->lock.state != LOCK_FENCED || device_backend_in_use(device) ||
+	    !io_thread_is_idle(device->thread))
+		return;
+	assert(device->backend);
+	lock_step(device, LOCK_EV_IDLE);
+}
+
+/* Returns whether it is new that the store is shared. */
+static bool lock_take_ports(struct device *device)
+{
+	struct device_lock *lock = &device->lock;
 	const struct scsi_ports *ports = &device->lu_info.known.ports;
-	bool first = !ownership->shared;
+	bool was_shared = lock->shared;
 
 	if (!device->handler->lock || !ports->shared)
-		return;
-	ownership->shared = true;
-	ownership->by_initiators = ports->by_initiators;
-	ownership->group = ports->owner_group;
-	if (!first)
-		return;
-	log_dev_info(
-		device_label(device), "is shared with other hosts: %s which of them serves it",
-		ownership->by_initiators ? "initiators say" : "who writes decides");
-	step(device, LOCK_EV_SHARED);
-	enforce(device);
+		return false;
+	lock->shared = true;
+	lock->by_initiators = ports->by_initiators;
+	lock->group = ports->owner_group;
+	if (!was_shared)
+		log_dev_info(
+			device_label(device),
+			"is shared with other hosts: %s which of them serves it",
+			lock->by_initiators ? "initiators say" : "the writing host decides");
+	return !was_shared;
 }
 
-void device_lock_begin(struct device *device, struct io_thread_setup *setup)
+void lock_learn(struct device *device)
 {
-	struct device_lock *ownership = &device->lock;
-	struct access access;
+	if (lock_take_ports(device))
+		lock_step(device, LOCK_EV_SHARED);
+}
 
-	ownership->state = LOCK_UNSHARED;
-	ownership->tries = 0;
-	ownership->fenced = false;
-	ownership->deferred_waits = false;
+void lock_begin(struct device *device, struct io_thread_setup *setup)
+{
+	struct device_lock *lock = &device->lock;
+	struct lock_permission permission;
+
+	assert(!device->thread);
+	assert(!device_backend_in_use(device));
+	(void) lock_take_ports(device);
+	lock->state = lock->shared ? LOCK_UNLOCKED : LOCK_UNSHARED;
+	lock->tries = 0;
+	lock->waiter = NULL;
+	env_timer_disarm(&lock->pause.timer);
 	atomic_store(&device->backend_fenced, false);
-	device_lock_learn(device);
-	if (ownership->shared)
-		ownership->state = LOCK_UNLOCKED;
-	access = access_of(ownership);
-	setup->access = access.access;
-	setup->lu.not_ready = access.not_ready;
+	permission = lock_permission_of(lock);
+	setup->access = permission.permission;
+	setup->lu.not_ready = permission.not_ready;
 }
 
 /* ------- SET TARGET PORT GROUPS ------- */
 
-/* Initiators are to ask again; or to take another path, where it has not come back at the first
+/* Initiators retry; or take another path, where the backend was not reopened at the first
  * attempt. */
-static int not_now(const struct device_lock *ownership)
+static int lock_not_now(const struct device_lock *lock)
 {
-	return ownership->state >= LOCK_FENCED && ownership->tries ? -EBUSY : -EAGAIN;
+	return !lock_has_backend(lock->state) && lock->tries ? -EBUSY : -EAGAIN;
 }
 
-bool device_lock_keeps_deferred(struct device *device)
+/* Whether the lock is as wanted; -errno: it cannot become so now. */
+static int lock_is_as_wanted(const struct device_lock *lock, bool locked)
 {
-	struct device_lock *ownership = &device->lock;
-	const struct scsi_group_states *states = &device->deferred.what.states;
-	bool lock = false;
+	if (locked == (lock->state == LOCK_LOCKED))
+		return 1;
+	if (!locked && (lock->state == LOCK_UNLOCKED || lock->state == LOCK_PAUSED))
+		return 1;
+	if (locked ? lock->state == LOCK_UNLOCKING || !lock_has_backend(lock->state)
+		   : lock->state != LOCK_LOCKED)
+		return lock_not_now(lock);
+	return 0;
+}
 
-	if (!ownership->shared)
-		return false;
+int lock_request(
+	struct device *device, const struct scsi_group_states *states,
+	void (*waiter)(struct device *device, int error))
+{
+	struct device_lock *lock = &device->lock;
+	bool locked = false;
+	int r;
+
+	assert(!lock->waiter);
+	if (!lock->shared)
+		return 0;
 	for (unsigned i = 0; i < states->cnt; i++) {
-		/* Another host's group is that host's to change. */
-		if (states->to[i].id != ownership->group) {
-			device_resume_deferred(device, -EOPNOTSUPP);
-			return true;
-		}
-		lock = states->to[i].state <= SCSI_ACTIVE_NONOPTIMIZED;
+		/* Only the other host changes its group. */
+		if (states->to[i].id != lock->group)
+			return -EOPNOTSUPP;
+		locked = states->to[i].state <= SCSI_ACTIVE_NONOPTIMIZED;
 	}
-	if (lock == (ownership->state == LOCK_LOCKED))
-		return false;
-	if (!lock && (ownership->state == LOCK_UNLOCKED || ownership->state == LOCK_PAUSED))
-		return false;
-	if (lock ? ownership->state == LOCK_UNLOCKING || ownership->state >= LOCK_FENCED
-		 : ownership->state != LOCK_LOCKED) {
-		device_resume_deferred(device, not_now(ownership));
-		return true;
-	}
-	ownership->deferred_waits = true;
-	device_lock_event(device, lock ? LOCK_EV_REQUESTED : LOCK_EV_RELEASED);
-	return true;
+	r = lock_is_as_wanted(lock, locked);
+	if (r)
+		return r < 0 ? r : 0;
+	lock->waiter = waiter;
+	lock_event(device, locked ? LOCK_EV_REQUESTED : LOCK_EV_RELEASED);
+	return 1;
 }
 
 /* ------- REPORT TARGET PORT GROUPS ------- */
 
-static void do_look(struct job *job)
+bool lock_query_start(struct device *device, void (*queried)(struct device *device))
 {
-	struct device *device = ((struct device_call *) job)->device;
-	struct device_lock *ownership = &device->lock;
+	struct device_lock *lock = &device->lock;
 
-	ownership->look.result = device->handler->lock_state(
-		device->backend, &ownership->look_ours, &ownership->look_tag);
-}
-
-static void look_done(struct job *job)
-{
-	struct device *device = ((struct device_call *) job)->device;
-	struct device_lock *ownership = &device->lock;
-
-	ownership->look.running = false;
-	if (ownership->look.result >= 0)
-		ownership->tag = ownership->look_tag;
-	else if (ownership->look.result == -ESHUTDOWN)
-		ownership->tag = 0; /* another host's, but which is known only when it has been
-				       opened anew */
-	/* One that writes nothing does not learn of it otherwise. */
-	if (ownership->look.result >= 0 && !ownership->look_ours && ownership->look_locked)
-		device_lock_event(device, LOCK_EV_LOST);
-	device_report_lu_info(device);
-	device_lock_idle(device);
-	device_unref(device);
-}
-
-bool device_lock_queries(struct device *device)
-{
-	struct device_lock *ownership = &device->lock;
-
-	if (!ownership->shared || !is_served(device) || ownership->state >= LOCK_FENCED)
+	if (!lock->shared || !device_is_served(device) || !lock_has_backend(lock->state))
 		return false;
-	if (ownership->look.running)
+	lock->queried = queried;
+	if (lock->query.running)
 		return true;
-	ownership->look_locked = ownership->state == LOCK_LOCKED;
-	return device_start_call(device, &ownership->look, do_look, look_done, "lock-state") >= 0;
+	lock->query_locked = lock->state == LOCK_LOCKED;
+	device_call_start(device, &lock->query, lock_work_query, lock_queried, "lock-state");
+	return true;
 }
 
-void device_lock_states(const struct device *device, struct scsi_ports *ports)
+void lock_show_states(const struct device *device, struct scsi_ports *ports)
 {
-	const struct device_lock *ownership = &device->lock;
-	bool locked = ownership->state == LOCK_LOCKED;
+	const struct device_lock *lock = &device->lock;
 
-	if (!ownership->shared)
-		return;
-	for (unsigned i = 0; i < ports->group_cnt; i++) {
+	assert(ports->group_cnt <= SCSI_PORT_GROUPS_MAX);
+	for (unsigned i = 0; lock->shared && i < ports->group_cnt; i++) {
 		struct scsi_port_group *group = &ports->groups[i];
-		bool active = group->id && group->id == ownership->tag;
+		bool active = group->id && group->id == lock->tag;
 
 		if (!group->access)
 			continue;
-		/* What is told of our own group is what commands meet: an initiator that finds it
-		 * in standby activates it. */
-		if (ownership->by_initiators && group->id == ownership->group)
-			active = locked;
-		group->state = active              ? SCSI_ACTIVE_OPTIMIZED
-			: ownership->by_initiators ? SCSI_STANDBY
-						   : SCSI_ACTIVE_NONOPTIMIZED;
+		/* Our own group is reported as commands find it: an initiator that sees it in
+		 * standby activates it. */
+		if (lock->by_initiators && group->id == lock->group)
+			active = lock->state == LOCK_LOCKED;
+		group->state = active         ? SCSI_ACTIVE_OPTIMIZED
+			: lock->by_initiators ? SCSI_STANDBY
+					      : SCSI_ACTIVE_NONOPTIMIZED;
 	}
 }

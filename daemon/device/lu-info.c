@@ -1,96 +1,85 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What a served device's thread asks of the main thread because it waits for configfs or for a
- * disk: who the logical unit is and how it is reached, and errands of commands. Each is a job on a
- * thread of its own.
- *
- * Who asks for the identity is told within a second: with what was known before, if configfs is
- * busy with the creation or deletion of another device.
- */
-#include "device/device-private.h"
+#include "device/lu-info.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
+#include <glib.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/container-of.h"
 #include "base/log.h"
-#include "device/lu-info-read.h"
+#include "device/lock.h"
+#include "device/state.h"
+#include "device/status.h"
 
-#define IDENTITY_TIMEOUT_MS UINT64_C(1000)
+#define LU_INFO_TIMEOUT_US    UINT64_C(1000000)
+#define WRITE_SAME_MAX        (64u * 1024 * 1024)
+#define UNMAP_MAX             (UINT64_C(512) * 1024 * 1024)
+#define COMPARE_AND_WRITE_MAX 255u
 
-/* ------- the identity ------- */
+/* ------- LU info ------- */
 
-static const char *state_dir(const struct device *device)
+static void lu_info_read(struct device_call *call)
 {
-	return manager_setup(device->manager)->state_dir;
+	struct device_lu_info *lu_info = container_of(call, struct device_lu_info, call);
+	const struct device *device = call->device;
+
+	device->env->kernel->read_lu_info(device->env, &device->name, lu_info->read);
+	call->result = 0;
 }
 
-static void read_identity(struct job *job)
+static void lu_info_report(struct device *device)
 {
-	struct device_lu_info *identity = (struct device_lu_info *) job;
-	const struct device *device = identity->call.device;
+	struct scsi_lu_info lu_info = device->lu_info.known;
 
-	identity->read = calloc(1, sizeof(*identity->read));
-	if (identity->read)
-		lu_info_read(&device->name, state_dir(device), identity->read);
+	env_timer_disarm(&device->lu_info.late.timer);
+	lock_show_states(device, &lu_info.ports);
+	if (device->thread)
+		io_thread_set_lu_info(device->thread, &lu_info);
 }
 
-void device_report_lu_info(struct device *device)
+/* A serial that was set stays. */
+static void lu_info_read_done(struct device_call *call)
 {
-	struct scsi_lu_info identity = device->lu_info.known;
+	struct device *device = call->device;
+	struct device_lu_info *lu_info = &device->lu_info;
+	g_autofree struct scsi_lu_info *read = lu_info->read;
 
-	device->lu_info.timer = sd_event_source_disable_unref(device->lu_info.timer);
-	device_lock_states(device, &identity.ports);
-	if (device->thread && !device->io_ended)
-		io_thread_set_lu_info(device->thread, &identity);
-}
-
-/* A serial that was set stays so. */
-static void identity_done(struct job *job)
-{
-	struct device_lu_info *identity = (struct device_lu_info *) job;
-	struct device *device = identity->call.device;
-
-	identity->call.running = false;
-	if (identity->read) {
-		if (!identity->read->serial[0])
-			memcpy(identity->read->serial, identity->known.serial,
-			       sizeof(identity->read->serial));
-		identity->known = *identity->read;
-		free(identity->read);
-		identity->read = NULL;
+	assert(read);
+	lu_info->read = NULL;
+	if (call->result >= 0) {
+		if (!read->serial[0])
+			memcpy(read->serial, lu_info->known.serial, sizeof(read->serial));
+		lu_info->known = *read;
 	}
-	device_lock_learn(device);
-	if (!device_lock_queries(device))
-		device_report_lu_info(device);
-	device_unref(device);
+	lock_learn(device);
+	if (!lock_query_start(device, lu_info_report))
+		lu_info_report(device);
 }
 
-static int identity_late(sd_event_source *source, uint64_t usec, void *userdata)
+void lu_info_need(struct device *device)
 {
-	(void) source;
-	(void) usec;
-	device_report_lu_info(userdata);
-	return 0;
+	struct device_lu_info *lu_info = &device->lu_info;
+
+	if (!lu_info->call.running && !device->lock.query.running) {
+		assert(!lu_info->read);
+		lu_info->read = g_new0(struct scsi_lu_info, 1);
+		device_call_start(
+			device, &lu_info->call, lu_info_read, lu_info_read_done, "lu-info");
+	}
+	if (!env_timer_is_armed(&lu_info->late.timer))
+		device_alarm_arm(&lu_info->late, LU_INFO_TIMEOUT_US);
 }
 
-void device_need_lu_info(struct device *device)
+void lu_info_init(struct device *device)
 {
-	struct device_lu_info *identity = &device->lu_info;
-
-	if (!identity->call.running && !device->lock.look.running &&
-	    device_start_call(device, &identity->call, read_identity, identity_done, "identity") <
-		    0)
-		device_report_lu_info(device);
-	else if (!identity->timer)
-		(void) sd_event_add_time_relative(
-			manager_setup(device->manager)->event, &identity->timer, CLOCK_MONOTONIC,
-			IDENTITY_TIMEOUT_MS * 1000, 1000, identity_late, device);
+	device_alarm_init(device, &device->lu_info.late, lu_info_report);
 }
 
-/* ------- errands ------- */
+/* ------- deferred commands ------- */
 
-static const char *access_state_name(uint8_t state)
+static const char *deferred_group_state_name(uint8_t state)
 {
 	static const char *const names[] = {
 		[SCSI_ACTIVE_OPTIMIZED] = "active/optimized",
@@ -99,83 +88,164 @@ static const char *access_state_name(uint8_t state)
 		[SCSI_UNAVAILABLE] = "unavailable",
 	};
 
-	return state < sizeof(names) / sizeof(names[0]) ? names[state] : "another state";
+	return state < G_N_ELEMENTS(names) ? names[state] : "another state";
 }
 
-static void run_errand(struct job *job)
+static void deferred_work(struct device_call *call)
 {
-	struct device_deferred *errand = (struct device_deferred *) job;
-	const struct device *device = errand->call.device;
+	struct device_deferred *deferred = container_of(call, struct device_deferred, call);
+	const struct device *device = call->device;
+	const struct deferred_request *request = &deferred->request;
 
-	switch (errand->what.kind) {
+	switch (request->kind) {
 	case DEFERRED_SAVE:
-		errand->call.result = lu_info_save(
-			state_dir(device), errand->what.serial, &errand->what.saved);
+		call->result = device->env->kernel->save_modes(
+			device->env, request->serial, &request->saved);
 		break;
 	case DEFERRED_SET_GROUPS:
-		errand->call.result = lu_info_set_groups(&device->name, &errand->what.states);
+		call->result = device->env->kernel->set_groups(
+			device->env, &device->name, &request->states);
 		break;
 	}
 }
 
-static void log_errand(const struct device *device, const struct device_deferred *errand)
+static void deferred_log(const struct device *device, int result)
 {
-	const struct scsi_group_states *states = &errand->what.states;
+	const struct deferred_request *request = &device->deferred.request;
 
-	if (errand->what.kind == DEFERRED_SAVE) {
-		if (errand->call.result < 0)
-			log_dev_error(
-				device_label(device),
-				"mode parameters that an initiator wants saved are not: %s",
-				strerror(-errand->call.result));
+	if (request->kind == DEFERRED_SAVE && result < 0)
+		log_dev_error(
+			device_label(device), "cannot save mode parameters for an initiator: %s",
+			strerror(-result));
+	for (unsigned i = 0; request->kind == DEFERRED_SET_GROUPS && i < request->states.cnt; i++)
+		log_dev(device_label(device), result < 0 ? TCMU_LOG_ERROR : TCMU_LOG_INFO,
+			"an initiator sets target port group %u to %s: %s",
+			request->states.to[i].id,
+			deferred_group_state_name(request->states.to[i].state),
+			result < 0 ? strerror(-result) : "done");
+}
+
+static void deferred_done(struct device_call *call)
+{
+	struct device *device = call->device;
+	struct device_deferred *deferred = &device->deferred;
+
+	deferred_log(device, call->result);
+	if (deferred->thread) {
+		assert(deferred->thread == device->thread);
+		io_thread_deferred_done(deferred->thread, call->result);
+	}
+	deferred->thread = NULL;
+}
+
+/* The lock allows the request, or refuses it with -errno. */
+static void deferred_resume(struct device *device, int error)
+{
+	struct device_deferred *deferred = &device->deferred;
+
+	if (!device->thread)
+		return;
+	assert(!deferred->thread);
+	if (error) {
+		io_thread_deferred_done(device->thread, error);
 		return;
 	}
-	for (unsigned i = 0; i < states->cnt; i++)
-		log_dev(device_label(device),
-			errand->call.result < 0 ? TCMU_LOG_ERROR : TCMU_LOG_INFO,
-			"an initiator wants target port group %u %s: %s", states->to[i].id,
-			access_state_name(states->to[i].state),
-			errand->call.result < 0 ? strerror(-errand->call.result) : "done");
+	deferred->thread = device->thread;
+	device_call_start(device, &deferred->call, deferred_work, deferred_done, "deferred");
 }
 
-static void deferred_done(struct job *job)
+void lu_info_run_deferred(struct device *device)
 {
-	struct device_deferred *errand = (struct device_deferred *) job;
-	struct device *device = errand->call.device;
+	struct device_deferred *deferred = &device->deferred;
+	int r = 0;
 
-	errand->call.running = false;
-	log_errand(device, errand);
-	if (errand->thread)
-		io_thread_deferred_done(errand->thread, errand->call.result);
-	errand->thread = NULL;
-	device_unref(device);
-}
-
-void device_run_deferred(struct device *device)
-{
-	struct device_deferred *errand = &device->deferred;
-
-	/* An earlier loop of this device had asked for something, which is not done yet. */
-	if (errand->call.running) {
+	assert(device->thread);
+	/* A request of an earlier I/O thread of this device still runs. */
+	if (deferred->call.running) {
 		io_thread_deferred_done(device->thread, -EAGAIN);
 		return;
 	}
-	io_thread_deferred(device->thread, &errand->what);
-	if (errand->what.kind != DEFERRED_SET_GROUPS || !device_lock_keeps_deferred(device))
-		device_resume_deferred(device, 0);
+	io_thread_deferred(device->thread, &deferred->request);
+	if (deferred->request.kind == DEFERRED_SET_GROUPS)
+		r = lock_request(device, &deferred->request.states, deferred_resume);
+	if (r <= 0)
+		deferred_resume(device, r);
 }
 
-void device_resume_deferred(struct device *device, int error)
-{
-	struct device_deferred *errand = &device->deferred;
+/* ------- the logical unit ------- */
 
-	if (!device->thread || device->io_ended)
+static uint32_t lu_clamp(uint64_t value, uint64_t max)
+{
+	return (uint32_t) (value < max ? value : max);
+}
+
+/* The backend's atomic unit: so many blocks, at a multiple of them (SBC-4 6.6.4). */
+static void lu_set_atomic(const struct tcmu_backend_info *info, struct scsi_lu *lu)
+{
+	uint32_t blocks = info->atomic_write > lu->block_size ? info->atomic_write / lu->block_size
+							      : 1;
+
+	if (!(info->caps & TCMU_CAP_ATOMIC) || blocks > lu->max_transfer)
 		return;
-	if (!error &&
-	    device_start_call(device, &errand->call, run_errand, deferred_done, "errand") < 0)
-		error = -EAGAIN;
-	if (error)
-		io_thread_deferred_done(device->thread, error);
-	else
-		errand->thread = device->thread;
+	lu->max_atomic = blocks;
+	lu->atomic_alignment = lu->atomic_granularity = blocks > 1 ? blocks : 0;
+}
+
+static void lu_set_limits(const struct device *device, struct scsi_lu *lu)
+{
+	const struct tcmu_backend_info *info = &device->info;
+	uint32_t block = lu->block_size;
+	uint64_t unmap = info->maximum_unmap && info->maximum_unmap < UNMAP_MAX
+		? info->maximum_unmap
+		: UNMAP_MAX;
+
+	lu->max_transfer = device->attributes.max_sectors;
+	if (info->maximum_transfer)
+		lu->max_transfer = lu_clamp(info->maximum_transfer / block, lu->max_transfer);
+	lu->optimal_transfer = lu_clamp(info->optimal_transfer / block, lu->max_transfer);
+	lu->optimal_granularity = 1u << lu->physical_exponent;
+	lu->max_unmap = lu_clamp(unmap / block, UINT32_MAX);
+	lu->unmap_granularity = info->unmap_granularity > block ? info->unmap_granularity / block
+								: 1;
+	lu->max_write_same = WRITE_SAME_MAX / block;
+	lu->max_compare_and_write = (uint8_t) lu_clamp(lu->max_transfer / 2, COMPARE_AND_WRITE_MAX);
+	if (info->maximum_compare_and_write)
+		lu->max_compare_and_write = (uint8_t) lu_clamp(
+			info->maximum_compare_and_write / block, lu->max_compare_and_write);
+}
+
+void lu_info_fill_lu(const struct device *device, struct scsi_lu *lu)
+{
+	const struct tcmu_backend_info *info = &device->info;
+	enum xcopy_scope copies = device->env->settings->extended_copy;
+
+	assert(device->options && device->attributes.block_size);
+	*lu = (struct scsi_lu){
+		.blocks = device->attributes.size / device->attributes.block_size,
+		.block_size = device->attributes.block_size,
+		.rotational = info->rotational,
+		.read_only = options_config(device->options)->read_only ||
+			!(info->caps & TCMU_IO_CAP(TCMU_IO_WRITE)),
+		.thin = info->thin,
+		.unmap = info->caps & TCMU_IO_CAP(TCMU_IO_UNMAP),
+		.unmap_zeroes = info->unmap_zeroes,
+		.has_map = info->caps & TCMU_IO_CAP(TCMU_IO_MAP),
+		.can_erase = true,
+		.has_clock = true,
+		.max_copies = copies == XCOPY_OFF ? 0 : SCSI_COPIES_MAX,
+		.copy_to_others = copies == XCOPY_ALL,
+		.has_port_groups = !device->attributes.no_port_groups,
+		.no_reservations = device->attributes.no_reservations,
+		.write_cache = info->volatile_cache,
+		.write_cache_changeable = info->volatile_cache,
+	};
+	for (uint32_t size = lu->block_size;
+	     size < info->physical_block && lu->physical_exponent < 15; size *= 2)
+		lu->physical_exponent++;
+	lu_set_limits(device, lu);
+	lu_set_atomic(info, lu);
+	snprintf(lu->vendor, sizeof(lu->vendor), "%s", options_vendor(device->options));
+	snprintf(lu->product, sizeof(lu->product), "%s", options_product(device->options));
+	snprintf(lu->revision, sizeof(lu->revision), "%s", options_revision(device->options));
+	snprintf(lu->config, sizeof(lu->config), "%s", device->name.config);
 }

@@ -1,120 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The beginning of a device: what the kernel says of it, what its config string says, the handler's
- * open, the claim on the backing store, and the properties of the logical unit that follow.
- *
- * open_backend() runs on a thread of its own and touches only its struct opening; the rest is the
- * main thread's.
- */
-#include "device/device-private.h"
+#include "device/open.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <glib.h>
 #include <string.h>
 
-#include <tcmu/configfs.h>
-
+#include "base/container-of.h"
 #include "base/log.h"
 #include "base/reason.h"
-#include "device/lu-info-read.h"
-#include "device/target-dirs.h"
-
-#define MAX_SECTORS_DEFAULT   128u /* the kernel's */
-#define DATA_AREA_COMMANDS    16u  /* of the largest size have room in it */
-#define WRITE_SAME_MAX        (64u * 1024 * 1024)
-#define UNMAP_MAX             (UINT64_C(512) * 1024 * 1024)
-#define COMPARE_AND_WRITE_MAX 255u
+#include "device/state.h"
+#include "device/status.h"
 
 /* ------- on the job's thread ------- */
 
-static int read_attribute(struct opening *open, const char *attribute, uint64_t *value)
+static struct device_opening *opening_of(struct device_call *call)
 {
-	int r = tcmu_configfs_get(&open->name, attribute, value);
-
-	return r < 0 ? reason_refuse(
-			       &open->reason, r, "its attribute %s cannot be read: %s", attribute,
-			       strerror(-r))
-		     : 0;
+	return container_of(call, struct device_opening, call);
 }
 
-/* Who makes a device without saying how large a command may be gets the kernel's default, with
- * which large transfers are slow. Only while nobody uses the device yet. */
-static void set_max_sectors(struct opening *open, struct device_attributes *kernel)
+static int opening_check_size(struct device_opening *opening)
 {
-	uint64_t area = 0, bytes = open->max_transfer;
-	uint32_t sectors;
+	const struct device_attributes *attributes = &opening->attributes;
 
-	if (open->origin != DEVICE_ORIGIN_ADDED || kernel->max_sectors != MAX_SECTORS_DEFAULT ||
-	    !kernel->block_size)
-		return;
-	if (tcmu_configfs_get(&open->name, "max_data_area_mb", &area) < 0)
-		return;
-	area = area * 1024 * 1024 / DATA_AREA_COMMANDS;
-	sectors = (uint32_t) ((bytes < area ? bytes : area) / kernel->block_size);
-	if (sectors > kernel->max_sectors &&
-	    tcmu_configfs_set_max_sectors(&open->name, sectors) == 0)
-		kernel->max_sectors = sectors;
-}
-
-static int read_kernel_side(struct opening *open)
-{
-	struct device_attributes *kernel = &open->attributes;
-	uint64_t block_size, max_sectors, write_cache, reservations, port_groups;
-	int64_t replies;
-	int r;
-
-	if ((r = read_attribute(open, "hw_block_size", &block_size)) < 0 ||
-	    (r = read_attribute(open, "dev_size", &kernel->size)) < 0 ||
-	    (r = read_attribute(open, "hw_max_sectors", &max_sectors)) < 0)
-		return r;
-	kernel->block_size = (uint32_t) block_size;
-	kernel->max_sectors = (uint32_t) max_sectors;
-	set_max_sectors(open, kernel);
-	kernel->write_cache = tcmu_configfs_get(&open->name, "emulate_write_cache", &write_cache) ==
-			0 &&
-		write_cache != 0;
-	kernel->no_reservations = tcmu_configfs_get(&open->name, "emulate_pr", &reservations) ==
-			0 &&
-		reservations == 0;
-	kernel->no_port_groups = tcmu_configfs_get(&open->name, "alua_support", &port_groups) ==
-			0 &&
-		port_groups == 0;
-	/* A kernel without the attribute always waits. */
-	kernel->replies = tcmu_configfs_get_signed(&open->name, "nl_reply_supported", &replies) <
-			0 ||
-		replies == 1;
-	kernel->configured = true;
-	if (open->origin == DEVICE_ORIGIN_FOUND) {
-		r = tcmu_configfs_enabled(&open->name);
-		if (r < 0)
-			return reason_refuse(
-				&open->reason, r, "its state in configfs cannot be read: %s",
-				strerror(-r));
-		kernel->configured = r > 0;
-		r = tcmu_configfs_device_id(&open->name, &open->id);
-		if (r < 0)
-			return reason_refuse(
-				&open->reason, r, "its number in configfs cannot be read: %s",
-				strerror(-r));
-		open->adopts = !kernel->configured && kernel->replies;
-	} else {
-		kernel->configured = false;
-	}
-	return 0;
-}
-
-static int check_size(struct opening *open)
-{
-	const struct device_attributes *kernel = &open->attributes;
-
-	/* The kernel shows a device before it has its attributes; its ADDED_DEVICE is still to
-	 * come. */
-	if (kernel->block_size == 0 && open->origin == DEVICE_ORIGIN_FOUND) {
-		open->adopts = false;
-		return reason_refuse(&open->reason, -ENOENT, "it is still being made");
-	}
-	switch (kernel->block_size) {
+	/* The kernel shows a device before it has its attributes; its ADDED_DEVICE follows. */
+	if (attributes->block_size == 0 && opening->origin == DEVICE_ORIGIN_FOUND)
+		return reason_refuse(&opening->reason, -ENOENT, "the kernel is still creating it");
+	switch (attributes->block_size) {
 	case 512:
 	case 1024:
 	case 2048:
@@ -122,348 +34,307 @@ static int check_size(struct opening *open)
 		break;
 	default:
 		return reason_refuse(
-			&open->reason, -EINVAL,
+			&opening->reason, -EINVAL,
 			"hw_block_size is %u; 512, 1024, 2048 or 4096 is expected",
-			kernel->block_size);
+			attributes->block_size);
 	}
-	if (kernel->size == 0)
+	if (attributes->size == 0)
 		return reason_refuse(
-			&open->reason, -EINVAL, "dev_size is 0; a multiple of %u is expected",
-			kernel->block_size);
-	if (kernel->size % kernel->block_size)
+			&opening->reason, -EINVAL, "dev_size is 0; a multiple of %u is expected",
+			attributes->block_size);
+	if (attributes->size % attributes->block_size)
 		return reason_refuse(
-			&open->reason, -EINVAL,
+			&opening->reason, -EINVAL,
 			"dev_size is %llu, not a multiple of the block size %u",
-			(unsigned long long) kernel->size, kernel->block_size);
+			(unsigned long long) attributes->size, attributes->block_size);
 	return 0;
 }
 
-/* The first job: what the kernel and the config string say, and which backing store that is. */
-static int identify(struct opening *open)
+static int opening_read_attributes(struct device_opening *opening)
+{
+	const struct device *device = opening->call.device;
+	int r = device->env->kernel->read_attributes(
+		device->env, &opening->name, opening->origin, opening->max_transfer,
+		&opening->attributes, &opening->reason);
+
+	/* A device of block size 0 is not complete: its creation does not wait yet. */
+	atomic_store(
+		&opening->adopts,
+		r >= 0 && opening->origin == DEVICE_ORIGIN_FOUND &&
+			opening->attributes.block_size != 0 && !opening->attributes.configured &&
+			opening->attributes.replies);
+	atomic_store(&opening->known, true);
+	return r < 0 ? r : opening_check_size(opening);
+}
+
+/* The first job: which backing store the attributes and the config string mean. */
+static int opening_read_claim(struct device_opening *opening)
 {
 	struct tcmu_config config;
-	int r = read_kernel_side(open);
+	int r = opening_read_attributes(opening);
 
-	atomic_store(&open->known, true);
 	if (r < 0)
 		return r;
-	r = check_size(open);
-	if (r < 0)
+	r = options_parse(
+		opening->name.config, opening->handler, &opening->options, &opening->reason);
+	if (r < 0 || !opening->handler->claim)
 		return r;
-	r = options_parse(open->name.config, open->handler, &open->options, &open->reason);
-	if (r < 0 || !open->handler->claim)
-		return r;
-	config = *options_config(open->options);
-	return open->handler->claim(
-		&config, open->info.claim, sizeof(open->info.claim), &open->reason);
+	config = *options_config(opening->options);
+	return opening->handler->claim(
+		&config, opening->info.claim, sizeof(opening->info.claim), &opening->reason);
 }
 
 /* The second job. */
-static int open_handler(struct opening *open)
+static int opening_open(struct device_opening *opening)
 {
-	struct tcmu_config config = *options_config(open->options);
+	struct device *device = opening->call.device;
+	struct tcmu_config config = *options_config(opening->options);
 
-	/* Older kernels know nothing of it; then aborted commands end with their time. */
-	(void) tcmu_configfs_set(&open->name, "tmr_notification", "1");
-	target_dirs_create();
-	lu_info_read(&open->name, open->state_dir, &open->lu_info);
-	config.size = open->attributes.size;
-	config.block_size = open->attributes.block_size;
-	open->info = (struct tcmu_backend_info){0};
-	return open->handler->open(
-		&config, &device_host, &open->device->host_device, &open->info, &open->backend,
-		&open->reason);
+	device->env->kernel->prepare(device->env, &opening->name);
+	device->env->kernel->read_lu_info(device->env, &opening->name, &opening->lu_info);
+	config.size = opening->attributes.size;
+	config.block_size = opening->attributes.block_size;
+	opening->info = (struct tcmu_backend_info){0};
+	return opening->handler->open(
+		&config, &device_host, &device->host_device, &opening->info, &opening->backend,
+		&opening->reason);
 }
 
-static void run_stage(struct job *job)
+static void opening_work(struct device_call *call)
 {
-	struct opening *open = (struct opening *) job;
-	int r = open->stage == OPENING_CLAIM ? identify(open) : open_handler(open);
+	struct device_opening *opening = opening_of(call);
+	int r = opening->stage == OPENING_CLAIM ? opening_read_claim(opening)
+						: opening_open(opening);
 
-	open->error = r < 0 ? r : 0;
-	if (r < 0 && !open->reason.text[0])
+	call->result = r < 0 ? r : 0;
+	if (r < 0 && !opening->reason.text[0])
 		reason_refuse(
-			&open->reason, r, "the %s handler cannot open it: %s",
-			open->handler->subtype, strerror(-r));
-	/* Nobody serves it for now: let the kernel answer BUSY, so that initiators do not hang. */
-	if (r < 0 && open->attributes.configured)
-		(void) tcmu_configfs_action(&open->name, "block_dev", 1);
+			&opening->reason, r, "the %s handler cannot open it: %s",
+			opening->handler->subtype, strerror(-r));
+	/* No daemon serves it for now: BUSY keeps initiators from hanging. */
+	if (r < 0 && opening->attributes.configured)
+		call->device->env->kernel->block(call->device->env, &opening->name);
 }
 
 /* A backend that was opened and is refused after all. */
-static void discard(struct job *job)
+static void opening_discard(struct device_call *call)
 {
-	struct opening *open = (struct opening *) job;
+	struct device_opening *opening = opening_of(call);
 
-	open->handler->close(open->backend);
-	open->backend = NULL;
+	opening->handler->close(opening->backend);
+	call->result = 0;
 }
 
 /* ------- on the main thread ------- */
 
-static void stage_done(struct job *job);
+static void opening_done(struct device_call *call);
 
-/* A job that cannot be started is one that has failed. */
-static void start_stage(struct opening *open, enum opening_stage stage)
+static void opening_start_stage(struct device_opening *opening, enum opening_stage stage)
 {
-	int r;
-
-	open->stage = stage;
-	open->job.work = stage == OPENING_DISCARD ? discard : run_stage;
-	open->job.done = stage_done;
-	r = job_start(manager_setup(open->device->manager)->mailbox, &open->job, "open");
-	if (r >= 0)
-		return;
-	open->error = reason_refuse(&open->reason, r, "no thread to open it on: %s", strerror(-r));
-	stage_done(&open->job);
+	assert(stage < OPENING_STAGE_COUNT);
+	opening->stage = stage;
+	device_call_start(
+		opening->call.device, &opening->call,
+		stage == OPENING_DISCARD ? opening_discard : opening_work, opening_done, "open");
 }
 
-static void refuse_claim(struct opening *open, const struct device *orphan)
+static void opening_refuse_claim(struct device_opening *opening, const struct device *orphan)
 {
 	unsigned requests;
 	double age;
 
 	(void) device_is_orphan(orphan, &age, &requests);
-	open->error = reason_refuse(
-		&open->reason, -EBUSY,
+	opening->error = reason_refuse(
+		&opening->reason, -EBUSY,
 		"its backing store is still in use by the deleted %s: %u late requests, for %.0f s",
 		device_label(orphan), requests, age);
 }
 
-/* A device that is ending may still write to the same backing store. An orphan does so for an
- * unknown time: refused. Others end within their deadlines: waited for. False: not now. */
-static bool claim_decided(struct opening *open)
+/* Whether it has to wait for another device's claim. A device that is ending may still write to the
+ * same backing store. An orphan does so for an unknown time: refused. Others end within their
+ * deadlines: waited for. */
+static bool opening_waits_for_claim(struct device_opening *opening)
 {
-	struct device *device = open->device;
-	const char *claim = open->info.claim[0] ? open->info.claim : NULL;
-	struct device *holder = claim ? manager_claimant(device->manager, claim, device) : NULL;
-	unsigned requests;
-	double age;
+	struct device *device = opening->call.device;
+	struct device *holder;
 
-	device->waits_for_claim = false;
-	if (open->error || !holder || device->state != DEVICE_OPENING)
+	if (opening->error || !opening->info.claim[0] || device->state != DEVICE_OPENING)
+		return false;
+	holder = device->env->parent->find_claimant(device->env, opening->info.claim, device);
+	assert(holder != device);
+	if (!holder)
+		return false;
+	if (device_state(holder) != DEVICE_ORPHANED)
 		return true;
-	if (device_is_orphan(holder, &age, &requests))
-		refuse_claim(open, holder);
-	else
-		device->waits_for_claim = true;
-	return !device->waits_for_claim;
+	opening_refuse_claim(opening, holder);
+	return false;
 }
 
-static void take_over(struct device *device, struct opening *open)
+static void opening_take_over(struct device *device, struct device_opening *opening)
 {
+	assert(!device->backend && opening->options);
 	options_free(device->options);
-	device->options = open->options;
-	device->info = open->info;
-	device->backend = open->backend;
-	device->lu_info.known = open->lu_info;
-	device_event(device, DEVICE_EV_OPENED);
+	device->options = opening->options;
+	device->info = opening->info;
+	device->backend = opening->backend;
+	device->lu_info.known = opening->lu_info;
+	device_post(device, DEVICE_EV_OPENED);
 }
 
-static void fail(struct device *device, struct opening *open)
+static void opening_fail(struct device *device, struct device_opening *opening)
 {
-	device->error = open->error;
-	device->reason = open->reason;
-	options_free(open->options);
+	assert(!opening->backend);
+	device->error = opening->error;
+	device->reason = opening->reason;
+	options_free(opening->options);
 	options_free(device->options);
 	device->options = NULL;
-	device_event(device, device->owes_added ? DEVICE_EV_OPEN_REFUSED : DEVICE_EV_OPEN_FAILED);
+	/* Not there yet, or not any more: an event or the next scan decides. */
+	if (opening->error == -ENOENT && opening->attributes.block_size == 0 &&
+	    device->origin == DEVICE_ORIGIN_FOUND && !device->owes_added)
+		device_post(device, DEVICE_EV_UNREGISTERED);
+	device_post(device, device->owes_added ? DEVICE_EV_OPEN_REFUSED : DEVICE_EV_OPEN_FAILED);
 }
 
-static void finish(struct opening *open)
+static void opening_finish(struct device_opening *opening)
 {
-	struct device *device = open->device;
+	struct device *device = opening->call.device;
+	bool adopts = atomic_load(&opening->adopts);
 
+	assert(device->opening == opening);
 	device->opening = NULL;
-	device->attributes = open->attributes;
+	device->attributes = opening->attributes;
 	if (device->origin == DEVICE_ORIGIN_FOUND) {
-		device->id = open->id;
+		device->id = opening->attributes.id;
 		if (device->state == DEVICE_OPENING)
-			device->owes_added |= open->adopts;
-		device->clean |= open->adopts;
-	} else if (!open->attributes.replies && open->known) {
+			device->owes_added |= adopts;
+		device->clean |= adopts;
+	} else if (!opening->attributes.replies && atomic_load(&opening->known)) {
 		device->owes_added = false;
 	}
-	/* Not there yet, or not any more: an event will tell, or the next look. */
-	if (open->error == -ENOENT && open->attributes.block_size == 0 &&
-	    device->origin == DEVICE_ORIGIN_FOUND && !device->owes_added)
-		device_event(device, DEVICE_EV_UNREGISTERED);
-	if (open->error)
-		fail(device, open);
+	if (opening->error)
+		opening_fail(device, opening);
 	else
-		take_over(device, open);
-	free(open);
-	device_unref(device);
+		opening_take_over(device, opening);
+	g_free(opening);
 }
 
-/* A scan found it before it was made, and its ADDED_DEVICE has come meanwhile: now it has what it
- * was lacking. */
-static bool begins_again(struct opening *open)
+/* A scan found it before it was complete, and its ADDED_DEVICE has come meanwhile: the attributes
+ * are there now. */
+static bool opening_restarts(struct device_opening *opening)
 {
-	struct device *device = open->device;
+	struct device *device = opening->call.device;
 
-	if (!open->error || open->attributes.block_size || open->origin != DEVICE_ORIGIN_FOUND ||
-	    !device->owes_added || device->state != DEVICE_OPENING)
+	if (!opening->error || opening->attributes.block_size ||
+	    opening->origin != DEVICE_ORIGIN_FOUND || !device->owes_added ||
+	    device->state != DEVICE_OPENING)
 		return false;
 	device->origin = DEVICE_ORIGIN_ADDED;
 	device->clean = true;
-	open->origin = DEVICE_ORIGIN_ADDED;
-	open->id = device->id;
-	open->error = 0;
-	open->reason.text[0] = '\0';
-	start_stage(open, OPENING_CLAIM);
+	opening->origin = DEVICE_ORIGIN_ADDED;
+	opening->error = 0;
+	opening->reason.text[0] = '\0';
+	opening_start_stage(opening, OPENING_CLAIM);
 	return true;
 }
 
-static void go_on(struct opening *open)
+/* After a stage, and after a wait for a claim. */
+static void opening_continue(struct device_opening *opening)
 {
-	if (begins_again(open) || !claim_decided(open))
+	bool before_open = opening->stage == OPENING_CLAIM || opening->stage == OPENING_CLAIM_WAIT;
+
+	assert(!opening->call.running && opening->stage != OPENING_DISCARD);
+	if (opening_restarts(opening))
 		return;
-	/* Deleted meanwhile: there is nothing to open it for. */
-	if (open->stage == OPENING_CLAIM && !open->error && open->device->state != DEVICE_OPENING)
-		open->error = reason_refuse(
-			&open->reason, -ENODEV, "it was deleted before it was opened");
-	if (open->error && open->backend)
-		start_stage(open, OPENING_DISCARD);
-	else if (open->error || open->stage == OPENING_OPEN)
-		finish(open);
+	if (opening_waits_for_claim(opening)) {
+		opening->stage = before_open ? OPENING_CLAIM_WAIT : OPENING_OPEN_WAIT;
+		return;
+	}
+	if (before_open && !opening->error && opening->call.device->state != DEVICE_OPENING)
+		opening->error = reason_refuse(
+			&opening->reason, -ENODEV, "it was deleted before it was opened");
+	if (opening->error && opening->backend)
+		opening_start_stage(opening, OPENING_DISCARD);
+	else if (opening->error || !before_open)
+		opening_finish(opening);
 	else
-		start_stage(open, OPENING_OPEN);
+		opening_start_stage(opening, OPENING_OPEN);
 }
 
-static void stage_done(struct job *job)
+static void opening_done(struct device_call *call)
 {
-	struct opening *open = (struct opening *) job;
+	struct device_opening *opening = opening_of(call);
 
-	if (open->stage == OPENING_DISCARD)
-		finish(open);
-	else
-		go_on(open);
+	if (opening->stage == OPENING_DISCARD) {
+		opening->backend = NULL;
+		opening_finish(opening);
+		return;
+	}
+	opening->error = call->result;
+	if (opening->error && !opening->reason.text[0])
+		reason_refuse(
+			&opening->reason, opening->error, "no thread to open it on: %s",
+			strerror(-opening->error));
+	opening_continue(opening);
 }
 
-bool device_added_again(struct device *device, unsigned minor, uint32_t id)
+/* ------- for the device ------- */
+
+void open_start(struct device *device)
+{
+	const struct settings *settings = device->env->settings;
+	struct device_opening *opening = g_new0(struct device_opening, 1);
+
+	assert(device->state == DEVICE_OPENING && !device->opening);
+	assert(!device->backend && !device->thread);
+	device_timer_arm(device, DEVICE_TIMER_OPEN, settings->open_timeout_ms);
+	opening->call.device = device;
+	opening->name = device->name;
+	opening->origin = device->origin;
+	opening->handler = device->handler;
+	opening->max_transfer = settings->max_transfer_kib * UINT64_C(1024);
+	device->opening = opening;
+	opening_start_stage(opening, OPENING_CLAIM);
+}
+
+void open_timed_out(struct device *device)
+{
+	double seconds = (double) device->env->settings->open_timeout_ms / 1000;
+
+	if (device->opening && atomic_load(&device->opening->adopts)) {
+		device->owes_added = true;
+		device->id = device->opening->attributes.id;
+	}
+	if (!device->owes_added) {
+		log_dev_warning(
+			device_label(device), "the %s backend is still opening after %g s",
+			device->handler->subtype, seconds);
+		return;
+	}
+	device->error = reason_refuse(
+		&device->reason, -ETIMEDOUT, "the %s backend did not open within %g s",
+		device->handler->subtype, seconds);
+	device_post(device, DEVICE_EV_OPEN_TIMEOUT);
+}
+
+void open_claim_changed(struct device *device)
+{
+	if (device_waits_for_claim(device))
+		opening_continue(device->opening);
+}
+
+void open_settle(struct device *device)
+{
+	if (device->state != DEVICE_OPENING)
+		open_claim_changed(device);
+}
+
+bool open_added_again(struct device *device, unsigned minor, uint32_t id)
 {
 	if (device->minor != minor || device->origin != DEVICE_ORIGIN_FOUND ||
 	    (!device->opening && device->id != id))
 		return false;
 	device->id = id;
 	device->owes_added = true;
-	if (device->state == DEVICE_LIVE || device->state == DEVICE_FAULTED)
-		device_answer_added(device);
 	return true;
-}
-
-void device_claim_changed(struct device *device)
-{
-	if (device->waits_for_claim)
-		go_on(device->opening);
-}
-
-bool device_is_known(const struct device *device)
-{
-	return !device->opening || device->opening->known;
-}
-
-void device_open(struct device *device)
-{
-	struct opening *open = calloc(1, sizeof(*open));
-
-	device_arm(
-		device, DEVICE_TIMER_OPEN,
-		manager_setup(device->manager)->settings->open_timeout_ms);
-	if (!open) {
-		device->error = -ENOMEM;
-		snprintf(device->reason.text, sizeof(device->reason.text), "out of memory");
-		device_event(
-			device,
-			device->owes_added ? DEVICE_EV_OPEN_REFUSED : DEVICE_EV_OPEN_FAILED);
-		return;
-	}
-	open->device = device_ref(device);
-	open->name = device->name;
-	open->origin = device->origin;
-	open->handler = device->handler;
-	open->state_dir = manager_setup(device->manager)->state_dir;
-	open->id = device->id;
-	open->max_transfer = manager_setup(device->manager)->settings->max_transfer_kib *
-		UINT64_C(1024);
-	device->opening = open;
-	start_stage(open, OPENING_CLAIM);
-}
-
-/* ------- the logical unit ------- */
-
-static uint32_t clamp32(uint64_t value, uint64_t max)
-{
-	return (uint32_t) (value < max ? value : max);
-}
-
-/* What the backend stores whole is one unit: so many blocks, at a multiple of them. */
-static void lu_atomic(const struct tcmu_backend_info *info, struct scsi_lu *lu)
-{
-	uint32_t blocks = info->atomic_write > lu->block_size ? info->atomic_write / lu->block_size
-							      : 1;
-
-	if (!(info->caps & TCMU_CAP_ATOMIC) || blocks > lu->max_transfer)
-		return;
-	lu->max_atomic = blocks;
-	lu->atomic_alignment = lu->atomic_granularity = blocks > 1 ? blocks : 0;
-}
-
-static void lu_limits(const struct device *device, struct scsi_lu *lu)
-{
-	const struct tcmu_backend_info *info = &device->info;
-	uint32_t block = lu->block_size;
-	uint64_t unmap = info->maximum_unmap && info->maximum_unmap < UNMAP_MAX
-		? info->maximum_unmap
-		: UNMAP_MAX;
-
-	lu->max_transfer = device->attributes.max_sectors;
-	if (info->maximum_transfer)
-		lu->max_transfer = clamp32(info->maximum_transfer / block, lu->max_transfer);
-	lu->optimal_transfer = clamp32(info->optimal_transfer / block, lu->max_transfer);
-	lu->optimal_granularity = 1u << lu->physical_exponent;
-	lu->max_unmap = clamp32(unmap / block, UINT32_MAX);
-	lu->unmap_granularity = info->unmap_granularity > block ? info->unmap_granularity / block
-								: 1;
-	lu->max_write_same = WRITE_SAME_MAX / block;
-	lu->max_compare_and_write = (uint8_t) clamp32(lu->max_transfer / 2, COMPARE_AND_WRITE_MAX);
-	if (info->maximum_compare_and_write)
-		lu->max_compare_and_write = (uint8_t) clamp32(
-			info->maximum_compare_and_write / block, lu->max_compare_and_write);
-}
-
-void device_init_lu(const struct device *device, struct scsi_lu *lu)
-{
-	const struct tcmu_backend_info *info = &device->info;
-	enum xcopy_scope copies = manager_setup(device->manager)->settings->extended_copy;
-
-	*lu = (struct scsi_lu){
-		.blocks = device->attributes.size / device->attributes.block_size,
-		.block_size = device->attributes.block_size,
-		.rotational = info->rotational,
-		.read_only = options_config(device->options)->read_only ||
-			!(info->caps & TCMU_IO_CAP(TCMU_IO_WRITE)),
-		.thin = info->thin,
-		.unmap = info->caps & TCMU_IO_CAP(TCMU_IO_UNMAP),
-		.unmap_zeroes = info->unmap_zeroes,
-		.has_map = info->caps & TCMU_IO_CAP(TCMU_IO_MAP),
-		.can_erase = true,
-		.has_clock = true,
-		.max_copies = copies == XCOPY_OFF ? 0 : SCSI_COPIES_MAX,
-		.copy_to_others = copies == XCOPY_ALL,
-		.has_port_groups = !device->attributes.no_port_groups,
-		.no_reservations = device->attributes.no_reservations,
-		.write_cache = info->volatile_cache,
-		.write_cache_changeable = info->volatile_cache,
-	};
-	for (uint32_t size = lu->block_size;
-	     size < info->physical_block && lu->physical_exponent < 15; size *= 2)
-		lu->physical_exponent++;
-	lu_limits(device, lu);
-	lu_atomic(info, lu);
-	snprintf(lu->vendor, sizeof(lu->vendor), "%s", options_vendor(device->options));
-	snprintf(lu->product, sizeof(lu->product), "%s", options_product(device->options));
-	snprintf(lu->revision, sizeof(lu->revision), "%s", options_revision(device->options));
-	snprintf(lu->config, sizeof(lu->config), "%s", device->name.config);
 }

@@ -1,51 +1,101 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What a device looks like from outside, for people and their tools. Reads, and changes nothing.
- */
+#include "device/status.h"
+
+#include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "device/device-private.h"
+#include "device/state.h"
 
-static uint64_t now_us(void)
+#define HEALTH_AGAIN_NS (60 * CLOCK_NS_PER_SEC)
+
+static double status_state_seconds(const struct device *device)
 {
-	struct timespec now;
+	uint64_t now = device->env->system->now_us(device->env);
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+	assert(now >= device->state_since);
+	return (double) (now - device->state_since) / 1e6;
 }
 
-static const char *problem_of(const struct device *device)
+enum device_state device_state(const struct device *device)
+{
+	assert(device->state < DEVICE_STATE_COUNT);
+	return device->state;
+}
+
+const struct tcmu_name *device_name(const struct device *device)
+{
+	return &device->name;
+}
+
+unsigned device_minor(const struct device *device)
+{
+	return device->minor;
+}
+
+const char *device_label(const struct device *device)
+{
+	return device->host_device.label;
+}
+
+const char *device_claim(const struct device *device)
+{
+	return device->info.claim[0] ? device->info.claim : NULL;
+}
+
+bool device_is_orphan(const struct device *device, double *age, unsigned *requests)
+{
+	*age = status_state_seconds(device);
+	*requests = device->thread ? io_thread_in_flight(device->thread) : 0;
+	return device->state == DEVICE_ORPHANED;
+}
+
+bool device_is_known(const struct device *device)
+{
+	return !device->opening || atomic_load(&device->opening->known);
+}
+
+bool device_owes_answer(const struct device *device)
+{
+	return device->owes_added || (device->opening && atomic_load(&device->opening->adopts));
+}
+
+/* ------- for administrators ------- */
+
+static const char *status_problem(const struct device *device)
 {
 	switch (device->state) {
 	case DEVICE_FAULTED:
 	case DEVICE_FAILING:
 	case DEVICE_CLOSING:
 	case DEVICE_FAILED:
-		return device->reason.text[0] && !device->reopening ? device->reason.text : NULL;
+		return device->reason.text[0] && device->drain != DRAIN_REOPEN ? device->reason.text
+									       : NULL;
 	case DEVICE_ORPHANED:
-		return "it was deleted, and its backend has not let go of it yet";
+		return "it was deleted; its backend has not returned its last requests";
 	case DEVICE_LIVE:
 		return device->health.late ? "commands are late; its backend does not answer"
 					   : NULL;
 	default:
-		return device->waits_for_claim ? "another device still has its backing store"
-					       : NULL;
+		return device_waits_for_claim(device)
+			? "another device still uses its backing store"
+			: NULL;
 	}
 }
 
-void device_get_status(const struct device *device, struct device_status *view)
+void device_get_status(const struct device *device, struct device_status *status)
 {
-	*view = (struct device_status){
-		.label = device->host_device.label,
+	*status = (struct device_status){
+		.label = device_label(device),
 		.name = &device->name,
 		.minor = device->minor,
 		.handler = device->handler->subtype,
 		.state = device_state_name(device->state),
-		.state_seconds = (double) (now_us() - device->state_since) / 1e6,
-		.problem = problem_of(device),
+		.state_seconds = status_state_seconds(device),
+		.problem = status_problem(device),
 		.size = device->attributes.size,
 		.block_size = device->attributes.block_size,
 		.write_cache = device->attributes.write_cache,
@@ -60,9 +110,9 @@ unsigned device_requests(const struct device *device, struct stats_request *requ
 	return device->thread ? io_thread_requests(device->thread, requests, max) : 0;
 }
 
-static void look_for_late(struct device *device, uint64_t now)
+static void status_check_late(struct device *device, uint64_t now)
 {
-	const char *label = device->host_device.label;
+	const char *label = device_label(device);
 	struct stats_request oldest = {0};
 	unsigned cnt = 0;
 
@@ -74,11 +124,11 @@ static void look_for_late(struct device *device, uint64_t now)
 	case LATE_BEGINS:
 		log_full(
 			TCMU_LOG_WARNING, label, device->handler->subtype, LOG_ID_COMMANDS_LATE,
-			"%s has been under way for %" PRIu64
-			" s (commands under way: %u): see \"tcmuctl "
-			"inflight %s\", and look at the storage behind %s",
-			scsi_opcode_name(oldest.cdb), (now - oldest.begun) / 1000000000, cnt, label,
-			device->name.config);
+			"%s has been in flight for %" PRIu64
+			" s (commands in flight: %u): see \"tcmuctl "
+			"inflight %s\", and check the storage behind %s",
+			scsi_opcode_name(oldest.cdb), (now - oldest.begun) / CLOCK_NS_PER_SEC, cnt,
+			label, device->name.config);
 		break;
 	case LATE_ENDS:
 		log_dev_info(label, "the commands that were late have ended");
@@ -88,7 +138,7 @@ static void look_for_late(struct device *device, uint64_t now)
 	}
 }
 
-static void look_for_errors(struct device *device, uint64_t now)
+static void status_check_errors(struct device *device, uint64_t now)
 {
 	uint64_t more = health_errors(&device->health, stats_get(&device->stats->errors), now);
 	struct stats_error error;
@@ -97,11 +147,10 @@ static void look_for_errors(struct device *device, uint64_t now)
 		return;
 	stats_error_read(device->stats, &error);
 	log_full(
-		TCMU_LOG_ERROR, device->host_device.label, device->handler->subtype,
+		TCMU_LOG_ERROR, device_label(device), device->handler->subtype,
 		LOG_ID_BACKEND_ERROR,
-		"%s at block %" PRIu64
-		" of %s has failed: %s; the initiator was told %s %02x/%02x/%02x, which is "
-		"the last of %" PRIu64 " such errors: %s",
+		"%s at block %" PRIu64 " of %s failed: %s; the initiator got %s %02x/%02x/%02x; "
+		"backend errors since the last report: %" PRIu64 "; %s",
 		scsi_opcode_name(error.cdb), error.lba, device->name.config, strerror(error.error),
 		error.key ? scsi_sense_key_name(error.key) : "busy", error.key, error.asc,
 		error.ascq, more, health_advice(error.error));
@@ -109,8 +158,53 @@ static void look_for_errors(struct device *device, uint64_t now)
 
 void device_check_health(struct device *device, uint64_t now)
 {
-	if (!device->options || !device->stats)
+	assert(env_on_main_thread(device->env));
+	if (!device->options)
 		return;
-	look_for_late(device, now);
-	look_for_errors(device, now);
+	status_check_late(device, now);
+	status_check_errors(device, now);
+}
+
+/* ------- when to log ------- */
+
+enum late_news health_late(struct health *health, uint64_t begun, uint64_t now, unsigned seconds)
+{
+	bool late = begun && seconds && now > begun && now - begun >= seconds * CLOCK_NS_PER_SEC;
+
+	if (late == health->late ||
+	    (late && health->late_at && now - health->late_at < HEALTH_AGAIN_NS))
+		return LATE_NOTHING;
+	health->late = late;
+	if (late)
+		health->late_at = now;
+	return late ? LATE_BEGINS : LATE_ENDS;
+}
+
+uint64_t health_errors(struct health *health, uint64_t errors, uint64_t now)
+{
+	uint64_t more = errors - health->errors;
+
+	assert(errors >= health->errors);
+	if (!more || (health->error_at && now - health->error_at < HEALTH_AGAIN_NS))
+		return 0;
+	health->errors = errors;
+	health->error_at = now;
+	return more;
+}
+
+const char *health_advice(int error)
+{
+	switch (error) {
+	case ENOSPC:
+	case EDQUOT:
+		return "make room there; then writes succeed again";
+	case EROFS:
+	case EACCES:
+	case EPERM:
+		return "the backing store became read-only";
+	case ETIMEDOUT:
+		return "it does not answer in time: check the storage and the network";
+	default:
+		return "check the storage and the kernel's log";
+	}
 }

@@ -10,7 +10,7 @@
 
 #include <jansson.h>
 
-#include "device/device.h"
+#include "device/status.h"
 
 /* Text of any bytes; those that are not UTF-8 are replaced. NULL becomes null. */
 json_t *json_text(const char *text);

@@ -26,8 +26,8 @@ log_mark
 write_same 0 0 8192
 write_same $DATA_PROTECT 8192 16384
 assert_match "$OUTPUT" 'Space allocation failed write protect' "the sense"
-wait_for 20 logged "\[ERROR\] .*: $HBA/thin: WRITE SAME\(16\) at block [0-9]+ of file//full/disk.img has failed: No space left on device; \
-the initiator was told data_protect 07/27/07, which is the last of 1 such errors: make room there, and writes go on"
+wait_for 20 logged "\[ERROR\] .*: $HBA/thin: WRITE SAME\(16\) at block [0-9]+ of file//full/disk.img failed: No space left on device; \
+the initiator got data_protect 07/27/07; backend errors since the last report: 1; make room there; then writes succeed again"
 must sg_verify -S -l 0 -c 8192 --ebytchk=3 -n 512 -i /run/a "$DISK"
 must sg_unmap -f -l 8192 -n 16384 "$DISK"
 write_same 0 8192 4096

@@ -69,7 +69,7 @@ must_fail sg_wr_mode --save --page=0xa --contents=$d_sense "$DISK"
 log_mark
 must_fail sg_wr_mode --save --verbose --page=0xa --contents=$d_sense "$DISK"
 assert_match "$OUTPUT" 'Hardware Error|Internal target failure' "the answer"
-wait_for 5 logged 'mode parameters that an initiator wants saved are not: '
+wait_for 5 logged 'cannot save mode parameters for an initiator: '
 control_is 06 02
 umount /var/lib/tcmud
 must sg_wr_mode --save --page=0xa --contents=$d_sense "$DISK"

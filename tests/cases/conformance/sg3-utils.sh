@@ -243,6 +243,6 @@ wait_for 20 ready
 holds a 0 64
 detach slow
 delete_backstore_configfs slow
-[ -z "$(find /run/tcmud -name 'erasing-*')" ] || fail "a mark of an erasure is left"
+[ -z "$(find /run/tcmud -name 'format-*')" ] || fail "a mark of a format is left"
 stop_tcmud
 assert_eq "$DAEMON_STATUS" 0 "the exit status"

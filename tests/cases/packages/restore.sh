@@ -17,8 +17,8 @@ restore_start
 restore_ended
 # The attributes that a restore writes back as they are.
 for attribute in config size 'write cache'; do
-	assert_eq "$(journalctl --quiet --unit=$UNIT --since="$since" --grep="its $attribute stays as it is" | wc -l)" \
-		$LUNS "how often a $attribute that stays as it is was answered with success"
+	assert_eq "$(journalctl --quiet --unit=$UNIT --since="$since" --grep="its $attribute is unchanged" | wc -l)" \
+		$LUNS "how often an unchanged $attribute was answered with success"
 done
 OUTPUT=$(journalctl --quiet --unit=$UNIT --since="$since" --priority=warning | grep -v 'the event loop was blocked') || :
 assert_eq "$OUTPUT" '' "what the daemon complains of" # but for the processor that other guests have had

@@ -50,12 +50,12 @@ shorter() { [ -n "${!1}" ] && [ "${!1}" -le "$2" ] || printf -v "$1" %s "$2"; }
 say "a command that is late is told once, and when it has ended"
 log_mark
 stick
-wait_for 20 logged "\[WARNING\] .*: $HBA/disk: READ\(10\) has been under way for [0-9]+ s \\(commands under way: 1\\)"
+wait_for 20 logged "\[WARNING\] .*: $HBA/disk: READ\(10\) has been in flight for [0-9]+ s \\(commands in flight: 1\\)"
 must tcmuctl list
 assert_match "$OUTPUT" "$HBA/disk +LIVE .* commands are late; its backend does not answer" "the list"
 unstick
 wait_for 20 logged "\[INFO\] .*: $HBA/disk: the commands that were late have ended"
-assert_eq "$(log_since_mark | grep -c 'under way for')" 1 "how often it was told"
+assert_eq "$(log_since_mark | grep -c 'in flight for')" 1 "how often it was logged"
 
 # In turns, so that what else the machine does befalls both, and until both have had a moment with nothing else.
 free='' held=''

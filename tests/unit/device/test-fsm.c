@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The state machine, exhaustively: every sequence of events that its surroundings can produce,
- * explored to the closure over a small model of those surroundings (handler, thread, timers, who
- * waits for an answer). What must hold in every reachable situation is checked at each step.
+ * explored to the closure over a small model of those surroundings (handler, I/O thread, timers,
+ * owed answers). The invariants of every reachable situation are checked at each step.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,11 +22,11 @@ enum handler_model {
 	HANDLER_CLOSING,
 };
 
-enum loop_model {
+enum io_thread_model {
 	IO_THREAD_NONE,
 	IO_THREAD_STARTING,
 	IO_THREAD_RUNNING,
-	IO_THREAD_TOLD, /* it knows that it has to end */
+	IO_THREAD_ENDING, /* it has been asked to end */
 };
 
 enum revoke_model {
@@ -35,14 +35,14 @@ enum revoke_model {
 	REVOKE_DONE,
 };
 
-/* Everything around the state that matters for what can happen next. Packed without padding:
+/* Everything around the state that decides which events can come next. Packed without padding:
  * compared as bytes. */
 struct world {
 	uint8_t state;
 	uint8_t handler;
 	uint8_t thread;
 	uint8_t revoke;
-	uint8_t waits_added; /* somebody waits for the answer to ADDED_DEVICE */
+	uint8_t waits_added; /* the answer to ADDED_DEVICE is owed */
 	uint8_t waits_removed;
 	uint8_t removed; /* REMOVED_DEVICE has come: it comes once */
 	uint8_t unregistered;
@@ -80,7 +80,7 @@ static void remember(const struct world *world)
 static bool possible(const struct world *world, enum device_event event)
 {
 	bool ring = world->thread == IO_THREAD_STARTING || world->thread == IO_THREAD_RUNNING ||
-		world->thread == IO_THREAD_TOLD;
+		world->thread == IO_THREAD_ENDING;
 
 	switch (event) {
 	case DEVICE_EV_OPENED:
@@ -92,11 +92,11 @@ static bool possible(const struct world *world, enum device_event event)
 	case DEVICE_EV_OPEN_TIMEOUT:
 		return world->open_armed && world->waits_added;
 	case DEVICE_EV_ATTACHED:
-		return world->thread == IO_THREAD_STARTING || world->thread == IO_THREAD_TOLD;
+		return world->thread == IO_THREAD_STARTING || world->thread == IO_THREAD_ENDING;
 	case DEVICE_EV_RING_BROKEN:
 		return ring;
 	case DEVICE_EV_IO_ENDED:
-		return world->thread == IO_THREAD_TOLD;
+		return world->thread == IO_THREAD_ENDING;
 	case DEVICE_EV_REMOVED:
 		return !world->removed && !world->unregistered && !world->waits_added;
 	case DEVICE_EV_UNREGISTERED:
@@ -126,7 +126,7 @@ static bool possible(const struct world *world, enum device_event event)
 	}
 }
 
-/* What the event itself changes around the state machine. */
+/* The changes around the state machine that the event itself means. */
 static void happen(struct world *world, enum device_event event)
 {
 	switch (event) {
@@ -146,16 +146,16 @@ static void happen(struct world *world, enum device_event event)
 			world->thread = IO_THREAD_RUNNING;
 		break;
 	case DEVICE_EV_RING_BROKEN:
-		world->thread = IO_THREAD_TOLD;
+		world->thread = IO_THREAD_ENDING;
 		break;
 	case DEVICE_EV_UNREGISTERED:
 		world->unregistered = 1;
 		if (world->thread != IO_THREAD_NONE)
-			world->thread = IO_THREAD_TOLD;
+			world->thread = IO_THREAD_ENDING;
 		break;
 	case DEVICE_EV_IO_ENDED:
 		world->thread = IO_THREAD_NONE;
-		if (world->revoke == REVOKE_RUNNING) /* it comes too late and says nothing */
+		if (world->revoke == REVOKE_RUNNING) /* it comes too late and reports nothing */
 			world->revoke = REVOKE_NO;
 		break;
 	case DEVICE_EV_REMOVED:
@@ -196,7 +196,7 @@ static void act(struct world *world, uint32_t actions)
 	if (actions & DEVICE_DO_FAIL)
 		assert_int_not_equal(world->thread, IO_THREAD_NONE);
 	if (actions & DEVICE_DO_DRAIN) {
-		world->thread = IO_THREAD_TOLD;
+		world->thread = IO_THREAD_ENDING;
 		world->release_armed = 1;
 	}
 	if ((actions & DEVICE_DO_REVOKE) && world->thread != IO_THREAD_NONE &&
@@ -205,7 +205,7 @@ static void act(struct world *world, uint32_t actions)
 	if (actions & DEVICE_DO_ANSWER_ADDED)
 		world->waits_added = 0;
 	if (actions & DEVICE_DO_ANSWER_REMOVED) {
-		/* whoever deletes is told only when the kernel's memory is free to go */
+		/* the delete is answered only when the kernel can free the ring */
 		assert_false(mapped);
 		world->waits_removed = 0;
 	}
@@ -251,8 +251,7 @@ static void check(const struct world *world)
 	/* a ring that is mapped is known to be so */
 	if (world->thread != IO_THREAD_NONE && world->revoke != REVOKE_DONE)
 		assert_true(device_state_holds_ring(world->state));
-	/* whoever waits for a delete is answered within a bound: a timer runs, or a revoke is under
-	 * way */
+	/* a delete is answered within a bound: a timer or a revoke runs */
 	if (world->waits_removed)
 		assert_true(
 			world->reply_armed || world->release_armed ||
@@ -322,9 +321,8 @@ static void every_possible_sequence_keeps_the_promises(void **unused)
 	forget();
 }
 
-/* What happens next when nobody does anything from outside but the kernel, which drops its device.
- */
-static enum device_event next_of_its_own(const struct world *world)
+/* The next event when nothing comes from outside, except that the kernel drops its device. */
+static enum device_event next_internal(const struct world *world)
 {
 	static const enum device_event own[] = {
 		DEVICE_EV_RELEASE_DEADLINE, DEVICE_EV_REVOKED, DEVICE_EV_IO_ENDED,
@@ -339,8 +337,7 @@ static enum device_event next_of_its_own(const struct world *world)
 	return DEVICE_EV_UNREGISTERED;
 }
 
-/* From everywhere the device can end: with nothing but what its own side does once the kernel's
- * device is gone. */
+/* From everywhere the device can end, by itself once the kernel's device is gone. */
 static void every_situation_can_end(void **unused)
 {
 	(void) unused;
@@ -350,7 +347,7 @@ static void every_situation_can_end(void **unused)
 		int steps;
 
 		for (steps = 0; steps < 20 && !world.forgotten; steps++) {
-			enum device_event event = next_of_its_own(&world);
+			enum device_event event = next_internal(&world);
 			struct device_transition transition = device_fsm(world.state, event);
 
 			happen(&world, event);
@@ -390,8 +387,8 @@ static void an_event_that_cannot_happen_changes_nothing(void **unused)
 		}
 }
 
-/* What others ask of a state follows from the table. */
-static void a_state_says_what_it_holds(void **unused)
+/* The answers of the predicates follow from the table. */
+static void predicates_agree_with_the_table(void **unused)
 {
 	(void) unused;
 	explore();
@@ -431,7 +428,7 @@ int main(void)
 		cmocka_unit_test(every_situation_can_end),
 		cmocka_unit_test(every_row_of_the_table_can_be_reached),
 		cmocka_unit_test(an_event_that_cannot_happen_changes_nothing),
-		cmocka_unit_test(a_state_says_what_it_holds),
+		cmocka_unit_test(predicates_agree_with_the_table),
 		cmocka_unit_test(states_and_events_have_distinct_names),
 	};
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of the ownership, exhaustively: all sequences of events that a handler, a loop and
- * initiators can produce. A small model beside it knows what is so (who has the lock, whether the
- * backend is open, what is asked of the handler); what must hold is checked at each step.
+ * The lock's table, exhaustively: all sequences of events that a handler, an I/O thread and
+ * initiators can produce. A small model beside it knows the truth (whether this host has the lock,
+ * whether the backend is open, which call the handler has); the invariants are checked at each
+ * step.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,7 +29,7 @@ struct world {
 	enum lock_state state;
 	enum call call;
 	bool open;
-	bool locked; /* by us, as far as we were told */
+	bool locked; /* by this host, as far as the handler has said */
 	bool timer;
 };
 
@@ -111,6 +112,8 @@ static void act(struct world *world, uint32_t actions)
 		world->timer = true;
 	if (actions & LOCK_DO_RETURN)
 		assert_true(world->open);
+	if (actions & LOCK_DO_FAULT)
+		assert_int_equal(world->state, LOCK_FENCED);
 }
 
 static void check(const struct world *world)
@@ -118,7 +121,7 @@ static void check(const struct world *world)
 	assert_int_equal(lock_is_calling(world->state), world->call != CALL_NONE);
 	if (world->state == LOCK_LOCKED)
 		assert_true(world->locked);
-	if (world->state < LOCK_FENCED)
+	if (lock_has_backend(world->state))
 		assert_true(world->open);
 	/* it goes on by itself */
 	if (world->state == LOCK_RETRY_WAIT || world->state == LOCK_PAUSED)
@@ -132,10 +135,9 @@ static void explore(const struct world *before, unsigned depth)
 		struct lock_transition transition = lock_fsm(before->state, event);
 		struct world world = *before;
 
-		/* what is told while a call is under way is kept for its end */
+		/* a lock that is lost during a call is seen in the call's result */
 		if (!possible(&world, event) ||
-		    ((event == LOCK_EV_FENCED || event == LOCK_EV_LOST) &&
-		     lock_is_calling(world.state)))
+		    (event == LOCK_EV_LOST && lock_is_calling(world.state)))
 			continue;
 		happen(&world, event);
 		if (!transition.defined) {
@@ -150,7 +152,7 @@ static void explore(const struct world *before, unsigned depth)
 	}
 }
 
-static void it_holds_for_all_sequences(void **state)
+static void every_sequence_keeps_the_promises(void **state)
 {
 	const struct world world = {.state = LOCK_UNSHARED, .open = true};
 
@@ -163,8 +165,7 @@ static void it_holds_for_all_sequences(void **state)
 	}
 }
 
-/* From wherever it is, a backend that has to be opened anew is. */
-static void what_is_fenced_is_opened_anew(void **state)
+static void a_fenced_backend_is_reopened(void **state)
 {
 	static const enum lock_state from[] = {
 		LOCK_UNSHARED, LOCK_UNLOCKED, LOCK_LOCKED, LOCK_PAUSED};
@@ -177,11 +178,35 @@ static void what_is_fenced_is_opened_anew(void **state)
 	assert_int_equal(lock_fsm(LOCK_RETRY_WAIT, LOCK_EV_TIMER).actions, LOCK_DO_OPEN);
 }
 
+static void a_backend_that_is_fenced_during_a_call_is_reopened_after_it(void **state)
+{
+	static const struct {
+		enum lock_state from;
+		enum lock_event end;
+	} calls[] = {
+		{LOCK_LOCKING, LOCK_EV_LOCKED},
+		{LOCK_LOCKING, LOCK_EV_LOCK_FAILED},
+		{LOCK_UNLOCKING, LOCK_EV_UNLOCKED},
+		{LOCK_OPENING, LOCK_EV_OPENED}};
+
+	(void) state;
+	for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		struct lock_transition transition = lock_fsm(calls[i].from, LOCK_EV_FENCED);
+
+		assert_true(lock_is_calling(transition.next));
+		assert_int_equal(transition.actions, 0);
+		transition = lock_fsm(transition.next, calls[i].end);
+		assert_int_equal(transition.next, LOCK_FENCED);
+		assert_int_equal(transition.actions, LOCK_DO_FAULT);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(it_holds_for_all_sequences),
-		cmocka_unit_test(what_is_fenced_is_opened_anew),
+		cmocka_unit_test(every_sequence_keeps_the_promises),
+		cmocka_unit_test(a_fenced_backend_is_reopened),
+		cmocka_unit_test(a_backend_that_is_fenced_during_a_call_is_reopened_after_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two gateways of one backing store: a store in memory that has one owner, and shuts a former owner
- * out. What a cluster does is seen by tests/ceph.
+ * Two gateways of one backing store: a store in memory that one of them can lock, which fences the
+ * former lock holder. tests/ceph runs the same with a cluster.
  */
 #include "gateway.h"
 
@@ -15,12 +15,12 @@
 
 struct opened;
 
-/* The store and what befalls it. Under the lock. */
+/* The store, its counts and its faults. Under the lock. */
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	uint8_t data[SIZE];
-	struct opened *owner;
+	struct opened *holder;
 	uint16_t tag;
 	unsigned opens;
 	unsigned opens_fail; /* so many more */
@@ -36,7 +36,7 @@ struct opened {
 	const struct tcmu_host *host;
 	struct tcmu_host_device *dev;
 	bool fenced;
-	bool told;
+	bool reported;
 };
 
 static int on_open(
@@ -54,7 +54,7 @@ static int on_open(
 	pthread_mutex_unlock(&store.lock);
 	if (fails) {
 		free(opened);
-		strcpy(reason->text, "it is away");
+		strcpy(reason->text, "it cannot be reached");
 		return -ETIMEDOUT;
 	}
 	opened->host = host;
@@ -68,8 +68,8 @@ static int on_open(
 static void on_close(void *backend)
 {
 	pthread_mutex_lock(&store.lock);
-	if (store.owner == backend)
-		store.owner = NULL;
+	if (store.holder == backend)
+		store.holder = NULL;
 	pthread_mutex_unlock(&store.lock);
 	free(backend);
 }
@@ -93,9 +93,9 @@ static int on_lock(void *backend, uint16_t tag, struct tcmu_reason *reason)
 		strcpy(reason->text, "it cannot be had");
 		r = -ETIMEDOUT;
 	} else {
-		if (store.owner && store.owner != opened)
-			store.owner->fenced = true;
-		store.owner = opened;
+		if (store.holder && store.holder != opened)
+			store.holder->fenced = true;
+		store.holder = opened;
 		store.tag = tag;
 	}
 	pthread_mutex_unlock(&store.lock);
@@ -105,8 +105,8 @@ static int on_lock(void *backend, uint16_t tag, struct tcmu_reason *reason)
 static int on_unlock(void *backend)
 {
 	pthread_mutex_lock(&store.lock);
-	if (store.owner == backend)
-		store.owner = NULL;
+	if (store.holder == backend)
+		store.holder = NULL;
 	pthread_mutex_unlock(&store.lock);
 	return 0;
 }
@@ -114,16 +114,16 @@ static int on_unlock(void *backend)
 static int on_lock_state(void *backend, bool *ours, uint16_t *tag)
 {
 	struct opened *opened = backend;
-	bool fenced, told;
+	bool fenced, reported;
 
 	pthread_mutex_lock(&store.lock);
-	*ours = store.owner == backend;
-	*tag = store.owner ? store.tag : 0;
+	*ours = store.holder == backend;
+	*tag = store.holder ? store.tag : 0;
 	fenced = opened->fenced;
-	told = opened->told;
-	opened->told = fenced;
+	reported = opened->reported;
+	opened->reported = fenced;
 	pthread_mutex_unlock(&store.lock);
-	if (fenced && !told)
+	if (fenced && !reported)
 		opened->host->event(opened->dev, TCMU_BACKEND_FENCED, -ESHUTDOWN);
 	return fenced ? -ESHUTDOWN : 0;
 }
@@ -134,8 +134,8 @@ static int carry_out(struct opened *opened, struct tcmu_io *io, bool *fenced)
 	uint8_t *at = store.data + io->offset;
 
 	if (opened->fenced) {
-		*fenced = !opened->told;
-		opened->told = true;
+		*fenced = !opened->reported;
+		opened->reported = true;
 		return -ESHUTDOWN;
 	}
 	if (io->op == TCMU_IO_WRITE && store.hold_writes) {
@@ -183,8 +183,8 @@ static const struct tcmu_handler handler = {
 	.lock_state = on_lock_state,
 };
 
-/* Tests look at the store and change it under its lock, like those whom it serves. */
-static unsigned look_at(const unsigned *count)
+/* Tests read and change the store under its lock, as the gateways do. */
+static unsigned read_count(const unsigned *count)
 {
 	unsigned value;
 
@@ -194,12 +194,12 @@ static unsigned look_at(const unsigned *count)
 	return value;
 }
 
-static bool has_owner(void)
+static bool is_locked(void)
 {
 	bool has;
 
 	pthread_mutex_lock(&store.lock);
-	has = store.owner;
+	has = store.holder;
 	pthread_mutex_unlock(&store.lock);
 	return has;
 }
@@ -224,7 +224,7 @@ static int first_byte(void)
 	return byte;
 }
 
-static void let_fail(unsigned *count, unsigned times)
+static void set_count(unsigned *count, unsigned times)
 {
 	pthread_mutex_lock(&store.lock);
 	*count = times;
@@ -253,7 +253,7 @@ static int teardown(void **state)
 {
 	(void) state;
 	gateways_end();
-	assert_false(has_owner());
+	assert_false(is_locked());
 	return 0;
 }
 
@@ -289,13 +289,13 @@ static void assert_states(struct gateway *gateway, uint8_t first, uint8_t second
 
 /* ------- tests ------- */
 
-static void who_is_alone_needs_no_lock(void **state)
+static void a_store_that_is_not_shared_needs_no_lock(void **state)
 {
 	struct gateway *one = start(0, 0);
 
 	(void) state;
 	assert_writes(one, 1);
-	assert_int_equal(look_at(&store.locks), 0);
+	assert_int_equal(read_count(&store.locks), 0);
 	gateway_delete(one);
 }
 
@@ -306,11 +306,11 @@ static void the_first_write_takes_the_lock_and_reads_need_none(void **state)
 
 	(void) state;
 	assert_int_equal(gateway_do(one, &read), SCSI_GOOD);
-	assert_int_equal(look_at(&store.locks), 0);
+	assert_int_equal(read_count(&store.locks), 0);
 	assert_states(one, SCSI_ACTIVE_NONOPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
 	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
 	assert_writes(one, 1);
-	assert_int_equal(look_at(&store.locks), 1);
+	assert_int_equal(read_count(&store.locks), 1);
 	assert_int_equal(tag(), 1);
 	assert_states(one, SCSI_ACTIVE_OPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
 	gateway_delete(one);
@@ -331,7 +331,7 @@ static void writes_move_the_lock_and_the_loser_comes_back(void **state)
 	assert_int_equal(first_byte(), 2);
 	gateway_wait_state(one, DEVICE_LIVE, 10);
 	assert_writes(one, 3);
-	assert_int_equal(look_at(&store.opens), 3);
+	assert_int_equal(read_count(&store.opens), 3);
 	assert_states(one, SCSI_ACTIVE_OPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
 	gateway_delete(one);
 	gateway_delete(two);
@@ -352,7 +352,7 @@ static struct tcmu_io *wait_late(void)
 	return late;
 }
 
-/* It is opened anew only when what it had under way has come back. */
+/* It is reopened only when its requests in flight have ended. */
 static void a_backend_is_not_closed_under_a_write(void **state)
 {
 	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
@@ -368,20 +368,20 @@ static void a_backend_is_not_closed_under_a_write(void **state)
 	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
 	gateway_wait_state(one, DEVICE_FAULTED, 10);
 	for (int i = 0; i < 20; i++)
-		gateways_turn();
-	assert_int_equal(look_at(&store.opens), 2);
+		gateways_iterate();
+	assert_int_equal(read_count(&store.opens), 2);
 	assert_false(initiator_is_done(&late));
 	tcmu_io_complete(held, -ESHUTDOWN);
 	gateway_wait(&late);
 	assert_int_equal(late.status, SCSI_BUSY);
 	gateway_wait_state(one, DEVICE_LIVE, 10);
-	assert_int_equal(look_at(&store.opens), 3);
+	assert_int_equal(read_count(&store.opens), 3);
 	assert_int_equal(first_byte(), 2);
 	gateway_delete(one);
 	gateway_delete(two);
 }
 
-static void initiators_say_which_gateway_it_is(void **state)
+static void with_explicit_access_initiators_choose_the_gateway(void **state)
 {
 	struct gateway *one = start(1, EXPLICIT), *two = start(2, EXPLICIT);
 	struct initiator_command write = write_of(1), ready = cmd_test_unit_ready();
@@ -392,14 +392,14 @@ static void initiators_say_which_gateway_it_is(void **state)
 	gateway_do(one, &ready);
 	assert_sense(&ready, 0x2, 0x040b);
 	assert_states(one, SCSI_STANDBY, SCSI_STANDBY);
-	assert_int_equal(look_at(&store.locks), 0);
+	assert_int_equal(read_count(&store.locks), 0);
 
 	assert_int_equal(gateway_set(one, 1, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
 	assert_int_equal(gateway_configfs_state(one, 1), SCSI_ACTIVE_OPTIMIZED);
 	assert_writes(one, 1);
 	assert_states(one, SCSI_ACTIVE_OPTIMIZED, SCSI_STANDBY);
 	assert_states(two, SCSI_ACTIVE_OPTIMIZED, SCSI_STANDBY);
-	/* another host's group is not ours to activate */
+	/* the group of another host cannot be activated here */
 	assert_int_equal(gateway_set(one, 2, SCSI_ACTIVE_OPTIMIZED), SCSI_CHECK_CONDITION);
 
 	assert_int_equal(gateway_set(two, 2, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
@@ -414,7 +414,7 @@ static void initiators_say_which_gateway_it_is(void **state)
 	assert_states(one, SCSI_STANDBY, SCSI_ACTIVE_OPTIMIZED);
 
 	assert_int_equal(gateway_set(two, 2, SCSI_STANDBY), SCSI_GOOD);
-	assert_false(has_owner());
+	assert_false(is_locked());
 	write = write_of(4);
 	gateway_do(two, &write);
 	assert_sense(&write, 0x2, 0x040b);
@@ -423,9 +423,9 @@ static void initiators_say_which_gateway_it_is(void **state)
 	gateway_delete(two);
 }
 
-/* An initiator asks where to go before it sends anything: it is told by the gateway that was shut
- * out, which does not know yet. */
-static void who_was_shut_out_does_not_say_that_it_is_active(void **state)
+/* An initiator asks for the active path before it sends anything; the fenced gateway, which does
+ * not know yet that it is fenced, answers. */
+static void a_fenced_gateway_does_not_report_that_it_is_active(void **state)
 {
 	struct gateway *one = start(1, EXPLICIT), *two = start(2, EXPLICIT);
 	uint8_t states[2], status;
@@ -436,7 +436,7 @@ static void who_was_shut_out_does_not_say_that_it_is_active(void **state)
 	assert_int_equal(gateway_set(two, 2, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
 	assert_states(one, SCSI_STANDBY, SCSI_STANDBY);
 	do {
-		gateways_turn();
+		gateways_iterate();
 		gateway_report(one, states);
 		assert_int_equal(states[0], SCSI_STANDBY);
 	} while (states[1] != SCSI_ACTIVE_OPTIMIZED);
@@ -445,7 +445,7 @@ static void who_was_shut_out_does_not_say_that_it_is_active(void **state)
 	/* and is activated as soon as it has come back */
 	assert_int_equal(gateway_set(two, 2, SCSI_STANDBY), SCSI_GOOD);
 	while ((status = gateway_set(two, 2, SCSI_ACTIVE_OPTIMIZED)) == SCSI_BUSY)
-		gateways_turn();
+		gateways_iterate();
 	assert_int_equal(status, SCSI_GOOD);
 	gateway_delete(one);
 	gateway_delete(two);
@@ -457,19 +457,19 @@ static void a_lock_that_cannot_be_had_sends_initiators_elsewhere(void **state)
 	struct initiator_command write = write_of(1);
 
 	(void) state;
-	let_fail(&store.locks_fail, 1);
+	set_count(&store.locks_fail, 1);
 	gateway_do_persistently(one, &write, 10);
 	assert_sense(&write, 0x2, 0x040c);
 	do {
-		gateways_turn();
+		gateways_iterate();
 		write = write_of(1);
 		gateway_do(one, &write);
 	} while (write.status != SCSI_GOOD);
-	assert_int_equal(look_at(&store.locks), 2);
+	assert_int_equal(read_count(&store.locks), 2);
 	gateway_delete(one);
 }
 
-static void it_comes_back_as_soon_as_it_can_be_opened(void **state)
+static void a_gateway_serves_again_once_its_backend_opens(void **state)
 {
 	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
 	struct initiator_command write = write_of(3);
@@ -477,11 +477,11 @@ static void it_comes_back_as_soon_as_it_can_be_opened(void **state)
 	(void) state;
 	assert_writes(one, 1);
 	assert_writes(two, 2);
-	let_fail(&store.opens_fail, 2);
+	set_count(&store.opens_fail, 2);
 	gateway_do_persistently(one, &write, 10);
 	assert_sense(&write, 0x2, 0x040c);
 	gateway_wait_state(one, DEVICE_LIVE, 20);
-	assert_int_equal(look_at(&store.opens), 5);
+	assert_int_equal(read_count(&store.opens), 5);
 	assert_writes(one, 3);
 	gateway_delete(one);
 	gateway_delete(two);
@@ -499,7 +499,7 @@ static void a_delete_does_not_wait_for_a_lock(void **state)
 	pthread_mutex_lock(&store.lock);
 	while (!store.held) {
 		pthread_mutex_unlock(&store.lock);
-		gateways_turn();
+		gateways_iterate();
 		pthread_mutex_lock(&store.lock);
 	}
 	pthread_mutex_unlock(&store.lock);
@@ -515,7 +515,8 @@ static void a_delete_does_not_wait_for_a_lock(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(who_is_alone_needs_no_lock, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_store_that_is_not_shared_needs_no_lock, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			the_first_write_takes_the_lock_and_reads_need_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(
@@ -523,13 +524,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_backend_is_not_closed_under_a_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			initiators_say_which_gateway_it_is, setup, teardown),
+			with_explicit_access_initiators_choose_the_gateway, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			who_was_shut_out_does_not_say_that_it_is_active, setup, teardown),
+			a_fenced_gateway_does_not_report_that_it_is_active, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_lock_that_cannot_be_had_sends_initiators_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			it_comes_back_as_soon_as_it_can_be_opened, setup, teardown),
+			a_gateway_serves_again_once_its_backend_opens, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_delete_does_not_wait_for_a_lock, setup, teardown),
 	};
 

@@ -307,7 +307,7 @@ static void names_that_are_not_utf8_are_shown_all_the_same(void **state)
 	json_t *answer;
 
 	(void) state;
-	fixture_devices[0].view.label = "user_0/\xff\xc3";
+	fixture_devices[0].status.label = "user_0/\xff\xc3";
 	answer = methods_ask("{\"method\": \"list\"}");
 	assert_string_equal(
 		text_at(answer, "result.devices.0.device"), "user_0/\xef\xbf\xbd\xef\xbf\xbd");

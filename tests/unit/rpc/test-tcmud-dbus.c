@@ -211,7 +211,7 @@ static void all_objects_are_enumerated(void **state)
 static void names_that_are_not_utf8_are_shown_all_the_same(void **state)
 {
 	(void) state;
-	fixture_devices[0].view.label = "user_0/\xff";
+	fixture_devices[0].status.label = "user_0/\xff";
 	text_is(DISK, "Name", "user_0/\xef\xbf\xbd");
 }
 

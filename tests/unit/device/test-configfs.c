@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What others set of a device, read from a made-up configfs; and mode parameters that are kept for
- * a serial.
+ * The unit serial and the ports of a device, read from a made-up configfs; and mode parameters that
+ * are saved for a serial.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +15,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "device/lu-info-read.h"
+#include "device/configfs.h"
+#include "device/env.h"
+#include "device/marks.h"
 #include "fake-root.h"
 
 #define TARGET "/sys/kernel/config/target/"
@@ -25,7 +27,7 @@
 
 static struct fake_root root;
 static const struct tcmu_name disk = {.hba = 5, .name = "disk"};
-static struct scsi_lu_info identity;
+static struct scsi_lu_info lu_info;
 static char state_dir[128];
 
 static int setup(void **state)
@@ -79,13 +81,22 @@ static void port(const char *target, unsigned tag, const char *id, const char *e
 	fake_root_write(&root, path, enabled);
 }
 
-static void read_it(void)
+static void read_of(const struct tcmu_name *name)
 {
-	memset(&identity, 0xee, sizeof(identity));
-	lu_info_read(&disk, state_dir, &identity);
+	struct device_env env;
+
+	memset(&lu_info, 0xee, sizeof(lu_info));
+	device_env_init(&env, NULL, NULL);
+	env.state_dir = state_dir;
+	env.kernel->read_lu_info(&env, name, &lu_info);
 }
 
-static void a_device_of_one_port_is_known_all_through(void **state)
+static void read_it(void)
+{
+	read_of(&disk);
+}
+
+static void a_device_of_one_port_is_fully_known(void **state)
 {
 	(void) state;
 	group("default_tg_pt_gp", "0\n", "Implicit and Explicit\n",
@@ -93,26 +104,26 @@ static void a_device_of_one_port_is_known_all_through(void **state)
 	port(FIRST, 3, "9\n", "1\n");
 	fake_root_write(&root, DEVICE "alua_lu_gp", "LU Group Alias: x\nLU Group ID: 4\n");
 	read_it();
-	assert_string_equal(identity.serial, "1a2b");
-	assert_int_equal(identity.ports.group_cnt, 1);
-	assert_int_equal(identity.ports.groups[0].state, SCSI_STANDBY);
-	assert_int_equal(identity.ports.groups[0].supported, 0x05);
+	assert_string_equal(lu_info.serial, "1a2b");
+	assert_int_equal(lu_info.ports.group_cnt, 1);
+	assert_int_equal(lu_info.ports.groups[0].state, SCSI_STANDBY);
+	assert_int_equal(lu_info.ports.groups[0].supported, 0x05);
 	assert_int_equal(
-		identity.ports.groups[0].access, SCSI_ACCESS_IMPLICIT | SCSI_ACCESS_EXPLICIT);
-	assert_int_equal(identity.ports.groups[0].ports[0], 9);
+		lu_info.ports.groups[0].access, SCSI_ACCESS_IMPLICIT | SCSI_ACCESS_EXPLICIT);
+	assert_int_equal(lu_info.ports.groups[0].ports[0], 9);
 	assert_true(
-		identity.ports.group_known && identity.ports.port_known &&
-		identity.ports.lu_group_known);
-	assert_int_equal(identity.ports.group, 0);
-	assert_int_equal(identity.ports.port, 9);
-	assert_int_equal(identity.ports.lu_group, 4);
-	assert_string_equal(identity.ports.iscsi_name, FIRST);
-	assert_int_equal(identity.ports.tag, 3);
+		lu_info.ports.group_known && lu_info.ports.port_known &&
+		lu_info.ports.lu_group_known);
+	assert_int_equal(lu_info.ports.group, 0);
+	assert_int_equal(lu_info.ports.port, 9);
+	assert_int_equal(lu_info.ports.lu_group, 4);
+	assert_string_equal(lu_info.ports.iscsi_name, FIRST);
+	assert_int_equal(lu_info.ports.tag, 3);
 }
 
 /* As on a gateway that knows the portal groups of all gateways, of which its own is the one that is
  * on. */
-static void ports_that_are_off_are_told_and_not_used(void **state)
+static void disabled_ports_are_reported_and_not_used(void **state)
 {
 	(void) state;
 	group("ao", "1\n", "Implicit\n", "iSCSI/" FIRST "/tpgt_1/lun_0\n");
@@ -121,17 +132,17 @@ static void ports_that_are_off_are_told_and_not_used(void **state)
 	port(FIRST, 1, "5\n", "0\n");
 	port(FIRST, 2, "6\n", "1\n");
 	read_it();
-	assert_int_equal(identity.ports.group_cnt, 2);
-	assert_int_equal(identity.ports.groups[0].id, 1);
-	assert_int_equal(identity.ports.groups[1].id, 2);
-	assert_int_equal(identity.ports.transition_seconds, 2);
-	assert_true(identity.ports.group_known && identity.ports.port_known);
-	assert_int_equal(identity.ports.group, 2);
-	assert_int_equal(identity.ports.port, 6);
-	assert_int_equal(identity.ports.tag, 2);
+	assert_int_equal(lu_info.ports.group_cnt, 2);
+	assert_int_equal(lu_info.ports.groups[0].id, 1);
+	assert_int_equal(lu_info.ports.groups[1].id, 2);
+	assert_int_equal(lu_info.ports.transition_seconds, 2);
+	assert_true(lu_info.ports.group_known && lu_info.ports.port_known);
+	assert_int_equal(lu_info.ports.group, 2);
+	assert_int_equal(lu_info.ports.port, 6);
+	assert_int_equal(lu_info.ports.tag, 2);
 }
 
-static void with_several_ports_only_what_they_share_is_known(void **state)
+static void of_several_ports_the_common_facts_are_known(void **state)
 {
 	(void) state;
 	group("ao", "1\n", "None\n",
@@ -139,55 +150,55 @@ static void with_several_ports_only_what_they_share_is_known(void **state)
 	port(FIRST, 1, "5\n", "1\n");
 	port(SECOND, 1, "6\n", "1\n");
 	read_it();
-	assert_true(identity.ports.group_known);
-	assert_int_equal(identity.ports.group, 1);
-	assert_false(identity.ports.port_known);
-	assert_string_equal(identity.ports.iscsi_name, "");
+	assert_true(lu_info.ports.group_known);
+	assert_int_equal(lu_info.ports.group, 1);
+	assert_false(lu_info.ports.port_known);
+	assert_string_equal(lu_info.ports.iscsi_name, "");
 
 	group("ao", "1\n", "None\n", "iSCSI/" FIRST "/tpgt_1/lun_0\n");
 	group("ano", "2\n", "None\n", "iSCSI/" SECOND "/tpgt_1/lun_0\n");
 	read_it();
-	assert_false(identity.ports.group_known || identity.ports.port_known);
-	assert_int_equal(identity.ports.group_cnt, 2);
+	assert_false(lu_info.ports.group_known || lu_info.ports.port_known);
+	assert_int_equal(lu_info.ports.group_cnt, 2);
 }
 
 /* Whoever makes groups means that other hosts may serve the same medium; the kernel's own group
  * says nothing. */
-static void a_group_of_the_owners_makes_it_shared(void **state)
+static void a_group_that_an_administrator_made_means_sharing(void **state)
 {
 	(void) state;
 	group("default_tg_pt_gp", "0\n", "Implicit and Explicit\n",
 	      "iSCSI/" FIRST "/tpgt_3/lun_0\n");
 	port(FIRST, 3, "9\n", "1\n");
 	read_it();
-	assert_false(identity.ports.shared);
+	assert_false(lu_info.ports.shared);
 	group("none", "5\n", "None\n", "iSCSI/" FIRST "/tpgt_1/lun_0\n");
 	port(FIRST, 1, "5\n", "1\n");
 	group("empty", "6\n", "Implicit\n", "");
 	read_it();
-	assert_false(identity.ports.shared);
+	assert_false(lu_info.ports.shared);
 
 	group("ao", "7\n", "Implicit\n", "iSCSI/" SECOND "/tpgt_1/lun_0\n");
 	port(SECOND, 1, "6\n", "0\n");
 	read_it();
-	assert_true(identity.ports.shared);
-	assert_false(identity.ports.by_initiators);
-	assert_int_equal(identity.ports.owner_group, 0);
+	assert_true(lu_info.ports.shared);
+	assert_false(lu_info.ports.by_initiators);
+	assert_int_equal(lu_info.ports.owner_group, 0);
 	group("ano", "8\n", "Implicit and Explicit\n", "iSCSI/" SECOND "/tpgt_2/lun_0\n");
 	port(SECOND, 2, "7\n", "1\n");
 	read_it();
-	assert_true(identity.ports.by_initiators);
-	assert_int_equal(identity.ports.owner_group, 8);
+	assert_true(lu_info.ports.by_initiators);
+	assert_int_equal(lu_info.ports.owner_group, 8);
 }
 
 /* The kernel refuses to change such a group's state at our word. */
-static void what_only_initiators_may_change_nobody_can(void **state)
+static void a_group_with_explicit_access_alone_is_unchangeable(void **state)
 {
 	(void) state;
 	group("ao", "1\n", "Explicit\n", "iSCSI/" FIRST "/tpgt_1/lun_0\n");
 	port(FIRST, 1, "5\n", "1\n");
 	read_it();
-	assert_int_equal(identity.ports.groups[0].access, 0);
+	assert_int_equal(lu_info.ports.groups[0].access, 0);
 }
 
 static void a_device_that_is_gone_is_unknown(void **state)
@@ -195,14 +206,13 @@ static void a_device_that_is_gone_is_unknown(void **state)
 	struct tcmu_name gone = {.hba = 6, .name = "gone"};
 
 	(void) state;
-	memset(&identity, 0xee, sizeof(identity));
-	lu_info_read(&gone, state_dir, &identity);
-	assert_string_equal(identity.serial, "");
-	assert_int_equal(identity.ports.group_cnt, 0);
-	assert_false(identity.has_saved);
+	read_of(&gone);
+	assert_string_equal(lu_info.serial, "");
+	assert_int_equal(lu_info.ports.group_cnt, 0);
+	assert_false(lu_info.has_saved);
 }
 
-static void states_are_changed_in_their_order_until_one_is_refused(void **state)
+static void states_change_in_order_until_one_is_refused(void **state)
 {
 	struct scsi_group_states states = {
 		.cnt = 3,
@@ -213,40 +223,40 @@ static void states_are_changed_in_their_order_until_one_is_refused(void **state)
 	(void) state;
 	group("ao", "1\n", "Implicit\n", "");
 	group("ano", "2\n", "Implicit\n", "");
-	assert_int_equal(lu_info_set_groups(&disk, &states), -ENODEV);
+	assert_int_equal(configfs_set_groups(&disk, &states), -ENODEV);
 	assert_string_equal(fake_root_read(&root, DEVICE "alua/ano/alua_access_state"), "0");
 	assert_string_equal(fake_root_read(&root, DEVICE "alua/ano/alua_access_status"), "1");
 	assert_string_equal(fake_root_read(&root, DEVICE "alua/ao/alua_access_state"), "2\n");
 	states.to[1].id = 2;
-	assert_int_equal(lu_info_set_groups(&disk, &states), 0);
+	assert_int_equal(configfs_set_groups(&disk, &states), 0);
 	assert_string_equal(fake_root_read(&root, DEVICE "alua/ano/alua_access_state"), "1");
 	assert_string_equal(fake_root_read(&root, DEVICE "alua/ao/alua_access_state"), "1");
 }
 
 /* ------- saved mode parameters ------- */
 
-static void what_is_saved_is_found_again_by_the_serial(void **state)
+static void saved_modes_are_found_by_the_serial(void **state)
 {
 	static const struct scsi_mode_values all = {true, true, true},
 					     some = {.software_write_protect = true};
 
 	(void) state;
 	read_it();
-	assert_false(identity.has_saved);
-	assert_int_equal(lu_info_save(state_dir, "1a2b", &all), 0);
-	assert_int_equal(lu_info_save(state_dir, "1a2b/../..\nodd = \xc3\xa9", &some), 0);
+	assert_false(lu_info.has_saved);
+	assert_int_equal(marks_save_modes(state_dir, "1a2b", &all), 0);
+	assert_int_equal(marks_save_modes(state_dir, "1a2b/../..\nodd = \xc3\xa9", &some), 0);
 	read_it();
-	assert_true(identity.has_saved);
-	assert_memory_equal(&identity.saved, &all, sizeof(all));
-	assert_int_equal(lu_info_save(state_dir, "1a2b", &some), 0);
+	assert_true(lu_info.has_saved);
+	assert_memory_equal(&lu_info.saved, &all, sizeof(all));
+	assert_int_equal(marks_save_modes(state_dir, "1a2b", &some), 0);
 	read_it();
-	assert_memory_equal(&identity.saved, &some, sizeof(some));
+	assert_memory_equal(&lu_info.saved, &some, sizeof(some));
 	fake_root_write(&root, DEVICE "wwn/vpd_unit_serial", "T10 VPD Unit Serial Number: other\n");
 	read_it();
-	assert_false(identity.has_saved);
+	assert_false(lu_info.has_saved);
 }
 
-/* The one file in the folder. */
+/* The one file in the directory. */
 static void overwrite(const char *text)
 {
 	char pattern[160];
@@ -263,7 +273,7 @@ static void overwrite(const char *text)
 	globfree(&found);
 }
 
-static void a_file_that_is_not_ours_is_not_used(void **state)
+static void a_damaged_file_is_ignored(void **state)
 {
 	static const char *const texts[] = {
 		"",
@@ -275,49 +285,48 @@ static void a_file_that_is_not_ours_is_not_used(void **state)
 	static const struct scsi_mode_values all = {true, true, true};
 
 	(void) state;
-	assert_int_equal(lu_info_save(state_dir, "1a2b", &all), 0);
+	assert_int_equal(marks_save_modes(state_dir, "1a2b", &all), 0);
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		overwrite(texts[i]);
 		read_it();
-		assert_false(identity.has_saved);
-		assert_string_equal(identity.serial, "1a2b");
+		assert_false(lu_info.has_saved);
+		assert_string_equal(lu_info.serial, "1a2b");
 	}
 }
 
-static void a_folder_that_cannot_be_made_is_an_error(void **state)
+static void a_directory_that_cannot_be_created_is_an_error(void **state)
 {
 	static const struct scsi_mode_values all = {true, true, true};
 	char below[160];
 
 	(void) state;
 	fake_root_write(&root, "/file", "");
-	(void) snprintf(below, sizeof(below), "%s/folder", fake_root_path(&root, "/file"));
-	assert_int_equal(lu_info_save(below, "1", &all), -ENOTDIR);
+	(void) snprintf(below, sizeof(below), "%s/directory", fake_root_path(&root, "/file"));
+	assert_int_equal(marks_save_modes(below, "1", &all), -ENOTDIR);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-			a_device_of_one_port_is_known_all_through, setup, teardown),
+			a_device_of_one_port_is_fully_known, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			a_group_of_the_owners_makes_it_shared, setup, teardown),
+			a_group_that_an_administrator_made_means_sharing, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			ports_that_are_off_are_told_and_not_used, setup, teardown),
+			disabled_ports_are_reported_and_not_used, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			with_several_ports_only_what_they_share_is_known, setup, teardown),
+			of_several_ports_the_common_facts_are_known, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			what_only_initiators_may_change_nobody_can, setup, teardown),
+			a_group_with_explicit_access_alone_is_unchangeable, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_device_that_is_gone_is_unknown, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			states_are_changed_in_their_order_until_one_is_refused, setup, teardown),
+			states_change_in_order_until_one_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			what_is_saved_is_found_again_by_the_serial, setup, teardown),
+			saved_modes_are_found_by_the_serial, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_damaged_file_is_ignored, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			a_file_that_is_not_ours_is_not_used, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			a_folder_that_cannot_be_made_is_an_error, setup, teardown),
+			a_directory_that_cannot_be_created_is_an_error, setup, teardown),
 	};
 
-	return cmocka_run_group_tests_name("identity", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("lu_info", tests, NULL, NULL);
 }

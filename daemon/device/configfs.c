@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "device/configfs.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <glib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <tcmu/configfs.h>
+
+#include "base/log.h"
+#include "base/reason.h"
+
+#define MAX_SECTORS_DEFAULT 128u /* the kernel's */
+#define DATA_AREA_COMMANDS  16u  /* commands of the largest size fit in the data area */
+#define DEFAULT_GROUP       "default_tg_pt_gp" /* the target core's, for ports without a group */
+
+/* ------- attributes ------- */
+
+static int configfs_require(
+	const struct tcmu_name *name, const char *attribute, uint64_t *value,
+	struct tcmu_reason *reason)
+{
+	int r = tcmu_configfs_get(name, attribute, value);
+
+	return r < 0
+		? reason_refuse(
+			  reason, r, "cannot read its attribute %s: %s", attribute, strerror(-r))
+		: 0;
+}
+
+/* An attribute that the kernel may not have. */
+static bool configfs_is(const struct tcmu_name *name, const char *attribute, bool expected)
+{
+	uint64_t value;
+
+	return tcmu_configfs_get(name, attribute, &value) == 0 && (value != 0) == expected;
+}
+
+/* The kernel's default of hw_max_sectors makes large transfers slow. It can be raised only while
+ * nobody uses the device. */
+static void configfs_raise_max_sectors(
+	const struct tcmu_name *name, uint64_t max_transfer, struct device_attributes *attributes)
+{
+	uint64_t area = 0;
+	uint32_t sectors;
+
+	if (attributes->max_sectors != MAX_SECTORS_DEFAULT || !attributes->block_size ||
+	    tcmu_configfs_get(name, "max_data_area_mb", &area) < 0)
+		return;
+	area = area * 1024 * 1024 / DATA_AREA_COMMANDS;
+	sectors = (uint32_t) (MIN(max_transfer, area) / attributes->block_size);
+	if (sectors > attributes->max_sectors && tcmu_configfs_set_max_sectors(name, sectors) == 0)
+		attributes->max_sectors = sectors;
+}
+
+static int configfs_read_creation(
+	const struct tcmu_name *name, struct device_attributes *attributes,
+	struct tcmu_reason *reason)
+{
+	int r = tcmu_configfs_enabled(name);
+
+	if (r < 0)
+		return reason_refuse(
+			reason, r, "cannot read its state in configfs: %s", strerror(-r));
+	attributes->configured = r > 0;
+	r = tcmu_configfs_device_id(name, &attributes->id);
+	if (r < 0)
+		return reason_refuse(
+			reason, r, "cannot read its number in configfs: %s", strerror(-r));
+	return 0;
+}
+
+int configfs_read_attributes(
+	const struct tcmu_name *name, enum device_origin origin, uint64_t max_transfer,
+	struct device_attributes *attributes, struct tcmu_reason *reason)
+{
+	uint64_t block_size, max_sectors;
+	int64_t replies;
+	int r;
+
+	assert(origin < DEVICE_ORIGIN_COUNT);
+	if ((r = configfs_require(name, "hw_block_size", &block_size, reason)) < 0 ||
+	    (r = configfs_require(name, "dev_size", &attributes->size, reason)) < 0 ||
+	    (r = configfs_require(name, "hw_max_sectors", &max_sectors, reason)) < 0)
+		return r;
+	attributes->block_size = (uint32_t) block_size;
+	attributes->max_sectors = (uint32_t) max_sectors;
+	if (origin == DEVICE_ORIGIN_ADDED)
+		configfs_raise_max_sectors(name, max_transfer, attributes);
+	attributes->write_cache = configfs_is(name, "emulate_write_cache", true);
+	attributes->no_reservations = configfs_is(name, "emulate_pr", false);
+	attributes->no_port_groups = configfs_is(name, "alua_support", false);
+	/* A kernel without the attribute always waits. */
+	attributes->replies = tcmu_configfs_get_signed(name, "nl_reply_supported", &replies) < 0 ||
+		replies == 1;
+	attributes->configured = false;
+	return origin == DEVICE_ORIGIN_FOUND ? configfs_read_creation(name, attributes, reason) : 0;
+}
+
+/* ------- before a device is served ------- */
+
+/* The administration tools may move dbroot until the first fabric module is loaded, so it is read
+ * for each device. */
+static void configfs_create_directories(void)
+{
+	static const char *const names[] = {"pr", "alua"};
+	char root[256], path[300];
+
+	if (tcmu_configfs_dbroot(root, sizeof(root)) < 0)
+		return;
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		(void) snprintf(path, sizeof(path), "%s/%s", root, names[i]);
+		if (g_mkdir_with_parents(path, 0755) < 0)
+			log_warning("cannot create %s: %s", path, strerror(errno));
+	}
+}
+
+void configfs_prepare(const struct tcmu_name *name)
+{
+	/* Older kernels lack the attribute: there, aborted commands end when their time is up. */
+	(void) tcmu_configfs_set(name, "tmr_notification", "1");
+	configfs_create_directories();
+}
+
+void configfs_block(const struct tcmu_name *name)
+{
+	(void) tcmu_configfs_action(name, "block_dev", 1);
+}
+
+/* ------- ports ------- */
+
+/* The kernel lets the daemon change a state only where implicit changes are allowed. A group that
+ * only initiators may change cannot be changed at all. */
+static uint8_t ports_access(const struct tcmu_port_group *group)
+{
+	return group->access & SCSI_ACCESS_IMPLICIT ? group->access : 0;
+}
+
+static void ports_add_group(struct scsi_ports *ports, const struct tcmu_port_group *from)
+{
+	struct scsi_port_group *group;
+
+	assert(ports->group_cnt < SCSI_PORT_GROUPS_MAX);
+	group = &ports->groups[ports->group_cnt++];
+	*group = (struct scsi_port_group){
+		.id = from->id,
+		.state = from->state,
+		.supported = from->supported,
+		.status = from->status,
+		.access = ports_access(from),
+		.preferred = from->preferred,
+	};
+	for (unsigned i = 0; i < from->port_cnt && i < SCSI_GROUP_PORTS_MAX; i++)
+		group->ports[group->port_cnt++] = from->ports[i].id;
+	if (from->transition_seconds > ports->transition_seconds)
+		ports->transition_seconds = from->transition_seconds;
+}
+
+/* The enabled ports. A fact that all of them share is known of every command. */
+struct reach {
+	unsigned ports;
+	unsigned groups;
+	const struct tcmu_port *port;
+	uint16_t group;
+};
+
+static void reach_add(struct reach *reach, const struct tcmu_port_group *group)
+{
+	unsigned before = reach->ports;
+
+	for (unsigned i = 0; i < group->port_cnt; i++) {
+		if (!group->ports[i].enabled)
+			continue;
+		reach->ports++;
+		reach->port = &group->ports[i];
+	}
+	if (reach->ports == before)
+		return;
+	reach->groups++;
+	assert(reach->groups <= reach->ports);
+	reach->group = group->id;
+}
+
+static void reach_report(struct scsi_ports *ports, const struct reach *reach)
+{
+	ports->group_known = reach->groups == 1;
+	ports->group = reach->group;
+	ports->port_known = reach->ports == 1;
+	if (!ports->port_known)
+		return;
+	ports->port = reach->port->id;
+	if (strcmp(reach->port->fabric, "iscsi") != 0)
+		return;
+	ports->tag = reach->port->tag;
+	g_strlcpy(ports->iscsi_name, reach->port->target, sizeof(ports->iscsi_name));
+}
+
+/* A group that an administrator made and put ports in means several paths to the medium, with other
+ * hosts at the ends of the others. */
+static void ports_add_sharing(
+	struct scsi_ports *ports, const struct tcmu_port_group *group, const struct reach *before,
+	const struct reach *after)
+{
+	if (strcmp(group->name, DEFAULT_GROUP) == 0 || !group->access)
+		return;
+	ports->shared = true;
+	ports->by_initiators |= (ports_access(group) & SCSI_ACCESS_EXPLICIT) != 0;
+	if (!ports->owner_group && after->ports > before->ports)
+		ports->owner_group = group->id;
+}
+
+static void ports_read(const struct tcmu_name *name, struct scsi_ports *ports)
+{
+	struct tcmu_port_group *groups = NULL;
+	struct reach reach = {0};
+	int cnt = tcmu_configfs_port_groups(name, &groups);
+
+	ports->lu_group_known = tcmu_configfs_lu_group(name, &ports->lu_group) == 0;
+	if (cnt < 0)
+		return;
+	for (int i = 0; i < cnt && ports->group_cnt < SCSI_PORT_GROUPS_MAX; i++) {
+		struct reach before = reach;
+
+		if (!groups[i].port_cnt)
+			continue;
+		ports_add_group(ports, &groups[i]);
+		reach_add(&reach, &groups[i]);
+		ports_add_sharing(ports, &groups[i], &before, &reach);
+	}
+	reach_report(ports, &reach);
+	tcmu_port_groups_free(groups, cnt);
+}
+
+int configfs_set_groups(const struct tcmu_name *name, const struct scsi_group_states *states)
+{
+	struct tcmu_port_group *groups = NULL;
+	int cnt = tcmu_configfs_port_groups(name, &groups);
+	int r = cnt < 0 ? cnt : 0;
+
+	for (unsigned i = 0; i < states->cnt && r >= 0; i++) {
+		int at = 0;
+
+		while (at < cnt && groups[at].id != states->to[i].id)
+			at++;
+		r = at < cnt ? tcmu_configfs_set_port_group(
+				       name, groups[at].name, states->to[i].state, true)
+			     : -ENODEV;
+	}
+	tcmu_port_groups_free(groups, cnt < 0 ? 0 : cnt);
+	return r;
+}
+
+void configfs_read_lu_info(const struct tcmu_name *name, struct scsi_lu_info *lu_info)
+{
+	memset(lu_info, 0, sizeof(*lu_info));
+	if (tcmu_configfs_unit_serial(name, lu_info->serial, sizeof(lu_info->serial)) < 0)
+		lu_info->serial[0] = '\0';
+	ports_read(name, &lu_info->ports);
+}

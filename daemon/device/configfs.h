@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A device's configfs attributes: those that are read when it is opened, its unit serial, and the
+ * target ports that reach it.
+ *
+ * Stateless. Every function may wait while the kernel creates or deletes another device, so it
+ * runs on a job's thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <scsi/scsi.h>
+#include <tcmu/handler.h>
+#include <tcmu/scan.h>
+
+/* How the daemon learned of a device. */
+enum device_origin {
+	DEVICE_ORIGIN_ADDED, /* by ADDED_DEVICE */
+	DEVICE_ORIGIN_FOUND, /* by a scan: the kernel had it already */
+	DEVICE_ORIGIN_COUNT,
+};
+
+struct device_attributes {
+	uint64_t size; /* bytes */
+	uint32_t block_size;
+	uint32_t max_sectors; /* blocks of one command */
+	uint32_t id;          /* for netlink answers; DEVICE_ORIGIN_FOUND only */
+	bool write_cache;     /* emulate_write_cache */
+	bool no_reservations; /* emulate_pr is 0 */
+	bool no_port_groups;  /* alua_support is 0 */
+	bool replies;         /* nl_reply_supported: the kernel waits for answers */
+	bool configured;      /* false: the creation waits for its answer */
+};
+
+/* Reads the attributes. max_transfer: bytes; a device that is being created with the kernel's
+ * default of hw_max_sectors gets as much, if its data area has room for it. Returns 0, or -errno
+ * with a reason; the attributes before the failing one are valid then. */
+int configfs_read_attributes(
+	const struct tcmu_name *name, enum device_origin origin, uint64_t max_transfer,
+	struct device_attributes *attributes, struct tcmu_reason *reason);
+
+/* Before a device is served: the kernel reports aborted commands from now on, and the directories
+ * exist in which the target core keeps reservations and ALUA states. Without them every PERSISTENT
+ * RESERVE OUT fails. Best effort; a failure is logged. */
+void configfs_prepare(const struct tcmu_name *name);
+
+/* Has the kernel answer BUSY to commands that no daemon serves. Best effort. */
+void configfs_block(const struct tcmu_name *name);
+
+/* Reads the unit serial, the ports and their groups. Never fails: a fact that cannot be read is
+ * unknown, and an unknown serial is empty. lu_info->has_saved becomes false. */
+void configfs_read_lu_info(const struct tcmu_name *name, struct scsi_lu_info *lu_info);
+
+/* Changes states of target port groups, in their order (SPC-4 6.45, SET TARGET PORT GROUPS).
+ * Returns 0, or the -errno of the first that the kernel refuses; those before it have changed.
+ * -ENODEV: there is no such group. */
+int configfs_set_groups(const struct tcmu_name *name, const struct scsi_group_states *states);

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "device/marks.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <glib.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#define MODES_GROUP "mode parameters"
+
+/* mark: how it is called; loss: what follows from its absence. Both for the log. */
+static int marks_write(
+	const struct tcmu_name *name, const char *path, const char *text, const char *mark,
+	const char *loss)
+{
+	g_autofree char *label = g_strdup_printf("user_%u/%s", name->hba, name->name);
+	g_autoptr(GError) error = NULL;
+
+	assert(text[0]);
+	if (g_file_set_contents(path, text, -1, &error))
+		return 0;
+	log_dev_warning(label, "cannot write the %s mark: %s; %s", mark, error->message, loss);
+	return -EIO;
+}
+
+/* ------- clean stops ------- */
+
+static char *marks_clean_path(const char *run_dir, unsigned minor)
+{
+	assert(run_dir);
+	return g_strdup_printf("%s/clean-uio%u", run_dir, minor);
+}
+
+static char *marks_clean_text(const struct tcmu_name *name)
+{
+	return g_strdup_printf("user_%u/%s %s\n", name->hba, name->name, name->config);
+}
+
+int marks_set_clean(const char *run_dir, const struct tcmu_name *name, unsigned minor)
+{
+	g_autofree char *path = marks_clean_path(run_dir, minor);
+	g_autofree char *text = marks_clean_text(name);
+
+	return marks_write(
+		name, path, text, "clean-stop", "commands will be retried after the next start");
+}
+
+bool marks_take_clean(const char *run_dir, const struct tcmu_name *name, unsigned minor)
+{
+	g_autofree char *path = marks_clean_path(run_dir, minor);
+	g_autofree char *expected = marks_clean_text(name);
+	g_autofree char *found = NULL;
+
+	if (!g_file_get_contents(path, &found, NULL, NULL))
+		return false;
+	(void) unlink(path);
+	return strcmp(found, expected) == 0;
+}
+
+/* ------- formats ------- */
+
+static char *marks_format_path(const char *run_dir, const struct tcmu_name *name)
+{
+	assert(run_dir);
+	return g_strdup_printf("%s/format-user_%u-%s", run_dir, name->hba, name->name);
+}
+
+int marks_set_format(const char *run_dir, const struct tcmu_name *name, unsigned format_state)
+{
+	g_autofree char *path = marks_format_path(run_dir, name);
+	g_autofree char *text = g_strdup_printf("%u %s\n", format_state, name->config);
+
+	if (format_state)
+		return marks_write(
+			name, path, text, "format",
+			"after the next start a format that was cut short will go unnoticed");
+	(void) unlink(path);
+	return 0;
+}
+
+unsigned marks_get_format(const char *run_dir, const struct tcmu_name *name)
+{
+	g_autofree char *path = marks_format_path(run_dir, name);
+	g_autofree char *found = NULL;
+	char *config;
+	unsigned long format_state;
+
+	if (!g_file_get_contents(path, &found, NULL, NULL))
+		return 0;
+	format_state = strtoul(found, &config, 10);
+	g_strchomp(config);
+	return *config == ' ' && strcmp(config + 1, name->config) == 0 ? (unsigned) format_state
+								       : 0;
+}
+
+/* ------- mode parameters ------- */
+
+static const struct {
+	const char *key;
+	size_t offset;
+} modes_keys[] = {
+	{"write_cache", offsetof(struct scsi_mode_values, write_cache)},
+	{"descriptor_sense", offsetof(struct scsi_mode_values, descriptor_sense)},
+	{"software_write_protect", offsetof(struct scsi_mode_values, software_write_protect)},
+};
+
+/* A serial may be any text, so the file's name is its checksum; the serial itself is inside. */
+static char *modes_path(const char *state_dir, const char *serial)
+{
+	g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, serial, -1);
+
+	assert(state_dir);
+	return g_strdup_printf("%s/mode-%s", state_dir, sum);
+}
+
+int marks_save_modes(
+	const char *state_dir, const char *serial, const struct scsi_mode_values *values)
+{
+	g_autofree char *path = modes_path(state_dir, serial);
+	g_autoptr(GKeyFile) file = g_key_file_new();
+	g_autoptr(GError) error = NULL;
+	g_autofree char *text = NULL;
+	gsize length;
+
+	g_key_file_set_string(file, MODES_GROUP, "serial", serial);
+	for (size_t i = 0; i < G_N_ELEMENTS(modes_keys); i++)
+		g_key_file_set_boolean(
+			file, MODES_GROUP, modes_keys[i].key,
+			*(const bool *) ((const char *) values + modes_keys[i].offset));
+	text = g_key_file_to_data(file, &length, NULL);
+	if (g_mkdir_with_parents(state_dir, 0755) < 0)
+		return -errno;
+	if (g_file_set_contents_full(
+		    path, text, (gssize) length,
+		    G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0644, &error))
+		return 0;
+	log_error("cannot save mode parameters: %s", error->message);
+	return -EIO;
+}
+
+bool marks_load_modes(const char *state_dir, const char *serial, struct scsi_mode_values *values)
+{
+	g_autofree char *path = modes_path(state_dir, serial);
+	g_autoptr(GKeyFile) file = g_key_file_new();
+	g_autoptr(GError) error = NULL;
+
+	if (g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &error))
+		for (size_t i = 0; i < G_N_ELEMENTS(modes_keys) && !error; i++)
+			*(bool *) ((char *) values + modes_keys[i].offset) = g_key_file_get_boolean(
+				file, MODES_GROUP, modes_keys[i].key, &error);
+	if (error && !g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+		log_warning(
+			"saved mode parameters are ignored: %s: %s; the defaults hold", path,
+			error->message);
+	return !error;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "device/netlink-reset.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+
+#include <tcmu/module.h>
+
+#include "base/container-of.h"
+#include "base/log.h"
+
+#define KNOWN_US       UINT64_C(300000)
+#define PAUSE_US       UINT64_C(300000)
+#define RESET_US       UINT64_C(5000000)
+#define LATE_ANSWER_US UINT64_C(200000)
+
+/* ------- commands of a dead daemon ------- */
+
+static uint64_t netlink_reset_now(const struct netlink_reset *reset)
+{
+	return reset->env->system->now_us(reset->env);
+}
+
+/* Whether the commands do not pause yet; then the check follows. */
+static bool netlink_reset_waits_for_pause(struct netlink_reset *reset)
+{
+	uint64_t now = netlink_reset_now(reset);
+
+	assert(now >= reset->active && now >= reset->began);
+	if (!reset->active || now - reset->active >= PAUSE_US || now - reset->began >= RESET_US)
+		return false;
+	if (!env_timer_is_armed(&reset->paused))
+		env_timer_arm(reset->env, &reset->paused, PAUSE_US);
+	return true;
+}
+
+void netlink_reset_check(struct netlink_reset *reset)
+{
+	int r;
+
+	if (!reset->wanted || reset->is_answering(reset, env_timer_is_armed(&reset->known)) ||
+	    netlink_reset_waits_for_pause(reset))
+		return;
+	netlink_reset_cancel(reset);
+	r = tcmu_module_end_commands();
+	if (r < 0 && r != -ENOENT)
+		log_error(
+			"cannot end the kernel's commands that wait for an earlier daemon: %s",
+			strerror(-r));
+}
+
+static void netlink_reset_known(struct env_timer *timer)
+{
+	netlink_reset_check(container_of(timer, struct netlink_reset, known));
+}
+
+static void netlink_reset_paused(struct env_timer *timer)
+{
+	netlink_reset_check(container_of(timer, struct netlink_reset, paused));
+}
+
+void netlink_reset_start(
+	struct netlink_reset *reset, struct device_env *env,
+	bool (*is_answering)(struct netlink_reset *reset, bool unknown))
+{
+	assert(!reset->env && is_answering);
+	*reset = (struct netlink_reset){
+		.env = env,
+		.is_answering = is_answering,
+		.wanted = true,
+		.known.fired = netlink_reset_known,
+		.paused.fired = netlink_reset_paused,
+	};
+	reset->began = netlink_reset_now(reset);
+	env_timer_arm(env, &reset->known, KNOWN_US);
+}
+
+void netlink_reset_note_command(struct netlink_reset *reset)
+{
+	reset->active = netlink_reset_now(reset);
+}
+
+void netlink_reset_cancel(struct netlink_reset *reset)
+{
+	reset->wanted = false;
+	env_timer_disarm(&reset->known);
+	env_timer_disarm(&reset->paused);
+}
+
+/* ------- commands for devices that are gone ------- */
+
+struct netlink_late {
+	struct env_timer timer;
+	struct netlink_reset *reset;
+	struct tcmu_name name;
+	unsigned minor;
+	uint32_t id;
+};
+
+static void netlink_late_answer(struct env_timer *timer)
+{
+	struct netlink_late *late = container_of(timer, struct netlink_late, timer);
+	struct netlink_reset *reset = late->reset;
+	struct device_env *env = reset->env;
+	struct tcmu_scan_entry entry;
+
+	assert(env_on_main_thread(env));
+	if (env->kernel->scan_minor(env, late->minor, &entry) >= 0 &&
+	    entry.name.hba == late->name.hba && strcmp(entry.name.name, late->name.name) == 0)
+		env->parent->answer(env, TCMU_EVENT_REMOVED, late->id, 0);
+	assert(g_slist_find(reset->late, late));
+	reset->late = g_slist_remove(reset->late, late);
+	g_free(late);
+}
+
+void netlink_reset_answer_late(
+	struct netlink_reset *reset, const struct tcmu_name *name, unsigned minor, uint32_t id)
+{
+	struct netlink_late *late = g_new0(struct netlink_late, 1);
+
+	*late = (struct netlink_late){
+		.timer.fired = netlink_late_answer,
+		.reset = reset,
+		.name = *name,
+		.minor = minor,
+		.id = id,
+	};
+	reset->late = g_slist_prepend(reset->late, late);
+	env_timer_arm(reset->env, &late->timer, LATE_ANSWER_US);
+}
+
+void netlink_reset_clear(struct netlink_reset *reset)
+{
+	netlink_reset_cancel(reset);
+	while (reset->late) {
+		struct netlink_late *late = reset->late->data;
+
+		assert(late->reset == reset);
+		env_timer_disarm(&late->timer);
+		reset->late = g_slist_delete_link(reset->late, reset->late);
+		g_free(late);
+	}
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel's commands that no device answers: those that a dead daemon has left, and those for
+ * devices that are gone or were created without replies.
+ *
+ * A creation that waits is adopted and answered by its device. Other commands that wait for a dead
+ * daemon cannot be told apart; the module ends them all at once. It refuses new commands for that
+ * moment, so it is done once, when no creation is being answered and the commands pause: the next
+ * command of a restore follows the last answer at once. Where they never pause, it is done after 5
+ * s.
+ *
+ * Main thread. The manager reports the commands, and is asked about its devices.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include <glib.h>
+#include <tcmu/scan.h>
+
+#include "device/env.h"
+
+struct netlink_reset {
+	struct device_env *env;
+	/* Whether a device may still answer a command. unknown: a device whose attributes have not
+	 * been read counts as one. */
+	bool (*is_answering)(struct netlink_reset *reset, bool unknown);
+	bool wanted;             /* still to be done */
+	uint64_t began;          /* µs */
+	uint64_t active;         /* µs, of the last command or answer; 0: none yet */
+	struct env_timer known;  /* until the attributes of every device should be read */
+	struct env_timer paused; /* until the commands should have paused */
+	GSList *late;            /* struct netlink_late: answers that may be due in a moment */
+};
+
+/* At the start, when the devices that the kernel has are being opened. */
+void netlink_reset_start(
+	struct netlink_reset *reset, struct device_env *env,
+	bool (*is_answering)(struct netlink_reset *reset, bool unknown));
+
+/* A command came, or was answered. */
+void netlink_reset_note_command(struct netlink_reset *reset);
+
+/* Something has changed: the reset is done now, if it still is to be done and nothing is in its
+ * way. */
+void netlink_reset_check(struct netlink_reset *reset);
+
+/* It is not done any more: the daemon stops. */
+void netlink_reset_cancel(struct netlink_reset *reset);
+
+/* Answers REMOVED_DEVICE by the env in a moment, if the kernel still has the device then: it waits
+ * for the answer. */
+void netlink_reset_answer_late(
+	struct netlink_reset *reset, const struct tcmu_name *name, unsigned minor, uint32_t id);
+
+/* Drops the reset and the answers that are pending. */
+void netlink_reset_clear(struct netlink_reset *reset);

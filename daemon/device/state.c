@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "device/state.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <glib.h>
+
+#include "base/container-of.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+/* ------- references ------- */
+
+struct device *device_ref(struct device *device)
+{
+	assert(env_on_main_thread(device->env));
+	device->refs++;
+	return device;
+}
+
+/* A timer that is still armed would fire into freed memory. */
+static void device_disarm_all(struct device *device)
+{
+	for (int i = 0; i < DEVICE_TIMER_COUNT; i++)
+		env_timer_disarm(&device->alarms[i].timer);
+	env_timer_disarm(&device->lu_info.late.timer);
+	env_timer_disarm(&device->lock.pause.timer);
+	env_timer_disarm(&device->reconfig.late.timer);
+	env_timer_disarm(&device->closing.again.timer);
+}
+
+void device_unref(struct device *device)
+{
+	assert(env_on_main_thread(device->env));
+	assert(device->refs > 0);
+	if (--device->refs)
+		return;
+	assert(!device->opening && !device->acting);
+	device_disarm_all(device);
+	options_free(device->options);
+	memory_unmap(device->stats, sizeof(*device->stats));
+	g_free(device);
+}
+
+/* ------- the queue ------- */
+
+void device_post(struct device *device, enum device_event event)
+{
+	struct device_queue *queue = &device->queue;
+
+	assert(env_on_main_thread(device->env));
+	assert(event < DEVICE_EVENT_COUNT);
+	assert(queue->cnt < DEVICE_QUEUE_MAX);
+	queue->events[(queue->first + queue->cnt++) % DEVICE_QUEUE_MAX] = (uint8_t) event;
+}
+
+enum device_event device_queue_take(struct device_queue *queue)
+{
+	enum device_event event = queue->events[queue->first];
+
+	assert(queue->cnt > 0);
+	queue->first = (queue->first + 1) % DEVICE_QUEUE_MAX;
+	queue->cnt--;
+	return event;
+}
+
+/* ------- calls ------- */
+
+static void device_call_work(struct job *job)
+{
+	struct device_call *call = container_of(job, struct device_call, job);
+
+	call->work(call);
+}
+
+static void device_call_end(struct device_call *call)
+{
+	struct device *device = call->device;
+
+	assert(env_on_main_thread(device->env));
+	assert(call->running && !device->acting);
+	call->running = false;
+	call->done(call); /* may free the call */
+	device->run(device);
+	device_unref(device);
+}
+
+static void device_call_done(struct job *job)
+{
+	device_call_end(container_of(job, struct device_call, job));
+}
+
+static void device_call_not_started(struct post *post)
+{
+	device_call_end(container_of(post, struct device_call, not_started));
+}
+
+void device_call_start(
+	struct device *device, struct device_call *call, void (*work)(struct device_call *call),
+	void (*done)(struct device_call *call), const char *name)
+{
+	struct device_env *env = device->env;
+
+	assert(env_on_main_thread(env));
+	assert(!call->running);
+	call->device = device_ref(device);
+	call->work = work;
+	call->done = done;
+	call->job.work = device_call_work;
+	call->job.done = device_call_done;
+	call->running = true;
+	call->result = -EAGAIN;
+	if (env->system->job_start(env, &call->job, name) >= 0)
+		return; /* from here on the call is the job's */
+	log_dev_debug(device->host_device.label, "cannot start a thread for \"%s\"", name);
+	call->not_started.run = device_call_not_started;
+	env->system->post(env, &call->not_started);
+}
+
+bool device_backend_in_use(const struct device *device)
+{
+	return device->reconfig.call.running || device->lock.call.running ||
+		device->lock.query.running;
+}
+
+/* ------- timers ------- */
+
+static void device_alarm_fired(struct env_timer *timer)
+{
+	struct device_alarm *alarm = container_of(timer, struct device_alarm, timer);
+	struct device *device = alarm->device;
+
+	assert(!device->acting);
+	device_ref(device);
+	alarm->fired(device);
+	device->run(device);
+	device_unref(device);
+}
+
+void device_alarm_init(
+	struct device *device, struct device_alarm *alarm, void (*fired)(struct device *device))
+{
+	assert(!alarm->device);
+	alarm->device = device;
+	alarm->fired = fired;
+	alarm->timer.fired = device_alarm_fired;
+}
+
+void device_alarm_arm(struct device_alarm *alarm, uint64_t delay_us)
+{
+	assert(alarm->fired);
+	env_timer_arm(alarm->device->env, &alarm->timer, delay_us);
+}
+
+void device_timer_arm(struct device *device, enum device_timer timer, uint64_t ms)
+{
+	assert(timer < DEVICE_TIMER_COUNT);
+	assert(device_state_has_timer(device->state, timer));
+	device_alarm_arm(&device->alarms[timer], ms * 1000);
+}
+
+void device_timer_disarm(struct device *device, enum device_timer timer)
+{
+	assert(timer < DEVICE_TIMER_COUNT);
+	env_timer_disarm(&device->alarms[timer].timer);
+}
+
+/* ------- from other threads ------- */
+
+void device_signal(void *userdata, uint32_t bits)
+{
+	struct device *device = userdata;
+
+	assert(bits);
+	if (atomic_fetch_or(&device->signals, bits) == 0)
+		device->env->system->post(device->env, &device->post);
+}
+
+static void host_log(struct tcmu_host_device *dev, enum tcmu_log_level level, const char *message)
+{
+	log_dev(dev->label, (int) level, "%s", message);
+}
+
+static void host_event(struct tcmu_host_device *dev, enum tcmu_backend_event event, int64_t value)
+{
+	struct device *device = dev->device;
+
+	switch (event) {
+	case TCMU_BACKEND_LOCK_LOST:
+		device_signal(device, DEVICE_SIGNAL_LOCK_LOST);
+		break;
+	case TCMU_BACKEND_FENCED:
+		atomic_store(&device->backend_fenced, true);
+		__attribute__((fallthrough));
+	case TCMU_BACKEND_FAILED:
+		atomic_store(&device->backend_error, (int) value);
+		device_signal(device, DEVICE_SIGNAL_BACKEND_FAILED);
+		break;
+	case TCMU_BACKEND_RESIZED:
+		atomic_store(&device->backend_size, value);
+		device_signal(device, DEVICE_SIGNAL_BACKEND_RESIZED);
+		break;
+	}
+}
+
+const struct tcmu_host device_host = {
+	.abi = TCMU_HANDLER_ABI,
+	.size = sizeof(struct tcmu_host),
+	.complete = submit_complete,
+	.aio = submit_aio,
+	.log = host_log,
+	.event = host_event,
+};
+
+/* ------- questions ------- */
+
+bool device_reopens(const struct device *device)
+{
+	return (device->handler->flags & TCMU_HANDLER_REOPENS) ||
+		atomic_load(&device->backend_fenced);
+}
+
+bool device_is_served(const struct device *device)
+{
+	return device->thread &&
+		(device->state == DEVICE_ATTACHING || device->state == DEVICE_LIVE ||
+		 device->state == DEVICE_FAULTED);
+}
+
+bool device_waits_for_claim(const struct device *device)
+{
+	return device->opening &&
+		(device->opening->stage == OPENING_CLAIM_WAIT ||
+		 device->opening->stage == OPENING_OPEN_WAIT);
+}

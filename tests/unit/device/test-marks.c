@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Marks of clean stops and of formats, in a temporary directory. Saved mode parameters are tested
+ * with configfs, which names their serial.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "device/marks.h"
+#include "fake-root.h"
+#include "io/thread.h"
+
+static struct fake_root root;
+static char run_dir[128];
+static const struct tcmu_name disk = {.hba = 5, .name = "disk", .config = "file//srv/disk.img"};
+static const struct tcmu_name other = {.hba = 5, .name = "disk", .config = "file//srv/new.img"};
+
+static int setup(void **state)
+{
+	(void) state;
+	fake_root_make(&root);
+	(void) snprintf(run_dir, sizeof(run_dir), "%s", fake_root_path(&root, "/run"));
+	assert_int_equal(mkdir(run_dir, 0755), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void) state;
+	fake_root_remove(&root);
+	return 0;
+}
+
+static void a_clean_stop_is_known_once(void **state)
+{
+	(void) state;
+	assert_false(marks_take_clean(run_dir, &disk, 3));
+	assert_int_equal(marks_set_clean(run_dir, &disk, 3), 0);
+	assert_false(marks_take_clean(run_dir, &disk, 4));
+	assert_true(marks_take_clean(run_dir, &disk, 3));
+	assert_false(marks_take_clean(run_dir, &disk, 3));
+}
+
+static void a_mark_means_nothing_for_another_device(void **state)
+{
+	(void) state;
+	assert_int_equal(marks_set_clean(run_dir, &disk, 3), 0);
+	assert_false(marks_take_clean(run_dir, &other, 3));
+	assert_false(marks_take_clean(run_dir, &disk, 3));
+	assert_int_equal(marks_set_format(run_dir, &disk, FORMAT_STATE_FORMAT), 0);
+	assert_int_equal(marks_get_format(run_dir, &other), 0);
+	assert_int_equal(marks_get_format(run_dir, &disk), FORMAT_STATE_FORMAT);
+}
+
+static void a_format_is_known_until_it_has_ended(void **state)
+{
+	const unsigned format_state = FORMAT_STATE_SANITIZE | FORMAT_STATE_EXIT;
+
+	(void) state;
+	assert_int_equal(marks_get_format(run_dir, &disk), 0);
+	assert_int_equal(marks_set_format(run_dir, &disk, format_state), 0);
+	assert_int_equal(marks_get_format(run_dir, &disk), format_state);
+	assert_int_equal(marks_set_format(run_dir, &disk, 0), 0);
+	assert_int_equal(marks_set_format(run_dir, &disk, 0), 0);
+	assert_int_equal(marks_get_format(run_dir, &disk), 0);
+}
+
+static void a_mark_that_cannot_be_written_is_an_error(void **state)
+{
+	(void) state;
+	assert_true(marks_set_clean("/nonexistent/run", &disk, 3) < 0);
+	assert_true(marks_set_format("/nonexistent/run", &disk, FORMAT_STATE_FORMAT) < 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_clean_stop_is_known_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_mark_means_nothing_for_another_device, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_format_is_known_until_it_has_ended, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_mark_that_cannot_be_written_is_an_error, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
