@@ -124,9 +124,14 @@ void configfs_prepare(const struct tcmu_name *name)
 	configfs_create_directories();
 }
 
-void configfs_block(const struct tcmu_name *name)
+int configfs_block(const struct tcmu_name *name, bool on)
 {
-	(void) tcmu_configfs_action(name, "block_dev", 1);
+	return tcmu_configfs_action(name, "block_dev", on);
+}
+
+int configfs_reset_ring(const struct tcmu_name *name)
+{
+	return tcmu_configfs_action(name, "reset_ring", 1);
 }
 
 /* ------- ports ------- */

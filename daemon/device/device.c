@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/reason.h"
+#include "device/block.h"
 #include "device/lock.h"
 #include "device/lu-info.h"
 #include "device/open.h"
@@ -57,7 +58,7 @@ static void device_start_thread(struct device *device)
 		.name = device->name.name,
 		.device = device->name,
 		.minor = device->minor,
-		.start = device->clean ? IO_THREAD_FRESH : IO_THREAD_RECOVERED,
+		.start = IO_THREAD_FRESH,
 		.aio = settings->io_engine,
 		.depth = settings->queue_depth,
 		.busy_poll = settings->busy_poll,
@@ -75,6 +76,7 @@ static void device_start_thread(struct device *device)
 	int r;
 
 	assert(!device->thread && !device->revoke.call.running && device->backend);
+	assert(device->clean || !device->blocking.configured);
 	lu_info_fill_lu(device, &setup.lu);
 	scsi_set_lu_info(&setup.lu, &device->lu_info.known);
 	options_limits(device->options, &setup.limits);
@@ -111,8 +113,10 @@ static void device_thread_ended(struct device *device)
 	struct io_thread *thread = device->thread;
 	bool clean = io_thread_ended_clean(thread);
 
-	if (device->drain == DRAIN_REOPEN)
+	if (device->drain == DRAIN_REOPEN) {
 		device->clean = clean;
+		device->blocking.interrupted |= !clean;
+	}
 	if (device->drain == DRAIN_STOP && !device->owes_removed && clean)
 		device->env->parent->mark_clean(device->env, device);
 	device->thread = NULL;
@@ -227,6 +231,8 @@ static void device_answer_added(struct device *device)
 	if (!device->owes_added)
 		return;
 	device->owes_added = false;
+	if (!status)
+		block_configured(device);
 	device_timer_disarm(device, DEVICE_TIMER_OPEN);
 	device->env->parent->answer(device->env, TCMU_EVENT_ADDED, device->id, status);
 }
@@ -414,6 +420,7 @@ static void device_assert_sound(const struct device *device)
 		assert(device->thread && device->backend && !device->owes_added);
 		break;
 	case DEVICE_FAULTED:
+	case DEVICE_RESETTING:
 		assert(device->thread);
 		break;
 	case DEVICE_ORPHANED:
@@ -444,6 +451,7 @@ static bool device_transit(struct device *device, enum device_event event)
 		return false;
 	}
 	device_note_drain(device, event, transition.actions);
+	block_note_transition(device, event, transition.next);
 	if (from != transition.next)
 		device_enter_state(device, transition.next, event);
 	device_act(device, transition.actions & ~DEVICE_DO_FORGET);
@@ -456,6 +464,7 @@ static bool device_transit(struct device *device, enum device_event event)
 /* Checks the conditions that something may have waited for. May start calls and post events. */
 static void device_settle(struct device *device)
 {
+	block_settle(device);
 	open_settle(device);
 	lock_settle(device);
 	closing_settle(device);
@@ -528,6 +537,10 @@ static void device_take_thread_signals(struct device *device, uint32_t signals)
 {
 	if (signals & IO_SIGNAL_ATTACHED)
 		device_attached(device);
+	if (signals & IO_SIGNAL_RING_RESET)
+		device_event(device, DEVICE_EV_RING_RESET);
+	if (signals & IO_SIGNAL_RING_IDLE)
+		block_ring_idle(device);
 	if (signals & IO_SIGNAL_NEEDS_LU_INFO)
 		lu_info_need(device);
 	if (signals & IO_SIGNAL_DEFERRED)
@@ -595,6 +608,7 @@ struct device *device_new(struct device_env *env, const struct device_start *sta
 		device->host_device.label, sizeof(device->host_device.label), "user_%u/%s",
 		device->name.hba, device->name.name);
 	device_init_timers(device);
+	block_init(device, !device->clean);
 	lock_init(device);
 	lu_info_init(device);
 	reconfig_init(device);

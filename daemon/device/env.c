@@ -117,10 +117,16 @@ static void kernel_prepare(const struct device_env *env, const struct tcmu_name 
 	configfs_prepare(name);
 }
 
-static void kernel_block(const struct device_env *env, const struct tcmu_name *name)
+static int kernel_block(const struct device_env *env, const struct tcmu_name *name, bool on)
 {
 	assert(!env_on_main_thread(env));
-	configfs_block(name);
+	return configfs_block(name, on);
+}
+
+static int kernel_reset_ring(const struct device_env *env, const struct tcmu_name *name)
+{
+	assert(!env_on_main_thread(env));
+	return configfs_reset_ring(name);
 }
 
 static void kernel_read_lu_info(
@@ -151,6 +157,7 @@ static const struct env_kernel env_real_kernel = {
 	.read_attributes = kernel_read_attributes,
 	.prepare = kernel_prepare,
 	.block = kernel_block,
+	.reset_ring = kernel_reset_ring,
 	.read_lu_info = kernel_read_lu_info,
 	.set_groups = kernel_set_groups,
 	.save_modes = kernel_save_modes,

@@ -65,9 +65,10 @@ struct env_kernel {
 		const struct device_env *env, const struct tcmu_name *name,
 		enum device_origin origin, uint64_t max_transfer,
 		struct device_attributes *attributes, struct tcmu_reason *reason);
-	/* Job. As configfs_prepare() and configfs_block(). */
+	/* Job. As configfs_prepare(), configfs_block() and configfs_reset_ring(). */
 	void (*prepare)(const struct device_env *env, const struct tcmu_name *name);
-	void (*block)(const struct device_env *env, const struct tcmu_name *name);
+	int (*block)(const struct device_env *env, const struct tcmu_name *name, bool on);
+	int (*reset_ring)(const struct device_env *env, const struct tcmu_name *name);
 	/* Job. Serial, saved mode parameters, ports and groups. Unknown members stay zero; *lu_info
 	 * may hold anything before. */
 	void (*read_lu_info)(

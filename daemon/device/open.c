@@ -9,6 +9,7 @@
 #include "base/container-of.h"
 #include "base/log.h"
 #include "base/reason.h"
+#include "device/block.h"
 #include "device/state.h"
 #include "device/status.h"
 
@@ -100,20 +101,33 @@ static int opening_open(struct device_opening *opening)
 		&opening->reason);
 }
 
+/* The third job. Nobody uses the ring: what is in it is answered BUSY. */
+static int opening_reset(struct device_opening *opening)
+{
+	const struct device *device = opening->call.device;
+	int r = device->env->kernel->reset_ring(device->env, &opening->name);
+
+	return r < 0 ? reason_refuse(
+			       &opening->reason, r,
+			       "its ring cannot be reset (action/reset_ring): %s", strerror(-r))
+		     : 0;
+}
+
 static void opening_work(struct device_call *call)
 {
+	static int (*const work[OPENING_STAGE_COUNT])(struct device_opening *) = {
+		[OPENING_CLAIM] = opening_read_claim,
+		[OPENING_OPEN] = opening_open,
+		[OPENING_RESET] = opening_reset,
+	};
 	struct device_opening *opening = opening_of(call);
-	int r = opening->stage == OPENING_CLAIM ? opening_read_claim(opening)
-						: opening_open(opening);
+	int r = work[opening->stage](opening);
 
 	call->result = r < 0 ? r : 0;
 	if (r < 0 && !opening->reason.text[0])
 		reason_refuse(
 			&opening->reason, r, "the %s handler cannot open it: %s",
 			opening->handler->subtype, strerror(-r));
-	/* No daemon serves it for now: BUSY keeps initiators from hanging. */
-	if (r < 0 && opening->attributes.configured)
-		call->device->env->kernel->block(call->device->env, &opening->name);
 }
 
 /* A backend that was opened and is refused after all. */
@@ -208,10 +222,11 @@ static void opening_finish(struct device_opening *opening)
 		device->id = opening->attributes.id;
 		if (device->state == DEVICE_OPENING)
 			device->owes_added |= adopts;
-		device->clean |= adopts;
 	} else if (!opening->attributes.replies && atomic_load(&opening->known)) {
 		device->owes_added = false;
 	}
+	if (!opening->attributes.replies && atomic_load(&opening->known))
+		block_configured(device);
 	if (opening->error)
 		opening_fail(device, opening);
 	else
@@ -238,13 +253,42 @@ static bool opening_restarts(struct device_opening *opening)
 	return true;
 }
 
-/* After a stage, and after a wait for a claim. */
+/* The backend is open. Returns whether the ring has to be reset before its end: its last user died
+ * while it had commands in flight, or did not end in order. */
+static bool opening_resets(struct device_opening *opening)
+{
+	struct device *device = opening->call.device;
+
+	if (opening->error || device->state != DEVICE_OPENING || !device->blocking.configured)
+		return false;
+	if (opening->stage == OPENING_RESET)
+		device->clean = true;
+	if (device->clean)
+		return false;
+	assert(device->blocking.interrupted);
+	if (block_is_on(device)) {
+		opening_start_stage(opening, OPENING_RESET);
+		return true;
+	}
+	opening->stage = OPENING_BLOCK_WAIT;
+	if (!block_error(device))
+		return true;
+	opening->error = reason_refuse(
+		&opening->reason, block_error(device),
+		"the kernel cannot be made to answer BUSY (action/block_dev): %s",
+		strerror(-block_error(device)));
+	return false;
+}
+
+/* After a stage, and after a wait for a claim or for the kernel's block state. */
 static void opening_continue(struct device_opening *opening)
 {
 	bool before_open = opening->stage == OPENING_CLAIM || opening->stage == OPENING_CLAIM_WAIT;
 
 	assert(!opening->call.running && opening->stage != OPENING_DISCARD);
 	if (opening_restarts(opening))
+		return;
+	if (!before_open && opening_resets(opening))
 		return;
 	if (opening_waits_for_claim(opening)) {
 		opening->stage = before_open ? OPENING_CLAIM_WAIT : OPENING_OPEN_WAIT;
@@ -261,6 +305,21 @@ static void opening_continue(struct device_opening *opening)
 		opening_start_stage(opening, OPENING_OPEN);
 }
 
+/* Whether the kernel has had the device before, or creates it now: then its ring is new. */
+static void opening_note_creation(struct device_opening *opening)
+{
+	struct device *device = opening->call.device;
+
+	if (!atomic_load(&opening->known) || opening->origin != DEVICE_ORIGIN_FOUND)
+		return;
+	if (opening->attributes.configured) {
+		block_configured(device);
+	} else {
+		device->clean = true;
+		block_fresh(device);
+	}
+}
+
 static void opening_done(struct device_call *call)
 {
 	struct device_opening *opening = opening_of(call);
@@ -270,6 +329,7 @@ static void opening_done(struct device_call *call)
 		opening_finish(opening);
 		return;
 	}
+	opening_note_creation(opening);
 	opening->error = call->result;
 	if (opening->error && !opening->reason.text[0])
 		reason_refuse(
@@ -325,8 +385,14 @@ void open_claim_changed(struct device *device)
 
 void open_settle(struct device *device)
 {
-	if (device->state != DEVICE_OPENING)
+	struct device_opening *opening = device->opening;
+
+	if (opening && opening->stage == OPENING_BLOCK_WAIT) {
+		if (device->state != DEVICE_OPENING || block_is_on(device) || block_error(device))
+			opening_continue(opening);
+	} else if (device->state != DEVICE_OPENING) {
 		open_claim_changed(device);
+	}
 }
 
 bool open_added_again(struct device *device, unsigned minor, uint32_t id)

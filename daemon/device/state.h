@@ -3,7 +3,7 @@
  * A device from inside: its members, and the functions that the modules of its life stand on. Each
  * module owns one of the sub-structs:
  *
- *   device -> open, reconfig, lu-info -> lock -> status -> state -> env, fsm, lock-fsm
+ *   device -> open, reconfig, lu-info -> lock, block -> status -> state -> env, fsm, lock-fsm
  *
  * Everything is the main thread's, except where a job's work() or another thread is named.
  *
@@ -54,13 +54,16 @@ struct device_call {
 	int result; /* 0 or -errno; -EAGAIN where no thread could be started */
 };
 
-/* open.c: opening takes two calls, and a third when the backend is refused after all. */
+/* open.c: opening takes two calls; one more where the ring has to be reset, and one more when the
+ * backend is refused after all. */
 enum opening_stage {
 	OPENING_CLAIM,      /* reads the attributes and asks the handler for the claim */
 	OPENING_CLAIM_WAIT, /* another device still holds the claim */
 	OPENING_OPEN,       /* the handler's open */
 	OPENING_OPEN_WAIT,  /* another device still holds the claim, which open has found out */
-	OPENING_DISCARD,    /* the handler's close: the claim is refused */
+	OPENING_BLOCK_WAIT, /* the kernel does not answer BUSY yet, as it must for a reset */
+	OPENING_RESET,      /* resets a ring that its last user has left in disorder */
+	OPENING_DISCARD,    /* the handler's close: the backend is refused */
 	OPENING_STAGE_COUNT,
 };
 
@@ -155,6 +158,20 @@ struct device_closing {
 	struct device_alarm again;
 };
 
+/* block.c: the kernel's block state, and the reset of a ring that somebody else has reset. */
+struct device_blocking {
+	struct device_call call;   /* block_dev or reset_ring */
+	struct device_alarm again; /* after a failure */
+	bool configured;           /* the kernel takes action/ of the device */
+	bool interrupted;          /* see device_state_block() */
+	enum device_block written; /* what the kernel has; KEEP: not known */
+	enum device_block writing; /* the call's; KEEP: it resets the ring */
+	int error;                 /* of the last call; 0 or -errno */
+	unsigned tries;            /* that have failed, one after the other */
+	bool idle;                 /* RESETTING: nothing of the old ring is in flight */
+	bool reset;                /* RESETTING: the ring was reset, the I/O thread attaches it */
+};
+
 /* device.c: the ring is taken away from a thread that is stuck. */
 struct device_revoke {
 	struct device_call call;
@@ -226,6 +243,7 @@ struct device {
 	struct device_lock lock;
 	struct device_reconfig reconfig;
 	struct device_closing closing;
+	struct device_blocking blocking;
 	struct device_revoke revoke;
 	struct device_alarm alarms[DEVICE_TIMER_COUNT];
 
@@ -275,7 +293,7 @@ void device_signal(void *userdata, uint32_t bits);
 /* Whether the handler is to close and open a failed backend while the ring stays. */
 bool device_reopens(const struct device *device);
 
-/* ATTACHING, LIVE or FAULTED with an I/O thread: calls for commands make sense. */
+/* ATTACHING, LIVE, RESETTING or FAULTED with an I/O thread: calls for commands make sense. */
 bool device_is_served(const struct device *device);
 
 /* Whether opening waits for another device's claim. */

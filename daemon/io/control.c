@@ -107,3 +107,9 @@ void io_thread_set_backend(
 	requests->backend_info = *info;
 	give_orders(thread);
 }
+
+/* IO_SIGNAL_RING_IDLE is not signalled yet. */
+void io_thread_reattach(struct io_thread *thread)
+{
+	(void) thread;
+}

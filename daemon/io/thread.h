@@ -41,7 +41,9 @@
 #define IO_SIGNAL_WANTS_LOCK \
 	(1u << 7) /* a command was refused that io_thread_set_permission() keeps from the medium \
 		   */
-#define IO_SIGNAL_IDLE (1u << 8) /* io_thread_is_idle() may have become true */
+#define IO_SIGNAL_RING_RESET (1u << 9)  /* somebody else has reset the ring: nothing is fetched */
+#define IO_SIGNAL_RING_IDLE  (1u << 10) /* then: nothing fetched from the old ring is in flight */
+#define IO_SIGNAL_IDLE       (1u << 8)  /* io_thread_is_idle() may have become true */
 #define IO_SIGNAL_ENDED \
 	(1u << 4) /* the last signal: io_thread_free() may be called, and the handler be closed */
 
@@ -158,6 +160,10 @@ void io_thread_set_limits(struct io_thread *thread, const struct rate_limits *li
 void io_thread_deferred(struct io_thread *thread, struct deferred_request *errand);
 /* error: 0 or -errno. */
 void io_thread_deferred_done(struct io_thread *thread, int error);
+
+/* After IO_SIGNAL_RING_IDLE, when the kernel is blocked and the ring was reset: attaches the ring
+ * again. IO_SIGNAL_ATTACHED or IO_SIGNAL_RING_BROKEN follows. */
+void io_thread_reattach(struct io_thread *thread);
 
 /* FORMAT_STATE_ bits. */
 unsigned io_thread_format_state(const struct io_thread *thread);
