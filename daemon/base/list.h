@@ -37,6 +37,15 @@ static inline void list_append(struct list *list, struct list_node *node)
 	list->end = &node->next;
 }
 
+/* Adds a node before all others: it is the next that list_take() returns. */
+static inline void list_push(struct list *list, struct list_node *node)
+{
+	node->next = list->first;
+	if (!list->first)
+		list->end = &node->next;
+	list->first = node;
+}
+
 /* Takes the oldest node off the list. NULL: the list is empty. */
 static inline struct list_node *list_take(struct list *list)
 {

@@ -113,5 +113,5 @@ void device_get_status(const struct device *device, struct device_status *view);
  * stuck handler either. */
 unsigned device_requests(const struct device *device, struct stats_request *requests, unsigned max);
 
-/* Tells the log what device/health.h is about. now: stats_now(). */
+/* Tells the log what device/health.h is about. now: clock_now_ns(). */
 void device_check_health(struct device *device, uint64_t now);

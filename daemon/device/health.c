@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+
 #define LOOK_USEC     (5 * UINT64_C(1000000))
 #define ACCURACY_USEC UINT64_C(1000000)
 #define NSEC_PER_SEC  UINT64_C(1000000000)
@@ -61,7 +63,7 @@ const char *health_advice(int error)
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	const struct trouble_watch *watch = userdata;
-	uint64_t now = stats_now();
+	uint64_t now = clock_now_ns();
 	struct device *device;
 
 	(void) usec;

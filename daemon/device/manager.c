@@ -20,6 +20,7 @@
 
 #include <tcmu/module.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #define EVENTS_AT_ONCE 8
@@ -42,7 +43,7 @@ struct manager {
 	bool reset_wanted;
 	sd_event_source *reset_timer; /* until every device that was found should be known */
 	sd_event_source *quiet_timer; /* until the kernel's commands should have paused */
-	uint64_t began;               /* stats_now() */
+	uint64_t began;               /* clock_now_ns() */
 	uint64_t active; /* when the last command of the kernel came or was answered; 0: none has */
 	bool stopping;
 	void (*stopped)(void *userdata);
@@ -400,7 +401,7 @@ static int netlink_ready(sd_event_source *source, int fd, uint32_t revents, void
 		if (r == 0)
 			return 0;
 		if (r > 0) {
-			manager->active = stats_now();
+			manager->active = clock_now_ns();
 			handle_event(manager, &event);
 		} else if (r == -ENOBUFS) {
 			log_warning("the kernel's events came faster than they could be read: "
@@ -424,7 +425,7 @@ void manager_answer(struct manager *manager, enum tcmu_event_kind kind, uint32_t
 {
 	int r = tcmu_netlink_reply(manager->netlink, kind, id, status);
 
-	manager->active = stats_now();
+	manager->active = clock_now_ns();
 	if (r < 0)
 		log_error(
 			"the answer to the kernel for device %u could not be sent: %s", id,
@@ -487,7 +488,7 @@ static int quiet_by_now(sd_event_source *source, uint64_t usec, void *userdata)
  * never pauses, it has to be. */
 static bool wait_for_a_pause(struct manager *manager)
 {
-	uint64_t now = stats_now();
+	uint64_t now = clock_now_ns();
 
 	if (!manager->active || now - manager->active >= QUIET_MS * NSEC_PER_MS ||
 	    now - manager->began >= RESET_MS * NSEC_PER_MS)
@@ -622,7 +623,7 @@ int manager_new(const struct manager_setup *setup, struct manager **ret)
 	manager->setup = *setup;
 	manager->devices = g_ptr_array_new();
 	manager->reset_wanted = true;
-	manager->began = stats_now();
+	manager->began = clock_now_ns();
 	if (mkdir(setup->run_dir, 0755) < 0 && errno != EEXIST)
 		log_warning("%s cannot be made: %s", setup->run_dir, strerror(errno));
 	r = tcmu_netlink_open(&manager->netlink);

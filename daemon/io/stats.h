@@ -71,8 +71,6 @@ struct stats_flight {
 	enum scsi_class class; /* the device's thread only */
 };
 
-uint64_t stats_now(void);
-
 /* One more thread counts, until stats_thread_ends(). Called by that thread; NULL is taken. */
 void stats_thread_begins(struct stats *stats);
 void stats_thread_ends(struct stats *stats);

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+
 #define REQUESTS_MAX 4096 /* as many as queue_depth can be */
 
 json_t *json_text(const char *text)
@@ -145,7 +147,7 @@ static json_t *last_sense(const struct stats *stats)
 		(unsigned) (packed >> 8 & 0xff), (unsigned) (packed & 0xff));
 	return json_pack(
 		"{ss ss sf}", "operation", scsi_opcode_name(cdb), "sense", code, "age_seconds",
-		(double) (stats_now() - stats_get(&stats->last_sense_at)) / 1e9);
+		(double) (clock_now_ns() - stats_get(&stats->last_sense_at)) / 1e9);
 }
 
 json_t *json_stats(const struct device *device, struct histograms *histograms)
@@ -160,7 +162,7 @@ json_t *json_stats(const struct device *device, struct histograms *histograms)
 	fetched = stats_get(&view.stats->fetched);
 	return json_pack(
 		"{so so sI sI sI sI so so so so}", "device", json_text(view.label), "handler",
-		json_text(view.handler), "time_ns", (json_int_t) stats_now(), "in_flight",
+		json_text(view.handler), "time_ns", (json_int_t) clock_now_ns(), "in_flight",
 		(json_int_t) (fetched > ended ? fetched - ended : 0), "commands",
 		(json_int_t) fetched, "cpu_ns", (json_int_t) stats_cpu(view.stats), "classes",
 		classes(view.stats, histograms), "sense_keys", sense_keys(view.stats), "other_ends",
@@ -206,7 +208,7 @@ json_t *json_requests(const struct device *device)
 {
 	g_autofree struct stats_request *requests = g_new(struct stats_request, REQUESTS_MAX);
 	unsigned cnt = device_requests(device, requests, REQUESTS_MAX);
-	uint64_t now = stats_now();
+	uint64_t now = clock_now_ns();
 	json_t *array = json_array();
 
 	qsort(requests, cnt, sizeof(*requests), older_first);

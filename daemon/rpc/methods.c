@@ -11,6 +11,7 @@
 
 #include <tcmu/scan.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "config/check.h"
@@ -165,7 +166,7 @@ static json_t *method_stats(struct call *call)
 	for (unsigned i = 0;
 	     !call->device && (device = manager_device(call->query->setup.manager, i)); i++)
 		(void) json_array_append_new(devices, json_stats(device, &call->histograms));
-	return json_pack("{sI so}", "time_ns", (json_int_t) stats_now(), "devices", devices);
+	return json_pack("{sI so}", "time_ns", (json_int_t) clock_now_ns(), "devices", devices);
 }
 
 static json_t *method_inflight(struct call *call)

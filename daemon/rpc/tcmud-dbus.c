@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
 
@@ -197,7 +198,7 @@ static int append_requests(sd_bus_message *reply, const struct device *device)
 {
 	g_autofree struct stats_request *requests = g_new(struct stats_request, REQUESTS_MAX);
 	unsigned cnt = device_requests(device, requests, REQUESTS_MAX);
-	uint64_t now = stats_now();
+	uint64_t now = clock_now_ns();
 	int r = sd_bus_message_open_container(reply, 'a', "(saytd)");
 
 	for (unsigned i = 0; r >= 0 && i < cnt; i++) {

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "query-fixture.h"
 
@@ -130,7 +131,7 @@ static void what_was_counted_is_told(void **state)
 	atomic_store(&stats->sense[3], 1);
 	atomic_store(&stats->ends[STATS_END_BUSY], 2);
 	atomic_store(&stats->last_sense, 0x28031100);
-	atomic_store(&stats->last_sense_at, stats_now());
+	atomic_store(&stats->last_sense_at, clock_now_ns());
 	answer = query_ask("{\"method\": \"status\", \"device\": \"disk\"}");
 	assert_int_equal(json_integer_value(at(answer, "result.in_flight")), 2);
 	has_exactly(
@@ -173,7 +174,7 @@ static void stats_are_of_one_device_or_of_all(void **state)
 static void what_is_under_way_is_told_oldest_first(void **state)
 {
 	struct fixture_device *device = &fixture_devices[0];
-	uint64_t now = stats_now();
+	uint64_t now = clock_now_ns();
 	json_t *answer;
 
 	(void) state;

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "bus-fixture.h"
 #include "log-fixture.h"
@@ -226,7 +227,9 @@ static void what_is_under_way_is_listed(void **state)
 
 	(void) state;
 	device->requests[0] = (struct stats_request){
-		.begun = stats_now() - 3000000000, .cdb = {0x2a, 0, 0, 0, 1}, .data_length = 4096};
+		.begun = clock_now_ns() - 3000000000,
+		.cdb = {0x2a, 0, 0, 0, 1},
+		.data_length = 4096};
 	device->request_cnt = 1;
 	reply = fine(call(method(DISK, OPERATOR ".Device", "ListRequests")));
 	assert_true(sd_bus_message_enter_container(reply, 'a', "(saytd)") > 0);
