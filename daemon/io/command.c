@@ -175,17 +175,42 @@ struct command *command_get(struct command_pool *pool, bool internal)
 		command = command_use_next(pool);
 	else
 		return NULL;
-	assert(command->where == COMMAND_FREE && !command->bounce);
+	assert(command->where == COMMAND_FREE && !command->aborted);
 	command->where = COMMAND_HELD;
 	pool->in_use++;
-	pool->internal += internal;
-	command->status = SCSI_GOOD;
-	command->has_read_len = false;
-	command->step = NULL;
-	command->extent = 0;
-	command->done = 0;
+	if (internal) {
+		command->internal = true;
+		command->data_length = 0;
+		command->io_error = 0;
+		pool->internal++;
+	}
+	return command;
+}
+
+void command_put_unused(struct command_pool *pool, struct command *command)
+{
+	assert(command->where == COMMAND_HELD && !command->internal);
+	command->where = COMMAND_FREE;
+	list_push(&pool->free, &command->node);
+	pool->in_use--;
+}
+
+/* A free slot is reset, as memory is that was never used. */
+void command_put(struct command_pool *pool, struct command *command)
+{
+	assert(command->where == COMMAND_HELD && pool->in_use > 0);
+	assert(pool->internal >= command->internal);
+	if (command->bounce)
+		command_free_bounce(pool, command);
+	pool->in_use--;
+	pool->internal -= command->internal;
+	command->where = COMMAND_FREE;
+	command->iov_cnt = 0;
+	command->read_len = 0;
 	command->answer_length = 0;
-	command->internal = internal;
+	command->has_read_len = false;
+	command->status = SCSI_GOOD;
+	command->internal = false;
 	command->started = false;
 	command->exclusive = false;
 	command->writes_range = false;
@@ -194,29 +219,9 @@ struct command *command_get(struct command_pool *pool, bool internal)
 	command->cancel = NULL;
 	command->finished = NULL;
 	command->context = NULL;
-	atomic_store_explicit(&command->phase, COMMAND_IDLE, memory_order_relaxed);
-	if (internal) {
-		command->cmd_id = 0;
-		command->cdb_length = 0;
-		command->iov_cnt = 0;
-		command->data_length = 0;
-		command->io_error = 0;
-	}
-	return command;
-}
-
-void command_put(struct command_pool *pool, struct command *command)
-{
-	assert(command->where == COMMAND_HELD && pool->in_use > 0);
-	assert(!command->internal || pool->internal > 0);
-	assert(atomic_load_explicit(&command->phase, memory_order_relaxed) == COMMAND_IDLE);
-	if (command->bounce)
-		command_free_bounce(pool, command);
-	command->where = COMMAND_FREE;
-	command->iov_cnt = 0;
+	command->done = 0;
+	command->extent = 0;
 	list_push(&pool->free, &command->node);
-	pool->in_use--;
-	pool->internal -= command->internal;
 }
 
 int command_grow_iov(struct command *command, uint32_t iov_max)

@@ -65,35 +65,37 @@ struct command {
 	struct stats_flight flight;
 
 	/* the answer */
-	uint8_t status;
-	bool has_read_len;
-	uint32_t read_len;
 	uint8_t sense[TCMU_SENSE_MAX];
-
-	/* the plan and how far it is */
-	struct scsi_plan plan;
-	uint32_t block_size; /* bytes */
-	uint64_t offset;     /* of the plan's range, bytes */
-	uint64_t length;     /* of the plan's range, bytes */
-	command_step *step;
-	unsigned extent; /* the extent or the pass of the plan that is in flight */
-	uint64_t done;   /* bytes of the plan that are done */
-	uint8_t *bounce; /* private copy of data, or NULL; freed with the command */
-	uint64_t bounce_length;
+	uint32_t read_len;
 	uint32_t answer_length; /* bytes of bounce that are data-in, copied at completion */
-	bool internal;          /* not the kernel's: nobody is answered when it ends */
-	bool started;           /* its plan is in flight */
-	bool exclusive;         /* no other write to its range may be in flight */
-	bool writes_range;      /* changes the blocks of its plan */
-	bool aborted;           /* a task management function wants it to end */
+	bool has_read_len;
+	uint8_t status;
+
+	/* its state */
+	bool internal;     /* not the kernel's: nobody is answered when it ends */
+	bool started;      /* its plan is in flight */
+	bool exclusive;    /* no other write to its range may be in flight */
+	bool writes_range; /* changes the blocks of its plan */
+	bool aborted;      /* a task management function wants it to end */
 
 	/* How the layers above are called; each may be NULL. */
+	command_step *step;                     /* the request has ended */
 	void (*begin)(struct command *command); /* starts the plan, outside of the ring lock */
 	void (*cancel)(
 		struct command *command); /* it is to end soon; only while it is COMMAND_HELD */
 	void (*finished)(
 		struct command *command); /* the slot is about to be freed; under the ring lock */
 	void *context;                    /* theirs */
+
+	/* the plan and how far it is */
+	uint64_t done;       /* bytes of the plan that are done */
+	unsigned extent;     /* the extent or the pass of the plan that is in flight */
+	uint32_t block_size; /* bytes */
+	uint64_t offset;     /* of the plan's range, bytes */
+	uint64_t length;     /* of the plan's range, bytes */
+	uint8_t *bounce;     /* private copy of data, or NULL; freed with the command */
+	uint64_t bounce_length;
+	struct scsi_plan plan;
 
 	/* the request to the backend */
 	struct tcmu_io io;
@@ -142,6 +144,10 @@ void command_pool_destroy(struct command_pool *pool);
 /* A slot for a command of the kernel, or (internal) for one that carries out a part of another. It
  * is COMMAND_HELD, and everything but what is fetched is reset. NULL: all are in use. */
 struct command *command_get(struct command_pool *pool, bool internal);
+
+/* Gives a slot back that command_get() has returned for a command of the kernel, and that was not
+ * used. */
+void command_put_unused(struct command_pool *pool, struct command *command);
 
 /* Gives a slot back that is on no list. */
 void command_put(struct command_pool *pool, struct command *command);

@@ -130,7 +130,7 @@ struct core {
 };
 
 /* The core whose I/O thread the calling thread is; NULL: it is another thread. */
-extern __thread struct core *core_current;
+extern __thread struct core *core_current __attribute__((tls_model("initial-exec")));
 
 /* Copies the setup. -errno: nothing is left; core_destroy() may be called. Any thread. */
 int core_init(struct core *core, const struct io_thread_setup *setup);

@@ -125,12 +125,18 @@ static void dispatch_answer(struct command *command, const struct scsi_result *r
 static void dispatch_plan(
 	struct dispatch *dispatch, struct command *command, const struct scsi_result *result)
 {
-	command->plan = result->plan;
-	if (command->plan.op == SCSI_PLAN_COPY)
+	const struct scsi_plan *plan = &result->plan;
+
+	/* The extents are large, and most plans have none. */
+	memcpy(&command->plan, plan, offsetof(struct scsi_plan, extents));
+	if (plan->extent_cnt)
+		memcpy(command->plan.extents, plan->extents,
+		       plan->extent_cnt * sizeof(plan->extents[0]));
+	if (plan->op == SCSI_PLAN_COPY)
 		xcopy_begin(dispatch->peer, command, &result->copy);
-	else if (command->plan.op == SCSI_PLAN_ABORT_COPY)
+	else if (plan->op == SCSI_PLAN_ABORT_COPY)
 		xcopy_abort(command);
-	else if (command->plan.flags & SCSI_PLAN_LONG)
+	else if (plan->flags & SCSI_PLAN_LONG)
 		format_prepare(dispatch->format, command);
 	else if (exec_prepare(command))
 		command_ready(command);

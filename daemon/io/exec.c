@@ -581,7 +581,6 @@ static const struct {
 
 static void exec_begin(struct command *command)
 {
-	assert(command->started && command->where == COMMAND_HELD);
 	if (command->core->faulted)
 		command_end_failed_at(command, -EREMOTEIO, command->plan.lba, 0);
 	else
@@ -593,7 +592,7 @@ bool exec_prepare(struct command *command)
 	enum scsi_plan_op op = command->plan.op;
 	bool ready = true;
 
-	assert(command->core->ring_locked && command->where == COMMAND_HELD);
+	assert(command->core->ring_locked);
 	assert(op < sizeof(exec_plans) / sizeof(exec_plans[0]) && exec_plans[op].begin);
 	command->block_size = command->core->lu.block_size;
 	command->offset = command->plan.lba * command->block_size;

@@ -92,7 +92,7 @@ static bool order_must_wait(const struct order *order, const struct command *com
 static void order_start(struct order *order, struct command *command)
 {
 	assert(command->where == COMMAND_READY || command->where == COMMAND_BLOCKED);
-	assert(!command->started && !order->core->ring_locked);
+	assert(!command->started);
 	command->where = COMMAND_HELD;
 	command->started = true;
 	order->exclusive_cnt += command->exclusive;
@@ -110,9 +110,7 @@ void order_unblock(struct order *order)
 	struct list still;
 	struct list_node *node;
 
-	assert(core_current == order->core);
-	if (list_is_empty(&order->blocked))
-		return;
+	assert(core_current == order->core && !list_is_empty(&order->blocked));
 	list_init(&still);
 	while ((node = order->blocked.first)) {
 		struct command *command = container_of(node, struct command, node);
@@ -167,9 +165,8 @@ unsigned order_start_ready(struct order *order)
 	unsigned cnt = 0;
 
 	assert(core_current == order->core && !order->core->ring_locked);
+	assert(!list_is_empty(&order->core->ready));
 	order->resume = 0;
-	if (list_is_empty(&order->core->ready))
-		return 0;
 	list_move(&order->core->ready, &ready);
 	if (rate_limit_is_on(&order->rate_limit))
 		now = clock_now_ns();

@@ -27,10 +27,12 @@ struct order {
 /* Any thread, before the I/O thread starts. */
 void order_init(struct order *order, struct core *core);
 
-/* Starts the commands of core->ready, as fast as the limits allow. Returns how many. */
+/* Starts the commands of core->ready, of which there are some, as fast as the limits allow. Returns
+ * how many. */
 unsigned order_start_ready(struct order *order);
 
-/* Starts blocked commands whose range has become free, or that were aborted: these end at once. */
+/* Starts blocked commands, of which there are some, whose range has become free, or that were
+ * aborted: these end at once. */
 void order_unblock(struct order *order);
 
 /* A command that was started and is exclusive has ended. */

@@ -189,19 +189,14 @@ static unsigned submit_run_completed(struct submit *submit)
 	return cnt;
 }
 
-void submit_flush(struct submit *submit)
-{
-	assert(core_current == submit->core && !submit->core->ring_locked);
-	if (submit->engine)
-		aio_flush(submit->engine);
-}
-
 unsigned submit_reap(struct submit *submit)
 {
 	unsigned cnt = 0;
 	unsigned taken;
 
 	assert(core_current == submit->core && !submit->core->ring_locked);
+	if (submit->engine)
+		aio_flush(submit->engine);
 	do {
 		taken = submit->engine ? aio_reap(submit->engine) : 0;
 		taken += submit_run_completed(submit);

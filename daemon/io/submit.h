@@ -67,10 +67,8 @@ void submit_complete(struct tcmu_io *io, int error);
  * callback. */
 void submit_aio(struct tcmu_io *io, struct tcmu_aio *aio);
 
-/* Starts the system calls that were queued. Where the kernel is slow to take I/O, this waits. */
-void submit_flush(struct submit *submit);
-
-/* Calls the steps of all requests that have ended. Returns how many. */
+/* Starts the system calls that were queued, which waits where the kernel is slow to take I/O; then
+ * calls the steps of all requests that have ended. Returns how many. */
 unsigned submit_reap(struct submit *submit);
 
 /* Whether submit_reap() would find something. others_only: of what other threads have completed. */

@@ -32,7 +32,7 @@ static bool io_thread_complete(struct io_thread *thread, struct command *command
 	struct core *core = &thread->core;
 	bool answered = !command->internal && core->ring_state == CORE_RING_ATTACHED;
 
-	assert(command->where == COMMAND_ENDED && core->ring_locked);
+	assert(command->where == COMMAND_ENDED);
 	command->where = COMMAND_HELD;
 	if (!command->internal)
 		stats_end(
@@ -172,7 +172,7 @@ static void io_thread_set_stale(struct io_thread *thread)
 	for (unsigned i = 0; i < thread->pool.used; i++) {
 		struct command *command = command_at(&thread->pool, i);
 
-		command->aborted = !command->internal;
+		command->aborted = command->where != COMMAND_FREE && !command->internal;
 	}
 	dispatch_pending(&thread->dispatch);
 }
@@ -200,12 +200,11 @@ static bool io_thread_fetch_one(struct io_thread *thread, uint64_t *now)
 
 	if (!command)
 		return false;
-	assert(core->ring_locked && core->ring_state == CORE_RING_ATTACHED);
 	r = tcmu_ring_next(&core->ring, &entry, command->iov, command->iov_max);
 	if (r == -ENOBUFS && command_grow_iov(command, entry.iov_cnt) == 0)
 		r = tcmu_ring_next(&core->ring, &entry, command->iov, command->iov_max);
 	if (r <= 0 || entry.kind == TCMU_ENTRY_TMR) {
-		command_put(&thread->pool, command);
+		command_put_unused(&thread->pool, command);
 		return io_thread_take_entry(thread, &entry, r);
 	}
 	assert(entry.iov_cnt <= command->iov_max);
@@ -277,9 +276,11 @@ static bool io_thread_iterate(struct io_thread *thread)
 	unsigned work = 0, fetched = 0;
 
 	core_lock_ring(core);
-	io_thread_take_control(thread);
+	if (atomic_load(&thread->control.pending))
+		io_thread_take_control(thread);
 	work += io_thread_complete_ended(thread);
-	work += xcopy_serve(thread->peer, core);
+	if (xcopy_peer_has_requests(thread->peer))
+		work += xcopy_serve(thread->peer, core);
 	work += fetched = io_thread_fetch(thread);
 	if (core->service != CORE_SERVING)
 		dispatch_pending(&thread->dispatch);
@@ -288,9 +289,10 @@ static bool io_thread_iterate(struct io_thread *thread)
 	if (serving && core->service != CORE_SERVING)
 		xcopy_peer_close(thread->peer);
 	io_thread_cancel(thread);
-	order_unblock(&thread->order);
-	work += order_start_ready(&thread->order);
-	submit_flush(&thread->submit);
+	if (!list_is_empty(&thread->order.blocked))
+		order_unblock(&thread->order);
+	if (!list_is_empty(&core->ready))
+		work += order_start_ready(&thread->order);
 	work += submit_reap(&thread->submit);
 	work += xcopy_peer_take_answers(thread->peer);
 	format_report(&thread->format);
