@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The mailbox is a list that any thread pushes onto, newest first, and that the main loop takes as
- * a whole and turns round. Who finds it empty when pushing rings the eventfd; the main loop
- * silences the eventfd before it takes the list, so that a post is either taken or rings again.
+ * The mailbox is a queue that any thread pushes to and that the main loop takes as a whole. The
+ * thread that finds it empty when pushing rings the eventfd; the main loop silences the eventfd
+ * before it takes the queue, so that a post is either taken or rings again.
  *
- * Every job that runs holds a reference: its thread still rings when the main loop may already have
+ * Every job that runs holds a reference: its thread may still ring when the main loop has already
  * run the post.
  */
 #include "base/jobs.h"
@@ -12,7 +12,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -20,16 +19,16 @@
 
 #include "base/thread.h"
 
-/* Sources of a higher priority get their turn after so many posts. */
-#define POSTS_A_TURN 32
-#define NAME_SIZE    16
+/* Event sources of a higher priority are served after so many posts. */
+#define POSTS_AT_ONCE 32
+#define NAME_SIZE     16
 
 struct mailbox {
 	atomic_uint references;
-	_Atomic(struct post *) pushed; /* newest first */
-	int fd;                        /* eventfd */
+	struct mpsc pushed; /* posts */
+	int fd;             /* eventfd */
 	sd_event_source *source;
-	struct post *taken; /* oldest first; the main loop's */
+	struct mpsc_node *taken; /* posts, the oldest first; the main loop's */
 };
 
 struct job_thread {
@@ -37,7 +36,7 @@ struct job_thread {
 	char name[NAME_SIZE];
 };
 
-static void ring(struct mailbox *mailbox)
+static void mailbox_ring(struct mailbox *mailbox)
 {
 	uint64_t one = 1;
 	ssize_t r = write(mailbox->fd, &one, sizeof(one));
@@ -46,7 +45,7 @@ static void ring(struct mailbox *mailbox)
 	assert(r == (ssize_t) sizeof(one));
 }
 
-static void silence(struct mailbox *mailbox)
+static void mailbox_silence(struct mailbox *mailbox)
 {
 	uint64_t count;
 	ssize_t r = read(mailbox->fd, &count, sizeof(count));
@@ -54,22 +53,7 @@ static void silence(struct mailbox *mailbox)
 	assert(r == (ssize_t) sizeof(count) || errno == EAGAIN);
 }
 
-static struct post *take_all(struct mailbox *mailbox)
-{
-	struct post *post = atomic_exchange_explicit(&mailbox->pushed, NULL, memory_order_acquire);
-	struct post *oldest = NULL;
-
-	while (post) {
-		struct post *next = post->next;
-
-		post->next = oldest;
-		oldest = post;
-		post = next;
-	}
-	return oldest;
-}
-
-static int on_mail(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static int mailbox_run_posts(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct mailbox *mailbox = userdata;
 
@@ -77,21 +61,21 @@ static int on_mail(sd_event_source *source, int fd, uint32_t revents, void *user
 	(void) fd;
 	(void) revents;
 	if (!mailbox->taken) {
-		silence(mailbox);
-		mailbox->taken = take_all(mailbox);
+		mailbox_silence(mailbox);
+		mailbox->taken = mpsc_take_all(&mailbox->pushed);
 	}
-	for (unsigned i = 0; i < POSTS_A_TURN && mailbox->taken; i++) {
-		struct post *post = mailbox->taken;
+	for (unsigned i = 0; i < POSTS_AT_ONCE && mailbox->taken; i++) {
+		struct post *post = container_of(mailbox->taken, struct post, node);
 
-		mailbox->taken = post->next;
+		mailbox->taken = mailbox->taken->next;
 		post->run(post);
 	}
 	if (mailbox->taken)
-		ring(mailbox);
+		mailbox_ring(mailbox);
 	return 0;
 }
 
-static void unref(struct mailbox *mailbox)
+static void mailbox_unref(struct mailbox *mailbox)
 {
 	if (atomic_fetch_sub_explicit(&mailbox->references, 1, memory_order_acq_rel) != 1)
 		return;
@@ -112,7 +96,7 @@ int mailbox_new(sd_event *event, int64_t priority, struct mailbox **ret)
 	r = mailbox->fd < 0 ? -errno : 0;
 	if (r >= 0)
 		r = sd_event_add_io(
-			event, &mailbox->source, mailbox->fd, EPOLLIN, on_mail, mailbox);
+			event, &mailbox->source, mailbox->fd, EPOLLIN, mailbox_run_posts, mailbox);
 	if (r >= 0)
 		r = sd_event_source_set_priority(mailbox->source, priority);
 	if (r < 0) {
@@ -128,24 +112,19 @@ void mailbox_free(struct mailbox *mailbox)
 	if (!mailbox)
 		return;
 	mailbox->source = sd_event_source_disable_unref(mailbox->source);
-	unref(mailbox);
+	mailbox_unref(mailbox);
 }
 
 void mailbox_post(struct mailbox *mailbox, struct post *post)
 {
-	struct post *before = atomic_load_explicit(&mailbox->pushed, memory_order_relaxed);
-
-	do {
-		post->next = before;
-	} while (!atomic_compare_exchange_weak_explicit(
-		&mailbox->pushed, &before, post, memory_order_release, memory_order_relaxed));
-	if (!before)
-		ring(mailbox);
+	assert(post->run);
+	if (mpsc_push(&mailbox->pushed, &post->node))
+		mailbox_ring(mailbox);
 }
 
 static void job_ended(struct post *post)
 {
-	struct job *job = (struct job *) ((char *) post - offsetof(struct job, post));
+	struct job *job = container_of(post, struct job, post);
 
 	job->done(job);
 }
@@ -163,7 +142,7 @@ static void *job_main(void *arg)
 	job->work(job);
 	/* From here on the job is the main loop's. */
 	mailbox_post(mailbox, &job->post);
-	unref(mailbox);
+	mailbox_unref(mailbox);
 	return NULL;
 }
 
@@ -181,7 +160,7 @@ int job_start(struct mailbox *mailbox, struct job *job, const char *name)
 	atomic_fetch_add_explicit(&mailbox->references, 1, memory_order_relaxed);
 	r = thread_start(NULL, job_main, self);
 	if (r < 0) {
-		unref(mailbox);
+		mailbox_unref(mailbox);
 		free(self);
 		return -EAGAIN;
 	}

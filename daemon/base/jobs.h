@@ -10,13 +10,15 @@
 
 #include <systemd/sd-event.h>
 
+#include "base/mpsc.h"
+
 struct mailbox;
 
 /* A function to be run on the main loop, embedded in the sender's object, posted at most once at a
  * time. */
 struct post {
 	void (*run)(struct post *post); /* may free the object, and may post it again */
-	struct post *next;
+	struct mpsc_node node;
 };
 
 /* The main loop's mailbox. priority: as sd_event_source_set_priority(). */

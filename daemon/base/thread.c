@@ -13,7 +13,8 @@
  * its end. */
 #define STACK_SIZE ((size_t) 1024 * 1024)
 
-static __thread bool placed;
+/* Whether the calling thread was put on one CPU. */
+static __thread bool pinned;
 
 int thread_start(pthread_t *thread, void *(*main)(void *arg), void *arg)
 {
@@ -23,7 +24,7 @@ int thread_start(pthread_t *thread, void *(*main)(void *arg), void *arg)
 	int r;
 
 	/* It would be inherited. */
-	if (placed)
+	if (pinned)
 		thread_set_cpu(0, -1);
 	r = pthread_attr_init(&attributes);
 	if (r)
@@ -51,8 +52,8 @@ void thread_set_io_flusher(void)
 	(void) prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
 }
 
-/* The main thread is never put anywhere by us: where it may run, all may. */
-static bool all_places(cpu_set_t *set)
+/* The daemon never pins the main thread: all threads may run where it may. */
+static bool thread_allowed_cpus(cpu_set_t *set)
 {
 	return sched_getaffinity(getpid(), sizeof(*set), set) == 0;
 }
@@ -61,28 +62,28 @@ unsigned thread_cpus(void)
 {
 	cpu_set_t set;
 
-	/* Where a thread may not even be let stay where it is, none can be put anywhere. */
-	if (!all_places(&set) || sched_setaffinity(getpid(), sizeof(set), &set) < 0)
+	/* If setting our current mask fails, affinity is forbidden. */
+	if (!thread_allowed_cpus(&set) || sched_setaffinity(getpid(), sizeof(set), &set) < 0)
 		return 0;
 	return (unsigned) CPU_COUNT(&set);
 }
 
-void thread_set_cpu(pid_t tid, int place)
+void thread_set_cpu(pid_t tid, int cpu)
 {
 	cpu_set_t all, one;
-	int cpu = -1;
+	int number = -1; /* the system's */
 
 	if (tid == 0)
-		placed = place >= 0;
-	if (!all_places(&all))
+		pinned = cpu >= 0;
+	if (!thread_allowed_cpus(&all))
 		return;
-	while (place >= 0 && ++cpu < CPU_SETSIZE)
-		place -= CPU_ISSET(cpu, &all) ? 1 : 0;
+	while (cpu >= 0 && ++number < CPU_SETSIZE)
+		cpu -= CPU_ISSET(number, &all) ? 1 : 0;
 	CPU_ZERO(&one);
-	if (cpu >= 0 && cpu < CPU_SETSIZE)
-		CPU_SET(cpu, &one);
+	if (number >= 0 && number < CPU_SETSIZE)
+		CPU_SET(number, &one);
 	else
 		one = all;
-	/* Where the system does not want it, it is only slower. */
+	/* Where the system forbids it, the thread is only slower. */
 	(void) sched_setaffinity(tid, sizeof(one), &one);
 }

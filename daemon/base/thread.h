@@ -20,11 +20,11 @@ void thread_set_name(const char *name);
  * nothing is lost but that. */
 void thread_set_io_flusher(void);
 
-/* How many processors the daemon's threads may be put on; 0: on none, which a sandbox may forbid.
- */
+/* How many CPUs the daemon's threads may be pinned to. 0: pinning is forbidden, as a sandbox may
+ * do. Any thread. */
 unsigned thread_cpus(void);
 
-/* Puts a thread on one of them, from 0, or with -1 on all; those that it starts by thread_start()
- * are not put there. tid: 0 is the calling one. Best effort: a processor may go away, or others be
- * allowed, at any time. */
-void thread_set_cpu(pid_t tid, int place);
+/* Pins a thread to one of them, from 0, or lets it run on all with -1. Threads that it starts by
+ * thread_start() are not pinned. tid: 0 is the calling thread. Best effort: a CPU may go away, or
+ * others be allowed, at any time. Any thread. */
+void thread_set_cpu(pid_t tid, int cpu);
