@@ -131,7 +131,7 @@ unsigned aio_in_flight(const struct aio_engine *engine)
 void aio_queue(struct aio_engine *engine, struct tcmu_io *io, struct tcmu_aio *aio)
 {
 	aio->io = io;
-	aio_list_append(&engine->queued, aio);
+	list_append(&engine->queued, &aio_node(aio)->node);
 	engine->in_flight++;
 }
 
@@ -155,7 +155,7 @@ static void aio_start_waiting(struct aio_engine *engine)
 	while (!list_is_empty(&engine->waiting) && aio_slots_available(&engine->slots)) {
 		aio = aio_list_take(&engine->waiting);
 		if (!aio_start(engine, aio)) {
-			aio_list_push(&engine->waiting, aio);
+			list_push(&engine->waiting, &aio_node(aio)->node);
 			break;
 		}
 	}
@@ -176,7 +176,7 @@ void aio_flush(struct aio_engine *engine)
 			aio_slots_end_request(&engine->slots, aio, res);
 			more = aio_inline_spend(&batch, res);
 		} else {
-			aio_list_append(&engine->waiting, aio);
+			list_append(&engine->waiting, &aio_node(aio)->node);
 		}
 	}
 	aio_start_waiting(engine);
@@ -192,7 +192,7 @@ static unsigned aio_run_ended(struct aio_engine *engine)
 	while ((aio = aio_list_take(&ended))) {
 		assert(engine->in_flight > 0);
 		engine->in_flight--;
-		aio->done(aio->io, aio, aio_result(aio));
+		aio->done(aio->io, aio, (intptr_t) aio_node(aio)->res);
 		cnt++;
 	}
 	return cnt;
@@ -233,7 +233,7 @@ static void aio_cancel_listed(
 		if (aio->io == io)
 			aio_slots_end_request(&engine->slots, aio, -ECANCELED);
 		else
-			aio_list_append(list, aio);
+			list_append(list, &aio_node(aio)->node);
 	}
 }
 

@@ -54,7 +54,6 @@ static int64_t aio_inline_transfer(const struct tcmu_aio *aio, int flags)
 	off_t offset = (off_t) aio->offset;
 	ssize_t n;
 
-	assert(aio_inline_is_transfer(aio));
 	if (aio->op == TCMU_AIO_READV)
 		n = preadv2(aio->fd, aio->iov, cnt, offset, flags);
 	else

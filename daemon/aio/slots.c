@@ -4,16 +4,8 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <limits.h>
 
 #include "base/memory.h"
-
-/* What the engine keeps in a request. */
-struct aio_node {
-	struct list_node node;
-	uintptr_t res; /* an intptr_t */
-};
-_Static_assert(sizeof(struct aio_node) <= sizeof(((struct tcmu_aio *) NULL)->engine), "fits");
 
 int aio_slots_init(struct aio_slots *slots, unsigned depth)
 {
@@ -62,39 +54,4 @@ void aio_slot_put(struct aio_slot *slot)
 {
 	assert(!slot->aio && slot->cqes == 0);
 	list_push(&slot->slots->free, &slot->node);
-}
-
-void aio_slots_end_request(struct aio_slots *slots, struct tcmu_aio *aio, int64_t res)
-{
-	struct aio_node *node = (struct aio_node *) aio->engine;
-
-	node->res = (uintptr_t) (intptr_t) res;
-	list_append(&slots->ended, &node->node);
-}
-
-void aio_list_append(struct list *list, struct tcmu_aio *aio)
-{
-	list_append(list, &((struct aio_node *) aio->engine)->node);
-}
-
-void aio_list_push(struct list *list, struct tcmu_aio *aio)
-{
-	list_push(list, &((struct aio_node *) aio->engine)->node);
-}
-
-struct tcmu_aio *aio_list_take(struct list *list)
-{
-	struct list_node *node = list_take(list);
-
-	return node ? container_of((void *) node, struct tcmu_aio, engine) : NULL;
-}
-
-int64_t aio_result(const struct tcmu_aio *aio)
-{
-	return (intptr_t) ((const struct aio_node *) aio->engine)->res;
-}
-
-unsigned aio_iov_cnt(const struct tcmu_aio *aio)
-{
-	return aio->iov_cnt < IOV_MAX ? aio->iov_cnt : IOV_MAX;
 }

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -82,14 +83,38 @@ void aio_slot_end(struct aio_slot *slot, int64_t res);
 /* Nothing refers to the slot any more; its request has ended, or was taken back. */
 void aio_slot_put(struct aio_slot *slot);
 
-/* A request without a slot has ended with res. */
-void aio_slots_end_request(struct aio_slots *slots, struct tcmu_aio *aio, int64_t res);
+/* ------- lists of requests, linked through the requests' own memory; a request is on one at most
+ * ------- */
 
-/* Lists of requests, linked through the requests' own memory. A request is on one list at most. */
-void aio_list_append(struct list *list, struct tcmu_aio *aio);
-void aio_list_push(struct list *list, struct tcmu_aio *aio); /* before all others */
-struct tcmu_aio *aio_list_take(struct list *list);           /* the oldest; NULL: there is none */
-int64_t aio_result(const struct tcmu_aio *aio);              /* of a request that has ended */
+/* What the engine keeps in a request. */
+struct aio_node {
+	struct list_node node;
+	uintptr_t res; /* an intptr_t */
+};
+_Static_assert(sizeof(struct aio_node) <= sizeof(((struct tcmu_aio *) NULL)->engine), "fits");
+
+static inline struct aio_node *aio_node(struct tcmu_aio *aio)
+{
+	return (struct aio_node *) aio->engine;
+}
+
+/* The oldest request of the list. NULL: there is none. */
+static inline struct tcmu_aio *aio_list_take(struct list *list)
+{
+	struct list_node *node = list_take(list);
+
+	return node ? container_of((void *) node, struct tcmu_aio, engine) : NULL;
+}
+
+/* A request has ended with res: a byte count or offset, or -errno. */
+static inline void aio_slots_end_request(struct aio_slots *slots, struct tcmu_aio *aio, int64_t res)
+{
+	aio_node(aio)->res = (uintptr_t) (intptr_t) res;
+	list_append(&slots->ended, &aio_node(aio)->node);
+}
 
 /* How many of the request's iovecs a system call takes; with more, the transfer is a short one. */
-unsigned aio_iov_cnt(const struct tcmu_aio *aio);
+static inline unsigned aio_iov_cnt(const struct tcmu_aio *aio)
+{
+	return aio->iov_cnt < IOV_MAX ? aio->iov_cnt : IOV_MAX;
+}

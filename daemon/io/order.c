@@ -73,8 +73,6 @@ static bool order_must_wait(const struct order *order, const struct command *com
 	const struct command_pool *pool = order->core->pool;
 
 	assert(command->writes_range && !command->started);
-	if (!command->exclusive && !order->exclusive_cnt && list_is_empty(&order->blocked))
-		return false;
 	if (order_conflicts_with_list(command, &order->blocked))
 		return true;
 	for (unsigned i = 0; i < pool->used; i++) {
@@ -181,7 +179,10 @@ unsigned order_start_ready(struct order *order)
 			continue;
 		}
 		cnt++;
-		if (command->writes_range && order_must_wait(order, command)) {
+		if (command->writes_range &&
+		    (command->exclusive || order->exclusive_cnt ||
+		     !list_is_empty(&order->blocked)) &&
+		    order_must_wait(order, command)) {
 			command->where = COMMAND_BLOCKED;
 			list_append(&order->blocked, node);
 		} else {
