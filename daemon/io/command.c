@@ -167,10 +167,11 @@ void command_pool_destroy(struct command_pool *pool)
 
 struct command *command_get(struct command_pool *pool, bool internal)
 {
+	struct list_node *node = list_take(&pool->free);
 	struct command *command;
 
-	if (!list_is_empty(&pool->free))
-		command = list_entry(list_take(&pool->free), struct command, node);
+	if (node)
+		command = container_of(node, struct command, node);
 	else if (pool->used < pool->count)
 		command = command_use_next(pool);
 	else

@@ -91,7 +91,7 @@ void stats_begin(
 
 	if (!stats)
 		return;
-	assert(!stats_get(&flight->begun));
+	assert(!atomic_load_explicit(&flight->begun, memory_order_relaxed));
 	if (!*now)
 		*now = clock_now_ns();
 	memcpy(half, cdb, sizeof(half));

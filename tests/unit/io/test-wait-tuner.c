@@ -305,9 +305,9 @@ static void a_turn_is_not_over_after_one_large_batch(void **state)
 	(void) state;
 	begin(&tuner, 0);
 	cycles(&tuner, 8, &batches);
-	assert_int_equal(tuner.way, WAIT_SLEEP);
+	assert_int_equal(tuner.mode, WAIT_SLEEP);
 	cycles(&tuner, 1, &batches);
-	assert_int_not_equal(tuner.way, WAIT_SLEEP);
+	assert_int_not_equal(tuner.mode, WAIT_SLEEP);
 }
 
 static void nobody_is_made_to_wait_for_nothing(void **state)
