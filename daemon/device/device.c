@@ -324,10 +324,10 @@ static void start_loop(struct device *device)
 		.host_device = &device->host_device,
 		.info = device->info,
 		.stats = device->stats,
-		.tell = log_scsi(),
-		.told = told,
+		.tracing = log_scsi(),
+		.trace = told,
 		.signal = device_signal,
-		.owner = device,
+		.userdata = device,
 	};
 	int r;
 

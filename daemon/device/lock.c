@@ -392,7 +392,7 @@ void device_lock_begin(struct device *device, struct io_thread_setup *setup)
 	if (ownership->shared)
 		ownership->state = LOCK_UNLOCKED;
 	access = access_of(ownership);
-	setup->access = access.access;
+	setup->permission = access.access;
 	setup->lu.not_ready = access.not_ready;
 }
 

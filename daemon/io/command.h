@@ -142,7 +142,7 @@ int command_pool_init(
 void command_pool_destroy(struct command_pool *pool);
 
 /* A slot for a command of the kernel, or (internal) for one that carries out a part of another. It
- * is COMMAND_HELD, and everything but what is fetched is reset. NULL: all are in use. */
+ * is COMMAND_HELD, and everything but the fetched members is reset. NULL: all are in use. */
 struct command *command_get(struct command_pool *pool, bool internal);
 
 /* Gives a slot back that command_get() has returned for a command of the kernel, and that was not

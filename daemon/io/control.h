@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Control requests: what other threads want changed in an I/O thread. Requests are merged into one
+ * Control requests: changes of an I/O thread that other threads want. Requests are merged into one
  * until the I/O thread takes it, before the next command that it fetches: so a change is in force
  * for every command that is sent after it.
  *
@@ -22,7 +22,7 @@
 /* The members of a control request that are valid. */
 #define CONTROL_FAULT         (1u << 0) /* the backend has failed */
 #define CONTROL_DRAIN         (1u << 1) /* fetch no more */
-#define CONTROL_CANCEL        (1u << 2) /* with DRAIN: abandon what is in flight */
+#define CONTROL_CANCEL        (1u << 2) /* with DRAIN: abandon the commands in flight */
 #define CONTROL_PERMISSION    (1u << 3) /* permission, not_ready */
 #define CONTROL_BACKEND       (1u << 4) /* backend, info */
 #define CONTROL_SIZE          (1u << 5) /* size, info */

@@ -52,7 +52,7 @@ void core_unlock_ring(struct core *core)
 void core_signal(struct core *core, uint32_t bits)
 {
 	assert(core_current == core && bits);
-	core->setup.signal(core->setup.owner, bits);
+	core->setup.signal(core->setup.userdata, bits);
 }
 
 void core_set_service(struct core *core, enum core_service service)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the modules of one device's I/O thread share: its setup, the logical unit, the ring with its
- * lock, and how far the service has come. It includes no module above it; calls upwards go through
- * function pointers in the command or the setup.
+ * The state that all modules of one device's I/O thread share: its setup, the logical unit, the
+ * ring with its lock, and how far the service has come. It includes no module above it; calls
+ * upwards go through function pointers in the command or the setup.
  *
  * The ring lock is a mutex that the I/O thread holds exactly while it touches the ring in user
  * space. It holds it neither while a handler runs nor while it waits for storage or sleeps: so
@@ -34,7 +34,7 @@
 struct command_pool;
 struct submit;
 
-/* What an I/O thread signals. Bits of one word: a signal that is not yet taken is not sent twice.
+/* The signals of an I/O thread. Bits of one word: a signal that is not yet taken is not sent twice.
  */
 #define IO_SIGNAL_ATTACHED      (1u << 0) /* the ring is mapped: commands are served */
 #define IO_SIGNAL_UNREGISTERED  (1u << 1) /* uio reports that the kernel's device is gone */
@@ -62,7 +62,7 @@ enum io_thread_start {
 				that it had fetched */
 };
 
-/* What an I/O thread needs; copied. The pointers live as long as the thread. */
+/* The parameters of an I/O thread; copied. The pointers live as long as the thread. */
 struct io_thread_setup {
 	const char *name;        /* for the names of threads */
 	struct tcmu_name device; /* the directory in configfs, for the recovery */
@@ -78,13 +78,13 @@ struct io_thread_setup {
 	struct tcmu_host_device *host_device;
 	struct tcmu_backend_info info;
 	struct scsi_lu lu;
-	struct stats *stats;     /* outlives the thread; NULL: nothing is counted */
-	const atomic_bool *tell; /* whether each command is passed to told(); NULL: none is */
+	struct stats *stats;        /* outlives the thread; NULL: nothing is counted */
+	const atomic_bool *tracing; /* whether each command is passed to trace(); NULL: none is */
 	/* As signal. */
-	void (*told)(void *owner, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length);
-	enum io_permission access;
-	void (*signal)(void *owner, uint32_t bits); /* from the I/O thread; must not block */
-	void *owner;
+	void (*trace)(void *userdata, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length);
+	enum io_permission permission;
+	void (*signal)(void *userdata, uint32_t bits); /* from the I/O thread; must not block */
+	void *userdata;                                /* of trace and signal */
 };
 
 /* How far the service has come; it only grows. */
@@ -100,7 +100,7 @@ enum core_service {
 enum core_ring_state {
 	CORE_RING_NONE, /* not mapped yet */
 	CORE_RING_ATTACHED,
-	CORE_RING_STALE,   /* it was reset: the kernel has answered what was fetched before */
+	CORE_RING_STALE,   /* it was reset: the kernel has answered the commands fetched before */
 	CORE_RING_BROKEN,  /* not attached, or corrupt: nothing is fetched or answered any more */
 	CORE_RING_REVOKED, /* the mapping is no longer the kernel's; final */
 };
@@ -142,7 +142,7 @@ void core_destroy(struct core *core);
 void core_lock_ring(struct core *core);
 void core_unlock_ring(struct core *core);
 
-/* Passes IO_SIGNAL_ bits to the owner. I/O thread. */
+/* Passes IO_SIGNAL_ bits to the device on the main thread. I/O thread. */
 void core_signal(struct core *core, uint32_t bits);
 
 /* The service goes on to at least this state. I/O thread. */

@@ -17,7 +17,7 @@ void dispatch_init(
 	assert(core && format && peer);
 	dispatch->core = core;
 	dispatch->format = format;
-	dispatch->peer = peer;
+	dispatch->xcopy_peer = peer;
 	list_init(&dispatch->pending);
 	pthread_mutex_init(&dispatch->lock, NULL);
 }
@@ -73,7 +73,7 @@ static void dispatch_defer(
 	core_signal(dispatch->core, IO_SIGNAL_DEFERRED);
 }
 
-/* A plan comes after what was deferred: a cache that is turned off is saved first and then flushed.
+/* A plan follows the deferred work: a cache that is turned off is saved first and then flushed.
  */
 static void dispatch_continue(struct dispatch *dispatch, struct command *waiter)
 {
@@ -133,7 +133,7 @@ static void dispatch_plan(
 		memcpy(command->plan.extents, plan->extents,
 		       plan->extent_cnt * sizeof(plan->extents[0]));
 	if (plan->op == SCSI_PLAN_COPY)
-		xcopy_begin(dispatch->peer, command, &result->copy);
+		xcopy_begin(dispatch->xcopy_peer, command, &result->copy);
 	else if (plan->op == SCSI_PLAN_ABORT_COPY)
 		xcopy_abort(command);
 	else if (plan->flags & SCSI_PLAN_LONG)

@@ -18,7 +18,7 @@
 #include "io/format.h"
 #include "io/xcopy.h"
 
-/* What a deferred command needs done by the owner. */
+/* What a deferred command needs done on the main thread. */
 enum deferred_kind {
 	DEFERRED_SAVE = 1,   /* keep mode parameters for good */
 	DEFERRED_SET_GROUPS, /* change states of target port groups */
@@ -34,10 +34,10 @@ struct deferred_request {
 struct dispatch {
 	struct core *core;
 	struct format *format;
-	struct xcopy_peer *peer;
+	struct xcopy_peer *xcopy_peer;
 	struct list pending; /* commands that wait for the LU info */
 
-	bool deferred;                  /* the owner has been asked */
+	bool deferred;                  /* the main thread has been asked */
 	struct command *waiter;         /* the command that waits for it, or NULL */
 	bool waiter_planned;            /* it has a plan, to be carried out then */
 	struct scsi_mode_values before; /* the mode parameters that were saved before it */
@@ -59,8 +59,8 @@ void dispatch_command(struct dispatch *dispatch, struct command *command);
 /* Decides the pending commands again; where the kernel has answered them already, they just end. */
 void dispatch_pending(struct dispatch *dispatch);
 
-/* The owner has done what the deferred command needs. error: 0 or -errno. */
+/* The main thread has done the deferred work. error: 0 or -errno. */
 void dispatch_deferred_done(struct dispatch *dispatch, int error);
 
-/* What IO_SIGNAL_DEFERRED asks for. Any thread. */
+/* The work that IO_SIGNAL_DEFERRED asks for. Any thread. */
 void dispatch_read_deferred(struct dispatch *dispatch, struct deferred_request *request);

@@ -536,7 +536,7 @@ static bool exec_prepare_short_read(struct command *command)
 		exec_prepare_copy(command, 0, exec_read_length(command));
 }
 
-/* What most plans need not: copies of data, room to read into. */
+/* Copies of data and room to read into, which most plans do not need. */
 static bool exec_prepare_data(struct command *command)
 {
 	uint64_t room = command->length < CHUNK_MAX ? command->length : CHUNK_MAX;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Carries out the plans of the SCSI code with what the handler can do, and emulates what it cannot.
+ * Carries out the plans of the SCSI code with the operations that the handler has, and emulates the
+ * others.
  *
  * A plan is a short program: each step submits one request to the handler and names the step that
  * follows when it has completed. Everything runs on the I/O thread, outside of the ring lock, but

@@ -3,13 +3,14 @@
  * FORMAT UNIT and SANITIZE: operations that overwrite the whole medium and take as long as that
  * takes.
  *
- * An operation has a slot of its own, which the kernel knows nothing of. So it goes on when the
+ * An operation has its own slot, which is unknown to the kernel. So it goes on when the
  * command that asked for it has been answered (IMMED) or aborted, and when the kernel's ring is
  * reset. It is exclusive: a command that writes waits before it, or is refused by the SCSI code
  * while it is in flight.
  *
- * It ends early when the service does, because deleting a device must not wait for it. The owner is
- * notified of what is in flight or has failed, so that the device's next I/O thread knows it.
+ * It ends early when the service does, because deleting a device must not wait for it. The main
+ * thread is notified of an operation that is in flight or has failed, so that the device's next I/O
+ * thread knows it.
  *
  * Everything runs on the I/O thread.
  */
@@ -25,9 +26,9 @@
 
 struct format {
 	struct core *core;
-	struct command *operation; /* what overwrites the medium, or NULL */
+	struct command *operation; /* it overwrites the medium; or NULL */
 	struct command *waiter;    /* the command that waits for its end, or NULL */
-	atomic_uint state; /* FORMAT_STATE_, as the owner was notified last; read by any thread */
+	atomic_uint state;         /* FORMAT_STATE_, as was signalled last; read by any thread */
 };
 
 /* Any thread, before the I/O thread starts. */
@@ -37,5 +38,5 @@ void format_init(struct format *format, struct core *core);
  * ends now, or with it. No other operation is in flight: the SCSI code refuses it. */
 void format_prepare(struct format *format, struct command *waiter);
 
-/* Notifies the owner (IO_SIGNAL_FORMAT) if the state has changed. */
+/* Signals IO_SIGNAL_FORMAT if the state has changed. */
 void format_report(struct format *format);

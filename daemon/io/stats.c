@@ -9,8 +9,8 @@
 
 #include "base/clock.h"
 
-/* The clock of a thread of this process by its id: what pthread_getcpuclockid() makes, for a thread
- * that may have ended. */
+/* The clock of a thread of this process by its id: as pthread_getcpuclockid() makes it, for a
+ * thread that may have ended. */
 #define THREAD_CLOCK(tid) ((clockid_t) (~(unsigned) (tid) << 3 | 6))
 
 /* CPU time in ns; 0: the thread has ended. */

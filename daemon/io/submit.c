@@ -16,7 +16,7 @@ int submit_init(struct submit *submit, struct core *core)
 
 	assert(!submit->engine && !submit->workers);
 	submit->core = core;
-	submit->permission = setup->access;
+	submit->permission = setup->permission;
 	core->submit = submit;
 	if (setup->handler->threading == TCMU_HANDLER_ASYNC) {
 		r = aio_engine_new(setup->aio, setup->depth, setup->name, &submit->engine);
@@ -60,7 +60,7 @@ bool submit_handler_can(const struct core *core, enum tcmu_io_op op)
 	return core->info.caps & TCMU_IO_CAP(op);
 }
 
-/* If not, the owner is asked for the lock that allows it. */
+/* If not, the device is asked for the lock that allows it. */
 static bool submit_is_permitted(struct submit *submit, enum tcmu_io_op op)
 {
 	bool reads = op == TCMU_IO_READ || op == TCMU_IO_MAP;
@@ -162,8 +162,8 @@ void submit_complete(struct tcmu_io *io, int error)
 		mpsc_push(&submit->completed, &command->completed_node);
 		return;
 	}
-	/* Once it is pushed the command may end, and the I/O thread with it; `completing` keeps
-	 * what is used here. */
+	/* Once it is pushed the command may end, and the I/O thread with it; `completing` keeps it
+	 * until this function has left it. */
 	atomic_fetch_add(&submit->completing, 1);
 	mpsc_push(&submit->completed, &command->completed_node);
 	wait_wake(&submit->core->wait);

@@ -71,7 +71,8 @@ void submit_aio(struct tcmu_io *io, struct tcmu_aio *aio);
  * calls the steps of all requests that have ended. Returns how many. */
 unsigned submit_reap(struct submit *submit);
 
-/* Whether submit_reap() would find something. others_only: of what other threads have completed. */
+/* Whether submit_reap() would find something. others_only: only for requests that other threads
+ * have completed. */
 bool submit_has_completed(const struct submit *submit, bool others_only);
 
 /* Asks the backend to give up the command's request; it ends as usual. */

@@ -105,7 +105,7 @@ static void io_thread_set_lu(struct io_thread *thread, const struct control_requ
 	if (request->changes & CONTROL_LU_INFO) {
 		scsi_set_lu_info(lu, &request->lu_info);
 		if (scsi_naa(lu, naa))
-			xcopy_peer_set_naa(thread->peer, naa);
+			xcopy_peer_set_naa(thread->xcopy_peer, naa);
 	}
 }
 
@@ -177,7 +177,8 @@ static void io_thread_set_stale(struct io_thread *thread)
 	dispatch_pending(&thread->dispatch);
 }
 
-/* What came in the place of a command. Returns whether there was anything. */
+/* Handles an entry that is no command, or an error of the ring. Returns whether there was anything.
+ */
 static bool io_thread_take_entry(struct io_thread *thread, const struct tcmu_entry *entry, int r)
 {
 	assert(r <= 0 || entry->kind == TCMU_ENTRY_TMR);
@@ -219,9 +220,10 @@ static bool io_thread_fetch_one(struct io_thread *thread, uint64_t *now)
 	command->iov_cnt = entry.iov_cnt;
 	command->data_length = entry.data_length;
 	stats_begin(core->setup.stats, &command->flight, now, command->cdb, command->data_length);
-	if (core->setup.tell && atomic_load_explicit(core->setup.tell, memory_order_relaxed))
-		core->setup.told(
-			core->setup.owner, command->cdb, command->cdb_length, command->data_length);
+	if (core->setup.tracing && atomic_load_explicit(core->setup.tracing, memory_order_relaxed))
+		core->setup.trace(
+			core->setup.userdata, command->cdb, command->cdb_length,
+			command->data_length);
 	dispatch_command(&thread->dispatch, command);
 	return true;
 }
@@ -279,22 +281,22 @@ static bool io_thread_iterate(struct io_thread *thread)
 	if (atomic_load(&thread->control.pending))
 		io_thread_take_control(thread);
 	work += io_thread_complete_ended(thread);
-	if (xcopy_peer_has_requests(thread->peer))
-		work += xcopy_serve(thread->peer, core);
+	if (xcopy_peer_has_requests(thread->xcopy_peer))
+		work += xcopy_serve(thread->xcopy_peer, core);
 	work += fetched = io_thread_fetch(thread);
 	if (core->service != CORE_SERVING)
 		dispatch_pending(&thread->dispatch);
 	core_unlock_ring(core);
 
 	if (serving && core->service != CORE_SERVING)
-		xcopy_peer_close(thread->peer);
+		xcopy_peer_close(thread->xcopy_peer);
 	io_thread_cancel(thread);
 	if (!list_is_empty(&thread->order.blocked))
 		order_unblock(&thread->order);
 	if (!list_is_empty(&core->ready))
 		work += order_start_ready(&thread->order);
 	work += submit_reap(&thread->submit);
-	work += xcopy_peer_take_answers(thread->peer);
+	work += xcopy_peer_take_answers(thread->xcopy_peer);
 	format_report(&thread->format);
 	if (work)
 		wait_note_work(&core->wait, io_thread_is_tuned(thread), fetched);
@@ -329,8 +331,8 @@ static bool io_thread_has_work(void *userdata, bool others_only)
 		return true;
 	if (others_only)
 		return false;
-	return !list_is_empty(&thread->core.ended) || xcopy_peer_has_answers(thread->peer) ||
-		(command_available(&thread->pool) && xcopy_peer_has_requests(thread->peer)) ||
+	return !list_is_empty(&thread->core.ended) || xcopy_peer_has_answers(thread->xcopy_peer) ||
+		(command_available(&thread->pool) && xcopy_peer_has_requests(thread->xcopy_peer)) ||
 		io_thread_ring_has_work(thread);
 }
 
@@ -348,7 +350,7 @@ static void io_thread_wait(struct io_thread *thread)
 	if (!wait_for_work(&core->wait, io_thread_is_tuned(thread), thread->order.resume))
 		return;
 	core_set_unregistered(core);
-	xcopy_peer_close(thread->peer);
+	xcopy_peer_close(thread->xcopy_peer);
 }
 
 static void *io_thread_main(void *arg)
@@ -365,19 +367,19 @@ static void *io_thread_main(void *arg)
 	stats_thread_begins(core->setup.stats);
 	core_attach(core);
 	if (core->service != CORE_SERVING)
-		xcopy_peer_close(thread->peer);
+		xcopy_peer_close(thread->xcopy_peer);
 	while (io_thread_goes_on(thread))
 		if (!io_thread_iterate(thread) && io_thread_goes_on(thread))
 			io_thread_wait(thread);
 	assert(list_is_empty(&core->ended) && thread->order.exclusive_cnt == 0);
 	wait_leave_cpu(&core->wait);
-	xcopy_peer_end(thread->peer);
+	xcopy_peer_end(thread->xcopy_peer);
 	core_detach(core);
 	submit_destroy(&thread->submit);
 	stats_thread_ends(core->setup.stats);
 	core_current = NULL;
-	/* The owner may free the thread from here on. */
-	core->setup.signal(core->setup.owner, IO_SIGNAL_ENDED);
+	/* The device may free the thread from here on. */
+	core->setup.signal(core->setup.userdata, IO_SIGNAL_ENDED);
 	return NULL;
 }
 
@@ -409,10 +411,10 @@ static int io_thread_init(struct io_thread *thread, const struct io_thread_setup
 		r = command_pool_init(
 			&thread->pool, core, setup->depth, IOV_USUAL, setup->handler->io_priv_size);
 	if (r >= 0)
-		r = xcopy_peer_new(&core->wait, setup->lu.block_size, &thread->peer);
+		r = xcopy_peer_new(&core->wait, setup->lu.block_size, &thread->xcopy_peer);
 	if (r < 0)
 		return r;
-	dispatch_init(&thread->dispatch, core, &thread->format, thread->peer);
+	dispatch_init(&thread->dispatch, core, &thread->format, thread->xcopy_peer);
 	return submit_init(&thread->submit, core);
 }
 
@@ -439,9 +441,9 @@ void io_thread_free(struct io_thread *thread)
 	if (!thread)
 		return;
 	submit_destroy(&thread->submit);
-	if (thread->peer)
+	if (thread->xcopy_peer)
 		dispatch_destroy(&thread->dispatch);
-	xcopy_peer_unref(thread->peer);
+	xcopy_peer_unref(thread->xcopy_peer);
 	command_pool_destroy(&thread->pool);
 	control_destroy(&thread->control);
 	wait_destroy(&thread->core.wait);
@@ -456,7 +458,7 @@ void io_thread_drain(struct io_thread *thread, bool cancel)
 	struct control_request request = {.changes = CONTROL_DRAIN | (cancel ? CONTROL_CANCEL : 0)};
 
 	control_post(&thread->control, &request);
-	xcopy_peer_close(thread->peer);
+	xcopy_peer_close(thread->xcopy_peer);
 }
 
 void io_thread_fail(struct io_thread *thread)
@@ -524,7 +526,8 @@ void io_thread_deferred_done(struct io_thread *thread, int error)
 /* ------- from other threads: the ring ------- */
 
 /* The memory that I/O may still read: the data-out of every command that has not been completed;
- * free slots have no iovecs. What is read here of slots changes under the ring lock only. */
+ * free slots have no iovecs. The members of slots that are read here change under the ring lock
+ * only. */
 static size_t io_thread_data_out(const struct io_thread *thread, struct iovec *keep, size_t max)
 {
 	size_t cnt = 0;

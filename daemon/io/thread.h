@@ -4,7 +4,7 @@
  * gives the ring back.
  *
  * The thread attaches the ring itself. It ends by itself, once it was requested to drain, or saw
- * that the kernel's device is gone, and nothing is in flight any more. It reports to its owner by
+ * that the kernel's device is gone, and nothing is in flight any more. It reports to its device by
  * IO_SIGNAL_ bits (io/core.h).
  *
  * Lock order: each of the ring lock (io/core.h), the control's lock and the lock of the deferred
@@ -22,7 +22,7 @@
 #include "io/submit.h"
 #include "io/xcopy.h"
 
-/* One device's I/O thread. Its owner uses the functions below, not the members. */
+/* One device's I/O thread. Callers use the functions below, not the members. */
 struct io_thread {
 	struct core core;
 	struct command_pool pool;
@@ -31,7 +31,7 @@ struct io_thread {
 	struct format format;
 	struct dispatch dispatch;
 	struct control control;
-	struct xcopy_peer *peer; /* the device, to others that carry out EXTENDED COPY */
+	struct xcopy_peer *xcopy_peer; /* the device, to others that carry out EXTENDED COPY */
 };
 
 /* Starts the thread. -errno: there is no thread, and no signal comes. Any thread. */
@@ -43,14 +43,14 @@ void io_thread_free(struct io_thread *thread);
 /* The functions below may be called from any thread until io_thread_free(). They wait for nobody.
  * Changes are in force for every command that the kernel sends after the call. */
 
-/* Fetches no more and ends when nothing is in flight. cancel: also asks the backend to give up what
- * is in flight. */
+/* Fetches no more and ends when nothing is in flight. cancel: also asks the backend to give up the
+ * requests in flight. */
 void io_thread_drain(struct io_thread *thread, bool cancel);
 
 /* Bounded release: takes the mapping and the uio descriptor away, now, whatever is in flight.
  * Commands in flight are never completed to the kernel. Takes milliseconds, and may free up to 1
- * GiB in the kernel. What can be cancelled is cancelled, as by io_thread_drain(). -ENOMEM: nothing
- * was taken away; to be tried again. */
+ * GiB in the kernel. The requests that can be cancelled are, as by io_thread_drain(). -ENOMEM:
+ * nothing was taken away; to be tried again. */
 int io_thread_revoke(struct io_thread *thread);
 
 /* The commands of the kernel that are in flight, in no order; at most max. Returns how many. */
@@ -94,7 +94,7 @@ void io_thread_set_write_cache(struct io_thread *thread, bool on);
 /* How many commands and bytes a second; copied. */
 void io_thread_set_limits(struct io_thread *thread, const struct rate_limits *limits);
 
-/* What IO_SIGNAL_DEFERRED asks for. It is asked for once, and answered once by
+/* The work that IO_SIGNAL_DEFERRED asks for. It is asked for once, and answered once by
  * io_thread_deferred_done(). */
 void io_thread_deferred(struct io_thread *thread, struct deferred_request *request);
 

@@ -98,7 +98,7 @@ static bool wait_tuner_serves(
 	return a && b * 100 >= a * percent;
 }
 
-/* Which CPU a mode means. The one that was found last is measured first, the others in turn: where
+/* Which CPU a mode means. The one that was found last is measured first, the others after it: where
  * there are more than a tuning measures, some in each. */
 static unsigned wait_tuner_cpu_of(const struct wait_tuner *tuner, unsigned mode)
 {

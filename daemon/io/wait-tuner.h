@@ -8,10 +8,10 @@
  * the initiator, then serves several commands. An initiator that waits for each command before it
  * sends the next gains nothing from a thread that works beside it: on the CPU that sends the
  * commands, no other CPU has to wake up; or the thread spins. Which kind of initiator it is, and
- * which CPU sends, cannot be seen from here. So it is measured: while a device is in use, each mode
- * serves a few dozen commands in turn, and the fastest mode is kept until it serves differently, or
- * a while has passed. An initiator that does not wait for us makes no difference between the modes;
- * then plain sleep is kept.
+ * which CPU sends, cannot be seen from here. So it is measured: while a device is in use, the modes
+ * serve a few dozen commands each, one after the other, and the fastest mode is kept until it
+ * serves differently, or a while has passed. An initiator that does not wait for us makes no
+ * difference between the modes; then plain sleep is kept.
  *
  * How long spinning pays is learned from how long the idle times usually are. Its cost is bounded
  * by a share of a CPU, and for all devices together by half of the CPUs. A device without commands

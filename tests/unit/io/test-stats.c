@@ -280,8 +280,8 @@ static void commands_are_told_when_somebody_wants_it(void **state)
 	(void) state;
 	told = 0;
 	rig_make(&rig, &(struct rig_options){0});
-	rig.setup.tell = &tell;
-	rig.setup.told = on_told;
+	rig.setup.tracing = &tell;
+	rig.setup.trace = on_told;
 	assert_int_equal(io_thread_new(&rig.setup, &rig.thread), 0);
 	assert_int_equal(rig_do(&rig, &commands[0]), SCSI_GOOD);
 	atomic_store(&tell, true);

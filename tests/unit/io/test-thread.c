@@ -642,8 +642,8 @@ static void an_order_is_in_force_for_what_is_sent_after_it(void **state)
 
 	(void) state;
 	rig_make(&rig, &defaults);
-	rig.setup.tell = &telling;
-	rig.setup.told = order_and_send;
+	rig.setup.tracing = &telling;
+	rig.setup.trace = order_and_send;
 	atomic_store(&sent_later, NULL);
 	atomic_store(&telling, true);
 	assert_int_equal(io_thread_new(&rig.setup, &rig.thread), 0);
