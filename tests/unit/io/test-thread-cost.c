@@ -235,6 +235,94 @@ static void many_at_once_share_a_doorbell_and_a_system_call(void **state)
 	rig_stop(&rig);
 }
 
+/* ------- doorbells ------- */
+
+/* Half of the commands are answered by the daemon itself, half go to the backend and end at once.
+ */
+static void emulated_and_submitted_commands_share_a_doorbell(void **state)
+{
+	struct rig_command commands[BATCH];
+	static uint8_t data[BATCH][RIG_BLOCK];
+	unsigned doorbells;
+	struct rig rig;
+
+	(void) state;
+	rig_start(&rig, &(struct rig_options){0});
+	send_batch(&rig);
+	doorbells = fake_uio_counts(rig.uio).doorbells;
+	for (unsigned i = 0; i < 100; i++) {
+		for (unsigned j = 0; j < BATCH; j++) {
+			commands[j] = j % 2 ? rig_read(j, 1, data[j]) : rig_test_unit_ready();
+			rig_push(&rig, &commands[j]);
+		}
+		rig_notify(&rig);
+		for (unsigned j = 0; j < BATCH; j++)
+			rig_wait(&commands[j]);
+	}
+	assert_int_equal(fake_uio_counts(rig.uio).doorbells - doorbells, 100);
+	rig_stop(&rig);
+}
+
+/* Two reads. The second is sent when the backend gets the first, which then ends at once. */
+struct pair {
+	struct rig rig;
+	struct rig_command first;
+	struct rig_command second;
+	unsigned submits;
+	unsigned fetches;
+	unsigned doorbells[2]; /* how many there were when each was fetched */
+};
+
+static void submit_and_send_the_second(void *backend, struct tcmu_io *io)
+{
+	struct pair *pair = backend;
+
+	if (pair->submits++ == 0)
+		rig_send(&pair->rig, &pair->second);
+	tcmu_io_complete(io, 0);
+}
+
+static void note_doorbells(
+	void *userdata, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
+{
+	struct pair *pair = container_of(userdata, struct pair, rig);
+
+	(void) cdb, (void) cdb_length, (void) data_length;
+	assert_true(pair->fetches < 2);
+	pair->doorbells[pair->fetches++] = fake_uio_counts(pair->rig.uio).doorbells;
+}
+
+static void a_command_that_has_ended_is_completed_before_the_next_is_fetched(void **state)
+{
+	static const atomic_bool tracing = true;
+	static const struct tcmu_handler handler = {
+		.abi = TCMU_HANDLER_ABI,
+		.size = sizeof(handler),
+		.subtype = "pair",
+		.flags = TCMU_HANDLER_SYSCALLS_ONLY,
+		.submit = submit_and_send_the_second,
+	};
+	static uint8_t in[2][RIG_BLOCK];
+	static struct pair pair;
+
+	(void) state;
+	pair = (struct pair){.first = rig_read(0, 1, in[0]), .second = rig_read(1, 1, in[1])};
+	rig_make(&pair.rig, &(struct rig_options){0});
+	pair.rig.setup.handler = &handler;
+	pair.rig.setup.backend = &pair;
+	pair.rig.setup.tracing = &tracing;
+	pair.rig.setup.trace = note_doorbells;
+	assert_int_equal(io_thread_new(&pair.rig.setup, &pair.rig.thread), 0);
+	rig_wait_signal(&pair.rig, IO_SIGNAL_ATTACHED);
+	rig_do(&pair.rig, &pair.first);
+	rig_wait(&pair.second);
+	assert_int_equal(pair.doorbells[0], 0);
+	assert_int_equal(pair.doorbells[1], 1);
+	/* and no command costs more than its own doorbell */
+	assert_int_equal(fake_uio_counts(pair.rig.uio).doorbells, 2);
+	rig_stop(&pair.rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +332,8 @@ int main(void)
 		cmocka_unit_test(zeros_that_the_handler_writes_allocate_nothing),
 		cmocka_unit_test(a_single_command_costs_one_doorbell_and_one_sleep),
 		cmocka_unit_test(many_at_once_share_a_doorbell_and_a_system_call),
+		cmocka_unit_test(emulated_and_submitted_commands_share_a_doorbell),
+		cmocka_unit_test(a_command_that_has_ended_is_completed_before_the_next_is_fetched),
 	};
 
 	main_thread = pthread_self();
