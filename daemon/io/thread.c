@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One iteration of the I/O thread is
+ * One iteration of the I/O thread has two halves. With the ring lock, it takes control requests,
+ * completes the commands that have ended, with one doorbell for all, and fetches a batch and
+ * decides each command. Without the lock, it starts the commands that are ready, lets the aio
+ * engine make its system calls, and reaps.
  *
- *   with the ring lock     take control requests; complete the commands that have ended, with one
- * doorbell for all; fetch a batch and decide each command without it             start the commands
- * that are ready, let the aio engine make its system calls, reap
- *
- * and, when an iteration found nothing to do, a wait (io/wait.h). Commands that ended in an
+ * When an iteration found nothing to do, the thread waits (io/wait.h). Commands that end in an
  * iteration, emulated ones too, are completed at the beginning of the next: before new commands are
  * fetched, and with one doorbell.
  */
