@@ -44,7 +44,7 @@ void core_lock_ring(struct core *core)
 
 void core_unlock_ring(struct core *core)
 {
-	assert(core_current == core && core->ring_locked);
+	assert(core->ring_locked);
 	core->ring_locked = false;
 	pthread_mutex_unlock(&core->ring_lock);
 }

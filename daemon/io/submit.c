@@ -252,8 +252,9 @@ void submit_set_backend(struct submit *submit, void *backend, const struct tcmu_
 
 void submit_report(struct submit *submit)
 {
-	assert(core_current == submit->core);
-	if (!submit->idle_wanted || atomic_load(&submit->in_flight))
+	assert(core_current == submit->core && submit->idle_wanted);
+	assert(submit->permission == IO_PERMIT_NONE);
+	if (atomic_load(&submit->in_flight))
 		return;
 	submit->idle_wanted = false;
 	atomic_store(&submit->idle_generation, submit->permission_generation);

@@ -87,5 +87,6 @@ void submit_set_permission(
 /* Another backend in the place of one that was closed. Nothing is in flight. */
 void submit_set_backend(struct submit *submit, void *backend, const struct tcmu_backend_info *info);
 
-/* Signals IO_SIGNAL_IDLE where it is due. At the end of an iteration. */
+/* At the end of an iteration, where idle_wanted: signals IO_SIGNAL_IDLE once nothing is in flight.
+ */
 void submit_report(struct submit *submit);

@@ -234,7 +234,6 @@ static unsigned io_thread_fetch(struct io_thread *thread)
 	unsigned cnt = 0;
 	uint64_t now = 0;
 
-	assert(core->ring_locked);
 	if (core->ring_state == CORE_RING_STALE && thread->pool.in_use == thread->pool.internal)
 		core_attach_again(core);
 	while (cnt < FETCH_MAX && core->service == CORE_SERVING &&
@@ -299,7 +298,8 @@ static bool io_thread_iterate(struct io_thread *thread)
 	format_report(&thread->format);
 	if (work)
 		wait_note_work(&core->wait, io_thread_is_tuned(thread), fetched);
-	submit_report(&thread->submit);
+	if (thread->submit.idle_wanted)
+		submit_report(&thread->submit);
 	return work > 0;
 }
 
