@@ -29,7 +29,7 @@ struct aio_inline {
 	unsigned penalty; /* how many are skipped after the next miss; 0: the fewest */
 };
 
-/* What the I/O thread has made itself in one go. */
+/* The calls that the I/O thread has made itself in one go. */
 struct aio_batch {
 	unsigned calls;
 	uint64_t bytes;
@@ -38,7 +38,7 @@ struct aio_batch {
 /* Whether the I/O thread is to make the call itself. Asked once for each request. */
 bool aio_inline_wanted(struct aio_inline *state, const struct tcmu_aio *aio);
 
-/* Makes the call; *res is what it returns. False: it would have to wait, or fails; the backend
+/* Makes the call; *res is its result. False: it would have to wait, or fails; the backend
  * makes it again. */
 bool aio_inline_try(struct aio_inline *state, const struct tcmu_aio *aio, int64_t *res);
 

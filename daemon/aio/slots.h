@@ -38,7 +38,7 @@ struct aio_slot {
 	struct work work;
 	struct aio_threads *threads;
 	struct mpsc_node finished_node;
-	int64_t res; /* what the call has returned, or -errno */
+	int64_t res; /* the call's result, or -errno */
 };
 
 struct aio_slots {
@@ -86,7 +86,7 @@ void aio_slot_put(struct aio_slot *slot);
 /* ------- lists of requests, linked through the requests' own memory; a request is on one at most
  * ------- */
 
-/* What the engine keeps in a request. */
+/* The engine's part of a request. */
 struct aio_node {
 	struct list_node node;
 	uintptr_t res; /* an intptr_t */

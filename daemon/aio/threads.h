@@ -12,7 +12,7 @@
 
 struct aio_threads;
 
-/* What the threads are as a backend; its state is a struct aio_threads. */
+/* The threads as a backend; its state is a struct aio_threads. */
 extern const struct aio_backend aio_threads_backend;
 
 /* limit: threads at most, whatever the depth. name: for their names. -ENOMEM, -EAGAIN, -errno. Any

@@ -21,8 +21,8 @@
 #define RETRIES_MAX      8u
 #define FEATURES         (IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE)
 
-/* What a completion belongs to: the slot's address, with the lowest bit for its cancellation; 0 for
- * the poll. */
+/* The user data of a completion: its slot's address, with the lowest bit for its cancellation; 0
+ * for the poll. */
 #define DATA_POLL   UINT64_C(0)
 #define DATA_CANCEL UINT64_C(1)
 
@@ -37,7 +37,7 @@ struct aio_uring {
 	int error;          /* the kernel does not take submissions any more: -errno */
 };
 
-/* From the best to what 5.10 has; a kernel that does not know a flag says EINVAL. */
+/* From the best to those of Linux 5.10; a kernel that does not know a flag returns EINVAL. */
 static const unsigned setups[] = {
 	IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
 		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_R_DISABLED,
@@ -63,7 +63,7 @@ static struct aio_slot *aio_uring_data_slot(uint64_t data)
 
 /* ------- submissions ------- */
 
-/* The kernel has refused what is in the submission queue for good: it ends here, and nothing is
+/* The kernel has refused the submission queue for good: its requests end here, and nothing is
  * submitted again. */
 static void aio_uring_refuse(struct aio_uring *uring, int error)
 {
@@ -265,7 +265,7 @@ static void aio_uring_cancel(void *state, struct aio_slot *slot)
 	slot->cqes++;
 }
 
-/* Some kernels let out what was meant to be tried again by themselves. */
+/* Some kernels return an error that they should retry themselves. */
 static bool aio_uring_try_again(struct aio_uring *uring, struct aio_slot *slot, int res)
 {
 	if ((res != -EAGAIN && res != -EINTR) || slot->cancelled || slot->retries == RETRIES_MAX)

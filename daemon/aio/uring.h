@@ -24,7 +24,7 @@
 
 struct aio_uring;
 
-/* What io_uring is as a backend; its state is a struct aio_uring. */
+/* io_uring as a backend; its state is a struct aio_uring. */
 extern const struct aio_backend aio_uring_backend;
 
 /* depth: slots in use at most. name: for the names of threads, kept. -ENOSYS: io_uring is not

@@ -136,7 +136,7 @@ static void *job_main(void *arg)
 	struct mailbox *mailbox = job->mailbox;
 
 	thread_set_name(self->name);
-	thread_set_io_flusher(); /* for what it flushes, and for the threads that a handler makes
+	thread_set_io_flusher(); /* for the job's flushes, and for the threads that a handler starts
 				    here */
 	free(self);
 	job->work(job);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Calls that may take for ever (open, close, check_config, resize of a handler; configfs), each on
- * a thread of its own, and mail from any thread to the main loop.
+ * its own thread, and mail from any thread to the main loop.
  *
  * A job that never returns costs one thread and delays nobody else. Results come back as posts:
  * functions that the main loop runs.
@@ -24,7 +24,7 @@ struct post {
 /* The main loop's mailbox. priority: as sd_event_source_set_priority(). */
 int mailbox_new(sd_event *event, int64_t priority, struct mailbox **mailbox);
 
-/* On the main loop, not from within a post. What has not been run by then will not be; a job that
+/* On the main loop, not from within a post. A post that has not run by then never runs; a job that
  * still runs may end later, without its done. Nobody else may post any more. Takes NULL. */
 void mailbox_free(struct mailbox *mailbox);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * First in, first out: a singly linked list whose nodes are embedded in what it lists. One
+ * First in, first out: a singly linked list whose nodes are embedded in the listed objects. One
  * thread's, or under its owner's lock. A node is on one list at most.
  */
 #pragma once

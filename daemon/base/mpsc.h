@@ -19,10 +19,10 @@ struct mpsc {
 	_Atomic(struct mpsc_node *) newest;
 };
 
-/* Any thread. The node is the queue's until it is taken. Returns whether the queue was empty: then,
- * if the consumer sleeps, it is this caller who wakes it. Sequentially consistent, so that a
- * consumer that says it sleeps and then looks cannot miss a producer that pushes and then looks
- * whether it sleeps. */
+/* Any thread. The node is the queue's until it is taken. Returns whether the queue was empty: then
+ * this caller wakes the consumer if it sleeps. Sequentially consistent: a consumer that sets a flag
+ * that it sleeps, and then checks the queue, cannot miss a producer that pushes, and then checks
+ * the flag. */
 static inline bool mpsc_push(struct mpsc *queue, struct mpsc_node *node)
 {
 	struct mpsc_node *before = atomic_load_explicit(&queue->newest, memory_order_relaxed);

@@ -4,7 +4,8 @@
 
 #define SECOND UINT64_C(1000000000)
 
-/* At least this is saved, so that who is woken late by the clock's grain keeps the rate. */
+/* At least this is saved, so that a thread that wakes late, by the clock's grain, keeps the rate.
+ */
 #define SAVED_MIN (SECOND / 50)
 #define AHEAD_MAX (3600 * SECOND)
 
@@ -24,7 +25,7 @@ static uint64_t time_of(uint64_t amount, uint64_t rate)
 	return time / rate < AHEAD_MAX ? time / rate : AHEAD_MAX;
 }
 
-/* What was not used longer ago than can be saved is lost. */
+/* Unused rate is lost once it is older than can be saved. */
 static uint64_t not_before(uint64_t next, uint64_t now, uint64_t saved)
 {
 	uint64_t oldest = now > saved ? now - saved : 0;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How fast a device may be: commands and bytes a second, and how much of what was not used may be
+ * How fast a device may be: commands and bytes a second, and how much of the unused rate may be
  * used later.
  *
  * Each limit is the time at which a device that was never faster than it would begin the next
- * command. Who is ahead of that waits. What was saved is how far that time may lie in the past. A
- * command is never cut: a large one is begun when there is nothing to wait for, and what follows
- * waits the longer.
+ * command. A device that is ahead of that time waits. The saved rate is how far that time may lie
+ * in the past. A command is never cut: a large one begins when there is nothing to wait for, and
+ * the commands after it wait the longer.
  *
  * Pure: times are given, in nanoseconds of any clock that only grows. The device's thread.
  */
@@ -28,7 +28,7 @@ struct rate_limit {
 	uint64_t next_byte;
 };
 
-/* Also for a change; what was used until now still counts. */
+/* Also for a change; the rate used until now still counts. */
 void rate_limit_set(struct rate_limit *rate_limit, const struct rate_limits *limits);
 
 static inline bool rate_limit_is_on(const struct rate_limit *rate_limit)

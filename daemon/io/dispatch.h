@@ -18,7 +18,7 @@
 #include "io/format.h"
 #include "io/xcopy.h"
 
-/* What a deferred command needs done on the main thread. */
+/* The work that a deferred command needs on the main thread. */
 enum deferred_kind {
 	DEFERRED_SAVE = 1,   /* keep mode parameters for good */
 	DEFERRED_SET_GROUPS, /* change states of target port groups */

@@ -20,7 +20,7 @@
 #define YIELD_NS      (50 * CLOCK_NS_PER_US)  /* before other threads get the CPU */
 #define RESUME_MAX_NS (60 * CLOCK_NS_PER_SEC) /* of one sleep */
 
-/* Tells the CPU that we only wait, so that its other half gets more done. */
+/* A hint to the CPU that we only wait: its other half gets more done. */
 #if defined(__x86_64__) || defined(__i386__)
 #define cpu_relax() __builtin_ia32_pause()
 #elif defined(__aarch64__)

@@ -21,8 +21,8 @@ enum wait_source {
 	WAIT_SOURCE_WAKE,
 };
 
-/* Whether there is something to do. others_only: only for what other threads have left for this
- * one, not for the ring. */
+/* Whether there is something to do. others_only: only whether other threads have left something for
+ * this one, not the ring. */
 typedef bool wait_has_work(void *userdata, bool others_only);
 
 struct wait {

@@ -16,7 +16,7 @@ struct xcopy {
 	struct xcopy_request request; /* the one that is in flight */
 	atomic_uint references;       /* the command's, and the request's */
 	struct command *waiter;       /* NULL: it waits no longer */
-	struct scsi_copy what;
+	struct scsi_copy plan;
 	struct xcopy_peer *peers[SCSI_COPY_TARGETS_MAX];
 	unsigned segment;
 	uint64_t done;       /* blocks of the segment */
@@ -34,7 +34,7 @@ static void xcopy_release(struct xcopy_request *request)
 	if (before > 1)
 		return;
 	assert(!xcopy->waiter);
-	for (unsigned i = 0; i < xcopy->what.target_cnt; i++)
+	for (unsigned i = 0; i < xcopy->plan.target_cnt; i++)
 		xcopy_peer_unref(xcopy->peers[i]);
 	xcopy_peer_unref(xcopy->request.waiter);
 	free(xcopy->buffer);
@@ -47,7 +47,7 @@ static void xcopy_end(struct xcopy *xcopy, int error)
 	struct scsi_result result;
 
 	assert(waiter && waiter->context == xcopy);
-	scsi_copy_end(&waiter->core->lu, &xcopy->what, error, &result);
+	scsi_copy_end(&waiter->core->lu, &xcopy->plan, error, &result);
 	xcopy->waiter = NULL;
 	waiter->context = NULL;
 	command_end(waiter, result.status, &result.sense);
@@ -58,12 +58,12 @@ static void xcopy_end(struct xcopy *xcopy, int error)
 
 static void xcopy_request_piece(struct xcopy *xcopy, bool write)
 {
-	const struct scsi_copy_segment *segment = &xcopy->what.segments[xcopy->segment];
+	const struct scsi_copy_segment *segment = &xcopy->plan.segments[xcopy->segment];
 	struct xcopy_request *request = &xcopy->request;
 	uint64_t max = PIECE_MAX / xcopy_peer_block_size(request->waiter);
 	uint64_t left = segment->blocks - xcopy->done;
 
-	assert(xcopy->segment < xcopy->what.segment_cnt && left > 0);
+	assert(xcopy->segment < xcopy->plan.segment_cnt && left > 0);
 	request->write = write;
 	request->performer = xcopy->peers[write ? segment->destination : segment->source];
 	request->lba = (write ? segment->destination_lba : segment->source_lba) + xcopy->done;
@@ -75,17 +75,17 @@ static void xcopy_request_piece(struct xcopy *xcopy, bool write)
 
 static void xcopy_continue(struct xcopy *xcopy)
 {
-	const struct scsi_copy *what = &xcopy->what;
+	const struct scsi_copy *plan = &xcopy->plan;
 	struct core *core = xcopy->waiter->core;
 
-	while (xcopy->segment < what->segment_cnt &&
-	       xcopy->done == what->segments[xcopy->segment].blocks) {
+	while (xcopy->segment < plan->segment_cnt &&
+	       xcopy->done == plan->segments[xcopy->segment].blocks) {
 		xcopy->segment++;
 		xcopy->done = 0;
 	}
-	assert(xcopy->segment <= what->segment_cnt);
-	scsi_copy_progress(&core->lu, what, xcopy->segment, xcopy->bytes, xcopy->operations);
-	if (xcopy->segment == what->segment_cnt)
+	assert(xcopy->segment <= plan->segment_cnt);
+	scsi_copy_progress(&core->lu, plan, xcopy->segment, xcopy->bytes, xcopy->operations);
+	if (xcopy->segment == plan->segment_cnt)
 		xcopy_end(xcopy, 0);
 	else if (xcopy->waiter->aborted)
 		xcopy_end(xcopy, -ECANCELED);
@@ -221,7 +221,7 @@ void xcopy_abort(struct command *command)
 		const struct xcopy *xcopy = other->context;
 
 		if (other->where != COMMAND_HELD || other->cancel != xcopy_cancel ||
-		    xcopy->what.place != command->plan.lba)
+		    xcopy->plan.place != command->plan.lba)
 			continue;
 		other->aborted = true;
 		command->core->cancel_wanted = true;
@@ -234,9 +234,9 @@ void xcopy_abort(struct command *command)
 /* A device that is not found, or has blocks of another size, cannot take part. */
 static int xcopy_find_peers(struct xcopy *xcopy, struct xcopy_peer *own)
 {
-	assert(xcopy->what.target_cnt <= SCSI_COPY_TARGETS_MAX);
-	for (unsigned i = 0; i < xcopy->what.target_cnt; i++) {
-		const struct scsi_copy_target *target = &xcopy->what.targets[i];
+	assert(xcopy->plan.target_cnt <= SCSI_COPY_TARGETS_MAX);
+	for (unsigned i = 0; i < xcopy->plan.target_cnt; i++) {
+		const struct scsi_copy_target *target = &xcopy->plan.targets[i];
 
 		xcopy->peers[i] = target->self ? xcopy_peer_ref(own) : xcopy_peer_find(target->naa);
 		if (!xcopy->peers[i] ||
@@ -247,7 +247,7 @@ static int xcopy_find_peers(struct xcopy *xcopy, struct xcopy_peer *own)
 }
 
 /* NULL: no memory. */
-static struct xcopy *xcopy_new(struct xcopy_peer *own, const struct scsi_copy *what)
+static struct xcopy *xcopy_new(struct xcopy_peer *own, const struct scsi_copy *plan)
 {
 	struct xcopy *xcopy = calloc(1, sizeof(*xcopy));
 
@@ -259,22 +259,22 @@ static struct xcopy *xcopy_new(struct xcopy_peer *own, const struct scsi_copy *w
 		return NULL;
 	}
 	atomic_init(&xcopy->references, 1);
-	xcopy->what = *what;
+	xcopy->plan = *plan;
 	xcopy->request.waiter = xcopy_peer_ref(own);
 	xcopy->request.answered = xcopy_answered;
 	xcopy->request.release = xcopy_release;
 	return xcopy;
 }
 
-static void xcopy_refuse(struct command *waiter, const struct scsi_copy *what)
+static void xcopy_refuse(struct command *waiter, const struct scsi_copy *plan)
 {
 	struct scsi_result result;
 
-	scsi_copy_end(&waiter->core->lu, what, -ENOMEM, &result);
+	scsi_copy_end(&waiter->core->lu, plan, -ENOMEM, &result);
 	command_end(waiter, result.status, &result.sense);
 }
 
-void xcopy_begin(struct xcopy_peer *own, struct command *waiter, const struct scsi_copy *what)
+void xcopy_begin(struct xcopy_peer *own, struct command *waiter, const struct scsi_copy *plan)
 {
 	struct core *core = waiter->core;
 	struct command *command = waiter;
@@ -282,13 +282,13 @@ void xcopy_begin(struct xcopy_peer *own, struct command *waiter, const struct sc
 	int r;
 
 	assert(core->ring_locked && waiter->plan.op == SCSI_PLAN_COPY);
-	if (what->immediate)
+	if (plan->immediate)
 		command = command_get(core->pool, true);
-	xcopy = command ? xcopy_new(own, what) : NULL;
+	xcopy = command ? xcopy_new(own, plan) : NULL;
 	if (!xcopy) {
 		if (command && command != waiter)
 			command_put(core->pool, command);
-		xcopy_refuse(waiter, what);
+		xcopy_refuse(waiter, plan);
 		return;
 	}
 	command->plan = waiter->plan;
