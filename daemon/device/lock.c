@@ -361,7 +361,7 @@ void lock_begin(struct device *device, struct io_thread_setup *setup)
 	env_timer_disarm(&lock->pause.timer);
 	atomic_store(&device->backend_fenced, false);
 	permission = lock_permission_of(lock);
-	setup->access = permission.permission;
+	setup->permission = permission.permission;
 	setup->lu.not_ready = permission.not_ready;
 }
 
