@@ -34,7 +34,7 @@ static uint8_t supported_bit(uint8_t state)
 	}
 }
 
-uint8_t lu_access(const struct scsi_lu *lu)
+uint8_t scsi_lu_access(const struct scsi_lu *lu)
 {
 	uint8_t access = 0;
 
@@ -119,18 +119,18 @@ void scsi_groups_end(int error, struct scsi_result *result)
 	if (error == -EAGAIN || error == -ESHUTDOWN)
 		result->status = SCSI_BUSY;
 	else
-		scsi_end(result, error ? SENSE_SET_PORT_GROUPS_FAILED : 0);
+		scsi_plan_end(result, error ? SENSE_SET_PORT_GROUPS_FAILED : 0);
 }
 
 /* ------- what has become known ------- */
 
-void scsi_set_lu_info(struct scsi_lu *lu, const struct scsi_lu_info *identity)
+void scsi_set_lu_info(struct scsi_lu *lu, const struct scsi_lu_info *info)
 {
-	bool first = !lu->can_save && identity->serial[0];
+	bool first = !lu->can_save && info->serial[0];
 
-	memcpy(lu->serial, identity->serial, sizeof(lu->serial));
-	lu->ports = identity->ports;
-	lu->can_save = identity->serial[0];
+	memcpy(lu->serial, info->serial, sizeof(lu->serial));
+	lu->ports = info->ports;
+	lu->can_save = info->serial[0];
 	if (first)
-		scsi_take_saved(lu, identity->has_saved ? &identity->saved : NULL);
+		scsi_mode_set_saved(lu, info->has_saved ? &info->saved : NULL);
 }

@@ -205,7 +205,7 @@ enum scsi_verdict scsi_mode_sense(struct scsi_call *call)
 	if (values == VALUES_SAVED && !lu->can_save)
 		return scsi_refuse(call, SENSE_SAVING_PARAMETERS_NOT_SUPPORTED);
 	memset(data, 0, layout.header);
-	data[layout.parameter] = (lu_write_protected(lu) ? 0x80 : 0) | 0x10; /* WP, DPOFUA */
+	data[layout.parameter] = (scsi_lu_write_protected(lu) ? 0x80 : 0) | 0x10; /* WP, DPOFUA */
 	if (!no_descriptors)
 		length += put_block_descriptor(lu, long_lba, data + length);
 	if (layout.header == 4) {
@@ -277,7 +277,7 @@ static bool list_header(
 		if (list->bytes[list->at + i] != ours[i])
 			return refuse_list(
 				call, list->at + i,
-				highest_bit(list->bytes[list->at + i] ^ ours[i]));
+				scsi_highest_bit(list->bytes[list->at + i] ^ ours[i]));
 	list->at += wanted;
 	return true;
 }
@@ -334,12 +334,12 @@ static bool page_acceptable(
 		uint8_t bad = (uint8_t) ((p[i] ^ current[i]) & ~changeable[i]);
 
 		if (bad)
-			return refuse_list(call, list->at + i, highest_bit(bad));
+			return refuse_list(call, list->at + i, scsi_highest_bit(bad));
 	}
 	return true;
 }
 
-void scsi_take_saved(struct scsi_lu *lu, const struct scsi_mode_values *saved)
+void scsi_mode_set_saved(struct scsi_lu *lu, const struct scsi_mode_values *saved)
 {
 	lu->saved = saved ? *saved : values_of(lu, VALUES_DEFAULT);
 	if (!saved)
@@ -354,7 +354,7 @@ void scsi_save_failed(
 	struct scsi_lu *lu, const struct scsi_mode_values *before, struct scsi_result *result)
 {
 	lu->saved = *before;
-	scsi_end(result, SENSE_INTERNAL_TARGET_FAILURE);
+	scsi_plan_end(result, SENSE_INTERNAL_TARGET_FAILURE);
 }
 
 /* Makes the values current, and saved with SP. What is in a cache that is turned off is written

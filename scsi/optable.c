@@ -44,7 +44,7 @@
 
 #define RESERVATION (ENTRY_KERNEL | ENTRY_RESERVATION)
 #define WRITES      ENTRY_WRITES
-#define SANITIZES   (ENTRY_WRITES | ENTRY_ERASE | ENTRY_SANITIZE)
+#define SANITIZES   (ENTRY_WRITES | ENTRY_FORMAT | ENTRY_SANITIZE)
 #define ANYTIME     ENTRY_ANYTIME
 #define ALWAYS      (ENTRY_ANYTIME | ENTRY_BEFORE_UA)
 #define GROUPS      (ENTRY_ANYTIME | ENTRY_GROUPS | ENTRY_LU_INFO)
@@ -53,7 +53,7 @@
 static const struct scsi_entry entries[] = {
 	OP(0x00, 6, "TEST UNIT READY", scsi_test_unit_ready, 0, Z4, 0),
 	OP(0x03, 6, "REQUEST SENSE", scsi_request_sense, ALWAYS, 0x01, Z2, 0xff, 0),
-	OP(0x04, 6, "FORMAT UNIT", scsi_format_unit, WRITES | ENTRY_ERASE, 0x3f, Z3, 0),
+	OP(0x04, 6, "FORMAT UNIT", scsi_format_unit, WRITES | ENTRY_FORMAT, 0x3f, Z3, 0),
 	OP(0x08, 6, "READ(6)", scsi_read, 0, 0x1f, X3, 0),
 	OP(0x0a, 6, "WRITE(6)", scsi_write, WRITES, 0x1f, X3, 0),
 	OP(0x12, 6, "INQUIRY", scsi_inquiry, ALWAYS, 0x01, X3, 0),
@@ -95,12 +95,12 @@ static const struct scsi_entry entries[] = {
 	SA(0x5f, 0x05, 10, "PERSISTENT RESERVE OUT, PREEMPT AND ABORT", NULL, RESERVATION, 0xff, Z2, X4, 0),
 	SA(0x5f, 0x06, 10, "PERSISTENT RESERVE OUT, REGISTER AND IGNORE EXISTING KEY", NULL, RESERVATION, 0xff, Z2, X4, 0),
 	SA(0x5f, 0x07, 10, "PERSISTENT RESERVE OUT, REGISTER AND MOVE", NULL, RESERVATION, 0xff, Z2, X4, 0),
-	SA(0x83, 0x00, 16, "EXTENDED COPY(LID1)", scsi_extended_copy, ENTRY_COPY, Z4, Z4, X4, Z2),
-	SA(0x83, 0x01, 16, "EXTENDED COPY(LID4)", scsi_extended_copy, ENTRY_COPY, Z4, Z4, X4, Z2),
-	SA(0x83, 0x1c, 16, "COPY OPERATION ABORT", scsi_copy_abort, ENTRY_COPY, X4, Z4, Z4, Z2),
-	SA(0x84, 0x00, 16, "RECEIVE COPY STATUS(LID1)", scsi_copy_status, ENTRY_COPY, 0xff, Z3, Z4, X4, Z2),
-	SA(0x84, 0x03, 16, "RECEIVE COPY OPERATING PARAMETERS", scsi_copy_parameters, ENTRY_COPY | ANYTIME, 0xff, Z3, Z4, X4, Z2),
-	SA(0x84, 0x05, 16, "RECEIVE COPY STATUS(LID4)", scsi_long_copy_status, ENTRY_COPY, X4, Z4, X4, Z2),
+	SA(0x83, 0x00, 16, "EXTENDED COPY(LID1)", scsi_extended_copy, ENTRY_XCOPY, Z4, Z4, X4, Z2),
+	SA(0x83, 0x01, 16, "EXTENDED COPY(LID4)", scsi_extended_copy, ENTRY_XCOPY, Z4, Z4, X4, Z2),
+	SA(0x83, 0x1c, 16, "COPY OPERATION ABORT", scsi_copy_operation_abort, ENTRY_XCOPY, X4, Z4, Z4, Z2),
+	SA(0x84, 0x00, 16, "RECEIVE COPY STATUS(LID1)", scsi_receive_copy_status_lid1, ENTRY_XCOPY, 0xff, Z3, Z4, X4, Z2),
+	SA(0x84, 0x03, 16, "RECEIVE COPY OPERATING PARAMETERS", scsi_receive_copy_parameters, ENTRY_XCOPY | ANYTIME, 0xff, Z3, Z4, X4, Z2),
+	SA(0x84, 0x05, 16, "RECEIVE COPY STATUS(LID4)", scsi_receive_copy_status_lid4, ENTRY_XCOPY, X4, Z4, X4, Z2),
 	OP(0x88, 16, "READ(16)", scsi_read, 0, 0x18, X8, X4, GROUP, 0),
 	OP(0x89, 16, "COMPARE AND WRITE", scsi_compare_and_write, WRITES | ENTRY_COMPARE, 0x18, X8, Z3, 0xff, GROUP, 0),
 	OP(0x8a, 16, "WRITE(16)", scsi_write, WRITES, 0x18, X8, X4, GROUP, 0),
@@ -160,8 +160,8 @@ static const struct scsi_entry *action_entry(const struct scsi_entry *first, uns
 }
 
 #define ENTRY_NEEDS \
-	(ENTRY_RESERVATION | ENTRY_UNMAP | ENTRY_COMPARE | ENTRY_ATOMIC | ENTRY_ERASE | \
-	 ENTRY_CLOCK | ENTRY_COPY | ENTRY_GROUPS | ENTRY_EXPLICIT)
+	(ENTRY_RESERVATION | ENTRY_UNMAP | ENTRY_COMPARE | ENTRY_ATOMIC | ENTRY_FORMAT | \
+	 ENTRY_CLOCK | ENTRY_XCOPY | ENTRY_GROUPS | ENTRY_EXPLICIT)
 
 static bool needs_are_there(const struct scsi_lu *lu, const struct scsi_entry *entry)
 {
@@ -173,11 +173,11 @@ static bool needs_are_there(const struct scsi_lu *lu, const struct scsi_entry *e
 		{ENTRY_UNMAP, lu->unmap},
 		{ENTRY_COMPARE, lu->max_compare_and_write != 0},
 		{ENTRY_ATOMIC, lu->max_atomic != 0},
-		{ENTRY_ERASE, lu->can_erase},
+		{ENTRY_FORMAT, lu->can_format},
 		{ENTRY_CLOCK, lu->has_clock},
-		{ENTRY_COPY, lu->max_copies != 0},
+		{ENTRY_XCOPY, lu->max_xcopies != 0},
 		{ENTRY_GROUPS, lu->has_port_groups},
-		{ENTRY_EXPLICIT, lu_access(lu) & SCSI_ACCESS_EXPLICIT},
+		{ENTRY_EXPLICIT, scsi_lu_access(lu) & SCSI_ACCESS_EXPLICIT},
 	};
 
 	for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++)
@@ -250,7 +250,7 @@ static bool medium_busy(const struct scsi_call *call)
 		return false;
 	return call->lu->not_ready || call->lu->long_operation ||
 		(call->lu->sanitize_failed && !(flags & ENTRY_SANITIZE)) ||
-		(call->lu->format_failed && !(flags & ENTRY_ERASE));
+		(call->lu->format_failed && !(flags & ENTRY_FORMAT));
 }
 
 /* The command is one that this device server carries out. While the medium is being erased nearly
@@ -265,13 +265,13 @@ static enum scsi_verdict check_and_run(struct scsi_call *call)
 		return scsi_refuse_cdb(call, call->task->cdb_length, NO_BIT);
 	if (medium_busy(call))
 		return scsi_refuse_busy(call);
-	if ((entry->flags & ENTRY_WRITES) && lu_write_protected(call->lu))
+	if ((entry->flags & ENTRY_WRITES) && scsi_lu_write_protected(call->lu))
 		return refuse_write(call);
 	for (unsigned i = 1; i < length; i++) {
 		uint8_t bad = call->cdb[i] & (uint8_t) ~scsi_entry_usage(call->lu, entry, i);
 
 		if (bad)
-			return scsi_refuse_cdb(call, i, highest_bit(bad));
+			return scsi_refuse_cdb(call, i, scsi_highest_bit(bad));
 	}
 	return entry->function(call);
 }

@@ -66,7 +66,7 @@ static enum scsi_verdict plan_range(
 enum scsi_verdict scsi_read_capacity_10(struct scsi_call *call)
 {
 	const struct scsi_lu *lu = call->lu;
-	uint64_t last = lu_last_lba(lu);
+	uint64_t last = scsi_lu_last_lba(lu);
 	uint8_t *data = call->result->data;
 
 	if (!(call->cdb[8] & 0x01) && get_be32(call->cdb + 2))
@@ -85,10 +85,10 @@ enum scsi_verdict scsi_read_capacity_16(struct scsi_call *call)
 	if (!(call->cdb[14] & 0x01) && get_be64(call->cdb + 2))
 		return scsi_refuse_cdb(call, 2, NO_BIT);
 	memset(data, 0, 32);
-	put_be64(data, lu_last_lba(lu));
+	put_be64(data, scsi_lu_last_lba(lu));
 	put_be32(data + 8, lu->block_size);
 	data[13] = lu->physical_exponent & 0x0f;
-	if (lu_provisioned(lu))
+	if (scsi_lu_provisioned(lu))
 		data[14] = 0x80 | (lu->unmap_zeroes ? 0x40 : 0); /* LBPME, LBPRZ */
 	return scsi_good_data(call, 32, get_be32(call->cdb + 10));
 }
@@ -283,7 +283,7 @@ enum scsi_verdict scsi_unmap(struct scsi_call *call)
 		if (!scsi_range_ok(call->lu, extent.lba, extent.blocks))
 			return scsi_refuse(call, SENSE_LBA_OUT_OF_RANGE);
 		total += extent.blocks;
-		if (total > lu_max_unmap(call->lu))
+		if (total > scsi_lu_max_unmap(call->lu))
 			return scsi_refuse_list(call, at + 8, NO_BIT);
 		if (extent.blocks)
 			plan->extents[plan->extent_cnt++] = extent;

@@ -34,11 +34,11 @@ typedef enum scsi_verdict scsi_function(struct scsi_call *call);
 #define ENTRY_UNMAP_BIT   (1u << 6)  /* CDB byte 1 bit 3, UNMAP, there with lu->unmap */
 #define ENTRY_COMPARE     (1u << 7)  /* there with lu->max_compare_and_write */
 #define ENTRY_ATOMIC      (1u << 8)  /* there with lu->max_atomic */
-#define ENTRY_ERASE       (1u << 9)  /* there with lu->can_erase */
+#define ENTRY_FORMAT      (1u << 9)  /* there with lu->can_format */
 #define ENTRY_SANITIZE    (1u << 10) /* after a sanitize operation that failed, too */
 #define ENTRY_SAVE_BIT    (1u << 11) /* CDB byte 1 bit 0, SP, there with lu->can_save */
 #define ENTRY_CLOCK       (1u << 12) /* there with lu->has_clock */
-#define ENTRY_COPY        (1u << 13) /* there with lu->max_copies */
+#define ENTRY_XCOPY       (1u << 13) /* there with lu->max_xcopies */
 #define ENTRY_GROUPS      (1u << 14) /* there with lu->has_port_groups */
 #define ENTRY_EXPLICIT    (1u << 15) /* there where initiators may change the state of a group */
 #define ENTRY_LU_INFO     (1u << 16) /* wants lu->lu_info_fresh */
@@ -102,7 +102,7 @@ enum scsi_verdict scsi_refuse_busy(struct scsi_call *call);
 bool scsi_busy_sense(const struct scsi_lu *lu, struct scsi_sense *sense);
 
 /* The end of a plan: GOOD, or CHECK CONDITION with one of the SENSE codes, if it is not 0. */
-void scsi_end(struct scsi_result *result, uint32_t sense);
+void scsi_plan_end(struct scsi_result *result, uint32_t sense);
 
 /* A plan without extents, to be carried out once. */
 enum scsi_verdict scsi_plan(
@@ -118,7 +118,7 @@ size_t scsi_sense_put(const struct scsi_sense *sense, bool descriptor, uint8_t *
 /* ------- fields and data-out (cdb.c) ------- */
 
 /* The most significant bit that is set, of which there has to be one. */
-static inline int highest_bit(uint8_t byte)
+static inline int scsi_highest_bit(uint8_t byte)
 {
 	int bit = 7;
 
@@ -146,33 +146,33 @@ bool scsi_data_out(const struct scsi_task *task, uint64_t offset, void *buffer, 
 /* ------- properties of the logical unit ------- */
 
 /* LBPME: logical blocks may be unmapped, by commands or by not having been written yet. */
-static inline bool lu_provisioned(const struct scsi_lu *lu)
+static inline bool scsi_lu_provisioned(const struct scsi_lu *lu)
 {
 	return lu->thin || lu->unmap;
 }
 
-static inline bool lu_write_protected(const struct scsi_lu *lu)
+static inline bool scsi_lu_write_protected(const struct scsi_lu *lu)
 {
 	return lu->read_only || lu->software_write_protect;
 }
 
 /* MAXIMUM UNMAP LBA COUNT; all ones say that there is no limit. */
-static inline uint32_t lu_max_unmap(const struct scsi_lu *lu)
+static inline uint32_t scsi_lu_max_unmap(const struct scsi_lu *lu)
 {
 	return lu->max_unmap ? lu->max_unmap : UINT32_MAX;
 }
 
-static inline uint64_t lu_last_lba(const struct scsi_lu *lu)
+static inline uint64_t scsi_lu_last_lba(const struct scsi_lu *lu)
 {
 	return lu->blocks ? lu->blocks - 1 : 0;
 }
 
 /* SCSI_ACCESS_ bits of all groups; 0 where no states are told (alua.c). */
-uint8_t lu_access(const struct scsi_lu *lu);
+uint8_t scsi_lu_access(const struct scsi_lu *lu);
 
 /* Mode parameters become the saved ones; NULL: there are none, what is saved are the defaults
  * (mode.c). */
-void scsi_take_saved(struct scsi_lu *lu, const struct scsi_mode_values *saved);
+void scsi_mode_set_saved(struct scsi_lu *lu, const struct scsi_mode_values *saved);
 
 /* ------- functions of the table ------- */
 
@@ -188,8 +188,8 @@ scsi_function scsi_format_unit, scsi_sanitize_overwrite, scsi_sanitize_block_era
 	scsi_sanitize_exit_failure;
 
 scsi_function scsi_report_port_groups, scsi_set_port_groups;
-scsi_function scsi_extended_copy, scsi_copy_abort, scsi_copy_status, scsi_long_copy_status,
-	scsi_copy_parameters;
+scsi_function scsi_extended_copy, scsi_copy_operation_abort, scsi_receive_copy_status_lid1,
+	scsi_receive_copy_status_lid4, scsi_receive_copy_parameters;
 
 /* What follows the header of VPD 8Fh (xcopy.c). Returns its length. */
 unsigned scsi_put_third_party_copy(const struct scsi_lu *lu, uint8_t *page);

@@ -71,7 +71,7 @@ enum scsi_verdict scsi_refuse_opcode(struct scsi_call *call)
 	return refuse_field(call, SENSE_INVALID_OPERATION_CODE, true, 0, NO_BIT);
 }
 
-void scsi_end(struct scsi_result *result, uint32_t sense)
+void scsi_plan_end(struct scsi_result *result, uint32_t sense)
 {
 	if (sense)
 		set_sense(result, sense);

@@ -52,8 +52,9 @@ static enum scsi_verdict standard_inquiry(struct scsi_call *call)
 	data[2] = 0x06; /* VERSION: SPC-4 */
 	data[3] = 0x02; /* RESPONSE DATA FORMAT */
 	data[4] = INQUIRY_LENGTH - 5;
-	data[5] = (uint8_t) (lu_access(lu) << 4) | (lu->max_copies ? 0x08 : 0); /* TPGS, 3PC */
-	data[7] = 0x02;                                                         /* CMDQUE */
+	data[5] = (uint8_t) (scsi_lu_access(lu) << 4) |
+		(lu->max_xcopies ? 0x08 : 0); /* TPGS, 3PC */
+	data[7] = 0x02;                       /* CMDQUE */
 	put_text(data + 8, 8, lu->vendor[0] ? lu->vendor : "LIO-ORG");
 	put_text(data + 16, 16, lu->product[0] ? lu->product : "TCMU device");
 	put_text(data + 32, 4, lu->revision[0] ? lu->revision : "0002");

@@ -22,8 +22,8 @@
 /* A page's function puts what follows the header and returns its length. */
 struct vpd_page {
 	uint8_t code;
-	bool tells_serial;
-	bool tells_copies; /* there with lu->max_copies */
+	bool has_serial;
+	bool needs_xcopy; /* there with lu->max_xcopies */
 	unsigned (*put)(const struct scsi_lu *lu, uint8_t *p);
 };
 
@@ -62,7 +62,7 @@ static int hex_digit(char c)
 	return -1;
 }
 
-static unsigned designator(uint8_t *p, uint8_t code_set, uint8_t type, unsigned length)
+static unsigned put_designator_header(uint8_t *p, uint8_t code_set, uint8_t type, unsigned length)
 {
 	p[0] = code_set;
 	p[1] = type;
@@ -74,7 +74,8 @@ static unsigned designator(uint8_t *p, uint8_t code_set, uint8_t type, unsigned 
 static unsigned put_t10_vendor(const struct scsi_lu *lu, uint8_t *p)
 {
 	memcpy(p + 4, T10_VENDOR, 8);
-	return designator(p, 0x02, 0x01, 8 + put_string(p + 12, lu->serial, DESIGNATOR_MAX - 8));
+	return put_designator_header(
+		p, 0x02, 0x01, 8 + put_string(p + 12, lu->serial, DESIGNATOR_MAX - 8));
 }
 
 /* NAA 6, company id 001405h, then the serial's hex digits as far as they fit into the 25 nibbles
@@ -99,12 +100,12 @@ bool scsi_naa(const struct scsi_lu *lu, uint8_t *naa)
 static unsigned put_naa(const struct scsi_lu *lu, uint8_t *p)
 {
 	scsi_naa(lu, p + 4);
-	return designator(p, 0x01, 0x03, SCSI_NAA_LENGTH);
+	return put_designator_header(p, 0x01, 0x03, SCSI_NAA_LENGTH);
 }
 
 static unsigned put_vendor_specific(const struct scsi_lu *lu, uint8_t *p)
 {
-	return designator(p, 0x02, 0x00, put_string(p + 4, lu->config, DESIGNATOR_MAX));
+	return put_designator_header(p, 0x02, 0x00, put_string(p + 4, lu->config, DESIGNATOR_MAX));
 }
 
 /* A relative target port identifier, a target port group or a logical unit group (SPC-4 7.8.6.7
@@ -112,7 +113,7 @@ static unsigned put_vendor_specific(const struct scsi_lu *lu, uint8_t *p)
 static unsigned put_number(uint8_t *p, uint8_t type, uint16_t number)
 {
 	put_be32(p + 4, number);
-	return designator(p, 0x01, type, 4);
+	return put_designator_header(p, 0x01, type, 4);
 }
 
 /* SCSI name strings of the iSCSI target port and of its target device (SPC-4 7.8.6.11, RFC
@@ -131,7 +132,7 @@ static unsigned put_iscsi_names(const struct scsi_lu *lu, uint8_t *p)
 		unsigned padded = ((unsigned) length / 4 + 1) * 4;
 
 		memset(name + length, 0, padded - (unsigned) length);
-		total += designator(
+		total += put_designator_header(
 			p + total, 0x03, device ? TARGET_DEVICE | 0x08 : TARGET_PORT | 0x08,
 			padded);
 	}
@@ -139,7 +140,7 @@ static unsigned put_iscsi_names(const struct scsi_lu *lu, uint8_t *p)
 }
 
 /* How the logical unit is reached, as far as that is the same for whoever asks. */
-static unsigned put_reach(const struct scsi_lu *lu, uint8_t *p)
+static unsigned put_ports(const struct scsi_lu *lu, uint8_t *p)
 {
 	const struct scsi_ports *ports = &lu->ports;
 	unsigned length = 0;
@@ -166,7 +167,7 @@ static unsigned put_identification(const struct scsi_lu *lu, uint8_t *p)
 		length += put_naa(lu, p + length);
 	}
 	length += put_vendor_specific(lu, p + length);
-	return length + put_reach(lu, p + length);
+	return length + put_ports(lu, p + length);
 }
 
 /* ------- what the logical unit can do ------- */
@@ -202,7 +203,7 @@ static unsigned put_block_limits(const struct scsi_lu *lu, uint8_t *p)
 	put_be32(p + 4, lu->max_transfer);
 	put_be32(p + 8, lu->optimal_transfer);
 	if (lu->unmap) {
-		put_be32(p + 16, lu_max_unmap(lu));
+		put_be32(p + 16, scsi_lu_max_unmap(lu));
 		put_be32(p + 20, SCSI_UNMAP_DESCRIPTORS_MAX);
 		put_be32(p + 24, lu->unmap_granularity);
 		put_be32(p + 28, 0x80000000u | (lu->unmap_alignment & 0x7fffffffu)); /* UGAVALID */
@@ -222,8 +223,8 @@ static unsigned put_characteristics(const struct scsi_lu *lu, uint8_t *p)
 {
 	memset(p, 0, 60);
 	put_be16(p, lu->rotational ? 0x0000 : 0x0001);
-	p[3] = lu->can_erase ? 0x40 : 0; /* WABEREQ */
-	p[4] = 0x03;                     /* FUAB, VBULS */
+	p[3] = lu->can_format ? 0x40 : 0; /* WABEREQ */
+	p[4] = 0x03;                      /* FUAB, VBULS */
 	return 60;
 }
 
@@ -233,9 +234,9 @@ static unsigned put_provisioning(const struct scsi_lu *lu, uint8_t *p)
 	memset(p, 0, 4);
 	if (lu->unmap)
 		p[1] |= 0xe0; /* LBPU, LBPWS, LBPWS10 */
-	if (lu_provisioned(lu) && lu->unmap_zeroes)
+	if (scsi_lu_provisioned(lu) && lu->unmap_zeroes)
 		p[1] |= 0x04; /* LBPRZ */
-	if (lu_provisioned(lu))
+	if (scsi_lu_provisioned(lu))
 		p[2] = lu->thin ? 0x02 : 0x01;
 	return 4;
 }
@@ -244,11 +245,11 @@ static unsigned put_provisioning(const struct scsi_lu *lu, uint8_t *p)
 
 static const struct vpd_page pages[] = {
 	{.code = 0x00, .put = put_supported_pages},
-	{.code = 0x80, .tells_serial = true, .put = put_serial},
-	{.code = 0x83, .tells_serial = true, .put = put_identification},
+	{.code = 0x80, .has_serial = true, .put = put_serial},
+	{.code = 0x83, .has_serial = true, .put = put_identification},
 	{.code = 0x86, .put = put_extended_inquiry},
 	{.code = 0x87, .put = put_mode_page_policy},
-	{.code = 0x8f, .tells_copies = true, .put = scsi_put_third_party_copy},
+	{.code = 0x8f, .needs_xcopy = true, .put = scsi_put_third_party_copy},
 	{.code = 0xb0, .put = put_block_limits},
 	{.code = 0xb1, .put = put_characteristics},
 	{.code = 0xb2, .put = put_provisioning},
@@ -258,7 +259,7 @@ static const struct vpd_page pages[] = {
 
 static bool page_there(const struct scsi_lu *lu, const struct vpd_page *page)
 {
-	return !page->tells_copies || lu->max_copies;
+	return !page->needs_xcopy || lu->max_xcopies;
 }
 
 static unsigned put_supported_pages(const struct scsi_lu *lu, uint8_t *p)
@@ -279,7 +280,7 @@ enum scsi_verdict scsi_inquiry_vpd(struct scsi_call *call)
 	for (size_t i = 0; i < PAGE_CNT; i++) {
 		if (pages[i].code != call->cdb[2] || !page_there(call->lu, &pages[i]))
 			continue;
-		if (pages[i].tells_serial && !call->lu->lu_info_fresh)
+		if (pages[i].has_serial && !call->lu->lu_info_fresh)
 			return SCSI_NEEDS_LU_INFO;
 		length = pages[i].put(call->lu, data + 4);
 		data[0] = 0x00; /* a direct access block device is connected */

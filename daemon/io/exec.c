@@ -540,8 +540,8 @@ static bool prepare(struct command *command)
 		break;
 	case SCSI_PLAN_FLUSH:
 	case SCSI_PLAN_PREFETCH:
-	case SCSI_PLAN_COPY:
-	case SCSI_PLAN_ABORT_COPY:
+	case SCSI_PLAN_XCOPY:
+	case SCSI_PLAN_ABORT_XCOPY:
 	case SCSI_PLAN_SET_GROUPS:
 		break;
 	}

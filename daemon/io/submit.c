@@ -317,7 +317,7 @@ static uint64_t limited_bytes(const struct command *command)
 	case SCSI_PLAN_FLUSH:
 	case SCSI_PLAN_MAP:
 	case SCSI_PLAN_PREFETCH:
-	case SCSI_PLAN_COPY:
+	case SCSI_PLAN_XCOPY:
 		return 0;
 	default:
 		return plan_length(command);

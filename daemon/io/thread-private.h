@@ -223,7 +223,7 @@ void permission_report(struct io_thread *thread);
 /* ------- io/xcopy.c ------- */
 
 /* Under the gate: starts a planned copy. The command ends now or later. */
-void xcopy_begin(struct command *waiter, const struct scsi_copy *what);
+void xcopy_begin(struct command *waiter, const struct scsi_xcopy *what);
 
 /* Under the gate: COPY OPERATION ABORT. The copy ends when what it has asked for last is answered.
  */

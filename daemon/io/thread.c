@@ -176,9 +176,9 @@ static void dispatch(struct command *command)
 		break;
 	case SCSI_PLANNED:
 		command->plan = result.plan;
-		if (result.plan.op == SCSI_PLAN_COPY)
-			xcopy_begin(command, &result.copy);
-		else if (result.plan.op == SCSI_PLAN_ABORT_COPY)
+		if (result.plan.op == SCSI_PLAN_XCOPY)
+			xcopy_begin(command, &result.xcopy);
+		else if (result.plan.op == SCSI_PLAN_ABORT_XCOPY)
 			xcopy_abort(command);
 		else if (exec_prepare(command))
 			command_list_add(&thread->ready, command);
@@ -565,8 +565,8 @@ int io_thread_new(const struct io_thread_setup *setup, struct io_thread **ret)
 		return -ENOMEM;
 	thread->setup = *setup;
 	thread->lu = setup->lu;
-	if (thread->lu.max_copies > setup->depth / 2)
-		thread->lu.max_copies = setup->depth / 2;
+	if (thread->lu.max_xcopies > setup->depth / 2)
+		thread->lu.max_xcopies = setup->depth / 2;
 	thread->info = setup->info;
 	wait_tuner_init(&thread->tuner, setup->busy_poll, cpus(setup));
 	atomic_init(&thread->cpu, -1);

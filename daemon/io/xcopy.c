@@ -27,8 +27,8 @@ struct xcopy {
 	struct xcopy_request request; /* the one that is under way */
 	atomic_uint references;       /* the command's, and the request's */
 	struct command *waiter;       /* NULL: it waits no longer */
-	struct scsi_copy what;
-	struct xcopy_peer *peers[SCSI_COPY_TARGETS_MAX];
+	struct scsi_xcopy what;
+	struct xcopy_peer *peers[SCSI_XCOPY_CSCDS_MAX];
 	unsigned segment;
 	uint64_t done;       /* blocks of the segment */
 	uint64_t bytes;      /* of all segments */
@@ -42,7 +42,7 @@ static void release(struct xcopy_request *request)
 
 	if (atomic_fetch_sub(&copy->references, 1) != 1)
 		return;
-	for (unsigned i = 0; i < copy->what.target_cnt; i++)
+	for (unsigned i = 0; i < copy->what.cscd_cnt; i++)
 		xcopy_peer_unref(copy->peers[i]);
 	xcopy_peer_unref(copy->request.waiter);
 	free(copy->buffer);
@@ -54,7 +54,7 @@ static void end(struct xcopy *copy, int error)
 	struct command *waiter = copy->waiter;
 	struct scsi_result result;
 
-	scsi_copy_end(&waiter->thread->lu, &copy->what, error, &result);
+	scsi_xcopy_end(&waiter->thread->lu, &copy->what, error, &result);
 	copy->waiter = NULL;
 	waiter->xcopy = NULL;
 	waiter->thread->background_cnt -= waiter->internal;
@@ -87,7 +87,7 @@ void xcopy_cancel(struct command *waiter)
 
 static void ask(struct xcopy *copy, bool write)
 {
-	const struct scsi_copy_segment *segment = &copy->what.segments[copy->segment];
+	const struct scsi_xcopy_segment *segment = &copy->what.segments[copy->segment];
 	struct xcopy_request *request = &copy->request;
 	uint64_t max = PIECE_MAX / xcopy_peer_block_size(request->waiter);
 	uint64_t left = segment->blocks - copy->done;
@@ -103,7 +103,7 @@ static void ask(struct xcopy *copy, bool write)
 
 static void go_on(struct xcopy *copy)
 {
-	const struct scsi_copy *what = &copy->what;
+	const struct scsi_xcopy *what = &copy->what;
 	struct io_thread *thread = copy->waiter->thread;
 
 	while (copy->segment < what->segment_cnt &&
@@ -111,7 +111,7 @@ static void go_on(struct xcopy *copy)
 		copy->segment++;
 		copy->done = 0;
 	}
-	scsi_copy_progress(&thread->lu, what, copy->segment, copy->bytes, copy->operations);
+	scsi_xcopy_progress(&thread->lu, what, copy->segment, copy->bytes, copy->operations);
 	if (copy->segment == what->segment_cnt)
 		end(copy, 0);
 	else if (copy->waiter->aborted)
@@ -148,8 +148,8 @@ static void answered(struct xcopy_request *request)
 /* Those that are not found, or have blocks of another size, cannot take part. */
 static int find_peers(struct xcopy *copy, struct xcopy_peer *own)
 {
-	for (unsigned i = 0; i < copy->what.target_cnt; i++) {
-		const struct scsi_copy_target *target = &copy->what.targets[i];
+	for (unsigned i = 0; i < copy->what.cscd_cnt; i++) {
+		const struct scsi_xcopy_cscd *target = &copy->what.cscds[i];
 
 		copy->peers[i] = target->self ? xcopy_peer_ref(own) : xcopy_peer_find(target->naa);
 		if (!copy->peers[i] ||
@@ -178,15 +178,15 @@ static struct command *in_background(struct command *waiter)
 	return command;
 }
 
-static void refuse(struct command *waiter, const struct scsi_copy *what, int error)
+static void refuse(struct command *waiter, const struct scsi_xcopy *what, int error)
 {
 	struct scsi_result result;
 
-	scsi_copy_end(&waiter->thread->lu, what, error, &result);
+	scsi_xcopy_end(&waiter->thread->lu, what, error, &result);
 	command_end(waiter, result.status, &result.sense);
 }
 
-void xcopy_begin(struct command *waiter, const struct scsi_copy *what)
+void xcopy_begin(struct command *waiter, const struct scsi_xcopy *what)
 {
 	struct io_thread *thread = waiter->thread;
 	struct xcopy *copy = calloc(1, sizeof(*copy));
@@ -229,8 +229,7 @@ void xcopy_abort(struct command *command)
 	for (unsigned i = 0; i < thread->pool.count; i++) {
 		struct command *other = command_at(&thread->pool, i);
 
-		if (!other->in_use || !other->xcopy ||
-		    other->xcopy->what.place != command->plan.lba)
+		if (!other->in_use || !other->xcopy || other->xcopy->what.slot != command->plan.lba)
 			continue;
 		other->aborted = true;
 		thread->cancel_wanted = true;

@@ -36,7 +36,7 @@ struct record {
 struct machine {
 	struct scsi_lu lu;
 	struct scsi_result result;
-	struct scsi_copy background[SCSI_COPIES_MAX]; /* by their place, while they run */
+	struct scsi_xcopy background[SCSI_XCOPIES_MAX]; /* by their slot, while they run */
 	uint8_t data[SCSI_DATA_MAX + GUARD];
 };
 
@@ -68,13 +68,13 @@ static void check_sense(const struct scsi_lu *lu, const struct scsi_result *resu
 	}
 }
 
-/* No place is left for another copy. */
-static bool copies_full(const struct scsi_lu *lu)
+/* No slot is left for another copy. */
+static bool xcopies_full(const struct scsi_lu *lu)
 {
 	bool full = true;
 
-	for (unsigned i = 0; i < lu->max_copies; i++)
-		full &= lu->copies[i].running;
+	for (unsigned i = 0; i < lu->max_xcopies; i++)
+		full &= lu->xcopies[i].running;
 	return full;
 }
 
@@ -86,7 +86,7 @@ static void check_answer(const struct scsi_lu *lu, const struct scsi_result *res
 	if (result->status == SCSI_GOOD)
 		return;
 	if (result->status == SCSI_BUSY) {
-		demand(lu->max_copies && copies_full(lu) && result->data_length == 0);
+		demand(lu->max_xcopies && xcopies_full(lu) && result->data_length == 0);
 		return;
 	}
 	demand(result->status == SCSI_CHECK_CONDITION);
@@ -143,23 +143,22 @@ static int plan_writes(const struct scsi_plan *plan)
 }
 
 /* Every target that a segment names is there, and ranges on this logical unit are inside of it. */
-static void check_copy(const struct scsi_lu *lu, const struct scsi_copy *copy)
+static void check_xcopy(const struct scsi_lu *lu, const struct scsi_xcopy *xcopy)
 {
-	demand(copy->place < lu->max_copies && lu->copies[copy->place].used);
-	demand(copy->target_cnt <= SCSI_COPY_TARGETS_MAX);
-	demand(copy->segment_cnt > 0 && copy->segment_cnt <= SCSI_COPY_SEGMENTS_MAX);
-	for (unsigned i = 0; i < copy->segment_cnt; i++) {
-		const struct scsi_copy_segment *segment = &copy->segments[i];
+	demand(xcopy->slot < lu->max_xcopies && lu->xcopies[xcopy->slot].used);
+	demand(xcopy->cscd_cnt <= SCSI_XCOPY_CSCDS_MAX);
+	demand(xcopy->segment_cnt > 0 && xcopy->segment_cnt <= SCSI_XCOPY_SEGMENTS_MAX);
+	for (unsigned i = 0; i < xcopy->segment_cnt; i++) {
+		const struct scsi_xcopy_segment *segment = &xcopy->segments[i];
 
-		demand(segment->source < copy->target_cnt &&
-		       segment->destination < copy->target_cnt);
-		if (copy->targets[segment->source].self)
+		demand(segment->source < xcopy->cscd_cnt && segment->destination < xcopy->cscd_cnt);
+		if (xcopy->cscds[segment->source].self)
 			demand(range_inside(lu, segment->source_lba, segment->blocks));
-		if (copy->targets[segment->destination].self)
+		if (xcopy->cscds[segment->destination].self)
 			demand(range_inside(lu, segment->destination_lba, segment->blocks));
 	}
-	for (unsigned i = 0; i < copy->target_cnt; i++)
-		demand(copy->targets[i].self || lu->copy_to_others);
+	for (unsigned i = 0; i < xcopy->cscd_cnt; i++)
+		demand(xcopy->cscds[i].self || lu->xcopy_to_others);
 }
 
 /* Every state that is asked for is one that the group can have, and that may be asked for. */
@@ -201,15 +200,15 @@ static void check_plan(struct machine *machine, const struct scsi_task *task)
 	int64_t data_out = plan_data_out(lu, &plan);
 
 	demand(plan.op >= SCSI_PLAN_READ && plan.op <= SCSI_PLAN_SET_GROUPS);
-	demand(plan.op == SCSI_PLAN_ABORT_COPY || range_inside(lu, plan.lba, plan.blocks));
+	demand(plan.op == SCSI_PLAN_ABORT_XCOPY || range_inside(lu, plan.lba, plan.blocks));
 	demand(!plan_writes(&plan) || !(lu->read_only || lu->software_write_protect));
 	demand(data_out < 0 || (uint64_t) data_out == task->data_length);
 	if (plan.op == SCSI_PLAN_UNMAP)
 		check_unmap(lu, &plan);
-	else if (plan.op == SCSI_PLAN_COPY)
-		check_copy(lu, &machine->result.copy);
-	else if (plan.op == SCSI_PLAN_ABORT_COPY)
-		demand(plan.lba < lu->max_copies && lu->copies[plan.lba].running);
+	else if (plan.op == SCSI_PLAN_XCOPY)
+		check_xcopy(lu, &machine->result.xcopy);
+	else if (plan.op == SCSI_PLAN_ABORT_XCOPY)
+		demand(plan.lba < lu->max_xcopies && lu->xcopies[plan.lba].running);
 	else if (plan.op == SCSI_PLAN_SET_GROUPS)
 		check_groups(lu, &machine->result.states);
 	else
@@ -256,15 +255,15 @@ static enum scsi_verdict dispatch(struct machine *machine, const struct scsi_tas
 }
 
 /* Both the same way. */
-static void end_copies(unsigned place, int error)
+static void end_xcopies(unsigned slot, int error)
 {
 	for (size_t i = 0; i < 2; i++) {
-		const struct scsi_copy *copy = &machines[i].background[place];
+		const struct scsi_xcopy *xcopy = &machines[i].background[slot];
 		struct scsi_result result = {0};
 
-		demand(copy->segment_cnt == machines[0].background[place].segment_cnt);
-		scsi_copy_progress(&machines[i].lu, copy, 1, UINT64_C(1) << 50, 7);
-		scsi_copy_end(&machines[i].lu, copy, error, &result);
+		demand(xcopy->segment_cnt == machines[0].background[slot].segment_cnt);
+		scsi_xcopy_progress(&machines[i].lu, xcopy, 1, UINT64_C(1) << 50, 7);
+		scsi_xcopy_end(&machines[i].lu, xcopy, error, &result);
 		demand((result.status == SCSI_GOOD) == (error == 0));
 		if (result.status == SCSI_CHECK_CONDITION)
 			check_sense(&machines[i].lu, &result);
@@ -275,13 +274,13 @@ static void end_copies(unsigned place, int error)
 static void begin_copies(void)
 {
 	static const int errors[] = {0, -ENODEV, -EIO, -EBUSY};
-	unsigned place = machines[0].result.copy.place;
+	unsigned slot = machines[0].result.xcopy.slot;
 
-	demand(machines[1].result.copy.place == place);
+	demand(machines[1].result.xcopy.slot == slot);
 	for (size_t i = 0; i < 2; i++)
-		machines[i].background[place] = machines[i].result.copy;
-	if (!machines[0].result.copy.immediate)
-		end_copies(place, errors[machines[0].lu.copy_number % 4]);
+		machines[i].background[slot] = machines[i].result.xcopy;
+	if (!machines[0].result.xcopy.immediate)
+		end_xcopies(slot, errors[machines[0].lu.xcopy_number % 4]);
 }
 
 static void note(const struct scsi_task *task)
@@ -316,10 +315,10 @@ static void run(const struct scsi_task *task)
 		if (a->plan.flags & SCSI_PLAN_DATA)
 			demand(memcmp(a->data, b->data, machines[0].lu.block_size) == 0);
 		check_plan(&machines[0], task);
-		if (a->plan.op == SCSI_PLAN_COPY)
+		if (a->plan.op == SCSI_PLAN_XCOPY)
 			begin_copies();
-		else if (a->plan.op == SCSI_PLAN_ABORT_COPY)
-			end_copies((unsigned) a->plan.lba, -ECANCELED);
+		else if (a->plan.op == SCSI_PLAN_ABORT_XCOPY)
+			end_xcopies((unsigned) a->plan.lba, -ECANCELED);
 		return;
 	}
 	check_answer(&machines[0].lu, a);
@@ -361,11 +360,11 @@ static void make_unit(struct scsi_lu *lu, const struct unit *unit)
 		.write_cache_changeable = g & 0x04,
 		.descriptor_sense = g & 0x08,
 		.software_write_protect = g & 0x10,
-		.can_erase = g & 0x20,
+		.can_format = g & 0x20,
 		.can_save = g & 0x40,
 		.has_clock = g & 0x80,
-		.max_copies = unit->limits & 0x07,
-		.copy_to_others = f & 0x01,
+		.max_xcopies = unit->limits & 0x07,
+		.xcopy_to_others = f & 0x01,
 		.has_port_groups = f & 0x02,
 		.ports =
 			{.group_cnt = unit->limits & 0x03,

@@ -26,9 +26,9 @@ enum scsi_status {
 #define SCSI_SENSE_MAX             96
 #define SCSI_UNMAP_DESCRIPTORS_MAX 32
 #define SCSI_NAA_LENGTH            16
-#define SCSI_COPY_TARGETS_MAX      16u
-#define SCSI_COPY_SEGMENTS_MAX     32u
-#define SCSI_COPIES_MAX            8u     /* at once */
+#define SCSI_XCOPY_CSCDS_MAX       16u
+#define SCSI_XCOPY_SEGMENTS_MAX    32u
+#define SCSI_XCOPIES_MAX           8u     /* at once */
 #define SCSI_DATA_MAX              65536u /* the longest data-in of an emulated command */
 #define SCSI_PORT_GROUPS_MAX       32u
 #define SCSI_GROUP_PORTS_MAX       64u
@@ -72,7 +72,7 @@ enum scsi_long_operation {
 };
 
 /* A copy that is under way, or the status of one that has ended. */
-struct scsi_copy_status {
+struct scsi_xcopy_status {
 	bool used;
 	bool identified; /* by its list identifier */
 	bool held;       /* its status is kept when it has ended */
@@ -194,13 +194,13 @@ struct scsi_lu {
 	uint32_t atomic_alignment;   /* of the address of such a write; 0: any */
 	uint32_t atomic_granularity; /* of its length; 0: any */
 	/* what the caller can do */
-	bool can_erase; /* plans with SCSI_PLAN_LONG: FORMAT UNIT and SANITIZE are there */
+	bool can_format; /* plans with SCSI_PLAN_LONG: FORMAT UNIT and SANITIZE are there */
 	bool can_save; /* keep `saved` for good when result->save says so: there is a serial to find
 			  it by */
 	bool has_clock;       /* task->time_ms is set: REPORT TIMESTAMP is there */
-	unsigned max_copies;  /* plans SCSI_PLAN_COPY at once, at most SCSI_COPIES_MAX; 0: no
-				 EXTENDED COPY */
-	bool copy_to_others;  /* to and from other logical units, too */
+	unsigned max_xcopies; /* plans SCSI_PLAN_XCOPY at once, at most SCSI_XCOPIES_MAX; 0: no
+				EXTENDED COPY */
+	bool xcopy_to_others; /* to and from other logical units, too */
 	bool has_port_groups; /* plans SCSI_PLAN_SET_GROUPS: the commands of target port groups are
 				 there */
 	bool no_reservations; /* the target core does not answer PERSISTENT RESERVE and RESERVE
@@ -211,7 +211,7 @@ struct scsi_lu {
 	bool descriptor_sense;         /* D_SENSE */
 	bool software_write_protect;   /* SWP */
 	struct scsi_mode_values saved; /* with can_save */
-	/* With can_erase: set with the plan; scsi_long_end() clears it. */
+	/* With can_format: set with the plan; scsi_long_end() clears it. */
 	enum scsi_long_operation long_operation;
 	uint16_t progress;    /* of the long operation, in 65536ths; the caller's */
 	bool sanitize_failed; /* the medium cannot be used until it has been sanitized */
@@ -220,8 +220,8 @@ struct scsi_lu {
 	uint8_t not_ready;  /* the medium cannot be used through this host: the ASCQ of ASC 04h; 0:
 			       it can */
 	uint32_t unit_attention; /* SCSI_UA_ bits */
-	struct scsi_copy_status copies[SCSI_COPIES_MAX];
-	uint64_t copy_number; /* of the last one that began */
+	struct scsi_xcopy_status xcopies[SCSI_XCOPIES_MAX];
+	uint64_t xcopy_number; /* of the last one that began */
 };
 
 /* One command as it came. iov is data-out, or room for data-in; the SCSI code reads data-out by
@@ -254,9 +254,9 @@ enum scsi_plan_op {
 	SCSI_PLAN_ORWRITE,
 	SCSI_PLAN_MAP, /* GET LBA STATUS: answer by scsi_answer_lba_status() */
 	SCSI_PLAN_PREFETCH,
-	SCSI_PLAN_COPY,       /* result->copy */
-	SCSI_PLAN_ABORT_COPY, /* lba: the place of the copy that is to end with -ECANCELED */
-	SCSI_PLAN_SET_GROUPS, /* result->states; the end by scsi_groups_end() */
+	SCSI_PLAN_XCOPY,       /* result->xcopy */
+	SCSI_PLAN_ABORT_XCOPY, /* lba: the place of the copy that is to end with -ECANCELED */
+	SCSI_PLAN_SET_GROUPS,  /* result->states; the end by scsi_groups_end() */
 };
 
 #define SCSI_PLAN_FUA       (1u << 0)
@@ -289,12 +289,12 @@ struct scsi_plan {
 };
 
 /* One that takes part in a copy. self: it is the logical unit that was asked. */
-struct scsi_copy_target {
+struct scsi_xcopy_cscd {
 	uint8_t naa[SCSI_NAA_LENGTH];
 	bool self;
 };
 
-struct scsi_copy_segment {
+struct scsi_xcopy_segment {
 	uint16_t source; /* of the targets */
 	uint16_t destination;
 	uint16_t blocks;
@@ -304,18 +304,18 @@ struct scsi_copy_segment {
 
 /* EXTENDED COPY, decoded. Ranges on this logical unit are right; those on others were not looked
  * at. */
-struct scsi_copy {
+struct scsi_xcopy {
 	uint32_t list_id;
 	bool identified;
 	bool held;
 	bool long_id;
 	bool immediate; /* IMMED: GOOD is sent when the copy begins, which then belongs to no
 			   command */
-	unsigned place; /* of its status in lu->copies */
-	unsigned target_cnt;
+	unsigned slot;  /* of its status in lu->xcopies */
+	unsigned cscd_cnt;
 	unsigned segment_cnt;
-	struct scsi_copy_target targets[SCSI_COPY_TARGETS_MAX];
-	struct scsi_copy_segment segments[SCSI_COPY_SEGMENTS_MAX];
+	struct scsi_xcopy_cscd cscds[SCSI_XCOPY_CSCDS_MAX];
+	struct scsi_xcopy_segment segments[SCSI_XCOPY_SEGMENTS_MAX];
 };
 
 /* What scsi_dispatch() says. data is the caller's buffer of SCSI_DATA_MAX bytes. */
@@ -327,7 +327,7 @@ struct scsi_result {
 			       */
 	bool save;            /* lu->saved is to be kept for good before GOOD is sent */
 	struct scsi_plan plan;
-	struct scsi_copy copy;           /* valid with SCSI_PLAN_COPY */
+	struct scsi_xcopy xcopy;         /* valid with SCSI_PLAN_XCOPY */
 	struct scsi_group_states states; /* valid with SCSI_PLAN_SET_GROUPS */
 };
 
@@ -351,15 +351,15 @@ void scsi_long_end(struct scsi_lu *lu, int error, struct scsi_result *result);
 
 /* How far a copy is. segments: how many are done, which is also the number of the one under way.
  * operations: how many reads and writes have ended. */
-void scsi_copy_progress(
-	struct scsi_lu *lu, const struct scsi_copy *copy, unsigned segments, uint64_t bytes,
+void scsi_xcopy_progress(
+	struct scsi_lu *lu, const struct scsi_xcopy *xcopy, unsigned segments, uint64_t bytes,
 	uint64_t operations);
 
-/* The end of a plan SCSI_PLAN_COPY (SPC-4 6.4, 6.5). error: 0 or -errno of what it had asked for
+/* The end of a plan SCSI_PLAN_XCOPY (SPC-4 6.4, 6.5). error: 0 or -errno of what it had asked for
  * last: -ENODEV: a device is not there or not any more; -ERANGE: it is too small; others as
  * scsi_io_error(). Fills the status and the sense. */
-void scsi_copy_end(
-	struct scsi_lu *lu, const struct scsi_copy *copy, int error, struct scsi_result *result);
+void scsi_xcopy_end(
+	struct scsi_lu *lu, const struct scsi_xcopy *xcopy, int error, struct scsi_result *result);
 
 /* The NAA designator that VPD 83h tells. naa: SCSI_NAA_LENGTH bytes. False: without a serial there
  * is none. */
@@ -367,7 +367,7 @@ bool scsi_naa(const struct scsi_lu *lu, uint8_t *naa);
 
 /* Takes over what has become known. Saved mode parameters become the current ones the first time
  * that there are any, and can be saved as soon as there is a serial to find them again by. */
-void scsi_set_lu_info(struct scsi_lu *lu, const struct scsi_lu_info *identity);
+void scsi_set_lu_info(struct scsi_lu *lu, const struct scsi_lu_info *info);
 
 /* The end of a plan SCSI_PLAN_SET_GROUPS (SPC-4 6.45). error: 0; -EAGAIN or -ESHUTDOWN: not now,
  * but soon; or another -errno, with which initiators take another path. Fills the status and the

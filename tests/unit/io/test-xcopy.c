@@ -31,8 +31,8 @@ static void start(struct rig *rig, const char *serial, const struct rig_options 
 
 	mine.wait_serial = true;
 	rig_make(rig, &mine);
-	rig->setup.lu.max_copies = 4;
-	rig->setup.lu.copy_to_others = true;
+	rig->setup.lu.max_xcopies = 4;
+	rig->setup.lu.xcopy_to_others = true;
 	assert_int_equal(io_thread_new(&rig->setup, &rig->thread), 0);
 	rig_wait_signal(rig, IO_SIGNAL_ATTACHED);
 	rig_set_serial(rig->thread, serial);

@@ -290,7 +290,7 @@ static void operations_depend_on_what_the_unit_can_do(void **state)
 	expect_bad_opcode(&rig);
 	rig_run(&rig, CDB(0x89), 0);
 	expect_bad_opcode(&rig);
-	rig.lu.can_erase = rig.lu.has_clock = false;
+	rig.lu.can_format = rig.lu.has_clock = false;
 	rig.lu.max_atomic = 0;
 	rig_run(&rig, CDB(0x04), 0);
 	expect_bad_opcode(&rig);
@@ -478,7 +478,7 @@ static void what_the_unit_cannot_do_is_not_reported(void **state)
 	rig.lu.unmap = false;
 	rig.lu.max_compare_and_write = 0;
 	rig.lu.no_reservations = true;
-	rig.lu.can_erase = rig.lu.has_clock = false;
+	rig.lu.can_format = rig.lu.has_clock = false;
 	rig.lu.max_atomic = 0;
 	rig.lu.has_port_groups = false;
 	rig_run(&rig, CDB(0xa3, 0x0c, 0, 0, 0, 0, 0, 0, 0xff, 0xff), 65535);

@@ -50,7 +50,7 @@ static enum scsi_verdict copy_with(struct rig *rig, unsigned byte, uint8_t value
 static void begin(struct rig *rig)
 {
 	rig_init(rig);
-	rig->lu.max_copies = 2;
+	rig->lu.max_xcopies = 2;
 }
 
 static void expect_aborted(struct rig *rig, uint8_t asc, uint8_t ascq)
@@ -68,7 +68,7 @@ static void without_it_nothing_tells_of_it(void **state)
 
 	(void) state;
 	rig_init(&rig);
-	rig.lu.max_copies = 0;
+	rig.lu.max_xcopies = 0;
 	rig_run(&rig, CDB(0x83), 0);
 	assert_int_equal(rig.result.sense.asc, 0x20);
 	rig_run(&rig, CDB(0x84, 0x03, [13] = 255), 255);
@@ -81,18 +81,18 @@ static void without_it_nothing_tells_of_it(void **state)
 
 static void a_copy_within_the_disk_is_planned(void **state)
 {
-	const struct scsi_copy_segment *segment;
+	const struct scsi_xcopy_segment *segment;
 	uint8_t p[LENGTH];
 	struct rig rig;
 
 	(void) state;
 	begin(&rig);
 	assert_int_equal(copy(&rig, list(&rig, p), LENGTH), SCSI_PLANNED);
-	assert_int_equal(rig.result.plan.op, SCSI_PLAN_COPY);
-	assert_int_equal(rig.result.copy.target_cnt, 1);
-	assert_true(rig.result.copy.targets[0].self);
-	assert_int_equal(rig.result.copy.segment_cnt, 1);
-	segment = &rig.result.copy.segments[0];
+	assert_int_equal(rig.result.plan.op, SCSI_PLAN_XCOPY);
+	assert_int_equal(rig.result.xcopy.cscd_cnt, 1);
+	assert_true(rig.result.xcopy.cscds[0].self);
+	assert_int_equal(rig.result.xcopy.segment_cnt, 1);
+	segment = &rig.result.xcopy.segments[0];
 	assert_int_equal(segment->source_lba, 0);
 	assert_int_equal(segment->destination_lba, 100);
 	assert_int_equal(segment->blocks, 8);
@@ -120,9 +120,9 @@ static void other_disks_take_part_only_where_that_is_allowed(void **state)
 	begin(&rig);
 	copy_with(&rig, TARGETS + 8 + 15, 0xff);
 	expect_aborted(&rig, 0x0d, 0x02);
-	rig.lu.copy_to_others = true;
+	rig.lu.xcopy_to_others = true;
 	assert_int_equal(copy_with(&rig, TARGETS + 8 + 15, 0xff), SCSI_PLANNED);
-	assert_false(rig.result.copy.targets[0].self);
+	assert_false(rig.result.xcopy.cscds[0].self);
 }
 
 static void lists_of_wrong_lengths_are_refused(void **state)
@@ -200,7 +200,7 @@ static void segments_that_cannot_be_copied_end_it_before_it_begins(void **state)
 	expect_aborted(&rig, 0x00, 0x00);
 	copy_with(&rig, SEGMENT + 20, 0xff);
 	expect_aborted(&rig, 0x00, 0x00);
-	assert_false(rig.lu.copies[0].used);
+	assert_false(rig.lu.xcopies[0].used);
 }
 
 /* ------- status ------- */
@@ -213,7 +213,7 @@ static void get_status(struct rig *rig)
 static void the_status_is_told_while_it_runs_and_once_afterwards(void **state)
 {
 	struct scsi_result result;
-	struct scsi_copy what;
+	struct scsi_xcopy what;
 	uint8_t p[LENGTH];
 	struct rig rig;
 
@@ -222,16 +222,16 @@ static void the_status_is_told_while_it_runs_and_once_afterwards(void **state)
 	get_status(&rig);
 	expect_bad_cdb(&rig, 2, -1);
 	copy(&rig, list(&rig, p), LENGTH);
-	what = rig.result.copy;
-	scsi_copy_progress(&rig.lu, &what, 0, 2048, 1);
+	what = rig.result.xcopy;
+	scsi_xcopy_progress(&rig.lu, &what, 0, 2048, 1);
 	for (unsigned i = 0; i < 2; i++) {
 		get_status(&rig);
 		assert_int_equal(rig.result.status, SCSI_GOOD);
 		assert_memory_equal(
 			rig.data, ((uint8_t[]){0, 0, 0, 8, 0x00, 0, 1, 1, 0, 0, 0, 2}), 12);
 	}
-	scsi_copy_progress(&rig.lu, &what, 1, 4096, 2);
-	scsi_copy_end(&rig.lu, &what, 0, &result);
+	scsi_xcopy_progress(&rig.lu, &what, 1, 4096, 2);
+	scsi_xcopy_end(&rig.lu, &what, 0, &result);
 	assert_int_equal(result.status, SCSI_GOOD);
 	get_status(&rig);
 	assert_memory_equal(rig.data, ((uint8_t[]){0, 0, 0, 8, 0x01, 0, 1, 1, 0, 0, 0, 4}), 12);
@@ -248,7 +248,7 @@ static void the_next_list_of_that_name_discards_the_status(void **state)
 	(void) state;
 	begin(&rig);
 	copy(&rig, list(&rig, p), LENGTH);
-	scsi_copy_end(&rig.lu, &rig.result.copy, 0, &result);
+	scsi_xcopy_end(&rig.lu, &rig.result.xcopy, 0, &result);
 	copy_with(&rig, SEGMENT + 7, 1); /* which is refused */
 	expect_aborted(&rig, 0x08, 0x04);
 	get_status(&rig);
@@ -264,7 +264,7 @@ static void no_status_is_held_where_the_list_says_so(void **state)
 	begin(&rig);
 	for (unsigned usage = 0x10; usage <= 0x18; usage += 8) {
 		assert_int_equal(copy_with(&rig, 1, (uint8_t) usage), SCSI_PLANNED);
-		scsi_copy_end(&rig.lu, &rig.result.copy, 0, &result);
+		scsi_xcopy_end(&rig.lu, &rig.result.xcopy, 0, &result);
 		get_status(&rig);
 		expect_bad_cdb(&rig, 2, -1);
 	}
@@ -288,7 +288,7 @@ static void what_went_wrong_is_told(void **state)
 	begin(&rig);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		copy(&rig, list(&rig, p), LENGTH);
-		scsi_copy_end(&rig.lu, &rig.result.copy, cases[i].error, &result);
+		scsi_xcopy_end(&rig.lu, &rig.result.xcopy, cases[i].error, &result);
 		assert_int_equal(result.status, SCSI_CHECK_CONDITION);
 		assert_int_equal(result.sense.key, cases[i].key);
 		assert_int_equal(result.sense.asc, cases[i].asc);
@@ -297,7 +297,7 @@ static void what_went_wrong_is_told(void **state)
 		assert_int_equal(rig.data[4], 0x02);
 	}
 	copy(&rig, list(&rig, p), LENGTH);
-	scsi_copy_end(&rig.lu, &rig.result.copy, -EBUSY, &result);
+	scsi_xcopy_end(&rig.lu, &rig.result.xcopy, -EBUSY, &result);
 	assert_int_equal(result.status, SCSI_BUSY);
 }
 
@@ -305,17 +305,17 @@ static void more_copies_than_there_may_be_are_told_to_come_again(void **state)
 {
 	struct scsi_result result;
 	uint8_t p[LENGTH];
-	struct scsi_copy first;
+	struct scsi_xcopy first;
 	struct rig rig;
 
 	(void) state;
 	begin(&rig);
 	copy(&rig, list(&rig, p), LENGTH);
-	first = rig.result.copy;
+	first = rig.result.xcopy;
 	assert_int_equal(copy(&rig, p, LENGTH), SCSI_PLANNED);
 	assert_int_equal(copy(&rig, p, LENGTH), SCSI_ANSWERED);
 	assert_int_equal(rig.result.status, SCSI_BUSY);
-	scsi_copy_end(&rig.lu, &first, 0, &result);
+	scsi_xcopy_end(&rig.lu, &first, 0, &result);
 	/* its status gives way */
 	assert_int_equal(copy(&rig, p, LENGTH), SCSI_PLANNED);
 }
@@ -363,12 +363,13 @@ static void a_list_with_a_long_identifier_is_the_same_copy(void **state)
 	(void) state;
 	begin(&rig);
 	assert_int_equal(long_copy(&rig, long_list(&rig, p), LONG_LENGTH), SCSI_PLANNED);
-	assert_int_equal(rig.result.copy.list_id, 0x80000000u | LIST_ID);
-	assert_true(rig.result.copy.long_id && rig.result.copy.held && !rig.result.copy.immediate);
-	assert_int_equal(rig.result.copy.segments[0].destination_lba, 100);
-	assert_int_equal(rig.result.copy.segments[0].blocks, 8);
+	assert_int_equal(rig.result.xcopy.list_id, 0x80000000u | LIST_ID);
+	assert_true(
+		rig.result.xcopy.long_id && rig.result.xcopy.held && !rig.result.xcopy.immediate);
+	assert_int_equal(rig.result.xcopy.segments[0].destination_lba, 100);
+	assert_int_equal(rig.result.xcopy.segments[0].blocks, 8);
 	assert_int_equal(long_copy_with(&rig, 15, 0x01), SCSI_PLANNED);
-	assert_true(rig.result.copy.immediate);
+	assert_true(rig.result.xcopy.immediate);
 	assert_int_equal(long_copy(&rig, p, 0), SCSI_ANSWERED);
 	expect_good(&rig);
 }
@@ -416,7 +417,7 @@ static void a_long_status_is_told_as_often_as_it_is_asked_for(void **state)
 	static const uint8_t ended[32] = {0,    0,    0,    28,   0x01,     0x01,     0,       4,
 					  0xff, 0xff, 0xff, 0xfe, [15] = 1, [23] = 4, [25] = 1};
 	struct scsi_result result;
-	struct scsi_copy what;
+	struct scsi_xcopy what;
 	uint8_t p[LONG_LENGTH];
 	struct rig rig;
 
@@ -425,12 +426,12 @@ static void a_long_status_is_told_as_often_as_it_is_asked_for(void **state)
 	rig_run(&rig, LONG_STATUS, 255);
 	expect_bad_cdb(&rig, 2, -1);
 	long_copy(&rig, long_list(&rig, p), LONG_LENGTH);
-	what = rig.result.copy;
-	scsi_copy_progress(&rig.lu, &what, 0, 2048, 65536 + 3);
+	what = rig.result.xcopy;
+	scsi_xcopy_progress(&rig.lu, &what, 0, 2048, 65536 + 3);
 	rig_expect_data(
 		&rig, CDB(0x84, 0x05, 0x80, 0, 0, LIST_ID), 10, 4, running, sizeof(running));
-	scsi_copy_progress(&rig.lu, &what, 1, 4096, 4);
-	scsi_copy_end(&rig.lu, &what, 0, &result);
+	scsi_xcopy_progress(&rig.lu, &what, 1, 4096, 4);
+	scsi_xcopy_end(&rig.lu, &what, 0, &result);
 	rig_expect_data(&rig, CDB(0x84, 0x05, 0x80, 0, 0, LIST_ID), 10, 4, ended, sizeof(ended));
 	/* the next of that name */
 	long_copy_with(&rig, 0x30, 0x00);
@@ -450,7 +451,7 @@ static void a_long_status_has_the_sense(void **state)
 		begin(&rig);
 		rig.lu.descriptor_sense = descriptor;
 		long_copy(&rig, long_list(&rig, p), LONG_LENGTH);
-		scsi_copy_end(&rig.lu, &rig.result.copy, -EIO, &result);
+		scsi_xcopy_end(&rig.lu, &rig.result.xcopy, -EIO, &result);
 		rig_run(&rig, LONG_STATUS, 255);
 		assert_int_equal(rig.data[5], 0x02);
 		assert_int_equal(rig.data[12], SCSI_CHECK_CONDITION);
@@ -464,7 +465,7 @@ static void a_long_status_has_the_sense(void **state)
 	}
 	/* One that was aborted has none. */
 	long_copy(&rig, p, LONG_LENGTH);
-	scsi_copy_end(&rig.lu, &rig.result.copy, -ECANCELED, &result);
+	scsi_xcopy_end(&rig.lu, &rig.result.xcopy, -ECANCELED, &result);
 	rig_run(&rig, LONG_STATUS, 255);
 	assert_int_equal(rig.data[5], 0x60);
 	assert_int_equal(rig.data[12], SCSI_TASK_ABORTED);
@@ -475,22 +476,22 @@ static void the_copy_that_is_to_end_is_found_by_its_name(void **state)
 {
 	struct scsi_result result;
 	uint8_t p[LONG_LENGTH];
-	struct scsi_copy what;
+	struct scsi_xcopy what;
 	struct rig rig;
 
 	(void) state;
 	begin(&rig);
 	copy_with(&rig, 0, LIST_ID + 1);
 	long_copy(&rig, long_list(&rig, p), LONG_LENGTH);
-	what = rig.result.copy;
+	what = rig.result.xcopy;
 	assert_int_equal(rig_run(&rig, CDB(0x83, 0x1c, 0x80, 0, 0, LIST_ID), 0), SCSI_PLANNED);
-	assert_int_equal(rig.result.plan.op, SCSI_PLAN_ABORT_COPY);
-	assert_int_equal(rig.result.plan.lba, what.place);
+	assert_int_equal(rig.result.plan.op, SCSI_PLAN_ABORT_XCOPY);
+	assert_int_equal(rig.result.plan.lba, what.slot);
 	rig_run(&rig, CDB(0x83, 0x1c, 0, 0, 0, LIST_ID), 0);
 	expect_bad_cdb(&rig, 2, -1);
 	/* of one byte, too */
 	assert_int_equal(rig_run(&rig, CDB(0x83, 0x1c, 0, 0, 0, LIST_ID + 1), 0), SCSI_PLANNED);
-	scsi_copy_end(&rig.lu, &what, -ECANCELED, &result);
+	scsi_xcopy_end(&rig.lu, &what, -ECANCELED, &result);
 	assert_int_equal(result.status, SCSI_TASK_ABORTED);
 	rig_run(&rig, CDB(0x83, 0x1c, 0x80, 0, 0, LIST_ID), 0);
 	expect_bad_cdb(&rig, 2, -1);

@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* Does not change the passes of the plan, which are one by default. */
-static enum scsi_verdict plan_erase(
+static enum scsi_verdict plan_overwrite(
 	struct scsi_call *call, enum scsi_long_operation operation, uint32_t flags, bool immediate)
 {
 	call->lu->long_operation = operation;
@@ -71,7 +71,7 @@ static bool format_header(struct scsi_call *call, const uint8_t *header, unsigne
 		if (i >= length_at)
 			scsi_refuse_list(call, length_at, NO_BIT);
 		else
-			scsi_refuse_list(call, i, highest_bit(bad));
+			scsi_refuse_list(call, i, scsi_highest_bit(bad));
 		return false;
 	}
 	return true;
@@ -88,7 +88,7 @@ enum scsi_verdict scsi_format_unit(struct scsi_call *call)
 		if (!format_header(call, header, size))
 			return SCSI_ANSWERED;
 	}
-	return plan_erase(
+	return plan_overwrite(
 		call, SCSI_LONG_FORMAT, SCSI_PLAN_ZEROES | SCSI_PLAN_MAY_UNMAP, header[1] & IMMED);
 }
 
@@ -102,7 +102,7 @@ enum scsi_verdict scsi_format_unit(struct scsi_call *call)
 static enum scsi_verdict plan_sanitize(struct scsi_call *call, uint32_t flags)
 {
 	call->lu->sanitize_exit = call->cdb[1] & AUSE;
-	return plan_erase(call, SCSI_LONG_SANITIZE, flags, call->cdb[1] & SANITIZE_IMMED);
+	return plan_overwrite(call, SCSI_LONG_SANITIZE, flags, call->cdb[1] & SANITIZE_IMMED);
 }
 
 enum scsi_verdict scsi_sanitize_block_erase(struct scsi_call *call)
