@@ -7,10 +7,15 @@
  * gets here, and tells every initiator when a state changes. Here they are reported, and changes
  * are decoded for the caller to carry out.
  */
-#include "scsi-private.h"
+#include "alua.h"
 
 #include <errno.h>
 #include <string.h>
+
+#include "bytes.h"
+#include "cdb.h"
+#include "mode.h"
+#include "sense.h"
 
 #define STATES_HEADER    4u
 #define STATE_DESCRIPTOR 4u
@@ -32,15 +37,6 @@ static uint8_t supported_bit(uint8_t state)
 	default:
 		return 0;
 	}
-}
-
-uint8_t scsi_lu_access(const struct scsi_lu *lu)
-{
-	uint8_t access = 0;
-
-	for (unsigned i = 0; lu->has_port_groups && i < lu->ports.group_cnt; i++)
-		access |= lu->ports.groups[i].access;
-	return access;
 }
 
 /* ------- REPORT TARGET PORT GROUPS ------- */

@@ -3,9 +3,11 @@
  * Reading what came: the fields that CDBs of one size have in common, ranges of blocks, and
  * data-out by copying.
  */
-#include "scsi-private.h"
+#include "cdb.h"
 
 #include <string.h>
+
+#include "bytes.h"
 
 /* SPC-4 4.2.2: all commands of one CDB size keep these fields in one place; SBC-3 uses no other. */
 struct scsi_range scsi_cdb_range(const uint8_t *cdb, unsigned cdb_length)

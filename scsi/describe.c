@@ -2,7 +2,10 @@
 /*
  * What a CDB is about, for counters and for people. Decides nothing.
  */
-#include "scsi-private.h"
+#include <scsi/scsi.h>
+
+#include "bytes.h"
+#include "cdb.h"
 
 enum scsi_class scsi_cdb_class(const uint8_t *cdb)
 {

@@ -7,9 +7,13 @@
  * busy, and every command that needs the medium is told so with the progress, until the caller says
  * that it has ended.
  */
-#include "scsi-private.h"
+#include "format.h"
 
 #include <string.h>
+
+#include "bytes.h"
+#include "cdb.h"
+#include "sense.h"
 
 /* Does not change the passes of the plan, which are one by default. */
 static enum scsi_verdict plan_overwrite(

@@ -3,9 +3,12 @@
  * LOG SENSE (SPC-4 6.8, 7.3): the pages that say which pages there are, and informational
  * exceptions, of which there never are any.
  */
-#include "scsi-private.h"
+#include "log.h"
 
 #include <string.h>
+
+#include "bytes.h"
+#include "sense.h"
 
 #define ALL_SUBPAGES 0xff
 

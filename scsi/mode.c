@@ -4,9 +4,14 @@
  * default values, MODE SELECT compares what comes with the current values under the changeable ones
  * and then takes it over. Values can be saved when the caller can keep them.
  */
-#include "scsi-private.h"
+#include "mode.h"
 
 #include <string.h>
+
+#include "bytes.h"
+#include "cdb.h"
+#include "lu.h"
+#include "sense.h"
 
 /* PC, page control */
 enum page_values {

@@ -9,9 +9,20 @@
  * left out. GROUP NUMBER is let pass: it groups statistics, and those are optional. Entries are
  * sorted by operation code and service action.
  */
-#include "scsi-private.h"
+#include <scsi/scsi.h>
 
 #include <string.h>
+
+#include "alua.h"
+#include "bytes.h"
+#include "format.h"
+#include "log.h"
+#include "lu.h"
+#include "mode.h"
+#include "sbc.h"
+#include "sense.h"
+#include "spc.h"
+#include "xcopy.h"
 
 #define X2    0xff, 0xff
 #define X3    0xff, X2
@@ -48,6 +59,8 @@
 #define ANYTIME     ENTRY_ANYTIME
 #define ALWAYS      (ENTRY_ANYTIME | ENTRY_BEFORE_UA)
 #define GROUPS      (ENTRY_ANYTIME | ENTRY_GROUPS | ENTRY_LU_INFO)
+
+static scsi_function report_operation_codes;
 
 /* clang-format off */
 static const struct scsi_entry entries[] = {
@@ -115,7 +128,7 @@ static const struct scsi_entry entries[] = {
 	SA(0x9e, 0x12, 16, "GET LBA STATUS", scsi_get_lba_status, 0, X8, X4, Z2),
 	OP(0xa0, 12, "REPORT LUNS", NULL, ENTRY_KERNEL | ENTRY_BEFORE_UA, 0, 0xff, Z3, X4, Z2),
 	SA_FLAGS(0xa3, 0x0a, 0x20, 12, "REPORT TARGET PORT GROUPS", scsi_report_port_groups, GROUPS, Z4, X4, Z2),
-	SA(0xa3, 0x0c, 12, "REPORT SUPPORTED OPERATION CODES", scsi_report_operation_codes, ANYTIME | ENTRY_LU_INFO, 0x87, X3, X4, Z2),
+	SA(0xa3, 0x0c, 12, "REPORT SUPPORTED OPERATION CODES", report_operation_codes, ANYTIME | ENTRY_LU_INFO, 0x87, X3, X4, Z2),
 	SA(0xa3, 0x0d, 12, "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", scsi_report_task_management, ANYTIME, 0x80, Z3, X4, Z2),
 	SA(0xa3, 0x0f, 12, "REPORT TIMESTAMP", scsi_report_timestamp, ANYTIME | ENTRY_CLOCK, Z4, X4, Z2),
 	SA(0xa4, 0x0a, 12, "SET TARGET PORT GROUPS", scsi_set_port_groups, GROUPS | ENTRY_EXPLICIT, Z4, X4, Z2),
@@ -204,7 +217,8 @@ static bool opcode_present(const struct scsi_lu *lu, const struct scsi_entry *fi
 	return false;
 }
 
-uint8_t scsi_entry_usage(const struct scsi_lu *lu, const struct scsi_entry *entry, unsigned i)
+/* The bits of CDB byte i that may be set on this logical unit. */
+static uint8_t entry_usage(const struct scsi_lu *lu, const struct scsi_entry *entry, unsigned i)
 {
 	uint8_t usage = entry->operation.usage[i];
 
@@ -268,7 +282,7 @@ static enum scsi_verdict check_and_run(struct scsi_call *call)
 	if ((entry->flags & ENTRY_WRITES) && scsi_lu_write_protected(call->lu))
 		return refuse_write(call);
 	for (unsigned i = 1; i < length; i++) {
-		uint8_t bad = call->cdb[i] & (uint8_t) ~scsi_entry_usage(call->lu, entry, i);
+		uint8_t bad = call->cdb[i] & (uint8_t) ~entry_usage(call->lu, entry, i);
 
 		if (bad)
 			return scsi_refuse_cdb(call, i, scsi_highest_bit(bad));
@@ -363,13 +377,13 @@ static enum scsi_verdict report_one(
 	data[1] = (timeouts ? 0x80 : 0) | SUPPORT_STANDARD;
 	put_be16(data + 2, entry->operation.cdb_length);
 	for (unsigned i = 0; i < entry->operation.cdb_length; i++)
-		data[length++] = scsi_entry_usage(call->lu, entry, i);
+		data[length++] = entry_usage(call->lu, entry, i);
 	if (timeouts)
 		length += put_timeouts(data + length);
 	return scsi_good_data(call, length, allocation);
 }
 
-enum scsi_verdict scsi_report_operation_codes(struct scsi_call *call)
+static enum scsi_verdict report_operation_codes(struct scsi_call *call)
 {
 	const uint8_t *cdb = call->cdb;
 	bool timeouts = cdb[2] & 0x80;

@@ -10,9 +10,14 @@
  * would take all of its data for written. CDBs longer than MAXIMUM TRANSFER LENGTH are carried out
  * all the same; no initiator is helped by a refusal.
  */
-#include "scsi-private.h"
+#include "sbc.h"
 
 #include <string.h>
+
+#include "bytes.h"
+#include "cdb.h"
+#include "lu.h"
+#include "sense.h"
 
 /* ------- what the commands have in common ------- */
 

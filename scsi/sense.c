@@ -3,14 +3,25 @@
  * How a command is answered: GOOD, a refusal with its field pointer, a unit attention, a failed
  * I/O; and how sense is encoded. The one table from errno to sense is here.
  */
-#include "scsi-private.h"
+#include "sense.h"
 
 #include <errno.h>
 #include <string.h>
 
+#include "bytes.h"
+
 #define FIXED_LENGTH 18u
 
 /* ------- answers ------- */
+
+int scsi_highest_bit(uint8_t byte)
+{
+	int bit = 7;
+
+	while (!(byte & (1u << bit)))
+		bit--;
+	return bit;
+}
 
 static void set_sense(struct scsi_result *result, uint32_t sense)
 {

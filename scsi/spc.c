@@ -4,9 +4,15 @@
  * standard INQUIRY, and what a fixed disk says to START STOP UNIT and PREVENT ALLOW MEDIUM REMOVAL
  * (SBC-3).
  */
-#include "scsi-private.h"
+#include "spc.h"
 
 #include <string.h>
+
+#include "bytes.h"
+#include "cdb.h"
+#include "lu.h"
+#include "sense.h"
+#include "vpd.h"
 
 enum scsi_verdict scsi_test_unit_ready(struct scsi_call *call)
 {

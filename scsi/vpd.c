@@ -7,10 +7,15 @@
  * NULs included. The serial is set in configfs after the device was made, hence it has to be asked
  * for when it is told.
  */
-#include "scsi-private.h"
+#include "vpd.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#include "bytes.h"
+#include "lu.h"
+#include "sense.h"
+#include "xcopy.h"
 
 #define T10_VENDOR     "LIO-ORG "
 #define DESIGNATOR_MAX 255u /* of the one-byte DESIGNATOR LENGTH */
@@ -50,18 +55,6 @@ static unsigned put_serial(const struct scsi_lu *lu, uint8_t *p)
 
 /* ------- device identification ------- */
 
-/* -1: not a hex digit. */
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static unsigned put_designator_header(uint8_t *p, uint8_t code_set, uint8_t type, unsigned length)
 {
 	p[0] = code_set;
@@ -76,25 +69,6 @@ static unsigned put_t10_vendor(const struct scsi_lu *lu, uint8_t *p)
 	memcpy(p + 4, T10_VENDOR, 8);
 	return put_designator_header(
 		p, 0x02, 0x01, 8 + put_string(p + 12, lu->serial, DESIGNATOR_MAX - 8));
-}
-
-/* NAA 6, company id 001405h, then the serial's hex digits as far as they fit into the 25 nibbles
- * that remain. */
-bool scsi_naa(const struct scsi_lu *lu, uint8_t *naa)
-{
-	unsigned nibble = 7;
-
-	memset(naa, 0, SCSI_NAA_LENGTH);
-	put_be32(naa, 0x60014050);
-	for (const char *c = lu->serial; *c && nibble < 2 * SCSI_NAA_LENGTH; c++) {
-		int digit = hex_digit(*c);
-
-		if (digit < 0)
-			continue;
-		naa[nibble / 2] |= (uint8_t) (nibble % 2 ? digit : digit << 4);
-		nibble++;
-	}
-	return lu->serial[0];
 }
 
 static unsigned put_naa(const struct scsi_lu *lu, uint8_t *p)

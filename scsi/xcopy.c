@@ -11,10 +11,14 @@
  *
  * G_SENSE is refused: the kernel passes sense on with CHECK CONDITION only.
  */
-#include "scsi-private.h"
+#include "xcopy.h"
 
 #include <errno.h>
 #include <string.h>
+
+#include "bytes.h"
+#include "cdb.h"
+#include "sense.h"
 
 #define HEADER_LENGTH      16u
 #define LONG_HEADER_LENGTH 48u /* of a list with an identifier of four bytes */
