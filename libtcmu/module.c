@@ -33,7 +33,7 @@ __attribute__((format(printf, 6, 0))) static void discard_log(
 }
 
 /* The modules' folder below another root; NULL: libkmod's default. */
-static const char *module_folder(char path[static TCMU_PATH_SIZE])
+static const char *module_directory(char path[static TCMU_PATH_SIZE])
 {
 	struct utsname uts;
 
@@ -69,7 +69,7 @@ int tcmu_module_load(void)
 
 	if (module_present())
 		return 0;
-	ctx = kmod_new(module_folder(path), NULL);
+	ctx = kmod_new(module_directory(path), NULL);
 	if (!ctx)
 		return -ENOMEM;
 	kmod_set_log_fn(ctx, discard_log, NULL);
@@ -111,24 +111,24 @@ static int open_parameter(const char *parameter)
 }
 
 /* Parameters take a text from their beginning, wherever the last write has ended. */
-static int put(int fd, const char *value)
+static int write_digit(int fd, const char *value)
 {
 	return pwrite(fd, value, 1, 0) < 0 ? -errno : 0;
 }
 
 /* The kernel wants commands blocked for it only if there is one that waits. Then it is three system
  * calls, and whoever the second one wakes has one processor's time for the third. */
-static int reset(int reset_fd, int block_fd)
+static int reset_blocked(int reset_fd, int block_fd)
 {
-	int r = put(reset_fd, "1"), unblocked;
+	int r = write_digit(reset_fd, "1"), unblocked;
 
 	if (r != -EBUSY)
 		return r;
-	r = put(block_fd, "1");
+	r = write_digit(block_fd, "1");
 	if (r < 0)
 		return r;
-	r = put(reset_fd, "1");
-	unblocked = put(block_fd, "0");
+	r = write_digit(reset_fd, "1");
+	unblocked = write_digit(block_fd, "0");
 	return r < 0 ? r : unblocked;
 }
 
@@ -136,7 +136,9 @@ int tcmu_module_end_commands(void)
 {
 	int block_fd = open_parameter("block_netlink");
 	int reset_fd = open_parameter("reset_netlink");
-	int r = block_fd < 0 ? block_fd : reset_fd < 0 ? reset_fd : reset(reset_fd, block_fd);
+	int r = block_fd < 0   ? block_fd
+		: reset_fd < 0 ? reset_fd
+			       : reset_blocked(reset_fd, block_fd);
 
 	if (block_fd >= 0)
 		(void) close(block_fd);

@@ -145,7 +145,7 @@ static int nl_errno(int error)
 
 /* Asks the controller for the numbers of a family and of one of its groups, on a socket of its own.
  */
-static int resolve(const char *family_name, const char *group_name, int *family, int *group)
+static int resolve_group(const char *family_name, const char *group_name, int *family, int *group)
 {
 	struct nl_sock *sock = nl_socket_alloc();
 	int r;
@@ -162,11 +162,11 @@ static int resolve(const char *family_name, const char *group_name, int *family,
 	return r < 0 ? nl_errno(r) : 0;
 }
 
-static int join(struct tcmu_netlink *netlink)
+static int join_group(struct tcmu_netlink *netlink)
 {
 	int group = 0, r;
 
-	r = resolve(TCMU_FAMILY, TCMU_GROUP, &netlink->family, &group);
+	r = resolve_group(TCMU_FAMILY, TCMU_GROUP, &netlink->family, &group);
 	return r < 0 ? r : nl_errno(nl_socket_add_membership(netlink->events, group));
 }
 
@@ -181,7 +181,7 @@ static int connect_socket(struct nl_sock **sock)
 	return r < 0 ? nl_errno(r) : nl_errno(nl_socket_set_nonblocking(*sock));
 }
 
-static int set_up(struct tcmu_netlink *netlink)
+static int open_sockets(struct tcmu_netlink *netlink)
 {
 	const int size = RECEIVE_BUFFER;
 	int family, group = 0, fd, r;
@@ -196,10 +196,10 @@ static int set_up(struct tcmu_netlink *netlink)
 	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) < 0)
 		return -errno;
 	/* The controller first: a family that appears in between is then seen by one of the two. */
-	r = resolve("nlctrl", "notify", &family, &group);
+	r = resolve_group("nlctrl", "notify", &family, &group);
 	if (r == 0)
 		r = nl_errno(nl_socket_add_membership(netlink->events, group));
-	return r < 0 ? r : join(netlink);
+	return r < 0 ? r : join_group(netlink);
 }
 
 int tcmu_netlink_open(struct tcmu_netlink **netlink)
@@ -211,7 +211,7 @@ int tcmu_netlink_open(struct tcmu_netlink **netlink)
 	fresh = calloc(1, sizeof(*fresh));
 	if (!fresh)
 		return -ENOMEM;
-	r = set_up(fresh);
+	r = open_sockets(fresh);
 	if (r < 0) {
 		tcmu_netlink_close(fresh);
 		return r;
@@ -258,7 +258,7 @@ static int read_acknowledgement(struct nl_sock *sock, uint32_t number)
 }
 
 /* Sends the message, whose attributes were all put if complete says so, and frees it. */
-static int request(struct tcmu_netlink *netlink, struct nl_msg *message, bool complete)
+static int send_request(struct tcmu_netlink *netlink, struct nl_msg *message, bool complete)
 {
 	int r;
 
@@ -299,7 +299,7 @@ int tcmu_netlink_set_replies(struct tcmu_netlink *netlink, bool on)
 		return -ENOMEM;
 	netlink->replies_known = true;
 	netlink->replies = on;
-	return request(
+	return send_request(
 		netlink, message, nla_put_u8(message, TCMU_ATTR_SUPP_KERN_CMD_REPLY, on) == 0);
 }
 
@@ -315,7 +315,7 @@ int tcmu_netlink_reply(
 
 	if (!message)
 		return -ENOMEM;
-	return request(
+	return send_request(
 		netlink, message,
 		nla_put_s32(message, TCMU_ATTR_CMD_STATUS, status) == 0 &&
 			nla_put_u32(message, TCMU_ATTR_DEVICE_ID, device_id) == 0);
@@ -334,11 +334,11 @@ static bool announces_family(struct nlmsghdr *header)
 }
 
 /* The module is back. -ENOBUFS, unless it is gone again already. */
-static int rejoin(struct tcmu_netlink *netlink)
+static int rejoin_group(struct tcmu_netlink *netlink)
 {
 	int r;
 
-	r = join(netlink);
+	r = join_group(netlink);
 	if (r == 0 && netlink->replies_known)
 		r = tcmu_netlink_set_replies(netlink, netlink->replies);
 	return r == 0 || r == -ENOENT ? -ENOBUFS : r;
@@ -382,7 +382,7 @@ static int take_message(struct tcmu_netlink *netlink, struct tcmu_event *event)
 	netlink->position += length;
 	netlink->unread -= length;
 	if (announces_family(header))
-		return rejoin(netlink);
+		return rejoin_group(netlink);
 	if (header->nlmsg_type != netlink->family)
 		return 0;
 	r = tcmu_netlink_decode(header, header->nlmsg_len, event);

@@ -5,7 +5,7 @@
  * "<fabric>/<target>/tpgt_<tag>/lun_<n>", each followed by a NUL, and what else is to be known of a
  * port is in the fabric's own folders. Stateless; any thread that may wait.
  */
-#include <tcmu/configfs.h>
+#include <tcmu/port-groups.h>
 
 #include <ctype.h>
 #include <dirent.h>
@@ -68,7 +68,7 @@ static unsigned read_group_number(const struct tcmu_name *name, const char *grou
 
 /* ------- ports ------- */
 
-/* The fabric's folder: its name, which some fabrics write with capitals. */
+/* The fabric's directory: its name, which some fabrics write with capitals. */
 static bool find_enabled(struct tcmu_port *port, char *text, size_t size)
 {
 	int r = read_text(
@@ -205,7 +205,8 @@ static int compare_groups(const void *a, const void *b)
 
 /* Adds a group to the array. 0, or -ENOMEM. */
 static int add_group(
-	const struct tcmu_name *name, const char *folder, struct tcmu_port_group **groups, int *cnt)
+	const struct tcmu_name *name, const char *directory, struct tcmu_port_group **groups,
+	int *cnt)
 {
 	struct tcmu_port_group *more = realloc(*groups, ((size_t) *cnt + 1) * sizeof(*more));
 	int r;
@@ -214,7 +215,7 @@ static int add_group(
 		return -ENOMEM;
 	*groups = more;
 	more[*cnt] = (struct tcmu_port_group){0};
-	if (snprintf(more[*cnt].name, sizeof(more[*cnt].name), "%s", folder) >=
+	if (snprintf(more[*cnt].name, sizeof(more[*cnt].name), "%s", directory) >=
 	    (int) sizeof(more[*cnt].name))
 		return 0;
 	r = read_group(name, &more[*cnt]);
@@ -223,24 +224,24 @@ static int add_group(
 	return r < 0 ? r : 0;
 }
 
-int tcmu_configfs_port_groups(const struct tcmu_name *name, struct tcmu_port_group **ret)
+int tcmu_port_groups_read(const struct tcmu_name *name, struct tcmu_port_group **ret)
 {
 	char path[TCMU_PATH_SIZE];
 	struct tcmu_port_group *groups = NULL;
 	struct dirent *entry;
-	DIR *folder;
+	DIR *directory;
 	int cnt = 0;
 	int r = tcmu_path(path, TARGET_ROOT "/core/user_%u/%s/alua", name->hba, name->name);
 
 	if (r < 0)
 		return r;
-	folder = opendir(path);
-	if (!folder)
+	directory = opendir(path);
+	if (!directory)
 		return -errno;
-	while (r >= 0 && (entry = readdir(folder)))
+	while (r >= 0 && (entry = readdir(directory)))
 		if (entry->d_name[0] != '.')
 			r = add_group(name, entry->d_name, &groups, &cnt);
-	closedir(folder);
+	closedir(directory);
 	if (r < 0) {
 		tcmu_port_groups_free(groups, cnt);
 		return r;
@@ -270,7 +271,7 @@ static int write_group(
 	return r < 0 ? r : tcmu_file_write(path, text);
 }
 
-int tcmu_configfs_set_port_group(
+int tcmu_port_groups_set_state(
 	const struct tcmu_name *name, const char *group, uint8_t state, bool by_initiator)
 {
 	int r = write_group(name, group, "alua_access_state", state);
@@ -279,7 +280,7 @@ int tcmu_configfs_set_port_group(
 	return r < 0 || !by_initiator ? r : write_group(name, group, "alua_access_status", 1);
 }
 
-int tcmu_configfs_lu_group(const struct tcmu_name *name, uint16_t *id)
+int tcmu_port_groups_lu_group(const struct tcmu_name *name, uint16_t *id)
 {
 	static const char label[] = "LU Group ID:";
 	char text[512];

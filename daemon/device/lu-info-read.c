@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include <tcmu/configfs.h>
+#include <tcmu/port-groups.h>
 
 #include "base/log.h"
 
@@ -101,9 +102,9 @@ static void read_ports(const struct tcmu_name *name, struct scsi_ports *ports)
 {
 	struct tcmu_port_group *groups = NULL;
 	struct reach reach = {0};
-	int cnt = tcmu_configfs_port_groups(name, &groups);
+	int cnt = tcmu_port_groups_read(name, &groups);
 
-	ports->lu_group_known = tcmu_configfs_lu_group(name, &ports->lu_group) == 0;
+	ports->lu_group_known = tcmu_port_groups_lu_group(name, &ports->lu_group) == 0;
 	if (cnt < 0)
 		return;
 	for (int i = 0; i < cnt && ports->group_cnt < SCSI_PORT_GROUPS_MAX; i++) {
@@ -122,7 +123,7 @@ static void read_ports(const struct tcmu_name *name, struct scsi_ports *ports)
 int lu_info_set_groups(const struct tcmu_name *name, const struct scsi_group_states *states)
 {
 	struct tcmu_port_group *groups = NULL;
-	int cnt = tcmu_configfs_port_groups(name, &groups);
+	int cnt = tcmu_port_groups_read(name, &groups);
 	int r = cnt < 0 ? cnt : 0;
 
 	for (unsigned i = 0; i < states->cnt && r >= 0; i++) {
@@ -130,7 +131,7 @@ int lu_info_set_groups(const struct tcmu_name *name, const struct scsi_group_sta
 
 		while (at < cnt && groups[at].id != states->to[i].id)
 			at++;
-		r = at < cnt ? tcmu_configfs_set_port_group(
+		r = at < cnt ? tcmu_port_groups_set_state(
 				       name, groups[at].name, states->to[i].state, true)
 			     : -ENODEV;
 	}

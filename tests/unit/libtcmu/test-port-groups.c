@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <tcmu/configfs.h>
+#include <tcmu/port-groups.h>
 
 #include "fake-root.h"
 
@@ -86,7 +86,7 @@ static void a_group_is_what_its_files_say(void **state)
 
 	(void) state;
 	make_group("ao", "16\n", "2\n", "Implicit and Explicit\n");
-	assert_int_equal(tcmu_configfs_port_groups(&disk, &groups), 1);
+	assert_int_equal(tcmu_port_groups_read(&disk, &groups), 1);
 	assert_string_equal(groups[0].name, "ao");
 	assert_int_equal(groups[0].id, 16);
 	assert_int_equal(groups[0].state, 2);
@@ -114,7 +114,7 @@ static void access_types_have_names(void **state)
 	(void) state;
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
 		make_group("ao", "16\n", "0\n", types[i].text);
-		assert_int_equal(tcmu_configfs_port_groups(&disk, &groups), 1);
+		assert_int_equal(tcmu_port_groups_read(&disk, &groups), 1);
 		assert_int_equal(groups[0].access, types[i].access);
 		tcmu_port_groups_free(groups, 1);
 	}
@@ -129,7 +129,7 @@ static void groups_come_in_the_order_of_their_numbers(void **state)
 	make_group("b", "0\n", "0\n", "None\n");
 	make_group("c", "300\n", "0\n", "None\n");
 	make_group("unfinished", "", "0\n", "None\n");
-	assert_int_equal(tcmu_configfs_port_groups(&disk, &groups), 3);
+	assert_int_equal(tcmu_port_groups_read(&disk, &groups), 3);
 	assert_int_equal(groups[0].id, 0);
 	assert_int_equal(groups[1].id, 300);
 	assert_int_equal(groups[2].id, 65535);
@@ -152,7 +152,7 @@ static void members_are_ports(void **state)
 	fake_root_write(&root, TARGET ISCSI "enable", "0\n");
 	fake_root_write(&root, TARGET ISCSI "lun/lun_0/statistics/scsi_port/indx", "513\n");
 	fake_root_write(&root, TARGET LOOP "lun/lun_17/statistics/scsi_port/indx", "7\n");
-	assert_int_equal(tcmu_configfs_port_groups(&disk, &groups), 1);
+	assert_int_equal(tcmu_port_groups_read(&disk, &groups), 1);
 	assert_int_equal(groups[0].port_cnt, 2);
 	assert_string_equal(groups[0].ports[0].fabric, "iscsi");
 	assert_string_equal(groups[0].ports[0].target, "iqn.2003-01.org.example:disk");
@@ -167,7 +167,7 @@ static void members_are_ports(void **state)
 	tcmu_port_groups_free(groups, 1);
 
 	fake_root_write(&root, TARGET ISCSI "enable", "1\n");
-	assert_int_equal(tcmu_configfs_port_groups(&disk, &groups), 1);
+	assert_int_equal(tcmu_port_groups_read(&disk, &groups), 1);
 	assert_true(groups[0].ports[0].enabled);
 	tcmu_port_groups_free(groups, 1);
 }
@@ -181,7 +181,7 @@ static void a_page_of_members_fits(void **state)
 	make_group("ao", "1\n", "0\n", "None\n");
 	memset(text, '\n', sizeof(text));
 	members("ao", text, sizeof(text));
-	assert_int_equal(tcmu_configfs_port_groups(&disk, &groups), 1);
+	assert_int_equal(tcmu_port_groups_read(&disk, &groups), 1);
 	assert_int_equal(groups[0].port_cnt, 0);
 	tcmu_port_groups_free(groups, 1);
 }
@@ -192,11 +192,11 @@ static void a_device_that_is_gone_has_no_groups(void **state)
 	uint16_t id;
 
 	(void) state;
-	assert_int_equal(tcmu_configfs_port_groups(&disk, &groups), -ENOENT);
-	assert_int_equal(tcmu_configfs_lu_group(&disk, &id), -ENOENT);
-	assert_int_equal(tcmu_configfs_set_port_group(&disk, "ao", 0, true), -ENOENT);
+	assert_int_equal(tcmu_port_groups_read(&disk, &groups), -ENOENT);
+	assert_int_equal(tcmu_port_groups_lu_group(&disk, &id), -ENOENT);
+	assert_int_equal(tcmu_port_groups_set_state(&disk, "ao", 0, true), -ENOENT);
 	fake_root_folder(&root, DEVICE "alua");
-	assert_int_equal(tcmu_configfs_port_groups(&disk, &groups), 0);
+	assert_int_equal(tcmu_port_groups_read(&disk, &groups), 0);
 	tcmu_port_groups_free(groups, 0);
 }
 
@@ -204,13 +204,13 @@ static void a_state_is_set_and_who_wanted_it_is_told(void **state)
 {
 	(void) state;
 	make_group("ao", "1\n", "0\n", "Implicit\n");
-	assert_int_equal(tcmu_configfs_set_port_group(&disk, "ao", 2, false), 0);
+	assert_int_equal(tcmu_port_groups_set_state(&disk, "ao", 2, false), 0);
 	assert_string_equal(fake_root_read(&root, DEVICE "alua/ao/alua_access_state"), "2");
 	assert_string_equal(
 		fake_root_read(&root, DEVICE "alua/ao/alua_access_status"),
 		"Altered by Explicit STPG\n");
 	group_file("ao", "alua_access_status", "Altered by Implicit ALUA\n");
-	assert_int_equal(tcmu_configfs_set_port_group(&disk, "ao", 3, true), 0);
+	assert_int_equal(tcmu_port_groups_set_state(&disk, "ao", 3, true), 0);
 	assert_string_equal(fake_root_read(&root, DEVICE "alua/ao/alua_access_state"), "3");
 	assert_string_equal(fake_root_read(&root, DEVICE "alua/ao/alua_access_status"), "1");
 }
@@ -221,12 +221,12 @@ static void the_logical_unit_group_has_a_number(void **state)
 
 	(void) state;
 	fake_root_write(&root, DEVICE "alua_lu_gp", "LU Group Alias: other\nLU Group ID: 513\n");
-	assert_int_equal(tcmu_configfs_lu_group(&disk, &id), 0);
+	assert_int_equal(tcmu_port_groups_lu_group(&disk, &id), 0);
 	assert_int_equal(id, 513);
 	fake_root_write(&root, DEVICE "alua_lu_gp", "\n");
-	assert_int_equal(tcmu_configfs_lu_group(&disk, &id), -ENOENT);
+	assert_int_equal(tcmu_port_groups_lu_group(&disk, &id), -ENOENT);
 	fake_root_write(&root, DEVICE "alua_lu_gp", "LU Group ID: 70000\n");
-	assert_int_equal(tcmu_configfs_lu_group(&disk, &id), -EBADMSG);
+	assert_int_equal(tcmu_port_groups_lu_group(&disk, &id), -EBADMSG);
 }
 
 int main(void)
