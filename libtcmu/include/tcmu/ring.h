@@ -108,7 +108,7 @@ int tcmu_ring_next(
 
 /* Whether tcmu_ring_next() would find an entry: one acquire load of cmd_head.
  *
- * Returns true if it would. */
+ * Returns true if there is one. */
 bool tcmu_ring_pending(const struct tcmu_ring *ring);
 
 /* The cmd_id at index of a task management entry. Valid until the next tcmu_ring_publish().

@@ -68,7 +68,7 @@ int tcmu_uio_ack(struct tcmu_uio *uio);
 /* Whether the events of poll or epoll mean that the device is unregistered. Linux 6.1 sets IN, ERR
  * and HUP; Linux 7.2 sets ERR alone.
  *
- * Returns true if they do. */
+ * Returns true if it is unregistered. */
 bool tcmu_uio_revents_gone(uint32_t revents);
 
 /* Replaces the mapping atomically by inaccessible memory at the same addresses. The kernel's
