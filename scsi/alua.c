@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Target port groups and their asymmetric access states (SPC-4 5.15, 6.37, 6.45), and what else
- * depends on what was found out about the logical unit's surroundings.
+ * Target port groups and their asymmetric access states (SPC-4 5.15, 6.37, 6.45), and the update
+ * of a logical unit with new LU info.
  *
- * States belong to the target core: it refuses what a group's state does not allow before a command
- * gets here, and tells every initiator when a state changes. Here they are reported, and changes
- * are decoded for the caller to carry out.
+ * The target core keeps the states: it refuses a command that the state of a group does not
+ * allow, and reports a changed state to every initiator. This file reports the states and decodes
+ * changes, which the caller carries out.
  */
 #include "alua.h"
 
@@ -21,8 +21,8 @@
 #define STATE_DESCRIPTOR 4u
 #define LIST_MAX         (STATES_HEADER + STATE_DESCRIPTOR * SCSI_PORT_GROUPS_MAX)
 
-/* The bit of a state among the supported ones (SPC-4 6.37, table 299). OFFLINE is a state of ports,
- * and TRANSITIONING cannot be asked for. */
+/* The bit of a state among the supported ones (SPC-4 6.37, table 299). OFFLINE is a state of
+ * ports, and TRANSITIONING cannot be requested. */
 static uint8_t supported_bit(uint8_t state)
 {
 	switch (state) {
@@ -83,7 +83,7 @@ static const struct scsi_port_group *find_group(const struct scsi_lu *lu, uint16
 	return NULL;
 }
 
-/* SPC-4 6.45. A list with anything wrong in it changes nothing. */
+/* SPC-4 6.45. An invalid list changes nothing. */
 enum scsi_verdict scsi_set_port_groups(struct scsi_call *call)
 {
 	uint32_t length = get_be32(call->cdb + 6);
@@ -118,7 +118,7 @@ void scsi_groups_end(int error, struct scsi_result *result)
 		scsi_plan_end(result, error ? SENSE_SET_PORT_GROUPS_FAILED : 0);
 }
 
-/* ------- what has become known ------- */
+/* ------- LU info ------- */
 
 void scsi_set_lu_info(struct scsi_lu *lu, const struct scsi_lu_info *info)
 {

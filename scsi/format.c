@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * FORMAT UNIT (SBC-3 5.3) and SANITIZE (SBC-3 5.24): commands that overwrite the whole medium and
- * take long.
+ * take a long time.
  *
- * Both become a plan that writes the same block everywhere. From the plan on the logical unit is
- * busy, and every command that needs the medium is told so with the progress, until the caller says
- * that it has ended.
+ * Both become a plan that writes the same block everywhere. The logical unit is busy from then on
+ * until scsi_long_end(): every command that needs the medium is refused with the progress in the
+ * sense.
  */
 #include "format.h"
 
@@ -15,7 +15,7 @@
 #include "cdb.h"
 #include "sense.h"
 
-/* Does not change the passes of the plan, which are one by default. */
+/* The plan has one pass; the caller may set more. */
 static enum scsi_verdict plan_overwrite(
 	struct scsi_call *call, enum scsi_long_operation operation, uint32_t flags, bool immediate)
 {
@@ -59,8 +59,8 @@ void scsi_long_end(struct scsi_lu *lu, int error, struct scsi_result *result)
 		defects */
 #define IMMED 0x02
 
-/* Everything else has to be 0: there is no protection information, no list of defects, no
- * initialization pattern. */
+/* All other bits must be 0: protection information, defect lists and initialization patterns are
+ * not supported. */
 static bool format_header(struct scsi_call *call, const uint8_t *header, unsigned size)
 {
 	unsigned length_at = size / 2;
@@ -115,9 +115,9 @@ enum scsi_verdict scsi_sanitize_block_erase(struct scsi_call *call)
 }
 
 /*
- * The list is a header and a pattern of up to one block, with which each block is filled anew. What
- * is wrong with its lengths and its count is told as of the CDB: so do the conformance suites
- * expect it.
+ * The list is a header and a pattern of at most one block, which is repeated to fill every block.
+ * Errors in its lengths and in its count are reported with a pointer to the CDB, as the
+ * conformance suites expect.
  */
 enum scsi_verdict scsi_sanitize_overwrite(struct scsi_call *call)
 {
@@ -148,7 +148,8 @@ enum scsi_verdict scsi_sanitize_overwrite(struct scsi_call *call)
 	return SCSI_PLANNED;
 }
 
-/* After an operation that did not allow it, only another one that ends well gives the medium back.
+/* If the failed operation did not set AUSE, only another operation that succeeds makes the medium
+ * accessible.
  */
 enum scsi_verdict scsi_sanitize_exit_failure(struct scsi_call *call)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LOG SENSE (SPC-4 6.8, 7.3): the pages that say which pages there are, and informational
- * exceptions, of which there never are any.
+ * LOG SENSE (SPC-4 6.8, 7.3): the pages that list the pages, and informational exceptions, which
+ * never occur.
  */
 #include "log.h"
 
@@ -15,7 +15,7 @@
 struct log_page {
 	uint8_t code;
 	uint8_t subcode;
-	unsigned (*put)(uint8_t *p); /* what follows the header; returns its length */
+	unsigned (*put)(uint8_t *p); /* puts the bytes after the header; returns their number */
 };
 
 static unsigned put_pages(uint8_t *p);
@@ -59,7 +59,7 @@ static unsigned put_pages_and_subpages(uint8_t *p)
 	return length;
 }
 
-/* PC chooses between values that are all the same here. No parameter has a code above 0. */
+/* PC selects between values that are all equal here. No parameter has a code above 0. */
 enum scsi_verdict scsi_log_sense(struct scsi_call *call)
 {
 	uint8_t code = call->cdb[2] & 0x3f, subcode = call->cdb[3];

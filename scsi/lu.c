@@ -18,7 +18,7 @@ uint8_t scsi_lu_access(const struct scsi_lu *lu)
 }
 
 /* -1: not a hex digit. */
-static int hex_digit(char c)
+static int lu_hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -29,8 +29,7 @@ static int hex_digit(char c)
 	return -1;
 }
 
-/* NAA 6, company id 001405h, then the serial's hex digits as far as they fit into the 25 nibbles
- * that remain. */
+/* NAA 6, company id 001405h, then the first 25 hex digits of the serial. */
 bool scsi_naa(const struct scsi_lu *lu, uint8_t *naa)
 {
 	unsigned nibble = 7;
@@ -38,7 +37,7 @@ bool scsi_naa(const struct scsi_lu *lu, uint8_t *naa)
 	memset(naa, 0, SCSI_NAA_LENGTH);
 	put_be32(naa, 0x60014050);
 	for (const char *c = lu->serial; *c && nibble < 2 * SCSI_NAA_LENGTH; c++) {
-		int digit = hex_digit(*c);
+		int digit = lu_hex_digit(*c);
 
 		if (digit < 0)
 			continue;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one table of operations, and what follows from it: dispatch, the check of reserved bits,
- * REPORT SUPPORTED OPERATION CODES, names.
+ * The table of operations, and all code that follows from it: dispatch, the check of reserved
+ * bits, REPORT SUPPORTED OPERATION CODES, names.
  *
- * A bit is in an entry's usage mask when this device server looks at it or may let it pass; every
- * other bit has to be zero and is refused with a pointer to it (SPC-4 4.2.1, 4.5.2.4.2). Fields
- * that would ask for what is not there, protection information above all, are thus refused by being
- * left out. GROUP NUMBER is let pass: it groups statistics, and those are optional. Entries are
- * sorted by operation code and service action.
+ * A bit is in an entry's usage mask if this device server evaluates or ignores it. Every other
+ * bit must be zero and is refused with a pointer to it (SPC-4 4.2.1, 4.5.2.4.2). The masks leave
+ * out the fields of unsupported features, such as protection information. GROUP NUMBER is
+ * ignored: it groups statistics, which are optional. Entries are sorted by operation code and
+ * service action.
  */
 #include <scsi/scsi.h>
 
@@ -47,7 +47,7 @@
 	}
 #define OP(code, size, title, fn, options, ...) \
 	ENTRY(code, false, 0, size, title, fn, options, __VA_ARGS__)
-/* bits: those of byte 1 beside the service action */
+/* bits: further bits of byte 1 */
 #define SA_FLAGS(code, sa, bits, size, title, fn, options, ...) \
 	ENTRY(code, true, sa, size, title, fn, options, (sa) | (bits), __VA_ARGS__)
 #define SA(code, sa, size, title, fn, options, ...) \
@@ -142,7 +142,7 @@ static const struct scsi_entry entries[] = {
 
 #define ENTRY_CNT (sizeof(entries) / sizeof(entries[0]))
 
-/* ------- looking things up ------- */
+/* ------- look-up ------- */
 
 /* The first entry of an operation code, or NULL. */
 static const struct scsi_entry *first_entry(uint8_t opcode)
@@ -199,13 +199,13 @@ static bool needs_are_there(const struct scsi_lu *lu, const struct scsi_entry *e
 	return true;
 }
 
-/* Each command comes here, and most entries are always there. */
+/* Runs for each command; most entries are always supported, so the common case comes first. */
 static inline bool entry_present(const struct scsi_lu *lu, const struct scsi_entry *entry)
 {
 	return !(entry->flags & ENTRY_NEEDS) || needs_are_there(lu, entry);
 }
 
-/* Whether an operation code, given by its first entry, is there with any service action. */
+/* Whether an operation code, given by its first entry, is supported with any service action. */
 static bool opcode_present(const struct scsi_lu *lu, const struct scsi_entry *first)
 {
 	for (const struct scsi_entry *entry = first; entry < entries + ENTRY_CNT; entry++) {
@@ -267,9 +267,9 @@ static bool medium_busy(const struct scsi_call *call)
 		(call->lu->format_failed && !(flags & ENTRY_FORMAT));
 }
 
-/* The command is one that this device server carries out. While the medium is being erased nearly
- * all commands are refused (SBC-3 4.11), whatever their CDB says; so is what would write where
- * nothing may: a read-only disk has no UNMAP bit to complain about. */
+/* Runs a command that this device server supports. A busy medium (SBC-3 4.11) and write protection
+ * come before the check of reserved bits: a read-only disk has no UNMAP bit, and WRITE SAME with
+ * UNMAP must not be refused for that reason. */
 static enum scsi_verdict check_and_run(struct scsi_call *call)
 {
 	const struct scsi_entry *entry = call->entry;
@@ -304,7 +304,7 @@ enum scsi_verdict scsi_dispatch(
 	if (first && first->operation.has_action)
 		call.entry = task->cdb_length > 1 ? action_entry(first, task->cdb[1] & 0x1f) : NULL;
 
-	/* SAM-5 5.14: before anything else of a command is looked at. */
+	/* SAM-5 5.14: before any other check of the command. */
 	if (lu->unit_attention && !(call.entry && (call.entry->flags & ENTRY_BEFORE_UA)) &&
 	    scsi_take_unit_attention(lu, &result->sense)) {
 		result->status = SCSI_CHECK_CONDITION;
@@ -314,7 +314,7 @@ enum scsi_verdict scsi_dispatch(
 		return SCSI_NEEDS_LU_INFO;
 	if (!first || (first->flags & ENTRY_KERNEL) || !opcode_present(lu, first))
 		return scsi_refuse_opcode(&call);
-	/* An operation code that is there, with a service action that is not (SPC-4 4.2.1). */
+	/* The operation code is supported and the service action is not (SPC-4 4.2.1). */
 	if (!call.entry || !entry_present(lu, call.entry))
 		return scsi_refuse_cdb(&call, 1, 4);
 	return check_and_run(&call);
@@ -330,7 +330,7 @@ enum scsi_verdict scsi_dispatch(
 #define SUPPORT_NONE     0x01
 #define SUPPORT_STANDARD 0x03
 
-/* The command timeouts descriptor, which says that no timeouts are given. */
+/* The command timeouts descriptor; its zeros mean that no timeouts are specified. */
 static unsigned put_timeouts(uint8_t *p)
 {
 	memset(p, 0, TIMEOUTS_LENGTH);
@@ -362,7 +362,7 @@ static enum scsi_verdict report_all(struct scsi_call *call, bool timeouts, uint3
 	return scsi_good_data(call, length, allocation);
 }
 
-/* entry: NULL when there is no such operation. */
+/* entry: NULL if there is no such operation. */
 static enum scsi_verdict report_one(
 	struct scsi_call *call, const struct scsi_entry *entry, bool timeouts, uint32_t allocation)
 {

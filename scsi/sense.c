@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a command is answered: GOOD, a refusal with its field pointer, a unit attention, a failed
- * I/O; and how sense is encoded. The one table from errno to sense is here.
+ * Answers to commands: GOOD, a refusal with its field pointer, a unit attention, a failed I/O;
+ * and the encoding of sense. It has the only table from errno to sense.
  */
 #include "sense.h"
 
@@ -134,7 +134,7 @@ bool scsi_take_unit_attention(struct scsi_lu *lu, struct scsi_sense *sense)
 	return false;
 }
 
-/* ------- a medium that is not to be had ------- */
+/* ------- a medium that is busy or inaccessible ------- */
 
 /* SBC-3 4.11, 4.30. */
 bool scsi_busy_sense(const struct scsi_lu *lu, struct scsi_sense *sense)
@@ -178,7 +178,7 @@ enum info {
 	INFO_OFFSET,
 };
 
-/* What an errno of the backend is to the initiator. A sense of 0: the status says it all. */
+/* The status and sense for an errno of the backend. Sense 0: the status has none. */
 static const struct {
 	int error;
 	uint8_t status;
@@ -197,20 +197,20 @@ static const struct {
 	{EILSEQ, SCSI_CHECK_CONDITION, INFO_OFFSET, SENSE(KEY_MISCOMPARE, 0x1d, 0),
 	 SENSE(KEY_MISCOMPARE, 0x1d, 0)},
 	/* SPACE ALLOCATION FAILED WRITE PROTECT: initiators that know thin provisioning pause
-	   instead of failing */
+	 * instead of failing */
 	{ENOSPC, SCSI_CHECK_CONDITION, INFO_NONE, SENSE(KEY_DATA_PROTECT, 0x27, 7),
 	 SENSE(KEY_DATA_PROTECT, 0x27, 7)},
 	{EDQUOT, SCSI_CHECK_CONDITION, INFO_NONE, SENSE(KEY_DATA_PROTECT, 0x27, 7),
 	 SENSE(KEY_DATA_PROTECT, 0x27, 7)},
 	{EROFS, SCSI_CHECK_CONDITION, INFO_NONE, SENSE_WRITE_PROTECTED, SENSE_WRITE_PROTECTED},
-	/* worth another try */
+	/* worth a retry */
 	{EBUSY, SCSI_BUSY},
 	{EAGAIN, SCSI_BUSY},
 	{EINTR, SCSI_BUSY},
 	{ENOMEM, SCSI_BUSY},
 	{ENOBUFS, SCSI_BUSY},
 	{ETIMEDOUT, SCSI_BUSY},
-	{ESHUTDOWN, SCSI_BUSY}, /* shut out of the backing store: it is opened anew */
+	{ESHUTDOWN, SCSI_BUSY}, /* fenced out of the backing store: the daemon reopens it */
 	{ECANCELED, SCSI_TASK_ABORTED},
 };
 
@@ -236,7 +236,7 @@ void scsi_io_error(
 			continue;
 		set_sense(result, plan_writes(plan) ? io_errors[i].writing : io_errors[i].reading);
 		result->status = io_errors[i].status;
-		/* A failed flush concerns no block in particular. */
+		/* A failed flush has no LBA. */
 		result->sense.info_valid = io_errors[i].info != INFO_NONE &&
 			plan->op != SCSI_PLAN_FLUSH;
 		if (result->sense.info_valid)
@@ -248,7 +248,7 @@ void scsi_io_error(
 
 /* ------- encoding ------- */
 
-/* SPC-4 4.5.2.4: returns whether there is anything to tell. */
+/* SPC-4 4.5.2.4: returns whether the sense has such a field. */
 static bool put_key_specific(const struct scsi_sense *sense, uint8_t *p)
 {
 	if (sense->field_valid) {
@@ -263,7 +263,7 @@ static bool put_key_specific(const struct scsi_sense *sense, uint8_t *p)
 	return sense->field_valid || sense->progress_valid;
 }
 
-/* SPC-4 4.5.3. The INFORMATION field has 32 bits: a larger value is not told. */
+/* SPC-4 4.5.3. The INFORMATION field has 32 bits: a larger value is left out. */
 static size_t put_fixed(const struct scsi_sense *sense, uint8_t *buffer)
 {
 	buffer[0] = 0x70;

@@ -2,10 +2,10 @@
 /*
  * Vital product data (SPC-4 7.8, SBC-3 6.6).
  *
- * The pages 80h and 83h tell who the logical unit is: initiators would take it for another one if a
- * byte changed, so for the same serial they are what TCMU users have always been given, trailing
- * NULs included. The serial is set in configfs after the device was made, hence it has to be asked
- * for when it is told.
+ * The pages 80h and 83h identify the logical unit: if a byte changed, initiators would see
+ * another logical unit. So for the same serial they are what tcmu-runner has always sent,
+ * trailing NULs included. The serial is set in configfs after the device was created; so it must
+ * be fresh whenever a command reports it.
  */
 #include "vpd.h"
 
@@ -20,15 +20,15 @@
 #define T10_VENDOR     "LIO-ORG "
 #define DESIGNATOR_MAX 255u /* of the one-byte DESIGNATOR LENGTH */
 
-/* ASSOCIATION, in the byte of the DESIGNATOR TYPE; else a designator is of the logical unit. */
+/* ASSOCIATION, in the byte of the DESIGNATOR TYPE; 0 is the logical unit. */
 #define TARGET_PORT   0x10
 #define TARGET_DEVICE 0x20
 
-/* A page's function puts what follows the header and returns its length. */
+/* A page's function puts the bytes after the header and returns their number. */
 struct vpd_page {
 	uint8_t code;
 	bool has_serial;
-	bool needs_xcopy; /* there with lu->max_xcopies */
+	bool needs_xcopy; /* supported with lu->max_xcopies */
 	unsigned (*put)(const struct scsi_lu *lu, uint8_t *p);
 };
 
@@ -44,7 +44,7 @@ static unsigned put_string(uint8_t *p, const char *text, size_t max)
 	return (unsigned) length + 1;
 }
 
-/* Unit serial number. One that is not set yet is told as blanks (SPC-4 7.8). */
+/* Unit serial number. Blanks if it is not set yet (SPC-4 7.8). */
 static unsigned put_serial(const struct scsi_lu *lu, uint8_t *p)
 {
 	if (lu->serial[0])
@@ -91,7 +91,7 @@ static unsigned put_number(uint8_t *p, uint8_t type, uint16_t number)
 }
 
 /* SCSI name strings of the iSCSI target port and of its target device (SPC-4 7.8.6.11, RFC
- * 7143 13.18): UTF-8 that ends with one to four NULs. */
+ * 7143 13.18): UTF-8 with one to four NULs at its end. */
 static unsigned put_iscsi_names(const struct scsi_lu *lu, uint8_t *p)
 {
 	const struct scsi_ports *ports = &lu->ports;
@@ -113,7 +113,7 @@ static unsigned put_iscsi_names(const struct scsi_lu *lu, uint8_t *p)
 	return total;
 }
 
-/* How the logical unit is reached, as far as that is the same for whoever asks. */
+/* The ports and groups of the logical unit, as far as they are the same for every port. */
 static unsigned put_ports(const struct scsi_lu *lu, uint8_t *p)
 {
 	const struct scsi_ports *ports = &lu->ports;
@@ -130,8 +130,7 @@ static unsigned put_ports(const struct scsi_lu *lu, uint8_t *p)
 	return length;
 }
 
-/* Without a serial there is nothing that would tell this logical unit from others: then neither T10
- * nor NAA. */
+/* Without a serial the T10 and NAA designators would not be unique: they are left out. */
 static unsigned put_identification(const struct scsi_lu *lu, uint8_t *p)
 {
 	unsigned length = 0;
@@ -144,9 +143,9 @@ static unsigned put_identification(const struct scsi_lu *lu, uint8_t *p)
 	return length + put_ports(lu, p + length);
 }
 
-/* ------- what the logical unit can do ------- */
+/* ------- features and limits ------- */
 
-/* Extended INQUIRY data (SPC-4 7.8): task attributes are not looked at, so only SIMPLE is claimed.
+/* Extended INQUIRY data (SPC-4 7.8): task attributes are ignored, so only SIMPLE is announced.
  */
 static unsigned put_extended_inquiry(const struct scsi_lu *lu, uint8_t *p)
 {
@@ -164,8 +163,8 @@ static unsigned put_mode_page_policy(const struct scsi_lu *lu, uint8_t *p)
 	return 4;
 }
 
-/* Block limits (SBC-3 6.6). A limit of 0 is not reported; of unmapping, it would say that there is
- * none. */
+/* Block limits (SBC-3 6.6). 0 means no limit, except for unmapping, where it would mean that UNMAP
+ * is not supported. */
 static unsigned put_block_limits(const struct scsi_lu *lu, uint8_t *p)
 {
 	memset(p, 0, 60);
@@ -191,8 +190,8 @@ static unsigned put_block_limits(const struct scsi_lu *lu, uint8_t *p)
 	return 60;
 }
 
-/* Block device characteristics (SBC-3 6.6). How fast a rotating medium turns is not known. Blocks
- * can be read after a block erase without having been written. */
+/* Block device characteristics (SBC-3 6.6). The rotation rate is not known. Blocks can be read
+ * after a block erase without a write. */
 static unsigned put_characteristics(const struct scsi_lu *lu, uint8_t *p)
 {
 	memset(p, 0, 60);

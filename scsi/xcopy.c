@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * EXTENDED COPY with list identifiers of one byte and of four (SPC-4 6.4, 6.5), COPY OPERATION
- * ABORT (6.3) and what RECEIVE COPY tells (6.22, 6.24, 6.25): block to block, between logical units
- * that are named by their NAA designator.
+ * ABORT (6.3) and RECEIVE COPY (6.22, 6.24, 6.25): block to block, between logical units that are
+ * identified by their NAA designators.
  *
- * Both kinds of parameter list are decoded here once and become a struct scsi_xcopy. What it says
- * of this logical unit is checked here; what it says of others, by the caller who knows them. A
- * copy that was planned has an entry in lu->xcopies until it has ended, and its status is held
- * there afterwards if the list asks for it.
+ * Both kinds of parameter list are decoded once, into a struct scsi_xcopy. This file checks the
+ * ranges on this logical unit; the caller checks those on others. A planned copy has a slot in
+ * lu->xcopies until it ends. If the list asks for it, the slot keeps the status afterwards.
  *
- * G_SENSE is refused: the kernel passes sense on with CHECK CONDITION only.
+ * G_SENSE is refused: the kernel passes sense to the initiator with CHECK CONDITION only.
  */
 #include "xcopy.h"
 
@@ -86,7 +85,7 @@ static struct scsi_xcopy_status *find_status(struct scsi_lu *lu, uint32_t list_i
 	return found;
 }
 
-/* The next list with the same identifier discards what was held, whatever becomes of it
+/* The next list with the same identifier discards the held status, even if that list is refused
  * (SPC-4 6.24, 6.25). */
 static void discard_status(struct scsi_lu *lu, uint32_t list_id)
 {
@@ -102,7 +101,7 @@ struct parameter_lists {
 	unsigned header; /* bytes, as the next two */
 	unsigned cscds;
 	unsigned segments;
-	unsigned cscds_field; /* where the list says how long it is */
+	unsigned cscds_field; /* offset of its length field in the list */
 	unsigned segments_field;
 };
 
@@ -118,7 +117,7 @@ static bool refuse_at(struct scsi_call *call, unsigned byte, int bit)
 	return false;
 }
 
-/* LIST ID USAGE, in byte 1 of both kinds. */
+/* LIST ID USAGE is in byte 1 of both kinds. */
 static void take_usage(struct scsi_xcopy *xcopy, uint8_t byte, uint32_t list_id)
 {
 	xcopy->list_id = list_id;
@@ -149,7 +148,7 @@ static bool read_header(
 	return true;
 }
 
-/* SPC-4 6.4.2. What is held is held with either usage (6.24). */
+/* SPC-4 6.4.2. A status is held with either usage (6.24). */
 static bool read_long_header(
 	struct scsi_call *call, unsigned length, struct parameter_lists *lists,
 	uint32_t *inline_data)
@@ -207,8 +206,8 @@ static bool check_lists(
 	return true;
 }
 
-/* SPC-4 6.4.5: LU ID TYPE is ignored. One that is null stands for a device that may not be there;
- * no segment can use it here. */
+/* SPC-4 6.4.5: LU ID TYPE is ignored. A null descriptor stands for a device that may be absent; no
+ * segment can use it here. */
 static bool read_cscd(struct scsi_call *call, unsigned at, struct scsi_xcopy_cscd *cscd)
 {
 	uint8_t own[SCSI_NAA_LENGTH];
@@ -235,7 +234,7 @@ static bool read_cscd(struct scsi_call *call, unsigned at, struct scsi_xcopy_csc
 	return true;
 }
 
-/* What other logical units have room for, their own devices know. */
+/* Ranges on other logical units are checked by their own devices. */
 static bool read_segment(struct scsi_call *call, unsigned at, unsigned index)
 {
 	struct scsi_xcopy *xcopy = &call->result->xcopy;
@@ -274,7 +273,7 @@ static bool read_descriptors(struct scsi_call *call, const struct parameter_list
 	for (unsigned i = 0; i < xcopy->cscd_cnt; i++, at += CSCD_LENGTH)
 		if (!read_cscd(call, at, &xcopy->cscds[i]))
 			return false;
-	/* Of a kind that is not there, not even the length is known. */
+	/* The length of an unsupported segment type is not known, so it ends the list. */
 	for (unsigned left = lists->segments, i = 0; left; i++) {
 		uint8_t type;
 
@@ -291,10 +290,10 @@ static bool read_descriptors(struct scsi_call *call, const struct parameter_list
 	return true;
 }
 
-/* ------- copies under way, and what became of others ------- */
+/* ------- copies in flight, and held status ------- */
 
-/* The place for another copy: a free one, or the one of a held status that is told least likely.
- * NULL: all are under way. */
+/* A slot for another copy: a free one, or that of the oldest held status. NULL: all copies are in
+ * flight. */
 static struct scsi_xcopy_status *new_status(struct scsi_lu *lu)
 {
 	struct scsi_xcopy_status *oldest = NULL;
@@ -351,8 +350,8 @@ enum scsi_verdict scsi_extended_copy(struct scsi_call *call)
 	return scsi_plan(call, SCSI_PLAN_XCOPY, 0, 0, 0);
 }
 
-/* SPC-4 6.3. List identifiers are those of all initiators together: of several copies with this
- * one, it is the last. */
+/* SPC-4 6.3. All initiators share the list identifiers: of several copies with the same one, the
+ * last is aborted. */
 enum scsi_verdict scsi_copy_operation_abort(struct scsi_call *call)
 {
 	const struct scsi_xcopy_status *status = find_status(call->lu, get_be32(call->cdb + 2));
@@ -385,7 +384,7 @@ static void set_end_status(int error, unsigned segment, struct scsi_result *resu
 	scsi_io_error(&writing, error, 0, 0, result);
 	if (error == -ENODEV) /* COPY TARGET DEVICE NOT REACHABLE */
 		set_copy_aborted(result, 0x0d, 0x02, segment);
-	else if (error == -ERANGE) /* beyond the end of another logical unit */
+	else if (error == -ERANGE) /* past the end of another logical unit */
 		set_copy_aborted(result, 0x00, 0x00, segment);
 	else if (result->sense.key == KEY_MEDIUM_ERROR || result->sense.key == KEY_HARDWARE_ERROR)
 		set_copy_aborted(result, 0x0d, 0x01, segment); /* THIRD PARTY DEVICE FAILURE */
@@ -405,7 +404,7 @@ void scsi_xcopy_end(
 
 /* ------- RECEIVE COPY ------- */
 
-/* SEGMENTS PROCESSED: with the one under way, also where it failed. */
+/* SEGMENTS PROCESSED: includes the one in flight, or the one that failed. */
 static uint16_t segments_processed(const struct scsi_xcopy_status *status)
 {
 	return status->running || status->status != SCSI_GOOD ? status->segments + 1u
@@ -417,7 +416,7 @@ static uint64_t written_kib(const struct scsi_xcopy_status *status)
 	return status->bytes / 1024;
 }
 
-/* SPC-4 6.25. A status is told once, but for a copy that is under way. */
+/* SPC-4 6.25. A status is reported once, unless the copy is in flight. */
 enum scsi_verdict scsi_receive_copy_status_lid1(struct scsi_call *call)
 {
 	struct scsi_xcopy_status *status = find_status(call->lu, call->cdb[2]);
@@ -450,7 +449,7 @@ static uint8_t operation_status(const struct scsi_xcopy_status *status)
 	return status->status == SCSI_GOOD ? STATUS_GOOD : STATUS_FAILED;
 }
 
-/* SPC-4 6.24: of lists with either length of identifier; told as often as it is asked for. */
+/* SPC-4 6.24: for identifiers of either length; the status can be read repeatedly. */
 enum scsi_verdict scsi_receive_copy_status_lid4(struct scsi_call *call)
 {
 	const struct scsi_xcopy_status *status = find_status(call->lu, get_be32(call->cdb + 2));
@@ -498,7 +497,7 @@ enum scsi_verdict scsi_receive_copy_parameters(struct scsi_call *call)
 
 	memset(data, 0, 46);
 	put_be32(data, 42);
-	data[4] = 0x01; /* SNLID: list identifiers may be left out */
+	data[4] = 0x01; /* SNLID: list identifiers are optional */
 	put_be16(data + 8, SCSI_XCOPY_CSCDS_MAX);
 	put_be16(data + 10, SCSI_XCOPY_SEGMENTS_MAX);
 	put_be32(data + 12, LIST_MAX);
@@ -514,7 +513,7 @@ enum scsi_verdict scsi_receive_copy_parameters(struct scsi_call *call)
 
 /* ------- third-party copy (SPC-4 7.8.17) ------- */
 
-/* Begins a descriptor, and returns where the next one does. */
+/* Puts the header of a descriptor and clears the rest. Returns the start of the next descriptor. */
 static uint8_t *put_descriptor(uint8_t *p, uint16_t type, uint16_t length)
 {
 	memset(p, 0, 4u + length);
@@ -543,7 +542,7 @@ unsigned scsi_put_third_party_copy(const struct scsi_lu *lu, uint8_t *page)
 	memcpy(p + 4, descriptors, sizeof(descriptors));
 	p = next;
 	p = put_descriptor(
-		p, 0x000c, 4); /* supported CSCD descriptor ids: none beside the list's own */
+		p, 0x000c, 4); /* supported CSCD descriptor ids: those of the list only */
 	next = put_descriptor(p, 0x8001, 32); /* general copy operations */
 	put_be32(p + 4, lu->max_xcopies);
 	put_be32(p + 8, lu->max_xcopies);

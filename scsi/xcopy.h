@@ -12,5 +12,5 @@ scsi_function scsi_receive_copy_status_lid1; /* SPC-4 6.25 */
 scsi_function scsi_receive_copy_status_lid4; /* SPC-4 6.24 */
 scsi_function scsi_receive_copy_parameters;  /* SPC-4 6.22 */
 
-/* Puts what follows the header of VPD page 8Fh (SPC-4 7.8.17). Returns its length in bytes. */
+/* Puts the bytes after the header of VPD page 8Fh (SPC-4 7.8.17). Returns its length in bytes. */
 unsigned scsi_put_third_party_copy(const struct scsi_lu *lu, uint8_t *page);

@@ -368,7 +368,7 @@ void device_lock_learn(struct device *device)
 		return;
 	ownership->shared = true;
 	ownership->by_initiators = ports->by_initiators;
-	ownership->group = ports->owner_group;
+	ownership->group = ports->host_group;
 	if (!first)
 		return;
 	log_dev_info(

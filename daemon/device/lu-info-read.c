@@ -94,8 +94,8 @@ static void take_owner(
 		return;
 	ports->shared = true;
 	ports->by_initiators |= (access_of(group) & SCSI_ACCESS_EXPLICIT) != 0;
-	if (!ports->owner_group && after->ports > before->ports)
-		ports->owner_group = group->id;
+	if (!ports->host_group && after->ports > before->ports)
+		ports->host_group = group->id;
 }
 
 static void read_ports(const struct tcmu_name *name, struct scsi_ports *ports)

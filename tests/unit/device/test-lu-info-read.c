@@ -172,12 +172,12 @@ static void a_group_of_the_owners_makes_it_shared(void **state)
 	read_it();
 	assert_true(identity.ports.shared);
 	assert_false(identity.ports.by_initiators);
-	assert_int_equal(identity.ports.owner_group, 0);
+	assert_int_equal(identity.ports.host_group, 0);
 	group("ano", "8\n", "Implicit and Explicit\n", "iSCSI/" SECOND "/tpgt_2/lun_0\n");
 	port(SECOND, 2, "7\n", "1\n");
 	read_it();
 	assert_true(identity.ports.by_initiators);
-	assert_int_equal(identity.ports.owner_group, 8);
+	assert_int_equal(identity.ports.host_group, 8);
 }
 
 /* The kernel refuses to change such a group's state at our word. */
