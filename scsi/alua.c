@@ -9,6 +9,7 @@
  */
 #include "alua.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -43,6 +44,7 @@ static uint8_t supported_bit(uint8_t state)
 
 static unsigned put_group(const struct scsi_port_group *group, uint8_t *p)
 {
+	assert(group->port_cnt <= SCSI_GROUP_PORTS_MAX);
 	memset(p, 0, 8);
 	p[0] = (group->preferred ? 0x80 : 0) | (group->state & 0x0f); /* PREF */
 	p[1] = group->supported;
@@ -62,6 +64,7 @@ enum scsi_verdict scsi_report_port_groups(struct scsi_call *call)
 	uint8_t *data = call->result->data;
 	unsigned length = extended ? 8 : 4;
 
+	assert(ports->group_cnt <= SCSI_PORT_GROUPS_MAX);
 	memset(data, 0, length);
 	if (extended) {
 		data[4] = 0x10;
@@ -104,6 +107,7 @@ enum scsi_verdict scsi_set_port_groups(struct scsi_call *call)
 			return scsi_refuse_list(call, at + 2, NO_BIT);
 		if (!(group->supported & supported_bit(state)))
 			return scsi_refuse_list(call, at, 3);
+		assert(states->cnt < SCSI_PORT_GROUPS_MAX);
 		states->to[states->cnt].id = group->id;
 		states->to[states->cnt++].state = state;
 	}
@@ -112,6 +116,7 @@ enum scsi_verdict scsi_set_port_groups(struct scsi_call *call)
 
 void scsi_groups_end(int error, struct scsi_result *result)
 {
+	assert(error <= 0);
 	if (error == -EAGAIN || error == -ESHUTDOWN)
 		result->status = SCSI_BUSY;
 	else
@@ -124,6 +129,8 @@ void scsi_set_lu_info(struct scsi_lu *lu, const struct scsi_lu_info *info)
 {
 	bool first = !lu->can_save && info->serial[0];
 
+	assert(info->ports.group_cnt <= SCSI_PORT_GROUPS_MAX);
+	assert(memchr(info->serial, '\0', sizeof(info->serial)));
 	memcpy(lu->serial, info->serial, sizeof(lu->serial));
 	lu->ports = info->ports;
 	lu->can_save = info->serial[0];

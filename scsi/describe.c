@@ -5,6 +5,8 @@
  */
 #include <scsi/scsi.h>
 
+#include <assert.h>
+
 #include "bytes.h"
 #include "cdb.h"
 
@@ -44,6 +46,7 @@ const char *scsi_class_name(enum scsi_class class)
 	static const char *const names[SCSI_CLASS_COUNT] = {
 		"read", "write", "flush", "unmap", "other"};
 
+	assert(class < SCSI_CLASS_COUNT);
 	return names[class];
 }
 

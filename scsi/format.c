@@ -9,6 +9,7 @@
  */
 #include "format.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "bytes.h"
@@ -19,6 +20,8 @@
 static enum scsi_verdict plan_overwrite(
 	struct scsi_call *call, enum scsi_long_operation operation, uint32_t flags, bool immediate)
 {
+	assert(call->lu->can_format);
+	assert(call->lu->long_operation == SCSI_LONG_NONE);
 	call->lu->long_operation = operation;
 	call->lu->progress = 0;
 	call->lu->sanitize_failed = false;
@@ -33,6 +36,8 @@ void scsi_long_end(struct scsi_lu *lu, int error, struct scsi_result *result)
 {
 	bool sanitize = lu->long_operation == SCSI_LONG_SANITIZE;
 
+	assert(lu->long_operation != SCSI_LONG_NONE);
+	assert(error <= 0);
 	lu->long_operation = SCSI_LONG_NONE;
 	result->status = SCSI_GOOD;
 	result->sense = (struct scsi_sense){0};
@@ -65,6 +70,7 @@ static bool format_header(struct scsi_call *call, const uint8_t *header, unsigne
 {
 	unsigned length_at = size / 2;
 
+	assert(size == 4 || size == 8);
 	for (unsigned i = 0; i < size; i++) {
 		uint8_t bad = header[i];
 

@@ -5,6 +5,7 @@
  */
 #include "log.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "bytes.h"
@@ -75,6 +76,7 @@ enum scsi_verdict scsi_log_sense(struct scsi_call *call)
 		if (get_be16(call->cdb + 5))
 			return scsi_refuse_cdb(call, 5, NO_BIT);
 		length = pages[i].put(data + 4);
+		assert(length <= UINT16_MAX && 4 + length <= SCSI_DATA_MAX);
 		data[0] = code | (subcode ? 0x40 : 0); /* SPF */
 		data[1] = subcode;
 		put_be16(data + 2, (uint16_t) length);

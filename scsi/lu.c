@@ -4,6 +4,7 @@
  */
 #include "lu.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "bytes.h"
@@ -12,6 +13,7 @@ uint8_t scsi_lu_access(const struct scsi_lu *lu)
 {
 	uint8_t access = 0;
 
+	assert(lu->ports.group_cnt <= SCSI_PORT_GROUPS_MAX);
 	for (unsigned i = 0; lu->has_port_groups && i < lu->ports.group_cnt; i++)
 		access |= lu->ports.groups[i].access;
 	return access;
@@ -34,6 +36,7 @@ bool scsi_naa(const struct scsi_lu *lu, uint8_t *naa)
 {
 	unsigned nibble = 7;
 
+	assert(memchr(lu->serial, '\0', sizeof(lu->serial)));
 	memset(naa, 0, SCSI_NAA_LENGTH);
 	put_be32(naa, 0x60014050);
 	for (const char *c = lu->serial; *c && nibble < 2 * SCSI_NAA_LENGTH; c++) {

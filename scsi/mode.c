@@ -6,6 +6,7 @@
  */
 #include "mode.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "bytes.h"
@@ -121,6 +122,8 @@ static unsigned put_page(
 {
 	struct scsi_mode_values reported = values_of(lu, values);
 
+	assert(page->length <= PAGE_MAX);
+	assert(!page->put == !page->take);
 	memset(p, 0, page->length);
 	p[0] = page->code | (lu->can_save && page->put ? 0x80 : 0); /* PS */
 	if (page->subcode) {
@@ -222,10 +225,12 @@ enum scsi_verdict scsi_mode_sense(struct scsi_call *call)
 	for (size_t i = 0; i < PAGE_CNT; i++)
 		if (page_wanted(&pages[i], code, subcode))
 			length += put_page(lu, &pages[i], values, data + length);
-	if (layout.header == 4)
+	if (layout.header == 4) {
+		assert(length - 1 <= UINT8_MAX);
 		data[0] = (uint8_t) (length - 1);
-	else
+	} else {
 		put_be16(data, (uint16_t) (length - 2));
+	}
 	return scsi_good_data(call, length, layout.list_length);
 }
 
@@ -283,6 +288,7 @@ static bool list_header(
 			return refuse_list(
 				call, list->at + i,
 				scsi_highest_bit(list->bytes[list->at + i] ^ ours[i]));
+	assert(list->at + wanted <= list->length);
 	list->at += wanted;
 	return true;
 }
@@ -295,6 +301,7 @@ static const struct mode_page *list_page(struct scsi_call *call, const struct mo
 	bool subpage = p[0] & 0x40;
 	uint8_t subcode;
 
+	assert(list->at < list->length && list->length <= LIST_MAX);
 	if (left < 2 || (subpage && left < 4)) {
 		refuse_length(call);
 		return NULL;
@@ -333,6 +340,7 @@ static bool page_acceptable(
 	uint8_t current[PAGE_MAX], changeable[PAGE_MAX];
 	const uint8_t *p = list->bytes + list->at;
 
+	assert(list->at + page->length <= list->length);
 	put_page(call->lu, page, VALUES_CURRENT, current);
 	put_page(call->lu, page, VALUES_CHANGEABLE, changeable);
 	for (unsigned i = page_header(page); i < page->length; i++) {
@@ -346,6 +354,7 @@ static bool page_acceptable(
 
 void scsi_mode_set_saved(struct scsi_lu *lu, const struct scsi_mode_values *saved)
 {
+	assert(lu->can_save);
 	lu->saved = saved ? *saved : values_of(lu, VALUES_DEFAULT);
 	if (!saved)
 		return;
@@ -369,6 +378,7 @@ static enum scsi_verdict take_values(struct scsi_call *call, const struct scsi_m
 	struct scsi_lu *lu = call->lu;
 	bool flush = lu->write_cache && !values->write_cache;
 
+	assert(values->write_cache == lu->write_cache || lu->write_cache_changeable);
 	lu->write_cache = values->write_cache;
 	lu->descriptor_sense = values->descriptor_sense;
 	lu->software_write_protect = values->software_write_protect;

@@ -11,6 +11,7 @@
  */
 #include <scsi/scsi.h>
 
+#include <assert.h>
 #include <string.h>
 
 #include "alua.h"
@@ -163,6 +164,7 @@ static const struct scsi_entry *first_entry(uint8_t opcode)
 /* The entry of a service action, from the first one of its operation code; or NULL. */
 static const struct scsi_entry *action_entry(const struct scsi_entry *first, unsigned action)
 {
+	assert(first >= entries && first < entries + ENTRY_CNT);
 	for (const struct scsi_entry *entry = first; entry < entries + ENTRY_CNT; entry++) {
 		if (entry->operation.opcode != first->operation.opcode)
 			break;
@@ -222,6 +224,7 @@ static uint8_t entry_usage(const struct scsi_lu *lu, const struct scsi_entry *en
 {
 	uint8_t usage = entry->operation.usage[i];
 
+	assert(i < entry->operation.cdb_length);
 	if (i == 1 && (entry->flags & ENTRY_UNMAP_BIT) && !lu->unmap)
 		usage &= (uint8_t) ~0x08;
 	if (i == 1 && (entry->flags & ENTRY_SAVE_BIT) && !lu->can_save)
@@ -236,6 +239,8 @@ const struct scsi_operation *scsi_operation_at(unsigned i)
 
 bool scsi_operation_supported(const struct scsi_lu *lu, const struct scsi_operation *operation)
 {
+	assert(operation >= &entries[0].operation &&
+	       operation <= &entries[ENTRY_CNT - 1].operation);
 	return entry_present(lu, (const struct scsi_entry *) operation);
 }
 
@@ -252,6 +257,7 @@ const char *scsi_opcode_name(const uint8_t *cdb)
 
 static enum scsi_verdict refuse_write(struct scsi_call *call)
 {
+	assert(scsi_lu_write_protected(call->lu));
 	return scsi_refuse(
 		call, call->lu->read_only ? SENSE_WRITE_PROTECTED : SENSE_SOFTWARE_WRITE_PROTECTED);
 }
@@ -275,6 +281,7 @@ static enum scsi_verdict check_and_run(struct scsi_call *call)
 	const struct scsi_entry *entry = call->entry;
 	unsigned length = entry->operation.cdb_length;
 
+	assert(entry->function && !(entry->flags & ENTRY_KERNEL));
 	if (call->task->cdb_length < length)
 		return scsi_refuse_cdb(call, call->task->cdb_length, NO_BIT);
 	if (medium_busy(call))
@@ -296,6 +303,7 @@ enum scsi_verdict scsi_dispatch(
 	struct scsi_call call = {.lu = lu, .task = task, .cdb = task->cdb, .result = result};
 	const struct scsi_entry *first = task->cdb_length ? first_entry(task->cdb[0]) : NULL;
 
+	assert(result->data);
 	result->status = SCSI_GOOD;
 	result->save = false;
 	result->data_length = 0;
@@ -358,6 +366,7 @@ static enum scsi_verdict report_all(struct scsi_call *call, bool timeouts, uint3
 		if (timeouts)
 			length += put_timeouts(data + length);
 	}
+	assert(length <= SCSI_DATA_MAX);
 	put_be32(data, length - 4);
 	return scsi_good_data(call, length, allocation);
 }
@@ -369,6 +378,7 @@ static enum scsi_verdict report_one(
 	uint8_t *data = call->result->data;
 	unsigned length = 4;
 
+	assert(!entry || (entry >= entries && entry < entries + ENTRY_CNT));
 	memset(data, 0, 4);
 	if (!entry || !entry_present(call->lu, entry)) {
 		data[1] = SUPPORT_NONE;

@@ -11,6 +11,7 @@
  */
 #include "sbc.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "bytes.h"
@@ -161,6 +162,7 @@ enum scsi_verdict scsi_write_atomic(struct scsi_call *call)
 	struct scsi_range range = {
 		.lba = get_be64(call->cdb + 2), .blocks = get_be16(call->cdb + 12)};
 
+	assert(lu->max_atomic);
 	if (on_medium(call, &range)) {
 		if (lu->atomic_alignment && range.lba % lu->atomic_alignment)
 			return scsi_refuse_cdb(call, 2, NO_BIT);
@@ -196,6 +198,7 @@ enum scsi_verdict scsi_compare_and_write(struct scsi_call *call)
 	struct scsi_range range = {.lba = get_be64(call->cdb + 2), .blocks = call->cdb[13]};
 	bool wrapped = range.blocks == 0 && call->task->data_length;
 
+	assert(call->lu->max_compare_and_write);
 	if (on_medium(call, &range) && (wrapped || range.blocks > call->lu->max_compare_and_write))
 		return scsi_refuse_cdb(call, 13, NO_BIT);
 	return plan_range(
@@ -270,6 +273,7 @@ enum scsi_verdict scsi_unmap(struct scsi_call *call)
 	uint64_t total = 0;
 	unsigned cnt;
 
+	assert(call->lu->unmap);
 	if (list_length == 0)
 		return scsi_good(call);
 	if (!unmap_count(call, list_length, &cnt))
@@ -289,6 +293,7 @@ enum scsi_verdict scsi_unmap(struct scsi_call *call)
 		total += extent.blocks;
 		if (total > scsi_lu_max_unmap(call->lu))
 			return scsi_refuse_list(call, at + 8, NO_BIT);
+		assert(plan->extent_cnt < SCSI_UNMAP_DESCRIPTORS_MAX);
 		if (extent.blocks)
 			plan->extents[plan->extent_cnt++] = extent;
 	}
@@ -344,6 +349,7 @@ void scsi_answer_lba_status(
 			length += LBA_STATUS_DESCRIPTOR;
 		}
 	}
+	assert(length <= SCSI_DATA_MAX);
 	put_be32(data, length - 4);
 	result->status = SCSI_GOOD;
 	result->data_length = length < allocation ? length : allocation;

@@ -5,6 +5,7 @@
  */
 #include "sense.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ int scsi_highest_bit(uint8_t byte)
 {
 	int bit = 7;
 
+	assert(byte);
 	while (!(byte & (1u << bit)))
 		bit--;
 	return bit;
@@ -42,6 +44,7 @@ enum scsi_verdict scsi_good(struct scsi_call *call)
 
 enum scsi_verdict scsi_good_data(struct scsi_call *call, uint32_t length, uint32_t allocation)
 {
+	assert(length <= SCSI_DATA_MAX);
 	call->result->status = SCSI_GOOD;
 	call->result->data_length = length < allocation ? length : allocation;
 	return SCSI_ANSWERED;
@@ -49,6 +52,7 @@ enum scsi_verdict scsi_good_data(struct scsi_call *call, uint32_t length, uint32
 
 enum scsi_verdict scsi_refuse(struct scsi_call *call, uint32_t sense)
 {
+	assert(sense);
 	set_sense(call->result, sense);
 	return SCSI_ANSWERED;
 }
@@ -58,6 +62,7 @@ static enum scsi_verdict refuse_field(
 {
 	struct scsi_sense *to = &call->result->sense;
 
+	assert(bit == NO_BIT || (bit >= 0 && bit < 8));
 	set_sense(call->result, sense);
 	to->field_valid = true;
 	to->field_in_cdb = in_cdb;
@@ -95,6 +100,7 @@ enum scsi_verdict scsi_plan(
 {
 	struct scsi_plan *plan = &call->result->plan;
 
+	assert(op >= SCSI_PLAN_READ && op <= SCSI_PLAN_SET_GROUPS);
 	plan->op = op;
 	plan->flags = flags;
 	plan->lba = lba;
@@ -139,6 +145,7 @@ bool scsi_take_unit_attention(struct scsi_lu *lu, struct scsi_sense *sense)
 /* SBC-3 4.11, 4.30. */
 bool scsi_busy_sense(const struct scsi_lu *lu, struct scsi_sense *sense)
 {
+	assert(lu->long_operation <= SCSI_LONG_SANITIZE);
 	if (lu->not_ready) {
 		*sense = (struct scsi_sense){
 			.key = KEY_NOT_READY, .asc = 0x04, .ascq = lu->not_ready};
@@ -165,8 +172,11 @@ bool scsi_busy_sense(const struct scsi_lu *lu, struct scsi_sense *sense)
 
 enum scsi_verdict scsi_refuse_busy(struct scsi_call *call)
 {
+	bool busy;
+
 	set_sense(call->result, 0);
-	scsi_busy_sense(call->lu, &call->result->sense);
+	busy = scsi_busy_sense(call->lu, &call->result->sense);
+	assert(busy);
 	return SCSI_ANSWERED;
 }
 
@@ -231,6 +241,7 @@ void scsi_io_error(
 	const struct scsi_plan *plan, int error, uint64_t lba, uint64_t result_offset,
 	struct scsi_result *result)
 {
+	assert(error < 0);
 	for (size_t i = 0; i < sizeof(io_errors) / sizeof(io_errors[0]); i++) {
 		if (io_errors[i].error != -error)
 			continue;
@@ -251,6 +262,7 @@ void scsi_io_error(
 /* SPC-4 4.5.2.4: returns whether the sense has such a field. */
 static bool put_key_specific(const struct scsi_sense *sense, uint8_t *p)
 {
+	assert(!(sense->field_valid && sense->progress_valid));
 	if (sense->field_valid) {
 		p[0] = 0x80 | (sense->field_in_cdb ? 0x40 : 0);
 		if (sense->bit_valid)
@@ -300,6 +312,7 @@ static size_t put_descriptors(const struct scsi_sense *sense, uint8_t *buffer)
 		buffer[length + 1] = 0x06;
 		length += 8;
 	}
+	assert(length <= SCSI_SENSE_MAX);
 	buffer[7] = (uint8_t) (length - 8);
 	return length;
 }

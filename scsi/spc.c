@@ -6,6 +6,7 @@
  */
 #include "spc.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "bytes.h"
@@ -54,6 +55,7 @@ static enum scsi_verdict standard_inquiry(struct scsi_call *call)
 	const struct scsi_lu *lu = call->lu;
 	uint8_t *data = call->result->data;
 
+	assert(lu->lu_info_fresh);
 	memset(data, 0, INQUIRY_LENGTH);
 	data[2] = 0x06; /* VERSION: SPC-4 */
 	data[3] = 0x02; /* RESPONSE DATA FORMAT */
@@ -129,6 +131,7 @@ enum scsi_verdict scsi_report_timestamp(struct scsi_call *call)
 {
 	uint8_t *data = call->result->data;
 
+	assert(call->lu->has_clock);
 	memset(data, 0, 12);
 	put_be16(data, 10);
 	data[2] = 0x03; /* TIMESTAMP ORIGIN: set by other means */

@@ -9,6 +9,7 @@
  */
 #include "vpd.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -47,6 +48,7 @@ static unsigned put_string(uint8_t *p, const char *text, size_t max)
 /* Unit serial number. Blanks if it is not set yet (SPC-4 7.8). */
 static unsigned put_serial(const struct scsi_lu *lu, uint8_t *p)
 {
+	assert(lu->lu_info_fresh);
 	if (lu->serial[0])
 		return put_string(p, lu->serial, sizeof(lu->serial));
 	memset(p, ' ', 4);
@@ -57,6 +59,7 @@ static unsigned put_serial(const struct scsi_lu *lu, uint8_t *p)
 
 static unsigned put_designator_header(uint8_t *p, uint8_t code_set, uint8_t type, unsigned length)
 {
+	assert(length > 0 && length <= DESIGNATOR_MAX);
 	p[0] = code_set;
 	p[1] = type;
 	p[2] = 0;
@@ -73,6 +76,7 @@ static unsigned put_t10_vendor(const struct scsi_lu *lu, uint8_t *p)
 
 static unsigned put_naa(const struct scsi_lu *lu, uint8_t *p)
 {
+	assert(lu->serial[0]);
 	scsi_naa(lu, p + 4);
 	return put_designator_header(p, 0x01, 0x03, SCSI_NAA_LENGTH);
 }
@@ -105,6 +109,7 @@ static unsigned put_iscsi_names(const struct scsi_lu *lu, uint8_t *p)
 					      ports->iscsi_name, ports->tag);
 		unsigned padded = ((unsigned) length / 4 + 1) * 4;
 
+		assert(length > 0 && padded <= DESIGNATOR_MAX);
 		memset(name + length, 0, padded - (unsigned) length);
 		total += put_designator_header(
 			p + total, 0x03, device ? TARGET_DEVICE | 0x08 : TARGET_PORT | 0x08,
@@ -256,6 +261,7 @@ enum scsi_verdict scsi_inquiry_vpd(struct scsi_call *call)
 		if (pages[i].has_serial && !call->lu->lu_info_fresh)
 			return SCSI_NEEDS_LU_INFO;
 		length = pages[i].put(call->lu, data + 4);
+		assert(length <= UINT16_MAX && 4 + length <= SCSI_DATA_MAX);
 		data[0] = 0x00; /* a direct access block device is connected */
 		data[1] = pages[i].code;
 		put_be16(data + 2, (uint16_t) length);

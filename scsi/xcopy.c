@@ -12,6 +12,7 @@
  */
 #include "xcopy.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -54,6 +55,7 @@
 static void set_copy_aborted(
 	struct scsi_result *result, uint8_t asc, uint8_t ascq, unsigned segment)
 {
+	assert(segment <= SCSI_XCOPY_SEGMENTS_MAX);
 	result->status = SCSI_CHECK_CONDITION;
 	result->data_length = 0;
 	result->sense = (struct scsi_sense){
@@ -75,6 +77,7 @@ static struct scsi_xcopy_status *find_status(struct scsi_lu *lu, uint32_t list_i
 {
 	struct scsi_xcopy_status *found = NULL;
 
+	assert(lu->max_xcopies <= SCSI_XCOPIES_MAX);
 	for (unsigned i = 0; i < lu->max_xcopies; i++) {
 		struct scsi_xcopy_status *status = &lu->xcopies[i];
 
@@ -241,6 +244,7 @@ static bool read_segment(struct scsi_call *call, unsigned at, unsigned index)
 	struct scsi_xcopy_segment *segment = &xcopy->segments[index];
 	uint8_t p[SEGMENT_LENGTH];
 
+	assert(index < SCSI_XCOPY_SEGMENTS_MAX);
 	if (!scsi_data_out(call->task, at, p, sizeof(p)))
 		return refuse_copy(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
 	if (get_be16(p + 2) != SEGMENT_LENGTH - 4)
@@ -270,6 +274,7 @@ static bool read_descriptors(struct scsi_call *call, const struct parameter_list
 
 	xcopy->cscd_cnt = lists->cscds / CSCD_LENGTH;
 	xcopy->segment_cnt = lists->segments / SEGMENT_LENGTH;
+	assert(xcopy->cscd_cnt <= SCSI_XCOPY_CSCDS_MAX);
 	for (unsigned i = 0; i < xcopy->cscd_cnt; i++, at += CSCD_LENGTH)
 		if (!read_cscd(call, at, &xcopy->cscds[i]))
 			return false;
@@ -298,6 +303,7 @@ static struct scsi_xcopy_status *new_status(struct scsi_lu *lu)
 {
 	struct scsi_xcopy_status *oldest = NULL;
 
+	assert(lu->max_xcopies > 0 && lu->max_xcopies <= SCSI_XCOPIES_MAX);
 	for (unsigned i = 0; i < lu->max_xcopies; i++) {
 		struct scsi_xcopy_status *status = &lu->xcopies[i];
 
@@ -358,6 +364,7 @@ enum scsi_verdict scsi_copy_operation_abort(struct scsi_call *call)
 
 	if (!status || !status->running)
 		return scsi_refuse_cdb(call, 2, NO_BIT);
+	assert(status->used && status->identified);
 	return scsi_plan(
 		call, SCSI_PLAN_ABORT_XCOPY, 0, (uint64_t) (status - call->lu->xcopies), 0);
 }
@@ -368,6 +375,8 @@ void scsi_xcopy_progress(
 {
 	struct scsi_xcopy_status *status = &lu->xcopies[xcopy->slot];
 
+	assert(xcopy->slot < SCSI_XCOPIES_MAX && status->running);
+	assert(segments <= xcopy->segment_cnt && segments >= status->segments);
 	status->segments = (uint16_t) segments;
 	status->bytes = bytes;
 	status->operations = (uint16_t) operations;
@@ -395,6 +404,8 @@ void scsi_xcopy_end(
 {
 	struct scsi_xcopy_status *status = &lu->xcopies[xcopy->slot];
 
+	assert(xcopy->slot < SCSI_XCOPIES_MAX);
+	assert(status->used && status->running && status->list_id == xcopy->list_id);
 	set_end_status(error, status->segments, result);
 	status->running = false;
 	status->used = status->held;
@@ -413,6 +424,7 @@ static uint16_t segments_processed(const struct scsi_xcopy_status *status)
 
 static uint64_t written_kib(const struct scsi_xcopy_status *status)
 {
+	assert(status->used);
 	return status->bytes / 1024;
 }
 
@@ -485,6 +497,7 @@ static uint8_t block_exponent(const struct scsi_lu *lu)
 {
 	uint8_t exponent = 0;
 
+	assert(lu->block_size);
 	while ((lu->block_size >> exponent) > 1)
 		exponent++;
 	return exponent;
@@ -530,6 +543,7 @@ unsigned scsi_put_third_party_copy(const struct scsi_lu *lu, uint8_t *page)
 	uint8_t *p = page;
 	uint8_t *next;
 
+	assert(lu->max_xcopies);
 	next = put_descriptor(p, 0x0001, sizeof(commands)); /* supported commands */
 	memcpy(p + 4, commands, sizeof(commands));
 	p = next;
