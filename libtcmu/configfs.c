@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A device's directory in configfs: numbers and strings in, errors as the kernel gives them.
- * Stateless; any thread that may wait.
+ * A device's directory in configfs: numbers and strings in, errors as the kernel returns them. No
+ * state; any thread that may block.
  */
 #include <tcmu/configfs.h>
 
@@ -13,7 +13,7 @@
 
 #define SERIAL_LABEL "T10 VPD Unit Serial Number: "
 
-/* Reads <device's directory>/<directory><file>. */
+/* Reads <device's directory>/<directory><file>. directory: empty, or with a final '/'. */
 static int read_file(
 	const struct tcmu_name *name, const char *directory, const char *file, char *text,
 	size_t size)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading and writing the kernel's small files. The root is process-wide and set by tests only,
- * before any thread.
+ * Reading and writing the kernel's small files. The root is global to the process; only tests set
+ * it, before they start a thread.
  */
 #include "kernel-file.h"
 
@@ -25,7 +25,7 @@ void tcmu_set_root(const char *root)
 		length--;
 	if (length >= sizeof(root_path))
 		length = sizeof(root_path) -
-			1; /* nothing will be found there, rather than the real files */
+			1; /* a root that does not exist, rather than the real one */
 	memcpy(root_path, root, length);
 	root_path[length] = '\0';
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loading target_core_user, and its two netlink parameters. Stateless; loading may wait for the
+ * Loading target_core_user, and its two netlink parameters. No state; loading may wait for the
  * disk.
  */
 #include <tcmu/module.h>
@@ -32,7 +32,7 @@ __attribute__((format(printf, 6, 0))) static void discard_log(
 		(void) args;
 }
 
-/* The modules' folder below another root; NULL: libkmod's default. */
+/* The directory of the modules below the root of a test; NULL: libkmod's default. */
 static const char *module_directory(char path[static TCMU_PATH_SIZE])
 {
 	struct utsname uts;
@@ -77,7 +77,7 @@ int tcmu_module_load(void)
 	kmod_unref(ctx);
 	return module_present()
 		? 0
-		: r; /* somebody else, outside of a container, may have been faster */
+		: r; /* another process, outside the container, may have loaded it */
 }
 
 static int set_parameter(const char *parameter, const char *value)
@@ -110,14 +110,14 @@ static int open_parameter(const char *parameter)
 	return r < 0 ? -errno : r;
 }
 
-/* Parameters take a text from their beginning, wherever the last write has ended. */
+/* A parameter wants its text at offset 0, wherever the last write has ended. */
 static int write_digit(int fd, const char *value)
 {
 	return pwrite(fd, value, 1, 0) < 0 ? -errno : 0;
 }
 
-/* The kernel wants commands blocked for it only if there is one that waits. Then it is three system
- * calls, and whoever the second one wakes has one processor's time for the third. */
+/* The kernel demands that commands are blocked only if one waits; so the reset is tried alone
+ * first. Otherwise commands are blocked for two further system calls only. */
 static int reset_blocked(int reset_fd, int block_fd)
 {
 	int r = write_digit(reset_fd, "1"), unblocked;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The generic netlink family TCM-USER: events in, answers out. One thread uses a tcmu_netlink;
- * nothing blocks.
+ * The generic netlink family TCM-USER: events in, replies out. One thread at a time uses a
+ * tcmu_netlink; nothing blocks.
  *
- * Two sockets. One only listens, to the group "config" and to the controller's announcements, so
- * that its buffer holds nothing but events. The other one sends: the kernel handles a request and
- * queues its acknowledgement before the send returns, therefore the acknowledgement is read without
- * waiting and says at once what the kernel thinks.
+ * There are two sockets. One only listens, to the group "config" and to the controller's
+ * announcements, so that its buffer holds only events. The other one sends: the kernel handles a
+ * request and queues its acknowledgement before the send returns, so the acknowledgement can be
+ * read at once.
  *
- * When the module is unloaded its group goes, and the membership with it. The controller announces
- * the family when the module comes back: the group is then joined anew and the caller is told that
- * messages were lost, which is true.
+ * When the module is unloaded, its group and our membership vanish. When it is loaded again, the
+ * controller announces the family: we join the group again and report that events were lost,
+ * which is true.
  */
 #include <tcmu/netlink.h>
 
@@ -34,7 +34,7 @@ struct tcmu_netlink {
 	struct nl_sock *events;
 	struct nl_sock *requests;
 	int family;
-	bool replies_known; /* set_replies was called, with: */
+	bool replies_known; /* tcmu_netlink_set_replies() was called, with the next member */
 	bool replies;
 	size_t unread; /* bytes of the datagram from position on */
 	size_t position;
@@ -50,7 +50,7 @@ static struct nla_policy event_policy[TCMU_ATTR_MAX + 1] = {
 	[TCMU_ATTR_DEVICE_ID] = {.type = NLA_U32},
 };
 
-/* The one thing that a RECONFIG changes. */
+/* Decodes the one attribute that a RECONFIG changes. */
 static int decode_reconfig(struct nlattr *attrs[static TCMU_ATTR_MAX + 1], struct tcmu_event *event)
 {
 	struct nlattr *config = attrs[TCMU_ATTR_DEV_CFG], *size = attrs[TCMU_ATTR_DEV_SIZE];
@@ -72,7 +72,7 @@ static int decode_reconfig(struct nlattr *attrs[static TCMU_ATTR_MAX + 1], struc
 	event->reconfig = TCMU_RECONFIG_CONFIG;
 	length = strlen(nla_get_string(config));
 	if (length > 0 &&
-	    nla_get_string(config)[length - 1] == '\n') /* the kernel passes on what echo wrote */
+	    nla_get_string(config)[length - 1] == '\n') /* the kernel passes the newline of echo */
 		length--;
 	if (length >= sizeof(event->config))
 		return -EBADMSG;
@@ -122,7 +122,7 @@ int tcmu_netlink_decode(const void *message, size_t length, struct tcmu_event *e
 	return decode_attributes(header, event);
 }
 
-/* libnl's errors as errno, as far as opening a socket meets them. */
+/* Converts the errors of libnl that can occur here to errno. */
 static int nl_errno(int error)
 {
 	switch (-error) {
@@ -143,7 +143,7 @@ static int nl_errno(int error)
 	}
 }
 
-/* Asks the controller for the numbers of a family and of one of its groups, on a socket of its own.
+/* Asks the controller for the numbers of a family and of one of its groups, on a separate socket.
  */
 static int resolve_group(const char *family_name, const char *group_name, int *family, int *group)
 {
@@ -195,7 +195,7 @@ static int open_sockets(struct tcmu_netlink *netlink)
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0 &&
 	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) < 0)
 		return -errno;
-	/* The controller first: a family that appears in between is then seen by one of the two. */
+	/* The controller first: if the family appears in between, one of the two joins sees it. */
 	r = resolve_group("nlctrl", "notify", &family, &group);
 	if (r == 0)
 		r = nl_errno(nl_socket_add_membership(netlink->events, group));
@@ -234,8 +234,8 @@ int tcmu_netlink_fd(const struct tcmu_netlink *netlink)
 	return nl_socket_get_fd(netlink->events);
 }
 
-/* Reads what the kernel said to the request with this number. It is there already; if not, nothing
- * is known to be wrong. */
+/* Reads the kernel's acknowledgement of the request with this number, which is queued already.
+ * Returns 0 if there is none: no error is known. */
 static int read_acknowledgement(struct nl_sock *sock, uint32_t number)
 {
 	struct {
@@ -257,7 +257,7 @@ static int read_acknowledgement(struct nl_sock *sock, uint32_t number)
 	}
 }
 
-/* Sends the message, whose attributes were all put if complete says so, and frees it. */
+/* Sends the message and frees it. complete: all attributes fit; else nothing is sent. */
 static int send_request(struct tcmu_netlink *netlink, struct nl_msg *message, bool complete)
 {
 	int r;
@@ -321,7 +321,7 @@ int tcmu_netlink_reply(
 			nla_put_u32(message, TCMU_ATTR_DEVICE_ID, device_id) == 0);
 }
 
-/* Whether the controller announces our family. */
+/* Whether the message is the controller's announcement of our family. */
 static bool announces_family(struct nlmsghdr *header)
 {
 	struct nlattr *name;
@@ -333,7 +333,8 @@ static bool announces_family(struct nlmsghdr *header)
 	return name && nla_strcmp(name, TCMU_FAMILY) == 0;
 }
 
-/* The module is back. -ENOBUFS, unless it is gone again already. */
+/* The module was loaded again. Returns -ENOBUFS, also if it is gone already, or another negative
+ * errno. */
 static int rejoin_group(struct tcmu_netlink *netlink)
 {
 	int r;
@@ -361,11 +362,13 @@ static int read_datagram(struct tcmu_netlink *netlink)
 	if (header.msg_flags & MSG_TRUNC)
 		return -EBADMSG;
 	netlink->position = 0;
-	netlink->unread = from.nl_pid == 0 ? (size_t) n : 0; /* only the kernel is listened to */
+	netlink->unread = from.nl_pid == 0 ? (size_t) n
+					   : 0; /* messages of other processes are ignored */
 	return 1;
 }
 
-/* Takes the next message out of the datagram. 1: an event. 0: another message. */
+/* Takes the next message out of the datagram. Returns 1: an event; 0: another message; or a
+ * negative errno. */
 static int take_message(struct tcmu_netlink *netlink, struct tcmu_event *event)
 {
 	struct nlmsghdr *header = (struct nlmsghdr *) (netlink->datagram + netlink->position);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The target port groups of a device in configfs (alua/), and the ports that are in them. The
- * kernel gives each number a file; a group's members are lines
- * "<fabric>/<target>/tpgt_<tag>/lun_<n>", each followed by a NUL, and what else is to be known of a
- * port is in the fabric's own folders. Stateless; any thread that may wait.
+ * The target port groups of a device in configfs (alua/), and their ports. Each number has a
+ * file. The members of a group are lines "<fabric>/<target>/tpgt_<tag>/lun_<n>", each followed by
+ * a NUL; further properties of a port are in the directories of its fabric. No state; any thread
+ * that may block.
  */
 #include <tcmu/port-groups.h>
 
@@ -54,7 +54,7 @@ static int read_group_text(
 		text, size, "core/user_%u/%s/alua/%s/%s", name->hba, name->name, group, file);
 }
 
-/* A file that is not there or not a number is 0. */
+/* 0 for a file that is missing or holds no number. */
 static unsigned read_group_number(const struct tcmu_name *name, const char *group, const char *file)
 {
 	char text[64];
@@ -68,7 +68,8 @@ static unsigned read_group_number(const struct tcmu_name *name, const char *grou
 
 /* ------- ports ------- */
 
-/* The fabric's directory: its name, which some fabrics write with capitals. */
+/* Reads the port's enable file. Some fabrics write their name with capitals; their directory has
+ * small letters. */
 static bool find_enabled(struct tcmu_port *port, char *text, size_t size)
 {
 	int r = read_text(
@@ -82,7 +83,7 @@ static bool find_enabled(struct tcmu_port *port, char *text, size_t size)
 	return r < 0 || text[0] == '1';
 }
 
-/* Cuts "<text>/" off a line; false: there is none, or it does not fit. */
+/* Cuts "<text>/" off a line. False: there is none, or it does not fit. */
 static bool take_part(const char **line, char *part, size_t size)
 {
 	size_t length = strcspn(*line, "/");
@@ -95,7 +96,7 @@ static bool take_part(const char **line, char *part, size_t size)
 	return true;
 }
 
-/* A number behind a label. */
+/* Parses "<label><number>". */
 static bool parse_part(const char *part, const char *label, uint64_t max, uint64_t *number)
 {
 	size_t length = strlen(label);
@@ -104,7 +105,7 @@ static bool parse_part(const char *part, const char *label, uint64_t max, uint64
 		tcmu_parse_unsigned(part + length, number) == 0 && *number <= max;
 }
 
-/* One line of members. False: it is none, or the port has gone. */
+/* Reads the port that a line of members names. False: the line names none, or the port is gone. */
 static bool read_port(const char *line, struct tcmu_port *port)
 {
 	char text[64];
@@ -174,7 +175,7 @@ static uint8_t read_status(const struct tcmu_name *name, const char *group)
 	return strstr(text, "Explicit") ? 1 : strstr(text, "Implicit") ? 2 : 0;
 }
 
-/* 1: it has a number; 0: it has none yet, or is not there any more; -ENOMEM. */
+/* Returns 1: read; 0: the group has no identifier yet, or is gone; or -ENOMEM. */
 static int read_group(const struct tcmu_name *name, struct tcmu_port_group *group)
 {
 	char text[64];
@@ -203,7 +204,7 @@ static int compare_groups(const void *a, const void *b)
 	return ((const struct tcmu_port_group *) a)->id - ((const struct tcmu_port_group *) b)->id;
 }
 
-/* Adds a group to the array. 0, or -ENOMEM. */
+/* Adds a group to the array. Returns 0 or -ENOMEM. */
 static int add_group(
 	const struct tcmu_name *name, const char *directory, struct tcmu_port_group **groups,
 	int *cnt)
@@ -276,7 +277,7 @@ int tcmu_port_groups_set_state(
 {
 	int r = write_group(name, group, "alua_access_state", state);
 
-	/* The kernel takes what is written for its own decision. */
+	/* The kernel records a written state as its own decision; this corrects it. */
 	return r < 0 || !by_initiator ? r : write_group(name, group, "alua_access_status", 1);
 }
 

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command ring: fetching entries, writing answers. One thread at a time; the caller serialises.
+ * The command ring: fetching entries, writing completions. One thread at a time; the caller
+ * serialises.
  *
- * The memory is shared and may change at any moment. Whatever is checked is first copied, once, and
- *only the copy is used: a change between check and use can therefore not lead out of the mapping.
- *Three positions go round the ring:
+ * The memory is shared and may change at any moment. Everything that is checked is first copied,
+ *once, and only the copy is used; so a change between check and use cannot lead out of the mapping.
+ *Three positions move round the ring:
  *
  *	published <= tail <= next <= cmd_head		(counted from published, modulo cmdr_size)
  *
- * The kernel reuses nothing between published and cmd_head, so next can not catch up with
- *published, and tail == next says that nothing is outstanding. cmd_tail is ours alone: when it is
- *not what was published, somebody has reset the ring, and what lies at next is not meant for us.
+ * The kernel reuses nothing between published and cmd_head. So next cannot catch up with published,
+ * and tail == next means that no command is outstanding. Only this library writes cmd_tail: if it
+ * differs from published, the ring was reset, and the entry at next is not for us.
  */
 #include <tcmu/ring.h>
 
@@ -37,7 +38,7 @@ struct ring_slot {
 	uint16_t cmd_id;
 };
 
-/* Copies from shared memory; what follows can only look at the copy. */
+/* Copies from shared memory. The fence keeps the compiler from reading the shared memory again. */
 static void copy_shared(void *copy, const void *shared, size_t length)
 {
 	memcpy(copy, shared, length);
@@ -59,7 +60,7 @@ static bool position_valid(const struct tcmu_ring *ring, uint32_t position)
 	return position < ring->cmdr_size && position % TCMU_OP_ALIGN_SIZE == 0;
 }
 
-/* How far position is ahead of the published tail. */
+/* The distance in bytes from the published tail to position. */
 static uint32_t ring_distance(const struct tcmu_ring *ring, uint32_t position)
 {
 	return position >= ring->published ? position - ring->published
@@ -90,8 +91,8 @@ static int read_slot(
 	return 0;
 }
 
-/* The tail goes over all that needs no answer, up to the next command or to what was not fetched. A
- * corrupt slot stops it, too: the next completion reports that. */
+/* Moves the tail past slots that need no answer, up to the next command or the first entry that is
+ * not fetched. It also stops at a corrupt slot, which the next completion reports. */
 static void pass_silent_slots(struct tcmu_ring *ring)
 {
 	struct ring_slot slot;
@@ -139,9 +140,9 @@ bool tcmu_ring_pending(const struct tcmu_ring *ring)
 	return __atomic_load_n(&ring_mailbox(ring)->cmd_head, __ATOMIC_ACQUIRE) != ring->next;
 }
 
-/* Copies the CDB, which lies somewhere in the command ring. Its length is found on the way, by the
- * opcode's group (SPC-4 4.2.5.1): no byte is read twice, and none behind it, where the kernel may
- * be writing the next entry. */
+/* Copies the CDB, which is somewhere in the command ring. The opcode's group (SPC-4 4.2.5.1) gives
+ * its length. No byte is read twice, and none after the CDB, where the kernel may be writing the
+ * next entry. */
 static int read_cdb(const struct tcmu_ring *ring, uint64_t offset, struct tcmu_entry *entry)
 {
 	static const uint8_t by_group[8] = {6, 10, 10, 12, 16, 12, 10, 10};
@@ -169,7 +170,7 @@ static int read_cdb(const struct tcmu_ring *ring, uint64_t offset, struct tcmu_e
 	return 0;
 }
 
-/* Copies the iovecs at slot; each has to lie in the data area, behind the command ring. */
+/* Copies the iovecs at slot. Each must be in the data area, which follows the command ring. */
 static int read_iovecs(
 	const struct tcmu_ring *ring, const uint8_t *slot, uint32_t count, struct iovec *iov,
 	uint64_t *total)
@@ -185,7 +186,7 @@ static int read_iovecs(
 		offset = (uintptr_t) copy.iov_base;
 		if (offset < start || offset > ring->length || copy.iov_len > ring->length - offset)
 			return -EBADMSG;
-		/* A command's data is counted in 32 bits; this also bounds the sum. */
+		/* The length of a command's data has 32 bits; this also bounds the sum. */
 		if (copy.iov_len > UINT32_MAX - *total)
 			return -EBADMSG;
 		*total += copy.iov_len;
@@ -199,7 +200,7 @@ static int read_command(
 	struct iovec *iov, uint32_t iov_max)
 {
 	const uint8_t *at = slot_at(ring, ring->next);
-	struct tcmu_cmd_entry copy; /* its request, that is */
+	struct tcmu_cmd_entry copy; /* only its request is copied */
 	uint64_t iov_room = (slot->length - TCMU_ENTRY_IOV_OFFSET) /
 		sizeof(struct tcmu_kernel_iovec);
 	int r;
@@ -246,11 +247,12 @@ static void skip_slot(struct tcmu_ring *ring, const struct ring_slot *slot)
 	pass_silent_slots(ring);
 }
 
-/* Whether the kernel's positions still go with ours. 1: there is something at next; 0: nothing. */
+/* Checks the kernel's positions against ours. Returns 1: there is an entry at next; 0: none; or a
+ * negative errno. */
 static int check_head(const struct tcmu_ring *ring, uint32_t *head)
 {
 	*head = __atomic_load_n(&ring_mailbox(ring)->cmd_head, __ATOMIC_ACQUIRE);
-	/* A reset stores the tail first, then the head; which may have come round to next since. */
+	/* A reset stores the tail first, then the head, which may have reached next again since. */
 	if (__atomic_load_n(&ring_mailbox(ring)->cmd_tail, __ATOMIC_RELAXED) != ring->published)
 		return -ESTALE;
 	if (*head == ring->next)
@@ -305,7 +307,7 @@ uint16_t tcmu_entry_tmr_id(const struct tcmu_entry *entry, uint32_t index)
 	uint16_t id;
 
 	if (index >= entry->tmr_count)
-		return 0; /* no command is called so */
+		return 0; /* no such command */
 	memcpy(&id, (const uint8_t *) entry->tmr_ids + index * sizeof(id), sizeof(id));
 	return id;
 }

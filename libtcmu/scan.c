@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TCMU devices in /sys/class/uio, the parts of their names, adapters of tcm_loop. Nothing is kept
- * between calls; any thread.
+ * TCMU devices in /sys/class/uio, the parts of their names, adapters of tcm_loop. No state; any
+ * thread.
  */
 #include <tcmu/scan.h>
 
@@ -14,7 +14,7 @@
 
 #define NAME_PREFIX "tcm-user/"
 
-/* Parses [0-9]+ up to end, without leading zeros: what the kernel prints with %u. */
+/* Parses [0-9]+ up to end, without leading zeros, as the kernel prints it with %u. */
 static int parse_decimal(const char *text, const char *end, uint32_t *value)
 {
 	uint64_t n = 0;
@@ -64,7 +64,7 @@ int tcmu_name_parse(const char *text, struct tcmu_name *name)
 	if (r < 0)
 		return r;
 	if (length == 0 || strcmp(name->name, ".") == 0 || strcmp(name->name, "..") == 0)
-		return -EINVAL; /* no folder of configfs is called so */
+		return -EINVAL; /* not a name of a directory in configfs */
 	if (backstore[length] == '\0')
 		return 0;
 
@@ -150,7 +150,7 @@ int tcmu_scan(struct tcmu_scan_entry **entries)
 		return r;
 	dir = opendir(path);
 	if (!dir)
-		return errno == ENOENT ? 0 : -errno; /* without the uio module there is no class */
+		return errno == ENOENT ? 0 : -errno; /* the uio module is not loaded */
 	while (r == 0 && (errno = 0, dirent = readdir(dir)))
 		if (parse_uio(dirent->d_name, &minor))
 			r = append_minor(minor, &found, &count);

@@ -21,8 +21,7 @@
 
 #include "kernel-file.h"
 
-/* What open, mmap, read and write say of a device that is not registered any more; one word for all
- * of them.
+/* Converts the errors of open, mmap, read and write for an unregistered device to one: -ENODEV.
  */
 static int uio_error(int error)
 {
@@ -119,8 +118,8 @@ int tcmu_uio_replace_inaccessible(struct tcmu_uio *uio)
 	return base == MAP_FAILED ? -errno : 0;
 }
 
-/* Copies through the kernel, which says -EFAULT of a page that it took back where a plain access
- * would be SIGBUS. */
+/* Copies through the kernel: for a page that the kernel has reclaimed that fails with EFAULT,
+ * where a plain access would raise SIGBUS. */
 static void copy_range(uint8_t *to, uint8_t *from, size_t length)
 {
 	while (length > 0) {
@@ -128,7 +127,7 @@ static void copy_range(uint8_t *to, uint8_t *from, size_t length)
 		struct iovec remote = {.iov_base = from, .iov_len = length};
 		ssize_t n = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
 
-		if (n < 0 && errno != EFAULT) { /* a sandbox forbids the call */
+		if (n < 0 && errno != EFAULT) { /* a sandbox may forbid the call */
 			memcpy(to, from, length);
 			return;
 		}
