@@ -5,6 +5,7 @@
  */
 #include <tcmu/configfs.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,7 @@ static int read_file(
 	char path[TCMU_PATH_SIZE];
 	int r;
 
+	assert(directory[0] == '\0' || directory[strlen(directory) - 1] == '/');
 	r = tcmu_path(
 		path, "/sys/kernel/config/target/core/user_%u/%s/%s%s", name->hba, name->name,
 		directory, file);
@@ -33,6 +35,7 @@ static int write_file(
 	char path[TCMU_PATH_SIZE];
 	int r;
 
+	assert(directory[0] == '\0' || directory[strlen(directory) - 1] == '/');
 	r = tcmu_path(
 		path, "/sys/kernel/config/target/core/user_%u/%s/%s%s", name->hba, name->name,
 		directory, file);

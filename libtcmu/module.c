@@ -5,6 +5,7 @@
  */
 #include <tcmu/module.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libkmod.h>
@@ -113,6 +114,7 @@ static int open_parameter(const char *parameter)
 /* A parameter wants its text at offset 0, wherever the last write has ended. */
 static int write_digit(int fd, const char *value)
 {
+	assert(fd >= 0 && value[0] && !value[1]);
 	return pwrite(fd, value, 1, 0) < 0 ? -errno : 0;
 }
 
@@ -122,6 +124,7 @@ static int reset_blocked(int reset_fd, int block_fd)
 {
 	int r = write_digit(reset_fd, "1"), unblocked;
 
+	assert(reset_fd >= 0 && block_fd >= 0);
 	if (r != -EBUSY)
 		return r;
 	r = write_digit(block_fd, "1");

@@ -14,6 +14,7 @@
  */
 #include <tcmu/netlink.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +71,7 @@ static int decode_reconfig(struct nlattr *attrs[static TCMU_ATTR_MAX + 1], struc
 		return 0;
 	}
 	event->reconfig = TCMU_RECONFIG_CONFIG;
+	assert(config);
 	length = strlen(nla_get_string(config));
 	if (length > 0 &&
 	    nla_get_string(config)[length - 1] == '\n') /* the kernel passes the newline of echo */
@@ -186,6 +188,7 @@ static int open_sockets(struct tcmu_netlink *netlink)
 	const int size = RECEIVE_BUFFER;
 	int family, group = 0, fd, r;
 
+	assert(!netlink->requests && !netlink->events);
 	r = connect_socket(&netlink->requests);
 	if (r == 0)
 		r = connect_socket(&netlink->events);
@@ -231,6 +234,7 @@ void tcmu_netlink_close(struct tcmu_netlink *netlink)
 
 int tcmu_netlink_fd(const struct tcmu_netlink *netlink)
 {
+	assert(netlink->events);
 	return nl_socket_get_fd(netlink->events);
 }
 
@@ -266,6 +270,7 @@ static int send_request(struct tcmu_netlink *netlink, struct nl_msg *message, bo
 		nlmsg_free(message);
 		return -ENOMEM;
 	}
+	assert(message && netlink->requests);
 	nlmsg_hdr(message)->nlmsg_flags |= NLM_F_ACK;
 	r = nl_send_auto(netlink->requests, message);
 	if (r >= 0)
@@ -313,6 +318,7 @@ int tcmu_netlink_reply(
 	};
 	struct nl_msg *message = new_request(netlink, done[kind]);
 
+	assert(kind >= TCMU_EVENT_ADDED && kind <= TCMU_EVENT_RECONFIG);
 	if (!message)
 		return -ENOMEM;
 	return send_request(
@@ -354,6 +360,7 @@ static int read_datagram(struct tcmu_netlink *netlink)
 		.msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1};
 	ssize_t n;
 
+	assert(netlink->unread == 0);
 	do
 		n = recvmsg(nl_socket_get_fd(netlink->events), &header, MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
@@ -375,6 +382,7 @@ static int take_message(struct tcmu_netlink *netlink, struct tcmu_event *event)
 	size_t length;
 	int r;
 
+	assert(netlink->position + netlink->unread <= sizeof(netlink->datagram));
 	if (!nlmsg_ok(header, (int) netlink->unread)) {
 		netlink->unread = 0;
 		return -EBADMSG;

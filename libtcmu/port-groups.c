@@ -7,6 +7,7 @@
  */
 #include <tcmu/port-groups.h>
 
+#include <assert.h>
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -148,6 +149,7 @@ static int read_ports(const struct tcmu_name *name, struct tcmu_port_group *grou
 		*end = '\0';
 		while (line < end && !*line)
 			line++;
+		assert(group->port_cnt < lines);
 		if (read_port(line, &group->ports[group->port_cnt]))
 			group->port_cnt++;
 	}
@@ -195,6 +197,7 @@ static int read_group(const struct tcmu_name *name, struct tcmu_port_group *grou
 	for (size_t i = 0; i < sizeof(supports) / sizeof(supports[0]); i++)
 		if (read_group_number(name, group->name, supports[i].file))
 			group->supported |= supports[i].bit;
+	assert(!group->ports && group->port_cnt == 0);
 	r = read_ports(name, group);
 	return r < 0 ? r : 1;
 }
@@ -212,6 +215,7 @@ static int add_group(
 	struct tcmu_port_group *more = realloc(*groups, ((size_t) *cnt + 1) * sizeof(*more));
 	int r;
 
+	assert(*cnt >= 0);
 	if (!more)
 		return -ENOMEM;
 	*groups = more;
@@ -255,6 +259,7 @@ int tcmu_port_groups_read(const struct tcmu_name *name, struct tcmu_port_group *
 
 void tcmu_port_groups_free(struct tcmu_port_group *groups, int cnt)
 {
+	assert(cnt >= 0 && (groups || cnt == 0));
 	for (int i = 0; i < cnt; i++)
 		free(groups[i].ports);
 	free(groups);

@@ -15,6 +15,7 @@
  */
 #include <tcmu/ring.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -70,6 +71,7 @@ static uint32_t ring_distance(const struct tcmu_ring *ring, uint32_t position)
 static uint32_t ring_advance(const struct tcmu_ring *ring, uint32_t position, uint32_t length)
 {
 	position += length; /* at most cmdr_size: no entry crosses the end */
+	assert(position <= ring->cmdr_size);
 	return position == ring->cmdr_size ? 0 : position;
 }
 
@@ -165,6 +167,7 @@ static int read_cdb(const struct tcmu_ring *ring, uint64_t offset, struct tcmu_e
 		return -EBADMSG;
 	if (length > TCMU_CDB_MAX)
 		length = TCMU_CDB_MAX;
+	assert(length >= copied && length <= sizeof(entry->cdb));
 	copy_shared(entry->cdb + copied, ring->base + offset + copied, length - copied);
 	entry->cdb_length = (uint8_t) length;
 	return 0;
@@ -205,6 +208,7 @@ static int read_command(
 		sizeof(struct tcmu_kernel_iovec);
 	int r;
 
+	assert(slot->op == TCMU_OP_CMD);
 	copy_shared(&copy, at, TCMU_ENTRY_IOV_OFFSET);
 	if ((uint64_t) copy.req.iov_cnt + copy.req.iov_bidi_cnt + copy.req.iov_dif_cnt > iov_room)
 		return -EBADMSG;
@@ -228,6 +232,7 @@ static int read_tmr(
 	const uint8_t *at = slot_at(ring, ring->next);
 	struct tcmu_tmr_entry copy;
 
+	assert(slot->op == TCMU_OP_TMR);
 	if (slot->length < sizeof(copy))
 		return -EBADMSG;
 	copy_shared(&copy, at, sizeof(copy));
@@ -243,6 +248,7 @@ static int read_tmr(
 
 static void skip_slot(struct tcmu_ring *ring, const struct ring_slot *slot)
 {
+	assert(slot->op != TCMU_OP_CMD);
 	ring->next = ring_advance(ring, ring->next, slot->length);
 	pass_silent_slots(ring);
 }
@@ -251,6 +257,7 @@ static void skip_slot(struct tcmu_ring *ring, const struct ring_slot *slot)
  * negative errno. */
 static int check_head(const struct tcmu_ring *ring, uint32_t *head)
 {
+	assert(position_valid(ring, ring->next));
 	*head = __atomic_load_n(&ring_mailbox(ring)->cmd_head, __ATOMIC_ACQUIRE);
 	/* A reset stores the tail first, then the head, which may have reached next again since. */
 	if (__atomic_load_n(&ring_mailbox(ring)->cmd_tail, __ATOMIC_RELAXED) != ring->published)
@@ -334,6 +341,7 @@ static void write_response(
 	memcpy(slot + offsetof(struct tcmu_cmd_entry_hdr, cmd_id), &answer.hdr.cmd_id,
 	       sizeof(answer.hdr.cmd_id));
 	slot[offsetof(struct tcmu_cmd_entry_hdr, uflags)] = answer.hdr.uflags;
+	assert(length <= sizeof(answer));
 	memcpy(slot + TCMU_ENTRY_RSP_OFFSET, &answer.rsp, length - TCMU_ENTRY_RSP_OFFSET);
 }
 
@@ -357,6 +365,7 @@ void tcmu_ring_publish(struct tcmu_ring *ring)
 {
 	uint32_t *cmd_tail = &ring_mailbox(ring)->cmd_tail;
 
+	assert(position_valid(ring, ring->tail));
 	if (ring->tail == ring->published ||
 	    __atomic_load_n(cmd_tail, __ATOMIC_RELAXED) != ring->published)
 		return;

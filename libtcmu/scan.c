@@ -5,8 +5,10 @@
  */
 #include <tcmu/scan.h>
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +21,7 @@ static int parse_decimal(const char *text, const char *end, uint32_t *value)
 {
 	uint64_t n = 0;
 
+	assert(text <= end);
 	if (text == end || (*text == '0' && text + 1 != end))
 		return -EINVAL;
 	for (; text < end; text++) {
@@ -34,6 +37,7 @@ static int parse_decimal(const char *text, const char *end, uint32_t *value)
 
 static int copy_part(char *to, size_t size, const char *from, size_t length)
 {
+	assert(size > 0);
 	if (length >= size)
 		return -ENAMETOOLONG;
 	memcpy(to, from, length);
@@ -163,6 +167,7 @@ int tcmu_scan(struct tcmu_scan_entry **entries)
 	}
 	if (count > 0)
 		qsort(found, count, sizeof(*found), compare_minors);
+	assert(count <= INT_MAX && (found || count == 0));
 	*entries = found;
 	return (int) count;
 }

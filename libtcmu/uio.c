@@ -9,6 +9,7 @@
  */
 #include <tcmu/uio.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -59,6 +60,7 @@ int tcmu_uio_map(struct tcmu_uio *uio)
 	void *base;
 	int r;
 
+	assert(uio->fd >= 0 && !uio->base);
 	r = tcmu_scan_map_size(uio->minor, &size);
 	if (r < 0)
 		return r;
@@ -133,6 +135,7 @@ static void copy_range(uint8_t *to, uint8_t *from, size_t length)
 		}
 		if (n <= 0)
 			return;
+		assert((size_t) n <= length);
 		to += n;
 		from += n;
 		length -= (size_t) n;
@@ -180,6 +183,7 @@ void tcmu_uio_unmap(struct tcmu_uio *uio)
 {
 	if (!uio->base)
 		return;
+	assert(uio->length > 0);
 	munmap(uio->base, uio->length);
 	uio->base = NULL;
 	uio->length = 0;
