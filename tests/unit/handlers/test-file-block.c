@@ -332,7 +332,7 @@ static void one_that_is_in_use_is_refused(void **state)
 {
 	(void) state;
 	disk.in_use = true;
-	refused_by_all("", 512, -EBUSY, "in use: mounted, or held by another driver: /");
+	refused_by_all("", 512, -EBUSY, "in use: mounted, or opened by another driver: /");
 	host->read_only = true;
 	assert_int_equal(fake_check(host, disk.path, SIZE, 512), 0);
 	opened("", 512);
@@ -342,7 +342,7 @@ static void one_that_is_read_only_can_only_be_read(void **state)
 {
 	(void) state;
 	disk.read_only = true;
-	refused_by_all("", 512, -EROFS, "ro=1 makes a read-only device of it");
+	refused_by_all("", 512, -EROFS, "ro=1 makes the device read-only");
 	host->read_only = true;
 	assert_int_equal(fake_check(host, disk.path, SIZE, 512), 0);
 	opened("", 512);

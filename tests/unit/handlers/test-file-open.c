@@ -158,7 +158,7 @@ static void what_is_no_file_is_refused(void **state)
 
 	refused_by_all(
 		host, fixture->folder, -EISDIR,
-		"a folder; a regular file or a block device is expected: /");
+		"is a directory; a regular file or a block device is expected: /");
 	refused_by_all(host, "/dev/null", -ENOTBLK, "a character device");
 	assert_int_equal(mkfifo(fixture->path, 0600), 0);
 	refused_by_all(host, fixture->path, -ENOTBLK, "neither a regular file nor a block device");
@@ -177,9 +177,10 @@ static void a_path_that_leads_nowhere_is_refused(void **state)
 	refused_by_all(host, file_in(fixture, "disk.img/x.img"), -ENOTDIR, "Not a directory");
 	assert_int_equal(symlink("nowhere", file_in(fixture, "link")), 0);
 	refused_by_all(
-		host, file_in(fixture, "link"), -ENOENT, "a symbolic link that leads to nothing");
+		host, file_in(fixture, "link"), -ENOENT,
+		"the target of the symbolic link does not exist");
 	assert_int_equal(symlink("loop", file_in(fixture, "loop")), 0);
-	refused_by_all(host, file_in(fixture, "loop"), -ELOOP, "cannot be reached");
+	refused_by_all(host, file_in(fixture, "loop"), -ELOOP, "cannot access the file");
 	assert_false(exists(file_in(fixture, "nowhere")));
 	refused_by_all(host, "", -EINVAL, "a path is expected");
 	refused_by_all(host, "x.img", -EINVAL, "must start with '/'");
@@ -201,7 +202,7 @@ static void a_long_path_keeps_the_cause_in_the_reason(void **state)
 	name[250] = '\0';
 	refused_by_all(
 		host, name, -ENOENT,
-		"the folder cannot be reached: No such file or directory: /xxx");
+		"cannot access the directory: No such file or directory: /xxx");
 }
 
 static void what_the_kernel_or_targetcli_would_cut_is_refused_by_the_check(void **state)
@@ -274,7 +275,7 @@ static void what_may_not_be_read_or_written_is_refused(void **state)
 	if (self == 0)
 		assert_int_equal(seteuid(65534), 0);
 	refused_by_all(host, file, -EACCES, "cannot be written: Permission denied: /tmp/");
-	refused_by_all(host, missing, -EACCES, "cannot be created: ");
+	refused_by_all(host, missing, -EACCES, "cannot create the file: ");
 	host->read_only = true;
 	assert_int_equal(fake_check(host, file, FILE_SIZE, BLOCK_SIZE), 0);
 	assert_int_equal(seteuid(self), 0);
@@ -339,7 +340,7 @@ static void the_claim_is_known_before_it_is_opened(void **state)
 	assert_string_equal(claim, "");
 	assert_false(exists(fixture->path));
 	refused(fake_identify(host, fixture->folder, claim, sizeof(claim)), -EISDIR, host,
-		"a folder");
+		"a directory");
 	assert_string_equal(claim, "");
 	(void) file_opened(state, "");
 	assert_int_equal(fake_identify(host, fixture->path, claim, sizeof(claim)), 0);
@@ -384,7 +385,7 @@ static void nothing_is_left_open(void **state)
 		assert_int_equal(open_fds(), before);
 		assert_int_equal(
 			fake_check(fixture->host, fixture->path, FILE_SIZE, BLOCK_SIZE), 0);
-		refused_by_all(fixture->host, fixture->folder, -EISDIR, "a folder");
+		refused_by_all(fixture->host, fixture->folder, -EISDIR, "a directory");
 		refused(fake_open(fixture->host, fixture->path, FILE_SIZE * 2, BLOCK_SIZE), -EINVAL,
 			fixture->host, "too few");
 		assert_int_equal(open_fds(), before);

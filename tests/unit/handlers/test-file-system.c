@@ -211,11 +211,11 @@ static void each_is_refused(const struct refusal *refusals, size_t cnt, bool exi
 static void a_file_that_cannot_be_made_leaves_nothing_behind(void **state)
 {
 	static const struct refusal refusals[] = {
-		{"", OPEN, 1, EROFS, "cannot be created: "},
-		{"", FTRUNCATE, 1, EFBIG, "cannot be created with 1048576 bytes"},
-		{"", FSYNC, 1, ENOSPC, "cannot be created with"},
-		{"", FSYNC, 2, EIO, "cannot be created with"},
-		{"", FSTAT, 1, EIO, "cannot be created with"},
+		{"", OPEN, 1, EROFS, "cannot create the file: "},
+		{"", FTRUNCATE, 1, EFBIG, "cannot create the file with 1048576 bytes"},
+		{"", FSYNC, 1, ENOSPC, "cannot create the file with"},
+		{"", FSYNC, 2, EIO, "cannot create the file with"},
+		{"", FSTAT, 1, EIO, "cannot create the file with"},
 		{"", OPEN, 2, EMFILE, "cannot be written"},
 		{"", OPEN_ZERO, 1, ENOENT, "/dev/zero"},
 		{";direct=1", OPEN, 3, EMFILE, "cannot be written"},
@@ -244,8 +244,8 @@ static void what_the_kernel_says_is_told_with_what_to_do(void **state)
 {
 	static const struct refusal refusals[] = {
 		{"", OPEN, 1, ETXTBSY, "in use as a program or as swap space"},
-		{"", OPEN, 1, EROFS, "ro=1 makes a read-only device of it"},
-		{";direct=1", OPEN, 2, EINVAL, "leave direct=1 out"},
+		{"", OPEN, 1, EROFS, "ro=1 makes the device read-only"},
+		{";direct=1", OPEN, 2, EINVAL, "remove direct=1"},
 	};
 
 	(void) state;
@@ -262,9 +262,9 @@ static void what_the_kernel_says_is_told_with_what_to_do(void **state)
 static void a_file_that_cannot_grow_stays(void **state)
 {
 	static const struct refusal refusals[] = {
-		{";grow=1", FTRUNCATE, 1, ENOSPC, "cannot be extended to 1048576 bytes"},
-		{";grow=1", FSYNC, 1, EIO, "cannot be extended to 1048576 bytes"},
-		{";grow=1", FSTAT, 4, EIO, "cannot be extended"},
+		{";grow=1", FTRUNCATE, 1, ENOSPC, "cannot extend the file to 1048576 bytes"},
+		{";grow=1", FSYNC, 1, EIO, "cannot extend the file to 1048576 bytes"},
+		{";grow=1", FSTAT, 4, EIO, "cannot extend the file"},
 	};
 
 	(void) state;
@@ -303,7 +303,7 @@ static void where_the_kernel_does_not_tell_reads_find_out_what_direct_io_needs(v
 	}
 	sys.read_align = 8192;
 	assert_int_equal(open_with(";direct=1", 4096), -EINVAL);
-	said("its file system does no direct I/O; leave direct=1 out");
+	said("its file system has no direct I/O; remove direct=1");
 	sys.read_align = 4096;
 	assert_int_equal(open_with(";direct=1", 512), -EINVAL);
 	said("direct I/O needs blocks of 4096 bytes there, the device has blocks of 512");
@@ -315,7 +315,7 @@ static void a_file_system_without_direct_io_is_refused_when_it_is_asked_for(void
 	make(sys.path, SIZE);
 	sys.dio_mask = STATX_DIOALIGN;
 	assert_int_equal(open_with(";direct=1", 4096), -EINVAL);
-	said("its file system does no direct I/O");
+	said("its file system has no direct I/O");
 	sys.dio_align = 1024;
 	assert_int_equal(open_with(";direct=1", 4096), 0);
 	assert_int_equal(host->info.optimal_dio_align, 1024);
@@ -324,7 +324,7 @@ static void a_file_system_without_direct_io_is_refused_when_it_is_asked_for(void
 	sys.nth = 2;
 	sys.error = EINVAL;
 	assert_int_equal(open_with(";direct=1", 4096), -EINVAL);
-	said("its file system does no direct I/O");
+	said("its file system has no direct I/O");
 }
 
 static void a_file_system_without_holes_gives_no_space_back(void **state)
@@ -340,10 +340,10 @@ static void a_file_system_without_holes_gives_no_space_back(void **state)
 static void a_resize_that_fails_says_why(void **state)
 {
 	static const struct refusal refusals[] = {
-		{"", FTRUNCATE, 1, ENOSPC, "cannot be extended to 2097152 bytes"},
-		{"", FSYNC, 1, EIO, "cannot be extended to 2097152 bytes"},
+		{"", FTRUNCATE, 1, ENOSPC, "cannot extend the file to 2097152 bytes"},
+		{"", FSYNC, 1, EIO, "cannot extend the file to 2097152 bytes"},
 		{"", FSTAT, 1, EIO, "cannot be read"},
-		{"", FSTAT, 2, EIO, "cannot be extended"},
+		{"", FSTAT, 2, EIO, "cannot extend the file"},
 	};
 
 	(void) state;

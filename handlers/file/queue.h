@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests in their order of arrival. The I/O thread only.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+struct file_request;
+
+/* All zero: empty. A request is in one queue at a time. */
+struct file_queue {
+	struct file_request *first;
+	struct file_request *last; /* undefined while the queue is empty */
+};
+
+/* Appends a request. */
+void file_queue_add(struct file_queue *queue, struct file_request *request);
+
+/* Removes and returns the first request; NULL: the queue is empty. */
+struct file_request *file_queue_take(struct file_queue *queue);
+
+/* Returns the whole queue and leaves it empty. */
+struct file_queue file_queue_take_all(struct file_queue *queue);
+
+/* Removes a request. False: it is not in the queue. */
+bool file_queue_remove(struct file_queue *queue, struct file_request *request);
