@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The fault handler: a disk in a file that injects faults on request, to test everything that must
  * survive them.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Open, close, resize and the check of a config string, for the handler's table.
  */
