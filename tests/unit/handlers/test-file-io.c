@@ -204,7 +204,7 @@ static const struct errno_case errno_cases[] = {
 
 /* A request of LENGTH at 4096, under the faults that were set: the error it ends with, and where.
  */
-static void ends(
+static void ends_with(
 	struct fake_host *host, enum tcmu_io_op op, uint32_t flags, int error, uint64_t where)
 {
 	struct fake_io *io = fake_io_new(host, op, 4096, LENGTH);
@@ -225,13 +225,13 @@ static void every_error_is_told_with_its_place(void **state)
 		const struct errno_case *c = &errno_cases[i];
 
 		fake_fault(host, TCMU_AIO_READV, 1, FAKE_FAIL, c->error);
-		ends(host, TCMU_IO_READ, 0, c->told, 4096);
+		ends_with(host, TCMU_IO_READ, 0, c->told, 4096);
 		fake_fault(host, TCMU_AIO_WRITEV, 1, FAKE_FAIL, c->error);
-		ends(host, TCMU_IO_WRITE, 0, c->told, 4096);
+		ends_with(host, TCMU_IO_WRITE, 0, c->told, 4096);
 		fake_fault(host, TCMU_AIO_FALLOCATE, 1, FAKE_FAIL, c->error);
-		ends(host, TCMU_IO_UNMAP, 0, c->told, 4096);
+		ends_with(host, TCMU_IO_UNMAP, 0, c->told, 4096);
 		fake_fault(host, TCMU_AIO_FALLOCATE, 1, FAKE_FAIL, c->error);
-		ends(host, TCMU_IO_WRITE_ZEROES, 0, c->told, 4096);
+		ends_with(host, TCMU_IO_WRITE_ZEROES, 0, c->told, 4096);
 	}
 	assert_int_equal(host->events, 0);
 }
@@ -245,10 +245,10 @@ static void an_error_after_a_part_is_told_with_its_place(void **state)
 
 		fake_fault(host, TCMU_AIO_READV, 1, FAKE_SHORT, 1536);
 		fake_fault(host, TCMU_AIO_READV, 2, FAKE_FAIL, c->error);
-		ends(host, TCMU_IO_READ, 0, c->told, 4096 + 1536);
+		ends_with(host, TCMU_IO_READ, 0, c->told, 4096 + 1536);
 		fake_fault(host, TCMU_AIO_WRITEV, 1, FAKE_SHORT, 1537);
 		fake_fault(host, TCMU_AIO_WRITEV, 2, FAKE_FAIL, c->error);
-		ends(host, TCMU_IO_WRITE, 0, c->told, 4096 + 1537);
+		ends_with(host, TCMU_IO_WRITE, 0, c->told, 4096 + 1537);
 	}
 	assert_int_equal(host->events, 0);
 }
@@ -299,7 +299,7 @@ static void a_stable_write_on_a_failing_device_fails_all_that_follow(void **stat
 		struct fake_host *host = file_opened(state, "");
 
 		fake_fault(host, TCMU_AIO_WRITEV, 1, FAKE_FAIL, c->error);
-		ends(host, TCMU_IO_WRITE, TCMU_IO_FUA, c->told, 4096);
+		ends_with(host, TCMU_IO_WRITE, TCMU_IO_FUA, c->told, 4096);
 		if (c->device_fails)
 			refused_after_failure(host, c->error);
 		else
@@ -344,7 +344,7 @@ static void start_flushes(struct fake_host *host, struct fake_io **ios, unsigned
 		ios[i] = fake_io_new(host, TCMU_IO_FLUSH, 0, 0);
 		fake_io_submit(ios[i]);
 	}
-	fake_turn(host);
+	fake_host_iterate(host);
 }
 
 static void end_flushes(struct fake_io **ios, unsigned cnt, int error)
@@ -410,12 +410,12 @@ static void the_others_flush_when_the_one_that_made_the_call_is_cancelled(void *
 	fake_fault(host, TCMU_AIO_FDATASYNC, 2, FAKE_STICK, 0);
 	start_flushes(host, ios, 4);
 	fake_unstick(host);
-	fake_turn(host);
+	fake_host_iterate(host);
 	assert_true(ios[0]->done);
-	assert_int_equal(fake_stuck(host), 1);
+	assert_int_equal(fake_stuck_calls(host), 1);
 	start_flushes(host, ios + 4, 1);
 	fake_io_cancel(ios[1]);
-	fake_turn(host);
+	fake_host_iterate(host);
 	assert_int_equal(ios[1]->error, -ECANCELED);
 	assert_int_equal(host->calls[TCMU_AIO_FDATASYNC], 3);
 	assert_int_equal(host->events, 0);
@@ -433,8 +433,8 @@ static void a_flush_that_waits_is_cancelled_at_once(void **state)
 	fake_fault(host, TCMU_AIO_FDATASYNC, 2, FAKE_DELAY, 0);
 	start_flushes(host, ios, 3);
 	fake_unstick(host);
-	fake_turn(host);
-	assert_int_equal(fake_stuck(host), 1);
+	fake_host_iterate(host);
+	assert_int_equal(fake_stuck_calls(host), 1);
 	start_flushes(host, ios + 3, 1);
 	/* One that shares the call under way, one that waits for the next. */
 	fake_io_cancel(ios[2]);
@@ -475,7 +475,7 @@ static void a_cancelled_transfer_goes_no_further(void **state)
 
 		fake_fault(host, calls[i], 1, FAKE_DELAY, 0);
 		fake_io_submit(io);
-		fake_turn(host);
+		fake_host_iterate(host);
 		fake_io_cancel(io);
 		fake_unstick(host);
 		/* It was whole before the cancellation could stop it. */
@@ -486,7 +486,7 @@ static void a_cancelled_transfer_goes_no_further(void **state)
 		fake_fault(host, calls[i], 1, FAKE_SHORT, 512);
 		fake_fault(host, calls[i], 2, FAKE_STICK, 0);
 		fake_io_submit(io);
-		fake_turn(host);
+		fake_host_iterate(host);
 		fake_io_cancel(io);
 		assert_int_equal(fake_io_wait(io), -ECANCELED);
 		assert_int_equal(io->io.result, 512);
@@ -501,7 +501,7 @@ static void a_partial_transfer_is_not_continued_after_a_cancellation(void **stat
 
 	fake_fault(host, TCMU_AIO_WRITEV, 1, FAKE_STICK, 0);
 	fake_io_submit(io);
-	fake_turn(host);
+	fake_host_iterate(host);
 	fake_io_cancel_late(io);
 	fake_end_stuck(host, 512);
 	assert_int_equal(fake_io_wait(io), -ECANCELED);
@@ -625,7 +625,7 @@ static void a_cancelled_write_zeroes_goes_no_further(void **state)
 		io->io.flags = TCMU_IO_FUA;
 		fake_fault(host, TCMU_AIO_FALLOCATE, 1, FAKE_STICK, 0);
 		fake_io_submit(io);
-		fake_turn(host);
+		fake_host_iterate(host);
 		fake_io_cancel_late(io);
 		fake_end_stuck(host, results[i]);
 		assert_int_equal(fake_io_wait(io), -ECANCELED);
@@ -637,7 +637,7 @@ static void a_cancelled_write_zeroes_goes_no_further(void **state)
 
 /* ------- MAP ------- */
 
-static void maps(
+static void maps_to(
 	struct fake_host *host, uint64_t offset, uint64_t length, uint64_t bytes, bool mapped)
 {
 	struct fake_io *io = fake_io_new(host, TCMU_IO_MAP, offset, length);
@@ -654,17 +654,17 @@ static void the_map_tells_holes_from_data(void **state)
 	struct fake_host *host = file_opened(state, "");
 
 	assert_true(host->info.caps & TCMU_IO_CAP(TCMU_IO_MAP));
-	maps(host, 0, FILE_SIZE, FILE_SIZE, false);
+	maps_to(host, 0, FILE_SIZE, FILE_SIZE, false);
 	memset(data, 1, sizeof(data));
 	assert_int_equal(fake_write(host, 131072, data, 65536, 0), 0);
-	maps(host, 0, FILE_SIZE, 131072, false);
-	maps(host, 65536, 512, 512, false);
-	maps(host, 131072, FILE_SIZE - 131072, 65536, true);
-	maps(host, 131072 + 512, 4096, 4096, true);
-	maps(host, 196608, FILE_SIZE - 196608, FILE_SIZE - 196608, false);
+	maps_to(host, 0, FILE_SIZE, 131072, false);
+	maps_to(host, 65536, 512, 512, false);
+	maps_to(host, 131072, FILE_SIZE - 131072, 65536, true);
+	maps_to(host, 131072 + 512, 4096, 4096, true);
+	maps_to(host, 196608, FILE_SIZE - 196608, FILE_SIZE - 196608, false);
 	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, 131072 + 4096, 32768, 0), 0);
-	maps(host, 131072, 65536, 4096, true);
-	maps(host, 131072 + 4096, 65536, 32768, false);
+	maps_to(host, 131072, 65536, 4096, true);
+	maps_to(host, 131072 + 4096, 65536, 32768, false);
 }
 
 static void a_block_that_is_data_in_part_is_mapped(void **state)
@@ -675,9 +675,9 @@ static void a_block_that_is_data_in_part_is_mapped(void **state)
 	assert_int_equal(fake_open(host, fixture->path, FILE_SIZE, 4096), 0);
 	fake_fault(host, TCMU_AIO_SEEK_DATA, 1, FAKE_FAIL, 4096 + 1024);
 	fake_fault(host, TCMU_AIO_SEEK_HOLE, 1, FAKE_FAIL, 8192 + 1024);
-	maps(host, 4096, FILE_SIZE - 4096, 8192, true);
+	maps_to(host, 4096, FILE_SIZE - 4096, 8192, true);
 	fake_fault(host, TCMU_AIO_SEEK_DATA, 1, FAKE_FAIL, 12288 + 1024);
-	maps(host, 4096, FILE_SIZE - 4096, 8192, false);
+	maps_to(host, 4096, FILE_SIZE - 4096, 8192, false);
 }
 
 static void a_map_that_fails_says_so(void **state)
@@ -686,14 +686,14 @@ static void a_map_that_fails_says_so(void **state)
 	struct fake_io *io;
 
 	fake_fault(host, TCMU_AIO_SEEK_DATA, 1, FAKE_FAIL, -EIO);
-	ends(host, TCMU_IO_MAP, 0, -EIO, 4096);
+	ends_with(host, TCMU_IO_MAP, 0, -EIO, 4096);
 	fake_fault(host, TCMU_AIO_SEEK_DATA, 1, FAKE_FAIL, 4096);
 	fake_fault(host, TCMU_AIO_SEEK_HOLE, 1, FAKE_FAIL, -ENXIO);
-	ends(host, TCMU_IO_MAP, 0, -ENXIO, 4096);
+	ends_with(host, TCMU_IO_MAP, 0, -ENXIO, 4096);
 	io = fake_io_new(host, TCMU_IO_MAP, 0, LENGTH);
 	fake_fault(host, TCMU_AIO_SEEK_DATA, 1, FAKE_STICK, 0);
 	fake_io_submit(io);
-	fake_turn(host);
+	fake_host_iterate(host);
 	fake_io_cancel_late(io);
 	fake_end_stuck(host, 0);
 	assert_int_equal(fake_io_wait(io), -ECANCELED);

@@ -18,14 +18,14 @@
 
 const struct tcmu_handler *tcmu_handler_entry(void);
 
-static int setup(void **state)
+static int rbd_setup(void **state)
 {
 	fake_rbd_reset();
 	*state = fake_host_with(tcmu_handler_entry(), AIO_THREADS);
 	return 0;
 }
 
-static int teardown(void **state)
+static int rbd_teardown(void **state)
 {
 	fake_host_free(*state);
 	assert_true(fake_rbd_is_idle());
@@ -104,7 +104,7 @@ static void strings_that_name_no_image_are_refused(void **state)
 		assert_int_equal(fake_check(host, bad[i], SIZE, BLOCK), -EINVAL);
 		assert_non_null(strstr(host->reason.text, "pool[/namespace]/image[@snapshot]"));
 		assert_int_equal(fake_open(host, bad[i], SIZE, BLOCK), -EINVAL);
-		assert_int_equal(fake_identify(host, bad[i], claim, sizeof(claim)), -EINVAL);
+		assert_int_equal(fake_claim(host, bad[i], claim, sizeof(claim)), -EINVAL);
 	}
 	assert_int_equal(fake_open(host, "rbd/disk;color=red", SIZE, BLOCK), -EINVAL);
 	assert_string_equal(fake_rbd.id, "");
@@ -138,12 +138,12 @@ static void a_claim_names_the_image_whatever_leads_to_it(void **state)
 	char claim[128], other[128];
 
 	open_disk(host);
-	assert_int_equal(fake_identify(host, "rbd/disk;id=x;conf=/y", claim, sizeof(claim)), 0);
+	assert_int_equal(fake_claim(host, "rbd/disk;id=x;conf=/y", claim, sizeof(claim)), 0);
 	assert_string_equal(claim, host->info.claim);
-	assert_int_equal(fake_identify(host, "rbd/disk/disk", other, sizeof(other)), 0);
+	assert_int_equal(fake_claim(host, "rbd/disk/disk", other, sizeof(other)), 0);
 	assert_string_not_equal(claim, other);
 	fake_rbd.fsid = "7c1f7f5c-0000-4000-8000-0123456789ab";
-	assert_int_equal(fake_identify(host, "rbd/disk", other, sizeof(other)), 0);
+	assert_int_equal(fake_claim(host, "rbd/disk", other, sizeof(other)), 0);
 	assert_string_not_equal(claim, other);
 }
 
@@ -154,7 +154,7 @@ static void long_names_have_claims_of_their_own(void **state)
 
 	for (unsigned i = 0; i < 2; i++) {
 		(void) snprintf(name, sizeof(name), "rbd/%0140u", i);
-		assert_int_equal(fake_identify(host, name, claims[i], sizeof(claims[i])), 0);
+		assert_int_equal(fake_claim(host, name, claims[i], sizeof(claims[i])), 0);
 		assert_true(strlen(claims[i]) > 36);
 	}
 	assert_string_not_equal(claims[0], claims[1]);
@@ -165,10 +165,10 @@ static void what_never_changes_or_is_not_known_is_not_claimed(void **state)
 	struct fake_host *host = *state;
 	char claim[128];
 
-	assert_int_equal(fake_identify(host, "rbd/disk@night", claim, sizeof(claim)), 0);
+	assert_int_equal(fake_claim(host, "rbd/disk@night", claim, sizeof(claim)), 0);
 	assert_string_equal(claim, "");
 	fake_rbd.fsid = "00000000-0000-0000-0000-000000000000";
-	assert_int_equal(fake_identify(host, "rbd/disk", claim, sizeof(claim)), 0);
+	assert_int_equal(fake_claim(host, "rbd/disk", claim, sizeof(claim)), 0);
 	assert_string_equal(claim, "");
 }
 
@@ -644,7 +644,7 @@ static void a_disk_that_the_map_does_not_take_is_served(void **state)
 
 /* ------- the map ------- */
 
-static uint64_t map(struct fake_host *host, uint64_t offset, uint64_t length, bool mapped)
+static uint64_t map_extent(struct fake_host *host, uint64_t offset, uint64_t length, bool mapped)
 {
 	struct fake_io *io = fake_io_new(host, TCMU_IO_MAP, offset, length);
 	uint64_t result;
@@ -662,16 +662,16 @@ static void a_run_ends_where_allocation_changes(void **state)
 	struct fake_host *host = *state;
 
 	open_disk(host);
-	assert_int_equal(map(host, BLOCK, 64 * MIB, false), 64 * MIB);
+	assert_int_equal(map_extent(host, BLOCK, 64 * MIB, false), 64 * MIB);
 	fake_rbd.extents[0].offset = 8 * MIB;
 	fake_rbd.extents[0].length = 4 * MIB;
 	fake_rbd.extents[1].offset = 12 * MIB;
 	fake_rbd.extents[1].length = 4 * MIB;
 	fake_rbd.extents[2].offset = 24 * MIB;
 	fake_rbd.extents[2].length = 4 * MIB;
-	assert_int_equal(map(host, 4 * MIB, 64 * MIB, false), 4 * MIB);
-	assert_int_equal(map(host, 8 * MIB + BLOCK, 48 * MIB, true), 8 * MIB - BLOCK);
-	assert_int_equal(map(host, 8 * MIB, 6 * MIB, true), 6 * MIB);
+	assert_int_equal(map_extent(host, 4 * MIB, 64 * MIB, false), 4 * MIB);
+	assert_int_equal(map_extent(host, 8 * MIB + BLOCK, 48 * MIB, true), 8 * MIB - BLOCK);
+	assert_int_equal(map_extent(host, 8 * MIB, 6 * MIB, true), 6 * MIB);
 }
 
 static void one_request_looks_at_so_many_objects_only(void **state)
@@ -680,7 +680,7 @@ static void one_request_looks_at_so_many_objects_only(void **state)
 
 	fake_rbd.object_size = MIB;
 	open_disk(host);
-	assert_int_equal(map(host, BLOCK, SIZE - BLOCK, false), 256 * MIB - BLOCK);
+	assert_int_equal(map_extent(host, BLOCK, SIZE - BLOCK, false), 256 * MIB - BLOCK);
 	assert_int_equal(fake_rbd.length, 256 * MIB - BLOCK);
 }
 
@@ -696,71 +696,83 @@ static void a_striped_image_has_no_map(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(it_reads_what_ceph_iscsi_writes, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			without_options_the_usual_cluster_is_meant, setup, teardown),
+			it_reads_what_ceph_iscsi_writes, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			namespaces_and_snapshots_are_made_out, setup, teardown),
+			without_options_the_usual_cluster_is_meant, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			strings_that_name_no_image_are_refused, setup, teardown),
+			namespaces_and_snapshots_are_made_out, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			every_option_is_in_the_manual_page, setup, teardown),
+			strings_that_name_no_image_are_refused, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_claim_names_the_image_whatever_leads_to_it, setup, teardown),
+			every_option_is_in_the_manual_page, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			long_names_have_claims_of_their_own, setup, teardown),
+			a_claim_names_the_image_whatever_leads_to_it, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			what_never_changes_or_is_not_known_is_not_claimed, setup, teardown),
+			long_names_have_claims_of_their_own, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			an_open_that_fails_leaves_nothing_behind, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_check_leaves_nothing_behind, setup, teardown),
+			what_never_changes_or_is_not_known_is_not_claimed, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			the_reason_says_who_did_not_answer, setup, teardown),
+			an_open_that_fails_leaves_nothing_behind, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_cache_that_the_image_turns_on_is_told, setup, teardown),
+			a_check_leaves_nothing_behind, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_disk_that_is_only_read_is_opened_so, setup, teardown),
+			the_reason_says_who_did_not_answer, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_resize_wants_an_image_that_is_large_enough, setup, teardown),
+			a_cache_that_the_image_turns_on_is_told, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			zeros_keep_their_space_unless_it_may_be_given_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_block_is_repeated_by_librbd, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_librbd_does_not_take_fails, setup, teardown),
+			a_disk_that_is_only_read_is_opened_so, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			errors_of_the_cluster_are_told_as_they_are_to_be_taken, setup, teardown),
+			a_resize_wants_an_image_that_is_large_enough, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_miscompare_is_told_by_its_place_in_the_block, setup, teardown),
-		cmocka_unit_test_setup_teardown(scattered_halves_are_put_together, setup, teardown),
+			zeros_keep_their_space_unless_it_may_be_given_back, rbd_setup,
+			rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_read_that_falls_short_is_an_error_where_it_ends, setup, teardown),
+			a_block_is_repeated_by_librbd, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			nothing_is_asked_behind_the_end_of_the_image, setup, teardown),
+			what_librbd_does_not_take_fails, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			after_it_was_shut_out_nothing_reaches_librbd, setup, teardown),
+			errors_of_the_cluster_are_told_as_they_are_to_be_taken, rbd_setup,
+			rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			the_service_map_has_what_ceph_iscsi_reads, setup, teardown),
+			a_miscompare_is_told_by_its_place_in_the_block, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			it_says_who_has_the_lock_and_what_went_wrong, setup, teardown),
+			scattered_halves_are_put_together, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			another_owner_is_shut_out_before_the_lock_is_taken, setup, teardown),
+			a_read_that_falls_short_is_an_error_where_it_ends, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_lock_that_cannot_be_had_says_why, setup, teardown),
+			nothing_is_asked_behind_the_end_of_the_image, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			an_image_without_the_feature_is_not_locked, setup, teardown),
+			after_it_was_shut_out_nothing_reaches_librbd, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			who_has_the_lock_is_read_as_other_gateways_wrote_it, setup, teardown),
+			the_service_map_has_what_ceph_iscsi_reads, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_write_without_the_lock_tells_that_it_is_lost, setup, teardown),
-		cmocka_unit_test_setup_teardown(who_was_shut_out_takes_no_lock, setup, teardown),
+			it_says_who_has_the_lock_and_what_went_wrong, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			who_asks_for_the_owner_learns_that_it_was_shut_out, setup, teardown),
+			another_owner_is_shut_out_before_the_lock_is_taken, rbd_setup,
+			rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_disk_that_the_map_does_not_take_is_served, setup, teardown),
+			a_lock_that_cannot_be_had_says_why, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_run_ends_where_allocation_changes, setup, teardown),
+			an_image_without_the_feature_is_not_locked, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			one_request_looks_at_so_many_objects_only, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_striped_image_has_no_map, setup, teardown),
+			who_has_the_lock_is_read_as_other_gateways_wrote_it, rbd_setup,
+			rbd_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_write_without_the_lock_tells_that_it_is_lost, rbd_setup, rbd_teardown),
+		cmocka_unit_test_setup_teardown(
+			who_was_shut_out_takes_no_lock, rbd_setup, rbd_teardown),
+		cmocka_unit_test_setup_teardown(
+			who_asks_for_the_owner_learns_that_it_was_shut_out, rbd_setup,
+			rbd_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_disk_that_the_map_does_not_take_is_served, rbd_setup, rbd_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_run_ends_where_allocation_changes, rbd_setup, rbd_teardown),
+		cmocka_unit_test_setup_teardown(
+			one_request_looks_at_so_many_objects_only, rbd_setup, rbd_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_striped_image_has_no_map, rbd_setup, rbd_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,14 +22,14 @@
 static struct fake_root root;
 static const struct tcmu_name disk = {.hba = 5, .name = "disk"};
 
-static int setup(void **state)
+static int configfs_setup(void **state)
 {
 	(void) state;
 	fake_root_make(&root);
 	return 0;
 }
 
-static int teardown(void **state)
+static int configfs_teardown(void **state)
 {
 	(void) state;
 	fake_root_remove(&root);
@@ -165,7 +165,7 @@ static void the_target_s_folder_is_told(void **state)
 	assert_int_equal(tcmu_configfs_dbroot(path, sizeof(path)), -ENOENT);
 }
 
-#define CONFIGFS_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CONFIGFS_TEST(name) cmocka_unit_test_setup_teardown(name, configfs_setup, configfs_teardown)
 
 int main(void)
 {

@@ -101,7 +101,7 @@ int kmod_module_unref_list(struct kmod_list *list)
 
 #pragma GCC visibility pop
 
-static int setup(void **state)
+static int module_setup(void **state)
 {
 	(void) state;
 	memset(&kmod, 0, sizeof(kmod));
@@ -110,7 +110,7 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
+static int module_teardown(void **state)
 {
 	(void) state;
 	fake_root_remove(&root);
@@ -203,7 +203,7 @@ static void nothing_is_blocked_where_nothing_waits(void **state)
 	assert_string_equal(fake_root_read(&root, reset), "1");
 }
 
-#define MODULE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define MODULE_TEST(name) cmocka_unit_test_setup_teardown(name, module_setup, module_teardown)
 
 int main(void)
 {

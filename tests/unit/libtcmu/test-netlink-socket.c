@@ -50,13 +50,13 @@ static struct {
 } kernel;
 
 /* Whether this call of libnl is the one that fails. */
-static bool fails(void)
+static bool call_fails(void)
 {
 	return kernel.failing && kernel.fail_after-- == 0;
 }
 
 /* libnl's own function of this name. */
-static void *real(const char *name)
+static void *real_function(const char *name)
 {
 	void *function = dlsym(RTLD_NEXT, name);
 
@@ -68,67 +68,69 @@ static void *real(const char *name)
 
 struct nl_sock *nl_socket_alloc(void)
 {
-	struct nl_sock *(*next)(void) = real("nl_socket_alloc");
+	struct nl_sock *(*next)(void) = real_function("nl_socket_alloc");
 
-	return fails() ? NULL : next();
+	return call_fails() ? NULL : next();
 }
 
 int genl_connect(struct nl_sock *sock)
 {
-	int (*next)(struct nl_sock *) = real("genl_connect");
+	int (*next)(struct nl_sock *) = real_function("genl_connect");
 
-	return fails() ? -NLE_NOACCESS : next(sock);
+	return call_fails() ? -NLE_NOACCESS : next(sock);
 }
 
 int nl_socket_set_nonblocking(const struct nl_sock *sock)
 {
-	int (*next)(const struct nl_sock *) = real("nl_socket_set_nonblocking");
+	int (*next)(const struct nl_sock *) = real_function("nl_socket_set_nonblocking");
 
-	return fails() ? -NLE_BAD_SOCK : next(sock);
+	return call_fails() ? -NLE_BAD_SOCK : next(sock);
 }
 
 struct nl_msg *nlmsg_alloc(void)
 {
-	struct nl_msg *(*next)(void) = real("nlmsg_alloc");
+	struct nl_msg *(*next)(void) = real_function("nlmsg_alloc");
 
-	return fails() ? NULL : next();
+	return call_fails() ? NULL : next();
 }
 
 void *genlmsg_put(
 	struct nl_msg *message, uint32_t port, uint32_t seq, int family, int length, int flags,
 	uint8_t command, uint8_t version)
 {
-	void *(*next)(struct nl_msg *, uint32_t, uint32_t, int, int, int, uint8_t, uint8_t) = real(
-		"genlmsg_put");
+	void *(*next)(
+		struct nl_msg *, uint32_t, uint32_t, int, int, int, uint8_t,
+		uint8_t) = real_function("genlmsg_put");
 
-	return fails() ? NULL : next(message, port, seq, family, length, flags, command, version);
+	return call_fails() ? NULL
+			    : next(message, port, seq, family, length, flags, command, version);
 }
 
 int nla_put_u8(struct nl_msg *message, int type, uint8_t value)
 {
-	int (*next)(struct nl_msg *, int, uint8_t) = real("nla_put_u8");
+	int (*next)(struct nl_msg *, int, uint8_t) = real_function("nla_put_u8");
 
-	return fails() ? -NLE_NOMEM : next(message, type, value);
+	return call_fails() ? -NLE_NOMEM : next(message, type, value);
 }
 
 int nla_put_u32(struct nl_msg *message, int type, uint32_t value)
 {
-	int (*next)(struct nl_msg *, int, uint32_t) = real("nla_put_u32");
+	int (*next)(struct nl_msg *, int, uint32_t) = real_function("nla_put_u32");
 
-	return fails() ? -NLE_NOMEM : next(message, type, value);
+	return call_fails() ? -NLE_NOMEM : next(message, type, value);
 }
 
 int nla_put_s32(struct nl_msg *message, int type, int32_t value)
 {
-	int (*next)(struct nl_msg *, int, int32_t) = real("nla_put_s32");
+	int (*next)(struct nl_msg *, int, int32_t) = real_function("nla_put_s32");
 
-	return fails() ? -NLE_NOMEM : next(message, type, value);
+	return call_fails() ? -NLE_NOMEM : next(message, type, value);
 }
 
 int genl_ctrl_resolve(struct nl_sock *sock, const char *name)
 {
 	(void) sock;
-	if (fails())
+	if (call_fails())
 		return -NLE_NOMEM;
 	if (strcmp(name, "nlctrl") == 0)
 		return GENL_ID_CTRL;
@@ -140,7 +142,7 @@ int genl_ctrl_resolve(struct nl_sock *sock, const char *name)
 int genl_ctrl_resolve_grp(struct nl_sock *sock, const char *family, const char *group)
 {
 	(void) sock;
-	if (fails())
+	if (call_fails())
 		return -NLE_OBJ_NOTFOUND;
 	return strcmp(family, "nlctrl") == 0   ? 16
 		: strcmp(group, "config") == 0 ? 17
@@ -150,7 +152,7 @@ int genl_ctrl_resolve_grp(struct nl_sock *sock, const char *family, const char *
 int nl_socket_add_membership(struct nl_sock *sock, int group)
 {
 	(void) sock;
-	if (fails())
+	if (call_fails())
 		return -NLE_PERM;
 	kernel.joined += group == 17;
 	return 0;
@@ -244,7 +246,7 @@ static struct datagram *queue_message(struct nl_msg *message)
 	return append_message(queue_error(0), message);
 }
 
-static struct nl_msg *announcement(const char *family)
+static struct nl_msg *make_announcement(const char *family)
 {
 	struct nl_msg *message = nlmsg_alloc();
 
@@ -253,7 +255,7 @@ static struct nl_msg *announcement(const char *family)
 	return message;
 }
 
-static int setup(void **state)
+static int netlink_socket_setup(void **state)
 {
 	struct tcmu_netlink *netlink;
 
@@ -264,7 +266,7 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
+static int netlink_socket_teardown(void **state)
 {
 	tcmu_netlink_close(*state);
 	return 0;
@@ -387,7 +389,7 @@ static void what_is_not_an_event_is_passed_over(void **state)
 		nlmsg_append(
 			error, &(struct nlmsgerr){.error = -ENODEV}, sizeof(struct nlmsgerr), 0),
 		0);
-	append_message(append_message(queue_message(error), other), announcement("nl80211"));
+	append_message(append_message(queue_message(error), other), make_announcement("nl80211"));
 	queue_message(empty_message(TCMU_CMD_SET_FEATURES));
 	queue_message(event_message(TCMU_CMD_ADDED_DEVICE, NAME, 1, 666))->sender =
 		4711; /* anybody can send */
@@ -490,7 +492,7 @@ static void a_module_that_comes_back_is_joined_again(void **state)
 	uint8_t command;
 
 	assert_int_equal(tcmu_netlink_set_replies(*state, true), 0);
-	queue_message(announcement("TCM-USER"));
+	queue_message(make_announcement("TCM-USER"));
 	assert_int_equal(tcmu_netlink_receive(*state, &event), -ENOBUFS);
 	assert_int_equal(kernel.joined, 2);
 	assert_int_equal(kernel.sent_count, 2);
@@ -505,7 +507,7 @@ static void a_module_that_comes_and_goes_is_waited_for(void **state)
 	struct tcmu_event event;
 
 	kernel.module_there = false;
-	queue_message(announcement("TCM-USER"));
+	queue_message(make_announcement("TCM-USER"));
 	assert_int_equal(tcmu_netlink_receive(*state, &event), -ENOBUFS);
 	assert_int_equal(kernel.joined, 1);
 	assert_int_equal(kernel.sent_count, 0);
@@ -516,12 +518,13 @@ static void a_group_that_can_not_be_joined_again_is_told(void **state)
 {
 	struct tcmu_event event;
 
-	queue_message(announcement("TCM-USER"));
+	queue_message(make_announcement("TCM-USER"));
 	kernel.failing = true;
 	assert_int_equal(tcmu_netlink_receive(*state, &event), -ENOMEM);
 }
 
-#define NETLINK_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define NETLINK_TEST(name) \
+	cmocka_unit_test_setup_teardown(name, netlink_socket_setup, netlink_socket_teardown)
 
 int main(void)
 {

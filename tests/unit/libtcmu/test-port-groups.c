@@ -27,14 +27,14 @@
 static struct fake_root root;
 static const struct tcmu_name disk = {.hba = 5, .name = "disk"};
 
-static int setup(void **state)
+static int port_groups_setup(void **state)
 {
 	(void) state;
 	fake_root_make(&root);
 	return 0;
 }
 
-static int teardown(void **state)
+static int port_groups_teardown(void **state)
 {
 	(void) state;
 	fake_root_remove(&root);
@@ -50,7 +50,7 @@ static void group_file(const char *group, const char *file, const char *text)
 }
 
 /* With NULs, which a string cannot have. */
-static void members(const char *group, const char *text, size_t length)
+static void write_members(const char *group, const char *text, size_t length)
 {
 	char path[256];
 	FILE *file;
@@ -148,7 +148,7 @@ static void members_are_ports(void **state)
 
 	(void) state;
 	make_group("ao", "1\n", "0\n", "None\n");
-	members("ao", text, sizeof(text));
+	write_members("ao", text, sizeof(text));
 	fake_root_write(&root, TARGET ISCSI "enable", "0\n");
 	fake_root_write(&root, TARGET ISCSI "lun/lun_0/statistics/scsi_port/indx", "513\n");
 	fake_root_write(&root, TARGET LOOP "lun/lun_17/statistics/scsi_port/indx", "7\n");
@@ -180,7 +180,7 @@ static void a_page_of_members_fits(void **state)
 	(void) state;
 	make_group("ao", "1\n", "0\n", "None\n");
 	memset(text, '\n', sizeof(text));
-	members("ao", text, sizeof(text));
+	write_members("ao", text, sizeof(text));
 	assert_int_equal(tcmu_port_groups_read(&disk, &groups), 1);
 	assert_int_equal(groups[0].port_cnt, 0);
 	tcmu_port_groups_free(groups, 1);
@@ -232,18 +232,26 @@ static void the_logical_unit_group_has_a_number(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_group_is_what_its_files_say, setup, teardown),
-		cmocka_unit_test_setup_teardown(access_types_have_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			groups_come_in_the_order_of_their_numbers, setup, teardown),
-		cmocka_unit_test_setup_teardown(members_are_ports, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_page_of_members_fits, setup, teardown),
+			a_group_is_what_its_files_say, port_groups_setup, port_groups_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_device_that_is_gone_has_no_groups, setup, teardown),
+			access_types_have_names, port_groups_setup, port_groups_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_state_is_set_and_who_wanted_it_is_told, setup, teardown),
+			groups_come_in_the_order_of_their_numbers, port_groups_setup,
+			port_groups_teardown),
 		cmocka_unit_test_setup_teardown(
-			the_logical_unit_group_has_a_number, setup, teardown),
+			members_are_ports, port_groups_setup, port_groups_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_page_of_members_fits, port_groups_setup, port_groups_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_device_that_is_gone_has_no_groups, port_groups_setup,
+			port_groups_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_state_is_set_and_who_wanted_it_is_told, port_groups_setup,
+			port_groups_teardown),
+		cmocka_unit_test_setup_teardown(
+			the_logical_unit_group_has_a_number, port_groups_setup,
+			port_groups_teardown),
 	};
 
 	return cmocka_run_group_tests_name("port-groups", tests, NULL, NULL);

@@ -21,14 +21,14 @@
 
 static struct fake_root root;
 
-static int setup(void **state)
+static int scan_setup(void **state)
 {
 	(void) state;
 	fake_root_make(&root);
 	return 0;
 }
 
-static int teardown(void **state)
+static int scan_teardown(void **state)
 {
 	(void) state;
 	fake_root_remove(&root);
@@ -240,7 +240,7 @@ static void an_adapter_of_tcm_loop_is_seen(void **state)
 	assert_true(tcmu_scan_loopback());
 }
 
-#define SCAN_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define SCAN_TEST(name) cmocka_unit_test_setup_teardown(name, scan_setup, scan_teardown)
 
 int main(void)
 {

@@ -72,7 +72,7 @@ struct fixture {
 	uint8_t *data; /* the data area in the uio's mapping */
 };
 
-static int setup(void **state)
+static int uio_setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
@@ -83,7 +83,7 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
+static int uio_teardown(void **state)
 {
 	struct fixture *f = *state;
 
@@ -110,7 +110,7 @@ static int setup_mapped(void **state)
 	struct fixture *f;
 	char size[32];
 
-	setup(state);
+	uio_setup(state);
 	f = *state;
 	f->fake = fake_ring_new(&(struct fake_ring_options){.block_count = 64});
 	assert_non_null(f->fake);
@@ -519,7 +519,7 @@ struct toucher {
 };
 
 /* A backend that works on its buffer in user space all the time. */
-static void *touch(void *userdata)
+static void *touch_page(void *userdata)
 {
 	struct toucher *toucher = userdata;
 
@@ -544,7 +544,7 @@ static void a_private_replacement_is_never_missing(void **state)
 	struct toucher toucher = {.address = f->data, .go_on = 1};
 	pthread_t thread;
 
-	assert_int_equal(pthread_create(&thread, NULL, touch, &toucher), 0);
+	assert_int_equal(pthread_create(&thread, NULL, touch_page, &toucher), 0);
 	for (int i = 0; i < 200; i++) {
 		wait_for_touches(&toucher);
 		assert_int_equal(tcmu_uio_replace_private(&f->uio, NULL, 0), 0);
@@ -554,8 +554,8 @@ static void a_private_replacement_is_never_missing(void **state)
 	assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
-#define UIO_TEST(name)    cmocka_unit_test_setup_teardown(name, setup, teardown)
-#define MAPPED_TEST(name) cmocka_unit_test_setup_teardown(name, setup_mapped, teardown)
+#define UIO_TEST(name)    cmocka_unit_test_setup_teardown(name, uio_setup, uio_teardown)
+#define MAPPED_TEST(name) cmocka_unit_test_setup_teardown(name, setup_mapped, uio_teardown)
 
 int main(void)
 {

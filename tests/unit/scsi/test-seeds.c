@@ -17,7 +17,7 @@
 
 #include "fuzz-cdb.h"
 
-static void give(int folder, const char *name)
+static void give_seed(int folder, const char *name)
 {
 	static uint8_t input[65536];
 	int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
@@ -41,7 +41,7 @@ static void every_operation_of_the_table_is_carried_out(void **state)
 	assert_non_null(folder);
 	while ((entry = readdir(folder)))
 		if (entry->d_name[0] != '.')
-			give(dirfd(folder), entry->d_name);
+			give_seed(dirfd(folder), entry->d_name);
 	closedir(folder);
 	for (unsigned i = 0; (operation = scsi_operation_at(i)); i++) {
 		if (fuzz_cdb_carried_out(i) != operation->by_target_core)

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-static void check(
+static void check_sense(
 	const struct scsi_sense *sense, bool descriptor, const uint8_t *wanted, size_t length)
 {
 	struct scsi_lu lu = {.descriptor_sense = descriptor};
@@ -16,8 +16,8 @@ static void check(
 	assert_memory_equal(buffer + length, rest, sizeof(buffer) - length);
 }
 
-#define check_fixed(sense, ...)       check(&(sense), false, LIST(__VA_ARGS__))
-#define check_descriptors(sense, ...) check(&(sense), true, LIST(__VA_ARGS__))
+#define check_fixed(sense, ...)       check_sense(&(sense), false, LIST(__VA_ARGS__))
+#define check_descriptors(sense, ...) check_sense(&(sense), true, LIST(__VA_ARGS__))
 
 static void plain_sense_has_no_additions(void **state)
 {
