@@ -2,8 +2,8 @@
 /*
  * Drives a fuzz target where libFuzzer is not there (gcc): first every file it is given, then
  * -runs=N inputs made by mutating those files. The same seed makes the same inputs. The input that
- * ended the process is left behind in crash-<target> in the current folder; giving that file to the
- * target reproduces it. One thread.
+ * ended the process is left behind in crash-<target> in the current directory; giving that file to
+ * the target reproduces it. One thread.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -115,7 +115,7 @@ static int add_file(const char *path)
 	return 0;
 }
 
-/* A file, or the files of a folder by name, so that the order is always the same. */
+/* A file, or the files of a directory by name, so that the order is always the same. */
 static int add_path(const char *path)
 {
 	struct dirent **entries;
@@ -324,7 +324,8 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++)
 		if (argv[i][0] == '-' ? !parse_option(argv[i]) : add_path(argv[i]) < 0) {
 			fprintf(stderr,
-				"usage: %s [-runs=N] [-seed=N] [-max_len=N] [file or folder ...]\n",
+				"usage: %s [-runs=N] [-seed=N] [-max_len=N] [file or directory "
+				"...]\n",
 				argv[0]);
 			return 1;
 		}

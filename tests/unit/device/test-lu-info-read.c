@@ -35,7 +35,7 @@ static int setup(void **state)
 	(void) snprintf(
 		state_dir, sizeof(state_dir), "%s", fake_root_path(&root, "/var/lib/tcmud"));
 	fake_root_write(&root, DEVICE "wwn/vpd_unit_serial", "T10 VPD Unit Serial Number: 1a2b\n");
-	fake_root_folder(&root, DEVICE "alua");
+	fake_root_directory(&root, DEVICE "alua");
 	return 0;
 }
 

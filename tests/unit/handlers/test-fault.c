@@ -22,7 +22,7 @@
 
 struct fixture {
 	struct fake_host *host;
-	char folder[32];
+	char directory[32];
 	char disk[64];
 	char hold[64];
 	char config[256];
@@ -32,11 +32,11 @@ static int setup_with(void **state, const char *plugin)
 {
 	static struct fixture f;
 
-	f = (struct fixture){.folder = "/tmp/test-fault-XXXXXX"};
-	if (!mkdtemp(f.folder))
+	f = (struct fixture){.directory = "/tmp/test-fault-XXXXXX"};
+	if (!mkdtemp(f.directory))
 		return -1;
-	(void) snprintf(f.disk, sizeof(f.disk), "%s/disk", f.folder);
-	(void) snprintf(f.hold, sizeof(f.hold), "%s/hold", f.folder);
+	(void) snprintf(f.disk, sizeof(f.disk), "%s/disk", f.directory);
+	(void) snprintf(f.hold, sizeof(f.hold), "%s/hold", f.directory);
 	f.host = fake_host_new(plugin, AIO_THREADS);
 	*state = &f;
 	fclose(fopen(f.disk, "w"));
@@ -60,7 +60,7 @@ static int fault_teardown(void **state)
 	fake_host_free(f->host);
 	(void) unlink(f->disk);
 	(void) unlink(f->hold);
-	return rmdir(f->folder);
+	return rmdir(f->directory);
 }
 
 static void make_hold(const struct fixture *f)
@@ -152,7 +152,7 @@ static void what_cannot_be_opened_is_refused(void **state)
 
 	assert_int_equal(fake_check(f->host, "/nonexistent", MIB, 512), -ENOENT);
 	assert_int_equal(fake_open(f->host, "/nonexistent", MIB, 512), -ENOENT);
-	assert_int_equal(fake_check(f->host, f->folder, 0, 0), -EINVAL);
+	assert_int_equal(fake_check(f->host, f->directory, 0, 0), -EINVAL);
 	assert_int_equal(fake_check(f->host, f->disk, 2 * MIB, 512), -EINVAL);
 	assert_int_equal(fake_open(f->host, f->disk, 2 * MIB, 512), -EINVAL);
 	assert_non_null(strstr(f->host->reason.text, "1048576 of 2097152"));

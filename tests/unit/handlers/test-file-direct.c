@@ -273,18 +273,20 @@ static void any_mixture_keeps_every_block(void **state)
 		struct fake_io *ios[AT_ONCE];
 
 		for (unsigned i = 0; i < AT_ONCE; i++) {
-			unsigned place = (unsigned) rand_r(&seed) % (SECTORS / AT_ONCE) * AT_ONCE +
+			unsigned position = (unsigned) rand_r(&seed) % (SECTORS / AT_ONCE) *
+					AT_ONCE +
 				i;
 			bool writes = rand_r(&seed) % 3;
 			uint8_t byte = (uint8_t) rand_r(&seed);
 
 			ios[i] = fake_io_new(
-				host, writes ? TCMU_IO_WRITE : TCMU_IO_READ, place * align, align);
+				host, writes ? TCMU_IO_WRITE : TCMU_IO_READ, position * align,
+				align);
 			if (rand_r(&seed) % 4 == 0)
 				fake_io_split(ios[i], 100, 3);
 			if (writes) {
-				memset(model + place * align, byte, align);
-				fake_io_fill(ios[i], model + place * align, align);
+				memset(model + position * align, byte, align);
+				fake_io_fill(ios[i], model + position * align, align);
 			}
 			fake_io_submit(ios[i]);
 		}

@@ -176,7 +176,7 @@ static void only_fua_makes_a_write_stable(void **state)
 
 struct errno_case {
 	int error;
-	int told;          /* what the daemon is told */
+	int reported;      /* what the daemon is reported */
 	bool device_fails; /* when it befalls a write that was to be stable */
 };
 
@@ -225,13 +225,13 @@ static void every_error_is_told_with_its_place(void **state)
 		const struct errno_case *c = &errno_cases[i];
 
 		fake_fault(host, TCMU_AIO_READV, 1, FAKE_FAIL, c->error);
-		ends_with(host, TCMU_IO_READ, 0, c->told, 4096);
+		ends_with(host, TCMU_IO_READ, 0, c->reported, 4096);
 		fake_fault(host, TCMU_AIO_WRITEV, 1, FAKE_FAIL, c->error);
-		ends_with(host, TCMU_IO_WRITE, 0, c->told, 4096);
+		ends_with(host, TCMU_IO_WRITE, 0, c->reported, 4096);
 		fake_fault(host, TCMU_AIO_FALLOCATE, 1, FAKE_FAIL, c->error);
-		ends_with(host, TCMU_IO_UNMAP, 0, c->told, 4096);
+		ends_with(host, TCMU_IO_UNMAP, 0, c->reported, 4096);
 		fake_fault(host, TCMU_AIO_FALLOCATE, 1, FAKE_FAIL, c->error);
-		ends_with(host, TCMU_IO_WRITE_ZEROES, 0, c->told, 4096);
+		ends_with(host, TCMU_IO_WRITE_ZEROES, 0, c->reported, 4096);
 	}
 	assert_int_equal(host->events, 0);
 }
@@ -245,10 +245,10 @@ static void an_error_after_a_part_is_told_with_its_place(void **state)
 
 		fake_fault(host, TCMU_AIO_READV, 1, FAKE_SHORT, 1536);
 		fake_fault(host, TCMU_AIO_READV, 2, FAKE_FAIL, c->error);
-		ends_with(host, TCMU_IO_READ, 0, c->told, 4096 + 1536);
+		ends_with(host, TCMU_IO_READ, 0, c->reported, 4096 + 1536);
 		fake_fault(host, TCMU_AIO_WRITEV, 1, FAKE_SHORT, 1537);
 		fake_fault(host, TCMU_AIO_WRITEV, 2, FAKE_FAIL, c->error);
-		ends_with(host, TCMU_IO_WRITE, 0, c->told, 4096 + 1537);
+		ends_with(host, TCMU_IO_WRITE, 0, c->reported, 4096 + 1537);
 	}
 	assert_int_equal(host->events, 0);
 }
@@ -299,7 +299,7 @@ static void a_stable_write_on_a_failing_device_fails_all_that_follow(void **stat
 		struct fake_host *host = file_opened(state, "");
 
 		fake_fault(host, TCMU_AIO_WRITEV, 1, FAKE_FAIL, c->error);
-		ends_with(host, TCMU_IO_WRITE, TCMU_IO_FUA, c->told, 4096);
+		ends_with(host, TCMU_IO_WRITE, TCMU_IO_FUA, c->reported, 4096);
 		if (c->device_fails)
 			refused_after_failure(host, c->error);
 		else

@@ -158,7 +158,7 @@ static void what_is_no_file_is_refused(void **state)
 	struct fake_host *host = fixture->host;
 
 	open_refused_by_all(
-		host, fixture->folder, -EISDIR,
+		host, fixture->directory, -EISDIR,
 		"is a directory; a regular file or a block device is expected: /");
 	open_refused_by_all(host, "/dev/null", -ENOTBLK, "a character device");
 	assert_int_equal(mkfifo(fixture->path, 0600), 0);
@@ -173,8 +173,8 @@ static void a_path_that_leads_nowhere_is_refused(void **state)
 	char name[300];
 
 	open_refused_by_all(
-		host, "/no/such/folder/x.img", -ENOENT,
-		"No such file or directory: /no/such/folder");
+		host, "/no/such/directory/x.img", -ENOENT,
+		"No such file or directory: /no/such/directory");
 	file_make(fixture->path, 1);
 	open_refused_by_all(host, file_in(fixture, "disk.img/x.img"), -ENOTDIR, "Not a directory");
 	assert_int_equal(symlink("nowhere", file_in(fixture, "link")), 0);
@@ -242,7 +242,8 @@ static void percent_sequences_stand_for_bytes_when_asked_for(void **state)
 
 	file_make(file_in(fixture, "a b,c:d;e%20"), FILE_SIZE);
 	(void) snprintf(
-		config, sizeof(config), "%s/a%%20b%%2Cc%%3ad%%3Be%%2520;decode=1", fixture->folder);
+		config, sizeof(config), "%s/a%%20b%%2Cc%%3ad%%3Be%%2520;decode=1",
+		fixture->directory);
 	assert_int_equal(fake_check(fixture->host, config, FILE_SIZE, BLOCK_SIZE), 0);
 	assert_int_equal(fake_open(fixture->host, config, FILE_SIZE, BLOCK_SIZE), 0);
 	assert_int_equal(fake_read(fixture->host, 0, got, 512), 0);
@@ -250,7 +251,7 @@ static void percent_sequences_stand_for_bytes_when_asked_for(void **state)
 	fake_close(fixture->host);
 
 	file_make(file_in(fixture, "a%20b"), FILE_SIZE);
-	(void) snprintf(config, sizeof(config), "%s/a%%20b;create=0", fixture->folder);
+	(void) snprintf(config, sizeof(config), "%s/a%%20b;create=0", fixture->directory);
 	assert_int_equal(fake_open(fixture->host, config, FILE_SIZE, BLOCK_SIZE), 0);
 	fake_close(fixture->host);
 
@@ -267,16 +268,16 @@ static void percent_sequences_stand_for_bytes_when_asked_for(void **state)
 static void what_may_not_be_read_or_written_is_refused(void **state)
 {
 	struct fake_host *host = file_fixture_of(state)->host;
-	char folder[] = "/tmp/tcmud-file-XXXXXX";
+	char directory[] = "/tmp/tcmud-file-XXXXXX";
 	uid_t self = geteuid();
 	char file[64], missing[64];
 
-	assert_non_null(mkdtemp(folder));
-	(void) snprintf(file, sizeof(file), "%s/disk.img", folder);
-	(void) snprintf(missing, sizeof(missing), "%s/missing.img", folder);
+	assert_non_null(mkdtemp(directory));
+	(void) snprintf(file, sizeof(file), "%s/disk.img", directory);
+	(void) snprintf(missing, sizeof(missing), "%s/missing.img", directory);
 	file_make(file, FILE_SIZE);
 	assert_int_equal(chmod(file, 0444), 0);
-	assert_int_equal(chmod(folder, 0555), 0);
+	assert_int_equal(chmod(directory, 0555), 0);
 	if (self == 0)
 		assert_int_equal(seteuid(65534), 0);
 	open_refused_by_all(host, file, -EACCES, "cannot be written: Permission denied: /tmp/");
@@ -289,9 +290,9 @@ static void what_may_not_be_read_or_written_is_refused(void **state)
 		assert_int_equal(seteuid(65534), 0);
 	open_refused_by_all(host, file, -EACCES, "cannot be read: Permission denied: /tmp/");
 	assert_int_equal(seteuid(self), 0);
-	assert_int_equal(chmod(folder, 0755), 0);
+	assert_int_equal(chmod(directory, 0755), 0);
 	assert_int_equal(unlink(file), 0);
-	assert_int_equal(rmdir(folder), 0);
+	assert_int_equal(rmdir(directory), 0);
 }
 
 /* ------- the claim, and properties ------- */
@@ -345,7 +346,7 @@ static void the_claim_is_known_before_it_is_opened(void **state)
 	assert_string_equal(claim, "");
 	assert_false(file_exists(fixture->path));
 	open_refused(
-		fake_claim(host, fixture->folder, claim, sizeof(claim)), -EISDIR, host,
+		fake_claim(host, fixture->directory, claim, sizeof(claim)), -EISDIR, host,
 		"a directory");
 	assert_string_equal(claim, "");
 	(void) file_opened(state, "");
@@ -391,7 +392,7 @@ static void nothing_is_left_open(void **state)
 		assert_int_equal(open_fds(), before);
 		assert_int_equal(
 			fake_check(fixture->host, fixture->path, FILE_SIZE, BLOCK_SIZE), 0);
-		open_refused_by_all(fixture->host, fixture->folder, -EISDIR, "a directory");
+		open_refused_by_all(fixture->host, fixture->directory, -EISDIR, "a directory");
 		open_refused(
 			fake_open(fixture->host, fixture->path, FILE_SIZE * 2, BLOCK_SIZE), -EINVAL,
 			fixture->host, "too few");

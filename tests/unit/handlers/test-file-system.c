@@ -30,7 +30,7 @@ enum call {
 };
 
 static struct {
-	char folder[128];
+	char directory[128];
 	char path[160];
 	char other[160];
 	unsigned made[CALLS];
@@ -129,9 +129,9 @@ static int file_system_setup(void **state)
 {
 	(void) state;
 	memset(&sys, 0, sizeof(sys));
-	file_make_folder(sys.folder, sizeof(sys.folder));
-	(void) snprintf(sys.path, sizeof(sys.path), "%s/disk.img", sys.folder);
-	(void) snprintf(sys.other, sizeof(sys.other), "%s/other", sys.folder);
+	file_make_directory(sys.directory, sizeof(sys.directory));
+	(void) snprintf(sys.path, sizeof(sys.path), "%s/disk.img", sys.directory);
+	(void) snprintf(sys.other, sizeof(sys.other), "%s/other", sys.directory);
 	host = fake_host_with(tcmu_handler_entry(), AIO_THREADS);
 	return 0;
 }
@@ -142,7 +142,7 @@ static int file_system_teardown(void **state)
 	fake_host_free(host);
 	(void) unlink(sys.path);
 	(void) unlink(sys.other);
-	return rmdir(sys.folder);
+	return rmdir(sys.directory);
 }
 
 static void make_call(const char *path, off_t size)
@@ -271,7 +271,7 @@ static void a_file_that_cannot_grow_stays(void **state)
 	each_is_refused(refusals, sizeof(refusals) / sizeof(refusals[0]), true, SIZE / 2);
 }
 
-static void folders_that_cannot_be_synced_are_enough(void **state)
+static void directories_that_cannot_be_synced_are_enough(void **state)
 {
 	(void) state;
 	sys.failing = FSYNC;
@@ -372,7 +372,7 @@ int main(void)
 		TEST(a_file_that_cannot_be_opened_stays),
 		TEST(what_the_kernel_says_is_told_with_what_to_do),
 		TEST(a_file_that_cannot_grow_stays),
-		TEST(folders_that_cannot_be_synced_are_enough),
+		TEST(directories_that_cannot_be_synced_are_enough),
 		TEST(a_file_that_is_replaced_meanwhile_is_not_opened_in_part),
 		TEST(where_the_kernel_does_not_tell_reads_find_out_what_direct_io_needs),
 		TEST(a_file_system_without_direct_io_is_refused_when_it_is_asked_for),

@@ -53,7 +53,7 @@ static void it_reads_what_ceph_iscsi_writes(void **state)
 	assert_string_equal(fake_rbd.id, "gateway");
 	assert_string_equal(fake_rbd.name_space, "");
 	assert_string_equal(fake_rbd.rbd_cache, "false");
-	/* an opening has a limit of its own */
+	/* opening has a separate limit */
 	assert_string_equal(fake_rbd.osd_timeout[0], "8");
 	assert_string_equal(fake_rbd.osd_timeout[1], "45");
 }
@@ -406,7 +406,7 @@ static void nothing_is_asked_behind_the_end_of_the_image(void **state)
 	assert_int_equal(fake_write(host, SIZE / 2 - BLOCK, data, BLOCK, 0), 0);
 }
 
-static void after_it_was_shut_out_nothing_reaches_librbd(void **state)
+static void after_fencing_nothing_reaches_librbd(void **state)
 {
 	struct fake_host *host = *state;
 	uint8_t data[BLOCK] = {0};
@@ -458,7 +458,7 @@ static void it_says_who_has_the_lock_and_what_went_wrong(void **state)
 	uint8_t data[BLOCK] = {0};
 
 	assert_int_equal(fake_open(host, "rbd/counted", SIZE, BLOCK), 0);
-	atomic_store(&fake_rbd.lock_owner, true);
+	atomic_store(&fake_rbd.lock_ours, true);
 	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), 0);
 	wait_reports(2);
 	fake_rbd.result = -ETIMEDOUT;
@@ -471,7 +471,7 @@ static void it_says_who_has_the_lock_and_what_went_wrong(void **state)
 	assert_string_equal(
 		fake_rbd.status,
 		"lock_owner false lock_lost_cnt 1 conn_lost_cnt 1 cmd_timed_out_cnt 1");
-	/* opened anew, it counts on */
+	/* after a reopen the counters continue */
 	fake_rbd.result = 0;
 	assert_int_equal(fake_open(host, "rbd/counted", SIZE, BLOCK), 0);
 	assert_string_equal(
@@ -481,7 +481,7 @@ static void it_says_who_has_the_lock_and_what_went_wrong(void **state)
 
 /* ------- the lock ------- */
 
-static void another_owner_is_shut_out_before_the_lock_is_taken(void **state)
+static void another_holder_is_fenced_before_the_lock_is_taken(void **state)
 {
 	struct fake_host *host = *state;
 
@@ -491,7 +491,7 @@ static void another_owner_is_shut_out_before_the_lock_is_taken(void **state)
 	assert_string_equal(fake_rbd.broken, "client.77");
 	assert_int_equal(fake_rbd.acquired, 1);
 	assert_string_equal(fake_rbd.locker_tag, "tcmu_tag=3,rbd_client=client.4100");
-	/* what is held is kept, with another tag */
+	/* a lock that is held is kept, with another tag */
 	assert_int_equal(fake_lock(host, 4), 0);
 	assert_int_equal(fake_rbd.breaks, 1);
 	assert_string_equal(fake_rbd.locker_tag, "tcmu_tag=4,rbd_client=client.4100");
@@ -505,7 +505,7 @@ static void a_lock_that_cannot_be_had_says_why(void **state)
 		const char *fail;
 		int error;
 		const char *reason;
-	} troubles[] = {
+	} failures[] = {
 		{"rbd_lock_break", -EPERM, "profile rbd"},
 		{"rbd_lock_acquire", -EROFS, "another client"},
 		{"rbd_lock_acquire", -EAGAIN, "another client"},
@@ -519,16 +519,16 @@ static void a_lock_that_cannot_be_had_says_why(void **state)
 	assert_int_equal(fake_lock(host, 1), -EBUSY);
 	assert_non_null(strstr(host->reason.text, "shared"));
 	fake_rbd.lock_shared = false;
-	for (unsigned i = 0; i < sizeof(troubles) / sizeof(troubles[0]); i++) {
+	for (unsigned i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
 		strcpy(fake_rbd.lock_holder, "client.77");
-		fake_rbd.fail = troubles[i].fail;
-		fake_rbd.error = troubles[i].error;
-		assert_int_equal(fake_lock(host, 1), troubles[i].error);
-		if (!strstr(host->reason.text, troubles[i].reason))
+		fake_rbd.fail = failures[i].fail;
+		fake_rbd.error = failures[i].error;
+		assert_int_equal(fake_lock(host, 1), failures[i].error);
+		if (!strstr(host->reason.text, failures[i].reason))
 			fail_msg("it says: %s", host->reason.text);
 	}
 	fake_rbd.fail = NULL;
-	fake_rbd.takes_again = 100;
+	fake_rbd.reacquires = 100;
 	assert_int_equal(fake_lock(host, 1), -EROFS);
 	assert_int_equal(host->events, 0);
 }
@@ -587,7 +587,7 @@ static void a_write_without_the_lock_tells_that_it_is_lost(void **state)
 	assert_int_equal(host->event, TCMU_BACKEND_LOCK_LOST);
 }
 
-static void who_was_shut_out_takes_no_lock(void **state)
+static void a_fenced_host_takes_no_lock(void **state)
 {
 	struct fake_host *host = *state;
 	bool ours;
@@ -606,7 +606,7 @@ static void who_was_shut_out_takes_no_lock(void **state)
 	assert_int_equal(host->events, 1);
 }
 
-static void who_asks_for_the_owner_learns_that_it_was_shut_out(void **state)
+static void a_query_of_the_lock_detects_fencing(void **state)
 {
 	struct fake_host *host = *state;
 	bool ours;
@@ -743,14 +743,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			nothing_is_asked_behind_the_end_of_the_image, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			after_it_was_shut_out_nothing_reaches_librbd, rbd_setup, rbd_teardown),
+			after_fencing_nothing_reaches_librbd, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
 			the_service_map_has_what_ceph_iscsi_reads, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
 			it_says_who_has_the_lock_and_what_went_wrong, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			another_owner_is_shut_out_before_the_lock_is_taken, rbd_setup,
-			rbd_teardown),
+			another_holder_is_fenced_before_the_lock_is_taken, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_lock_that_cannot_be_had_says_why, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
@@ -761,10 +760,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_write_without_the_lock_tells_that_it_is_lost, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			who_was_shut_out_takes_no_lock, rbd_setup, rbd_teardown),
+			a_fenced_host_takes_no_lock, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			who_asks_for_the_owner_learns_that_it_was_shut_out, rbd_setup,
-			rbd_teardown),
+			a_query_of_the_lock_detects_fencing, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_disk_that_the_map_does_not_take_is_served, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(

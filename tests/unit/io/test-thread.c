@@ -450,7 +450,7 @@ static void what_tcm_loop_would_report_as_done_is_done(void **state)
 	struct rig_command stuck = rig_read(0, 1, in), ready = rig_test_unit_ready();
 
 	(void) state;
-	fake_root_folder(&root, "/sys/bus/tcm_loop_bus/devices/tcm_loop_adapter_0");
+	fake_root_directory(&root, "/sys/bus/tcm_loop_bus/devices/tcm_loop_adapter_0");
 	rig_start(&rig, &(struct rig_options){.backend.can_cancel = true});
 	backend_hold(rig.backend, TCMU_IO_CAP(TCMU_IO_READ));
 	rig_send(&rig, &stuck);

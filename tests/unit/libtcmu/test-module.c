@@ -26,15 +26,15 @@ static struct {
 	int inserted;
 	int insert_result;
 	bool appears; /* /sys/module/... comes with the insertion */
-	char folder[512];
+	char directory[512];
 } kmod;
 
 #pragma GCC visibility push(default)
 
-struct kmod_ctx *kmod_new(const char *folder, const char *const *config)
+struct kmod_ctx *kmod_new(const char *directory, const char *const *config)
 {
 	assert_null(config);
-	strncpy(kmod.folder, folder, sizeof(kmod.folder) - 1);
+	strncpy(kmod.directory, directory, sizeof(kmod.directory) - 1);
 	return kmod.no_memory ? NULL : (struct kmod_ctx *) &kmod;
 }
 
@@ -83,7 +83,7 @@ int kmod_module_probe_insert_module(
 	(void) module, (void) flags, (void) options, (void) run_install, (void) data, (void) print;
 	kmod.inserted++;
 	if (kmod.appears)
-		fake_root_folder(&root, "/sys/module/target_core_user");
+		fake_root_directory(&root, "/sys/module/target_core_user");
 	return kmod.insert_result;
 }
 
@@ -120,7 +120,7 @@ static int module_teardown(void **state)
 static void a_module_that_is_there_is_not_loaded_again(void **state)
 {
 	(void) state;
-	fake_root_folder(&root, "/sys/module/target_core_user"); /* loaded, or built in */
+	fake_root_directory(&root, "/sys/module/target_core_user"); /* loaded, or built in */
 	assert_int_equal(tcmu_module_load(), 0);
 	assert_int_equal(kmod.inserted, 0);
 }
@@ -133,7 +133,7 @@ static void a_missing_module_is_loaded(void **state)
 	assert_int_equal(tcmu_module_load(), 0);
 	assert_int_equal(kmod.inserted, 2);
 	assert_int_equal(
-		strncmp(kmod.folder, fake_root_path(&root, "/lib/modules/"),
+		strncmp(kmod.directory, fake_root_path(&root, "/lib/modules/"),
 			strlen(root.path) + 13),
 		0);
 }

@@ -171,7 +171,7 @@ int nl_send_auto(struct nl_sock *sock, struct nl_msg *message)
 
 ssize_t recv(int fd, void *buffer, size_t size, int flags)
 {
-	static int turn;
+	static int round;
 	struct nlmsghdr *header = buffer;
 	struct nlmsgerr *error = NLMSG_DATA(header);
 
@@ -184,7 +184,7 @@ ssize_t recv(int fd, void *buffer, size_t size, int flags)
 	assert_true(size >= NLMSG_LENGTH(sizeof(*error)));
 	*header = (struct nlmsghdr){
 		.nlmsg_len = NLMSG_LENGTH(sizeof(*error)), .nlmsg_type = NLMSG_ERROR};
-	switch (turn++ % 3) {
+	switch (round++ % 3) {
 	case 0:
 		errno = EINTR;
 		return -1;
@@ -392,7 +392,7 @@ static void what_is_not_an_event_is_passed_over(void **state)
 	append_message(append_message(queue_message(error), other), make_announcement("nl80211"));
 	queue_message(empty_message(TCMU_CMD_SET_FEATURES));
 	queue_message(event_message(TCMU_CMD_ADDED_DEVICE, NAME, 1, 666))->sender =
-		4711; /* anybody can send */
+		4711; /* any process can send */
 	queue_message(event_message(TCMU_CMD_ADDED_DEVICE, NAME, 1, 11));
 	assert_int_equal(tcmu_netlink_receive(*state, &event), 1);
 	assert_int_equal(event.device_id, 11);
@@ -454,7 +454,7 @@ static void an_answer_carries_status_and_device(void **state)
 	}
 }
 
-static void an_answer_that_nobody_waited_for_is_told(void **state)
+static void a_reply_that_no_command_waits_for_fails(void **state)
 {
 	kernel.answer = -ENODEV;
 	assert_int_equal(tcmu_netlink_reply(*state, TCMU_EVENT_ADDED, 1, 0), -ENODEV);
@@ -539,7 +539,7 @@ int main(void)
 		NETLINK_TEST(malformed_messages_are_dropped_one_by_one),
 		NETLINK_TEST(an_unusable_socket_is_told),
 		NETLINK_TEST(an_answer_carries_status_and_device),
-		NETLINK_TEST(an_answer_that_nobody_waited_for_is_told),
+		NETLINK_TEST(a_reply_that_no_command_waits_for_fails),
 		NETLINK_TEST(replies_are_switched),
 		NETLINK_TEST(a_module_that_comes_back_is_joined_again),
 		NETLINK_TEST(a_module_that_comes_and_goes_is_waited_for),

@@ -195,7 +195,7 @@ static void a_device_that_is_gone_has_no_groups(void **state)
 	assert_int_equal(tcmu_port_groups_read(&disk, &groups), -ENOENT);
 	assert_int_equal(tcmu_port_groups_lu_group(&disk, &id), -ENOENT);
 	assert_int_equal(tcmu_port_groups_set_state(&disk, "ao", 0, true), -ENOENT);
-	fake_root_folder(&root, DEVICE "alua");
+	fake_root_directory(&root, DEVICE "alua");
 	assert_int_equal(tcmu_port_groups_read(&disk, &groups), 0);
 	tcmu_port_groups_free(groups, 0);
 }

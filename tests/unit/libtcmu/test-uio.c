@@ -143,13 +143,13 @@ static void describe_mapping(const void *address, char *text, size_t size)
 	fclose(file);
 }
 
-static void assert_mapped_as(const void *address, const char *what)
+static void assert_mapped_as(const void *address, const char *expected)
 {
 	char text[1024];
 
 	describe_mapping(address, text, sizeof(text));
-	if (!strstr(text, what))
-		fail_msg("no '%s' in the mapping: %s", what, text);
+	if (!strstr(text, expected))
+		fail_msg("no '%s' in the mapping: %s", expected, text);
 }
 
 static void assert_ring_not_mapped(const struct fixture *f)
@@ -194,7 +194,7 @@ static void a_node_without_its_device_is_gone(void **state)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	/* To open a socket's name is ENXIO, as of a device node that nothing is behind. */
-	fake_root_folder(&f->root, "/dev");
+	fake_root_directory(&f->root, "/dev");
 	strcpy(address.sun_path, fake_root_path(&f->root, "/dev/uio0"));
 	assert_int_equal(bind(fd, (const struct sockaddr *) &address, sizeof(address)), 0);
 	assert_int_equal(tcmu_uio_open(&f->uio, 0), -ENODEV);
@@ -205,7 +205,7 @@ static void another_reason_not_to_open_is_told(void **state)
 {
 	struct fixture *f = *state;
 
-	fake_root_folder(&f->root, "/dev/uio0");
+	fake_root_directory(&f->root, "/dev/uio0");
 	assert_int_equal(tcmu_uio_open(&f->uio, 0), -EISDIR);
 	assert_int_equal(f->uio.fd, -1);
 }

@@ -280,7 +280,7 @@ static void the_longest_iscsi_name_fits(void **state)
 
 static void saved_mode_parameters_are_taken_once(void **state)
 {
-	struct scsi_lu_info identity = {
+	struct scsi_lu_info info = {
 		.serial = "1",
 		.has_saved = true,
 		.saved = {.write_cache = false, .software_write_protect = true}};
@@ -288,40 +288,40 @@ static void saved_mode_parameters_are_taken_once(void **state)
 
 	(void) state;
 	scsi_fixture_init(&fixture);
-	scsi_set_lu_info(&fixture.lu, &identity);
+	scsi_set_lu_info(&fixture.lu, &info);
 	assert_true(
 		fixture.lu.can_save && fixture.lu.software_write_protect &&
 		!fixture.lu.write_cache);
 	assert_string_equal(fixture.lu.serial, "1");
 	/* What initiators have changed since then stays. */
 	fixture.lu.software_write_protect = false;
-	scsi_set_lu_info(&fixture.lu, &identity);
+	scsi_set_lu_info(&fixture.lu, &info);
 	assert_false(fixture.lu.software_write_protect);
 	assert_true(fixture.lu.saved.software_write_protect);
 }
 
 static void without_a_serial_nothing_can_be_saved(void **state)
 {
-	struct scsi_lu_info identity = {.ports = {.group_cnt = 3}};
+	struct scsi_lu_info info = {.ports = {.group_cnt = 3}};
 	struct scsi_fixture fixture;
 
 	(void) state;
 	scsi_fixture_init(&fixture);
-	scsi_set_lu_info(&fixture.lu, &identity);
+	scsi_set_lu_info(&fixture.lu, &info);
 	assert_false(fixture.lu.can_save);
 	assert_int_equal(fixture.lu.ports.group_cnt, 3);
 }
 
 static void what_was_never_saved_are_the_defaults(void **state)
 {
-	struct scsi_lu_info identity = {.serial = "1"};
+	struct scsi_lu_info info = {.serial = "1"};
 	struct scsi_fixture fixture;
 
 	(void) state;
 	scsi_fixture_init(&fixture);
 	fixture.lu.write_cache = false;
 	fixture.lu.descriptor_sense = true;
-	scsi_set_lu_info(&fixture.lu, &identity);
+	scsi_set_lu_info(&fixture.lu, &info);
 	assert_true(
 		fixture.lu.can_save && fixture.lu.saved.write_cache &&
 		!fixture.lu.saved.descriptor_sense);
@@ -331,14 +331,14 @@ static void what_was_never_saved_are_the_defaults(void **state)
 
 static void a_cache_that_cannot_be_changed_is_not(void **state)
 {
-	struct scsi_lu_info identity = {
+	struct scsi_lu_info info = {
 		.serial = "1", .has_saved = true, .saved = {.write_cache = true}};
 	struct scsi_fixture fixture;
 
 	(void) state;
 	scsi_fixture_init(&fixture);
 	fixture.lu.write_cache = fixture.lu.write_cache_changeable = false;
-	scsi_set_lu_info(&fixture.lu, &identity);
+	scsi_set_lu_info(&fixture.lu, &info);
 	assert_false(fixture.lu.write_cache || fixture.lu.saved.write_cache);
 }
 

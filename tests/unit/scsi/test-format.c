@@ -226,18 +226,20 @@ static void commands_wait_for_a_long_operation(void **state)
 			continue;
 		if (operation->opcode == 0x1a || operation->opcode == 0x5a)
 			cdb[2] = 0x3f;
-		for (unsigned what = SCSI_LONG_FORMAT; what <= SCSI_LONG_SANITIZE; what++) {
-			fixture.lu.long_operation = what;
+		for (unsigned running = SCSI_LONG_FORMAT; running <= SCSI_LONG_SANITIZE;
+		     running++) {
+			fixture.lu.long_operation = running;
 			assert_int_equal(scsi_fixture_run(&fixture, cdb, 0), SCSI_ANSWERED);
 			if (at_any_time(operation))
 				assert_int_equal(fixture.result.status, SCSI_GOOD);
 			else
 				expect_not_ready(
-					&fixture, what == SCSI_LONG_FORMAT ? 0x04 : 0x1b, 0x8000);
+					&fixture, running == SCSI_LONG_FORMAT ? 0x04 : 0x1b,
+					0x8000);
 		}
 	}
 	scsi_fixture_run(&fixture, CDB(0x00, 1), 0);
-	expect_not_ready(&fixture, 0x1b, 0x8000); /* told before a wrong CDB */
+	expect_not_ready(&fixture, 0x1b, 0x8000); /* reported before a wrong CDB */
 	scsi_fixture_run(&fixture, CDB(0x12, 2), 0);
 	expect_bad_cdb(&fixture, 1, 1);
 }
@@ -253,7 +255,7 @@ static void request_sense_tells_the_progress(void **state)
 	fixture.lu.long_operation = SCSI_LONG_FORMAT;
 	fixture.lu.progress = 0x1234;
 	scsi_fixture_expect_data(&fixture, CDB(0x03), 4, 1, wanted, sizeof(wanted));
-	fixture.lu.unit_attention = SCSI_UA_CAPACITY; /* told first */
+	fixture.lu.unit_attention = SCSI_UA_CAPACITY; /* reported first */
 	scsi_fixture_run(&fixture, CDB(0x03, 0, 0, 0, 18), 18);
 	assert_int_equal(fixture.data[2], 0x06);
 	scsi_fixture_run(&fixture, CDB(0x03, 0, 0, 0, 18), 18);
@@ -317,16 +319,16 @@ static void the_end_gives_the_medium_back_or_keeps_it(void **state)
 
 	(void) state;
 	scsi_fixture_init(&fixture);
-	for (unsigned what = SCSI_LONG_FORMAT; what <= SCSI_LONG_SANITIZE; what++) {
-		bool sanitize = what == SCSI_LONG_SANITIZE;
+	for (unsigned operation = SCSI_LONG_FORMAT; operation <= SCSI_LONG_SANITIZE; operation++) {
+		bool sanitize = operation == SCSI_LONG_SANITIZE;
 
-		fixture.lu.long_operation = what;
+		fixture.lu.long_operation = operation;
 		scsi_long_end(&fixture.lu, 0, &fixture.result);
 		expect_good(&fixture);
 		scsi_fixture_run(&fixture, CDB(0x00), 0);
 		expect_good(&fixture);
 
-		fixture.lu.long_operation = what;
+		fixture.lu.long_operation = operation;
 		scsi_long_end(&fixture.lu, -5, &fixture.result);
 		expect_sense(&fixture, 0x03, 0x31, sanitize ? 0x03 : 0x01);
 		assert_int_equal(fixture.lu.long_operation, SCSI_LONG_NONE);
@@ -370,5 +372,5 @@ int main(void)
 		cmocka_unit_test(failure_mode_is_left_if_that_was_allowed),
 	};
 
-	return cmocka_run_group_tests_name("scsi-erase", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("scsi-format", tests, NULL, NULL);
 }

@@ -213,7 +213,7 @@ static void get_status(struct scsi_fixture *fixture)
 static void the_status_is_told_while_it_runs_and_once_afterwards(void **state)
 {
 	struct scsi_result result;
-	struct scsi_xcopy what;
+	struct scsi_xcopy xcopy;
 	uint8_t p[LENGTH];
 	struct scsi_fixture fixture;
 
@@ -222,16 +222,16 @@ static void the_status_is_told_while_it_runs_and_once_afterwards(void **state)
 	get_status(&fixture);
 	expect_bad_cdb(&fixture, 2, -1);
 	send_copy(&fixture, make_list(&fixture, p), LENGTH);
-	what = fixture.result.xcopy;
-	scsi_xcopy_progress(&fixture.lu, &what, 0, 2048, 1);
+	xcopy = fixture.result.xcopy;
+	scsi_xcopy_progress(&fixture.lu, &xcopy, 0, 2048, 1);
 	for (unsigned i = 0; i < 2; i++) {
 		get_status(&fixture);
 		assert_int_equal(fixture.result.status, SCSI_GOOD);
 		assert_memory_equal(
 			fixture.data, ((uint8_t[]){0, 0, 0, 8, 0x00, 0, 1, 1, 0, 0, 0, 2}), 12);
 	}
-	scsi_xcopy_progress(&fixture.lu, &what, 1, 4096, 2);
-	scsi_xcopy_end(&fixture.lu, &what, 0, &result);
+	scsi_xcopy_progress(&fixture.lu, &xcopy, 1, 4096, 2);
+	scsi_xcopy_end(&fixture.lu, &xcopy, 0, &result);
 	assert_int_equal(result.status, SCSI_GOOD);
 	get_status(&fixture);
 	assert_memory_equal(fixture.data, ((uint8_t[]){0, 0, 0, 8, 0x01, 0, 1, 1, 0, 0, 0, 4}), 12);
@@ -419,7 +419,7 @@ static void a_long_status_is_told_as_often_as_it_is_asked_for(void **state)
 	static const uint8_t ended[32] = {0,    0,    0,    28,   0x01,     0x01,     0,       4,
 					  0xff, 0xff, 0xff, 0xfe, [15] = 1, [23] = 4, [25] = 1};
 	struct scsi_result result;
-	struct scsi_xcopy what;
+	struct scsi_xcopy xcopy;
 	uint8_t p[LONG_LENGTH];
 	struct scsi_fixture fixture;
 
@@ -428,12 +428,12 @@ static void a_long_status_is_told_as_often_as_it_is_asked_for(void **state)
 	scsi_fixture_run(&fixture, LONG_STATUS, 255);
 	expect_bad_cdb(&fixture, 2, -1);
 	long_copy(&fixture, long_list(&fixture, p), LONG_LENGTH);
-	what = fixture.result.xcopy;
-	scsi_xcopy_progress(&fixture.lu, &what, 0, 2048, 65536 + 3);
+	xcopy = fixture.result.xcopy;
+	scsi_xcopy_progress(&fixture.lu, &xcopy, 0, 2048, 65536 + 3);
 	scsi_fixture_expect_data(
 		&fixture, CDB(0x84, 0x05, 0x80, 0, 0, LIST_ID), 10, 4, running, sizeof(running));
-	scsi_xcopy_progress(&fixture.lu, &what, 1, 4096, 4);
-	scsi_xcopy_end(&fixture.lu, &what, 0, &result);
+	scsi_xcopy_progress(&fixture.lu, &xcopy, 1, 4096, 4);
+	scsi_xcopy_end(&fixture.lu, &xcopy, 0, &result);
 	scsi_fixture_expect_data(
 		&fixture, CDB(0x84, 0x05, 0x80, 0, 0, LIST_ID), 10, 4, ended, sizeof(ended));
 	/* the next of that name */
@@ -479,30 +479,30 @@ static void the_copy_that_is_to_end_is_found_by_its_name(void **state)
 {
 	struct scsi_result result;
 	uint8_t p[LONG_LENGTH];
-	struct scsi_xcopy what;
+	struct scsi_xcopy xcopy;
 	struct scsi_fixture fixture;
 
 	(void) state;
 	begin_copy(&fixture);
 	copy_with(&fixture, 0, LIST_ID + 1);
 	long_copy(&fixture, long_list(&fixture, p), LONG_LENGTH);
-	what = fixture.result.xcopy;
+	xcopy = fixture.result.xcopy;
 	assert_int_equal(
 		scsi_fixture_run(&fixture, CDB(0x83, 0x1c, 0x80, 0, 0, LIST_ID), 0), SCSI_PLANNED);
 	assert_int_equal(fixture.result.plan.op, SCSI_PLAN_ABORT_XCOPY);
-	assert_int_equal(fixture.result.plan.lba, what.slot);
+	assert_int_equal(fixture.result.plan.lba, xcopy.slot);
 	scsi_fixture_run(&fixture, CDB(0x83, 0x1c, 0, 0, 0, LIST_ID), 0);
 	expect_bad_cdb(&fixture, 2, -1);
 	/* of one byte, too */
 	assert_int_equal(
 		scsi_fixture_run(&fixture, CDB(0x83, 0x1c, 0, 0, 0, LIST_ID + 1), 0), SCSI_PLANNED);
-	scsi_xcopy_end(&fixture.lu, &what, -ECANCELED, &result);
+	scsi_xcopy_end(&fixture.lu, &xcopy, -ECANCELED, &result);
 	assert_int_equal(result.status, SCSI_TASK_ABORTED);
 	scsi_fixture_run(&fixture, CDB(0x83, 0x1c, 0x80, 0, 0, LIST_ID), 0);
 	expect_bad_cdb(&fixture, 2, -1);
 }
 
-/* ------- what is there ------- */
+/* ------- support ------- */
 
 static void the_limits_are_told(void **state)
 {
