@@ -37,7 +37,7 @@ static struct {
 	size_t max_length;
 	struct input *seeds;
 	size_t seed_count;
-	const uint8_t *current; /* what the target works on */
+	const uint8_t *current; /* the input of the target */
 	size_t current_size;
 	char crash_path[128];
 } driver = {.state = 1, .max_length = 4096};
@@ -198,7 +198,7 @@ static void add_little(uint8_t *data, size_t size)
 	memcpy(data + at, &value, width);
 }
 
-/* Moves a block within the input, over what is there or as an insertion. */
+/* Moves a block within the input, by overwriting or inserting. */
 static size_t copy_block(
 	uint8_t *data, size_t size, const uint8_t *from, size_t from_size, bool insert)
 {

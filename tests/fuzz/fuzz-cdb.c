@@ -21,7 +21,7 @@ struct unit {
 	uint8_t attentions;
 	uint8_t serial_length;
 	uint8_t config_length;
-	uint8_t text; /* what serial and config are made of */
+	uint8_t text; /* fills serial and config */
 };
 
 struct record {
@@ -49,7 +49,7 @@ static void fuzz_demand(int condition)
 		abort();
 }
 
-/* ------- what is checked ------- */
+/* ------- checks ------- */
 
 static void check_sense(const struct scsi_lu *lu, const struct scsi_result *result)
 {
@@ -183,7 +183,7 @@ static void check_groups(const struct scsi_lu *lu, const struct scsi_group_state
 	}
 }
 
-/* What the backend might say about it is an answer too. */
+/* An answer for each result of the backend is checked too. */
 static void check_failures(const struct scsi_lu *lu, const struct scsi_plan *plan)
 {
 	static const int errors[] = {EIO, ENOSPC, EILSEQ, EBUSY, ECANCELED, EINVAL};
@@ -220,7 +220,8 @@ static void check_plan(struct machine *machine, const struct scsi_task *task)
 			plan.blocks > 0 || plan.op == SCSI_PLAN_FLUSH ||
 			(plan.flags & SCSI_PLAN_LONG));
 	fuzz_demand(plan.passes == 1 || (plan.flags & SCSI_PLAN_LONG));
-	/* During a long operation nothing else comes to the medium; who owns it may change. */
+	/* During a long operation no other command reaches the medium; its lock holder may change.
+	 */
 	if (plan.op != SCSI_PLAN_SET_GROUPS)
 		fuzz_demand(
 			!(plan.flags & SCSI_PLAN_LONG) == (lu->long_operation == SCSI_LONG_NONE));

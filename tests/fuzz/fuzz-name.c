@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any string as the name of a uio device. What is taken apart has to give the same string when put
+ * Any string as the name of a uio device. A decoded name must give the same string when put
  * together.
  */
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as a netlink message. The strings of what comes out have to end.
+ * Any bytes as a netlink message. The strings of a decoded event must end.
  */
 #include <errno.h>
 #include <stddef.h>

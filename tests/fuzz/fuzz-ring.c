@@ -2,7 +2,7 @@
 /*
  * Any bytes as the memory that is shared with the kernel. The ring is attached, fetched from and
  * completed into until nothing more comes, while the memory goes on changing as the input says.
- * What comes out of the ring has to lie in the data area, and what was fetched has to be completed:
+ * Decoded iovecs must be in the data area, and every fetched command must be completed:
  * else the target aborts.
  *
  * An input is two bytes for the mapping's length in units of 8, CHANGES times four bytes {offset in

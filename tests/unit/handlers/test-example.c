@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The example of the handler guide does what the guide says of it.
+ * The example of the handler guide works as the guide describes.
  */
 #include "fake-host.h"
 

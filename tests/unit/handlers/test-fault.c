@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fault handler: a disk in a file, and each kind of trouble as its options ask for it.
+ * The fault handler: a disk in a file, and each kind of fault that its options describe.
  */
 #include "fake-host.h"
 
@@ -116,7 +116,7 @@ static struct fake_io *submit_write(struct fixture *f, uint8_t byte)
 	return io;
 }
 
-/* ------- without trouble ------- */
+/* ------- without faults ------- */
 
 static void without_options_it_is_a_disk(void **state)
 {
@@ -282,7 +282,7 @@ static void check_with(struct fixture *f, const char *options)
 	(void) fake_check(f->host, config_with(f, options), MIB, 512);
 }
 
-/* In a process of its own, because nothing else would end it. */
+/* In a child process, because nothing else would end it. */
 static void hangs_for_ever(
 	struct fixture *f, void (*call)(struct fixture *f, const char *options),
 	const char *options)
@@ -566,7 +566,7 @@ static void a_buffer_that_is_not_there_is_met_by_the_system_call(void **state)
 	assert_int_equal(f->host->handler->flags, TCMU_HANDLER_SYSCALLS_ONLY);
 	assert_string_equal(f->host->handler->subtype, "fault_sys");
 	open_with(f, "");
-	/* The host has taken the buffer away. */
+	/* The host has removed the buffer. */
 	io = submit_write(f, 0x77);
 	assert_int_equal(fake_io_wait(io), -EFAULT);
 	assert_int_equal(byte_of_disk(f, 0), 0);

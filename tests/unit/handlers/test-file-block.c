@@ -35,7 +35,7 @@ static struct {
 	unsigned physical;
 	unsigned optimal;
 	bool read_only;
-	bool in_use; /* by somebody else */
+	bool in_use; /* by another driver */
 	bool is_partition;
 	bool tells_align; /* as kernels since 6.1 do */
 	const char *discard_max_bytes;

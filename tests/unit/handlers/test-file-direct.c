@@ -207,7 +207,7 @@ static void a_rest_that_does_not_fit_any_more_goes_through_the_page_cache(void *
 	}
 }
 
-/* The rest would be a write of its own, and the page cache may be written while it changes. */
+/* The rest would be a separate write, and write-back of the page cache may run while it changes. */
 static void an_atomic_write_is_one_call_or_an_error(void **state)
 {
 	struct fake_host *host = direct_opened(state);

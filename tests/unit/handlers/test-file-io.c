@@ -99,7 +99,7 @@ static void a_file_that_was_cut_off_reads_as_zeros_behind_its_end(void **state)
 	assert_int_equal(fake_read(host, 0, got, FILE_SIZE), 0);
 	assert_memory_equal(got, data, 5000);
 	assert_true(file_is_zero(got + 5000, FILE_SIZE - 5000));
-	/* Nobody waits for zeros. */
+	/* Zeros need no wait. */
 	assert_int_equal(host->last[TCMU_AIO_READV].flags, TCMU_AIO_MEMORY);
 	memset(got, 1, 512);
 	assert_int_equal(fake_read(host, FILE_SIZE - 512, got, 512), 0);
@@ -176,7 +176,7 @@ static void only_fua_makes_a_write_stable(void **state)
 
 struct errno_case {
 	int error;
-	int reported;      /* what the daemon is reported */
+	int reported;      /* the error that the daemon gets */
 	bool device_fails; /* when it befalls a write that was to be stable */
 };
 
@@ -436,7 +436,7 @@ static void a_flush_that_waits_is_cancelled_at_once(void **state)
 	fake_host_iterate(host);
 	assert_int_equal(fake_stuck_calls(host), 1);
 	start_flushes(host, ios + 3, 1);
-	/* One that shares the call under way, one that waits for the next. */
+	/* One shares the call in flight, one waits for the next. */
 	fake_io_cancel(ios[2]);
 	fake_io_cancel(ios[3]);
 	assert_true(ios[2]->done && ios[3]->done);

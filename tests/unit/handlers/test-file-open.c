@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the file handler opens, creates, resizes and refuses, and what it says then.
+ * Files that the file handler opens, creates, resizes and refuses, and its reasons.
  */
 #include "file-fixture.h"
 
@@ -76,7 +76,7 @@ static void a_file_that_was_there_stays_when_its_open_is_refused(void **state)
 	assert_int_equal(file_length(fixture->path), 1000);
 }
 
-/* ------- what is there already ------- */
+/* ------- existing files ------- */
 
 static void a_file_of_the_right_size_is_served_as_it_is(void **state)
 {
@@ -150,7 +150,7 @@ static void a_check_changes_nothing(void **state)
 	assert_int_equal(before.st_size, after.st_size);
 }
 
-/* ------- what cannot be served ------- */
+/* ------- refusals ------- */
 
 static void what_is_no_file_is_refused(void **state)
 {

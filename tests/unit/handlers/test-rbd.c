@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rbd handler: its config string, and what it makes of librbd's answers.
+ * The rbd handler: its config string, and its results for librbd's answers.
  */
 #include "fake-host.h"
 

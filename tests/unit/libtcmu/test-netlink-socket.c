@@ -39,7 +39,7 @@ static struct {
 	int joined;   /* how often a group was joined */
 	struct datagram events[8];
 	int event_count, event_next;
-	int answer;      /* what the kernel acknowledges requests with */
+	int answer;      /* the kernel's acknowledgement of requests */
 	bool no_answer;  /* none is queued */
 	int send_result; /* of nl_send_auto; 0: as usual */
 	uint8_t sent[512];
@@ -425,7 +425,7 @@ static void an_unusable_socket_is_told(void **state)
 	assert_int_equal(tcmu_netlink_receive(*state, &event), -ENOTCONN);
 }
 
-/* What was sent last, as the kernel's family reads it. */
+/* The last message, as the kernel's family reads it. */
 static void parse_sent(uint8_t *command, struct nlattr *attrs[TCMU_ATTR_MAX + 1])
 {
 	struct nlmsghdr *header = (struct nlmsghdr *) kernel.sent;

@@ -428,7 +428,7 @@ static void a_ring_that_was_reset_is_noticed_and_left_alone(void **state)
 	fixture_fetch(f);
 	fake_ring_reset(f->fake);
 
-	/* What is at next was answered by the kernel: it must not be fetched, nor the tail be
+	/* The kernel has answered the command at next: it must not be fetched, nor the tail be
 	 * moved. */
 	assert_int_equal(fixture_next(f), -ESTALE);
 	fixture_complete(f, ids[1]);

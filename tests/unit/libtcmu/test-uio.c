@@ -372,7 +372,7 @@ static void a_private_replacement_keeps_what_is_in_flight(void **state)
 		if (f->data[i] != (kept ? 0x77 : 0))
 			fail_msg("byte %zu is %02x", i, f->data[i]);
 	}
-	assert_int_equal(read_into(f->data + 100), 1); /* lands, and nobody sees it */
+	assert_int_equal(read_into(f->data + 100), 1); /* succeeds without any effect */
 	assert_int_equal(f->data[100], 0);
 	assert_int_equal(kernel_s[100], 0x77);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Target port groups byte by byte: REPORT and SET TARGET PORT GROUPS (SPC-4 6.37, 6.45), and what
- * VPD 83h and the standard INQUIRY data tell of them (SPC-4 7.8.6, 6.6.2).
+ * Target port groups byte by byte: REPORT and SET TARGET PORT GROUPS (SPC-4 6.37, 6.45), and their
+ * fields in VPD 83h and in the standard INQUIRY data (SPC-4 7.8.6, 6.6.2).
  */
 #include "scsi-fixture.h"
 
@@ -202,7 +202,7 @@ static void a_change_that_fails_is_told(void **state)
 
 /* ------- device identification ------- */
 
-/* What follows the three designators that are always there. */
+/* The bytes after the three designators that are always present. */
 static void expect_reach(struct scsi_fixture *fixture, const uint8_t *wanted, size_t length)
 {
 	scsi_fixture_run(fixture, CDB(0x12, 0x01, 0x83, 0xff, 0xff), 65535);
@@ -229,7 +229,7 @@ static void where_a_command_came_through_is_told_if_it_is_known(void **state)
 	expect_reach(&fixture, wanted, sizeof(wanted));
 	fixture.lu.ports.port_known = false;
 	expect_reach(&fixture, wanted + 8, sizeof(wanted) - 8);
-	/* Groups that the target core knows nothing of are not told. */
+	/* Groups that the target core does not know are not reported. */
 	fixture.lu.has_port_groups = false;
 	expect_reach(&fixture, NULL, 0);
 }
@@ -276,7 +276,7 @@ static void the_longest_iscsi_name_fits(void **state)
 	assert_memory_equal(fixture.data + 4 + 49 + 20 + 23 + 4 + 223, ",t,0xffff", 10);
 }
 
-/* ------- what has become known ------- */
+/* ------- LU info ------- */
 
 static void saved_mode_parameters_are_taken_once(void **state)
 {
@@ -293,7 +293,7 @@ static void saved_mode_parameters_are_taken_once(void **state)
 		fixture.lu.can_save && fixture.lu.software_write_protect &&
 		!fixture.lu.write_cache);
 	assert_string_equal(fixture.lu.serial, "1");
-	/* What initiators have changed since then stays. */
+	/* Later changes by initiators stay. */
 	fixture.lu.software_write_protect = false;
 	scsi_set_lu_info(&fixture.lu, &info);
 	assert_false(fixture.lu.software_write_protect);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* FORMAT UNIT (SBC-3 5.3), SANITIZE (SBC-3 5.24), and what other commands are told meanwhile. */
+/* FORMAT UNIT (SBC-3 5.3), SANITIZE (SBC-3 5.24), and the answers to other commands meanwhile. */
 #include "scsi-fixture.h"
 
 #define FORMAT_FLAGS (SCSI_PLAN_LONG | SCSI_PLAN_ZEROES | SCSI_PLAN_MAY_UNMAP)
@@ -178,7 +178,7 @@ static void overwriting_needs_a_pattern_and_a_count(void **state)
 
 /* ------- meanwhile ------- */
 
-/* What is asked of the logical unit itself is told at any time. */
+/* Commands about the logical unit itself are answered at any time. */
 static bool at_any_time(const struct scsi_operation *operation)
 {
 	switch (operation->opcode << 8 | operation->action) {

@@ -70,7 +70,7 @@ static void pages_that_are_not_there_are_refused(void **state)
 	}
 }
 
-/* ------- identity ------- */
+/* ------- identification ------- */
 
 static void the_serial_is_told_with_its_nul(void **state)
 {

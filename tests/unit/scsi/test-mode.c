@@ -188,7 +188,7 @@ static void the_write_cache_is_switched(void **state)
 
 	(void) state;
 	scsi_fixture_init(&fixture);
-	/* Off: what is in it is written first. */
+	/* Off: the cache is flushed first. */
 	assert_int_equal(select_6(&fixture, LIST(0, 0, 0, 0, CACHING(0))), SCSI_PLANNED);
 	expect_plan(&fixture, SCSI_PLAN_FLUSH, 0, 0, 0);
 	assert_false(fixture.lu.write_cache);
@@ -262,7 +262,7 @@ static void what_was_read_may_be_sent_back(void **state)
 		LIST(0, 34, 0, 0x10, 0x01, 0, 0, 16, 0, 0, 0, 0, 0, 0x02, 0, 0, 0, 0, 0, 0, 0, 0,
 		     0x02, 0, CONTROL));
 	expect_good(&fixture);
-	/* no number of blocks: as it is */
+	/* number of blocks 0: unchanged */
 	select_6(&fixture, LIST(0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0x02, 0, CONTROL));
 	expect_good(&fixture);
 }

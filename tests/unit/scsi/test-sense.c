@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How sense is encoded (SPC-4 4.5.2, 4.5.3), and what an errno of the backend is told as. */
+/* The encoding of sense (SPC-4 4.5.2, 4.5.3), and the sense for each errno of the backend. */
 #include "scsi-fixture.h"
 
 #include <errno.h>

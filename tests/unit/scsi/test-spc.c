@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Readiness, REQUEST SENSE, and what a fixed disk answers to START STOP UNIT and its kin. */
+/* Readiness, REQUEST SENSE, and the answers of a fixed disk to START STOP UNIT and similar
+ * commands. */
 #include "scsi-fixture.h"
 
 static void the_unit_is_always_ready(void **state)
@@ -71,7 +72,7 @@ static void stopping_makes_data_safe(void **state)
 	expect_plan(&fixture, SCSI_PLAN_FLUSH, SCSI_PLAN_IMMEDIATE, 0, 0);
 	assert_int_equal(scsi_fixture_run(&fixture, CDB(0x1b, 0, 0, 0, 0x04), 0), SCSI_ANSWERED);
 	expect_good(&fixture);
-	/* other initiators go on */
+	/* other initiators continue */
 	scsi_fixture_run(&fixture, CDB(0x00), 0);
 	expect_good(&fixture);
 }

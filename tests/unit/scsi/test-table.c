@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What follows from the table of operations alone: every reserved bit is refused with a pointer to
- * it, everything that is not in the table is refused, and REPORT SUPPORTED OPERATION CODES tells
- * just what is in it.
+ * Properties that follow from the table of operations alone: every reserved bit is refused with a
+ * pointer to it, every operation outside the table is refused, and REPORT SUPPORTED OPERATION
+ * CODES reports exactly the table.
  */
 #include "scsi-fixture.h"
 
@@ -42,7 +42,7 @@ static void the_table_is_sorted_and_well_formed(void **state)
 	assert_non_null(before);
 }
 
-/* The bits that may be set, as the standards and what is not supported give them. */
+/* The bits that may be set, by the standards and the supported features. */
 static const char *const usage[] = {
 	"000000000000",
 	"03010000ff00",
@@ -138,7 +138,7 @@ static void the_usage_masks_are_as_they_have_to_be(void **state)
 	assert_int_equal(i, sizeof(usage) / sizeof(usage[0]));
 }
 
-/* Every bit of the CDB is flipped in turn. */
+/* Flips each bit of the CDB, one after the other. */
 static void sweep_operation(struct scsi_fixture *fixture, const struct scsi_operation *operation)
 {
 	for (unsigned byte = 1; byte < operation->cdb_length; byte++) {
@@ -414,7 +414,7 @@ static uint32_t read_be32(const uint8_t *p)
 	return (uint32_t) p[0] << 24 | (uint32_t) p[1] << 16 | (uint32_t) p[2] << 8 | p[3];
 }
 
-/* All commands, as they have to be told. */
+/* The expected report of all commands. */
 static size_t expected_list(const struct scsi_lu *lu, bool timeouts, uint8_t *p)
 {
 	const struct scsi_operation *operation;

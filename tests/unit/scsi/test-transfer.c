@@ -7,7 +7,7 @@
 struct shape {
 	uint8_t opcode;
 	enum scsi_plan_op op;
-	uint8_t flags; /* what CDB byte 1 may hold of DPO and FUA */
+	uint8_t flags; /* the bits DPO and FUA that CDB byte 1 may have */
 	bool writes;
 	bool data_out; /* as much as the range has */
 };
@@ -238,7 +238,7 @@ static void a_protected_medium_is_not_written(void **state)
 					scsi_fixture_run(&fixture, cdb, 512), SCSI_PLANNED);
 			}
 		}
-		/* Whatever else is wrong with what would write. */
+		/* Even if another field of a command that writes is wrong. */
 		cdb[scsi_fixture_cdb_length(cdb[0]) - 1] = 1;
 		scsi_fixture_run(&fixture, cdb, 512);
 		if (shapes[i].writes)
