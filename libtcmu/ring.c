@@ -208,7 +208,6 @@ static int read_command(
 		sizeof(struct tcmu_kernel_iovec);
 	int r;
 
-	assert(slot->op == TCMU_OP_CMD);
 	copy_shared(&copy, at, TCMU_ENTRY_IOV_OFFSET);
 	if ((uint64_t) copy.req.iov_cnt + copy.req.iov_bidi_cnt + copy.req.iov_dif_cnt > iov_room)
 		return -EBADMSG;
@@ -232,7 +231,6 @@ static int read_tmr(
 	const uint8_t *at = slot_at(ring, ring->next);
 	struct tcmu_tmr_entry copy;
 
-	assert(slot->op == TCMU_OP_TMR);
 	if (slot->length < sizeof(copy))
 		return -EBADMSG;
 	copy_shared(&copy, at, sizeof(copy));
@@ -257,7 +255,6 @@ static void skip_slot(struct tcmu_ring *ring, const struct ring_slot *slot)
  * negative errno. */
 static int check_head(const struct tcmu_ring *ring, uint32_t *head)
 {
-	assert(position_valid(ring, ring->next));
 	*head = __atomic_load_n(&ring_mailbox(ring)->cmd_head, __ATOMIC_ACQUIRE);
 	/* A reset stores the tail first, then the head, which may have reached next again since. */
 	if (__atomic_load_n(&ring_mailbox(ring)->cmd_tail, __ATOMIC_RELAXED) != ring->published)

@@ -224,7 +224,6 @@ static uint8_t entry_usage(const struct scsi_lu *lu, const struct scsi_entry *en
 {
 	uint8_t usage = entry->operation.usage[i];
 
-	assert(i < entry->operation.cdb_length);
 	if (i == 1 && (entry->flags & ENTRY_UNMAP_BIT) && !lu->unmap)
 		usage &= (uint8_t) ~0x08;
 	if (i == 1 && (entry->flags & ENTRY_SAVE_BIT) && !lu->can_save)
