@@ -190,8 +190,7 @@ static void a_rest_that_does_not_fit_any_more_goes_through_the_page_cache(void *
 
 		file_pattern(data, i + 8, FILE_SIZE);
 		fake_no_faults(host);
-		/* The kernel does not do that to direct I/O: what is written of it is told
-		 * differently. */
+		/* The kernel reports partial writes of direct I/O in another way. */
 		fake_fault(host, TCMU_AIO_WRITEV, 1, FAKE_RESULT, (int64_t) parts[i]);
 		fake_fault(host, TCMU_AIO_READV, 1, FAKE_RESULT, (int64_t) parts[i]);
 		fake_fault(host, TCMU_AIO_READV, 2, FAKE_DELAY, 0);

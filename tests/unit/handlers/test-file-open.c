@@ -263,7 +263,7 @@ static void percent_sequences_stand_for_bytes_when_asked_for(void **state)
 	}
 }
 
-/* As a user who may not, also when the test is run by root. That one may not even come as far as
+/* Runs as a user without permission, also if root runs the test. That user may have no access to
  * the build tree. */
 static void what_may_not_be_read_or_written_is_refused(void **state)
 {

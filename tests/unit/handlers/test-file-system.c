@@ -38,7 +38,7 @@ static struct {
 	unsigned nth;
 	int error;
 	unsigned replaced; /* the opening before which another file takes the path */
-	unsigned dio_mask; /* STATX_DIOALIGN: told; 0: not */
+	unsigned dio_mask; /* STATX_DIOALIGN: reported; 0: not */
 	unsigned dio_align;
 	unsigned read_align; /* direct reads of less are refused */
 	int punch_error;
