@@ -71,7 +71,6 @@ static uint32_t ring_distance(const struct tcmu_ring *ring, uint32_t position)
 static uint32_t ring_advance(const struct tcmu_ring *ring, uint32_t position, uint32_t length)
 {
 	position += length; /* at most cmdr_size: no entry crosses the end */
-	assert(position <= ring->cmdr_size);
 	return position == ring->cmdr_size ? 0 : position;
 }
 
@@ -167,7 +166,7 @@ static int read_cdb(const struct tcmu_ring *ring, uint64_t offset, struct tcmu_e
 		return -EBADMSG;
 	if (length > TCMU_CDB_MAX)
 		length = TCMU_CDB_MAX;
-	assert(length >= copied && length <= sizeof(entry->cdb));
+	assert(length >= copied);
 	copy_shared(entry->cdb + copied, ring->base + offset + copied, length - copied);
 	entry->cdb_length = (uint8_t) length;
 	return 0;

@@ -280,7 +280,7 @@ static enum scsi_verdict check_and_run(struct scsi_call *call)
 	const struct scsi_entry *entry = call->entry;
 	unsigned length = entry->operation.cdb_length;
 
-	assert(entry->function && !(entry->flags & ENTRY_KERNEL));
+	assert(entry->function);
 	if (call->task->cdb_length < length)
 		return scsi_refuse_cdb(call, call->task->cdb_length, NO_BIT);
 	if (medium_busy(call))

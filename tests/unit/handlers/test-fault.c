@@ -146,7 +146,7 @@ static void without_options_it_is_a_disk(void **state)
 	}
 }
 
-static void what_cannot_be_opened_is_refused(void **state)
+static void a_file_that_cannot_be_opened_is_refused(void **state)
 {
 	struct fixture *f = *state;
 
@@ -595,7 +595,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(without_options_it_is_a_disk),
-		TEST(what_cannot_be_opened_is_refused),
+		TEST(a_file_that_cannot_be_opened_is_refused),
 		TEST(a_disk_that_is_only_read_offers_no_writes),
 		TEST(the_same_file_is_the_same_store),
 		TEST(a_resize_extends_the_file),

@@ -295,7 +295,7 @@ static void a_partition_is_described_as_its_disk(void **state)
 	assert_int_equal(host->info.unmap_granularity, 1048576);
 }
 
-static void what_is_not_known_is_left_out(void **state)
+static void unknown_properties_are_left_out(void **state)
 {
 	(void) state;
 	disk.discard_max_bytes = disk.discard_granularity = disk.rotational = NULL;
@@ -455,7 +455,7 @@ static void it_grows_as_far_as_there_is_room(void **state)
 
 /* ------- requests ------- */
 
-static void what_was_written_is_read(void **state)
+static void written_data_is_read(void **state)
 {
 	static const char *const options[] = {"", ";direct=1"};
 
@@ -540,7 +540,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		EACH(it_is_described_as_the_kernel_says),
 		EACH(a_partition_is_described_as_its_disk),
-		EACH(what_is_not_known_is_left_out),
+		EACH(unknown_properties_are_left_out),
 		EACH(one_that_cannot_discard_is_not_thin),
 		EACH(one_that_is_too_small_is_refused),
 		EACH(one_that_is_in_use_is_refused),
@@ -551,7 +551,7 @@ int main(void)
 		EACH(direct_io_needs_blocks_as_large_as_its_sectors),
 		EACH(direct_writes_of_a_physical_block_are_atomic),
 		EACH(it_grows_as_far_as_there_is_room),
-		EACH(what_was_written_is_read),
+		EACH(written_data_is_read),
 		EACH(its_early_end_is_an_error),
 		EACH(unmap_discards_whole_sectors),
 		EACH(an_unmap_that_fails_says_so_unless_there_is_none),

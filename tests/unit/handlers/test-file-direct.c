@@ -61,7 +61,7 @@ static void end_request(struct fake_io *io, int error)
 	fake_io_free(io);
 }
 
-static void what_fits_goes_past_the_page_cache(void **state)
+static void aligned_requests_bypass_the_page_cache(void **state)
 {
 	struct fake_host *host = direct_opened(state);
 
@@ -78,7 +78,7 @@ static void what_fits_goes_past_the_page_cache(void **state)
 	assert_int_equal(fake_do(host, TCMU_IO_FLUSH, 0, 0, 0), 0);
 }
 
-static void what_does_not_fit_goes_through_it_and_both_agree(void **state)
+static void unaligned_requests_use_the_page_cache_and_both_agree(void **state)
 {
 	static const struct {
 		size_t piece, gap;
@@ -103,7 +103,7 @@ static void what_does_not_fit_goes_through_it_and_both_agree(void **state)
 	}
 }
 
-static void what_does_not_fit_is_alone(void **state)
+static void unaligned_requests_run_alone(void **state)
 {
 	struct fake_host *host = direct_opened(state);
 	struct fake_io *ios[6];
@@ -133,7 +133,7 @@ static void what_does_not_fit_is_alone(void **state)
 	assert_memory_equal(got, data, 6 * LENGTH);
 }
 
-static void what_waits_for_its_turn_is_cancelled_at_once(void **state)
+static void a_waiting_request_is_cancelled_at_once(void **state)
 {
 	struct fake_host *host = direct_opened(state);
 	struct fake_io *ios[4];
@@ -159,7 +159,7 @@ static void what_waits_for_its_turn_is_cancelled_at_once(void **state)
 	end_request(ios[0], 0);
 }
 
-static void what_the_kernel_refuses_goes_through_the_page_cache(void **state)
+static void requests_that_the_kernel_refuses_use_the_page_cache(void **state)
 {
 	struct fake_host *host = direct_opened(state);
 
@@ -305,11 +305,11 @@ static void any_mixture_keeps_every_block(void **state)
 int main(void)
 {
 	static const struct file_test tests[] = {
-		FILE_TEST(what_fits_goes_past_the_page_cache),
-		FILE_TEST(what_does_not_fit_goes_through_it_and_both_agree),
-		FILE_TEST(what_does_not_fit_is_alone),
-		FILE_TEST(what_waits_for_its_turn_is_cancelled_at_once),
-		FILE_TEST(what_the_kernel_refuses_goes_through_the_page_cache),
+		FILE_TEST(aligned_requests_bypass_the_page_cache),
+		FILE_TEST(unaligned_requests_use_the_page_cache_and_both_agree),
+		FILE_TEST(unaligned_requests_run_alone),
+		FILE_TEST(a_waiting_request_is_cancelled_at_once),
+		FILE_TEST(requests_that_the_kernel_refuses_use_the_page_cache),
 		FILE_TEST(a_rest_that_does_not_fit_any_more_goes_through_the_page_cache),
 		FILE_TEST(an_atomic_write_is_one_call_or_an_error),
 		FILE_TEST(a_file_that_was_cut_off_reads_as_zeros_behind_its_end),

@@ -18,7 +18,7 @@ static uint8_t got[FILE_SIZE];
 
 /* ------- READ, WRITE ------- */
 
-static void what_was_written_is_read(void **state)
+static void written_data_is_read(void **state)
 {
 	static const size_t lengths[] = {512, 1024, 4096, 4608, 65536, FILE_SIZE};
 	struct fake_host *host = file_opened(state, "");
@@ -81,7 +81,7 @@ static void many_requests_at_once(void **state)
 	assert_memory_equal(got, data, FILE_SIZE);
 }
 
-static void what_was_never_written_reads_as_zeros(void **state)
+static void unwritten_blocks_read_as_zeros(void **state)
 {
 	struct fake_host *host = file_opened(state, "");
 
@@ -108,7 +108,7 @@ static void a_file_that_was_cut_off_reads_as_zeros_behind_its_end(void **state)
 	assert_int_equal(file_length(file_fixture_of(state)->path), FILE_SIZE);
 }
 
-static void partial_transfers_go_on_wherever_they_end(void **state)
+static void partial_transfers_continue_wherever_they_end(void **state)
 {
 	struct fake_host *host = file_opened(state, "");
 
@@ -217,7 +217,7 @@ static void ends_with(
 	fake_no_faults(host);
 }
 
-static void every_error_is_told_with_its_place(void **state)
+static void every_error_is_reported_with_its_offset(void **state)
 {
 	struct fake_host *host = file_opened(state, "");
 
@@ -236,7 +236,7 @@ static void every_error_is_told_with_its_place(void **state)
 	assert_int_equal(host->events, 0);
 }
 
-static void an_error_after_a_part_is_told_with_its_place(void **state)
+static void an_error_after_a_part_is_reported_with_its_offset(void **state)
 {
 	struct fake_host *host = file_opened(state, "");
 
@@ -545,7 +545,7 @@ static void unmap_gives_space_back_and_reads_as_zeros(void **state)
 	assert_int_equal(file_length(file_fixture_of(state)->path), FILE_SIZE);
 }
 
-static void write_zeroes_keeps_space_unless_told(void **state)
+static void write_zeroes_keeps_space_without_may_unmap(void **state)
 {
 	static const uint32_t flags[] = {0, TCMU_IO_MAY_UNMAP};
 	struct fake_host *host = file_opened(state, "");
@@ -580,7 +580,7 @@ static void write_zeroes_is_stable_with_fua(void **state)
 	refused_after_failure(host, -EIO);
 }
 
-static void write_zeroes_learns_what_the_file_system_cannot(void **state)
+static void write_zeroes_learns_the_limits_of_the_file_system(void **state)
 {
 	struct fake_host *host = file_opened(state, "");
 
@@ -649,7 +649,7 @@ static void maps_to(
 	fake_io_free(io);
 }
 
-static void the_map_tells_holes_from_data(void **state)
+static void the_map_distinguishes_holes_from_data(void **state)
 {
 	struct fake_host *host = file_opened(state, "");
 
@@ -702,7 +702,7 @@ static void a_map_that_fails_says_so(void **state)
 
 /* ------- the rest ------- */
 
-static void what_it_does_not_do_is_not_supported(void **state)
+static void other_operations_are_not_supported(void **state)
 {
 	struct fake_host *host = file_opened(state, "");
 
@@ -730,17 +730,17 @@ static void a_read_only_device_only_reads(void **state)
 int main(void)
 {
 	static const struct file_test tests[] = {
-		FILE_TEST(what_was_written_is_read),
+		FILE_TEST(written_data_is_read),
 		FILE_TEST(buffers_may_be_in_any_pieces),
 		FILE_TEST(many_requests_at_once),
-		FILE_TEST(what_was_never_written_reads_as_zeros),
+		FILE_TEST(unwritten_blocks_read_as_zeros),
 		FILE_TEST(a_file_that_was_cut_off_reads_as_zeros_behind_its_end),
-		FILE_TEST(partial_transfers_go_on_wherever_they_end),
+		FILE_TEST(partial_transfers_continue_wherever_they_end),
 		FILE_TEST(transfers_of_a_few_bytes_at_a_time_reach_the_end),
 		FILE_TEST(a_call_that_does_nothing_is_an_error),
 		FILE_TEST(only_fua_makes_a_write_stable),
-		FILE_TEST(every_error_is_told_with_its_place),
-		FILE_TEST(an_error_after_a_part_is_told_with_its_place),
+		FILE_TEST(every_error_is_reported_with_its_offset),
+		FILE_TEST(an_error_after_a_part_is_reported_with_its_offset),
 		FILE_TEST(a_failed_flush_fails_all_that_follow_until_reopened),
 		FILE_TEST(a_stable_write_on_a_failing_device_fails_all_that_follow),
 		FILE_TEST(a_device_fails_once),
@@ -754,15 +754,15 @@ int main(void)
 		FILE_TEST(a_cancelled_transfer_goes_no_further),
 		FILE_TEST(a_partial_transfer_is_not_continued_after_a_cancellation),
 		FILE_TEST(unmap_gives_space_back_and_reads_as_zeros),
-		FILE_TEST(write_zeroes_keeps_space_unless_told),
+		FILE_TEST(write_zeroes_keeps_space_without_may_unmap),
 		FILE_TEST(write_zeroes_is_stable_with_fua),
-		FILE_TEST(write_zeroes_learns_what_the_file_system_cannot),
+		FILE_TEST(write_zeroes_learns_the_limits_of_the_file_system),
 		FILE_TEST(without_discard_nothing_gives_space_back),
 		FILE_TEST(a_cancelled_write_zeroes_goes_no_further),
-		FILE_TEST(the_map_tells_holes_from_data),
+		FILE_TEST(the_map_distinguishes_holes_from_data),
 		FILE_TEST(a_block_that_is_data_in_part_is_mapped),
 		FILE_TEST(a_map_that_fails_says_so),
-		FILE_TEST(what_it_does_not_do_is_not_supported),
+		FILE_TEST(other_operations_are_not_supported),
 		FILE_TEST(a_read_only_device_only_reads),
 	};
 

@@ -152,7 +152,7 @@ static void a_check_changes_nothing(void **state)
 
 /* ------- refusals ------- */
 
-static void what_is_no_file_is_refused(void **state)
+static void other_kinds_of_files_are_refused(void **state)
 {
 	struct file_fixture *fixture = file_fixture_of(state);
 	struct fake_host *host = fixture->host;
@@ -207,7 +207,7 @@ static void a_long_path_keeps_the_cause_in_the_reason(void **state)
 		"cannot access the directory: No such file or directory: /xxx");
 }
 
-static void what_the_kernel_or_targetcli_would_cut_is_refused_by_the_check(void **state)
+static void characters_that_would_be_lost_are_refused_by_the_check(void **state)
 {
 	static const struct {
 		const char *config, *words;
@@ -265,7 +265,7 @@ static void percent_sequences_stand_for_bytes_when_asked_for(void **state)
 
 /* Runs as a user without permission, also if root runs the test. That user may have no access to
  * the build tree. */
-static void what_may_not_be_read_or_written_is_refused(void **state)
+static void a_file_without_permission_is_refused(void **state)
 {
 	struct fake_host *host = file_fixture_of(state)->host;
 	char directory[] = "/tmp/tcmud-file-XXXXXX";
@@ -452,7 +452,7 @@ static void a_read_only_device_does_not_make_its_file_grow(void **state)
 	assert_int_equal(file_length(fixture->path), FILE_SIZE);
 }
 
-static void a_device_grows_while_requests_are_under_way(void **state)
+static void a_device_grows_while_requests_are_in_flight(void **state)
 {
 	struct file_fixture *fixture = file_fixture_of(state);
 	struct fake_host *host = file_opened(state, "");
@@ -478,12 +478,12 @@ int main(void)
 		FILE_TEST(a_smaller_file_is_refused_unless_it_may_grow),
 		FILE_TEST(without_a_size_the_size_is_not_judged),
 		FILE_TEST(a_check_changes_nothing),
-		FILE_TEST(what_is_no_file_is_refused),
+		FILE_TEST(other_kinds_of_files_are_refused),
 		FILE_TEST(a_path_that_leads_nowhere_is_refused),
 		FILE_TEST(a_long_path_keeps_the_cause_in_the_reason),
-		FILE_TEST(what_the_kernel_or_targetcli_would_cut_is_refused_by_the_check),
+		FILE_TEST(characters_that_would_be_lost_are_refused_by_the_check),
 		FILE_TEST(percent_sequences_stand_for_bytes_when_asked_for),
-		FILE_TEST(what_may_not_be_read_or_written_is_refused),
+		FILE_TEST(a_file_without_permission_is_refused),
 		FILE_TEST(the_claim_names_the_file_however_it_is_spelled),
 		FILE_TEST(a_created_file_has_the_claim_of_a_found_one),
 		FILE_TEST(the_claim_is_known_before_it_is_opened),
@@ -492,7 +492,7 @@ int main(void)
 		FILE_TEST(a_device_grows_with_its_file),
 		FILE_TEST(a_device_shrinks_only_when_it_may_and_the_file_stays),
 		FILE_TEST(a_read_only_device_does_not_make_its_file_grow),
-		FILE_TEST(a_device_grows_while_requests_are_under_way),
+		FILE_TEST(a_device_grows_while_requests_are_in_flight),
 	};
 
 	return file_run_tests(tests, sizeof(tests) / sizeof(tests[0]));

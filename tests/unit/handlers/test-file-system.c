@@ -240,7 +240,7 @@ static void a_file_that_cannot_be_opened_stays(void **state)
 	each_is_refused(refusals, sizeof(refusals) / sizeof(refusals[0]), true, SIZE);
 }
 
-static void what_the_kernel_says_is_told_with_what_to_do(void **state)
+static void errors_of_the_kernel_are_reported_with_a_remedy(void **state)
 {
 	static const struct refusal refusals[] = {
 		{"", OPEN, 1, ETXTBSY, "in use as a program or as swap space"},
@@ -292,7 +292,7 @@ static void a_file_that_is_replaced_meanwhile_is_not_opened_in_part(void **state
 	}
 }
 
-static void where_the_kernel_does_not_tell_reads_find_out_what_direct_io_needs(void **state)
+static void reads_find_the_alignment_that_the_kernel_does_not_report(void **state)
 {
 	(void) state;
 	make_call(sys.path, SIZE);
@@ -370,11 +370,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_file_that_cannot_be_made_leaves_nothing_behind),
 		TEST(a_file_that_cannot_be_opened_stays),
-		TEST(what_the_kernel_says_is_told_with_what_to_do),
+		TEST(errors_of_the_kernel_are_reported_with_a_remedy),
 		TEST(a_file_that_cannot_grow_stays),
 		TEST(directories_that_cannot_be_synced_are_enough),
 		TEST(a_file_that_is_replaced_meanwhile_is_not_opened_in_part),
-		TEST(where_the_kernel_does_not_tell_reads_find_out_what_direct_io_needs),
+		TEST(reads_find_the_alignment_that_the_kernel_does_not_report),
 		TEST(a_file_system_without_direct_io_is_refused_when_it_is_asked_for),
 		TEST(a_file_system_without_holes_gives_no_space_back),
 		TEST(a_resize_that_fails_says_why),

@@ -40,7 +40,7 @@ static void open_disk(struct fake_host *host)
 
 /* ------- the config string ------- */
 
-static void it_reads_what_ceph_iscsi_writes(void **state)
+static void the_config_strings_of_ceph_iscsi_are_read(void **state)
 {
 	struct fake_host *host = *state;
 
@@ -132,7 +132,7 @@ static void every_option_is_in_the_manual_page(void **state)
 
 /* ------- claims ------- */
 
-static void a_claim_names_the_image_whatever_leads_to_it(void **state)
+static void a_claim_names_the_image_independently_of_its_spelling(void **state)
 {
 	struct fake_host *host = *state;
 	char claim[128], other[128];
@@ -160,7 +160,7 @@ static void long_names_have_claims_of_their_own(void **state)
 	assert_string_not_equal(claims[0], claims[1]);
 }
 
-static void what_never_changes_or_is_not_known_is_not_claimed(void **state)
+static void snapshots_and_unknown_clusters_are_not_claimed(void **state)
 {
 	struct fake_host *host = *state;
 	char claim[128];
@@ -204,7 +204,7 @@ static void a_check_leaves_nothing_behind(void **state)
 	assert_true(fake_rbd_is_idle());
 }
 
-static void the_reason_says_who_did_not_answer(void **state)
+static void the_reason_names_the_part_that_did_not_answer(void **state)
 {
 	struct fake_host *host = *state;
 
@@ -220,7 +220,7 @@ static void the_reason_says_who_did_not_answer(void **state)
 	assert_non_null(strstr(host->reason.text, "blocklisted"));
 }
 
-static void a_cache_that_the_image_turns_on_is_told(void **state)
+static void a_cache_that_the_image_turns_on_is_reported(void **state)
 {
 	struct fake_host *host = *state;
 
@@ -291,7 +291,7 @@ static void a_block_is_repeated_by_librbd(void **state)
 	assert_int_equal(fake_rbd.data[0][15], 0x5a);
 }
 
-static void what_librbd_does_not_take_fails(void **state)
+static void requests_that_librbd_refuses_fail(void **state)
 {
 	static const struct {
 		enum tcmu_io_op op;
@@ -317,7 +317,7 @@ static void what_librbd_does_not_take_fails(void **state)
 	}
 }
 
-static void errors_of_the_cluster_are_told_as_they_are_to_be_taken(void **state)
+static void errors_of_the_cluster_are_converted(void **state)
 {
 	static const struct {
 		int64_t result;
@@ -337,7 +337,7 @@ static void errors_of_the_cluster_are_told_as_they_are_to_be_taken(void **state)
 	assert_int_equal(host->events, 0);
 }
 
-static void a_miscompare_is_told_by_its_place_in_the_block(void **state)
+static void a_miscompare_is_reported_by_its_offset_in_the_block(void **state)
 {
 	/* from the image's beginning; and as if the block were the first of its object */
 	const uint64_t mismatches[] = {4 * MIB + 3 * BLOCK + 77, 4 * MIB + 77};
@@ -432,7 +432,7 @@ static void wait_reports(unsigned reports)
 		sched_yield();
 }
 
-static void the_service_map_has_what_ceph_iscsi_reads(void **state)
+static void the_service_map_has_the_keys_of_ceph_iscsi(void **state)
 {
 	struct fake_host *host = *state;
 	char name[96], want[256], wanted_name[160];
@@ -452,7 +452,7 @@ static void the_service_map_has_what_ceph_iscsi_reads(void **state)
 		"lock_owner false lock_lost_cnt 0 conn_lost_cnt 0 cmd_timed_out_cnt 0");
 }
 
-static void it_says_who_has_the_lock_and_what_went_wrong(void **state)
+static void it_reports_the_lock_and_the_failures(void **state)
 {
 	struct fake_host *host = *state;
 	uint8_t data[BLOCK] = {0};
@@ -543,7 +543,7 @@ static void an_image_without_the_feature_is_not_locked(void **state)
 	assert_non_null(strstr(host->reason.text, "rbd feature enable"));
 }
 
-static void who_has_the_lock_is_read_as_other_gateways_wrote_it(void **state)
+static void the_holder_of_the_lock_is_read_in_the_format_of_other_gateways(void **state)
 {
 	struct fake_host *host = *state;
 	bool ours;
@@ -571,7 +571,7 @@ static void who_has_the_lock_is_read_as_other_gateways_wrote_it(void **state)
 	assert_int_equal(tag, 5);
 }
 
-static void a_write_without_the_lock_tells_that_it_is_lost(void **state)
+static void a_write_without_the_lock_reports_the_loss(void **state)
 {
 	struct fake_host *host = *state;
 	uint8_t data[BLOCK] = {0};
@@ -697,7 +697,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-			it_reads_what_ceph_iscsi_writes, rbd_setup, rbd_teardown),
+			the_config_strings_of_ceph_iscsi_are_read, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
 			without_options_the_usual_cluster_is_meant, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
@@ -707,19 +707,20 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			every_option_is_in_the_manual_page, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_claim_names_the_image_whatever_leads_to_it, rbd_setup, rbd_teardown),
+			a_claim_names_the_image_independently_of_its_spelling, rbd_setup,
+			rbd_teardown),
 		cmocka_unit_test_setup_teardown(
 			long_names_have_claims_of_their_own, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			what_never_changes_or_is_not_known_is_not_claimed, rbd_setup, rbd_teardown),
+			snapshots_and_unknown_clusters_are_not_claimed, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
 			an_open_that_fails_leaves_nothing_behind, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_check_leaves_nothing_behind, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			the_reason_says_who_did_not_answer, rbd_setup, rbd_teardown),
+			the_reason_names_the_part_that_did_not_answer, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_cache_that_the_image_turns_on_is_told, rbd_setup, rbd_teardown),
+			a_cache_that_the_image_turns_on_is_reported, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_disk_that_is_only_read_is_opened_so, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
@@ -730,12 +731,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_block_is_repeated_by_librbd, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			what_librbd_does_not_take_fails, rbd_setup, rbd_teardown),
+			requests_that_librbd_refuses_fail, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			errors_of_the_cluster_are_told_as_they_are_to_be_taken, rbd_setup,
+			errors_of_the_cluster_are_converted, rbd_setup, rbd_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_miscompare_is_reported_by_its_offset_in_the_block, rbd_setup,
 			rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			a_miscompare_is_told_by_its_place_in_the_block, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
 			scattered_halves_are_put_together, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
@@ -745,9 +746,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			after_fencing_nothing_reaches_librbd, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			the_service_map_has_what_ceph_iscsi_reads, rbd_setup, rbd_teardown),
+			the_service_map_has_the_keys_of_ceph_iscsi, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			it_says_who_has_the_lock_and_what_went_wrong, rbd_setup, rbd_teardown),
+			it_reports_the_lock_and_the_failures, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
 			another_holder_is_fenced_before_the_lock_is_taken, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
@@ -755,10 +756,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			an_image_without_the_feature_is_not_locked, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			who_has_the_lock_is_read_as_other_gateways_wrote_it, rbd_setup,
+			the_holder_of_the_lock_is_read_in_the_format_of_other_gateways, rbd_setup,
 			rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_write_without_the_lock_tells_that_it_is_lost, rbd_setup, rbd_teardown),
+			a_write_without_the_lock_reports_the_loss, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_fenced_host_takes_no_lock, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(

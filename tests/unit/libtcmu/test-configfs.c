@@ -55,7 +55,7 @@ static void attributes_are_numbers(void **state)
 	assert_int_equal(signed_value, 1);
 }
 
-static void what_is_no_number_is_refused(void **state)
+static void text_that_is_no_number_is_refused(void **state)
 {
 	static const char *const texts[] = {"",      "\n",  "x\n",   "1x\n",
 					    "--1\n", "-\n", "1 2\n", "18446744073709551616\n"};
@@ -151,7 +151,7 @@ static void the_serial_comes_without_its_label(void **state)
 	assert_int_equal(tcmu_configfs_unit_serial(&disk, serial, sizeof(serial)), -EBADMSG);
 }
 
-static void the_target_s_folder_is_told(void **state)
+static void the_target_s_directory_is_read(void **state)
 {
 	char path[16];
 
@@ -171,13 +171,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CONFIGFS_TEST(attributes_are_numbers),
-		CONFIGFS_TEST(what_is_no_number_is_refused),
+		CONFIGFS_TEST(text_that_is_no_number_is_refused),
 		CONFIGFS_TEST(a_device_that_is_gone_has_no_attributes),
 		CONFIGFS_TEST(attributes_and_actions_are_written),
 		CONFIGFS_TEST(the_kernel_s_refusal_is_passed_on),
 		CONFIGFS_TEST(enabled_and_id_are_read),
 		CONFIGFS_TEST(the_serial_comes_without_its_label),
-		CONFIGFS_TEST(the_target_s_folder_is_told),
+		CONFIGFS_TEST(the_target_s_directory_is_read),
 	};
 
 	return cmocka_run_group_tests_name("configfs", tests, NULL, NULL);

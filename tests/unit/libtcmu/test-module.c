@@ -138,14 +138,14 @@ static void a_missing_module_is_loaded(void **state)
 		0);
 }
 
-static void a_kernel_without_the_module_is_told(void **state)
+static void a_kernel_without_the_module_is_reported(void **state)
 {
 	(void) state;
 	kmod.modules = 0;
 	assert_int_equal(tcmu_module_load(), -ENOENT);
 }
 
-static void a_refused_insertion_is_told(void **state)
+static void a_refused_insertion_is_reported(void **state)
 {
 	(void) state;
 	kmod.modules = 2;
@@ -162,7 +162,7 @@ static void a_module_loaded_outside_of_the_container_is_enough(void **state)
 	assert_int_equal(tcmu_module_load(), 0);
 }
 
-static void no_memory_for_libkmod_is_told(void **state)
+static void no_memory_for_libkmod_is_reported(void **state)
 {
 	(void) state;
 	kmod.no_memory = true;
@@ -210,10 +210,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		MODULE_TEST(a_module_that_is_there_is_not_loaded_again),
 		MODULE_TEST(a_missing_module_is_loaded),
-		MODULE_TEST(a_kernel_without_the_module_is_told),
-		MODULE_TEST(a_refused_insertion_is_told),
+		MODULE_TEST(a_kernel_without_the_module_is_reported),
+		MODULE_TEST(a_refused_insertion_is_reported),
 		MODULE_TEST(a_module_loaded_outside_of_the_container_is_enough),
-		MODULE_TEST(no_memory_for_libkmod_is_told),
+		MODULE_TEST(no_memory_for_libkmod_is_reported),
 		MODULE_TEST(module_parameters_are_written),
 		MODULE_TEST(nothing_is_blocked_where_nothing_waits),
 	};

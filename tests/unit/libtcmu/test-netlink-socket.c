@@ -297,7 +297,7 @@ static void without_the_module_nothing_is_left_open(void **state)
 	tcmu_netlink_close(NULL);
 }
 
-static void whatever_fails_while_opening_leaves_nothing_open(void **state)
+static void a_failed_open_leaves_nothing_open(void **state)
 {
 	unsigned before = count_descriptors();
 	struct tcmu_netlink *netlink;
@@ -340,7 +340,7 @@ static void without_memory_nothing_is_sent(void **state)
 	assert_int_equal(kernel.sent_count, 1);
 }
 
-static void the_receive_buffer_is_large_and_losses_are_told(void **state)
+static void the_receive_buffer_is_large_and_losses_are_reported(void **state)
 {
 	int fd = tcmu_netlink_fd(*state), value = 0;
 	socklen_t length = sizeof(value);
@@ -367,7 +367,7 @@ static void events_come_one_by_one(void **state)
 	assert_int_equal(tcmu_netlink_receive(*state, &event), 0);
 }
 
-static void a_loss_is_told_once(void **state)
+static void a_loss_is_reported_once(void **state)
 {
 	struct tcmu_event event;
 
@@ -378,7 +378,7 @@ static void a_loss_is_told_once(void **state)
 	assert_int_equal(tcmu_netlink_receive(*state, &event), 0);
 }
 
-static void what_is_not_an_event_is_passed_over(void **state)
+static void other_messages_are_skipped(void **state)
 {
 	struct nl_msg *other = event_message(TCMU_CMD_ADDED_DEVICE, NAME, 1, 1);
 	struct nl_msg *error = nlmsg_alloc_simple(NLMSG_ERROR, 0);
@@ -417,7 +417,7 @@ static void malformed_messages_are_dropped_one_by_one(void **state)
 	assert_int_equal(tcmu_netlink_receive(*state, &event), 0);
 }
 
-static void an_unusable_socket_is_told(void **state)
+static void an_unusable_socket_is_reported(void **state)
 {
 	struct tcmu_event event;
 
@@ -514,7 +514,7 @@ static void a_module_that_comes_and_goes_is_waited_for(void **state)
 	assert_int_equal(tcmu_netlink_receive(*state, &event), 0);
 }
 
-static void a_group_that_can_not_be_joined_again_is_told(void **state)
+static void a_group_that_can_not_be_joined_again_is_reported(void **state)
 {
 	struct tcmu_event event;
 
@@ -530,20 +530,20 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_the_module_nothing_is_left_open),
-		cmocka_unit_test(whatever_fails_while_opening_leaves_nothing_open),
+		cmocka_unit_test(a_failed_open_leaves_nothing_open),
 		NETLINK_TEST(without_memory_nothing_is_sent),
-		NETLINK_TEST(the_receive_buffer_is_large_and_losses_are_told),
+		NETLINK_TEST(the_receive_buffer_is_large_and_losses_are_reported),
 		NETLINK_TEST(events_come_one_by_one),
-		NETLINK_TEST(a_loss_is_told_once),
-		NETLINK_TEST(what_is_not_an_event_is_passed_over),
+		NETLINK_TEST(a_loss_is_reported_once),
+		NETLINK_TEST(other_messages_are_skipped),
 		NETLINK_TEST(malformed_messages_are_dropped_one_by_one),
-		NETLINK_TEST(an_unusable_socket_is_told),
+		NETLINK_TEST(an_unusable_socket_is_reported),
 		NETLINK_TEST(an_answer_carries_status_and_device),
 		NETLINK_TEST(a_reply_that_no_command_waits_for_fails),
 		NETLINK_TEST(replies_are_switched),
 		NETLINK_TEST(a_module_that_comes_back_is_joined_again),
 		NETLINK_TEST(a_module_that_comes_and_goes_is_waited_for),
-		NETLINK_TEST(a_group_that_can_not_be_joined_again_is_told),
+		NETLINK_TEST(a_group_that_can_not_be_joined_again_is_reported),
 	};
 
 	return cmocka_run_group_tests_name("netlink-socket", tests, NULL, NULL);

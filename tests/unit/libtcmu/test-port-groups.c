@@ -80,7 +80,7 @@ static void make_group(const char *name, const char *id, const char *state, cons
 	group_file(name, "members", "");
 }
 
-static void a_group_is_what_its_files_say(void **state)
+static void a_group_is_read_from_its_files(void **state)
 {
 	struct tcmu_port_group *groups;
 
@@ -200,7 +200,7 @@ static void a_device_that_is_gone_has_no_groups(void **state)
 	tcmu_port_groups_free(groups, 0);
 }
 
-static void a_state_is_set_and_who_wanted_it_is_told(void **state)
+static void a_state_is_set_with_its_cause(void **state)
 {
 	(void) state;
 	make_group("ao", "1\n", "0\n", "Implicit\n");
@@ -233,7 +233,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-			a_group_is_what_its_files_say, port_groups_setup, port_groups_teardown),
+			a_group_is_read_from_its_files, port_groups_setup, port_groups_teardown),
 		cmocka_unit_test_setup_teardown(
 			access_types_have_names, port_groups_setup, port_groups_teardown),
 		cmocka_unit_test_setup_teardown(
@@ -247,8 +247,7 @@ int main(void)
 			a_device_that_is_gone_has_no_groups, port_groups_setup,
 			port_groups_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_state_is_set_and_who_wanted_it_is_told, port_groups_setup,
-			port_groups_teardown),
+			a_state_is_set_with_its_cause, port_groups_setup, port_groups_teardown),
 		cmocka_unit_test_setup_teardown(
 			the_logical_unit_group_has_a_number, port_groups_setup,
 			port_groups_teardown),

@@ -201,7 +201,7 @@ static void a_node_without_its_device_is_gone(void **state)
 	close(fd);
 }
 
-static void another_reason_not_to_open_is_told(void **state)
+static void another_error_of_open_is_reported(void **state)
 {
 	struct fixture *f = *state;
 
@@ -267,7 +267,7 @@ static void a_device_without_its_map_is_gone(void **state)
 	close(fds[1]);
 }
 
-static void the_doorbell_tells_alive_from_gone(void **state)
+static void the_doorbell_detects_a_device_that_is_gone(void **state)
 {
 	struct fixture *f = *state;
 	uint32_t value;
@@ -292,7 +292,7 @@ static void the_doorbell_tells_alive_from_gone(void **state)
 	assert_int_equal(tcmu_uio_doorbell(&f->uio), -EBADF);
 }
 
-static void reading_the_count_tells_alive_from_gone(void **state)
+static void reading_the_count_detects_a_device_that_is_gone(void **state)
 {
 	struct fixture *f = *state;
 	uint32_t value = 1;
@@ -387,7 +387,7 @@ static void a_private_replacement_may_keep_nothing(void **state)
 	assert_ring_not_mapped(f);
 }
 
-static void what_lies_outside_of_the_mapping_is_not_kept(void **state)
+static void ranges_outside_the_mapping_are_not_kept(void **state)
 {
 	struct fixture *f = *state;
 	uint8_t *base = f->uio.base;
@@ -462,7 +462,7 @@ static void a_failed_replacement_changes_nothing(void **state)
 	assert_int_equal(f->data[0], 0x33);
 }
 
-static void what_is_not_mapped_can_not_be_replaced(void **state)
+static void an_unmapped_device_can_not_be_replaced(void **state)
 {
 	struct fixture *f = *state;
 
@@ -562,23 +562,23 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		UIO_TEST(a_device_without_its_node_is_gone),
 		UIO_TEST(a_node_without_its_device_is_gone),
-		UIO_TEST(another_reason_not_to_open_is_told),
+		UIO_TEST(another_error_of_open_is_reported),
 		MAPPED_TEST(the_descriptor_does_not_block_and_is_not_inherited),
 		MAPPED_TEST(the_mapping_is_shared_and_not_inherited),
 		MAPPED_TEST(a_mapped_ring_works),
 		UIO_TEST(a_device_without_its_map_is_gone),
-		UIO_TEST(the_doorbell_tells_alive_from_gone),
-		UIO_TEST(reading_the_count_tells_alive_from_gone),
+		UIO_TEST(the_doorbell_detects_a_device_that_is_gone),
+		UIO_TEST(reading_the_count_detects_a_device_that_is_gone),
 		cmocka_unit_test(events_of_both_kernels_tell_alive_from_gone),
 		MAPPED_TEST(behind_an_inaccessible_replacement_a_late_read_ends_in_efault),
 		MAPPED_TEST(a_private_replacement_keeps_what_is_in_flight),
 		MAPPED_TEST(a_private_replacement_may_keep_nothing),
-		MAPPED_TEST(what_lies_outside_of_the_mapping_is_not_kept),
+		MAPPED_TEST(ranges_outside_the_mapping_are_not_kept),
 		MAPPED_TEST(pages_that_the_kernel_took_back_are_not_fatal),
 		MAPPED_TEST(without_memory_nothing_changes),
 		MAPPED_TEST(a_mapping_that_children_would_inherit_is_not_kept),
 		MAPPED_TEST(a_failed_replacement_changes_nothing),
-		UIO_TEST(what_is_not_mapped_can_not_be_replaced),
+		UIO_TEST(an_unmapped_device_can_not_be_replaced),
 		MAPPED_TEST(a_sandbox_does_not_keep_the_ring),
 		MAPPED_TEST(a_private_replacement_is_never_missing),
 	};

@@ -25,7 +25,7 @@ static void groups_are_reported_with_their_ports(void **state)
 	scsi_fixture_expect_data(&fixture, RTPG(0x00), 6, 4, wanted, sizeof(wanted));
 }
 
-static void the_extended_header_tells_the_transition_time(void **state)
+static void the_extended_header_has_the_transition_time(void **state)
 {
 	static const uint8_t wanted[] = {0, 0, 0, 32, 0x10, 45, 0, 0, GROUPS};
 	struct scsi_fixture fixture;
@@ -61,7 +61,7 @@ static void as_many_groups_and_ports_as_there_may_be_fit(void **state)
 	assert_int_equal(fixture.data[2] << 8 | fixture.data[3], length - 4);
 }
 
-static void states_are_asked_for_when_they_are_told(void **state)
+static void states_are_refreshed_before_they_are_reported(void **state)
 {
 	struct scsi_fixture fixture;
 
@@ -75,7 +75,7 @@ static void states_are_asked_for_when_they_are_told(void **state)
 	assert_int_equal(scsi_fixture_run(&fixture, CDB(0xa3, 0x0d), 0), SCSI_ANSWERED);
 }
 
-static void tpgs_is_what_the_groups_allow(void **state)
+static void tpgs_follows_from_the_groups(void **state)
 {
 	struct scsi_fixture fixture;
 
@@ -153,7 +153,7 @@ static void a_list_of_a_wrong_length_is_refused(void **state)
 	expect_sense(&fixture, 0x05, 0x1a, 0x00);
 }
 
-static void what_a_group_cannot_be_is_refused(void **state)
+static void an_unsupported_state_is_refused(void **state)
 {
 	static const uint8_t states[] = {0x04, 0x05, 0x0d, 0x0e, 0x0f};
 	struct scsi_fixture fixture;
@@ -186,7 +186,7 @@ static void groups_that_initiators_may_not_change_are_refused(void **state)
 	expect_bad_list(&fixture, 10, -1);
 }
 
-static void a_change_that_fails_is_told(void **state)
+static void a_change_that_fails_is_reported(void **state)
 {
 	struct scsi_fixture fixture;
 
@@ -211,7 +211,7 @@ static void expect_reach(struct scsi_fixture *fixture, const uint8_t *wanted, si
 	assert_memory_equal(fixture->data + 4 + 49 + 20 + 23, wanted, length);
 }
 
-static void where_a_command_came_through_is_told_if_it_is_known(void **state)
+static void the_port_is_reported_if_it_is_known(void **state)
 {
 	static const uint8_t wanted[] = {0x01, 0x14, 0, 4, 0, 0, 0x02, 0x03,
 					 0x01, 0x15, 0, 4, 0, 0, 1,    2,
@@ -235,7 +235,7 @@ static void where_a_command_came_through_is_told_if_it_is_known(void **state)
 }
 
 /* SPC-4 7.8.6.11: filled up with NULs to a multiple of four, at least one. */
-static void iscsi_names_are_told(void **state)
+static void iscsi_names_are_reported(void **state)
 {
 	static const struct {
 		const char *name;
@@ -312,7 +312,7 @@ static void without_a_serial_nothing_can_be_saved(void **state)
 	assert_int_equal(fixture.lu.ports.group_cnt, 3);
 }
 
-static void what_was_never_saved_are_the_defaults(void **state)
+static void without_saved_values_the_defaults_are_reported(void **state)
 {
 	struct scsi_lu_info info = {.serial = "1"};
 	struct scsi_fixture fixture;
@@ -342,7 +342,7 @@ static void a_cache_that_cannot_be_changed_is_not(void **state)
 	assert_false(fixture.lu.write_cache || fixture.lu.saved.write_cache);
 }
 
-static void what_could_not_be_saved_is_not_told_as_saved(void **state)
+static void values_that_could_not_be_saved_are_not_reported(void **state)
 {
 	static const uint8_t list[] = {0, 0,    0, 0, 0x0a, 0x0a, 0x06, 0x10,
 				       0, 0x40, 0, 0, 0xff, 0xff, 0,    0};
@@ -364,25 +364,25 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(groups_are_reported_with_their_ports),
-		cmocka_unit_test(the_extended_header_tells_the_transition_time),
+		cmocka_unit_test(the_extended_header_has_the_transition_time),
 		cmocka_unit_test(no_groups_are_an_empty_list),
 		cmocka_unit_test(as_many_groups_and_ports_as_there_may_be_fit),
-		cmocka_unit_test(states_are_asked_for_when_they_are_told),
-		cmocka_unit_test(tpgs_is_what_the_groups_allow),
+		cmocka_unit_test(states_are_refreshed_before_they_are_reported),
+		cmocka_unit_test(tpgs_follows_from_the_groups),
 		cmocka_unit_test(states_are_planned_in_their_order),
 		cmocka_unit_test(an_empty_list_changes_nothing),
 		cmocka_unit_test(a_list_of_a_wrong_length_is_refused),
-		cmocka_unit_test(what_a_group_cannot_be_is_refused),
+		cmocka_unit_test(an_unsupported_state_is_refused),
 		cmocka_unit_test(groups_that_initiators_may_not_change_are_refused),
-		cmocka_unit_test(a_change_that_fails_is_told),
-		cmocka_unit_test(where_a_command_came_through_is_told_if_it_is_known),
-		cmocka_unit_test(iscsi_names_are_told),
+		cmocka_unit_test(a_change_that_fails_is_reported),
+		cmocka_unit_test(the_port_is_reported_if_it_is_known),
+		cmocka_unit_test(iscsi_names_are_reported),
 		cmocka_unit_test(the_longest_iscsi_name_fits),
 		cmocka_unit_test(saved_mode_parameters_are_taken_once),
 		cmocka_unit_test(without_a_serial_nothing_can_be_saved),
-		cmocka_unit_test(what_was_never_saved_are_the_defaults),
+		cmocka_unit_test(without_saved_values_the_defaults_are_reported),
 		cmocka_unit_test(a_cache_that_cannot_be_changed_is_not),
-		cmocka_unit_test(what_could_not_be_saved_is_not_told_as_saved),
+		cmocka_unit_test(values_that_could_not_be_saved_are_not_reported),
 	};
 
 	return cmocka_run_group_tests_name("scsi-alua", tests, NULL, NULL);

@@ -2,7 +2,7 @@
 /* READ CAPACITY (SBC-3 5.15, 5.16) and GET LBA STATUS (SBC-3 5.4). */
 #include "scsi-fixture.h"
 
-static void capacity_10_tells_the_last_block(void **state)
+static void capacity_10_reports_the_last_block(void **state)
 {
 	static const struct {
 		uint64_t blocks;
@@ -52,7 +52,7 @@ static void an_address_needs_pmi(void **state)
 	assert_int_equal(fixture.result.data_length, 32);
 }
 
-static void capacity_16_tells_of_provisioning(void **state)
+static void capacity_16_reports_provisioning(void **state)
 {
 	uint8_t wanted[32] = {0, 0, 0, 0, 0, 0x01, 0xff, 0xff, 0, 0, 0x02, 0x00, 0, 0x03, 0xc0};
 	struct scsi_fixture fixture;
@@ -196,9 +196,9 @@ static void descriptors_never_leave_the_buffer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(capacity_10_tells_the_last_block),
+		cmocka_unit_test(capacity_10_reports_the_last_block),
 		cmocka_unit_test(an_address_needs_pmi),
-		cmocka_unit_test(capacity_16_tells_of_provisioning),
+		cmocka_unit_test(capacity_16_reports_provisioning),
 		cmocka_unit_test(there_are_no_defects),
 		cmocka_unit_test(lba_status_is_planned_for_a_backend_with_a_map),
 		cmocka_unit_test(without_a_map_everything_is_mapped),

@@ -11,7 +11,7 @@ static void is_idle(struct scsi_fixture *fixture)
 	fixture->lu.sanitize_failed = false;
 }
 
-static void expect_erase(
+static void expect_overwrite(
 	struct scsi_fixture *fixture, enum scsi_long_operation operation, uint32_t flags,
 	unsigned passes)
 {
@@ -32,21 +32,21 @@ static void formatting_writes_zeros_everywhere(void **state)
 	scsi_fixture_init(&fixture);
 	fixture.lu.progress = 7;
 	assert_int_equal(scsi_fixture_run(&fixture, CDB(0x04), 0), SCSI_PLANNED);
-	expect_erase(&fixture, SCSI_LONG_FORMAT, FORMAT_FLAGS, 1);
+	expect_overwrite(&fixture, SCSI_LONG_FORMAT, FORMAT_FLAGS, 1);
 	/* the short and the long list, at once and later; options that change nothing here */
 	assert_int_equal(
 		scsi_fixture_send(&fixture, CDB(0x04, 0x10), LIST(0, 0, 0, 0)), SCSI_PLANNED);
-	expect_erase(&fixture, SCSI_LONG_FORMAT, FORMAT_FLAGS, 1);
+	expect_overwrite(&fixture, SCSI_LONG_FORMAT, FORMAT_FLAGS, 1);
 	assert_int_equal(
 		scsi_fixture_send(&fixture, CDB(0x04, 0x18), LIST(0, 0x02, 0, 0)), SCSI_PLANNED);
-	expect_erase(&fixture, SCSI_LONG_FORMAT, FORMAT_FLAGS | SCSI_PLAN_IMMEDIATE, 1);
+	expect_overwrite(&fixture, SCSI_LONG_FORMAT, FORMAT_FLAGS | SCSI_PLAN_IMMEDIATE, 1);
 	assert_int_equal(
 		scsi_fixture_send(&fixture, CDB(0x04, 0x10), LIST(0, 0xf2, 0, 0)), SCSI_PLANNED);
-	expect_erase(&fixture, SCSI_LONG_FORMAT, FORMAT_FLAGS | SCSI_PLAN_IMMEDIATE, 1);
+	expect_overwrite(&fixture, SCSI_LONG_FORMAT, FORMAT_FLAGS | SCSI_PLAN_IMMEDIATE, 1);
 	assert_int_equal(
 		scsi_fixture_send(&fixture, CDB(0x04, 0x30), LIST(0, 0x80, 0, 0, 0, 0, 0, 0)),
 		SCSI_PLANNED);
-	expect_erase(&fixture, SCSI_LONG_FORMAT, FORMAT_FLAGS, 1);
+	expect_overwrite(&fixture, SCSI_LONG_FORMAT, FORMAT_FLAGS, 1);
 }
 
 static void formats_that_are_not_there_are_refused(void **state)
@@ -96,10 +96,10 @@ static void block_erase_leaves_zeros(void **state)
 	(void) state;
 	scsi_fixture_init(&fixture);
 	assert_int_equal(scsi_fixture_run(&fixture, CDB(0x48, 0x02), 0), SCSI_PLANNED);
-	expect_erase(&fixture, SCSI_LONG_SANITIZE, FORMAT_FLAGS, 1);
+	expect_overwrite(&fixture, SCSI_LONG_SANITIZE, FORMAT_FLAGS, 1);
 	assert_false(fixture.lu.sanitize_exit);
 	assert_int_equal(scsi_fixture_run(&fixture, CDB(0x48, 0xa2), 0), SCSI_PLANNED);
-	expect_erase(&fixture, SCSI_LONG_SANITIZE, FORMAT_FLAGS | SCSI_PLAN_IMMEDIATE, 1);
+	expect_overwrite(&fixture, SCSI_LONG_SANITIZE, FORMAT_FLAGS | SCSI_PLAN_IMMEDIATE, 1);
 	assert_true(fixture.lu.sanitize_exit);
 	scsi_fixture_run(&fixture, CDB(0x48, 0x42), 0); /* ZNR */
 	expect_bad_cdb(&fixture, 1, 6);
@@ -129,7 +129,7 @@ static void overwriting_repeats_the_pattern_in_each_block(void **state)
 	scsi_fixture_init(&fixture);
 	assert_int_equal(
 		send_overwrite(&fixture, LIST(0x9f, 0, 0, 3, 'a', 'b', 'c', 'd')), SCSI_PLANNED);
-	expect_erase(
+	expect_overwrite(
 		&fixture, SCSI_LONG_SANITIZE, SCSI_PLAN_LONG | SCSI_PLAN_DATA | SCSI_PLAN_INVERT,
 		31);
 	for (unsigned i = 0; i < FIXTURE_BLOCK_SIZE; i++)
@@ -138,7 +138,7 @@ static void overwriting_repeats_the_pattern_in_each_block(void **state)
 	for (unsigned i = 4; i < sizeof(whole); i++)
 		whole[i] = (uint8_t) i;
 	assert_int_equal(send_overwrite(&fixture, whole, sizeof(whole)), SCSI_PLANNED);
-	expect_erase(&fixture, SCSI_LONG_SANITIZE, SCSI_PLAN_LONG | SCSI_PLAN_DATA, 1);
+	expect_overwrite(&fixture, SCSI_LONG_SANITIZE, SCSI_PLAN_LONG | SCSI_PLAN_DATA, 1);
 	assert_memory_equal(fixture.data, whole + 4, FIXTURE_BLOCK_SIZE);
 }
 
@@ -244,7 +244,7 @@ static void commands_wait_for_a_long_operation(void **state)
 	expect_bad_cdb(&fixture, 1, 1);
 }
 
-static void request_sense_tells_the_progress(void **state)
+static void request_sense_reports_the_progress(void **state)
 {
 	static const uint8_t wanted[18] = {0x70, 0, 0x02, [7] = 10, [12] = 0x04,
 					   0x04, 0, 0x80, 0x12,     0x34};
@@ -365,7 +365,7 @@ int main(void)
 		cmocka_unit_test(overwriting_repeats_the_pattern_in_each_block),
 		cmocka_unit_test(overwriting_needs_a_pattern_and_a_count),
 		cmocka_unit_test(commands_wait_for_a_long_operation),
-		cmocka_unit_test(request_sense_tells_the_progress),
+		cmocka_unit_test(request_sense_reports_the_progress),
 		cmocka_unit_test(a_failed_sanitize_keeps_the_medium),
 		cmocka_unit_test(a_failed_format_keeps_the_medium),
 		cmocka_unit_test(the_end_gives_the_medium_back_or_keeps_it),

@@ -72,7 +72,7 @@ static void pages_that_are_not_there_are_refused(void **state)
 
 /* ------- identification ------- */
 
-static void the_serial_is_told_with_its_nul(void **state)
+static void the_serial_is_reported_with_its_nul(void **state)
 {
 	uint8_t wanted[4 + 37] = {0x00, 0x80, 0, 37};
 	struct scsi_fixture fixture;
@@ -176,7 +176,7 @@ static void identifiers_that_are_too_long_are_cut(void **state)
 	assert_int_equal(fixture.result.data_length, 4 + 259 + 20 + 259);
 }
 
-static void the_identity_is_asked_for_when_it_is_told(void **state)
+static void lu_info_is_refreshed_before_it_is_reported(void **state)
 {
 	struct scsi_fixture fixture;
 
@@ -201,7 +201,7 @@ static void the_identity_is_asked_for_when_it_is_told(void **state)
 
 /* ------- abilities ------- */
 
-static void extended_inquiry_tells_of_the_cache(void **state)
+static void extended_inquiry_reports_the_cache(void **state)
 {
 	uint8_t wanted[64] = {0x00, 0x86, 0, 60, 0, 0x01, 0x01};
 	struct scsi_fixture fixture;
@@ -229,7 +229,7 @@ static void mode_pages_are_shared(void **state)
 	expect_page(&fixture, 0x87, wanted, sizeof(wanted));
 }
 
-static void block_limits_are_told(void **state)
+static void block_limits_are_reported(void **state)
 {
 	uint8_t wanted[64] = {0x00, 0xb0, 0, 60, 0x01, 32, 0, 8,    0, 0, 0x04, 0, 0, 0,
 			      0,    0x80, 0, 0,  0,    0,  0, 0x01, 0, 0, 0,    0, 0, 32,
@@ -271,7 +271,7 @@ static void characteristics_tell_whether_it_rotates(void **state)
 	expect_page(&fixture, 0xb1, wanted, sizeof(wanted));
 }
 
-static void provisioning_is_told_as_it_is(void **state)
+static void provisioning_is_reported(void **state)
 {
 	static const struct {
 		bool thin, unmap, zeroes;
@@ -302,17 +302,17 @@ int main(void)
 		cmocka_unit_test(standard_data_names_the_device),
 		cmocka_unit_test(a_page_without_evpd_is_refused),
 		cmocka_unit_test(pages_that_are_not_there_are_refused),
-		cmocka_unit_test(the_serial_is_told_with_its_nul),
+		cmocka_unit_test(the_serial_is_reported_with_its_nul),
 		cmocka_unit_test(a_serial_that_is_not_set_is_blank),
 		cmocka_unit_test(identifiers_are_those_that_initiators_know),
 		cmocka_unit_test(the_naa_name_is_made_of_the_hex_digits_of_the_serial),
 		cmocka_unit_test(identifiers_that_are_too_long_are_cut),
-		cmocka_unit_test(the_identity_is_asked_for_when_it_is_told),
-		cmocka_unit_test(extended_inquiry_tells_of_the_cache),
+		cmocka_unit_test(lu_info_is_refreshed_before_it_is_reported),
+		cmocka_unit_test(extended_inquiry_reports_the_cache),
 		cmocka_unit_test(mode_pages_are_shared),
-		cmocka_unit_test(block_limits_are_told),
+		cmocka_unit_test(block_limits_are_reported),
 		cmocka_unit_test(characteristics_tell_whether_it_rotates),
-		cmocka_unit_test(provisioning_is_told_as_it_is),
+		cmocka_unit_test(provisioning_is_reported),
 	};
 
 	return cmocka_run_group_tests_name("scsi-inquiry", tests, NULL, NULL);

@@ -141,7 +141,7 @@ static void block_descriptors_come_short_long_or_not_at_all(void **state)
 		0, 0, 0, 0, 0, 0, 0, 0, 0x10, 0, CONTROL);
 }
 
-static void write_protection_is_told(void **state)
+static void write_protection_is_reported(void **state)
 {
 	struct scsi_fixture fixture;
 
@@ -246,7 +246,7 @@ static void several_pages_are_taken_or_none(void **state)
 	assert_false(fixture.lu.descriptor_sense);
 }
 
-static void what_was_read_may_be_sent_back(void **state)
+static void mode_sense_data_may_be_sent_back(void **state)
 {
 	struct scsi_fixture fixture;
 
@@ -407,12 +407,12 @@ int main(void)
 		cmocka_unit_test(nothing_is_saved),
 		cmocka_unit_test(pages_that_are_not_there_are_refused),
 		cmocka_unit_test(block_descriptors_come_short_long_or_not_at_all),
-		cmocka_unit_test(write_protection_is_told),
+		cmocka_unit_test(write_protection_is_reported),
 		cmocka_unit_test(an_empty_list_changes_nothing),
 		cmocka_unit_test(the_write_cache_is_switched),
 		cmocka_unit_test(sense_format_and_write_protection_are_switched),
 		cmocka_unit_test(several_pages_are_taken_or_none),
-		cmocka_unit_test(what_was_read_may_be_sent_back),
+		cmocka_unit_test(mode_sense_data_may_be_sent_back),
 		cmocka_unit_test(the_capacity_cannot_be_changed),
 		cmocka_unit_test(values_can_be_saved),
 		cmocka_unit_test(headers_have_to_be_right),

@@ -107,7 +107,7 @@ static void extents_have_to_be_on_the_medium(void **state)
 	}
 }
 
-static void as_many_descriptors_as_are_told_can_be_sent(void **state)
+static void as_many_descriptors_as_announced_can_be_sent(void **state)
 {
 	struct unmap_list list = {0};
 	struct scsi_fixture fixture;
@@ -123,7 +123,7 @@ static void as_many_descriptors_as_are_told_can_be_sent(void **state)
 	expect_bad_list(&fixture, 2, -1);
 }
 
-static void no_more_blocks_than_told_can_be_unmapped(void **state)
+static void no_more_blocks_than_announced_can_be_unmapped(void **state)
 {
 	struct unmap_list list = {0};
 	struct scsi_fixture fixture;
@@ -310,8 +310,8 @@ int main(void)
 		cmocka_unit_test(a_list_without_blocks_is_good),
 		cmocka_unit_test(an_incomplete_descriptor_is_ignored),
 		cmocka_unit_test(extents_have_to_be_on_the_medium),
-		cmocka_unit_test(as_many_descriptors_as_are_told_can_be_sent),
-		cmocka_unit_test(no_more_blocks_than_told_can_be_unmapped),
+		cmocka_unit_test(as_many_descriptors_as_announced_can_be_sent),
+		cmocka_unit_test(no_more_blocks_than_announced_can_be_unmapped),
 		cmocka_unit_test(a_list_that_is_cut_off_is_refused),
 		cmocka_unit_test(a_protected_medium_is_not_unmapped),
 		cmocka_unit_test(data_out_that_ends_early_is_refused),

@@ -29,7 +29,7 @@ static void request_sense_has_nothing_to_tell(void **state)
 	}
 }
 
-static void request_sense_tells_and_clears_unit_attentions(void **state)
+static void request_sense_reports_and_clears_unit_attentions(void **state)
 {
 	static const uint8_t first[18] = {0x70, 0, 0x06, [7] = 10, [12] = 0x2a, 0x01};
 	static const uint8_t second[8] = {0x72, 0x06, 0x2a, 0x09};
@@ -117,7 +117,7 @@ static void task_management_is_reported(void **state)
 	scsi_fixture_expect_data(&fixture, CDB(0xa3, 0x0d, 0x80), 6, 4, extended, sizeof(extended));
 }
 
-static void the_time_is_told(void **state)
+static void the_time_is_reported(void **state)
 {
 	static const uint8_t wanted[12] = {0,    10,   0x03, 0,    0x01, 0x23,
 					   0x45, 0x67, 0x89, 0xab, 0,    0};
@@ -191,7 +191,7 @@ static void diagnostic_pages_have_to_be_right(void **state)
 
 /* ------- LOG SENSE ------- */
 
-static void log_pages_are_told(void **state)
+static void log_pages_are_listed(void **state)
 {
 	static const uint8_t pages[] = {0x00, 0x00, 0, 2, 0x00, 0x2f};
 	static const uint8_t subpages[] = {0x40, 0xff, 0, 6, 0x00, 0x00, 0x00, 0xff, 0x2f, 0x00};
@@ -240,17 +240,17 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_unit_is_always_ready),
 		cmocka_unit_test(request_sense_has_nothing_to_tell),
-		cmocka_unit_test(request_sense_tells_and_clears_unit_attentions),
+		cmocka_unit_test(request_sense_reports_and_clears_unit_attentions),
 		cmocka_unit_test(starting_does_nothing),
 		cmocka_unit_test(stopping_makes_data_safe),
 		cmocka_unit_test(a_fixed_disk_is_neither_ejected_nor_put_to_sleep),
 		cmocka_unit_test(removal_can_be_prevented_and_allowed),
 		cmocka_unit_test(task_management_is_reported),
-		cmocka_unit_test(the_time_is_told),
+		cmocka_unit_test(the_time_is_reported),
 		cmocka_unit_test(the_self_test_passes),
 		cmocka_unit_test(diagnostic_pages_are_listed),
 		cmocka_unit_test(diagnostic_pages_have_to_be_right),
-		cmocka_unit_test(log_pages_are_told),
+		cmocka_unit_test(log_pages_are_listed),
 		cmocka_unit_test(log_pages_that_are_not_there_are_refused),
 	};
 

@@ -279,7 +279,7 @@ static void service_actions_that_are_not_there_are_refused(void **state)
 	}
 }
 
-static void operations_depend_on_what_the_unit_can_do(void **state)
+static void operations_depend_on_the_features_of_the_unit(void **state)
 {
 	struct scsi_fixture fixture;
 
@@ -355,7 +355,7 @@ static void operations_have_names(void **state)
 
 /* ------- unit attentions ------- */
 
-static void a_unit_attention_is_told_first(void **state)
+static void a_unit_attention_is_reported_first(void **state)
 {
 	const struct scsi_operation *operation;
 	struct scsi_fixture fixture;
@@ -384,7 +384,7 @@ static void a_unit_attention_is_told_first(void **state)
 	expect_sense(&fixture, 0x06, 0x2a, 0x09);
 }
 
-static void unit_attentions_are_told_one_by_one(void **state)
+static void unit_attentions_are_reported_one_by_one(void **state)
 {
 	static const uint16_t codes[] = {0x2900, 0x2a01, 0x2a09, 0x3f03, 0x3807};
 	struct scsi_fixture fixture;
@@ -465,7 +465,7 @@ static bool is_reported(struct scsi_fixture *fixture, uint8_t opcode)
 	return (fixture->data[1] & 0x07) == 3;
 }
 
-static void what_the_unit_cannot_do_is_not_reported(void **state)
+static void unsupported_operations_are_not_reported(void **state)
 {
 	struct scsi_fixture fixture;
 	size_t all;
@@ -568,13 +568,13 @@ int main(void)
 		cmocka_unit_test(group_numbers_are_let_pass),
 		cmocka_unit_test(operation_codes_that_are_not_there_are_refused),
 		cmocka_unit_test(service_actions_that_are_not_there_are_refused),
-		cmocka_unit_test(operations_depend_on_what_the_unit_can_do),
+		cmocka_unit_test(operations_depend_on_the_features_of_the_unit),
 		cmocka_unit_test(a_cdb_that_is_cut_off_is_refused),
 		cmocka_unit_test(operations_have_names),
-		cmocka_unit_test(a_unit_attention_is_told_first),
-		cmocka_unit_test(unit_attentions_are_told_one_by_one),
+		cmocka_unit_test(a_unit_attention_is_reported_first),
+		cmocka_unit_test(unit_attentions_are_reported_one_by_one),
 		cmocka_unit_test(all_operations_are_reported),
-		cmocka_unit_test(what_the_unit_cannot_do_is_not_reported),
+		cmocka_unit_test(unsupported_operations_are_not_reported),
 		cmocka_unit_test(one_operation_is_reported_with_its_usage_data),
 		cmocka_unit_test(reporting_options_have_to_suit_the_operation),
 	};

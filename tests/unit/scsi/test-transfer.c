@@ -340,7 +340,7 @@ static void compare_and_write_takes_two_lots_of_data(void **state)
 
 /* ------- WRITE ATOMIC ------- */
 
-static void atomic_writes_keep_to_what_the_backend_can_do(void **state)
+static void atomic_writes_keep_to_the_limits_of_the_backend(void **state)
 {
 	struct scsi_fixture fixture;
 
@@ -440,7 +440,7 @@ int main(void)
 		cmocka_unit_test(verify_compares_when_asked),
 		cmocka_unit_test(write_and_verify_compares_when_asked),
 		cmocka_unit_test(compare_and_write_takes_two_lots_of_data),
-		cmocka_unit_test(atomic_writes_keep_to_what_the_backend_can_do),
+		cmocka_unit_test(atomic_writes_keep_to_the_limits_of_the_backend),
 		cmocka_unit_test(commands_without_a_length_go_to_the_end),
 		cmocka_unit_test(a_protected_medium_can_be_flushed),
 	};

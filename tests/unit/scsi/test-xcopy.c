@@ -62,7 +62,7 @@ static void expect_aborted(struct scsi_fixture *fixture, uint8_t asc, uint8_t as
 	assert_true(fixture->result.sense.info_valid);
 }
 
-static void without_it_nothing_tells_of_it(void **state)
+static void without_support_nothing_announces_it(void **state)
 {
 	struct scsi_fixture fixture;
 
@@ -210,7 +210,7 @@ static void get_status(struct scsi_fixture *fixture)
 	scsi_fixture_run(fixture, CDB(0x84, 0x00, LIST_ID, [13] = 12), 12);
 }
 
-static void the_status_is_told_while_it_runs_and_once_afterwards(void **state)
+static void the_status_is_reported_while_it_runs_and_once_afterwards(void **state)
 {
 	struct scsi_result result;
 	struct scsi_xcopy xcopy;
@@ -270,7 +270,7 @@ static void no_status_is_held_where_the_list_says_so(void **state)
 	}
 }
 
-static void what_went_wrong_is_told(void **state)
+static void a_failure_is_reported(void **state)
 {
 	static const struct {
 		int error;
@@ -301,7 +301,7 @@ static void what_went_wrong_is_told(void **state)
 	assert_int_equal(result.status, SCSI_BUSY);
 }
 
-static void more_copies_than_there_may_be_are_told_to_come_again(void **state)
+static void too_many_copies_are_busy(void **state)
 {
 	struct scsi_result result;
 	uint8_t p[LENGTH];
@@ -376,7 +376,7 @@ static void a_list_with_a_long_identifier_is_the_same_copy(void **state)
 	expect_good(&fixture);
 }
 
-static void what_is_wrong_with_a_long_header_is_pointed_to(void **state)
+static void errors_in_a_long_header_have_a_pointer(void **state)
 {
 	uint8_t p[LONG_LENGTH];
 	struct scsi_fixture fixture;
@@ -412,7 +412,7 @@ static void what_is_wrong_with_a_long_header_is_pointed_to(void **state)
 
 #define LONG_STATUS CDB(0x84, 0x05, 0x80, 0, 0, LIST_ID, [13] = 255)
 
-static void a_long_status_is_told_as_often_as_it_is_asked_for(void **state)
+static void a_long_status_can_be_read_repeatedly(void **state)
 {
 	static const uint8_t running[32] = {0,    0,    0,    28,   0x01,     0x11,     0,       3,
 					    0xff, 0xff, 0xff, 0xff, [15] = 1, [23] = 2, [25] = 1};
@@ -504,7 +504,7 @@ static void the_copy_that_is_to_end_is_found_by_its_name(void **state)
 
 /* ------- support ------- */
 
-static void the_limits_are_told(void **state)
+static void the_limits_are_reported(void **state)
 {
 	static const uint8_t expected[46] = {
 		0,    0,    0,    42,   0x01, [9] = 16, 0, 32, 0,        0,    0x05,
@@ -539,7 +539,7 @@ static void the_page_lists_commands_and_limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(without_it_nothing_tells_of_it),
+		cmocka_unit_test(without_support_nothing_announces_it),
 		cmocka_unit_test(a_copy_within_the_disk_is_planned),
 		cmocka_unit_test(the_serial_is_asked_for_first),
 		cmocka_unit_test(other_disks_take_part_only_where_that_is_allowed),
@@ -547,17 +547,17 @@ int main(void)
 		cmocka_unit_test(too_many_descriptors_are_refused),
 		cmocka_unit_test(descriptors_that_are_not_there_are_refused),
 		cmocka_unit_test(segments_that_cannot_be_copied_end_it_before_it_begins),
-		cmocka_unit_test(the_status_is_told_while_it_runs_and_once_afterwards),
+		cmocka_unit_test(the_status_is_reported_while_it_runs_and_once_afterwards),
 		cmocka_unit_test(the_next_list_of_that_name_discards_the_status),
 		cmocka_unit_test(no_status_is_held_where_the_list_says_so),
-		cmocka_unit_test(what_went_wrong_is_told),
-		cmocka_unit_test(more_copies_than_there_may_be_are_told_to_come_again),
+		cmocka_unit_test(a_failure_is_reported),
+		cmocka_unit_test(too_many_copies_are_busy),
 		cmocka_unit_test(a_list_with_a_long_identifier_is_the_same_copy),
-		cmocka_unit_test(what_is_wrong_with_a_long_header_is_pointed_to),
-		cmocka_unit_test(a_long_status_is_told_as_often_as_it_is_asked_for),
+		cmocka_unit_test(errors_in_a_long_header_have_a_pointer),
+		cmocka_unit_test(a_long_status_can_be_read_repeatedly),
 		cmocka_unit_test(a_long_status_has_the_sense),
 		cmocka_unit_test(the_copy_that_is_to_end_is_found_by_its_name),
-		cmocka_unit_test(the_limits_are_told),
+		cmocka_unit_test(the_limits_are_reported),
 		cmocka_unit_test(the_page_lists_commands_and_limits),
 	};
 
