@@ -154,8 +154,6 @@ static void start_transfer(struct file_request *request)
 		: request->alone   ? backend->buffered_fd
 				   : backend->fd;
 
-	assert(fd >= 0);
-	assert(request->alone ? backend->alone : backend->shared > 0);
 	aio->iov = request->iov;
 	aio->iov_cnt = request->iov_cnt;
 	aio->offset = io->offset + request->done;
@@ -183,14 +181,12 @@ static void start_waiting(struct file_backend *backend)
 			backend->alone = true;
 		else
 			backend->shared++;
-		assert(!backend->alone || backend->shared == 0);
 		start_transfer(request);
 	}
 }
 
 static void begin_transfer(struct file_request *request)
 {
-	assert(request->done < request->io->length || !request->io->length);
 	request->alone = uses_direct(request->backend) && !fits_direct(request);
 	/* Write-back of a page may run while the page changes, so a buffered write is not atomic.
 	 */

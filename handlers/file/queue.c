@@ -1,42 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Singly linked queues of requests.
+ * The rare operation on queues of requests; the frequent ones are inline.
  */
 #include "queue.h"
-
-#include <assert.h>
-#include <stddef.h>
-
-#include "request.h"
-
-void file_queue_add(struct file_queue *queue, struct file_request *request)
-{
-	assert(request);
-	request->next = NULL;
-	if (queue->first)
-		queue->last->next = request;
-	else
-		queue->first = request;
-	queue->last = request;
-}
-
-struct file_request *file_queue_take(struct file_queue *queue)
-{
-	struct file_request *request = queue->first;
-
-	assert(!request || request->next || request == queue->last);
-	if (request)
-		queue->first = request->next;
-	return request;
-}
-
-struct file_queue file_queue_take_all(struct file_queue *queue)
-{
-	struct file_queue all = *queue;
-
-	queue->first = NULL;
-	return all;
-}
 
 bool file_queue_remove(struct file_queue *queue, struct file_request *request)
 {

@@ -5,8 +5,9 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
-struct file_request;
+#include "request.h"
 
 /* All zero: empty. A request is in one queue at a time. */
 struct file_queue {
@@ -15,13 +16,34 @@ struct file_queue {
 };
 
 /* Appends a request. */
-void file_queue_add(struct file_queue *queue, struct file_request *request);
+static inline void file_queue_add(struct file_queue *queue, struct file_request *request)
+{
+	request->next = NULL;
+	if (queue->first)
+		queue->last->next = request;
+	else
+		queue->first = request;
+	queue->last = request;
+}
 
 /* Removes and returns the first request; NULL: the queue is empty. */
-struct file_request *file_queue_take(struct file_queue *queue);
+static inline struct file_request *file_queue_take(struct file_queue *queue)
+{
+	struct file_request *request = queue->first;
+
+	if (request)
+		queue->first = request->next;
+	return request;
+}
 
 /* Returns the whole queue and leaves it empty. */
-struct file_queue file_queue_take_all(struct file_queue *queue);
+static inline struct file_queue file_queue_take_all(struct file_queue *queue)
+{
+	struct file_queue all = *queue;
+
+	queue->first = NULL;
+	return all;
+}
 
 /* Removes a request. False: it is not in the queue. */
 bool file_queue_remove(struct file_queue *queue, struct file_request *request);
