@@ -332,7 +332,7 @@ static bool lock_take_ports(struct device *device)
 		return false;
 	lock->shared = true;
 	lock->by_initiators = ports->by_initiators;
-	lock->group = ports->owner_group;
+	lock->group = ports->host_group;
 	if (!was_shared)
 		log_dev_info(
 			device_label(device),

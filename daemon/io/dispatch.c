@@ -132,9 +132,9 @@ static void dispatch_plan(
 	if (plan->extent_cnt)
 		memcpy(command->plan.extents, plan->extents,
 		       plan->extent_cnt * sizeof(plan->extents[0]));
-	if (plan->op == SCSI_PLAN_COPY)
-		xcopy_begin(dispatch->xcopy_peer, command, &result->copy);
-	else if (plan->op == SCSI_PLAN_ABORT_COPY)
+	if (plan->op == SCSI_PLAN_XCOPY)
+		xcopy_begin(dispatch->xcopy_peer, command, &result->xcopy);
+	else if (plan->op == SCSI_PLAN_ABORT_XCOPY)
 		xcopy_abort(command);
 	else if (plan->flags & SCSI_PLAN_LONG)
 		format_prepare(dispatch->format, command);

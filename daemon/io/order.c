@@ -136,7 +136,7 @@ static uint64_t order_limited_bytes(const struct command *command)
 	case SCSI_PLAN_FLUSH:
 	case SCSI_PLAN_MAP:
 	case SCSI_PLAN_PREFETCH:
-	case SCSI_PLAN_COPY:
+	case SCSI_PLAN_XCOPY:
 		return 0;
 	default:
 		return command->length;

@@ -16,8 +16,8 @@ struct xcopy {
 	struct xcopy_request request; /* the one that is in flight */
 	atomic_uint references;       /* the command's, and the request's */
 	struct command *waiter;       /* NULL: it waits no longer */
-	struct scsi_copy plan;
-	struct xcopy_peer *peers[SCSI_COPY_TARGETS_MAX];
+	struct scsi_xcopy plan;
+	struct xcopy_peer *peers[SCSI_XCOPY_CSCDS_MAX];
 	unsigned segment;
 	uint64_t done;       /* blocks of the segment */
 	uint64_t bytes;      /* of all segments */
@@ -34,7 +34,7 @@ static void xcopy_release(struct xcopy_request *request)
 	if (before > 1)
 		return;
 	assert(!xcopy->waiter);
-	for (unsigned i = 0; i < xcopy->plan.target_cnt; i++)
+	for (unsigned i = 0; i < xcopy->plan.cscd_cnt; i++)
 		xcopy_peer_unref(xcopy->peers[i]);
 	xcopy_peer_unref(xcopy->request.waiter);
 	free(xcopy->buffer);
@@ -47,7 +47,7 @@ static void xcopy_end(struct xcopy *xcopy, int error)
 	struct scsi_result result;
 
 	assert(waiter && waiter->context == xcopy);
-	scsi_copy_end(&waiter->core->lu, &xcopy->plan, error, &result);
+	scsi_xcopy_end(&waiter->core->lu, &xcopy->plan, error, &result);
 	xcopy->waiter = NULL;
 	waiter->context = NULL;
 	command_end(waiter, result.status, &result.sense);
@@ -58,7 +58,7 @@ static void xcopy_end(struct xcopy *xcopy, int error)
 
 static void xcopy_request_piece(struct xcopy *xcopy, bool write)
 {
-	const struct scsi_copy_segment *segment = &xcopy->plan.segments[xcopy->segment];
+	const struct scsi_xcopy_segment *segment = &xcopy->plan.segments[xcopy->segment];
 	struct xcopy_request *request = &xcopy->request;
 	uint64_t max = PIECE_MAX / xcopy_peer_block_size(request->waiter);
 	uint64_t left = segment->blocks - xcopy->done;
@@ -75,7 +75,7 @@ static void xcopy_request_piece(struct xcopy *xcopy, bool write)
 
 static void xcopy_continue(struct xcopy *xcopy)
 {
-	const struct scsi_copy *plan = &xcopy->plan;
+	const struct scsi_xcopy *plan = &xcopy->plan;
 	struct core *core = xcopy->waiter->core;
 
 	while (xcopy->segment < plan->segment_cnt &&
@@ -84,7 +84,7 @@ static void xcopy_continue(struct xcopy *xcopy)
 		xcopy->done = 0;
 	}
 	assert(xcopy->segment <= plan->segment_cnt);
-	scsi_copy_progress(&core->lu, plan, xcopy->segment, xcopy->bytes, xcopy->operations);
+	scsi_xcopy_progress(&core->lu, plan, xcopy->segment, xcopy->bytes, xcopy->operations);
 	if (xcopy->segment == plan->segment_cnt)
 		xcopy_end(xcopy, 0);
 	else if (xcopy->waiter->aborted)
@@ -215,13 +215,13 @@ void xcopy_abort(struct command *command)
 {
 	const struct command_pool *pool = command->core->pool;
 
-	assert(command->plan.op == SCSI_PLAN_ABORT_COPY);
+	assert(command->plan.op == SCSI_PLAN_ABORT_XCOPY);
 	for (unsigned i = 0; i < pool->used; i++) {
 		struct command *other = command_at(pool, i);
 		const struct xcopy *xcopy = other->context;
 
 		if (other->where != COMMAND_HELD || other->cancel != xcopy_cancel ||
-		    xcopy->plan.place != command->plan.lba)
+		    xcopy->plan.slot != command->plan.lba)
 			continue;
 		other->aborted = true;
 		command->core->cancel_wanted = true;
@@ -234,9 +234,9 @@ void xcopy_abort(struct command *command)
 /* A device that is not found, or has blocks of another size, cannot take part. */
 static int xcopy_find_peers(struct xcopy *xcopy, struct xcopy_peer *own)
 {
-	assert(xcopy->plan.target_cnt <= SCSI_COPY_TARGETS_MAX);
-	for (unsigned i = 0; i < xcopy->plan.target_cnt; i++) {
-		const struct scsi_copy_target *target = &xcopy->plan.targets[i];
+	assert(xcopy->plan.cscd_cnt <= SCSI_XCOPY_CSCDS_MAX);
+	for (unsigned i = 0; i < xcopy->plan.cscd_cnt; i++) {
+		const struct scsi_xcopy_cscd *target = &xcopy->plan.cscds[i];
 
 		xcopy->peers[i] = target->self ? xcopy_peer_ref(own) : xcopy_peer_find(target->naa);
 		if (!xcopy->peers[i] ||
@@ -247,7 +247,7 @@ static int xcopy_find_peers(struct xcopy *xcopy, struct xcopy_peer *own)
 }
 
 /* NULL: no memory. */
-static struct xcopy *xcopy_new(struct xcopy_peer *own, const struct scsi_copy *plan)
+static struct xcopy *xcopy_new(struct xcopy_peer *own, const struct scsi_xcopy *plan)
 {
 	struct xcopy *xcopy = calloc(1, sizeof(*xcopy));
 
@@ -266,22 +266,22 @@ static struct xcopy *xcopy_new(struct xcopy_peer *own, const struct scsi_copy *p
 	return xcopy;
 }
 
-static void xcopy_refuse(struct command *waiter, const struct scsi_copy *plan)
+static void xcopy_refuse(struct command *waiter, const struct scsi_xcopy *plan)
 {
 	struct scsi_result result;
 
-	scsi_copy_end(&waiter->core->lu, plan, -ENOMEM, &result);
+	scsi_xcopy_end(&waiter->core->lu, plan, -ENOMEM, &result);
 	command_end(waiter, result.status, &result.sense);
 }
 
-void xcopy_begin(struct xcopy_peer *own, struct command *waiter, const struct scsi_copy *plan)
+void xcopy_begin(struct xcopy_peer *own, struct command *waiter, const struct scsi_xcopy *plan)
 {
 	struct core *core = waiter->core;
 	struct command *command = waiter;
 	struct xcopy *xcopy;
 	int r;
 
-	assert(core->ring_locked && waiter->plan.op == SCSI_PLAN_COPY);
+	assert(core->ring_locked && waiter->plan.op == SCSI_PLAN_XCOPY);
 	if (plan->immediate)
 		command = command_get(core->pool, true);
 	xcopy = command ? xcopy_new(own, plan) : NULL;

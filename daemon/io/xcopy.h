@@ -18,7 +18,7 @@
 
 /* Under the ring lock: starts an xcopy whose command is planned. The command ends now or later.
  * own: its device's peer. */
-void xcopy_begin(struct xcopy_peer *own, struct command *waiter, const struct scsi_copy *plan);
+void xcopy_begin(struct xcopy_peer *own, struct command *waiter, const struct scsi_xcopy *plan);
 
 /* Under the ring lock: COPY OPERATION ABORT. The xcopy of the plan's LBA ends when its current
  * request is answered. */
