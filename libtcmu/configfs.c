@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A device's folder in configfs: numbers and strings in, errors as the kernel gives them.
- * Stateless; any thread that may wait.
+ * A device's directory in configfs: numbers and strings in, errors as the kernel returns them. No
+ * state; any thread that may block.
  */
 #include <tcmu/configfs.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,40 +14,43 @@
 
 #define SERIAL_LABEL "T10 VPD Unit Serial Number: "
 
-/* Reads <device's folder>/<folder><file>. */
+/* Reads <device's directory>/<directory><file>. directory: empty, or with a final '/'. */
 static int read_file(
-	const struct tcmu_name *name, const char *folder, const char *file, char *text, size_t size)
+	const struct tcmu_name *name, const char *directory, const char *file, char *text,
+	size_t size)
 {
 	char path[TCMU_PATH_SIZE];
 	int r;
 
+	assert(directory[0] == '\0' || directory[strlen(directory) - 1] == '/');
 	r = tcmu_path(
 		path, "/sys/kernel/config/target/core/user_%u/%s/%s%s", name->hba, name->name,
-		folder, file);
+		directory, file);
 	return r < 0 ? r : tcmu_file_read(path, text, size);
 }
 
 static int write_file(
-	const struct tcmu_name *name, const char *folder, const char *file, const char *text)
+	const struct tcmu_name *name, const char *directory, const char *file, const char *text)
 {
 	char path[TCMU_PATH_SIZE];
 	int r;
 
+	assert(directory[0] == '\0' || directory[strlen(directory) - 1] == '/');
 	r = tcmu_path(
 		path, "/sys/kernel/config/target/core/user_%u/%s/%s%s", name->hba, name->name,
-		folder, file);
+		directory, file);
 	return r < 0 ? r : tcmu_file_write(path, text);
 }
 
 static int read_number(
-	const struct tcmu_name *name, const char *folder, const char *file, int64_t *value)
+	const struct tcmu_name *name, const char *directory, const char *file, int64_t *value)
 {
 	char text[64];
 	uint64_t magnitude;
 	bool negative;
 	int r;
 
-	r = read_file(name, folder, file, text, sizeof(text));
+	r = read_file(name, directory, file, text, sizeof(text));
 	if (r < 0)
 		return r == -E2BIG ? -EBADMSG : r;
 	negative = text[0] == '-';

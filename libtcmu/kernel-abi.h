@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * <linux/target_core_user.h> beside <sys/uio.h>. The former pulls in <linux/uio.h>, whose struct
- * iovec is the same as libc's but defined a second time. The kernel's one gets another name here;
- * this is the only place that includes either of the two kernel headers.
+ * <linux/target_core_user.h> beside <sys/uio.h>. The former includes <linux/uio.h>, which defines
+ * struct iovec a second time, equal to libc's. This header gives the kernel's one another name;
+ * no other file includes either kernel header.
  *
- * The ring's structures are packed, the compiler does not assume any alignment in them, and the
- * kernel may write while we read: copy with memcpy, never take a member's address.
+ * The ring's structures are packed, so the compiler assumes no alignment in them, and the kernel
+ * may write while we read: copy with memcpy, never take the address of a member.
  */
 #pragma once
 
@@ -22,7 +22,7 @@
 #define TCMU_FAMILY_VERSION 2
 #define TCMU_GROUP          "config"
 
-/* Where an entry's parts are. */
+/* Offsets of the parts of an entry. */
 #define TCMU_ENTRY_IOV_OFFSET offsetof(struct tcmu_cmd_entry, req.iov)
 #define TCMU_ENTRY_RSP_OFFSET offsetof(struct tcmu_cmd_entry, rsp)
 
@@ -33,4 +33,4 @@ _Static_assert(TCMU_ENTRY_IOV_OFFSET == 48, "the request's iovecs");
 _Static_assert(
 	sizeof(struct tcmu_cmd_entry) == 112, "the response is the longer part of the union");
 _Static_assert(sizeof(struct tcmu_tmr_entry) == 32, "head of a TMR entry");
-_Static_assert(sizeof(struct tcmu_mailbox) == 128, "cmd_tail is on a cache line of its own");
+_Static_assert(sizeof(struct tcmu_mailbox) == 128, "cmd_tail has its own cache line");

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading and writing the kernel's small files. The root is process-wide and set by tests only,
- * before any thread.
+ * Reading and writing the kernel's small files. The root is global to the process; only tests set
+ * it, before they start a thread.
  */
 #include "kernel-file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -25,8 +26,9 @@ void tcmu_set_root(const char *root)
 		length--;
 	if (length >= sizeof(root_path))
 		length = sizeof(root_path) -
-			1; /* nothing will be found there, rather than the real files */
+			1; /* a root that does not exist, rather than the real one */
 	memcpy(root_path, root, length);
+	assert(length < sizeof(root_path));
 	root_path[length] = '\0';
 }
 
@@ -41,6 +43,7 @@ int tcmu_path(char path[static TCMU_PATH_SIZE], const char *format, ...)
 	va_list args;
 	int n;
 
+	assert(root < TCMU_PATH_SIZE);
 	va_start(args, format);
 	n = vsnprintf(path + root, TCMU_PATH_SIZE - root, format, args);
 	va_end(args);
@@ -53,6 +56,7 @@ static int read_all(int fd, char *text, size_t size)
 {
 	size_t used = 0;
 
+	assert(fd >= 0 && size > 0);
 	while (used < size) {
 		ssize_t n = read(fd, text + used, size - used);
 
@@ -77,6 +81,7 @@ int tcmu_file_read(const char *path, char *text, size_t size)
 	close(fd);
 	if (n < 0)
 		return n;
+	assert((size_t) n < size);
 	if (n > 0 && text[n - 1] == '\n')
 		n--;
 	text[n] = '\0';

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Small files of the kernel's (sysfs, configfs, module parameters) below the root that tests may
- * move.
+ * Small files of the kernel (sysfs, configfs, module parameters), below a root that tests can
+ * change.
  */
 #pragma once
 
@@ -13,23 +13,24 @@
 
 #define TCMU_PATH_SIZE 1024
 
-/* The root of everything, without a final '/': "" unless a test has set another one. */
+/* The root without a final '/'; "" unless a test has set another one. */
 const char *tcmu_root(void);
 
-/* Builds the root plus the formatted path. -ENAMETOOLONG. */
+/* Builds the root plus the formatted path. Returns 0, or -ENAMETOOLONG. */
 int tcmu_path(char path[static TCMU_PATH_SIZE], const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* The file's text without a final newline. Returns its length; -E2BIG: it does not fit with its
- * NUL; -errno.
+/* Reads the file's text without a final newline. Returns its length; -E2BIG: text and NUL do not
+ * fit in size bytes; or another negative errno.
  */
 int tcmu_file_read(const char *path, char *text, size_t size);
 
-/* Writes text with one system call, as sysfs and configfs want it. */
+/* Writes text with one system call, as sysfs and configfs require. Returns 0 or a negative errno.
+ */
 int tcmu_file_write(const char *path, const char *text);
 
-/* Text that is one number and nothing else, decimal or with 0x in front. -EBADMSG: it is not, or
- * does not fit. */
+/* Parses text that is exactly one number, decimal or hexadecimal with 0x. Returns 0, or -EBADMSG:
+ * it is not, or does not fit. */
 int tcmu_parse_unsigned(const char *text, uint64_t *value);
 
 #pragma GCC visibility pop

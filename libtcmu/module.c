@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loading target_core_user, and its two netlink parameters. Stateless; loading may wait for the
+ * Loading target_core_user, and its two netlink parameters. No state; loading may wait for the
  * disk.
  */
 #include <tcmu/module.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libkmod.h>
@@ -32,8 +33,8 @@ __attribute__((format(printf, 6, 0))) static void discard_log(
 		(void) args;
 }
 
-/* The modules' folder below another root; NULL: libkmod's default. */
-static const char *module_folder(char path[static TCMU_PATH_SIZE])
+/* The directory of the modules below the root of a test; NULL: libkmod's default. */
+static const char *module_directory(char path[static TCMU_PATH_SIZE])
 {
 	struct utsname uts;
 
@@ -69,7 +70,7 @@ int tcmu_module_load(void)
 
 	if (module_present())
 		return 0;
-	ctx = kmod_new(module_folder(path), NULL);
+	ctx = kmod_new(module_directory(path), NULL);
 	if (!ctx)
 		return -ENOMEM;
 	kmod_set_log_fn(ctx, discard_log, NULL);
@@ -77,7 +78,7 @@ int tcmu_module_load(void)
 	kmod_unref(ctx);
 	return module_present()
 		? 0
-		: r; /* somebody else, outside of a container, may have been faster */
+		: r; /* another process, outside the container, may have loaded it */
 }
 
 static int set_parameter(const char *parameter, const char *value)
@@ -110,25 +111,27 @@ static int open_parameter(const char *parameter)
 	return r < 0 ? -errno : r;
 }
 
-/* Parameters take a text from their beginning, wherever the last write has ended. */
-static int put(int fd, const char *value)
+/* A parameter wants its text at offset 0, wherever the last write has ended. */
+static int write_digit(int fd, const char *value)
 {
+	assert(fd >= 0 && value[0] && !value[1]);
 	return pwrite(fd, value, 1, 0) < 0 ? -errno : 0;
 }
 
-/* The kernel wants commands blocked for it only if there is one that waits. Then it is three system
- * calls, and whoever the second one wakes has one processor's time for the third. */
-static int reset(int reset_fd, int block_fd)
+/* The kernel demands that commands are blocked only if one waits; so the reset is tried alone
+ * first. Otherwise commands are blocked for two further system calls only. */
+static int reset_blocked(int reset_fd, int block_fd)
 {
-	int r = put(reset_fd, "1"), unblocked;
+	int r = write_digit(reset_fd, "1"), unblocked;
 
+	assert(reset_fd >= 0 && block_fd >= 0);
 	if (r != -EBUSY)
 		return r;
-	r = put(block_fd, "1");
+	r = write_digit(block_fd, "1");
 	if (r < 0)
 		return r;
-	r = put(reset_fd, "1");
-	unblocked = put(block_fd, "0");
+	r = write_digit(reset_fd, "1");
+	unblocked = write_digit(block_fd, "0");
 	return r < 0 ? r : unblocked;
 }
 
@@ -136,7 +139,9 @@ int tcmu_module_end_commands(void)
 {
 	int block_fd = open_parameter("block_netlink");
 	int reset_fd = open_parameter("reset_netlink");
-	int r = block_fd < 0 ? block_fd : reset_fd < 0 ? reset_fd : reset(reset_fd, block_fd);
+	int r = block_fd < 0   ? block_fd
+		: reset_fd < 0 ? reset_fd
+			       : reset_blocked(reset_fd, block_fd);
 
 	if (block_fd >= 0)
 		(void) close(block_fd);

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The generic netlink family TCM-USER: events in, answers out. One thread uses a tcmu_netlink;
- * nothing blocks.
+ * The generic netlink family TCM-USER: events in, replies out. One thread at a time uses a
+ * tcmu_netlink; nothing blocks.
  *
- * Two sockets. One only listens, to the group "config" and to the controller's announcements, so
- * that its buffer holds nothing but events. The other one sends: the kernel handles a request and
- * queues its acknowledgement before the send returns, therefore the acknowledgement is read without
- * waiting and says at once what the kernel thinks.
+ * There are two sockets. One only listens, to the group "config" and to the controller's
+ * announcements, so that its buffer holds only events. The other one sends: the kernel handles a
+ * request and queues its acknowledgement before the send returns, so the acknowledgement can be
+ * read at once.
  *
- * When the module is unloaded its group goes, and the membership with it. The controller announces
- * the family when the module comes back: the group is then joined anew and the caller is told that
- * messages were lost, which is true.
+ * When the module is unloaded, its group and our membership vanish. When it is loaded again, the
+ * controller announces the family: we join the group again and report that events were lost,
+ * which is true.
  */
 #include <tcmu/netlink.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,7 @@ struct tcmu_netlink {
 	struct nl_sock *events;
 	struct nl_sock *requests;
 	int family;
-	bool replies_known; /* set_replies was called, with: */
+	bool replies_known; /* tcmu_netlink_set_replies() was called, with the next member */
 	bool replies;
 	size_t unread; /* bytes of the datagram from position on */
 	size_t position;
@@ -50,7 +51,7 @@ static struct nla_policy event_policy[TCMU_ATTR_MAX + 1] = {
 	[TCMU_ATTR_DEVICE_ID] = {.type = NLA_U32},
 };
 
-/* The one thing that a RECONFIG changes. */
+/* Decodes the one attribute that a RECONFIG changes. */
 static int decode_reconfig(struct nlattr *attrs[static TCMU_ATTR_MAX + 1], struct tcmu_event *event)
 {
 	struct nlattr *config = attrs[TCMU_ATTR_DEV_CFG], *size = attrs[TCMU_ATTR_DEV_SIZE];
@@ -70,9 +71,10 @@ static int decode_reconfig(struct nlattr *attrs[static TCMU_ATTR_MAX + 1], struc
 		return 0;
 	}
 	event->reconfig = TCMU_RECONFIG_CONFIG;
+	assert(config);
 	length = strlen(nla_get_string(config));
 	if (length > 0 &&
-	    nla_get_string(config)[length - 1] == '\n') /* the kernel passes on what echo wrote */
+	    nla_get_string(config)[length - 1] == '\n') /* the kernel passes the newline of echo */
 		length--;
 	if (length >= sizeof(event->config))
 		return -EBADMSG;
@@ -122,7 +124,7 @@ int tcmu_netlink_decode(const void *message, size_t length, struct tcmu_event *e
 	return decode_attributes(header, event);
 }
 
-/* libnl's errors as errno, as far as opening a socket meets them. */
+/* Converts the errors of libnl that can occur here to errno. */
 static int nl_errno(int error)
 {
 	switch (-error) {
@@ -143,9 +145,9 @@ static int nl_errno(int error)
 	}
 }
 
-/* Asks the controller for the numbers of a family and of one of its groups, on a socket of its own.
+/* Asks the controller for the numbers of a family and of one of its groups, on a separate socket.
  */
-static int resolve(const char *family_name, const char *group_name, int *family, int *group)
+static int resolve_group(const char *family_name, const char *group_name, int *family, int *group)
 {
 	struct nl_sock *sock = nl_socket_alloc();
 	int r;
@@ -162,11 +164,11 @@ static int resolve(const char *family_name, const char *group_name, int *family,
 	return r < 0 ? nl_errno(r) : 0;
 }
 
-static int join(struct tcmu_netlink *netlink)
+static int join_group(struct tcmu_netlink *netlink)
 {
 	int group = 0, r;
 
-	r = resolve(TCMU_FAMILY, TCMU_GROUP, &netlink->family, &group);
+	r = resolve_group(TCMU_FAMILY, TCMU_GROUP, &netlink->family, &group);
 	return r < 0 ? r : nl_errno(nl_socket_add_membership(netlink->events, group));
 }
 
@@ -181,11 +183,12 @@ static int connect_socket(struct nl_sock **sock)
 	return r < 0 ? nl_errno(r) : nl_errno(nl_socket_set_nonblocking(*sock));
 }
 
-static int set_up(struct tcmu_netlink *netlink)
+static int open_sockets(struct tcmu_netlink *netlink)
 {
 	const int size = RECEIVE_BUFFER;
 	int family, group = 0, fd, r;
 
+	assert(!netlink->requests && !netlink->events);
 	r = connect_socket(&netlink->requests);
 	if (r == 0)
 		r = connect_socket(&netlink->events);
@@ -195,11 +198,11 @@ static int set_up(struct tcmu_netlink *netlink)
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0 &&
 	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) < 0)
 		return -errno;
-	/* The controller first: a family that appears in between is then seen by one of the two. */
-	r = resolve("nlctrl", "notify", &family, &group);
+	/* The controller first: if the family appears in between, one of the two joins sees it. */
+	r = resolve_group("nlctrl", "notify", &family, &group);
 	if (r == 0)
 		r = nl_errno(nl_socket_add_membership(netlink->events, group));
-	return r < 0 ? r : join(netlink);
+	return r < 0 ? r : join_group(netlink);
 }
 
 int tcmu_netlink_open(struct tcmu_netlink **netlink)
@@ -211,7 +214,7 @@ int tcmu_netlink_open(struct tcmu_netlink **netlink)
 	fresh = calloc(1, sizeof(*fresh));
 	if (!fresh)
 		return -ENOMEM;
-	r = set_up(fresh);
+	r = open_sockets(fresh);
 	if (r < 0) {
 		tcmu_netlink_close(fresh);
 		return r;
@@ -231,11 +234,12 @@ void tcmu_netlink_close(struct tcmu_netlink *netlink)
 
 int tcmu_netlink_fd(const struct tcmu_netlink *netlink)
 {
+	assert(netlink->events);
 	return nl_socket_get_fd(netlink->events);
 }
 
-/* Reads what the kernel said to the request with this number. It is there already; if not, nothing
- * is known to be wrong. */
+/* Reads the kernel's acknowledgement of the request with this number, which is queued already.
+ * Returns 0 if there is none: no error is known. */
 static int read_acknowledgement(struct nl_sock *sock, uint32_t number)
 {
 	struct {
@@ -257,8 +261,8 @@ static int read_acknowledgement(struct nl_sock *sock, uint32_t number)
 	}
 }
 
-/* Sends the message, whose attributes were all put if complete says so, and frees it. */
-static int request(struct tcmu_netlink *netlink, struct nl_msg *message, bool complete)
+/* Sends the message and frees it. complete: all attributes fit; else nothing is sent. */
+static int send_request(struct tcmu_netlink *netlink, struct nl_msg *message, bool complete)
 {
 	int r;
 
@@ -266,6 +270,7 @@ static int request(struct tcmu_netlink *netlink, struct nl_msg *message, bool co
 		nlmsg_free(message);
 		return -ENOMEM;
 	}
+	assert(message && netlink->requests);
 	nlmsg_hdr(message)->nlmsg_flags |= NLM_F_ACK;
 	r = nl_send_auto(netlink->requests, message);
 	if (r >= 0)
@@ -299,7 +304,7 @@ int tcmu_netlink_set_replies(struct tcmu_netlink *netlink, bool on)
 		return -ENOMEM;
 	netlink->replies_known = true;
 	netlink->replies = on;
-	return request(
+	return send_request(
 		netlink, message, nla_put_u8(message, TCMU_ATTR_SUPP_KERN_CMD_REPLY, on) == 0);
 }
 
@@ -313,15 +318,16 @@ int tcmu_netlink_reply(
 	};
 	struct nl_msg *message = new_request(netlink, done[kind]);
 
+	assert(kind >= TCMU_EVENT_ADDED && kind <= TCMU_EVENT_RECONFIG);
 	if (!message)
 		return -ENOMEM;
-	return request(
+	return send_request(
 		netlink, message,
 		nla_put_s32(message, TCMU_ATTR_CMD_STATUS, status) == 0 &&
 			nla_put_u32(message, TCMU_ATTR_DEVICE_ID, device_id) == 0);
 }
 
-/* Whether the controller announces our family. */
+/* Whether the message is the controller's announcement of our family. */
 static bool announces_family(struct nlmsghdr *header)
 {
 	struct nlattr *name;
@@ -333,12 +339,13 @@ static bool announces_family(struct nlmsghdr *header)
 	return name && nla_strcmp(name, TCMU_FAMILY) == 0;
 }
 
-/* The module is back. -ENOBUFS, unless it is gone again already. */
-static int rejoin(struct tcmu_netlink *netlink)
+/* The module was loaded again. Returns -ENOBUFS, also if it is gone already, or another negative
+ * errno. */
+static int rejoin_group(struct tcmu_netlink *netlink)
 {
 	int r;
 
-	r = join(netlink);
+	r = join_group(netlink);
 	if (r == 0 && netlink->replies_known)
 		r = tcmu_netlink_set_replies(netlink, netlink->replies);
 	return r == 0 || r == -ENOENT ? -ENOBUFS : r;
@@ -353,6 +360,7 @@ static int read_datagram(struct tcmu_netlink *netlink)
 		.msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1};
 	ssize_t n;
 
+	assert(netlink->unread == 0);
 	do
 		n = recvmsg(nl_socket_get_fd(netlink->events), &header, MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
@@ -361,17 +369,20 @@ static int read_datagram(struct tcmu_netlink *netlink)
 	if (header.msg_flags & MSG_TRUNC)
 		return -EBADMSG;
 	netlink->position = 0;
-	netlink->unread = from.nl_pid == 0 ? (size_t) n : 0; /* only the kernel is listened to */
+	netlink->unread = from.nl_pid == 0 ? (size_t) n
+					   : 0; /* messages of other processes are ignored */
 	return 1;
 }
 
-/* Takes the next message out of the datagram. 1: an event. 0: another message. */
+/* Takes the next message out of the datagram. Returns 1: an event; 0: another message; or a
+ * negative errno. */
 static int take_message(struct tcmu_netlink *netlink, struct tcmu_event *event)
 {
 	struct nlmsghdr *header = (struct nlmsghdr *) (netlink->datagram + netlink->position);
 	size_t length;
 	int r;
 
+	assert(netlink->position + netlink->unread <= sizeof(netlink->datagram));
 	if (!nlmsg_ok(header, (int) netlink->unread)) {
 		netlink->unread = 0;
 		return -EBADMSG;
@@ -382,7 +393,7 @@ static int take_message(struct tcmu_netlink *netlink, struct tcmu_event *event)
 	netlink->position += length;
 	netlink->unread -= length;
 	if (announces_family(header))
-		return rejoin(netlink);
+		return rejoin_group(netlink);
 	if (header->nlmsg_type != netlink->family)
 		return 0;
 	r = tcmu_netlink_decode(header, header->nlmsg_len, event);

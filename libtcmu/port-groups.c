@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The target port groups of a device in configfs (alua/), and the ports that are in them. The
- * kernel gives each number a file; a group's members are lines
- * "<fabric>/<target>/tpgt_<tag>/lun_<n>", each followed by a NUL, and what else is to be known of a
- * port is in the fabric's own folders. Stateless; any thread that may wait.
+ * The target port groups of a device in configfs (alua/), and their ports. Each number has a
+ * file. The members of a group are lines "<fabric>/<target>/tpgt_<tag>/lun_<n>", each followed by
+ * a NUL; further properties of a port are in the directories of its fabric. No state; any thread
+ * that may block.
  */
-#include <tcmu/configfs.h>
+#include <tcmu/port-groups.h>
 
+#include <assert.h>
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -54,7 +55,7 @@ static int read_group_text(
 		text, size, "core/user_%u/%s/alua/%s/%s", name->hba, name->name, group, file);
 }
 
-/* A file that is not there or not a number is 0. */
+/* 0 for a file that is missing or holds no number. */
 static unsigned read_group_number(const struct tcmu_name *name, const char *group, const char *file)
 {
 	char text[64];
@@ -68,7 +69,8 @@ static unsigned read_group_number(const struct tcmu_name *name, const char *grou
 
 /* ------- ports ------- */
 
-/* The fabric's folder: its name, which some fabrics write with capitals. */
+/* Reads the port's enable file. Some fabrics write their name with capitals; their directory has
+ * small letters. */
 static bool find_enabled(struct tcmu_port *port, char *text, size_t size)
 {
 	int r = read_text(
@@ -82,7 +84,7 @@ static bool find_enabled(struct tcmu_port *port, char *text, size_t size)
 	return r < 0 || text[0] == '1';
 }
 
-/* Cuts "<text>/" off a line; false: there is none, or it does not fit. */
+/* Cuts "<text>/" off a line. False: there is none, or it does not fit. */
 static bool take_part(const char **line, char *part, size_t size)
 {
 	size_t length = strcspn(*line, "/");
@@ -95,7 +97,7 @@ static bool take_part(const char **line, char *part, size_t size)
 	return true;
 }
 
-/* A number behind a label. */
+/* Parses "<label><number>". */
 static bool parse_part(const char *part, const char *label, uint64_t max, uint64_t *number)
 {
 	size_t length = strlen(label);
@@ -104,7 +106,7 @@ static bool parse_part(const char *part, const char *label, uint64_t max, uint64
 		tcmu_parse_unsigned(part + length, number) == 0 && *number <= max;
 }
 
-/* One line of members. False: it is none, or the port has gone. */
+/* Reads the port that a line of members names. False: the line names none, or the port is gone. */
 static bool read_port(const char *line, struct tcmu_port *port)
 {
 	char text[64];
@@ -147,6 +149,7 @@ static int read_ports(const struct tcmu_name *name, struct tcmu_port_group *grou
 		*end = '\0';
 		while (line < end && !*line)
 			line++;
+		assert(group->port_cnt < lines);
 		if (read_port(line, &group->ports[group->port_cnt]))
 			group->port_cnt++;
 	}
@@ -174,7 +177,7 @@ static uint8_t read_status(const struct tcmu_name *name, const char *group)
 	return strstr(text, "Explicit") ? 1 : strstr(text, "Implicit") ? 2 : 0;
 }
 
-/* 1: it has a number; 0: it has none yet, or is not there any more; -ENOMEM. */
+/* Returns 1: read; 0: the group has no identifier yet, or is gone; or -ENOMEM. */
 static int read_group(const struct tcmu_name *name, struct tcmu_port_group *group)
 {
 	char text[64];
@@ -194,6 +197,7 @@ static int read_group(const struct tcmu_name *name, struct tcmu_port_group *grou
 	for (size_t i = 0; i < sizeof(supports) / sizeof(supports[0]); i++)
 		if (read_group_number(name, group->name, supports[i].file))
 			group->supported |= supports[i].bit;
+	assert(!group->ports && group->port_cnt == 0);
 	r = read_ports(name, group);
 	return r < 0 ? r : 1;
 }
@@ -203,18 +207,20 @@ static int compare_groups(const void *a, const void *b)
 	return ((const struct tcmu_port_group *) a)->id - ((const struct tcmu_port_group *) b)->id;
 }
 
-/* Adds a group to the array. 0, or -ENOMEM. */
+/* Adds a group to the array. Returns 0 or -ENOMEM. */
 static int add_group(
-	const struct tcmu_name *name, const char *folder, struct tcmu_port_group **groups, int *cnt)
+	const struct tcmu_name *name, const char *directory, struct tcmu_port_group **groups,
+	int *cnt)
 {
 	struct tcmu_port_group *more = realloc(*groups, ((size_t) *cnt + 1) * sizeof(*more));
 	int r;
 
+	assert(*cnt >= 0);
 	if (!more)
 		return -ENOMEM;
 	*groups = more;
 	more[*cnt] = (struct tcmu_port_group){0};
-	if (snprintf(more[*cnt].name, sizeof(more[*cnt].name), "%s", folder) >=
+	if (snprintf(more[*cnt].name, sizeof(more[*cnt].name), "%s", directory) >=
 	    (int) sizeof(more[*cnt].name))
 		return 0;
 	r = read_group(name, &more[*cnt]);
@@ -223,24 +229,24 @@ static int add_group(
 	return r < 0 ? r : 0;
 }
 
-int tcmu_configfs_port_groups(const struct tcmu_name *name, struct tcmu_port_group **ret)
+int tcmu_port_groups_read(const struct tcmu_name *name, struct tcmu_port_group **ret)
 {
 	char path[TCMU_PATH_SIZE];
 	struct tcmu_port_group *groups = NULL;
 	struct dirent *entry;
-	DIR *folder;
+	DIR *directory;
 	int cnt = 0;
 	int r = tcmu_path(path, TARGET_ROOT "/core/user_%u/%s/alua", name->hba, name->name);
 
 	if (r < 0)
 		return r;
-	folder = opendir(path);
-	if (!folder)
+	directory = opendir(path);
+	if (!directory)
 		return -errno;
-	while (r >= 0 && (entry = readdir(folder)))
+	while (r >= 0 && (entry = readdir(directory)))
 		if (entry->d_name[0] != '.')
 			r = add_group(name, entry->d_name, &groups, &cnt);
-	closedir(folder);
+	closedir(directory);
 	if (r < 0) {
 		tcmu_port_groups_free(groups, cnt);
 		return r;
@@ -253,6 +259,7 @@ int tcmu_configfs_port_groups(const struct tcmu_name *name, struct tcmu_port_gro
 
 void tcmu_port_groups_free(struct tcmu_port_group *groups, int cnt)
 {
+	assert(cnt >= 0 && (groups || cnt == 0));
 	for (int i = 0; i < cnt; i++)
 		free(groups[i].ports);
 	free(groups);
@@ -270,16 +277,16 @@ static int write_group(
 	return r < 0 ? r : tcmu_file_write(path, text);
 }
 
-int tcmu_configfs_set_port_group(
+int tcmu_port_groups_set_state(
 	const struct tcmu_name *name, const char *group, uint8_t state, bool by_initiator)
 {
 	int r = write_group(name, group, "alua_access_state", state);
 
-	/* The kernel takes what is written for its own decision. */
+	/* The kernel records a written state as its own decision; this corrects it. */
 	return r < 0 || !by_initiator ? r : write_group(name, group, "alua_access_status", 1);
 }
 
-int tcmu_configfs_lu_group(const struct tcmu_name *name, uint16_t *id)
+int tcmu_port_groups_lu_group(const struct tcmu_name *name, uint16_t *id)
 {
 	static const char label[] = "LU Group ID:";
 	char text[512];

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command ring: fetching entries, writing answers. One thread at a time; the caller serialises.
+ * The command ring: fetching entries, writing completions. One thread at a time; the caller
+ * serialises.
  *
- * The memory is shared and may change at any moment. Whatever is checked is first copied, once, and
- *only the copy is used: a change between check and use can therefore not lead out of the mapping.
- *Three positions go round the ring:
+ * The memory is shared and may change at any moment. Everything that is checked is first copied,
+ *once, and only the copy is used; so a change between check and use cannot lead out of the mapping.
+ *Three positions move round the ring:
  *
  *	published <= tail <= next <= cmd_head		(counted from published, modulo cmdr_size)
  *
- * The kernel reuses nothing between published and cmd_head, so next can not catch up with
- *published, and tail == next says that nothing is outstanding. cmd_tail is ours alone: when it is
- *not what was published, somebody has reset the ring, and what lies at next is not meant for us.
+ * The kernel reuses nothing between published and cmd_head. So next cannot catch up with published,
+ * and tail == next means that no command is outstanding. Only this library writes cmd_tail: if it
+ * differs from published, the ring was reset, and the entry at next is not for us.
  */
 #include <tcmu/ring.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -31,20 +33,20 @@ _Static_assert(TCMU_SENSE_MAX == TCMU_SENSE_BUFFERSIZE, "sense of a response");
 #define STATUS_CHECK_CONDITION 0x02
 
 /* An entry's header, copied and with a length that fits where it is. */
-struct slot {
+struct ring_slot {
 	enum tcmu_opcode op;
 	uint32_t length;
 	uint16_t cmd_id;
 };
 
-/* Copies from shared memory; what follows can only look at the copy. */
-static void snapshot(void *copy, const void *shared, size_t length)
+/* Copies from shared memory. The fence keeps the compiler from reading the shared memory again. */
+static void copy_shared(void *copy, const void *shared, size_t length)
 {
 	memcpy(copy, shared, length);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-static struct tcmu_mailbox *mailbox(const struct tcmu_ring *ring)
+static struct tcmu_mailbox *ring_mailbox(const struct tcmu_ring *ring)
 {
 	return (struct tcmu_mailbox *) ring->base;
 }
@@ -59,14 +61,14 @@ static bool position_valid(const struct tcmu_ring *ring, uint32_t position)
 	return position < ring->cmdr_size && position % TCMU_OP_ALIGN_SIZE == 0;
 }
 
-/* How far position is ahead of the published tail. */
-static uint32_t distance(const struct tcmu_ring *ring, uint32_t position)
+/* The distance in bytes from the published tail to position. */
+static uint32_t ring_distance(const struct tcmu_ring *ring, uint32_t position)
 {
 	return position >= ring->published ? position - ring->published
 					   : ring->cmdr_size - ring->published + position;
 }
 
-static uint32_t advance(const struct tcmu_ring *ring, uint32_t position, uint32_t length)
+static uint32_t ring_advance(const struct tcmu_ring *ring, uint32_t position, uint32_t length)
 {
 	position += length; /* at most cmdr_size: no entry crosses the end */
 	return position == ring->cmdr_size ? 0 : position;
@@ -74,31 +76,31 @@ static uint32_t advance(const struct tcmu_ring *ring, uint32_t position, uint32_
 
 /* Copies and checks the header of the entry at position, which lies before limit. */
 static int read_slot(
-	const struct tcmu_ring *ring, uint32_t position, uint32_t limit, struct slot *slot)
+	const struct tcmu_ring *ring, uint32_t position, uint32_t limit, struct ring_slot *slot)
 {
 	struct tcmu_cmd_entry_hdr hdr;
 
-	snapshot(&hdr, slot_at(ring, position), sizeof(hdr));
+	copy_shared(&hdr, slot_at(ring, position), sizeof(hdr));
 	slot->op = tcmu_hdr_get_op(hdr.len_op);
 	slot->length = tcmu_hdr_get_len(hdr.len_op);
 	slot->cmd_id = hdr.cmd_id;
 	if (slot->length < sizeof(hdr) || slot->length > ring->cmdr_size - position ||
-	    slot->length > distance(ring, limit) - distance(ring, position))
+	    slot->length > ring_distance(ring, limit) - ring_distance(ring, position))
 		return -EBADMSG;
 	if (slot->op == TCMU_OP_CMD && slot->length < sizeof(struct tcmu_cmd_entry))
 		return -EBADMSG; /* no room for the response */
 	return 0;
 }
 
-/* The tail goes over all that needs no answer, up to the next command or to what was not fetched. A
- * corrupt slot stops it, too: the next completion reports that. */
+/* Moves the tail past slots that need no answer, up to the next command or the first entry that is
+ * not fetched. It also stops at a corrupt slot, which the next completion reports. */
 static void pass_silent_slots(struct tcmu_ring *ring)
 {
-	struct slot slot;
+	struct ring_slot slot;
 
 	while (ring->tail != ring->next && read_slot(ring, ring->tail, ring->next, &slot) == 0 &&
 	       slot.op != TCMU_OP_CMD)
-		ring->tail = advance(ring, ring->tail, slot.length);
+		ring->tail = ring_advance(ring, ring->tail, slot.length);
 }
 
 int tcmu_ring_attach(struct tcmu_ring *ring, void *base, size_t length)
@@ -109,7 +111,7 @@ int tcmu_ring_attach(struct tcmu_ring *ring, void *base, size_t length)
 		return -EINVAL;
 	if (length < sizeof(copy))
 		return -EBADMSG;
-	snapshot(&copy, base, sizeof(copy));
+	copy_shared(&copy, base, sizeof(copy));
 	if (copy.version != TCMU_MAILBOX_VERSION)
 		return -EPROTONOSUPPORT;
 	if (copy.cmdr_off < sizeof(copy) || copy.cmdr_off % TCMU_OP_ALIGN_SIZE != 0 ||
@@ -136,12 +138,12 @@ int tcmu_ring_attach(struct tcmu_ring *ring, void *base, size_t length)
 
 bool tcmu_ring_pending(const struct tcmu_ring *ring)
 {
-	return __atomic_load_n(&mailbox(ring)->cmd_head, __ATOMIC_ACQUIRE) != ring->next;
+	return __atomic_load_n(&ring_mailbox(ring)->cmd_head, __ATOMIC_ACQUIRE) != ring->next;
 }
 
-/* Copies the CDB, which lies somewhere in the command ring. Its length is found on the way, by the
- * opcode's group (SPC-4 4.2.5.1): no byte is read twice, and none behind it, where the kernel may
- * be writing the next entry. */
+/* Copies the CDB, which is somewhere in the command ring. The opcode's group (SPC-4 4.2.5.1) gives
+ * its length. No byte is read twice, and none after the CDB, where the kernel may be writing the
+ * next entry. */
 static int read_cdb(const struct tcmu_ring *ring, uint64_t offset, struct tcmu_entry *entry)
 {
 	static const uint8_t by_group[8] = {6, 10, 10, 12, 16, 12, 10, 10};
@@ -151,12 +153,12 @@ static int read_cdb(const struct tcmu_ring *ring, uint64_t offset, struct tcmu_e
 	if (offset < ring->cmdr_off || offset >= end || end - offset < copied)
 		return -EBADMSG;
 	memset(entry->cdb, 0, sizeof(entry->cdb));
-	snapshot(entry->cdb, ring->base + offset, copied);
+	copy_shared(entry->cdb, ring->base + offset, copied);
 	length = by_group[entry->cdb[0] >> 5];
 	if (entry->cdb[0] == 0x7f) { /* variable length: byte 7 counts from byte 8 */
 		if (end - offset < 8)
 			return -EBADMSG;
-		snapshot(entry->cdb + copied, ring->base + offset + copied, 8 - copied);
+		copy_shared(entry->cdb + copied, ring->base + offset + copied, 8 - copied);
 		copied = 8;
 		length = copied + entry->cdb[7];
 	}
@@ -164,12 +166,13 @@ static int read_cdb(const struct tcmu_ring *ring, uint64_t offset, struct tcmu_e
 		return -EBADMSG;
 	if (length > TCMU_CDB_MAX)
 		length = TCMU_CDB_MAX;
-	snapshot(entry->cdb + copied, ring->base + offset + copied, length - copied);
+	assert(length >= copied);
+	copy_shared(entry->cdb + copied, ring->base + offset + copied, length - copied);
 	entry->cdb_length = (uint8_t) length;
 	return 0;
 }
 
-/* Copies the iovecs at slot; each has to lie in the data area, behind the command ring. */
+/* Copies the iovecs at slot. Each must be in the data area, which follows the command ring. */
 static int read_iovecs(
 	const struct tcmu_ring *ring, const uint8_t *slot, uint32_t count, struct iovec *iov,
 	uint64_t *total)
@@ -181,11 +184,11 @@ static int read_iovecs(
 		struct tcmu_kernel_iovec copy;
 		uint64_t offset;
 
-		snapshot(&copy, slot + TCMU_ENTRY_IOV_OFFSET + i * sizeof(copy), sizeof(copy));
+		copy_shared(&copy, slot + TCMU_ENTRY_IOV_OFFSET + i * sizeof(copy), sizeof(copy));
 		offset = (uintptr_t) copy.iov_base;
 		if (offset < start || offset > ring->length || copy.iov_len > ring->length - offset)
 			return -EBADMSG;
-		/* A command's data is counted in 32 bits; this also bounds the sum. */
+		/* The length of a command's data has 32 bits; this also bounds the sum. */
 		if (copy.iov_len > UINT32_MAX - *total)
 			return -EBADMSG;
 		*total += copy.iov_len;
@@ -195,16 +198,16 @@ static int read_iovecs(
 }
 
 static int read_command(
-	const struct tcmu_ring *ring, const struct slot *slot, struct tcmu_entry *entry,
+	const struct tcmu_ring *ring, const struct ring_slot *slot, struct tcmu_entry *entry,
 	struct iovec *iov, uint32_t iov_max)
 {
 	const uint8_t *at = slot_at(ring, ring->next);
-	struct tcmu_cmd_entry copy; /* its request, that is */
+	struct tcmu_cmd_entry copy; /* only its request is copied */
 	uint64_t iov_room = (slot->length - TCMU_ENTRY_IOV_OFFSET) /
 		sizeof(struct tcmu_kernel_iovec);
 	int r;
 
-	snapshot(&copy, at, TCMU_ENTRY_IOV_OFFSET);
+	copy_shared(&copy, at, TCMU_ENTRY_IOV_OFFSET);
 	if ((uint64_t) copy.req.iov_cnt + copy.req.iov_bidi_cnt + copy.req.iov_dif_cnt > iov_room)
 		return -EBADMSG;
 	entry->kind = TCMU_ENTRY_COMMAND;
@@ -221,14 +224,15 @@ static int read_command(
 	return read_iovecs(ring, at, entry->iov_cnt, iov, &entry->data_length);
 }
 
-static int read_tmr(const struct tcmu_ring *ring, const struct slot *slot, struct tcmu_entry *entry)
+static int read_tmr(
+	const struct tcmu_ring *ring, const struct ring_slot *slot, struct tcmu_entry *entry)
 {
 	const uint8_t *at = slot_at(ring, ring->next);
 	struct tcmu_tmr_entry copy;
 
 	if (slot->length < sizeof(copy))
 		return -EBADMSG;
-	snapshot(&copy, at, sizeof(copy));
+	copy_shared(&copy, at, sizeof(copy));
 	if (copy.cmd_cnt > (slot->length - sizeof(copy)) / sizeof(copy.cmd_ids[0]))
 		return -EBADMSG;
 	memset(entry, 0, sizeof(*entry));
@@ -239,22 +243,25 @@ static int read_tmr(const struct tcmu_ring *ring, const struct slot *slot, struc
 	return 0;
 }
 
-static void skip_slot(struct tcmu_ring *ring, const struct slot *slot)
+static void skip_slot(struct tcmu_ring *ring, const struct ring_slot *slot)
 {
-	ring->next = advance(ring, ring->next, slot->length);
+	assert(slot->op != TCMU_OP_CMD);
+	ring->next = ring_advance(ring, ring->next, slot->length);
 	pass_silent_slots(ring);
 }
 
-/* Whether the kernel's positions still go with ours. 1: there is something at next; 0: nothing. */
+/* Checks the kernel's positions against ours. Returns 1: there is an entry at next; 0: none; or a
+ * negative errno. */
 static int check_head(const struct tcmu_ring *ring, uint32_t *head)
 {
-	*head = __atomic_load_n(&mailbox(ring)->cmd_head, __ATOMIC_ACQUIRE);
-	/* A reset stores the tail first, then the head; which may have come round to next since. */
-	if (__atomic_load_n(&mailbox(ring)->cmd_tail, __ATOMIC_RELAXED) != ring->published)
+	*head = __atomic_load_n(&ring_mailbox(ring)->cmd_head, __ATOMIC_ACQUIRE);
+	/* A reset stores the tail first, then the head, which may have reached next again since. */
+	if (__atomic_load_n(&ring_mailbox(ring)->cmd_tail, __ATOMIC_RELAXED) != ring->published)
 		return -ESTALE;
 	if (*head == ring->next)
 		return 0;
-	if (!position_valid(ring, *head) || distance(ring, *head) < distance(ring, ring->next))
+	if (!position_valid(ring, *head) ||
+	    ring_distance(ring, *head) < ring_distance(ring, ring->next))
 		return -EBADMSG;
 	return 1;
 }
@@ -262,7 +269,7 @@ static int check_head(const struct tcmu_ring *ring, uint32_t *head)
 int tcmu_ring_next(
 	struct tcmu_ring *ring, struct tcmu_entry *entry, struct iovec *iov, uint32_t iov_max)
 {
-	struct slot slot;
+	struct ring_slot slot;
 	uint32_t head;
 	int r;
 
@@ -281,7 +288,7 @@ int tcmu_ring_next(
 			if (r < 0)
 				return r;
 			ring->outstanding++;
-			ring->next = advance(ring, ring->next, slot.length);
+			ring->next = ring_advance(ring, ring->next, slot.length);
 			return 1;
 		case TCMU_OP_TMR:
 			r = read_tmr(ring, &slot, entry);
@@ -303,7 +310,7 @@ uint16_t tcmu_entry_tmr_id(const struct tcmu_entry *entry, uint32_t index)
 	uint16_t id;
 
 	if (index >= entry->tmr_count)
-		return 0; /* no command is called so */
+		return 0; /* no such command */
 	memcpy(&id, (const uint8_t *) entry->tmr_ids + index * sizeof(id), sizeof(id));
 	return id;
 }
@@ -330,12 +337,13 @@ static void write_response(
 	memcpy(slot + offsetof(struct tcmu_cmd_entry_hdr, cmd_id), &answer.hdr.cmd_id,
 	       sizeof(answer.hdr.cmd_id));
 	slot[offsetof(struct tcmu_cmd_entry_hdr, uflags)] = answer.hdr.uflags;
+	assert(length <= sizeof(answer));
 	memcpy(slot + TCMU_ENTRY_RSP_OFFSET, &answer.rsp, length - TCMU_ENTRY_RSP_OFFSET);
 }
 
 int tcmu_ring_complete(struct tcmu_ring *ring, const struct tcmu_completion *completion)
 {
-	struct slot slot;
+	struct ring_slot slot;
 
 	if (ring->outstanding == 0)
 		return -EINVAL;
@@ -343,7 +351,7 @@ int tcmu_ring_complete(struct tcmu_ring *ring, const struct tcmu_completion *com
 	if (ring->tail == ring->next || read_slot(ring, ring->tail, ring->next, &slot) < 0)
 		return -EBADMSG;
 	write_response(ring, slot_at(ring, ring->tail), completion);
-	ring->tail = advance(ring, ring->tail, slot.length);
+	ring->tail = ring_advance(ring, ring->tail, slot.length);
 	ring->outstanding--;
 	pass_silent_slots(ring);
 	return 0;
@@ -351,8 +359,9 @@ int tcmu_ring_complete(struct tcmu_ring *ring, const struct tcmu_completion *com
 
 void tcmu_ring_publish(struct tcmu_ring *ring)
 {
-	uint32_t *cmd_tail = &mailbox(ring)->cmd_tail;
+	uint32_t *cmd_tail = &ring_mailbox(ring)->cmd_tail;
 
+	assert(position_valid(ring, ring->tail));
 	if (ring->tail == ring->published ||
 	    __atomic_load_n(cmd_tail, __ATOMIC_RELAXED) != ring->published)
 		return;

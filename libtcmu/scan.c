@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TCMU devices in /sys/class/uio, the parts of their names, adapters of tcm_loop. Nothing is kept
- * between calls; any thread.
+ * TCMU devices in /sys/class/uio, the parts of their names, adapters of tcm_loop. No state; any
+ * thread.
  */
 #include <tcmu/scan.h>
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,11 +16,12 @@
 
 #define NAME_PREFIX "tcm-user/"
 
-/* Parses [0-9]+ up to end, without leading zeros: what the kernel prints with %u. */
+/* Parses [0-9]+ up to end, without leading zeros, as the kernel prints it with %u. */
 static int parse_decimal(const char *text, const char *end, uint32_t *value)
 {
 	uint64_t n = 0;
 
+	assert(text <= end);
 	if (text == end || (*text == '0' && text + 1 != end))
 		return -EINVAL;
 	for (; text < end; text++) {
@@ -34,6 +37,7 @@ static int parse_decimal(const char *text, const char *end, uint32_t *value)
 
 static int copy_part(char *to, size_t size, const char *from, size_t length)
 {
+	assert(size > 0);
 	if (length >= size)
 		return -ENAMETOOLONG;
 	memcpy(to, from, length);
@@ -64,7 +68,7 @@ int tcmu_name_parse(const char *text, struct tcmu_name *name)
 	if (r < 0)
 		return r;
 	if (length == 0 || strcmp(name->name, ".") == 0 || strcmp(name->name, "..") == 0)
-		return -EINVAL; /* no folder of configfs is called so */
+		return -EINVAL; /* not a name of a directory in configfs */
 	if (backstore[length] == '\0')
 		return 0;
 
@@ -150,7 +154,7 @@ int tcmu_scan(struct tcmu_scan_entry **entries)
 		return r;
 	dir = opendir(path);
 	if (!dir)
-		return errno == ENOENT ? 0 : -errno; /* without the uio module there is no class */
+		return errno == ENOENT ? 0 : -errno; /* the uio module is not loaded */
 	while (r == 0 && (errno = 0, dirent = readdir(dir)))
 		if (parse_uio(dirent->d_name, &minor))
 			r = append_minor(minor, &found, &count);
@@ -163,6 +167,7 @@ int tcmu_scan(struct tcmu_scan_entry **entries)
 	}
 	if (count > 0)
 		qsort(found, count, sizeof(*found), compare_minors);
+	assert(count <= INT_MAX && (found || count == 0));
 	*entries = found;
 	return (int) count;
 }

@@ -9,6 +9,7 @@
  */
 #include <tcmu/uio.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -21,8 +22,7 @@
 
 #include "kernel-file.h"
 
-/* What open, mmap, read and write say of a device that is not registered any more; one word for all
- * of them.
+/* Converts the errors of open, mmap, read and write for an unregistered device to one: -ENODEV.
  */
 static int uio_error(int error)
 {
@@ -60,6 +60,7 @@ int tcmu_uio_map(struct tcmu_uio *uio)
 	void *base;
 	int r;
 
+	assert(uio->fd >= 0 && !uio->base);
 	r = tcmu_scan_map_size(uio->minor, &size);
 	if (r < 0)
 		return r;
@@ -119,8 +120,8 @@ int tcmu_uio_replace_inaccessible(struct tcmu_uio *uio)
 	return base == MAP_FAILED ? -errno : 0;
 }
 
-/* Copies through the kernel, which says -EFAULT of a page that it took back where a plain access
- * would be SIGBUS. */
+/* Copies through the kernel: for a page that the kernel has reclaimed that fails with EFAULT,
+ * where a plain access would raise SIGBUS. */
 static void copy_range(uint8_t *to, uint8_t *from, size_t length)
 {
 	while (length > 0) {
@@ -128,12 +129,13 @@ static void copy_range(uint8_t *to, uint8_t *from, size_t length)
 		struct iovec remote = {.iov_base = from, .iov_len = length};
 		ssize_t n = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
 
-		if (n < 0 && errno != EFAULT) { /* a sandbox forbids the call */
+		if (n < 0 && errno != EFAULT) { /* a sandbox may forbid the call */
 			memcpy(to, from, length);
 			return;
 		}
 		if (n <= 0)
 			return;
+		assert((size_t) n <= length);
 		to += n;
 		from += n;
 		length -= (size_t) n;
@@ -181,6 +183,7 @@ void tcmu_uio_unmap(struct tcmu_uio *uio)
 {
 	if (!uio->base)
 		return;
+	assert(uio->length > 0);
 	munmap(uio->base, uio->length);
 	uio->base = NULL;
 	uio->length = 0;

@@ -1,23 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Target port groups and their asymmetric access states (SPC-4 5.15, 6.37, 6.45), and what else
- * depends on what was found out about the logical unit's surroundings.
+ * Target port groups and their asymmetric access states (SPC-4 5.15, 6.37, 6.45), and the update
+ * of a logical unit with new LU info.
  *
- * States belong to the target core: it refuses what a group's state does not allow before a command
- * gets here, and tells every initiator when a state changes. Here they are reported, and changes
- * are decoded for the caller to carry out.
+ * The target core keeps the states: it refuses a command that the state of a group does not
+ * allow, and reports a changed state to every initiator. This file reports the states and decodes
+ * changes, which the caller carries out.
  */
-#include "scsi-private.h"
+#include "alua.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
+
+#include "bytes.h"
+#include "cdb.h"
+#include "mode.h"
+#include "sense.h"
 
 #define STATES_HEADER    4u
 #define STATE_DESCRIPTOR 4u
 #define LIST_MAX         (STATES_HEADER + STATE_DESCRIPTOR * SCSI_PORT_GROUPS_MAX)
 
-/* The bit of a state among the supported ones (SPC-4 6.37, table 299). OFFLINE is a state of ports,
- * and TRANSITIONING cannot be asked for. */
+/* The bit of a state among the supported ones (SPC-4 6.37, table 299). OFFLINE is a state of
+ * ports, and TRANSITIONING cannot be requested. */
 static uint8_t supported_bit(uint8_t state)
 {
 	switch (state) {
@@ -34,19 +40,11 @@ static uint8_t supported_bit(uint8_t state)
 	}
 }
 
-uint8_t lu_access(const struct scsi_lu *lu)
-{
-	uint8_t access = 0;
-
-	for (unsigned i = 0; lu->has_port_groups && i < lu->ports.group_cnt; i++)
-		access |= lu->ports.groups[i].access;
-	return access;
-}
-
 /* ------- REPORT TARGET PORT GROUPS ------- */
 
 static unsigned put_group(const struct scsi_port_group *group, uint8_t *p)
 {
+	assert(group->port_cnt <= SCSI_GROUP_PORTS_MAX);
 	memset(p, 0, 8);
 	p[0] = (group->preferred ? 0x80 : 0) | (group->state & 0x0f); /* PREF */
 	p[1] = group->supported;
@@ -66,6 +64,7 @@ enum scsi_verdict scsi_report_port_groups(struct scsi_call *call)
 	uint8_t *data = call->result->data;
 	unsigned length = extended ? 8 : 4;
 
+	assert(ports->group_cnt <= SCSI_PORT_GROUPS_MAX);
 	memset(data, 0, length);
 	if (extended) {
 		data[4] = 0x10;
@@ -87,7 +86,7 @@ static const struct scsi_port_group *find_group(const struct scsi_lu *lu, uint16
 	return NULL;
 }
 
-/* SPC-4 6.45. A list with anything wrong in it changes nothing. */
+/* SPC-4 6.45. An invalid list changes nothing. */
 enum scsi_verdict scsi_set_port_groups(struct scsi_call *call)
 {
 	uint32_t length = get_be32(call->cdb + 6);
@@ -108,6 +107,7 @@ enum scsi_verdict scsi_set_port_groups(struct scsi_call *call)
 			return scsi_refuse_list(call, at + 2, NO_BIT);
 		if (!(group->supported & supported_bit(state)))
 			return scsi_refuse_list(call, at, 3);
+		assert(states->cnt < SCSI_PORT_GROUPS_MAX);
 		states->to[states->cnt].id = group->id;
 		states->to[states->cnt++].state = state;
 	}
@@ -116,21 +116,24 @@ enum scsi_verdict scsi_set_port_groups(struct scsi_call *call)
 
 void scsi_groups_end(int error, struct scsi_result *result)
 {
+	assert(error <= 0);
 	if (error == -EAGAIN || error == -ESHUTDOWN)
 		result->status = SCSI_BUSY;
 	else
-		scsi_end(result, error ? SENSE_SET_PORT_GROUPS_FAILED : 0);
+		scsi_plan_end(result, error ? SENSE_SET_PORT_GROUPS_FAILED : 0);
 }
 
-/* ------- what has become known ------- */
+/* ------- LU info ------- */
 
-void scsi_set_lu_info(struct scsi_lu *lu, const struct scsi_lu_info *identity)
+void scsi_set_lu_info(struct scsi_lu *lu, const struct scsi_lu_info *info)
 {
-	bool first = !lu->can_save && identity->serial[0];
+	bool first = !lu->can_save && info->serial[0];
 
-	memcpy(lu->serial, identity->serial, sizeof(lu->serial));
-	lu->ports = identity->ports;
-	lu->can_save = identity->serial[0];
+	assert(info->ports.group_cnt <= SCSI_PORT_GROUPS_MAX);
+	assert(memchr(info->serial, '\0', sizeof(info->serial)));
+	memcpy(lu->serial, info->serial, sizeof(lu->serial));
+	lu->ports = info->ports;
+	lu->can_save = info->serial[0];
 	if (first)
-		scsi_take_saved(lu, identity->has_saved ? &identity->saved : NULL);
+		scsi_mode_set_saved(lu, info->has_saved ? &info->saved : NULL);
 }

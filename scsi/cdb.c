@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading what came: the fields that CDBs of one size have in common, ranges of blocks, and
- * data-out by copying.
+ * Reading a command: the fields that CDBs of one size have in common, ranges of blocks, and data-
+ * out, which is always copied.
  */
-#include "scsi-private.h"
+#include "cdb.h"
 
 #include <string.h>
 
-/* SPC-4 4.2.2: all commands of one CDB size keep these fields in one place; SBC-3 uses no other. */
+#include "bytes.h"
+
+/* SPC-4 4.2.2: all CDBs of one size have these fields at the same offsets, and SBC-3 uses no
+ * others. */
 struct scsi_range scsi_cdb_range(const uint8_t *cdb, unsigned cdb_length)
 {
 	switch (cdb_length) {

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a CDB is about, for counters and for people. Decides nothing.
+ * Classes and names of commands and sense, for counters and logs. They do not influence the
+ * answer to a command.
  */
-#include "scsi-private.h"
+#include <scsi/scsi.h>
+
+#include <assert.h>
+
+#include "bytes.h"
+#include "cdb.h"
 
 enum scsi_class scsi_cdb_class(const uint8_t *cdb)
 {
@@ -40,10 +46,11 @@ const char *scsi_class_name(enum scsi_class class)
 	static const char *const names[SCSI_CLASS_COUNT] = {
 		"read", "write", "flush", "unmap", "other"};
 
+	assert(class < SCSI_CLASS_COUNT);
 	return names[class];
 }
 
-/* VERIFY and PRE-FETCH (SBC-3 5.30, 5.9) name blocks and move none of them. */
+/* VERIFY and PRE-FETCH (SBC-3 5.30, 5.9) address blocks and transfer none of them. */
 static bool names_blocks(const uint8_t *cdb)
 {
 	switch (cdb[0]) {
@@ -68,7 +75,7 @@ bool scsi_cdb_blocks(const uint8_t *cdb, uint8_t cdb_length, uint64_t *lba, uint
 		return false;
 	range = scsi_cdb_range(cdb, cdb_length);
 	*lba = range.lba;
-	/* SBC-3 5.2, and WRITE ATOMIC(16) of SBC-4: their counts are shorter. */
+	/* SBC-3 5.2, and WRITE ATOMIC(16) of SBC-4: their length fields are shorter. */
 	if (cdb[0] == 0x89)
 		*blocks = cdb[13];
 	else if (cdb[0] == 0x9c)

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LOG SENSE (SPC-4 6.8, 7.3): the pages that say which pages there are, and informational
- * exceptions, of which there never are any.
+ * LOG SENSE (SPC-4 6.8, 7.3): the pages that list the pages, and informational exceptions, which
+ * never occur.
  */
-#include "scsi-private.h"
+#include "log.h"
 
+#include <assert.h>
 #include <string.h>
+
+#include "bytes.h"
+#include "sense.h"
 
 #define ALL_SUBPAGES 0xff
 
 struct log_page {
 	uint8_t code;
 	uint8_t subcode;
-	unsigned (*put)(uint8_t *p); /* what follows the header; returns its length */
+	unsigned (*put)(uint8_t *p); /* puts the bytes after the header; returns their number */
 };
 
 static unsigned put_pages(uint8_t *p);
@@ -56,7 +60,7 @@ static unsigned put_pages_and_subpages(uint8_t *p)
 	return length;
 }
 
-/* PC chooses between values that are all the same here. No parameter has a code above 0. */
+/* PC selects between values that are all equal here. No parameter has a code above 0. */
 enum scsi_verdict scsi_log_sense(struct scsi_call *call)
 {
 	uint8_t code = call->cdb[2] & 0x3f, subcode = call->cdb[3];
@@ -72,6 +76,7 @@ enum scsi_verdict scsi_log_sense(struct scsi_call *call)
 		if (get_be16(call->cdb + 5))
 			return scsi_refuse_cdb(call, 5, NO_BIT);
 		length = pages[i].put(data + 4);
+		assert(length <= UINT16_MAX && 4 + length <= SCSI_DATA_MAX);
 		data[0] = code | (subcode ? 0x40 : 0); /* SPF */
 		data[1] = subcode;
 		put_be16(data + 2, (uint16_t) length);

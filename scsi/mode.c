@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mode pages (SPC-4 7.5, SBC-3 6.5) by one table: MODE SENSE puts a page's current, changeable or
- * default values, MODE SELECT compares what comes with the current values under the changeable ones
- * and then takes it over. Values can be saved when the caller can keep them.
+ * Mode pages (SPC-4 7.5, SBC-3 6.5) by one table: MODE SENSE puts the current, changeable, default
+ * or saved values of a page. MODE SELECT accepts a page that differs from the current values in
+ * changeable bits only. Values can be saved if the caller can store them.
  */
-#include "scsi-private.h"
+#include "mode.h"
 
+#include <assert.h>
 #include <string.h>
+
+#include "bytes.h"
+#include "cdb.h"
+#include "lu.h"
+#include "sense.h"
 
 /* PC, page control */
 enum page_values {
@@ -24,12 +30,12 @@ struct mode_page {
 	uint8_t code;
 	uint8_t subcode; /* 0: of the page_0 format */
 	uint8_t length;  /* all of it */
-	/* Puts what can be changed into a page that is cleared but for its header. NULL: there is
-	 * nothing. */
+	/* Puts the changeable values into a page that is zero except for its header. NULL: there
+	 * are none. */
 	void (*put)(const struct scsi_mode_values *values, uint8_t *p);
-	/* Puts what is always the same; not for the changeable values. NULL: there is nothing. */
+	/* Puts the constant values; not called for PC 1 (changeable). NULL: there are none. */
 	void (*put_fixed)(uint8_t *p);
-	/* Takes out of a page what can be changed. NULL with put. */
+	/* Reads the changeable values from a page. NULL if put is NULL. */
 	void (*take)(struct scsi_mode_values *values, const uint8_t *p);
 };
 
@@ -53,9 +59,9 @@ static void put_control(const struct scsi_mode_values *values, uint8_t *p)
 
 static void put_control_fixed(uint8_t *p)
 {
-	p[2] |= 0x02;            /* GLTSD */
-	p[3] = 0x10;             /* QUEUE ALGORITHM MODIFIER: unrestricted reordering */
-	p[5] = 0x40;             /* TAS: the target core tells aborted tasks of other initiators */
+	p[2] |= 0x02; /* GLTSD */
+	p[3] = 0x10;  /* QUEUE ALGORITHM MODIFIER: unrestricted reordering */
+	p[5] = 0x40;  /* TAS: the target core reports aborted tasks to other initiators */
 	put_be16(p + 8, 0xffff); /* BUSY TIMEOUT PERIOD: unlimited */
 }
 
@@ -72,7 +78,7 @@ static void put_exceptions_fixed(uint8_t *p)
 
 /* In the order in which "all pages" returns them. */
 static const struct mode_page pages[] = {
-	{0x01, 0x00, 12, NULL, NULL, NULL}, /* read-write error recovery: the backend's matter */
+	{0x01, 0x00, 12, NULL, NULL, NULL}, /* read-write error recovery: done by the backend */
 	{0x08, 0x00, 20, put_caching, NULL, take_caching},
 	{0x0a, 0x00, 12, put_control, put_control_fixed, take_control},
 	{0x0a, 0x01, 32, NULL, NULL, NULL}, /* control extension */
@@ -81,7 +87,7 @@ static const struct mode_page pages[] = {
 
 #define PAGE_CNT (sizeof(pages) / sizeof(pages[0]))
 
-/* How many bytes a page's header has. */
+/* The length of a page's header in bytes. */
 static unsigned page_header(const struct mode_page *page)
 {
 	return page->subcode ? 4 : 2;
@@ -114,8 +120,10 @@ static struct scsi_mode_values values_of(const struct scsi_lu *lu, enum page_val
 static unsigned put_page(
 	const struct scsi_lu *lu, const struct mode_page *page, enum page_values values, uint8_t *p)
 {
-	struct scsi_mode_values told = values_of(lu, values);
+	struct scsi_mode_values reported = values_of(lu, values);
 
+	assert(page->length <= PAGE_MAX);
+	assert(!page->put == !page->take);
 	memset(p, 0, page->length);
 	p[0] = page->code | (lu->can_save && page->put ? 0x80 : 0); /* PS */
 	if (page->subcode) {
@@ -126,7 +134,7 @@ static unsigned put_page(
 		p[1] = page->length - 2;
 	}
 	if (page->put)
-		page->put(&told, p);
+		page->put(&reported, p);
 	if (page->put_fixed && values != VALUES_CHANGEABLE)
 		page->put_fixed(p);
 	return page->length;
@@ -134,11 +142,11 @@ static unsigned put_page(
 
 /* ------- MODE SENSE ------- */
 
-/* What MODE SENSE and MODE SELECT of 6 and of 10 bytes differ in. */
+/* The differences between the 6-byte and the 10-byte MODE SENSE and MODE SELECT. */
 struct mode_layout {
 	unsigned header;      /* bytes of the mode parameter header */
-	unsigned parameter;   /* where DEVICE-SPECIFIC PARAMETER is */
-	unsigned list_length; /* of the CDB's length field */
+	unsigned parameter;   /* offset of DEVICE-SPECIFIC PARAMETER */
+	unsigned list_length; /* value of the CDB's length field */
 };
 
 static struct mode_layout layout_of(const struct scsi_call *call)
@@ -172,8 +180,8 @@ static bool page_wanted(const struct mode_page *page, uint8_t code, uint8_t subc
 	return subcode == ALL_SUBPAGES || subcode == page->subcode;
 }
 
-/* Refuses a page code or a subpage code that no page has; for all pages only two subpage codes mean
- * something. */
+/* Refuses a page code or a subpage code that no page has. With the code for all pages, only two
+ * subpage codes are valid. */
 static bool pages_known(struct scsi_call *call, uint8_t code, uint8_t subcode)
 {
 	bool code_known = code == ALL_PAGES;
@@ -205,7 +213,7 @@ enum scsi_verdict scsi_mode_sense(struct scsi_call *call)
 	if (values == VALUES_SAVED && !lu->can_save)
 		return scsi_refuse(call, SENSE_SAVING_PARAMETERS_NOT_SUPPORTED);
 	memset(data, 0, layout.header);
-	data[layout.parameter] = (lu_write_protected(lu) ? 0x80 : 0) | 0x10; /* WP, DPOFUA */
+	data[layout.parameter] = (scsi_lu_write_protected(lu) ? 0x80 : 0) | 0x10; /* WP, DPOFUA */
 	if (!no_descriptors)
 		length += put_block_descriptor(lu, long_lba, data + length);
 	if (layout.header == 4) {
@@ -217,22 +225,24 @@ enum scsi_verdict scsi_mode_sense(struct scsi_call *call)
 	for (size_t i = 0; i < PAGE_CNT; i++)
 		if (page_wanted(&pages[i], code, subcode))
 			length += put_page(lu, &pages[i], values, data + length);
-	if (layout.header == 4)
+	if (layout.header == 4) {
+		assert(length - 1 <= UINT8_MAX);
 		data[0] = (uint8_t) (length - 1);
-	else
+	} else {
 		put_be16(data, (uint16_t) (length - 2));
+	}
 	return scsi_good_data(call, length, layout.list_length);
 }
 
 /* ------- MODE SELECT ------- */
 
-#define LIST_MAX 512u /* longer than any list that could be right */
+#define LIST_MAX 512u /* longer than any valid list */
 
-/* A parameter list under way. */
+/* A parameter list that is being read. */
 struct mode_list {
 	uint8_t bytes[LIST_MAX];
 	unsigned length;
-	unsigned at; /* the next byte to be looked at */
+	unsigned at; /* offset of the next byte to read */
 };
 
 static bool refuse_list(struct scsi_call *call, unsigned byte, int bit)
@@ -247,8 +257,8 @@ static bool refuse_length(struct scsi_call *call)
 	return false;
 }
 
-/* The header. MODE DATA LENGTH, WP and DPOFUA are reserved here, but initiators send back what they
- * were given. */
+/* The header. MODE DATA LENGTH, WP and DPOFUA are reserved in MODE SELECT, but initiators send
+ * back the header that MODE SENSE has returned. */
 static bool list_header(
 	struct scsi_call *call, const struct mode_layout *layout, struct mode_list *list)
 {
@@ -277,7 +287,8 @@ static bool list_header(
 		if (list->bytes[list->at + i] != ours[i])
 			return refuse_list(
 				call, list->at + i,
-				highest_bit(list->bytes[list->at + i] ^ ours[i]));
+				scsi_highest_bit(list->bytes[list->at + i] ^ ours[i]));
+	assert(list->at + wanted <= list->length);
 	list->at += wanted;
 	return true;
 }
@@ -290,6 +301,7 @@ static const struct mode_page *list_page(struct scsi_call *call, const struct mo
 	bool subpage = p[0] & 0x40;
 	uint8_t subcode;
 
+	assert(list->at < list->length && list->length <= LIST_MAX);
 	if (left < 2 || (subpage && left < 4)) {
 		refuse_length(call);
 		return NULL;
@@ -328,19 +340,21 @@ static bool page_acceptable(
 	uint8_t current[PAGE_MAX], changeable[PAGE_MAX];
 	const uint8_t *p = list->bytes + list->at;
 
+	assert(list->at + page->length <= list->length);
 	put_page(call->lu, page, VALUES_CURRENT, current);
 	put_page(call->lu, page, VALUES_CHANGEABLE, changeable);
 	for (unsigned i = page_header(page); i < page->length; i++) {
 		uint8_t bad = (uint8_t) ((p[i] ^ current[i]) & ~changeable[i]);
 
 		if (bad)
-			return refuse_list(call, list->at + i, highest_bit(bad));
+			return refuse_list(call, list->at + i, scsi_highest_bit(bad));
 	}
 	return true;
 }
 
-void scsi_take_saved(struct scsi_lu *lu, const struct scsi_mode_values *saved)
+void scsi_mode_set_saved(struct scsi_lu *lu, const struct scsi_mode_values *saved)
 {
+	assert(lu->can_save);
 	lu->saved = saved ? *saved : values_of(lu, VALUES_DEFAULT);
 	if (!saved)
 		return;
@@ -354,16 +368,17 @@ void scsi_save_failed(
 	struct scsi_lu *lu, const struct scsi_mode_values *before, struct scsi_result *result)
 {
 	lu->saved = *before;
-	scsi_end(result, SENSE_INTERNAL_TARGET_FAILURE);
+	scsi_plan_end(result, SENSE_INTERNAL_TARGET_FAILURE);
 }
 
-/* Makes the values current, and saved with SP. What is in a cache that is turned off is written
- * before the command ends (SBC-3 6.5.5). */
+/* Makes the values current and, with SP, saved. A write cache that is turned off is flushed before
+ * the command ends (SBC-3 6.5.5). */
 static enum scsi_verdict take_values(struct scsi_call *call, const struct scsi_mode_values *values)
 {
 	struct scsi_lu *lu = call->lu;
 	bool flush = lu->write_cache && !values->write_cache;
 
+	assert(values->write_cache == lu->write_cache || lu->write_cache_changeable);
 	lu->write_cache = values->write_cache;
 	lu->descriptor_sense = values->descriptor_sense;
 	lu->software_write_protect = values->software_write_protect;
@@ -374,7 +389,7 @@ static enum scsi_verdict take_values(struct scsi_call *call, const struct scsi_m
 	return flush ? scsi_plan(call, SCSI_PLAN_FLUSH, 0, 0, 0) : scsi_good(call);
 }
 
-/* A list with anything wrong in it changes nothing. */
+/* An invalid list changes nothing. */
 enum scsi_verdict scsi_mode_select(struct scsi_call *call)
 {
 	struct mode_layout layout = layout_of(call);

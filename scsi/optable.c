@@ -1,17 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one table of operations, and what follows from it: dispatch, the check of reserved bits,
- * REPORT SUPPORTED OPERATION CODES, names.
+ * The table of operations, and all code that follows from it: dispatch, the check of reserved
+ * bits, REPORT SUPPORTED OPERATION CODES, names.
  *
- * A bit is in an entry's usage mask when this device server looks at it or may let it pass; every
- * other bit has to be zero and is refused with a pointer to it (SPC-4 4.2.1, 4.5.2.4.2). Fields
- * that would ask for what is not there, protection information above all, are thus refused by being
- * left out. GROUP NUMBER is let pass: it groups statistics, and those are optional. Entries are
- * sorted by operation code and service action.
+ * A bit is in an entry's usage mask if this device server evaluates or ignores it. Every other
+ * bit must be zero and is refused with a pointer to it (SPC-4 4.2.1, 4.5.2.4.2). The masks leave
+ * out the fields of unsupported features, such as protection information. GROUP NUMBER is
+ * ignored: it groups statistics, which are optional. Entries are sorted by operation code and
+ * service action.
  */
-#include "scsi-private.h"
+#include <scsi/scsi.h>
 
+#include <assert.h>
 #include <string.h>
+
+#include "alua.h"
+#include "bytes.h"
+#include "format.h"
+#include "log.h"
+#include "lu.h"
+#include "mode.h"
+#include "sbc.h"
+#include "sense.h"
+#include "spc.h"
+#include "xcopy.h"
 
 #define X2    0xff, 0xff
 #define X3    0xff, X2
@@ -36,7 +48,7 @@
 	}
 #define OP(code, size, title, fn, options, ...) \
 	ENTRY(code, false, 0, size, title, fn, options, __VA_ARGS__)
-/* bits: those of byte 1 beside the service action */
+/* bits: further bits of byte 1 */
 #define SA_FLAGS(code, sa, bits, size, title, fn, options, ...) \
 	ENTRY(code, true, sa, size, title, fn, options, (sa) | (bits), __VA_ARGS__)
 #define SA(code, sa, size, title, fn, options, ...) \
@@ -44,16 +56,18 @@
 
 #define RESERVATION (ENTRY_KERNEL | ENTRY_RESERVATION)
 #define WRITES      ENTRY_WRITES
-#define SANITIZES   (ENTRY_WRITES | ENTRY_ERASE | ENTRY_SANITIZE)
+#define SANITIZES   (ENTRY_WRITES | ENTRY_FORMAT | ENTRY_SANITIZE)
 #define ANYTIME     ENTRY_ANYTIME
 #define ALWAYS      (ENTRY_ANYTIME | ENTRY_BEFORE_UA)
 #define GROUPS      (ENTRY_ANYTIME | ENTRY_GROUPS | ENTRY_LU_INFO)
+
+static scsi_function report_operation_codes;
 
 /* clang-format off */
 static const struct scsi_entry entries[] = {
 	OP(0x00, 6, "TEST UNIT READY", scsi_test_unit_ready, 0, Z4, 0),
 	OP(0x03, 6, "REQUEST SENSE", scsi_request_sense, ALWAYS, 0x01, Z2, 0xff, 0),
-	OP(0x04, 6, "FORMAT UNIT", scsi_format_unit, WRITES | ENTRY_ERASE, 0x3f, Z3, 0),
+	OP(0x04, 6, "FORMAT UNIT", scsi_format_unit, WRITES | ENTRY_FORMAT, 0x3f, Z3, 0),
 	OP(0x08, 6, "READ(6)", scsi_read, 0, 0x1f, X3, 0),
 	OP(0x0a, 6, "WRITE(6)", scsi_write, WRITES, 0x1f, X3, 0),
 	OP(0x12, 6, "INQUIRY", scsi_inquiry, ALWAYS, 0x01, X3, 0),
@@ -95,12 +109,12 @@ static const struct scsi_entry entries[] = {
 	SA(0x5f, 0x05, 10, "PERSISTENT RESERVE OUT, PREEMPT AND ABORT", NULL, RESERVATION, 0xff, Z2, X4, 0),
 	SA(0x5f, 0x06, 10, "PERSISTENT RESERVE OUT, REGISTER AND IGNORE EXISTING KEY", NULL, RESERVATION, 0xff, Z2, X4, 0),
 	SA(0x5f, 0x07, 10, "PERSISTENT RESERVE OUT, REGISTER AND MOVE", NULL, RESERVATION, 0xff, Z2, X4, 0),
-	SA(0x83, 0x00, 16, "EXTENDED COPY(LID1)", scsi_extended_copy, ENTRY_COPY, Z4, Z4, X4, Z2),
-	SA(0x83, 0x01, 16, "EXTENDED COPY(LID4)", scsi_extended_copy, ENTRY_COPY, Z4, Z4, X4, Z2),
-	SA(0x83, 0x1c, 16, "COPY OPERATION ABORT", scsi_copy_abort, ENTRY_COPY, X4, Z4, Z4, Z2),
-	SA(0x84, 0x00, 16, "RECEIVE COPY STATUS(LID1)", scsi_copy_status, ENTRY_COPY, 0xff, Z3, Z4, X4, Z2),
-	SA(0x84, 0x03, 16, "RECEIVE COPY OPERATING PARAMETERS", scsi_copy_parameters, ENTRY_COPY | ANYTIME, 0xff, Z3, Z4, X4, Z2),
-	SA(0x84, 0x05, 16, "RECEIVE COPY STATUS(LID4)", scsi_long_copy_status, ENTRY_COPY, X4, Z4, X4, Z2),
+	SA(0x83, 0x00, 16, "EXTENDED COPY(LID1)", scsi_extended_copy, ENTRY_XCOPY, Z4, Z4, X4, Z2),
+	SA(0x83, 0x01, 16, "EXTENDED COPY(LID4)", scsi_extended_copy, ENTRY_XCOPY, Z4, Z4, X4, Z2),
+	SA(0x83, 0x1c, 16, "COPY OPERATION ABORT", scsi_copy_operation_abort, ENTRY_XCOPY, X4, Z4, Z4, Z2),
+	SA(0x84, 0x00, 16, "RECEIVE COPY STATUS(LID1)", scsi_receive_copy_status_lid1, ENTRY_XCOPY, 0xff, Z3, Z4, X4, Z2),
+	SA(0x84, 0x03, 16, "RECEIVE COPY OPERATING PARAMETERS", scsi_receive_copy_parameters, ENTRY_XCOPY | ANYTIME, 0xff, Z3, Z4, X4, Z2),
+	SA(0x84, 0x05, 16, "RECEIVE COPY STATUS(LID4)", scsi_receive_copy_status_lid4, ENTRY_XCOPY, X4, Z4, X4, Z2),
 	OP(0x88, 16, "READ(16)", scsi_read, 0, 0x18, X8, X4, GROUP, 0),
 	OP(0x89, 16, "COMPARE AND WRITE", scsi_compare_and_write, WRITES | ENTRY_COMPARE, 0x18, X8, Z3, 0xff, GROUP, 0),
 	OP(0x8a, 16, "WRITE(16)", scsi_write, WRITES, 0x18, X8, X4, GROUP, 0),
@@ -115,7 +129,7 @@ static const struct scsi_entry entries[] = {
 	SA(0x9e, 0x12, 16, "GET LBA STATUS", scsi_get_lba_status, 0, X8, X4, Z2),
 	OP(0xa0, 12, "REPORT LUNS", NULL, ENTRY_KERNEL | ENTRY_BEFORE_UA, 0, 0xff, Z3, X4, Z2),
 	SA_FLAGS(0xa3, 0x0a, 0x20, 12, "REPORT TARGET PORT GROUPS", scsi_report_port_groups, GROUPS, Z4, X4, Z2),
-	SA(0xa3, 0x0c, 12, "REPORT SUPPORTED OPERATION CODES", scsi_report_operation_codes, ANYTIME | ENTRY_LU_INFO, 0x87, X3, X4, Z2),
+	SA(0xa3, 0x0c, 12, "REPORT SUPPORTED OPERATION CODES", report_operation_codes, ANYTIME | ENTRY_LU_INFO, 0x87, X3, X4, Z2),
 	SA(0xa3, 0x0d, 12, "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", scsi_report_task_management, ANYTIME, 0x80, Z3, X4, Z2),
 	SA(0xa3, 0x0f, 12, "REPORT TIMESTAMP", scsi_report_timestamp, ANYTIME | ENTRY_CLOCK, Z4, X4, Z2),
 	SA(0xa4, 0x0a, 12, "SET TARGET PORT GROUPS", scsi_set_port_groups, GROUPS | ENTRY_EXPLICIT, Z4, X4, Z2),
@@ -129,7 +143,7 @@ static const struct scsi_entry entries[] = {
 
 #define ENTRY_CNT (sizeof(entries) / sizeof(entries[0]))
 
-/* ------- looking things up ------- */
+/* ------- look-up ------- */
 
 /* The first entry of an operation code, or NULL. */
 static const struct scsi_entry *first_entry(uint8_t opcode)
@@ -150,6 +164,7 @@ static const struct scsi_entry *first_entry(uint8_t opcode)
 /* The entry of a service action, from the first one of its operation code; or NULL. */
 static const struct scsi_entry *action_entry(const struct scsi_entry *first, unsigned action)
 {
+	assert(first >= entries && first < entries + ENTRY_CNT);
 	for (const struct scsi_entry *entry = first; entry < entries + ENTRY_CNT; entry++) {
 		if (entry->operation.opcode != first->operation.opcode)
 			break;
@@ -160,8 +175,8 @@ static const struct scsi_entry *action_entry(const struct scsi_entry *first, uns
 }
 
 #define ENTRY_NEEDS \
-	(ENTRY_RESERVATION | ENTRY_UNMAP | ENTRY_COMPARE | ENTRY_ATOMIC | ENTRY_ERASE | \
-	 ENTRY_CLOCK | ENTRY_COPY | ENTRY_GROUPS | ENTRY_EXPLICIT)
+	(ENTRY_RESERVATION | ENTRY_UNMAP | ENTRY_COMPARE | ENTRY_ATOMIC | ENTRY_FORMAT | \
+	 ENTRY_CLOCK | ENTRY_XCOPY | ENTRY_GROUPS | ENTRY_EXPLICIT)
 
 static bool needs_are_there(const struct scsi_lu *lu, const struct scsi_entry *entry)
 {
@@ -173,11 +188,11 @@ static bool needs_are_there(const struct scsi_lu *lu, const struct scsi_entry *e
 		{ENTRY_UNMAP, lu->unmap},
 		{ENTRY_COMPARE, lu->max_compare_and_write != 0},
 		{ENTRY_ATOMIC, lu->max_atomic != 0},
-		{ENTRY_ERASE, lu->can_erase},
+		{ENTRY_FORMAT, lu->can_format},
 		{ENTRY_CLOCK, lu->has_clock},
-		{ENTRY_COPY, lu->max_copies != 0},
+		{ENTRY_XCOPY, lu->max_xcopies != 0},
 		{ENTRY_GROUPS, lu->has_port_groups},
-		{ENTRY_EXPLICIT, lu_access(lu) & SCSI_ACCESS_EXPLICIT},
+		{ENTRY_EXPLICIT, scsi_lu_access(lu) & SCSI_ACCESS_EXPLICIT},
 	};
 
 	for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++)
@@ -186,13 +201,13 @@ static bool needs_are_there(const struct scsi_lu *lu, const struct scsi_entry *e
 	return true;
 }
 
-/* Each command comes here, and most entries are always there. */
+/* Runs for each command; most entries are always supported, so the common case comes first. */
 static inline bool entry_present(const struct scsi_lu *lu, const struct scsi_entry *entry)
 {
 	return !(entry->flags & ENTRY_NEEDS) || needs_are_there(lu, entry);
 }
 
-/* Whether an operation code, given by its first entry, is there with any service action. */
+/* Whether an operation code, given by its first entry, is supported with any service action. */
 static bool opcode_present(const struct scsi_lu *lu, const struct scsi_entry *first)
 {
 	for (const struct scsi_entry *entry = first; entry < entries + ENTRY_CNT; entry++) {
@@ -204,7 +219,8 @@ static bool opcode_present(const struct scsi_lu *lu, const struct scsi_entry *fi
 	return false;
 }
 
-uint8_t scsi_entry_usage(const struct scsi_lu *lu, const struct scsi_entry *entry, unsigned i)
+/* The bits of CDB byte i that may be set on this logical unit. */
+static uint8_t entry_usage(const struct scsi_lu *lu, const struct scsi_entry *entry, unsigned i)
 {
 	uint8_t usage = entry->operation.usage[i];
 
@@ -222,6 +238,8 @@ const struct scsi_operation *scsi_operation_at(unsigned i)
 
 bool scsi_operation_supported(const struct scsi_lu *lu, const struct scsi_operation *operation)
 {
+	assert(operation >= &entries[0].operation &&
+	       operation <= &entries[ENTRY_CNT - 1].operation);
 	return entry_present(lu, (const struct scsi_entry *) operation);
 }
 
@@ -238,6 +256,7 @@ const char *scsi_opcode_name(const uint8_t *cdb)
 
 static enum scsi_verdict refuse_write(struct scsi_call *call)
 {
+	assert(scsi_lu_write_protected(call->lu));
 	return scsi_refuse(
 		call, call->lu->read_only ? SENSE_WRITE_PROTECTED : SENSE_SOFTWARE_WRITE_PROTECTED);
 }
@@ -250,28 +269,29 @@ static bool medium_busy(const struct scsi_call *call)
 		return false;
 	return call->lu->not_ready || call->lu->long_operation ||
 		(call->lu->sanitize_failed && !(flags & ENTRY_SANITIZE)) ||
-		(call->lu->format_failed && !(flags & ENTRY_ERASE));
+		(call->lu->format_failed && !(flags & ENTRY_FORMAT));
 }
 
-/* The command is one that this device server carries out. While the medium is being erased nearly
- * all commands are refused (SBC-3 4.11), whatever their CDB says; so is what would write where
- * nothing may: a read-only disk has no UNMAP bit to complain about. */
+/* Runs a command that this device server supports. A busy medium (SBC-3 4.11) and write protection
+ * come before the check of reserved bits: a read-only disk has no UNMAP bit, and WRITE SAME with
+ * UNMAP must not be refused for that reason. */
 static enum scsi_verdict check_and_run(struct scsi_call *call)
 {
 	const struct scsi_entry *entry = call->entry;
 	unsigned length = entry->operation.cdb_length;
 
+	assert(entry->function);
 	if (call->task->cdb_length < length)
 		return scsi_refuse_cdb(call, call->task->cdb_length, NO_BIT);
 	if (medium_busy(call))
 		return scsi_refuse_busy(call);
-	if ((entry->flags & ENTRY_WRITES) && lu_write_protected(call->lu))
+	if ((entry->flags & ENTRY_WRITES) && scsi_lu_write_protected(call->lu))
 		return refuse_write(call);
 	for (unsigned i = 1; i < length; i++) {
-		uint8_t bad = call->cdb[i] & (uint8_t) ~scsi_entry_usage(call->lu, entry, i);
+		uint8_t bad = call->cdb[i] & (uint8_t) ~entry_usage(call->lu, entry, i);
 
 		if (bad)
-			return scsi_refuse_cdb(call, i, highest_bit(bad));
+			return scsi_refuse_cdb(call, i, scsi_highest_bit(bad));
 	}
 	return entry->function(call);
 }
@@ -282,6 +302,7 @@ enum scsi_verdict scsi_dispatch(
 	struct scsi_call call = {.lu = lu, .task = task, .cdb = task->cdb, .result = result};
 	const struct scsi_entry *first = task->cdb_length ? first_entry(task->cdb[0]) : NULL;
 
+	assert(result->data);
 	result->status = SCSI_GOOD;
 	result->save = false;
 	result->data_length = 0;
@@ -290,7 +311,7 @@ enum scsi_verdict scsi_dispatch(
 	if (first && first->operation.has_action)
 		call.entry = task->cdb_length > 1 ? action_entry(first, task->cdb[1] & 0x1f) : NULL;
 
-	/* SAM-5 5.14: before anything else of a command is looked at. */
+	/* SAM-5 5.14: before any other check of the command. */
 	if (lu->unit_attention && !(call.entry && (call.entry->flags & ENTRY_BEFORE_UA)) &&
 	    scsi_take_unit_attention(lu, &result->sense)) {
 		result->status = SCSI_CHECK_CONDITION;
@@ -300,7 +321,7 @@ enum scsi_verdict scsi_dispatch(
 		return SCSI_NEEDS_LU_INFO;
 	if (!first || (first->flags & ENTRY_KERNEL) || !opcode_present(lu, first))
 		return scsi_refuse_opcode(&call);
-	/* An operation code that is there, with a service action that is not (SPC-4 4.2.1). */
+	/* The operation code is supported and the service action is not (SPC-4 4.2.1). */
 	if (!call.entry || !entry_present(lu, call.entry))
 		return scsi_refuse_cdb(&call, 1, 4);
 	return check_and_run(&call);
@@ -316,7 +337,7 @@ enum scsi_verdict scsi_dispatch(
 #define SUPPORT_NONE     0x01
 #define SUPPORT_STANDARD 0x03
 
-/* The command timeouts descriptor, which says that no timeouts are given. */
+/* The command timeouts descriptor; its zeros mean that no timeouts are specified. */
 static unsigned put_timeouts(uint8_t *p)
 {
 	memset(p, 0, TIMEOUTS_LENGTH);
@@ -344,17 +365,19 @@ static enum scsi_verdict report_all(struct scsi_call *call, bool timeouts, uint3
 		if (timeouts)
 			length += put_timeouts(data + length);
 	}
+	assert(length <= SCSI_DATA_MAX);
 	put_be32(data, length - 4);
 	return scsi_good_data(call, length, allocation);
 }
 
-/* entry: NULL when there is no such operation. */
+/* entry: NULL if there is no such operation. */
 static enum scsi_verdict report_one(
 	struct scsi_call *call, const struct scsi_entry *entry, bool timeouts, uint32_t allocation)
 {
 	uint8_t *data = call->result->data;
 	unsigned length = 4;
 
+	assert(!entry || (entry >= entries && entry < entries + ENTRY_CNT));
 	memset(data, 0, 4);
 	if (!entry || !entry_present(call->lu, entry)) {
 		data[1] = SUPPORT_NONE;
@@ -363,13 +386,13 @@ static enum scsi_verdict report_one(
 	data[1] = (timeouts ? 0x80 : 0) | SUPPORT_STANDARD;
 	put_be16(data + 2, entry->operation.cdb_length);
 	for (unsigned i = 0; i < entry->operation.cdb_length; i++)
-		data[length++] = scsi_entry_usage(call->lu, entry, i);
+		data[length++] = entry_usage(call->lu, entry, i);
 	if (timeouts)
 		length += put_timeouts(data + length);
 	return scsi_good_data(call, length, allocation);
 }
 
-enum scsi_verdict scsi_report_operation_codes(struct scsi_call *call)
+static enum scsi_verdict report_operation_codes(struct scsi_call *call)
 {
 	const uint8_t *cdb = call->cdb;
 	bool timeouts = cdb[2] & 0x80;

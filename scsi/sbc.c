@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commands of the block command set (SBC-3). They are checked here and turned into a plan that the
- * daemon carries out.
+ * Commands of the block command set (SBC-3). This file checks them and plans their I/O.
  *
- * When the initiator's buffer and the CDB disagree: a read transfers the smaller of the two
- * (SAM-5 5.1: the data-in buffer is filled as far as it goes; the transport tells the residual).
- * Data-out of the wrong size is refused before anything is written, as the target core does for its
- * own backends: the ring has no way to tell the initiator of a residual in that direction, so it
- * would take all of its data for written. CDBs longer than MAXIMUM TRANSFER LENGTH are carried out
- * all the same; no initiator is helped by a refusal.
+ * If the initiator's buffer and the CDB differ in length, a read transfers the smaller of the two
+ * (SAM-5 5.1: the data-in buffer is filled as far as possible, and the transport reports the
+ * residual). Data-out of the wrong length is refused before anything is written, as the target
+ * core does for its own backends: the ring cannot report a residual in that direction, so the
+ * initiator would assume that all its data is written. A CDB longer than MAXIMUM TRANSFER LENGTH
+ * is carried out: a refusal helps no initiator.
  */
-#include "scsi-private.h"
+#include "sbc.h"
 
+#include <assert.h>
 #include <string.h>
 
-/* ------- what the commands have in common ------- */
+#include "bytes.h"
+#include "cdb.h"
+#include "lu.h"
+#include "sense.h"
+
+/* ------- common parts ------- */
 
 static unsigned cdb_length(const struct scsi_call *call)
 {
@@ -45,8 +50,8 @@ static bool data_out_is(const struct scsi_call *call, uint64_t blocks)
 	return call->task->data_length == blocks * call->lu->block_size;
 }
 
-/* A plan for the CDB's range; nothing to do for no blocks. data_out: how many blocks of it there
- * have to be. */
+/* Plans I/O for the CDB's range; GOOD for 0 blocks. data_out: the required number of blocks of
+ * data-out. */
 static enum scsi_verdict plan_range(
 	struct scsi_call *call, enum scsi_plan_op op, uint32_t flags,
 	const struct scsi_range *range, uint64_t data_out)
@@ -62,11 +67,12 @@ static enum scsi_verdict plan_range(
 
 /* ------- capacity ------- */
 
-/* SBC-3 5.15. The address and PMI are obsolete; as in SBC-2 an address without PMI is refused. */
+/* SBC-3 5.15. The address and PMI are obsolete; as SBC-2 demands, an address without PMI is
+ * refused. */
 enum scsi_verdict scsi_read_capacity_10(struct scsi_call *call)
 {
 	const struct scsi_lu *lu = call->lu;
-	uint64_t last = lu_last_lba(lu);
+	uint64_t last = scsi_lu_last_lba(lu);
 	uint8_t *data = call->result->data;
 
 	if (!(call->cdb[8] & 0x01) && get_be32(call->cdb + 2))
@@ -85,10 +91,10 @@ enum scsi_verdict scsi_read_capacity_16(struct scsi_call *call)
 	if (!(call->cdb[14] & 0x01) && get_be64(call->cdb + 2))
 		return scsi_refuse_cdb(call, 2, NO_BIT);
 	memset(data, 0, 32);
-	put_be64(data, lu_last_lba(lu));
+	put_be64(data, scsi_lu_last_lba(lu));
 	put_be32(data + 8, lu->block_size);
 	data[13] = lu->physical_exponent & 0x0f;
-	if (lu_provisioned(lu))
+	if (scsi_lu_provisioned(lu))
 		data[14] = 0x80 | (lu->unmap_zeroes ? 0x40 : 0); /* LBPME, LBPRZ */
 	return scsi_good_data(call, 32, get_be32(call->cdb + 10));
 }
@@ -103,7 +109,7 @@ enum scsi_verdict scsi_read(struct scsi_call *call)
 	return plan_range(call, SCSI_PLAN_READ, dpo_fua(call), &range, 0);
 }
 
-/* SBC-3 5.7, 5.8: no length means to the end of the medium. */
+/* SBC-3 5.7, 5.8: a length of 0 means to the end of the medium. */
 enum scsi_verdict scsi_prefetch(struct scsi_call *call)
 {
 	struct scsi_range range = range_of(call);
@@ -114,8 +120,8 @@ enum scsi_verdict scsi_prefetch(struct scsi_call *call)
 		call, SCSI_PLAN_PREFETCH, call->cdb[1] & 0x02 ? SCSI_PLAN_IMMEDIATE : 0, &range, 0);
 }
 
-/* SBC-3 5.29 to 5.31. BYTCHK: 0 reads, 1 compares with as many blocks of data-out, 3 compares each
- * with the same. */
+/* SBC-3 5.29 to 5.31. BYTCHK 0: read. 1: compare with data-out. 3: compare every block with the
+ * one block of data-out. */
 enum scsi_verdict scsi_verify(struct scsi_call *call)
 {
 	struct scsi_range range = range_of(call);
@@ -149,13 +155,14 @@ enum scsi_verdict scsi_write(struct scsi_call *call)
 	return plan_range(call, SCSI_PLAN_WRITE, dpo_fua(call), &range, range.blocks);
 }
 
-/* SBC-4 5.48. Atomic boundaries inside of a write are refused by the usage mask. */
+/* SBC-4 5.48. The usage mask refuses atomic boundaries inside a write. */
 enum scsi_verdict scsi_write_atomic(struct scsi_call *call)
 {
 	const struct scsi_lu *lu = call->lu;
 	struct scsi_range range = {
 		.lba = get_be64(call->cdb + 2), .blocks = get_be16(call->cdb + 12)};
 
+	assert(lu->max_atomic);
 	if (on_medium(call, &range)) {
 		if (lu->atomic_alignment && range.lba % lu->atomic_alignment)
 			return scsi_refuse_cdb(call, 2, NO_BIT);
@@ -167,7 +174,7 @@ enum scsi_verdict scsi_write_atomic(struct scsi_call *call)
 		call, SCSI_PLAN_WRITE, dpo_fua(call) | SCSI_PLAN_ATOMIC, &range, range.blocks);
 }
 
-/* SBC-3 5.37 to 5.39. BYTCHK compares what was read back with the data-out. */
+/* SBC-3 5.37 to 5.39. BYTCHK: compare the blocks that are read back with data-out. */
 enum scsi_verdict scsi_write_and_verify(struct scsi_call *call)
 {
 	struct scsi_range range = range_of(call);
@@ -184,13 +191,14 @@ enum scsi_verdict scsi_orwrite(struct scsi_call *call)
 	return plan_range(call, SCSI_PLAN_ORWRITE, dpo_fua(call), &range, range.blocks);
 }
 
-/* SBC-3 5.2. Data-out is what is expected, then what is to be written. The number has one byte: 256
- * blocks would be none, which the data-out gives away. */
+/* SBC-3 5.2. Data-out is the expected blocks, then the new ones. The length field has one byte, so
+ * 256 blocks become 0; the length of data-out reveals that. */
 enum scsi_verdict scsi_compare_and_write(struct scsi_call *call)
 {
 	struct scsi_range range = {.lba = get_be64(call->cdb + 2), .blocks = call->cdb[13]};
 	bool wrapped = range.blocks == 0 && call->task->data_length;
 
+	assert(call->lu->max_compare_and_write);
 	if (on_medium(call, &range) && (wrapped || range.blocks > call->lu->max_compare_and_write))
 		return scsi_refuse_cdb(call, 13, NO_BIT);
 	return plan_range(
@@ -198,9 +206,9 @@ enum scsi_verdict scsi_compare_and_write(struct scsi_call *call)
 }
 
 /*
- * SBC-3 5.43, 5.44. Data-out is one block, or nothing with NDOB. No number of blocks is refused
- * (WSNZ), as it always was with TCMU: a field left at 0 would else wipe the disk. UNMAP never loses
- * data: a block that is not all zeros is written as it is.
+ * SBC-3 5.43, 5.44. Data-out is one block, or nothing with NDOB. A length of 0 is refused (WSNZ),
+ * as TCMU has always done: a field that an initiator left at 0 must not wipe the disk. UNMAP
+ * never loses data: a block that is not all zeros is written as it is.
  */
 enum scsi_verdict scsi_write_same(struct scsi_call *call)
 {
@@ -215,7 +223,7 @@ enum scsi_verdict scsi_write_same(struct scsi_call *call)
 	return plan_range(call, SCSI_PLAN_WRITE_SAME, flags, &range, no_data ? 0 : 1);
 }
 
-/* SBC-3 5.26, 5.27: no number means to the end of the medium. */
+/* SBC-3 5.26, 5.27: a length of 0 means to the end of the medium. */
 enum scsi_verdict scsi_synchronize_cache(struct scsi_call *call)
 {
 	struct scsi_range range = range_of(call);
@@ -234,8 +242,7 @@ enum scsi_verdict scsi_synchronize_cache(struct scsi_call *call)
 #define UNMAP_HEADER     8u
 #define UNMAP_DESCRIPTOR 16u
 
-/* How many descriptors the list holds; an incomplete one at the end does not count. False: the
- * answer is a refusal. */
+/* Counts the descriptors of the list, without an incomplete one at its end. False: refused. */
 static bool unmap_count(struct scsi_call *call, unsigned list_length, unsigned *cnt)
 {
 	uint8_t header[UNMAP_HEADER];
@@ -266,6 +273,7 @@ enum scsi_verdict scsi_unmap(struct scsi_call *call)
 	uint64_t total = 0;
 	unsigned cnt;
 
+	assert(call->lu->unmap);
 	if (list_length == 0)
 		return scsi_good(call);
 	if (!unmap_count(call, list_length, &cnt))
@@ -283,8 +291,9 @@ enum scsi_verdict scsi_unmap(struct scsi_call *call)
 		if (!scsi_range_ok(call->lu, extent.lba, extent.blocks))
 			return scsi_refuse(call, SENSE_LBA_OUT_OF_RANGE);
 		total += extent.blocks;
-		if (total > lu_max_unmap(call->lu))
+		if (total > scsi_lu_max_unmap(call->lu))
 			return scsi_refuse_list(call, at + 8, NO_BIT);
+		assert(plan->extent_cnt < SCSI_UNMAP_DESCRIPTORS_MAX);
 		if (extent.blocks)
 			plan->extents[plan->extent_cnt++] = extent;
 	}
@@ -293,7 +302,7 @@ enum scsi_verdict scsi_unmap(struct scsi_call *call)
 
 /* ------- READ DEFECT DATA (SBC-3 5.17, 5.18) ------- */
 
-/* Whatever list and format are asked for, there are no defects. */
+/* There are no defects in any list and format. */
 enum scsi_verdict scsi_read_defect_data(struct scsi_call *call)
 {
 	bool twelve = cdb_length(call) == 12;
@@ -301,7 +310,7 @@ enum scsi_verdict scsi_read_defect_data(struct scsi_call *call)
 	unsigned length = twelve ? 8 : 4;
 	uint8_t *data = call->result->data;
 
-	if ((call->cdb[byte] & 0x07) == 0x07) /* the one format that has no meaning */
+	if ((call->cdb[byte] & 0x07) == 0x07) /* the reserved format */
 		return scsi_refuse_cdb(call, byte, 2);
 	memset(data, 0, length);
 	data[1] = call->cdb[byte];
@@ -314,7 +323,7 @@ enum scsi_verdict scsi_read_defect_data(struct scsi_call *call)
 #define LBA_STATUS_HEADER     8u
 #define LBA_STATUS_DESCRIPTOR 16u
 
-/* A descriptor counts 32 bits of blocks: longer extents become several. */
+/* The length of a descriptor has 32 bits: a longer extent becomes several descriptors. */
 void scsi_answer_lba_status(
 	const struct scsi_task *task, const struct scsi_lba_status *status, unsigned cnt,
 	struct scsi_result *result)
@@ -340,6 +349,7 @@ void scsi_answer_lba_status(
 			length += LBA_STATUS_DESCRIPTOR;
 		}
 	}
+	assert(length <= SCSI_DATA_MAX);
 	put_be32(data, length - 4);
 	result->status = SCSI_GOOD;
 	result->data_length = length < allocation ? length : allocation;

@@ -1,16 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a command is answered: GOOD, a refusal with its field pointer, a unit attention, a failed
- * I/O; and how sense is encoded. The one table from errno to sense is here.
+ * Answers to commands: GOOD, a refusal with its field pointer, a unit attention, a failed I/O;
+ * and the encoding of sense. It has the only table from errno to sense.
  */
-#include "scsi-private.h"
+#include "sense.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
+
+#include "bytes.h"
 
 #define FIXED_LENGTH 18u
 
 /* ------- answers ------- */
+
+int scsi_highest_bit(uint8_t byte)
+{
+	int bit = 7;
+
+	assert(byte);
+	while (!(byte & (1u << bit)))
+		bit--;
+	return bit;
+}
 
 static void set_sense(struct scsi_result *result, uint32_t sense)
 {
@@ -31,6 +44,7 @@ enum scsi_verdict scsi_good(struct scsi_call *call)
 
 enum scsi_verdict scsi_good_data(struct scsi_call *call, uint32_t length, uint32_t allocation)
 {
+	assert(length <= SCSI_DATA_MAX);
 	call->result->status = SCSI_GOOD;
 	call->result->data_length = length < allocation ? length : allocation;
 	return SCSI_ANSWERED;
@@ -38,6 +52,7 @@ enum scsi_verdict scsi_good_data(struct scsi_call *call, uint32_t length, uint32
 
 enum scsi_verdict scsi_refuse(struct scsi_call *call, uint32_t sense)
 {
+	assert(sense);
 	set_sense(call->result, sense);
 	return SCSI_ANSWERED;
 }
@@ -47,6 +62,7 @@ static enum scsi_verdict refuse_field(
 {
 	struct scsi_sense *to = &call->result->sense;
 
+	assert(bit == NO_BIT || (bit >= 0 && bit < 8));
 	set_sense(call->result, sense);
 	to->field_valid = true;
 	to->field_in_cdb = in_cdb;
@@ -71,7 +87,7 @@ enum scsi_verdict scsi_refuse_opcode(struct scsi_call *call)
 	return refuse_field(call, SENSE_INVALID_OPERATION_CODE, true, 0, NO_BIT);
 }
 
-void scsi_end(struct scsi_result *result, uint32_t sense)
+void scsi_plan_end(struct scsi_result *result, uint32_t sense)
 {
 	if (sense)
 		set_sense(result, sense);
@@ -84,6 +100,7 @@ enum scsi_verdict scsi_plan(
 {
 	struct scsi_plan *plan = &call->result->plan;
 
+	assert(op >= SCSI_PLAN_READ && op <= SCSI_PLAN_SET_GROUPS);
 	plan->op = op;
 	plan->flags = flags;
 	plan->lba = lba;
@@ -123,11 +140,12 @@ bool scsi_take_unit_attention(struct scsi_lu *lu, struct scsi_sense *sense)
 	return false;
 }
 
-/* ------- a medium that is not to be had ------- */
+/* ------- a medium that is busy or inaccessible ------- */
 
 /* SBC-3 4.11, 4.30. */
 bool scsi_busy_sense(const struct scsi_lu *lu, struct scsi_sense *sense)
 {
+	assert(lu->long_operation <= SCSI_LONG_SANITIZE);
 	if (lu->not_ready) {
 		*sense = (struct scsi_sense){
 			.key = KEY_NOT_READY, .asc = 0x04, .ascq = lu->not_ready};
@@ -154,8 +172,11 @@ bool scsi_busy_sense(const struct scsi_lu *lu, struct scsi_sense *sense)
 
 enum scsi_verdict scsi_refuse_busy(struct scsi_call *call)
 {
+	bool busy;
+
 	set_sense(call->result, 0);
-	scsi_busy_sense(call->lu, &call->result->sense);
+	busy = scsi_busy_sense(call->lu, &call->result->sense);
+	assert(busy);
 	return SCSI_ANSWERED;
 }
 
@@ -167,7 +188,7 @@ enum info {
 	INFO_OFFSET,
 };
 
-/* What an errno of the backend is to the initiator. A sense of 0: the status says it all. */
+/* The status and sense for an errno of the backend. Sense 0: the status has none. */
 static const struct {
 	int error;
 	uint8_t status;
@@ -186,20 +207,20 @@ static const struct {
 	{EILSEQ, SCSI_CHECK_CONDITION, INFO_OFFSET, SENSE(KEY_MISCOMPARE, 0x1d, 0),
 	 SENSE(KEY_MISCOMPARE, 0x1d, 0)},
 	/* SPACE ALLOCATION FAILED WRITE PROTECT: initiators that know thin provisioning pause
-	   instead of failing */
+	 * instead of failing */
 	{ENOSPC, SCSI_CHECK_CONDITION, INFO_NONE, SENSE(KEY_DATA_PROTECT, 0x27, 7),
 	 SENSE(KEY_DATA_PROTECT, 0x27, 7)},
 	{EDQUOT, SCSI_CHECK_CONDITION, INFO_NONE, SENSE(KEY_DATA_PROTECT, 0x27, 7),
 	 SENSE(KEY_DATA_PROTECT, 0x27, 7)},
 	{EROFS, SCSI_CHECK_CONDITION, INFO_NONE, SENSE_WRITE_PROTECTED, SENSE_WRITE_PROTECTED},
-	/* worth another try */
+	/* worth a retry */
 	{EBUSY, SCSI_BUSY},
 	{EAGAIN, SCSI_BUSY},
 	{EINTR, SCSI_BUSY},
 	{ENOMEM, SCSI_BUSY},
 	{ENOBUFS, SCSI_BUSY},
 	{ETIMEDOUT, SCSI_BUSY},
-	{ESHUTDOWN, SCSI_BUSY}, /* shut out of the backing store: it is opened anew */
+	{ESHUTDOWN, SCSI_BUSY}, /* fenced out of the backing store: the daemon reopens it */
 	{ECANCELED, SCSI_TASK_ABORTED},
 };
 
@@ -220,12 +241,13 @@ void scsi_io_error(
 	const struct scsi_plan *plan, int error, uint64_t lba, uint64_t result_offset,
 	struct scsi_result *result)
 {
+	assert(error < 0);
 	for (size_t i = 0; i < sizeof(io_errors) / sizeof(io_errors[0]); i++) {
 		if (io_errors[i].error != -error)
 			continue;
 		set_sense(result, plan_writes(plan) ? io_errors[i].writing : io_errors[i].reading);
 		result->status = io_errors[i].status;
-		/* A failed flush concerns no block in particular. */
+		/* A failed flush has no LBA. */
 		result->sense.info_valid = io_errors[i].info != INFO_NONE &&
 			plan->op != SCSI_PLAN_FLUSH;
 		if (result->sense.info_valid)
@@ -237,9 +259,10 @@ void scsi_io_error(
 
 /* ------- encoding ------- */
 
-/* SPC-4 4.5.2.4: returns whether there is anything to tell. */
+/* SPC-4 4.5.2.4: returns whether the sense has such a field. */
 static bool put_key_specific(const struct scsi_sense *sense, uint8_t *p)
 {
+	assert(!(sense->field_valid && sense->progress_valid));
 	if (sense->field_valid) {
 		p[0] = 0x80 | (sense->field_in_cdb ? 0x40 : 0);
 		if (sense->bit_valid)
@@ -252,7 +275,7 @@ static bool put_key_specific(const struct scsi_sense *sense, uint8_t *p)
 	return sense->field_valid || sense->progress_valid;
 }
 
-/* SPC-4 4.5.3. The INFORMATION field has 32 bits: a larger value is not told. */
+/* SPC-4 4.5.3. The INFORMATION field has 32 bits: a larger value is left out. */
 static size_t put_fixed(const struct scsi_sense *sense, uint8_t *buffer)
 {
 	buffer[0] = 0x70;
@@ -289,6 +312,7 @@ static size_t put_descriptors(const struct scsi_sense *sense, uint8_t *buffer)
 		buffer[length + 1] = 0x06;
 		length += 8;
 	}
+	assert(length <= SCSI_SENSE_MAX);
 	buffer[7] = (uint8_t) (length - 8);
 	return length;
 }

@@ -1,20 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Commands of the primary command set (SPC-4) that need no table of pages: readiness, sense,
- * standard INQUIRY, and what a fixed disk says to START STOP UNIT and PREVENT ALLOW MEDIUM REMOVAL
+ * standard INQUIRY; and START STOP UNIT and PREVENT ALLOW MEDIUM REMOVAL for a fixed disk
  * (SBC-3).
  */
-#include "scsi-private.h"
+#include "spc.h"
 
+#include <assert.h>
 #include <string.h>
+
+#include "bytes.h"
+#include "cdb.h"
+#include "lu.h"
+#include "sense.h"
+#include "vpd.h"
 
 enum scsi_verdict scsi_test_unit_ready(struct scsi_call *call)
 {
 	return scsi_good(call);
 }
 
-/* SPC-4 6.39: a unit attention is told and cleared, else what goes on. The DESC bit says in which
- * format, not D_SENSE. */
+/* SPC-4 6.39: reports and clears a unit attention, else reports a long operation. The DESC bit
+ * selects the format, not D_SENSE. */
 enum scsi_verdict scsi_request_sense(struct scsi_call *call)
 {
 	struct scsi_sense sense = {.key = KEY_NO_SENSE};
@@ -41,19 +48,21 @@ static void put_text(uint8_t *p, size_t size, const char *text)
 	memcpy(p, text, length);
 }
 
-/* SPC-4 6.6. Vendor, product and revision default to what initiators' multipath settings have
- * matched for years. */
+/* SPC-4 6.6. The defaults of vendor, product and revision are those that initiators' multipath
+ * settings match. */
 static enum scsi_verdict standard_inquiry(struct scsi_call *call)
 {
 	const struct scsi_lu *lu = call->lu;
 	uint8_t *data = call->result->data;
 
+	assert(lu->lu_info_fresh);
 	memset(data, 0, INQUIRY_LENGTH);
 	data[2] = 0x06; /* VERSION: SPC-4 */
 	data[3] = 0x02; /* RESPONSE DATA FORMAT */
 	data[4] = INQUIRY_LENGTH - 5;
-	data[5] = (uint8_t) (lu_access(lu) << 4) | (lu->max_copies ? 0x08 : 0); /* TPGS, 3PC */
-	data[7] = 0x02;                                                         /* CMDQUE */
+	data[5] = (uint8_t) (scsi_lu_access(lu) << 4) |
+		(lu->max_xcopies ? 0x08 : 0); /* TPGS, 3PC */
+	data[7] = 0x02;                       /* CMDQUE */
 	put_text(data + 8, 8, lu->vendor[0] ? lu->vendor : "LIO-ORG");
 	put_text(data + 16, 16, lu->product[0] ? lu->product : "TCMU device");
 	put_text(data + 32, 4, lu->revision[0] ? lu->revision : "0002");
@@ -74,12 +83,12 @@ enum scsi_verdict scsi_inquiry(struct scsi_call *call)
 	return standard_inquiry(call);
 }
 
-/* ------- a disk that cannot be stopped or taken out ------- */
+/* ------- a fixed disk ------- */
 
 /*
- * SBC-3 5.25. Nothing here can be spun down, and other initiators use the same logical unit:
- * stopping it only makes sure that what was written is on the medium, unless NO_FLUSH is set. Power
- * conditions and LOEJ are refused by the usage mask.
+ * SBC-3 5.25. The disk cannot spin down, and other initiators use the same logical unit: a stop
+ * only flushes the cache, unless NO_FLUSH is set. The usage mask refuses power conditions and
+ * LOEJ.
  */
 enum scsi_verdict scsi_start_stop_unit(struct scsi_call *call)
 {
@@ -92,7 +101,7 @@ enum scsi_verdict scsi_start_stop_unit(struct scsi_call *call)
 		call, SCSI_PLAN_FLUSH, call->cdb[1] & 0x01 ? SCSI_PLAN_IMMEDIATE : 0, 0, 0);
 }
 
-/* SBC-3 5.10: the medium is not removable, so both values of PREVENT are kept. */
+/* SBC-3 5.10: the medium is not removable, so both values of PREVENT are accepted. */
 enum scsi_verdict scsi_prevent_allow(struct scsi_call *call)
 {
 	return scsi_good(call);
@@ -117,11 +126,12 @@ enum scsi_verdict scsi_report_task_management(struct scsi_call *call)
 
 /* ------- REPORT TIMESTAMP ------- */
 
-/* SPC-4 6.38: the host's clock, which nobody sets by SET TIMESTAMP. */
+/* SPC-4 6.38: the host's clock; SET TIMESTAMP is not supported. */
 enum scsi_verdict scsi_report_timestamp(struct scsi_call *call)
 {
 	uint8_t *data = call->result->data;
 
+	assert(call->lu->has_clock);
 	memset(data, 0, 12);
 	put_be16(data, 10);
 	data[2] = 0x03; /* TIMESTAMP ORIGIN: set by other means */
@@ -134,7 +144,7 @@ enum scsi_verdict scsi_report_timestamp(struct scsi_call *call)
 
 #define DIAGNOSTIC_HEADER 4u
 
-/* The default self-test has nothing to test. The only page is the one that lists the pages. */
+/* The default self-test always succeeds. The only page is the list of pages. */
 enum scsi_verdict scsi_send_diagnostic(struct scsi_call *call)
 {
 	uint8_t page[DIAGNOSTIC_HEADER];
@@ -144,7 +154,7 @@ enum scsi_verdict scsi_send_diagnostic(struct scsi_call *call)
 		return scsi_good(call);
 	if (call->cdb[1] & 0x04) /* SELFTEST has no parameters */
 		return scsi_refuse_cdb(call, 3, NO_BIT);
-	if (!(call->cdb[1] & 0x10)) /* PF: without it, they would be vendor specific */
+	if (!(call->cdb[1] & 0x10)) /* PF: without it, the page would be vendor specific */
 		return scsi_refuse_cdb(call, 1, 4);
 	if (length < DIAGNOSTIC_HEADER || call->task->data_length < length ||
 	    !scsi_data_out(call->task, 0, page, sizeof(page)))
@@ -156,7 +166,7 @@ enum scsi_verdict scsi_send_diagnostic(struct scsi_call *call)
 					   : scsi_refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
 }
 
-/* With or without PCV: the list of pages is also the result of any SEND DIAGNOSTIC. */
+/* With or without PCV, because the list of pages is also the result of any SEND DIAGNOSTIC. */
 enum scsi_verdict scsi_receive_diagnostic(struct scsi_call *call)
 {
 	static const uint8_t supported[] = {0x00, 0, 0, 1, 0x00};

@@ -2,28 +2,34 @@
 /*
  * Vital product data (SPC-4 7.8, SBC-3 6.6).
  *
- * The pages 80h and 83h tell who the logical unit is: initiators would take it for another one if a
- * byte changed, so for the same serial they are what TCMU users have always been given, trailing
- * NULs included. The serial is set in configfs after the device was made, hence it has to be asked
- * for when it is told.
+ * The pages 80h and 83h identify the logical unit: if a byte changed, initiators would see
+ * another logical unit. So for the same serial they are what tcmu-runner has always sent,
+ * trailing NULs included. The serial is set in configfs after the device was created; so it must
+ * be fresh whenever a command reports it.
  */
-#include "scsi-private.h"
+#include "vpd.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "bytes.h"
+#include "lu.h"
+#include "sense.h"
+#include "xcopy.h"
 
 #define T10_VENDOR     "LIO-ORG "
 #define DESIGNATOR_MAX 255u /* of the one-byte DESIGNATOR LENGTH */
 
-/* ASSOCIATION, in the byte of the DESIGNATOR TYPE; else a designator is of the logical unit. */
+/* ASSOCIATION, in the byte of the DESIGNATOR TYPE; 0 is the logical unit. */
 #define TARGET_PORT   0x10
 #define TARGET_DEVICE 0x20
 
-/* A page's function puts what follows the header and returns its length. */
+/* A page's function puts the bytes after the header and returns their number. */
 struct vpd_page {
 	uint8_t code;
-	bool tells_serial;
-	bool tells_copies; /* there with lu->max_copies */
+	bool has_serial;
+	bool needs_xcopy; /* supported with lu->max_xcopies */
 	unsigned (*put)(const struct scsi_lu *lu, uint8_t *p);
 };
 
@@ -39,9 +45,10 @@ static unsigned put_string(uint8_t *p, const char *text, size_t max)
 	return (unsigned) length + 1;
 }
 
-/* Unit serial number. One that is not set yet is told as blanks (SPC-4 7.8). */
+/* Unit serial number. Blanks if it is not set yet (SPC-4 7.8). */
 static unsigned put_serial(const struct scsi_lu *lu, uint8_t *p)
 {
+	assert(lu->lu_info_fresh);
 	if (lu->serial[0])
 		return put_string(p, lu->serial, sizeof(lu->serial));
 	memset(p, ' ', 4);
@@ -50,20 +57,9 @@ static unsigned put_serial(const struct scsi_lu *lu, uint8_t *p)
 
 /* ------- device identification ------- */
 
-/* -1: not a hex digit. */
-static int hex_digit(char c)
+static unsigned put_designator_header(uint8_t *p, uint8_t code_set, uint8_t type, unsigned length)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-static unsigned designator(uint8_t *p, uint8_t code_set, uint8_t type, unsigned length)
-{
+	assert(length > 0 && length <= DESIGNATOR_MAX);
 	p[0] = code_set;
 	p[1] = type;
 	p[2] = 0;
@@ -74,37 +70,20 @@ static unsigned designator(uint8_t *p, uint8_t code_set, uint8_t type, unsigned 
 static unsigned put_t10_vendor(const struct scsi_lu *lu, uint8_t *p)
 {
 	memcpy(p + 4, T10_VENDOR, 8);
-	return designator(p, 0x02, 0x01, 8 + put_string(p + 12, lu->serial, DESIGNATOR_MAX - 8));
-}
-
-/* NAA 6, company id 001405h, then the serial's hex digits as far as they fit into the 25 nibbles
- * that remain. */
-bool scsi_naa(const struct scsi_lu *lu, uint8_t *naa)
-{
-	unsigned nibble = 7;
-
-	memset(naa, 0, SCSI_NAA_LENGTH);
-	put_be32(naa, 0x60014050);
-	for (const char *c = lu->serial; *c && nibble < 2 * SCSI_NAA_LENGTH; c++) {
-		int digit = hex_digit(*c);
-
-		if (digit < 0)
-			continue;
-		naa[nibble / 2] |= (uint8_t) (nibble % 2 ? digit : digit << 4);
-		nibble++;
-	}
-	return lu->serial[0];
+	return put_designator_header(
+		p, 0x02, 0x01, 8 + put_string(p + 12, lu->serial, DESIGNATOR_MAX - 8));
 }
 
 static unsigned put_naa(const struct scsi_lu *lu, uint8_t *p)
 {
+	assert(lu->serial[0]);
 	scsi_naa(lu, p + 4);
-	return designator(p, 0x01, 0x03, SCSI_NAA_LENGTH);
+	return put_designator_header(p, 0x01, 0x03, SCSI_NAA_LENGTH);
 }
 
 static unsigned put_vendor_specific(const struct scsi_lu *lu, uint8_t *p)
 {
-	return designator(p, 0x02, 0x00, put_string(p + 4, lu->config, DESIGNATOR_MAX));
+	return put_designator_header(p, 0x02, 0x00, put_string(p + 4, lu->config, DESIGNATOR_MAX));
 }
 
 /* A relative target port identifier, a target port group or a logical unit group (SPC-4 7.8.6.7
@@ -112,11 +91,11 @@ static unsigned put_vendor_specific(const struct scsi_lu *lu, uint8_t *p)
 static unsigned put_number(uint8_t *p, uint8_t type, uint16_t number)
 {
 	put_be32(p + 4, number);
-	return designator(p, 0x01, type, 4);
+	return put_designator_header(p, 0x01, type, 4);
 }
 
 /* SCSI name strings of the iSCSI target port and of its target device (SPC-4 7.8.6.11, RFC
- * 7143 13.18): UTF-8 that ends with one to four NULs. */
+ * 7143 13.18): UTF-8 with one to four NULs at its end. */
 static unsigned put_iscsi_names(const struct scsi_lu *lu, uint8_t *p)
 {
 	const struct scsi_ports *ports = &lu->ports;
@@ -130,16 +109,17 @@ static unsigned put_iscsi_names(const struct scsi_lu *lu, uint8_t *p)
 					      ports->iscsi_name, ports->tag);
 		unsigned padded = ((unsigned) length / 4 + 1) * 4;
 
+		assert(length > 0 && padded <= DESIGNATOR_MAX);
 		memset(name + length, 0, padded - (unsigned) length);
-		total += designator(
+		total += put_designator_header(
 			p + total, 0x03, device ? TARGET_DEVICE | 0x08 : TARGET_PORT | 0x08,
 			padded);
 	}
 	return total;
 }
 
-/* How the logical unit is reached, as far as that is the same for whoever asks. */
-static unsigned put_reach(const struct scsi_lu *lu, uint8_t *p)
+/* The ports and groups of the logical unit, as far as they are the same for every port. */
+static unsigned put_ports(const struct scsi_lu *lu, uint8_t *p)
 {
 	const struct scsi_ports *ports = &lu->ports;
 	unsigned length = 0;
@@ -155,8 +135,7 @@ static unsigned put_reach(const struct scsi_lu *lu, uint8_t *p)
 	return length;
 }
 
-/* Without a serial there is nothing that would tell this logical unit from others: then neither T10
- * nor NAA. */
+/* Without a serial the T10 and NAA designators would not be unique: they are left out. */
 static unsigned put_identification(const struct scsi_lu *lu, uint8_t *p)
 {
 	unsigned length = 0;
@@ -166,12 +145,12 @@ static unsigned put_identification(const struct scsi_lu *lu, uint8_t *p)
 		length += put_naa(lu, p + length);
 	}
 	length += put_vendor_specific(lu, p + length);
-	return length + put_reach(lu, p + length);
+	return length + put_ports(lu, p + length);
 }
 
-/* ------- what the logical unit can do ------- */
+/* ------- features and limits ------- */
 
-/* Extended INQUIRY data (SPC-4 7.8): task attributes are not looked at, so only SIMPLE is claimed.
+/* Extended INQUIRY data (SPC-4 7.8): task attributes are ignored, so only SIMPLE is announced.
  */
 static unsigned put_extended_inquiry(const struct scsi_lu *lu, uint8_t *p)
 {
@@ -189,8 +168,8 @@ static unsigned put_mode_page_policy(const struct scsi_lu *lu, uint8_t *p)
 	return 4;
 }
 
-/* Block limits (SBC-3 6.6). A limit of 0 is not reported; of unmapping, it would say that there is
- * none. */
+/* Block limits (SBC-3 6.6). 0 means no limit, except for unmapping, where it would mean that UNMAP
+ * is not supported. */
 static unsigned put_block_limits(const struct scsi_lu *lu, uint8_t *p)
 {
 	memset(p, 0, 60);
@@ -202,7 +181,7 @@ static unsigned put_block_limits(const struct scsi_lu *lu, uint8_t *p)
 	put_be32(p + 4, lu->max_transfer);
 	put_be32(p + 8, lu->optimal_transfer);
 	if (lu->unmap) {
-		put_be32(p + 16, lu_max_unmap(lu));
+		put_be32(p + 16, scsi_lu_max_unmap(lu));
 		put_be32(p + 20, SCSI_UNMAP_DESCRIPTORS_MAX);
 		put_be32(p + 24, lu->unmap_granularity);
 		put_be32(p + 28, 0x80000000u | (lu->unmap_alignment & 0x7fffffffu)); /* UGAVALID */
@@ -216,14 +195,14 @@ static unsigned put_block_limits(const struct scsi_lu *lu, uint8_t *p)
 	return 60;
 }
 
-/* Block device characteristics (SBC-3 6.6). How fast a rotating medium turns is not known. Blocks
- * can be read after a block erase without having been written. */
+/* Block device characteristics (SBC-3 6.6). The rotation rate is not known. Blocks can be read
+ * after a block erase without a write. */
 static unsigned put_characteristics(const struct scsi_lu *lu, uint8_t *p)
 {
 	memset(p, 0, 60);
 	put_be16(p, lu->rotational ? 0x0000 : 0x0001);
-	p[3] = lu->can_erase ? 0x40 : 0; /* WABEREQ */
-	p[4] = 0x03;                     /* FUAB, VBULS */
+	p[3] = lu->can_format ? 0x40 : 0; /* WABEREQ */
+	p[4] = 0x03;                      /* FUAB, VBULS */
 	return 60;
 }
 
@@ -233,9 +212,9 @@ static unsigned put_provisioning(const struct scsi_lu *lu, uint8_t *p)
 	memset(p, 0, 4);
 	if (lu->unmap)
 		p[1] |= 0xe0; /* LBPU, LBPWS, LBPWS10 */
-	if (lu_provisioned(lu) && lu->unmap_zeroes)
+	if (scsi_lu_provisioned(lu) && lu->unmap_zeroes)
 		p[1] |= 0x04; /* LBPRZ */
-	if (lu_provisioned(lu))
+	if (scsi_lu_provisioned(lu))
 		p[2] = lu->thin ? 0x02 : 0x01;
 	return 4;
 }
@@ -244,11 +223,11 @@ static unsigned put_provisioning(const struct scsi_lu *lu, uint8_t *p)
 
 static const struct vpd_page pages[] = {
 	{.code = 0x00, .put = put_supported_pages},
-	{.code = 0x80, .tells_serial = true, .put = put_serial},
-	{.code = 0x83, .tells_serial = true, .put = put_identification},
+	{.code = 0x80, .has_serial = true, .put = put_serial},
+	{.code = 0x83, .has_serial = true, .put = put_identification},
 	{.code = 0x86, .put = put_extended_inquiry},
 	{.code = 0x87, .put = put_mode_page_policy},
-	{.code = 0x8f, .tells_copies = true, .put = scsi_put_third_party_copy},
+	{.code = 0x8f, .needs_xcopy = true, .put = scsi_put_third_party_copy},
 	{.code = 0xb0, .put = put_block_limits},
 	{.code = 0xb1, .put = put_characteristics},
 	{.code = 0xb2, .put = put_provisioning},
@@ -258,7 +237,7 @@ static const struct vpd_page pages[] = {
 
 static bool page_there(const struct scsi_lu *lu, const struct vpd_page *page)
 {
-	return !page->tells_copies || lu->max_copies;
+	return !page->needs_xcopy || lu->max_xcopies;
 }
 
 static unsigned put_supported_pages(const struct scsi_lu *lu, uint8_t *p)
@@ -279,9 +258,10 @@ enum scsi_verdict scsi_inquiry_vpd(struct scsi_call *call)
 	for (size_t i = 0; i < PAGE_CNT; i++) {
 		if (pages[i].code != call->cdb[2] || !page_there(call->lu, &pages[i]))
 			continue;
-		if (pages[i].tells_serial && !call->lu->lu_info_fresh)
+		if (pages[i].has_serial && !call->lu->lu_info_fresh)
 			return SCSI_NEEDS_LU_INFO;
 		length = pages[i].put(call->lu, data + 4);
+		assert(length <= UINT16_MAX && 4 + length <= SCSI_DATA_MAX);
 		data[0] = 0x00; /* a direct access block device is connected */
 		data[1] = pages[i].code;
 		put_be16(data + 2, (uint16_t) length);

@@ -1,28 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * EXTENDED COPY with list identifiers of one byte and of four (SPC-4 6.4, 6.5), COPY OPERATION
- * ABORT (6.3) and what RECEIVE COPY tells (6.22, 6.24, 6.25): block to block, between logical units
- * that are named by their NAA designator.
+ * ABORT (6.3) and RECEIVE COPY (6.22, 6.24, 6.25): block to block, between logical units that are
+ * identified by their NAA designators.
  *
- * Both kinds of parameter list are decoded here once and become a struct scsi_copy. What it says of
- * this logical unit is checked here; what it says of others, by the caller who knows them. A copy
- * that was planned has an entry in lu->copies until it has ended, and its status is held there
- * afterwards if the list asks for it.
+ * Both kinds of parameter list are decoded once, into a struct scsi_xcopy. This file checks the
+ * ranges on this logical unit; the caller checks those on others. A planned copy has a slot in
+ * lu->xcopies until it ends. If the list asks for it, the slot keeps the status afterwards.
  *
- * G_SENSE is refused: the kernel passes sense on with CHECK CONDITION only.
+ * G_SENSE is refused: the kernel passes sense to the initiator with CHECK CONDITION only.
  */
-#include "scsi-private.h"
+#include "xcopy.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
+#include "bytes.h"
+#include "cdb.h"
+#include "sense.h"
+
 #define HEADER_LENGTH      16u
 #define LONG_HEADER_LENGTH 48u /* of a list with an identifier of four bytes */
-#define TARGET_LENGTH      32u
+#define CSCD_LENGTH        32u
 #define SEGMENT_LENGTH     28u
-#define LIST_MAX           (SCSI_COPY_TARGETS_MAX * TARGET_LENGTH + SCSI_COPY_SEGMENTS_MAX * SEGMENT_LENGTH)
+#define LIST_MAX           (SCSI_XCOPY_CSCDS_MAX * CSCD_LENGTH + SCSI_XCOPY_SEGMENTS_MAX * SEGMENT_LENGTH)
 
-#define TARGET_TYPE        0xe4 /* identification descriptor */
+#define CSCD_TYPE          0xe4 /* identification descriptor */
 #define SEGMENT_TYPE       0x02 /* block device to block device */
 
 #define USAGE_HOLD         0x00 /* LIST ID USAGE */
@@ -40,16 +44,18 @@
 #define DELAY_ENDED              0xfffffffeu
 #define DELAY_UNKNOWN            0xffffffffu
 
-#define TOO_MANY_TARGETS         SENSE(KEY_ILLEGAL_REQUEST, 0x26, 0x06)
-#define UNSUPPORTED_TARGET_TYPE  SENSE(KEY_ILLEGAL_REQUEST, 0x26, 0x07)
+#define TOO_MANY_CSCDS           SENSE(KEY_ILLEGAL_REQUEST, 0x26, 0x06)
+#define UNSUPPORTED_CSCD_TYPE    SENSE(KEY_ILLEGAL_REQUEST, 0x26, 0x07)
 #define TOO_MANY_SEGMENTS        SENSE(KEY_ILLEGAL_REQUEST, 0x26, 0x08)
 #define UNSUPPORTED_SEGMENT_TYPE SENSE(KEY_ILLEGAL_REQUEST, 0x26, 0x09)
 #define INLINE_DATA_EXCEEDED     SENSE(KEY_ILLEGAL_REQUEST, 0x26, 0x0b)
 
 /* ------- sense ------- */
 
-static void copy_aborted(struct scsi_result *result, uint8_t asc, uint8_t ascq, unsigned segment)
+static void set_copy_aborted(
+	struct scsi_result *result, uint8_t asc, uint8_t ascq, unsigned segment)
 {
+	assert(segment <= SCSI_XCOPY_SEGMENTS_MAX);
 	result->status = SCSI_CHECK_CONDITION;
 	result->data_length = 0;
 	result->sense = (struct scsi_sense){
@@ -63,16 +69,17 @@ static void copy_aborted(struct scsi_result *result, uint8_t asc, uint8_t ascq, 
 
 static bool abort_segment(struct scsi_call *call, uint8_t asc, uint8_t ascq, unsigned segment)
 {
-	copy_aborted(call->result, asc, ascq, segment);
+	set_copy_aborted(call->result, asc, ascq, segment);
 	return false;
 }
 
-static struct scsi_copy_status *find_status(struct scsi_lu *lu, uint32_t list_id)
+static struct scsi_xcopy_status *find_status(struct scsi_lu *lu, uint32_t list_id)
 {
-	struct scsi_copy_status *found = NULL;
+	struct scsi_xcopy_status *found = NULL;
 
-	for (unsigned i = 0; i < lu->max_copies; i++) {
-		struct scsi_copy_status *status = &lu->copies[i];
+	assert(lu->max_xcopies <= SCSI_XCOPIES_MAX);
+	for (unsigned i = 0; i < lu->max_xcopies; i++) {
+		struct scsi_xcopy_status *status = &lu->xcopies[i];
 
 		if (status->used && status->identified && status->list_id == list_id &&
 		    (!found || status->number > found->number))
@@ -81,11 +88,11 @@ static struct scsi_copy_status *find_status(struct scsi_lu *lu, uint32_t list_id
 	return found;
 }
 
-/* The next list with the same identifier discards what was held, whatever becomes of it
+/* The next list with the same identifier discards the held status, even if that list is refused
  * (SPC-4 6.24, 6.25). */
 static void discard_status(struct scsi_lu *lu, uint32_t list_id)
 {
-	struct scsi_copy_status *status = find_status(lu, list_id);
+	struct scsi_xcopy_status *status = find_status(lu, list_id);
 
 	if (status && !status->running)
 		status->used = false;
@@ -93,15 +100,15 @@ static void discard_status(struct scsi_lu *lu, uint32_t list_id)
 
 /* ------- the parameter list ------- */
 
-struct lists {
+struct parameter_lists {
 	unsigned header; /* bytes, as the next two */
-	unsigned targets;
+	unsigned cscds;
 	unsigned segments;
-	unsigned targets_field; /* where the list says how long it is */
+	unsigned cscds_field; /* offset of its length field in the list */
 	unsigned segments_field;
 };
 
-static bool refuse(struct scsi_call *call, uint32_t sense)
+static bool refuse_copy(struct scsi_call *call, uint32_t sense)
 {
 	scsi_refuse(call, sense);
 	return false;
@@ -113,45 +120,47 @@ static bool refuse_at(struct scsi_call *call, unsigned byte, int bit)
 	return false;
 }
 
-/* LIST ID USAGE, in byte 1 of both kinds. */
-static void take_usage(struct scsi_copy *copy, uint8_t byte, uint32_t list_id)
+/* LIST ID USAGE is in byte 1 of both kinds. */
+static void take_usage(struct scsi_xcopy *xcopy, uint8_t byte, uint32_t list_id)
 {
-	copy->list_id = list_id;
-	copy->held = (byte & 0x18) == USAGE_HOLD;
-	copy->identified = (byte & 0x18) != USAGE_NONE;
+	xcopy->list_id = list_id;
+	xcopy->held = (byte & 0x18) == USAGE_HOLD;
+	xcopy->identified = (byte & 0x18) != USAGE_NONE;
 }
 
 /* SPC-4 6.5.2. */
 static bool read_header(
-	struct scsi_call *call, unsigned length, struct lists *lists, uint32_t *inline_data)
+	struct scsi_call *call, unsigned length, struct parameter_lists *lists,
+	uint32_t *inline_data)
 {
 	uint8_t p[HEADER_LENGTH];
 
 	if (length < HEADER_LENGTH || !scsi_data_out(call->task, 0, p, sizeof(p)))
-		return refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
-	take_usage(&call->result->copy, p[1], p[0]);
-	call->result->copy.long_id = false;
-	call->result->copy.immediate = false;
-	*lists = (struct lists){
+		return refuse_copy(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
+	take_usage(&call->result->xcopy, p[1], p[0]);
+	call->result->xcopy.long_id = false;
+	call->result->xcopy.immediate = false;
+	*lists = (struct parameter_lists){
 		.header = HEADER_LENGTH,
-		.targets = get_be16(p + 2),
+		.cscds = get_be16(p + 2),
 		.segments = get_be32(p + 8),
-		.targets_field = 2,
+		.cscds_field = 2,
 		.segments_field = 8,
 	};
 	*inline_data = get_be32(p + 12);
 	return true;
 }
 
-/* SPC-4 6.4.2. What is held is held with either usage (6.24). */
+/* SPC-4 6.4.2. A status is held with either usage (6.24). */
 static bool read_long_header(
-	struct scsi_call *call, unsigned length, struct lists *lists, uint32_t *inline_data)
+	struct scsi_call *call, unsigned length, struct parameter_lists *lists,
+	uint32_t *inline_data)
 {
-	struct scsi_copy *copy = &call->result->copy;
+	struct scsi_xcopy *xcopy = &call->result->xcopy;
 	uint8_t p[LONG_HEADER_LENGTH];
 
 	if (length < LONG_HEADER_LENGTH || !scsi_data_out(call->task, 0, p, sizeof(p)))
-		return refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
+		return refuse_copy(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
 	if (p[0] != 0x01) /* PARAMETER LIST FORMAT */
 		return refuse_at(call, 0, NO_BIT);
 	if (get_be16(p + 2) != 0x0020) /* HEADER CSCD DESCRIPTOR LIST LENGTH */
@@ -160,17 +169,17 @@ static bool read_long_header(
 		return refuse_at(call, 15, 1);
 	if (p[16] != 0xff) /* HEADER CSCD DESCRIPTOR TYPE CODE */
 		return refuse_at(call, 16, NO_BIT);
-	take_usage(copy, p[1], get_be32(p + 20));
-	copy->held = copy->identified;
-	copy->long_id = true;
-	copy->immediate = p[15] & 0x01;
-	if (copy->immediate && !copy->identified)
+	take_usage(xcopy, p[1], get_be32(p + 20));
+	xcopy->held = xcopy->identified;
+	xcopy->long_id = true;
+	xcopy->immediate = p[15] & 0x01;
+	if (xcopy->immediate && !xcopy->identified)
 		return refuse_at(call, 15, 0);
-	*lists = (struct lists){
+	*lists = (struct parameter_lists){
 		.header = LONG_HEADER_LENGTH,
-		.targets = get_be16(p + 42),
+		.cscds = get_be16(p + 42),
 		.segments = get_be16(p + 44),
-		.targets_field = 42,
+		.cscds_field = 42,
 		.segments_field = 44,
 	};
 	*inline_data = get_be16(p + 46);
@@ -178,39 +187,40 @@ static bool read_long_header(
 }
 
 static bool check_lists(
-	struct scsi_call *call, unsigned length, const struct lists *lists, uint32_t inline_data)
+	struct scsi_call *call, unsigned length, const struct parameter_lists *lists,
+	uint32_t inline_data)
 {
-	const struct scsi_copy *copy = &call->result->copy;
+	const struct scsi_xcopy *xcopy = &call->result->xcopy;
 
-	if (copy->identified)
-		discard_status(call->lu, copy->list_id);
+	if (xcopy->identified)
+		discard_status(call->lu, xcopy->list_id);
 	if (inline_data)
-		return refuse(call, INLINE_DATA_EXCEEDED);
-	if (lists->segments > LIST_MAX || lists->targets > LIST_MAX - lists->segments ||
-	    lists->header + lists->targets + lists->segments > length ||
+		return refuse_copy(call, INLINE_DATA_EXCEEDED);
+	if (lists->segments > LIST_MAX || lists->cscds > LIST_MAX - lists->segments ||
+	    lists->header + lists->cscds + lists->segments > length ||
 	    call->task->data_length < length)
-		return refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
-	if (lists->targets % TARGET_LENGTH)
-		return refuse_at(call, lists->targets_field, NO_BIT);
-	if (lists->targets / TARGET_LENGTH > SCSI_COPY_TARGETS_MAX)
-		return refuse(call, TOO_MANY_TARGETS);
-	if (lists->segments / SEGMENT_LENGTH > SCSI_COPY_SEGMENTS_MAX)
-		return refuse(call, TOO_MANY_SEGMENTS);
+		return refuse_copy(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
+	if (lists->cscds % CSCD_LENGTH)
+		return refuse_at(call, lists->cscds_field, NO_BIT);
+	if (lists->cscds / CSCD_LENGTH > SCSI_XCOPY_CSCDS_MAX)
+		return refuse_copy(call, TOO_MANY_CSCDS);
+	if (lists->segments / SEGMENT_LENGTH > SCSI_XCOPY_SEGMENTS_MAX)
+		return refuse_copy(call, TOO_MANY_SEGMENTS);
 	return true;
 }
 
-/* SPC-4 6.4.5: LU ID TYPE is ignored. One that is null stands for a device that may not be there;
- * no segment can use it here. */
-static bool read_target(struct scsi_call *call, unsigned at, struct scsi_copy_target *target)
+/* SPC-4 6.4.5: LU ID TYPE is ignored. A null descriptor stands for a device that may be absent; no
+ * segment can use it here. */
+static bool read_cscd(struct scsi_call *call, unsigned at, struct scsi_xcopy_cscd *cscd)
 {
 	uint8_t own[SCSI_NAA_LENGTH];
-	uint8_t p[TARGET_LENGTH];
+	uint8_t p[CSCD_LENGTH];
 	uint32_t block;
 
 	if (!scsi_data_out(call->task, at, p, sizeof(p)))
-		return refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
-	if (p[0] != TARGET_TYPE)
-		return refuse(call, UNSUPPORTED_TARGET_TYPE);
+		return refuse_copy(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
+	if (p[0] != CSCD_TYPE)
+		return refuse_copy(call, UNSUPPORTED_CSCD_TYPE);
 	if (p[1] & 0x20) /* NUL */
 		return abort_segment(call, 0x0d, 0x02, 0);
 	if (p[1] & 0x1f) /* not a disk: INCORRECT COPY TARGET DEVICE TYPE */
@@ -220,60 +230,62 @@ static bool read_target(struct scsi_call *call, unsigned at, struct scsi_copy_ta
 	block = get_be24(p + 29);
 	if (block && block != call->lu->block_size)
 		return refuse_at(call, at + 29, NO_BIT);
-	memcpy(target->naa, p + 8, SCSI_NAA_LENGTH);
-	target->self = scsi_naa(call->lu, own) && memcmp(own, target->naa, SCSI_NAA_LENGTH) == 0;
-	if (!target->self && !call->lu->copy_to_others)
+	memcpy(cscd->naa, p + 8, SCSI_NAA_LENGTH);
+	cscd->self = scsi_naa(call->lu, own) && memcmp(own, cscd->naa, SCSI_NAA_LENGTH) == 0;
+	if (!cscd->self && !call->lu->xcopy_to_others)
 		return abort_segment(call, 0x0d, 0x02, 0);
 	return true;
 }
 
-/* What other logical units have room for, their own devices know. */
+/* Ranges on other logical units are checked by their own devices. */
 static bool read_segment(struct scsi_call *call, unsigned at, unsigned index)
 {
-	struct scsi_copy *copy = &call->result->copy;
-	struct scsi_copy_segment *segment = &copy->segments[index];
+	struct scsi_xcopy *xcopy = &call->result->xcopy;
+	struct scsi_xcopy_segment *segment = &xcopy->segments[index];
 	uint8_t p[SEGMENT_LENGTH];
 
+	assert(index < SCSI_XCOPY_SEGMENTS_MAX);
 	if (!scsi_data_out(call->task, at, p, sizeof(p)))
-		return refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
+		return refuse_copy(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
 	if (get_be16(p + 2) != SEGMENT_LENGTH - 4)
 		return refuse_at(call, at + 2, NO_BIT);
-	*segment = (struct scsi_copy_segment){
+	*segment = (struct scsi_xcopy_segment){
 		.source = get_be16(p + 4),
 		.destination = get_be16(p + 6),
 		.blocks = get_be16(p + 10),
 		.source_lba = get_be64(p + 12),
 		.destination_lba = get_be64(p + 20),
 	};
-	if (segment->source >= copy->target_cnt || segment->destination >= copy->target_cnt)
+	if (segment->source >= xcopy->cscd_cnt || segment->destination >= xcopy->cscd_cnt)
 		return abort_segment(call, 0x08, 0x04, index); /* UNREACHABLE COPY TARGET */
-	if (copy->targets[segment->source].self &&
+	if (xcopy->cscds[segment->source].self &&
 	    !scsi_range_ok(call->lu, segment->source_lba, segment->blocks))
 		return abort_segment(call, 0, 0, index);
-	if (copy->targets[segment->destination].self &&
+	if (xcopy->cscds[segment->destination].self &&
 	    !scsi_range_ok(call->lu, segment->destination_lba, segment->blocks))
 		return abort_segment(call, 0, 0, index);
 	return true;
 }
 
-static bool read_lists(struct scsi_call *call, const struct lists *lists)
+static bool read_descriptors(struct scsi_call *call, const struct parameter_lists *lists)
 {
-	struct scsi_copy *copy = &call->result->copy;
+	struct scsi_xcopy *xcopy = &call->result->xcopy;
 	unsigned at = lists->header;
 
-	copy->target_cnt = lists->targets / TARGET_LENGTH;
-	copy->segment_cnt = lists->segments / SEGMENT_LENGTH;
-	for (unsigned i = 0; i < copy->target_cnt; i++, at += TARGET_LENGTH)
-		if (!read_target(call, at, &copy->targets[i]))
+	xcopy->cscd_cnt = lists->cscds / CSCD_LENGTH;
+	xcopy->segment_cnt = lists->segments / SEGMENT_LENGTH;
+	assert(xcopy->cscd_cnt <= SCSI_XCOPY_CSCDS_MAX);
+	for (unsigned i = 0; i < xcopy->cscd_cnt; i++, at += CSCD_LENGTH)
+		if (!read_cscd(call, at, &xcopy->cscds[i]))
 			return false;
-	/* Of a kind that is not there, not even the length is known. */
+	/* The length of an unsupported segment type is not known, so it ends the list. */
 	for (unsigned left = lists->segments, i = 0; left; i++) {
 		uint8_t type;
 
 		if (!scsi_data_out(call->task, at + i * SEGMENT_LENGTH, &type, 1))
-			return refuse(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
+			return refuse_copy(call, SENSE_PARAMETER_LIST_LENGTH_ERROR);
 		if (type != SEGMENT_TYPE)
-			return refuse(call, UNSUPPORTED_SEGMENT_TYPE);
+			return refuse_copy(call, UNSUPPORTED_SEGMENT_TYPE);
 		if (left < SEGMENT_LENGTH)
 			return refuse_at(call, lists->segments_field, NO_BIT);
 		if (!read_segment(call, at + i * SEGMENT_LENGTH, i))
@@ -283,16 +295,17 @@ static bool read_lists(struct scsi_call *call, const struct lists *lists)
 	return true;
 }
 
-/* ------- copies under way, and what became of others ------- */
+/* ------- copies in flight, and held status ------- */
 
-/* The place for another copy: a free one, or the one of a held status that is told least likely.
- * NULL: all are under way. */
-static struct scsi_copy_status *new_status(struct scsi_lu *lu)
+/* A slot for another copy: a free one, or that of the oldest held status. NULL: all copies are in
+ * flight. */
+static struct scsi_xcopy_status *new_status(struct scsi_lu *lu)
 {
-	struct scsi_copy_status *oldest = NULL;
+	struct scsi_xcopy_status *oldest = NULL;
 
-	for (unsigned i = 0; i < lu->max_copies; i++) {
-		struct scsi_copy_status *status = &lu->copies[i];
+	assert(lu->max_xcopies > 0 && lu->max_xcopies <= SCSI_XCOPIES_MAX);
+	for (unsigned i = 0; i < lu->max_xcopies; i++) {
+		struct scsi_xcopy_status *status = &lu->xcopies[i];
 
 		if (!status->used)
 			return status;
@@ -306,9 +319,9 @@ static struct scsi_copy_status *new_status(struct scsi_lu *lu)
 enum scsi_verdict scsi_extended_copy(struct scsi_call *call)
 {
 	unsigned length = get_be32(call->cdb + 10);
-	struct scsi_copy *copy = &call->result->copy;
-	struct scsi_copy_status *status;
-	struct lists lists;
+	struct scsi_xcopy *xcopy = &call->result->xcopy;
+	struct scsi_xcopy_status *status;
+	struct parameter_lists lists;
 	uint32_t inline_data;
 	bool read;
 
@@ -319,52 +332,57 @@ enum scsi_verdict scsi_extended_copy(struct scsi_call *call)
 	read = call->entry->operation.action == 0x01
 		? read_long_header(call, length, &lists, &inline_data)
 		: read_header(call, length, &lists, &inline_data);
-	if (!read || !check_lists(call, length, &lists, inline_data) || !read_lists(call, &lists))
+	if (!read || !check_lists(call, length, &lists, inline_data) ||
+	    !read_descriptors(call, &lists))
 		return SCSI_ANSWERED;
-	if (copy->segment_cnt == 0)
+	if (xcopy->segment_cnt == 0)
 		return scsi_good(call);
 	status = new_status(call->lu);
 	if (!status) {
 		call->result->status = SCSI_BUSY;
 		return SCSI_ANSWERED;
 	}
-	*status = (struct scsi_copy_status){
+	*status = (struct scsi_xcopy_status){
 		.used = true,
-		.identified = copy->identified,
-		.held = copy->held,
-		.long_id = copy->long_id,
-		.background = copy->immediate,
+		.identified = xcopy->identified,
+		.held = xcopy->held,
+		.long_id = xcopy->long_id,
+		.background = xcopy->immediate,
 		.running = true,
-		.list_id = copy->list_id,
-		.number = ++call->lu->copy_number,
+		.list_id = xcopy->list_id,
+		.number = ++call->lu->xcopy_number,
 	};
-	copy->place = (unsigned) (status - call->lu->copies);
-	return scsi_plan(call, SCSI_PLAN_COPY, 0, 0, 0);
+	xcopy->slot = (unsigned) (status - call->lu->xcopies);
+	return scsi_plan(call, SCSI_PLAN_XCOPY, 0, 0, 0);
 }
 
-/* SPC-4 6.3. List identifiers are those of all initiators together: of several copies with this
- * one, it is the last. */
-enum scsi_verdict scsi_copy_abort(struct scsi_call *call)
+/* SPC-4 6.3. All initiators share the list identifiers: of several copies with the same one, the
+ * last is aborted. */
+enum scsi_verdict scsi_copy_operation_abort(struct scsi_call *call)
 {
-	const struct scsi_copy_status *status = find_status(call->lu, get_be32(call->cdb + 2));
+	const struct scsi_xcopy_status *status = find_status(call->lu, get_be32(call->cdb + 2));
 
 	if (!status || !status->running)
 		return scsi_refuse_cdb(call, 2, NO_BIT);
-	return scsi_plan(call, SCSI_PLAN_ABORT_COPY, 0, (uint64_t) (status - call->lu->copies), 0);
+	assert(status->used && status->identified);
+	return scsi_plan(
+		call, SCSI_PLAN_ABORT_XCOPY, 0, (uint64_t) (status - call->lu->xcopies), 0);
 }
 
-void scsi_copy_progress(
-	struct scsi_lu *lu, const struct scsi_copy *copy, unsigned segments, uint64_t bytes,
+void scsi_xcopy_progress(
+	struct scsi_lu *lu, const struct scsi_xcopy *xcopy, unsigned segments, uint64_t bytes,
 	uint64_t operations)
 {
-	struct scsi_copy_status *status = &lu->copies[copy->place];
+	struct scsi_xcopy_status *status = &lu->xcopies[xcopy->slot];
 
+	assert(xcopy->slot < SCSI_XCOPIES_MAX && status->running);
+	assert(segments <= xcopy->segment_cnt && segments >= status->segments);
 	status->segments = (uint16_t) segments;
 	status->bytes = bytes;
 	status->operations = (uint16_t) operations;
 }
 
-static void set_result(int error, unsigned segment, struct scsi_result *result)
+static void set_end_status(int error, unsigned segment, struct scsi_result *result)
 {
 	static const struct scsi_plan writing = {.op = SCSI_PLAN_WRITE};
 
@@ -374,19 +392,21 @@ static void set_result(int error, unsigned segment, struct scsi_result *result)
 		return;
 	scsi_io_error(&writing, error, 0, 0, result);
 	if (error == -ENODEV) /* COPY TARGET DEVICE NOT REACHABLE */
-		copy_aborted(result, 0x0d, 0x02, segment);
-	else if (error == -ERANGE) /* beyond the end of another logical unit */
-		copy_aborted(result, 0x00, 0x00, segment);
+		set_copy_aborted(result, 0x0d, 0x02, segment);
+	else if (error == -ERANGE) /* past the end of another logical unit */
+		set_copy_aborted(result, 0x00, 0x00, segment);
 	else if (result->sense.key == KEY_MEDIUM_ERROR || result->sense.key == KEY_HARDWARE_ERROR)
-		copy_aborted(result, 0x0d, 0x01, segment); /* THIRD PARTY DEVICE FAILURE */
+		set_copy_aborted(result, 0x0d, 0x01, segment); /* THIRD PARTY DEVICE FAILURE */
 }
 
-void scsi_copy_end(
-	struct scsi_lu *lu, const struct scsi_copy *copy, int error, struct scsi_result *result)
+void scsi_xcopy_end(
+	struct scsi_lu *lu, const struct scsi_xcopy *xcopy, int error, struct scsi_result *result)
 {
-	struct scsi_copy_status *status = &lu->copies[copy->place];
+	struct scsi_xcopy_status *status = &lu->xcopies[xcopy->slot];
 
-	set_result(error, status->segments, result);
+	assert(xcopy->slot < SCSI_XCOPIES_MAX);
+	assert(status->used && status->running && status->list_id == xcopy->list_id);
+	set_end_status(error, status->segments, result);
 	status->running = false;
 	status->used = status->held;
 	status->status = result->status;
@@ -395,28 +415,29 @@ void scsi_copy_end(
 
 /* ------- RECEIVE COPY ------- */
 
-/* SEGMENTS PROCESSED: with the one under way, also where it failed. */
-static uint16_t segments_processed(const struct scsi_copy_status *status)
+/* SEGMENTS PROCESSED: includes the one in flight, or the one that failed. */
+static uint16_t segments_processed(const struct scsi_xcopy_status *status)
 {
 	return status->running || status->status != SCSI_GOOD ? status->segments + 1u
 							      : status->segments;
 }
 
-static uint64_t kibibytes(const struct scsi_copy_status *status)
+static uint64_t written_kib(const struct scsi_xcopy_status *status)
 {
+	assert(status->used);
 	return status->bytes / 1024;
 }
 
-/* SPC-4 6.25. A status is told once, but for a copy that is under way. */
-enum scsi_verdict scsi_copy_status(struct scsi_call *call)
+/* SPC-4 6.25. A status is reported once, unless the copy is in flight. */
+enum scsi_verdict scsi_receive_copy_status_lid1(struct scsi_call *call)
 {
-	struct scsi_copy_status *status = find_status(call->lu, call->cdb[2]);
+	struct scsi_xcopy_status *status = find_status(call->lu, call->cdb[2]);
 	uint8_t *data = call->result->data;
 	uint64_t kib;
 
 	if (!status)
 		return scsi_refuse_cdb(call, 2, NO_BIT);
-	kib = kibibytes(status);
+	kib = written_kib(status);
 	memset(data, 0, 12);
 	put_be32(data, 8);
 	data[4] = status->running             ? STATUS_RUNNING
@@ -431,7 +452,7 @@ enum scsi_verdict scsi_copy_status(struct scsi_call *call)
 }
 
 /* COPY OPERATION STATUS (SPC-4 table 249). */
-static uint8_t operation_status(const struct scsi_copy_status *status)
+static uint8_t operation_status(const struct scsi_xcopy_status *status)
 {
 	if (status->running)
 		return status->background ? STATUS_IN_BACKGROUND : STATUS_IN_FOREGROUND;
@@ -440,10 +461,10 @@ static uint8_t operation_status(const struct scsi_copy_status *status)
 	return status->status == SCSI_GOOD ? STATUS_GOOD : STATUS_FAILED;
 }
 
-/* SPC-4 6.24: of lists with either length of identifier; told as often as it is asked for. */
-enum scsi_verdict scsi_long_copy_status(struct scsi_call *call)
+/* SPC-4 6.24: for identifiers of either length; the status can be read repeatedly. */
+enum scsi_verdict scsi_receive_copy_status_lid4(struct scsi_call *call)
 {
-	const struct scsi_copy_status *status = find_status(call->lu, get_be32(call->cdb + 2));
+	const struct scsi_xcopy_status *status = find_status(call->lu, get_be32(call->cdb + 2));
 	uint8_t *data = call->result->data;
 	unsigned sense = 0;
 
@@ -461,7 +482,7 @@ enum scsi_verdict scsi_long_copy_status(struct scsi_call *call)
 	data[13] = (uint8_t) ((sense + 3) / 4 * 4);
 	data[14] = (uint8_t) sense;
 	data[15] = 0x01; /* TRANSFER COUNT UNITS: KiB */
-	put_be64(data + 16, kibibytes(status));
+	put_be64(data + 16, written_kib(status));
 	put_be16(data + 24, segments_processed(status));
 	put_be32(data, 28u + data[13]);
 	return scsi_good_data(call, 32u + data[13], get_be32(call->cdb + 10));
@@ -476,36 +497,37 @@ static uint8_t block_exponent(const struct scsi_lu *lu)
 {
 	uint8_t exponent = 0;
 
+	assert(lu->block_size);
 	while ((lu->block_size >> exponent) > 1)
 		exponent++;
 	return exponent;
 }
 
 /* SPC-4 6.22. */
-enum scsi_verdict scsi_copy_parameters(struct scsi_call *call)
+enum scsi_verdict scsi_receive_copy_parameters(struct scsi_call *call)
 {
 	uint8_t *data = call->result->data;
 
 	memset(data, 0, 46);
 	put_be32(data, 42);
-	data[4] = 0x01; /* SNLID: list identifiers may be left out */
-	put_be16(data + 8, SCSI_COPY_TARGETS_MAX);
-	put_be16(data + 10, SCSI_COPY_SEGMENTS_MAX);
+	data[4] = 0x01; /* SNLID: list identifiers are optional */
+	put_be16(data + 8, SCSI_XCOPY_CSCDS_MAX);
+	put_be16(data + 10, SCSI_XCOPY_SEGMENTS_MAX);
 	put_be32(data + 12, LIST_MAX);
 	put_be32(data + 16, segment_bytes_max(call->lu));
-	put_be16(data + 34, call->lu->max_copies);
-	data[36] = (uint8_t) call->lu->max_copies;
+	put_be16(data + 34, call->lu->max_xcopies);
+	data[36] = (uint8_t) call->lu->max_xcopies;
 	data[37] = block_exponent(call->lu);
 	data[43] = 2;
 	data[44] = SEGMENT_TYPE;
-	data[45] = TARGET_TYPE;
+	data[45] = CSCD_TYPE;
 	return scsi_good_data(call, 46, get_be32(call->cdb + 10));
 }
 
 /* ------- third-party copy (SPC-4 7.8.17) ------- */
 
-/* Begins a descriptor, and returns where the next one does. */
-static uint8_t *descriptor(uint8_t *p, uint16_t type, uint16_t length)
+/* Puts the header of a descriptor and clears the rest. Returns the start of the next descriptor. */
+static uint8_t *put_descriptor(uint8_t *p, uint16_t type, uint16_t length)
 {
 	memset(p, 0, 4u + length);
 	put_be16(p, type);
@@ -517,26 +539,27 @@ unsigned scsi_put_third_party_copy(const struct scsi_lu *lu, uint8_t *page)
 {
 	static const uint8_t commands[12] = {10,   0x83, 3,    0x00, 0x01, 0x1c,
 					     0x84, 3,    0x00, 0x03, 0x05};
-	static const uint8_t descriptors[] = {2, SEGMENT_TYPE, TARGET_TYPE, 0};
+	static const uint8_t descriptors[] = {2, SEGMENT_TYPE, CSCD_TYPE, 0};
 	uint8_t *p = page;
 	uint8_t *next;
 
-	next = descriptor(p, 0x0001, sizeof(commands)); /* supported commands */
+	assert(lu->max_xcopies);
+	next = put_descriptor(p, 0x0001, sizeof(commands)); /* supported commands */
 	memcpy(p + 4, commands, sizeof(commands));
 	p = next;
-	next = descriptor(p, 0x0004, 28); /* parameter data */
-	put_be16(p + 8, SCSI_COPY_TARGETS_MAX);
-	put_be16(p + 10, SCSI_COPY_SEGMENTS_MAX);
+	next = put_descriptor(p, 0x0004, 28); /* parameter data */
+	put_be16(p + 8, SCSI_XCOPY_CSCDS_MAX);
+	put_be16(p + 10, SCSI_XCOPY_SEGMENTS_MAX);
 	put_be32(p + 12, LIST_MAX);
 	p = next;
-	next = descriptor(p, 0x0008, sizeof(descriptors)); /* supported descriptors */
+	next = put_descriptor(p, 0x0008, sizeof(descriptors)); /* supported descriptors */
 	memcpy(p + 4, descriptors, sizeof(descriptors));
 	p = next;
-	p = descriptor(
-		p, 0x000c, 4); /* supported CSCD descriptor ids: none beside the list's own */
-	next = descriptor(p, 0x8001, 32); /* general copy operations */
-	put_be32(p + 4, lu->max_copies);
-	put_be32(p + 8, lu->max_copies);
+	p = put_descriptor(
+		p, 0x000c, 4); /* supported CSCD descriptor ids: those of the list only */
+	next = put_descriptor(p, 0x8001, 32); /* general copy operations */
+	put_be32(p + 4, lu->max_xcopies);
+	put_be32(p + 8, lu->max_xcopies);
 	put_be32(p + 12, segment_bytes_max(lu));
 	p[16] = block_exponent(lu);
 	return (unsigned) (next - page);

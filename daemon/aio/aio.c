@@ -1,100 +1,78 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine: the queue of requests, the slots of those under way, and the list of those that have
- * ended.
+ * A request is first queued. Then the I/O thread makes the call itself, or the request waits for
+ * the backend until it owns a slot while it is in flight. At last it is ended until aio_reap() runs
+ * its done.
  */
-#include "aio/engine.h"
+#include "aio/aio.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/memory.h"
+#include "aio/inline.h"
+#include "aio/slots.h"
+#include "aio/threads.h"
+#include "aio/uring.h"
 
-/* What the engine keeps in a request, while it is on a list. */
-struct aio_node {
-	struct tcmu_aio *next;
-	uintptr_t res; /* an intptr_t */
+#define THREADS_MAX 16u
+
+struct aio_engine {
+	enum aio_kind kind;
+	const struct aio_backend *backend;
+	void *state; /* the backend's */
+	int fd;
+	unsigned in_flight;
+	bool reaping;
+	struct list queued;
+	struct list waiting; /* for the backend: the I/O thread cannot make the call */
+	struct aio_inline inlined;
+	struct aio_slots slots;
+	char name[16];
 };
-_Static_assert(sizeof(struct aio_node) <= sizeof(((struct tcmu_aio *) NULL)->engine), "fits");
-
-static struct aio_node *node(struct tcmu_aio *aio)
-{
-	return (struct aio_node *) aio->engine;
-}
-
-static void list_add(struct aio_list *list, struct tcmu_aio *aio)
-{
-	node(aio)->next = NULL;
-	if (list->first)
-		node(list->last)->next = aio;
-	else
-		list->first = aio;
-	list->last = aio;
-}
-
-static void list_put_back(struct aio_list *list, struct tcmu_aio *aio)
-{
-	node(aio)->next = list->first;
-	if (!list->first)
-		list->last = aio;
-	list->first = aio;
-}
-
-static struct tcmu_aio *list_take(struct aio_list *list)
-{
-	struct tcmu_aio *aio = list->first;
-
-	if (aio)
-		list->first = node(aio)->next;
-	return aio;
-}
-
-static void end_request(struct aio_engine *engine, struct tcmu_aio *aio, int64_t res)
-{
-	node(aio)->res = (uintptr_t) (intptr_t) res;
-	list_add(&engine->ended, aio);
-}
-
-void aio_slot_end(struct aio_slot *slot, int64_t res)
-{
-	end_request(slot->engine, slot->aio, res);
-	slot->aio = NULL;
-}
-
-void aio_slot_put(struct aio_slot *slot)
-{
-	slot->next_free = slot->engine->free;
-	slot->engine->free = slot;
-}
-
-unsigned aio_iov_cnt(const struct tcmu_aio *aio)
-{
-	return aio->iov_cnt < IOV_MAX ? aio->iov_cnt : IOV_MAX;
-}
 
 /* ------- the beginning and the end ------- */
 
-static int init_backend(struct aio_engine *engine, enum aio_kind kind)
+static int aio_init_uring(struct aio_engine *engine)
+{
+	struct aio_uring *uring;
+	int r = aio_uring_new(engine->slots.depth, engine->name, &uring);
+
+	if (r < 0)
+		return r;
+	engine->kind = AIO_URING;
+	engine->backend = &aio_uring_backend;
+	engine->state = uring;
+	engine->fd = aio_uring_fd(uring);
+	return 0;
+}
+
+static int aio_init_threads(struct aio_engine *engine)
+{
+	unsigned limit = engine->slots.depth < THREADS_MAX ? engine->slots.depth : THREADS_MAX;
+	struct aio_threads *threads;
+	int r = aio_threads_new(limit, engine->name, &threads);
+
+	if (r < 0)
+		return r;
+	engine->kind = AIO_THREADS;
+	engine->backend = &aio_threads_backend;
+	engine->state = threads;
+	engine->fd = aio_threads_fd(threads);
+	return 0;
+}
+
+static int aio_init_backend(struct aio_engine *engine, enum aio_kind kind)
 {
 	int r = -ENOSYS;
 
-	if (kind != AIO_THREADS) {
-		engine->kind = AIO_URING;
-		r = aio_uring_init(engine);
-		if (r >= 0 || kind == AIO_URING)
-			return r;
-	}
-	engine->kind = AIO_THREADS;
-	return aio_threads_init(engine);
-}
-
-static void engine_free(struct aio_engine *engine)
-{
-	memory_unmap(engine->slots, engine->depth * sizeof(engine->slots[0]));
-	free(engine);
+	assert(kind <= AIO_THREADS);
+	if (kind != AIO_THREADS)
+		r = aio_init_uring(engine);
+	if (r < 0 && kind != AIO_URING)
+		r = aio_init_threads(engine);
+	return r;
 }
 
 int aio_engine_new(enum aio_kind kind, unsigned depth, const char *name, struct aio_engine **ret)
@@ -107,16 +85,15 @@ int aio_engine_new(enum aio_kind kind, unsigned depth, const char *name, struct 
 	engine = calloc(1, sizeof(*engine));
 	if (!engine)
 		return -ENOMEM;
-	engine->slots = memory_map(depth * sizeof(engine->slots[0]));
-	if (!engine->slots) {
-		free(engine);
-		return -ENOMEM;
-	}
-	engine->depth = depth;
+	list_init(&engine->queued);
+	list_init(&engine->waiting);
 	(void) snprintf(engine->name, sizeof(engine->name), "%s", name);
-	r = init_backend(engine, kind);
+	r = aio_slots_init(&engine->slots, depth);
+	if (r >= 0)
+		r = aio_init_backend(engine, kind);
 	if (r < 0) {
-		engine_free(engine);
+		aio_slots_destroy(&engine->slots);
+		free(engine);
 		return r;
 	}
 	*ret = engine;
@@ -127,9 +104,11 @@ void aio_engine_free(struct aio_engine *engine)
 {
 	if (!engine)
 		return;
-	assert(engine->in_flight == 0);
-	engine->backend->free(engine);
-	engine_free(engine);
+	assert(engine->in_flight == 0 && !engine->reaping);
+	assert(list_is_empty(&engine->queued) && list_is_empty(&engine->waiting));
+	engine->backend->free(engine->state);
+	aio_slots_destroy(&engine->slots);
+	free(engine);
 }
 
 enum aio_kind aio_engine_kind(const struct aio_engine *engine)
@@ -152,35 +131,16 @@ unsigned aio_in_flight(const struct aio_engine *engine)
 void aio_queue(struct aio_engine *engine, struct tcmu_io *io, struct tcmu_aio *aio)
 {
 	aio->io = io;
-	list_add(&engine->queued, aio);
+	list_append(&engine->queued, &aio_node(aio)->node);
 	engine->in_flight++;
 }
 
-static bool slot_available(const struct aio_engine *engine)
-{
-	return engine->free || engine->used < engine->depth;
-}
-
-static struct aio_slot *slot_get(struct aio_engine *engine)
-{
-	struct aio_slot *slot = engine->free;
-
-	if (slot) {
-		engine->free = slot->next_free;
-		return slot;
-	}
-	slot = &engine->slots[engine->used++];
-	slot->engine = engine;
-	return slot;
-}
-
 /* There is a slot. False: not now. */
-static bool start(struct aio_engine *engine, struct tcmu_aio *aio)
+static bool aio_start(struct aio_engine *engine, struct tcmu_aio *aio)
 {
-	struct aio_slot *slot = slot_get(engine);
+	struct aio_slot *slot = aio_slot_get(&engine->slots, aio);
 
-	slot->aio = aio;
-	if (engine->backend->start(slot))
+	if (engine->backend->start(engine->state, slot))
 		return true;
 	slot->aio = NULL;
 	aio_slot_put(slot);
@@ -188,17 +148,18 @@ static bool start(struct aio_engine *engine, struct tcmu_aio *aio)
 }
 
 /* As far as there are slots. */
-static void start_waiting(struct aio_engine *engine)
+static void aio_start_waiting(struct aio_engine *engine)
 {
 	struct tcmu_aio *aio;
 
-	while (slot_available(engine) && (aio = list_take(&engine->waiting))) {
-		if (!start(engine, aio)) {
-			list_put_back(&engine->waiting, aio);
+	while (!list_is_empty(&engine->waiting) && aio_slots_available(&engine->slots)) {
+		aio = aio_list_take(&engine->waiting);
+		if (!aio_start(engine, aio)) {
+			list_push(&engine->waiting, &aio_node(aio)->node);
 			break;
 		}
 	}
-	engine->backend->commit(engine);
+	engine->backend->commit(engine->state);
 }
 
 void aio_flush(struct aio_engine *engine)
@@ -207,29 +168,31 @@ void aio_flush(struct aio_engine *engine)
 	struct tcmu_aio *aio;
 	bool more = true;
 
-	while (more && (aio = list_take(&engine->queued))) {
+	while (more && (aio = aio_list_take(&engine->queued))) {
 		int64_t res;
 
-		if (aio_inline_wanted(engine, aio) && aio_inline_try(engine, aio, &res)) {
-			end_request(engine, aio, res);
+		if (aio_inline_wanted(&engine->inlined, aio) &&
+		    aio_inline_try(&engine->inlined, aio, &res)) {
+			aio_slots_end_request(&engine->slots, aio, res);
 			more = aio_inline_spend(&batch, res);
 		} else {
-			list_add(&engine->waiting, aio);
+			list_append(&engine->waiting, &aio_node(aio)->node);
 		}
 	}
-	start_waiting(engine);
+	aio_start_waiting(engine);
 }
 
-static unsigned run_ended(struct aio_engine *engine)
+static unsigned aio_run_ended(struct aio_engine *engine)
 {
-	struct aio_list ended = engine->ended;
+	struct list ended;
 	struct tcmu_aio *aio;
 	unsigned cnt = 0;
 
-	engine->ended.first = NULL;
-	while ((aio = list_take(&ended))) {
+	list_move(&engine->slots.ended, &ended);
+	while ((aio = aio_list_take(&ended))) {
+		assert(engine->in_flight > 0);
 		engine->in_flight--;
-		aio->done(aio->io, aio, (intptr_t) node(aio)->res);
+		aio->done(aio->io, aio, (intptr_t) aio_node(aio)->res);
 		cnt++;
 	}
 	return cnt;
@@ -242,13 +205,13 @@ unsigned aio_reap(struct aio_engine *engine)
 	if (engine->reaping)
 		return 0;
 	engine->reaping = true;
-	engine->backend->harvest(engine);
-	cnt = run_ended(engine);
-	/* What became free without a done to tell it, nobody else would use. What is queued is the
-	 * next aio_flush()'s, so that what has ended is told first. */
-	if (cnt == 0 && slot_available(engine) && engine->waiting.first) {
-		start_waiting(engine);
-		cnt = run_ended(engine);
+	engine->backend->harvest(engine->state);
+	cnt = aio_run_ended(engine);
+	/* A slot may have become free without a done, after which nobody would use it. Queued
+	 * requests wait for the next aio_flush(), so that ended ones are reported first. */
+	if (cnt == 0 && !list_is_empty(&engine->waiting) && aio_slots_available(&engine->slots)) {
+		aio_start_waiting(engine);
+		cnt = aio_run_ended(engine);
 	}
 	engine->reaping = false;
 	return cnt;
@@ -256,30 +219,34 @@ unsigned aio_reap(struct aio_engine *engine)
 
 bool aio_ready(const struct aio_engine *engine)
 {
-	return engine->ended.first || engine->backend->ready(engine);
+	return !list_is_empty(&engine->slots.ended) || engine->backend->ready(engine->state);
 }
 
-static void cancel_listed(
-	struct aio_engine *engine, struct aio_list *list, const struct tcmu_io *io)
+static void aio_cancel_listed(
+	struct aio_engine *engine, struct list *list, const struct tcmu_io *io)
 {
-	struct aio_list all = *list;
+	struct list all;
 	struct tcmu_aio *aio;
 
-	list->first = NULL;
-	while ((aio = list_take(&all))) {
+	list_move(list, &all);
+	while ((aio = aio_list_take(&all))) {
 		if (aio->io == io)
-			end_request(engine, aio, -ECANCELED);
+			aio_slots_end_request(&engine->slots, aio, -ECANCELED);
 		else
-			list_add(list, aio);
+			list_append(list, &aio_node(aio)->node);
 	}
 }
 
 void aio_cancel(struct aio_engine *engine, struct tcmu_io *io)
 {
-	cancel_listed(engine, &engine->queued, io);
-	cancel_listed(engine, &engine->waiting, io);
-	for (unsigned i = 0; i < engine->used; i++)
-		if (engine->slots[i].aio && engine->slots[i].aio->io == io)
-			engine->backend->cancel(&engine->slots[i]);
-	engine->backend->commit(engine);
+	assert(io);
+	aio_cancel_listed(engine, &engine->queued, io);
+	aio_cancel_listed(engine, &engine->waiting, io);
+	for (unsigned i = 0; i < engine->slots.used; i++) {
+		struct aio_slot *slot = &engine->slots.memory[i];
+
+		if (slot->aio && slot->aio->io == io)
+			engine->backend->cancel(engine->state, slot);
+	}
+	engine->backend->commit(engine->state);
 }

@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Calls that the I/O thread makes itself, because they cannot wait: a hand-over to another thread
- * costs more than a cached transfer.
- *
- * Reads that are likely cached are tried with RWF_NOWAIT. Where that fails again and again, it is
- * left off for a while, each time longer; a file system that has no such calls costs one system
- * call in a thousand requests. Writes are not tried so: on a frozen file system they wait in spite
- * of the flag. Transfers of a file that lies in memory wait for no device at all, and such a file
- * system cannot be frozen: they are made as they are.
- *
- * What is made in one go is bounded, so that what has ended is told while more is still to do: the
- * initiator and the thread then work side by side.
- */
-#include "aio/engine.h"
+/* See aio/inline.h. */
+#include "aio/inline.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sys/uio.h>
+
+#include "aio/slots.h"
 
 #define MISSES_MAX  4u
 #define PENALTY_MIN 16u
@@ -24,39 +15,40 @@
 #define BATCH_CALLS 8u
 #define BATCH_BYTES (UINT64_C(256) * 1024)
 
-static bool is_transfer(const struct tcmu_aio *aio)
+static bool aio_inline_is_transfer(const struct tcmu_aio *aio)
 {
 	return aio->op == TCMU_AIO_READV || aio->op == TCMU_AIO_WRITEV;
 }
 
-bool aio_inline_wanted(struct aio_engine *engine, const struct tcmu_aio *aio)
+bool aio_inline_wanted(struct aio_inline *state, const struct tcmu_aio *aio)
 {
 	if (aio->flags & TCMU_AIO_MEMORY)
-		return is_transfer(aio);
+		return aio_inline_is_transfer(aio);
 	if (aio->op != TCMU_AIO_READV || !(aio->flags & TCMU_AIO_CACHED))
 		return false;
-	if (engine->cached.skip == 0)
+	if (state->skip == 0)
 		return true;
-	engine->cached.skip--;
+	state->skip--;
 	return false;
 }
 
-static void learn(struct aio_cached *cached, bool hit)
+static void aio_inline_learn(struct aio_inline *state, bool hit)
 {
 	if (hit) {
-		*cached = (struct aio_cached){0};
+		*state = (struct aio_inline){0};
 		return;
 	}
-	if (++cached->misses < MISSES_MAX)
+	if (++state->misses < MISSES_MAX)
 		return;
-	if (cached->penalty == 0)
-		cached->penalty = PENALTY_MIN;
-	cached->skip = cached->penalty;
-	if (cached->penalty < PENALTY_MAX)
-		cached->penalty *= 2;
+	if (state->penalty == 0)
+		state->penalty = PENALTY_MIN;
+	assert(state->skip == 0 && state->penalty <= PENALTY_MAX);
+	state->skip = state->penalty;
+	if (state->penalty < PENALTY_MAX)
+		state->penalty *= 2;
 }
 
-static int64_t transfer(const struct tcmu_aio *aio, int flags)
+static int64_t aio_inline_transfer(const struct tcmu_aio *aio, int flags)
 {
 	int cnt = (int) aio_iov_cnt(aio);
 	off_t offset = (off_t) aio->offset;
@@ -69,19 +61,20 @@ static int64_t transfer(const struct tcmu_aio *aio, int flags)
 	return n < 0 ? -errno : n;
 }
 
-bool aio_inline_try(struct aio_engine *engine, const struct tcmu_aio *aio, int64_t *res)
+bool aio_inline_try(struct aio_inline *state, const struct tcmu_aio *aio, int64_t *res)
 {
 	if (aio->flags & TCMU_AIO_MEMORY) {
-		*res = transfer(aio, aio->flags & TCMU_AIO_DSYNC ? RWF_DSYNC : 0);
+		*res = aio_inline_transfer(aio, aio->flags & TCMU_AIO_DSYNC ? RWF_DSYNC : 0);
 		return *res >= 0;
 	}
-	*res = transfer(aio, RWF_NOWAIT);
-	learn(&engine->cached, *res >= 0);
+	*res = aio_inline_transfer(aio, RWF_NOWAIT);
+	aio_inline_learn(state, *res >= 0);
 	return *res >= 0;
 }
 
 bool aio_inline_spend(struct aio_batch *batch, int64_t bytes)
 {
+	assert(batch->calls < BATCH_CALLS);
 	batch->calls++;
 	batch->bytes += bytes > 0 ? (uint64_t) bytes : 0;
 	return batch->calls < BATCH_CALLS && batch->bytes < BATCH_BYTES;

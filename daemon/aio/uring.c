@@ -1,23 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * System calls by io_uring, from Linux 5.10 on.
- *
- * Every submission has exactly one completion: of a slot's request, of a slot's cancellation (at
- * most one at a time), of the poll for the threads. A slot is used again when all of its
- * completions have come: so a late cancellation never meets another request, and there are never
- * more completions than the ring has room for.
- *
- * The ring is made by one thread and used by another: it stays disabled until the first commit,
- * which makes that thread its only issuer. Completions that the kernel defers to the issuer are run
- * when it enters the kernel next, also out of a sleep in epoll_wait (which then returns, with
- * EINTR); a thread that does not enter it sees a flag instead. IORING_SETUP_DEFER_TASKRUN is not
- * asked for: its completions would wait for an io_uring_enter of ours.
- *
- * Calls without an opcode are made by threads of the engine's own, whose eventfd is polled by the
- * ring.
- */
-#include "aio/engine.h"
+/* See aio/uring.h. */
+#include "aio/uring.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -28,26 +13,31 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "aio/threads.h"
+#include "base/clock.h"
+
 #define CALL_THREADS_MAX 4u
 #define SUBMISSIONS_MAX  64u
 #define RETRIES_MAX      8u
 #define FEATURES         (IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE)
 
-/* What a completion belongs to: the slot's address, with the lowest bit for its cancellation; 0 for
- * the poll. */
+/* The user data of a completion: its slot's address, with the lowest bit for its cancellation; 0
+ * for the poll. */
 #define DATA_POLL   UINT64_C(0)
 #define DATA_CANCEL UINT64_C(1)
 
 struct aio_uring {
 	struct io_uring ring;
+	struct aio_threads *threads; /* for calls without opcode; NULL until needed */
+	const char *name;
 	bool disabled;      /* not enabled yet */
 	bool polling;       /* the threads' eventfd */
-	unsigned calls;     /* under way on the threads */
+	unsigned calls;     /* in flight on the threads */
 	unsigned in_kernel; /* submitted, and not completed */
 	int error;          /* the kernel does not take submissions any more: -errno */
 };
 
-/* From the best to what 5.10 has; a kernel that does not know a flag says EINVAL. */
+/* From the best to those of Linux 5.10; a kernel that does not know a flag returns EINVAL. */
 static const unsigned setups[] = {
 	IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
 		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_R_DISABLED,
@@ -61,29 +51,29 @@ static const int opcodes[] = {
 	IORING_OP_FALLOCATE, IORING_OP_ASYNC_CANCEL, IORING_OP_POLL_ADD,
 };
 
-static uint64_t slot_data(const struct aio_slot *slot)
+static uint64_t aio_uring_slot_data(const struct aio_slot *slot)
 {
 	return (uintptr_t) slot;
 }
 
-static struct aio_slot *data_slot(uint64_t data)
+static struct aio_slot *aio_uring_data_slot(uint64_t data)
 {
 	return (struct aio_slot *) (uintptr_t) (data & ~DATA_CANCEL);
 }
 
 /* ------- submissions ------- */
 
-/* The kernel has refused what is in the submission queue for good: it ends here, and nothing is
+/* The kernel has refused the submission queue for good: its requests end here, and nothing is
  * submitted again. */
-static void refuse(struct aio_engine *engine, int error)
+static void aio_uring_refuse(struct aio_uring *uring, int error)
 {
-	struct aio_uring *uring = engine->uring;
 	const struct io_uring_sq *sq = &uring->ring.sq;
 
+	assert(error < 0 && !uring->error);
 	uring->error = error;
 	for (unsigned i = sq->sqe_tail - io_uring_sq_ready(&uring->ring); i != sq->sqe_tail; i++) {
 		uint64_t data = sq->sqes[i & sq->ring_mask].user_data;
-		struct aio_slot *slot = data_slot(data);
+		struct aio_slot *slot = aio_uring_data_slot(data);
 
 		if (data == DATA_POLL) {
 			uring->polling = false;
@@ -91,41 +81,41 @@ static void refuse(struct aio_engine *engine, int error)
 		}
 		if (!(data & DATA_CANCEL))
 			aio_slot_end(slot, error);
+		assert(slot->cqes > 0);
 		if (--slot->cqes == 0)
 			aio_slot_put(slot);
 	}
 }
 
-/* The kernel could not find memory for a submission, and nothing of ours is under way that would
- * call us back. */
-static void wait_a_moment(void)
+/* The kernel has no memory for a submission, and no completion is to come that would let us try
+ * again. */
+static void aio_uring_wait_a_moment(void)
 {
-	struct timespec moment = {.tv_nsec = 1000000};
+	struct timespec moment = {.tv_nsec = CLOCK_NS_PER_MS};
 
 	(void) nanosleep(&moment, NULL);
 }
 
-static bool enable(struct aio_engine *engine)
+static bool aio_uring_enable(struct aio_uring *uring)
 {
-	struct aio_uring *uring = engine->uring;
 
 	if (!uring->disabled)
 		return true;
 	/* liburing 2.3 declares io_uring_enable_rings() and does not export it. */
 	if (syscall(SYS_io_uring_register, uring->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL,
 		    0) < 0) {
-		refuse(engine, -errno);
+		aio_uring_refuse(uring, -errno);
 		return false;
 	}
 	uring->disabled = false;
 	return true;
 }
 
-static void uring_commit(struct aio_engine *engine)
+static void aio_uring_commit(void *state)
 {
-	struct aio_uring *uring = engine->uring;
+	struct aio_uring *uring = state;
 
-	while (!uring->error && io_uring_sq_ready(&uring->ring) && enable(engine)) {
+	while (!uring->error && io_uring_sq_ready(&uring->ring) && aio_uring_enable(uring)) {
 		int r = io_uring_submit(&uring->ring);
 
 		if (r > 0) {
@@ -133,25 +123,25 @@ static void uring_commit(struct aio_engine *engine)
 		} else if (r == 0 || r == -EAGAIN || r == -EBUSY || r == -ENOMEM) {
 			if (uring->in_kernel)
 				return;
-			wait_a_moment();
+			aio_uring_wait_a_moment();
 		} else if (r != -EINTR) {
-			refuse(engine, r);
+			aio_uring_refuse(uring, r);
 		}
 	}
 }
 
 /* NULL: the kernel takes nothing at present. */
-static struct io_uring_sqe *get_sqe(struct aio_engine *engine)
+static struct io_uring_sqe *aio_uring_get_sqe(struct aio_uring *uring)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&engine->uring->ring);
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
 
 	if (sqe)
 		return sqe;
-	uring_commit(engine);
-	return engine->uring->error ? NULL : io_uring_get_sqe(&engine->uring->ring);
+	aio_uring_commit(uring);
+	return uring->error ? NULL : io_uring_get_sqe(&uring->ring);
 }
 
-static void prepare(struct io_uring_sqe *sqe, struct aio_slot *slot)
+static void aio_uring_prepare(struct io_uring_sqe *sqe, struct aio_slot *slot)
 {
 	const struct tcmu_aio *aio = slot->aio;
 	int rw_flags = aio->flags & TCMU_AIO_DSYNC ? RWF_DSYNC : 0;
@@ -177,22 +167,22 @@ static void prepare(struct io_uring_sqe *sqe, struct aio_slot *slot)
 	case TCMU_AIO_SEEK_HOLE:
 		break;
 	}
-	io_uring_sqe_set_data64(sqe, slot_data(slot));
+	io_uring_sqe_set_data64(sqe, aio_uring_slot_data(slot));
 }
 
-static bool submit(struct aio_slot *slot, unsigned sqe_flags)
+static bool aio_uring_submit(struct aio_uring *uring, struct aio_slot *slot, unsigned sqe_flags)
 {
-	struct io_uring_sqe *sqe = get_sqe(slot->engine);
+	struct io_uring_sqe *sqe = aio_uring_get_sqe(uring);
 
 	if (!sqe)
 		return false;
-	prepare(sqe, slot);
+	aio_uring_prepare(sqe, slot);
 	io_uring_sqe_set_flags(sqe, sqe_flags);
 	slot->cqes++;
 	return true;
 }
 
-static bool has_opcode(enum tcmu_aio_op op)
+static bool aio_uring_has_opcode(enum tcmu_aio_op op)
 {
 	return op == TCMU_AIO_READV || op == TCMU_AIO_WRITEV || op == TCMU_AIO_FDATASYNC ||
 		op == TCMU_AIO_FALLOCATE;
@@ -201,105 +191,113 @@ static bool has_opcode(enum tcmu_aio_op op)
 /* ------- calls by threads ------- */
 
 /* False: not now. */
-static bool poll_threads(struct aio_engine *engine)
+static bool aio_uring_poll_threads(struct aio_uring *uring)
 {
 	struct io_uring_sqe *sqe;
 
-	if (engine->uring->polling)
+	if (uring->polling)
 		return true;
-	sqe = get_sqe(engine);
+	sqe = aio_uring_get_sqe(uring);
 	if (!sqe)
 		return false;
-	io_uring_prep_poll_add(sqe, aio_threads_fd(engine->threads), POLLIN);
+	io_uring_prep_poll_add(sqe, aio_threads_fd(uring->threads), POLLIN);
 	io_uring_sqe_set_data64(sqe, DATA_POLL);
-	engine->uring->polling = true;
+	uring->polling = true;
 	return true;
 }
 
 /* False: not now. */
-static bool start_call(struct aio_slot *slot)
+static bool aio_uring_start_call(struct aio_uring *uring, struct aio_slot *slot)
 {
-	struct aio_engine *engine = slot->engine;
-	int r = engine->threads ? 0
-				: aio_threads_new(CALL_THREADS_MAX, engine->name, &engine->threads);
+	int r = uring->threads ? 0
+			       : aio_threads_new(CALL_THREADS_MAX, uring->name, &uring->threads);
 
 	if (r < 0) {
 		aio_slot_end(slot, r);
 		aio_slot_put(slot);
 		return true;
 	}
-	if (!poll_threads(engine))
+	if (!aio_uring_poll_threads(uring))
 		return false;
 	slot->by_thread = true;
-	engine->uring->calls++;
-	aio_threads_start(engine->threads, slot);
+	uring->calls++;
+	aio_threads_start(uring->threads, slot);
 	return true;
 }
 
-/* ------- as the engine's backend ------- */
+/* ------- as a backend ------- */
 
-static bool uring_start(struct aio_slot *slot)
+static bool aio_uring_start(void *state, struct aio_slot *slot)
 {
+	struct aio_uring *uring = state;
+
+	assert(slot->aio && slot->cqes == 0);
 	slot->by_thread = false;
 	slot->cancelled = false;
 	slot->retries = 0;
-	if (slot->engine->uring->error) {
-		aio_slot_end(slot, slot->engine->uring->error);
+	if (uring->error) {
+		aio_slot_end(slot, uring->error);
 		aio_slot_put(slot);
 		return true;
 	}
-	return has_opcode(slot->aio->op) ? submit(slot, 0) : start_call(slot);
+	return aio_uring_has_opcode(slot->aio->op) ? aio_uring_submit(uring, slot, 0)
+						   : aio_uring_start_call(uring, slot);
 }
 
-static void uring_cancel(struct aio_slot *slot)
+static void aio_uring_cancel(void *state, struct aio_slot *slot)
 {
-	struct aio_engine *engine = slot->engine;
+	struct aio_uring *uring = state;
 	struct io_uring_sqe *sqe;
 
+	assert(slot->aio);
 	if (slot->by_thread) {
-		if (aio_threads_cancel(slot))
-			engine->uring->calls--;
+		if (aio_threads_cancel(uring->threads, slot))
+			uring->calls--;
 		return;
 	}
 	slot->cancelled = true;
 	/* One cancellation at a time. Where there is no room for it, the request ends when it ends.
 	 */
-	if (slot->cqes > 1 || engine->uring->error || !(sqe = get_sqe(engine)))
+	if (slot->cqes > 1 || uring->error || !(sqe = aio_uring_get_sqe(uring)))
 		return;
-	io_uring_prep_cancel64(sqe, slot_data(slot), 0);
-	io_uring_sqe_set_data64(sqe, slot_data(slot) | DATA_CANCEL);
+	io_uring_prep_cancel64(sqe, aio_uring_slot_data(slot), 0);
+	io_uring_sqe_set_data64(sqe, aio_uring_slot_data(slot) | DATA_CANCEL);
 	slot->cqes++;
 }
 
-/* Some kernels let out what was meant to be tried again by themselves. */
-static bool try_again(struct aio_slot *slot, int res)
+/* Some kernels return an error that they should retry themselves. */
+static bool aio_uring_try_again(struct aio_uring *uring, struct aio_slot *slot, int res)
 {
 	if ((res != -EAGAIN && res != -EINTR) || slot->cancelled || slot->retries == RETRIES_MAX)
 		return false;
+	assert(slot->aio && slot->retries < RETRIES_MAX);
 	slot->retries++;
-	return submit(slot, IOSQE_ASYNC);
+	return aio_uring_submit(uring, slot, IOSQE_ASYNC);
 }
 
-static void on_completion(struct aio_engine *engine, uint64_t data, int res)
+static void aio_uring_on_completion(struct aio_uring *uring, uint64_t data, int res)
 {
-	struct aio_slot *slot = data_slot(data);
+	struct aio_slot *slot = aio_uring_data_slot(data);
 
-	engine->uring->in_kernel--;
+	assert(uring->in_kernel > 0);
+	uring->in_kernel--;
 	if (data == DATA_POLL) {
-		engine->uring->polling = false;
+		uring->polling = false;
 		return;
 	}
+	assert(slot->cqes > 0 && slot->cqes <= 2);
 	slot->cqes--;
-	if (!(data & DATA_CANCEL) && !try_again(slot, res))
+	if (!(data & DATA_CANCEL) && !aio_uring_try_again(uring, slot, res))
 		aio_slot_end(slot, slot->cancelled && res == -EINTR ? -ECANCELED : res);
 	if (slot->cqes == 0)
 		aio_slot_put(slot);
 }
 
-static void uring_harvest(struct aio_engine *engine)
+static void aio_uring_harvest(void *state)
 {
-	struct aio_uring *uring = engine->uring;
+	struct aio_uring *uring = state;
 	struct io_uring_cqe *cqe;
+	unsigned calls = 0;
 
 	/* Enters the kernel only if it has deferred completions to us. */
 	while (io_uring_peek_cqe(&uring->ring, &cqe) == 0) {
@@ -307,37 +305,42 @@ static void uring_harvest(struct aio_engine *engine)
 		int res = cqe->res;
 
 		io_uring_cqe_seen(&uring->ring, cqe);
-		on_completion(engine, data, res);
+		aio_uring_on_completion(uring, data, res);
 	}
-	if (engine->threads)
-		uring->calls -= aio_threads_harvest(engine->threads);
+	if (uring->threads)
+		calls = aio_threads_harvest(uring->threads);
+	assert(calls <= uring->calls);
+	uring->calls -= calls;
 	if (uring->calls && !uring->error)
-		(void) poll_threads(engine);
-	uring_commit(engine);
+		(void) aio_uring_poll_threads(uring);
+	aio_uring_commit(uring);
 }
 
-static bool uring_ready(const struct aio_engine *engine)
+static bool aio_uring_ready(const void *state)
 {
-	const struct io_uring *ring = &engine->uring->ring;
+	const struct io_uring *ring = &((const struct aio_uring *) state)->ring;
 
 	return io_uring_cq_ready(ring) ||
 		(IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_TASKRUN);
 }
 
-static void uring_free(struct aio_engine *engine)
+static void aio_uring_free(void *state)
 {
-	aio_threads_free(engine->threads);
-	io_uring_queue_exit(&engine->uring->ring);
-	free(engine->uring);
+	struct aio_uring *uring = state;
+
+	assert(uring->calls == 0);
+	aio_threads_free(uring->threads);
+	io_uring_queue_exit(&uring->ring);
+	free(uring);
 }
 
-static const struct aio_backend uring_backend = {
-	.start = uring_start,
-	.commit = uring_commit,
-	.cancel = uring_cancel,
-	.harvest = uring_harvest,
-	.ready = uring_ready,
-	.free = uring_free,
+const struct aio_backend aio_uring_backend = {
+	.start = aio_uring_start,
+	.commit = aio_uring_commit,
+	.cancel = aio_uring_cancel,
+	.harvest = aio_uring_harvest,
+	.ready = aio_uring_ready,
+	.free = aio_uring_free,
 };
 
 /* ------- the beginning ------- */
@@ -345,7 +348,7 @@ static const struct aio_backend uring_backend = {
 /* Submissions are handed over when their queue is full; the completions of all requests and of
  * their cancellations have room, and if that of the poll has none the kernel keeps it
  * (IORING_FEAT_NODROP). The two queues are resident memory of each device. */
-static int make_ring(struct aio_uring *uring, unsigned depth)
+static int aio_uring_make_ring(struct aio_uring *uring, unsigned depth)
 {
 	int r = -EINVAL;
 
@@ -363,7 +366,7 @@ static int make_ring(struct aio_uring *uring, unsigned depth)
 	return r == -EINVAL || r == -EPERM || r == -EACCES ? -ENOSYS : r;
 }
 
-static int check_ring(struct aio_uring *uring)
+static int aio_uring_check_ring(struct aio_uring *uring)
 {
 	struct io_uring_probe *probe;
 	int r = 0;
@@ -380,28 +383,31 @@ static int check_ring(struct aio_uring *uring)
 	return r;
 }
 
-int aio_uring_init(struct aio_engine *engine)
+int aio_uring_new(unsigned depth, const char *name, struct aio_uring **ret)
 {
 	struct aio_uring *uring = calloc(1, sizeof(*uring));
 	int r;
 
 	if (!uring)
 		return -ENOMEM;
-	r = make_ring(uring, engine->depth);
+	uring->name = name;
+	r = aio_uring_make_ring(uring, depth);
 	if (r < 0) {
 		free(uring);
 		return r;
 	}
-	r = check_ring(uring);
+	r = aio_uring_check_ring(uring);
 	if (r >= 0)
 		r = io_uring_ring_dontfork(&uring->ring);
 	if (r < 0) {
-		io_uring_queue_exit(&uring->ring);
-		free(uring);
+		aio_uring_free(uring);
 		return r;
 	}
-	engine->uring = uring;
-	engine->backend = &uring_backend;
-	engine->fd = uring->ring.ring_fd;
+	*ret = uring;
 	return 0;
+}
+
+int aio_uring_fd(const struct aio_uring *uring)
+{
+	return uring->ring.ring_fd;
 }

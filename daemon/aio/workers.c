@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pool. Everything is under one mutex that is never held while work runs.
+ * Everything is under one mutex that is never held while work runs.
  *
  * Each thread owns a slot from its start until it has been joined. A thread that ends for want of
- * work is joined by the next one that ends, or by whoever takes its slot, or by workers_free(): so
- * at most one that has ended is kept. Once the pool is being freed, slots change no more.
+ * work is joined by the next one that ends, by the next one that takes its slot, or by
+ * workers_free(): so at most one that has ended is kept. Once the pool is being freed, slots change
+ * no more.
  */
 #include "aio/workers.h"
 
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/thread.h"
 
 #define IDLE_MS   10000u
@@ -37,69 +39,61 @@ struct workers {
 	pthread_cond_t wake;
 	unsigned limit;
 	unsigned alive;
-	unsigned idle;   /* threads that wait, or have been woken and not yet taken work */
+	unsigned idle;   /* threads that wait, or were woken and have not yet taken work */
 	unsigned queued; /* length of the queue */
 	unsigned idle_ms;
 	bool ending;
-	struct work *first;
-	struct work **last;
+	struct list queue;
 	char name[NAME_SIZE];
 	struct worker workers[];
 };
 
-static void queue_add(struct workers *pool, struct work *work)
+/* Under the lock. NULL: there is no work. */
+static struct work *workers_take(struct workers *pool)
 {
-	work->next = NULL;
-	*pool->last = work;
-	pool->last = &work->next;
-	pool->queued++;
-}
+	struct list_node *node = list_take(&pool->queue);
 
-/* Unlinks what *link points at. */
-static struct work *queue_remove(struct workers *pool, struct work **link)
-{
-	struct work *work = *link;
-
-	*link = work->next;
-	if (pool->last == &work->next)
-		pool->last = link;
+	if (!node)
+		return NULL;
+	assert(pool->queued > 0);
 	pool->queued--;
-	work->next = NULL;
-	return work;
+	return container_of(node, struct work, node);
 }
 
-static void deadline_in(unsigned ms, struct timespec *deadline)
+static void worker_set_deadline(unsigned ms, struct timespec *deadline)
 {
 	clock_gettime(CLOCK_MONOTONIC, deadline);
 	deadline->tv_sec += ms / 1000;
-	deadline->tv_nsec += (long) (ms % 1000) * 1000000;
-	if (deadline->tv_nsec >= 1000000000) {
+	deadline->tv_nsec += (long) (ms % 1000 * CLOCK_NS_PER_MS);
+	if (deadline->tv_nsec >= (long) CLOCK_NS_PER_SEC) {
 		deadline->tv_sec++;
-		deadline->tv_nsec -= 1000000000;
+		deadline->tv_nsec -= (long) CLOCK_NS_PER_SEC;
 	}
 }
 
 /* Waits for work. NULL: the thread shall end. One idle thread always stays, also when all the
  * others are stuck. */
-static struct work *wait_for_work(struct workers *pool)
+static struct work *worker_wait(struct workers *pool)
 {
 	struct timespec deadline;
 	int r = 0;
 
-	deadline_in(pool->idle_ms, &deadline);
+	worker_set_deadline(pool->idle_ms, &deadline);
 	pool->idle++;
-	while (!pool->first && !pool->ending && (r != ETIMEDOUT || pool->idle == 1)) {
+	while (list_is_empty(&pool->queue) && !pool->ending &&
+	       (r != ETIMEDOUT || pool->idle == 1)) {
 		if (pool->idle == 1)
 			r = pthread_cond_wait(&pool->wake, &pool->lock);
 		else
 			r = pthread_cond_timedwait(&pool->wake, &pool->lock, &deadline);
 	}
+	assert(pool->idle > 0);
 	pool->idle--;
-	return pool->first ? queue_remove(pool, &pool->first) : NULL;
+	return workers_take(pool);
 }
 
 /* Takes the slot of a thread that has ended, for it to be joined outside of the lock. */
-static bool take_ended(struct workers *pool, pthread_t *thread)
+static bool worker_take_ended(struct workers *pool, pthread_t *thread)
 {
 	for (unsigned i = 0; i < pool->limit; i++) {
 		if (pool->workers[i].state != WORKER_ENDED)
@@ -122,13 +116,14 @@ static void *worker_main(void *arg)
 	thread_set_name(pool->name);
 	thread_set_io_flusher();
 	pthread_mutex_lock(&pool->lock);
-	while ((work = wait_for_work(pool))) {
+	while ((work = worker_wait(pool))) {
 		pthread_mutex_unlock(&pool->lock);
 		work->run(work);
 		pthread_mutex_lock(&pool->lock);
 	}
 	if (!pool->ending) {
-		join = take_ended(pool, &ended);
+		join = worker_take_ended(pool, &ended);
+		assert(self->state == WORKER_ALIVE && pool->alive > 0);
 		self->state = WORKER_ENDED;
 		pool->alive--;
 	}
@@ -139,7 +134,7 @@ static void *worker_main(void *arg)
 }
 
 /* Under the lock. There is a free slot. */
-static int start_worker(struct workers *pool)
+static int worker_start(struct workers *pool)
 {
 	struct worker *worker = pool->workers;
 	int r;
@@ -152,6 +147,7 @@ static int start_worker(struct workers *pool)
 		pthread_join(worker->thread, NULL);
 		worker->state = WORKER_NONE;
 	}
+	assert(worker < pool->workers + pool->limit && worker->state == WORKER_NONE);
 	worker->pool = pool;
 	r = thread_start(&worker->thread, worker_main, worker);
 	if (r < 0)
@@ -161,7 +157,7 @@ static int start_worker(struct workers *pool)
 	return 0;
 }
 
-static void init_wake(pthread_cond_t *wake)
+static void workers_init_wake(pthread_cond_t *wake)
 {
 	pthread_condattr_t attributes;
 
@@ -183,13 +179,13 @@ int workers_new(unsigned limit, const char *name, struct workers **workers)
 		return -ENOMEM;
 	pool->limit = limit;
 	pool->idle_ms = IDLE_MS;
-	pool->last = &pool->first;
+	list_init(&pool->queue);
 	(void) snprintf(pool->name, sizeof(pool->name), "%s", name);
 	pthread_mutex_init(&pool->lock, NULL);
-	init_wake(&pool->wake);
+	workers_init_wake(&pool->wake);
 
 	pthread_mutex_lock(&pool->lock);
-	r = start_worker(pool);
+	r = worker_start(pool);
 	pthread_mutex_unlock(&pool->lock);
 	if (r < 0) {
 		workers_free(pool);
@@ -204,7 +200,7 @@ void workers_free(struct workers *workers)
 	if (!workers)
 		return;
 	pthread_mutex_lock(&workers->lock);
-	assert(!workers->first);
+	assert(list_is_empty(&workers->queue) && workers->queued == 0 && !workers->ending);
 	workers->ending = true;
 	pthread_cond_broadcast(&workers->wake);
 	pthread_mutex_unlock(&workers->lock);
@@ -219,24 +215,27 @@ void workers_free(struct workers *workers)
 void workers_queue(struct workers *workers, struct work *work)
 {
 	pthread_mutex_lock(&workers->lock);
-	queue_add(workers, work);
+	assert(work->run && !workers->ending);
+	list_append(&workers->queue, &work->node);
+	workers->queued++;
 	if (workers->idle >= workers->queued || workers->alive == workers->limit)
 		pthread_cond_signal(&workers->wake);
 	else
-		(void) start_worker(workers);
+		(void) worker_start(workers);
 	pthread_mutex_unlock(&workers->lock);
 }
 
 int workers_cancel(struct workers *workers, struct work *work)
 {
-	struct work **link;
 	int r = -EBUSY;
 
 	pthread_mutex_lock(&workers->lock);
-	for (link = &workers->first; *link; link = &(*link)->next) {
-		if (*link != work)
+	list_for_each (node, &workers->queue) {
+		if (node != &work->node)
 			continue;
-		queue_remove(workers, link);
+		assert(workers->queued > 0);
+		list_remove(&workers->queue, node);
+		workers->queued--;
 		r = 0;
 		break;
 	}

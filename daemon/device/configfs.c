@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <tcmu/configfs.h>
+#include <tcmu/port-groups.h>
 
 #include "base/log.h"
 #include "base/reason.h"
@@ -124,14 +125,22 @@ void configfs_prepare(const struct tcmu_name *name)
 	configfs_create_directories();
 }
 
+/* A kernel before 4.19 has no actions. */
+static int configfs_act(const struct tcmu_name *name, const char *action, unsigned value)
+{
+	int r = tcmu_configfs_action(name, action, value);
+
+	return r == -ENOENT ? 0 : r;
+}
+
 int configfs_block(const struct tcmu_name *name, bool on)
 {
-	return tcmu_configfs_action(name, "block_dev", on);
+	return configfs_act(name, "block_dev", on);
 }
 
 int configfs_reset_ring(const struct tcmu_name *name)
 {
-	return tcmu_configfs_action(name, "reset_ring", 1);
+	return configfs_act(name, "reset_ring", 1);
 }
 
 /* ------- ports ------- */
@@ -212,17 +221,17 @@ static void ports_add_sharing(
 		return;
 	ports->shared = true;
 	ports->by_initiators |= (ports_access(group) & SCSI_ACCESS_EXPLICIT) != 0;
-	if (!ports->owner_group && after->ports > before->ports)
-		ports->owner_group = group->id;
+	if (!ports->host_group && after->ports > before->ports)
+		ports->host_group = group->id;
 }
 
 static void ports_read(const struct tcmu_name *name, struct scsi_ports *ports)
 {
 	struct tcmu_port_group *groups = NULL;
 	struct reach reach = {0};
-	int cnt = tcmu_configfs_port_groups(name, &groups);
+	int cnt = tcmu_port_groups_read(name, &groups);
 
-	ports->lu_group_known = tcmu_configfs_lu_group(name, &ports->lu_group) == 0;
+	ports->lu_group_known = tcmu_port_groups_lu_group(name, &ports->lu_group) == 0;
 	if (cnt < 0)
 		return;
 	for (int i = 0; i < cnt && ports->group_cnt < SCSI_PORT_GROUPS_MAX; i++) {
@@ -241,7 +250,7 @@ static void ports_read(const struct tcmu_name *name, struct scsi_ports *ports)
 int configfs_set_groups(const struct tcmu_name *name, const struct scsi_group_states *states)
 {
 	struct tcmu_port_group *groups = NULL;
-	int cnt = tcmu_configfs_port_groups(name, &groups);
+	int cnt = tcmu_port_groups_read(name, &groups);
 	int r = cnt < 0 ? cnt : 0;
 
 	for (unsigned i = 0; i < states->cnt && r >= 0; i++) {
@@ -249,7 +258,7 @@ int configfs_set_groups(const struct tcmu_name *name, const struct scsi_group_st
 
 		while (at < cnt && groups[at].id != states->to[i].id)
 			at++;
-		r = at < cnt ? tcmu_configfs_set_port_group(
+		r = at < cnt ? tcmu_port_groups_set_state(
 				       name, groups[at].name, states->to[i].state, true)
 			     : -ENODEV;
 	}

@@ -68,10 +68,10 @@ static void device_start_thread(struct device *device)
 		.host_device = &device->host_device,
 		.info = device->info,
 		.stats = device->stats,
-		.tell = log_scsi(),
-		.told = device_log_command,
+		.tracing = log_scsi(),
+		.trace = device_log_command,
 		.signal = device_signal,
-		.owner = device,
+		.userdata = device,
 	};
 	int r;
 

@@ -332,7 +332,7 @@ static bool lock_take_ports(struct device *device)
 		return false;
 	lock->shared = true;
 	lock->by_initiators = ports->by_initiators;
-	lock->group = ports->owner_group;
+	lock->group = ports->host_group;
 	if (!was_shared)
 		log_dev_info(
 			device_label(device),
@@ -361,7 +361,7 @@ void lock_begin(struct device *device, struct io_thread_setup *setup)
 	env_timer_disarm(&lock->pause.timer);
 	atomic_store(&device->backend_fenced, false);
 	permission = lock_permission_of(lock);
-	setup->access = permission.permission;
+	setup->permission = permission.permission;
 	setup->lu.not_ready = permission.not_ready;
 }
 

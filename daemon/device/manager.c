@@ -18,6 +18,7 @@
 
 #include <tcmu/module.h>
 
+#include "base/clock.h"
 #include "base/container-of.h"
 #include "base/log.h"
 #include "device/marks.h"
@@ -487,7 +488,7 @@ static int manager_step(sd_event_source *source, void *userdata)
 static void manager_check_health(struct env_timer *timer)
 {
 	struct manager *manager = container_of(timer, struct manager, health);
-	uint64_t now = stats_now();
+	uint64_t now = clock_now_ns();
 
 	for (unsigned i = 0; i < manager->devices->len; i++)
 		device_check_health(manager_at(manager, i), now);

@@ -9,43 +9,48 @@
 
 #include "base/memory.h"
 
-static size_t round_up(size_t value, size_t to)
+static size_t command_round_up(size_t value, size_t to)
 {
 	return (value + to - 1) / to * to;
 }
 
 struct command *command_at(const struct command_pool *pool, unsigned i)
 {
+	assert(i < pool->count);
 	return (struct command *) ((char *) pool->memory + (size_t) i * pool->stride);
 }
 
 int command_pool_init(
-	struct command_pool *pool, struct io_thread *thread, unsigned count, unsigned iov_max,
+	struct command_pool *pool, struct core *core, unsigned count, unsigned iov_max,
 	size_t priv_size)
 {
-	size_t iov_offset = round_up(sizeof(struct command), 64);
-	size_t priv_offset = round_up(iov_offset + 2 * (size_t) iov_max * sizeof(struct iovec), 64);
+	size_t iov_offset = command_round_up(sizeof(struct command), 64);
+	size_t priv_offset = command_round_up(
+		iov_offset + 2 * (size_t) iov_max * sizeof(struct iovec), 64);
 
+	assert(count && iov_max);
 	*pool = (struct command_pool){
-		.thread = thread,
-		.stride = round_up(priv_offset + priv_size, 64),
+		.core = core,
+		.stride = command_round_up(priv_offset + priv_size, 64),
 		.iov_offset = iov_offset,
 		.priv_offset = priv_offset,
 		.iov_max = iov_max,
 		.count = count,
 	};
+	list_init(&pool->free);
 	pool->memory = memory_map(pool->stride * count);
 	return pool->memory ? 0 : -ENOMEM;
 }
 
 /* The memory is zero until then. */
-static struct command *use_next(struct command_pool *pool)
+static struct command *command_use_next(struct command_pool *pool)
 {
 	struct command *command = command_at(pool, pool->used);
 	char *slot = (char *) command;
 
+	assert(command->where == COMMAND_FREE && !command->core);
 	pool->used++;
-	command->thread = pool->thread;
+	command->core = pool->core;
 	command->iov = (struct iovec *) (slot + pool->iov_offset);
 	command->io_iov = command->iov + pool->iov_max;
 	command->iov_max = pool->iov_max;
@@ -53,86 +58,84 @@ static struct command *use_next(struct command_pool *pool)
 	return command;
 }
 
-static bool iov_is_own(const struct command_pool *pool, const struct command *command)
-{
-	const char *slot = (const char *) command;
-	const char *iov = (const char *) command->iov;
-
-	return iov >= slot && iov < slot + pool->stride;
-}
-
 /* ------- buffers ------- */
 
-#define BOUNCE_ALIGN 4096u
-#define BOUNCE_KEPT  4u /* of each class */
-#define BOUNCE_NONE  BOUNCE_CLASSES
+#define BUFFER_ALIGN 4096u
+#define BUFFERS_KEPT 4u /* of each class */
+#define BUFFER_NONE  COMMAND_BUFFER_CLASSES
 
 /* In the page before the buffer. */
-struct bounce_free {
-	struct bounce_free *next;
+struct command_buffer {
+	struct command_buffer *next;
 	unsigned class;
 };
 
-static size_t class_size(unsigned class)
+static size_t command_buffer_size(unsigned class)
 {
-	return ((size_t) 4096 << (2 * class)) + BOUNCE_ALIGN;
+	assert(class < COMMAND_BUFFER_CLASSES);
+	return ((size_t) 4096 << (2 * class)) + BUFFER_ALIGN;
 }
 
-/* The smallest that will do. BOUNCE_NONE: there is none, it is allocated and freed as it is. */
-static unsigned class_of(uint64_t length)
+/* The smallest that will do. BUFFER_NONE: there is none, the buffer is allocated and freed as it
+ * is. */
+static unsigned command_buffer_class(uint64_t length)
 {
 	unsigned class = 0;
 
-	while (class < BOUNCE_CLASSES && class_size(class) < length)
+	while (class < COMMAND_BUFFER_CLASSES && command_buffer_size(class) < length)
 		class ++;
 	return class;
 }
 
-void *bounce_alloc(struct command_pool *pool, uint64_t length)
+bool command_alloc_bounce(struct command *command, uint64_t length)
 {
-	unsigned class = class_of(length);
-	struct bounce_class *kept = &pool->bounces[class];
-	struct bounce_free *head;
+	struct command_pool *pool = command->core->pool;
+	unsigned class = command_buffer_class(length);
+	struct command_buffer *head;
 
-	if (class != BOUNCE_NONE && kept->first) {
-		head = kept->first;
-		kept->first = head->next;
-		kept->kept--;
+	assert(!command->bounce && command->where != COMMAND_FREE);
+	if (class != BUFFER_NONE && pool->buffers[class].first) {
+		head = pool->buffers[class].first;
+		assert(head->class == class && pool->buffers[class].kept > 0);
+		pool->buffers[class].first = head->next;
+		pool->buffers[class].kept--;
 	} else {
-		size_t size = class == BOUNCE_NONE ? round_up(length, BOUNCE_ALIGN)
-						   : class_size(class);
+		size_t size = class == BUFFER_NONE ? command_round_up(length, BUFFER_ALIGN)
+						   : command_buffer_size(class);
 
-		head = aligned_alloc(BOUNCE_ALIGN, BOUNCE_ALIGN + size);
+		head = aligned_alloc(BUFFER_ALIGN, BUFFER_ALIGN + size);
 		if (!head)
-			return NULL;
+			return false;
 		head->class = class;
 	}
-	return (char *) head + BOUNCE_ALIGN;
+	command->bounce = (uint8_t *) head + BUFFER_ALIGN;
+	return true;
 }
 
-void bounce_free_buffer(struct command_pool *pool, void *bounce)
+static void command_free_bounce(struct command_pool *pool, struct command *command)
 {
-	struct bounce_free *head;
+	struct command_buffer *head = (struct command_buffer *) (command->bounce - BUFFER_ALIGN);
 
-	if (!bounce)
-		return;
-	head = (struct bounce_free *) ((char *) bounce - BOUNCE_ALIGN);
-	if (head->class == BOUNCE_NONE || pool->bounces[head->class].kept == BOUNCE_KEPT) {
+	assert(head->class <= BUFFER_NONE);
+	command->bounce = NULL;
+	command->bounce_length = 0;
+	if (head->class == BUFFER_NONE || pool->buffers[head->class].kept == BUFFERS_KEPT) {
 		free(head);
 		return;
 	}
-	head->next = pool->bounces[head->class].first;
-	pool->bounces[head->class].first = head;
-	pool->bounces[head->class].kept++;
+	head->next = pool->buffers[head->class].first;
+	pool->buffers[head->class].first = head;
+	pool->buffers[head->class].kept++;
 }
 
-static void bounces_free(struct command_pool *pool)
+static void command_free_buffers(struct command_pool *pool)
 {
-	for (unsigned class = 0; class < BOUNCE_CLASSES; class ++) {
-		struct bounce_free *head;
+	for (unsigned class = 0; class < COMMAND_BUFFER_CLASSES; class ++) {
+		struct command_buffer *head;
 
-		while ((head = pool->bounces[class].first)) {
-			pool->bounces[class].first = head->next;
+		assert(pool->buffers[class].kept <= BUFFERS_KEPT);
+		while ((head = pool->buffers[class].first)) {
+			pool->buffers[class].first = head->next;
 			free(head);
 		}
 	}
@@ -140,75 +143,156 @@ static void bounces_free(struct command_pool *pool)
 
 /* ------- slots ------- */
 
+static bool command_iov_is_usual(const struct command *command, const struct command_pool *pool)
+{
+	return (const char *) command->iov == (const char *) command + pool->iov_offset;
+}
+
 void command_pool_destroy(struct command_pool *pool)
 {
 	if (!pool->memory)
 		return;
-	assert(pool->in_use == 0);
+	assert(pool->in_use == 0 && pool->internal == 0);
 	for (unsigned i = 0; i < pool->used; i++) {
 		struct command *command = command_at(pool, i);
 
-		if (!iov_is_own(pool, command))
+		assert(command->where == COMMAND_FREE);
+		if (!command_iov_is_usual(command, pool))
 			free(command->iov);
 	}
-	bounces_free(pool);
+	command_free_buffers(pool);
 	memory_unmap(pool->memory, pool->stride * pool->count);
 	*pool = (struct command_pool){0};
 }
 
-struct command *command_get(struct command_pool *pool)
+struct command *command_get(struct command_pool *pool, bool internal)
 {
-	struct command *command = pool->free;
+	struct list_node *node = list_take(&pool->free);
+	struct command *command;
 
-	if (command)
-		pool->free = command->next;
+	if (node)
+		command = container_of(node, struct command, node);
 	else if (pool->used < pool->count)
-		command = use_next(pool);
+		command = command_use_next(pool);
 	else
 		return NULL;
+	assert(command->where == COMMAND_FREE && !command->aborted);
+	command->where = COMMAND_HELD;
 	pool->in_use++;
-	command->next = NULL;
-	command->status = SCSI_GOOD;
-	command->has_read_len = false;
-	command->step = NULL;
-	command->extent = 0;
-	command->done = 0;
-	command->in_use = true;
-	command->internal = false;
-	command->xcopy = NULL;
-	command->request = NULL;
+	if (internal) {
+		command->internal = true;
+		command->data_length = 0;
+		command->io_error = 0;
+		pool->internal++;
+	}
+	return command;
+}
+
+void command_put_unused(struct command_pool *pool, struct command *command)
+{
+	assert(command->where == COMMAND_HELD && !command->internal);
+	command->where = COMMAND_FREE;
+	list_push(&pool->free, &command->node);
+	pool->in_use--;
+}
+
+/* A free slot is reset, as memory is that was never used. */
+void command_put(struct command_pool *pool, struct command *command)
+{
+	assert(command->where == COMMAND_HELD && pool->in_use > 0);
+	assert(pool->internal >= command->internal);
+	if (command->bounce)
+		command_free_bounce(pool, command);
+	pool->in_use--;
+	pool->internal -= command->internal;
+	command->where = COMMAND_FREE;
+	command->iov_cnt = 0;
+	command->read_len = 0;
 	command->answer_length = 0;
+	command->has_read_len = false;
+	command->status = SCSI_GOOD;
+	command->internal = false;
 	command->started = false;
 	command->exclusive = false;
 	command->writes_range = false;
 	command->aborted = false;
-	atomic_store_explicit(&command->phase, IO_IDLE, memory_order_relaxed);
-	return command;
-}
-
-void command_put(struct command_pool *pool, struct command *command)
-{
-	assert(command->in_use);
-	bounce_free_buffer(pool, command->bounce);
-	command->bounce = NULL;
-	command->bounce_length = 0;
-	command->in_use = false;
-	command->next = pool->free;
-	pool->free = command;
-	pool->in_use--;
+	command->begin = NULL;
+	command->cancel = NULL;
+	command->finished = NULL;
+	command->context = NULL;
+	command->done = 0;
+	command->extent = 0;
+	list_push(&pool->free, &command->node);
 }
 
 int command_grow_iov(struct command *command, uint32_t iov_max)
 {
 	struct iovec *iov = calloc(2 * (size_t) iov_max, sizeof(*iov));
-	size_t slot_end = (size_t) command->io.priv;
 
+	assert(command->where == COMMAND_HELD && iov_max > command->iov_max);
 	if (!iov)
 		return -ENOMEM;
-	if ((size_t) command->iov < (size_t) command || (size_t) command->iov >= slot_end)
+	if (!command_iov_is_usual(command, command->core->pool))
 		free(command->iov);
 	command->iov = iov;
 	command->io_iov = iov + iov_max;
 	command->iov_max = iov_max;
 	return 0;
+}
+
+/* ------- its way ------- */
+
+void command_ready(struct command *command)
+{
+	assert(command->where == COMMAND_HELD && command->begin);
+	command->where = COMMAND_READY;
+	list_append(&command->core->ready, &command->node);
+}
+
+void command_end(struct command *command, uint8_t status, const struct scsi_sense *sense)
+{
+	assert(core_current == command->core && command->where == COMMAND_HELD);
+	assert(atomic_load_explicit(&command->phase, memory_order_relaxed) == COMMAND_IDLE);
+	command->status = command->aborted ? SCSI_TASK_ABORTED : status;
+	if (status == SCSI_CHECK_CONDITION && sense)
+		scsi_sense_encode(&command->core->lu, sense, command->sense);
+	command->where = COMMAND_ENDED;
+	list_append(&command->core->ended, &command->node);
+}
+
+/* Whether an operator is to see the error: not where the initiator tries again, nor a miscompare.
+ */
+static bool command_error_counts(int error, const struct scsi_result *result)
+{
+	return error == -ETIMEDOUT || (result->status == SCSI_CHECK_CONDITION && error != -EILSEQ);
+}
+
+void command_end_failed_at(struct command *command, int error, uint64_t lba, uint64_t offset)
+{
+	struct scsi_result result = {.status = SCSI_CHECK_CONDITION};
+
+	assert(error);
+	scsi_io_error(&command->plan, error, lba, offset, &result);
+	if (command_error_counts(error, &result))
+		stats_failed(command->core->setup.stats, command->cdb, -error, lba, &result.sense);
+	command_end(command, result.status, &result.sense);
+}
+
+void command_end_failed(struct command *command, int error)
+{
+	assert(command->core->lu.block_size);
+	command_end_failed_at(command, error, command->io.result / command->core->lu.block_size, 0);
+}
+
+/* The kernel takes a length of 0 for all of the buffer: so then there must be no foreign bytes in
+ * it. */
+void command_copy_in(struct command *command, const uint8_t *data, uint32_t len)
+{
+	assert(command->core->ring_locked);
+	if (len == 0) {
+		iov_zero(command->iov, command->iov_cnt);
+		return;
+	}
+	command->has_read_len = true;
+	command->read_len = (uint32_t) iov_copy_to(command->iov, command->iov_cnt, data, len);
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A command slot: one SCSI command from its fetch to its completion, with the one backend request
- * it has under way.
+ * that it has in flight.
  *
- * The memory of all slots is there when the device's thread starts, and is touched when a slot is
- * used for the first time. They are used last-in first-out, so that an idle device touches few of
- * them. A slot belongs to the device's thread, but for the time between submit and completion of
- * its io: then only `completion` may be touched from outside, once.
+ * The memory of all slots is mapped when the I/O thread starts, and is touched when a slot is used
+ * for the first time. They are used last in, first out, so that an idle device touches few of them.
+ * A slot belongs to the I/O thread. While its request is with the handler, another thread may
+ * complete it once, and touches only `phase`, `io_error` and `completed_node`; `flight` may be read
+ * by any thread.
  */
 #pragma once
 
@@ -19,21 +20,39 @@
 #include <tcmu/ring.h>
 
 #include "aio/workers.h"
+#include "base/list.h"
+#include "base/mpsc.h"
+#include "io/core.h"
 #include "io/stats.h"
 
-struct io_thread;
-
 /* Where a request to the backend stands; the guard against completing one twice. */
-enum io_phase {
-	IO_IDLE,
-	IO_SUBMITTED,
-	IO_COMPLETED,
+enum command_phase {
+	COMMAND_IDLE,      /* no request */
+	COMMAND_SUBMITTED, /* with the handler */
+	COMMAND_COMPLETED, /* completed, and not yet reaped by the I/O thread */
 };
 
+/* The one list that a command is on. */
+enum command_where {
+	COMMAND_FREE,
+	COMMAND_HELD, /* on none: it is being decided, has a request in flight, or an operation
+			 waits with it */
+	COMMAND_READY,
+	COMMAND_BLOCKED,
+	COMMAND_PENDING,
+	COMMAND_ENDED,
+};
+
+struct command;
+
+/* Continues a command whose request has ended. error: 0 or -errno. */
+typedef void command_step(struct command *command, int error);
+
 struct command {
-	struct io_thread *thread;
-	struct command *next; /* of the list it is on: free, ready, parked, blocked, ended */
-	struct command *finished_next; /* of the list of completed ios, pushed from any thread */
+	struct core *core;
+	struct list_node node; /* see where */
+	enum command_where where;
+	struct mpsc_node completed_node; /* of the completed requests, pushed by any thread */
 
 	/* as fetched */
 	uint16_t cmd_id;
@@ -46,90 +65,126 @@ struct command {
 	struct stats_flight flight;
 
 	/* the answer */
-	uint8_t status;
-	bool has_read_len;
-	uint32_t read_len;
 	uint8_t sense[TCMU_SENSE_MAX];
+	uint32_t read_len;
+	uint32_t answer_length; /* bytes of bounce that are data-in, copied at completion */
+	bool has_read_len;
+	uint8_t status;
 
-	/* the plan and how far it is */
-	struct scsi_plan plan;
-	void (*step)(struct command *command, int error); /* called when io has ended */
-	unsigned extent; /* of the plan: which extent, or which pass, is under way */
-	uint64_t done;   /* bytes of the plan that are done */
-	uint8_t *bounce; /* private copy of data, or NULL; goes back to the pool with the command */
-	uint64_t bounce_length;
-	uint32_t answer_length;        /* bytes of bounce that are data-in, copied at completion */
-	struct xcopy *xcopy;           /* whose end it waits for, or NULL */
-	struct xcopy_request *request; /* that it carries out for another command, or NULL */
-	bool in_use;
+	/* its state */
 	bool internal;     /* not the kernel's: nobody is answered when it ends */
-	bool started;      /* its plan is under way */
-	bool exclusive;    /* no other write to its range may be under way */
+	bool started;      /* its plan is in flight */
+	bool exclusive;    /* no other write to its range may be in flight */
 	bool writes_range; /* changes the blocks of its plan */
 	bool aborted;      /* a task management function wants it to end */
+
+	/* How the layers above are called; each may be NULL. */
+	command_step *step;                     /* the request has ended */
+	void (*begin)(struct command *command); /* starts the plan, outside of the ring lock */
+	void (*cancel)(
+		struct command *command); /* it is to end soon; only while it is COMMAND_HELD */
+	void (*finished)(
+		struct command *command); /* the slot is about to be freed; under the ring lock */
+	void *context;                    /* theirs */
+
+	/* the plan and how far it is */
+	uint64_t done;       /* bytes of the plan that are done */
+	unsigned extent;     /* the extent or the pass of the plan that is in flight */
+	uint32_t block_size; /* bytes */
+	uint64_t offset;     /* of the plan's range, bytes */
+	uint64_t length;     /* of the plan's range, bytes */
+	uint8_t *bounce;     /* private copy of data, or NULL; freed with the command */
+	uint64_t bounce_length;
+	struct scsi_plan plan;
 
 	/* the request to the backend */
 	struct tcmu_io io;
 	struct iovec *io_iov; /* io.iov: the handler may change these */
-	_Atomic(enum io_phase) phase;
-	int io_error;
-	struct work work; /* for handlers that may block */
+	_Atomic(enum command_phase) phase;
+	int io_error;     /* of the last request, 0 or -errno */
+	struct work work; /* for handlers that block */
 };
 
-static inline struct command *command_of_io(struct tcmu_io *io)
-{
-	return (struct command *) ((char *) io - offsetof(struct command, io));
-}
+/* A free buffer that is kept for the next command that needs one. */
+struct command_buffer;
 
-/* A buffer that is in nobody's use, kept for the next who needs one. The size is that of all kept
- * ones of its class. */
-struct bounce_class {
-	struct bounce_free *first;
+/* The free buffers of one size. */
+struct command_buffer_class {
+	struct command_buffer *first;
 	unsigned kept;
 };
 
-#define BOUNCE_CLASSES 5 /* 4 KiB, 16 KiB, 64 KiB, 256 KiB, 1 MiB and a page more */
+#define COMMAND_BUFFER_CLASSES 5 /* 4 KiB, 16 KiB, 64 KiB, 256 KiB, 1 MiB and a page more */
 
 /* The slots of one device. */
 struct command_pool {
 	void *memory;
-	struct io_thread *thread;
+	struct core *core;
 	size_t stride;
 	size_t iov_offset;
 	size_t priv_offset;
 	unsigned iov_max;
 	unsigned count;
 	unsigned used; /* slots that have been used; the others' memory is untouched */
-	struct command *free;
+	struct list free;
 	unsigned in_use;
-	struct bounce_class bounces[BOUNCE_CLASSES];
+	unsigned internal; /* of these, how many are not the kernel's */
+	struct command_buffer_class buffers[COMMAND_BUFFER_CLASSES];
 };
 
-/* priv_size: bytes at io.priv; iov_max: iovecs that a command usually needs at most. -ENOMEM. */
+/* priv_size: bytes at io.priv; iov_max: iovecs that a command usually needs at most. -ENOMEM. Any
+ * thread. */
 int command_pool_init(
-	struct command_pool *pool, struct io_thread *thread, unsigned count, unsigned iov_max,
+	struct command_pool *pool, struct core *core, unsigned count, unsigned iov_max,
 	size_t priv_size);
+
+/* No slot may be in use. Takes a pool of zeros. Any thread. */
 void command_pool_destroy(struct command_pool *pool);
 
-/* NULL: all are in use. */
-struct command *command_get(struct command_pool *pool);
+/* A slot for a command of the kernel, or (internal) for one that carries out a part of another. It
+ * is COMMAND_HELD, and everything but the fetched members is reset. NULL: all are in use. */
+struct command *command_get(struct command_pool *pool, bool internal);
+
+/* Gives a slot back that command_get() has returned for a command of the kernel, and that was not
+ * used. */
+void command_put_unused(struct command_pool *pool, struct command *command);
+
+/* Gives a slot back that is on no list. */
 void command_put(struct command_pool *pool, struct command *command);
 
-/* Whether command_get() will give one. */
+/* Whether command_get() will return one. */
 static inline bool command_available(const struct command_pool *pool)
 {
-	return pool->free || pool->used < pool->count;
+	return pool->in_use < pool->count;
 }
 
-/* The i-th slot of the used ones, in use now or not. */
+/* The i-th slot, below pool->count. Only those below pool->used have been in use; of the others
+ * only `flight` may be read. */
 struct command *command_at(const struct command_pool *pool, unsigned i);
 
-/* A buffer of so many bytes, page aligned, so that direct I/O can use it. From what is kept, as far
- * as sizes are usual. NULL: no memory. The device's thread; so is bounce_free_buffer(), which takes
- * NULL.
- */
-void *bounce_alloc(struct command_pool *pool, uint64_t length);
-void bounce_free_buffer(struct command_pool *pool, void *bounce);
-
-/* Gives the slot room for more iovecs than usual. -ENOMEM. */
+/* Gives the slot room for more iovecs than usual. -ENOMEM: it is as it was. */
 int command_grow_iov(struct command *command, uint32_t iov_max);
+
+/* A buffer of length bytes at command->bounce, page aligned, so that direct I/O can use it; the
+ * command has none yet. From the kept ones, as far as sizes are usual. False: no memory. */
+bool command_alloc_bounce(struct command *command, uint64_t length);
+
+/* ------- its way; all of them on the I/O thread ------- */
+
+/* The command is decided: it is to be started. */
+void command_ready(struct command *command);
+
+/* Sets the answer; the command is to be completed to the kernel. sense: for SCSI_CHECK_CONDITION,
+ * else NULL. */
+void command_end(struct command *command, uint8_t status, const struct scsi_sense *sense);
+
+/* The command ends with the sense for error (-errno), reported as of the block at which its request
+ * failed. */
+void command_end_failed(struct command *command, int error);
+
+/* The same for a block. offset: for a miscompare (-EILSEQ), of the first byte in the data-out that
+ * differs. */
+void command_end_failed_at(struct command *command, int error, uint64_t lba, uint64_t offset);
+
+/* Copies len bytes to the data-in of a command, as far as there is room. Under the ring lock. */
+void command_copy_in(struct command *command, const uint8_t *data, uint32_t len);

@@ -1,115 +1,78 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What other threads tell the device's thread to do: put down under `control_lock`, and taken by it
- * in its next turn (take_orders() in io/thread.c, permission_take_requests() in io/permission.c),
- * for which it is woken.
- */
-#include "io/thread-private.h"
+/* See io/control.h. */
+#include "io/control.h"
 
-#include "io/xcopy-peer.h"
+#include <assert.h>
 
-static struct control_requests *begin_orders(struct io_thread *thread)
+void control_init(struct control *control, struct wait *wait)
 {
-	pthread_mutex_lock(&thread->control_lock);
-	return &thread->control;
+	assert(wait && !control->request.changes);
+	control->wait = wait;
+	pthread_mutex_init(&control->lock, NULL);
 }
 
-static void give_orders(struct io_thread *thread)
+void control_destroy(struct control *control)
 {
-	atomic_store(&thread->has_control, true);
-	pthread_mutex_unlock(&thread->control_lock);
-	io_thread_leave_cpu(thread);
-	io_thread_wake(thread);
+	assert(control->wait);
+	pthread_mutex_destroy(&control->lock);
 }
 
-void io_thread_drain(struct io_thread *thread, bool cancel)
+/* Under the lock. */
+static void control_merge(struct control *control, const struct control_request *request)
 {
-	struct control_requests *requests = begin_orders(thread);
+	struct control_request *into = &control->request;
 
-	requests->drain = true;
-	requests->cancel |= cancel;
-	give_orders(thread);
-	xcopy_peer_close(thread->peer);
+	into->changes |= request->changes;
+	if (request->changes & CONTROL_PERMISSION) {
+		into->permission = request->permission;
+		into->not_ready = request->not_ready;
+		into->generation = ++control->permission_generation;
+	}
+	if (request->changes & CONTROL_BACKEND)
+		into->backend = request->backend;
+	if (request->changes & (CONTROL_BACKEND | CONTROL_SIZE))
+		into->info = request->info;
+	if (request->changes & CONTROL_SIZE)
+		into->size = request->size;
+	if (request->changes & CONTROL_WRITE_CACHE)
+		into->write_cache = request->write_cache;
+	if (request->changes & CONTROL_LU_INFO)
+		into->lu_info = request->lu_info;
+	if (request->changes & CONTROL_LIMITS)
+		into->limits = request->limits;
+	if (request->changes & CONTROL_DEFERRED_DONE)
+		into->deferred_error = request->deferred_error;
 }
 
-void io_thread_fail(struct io_thread *thread)
+void control_post(struct control *control, const struct control_request *request)
 {
-	begin_orders(thread)->fail = true;
-	give_orders(thread);
+	assert(request->changes);
+	assert(!(request->changes & CONTROL_CANCEL) || (request->changes & CONTROL_DRAIN));
+	pthread_mutex_lock(&control->lock);
+	control_merge(control, request);
+	atomic_store(&control->pending, true);
+	pthread_mutex_unlock(&control->lock);
+	wait_interrupt(control->wait);
 }
 
-void io_thread_set_lu_info(struct io_thread *thread, const struct scsi_lu_info *identity)
+bool control_take(struct control *control, struct control_request *request)
 {
-	struct control_requests *requests = begin_orders(thread);
-
-	requests->lu_info_set = true;
-	requests->identity = *identity;
-	give_orders(thread);
+	if (!atomic_load(&control->pending) || !atomic_exchange(&control->pending, false))
+		return false;
+	pthread_mutex_lock(&control->lock);
+	*request = control->request;
+	control->request.changes = 0;
+	pthread_mutex_unlock(&control->lock);
+	assert(!(request->changes & ~(2 * CONTROL_DEFERRED_DONE - 1)));
+	return request->changes;
 }
 
-void io_thread_deferred_done(struct io_thread *thread, int error)
+unsigned control_permission_generation(struct control *control)
 {
-	struct control_requests *requests = begin_orders(thread);
+	unsigned generation;
 
-	requests->deferred_done = true;
-	requests->deferred_error = error;
-	give_orders(thread);
-}
-
-void io_thread_set_size(
-	struct io_thread *thread, uint64_t size, const struct tcmu_backend_info *info)
-{
-	struct control_requests *requests = begin_orders(thread);
-
-	requests->size_set = true;
-	requests->size = size;
-	requests->info = *info;
-	give_orders(thread);
-}
-
-void io_thread_set_write_cache(struct io_thread *thread, bool on)
-{
-	struct control_requests *requests = begin_orders(thread);
-
-	requests->write_cache_set = true;
-	requests->write_cache = on;
-	give_orders(thread);
-}
-
-void io_thread_set_limits(struct io_thread *thread, const struct rate_limits *limits)
-{
-	struct control_requests *requests = begin_orders(thread);
-
-	requests->limits_set = true;
-	requests->limits = *limits;
-	give_orders(thread);
-}
-
-void io_thread_set_permission(
-	struct io_thread *thread, enum io_permission access, uint8_t not_ready)
-{
-	struct control_requests *requests = begin_orders(thread);
-
-	requests->permission_set = true;
-	requests->access = access;
-	requests->not_ready = not_ready;
-	requests->permission_generation = ++thread->permission_generations;
-	give_orders(thread);
-}
-
-void io_thread_set_backend(
-	struct io_thread *thread, void *backend, const struct tcmu_backend_info *info)
-{
-	struct control_requests *requests = begin_orders(thread);
-
-	requests->backend_set = true;
-	requests->backend = backend;
-	requests->backend_info = *info;
-	give_orders(thread);
-}
-
-/* IO_SIGNAL_RING_IDLE is not signalled yet. */
-void io_thread_reattach(struct io_thread *thread)
-{
-	(void) thread;
+	pthread_mutex_lock(&control->lock);
+	generation = control->permission_generation;
+	pthread_mutex_unlock(&control->lock);
+	return generation;
 }

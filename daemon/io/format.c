@@ -1,184 +1,196 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * FORMAT UNIT and SANITIZE: operations that overwrite the whole medium and take as long as that
- * takes.
- *
- * An operation has a slot of its own, which the kernel knows nothing of. Thus it goes on when the
- * command that asked for it has been answered (IMMED) or aborted, and when the kernel's ring is
- * reset. It is exclusive: whatever writes waits for its turn before it or is refused by the SCSI
- * code while it is under way.
- *
- * It ends early when the loop does, for a device that is deleted is not to wait for it. The owner
- * is told of what is under way or has failed, so that the next loop knows it.
- *
- * Everything runs on the device's thread.
- */
-#include "io/exec.h"
+/* See io/format.h. */
+#include "io/format.h"
 
+#include <assert.h>
 #include <errno.h>
 
-#define ZEROES_MAX (UINT64_C(16) * 1024 * 1024) /* at once: so often there is progress */
+#include "io/exec.h"
+#include "io/submit.h"
 
-static void tell(struct io_thread *thread, unsigned erasure)
+#define ZEROES_MAX (UINT64_C(16) * 1024 * 1024) /* bytes at once: so often the progress changes */
+
+void format_init(struct format *format, struct core *core)
 {
-	if (atomic_exchange(&thread->format_state, erasure) != erasure)
-		thread->setup.signal(thread->setup.owner, IO_SIGNAL_FORMAT);
+	assert(!format->operation && !format->waiter);
+	format->core = core;
 }
 
-void format_report(struct io_thread *thread)
+void format_report(struct format *format)
 {
-	const struct scsi_lu *lu = &thread->lu;
-	unsigned erasure = 0;
+	const struct scsi_lu *lu = &format->core->lu;
+	unsigned state = 0;
 
+	assert(!format->waiter || format->operation);
 	if (lu->long_operation == SCSI_LONG_FORMAT || lu->format_failed)
-		erasure |= FORMAT_STATE_FORMAT;
+		state |= FORMAT_STATE_FORMAT;
 	if (lu->long_operation == SCSI_LONG_SANITIZE || lu->sanitize_failed)
-		erasure |= FORMAT_STATE_SANITIZE | (lu->sanitize_exit ? FORMAT_STATE_EXIT : 0);
-	if (erasure != atomic_load_explicit(&thread->format_state, memory_order_relaxed))
-		tell(thread, erasure);
-}
-
-unsigned io_thread_format_state(const struct io_thread *thread)
-{
-	return atomic_load(&thread->format_state);
+		state |= FORMAT_STATE_SANITIZE | (lu->sanitize_exit ? FORMAT_STATE_EXIT : 0);
+	if (state == atomic_load_explicit(&format->state, memory_order_relaxed))
+		return;
+	atomic_store(&format->state, state);
+	core_signal(format->core, IO_SIGNAL_FORMAT);
 }
 
 /* ------- the end ------- */
 
-void format_leave(struct command *waiter)
+/* The waiter was aborted, or the service ends; the operation goes on without it. */
+static void format_cancel_waiter(struct command *waiter)
 {
-	waiter->thread->format_waiter = NULL;
+	struct format *format = waiter->context;
+
+	assert(format->waiter == waiter);
+	format->waiter = NULL;
 	command_end(waiter, SCSI_TASK_ABORTED, NULL);
 }
 
-static void end(struct command *erase, int error)
+static void format_end(struct command *operation, int error)
 {
-	struct io_thread *thread = erase->thread;
-	struct command *waiter = thread->format_waiter;
+	struct format *format = operation->context;
+	struct command *waiter = format->waiter;
 	struct scsi_result result;
 
-	scsi_long_end(&thread->lu, error, &result);
-	thread->format = NULL;
-	thread->format_waiter = NULL;
-	/* Cut short, it is to be asked for again. */
+	assert(format->operation == operation && operation->exclusive);
+	scsi_long_end(&format->core->lu, error, &result);
+	format->operation = NULL;
+	format->waiter = NULL;
+	/* Cut short, it is to be requested again. */
 	if (waiter && error == -ECANCELED)
 		command_end(waiter, SCSI_BUSY, NULL);
 	else if (waiter)
 		command_end(waiter, result.status, &result.sense);
-	command_end_good(erase);
+	command_end(operation, SCSI_GOOD, NULL);
 }
 
 /* ------- the work ------- */
 
-static void step(struct command *erase, int error);
+static void format_step(struct command *operation, int error);
 
 /* In 65536ths of all passes. */
-static uint16_t progress_of(const struct command *erase)
+static uint16_t format_progress(const struct command *operation)
 {
-	uint64_t share = erase->done / (plan_length(erase) / 65536 + 1);
+	uint64_t share = operation->done / (operation->length / 65536 + 1);
 
-	return (uint16_t) ((erase->extent * UINT64_C(65536) + share) / erase->plan.passes);
+	assert(operation->extent < operation->plan.passes && operation->done <= operation->length);
+	return (uint16_t) ((operation->extent * UINT64_C(65536) + share) / operation->plan.passes);
 }
 
-static void invert(struct command *erase)
+static void format_invert(struct command *operation)
 {
-	for (uint64_t i = 0; i < erase->bounce_length; i++)
-		erase->bounce[i] = (uint8_t) ~erase->bounce[i];
+	assert(operation->bounce);
+	for (uint64_t i = 0; i < operation->bounce_length; i++)
+		operation->bounce[i] = (uint8_t) ~operation->bounce[i];
 }
 
-static void submit_piece(struct command *erase, uint64_t left)
+static void format_submit(struct command *operation)
 {
-	uint32_t flags = erase->plan.flags & SCSI_PLAN_MAY_UNMAP ? TCMU_IO_MAY_UNMAP : 0;
-	uint64_t max = erase->bounce ? erase->bounce_length : ZEROES_MAX;
-	uint64_t length = left < max ? left : max;
+	uint32_t flags = operation->plan.flags & SCSI_PLAN_MAY_UNMAP ? TCMU_IO_MAY_UNMAP : 0;
+	uint64_t max = operation->bounce ? operation->bounce_length : ZEROES_MAX;
+	uint64_t length = operation->length - operation->done;
 
-	if (erase->bounce)
-		submit_buffer(erase, TCMU_IO_WRITE, 0, erase->done, erase->bounce, length, step);
+	assert(length > 0);
+	if (length > max)
+		length = max;
+	if (operation->bounce)
+		submit_buffer(
+			operation, TCMU_IO_WRITE, 0, operation->done, operation->bounce, length,
+			format_step);
 	else
-		submit_io(erase, TCMU_IO_WRITE_ZEROES, flags, erase->done, length, 0, step);
+		submit_io(
+			operation, TCMU_IO_WRITE_ZEROES, flags, operation->done, length, 0,
+			format_step);
 }
 
-static void step_flushed(struct command *erase, int error)
+static void format_continue(struct command *operation)
 {
-	end(erase, error);
-}
+	struct core *core = operation->core;
 
-static void go_on(struct command *erase)
-{
-	struct io_thread *thread = erase->thread;
-
-	if (thread->abandoned || thread->mode != IO_THREAD_SERVING) {
-		end(erase, -ECANCELED);
+	assert(operation->started);
+	if (core->service != CORE_SERVING) {
+		format_end(operation, -ECANCELED);
 		return;
 	}
-	if (erase->done == plan_length(erase) && erase->extent + 1 < erase->plan.passes) {
-		erase->extent++;
-		erase->done = 0;
-		if (erase->plan.flags & SCSI_PLAN_INVERT)
-			invert(erase);
+	if (operation->done == operation->length &&
+	    operation->extent + 1 < operation->plan.passes) {
+		operation->extent++;
+		operation->done = 0;
+		if (operation->plan.flags & SCSI_PLAN_INVERT)
+			format_invert(operation);
 	}
-	thread->lu.progress = progress_of(erase);
-	if (erase->done < plan_length(erase))
-		submit_piece(erase, plan_length(erase) - erase->done);
-	else if (handler_can(erase, TCMU_IO_FLUSH))
-		submit_io(erase, TCMU_IO_FLUSH, 0, 0, 0, 0, step_flushed);
+	core->lu.progress = format_progress(operation);
+	if (operation->done < operation->length)
+		format_submit(operation);
+	else if (submit_handler_can(core, TCMU_IO_FLUSH))
+		submit_io(operation, TCMU_IO_FLUSH, 0, 0, 0, 0, format_end);
 	else
-		end(erase, 0);
+		format_end(operation, 0);
 }
 
-static void step(struct command *erase, int error)
+/* A handler that refuses to write zeros is given a buffer of them. */
+static void format_step(struct command *operation, int error)
 {
-	if (error == -EOPNOTSUPP && !erase->bounce)
-		error = exec_fill_same(erase, NULL) ? 0 : -ENOMEM;
+	if (error == -EOPNOTSUPP && !operation->bounce)
+		error = exec_fill_same(operation, NULL) ? 0 : -ENOMEM;
 	else if (!error)
-		erase->done += erase->io.length;
+		operation->done += operation->io.length;
 	if (error)
-		end(erase, error);
+		format_end(operation, error);
 	else
-		go_on(erase);
+		format_continue(operation);
 }
 
-void format_begin(struct command *erase)
+static void format_begin(struct command *operation)
 {
-	if (erase->thread->failed)
-		end(erase, -EREMOTEIO);
+	assert(operation->where == COMMAND_HELD);
+	if (operation->core->faulted)
+		format_end(operation, -EREMOTEIO);
 	else
-		go_on(erase);
+		format_continue(operation);
 }
 
 /* ------- the beginning ------- */
 
-static bool make(struct command *erase, const struct scsi_plan *plan)
+/* False: no memory. */
+static bool format_prepare_operation(struct format *format, struct command *operation)
 {
-	erase->internal = true;
-	erase->cmd_id = 0;
-	erase->cdb_length = 0;
-	erase->iov_cnt = 0;
-	erase->data_length = 0;
-	erase->plan = *plan;
-	erase->writes_range = true;
-	erase->exclusive = true;
+	const struct scsi_plan *plan = &operation->plan;
+
+	assert(plan->passes >= 1);
+	operation->begin = format_begin;
+	operation->cancel = submit_cancel;
+	operation->context = format;
+	operation->block_size = format->core->lu.block_size;
+	operation->length = plan->blocks * operation->block_size;
+	operation->writes_range = true;
+	operation->exclusive = true;
 	if (plan->flags & SCSI_PLAN_DATA)
-		return exec_fill_same(erase, erase->thread->data);
-	return handler_can(erase, TCMU_IO_WRITE_ZEROES) || exec_fill_same(erase, NULL);
+		return exec_fill_same(operation, format->core->data);
+	return submit_handler_can(format->core, TCMU_IO_WRITE_ZEROES) ||
+		exec_fill_same(operation, NULL);
 }
 
-void format_prepare(struct command *waiter)
+void format_prepare(struct format *format, struct command *waiter)
 {
-	struct io_thread *thread = waiter->thread;
-	struct command *erase = command_get(&thread->pool);
+	struct core *core = format->core;
+	struct command *operation = command_get(core->pool, true);
 
-	if (!erase || !make(erase, &waiter->plan)) {
-		if (erase)
-			command_put(&thread->pool, erase);
-		thread->lu.long_operation = SCSI_LONG_NONE;
+	assert(core->ring_locked && !format->operation && !format->waiter);
+	if (operation)
+		operation->plan = waiter->plan;
+	if (!operation || !format_prepare_operation(format, operation)) {
+		if (operation)
+			command_put(core->pool, operation);
+		core->lu.long_operation = SCSI_LONG_NONE;
 		command_end(waiter, SCSI_BUSY, NULL);
 		return;
 	}
-	thread->format = erase;
-	command_list_add(&thread->ready, erase);
-	if (waiter->plan.flags & SCSI_PLAN_IMMEDIATE)
-		command_end_good(waiter);
-	else
-		thread->format_waiter = waiter;
+	format->operation = operation;
+	command_ready(operation);
+	if (waiter->plan.flags & SCSI_PLAN_IMMEDIATE) {
+		command_end(waiter, SCSI_GOOD, NULL);
+		return;
+	}
+	format->waiter = waiter;
+	waiter->context = format;
+	waiter->cancel = format_cancel_waiter;
 }

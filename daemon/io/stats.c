@@ -2,36 +2,35 @@
 /* See io/stats.h. */
 #include "io/stats.h"
 
+#include <assert.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-/* The clock of a thread of this process by its id: what pthread_getcpuclockid() makes, for a thread
- * that may have ended. */
+#include "base/clock.h"
+
+/* The clock of a thread of this process by its id: as pthread_getcpuclockid() makes it, for a
+ * thread that may have ended. */
 #define THREAD_CLOCK(tid) ((clockid_t) (~(unsigned) (tid) << 3 | 6))
 
-static uint64_t clock_ns(clockid_t clock)
+/* CPU time in ns; 0: the thread has ended. */
+static uint64_t stats_cpu_ns(clockid_t clock)
 {
 	struct timespec now;
 
 	if (clock_gettime(clock, &now) < 0)
 		return 0;
-	return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
+	return (uint64_t) now.tv_sec * CLOCK_NS_PER_SEC + (uint64_t) now.tv_nsec;
 }
 
-uint64_t stats_now(void)
-{
-	return clock_ns(CLOCK_MONOTONIC);
-}
-
-static void add(stats_counter *counter, uint64_t n)
+static void stats_add(stats_counter *counter, uint64_t n)
 {
 	atomic_store_explicit(
 		counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
 		memory_order_relaxed);
 }
 
-static void set(stats_counter *counter, uint64_t value)
+static void stats_set(stats_counter *counter, uint64_t value)
 {
 	atomic_store_explicit(counter, value, memory_order_relaxed);
 }
@@ -45,6 +44,7 @@ unsigned stats_bucket(uint64_t ns)
 	if (ns >= UINT64_C(1) << STATS_SHIFT_MAX)
 		return STATS_BUCKETS - 1;
 	exponent = 63 - (unsigned) __builtin_clzll(ns);
+	assert(exponent >= STATS_SHIFT_MIN && exponent < STATS_SHIFT_MAX);
 	return 1 + ((exponent - STATS_SHIFT_MIN) << STATS_SUB_BITS) +
 		(unsigned) (ns >> (exponent - STATS_SUB_BITS) & ((1u << STATS_SUB_BITS) - 1));
 }
@@ -53,6 +53,7 @@ uint64_t stats_bucket_lower(unsigned bucket)
 {
 	unsigned exponent, sub;
 
+	assert(bucket < STATS_BUCKETS);
 	if (bucket == 0)
 		return 0;
 	exponent = STATS_SHIFT_MIN + ((bucket - 1) >> STATS_SUB_BITS);
@@ -65,7 +66,7 @@ uint64_t stats_bucket_upper(unsigned bucket)
 	return bucket + 1 >= STATS_BUCKETS ? UINT64_MAX : stats_bucket_lower(bucket + 1);
 }
 
-/* ------- the device's thread ------- */
+/* ------- the I/O thread ------- */
 
 void stats_thread_begins(struct stats *stats)
 {
@@ -77,8 +78,9 @@ void stats_thread_ends(struct stats *stats)
 {
 	if (!stats)
 		return;
+	assert(atomic_load_explicit(&stats->thread, memory_order_relaxed) == gettid());
 	atomic_store_explicit(&stats->thread, 0, memory_order_relaxed);
-	add(&stats->cpu_ns, clock_ns(CLOCK_THREAD_CPUTIME_ID));
+	stats_add(&stats->cpu_ns, stats_cpu_ns(CLOCK_THREAD_CPUTIME_ID));
 }
 
 void stats_begin(
@@ -89,16 +91,18 @@ void stats_begin(
 
 	if (!stats)
 		return;
+	assert(!atomic_load_explicit(&flight->begun, memory_order_relaxed));
 	if (!*now)
-		*now = stats_now();
+		*now = clock_now_ns();
 	memcpy(half, cdb, sizeof(half));
-	/* Who sees one of these sees that the slot's last command has ended. */
+	/* A reader that sees one of these sees that the slot's last command has ended. */
 	atomic_store_explicit(&flight->cdb[0], half[0], memory_order_release);
 	atomic_store_explicit(&flight->cdb[1], half[1], memory_order_release);
 	atomic_store_explicit(&flight->data_length, data_length, memory_order_release);
 	flight->class = scsi_cdb_class(cdb);
+	assert(flight->class < SCSI_CLASS_COUNT);
 	atomic_store_explicit(&flight->begun, *now, memory_order_release);
-	add(&stats->fetched, 1);
+	stats_add(&stats->fetched, 1);
 }
 
 void stats_failed(
@@ -107,11 +111,13 @@ void stats_failed(
 {
 	if (!stats)
 		return;
-	set(&stats->last_error_lba, lba);
-	set(&stats->last_error,
-	    (uint64_t) (unsigned) error << 40 | (uint64_t) cdb[0] << 32 | (uint64_t) cdb[1] << 24 |
-		    (uint64_t) sense->key << 16 | (uint64_t) sense->asc << 8 | sense->ascq);
-	add(&stats->errors, 1);
+	stats_set(&stats->last_error_lba, lba);
+	stats_set(
+		&stats->last_error,
+		(uint64_t) (unsigned) error << 40 | (uint64_t) cdb[0] << 32 |
+			(uint64_t) cdb[1] << 24 | (uint64_t) sense->key << 16 |
+			(uint64_t) sense->asc << 8 | sense->ascq);
+	stats_add(&stats->errors, 1);
 }
 
 void stats_error_read(const struct stats *stats, struct stats_error *error)
@@ -128,7 +134,7 @@ void stats_error_read(const struct stats *stats, struct stats_error *error)
 	};
 }
 
-static enum stats_end end_of(uint8_t status)
+static enum stats_end stats_end_of(uint8_t status)
 {
 	switch (status) {
 	case SCSI_BUSY:
@@ -144,7 +150,7 @@ static enum stats_end end_of(uint8_t status)
 	}
 }
 
-static void failed(
+static void stats_count_failure(
 	struct stats *stats, const struct stats_flight *flight, uint64_t now, uint8_t status,
 	const uint8_t *sense_data)
 {
@@ -153,17 +159,19 @@ static void failed(
 	uint8_t opcode;
 
 	memcpy(&opcode, &half, sizeof(opcode));
-	add(&stats->classes[flight->class].failed, 1);
+	stats_add(&stats->classes[flight->class].failed, 1);
 	if (status != SCSI_CHECK_CONDITION) {
-		add(&stats->ends[end_of(status)], 1);
+		stats_add(&stats->ends[stats_end_of(status)], 1);
 		return;
 	}
 	scsi_sense_decode(sense_data, &sense);
-	add(&stats->sense[sense.key], 1);
-	set(&stats->last_sense,
-	    (uint64_t) opcode << 24 | (uint64_t) sense.key << 16 | (uint64_t) sense.asc << 8 |
-		    sense.ascq);
-	set(&stats->last_sense_at, now);
+	assert(sense.key < 16);
+	stats_add(&stats->sense[sense.key], 1);
+	stats_set(
+		&stats->last_sense,
+		(uint64_t) opcode << 24 | (uint64_t) sense.key << 16 | (uint64_t) sense.asc << 8 |
+			sense.ascq);
+	stats_set(&stats->last_sense_at, now);
 }
 
 void stats_end(
@@ -171,34 +179,36 @@ void stats_end(
 	uint8_t status, const uint8_t *sense, uint64_t bytes)
 {
 	struct stats_class *class;
-	uint64_t ns;
+	uint64_t begun, ns;
 
 	if (!stats)
 		return;
 	if (!*now)
-		*now = stats_now();
-	ns = *now - stats_get(&flight->begun);
-	set(&flight->begun, 0);
-	add(&stats->ended, 1);
+		*now = clock_now_ns();
+	begun = atomic_load_explicit(&flight->begun, memory_order_relaxed);
+	assert(begun && begun <= *now);
+	ns = *now - begun;
+	atomic_store_explicit(&flight->begun, 0, memory_order_relaxed);
+	stats_add(&stats->ended, 1);
 	if (!answered)
 		return;
 	class = &stats->classes[flight->class];
-	add(&class->commands, 1);
-	add(&class->ns, ns);
-	add(&class->latency[stats_bucket(ns)], 1);
+	stats_add(&class->commands, 1);
+	stats_add(&class->ns, ns);
+	stats_add(&class->latency[stats_bucket(ns)], 1);
 	if (status == SCSI_GOOD)
-		add(&class->bytes, bytes);
+		stats_add(&class->bytes, bytes);
 	else
-		failed(stats, flight, *now, status, sense);
+		stats_count_failure(stats, flight, *now, status, sense);
 }
 
-/* ------- whoever reads ------- */
+/* ------- readers, on any thread ------- */
 
 uint64_t stats_cpu(const struct stats *stats)
 {
 	int thread = atomic_load_explicit(&stats->thread, memory_order_relaxed);
 
-	return stats_get(&stats->cpu_ns) + (thread ? clock_ns(THREAD_CLOCK(thread)) : 0);
+	return stats_get(&stats->cpu_ns) + (thread ? stats_cpu_ns(THREAD_CLOCK(thread)) : 0);
 }
 
 const char *stats_end_name(enum stats_end end)
@@ -207,6 +217,7 @@ const char *stats_end_name(enum stats_end end)
 		"busy", "reservation_conflict", "task_set_full", "task_aborted", "other",
 	};
 
+	assert(end < STATS_END_COUNT);
 	return names[end];
 }
 

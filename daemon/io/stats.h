@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a device has done and is doing: counters, times, and the commands that are under way.
+ * The statistics of a device: counters, times, and the commands that are in flight.
  *
- * The device's thread is the only one that writes; any thread may read at any time and waits for
- * nobody, also while the device's thread is stuck. So a counter is a plain load and store with
- * relaxed order, and the counters that somebody reads belong together only nearly. The clock is
- * read once for the commands that were fetched together, and once for those that are completed
- * together.
+ * The I/O thread is the only one that writes. Any thread may read at any time and waits for nobody,
+ * also while the I/O thread is stuck. So a counter is a plain load and store with relaxed order,
+ * and counters that are read together belong together only nearly. The clock is read once for the
+ * commands that were fetched together, and once for those that are completed together.
  *
- * A struct stats outlives the device's thread: it goes on to count for the next one. Where the
- * pointer is NULL nothing is counted.
+ * A struct stats outlives the I/O thread: it counts on for the next one. Where the pointer is NULL
+ * nothing is counted.
  */
 #pragma once
 
@@ -63,36 +62,38 @@ struct stats {
 	struct stats_class classes[SCSI_CLASS_COUNT]; /* last: most of it is never touched */
 };
 
-/* A command that is under way, in its slot. */
+/* A command that is in flight, in its slot. */
 struct stats_flight {
 	stats_counter begun; /* ns of CLOCK_MONOTONIC; 0: none. Written last, cleared first. */
 	stats_counter cdb[2];
 	stats_counter data_length;
-	enum scsi_class class; /* the device's thread only */
+	enum scsi_class class; /* the I/O thread only */
 };
 
-uint64_t stats_now(void);
-
-/* One more thread counts, until stats_thread_ends(). Called by that thread; NULL is taken. */
+/* The calling thread counts from now on, until stats_thread_ends(). stats: NULL is taken, in these
+ * and the next three. */
 void stats_thread_begins(struct stats *stats);
 void stats_thread_ends(struct stats *stats);
 
-/* A command was fetched. now: 0 before the first one of a batch, set by it. */
+/* A command was fetched. now: 0 before the first one of a batch, set to clock_now_ns() by it. cdb:
+ * 16 bytes. I/O thread. */
 void stats_begin(
 	struct stats *stats, struct stats_flight *flight, uint64_t *now, const uint8_t *cdb,
 	uint64_t data_length);
 
-/* It has ended. now: likewise. answered: the initiator gets this status. */
+/* It has ended. now: likewise. answered: the initiator gets this status. sense: for
+ * SCSI_CHECK_CONDITION. bytes: of data that were moved. I/O thread. */
 void stats_end(
 	struct stats *stats, struct stats_flight *flight, uint64_t *now, bool answered,
 	uint8_t status, const uint8_t *sense, uint64_t bytes);
 
-/* The backend has failed with an errno, and the initiator is told that. key 0: BUSY. */
+/* The backend has failed with an errno, and the initiator gets this sense. Key 0: it gets BUSY. I/O
+ * thread. */
 void stats_failed(
 	struct stats *stats, const uint8_t *cdb, int error, uint64_t lba,
 	const struct scsi_sense *sense);
 
-/* ------- for whoever reads ------- */
+/* ------- for readers, on any thread ------- */
 
 /* The last error of the backend. */
 struct stats_error {
@@ -103,9 +104,10 @@ struct stats_error {
 };
 void stats_error_read(const struct stats *stats, struct stats_error *error);
 
-/* The bucket of a time, and the times of a bucket: from lower, below upper; the last one's upper is
- * UINT64_MAX. */
+/* The bucket of a time in ns. */
 unsigned stats_bucket(uint64_t ns);
+
+/* The times of a bucket, in ns: from lower, below upper; the last one's upper is UINT64_MAX. */
 uint64_t stats_bucket_lower(unsigned bucket);
 uint64_t stats_bucket_upper(unsigned bucket);
 
@@ -114,16 +116,18 @@ static inline uint64_t stats_get(const stats_counter *counter)
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-/* CPU time of the device's threads, ns. */
+/* CPU time of the device's I/O threads, ns. */
 uint64_t stats_cpu(const struct stats *stats);
 
 /* "busy", "reservation_conflict", ... */
 const char *stats_end_name(enum stats_end end);
 
-/* What a slot holds, copied whole. False: nothing, or it ended just now. */
+/* A command in flight, as a reader sees it. */
 struct stats_request {
 	uint64_t begun; /* ns of CLOCK_MONOTONIC */
 	uint8_t cdb[16];
 	uint64_t data_length;
 };
+
+/* Copies the command of a slot. False: there is none, or it has ended just now. */
 bool stats_flight_read(const struct stats_flight *flight, struct stats_request *request);

@@ -1,99 +1,92 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A command between its plan and its end: one request to the handler at a time, completed from any
- * thread, and the order of commands that must not run side by side.
- *
- * Everything runs on the device's thread, outside of the ring_lock, but for submit_complete(), and
- * command_copy_in(), which touches the ring's pages and runs under it.
- *
- * COMPARE AND WRITE and ORWRITE are atomic against every other write of this device: they are
- * exclusive for their range, and whoever overlaps waits in the order of arrival.
- */
-#include "io/exec.h"
+/* See io/submit.h. */
+#include "io/submit.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
+#include <sched.h>
 
-#include "base/memory.h"
+#define WORKERS_PARALLEL 16
 
-static __thread struct io_thread *this_thread;
-
-/* ------- the end of a command ------- */
-
-void command_end(struct command *command, uint8_t status, const struct scsi_sense *sense)
+int submit_init(struct submit *submit, struct core *core)
 {
-	struct io_thread *thread = command->thread;
+	const struct io_thread_setup *setup = &core->setup;
+	unsigned limit;
+	int r;
 
-	command->status = command->aborted ? SCSI_TASK_ABORTED : status;
-	if (status == SCSI_CHECK_CONDITION && sense)
-		scsi_sense_encode(&thread->lu, sense, command->sense);
-	if (command->started && command->exclusive)
-		thread->exclusive_cnt--;
-	command->started = false;
-	command_list_add(&thread->ended, command);
-}
-
-void command_end_good(struct command *command)
-{
-	command_end(command, SCSI_GOOD, NULL);
-}
-
-/* What an operator is to hear of: not what is tried again, nor what was compared and differs. */
-static bool is_trouble(int error, const struct scsi_result *result)
-{
-	return error == -ETIMEDOUT || (result->status == SCSI_CHECK_CONDITION && error != -EILSEQ);
-}
-
-void command_end_failed_at(struct command *command, int error, uint64_t lba, uint64_t offset)
-{
-	struct scsi_result result = {.status = SCSI_CHECK_CONDITION};
-
-	scsi_io_error(&command->plan, error, lba, offset, &result);
-	if (is_trouble(error, &result))
-		stats_failed(
-			command->thread->setup.stats, command->cdb, -error, lba, &result.sense);
-	command_end(command, result.status, &result.sense);
-}
-
-void command_end_failed(struct command *command, int error)
-{
-	command_end_failed_at(command, error, command->io.result / block_size(command), 0);
-}
-
-/* A length of 0 cannot be told: the kernel takes all of the buffer then, so nothing of others may
- * be in it. */
-void command_copy_in(struct command *command, const uint8_t *data, uint32_t len)
-{
-	if (len == 0) {
-		iov_zero(command->iov, command->iov_cnt);
-		return;
+	assert(!submit->engine && !submit->workers);
+	submit->core = core;
+	submit->permission = setup->permission;
+	core->submit = submit;
+	if (setup->handler->threading == TCMU_HANDLER_ASYNC) {
+		r = aio_engine_new(setup->aio, setup->depth, setup->name, &submit->engine);
+		return r < 0
+			? r
+			: wait_watch(&core->wait, aio_engine_fd(submit->engine), WAIT_SOURCE_AIO);
 	}
-	command->has_read_len = true;
-	command->read_len = (uint32_t) iov_copy_to(command->iov, command->iov_cnt, data, len);
+	limit = setup->handler->workers ? setup->handler->workers : WORKERS_PARALLEL;
+	if (setup->handler->threading == TCMU_HANDLER_SERIAL)
+		limit = 1;
+	return workers_new(limit, setup->name, &submit->workers);
 }
 
-/* ------- one request to the handler ------- */
-
-static void run_blocking(struct work *work)
+void submit_destroy(struct submit *submit)
 {
-	struct command *command =
-		(struct command *) ((char *) work - offsetof(struct command, work));
+	assert(atomic_load(&submit->in_flight) == 0);
+	aio_engine_free(submit->engine);
+	submit->engine = NULL;
+	workers_free(submit->workers);
+	submit->workers = NULL;
+	/* A thread that is still within submit_complete() needs nothing but CPU time to leave it.
+	 */
+	while (atomic_load(&submit->completing))
+		sched_yield();
+	assert(mpsc_is_empty(&submit->completed));
+}
 
-	command->thread->setup.handler->submit(command->thread->setup.backend, &command->io);
+/* ------- one request ------- */
+
+static void submit_on_worker(struct work *work)
+{
+	struct command *command = container_of(work, struct command, work);
+	const struct io_thread_setup *setup = &command->core->setup;
+
+	assert(core_current == NULL);
+	setup->handler->submit(setup->backend, &command->io);
+}
+
+bool submit_handler_can(const struct core *core, enum tcmu_io_op op)
+{
+	return core->info.caps & TCMU_IO_CAP(op);
+}
+
+/* If not, the device is asked for the lock that allows it. */
+static bool submit_is_permitted(struct submit *submit, enum tcmu_io_op op)
+{
+	bool reads = op == TCMU_IO_READ || op == TCMU_IO_MAP;
+
+	assert(submit->permission <= IO_PERMIT_NONE);
+	if (submit->permission == IO_PERMIT_ALL || (submit->permission == IO_PERMIT_READS && reads))
+		return true;
+	core_signal(submit->core, IO_SIGNAL_WANTS_LOCK);
+	return false;
 }
 
 void submit_io(
 	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset,
-	uint64_t length, unsigned iov_cnt, submit_step *step)
+	uint64_t length, unsigned iov_cnt, command_step *step)
 {
-	struct io_thread *thread = command->thread;
+	struct core *core = command->core;
+	struct submit *submit = core->submit;
 
-	if (thread->abandoned || command->aborted) {
+	assert(core_current == core && !core->ring_locked);
+	assert(command->where == COMMAND_HELD && step && iov_cnt <= command->iov_max);
+	assert(atomic_load_explicit(&command->phase, memory_order_relaxed) == COMMAND_IDLE);
+	if (core->service >= CORE_ABANDONED || command->aborted) {
 		command_end_failed_at(command, -ECANCELED, command->plan.lba, 0);
 		return;
 	}
-	if (thread->access != IO_PERMIT_ALL && !permission_allows(thread, op)) {
+	if (submit->permission != IO_PERMIT_ALL && !submit_is_permitted(submit, op)) {
 		step(command, -EBUSY);
 		return;
 	}
@@ -106,284 +99,164 @@ void submit_io(
 	command->io.iov_cnt = iov_cnt;
 	command->io.result = offset;
 	command->io.result_flags = 0;
-	command->io.host = thread->setup.host;
-	command->io.dev = thread->setup.host_device;
+	command->io.host = core->setup.host;
+	command->io.dev = core->setup.host_device;
 	command->io_error = 0;
-	atomic_store_explicit(&command->phase, IO_SUBMITTED, memory_order_release);
-	atomic_fetch_add_explicit(&thread->in_flight, 1, memory_order_relaxed);
+	atomic_store_explicit(&command->phase, COMMAND_SUBMITTED, memory_order_release);
+	atomic_fetch_add_explicit(&submit->in_flight, 1, memory_order_relaxed);
 
-	if (thread->workers) {
-		command->work.run = run_blocking;
-		workers_queue(thread->workers, &command->work);
+	if (submit->workers) {
+		command->work.run = submit_on_worker;
+		workers_queue(submit->workers, &command->work);
 	} else {
-		thread->setup.handler->submit(thread->setup.backend, &command->io);
+		core->setup.handler->submit(core->setup.backend, &command->io);
 	}
 }
 
 void submit_ring(
 	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset, uint64_t data,
-	uint64_t length, submit_step *step)
+	uint64_t length, command_step *step)
 {
-	unsigned cnt = iov_clip(command->iov, command->iov_cnt, data, command->io_iov);
+	struct iovec *out = command->io_iov;
+	unsigned cnt = 0;
 
+	for (; cnt < command->iov_cnt && data; cnt++) {
+		out[cnt] = command->iov[cnt];
+		if (out[cnt].iov_len > data)
+			out[cnt].iov_len = data;
+		data -= out[cnt].iov_len;
+	}
 	submit_io(command, op, flags, offset, length, cnt, step);
 }
 
 void submit_buffer(
 	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset, void *buffer,
-	uint64_t length, submit_step *step)
+	uint64_t length, command_step *step)
 {
+	assert(buffer && length);
 	command->io_iov[0] = (struct iovec){.iov_base = buffer, .iov_len = length};
 	submit_io(command, op, flags, offset, length, 1, step);
 }
 
-static void push_finished(struct io_thread *thread, struct command *command)
+void submit_aio(struct tcmu_io *io, struct tcmu_aio *aio)
 {
-	struct command *head = atomic_load_explicit(&thread->finished, memory_order_relaxed);
+	struct command *command = container_of(io, struct command, io);
 
-	do {
-		command->finished_next = head;
-	} while (!atomic_compare_exchange_weak(&thread->finished, &head, command));
+	assert(core_current == command->core);
+	aio_queue(command->core->submit->engine, io, aio);
 }
+
+/* ------- its end ------- */
 
 void submit_complete(struct tcmu_io *io, int error)
 {
-	struct command *command = command_of_io(io);
-	struct io_thread *thread = command->thread;
-	enum io_phase expected = IO_SUBMITTED;
+	struct command *command = container_of(io, struct command, io);
+	struct submit *submit = command->core->submit;
+	enum command_phase expected = COMMAND_SUBMITTED;
 
 	/* A second completion of the same request is the handler's mistake and changes nothing. */
-	if (!atomic_compare_exchange_strong(&command->phase, &expected, IO_COMPLETED))
+	if (!atomic_compare_exchange_strong(&command->phase, &expected, COMMAND_COMPLETED))
 		return;
 	command->io_error = error;
-	if (this_thread == thread) {
-		push_finished(thread, command);
+	if (core_current == submit->core) {
+		mpsc_push(&submit->completed, &command->completed_node);
 		return;
 	}
-	/* Once it is pushed the command may end, and the loop with it, but for this. */
-	atomic_fetch_add(&thread->completing, 1);
-	push_finished(thread, command);
-	io_thread_wake(thread);
-	atomic_fetch_sub(&thread->completing, 1);
+	/* Once it is pushed the command may end, and the I/O thread with it; `completing` keeps it
+	 * until this function has left it. */
+	atomic_fetch_add(&submit->completing, 1);
+	mpsc_push(&submit->completed, &command->completed_node);
+	wait_wake(&submit->core->wait);
+	atomic_fetch_sub(&submit->completing, 1);
 }
 
-void submit_aio(struct tcmu_io *io, struct tcmu_aio *aio)
+static unsigned submit_run_completed(struct submit *submit)
 {
-	aio_queue(command_of_io(io)->thread->engine, io, aio);
-}
-
-static unsigned take_finished(struct io_thread *thread)
-{
-	struct command *command = atomic_exchange_explicit(
-		&thread->finished, NULL, memory_order_acq_rel);
-	struct command *oldest = NULL;
+	struct mpsc_node *node = mpsc_take_all(&submit->completed);
 	unsigned cnt = 0;
 
-	while (command) {
-		struct command *next = command->finished_next;
+	for (; node; cnt++) {
+		struct command *command = container_of(node, struct command, completed_node);
 
-		command->finished_next = oldest;
-		oldest = command;
-		command = next;
-	}
-	while (oldest) {
-		struct command *next = oldest->finished_next;
-
-		atomic_store_explicit(&oldest->phase, IO_IDLE, memory_order_relaxed);
-		atomic_fetch_sub_explicit(&thread->in_flight, 1, memory_order_relaxed);
-		oldest->step(oldest, oldest->io_error);
-		oldest = next;
-		cnt++;
+		node = node->next;
+		assert(atomic_load_explicit(&command->phase, memory_order_relaxed) ==
+		       COMMAND_COMPLETED);
+		assert(command->where == COMMAND_HELD);
+		atomic_store_explicit(&command->phase, COMMAND_IDLE, memory_order_relaxed);
+		atomic_fetch_sub_explicit(&submit->in_flight, 1, memory_order_relaxed);
+		command->step(command, command->io_error);
 	}
 	return cnt;
 }
 
-unsigned submit_reap(struct io_thread *thread)
+unsigned submit_reap(struct submit *submit)
 {
 	unsigned cnt = 0;
 	unsigned taken;
 
-	this_thread = thread;
+	assert(core_current == submit->core && !submit->core->ring_locked);
+	if (submit->engine)
+		aio_flush(submit->engine);
 	do {
-		taken = thread->engine ? aio_reap(thread->engine) : 0;
-		taken += take_finished(thread);
+		taken = submit->engine ? aio_reap(submit->engine) : 0;
+		taken += submit_run_completed(submit);
 		cnt += taken;
 	} while (taken);
 	return cnt;
 }
 
+bool submit_has_completed(const struct submit *submit, bool others_only)
+{
+	return !mpsc_is_empty(&submit->completed) ||
+		(!others_only && submit->engine && aio_ready(submit->engine));
+}
+
 void submit_cancel(struct command *command)
 {
-	struct io_thread *thread = command->thread;
-	const struct tcmu_handler *handler = thread->setup.handler;
+	const struct io_thread_setup *setup = &command->core->setup;
+	struct submit *submit = command->core->submit;
 
-	if (command == thread->format_waiter)
-		format_leave(command);
-	if (command == thread->deferred_waiter)
-		deferred_leave(command);
-	if (command->xcopy)
-		xcopy_cancel(command);
-	if (atomic_load_explicit(&command->phase, memory_order_acquire) != IO_SUBMITTED)
+	assert(core_current == submit->core && !submit->core->ring_locked);
+	if (atomic_load_explicit(&command->phase, memory_order_acquire) != COMMAND_SUBMITTED)
 		return;
-	if (thread->workers && workers_cancel(thread->workers, &command->work) == 0) {
+	if (submit->workers && workers_cancel(submit->workers, &command->work) == 0) {
 		submit_complete(&command->io, -ECANCELED);
 		return;
 	}
-	if (thread->engine)
-		aio_cancel(thread->engine, &command->io);
-	if (handler->cancel)
-		handler->cancel(thread->setup.backend, &command->io);
+	if (submit->engine)
+		aio_cancel(submit->engine, &command->io);
+	if (setup->handler->cancel)
+		setup->handler->cancel(setup->backend, &command->io);
 }
 
-/* ------- commands that wait for each other ------- */
+/* ------- permission ------- */
 
-static bool extents_overlap(const struct scsi_extent *a, const struct scsi_extent *b)
+void submit_set_permission(
+	struct submit *submit, enum io_permission permission, uint8_t not_ready,
+	unsigned generation)
 {
-	return a->lba < b->lba + b->blocks && b->lba < a->lba + a->blocks;
+	assert(core_current == submit->core && permission <= IO_PERMIT_NONE);
+	assert(generation != submit->permission_generation);
+	submit->permission = permission;
+	submit->permission_generation = generation;
+	submit->idle_wanted = permission == IO_PERMIT_NONE;
+	submit->core->lu.not_ready = not_ready;
 }
 
-static unsigned command_extents(
-	const struct command *command, struct scsi_extent *single, const struct scsi_extent **all)
+void submit_set_backend(struct submit *submit, void *backend, const struct tcmu_backend_info *info)
 {
-	if (command->plan.op == SCSI_PLAN_UNMAP) {
-		*all = command->plan.extents;
-		return command->plan.extent_cnt;
-	}
-	*single = (struct scsi_extent){.lba = command->plan.lba, .blocks = command->plan.blocks};
-	*all = single;
-	return 1;
+	assert(core_current == submit->core && atomic_load(&submit->in_flight) == 0);
+	submit->core->setup.backend = backend;
+	submit->core->info = *info;
 }
 
-static bool commands_conflict(const struct command *a, const struct command *b)
+void submit_report(struct submit *submit)
 {
-	struct scsi_extent one_a, one_b;
-	const struct scsi_extent *all_a, *all_b;
-	unsigned cnt_a = command_extents(a, &one_a, &all_a);
-	unsigned cnt_b = command_extents(b, &one_b, &all_b);
-
-	if (!a->writes_range || !b->writes_range || (!a->exclusive && !b->exclusive))
-		return false;
-	for (unsigned i = 0; i < cnt_a; i++)
-		for (unsigned j = 0; j < cnt_b; j++)
-			if (extents_overlap(&all_a[i], &all_b[j]))
-				return true;
-	return false;
-}
-
-/* Whether a command must wait for one that is under way, or for one that waits before it. */
-static bool must_wait(const struct command *command)
-{
-	const struct io_thread *thread = command->thread;
-
-	if (!command->writes_range ||
-	    (!command->exclusive && !thread->exclusive_cnt && !thread->blocked.first))
-		return false;
-	for (const struct command *other = thread->blocked.first; other && other != command;
-	     other = other->next)
-		if (commands_conflict(command, other))
-			return true;
-	for (unsigned i = 0; i < thread->pool.used; i++) {
-		const struct command *other = command_at(&thread->pool, i);
-
-		if (other != command && other->in_use && other->started &&
-		    commands_conflict(command, other))
-			return true;
-	}
-	return false;
-}
-
-static void begin(struct command *command)
-{
-	this_thread = command->thread;
-	command->started = true;
-	if (command->exclusive)
-		command->thread->exclusive_cnt++;
-	exec_begin(command);
-}
-
-void order_start(struct command *command)
-{
-	if (must_wait(command))
-		command_list_add(&command->thread->blocked, command);
-	else
-		begin(command);
-}
-
-/* What the limits count of a command. */
-static uint64_t limited_bytes(const struct command *command)
-{
-	switch (command->plan.op) {
-	case SCSI_PLAN_UNMAP:
-	case SCSI_PLAN_FLUSH:
-	case SCSI_PLAN_MAP:
-	case SCSI_PLAN_PREFETCH:
-	case SCSI_PLAN_COPY:
-		return 0;
-	default:
-		return plan_length(command);
-	}
-}
-
-/* 0: the command may begin; else how long it has to wait. Who is to end soon does not wait, nor
- * does what the daemon carries out for another command. */
-static uint64_t limited(struct command *command, uint64_t now)
-{
-	struct io_thread *thread = command->thread;
-
-	if (!rate_limit_is_on(&thread->rate_limit) || thread->mode == IO_THREAD_DRAINING ||
-	    command->aborted || command->internal)
-		return 0;
-	return rate_limit_take(&thread->rate_limit, now, limited_bytes(command));
-}
-
-unsigned order_start_ready(struct io_thread *thread)
-{
-	struct command_list ready = thread->ready;
-	uint64_t now = rate_limit_is_on(&thread->rate_limit) && ready.first ? wait_clock() : 0;
-	struct command *command;
-	unsigned cnt = 0;
-
-	thread->resume = 0;
-	if (!ready.first)
-		return 0;
-	command_list_init(&thread->ready);
-	while ((command = ready.first)) {
-		uint64_t wait = thread->resume && !command->aborted ? 1 : limited(command, now);
-
-		ready.first = command->next;
-		command->next = NULL;
-		if (wait) {
-			if (!thread->resume)
-				thread->resume = now + wait;
-			command_list_add(&thread->ready, command);
-		} else {
-			order_start(command);
-			cnt++;
-		}
-	}
-	return cnt;
-}
-
-void order_unblock(struct io_thread *thread)
-{
-	struct command *command = thread->blocked.first;
-	struct command_list still;
-
-	if (!command)
+	assert(core_current == submit->core && submit->idle_wanted);
+	assert(submit->permission == IO_PERMIT_NONE);
+	if (atomic_load(&submit->in_flight))
 		return;
-	command_list_init(&still);
-	while ((command = thread->blocked.first)) {
-		bool waits = !command->aborted && must_wait(command);
-
-		for (struct command *other = still.first; other && !command->aborted && !waits;
-		     other = other->next)
-			waits = commands_conflict(command, other);
-		command_list_take(&thread->blocked);
-		if (waits)
-			command_list_add(&still, command);
-		else
-			begin(command);
-	}
-	if (still.first)
-		thread->blocked = still;
+	submit->idle_wanted = false;
+	atomic_store(&submit->idle_generation, submit->permission_generation);
+	core_signal(submit->core, IO_SIGNAL_IDLE);
 }

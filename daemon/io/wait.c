@@ -1,201 +1,216 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * How a device's thread waits: for a while awake, where that pays (io/wait-tuner.h), then in one
- * epoll_wait over uio, the engine and the wake-up of other threads; and how it is woken.
- */
-#include "io/thread-private.h"
+/* See io/wait.h. */
+#include "io/wait.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <tcmu/uio.h>
+
+#include "base/clock.h"
 #include "base/thread.h"
-#include "io/xcopy-peer.h"
 
-#define LOOKS      64              /* before the clock is read */
-#define YIELD      UINT64_C(50000) /* ns; before others get the processor */
-#define RESUME_MAX UINT64_C(60000000000)
+#define CHECKS        64                      /* before the clock is read */
+#define YIELD_NS      (50 * CLOCK_NS_PER_US)  /* before other threads get the CPU */
+#define RESUME_MAX_NS (60 * CLOCK_NS_PER_SEC) /* of one sleep */
 
-/* Tells the processor that we only wait, so that its other half gets more done. */
+/* A hint to the CPU that we only wait: its other half gets more done. */
 #if defined(__x86_64__) || defined(__i386__)
-#define relax() __builtin_ia32_pause()
+#define cpu_relax() __builtin_ia32_pause()
 #elif defined(__aarch64__)
-#define relax() __asm__ __volatile__("yield")
+#define cpu_relax() __asm__ __volatile__("yield")
 #else
-#define relax() atomic_signal_fence(memory_order_seq_cst)
+#define cpu_relax() atomic_signal_fence(memory_order_seq_cst)
 #endif
 
-uint64_t wait_clock(void)
+int wait_init(
+	struct wait *wait, unsigned busy_poll, unsigned cpus, wait_has_work *has_work,
+	void *userdata)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
+	assert(has_work);
+	wait_tuner_init(&wait->tuner, busy_poll, cpus);
+	wait->has_work = has_work;
+	wait->userdata = userdata;
+	atomic_init(&wait->cpu, -1);
+	wait->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	wait->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (wait->epoll_fd < 0 || wait->wake_fd < 0)
+		return -errno;
+	return wait_watch(wait, wait->wake_fd, WAIT_SOURCE_WAKE);
 }
 
-static bool ring_has_more(struct io_thread *thread)
+void wait_destroy(struct wait *wait)
 {
-	bool more;
-
-	pthread_mutex_lock(&thread->ring_lock);
-	more = thread->mode == IO_THREAD_SERVING && thread->attached &&
-		(thread->stale
-			 ? io_thread_is_empty(thread)
-			 : command_available(&thread->pool) && tcmu_ring_pending(&thread->ring));
-	pthread_mutex_unlock(&thread->ring_lock);
-	return more;
+	assert(!atomic_load(&wait->asleep));
+	if (wait->epoll_fd >= 0)
+		close(wait->epoll_fd);
+	if (wait->wake_fd >= 0)
+		close(wait->wake_fd);
 }
 
-static bool has_work(struct io_thread *thread)
+void wait_begin(struct wait *wait)
 {
-	return atomic_load(&thread->finished) || atomic_load(&thread->has_control) ||
-		thread->ended.first || xcopy_peer_has_answers(thread->peer) ||
-		(command_available(&thread->pool) && xcopy_peer_has_requests(thread->peer)) ||
-		ring_has_more(thread);
+	assert(atomic_load(&wait->tid) == 0);
+	atomic_store(&wait->tid, gettid());
 }
 
-/* Looks again and again for so many nanoseconds. What only epoll tells waits for no longer than
- * that. */
-static bool look(struct io_thread *thread, uint64_t begin, uint64_t duration)
+int wait_watch(struct wait *wait, int fd, enum wait_source source)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = source};
+
+	assert(fd >= 0);
+	return epoll_ctl(wait->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+/* ------- awake ------- */
+
+/* Checks again and again for so many nanoseconds. The kernel's device may go meanwhile: epoll
+ * reports that afterwards. */
+static bool wait_spin(struct wait *wait, uint64_t begin, uint64_t duration)
 {
 	uint64_t now = begin, yielded = begin;
 	bool found = false;
 
+	assert(duration);
 	if (!wait_tuner_enter())
 		return false;
 	while (!found && now - begin < duration) {
-		for (unsigned i = 0; i < LOOKS && !found; i++) {
-			found = has_work(thread) || (thread->engine && aio_ready(thread->engine));
-			relax();
+		for (unsigned i = 0; i < CHECKS && !found; i++) {
+			found = wait->has_work(wait->userdata, false);
+			cpu_relax();
 		}
-		now = wait_clock();
-		/* Whoever else wants this processor comes first. */
-		if (!found && now - yielded >= YIELD) {
+		now = clock_now_ns();
+		if (!found && now - yielded >= YIELD_NS) {
 			sched_yield();
 			yielded = now;
 		}
 	}
 	wait_tuner_leave();
-	wait_tuner_spend(&thread->tuner, now - begin);
+	wait_tuner_spend(&wait->tuner, now - begin);
 	return found;
 }
 
-/* Whether it waits as was found to pay; else it sleeps, wherever that is. */
-static bool may_choose(const struct io_thread *thread)
+static bool wait_spin_if_it_pays(struct wait *wait)
 {
-	return thread->setup.busy_poll && thread->mode == IO_THREAD_SERVING;
+	uint64_t now = clock_now_ns();
+	uint64_t duration = wait_tuner_idle(&wait->tuner, now);
+
+	return duration && wait_spin(wait, now, duration);
 }
 
-static bool worth_looking(struct io_thread *thread)
+/* ------- asleep ------- */
+
+/* Milliseconds until the time, rounded up; -1: there is none. */
+static int wait_timeout(uint64_t resume)
 {
-	uint64_t now, duration;
+	uint64_t now, left;
 
-	if (!may_choose(thread) || thread->resume)
-		return false;
-	now = wait_clock();
-	duration = wait_tuner_idle(&thread->tuner, now);
-	return duration && look(thread, now, duration);
-}
-
-/* Milliseconds until the limits allow more, rounded up; -1: nothing waits for that. */
-static int time_to_resume(const struct io_thread *thread)
-{
-	uint64_t now;
-
-	if (!thread->resume)
+	if (!resume)
 		return -1;
-	now = wait_clock();
-	if (thread->resume <= now)
-		return 0;
-	return thread->resume - now < RESUME_MAX ? (int) ((thread->resume - now + 999999) / 1000000)
-						 : 60000;
+	now = clock_now_ns();
+	left = resume > now ? resume - now : 0;
+	if (left > RESUME_MAX_NS)
+		left = RESUME_MAX_NS;
+	return (int) ((left + CLOCK_NS_PER_MS - 1) / CLOCK_NS_PER_MS);
 }
 
-/* Waits for so long, or until another thread wakes us. What it wrote to wake_fd before is nobody's
- * to read, and is read only when it keeps us from waiting. */
-static void wait_for_others(struct io_thread *thread, uint64_t ns)
+/* Waits for so long, or until another thread wakes us. A count that an earlier wake-up left in
+ * wake_fd is read only when it keeps us from waiting. */
+static void wait_coalesce(struct wait *wait, uint64_t ns)
 {
 	struct timespec time = {.tv_nsec = (long) ns};
-	struct pollfd wake = {.fd = thread->wake_fd, .events = POLLIN};
+	struct pollfd wake = {.fd = wait->wake_fd, .events = POLLIN};
 	uint64_t count;
 
-	atomic_store(&thread->asleep, true);
-	if (!atomic_load(&thread->has_control) && !atomic_load(&thread->finished) &&
-	    ppoll(&wake, 1, &time, NULL) > 0 && atomic_load(&thread->asleep) &&
-	    read(thread->wake_fd, &count, sizeof(count)) > 0 && atomic_load(&thread->asleep))
+	assert(ns < CLOCK_NS_PER_SEC);
+	atomic_store(&wait->asleep, true);
+	if (!wait->has_work(wait->userdata, true) && ppoll(&wake, 1, &time, NULL) > 0 &&
+	    atomic_load(&wait->asleep) && read(wait->wake_fd, &count, sizeof(count)) > 0 &&
+	    atomic_load(&wait->asleep))
 		(void) ppoll(&wake, 1, &time, NULL);
-	atomic_store(&thread->asleep, false);
+	atomic_store(&wait->asleep, false);
 }
 
-/* Lets more commands come, where that was found to pay. */
-static void rest(struct io_thread *thread)
+/* Sleeps on the CPU that was found to pay, or may be on any. */
+static void wait_take_cpu(struct wait *wait, bool tuned)
 {
-	uint64_t ns = may_choose(thread) ? wait_tuner_woken(&thread->tuner) : 0;
+	int cpu = tuned ? wait_tuner_cpu(&wait->tuner) : -1;
 
-	if (ns)
-		wait_for_others(thread, ns);
-}
-
-/* Sleeps on the processor that was found to pay, or may be on any. */
-static void take_place(struct io_thread *thread)
-{
-	int cpu = may_choose(thread) ? wait_tuner_cpu(&thread->tuner) : -1;
-
-	if (cpu == atomic_load_explicit(&thread->cpu, memory_order_relaxed))
+	if (cpu == atomic_load_explicit(&wait->cpu, memory_order_relaxed))
 		return;
-	atomic_store(&thread->cpu, cpu);
+	atomic_store(&wait->cpu, cpu);
 	thread_set_cpu(0, cpu);
 }
 
-void wait_ended(struct io_thread *thread, unsigned commands)
-{
-	if (wait_tuner_was_idle(&thread->tuner))
-		wait_tuner_busy(&thread->tuner, wait_clock());
-	if (wait_tuner_work(&thread->tuner, commands) && may_choose(thread)) {
-		wait_tuner_pressed(&thread->tuner, wait_clock());
-		take_place(thread);
-	}
-}
-
-void io_thread_leave_cpu(struct io_thread *thread)
-{
-	if (atomic_load(&thread->cpu) >= 0)
-		thread_set_cpu(atomic_load(&thread->tid), -1);
-}
-
-void wait_for_work(struct io_thread *thread)
+bool wait_for_work(struct wait *wait, bool tuned, uint64_t resume)
 {
 	struct epoll_event events[4];
+	uint64_t delay = 0;
 	int n;
 
-	if (worth_looking(thread))
-		return;
-	take_place(thread);
-	atomic_store(&thread->asleep, true);
-	if (has_work(thread)) {
-		atomic_store(&thread->asleep, false);
-		return;
+	assert(!atomic_load_explicit(&wait->asleep, memory_order_relaxed));
+	if (tuned && !resume && wait_spin_if_it_pays(wait))
+		return false;
+	wait_take_cpu(wait, tuned);
+	atomic_store(&wait->asleep, true);
+	if (wait->has_work(wait->userdata, false)) {
+		atomic_store(&wait->asleep, false);
+		return false;
 	}
-	n = epoll_wait(thread->epoll_fd, events, 4, time_to_resume(thread));
-	atomic_store(&thread->asleep, false);
-	if (n == 1 && events[0].data.u32 == WAKE_UIO && !tcmu_uio_revents_gone(events[0].events))
-		rest(thread);
+	n = epoll_wait(wait->epoll_fd, events, 4, wait_timeout(resume));
+	atomic_store(&wait->asleep, false);
 	for (int i = 0; i < n; i++)
-		if (events[i].data.u32 == WAKE_UIO && tcmu_uio_revents_gone(events[i].events))
-			io_thread_unregistered(thread);
+		if (events[i].data.u32 == WAIT_SOURCE_UIO &&
+		    tcmu_uio_revents_gone(events[i].events))
+			return true;
+	/* Only the ring has something: more commands may come together with these. */
+	if (tuned && n == 1 && events[0].data.u32 == WAIT_SOURCE_UIO)
+		delay = wait_tuner_woken(&wait->tuner);
+	if (delay)
+		wait_coalesce(wait, delay);
+	return false;
 }
 
-void io_thread_wake(struct io_thread *thread)
+void wait_note_work(struct wait *wait, bool tuned, unsigned commands)
+{
+	if (wait_tuner_was_idle(&wait->tuner))
+		wait_tuner_busy(&wait->tuner, clock_now_ns());
+	if (wait_tuner_work(&wait->tuner, commands) && tuned) {
+		wait_tuner_pressed(&wait->tuner, clock_now_ns());
+		wait_take_cpu(wait, tuned);
+	}
+}
+
+/* ------- any thread ------- */
+
+void wait_wake(struct wait *wait)
 {
 	uint64_t one = 1;
 
-	if (atomic_exchange(&thread->asleep, false)) {
-		ssize_t r = write(thread->wake_fd, &one, sizeof(one));
+	if (atomic_exchange(&wait->asleep, false)) {
+		ssize_t r = write(wait->wake_fd, &one, sizeof(one));
 
 		assert(r == (ssize_t) sizeof(one) || errno == EAGAIN);
 	}
+}
+
+void wait_interrupt(struct wait *wait)
+{
+	if (atomic_load(&wait->cpu) >= 0)
+		thread_set_cpu(atomic_load(&wait->tid), -1);
+	wait_wake(wait);
+}
+
+/* Another thread may have done so already. */
+void wait_leave_cpu(struct wait *wait)
+{
+	assert(atomic_load(&wait->tid) == gettid());
+	if (atomic_exchange(&wait->cpu, -1) >= 0)
+		thread_set_cpu(0, -1);
 }

@@ -2,17 +2,17 @@
 /* See io/xcopy-peer.h. */
 #include "io/xcopy-peer.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/thread-private.h"
-
-struct queue {
-	_Atomic(struct xcopy_request *) first;
-	struct xcopy_request *last;
+/* A list under its peer's lock, whose length is read by any thread. */
+struct xcopy_queue {
+	struct list list;
+	atomic_uint length;
 };
 
 struct xcopy_peer {
@@ -20,51 +20,53 @@ struct xcopy_peer {
 	uint32_t block_size;
 
 	pthread_mutex_t lock;
-	struct io_thread *thread; /* NULL: it has ended */
+	struct wait *wait; /* NULL: its I/O thread has ended */
 	bool closed;
-	struct queue queued;
-	struct queue answers;
-	struct xcopy_request *taken;
+	struct xcopy_queue requests;
+	struct xcopy_queue answers;
+	struct list taken;
 
 	/* under the registry's lock */
 	bool known;
 	uint8_t naa[SCSI_NAA_LENGTH];
-	struct xcopy_peer *next;
+	struct list_node node;
 };
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct xcopy_peer *registry; /* every known peer that is not closed */
+static struct list registry = {.end = &registry.first}; /* every known peer that is not closed */
 
-static void queue_add(struct queue *queue, struct xcopy_request *request)
+static void xcopy_queue_append(struct xcopy_queue *queue, struct xcopy_request *request)
 {
-	request->next = NULL;
-	if (queue->first)
-		queue->last->next = request;
-	else
-		queue->first = request;
-	queue->last = request;
+	list_append(&queue->list, &request->node);
+	atomic_fetch_add(&queue->length, 1);
 }
 
-static struct xcopy_request *queue_take(struct queue *queue)
+static struct xcopy_request *xcopy_queue_take(struct xcopy_queue *queue)
 {
-	struct xcopy_request *request = queue->first;
+	struct list_node *node = list_take(&queue->list);
 
-	if (request)
-		queue->first = request->next;
-	return request;
+	if (!node)
+		return NULL;
+	assert(atomic_load(&queue->length) > 0);
+	atomic_fetch_sub(&queue->length, 1);
+	return container_of(node, struct xcopy_request, node);
 }
 
 /* ------- the peer and the registry ------- */
 
-int xcopy_peer_new(struct io_thread *thread, uint32_t block_size, struct xcopy_peer **ret)
+int xcopy_peer_new(struct wait *wait, uint32_t block_size, struct xcopy_peer **ret)
 {
 	struct xcopy_peer *peer = calloc(1, sizeof(*peer));
 
+	assert(wait && block_size);
 	if (!peer)
 		return -ENOMEM;
 	atomic_init(&peer->references, 1);
 	peer->block_size = block_size;
-	peer->thread = thread;
+	peer->wait = wait;
+	list_init(&peer->requests.list);
+	list_init(&peer->answers.list);
+	list_init(&peer->taken);
 	pthread_mutex_init(&peer->lock, NULL);
 	*ret = peer;
 	return 0;
@@ -72,27 +74,32 @@ int xcopy_peer_new(struct io_thread *thread, uint32_t block_size, struct xcopy_p
 
 struct xcopy_peer *xcopy_peer_ref(struct xcopy_peer *peer)
 {
-	atomic_fetch_add(&peer->references, 1);
+	unsigned before = atomic_fetch_add(&peer->references, 1);
+
+	assert(before > 0);
 	return peer;
 }
 
 void xcopy_peer_unref(struct xcopy_peer *peer)
 {
-	if (!peer || atomic_fetch_sub(&peer->references, 1) != 1)
+	unsigned before;
+
+	if (!peer)
 		return;
+	before = atomic_fetch_sub(&peer->references, 1);
+	assert(before > 0);
+	if (before > 1)
+		return;
+	assert(!peer->known && list_is_empty(&peer->taken));
 	pthread_mutex_destroy(&peer->lock);
 	free(peer);
 }
 
-static void forget(struct xcopy_peer *peer)
+static void xcopy_peer_forget(struct xcopy_peer *peer)
 {
-	struct xcopy_peer **at = &registry;
-
 	pthread_mutex_lock(&registry_lock);
-	while (*at && *at != peer)
-		at = &(*at)->next;
-	if (*at)
-		*at = peer->next;
+	if (peer->known)
+		list_remove(&registry, &peer->node);
 	peer->known = false;
 	pthread_mutex_unlock(&registry_lock);
 }
@@ -114,8 +121,7 @@ void xcopy_peer_set_naa(struct xcopy_peer *peer, const uint8_t naa[SCSI_NAA_LENG
 		memcpy(peer->naa, naa, SCSI_NAA_LENGTH);
 		if (!peer->known) {
 			peer->known = true;
-			peer->next = registry;
-			registry = peer;
+			list_append(&registry, &peer->node);
 		}
 	}
 	pthread_mutex_unlock(&registry_lock);
@@ -127,7 +133,10 @@ struct xcopy_peer *xcopy_peer_find(const uint8_t naa[SCSI_NAA_LENGTH])
 	unsigned cnt = 0;
 
 	pthread_mutex_lock(&registry_lock);
-	for (struct xcopy_peer *peer = registry; peer; peer = peer->next) {
+	list_for_each (node, &registry) {
+		struct xcopy_peer *peer = container_of(node, struct xcopy_peer, node);
+
+		assert(peer->known);
 		if (memcmp(peer->naa, naa, SCSI_NAA_LENGTH) != 0)
 			continue;
 		found = peer;
@@ -146,39 +155,41 @@ uint32_t xcopy_peer_block_size(const struct xcopy_peer *peer)
 
 /* ------- requests ------- */
 
-static void deliver(struct xcopy_request *request)
+static void xcopy_peer_deliver(struct xcopy_request *request)
 {
 	struct xcopy_peer *waiter = request->waiter;
-	bool there;
+	bool waits;
 
 	pthread_mutex_lock(&waiter->lock);
-	there = waiter->thread;
-	if (there) {
-		queue_add(&waiter->answers, request);
-		io_thread_wake(waiter->thread);
+	waits = waiter->wait;
+	if (waits) {
+		xcopy_queue_append(&waiter->answers, request);
+		wait_wake(waiter->wait);
 	}
 	pthread_mutex_unlock(&waiter->lock);
-	if (!there)
+	if (!waits)
 		request->release(request);
 }
 
-void xcopy_peer_ask(struct xcopy_request *request)
+void xcopy_peer_request(struct xcopy_request *request)
 {
 	struct xcopy_peer *performer = request->performer;
 	bool closed;
 
+	assert(request->waiter && request->answered && request->release && request->blocks);
 	pthread_mutex_lock(&performer->lock);
 	closed = performer->closed;
-	request->state = XCOPY_PEER_QUEUED;
+	request->state = XCOPY_REQUEST_QUEUED;
 	if (!closed) {
-		queue_add(&performer->queued, request);
-		io_thread_wake(performer->thread);
+		assert(performer->wait);
+		xcopy_queue_append(&performer->requests, request);
+		wait_wake(performer->wait);
 	}
 	pthread_mutex_unlock(&performer->lock);
 	if (!closed)
 		return;
 	request->error = -ENODEV;
-	deliver(request);
+	xcopy_peer_deliver(request);
 	request->release(request);
 }
 
@@ -187,23 +198,14 @@ struct xcopy_request *xcopy_peer_take(struct xcopy_peer *peer)
 	struct xcopy_request *request;
 
 	pthread_mutex_lock(&peer->lock);
-	request = queue_take(&peer->queued);
+	request = xcopy_queue_take(&peer->requests);
 	if (request) {
-		request->state = XCOPY_PEER_TAKEN;
-		request->next = peer->taken;
-		peer->taken = request;
+		assert(request->state == XCOPY_REQUEST_QUEUED && request->performer == peer);
+		request->state = XCOPY_REQUEST_TAKEN;
+		list_append(&peer->taken, &request->node);
 	}
 	pthread_mutex_unlock(&peer->lock);
 	return request;
-}
-
-static void take_out(struct xcopy_peer *peer, const struct xcopy_request *request)
-{
-	struct xcopy_request **at = &peer->taken;
-
-	while (*at != request)
-		at = &(*at)->next;
-	*at = request->next;
 }
 
 void xcopy_peer_answer(struct xcopy_request *request, int error)
@@ -212,33 +214,33 @@ void xcopy_peer_answer(struct xcopy_request *request, int error)
 	bool first;
 
 	pthread_mutex_lock(&peer->lock);
-	first = request->state == XCOPY_PEER_TAKEN;
+	assert(request->state != XCOPY_REQUEST_QUEUED);
+	first = request->state == XCOPY_REQUEST_TAKEN;
 	if (first) {
-		take_out(peer, request);
-		request->state = XCOPY_PEER_ANSWERED;
+		list_remove(&peer->taken, &request->node);
+		request->state = XCOPY_REQUEST_ANSWERED;
 		request->error = error;
 	}
 	pthread_mutex_unlock(&peer->lock);
 	if (first)
-		deliver(request);
+		xcopy_peer_deliver(request);
 	request->release(request);
 }
 
-/* The first request that is not answered. started: whoever carries it out still has a reference. */
-static struct xcopy_request *give_up_one(struct xcopy_peer *peer, bool *started)
+/* The first request that is not answered. taken: the performer still has a reference. */
+static struct xcopy_request *xcopy_peer_give_up(struct xcopy_peer *peer, bool *taken)
 {
 	struct xcopy_request *request;
 
 	pthread_mutex_lock(&peer->lock);
 	peer->closed = true;
-	request = peer->taken;
-	*started = request;
-	if (request)
-		peer->taken = request->next;
-	else
-		request = queue_take(&peer->queued);
+	request = list_entry(list_take(&peer->taken), struct xcopy_request, node);
+	*taken = request;
+	if (!request)
+		request = xcopy_queue_take(&peer->requests);
 	if (request) {
-		request->state = XCOPY_PEER_ANSWERED;
+		assert(request->state != XCOPY_REQUEST_ANSWERED);
+		request->state = XCOPY_REQUEST_ANSWERED;
 		request->error = -ENODEV;
 	}
 	pthread_mutex_unlock(&peer->lock);
@@ -248,24 +250,24 @@ static struct xcopy_request *give_up_one(struct xcopy_peer *peer, bool *started)
 void xcopy_peer_close(struct xcopy_peer *peer)
 {
 	struct xcopy_request *request;
-	bool started;
+	bool taken;
 
-	while ((request = give_up_one(peer, &started))) {
-		deliver(request);
-		if (!started)
+	while ((request = xcopy_peer_give_up(peer, &taken))) {
+		xcopy_peer_deliver(request);
+		if (!taken)
 			request->release(request);
 	}
-	forget(peer);
+	xcopy_peer_forget(peer);
 }
 
-static struct xcopy_request *take_answer(struct xcopy_peer *peer, bool end)
+static struct xcopy_request *xcopy_peer_take_answer(struct xcopy_peer *peer, bool end)
 {
 	struct xcopy_request *request;
 
 	pthread_mutex_lock(&peer->lock);
-	request = queue_take(&peer->answers);
+	request = xcopy_queue_take(&peer->answers);
 	if (end)
-		peer->thread = NULL;
+		peer->wait = NULL;
 	pthread_mutex_unlock(&peer->lock);
 	return request;
 }
@@ -274,9 +276,12 @@ void xcopy_peer_end(struct xcopy_peer *peer)
 {
 	struct xcopy_request *request;
 
+	if (!peer)
+		return;
 	xcopy_peer_close(peer);
-	while ((request = take_answer(peer, true)))
+	while ((request = xcopy_peer_take_answer(peer, true)))
 		request->release(request);
+	assert(!xcopy_peer_has_requests(peer) && !xcopy_peer_has_answers(peer));
 }
 
 unsigned xcopy_peer_take_answers(struct xcopy_peer *peer)
@@ -284,17 +289,20 @@ unsigned xcopy_peer_take_answers(struct xcopy_peer *peer)
 	struct xcopy_request *request;
 	unsigned cnt = 0;
 
-	for (; xcopy_peer_has_answers(peer) && (request = take_answer(peer, false)); cnt++)
+	for (; xcopy_peer_has_answers(peer) && (request = xcopy_peer_take_answer(peer, false));
+	     cnt++) {
+		assert(request->waiter == peer);
 		request->answered(request);
+	}
 	return cnt;
 }
 
 bool xcopy_peer_has_requests(const struct xcopy_peer *peer)
 {
-	return atomic_load(&peer->queued.first);
+	return atomic_load(&peer->requests.length);
 }
 
 bool xcopy_peer_has_answers(const struct xcopy_peer *peer)
 {
-	return atomic_load(&peer->answers.first);
+	return atomic_load(&peer->answers.length);
 }

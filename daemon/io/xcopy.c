@@ -1,34 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * EXTENDED COPY: reads and writes in pieces, one at a time, each by the loop of the device that has
- * it.
- *
- * A copy belongs to the command that asks for it and lives on that loop's thread; the devices that
- * take part carry out its requests (io/xcopy-peer.h) as internal commands of their own, in order
- * with everything else that they write. The command ends when the current request is answered: at
- * the end, at the first error, when it is aborted, or when its loop drains (BUSY: it is to be asked
- * for again). One that goes on in the background (IMMED) belongs to a command of our own. When its
- * loop is abandoned it ends at once; then the copy goes with the last reference of its request, for
- * a stuck read may still fill the buffer.
- *
- * xcopy_begin() and xcopy_serve() run under the ring_lock, the rest outside of it.
- */
-#include "io/exec.h"
+/* See io/xcopy.h. */
+#include "io/xcopy.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
-#include "io/xcopy-peer.h"
+#include "io/exec.h"
+#include "io/submit.h"
 
-#define PIECE_MAX    (UINT64_C(256) * 1024) /* the memory of a copy */
+#define PIECE_MAX    (UINT64_C(256) * 1024) /* bytes; the memory of an xcopy */
 #define BUFFER_ALIGN 4096u
 
 struct xcopy {
-	struct xcopy_request request; /* the one that is under way */
+	struct xcopy_request request; /* the one that is in flight */
 	atomic_uint references;       /* the command's, and the request's */
 	struct command *waiter;       /* NULL: it waits no longer */
-	struct scsi_copy what;
-	struct xcopy_peer *peers[SCSI_COPY_TARGETS_MAX];
+	struct scsi_xcopy plan;
+	struct xcopy_peer *peers[SCSI_XCOPY_CSCDS_MAX];
 	unsigned segment;
 	uint64_t done;       /* blocks of the segment */
 	uint64_t bytes;      /* of all segments */
@@ -36,214 +25,102 @@ struct xcopy {
 	uint8_t *buffer;
 };
 
-static void release(struct xcopy_request *request)
+static void xcopy_release(struct xcopy_request *request)
 {
-	struct xcopy *copy = (struct xcopy *) ((char *) request - offsetof(struct xcopy, request));
+	struct xcopy *xcopy = container_of(request, struct xcopy, request);
+	unsigned before = atomic_fetch_sub(&xcopy->references, 1);
 
-	if (atomic_fetch_sub(&copy->references, 1) != 1)
+	assert(before > 0);
+	if (before > 1)
 		return;
-	for (unsigned i = 0; i < copy->what.target_cnt; i++)
-		xcopy_peer_unref(copy->peers[i]);
-	xcopy_peer_unref(copy->request.waiter);
-	free(copy->buffer);
-	free(copy);
+	assert(!xcopy->waiter);
+	for (unsigned i = 0; i < xcopy->plan.cscd_cnt; i++)
+		xcopy_peer_unref(xcopy->peers[i]);
+	xcopy_peer_unref(xcopy->request.waiter);
+	free(xcopy->buffer);
+	free(xcopy);
 }
 
-static void end(struct xcopy *copy, int error)
+static void xcopy_end(struct xcopy *xcopy, int error)
 {
-	struct command *waiter = copy->waiter;
+	struct command *waiter = xcopy->waiter;
 	struct scsi_result result;
 
-	scsi_copy_end(&waiter->thread->lu, &copy->what, error, &result);
-	copy->waiter = NULL;
-	waiter->xcopy = NULL;
-	waiter->thread->background_cnt -= waiter->internal;
+	assert(waiter && waiter->context == xcopy);
+	scsi_xcopy_end(&waiter->core->lu, &xcopy->plan, error, &result);
+	xcopy->waiter = NULL;
+	waiter->context = NULL;
 	command_end(waiter, result.status, &result.sense);
-	release(&copy->request);
+	xcopy_release(&xcopy->request);
 }
 
-/* The read or write that the copy waits for, where it is one of this loop's. */
-static void cancel_request(struct command *waiter)
+/* ------- the pieces ------- */
+
+static void xcopy_request_piece(struct xcopy *xcopy, bool write)
 {
-	struct io_thread *thread = waiter->thread;
-
-	for (unsigned i = 0; i < thread->pool.count; i++) {
-		struct command *command = command_at(&thread->pool, i);
-
-		if (!command->in_use || command->request != &waiter->xcopy->request)
-			continue;
-		command->aborted = true;
-		submit_cancel(command);
-	}
-}
-
-void xcopy_cancel(struct command *waiter)
-{
-	if (waiter->thread->abandoned)
-		end(waiter->xcopy, -ECANCELED);
-	else
-		cancel_request(waiter);
-}
-
-static void ask(struct xcopy *copy, bool write)
-{
-	const struct scsi_copy_segment *segment = &copy->what.segments[copy->segment];
-	struct xcopy_request *request = &copy->request;
+	const struct scsi_xcopy_segment *segment = &xcopy->plan.segments[xcopy->segment];
+	struct xcopy_request *request = &xcopy->request;
 	uint64_t max = PIECE_MAX / xcopy_peer_block_size(request->waiter);
-	uint64_t left = segment->blocks - copy->done;
+	uint64_t left = segment->blocks - xcopy->done;
 
+	assert(xcopy->segment < xcopy->plan.segment_cnt && left > 0);
 	request->write = write;
-	request->performer = copy->peers[write ? segment->destination : segment->source];
-	request->lba = (write ? segment->destination_lba : segment->source_lba) + copy->done;
+	request->performer = xcopy->peers[write ? segment->destination : segment->source];
+	request->lba = (write ? segment->destination_lba : segment->source_lba) + xcopy->done;
 	request->blocks = left < max ? left : max;
-	request->buffer = copy->buffer;
-	atomic_fetch_add(&copy->references, 2);
-	xcopy_peer_ask(request);
+	request->buffer = xcopy->buffer;
+	atomic_fetch_add(&xcopy->references, 2);
+	xcopy_peer_request(request);
 }
 
-static void go_on(struct xcopy *copy)
+static void xcopy_continue(struct xcopy *xcopy)
 {
-	const struct scsi_copy *what = &copy->what;
-	struct io_thread *thread = copy->waiter->thread;
+	const struct scsi_xcopy *plan = &xcopy->plan;
+	struct core *core = xcopy->waiter->core;
 
-	while (copy->segment < what->segment_cnt &&
-	       copy->done == what->segments[copy->segment].blocks) {
-		copy->segment++;
-		copy->done = 0;
+	while (xcopy->segment < plan->segment_cnt &&
+	       xcopy->done == plan->segments[xcopy->segment].blocks) {
+		xcopy->segment++;
+		xcopy->done = 0;
 	}
-	scsi_copy_progress(&thread->lu, what, copy->segment, copy->bytes, copy->operations);
-	if (copy->segment == what->segment_cnt)
-		end(copy, 0);
-	else if (copy->waiter->aborted)
-		end(copy, -ECANCELED);
-	else if (thread->abandoned || thread->mode != IO_THREAD_SERVING)
-		end(copy, -EBUSY);
+	assert(xcopy->segment <= plan->segment_cnt);
+	scsi_xcopy_progress(&core->lu, plan, xcopy->segment, xcopy->bytes, xcopy->operations);
+	if (xcopy->segment == plan->segment_cnt)
+		xcopy_end(xcopy, 0);
+	else if (xcopy->waiter->aborted)
+		xcopy_end(xcopy, -ECANCELED);
+	else if (core->service != CORE_SERVING)
+		xcopy_end(xcopy, -EBUSY);
 	else
-		ask(copy, false);
+		xcopy_request_piece(xcopy, false);
 }
 
-static void answered(struct xcopy_request *request)
+static void xcopy_answered(struct xcopy_request *request)
 {
-	struct xcopy *copy = (struct xcopy *) ((char *) request - offsetof(struct xcopy, request));
+	struct xcopy *xcopy = container_of(request, struct xcopy, request);
 
-	copy->operations += !request->error;
-	if (copy->waiter && copy->waiter->aborted) {
-		end(copy, -ECANCELED);
-	} else if (copy->waiter && xcopy_peer_is_closed(request->waiter)) {
-		end(copy, -EBUSY);
-	} else if (copy->waiter && request->error) {
-		end(copy, request->error);
-	} else if (copy->waiter && !request->write) {
-		ask(copy, true);
-	} else if (copy->waiter) {
-		copy->done += request->blocks;
-		copy->bytes += request->blocks * xcopy_peer_block_size(request->waiter);
-		go_on(copy);
+	assert(request->state == XCOPY_REQUEST_ANSWERED || request->error == -ENODEV);
+	xcopy->operations += !request->error;
+	if (xcopy->waiter && xcopy->waiter->aborted) {
+		xcopy_end(xcopy, -ECANCELED);
+	} else if (xcopy->waiter && xcopy_peer_is_closed(request->waiter)) {
+		xcopy_end(xcopy, -EBUSY);
+	} else if (xcopy->waiter && request->error) {
+		xcopy_end(xcopy, request->error);
+	} else if (xcopy->waiter && !request->write) {
+		xcopy_request_piece(xcopy, true);
+	} else if (xcopy->waiter) {
+		xcopy->done += request->blocks;
+		xcopy->bytes += request->blocks * xcopy_peer_block_size(request->waiter);
+		xcopy_continue(xcopy);
 	}
-	release(request);
+	xcopy_release(request);
 }
 
-/* ------- the beginning ------- */
+/* ------- requests to this device ------- */
 
-/* Those that are not found, or have blocks of another size, cannot take part. */
-static int find_peers(struct xcopy *copy, struct xcopy_peer *own)
+static int xcopy_check_request(const struct scsi_lu *lu, const struct xcopy_request *request)
 {
-	for (unsigned i = 0; i < copy->what.target_cnt; i++) {
-		const struct scsi_copy_target *target = &copy->what.targets[i];
-
-		copy->peers[i] = target->self ? xcopy_peer_ref(own) : xcopy_peer_find(target->naa);
-		if (!copy->peers[i] ||
-		    xcopy_peer_block_size(copy->peers[i]) != xcopy_peer_block_size(own))
-			return -ENODEV;
-	}
-	return 0;
-}
-
-/* The command that a copy in the background belongs to: one of our own, which nobody waits for.
- * NULL: no slot is free. */
-static struct command *in_background(struct command *waiter)
-{
-	struct io_thread *thread = waiter->thread;
-	struct command *command = command_get(&thread->pool);
-
-	if (!command)
-		return NULL;
-	command->internal = true;
-	command->cmd_id = 0;
-	command->cdb_length = 0;
-	command->iov_cnt = 0;
-	command->data_length = 0;
-	command->plan = waiter->plan;
-	thread->background_cnt++;
-	return command;
-}
-
-static void refuse(struct command *waiter, const struct scsi_copy *what, int error)
-{
-	struct scsi_result result;
-
-	scsi_copy_end(&waiter->thread->lu, what, error, &result);
-	command_end(waiter, result.status, &result.sense);
-}
-
-void xcopy_begin(struct command *waiter, const struct scsi_copy *what)
-{
-	struct io_thread *thread = waiter->thread;
-	struct xcopy *copy = calloc(1, sizeof(*copy));
-	struct command *owner = what->immediate ? in_background(waiter) : waiter;
-	int r;
-
-	if (copy)
-		copy->buffer = aligned_alloc(BUFFER_ALIGN, PIECE_MAX);
-	if (!copy || !copy->buffer || !owner) {
-		if (owner && owner != waiter) {
-			thread->background_cnt--;
-			command_put(&thread->pool, owner);
-		}
-		if (copy)
-			free(copy->buffer);
-		free(copy);
-		refuse(waiter, what, -ENOMEM);
-		return;
-	}
-	atomic_init(&copy->references, 1);
-	copy->waiter = owner;
-	copy->what = *what;
-	copy->request.waiter = xcopy_peer_ref(thread->peer);
-	copy->request.answered = answered;
-	copy->request.release = release;
-	owner->xcopy = copy;
-	if (owner != waiter)
-		command_end_good(waiter);
-	r = find_peers(copy, thread->peer);
-	if (r < 0)
-		end(copy, r);
-	else
-		go_on(copy);
-}
-
-void xcopy_abort(struct command *command)
-{
-	struct io_thread *thread = command->thread;
-
-	for (unsigned i = 0; i < thread->pool.count; i++) {
-		struct command *other = command_at(&thread->pool, i);
-
-		if (!other->in_use || !other->xcopy ||
-		    other->xcopy->what.place != command->plan.lba)
-			continue;
-		other->aborted = true;
-		thread->cancel_wanted = true;
-	}
-	command_end_good(command);
-}
-
-/* ------- requests of others ------- */
-
-static int admit(const struct io_thread *thread, const struct xcopy_request *request)
-{
-	const struct scsi_lu *lu = &thread->lu;
-
 	if (request->lba > lu->blocks || request->blocks > lu->blocks - request->lba)
 		return -ERANGE;
 	if (lu->long_operation != SCSI_LONG_NONE)
@@ -253,20 +130,24 @@ static int admit(const struct io_thread *thread, const struct xcopy_request *req
 	return request->write && (lu->read_only || lu->software_write_protect) ? -EROFS : 0;
 }
 
-static void make(struct command *command, struct xcopy_request *request)
+/* The command that carries out a request has ended: its waiter gets the answer. */
+static void xcopy_served(struct command *command)
 {
-	const struct io_thread *thread = command->thread;
+	int error = command->io_error ? command->io_error : -EREMOTEIO;
 
-	command->internal = true;
-	command->request = request;
-	command->cmd_id = 0;
-	command->cdb_length = 0;
-	command->data_length = request->blocks * thread->lu.block_size;
+	assert(command->internal && command->context);
+	xcopy_peer_answer(command->context, command->status == SCSI_GOOD ? 0 : error);
+}
+
+static void xcopy_prepare_command(struct command *command, struct xcopy_request *request)
+{
+	assert(command->internal && command->iov_max >= 1);
+	command->finished = xcopy_served;
+	command->context = request;
+	command->data_length = request->blocks * command->core->lu.block_size;
 	command->iov[0] = (struct iovec){
 		.iov_base = request->buffer, .iov_len = command->data_length};
 	command->iov_cnt = 1;
-	command->io_error = 0;
-	command->writes_range = request->write;
 	command->plan = (struct scsi_plan){
 		.op = request->write ? SCSI_PLAN_WRITE : SCSI_PLAN_READ,
 		.lba = request->lba,
@@ -275,33 +156,150 @@ static void make(struct command *command, struct xcopy_request *request)
 	};
 }
 
-unsigned xcopy_serve(struct io_thread *thread)
+unsigned xcopy_serve(struct xcopy_peer *own, struct core *core)
 {
 	struct xcopy_request *request;
 	unsigned cnt = 0;
 
-	for (; command_available(&thread->pool) && xcopy_peer_has_requests(thread->peer) &&
-	     (request = xcopy_peer_take(thread->peer));
+	assert(core->ring_locked);
+	for (; command_available(core->pool) && xcopy_peer_has_requests(own) &&
+	     (request = xcopy_peer_take(own));
 	     cnt++) {
-		int r = admit(thread, request);
+		int r = xcopy_check_request(&core->lu, request);
 		struct command *command;
 
 		if (r < 0) {
 			xcopy_peer_answer(request, r);
 			continue;
 		}
-		command = command_get(&thread->pool);
-		make(command, request);
-		thread->served_cnt++;
-		command_list_add(&thread->ready, command);
+		command = command_get(core->pool, true);
+		xcopy_prepare_command(command, request);
+		if (exec_prepare(command))
+			command_ready(command);
 	}
 	return cnt;
 }
 
-void xcopy_served(struct command *command)
-{
-	int error = command->io_error ? command->io_error : -EREMOTEIO;
+/* ------- the end before its time ------- */
 
-	command->thread->served_cnt--;
-	xcopy_peer_answer(command->request, command->status == SCSI_GOOD ? 0 : error);
+/* Cancels the request that the xcopy waits for, where this device carries it out. */
+static void xcopy_cancel_request(struct command *waiter)
+{
+	const struct xcopy *xcopy = waiter->context;
+	const struct command_pool *pool = waiter->core->pool;
+
+	for (unsigned i = 0; i < pool->used; i++) {
+		struct command *command = command_at(pool, i);
+
+		if (command->where == COMMAND_FREE || command->finished != xcopy_served ||
+		    command->context != &xcopy->request)
+			continue;
+		command->aborted = true;
+		if (command->where == COMMAND_HELD)
+			submit_cancel(command);
+	}
+}
+
+/* Outside of the ring lock. The request is to end soon, and the xcopy with it; where the service is
+ * abandoned, it ends at once. */
+static void xcopy_cancel(struct command *waiter)
+{
+	assert(waiter->context && !waiter->core->ring_locked);
+	if (waiter->core->service >= CORE_ABANDONED)
+		xcopy_end(waiter->context, -ECANCELED);
+	else
+		xcopy_cancel_request(waiter);
+}
+
+void xcopy_abort(struct command *command)
+{
+	const struct command_pool *pool = command->core->pool;
+
+	assert(command->plan.op == SCSI_PLAN_ABORT_XCOPY);
+	for (unsigned i = 0; i < pool->used; i++) {
+		struct command *other = command_at(pool, i);
+		const struct xcopy *xcopy = other->context;
+
+		if (other->where != COMMAND_HELD || other->cancel != xcopy_cancel ||
+		    xcopy->plan.slot != command->plan.lba)
+			continue;
+		other->aborted = true;
+		command->core->cancel_wanted = true;
+	}
+	command_end(command, SCSI_GOOD, NULL);
+}
+
+/* ------- the beginning ------- */
+
+/* A device that is not found, or has blocks of another size, cannot take part. */
+static int xcopy_find_peers(struct xcopy *xcopy, struct xcopy_peer *own)
+{
+	assert(xcopy->plan.cscd_cnt <= SCSI_XCOPY_CSCDS_MAX);
+	for (unsigned i = 0; i < xcopy->plan.cscd_cnt; i++) {
+		const struct scsi_xcopy_cscd *target = &xcopy->plan.cscds[i];
+
+		xcopy->peers[i] = target->self ? xcopy_peer_ref(own) : xcopy_peer_find(target->naa);
+		if (!xcopy->peers[i] ||
+		    xcopy_peer_block_size(xcopy->peers[i]) != xcopy_peer_block_size(own))
+			return -ENODEV;
+	}
+	return 0;
+}
+
+/* NULL: no memory. */
+static struct xcopy *xcopy_new(struct xcopy_peer *own, const struct scsi_xcopy *plan)
+{
+	struct xcopy *xcopy = calloc(1, sizeof(*xcopy));
+
+	if (!xcopy)
+		return NULL;
+	xcopy->buffer = aligned_alloc(BUFFER_ALIGN, PIECE_MAX);
+	if (!xcopy->buffer) {
+		free(xcopy);
+		return NULL;
+	}
+	atomic_init(&xcopy->references, 1);
+	xcopy->plan = *plan;
+	xcopy->request.waiter = xcopy_peer_ref(own);
+	xcopy->request.answered = xcopy_answered;
+	xcopy->request.release = xcopy_release;
+	return xcopy;
+}
+
+static void xcopy_refuse(struct command *waiter, const struct scsi_xcopy *plan)
+{
+	struct scsi_result result;
+
+	scsi_xcopy_end(&waiter->core->lu, plan, -ENOMEM, &result);
+	command_end(waiter, result.status, &result.sense);
+}
+
+void xcopy_begin(struct xcopy_peer *own, struct command *waiter, const struct scsi_xcopy *plan)
+{
+	struct core *core = waiter->core;
+	struct command *command = waiter;
+	struct xcopy *xcopy;
+	int r;
+
+	assert(core->ring_locked && waiter->plan.op == SCSI_PLAN_XCOPY);
+	if (plan->immediate)
+		command = command_get(core->pool, true);
+	xcopy = command ? xcopy_new(own, plan) : NULL;
+	if (!xcopy) {
+		if (command && command != waiter)
+			command_put(core->pool, command);
+		xcopy_refuse(waiter, plan);
+		return;
+	}
+	command->plan = waiter->plan;
+	command->context = xcopy;
+	command->cancel = xcopy_cancel;
+	xcopy->waiter = command;
+	if (command != waiter)
+		command_end(waiter, SCSI_GOOD, NULL);
+	r = xcopy_find_peers(xcopy, own);
+	if (r < 0)
+		xcopy_end(xcopy, r);
+	else
+		xcopy_continue(xcopy);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A disk in memory that is forgotten when it is deleted: the smallest handler that works. */
+/* A disk in memory, whose data is lost when it is deleted: the smallest working handler. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,5 +44,5 @@ static void memory_submit(void *backend, struct tcmu_io *io)
 }
 
 TCMU_HANDLER(.subtype = "memory", .name = "disk in memory",
-	     .config_desc = "any text; nothing is looked up by it", .threading = TCMU_HANDLER_ASYNC,
+	     .config_desc = "any text; it has no meaning", .threading = TCMU_HANDLER_ASYNC,
 	     .open = memory_open, .close = memory_close, .submit = memory_submit);

@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests, on worker threads that may block.
+ * Requests, which worker threads carry out. They may block.
  */
-#include "fault.h"
+#include "io.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "backend.h"
+#include "inject.h"
+
 #define PIECE ((size_t) 64 * 1024)
 
 /* ------- bytes ------- */
 
-/* All of a buffer, by system calls. 0, or -errno; -ENODATA at the end of the file. */
-static int transfer(int fd, bool write, uint8_t *memory, size_t length, uint64_t offset)
+/* Transfers a whole buffer by system calls. 0, or -errno; -ENODATA at the end of the file. */
+static int transfer_range(int fd, bool write, uint8_t *memory, size_t length, uint64_t offset)
 {
 	while (length) {
 		ssize_t n = write ? pwrite(fd, memory, length, (off_t) offset)
@@ -34,7 +38,7 @@ static int transfer(int fd, bool write, uint8_t *memory, size_t length, uint64_t
 	return 0;
 }
 
-/* The same, but the buffer is touched by this thread, not by the kernel. */
+/* The same, but this thread accesses the buffer, not the kernel. */
 static int transfer_copy(int fd, bool write, uint8_t *memory, size_t length, uint64_t offset)
 {
 	uint8_t piece[PIECE];
@@ -45,9 +49,10 @@ static int transfer_copy(int fd, bool write, uint8_t *memory, size_t length, uin
 
 		if (write)
 			memcpy(piece, memory + done, n);
-		r = transfer(fd, write, piece, n, offset + done);
+		r = transfer_range(fd, write, piece, n, offset + done);
 		if (r == 0 && !write)
 			memcpy(memory + done, piece, n);
+		assert(n <= sizeof(piece));
 		done += n;
 	}
 	return r;
@@ -63,13 +68,13 @@ static int transfer_all(const struct fault_backend *backend, const struct tcmu_i
 		size_t length = io->iov[i].iov_len;
 
 		r = FAULT_COPIES ? transfer_copy(backend->fd, write, memory, length, offset)
-				 : transfer(backend->fd, write, memory, length, offset);
+				 : transfer_range(backend->fd, write, memory, length, offset);
 		offset += length;
 	}
 	return r;
 }
 
-static int punch(const struct fault_backend *backend, const struct tcmu_io *io)
+static int punch_hole(const struct fault_backend *backend, const struct tcmu_io *io)
 {
 	int r = fallocate(
 		backend->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t) io->offset,
@@ -97,7 +102,7 @@ static int carry_out(const struct fault_backend *backend, const struct tcmu_io *
 		return make_stable(backend);
 	case TCMU_IO_UNMAP:
 	case TCMU_IO_WRITE_ZEROES:
-		r = punch(backend, io);
+		r = punch_hole(backend, io);
 		break;
 	case TCMU_IO_COMPARE_AND_WRITE:
 	case TCMU_IO_MAP:
@@ -109,12 +114,13 @@ static int carry_out(const struct fault_backend *backend, const struct tcmu_io *
 
 /* ------- requests ------- */
 
-/* False: the backend has failed. */
-static bool count(struct fault_backend *backend, const struct tcmu_io *io)
+/* Numbers the request. False: the backend has failed. */
+static bool count_request(struct fault_backend *backend, const struct tcmu_io *io)
 {
 	struct fault_request *request = io->priv;
 	uint64_t before = atomic_fetch_add(&backend->requests, 1);
 
+	assert(io->op >= TCMU_IO_READ && io->op < FAULT_OP_CNT);
 	request->nth = atomic_fetch_add(&backend->requests_of[io->op], 1) + 1;
 	if (backend->fail_after == 0 || before < backend->fail_after)
 		return true;
@@ -139,21 +145,20 @@ void fault_submit(void *backend, struct tcmu_io *io)
 	int r = 0;
 
 	set_cancelled(self, io->priv, false);
-	if (!count(self, io)) {
+	if (!count_request(self, io)) {
 		tcmu_io_complete(io, -EIO);
 		return;
 	}
 	if (self->when == WHEN_BEFORE)
-		r = fault_befall(self, io);
+		r = fault_inject(self, io);
 	if (r == 0)
 		r = carry_out(self, io);
 	if (r == 0 && self->when == WHEN_AFTER)
-		r = fault_befall(self, io);
+		r = fault_inject(self, io);
 	tcmu_io_complete(io, r);
 }
 
-/* A cancellation that comes before submit has begun is lost: the request ends as if there had been
- * none. */
+/* A cancellation before submit has started is lost: the request ends normally. */
 void fault_cancel(void *backend, struct tcmu_io *io)
 {
 	struct fault_backend *self = backend;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a config string to a backend, and its end. Each function here runs on a thread of its own
- * and may block: that is what it is for.
+ * From a config string to a backend, and its end. Each call runs on its own thread and may block.
  */
-#include "fault.h"
+#include "open.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -16,7 +16,13 @@
 #include <time.h>
 #include <unistd.h>
 
-int fault_refuse(struct tcmu_reason *reason, int error, const char *format, ...)
+#include "backend.h"
+#include "inject.h"
+#include "options.h"
+
+/* Sets the reason and returns error. */
+__attribute__((format(printf, 3, 4))) static int fault_refuse(
+	struct tcmu_reason *reason, int error, const char *format, ...)
 {
 	va_list args;
 
@@ -26,34 +32,36 @@ int fault_refuse(struct tcmu_reason *reason, int error, const char *format, ...)
 	return error;
 }
 
-static int check_size(
+static int fault_check_size(
 	const struct tcmu_config *config, const struct stat *st, struct tcmu_reason *reason)
 {
 	if (!S_ISREG(st->st_mode))
-		return fault_refuse(reason, -EINVAL, "not a regular file: %s", config->target);
+		return fault_refuse(
+			reason, -EINVAL, "a regular file is expected: %s", config->target);
 	if ((uint64_t) st->st_size < config->size)
 		return fault_refuse(
-			reason, -EINVAL, "shorter than the disk, %llu of %llu bytes: %s",
+			reason, -EINVAL,
+			"the file is shorter than the disk, %llu of %llu bytes: %s",
 			(unsigned long long) st->st_size, (unsigned long long) config->size,
 			config->target);
 	return 0;
 }
 
-/* An option that names an errno. 0: it is not given. */
+/* The error that an option names, with a reason. 0: the option is not given. */
 static int error_option(
 	const struct tcmu_config *config, enum fault_option option, struct tcmu_reason *reason)
 {
 	const char *name = config->values[option].string;
 	int error = name ? fault_errno(name, strlen(name)) : 0;
 
+	assert(option < FAULT_OPTIONS);
 	if (!name)
 		return 0;
 	if (!error)
 		return fault_refuse(
-			reason, -EINVAL, "no errno is called %s, in %s", name,
-			fault_options[option].name);
-	return fault_refuse(
-		reason, error, "it fails because %s says so", fault_options[option].name);
+			reason, -EINVAL, "%s=%s is not the name of an errno",
+			fault_options[option].name, name);
+	return fault_refuse(reason, error, "%s is set", fault_options[option].name);
 }
 
 static int parse_errors(
@@ -64,7 +72,8 @@ static int parse_errors(
 
 	if (cnt < 0)
 		return fault_refuse(
-			reason, cnt, "error is not OP:ERRNO[:NTH][+...], at most %d of them: %s",
+			reason, cnt,
+			"error=OP:ERRNO[:NTH][+...] is expected, at most %d of them: %s",
 			FAULT_ERRORS_MAX, text);
 	return cnt;
 }
@@ -79,12 +88,13 @@ int fault_check_config(const struct tcmu_config *config, struct tcmu_reason *rea
 	fault_hang(&hang);
 	if (stat(config->target, &st) < 0)
 		return fault_refuse(
-			reason, -errno, "cannot be found: %s: %s", strerror(errno), config->target);
+			reason, -errno, "cannot find the file: %s: %s", strerror(errno),
+			config->target);
 	r = parse_errors(config, errors, reason);
-	return r < 0 ? r : check_size(config, &st, reason);
+	return r < 0 ? r : fault_check_size(config, &st, reason);
 }
 
-static void describe(
+static void fault_describe(
 	const struct tcmu_config *config, const struct stat *st, struct tcmu_backend_info *info)
 {
 	info->caps = TCMU_IO_CAP(TCMU_IO_READ);
@@ -112,7 +122,7 @@ static void init_waiting(struct fault_backend *backend)
 	pthread_condattr_destroy(&attributes);
 }
 
-static int configure(
+static int fault_configure(
 	struct fault_backend *backend, const struct tcmu_config *config, struct tcmu_reason *reason)
 {
 	int r = parse_errors(config, backend->errors, reason);
@@ -132,7 +142,7 @@ static int configure(
 	return 0;
 }
 
-static int open_file(
+static int fault_open_file(
 	struct fault_backend *backend, const struct tcmu_config *config,
 	struct tcmu_backend_info *info, struct tcmu_reason *reason)
 {
@@ -142,15 +152,15 @@ static int open_file(
 	backend->fd = open(config->target, (config->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 	if (backend->fd < 0 || fstat(backend->fd, &st) < 0)
 		return fault_refuse(
-			reason, -errno, "cannot be opened: %s: %s", strerror(errno),
+			reason, -errno, "cannot open the file: %s: %s", strerror(errno),
 			config->target);
-	r = check_size(config, &st, reason);
+	r = fault_check_size(config, &st, reason);
 	if (r >= 0)
-		describe(config, &st, info);
+		fault_describe(config, &st, info);
 	return r;
 }
 
-static void free_backend(struct fault_backend *backend)
+static void fault_free(struct fault_backend *backend)
 {
 	if (backend->fd >= 0)
 		close(backend->fd);
@@ -175,16 +185,16 @@ int fault_open(
 		return r;
 	backend = calloc(1, sizeof(*backend));
 	if (!backend)
-		return fault_refuse(reason, -ENOMEM, "no memory");
+		return fault_refuse(reason, -ENOMEM, "out of memory");
 	backend->host = host;
 	backend->dev = dev;
 	backend->fd = -1;
 	init_waiting(backend);
-	r = configure(backend, config, reason);
+	r = fault_configure(backend, config, reason);
 	if (r >= 0)
-		r = open_file(backend, config, info, reason);
+		r = fault_open_file(backend, config, info, reason);
 	if (r < 0) {
-		free_backend(backend);
+		fault_free(backend);
 		return r;
 	}
 	*ret = backend;
@@ -195,9 +205,10 @@ void fault_close(void *backend)
 {
 	struct fault_backend *self = backend;
 
+	assert(self->fd >= 0);
 	fault_hang(&self->close_hang);
 	(void) fdatasync(self->fd);
-	free_backend(self);
+	fault_free(self);
 }
 
 int fault_resize(
@@ -209,16 +220,18 @@ int fault_resize(
 	struct stat st;
 	int r;
 
+	assert(self->fd >= 0);
 	(void) info;
 	fault_hang(&hang);
 	r = error_option(config, FAULT_RESIZE_ERROR, reason);
 	if (r < 0)
 		return r;
 	if (fstat(self->fd, &st) < 0)
-		return fault_refuse(reason, -errno, "cannot be examined: %s", strerror(errno));
+		return fault_refuse(
+			reason, -errno, "cannot read the size of the file: %s", strerror(errno));
 	if ((uint64_t) st.st_size < config->size && ftruncate(self->fd, (off_t) config->size) < 0)
 		return fault_refuse(
-			reason, -errno, "cannot be extended to %llu bytes: %s",
+			reason, -errno, "cannot extend the file to %llu bytes: %s",
 			(unsigned long long) config->size, strerror(errno));
 	return 0;
 }

@@ -1,75 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests: each is a chain of system calls by the device's I/O engine, its state is at io->priv.
- * Everything here runs on the I/O thread; nothing blocks, nothing is allocated, and no buffer is
- * touched but by system calls.
+ * Requests: each is a chain of system calls that the daemon makes; its state is at io->priv. All
+ * code here runs on the I/O thread. It does not block, allocates nothing and accesses no buffer;
+ * only system calls do.
  *
- * Direct I/O and the page cache: a request that does not fit direct I/O is made through the page
- * cache. The kernel keeps the two apart from one call to the next, but a page that is dirtied while
- * its neighbours in the same page go past it would bring back their old bytes. So such a request is
- * made alone: it waits until all reads and writes under way have ended, and those that come later
- * wait for it.
+ * Direct I/O and the page cache: a request that does not fit direct I/O goes through the page
+ * cache. The kernel keeps both coherent between calls. But if a buffered write dirties a page
+ * while direct I/O writes other bytes of that page, the write-back restores their old bytes. So
+ * such a request runs alone: it waits until all reads and writes in flight have ended, and later
+ * ones wait for it.
  *
- * Flushes: one fdatasync() at a time, as only one of two concurrent calls is told of a failed
- * write-back. Those that come meanwhile share the next one. Once one has failed, what was
- * acknowledged may be lost (the kernel marks the pages clean) and the backend fails for good: the
- * same for a write that was to be stable and met a failing device.
+ * Flushes: one fdatasync() runs at a time, because the kernel reports a failed write-back to only
+ * one of two concurrent calls. Flushes that arrive meanwhile share the next one. After a failure,
+ * acknowledged data may be lost (the kernel marks the pages clean), and the backend fails until
+ * it is reopened. A failed write with FUA has the same effect if the device has failed.
  */
-#include "file.h"
+#include "io.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
 
-/* ------- queues ------- */
-
-static void queue_add(struct file_queue *queue, struct file_request *request)
-{
-	request->next = NULL;
-	if (queue->first)
-		queue->last->next = request;
-	else
-		queue->first = request;
-	queue->last = request;
-}
-
-static struct file_request *queue_take(struct file_queue *queue)
-{
-	struct file_request *request = queue->first;
-
-	if (request)
-		queue->first = request->next;
-	return request;
-}
-
-/* The whole queue; it is empty then. */
-static struct file_queue queue_take_all(struct file_queue *queue)
-{
-	struct file_queue all = *queue;
-
-	queue->first = NULL;
-	return all;
-}
-
-/* False: it is not there. */
-static bool queue_remove(struct file_queue *queue, struct file_request *request)
-{
-	struct file_queue all = queue_take_all(queue);
-	struct file_request *other;
-	bool found = false;
-
-	while ((other = queue_take(&all))) {
-		if (other == request)
-			found = true;
-		else
-			queue_add(queue, other);
-	}
-	return found;
-}
+#include "backend.h"
+#include "queue.h"
+#include "request.h"
 
 /* ------- the end of a request ------- */
 
-static int io_error(int error)
+static int space_error(int error)
 {
 	switch (error) {
 	case -EDQUOT:
@@ -80,16 +39,17 @@ static int io_error(int error)
 	}
 }
 
-static void complete(struct file_request *request, int error)
+static void complete_request(struct file_request *request, int error)
 {
 	request->io->result = request->io->offset + request->done;
-	tcmu_io_complete(request->io, io_error(error));
+	tcmu_io_complete(request->io, space_error(error));
 }
 
-static void call(
+static void start_call(
 	struct file_request *request, enum tcmu_aio_op op, int fd,
 	void (*done)(struct tcmu_io *, struct tcmu_aio *, int64_t))
 {
+	assert(fd >= 0 && done);
 	request->aio.op = op;
 	request->aio.fd = fd;
 	request->aio.done = done;
@@ -104,44 +64,45 @@ static void fail_backend(struct file_backend *backend, int error)
 	backend->host->event(backend->dev, TCMU_BACKEND_FAILED, error);
 }
 
-/* ------- FLUSH, and the stable end of others ------- */
+/* ------- FLUSH ------- */
 
 static void start_flush(struct file_backend *backend);
 
-static void flush(struct file_request *request)
+static void begin_flush(struct file_request *request)
 {
-	queue_add(&request->backend->flush_waiting, request);
+	file_queue_add(&request->backend->flush_waiting, request);
 	start_flush(request->backend);
 }
 
-/* Only the one that made the call was given up: the others still want theirs. */
+/* Only the request that made the call is cancelled; the others need a new fdatasync(). */
 static void flush_cancelled(struct file_backend *backend, struct file_queue *others)
 {
-	struct file_queue later = queue_take_all(&backend->flush_waiting);
+	struct file_queue later = file_queue_take_all(&backend->flush_waiting);
 	struct file_request *request;
 
-	while ((request = queue_take(others)))
-		queue_add(&backend->flush_waiting, request);
-	while ((request = queue_take(&later)))
-		queue_add(&backend->flush_waiting, request);
+	while ((request = file_queue_take(others)))
+		file_queue_add(&backend->flush_waiting, request);
+	while ((request = file_queue_take(&later)))
+		file_queue_add(&backend->flush_waiting, request);
 }
 
-static void flushed(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
+static void flush_done(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 {
 	struct file_request *request = io->priv;
 	struct file_backend *backend = request->backend;
-	struct file_queue running = queue_take_all(&backend->flush_running);
+	struct file_queue running = file_queue_take_all(&backend->flush_running);
 
+	assert(running.first == request);
 	(void) aio;
 	if (res == -ECANCELED) {
-		complete(queue_take(&running), -ECANCELED);
+		complete_request(file_queue_take(&running), -ECANCELED);
 		flush_cancelled(backend, &running);
 	} else if (res < 0) {
 		fail_backend(backend, (int) res);
 	}
-	/* Whatever the reason was, more space or another try would not bring back what is lost. */
-	while ((request = queue_take(&running)))
-		complete(request, res < 0 ? -EIO : 0);
+	/* -EIO whatever the error is: neither more space nor a retry restores lost data. */
+	while ((request = file_queue_take(&running)))
+		complete_request(request, res < 0 ? -EIO : 0);
 	start_flush(backend);
 }
 
@@ -151,20 +112,20 @@ static void start_flush(struct file_backend *backend)
 
 	if (backend->flush_running.first)
 		return;
-	backend->flush_running = queue_take_all(&backend->flush_waiting);
+	backend->flush_running = file_queue_take_all(&backend->flush_waiting);
 	if (backend->failed) {
-		while ((request = queue_take(&backend->flush_running)))
-			complete(request, -EIO);
+		while ((request = file_queue_take(&backend->flush_running)))
+			complete_request(request, -EIO);
 		return;
 	}
 	request = backend->flush_running.first;
 	if (request)
-		call(request, TCMU_AIO_FDATASYNC, backend->sync_fd, flushed);
+		start_call(request, TCMU_AIO_FDATASYNC, backend->sync_fd, flush_done);
 }
 
 /* ------- READ, WRITE ------- */
 
-static bool is_direct(const struct file_backend *backend)
+static bool uses_direct(const struct file_backend *backend)
 {
 	return backend->buffered_fd >= 0;
 }
@@ -182,7 +143,7 @@ static bool fits_direct(const struct file_request *request)
 	return true;
 }
 
-static void transferred(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res);
+static void transfer_done(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res);
 
 static void start_transfer(struct file_request *request)
 {
@@ -198,24 +159,24 @@ static void start_transfer(struct file_request *request)
 	aio->offset = io->offset + request->done;
 	aio->flags = backend->memory || request->past_end ? TCMU_AIO_MEMORY : 0;
 	if (io->op == TCMU_IO_READ) {
-		aio->flags |= is_direct(backend) || request->past_end ? 0 : TCMU_AIO_CACHED;
-		call(request, TCMU_AIO_READV, fd, transferred);
+		aio->flags |= uses_direct(backend) || request->past_end ? 0 : TCMU_AIO_CACHED;
+		start_call(request, TCMU_AIO_READV, fd, transfer_done);
 	} else {
-		/* A write beside direct I/O leaves no dirty pages. */
+		/* A buffered write beside direct I/O must leave no dirty pages. */
 		aio->flags |= (io->flags & TCMU_IO_FUA) || request->alone ? TCMU_AIO_DSYNC : 0;
-		call(request, TCMU_AIO_WRITEV, fd, transferred);
+		start_call(request, TCMU_AIO_WRITEV, fd, transfer_done);
 	}
 }
 
-/* In the order they came, so that nobody waits for ever. */
-static void give_turns(struct file_backend *backend)
+/* Starts waiting requests in their order of arrival, so that none starves. */
+static void start_waiting(struct file_backend *backend)
 {
 	struct file_request *request;
 
-	while ((request = backend->turns.first)) {
+	while ((request = backend->waiting.first)) {
 		if (backend->alone || (request->alone && backend->shared))
 			return;
-		(void) queue_take(&backend->turns);
+		(void) file_queue_take(&backend->waiting);
 		if (request->alone)
 			backend->alone = true;
 		else
@@ -226,18 +187,20 @@ static void give_turns(struct file_backend *backend)
 
 static void begin_transfer(struct file_request *request)
 {
-	request->alone = is_direct(request->backend) && !fits_direct(request);
-	/* The page cache may be written while it changes. */
+	request->alone = uses_direct(request->backend) && !fits_direct(request);
+	/* Write-back of a page may run while the page changes, so a buffered write is not atomic.
+	 */
 	if (request->alone && (request->io->flags & TCMU_IO_ATOMIC)) {
-		complete(request, -EINVAL);
+		complete_request(request, -EINVAL);
 		return;
 	}
-	queue_add(&request->backend->turns, request);
-	give_turns(request->backend);
+	file_queue_add(&request->backend->waiting, request);
+	start_waiting(request->backend);
 }
 
-static void end_turn(struct file_request *request)
+static void release_transfer(struct file_request *request)
 {
+	assert(request->alone ? request->backend->alone : request->backend->shared > 0);
 	if (request->alone)
 		request->backend->alone = false;
 	else
@@ -248,13 +211,13 @@ static void end_transfer(struct file_request *request, int error)
 {
 	struct file_backend *backend = request->backend;
 
-	end_turn(request);
-	complete(request, error);
-	give_turns(backend);
+	release_transfer(request);
+	complete_request(request, error);
+	start_waiting(backend);
 }
 
-/* Whether a write that was to be stable may have lost what others wrote before. What has to do with
- * this request alone or with space does not: whatever else is lost, the next flush is told of it.
+/* Whether the error of a write with FUA means that earlier writes may be lost. Errors of this
+ * request alone and lack of space do not; the next flush reports any other loss.
  */
 static bool is_device_error(int error)
 {
@@ -278,6 +241,7 @@ static bool is_device_error(int error)
 static void skip_transferred(struct file_request *request, uint64_t bytes)
 {
 	request->done += bytes;
+	assert(request->done <= request->io->length);
 	while (request->iov_cnt && bytes >= request->iov->iov_len) {
 		bytes -= request->iov->iov_len;
 		request->iov++;
@@ -293,10 +257,11 @@ static void transfer_failed(struct file_request *request, int error)
 {
 	struct file_backend *backend = request->backend;
 
-	if (error == -EINVAL && is_direct(backend) && !request->alone && !request->cancelled) {
-		/* It needs more than the kernel has told. */
+	assert(error < 0);
+	if (error == -EINVAL && uses_direct(backend) && !request->alone && !request->cancelled) {
+		/* The file demands more alignment than the kernel has reported. */
 		request->not_direct = true;
-		end_turn(request);
+		release_transfer(request);
 		begin_transfer(request);
 		return;
 	}
@@ -306,8 +271,8 @@ static void transfer_failed(struct file_request *request, int error)
 	end_transfer(request, error);
 }
 
-/* Nothing more was transferred. A regular file that ends before the device does reads as zeros
- * there. */
+/* The file ends here. A regular file that is shorter than the device reads as zeros past its end.
+ */
 static void transfer_ended_early(struct file_request *request)
 {
 	if (request->io->op == TCMU_IO_READ && request->backend->zero_fd >= 0 &&
@@ -319,7 +284,7 @@ static void transfer_ended_early(struct file_request *request)
 	}
 }
 
-static void transferred(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
+static void transfer_done(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 {
 	struct file_request *request = io->priv;
 
@@ -336,34 +301,34 @@ static void transferred(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 	} else if (res == 0) {
 		transfer_ended_early(request);
 	} else if (io->flags & TCMU_IO_ATOMIC) {
-		end_transfer(request, -EIO); /* the rest would be another write */
+		end_transfer(request, -EIO); /* the rest would be a second write */
 	} else {
-		end_turn(request);
+		release_transfer(request);
 		begin_transfer(request);
 	}
 }
 
 /* ------- UNMAP, WRITE_ZEROES ------- */
 
-static void allocate(
+static void start_fallocate(
 	struct file_request *request, int mode,
 	void (*done)(struct tcmu_io *, struct tcmu_aio *, int64_t))
 {
 	request->aio.mode = mode | FALLOC_FL_KEEP_SIZE;
 	request->aio.offset = request->io->offset;
 	request->aio.length = request->io->length;
-	call(request, TCMU_AIO_FALLOCATE, request->backend->fd, done);
+	start_call(request, TCMU_AIO_FALLOCATE, request->backend->fd, done);
 }
 
-static void unmapped(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
+static void unmap_done(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 {
 	struct file_request *request = io->priv;
 
 	(void) aio;
-	/* A block device promises nothing of what it then reads as. */
+	/* A block device need not read as zeros afterwards, so doing nothing is correct. */
 	if (res == -EOPNOTSUPP && request->backend->block)
 		res = 0;
-	complete(request, (int) res);
+	complete_request(request, (int) res);
 }
 
 static void discard_blocks(struct file_request *request)
@@ -372,33 +337,34 @@ static void discard_blocks(struct file_request *request)
 	uint64_t begin = (request->io->offset + granularity - 1) / granularity * granularity;
 	uint64_t end = (request->io->offset + request->io->length) / granularity * granularity;
 
+	assert(granularity > 0);
 	if (begin >= end) {
-		complete(request, 0);
+		complete_request(request, 0);
 		return;
 	}
 	request->aio.offset = begin;
 	request->aio.length = end - begin;
-	call(request, TCMU_AIO_BLKDISCARD, request->backend->fd, unmapped);
+	start_call(request, TCMU_AIO_BLKDISCARD, request->backend->fd, unmap_done);
 }
 
 static void begin_unmap(struct file_request *request)
 {
 	if (!request->backend->discard)
-		complete(request, -EOPNOTSUPP);
+		complete_request(request, -EOPNOTSUPP);
 	else if (request->backend->block)
 		discard_blocks(request);
 	else
-		allocate(request, FALLOC_FL_PUNCH_HOLE, unmapped);
+		start_fallocate(request, FALLOC_FL_PUNCH_HOLE, unmap_done);
 }
 
 static void begin_write_zeroes(struct file_request *request);
 
-static void zeroed(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
+static void write_zeroes_done(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 {
 	struct file_request *request = io->priv;
 
 	if (request->cancelled && (res == 0 || res == -EOPNOTSUPP)) {
-		complete(request, -ECANCELED);
+		complete_request(request, -ECANCELED);
 	} else if (res == -EOPNOTSUPP) {
 		if (aio->mode & FALLOC_FL_PUNCH_HOLE)
 			request->backend->no_punch = true;
@@ -406,26 +372,26 @@ static void zeroed(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 			request->backend->no_zeroing = true;
 		begin_write_zeroes(request);
 	} else if (res < 0 || !(io->flags & TCMU_IO_FUA)) {
-		complete(request, (int) res);
+		complete_request(request, (int) res);
 	} else {
-		flush(request);
+		begin_flush(request);
 	}
 }
 
-/* -EOPNOTSUPP makes the daemon write the zeros. */
+/* On -EOPNOTSUPP the daemon writes the zeros. */
 static void begin_write_zeroes(struct file_request *request)
 {
 	struct file_backend *backend = request->backend;
 	const struct tcmu_io *io = request->io;
 
 	if ((io->offset | io->length) % backend->granularity)
-		complete(request, -EOPNOTSUPP);
+		complete_request(request, -EOPNOTSUPP);
 	else if ((io->flags & TCMU_IO_MAY_UNMAP) && backend->discard && !backend->no_punch)
-		allocate(request, FALLOC_FL_PUNCH_HOLE, zeroed);
+		start_fallocate(request, FALLOC_FL_PUNCH_HOLE, write_zeroes_done);
 	else if (!backend->no_zeroing)
-		allocate(request, FALLOC_FL_ZERO_RANGE, zeroed);
+		start_fallocate(request, FALLOC_FL_ZERO_RANGE, write_zeroes_done);
 	else
-		complete(request, -EOPNOTSUPP);
+		complete_request(request, -EOPNOTSUPP);
 }
 
 /* ------- MAP ------- */
@@ -439,15 +405,16 @@ static void complete_map(struct file_request *request, uint64_t bytes, uint32_t 
 	tcmu_io_complete(io, 0);
 }
 
-static void seek(
+static void start_seek(
 	struct file_request *request, enum tcmu_aio_op op, uint64_t offset,
 	void (*done)(struct tcmu_io *, struct tcmu_aio *, int64_t))
 {
 	request->aio.offset = offset;
-	call(request, op, request->backend->fd, done);
+	start_call(request, op, request->backend->fd, done);
 }
 
-/* Bytes from the request's offset to the file's, in whole blocks. */
+/* Bytes from the request's offset to an offset of the file, in whole blocks. begun: count a
+ * partial block. */
 static uint64_t blocks_until(const struct file_request *request, uint64_t offset, bool begun)
 {
 	uint32_t block_size = request->backend->block_size;
@@ -456,35 +423,35 @@ static uint64_t blocks_until(const struct file_request *request, uint64_t offset
 	return (bytes + (begun ? block_size - 1 : 0)) / block_size * block_size;
 }
 
-static void found_hole(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
+static void seek_hole_done(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 {
 	struct file_request *request = io->priv;
 
 	(void) aio;
 	if (res < 0)
-		complete(request, (int) res);
+		complete_request(request, (int) res);
 	else
 		complete_map(request, blocks_until(request, (uint64_t) res, true), TCMU_IO_MAPPED);
 }
 
-/* A block that is data in part is allocated. */
-static void found_data(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
+/* A block that is partly data is allocated. */
+static void seek_data_done(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 {
 	struct file_request *request = io->priv;
 	uint64_t hole = res < 0 ? io->length : blocks_until(request, (uint64_t) res, false);
 
 	(void) aio;
 	if (res < 0 && res != -ENXIO)
-		complete(request, (int) res);
+		complete_request(request, (int) res);
 	else if (request->cancelled)
-		complete(request, -ECANCELED);
+		complete_request(request, -ECANCELED);
 	else if (hole)
 		complete_map(request, hole, 0);
 	else
-		seek(request, TCMU_AIO_SEEK_HOLE, (uint64_t) res, found_hole);
+		start_seek(request, TCMU_AIO_SEEK_HOLE, (uint64_t) res, seek_hole_done);
 }
 
-/* ------- what the daemon calls ------- */
+/* ------- the handler's functions ------- */
 
 static bool changes_nothing(enum tcmu_io_op op)
 {
@@ -499,7 +466,7 @@ void file_submit(void *self, struct tcmu_io *io)
 	*request = (struct file_request){
 		.io = io, .backend = backend, .iov = io->iov, .iov_cnt = io->iov_cnt};
 	if (backend->failed && !changes_nothing(io->op)) {
-		complete(request, -EIO);
+		complete_request(request, -EIO);
 		return;
 	}
 	switch (io->op) {
@@ -508,7 +475,7 @@ void file_submit(void *self, struct tcmu_io *io)
 		begin_transfer(request);
 		break;
 	case TCMU_IO_FLUSH:
-		flush(request);
+		begin_flush(request);
 		break;
 	case TCMU_IO_UNMAP:
 		begin_unmap(request);
@@ -517,15 +484,16 @@ void file_submit(void *self, struct tcmu_io *io)
 		begin_write_zeroes(request);
 		break;
 	case TCMU_IO_MAP:
-		seek(request, TCMU_AIO_SEEK_DATA, io->offset, found_data);
+		start_seek(request, TCMU_AIO_SEEK_DATA, io->offset, seek_data_done);
 		break;
 	default:
-		complete(request, -EOPNOTSUPP);
+		complete_request(request, -EOPNOTSUPP);
 		break;
 	}
 }
 
-/* What waits here ends here; what is under way is cancelled by the daemon, and goes no further. */
+/* A waiting request ends at once. The daemon cancels a system call in flight, and the request
+ * makes no further one. */
 void file_cancel(void *self, struct tcmu_io *io)
 {
 	struct file_backend *backend = self;
@@ -533,12 +501,12 @@ void file_cancel(void *self, struct tcmu_io *io)
 	bool made_flush = request == backend->flush_running.first;
 
 	request->cancelled = true;
-	if (queue_remove(&backend->turns, request)) {
-		complete(request, -ECANCELED);
-		give_turns(backend);
+	if (file_queue_remove(&backend->waiting, request)) {
+		complete_request(request, -ECANCELED);
+		start_waiting(backend);
 	} else if (
-		queue_remove(&backend->flush_waiting, request) ||
-		(!made_flush && queue_remove(&backend->flush_running, request))) {
-		complete(request, -ECANCELED);
+		file_queue_remove(&backend->flush_waiting, request) ||
+		(!made_flush && file_queue_remove(&backend->flush_running, request))) {
+		complete_request(request, -ECANCELED);
 	}
 }

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Open, close and resize; what the store is and can do.
+ * Open, close and resize; the properties of the store.
  *
- * The store is opened several times, because a failed write-back is told once to each opening:
- * FLUSH has one of its own (sync_fd), which nothing else may ask, so that no failure is consumed
- * where nobody looks for it.
+ * The store is opened several times, because the kernel reports a failed write-back once to each
+ * open file. FLUSH has a separate one (sync_fd), which nothing else uses; so no failure is
+ * consumed elsewhere.
  *
- * Each function here runs on a thread of its own and may block.
+ * Each call runs on its own thread and may block.
  */
-#include "file.h"
+#include "open.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -18,10 +19,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+
+#include "backend.h"
+#include "exclusive-open.h"
+#include "options.h"
+#include "reason.h"
+#include "target.h"
 
 #define GRANULARITY_MIN 4096u
 #define GRANULARITY_MAX 65536u
@@ -35,11 +43,11 @@ static void close_fd(int fd)
 		close(fd);
 }
 
-static void free_backend(struct file_backend *backend)
+static void file_free(struct file_backend *backend)
 {
-	/* First the hold: then it is not the last to close the block device, which may take its
-	 * time. */
-	file_hold_put(backend->hold);
+	/* The exclusive open first: the last close of a block device may take long, and must not
+	 * delay others that want to open it exclusively. */
+	file_exclusive_put(backend->exclusive);
 	close_fd(backend->fd);
 	close_fd(backend->buffered_fd);
 	close_fd(backend->zero_fd);
@@ -47,16 +55,16 @@ static void free_backend(struct file_backend *backend)
 	free(backend);
 }
 
-/* The name of a new file on stable storage. Some file systems cannot do that for a folder: EINVAL.
+/* Puts the name of a new file on stable storage. Some file systems cannot do that: EINVAL.
  */
-static int sync_folder(const char *path)
+static int sync_directory(const char *path)
 {
-	char folder[FILE_PATH_SIZE];
+	char directory[FILE_PATH_SIZE];
 	int fd, r;
 
-	memcpy(folder, path, sizeof(folder));
-	*(strrchr(folder, '/') + 1) = '\0';
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	memcpy(directory, path, sizeof(directory));
+	*(strrchr(directory, '/') + 1) = '\0';
+	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	r = fsync(fd) < 0 && errno != EINVAL ? -errno : 0;
@@ -64,27 +72,29 @@ static int sync_folder(const char *path)
 	return r;
 }
 
-/* A new file of the device's size, which has no blocks yet. target becomes what is there. */
-static int create(
+/* Creates a sparse file of the device's size. Fills target. */
+static int create_file(
 	struct file_backend *backend, struct file_target *target, uint64_t size,
 	struct tcmu_reason *reason)
 {
 	struct stat st = {.st_size = 0};
 	int r = 0;
 
+	assert(!target->exists && backend->sync_fd < 0);
 	backend->sync_fd = open(target->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (backend->sync_fd < 0)
 		return file_refuse(
-			reason, -errno, "cannot be created: %s: %s", strerror(errno), target->path);
+			reason, -errno, "cannot create the file: %s: %s", strerror(errno),
+			target->path);
 	target->exists = true;
 	if (ftruncate(backend->sync_fd, (off_t) size) < 0 || fsync(backend->sync_fd) < 0 ||
 	    fstat(backend->sync_fd, &st) < 0)
 		r = -errno;
 	else
-		r = sync_folder(target->path);
+		r = sync_directory(target->path);
 	if (r < 0)
 		return file_refuse(
-			reason, r, "cannot be created with %llu bytes: %s: %s",
+			reason, r, "cannot create the file with %llu bytes: %s: %s",
 			(unsigned long long) size, strerror(-r), target->path);
 	target->size = size;
 	target->dev = st.st_dev;
@@ -98,21 +108,23 @@ static int open_existing(
 {
 	int r;
 
+	assert(target->exists && !backend->exclusive);
 	if (target->block && access == O_RDWR) {
-		r = file_hold_get(target, &backend->hold);
+		r = file_exclusive_get(target->path, target->dev, &backend->exclusive);
 		if (r < 0)
 			return file_refuse_open(target, O_RDWR, r, reason);
 	}
 	backend->sync_fd = file_open_target(target, access, reason);
 	if (backend->sync_fd < 0)
 		return backend->sync_fd;
-	return backend->hold ? file_check_writable(backend->sync_fd, target, reason) : 0;
+	return backend->exclusive ? file_check_writable(backend->sync_fd, target, reason) : 0;
 }
 
-static int open_more(
+static int open_descriptors(
 	struct file_backend *backend, const struct file_target *target, int access, bool direct,
 	struct tcmu_reason *reason)
 {
+	assert(target->exists && backend->fd < 0);
 	backend->fd = file_open_target(target, access | (direct ? O_DIRECT : 0), reason);
 	if (backend->fd < 0)
 		return backend->fd;
@@ -125,14 +137,13 @@ static int open_more(
 		return 0;
 	backend->zero_fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 	if (backend->zero_fd < 0)
-		return file_refuse(
-			reason, -errno, "/dev/zero cannot be opened: %s", strerror(errno));
+		return file_refuse(reason, -errno, "cannot open /dev/zero: %s", strerror(errno));
 	return 0;
 }
 
-/* Extends the file where it is too short for the device. Through fd, as FLUSH's opening is not to
- * be asked. */
-static int extend(
+/* Extends the file if it is too short for the device. fd is not sync_fd, so that no failure for
+ * FLUSH is consumed. */
+static int extend_file(
 	int fd, const struct file_target *target, uint64_t size, struct tcmu_reason *reason)
 {
 	int64_t now = file_size(fd, false);
@@ -143,7 +154,7 @@ static int extend(
 	if (r == 0)
 		return 0;
 	return file_refuse(
-		reason, r, "the file cannot be extended to %llu bytes: %s: %s",
+		reason, r, "cannot extend the file to %llu bytes: %s: %s",
 		(unsigned long long) size, strerror(-r), target->path);
 }
 
@@ -161,15 +172,15 @@ static int fit_size(
 		r = file_check_size(config, target, (uint64_t) size, reason);
 	if (r < 0 || target->block || config->read_only)
 		return r;
-	return extend(backend->fd, target, config->size, reason);
+	return extend_file(backend->fd, target, config->size, reason);
 }
 
-/* ------- what it is and can do ------- */
+/* ------- properties ------- */
 
-/* A block device's property; a partition has its disk's. False: not known. */
+/* Reads a property of a block device; that of the disk for a partition. False: not known. */
 static bool read_sysfs(dev_t dev, const char *name, uint64_t *value)
 {
-	static const char *const folders[] = {"queue", "../queue", "."};
+	static const char *const directories[] = {"queue", "../queue", "."};
 	FILE *file = NULL;
 	char text[96];
 	char *end = text;
@@ -177,7 +188,7 @@ static bool read_sysfs(dev_t dev, const char *name, uint64_t *value)
 	for (unsigned i = 0; i < 3 && !file; i++) {
 		(void) snprintf(
 			text, sizeof(text), "/sys/dev/block/%u:%u/%s/%s", major(dev), minor(dev),
-			folders[i], name);
+			directories[i], name);
 		file = fopen(text, "re");
 	}
 	if (!file)
@@ -193,7 +204,7 @@ static bool is_power_of_two(uint64_t value)
 	return value && (value & (value - 1)) == 0;
 }
 
-/* What of a file lies in one piece on the disk; 0: not known. */
+/* The bytes of a file that are contiguous on the disk; 0: not known. */
 static uint64_t file_system_block(int fd)
 {
 	struct statvfs fs;
@@ -201,9 +212,9 @@ static uint64_t file_system_block(int fd)
 	return fstatvfs(fd, &fs) == 0 ? fs.f_frsize : 0;
 }
 
-/* The bytes that are written whole or not at all; 0: none. The disk writes its physical blocks so,
- * on which the kernel's file systems rely, too, and nothing but direct I/O leaves them as they are
- * until they are there. together: what lies in one piece there. */
+/* The bytes that are written whole or not at all; 0: none. The disk writes a physical block so, on
+ * which the kernel's file systems rely as well; only direct I/O hands it to the disk in one piece.
+ * together: bytes that are contiguous on the disk. */
 static uint32_t written_whole(dev_t disk, uint32_t block_size, uint64_t together)
 {
 	uint64_t physical, misplaced;
@@ -217,7 +228,7 @@ static uint32_t written_whole(dev_t disk, uint32_t block_size, uint64_t together
 		: 0;
 }
 
-/* Behind the end there is nothing that could be lost. */
+/* Tries it past the end of the file, where no data can be lost. */
 static bool can_punch(int fd, uint64_t size)
 {
 	off_t offset = (off_t) ((size + GRANULARITY_MAX) / GRANULARITY_MAX * GRANULARITY_MAX);
@@ -272,7 +283,7 @@ static void describe_block_device(
 	file_claim(target, info->claim, sizeof(info->claim));
 }
 
-static void describe(struct file_backend *backend, const struct tcmu_config *config)
+static void file_describe(struct file_backend *backend, const struct tcmu_config *config)
 {
 	struct tcmu_backend_info *info = &backend->info;
 
@@ -294,7 +305,7 @@ static void describe(struct file_backend *backend, const struct tcmu_config *con
 	info->volatile_cache = true;
 }
 
-/* No call on it waits for a device: there is none behind it. */
+/* Whether the file is in memory, so that no call waits for a device. */
 static bool lies_in_memory(int fd)
 {
 	struct statfs fs;
@@ -302,7 +313,7 @@ static bool lies_in_memory(int fd)
 	return fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
 }
 
-static int inquire(
+static int query_store(
 	struct file_backend *backend, const struct tcmu_config *config,
 	const struct file_target *target, struct tcmu_reason *reason)
 {
@@ -310,6 +321,7 @@ static int inquire(
 	struct stat st;
 	int r;
 
+	assert(backend->fd >= 0 && backend->block == target->block);
 	if (fstat(backend->fd, &st) < 0)
 		return file_refuse_open(target, O_RDONLY, -errno, reason);
 	backend->memory = !target->block && lies_in_memory(backend->fd);
@@ -317,7 +329,7 @@ static int inquire(
 		describe_block_device(backend, target, discard);
 	else
 		describe_file(backend, target, &st, discard);
-	describe(backend, config);
+	file_describe(backend, config);
 	if (!file_option(config, FILE_DIRECT))
 		return 0;
 	r = file_direct_align(
@@ -333,7 +345,7 @@ static int inquire(
 	return file_check_align(config, backend->offset_align, reason);
 }
 
-/* ------- what the daemon calls ------- */
+/* ------- the handler's functions ------- */
 
 static int open_store(
 	struct file_backend *backend, const struct tcmu_config *config, struct file_target *target,
@@ -343,14 +355,15 @@ static int open_store(
 	bool create_it = !target->exists;
 	int r;
 
-	r = create_it ? create(backend, target, config->size, reason)
+	r = create_it ? create_file(backend, target, config->size, reason)
 		      : open_existing(backend, target, access, reason);
 	if (r >= 0)
-		r = open_more(backend, target, access, file_option(config, FILE_DIRECT), reason);
+		r = open_descriptors(
+			backend, target, access, file_option(config, FILE_DIRECT), reason);
 	if (r >= 0)
 		r = fit_size(backend, config, target, reason);
 	if (r >= 0)
-		r = inquire(backend, config, target, reason);
+		r = query_store(backend, config, target, reason);
 	if (r < 0 && create_it && target->exists)
 		(void) unlink(target->path);
 	return r;
@@ -383,7 +396,7 @@ int file_open(
 	};
 	r = open_store(backend, config, &target, reason);
 	if (r < 0) {
-		free_backend(backend);
+		file_free(backend);
 		return r;
 	}
 	*info = backend->info;
@@ -395,9 +408,12 @@ void file_close(void *self)
 {
 	struct file_backend *backend = self;
 
+	assert(!backend->alone && !backend->shared);
+	assert(!backend->waiting.first && !backend->flush_waiting.first &&
+	       !backend->flush_running.first);
 	if (!backend->failed && (backend->info.caps & TCMU_IO_CAP(TCMU_IO_FLUSH)))
 		(void) fdatasync(backend->sync_fd);
-	free_backend(backend);
+	file_free(backend);
 }
 
 int file_resize(
@@ -420,7 +436,7 @@ int file_resize(
 	if (backend->block || config->read_only)
 		r = file_check_size(config, &target, (uint64_t) size, reason);
 	else
-		r = extend(backend->fd, &target, config->size, reason);
+		r = extend_file(backend->fd, &target, config->size, reason);
 	if (r < 0)
 		return r;
 	backend->size = config->size;

@@ -1,38 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a config string to what is there, and whether a device can be made of it. Nothing here
- * changes anything; every refusal has a sentence that says what is wrong and, where it is not
- * plain, what to do. The cause comes before the path, because a long path may be cut off.
+ * From a config string to a file or block device, and the checks that both open and the check of
+ * a config string need. Nothing here changes the target. Every reason says what is wrong and, if
+ * it is not obvious, what to do.
  */
-#include "file.h"
+#include "target.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "options.h"
+#include "reason.h"
+
 #define ALIGN_MAX 4096u
-
-__attribute__((format(printf, 3, 4))) int file_refuse(
-	struct tcmu_reason *reason, int error, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(reason->text, sizeof(reason->text), format, args);
-	va_end(args);
-	return error;
-}
 
 /* ------- the path ------- */
 
-static int hex_digit(char c)
+static int path_hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -41,18 +34,18 @@ static int hex_digit(char c)
 	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* The byte that a percent sequence stands for; -1: none, or a control character. */
+/* The byte that a percent sequence encodes; -1: it is invalid, or encodes a control character. */
 static int decode_byte(const char *sequence)
 {
-	int high = hex_digit(sequence[1]);
-	int low = high < 0 ? -1 : hex_digit(sequence[2]);
+	int high = path_hex_digit(sequence[1]);
+	int low = high < 0 ? -1 : path_hex_digit(sequence[2]);
 	int byte = high * 16 + low;
 
 	return high < 0 || low < 0 || byte < 0x20 || byte == 0x7f ? -1 : byte;
 }
 
-/* In place: the result is never longer. */
-static int decode(char *path, struct tcmu_reason *reason)
+/* Decodes in place: the result is never longer. */
+static int decode_path(char *path, struct tcmu_reason *reason)
 {
 	char *to = path;
 
@@ -62,8 +55,8 @@ static int decode(char *path, struct tcmu_reason *reason)
 		if (*from == '%' && byte < 0)
 			return file_refuse(
 				reason, -EINVAL,
-				"with decode=1 each %% stands before two hexadecimal digits "
-				"that are no control character: %s",
+				"with decode=1, two hexadecimal digits must follow each %%, and "
+				"must not encode a control character: %s",
 				from);
 		if (*from == '%')
 			from += 2;
@@ -92,7 +85,7 @@ static int make_path(
 			length, TCMU_CONFIG_MAX, config->subtype);
 	memcpy(path, config->target, length + 1);
 	if (file_option(config, FILE_DECODE)) {
-		r = decode(path, reason);
+		r = decode_path(path, reason);
 		if (r < 0)
 			return r;
 	}
@@ -105,32 +98,34 @@ static int make_path(
 			config->subtype, path);
 	if (path[strlen(path) - 1] == '/')
 		return file_refuse(
-			reason, -EISDIR, "a path that ends with '/' names a folder: %s", path);
+			reason, -EISDIR, "a path that ends with '/' names a directory: %s", path);
 	return 0;
 }
 
-/* ------- what is there ------- */
+/* ------- the file ------- */
 
-/* A path that leads to nothing: is there a folder where it could be made? */
-static int find_folder(const struct file_target *target, struct tcmu_reason *reason)
+/* Checks that the directory exists in which a missing file could be created. */
+static int find_directory(const struct file_target *target, struct tcmu_reason *reason)
 {
-	char folder[FILE_PATH_SIZE];
+	char directory[FILE_PATH_SIZE];
 	struct stat st;
 	char *slash;
 
 	if (lstat(target->path, &st) == 0)
 		return file_refuse(
-			reason, -ENOENT, "a symbolic link that leads to nothing: %s", target->path);
-	memcpy(folder, target->path, sizeof(folder));
-	slash = strrchr(folder, '/');
-	slash[slash == folder] = '\0';
-	if (stat(folder, &st) == 0)
+			reason, -ENOENT, "the target of the symbolic link does not exist: %s",
+			target->path);
+	memcpy(directory, target->path, sizeof(directory));
+	slash = strrchr(directory, '/');
+	assert(slash);
+	slash[slash == directory] = '\0';
+	if (stat(directory, &st) == 0)
 		return 0;
 	return file_refuse(
-		reason, -errno, "the folder cannot be reached: %s: %s", strerror(errno), folder);
+		reason, -errno, "cannot access the directory: %s: %s", strerror(errno), directory);
 }
 
-static int set_kind(struct file_target *target, const struct stat *st, struct tcmu_reason *reason)
+static int set_type(struct file_target *target, const struct stat *st, struct tcmu_reason *reason)
 {
 	switch (st->st_mode & S_IFMT) {
 	case S_IFREG:
@@ -145,15 +140,16 @@ static int set_kind(struct file_target *target, const struct stat *st, struct tc
 	case S_IFDIR:
 		return file_refuse(
 			reason, -EISDIR,
-			"a folder; a regular file or a block device is expected: %s", target->path);
+			"is a directory; a regular file or a block device is expected: %s",
+			target->path);
 	case S_IFCHR:
 		return file_refuse(
 			reason, -ENOTBLK,
-			"a character device; a regular file or a block device is expected: %s",
+			"is a character device; a regular file or a block device is expected: %s",
 			target->path);
 	default:
 		return file_refuse(
-			reason, -ENOTBLK, "neither a regular file nor a block device: %s",
+			reason, -ENOTBLK, "is neither a regular file nor a block device: %s",
 			target->path);
 	}
 	target->exists = true;
@@ -171,21 +167,23 @@ int file_find(
 	if (r < 0)
 		return r;
 	if (stat(target->path, &st) == 0)
-		return set_kind(target, &st, reason);
+		return set_type(target, &st, reason);
 	if (errno != ENOENT)
 		return file_refuse(
-			reason, -errno, "cannot be reached: %s: %s", strerror(errno), target->path);
-	r = find_folder(target, reason);
+			reason, -errno, "cannot access the file: %s: %s", strerror(errno),
+			target->path);
+	r = find_directory(target, reason);
 	if (r < 0)
 		return r;
 	if (config->read_only)
 		return file_refuse(
 			reason, -ENOENT,
-			"does not exist, and a read-only device does not create it: %s",
+			"the file does not exist, and a read-only device does not create it: %s",
 			target->path);
 	if (!file_option(config, FILE_CREATE))
 		return file_refuse(
-			reason, -ENOENT, "does not exist, and create=0 is set: %s", target->path);
+			reason, -ENOENT, "the file does not exist, and create=0 is set: %s",
+			target->path);
 	return 0;
 }
 
@@ -225,7 +223,7 @@ int file_check_format(const struct file_target *target, int fd, struct tcmu_reas
 		return 0;
 	return file_refuse(
 		reason, -EMEDIUMTYPE,
-		"is a qcow image, which is not served; convert it (qemu-img convert -O raw) and "
+		"is a qcow image, which is not supported; convert it (qemu-img convert -O raw) and "
 		"use file/: "
 		"%s",
 		target->path);
@@ -246,16 +244,16 @@ int64_t file_size(int fd, bool block)
 int file_refuse_open(
 	const struct file_target *target, int flags, int error, struct tcmu_reason *reason)
 {
-	const char *what = (flags & O_ACCMODE) == O_RDONLY ? "read" : "written";
+	const char *access = (flags & O_ACCMODE) == O_RDONLY ? "read" : "written";
 
 	if (error == -EINVAL && (flags & O_DIRECT))
 		return file_refuse(
-			reason, error, "its file system does no direct I/O; leave direct=1 out: %s",
+			reason, error, "its file system has no direct I/O; remove direct=1: %s",
 			target->path);
 	if (error == -EBUSY && target->block)
 		return file_refuse(
 			reason, error,
-			"the block device is in use: mounted, or held by another driver: %s",
+			"the block device is in use: mounted, or opened by another driver: %s",
 			target->path);
 	if (error == -ETXTBSY)
 		return file_refuse(
@@ -264,10 +262,11 @@ int file_refuse_open(
 	if (error == -EROFS)
 		return file_refuse(
 			reason, error,
-			"cannot be written: read-only; ro=1 makes a read-only device of it: %s",
+			"cannot be written, it is read-only; ro=1 makes the device read-only: %s",
 			target->path);
 	return file_refuse(
-		reason, error, "cannot be %s: %s: %s", what, strerror(-error), target->path);
+		reason, error, "the file cannot be %s: %s: %s", access, strerror(-error),
+		target->path);
 }
 
 static bool is_target(const struct file_target *target, const struct stat *st)
@@ -288,7 +287,8 @@ int file_open_target(const struct file_target *target, int flags, struct tcmu_re
 		return fd;
 	close(fd);
 	return file_refuse(
-		reason, -EAGAIN, "it was replaced while it was being opened: %s", target->path);
+		reason, -EAGAIN, "the file was replaced while it was being opened: %s",
+		target->path);
 }
 
 int file_check_writable(int fd, const struct file_target *target, struct tcmu_reason *reason)
@@ -302,7 +302,7 @@ int file_check_writable(int fd, const struct file_target *target, struct tcmu_re
 
 /* ------- direct I/O ------- */
 
-/* The smallest aligned read that the kernel takes. */
+/* Finds the smallest aligned read that the kernel accepts. */
 static int try_align(int fd, uint32_t *align)
 {
 	void *buffer = aligned_alloc(ALIGN_MAX, ALIGN_MAX);
@@ -346,155 +346,25 @@ int file_direct_align(
 int file_check_align(
 	const struct tcmu_config *config, uint32_t offset_align, struct tcmu_reason *reason)
 {
+	assert(offset_align > 0);
 	if (config->block_size % offset_align == 0)
 		return 0;
 	return file_refuse(
 		reason, -EINVAL,
 		"direct I/O needs blocks of %u bytes there, the device has blocks of %u; "
-		"create it with hw_block_size=%u, or leave direct=1 out",
+		"create it with hw_block_size=%u, or remove direct=1",
 		offset_align, config->block_size, offset_align);
 }
 
-/* ------- check_config ------- */
-
-/* What would arrive as something else: the kernel ends a value at a comma or a newline, targetcli
- * loses what follows a blank and refuses a colon, and neither takes what is not ASCII. */
-static int check_characters(const struct tcmu_config *config, struct tcmu_reason *reason)
-{
-	for (const char *c = config->target; *c; c++) {
-		unsigned char byte = (unsigned char) *c;
-
-		if (byte == ',' || byte == ':' || byte == ' ')
-			return file_refuse(
-				reason, -EINVAL,
-				"the path has a %s, which %s; with decode=1 write %%%02X for it: "
-				"%s",
-				byte == ','           ? "comma"
-					: byte == ':' ? "colon"
-						      : "blank",
-				byte == ',' ? "the kernel would cut there"
-					    : "targetcli cannot keep",
-				byte, config->target);
-		if (byte < 0x20 || byte >= 0x7f)
-			return file_refuse(
-				reason, -EINVAL,
-				"the path has the byte 0x%02X, which targetcli cannot keep; with "
-				"decode=1 "
-				"write %%%02X for it",
-				byte, byte);
-	}
-	if (strlen(config->subtype) + 1 + strlen(config->target) > TCMU_CONFIG_MAX)
-		return file_refuse(
-			reason, -ENAMETOOLONG,
-			"\"%s/\" and the path have %zu bytes; the kernel keeps %u", config->subtype,
-			strlen(config->subtype) + 1 + strlen(config->target), TCMU_CONFIG_MAX);
-	return 0;
-}
-
-static int check_creatable(const struct file_target *target, struct tcmu_reason *reason)
-{
-	char folder[FILE_PATH_SIZE];
-
-	memcpy(folder, target->path, sizeof(folder));
-	*(strrchr(folder, '/') + 1) = '\0';
-	if (faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) == 0)
-		return 0;
-	return file_refuse(
-		reason, -errno, "does not exist, and cannot be created: %s: %s", strerror(errno),
-		target->path);
-}
-
-static int check_block_device(
-	const struct tcmu_config *config, const struct file_target *target, int fd,
-	struct tcmu_reason *reason)
-{
-	struct file_hold *hold;
-	int r;
-
-	if (config->read_only)
-		return 0;
-	r = file_check_writable(fd, target, reason);
-	if (r < 0)
-		return r;
-	if (faccessat(AT_FDCWD, target->path, W_OK, AT_EACCESS) < 0)
-		return file_refuse_open(target, O_RDWR, -errno, reason);
-	r = file_hold_get(target, &hold);
-	if (r < 0)
-		return file_refuse_open(target, O_RDWR, r, reason);
-	file_hold_put(hold);
-	return 0;
-}
-
-static int check_open(
-	const struct tcmu_config *config, const struct file_target *target, int fd,
-	struct tcmu_reason *reason)
-{
-	int64_t size = file_size(fd, target->block);
-	uint32_t offset_align = 1;
-	uint32_t memory_align;
-	int r;
-
-	if (size < 0)
-		return file_refuse_open(target, O_RDONLY, (int) size, reason);
-	r = file_check_format(target, fd, reason);
-	if (r >= 0)
-		r = file_check_size(config, target, (uint64_t) size, reason);
-	if (r < 0)
-		return r;
-	if (target->block) {
-		r = check_block_device(config, target, fd, reason);
-		if (r < 0)
-			return r;
-	}
-	if (!file_option(config, FILE_DIRECT))
-		return 0;
-	r = file_direct_align(fd, target, &offset_align, &memory_align, reason);
-	if (r < 0 || config->block_size == 0)
-		return r;
-	return file_check_align(config, offset_align, reason);
-}
-
-int file_check_config(const struct tcmu_config *config, struct tcmu_reason *reason)
-{
-	/* Closing a block device that was open for writing makes udev look at it: so it is not. */
-	struct file_target target;
-	int flags, fd;
-	int r = check_characters(config, reason);
-
-	if (r >= 0)
-		r = file_find(config, &target, reason);
-	if (r < 0)
-		return r;
-	if (!target.exists)
-		return check_creatable(&target, reason);
-	flags = config->read_only || target.block ? O_RDONLY : O_RDWR;
-	if (file_option(config, FILE_DIRECT))
-		flags |= O_DIRECT;
-	fd = file_open_target(&target, flags, reason);
-	if (fd < 0)
-		return fd;
-	r = check_open(config, &target, fd, reason);
-	close(fd);
-	return r;
-}
+/* ------- claim ------- */
 
 void file_claim(const struct file_target *target, char *claim, size_t size)
 {
+	assert(target->exists);
 	if (target->block)
 		snprintf(claim, size, "blk:%u:%u", major(target->dev), minor(target->dev));
 	else
 		snprintf(
 			claim, size, "file:%u:%u:%llu", major(target->dev), minor(target->dev),
 			(unsigned long long) target->ino);
-}
-
-int file_identify(
-	const struct tcmu_config *config, char *claim, size_t size, struct tcmu_reason *reason)
-{
-	struct file_target target;
-	int r = file_find(config, &target, reason);
-
-	if (r >= 0 && target.exists)
-		file_claim(&target, claim, size);
-	return r;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A backend that is not there: writes are forgotten and reads are zeros, at once. What is measured
- * with it is the way through the kernel and the daemon.
+ * A backend without storage: it forgets writes and reads zeros, at once. It serves to measure the
+ * kernel and the daemon.
  *
- * A backend does not change after open; everything else is the I/O thread's.
+ * A backend does not change after open; the I/O thread owns the rest.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,13 +32,13 @@ static const struct tcmu_option null_options[NULL_OPTIONS + 1] = {
 		.type = TCMU_OPTION_CHOICE,
 		.def = "zero",
 		.choices = reads_choices,
-		.help = "zero: reads are zeros; untouched: they are whatever the buffer held"}};
+		.help = "zero: reads are zeros; untouched: the buffer is left unchanged"}};
 
 struct null_backend {
 	enum null_reads reads;
 };
 
-static void describe(const struct tcmu_config *config, struct tcmu_backend_info *info)
+static void null_describe(const struct tcmu_config *config, struct tcmu_backend_info *info)
 {
 	info->caps = TCMU_IO_CAP(TCMU_IO_READ);
 	info->unmap_zeroes = true;
@@ -66,11 +67,12 @@ static int null_open(
 	(void) host;
 	(void) dev;
 	if (!backend) {
-		(void) snprintf(reason->text, sizeof(reason->text), "no memory");
+		(void) snprintf(reason->text, sizeof(reason->text), "out of memory");
 		return -ENOMEM;
 	}
 	backend->reads = (enum null_reads) config->values[NULL_READS].number;
-	describe(config, info);
+	assert(backend->reads <= READS_UNTOUCHED);
+	null_describe(config, info);
 	*ret = backend;
 	return 0;
 }

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A connection to a cluster, and why there is none: the reason is what a person sees who has
- * mistyped a name, or whose cluster is away.
+ * A connection to a cluster, and the reasons why there is none: a mistyped name, or a cluster
+ * that does not answer.
  *
- * Called by threads that may block. How long they do is bounded by librados's own limits, which are
- * set here.
+ * The calling thread may block. The limits of librados, which are set here, bound the time.
  */
-#include "image.h"
+#include "cluster.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <rbd/librbd.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "options.h"
+#include "reason.h"
 
 static int set_seconds(rados_t rados, const char *name, uint64_t seconds)
 {
@@ -25,11 +29,12 @@ int image_set_timeout(struct image_cluster *cluster, uint64_t seconds)
 {
 	int r = set_seconds(cluster->rados, "rados_osd_op_timeout", seconds);
 
+	assert(cluster->rados);
 	return r < 0 ? r : set_seconds(cluster->rados, "rados_mon_op_timeout", seconds);
 }
 
-/* Whose lock is taken away is shut out, whatever the configuration says: else he would go on
- * writing. */
+/* The holder of a broken lock is blocklisted, whatever the configuration says: otherwise it would
+ * continue to write. */
 static int set_fencing(struct image_cluster *cluster)
 {
 	int r = rados_conf_set(cluster->rados, "rbd_blocklist_on_break_lock", "true");
@@ -38,8 +43,8 @@ static int set_fencing(struct image_cluster *cluster)
 			    : r;
 }
 
-/* What a command has completed must be in the cluster, where the other gateways see it, and not in
- * this one's memory. */
+/* A completed write must be in the cluster, where other gateways see it, not in the memory of this
+ * one; so the cache is off. */
 static int set_limits(struct image_cluster *cluster)
 {
 	int r = rados_conf_set(cluster->rados, "rbd_cache", "false");
@@ -62,19 +67,20 @@ int image_configure(
 	r = rados_create(&cluster->rados, id);
 	if (r < 0)
 		return image_refuse(
-			reason, r, "librados cannot be used as client.%.64s: %s", id, strerror(-r));
+			reason, r, "cannot initialise librados as client.%.64s: %s", id,
+			strerror(-r));
 	r = rados_conf_read_file(cluster->rados, conf);
 	if (r < 0) {
 		image_disconnect(cluster);
 		return image_refuse(
-			reason, r, "the cluster's configuration cannot be read: %s: %s",
-			strerror(-r),
-			conf ? conf : "none is in the usual places; name one with conf=");
+			reason, r, "cannot read the cluster's configuration: %s: %s", strerror(-r),
+			conf ? conf : "no file in the default directories; name one with conf=");
 	}
 	r = set_limits(cluster);
 	if (r < 0) {
 		image_disconnect(cluster);
-		return image_refuse(reason, r, "librados takes no limit: %s", strerror(-r));
+		return image_refuse(
+			reason, r, "cannot set the limits of librados: %s", strerror(-r));
 	}
 	return 0;
 }
@@ -92,10 +98,9 @@ static int refuse_connection(
 	if (error == -EACCES || error == -EPERM || error == -ENOENT)
 		return image_refuse(
 			reason, error,
-			"the cluster does not let in client.%.64s: no key, or not the right one",
-			id);
+			"the cluster refuses client.%.64s: its key is missing or wrong", id);
 	return image_refuse(
-		reason, error, "the cluster cannot be reached as client.%.64s: %s", id,
+		reason, error, "cannot connect to the cluster as client.%.64s: %s", id,
 		strerror(-error));
 }
 
@@ -106,13 +111,14 @@ static int open_namespace(
 	bool exists = false;
 	int r;
 
+	assert(cluster->pool);
 	if (!target->name_space[0])
 		return 0;
 	r = rbd_namespace_exists(cluster->pool, target->name_space, &exists);
 	if (r < 0)
 		return image_refuse(
-			reason, r, "the namespaces of the pool cannot be read: %s: %s",
-			strerror(-r), target->pool);
+			reason, r, "cannot read the namespaces of the pool: %s: %s", strerror(-r),
+			target->pool);
 	if (!exists)
 		return image_refuse(
 			reason, -ENOENT, "the pool has no such namespace: %s/%s", target->pool,

@@ -1,56 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests. librbd takes them without waiting and calls back on a thread of its own.
+ * Requests. librbd accepts them without blocking and calls back on one of its threads.
  *
- * UNMAP is done as librbd's write_zeroes, not as its discard: that one leaves the bytes at the
- * edges of its granularity as they were, and what is unmapped is to read as zeros.
+ * UNMAP uses librbd's write_zeroes, not its discard: discard leaves bytes at the edges of its
+ * granularity unchanged, and unmapped bytes must read as zeros.
  *
- * What the cluster tells a client that it has shut out is final for that connection: nothing is
- * passed to librbd any more, so that no late write can land on top of those of whoever has taken
- * over.
+ * When the cluster has blocklisted the connection, that is final: no request goes to librbd any
+ * more, so that no late write overwrites the data of the new lock holder.
  */
-#include "image.h"
+#include "io.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The daemon opens the image anew; until then nothing is served. */
-void image_fence(struct image *image)
-{
-	if (atomic_exchange(&image->fenced, true))
-		return;
-	image_service_note_fence(image);
-	image->host->event(image->dev, TCMU_BACKEND_FENCED, -ESHUTDOWN);
-}
+#include "image-thread.h"
+#include "image.h"
+#include "request.h"
 
-void image_end(struct image_request *request, int64_t result)
-{
-	struct image *image = request->image;
-	struct tcmu_io *io = request->io;
-	int error = result < 0 ? (int) result : 0;
-
-	free(request->copy);
-	image_service_note(image, io->op, error);
-	if (error == -ESHUTDOWN) {
-		image_fence(image);
-	} else if (error == -EROFS && !image->read_only) {
-		error = -EBUSY; /* another client has the lock of the image, for now */
-		if (atomic_load(&image->on_demand))
-			image->host->event(image->dev, TCMU_BACKEND_LOCK_LOST, 0);
-	} else if (error == -EILSEQ) {
-		/* What is compared is aligned to its length. That holds for librbd's offset too,
-		 * where it is in the image as where it leaves out how far the block is from the
-		 * beginning of its object (as 16.2 does). */
-		io->result = request->mismatch % io->length;
-	} else if (io->op == TCMU_IO_READ && !error && (uint64_t) result < io->length) {
-		io->result = io->offset + (uint64_t) result; /* the image has become shorter */
-		error = -EIO;
-	}
-	tcmu_io_complete(io, error);
-}
-
-static void on_done(rbd_completion_t completion, void *arg)
+static void on_request_done(rbd_completion_t completion, void *arg)
 {
 	int64_t result = rbd_aio_get_return_value(completion);
 
@@ -60,7 +28,7 @@ static void on_done(rbd_completion_t completion, void *arg)
 
 /* ------- COMPARE AND WRITE ------- */
 
-static void gather(const struct tcmu_io *io, char *copy)
+static void gather_buffers(const struct tcmu_io *io, char *copy)
 {
 	for (unsigned i = 0; i < io->iov_cnt; i++) {
 		memcpy(copy, io->iov[i].iov_base, io->iov[i].iov_len);
@@ -77,7 +45,7 @@ static int64_t compare_and_write(struct image_request *request, rbd_completion_t
 		request->copy = malloc(2 * io->length);
 		if (!request->copy)
 			return -ENOMEM;
-		gather(io, request->copy);
+		gather_buffers(io, request->copy);
 		data = request->copy;
 	}
 	return rbd_aio_compare_and_write(
@@ -98,7 +66,7 @@ static int64_t write_same(struct image_request *request, rbd_completion_t comple
 
 /* ------- submit ------- */
 
-static int64_t start(struct image_request *request, rbd_completion_t completion)
+static int64_t start_request(struct image_request *request, rbd_completion_t completion)
 {
 	rbd_image_t rbd = request->image->rbd;
 	struct tcmu_io *io = request->io;
@@ -126,7 +94,7 @@ static int64_t start(struct image_request *request, rbd_completion_t completion)
 	}
 }
 
-/* librbd cuts off what lies behind the end of the image, and says nothing. */
+/* librbd silently cuts requests at the end of the image, so they are checked here. */
 static bool is_past_end(const struct image *image, const struct tcmu_io *io)
 {
 	return io->op != TCMU_IO_FLUSH && io->offset + io->length > atomic_load(&image->size);
@@ -150,15 +118,15 @@ void image_submit(void *backend, struct tcmu_io *io)
 		return;
 	}
 	if (io->op == TCMU_IO_MAP) {
-		image_helper_map(request);
+		image_thread_map(request);
 		return;
 	}
-	r = rbd_aio_create_completion(request, on_done, &completion);
+	r = rbd_aio_create_completion(request, on_request_done, &completion);
 	if (r < 0) {
 		image_end(request, r);
 		return;
 	}
-	r = start(request, completion);
+	r = start_request(request, completion);
 	if (r < 0) {
 		rbd_aio_release(completion);
 		image_end(request, r);

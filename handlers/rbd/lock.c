@@ -1,74 +1,82 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The image's exclusive lock, taken at the daemon's word: who else has it is shut out of the
- * cluster first, so that nothing that he has under way lands on top of what we write. That is
- * librbd's doing: it has the client blocklisted, waits until its own requests carry the map that
- * says so, which the storage then has too, and only then takes the lock.
+ * The image's exclusive lock, which the daemon acquires and releases. Another holder is fenced
+ * first, so that none of its writes in flight overwrites ours. librbd does that: it has the
+ * client blocklisted, waits until its own requests carry the OSD map with the entry, so that the
+ * OSDs have it too, and only then acquires the lock.
  *
- * Beside the lock the image's metadata says for which target port group it was taken and by which
- * client, in the words that other gateways use.
+ * The image's metadata records the target port group for which the lock was acquired, and the
+ * client, in the format of tcmu-runner.
  *
- * Entries of the blocklist that are about earlier connections of ours are left to expire. They shut
- * out nobody else, for every connection has an address of its own; and while a storage daemon that
- * hangs may still have writes of an old one to look at, only the entry keeps them out.
+ * Blocklist entries of earlier connections of this host are left to expire. They affect no other
+ * connection, because every connection has its own address. And an OSD that hangs may still have
+ * writes of an old connection: only the entry keeps them out.
  *
- * Threads of jobs; every function may wait for the cluster.
+ * Every function runs on a thread of its own and may block until the cluster answers.
  */
-#include "image.h"
+#include "lock.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TAG_KEY    "tcmu_rbd_locker_tag"
-#define TAG_NUMBER "tcmu_tag="
-#define TAG_CLIENT ",rbd_client="
-#define OWNER_SIZE 128
-#define TRIES      5
+#include "image.h"
+#include "reason.h"
+#include "request.h"
+#include "status.h"
 
-/* Who has the lock: 1, or 0: nobody. -EBUSY: several share it. */
-static int find_owner(const struct image *image, char owner[static OWNER_SIZE])
+#define TAG_KEY     "tcmu_rbd_locker_tag"
+#define TAG_NUMBER  "tcmu_tag="
+#define TAG_CLIENT  ",rbd_client="
+#define HOLDER_SIZE 128
+#define TRIES       5
+
+/* Finds the holder of the lock. Returns 1; 0: it has none; -EBUSY: several clients share it; or
+ * another negative errno. */
+static int find_holder(const struct image *image, char holder[static HOLDER_SIZE])
 {
 	rbd_lock_mode_t mode;
-	char *owners[1];
+	char *holders[1];
 	size_t cnt = 1;
-	int r = rbd_lock_get_owners(image->rbd, &mode, owners, &cnt);
+	int r = rbd_lock_get_owners(image->rbd, &mode, holders, &cnt);
 
-	owner[0] = '\0';
+	holder[0] = '\0';
 	if (r == -ENOENT || (r >= 0 && !cnt))
 		return 0;
 	if (r < 0)
 		return r == -ERANGE ? -EBUSY : r;
-	(void) snprintf(owner, OWNER_SIZE, "%s", owners[0]);
-	rbd_lock_get_owners_cleanup(owners, cnt);
+	assert(cnt <= 1);
+	(void) snprintf(holder, HOLDER_SIZE, "%s", holders[0]);
+	rbd_lock_get_owners_cleanup(holders, cnt);
 	return mode == RBD_LOCK_MODE_EXCLUSIVE ? 1 : -EBUSY;
 }
 
-static int shut_out_another(struct image *image)
+static int fence_holder(struct image *image)
 {
-	char owner[OWNER_SIZE];
+	char holder[HOLDER_SIZE];
 	int ours = 0;
 	int r = rbd_is_exclusive_lock_owner(image->rbd, &ours);
 
 	if (r < 0 || ours)
 		return r;
-	r = find_owner(image, owner);
+	r = find_holder(image, holder);
 	if (r <= 0)
 		return r;
-	r = rbd_lock_break(image->rbd, RBD_LOCK_MODE_EXCLUSIVE, owner);
-	/* It has just given it up, or somebody else was faster. */
+	r = rbd_lock_break(image->rbd, RBD_LOCK_MODE_EXCLUSIVE, holder);
+	/* The holder has just released it, or another client has broken it first. */
 	return r == -ENOENT || r == -EBUSY || r == -EAGAIN ? 0 : r;
 }
 
-/* Also where librbd has taken the lock by itself: from now on it neither takes it nor hands it over
- * without being asked. */
-static int acquire(struct image *image)
+/* Also needed if librbd has acquired the lock by itself: from now on it neither acquires nor hands
+ * over the lock without a request. */
+static int acquire_lock(struct image *image)
 {
 	int r = 0;
 
 	for (int i = 0; i < TRIES; i++) {
-		r = shut_out_another(image);
+		r = fence_holder(image);
 		if (r < 0)
 			break;
 		r = rbd_lock_acquire(image->rbd, RBD_LOCK_MODE_EXCLUSIVE);
@@ -78,20 +86,21 @@ static int acquire(struct image *image)
 	return r;
 }
 
-static void keep_tag(struct image *image, uint16_t tag)
+static void store_tag(struct image *image, uint16_t tag)
 {
-	char owner[OWNER_SIZE], text[OWNER_SIZE + 64];
-	int r = find_owner(image, owner);
+	char holder[HOLDER_SIZE], text[HOLDER_SIZE + 64];
+	int r = find_holder(image, holder);
 
 	if (r > 0) {
-		(void) snprintf(text, sizeof(text), TAG_NUMBER "%hu" TAG_CLIENT "%s", tag, owner);
+		(void) snprintf(text, sizeof(text), TAG_NUMBER "%hu" TAG_CLIENT "%s", tag, holder);
 		r = rbd_metadata_set(image->rbd, TAG_KEY, text);
 	}
 	if (r >= 0)
 		return;
-	/* The lock is what counts; this only makes initiators choose well. */
+	/* Not an error: the tag only helps initiators to choose a path. */
 	(void) snprintf(
-		text, sizeof(text), "other gateways cannot tell which port group is active: %s",
+		text, sizeof(text),
+		"cannot store the lock's tag, other gateways do not know the active port group: %s",
 		strerror(-r));
 	image->host->log(image->dev, TCMU_LOG_WARNING, text);
 }
@@ -103,19 +112,18 @@ static int refuse_lock(int error, struct tcmu_reason *reason)
 	case -EACCES:
 		return image_refuse(
 			reason, error,
-			"the user may not take the lock, or not blocklist its owner: profile rbd "
-			"is what it "
-			"needs");
+			"the user may not acquire the lock or blocklist its holder: it needs "
+			"profile rbd");
 	case -EBUSY:
 		return image_refuse(
 			reason, error, "several clients hold a shared lock of the image");
 	case -EROFS:
 	case -EAGAIN:
 		return image_refuse(
-			reason, error, "another client holds the image's lock and keeps taking it");
+			reason, error, "another client acquires the image's lock again and again");
 	default:
 		return image_refuse(
-			reason, error, "the image's lock cannot be had: %s", strerror(-error));
+			reason, error, "cannot acquire the image's lock: %s", strerror(-error));
 	}
 }
 
@@ -126,21 +134,21 @@ int image_lock(void *backend, uint16_t tag, struct tcmu_reason *reason)
 
 	if (atomic_load(&image->fenced))
 		return -ESHUTDOWN;
-	/* What nobody writes to can have any number of owners. */
+	/* A read-only image needs no lock. */
 	if (image->read_only)
 		return 0;
 	if (!image->service.lockable)
 		return image_refuse(
 			reason, -EOPNOTSUPP,
 			"the image has no lock: rbd feature enable <image> exclusive-lock");
-	r = acquire(image);
+	r = acquire_lock(image);
 	if (r == -ESHUTDOWN)
 		image_fence(image);
 	if (r < 0)
 		return r == -ESHUTDOWN ? r : refuse_lock(r, reason);
 	atomic_store(&image->on_demand, true);
-	keep_tag(image, tag);
-	image_service_note_lock(image, true);
+	store_tag(image, tag);
+	image_status_note_lock(image, true);
 	return 0;
 }
 
@@ -151,13 +159,14 @@ int image_unlock(void *backend)
 
 	if (image->read_only || !image->service.lockable || atomic_load(&image->fenced))
 		return 0;
-	image_service_note_lock(image, false);
+	image_status_note_lock(image, false);
 	r = rbd_lock_release(image->rbd);
 	return r == -ENOENT || r == -EROFS ? 0 : r;
 }
 
-/* The group that the owner's tag names; 0: it names none, or it is another owner's, left behind. */
-static uint16_t tag_of(const char *text, const char *owner)
+/* The group in the holder's tag; 0: the tag is invalid, or an earlier holder has left it.
+ */
+static uint16_t parse_tag(const char *text, const char *holder)
 {
 	unsigned long number;
 	char *end;
@@ -170,31 +179,31 @@ static uint16_t tag_of(const char *text, const char *owner)
 	number = strtoul(text, &end, 10);
 	if (number > UINT16_MAX || strncmp(end, TAG_CLIENT, strlen(TAG_CLIENT)) != 0)
 		return 0;
-	return strcmp(end + strlen(TAG_CLIENT), owner) == 0 ? (uint16_t) number : 0;
+	return strcmp(end + strlen(TAG_CLIENT), holder) == 0 ? (uint16_t) number : 0;
 }
 
-static int find_state(const struct image *image, bool *ours, uint16_t *tag)
+static int query_lock(const struct image *image, bool *ours, uint16_t *tag)
 {
-	char owner[OWNER_SIZE], text[OWNER_SIZE + 64];
+	char holder[HOLDER_SIZE], text[HOLDER_SIZE + 64];
 	size_t size = sizeof(text);
-	int is_owner = 0, r;
+	int is_holder = 0, r;
 
-	r = find_owner(image, owner);
+	r = find_holder(image, holder);
 	if (r <= 0)
 		return r;
-	r = rbd_is_exclusive_lock_owner(image->rbd, &is_owner);
+	r = rbd_is_exclusive_lock_owner(image->rbd, &is_holder);
 	if (r < 0)
 		return r;
-	*ours = is_owner;
+	*ours = is_holder;
 	r = rbd_metadata_get(image->rbd, TAG_KEY, text, &size);
 	if (r < 0)
 		return r == -ENOENT || r == -ERANGE ? 0 : r;
-	*tag = tag_of(text, owner);
+	*tag = parse_tag(text, holder);
 	return 0;
 }
 
-/* One that has nothing to write does not learn otherwise that it was shut out, and would go on to
- * tell initiators that it is active. */
+/* Detects fencing as well: a host that writes nothing would not notice it, and would continue to
+ * report that it is active. */
 int image_lock_state(void *backend, bool *ours, uint16_t *tag)
 {
 	struct image *image = backend;
@@ -204,7 +213,7 @@ int image_lock_state(void *backend, bool *ours, uint16_t *tag)
 	*tag = 0;
 	if (atomic_load(&image->fenced))
 		return -ESHUTDOWN;
-	r = find_state(image, ours, tag);
+	r = query_lock(image, ours, tag);
 	if (r == -ESHUTDOWN)
 		image_fence(image);
 	return r;

@@ -1,20 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Open, close, resize and checks; what the image is and can do.
+ * Open, close, resize and checks; the properties of the image.
  *
- * Each function here runs on a thread of its own and may block. While it opens, a cluster that does
- * not answer is given up after IMAGE_OPEN_TIMEOUT; after that the device's own limit holds.
+ * Each call runs on its own thread and may block. Opening fails if the cluster does not answer
+ * within IMAGE_OPEN_TIMEOUT; afterwards the device's own limit applies.
  */
-#include "image.h"
+#include "open.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster.h"
+#include "image-thread.h"
+#include "image.h"
+#include "options.h"
+#include "reason.h"
+#include "service.h"
+#include "target.h"
+
 #define FSID_SIZE      37
-#define PHYSICAL_BLOCK 4096u /* what OSDs allocate by */
+#define PHYSICAL_BLOCK 4096u /* the unit that OSDs allocate */
 #define UNMAP_OBJECTS  64u   /* of one command */
 
 /* ------- the image ------- */
@@ -22,34 +31,35 @@
 static int refuse_image(const struct image_target *target, int error, struct tcmu_reason *reason)
 {
 	const char *slash = target->name_space[0] ? "/" : "";
-	const char *what = strerror(-error);
+	const char *cause = strerror(-error);
 
 	if (error == -ENOENT)
-		what = target->snapshot[0] ? "there is no such image, or no such snapshot of it"
-					   : "there is no such image";
+		cause = target->snapshot[0] ? "there is no such image, or no such snapshot of it"
+					    : "there is no such image";
 	else if (error == -ETIMEDOUT)
-		what = "the cluster's storage does not answer";
+		cause = "the cluster's storage does not answer";
 	else if (error == -EPERM || error == -EACCES)
-		what = "the user may not open it";
+		cause = "the user has no permission to open it";
 	else if (error == -ESHUTDOWN)
-		what = "the cluster has blocklisted this host";
+		cause = "the cluster has blocklisted this host";
 	return image_refuse(
-		reason, error, "%s: %s%s%s/%s%s%s", what, target->pool, slash, target->name_space,
+		reason, error, "%s: %s%s%s/%s%s%s", cause, target->pool, slash, target->name_space,
 		target->name, target->snapshot[0] ? "@" : "", target->snapshot);
 }
 
-static int check_size(const struct tcmu_config *config, uint64_t size, struct tcmu_reason *reason)
+static int image_check_size(
+	const struct tcmu_config *config, uint64_t size, struct tcmu_reason *reason)
 {
 	if (config->size <= size)
 		return 0;
 	return image_refuse(
 		reason, -EINVAL,
-		"the image has %" PRIu64 " bytes, the device wants %" PRIu64
+		"the image has %" PRIu64 " bytes, too few for a device of %" PRIu64
 		": resize the image first",
 		size, config->size);
 }
 
-/* Opens it; its size. *rbd is NULL where that fails. */
+/* Opens the image and reads its size. *rbd is NULL if the open fails. */
 static int open_image(
 	const struct tcmu_config *config, const struct image_target *target,
 	const struct image_cluster *cluster, bool read_only, rbd_image_t *rbd, uint64_t *size,
@@ -65,13 +75,13 @@ static int open_image(
 		return refuse_image(target, r, reason);
 	}
 	r = rbd_get_size(*rbd, size);
-	return r < 0 ? refuse_image(target, r, reason) : check_size(config, *size, reason);
+	return r < 0 ? refuse_image(target, r, reason) : image_check_size(config, *size, reason);
 }
 
-/* ------- what it is and can do ------- */
+/* ------- properties ------- */
 
-/* The image's metadata can turn on a cache that the connection has turned off. If it cannot be
- * found out, it may be. */
+/* Whether librbd caches writes: the image's metadata can turn on the cache that the connection has
+ * turned off. True if that cannot be determined. */
 static bool has_cache(rbd_image_t rbd)
 {
 	rbd_config_option_t *options = NULL;
@@ -106,24 +116,25 @@ static void describe_changes(struct image *image, uint32_t block)
 	info->thin = true;
 	info->unmap_granularity = (uint32_t) image->object_size;
 	info->maximum_unmap = UNMAP_OBJECTS * image->object_size;
-	/* What is compared must lie in one object. */
+	/* A compared range must be inside one object. */
 	info->maximum_compare_and_write = block;
 }
 
-static int describe(struct image *image, const struct tcmu_config *config)
+static int image_describe(struct image *image, const struct tcmu_config *config)
 {
 	struct tcmu_backend_info *info = &image->info;
 	rbd_image_info_t stat;
 	uint64_t stripes;
 	int r = rbd_stat(image->rbd, &stat, sizeof(stat));
 
+	assert(image->rbd);
 	if (r >= 0)
 		r = rbd_get_stripe_count(image->rbd, &stripes);
 	if (r < 0)
 		return r;
 	image->object_size = stat.obj_size;
 	info->caps = TCMU_IO_CAP(TCMU_IO_READ);
-	/* Extents of a striped image are not told in the order of its bytes. */
+	/* librbd does not report the extents of a striped image in ascending order. */
 	if (stripes == 1)
 		info->caps |= TCMU_IO_CAP(TCMU_IO_MAP);
 	info->unmap_zeroes = true;
@@ -140,7 +151,7 @@ static void free_image(struct image *image)
 {
 	if (image->watched)
 		(void) rbd_update_unwatch(image->rbd, image->watch);
-	image_helper_stop(image);
+	image_thread_stop(image);
 	if (image->rbd)
 		(void) rbd_close(image->rbd);
 	image_disconnect(&image->cluster);
@@ -149,19 +160,20 @@ static void free_image(struct image *image)
 	free(image);
 }
 
-/* Whoever changes the image tells those that may write to it. */
-static int watch(struct image *image)
+/* Watches the image's header. librbd notifies only clients that can write. */
+static int watch_header(struct image *image)
 {
 	int r;
 
+	assert(!image->watched);
 	if (image->read_only)
 		return 0;
-	r = rbd_update_watch(image->rbd, &image->watch, image_helper_update, image);
+	r = rbd_update_watch(image->rbd, &image->watch, image_thread_update, image);
 	image->watched = r >= 0;
 	return r;
 }
 
-/* Without it the dashboard does not show the disk; that is no reason not to serve it. */
+/* Without the entry the dashboard does not show the disk; the disk is served all the same. */
 static void enter_service_map(struct image *image, const struct image_target *target)
 {
 	char text[128];
@@ -170,11 +182,12 @@ static void enter_service_map(struct image *image, const struct image_target *ta
 	if (r >= 0)
 		return;
 	(void) snprintf(
-		text, sizeof(text), "it is not in the cluster's service map: %s", strerror(-r));
+		text, sizeof(text), "cannot enter the image in the cluster's service map: %s",
+		strerror(-r));
 	image->host->log(image->dev, TCMU_LOG_WARNING, text);
 }
 
-static int build(
+static int build_image(
 	struct image *image, const struct tcmu_config *config, const struct image_target *target,
 	struct tcmu_reason *reason)
 {
@@ -192,13 +205,13 @@ static int build(
 	if (rados_cluster_fsid(image->cluster.rados, fsid, sizeof(fsid)) < 0)
 		fsid[0] = '\0';
 	image_claim(target, fsid, image->info.claim, sizeof(image->info.claim));
-	r = describe(image, config);
+	r = image_describe(image, config);
 	if (r >= 0)
 		enter_service_map(image, target);
 	if (r >= 0)
-		r = image_helper_start(image);
+		r = image_thread_start(image);
 	if (r >= 0)
-		r = watch(image);
+		r = watch_header(image);
 	if (r >= 0)
 		r = image_set_timeout(&image->cluster, config->values[IMAGE_OSD_OP_TIMEOUT].number);
 	return r < 0 ? refuse_image(target, r, reason) : 0;
@@ -223,7 +236,7 @@ int image_open(
 	image->read_only = config->read_only || target.snapshot[0];
 	pthread_mutex_init(&image->lock, NULL);
 	pthread_cond_init(&image->wake, NULL);
-	r = build(image, config, &target, reason);
+	r = build_image(image, config, &target, reason);
 	if (r < 0) {
 		free_image(image);
 		return r;
@@ -249,8 +262,9 @@ int image_resize(
 	int r = rbd_get_size(image->rbd, &size);
 
 	if (r < 0)
-		return image_refuse(reason, r, "the image's size cannot be read: %s", strerror(-r));
-	r = check_size(config, size, reason);
+		return image_refuse(
+			reason, r, "cannot read the size of the image: %s", strerror(-r));
+	r = image_check_size(config, size, reason);
 	if (r < 0)
 		return r;
 	atomic_store(&image->size, size);
@@ -258,7 +272,7 @@ int image_resize(
 	return 0;
 }
 
-int image_identify(
+int image_claim_config(
 	const struct tcmu_config *config, char *claim, size_t size, struct tcmu_reason *reason)
 {
 	struct image_target target;
@@ -270,7 +284,7 @@ int image_identify(
 		r = image_configure(config, &cluster, reason);
 	if (r < 0)
 		return r;
-	/* Where the configuration does not name the cluster, only the cluster can. */
+	/* If the configuration has no fsid, only the cluster knows it. */
 	if (rados_conf_get(cluster.rados, "fsid", fsid, sizeof(fsid)) < 0)
 		fsid[0] = '\0';
 	image_claim(&target, fsid, claim, size);

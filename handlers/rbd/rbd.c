@@ -1,26 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table that the daemon sees.
+ * The rbd handler: the bytes of a device are those of an image in a Ceph cluster, by librbd.
+ *
+ * options.c: the table of options. target.c: the config string. cluster.c: a connection. open.c:
+ * the image, its properties, resize. io.c, request.c: requests. lock.c: the lock that decides which
+ * host writes. service.c, status.c: the entry in the cluster's service map. image-thread.c: the
+ * image's own thread, for calls of librbd that block. This file: the handler's table.
+ *
+ * Every device has a connection of its own, because the cluster blocklists a connection, not an
+ * image: a shared one would take the other devices with it.
  */
 #include "image.h"
-
-const struct tcmu_option image_options[IMAGE_OPTIONS + 1] = {
-	[IMAGE_CONF] =
-		{.name = "conf",
-		 .type = TCMU_OPTION_STRING,
-		 .help = "the cluster's configuration file, else where librados looks for it"},
-	[IMAGE_ID] =
-		{.name = "id",
-		 .type = TCMU_OPTION_STRING,
-		 .def = "admin",
-		 .help = "the Ceph user, without \"client.\""},
-	[IMAGE_OSD_OP_TIMEOUT] =
-		{.name = "osd_op_timeout",
-		 .type = TCMU_OPTION_UINT,
-		 .def = "30",
-		 .help = "seconds until a command that the cluster does not answer is given up; 0: "
-			 "never"},
-};
+#include "io.h"
+#include "lock.h"
+#include "open.h"
+#include "options.h"
 
 TCMU_HANDLER(.subtype = "rbd", .name = "Ceph RBD image",
 	     .config_desc = "an image of a Ceph cluster, or a snapshot of one, then options: "
@@ -28,5 +22,5 @@ TCMU_HANDLER(.subtype = "rbd", .name = "Ceph RBD image",
 	     .threading = TCMU_HANDLER_ASYNC, .io_priv_size = sizeof(struct image_request),
 	     .options = image_options, .check_config = image_check_config, .open = image_open,
 	     .close = image_close, .submit = image_submit, .resize = image_resize,
-	     .claim = image_identify, .flags = TCMU_HANDLER_REOPENS, .lock = image_lock,
+	     .claim = image_claim_config, .flags = TCMU_HANDLER_REOPENS, .lock = image_lock,
 	     .unlock = image_unlock, .lock_state = image_lock_state);

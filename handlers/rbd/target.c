@@ -1,28 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The config string: which image, and how it is called whatever connection leads to it.
+ * The image that a config string names, and its claim.
  */
-#include "image.h"
+#include "target.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "reason.h"
+
 #define NO_FSID "00000000-0000-0000-0000-000000000000"
 
-int image_refuse(struct tcmu_reason *reason, int error, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	(void) vsnprintf(reason->text, sizeof(reason->text), format, args);
-	va_end(args);
-	return error;
-}
-
-/* Takes what stands before the next slash. */
+/* Takes the name before the next slash. */
 static bool take_name(const char **text, char *name)
 {
 	size_t length = strcspn(*text, "/");
@@ -37,10 +29,10 @@ static bool take_name(const char **text, char *name)
 	return true;
 }
 
-static int refuse_form(const char *what, const char *text, struct tcmu_reason *reason)
+static int refuse_form(const char *cause, const char *text, struct tcmu_reason *reason)
 {
 	return image_refuse(
-		reason, -EINVAL, "%s: it is to be pool[/namespace]/image[@snapshot]: %s", what,
+		reason, -EINVAL, "%s: pool[/namespace]/image[@snapshot] is expected: %s", cause,
 		text);
 }
 
@@ -54,7 +46,7 @@ int image_parse(const char *text, struct image_target *target, struct tcmu_reaso
 	for (const char *c = text; *c; c++)
 		slashes += *c == '/';
 	if (slashes < 1 || slashes > 2)
-		return refuse_form("the image has one or two slashes in its name", text, reason);
+		return refuse_form("one or two slashes are expected", text, reason);
 	if (!take_name(&rest, target->pool) ||
 	    (slashes == 2 && !take_name(&rest, target->name_space)) ||
 	    !take_name(&rest, target->name))
@@ -66,13 +58,13 @@ int image_parse(const char *text, struct image_target *target, struct tcmu_reaso
 		return 0;
 	*at++ = '\0';
 	if (!target->name[0] || !at[0] || strchr(at, '@'))
-		return refuse_form("the snapshot cannot be made out", text, reason);
+		return refuse_form("the snapshot is invalid", text, reason);
 	memcpy(target->snapshot, at, strlen(at) + 1);
 	return 0;
 }
 
-/* FNV-1a, from a start of choice. */
-static uint64_t hash(uint64_t value, const char *text)
+/* FNV-1a with a given offset basis. */
+static uint64_t fnv_hash(uint64_t value, const char *text)
 {
 	for (; *text; text++)
 		value = (value ^ (unsigned char) *text) * UINT64_C(0x100000001b3);
@@ -84,6 +76,7 @@ void image_claim(const struct image_target *target, const char *fsid, char *clai
 	char name[3 * IMAGE_NAME_SIZE];
 	int length;
 
+	assert(size > 0);
 	claim[0] = '\0';
 	if (target->snapshot[0] || !fsid[0] || strcmp(fsid, NO_FSID) == 0)
 		return;
@@ -92,8 +85,9 @@ void image_claim(const struct image_target *target, const char *fsid, char *clai
 	length = snprintf(claim, size, "rbd %s %s", fsid, name);
 	if (length >= 0 && (size_t) length < size)
 		return;
-	/* Too long to be kept: what matters is only that it is nobody else's. */
+	/* Too long: a hash also is unique. */
 	(void) snprintf(
 		claim, size, "rbd %s #%016" PRIx64 "%016" PRIx64, fsid,
-		hash(UINT64_C(0xcbf29ce484222325), name), hash(UINT64_C(0x9e3779b97f4a7c15), name));
+		fnv_hash(UINT64_C(0xcbf29ce484222325), name),
+		fnv_hash(UINT64_C(0x9e3779b97f4a7c15), name));
 }

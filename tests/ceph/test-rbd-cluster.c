@@ -271,8 +271,7 @@ static void its_properties_come_from_the_image(void **state)
 	assert_true(host->info.unmap_zeroes);
 	assert_false(host->info.volatile_cache);
 	assert_true(host->info.fua);
-	assert_int_equal(
-		fake_identify(host, config_of("rbd/properties", 5), claim, sizeof(claim)), 0);
+	assert_int_equal(fake_claim(host, config_of("rbd/properties", 5), claim, sizeof(claim)), 0);
 	assert_string_equal(claim, host->info.claim);
 	assert_true(strstr(claim, "rbd//properties") != NULL);
 }

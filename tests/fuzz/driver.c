@@ -2,8 +2,8 @@
 /*
  * Drives a fuzz target where libFuzzer is not there (gcc): first every file it is given, then
  * -runs=N inputs made by mutating those files. The same seed makes the same inputs. The input that
- * ended the process is left behind in crash-<target> in the current folder; giving that file to the
- * target reproduces it. One thread.
+ * ended the process is left behind in crash-<target> in the current directory; giving that file to
+ * the target reproduces it. One thread.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -37,7 +37,7 @@ static struct {
 	size_t max_length;
 	struct input *seeds;
 	size_t seed_count;
-	const uint8_t *current; /* what the target works on */
+	const uint8_t *current; /* the input of the target */
 	size_t current_size;
 	char crash_path[128];
 } driver = {.state = 1, .max_length = 4096};
@@ -71,12 +71,12 @@ static uint64_t next_random(void)
 }
 
 /* 0 .. limit - 1 */
-static size_t below(size_t limit)
+static size_t random_below(size_t limit)
 {
 	return limit == 0 ? 0 : next_random() % limit;
 }
 
-static void run(const uint8_t *data, size_t size)
+static void run_input(const uint8_t *data, size_t size)
 {
 	uint8_t *exact = malloc(size ? size : 1); /* so that ASan sees a read behind the input */
 
@@ -115,7 +115,7 @@ static int add_file(const char *path)
 	return 0;
 }
 
-/* A file, or the files of a folder by name, so that the order is always the same. */
+/* A file, or the files of a directory by name, so that the order is always the same. */
 static int add_path(const char *path)
 {
 	struct dirent **entries;
@@ -169,45 +169,45 @@ static void set_interesting(uint8_t *data, size_t size)
 		(uint64_t) UINT32_MAX + 1,
 		INT64_MAX,
 		UINT64_MAX};
-	uint64_t value = values[below(sizeof(values) / sizeof(values[0]))];
+	uint64_t value = values[random_below(sizeof(values) / sizeof(values[0]))];
 	static const size_t widths[] = {1, 2, 4, 8};
-	size_t width = widths[below(4)];
+	size_t width = widths[random_below(4)];
 	size_t at;
 
 	if (size < width)
 		return;
-	at = below(size - width + 1);
-	if (below(2))
+	at = random_below(size - width + 1);
+	if (random_below(2))
 		at &= ~(width - 1);
-	if (below(4) == 0)
+	if (random_below(4) == 0)
 		value = __builtin_bswap64(value) >> (64 - 8 * width);
 	memcpy(data + at, &value, width);
 }
 
 static void add_little(uint8_t *data, size_t size)
 {
-	size_t width = (size_t) 1 << below(3);
+	size_t width = (size_t) 1 << random_below(3);
 	uint32_t value = 0;
 	size_t at;
 
 	if (size < width)
 		return;
-	at = below(size - width + 1);
+	at = random_below(size - width + 1);
 	memcpy(&value, data + at, width);
-	value += (uint32_t) below(33) - 16;
+	value += (uint32_t) random_below(33) - 16;
 	memcpy(data + at, &value, width);
 }
 
-/* Moves a block within the input, over what is there or as an insertion. */
+/* Moves a block within the input, by overwriting or inserting. */
 static size_t copy_block(
 	uint8_t *data, size_t size, const uint8_t *from, size_t from_size, bool insert)
 {
-	size_t length = 1 + below(from_size < 64 ? from_size : 64);
-	size_t source, at = below(size + 1);
+	size_t length = 1 + random_below(from_size < 64 ? from_size : 64);
+	size_t source, at = random_below(size + 1);
 
 	if (length > from_size)
 		return size;
-	source = below(from_size - length + 1);
+	source = random_below(from_size - length + 1);
 	if (insert) {
 		if (size + length > driver.max_length)
 			return size;
@@ -222,27 +222,28 @@ static size_t copy_block(
 
 static size_t remove_block(uint8_t *data, size_t size)
 {
-	size_t length = below(size < 64 ? size + 1 : 64);
-	size_t at = below(size - length + 1);
+	size_t length = random_below(size < 64 ? size + 1 : 64);
+	size_t at = random_below(size - length + 1);
 
 	memmove(data + at, data + at + length, size - at - length);
 	return size - length;
 }
 
 /* data has room for max_length bytes. Returns the new size. */
-static size_t mutate(uint8_t *data, size_t size)
+static size_t mutate_input(uint8_t *data, size_t size)
 {
-	const struct input *other = driver.seed_count ? &driver.seeds[below(driver.seed_count)]
-						      : NULL;
+	const struct input *other = driver.seed_count
+		? &driver.seeds[random_below(driver.seed_count)]
+		: NULL;
 
-	switch (below(8)) {
+	switch (random_below(8)) {
 	case 0:
 		if (size > 0)
-			data[below(size)] ^= (uint8_t) (1u << below(8));
+			data[random_below(size)] ^= (uint8_t) (1u << random_below(8));
 		return size;
 	case 1:
 		if (size > 0)
-			data[below(size)] = (uint8_t) next_random();
+			data[random_below(size)] = (uint8_t) next_random();
 		return size;
 	case 2:
 	case 3:
@@ -254,7 +255,8 @@ static size_t mutate(uint8_t *data, size_t size)
 	case 5:
 		return remove_block(data, size);
 	case 6:
-		return other ? copy_block(data, size, other->data, other->size, below(2)) : size;
+		return other ? copy_block(data, size, other->data, other->size, random_below(2))
+			     : size;
 	default:
 		/* The source moves with an insertion: whatever is there then is as good. */
 		return copy_block(data, size, data, size, false);
@@ -265,19 +267,19 @@ static void run_mutated(uint8_t *data)
 {
 	size_t size = 0;
 
-	if (driver.seed_count > 0 && below(16) != 0) {
-		const struct input *seed = &driver.seeds[below(driver.seed_count)];
+	if (driver.seed_count > 0 && random_below(16) != 0) {
+		const struct input *seed = &driver.seeds[random_below(driver.seed_count)];
 
 		size = seed->size < driver.max_length ? seed->size : driver.max_length;
 		memcpy(data, seed->data, size);
 	} else {
-		size = below(driver.max_length < 256 ? driver.max_length + 1 : 257);
+		size = random_below(driver.max_length < 256 ? driver.max_length + 1 : 257);
 		for (size_t i = 0; i < size; i++)
 			data[i] = (uint8_t) next_random();
 	}
-	for (size_t n = 1 + below(6); n > 0; n--)
-		size = mutate(data, size);
-	run(data, size);
+	for (size_t n = 1 + random_below(6); n > 0; n--)
+		size = mutate_input(data, size);
+	run_input(data, size);
 }
 
 static bool parse_option(const char *argument)
@@ -298,7 +300,7 @@ static bool parse_option(const char *argument)
 	return true;
 }
 
-static double seconds(void)
+static double now_seconds(void)
 {
 	struct timespec now;
 
@@ -308,7 +310,7 @@ static double seconds(void)
 
 int main(int argc, char **argv)
 {
-	double start = seconds();
+	double start = now_seconds();
 	uint8_t *data;
 
 	snprintf(
@@ -322,7 +324,8 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++)
 		if (argv[i][0] == '-' ? !parse_option(argv[i]) : add_path(argv[i]) < 0) {
 			fprintf(stderr,
-				"usage: %s [-runs=N] [-seed=N] [-max_len=N] [file or folder ...]\n",
+				"usage: %s [-runs=N] [-seed=N] [-max_len=N] [file or directory "
+				"...]\n",
 				argv[0]);
 			return 1;
 		}
@@ -330,11 +333,11 @@ int main(int argc, char **argv)
 	if (!data)
 		abort();
 	for (size_t i = 0; i < driver.seed_count; i++)
-		run(driver.seeds[i].data, driver.seeds[i].size);
+		run_input(driver.seeds[i].data, driver.seeds[i].size);
 	for (uint64_t i = 0; i < driver.runs; i++)
 		run_mutated(data);
 	printf("%zu seeds and %" PRIu64 " mutated inputs in %.1f s\n", driver.seed_count,
-	       driver.runs, seconds() - start);
+	       driver.runs, now_seconds() - start);
 	for (size_t i = 0; i < driver.seed_count; i++)
 		free(driver.seeds[i].data);
 	free(driver.seeds);

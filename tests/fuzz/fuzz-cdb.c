@@ -21,7 +21,7 @@ struct unit {
 	uint8_t attentions;
 	uint8_t serial_length;
 	uint8_t config_length;
-	uint8_t text; /* what serial and config are made of */
+	uint8_t text; /* fills serial and config */
 };
 
 struct record {
@@ -36,20 +36,20 @@ struct record {
 struct machine {
 	struct scsi_lu lu;
 	struct scsi_result result;
-	struct scsi_copy background[SCSI_COPIES_MAX]; /* by their place, while they run */
+	struct scsi_xcopy background[SCSI_XCOPIES_MAX]; /* by their slot, while they run */
 	uint8_t data[SCSI_DATA_MAX + GUARD];
 };
 
 static struct machine machines[2];
 static bool carried_out[FUZZ_CDB_OPERATIONS]; /* by the number of the operation in the table */
 
-static void demand(int condition)
+static void fuzz_demand(int condition)
 {
 	if (!condition)
 		abort();
 }
 
-/* ------- what is checked ------- */
+/* ------- checks ------- */
 
 static void check_sense(const struct scsi_lu *lu, const struct scsi_result *result)
 {
@@ -62,35 +62,35 @@ static void check_sense(const struct scsi_lu *lu, const struct scsi_result *resu
 
 		other.descriptor_sense = i;
 		length = scsi_sense_encode(&other, &result->sense, buffer);
-		demand(length >= 8 && length <= SCSI_SENSE_MAX);
+		fuzz_demand(length >= 8 && length <= SCSI_SENSE_MAX);
 		for (size_t j = SCSI_SENSE_MAX; j < sizeof(buffer); j++)
-			demand(buffer[j] == 0xee);
+			fuzz_demand(buffer[j] == 0xee);
 	}
 }
 
-/* No place is left for another copy. */
-static bool copies_full(const struct scsi_lu *lu)
+/* No slot is left for another copy. */
+static bool xcopies_full(const struct scsi_lu *lu)
 {
 	bool full = true;
 
-	for (unsigned i = 0; i < lu->max_copies; i++)
-		full &= lu->copies[i].running;
+	for (unsigned i = 0; i < lu->max_xcopies; i++)
+		full &= lu->xcopies[i].running;
 	return full;
 }
 
 static void check_answer(const struct scsi_lu *lu, const struct scsi_result *result)
 {
-	demand(result->data_length <= SCSI_DATA_MAX);
+	fuzz_demand(result->data_length <= SCSI_DATA_MAX);
 	for (size_t i = SCSI_DATA_MAX; i < SCSI_DATA_MAX + GUARD; i++)
-		demand(result->data[i] == result->data[SCSI_DATA_MAX]);
+		fuzz_demand(result->data[i] == result->data[SCSI_DATA_MAX]);
 	if (result->status == SCSI_GOOD)
 		return;
 	if (result->status == SCSI_BUSY) {
-		demand(lu->max_copies && copies_full(lu) && result->data_length == 0);
+		fuzz_demand(lu->max_xcopies && xcopies_full(lu) && result->data_length == 0);
 		return;
 	}
-	demand(result->status == SCSI_CHECK_CONDITION);
-	demand(result->sense.key != 0 && result->data_length == 0);
+	fuzz_demand(result->status == SCSI_CHECK_CONDITION);
+	fuzz_demand(result->sense.key != 0 && result->data_length == 0);
 	check_sense(lu, result);
 }
 
@@ -103,13 +103,15 @@ static void check_unmap(const struct scsi_lu *lu, const struct scsi_plan *plan)
 {
 	uint64_t total = 0;
 
-	demand(lu->unmap && plan->extent_cnt > 0 && plan->extent_cnt <= SCSI_UNMAP_DESCRIPTORS_MAX);
+	fuzz_demand(
+		lu->unmap && plan->extent_cnt > 0 &&
+		plan->extent_cnt <= SCSI_UNMAP_DESCRIPTORS_MAX);
 	for (unsigned i = 0; i < plan->extent_cnt; i++) {
-		demand(plan->extents[i].blocks > 0);
-		demand(range_inside(lu, plan->extents[i].lba, plan->extents[i].blocks));
+		fuzz_demand(plan->extents[i].blocks > 0);
+		fuzz_demand(range_inside(lu, plan->extents[i].lba, plan->extents[i].blocks));
 		total += plan->extents[i].blocks;
 	}
-	demand(lu->max_unmap == 0 || total <= lu->max_unmap);
+	fuzz_demand(lu->max_unmap == 0 || total <= lu->max_unmap);
 }
 
 /* How many bytes of data-out a plan is carried out with; -1: it does not say. */
@@ -143,29 +145,30 @@ static int plan_writes(const struct scsi_plan *plan)
 }
 
 /* Every target that a segment names is there, and ranges on this logical unit are inside of it. */
-static void check_copy(const struct scsi_lu *lu, const struct scsi_copy *copy)
+static void check_xcopy(const struct scsi_lu *lu, const struct scsi_xcopy *xcopy)
 {
-	demand(copy->place < lu->max_copies && lu->copies[copy->place].used);
-	demand(copy->target_cnt <= SCSI_COPY_TARGETS_MAX);
-	demand(copy->segment_cnt > 0 && copy->segment_cnt <= SCSI_COPY_SEGMENTS_MAX);
-	for (unsigned i = 0; i < copy->segment_cnt; i++) {
-		const struct scsi_copy_segment *segment = &copy->segments[i];
+	fuzz_demand(xcopy->slot < lu->max_xcopies && lu->xcopies[xcopy->slot].used);
+	fuzz_demand(xcopy->cscd_cnt <= SCSI_XCOPY_CSCDS_MAX);
+	fuzz_demand(xcopy->segment_cnt > 0 && xcopy->segment_cnt <= SCSI_XCOPY_SEGMENTS_MAX);
+	for (unsigned i = 0; i < xcopy->segment_cnt; i++) {
+		const struct scsi_xcopy_segment *segment = &xcopy->segments[i];
 
-		demand(segment->source < copy->target_cnt &&
-		       segment->destination < copy->target_cnt);
-		if (copy->targets[segment->source].self)
-			demand(range_inside(lu, segment->source_lba, segment->blocks));
-		if (copy->targets[segment->destination].self)
-			demand(range_inside(lu, segment->destination_lba, segment->blocks));
+		fuzz_demand(
+			segment->source < xcopy->cscd_cnt &&
+			segment->destination < xcopy->cscd_cnt);
+		if (xcopy->cscds[segment->source].self)
+			fuzz_demand(range_inside(lu, segment->source_lba, segment->blocks));
+		if (xcopy->cscds[segment->destination].self)
+			fuzz_demand(range_inside(lu, segment->destination_lba, segment->blocks));
 	}
-	for (unsigned i = 0; i < copy->target_cnt; i++)
-		demand(copy->targets[i].self || lu->copy_to_others);
+	for (unsigned i = 0; i < xcopy->cscd_cnt; i++)
+		fuzz_demand(xcopy->cscds[i].self || lu->xcopy_to_others);
 }
 
 /* Every state that is asked for is one that the group can have, and that may be asked for. */
 static void check_groups(const struct scsi_lu *lu, const struct scsi_group_states *states)
 {
-	demand(lu->has_port_groups && states->cnt > 0 && states->cnt <= SCSI_PORT_GROUPS_MAX);
+	fuzz_demand(lu->has_port_groups && states->cnt > 0 && states->cnt <= SCSI_PORT_GROUPS_MAX);
 	for (unsigned i = 0; i < states->cnt; i++) {
 		bool found = false;
 
@@ -176,11 +179,11 @@ static void check_groups(const struct scsi_lu *lu, const struct scsi_group_state
 				(group->access & SCSI_ACCESS_EXPLICIT) &&
 				(group->supported >> states->to[i].state & 1);
 		}
-		demand(found);
+		fuzz_demand(found);
 	}
 }
 
-/* What the backend might say about it is an answer too. */
+/* An answer for each result of the backend is checked too. */
 static void check_failures(const struct scsi_lu *lu, const struct scsi_plan *plan)
 {
 	static const int errors[] = {EIO, ENOSPC, EILSEQ, EBUSY, ECANCELED, EINVAL};
@@ -188,7 +191,7 @@ static void check_failures(const struct scsi_lu *lu, const struct scsi_plan *pla
 
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
 		scsi_io_error(plan, -errors[i], plan->lba, 1, &result);
-		demand(result.status != SCSI_GOOD);
+		fuzz_demand(result.status != SCSI_GOOD);
 		if (result.status == SCSI_CHECK_CONDITION)
 			check_sense(lu, &result);
 	}
@@ -200,29 +203,32 @@ static void check_plan(struct machine *machine, const struct scsi_task *task)
 	struct scsi_plan plan = machine->result.plan;
 	int64_t data_out = plan_data_out(lu, &plan);
 
-	demand(plan.op >= SCSI_PLAN_READ && plan.op <= SCSI_PLAN_SET_GROUPS);
-	demand(plan.op == SCSI_PLAN_ABORT_COPY || range_inside(lu, plan.lba, plan.blocks));
-	demand(!plan_writes(&plan) || !(lu->read_only || lu->software_write_protect));
-	demand(data_out < 0 || (uint64_t) data_out == task->data_length);
+	fuzz_demand(plan.op >= SCSI_PLAN_READ && plan.op <= SCSI_PLAN_SET_GROUPS);
+	fuzz_demand(plan.op == SCSI_PLAN_ABORT_XCOPY || range_inside(lu, plan.lba, plan.blocks));
+	fuzz_demand(!plan_writes(&plan) || !(lu->read_only || lu->software_write_protect));
+	fuzz_demand(data_out < 0 || (uint64_t) data_out == task->data_length);
 	if (plan.op == SCSI_PLAN_UNMAP)
 		check_unmap(lu, &plan);
-	else if (plan.op == SCSI_PLAN_COPY)
-		check_copy(lu, &machine->result.copy);
-	else if (plan.op == SCSI_PLAN_ABORT_COPY)
-		demand(plan.lba < lu->max_copies && lu->copies[plan.lba].running);
+	else if (plan.op == SCSI_PLAN_XCOPY)
+		check_xcopy(lu, &machine->result.xcopy);
+	else if (plan.op == SCSI_PLAN_ABORT_XCOPY)
+		fuzz_demand(plan.lba < lu->max_xcopies && lu->xcopies[plan.lba].running);
 	else if (plan.op == SCSI_PLAN_SET_GROUPS)
 		check_groups(lu, &machine->result.states);
 	else
-		demand(plan.blocks > 0 || plan.op == SCSI_PLAN_FLUSH ||
-		       (plan.flags & SCSI_PLAN_LONG));
-	demand(plan.passes == 1 || (plan.flags & SCSI_PLAN_LONG));
-	/* During a long operation nothing else comes to the medium; who owns it may change. */
+		fuzz_demand(
+			plan.blocks > 0 || plan.op == SCSI_PLAN_FLUSH ||
+			(plan.flags & SCSI_PLAN_LONG));
+	fuzz_demand(plan.passes == 1 || (plan.flags & SCSI_PLAN_LONG));
+	/* During a long operation no other command reaches the medium; its lock holder may change.
+	 */
 	if (plan.op != SCSI_PLAN_SET_GROUPS)
-		demand(!(plan.flags & SCSI_PLAN_LONG) == (lu->long_operation == SCSI_LONG_NONE));
+		fuzz_demand(
+			!(plan.flags & SCSI_PLAN_LONG) == (lu->long_operation == SCSI_LONG_NONE));
 	if (plan.op == SCSI_PLAN_WRITE_SAME && !(plan.flags & SCSI_PLAN_LONG))
-		demand(lu->max_write_same == 0 || plan.blocks <= lu->max_write_same);
+		fuzz_demand(lu->max_write_same == 0 || plan.blocks <= lu->max_write_same);
 	if (plan.op == SCSI_PLAN_COMPARE_AND_WRITE)
-		demand(plan.blocks <= lu->max_compare_and_write);
+		fuzz_demand(plan.blocks <= lu->max_compare_and_write);
 	check_failures(lu, &plan);
 	if (plan.op == SCSI_PLAN_MAP) {
 		struct scsi_lba_status status[2] = {
@@ -237,7 +243,8 @@ static void check_plan(struct machine *machine, const struct scsi_task *task)
 
 /* ------- one command ------- */
 
-static enum scsi_verdict dispatch(struct machine *machine, const struct scsi_task *task, int fill)
+static enum scsi_verdict dispatch_all(
+	struct machine *machine, const struct scsi_task *task, int fill)
 {
 	enum scsi_verdict verdict;
 
@@ -246,26 +253,26 @@ static enum scsi_verdict dispatch(struct machine *machine, const struct scsi_tas
 	machine->result.data = machine->data;
 	verdict = scsi_dispatch(&machine->lu, task, &machine->result);
 	if (verdict == SCSI_NEEDS_LU_INFO) {
-		demand(!machine->lu.lu_info_fresh);
+		fuzz_demand(!machine->lu.lu_info_fresh);
 		machine->lu.lu_info_fresh = true;
 		verdict = scsi_dispatch(&machine->lu, task, &machine->result);
 		machine->lu.lu_info_fresh = false;
 	}
-	demand(verdict == SCSI_ANSWERED || verdict == SCSI_PLANNED);
+	fuzz_demand(verdict == SCSI_ANSWERED || verdict == SCSI_PLANNED);
 	return verdict;
 }
 
 /* Both the same way. */
-static void end_copies(unsigned place, int error)
+static void end_xcopies(unsigned slot, int error)
 {
 	for (size_t i = 0; i < 2; i++) {
-		const struct scsi_copy *copy = &machines[i].background[place];
+		const struct scsi_xcopy *xcopy = &machines[i].background[slot];
 		struct scsi_result result = {0};
 
-		demand(copy->segment_cnt == machines[0].background[place].segment_cnt);
-		scsi_copy_progress(&machines[i].lu, copy, 1, UINT64_C(1) << 50, 7);
-		scsi_copy_end(&machines[i].lu, copy, error, &result);
-		demand((result.status == SCSI_GOOD) == (error == 0));
+		fuzz_demand(xcopy->segment_cnt == machines[0].background[slot].segment_cnt);
+		scsi_xcopy_progress(&machines[i].lu, xcopy, 1, UINT64_C(1) << 50, 7);
+		scsi_xcopy_end(&machines[i].lu, xcopy, error, &result);
+		fuzz_demand((result.status == SCSI_GOOD) == (error == 0));
 		if (result.status == SCSI_CHECK_CONDITION)
 			check_sense(&machines[i].lu, &result);
 	}
@@ -275,21 +282,21 @@ static void end_copies(unsigned place, int error)
 static void begin_copies(void)
 {
 	static const int errors[] = {0, -ENODEV, -EIO, -EBUSY};
-	unsigned place = machines[0].result.copy.place;
+	unsigned slot = machines[0].result.xcopy.slot;
 
-	demand(machines[1].result.copy.place == place);
+	fuzz_demand(machines[1].result.xcopy.slot == slot);
 	for (size_t i = 0; i < 2; i++)
-		machines[i].background[place] = machines[i].result.copy;
-	if (!machines[0].result.copy.immediate)
-		end_copies(place, errors[machines[0].lu.copy_number % 4]);
+		machines[i].background[slot] = machines[i].result.xcopy;
+	if (!machines[0].result.xcopy.immediate)
+		end_xcopies(slot, errors[machines[0].lu.xcopy_number % 4]);
 }
 
-static void note(const struct scsi_task *task)
+static void note_coverage(const struct scsi_task *task)
 {
 	const struct scsi_operation *operation;
 
 	for (unsigned i = 0; (operation = scsi_operation_at(i)); i++) {
-		demand(i < FUZZ_CDB_OPERATIONS);
+		fuzz_demand(i < FUZZ_CDB_OPERATIONS);
 		if (operation->opcode == task->cdb[0] &&
 		    (!operation->has_action || operation->action == (task->cdb[1] & 0x1f)))
 			carried_out[i] = true;
@@ -301,30 +308,30 @@ bool fuzz_cdb_carried_out(unsigned i)
 	return carried_out[i];
 }
 
-static void run(const struct scsi_task *task)
+static void run_commands(const struct scsi_task *task)
 {
-	enum scsi_verdict verdict = dispatch(&machines[0], task, 0x00);
+	enum scsi_verdict verdict = dispatch_all(&machines[0], task, 0x00);
 	const struct scsi_result *a = &machines[0].result, *b = &machines[1].result;
 
-	demand(dispatch(&machines[1], task, 0xff) == verdict);
+	fuzz_demand(dispatch_all(&machines[1], task, 0xff) == verdict);
 	if (verdict == SCSI_PLANNED || a->status == SCSI_GOOD)
-		note(task);
+		note_coverage(task);
 	if (verdict == SCSI_PLANNED) {
-		demand(a->plan.op == b->plan.op && a->plan.flags == b->plan.flags);
-		demand(a->plan.lba == b->plan.lba && a->plan.blocks == b->plan.blocks);
-		demand(a->plan.passes == b->plan.passes && a->save == b->save);
+		fuzz_demand(a->plan.op == b->plan.op && a->plan.flags == b->plan.flags);
+		fuzz_demand(a->plan.lba == b->plan.lba && a->plan.blocks == b->plan.blocks);
+		fuzz_demand(a->plan.passes == b->plan.passes && a->save == b->save);
 		if (a->plan.flags & SCSI_PLAN_DATA)
-			demand(memcmp(a->data, b->data, machines[0].lu.block_size) == 0);
+			fuzz_demand(memcmp(a->data, b->data, machines[0].lu.block_size) == 0);
 		check_plan(&machines[0], task);
-		if (a->plan.op == SCSI_PLAN_COPY)
+		if (a->plan.op == SCSI_PLAN_XCOPY)
 			begin_copies();
-		else if (a->plan.op == SCSI_PLAN_ABORT_COPY)
-			end_copies((unsigned) a->plan.lba, -ECANCELED);
+		else if (a->plan.op == SCSI_PLAN_ABORT_XCOPY)
+			end_xcopies((unsigned) a->plan.lba, -ECANCELED);
 		return;
 	}
 	check_answer(&machines[0].lu, a);
-	demand(a->status == b->status && a->data_length == b->data_length);
-	demand(memcmp(a->data, b->data, a->data_length) == 0);
+	fuzz_demand(a->status == b->status && a->data_length == b->data_length);
+	fuzz_demand(memcmp(a->data, b->data, a->data_length) == 0);
 }
 
 /* ------- the input ------- */
@@ -361,11 +368,11 @@ static void make_unit(struct scsi_lu *lu, const struct unit *unit)
 		.write_cache_changeable = g & 0x04,
 		.descriptor_sense = g & 0x08,
 		.software_write_protect = g & 0x10,
-		.can_erase = g & 0x20,
+		.can_format = g & 0x20,
 		.can_save = g & 0x40,
 		.has_clock = g & 0x80,
-		.max_copies = unit->limits & 0x07,
-		.copy_to_others = f & 0x01,
+		.max_xcopies = unit->limits & 0x07,
+		.xcopy_to_others = f & 0x01,
 		.has_port_groups = f & 0x02,
 		.ports =
 			{.group_cnt = unit->limits & 0x03,
@@ -449,8 +456,8 @@ static void run_record(const struct record *record, const uint8_t *data_out)
 		task.data_length = length_of_cdb(cdb, record->mode >> 1);
 	if (record->mode & 2)
 		task.data_length = machines[0].lu.block_size;
-	demand(scsi_opcode_name(cdb) != NULL);
-	run(&task);
+	fuzz_demand(scsi_opcode_name(cdb) != NULL);
+	run_commands(&task);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

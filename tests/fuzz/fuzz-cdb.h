@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the fuzz target cdb has reached, for the test that asks whether its seeds reach everything.
+ * Coverage of the fuzz target cdb, for the test that its seeds reach every function.
  * One thread.
  */
 #pragma once

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as a netlink message. The strings of what comes out have to end.
+ * Any bytes as a netlink message. The strings of a decoded event must end.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void demand(int condition)
+static void fuzz_demand(int condition)
 {
 	if (!condition)
 		abort();
@@ -24,17 +24,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	void *copy = malloc(size ? size : 1); /* aligned, and no byte longer */
 	int r;
 
-	demand(copy != NULL);
+	fuzz_demand(copy != NULL);
 	memcpy(copy, data, size);
 	r = tcmu_netlink_decode(copy, size, &event);
 	free(copy);
-	demand(r == 0 || r == -EBADMSG || r == -ENOMSG);
+	fuzz_demand(r == 0 || r == -EBADMSG || r == -ENOMSG);
 	if (r < 0)
 		return 0;
-	demand(event.kind >= TCMU_EVENT_ADDED && event.kind <= TCMU_EVENT_RECONFIG);
-	demand(strnlen(event.config, sizeof(event.config)) < sizeof(event.config));
-	demand(strnlen(event.name.name, sizeof(event.name.name)) < sizeof(event.name.name));
-	demand(event.name.name[0] != '\0');
-	demand((event.kind == TCMU_EVENT_RECONFIG) == (event.reconfig != 0));
+	fuzz_demand(event.kind >= TCMU_EVENT_ADDED && event.kind <= TCMU_EVENT_RECONFIG);
+	fuzz_demand(strnlen(event.config, sizeof(event.config)) < sizeof(event.config));
+	fuzz_demand(strnlen(event.name.name, sizeof(event.name.name)) < sizeof(event.name.name));
+	fuzz_demand(event.name.name[0] != '\0');
+	fuzz_demand((event.kind == TCMU_EVENT_RECONFIG) == (event.reconfig != 0));
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Config strings from any bytes: they are decoded or refused with a reason, and what is decoded
+ * Config strings from any bytes: they are decoded or refused with a reason, and a decoded string
  * keeps the handler's promises.
  */
 #include <assert.h>

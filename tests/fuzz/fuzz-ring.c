@@ -2,7 +2,7 @@
 /*
  * Any bytes as the memory that is shared with the kernel. The ring is attached, fetched from and
  * completed into until nothing more comes, while the memory goes on changing as the input says.
- * What comes out of the ring has to lie in the data area, and what was fetched has to be completed:
+ * Decoded iovecs must be in the data area, and every fetched command must be completed:
  * else the target aborts.
  *
  * An input is two bytes for the mapping's length in units of 8, CHANGES times four bytes {offset in
@@ -36,7 +36,7 @@ struct script {
 	size_t length; /* of the mapping */
 };
 
-static void demand(int condition)
+static void fuzz_demand(int condition)
 {
 	if (!condition)
 		abort();
@@ -73,22 +73,23 @@ static void check_entry(
 		tcmu_entry_tmr_id(entry, i);
 	if (entry->kind == TCMU_ENTRY_TMR)
 		return;
-	demand(entry->kind == TCMU_ENTRY_COMMAND && entry->iov_cnt <= IOVS);
-	demand(entry->cdb_length >= 6 && entry->cdb_length <= TCMU_CDB_MAX);
+	fuzz_demand(entry->kind == TCMU_ENTRY_COMMAND && entry->iov_cnt <= IOVS);
+	fuzz_demand(entry->cdb_length >= 6 && entry->cdb_length <= TCMU_CDB_MAX);
 	for (uint32_t i = 0; i < entry->iov_cnt; i++) {
 		uint8_t *at = iov[i].iov_base;
 
-		demand(at >= start && at <= end && iov[i].iov_len <= (size_t) (end - at));
+		fuzz_demand(at >= start && at <= end && iov[i].iov_len <= (size_t) (end - at));
 		total += iov[i].iov_len;
 	}
-	demand(total == entry->data_length);
+	fuzz_demand(total == entry->data_length);
 }
 
 static void check_positions(const struct tcmu_ring *ring)
 {
-	demand(ring->next < ring->cmdr_size && ring->tail < ring->cmdr_size &&
-	       ring->published < ring->cmdr_size);
-	demand(ring->next % 8 == 0 && ring->tail % 8 == 0);
+	fuzz_demand(
+		ring->next < ring->cmdr_size && ring->tail < ring->cmdr_size &&
+		ring->published < ring->cmdr_size);
+	fuzz_demand(ring->next % 8 == 0 && ring->tail % 8 == 0);
 }
 
 static int complete_one(struct tcmu_ring *ring, uint16_t cmd_id)
@@ -105,14 +106,14 @@ static int complete_one(struct tcmu_ring *ring, uint16_t cmd_id)
 	int r = tcmu_ring_complete(ring, &completion);
 
 	check_positions(ring);
-	demand(r == 0 || r == (outstanding == 0 ? -EINVAL : -EBADMSG));
-	demand(ring->outstanding == outstanding - (r == 0));
+	fuzz_demand(r == 0 || r == (outstanding == 0 ? -EINVAL : -EBADMSG));
+	fuzz_demand(ring->outstanding == outstanding - (r == 0));
 	return r;
 }
 
 /* Fetches and completes as long as there is something; the other side may write a new cmd_head only
  * CHANGES times. */
-static void serve(struct tcmu_ring *ring, struct script *script)
+static void serve_ring(struct tcmu_ring *ring, struct script *script)
 {
 	struct tcmu_entry entry;
 	struct iovec iov[IOVS];
@@ -123,9 +124,9 @@ static void serve(struct tcmu_ring *ring, struct script *script)
 
 		r = tcmu_ring_next(ring, &entry, iov, IOVS);
 		check_positions(ring);
-		demand(r == 1 || r == 0 || r == -EBADMSG || r == -ENOBUFS || r == -ESTALE);
+		fuzz_demand(r == 1 || r == 0 || r == -EBADMSG || r == -ENOBUFS || r == -ESTALE);
 		if (r == 1) {
-			demand(ring->next != before);
+			fuzz_demand(ring->next != before);
 			check_entry(ring, &entry, iov);
 		}
 		change_something(script);
@@ -155,6 +156,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		__asan_poison_memory_region(
 			mapping + script.length, sizeof(mapping) - script.length);
 	if (tcmu_ring_attach(&ring, mapping, script.length) == 0)
-		serve(&ring, &script);
+		serve_ring(&ring, &script);
 	return 0;
 }

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device's directory under /sys/kernel/config/target/core/user_<hba>/<name>. All calls may
- * block while the kernel creates or deletes a device beside it: never call them on a thread that
- * answers netlink or serves I/O.
+ * Attributes of a TCMU device in configfs
+ *
+ * The functions read and write files below the device's directory,
+ * /sys/kernel/config/target/core/user_<hba>/<name>.
+ *
+ * Every call may block while the kernel creates or deletes another device. Do not call them on a
+ * thread that answers netlink events or serves I/O. The functions keep no state and any thread may
+ * call them.
  */
 #pragma once
 
@@ -16,68 +21,73 @@
 extern "C" {
 #endif
 
-/* attrib/<attribute> as a number. -ENOENT: the device is gone or the kernel does not know the
- * attribute. -EBADMSG: not a number. */
+/* Reads attrib/<attribute> as an unsigned number, decimal or hexadecimal with 0x.
+ *
+ * Returns 0 and sets *value, or a negative errno:
+ * -ENOENT: the device is gone, or the kernel does not have the attribute.
+ * -EBADMSG: the file does not hold one number.
+ * -ENAMETOOLONG: the path is too long. */
 int tcmu_configfs_get(const struct tcmu_name *name, const char *attribute, uint64_t *value);
+
+/* Reads attrib/<attribute> as a signed number.
+ *
+ * Returns 0 and sets *value, or a negative errno:
+ * -ENOENT: the device is gone, or the kernel does not have the attribute.
+ * -EBADMSG: the file does not hold one number, or the number does not fit.
+ * -ENAMETOOLONG: the path is too long. */
 int tcmu_configfs_get_signed(const struct tcmu_name *name, const char *attribute, int64_t *value);
 
-/* Writes attrib/<attribute>. */
+/* Writes value to attrib/<attribute> with one system call.
+ *
+ * Returns 0 or a negative errno:
+ * -ENOENT: the device is gone, or the kernel does not have the attribute.
+ * -EINVAL: the kernel refuses the value. */
 int tcmu_configfs_set(const struct tcmu_name *name, const char *attribute, const char *value);
 
-/* Sets hw_max_sectors, which initiators are told: in blocks. The kernel takes it at any time and
- * through the device's control file alone. */
+/* Sets hw_max_sectors, the longest transfer that the kernel announces to initiators. sectors counts
+ * blocks of the device. The kernel accepts a new value at any time.
+ *
+ * Returns 0 or a negative errno:
+ * -ENOENT: the device is gone.
+ * -EINVAL: the kernel refuses the value. */
 int tcmu_configfs_set_max_sectors(const struct tcmu_name *name, uint32_t sectors);
 
-/* Writes action/<action> (block_dev, reset_ring, free_kept_buf). -ENOENT: the kernel does not have
- * it. */
+/* Writes value to action/<action>. Actions are block_dev, reset_ring and free_kept_buf.
+ *
+ * Returns 0 or a negative errno:
+ * -ENOENT: the device is gone, or the kernel does not have the action. */
 int tcmu_configfs_action(const struct tcmu_name *name, const char *action, unsigned value);
 
-/* 1: configured; 0: not yet (an ADDED_DEVICE that waits for its answer); -errno. */
+/* Whether the device is configured.
+ *
+ * Returns 1 if it is; 0 if it is not yet, because an added event still waits for its reply; or a
+ * negative errno:
+ * -ENOENT: the device is gone.
+ * -EBADMSG: the file does not hold one number. */
 int tcmu_configfs_enabled(const struct tcmu_name *name);
 
-/* The id that netlink replies carry (statistics/scsi_dev/indx). */
+/* Reads the id that netlink replies for this device carry (statistics/scsi_dev/indx).
+ *
+ * Returns 0 and sets *id, or a negative errno:
+ * -ENOENT: the device is gone.
+ * -EBADMSG: the file does not hold a number of 32 bits. */
 int tcmu_configfs_device_id(const struct tcmu_name *name, uint32_t *id);
 
-/* wwn/vpd_unit_serial without its label; empty when it is not set yet. */
+/* Reads the unit serial number (wwn/vpd_unit_serial) without its label. The text is empty while no
+ * serial is set. size: bytes of serial, with the final NUL.
+ *
+ * Returns 0 and fills serial, or a negative errno:
+ * -ENOENT: the device is gone.
+ * -EBADMSG: the file does not begin with the label.
+ * -ENAMETOOLONG: the serial does not fit. */
 int tcmu_configfs_unit_serial(const struct tcmu_name *name, char *serial, size_t size);
 
-/* A port of a target that the device is a LUN of. */
-struct tcmu_port {
-	char fabric[32];  /* as its folder is called: iscsi, loopback, ... */
-	char target[224]; /* the target's name: iqn..., naa... */
-	uint16_t tag;     /* of the target portal group */
-	uint16_t id;      /* relative target port identifier */
-	bool enabled;
-};
-
-/* A folder of alua/: a target port group. Numbers are those of SPC-4 6.37. */
-struct tcmu_port_group {
-	char name[256];
-	uint16_t id;
-	uint8_t state;
-	uint8_t supported; /* states: byte 1 of the target port group descriptor */
-	uint8_t status;
-	uint8_t access; /* 1: implicit, 2: explicit, 3: both */
-	bool preferred;
-	uint8_t transition_seconds;
-	unsigned port_cnt;
-	struct tcmu_port *ports; /* as many as the kernel tells, which is a page of text */
-};
-
-/* The groups that have a number, in the order of their numbers. Returns how many; free them with
- * tcmu_port_groups_free(). -ENOENT: the device is gone; -ENOMEM. */
-int tcmu_configfs_port_groups(const struct tcmu_name *name, struct tcmu_port_group **groups);
-void tcmu_port_groups_free(struct tcmu_port_group *groups, int cnt);
-
-/* Makes the target core change a group's state: every initiator is told. by_initiator: one has
- * asked for it. -EINVAL: the kernel refuses it, so for a group that only initiators may change. */
-int tcmu_configfs_set_port_group(
-	const struct tcmu_name *name, const char *group, uint8_t state, bool by_initiator);
-
-/* The number of the logical unit group. -ENOENT: it is in none that has a number. */
-int tcmu_configfs_lu_group(const struct tcmu_name *name, uint16_t *id);
-
-/* The target core's folder for persistent state, e.g. /etc/target (<configfs>/target/dbroot). */
+/* Reads the target core's directory for persistent state, for example /etc/target
+ * (target/dbroot). size: bytes of path, with the final NUL.
+ *
+ * Returns 0 and fills path, or a negative errno:
+ * -ENOENT: the target core is not loaded, or names no directory.
+ * -ENAMETOOLONG: the path does not fit. */
 int tcmu_configfs_dbroot(char *path, size_t size);
 
 #ifdef __cplusplus

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Events of the kernel's generic netlink family TCM-USER and the answers to them.
+ * Events of the kernel's netlink family TCM-USER
  *
- * One thread uses a socket. Nothing blocks. Decoding is a function over bytes
- * (tcmu_netlink_decode), the socket only carries them.
+ * The kernel reports devices that are added, removed or reconfigured, and waits for a reply to each
+ * event if tcmu_netlink_set_replies() has asked for that.
+ *
+ * One thread at a time uses a socket. No call blocks. tcmu_netlink_decode() is a function of bytes
+ * and needs no socket.
  */
 #pragma once
 
@@ -23,6 +26,7 @@ enum tcmu_event_kind {
 	TCMU_EVENT_RECONFIG,
 };
 
+/* The attribute that an event of the kind RECONFIG changes. */
 enum tcmu_reconfig_kind {
 	TCMU_RECONFIG_CONFIG = 1,
 	TCMU_RECONFIG_SIZE,
@@ -31,36 +35,66 @@ enum tcmu_reconfig_kind {
 
 struct tcmu_event {
 	enum tcmu_event_kind kind;
-	unsigned minor;
-	uint32_t device_id;
+	unsigned minor;     /* of the uio device */
+	uint32_t device_id; /* for the reply */
 	struct tcmu_name name;
-	enum tcmu_reconfig_kind reconfig;
-	char config[TCMU_NAME_MAX]; /* without a final newline */
-	uint64_t size;              /* bytes */
+	enum tcmu_reconfig_kind reconfig; /* RECONFIG only; it says which of the next is set */
+	char config[TCMU_NAME_MAX];       /* without a final newline */
+	uint64_t size;                    /* bytes */
 	bool write_cache;
 };
 
-/* One generic netlink message (from struct nlmsghdr on) as a typed value. -EBADMSG: malformed or an
- * attribute is missing; -ENOMSG: a well-formed message that is none of the three. */
-int tcmu_netlink_decode(const void *message, size_t length, struct tcmu_event *event);
-
+/* An open pair of sockets: one receives events, the other one sends replies. */
 struct tcmu_netlink;
 
-/* Joins the group "config", with a receive buffer of 4 MiB where allowed. -ENOENT: the module is
- * not loaded. -EPERM. */
+/* Decodes one generic netlink message of length bytes, which begins with struct nlmsghdr. message
+ * must be aligned to 4 bytes.
+ *
+ * Returns 0 and fills *event, or a negative errno:
+ * -EBADMSG: the message is malformed, or an attribute is missing.
+ * -ENOMSG: the message is well-formed and is none of the three events. */
+int tcmu_netlink_decode(const void *message, size_t length, struct tcmu_event *event);
+
+/* Opens the sockets and joins the multicast group "config". The receive buffer has 4 MiB, or as
+ * much as the system permits. The caller closes *netlink with tcmu_netlink_close().
+ *
+ * Returns 0 and sets *netlink, or a negative errno and sets *netlink to NULL:
+ * -ENOENT: the module target_core_user is not loaded.
+ * -EPERM: the process may not use the family.
+ * -ENOMEM: there is not enough memory. */
 int tcmu_netlink_open(struct tcmu_netlink **netlink);
+
+/* Closes the sockets and frees netlink, which may be NULL. */
 void tcmu_netlink_close(struct tcmu_netlink *netlink);
+
+/* The descriptor to poll for POLLIN. It stays owned by netlink.
+ *
+ * Returns the descriptor. */
 int tcmu_netlink_fd(const struct tcmu_netlink *netlink);
 
-/* Tells the kernel whether it is to wait for answers (SET_FEATURES). */
+/* Sets whether the kernel waits for a reply to each event (SET_FEATURES). The setting is repeated
+ * by tcmu_netlink_receive() when the module has been loaded again.
+ *
+ * Returns 0 or a negative errno:
+ * -ENOMEM: there is not enough memory.
+ * -EPERM: the process may not change it. */
 int tcmu_netlink_set_replies(struct tcmu_netlink *netlink, bool on);
 
-/* 1: one event. 0: no more for now. -ENOBUFS: messages were lost: rescan, then go on. -EBADMSG: a
- * message was malformed and dropped, go on. Another -errno: the socket is unusable. */
+/* Receives the next event.
+ *
+ * Returns 1 and fills *event; 0 if there is none for now; or a negative errno:
+ * -ENOBUFS: events were lost. Scan all devices, then call again.
+ * -EBADMSG: a malformed message was dropped. Call again.
+ *
+ * After any other error the socket cannot be used any more. */
 int tcmu_netlink_receive(struct tcmu_netlink *netlink, struct tcmu_event *event);
 
-/* Answers an event of this kind; status 0 or -errno. -ENODEV: nobody waited for it. Does not
- * wait for the kernel's acknowledgement. */
+/* Replies to an event of this kind and device_id. status: 0, or a negative errno that the kernel
+ * returns to the process that changes the device.
+ *
+ * Returns 0 or a negative errno:
+ * -ENODEV: no command waits for this reply.
+ * -ENOMEM: there is not enough memory. */
 int tcmu_netlink_reply(
 	struct tcmu_netlink *netlink, enum tcmu_event_kind kind, uint32_t device_id, int status);
 

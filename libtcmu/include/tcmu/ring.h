@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command ring shared with the kernel, over a mapping given by (base, length). No file
- * descriptor here: what is in this file works as well on memory that a test made.
+ * The command ring that is shared with the kernel
  *
- * Every offset and length that the kernel wrote is checked against the mapping once, when an entry
- * is decoded. A ring is used by one thread at a time; the caller serialises.
+ * The functions fetch entries from a ring and write completions to it. A ring is memory, given by
+ * its address and length; the functions use no descriptor and work as well on memory of a test.
+ *
+ * Every offset and length that the kernel has written is checked against the mapping once, when an
+ * entry is decoded. One thread at a time uses a ring; the caller serialises. No call blocks or
+ * allocates memory.
  */
 #pragma once
 
@@ -17,27 +20,26 @@
 extern "C" {
 #endif
 
-#define TCMU_CDB_MAX   32
-#define TCMU_SENSE_MAX 96
+#define TCMU_CDB_MAX   32 /* bytes */
+#define TCMU_SENSE_MAX 96 /* bytes */
 
-/* mailbox features */
-#define TCMU_RING_OUT_OF_ORDER (1u << 0)
-#define TCMU_RING_READ_LEN     (1u << 1)
-#define TCMU_RING_TMR          (1u << 2)
-#define TCMU_RING_KEEP_BUF     (1u << 3)
+/* Features of the mailbox */
+#define TCMU_RING_OUT_OF_ORDER (1u << 0) /* completions may come in any order */
+#define TCMU_RING_READ_LEN     (1u << 1) /* a completion may carry a read length */
+#define TCMU_RING_TMR          (1u << 2) /* the kernel reports task management functions */
+#define TCMU_RING_KEEP_BUF     (1u << 3) /* a completion may keep its buffer */
 
+/* A ring. The caller owns it and reads its members only. */
 struct tcmu_ring {
 	uint8_t *base;
-	size_t length;
-	uint32_t cmdr_off; /* checked copies; the mailbox is not asked again */
+	size_t length;     /* bytes of the mapping */
+	uint32_t cmdr_off; /* checked copies of the mailbox, which is not read again */
 	uint32_t cmdr_size;
-	uint32_t features;
+	uint32_t features;    /* TCMU_RING_ bits */
 	uint32_t next;        /* where the next entry is fetched, bytes from cmdr_off */
-	uint32_t tail;        /* where the next completion is written; published as cmd_tail by
-			       * tcmu_ring_publish()
-			       */
-	uint32_t published;   /* the cmd_tail that the kernel was told last */
-	uint32_t outstanding; /* commands fetched and not completed */
+	uint32_t tail;        /* where the next completion is written, bytes from cmdr_off */
+	uint32_t published;   /* the cmd_tail that tcmu_ring_publish() has stored last */
+	uint32_t outstanding; /* commands that are fetched and not completed */
 };
 
 enum tcmu_entry_kind {
@@ -45,7 +47,7 @@ enum tcmu_entry_kind {
 	TCMU_ENTRY_TMR,
 };
 
-/* Task management functions of a TMR entry, as the kernel numbers them. */
+/* Task management functions, as the kernel numbers them. */
 enum tcmu_tmr_type {
 	TCMU_TMR_TYPE_UNKNOWN = 0,
 	TCMU_TMR_TYPE_ABORT_TASK,
@@ -58,61 +60,72 @@ enum tcmu_tmr_type {
 	TCMU_TMR_TYPE_LUN_RESET_PRO = 128,
 };
 
-/* A decoded entry: plain values, nothing points into the ring but tmr_ids. */
+/* A decoded entry. Its members are plain values; only tmr_ids points into the ring. */
 struct tcmu_entry {
 	enum tcmu_entry_kind kind;
 	uint16_t cmd_id;
 	uint8_t cdb[TCMU_CDB_MAX]; /* zero beyond cdb_length */
-	uint8_t cdb_length;        /* by the opcode's group; a longer one is cut at TCMU_CDB_MAX */
-	uint32_t iov_cnt; /* data-out or data-in; bidirectional and protection vectors are counted
-			     but not given */
-	uint32_t bidi_cnt;
-	uint32_t dif_cnt;
-	uint64_t data_length; /* sum of the iovecs, bytes */
-	uint8_t tmr_type;
-	uint32_t tmr_count;
-	/* tmr_count unaligned u16 in the ring, valid until the next tcmu_ring_publish():
-	 * tcmu_entry_tmr_id()
-	 */
-	const void *tmr_ids;
+	uint8_t cdb_length;        /* by the opcode's group; at most TCMU_CDB_MAX */
+	uint32_t iov_cnt;          /* of data-out or data-in */
+	uint32_t bidi_cnt;         /* bidirectional vectors: counted only */
+	uint32_t dif_cnt;          /* protection information vectors: counted only */
+	uint64_t data_length;      /* sum of the iovecs, bytes */
+	uint8_t tmr_type;          /* enum tcmu_tmr_type */
+	uint32_t tmr_count;        /* commands that the function affects */
+	const void *tmr_ids;       /* read by tcmu_entry_tmr_id() */
 };
 
-/* An answer to one command. sense is looked at only with CHECK CONDITION (status 02h). */
+/* The answer to one command. */
 struct tcmu_completion {
 	uint16_t cmd_id;
-	uint8_t status;
-	bool has_read_len; /* set the length of the data-in that is valid, for the residual */
-	uint32_t read_len;
-	const uint8_t *sense; /* TCMU_SENSE_MAX bytes or NULL */
+	uint8_t status;    /* SCSI status */
+	bool has_read_len; /* read_len is set: the kernel derives the residual from it */
+	uint32_t read_len; /* bytes of data-in that are valid */
+	const uint8_t
+		*sense; /* TCMU_SENSE_MAX bytes or NULL; used with CHECK CONDITION (02h) only */
 };
 
-/* Checks the mailbox and starts at cmd_tail: what was fetched by nobody yet is fetched first.
- * -EPROTONOSUPPORT: another mailbox version. -EBADMSG: offsets that do not fit the mapping.
- * -EINVAL: base is not aligned to 64 bytes. */
+/* Checks the mailbox and initialises *ring. Fetching starts at cmd_tail, so that commands that
+ * nothing has answered yet come first. base must be aligned to 64 bytes.
+ *
+ * Returns 0 or a negative errno:
+ * -EPROTONOSUPPORT: the mailbox has another version.
+ * -EBADMSG: the mailbox holds offsets that do not fit the mapping.
+ * -EINVAL: base is not aligned. */
 int tcmu_ring_attach(struct tcmu_ring *ring, void *base, size_t length);
 
-/* The next entry, its iovecs (addresses in this process) in iov[0..iov_cnt). PAD entries and
- * unknown opcodes are skipped, the latter marked for the kernel. 1: one entry. 0: nothing there.
- * -ENOBUFS: iov_max is smaller than entry->iov_cnt, nothing fetched, call again. -EBADMSG: the
- * entry at ring->next is corrupt; the ring can not be used any further. -ESTALE: the ring was reset
- * (configfs action/reset_ring) behind our back; what was fetched has been answered by the kernel
- * and must not be completed any more. Once nothing of it is in use, attach again. */
+/* Fetches the next entry and its iovecs, whose addresses are those of this process, into
+ * iov[0..iov_cnt). Padding is skipped. Entries with an unknown opcode are marked for the kernel and
+ * skipped.
+ *
+ * Returns 1 if there was an entry; 0 if there is none; or a negative errno:
+ * -ENOBUFS: iov_max is smaller than entry->iov_cnt. Nothing was fetched; call again.
+ * -EBADMSG: the entry at ring->next is corrupt. The ring cannot be used any more.
+ * -ESTALE: the ring was reset (configfs action reset_ring). The kernel has answered the outstanding
+ *   commands; do not complete them. Attach again once nothing uses their buffers. */
 int tcmu_ring_next(
 	struct tcmu_ring *ring, struct tcmu_entry *entry, struct iovec *iov, uint32_t iov_max);
 
-/* Whether tcmu_ring_next() would find something; an acquire load of cmd_head. */
+/* Whether tcmu_ring_next() would find an entry: one acquire load of cmd_head.
+ *
+ * Returns true if there is one. */
 bool tcmu_ring_pending(const struct tcmu_ring *ring);
 
-/* The command's number at index, 0 beyond tmr_count. */
+/* The cmd_id at index of a task management entry. Valid until the next tcmu_ring_publish().
+ *
+ * Returns the cmd_id, or 0 if index is not below tmr_count. */
 uint16_t tcmu_entry_tmr_id(const struct tcmu_entry *entry, uint32_t index);
 
-/* Writes the answer into the slot at the tail. Any order. Not seen by the kernel before
- * tcmu_ring_publish(). -EINVAL: no command is outstanding. -EBADMSG: the slot at the tail is
- * corrupt. */
+/* Writes the answer to one command into the slot at the tail. Commands may be completed in any
+ * order. The kernel does not see the answer before tcmu_ring_publish().
+ *
+ * Returns 0 or a negative errno:
+ * -EINVAL: no command is outstanding.
+ * -EBADMSG: the slot at the tail is corrupt. The ring cannot be used any more. */
 int tcmu_ring_complete(struct tcmu_ring *ring, const struct tcmu_completion *completion);
 
-/* Makes all completions written so far visible to the kernel (release store of cmd_tail). The
- * doorbell is uio's. Does nothing on a ring that was reset. */
+/* Publishes all completions to the kernel: one release store of cmd_tail. The kernel consumes
+ * them when tcmu_uio_doorbell() is called. Does nothing on a ring that was reset. */
 void tcmu_ring_publish(struct tcmu_ring *ring);
 
 #ifdef __cplusplus

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the kernel has: TCMU devices found in /sys/class/uio, and the parts of a uio device's name;
- * adapters of tcm_loop.
+ * TCMU devices and adapters of the running kernel
+ *
+ * The functions read /sys/class/uio and decode the names of uio devices. They keep no state and any
+ * thread may call them.
  */
 #pragma once
 
@@ -15,39 +17,57 @@ extern "C" {
 
 #define TCMU_NAME_MAX 256
 
-/* "tcm-user/<hba>/<name>/<subtype>/<config>" taken apart. */
+/* "tcm-user/<hba>/<name>/<subtype>/<config>", decoded. */
 struct tcmu_name {
 	uint32_t hba;             /* the N of configfs' user_N */
 	char name[TCMU_NAME_MAX]; /* of the backstore */
-	char subtype[64]; /* up to the first '/' of the config string; empty: there is none */
+	char subtype[64];         /* up to the first '/' of the config string; empty: it has none */
 	char config[TCMU_NAME_MAX]; /* the whole "<subtype>/<config>" */
 };
 
-/* -EINVAL: not a TCMU name (another uio driver's). -ENAMETOOLONG. */
-int tcmu_name_parse(const char *text, struct tcmu_name *name);
-
+/* A device that a scan has found. */
 struct tcmu_scan_entry {
-	unsigned minor;
+	unsigned minor; /* of the uio device */
 	struct tcmu_name name;
 };
 
-/* All TCMU devices of the running kernel, by rising minor. The caller frees *entries with free().
- * Returns how many, or -errno. A device that disappears meanwhile is left out. */
+/* Decodes the name of a uio device.
+ *
+ * Returns 0 and fills *name, or a negative errno:
+ * -EINVAL: not a name of TCMU; another driver has made the uio device.
+ * -ENAMETOOLONG: a part of the name does not fit. */
+int tcmu_name_parse(const char *text, struct tcmu_name *name);
+
+/* Finds all TCMU devices of the running kernel, in ascending order of the minor. A device that
+ * disappears meanwhile is left out. The caller frees *entries with free().
+ *
+ * Returns the number of devices and sets *entries, or a negative errno:
+ * -ENOMEM: there is not enough memory.
+ * -EACCES: sysfs cannot be read. */
 int tcmu_scan(struct tcmu_scan_entry **entries);
 
-/* The device with this minor. -ENODEV: there is none, or it is not TCMU's. */
+/* Finds the device with this minor.
+ *
+ * Returns 0 and fills *entry, or a negative errno:
+ * -ENODEV: there is no such uio device, or it is not one of TCMU. */
 int tcmu_scan_minor(unsigned minor, struct tcmu_scan_entry *entry);
 
-/* How many bytes map0 of the device has. */
+/* Reads the length of the device's mapping (map0), in bytes.
+ *
+ * Returns 0 and sets *size, or a negative errno:
+ * -ENODEV: there is no such uio device.
+ * -EBADMSG: the file does not hold a number above 0. */
 int tcmu_scan_map_size(unsigned minor, size_t *size);
 
-/* Whether this machine has a host adapter of tcm_loop, the fabric of its own disks. Its initiator
- * is told that commands which a LUN RESET has aborted were done, with GOOD status (Linux 5.13 and
- * later): to be true, they have to be carried out. One look at sysfs; what cannot be seen counts as
- * there. */
+/* Whether this machine has a host adapter of tcm_loop, the fabric of local disks. Since Linux 5.13
+ * tcm_loop reports commands that a LUN RESET has aborted as done, with GOOD status. For such an
+ * initiator an aborted command must be carried out.
+ *
+ * Returns false only if sysfs shows that there is no adapter. */
 bool tcmu_scan_loopback(void);
 
-/* For tests: another root than "" for /sys and /dev. Not thread-safe; before anything else. */
+/* Sets a directory that stands for "/" in all functions of this library. For tests. Not
+ * thread-safe: call it before any other function. */
 void tcmu_set_root(const char *root);
 
 #ifdef __cplusplus

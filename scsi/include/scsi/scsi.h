@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SCSI as pure functions: a CDB and the properties of a logical unit in; a status, sense, data, or
- * a plan of I/O out.
+ * SCSI as pure functions: a CDB and the properties of a logical unit go in; a status, sense, data
+ * or a plan of I/O comes out.
  *
- * Nothing here knows the kernel, a handler or a thread. struct scsi_lu is owned by the caller;
- * scsi_dispatch() changes only its parts marked "state". Calls on one logical unit are serialised
- * by the caller.
+ * The code uses no kernel interface, no handler, no thread and no memory of its own. The caller
+ * owns struct scsi_lu; scsi_dispatch() changes only its part marked "state". The caller serialises
+ * the calls for one logical unit. Clauses are those of SPC-4 (T10/BSR INCITS 513), SBC-3 (514) and
+ * SBC-4 (506).
  */
 #pragma once
 
@@ -26,14 +27,14 @@ enum scsi_status {
 #define SCSI_SENSE_MAX             96
 #define SCSI_UNMAP_DESCRIPTORS_MAX 32
 #define SCSI_NAA_LENGTH            16
-#define SCSI_COPY_TARGETS_MAX      16u
-#define SCSI_COPY_SEGMENTS_MAX     32u
-#define SCSI_COPIES_MAX            8u     /* at once */
+#define SCSI_XCOPY_CSCDS_MAX       16u
+#define SCSI_XCOPY_SEGMENTS_MAX    32u
+#define SCSI_XCOPIES_MAX           8u     /* at once */
 #define SCSI_DATA_MAX              65536u /* the longest data-in of an emulated command */
 #define SCSI_PORT_GROUPS_MAX       32u
 #define SCSI_GROUP_PORTS_MAX       64u
 
-/* SPC-4 4.5: what became of a command, before it is encoded. */
+/* Sense data (SPC-4 4.5) before it is encoded. */
 struct scsi_sense {
 	uint8_t key;
 	uint8_t asc;
@@ -49,47 +50,45 @@ struct scsi_sense {
 	uint16_t progress;
 };
 
-/* Unit attentions that wait to be told, oldest reason first in the standard's order of precedence.
- */
+/* Pending unit attentions, in the order of their precedence (SAM-5 5.14). */
 #define SCSI_UA_RESET           (1u << 0) /* 29/00 */
 #define SCSI_UA_MODE_PARAMETERS (1u << 1) /* 2A/01 */
 #define SCSI_UA_CAPACITY        (1u << 2) /* 2A/09 */
 #define SCSI_UA_INQUIRY_DATA    (1u << 3) /* 3F/03 */
 #define SCSI_UA_THIN_THRESHOLD  (1u << 4) /* 38/07 */
 
-/* Mode parameters that MODE SELECT can change. */
+/* Mode parameters that MODE SELECT can change (SPC-4 7.5, SBC-3 6.5). */
 struct scsi_mode_values {
 	bool write_cache;            /* WCE */
 	bool descriptor_sense;       /* D_SENSE */
 	bool software_write_protect; /* SWP */
 };
 
-/* What keeps the medium busy for long. */
+/* A command that takes long and keeps the medium busy (SBC-3 4.11, 5.3, 5.24). */
 enum scsi_long_operation {
 	SCSI_LONG_NONE,
 	SCSI_LONG_FORMAT,
 	SCSI_LONG_SANITIZE,
 };
 
-/* A copy that is under way, or the status of one that has ended. */
-struct scsi_copy_status {
+/* An EXTENDED COPY in flight, or the status of one that has ended (SPC-4 6.24, 6.25). */
+struct scsi_xcopy_status {
 	bool used;
-	bool identified; /* by its list identifier */
-	bool held;       /* its status is kept when it has ended */
+	bool identified; /* has a list identifier */
+	bool held;       /* its status is kept after its end */
 	bool long_id;    /* EXTENDED COPY(LID4) */
 	bool background; /* IMMED */
 	bool running;
 	uint32_t list_id;
-	uint16_t segments;   /* that are done */
-	uint16_t operations; /* reads and writes that have ended well, modulo 65536 */
-	uint64_t bytes;      /* that were written */
-	uint64_t number;     /* in the order of their beginning */
-	uint8_t status;      /* how it ended: SCSI status and sense */
+	uint16_t segments;   /* that are completed */
+	uint16_t operations; /* reads and writes that have succeeded, modulo 65536 */
+	uint64_t bytes;      /* written */
+	uint64_t number;     /* ascends with each copy that starts */
+	uint8_t status;      /* SCSI status and sense at its end */
 	struct scsi_sense sense;
 };
 
-/* Asymmetric access states of a target port group (SPC-4 6.37, table 300), as the field has them.
- */
+/* ASYMMETRIC ACCESS STATE of a target port group (SPC-4 6.37, table 300). */
 enum scsi_access_state {
 	SCSI_ACTIVE_OPTIMIZED = 0x0,
 	SCSI_ACTIVE_NONOPTIMIZED = 0x1,
@@ -100,16 +99,16 @@ enum scsi_access_state {
 	SCSI_TRANSITIONING = 0xf,
 };
 
-/* Why a medium cannot be used through this host: additional sense code qualifiers of ASC 04h
- * (SPC-4 5.15.2.4). */
+/* Additional sense code qualifiers of ASC 04h for a medium that cannot be accessed through this
+ * host (SPC-4 5.15.2.4). */
 #define SCSI_ASCQ_STANDBY     0x0b
 #define SCSI_ASCQ_UNAVAILABLE 0x0c
 
-/* Who may change a group's state; the bits of the field TPGS (SPC-4 6.6.2). */
-#define SCSI_ACCESS_IMPLICIT 0x1 /* we */
-#define SCSI_ACCESS_EXPLICIT 0x2 /* initiators, by SET TARGET PORT GROUPS */
+/* How a group's state may change; the bits of the field TPGS (SPC-4 6.6.2). */
+#define SCSI_ACCESS_IMPLICIT 0x1 /* by this host */
+#define SCSI_ACCESS_EXPLICIT 0x2 /* by initiators, with SET TARGET PORT GROUPS */
 
-/* A target port group (SPC-4 5.15.2), as its descriptor tells it. */
+/* A target port group (SPC-4 5.15.2) with the fields of its descriptor. */
 struct scsi_port_group {
 	uint16_t id;
 	uint8_t state;     /* enum scsi_access_state */
@@ -121,28 +120,28 @@ struct scsi_port_group {
 	uint16_t ports[SCSI_GROUP_PORTS_MAX]; /* relative target port identifiers */
 };
 
-/* The ports that the logical unit can be reached through. Through which of them a command came is
- * not known; what follows `groups` is valid where it is the same for all that can be used. */
+/* The ports of the logical unit. The port that a command arrived on is not known; so the members
+ * after `groups` are valid only if they are the same for all ports that are in use. */
 struct scsi_ports {
 	unsigned group_cnt;
 	struct scsi_port_group groups[SCSI_PORT_GROUPS_MAX];
-	uint8_t transition_seconds; /* IMPLICIT TRANSITION TIME; 0: not told */
+	uint8_t transition_seconds; /* IMPLICIT TRANSITION TIME; 0: not reported */
 	bool group_known;
 	uint16_t group; /* the port's group */
 	bool port_known;
 	uint16_t port;        /* its relative identifier */
 	uint16_t tag;         /* of the target portal group, with an iscsi_name */
-	char iscsi_name[224]; /* of the target; empty: not of iSCSI, or not known */
-	bool shared; /* the owner has put ports in a group of his own: other hosts may serve the
-			same medium */
-	bool by_initiators;   /* with shared: initiators say which host serves it */
-	uint16_t owner_group; /* with shared: the group of this host's ports; 0: none of them can be
-				 used */
+	char iscsi_name[224]; /* of the target; empty: not iSCSI, or not known */
+	bool shared; /* the LIO administrator has put ports in a group other than the default:
+			other hosts may serve the same medium */
+	bool by_initiators;  /* with shared: initiators decide which host serves the medium */
+	uint16_t host_group; /* with shared: the group of this host's ports; 0: none is in use */
 	bool lu_group_known;
 	uint16_t lu_group; /* LOGICAL UNIT GROUP of VPD 83h */
 };
 
-/* What others set while the logical unit is served. */
+/* Properties that configfs and the mode parameters' store may change while the logical unit is
+ * served. */
 struct scsi_lu_info {
 	char serial[256]; /* configfs' unit serial */
 	struct scsi_ports ports;
@@ -150,7 +149,7 @@ struct scsi_lu_info {
 	struct scsi_mode_values saved;
 };
 
-/* SET TARGET PORT GROUPS: groups in the order in which their states are to be changed. */
+/* SET TARGET PORT GROUPS (SPC-4 6.45): the new states, in the order of the parameter list. */
 struct scsi_group_states {
 	unsigned cnt;
 	struct {
@@ -159,15 +158,15 @@ struct scsi_group_states {
 	} to[SCSI_PORT_GROUPS_MAX];
 };
 
-/* A logical unit as the SCSI code sees it. */
+/* A logical unit. */
 struct scsi_lu {
-	/* identity */
+	/* LU info */
 	char vendor[9];   /* "LIO-ORG" */
 	char product[17]; /* "TCMU device" */
 	char revision[5];
 	char serial[256]; /* configfs' unit serial */
 	struct scsi_ports ports;
-	bool lu_info_fresh; /* false: a command that tells the serial or the ports gets
+	bool lu_info_fresh; /* false: a command that reports the serial or the ports gets
 				SCSI_NEEDS_LU_INFO first */
 	char config[256];   /* "<subtype>/<config>": the vendor specific designator of VPD 83 */
 	/* medium */
@@ -176,7 +175,7 @@ struct scsi_lu {
 	uint8_t physical_exponent; /* logical blocks per physical block, as a power of two */
 	bool rotational;
 	bool read_only;
-	/* provisioning and limits; blocks unless said */
+	/* provisioning and limits; in blocks unless a comment says otherwise */
 	bool thin;         /* LBPME */
 	bool unmap;        /* the backend can unmap */
 	bool unmap_zeroes; /* LBPRZ */
@@ -188,21 +187,20 @@ struct scsi_lu {
 	uint32_t unmap_alignment;
 	uint64_t max_write_same;
 	uint8_t max_compare_and_write;
-	bool has_map;        /* GET LBA STATUS comes from the backend; else everything is mapped */
-	uint32_t max_atomic; /* blocks that a write stores all or none of, also when power fails; 0:
+	bool has_map; /* GET LBA STATUS is answered by the backend; else all blocks are mapped */
+	uint32_t max_atomic; /* blocks that a write stores all or none of, also if power fails; 0:
 				none */
 	uint32_t atomic_alignment;   /* of the address of such a write; 0: any */
 	uint32_t atomic_granularity; /* of its length; 0: any */
-	/* what the caller can do */
-	bool can_erase; /* plans with SCSI_PLAN_LONG: FORMAT UNIT and SANITIZE are there */
-	bool can_save; /* keep `saved` for good when result->save says so: there is a serial to find
-			  it by */
-	bool has_clock;       /* task->time_ms is set: REPORT TIMESTAMP is there */
-	unsigned max_copies;  /* plans SCSI_PLAN_COPY at once, at most SCSI_COPIES_MAX; 0: no
+	/* abilities of the caller */
+	bool can_format;      /* plans with SCSI_PLAN_LONG: supports FORMAT UNIT and SANITIZE */
+	bool can_save;        /* stores `saved` when result->save is set: the serial is known */
+	bool has_clock;       /* sets task->time_ms: supports REPORT TIMESTAMP */
+	unsigned max_xcopies; /* SCSI_PLAN_XCOPY plans at once, at most SCSI_XCOPIES_MAX; 0: no
 				 EXTENDED COPY */
-	bool copy_to_others;  /* to and from other logical units, too */
-	bool has_port_groups; /* plans SCSI_PLAN_SET_GROUPS: the commands of target port groups are
-				 there */
+	bool xcopy_to_others; /* also between this and other logical units */
+	bool has_port_groups; /* SCSI_PLAN_SET_GROUPS plans: supports the commands of target port
+				 groups */
 	bool no_reservations; /* the target core does not answer PERSISTENT RESERVE and RESERVE
 				 (emulate_pr is 0) */
 	/* state */
@@ -211,21 +209,21 @@ struct scsi_lu {
 	bool descriptor_sense;         /* D_SENSE */
 	bool software_write_protect;   /* SWP */
 	struct scsi_mode_values saved; /* with can_save */
-	/* With can_erase: set with the plan; scsi_long_end() clears it. */
+	/* With can_format: the plan sets it; scsi_long_end() clears it. */
 	enum scsi_long_operation long_operation;
-	uint16_t progress;    /* of the long operation, in 65536ths; the caller's */
-	bool sanitize_failed; /* the medium cannot be used until it has been sanitized */
-	bool sanitize_exit;   /* AUSE: EXIT FAILURE MODE gives the medium back */
-	bool format_failed; /* the medium cannot be used until it has been formatted or sanitized */
-	uint8_t not_ready;  /* the medium cannot be used through this host: the ASCQ of ASC 04h; 0:
-			       it can */
+	uint16_t progress;    /* of the long operation, in 65536ths; the caller sets it */
+	bool sanitize_failed; /* the medium is inaccessible until a sanitize operation succeeds */
+	bool sanitize_exit;   /* AUSE: EXIT FAILURE MODE makes the medium accessible again */
+	bool format_failed;   /* the medium is inaccessible until it is formatted or sanitized */
+	uint8_t not_ready; /* the medium is inaccessible through this host: the ASCQ of ASC 04h; 0:
+			      it is accessible */
 	uint32_t unit_attention; /* SCSI_UA_ bits */
-	struct scsi_copy_status copies[SCSI_COPIES_MAX];
-	uint64_t copy_number; /* of the last one that began */
+	struct scsi_xcopy_status xcopies[SCSI_XCOPIES_MAX];
+	uint64_t xcopy_number; /* of the last copy that has started */
 };
 
-/* One command as it came. iov is data-out, or room for data-in; the SCSI code reads data-out by
- * copying only. */
+/* One command as the initiator has sent it. iov is data-out, or the buffer for data-in. The SCSI
+ * code copies data-out and never writes to iov. */
 struct scsi_task {
 	const uint8_t *cdb;
 	uint8_t cdb_length;
@@ -237,7 +235,7 @@ struct scsi_task {
 
 enum scsi_verdict {
 	SCSI_ANSWERED = 1,  /* status, sense and data are final */
-	SCSI_PLANNED,       /* plan is to be carried out; the status follows from it */
+	SCSI_PLANNED,       /* the caller carries out the plan; its end gives the status */
 	SCSI_NEEDS_LU_INFO, /* refresh lu->serial and lu->ports, set lu_info_fresh, dispatch again
 			     */
 };
@@ -252,16 +250,16 @@ enum scsi_plan_op {
 	SCSI_PLAN_WRITE_VERIFY,      /* write, then read back; compare with SCSI_PLAN_COMPARE */
 	SCSI_PLAN_COMPARE_AND_WRITE, /* data-out: 2 * blocks */
 	SCSI_PLAN_ORWRITE,
-	SCSI_PLAN_MAP, /* GET LBA STATUS: answer by scsi_answer_lba_status() */
+	SCSI_PLAN_MAP, /* GET LBA STATUS: ends with scsi_answer_lba_status() */
 	SCSI_PLAN_PREFETCH,
-	SCSI_PLAN_COPY,       /* result->copy */
-	SCSI_PLAN_ABORT_COPY, /* lba: the place of the copy that is to end with -ECANCELED */
-	SCSI_PLAN_SET_GROUPS, /* result->states; the end by scsi_groups_end() */
+	SCSI_PLAN_XCOPY,       /* result->xcopy */
+	SCSI_PLAN_ABORT_XCOPY, /* lba: the slot of the copy that shall end with -ECANCELED */
+	SCSI_PLAN_SET_GROUPS,  /* result->states; ends with scsi_groups_end() */
 };
 
 #define SCSI_PLAN_FUA       (1u << 0)
 #define SCSI_PLAN_DPO       (1u << 1)
-#define SCSI_PLAN_IMMEDIATE (1u << 2) /* GOOD may be sent when the work has been started */
+#define SCSI_PLAN_IMMEDIATE (1u << 2) /* GOOD may be sent when the work has started */
 #define SCSI_PLAN_MAY_UNMAP (1u << 3) /* WRITE_SAME with UNMAP=1 */
 #define SCSI_PLAN_ZEROES    (1u << 4) /* WRITE_SAME: the block is all zeros */
 #define SCSI_PLAN_COMPARE   (1u << 5) /* BYTCHK */
@@ -271,7 +269,7 @@ enum scsi_plan_op {
 	(1u << 8) /* WRITE_SAME of the whole medium, then a flush: lu->long_operation */
 #define SCSI_PLAN_DATA (1u << 9) /* WRITE_SAME: the block is at result->data */
 #define SCSI_PLAN_INVERT \
-	(1u << 10) /* WRITE_SAME: with the block's bits inverted in every second pass */
+	(1u << 10) /* WRITE_SAME: every second pass writes the block with its bits inverted */
 
 struct scsi_extent {
 	uint64_t lba;
@@ -283,165 +281,168 @@ struct scsi_plan {
 	uint32_t flags;
 	uint64_t lba;
 	uint64_t blocks;
-	unsigned passes; /* how often; more than 1 with SCSI_PLAN_LONG only */
+	unsigned passes; /* times to carry it out; more than 1 with SCSI_PLAN_LONG only */
 	unsigned extent_cnt;
 	struct scsi_extent extents[SCSI_UNMAP_DESCRIPTORS_MAX];
 };
 
-/* One that takes part in a copy. self: it is the logical unit that was asked. */
-struct scsi_copy_target {
+/* A copy source or copy destination (CSCD, SPC-4 6.4.5). self: it is the logical unit that has
+ * received the command. */
+struct scsi_xcopy_cscd {
 	uint8_t naa[SCSI_NAA_LENGTH];
 	bool self;
 };
 
-struct scsi_copy_segment {
-	uint16_t source; /* of the targets */
+struct scsi_xcopy_segment {
+	uint16_t source; /* index in the CSCDs */
 	uint16_t destination;
 	uint16_t blocks;
 	uint64_t source_lba;
 	uint64_t destination_lba;
 };
 
-/* EXTENDED COPY, decoded. Ranges on this logical unit are right; those on others were not looked
- * at. */
-struct scsi_copy {
+/* EXTENDED COPY, decoded (SPC-4 6.4, 6.5). Ranges on this logical unit are checked; the caller
+ * checks those on others. */
+struct scsi_xcopy {
 	uint32_t list_id;
 	bool identified;
 	bool held;
 	bool long_id;
-	bool immediate; /* IMMED: GOOD is sent when the copy begins, which then belongs to no
+	bool immediate; /* IMMED: GOOD is sent when the copy starts, which then belongs to no
 			   command */
-	unsigned place; /* of its status in lu->copies */
-	unsigned target_cnt;
+	unsigned slot;  /* of its status in lu->xcopies */
+	unsigned cscd_cnt;
 	unsigned segment_cnt;
-	struct scsi_copy_target targets[SCSI_COPY_TARGETS_MAX];
-	struct scsi_copy_segment segments[SCSI_COPY_SEGMENTS_MAX];
+	struct scsi_xcopy_cscd cscds[SCSI_XCOPY_CSCDS_MAX];
+	struct scsi_xcopy_segment segments[SCSI_XCOPY_SEGMENTS_MAX];
 };
 
-/* What scsi_dispatch() says. data is the caller's buffer of SCSI_DATA_MAX bytes. */
+/* The outcome of scsi_dispatch(). data is the caller's buffer of SCSI_DATA_MAX bytes. */
 struct scsi_result {
 	uint8_t status;
 	struct scsi_sense sense;
 	uint8_t *data;
-	uint32_t data_length; /* of the data for the initiator; already cut to the allocation length
-			       */
-	bool save;            /* lu->saved is to be kept for good before GOOD is sent */
+	uint32_t data_length; /* bytes of data-in; already cut to the allocation length */
+	bool save;            /* store lu->saved permanently before GOOD is sent */
 	struct scsi_plan plan;
-	struct scsi_copy copy;           /* valid with SCSI_PLAN_COPY */
+	struct scsi_xcopy xcopy;         /* valid with SCSI_PLAN_XCOPY */
 	struct scsi_group_states states; /* valid with SCSI_PLAN_SET_GROUPS */
 };
 
-/* Decides what a command means. result->data must be set. Never fails: a refusal is an answer. The
- * data buffer's bytes beyond data_length are unspecified. */
+/* Decodes and checks a command (SPC-4 4.2.1): answers it, or plans its I/O. It never fails: a
+ * refusal is an answer. The caller sets result->data; bytes beyond data_length are unspecified. */
 enum scsi_verdict scsi_dispatch(
 	struct scsi_lu *lu, const struct scsi_task *task, struct scsi_result *result);
 
-/* Sense for an I/O that ended with -errno, told as of the given LBA (SPC-4 4.5, table 28). Fills
- * status and sense: -ENOSPC 07/27/07, -EIO 03/11/00 for reads and 03/0C/00 for writes with the LBA
- * in INFORMATION, -EILSEQ miscompare with result_offset, -EBUSY and -EAGAIN and -ENOMEM BUSY,
- * -ECANCELED TASK ABORTED, others HARDWARE ERROR 04/44/00. */
+/* Fills status and sense for I/O that has failed with error, a negative errno, at the given LBA
+ * (SPC-4 4.5, table 28). -ENOSPC and -EDQUOT: 07/27/07. -EROFS: 07/27/00. -EIO, -ENODATA and
+ * -EBADMSG: 03/11/00 for reads and 03/0C/00 for writes, with the LBA in INFORMATION. -EILSEQ:
+ * 0E/1D/00 with result_offset in INFORMATION. -EBUSY, -EAGAIN, -EINTR, -ENOMEM, -ENOBUFS,
+ * -ETIMEDOUT and -ESHUTDOWN: BUSY. -ECANCELED: TASK ABORTED. Others: 04/44/00. */
 void scsi_io_error(
 	const struct scsi_plan *plan, int error, uint64_t lba, uint64_t result_offset,
 	struct scsi_result *result);
 
-/* The end of a plan with SCSI_PLAN_LONG (SBC-3 4.11, 5.3): 0 gives the medium back; after an error,
- * -errno, it cannot be used until another such operation ends well. Fills the status and the sense
- * for who waits for the end. */
+/* Ends a plan with SCSI_PLAN_LONG (SBC-3 4.11, 5.3). error 0 makes the medium accessible again.
+ * After a negative errno it stays inaccessible until another such operation succeeds. Fills status
+ * and sense for an initiator that waits for the end. */
 void scsi_long_end(struct scsi_lu *lu, int error, struct scsi_result *result);
 
-/* How far a copy is. segments: how many are done, which is also the number of the one under way.
- * operations: how many reads and writes have ended. */
-void scsi_copy_progress(
-	struct scsi_lu *lu, const struct scsi_copy *copy, unsigned segments, uint64_t bytes,
+/* Records the progress of a copy. segments: completed ones, which is also the index of the one in
+ * flight. bytes: written. operations: reads and writes that have ended. */
+void scsi_xcopy_progress(
+	struct scsi_lu *lu, const struct scsi_xcopy *xcopy, unsigned segments, uint64_t bytes,
 	uint64_t operations);
 
-/* The end of a plan SCSI_PLAN_COPY (SPC-4 6.4, 6.5). error: 0 or -errno of what it had asked for
- * last: -ENODEV: a device is not there or not any more; -ERANGE: it is too small; others as
- * scsi_io_error(). Fills the status and the sense. */
-void scsi_copy_end(
-	struct scsi_lu *lu, const struct scsi_copy *copy, int error, struct scsi_result *result);
+/* Ends a plan SCSI_PLAN_XCOPY (SPC-4 6.4, 6.5). error: 0, or the negative errno of the last
+ * operation. -ENODEV: a copy source or destination is not there. -ERANGE: it is too small. Others
+ * as for scsi_io_error(). Fills status and sense, and keeps them if the list has asked for it. */
+void scsi_xcopy_end(
+	struct scsi_lu *lu, const struct scsi_xcopy *xcopy, int error, struct scsi_result *result);
 
-/* The NAA designator that VPD 83h tells. naa: SCSI_NAA_LENGTH bytes. False: without a serial there
- * is none. */
+/* Derives the NAA designator of VPD 83h (SPC-4 7.8.6.6). naa: SCSI_NAA_LENGTH bytes. False: there
+ * is none, because no serial is set. */
 bool scsi_naa(const struct scsi_lu *lu, uint8_t *naa);
 
-/* Takes over what has become known. Saved mode parameters become the current ones the first time
- * that there are any, and can be saved as soon as there is a serial to find them again by. */
-void scsi_set_lu_info(struct scsi_lu *lu, const struct scsi_lu_info *identity);
+/* Takes over new LU info. The first time that there is a serial, saved mode parameters become the
+ * current ones, and saving becomes possible. */
+void scsi_set_lu_info(struct scsi_lu *lu, const struct scsi_lu_info *info);
 
-/* The end of a plan SCSI_PLAN_SET_GROUPS (SPC-4 6.45). error: 0; -EAGAIN or -ESHUTDOWN: not now,
- * but soon; or another -errno, with which initiators take another path. Fills the status and the
+/* Ends a plan SCSI_PLAN_SET_GROUPS (SPC-4 6.45). error: 0; -EAGAIN or -ESHUTDOWN, which become
+ * BUSY; or another negative errno, after which initiators take another path. Fills status and
  * sense. */
 void scsi_groups_end(int error, struct scsi_result *result);
 
-/* lu->saved, which result->save has asked to be kept, could not be: it is as it was before. Fills
- * the status and the sense. */
+/* Undoes result->save because lu->saved could not be stored: lu->saved becomes *before again. Fills
+ * status and sense. */
 void scsi_save_failed(
 	struct scsi_lu *lu, const struct scsi_mode_values *before, struct scsi_result *result);
 
-/* Encodes sense in the format that lu->descriptor_sense asks for (SPC-4 4.5.2, 4.5.3). buffer:
- * SCSI_SENSE_MAX bytes, cleared first. Returns how many bytes are meaningful. */
+/* Encodes sense in the format that lu->descriptor_sense selects (SPC-4 4.5.2, 4.5.3). buffer:
+ * SCSI_SENSE_MAX bytes, cleared first. Returns the number of meaningful bytes. */
 size_t scsi_sense_encode(const struct scsi_lu *lu, const struct scsi_sense *sense, uint8_t *buffer);
 
-/* The answer to GET LBA STATUS for a SCSI_PLAN_MAP (SBC-3 5.4): extents as the backend reported
- * them. */
+/* An extent of the medium, as the backend has reported it. */
 struct scsi_lba_status {
 	uint64_t lba;
 	uint64_t blocks;
 	bool mapped;
 };
+
+/* Ends a plan SCSI_PLAN_MAP: puts the parameter data of GET LBA STATUS (SBC-3 5.4) with these
+ * extents and fills the status. */
 void scsi_answer_lba_status(
 	const struct scsi_task *task, const struct scsi_lba_status *status, unsigned cnt,
 	struct scsi_result *result);
 
-/* An operation of the table: what it is called and which bits of its CDB may be set. Dispatch,
- * REPORT SUPPORTED OPERATION CODES, tests, the fuzzer's dictionary and the manual's list all come
- * from it. */
+/* An entry of the table of operations. Dispatch, REPORT SUPPORTED OPERATION CODES, tests, the
+ * fuzzer's dictionary and the manual's list use the same table. */
 struct scsi_operation {
 	uint8_t opcode;
 	bool has_action; /* CDB byte 1, bits 4 to 0, holds a service action */
 	uint8_t action;
 	uint8_t cdb_length;
-	bool by_target_core; /* told as supported, but never sent here and refused if it were */
+	bool by_target_core; /* reported as supported; the target core answers it */
 	const char *name;
 	uint8_t usage[16]; /* CDB USAGE DATA (SPC-4 6.35.3): opcode and service action by value,
 			      else a bit mask */
 };
 
-/* The i-th operation, in ascending order of operation code and service action; NULL past the last.
- */
+/* The i-th operation, in ascending order of operation code and service action; NULL past the last
+ * one. */
 const struct scsi_operation *scsi_operation_at(unsigned i);
 
-/* Whether a logical unit with these properties has the operation. */
+/* Whether the logical unit supports the operation, which scsi_operation_at() has returned. */
 bool scsi_operation_supported(const struct scsi_lu *lu, const struct scsi_operation *operation);
 
-/* The name of a CDB's operation, "unknown" if the table has none; for logs. */
+/* The name of a CDB's operation for logs; "unknown" if the table has none. cdb: at least 2 bytes.
+ */
 const char *scsi_opcode_name(const uint8_t *cdb);
 
-/* ------- what a CDB is about: for counters and for people ------- */
+/* ------- classes and names, for counters and logs ------- */
 
 enum scsi_class {
 	SCSI_CLASS_READ,
-	SCSI_CLASS_WRITE, /* whatever puts data on the medium, WRITE SAME and COMPARE AND WRITE too
-			   */
+	SCSI_CLASS_WRITE, /* all that store data: also WRITE SAME and COMPARE AND WRITE */
 	SCSI_CLASS_FLUSH,
 	SCSI_CLASS_UNMAP,
 	SCSI_CLASS_OTHER,
 	SCSI_CLASS_COUNT,
 };
 
+/* The class of a CDB, by its operation code alone. */
 enum scsi_class scsi_cdb_class(const uint8_t *cdb);
 
-/* "read", "write", "flush", "unmap", "other" */
+/* "read", "write", "flush", "unmap" or "other". */
 const char *scsi_class_name(enum scsi_class class);
 
-/* The blocks that a CDB names, as it says, whether they exist or not. False: it names none in the
- * CDB itself. */
+/* The blocks that a CDB addresses, whether they exist or not. False: its blocks are not in the CDB
+ * itself, or it addresses none; *lba and *blocks are unchanged. */
 bool scsi_cdb_blocks(const uint8_t *cdb, uint8_t cdb_length, uint64_t *lba, uint32_t *blocks);
 
-/* "medium_error" for 3h, and so on (SPC-4 4.5.6) */
+/* The name of a sense key (SPC-4 4.5.6): "medium_error" for 3h. key: its low 4 bits count. */
 const char *scsi_sense_key_name(uint8_t key);
 
-/* Key and codes of encoded sense in either format; the other members are not set. buffer: at least
- * 14 bytes. */
+/* Decodes key and codes of sense in either format; other members are 0. buffer: at least 14 bytes.
+ */
 void scsi_sense_decode(const uint8_t *buffer, struct scsi_sense *sense);

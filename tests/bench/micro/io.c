@@ -297,7 +297,7 @@ static void make_setup(
 		       .max_transfer = 128,
 		       .write_cache = true},
 		.signal = on_signal,
-		.owner = bench,
+		.userdata = bench,
 	};
 }
 

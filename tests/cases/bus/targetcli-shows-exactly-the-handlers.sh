@@ -20,7 +20,7 @@ assert_match "$OUTPUT" ';vendor=TEXT' "the help"
 
 # Built with librbd or without it, there is a reason: this guest has no cluster.
 reason="the rbd handler is not installed \(package tcmud-rbd\)"
-[ ! -e "$(handler_folder)/handler_rbd.so" ] || reason="the cluster's configuration cannot be read"
+[ ! -e "$(handler_folder)/handler_rbd.so" ] || reason="cannot read the cluster's configuration"
 must_fail targetcli /backstores/user:rbd create name=x size=64M cfgstring=pool/image
 assert_match "$OUTPUT" "cfgstring invalid: $reason" "what a person sees"
 must_fail targetcli /backstores/user:file create name=x size=64M cfgstring=/srv/x.img,y

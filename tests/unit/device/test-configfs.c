@@ -37,7 +37,7 @@ static int setup(void **state)
 	(void) snprintf(
 		state_dir, sizeof(state_dir), "%s", fake_root_path(&root, "/var/lib/tcmud"));
 	fake_root_write(&root, DEVICE "wwn/vpd_unit_serial", "T10 VPD Unit Serial Number: 1a2b\n");
-	fake_root_folder(&root, DEVICE "alua");
+	fake_root_directory(&root, DEVICE "alua");
 	return 0;
 }
 
@@ -183,12 +183,12 @@ static void a_group_that_an_administrator_made_means_sharing(void **state)
 	read_it();
 	assert_true(lu_info.ports.shared);
 	assert_false(lu_info.ports.by_initiators);
-	assert_int_equal(lu_info.ports.owner_group, 0);
+	assert_int_equal(lu_info.ports.host_group, 0);
 	group("ano", "8\n", "Implicit and Explicit\n", "iSCSI/" SECOND "/tpgt_2/lun_0\n");
 	port(SECOND, 2, "7\n", "1\n");
 	read_it();
 	assert_true(lu_info.ports.by_initiators);
-	assert_int_equal(lu_info.ports.owner_group, 8);
+	assert_int_equal(lu_info.ports.host_group, 8);
 }
 
 /* The kernel refuses to change such a group's state at our word. */

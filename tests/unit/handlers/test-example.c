@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The example of the handler guide does what the guide says of it.
+ * The example of the handler guide works as the guide describes.
  */
 #include "fake-host.h"
 
@@ -11,7 +11,7 @@
 static uint8_t data[SIZE];
 static uint8_t got[SIZE];
 
-static void what_was_written_is_read_until_it_is_closed(void **state)
+static void written_data_is_read_until_close(void **state)
 {
 	struct fake_host *host = fake_host_new(PLUGIN, AIO_THREADS);
 
@@ -64,7 +64,7 @@ static void a_disk_that_does_not_fit_is_refused_with_a_reason(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_was_written_is_read_until_it_is_closed),
+		cmocka_unit_test(written_data_is_read_until_close),
 		cmocka_unit_test(buffers_may_be_in_pieces),
 		cmocka_unit_test(a_disk_that_does_not_fit_is_refused_with_a_reason),
 	};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fault handler: a disk in a file, and each kind of trouble as its options ask for it.
+ * The fault handler: a disk in a file, and each kind of fault that its options describe.
  */
 #include "fake-host.h"
 
@@ -22,7 +22,7 @@
 
 struct fixture {
 	struct fake_host *host;
-	char folder[32];
+	char directory[32];
 	char disk[64];
 	char hold[64];
 	char config[256];
@@ -32,18 +32,18 @@ static int setup_with(void **state, const char *plugin)
 {
 	static struct fixture f;
 
-	f = (struct fixture){.folder = "/tmp/test-fault-XXXXXX"};
-	if (!mkdtemp(f.folder))
+	f = (struct fixture){.directory = "/tmp/test-fault-XXXXXX"};
+	if (!mkdtemp(f.directory))
 		return -1;
-	(void) snprintf(f.disk, sizeof(f.disk), "%s/disk", f.folder);
-	(void) snprintf(f.hold, sizeof(f.hold), "%s/hold", f.folder);
+	(void) snprintf(f.disk, sizeof(f.disk), "%s/disk", f.directory);
+	(void) snprintf(f.hold, sizeof(f.hold), "%s/hold", f.directory);
 	f.host = fake_host_new(plugin, AIO_THREADS);
 	*state = &f;
 	fclose(fopen(f.disk, "w"));
 	return truncate(f.disk, MIB);
 }
 
-static int setup(void **state)
+static int fault_setup(void **state)
 {
 	return setup_with(state, PLUGIN);
 }
@@ -53,14 +53,14 @@ static int setup_sys(void **state)
 	return setup_with(state, PLUGIN_SYS);
 }
 
-static int teardown(void **state)
+static int fault_teardown(void **state)
 {
 	struct fixture *f = *state;
 
 	fake_host_free(f->host);
 	(void) unlink(f->disk);
 	(void) unlink(f->hold);
-	return rmdir(f->folder);
+	return rmdir(f->directory);
 }
 
 static void make_hold(const struct fixture *f)
@@ -71,13 +71,13 @@ static void make_hold(const struct fixture *f)
 	fclose(file);
 }
 
-static bool exists(const char *path)
+static bool fault_exists(const char *path)
 {
 	return access(path, F_OK) == 0;
 }
 
 /* The config string: the disk with these options. HOLD at their end is the file's path. */
-static const char *with(struct fixture *f, const char *options)
+static const char *config_with(struct fixture *f, const char *options)
 {
 	size_t length = strlen(options);
 	bool hold = length > 4 && strcmp(options + length - 4, "HOLD") == 0;
@@ -90,7 +90,7 @@ static const char *with(struct fixture *f, const char *options)
 
 static void open_with(struct fixture *f, const char *options)
 {
-	assert_int_equal(fake_open(f->host, with(f, options), MIB, 512), 0);
+	assert_int_equal(fake_open(f->host, config_with(f, options), MIB, 512), 0);
 }
 
 static uint8_t byte_of_disk(const struct fixture *f, long offset)
@@ -116,7 +116,7 @@ static struct fake_io *submit_write(struct fixture *f, uint8_t byte)
 	return io;
 }
 
-/* ------- without trouble ------- */
+/* ------- without faults ------- */
 
 static void without_options_it_is_a_disk(void **state)
 {
@@ -146,13 +146,13 @@ static void without_options_it_is_a_disk(void **state)
 	}
 }
 
-static void what_cannot_be_opened_is_refused(void **state)
+static void a_file_that_cannot_be_opened_is_refused(void **state)
 {
 	struct fixture *f = *state;
 
 	assert_int_equal(fake_check(f->host, "/nonexistent", MIB, 512), -ENOENT);
 	assert_int_equal(fake_open(f->host, "/nonexistent", MIB, 512), -ENOENT);
-	assert_int_equal(fake_check(f->host, f->folder, 0, 0), -EINVAL);
+	assert_int_equal(fake_check(f->host, f->directory, 0, 0), -EINVAL);
 	assert_int_equal(fake_check(f->host, f->disk, 2 * MIB, 512), -EINVAL);
 	assert_int_equal(fake_open(f->host, f->disk, 2 * MIB, 512), -EINVAL);
 	assert_non_null(strstr(f->host->reason.text, "1048576 of 2097152"));
@@ -192,7 +192,8 @@ static void a_resize_extends_the_file(void **state)
 	assert_int_equal(fake_resize(f->host, f->disk, 2 * MIB), 0);
 	assert_int_equal(stat(f->disk, &st), 0);
 	assert_int_equal(st.st_size, 2 * MIB);
-	assert_int_equal(fake_resize(f->host, with(f, "resize_error=ENOSPC"), 3 * MIB), -ENOSPC);
+	assert_int_equal(
+		fake_resize(f->host, config_with(f, "resize_error=ENOSPC"), 3 * MIB), -ENOSPC);
 	assert_int_equal(stat(f->disk, &st), 0);
 	assert_int_equal(st.st_size, 2 * MIB);
 }
@@ -207,7 +208,7 @@ struct releaser {
 };
 
 /* A thread, or a process of one. */
-static bool sleeps(pid_t thread)
+static bool thread_sleeps(pid_t thread)
 {
 	char path[64], state = '?';
 	FILE *file;
@@ -222,11 +223,11 @@ static bool sleeps(pid_t thread)
 }
 
 /* Lets a thread go as soon as it hangs. */
-static void *release(void *arg)
+static void *release_hold(void *arg)
 {
 	struct releaser *releaser = arg;
 
-	while (!sleeps(releaser->thread) && !atomic_load(&releaser->has_returned))
+	while (!thread_sleeps(releaser->thread) && !atomic_load(&releaser->has_returned))
 		sched_yield();
 	atomic_store(&releaser->has_hung, !atomic_load(&releaser->has_returned));
 	(void) unlink(releaser->fixture->hold);
@@ -240,12 +241,12 @@ static void begin_release(struct releaser *releaser, pthread_t *thread, const st
 	releaser->thread = gettid();
 	atomic_init(&releaser->has_hung, false);
 	atomic_init(&releaser->has_returned, false);
-	assert_int_equal(pthread_create(thread, NULL, release, releaser), 0);
+	assert_int_equal(pthread_create(thread, NULL, release_hold, releaser), 0);
 }
 
 static void expect_released(struct releaser *releaser, pthread_t thread)
 {
-	assert_false(exists(releaser->fixture->hold));
+	assert_false(fault_exists(releaser->fixture->hold));
 	atomic_store(&releaser->has_returned, true);
 	pthread_join(thread, NULL);
 	assert_true(atomic_load(&releaser->has_hung));
@@ -258,7 +259,7 @@ static void each_call_hangs_while_its_file_exists(void **state)
 	pthread_t thread;
 
 	begin_release(&releaser, &thread, f);
-	assert_int_equal(fake_check(f->host, with(f, "check_hang_file=HOLD"), MIB, 512), 0);
+	assert_int_equal(fake_check(f->host, config_with(f, "check_hang_file=HOLD"), MIB, 512), 0);
 	expect_released(&releaser, thread);
 
 	begin_release(&releaser, &thread, f);
@@ -266,7 +267,7 @@ static void each_call_hangs_while_its_file_exists(void **state)
 	expect_released(&releaser, thread);
 
 	begin_release(&releaser, &thread, f);
-	assert_int_equal(fake_resize(f->host, with(f, "resize_hang_file=HOLD"), MIB), 0);
+	assert_int_equal(fake_resize(f->host, config_with(f, "resize_hang_file=HOLD"), MIB), 0);
 	expect_released(&releaser, thread);
 	fake_close(f->host);
 
@@ -278,10 +279,10 @@ static void each_call_hangs_while_its_file_exists(void **state)
 
 static void check_with(struct fixture *f, const char *options)
 {
-	(void) fake_check(f->host, with(f, options), MIB, 512);
+	(void) fake_check(f->host, config_with(f, options), MIB, 512);
 }
 
-/* In a process of its own, because nothing else would end it. */
+/* In a child process, because nothing else would end it. */
 static void hangs_for_ever(
 	struct fixture *f, void (*call)(struct fixture *f, const char *options),
 	const char *options)
@@ -294,7 +295,7 @@ static void hangs_for_ever(
 		_exit(0);
 	}
 	assert_true(child > 0);
-	while (!sleeps(child) && waitpid(child, NULL, WNOHANG) == 0)
+	while (!thread_sleeps(child) && waitpid(child, NULL, WNOHANG) == 0)
 		sched_yield();
 	assert_int_equal(kill(child, SIGKILL), 0);
 	assert_int_equal(waitpid(child, &status, 0), child);
@@ -320,9 +321,11 @@ static void open_takes_its_time_or_fails(void **state)
 	struct fixture *f = *state;
 	uint64_t before = now_ms();
 
-	assert_int_equal(fake_open(f->host, with(f, "open_error=EHOSTDOWN"), MIB, 512), -EHOSTDOWN);
+	assert_int_equal(
+		fake_open(f->host, config_with(f, "open_error=EHOSTDOWN"), MIB, 512), -EHOSTDOWN);
 	assert_non_null(strstr(f->host->reason.text, "open_error"));
-	assert_int_equal(fake_open(f->host, with(f, "open_error=ENOTHING"), MIB, 512), -EINVAL);
+	assert_int_equal(
+		fake_open(f->host, config_with(f, "open_error=ENOTHING"), MIB, 512), -EINVAL);
 	open_with(f, "open_delay_ms=50");
 	assert_true(now_ms() - before >= 50);
 }
@@ -509,8 +512,8 @@ static void errors_that_say_nothing_are_refused(void **state)
 	struct fixture *f = *state;
 
 	for (unsigned i = 1; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		assert_int_equal(fake_check(f->host, with(f, wrong[i]), MIB, 512), -EINVAL);
-		assert_int_equal(fake_open(f->host, with(f, wrong[i]), MIB, 512), -EINVAL);
+		assert_int_equal(fake_check(f->host, config_with(f, wrong[i]), MIB, 512), -EINVAL);
+		assert_int_equal(fake_open(f->host, config_with(f, wrong[i]), MIB, 512), -EINVAL);
 	}
 	/* None at all is no mistake. */
 	open_with(f, wrong[0]);
@@ -563,7 +566,7 @@ static void a_buffer_that_is_not_there_is_met_by_the_system_call(void **state)
 	assert_int_equal(f->host->handler->flags, TCMU_HANDLER_SYSCALLS_ONLY);
 	assert_string_equal(f->host->handler->subtype, "fault_sys");
 	open_with(f, "");
-	/* The host has taken the buffer away. */
+	/* The host has removed the buffer. */
 	io = submit_write(f, 0x77);
 	assert_int_equal(fake_io_wait(io), -EFAULT);
 	assert_int_equal(byte_of_disk(f, 0), 0);
@@ -586,13 +589,13 @@ static void a_buffer_that_is_there_is_written(void **state)
 	fake_io_free(io);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, fault_setup, fault_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(without_options_it_is_a_disk),
-		TEST(what_cannot_be_opened_is_refused),
+		TEST(a_file_that_cannot_be_opened_is_refused),
 		TEST(a_disk_that_is_only_read_offers_no_writes),
 		TEST(the_same_file_is_the_same_store),
 		TEST(a_resize_extends_the_file),
@@ -611,9 +614,10 @@ int main(void)
 		TEST(the_backend_fails_after_so_many_requests),
 		TEST(the_manual_page_has_every_option),
 		cmocka_unit_test_setup_teardown(
-			a_buffer_that_is_not_there_is_met_by_the_system_call, setup_sys, teardown),
+			a_buffer_that_is_not_there_is_met_by_the_system_call, setup_sys,
+			fault_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_buffer_that_is_there_is_written, setup_sys, teardown),
+			a_buffer_that_is_there_is_written, setup_sys, fault_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,7 +35,7 @@ static struct {
 	unsigned physical;
 	unsigned optimal;
 	bool read_only;
-	bool in_use; /* by somebody else */
+	bool in_use; /* by another driver */
 	bool is_partition;
 	bool tells_align; /* as kernels since 6.1 do */
 	const char *discard_max_bytes;
@@ -159,7 +159,7 @@ FILE *__wrap_fopen(const char *path, const char *mode)
 	return fmemopen((void *) value, strlen(value), "r");
 }
 
-static int discard(const uint64_t *range)
+static int discard_range(const uint64_t *range)
 {
 	disk.discards++;
 	memcpy(disk.discarded, range, sizeof(disk.discarded));
@@ -189,7 +189,7 @@ int __wrap_ioctl(int fd, unsigned long request, void *argument)
 		*(int *) argument = disk.read_only;
 		return 0;
 	case BLKDISCARD:
-		return discard(argument);
+		return discard_range(argument);
 	default:
 		fail_msg("an ioctl that block devices do not know: %lx", request);
 		return -1;
@@ -202,7 +202,7 @@ static struct fake_host *host;
 static const enum aio_kind kinds[] = {AIO_URING, AIO_THREADS};
 
 /* In the build tree, on a disk: in /tmp there may be no direct I/O. */
-static int setup(void **state)
+static int file_block_setup(void **state)
 {
 	char here[PATH_MAX];
 	int fd;
@@ -227,7 +227,7 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
+static int file_block_teardown(void **state)
 {
 	(void) state;
 	fake_host_free(host);
@@ -235,7 +235,7 @@ static int teardown(void **state)
 	return unlink(disk.path);
 }
 
-static const char *with(const char *options)
+static const char *config_with(const char *options)
 {
 	static char config[256];
 
@@ -243,23 +243,24 @@ static const char *with(const char *options)
 	return config;
 }
 
-static void opened(const char *options, uint32_t block_size)
+static void block_opened(const char *options, uint32_t block_size)
 {
-	if (fake_open(host, with(options), SIZE, block_size) < 0)
+	if (fake_open(host, config_with(options), SIZE, block_size) < 0)
 		fail_msg("%s", host->reason.text);
 }
 
-static void refused(int r, int error, const char *words)
+static void block_refused(int r, int error, const char *words)
 {
 	if (r != error || !strstr(host->reason.text, words))
 		fail_msg(
 			"%d instead of %d, without \"%s\": %s", r, error, words, host->reason.text);
 }
 
-static void refused_by_all(const char *options, uint32_t block_size, int error, const char *words)
+static void block_refused_by_all(
+	const char *options, uint32_t block_size, int error, const char *words)
 {
-	refused(fake_check(host, with(options), SIZE, block_size), error, words);
-	refused(fake_open(host, with(options), SIZE, block_size), error, words);
+	block_refused(fake_check(host, config_with(options), SIZE, block_size), error, words);
+	block_refused(fake_open(host, config_with(options), SIZE, block_size), error, words);
 }
 
 /* ------- opening it ------- */
@@ -269,9 +270,9 @@ static void it_is_described_as_the_kernel_says(void **state)
 	char claim[sizeof(host->info.claim)];
 
 	(void) state;
-	opened("", 512);
+	block_opened("", 512);
 	assert_string_equal(host->info.claim, "blk:250:7");
-	assert_int_equal(fake_identify(host, disk.path, claim, sizeof(claim)), 0);
+	assert_int_equal(fake_claim(host, disk.path, claim, sizeof(claim)), 0);
 	assert_string_equal(claim, "blk:250:7");
 	assert_int_equal(host->info.physical_block, 4096);
 	assert_int_equal(host->info.optimal_transfer, 65536);
@@ -288,18 +289,18 @@ static void a_partition_is_described_as_its_disk(void **state)
 	(void) state;
 	disk.is_partition = true;
 	disk.discard_granularity = "1048576\n";
-	opened("", 512);
+	block_opened("", 512);
 	assert_true(host->info.rotational);
 	assert_true(host->info.thin);
 	assert_int_equal(host->info.unmap_granularity, 1048576);
 }
 
-static void what_is_not_known_is_left_out(void **state)
+static void unknown_properties_are_left_out(void **state)
 {
 	(void) state;
 	disk.discard_max_bytes = disk.discard_granularity = disk.rotational = NULL;
 	disk.optimal = 0;
-	opened("", 512);
+	block_opened("", 512);
 	assert_false(host->info.rotational || host->info.thin);
 	assert_false(host->info.caps & TCMU_IO_CAP(TCMU_IO_UNMAP));
 	assert_int_equal(host->info.unmap_granularity, 0);
@@ -310,7 +311,7 @@ static void one_that_cannot_discard_is_not_thin(void **state)
 {
 	(void) state;
 	disk.discard_max_bytes = "0\n";
-	opened("", 512);
+	block_opened("", 512);
 	assert_false(host->info.thin);
 	assert_false(host->info.caps & TCMU_IO_CAP(TCMU_IO_UNMAP));
 }
@@ -319,33 +320,33 @@ static void one_that_is_too_small_is_refused(void **state)
 {
 	(void) state;
 	disk.size = SIZE - 512;
-	refused_by_all(
+	block_refused_by_all(
 		"", 512, -ENOSPC,
 		"the block device has 1048064 bytes, too few for a device of 1048576");
-	refused_by_all(";grow=1", 512, -ENOSPC, "too few");
+	block_refused_by_all(";grow=1", 512, -ENOSPC, "too few");
 	disk.size = SIZE + 512;
 	assert_int_equal(fake_check(host, disk.path, SIZE, 512), 0);
-	opened("", 512);
+	block_opened("", 512);
 }
 
 static void one_that_is_in_use_is_refused(void **state)
 {
 	(void) state;
 	disk.in_use = true;
-	refused_by_all("", 512, -EBUSY, "in use: mounted, or held by another driver: /");
+	block_refused_by_all("", 512, -EBUSY, "in use: mounted, or opened by another driver: /");
 	host->read_only = true;
 	assert_int_equal(fake_check(host, disk.path, SIZE, 512), 0);
-	opened("", 512);
+	block_opened("", 512);
 }
 
 static void one_that_is_read_only_can_only_be_read(void **state)
 {
 	(void) state;
 	disk.read_only = true;
-	refused_by_all("", 512, -EROFS, "ro=1 makes a read-only device of it");
+	block_refused_by_all("", 512, -EROFS, "ro=1 makes the device read-only");
 	host->read_only = true;
 	assert_int_equal(fake_check(host, disk.path, SIZE, 512), 0);
-	opened("", 512);
+	block_opened("", 512);
 }
 
 static void it_is_held_as_long_as_it_is_served(void **state)
@@ -353,7 +354,7 @@ static void it_is_held_as_long_as_it_is_served(void **state)
 	struct fake_host *other = fake_host_with(tcmu_handler_entry(), *kinds);
 
 	(void) state;
-	opened("", 512);
+	block_opened("", 512);
 	assert_int_equal(disk.exclusive_cnt, 1);
 	/* The next device on it may come before this one is closed. */
 	assert_int_equal(fake_check(other, disk.path, SIZE, 512), 0);
@@ -363,14 +364,14 @@ static void it_is_held_as_long_as_it_is_served(void **state)
 	fake_host_free(other);
 	assert_int_equal(disk.exclusive_cnt, 0);
 	host->read_only = true;
-	opened("", 512);
+	block_opened("", 512);
 	assert_int_equal(disk.exclusive_cnt, 0);
 }
 
 static void a_check_neither_holds_it_nor_opens_it_for_writing(void **state)
 {
 	(void) state;
-	assert_int_equal(fake_check(host, with(";direct=1"), SIZE, 512), 0);
+	assert_int_equal(fake_check(host, config_with(";direct=1"), SIZE, 512), 0);
 	assert_int_equal(disk.opened_for_writing, 0);
 	assert_int_equal(disk.exclusive_cnt, 0);
 }
@@ -379,7 +380,7 @@ static void a_refused_open_lets_go_of_it(void **state)
 {
 	(void) state;
 	disk.size = 512;
-	refused(fake_open(host, disk.path, SIZE, 512), -ENOSPC, "too few");
+	block_refused(fake_open(host, disk.path, SIZE, 512), -ENOSPC, "too few");
 	assert_int_equal(disk.exclusive_cnt, 0);
 }
 
@@ -389,16 +390,16 @@ static void direct_io_needs_blocks_as_large_as_its_sectors(void **state)
 	disk.sector = 4096;
 	for (unsigned i = 0; i < 2; i++) {
 		disk.tells_align = i;
-		refused_by_all(
+		block_refused_by_all(
 			";direct=1", 512, -EINVAL,
 			"direct I/O needs blocks of 4096 bytes there, the device has blocks of "
 			"512; "
 			"create it with hw_block_size=4096");
-		assert_int_equal(fake_check(host, with(";direct=1"), SIZE, 0), 0);
-		opened(";direct=1", 4096);
+		assert_int_equal(fake_check(host, config_with(";direct=1"), SIZE, 0), 0);
+		block_opened(";direct=1", 4096);
 		assert_int_equal(host->info.optimal_dio_align, 4096);
 		fake_close(host);
-		opened("", 512);
+		block_opened("", 512);
 		fake_close(host);
 	}
 }
@@ -410,50 +411,51 @@ static void direct_writes_of_a_physical_block_are_atomic(void **state)
 	(void) state;
 	disk.physical_block_size = "4096\n";
 	disk.alignment_offset = "0\n";
-	opened(";direct=1", 4096);
+	block_opened(";direct=1", 4096);
 	assert_true(host->info.caps & TCMU_CAP_ATOMIC);
 	assert_int_equal(host->info.atomic_write, 4096);
 	fake_close(host);
-	opened(";direct=1", 512);
+	block_opened(";direct=1", 512);
 	assert_true(host->info.caps & TCMU_CAP_ATOMIC);
 	assert_int_equal(host->info.atomic_write, 4096);
 	fake_close(host);
 	disk.physical_block_size = "512\n";
-	opened(";direct=1", 512);
+	block_opened(";direct=1", 512);
 	assert_true(host->info.caps & TCMU_CAP_ATOMIC);
 	assert_int_equal(host->info.atomic_write, 512);
 	fake_close(host);
-	opened(";direct=1", 4096);
+	block_opened(";direct=1", 4096);
 	assert_false(host->info.caps & TCMU_CAP_ATOMIC);
 	fake_close(host);
 	disk.physical_block_size = "4096\n";
-	opened("", 4096);
+	block_opened("", 4096);
 	assert_false(host->info.caps & TCMU_CAP_ATOMIC);
 	fake_close(host);
 	disk.alignment_offset = "3584\n";
-	opened(";direct=1", 4096);
+	block_opened(";direct=1", 4096);
 	assert_false(host->info.caps & TCMU_CAP_ATOMIC);
 	fake_close(host);
 	disk.alignment_offset = NULL;
-	opened(";direct=1", 4096);
+	block_opened(";direct=1", 4096);
 	assert_false(host->info.caps & TCMU_CAP_ATOMIC);
 }
 
 static void it_grows_as_far_as_there_is_room(void **state)
 {
 	(void) state;
-	opened("", 512);
-	refused(fake_resize(host, disk.path, 2 * SIZE), -ENOSPC,
+	block_opened("", 512);
+	block_refused(
+		fake_resize(host, disk.path, 2 * SIZE), -ENOSPC,
 		"the block device has 1048576 bytes, too few");
 	disk.size = 2 * SIZE;
 	assert_int_equal(fake_resize(host, disk.path, 2 * SIZE), 0);
-	refused(fake_resize(host, disk.path, SIZE), -EINVAL, "shrink=1");
-	assert_int_equal(fake_resize(host, with(";shrink=1"), SIZE), 0);
+	block_refused(fake_resize(host, disk.path, SIZE), -EINVAL, "shrink=1");
+	assert_int_equal(fake_resize(host, config_with(";shrink=1"), SIZE), 0);
 }
 
 /* ------- requests ------- */
 
-static void what_was_written_is_read(void **state)
+static void written_data_is_read(void **state)
 {
 	static const char *const options[] = {"", ";direct=1"};
 
@@ -461,7 +463,7 @@ static void what_was_written_is_read(void **state)
 	memset(data, 0x37, sizeof(data));
 	for (unsigned i = 0; i < 2; i++) {
 		data[0] = (uint8_t) i;
-		opened(options[i], 512);
+		block_opened(options[i], 512);
 		assert_int_equal(fake_write(host, 0, data, SIZE, 0), 0);
 		assert_int_equal(fake_do(host, TCMU_IO_FLUSH, 0, 0, 0), 0);
 		assert_int_equal(fake_read(host, 0, got, SIZE), 0);
@@ -473,7 +475,7 @@ static void what_was_written_is_read(void **state)
 static void its_early_end_is_an_error(void **state)
 {
 	(void) state;
-	opened("", 512);
+	block_opened("", 512);
 	fake_fault(host, TCMU_AIO_READV, 1, FAKE_FAIL, 0);
 	assert_int_equal(fake_read(host, 0, got, LENGTH), -EIO);
 }
@@ -482,7 +484,7 @@ static void unmap_discards_whole_sectors(void **state)
 {
 	(void) state;
 	disk.sector = 4096;
-	opened("", 512);
+	block_opened("", 512);
 	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, 4096, 8192, 0), 0);
 	assert_int_equal(disk.discarded[0], 4096);
 	assert_int_equal(disk.discarded[1], 8192);
@@ -499,7 +501,7 @@ static void unmap_discards_whole_sectors(void **state)
 static void an_unmap_that_fails_says_so_unless_there_is_none(void **state)
 {
 	(void) state;
-	opened("", 512);
+	block_opened("", 512);
 	disk.discard_error = EIO;
 	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, 4096, 8192, 0), -EIO);
 	disk.discard_error = EOPNOTSUPP;
@@ -511,7 +513,7 @@ static void zeros_for_parts_of_sectors_are_left_to_the_daemon(void **state)
 	(void) state;
 	disk.sector = 4096;
 	memset(data, 0x55, sizeof(data));
-	opened("", 512);
+	block_opened("", 512);
 	assert_int_equal(fake_write(host, 0, data, SIZE, 0), 0);
 	assert_int_equal(
 		fake_do(host, TCMU_IO_WRITE_ZEROES, 512, 8192, TCMU_IO_MAY_UNMAP), -EOPNOTSUPP);
@@ -526,9 +528,11 @@ static void zeros_for_parts_of_sectors_are_left_to_the_daemon(void **state)
 }
 
 #define EACH(function) \
-	{#function " [io_uring]", function, setup, teardown, (void *) &kinds[0]}, \
+	{#function " [io_uring]", function, file_block_setup, file_block_teardown, \
+	 (void *) &kinds[0]}, \
 	{ \
-#function " [threads]", function, setup, teardown, (void *) &kinds[1] \
+#function " [threads]", function, file_block_setup, file_block_teardown, \
+			(void *) &kinds[1] \
 	}
 
 int main(void)
@@ -536,7 +540,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		EACH(it_is_described_as_the_kernel_says),
 		EACH(a_partition_is_described_as_its_disk),
-		EACH(what_is_not_known_is_left_out),
+		EACH(unknown_properties_are_left_out),
 		EACH(one_that_cannot_discard_is_not_thin),
 		EACH(one_that_is_too_small_is_refused),
 		EACH(one_that_is_in_use_is_refused),
@@ -547,7 +551,7 @@ int main(void)
 		EACH(direct_io_needs_blocks_as_large_as_its_sectors),
 		EACH(direct_writes_of_a_physical_block_are_atomic),
 		EACH(it_grows_as_far_as_there_is_room),
-		EACH(what_was_written_is_read),
+		EACH(written_data_is_read),
 		EACH(its_early_end_is_an_error),
 		EACH(unmap_discards_whole_sectors),
 		EACH(an_unmap_that_fails_says_so_unless_there_is_none),

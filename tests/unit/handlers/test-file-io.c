@@ -18,7 +18,7 @@ static uint8_t got[FILE_SIZE];
 
 /* ------- READ, WRITE ------- */
 
-static void what_was_written_is_read(void **state)
+static void written_data_is_read(void **state)
 {
 	static const size_t lengths[] = {512, 1024, 4096, 4608, 65536, FILE_SIZE};
 	struct fake_host *host = file_opened(state, "");
@@ -81,7 +81,7 @@ static void many_requests_at_once(void **state)
 	assert_memory_equal(got, data, FILE_SIZE);
 }
 
-static void what_was_never_written_reads_as_zeros(void **state)
+static void unwritten_blocks_read_as_zeros(void **state)
 {
 	struct fake_host *host = file_opened(state, "");
 
@@ -99,7 +99,7 @@ static void a_file_that_was_cut_off_reads_as_zeros_behind_its_end(void **state)
 	assert_int_equal(fake_read(host, 0, got, FILE_SIZE), 0);
 	assert_memory_equal(got, data, 5000);
 	assert_true(file_is_zero(got + 5000, FILE_SIZE - 5000));
-	/* Nobody waits for zeros. */
+	/* Zeros need no wait. */
 	assert_int_equal(host->last[TCMU_AIO_READV].flags, TCMU_AIO_MEMORY);
 	memset(got, 1, 512);
 	assert_int_equal(fake_read(host, FILE_SIZE - 512, got, 512), 0);
@@ -108,7 +108,7 @@ static void a_file_that_was_cut_off_reads_as_zeros_behind_its_end(void **state)
 	assert_int_equal(file_length(file_fixture_of(state)->path), FILE_SIZE);
 }
 
-static void partial_transfers_go_on_wherever_they_end(void **state)
+static void partial_transfers_continue_wherever_they_end(void **state)
 {
 	struct fake_host *host = file_opened(state, "");
 
@@ -176,7 +176,7 @@ static void only_fua_makes_a_write_stable(void **state)
 
 struct errno_case {
 	int error;
-	int told;          /* what the daemon is told */
+	int reported;      /* the error that the daemon gets */
 	bool device_fails; /* when it befalls a write that was to be stable */
 };
 
@@ -204,7 +204,7 @@ static const struct errno_case errno_cases[] = {
 
 /* A request of LENGTH at 4096, under the faults that were set: the error it ends with, and where.
  */
-static void ends(
+static void ends_with(
 	struct fake_host *host, enum tcmu_io_op op, uint32_t flags, int error, uint64_t where)
 {
 	struct fake_io *io = fake_io_new(host, op, 4096, LENGTH);
@@ -217,7 +217,7 @@ static void ends(
 	fake_no_faults(host);
 }
 
-static void every_error_is_told_with_its_place(void **state)
+static void every_error_is_reported_with_its_offset(void **state)
 {
 	struct fake_host *host = file_opened(state, "");
 
@@ -225,18 +225,18 @@ static void every_error_is_told_with_its_place(void **state)
 		const struct errno_case *c = &errno_cases[i];
 
 		fake_fault(host, TCMU_AIO_READV, 1, FAKE_FAIL, c->error);
-		ends(host, TCMU_IO_READ, 0, c->told, 4096);
+		ends_with(host, TCMU_IO_READ, 0, c->reported, 4096);
 		fake_fault(host, TCMU_AIO_WRITEV, 1, FAKE_FAIL, c->error);
-		ends(host, TCMU_IO_WRITE, 0, c->told, 4096);
+		ends_with(host, TCMU_IO_WRITE, 0, c->reported, 4096);
 		fake_fault(host, TCMU_AIO_FALLOCATE, 1, FAKE_FAIL, c->error);
-		ends(host, TCMU_IO_UNMAP, 0, c->told, 4096);
+		ends_with(host, TCMU_IO_UNMAP, 0, c->reported, 4096);
 		fake_fault(host, TCMU_AIO_FALLOCATE, 1, FAKE_FAIL, c->error);
-		ends(host, TCMU_IO_WRITE_ZEROES, 0, c->told, 4096);
+		ends_with(host, TCMU_IO_WRITE_ZEROES, 0, c->reported, 4096);
 	}
 	assert_int_equal(host->events, 0);
 }
 
-static void an_error_after_a_part_is_told_with_its_place(void **state)
+static void an_error_after_a_part_is_reported_with_its_offset(void **state)
 {
 	struct fake_host *host = file_opened(state, "");
 
@@ -245,10 +245,10 @@ static void an_error_after_a_part_is_told_with_its_place(void **state)
 
 		fake_fault(host, TCMU_AIO_READV, 1, FAKE_SHORT, 1536);
 		fake_fault(host, TCMU_AIO_READV, 2, FAKE_FAIL, c->error);
-		ends(host, TCMU_IO_READ, 0, c->told, 4096 + 1536);
+		ends_with(host, TCMU_IO_READ, 0, c->reported, 4096 + 1536);
 		fake_fault(host, TCMU_AIO_WRITEV, 1, FAKE_SHORT, 1537);
 		fake_fault(host, TCMU_AIO_WRITEV, 2, FAKE_FAIL, c->error);
-		ends(host, TCMU_IO_WRITE, 0, c->told, 4096 + 1537);
+		ends_with(host, TCMU_IO_WRITE, 0, c->reported, 4096 + 1537);
 	}
 	assert_int_equal(host->events, 0);
 }
@@ -299,7 +299,7 @@ static void a_stable_write_on_a_failing_device_fails_all_that_follow(void **stat
 		struct fake_host *host = file_opened(state, "");
 
 		fake_fault(host, TCMU_AIO_WRITEV, 1, FAKE_FAIL, c->error);
-		ends(host, TCMU_IO_WRITE, TCMU_IO_FUA, c->told, 4096);
+		ends_with(host, TCMU_IO_WRITE, TCMU_IO_FUA, c->reported, 4096);
 		if (c->device_fails)
 			refused_after_failure(host, c->error);
 		else
@@ -344,7 +344,7 @@ static void start_flushes(struct fake_host *host, struct fake_io **ios, unsigned
 		ios[i] = fake_io_new(host, TCMU_IO_FLUSH, 0, 0);
 		fake_io_submit(ios[i]);
 	}
-	fake_turn(host);
+	fake_host_iterate(host);
 }
 
 static void end_flushes(struct fake_io **ios, unsigned cnt, int error)
@@ -410,12 +410,12 @@ static void the_others_flush_when_the_one_that_made_the_call_is_cancelled(void *
 	fake_fault(host, TCMU_AIO_FDATASYNC, 2, FAKE_STICK, 0);
 	start_flushes(host, ios, 4);
 	fake_unstick(host);
-	fake_turn(host);
+	fake_host_iterate(host);
 	assert_true(ios[0]->done);
-	assert_int_equal(fake_stuck(host), 1);
+	assert_int_equal(fake_stuck_calls(host), 1);
 	start_flushes(host, ios + 4, 1);
 	fake_io_cancel(ios[1]);
-	fake_turn(host);
+	fake_host_iterate(host);
 	assert_int_equal(ios[1]->error, -ECANCELED);
 	assert_int_equal(host->calls[TCMU_AIO_FDATASYNC], 3);
 	assert_int_equal(host->events, 0);
@@ -433,10 +433,10 @@ static void a_flush_that_waits_is_cancelled_at_once(void **state)
 	fake_fault(host, TCMU_AIO_FDATASYNC, 2, FAKE_DELAY, 0);
 	start_flushes(host, ios, 3);
 	fake_unstick(host);
-	fake_turn(host);
-	assert_int_equal(fake_stuck(host), 1);
+	fake_host_iterate(host);
+	assert_int_equal(fake_stuck_calls(host), 1);
 	start_flushes(host, ios + 3, 1);
-	/* One that shares the call under way, one that waits for the next. */
+	/* One shares the call in flight, one waits for the next. */
 	fake_io_cancel(ios[2]);
 	fake_io_cancel(ios[3]);
 	assert_true(ios[2]->done && ios[3]->done);
@@ -475,7 +475,7 @@ static void a_cancelled_transfer_goes_no_further(void **state)
 
 		fake_fault(host, calls[i], 1, FAKE_DELAY, 0);
 		fake_io_submit(io);
-		fake_turn(host);
+		fake_host_iterate(host);
 		fake_io_cancel(io);
 		fake_unstick(host);
 		/* It was whole before the cancellation could stop it. */
@@ -486,7 +486,7 @@ static void a_cancelled_transfer_goes_no_further(void **state)
 		fake_fault(host, calls[i], 1, FAKE_SHORT, 512);
 		fake_fault(host, calls[i], 2, FAKE_STICK, 0);
 		fake_io_submit(io);
-		fake_turn(host);
+		fake_host_iterate(host);
 		fake_io_cancel(io);
 		assert_int_equal(fake_io_wait(io), -ECANCELED);
 		assert_int_equal(io->io.result, 512);
@@ -501,7 +501,7 @@ static void a_partial_transfer_is_not_continued_after_a_cancellation(void **stat
 
 	fake_fault(host, TCMU_AIO_WRITEV, 1, FAKE_STICK, 0);
 	fake_io_submit(io);
-	fake_turn(host);
+	fake_host_iterate(host);
 	fake_io_cancel_late(io);
 	fake_end_stuck(host, 512);
 	assert_int_equal(fake_io_wait(io), -ECANCELED);
@@ -545,7 +545,7 @@ static void unmap_gives_space_back_and_reads_as_zeros(void **state)
 	assert_int_equal(file_length(file_fixture_of(state)->path), FILE_SIZE);
 }
 
-static void write_zeroes_keeps_space_unless_told(void **state)
+static void write_zeroes_keeps_space_without_may_unmap(void **state)
 {
 	static const uint32_t flags[] = {0, TCMU_IO_MAY_UNMAP};
 	struct fake_host *host = file_opened(state, "");
@@ -580,7 +580,7 @@ static void write_zeroes_is_stable_with_fua(void **state)
 	refused_after_failure(host, -EIO);
 }
 
-static void write_zeroes_learns_what_the_file_system_cannot(void **state)
+static void write_zeroes_learns_the_limits_of_the_file_system(void **state)
 {
 	struct fake_host *host = file_opened(state, "");
 
@@ -625,7 +625,7 @@ static void a_cancelled_write_zeroes_goes_no_further(void **state)
 		io->io.flags = TCMU_IO_FUA;
 		fake_fault(host, TCMU_AIO_FALLOCATE, 1, FAKE_STICK, 0);
 		fake_io_submit(io);
-		fake_turn(host);
+		fake_host_iterate(host);
 		fake_io_cancel_late(io);
 		fake_end_stuck(host, results[i]);
 		assert_int_equal(fake_io_wait(io), -ECANCELED);
@@ -637,7 +637,7 @@ static void a_cancelled_write_zeroes_goes_no_further(void **state)
 
 /* ------- MAP ------- */
 
-static void maps(
+static void maps_to(
 	struct fake_host *host, uint64_t offset, uint64_t length, uint64_t bytes, bool mapped)
 {
 	struct fake_io *io = fake_io_new(host, TCMU_IO_MAP, offset, length);
@@ -649,22 +649,22 @@ static void maps(
 	fake_io_free(io);
 }
 
-static void the_map_tells_holes_from_data(void **state)
+static void the_map_distinguishes_holes_from_data(void **state)
 {
 	struct fake_host *host = file_opened(state, "");
 
 	assert_true(host->info.caps & TCMU_IO_CAP(TCMU_IO_MAP));
-	maps(host, 0, FILE_SIZE, FILE_SIZE, false);
+	maps_to(host, 0, FILE_SIZE, FILE_SIZE, false);
 	memset(data, 1, sizeof(data));
 	assert_int_equal(fake_write(host, 131072, data, 65536, 0), 0);
-	maps(host, 0, FILE_SIZE, 131072, false);
-	maps(host, 65536, 512, 512, false);
-	maps(host, 131072, FILE_SIZE - 131072, 65536, true);
-	maps(host, 131072 + 512, 4096, 4096, true);
-	maps(host, 196608, FILE_SIZE - 196608, FILE_SIZE - 196608, false);
+	maps_to(host, 0, FILE_SIZE, 131072, false);
+	maps_to(host, 65536, 512, 512, false);
+	maps_to(host, 131072, FILE_SIZE - 131072, 65536, true);
+	maps_to(host, 131072 + 512, 4096, 4096, true);
+	maps_to(host, 196608, FILE_SIZE - 196608, FILE_SIZE - 196608, false);
 	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, 131072 + 4096, 32768, 0), 0);
-	maps(host, 131072, 65536, 4096, true);
-	maps(host, 131072 + 4096, 65536, 32768, false);
+	maps_to(host, 131072, 65536, 4096, true);
+	maps_to(host, 131072 + 4096, 65536, 32768, false);
 }
 
 static void a_block_that_is_data_in_part_is_mapped(void **state)
@@ -675,9 +675,9 @@ static void a_block_that_is_data_in_part_is_mapped(void **state)
 	assert_int_equal(fake_open(host, fixture->path, FILE_SIZE, 4096), 0);
 	fake_fault(host, TCMU_AIO_SEEK_DATA, 1, FAKE_FAIL, 4096 + 1024);
 	fake_fault(host, TCMU_AIO_SEEK_HOLE, 1, FAKE_FAIL, 8192 + 1024);
-	maps(host, 4096, FILE_SIZE - 4096, 8192, true);
+	maps_to(host, 4096, FILE_SIZE - 4096, 8192, true);
 	fake_fault(host, TCMU_AIO_SEEK_DATA, 1, FAKE_FAIL, 12288 + 1024);
-	maps(host, 4096, FILE_SIZE - 4096, 8192, false);
+	maps_to(host, 4096, FILE_SIZE - 4096, 8192, false);
 }
 
 static void a_map_that_fails_says_so(void **state)
@@ -686,14 +686,14 @@ static void a_map_that_fails_says_so(void **state)
 	struct fake_io *io;
 
 	fake_fault(host, TCMU_AIO_SEEK_DATA, 1, FAKE_FAIL, -EIO);
-	ends(host, TCMU_IO_MAP, 0, -EIO, 4096);
+	ends_with(host, TCMU_IO_MAP, 0, -EIO, 4096);
 	fake_fault(host, TCMU_AIO_SEEK_DATA, 1, FAKE_FAIL, 4096);
 	fake_fault(host, TCMU_AIO_SEEK_HOLE, 1, FAKE_FAIL, -ENXIO);
-	ends(host, TCMU_IO_MAP, 0, -ENXIO, 4096);
+	ends_with(host, TCMU_IO_MAP, 0, -ENXIO, 4096);
 	io = fake_io_new(host, TCMU_IO_MAP, 0, LENGTH);
 	fake_fault(host, TCMU_AIO_SEEK_DATA, 1, FAKE_STICK, 0);
 	fake_io_submit(io);
-	fake_turn(host);
+	fake_host_iterate(host);
 	fake_io_cancel_late(io);
 	fake_end_stuck(host, 0);
 	assert_int_equal(fake_io_wait(io), -ECANCELED);
@@ -702,7 +702,7 @@ static void a_map_that_fails_says_so(void **state)
 
 /* ------- the rest ------- */
 
-static void what_it_does_not_do_is_not_supported(void **state)
+static void other_operations_are_not_supported(void **state)
 {
 	struct fake_host *host = file_opened(state, "");
 
@@ -730,17 +730,17 @@ static void a_read_only_device_only_reads(void **state)
 int main(void)
 {
 	static const struct file_test tests[] = {
-		FILE_TEST(what_was_written_is_read),
+		FILE_TEST(written_data_is_read),
 		FILE_TEST(buffers_may_be_in_any_pieces),
 		FILE_TEST(many_requests_at_once),
-		FILE_TEST(what_was_never_written_reads_as_zeros),
+		FILE_TEST(unwritten_blocks_read_as_zeros),
 		FILE_TEST(a_file_that_was_cut_off_reads_as_zeros_behind_its_end),
-		FILE_TEST(partial_transfers_go_on_wherever_they_end),
+		FILE_TEST(partial_transfers_continue_wherever_they_end),
 		FILE_TEST(transfers_of_a_few_bytes_at_a_time_reach_the_end),
 		FILE_TEST(a_call_that_does_nothing_is_an_error),
 		FILE_TEST(only_fua_makes_a_write_stable),
-		FILE_TEST(every_error_is_told_with_its_place),
-		FILE_TEST(an_error_after_a_part_is_told_with_its_place),
+		FILE_TEST(every_error_is_reported_with_its_offset),
+		FILE_TEST(an_error_after_a_part_is_reported_with_its_offset),
 		FILE_TEST(a_failed_flush_fails_all_that_follow_until_reopened),
 		FILE_TEST(a_stable_write_on_a_failing_device_fails_all_that_follow),
 		FILE_TEST(a_device_fails_once),
@@ -754,15 +754,15 @@ int main(void)
 		FILE_TEST(a_cancelled_transfer_goes_no_further),
 		FILE_TEST(a_partial_transfer_is_not_continued_after_a_cancellation),
 		FILE_TEST(unmap_gives_space_back_and_reads_as_zeros),
-		FILE_TEST(write_zeroes_keeps_space_unless_told),
+		FILE_TEST(write_zeroes_keeps_space_without_may_unmap),
 		FILE_TEST(write_zeroes_is_stable_with_fua),
-		FILE_TEST(write_zeroes_learns_what_the_file_system_cannot),
+		FILE_TEST(write_zeroes_learns_the_limits_of_the_file_system),
 		FILE_TEST(without_discard_nothing_gives_space_back),
 		FILE_TEST(a_cancelled_write_zeroes_goes_no_further),
-		FILE_TEST(the_map_tells_holes_from_data),
+		FILE_TEST(the_map_distinguishes_holes_from_data),
 		FILE_TEST(a_block_that_is_data_in_part_is_mapped),
 		FILE_TEST(a_map_that_fails_says_so),
-		FILE_TEST(what_it_does_not_do_is_not_supported),
+		FILE_TEST(other_operations_are_not_supported),
 		FILE_TEST(a_read_only_device_only_reads),
 	};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The manual page of the file handler has what its table has.
+ * The manual page of the file handler has every option of its table.
  */
 #include "fake-host.h"
 

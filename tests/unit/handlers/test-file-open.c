@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the file handler opens, creates, resizes and refuses, and what it says then.
+ * Files that the file handler opens, creates, resizes and refuses, and its reasons.
  */
 #include "file-fixture.h"
 
@@ -15,14 +15,14 @@
 static uint8_t data[FILE_SIZE];
 static uint8_t got[FILE_SIZE];
 
-static bool exists(const char *path)
+static bool file_exists(const char *path)
 {
 	struct stat st;
 
 	return lstat(path, &st) == 0;
 }
 
-static void refused(int r, int error, const struct fake_host *host, const char *words)
+static void open_refused(int r, int error, const struct fake_host *host, const char *words)
 {
 	if (r != error || !strstr(host->reason.text, words))
 		fail_msg(
@@ -30,10 +30,11 @@ static void refused(int r, int error, const struct fake_host *host, const char *
 }
 
 /* By both, with the same words. */
-static void refused_by_all(struct fake_host *host, const char *config, int error, const char *words)
+static void open_refused_by_all(
+	struct fake_host *host, const char *config, int error, const char *words)
 {
-	refused(fake_check(host, config, FILE_SIZE, BLOCK_SIZE), error, host, words);
-	refused(fake_open(host, config, FILE_SIZE, BLOCK_SIZE), error, host, words);
+	open_refused(fake_check(host, config, FILE_SIZE, BLOCK_SIZE), error, host, words);
+	open_refused(fake_open(host, config, FILE_SIZE, BLOCK_SIZE), error, host, words);
 }
 
 /* ------- creating ------- */
@@ -45,7 +46,7 @@ static void a_missing_file_is_created_sparse(void **state)
 
 	(void) umask(0);
 	assert_int_equal(fake_check(fixture->host, fixture->path, FILE_SIZE, BLOCK_SIZE), 0);
-	assert_false(exists(fixture->path));
+	assert_false(file_exists(fixture->path));
 	(void) file_opened(state, "");
 	assert_int_equal(stat(fixture->path, &st), 0);
 	assert_int_equal(st.st_mode, S_IFREG | 0600);
@@ -59,11 +60,11 @@ static void a_missing_file_is_not_created_when_not_wanted(void **state)
 	char config[256];
 
 	(void) snprintf(config, sizeof(config), "%s;create=0", fixture->path);
-	refused_by_all(fixture->host, config, -ENOENT, "create=0");
-	assert_false(exists(fixture->path));
+	open_refused_by_all(fixture->host, config, -ENOENT, "create=0");
+	assert_false(file_exists(fixture->path));
 	fixture->host->read_only = true;
-	refused_by_all(fixture->host, fixture->path, -ENOENT, "read-only");
-	assert_false(exists(fixture->path));
+	open_refused_by_all(fixture->host, fixture->path, -ENOENT, "read-only");
+	assert_false(file_exists(fixture->path));
 }
 
 static void a_file_that_was_there_stays_when_its_open_is_refused(void **state)
@@ -71,11 +72,11 @@ static void a_file_that_was_there_stays_when_its_open_is_refused(void **state)
 	struct file_fixture *fixture = file_fixture_of(state);
 
 	file_make(fixture->path, 1000);
-	refused_by_all(fixture->host, fixture->path, -EINVAL, "1000 bytes");
+	open_refused_by_all(fixture->host, fixture->path, -EINVAL, "1000 bytes");
 	assert_int_equal(file_length(fixture->path), 1000);
 }
 
-/* ------- what is there already ------- */
+/* ------- existing files ------- */
 
 static void a_file_of_the_right_size_is_served_as_it_is(void **state)
 {
@@ -105,12 +106,12 @@ static void a_smaller_file_is_refused_unless_it_may_grow(void **state)
 	char config[256];
 
 	file_make(fixture->path, FILE_SIZE - 512);
-	refused_by_all(
+	open_refused_by_all(
 		fixture->host, fixture->path, -EINVAL,
 		"1048064 bytes, too few for a device of 1048576; grow=1");
 	(void) snprintf(config, sizeof(config), "%s;grow=1", fixture->path);
 	fixture->host->read_only = true;
-	refused_by_all(
+	open_refused_by_all(
 		fixture->host, config, -EINVAL, "1048064 bytes, too few for a device of 1048576: ");
 	fixture->host->read_only = false;
 	assert_int_equal(fake_check(fixture->host, config, FILE_SIZE, BLOCK_SIZE), 0);
@@ -149,19 +150,20 @@ static void a_check_changes_nothing(void **state)
 	assert_int_equal(before.st_size, after.st_size);
 }
 
-/* ------- what cannot be served ------- */
+/* ------- refusals ------- */
 
-static void what_is_no_file_is_refused(void **state)
+static void other_kinds_of_files_are_refused(void **state)
 {
 	struct file_fixture *fixture = file_fixture_of(state);
 	struct fake_host *host = fixture->host;
 
-	refused_by_all(
-		host, fixture->folder, -EISDIR,
-		"a folder; a regular file or a block device is expected: /");
-	refused_by_all(host, "/dev/null", -ENOTBLK, "a character device");
+	open_refused_by_all(
+		host, fixture->directory, -EISDIR,
+		"is a directory; a regular file or a block device is expected: /");
+	open_refused_by_all(host, "/dev/null", -ENOTBLK, "a character device");
 	assert_int_equal(mkfifo(fixture->path, 0600), 0);
-	refused_by_all(host, fixture->path, -ENOTBLK, "neither a regular file nor a block device");
+	open_refused_by_all(
+		host, fixture->path, -ENOTBLK, "neither a regular file nor a block device");
 }
 
 static void a_path_that_leads_nowhere_is_refused(void **state)
@@ -170,24 +172,25 @@ static void a_path_that_leads_nowhere_is_refused(void **state)
 	struct fake_host *host = fixture->host;
 	char name[300];
 
-	refused_by_all(
-		host, "/no/such/folder/x.img", -ENOENT,
-		"No such file or directory: /no/such/folder");
+	open_refused_by_all(
+		host, "/no/such/directory/x.img", -ENOENT,
+		"No such file or directory: /no/such/directory");
 	file_make(fixture->path, 1);
-	refused_by_all(host, file_in(fixture, "disk.img/x.img"), -ENOTDIR, "Not a directory");
+	open_refused_by_all(host, file_in(fixture, "disk.img/x.img"), -ENOTDIR, "Not a directory");
 	assert_int_equal(symlink("nowhere", file_in(fixture, "link")), 0);
-	refused_by_all(
-		host, file_in(fixture, "link"), -ENOENT, "a symbolic link that leads to nothing");
+	open_refused_by_all(
+		host, file_in(fixture, "link"), -ENOENT,
+		"the target of the symbolic link does not exist");
 	assert_int_equal(symlink("loop", file_in(fixture, "loop")), 0);
-	refused_by_all(host, file_in(fixture, "loop"), -ELOOP, "cannot be reached");
-	assert_false(exists(file_in(fixture, "nowhere")));
-	refused_by_all(host, "", -EINVAL, "a path is expected");
-	refused_by_all(host, "x.img", -EINVAL, "must start with '/'");
-	refused_by_all(host, "/srv/x/", -EISDIR, "ends with '/'");
+	open_refused_by_all(host, file_in(fixture, "loop"), -ELOOP, "cannot access the file");
+	assert_false(file_exists(file_in(fixture, "nowhere")));
+	open_refused_by_all(host, "", -EINVAL, "a path is expected");
+	open_refused_by_all(host, "x.img", -EINVAL, "must start with '/'");
+	open_refused_by_all(host, "/srv/x/", -EISDIR, "ends with '/'");
 	memset(name, 'x', sizeof(name));
 	name[0] = '/';
 	name[299] = '\0';
-	refused_by_all(host, name, -ENAMETOOLONG, "255");
+	open_refused_by_all(host, name, -ENAMETOOLONG, "255");
 }
 
 static void a_long_path_keeps_the_cause_in_the_reason(void **state)
@@ -199,12 +202,12 @@ static void a_long_path_keeps_the_cause_in_the_reason(void **state)
 	name[0] = '/';
 	name[4] = '/';
 	name[250] = '\0';
-	refused_by_all(
+	open_refused_by_all(
 		host, name, -ENOENT,
-		"the folder cannot be reached: No such file or directory: /xxx");
+		"cannot access the directory: No such file or directory: /xxx");
 }
 
-static void what_the_kernel_or_targetcli_would_cut_is_refused_by_the_check(void **state)
+static void characters_that_would_be_lost_are_refused_by_the_check(void **state)
 {
 	static const struct {
 		const char *config, *words;
@@ -222,9 +225,11 @@ static void what_the_kernel_or_targetcli_would_cut_is_refused_by_the_check(void 
 	char name[252] = "/srv/";
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		refused(fake_check(host, cases[i].config, 0, 0), -EINVAL, host, cases[i].words);
+		open_refused(
+			fake_check(host, cases[i].config, 0, 0), -EINVAL, host, cases[i].words);
 	memset(name + 5, 'x', sizeof(name) - 6);
-	refused(fake_check(host, name, 0, 0), -ENAMETOOLONG, host,
+	open_refused(
+		fake_check(host, name, 0, 0), -ENAMETOOLONG, host,
 		"256 bytes; the kernel keeps 255");
 }
 
@@ -237,7 +242,8 @@ static void percent_sequences_stand_for_bytes_when_asked_for(void **state)
 
 	file_make(file_in(fixture, "a b,c:d;e%20"), FILE_SIZE);
 	(void) snprintf(
-		config, sizeof(config), "%s/a%%20b%%2Cc%%3ad%%3Be%%2520;decode=1", fixture->folder);
+		config, sizeof(config), "%s/a%%20b%%2Cc%%3ad%%3Be%%2520;decode=1",
+		fixture->directory);
 	assert_int_equal(fake_check(fixture->host, config, FILE_SIZE, BLOCK_SIZE), 0);
 	assert_int_equal(fake_open(fixture->host, config, FILE_SIZE, BLOCK_SIZE), 0);
 	assert_int_equal(fake_read(fixture->host, 0, got, 512), 0);
@@ -245,47 +251,48 @@ static void percent_sequences_stand_for_bytes_when_asked_for(void **state)
 	fake_close(fixture->host);
 
 	file_make(file_in(fixture, "a%20b"), FILE_SIZE);
-	(void) snprintf(config, sizeof(config), "%s/a%%20b;create=0", fixture->folder);
+	(void) snprintf(config, sizeof(config), "%s/a%%20b;create=0", fixture->directory);
 	assert_int_equal(fake_open(fixture->host, config, FILE_SIZE, BLOCK_SIZE), 0);
 	fake_close(fixture->host);
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		(void) snprintf(config, sizeof(config), "%s;decode=1", wrong[i]);
-		refused(fake_open(fixture->host, config, FILE_SIZE, BLOCK_SIZE), -EINVAL,
+		open_refused(
+			fake_open(fixture->host, config, FILE_SIZE, BLOCK_SIZE), -EINVAL,
 			fixture->host, "two hexadecimal digits");
 	}
 }
 
-/* As a user who may not, also when the test is run by root. That one may not even come as far as
+/* Runs as a user without permission, also if root runs the test. That user may have no access to
  * the build tree. */
-static void what_may_not_be_read_or_written_is_refused(void **state)
+static void a_file_without_permission_is_refused(void **state)
 {
 	struct fake_host *host = file_fixture_of(state)->host;
-	char folder[] = "/tmp/tcmud-file-XXXXXX";
+	char directory[] = "/tmp/tcmud-file-XXXXXX";
 	uid_t self = geteuid();
 	char file[64], missing[64];
 
-	assert_non_null(mkdtemp(folder));
-	(void) snprintf(file, sizeof(file), "%s/disk.img", folder);
-	(void) snprintf(missing, sizeof(missing), "%s/missing.img", folder);
+	assert_non_null(mkdtemp(directory));
+	(void) snprintf(file, sizeof(file), "%s/disk.img", directory);
+	(void) snprintf(missing, sizeof(missing), "%s/missing.img", directory);
 	file_make(file, FILE_SIZE);
 	assert_int_equal(chmod(file, 0444), 0);
-	assert_int_equal(chmod(folder, 0555), 0);
+	assert_int_equal(chmod(directory, 0555), 0);
 	if (self == 0)
 		assert_int_equal(seteuid(65534), 0);
-	refused_by_all(host, file, -EACCES, "cannot be written: Permission denied: /tmp/");
-	refused_by_all(host, missing, -EACCES, "cannot be created: ");
+	open_refused_by_all(host, file, -EACCES, "cannot be written: Permission denied: /tmp/");
+	open_refused_by_all(host, missing, -EACCES, "cannot create the file: ");
 	host->read_only = true;
 	assert_int_equal(fake_check(host, file, FILE_SIZE, BLOCK_SIZE), 0);
 	assert_int_equal(seteuid(self), 0);
 	assert_int_equal(chmod(file, 0000), 0);
 	if (self == 0)
 		assert_int_equal(seteuid(65534), 0);
-	refused_by_all(host, file, -EACCES, "cannot be read: Permission denied: /tmp/");
+	open_refused_by_all(host, file, -EACCES, "cannot be read: Permission denied: /tmp/");
 	assert_int_equal(seteuid(self), 0);
-	assert_int_equal(chmod(folder, 0755), 0);
+	assert_int_equal(chmod(directory, 0755), 0);
 	assert_int_equal(unlink(file), 0);
-	assert_int_equal(rmdir(folder), 0);
+	assert_int_equal(rmdir(directory), 0);
 }
 
 /* ------- the claim, and properties ------- */
@@ -335,14 +342,15 @@ static void the_claim_is_known_before_it_is_opened(void **state)
 	struct fake_host *host = fixture->host;
 	char claim[sizeof(host->info.claim)];
 
-	assert_int_equal(fake_identify(host, fixture->path, claim, sizeof(claim)), 0);
+	assert_int_equal(fake_claim(host, fixture->path, claim, sizeof(claim)), 0);
 	assert_string_equal(claim, "");
-	assert_false(exists(fixture->path));
-	refused(fake_identify(host, fixture->folder, claim, sizeof(claim)), -EISDIR, host,
-		"a folder");
+	assert_false(file_exists(fixture->path));
+	open_refused(
+		fake_claim(host, fixture->directory, claim, sizeof(claim)), -EISDIR, host,
+		"a directory");
 	assert_string_equal(claim, "");
 	(void) file_opened(state, "");
-	assert_int_equal(fake_identify(host, fixture->path, claim, sizeof(claim)), 0);
+	assert_int_equal(fake_claim(host, fixture->path, claim, sizeof(claim)), 0);
 	assert_string_equal(claim, host->info.claim);
 }
 
@@ -384,8 +392,9 @@ static void nothing_is_left_open(void **state)
 		assert_int_equal(open_fds(), before);
 		assert_int_equal(
 			fake_check(fixture->host, fixture->path, FILE_SIZE, BLOCK_SIZE), 0);
-		refused_by_all(fixture->host, fixture->folder, -EISDIR, "a folder");
-		refused(fake_open(fixture->host, fixture->path, FILE_SIZE * 2, BLOCK_SIZE), -EINVAL,
+		open_refused_by_all(fixture->host, fixture->directory, -EISDIR, "a directory");
+		open_refused(
+			fake_open(fixture->host, fixture->path, FILE_SIZE * 2, BLOCK_SIZE), -EINVAL,
 			fixture->host, "too few");
 		assert_int_equal(open_fds(), before);
 	}
@@ -416,12 +425,14 @@ static void a_device_shrinks_only_when_it_may_and_the_file_stays(void **state)
 
 	file_pattern(data, 0, FILE_SIZE);
 	assert_int_equal(fake_write(host, 0, data, FILE_SIZE, 0), 0);
-	refused(fake_resize(host, fixture->path, FILE_SIZE / 2), -EINVAL, host,
+	open_refused(
+		fake_resize(host, fixture->path, FILE_SIZE / 2), -EINVAL, host,
 		"the device has 1048576 bytes; it shrinks to 524288 only with shrink=1");
 	(void) snprintf(config, sizeof(config), "%s;shrink=1", fixture->path);
 	assert_int_equal(fake_resize(host, config, FILE_SIZE / 2), 0);
 	assert_int_equal(file_length(fixture->path), FILE_SIZE);
-	refused(fake_resize(host, fixture->path, FILE_SIZE / 4), -EINVAL, host,
+	open_refused(
+		fake_resize(host, fixture->path, FILE_SIZE / 4), -EINVAL, host,
 		"the device has 524288 bytes");
 	assert_int_equal(fake_resize(host, fixture->path, FILE_SIZE), 0);
 	assert_int_equal(fake_read(host, 0, got, FILE_SIZE), 0);
@@ -435,12 +446,13 @@ static void a_read_only_device_does_not_make_its_file_grow(void **state)
 	file_make(fixture->path, FILE_SIZE);
 	fixture->host->read_only = true;
 	(void) file_opened(state, "");
-	refused(fake_resize(fixture->host, fixture->path, 2 * FILE_SIZE), -EINVAL, fixture->host,
+	open_refused(
+		fake_resize(fixture->host, fixture->path, 2 * FILE_SIZE), -EINVAL, fixture->host,
 		"too few");
 	assert_int_equal(file_length(fixture->path), FILE_SIZE);
 }
 
-static void a_device_grows_while_requests_are_under_way(void **state)
+static void a_device_grows_while_requests_are_in_flight(void **state)
 {
 	struct file_fixture *fixture = file_fixture_of(state);
 	struct fake_host *host = file_opened(state, "");
@@ -448,7 +460,7 @@ static void a_device_grows_while_requests_are_under_way(void **state)
 
 	fake_fault(host, TCMU_AIO_WRITEV, 1, FAKE_STICK, 0);
 	fake_io_submit(io);
-	fake_turn(host);
+	fake_host_iterate(host);
 	assert_int_equal(fake_resize(host, fixture->path, 2 * FILE_SIZE), 0);
 	fake_unstick(host);
 	assert_int_equal(fake_io_wait(io), 0);
@@ -466,12 +478,12 @@ int main(void)
 		FILE_TEST(a_smaller_file_is_refused_unless_it_may_grow),
 		FILE_TEST(without_a_size_the_size_is_not_judged),
 		FILE_TEST(a_check_changes_nothing),
-		FILE_TEST(what_is_no_file_is_refused),
+		FILE_TEST(other_kinds_of_files_are_refused),
 		FILE_TEST(a_path_that_leads_nowhere_is_refused),
 		FILE_TEST(a_long_path_keeps_the_cause_in_the_reason),
-		FILE_TEST(what_the_kernel_or_targetcli_would_cut_is_refused_by_the_check),
+		FILE_TEST(characters_that_would_be_lost_are_refused_by_the_check),
 		FILE_TEST(percent_sequences_stand_for_bytes_when_asked_for),
-		FILE_TEST(what_may_not_be_read_or_written_is_refused),
+		FILE_TEST(a_file_without_permission_is_refused),
 		FILE_TEST(the_claim_names_the_file_however_it_is_spelled),
 		FILE_TEST(a_created_file_has_the_claim_of_a_found_one),
 		FILE_TEST(the_claim_is_known_before_it_is_opened),
@@ -480,7 +492,7 @@ int main(void)
 		FILE_TEST(a_device_grows_with_its_file),
 		FILE_TEST(a_device_shrinks_only_when_it_may_and_the_file_stays),
 		FILE_TEST(a_read_only_device_does_not_make_its_file_grow),
-		FILE_TEST(a_device_grows_while_requests_are_under_way),
+		FILE_TEST(a_device_grows_while_requests_are_in_flight),
 	};
 
 	return file_run_tests(tests, sizeof(tests) / sizeof(tests[0]));

@@ -14,7 +14,8 @@
 static uint8_t data[FILE_SIZE];
 static uint8_t got[FILE_SIZE];
 
-static void refused_by_all(struct fake_host *host, const char *config, int error, const char *words)
+static void raw_refused_by_all(
+	struct fake_host *host, const char *config, int error, const char *words)
 {
 	assert_int_equal(fake_check(host, config, FILE_SIZE, BLOCK_SIZE), error);
 	assert_non_null(strstr(host->reason.text, words));
@@ -46,19 +47,19 @@ static void an_image_with_a_header_is_refused(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(pwrite(fd, "QFI\xfb\0\0\0\3", 8, 0), 8);
 	assert_int_equal(close(fd), 0);
-	refused_by_all(fixture->host, fixture->path, -EMEDIUMTYPE, "qemu-img convert -O raw");
+	raw_refused_by_all(fixture->host, fixture->path, -EMEDIUMTYPE, "qemu-img convert -O raw");
 	(void) snprintf(config, sizeof(config), "%s;direct=1", fixture->path);
-	refused_by_all(fixture->host, config, -EMEDIUMTYPE, "is a qcow image");
+	raw_refused_by_all(fixture->host, config, -EMEDIUMTYPE, "is a qcow image");
 	/* Whatever its size: the reason is the header. */
 	assert_int_equal(truncate(fixture->path, 4096), 0);
-	refused_by_all(fixture->host, fixture->path, -EMEDIUMTYPE, "is a qcow image");
+	raw_refused_by_all(fixture->host, fixture->path, -EMEDIUMTYPE, "is a qcow image");
 }
 
 static void a_missing_image_is_not_made(void **state)
 {
 	struct file_fixture *fixture = file_fixture_of(state);
 
-	refused_by_all(fixture->host, fixture->path, -ENOENT, "create=0");
+	raw_refused_by_all(fixture->host, fixture->path, -ENOENT, "create=0");
 	assert_int_not_equal(access(fixture->path, F_OK), 0);
 }
 

@@ -30,7 +30,7 @@ enum call {
 };
 
 static struct {
-	char folder[128];
+	char directory[128];
 	char path[160];
 	char other[160];
 	unsigned made[CALLS];
@@ -38,7 +38,7 @@ static struct {
 	unsigned nth;
 	int error;
 	unsigned replaced; /* the opening before which another file takes the path */
-	unsigned dio_mask; /* STATX_DIOALIGN: told; 0: not */
+	unsigned dio_mask; /* STATX_DIOALIGN: reported; 0: not */
 	unsigned dio_align;
 	unsigned read_align; /* direct reads of less are refused */
 	int punch_error;
@@ -59,7 +59,7 @@ ssize_t __wrap_pread(int fd, void *data, size_t length, off_t offset);
 int __real_fallocate(int fd, int mode, off_t offset, off_t length);
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t length);
 
-static bool fails(enum call call)
+static bool call_fails(enum call call)
 {
 	sys.made[call]++;
 	if (call != sys.failing || sys.made[call] != sys.nth)
@@ -74,14 +74,14 @@ int __wrap_open(const char *path, int flags, mode_t mode)
 
 	if (ours && sys.made[OPEN] + 1 == sys.replaced)
 		assert_int_equal(rename(sys.other, sys.path), 0);
-	if (ours ? fails(OPEN) : strcmp(path, "/dev/zero") == 0 && fails(OPEN_ZERO))
+	if (ours ? call_fails(OPEN) : strcmp(path, "/dev/zero") == 0 && call_fails(OPEN_ZERO))
 		return -1;
 	return __real_open(path, flags, mode);
 }
 
 int __wrap_fstat(int fd, struct stat *st)
 {
-	return fails(FSTAT) ? -1 : __real_fstat(fd, st);
+	return call_fails(FSTAT) ? -1 : __real_fstat(fd, st);
 }
 
 int __wrap_statx(int fd, const char *path, int flags, unsigned mask, struct statx *stx)
@@ -96,17 +96,17 @@ int __wrap_statx(int fd, const char *path, int flags, unsigned mask, struct stat
 
 int __wrap_ftruncate(int fd, off_t length)
 {
-	return fails(FTRUNCATE) ? -1 : __real_ftruncate(fd, length);
+	return call_fails(FTRUNCATE) ? -1 : __real_ftruncate(fd, length);
 }
 
 int __wrap_fsync(int fd)
 {
-	return fails(FSYNC) ? -1 : __real_fsync(fd);
+	return call_fails(FSYNC) ? -1 : __real_fsync(fd);
 }
 
 ssize_t __wrap_pread(int fd, void *data, size_t length, off_t offset)
 {
-	if (fails(PREAD))
+	if (call_fails(PREAD))
 		return -1;
 	if (sys.read_align && length % sys.read_align) {
 		errno = EINVAL;
@@ -125,27 +125,27 @@ int __wrap_fallocate(int fd, int mode, off_t offset, off_t length)
 
 static struct fake_host *host;
 
-static int setup(void **state)
+static int file_system_setup(void **state)
 {
 	(void) state;
 	memset(&sys, 0, sizeof(sys));
-	file_make_folder(sys.folder, sizeof(sys.folder));
-	(void) snprintf(sys.path, sizeof(sys.path), "%s/disk.img", sys.folder);
-	(void) snprintf(sys.other, sizeof(sys.other), "%s/other", sys.folder);
+	file_make_directory(sys.directory, sizeof(sys.directory));
+	(void) snprintf(sys.path, sizeof(sys.path), "%s/disk.img", sys.directory);
+	(void) snprintf(sys.other, sizeof(sys.other), "%s/other", sys.directory);
 	host = fake_host_with(tcmu_handler_entry(), AIO_THREADS);
 	return 0;
 }
 
-static int teardown(void **state)
+static int file_system_teardown(void **state)
 {
 	(void) state;
 	fake_host_free(host);
 	(void) unlink(sys.path);
 	(void) unlink(sys.other);
-	return rmdir(sys.folder);
+	return rmdir(sys.directory);
 }
 
-static void make(const char *path, off_t size)
+static void make_call(const char *path, off_t size)
 {
 	int fd = __real_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
@@ -154,7 +154,7 @@ static void make(const char *path, off_t size)
 	close(fd);
 }
 
-static int open_with(const char *options, uint32_t block_size)
+static int system_open_with(const char *options, uint32_t block_size)
 {
 	char config[256];
 
@@ -163,7 +163,7 @@ static int open_with(const char *options, uint32_t block_size)
 	return fake_open(host, config, SIZE, block_size);
 }
 
-static void said(const char *words)
+static void reason_says(const char *words)
 {
 	if (!strstr(host->reason.text, words))
 		fail_msg("without \"%s\": %s", words, host->reason.text);
@@ -196,13 +196,13 @@ static void each_is_refused(const struct refusal *refusals, size_t cnt, bool exi
 		struct stat st;
 
 		if (exists)
-			make(sys.path, size);
+			make_call(sys.path, size);
 		sys.failing = refusals[i].call;
 		sys.nth = refusals[i].nth;
 		sys.error = refusals[i].error;
-		assert_int_equal(open_with(refusals[i].options, 4096), -refusals[i].error);
-		said(refusals[i].words);
-		said(strerror(refusals[i].error));
+		assert_int_equal(system_open_with(refusals[i].options, 4096), -refusals[i].error);
+		reason_says(refusals[i].words);
+		reason_says(strerror(refusals[i].error));
 		assert_int_equal(stat(sys.path, &st), exists ? 0 : -1);
 		assert_int_equal(open_fds(), fds);
 	}
@@ -211,11 +211,11 @@ static void each_is_refused(const struct refusal *refusals, size_t cnt, bool exi
 static void a_file_that_cannot_be_made_leaves_nothing_behind(void **state)
 {
 	static const struct refusal refusals[] = {
-		{"", OPEN, 1, EROFS, "cannot be created: "},
-		{"", FTRUNCATE, 1, EFBIG, "cannot be created with 1048576 bytes"},
-		{"", FSYNC, 1, ENOSPC, "cannot be created with"},
-		{"", FSYNC, 2, EIO, "cannot be created with"},
-		{"", FSTAT, 1, EIO, "cannot be created with"},
+		{"", OPEN, 1, EROFS, "cannot create the file: "},
+		{"", FTRUNCATE, 1, EFBIG, "cannot create the file with 1048576 bytes"},
+		{"", FSYNC, 1, ENOSPC, "cannot create the file with"},
+		{"", FSYNC, 2, EIO, "cannot create the file with"},
+		{"", FSTAT, 1, EIO, "cannot create the file with"},
 		{"", OPEN, 2, EMFILE, "cannot be written"},
 		{"", OPEN_ZERO, 1, ENOENT, "/dev/zero"},
 		{";direct=1", OPEN, 3, EMFILE, "cannot be written"},
@@ -240,44 +240,44 @@ static void a_file_that_cannot_be_opened_stays(void **state)
 	each_is_refused(refusals, sizeof(refusals) / sizeof(refusals[0]), true, SIZE);
 }
 
-static void what_the_kernel_says_is_told_with_what_to_do(void **state)
+static void errors_of_the_kernel_are_reported_with_a_remedy(void **state)
 {
 	static const struct refusal refusals[] = {
 		{"", OPEN, 1, ETXTBSY, "in use as a program or as swap space"},
-		{"", OPEN, 1, EROFS, "ro=1 makes a read-only device of it"},
-		{";direct=1", OPEN, 2, EINVAL, "leave direct=1 out"},
+		{"", OPEN, 1, EROFS, "ro=1 makes the device read-only"},
+		{";direct=1", OPEN, 2, EINVAL, "remove direct=1"},
 	};
 
 	(void) state;
-	make(sys.path, SIZE);
+	make_call(sys.path, SIZE);
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
 		sys.failing = refusals[i].call;
 		sys.nth = refusals[i].nth;
 		sys.error = refusals[i].error;
-		assert_int_equal(open_with(refusals[i].options, 4096), -refusals[i].error);
-		said(refusals[i].words);
+		assert_int_equal(system_open_with(refusals[i].options, 4096), -refusals[i].error);
+		reason_says(refusals[i].words);
 	}
 }
 
 static void a_file_that_cannot_grow_stays(void **state)
 {
 	static const struct refusal refusals[] = {
-		{";grow=1", FTRUNCATE, 1, ENOSPC, "cannot be extended to 1048576 bytes"},
-		{";grow=1", FSYNC, 1, EIO, "cannot be extended to 1048576 bytes"},
-		{";grow=1", FSTAT, 4, EIO, "cannot be extended"},
+		{";grow=1", FTRUNCATE, 1, ENOSPC, "cannot extend the file to 1048576 bytes"},
+		{";grow=1", FSYNC, 1, EIO, "cannot extend the file to 1048576 bytes"},
+		{";grow=1", FSTAT, 4, EIO, "cannot extend the file"},
 	};
 
 	(void) state;
 	each_is_refused(refusals, sizeof(refusals) / sizeof(refusals[0]), true, SIZE / 2);
 }
 
-static void folders_that_cannot_be_synced_are_enough(void **state)
+static void directories_that_cannot_be_synced_are_enough(void **state)
 {
 	(void) state;
 	sys.failing = FSYNC;
 	sys.nth = 2;
 	sys.error = EINVAL;
-	assert_int_equal(open_with("", 512), 0);
+	assert_int_equal(system_open_with("", 512), 0);
 	assert_int_equal(sys.made[FSYNC], 2);
 }
 
@@ -285,53 +285,53 @@ static void a_file_that_is_replaced_meanwhile_is_not_opened_in_part(void **state
 {
 	(void) state;
 	for (sys.replaced = 1; sys.replaced <= 3; sys.replaced++) {
-		make(sys.path, SIZE);
-		make(sys.other, SIZE);
-		assert_int_equal(open_with(";direct=1", 4096), -EAGAIN);
-		said("replaced while it was being opened");
+		make_call(sys.path, SIZE);
+		make_call(sys.other, SIZE);
+		assert_int_equal(system_open_with(";direct=1", 4096), -EAGAIN);
+		reason_says("replaced while it was being opened");
 	}
 }
 
-static void where_the_kernel_does_not_tell_reads_find_out_what_direct_io_needs(void **state)
+static void reads_find_the_alignment_that_the_kernel_does_not_report(void **state)
 {
 	(void) state;
-	make(sys.path, SIZE);
+	make_call(sys.path, SIZE);
 	for (sys.read_align = 512; sys.read_align <= 4096; sys.read_align *= 2) {
-		assert_int_equal(open_with(";direct=1", 4096), 0);
+		assert_int_equal(system_open_with(";direct=1", 4096), 0);
 		assert_int_equal(host->info.optimal_dio_align, sys.read_align);
 		fake_close(host);
 	}
 	sys.read_align = 8192;
-	assert_int_equal(open_with(";direct=1", 4096), -EINVAL);
-	said("its file system does no direct I/O; leave direct=1 out");
+	assert_int_equal(system_open_with(";direct=1", 4096), -EINVAL);
+	reason_says("its file system has no direct I/O; remove direct=1");
 	sys.read_align = 4096;
-	assert_int_equal(open_with(";direct=1", 512), -EINVAL);
-	said("direct I/O needs blocks of 4096 bytes there, the device has blocks of 512");
+	assert_int_equal(system_open_with(";direct=1", 512), -EINVAL);
+	reason_says("direct I/O needs blocks of 4096 bytes there, the device has blocks of 512");
 }
 
 static void a_file_system_without_direct_io_is_refused_when_it_is_asked_for(void **state)
 {
 	(void) state;
-	make(sys.path, SIZE);
+	make_call(sys.path, SIZE);
 	sys.dio_mask = STATX_DIOALIGN;
-	assert_int_equal(open_with(";direct=1", 4096), -EINVAL);
-	said("its file system does no direct I/O");
+	assert_int_equal(system_open_with(";direct=1", 4096), -EINVAL);
+	reason_says("its file system has no direct I/O");
 	sys.dio_align = 1024;
-	assert_int_equal(open_with(";direct=1", 4096), 0);
+	assert_int_equal(system_open_with(";direct=1", 4096), 0);
 	assert_int_equal(host->info.optimal_dio_align, 1024);
 	fake_close(host);
 	sys.failing = OPEN;
 	sys.nth = 2;
 	sys.error = EINVAL;
-	assert_int_equal(open_with(";direct=1", 4096), -EINVAL);
-	said("its file system does no direct I/O");
+	assert_int_equal(system_open_with(";direct=1", 4096), -EINVAL);
+	reason_says("its file system has no direct I/O");
 }
 
 static void a_file_system_without_holes_gives_no_space_back(void **state)
 {
 	(void) state;
 	sys.punch_error = EOPNOTSUPP;
-	assert_int_equal(open_with("", 512), 0);
+	assert_int_equal(system_open_with("", 512), 0);
 	assert_false(host->info.thin);
 	assert_false(host->info.caps & TCMU_IO_CAP(TCMU_IO_UNMAP));
 	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, 0, 4096, 0), -EOPNOTSUPP);
@@ -340,40 +340,41 @@ static void a_file_system_without_holes_gives_no_space_back(void **state)
 static void a_resize_that_fails_says_why(void **state)
 {
 	static const struct refusal refusals[] = {
-		{"", FTRUNCATE, 1, ENOSPC, "cannot be extended to 2097152 bytes"},
-		{"", FSYNC, 1, EIO, "cannot be extended to 2097152 bytes"},
+		{"", FTRUNCATE, 1, ENOSPC, "cannot extend the file to 2097152 bytes"},
+		{"", FSYNC, 1, EIO, "cannot extend the file to 2097152 bytes"},
 		{"", FSTAT, 1, EIO, "cannot be read"},
-		{"", FSTAT, 2, EIO, "cannot be extended"},
+		{"", FSTAT, 2, EIO, "cannot extend the file"},
 	};
 
 	(void) state;
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
-		make(sys.path, SIZE);
+		make_call(sys.path, SIZE);
 		sys.failing = 0;
-		assert_int_equal(open_with("", 512), 0);
+		assert_int_equal(system_open_with("", 512), 0);
 		memset(sys.made, 0, sizeof(sys.made));
 		sys.failing = refusals[i].call;
 		sys.nth = refusals[i].nth;
 		sys.error = refusals[i].error;
 		assert_int_equal(fake_resize(host, sys.path, 2 * SIZE), -refusals[i].error);
-		said(refusals[i].words);
+		reason_says(refusals[i].words);
 		assert_int_equal(fake_do(host, TCMU_IO_FLUSH, 0, 0, 0), 0);
 		fake_close(host);
 	}
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define TEST(function) \
+	cmocka_unit_test_setup_teardown(function, file_system_setup, file_system_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_file_that_cannot_be_made_leaves_nothing_behind),
 		TEST(a_file_that_cannot_be_opened_stays),
-		TEST(what_the_kernel_says_is_told_with_what_to_do),
+		TEST(errors_of_the_kernel_are_reported_with_a_remedy),
 		TEST(a_file_that_cannot_grow_stays),
-		TEST(folders_that_cannot_be_synced_are_enough),
+		TEST(directories_that_cannot_be_synced_are_enough),
 		TEST(a_file_that_is_replaced_meanwhile_is_not_opened_in_part),
-		TEST(where_the_kernel_does_not_tell_reads_find_out_what_direct_io_needs),
+		TEST(reads_find_the_alignment_that_the_kernel_does_not_report),
 		TEST(a_file_system_without_direct_io_is_refused_when_it_is_asked_for),
 		TEST(a_file_system_without_holes_gives_no_space_back),
 		TEST(a_resize_that_fails_says_why),

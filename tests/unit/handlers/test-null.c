@@ -8,13 +8,13 @@
 
 #define MIB (1024u * 1024)
 
-static int setup(void **state)
+static int null_setup(void **state)
 {
 	*state = fake_host_new(PLUGIN, AIO_THREADS);
 	return 0;
 }
 
-static int teardown(void **state)
+static int null_teardown(void **state)
 {
 	fake_host_free(*state);
 	return 0;
@@ -99,13 +99,16 @@ static void nothing_is_claimed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(any_name_and_size_is_fine, setup, teardown),
-		cmocka_unit_test_setup_teardown(reads_are_zeros_in_every_piece, setup, teardown),
-		cmocka_unit_test_setup_teardown(reads_may_be_left_untouched, setup, teardown),
-		cmocka_unit_test_setup_teardown(writes_are_forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			a_disk_that_is_only_read_offers_no_writes, setup, teardown),
-		cmocka_unit_test_setup_teardown(nothing_is_claimed, setup, teardown),
+			any_name_and_size_is_fine, null_setup, null_teardown),
+		cmocka_unit_test_setup_teardown(
+			reads_are_zeros_in_every_piece, null_setup, null_teardown),
+		cmocka_unit_test_setup_teardown(
+			reads_may_be_left_untouched, null_setup, null_teardown),
+		cmocka_unit_test_setup_teardown(writes_are_forgotten, null_setup, null_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_disk_that_is_only_read_offers_no_writes, null_setup, null_teardown),
+		cmocka_unit_test_setup_teardown(nothing_is_claimed, null_setup, null_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

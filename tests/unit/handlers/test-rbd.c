@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rbd handler: its config string, and what it makes of librbd's answers.
+ * The rbd handler: its config string, and its results for librbd's answers.
  */
 #include "fake-host.h"
 
@@ -18,14 +18,14 @@
 
 const struct tcmu_handler *tcmu_handler_entry(void);
 
-static int setup(void **state)
+static int rbd_setup(void **state)
 {
 	fake_rbd_reset();
 	*state = fake_host_with(tcmu_handler_entry(), AIO_THREADS);
 	return 0;
 }
 
-static int teardown(void **state)
+static int rbd_teardown(void **state)
 {
 	fake_host_free(*state);
 	assert_true(fake_rbd_is_idle());
@@ -40,7 +40,7 @@ static void open_disk(struct fake_host *host)
 
 /* ------- the config string ------- */
 
-static void it_reads_what_ceph_iscsi_writes(void **state)
+static void the_config_strings_of_ceph_iscsi_are_read(void **state)
 {
 	struct fake_host *host = *state;
 
@@ -53,7 +53,7 @@ static void it_reads_what_ceph_iscsi_writes(void **state)
 	assert_string_equal(fake_rbd.id, "gateway");
 	assert_string_equal(fake_rbd.name_space, "");
 	assert_string_equal(fake_rbd.rbd_cache, "false");
-	/* an opening has a limit of its own */
+	/* opening has a separate limit */
 	assert_string_equal(fake_rbd.osd_timeout[0], "8");
 	assert_string_equal(fake_rbd.osd_timeout[1], "45");
 }
@@ -104,7 +104,7 @@ static void strings_that_name_no_image_are_refused(void **state)
 		assert_int_equal(fake_check(host, bad[i], SIZE, BLOCK), -EINVAL);
 		assert_non_null(strstr(host->reason.text, "pool[/namespace]/image[@snapshot]"));
 		assert_int_equal(fake_open(host, bad[i], SIZE, BLOCK), -EINVAL);
-		assert_int_equal(fake_identify(host, bad[i], claim, sizeof(claim)), -EINVAL);
+		assert_int_equal(fake_claim(host, bad[i], claim, sizeof(claim)), -EINVAL);
 	}
 	assert_int_equal(fake_open(host, "rbd/disk;color=red", SIZE, BLOCK), -EINVAL);
 	assert_string_equal(fake_rbd.id, "");
@@ -132,18 +132,18 @@ static void every_option_is_in_the_manual_page(void **state)
 
 /* ------- claims ------- */
 
-static void a_claim_names_the_image_whatever_leads_to_it(void **state)
+static void a_claim_names_the_image_independently_of_its_spelling(void **state)
 {
 	struct fake_host *host = *state;
 	char claim[128], other[128];
 
 	open_disk(host);
-	assert_int_equal(fake_identify(host, "rbd/disk;id=x;conf=/y", claim, sizeof(claim)), 0);
+	assert_int_equal(fake_claim(host, "rbd/disk;id=x;conf=/y", claim, sizeof(claim)), 0);
 	assert_string_equal(claim, host->info.claim);
-	assert_int_equal(fake_identify(host, "rbd/disk/disk", other, sizeof(other)), 0);
+	assert_int_equal(fake_claim(host, "rbd/disk/disk", other, sizeof(other)), 0);
 	assert_string_not_equal(claim, other);
 	fake_rbd.fsid = "7c1f7f5c-0000-4000-8000-0123456789ab";
-	assert_int_equal(fake_identify(host, "rbd/disk", other, sizeof(other)), 0);
+	assert_int_equal(fake_claim(host, "rbd/disk", other, sizeof(other)), 0);
 	assert_string_not_equal(claim, other);
 }
 
@@ -154,21 +154,21 @@ static void long_names_have_claims_of_their_own(void **state)
 
 	for (unsigned i = 0; i < 2; i++) {
 		(void) snprintf(name, sizeof(name), "rbd/%0140u", i);
-		assert_int_equal(fake_identify(host, name, claims[i], sizeof(claims[i])), 0);
+		assert_int_equal(fake_claim(host, name, claims[i], sizeof(claims[i])), 0);
 		assert_true(strlen(claims[i]) > 36);
 	}
 	assert_string_not_equal(claims[0], claims[1]);
 }
 
-static void what_never_changes_or_is_not_known_is_not_claimed(void **state)
+static void snapshots_and_unknown_clusters_are_not_claimed(void **state)
 {
 	struct fake_host *host = *state;
 	char claim[128];
 
-	assert_int_equal(fake_identify(host, "rbd/disk@night", claim, sizeof(claim)), 0);
+	assert_int_equal(fake_claim(host, "rbd/disk@night", claim, sizeof(claim)), 0);
 	assert_string_equal(claim, "");
 	fake_rbd.fsid = "00000000-0000-0000-0000-000000000000";
-	assert_int_equal(fake_identify(host, "rbd/disk", claim, sizeof(claim)), 0);
+	assert_int_equal(fake_claim(host, "rbd/disk", claim, sizeof(claim)), 0);
 	assert_string_equal(claim, "");
 }
 
@@ -204,7 +204,7 @@ static void a_check_leaves_nothing_behind(void **state)
 	assert_true(fake_rbd_is_idle());
 }
 
-static void the_reason_says_who_did_not_answer(void **state)
+static void the_reason_names_the_part_that_did_not_answer(void **state)
 {
 	struct fake_host *host = *state;
 
@@ -220,7 +220,7 @@ static void the_reason_says_who_did_not_answer(void **state)
 	assert_non_null(strstr(host->reason.text, "blocklisted"));
 }
 
-static void a_cache_that_the_image_turns_on_is_told(void **state)
+static void a_cache_that_the_image_turns_on_is_reported(void **state)
 {
 	struct fake_host *host = *state;
 
@@ -291,7 +291,7 @@ static void a_block_is_repeated_by_librbd(void **state)
 	assert_int_equal(fake_rbd.data[0][15], 0x5a);
 }
 
-static void what_librbd_does_not_take_fails(void **state)
+static void requests_that_librbd_refuses_fail(void **state)
 {
 	static const struct {
 		enum tcmu_io_op op;
@@ -317,7 +317,7 @@ static void what_librbd_does_not_take_fails(void **state)
 	}
 }
 
-static void errors_of_the_cluster_are_told_as_they_are_to_be_taken(void **state)
+static void errors_of_the_cluster_are_converted(void **state)
 {
 	static const struct {
 		int64_t result;
@@ -337,7 +337,7 @@ static void errors_of_the_cluster_are_told_as_they_are_to_be_taken(void **state)
 	assert_int_equal(host->events, 0);
 }
 
-static void a_miscompare_is_told_by_its_place_in_the_block(void **state)
+static void a_miscompare_is_reported_by_its_offset_in_the_block(void **state)
 {
 	/* from the image's beginning; and as if the block were the first of its object */
 	const uint64_t mismatches[] = {4 * MIB + 3 * BLOCK + 77, 4 * MIB + 77};
@@ -406,7 +406,7 @@ static void nothing_is_asked_behind_the_end_of_the_image(void **state)
 	assert_int_equal(fake_write(host, SIZE / 2 - BLOCK, data, BLOCK, 0), 0);
 }
 
-static void after_it_was_shut_out_nothing_reaches_librbd(void **state)
+static void after_fencing_nothing_reaches_librbd(void **state)
 {
 	struct fake_host *host = *state;
 	uint8_t data[BLOCK] = {0};
@@ -432,7 +432,7 @@ static void wait_reports(unsigned reports)
 		sched_yield();
 }
 
-static void the_service_map_has_what_ceph_iscsi_reads(void **state)
+static void the_service_map_has_the_keys_of_ceph_iscsi(void **state)
 {
 	struct fake_host *host = *state;
 	char name[96], want[256], wanted_name[160];
@@ -452,13 +452,13 @@ static void the_service_map_has_what_ceph_iscsi_reads(void **state)
 		"lock_owner false lock_lost_cnt 0 conn_lost_cnt 0 cmd_timed_out_cnt 0");
 }
 
-static void it_says_who_has_the_lock_and_what_went_wrong(void **state)
+static void it_reports_the_lock_and_the_failures(void **state)
 {
 	struct fake_host *host = *state;
 	uint8_t data[BLOCK] = {0};
 
 	assert_int_equal(fake_open(host, "rbd/counted", SIZE, BLOCK), 0);
-	atomic_store(&fake_rbd.lock_owner, true);
+	atomic_store(&fake_rbd.lock_ours, true);
 	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), 0);
 	wait_reports(2);
 	fake_rbd.result = -ETIMEDOUT;
@@ -471,7 +471,7 @@ static void it_says_who_has_the_lock_and_what_went_wrong(void **state)
 	assert_string_equal(
 		fake_rbd.status,
 		"lock_owner false lock_lost_cnt 1 conn_lost_cnt 1 cmd_timed_out_cnt 1");
-	/* opened anew, it counts on */
+	/* after a reopen the counters continue */
 	fake_rbd.result = 0;
 	assert_int_equal(fake_open(host, "rbd/counted", SIZE, BLOCK), 0);
 	assert_string_equal(
@@ -481,7 +481,7 @@ static void it_says_who_has_the_lock_and_what_went_wrong(void **state)
 
 /* ------- the lock ------- */
 
-static void another_owner_is_shut_out_before_the_lock_is_taken(void **state)
+static void another_holder_is_fenced_before_the_lock_is_taken(void **state)
 {
 	struct fake_host *host = *state;
 
@@ -491,7 +491,7 @@ static void another_owner_is_shut_out_before_the_lock_is_taken(void **state)
 	assert_string_equal(fake_rbd.broken, "client.77");
 	assert_int_equal(fake_rbd.acquired, 1);
 	assert_string_equal(fake_rbd.locker_tag, "tcmu_tag=3,rbd_client=client.4100");
-	/* what is held is kept, with another tag */
+	/* a lock that is held is kept, with another tag */
 	assert_int_equal(fake_lock(host, 4), 0);
 	assert_int_equal(fake_rbd.breaks, 1);
 	assert_string_equal(fake_rbd.locker_tag, "tcmu_tag=4,rbd_client=client.4100");
@@ -505,7 +505,7 @@ static void a_lock_that_cannot_be_had_says_why(void **state)
 		const char *fail;
 		int error;
 		const char *reason;
-	} troubles[] = {
+	} failures[] = {
 		{"rbd_lock_break", -EPERM, "profile rbd"},
 		{"rbd_lock_acquire", -EROFS, "another client"},
 		{"rbd_lock_acquire", -EAGAIN, "another client"},
@@ -519,16 +519,16 @@ static void a_lock_that_cannot_be_had_says_why(void **state)
 	assert_int_equal(fake_lock(host, 1), -EBUSY);
 	assert_non_null(strstr(host->reason.text, "shared"));
 	fake_rbd.lock_shared = false;
-	for (unsigned i = 0; i < sizeof(troubles) / sizeof(troubles[0]); i++) {
+	for (unsigned i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
 		strcpy(fake_rbd.lock_holder, "client.77");
-		fake_rbd.fail = troubles[i].fail;
-		fake_rbd.error = troubles[i].error;
-		assert_int_equal(fake_lock(host, 1), troubles[i].error);
-		if (!strstr(host->reason.text, troubles[i].reason))
+		fake_rbd.fail = failures[i].fail;
+		fake_rbd.error = failures[i].error;
+		assert_int_equal(fake_lock(host, 1), failures[i].error);
+		if (!strstr(host->reason.text, failures[i].reason))
 			fail_msg("it says: %s", host->reason.text);
 	}
 	fake_rbd.fail = NULL;
-	fake_rbd.takes_again = 100;
+	fake_rbd.reacquires = 100;
 	assert_int_equal(fake_lock(host, 1), -EROFS);
 	assert_int_equal(host->events, 0);
 }
@@ -543,7 +543,7 @@ static void an_image_without_the_feature_is_not_locked(void **state)
 	assert_non_null(strstr(host->reason.text, "rbd feature enable"));
 }
 
-static void who_has_the_lock_is_read_as_other_gateways_wrote_it(void **state)
+static void the_holder_of_the_lock_is_read_in_the_format_of_other_gateways(void **state)
 {
 	struct fake_host *host = *state;
 	bool ours;
@@ -571,7 +571,7 @@ static void who_has_the_lock_is_read_as_other_gateways_wrote_it(void **state)
 	assert_int_equal(tag, 5);
 }
 
-static void a_write_without_the_lock_tells_that_it_is_lost(void **state)
+static void a_write_without_the_lock_reports_the_loss(void **state)
 {
 	struct fake_host *host = *state;
 	uint8_t data[BLOCK] = {0};
@@ -587,7 +587,7 @@ static void a_write_without_the_lock_tells_that_it_is_lost(void **state)
 	assert_int_equal(host->event, TCMU_BACKEND_LOCK_LOST);
 }
 
-static void who_was_shut_out_takes_no_lock(void **state)
+static void a_fenced_host_takes_no_lock(void **state)
 {
 	struct fake_host *host = *state;
 	bool ours;
@@ -606,7 +606,7 @@ static void who_was_shut_out_takes_no_lock(void **state)
 	assert_int_equal(host->events, 1);
 }
 
-static void who_asks_for_the_owner_learns_that_it_was_shut_out(void **state)
+static void a_query_of_the_lock_detects_fencing(void **state)
 {
 	struct fake_host *host = *state;
 	bool ours;
@@ -644,7 +644,7 @@ static void a_disk_that_the_map_does_not_take_is_served(void **state)
 
 /* ------- the map ------- */
 
-static uint64_t map(struct fake_host *host, uint64_t offset, uint64_t length, bool mapped)
+static uint64_t map_extent(struct fake_host *host, uint64_t offset, uint64_t length, bool mapped)
 {
 	struct fake_io *io = fake_io_new(host, TCMU_IO_MAP, offset, length);
 	uint64_t result;
@@ -662,16 +662,16 @@ static void a_run_ends_where_allocation_changes(void **state)
 	struct fake_host *host = *state;
 
 	open_disk(host);
-	assert_int_equal(map(host, BLOCK, 64 * MIB, false), 64 * MIB);
+	assert_int_equal(map_extent(host, BLOCK, 64 * MIB, false), 64 * MIB);
 	fake_rbd.extents[0].offset = 8 * MIB;
 	fake_rbd.extents[0].length = 4 * MIB;
 	fake_rbd.extents[1].offset = 12 * MIB;
 	fake_rbd.extents[1].length = 4 * MIB;
 	fake_rbd.extents[2].offset = 24 * MIB;
 	fake_rbd.extents[2].length = 4 * MIB;
-	assert_int_equal(map(host, 4 * MIB, 64 * MIB, false), 4 * MIB);
-	assert_int_equal(map(host, 8 * MIB + BLOCK, 48 * MIB, true), 8 * MIB - BLOCK);
-	assert_int_equal(map(host, 8 * MIB, 6 * MIB, true), 6 * MIB);
+	assert_int_equal(map_extent(host, 4 * MIB, 64 * MIB, false), 4 * MIB);
+	assert_int_equal(map_extent(host, 8 * MIB + BLOCK, 48 * MIB, true), 8 * MIB - BLOCK);
+	assert_int_equal(map_extent(host, 8 * MIB, 6 * MIB, true), 6 * MIB);
 }
 
 static void one_request_looks_at_so_many_objects_only(void **state)
@@ -680,7 +680,7 @@ static void one_request_looks_at_so_many_objects_only(void **state)
 
 	fake_rbd.object_size = MIB;
 	open_disk(host);
-	assert_int_equal(map(host, BLOCK, SIZE - BLOCK, false), 256 * MIB - BLOCK);
+	assert_int_equal(map_extent(host, BLOCK, SIZE - BLOCK, false), 256 * MIB - BLOCK);
 	assert_int_equal(fake_rbd.length, 256 * MIB - BLOCK);
 }
 
@@ -696,71 +696,82 @@ static void a_striped_image_has_no_map(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(it_reads_what_ceph_iscsi_writes, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			without_options_the_usual_cluster_is_meant, setup, teardown),
+			the_config_strings_of_ceph_iscsi_are_read, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			namespaces_and_snapshots_are_made_out, setup, teardown),
+			without_options_the_usual_cluster_is_meant, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			strings_that_name_no_image_are_refused, setup, teardown),
+			namespaces_and_snapshots_are_made_out, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			every_option_is_in_the_manual_page, setup, teardown),
+			strings_that_name_no_image_are_refused, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_claim_names_the_image_whatever_leads_to_it, setup, teardown),
+			every_option_is_in_the_manual_page, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			long_names_have_claims_of_their_own, setup, teardown),
+			a_claim_names_the_image_independently_of_its_spelling, rbd_setup,
+			rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			what_never_changes_or_is_not_known_is_not_claimed, setup, teardown),
+			long_names_have_claims_of_their_own, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			an_open_that_fails_leaves_nothing_behind, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_check_leaves_nothing_behind, setup, teardown),
+			snapshots_and_unknown_clusters_are_not_claimed, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			the_reason_says_who_did_not_answer, setup, teardown),
+			an_open_that_fails_leaves_nothing_behind, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_cache_that_the_image_turns_on_is_told, setup, teardown),
+			a_check_leaves_nothing_behind, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_disk_that_is_only_read_is_opened_so, setup, teardown),
+			the_reason_names_the_part_that_did_not_answer, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_resize_wants_an_image_that_is_large_enough, setup, teardown),
+			a_cache_that_the_image_turns_on_is_reported, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			zeros_keep_their_space_unless_it_may_be_given_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_block_is_repeated_by_librbd, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_librbd_does_not_take_fails, setup, teardown),
+			a_disk_that_is_only_read_is_opened_so, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			errors_of_the_cluster_are_told_as_they_are_to_be_taken, setup, teardown),
+			a_resize_wants_an_image_that_is_large_enough, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_miscompare_is_told_by_its_place_in_the_block, setup, teardown),
-		cmocka_unit_test_setup_teardown(scattered_halves_are_put_together, setup, teardown),
+			zeros_keep_their_space_unless_it_may_be_given_back, rbd_setup,
+			rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_read_that_falls_short_is_an_error_where_it_ends, setup, teardown),
+			a_block_is_repeated_by_librbd, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			nothing_is_asked_behind_the_end_of_the_image, setup, teardown),
+			requests_that_librbd_refuses_fail, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			after_it_was_shut_out_nothing_reaches_librbd, setup, teardown),
+			errors_of_the_cluster_are_converted, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			the_service_map_has_what_ceph_iscsi_reads, setup, teardown),
+			a_miscompare_is_reported_by_its_offset_in_the_block, rbd_setup,
+			rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			it_says_who_has_the_lock_and_what_went_wrong, setup, teardown),
+			scattered_halves_are_put_together, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			another_owner_is_shut_out_before_the_lock_is_taken, setup, teardown),
+			a_read_that_falls_short_is_an_error_where_it_ends, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_lock_that_cannot_be_had_says_why, setup, teardown),
+			nothing_is_asked_behind_the_end_of_the_image, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			an_image_without_the_feature_is_not_locked, setup, teardown),
+			after_fencing_nothing_reaches_librbd, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			who_has_the_lock_is_read_as_other_gateways_wrote_it, setup, teardown),
+			the_service_map_has_the_keys_of_ceph_iscsi, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_write_without_the_lock_tells_that_it_is_lost, setup, teardown),
-		cmocka_unit_test_setup_teardown(who_was_shut_out_takes_no_lock, setup, teardown),
+			it_reports_the_lock_and_the_failures, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			who_asks_for_the_owner_learns_that_it_was_shut_out, setup, teardown),
+			another_holder_is_fenced_before_the_lock_is_taken, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_disk_that_the_map_does_not_take_is_served, setup, teardown),
+			a_lock_that_cannot_be_had_says_why, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_run_ends_where_allocation_changes, setup, teardown),
+			an_image_without_the_feature_is_not_locked, rbd_setup, rbd_teardown),
 		cmocka_unit_test_setup_teardown(
-			one_request_looks_at_so_many_objects_only, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_striped_image_has_no_map, setup, teardown),
+			the_holder_of_the_lock_is_read_in_the_format_of_other_gateways, rbd_setup,
+			rbd_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_write_without_the_lock_reports_the_loss, rbd_setup, rbd_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_fenced_host_takes_no_lock, rbd_setup, rbd_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_query_of_the_lock_detects_fencing, rbd_setup, rbd_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_disk_that_the_map_does_not_take_is_served, rbd_setup, rbd_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_run_ends_where_allocation_changes, rbd_setup, rbd_teardown),
+		cmocka_unit_test_setup_teardown(
+			one_request_looks_at_so_many_objects_only, rbd_setup, rbd_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_striped_image_has_no_map, rbd_setup, rbd_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

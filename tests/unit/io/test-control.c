@@ -143,8 +143,8 @@ static void a_control_request_applies_to_commands_sent_after_it(void **state)
 
 	(void) state;
 	io_fixture_init(&fixture, &defaults);
-	fixture.setup.tell = &reporting;
-	fixture.setup.told = fail_device_and_send;
+	fixture.setup.tracing = &reporting;
+	fixture.setup.trace = fail_device_and_send;
 	atomic_store(&later_command, NULL);
 	atomic_store(&reporting, true);
 	io_fixture_start_thread(&fixture);

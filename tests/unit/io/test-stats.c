@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "io/stats.h"
 
 static struct stats *stats;
@@ -160,7 +161,7 @@ static void requests_in_flight_are_seen_while_the_backend_is_stuck(void **state)
 	static uint8_t data[4 * FIXTURE_BLOCK];
 	struct initiator_command stuck = cmd_read(12, 4, data);
 	struct stats_request requests[16];
-	uint64_t before = stats_now();
+	uint64_t before = clock_now_ns();
 	struct io_fixture fixture;
 
 	(void) state;
@@ -172,7 +173,7 @@ static void requests_in_flight_are_seen_while_the_backend_is_stuck(void **state)
 	assert_true(backend_wait_blocked(fixture.backend));
 	assert_int_equal(io_thread_requests(fixture.thread, requests, 16), 1);
 	assert_int_equal(io_thread_requests(fixture.thread, requests, 0), 0);
-	assert_in_range(requests[0].begun, before, stats_now());
+	assert_in_range(requests[0].begun, before, clock_now_ns());
 	assert_memory_equal(requests[0].cdb, stuck.cdb, 16);
 	assert_int_equal(requests[0].data_length, 4 * FIXTURE_BLOCK);
 	assert_int_equal(stats_get(&stats->fetched) - stats_get(&stats->ended), 1);
@@ -284,8 +285,8 @@ static void commands_are_reported_only_while_enabled(void **state)
 	(void) state;
 	report_cnt = 0;
 	io_fixture_init(&fixture, &(struct io_fixture_options){0});
-	fixture.setup.tell = &enabled;
-	fixture.setup.told = on_command_report;
+	fixture.setup.tracing = &enabled;
+	fixture.setup.trace = on_command_report;
 	assert_int_equal(io_thread_new(&fixture.setup, &fixture.thread), 0);
 	assert_int_equal(initiator_run(&fixture, &commands[0]), SCSI_GOOD);
 	atomic_store(&enabled, true);

@@ -84,7 +84,7 @@ static void with_tcm_loop_a_lun_reset_cancels_nothing(void **state)
 	struct initiator_command stuck = cmd_read(0, 1, in), ready = cmd_test_unit_ready();
 
 	(void) state;
-	fake_root_folder(&root, "/sys/bus/tcm_loop_bus/devices/tcm_loop_adapter_0");
+	fake_root_directory(&root, "/sys/bus/tcm_loop_bus/devices/tcm_loop_adapter_0");
 	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.can_cancel = true});
 	initiator_send_held(&fixture, &stuck, TCMU_IO_CAP(TCMU_IO_READ));
 	initiator_abort(&fixture, TCMU_TMR_TYPE_LUN_RESET, &stuck);

@@ -245,6 +245,94 @@ static void a_batch_shares_doorbells_and_one_system_call(void **state)
 	io_fixture_stop(&fixture);
 }
 
+/* ------- doorbells ------- */
+
+/* Half of the commands are answered by the daemon itself, half go to the backend and end at once.
+ */
+static void emulated_and_submitted_commands_share_a_doorbell(void **state)
+{
+	struct initiator_command commands[BATCH];
+	static uint8_t data[BATCH][FIXTURE_BLOCK];
+	unsigned doorbells;
+	struct io_fixture fixture;
+
+	(void) state;
+	io_fixture_start(&fixture, &(struct io_fixture_options){0});
+	send_batch(&fixture);
+	doorbells = fake_uio_counts(fixture.uio).doorbells;
+	for (unsigned i = 0; i < 100; i++) {
+		for (unsigned j = 0; j < BATCH; j++) {
+			commands[j] = j % 2 ? cmd_read(j, 1, data[j]) : cmd_test_unit_ready();
+			initiator_push(&fixture, &commands[j]);
+		}
+		initiator_notify(&fixture);
+		for (unsigned j = 0; j < BATCH; j++)
+			initiator_wait(&commands[j]);
+	}
+	assert_int_equal(fake_uio_counts(fixture.uio).doorbells - doorbells, 100);
+	io_fixture_stop(&fixture);
+}
+
+/* Two reads. The second is sent when the backend gets the first, which then ends at once. */
+struct pair {
+	struct io_fixture fixture;
+	struct initiator_command first;
+	struct initiator_command second;
+	unsigned submits;
+	unsigned fetches;
+	unsigned doorbells[2]; /* how many there were when each was fetched */
+};
+
+static void submit_and_send_the_second(void *backend, struct tcmu_io *io)
+{
+	struct pair *pair = backend;
+
+	if (pair->submits++ == 0)
+		initiator_send(&pair->fixture, &pair->second);
+	tcmu_io_complete(io, 0);
+}
+
+static void note_doorbells(
+	void *userdata, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
+{
+	struct pair *pair = container_of(userdata, struct pair, fixture);
+
+	(void) cdb, (void) cdb_length, (void) data_length;
+	assert_true(pair->fetches < 2);
+	pair->doorbells[pair->fetches++] = fake_uio_counts(pair->fixture.uio).doorbells;
+}
+
+static void a_command_that_has_ended_is_completed_before_the_next_is_fetched(void **state)
+{
+	static const atomic_bool tracing = true;
+	static const struct tcmu_handler handler = {
+		.abi = TCMU_HANDLER_ABI,
+		.size = sizeof(handler),
+		.subtype = "pair",
+		.flags = TCMU_HANDLER_SYSCALLS_ONLY,
+		.submit = submit_and_send_the_second,
+	};
+	static uint8_t in[2][FIXTURE_BLOCK];
+	static struct pair pair;
+
+	(void) state;
+	pair = (struct pair){.first = cmd_read(0, 1, in[0]), .second = cmd_read(1, 1, in[1])};
+	io_fixture_init(&pair.fixture, &(struct io_fixture_options){0});
+	pair.fixture.setup.handler = &handler;
+	pair.fixture.setup.backend = &pair;
+	pair.fixture.setup.tracing = &tracing;
+	pair.fixture.setup.trace = note_doorbells;
+	assert_int_equal(io_thread_new(&pair.fixture.setup, &pair.fixture.thread), 0);
+	io_fixture_wait_signal(&pair.fixture, IO_SIGNAL_ATTACHED);
+	initiator_run(&pair.fixture, &pair.first);
+	initiator_wait(&pair.second);
+	assert_int_equal(pair.doorbells[0], 0);
+	assert_int_equal(pair.doorbells[1], 1);
+	/* and no command costs more than its own doorbell */
+	assert_int_equal(fake_uio_counts(pair.fixture.uio).doorbells, 2);
+	io_fixture_stop(&pair.fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -254,6 +342,8 @@ int main(void)
 		cmocka_unit_test(native_write_zeroes_allocates_nothing),
 		cmocka_unit_test(a_single_command_costs_one_doorbell_and_one_sleep),
 		cmocka_unit_test(a_batch_shares_doorbells_and_one_system_call),
+		cmocka_unit_test(emulated_and_submitted_commands_share_a_doorbell),
+		cmocka_unit_test(a_command_that_has_ended_is_completed_before_the_next_is_fetched),
 	};
 
 	main_thread = pthread_self();

@@ -57,16 +57,16 @@ static void a_failed_attach_reports_its_reason(void **state)
 		{{.uio.map_error = -ENOMEM}, -ENOMEM, "its ring cannot be mapped"},
 		{{.uio.ring.version = 3},
 		 -EPROTONOSUPPORT,
-		 "its ring is not one that this daemon understands"},
+		 "its ring has a format that this daemon does not know"},
 		{{.start = IO_THREAD_RECOVERED, .uio.reset_error = -EIO},
 		 -EIO,
-		 "what the last daemon had begun cannot be reset"},
+		 "its ring cannot be reset after the last daemon's crash"},
 		{{.start = IO_THREAD_RECOVERED, .uio.block_error = -EIO},
 		 -EIO,
-		 "what the last daemon had begun cannot be reset"},
+		 "its ring cannot be reset after the last daemon's crash"},
 		{{.start = IO_THREAD_RECOVERED, .uio.unblock_error = -EIO},
 		 -EIO,
-		 "the kernel cannot be told to send commands again"},
+		 "the kernel does not send commands again (block_dev)"},
 	};
 
 	(void) state;

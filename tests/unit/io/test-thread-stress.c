@@ -14,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "io/thread-private.h"
+#include "io/thread.h"
 
 static unsigned seed_of_run = 1;
 static unsigned seconds = 1;
@@ -165,7 +165,7 @@ static void spin_until_asleep(unsigned *length)
 	unsigned most = dice % 8 ? *length / 100 * (dice / 8 % 100 + 5) : UINT_MAX;
 	unsigned count = 0;
 
-	while (count < most && !atomic_load(&spinner.thread->asleep))
+	while (count < most && !atomic_load(&spinner.thread->core.wait.asleep))
 		count++;
 	if (most == UINT_MAX)
 		*length = count;

@@ -305,9 +305,9 @@ static void large_batches_do_not_shorten_a_round(void **state)
 	(void) state;
 	tuner_start(&tuner, 0);
 	tuner_cycles(&tuner, 8, &batches);
-	assert_int_equal(tuner.way, WAIT_SLEEP);
+	assert_int_equal(tuner.mode, WAIT_SLEEP);
 	tuner_cycles(&tuner, 1, &batches);
-	assert_int_not_equal(tuner.way, WAIT_SLEEP);
+	assert_int_not_equal(tuner.mode, WAIT_SLEEP);
 }
 
 static void a_useless_coalescing_delay_is_tried_seldom(void **state)

@@ -32,8 +32,8 @@ static void start_disk(
 
 	mine.wait_serial = true;
 	io_fixture_init(fixture, &mine);
-	fixture->setup.lu.max_copies = 4;
-	fixture->setup.lu.copy_to_others = true;
+	fixture->setup.lu.max_xcopies = 4;
+	fixture->setup.lu.xcopy_to_others = true;
 	io_fixture_start_thread(fixture);
 	io_fixture_set_serial(fixture->thread, serial);
 	io_fixture_wait_control(fixture);

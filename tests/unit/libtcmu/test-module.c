@@ -26,15 +26,15 @@ static struct {
 	int inserted;
 	int insert_result;
 	bool appears; /* /sys/module/... comes with the insertion */
-	char folder[512];
+	char directory[512];
 } kmod;
 
 #pragma GCC visibility push(default)
 
-struct kmod_ctx *kmod_new(const char *folder, const char *const *config)
+struct kmod_ctx *kmod_new(const char *directory, const char *const *config)
 {
 	assert_null(config);
-	strncpy(kmod.folder, folder, sizeof(kmod.folder) - 1);
+	strncpy(kmod.directory, directory, sizeof(kmod.directory) - 1);
 	return kmod.no_memory ? NULL : (struct kmod_ctx *) &kmod;
 }
 
@@ -83,7 +83,7 @@ int kmod_module_probe_insert_module(
 	(void) module, (void) flags, (void) options, (void) run_install, (void) data, (void) print;
 	kmod.inserted++;
 	if (kmod.appears)
-		fake_root_folder(&root, "/sys/module/target_core_user");
+		fake_root_directory(&root, "/sys/module/target_core_user");
 	return kmod.insert_result;
 }
 
@@ -101,7 +101,7 @@ int kmod_module_unref_list(struct kmod_list *list)
 
 #pragma GCC visibility pop
 
-static int setup(void **state)
+static int module_setup(void **state)
 {
 	(void) state;
 	memset(&kmod, 0, sizeof(kmod));
@@ -110,7 +110,7 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
+static int module_teardown(void **state)
 {
 	(void) state;
 	fake_root_remove(&root);
@@ -120,7 +120,7 @@ static int teardown(void **state)
 static void a_module_that_is_there_is_not_loaded_again(void **state)
 {
 	(void) state;
-	fake_root_folder(&root, "/sys/module/target_core_user"); /* loaded, or built in */
+	fake_root_directory(&root, "/sys/module/target_core_user"); /* loaded, or built in */
 	assert_int_equal(tcmu_module_load(), 0);
 	assert_int_equal(kmod.inserted, 0);
 }
@@ -133,19 +133,19 @@ static void a_missing_module_is_loaded(void **state)
 	assert_int_equal(tcmu_module_load(), 0);
 	assert_int_equal(kmod.inserted, 2);
 	assert_int_equal(
-		strncmp(kmod.folder, fake_root_path(&root, "/lib/modules/"),
+		strncmp(kmod.directory, fake_root_path(&root, "/lib/modules/"),
 			strlen(root.path) + 13),
 		0);
 }
 
-static void a_kernel_without_the_module_is_told(void **state)
+static void a_kernel_without_the_module_is_reported(void **state)
 {
 	(void) state;
 	kmod.modules = 0;
 	assert_int_equal(tcmu_module_load(), -ENOENT);
 }
 
-static void a_refused_insertion_is_told(void **state)
+static void a_refused_insertion_is_reported(void **state)
 {
 	(void) state;
 	kmod.modules = 2;
@@ -162,7 +162,7 @@ static void a_module_loaded_outside_of_the_container_is_enough(void **state)
 	assert_int_equal(tcmu_module_load(), 0);
 }
 
-static void no_memory_for_libkmod_is_told(void **state)
+static void no_memory_for_libkmod_is_reported(void **state)
 {
 	(void) state;
 	kmod.no_memory = true;
@@ -203,17 +203,17 @@ static void nothing_is_blocked_where_nothing_waits(void **state)
 	assert_string_equal(fake_root_read(&root, reset), "1");
 }
 
-#define MODULE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define MODULE_TEST(name) cmocka_unit_test_setup_teardown(name, module_setup, module_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		MODULE_TEST(a_module_that_is_there_is_not_loaded_again),
 		MODULE_TEST(a_missing_module_is_loaded),
-		MODULE_TEST(a_kernel_without_the_module_is_told),
-		MODULE_TEST(a_refused_insertion_is_told),
+		MODULE_TEST(a_kernel_without_the_module_is_reported),
+		MODULE_TEST(a_refused_insertion_is_reported),
 		MODULE_TEST(a_module_loaded_outside_of_the_container_is_enough),
-		MODULE_TEST(no_memory_for_libkmod_is_told),
+		MODULE_TEST(no_memory_for_libkmod_is_reported),
 		MODULE_TEST(module_parameters_are_written),
 		MODULE_TEST(nothing_is_blocked_where_nothing_waits),
 	};

@@ -39,7 +39,7 @@ static struct {
 	int joined;   /* how often a group was joined */
 	struct datagram events[8];
 	int event_count, event_next;
-	int answer;      /* what the kernel acknowledges requests with */
+	int answer;      /* the kernel's acknowledgement of requests */
 	bool no_answer;  /* none is queued */
 	int send_result; /* of nl_send_auto; 0: as usual */
 	uint8_t sent[512];
@@ -50,13 +50,13 @@ static struct {
 } kernel;
 
 /* Whether this call of libnl is the one that fails. */
-static bool fails(void)
+static bool call_fails(void)
 {
 	return kernel.failing && kernel.fail_after-- == 0;
 }
 
 /* libnl's own function of this name. */
-static void *real(const char *name)
+static void *real_function(const char *name)
 {
 	void *function = dlsym(RTLD_NEXT, name);
 
@@ -68,67 +68,69 @@ static void *real(const char *name)
 
 struct nl_sock *nl_socket_alloc(void)
 {
-	struct nl_sock *(*next)(void) = real("nl_socket_alloc");
+	struct nl_sock *(*next)(void) = real_function("nl_socket_alloc");
 
-	return fails() ? NULL : next();
+	return call_fails() ? NULL : next();
 }
 
 int genl_connect(struct nl_sock *sock)
 {
-	int (*next)(struct nl_sock *) = real("genl_connect");
+	int (*next)(struct nl_sock *) = real_function("genl_connect");
 
-	return fails() ? -NLE_NOACCESS : next(sock);
+	return call_fails() ? -NLE_NOACCESS : next(sock);
 }
 
 int nl_socket_set_nonblocking(const struct nl_sock *sock)
 {
-	int (*next)(const struct nl_sock *) = real("nl_socket_set_nonblocking");
+	int (*next)(const struct nl_sock *) = real_function("nl_socket_set_nonblocking");
 
-	return fails() ? -NLE_BAD_SOCK : next(sock);
+	return call_fails() ? -NLE_BAD_SOCK : next(sock);
 }
 
 struct nl_msg *nlmsg_alloc(void)
 {
-	struct nl_msg *(*next)(void) = real("nlmsg_alloc");
+	struct nl_msg *(*next)(void) = real_function("nlmsg_alloc");
 
-	return fails() ? NULL : next();
+	return call_fails() ? NULL : next();
 }
 
 void *genlmsg_put(
 	struct nl_msg *message, uint32_t port, uint32_t seq, int family, int length, int flags,
 	uint8_t command, uint8_t version)
 {
-	void *(*next)(struct nl_msg *, uint32_t, uint32_t, int, int, int, uint8_t, uint8_t) = real(
-		"genlmsg_put");
+	void *(*next)(
+		struct nl_msg *, uint32_t, uint32_t, int, int, int, uint8_t,
+		uint8_t) = real_function("genlmsg_put");
 
-	return fails() ? NULL : next(message, port, seq, family, length, flags, command, version);
+	return call_fails() ? NULL
+			    : next(message, port, seq, family, length, flags, command, version);
 }
 
 int nla_put_u8(struct nl_msg *message, int type, uint8_t value)
 {
-	int (*next)(struct nl_msg *, int, uint8_t) = real("nla_put_u8");
+	int (*next)(struct nl_msg *, int, uint8_t) = real_function("nla_put_u8");
 
-	return fails() ? -NLE_NOMEM : next(message, type, value);
+	return call_fails() ? -NLE_NOMEM : next(message, type, value);
 }
 
 int nla_put_u32(struct nl_msg *message, int type, uint32_t value)
 {
-	int (*next)(struct nl_msg *, int, uint32_t) = real("nla_put_u32");
+	int (*next)(struct nl_msg *, int, uint32_t) = real_function("nla_put_u32");
 
-	return fails() ? -NLE_NOMEM : next(message, type, value);
+	return call_fails() ? -NLE_NOMEM : next(message, type, value);
 }
 
 int nla_put_s32(struct nl_msg *message, int type, int32_t value)
 {
-	int (*next)(struct nl_msg *, int, int32_t) = real("nla_put_s32");
+	int (*next)(struct nl_msg *, int, int32_t) = real_function("nla_put_s32");
 
-	return fails() ? -NLE_NOMEM : next(message, type, value);
+	return call_fails() ? -NLE_NOMEM : next(message, type, value);
 }
 
 int genl_ctrl_resolve(struct nl_sock *sock, const char *name)
 {
 	(void) sock;
-	if (fails())
+	if (call_fails())
 		return -NLE_NOMEM;
 	if (strcmp(name, "nlctrl") == 0)
 		return GENL_ID_CTRL;
@@ -140,7 +142,7 @@ int genl_ctrl_resolve(struct nl_sock *sock, const char *name)
 int genl_ctrl_resolve_grp(struct nl_sock *sock, const char *family, const char *group)
 {
 	(void) sock;
-	if (fails())
+	if (call_fails())
 		return -NLE_OBJ_NOTFOUND;
 	return strcmp(family, "nlctrl") == 0   ? 16
 		: strcmp(group, "config") == 0 ? 17
@@ -150,7 +152,7 @@ int genl_ctrl_resolve_grp(struct nl_sock *sock, const char *family, const char *
 int nl_socket_add_membership(struct nl_sock *sock, int group)
 {
 	(void) sock;
-	if (fails())
+	if (call_fails())
 		return -NLE_PERM;
 	kernel.joined += group == 17;
 	return 0;
@@ -169,7 +171,7 @@ int nl_send_auto(struct nl_sock *sock, struct nl_msg *message)
 
 ssize_t recv(int fd, void *buffer, size_t size, int flags)
 {
-	static int turn;
+	static int round;
 	struct nlmsghdr *header = buffer;
 	struct nlmsgerr *error = NLMSG_DATA(header);
 
@@ -182,7 +184,7 @@ ssize_t recv(int fd, void *buffer, size_t size, int flags)
 	assert_true(size >= NLMSG_LENGTH(sizeof(*error)));
 	*header = (struct nlmsghdr){
 		.nlmsg_len = NLMSG_LENGTH(sizeof(*error)), .nlmsg_type = NLMSG_ERROR};
-	switch (turn++ % 3) {
+	switch (round++ % 3) {
 	case 0:
 		errno = EINTR;
 		return -1;
@@ -244,7 +246,7 @@ static struct datagram *queue_message(struct nl_msg *message)
 	return append_message(queue_error(0), message);
 }
 
-static struct nl_msg *announcement(const char *family)
+static struct nl_msg *make_announcement(const char *family)
 {
 	struct nl_msg *message = nlmsg_alloc();
 
@@ -253,7 +255,7 @@ static struct nl_msg *announcement(const char *family)
 	return message;
 }
 
-static int setup(void **state)
+static int netlink_socket_setup(void **state)
 {
 	struct tcmu_netlink *netlink;
 
@@ -264,7 +266,7 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
+static int netlink_socket_teardown(void **state)
 {
 	tcmu_netlink_close(*state);
 	return 0;
@@ -295,7 +297,7 @@ static void without_the_module_nothing_is_left_open(void **state)
 	tcmu_netlink_close(NULL);
 }
 
-static void whatever_fails_while_opening_leaves_nothing_open(void **state)
+static void a_failed_open_leaves_nothing_open(void **state)
 {
 	unsigned before = count_descriptors();
 	struct tcmu_netlink *netlink;
@@ -338,7 +340,7 @@ static void without_memory_nothing_is_sent(void **state)
 	assert_int_equal(kernel.sent_count, 1);
 }
 
-static void the_receive_buffer_is_large_and_losses_are_told(void **state)
+static void the_receive_buffer_is_large_and_losses_are_reported(void **state)
 {
 	int fd = tcmu_netlink_fd(*state), value = 0;
 	socklen_t length = sizeof(value);
@@ -365,7 +367,7 @@ static void events_come_one_by_one(void **state)
 	assert_int_equal(tcmu_netlink_receive(*state, &event), 0);
 }
 
-static void a_loss_is_told_once(void **state)
+static void a_loss_is_reported_once(void **state)
 {
 	struct tcmu_event event;
 
@@ -376,7 +378,7 @@ static void a_loss_is_told_once(void **state)
 	assert_int_equal(tcmu_netlink_receive(*state, &event), 0);
 }
 
-static void what_is_not_an_event_is_passed_over(void **state)
+static void other_messages_are_skipped(void **state)
 {
 	struct nl_msg *other = event_message(TCMU_CMD_ADDED_DEVICE, NAME, 1, 1);
 	struct nl_msg *error = nlmsg_alloc_simple(NLMSG_ERROR, 0);
@@ -387,10 +389,10 @@ static void what_is_not_an_event_is_passed_over(void **state)
 		nlmsg_append(
 			error, &(struct nlmsgerr){.error = -ENODEV}, sizeof(struct nlmsgerr), 0),
 		0);
-	append_message(append_message(queue_message(error), other), announcement("nl80211"));
+	append_message(append_message(queue_message(error), other), make_announcement("nl80211"));
 	queue_message(empty_message(TCMU_CMD_SET_FEATURES));
 	queue_message(event_message(TCMU_CMD_ADDED_DEVICE, NAME, 1, 666))->sender =
-		4711; /* anybody can send */
+		4711; /* any process can send */
 	queue_message(event_message(TCMU_CMD_ADDED_DEVICE, NAME, 1, 11));
 	assert_int_equal(tcmu_netlink_receive(*state, &event), 1);
 	assert_int_equal(event.device_id, 11);
@@ -415,7 +417,7 @@ static void malformed_messages_are_dropped_one_by_one(void **state)
 	assert_int_equal(tcmu_netlink_receive(*state, &event), 0);
 }
 
-static void an_unusable_socket_is_told(void **state)
+static void an_unusable_socket_is_reported(void **state)
 {
 	struct tcmu_event event;
 
@@ -423,7 +425,7 @@ static void an_unusable_socket_is_told(void **state)
 	assert_int_equal(tcmu_netlink_receive(*state, &event), -ENOTCONN);
 }
 
-/* What was sent last, as the kernel's family reads it. */
+/* The last message, as the kernel's family reads it. */
 static void parse_sent(uint8_t *command, struct nlattr *attrs[TCMU_ATTR_MAX + 1])
 {
 	struct nlmsghdr *header = (struct nlmsghdr *) kernel.sent;
@@ -452,7 +454,7 @@ static void an_answer_carries_status_and_device(void **state)
 	}
 }
 
-static void an_answer_that_nobody_waited_for_is_told(void **state)
+static void a_reply_that_no_command_waits_for_fails(void **state)
 {
 	kernel.answer = -ENODEV;
 	assert_int_equal(tcmu_netlink_reply(*state, TCMU_EVENT_ADDED, 1, 0), -ENODEV);
@@ -490,7 +492,7 @@ static void a_module_that_comes_back_is_joined_again(void **state)
 	uint8_t command;
 
 	assert_int_equal(tcmu_netlink_set_replies(*state, true), 0);
-	queue_message(announcement("TCM-USER"));
+	queue_message(make_announcement("TCM-USER"));
 	assert_int_equal(tcmu_netlink_receive(*state, &event), -ENOBUFS);
 	assert_int_equal(kernel.joined, 2);
 	assert_int_equal(kernel.sent_count, 2);
@@ -505,42 +507,43 @@ static void a_module_that_comes_and_goes_is_waited_for(void **state)
 	struct tcmu_event event;
 
 	kernel.module_there = false;
-	queue_message(announcement("TCM-USER"));
+	queue_message(make_announcement("TCM-USER"));
 	assert_int_equal(tcmu_netlink_receive(*state, &event), -ENOBUFS);
 	assert_int_equal(kernel.joined, 1);
 	assert_int_equal(kernel.sent_count, 0);
 	assert_int_equal(tcmu_netlink_receive(*state, &event), 0);
 }
 
-static void a_group_that_can_not_be_joined_again_is_told(void **state)
+static void a_group_that_can_not_be_joined_again_is_reported(void **state)
 {
 	struct tcmu_event event;
 
-	queue_message(announcement("TCM-USER"));
+	queue_message(make_announcement("TCM-USER"));
 	kernel.failing = true;
 	assert_int_equal(tcmu_netlink_receive(*state, &event), -ENOMEM);
 }
 
-#define NETLINK_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define NETLINK_TEST(name) \
+	cmocka_unit_test_setup_teardown(name, netlink_socket_setup, netlink_socket_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_the_module_nothing_is_left_open),
-		cmocka_unit_test(whatever_fails_while_opening_leaves_nothing_open),
+		cmocka_unit_test(a_failed_open_leaves_nothing_open),
 		NETLINK_TEST(without_memory_nothing_is_sent),
-		NETLINK_TEST(the_receive_buffer_is_large_and_losses_are_told),
+		NETLINK_TEST(the_receive_buffer_is_large_and_losses_are_reported),
 		NETLINK_TEST(events_come_one_by_one),
-		NETLINK_TEST(a_loss_is_told_once),
-		NETLINK_TEST(what_is_not_an_event_is_passed_over),
+		NETLINK_TEST(a_loss_is_reported_once),
+		NETLINK_TEST(other_messages_are_skipped),
 		NETLINK_TEST(malformed_messages_are_dropped_one_by_one),
-		NETLINK_TEST(an_unusable_socket_is_told),
+		NETLINK_TEST(an_unusable_socket_is_reported),
 		NETLINK_TEST(an_answer_carries_status_and_device),
-		NETLINK_TEST(an_answer_that_nobody_waited_for_is_told),
+		NETLINK_TEST(a_reply_that_no_command_waits_for_fails),
 		NETLINK_TEST(replies_are_switched),
 		NETLINK_TEST(a_module_that_comes_back_is_joined_again),
 		NETLINK_TEST(a_module_that_comes_and_goes_is_waited_for),
-		NETLINK_TEST(a_group_that_can_not_be_joined_again_is_told),
+		NETLINK_TEST(a_group_that_can_not_be_joined_again_is_reported),
 	};
 
 	return cmocka_run_group_tests_name("netlink-socket", tests, NULL, NULL);

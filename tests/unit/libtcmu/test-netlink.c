@@ -48,7 +48,7 @@ static void a_removed_device_is_named(void **state)
 	nlmsg_free(message);
 }
 
-static void a_reconfiguration_says_what_changes(void **state)
+static void a_reconfiguration_names_the_change(void **state)
 {
 	struct tcmu_event event;
 	struct nl_msg *message;
@@ -201,7 +201,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_added_device_is_named),
 		cmocka_unit_test(a_removed_device_is_named),
-		cmocka_unit_test(a_reconfiguration_says_what_changes),
+		cmocka_unit_test(a_reconfiguration_names_the_change),
 		cmocka_unit_test(a_reconfiguration_changes_exactly_one_thing),
 		cmocka_unit_test(a_new_config_is_as_long_as_the_kernel_s),
 		cmocka_unit_test(each_attribute_is_needed),

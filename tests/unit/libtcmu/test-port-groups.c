@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <tcmu/configfs.h>
+#include <tcmu/port-groups.h>
 
 #include "fake-root.h"
 
@@ -27,14 +27,14 @@
 static struct fake_root root;
 static const struct tcmu_name disk = {.hba = 5, .name = "disk"};
 
-static int setup(void **state)
+static int port_groups_setup(void **state)
 {
 	(void) state;
 	fake_root_make(&root);
 	return 0;
 }
 
-static int teardown(void **state)
+static int port_groups_teardown(void **state)
 {
 	(void) state;
 	fake_root_remove(&root);
@@ -50,7 +50,7 @@ static void group_file(const char *group, const char *file, const char *text)
 }
 
 /* With NULs, which a string cannot have. */
-static void members(const char *group, const char *text, size_t length)
+static void write_members(const char *group, const char *text, size_t length)
 {
 	char path[256];
 	FILE *file;
@@ -80,13 +80,13 @@ static void make_group(const char *name, const char *id, const char *state, cons
 	group_file(name, "members", "");
 }
 
-static void a_group_is_what_its_files_say(void **state)
+static void a_group_is_read_from_its_files(void **state)
 {
 	struct tcmu_port_group *groups;
 
 	(void) state;
 	make_group("ao", "16\n", "2\n", "Implicit and Explicit\n");
-	assert_int_equal(tcmu_configfs_port_groups(&disk, &groups), 1);
+	assert_int_equal(tcmu_port_groups_read(&disk, &groups), 1);
 	assert_string_equal(groups[0].name, "ao");
 	assert_int_equal(groups[0].id, 16);
 	assert_int_equal(groups[0].state, 2);
@@ -114,7 +114,7 @@ static void access_types_have_names(void **state)
 	(void) state;
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
 		make_group("ao", "16\n", "0\n", types[i].text);
-		assert_int_equal(tcmu_configfs_port_groups(&disk, &groups), 1);
+		assert_int_equal(tcmu_port_groups_read(&disk, &groups), 1);
 		assert_int_equal(groups[0].access, types[i].access);
 		tcmu_port_groups_free(groups, 1);
 	}
@@ -129,7 +129,7 @@ static void groups_come_in_the_order_of_their_numbers(void **state)
 	make_group("b", "0\n", "0\n", "None\n");
 	make_group("c", "300\n", "0\n", "None\n");
 	make_group("unfinished", "", "0\n", "None\n");
-	assert_int_equal(tcmu_configfs_port_groups(&disk, &groups), 3);
+	assert_int_equal(tcmu_port_groups_read(&disk, &groups), 3);
 	assert_int_equal(groups[0].id, 0);
 	assert_int_equal(groups[1].id, 300);
 	assert_int_equal(groups[2].id, 65535);
@@ -148,11 +148,11 @@ static void members_are_ports(void **state)
 
 	(void) state;
 	make_group("ao", "1\n", "0\n", "None\n");
-	members("ao", text, sizeof(text));
+	write_members("ao", text, sizeof(text));
 	fake_root_write(&root, TARGET ISCSI "enable", "0\n");
 	fake_root_write(&root, TARGET ISCSI "lun/lun_0/statistics/scsi_port/indx", "513\n");
 	fake_root_write(&root, TARGET LOOP "lun/lun_17/statistics/scsi_port/indx", "7\n");
-	assert_int_equal(tcmu_configfs_port_groups(&disk, &groups), 1);
+	assert_int_equal(tcmu_port_groups_read(&disk, &groups), 1);
 	assert_int_equal(groups[0].port_cnt, 2);
 	assert_string_equal(groups[0].ports[0].fabric, "iscsi");
 	assert_string_equal(groups[0].ports[0].target, "iqn.2003-01.org.example:disk");
@@ -167,7 +167,7 @@ static void members_are_ports(void **state)
 	tcmu_port_groups_free(groups, 1);
 
 	fake_root_write(&root, TARGET ISCSI "enable", "1\n");
-	assert_int_equal(tcmu_configfs_port_groups(&disk, &groups), 1);
+	assert_int_equal(tcmu_port_groups_read(&disk, &groups), 1);
 	assert_true(groups[0].ports[0].enabled);
 	tcmu_port_groups_free(groups, 1);
 }
@@ -180,8 +180,8 @@ static void a_page_of_members_fits(void **state)
 	(void) state;
 	make_group("ao", "1\n", "0\n", "None\n");
 	memset(text, '\n', sizeof(text));
-	members("ao", text, sizeof(text));
-	assert_int_equal(tcmu_configfs_port_groups(&disk, &groups), 1);
+	write_members("ao", text, sizeof(text));
+	assert_int_equal(tcmu_port_groups_read(&disk, &groups), 1);
 	assert_int_equal(groups[0].port_cnt, 0);
 	tcmu_port_groups_free(groups, 1);
 }
@@ -192,25 +192,25 @@ static void a_device_that_is_gone_has_no_groups(void **state)
 	uint16_t id;
 
 	(void) state;
-	assert_int_equal(tcmu_configfs_port_groups(&disk, &groups), -ENOENT);
-	assert_int_equal(tcmu_configfs_lu_group(&disk, &id), -ENOENT);
-	assert_int_equal(tcmu_configfs_set_port_group(&disk, "ao", 0, true), -ENOENT);
-	fake_root_folder(&root, DEVICE "alua");
-	assert_int_equal(tcmu_configfs_port_groups(&disk, &groups), 0);
+	assert_int_equal(tcmu_port_groups_read(&disk, &groups), -ENOENT);
+	assert_int_equal(tcmu_port_groups_lu_group(&disk, &id), -ENOENT);
+	assert_int_equal(tcmu_port_groups_set_state(&disk, "ao", 0, true), -ENOENT);
+	fake_root_directory(&root, DEVICE "alua");
+	assert_int_equal(tcmu_port_groups_read(&disk, &groups), 0);
 	tcmu_port_groups_free(groups, 0);
 }
 
-static void a_state_is_set_and_who_wanted_it_is_told(void **state)
+static void a_state_is_set_with_its_cause(void **state)
 {
 	(void) state;
 	make_group("ao", "1\n", "0\n", "Implicit\n");
-	assert_int_equal(tcmu_configfs_set_port_group(&disk, "ao", 2, false), 0);
+	assert_int_equal(tcmu_port_groups_set_state(&disk, "ao", 2, false), 0);
 	assert_string_equal(fake_root_read(&root, DEVICE "alua/ao/alua_access_state"), "2");
 	assert_string_equal(
 		fake_root_read(&root, DEVICE "alua/ao/alua_access_status"),
 		"Altered by Explicit STPG\n");
 	group_file("ao", "alua_access_status", "Altered by Implicit ALUA\n");
-	assert_int_equal(tcmu_configfs_set_port_group(&disk, "ao", 3, true), 0);
+	assert_int_equal(tcmu_port_groups_set_state(&disk, "ao", 3, true), 0);
 	assert_string_equal(fake_root_read(&root, DEVICE "alua/ao/alua_access_state"), "3");
 	assert_string_equal(fake_root_read(&root, DEVICE "alua/ao/alua_access_status"), "1");
 }
@@ -221,29 +221,36 @@ static void the_logical_unit_group_has_a_number(void **state)
 
 	(void) state;
 	fake_root_write(&root, DEVICE "alua_lu_gp", "LU Group Alias: other\nLU Group ID: 513\n");
-	assert_int_equal(tcmu_configfs_lu_group(&disk, &id), 0);
+	assert_int_equal(tcmu_port_groups_lu_group(&disk, &id), 0);
 	assert_int_equal(id, 513);
 	fake_root_write(&root, DEVICE "alua_lu_gp", "\n");
-	assert_int_equal(tcmu_configfs_lu_group(&disk, &id), -ENOENT);
+	assert_int_equal(tcmu_port_groups_lu_group(&disk, &id), -ENOENT);
 	fake_root_write(&root, DEVICE "alua_lu_gp", "LU Group ID: 70000\n");
-	assert_int_equal(tcmu_configfs_lu_group(&disk, &id), -EBADMSG);
+	assert_int_equal(tcmu_port_groups_lu_group(&disk, &id), -EBADMSG);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_group_is_what_its_files_say, setup, teardown),
-		cmocka_unit_test_setup_teardown(access_types_have_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			groups_come_in_the_order_of_their_numbers, setup, teardown),
-		cmocka_unit_test_setup_teardown(members_are_ports, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_page_of_members_fits, setup, teardown),
+			a_group_is_read_from_its_files, port_groups_setup, port_groups_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_device_that_is_gone_has_no_groups, setup, teardown),
+			access_types_have_names, port_groups_setup, port_groups_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_state_is_set_and_who_wanted_it_is_told, setup, teardown),
+			groups_come_in_the_order_of_their_numbers, port_groups_setup,
+			port_groups_teardown),
 		cmocka_unit_test_setup_teardown(
-			the_logical_unit_group_has_a_number, setup, teardown),
+			members_are_ports, port_groups_setup, port_groups_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_page_of_members_fits, port_groups_setup, port_groups_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_device_that_is_gone_has_no_groups, port_groups_setup,
+			port_groups_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_state_is_set_with_its_cause, port_groups_setup, port_groups_teardown),
+		cmocka_unit_test_setup_teardown(
+			the_logical_unit_group_has_a_number, port_groups_setup,
+			port_groups_teardown),
 	};
 
 	return cmocka_run_group_tests_name("port-groups", tests, NULL, NULL);

@@ -11,7 +11,7 @@
 
 #include "kernel-abi.h"
 
-static struct tcmu_mailbox *mailbox(struct fixture *f)
+static struct tcmu_mailbox *ring_mailbox(struct fixture *f)
 {
 	return fake_ring_base(f->fake);
 }
@@ -34,7 +34,7 @@ static void set_iovec(struct fixture *f, uint32_t index, uint64_t base, uint64_t
 	       sizeof(iov));
 }
 
-static int attach(struct fixture *f)
+static int attach_ring(struct fixture *f)
 {
 	struct tcmu_ring ring;
 
@@ -56,10 +56,10 @@ static void another_mailbox_version_is_refused(void **state)
 {
 	struct fixture *f = *state;
 
-	mailbox(f)->version = 1;
-	assert_int_equal(attach(f), -EPROTONOSUPPORT);
-	mailbox(f)->version = 3;
-	assert_int_equal(attach(f), -EPROTONOSUPPORT);
+	ring_mailbox(f)->version = 1;
+	assert_int_equal(attach_ring(f), -EPROTONOSUPPORT);
+	ring_mailbox(f)->version = 3;
+	assert_int_equal(attach_ring(f), -EPROTONOSUPPORT);
 }
 
 static void a_mapping_must_hold_the_mailbox(void **state)
@@ -97,13 +97,13 @@ static void a_command_ring_must_fit_the_mapping(void **state)
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < sizeof(rings) / sizeof(rings[0]); i++) {
-		mailbox(f)->cmdr_off = rings[i].offset;
-		mailbox(f)->cmdr_size = rings[i].size;
-		assert_int_equal(attach(f), -EBADMSG);
+		ring_mailbox(f)->cmdr_off = rings[i].offset;
+		ring_mailbox(f)->cmdr_size = rings[i].size;
+		assert_int_equal(attach_ring(f), -EBADMSG);
 	}
-	mailbox(f)->cmdr_off = 128;
-	mailbox(f)->cmdr_size = 112;
-	assert_int_equal(attach(f), 0);
+	ring_mailbox(f)->cmdr_off = 128;
+	ring_mailbox(f)->cmdr_size = 112;
+	assert_int_equal(attach_ring(f), 0);
 }
 
 static void positions_in_the_mailbox_must_be_in_the_ring(void **state)
@@ -112,14 +112,14 @@ static void positions_in_the_mailbox_must_be_in_the_ring(void **state)
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		mailbox(f)->cmd_head = bad[i];
-		assert_int_equal(attach(f), -EBADMSG);
+		ring_mailbox(f)->cmd_head = bad[i];
+		assert_int_equal(attach_ring(f), -EBADMSG);
 		assert_true(tcmu_ring_pending(&f->ring));
 		assert_refused(f);
-		mailbox(f)->cmd_head = 0;
-		mailbox(f)->cmd_tail = bad[i];
-		assert_int_equal(attach(f), -EBADMSG);
-		mailbox(f)->cmd_tail = 0;
+		ring_mailbox(f)->cmd_head = 0;
+		ring_mailbox(f)->cmd_tail = bad[i];
+		assert_int_equal(attach_ring(f), -EBADMSG);
+		ring_mailbox(f)->cmd_tail = 0;
 	}
 }
 
@@ -129,9 +129,9 @@ static void a_head_between_two_entries_is_refused_at_once(void **state)
 
 	fixture_push_read(f, 512);
 	fixture_push_read(f, 512);
-	mailbox(f)->cmd_head = 128 + 4; /* the first entry would be a good one */
+	ring_mailbox(f)->cmd_head = 128 + 4; /* the first entry would be a good one */
 	assert_refused(f);
-	mailbox(f)->cmd_head = 65408 + 128; /* as far as 128, counted round the ring */
+	ring_mailbox(f)->cmd_head = 65408 + 128; /* as far as 128, counted round the ring */
 	assert_refused(f);
 }
 
@@ -143,9 +143,9 @@ static void a_head_that_goes_back_is_refused(void **state)
 	fixture_push_read(f, 512);
 	fixture_fetch(f);
 	fixture_fetch(f);
-	mailbox(f)->cmd_head = 128;
+	ring_mailbox(f)->cmd_head = 128;
 	assert_refused(f);
-	mailbox(f)->cmd_head = 0;
+	ring_mailbox(f)->cmd_head = 0;
 	assert_refused(f);
 }
 
@@ -168,7 +168,7 @@ static void a_head_that_overtakes_the_tail_is_refused(void **state)
 		fixture_fetch(f);
 	}
 	assert_int_equal(f->ring.next, 128);
-	mailbox(f)->cmd_head = 3 * 128;
+	ring_mailbox(f)->cmd_head = 3 * 128;
 	assert_refused(f);
 }
 

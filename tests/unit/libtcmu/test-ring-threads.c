@@ -30,7 +30,7 @@ struct stress {
 	bool stop;      /* atomic: the consumer gave up */
 };
 
-/* What our side makes of a command's first word. */
+/* The answer of our side to a command's first word. */
 static uint32_t answer_to(uint32_t question)
 {
 	return question * 2654435761u + 1;

@@ -218,7 +218,7 @@ static void sense_goes_with_check_condition_only(void **state)
 	}
 }
 
-static void the_length_of_a_short_read_is_told(void **state)
+static void the_length_of_a_short_read_is_reported(void **state)
 {
 	struct fixture *f = *state;
 	uint16_t id = fixture_push_read(f, 4096);
@@ -235,7 +235,7 @@ static void the_length_of_a_short_read_is_told(void **state)
 	assert_int_equal(f->seen[0].read_len, 36);
 }
 
-static void a_kernel_without_read_len_is_not_told(void **state)
+static void a_kernel_without_read_len_gets_none(void **state)
 {
 	struct fixture *f = *state;
 	uint16_t id;
@@ -354,7 +354,7 @@ static void an_unknown_opcode_is_marked_and_passed(void **state)
 	assert_int_equal(fake_ring_outstanding(f->fake), 0);
 }
 
-static void a_ring_whose_size_is_no_power_of_two_goes_round(void **state)
+static void a_ring_with_any_size_wraps(void **state)
 {
 	struct fixture *f = *state;
 	uint32_t wraps = 0, before = 0;
@@ -395,7 +395,7 @@ static void a_full_ring_is_fetched_to_the_last_entry(void **state)
 	assert_int_equal(pushed, 20 * 7);
 }
 
-static void the_next_daemon_goes_on_at_the_tail(void **state)
+static void the_next_daemon_continues_at_the_tail(void **state)
 {
 	struct fixture *f = *state;
 	uint16_t first = fixture_push_read(f, 512);
@@ -428,7 +428,7 @@ static void a_ring_that_was_reset_is_noticed_and_left_alone(void **state)
 	fixture_fetch(f);
 	fake_ring_reset(f->fake);
 
-	/* What is at next was answered by the kernel: it must not be fetched, nor the tail be
+	/* The kernel has answered the command at next: it must not be fetched, nor the tail be
 	 * moved. */
 	assert_int_equal(fixture_next(f), -ESTALE);
 	fixture_complete(f, ids[1]);
@@ -491,17 +491,17 @@ int main(void)
 		RING_TEST(a_completion_is_seen_only_when_published),
 		RING_TEST(completions_go_back_in_any_order),
 		RING_TEST(sense_goes_with_check_condition_only),
-		RING_TEST(the_length_of_a_short_read_is_told),
-		RING_TEST(a_kernel_without_read_len_is_not_told),
+		RING_TEST(the_length_of_a_short_read_is_reported),
+		RING_TEST(a_kernel_without_read_len_gets_none),
 		RING_TEST(nothing_outstanding_means_nothing_to_complete),
 		RING_TEST(padding_is_skipped_by_both_sides),
 		RING_TEST(a_ring_of_padding_alone_is_left_idle),
 		RING_TEST(task_management_names_its_commands),
 		RING_TEST(a_command_has_no_task_management_ids),
 		RING_TEST(an_unknown_opcode_is_marked_and_passed),
-		RING_TEST(a_ring_whose_size_is_no_power_of_two_goes_round),
+		RING_TEST(a_ring_with_any_size_wraps),
 		RING_TEST(a_full_ring_is_fetched_to_the_last_entry),
-		RING_TEST(the_next_daemon_goes_on_at_the_tail),
+		RING_TEST(the_next_daemon_continues_at_the_tail),
 		RING_TEST(a_ring_that_was_reset_is_noticed_and_left_alone),
 		RING_TEST(a_reset_is_noticed_when_the_head_has_come_back),
 		RING_TEST(the_kernel_breaks_the_ring_at_a_double_completion),

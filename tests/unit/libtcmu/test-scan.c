@@ -21,14 +21,14 @@
 
 static struct fake_root root;
 
-static int setup(void **state)
+static int scan_setup(void **state)
 {
 	(void) state;
 	fake_root_make(&root);
 	return 0;
 }
 
-static int teardown(void **state)
+static int scan_teardown(void **state)
 {
 	(void) state;
 	fake_root_remove(&root);
@@ -150,7 +150,7 @@ static void devices_are_found_by_rising_minor(void **state)
 	fake_root_write(&root, "/sys/class/uio/uio0/name", "uio_pci_generic\n");
 	fake_root_write(&root, "/sys/class/uio/uio1x/name", "tcm-user/1/not/a/minor\n");
 	fake_root_write(&root, "/sys/class/uio/other1/name", "tcm-user/1/not/a/uio\n");
-	fake_root_folder(&root, "/sys/class/uio/uio5"); /* just going away */
+	fake_root_directory(&root, "/sys/class/uio/uio5"); /* just going away */
 	assert_int_equal(tcmu_scan(&entries), 2);
 	assert_int_equal(entries[0].minor, 2);
 	assert_string_equal(entries[0].name.subtype, "rbd");
@@ -165,17 +165,17 @@ static void an_error_while_scanning_is_not_an_empty_list(void **state)
 	struct tcmu_scan_entry *entries;
 
 	(void) state;
-	fake_root_write(&root, "/sys/class/uio", "not a folder");
+	fake_root_write(&root, "/sys/class/uio", "not a directory");
 	assert_int_equal(tcmu_scan(&entries), -ENOTDIR);
 	assert_null(entries);
 	fake_root_drop(&root, "/sys/class/uio");
 	fake_root_write(&root, "/sys/class/uio/uio1/name", "tcm-user/1/a/file/a\n");
-	fake_root_folder(&root, "/sys/class/uio/uio2/name"); /* reads as EISDIR */
+	fake_root_directory(&root, "/sys/class/uio/uio2/name"); /* reads as EISDIR */
 	assert_int_equal(tcmu_scan(&entries), -EISDIR);
 	assert_null(entries);
 }
 
-static void a_minor_is_looked_up(void **state)
+static void a_minor_is_found(void **state)
 {
 	struct tcmu_scan_entry entry;
 	char text[2048];
@@ -232,7 +232,7 @@ static void an_adapter_of_tcm_loop_is_seen(void **state)
 {
 	(void) state;
 	assert_false(tcmu_scan_loopback());
-	fake_root_folder(&root, "/sys/bus/tcm_loop_bus/devices"); /* its module is there */
+	fake_root_directory(&root, "/sys/bus/tcm_loop_bus/devices"); /* its module is there */
 	assert_false(tcmu_scan_loopback());
 	fake_root_link(
 		&root, "/sys/bus/tcm_loop_bus/devices/tcm_loop_adapter_0",
@@ -240,7 +240,7 @@ static void an_adapter_of_tcm_loop_is_seen(void **state)
 	assert_true(tcmu_scan_loopback());
 }
 
-#define SCAN_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define SCAN_TEST(name) cmocka_unit_test_setup_teardown(name, scan_setup, scan_teardown)
 
 int main(void)
 {
@@ -252,7 +252,7 @@ int main(void)
 		SCAN_TEST(no_uio_class_means_no_devices),
 		SCAN_TEST(devices_are_found_by_rising_minor),
 		SCAN_TEST(an_error_while_scanning_is_not_an_empty_list),
-		SCAN_TEST(a_minor_is_looked_up),
+		SCAN_TEST(a_minor_is_found),
 		SCAN_TEST(the_size_of_a_map_is_read),
 		SCAN_TEST(an_adapter_of_tcm_loop_is_seen),
 		SCAN_TEST(a_root_may_end_in_slashes_but_not_be_endless),

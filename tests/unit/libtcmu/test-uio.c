@@ -72,7 +72,7 @@ struct fixture {
 	uint8_t *data; /* the data area in the uio's mapping */
 };
 
-static int setup(void **state)
+static int uio_setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
@@ -83,7 +83,7 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
+static int uio_teardown(void **state)
 {
 	struct fixture *f = *state;
 
@@ -110,7 +110,7 @@ static int setup_mapped(void **state)
 	struct fixture *f;
 	char size[32];
 
-	setup(state);
+	uio_setup(state);
 	f = *state;
 	f->fake = fake_ring_new(&(struct fake_ring_options){.block_count = 64});
 	assert_non_null(f->fake);
@@ -143,13 +143,13 @@ static void describe_mapping(const void *address, char *text, size_t size)
 	fclose(file);
 }
 
-static void assert_mapped_as(const void *address, const char *what)
+static void assert_mapped_as(const void *address, const char *expected)
 {
 	char text[1024];
 
 	describe_mapping(address, text, sizeof(text));
-	if (!strstr(text, what))
-		fail_msg("no '%s' in the mapping: %s", what, text);
+	if (!strstr(text, expected))
+		fail_msg("no '%s' in the mapping: %s", expected, text);
 }
 
 static void assert_ring_not_mapped(const struct fixture *f)
@@ -194,18 +194,18 @@ static void a_node_without_its_device_is_gone(void **state)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	/* To open a socket's name is ENXIO, as of a device node that nothing is behind. */
-	fake_root_folder(&f->root, "/dev");
+	fake_root_directory(&f->root, "/dev");
 	strcpy(address.sun_path, fake_root_path(&f->root, "/dev/uio0"));
 	assert_int_equal(bind(fd, (const struct sockaddr *) &address, sizeof(address)), 0);
 	assert_int_equal(tcmu_uio_open(&f->uio, 0), -ENODEV);
 	close(fd);
 }
 
-static void another_reason_not_to_open_is_told(void **state)
+static void another_error_of_open_is_reported(void **state)
 {
 	struct fixture *f = *state;
 
-	fake_root_folder(&f->root, "/dev/uio0");
+	fake_root_directory(&f->root, "/dev/uio0");
 	assert_int_equal(tcmu_uio_open(&f->uio, 0), -EISDIR);
 	assert_int_equal(f->uio.fd, -1);
 }
@@ -267,7 +267,7 @@ static void a_device_without_its_map_is_gone(void **state)
 	close(fds[1]);
 }
 
-static void the_doorbell_tells_alive_from_gone(void **state)
+static void the_doorbell_detects_a_device_that_is_gone(void **state)
 {
 	struct fixture *f = *state;
 	uint32_t value;
@@ -292,7 +292,7 @@ static void the_doorbell_tells_alive_from_gone(void **state)
 	assert_int_equal(tcmu_uio_doorbell(&f->uio), -EBADF);
 }
 
-static void reading_the_count_tells_alive_from_gone(void **state)
+static void reading_the_count_detects_a_device_that_is_gone(void **state)
 {
 	struct fixture *f = *state;
 	uint32_t value = 1;
@@ -372,7 +372,7 @@ static void a_private_replacement_keeps_what_is_in_flight(void **state)
 		if (f->data[i] != (kept ? 0x77 : 0))
 			fail_msg("byte %zu is %02x", i, f->data[i]);
 	}
-	assert_int_equal(read_into(f->data + 100), 1); /* lands, and nobody sees it */
+	assert_int_equal(read_into(f->data + 100), 1); /* succeeds without any effect */
 	assert_int_equal(f->data[100], 0);
 	assert_int_equal(kernel_s[100], 0x77);
 }
@@ -387,7 +387,7 @@ static void a_private_replacement_may_keep_nothing(void **state)
 	assert_ring_not_mapped(f);
 }
 
-static void what_lies_outside_of_the_mapping_is_not_kept(void **state)
+static void ranges_outside_the_mapping_are_not_kept(void **state)
 {
 	struct fixture *f = *state;
 	uint8_t *base = f->uio.base;
@@ -462,7 +462,7 @@ static void a_failed_replacement_changes_nothing(void **state)
 	assert_int_equal(f->data[0], 0x33);
 }
 
-static void what_is_not_mapped_can_not_be_replaced(void **state)
+static void an_unmapped_device_can_not_be_replaced(void **state)
 {
 	struct fixture *f = *state;
 
@@ -519,7 +519,7 @@ struct toucher {
 };
 
 /* A backend that works on its buffer in user space all the time. */
-static void *touch(void *userdata)
+static void *touch_page(void *userdata)
 {
 	struct toucher *toucher = userdata;
 
@@ -544,7 +544,7 @@ static void a_private_replacement_is_never_missing(void **state)
 	struct toucher toucher = {.address = f->data, .go_on = 1};
 	pthread_t thread;
 
-	assert_int_equal(pthread_create(&thread, NULL, touch, &toucher), 0);
+	assert_int_equal(pthread_create(&thread, NULL, touch_page, &toucher), 0);
 	for (int i = 0; i < 200; i++) {
 		wait_for_touches(&toucher);
 		assert_int_equal(tcmu_uio_replace_private(&f->uio, NULL, 0), 0);
@@ -554,31 +554,31 @@ static void a_private_replacement_is_never_missing(void **state)
 	assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
-#define UIO_TEST(name)    cmocka_unit_test_setup_teardown(name, setup, teardown)
-#define MAPPED_TEST(name) cmocka_unit_test_setup_teardown(name, setup_mapped, teardown)
+#define UIO_TEST(name)    cmocka_unit_test_setup_teardown(name, uio_setup, uio_teardown)
+#define MAPPED_TEST(name) cmocka_unit_test_setup_teardown(name, setup_mapped, uio_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		UIO_TEST(a_device_without_its_node_is_gone),
 		UIO_TEST(a_node_without_its_device_is_gone),
-		UIO_TEST(another_reason_not_to_open_is_told),
+		UIO_TEST(another_error_of_open_is_reported),
 		MAPPED_TEST(the_descriptor_does_not_block_and_is_not_inherited),
 		MAPPED_TEST(the_mapping_is_shared_and_not_inherited),
 		MAPPED_TEST(a_mapped_ring_works),
 		UIO_TEST(a_device_without_its_map_is_gone),
-		UIO_TEST(the_doorbell_tells_alive_from_gone),
-		UIO_TEST(reading_the_count_tells_alive_from_gone),
+		UIO_TEST(the_doorbell_detects_a_device_that_is_gone),
+		UIO_TEST(reading_the_count_detects_a_device_that_is_gone),
 		cmocka_unit_test(events_of_both_kernels_tell_alive_from_gone),
 		MAPPED_TEST(behind_an_inaccessible_replacement_a_late_read_ends_in_efault),
 		MAPPED_TEST(a_private_replacement_keeps_what_is_in_flight),
 		MAPPED_TEST(a_private_replacement_may_keep_nothing),
-		MAPPED_TEST(what_lies_outside_of_the_mapping_is_not_kept),
+		MAPPED_TEST(ranges_outside_the_mapping_are_not_kept),
 		MAPPED_TEST(pages_that_the_kernel_took_back_are_not_fatal),
 		MAPPED_TEST(without_memory_nothing_changes),
 		MAPPED_TEST(a_mapping_that_children_would_inherit_is_not_kept),
 		MAPPED_TEST(a_failed_replacement_changes_nothing),
-		UIO_TEST(what_is_not_mapped_can_not_be_replaced),
+		UIO_TEST(an_unmapped_device_can_not_be_replaced),
 		MAPPED_TEST(a_sandbox_does_not_keep_the_ring),
 		MAPPED_TEST(a_private_replacement_is_never_missing),
 	};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a CDB is about, for counters and for people.
+ * Classes and names of commands, for counters and logs.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -17,10 +17,10 @@
 
 #include "fuzz-cdb.h"
 
-static void give(int folder, const char *name)
+static void give_seed(int directory, const char *name)
 {
 	static uint8_t input[65536];
-	int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
+	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
 	ssize_t length;
 
 	assert_true(fd >= 0);
@@ -35,14 +35,14 @@ static void every_operation_of_the_table_is_carried_out(void **state)
 	const struct scsi_operation *operation;
 	unsigned missed = 0;
 	struct dirent *entry;
-	DIR *folder = opendir(SEEDS);
+	DIR *directory = opendir(SEEDS);
 
 	(void) state;
-	assert_non_null(folder);
-	while ((entry = readdir(folder)))
+	assert_non_null(directory);
+	while ((entry = readdir(directory)))
 		if (entry->d_name[0] != '.')
-			give(dirfd(folder), entry->d_name);
-	closedir(folder);
+			give_seed(dirfd(directory), entry->d_name);
+	closedir(directory);
 	for (unsigned i = 0; (operation = scsi_operation_at(i)); i++) {
 		if (fuzz_cdb_carried_out(i) != operation->by_target_core)
 			continue;

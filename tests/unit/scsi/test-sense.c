@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How sense is encoded (SPC-4 4.5.2, 4.5.3), and what an errno of the backend is told as. */
+/* The encoding of sense (SPC-4 4.5.2, 4.5.3), and the sense for each errno of the backend. */
 #include "scsi-fixture.h"
 
 #include <errno.h>
 
-static void check(
+static void check_sense(
 	const struct scsi_sense *sense, bool descriptor, const uint8_t *wanted, size_t length)
 {
 	struct scsi_lu lu = {.descriptor_sense = descriptor};
@@ -16,8 +16,8 @@ static void check(
 	assert_memory_equal(buffer + length, rest, sizeof(buffer) - length);
 }
 
-#define check_fixed(sense, ...)       check(&(sense), false, LIST(__VA_ARGS__))
-#define check_descriptors(sense, ...) check(&(sense), true, LIST(__VA_ARGS__))
+#define check_fixed(sense, ...)       check_sense(&(sense), false, LIST(__VA_ARGS__))
+#define check_descriptors(sense, ...) check_sense(&(sense), true, LIST(__VA_ARGS__))
 
 static void plain_sense_has_no_additions(void **state)
 {
@@ -28,7 +28,7 @@ static void plain_sense_has_no_additions(void **state)
 	check_descriptors(sense, 0x72, 0x06, 0x2a, 0x09, 0, 0, 0, 0);
 }
 
-static void information_is_told_when_it_fits(void **state)
+static void information_is_reported_if_it_fits(void **state)
 {
 	struct scsi_sense sense = {
 		.key = 0x03, .asc = 0x11, .info_valid = true, .info = 0xffffffff};
@@ -71,7 +71,7 @@ static void field_pointers_name_the_byte_and_the_bit(void **state)
 	check_fixed(sense, 0x70, 0, 0x05, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x26, 0, 0, 0x80, 0x01, 0x02);
 }
 
-static void progress_is_told(void **state)
+static void progress_is_reported(void **state)
 {
 	struct scsi_sense sense = {
 		.key = 0x02, .asc = 0x04, .ascq = 0x1b, .progress_valid = true, .progress = 0x8001};
@@ -167,9 +167,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plain_sense_has_no_additions),
-		cmocka_unit_test(information_is_told_when_it_fits),
+		cmocka_unit_test(information_is_reported_if_it_fits),
 		cmocka_unit_test(field_pointers_name_the_byte_and_the_bit),
-		cmocka_unit_test(progress_is_told),
+		cmocka_unit_test(progress_is_reported),
 		cmocka_unit_test(information_and_pointer_go_together),
 		cmocka_unit_test(errors_of_the_backend_become_sense),
 	};

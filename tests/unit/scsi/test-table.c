@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What follows from the table of operations alone: every reserved bit is refused with a pointer to
- * it, everything that is not in the table is refused, and REPORT SUPPORTED OPERATION CODES tells
- * just what is in it.
+ * Properties that follow from the table of operations alone: every reserved bit is refused with a
+ * pointer to it, every operation outside the table is refused, and REPORT SUPPORTED OPERATION
+ * CODES reports exactly the table.
  */
 #include "scsi-fixture.h"
 
 #include <stdio.h>
 
-static void make_cdb(const struct scsi_operation *operation, uint8_t *cdb)
+static void table_make_cdb(const struct scsi_operation *operation, uint8_t *cdb)
 {
 	memset(cdb, 0, 16);
 	cdb[0] = operation->opcode;
@@ -22,7 +22,7 @@ static void the_table_is_sorted_and_well_formed(void **state)
 	(void) state;
 	for (unsigned i = 0; (operation = scsi_operation_at(i)); i++) {
 		assert_non_null(operation->name);
-		assert_int_equal(operation->cdb_length, rig_cdb_length(operation->opcode));
+		assert_int_equal(operation->cdb_length, scsi_fixture_cdb_length(operation->opcode));
 		assert_int_equal(operation->usage[0], operation->opcode);
 		if (operation->has_action)
 			assert_int_equal(operation->usage[1] & 0x1f, operation->action);
@@ -42,7 +42,7 @@ static void the_table_is_sorted_and_well_formed(void **state)
 	assert_non_null(before);
 }
 
-/* The bits that may be set, as the standards and what is not supported give them. */
+/* The bits that may be set, by the standards and the supported features. */
 static const char *const usage[] = {
 	"000000000000",
 	"03010000ff00",
@@ -138,21 +138,21 @@ static void the_usage_masks_are_as_they_have_to_be(void **state)
 	assert_int_equal(i, sizeof(usage) / sizeof(usage[0]));
 }
 
-/* Every bit of the CDB is flipped in turn. */
-static void sweep(struct rig *rig, const struct scsi_operation *operation)
+/* Flips each bit of the CDB, one after the other. */
+static void sweep_operation(struct scsi_fixture *fixture, const struct scsi_operation *operation)
 {
 	for (unsigned byte = 1; byte < operation->cdb_length; byte++) {
 		for (int bit = 0; bit < 8; bit++) {
 			uint8_t cdb[16];
 
-			make_cdb(operation, cdb);
+			table_make_cdb(operation, cdb);
 			if (operation->has_action && byte == 1 && bit < 5)
 				continue; /* another service action */
 			if (operation->usage[byte] & (1u << bit))
 				continue;
 			cdb[byte] |= (uint8_t) (1u << bit);
-			assert_int_equal(rig_run(rig, cdb, 0), SCSI_ANSWERED);
-			expect_bad_cdb(rig, byte, bit);
+			assert_int_equal(scsi_fixture_run(fixture, cdb, 0), SCSI_ANSWERED);
+			expect_bad_cdb(fixture, byte, bit);
 		}
 	}
 }
@@ -160,23 +160,23 @@ static void sweep(struct rig *rig, const struct scsi_operation *operation)
 static void every_bit_outside_of_the_usage_mask_is_refused(void **state)
 {
 	const struct scsi_operation *operation;
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
+	scsi_fixture_init(&fixture);
 	for (unsigned i = 0; (operation = scsi_operation_at(i)); i++)
 		if (!operation->by_target_core)
-			sweep(&rig, operation);
+			sweep_operation(&fixture, operation);
 }
 
 static void of_several_bad_bits_the_first_is_pointed_to(void **state)
 {
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
-	rig_run(&rig, CDB(0x00, 0, 0x31, 0xff), 0);
-	expect_bad_cdb(&rig, 2, 5);
+	scsi_fixture_init(&fixture);
+	scsi_fixture_run(&fixture, CDB(0x00, 0, 0x31, 0xff), 0);
+	expect_bad_cdb(&fixture, 2, 5);
 }
 
 /* Where the GROUP NUMBER is in CDBs of each length. */
@@ -189,11 +189,11 @@ static void group_numbers_are_let_pass(void **state)
 {
 	const struct scsi_operation *operation;
 	unsigned groups = 0;
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
-	rig.lu.max_write_same = 0;
+	scsi_fixture_init(&fixture);
+	fixture.lu.max_write_same = 0;
 	for (unsigned i = 0; (operation = scsi_operation_at(i)); i++) {
 		unsigned byte = group_byte(operation);
 		enum scsi_verdict verdict;
@@ -202,20 +202,20 @@ static void group_numbers_are_let_pass(void **state)
 		if (operation->cdb_length < 10 || operation->usage[byte] != 0x1f)
 			continue;
 		groups++;
-		make_cdb(operation, cdb);
-		verdict = rig_run(&rig, cdb, 512);
+		table_make_cdb(operation, cdb);
+		verdict = scsi_fixture_run(&fixture, cdb, 512);
 		for (uint8_t group = 1; group < 0x20; group++) {
-			uint8_t status = rig.result.status;
+			uint8_t status = fixture.result.status;
 
 			cdb[byte] = group;
-			assert_int_equal(rig_run(&rig, cdb, 512), verdict);
-			assert_int_equal(rig.result.status, status);
+			assert_int_equal(scsi_fixture_run(&fixture, cdb, 512), verdict);
+			assert_int_equal(fixture.result.status, status);
 		}
 	}
 	assert_int_equal(groups, 22);
 }
 
-static const struct scsi_operation *find(uint8_t opcode, uint8_t action)
+static const struct scsi_operation *find_operation(uint8_t opcode, uint8_t action)
 {
 	const struct scsi_operation *operation;
 
@@ -229,16 +229,16 @@ static const struct scsi_operation *find(uint8_t opcode, uint8_t action)
 static bool opcode_known(uint8_t opcode)
 {
 	for (unsigned action = 0; action < 32; action++)
-		if (find(opcode, (uint8_t) action))
+		if (find_operation(opcode, (uint8_t) action))
 			return true;
 	return false;
 }
 
-static void expect_bad_opcode(const struct rig *rig)
+static void expect_bad_opcode(const struct scsi_fixture *fixture)
 {
-	const struct scsi_sense *sense = &rig->result.sense;
+	const struct scsi_sense *sense = &fixture->result.sense;
 
-	assert_int_equal(rig->result.status, SCSI_CHECK_CONDITION);
+	assert_int_equal(fixture->result.status, SCSI_CHECK_CONDITION);
 	assert_int_equal(sense->key << 16 | sense->asc << 8 | sense->ascq, 0x052000);
 	assert_true(sense->field_valid && sense->field_in_cdb && !sense->bit_valid);
 	assert_int_equal(sense->field, 0);
@@ -246,92 +246,93 @@ static void expect_bad_opcode(const struct rig *rig)
 
 static void operation_codes_that_are_not_there_are_refused(void **state)
 {
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
+	scsi_fixture_init(&fixture);
 	for (unsigned opcode = 0; opcode < 256; opcode++) {
-		const struct scsi_operation *operation = find((uint8_t) opcode, 0);
+		const struct scsi_operation *operation = find_operation((uint8_t) opcode, 0);
 
 		if (opcode_known((uint8_t) opcode) && !(operation && operation->by_target_core))
 			continue;
 		assert_int_equal(
-			rig_run(&rig, CDB((uint8_t) opcode, 0xff, 0xff), 0), SCSI_ANSWERED);
-		expect_bad_opcode(&rig);
+			scsi_fixture_run(&fixture, CDB((uint8_t) opcode, 0xff, 0xff), 0),
+			SCSI_ANSWERED);
+		expect_bad_opcode(&fixture);
 	}
 }
 
 static void service_actions_that_are_not_there_are_refused(void **state)
 {
 	static const uint8_t opcodes[] = {0x48, 0x83, 0x84, 0x9e, 0xa3, 0xa4};
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
+	scsi_fixture_init(&fixture);
 	for (size_t i = 0; i < sizeof(opcodes); i++) {
 		for (unsigned action = 0; action < 32; action++) {
-			if (find(opcodes[i], (uint8_t) action))
+			if (find_operation(opcodes[i], (uint8_t) action))
 				continue;
-			rig_run(&rig, CDB(opcodes[i], (uint8_t) action), 0);
-			expect_bad_cdb(&rig, 1, 4);
+			scsi_fixture_run(&fixture, CDB(opcodes[i], (uint8_t) action), 0);
+			expect_bad_cdb(&fixture, 1, 4);
 		}
 	}
 }
 
-static void operations_depend_on_what_the_unit_can_do(void **state)
+static void operations_depend_on_the_features_of_the_unit(void **state)
 {
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
-	rig.lu.unmap = false;
-	rig.lu.max_compare_and_write = 0;
-	rig_run(&rig, CDB(0x42), 0);
-	expect_bad_opcode(&rig);
-	rig_run(&rig, CDB(0x89), 0);
-	expect_bad_opcode(&rig);
-	rig.lu.can_erase = rig.lu.has_clock = false;
-	rig.lu.max_atomic = 0;
-	rig_run(&rig, CDB(0x04), 0);
-	expect_bad_opcode(&rig);
-	rig_run(&rig, CDB(0x48, 0x02), 0);
-	expect_bad_opcode(&rig);
-	rig_run(&rig, CDB(0x9c), 0);
-	expect_bad_opcode(&rig);
-	rig_run(&rig, CDB(0xa3, 0x0f), 0);
-	expect_bad_cdb(&rig, 1, 4);
-	rig.lu.ports.groups[0].access = SCSI_ACCESS_IMPLICIT;
-	rig_run(&rig, CDB(0xa4, 0x0a), 0);
-	expect_bad_opcode(&rig);
-	rig.lu.has_port_groups = false;
-	rig_run(&rig, CDB(0xa3, 0x0a), 0);
-	expect_bad_cdb(&rig, 1, 4);
-	rig_run(&rig, CDB(0x41, 0x08, 0, 0, 0, 0, 0, 0, 1), 512);
-	expect_bad_cdb(&rig, 1, 3);
-	rig_run(&rig, CDB(0x93, 0x08, [13] = 1), 512);
-	expect_bad_cdb(&rig, 1, 3);
+	scsi_fixture_init(&fixture);
+	fixture.lu.unmap = false;
+	fixture.lu.max_compare_and_write = 0;
+	scsi_fixture_run(&fixture, CDB(0x42), 0);
+	expect_bad_opcode(&fixture);
+	scsi_fixture_run(&fixture, CDB(0x89), 0);
+	expect_bad_opcode(&fixture);
+	fixture.lu.can_format = fixture.lu.has_clock = false;
+	fixture.lu.max_atomic = 0;
+	scsi_fixture_run(&fixture, CDB(0x04), 0);
+	expect_bad_opcode(&fixture);
+	scsi_fixture_run(&fixture, CDB(0x48, 0x02), 0);
+	expect_bad_opcode(&fixture);
+	scsi_fixture_run(&fixture, CDB(0x9c), 0);
+	expect_bad_opcode(&fixture);
+	scsi_fixture_run(&fixture, CDB(0xa3, 0x0f), 0);
+	expect_bad_cdb(&fixture, 1, 4);
+	fixture.lu.ports.groups[0].access = SCSI_ACCESS_IMPLICIT;
+	scsi_fixture_run(&fixture, CDB(0xa4, 0x0a), 0);
+	expect_bad_opcode(&fixture);
+	fixture.lu.has_port_groups = false;
+	scsi_fixture_run(&fixture, CDB(0xa3, 0x0a), 0);
+	expect_bad_cdb(&fixture, 1, 4);
+	scsi_fixture_run(&fixture, CDB(0x41, 0x08, 0, 0, 0, 0, 0, 0, 1), 512);
+	expect_bad_cdb(&fixture, 1, 3);
+	scsi_fixture_run(&fixture, CDB(0x93, 0x08, [13] = 1), 512);
+	expect_bad_cdb(&fixture, 1, 3);
 }
 
 static void a_cdb_that_is_cut_off_is_refused(void **state)
 {
 	static const uint8_t read_10[10] = {0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0};
 	static const uint8_t capacity_16[16] = {0x9e, 0x10};
-	struct rig rig;
+	struct scsi_fixture fixture;
 	struct scsi_task task = {.cdb = read_10, .data_length = 512};
 
 	(void) state;
-	rig_init(&rig);
-	rig.result.data = rig.data;
-	assert_int_equal(scsi_dispatch(&rig.lu, &task, &rig.result), SCSI_ANSWERED);
-	expect_bad_opcode(&rig);
+	scsi_fixture_init(&fixture);
+	fixture.result.data = fixture.data;
+	assert_int_equal(scsi_dispatch(&fixture.lu, &task, &fixture.result), SCSI_ANSWERED);
+	expect_bad_opcode(&fixture);
 	for (task.cdb_length = 1; task.cdb_length < 10; task.cdb_length++) {
-		assert_int_equal(scsi_dispatch(&rig.lu, &task, &rig.result), SCSI_ANSWERED);
-		expect_bad_cdb(&rig, task.cdb_length, -1);
+		assert_int_equal(scsi_dispatch(&fixture.lu, &task, &fixture.result), SCSI_ANSWERED);
+		expect_bad_cdb(&fixture, task.cdb_length, -1);
 	}
-	assert_int_equal(scsi_dispatch(&rig.lu, &task, &rig.result), SCSI_PLANNED);
+	assert_int_equal(scsi_dispatch(&fixture.lu, &task, &fixture.result), SCSI_PLANNED);
 	task = (struct scsi_task){.cdb = capacity_16, .cdb_length = 1};
-	assert_int_equal(scsi_dispatch(&rig.lu, &task, &rig.result), SCSI_ANSWERED);
-	expect_bad_cdb(&rig, 1, 4);
+	assert_int_equal(scsi_dispatch(&fixture.lu, &task, &fixture.result), SCSI_ANSWERED);
+	expect_bad_cdb(&fixture, 1, 4);
 }
 
 static void operations_have_names(void **state)
@@ -342,7 +343,7 @@ static void operations_have_names(void **state)
 	for (unsigned i = 0; (operation = scsi_operation_at(i)); i++) {
 		uint8_t cdb[16];
 
-		make_cdb(operation, cdb);
+		table_make_cdb(operation, cdb);
 		cdb[1] |= 0xe0;
 		assert_ptr_equal(scsi_opcode_name(cdb), operation->name);
 	}
@@ -354,66 +355,66 @@ static void operations_have_names(void **state)
 
 /* ------- unit attentions ------- */
 
-static void a_unit_attention_is_told_first(void **state)
+static void a_unit_attention_is_reported_first(void **state)
 {
 	const struct scsi_operation *operation;
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
+	scsi_fixture_init(&fixture);
 	for (unsigned i = 0; (operation = scsi_operation_at(i)); i++) {
 		uint8_t cdb[16];
 		bool exempt = operation->opcode == 0x12 || operation->opcode == 0x03 ||
 			operation->opcode == 0xa0;
 
-		make_cdb(operation, cdb);
-		rig.lu.unit_attention = SCSI_UA_CAPACITY;
-		assert_int_equal(rig_run(&rig, cdb, 0), SCSI_ANSWERED);
+		table_make_cdb(operation, cdb);
+		fixture.lu.unit_attention = SCSI_UA_CAPACITY;
+		assert_int_equal(scsi_fixture_run(&fixture, cdb, 0), SCSI_ANSWERED);
 		if (exempt) {
 			assert_int_equal(
-				rig.lu.unit_attention,
+				fixture.lu.unit_attention,
 				operation->opcode == 0x03 ? 0 : SCSI_UA_CAPACITY);
 			continue;
 		}
-		expect_sense(&rig, 0x06, 0x2a, 0x09);
-		assert_int_equal(rig.lu.unit_attention, 0);
+		expect_sense(&fixture, 0x06, 0x2a, 0x09);
+		assert_int_equal(fixture.lu.unit_attention, 0);
 	}
-	rig.lu.unit_attention = SCSI_UA_CAPACITY;
-	rig_run(&rig, CDB(0xff), 0);
-	expect_sense(&rig, 0x06, 0x2a, 0x09);
+	fixture.lu.unit_attention = SCSI_UA_CAPACITY;
+	scsi_fixture_run(&fixture, CDB(0xff), 0);
+	expect_sense(&fixture, 0x06, 0x2a, 0x09);
 }
 
-static void unit_attentions_are_told_one_by_one(void **state)
+static void unit_attentions_are_reported_one_by_one(void **state)
 {
 	static const uint16_t codes[] = {0x2900, 0x2a01, 0x2a09, 0x3f03, 0x3807};
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
-	rig.lu.unit_attention = SCSI_UA_RESET | SCSI_UA_MODE_PARAMETERS | SCSI_UA_CAPACITY |
+	scsi_fixture_init(&fixture);
+	fixture.lu.unit_attention = SCSI_UA_RESET | SCSI_UA_MODE_PARAMETERS | SCSI_UA_CAPACITY |
 		SCSI_UA_INQUIRY_DATA | SCSI_UA_THIN_THRESHOLD;
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
-		rig_run(&rig, CDB(0x00), 0);
-		expect_sense(&rig, 0x06, codes[i] >> 8, codes[i] & 0xff);
+		scsi_fixture_run(&fixture, CDB(0x00), 0);
+		expect_sense(&fixture, 0x06, codes[i] >> 8, codes[i] & 0xff);
 	}
-	assert_int_equal(rig.lu.unit_attention, 0);
-	rig_run(&rig, CDB(0x00), 0);
-	expect_good(&rig);
+	assert_int_equal(fixture.lu.unit_attention, 0);
+	scsi_fixture_run(&fixture, CDB(0x00), 0);
+	expect_good(&fixture);
 
 	/* A bit that means nothing holds no command up. */
-	rig.lu.unit_attention = 1u << 31;
-	rig_run(&rig, CDB(0x00), 0);
-	expect_good(&rig);
+	fixture.lu.unit_attention = 1u << 31;
+	scsi_fixture_run(&fixture, CDB(0x00), 0);
+	expect_good(&fixture);
 }
 
 /* ------- REPORT SUPPORTED OPERATION CODES ------- */
 
-static uint32_t be32(const uint8_t *p)
+static uint32_t read_be32(const uint8_t *p)
 {
 	return (uint32_t) p[0] << 24 | (uint32_t) p[1] << 16 | (uint32_t) p[2] << 8 | p[3];
 }
 
-/* All commands, as they have to be told. */
+/* The expected report of all commands. */
 static size_t expected_list(const struct scsi_lu *lu, bool timeouts, uint8_t *p)
 {
 	const struct scsi_operation *operation;
@@ -446,54 +447,58 @@ static size_t expected_list(const struct scsi_lu *lu, bool timeouts, uint8_t *p)
 static void all_operations_are_reported(void **state)
 {
 	static uint8_t wanted[4096];
-	struct rig rig;
+	struct scsi_fixture fixture;
 	size_t length;
 
 	(void) state;
-	rig_init(&rig);
-	length = expected_list(&rig.lu, false, wanted);
-	rig_expect_data(&rig, CDB(0xa3, 0x0c), 6, 4, wanted, length);
-	length = expected_list(&rig.lu, true, wanted);
-	rig_expect_data(&rig, CDB(0xa3, 0x0c, 0x80), 6, 4, wanted, length);
+	scsi_fixture_init(&fixture);
+	length = expected_list(&fixture.lu, false, wanted);
+	scsi_fixture_expect_data(&fixture, CDB(0xa3, 0x0c), 6, 4, wanted, length);
+	length = expected_list(&fixture.lu, true, wanted);
+	scsi_fixture_expect_data(&fixture, CDB(0xa3, 0x0c, 0x80), 6, 4, wanted, length);
 }
 
-static bool reported(struct rig *rig, uint8_t opcode)
+static bool is_reported(struct scsi_fixture *fixture, uint8_t opcode)
 {
-	rig_run(rig, CDB(0xa3, 0x0c, 0x01, opcode, 0, 0, 0, 0, 0xff, 0xff), 65535);
-	assert_int_equal(rig->result.status, SCSI_GOOD);
-	return (rig->data[1] & 0x07) == 3;
+	scsi_fixture_run(fixture, CDB(0xa3, 0x0c, 0x01, opcode, 0, 0, 0, 0, 0xff, 0xff), 65535);
+	assert_int_equal(fixture->result.status, SCSI_GOOD);
+	return (fixture->data[1] & 0x07) == 3;
 }
 
-static void what_the_unit_cannot_do_is_not_reported(void **state)
+static void unsupported_operations_are_not_reported(void **state)
 {
-	struct rig rig;
+	struct scsi_fixture fixture;
 	size_t all;
 
 	(void) state;
-	rig_init(&rig);
-	rig_run(&rig, CDB(0xa3, 0x0c, 0, 0, 0, 0, 0, 0, 0xff, 0xff), 65535);
-	all = be32(rig.data) / 8;
-	assert_true(reported(&rig, 0x42) && reported(&rig, 0x89) && reported(&rig, 0x16));
+	scsi_fixture_init(&fixture);
+	scsi_fixture_run(&fixture, CDB(0xa3, 0x0c, 0, 0, 0, 0, 0, 0, 0xff, 0xff), 65535);
+	all = read_be32(fixture.data) / 8;
+	assert_true(
+		is_reported(&fixture, 0x42) && is_reported(&fixture, 0x89) &&
+		is_reported(&fixture, 0x16));
 
-	rig.lu.unmap = false;
-	rig.lu.max_compare_and_write = 0;
-	rig.lu.no_reservations = true;
-	rig.lu.can_erase = rig.lu.has_clock = false;
-	rig.lu.max_atomic = 0;
-	rig.lu.has_port_groups = false;
-	rig_run(&rig, CDB(0xa3, 0x0c, 0, 0, 0, 0, 0, 0, 0xff, 0xff), 65535);
-	assert_int_equal(be32(rig.data) / 8, all - 2 - 4 - 12 - 4 - 2 - 2);
-	assert_false(reported(&rig, 0x42) || reported(&rig, 0x89) || reported(&rig, 0x16));
+	fixture.lu.unmap = false;
+	fixture.lu.max_compare_and_write = 0;
+	fixture.lu.no_reservations = true;
+	fixture.lu.can_format = fixture.lu.has_clock = false;
+	fixture.lu.max_atomic = 0;
+	fixture.lu.has_port_groups = false;
+	scsi_fixture_run(&fixture, CDB(0xa3, 0x0c, 0, 0, 0, 0, 0, 0, 0xff, 0xff), 65535);
+	assert_int_equal(read_be32(fixture.data) / 8, all - 2 - 4 - 12 - 4 - 2 - 2);
+	assert_false(
+		is_reported(&fixture, 0x42) || is_reported(&fixture, 0x89) ||
+		is_reported(&fixture, 0x16));
 
 	/* WRITE SAME without UNMAP */
-	rig_run(&rig, CDB(0xa3, 0x0c, 0x01, 0x93, 0, 0, 0, 0, 0xff, 0xff), 65535);
-	assert_int_equal(rig.data[5], 0x01);
+	scsi_fixture_run(&fixture, CDB(0xa3, 0x0c, 0x01, 0x93, 0, 0, 0, 0, 0xff, 0xff), 65535);
+	assert_int_equal(fixture.data[5], 0x01);
 	/* MODE SELECT without SP, and with it */
-	rig_run(&rig, CDB(0xa3, 0x0c, 0x01, 0x15, 0, 0, 0, 0, 0xff, 0xff), 65535);
-	assert_int_equal(rig.data[5], 0x10);
-	rig.lu.can_save = true;
-	rig_run(&rig, CDB(0xa3, 0x0c, 0x01, 0x15, 0, 0, 0, 0, 0xff, 0xff), 65535);
-	assert_int_equal(rig.data[5], 0x11);
+	scsi_fixture_run(&fixture, CDB(0xa3, 0x0c, 0x01, 0x15, 0, 0, 0, 0, 0xff, 0xff), 65535);
+	assert_int_equal(fixture.data[5], 0x10);
+	fixture.lu.can_save = true;
+	scsi_fixture_run(&fixture, CDB(0xa3, 0x0c, 0x01, 0x15, 0, 0, 0, 0, 0xff, 0xff), 65535);
+	assert_int_equal(fixture.data[5], 0x11);
 }
 
 static void one_operation_is_reported_with_its_usage_data(void **state)
@@ -506,41 +511,50 @@ static void one_operation_is_reported_with_its_usage_data(void **state)
 					   0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 					   0xff, 0xff, 0xff, 0xff, 0x01, 0};
 	static const uint8_t nothing[] = {0, 0x01, 0, 0};
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
-	rig_expect_data(&rig, CDB(0xa3, 0x0c, 0x01, 0x28), 6, 4, read_10, sizeof(read_10));
-	rig_expect_data(&rig, CDB(0xa3, 0x0c, 0x03, 0x28), 6, 4, read_10, sizeof(read_10));
-	rig_expect_data(
-		&rig, CDB(0xa3, 0x0c, 0x81, 0x00), 6, 4, with_timeouts, sizeof(with_timeouts));
-	rig_expect_data(
-		&rig, CDB(0xa3, 0x0c, 0x02, 0x9e, 0, 0x10), 6, 4, capacity, sizeof(capacity));
-	rig_expect_data(
-		&rig, CDB(0xa3, 0x0c, 0x03, 0x9e, 0, 0x10), 6, 4, capacity, sizeof(capacity));
+	scsi_fixture_init(&fixture);
+	scsi_fixture_expect_data(
+		&fixture, CDB(0xa3, 0x0c, 0x01, 0x28), 6, 4, read_10, sizeof(read_10));
+	scsi_fixture_expect_data(
+		&fixture, CDB(0xa3, 0x0c, 0x03, 0x28), 6, 4, read_10, sizeof(read_10));
+	scsi_fixture_expect_data(
+		&fixture, CDB(0xa3, 0x0c, 0x81, 0x00), 6, 4, with_timeouts, sizeof(with_timeouts));
+	scsi_fixture_expect_data(
+		&fixture, CDB(0xa3, 0x0c, 0x02, 0x9e, 0, 0x10), 6, 4, capacity, sizeof(capacity));
+	scsi_fixture_expect_data(
+		&fixture, CDB(0xa3, 0x0c, 0x03, 0x9e, 0, 0x10), 6, 4, capacity, sizeof(capacity));
 	/* no such operation code, no such service action */
-	rig_expect_data(&rig, CDB(0xa3, 0x0c, 0x01, 0xff), 6, 4, nothing, sizeof(nothing));
-	rig_expect_data(&rig, CDB(0xa3, 0x0c, 0x02, 0xff), 6, 4, nothing, sizeof(nothing));
-	rig_expect_data(&rig, CDB(0xa3, 0x0c, 0x03, 0xff), 6, 4, nothing, sizeof(nothing));
-	rig_expect_data(&rig, CDB(0xa3, 0x0c, 0x02, 0x9e, 0, 0x11), 6, 4, nothing, sizeof(nothing));
-	rig_expect_data(&rig, CDB(0xa3, 0x0c, 0x02, 0x9e, 1, 0x10), 6, 4, nothing, sizeof(nothing));
-	rig_expect_data(&rig, CDB(0xa3, 0x0c, 0x03, 0x28, 0, 1), 6, 4, nothing, sizeof(nothing));
-	rig_expect_data(&rig, CDB(0xa3, 0x0c, 0x03, 0xb7, 0, 1), 6, 4, nothing, sizeof(nothing));
+	scsi_fixture_expect_data(
+		&fixture, CDB(0xa3, 0x0c, 0x01, 0xff), 6, 4, nothing, sizeof(nothing));
+	scsi_fixture_expect_data(
+		&fixture, CDB(0xa3, 0x0c, 0x02, 0xff), 6, 4, nothing, sizeof(nothing));
+	scsi_fixture_expect_data(
+		&fixture, CDB(0xa3, 0x0c, 0x03, 0xff), 6, 4, nothing, sizeof(nothing));
+	scsi_fixture_expect_data(
+		&fixture, CDB(0xa3, 0x0c, 0x02, 0x9e, 0, 0x11), 6, 4, nothing, sizeof(nothing));
+	scsi_fixture_expect_data(
+		&fixture, CDB(0xa3, 0x0c, 0x02, 0x9e, 1, 0x10), 6, 4, nothing, sizeof(nothing));
+	scsi_fixture_expect_data(
+		&fixture, CDB(0xa3, 0x0c, 0x03, 0x28, 0, 1), 6, 4, nothing, sizeof(nothing));
+	scsi_fixture_expect_data(
+		&fixture, CDB(0xa3, 0x0c, 0x03, 0xb7, 0, 1), 6, 4, nothing, sizeof(nothing));
 }
 
 static void reporting_options_have_to_suit_the_operation(void **state)
 {
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
-	rig_run(&rig, CDB(0xa3, 0x0c, 0x01, 0x9e, 0, 0x10, 0, 0, 0xff), 255);
-	expect_bad_cdb(&rig, 3, -1);
-	rig_run(&rig, CDB(0xa3, 0x0c, 0x02, 0x28, 0, 0, 0, 0, 0xff), 255);
-	expect_bad_cdb(&rig, 3, -1);
+	scsi_fixture_init(&fixture);
+	scsi_fixture_run(&fixture, CDB(0xa3, 0x0c, 0x01, 0x9e, 0, 0x10, 0, 0, 0xff), 255);
+	expect_bad_cdb(&fixture, 3, -1);
+	scsi_fixture_run(&fixture, CDB(0xa3, 0x0c, 0x02, 0x28, 0, 0, 0, 0, 0xff), 255);
+	expect_bad_cdb(&fixture, 3, -1);
 	for (unsigned option = 4; option < 8; option++) {
-		rig_run(&rig, CDB(0xa3, 0x0c, (uint8_t) option), 255);
-		expect_bad_cdb(&rig, 2, 2);
+		scsi_fixture_run(&fixture, CDB(0xa3, 0x0c, (uint8_t) option), 255);
+		expect_bad_cdb(&fixture, 2, 2);
 	}
 }
 
@@ -554,13 +568,13 @@ int main(void)
 		cmocka_unit_test(group_numbers_are_let_pass),
 		cmocka_unit_test(operation_codes_that_are_not_there_are_refused),
 		cmocka_unit_test(service_actions_that_are_not_there_are_refused),
-		cmocka_unit_test(operations_depend_on_what_the_unit_can_do),
+		cmocka_unit_test(operations_depend_on_the_features_of_the_unit),
 		cmocka_unit_test(a_cdb_that_is_cut_off_is_refused),
 		cmocka_unit_test(operations_have_names),
-		cmocka_unit_test(a_unit_attention_is_told_first),
-		cmocka_unit_test(unit_attentions_are_told_one_by_one),
+		cmocka_unit_test(a_unit_attention_is_reported_first),
+		cmocka_unit_test(unit_attentions_are_reported_one_by_one),
 		cmocka_unit_test(all_operations_are_reported),
-		cmocka_unit_test(what_the_unit_cannot_do_is_not_reported),
+		cmocka_unit_test(unsupported_operations_are_not_reported),
 		cmocka_unit_test(one_operation_is_reported_with_its_usage_data),
 		cmocka_unit_test(reporting_options_have_to_suit_the_operation),
 	};

@@ -7,7 +7,7 @@
 struct shape {
 	uint8_t opcode;
 	enum scsi_plan_op op;
-	uint8_t flags; /* what CDB byte 1 may hold of DPO and FUA */
+	uint8_t flags; /* the bits DPO and FUA that CDB byte 1 may have */
 	bool writes;
 	bool data_out; /* as much as the range has */
 };
@@ -32,128 +32,137 @@ static const struct shape shapes[] = {
 
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
-static void put(uint8_t *p, unsigned bytes, uint64_t value)
+static void put_field(uint8_t *p, unsigned bytes, uint64_t value)
 {
 	for (unsigned i = 0; i < bytes; i++)
 		p[i] = (uint8_t) (value >> (8 * (bytes - 1 - i)));
 }
 
 /* Says whether the fields have room for the values. */
-static bool make_cdb(uint8_t *cdb, uint8_t opcode, uint64_t lba, uint64_t blocks)
+static bool transfer_make_cdb(uint8_t *cdb, uint8_t opcode, uint64_t lba, uint64_t blocks)
 {
 	memset(cdb, 0, 16);
 	cdb[0] = opcode;
-	switch (rig_cdb_length(opcode)) {
+	switch (scsi_fixture_cdb_length(opcode)) {
 	case 6:
-		put(cdb + 1, 3, lba);
+		put_field(cdb + 1, 3, lba);
 		cdb[4] = (uint8_t) blocks;
 		return lba < 0x200000 && blocks >= 1 && blocks <= 256;
 	case 10:
-		put(cdb + 2, 4, lba);
-		put(cdb + 7, 2, blocks);
+		put_field(cdb + 2, 4, lba);
+		put_field(cdb + 7, 2, blocks);
 		return lba <= UINT32_MAX && blocks <= UINT16_MAX;
 	case 12:
-		put(cdb + 2, 4, lba);
-		put(cdb + 6, 4, blocks);
+		put_field(cdb + 2, 4, lba);
+		put_field(cdb + 6, 4, blocks);
 		return lba <= UINT32_MAX && blocks <= UINT32_MAX;
 	default:
-		put(cdb + 2, 8, lba);
-		put(cdb + 10, 4, blocks);
+		put_field(cdb + 2, 8, lba);
+		put_field(cdb + 10, 4, blocks);
 		return blocks <= UINT32_MAX;
 	}
 }
 
 static void try_range(
-	struct rig *rig, const struct shape *shape, uint64_t lba, uint64_t blocks, bool inside)
+	struct scsi_fixture *fixture, const struct shape *shape, uint64_t lba, uint64_t blocks,
+	bool inside)
 {
-	uint64_t data = blocks * rig->lu.block_size;
+	uint64_t data = blocks * fixture->lu.block_size;
 	enum scsi_verdict verdict;
 	uint8_t cdb[16];
 
-	if (!make_cdb(cdb, shape->opcode, lba, blocks))
+	if (!transfer_make_cdb(cdb, shape->opcode, lba, blocks))
 		return;
-	verdict = rig_run(rig, cdb, data);
+	verdict = scsi_fixture_run(fixture, cdb, data);
 	if (!inside) {
 		assert_int_equal(verdict, SCSI_ANSWERED);
-		expect_sense(rig, 0x05, 0x21, 0x00);
+		expect_sense(fixture, 0x05, 0x21, 0x00);
 	} else if (blocks == 0) {
 		assert_int_equal(verdict, SCSI_ANSWERED);
-		expect_good(rig);
+		expect_good(fixture);
 	} else {
 		assert_int_equal(verdict, SCSI_PLANNED);
-		expect_plan(rig, shape->op, 0, lba, blocks);
-		assert_int_equal(rig->result.plan.extent_cnt, 0);
+		expect_plan(fixture, shape->op, 0, lba, blocks);
+		assert_int_equal(fixture->result.plan.extent_cnt, 0);
 	}
 }
 
 static void ranges_end_with_the_medium(void **state)
 {
 	static const uint64_t sizes[] = {
-		1,         256,        0x10000,           RIG_BLOCKS,
+		1,         256,        0x10000,           FIXTURE_BLOCKS,
 		0x1fffff,  0xffffffff, UINT64_C(1) << 32, UINT64_C(1) << 40,
 		UINT64_MAX};
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
+	scsi_fixture_init(&fixture);
 	for (size_t i = 0; i < SHAPES; i++) {
 		for (size_t j = 0; j < sizeof(sizes) / sizeof(sizes[0]); j++) {
-			uint64_t n = rig.lu.blocks = sizes[j];
+			uint64_t n = fixture.lu.blocks = sizes[j];
 
-			try_range(&rig, &shapes[i], 0, 0, true);
-			try_range(&rig, &shapes[i], 0, 1, true);
-			try_range(&rig, &shapes[i], 0, n, true);
-			try_range(&rig, &shapes[i], n - 1, 1, true);
-			try_range(&rig, &shapes[i], n - 1, 0, true);
-			try_range(&rig, &shapes[i], n, 0, true);
-			try_range(&rig, &shapes[i], n, 1, false);
-			try_range(&rig, &shapes[i], n - 1, 2, false);
+			try_range(&fixture, &shapes[i], 0, 0, true);
+			try_range(&fixture, &shapes[i], 0, 1, true);
+			try_range(&fixture, &shapes[i], 0, n, true);
+			try_range(&fixture, &shapes[i], n - 1, 1, true);
+			try_range(&fixture, &shapes[i], n - 1, 0, true);
+			try_range(&fixture, &shapes[i], n, 0, true);
+			try_range(&fixture, &shapes[i], n, 1, false);
+			try_range(&fixture, &shapes[i], n - 1, 2, false);
 			if (n == UINT64_MAX)
 				continue;
-			try_range(&rig, &shapes[i], n + 1, 0, false);
-			try_range(&rig, &shapes[i], 0, n + 1, false);
-			try_range(&rig, &shapes[i], UINT64_MAX, 0, false);
-			try_range(&rig, &shapes[i], UINT64_MAX, 1, false);
-			try_range(&rig, &shapes[i], UINT64_MAX, UINT32_MAX, false);
-			try_range(&rig, &shapes[i], UINT64_MAX - UINT32_MAX + 1, UINT32_MAX, false);
-			try_range(&rig, &shapes[i], UINT32_MAX, 0, n >= UINT32_MAX);
+			try_range(&fixture, &shapes[i], n + 1, 0, false);
+			try_range(&fixture, &shapes[i], 0, n + 1, false);
+			try_range(&fixture, &shapes[i], UINT64_MAX, 0, false);
+			try_range(&fixture, &shapes[i], UINT64_MAX, 1, false);
+			try_range(&fixture, &shapes[i], UINT64_MAX, UINT32_MAX, false);
+			try_range(
+				&fixture, &shapes[i], UINT64_MAX - UINT32_MAX + 1, UINT32_MAX,
+				false);
+			try_range(&fixture, &shapes[i], UINT32_MAX, 0, n >= UINT32_MAX);
 		}
 	}
 }
 
 static void a_short_cdb_without_length_means_256_blocks(void **state)
 {
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
-	assert_int_equal(rig_run(&rig, CDB(0x08, 0x01, 0x02, 0x03, 0), 256 * 512), SCSI_PLANNED);
-	expect_plan(&rig, SCSI_PLAN_READ, 0, 0x10203, 256);
-	assert_int_equal(rig_run(&rig, CDB(0x0a, 0x01, 0x02, 0x03, 0), 256 * 512), SCSI_PLANNED);
-	expect_plan(&rig, SCSI_PLAN_WRITE, 0, 0x10203, 256);
+	scsi_fixture_init(&fixture);
+	assert_int_equal(
+		scsi_fixture_run(&fixture, CDB(0x08, 0x01, 0x02, 0x03, 0), 256 * 512),
+		SCSI_PLANNED);
+	expect_plan(&fixture, SCSI_PLAN_READ, 0, 0x10203, 256);
+	assert_int_equal(
+		scsi_fixture_run(&fixture, CDB(0x0a, 0x01, 0x02, 0x03, 0), 256 * 512),
+		SCSI_PLANNED);
+	expect_plan(&fixture, SCSI_PLAN_WRITE, 0, 0x10203, 256);
 	/* These bits are DPO and FUA in longer CDBs. */
-	rig.lu.blocks = 0x200000;
-	assert_int_equal(rig_run(&rig, CDB(0x08, 0x1f, 0xff, 0xff, 1), 512), SCSI_PLANNED);
-	expect_plan(&rig, SCSI_PLAN_READ, 0, 0x1fffff, 1);
+	fixture.lu.blocks = 0x200000;
+	assert_int_equal(
+		scsi_fixture_run(&fixture, CDB(0x08, 0x1f, 0xff, 0xff, 1), 512), SCSI_PLANNED);
+	expect_plan(&fixture, SCSI_PLAN_READ, 0, 0x1fffff, 1);
 }
 
 static void dpo_and_fua_are_passed_on(void **state)
 {
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
+	scsi_fixture_init(&fixture);
 	for (size_t i = 0; i < SHAPES; i++) {
 		for (uint8_t flags = 0x08; flags <= 0x18; flags += 0x08) {
 			uint8_t cdb[16];
 
-			make_cdb(cdb, shapes[i].opcode, 1, 1);
-			if (rig_cdb_length(shapes[i].opcode) == 6 || (flags & ~shapes[i].flags))
+			transfer_make_cdb(cdb, shapes[i].opcode, 1, 1);
+			if (scsi_fixture_cdb_length(shapes[i].opcode) == 6 ||
+			    (flags & ~shapes[i].flags))
 				continue;
 			cdb[1] |= flags;
-			assert_int_equal(rig_run(&rig, cdb, 512), SCSI_PLANNED);
+			assert_int_equal(scsi_fixture_run(&fixture, cdb, 512), SCSI_PLANNED);
 			expect_plan(
-				&rig, shapes[i].op,
+				&fixture, shapes[i].op,
 				(flags & 0x10 ? SCSI_PLAN_DPO : 0) |
 					(flags & 0x08 ? SCSI_PLAN_FUA : 0),
 				1, 1);
@@ -163,20 +172,20 @@ static void dpo_and_fua_are_passed_on(void **state)
 
 static void protection_information_is_refused(void **state)
 {
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
+	scsi_fixture_init(&fixture);
 	for (size_t i = 0; i < SHAPES; i++) {
 		for (unsigned protect = 1; protect < 8; protect++) {
 			uint8_t cdb[16];
 
-			make_cdb(cdb, shapes[i].opcode, 1, 1);
-			if (rig_cdb_length(shapes[i].opcode) == 6)
+			transfer_make_cdb(cdb, shapes[i].opcode, 1, 1);
+			if (scsi_fixture_cdb_length(shapes[i].opcode) == 6)
 				continue;
 			cdb[1] |= (uint8_t) (protect << 5);
-			rig_run(&rig, cdb, 512);
-			expect_bad_cdb(&rig, 1, protect >= 4 ? 7 : protect >= 2 ? 6 : 5);
+			scsi_fixture_run(&fixture, cdb, 512);
+			expect_bad_cdb(&fixture, 1, protect >= 4 ? 7 : protect >= 2 ? 6 : 5);
 		}
 	}
 }
@@ -184,22 +193,24 @@ static void protection_information_is_refused(void **state)
 static void data_out_has_to_have_the_size_that_the_cdb_says(void **state)
 {
 	static const uint64_t wrong[] = {0, 1, 511, 512, 1023, 1025, 1536, UINT64_C(1) << 40};
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
+	scsi_fixture_init(&fixture);
 	for (size_t i = 0; i < SHAPES; i++) {
 		for (size_t j = 0; j < sizeof(wrong) / sizeof(wrong[0]); j++) {
 			uint8_t cdb[16];
 
-			make_cdb(cdb, shapes[i].opcode, 5, 2);
+			transfer_make_cdb(cdb, shapes[i].opcode, 5, 2);
 			if (shapes[i].data_out) {
-				assert_int_equal(rig_run(&rig, cdb, wrong[j]), SCSI_ANSWERED);
-				expect_sense(&rig, 0x05, 0x0e, 0x03);
+				assert_int_equal(
+					scsi_fixture_run(&fixture, cdb, wrong[j]), SCSI_ANSWERED);
+				expect_sense(&fixture, 0x05, 0x0e, 0x03);
 			} else {
 				/* A read goes as far as the initiator has room. */
-				assert_int_equal(rig_run(&rig, cdb, wrong[j]), SCSI_PLANNED);
-				expect_plan(&rig, shapes[i].op, 0, 5, 2);
+				assert_int_equal(
+					scsi_fixture_run(&fixture, cdb, wrong[j]), SCSI_PLANNED);
+				expect_plan(&fixture, shapes[i].op, 0, 5, 2);
 			}
 		}
 	}
@@ -207,31 +218,33 @@ static void data_out_has_to_have_the_size_that_the_cdb_says(void **state)
 
 static void a_protected_medium_is_not_written(void **state)
 {
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
+	scsi_fixture_init(&fixture);
 	for (size_t i = 0; i < SHAPES; i++) {
 		uint8_t cdb[16];
 
-		make_cdb(cdb, shapes[i].opcode, 5, 1);
+		transfer_make_cdb(cdb, shapes[i].opcode, 5, 1);
 		for (unsigned how = 1; how < 4; how++) {
-			rig.lu.read_only = how & 1;
-			rig.lu.software_write_protect = how & 2;
+			fixture.lu.read_only = how & 1;
+			fixture.lu.software_write_protect = how & 2;
 			if (shapes[i].writes) {
-				assert_int_equal(rig_run(&rig, cdb, 512), SCSI_ANSWERED);
-				expect_sense(&rig, 0x07, 0x27, how == 2 ? 0x02 : 0x00);
+				assert_int_equal(
+					scsi_fixture_run(&fixture, cdb, 512), SCSI_ANSWERED);
+				expect_sense(&fixture, 0x07, 0x27, how == 2 ? 0x02 : 0x00);
 			} else {
-				assert_int_equal(rig_run(&rig, cdb, 512), SCSI_PLANNED);
+				assert_int_equal(
+					scsi_fixture_run(&fixture, cdb, 512), SCSI_PLANNED);
 			}
 		}
-		/* Whatever else is wrong with what would write. */
-		cdb[rig_cdb_length(cdb[0]) - 1] = 1;
-		rig_run(&rig, cdb, 512);
+		/* Even if another field of a command that writes is wrong. */
+		cdb[scsi_fixture_cdb_length(cdb[0]) - 1] = 1;
+		scsi_fixture_run(&fixture, cdb, 512);
 		if (shapes[i].writes)
-			expect_sense(&rig, 0x07, 0x27, 0x00);
+			expect_sense(&fixture, 0x07, 0x27, 0x00);
 		else
-			expect_bad_cdb(&rig, rig_cdb_length(cdb[0]) - 1, 0);
+			expect_bad_cdb(&fixture, scsi_fixture_cdb_length(cdb[0]) - 1, 0);
 	}
 }
 
@@ -240,33 +253,34 @@ static void a_protected_medium_is_not_written(void **state)
 static void verify_compares_when_asked(void **state)
 {
 	static const uint8_t opcodes[] = {0x2f, 0xaf, 0x8f};
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
+	scsi_fixture_init(&fixture);
 	for (size_t i = 0; i < sizeof(opcodes); i++) {
 		uint8_t cdb[16];
 
-		make_cdb(cdb, opcodes[i], 7, 3);
+		transfer_make_cdb(cdb, opcodes[i], 7, 3);
 		cdb[1] = 0x02;
-		assert_int_equal(rig_run(&rig, cdb, 3 * 512), SCSI_PLANNED);
-		expect_plan(&rig, SCSI_PLAN_VERIFY, SCSI_PLAN_COMPARE, 7, 3);
-		rig_run(&rig, cdb, 512);
-		expect_sense(&rig, 0x05, 0x0e, 0x03);
+		assert_int_equal(scsi_fixture_run(&fixture, cdb, 3 * 512), SCSI_PLANNED);
+		expect_plan(&fixture, SCSI_PLAN_VERIFY, SCSI_PLAN_COMPARE, 7, 3);
+		scsi_fixture_run(&fixture, cdb, 512);
+		expect_sense(&fixture, 0x05, 0x0e, 0x03);
 		cdb[1] = 0x06;
-		assert_int_equal(rig_run(&rig, cdb, 512), SCSI_PLANNED);
-		expect_plan(&rig, SCSI_PLAN_VERIFY, SCSI_PLAN_COMPARE | SCSI_PLAN_ONE_BLOCK, 7, 3);
-		rig_run(&rig, cdb, 3 * 512);
-		expect_sense(&rig, 0x05, 0x0e, 0x03);
+		assert_int_equal(scsi_fixture_run(&fixture, cdb, 512), SCSI_PLANNED);
+		expect_plan(
+			&fixture, SCSI_PLAN_VERIFY, SCSI_PLAN_COMPARE | SCSI_PLAN_ONE_BLOCK, 7, 3);
+		scsi_fixture_run(&fixture, cdb, 3 * 512);
+		expect_sense(&fixture, 0x05, 0x0e, 0x03);
 		cdb[1] = 0x04;
-		rig_run(&rig, cdb, 512);
-		expect_bad_cdb(&rig, 1, 2);
+		scsi_fixture_run(&fixture, cdb, 512);
+		expect_bad_cdb(&fixture, 1, 2);
 
 		/* nothing to compare */
-		make_cdb(cdb, opcodes[i], 7, 0);
+		transfer_make_cdb(cdb, opcodes[i], 7, 0);
 		for (cdb[1] = 0x02; cdb[1] <= 0x06; cdb[1] += 4) {
-			assert_int_equal(rig_run(&rig, cdb, 0), SCSI_ANSWERED);
-			expect_good(&rig);
+			assert_int_equal(scsi_fixture_run(&fixture, cdb, 0), SCSI_ANSWERED);
+			expect_good(&fixture);
 		}
 	}
 }
@@ -274,20 +288,21 @@ static void verify_compares_when_asked(void **state)
 static void write_and_verify_compares_when_asked(void **state)
 {
 	static const uint8_t opcodes[] = {0x2e, 0xae, 0x8e};
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
+	scsi_fixture_init(&fixture);
 	for (size_t i = 0; i < sizeof(opcodes); i++) {
 		uint8_t cdb[16];
 
-		make_cdb(cdb, opcodes[i], 7, 3);
+		transfer_make_cdb(cdb, opcodes[i], 7, 3);
 		cdb[1] = 0x12;
-		assert_int_equal(rig_run(&rig, cdb, 3 * 512), SCSI_PLANNED);
-		expect_plan(&rig, SCSI_PLAN_WRITE_VERIFY, SCSI_PLAN_COMPARE | SCSI_PLAN_DPO, 7, 3);
+		assert_int_equal(scsi_fixture_run(&fixture, cdb, 3 * 512), SCSI_PLANNED);
+		expect_plan(
+			&fixture, SCSI_PLAN_WRITE_VERIFY, SCSI_PLAN_COMPARE | SCSI_PLAN_DPO, 7, 3);
 		cdb[1] = 0x04;
-		rig_run(&rig, cdb, 3 * 512);
-		expect_bad_cdb(&rig, 1, 2);
+		scsi_fixture_run(&fixture, cdb, 3 * 512);
+		expect_bad_cdb(&fixture, 1, 2);
 	}
 }
 
@@ -295,64 +310,71 @@ static void write_and_verify_compares_when_asked(void **state)
 
 static void compare_and_write_takes_two_lots_of_data(void **state)
 {
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
+	scsi_fixture_init(&fixture);
 	assert_int_equal(
-		rig_run(&rig, CDB(0x89, 0x18, [9] = 5, [13] = 32), 64 * 512), SCSI_PLANNED);
-	expect_plan(&rig, SCSI_PLAN_COMPARE_AND_WRITE, SCSI_PLAN_DPO | SCSI_PLAN_FUA, 5, 32);
-	assert_int_equal(rig_run(&rig, CDB(0x89, 0, [9] = 5, [13] = 0), 0), SCSI_ANSWERED);
-	expect_good(&rig);
-	rig_run(&rig, CDB(0x89, 0, [9] = 5, [13] = 1), 512);
-	expect_sense(&rig, 0x05, 0x0e, 0x03);
-	rig_run(&rig, CDB(0x89, 0, [9] = 5, [13] = 1), 4 * 512);
-	expect_sense(&rig, 0x05, 0x0e, 0x03);
-	rig_run(&rig, CDB(0x89, 0, [9] = 5, [13] = 33), 66 * 512);
-	expect_bad_cdb(&rig, 13, -1);
-	rig_run(&rig, CDB(0x89, 0, [9] = 5, [13] = 0), 512 * 512);
-	expect_bad_cdb(&rig, 13, -1);
-	rig_run(&rig, CDB(0x89, 0, [7] = 0x02, [13] = 1), 2 * 512);
-	expect_sense(&rig, 0x05, 0x21, 0x00);
-	rig_run(&rig, CDB(0x89, 0, [7] = 0x02, [13] = 33), 66 * 512);
-	expect_sense(&rig, 0x05, 0x21, 0x00);
-	rig.lu.software_write_protect = true;
-	rig_run(&rig, CDB(0x89, 0, [9] = 5, [13] = 1), 2 * 512);
-	expect_sense(&rig, 0x07, 0x27, 0x02);
+		scsi_fixture_run(&fixture, CDB(0x89, 0x18, [9] = 5, [13] = 32), 64 * 512),
+		SCSI_PLANNED);
+	expect_plan(&fixture, SCSI_PLAN_COMPARE_AND_WRITE, SCSI_PLAN_DPO | SCSI_PLAN_FUA, 5, 32);
+	assert_int_equal(
+		scsi_fixture_run(&fixture, CDB(0x89, 0, [9] = 5, [13] = 0), 0), SCSI_ANSWERED);
+	expect_good(&fixture);
+	scsi_fixture_run(&fixture, CDB(0x89, 0, [9] = 5, [13] = 1), 512);
+	expect_sense(&fixture, 0x05, 0x0e, 0x03);
+	scsi_fixture_run(&fixture, CDB(0x89, 0, [9] = 5, [13] = 1), 4 * 512);
+	expect_sense(&fixture, 0x05, 0x0e, 0x03);
+	scsi_fixture_run(&fixture, CDB(0x89, 0, [9] = 5, [13] = 33), 66 * 512);
+	expect_bad_cdb(&fixture, 13, -1);
+	scsi_fixture_run(&fixture, CDB(0x89, 0, [9] = 5, [13] = 0), 512 * 512);
+	expect_bad_cdb(&fixture, 13, -1);
+	scsi_fixture_run(&fixture, CDB(0x89, 0, [7] = 0x02, [13] = 1), 2 * 512);
+	expect_sense(&fixture, 0x05, 0x21, 0x00);
+	scsi_fixture_run(&fixture, CDB(0x89, 0, [7] = 0x02, [13] = 33), 66 * 512);
+	expect_sense(&fixture, 0x05, 0x21, 0x00);
+	fixture.lu.software_write_protect = true;
+	scsi_fixture_run(&fixture, CDB(0x89, 0, [9] = 5, [13] = 1), 2 * 512);
+	expect_sense(&fixture, 0x07, 0x27, 0x02);
 }
 
 /* ------- WRITE ATOMIC ------- */
 
-static void atomic_writes_keep_to_what_the_backend_can_do(void **state)
+static void atomic_writes_keep_to_the_limits_of_the_backend(void **state)
 {
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
+	scsi_fixture_init(&fixture);
 	assert_int_equal(
-		rig_run(&rig, CDB(0x9c, 0x18, [9] = 16, [13] = 64), 64 * 512), SCSI_PLANNED);
+		scsi_fixture_run(&fixture, CDB(0x9c, 0x18, [9] = 16, [13] = 64), 64 * 512),
+		SCSI_PLANNED);
 	expect_plan(
-		&rig, SCSI_PLAN_WRITE, SCSI_PLAN_ATOMIC | SCSI_PLAN_DPO | SCSI_PLAN_FUA, 16, 64);
-	rig_run(&rig, CDB(0x9c, 0, [9] = 16), 0);
-	expect_good(&rig);
-	rig_run(&rig, CDB(0x9c, 0, [9] = 16, [13] = 68), 68 * 512);
-	expect_bad_cdb(&rig, 12, -1);
-	rig_run(&rig, CDB(0x9c, 0, [9] = 16, [13] = 2), 2 * 512);
-	expect_bad_cdb(&rig, 12, -1);
-	rig_run(&rig, CDB(0x9c, 0, [9] = 12, [13] = 4), 4 * 512);
-	expect_bad_cdb(&rig, 2, -1);
-	rig_run(&rig, CDB(0x9c, 0, [9] = 16, [11] = 4, [13] = 4), 4 * 512); /* ATOMIC BOUNDARY */
-	expect_bad_cdb(&rig, 11, 2);
-	rig_run(&rig, CDB(0x9c, 0, [7] = 0x02, [9] = 1, [13] = 1), 512);
-	expect_sense(&rig, 0x05, 0x21, 0x00);
-	rig_run(&rig, CDB(0x9c, 0, [9] = 16, [13] = 4), 512);
-	expect_sense(&rig, 0x05, 0x0e, 0x03);
+		&fixture, SCSI_PLAN_WRITE, SCSI_PLAN_ATOMIC | SCSI_PLAN_DPO | SCSI_PLAN_FUA, 16,
+		64);
+	scsi_fixture_run(&fixture, CDB(0x9c, 0, [9] = 16), 0);
+	expect_good(&fixture);
+	scsi_fixture_run(&fixture, CDB(0x9c, 0, [9] = 16, [13] = 68), 68 * 512);
+	expect_bad_cdb(&fixture, 12, -1);
+	scsi_fixture_run(&fixture, CDB(0x9c, 0, [9] = 16, [13] = 2), 2 * 512);
+	expect_bad_cdb(&fixture, 12, -1);
+	scsi_fixture_run(&fixture, CDB(0x9c, 0, [9] = 12, [13] = 4), 4 * 512);
+	expect_bad_cdb(&fixture, 2, -1);
+	scsi_fixture_run(
+		&fixture, CDB(0x9c, 0, [9] = 16, [11] = 4, [13] = 4),
+		4 * 512); /* ATOMIC BOUNDARY */
+	expect_bad_cdb(&fixture, 11, 2);
+	scsi_fixture_run(&fixture, CDB(0x9c, 0, [7] = 0x02, [9] = 1, [13] = 1), 512);
+	expect_sense(&fixture, 0x05, 0x21, 0x00);
+	scsi_fixture_run(&fixture, CDB(0x9c, 0, [9] = 16, [13] = 4), 512);
+	expect_sense(&fixture, 0x05, 0x0e, 0x03);
 
-	rig.lu.atomic_alignment = rig.lu.atomic_granularity = 0;
-	assert_int_equal(rig_run(&rig, CDB(0x9c, 0, [9] = 1, [13] = 1), 512), SCSI_PLANNED);
-	rig.lu.read_only = true;
-	rig_run(&rig, CDB(0x9c, 0, [9] = 16, [13] = 4), 4 * 512);
-	expect_sense(&rig, 0x07, 0x27, 0x00);
+	fixture.lu.atomic_alignment = fixture.lu.atomic_granularity = 0;
+	assert_int_equal(
+		scsi_fixture_run(&fixture, CDB(0x9c, 0, [9] = 1, [13] = 1), 512), SCSI_PLANNED);
+	fixture.lu.read_only = true;
+	scsi_fixture_run(&fixture, CDB(0x9c, 0, [9] = 16, [13] = 4), 4 * 512);
+	expect_sense(&fixture, 0x07, 0x27, 0x00);
 }
 
 /* ------- SYNCHRONIZE CACHE, PRE-FETCH ------- */
@@ -367,43 +389,43 @@ static void commands_without_a_length_go_to_the_end(void **state)
 		{0x91, SCSI_PLAN_FLUSH},
 		{0x34, SCSI_PLAN_PREFETCH},
 		{0x90, SCSI_PLAN_PREFETCH}};
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
+	scsi_fixture_init(&fixture);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		uint8_t cdb[16];
 
-		make_cdb(cdb, commands[i].opcode, 0, 0);
-		assert_int_equal(rig_run(&rig, cdb, 0), SCSI_PLANNED);
-		expect_plan(&rig, commands[i].op, 0, 0, RIG_BLOCKS);
-		make_cdb(cdb, commands[i].opcode, RIG_BLOCKS - 3, 0);
+		transfer_make_cdb(cdb, commands[i].opcode, 0, 0);
+		assert_int_equal(scsi_fixture_run(&fixture, cdb, 0), SCSI_PLANNED);
+		expect_plan(&fixture, commands[i].op, 0, 0, FIXTURE_BLOCKS);
+		transfer_make_cdb(cdb, commands[i].opcode, FIXTURE_BLOCKS - 3, 0);
 		cdb[1] = 0x02;
-		assert_int_equal(rig_run(&rig, cdb, 0), SCSI_PLANNED);
-		expect_plan(&rig, commands[i].op, SCSI_PLAN_IMMEDIATE, RIG_BLOCKS - 3, 3);
-		make_cdb(cdb, commands[i].opcode, RIG_BLOCKS - 3, 2);
-		assert_int_equal(rig_run(&rig, cdb, 0), SCSI_PLANNED);
-		expect_plan(&rig, commands[i].op, 0, RIG_BLOCKS - 3, 2);
-		make_cdb(cdb, commands[i].opcode, RIG_BLOCKS, 0);
-		rig_run(&rig, cdb, 0);
-		assert_int_equal(rig.result.status, SCSI_GOOD);
-		make_cdb(cdb, commands[i].opcode, RIG_BLOCKS + 1, 0);
-		rig_run(&rig, cdb, 0);
-		expect_sense(&rig, 0x05, 0x21, 0x00);
-		make_cdb(cdb, commands[i].opcode, RIG_BLOCKS - 3, 4);
-		rig_run(&rig, cdb, 0);
-		expect_sense(&rig, 0x05, 0x21, 0x00);
+		assert_int_equal(scsi_fixture_run(&fixture, cdb, 0), SCSI_PLANNED);
+		expect_plan(&fixture, commands[i].op, SCSI_PLAN_IMMEDIATE, FIXTURE_BLOCKS - 3, 3);
+		transfer_make_cdb(cdb, commands[i].opcode, FIXTURE_BLOCKS - 3, 2);
+		assert_int_equal(scsi_fixture_run(&fixture, cdb, 0), SCSI_PLANNED);
+		expect_plan(&fixture, commands[i].op, 0, FIXTURE_BLOCKS - 3, 2);
+		transfer_make_cdb(cdb, commands[i].opcode, FIXTURE_BLOCKS, 0);
+		scsi_fixture_run(&fixture, cdb, 0);
+		assert_int_equal(fixture.result.status, SCSI_GOOD);
+		transfer_make_cdb(cdb, commands[i].opcode, FIXTURE_BLOCKS + 1, 0);
+		scsi_fixture_run(&fixture, cdb, 0);
+		expect_sense(&fixture, 0x05, 0x21, 0x00);
+		transfer_make_cdb(cdb, commands[i].opcode, FIXTURE_BLOCKS - 3, 4);
+		scsi_fixture_run(&fixture, cdb, 0);
+		expect_sense(&fixture, 0x05, 0x21, 0x00);
 	}
 }
 
 static void a_protected_medium_can_be_flushed(void **state)
 {
-	struct rig rig;
+	struct scsi_fixture fixture;
 
 	(void) state;
-	rig_init(&rig);
-	rig.lu.read_only = true;
-	assert_int_equal(rig_run(&rig, CDB(0x35), 0), SCSI_PLANNED);
+	scsi_fixture_init(&fixture);
+	fixture.lu.read_only = true;
+	assert_int_equal(scsi_fixture_run(&fixture, CDB(0x35), 0), SCSI_PLANNED);
 }
 
 int main(void)
@@ -418,7 +440,7 @@ int main(void)
 		cmocka_unit_test(verify_compares_when_asked),
 		cmocka_unit_test(write_and_verify_compares_when_asked),
 		cmocka_unit_test(compare_and_write_takes_two_lots_of_data),
-		cmocka_unit_test(atomic_writes_keep_to_what_the_backend_can_do),
+		cmocka_unit_test(atomic_writes_keep_to_the_limits_of_the_backend),
 		cmocka_unit_test(commands_without_a_length_go_to_the_end),
 		cmocka_unit_test(a_protected_medium_can_be_flushed),
 	};

@@ -1,39 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The image's own thread, for what librbd does only while its caller waits: which parts are
- * allocated, how large the image is now, and who has its lock. It is not on the way of any other
- * request.
+ * The image's own thread, for calls of librbd that block: the allocated extents, the size of the
+ * image, the holder of its lock. No other request waits for it.
  *
- * image->lock is held for the list and the flags, never during a call of librbd or of the host.
+ * image->lock guards the list and the flags; it is not held during a call of librbd or of the
+ * host.
  */
-#include "image.h"
+#include "image-thread.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <time.h>
 
-/* So much is looked at for one request, at most: without the feature fast-diff every object has to
- * be asked. */
+#include "request.h"
+#include "service.h"
+
+/* The most objects that one request queries: without the feature fast-diff, librbd queries every
+ * object. */
 #define MAP_OBJECTS 256u
 
-/* Managers hear of a daemon's status as often. */
+/* The period of the daemon's status reports to the manager. */
 #define LOCK_SECONDS 5
 
-/* ------- which parts are allocated ------- */
+/* ------- allocated extents ------- */
 
-/* The run of like bytes at `start`. */
-struct run {
+/* The run of bytes from `start` that are all allocated or all not. */
+struct map_run {
 	uint64_t start;
 	uint64_t end; /* as far as is known */
 	bool begun;
 	bool mapped;
-	bool ended; /* nothing more needs to be told */
+	bool ended; /* further extents do not matter */
 };
 
-/* librbd's: allocated bytes, one extent after the other. */
+/* librbd's callback: the allocated extents, in ascending order. */
 static int on_extent(uint64_t offset, size_t length, int exists, void *arg)
 {
-	struct run *run = arg;
+	struct map_run *run = arg;
 
 	if (!exists)
 		return 0;
@@ -50,13 +54,13 @@ static int on_extent(uint64_t offset, size_t length, int exists, void *arg)
 	return run->ended ? -ECANCELED : 0;
 }
 
-static void map(struct image_request *request)
+static void map_extent(struct image_request *request)
 {
 	const struct image *image = request->image;
 	struct tcmu_io *io = request->io;
 	uint64_t limit = MAP_OBJECTS * image->object_size - io->offset % image->object_size;
 	uint64_t length = io->length < limit ? io->length : limit;
-	struct run run = {.start = io->offset};
+	struct map_run run = {.start = io->offset};
 	int r;
 
 	r = rbd_diff_iterate2(image->rbd, NULL, io->offset, length, 1, 1, on_extent, &run);
@@ -66,14 +70,15 @@ static void map(struct image_request *request)
 	}
 	if (!run.begun || run.end > run.start + length)
 		run.end = run.start + length;
+	assert(run.end >= run.start && run.end - run.start <= length);
 	io->result = run.end - run.start;
 	io->result_flags = run.mapped ? TCMU_IO_MAPPED : 0;
 	image_end(request, 0);
 }
 
-/* ------- how large it is ------- */
+/* ------- size ------- */
 
-static void look_at_size(struct image *image)
+static void query_size(struct image *image)
 {
 	uint64_t size;
 
@@ -82,7 +87,7 @@ static void look_at_size(struct image *image)
 	image->host->event(image->dev, TCMU_BACKEND_RESIZED, (int64_t) size);
 }
 
-void image_helper_update(void *arg)
+void image_thread_update(void *arg)
 {
 	struct image *image = arg;
 
@@ -94,10 +99,11 @@ void image_helper_update(void *arg)
 
 /* ------- the thread ------- */
 
-void image_helper_map(struct image_request *request)
+void image_thread_map(struct image_request *request)
 {
 	struct image *image = request->image;
 
+	assert(image->has_thread && !image->ending);
 	request->next = NULL;
 	pthread_mutex_lock(&image->lock);
 	if (image->first)
@@ -109,19 +115,13 @@ void image_helper_map(struct image_request *request)
 	pthread_mutex_unlock(&image->lock);
 }
 
-void image_helper_wake(struct image *image)
-{
-	pthread_mutex_lock(&image->lock);
-	pthread_cond_signal(&image->wake);
-	pthread_mutex_unlock(&image->lock);
-}
-
-/* Under the lock. Whoever has the image's lock looks after a while whether it still has. */
-static void sleep_well(struct image *image)
+/* Waits for a request or a report; image->lock is held. While this host holds the image's lock, a
+ * report becomes due periodically, to check that it still does. */
+static void wait_for_work(struct image *image)
 {
 	struct timespec until;
 
-	if (!atomic_load(&image->service.owner)) {
+	if (!atomic_load(&image->service.locked)) {
 		pthread_cond_wait(&image->wake, &image->lock);
 		return;
 	}
@@ -131,7 +131,7 @@ static void sleep_well(struct image *image)
 		atomic_store(&image->service.due, true);
 }
 
-static void *help(void *arg)
+static void *thread_main(void *arg)
 {
 	struct image *image = arg;
 	struct image_request *request;
@@ -143,7 +143,7 @@ static void *help(void *arg)
 		updated = image->updated;
 		due = atomic_exchange(&image->service.due, false);
 		if (!request && !updated && !due) {
-			sleep_well(image);
+			wait_for_work(image);
 			continue;
 		}
 		if (request)
@@ -151,9 +151,9 @@ static void *help(void *arg)
 		image->updated = false;
 		pthread_mutex_unlock(&image->lock);
 		if (updated)
-			look_at_size(image);
+			query_size(image);
 		if (request)
-			map(request);
+			map_extent(request);
 		if (due)
 			image_service_report(image);
 		pthread_mutex_lock(&image->lock);
@@ -162,22 +162,24 @@ static void *help(void *arg)
 	return NULL;
 }
 
-int image_helper_start(struct image *image)
+int image_thread_start(struct image *image)
 {
-	int r = pthread_create(&image->helper, NULL, help, image);
+	int r = pthread_create(&image->thread, NULL, thread_main, image);
 
-	image->has_helper = r == 0;
+	assert(!image->has_thread);
+	image->has_thread = r == 0;
 	return -r;
 }
 
-void image_helper_stop(struct image *image)
+void image_thread_stop(struct image *image)
 {
-	if (!image->has_helper)
+	if (!image->has_thread)
 		return;
 	pthread_mutex_lock(&image->lock);
 	image->ending = true;
 	pthread_cond_signal(&image->wake);
 	pthread_mutex_unlock(&image->lock);
-	pthread_join(image->helper, NULL);
-	image->has_helper = false;
+	pthread_join(image->thread, NULL);
+	assert(!image->first);
+	image->has_thread = false;
 }

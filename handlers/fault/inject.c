@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What goes wrong, and waiting until it is over: for a file to disappear, which is looked for every
- * few milliseconds because many may wait at once and each would need a watch of its own.
+ * Faults, and waiting until they are over. A hang ends when its file disappears; the file is polled
+ * every few milliseconds, because many threads may wait at once and each would need a watch.
  */
-#include "fault.h"
+#include "inject.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
@@ -14,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOOK_MS   5
+#define POLL_MS   5
 #define ERRNO_MAX 200
 
 static const char *const op_names[FAULT_OP_CNT] = {
@@ -33,20 +34,21 @@ struct fault_hang fault_hang_of(
 {
 	struct fault_hang hang = {.forever = config->values[forever].number != 0};
 
+	assert(forever < FAULT_OPTIONS && file < FAULT_OPTIONS);
 	if (config->values[file].string)
 		strncpy(hang.file, config->values[file].string, sizeof(hang.file) - 1);
 	return hang;
 }
 
-static bool hangs(const struct fault_hang *hang)
+static bool hang_active(const struct fault_hang *hang)
 {
 	return hang->forever || (hang->file[0] && access(hang->file, F_OK) == 0);
 }
 
 void fault_hang(const struct fault_hang *hang)
 {
-	while (hangs(hang))
-		(void) poll(NULL, 0, hang->forever ? -1 : LOOK_MS);
+	while (hang_active(hang))
+		(void) poll(NULL, 0, hang->forever ? -1 : POLL_MS);
 }
 
 void fault_delay(uint64_t ms)
@@ -57,7 +59,7 @@ void fault_delay(uint64_t ms)
 
 /* ------- errors ------- */
 
-static bool is(const char *name, const char *text, size_t length)
+static bool name_is(const char *name, const char *text, size_t length)
 {
 	return name && strlen(name) == length && strncmp(name, text, length) == 0;
 }
@@ -65,7 +67,7 @@ static bool is(const char *name, const char *text, size_t length)
 int fault_errno(const char *name, size_t length)
 {
 	for (int i = 1; i < ERRNO_MAX; i++)
-		if (is(strerrorname_np(i), name, length))
+		if (name_is(strerrorname_np(i), name, length))
 			return -i;
 	return 0;
 }
@@ -73,12 +75,12 @@ int fault_errno(const char *name, size_t length)
 static int parse_op(const char *text, size_t length)
 {
 	for (int i = 0; i < FAULT_OP_CNT; i++)
-		if (is(op_names[i], text, length))
+		if (name_is(op_names[i], text, length))
 			return i;
 	return -EINVAL;
 }
 
-/* Decimal digits to the end of the word. */
+/* Parses a decimal number above 0 that is the whole word. */
 static int parse_nth(const char *text, size_t length, uint64_t *nth)
 {
 	*nth = 0;
@@ -90,8 +92,8 @@ static int parse_nth(const char *text, size_t length, uint64_t *nth)
 	return *nth ? 0 : -EINVAL;
 }
 
-/* The next word; *text goes to what is behind it. */
-static const char *word(const char **text, size_t *length)
+/* Returns the next word and moves *text past it. */
+static const char *next_word(const char **text, size_t *length)
 {
 	const char *start = *text;
 
@@ -100,7 +102,7 @@ static const char *word(const char **text, size_t *length)
 	return start;
 }
 
-static bool colon(const char **text)
+static bool skip_colon(const char **text)
 {
 	if (**text != ':' && **text != '.')
 		return false;
@@ -114,19 +116,19 @@ static int parse_error(const char **text, struct fault_error *error)
 	size_t length;
 	int op;
 
-	start = word(text, &length);
+	start = next_word(text, &length);
 	op = parse_op(start, length);
-	if (op < 0 || !colon(text))
+	if (op < 0 || !skip_colon(text))
 		return -EINVAL;
 	error->op = (enum tcmu_io_op) op;
-	start = word(text, &length);
+	start = next_word(text, &length);
 	error->error = fault_errno(start, length);
 	if (!error->error)
 		return -EINVAL;
 	error->nth = 0;
-	if (!colon(text))
+	if (!skip_colon(text))
 		return 0;
-	start = word(text, &length);
+	start = next_word(text, &length);
 	return parse_nth(start, length, &error->nth);
 }
 
@@ -148,19 +150,20 @@ int fault_parse_errors(const char *text, struct fault_error errors[FAULT_ERRORS_
 
 /* ------- requests ------- */
 
-static bool befalls(const struct fault_backend *backend, enum tcmu_io_op op)
+static bool op_selected(const struct fault_backend *backend, enum tcmu_io_op op)
 {
-	static const enum tcmu_io_op of[] = {
+	static const enum tcmu_io_op selected[] = {
 		[OPS_READ] = TCMU_IO_READ,
 		[OPS_WRITE] = TCMU_IO_WRITE,
 		[OPS_FLUSH] = TCMU_IO_FLUSH,
 		[OPS_UNMAP] = TCMU_IO_UNMAP,
 		[OPS_WRITE_ZEROES] = TCMU_IO_WRITE_ZEROES};
 
-	return backend->ops == OPS_ALL || of[backend->ops] == op;
+	assert(backend->ops <= OPS_WRITE_ZEROES);
+	return backend->ops == OPS_ALL || selected[backend->ops] == op;
 }
 
-static void in_ms(uint64_t ms, struct timespec *deadline)
+static void set_deadline(uint64_t ms, struct timespec *deadline)
 {
 	clock_gettime(CLOCK_MONOTONIC, deadline);
 	deadline->tv_sec += (time_t) (ms / 1000);
@@ -171,39 +174,43 @@ static void in_ms(uint64_t ms, struct timespec *deadline)
 	}
 }
 
-/* Under the lock, which is given up meanwhile. False: cancelled. */
-static bool wait_ms(struct fault_backend *backend, const struct fault_request *request, uint64_t ms)
+/* The caller holds the lock, which is released while waiting. False: cancelled. */
+static bool fault_wait_ms(
+	struct fault_backend *backend, const struct fault_request *request, uint64_t ms)
 {
 	struct timespec deadline;
 	int r = 0;
 
-	in_ms(ms, &deadline);
+	assert(ms > 0);
+	set_deadline(ms, &deadline);
 	while (!request->cancelled && r != ETIMEDOUT)
 		r = pthread_cond_timedwait(&backend->cancelled, &backend->lock, &deadline);
 	return !request->cancelled;
 }
 
 /* False: cancelled. */
-static bool wait_out(struct fault_backend *backend, const struct fault_request *request)
+static bool fault_wait(struct fault_backend *backend, const struct fault_request *request)
 {
-	bool goes_on = true;
+	bool proceed = true;
 
-	if (backend->delay_ms == 0 && !hangs(&backend->hold))
+	if (backend->delay_ms == 0 && !hang_active(&backend->hold))
 		return true;
 	pthread_mutex_lock(&backend->lock);
 	if (backend->delay_ms)
-		goes_on = wait_ms(backend, request, backend->delay_ms);
-	while (goes_on && hangs(&backend->hold))
-		goes_on = wait_ms(backend, request, LOOK_MS);
+		proceed = fault_wait_ms(backend, request, backend->delay_ms);
+	while (proceed && hang_active(&backend->hold))
+		proceed = fault_wait_ms(backend, request, POLL_MS);
 	pthread_mutex_unlock(&backend->lock);
-	return goes_on;
+	return proceed;
 }
 
-int fault_befall(struct fault_backend *backend, const struct tcmu_io *io)
+int fault_inject(struct fault_backend *backend, const struct tcmu_io *io)
 {
 	const struct fault_request *request = io->priv;
 
-	if (befalls(backend, io->op) && !wait_out(backend, request))
+	assert(request->nth > 0);
+	assert(backend->error_cnt <= FAULT_ERRORS_MAX);
+	if (op_selected(backend, io->op) && !fault_wait(backend, request))
 		return -ECANCELED;
 	for (unsigned i = 0; i < backend->error_cnt; i++) {
 		const struct fault_error *error = &backend->errors[i];

@@ -1,20 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * FORMAT UNIT (SBC-3 5.3) and SANITIZE (SBC-3 5.24): commands that overwrite the whole medium and
- * take long.
+ * take a long time.
  *
- * Both become a plan that writes the same block everywhere. From the plan on the logical unit is
- * busy, and every command that needs the medium is told so with the progress, until the caller says
- * that it has ended.
+ * Both become a plan that writes the same block everywhere. The logical unit is busy from then on
+ * until scsi_long_end(): every command that needs the medium is refused with the progress in the
+ * sense.
  */
-#include "scsi-private.h"
+#include "format.h"
 
+#include <assert.h>
 #include <string.h>
 
-/* Does not change the passes of the plan, which are one by default. */
-static enum scsi_verdict plan_erase(
+#include "bytes.h"
+#include "cdb.h"
+#include "sense.h"
+
+/* The plan has one pass; the caller may set more. */
+static enum scsi_verdict plan_overwrite(
 	struct scsi_call *call, enum scsi_long_operation operation, uint32_t flags, bool immediate)
 {
+	assert(call->lu->can_format);
+	assert(call->lu->long_operation == SCSI_LONG_NONE);
 	call->lu->long_operation = operation;
 	call->lu->progress = 0;
 	call->lu->sanitize_failed = false;
@@ -29,6 +36,8 @@ void scsi_long_end(struct scsi_lu *lu, int error, struct scsi_result *result)
 {
 	bool sanitize = lu->long_operation == SCSI_LONG_SANITIZE;
 
+	assert(lu->long_operation != SCSI_LONG_NONE);
+	assert(error <= 0);
 	lu->long_operation = SCSI_LONG_NONE;
 	result->status = SCSI_GOOD;
 	result->sense = (struct scsi_sense){0};
@@ -55,12 +64,13 @@ void scsi_long_end(struct scsi_lu *lu, int error, struct scsi_result *result)
 		defects */
 #define IMMED 0x02
 
-/* Everything else has to be 0: there is no protection information, no list of defects, no
- * initialization pattern. */
+/* All other bits must be 0: protection information, defect lists and initialization patterns are
+ * not supported. */
 static bool format_header(struct scsi_call *call, const uint8_t *header, unsigned size)
 {
 	unsigned length_at = size / 2;
 
+	assert(size == 4 || size == 8);
 	for (unsigned i = 0; i < size; i++) {
 		uint8_t bad = header[i];
 
@@ -71,7 +81,7 @@ static bool format_header(struct scsi_call *call, const uint8_t *header, unsigne
 		if (i >= length_at)
 			scsi_refuse_list(call, length_at, NO_BIT);
 		else
-			scsi_refuse_list(call, i, highest_bit(bad));
+			scsi_refuse_list(call, i, scsi_highest_bit(bad));
 		return false;
 	}
 	return true;
@@ -88,7 +98,7 @@ enum scsi_verdict scsi_format_unit(struct scsi_call *call)
 		if (!format_header(call, header, size))
 			return SCSI_ANSWERED;
 	}
-	return plan_erase(
+	return plan_overwrite(
 		call, SCSI_LONG_FORMAT, SCSI_PLAN_ZEROES | SCSI_PLAN_MAY_UNMAP, header[1] & IMMED);
 }
 
@@ -102,7 +112,7 @@ enum scsi_verdict scsi_format_unit(struct scsi_call *call)
 static enum scsi_verdict plan_sanitize(struct scsi_call *call, uint32_t flags)
 {
 	call->lu->sanitize_exit = call->cdb[1] & AUSE;
-	return plan_erase(call, SCSI_LONG_SANITIZE, flags, call->cdb[1] & SANITIZE_IMMED);
+	return plan_overwrite(call, SCSI_LONG_SANITIZE, flags, call->cdb[1] & SANITIZE_IMMED);
 }
 
 enum scsi_verdict scsi_sanitize_block_erase(struct scsi_call *call)
@@ -111,9 +121,9 @@ enum scsi_verdict scsi_sanitize_block_erase(struct scsi_call *call)
 }
 
 /*
- * The list is a header and a pattern of up to one block, with which each block is filled anew. What
- * is wrong with its lengths and its count is told as of the CDB: so do the conformance suites
- * expect it.
+ * The list is a header and a pattern of at most one block, which is repeated to fill every block.
+ * Errors in its lengths and in its count are reported with a pointer to the CDB, as the
+ * conformance suites expect.
  */
 enum scsi_verdict scsi_sanitize_overwrite(struct scsi_call *call)
 {
@@ -144,7 +154,8 @@ enum scsi_verdict scsi_sanitize_overwrite(struct scsi_call *call)
 	return SCSI_PLANNED;
 }
 
-/* After an operation that did not allow it, only another one that ends well gives the medium back.
+/* If the failed operation did not set AUSE, only another operation that succeeds makes the medium
+ * accessible.
  */
 enum scsi_verdict scsi_sanitize_exit_failure(struct scsi_call *call)
 {

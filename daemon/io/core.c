@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See io/core.h. */
+#include "io/core.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <tcmu/configfs.h>
+
+#include "base/memory.h"
+
+__thread struct core *core_current;
+
+int core_init(struct core *core, const struct io_thread_setup *setup)
+{
+	assert(setup->handler && setup->signal && setup->depth);
+	*core = (struct core){.setup = *setup, .lu = setup->lu, .info = setup->info};
+	if (core->lu.max_xcopies > setup->depth / 2)
+		core->lu.max_xcopies = setup->depth / 2;
+	core->uio = (struct tcmu_uio) TCMU_UIO_INIT;
+	pthread_mutex_init(&core->ring_lock, NULL);
+	list_init(&core->ready);
+	list_init(&core->ended);
+	core->data = memory_map(SCSI_DATA_MAX);
+	return core->data ? 0 : -ENOMEM;
+}
+
+void core_destroy(struct core *core)
+{
+	assert(core_current != core && !core->ring_locked);
+	assert(list_is_empty(&core->ready) && list_is_empty(&core->ended));
+	memory_unmap(core->data, SCSI_DATA_MAX);
+	pthread_mutex_destroy(&core->ring_lock);
+}
+
+void core_lock_ring(struct core *core)
+{
+	assert(core_current == core && !core->ring_locked);
+	pthread_mutex_lock(&core->ring_lock);
+	core->ring_locked = true;
+}
+
+void core_unlock_ring(struct core *core)
+{
+	assert(core->ring_locked);
+	core->ring_locked = false;
+	pthread_mutex_unlock(&core->ring_lock);
+}
+
+void core_signal(struct core *core, uint32_t bits)
+{
+	assert(core_current == core && bits);
+	core->setup.signal(core->setup.userdata, bits);
+}
+
+void core_set_service(struct core *core, enum core_service service)
+{
+	assert(core_current == core);
+	if (core->service >= service)
+		return;
+	core->service = service;
+	core->cancel_wanted |= service >= CORE_ABANDONED;
+}
+
+void core_break_ring(struct core *core, int error, const char *text)
+{
+	assert(core->ring_locked && error < 0);
+	core_set_service(core, CORE_DRAINING);
+	if (core->error)
+		return;
+	core->error = error;
+	(void) snprintf(core->error_text, sizeof(core->error_text), "%s", text);
+	if (core->ring_state != CORE_RING_REVOKED)
+		core->ring_state = CORE_RING_BROKEN;
+	core_signal(core, IO_SIGNAL_RING_BROKEN);
+}
+
+void core_set_unregistered(struct core *core)
+{
+	if (core->service == CORE_UNREGISTERED)
+		return;
+	core_set_service(core, CORE_UNREGISTERED);
+	core_signal(core, IO_SIGNAL_UNREGISTERED);
+}
+
+/* ------- the ring, on the I/O thread ------- */
+
+/* The kernel answers BUSY for the commands that a dead daemon had fetched; initiators send them
+ * again. */
+static int core_reset_ring(struct core *core)
+{
+	int r = tcmu_configfs_action(&core->setup.device, "block_dev", 1);
+
+	assert(core->setup.start == IO_THREAD_RECOVERED);
+	if (r >= 0)
+		r = tcmu_configfs_action(&core->setup.device, "reset_ring", 1);
+	return r == -ENOENT ? 0 : r; /* a kernel before 4.19 has neither */
+}
+
+/* False: it failed, or the ring was revoked before it was mapped. */
+static bool core_map_ring(struct core *core)
+{
+	const char *text = NULL;
+	int r = 0;
+
+	assert(core->ring_locked);
+	if (core->ring_state == CORE_RING_REVOKED)
+		return false;
+	assert(core->ring_state == CORE_RING_NONE);
+	if ((r = tcmu_uio_open(&core->uio, core->setup.minor)) < 0)
+		text = "its uio device cannot be opened";
+	else if ((r = tcmu_uio_map(&core->uio)) < 0)
+		text = "its ring cannot be mapped";
+	else if ((r = tcmu_ring_attach(&core->ring, core->uio.base, core->uio.length)) < 0)
+		text = "its ring has a format that this daemon does not know";
+	else if ((r = wait_watch(&core->wait, core->uio.fd, WAIT_SOURCE_UIO)) < 0)
+		text = "its uio device cannot be watched";
+	else
+		core->ring_state = CORE_RING_ATTACHED;
+	if (text)
+		core_break_ring(core, r, text);
+	return !text;
+}
+
+static void core_attach_failed(struct core *core, int error, const char *text)
+{
+	core_lock_ring(core);
+	core_break_ring(core, error, text);
+	core_unlock_ring(core);
+}
+
+void core_attach(struct core *core)
+{
+	bool recovered = core->setup.start == IO_THREAD_RECOVERED;
+	int r = recovered ? core_reset_ring(core) : 0;
+	bool mapped;
+
+	if (r < 0) {
+		core_attach_failed(
+			core, r, "its ring cannot be reset after the last daemon's crash");
+		return;
+	}
+	core_lock_ring(core);
+	mapped = core_map_ring(core);
+	core_unlock_ring(core);
+	if (!mapped)
+		return;
+	r = recovered ? tcmu_configfs_action(&core->setup.device, "block_dev", 0) : 0;
+	if (r < 0 && r != -ENOENT) {
+		core_attach_failed(core, r, "the kernel does not send commands again (block_dev)");
+		return;
+	}
+	core_signal(core, IO_SIGNAL_ATTACHED);
+}
+
+void core_attach_again(struct core *core)
+{
+	int r = tcmu_ring_attach(&core->ring, core->uio.base, core->uio.length);
+
+	assert(core->ring_locked && core->ring_state == CORE_RING_STALE);
+	if (r < 0)
+		core_break_ring(core, r, "its ring has a format that this daemon does not know");
+	else
+		core->ring_state = CORE_RING_ATTACHED;
+}
+
+/* Unmap first, then close: some kernels free the ring at the close. */
+void core_detach(struct core *core)
+{
+	core_lock_ring(core);
+	assert(core->service != CORE_SERVING);
+	core->clean = !core->error && core->ring_state != CORE_RING_REVOKED &&
+		core->service != CORE_UNREGISTERED;
+	tcmu_uio_unmap(&core->uio);
+	tcmu_uio_close(&core->uio);
+	core_unlock_ring(core);
+}
+
+/* ------- the ring, from other threads ------- */
+
+int core_revoke_ring(struct core *core, const struct iovec *keep, size_t cnt)
+{
+	int r = 0;
+
+	assert(core_current != core);
+	if (core->ring_state != CORE_RING_REVOKED && core->uio.base)
+		r = core->setup.handler->flags & TCMU_HANDLER_SYSCALLS_ONLY
+			? tcmu_uio_replace_inaccessible(&core->uio)
+			: tcmu_uio_replace_private(&core->uio, keep, cnt);
+	if (r < 0)
+		return r;
+	core->ring_state = CORE_RING_REVOKED;
+	tcmu_uio_close(&core->uio);
+	return 0;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The state that all modules of one device's I/O thread share: its setup, the logical unit, the
+ * ring with its lock, and how far the service has come. It includes no module above it; calls
+ * upwards go through function pointers in the command or the setup.
+ *
+ * The ring lock is a mutex that the I/O thread holds exactly while it touches the ring in user
+ * space. It holds it neither while a handler runs nor while it waits for storage or sleeps: so
+ * another thread can always take the ring away, however stuck the I/O thread is. It is the
+ * innermost lock.
+ *
+ * Everything belongs to the I/O thread but for the members that say otherwise.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <scsi/scsi.h>
+#include <tcmu/handler.h>
+#include <tcmu/ring.h>
+#include <tcmu/scan.h>
+#include <tcmu/uio.h>
+
+#include "aio/aio.h"
+#include "base/list.h"
+#include "base/rate-limit.h"
+#include "io/stats.h"
+#include "io/wait.h"
+
+struct command_pool;
+struct submit;
+
+/* The signals of an I/O thread. Bits of one word: a signal that is not yet taken is not sent twice.
+ */
+#define IO_SIGNAL_ATTACHED      (1u << 0) /* the ring is mapped: commands are served */
+#define IO_SIGNAL_UNREGISTERED  (1u << 1) /* uio reports that the kernel's device is gone */
+#define IO_SIGNAL_RING_BROKEN   (1u << 2) /* the ring could not be attached, or is corrupt */
+#define IO_SIGNAL_NEEDS_LU_INFO (1u << 3) /* commands wait for io_thread_set_lu_info() */
+#define IO_SIGNAL_ENDED \
+	(1u << 4) /* the last one: io_thread_free() may be called, and the handler be closed */
+#define IO_SIGNAL_FORMAT   (1u << 5) /* io_thread_format_state() has changed */
+#define IO_SIGNAL_DEFERRED (1u << 6) /* a command waits for io_thread_deferred_done() */
+#define IO_SIGNAL_WANTS_LOCK \
+	(1u << 7) /* a command was refused that io_thread_set_permission() forbids */
+#define IO_SIGNAL_IDLE       (1u << 8)  /* io_thread_is_idle() may have become true */
+#define IO_SIGNAL_RING_RESET (1u << 9)  /* somebody else has reset the ring: nothing is fetched */
+#define IO_SIGNAL_RING_IDLE  (1u << 10) /* then: nothing fetched from the old ring is in flight */
+
+/* Which requests may go to the backend; the others are answered BUSY. */
+enum io_permission {
+	IO_PERMIT_ALL,
+	IO_PERMIT_READS,
+	IO_PERMIT_NONE,
+};
+
+/* How the ring is found. */
+enum io_thread_start {
+	IO_THREAD_FRESH,     /* nobody has used it before, or its last user left nothing behind */
+	IO_THREAD_RECOVERED, /* its last user died: the kernel first answers BUSY for the commands
+				that it had fetched */
+};
+
+/* The parameters of an I/O thread; copied. The pointers live as long as the thread. */
+struct io_thread_setup {
+	const char *name;        /* for the names of threads */
+	struct tcmu_name device; /* the directory in configfs, for the recovery */
+	unsigned minor;          /* of the uio device */
+	enum io_thread_start start;
+	enum aio_kind aio;
+	unsigned depth; /* commands in flight at most */
+	struct rate_limits limits;
+	unsigned busy_poll; /* percent of a CPU that waiting awake may cost, see io/wait-tuner.h */
+	const struct tcmu_handler *handler;
+	void *backend;
+	const struct tcmu_host *host;
+	struct tcmu_host_device *host_device;
+	struct tcmu_backend_info info;
+	struct scsi_lu lu;
+	struct stats *stats;        /* outlives the thread; NULL: nothing is counted */
+	const atomic_bool *tracing; /* whether each command is passed to trace(); NULL: none is */
+	/* As signal. */
+	void (*trace)(void *userdata, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length);
+	enum io_permission permission;
+	void (*signal)(void *userdata, uint32_t bits); /* from the I/O thread; must not block */
+	void *userdata;                                /* of trace and signal */
+};
+
+/* How far the service has come; it only grows. */
+enum core_service {
+	CORE_SERVING,
+	CORE_DRAINING,  /* fetches no more; ends when nothing is in flight */
+	CORE_ABANDONED, /* also: nobody waits for the commands in flight; the backend gets no more
+			   requests */
+	CORE_UNREGISTERED, /* also: the kernel's device is gone */
+};
+
+/* Under the ring lock. */
+enum core_ring_state {
+	CORE_RING_NONE, /* not mapped yet */
+	CORE_RING_ATTACHED,
+	CORE_RING_STALE,   /* it was reset: the kernel has answered the commands fetched before */
+	CORE_RING_BROKEN,  /* not attached, or corrupt: nothing is fetched or answered any more */
+	CORE_RING_REVOKED, /* the mapping is no longer the kernel's; final */
+};
+
+struct core {
+	struct io_thread_setup setup; /* setup.backend changes while nothing is in flight */
+	struct scsi_lu lu;
+	struct tcmu_backend_info info;
+	enum core_service service;
+	bool faulted;       /* the backend has failed: commands that need the medium are refused */
+	bool cancel_wanted; /* there are commands to be cancelled */
+	struct wait wait;
+	struct command_pool *pool;
+	struct submit *submit;
+	struct list ready; /* commands that are decided and not started */
+	struct list ended; /* commands to be completed to the kernel */
+	uint8_t *data;     /* SCSI_DATA_MAX bytes for the answers of emulated commands */
+	int error;         /* why IO_SIGNAL_RING_BROKEN, -errno; 0: it was not signalled */
+	char error_text[160];
+
+	pthread_mutex_t ring_lock;
+	bool ring_locked; /* by the I/O thread, which alone reads and writes this */
+	enum core_ring_state ring_state;
+	struct tcmu_uio uio;
+	struct tcmu_ring ring;
+	bool clean; /* valid at the end: every command that was fetched has been answered */
+};
+
+/* The core whose I/O thread the calling thread is; NULL: it is another thread. */
+extern __thread struct core *core_current __attribute__((tls_model("initial-exec")));
+
+/* Copies the setup. -errno: nothing is left; core_destroy() may be called. Any thread. */
+int core_init(struct core *core, const struct io_thread_setup *setup);
+
+/* After the I/O thread has ended. Any thread. */
+void core_destroy(struct core *core);
+
+/* I/O thread. Not while it holds the lock already. */
+void core_lock_ring(struct core *core);
+void core_unlock_ring(struct core *core);
+
+/* Passes IO_SIGNAL_ bits to the device on the main thread. I/O thread. */
+void core_signal(struct core *core, uint32_t bits);
+
+/* The service goes on to at least this state. I/O thread. */
+void core_set_service(struct core *core, enum core_service service);
+
+/* Under the ring lock, I/O thread: the ring cannot be used. error: -errno. text: a sentence,
+ * copied. Signals once. */
+void core_break_ring(struct core *core, int error, const char *text);
+
+/* The kernel's device is gone: stop at once, without a request to. Signals once. I/O thread. */
+void core_set_unregistered(struct core *core);
+
+/* Opens and maps uio and attaches the ring; resets it first where the setup asks for it. Signals
+ * IO_SIGNAL_ATTACHED or IO_SIGNAL_RING_BROKEN, or neither where the ring was revoked before. I/O
+ * thread, without the ring lock. */
+void core_attach(struct core *core);
+
+/* Under the ring lock, I/O thread: attaches a stale ring anew. Nothing may refer to it. */
+void core_attach_again(struct core *core);
+
+/* Unmaps the ring and closes uio; core->clean is valid afterwards. I/O thread, without the ring
+ * lock. */
+void core_detach(struct core *core);
+
+/* Under the ring lock, which the caller has locked by itself, any thread: puts other memory over
+ * the ring and closes uio. keep: memory that I/O may still read, cnt iovecs in the ring. -ENOMEM:
+ * nothing was taken away. */
+int core_revoke_ring(struct core *core, const struct iovec *keep, size_t cnt);

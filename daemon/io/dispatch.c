@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See io/dispatch.h. */
+#include "io/dispatch.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "io/exec.h"
+
+void dispatch_init(
+	struct dispatch *dispatch, struct core *core, struct format *format,
+	struct xcopy_peer *peer)
+{
+	assert(core && format && peer);
+	dispatch->core = core;
+	dispatch->format = format;
+	dispatch->xcopy_peer = peer;
+	list_init(&dispatch->pending);
+	pthread_mutex_init(&dispatch->lock, NULL);
+}
+
+void dispatch_destroy(struct dispatch *dispatch)
+{
+	assert(!dispatch->waiter);
+	pthread_mutex_destroy(&dispatch->lock);
+}
+
+/* ------- deferred commands ------- */
+
+static void dispatch_cancel_deferred(struct command *command)
+{
+	struct dispatch *dispatch = command->context;
+
+	assert(dispatch->waiter == command && dispatch->deferred);
+	dispatch->waiter = NULL;
+	command_end(command, SCSI_TASK_ABORTED, NULL);
+}
+
+/* The request is large, and few commands need one. */
+static void dispatch_defer(
+	struct dispatch *dispatch, struct command *command, const struct scsi_result *result,
+	const struct scsi_mode_values *before, bool planned)
+{
+	struct scsi_lu *lu = &dispatch->core->lu;
+
+	if (dispatch->deferred) {
+		if (result->save)
+			lu->saved = *before;
+		command_end(command, SCSI_BUSY, NULL);
+		return;
+	}
+	assert(!dispatch->waiter);
+	pthread_mutex_lock(&dispatch->lock);
+	dispatch->request = (struct deferred_request){.kind = DEFERRED_SET_GROUPS};
+	if (result->save) {
+		dispatch->request.kind = DEFERRED_SAVE;
+		dispatch->request.saved = lu->saved;
+		memcpy(dispatch->request.serial, lu->serial, sizeof(dispatch->request.serial));
+	} else {
+		dispatch->request.states = result->states;
+	}
+	pthread_mutex_unlock(&dispatch->lock);
+	dispatch->deferred = true;
+	dispatch->waiter = command;
+	dispatch->waiter_planned = planned && result->save;
+	dispatch->before = *before;
+	command->plan = result->plan;
+	command->context = dispatch;
+	command->cancel = dispatch_cancel_deferred;
+	core_signal(dispatch->core, IO_SIGNAL_DEFERRED);
+}
+
+/* A plan follows the deferred work: a cache that is turned off is saved first and then flushed.
+ */
+static void dispatch_continue(struct dispatch *dispatch, struct command *waiter)
+{
+	assert(waiter->where == COMMAND_HELD);
+	waiter->context = NULL;
+	waiter->cancel = NULL;
+	if (!dispatch->waiter_planned)
+		command_end(waiter, SCSI_GOOD, NULL);
+	else if (exec_prepare(waiter))
+		command_ready(waiter);
+}
+
+void dispatch_deferred_done(struct dispatch *dispatch, int error)
+{
+	struct command *waiter = dispatch->waiter;
+	struct scsi_result result = {.status = SCSI_GOOD};
+
+	assert(dispatch->core->ring_locked && (!waiter || dispatch->deferred));
+	if (!dispatch->deferred)
+		return;
+	dispatch->deferred = false;
+	dispatch->waiter = NULL;
+	if (dispatch->request.kind == DEFERRED_SET_GROUPS)
+		scsi_groups_end(error, &result);
+	else if (error)
+		scsi_save_failed(&dispatch->core->lu, &dispatch->before, &result);
+	if (waiter && result.status == SCSI_GOOD)
+		dispatch_continue(dispatch, waiter);
+	else if (waiter)
+		command_end(waiter, result.status, &result.sense);
+}
+
+void dispatch_read_deferred(struct dispatch *dispatch, struct deferred_request *request)
+{
+	pthread_mutex_lock(&dispatch->lock);
+	*request = dispatch->request;
+	pthread_mutex_unlock(&dispatch->lock);
+}
+
+/* ------- decisions ------- */
+
+static void dispatch_answer(struct command *command, const struct scsi_result *result)
+{
+	if (result->status == SCSI_GOOD && command->data_length)
+		command_copy_in(command, result->data, result->data_length);
+	command_end(command, result->status, &result->sense);
+}
+
+static void dispatch_plan(
+	struct dispatch *dispatch, struct command *command, const struct scsi_result *result)
+{
+	const struct scsi_plan *plan = &result->plan;
+
+	/* The extents are large, and most plans have none. */
+	memcpy(&command->plan, plan, offsetof(struct scsi_plan, extents));
+	if (plan->extent_cnt)
+		memcpy(command->plan.extents, plan->extents,
+		       plan->extent_cnt * sizeof(plan->extents[0]));
+	if (plan->op == SCSI_PLAN_XCOPY)
+		xcopy_begin(dispatch->xcopy_peer, command, &result->xcopy);
+	else if (plan->op == SCSI_PLAN_ABORT_XCOPY)
+		xcopy_abort(command);
+	else if (plan->flags & SCSI_PLAN_LONG)
+		format_prepare(dispatch->format, command);
+	else if (exec_prepare(command))
+		command_ready(command);
+}
+
+static void dispatch_wait(struct dispatch *dispatch, struct command *command)
+{
+	assert(command->where == COMMAND_HELD);
+	if (list_is_empty(&dispatch->pending))
+		core_signal(dispatch->core, IO_SIGNAL_NEEDS_LU_INFO);
+	command->where = COMMAND_PENDING;
+	list_append(&dispatch->pending, &command->node);
+}
+
+void dispatch_command(struct dispatch *dispatch, struct command *command)
+{
+	struct core *core = dispatch->core;
+	struct scsi_mode_values before = core->lu.saved;
+	struct timespec now;
+	enum scsi_verdict verdict;
+	struct scsi_task task = {
+		.cdb = command->cdb,
+		.cdb_length = command->cdb_length,
+		.iov = command->iov,
+		.iov_cnt = command->iov_cnt,
+		.data_length = command->data_length,
+	};
+	struct scsi_result result;
+
+	assert(core->ring_locked && command->where == COMMAND_HELD);
+	/* The wall clock, a few milliseconds late at most, and no system call. */
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	task.time_ms = (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / CLOCK_NS_PER_MS;
+	result.data = core->data;
+	result.data_length = 0;
+	verdict = scsi_dispatch(&core->lu, &task, &result);
+	if (verdict == SCSI_NEEDS_LU_INFO)
+		dispatch_wait(dispatch, command);
+	else if (result.save || (verdict == SCSI_PLANNED && result.plan.op == SCSI_PLAN_SET_GROUPS))
+		dispatch_defer(dispatch, command, &result, &before, verdict == SCSI_PLANNED);
+	else if (verdict == SCSI_PLANNED)
+		dispatch_plan(dispatch, command, &result);
+	else
+		dispatch_answer(command, &result);
+}
+
+void dispatch_pending(struct dispatch *dispatch)
+{
+	struct core *core = dispatch->core;
+	struct list pending;
+	struct list_node *node;
+
+	assert(core->ring_locked);
+	if (list_is_empty(&dispatch->pending))
+		return;
+	list_move(&dispatch->pending, &pending);
+	core->lu.lu_info_fresh = true;
+	while ((node = list_take(&pending))) {
+		struct command *command = container_of(node, struct command, node);
+
+		assert(command->where == COMMAND_PENDING);
+		command->where = COMMAND_HELD;
+		if (core->ring_state == CORE_RING_REVOKED || core->ring_state == CORE_RING_STALE)
+			command_end(command, SCSI_BUSY, NULL);
+		else
+			dispatch_command(dispatch, command);
+	}
+	core->lu.lu_info_fresh = false;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Has the SCSI code decide each command, and passes it on: it is answered, or its plan goes to
+ * exec, to an operation (format, xcopy), or to the main thread.
+ *
+ * Two kinds of commands wait for the main thread, because they need configfs or a disk. Commands
+ * that report the LU info are pending until it is set, and are then decided again. A deferred
+ * command needs something done: mode parameters saved, the states of target port groups changed.
+ * One is deferred at a time; another that comes meanwhile is answered BUSY. A deferred command may
+ * leave (aborted, or the service ends); the work goes on without it.
+ *
+ * Everything runs on the I/O thread under the ring lock, but for dispatch_read_deferred().
+ */
+#pragma once
+
+#include "base/list.h"
+#include "io/command.h"
+#include "io/format.h"
+#include "io/xcopy.h"
+
+/* The work that a deferred command needs on the main thread. */
+enum deferred_kind {
+	DEFERRED_SAVE = 1,   /* keep mode parameters for good */
+	DEFERRED_SET_GROUPS, /* change states of target port groups */
+};
+
+struct deferred_request {
+	enum deferred_kind kind;
+	char serial[256]; /* SAVE */
+	struct scsi_mode_values saved;
+	struct scsi_group_states states; /* SET_GROUPS */
+};
+
+struct dispatch {
+	struct core *core;
+	struct format *format;
+	struct xcopy_peer *xcopy_peer;
+	struct list pending; /* commands that wait for the LU info */
+
+	bool deferred;                  /* the main thread has been asked */
+	struct command *waiter;         /* the command that waits for it, or NULL */
+	bool waiter_planned;            /* it has a plan, to be carried out then */
+	struct scsi_mode_values before; /* the mode parameters that were saved before it */
+	pthread_mutex_t lock;           /* of request */
+	struct deferred_request request;
+};
+
+/* Any thread, before the I/O thread starts. peer: the device's own. */
+void dispatch_init(
+	struct dispatch *dispatch, struct core *core, struct format *format,
+	struct xcopy_peer *peer);
+
+/* Any thread, after the I/O thread has ended. */
+void dispatch_destroy(struct dispatch *dispatch);
+
+/* Decides a command that was fetched. */
+void dispatch_command(struct dispatch *dispatch, struct command *command);
+
+/* Decides the pending commands again; where the kernel has answered them already, they just end. */
+void dispatch_pending(struct dispatch *dispatch);
+
+/* The main thread has done the deferred work. error: 0 or -errno. */
+void dispatch_deferred_done(struct dispatch *dispatch, int error);
+
+/* The work that IO_SIGNAL_DEFERRED asks for. Any thread. */
+void dispatch_read_deferred(struct dispatch *dispatch, struct deferred_request *request);

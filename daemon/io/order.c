@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See io/order.h. */
+#include "io/order.h"
+
+#include <assert.h>
+
+#include "base/clock.h"
+
+void order_init(struct order *order, struct core *core)
+{
+	assert(core->setup.depth);
+	order->core = core;
+	list_init(&order->blocked);
+	rate_limit_set(&order->rate_limit, &core->setup.limits);
+}
+
+/* ------- ranges ------- */
+
+static bool order_extents_overlap(const struct scsi_extent *a, const struct scsi_extent *b)
+{
+	return a->lba < b->lba + b->blocks && b->lba < a->lba + a->blocks;
+}
+
+static unsigned order_extents(
+	const struct command *command, struct scsi_extent *single, const struct scsi_extent **all)
+{
+	assert(command->writes_range);
+	if (command->plan.op == SCSI_PLAN_UNMAP) {
+		*all = command->plan.extents;
+		return command->plan.extent_cnt;
+	}
+	*single = (struct scsi_extent){.lba = command->plan.lba, .blocks = command->plan.blocks};
+	*all = single;
+	return 1;
+}
+
+static bool order_conflicts(const struct command *a, const struct command *b)
+{
+	struct scsi_extent one_a, one_b;
+	const struct scsi_extent *all_a, *all_b;
+	unsigned cnt_a, cnt_b;
+
+	assert(a != b);
+	if (!a->writes_range || !b->writes_range || (!a->exclusive && !b->exclusive))
+		return false;
+	cnt_a = order_extents(a, &one_a, &all_a);
+	cnt_b = order_extents(b, &one_b, &all_b);
+	for (unsigned i = 0; i < cnt_a; i++)
+		for (unsigned j = 0; j < cnt_b; j++)
+			if (order_extents_overlap(&all_a[i], &all_b[j]))
+				return true;
+	return false;
+}
+
+/* Whether it must wait for a command of the list, up to itself. */
+static bool order_conflicts_with_list(const struct command *command, const struct list *list)
+{
+	list_for_each (node, list) {
+		const struct command *other = container_of(node, struct command, node);
+
+		if (other == command)
+			return false;
+		if (order_conflicts(command, other))
+			return true;
+	}
+	return false;
+}
+
+/* Whether a command that writes must wait for one that was started, or for one that waits before
+ * it. */
+static bool order_must_wait(const struct order *order, const struct command *command)
+{
+	const struct command_pool *pool = order->core->pool;
+
+	assert(command->writes_range && !command->started);
+	if (order_conflicts_with_list(command, &order->blocked))
+		return true;
+	for (unsigned i = 0; i < pool->used; i++) {
+		const struct command *other = command_at(pool, i);
+
+		if (other != command && other->where != COMMAND_FREE && other->started &&
+		    order_conflicts(command, other))
+			return true;
+	}
+	return false;
+}
+
+/* ------- the start and the end ------- */
+
+static void order_start(struct order *order, struct command *command)
+{
+	assert(command->where == COMMAND_READY || command->where == COMMAND_BLOCKED);
+	assert(!command->started);
+	command->where = COMMAND_HELD;
+	command->started = true;
+	order->exclusive_cnt += command->exclusive;
+	command->begin(command);
+}
+
+void order_finish(struct order *order, const struct command *command)
+{
+	assert(command->started && command->exclusive && order->exclusive_cnt > 0);
+	order->exclusive_cnt--;
+}
+
+void order_unblock(struct order *order)
+{
+	struct list still;
+	struct list_node *node;
+
+	assert(core_current == order->core && !list_is_empty(&order->blocked));
+	list_init(&still);
+	while ((node = order->blocked.first)) {
+		struct command *command = container_of(node, struct command, node);
+		bool waits = !command->aborted &&
+			(order_must_wait(order, command) ||
+			 order_conflicts_with_list(command, &still));
+
+		assert(command->where == COMMAND_BLOCKED);
+		list_take(&order->blocked);
+		if (waits)
+			list_append(&still, &command->node);
+		else
+			order_start(order, command);
+	}
+	list_move(&still, &order->blocked);
+}
+
+/* ------- the rate ------- */
+
+/* The bytes that the limits count. */
+static uint64_t order_limited_bytes(const struct command *command)
+{
+	switch (command->plan.op) {
+	case SCSI_PLAN_UNMAP:
+	case SCSI_PLAN_FLUSH:
+	case SCSI_PLAN_MAP:
+	case SCSI_PLAN_PREFETCH:
+	case SCSI_PLAN_XCOPY:
+		return 0;
+	default:
+		return command->length;
+	}
+}
+
+/* How long the command has to wait, ns; 0: it may start. A command that is to end soon does not
+ * wait, nor does one that carries out a part of another. */
+static uint64_t order_limit(struct order *order, const struct command *command, uint64_t now)
+{
+	assert(rate_limit_is_on(&order->rate_limit));
+	if (order->core->service != CORE_SERVING || command->aborted || command->internal)
+		return 0;
+	if (order->resume)
+		return order->resume - now;
+	return rate_limit_take(&order->rate_limit, now, order_limited_bytes(command));
+}
+
+unsigned order_start_ready(struct order *order)
+{
+	struct list ready;
+	struct list_node *node;
+	uint64_t now = 0;
+	unsigned cnt = 0;
+
+	assert(core_current == order->core && !order->core->ring_locked);
+	assert(!list_is_empty(&order->core->ready));
+	order->resume = 0;
+	list_move(&order->core->ready, &ready);
+	if (rate_limit_is_on(&order->rate_limit))
+		now = clock_now_ns();
+	while ((node = list_take(&ready))) {
+		struct command *command = container_of(node, struct command, node);
+		uint64_t delay = now ? order_limit(order, command, now) : 0;
+
+		assert(command->where == COMMAND_READY);
+		if (delay) {
+			order->resume = now + delay;
+			list_append(&order->core->ready, node);
+			continue;
+		}
+		cnt++;
+		if (command->writes_range &&
+		    (command->exclusive || order->exclusive_cnt ||
+		     !list_is_empty(&order->blocked)) &&
+		    order_must_wait(order, command)) {
+			command->where = COMMAND_BLOCKED;
+			list_append(&order->blocked, node);
+		} else {
+			order_start(order, command);
+		}
+	}
+	return cnt;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * When a decided command starts: as fast as the rate limits allow, and not beside a command that it
+ * must not overlap.
+ *
+ * COMPARE AND WRITE and ORWRITE are atomic against every other write of this device: they are
+ * exclusive for their range, and a command that overlaps waits in the order of arrival. So do
+ * FORMAT UNIT and SANITIZE, for the whole medium.
+ *
+ * Everything runs on the I/O thread, outside of the ring lock but for order_finish().
+ */
+#pragma once
+
+#include "base/list.h"
+#include "base/rate-limit.h"
+#include "io/command.h"
+
+struct order {
+	struct core *core;
+	struct list blocked;    /* commands that wait for another command's range */
+	unsigned exclusive_cnt; /* started commands that are exclusive */
+	struct rate_limit rate_limit;
+	uint64_t resume; /* when the limits allow the first of core->ready, by clock_now_ns(); 0:
+			    nothing waits */
+};
+
+/* Any thread, before the I/O thread starts. */
+void order_init(struct order *order, struct core *core);
+
+/* Starts the commands of core->ready, of which there are some, as fast as the limits allow. Returns
+ * how many. */
+unsigned order_start_ready(struct order *order);
+
+/* Starts blocked commands, of which there are some, whose range has become free, or that were
+ * aborted: these end at once. */
+void order_unblock(struct order *order);
+
+/* A command that was started and is exclusive has ended. */
+void order_finish(struct order *order, const struct command *command);

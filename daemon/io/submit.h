@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The requests of commands to the handler: one at a time for each command, completed from any
+ * thread, reaped by the I/O thread. And which requests may go there: all, those that only read, or
+ * none, so that a backend that lost its lock is not used, and can be exchanged once its last
+ * request has ended.
+ *
+ * Everything runs on the I/O thread, outside of the ring lock, but for submit_complete().
+ */
+#pragma once
+
+#include "aio/aio.h"
+#include "aio/workers.h"
+#include "base/mpsc.h"
+#include "io/command.h"
+
+struct submit {
+	struct core *core;
+	struct aio_engine *engine; /* of ASYNC handlers */
+	struct workers *workers;   /* of the others */
+	struct mpsc completed;     /* commands, pushed by any thread */
+	enum io_permission permission;
+	unsigned permission_generation; /* number of the control request that permission is from */
+	bool idle_wanted;               /* IO_SIGNAL_IDLE is to be signalled */
+
+	/* read by any thread */
+	atomic_uint in_flight;
+	atomic_uint completing;      /* other threads that are within submit_complete() */
+	atomic_uint idle_generation; /* the permission since which nothing is in flight */
+};
+
+/* Makes the engine or the workers that the handler needs. -errno: submit_destroy() may be called.
+ * Any thread. */
+int submit_init(struct submit *submit, struct core *core);
+
+/* After this no function of the handler runs any more, and no submit_complete(). Nothing is in
+ * flight. Takes one of zeros, and one that was destroyed. Any thread, once the I/O thread submits
+ * no more. */
+void submit_destroy(struct submit *submit);
+
+/* Submits a request whose command->io_iov is filled: iov_cnt iovecs. offset, length: bytes of the
+ * medium; flags: TCMU_IO_. step is called when it has ended, later or before the return. A command
+ * that was aborted ends instead, and so do all where the service was abandoned; where the
+ * permission forbids the request, step gets -EBUSY. */
+void submit_io(
+	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset,
+	uint64_t length, unsigned iov_cnt, command_step *step);
+
+/* The same, the buffer being the first data bytes of the command's pages in the ring. */
+void submit_ring(
+	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset, uint64_t data,
+	uint64_t length, command_step *step);
+
+/* The same, the buffer being memory that the command owns, of length bytes. */
+void submit_buffer(
+	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset, void *buffer,
+	uint64_t length, command_step *step);
+
+/* Whether the handler has the operation (else the daemon emulates it). */
+bool submit_handler_can(const struct core *core, enum tcmu_io_op op);
+
+/* For struct tcmu_host: a handler has completed the request. error: 0 or -errno. Any thread; a
+ * second call for the same request changes nothing. */
+void submit_complete(struct tcmu_io *io, int error);
+
+/* For struct tcmu_host: an ASYNC handler wants a system call made. From its submit or a done
+ * callback. */
+void submit_aio(struct tcmu_io *io, struct tcmu_aio *aio);
+
+/* Starts the system calls that were queued, which waits where the kernel is slow to take I/O; then
+ * calls the steps of all requests that have ended. Returns how many. */
+unsigned submit_reap(struct submit *submit);
+
+/* Whether submit_reap() would find something. others_only: only for requests that other threads
+ * have completed. */
+bool submit_has_completed(const struct submit *submit, bool others_only);
+
+/* Asks the backend to give up the command's request; it ends as usual. */
+void submit_cancel(struct command *command);
+
+/* A control request: generation is its number, greater than that of all before. not_ready:
+ * SCSI_ASCQ_, reported instead of BUSY by commands that need the medium; or 0. */
+void submit_set_permission(
+	struct submit *submit, enum io_permission permission, uint8_t not_ready,
+	unsigned generation);
+
+/* Another backend in the place of one that was closed. Nothing is in flight. */
+void submit_set_backend(struct submit *submit, void *backend, const struct tcmu_backend_info *info);
+
+/* At the end of an iteration, where idle_wanted: signals IO_SIGNAL_IDLE once nothing is in flight.
+ */
+void submit_report(struct submit *submit);

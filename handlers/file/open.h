@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Open, close and resize, for the handler's table.
+ */
+#pragma once
+
+#include <tcmu/handler.h>
+
+int file_open(
+	const struct tcmu_config *config, const struct tcmu_host *host,
+	struct tcmu_host_device *dev, struct tcmu_backend_info *info, void **backend,
+	struct tcmu_reason *reason);
+void file_close(void *backend);
+int file_resize(
+	void *backend, const struct tcmu_config *config, struct tcmu_backend_info *info,
+	struct tcmu_reason *reason);

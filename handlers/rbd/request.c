@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The end of requests, and fencing.
+ */
+#include "request.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "status.h"
+
+/* The daemon reopens the image; until then nothing is served. */
+void image_fence(struct image *image)
+{
+	if (atomic_exchange(&image->fenced, true))
+		return;
+	image_status_note_fence(image);
+	image->host->event(image->dev, TCMU_BACKEND_FENCED, -ESHUTDOWN);
+}
+
+void image_end(struct image_request *request, int64_t result)
+{
+	struct image *image = request->image;
+	struct tcmu_io *io = request->io;
+	int error = result < 0 ? (int) result : 0;
+
+	assert(io && request->image);
+	free(request->copy);
+	image_status_note(image, io->op, error);
+	if (error == -ESHUTDOWN) {
+		image_fence(image);
+	} else if (error == -EROFS && !image->read_only) {
+		error = -EBUSY; /* another client holds the lock of the image, for now */
+		if (atomic_load(&image->on_demand))
+			image->host->event(image->dev, TCMU_BACKEND_LOCK_LOST, 0);
+	} else if (error == -EILSEQ) {
+		/* The compared range is aligned to its length. So the modulo is right both where
+		 * librbd reports an offset in the image and where it reports one in the object
+		 * without the start of the block (as 16.2 does). */
+		io->result = request->mismatch % io->length;
+	} else if (io->op == TCMU_IO_READ && !error && (uint64_t) result < io->length) {
+		io->result = io->offset + (uint64_t) result; /* the image has been shortened */
+		error = -EIO;
+	}
+	tcmu_io_complete(io, error);
+}
