@@ -223,6 +223,13 @@ static void closing_settle(struct device *device)
 
 /* ------- answers ------- */
 
+/* A backstore of this name that is created from now on is a new one. */
+static void device_note_deleted(struct device *device)
+{
+	device->store = (struct marks_store){.deleted = true};
+	device->env->parent->save_store(device->env, device, &device->store);
+}
+
 static void device_answer_added(struct device *device)
 {
 	bool served = device->state == DEVICE_LIVE || device->state == DEVICE_FAULTED;
@@ -233,6 +240,8 @@ static void device_answer_added(struct device *device)
 	device->owes_added = false;
 	if (!status)
 		block_configured(device);
+	else
+		device_note_deleted(device); /* the kernel drops it, without REMOVED_DEVICE */
 	device_timer_disarm(device, DEVICE_TIMER_OPEN);
 	device->env->parent->answer(device->env, TCMU_EVENT_ADDED, device->id, status);
 }
@@ -612,6 +621,7 @@ struct device *device_new(struct device_env *env, const struct device_start *sta
 	lock_init(device);
 	lu_info_init(device);
 	reconfig_init(device);
+	env->parent->load_store(env, device, &device->store);
 	return device;
 }
 
@@ -631,6 +641,7 @@ void device_removed(struct device *device, uint32_t id)
 {
 	device->id = id;
 	device->owes_removed = true;
+	device_note_deleted(device);
 	device_event(device, DEVICE_EV_REMOVED);
 }
 

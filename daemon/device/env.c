@@ -152,6 +152,18 @@ static int kernel_save_modes(
 	return marks_save_modes(env->state_dir, serial, values);
 }
 
+static bool kernel_was_served(const struct device_env *env, const struct tcmu_name *name)
+{
+	assert(!env_on_main_thread(env));
+	return marks_was_served(env->state_dir, name);
+}
+
+static void kernel_note_served(const struct device_env *env, const struct tcmu_name *name)
+{
+	assert(!env_on_main_thread(env));
+	(void) marks_set_served(env->state_dir, name);
+}
+
 static const struct env_kernel env_real_kernel = {
 	.scan_minor = kernel_scan_minor,
 	.read_attributes = kernel_read_attributes,
@@ -161,6 +173,8 @@ static const struct env_kernel env_real_kernel = {
 	.read_lu_info = kernel_read_lu_info,
 	.set_groups = kernel_set_groups,
 	.save_modes = kernel_save_modes,
+	.was_served = kernel_was_served,
+	.note_served = kernel_note_served,
 };
 
 void device_env_init(struct device_env *env, sd_event *event, struct mailbox *mailbox)

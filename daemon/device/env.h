@@ -32,6 +32,7 @@
 #include "base/jobs.h"
 #include "config/settings.h"
 #include "device/configfs.h"
+#include "device/marks.h"
 
 struct device;
 struct device_env;
@@ -81,6 +82,9 @@ struct env_kernel {
 	int (*save_modes)(
 		const struct device_env *env, const char *serial,
 		const struct scsi_mode_values *values);
+	/* Job. As marks_was_served() and marks_set_served(). */
+	bool (*was_served)(const struct device_env *env, const struct tcmu_name *name);
+	void (*note_served)(const struct device_env *env, const struct tcmu_name *name);
 };
 
 struct env_parent {
@@ -103,6 +107,11 @@ struct env_parent {
 	void (*mark_format)(
 		struct device_env *env, const struct device *device, unsigned format_state);
 	unsigned (*format_state)(struct device_env *env, const struct device *device);
+	void (*load_store)(
+		struct device_env *env, const struct device *device, struct marks_store *store);
+	void (*save_store)(
+		struct device_env *env, const struct device *device,
+		const struct marks_store *store);
 };
 
 struct device_env {
@@ -110,7 +119,7 @@ struct device_env {
 	const struct env_kernel *kernel;
 	const struct env_parent *parent;
 	const struct settings *settings; /* in force now; read at each use */
-	const char *state_dir;           /* mode parameters, e.g. /var/lib/tcmud */
+	const char *state_dir;           /* marks.h, e.g. /var/lib/tcmud */
 	pthread_t main_thread;           /* set by device_env_init() */
 	sd_event *event;                 /* the real system's */
 	struct mailbox *mailbox;         /* likewise */

@@ -410,6 +410,18 @@ static unsigned manager_format_state(struct device_env *env, const struct device
 	return marks_get_format(manager_of(env)->setup.run_dir, device_name(device));
 }
 
+static void manager_load_store(
+	struct device_env *env, const struct device *device, struct marks_store *store)
+{
+	marks_get_store(manager_of(env)->setup.run_dir, device_name(device), store);
+}
+
+static void manager_save_store(
+	struct device_env *env, const struct device *device, const struct marks_store *store)
+{
+	(void) marks_set_store(manager_of(env)->setup.run_dir, device_name(device), store);
+}
+
 static const struct env_parent manager_as_parent = {
 	.answer = manager_answer,
 	.answer_if_waiting = manager_answer_if_waiting,
@@ -419,6 +431,8 @@ static const struct env_parent manager_as_parent = {
 	.mark_clean = manager_mark_clean,
 	.mark_format = manager_mark_format,
 	.format_state = manager_format_state,
+	.load_store = manager_load_store,
+	.save_store = manager_save_store,
 };
 
 /* ------- steps ------- */

@@ -13,6 +13,9 @@
 #include "device/state.h"
 #include "device/status.h"
 
+/* A missing store is looked for so often. */
+#define STORE_AGAIN_US UINT64_C(500000)
+
 /* ------- on the job's thread ------- */
 
 static struct device_opening *opening_of(struct device_call *call)
@@ -68,6 +71,18 @@ static int opening_read_attributes(struct device_opening *opening)
 	return r < 0 ? r : opening_check_size(opening);
 }
 
+/* Whether the handler may create the store. A backstore that was served before is resumed, also
+ * when it is created: a restore after a boot does that, perhaps before the file system is mounted.
+ * Not so where its deletion was seen since the boot. */
+static void opening_decide_creation(struct device_opening *opening)
+{
+	const struct device *device = opening->call.device;
+	bool creation = opening->origin == DEVICE_ORIGIN_ADDED || atomic_load(&opening->adopts);
+
+	opening->must_exist = !opening->creates || !creation ||
+		(!opening->deleted && device->env->kernel->was_served(device->env, &opening->name));
+}
+
 /* The first job: which backing store the attributes and the config string mean. */
 static int opening_read_claim(struct device_opening *opening)
 {
@@ -76,11 +91,16 @@ static int opening_read_claim(struct device_opening *opening)
 
 	if (r < 0)
 		return r;
+	opening_decide_creation(opening);
+	options_free(opening->options);
+	opening->options = NULL;
 	r = options_parse(
 		opening->name.config, opening->handler, &opening->options, &opening->reason);
 	if (r < 0 || !opening->handler->claim)
 		return r;
 	config = *options_config(opening->options);
+	config.must_exist = opening->must_exist;
+	opening->info.claim[0] = '\0';
 	return opening->handler->claim(
 		&config, opening->info.claim, sizeof(opening->info.claim), &opening->reason);
 }
@@ -90,15 +110,20 @@ static int opening_open(struct device_opening *opening)
 {
 	struct device *device = opening->call.device;
 	struct tcmu_config config = *options_config(opening->options);
+	int r;
 
 	device->env->kernel->prepare(device->env, &opening->name);
 	device->env->kernel->read_lu_info(device->env, &opening->name, &opening->lu_info);
 	config.size = opening->attributes.size;
 	config.block_size = opening->attributes.block_size;
+	config.must_exist = opening->must_exist;
 	opening->info = (struct tcmu_backend_info){0};
-	return opening->handler->open(
+	r = opening->handler->open(
 		&config, &device_host, &device->host_device, &opening->info, &opening->backend,
 		&opening->reason);
+	if (r >= 0)
+		device->env->kernel->note_served(device->env, &opening->name);
+	return r;
 }
 
 /* The third job. Nobody uses the ring: what is in it is answered BUSY. */
@@ -184,9 +209,31 @@ static bool opening_waits_for_claim(struct device_opening *opening)
 	return false;
 }
 
+/* It may be right, as after a restore from a backup. */
+static void opening_note_store(struct device *device, const struct device_opening *opening)
+{
+	struct marks_store *store = &device->store;
+	const char *claim = opening->info.claim;
+
+	if (opening->must_exist && store->claim[0] && claim[0] && strcmp(store->claim, claim) != 0)
+		log_dev_warning(
+			device_label(device),
+			"its backing store is not the one that was served before: it is %s, and "
+			"was %s; check %s",
+			claim, store->claim, device->name.config);
+	device->was_open = true;
+	if (!store->deleted && strcmp(store->claim, claim) == 0)
+		return;
+	if (store->deleted)
+		*store = (struct marks_store){.deleted = false};
+	g_strlcpy(store->claim, claim, sizeof(store->claim));
+	device->env->parent->save_store(device->env, device, store);
+}
+
 static void opening_take_over(struct device *device, struct device_opening *opening)
 {
 	assert(!device->backend && opening->options);
+	opening_note_store(device, opening);
 	options_free(device->options);
 	device->options = opening->options;
 	device->info = opening->info;
@@ -216,6 +263,7 @@ static void opening_finish(struct device_opening *opening)
 	bool adopts = atomic_load(&opening->adopts);
 
 	assert(device->opening == opening);
+	env_timer_disarm(&opening->again.timer);
 	device->opening = NULL;
 	device->attributes = opening->attributes;
 	if (device->origin == DEVICE_ORIGIN_FOUND) {
@@ -247,6 +295,7 @@ static bool opening_restarts(struct device_opening *opening)
 	device->origin = DEVICE_ORIGIN_ADDED;
 	device->clean = true;
 	opening->origin = DEVICE_ORIGIN_ADDED;
+	assert(opening->creates);
 	opening->error = 0;
 	opening->reason.text[0] = '\0';
 	opening_start_stage(opening, OPENING_CLAIM);
@@ -280,6 +329,37 @@ static bool opening_resets(struct device_opening *opening)
 	return false;
 }
 
+/* A creation whose store is missing, though it was served before: its file system may be mounted in
+ * a moment. Others fail, and are retried, in FAILED. */
+static bool opening_waits_for_store(struct device_opening *opening)
+{
+	struct device *device = opening->call.device;
+
+	if (opening->error != -ENOENT || !opening->must_exist || device->state != DEVICE_OPENING ||
+	    (!device->owes_added && !atomic_load(&opening->adopts)) ||
+	    opening->attributes.block_size == 0)
+		return false;
+	assert(!opening->backend);
+	if (!device->reason.text[0])
+		log_dev_warning(
+			device_label(device), "%s; it is waited for: %s", opening->reason.text,
+			device->name.config);
+	device->reason = opening->reason;
+	opening->stage = OPENING_STORE_WAIT;
+	device_alarm_arm(&opening->again, STORE_AGAIN_US);
+	return true;
+}
+
+static void opening_look_again(struct device *device)
+{
+	struct device_opening *opening = device->opening;
+
+	assert(opening && opening->stage == OPENING_STORE_WAIT);
+	opening->error = 0;
+	opening->reason.text[0] = '\0';
+	opening_start_stage(opening, OPENING_CLAIM);
+}
+
 /* After a stage, and after a wait for a claim or for the kernel's block state. */
 static void opening_continue(struct device_opening *opening)
 {
@@ -287,6 +367,8 @@ static void opening_continue(struct device_opening *opening)
 
 	assert(!opening->call.running && opening->stage != OPENING_DISCARD);
 	if (opening_restarts(opening))
+		return;
+	if (opening_waits_for_store(opening))
 		return;
 	if (!before_open && opening_resets(opening))
 		return;
@@ -352,6 +434,9 @@ void open_start(struct device *device)
 	opening->name = device->name;
 	opening->origin = device->origin;
 	opening->handler = device->handler;
+	device_alarm_init(device, &opening->again, opening_look_again);
+	opening->creates = !device->was_open;
+	opening->deleted = device->store.deleted;
 	opening->max_transfer = settings->max_transfer_kib * UINT64_C(1024);
 	device->opening = opening;
 	opening_start_stage(opening, OPENING_CLAIM);
@@ -371,6 +456,10 @@ void open_timed_out(struct device *device)
 			device->handler->subtype, seconds);
 		return;
 	}
+	if (device->opening && device->opening->stage == OPENING_STORE_WAIT) {
+		opening_finish(device->opening);
+		return;
+	}
 	device->error = reason_refuse(
 		&device->reason, -ETIMEDOUT, "the %s backend did not open within %g s",
 		device->handler->subtype, seconds);
@@ -387,7 +476,10 @@ void open_settle(struct device *device)
 {
 	struct device_opening *opening = device->opening;
 
-	if (opening && opening->stage == OPENING_BLOCK_WAIT) {
+	if (opening && opening->stage == OPENING_STORE_WAIT) {
+		if (device->state != DEVICE_OPENING)
+			opening_finish(opening);
+	} else if (opening && opening->stage == OPENING_BLOCK_WAIT) {
 		if (device->state != DEVICE_OPENING || block_is_on(device) || block_error(device))
 			opening_continue(opening);
 	} else if (device->state != DEVICE_OPENING) {

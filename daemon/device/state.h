@@ -61,6 +61,7 @@ enum opening_stage {
 	OPENING_CLAIM_WAIT, /* another device still holds the claim */
 	OPENING_OPEN,       /* the handler's open */
 	OPENING_OPEN_WAIT,  /* another device still holds the claim, which open has found out */
+	OPENING_STORE_WAIT, /* the store is missing, and may come: it was served before */
 	OPENING_BLOCK_WAIT, /* the kernel does not answer BUSY yet, as it must for a reset */
 	OPENING_RESET,      /* resets a ring that its last user has left in disorder */
 	OPENING_DISCARD,    /* the handler's close: the backend is refused */
@@ -75,6 +76,10 @@ struct device_opening {
 	enum device_origin origin;
 	const struct tcmu_handler *handler;
 	uint64_t max_transfer; /* bytes */
+	bool creates;          /* the device was just created, so its store may be, too */
+	bool deleted;          /* a backstore of this name was deleted since the boot */
+	bool must_exist;       /* struct tcmu_config; the call's */
+	struct device_alarm again;
 	enum opening_stage stage;
 	atomic_bool known;  /* the attributes have been read */
 	atomic_bool adopts; /* the creation waits for its answer; attributes.id is valid */
@@ -235,7 +240,9 @@ struct device {
 	struct io_thread *thread; /* has not ended; NULL: there is none */
 	struct stats *stats;      /* of all its I/O threads */
 	struct health health;
-	bool clean; /* the ring needs no recovery */
+	bool clean;               /* the ring needs no recovery */
+	bool was_open;            /* its backend has been open */
+	struct marks_store store; /* known of its backing store since the boot */
 
 	struct device_opening *opening; /* NULL: it is not being opened */
 	struct device_lu_info lu_info;

@@ -79,6 +79,10 @@ static const char *status_problem(const struct device *device)
 	case DEVICE_LIVE:
 		return device->health.late ? "commands are late; its backend does not answer"
 					   : NULL;
+	case DEVICE_OPENING:
+		if (device->opening && device->opening->stage == OPENING_STORE_WAIT)
+			return device->reason.text;
+		__attribute__((fallthrough));
 	default:
 		return device_waits_for_claim(device)
 			? "another device still uses its backing store"
