@@ -232,8 +232,12 @@ static void device_note_deleted(struct device *device)
 
 static void device_answer_added(struct device *device)
 {
-	bool served = device->state == DEVICE_LIVE || device->state == DEVICE_FAULTED;
-	int status = served ? 0 : device->error ? device->error : -EIO;
+	bool served = device->state == DEVICE_LIVE || device->state == DEVICE_FAULTED ||
+		device->state == DEVICE_RESETTING;
+	int status = served                   ? 0
+		: device->drain == DRAIN_STOP ? -ESHUTDOWN
+		: device->error               ? device->error
+					      : -EIO;
 
 	if (!device->owes_added)
 		return;
@@ -440,11 +444,21 @@ static void device_assert_sound(const struct device *device)
 		break;
 	case DEVICE_GONE:
 		assert(!device->thread && !device->backend && !device->opening);
-		assert(!device->owes_removed && device->closing.state == CLOSING_NONE);
+		assert(!device->owes_added && !device->owes_removed);
+		assert(device->closing.state == CLOSING_NONE);
 		break;
 	default:
 		break;
 	}
+}
+
+/* The kernel does not wait for its creation any more: it takes the device down. */
+static void device_drop_added(struct device *device, enum device_event event)
+{
+	if (!device->owes_added || (event != DEVICE_EV_REMOVED && event != DEVICE_EV_UNREGISTERED))
+		return;
+	device->owes_added = false;
+	device->env->parent->drop_owed(device->env, TCMU_EVENT_ADDED, device->id);
 }
 
 /* Returns whether it was the last transition of a life. */
@@ -463,6 +477,7 @@ static bool device_transit(struct device *device, enum device_event event)
 	block_note_transition(device, event, transition.next);
 	if (from != transition.next)
 		device_enter_state(device, transition.next, event);
+	device_drop_added(device, event);
 	device_act(device, transition.actions & ~DEVICE_DO_FORGET);
 	device_assert_sound(device);
 	if (from != transition.next)
@@ -669,7 +684,8 @@ bool device_added_again(struct device *device, unsigned minor, uint32_t id)
 {
 	if (!open_added_again(device, minor, id))
 		return false;
-	if (device->state == DEVICE_LIVE || device->state == DEVICE_FAULTED)
+	if (device->state == DEVICE_LIVE || device->state == DEVICE_FAULTED ||
+	    device->state == DEVICE_RESETTING)
 		device_answer_added(device);
 	device_run(device);
 	return true;

@@ -88,8 +88,12 @@ struct env_kernel {
 };
 
 struct env_parent {
-	/* Answers a netlink command; status 0 or -errno. */
+	/* Answers a netlink command, if that is owed (device/owed.h); status 0 or -errno. */
 	void (*answer)(struct device_env *env, enum tcmu_event_kind kind, uint32_t id, int status);
+	/* A command that was not received waits all the same: the device answers it. */
+	void (*note_owed)(struct device_env *env, enum tcmu_event_kind kind, uint32_t id);
+	/* Nobody waits for the answer to a command. */
+	void (*drop_owed)(struct device_env *env, enum tcmu_event_kind kind, uint32_t id);
 	/* Answers REMOVED_DEVICE only if the kernel turns out to wait for it: it still has the
 	 * device a moment later. For devices that were created without replies. */
 	void (*answer_if_waiting)(

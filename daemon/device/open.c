@@ -257,6 +257,21 @@ static void opening_fail(struct device *device, struct device_opening *opening)
 	device_post(device, device->owes_added ? DEVICE_EV_OPEN_REFUSED : DEVICE_EV_OPEN_FAILED);
 }
 
+/* The creation of a device that a scan has found waits for its answer. Where the daemon stops
+ * meanwhile nobody serves it. */
+static void opening_adopt(struct device *device)
+{
+	const struct env_parent *parent = device->env->parent;
+
+	if (device->state == DEVICE_OPENING) {
+		device->owes_added = true;
+		parent->note_owed(device->env, TCMU_EVENT_ADDED, device->id);
+	} else if (device->drain == DRAIN_STOP && !device->owes_removed) {
+		parent->note_owed(device->env, TCMU_EVENT_ADDED, device->id);
+		parent->answer(device->env, TCMU_EVENT_ADDED, device->id, -ESHUTDOWN);
+	}
+}
+
 static void opening_finish(struct device_opening *opening)
 {
 	struct device *device = opening->call.device;
@@ -268,10 +283,13 @@ static void opening_finish(struct device_opening *opening)
 	device->attributes = opening->attributes;
 	if (device->origin == DEVICE_ORIGIN_FOUND) {
 		device->id = opening->attributes.id;
-		if (device->state == DEVICE_OPENING)
-			device->owes_added |= adopts;
-	} else if (!opening->attributes.replies && atomic_load(&opening->known)) {
+		if (adopts)
+			opening_adopt(device);
+	} else if (
+		device->owes_added && !opening->attributes.replies &&
+		atomic_load(&opening->known)) {
 		device->owes_added = false;
+		device->env->parent->drop_owed(device->env, TCMU_EVENT_ADDED, device->id);
 	}
 	if (!opening->attributes.replies && atomic_load(&opening->known))
 		block_configured(device);
@@ -447,8 +465,8 @@ void open_timed_out(struct device *device)
 	double seconds = (double) device->env->settings->open_timeout_ms / 1000;
 
 	if (device->opening && atomic_load(&device->opening->adopts)) {
-		device->owes_added = true;
 		device->id = device->opening->attributes.id;
+		opening_adopt(device);
 	}
 	if (!device->owes_added) {
 		log_dev_warning(

@@ -19,6 +19,8 @@ static void reconfig_answer(struct device *device, const struct tcmu_event *even
 	if (device->attributes.replies)
 		device->env->parent->answer(
 			device->env, TCMU_EVENT_RECONFIG, event->device_id, status);
+	else
+		device->env->parent->drop_owed(device->env, TCMU_EVENT_RECONFIG, event->device_id);
 }
 
 /* ------- the size ------- */
@@ -71,6 +73,14 @@ static void reconfig_timed_out(struct device *device)
 {
 	struct device_reconfig *reconfig = &device->reconfig;
 
+	if (reconfig->state == RECONFIG_WAITS) {
+		reconfig->state = RECONFIG_NONE;
+		log_dev_error(
+			device_label(device),
+			"a change of its attributes is refused: its backend is still opening");
+		reconfig_answer(device, &reconfig->event, -ETIMEDOUT);
+		return;
+	}
 	assert(reconfig->state == RECONFIG_CALLS && reconfig->call.running);
 	reconfig->state = RECONFIG_LATE;
 	log_dev_error(
@@ -208,6 +218,9 @@ void reconfig_handle(struct device *device, const struct tcmu_event *event)
 		assert(!device->reconfig.call.running);
 		device->reconfig.event = *event;
 		device->reconfig.state = RECONFIG_WAITS;
+		device_alarm_arm(
+			&device->reconfig.late,
+			device->env->settings->open_timeout_ms * UINT64_C(1000));
 		return;
 	}
 	assert(device->reconfig.state != RECONFIG_WAITS);
@@ -234,6 +247,7 @@ void reconfig_settle(struct device *device)
 		return;
 	event = device->reconfig.event;
 	device->reconfig.state = RECONFIG_NONE;
+	env_timer_disarm(&device->reconfig.late.timer);
 	if (device_state_kernel_has(device->state))
 		reconfig_handle(device, &event);
 	else

@@ -63,6 +63,14 @@ bool device_owes_answer(const struct device *device)
 	return device->owes_added || (device->opening && atomic_load(&device->opening->adopts));
 }
 
+bool device_waiting_creation(const struct device *device, uint32_t *id)
+{
+	bool adopts = device->opening && atomic_load(&device->opening->adopts);
+
+	*id = adopts ? device->opening->attributes.id : device->id;
+	return device_owes_answer(device);
+}
+
 /* ------- for administrators ------- */
 
 static const char *status_problem(const struct device *device)

@@ -40,6 +40,9 @@ bool device_is_known(const struct device *device);
 /* Whether its creation waits for an answer that is still to be sent. */
 bool device_owes_answer(const struct device *device);
 
+/* The id of a creation that waits and that the device has not answered. */
+bool device_waiting_creation(const struct device *device, uint32_t *id);
+
 struct device_status {
 	const char *label;
 	const struct tcmu_name *name;

@@ -158,6 +158,7 @@ static void happen(struct world *world, enum device_event event)
 		break;
 	case DEVICE_EV_UNREGISTERED:
 		world->unregistered = 1;
+		world->waits_added = 0; /* the kernel drops the device: its creation has ended */
 		if (world->thread != IO_THREAD_NONE)
 			world->thread = IO_THREAD_ENDING;
 		break;
@@ -251,6 +252,7 @@ static void check(const struct world *world)
 		assert_int_equal(world->handler, HANDLER_CLOSED);
 		assert_int_equal(world->thread, IO_THREAD_NONE);
 		assert_int_equal(world->waits_removed, 0);
+		assert_int_equal(world->waits_added, 0);
 	}
 	if (world->state == DEVICE_LIVE || world->state == DEVICE_FAULTED ||
 	    world->state == DEVICE_RESETTING)

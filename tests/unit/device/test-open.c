@@ -121,7 +121,7 @@ static struct device *ending_device(struct job **opens)
 
 	world.device = other;
 	device_open(other);
-	device_event(other, DEVICE_EV_STOP);
+	device_event(other, DEVICE_EV_UNREGISTERED);
 	assert_int_equal(device_state(other), DEVICE_DETACHED);
 	*opens = virtual_env_take_job(&world.system);
 	return other;
@@ -191,6 +191,86 @@ static void an_early_change_is_answered_when_the_device_is_not_served(void **sta
 	assert_int_equal(world.reconfigured, -ENODEV);
 }
 
+/* Also where the open never ends; and it is answered once. */
+static void an_early_change_is_answered_within_the_deadline(void **state)
+{
+	struct tcmu_event event = {
+		.kind = TCMU_EVENT_RECONFIG,
+		.device_id = 7,
+		.reconfig = TCMU_RECONFIG_SIZE,
+		.size = 1 << 20};
+
+	(void) state;
+	world.open_result = -EIO;
+	world.attributes.configured = true;
+	world_start(DEVICE_ORIGIN_FOUND, true);
+	world_run_job();
+	world_pass_time(1000);
+	device_reconfig(world.device, &event);
+	world_pass_time(world.settings.open_timeout_ms - 1);
+	assert_int_equal(world.reconfigured, UNANSWERED);
+	world_pass_time(1);
+	assert_int_equal(world.reconfigured, -ETIMEDOUT);
+	world_run_jobs();
+	assert_int_equal(device_state(world.device), DEVICE_FAILED);
+	device_removed(world.device, 7);
+}
+
+/* The next change is independent of one that was given up. */
+static void a_change_after_a_late_one_is_answered(void **state)
+{
+	struct tcmu_event event = {
+		.kind = TCMU_EVENT_RECONFIG,
+		.device_id = 7,
+		.reconfig = TCMU_RECONFIG_SIZE,
+		.size = 1 << 20};
+
+	(void) state;
+	world_start(DEVICE_ORIGIN_ADDED, true);
+	device_reconfig(world.device, &event);
+	world_run_jobs();
+	assert_int_equal(world.reconfigured, UNANSWERED);
+	world_signal(IO_SIGNAL_ATTACHED);
+	assert_int_equal(world.reconfigured, 0);
+	world_pass_time(world.settings.open_timeout_ms);
+	device_removed(world.device, 7);
+	world_signal(IO_SIGNAL_ENDED);
+	world_run_jobs();
+}
+
+/* The creator must not wait for a daemon that may never come. */
+static void a_stop_while_opening_is_the_answer_to_the_creation(void **state)
+{
+	(void) state;
+	world_start(DEVICE_ORIGIN_ADDED, true);
+	world_run_job();
+	device_event(world.device, DEVICE_EV_STOP);
+	assert_int_equal(world.added, -ESHUTDOWN);
+	world_run_jobs();
+	assert_int_equal(world.opens, world.closes);
+}
+
+static void a_stop_while_attaching_is_the_answer_to_the_creation(void **state)
+{
+	(void) state;
+	world_start(DEVICE_ORIGIN_ADDED, true);
+	world_run_jobs();
+	device_event(world.device, DEVICE_EV_STOP);
+	assert_int_equal(world.added, -ESHUTDOWN);
+	world_signal(IO_SIGNAL_ENDED);
+	world_run_jobs();
+}
+
+static void a_creation_that_a_scan_finds_during_a_stop_is_refused(void **state)
+{
+	(void) state;
+	world_start(DEVICE_ORIGIN_FOUND, true);
+	device_event(world.device, DEVICE_EV_STOP);
+	assert_int_equal(world.added, UNANSWERED);
+	world_run_jobs();
+	assert_int_equal(world.added, -ESHUTDOWN);
+}
+
 static void a_creation_that_a_scan_has_found_is_adopted(void **state)
 {
 	(void) state;
@@ -217,6 +297,11 @@ int main(void)
 		TEST(a_claim_that_is_given_up_is_waited_for),
 		TEST(a_delete_does_not_wait_for_a_claim),
 		TEST(an_early_change_is_answered_when_the_device_is_not_served),
+		TEST(an_early_change_is_answered_within_the_deadline),
+		TEST(a_change_after_a_late_one_is_answered),
+		TEST(a_stop_while_opening_is_the_answer_to_the_creation),
+		TEST(a_stop_while_attaching_is_the_answer_to_the_creation),
+		TEST(a_creation_that_a_scan_finds_during_a_stop_is_refused),
 		TEST(a_creation_that_a_scan_has_found_is_adopted),
 	};
 
