@@ -36,6 +36,7 @@ static struct handlers *handlers;
 static struct manager *manager;
 static unsigned changes, stops;
 static char unhandled[64];
+static char run_dir[160], state_dir[160];
 
 /* ------- the kernel ------- */
 
@@ -300,6 +301,8 @@ static int setup(void **state)
 	backend.opens = backend.closes = 0;
 	set_backend(false, false, -EIO);
 	fake_root_make(&root);
+	(void) snprintf(run_dir, sizeof(run_dir), "%s", fake_root_path(&root, "/run"));
+	(void) snprintf(state_dir, sizeof(state_dir), "%s", fake_root_path(&root, "/state"));
 	settings_defaults(&settings);
 	settings.stop_timeout_ms = 100;
 	assert_true(sd_event_new(&event) >= 0);
@@ -316,8 +319,8 @@ static void start(void)
 		.mailbox = mailbox,
 		.handlers = handlers,
 		.settings = &settings,
-		.run_dir = fake_root_path(&root, ""),
-		.state_dir = "/nonexistent",
+		.run_dir = run_dir,
+		.state_dir = state_dir,
 		.changed = note_change,
 		.unhandled_subtype = note_unhandled,
 	};
