@@ -102,6 +102,12 @@ struct env_parent {
 	 * more; an orphan before others; NULL: there is none. */
 	struct device *(*find_claimant)(
 		struct device_env *env, const char *claim, const struct device *except);
+	/* Another device that the kernel has and that uses the same backing store, or is to use it:
+	 * is open, or is older than this device. after: the one before it; NULL: the first. NULL:
+	 * there is none. */
+	struct device *(*find_sharer)(
+		struct device_env *env, const char *claim, const struct device *device,
+		const struct device *after);
 	/* The device has entered another state. */
 	void (*changed)(struct device_env *env, struct device *device);
 	/* The device is GONE. Releases the parent's reference. The last call for this device. */

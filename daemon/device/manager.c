@@ -395,6 +395,31 @@ static struct device *manager_find_claimant(
 	return ending;
 }
 
+static struct device *manager_find_sharer(
+	struct device_env *env, const char *claim, const struct device *device,
+	const struct device *after)
+{
+	const struct manager *manager = manager_of(env);
+	bool older = true;
+	bool passed = !after;
+
+	assert(claim[0]);
+	for (unsigned i = 0; i < manager->devices->len; i++) {
+		struct device *other = manager_at(manager, i);
+		const char *store = device_store(other);
+
+		if (other == device)
+			older = false;
+		else if (
+			passed && store && strcmp(store, claim) == 0 &&
+			device_state_kernel_has(device_state(other)) &&
+			(older || device_claim(other)))
+			return other;
+		passed |= other == after;
+	}
+	return NULL;
+}
+
 static void manager_note_changed(struct device_env *env, struct device *device)
 {
 	struct manager *manager = manager_of(env);
@@ -456,6 +481,7 @@ static const struct env_parent manager_as_parent = {
 	.drop_owed = manager_drop_owed,
 	.answer_if_waiting = manager_answer_if_waiting,
 	.find_claimant = manager_find_claimant,
+	.find_sharer = manager_find_sharer,
 	.changed = manager_note_changed,
 	.forget = manager_forget,
 	.mark_clean = manager_mark_clean,

@@ -189,6 +189,69 @@ static void opening_refuse_claim(struct device_opening *opening, const struct de
 		device_label(orphan), requests, age);
 }
 
+struct sharing {
+	bool share;
+	bool read_only;
+};
+
+/* What a device's config string says. */
+static struct sharing opening_sharing_of(const struct device *device)
+{
+	struct sharing sharing = {.share = false};
+	struct tcmu_reason reason;
+	struct options *options;
+
+	if (options_parse(device->name.config, device->handler, &options, &reason) < 0)
+		return sharing;
+	sharing.share = options_share(options);
+	sharing.read_only = options_config(options)->read_only;
+	options_free(options);
+	return sharing;
+}
+
+/* Ranges are locked, and claims held, for each device alone. What an earlier daemon has served
+ * stays: its initiators would lose their disk. False: refused. */
+static bool opening_share_with(struct device_opening *opening, const struct device *other)
+{
+	const struct device *device = opening->call.device;
+	bool is_open = opening->stage == OPENING_OPEN || opening->stage == OPENING_OPEN_WAIT;
+	struct sharing a = opening_sharing_of(device), b = opening_sharing_of(other);
+
+	if (a.read_only && b.read_only)
+		return true;
+	if (!(a.share && b.share) && !(device->existed && other->existed))
+		return false;
+	if (!is_open)
+		return true;
+	log_dev_warning(
+		device_label(device),
+		"its backing store is also served by %s: COMPARE AND WRITE, ORWRITE, atomic writes "
+		"and reservations hold for each of them alone, and neither learns what the other "
+		"one writes%s",
+		device_label(other),
+		a.share && b.share ? "" : "; delete one of them, or create both with share=1");
+	return true;
+}
+
+/* Refuses the store where another device uses it and they may not share it. */
+static void opening_check_sharers(struct device_opening *opening)
+{
+	struct device *device = opening->call.device;
+	const struct env_parent *parent = device->env->parent;
+	struct device *other = NULL;
+
+	assert(opening->claim[0] && !opening->error);
+	while ((other = parent->find_sharer(device->env, opening->claim, device, other)))
+		if (!opening_share_with(opening, other)) {
+			opening->error = reason_refuse(
+				&opening->reason, -EBUSY,
+				"its backing store is in use by %s; share=1 in the config strings "
+				"of both permits that",
+				device_label(other));
+			return;
+		}
+}
+
 /* Whether it has to wait for another device's claim. A device that is ending may still write to the
  * same backing store. An orphan does so for an unknown time: refused. Others end within their
  * deadlines: waited for. */
@@ -197,12 +260,14 @@ static bool opening_waits_for_claim(struct device_opening *opening)
 	struct device *device = opening->call.device;
 	struct device *holder;
 
-	if (opening->error || !opening->info.claim[0] || device->state != DEVICE_OPENING)
+	if (opening->error || !opening->claim[0] || device->state != DEVICE_OPENING)
 		return false;
-	holder = device->env->parent->find_claimant(device->env, opening->info.claim, device);
+	holder = device->env->parent->find_claimant(device->env, opening->claim, device);
 	assert(holder != device);
-	if (!holder)
+	if (!holder) {
+		opening_check_sharers(opening);
 		return false;
+	}
 	if (device_state(holder) != DEVICE_ORPHANED)
 		return true;
 	opening_refuse_claim(opening, holder);
@@ -414,6 +479,7 @@ static void opening_note_creation(struct device_opening *opening)
 		return;
 	if (opening->attributes.configured) {
 		block_configured(device);
+		device->existed |= !device->was_open;
 	} else {
 		device->clean = true;
 		block_fresh(device);
@@ -430,6 +496,8 @@ static void opening_done(struct device_call *call)
 		return;
 	}
 	opening_note_creation(opening);
+	if (opening->stage == OPENING_CLAIM || opening->stage == OPENING_OPEN)
+		g_strlcpy(opening->claim, opening->info.claim, sizeof(opening->claim));
 	opening->error = call->result;
 	if (opening->error && !opening->reason.text[0])
 		reason_refuse(

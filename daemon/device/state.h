@@ -79,6 +79,7 @@ struct device_opening {
 	bool creates;          /* the device was just created, so its store may be, too */
 	bool deleted;          /* a backstore of this name was deleted since the boot */
 	bool must_exist;       /* struct tcmu_config; the call's */
+	char claim[128];       /* as the last call has found it; "": not known */
 	struct device_alarm again;
 	enum opening_stage stage;
 	atomic_bool known;  /* the attributes have been read */
@@ -240,8 +241,10 @@ struct device {
 	struct io_thread *thread; /* has not ended; NULL: there is none */
 	struct stats *stats;      /* of all its I/O threads */
 	struct health health;
-	bool clean;               /* the ring needs no recovery */
-	bool was_open;            /* its backend has been open */
+	bool clean;    /* the ring needs no recovery */
+	bool was_open; /* its backend has been open */
+	bool existed;  /* before this daemon: it was served by an earlier one, perhaps by its rules
+			*/
 	struct marks_store store; /* known of its backing store since the boot */
 
 	struct device_opening *opening; /* NULL: it is not being opened */

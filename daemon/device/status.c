@@ -46,6 +46,15 @@ const char *device_claim(const struct device *device)
 	return device->info.claim[0] ? device->info.claim : NULL;
 }
 
+const char *device_store(const struct device *device)
+{
+	const char *store = device->info.claim[0]              ? device->info.claim
+		: device->opening && device->opening->claim[0] ? device->opening->claim
+							       : device->store.claim;
+
+	return store[0] ? store : NULL;
+}
+
 bool device_is_orphan(const struct device *device, double *age, unsigned *requests)
 {
 	*age = status_state_seconds(device);

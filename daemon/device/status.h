@@ -31,6 +31,10 @@ const char *device_label(const struct device *device);
 /* The backing store that this device has or still holds; NULL: none is known. */
 const char *device_claim(const struct device *device);
 
+/* The backing store that it uses, or is to use: it is open, is being opened, or was served last;
+ * NULL: none is known. */
+const char *device_store(const struct device *device);
+
 /* Whether its claim is a late backend's: for how long (seconds) and how many requests are stuck. */
 bool device_is_orphan(const struct device *device, double *age, unsigned *requests);
 

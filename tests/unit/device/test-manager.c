@@ -146,12 +146,13 @@ static void write_attribute(unsigned hba, const char *attribute, const char *val
 
 /* The backing store is one for all devices, or each has its own. */
 static bool own_stores;
+static const char *options[16]; /* by id; NULL: none */
 
 static void name_config(struct tcmu_name *name, const char *subtype)
 {
 	(void) snprintf(
-		name->config, sizeof(name->config), "%s/store%u", subtype,
-		own_stores ? name->hba : 0);
+		name->config, sizeof(name->config), "%s/store%u%s", subtype,
+		own_stores ? name->hba : 0, options[name->hba] ? options[name->hba] : "");
 }
 
 /* The kernel has user_<id>/disk, as uio<id>. */
@@ -298,6 +299,7 @@ static int setup(void **state)
 	changes = stops = 0;
 	unhandled[0] = '\0';
 	own_stores = false;
+	memset(options, 0, sizeof(options));
 	backend.opens = backend.closes = 0;
 	set_backend(false, false, -EIO);
 	fake_root_make(&root);
@@ -508,6 +510,69 @@ static void a_store_that_an_orphan_holds_is_refused(void **state)
 	wait_for(manager_is_empty(manager));
 }
 
+/* ------- two devices on one store ------- */
+
+/* The first one is being opened, or was found by the scan beside the second one. */
+static void share_store(
+	bool first_found, bool second_found, const char *first, const char *second, bool permitted)
+{
+	void *state = NULL;
+	bool refused;
+
+	options[1] = first;
+	options[2] = second;
+	set_backend(true, false, -EIO);
+	if (first_found)
+		create(1, "test", true);
+	if (second_found)
+		create(2, "test", true);
+	start();
+	if (!first_found) {
+		create(1, "test", false);
+		send_event(TCMU_EVENT_ADDED, 1, "test");
+	}
+	wait_for(read_count(&backend.opens) >= 1);
+	if (!second_found) {
+		create(2, "test", false);
+		send_event(TCMU_EVENT_ADDED, 2, "test");
+	}
+	wait_for(
+		read_count(&backend.opens) == 2 ||
+		kernel.answers[TCMU_EVENT_ADDED][2] != UNANSWERED || count_failed() == 1);
+	refused = read_count(&backend.opens) < 2;
+	if (refused == permitted)
+		fail_msg(
+			"%s %s, %s %s: %s", first_found ? "found" : "created", first,
+			second_found ? "found" : "created", second,
+			refused ? "refused" : "permitted");
+	if (refused && !second_found)
+		assert_int_equal(kernel.answers[TCMU_EVENT_ADDED][2], -EBUSY);
+	kernel.entry_cnt = 0;
+	set_backend(false, false, -EIO);
+	manager_stop(manager, note_stop, NULL);
+	wait_for(manager_is_empty(manager) && stops);
+	teardown(&state);
+	setup(&state);
+}
+
+static void a_store_is_served_once_unless_both_devices_permit_more(void **state)
+{
+	(void) state;
+	share_store(false, false, "", "", false);
+	share_store(false, false, ";share=1", "", false);
+	share_store(false, false, "", ";share=1", false);
+	share_store(false, false, ";share=1", ";share=1", true);
+	share_store(false, false, ";ro=1", ";ro=1", true);
+	share_store(false, false, "", ";ro=1", false);
+	/* what is created beside a device of an earlier daemon */
+	share_store(true, false, "", "", false);
+	share_store(true, false, ";share=1", ";share=1", true);
+	/* a restart loses no LUN that an earlier daemon has served */
+	share_store(true, true, "", "", true);
+	start();
+	stop();
+}
+
 /* ------- a stop ------- */
 
 /* For each moment one device of each: an ADDED, a REMOVED and a RECONFIG, by kind. */
@@ -662,6 +727,7 @@ int main(void)
 		TEST(a_device_that_a_scan_misses_ends),
 		TEST(a_device_waits_until_an_ending_one_has_closed_its_store),
 		TEST(a_store_that_an_orphan_holds_is_refused),
+		TEST(a_store_is_served_once_unless_both_devices_permit_more),
 		TEST(every_command_is_answered_once_whenever_it_comes_in_a_stop),
 		TEST(also_where_every_backend_is_stuck),
 		TEST(commands_that_are_lost_in_a_stop_are_reset),
