@@ -79,6 +79,9 @@ static void device_start_thread(struct device *device)
 	assert(device->clean || !device->blocking.configured);
 	lu_info_fill_lu(device, &setup.lu);
 	scsi_set_lu_info(&setup.lu, &device->lu_info.known);
+	/* An administrator's "off" holds for every initiator, whatever one has saved. */
+	if (device->store.write_cache_set && !device->store.write_cache)
+		setup.lu.write_cache = false;
 	options_limits(device->options, &setup.limits);
 	device_set_format_state(&setup.lu, device->env->parent->format_state(device->env, device));
 	lock_begin(device, &setup);
@@ -565,6 +568,8 @@ static void device_take_thread_signals(struct device *device, uint32_t signals)
 		device_event(device, DEVICE_EV_RING_RESET);
 	if (signals & IO_SIGNAL_RING_IDLE)
 		block_ring_idle(device);
+	if (signals & IO_SIGNAL_WRITE_CACHE)
+		reconfig_write_cache_is_off(device);
 	if (signals & IO_SIGNAL_NEEDS_LU_INFO)
 		lu_info_need(device);
 	if (signals & IO_SIGNAL_DEFERRED)

@@ -136,9 +136,10 @@ struct device_lock {
 /* reconfig.c: a change that the kernel has announced. */
 enum reconfig_state {
 	RECONFIG_NONE,
-	RECONFIG_WAITS, /* until the device is served, or is not going to be */
-	RECONFIG_CALLS, /* the handler resizes; the answer is owed */
-	RECONFIG_LATE,  /* the handler resizes; the answer was -ETIMEDOUT */
+	RECONFIG_WAITS,   /* until the device is served, or is not going to be */
+	RECONFIG_CALLS,   /* the handler resizes; the answer is owed */
+	RECONFIG_LATE,    /* the handler resizes; the answer was -ETIMEDOUT */
+	RECONFIG_FLUSHES, /* the I/O thread turns the write cache off; the answer is owed */
 };
 
 struct device_reconfig {

@@ -101,6 +101,8 @@ static void io_thread_set_lu(struct io_thread *thread, const struct control_requ
 		lu->write_cache = request->write_cache;
 		lu->unit_attention |= SCSI_UA_MODE_PARAMETERS;
 	}
+	if ((request->changes & CONTROL_WRITE_CACHE) && !request->write_cache)
+		core_signal(&thread->core, IO_SIGNAL_WRITE_CACHE);
 	if (request->changes & CONTROL_LU_INFO) {
 		scsi_set_lu_info(lu, &request->lu_info);
 		if (scsi_naa(lu, naa))

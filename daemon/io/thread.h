@@ -88,7 +88,7 @@ void io_thread_set_lu_info(struct io_thread *thread, const struct scsi_lu_info *
 void io_thread_set_size(
 	struct io_thread *thread, uint64_t size, const struct tcmu_backend_info *info);
 
-/* The bit WCE of the caching mode page. */
+/* The bit WCE of the caching mode page. off: IO_SIGNAL_WRITE_CACHE follows. */
 void io_thread_set_write_cache(struct io_thread *thread, bool on);
 
 /* How many commands and bytes a second; copied. */

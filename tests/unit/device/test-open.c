@@ -238,6 +238,105 @@ static void a_change_after_a_late_one_is_answered(void **state)
 	world_run_jobs();
 }
 
+/* ------- the write cache ------- */
+
+static void change_write_cache(bool on)
+{
+	struct tcmu_event event = {
+		.kind = TCMU_EVENT_RECONFIG,
+		.device_id = 7,
+		.reconfig = TCMU_RECONFIG_WRITE_CACHE,
+		.write_cache = on};
+
+	world.reconfigured = UNANSWERED;
+	device_reconfig(world.device, &event);
+}
+
+static void serve(void)
+{
+	world_run_jobs();
+	world_signal(IO_SIGNAL_ATTACHED);
+	world_run_jobs();
+	assert_int_equal(device_state(world.device), DEVICE_LIVE);
+}
+
+static void reopen(void)
+{
+	assert_int_equal(device_reopen(world.device), 0);
+	world_signal(IO_SIGNAL_ENDED);
+	world_run_jobs();
+	world_pass_time(0);
+	serve();
+}
+
+static void delete_it(void)
+{
+	device_removed(world.device, 7);
+	world_signal(IO_SIGNAL_ENDED);
+	world_run_jobs();
+}
+
+static void a_write_cache_that_was_turned_off_stays_off(void **state)
+{
+	struct marks_store marked;
+
+	(void) state;
+	world.volatile_cache = true;
+	world_start(DEVICE_ORIGIN_ADDED, true);
+	serve();
+	assert_true(fake_io_thread.setup.lu.write_cache);
+	change_write_cache(false); /* as a restore does: the attribute has been 0 */
+	assert_int_equal(world.reconfigured, 0);
+	assert_false(fake_io_thread.write_cache_set);
+	change_write_cache(true);
+	assert_int_equal(world.reconfigured, 0);
+	change_write_cache(false);
+	assert_true(fake_io_thread.write_cache_set && !fake_io_thread.write_cache);
+	assert_int_equal(world.reconfigured, UNANSWERED); /* it is not flushed yet */
+	assert_true(world.store.write_cache);
+	world_signal(IO_SIGNAL_WRITE_CACHE);
+	assert_int_equal(world.reconfigured, 0);
+	reopen();
+	assert_false(fake_io_thread.setup.lu.write_cache);
+	/* and after a restart */
+	device_event(world.device, DEVICE_EV_STOP);
+	marked = world.store;
+	world_signal(IO_SIGNAL_ENDED);
+	world_run_jobs();
+	world.forgotten = false;
+	world.attributes.configured = true;
+	assert_true(marked.write_cache_set && !marked.write_cache);
+	world_start(DEVICE_ORIGIN_FOUND, true);
+	serve();
+	assert_false(fake_io_thread.setup.lu.write_cache);
+	change_write_cache(true);
+	reopen();
+	assert_true(fake_io_thread.setup.lu.write_cache);
+	/* forgotten with the delete */
+	delete_it();
+	assert_false(world.store.write_cache_set);
+}
+
+static void a_write_cache_that_is_not_flushed_stays_on(void **state)
+{
+	(void) state;
+	world.attributes.write_cache = true;
+	world_start(DEVICE_ORIGIN_ADDED, true);
+	serve();
+	change_write_cache(false);
+	world_pass_time(world.settings.reply_timeout_ms - 1);
+	assert_int_equal(world.reconfigured, UNANSWERED);
+	world_pass_time(1);
+	assert_int_equal(world.reconfigured, -ETIMEDOUT);
+	assert_false(world.store.write_cache_set);
+	world_signal(IO_SIGNAL_WRITE_CACHE); /* too late, and answered */
+	change_write_cache(false);
+	device_removed(world.device, 7);
+	assert_int_equal(world.reconfigured, -ENODEV);
+	world_signal(IO_SIGNAL_ENDED);
+	world_run_jobs();
+}
+
 /* The creator must not wait for a daemon that may never come. */
 static void a_stop_while_opening_is_the_answer_to_the_creation(void **state)
 {
@@ -299,6 +398,8 @@ int main(void)
 		TEST(an_early_change_is_answered_when_the_device_is_not_served),
 		TEST(an_early_change_is_answered_within_the_deadline),
 		TEST(a_change_after_a_late_one_is_answered),
+		TEST(a_write_cache_that_was_turned_off_stays_off),
+		TEST(a_write_cache_that_is_not_flushed_stays_on),
 		TEST(a_stop_while_opening_is_the_answer_to_the_creation),
 		TEST(a_stop_while_attaching_is_the_answer_to_the_creation),
 		TEST(a_creation_that_a_scan_finds_during_a_stop_is_refused),
