@@ -300,8 +300,7 @@ static bool io_thread_iterate(struct io_thread *thread)
 	format_report(&thread->format);
 	if (work)
 		wait_note_work(&core->wait, io_thread_is_tuned(thread), fetched);
-	if (thread->submit.idle_wanted)
-		submit_report(&thread->submit);
+	submit_report(&thread->submit);
 	return work > 0;
 }
 
@@ -328,7 +327,7 @@ static bool io_thread_has_work(void *userdata, bool others_only)
 
 	assert(core_current == &thread->core);
 	if (submit_has_completed(&thread->submit, others_only) ||
-	    atomic_load(&thread->control.pending))
+	    submit_becomes_idle(&thread->submit) || atomic_load(&thread->control.pending))
 		return true;
 	if (others_only)
 		return false;
