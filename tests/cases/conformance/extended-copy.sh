@@ -3,6 +3,7 @@
 # EXTENDED COPY: within a disk always, between two where extended_copy says so. A disk that is deleted while it is
 # copied from goes as soon as any other, and the copy ends with an error.
 # vm: timeout=240
+# vm: plugin=fault
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

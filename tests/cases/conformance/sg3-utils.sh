@@ -3,6 +3,7 @@
 # What sg3-utils shows of a loopback disk, and what its commands do to it: every VPD page, mode pages, provisioning, compare
 # and write, verify, reservations, format, sanitize and resets.
 # vm: timeout=300 smp=1
+# vm: plugin=fault
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

@@ -3,6 +3,7 @@
 # Row 15 of the teardown matrix: the daemon is killed while it drains: the kernel releases at its end, and the
 # next daemon is clean.
 # vm: timeout=180
+# vm: plugin=fault
 
 # shellcheck source=tests/cases/matrix/matrix.bash
 . "${0%/*}/matrix.bash"

@@ -3,6 +3,7 @@
 # Row 16 of the teardown matrix, from an iSCSI initiator: what a LUN RESET has aborted is given up by a backend that
 # can, at once however slow it is; the initiator sends it again, and the verifying load goes on.
 # vm: timeout=240
+# vm: plugin=fault
 
 # shellcheck source=tests/cases/matrix/matrix.bash
 . "${0%/*}/matrix.bash"

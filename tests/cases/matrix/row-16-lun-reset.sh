@@ -4,6 +4,7 @@
 # load goes on. The initiator is tcm_loop, which takes aborted commands for done: they must not be given up, although
 # this backend could.
 # vm: timeout=240
+# vm: plugin=fault
 
 # shellcheck source=tests/cases/matrix/matrix.bash
 . "${0%/*}/matrix.bash"

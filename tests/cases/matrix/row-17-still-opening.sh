@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Row 17 of the teardown matrix: the delete comes while the device is still opening on a backend that hangs.
+# vm: plugin=fault
 
 # shellcheck source=tests/cases/matrix/matrix.bash
 . "${0%/*}/matrix.bash"

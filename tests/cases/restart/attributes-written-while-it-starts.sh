@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Whoever writes an attribute of a device that a daemon which has just started is opening still is answered when it is served,
 # and is not refused.
+# vm: plugin=fault
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # What tcmuctl counts is what fio has done, within 5 %: commands, bytes, rates, queue depth and percentiles of times.
+# vm: plugin=fault
 
 # vm: timeout=240
 

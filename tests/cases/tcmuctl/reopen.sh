@@ -3,6 +3,7 @@
 # A backend is closed and opened again under a verified load, which does not notice; and one that has failed serves again
 # without being deleted.
 # vm: timeout=240
+# vm: plugin=fault
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

@@ -8,9 +8,7 @@
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
-mkdir /run/handlers
-cp /host/out/handlers/handler_stuck.so /run/handlers/
-start_tcmud --handler-path /run/handlers
+start_tcmud
 SUBTYPE=stuck
 make_backstore_configfs disk /run/held $((64 << 20))
 echo 2 >"$CORE/$HBA/disk/attrib/cmd_time_out"

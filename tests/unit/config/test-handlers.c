@@ -47,7 +47,7 @@ static void install(const char *plugin, const char *name)
 	char path[512];
 
 	assert_true(
-		snprintf(path, sizeof(path), "%s/plugin-%s.so", PLUGINS, plugin) <
+		snprintf(path, sizeof(path), "%s/handler_%s.so", PLUGINS, plugin) <
 		(int) sizeof(path));
 	assert_int_equal(symlink(path, fixture_path(name)), 0);
 }
