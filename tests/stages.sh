@@ -7,7 +7,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # In the order in which they start when nothing is in the way.
-stages=(format shell lint build vm quickstart conformance packages tidy unit install ceph analyzer clang cppcheck asan tsan coverage fuzz matrix)
+stages=(format shell lint build vm quickstart conformance packages tidy unit install ceph analyzer clang cppcheck asan tsan coverage fuzz teardown)
 quick_stages=(format shell lint build tidy unit install analyzer clang cppcheck asan fuzz)
 
 declare -A title=(
@@ -17,7 +17,7 @@ declare -A title=(
 	[build]="build with gcc"
 	[vm]="tests on a real kernel, in guests"
 	[conformance]="libiscsi's test suite, in a guest"
-	[matrix]="the rows of the teardown matrix that measure milliseconds, with nothing beside them"
+	[teardown]="the tests in guests that measure milliseconds, with nothing beside them"
 	[packages]="Debian's packages: built, looked at by lintian, installed in guests"
 	[unit]="unit tests"
 	[quickstart]="the story that ./quickstart shows"
@@ -32,9 +32,9 @@ declare -A title=(
 	[coverage]="which branches the unit tests take"
 	[fuzz]="libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer"
 )
-declare -A after=([unit]=build [ceph]=build [matrix]=build [vm]=build [conformance]=build [packages]=build [quickstart]=build)
+declare -A after=([unit]=build [ceph]=build [teardown]=build [vm]=build [conformance]=build [packages]=build [quickstart]=build)
 # Nothing runs beside these: their limits are times.
-declare -A alone=([matrix]=yes)
+declare -A alone=([teardown]=yes)
 
 # ---- what stages share ----
 
@@ -111,23 +111,29 @@ stage_unit() {
 guest_tests() {
 	tests/vm/run --list | cut -d' ' -f1
 }
-# Those that have a stage of their own, and the rows of the matrix that count and wait: other guests do them no harm.
-own_stage='^(story|packages|ceph|second)/|/iscsi-test-cu$'
-patient_rows='^matrix/row-(05|06|12|15|16)-'
+# tests_alone: the guest tests whose headers say `# vm: alone=yes`: they measure milliseconds, so nothing runs beside them.
+tests_alone() {
+	grep -lE '^# vm:(.* )?alone=yes( |$)' tests/cases/*/*.sh | sed -E 's,^tests/cases/(.*)\.sh$,\1,'
+}
+# The tests that have a stage of their own.
+own_stage='^(demo|packages|ceph|ceph-second)/|/iscsi-test-cu$'
 
-stage_matrix() {
-	local -a rows
-	mapfile -t rows < <(guest_tests | grep ^matrix/ | grep -vE "$patient_rows")
-	totals_of tests/vm/matrix -j 1 --build "$build/release" "${rows[@]}"
+stage_teardown() {
+	local -a cases
+	mapfile -t cases < <(tests_alone)
+	totals_of tests/vm/teardown-table -j 1 --build "$build/release" "${cases[@]}"
 }
 
 stage_conformance() {
 	totals_of tests/vm/run --build "$build/release" conformance/iscsi-test-cu
 }
 
+# The teardown tests are the longest, so they come first.
 stage_vm() {
 	local -a cases
-	mapfile -t cases < <(guest_tests | grep -E "$patient_rows" && guest_tests | grep -vE "^matrix/|$own_stage")
+	local others
+	others=$(guest_tests | grep -vxFf <(tests_alone) | grep -vE "$own_stage")
+	mapfile -t cases < <(grep ^teardown/ <<<"$others" && grep -v ^teardown/ <<<"$others")
 	totals_of tests/vm/run --build "$build/release" "${cases[@]}"
 	tests/vm/self-test
 	count 1 0

@@ -212,12 +212,12 @@ log_mark() { LOG_MARK=$(wc -l <"$DAEMON_LOG"); }
 log_since_mark() { tail -n +$((LOG_MARK + 1)) "$DAEMON_LOG"; }
 logged() { log_since_mark | grep -qE "$1"; }
 
-# handler_folder: where the build has installed its plugins.
-handler_folder() {
-	local folder
-	folder=$(sed -n 's/^TCMUD_HANDLER_DIR:[A-Z]*=//p' /host/build/CMakeCache.txt)
-	exists "$folder/handler_file.so" || fail "no handler_file.so in '$folder'"
-	printf '%s\n' "$folder"
+# handler_dir: the directory of the installed plugins.
+handler_dir() {
+	local dir
+	dir=$(sed -n 's/^TCMUD_HANDLER_DIR:[A-Z]*=//p' /host/build/CMakeCache.txt)
+	exists "$dir/handler_file.so" || fail "no handler_file.so in '$dir'"
+	printf '%s\n' "$dir"
 }
 
 # snapshot [PID]: FDS, THREADS, RSS_KB and MAPS of the daemon.
@@ -389,18 +389,23 @@ iscsi_logout() { # IQN
 	must iscsiadm -m node -T "$1" -p 127.0.0.1 --logout
 }
 
-# scratch_disk FILE-SYSTEM: the disk of `# vm: disk=SIZE`, with physical blocks of disk_block=BYTES, made and mounted at /scratch.
-scratch_disk() {
+# find_scratch_disk: SCRATCH is the disk of `# vm: disk=SIZE`, with physical blocks of disk_block=BYTES.
+find_scratch_disk() {
 	local serial
 	for serial in /sys/block/vd*/serial; do
 		[[ $(<"$serial") == scratch ]] || continue
 		SCRATCH=/dev/$(basename "${serial%/serial}")
-		must "mkfs.$1" -q "$SCRATCH"
-		mkdir -p /scratch
-		must mount "$SCRATCH" /scratch
 		return
 	done
 	fail "no scratch disk: the test needs '# vm: disk=SIZE'"
+}
+
+# scratch_disk FILE-SYSTEM: makes a file system on the scratch disk and mounts it at /scratch.
+scratch_disk() {
+	find_scratch_disk
+	must "mkfs.$1" -q "$SCRATCH"
+	mkdir -p /scratch
+	must mount "$SCRATCH" /scratch
 }
 
 # verified_writes FILE SIZE: random writes of 4 KiB, sixteen at a time, then all is read back and its crc32c checked.

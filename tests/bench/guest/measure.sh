@@ -38,7 +38,7 @@ mkdir -p /etc/tcmu
 printf '%s' "${BENCH_CONF:-}" | tr ';' '\n' >/etc/tcmu/tcmu.conf
 # The file handler alone: the raw files of the peer are its own, and not qcow images that tcmud would serve as well.
 mkdir /run/handlers
-cp "$(handler_folder)"/handler_file.so /run/handlers/
+cp "$(handler_dir)"/handler_file.so /run/handlers/
 start_tcmud --config /etc/tcmu/tcmu.conf --handler-path /run/handlers
 modprobe -a sd_mod tcm_loop target_core_file
 say "measuring (mode ${BENCH_MODE:=full})"

@@ -47,7 +47,7 @@ busy() {
 mkdir /bench
 mount -t tmpfs -o size=60% tmpfs /bench
 mkdir /run/handlers
-cp "$(handler_folder)"/handler_file.so /run/handlers/
+cp "$(handler_dir)"/handler_file.so /run/handlers/
 start_tcmud --handler-path /run/handlers
 modprobe -a sd_mod tcm_loop target_core_file
 head -c $SIZE /dev/urandom >/bench/tcmud

@@ -64,7 +64,7 @@ cells() {
 join_cluster
 image bench 64M
 mkdir /run/handlers
-cp "$(handler_folder)"/handler_rbd.so /run/handlers/
+cp "$(handler_dir)"/handler_rbd.so /run/handlers/
 serve tcmud
 must dd if=/dev/urandom of="$DISK" bs=1M count=64 oflag=direct
 unserve

@@ -15,7 +15,7 @@ has_words() { [ -s /run/said ]; }
 start_tcmud
 wait_for 40 menus_have file
 not menus_have mine || fail "a menu for a handler that nobody has registered"
-python3 -I "${0%/*}/foreign-handler.py" /run/said &
+python3 -I "${0%/*}/external-handler.py" /run/said &
 other=$!
 wait_for 30 has_words
 assert_eq "$(</run/said)" 'True success' "what the registration said"

@@ -9,7 +9,7 @@
 start_tcmud
 tcli /backstores ls depth=1
 menus=$(grep -o 'user:[A-Za-z0-9_]*' <<<"$OUTPUT" | sort | paste -sd' ')
-expected=$(for file in "$(handler_folder)"/handler_*.so; do
+expected=$(for file in "$(handler_dir)"/handler_*.so; do
 	file=${file##*/handler_} && echo "user:${file%.so}"
 done | cat - <(echo user:rbd) | sort -u | paste -sd' ')
 assert_eq "$menus" "$expected" "what targetcli has as menus"
@@ -20,7 +20,7 @@ assert_match "$OUTPUT" ';vendor=TEXT' "the help"
 
 # Built with librbd or without it, there is a reason: this guest has no cluster.
 reason="the rbd handler is not installed \(package tcmud-rbd\)"
-[ ! -e "$(handler_folder)/handler_rbd.so" ] || reason="the cluster's configuration cannot be read"
+[ ! -e "$(handler_dir)/handler_rbd.so" ] || reason="the cluster's configuration cannot be read"
 must_fail targetcli /backstores/user:rbd create name=x size=64M cfgstring=pool/image
 assert_match "$OUTPUT" "cfgstring invalid: $reason" "what a person sees"
 must_fail targetcli /backstores/user:file create name=x size=64M cfgstring=/srv/x.img,y

@@ -8,7 +8,7 @@
 SUBTYPE=rbd
 [ -n "${CEPH_HOST:-}" ] || fail "there is no cluster; tests/ceph/guests starts one, and this test"
 
-# on_host COMMAND...: what tests/ceph/porter.py does; OUTPUT is what it printed.
+# on_host COMMAND...: what tests/ceph/host-proxy.py does; OUTPUT is what it printed.
 on_host() {
 	asks_host "$@" || fail "status $STATUS of the host's $*"
 }

@@ -153,7 +153,7 @@ failovers() {
 	local active=1 other how
 	join_cluster
 	image disk 64M
-	on_host second start --env "FAILOVER=$1" second/gateway
+	on_host second start --env "FAILOVER=$1" ceph-second/gateway
 	start_tcmud
 	gateway 1 "$1"
 	on_host hear first 55

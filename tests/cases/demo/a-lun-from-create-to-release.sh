@@ -1,19 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The whole story, told while it happens. A LUN is created by targetcli, used, resized and deleted, and the kernel lets go.
+# The demo, which explains each step. A LUN is created by targetcli, used, resized and deleted, and the kernel releases it.
 # vm: timeout=240
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
-if [ -n "${STORY_COLOUR:-}" ]; then
+if [ -n "${DEMO_COLOUR:-}" ]; then
 	bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' plain=$'\e[0m'
 else
 	bold='' dim='' green='' plain=''
 fi
 
 chapter() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
-tell() { printf '  %s\n' "$*"; }
+explain_step() { printf '  %s\n' "$*"; }
 good() { printf '  %s%s%s\n' "$green" "$*" "$plain"; }
 
 # quietly COMMAND...: the command as one would type it.
@@ -36,7 +36,7 @@ printf '(dVloglevel_file\nVdebug\ns.' >/root/.targetcli/prefs.bin
 
 chapter "1. tcmud starts"
 start_tcmud
-tell "$(tcmud --version) serves on Linux $version, pid $DAEMON_PID"
+explain_step "$(tcmud --version) serves on Linux $version, pid $DAEMON_PID"
 
 chapter "2. targetcli creates a backstore and a loopback LUN"
 naa=$(naa_of disk)
@@ -52,7 +52,7 @@ show mkfs.ext4 -q "$DISK"
 show mount "$DISK" /mnt
 show cp -r /usr/lib/python3/dist-packages /mnt/copy
 show umount /mnt
-tell "mounted again, so that every byte is read back from the LUN:"
+explain_step "mounted again, so that every byte is read back from the LUN:"
 show mount "$DISK" /mnt
 show diff -r /usr/lib/python3/dist-packages /mnt/copy
 good "$(find /mnt/copy -type f | wc -l) files are as they were written"
@@ -80,7 +80,7 @@ nothing_left disk || fail "the backstore left something"
 read -r _ memory file < <(trace_release_ms)
 good "uio_unregister_device -> uio_release:           $file ms"
 good "uio_unregister_device -> tcmu_dev_kref_release: $memory ms"
-tell "The kernel has its ring and its data pages back; tcmud holds no uio file and no mapping of one."
+explain_step "The kernel has its ring and its data pages back; tcmud holds no uio file and no mapping of one."
 
 chapter "6. The data is where it belongs"
 quietly fsck.ext4 -fn /srv/disk.img

@@ -7,7 +7,7 @@
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
-TCMUD_TEST_HANDLERS=$(handler_folder)
+TCMUD_TEST_HANDLERS=$(handler_dir)
 export TCMUD_TEST_HANDLERS
 for type in ext4 xfs; do
 	scratch_disk $type

@@ -7,7 +7,7 @@
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
-echo nonsense >"$(handler_folder)/handler_nonsense.so"
+echo nonsense >"$(handler_dir)/handler_nonsense.so"
 start_tcmud
 for name in otherabi nonsense; do
 	assert_eq "$(grep -c "handler_$name.so" "$DAEMON_LOG")" 1 "the number of lines that name handler_$name.so"

@@ -10,7 +10,7 @@ active() { [ "$(property ActiveState)" = active ]; }
 # place_unit OPTION...: makes it start from where the guest has the build, with these options.
 place_unit() {
 	mkdir -p /run/systemd/system/$UNIT.d
-	printf '[Service]\nExecStart=\nExecStart=%s --handler-path %s %s\n' "$(command -v tcmud)" "$(handler_folder)" "$*" \
+	printf '[Service]\nExecStart=\nExecStart=%s --handler-path %s %s\n' "$(command -v tcmud)" "$(handler_dir)" "$*" \
 		>/run/systemd/system/$UNIT.d/place.conf
 	must systemctl daemon-reload
 }

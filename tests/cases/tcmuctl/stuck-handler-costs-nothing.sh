@@ -24,7 +24,7 @@ fastest() {
 on_bus() { busctl status org.kernel.TCMUService1 >/dev/null; }
 
 mkdir /run/handlers
-cp /host/out/handlers/handler_stuck.so "$(handler_folder)"/handler_file.so /run/handlers/
+cp /host/out/handlers/handler_stuck.so "$(handler_dir)"/handler_file.so /run/handlers/
 start_tcmud --handler-path /run/handlers
 wait_for 10 on_bus
 make_backstore_configfs fine /srv/fine.img $((64 << 20))

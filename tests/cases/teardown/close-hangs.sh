@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Row 14 of the teardown matrix: the handler's close hangs.
+# The handler's close hangs: the memory is released at once, and the delete is answered at the reply timeout.
+# vm: alone=yes
 # vm: plugin=fault
 
-# shellcheck source=tests/cases/matrix/matrix.bash
-. "${0%/*}/matrix.bash"
+# shellcheck source=tests/cases/teardown/teardown.bash
+. "${0%/*}/teardown.bash"
 
 SUBTYPE=fault
 start_tcmud
@@ -14,9 +15,9 @@ make_backstore_configfs disk "/srv/disk.img;close_hang_file=/run/hold" $((64 << 
 trace_start
 log_mark
 timed_delete disk
-row 14 delete "$MS" 2500
+figure delete "$MS" 2500
 assert_released 1 50
-row 14 release "$RELEASE_MS" 50
+figure release "$RELEASE_MS" 50
 daemon_has_no_uio || fail "the daemon still holds a uio device"
 wait_for 5 logged 'disk: .* -> ORPHANED'
 rm /run/hold

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Row 09 of the teardown matrix: the daemon was killed (SIGKILL) before the delete.
+# The daemon is killed (SIGKILL) before the delete: the delete does not wait for an answer.
+# vm: alone=yes
 
-# shellcheck source=tests/cases/matrix/matrix.bash
-. "${0%/*}/matrix.bash"
+# shellcheck source=tests/cases/teardown/teardown.bash
+. "${0%/*}/teardown.bash"
 
 start_tcmud
 truncate -s 64M /srv/disk.img
@@ -11,6 +12,6 @@ make_backstore_configfs disk /srv/disk.img $((64 << 20))
 trace_start
 stop_tcmud KILL
 timed_delete disk
-row 9 delete "$MS" 200
+figure delete "$MS" 200
 assert_released 1 50
-row 9 release "$RELEASE_MS" 50
+figure release "$RELEASE_MS" 50

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Row 10 of the teardown matrix: a delete waits for a daemon that is then killed and started again.
+# A delete waits for a daemon that is then killed and started again: the new daemon ends the wait.
+# vm: alone=yes
 
-# shellcheck source=tests/cases/matrix/matrix.bash
-. "${0%/*}/matrix.bash"
+# shellcheck source=tests/cases/teardown/teardown.bash
+. "${0%/*}/teardown.bash"
 
 start_tcmud
 truncate -s 64M /srv/{disk,other}.img
@@ -15,14 +16,14 @@ in_background delete_backstore_configfs disk
 wait_for 5 waits_in_kernel $BACKGROUND
 stop_tcmud KILL
 waits_in_kernel $BACKGROUND || fail "the delete did not wait"
-start_again() {
+restart_daemon() {
 	start_tcmud
 	wait "$BACKGROUND"
 }
-milliseconds start_again
-row 10 "delete after the start" "$MS" 2000
+milliseconds restart_daemon
+figure "delete after the start" "$MS" 2000
 assert_released 1 50
-row 10 release "$RELEASE_MS" 50
+figure release "$RELEASE_MS" 50
 wait_for 5 uio_files_are 1
 delete_backstore_configfs other
 wait_for 5 daemon_has_no_uio

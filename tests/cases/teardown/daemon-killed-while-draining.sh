@@ -1,12 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Row 15 of the teardown matrix: the daemon is killed while it drains: the kernel releases at its end, and the
-# next daemon is clean.
+# The daemon is killed while it drains: the kernel releases the memory when the process ends, and the next daemon is clean.
 # vm: timeout=180
 # vm: plugin=fault
 
-# shellcheck source=tests/cases/matrix/matrix.bash
-. "${0%/*}/matrix.bash"
+# shellcheck source=tests/cases/teardown/teardown.bash
+. "${0%/*}/teardown.bash"
 
 SUBTYPE=fault
 echo "release_deadline_ms = 60000" >/run/tcmu.conf
@@ -20,7 +19,7 @@ rm /run/hold
 attach disk
 touch /run/hold
 dd if=/dev/zero of="$DISK" bs=64k count=4 oflag=direct 2>/dev/null &
-wait_for 120 gone $!
+wait_for 120 not running $!
 detach disk
 trace_start
 log_mark
@@ -28,7 +27,7 @@ delete_backstore_configfs disk
 wait_for 5 logged 'disk: LIVE .* -> DRAINING'
 assert_eq "$(trace_count kref_release)" 0 "releases while the daemon drains"
 milliseconds stop_tcmud KILL
-row 15 "end of the killed daemon" "$MS" 1000
+figure "end of the killed daemon" "$MS" 1000
 wait_for 2 released 1
 rm /run/hold
 start_tcmud

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Row 08 of the teardown matrix: the daemon is stopped (SIGSTOP) during a delete, and goes on later.
+# The daemon is stopped (SIGSTOP) during a delete and continues later: the delete then ends at once.
+# vm: alone=yes
 
-# shellcheck source=tests/cases/matrix/matrix.bash
-. "${0%/*}/matrix.bash"
+# shellcheck source=tests/cases/teardown/teardown.bash
+. "${0%/*}/teardown.bash"
 
 start_tcmud
 truncate -s 64M /srv/disk.img
@@ -12,12 +13,12 @@ trace_start
 kill -STOP "$DAEMON_PID"
 in_background delete_backstore_configfs disk
 wait_for 5 waits_in_kernel $BACKGROUND
-go_on() {
+continue_daemon() {
 	kill -CONT "$DAEMON_PID"
 	wait "$BACKGROUND"
 }
-milliseconds go_on
-row 8 "delete after going on" "$MS" 1000
+milliseconds continue_daemon
+figure "delete after SIGCONT" "$MS" 1000
 assert_released 1 50
-row 8 release "$RELEASE_MS" 50
+figure release "$RELEASE_MS" 50
 daemon_has_no_uio || fail "the daemon still holds a uio device"

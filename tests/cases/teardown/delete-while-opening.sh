@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Row 17 of the teardown matrix: the delete comes while the device is still opening on a backend that hangs.
+# The delete comes while the device is still opening on a backend that hangs: the opening is given up.
+# vm: alone=yes
 # vm: plugin=fault
 
-# shellcheck source=tests/cases/matrix/matrix.bash
-. "${0%/*}/matrix.bash"
+# shellcheck source=tests/cases/teardown/teardown.bash
+. "${0%/*}/teardown.bash"
 
 SUBTYPE=fault
 start_tcmud
@@ -14,9 +15,9 @@ log_mark
 make_backstore_configfs disk "/srv/disk.img;open_hang_file=/run/hold" $((64 << 20)) nl_reply_supported=-1
 trace_start
 timed_delete disk
-row 17 delete "$MS" 2000
+figure delete "$MS" 2000
 assert_released 1 50
-row 17 release "$RELEASE_MS" 50
+figure release "$RELEASE_MS" 50
 rm /run/hold
 wait_for 5 logged 'disk: .* -> GONE'
 
@@ -27,7 +28,7 @@ start_tcmud --config /run/tcmu.conf
 touch /run/hold
 log_mark
 milliseconds must_fail make_backstore_configfs disk "/srv/disk.img;open_hang_file=/run/hold" $((64 << 20))
-row 17 "create that times out" "$MS" 4500
+figure "create that times out" "$MS" 4500
 delete_backstore_configfs disk
 wait_for 5 logged 'did not open within 1.5 s'
 rm /run/hold

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Row 16 of the teardown matrix, from an iSCSI initiator: what a LUN RESET has aborted is given up by a backend that
-# can, at once however slow it is; the initiator sends it again, and the verifying load goes on.
+# LUN RESET from an iSCSI initiator: a backend that can cancel ends the aborted requests at once, however slow it is; the
+# initiator sends them again, and the verifying load continues.
 # vm: timeout=240
 # vm: plugin=fault
 
-# shellcheck source=tests/cases/matrix/matrix.bash
-. "${0%/*}/matrix.bash"
+# shellcheck source=tests/cases/teardown/teardown.bash
+. "${0%/*}/teardown.bash"
 
 SUBTYPE=fault
 
@@ -28,7 +28,7 @@ for ((i = 0; i < 3; i++)); do
 	touch /run/hold # nothing ends any more
 	wait_for 20 all_in_flight
 	milliseconds must sg_reset -d "$DISK"
-	row 16 "LUN RESET, backend stuck (iSCSI)" "$MS" 5000
+	figure "LUN RESET, backend stuck" "$MS" 5000
 	rm /run/hold
 	wait_for 60 wrote "$DISK" $(($(writes_of "$DISK") + 100))
 done

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Row 13 of the teardown matrix: after all deletes the module can be removed and loaded again under the running
-# daemon.
+# After all deletes the kernel's module can be removed and loaded again under the running daemon.
+# vm: alone=yes
 
-# shellcheck source=tests/cases/matrix/matrix.bash
-. "${0%/*}/matrix.bash"
+# shellcheck source=tests/cases/teardown/teardown.bash
+. "${0%/*}/teardown.bash"
 
 start_tcmud
 truncate -s 64M /srv/disk.img
@@ -13,11 +13,11 @@ for ((i = 0; i < 2; i++)); do
 	delete_backstore_configfs disk
 	rmdir "$CORE/$HBA"
 	milliseconds must rmmod target_core_user
-	row 13 rmmod $MS 1000
+	figure rmmod $MS 1000
 	must modprobe target_core_user
 done
 milliseconds make_backstore_configfs disk /srv/disk.img $((64 << 20))
-row 13 "create afterwards" "$MS" 500
+figure "create afterwards" "$MS" 500
 attach disk
 must dd if=/dev/urandom of="$DISK" bs=64k count=64 oflag=direct
 detach disk

@@ -1,17 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Row 11 of the teardown matrix: sixty-four devices under load are deleted at once.
+# Sixty-four devices under load are deleted at once, and each is released within its limit.
+# vm: alone=yes
 # vm: timeout=400
 # vm: memory=4096
 # vm: hung_task=200
 
-# shellcheck source=tests/cases/matrix/matrix.bash
-. "${0%/*}/matrix.bash"
+# shellcheck source=tests/cases/teardown/teardown.bash
+. "${0%/*}/teardown.bash"
 
 start_tcmud
 snapshot
 before=("$FDS")
-# one target with a LUN for each device, made without waiting for each disk
+# One target has a LUN for each device; nothing waits for a single disk.
 tpg=$FABRICS/loopback/$(naa_of all)/tpgt_1
 modprobe -a sd_mod tcm_loop
 mkdir -p "$tpg"
@@ -27,14 +28,14 @@ for ((i = 0; i < 64; i++)); do
 	wait_for 60 disk_appeared "$(<"$tpg/address"):$i"
 	jobs+=(--name="job$i" --filename="$DISK")
 done
-say "64 disks are there"
+say "64 disks exist"
 fio --rw=randwrite --bs=4k --iodepth=4 --ioengine=libaio --direct=1 --time_based --runtime=3600 --size=16M --thread \
 	--rate_iops=5 "${jobs[@]}" >/dev/null 2>&1 &
 load=$!
 wait_for 120 wrote "$DISK" 10
-say "all are under load"
+say "all disks are under load"
 
-# at_once FUNCTION: of each of the 64, side by side
+# at_once FUNCTION: calls it for each of the 64 devices, in parallel.
 at_once() {
 	local i calls=()
 	for ((i = 0; i < 64; i++)); do
@@ -50,14 +51,14 @@ unlink_lun() {
 delete_one() { delete_backstore_configfs "disk$1"; }
 
 at_once unlink_lun
-say "the LUNs are gone, and the load with them"
+say "the LUNs are removed, and the load has ended"
 trace_start
 milliseconds at_once delete_one
-row 11 "delete, for each device" $((MS / 64)) 100
+figure "delete, for each device" $((MS / 64)) 100
 assert_released 64 100
-row 11 "longest release" "$RELEASE_MS" 100
+figure "longest release" "$RELEASE_MS" 100
 daemon_has_no_uio || fail "the daemon still holds a uio device"
-wait_for 60 gone $load
+wait_for 60 not running $load
 few_files() { snapshot >/dev/null && [ "$FDS" -le "${before[0]}" ]; }
 wait_for 10 few_files
 stop_tcmud

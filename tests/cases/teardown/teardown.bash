@@ -1,43 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# What the rows of the teardown matrix share, on top of lib.sh. Each row measures with the kernel's own clock and prints
-# its figures by `row`, which `tests/vm/matrix` collects into the table of docs/teardown.md.
+# What the tests of teardown share, on top of lib.sh. A test measures with the kernel's own clock and prints each result by
+# `figure`; tests/vm/teardown-table collects these into a table like the one of docs/teardown.md.
 # shellcheck shell=bash
 
 # shellcheck source=tests/cases/lib.sh
 . "${BASH_SOURCE[0]%/*}/../lib.sh"
 
-# When a row ends: whatever else happened, the daemon's main loop was there for everybody. It says what is above 50 ms;
-# here a virtual processor may itself stand still for longer than that.
-main_loop_was_free() {
+# At the end of each test: the daemon's main loop must never have been delayed. The daemon logs delays above 50 ms; the
+# limit here is larger, because the guest's virtual CPU may itself pause for longer than that.
+check_main_loop() {
 	local status=$? stall
 	stall=$(sed -nE 's/.* the main loop was held up for ([0-9]+) ms$/\1/p' /run/tcmud-*.log | sort -n | tail -n 1)
 	[ -z "$stall" ] || say "the main loop was held up for $stall ms"
 	if [ $status -eq 0 ] && [ "${stall:-0}" -gt 200 ]; then
-		say "FAILED: that is more than 200"
+		say "FAILED: the limit is 200 ms"
 		status=1
 	fi
 	exit $status
 }
-trap main_loop_was_free EXIT
+trap check_main_loop EXIT
 
-# row NUMBER WHAT MILLISECONDS LIMIT: one figure of a row; fails the test when it is over the limit.
-row() {
-	say "ROW $1 | $2 | $3 | $4"
-	assert_le "$3" "$4" "row $1: $2, milliseconds"
+# figure WHAT MILLISECONDS LIMIT: prints one measured time; fails the test when it is over the limit.
+figure() {
+	say "FIGURE $1 | $2 | $3"
+	assert_le "$2" "$3" "$1 (ms)"
 }
 
-# stays SECONDS COMMAND...: COMMAND holds all that time.
-stays() {
+# holds_for SECONDS COMMAND...: the condition COMMAND holds all that time.
+holds_for() {
 	local end=$((SECONDS + $1))
 	shift
 	while [ $SECONDS -lt $end ]; do
-		"$@" || fail "did not stay so: $*"
+		"$@" || fail "no longer holds: $*"
 		read -rt 0.5 -u "$NEVER_READABLE" || :
 	done
 }
 
-# in_background COMMAND...: runs it, BACKGROUND is its pid and BACKGROUND_MS the file that its milliseconds go to.
+# in_background COMMAND...: runs it. BACKGROUND is its pid; the file BACKGROUND_MS gets its milliseconds.
 in_background() {
 	BACKGROUND_MS=$(mktemp)
 	{
@@ -48,7 +48,7 @@ in_background() {
 	BACKGROUND=$!
 }
 
-# waits_in_kernel PID: it, or a child of it, sleeps uninterruptibly; a condition.
+# waits_in_kernel PID: the process or a child of it sleeps uninterruptibly; a condition.
 waits_in_kernel() {
 	local pid
 	for pid in "$1" $(cat "/proc/$1/task/$1/children" 2>/dev/null); do
@@ -56,9 +56,6 @@ waits_in_kernel() {
 	done
 	return 1
 }
-
-# gone PID: it has ended; a condition.
-gone() { ! running "$1"; }
 
 # only_blocks_of FILE OFFSET LENGTH OLD NEW: each 512 bytes of the range are all OLD or all NEW (two hexadecimal digits).
 only_blocks_of() {
@@ -77,8 +74,8 @@ print("%d old and %d new blocks" % (count[old], count[new]))' "$@"
 	say "$OUTPUT"
 }
 
-# fill FILE HEX BYTES: with one byte.
-fill() {
+# fill_file FILE HEX BYTES: writes so many bytes of the value HEX.
+fill_file() {
 	must python3 -ISE -c '
 import sys
 with open(sys.argv[1], "wb") as file:
@@ -86,23 +83,18 @@ with open(sys.argv[1], "wb") as file:
         file.write(bytes([int(sys.argv[2], 16)]) * (1 << 20))' "$@"
 }
 
-# device_mapper BYTES: /dev/mapper/stuck over the scratch disk, which can be suspended: then all its I/O waits.
-device_mapper() {
-	local serial
+# make_suspendable_disk BYTES: /dev/mapper/stuck over the scratch disk. While it is suspended, all its I/O waits.
+make_suspendable_disk() {
 	modprobe dm_mod
-	export DM_DISABLE_UDEV=1 # nobody but dmsetup makes nodes here
-	for serial in /sys/block/vd*/serial; do
-		[[ $(<"$serial") == scratch ]] || continue
-		must dmsetup create stuck --table "0 $(($1 / 512)) linear /dev/$(basename "${serial%/serial}") 0"
-		wait_for 5 exists /dev/mapper/stuck
-		return
-	done
-	fail "no scratch disk: the test needs '# vm: disk=SIZE'"
+	export DM_DISABLE_UDEV=1 # only dmsetup makes nodes here
+	find_scratch_disk
+	must dmsetup create stuck --table "0 $(($1 / 512)) linear $SCRATCH 0"
+	wait_for 5 exists /dev/mapper/stuck
 }
 
-# mark TEXT: a note in the kernel's trace. released_after TEXT: MS is the milliseconds from that note to the next
+# trace_mark TEXT: a note in the kernel's trace. released_after TEXT: MS is the milliseconds from that note to the next
 # tcmu_dev_kref_release.
-mark() { echo "$1" >$TRACING/trace_marker; }
+trace_mark() { echo "$1" >$TRACING/trace_marker; }
 released_after() {
 	MS=$(awk -v note="$1" '
 		match($0, /[0-9]+\.[0-9]+: /) { time = substr($0, RSTART, RLENGTH - 2) }
@@ -111,7 +103,7 @@ released_after() {
 	[ -n "$MS" ] || fail "nothing was released after '$1'"
 }
 
-# timed_delete NAME: deletes the backstore; MS is how long rmdir() took, without what it takes to start a program.
+# timed_delete NAME: deletes the backstore; MS is the duration of rmdir() alone, without the start of a program.
 timed_delete() {
 	must python3 -ISE -c '
 import os, sys, time
