@@ -3,7 +3,7 @@
  * It stands in the place of the C library's sendmsg(), which librados sends by. The lock is held
  * while the flags are looked at, not while something is sent.
  */
-#include "hold-up.h"
+#include "delay-shim.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,10 +21,10 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static bool active;
-static char wanted[HOLD_UP_BYTES];
+static char wanted[DELAY_SHIM_BYTES];
 static unsigned held;
 
-void hold_up(int byte)
+void delay_shim_hold(int byte)
 {
 	pthread_mutex_lock(&lock);
 	memset(wanted, byte, sizeof(wanted));
@@ -32,7 +32,7 @@ void hold_up(int byte)
 	pthread_mutex_unlock(&lock);
 }
 
-void hold_up_wait(void)
+void delay_shim_wait(void)
 {
 	struct timespec until;
 	bool found;
@@ -48,7 +48,7 @@ void hold_up_wait(void)
 		fail_msg("nothing is sent that has the bytes");
 }
 
-void hold_up_let_go(void)
+void delay_shim_release(void)
 {
 	pthread_mutex_lock(&lock);
 	active = false;

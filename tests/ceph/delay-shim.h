@@ -8,13 +8,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define HOLD_UP_BYTES 64
+#define DELAY_SHIM_BYTES 64
 
 /* Keeps back what has a run of so many of these bytes in it. */
-void hold_up(int byte);
+void delay_shim_hold(int byte);
 
 /* Waits until something is kept back; fails the test after half a minute. */
-void hold_up_wait(void);
+void delay_shim_wait(void);
 
 /* What is kept back is sent, and nothing is kept back any more. */
-void hold_up_let_go(void);
+void delay_shim_release(void);

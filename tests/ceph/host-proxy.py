@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does for a guest what only the host can: a line with a command of the list below is answered by its exit status and its output.
 
-    porter.py ADDRESS PORT FOLDER CLUSTER-SCRIPT SECOND-GUEST...
+    host-proxy.py ADDRESS PORT FOLDER CLUSTER-SCRIPT SECOND-GUEST...
 
 SECOND-GUEST is the command that runs a second guest, beside the one that asks. The two may leave each other words in boxes.
 """
@@ -113,7 +113,7 @@ class Request(socketserver.StreamRequestHandler):
             return
         wanted = command(words)
         if not wanted:
-            self.wfile.write(b"2\nthe porter does not know that command\n")
+            self.wfile.write(b"2\nthe host proxy does not know that command\n")
             return
         done = subprocess.run(wanted, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS, check=False)
         self.wfile.write(b"%d\n" % done.returncode + done.stdout)

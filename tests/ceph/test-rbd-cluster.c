@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "hold-up.h"
+#include "delay-shim.h"
 #include "images.h"
 
 #define SIZE  (64 * MIB)
@@ -478,15 +478,15 @@ static void a_write_that_is_held_up_never_lands(void **state)
 	take_lock(first, 1);
 	write_bytes(first, 0, 65536, 0x11);
 	second = second_gateway("rbd/late");
-	hold_up(0x33);
+	delay_shim_hold(0x33);
 	late = fake_io_new(first, TCMU_IO_WRITE, 0, 65536);
 	fake_io_fill(late, data, 65536);
 	fake_io_submit(late);
-	hold_up_wait();
+	delay_shim_wait();
 	take_lock(second, 2);
 	write_bytes(second, 0, 65536, 0x22);
 	assert_false(late->done);
-	hold_up_let_go();
+	delay_shim_release();
 	assert_int_equal(fake_io_wait(late), -ESHUTDOWN);
 	fake_io_free(late);
 	assert_bytes(second, 0, 65536, 0x22);

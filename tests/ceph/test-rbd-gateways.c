@@ -13,7 +13,7 @@
 #include <time.h>
 
 #include "config/handlers.h"
-#include "hold-up.h"
+#include "delay-shim.h"
 #include "images.h"
 
 #define SIZE     (64 * MIB)
@@ -138,13 +138,13 @@ static void a_late_write_of_the_old_gateway_never_lands(void **state)
 	assert_int_equal(gateway_set(old, 1, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
 	write_byte(old, 0, 0x11);
 	memset(data, 0x5a, LENGTH);
-	hold_up(0x5a);
+	delay_shim_hold(0x5a);
 	gateway_send(old, &late);
-	hold_up_wait();
+	delay_shim_wait();
 	assert_int_equal(gateway_set(new, 2, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
 	write_byte(new, 0, 0x22);
 	assert_false(rig_is_done(&late));
-	hold_up_let_go();
+	delay_shim_release();
 	gateway_wait(&late);
 	assert_int_equal(late.status, SCSI_BUSY);
 	assert_byte(new, 0, 0x22);

@@ -16,7 +16,7 @@ on_host() {
 # asks_host COMMAND...: the same, as a condition.
 asks_host() {
 	local port
-	exec {port}<>"/dev/tcp/$CEPH_HOST/$CEPH_PORTER"
+	exec {port}<>"/dev/tcp/$CEPH_HOST/$CEPH_HOST_PROXY"
 	printf '%q ' "$@" >&"$port"
 	echo >&"$port"
 	read -r STATUS <&"$port"
