@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * It stands in the place of the C library's sendmsg(), which librados sends by. The lock is held
- * while the flags are looked at, not while something is sent.
+ * Replaces the C library's sendmsg(), by which librados sends. The lock protects the variables
+ * below and is not held during a send.
  */
 #include "delay-shim.h"
 
@@ -45,7 +45,7 @@ void delay_shim_wait(void)
 	found = held > 0;
 	pthread_mutex_unlock(&lock);
 	if (!found)
-		fail_msg("nothing is sent that has the bytes");
+		fail_msg("no message with these bytes was sent");
 }
 
 void delay_shim_release(void)
@@ -58,7 +58,7 @@ void delay_shim_release(void)
 	pthread_mutex_unlock(&lock);
 }
 
-static bool has_bytes(const struct msghdr *message)
+static bool delay_shim_matches(const struct msghdr *message)
 {
 	for (size_t i = 0; i < message->msg_iovlen; i++)
 		if (memmem(message->msg_iov[i].iov_base, message->msg_iov[i].iov_len, wanted,
@@ -73,7 +73,7 @@ __attribute__((visibility("default"))) ssize_t sendmsg(
 	ssize_t (*real)(int, const struct msghdr *, int) = dlsym(RTLD_NEXT, "sendmsg");
 
 	pthread_mutex_lock(&lock);
-	if (active && has_bytes(message)) {
+	if (active && delay_shim_matches(message)) {
 		held++;
 		pthread_cond_broadcast(&changed);
 		while (active)

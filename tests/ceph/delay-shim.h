@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A network that holds something up: what a connection of this process sends is kept back, in its
- * messenger's own thread, if certain bytes are in it, until it is let go. Any thread.
+ * Delays messages of this process to the cluster: a message that contains certain bytes is held
+ * back, in the thread of its messenger, until it is released. Any thread may call these functions.
  */
 #pragma once
 
@@ -10,11 +10,11 @@
 
 #define DELAY_SHIM_BYTES 64
 
-/* Keeps back what has a run of so many of these bytes in it. */
+/* From now on messages with a run of DELAY_SHIM_BYTES such bytes are held back. */
 void delay_shim_hold(int byte);
 
-/* Waits until something is kept back; fails the test after half a minute. */
+/* Waits until a message is held back; fails the test after half a minute. */
 void delay_shim_wait(void);
 
-/* What is kept back is sent, and nothing is kept back any more. */
+/* Sends the messages that are held back, and holds back no more. */
 void delay_shim_release(void);
