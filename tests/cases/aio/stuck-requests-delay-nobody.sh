@@ -10,4 +10,4 @@
 scratch_disk ext4
 must /host/build/tests/guest-programs/aio-stuck /scratch/file
 say "$OUTPUT"
-assert_match "$OUTPUT" 'all of it holds' "what the program says at its end"
+assert_match "$OUTPUT" 'all checks passed' "the last line of the program"
