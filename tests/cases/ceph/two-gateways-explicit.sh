@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Two gateways, one image, initiators say who is its owner: ten failovers under a load that is written and verified, by a change
 # of path, by kill -9 of a daemon, by a gateway whose network is cut and comes back. Nothing is lost.
-# vm: net=yes timeout=600 hung_task=600 places=2
+# vm: net=yes timeout=600 hung_task=600 slots=2
 
 # shellcheck source=tests/cases/ceph/gateways.bash
 . "${0%/*}/gateways.bash"
