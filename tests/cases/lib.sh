@@ -269,6 +269,17 @@ delete_backstore_configfs() { # NAME
 	rmdir "$CORE/$HBA/$1"
 }
 
+# timed_delete NAME: deletes the backstore; MS is the duration of rmdir() alone, without the start of a program.
+timed_delete() {
+	must python3 -ISE -c '
+import os, sys, time
+start = time.monotonic()
+os.rmdir(sys.argv[1])
+print(round((time.monotonic() - start) * 1000))' "$CORE/$HBA/$1"
+	# shellcheck disable=SC2034 # for the test
+	MS=$OUTPUT
+}
+
 # cycle_devices NAME CONFIG SIZE COUNT: makes it and deletes it so many times.
 cycle_devices() {
 	python3 -ISE $CASES/cycle-devices.py "$CORE/$HBA/$1" "dev_config=$SUBTYPE/$2,dev_size=$3" "$4"

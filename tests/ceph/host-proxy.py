@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does for a guest what only the host can: a line with a command of the list below is answered by its exit status and its output.
+"""Runs commands on the host for a guest. The guest sends a line with one of the commands below; the answer is its exit
+status and its output.
 
-    host-proxy.py ADDRESS PORT FOLDER CLUSTER-SCRIPT SECOND-GUEST...
+    host-proxy.py ADDRESS PORT DIR CLUSTER-SCRIPT SECOND-GUEST...
 
-SECOND-GUEST is the command that runs a second guest, beside the one that asks. The two may leave each other words in boxes.
+SECOND-GUEST is the command that runs a second guest. The two guests exchange words by queues.
 """
 import collections
 import json
@@ -17,23 +18,24 @@ import socketserver
 import subprocess
 import sys
 
-ADDRESS, PORT, FOLDER, CLUSTER, SECOND = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4], sys.argv[5:]
+ADDRESS, PORT, DIR, CLUSTER, SECOND = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4], sys.argv[5:]
 MONITOR = re.compile(rb"unix:([^,]*/qmp),")
 FORWARD = re.compile(rb"hostfwd=tcp:10\.77\.0\.2:")
-CONF = os.path.join(FOLDER, "ceph.conf")
+CONF = os.path.join(DIR, "ceph.conf")
 SECONDS = 60
-boxes = collections.defaultdict(queue.Queue)
+queues = collections.defaultdict(queue.Queue)
 second = []
 
 
-def command(words):
+def host_command(words):
+    """The program that carries out a command, or None."""
     match words:
         case ["conf"]:
             return ["cat", CONF]
         case ["osd", "stop" | "continue" as what]:
-            return [CLUSTER, "signal", FOLDER, "osd", {"stop": "STOP", "continue": "CONT"}[what]]
+            return [CLUSTER, "signal", DIR, "osd", {"stop": "STOP", "continue": "CONT"}[what]]
         case ["osd", "restart"]:
-            return [CLUSTER, "restart", FOLDER]
+            return [CLUSTER, "restart", DIR]
         case ["rbd", "rm" | "resize" as what, *more]:
             return ["rbd", "-c", CONF, "--no-progress", what, *more]
         case ["rbd", "create" | "du" | "status" as what, *more]:
@@ -42,7 +44,7 @@ def command(words):
 
 
 def find_second():
-    """The emulator of the second guest: its process, and the socket at which it takes commands."""
+    """The emulator of the second guest: its process and its QMP socket."""
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:
@@ -55,12 +57,12 @@ def find_second():
 
 
 def link_second(up):
-    """Pulls its network cable, or puts it back: what is on its way waits in the guest."""
+    """Sets the link state of the second guest's network. While it is down, the guest keeps what it has to send."""
     with socket.socket(socket.AF_UNIX) as monitor:
         monitor.settimeout(SECONDS)
         monitor.connect(find_second()[1])
         with monitor.makefile("rw") as lines:
-            lines.readline()  # its greeting
+            lines.readline()  # the greeting
             for request in ({"execute": "qmp_capabilities"}, {"execute": "set_link", "arguments": {"name": "net", "up": up}}):
                 print(json.dumps(request), file=lines, flush=True)
                 while not {"return", "error"} & (answer := json.loads(lines.readline())).keys():
@@ -70,34 +72,34 @@ def link_second(up):
     return 0, ""
 
 
-def do_second(what):
+def control_second(what):
     match what:
-        case "stop" | "continue":  # it stands still, with all that it has on its way
+        case "stop" | "continue":  # pauses the whole guest
             os.kill(find_second()[0], {"stop": signal.SIGSTOP, "continue": signal.SIGCONT}[what])
             return 0, ""
         case "cut" | "join":
             return link_second(what == "join")
         case "end":
             return second.pop().wait(timeout=SECONDS), ""
-    return 2, "the second guest does not do that"
+    return 2, "unknown command for the second guest"
 
 
-def own(words):
-    """What needs no command: the exit status and the output, or nothing."""
+def proxy_command(words):
+    """Carries out a command that needs no program. Returns its exit status and output, or None for other commands."""
     match words:
         case ["second", "start", *more]:
             second.append(subprocess.Popen(SECOND + more, stdin=subprocess.DEVNULL))
             return 0, ""
         case ["second", what]:
-            return do_second(what)
-        case ["tell", box, text]:
-            boxes[box].put(text)
+            return control_second(what)
+        case ["put", name, text]:
+            queues[name].put(text)
             return 0, ""
-        case ["hear", box, seconds]:
+        case ["get", name, seconds]:
             try:
-                return 0, boxes[box].get(timeout=float(seconds))
+                return 0, queues[name].get(timeout=float(seconds))
             except queue.Empty:
-                return 1, f"nothing in {box}"
+                return 1, f"nothing in the queue {name}"
     return None
 
 
@@ -105,13 +107,13 @@ class Request(socketserver.StreamRequestHandler):
     def handle(self):
         words = shlex.split(self.rfile.readline().decode())
         try:
-            answer = own(words)
+            answer = proxy_command(words)
         except (LookupError, OSError, subprocess.TimeoutExpired) as error:
             answer = 1, str(error)
         if answer:
             self.wfile.write(f"{answer[0]}\n{answer[1]}".encode())
             return
-        wanted = command(words)
+        wanted = host_command(words)
         if not wanted:
             self.wfile.write(b"2\nthe host proxy does not know that command\n")
             return

@@ -62,7 +62,7 @@ cells() {
 }
 
 join_cluster
-image bench 64M
+create_image bench 64M
 mkdir /run/handlers
 cp "$(handler_dir)"/handler_rbd.so /run/handlers/
 serve tcmud

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The second gateway of ceph/two-gateways-*, which start it.
+# The second gateway of ceph/two-gateways-*: those tests start it, and send it commands.
 # vm: net=10.77.0.2 timeout=900 hung_task=600 slots=0
 
 # shellcheck source=tests/cases/ceph/gateways.bash
@@ -8,20 +8,20 @@
 
 join_cluster
 start_tcmud
-gateway 2 "$FAILOVER"
-on_host tell first ready
+start_gateway 2 "$FAILOVER"
+on_host put first ready
 while :; do
-	asks_host hear second 50 || continue
+	try_on_host get second 50 || continue
 	word=$OUTPUT
-	say "told: $word"
+	say "received: $word"
 	case $word in
 	kill) stop_tcmud KILL ;;
 	start) start_tcmud ;;
 	end) break ;;
-	*) fail "what is $word?" ;;
+	*) fail "unknown command: $word" ;;
 	esac
-	on_host tell first "$word"
+	on_host put first "$word"
 done
-no_gateway
+remove_gateway
 stop_tcmud
 assert_eq "$DAEMON_STATUS" 0 "the exit status"

@@ -102,13 +102,3 @@ released_after() {
 		/ kref_release: / && noted && !found { found = time; printf "%.1f", (found - noted) * 1000 }' $TRACING/trace)
 	[ -n "$MS" ] || fail "nothing was released after '$1'"
 }
-
-# timed_delete NAME: deletes the backstore; MS is the duration of rmdir() alone, without the start of a program.
-timed_delete() {
-	must python3 -ISE -c '
-import os, sys, time
-start = time.monotonic()
-os.rmdir(sys.argv[1])
-print(round((time.monotonic() - start) * 1000))' "$CORE/$HBA/$1"
-	MS=$OUTPUT
-}
