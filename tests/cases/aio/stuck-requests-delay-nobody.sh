@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Requests that are stuck in a frozen file system hold up neither the engine nor reads, and are cancelled where possible.
+# Requests that are stuck in a frozen file system delay neither calls of the aio layer nor reads, and are cancelled where
+# possible.
 # vm: disk=256M
 # vm: hung_task=200
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A daemon of its own that registers the handler "mine" and answers its checks, until it is ended. What the registration
-said is written to the file that is named."""
+"""A daemon that registers the external handler "mine" and answers its checks until it is killed.
+
+usage: external-handler.py FILE     FILE gets the answer to the registration
+"""
 
 import sys
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A daemon of its own registers its handler, and the real targetcli has a menu for it, shows how its config string reads, and
-# what it says of one, until it ends.
+# Another daemon registers an external handler. Until it ends, the real targetcli has a menu for the handler, shows the
+# description of its config string, and shows its answer to a check.
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
@@ -10,20 +10,20 @@ menus_have() { # SUBTYPE
 	must targetcli /backstores ls depth=1
 	[[ $OUTPUT == *user:$1* ]]
 }
-has_words() { [ -s /run/said ]; }
+has_answer() { [ -s /run/answer ]; }
 
 start_tcmud
 wait_for 40 menus_have file
-not menus_have mine || fail "a menu for a handler that nobody has registered"
-python3 -I "${0%/*}/external-handler.py" /run/said &
+not menus_have mine || fail "a menu for a handler that is not registered"
+python3 -I "${0%/*}/external-handler.py" /run/answer &
 other=$!
-wait_for 30 has_words
-assert_eq "$(</run/said)" 'True success' "what the registration said"
+wait_for 30 has_answer
+assert_eq "$(</run/answer)" 'True success' "the answer to the registration"
 menus_have mine || fail "no menu"
 tcli /backstores/user:mine help create
 assert_match "$OUTPUT" 'What is mine' "the help"
 must_fail targetcli /backstores/user:mine create name=x size=64M cfgstring=bad
-assert_match "$OUTPUT" 'cfgstring invalid: it has to be good' "what a person sees"
+assert_match "$OUTPUT" 'cfgstring invalid: it has to be good' "the message of targetcli"
 must tcmuctl check file//srv/x.img
 
 kill $other

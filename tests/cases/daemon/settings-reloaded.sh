@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A change of tcmu.conf is in force at once, in whatever way the file is written, and each key that has changed is logged with
-# what it was and what it is; a line that cannot be is named and changes nothing.
+# A change of tcmu.conf is in force at once, however the file is written, and each changed key is logged with its old and its
+# new value. An invalid line is named and changes nothing.
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
-lines() { log_since_mark | grep -cE "$1" || :; }
+count_lines() { log_since_mark | grep -cE "$1" || :; }
 
 printf 'log_level = 3\nqueue_depth = 128\n' >/run/tcmu.conf
 start_tcmud --config /run/tcmu.conf
@@ -16,16 +16,16 @@ log_mark
 printf 'log_level = 4\nqueue_depth = 64\nreply_timeout_ms = 3000\n' >/run/tcmu.conf
 wait_for 10 logged 'reply_timeout_ms was 2000, is now 3000$'
 wait_for 10 logged 'log level now is DEBUG$'
-assert_eq "$(lines ' was .*, is now ')" 3 "the number of keys that have changed"
-logged 'log_level was 3, is now 4$' || fail "log_level is not told"
-logged 'queue_depth was 128, is now 64$' || fail "queue_depth is not told"
+assert_eq "$(count_lines ' was .*, is now ')" 3 "the number of changed keys"
+logged 'log_level was 3, is now 4$' || fail "log_level is not logged"
+logged 'queue_depth was 128, is now 64$' || fail "queue_depth is not logged"
 
-say "by another file in its place"
+say "replaced by another file"
 log_mark
 printf 'log_level = 4\nqueue_depth = 32\nreply_timeout_ms = 3000\n' >/run/tcmu.conf.new
 mv /run/tcmu.conf.new /run/tcmu.conf
 wait_for 10 logged 'queue_depth was 64, is now 32$'
-assert_eq "$(lines ' was .*, is now ')" 1 "the number of keys that have changed"
+assert_eq "$(count_lines ' was .*, is now ')" 1 "the number of changed keys"
 
 say "with mistakes, by SIGHUP"
 log_mark
@@ -33,11 +33,11 @@ printf 'log_level = 4\nqueue_depth = many\nreply_timeout_ms = 3000\ncolour = red
 kill -HUP "$DAEMON_PID"
 wait_for 10 logged 'tcmu.conf:2: queue_depth cannot be "many": it is to be 1 to 4096; "32" is kept$'
 wait_for 10 logged 'tcmu.conf:4: there is no setting "colour"; the line is ignored$'
-assert_eq "$(lines ' was .*, is now ')" 0 "the number of keys that have changed"
+assert_eq "$(count_lines ' was .*, is now ')" 0 "the number of changed keys"
 must tcmuctl dump
-assert_match "$OUTPUT" '"queue_depth": "32"' "what is in force"
+assert_match "$OUTPUT" '"queue_depth": "32"' "the settings in force"
 
-say "gone"
+say "removed"
 log_mark
 rm /run/tcmu.conf
 wait_for 10 logged 'queue_depth was 32, is now 256$'

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The file handler's unit tests pass on the guest's kernel too, on ext4 and on XFS.
+# The file handler's unit tests pass on the guest's kernel, too, on ext4 and on XFS.
 # vm: disk=512M
 # vm: timeout=300
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The kernel does what libtcmu's fakes claim of it: events and answers, uio after unregistration, a module that comes back.
+# The kernel behaves as libtcmu's fakes do: events and replies, uio after unregistration, a module that is loaded again.
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

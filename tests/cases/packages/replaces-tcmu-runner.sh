@@ -1,23 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Debian's tcmu-runner is replaced by our packages under a LUN that is written to and verified; these are upgraded under it, and
-# taken away again when it is deleted.
+# Our packages replace Debian's tcmu-runner under a verifying load, and are upgraded under it. After the LUN is deleted, they
+# can be purged.
 # vm: init=systemd packages=yes timeout=400
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
-SUBTYPE=qcow # what both can serve: a raw image
+SUBTYPE=qcow # both daemons serve raw images by it
 export DEBIAN_FRONTEND=noninteractive
 packages=(/var/packages/*.deb)
 property() { systemctl show --value --property="$2" "$1"; }
 active() { [ "$(property "$1" ActiveState)" = active ]; }
-# install PACKAGE-FILE...: nobody is asked anything.
-install() { must dpkg --install "$@" </dev/null; }
+# install_packages PACKAGE-FILE...: without questions.
+install_packages() { must dpkg --install "$@" </dev/null; }
 
 say "Debian's tcmu-runner"
 load_tcmu
-install /opt/packages/*.deb
+install_packages /opt/packages/*.deb
 wait_for 30 active tcmu-runner.service
 truncate -s 256M /srv/disk.img
 make_backstore disk /srv/disk.img 256M
@@ -25,20 +25,20 @@ attach disk
 load_start "$DISK" 64M
 wait_for 30 wrote "$DISK" 200
 
-say "ours takes its place"
-install "${packages[@]}"
+say "tcmud replaces it"
+install_packages "${packages[@]}"
 wait_for 30 active tcmud.service
 assert_match "$(dpkg-query --show --showformat='${db:Status-Abbrev}' tcmu-runner)" '^.c' "the state of the package tcmu-runner"
-assert_eq "$(property tcmu-runner.service Id)" tcmud.service "the unit behind the peer's name"
+assert_eq "$(property tcmu-runner.service Id)" tcmud.service "the unit behind the name tcmu-runner"
 count=$(writes_of "$DISK")
 wait_for 60 wrote "$DISK" $((count + 300))
 must tcmu-runner --version
-assert_match "$OUTPUT" '^tcmu-runner [0-9.]+$' "what the program says under the peer's name"
+assert_match "$OUTPUT" '^tcmu-runner [0-9.]+$' "the version under the name tcmu-runner"
 must systemctl is-enabled tcmud.service
 
 say "an upgrade"
 pid=$(property tcmud.service MainPID)
-install "${packages[@]}"
+install_packages "${packages[@]}"
 wait_for 30 active tcmud.service
 [ "$(property tcmud.service MainPID)" != "$pid" ] || fail "the old daemon still runs"
 count=$(writes_of "$DISK")
@@ -54,7 +54,7 @@ trace_start
 delete_backstore disk
 assert_released 1 1000
 
-say "taken away"
+say "purge"
 must dpkg --purge tcmud-rbd tcmud libtcmu-dev libtcmu3
 [ ! -e /usr/sbin/tcmud ] || fail "the program is still there"
 [ ! -e /etc/systemd/system/tcmu-runner.service ] || fail "the alias is still there"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A plugin built for another ABI, and a file that is no plugin, are each refused in one line that names the file. The other
+# A plugin of another ABI, and a file that is not a plugin, are refused with one line each that names the file. The other
 # handlers work.
 # vm: plugin=otherabi
 
