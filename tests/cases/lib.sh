@@ -137,7 +137,7 @@ launch_tcmud() {
 	DAEMON_LOG=/run/tcmud-$daemon_starts.log
 	load_tcmu
 	if [ "$TCMU_DAEMON" = tcmu-runner ]; then
-		launch_peer
+		launch_tcmu_runner
 		return
 	fi
 	if [ ! -S /run/notify.socket ]; then
@@ -158,14 +158,14 @@ load_tcmu() {
 	fi
 }
 
-launch_peer() {
-	local peer=/opt/tcmu-runner
-	cp $peer/etc/dbus-1/system.d/*.conf /etc/dbus-1/system.d/
+launch_tcmu_runner() {
+	local prefix=/opt/tcmu-runner
+	cp $prefix/etc/dbus-1/system.d/*.conf /etc/dbus-1/system.d/
 	busctl --quiet call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus ReloadConfig
 	mkdir -p /etc/tcmu /var/log
 	: >/etc/tcmu/tcmu.conf
-	LD_LIBRARY_PATH=$peer/usr/lib/x86_64-linux-gnu $peer/usr/bin/tcmu-runner \
-		--handler-path $peer/usr/lib/x86_64-linux-gnu/tcmu-runner >"$DAEMON_LOG" 2>&1 </dev/null &
+	LD_LIBRARY_PATH=$prefix/usr/lib/x86_64-linux-gnu $prefix/usr/bin/tcmu-runner \
+		--handler-path $prefix/usr/lib/x86_64-linux-gnu/tcmu-runner >"$DAEMON_LOG" 2>&1 </dev/null &
 	DAEMON_PID=$!
 }
 

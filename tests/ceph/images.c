@@ -140,7 +140,7 @@ void image_blocklist_watchers(const char *name)
 	for (size_t i = 0; i < cnt; i++)
 		cluster_blocklist(list[i].addr);
 	rbd_watchers_list_cleanup(list, cnt);
-	/* We have the new map. The OSD has it once it has answered a request of ours, which names
+	/* We have the new map. The OSD has it once it has answered our next request, which names
 	 * the map's epoch. */
 	image_read(name, 0, &byte, 1);
 }

@@ -403,14 +403,14 @@ static void take_lock(struct fake_host *host, uint16_t tag)
 		fail_msg("%s", host->reason.text);
 }
 
-static void assert_lock(struct fake_host *host, bool ours, uint16_t tag)
+static void assert_lock(struct fake_host *host, bool expect_ours, uint16_t expect_tag)
 {
 	bool is_ours;
-	uint16_t has;
+	uint16_t tag;
 
-	assert_int_equal(fake_lock_state(host, &is_ours, &has), 0);
-	assert_int_equal(is_ours, ours);
-	assert_int_equal(has, tag);
+	assert_int_equal(fake_lock_state(host, &is_ours, &tag), 0);
+	assert_int_equal(is_ours, expect_ours);
+	assert_int_equal(tag, expect_tag);
 }
 
 static void the_lock_moves_from_one_gateway_to_the_other(void **state)

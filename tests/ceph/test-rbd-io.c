@@ -22,7 +22,7 @@
 #define LENGTH 65536u
 #define BLOCKS (LENGTH / RIG_BLOCK)
 
-/* A disk on the rig in the place of the rig's own backend. */
+/* A disk whose backend replaces the one of the fixture. */
 struct disk {
 	struct rig rig;
 	struct handlers *registry;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plugin whose subtype cannot be a menu of targetcli.
+ * A plugin whose subtype is no valid name of a targetcli menu.
  */
 #include "plugin.h"
 

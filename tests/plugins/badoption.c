@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plugin with an option that is the daemon's.
+ * A plugin with an option whose name is reserved for the daemon.
  */
 #include "plugin.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plugin with nothing wrong.
+ * A plugin without faults.
  */
 #include "plugin.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plugin that describes nothing.
+ * A plugin whose entry returns no description.
  */
 #include <stddef.h>
 

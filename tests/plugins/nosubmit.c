@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plugin that cannot serve.
+ * A plugin without submit().
  */
 #include "plugin.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plugin of an earlier build: its description ends behind submit, and what follows in memory is
- * none of it.
+ * A plugin of an earlier build: its description ends after submit, so the daemon must ignore the
+ * memory that follows.
  */
 #include <stddef.h>
 

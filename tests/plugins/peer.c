@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plugin as tcmu-runner has them.
+ * A plugin of tcmu-runner.
  */
 __attribute__((visibility("default"))) int handler_init(void);
 

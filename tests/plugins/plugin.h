@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the plugins of the registry's test have in common: functions that do nothing.
+ * Shared by the plugins of the test of config/handlers: functions that do nothing.
  */
 #pragma once
 
@@ -34,7 +34,7 @@ static inline void plugin_submit(void *backend, struct tcmu_io *io)
 #define PLUGIN_FUNCTIONS_BUT_SUBMIT .open = plugin_open, .close = plugin_close
 #define PLUGIN_FUNCTIONS            PLUGIN_FUNCTIONS_BUT_SUBMIT, .submit = plugin_submit
 
-/* The entry of a plugin whose description is not the one that TCMU_HANDLER() would make. */
+/* The entry of a plugin with another description than TCMU_HANDLER() makes. */
 #define PLUGIN_ENTRY(description) \
 	__attribute__((visibility("default"))) const struct tcmu_handler *tcmu_handler_entry( \
 		void); \

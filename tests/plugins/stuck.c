@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A handler whose submit() does not return while the file exists that its config string names: its
- * device's I/O thread is stuck, as no well-behaved handler lets it be. */
+/*
+ * A handler whose submit() does not return while the file in its config string exists. Then the
+ * device's I/O thread is stuck, which a correct handler never causes.
+ */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -31,5 +33,6 @@ static void stuck_submit(void *backend, struct tcmu_io *io)
 }
 
 TCMU_HANDLER(.subtype = "stuck", .name = "gets stuck",
-	     .config_desc = "the file while which it is stuck", .threading = TCMU_HANDLER_ASYNC,
-	     .open = stuck_open, .close = free, .submit = stuck_submit);
+	     .config_desc = "the file: the handler is stuck while it exists",
+	     .threading = TCMU_HANDLER_ASYNC, .open = stuck_open, .close = free,
+	     .submit = stuck_submit);

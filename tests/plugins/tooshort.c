@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plugin whose description is too short to have what a handler needs.
+ * A plugin whose description is too short for the required functions.
  */
 #include <stddef.h>
 

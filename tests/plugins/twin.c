@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plugin that wants the subtype of another.
+ * A plugin with the subtype of another plugin.
  */
 #include "plugin.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plugin that needs a function that nobody has.
+ * A plugin that needs a function that does not exist.
  */
 #include "plugin.h"
 
-void nobody_has_this_function(void *backend);
+void function_that_does_not_exist(void *backend);
 
-TCMU_HANDLER(.subtype = "unresolved", .open = plugin_open, .close = nobody_has_this_function,
+TCMU_HANDLER(.subtype = "unresolved", .open = plugin_open, .close = function_that_does_not_exist,
 	     .submit = plugin_submit);

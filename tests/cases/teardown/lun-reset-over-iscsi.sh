@@ -10,7 +10,7 @@
 
 SUBTYPE=fault
 
-# all_in_flight: as many as the load keeps under way; a condition.
+# all_in_flight: all commands of the load are in flight; a condition.
 all_in_flight() {
 	local reads writes
 	read -r reads writes <"/sys/block/${DISK##*/}/inflight"
@@ -25,7 +25,7 @@ iscsi_login "$IQN"
 load_start "$DISK" 16M
 wait_for 60 wrote "$DISK" 200
 for ((i = 0; i < 3; i++)); do
-	touch /run/hold # nothing ends any more
+	touch /run/hold # no request completes from now on
 	wait_for 20 all_in_flight
 	milliseconds must sg_reset -d "$DISK"
 	figure "LUN RESET, backend stuck" "$MS" 5000

@@ -12,7 +12,7 @@
 check_main_loop() {
 	local status=$? stall
 	stall=$(sed -nE 's/.* the main loop was held up for ([0-9]+) ms$/\1/p' /run/tcmud-*.log | sort -n | tail -n 1)
-	[ -z "$stall" ] || say "the main loop was held up for $stall ms"
+	[ -z "$stall" ] || say "the main loop was delayed by $stall ms"
 	if [ $status -eq 0 ] && [ "${stall:-0}" -gt 200 ]; then
 		say "FAILED: the limit is 200 ms"
 		status=1

@@ -183,7 +183,7 @@ static void an_option_of_the_daemons_is_refused(void **state)
 static void a_symbol_that_nobody_has_is_named(void **state)
 {
 	(void) state;
-	refused("unresolved", "undefined symbol: nobody_has_this_function");
+	refused("unresolved", "undefined symbol: function_that_does_not_exist");
 }
 
 static void a_file_that_is_no_library_is_refused(void **state)
