@@ -41,7 +41,7 @@ static struct request stuck[STUCK], reads[READS];
 static unsigned slowest_ms;
 static int frozen_fd = -1;
 
-__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *format, ...)
+__attribute__((noreturn, format(printf, 1, 2))) static void give_up(const char *format, ...)
 {
 	va_list args;
 
@@ -67,7 +67,7 @@ static void check_duration(uint64_t since, const char *what)
 	if (ms > slowest_ms)
 		slowest_ms = ms;
 	if (ms > CALL_MS)
-		fail("%s took %u ms", what, ms);
+		give_up("%s took %u ms", what, ms);
 }
 
 static void on_done(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
@@ -75,7 +75,7 @@ static void on_done(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 	struct request *request = (struct request *) aio;
 
 	if (io != &request->io || request->done++)
-		fail("a request has ended twice");
+		give_up("a request has ended twice");
 	request->res = res;
 }
 
@@ -85,7 +85,7 @@ static void queue_request(struct request *request, enum tcmu_aio_op op, int fd, 
 
 	*request = (struct request){.buffer = buffer ? buffer : aligned_alloc(SIZE, SIZE)};
 	if (!request->buffer)
-		fail("no memory");
+		give_up("no memory");
 	memset(request->buffer, (int) block, SIZE);
 	request->iov = (struct iovec){request->buffer, SIZE};
 	request->aio.op = op;
@@ -119,17 +119,17 @@ static void wait_in_flight(unsigned left)
 		struct pollfd ready = {.fd = aio_engine_fd(engine), .events = POLLIN};
 
 		if (flush_and_reap() == 0 && poll(&ready, 1, 20000) == 0)
-			fail("%u requests instead of %u are still in flight", aio_in_flight(engine),
-			     left);
+			give_up("%u requests instead of %u are still in flight",
+				aio_in_flight(engine), left);
 		if (now_ms() - start > 60000)
-			fail("not ended after a minute");
+			give_up("not ended after a minute");
 	}
 }
 
 static void set_frozen(int fd, bool on)
 {
 	if (ioctl(fd, on ? FIFREEZE : FITHAW, 0) < 0)
-		fail("cannot %s the file system: %s", on ? "freeze" : "thaw", strerror(errno));
+		give_up("cannot %s the file system: %s", on ? "freeze" : "thaw", strerror(errno));
 	frozen_fd = on ? fd : -1;
 }
 
@@ -153,7 +153,7 @@ static void check_cached_reads(int frozen)
 	wait_in_flight(STUCK);
 	for (unsigned i = 0; i < READS; i++)
 		if (reads[i].res != SIZE)
-			fail("a read ended with %lld", (long long) reads[i].res);
+			give_up("a read ended with %lld", (long long) reads[i].res);
 }
 
 /* Each thread is inside one request. io_uring has started some requests, and does not cancel writes
@@ -179,7 +179,7 @@ static void fill_cache(int fd)
 
 	for (unsigned i = 0; i < READS; i++)
 		if (pread(fd, buffer, SIZE, (off_t) SIZE * i) != SIZE)
-			fail("cannot read the file");
+			give_up("cannot read the file");
 }
 
 static void run_engine(enum aio_kind kind, const int frozen[2])
@@ -187,7 +187,7 @@ static void run_engine(enum aio_kind kind, const int frozen[2])
 	unsigned cancelled, late = 0;
 
 	if (aio_engine_new(kind, STUCK + READS, "stuck", &engine) < 0)
-		fail("cannot make an aio engine");
+		give_up("cannot make an aio engine");
 	fill_cache(frozen[0]);
 	set_frozen(frozen[0], true);
 	queue_stuck_requests(frozen);
@@ -197,7 +197,7 @@ static void run_engine(enum aio_kind kind, const int frozen[2])
 	wait_in_flight(0);
 	for (unsigned i = 0; i < STUCK; i++) {
 		if (stuck[i].res < 0 && stuck[i].res != -ECANCELED)
-			fail("a stuck request ended with %lld", (long long) stuck[i].res);
+			give_up("a stuck request ended with %lld", (long long) stuck[i].res);
 		late += stuck[i].res >= 0;
 	}
 	(void) printf(
@@ -212,13 +212,13 @@ int main(int argc, char **argv)
 	int frozen[2];
 
 	if (argc != 2)
-		fail("usage: aio-stuck FILE");
+		give_up("usage: aio-stuck FILE");
 	frozen[0] = open(argv[1], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	frozen[1] = open(argv[1], O_RDWR | O_DIRECT | O_CLOEXEC);
 	if (frozen[0] < 0 || frozen[1] < 0)
-		fail("cannot open the file: %s", strerror(errno));
+		give_up("cannot open the file: %s", strerror(errno));
 	if (posix_fallocate(frozen[0], 0, (off_t) SIZE * STUCK) != 0 || fsync(frozen[0]) < 0)
-		fail("cannot prepare the file: %s", strerror(errno));
+		give_up("cannot prepare the file: %s", strerror(errno));
 	run_engine(AIO_URING, frozen);
 	run_engine(AIO_THREADS, frozen);
 	(void) printf("all checks passed\n");

@@ -23,7 +23,7 @@ def on_check(_bus, _sender, _path, _interface, _method, arguments, invocation):
 
 def on_name(bus, name):
     answer = bus.call_sync(
-        SERVICE, PATH, MANAGER, "RegisterHandler", GLib.Variant("(ss)", ("mine", "What is mine.")), None,
+        SERVICE, PATH, MANAGER, "RegisterHandler", GLib.Variant("(ss)", ("mine", "A test handler.")), None,
         Gio.DBusCallFlags.NONE, -1, None,
     )  # fmt: skip
     with open(sys.argv[1], "w") as file:

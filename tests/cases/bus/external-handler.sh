@@ -21,7 +21,7 @@ wait_for 30 has_answer
 assert_eq "$(</run/answer)" 'True success' "the answer to the registration"
 menus_have mine || fail "no menu"
 tcli /backstores/user:mine help create
-assert_match "$OUTPUT" 'What is mine' "the help"
+assert_match "$OUTPUT" 'A test handler' "the help"
 must_fail targetcli /backstores/user:mine create name=x size=64M cfgstring=bad
 assert_match "$OUTPUT" 'cfgstring invalid: it has to be good' "the message of targetcli"
 must tcmuctl check file//srv/x.img

@@ -56,7 +56,7 @@ def main():
     source, disk = Disk(sys.argv[1]), Disk(sys.argv[2])
     names = (naa_designator(source), naa_designator(disk))
     if sys.argv[3:] == ["abort"]:
-        check_value("the answer to a copy in the background", start_copy(disk, 9, names, True).status, 0)
+        check_value("the answer to a background XCOPY", start_copy(disk, 9, names, True).status, 0)
         check_value("its status", copy_status(disk, 9)["status"], 0x12)
         abort = [0x83, 0x1C, 0, 0, 0, 9] + [0] * 10
         check_value("the answer to COPY OPERATION ABORT", disk.send(abort).status, 0)
@@ -68,12 +68,12 @@ def main():
         check_value("that the copy is incomplete", last["count"] < BLOCKS // 2, True)
         check_value("the answer to another abort", disk.send(abort).status, CHECK_CONDITION)
         return
-    check_value("the answer to a copy", start_copy(disk, 0x01000001, names).status, 0)
+    check_value("the answer to an XCOPY", start_copy(disk, 0x01000001, names).status, 0)
     last = copy_status(disk, 0x01000001)
     check_value("its status", last["status"], 0x01)
     check_value("its KiB", last["count"], BLOCKS // 2)
     check_value("its segments", last["segments"], 1)
-    check_value("the answer to a copy in the background", start_copy(disk, 0x01000002, names, True).status, 0)
+    check_value("the answer to a background XCOPY", start_copy(disk, 0x01000002, names, True).status, 0)
     while copy_status(disk, 0x01000002)["status"] == 0x12:
         pass
     check_value("its status", copy_status(disk, 0x01000002)["status"], 0x01)

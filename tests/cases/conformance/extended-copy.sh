@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # EXTENDED COPY works within a disk always, and between two disks if extended_copy permits it. A disk that is deleted while it
-# is the copy source is released as soon as any other, and the copy ends with an error.
+# is the copy source is released as soon as any other, and the command ends with an error.
 # vm: timeout=240
 # vm: plugin=fault
 

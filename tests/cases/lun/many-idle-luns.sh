@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# 256 idle LUNs cost no CPU time and at most 64 KiB of memory each.
+# A daemon with 256 idle LUNs uses no CPU time, and at most 64 KiB of memory for each.
 # vm: memory=3072
 # vm: timeout=400
 

@@ -27,7 +27,7 @@ assert_match "$OUTPUT" 'tcmud does not run' "the message"
 start_tcmud
 status_of 0 tcmuctl list
 assert_match "$OUTPUT" '^DEVICE +STATE +SIZE +IN FLIGHT +CONFIG +PROBLEM$' "an empty list"
-assert_eq "$(stat -c '%a %U' /run/tcmud/control)" "600 root" "the mode and owner of the socket"
+assert_eq "$(stat -c '%a %U' /run/tcmud/control)" "600 root" "the mode and user of the socket"
 status_of 1 setpriv --reuid=65534 --regid=65534 --clear-groups -- "$(command -v tcmuctl)" list
 assert_match "$OUTPUT" 'only root may ask' "the message to other users"
 

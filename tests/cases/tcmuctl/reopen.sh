@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# tcmuctl reopens a backend under a verifying load, which sees no error. It also reopens a failed backend, which serves again
-# without a delete.
+# A backend is reopened by tcmuctl under a verifying load, which sees no error. A failed backend is reopened, too, and serves
+# again without a delete.
 # vm: timeout=240
 # vm: plugin=fault
 

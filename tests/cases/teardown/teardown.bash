@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# What the tests of teardown share, on top of lib.sh. A test measures with the kernel's own clock and prints each result by
+# Shared by the tests of teardown, on top of lib.sh. A test measures with the kernel's own clock and prints each result by
 # `figure`; tests/vm/teardown-table collects these into a table like the one of docs/teardown.md.
 # shellcheck shell=bash
 
