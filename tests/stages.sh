@@ -115,7 +115,7 @@ guest_tests() {
 tests_alone() {
 	grep -lE '^# vm:(.* )?alone=yes( |$)' tests/cases/*/*.sh | sed -E 's,^tests/cases/(.*)\.sh$,\1,'
 }
-# The tests that have a stage of their own.
+# The tests of other stages.
 own_stage='^(demo|packages|ceph|ceph-second)/|/iscsi-test-cu$'
 
 stage_teardown() {

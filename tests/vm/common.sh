@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# What the scripts that run on the host share: messages, progress, the cache directory.
+# Shared by the scripts on the host: messages, progress, the cache directory.
 # shellcheck shell=bash
 
 # die TEXT: prints one line on stderr and exits with 1.
