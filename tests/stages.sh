@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# The stages of ./check: what each one is, what it needs, what it does. A stage is a function that runs in the project's
-# folder with its output in a log and errexit on. It says what it found by count; what it ends with decides too.
+# The stages of ./check: title, requirements and commands. A stage is a function that runs in the project's directory with
+# its output in a log and errexit on. It reports its results by count; a status other than 0 fails it, too.
 #
-# From ./check: project, build (folder of the builds), logs, cpus, quick.
+# From ./check: project, build (directory of the builds), logs, cpus, quick.
 # shellcheck shell=bash disable=SC2034,SC2154
 
-# In the order in which they start when nothing is in the way.
-stages=(format shell lint build vm quickstart conformance packages tidy unit install ceph analyzer clang cppcheck asan tsan coverage fuzz matrix)
+# In the order in which they start.
+stages=(format shell lint build vm quickstart conformance packages tidy unit install ceph analyzer clang cppcheck asan tsan coverage fuzz teardown)
 quick_stages=(format shell lint build tidy unit install analyzer clang cppcheck asan fuzz)
 
 declare -A title=(
 	[format]="clang-format over the C sources"
 	[shell]="shellcheck over the scripts"
-	[lint]="the rules of the house; that each of them, and this check, can fail"
+	[lint]="the rules of the house, and that each of them, and this check, can fail"
 	[build]="build with gcc"
 	[vm]="tests on a real kernel, in guests"
 	[conformance]="libiscsi's test suite, in a guest"
-	[matrix]="the rows of the teardown matrix that measure milliseconds, with nothing beside them"
-	[packages]="Debian's packages: built, looked at by lintian, installed in guests"
+	[teardown]="the tests in guests that measure milliseconds, with nothing beside them"
+	[packages]="Debian's packages: built, checked by lintian, installed in guests"
 	[unit]="unit tests"
-	[quickstart]="the story that ./quickstart shows"
-	[install]="what an installation holds; a plugin built outside of the tree"
+	[quickstart]="the demo of ./quickstart"
+	[install]="the installed files; a plugin built outside of the tree"
 	[ceph]="the rbd handler on a real Ceph cluster, without guests and in guests"
 	[analyzer]="gcc -fanalyzer"
 	[clang]="build with clang, unit tests"
@@ -32,46 +32,46 @@ declare -A title=(
 	[coverage]="which branches the unit tests take"
 	[fuzz]="libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer"
 )
-declare -A after=([unit]=build [ceph]=build [matrix]=build [vm]=build [conformance]=build [packages]=build [quickstart]=build)
-# Nothing runs beside these: their limits are times.
-declare -A alone=([matrix]=yes)
+declare -A after=([unit]=build [ceph]=build [teardown]=build [vm]=build [conformance]=build [packages]=build [quickstart]=build)
+# Nothing runs beside these, because they measure times.
+declare -A alone=([teardown]=yes)
 
-# ---- what stages share ----
+# ---- shared by stages ----
 
-# count PASSED FAILED [NAME...]: adds to what the stage has found; the names of what failed are shown in the verdict.
+# count PASSED FAILED [NAME...]: adds to the counts of the stage; the verdict shows the names of the failures.
 count() {
 	printf '%s\n' "$*" >>"$logs/$stage.count"
 }
 
-# beside COMMAND...: so that it does not take time from the guests, whose tests have deadlines.
-beside() {
+# nicely COMMAND...: runs it at a low priority, because the tests in guests have deadlines.
+nicely() {
 	nice -n 10 "$@"
 }
 
-# tracked PATTERN...: the files of the project, NUL-terminated.
+# tracked PATTERN...: the tracked files, NUL-terminated.
 tracked() {
 	git -c safe.directory='*' ls-files -z -- "$@"
 }
 
-# made PRESET [TARGET]: configures and builds.
-made() {
-	beside cmake --preset "$1" -B "$build/$1" "${@:3}"
-	beside cmake --build "$build/$1" -j "$cpus" ${2:+--target "$2"} -- -k 0
+# build_preset PRESET [TARGET [CMAKE-OPTION...]]: configures and builds.
+build_preset() {
+	nicely cmake --preset "$1" -B "$build/$1" "${@:3}"
+	nicely cmake --build "$build/$1" -j "$cpus" ${2:+--target "$2"} -- -k 0
 	count 1 0
 }
 
-# tested PRESET [CTEST-ARGUMENT...]: runs the tests and counts them. What did not run has failed.
-tested() {
+# test_preset PRESET [CTEST-ARGUMENT...]: runs the unit tests and counts them. A test that did not run has failed.
+test_preset() {
 	local preset=$1 report=$logs/$stage-$1.xml status=0
 	local -a bad
 	shift
-	beside ctest --test-dir "$build/$preset" --output-on-failure --no-tests=error --output-junit "$report" -j "$cpus" "$@" || status=$?
+	nicely ctest --test-dir "$build/$preset" --output-on-failure --no-tests=error --output-junit "$report" -j "$cpus" "$@" || status=$?
 	mapfile -t bad < <(sed -nE -e '/ status="run">/d' -e 's/^\t<testcase name="([^"]+)".*/\1/p' "$report")
 	count "$(grep -c '^	<testcase .* status="run">' "$report")" ${#bad[@]} "${bad[@]}"
 	return $status
 }
 
-# totals_of COMMAND...: runs what ends with "N passed, N failed" and reports failures in lines FAIL NAME..., and counts that.
+# totals_of COMMAND...: runs a command that ends with "N passed, N failed" and prints lines FAIL NAME..., and counts these.
 totals_of() {
 	local output=$logs/$stage.output status=0 good bad
 	"$@" 2>&1 | tee "$output" || status=$?
@@ -100,34 +100,40 @@ stage_lint() {
 }
 
 stage_build() {
-	made release
+	build_preset release
 }
 
 stage_unit() {
-	tested release
+	test_preset release
 }
 
 # guest_tests: the names of the tests that run in guests.
 guest_tests() {
 	tests/vm/run --list | cut -d' ' -f1
 }
-# Those that have a stage of their own, and the rows of the matrix that count and wait: other guests do them no harm.
-own_stage='^(story|packages|ceph|second)/|/iscsi-test-cu$'
-patient_rows='^matrix/row-(05|06|12|15|16)-'
+# tests_alone: the guest tests whose headers say `# vm: alone=yes`: they measure milliseconds, so nothing runs beside them.
+tests_alone() {
+	grep -lE '^# vm:(.* )?alone=yes( |$)' tests/cases/*/*.sh | sed -E 's,^tests/cases/(.*)\.sh$,\1,'
+}
+# The tests of other stages.
+own_stage='^(demo|packages|ceph|ceph-second)/|/iscsi-test-cu$'
 
-stage_matrix() {
-	local -a rows
-	mapfile -t rows < <(guest_tests | grep ^matrix/ | grep -vE "$patient_rows")
-	totals_of tests/vm/matrix -j 1 --build "$build/release" "${rows[@]}"
+stage_teardown() {
+	local -a cases
+	mapfile -t cases < <(tests_alone)
+	totals_of tests/vm/teardown-table -j 1 --build "$build/release" "${cases[@]}"
 }
 
 stage_conformance() {
 	totals_of tests/vm/run --build "$build/release" conformance/iscsi-test-cu
 }
 
+# The teardown tests are the longest, so they come first.
 stage_vm() {
 	local -a cases
-	mapfile -t cases < <(guest_tests | grep -E "$patient_rows" && guest_tests | grep -vE "^matrix/|$own_stage")
+	local others
+	others=$(guest_tests | grep -vxFf <(tests_alone) | grep -vE "$own_stage")
+	mapfile -t cases < <(grep ^teardown/ <<<"$others" && grep -v ^teardown/ <<<"$others")
 	totals_of tests/vm/run --build "$build/release" "${cases[@]}"
 	tests/vm/self-test
 	count 1 0
@@ -135,7 +141,7 @@ stage_vm() {
 
 stage_packages() {
 	local -a cases
-	totals_of beside tests/packages/run
+	totals_of nicely tests/packages/run
 	mapfile -t cases < <(guest_tests | grep ^packages/)
 	totals_of tests/vm/run --build "$build/release" "${cases[@]}"
 }
@@ -146,27 +152,27 @@ stage_quickstart() {
 }
 
 stage_install() {
-	totals_of beside tests/install/run
+	totals_of nicely tests/install/run
 }
 
 stage_ceph() {
-	totals_of beside tests/ceph/run --build "$build/release"
+	totals_of nicely tests/ceph/run --build "$build/release"
 	totals_of tests/ceph/guests --build "$build/release"
 }
 
-# The tests are left out: they break rules on purpose, to see what happens. So are two of its checks (in the preset), which
-# gcc 12 gets wrong where references are counted or a member is set under a condition; the sanitizers and clang-tidy look
-# for the same.
+# The preset leaves out the tests, which break rules on purpose, and two checks of the analyzer, which have false positives in
+# gcc 12 for reference counts and for members that are set under a condition. The sanitizers and clang-tidy find the same
+# errors.
 stage_analyzer() {
-	made analyzer
+	build_preset analyzer
 }
 
 stage_clang() {
-	made clang
-	tested clang
+	build_preset clang
+	test_preset clang
 }
 
-# For the tools that read the sources as the compiler does; nothing is built.
+# Writes compile_commands.json for clang-tidy and cppcheck; builds nothing.
 compile_commands() {
 	cmake --preset clang -B "$logs/$stage"
 }
@@ -177,37 +183,37 @@ stage_tidy() {
 	mapfile -t sources < <(tracked '*.c' | while IFS= read -r -d '' source; do
 		! grep -qF "/$source\"" "$logs/$stage/compile_commands.json" || printf '%s\n' "$source"
 	done)
-	printf '%s\n' "${sources[@]}" | beside xargs -n 2 -P "$cpus" clang-tidy -p "$logs/$stage" --quiet
+	printf '%s\n' "${sources[@]}" | nicely xargs -n 2 -P "$cpus" clang-tidy -p "$logs/$stage" --quiet
 	count 1 0
 }
 
 stage_cppcheck() {
 	compile_commands
-	beside cppcheck --project="$logs/$stage/compile_commands.json" --enable=warning,performance,portability --inline-suppr \
+	nicely cppcheck --project="$logs/$stage/compile_commands.json" --enable=warning,performance,portability --inline-suppr \
 		--suppress=missingIncludeSystem --suppress=varFuncNullUB --error-exitcode=1 --template=gcc --quiet -j "$cpus"
 	count 1 0
 }
 
 stage_asan() {
-	made asan
-	tested asan
+	build_preset asan
+	test_preset asan
 }
 
 stage_tsan() {
-	made tsan
-	tested tsan -LE fuzz # they have one thread
+	build_preset tsan
+	test_preset tsan -LE fuzz # the fuzz targets have one thread
 }
 
 stage_coverage() {
-	made coverage
-	find "$build/coverage" -name '*.gcda' -delete # the counts of earlier runs
-	beside ctest --test-dir "$build/coverage" --output-on-failure -j "$cpus" -LE fuzz
+	build_preset coverage
+	find "$build/coverage" -name '*.gcda' -delete # of earlier runs
+	nicely ctest --test-dir "$build/coverage" --output-on-failure -j "$cpus" -LE fuzz
 	totals_of tests/coverage/report "$build/coverage"
 }
 
 stage_fuzz() {
-	local runs=1000000 # reliability: ten times that for the ring, by its weight
+	local runs=1000000 # the ring has a weight of ten
 	if [ "$quick" = yes ]; then runs=10000; fi
-	made fuzz tests/fuzz/all -DTCMUD_FUZZ_RUNS=$runs
-	tested fuzz -L fuzz
+	build_preset fuzz tests/fuzz/all -DTCMUD_FUZZ_RUNS=$runs
+	test_preset fuzz -L fuzz
 }

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs fio in the guest over LUNs of tcmud, tcmu-runner, the kernel's fileio and its ramdisk, one after the other in each
-round, and writes what it saw as JSON.
+"""Runs fio in the guest over LUNs of tcmud, tcmu-runner, the kernel's fileio and its ramdisk, one after another in each
+round, and writes the results as JSON.
 
-A cell is one job on one target; its runs are kept one by one, report.py takes the medians. The daemons' time is that of
-all their threads, from /proc. System calls and doorbells are counted in a run of their own, because counting takes time.
+A cell is one job on one target. Its runs are kept, and report.py takes the medians. The daemons' CPU time is that of all
+their threads, from /proc. System calls and doorbells are counted in a separate run, because counting takes time.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import time
 CORE = "/sys/kernel/config/target/core"
 LOOP = "/sys/kernel/config/target/loopback"
 TRACING = "/sys/kernel/tracing"
-FOLDER = "/bench"
+DIRECTORY = "/bench"
 TARGETS = ("tcmud", "tcmu-runner", "fileio", "ramdisk")
 LUNS = 16
 FIRST_MIB, OTHER_MIB = 128, 16
@@ -38,12 +38,12 @@ JOBS = {
 KINDS = {"read": "randread", "write": "randwrite", "mixed": "randrw"}
 
 
-def write(path, text):
+def write_file(path, text):
     with open(path, "w") as file:
         file.write(text)
 
 
-def read(path):
+def read_file(path):
     with open(path) as file:
         return file.read()
 
@@ -72,9 +72,9 @@ def make_file(path, mib):
 
 
 def backstore(target, lun):
-    """The folder of the target's backstore and what goes to its control file."""
+    """The configfs directory of the target's backstore, and the text for its control file."""
     mib = lun_mib(lun)
-    path = f"{FOLDER}/{target}-{lun}"
+    path = f"{DIRECTORY}/{target}-{lun}"
     if target == "ramdisk":
         return f"{CORE}/rd_mcp_7/{lun}", f"rd_pages={mib * 256}"
     make_file(path, mib)
@@ -82,7 +82,7 @@ def backstore(target, lun):
     if target == "fileio":
         return f"{CORE}/fileio_7/{lun}", f"fd_dev_name={path},fd_dev_size={size},fd_buffered_io=1"
     if target == "tcmud":
-        # tcmu-runner answers for devices that are not its own, and would refuse it if the kernel listened.
+        # tcmu-runner also answers for devices of other daemons, and would refuse this one. So the kernel ignores answers.
         return f"{CORE}/user_7/{lun}", f"dev_config=file/{path},dev_size={size},nl_reply_supported=-1"
     return f"{CORE}/user_8/{lun}", f"dev_config=qcow/{path},dev_size={size}"
 
@@ -91,43 +91,43 @@ def make_luns(index, target, luns, options):
     tpg = f"{LOOP}/naa.500140500000000{index}/tpgt_1"
     if not os.path.exists(tpg):
         os.makedirs(tpg)
-        write(f"{tpg}/nexus", f"naa.500140500000001{index}")
-    address = read(f"{tpg}/address").strip()
+        write_file(f"{tpg}/nexus", f"naa.500140500000001{index}")
+    address = read_file(f"{tpg}/address").strip()
     disks = []
     for lun in luns:
-        folder, control = backstore(target, lun)
-        os.makedirs(folder)
-        write(f"{folder}/control", control + ("," + options if options and target == "tcmud" else ""))
-        write(f"{folder}/enable", "1")
+        directory, control = backstore(target, lun)
+        os.makedirs(directory)
+        write_file(f"{directory}/control", control + ("," + options if options and target == "tcmud" else ""))
+        write_file(f"{directory}/enable", "1")
         os.mkdir(f"{tpg}/lun/lun_{lun}")
-        os.symlink(folder, f"{tpg}/lun/lun_{lun}/it")
+        os.symlink(directory, f"{tpg}/lun/lun_{lun}/it")
         pattern = f"/sys/class/scsi_disk/{address}:{lun}/device/block/*"
         block = wait_for(f"LUN {lun} of {target}", lambda: glob.glob(pattern))[0]
-        wait_for(f"the size of LUN {lun} of {target}", lambda: int(read(f"{block}/size")) > 0)
+        wait_for(f"the size of LUN {lun} of {target}", lambda: int(read_file(f"{block}/size")) > 0)
         disks.append("/dev/" + os.path.basename(block))
-        # The emulated machine's clock is slow to read, and has to do with none of the targets.
+        # The emulated clock is slow to read, which affects all targets alike.
         wait_for(f"the queue of LUN {lun} of {target}", lambda: os.path.exists(f"{block}/queue/iostats"))
-        write(f"{block}/queue/iostats", "0")
+        write_file(f"{block}/queue/iostats", "0")
     return disks
 
 
-# ---- what a daemon costs ----
+# ---- the cost of a daemon ----
 
 def daemon_cost(pid):
     """User and system time in seconds, context switches, resident KiB."""
-    fields = read(f"/proc/{pid}/stat").rpartition(") ")[2].split()
+    fields = read_file(f"/proc/{pid}/stat").rpartition(") ")[2].split()
     switches = 0
     for status in glob.glob(f"/proc/{pid}/task/*/status"):
         try:
-            switches += sum(int(n) for n in re.findall(r"ctxt_switches:\s+(\d+)", read(status)))
+            switches += sum(int(n) for n in re.findall(r"ctxt_switches:\s+(\d+)", read_file(status)))
         except OSError:
             pass  # the thread has ended
-    rss = int(re.search(r"VmRSS:\s+(\d+)", read(f"/proc/{pid}/status"))[1])
+    rss = int(re.search(r"VmRSS:\s+(\d+)", read_file(f"/proc/{pid}/status"))[1])
     return int(fields[11]) / TICK, int(fields[12]) / TICK, switches, rss
 
 
 def own_rss(pid):
-    """Resident KiB without what is mapped of the kernel's data areas."""
+    """Resident KiB without the mapped data areas of the kernel."""
     total, counts = 0, True
     with open(f"/proc/{pid}/smaps") as file:
         for line in file:
@@ -143,7 +143,7 @@ def threads_of(pid):
 
 
 class Counting:
-    """System calls and doorbells of a process while it lasts, by histograms in the kernel."""
+    """Counts the system calls and doorbells of a process in this context, by histograms in the kernel."""
 
     events = {"calls": ("raw_syscalls/sys_enter", "hist:keys=common_pid,id:size=8192"),
               "doorbells": ("bench/doorbell", "hist:keys=common_pid:size=1024")}
@@ -151,26 +151,26 @@ class Counting:
     def __init__(self, pid):
         self.pid = pid
         if not os.path.exists(f"{TRACING}/events/bench"):
-            write(f"{TRACING}/kprobe_events", "p:bench/doorbell uio:uio_write")
+            write_file(f"{TRACING}/kprobe_events", "p:bench/doorbell uio:uio_write")
 
     def __enter__(self):
         self.threads = threads_of(self.pid)
         for event, trigger in self.events.values():
-            write(f"{TRACING}/events/{event}/trigger", trigger)
+            write_file(f"{TRACING}/events/{event}/trigger", trigger)
         return self
 
     def __exit__(self, *_):
         threads = self.threads | threads_of(self.pid)
         self.counts = {}
         for name, (event, trigger) in self.events.items():
-            folder = f"{TRACING}/events/{event}"
-            found = re.findall(r"common_pid:\s+(\d+).*hitcount:\s+(\d+)", read(f"{folder}/hist"))
+            directory = f"{TRACING}/events/{event}"
+            found = re.findall(r"common_pid:\s+(\d+).*hitcount:\s+(\d+)", read_file(f"{directory}/hist"))
             self.counts[name] = sum(int(n) for pid, n in found if int(pid) in threads)
-            write(f"{folder}/trigger", "!" + trigger)
+            write_file(f"{directory}/trigger", "!" + trigger)
 
 
 class Batches:
-    """How many commands a doorbell of a process completes: a histogram by powers of two, of the kernel's probes in their order."""
+    """How many commands each doorbell of a process completes: a histogram by powers of two, from the kernel's trace."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -178,19 +178,19 @@ class Batches:
 
     def __enter__(self):
         if not os.path.exists(f"{TRACING}/events/bench/complete"):
-            # Without O_APPEND the other probe would go; a file object in append mode would seek, which this file cannot.
+            # Without O_APPEND the write would remove the other probe; a file object in append mode would seek, which fails here.
             events = os.open(f"{TRACING}/kprobe_events", os.O_WRONLY | os.O_APPEND)
             os.write(events, b"p:bench/complete target_core_mod:target_complete_cmd\n")
             os.close(events)
-        write(f"{TRACING}/buffer_size_kb", "8192")
-        write(f"{TRACING}/trace", "")
+        write_file(f"{TRACING}/buffer_size_kb", "8192")
+        write_file(f"{TRACING}/trace", "")
         for name in ("complete", "doorbell"):
-            write(f"{TRACING}/events/bench/{name}/enable", "1")
+            write_file(f"{TRACING}/events/bench/{name}/enable", "1")
         return self
 
     def __exit__(self, *_):
         for name in ("complete", "doorbell"):
-            write(f"{TRACING}/events/bench/{name}/enable", "0")
+            write_file(f"{TRACING}/events/bench/{name}/enable", "0")
         threads, since = threads_of(self.pid), {}
         with open(f"{TRACING}/trace") as file:
             for thread, event in re.findall(r"-(\d+)\s+\[.*?: (complete|doorbell):", file.read()):
@@ -201,13 +201,14 @@ class Batches:
                 elif since.get(thread):
                     bucket = 1 << (since.pop(thread) - 1).bit_length()
                     self.histogram[bucket] = self.histogram.get(bucket, 0) + 1
-        write(f"{TRACING}/trace", "")
+        write_file(f"{TRACING}/trace", "")
 
 
 # ---- fio ----
 
-def fio(groups, job, seconds):
-    """One after the other; of each group, which is a list of disks that are used at once, a list of what each disk did."""
+def run_fio(groups, job, seconds):
+    """Runs the job on one group after another. A group is a list of disks that are used at once. Returns a list of results
+    for each group, with one result for each disk."""
     rw, size, depth, more = job
     command = ["fio", "--output-format=json", "--ioengine=libaio", "--direct=1", "--thread", "--time_based",
                "--gtod_reduce=1", f"--runtime={int(seconds * 1000)}ms", f"--rw={rw}", f"--bs={size}", f"--iodepth={depth}",
@@ -222,15 +223,15 @@ def fio(groups, job, seconds):
              for _, job in zip(disks, jobs)] for disks in groups]
 
 
-def rotated(items, by):
+def rotate(items, by):
     return items[by % len(items):] + items[:by % len(items)]
 
 
 def run_round(targets, disks, job, seconds, pids):
-    """A daemon works only while its own LUNs are used, so what it costs can be looked at around all."""
+    """Runs the job on all targets. A daemon works only while its LUNs are used, so its cost is the difference over the round."""
     before = {target: daemon_cost(pid) for target, pid in pids.items()}
     results = {}
-    for target, per_lun in zip(targets, fio([disks[target] for target in targets], job, seconds)):
+    for target, per_lun in zip(targets, run_fio([disks[target] for target in targets], job, seconds)):
         ios = sum(lun["total_ios"] for lun in per_lun)
         result = results[target] = {"iops": sum(lun["iops"] for lun in per_lun)}
         if len(per_lun) > 1:
@@ -244,18 +245,18 @@ def run_round(targets, disks, job, seconds, pids):
     return results
 
 
-def count(disks, job, pid):
+def count_events(disks, job, pid):
     with Counting(pid) as counting:
-        ios = sum(lun["total_ios"] for lun in fio([disks], job, 1)[0])
+        ios = sum(lun["total_ios"] for lun in run_fio([disks], job, 1)[0])
     with Batches(pid) as batches:
-        fio([disks], job, 0.5)
+        run_fio([disks], job, 0.5)
     return {**{name: n / ios for name, n in counting.counts.items()}, "batches": batches.histogram}
 
 
-# ---- the plan ----
+# ---- the cells ----
 
-def plan(mode):
-    """Names of cells with job, number of LUNs, rounds, seconds."""
+def plan_cells(mode):
+    """The name, job, number of LUNs, rounds and seconds of each cell."""
     quick = mode == "quick"
     for name, job in JOBS.items():
         yield name, job, 1, 5, 1
@@ -275,38 +276,38 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--mode", choices=("full", "quick"), required=True)
     parser.add_argument("--tcmud", type=int, required=True)
-    parser.add_argument("--peer", type=int, required=True)
+    parser.add_argument("--tcmu-runner", type=int, required=True)
     parser.add_argument("--only", help="cells whose name matches this regular expression")
     parser.add_argument("--options", help="further control options of tcmud's devices", default="")
     parser.add_argument("output")
     args = parser.parse_args()
-    pids = {"tcmud": args.tcmud, "tcmu-runner": args.peer}
+    pids = {"tcmud": args.tcmud, "tcmu-runner": args.tcmu_runner}
 
     start_rss = {name: daemon_cost(pid)[3] for name, pid in pids.items()}
     disks = {target: make_luns(index, target, [0], args.options) for index, target in enumerate(TARGETS)}
     results = {"mode": args.mode, "kernel": os.uname().release, "fio": subprocess.check_output(["fio", "--version"]).decode().strip(),
                "cpus": os.cpu_count(), "rss_before_kib": start_rss, "cells": {}, "counts": {}}
-    limits = {t: read(f"/sys/block/{disks[t][0][5:]}/queue/max_sectors_kb").strip() for t in TARGETS}
+    limits = {t: read_file(f"/sys/block/{disks[t][0][5:]}/queue/max_sectors_kb").strip() for t in TARGETS}
     results["max_sectors_kib"] = {target: int(limit) for target, limit in limits.items()}
     for job in ("randwrite 4k QD32", "read 256k QD8"):
-        fio([disks[target] for target in TARGETS], JOBS[job], 0.5)
+        run_fio([disks[target] for target in TARGETS], JOBS[job], 0.5)
     results["rss_one_kib"] = {name: daemon_cost(pid)[3] for name, pid in pids.items()}
     results["own_rss_one_kib"] = {name: own_rss(pid) for name, pid in pids.items()}
     if args.mode == "full":
         for index, target in enumerate(TARGETS):
             disks[target] += make_luns(index, target, range(1, LUNS), args.options)
 
-    for name, job, luns, rounds, seconds in plan(args.mode):
+    for name, job, luns, rounds, seconds in plan_cells(args.mode):
         if args.only and not re.search(args.only, name):
             continue
         cell = results["cells"][name] = {target: [] for target in TARGETS}
         for number in range(rounds):
-            targets = rotated(TARGETS, number)
+            targets = rotate(TARGETS, number)
             used = {target: disks[target][:luns] for target in TARGETS}
             for target, result in run_round(targets, used, job, seconds, pids).items():
                 cell[target].append(result)
         if name in JOBS:
-            results["counts"][name] = {target: count(disks[target][:1], job, pid) for target, pid in pids.items()}
+            results["counts"][name] = {target: count_events(disks[target][:1], job, pid) for target, pid in pids.items()}
         print(f"{name:32}", *(f"{t} {sorted(r['iops'] for r in cell[t])[rounds // 2]:8.0f}" for t in TARGETS), flush=True)
         with open(args.output, "w") as file:
             json.dump(results, file, indent=1)

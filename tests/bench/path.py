@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a function trace of one command at a time; prints the median time between the points that it passes, and between commands."""
+"""Reads a function trace of one command at a time. Prints the median times between the points that a command passes, and
+between commands."""
 import re
 import statistics
 import sys
@@ -19,7 +20,7 @@ def main():
             if len(times) == len(points):
                 commands.append([times[name] for name in points] + [time])
             times = {}
-        # Where a point is passed more than once, the first time counts; where others come between, the command does not.
+        # The first time of a point counts. A command that passes the points in another order is ignored.
         if point in points and point not in times and points.index(point) == len(times):
             times[point] = time
     if not commands:

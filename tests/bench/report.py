@@ -1,10 +1,13 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -B
 # SPDX-License-Identifier: Apache-2.0
-"""report.py RESULTS.json REPORT.md PICTURE.svg [NATIVE.txt [PART.json]]: what measure.py saw, as tables and as a picture, and what
-bench-io printed, which becomes a part of the results. The cells of PART.json, where there is one, take the place of those in RESULTS.json.
+"""Writes the results of measure.py as tables and as a picture.
 
-A ratio is the median of the ratios of the rounds, in each of which the targets are measured one right after the other: what
-else the machine does then changes both."""
+usage: report.py RESULTS.json REPORT.md PICTURE.svg [NATIVE.txt [PART.json]]
+
+NATIVE.txt is the output of bench-io, which is added to the results. The cells of PART.json replace those in RESULTS.json.
+
+A ratio is the median of the ratios of the rounds. Each round measures the targets directly one after another, so that other
+load on the machine affects both."""
 
 import json
 import os
@@ -12,7 +15,9 @@ import re
 import statistics
 import sys
 
-PEERS = ("tcmu-runner", "fileio")
+from markdown import replace_section, table
+
+OTHERS = ("tcmu-runner", "fileio")
 TARGETS = ("tcmud", "tcmu-runner", "fileio", "ramdisk")
 JOBS = ("randread 4k QD32", "randwrite 4k QD32", "randrw 4k QD64 by 16", "randread 4k QD1", "read 256k QD8", "write 256k QD8")
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -23,32 +28,25 @@ def median(values):
     return statistics.median(values)
 
 
-def iops(cell, target):
+def median_iops(cell, target):
     return median([run["iops"] for run in cell[target]])
 
 
-def ratio(cell, other, key=lambda run: run["iops"]):
-    return median([key(mine) / key(theirs) for mine, theirs in zip(cell["tcmud"], cell[other])])
+def median_ratio(cell, other, key=lambda run: run["iops"]):
+    return median([key(mine) / key(reference) for mine, reference in zip(cell["tcmud"], cell[other])])
 
 
-def cpu(run):
+def cpu_us(run):
     return run["user_us"] + run["system_us"]
 
 
-def number(value):
+def format_number(value):
     return f"{value:,.0f}"
-
-
-def table(head, rows):
-    yield "| " + " | ".join(head) + " |"
-    yield "| --- |" + " ---: |" * (len(head) - 1)
-    for row in rows:
-        yield "| " + " | ".join(row) + " |"
 
 
 def speed_rows(cells):
     for name, cell in cells.items():
-        yield [name, *(number(iops(cell, target)) for target in TARGETS), *(f"{ratio(cell, peer):.2f}" for peer in PEERS)]
+        yield [name, *(format_number(median_iops(cell, target)) for target in TARGETS), *(f"{median_ratio(cell, other):.2f}" for other in OTHERS)]
 
 
 def cost_rows(results):
@@ -58,7 +56,7 @@ def cost_rows(results):
             runs = cell[target]
             yield [name if target == "tcmud" else "", target,
                    *(f"{median([run[key] for run in runs]):.0f}" for key in ("user_us", "system_us")),
-                   f"{ratio(cell, 'tcmu-runner', cpu):.2f}" if target == "tcmud" else "",
+                   f"{median_ratio(cell, 'tcmu-runner', cpu_us):.2f}" if target == "tcmud" else "",
                    f"{median([run['switches'] for run in runs]):.2f}",
                    f"{counts[target]['calls']:.2f}", f"{counts[target]['doorbells']:.2f}"]
 
@@ -74,12 +72,12 @@ def batch_rows(results):
 
 def native_rows(results):
     for row in results["native"]:
-        yield [f"{row['handler']}, {row['op']} 4k, {row['queue']} at a time", number(row["commands"]), number(row["user_ns"]),
+        yield [f"{row['handler']}, {row['op']} 4k, {row['queue']} at a time", format_number(row["commands"]), format_number(row["user_ns"]),
                f"{row['doorbells'] + row['sleeps']:.2f}"]
 
 
 def read_native(path):
-    """The medians of what bench-io has printed for each handler, which is there several times."""
+    """The medians of the output of bench-io, which has several lines for each handler."""
     rows = {}
     with open(path) as file:
         for line in file:
@@ -93,26 +91,26 @@ def read_native(path):
 
 
 def aim_rows(results):
-    """What the project aims at: the worst of the cells that it is about counts."""
+    """The project's aims. Of several cells the worst one counts."""
     cells = results["cells"]
     natively = {(row["handler"], row["queue"], row["op"]): row for row in results["native"]}
 
-    def least(other, *names):
-        return min(ratio(cells[name], other) for name in names)
+    def least_ratio(other, *names):
+        return min(median_ratio(cells[name], other) for name in names)
 
     deep, large = ("randread 4k QD32", "randwrite 4k QD32"), ("read 256k QD8", "write 256k QD8")
     null = [natively["null", 32, op]["user_ns"] for op in ("read", "write")]
     calls = [natively["null", 128, op]["doorbells"] + natively["null", 128, op]["sleeps"] for op in ("read", "write")]
     for text, sign, aim, value in (
-            ("4k QD32, of tcmu-runner", ">", 1.25, least("tcmu-runner", *deep)),
-            ("4k QD1, of tcmu-runner", ">", 3, least("tcmu-runner", "randread 4k QD1")),
-            ("256k, of tcmu-runner", ">", 2.5, least("tcmu-runner", *large)),
-            ("4k QD32, of fileio", ">", 0.9, least("fileio", *deep)),
-            ("4k in batches, of fileio", ">", 0.85, least("fileio", "randrw 4k QD64 by 16")),
-            ("4k QD1, of fileio", ">", 0.5, least("fileio", "randread 4k QD1")),
-            ("256k, of fileio", ">", 0.85, least("fileio", *large)),
+            ("4k QD32, of tcmu-runner", ">", 1.25, least_ratio("tcmu-runner", *deep)),
+            ("4k QD1, of tcmu-runner", ">", 3, least_ratio("tcmu-runner", "randread 4k QD1")),
+            ("256k, of tcmu-runner", ">", 2.5, least_ratio("tcmu-runner", *large)),
+            ("4k QD32, of fileio", ">", 0.9, least_ratio("fileio", *deep)),
+            ("4k in batches, of fileio", ">", 0.85, least_ratio("fileio", "randrw 4k QD64 by 16")),
+            ("4k QD1, of fileio", ">", 0.5, least_ratio("fileio", "randread 4k QD1")),
+            ("256k, of fileio", ">", 0.85, least_ratio("fileio", *large)),
             ("the daemon's processor time at 4k QD32, of tcmu-runner's", "<", 0.45,
-             max(ratio(cells[name], "tcmu-runner", cpu) for name in deep)),
+             max(median_ratio(cells[name], "tcmu-runner", cpu_us) for name in deep)),
             ("MiB resident with one LUN, its data area aside", "<", 8, results["own_rss_one_kib"]["tcmud"] / 1024),
             ("without a kernel: user ns a command, null handler, 32 at a time", "<", 250, max(null)),
             ("without a kernel: system calls a command, 128 at a time", "<", 0.2, max(calls))):
@@ -120,7 +118,7 @@ def aim_rows(results):
         yield [text, f"{'≥' if sign == '>' else '≤'} {aim:g}", f"{value:.0f}" if value > 100 else f"{value:.2f}", "yes" if reached else "no"]
 
 
-def fairness(cells):
+def fairness_rows(cells):
     for name, cell in cells.items():
         if "shares" in cell["tcmud"][0]:
             shares = [median([min(run["shares"]) / max(run["shares"]) for run in cell[target]]) for target in TARGETS]
@@ -131,17 +129,17 @@ def memory_rows(results):
     for target in ("tcmud", "tcmu-runner"):
         before = results["rss_before_kib"][target]
         most = max(run.get("rss_kib", 0) for cell in results["cells"].values() for run in cell[target])
-        yield [target, number(before), number(results["own_rss_one_kib"][target]), number(results["rss_one_kib"][target]), number(most)]
+        yield [target, format_number(before), format_number(results["own_rss_one_kib"][target]), format_number(results["rss_one_kib"][target]), format_number(most)]
 
 
 # ---- the picture ----
 
-def bar(x, y, width, height, colour, title):
+def draw_bar(x, y, width, height, colour, title):
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}"><title>{title}</title></rect>'
 
 
-def picture(cells):
-    """Each cell a group of bars: IOPS relative to the in-kernel fileio."""
+def draw_picture(cells):
+    """A group of bars for each cell: IOPS relative to the kernel's fileio."""
     left, step, height = 210, 15, 11
     names = list(cells)
     group = step * 3 + 12
@@ -153,15 +151,15 @@ def picture(cells):
     yield f'<rect width="720" height="{total}" fill="#fff"/>'
     yield '<text x="12" y="18" font-size="14">I/O operations a second, relative to the kernel\'s fileio</text>'
     for index, target in enumerate(("tcmud", "tcmu-runner", "ramdisk")):
-        yield bar(left + index * 120, 26, 10, 10, COLOURS[target], target)
+        yield draw_bar(left + index * 120, 26, 10, 10, COLOURS[target], target)
         yield f'<text x="{left + 14 + index * 120}" y="35">{target}</text>'
     for index, name in enumerate(names):
         y = top + index * group
         yield f'<text x="{left - 8}" y="{y + step * 1.5 + 4:.0f}" text-anchor="end">{name}</text>'
         for row, target in enumerate(("tcmud", "tcmu-runner", "ramdisk")):
-            share = median([mine["iops"] / theirs["iops"] for mine, theirs in zip(cells[name][target], cells[name]["fileio"])])
+            share = median([mine["iops"] / reference["iops"] for mine, reference in zip(cells[name][target], cells[name]["fileio"])])
             shown = min(share, 1.5)
-            yield bar(left, y + row * step, scale * shown, height, COLOURS[target], f"{name}, {target}: {share:.2f}")
+            yield draw_bar(left, y + row * step, scale * shown, height, COLOURS[target], f"{name}, {target}: {share:.2f}")
             yield f'<text x="{left + scale * shown + 4:.1f}" y="{y + row * step + 10}" font-size="10">{share:.2f}</text>'
     yield f'<line x1="{left + scale:.1f}" y1="{top - 4}" x2="{left + scale:.1f}" y2="{total - 8}" stroke="#333" stroke-dasharray="3 3"/>'
     yield "</svg>"
@@ -169,8 +167,8 @@ def picture(cells):
 
 # ---- all of it ----
 
-def report(results, text):
-    issue = {name: cell for name, cell in results["cells"].items() if name in results["counts"]}
+def fill_page(results, text):
+    main_jobs = {name: cell for name, cell in results["cells"].items() if name in results["counts"]}
     others = {name: cell for name, cell in results["cells"].items() if name not in results["counts"]}
     limits = results["max_sectors_kib"]
     head = ["job", *TARGETS, "tcmud / tcmu-runner", "tcmud / fileio"]
@@ -178,19 +176,16 @@ def report(results, text):
         "aims": table(["of what", "aimed at", "measured", "reached"], aim_rows(results)) if set(JOBS) <= set(results["cells"]) else [],
         "environment": [f"Kernel {results['kernel']}, {results['cpus']} processors, {results['fio']}, {results['mode']} set. Initiators "
                         "send up to " + ", ".join(f"{limits[target]} KiB to {target}" for target in TARGETS) + " in one command."],
-        "jobs": table(head, speed_rows(issue)),
+        "jobs": table(head, speed_rows(main_jobs)),
         "cost": table(["job", "daemon", "user µs", "system µs", "ratio", "switches", "system calls", "doorbells"], cost_rows(results)),
         "batches": table(["job", "daemon", "1", "2", *(f"to {size}" for size in BATCHES[2:])], batch_rows(results)),
         "native": table(["handler", "commands/s", "user ns a command", "doorbells and sleeps a command"], native_rows(results)),
         "memory": table(["daemon", "KiB before the first LUN", "with one that was used, its data area aside", "with it", "after all"], memory_rows(results)),
-        "fairness": table(["job", *TARGETS], fairness(others)),
+        "fairness": table(["job", *TARGETS], fairness_rows(others)),
         "others": table(head, speed_rows(others)),
     }
     for name, lines in parts.items():
-        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        before, _, rest = text.partition(begin)
-        _, _, after = rest.partition(end)
-        text = before + begin + "\n".join(lines) + "\n" + end + after
+        text = replace_section(text, name, lines)
     return text
 
 
@@ -211,9 +206,9 @@ def main():
     with open(template) as file:
         text = file.read()
     with open(page, "w") as file:
-        file.write(report(results, text))
+        file.write(fill_page(results, text))
     with open(image, "w") as file:
-        file.write("\n".join(picture({name: results["cells"][name] for name in results["counts"]})) + "\n")
+        file.write("\n".join(draw_picture({name: results["cells"][name] for name in results["counts"]})) + "\n")
 
 
 main()

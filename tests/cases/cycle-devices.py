@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Creates and deletes a backstore in configfs so many times; as fast as the kernel and the daemon go.
+"""Creates and deletes a backstore in configfs so many times, as fast as the kernel and the daemon permit.
 
-usage: cycle-devices.py FOLDER CONTROL COUNT
+usage: cycle-devices.py DIR CONTROL COUNT
 """
 import os
 import sys
 
-folder, control, count = sys.argv[1], sys.argv[2].encode(), int(sys.argv[3])
+directory, control, count = sys.argv[1], sys.argv[2].encode(), int(sys.argv[3])
 
 
-def write(name, data):
-    # once: a Python file object would write a failing 1 to "enable" a second time
-    file = os.open(os.path.join(folder, name), os.O_WRONLY)
+def write_file(name, data):
+    # A Python file object would repeat a failed write of 1 to "enable".
+    file = os.open(os.path.join(directory, name), os.O_WRONLY)
     os.write(file, data)
     os.close(file)
 
 
-os.makedirs(os.path.dirname(folder), exist_ok=True)
+os.makedirs(os.path.dirname(directory), exist_ok=True)
 for _ in range(count):
-    os.mkdir(folder)
-    write("control", control)
-    write("enable", b"1")
-    os.rmdir(folder)
+    os.mkdir(directory)
+    write_file("control", control)
+    write_file("enable", b"1")
+    os.rmdir(directory)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Reads what iscsi-test-cu has printed, and writes a line for each test: "pass", "skip" or "fail", and its name as
-# SUITE.TEST. The program counts a test that says [SKIPPED] as passed; here it is a skip.
+# Reads the output of iscsi-test-cu and writes a line for each test: "pass", "skip" or "fail", and its name as SUITE.TEST.
+# The program counts a test that prints [SKIPPED] as passed; here it counts as skipped.
 
 import re
 import sys

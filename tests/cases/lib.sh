@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# What the tests in the guest share. A test is a script that sources this file and fails by ending with a status other
-# than 0: set -e is on, and every helper says what it expected. Nothing here sleeps: one waits by wait_for, which ends as
-# soon as its condition holds and fails when it does not hold in time.
+# Shared by the tests in guests. A test is a script that sources this file, and fails by ending with a status other than 0:
+# set -e is on, and every helper prints what it expected. Nothing here sleeps: tests wait by wait_for, which ends as soon as
+# its condition holds and fails when it does not hold in time.
 #
-# Environment: TCMU_DAEMON=tcmu-runner runs a test against Debian's tcmu-runner, for comparison; TCMUD_ARGS gives tcmud
-# further arguments in every start.
+# Environment: TCMU_DAEMON=tcmu-runner runs a test against Debian's tcmu-runner, for comparison; TCMUD_ARGS is added to the
+# arguments of every tcmud.
 # shellcheck shell=bash
 
 set -Eeuo pipefail
@@ -20,17 +20,17 @@ TCMU_DAEMON=${TCMU_DAEMON:-tcmud}
 CASES=/host/tests/cases
 HBA=user_100 # for backstores made without targetcli, which counts from 0
 
-OUTPUT=      # what the last must, must_fail or targetcli call printed
+OUTPUT=      # the output of the last must, must_fail or tcli
 DISK=        # the disk that the last attach found
 DAEMON_PID=  # the daemon that start_tcmud started last
-DAEMON_LOG=  # its output
+DAEMON_LOG=  # the output of that daemon
 DAEMON_STATUS=
 
 if [ "$TCMU_DAEMON" = tcmu-runner ]; then SUBTYPE=qcow; else SUBTYPE='file'; fi
 
-# ---- saying, asserting, waiting ----
+# ---- log, assertions, waiting ----
 
-# say TEXT: a line of the test's log, with the seconds since the guest started.
+# say TEXT: prints a line of the test's log, with the seconds since the guest started.
 say() {
 	local uptime
 	read -r uptime _ </proc/uptime
@@ -51,7 +51,7 @@ failed_at() {
 	exit 1
 }
 
-# What a person wants to see after a failure.
+# Prints what helps to understand a failure.
 explain() {
 	[ -z "$OUTPUT" ] || printf -- '--- last output:\n%s\n' "$OUTPUT"
 	[ -z "$DAEMON_LOG" ] || [ ! -s "$DAEMON_LOG" ] || { echo "--- the daemon's log, its end:" && tail -n 15 "$DAEMON_LOG"; }
@@ -59,14 +59,14 @@ explain() {
 	dmesg | tail -n 8
 }
 
-# must COMMAND...: it ends with 0; OUTPUT is what it printed.
+# must COMMAND...: runs it, and fails the test unless it ends with 0. OUTPUT is its output.
 must() {
 	local status=0
 	OUTPUT=$("$@" 2>&1) || status=$?
 	[ $status -eq 0 ] || fail "status $status of: $*"
 }
 
-# must_fail COMMAND...: it ends with another status than 0; OUTPUT is what it printed.
+# must_fail COMMAND...: runs it, and fails the test if it ends with 0. OUTPUT is its output.
 must_fail() {
 	local status=0
 	OUTPUT=$("$@" 2>&1) || status=$?
@@ -87,7 +87,7 @@ assert_match() { # TEXT PATTERN WHAT; an extended regular expression
 
 exec {NEVER_READABLE}<> <(:)
 
-# wait_for SECONDS COMMAND...: until COMMAND ends with 0; fails the test when it has not in SECONDS.
+# wait_for SECONDS COMMAND...: repeats COMMAND until it ends with 0; fails the test after SECONDS.
 wait_for() {
 	holds_within "$@" || fail "not in $1 s: ${*:2}"
 }
@@ -105,7 +105,7 @@ holds_within() {
 not() { ! "$@"; }
 exists() { [ -e "$1" ]; }
 
-# milliseconds COMMAND...: runs it and leaves the time it took in MS.
+# milliseconds COMMAND...: runs it; MS is its duration.
 milliseconds() {
 	local start=${EPOCHREALTIME/[.,]/}
 	"$@"
@@ -113,7 +113,7 @@ milliseconds() {
 	MS=$(((${EPOCHREALTIME/[.,]/} - start) / 1000))
 }
 
-# running PID: it exists and is not a zombie.
+# running PID: the process exists and is not a zombie; a condition.
 running() {
 	local stat
 	read -r stat 2>/dev/null <"/proc/$1/stat" || return 1
@@ -122,22 +122,22 @@ running() {
 
 # ---- the daemon ----
 
-# start_tcmud [ARGUMENT...]: starts it and waits until it says that it is ready.
+# start_tcmud [ARGUMENT...]: starts it and waits until it reports that it is ready.
 start_tcmud() {
 	launch_tcmud "$@"
-	holds_within 30 tcmud_ready_or_gone || fail "the daemon does not get ready"
-	running "$DAEMON_PID" || fail "the daemon ended instead of getting ready"
+	holds_within 30 tcmud_ready_or_gone || fail "the daemon does not become ready"
+	running "$DAEMON_PID" || fail "the daemon ended before it was ready"
 	say "$TCMU_DAEMON runs (pid $DAEMON_PID)"
 }
 
-# launch_tcmud [ARGUMENT...]: starts it and does not wait. LAUNCHER may hold a command that runs it (strace, setpriv, ...).
+# launch_tcmud [ARGUMENT...]: starts it and does not wait. LAUNCHER may be a command that runs it (strace, setpriv, ...).
 launch_tcmud() {
 	local arguments=()
 	daemon_starts=$((${daemon_starts:-0} + 1))
 	DAEMON_LOG=/run/tcmud-$daemon_starts.log
 	load_tcmu
 	if [ "$TCMU_DAEMON" = tcmu-runner ]; then
-		launch_peer
+		launch_tcmu_runner
 		return
 	fi
 	if [ ! -S /run/notify.socket ]; then
@@ -150,7 +150,7 @@ launch_tcmud() {
 	DAEMON_PID=$!
 }
 
-# load_tcmu: the kernel's modules, with the folder for its state that Debian's targetcli would give it.
+# load_tcmu: loads the kernel's module, and sets the directory for its state as Debian's targetcli does.
 load_tcmu() {
 	if [ ! -d /sys/module/target_core_user ]; then
 		modprobe target_core_user
@@ -158,14 +158,14 @@ load_tcmu() {
 	fi
 }
 
-launch_peer() {
-	local peer=/opt/tcmu-runner
-	cp $peer/etc/dbus-1/system.d/*.conf /etc/dbus-1/system.d/
+launch_tcmu_runner() {
+	local prefix=/opt/tcmu-runner
+	cp $prefix/etc/dbus-1/system.d/*.conf /etc/dbus-1/system.d/
 	busctl --quiet call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus ReloadConfig
 	mkdir -p /etc/tcmu /var/log
 	: >/etc/tcmu/tcmu.conf
-	LD_LIBRARY_PATH=$peer/usr/lib/x86_64-linux-gnu $peer/usr/bin/tcmu-runner \
-		--handler-path $peer/usr/lib/x86_64-linux-gnu/tcmu-runner >"$DAEMON_LOG" 2>&1 </dev/null &
+	LD_LIBRARY_PATH=$prefix/usr/lib/x86_64-linux-gnu $prefix/usr/bin/tcmu-runner \
+		--handler-path $prefix/usr/lib/x86_64-linux-gnu/tcmu-runner >"$DAEMON_LOG" 2>&1 </dev/null &
 	DAEMON_PID=$!
 }
 
@@ -179,21 +179,21 @@ tcmud_ready_or_gone() {
 	fi
 }
 
-# stop_tcmud [SIGNAL]: sends it, by default TERM, and waits for the end; DAEMON_STATUS is the exit status.
+# stop_tcmud [SIGNAL]: sends the signal (default TERM) and waits for the end. DAEMON_STATUS is the exit status.
 stop_tcmud() {
 	kill -"${1:-TERM}" "$DAEMON_PID"
 	wait_tcmud
 	say "$TCMU_DAEMON ended with status $DAEMON_STATUS"
 }
 
-# wait_tcmud [SECONDS]: until it has ended.
+# wait_tcmud [SECONDS]: waits until it has ended.
 wait_tcmud() {
 	wait_for "${1:-30}" not running "$DAEMON_PID"
 	DAEMON_STATUS=0
 	wait "$DAEMON_PID" 2>/dev/null || DAEMON_STATUS=$?
 }
 
-# daemon_has_no_uio [PID]: no uio file is open or mapped in it, deleted ones included; a condition.
+# daemon_has_no_uio [PID]: it has no uio file open or mapped, deleted files included; a condition.
 daemon_has_no_uio() {
 	local pid=${1:-$DAEMON_PID} link
 	for link in "/proc/$pid/fd"/*; do
@@ -207,20 +207,21 @@ uio_files_are() {
 	[ "$(find "/proc/$DAEMON_PID/fd" -lname '/dev/uio*' | wc -l)" -eq "$1" ]
 }
 
-# log_mark, log_since_mark: what the daemon has logged between the two. logged PATTERN: a line of it matches; a condition.
+# log_mark sets a mark in the daemon's log, log_since_mark prints the lines after it. logged PATTERN: such a line matches; a
+# condition.
 log_mark() { LOG_MARK=$(wc -l <"$DAEMON_LOG"); }
 log_since_mark() { tail -n +$((LOG_MARK + 1)) "$DAEMON_LOG"; }
 logged() { log_since_mark | grep -qE "$1"; }
 
-# handler_folder: where the build has installed its plugins.
-handler_folder() {
-	local folder
-	folder=$(sed -n 's/^TCMUD_HANDLER_DIR:[A-Z]*=//p' /host/build/CMakeCache.txt)
-	exists "$folder/handler_file.so" || fail "no handler_file.so in '$folder'"
-	printf '%s\n' "$folder"
+# handler_dir: the directory of the installed plugins.
+handler_dir() {
+	local dir
+	dir=$(sed -n 's/^TCMUD_HANDLER_DIR:[A-Z]*=//p' /host/build/CMakeCache.txt)
+	exists "$dir/handler_file.so" || fail "no handler_file.so in '$dir'"
+	printf '%s\n' "$dir"
 }
 
-# snapshot [PID]: FDS, THREADS, RSS_KB and MAPS of the daemon.
+# snapshot [PID]: sets FDS, THREADS, RSS_KB and MAPS from the daemon's process.
 snapshot() {
 	local pid=${1:-$DAEMON_PID} key value fds
 	fds=("/proc/$pid/fd"/*)
@@ -237,12 +238,12 @@ snapshot() {
 
 # ---- backstores ----
 
-# tcli PATH COMMAND...: the real targetcli.
+# tcli PATH COMMAND...: runs the real targetcli.
 tcli() {
 	must targetcli "$@"
 }
 
-# make_backstore NAME CONFIG SIZE [KEY=VALUE...]: through targetcli. CONFIG is what stands after "file/".
+# make_backstore NAME CONFIG SIZE [KEY=VALUE...]: by targetcli. CONFIG is the config string after "file/".
 make_backstore() {
 	say "targetcli: create $1, $3 bytes, $2"
 	tcli "/backstores/user:$SUBTYPE" create name="$1" size="$3" cfgstring="$2" "${@:4}"
@@ -253,13 +254,14 @@ delete_backstore() { # NAME
 	tcli "/backstores/user:$SUBTYPE" delete "$1"
 }
 
-# configure_backstore NAME CONFIG SIZE [CONTROL]: in configfs, not enabled yet. CONTROL: KEY=VALUE,...
+# configure_backstore NAME CONFIG SIZE [CONTROL]: in configfs, without enabling it. CONTROL: KEY=VALUE,...
 configure_backstore() {
 	mkdir -p "$CORE/$HBA/$1"
 	echo -n "dev_config=$SUBTYPE/$2,dev_size=$3${4:+,$4}" >"$CORE/$HBA/$1/control"
 }
 
-# make_backstore_configfs NAME CONFIG SIZE [CONTROL]: as make_backstore, in configfs: fast, and it sees the kernel's errno.
+# make_backstore_configfs NAME CONFIG SIZE [CONTROL]: as make_backstore, but in configfs, which is fast and returns the
+# kernel's errno.
 make_backstore_configfs() {
 	configure_backstore "$@"
 	echo 1 >"$CORE/$HBA/$1/enable"
@@ -269,12 +271,23 @@ delete_backstore_configfs() { # NAME
 	rmdir "$CORE/$HBA/$1"
 }
 
-# cycle_devices NAME CONFIG SIZE COUNT: makes it and deletes it so many times.
+# timed_delete NAME: deletes the backstore; MS is the duration of rmdir() alone, without the start of a program.
+timed_delete() {
+	must python3 -ISE -c '
+import os, sys, time
+start = time.monotonic()
+os.rmdir(sys.argv[1])
+print(round((time.monotonic() - start) * 1000))' "$CORE/$HBA/$1"
+	# shellcheck disable=SC2034 # for the test
+	MS=$OUTPUT
+}
+
+# cycle_devices NAME CONFIG SIZE COUNT: makes and deletes the backstore so many times.
 cycle_devices() {
 	python3 -ISE $CASES/cycle-devices.py "$CORE/$HBA/$1" "dev_config=$SUBTYPE/$2,dev_size=$3" "$4"
 }
 
-# backstore_dir NAME: its folder in configfs, whoever made it.
+# backstore_dir NAME: its directory in configfs, below any HBA.
 backstore_dir() {
 	local dir
 	for dir in "$CORE"/*_*/"$1"; do
@@ -300,7 +313,7 @@ naa_of() { # NAME
 	printf 'naa.5001405%09x\n' "$(cksum <<<"$1" | cut -d' ' -f1)"
 }
 
-# disk_appeared H:C:T:L: DISK is its node; a condition.
+# disk_appeared H:C:T:L: the disk exists, and DISK is its node; a condition.
 disk_appeared() {
 	local block
 	for block in /sys/class/scsi_disk/"$1"/device/block/*; do
@@ -315,7 +328,7 @@ disk_gone() { # DISK
 	[ ! -e "/sys/block/${1##*/}" ]
 }
 
-# attach NAME: a loopback LUN, made in configfs; DISK is its node.
+# attach NAME: makes a loopback LUN in configfs; DISK is its node.
 attach() {
 	local tpg
 	tpg=$FABRICS/loopback/$(naa_of "$1")/tpgt_1
@@ -337,7 +350,7 @@ detach() { # NAME
 	rmdir "$tpg" "${tpg%/*}"
 }
 
-# attach_targetcli NAME: the same through targetcli.
+# attach_targetcli NAME: the same by targetcli.
 attach_targetcli() {
 	local naa
 	naa=$(naa_of "$1")
@@ -352,7 +365,7 @@ detach_targetcli() { # NAME
 	tcli /loopback delete "$(naa_of "$1")"
 }
 
-# iscsi_target NAME: an iSCSI target for it on this machine, by targetcli; IQN is its name.
+# iscsi_target NAME: makes an iSCSI target for the backstore by targetcli; IQN is its name.
 iscsi_target() {
 	IQN=iqn.2003-01.org.linux-iscsi.guest:$1
 	tcli /iscsi create "$IQN"
@@ -360,7 +373,7 @@ iscsi_target() {
 	tcli "/iscsi/$IQN/tpg1/luns" create "/backstores/user:$SUBTYPE/$1"
 }
 
-# iscsi_login IQN: by open-iscsi; DISK is the LUN's node.
+# iscsi_login IQN: logs in by open-iscsi; DISK is the LUN's node.
 iscsi_login() {
 	modprobe -a sd_mod sg iscsi_tcp
 	echo "InitiatorName=iqn.1993-08.org.debian:01:guest" >/etc/iscsi/initiatorname.iscsi
@@ -389,28 +402,34 @@ iscsi_logout() { # IQN
 	must iscsiadm -m node -T "$1" -p 127.0.0.1 --logout
 }
 
-# scratch_disk FILE-SYSTEM: the disk of `# vm: disk=SIZE`, with physical blocks of disk_block=BYTES, made and mounted at /scratch.
-scratch_disk() {
+# find_scratch_disk: SCRATCH is the disk of `# vm: disk=SIZE`, with physical blocks of disk_block=BYTES.
+find_scratch_disk() {
 	local serial
 	for serial in /sys/block/vd*/serial; do
 		[[ $(<"$serial") == scratch ]] || continue
 		SCRATCH=/dev/$(basename "${serial%/serial}")
-		must "mkfs.$1" -q "$SCRATCH"
-		mkdir -p /scratch
-		must mount "$SCRATCH" /scratch
 		return
 	done
 	fail "no scratch disk: the test needs '# vm: disk=SIZE'"
 }
 
-# verified_writes FILE SIZE: random writes of 4 KiB, sixteen at a time, then all is read back and its crc32c checked.
+# scratch_disk FILE-SYSTEM: makes a file system on the scratch disk and mounts it at /scratch.
+scratch_disk() {
+	find_scratch_disk
+	must "mkfs.$1" -q "$SCRATCH"
+	mkdir -p /scratch
+	must mount "$SCRATCH" /scratch
+}
+
+# verified_writes FILE SIZE: random writes of 4 KiB, sixteen at a time; then reads them back and checks their crc32c.
 verified_writes() {
 	say "fio: verified random writes, $2 in $1"
 	must fio --name=verified --filename="$1" --size="$2" --rw=randwrite --bs=4k --iodepth=16 --ioengine=libaio --direct=1 \
 		--verify=crc32c --verify_fatal=1 --do_verify=1
 }
 
-# load_start DISK SIZE: endless verified random writes in the background, at most 300 a second; load_stop ends them and they must be without error.
+# load_start DISK SIZE: endless verified random writes in the background, at most 300 a second. load_stop ends them, and fails
+# the test if there was an error.
 load_start() {
 	fio --name=load --filename="$1" --size="$2" --rw=randwrite --bs=4k --iodepth=16 --ioengine=libaio --direct=1 --time_based \
 		--runtime=3600 --rate_iops=300 --verify=crc32c --verify_fatal=1 --verify_backlog=64 --output=/run/load.txt >/dev/null 2>&1 &
@@ -426,7 +445,7 @@ load_stop() {
 	fi
 }
 
-# writes_of DISK: how many writes it has completed. wrote DISK COUNT: at least so many; a condition.
+# writes_of DISK: the number of writes it has completed. wrote DISK COUNT: at least so many; a condition.
 writes_of() {
 	local count
 	read -r _ _ _ _ count _ <"/sys/block/${1##*/}/stat"
@@ -439,9 +458,9 @@ disk_bytes() {
 	echo $(($(<"/sys/block/${1##*/}/size") * 512))
 }
 
-# ---- the late release, seen by kprobes ----
+# ---- the release by the kernel, seen by kprobes ----
 
-# trace_start: from now on the kernel notes uio_unregister_device, tcmu_dev_kref_release and uio_release.
+# trace_start: from now on the kernel traces uio_unregister_device, tcmu_dev_kref_release and uio_release.
 trace_start() {
 	modprobe target_core_user
 	echo 0 >$TRACING/tracing_on
@@ -449,7 +468,7 @@ trace_start() {
 	echo 16384 >$TRACING/buffer_size_kb
 	if [ ! -d $TRACING/events/tcmud ]; then
 		{
-			# shellcheck disable=SC2016 # $arg1 is the kernel's: the first argument
+			# shellcheck disable=SC2016 # $arg1 is the kernel's name of the first argument
 			echo 'p:tcmud/unregister uio:uio_unregister_device info=$arg1:x64 idev=+0($arg1):x64 name=+0(+8($arg1)):string'
 			# shellcheck disable=SC2016
 			echo 'p:tcmud/kref_release target_core_user:tcmu_dev_kref_release kref=$arg1:x64'
@@ -469,7 +488,7 @@ trace_stop() {
 	echo >$TRACING/kprobe_events
 }
 
-# trace_count EVENT: how often it was noted.
+# trace_count EVENT: how often it was traced.
 trace_count() {
 	grep -c " $1: (" $TRACING/trace || :
 }
@@ -478,8 +497,8 @@ released() { # COUNT
 	[ "$(trace_count kref_release)" -ge "$1" ] && [ "$(trace_count idev_free)" -ge "$1" ]
 }
 
-# trace_release_ms: for each device that was unregistered a line: its name, the milliseconds from uio_unregister_device to
-# tcmu_dev_kref_release and to uio_release ("-": did not come).
+# trace_release_ms: prints a line for each unregistered device: its name, the milliseconds from uio_unregister_device to
+# tcmu_dev_kref_release and to uio_release ("-": has not happened).
 trace_release_ms() {
 	python3 -ISE $CASES/release-times.py $TRACING/trace
 }

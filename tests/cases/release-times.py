@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prints for each TCMU device in a trace how long after uio_unregister_device its memory and its file were released.
+"""Prints, for each TCMU device in a trace, when its memory and its file were released after uio_unregister_device.
 
 usage: release-times.py TRACE
 
 One line a device, in the order of unregistration: the backstore's name, milliseconds to tcmu_dev_kref_release,
-milliseconds to uio_release; "-" for what did not come. The events are those that trace_start in lib.sh defines.
+milliseconds to uio_release; "-" for an event that is missing. trace_start in lib.sh defines the events.
 
-Which release belongs to which device: the kref and the uio_info lie in the same structure, so the distance of their
+How a release is assigned to its device: the kref and the uio_info are in the same structure, so the distance of their
 addresses is the same for all devices; a uio device is freed by its last reference, which is the file's when the file
 is closed after the unregistration.
 """
@@ -28,7 +28,7 @@ def read_events(path):
 
 
 def kref_distance(events):
-    """The distance that most pairs of a uio_info and a kref have."""
+    """The distance of most pairs of a uio_info and a kref."""
     infos = [int(fields["info"], 16) for _, _, name, fields in events if name == "unregister"]
     krefs = [int(fields["kref"], 16) for _, _, name, fields in events if name == "kref_release"]
     distances = collections.Counter(info - kref for info in infos for kref in krefs if 0 < info - kref < 65536)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a command in which the system calls of io_uring fail with EPERM, as a container's seccomp filter does.
+"""Runs a command for which the system calls of io_uring fail with EPERM, as under a container's seccomp filter.
 
 usage: without-io-uring.py COMMAND [ARGUMENT...]
 """

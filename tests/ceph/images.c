@@ -17,16 +17,16 @@
 #define WATCHERS_MAX 8
 #define FEATURES     61 /* layering, exclusive-lock, object-map, fast-diff, deep-flatten */
 
-static const char *folder;
+static const char *cluster_dir;
 static rados_t cluster;
 static rados_ioctx_t pool;
 
-void images_connect(const char *path)
+void images_connect(const char *dir)
 {
 	char conf[512];
 
-	folder = path;
-	(void) snprintf(conf, sizeof(conf), "%s/ceph.conf", folder);
+	cluster_dir = dir;
+	(void) snprintf(conf, sizeof(conf), "%s/ceph.conf", cluster_dir);
 	assert_int_equal(rados_create(&cluster, "admin"), 0);
 	assert_int_equal(rados_conf_read_file(cluster, conf), 0);
 	assert_int_equal(rados_connect(cluster), 0);
@@ -50,7 +50,7 @@ void image_create(const char *name_space, const char *name, uint64_t size)
 	rados_ioctx_set_namespace(pool, "");
 }
 
-static rbd_image_t opened(const char *name)
+static rbd_image_t image_open(const char *name)
 {
 	rbd_image_t image;
 
@@ -60,7 +60,7 @@ static rbd_image_t opened(const char *name)
 
 void image_snapshot(const char *name, const char *snapshot)
 {
-	rbd_image_t image = opened(name);
+	rbd_image_t image = image_open(name);
 
 	assert_int_equal(rbd_snap_create(image, snapshot), 0);
 	assert_int_equal(rbd_close(image), 0);
@@ -68,7 +68,7 @@ void image_snapshot(const char *name, const char *snapshot)
 
 void image_set_size(const char *name, uint64_t size)
 {
-	rbd_image_t image = opened(name);
+	rbd_image_t image = image_open(name);
 
 	assert_int_equal(rbd_resize(image, size), 0);
 	assert_int_equal(rbd_close(image), 0);
@@ -83,8 +83,8 @@ void image_read(const char *name, uint64_t offset, void *data, size_t length)
 	assert_int_equal(rbd_close(image), 0);
 }
 
-/* A reader does not watch. */
-static size_t watchers(const char *name, rbd_image_watcher_t *list)
+/* Opens read-only, because such a client does not watch the image. */
+static size_t image_list_watchers(const char *name, rbd_image_watcher_t *list)
 {
 	size_t cnt = WATCHERS_MAX;
 	rbd_image_t image;
@@ -100,12 +100,12 @@ void image_wait_unwatched(const char *name, unsigned seconds)
 	rbd_image_watcher_t list[WATCHERS_MAX];
 
 	for (unsigned i = 0; i < seconds * 1000 / TRY_MS; i++) {
-		size_t cnt = watchers(name, list);
+		size_t cnt = image_list_watchers(name, list);
 
 		rbd_watchers_list_cleanup(list, cnt);
 		if (cnt == 0)
 			return;
-		/* The cluster tells nobody. */
+		/* The cluster sends no event for this. */
 		(void) poll(NULL, 0, TRY_MS);
 	}
 	fail_msg("%s is still watched after %u s", name, seconds);
@@ -116,7 +116,7 @@ void image_delete(const char *name)
 	assert_int_equal(rbd_remove(pool, name), 0);
 }
 
-static void blocklist(const char *address)
+static void cluster_blocklist(const char *address)
 {
 	char text[256];
 	const char *command = text;
@@ -126,26 +126,26 @@ static void blocklist(const char *address)
 		"{\"prefix\": \"osd blocklist\", \"blocklistop\": \"add\", \"addr\": \"%s\"}",
 		address);
 	assert_int_equal(rados_mon_command(cluster, &command, 1, "", 0, NULL, NULL, NULL, NULL), 0);
-	/* The OSD has this map, or one that came after it, before it answers us again. */
+	/* From now on each OSD answers us only with this map or a later one. */
 	assert_int_equal(rados_wait_for_latest_osdmap(cluster), 0);
 }
 
 void image_blocklist_watchers(const char *name)
 {
 	rbd_image_watcher_t list[WATCHERS_MAX];
-	size_t cnt = watchers(name, list);
+	size_t cnt = image_list_watchers(name, list);
 	uint8_t byte;
 
 	assert_true(cnt > 0);
 	for (size_t i = 0; i < cnt; i++)
-		blocklist(list[i].addr);
+		cluster_blocklist(list[i].addr);
 	rbd_watchers_list_cleanup(list, cnt);
-	/* The monitor has it, and we have heard of it. The storage has it as soon as it has
-	 * answered us, who say what we know. */
+	/* We have the new map. The OSD has it once it has answered our next request, which names
+	 * the map's epoch. */
 	image_read(name, 0, &byte, 1);
 }
 
-/* An image's part of the answer ends with the brace of its properties. */
+/* The part of the answer for one image ends with the brace of its properties. */
 static bool service_has(const char *what, const char *name, const char *text)
 {
 	char request[128], key[128];
@@ -173,16 +173,16 @@ void cluster_wait_service(const char *what, const char *name, const char *text, 
 	for (unsigned i = 0; i < seconds * 1000 / TRY_MS; i++) {
 		if (service_has(what, name, text))
 			return;
-		/* The manager reports every few seconds, and tells nobody. */
+		/* The manager reports every few seconds and sends no event. */
 		(void) poll(NULL, 0, TRY_MS);
 	}
-	fail_msg("service %s has not after %u s: %s", what, seconds, text);
+	fail_msg("service %s does not show after %u s: %s", what, seconds, text);
 }
 
 void cluster_restart_osd(void)
 {
-	char program[] = CLUSTER, order[] = "restart";
-	char *arguments[] = {program, order, (char *) folder, NULL};
+	char program[] = CLUSTER, action[] = "restart";
+	char *arguments[] = {program, action, (char *) cluster_dir, NULL};
 	pid_t pid;
 	int status;
 
@@ -197,7 +197,7 @@ void cluster_signal(const char *name, int signal)
 	FILE *file;
 	char text[24];
 
-	(void) snprintf(path, sizeof(path), "%s/%s.pid", folder, name);
+	(void) snprintf(path, sizeof(path), "%s/%s.pid", cluster_dir, name);
 	file = fopen(path, "re");
 	assert_non_null(file);
 	assert_non_null(fgets(text, sizeof(text), file));

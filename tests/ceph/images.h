@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Images in the cluster of the test, as another client sees and changes them. What fails ends the
- * test.
- *
- * Everything is called by the test's own thread.
+ * Images in the test's cluster, as another client sees and changes them. A failure ends the test.
+ * Only the test's main thread calls these functions.
  */
 #pragma once
 
@@ -20,28 +18,28 @@
 #define MIB         (UINT64_C(1024) * 1024)
 #define OBJECT_SIZE (4 * MIB)
 
-/* folder: of tests/ceph/cluster. */
-void images_connect(const char *folder);
+/* dir: the directory of tests/ceph/cluster. */
+void images_connect(const char *dir);
 void images_disconnect(void);
 
-/* In the pool rbd; name_space "": its own. A name is used once. */
+/* In the pool rbd; name_space "": the default namespace. Each test uses other names. */
 void image_create(const char *name_space, const char *name, uint64_t size);
 void image_snapshot(const char *name, const char *snapshot);
 void image_set_size(const char *name, uint64_t size);
 void image_read(const char *name, uint64_t offset, void *data, size_t length);
 
-/* Until nobody watches it: seconds at most. */
+/* Waits until the image has no watcher; fails the test after so many seconds. */
 void image_wait_unwatched(const char *name, unsigned seconds);
 void image_delete(const char *name);
 
-/* Shuts out all clients that watch the image but us. */
+/* Blocklists all clients that watch the image, except this one. */
 void image_blocklist_watchers(const char *name);
 
-/* Until "ceph service WHAT" has this text, in JSON, about the image of the pool rbd. */
+/* Waits until "ceph service WHAT" shows this text, in JSON, for the image of the pool rbd. */
 void cluster_wait_service(const char *what, const char *name, const char *text, unsigned seconds);
 
-/* The OSD ends and is started again; it may not be up yet then. */
+/* Ends the OSD and starts it again; does not wait until it is up. */
 void cluster_restart_osd(void);
 
-/* The process of FOLDER/NAME.pid. */
+/* Sends a signal to the process of DIRECTORY/NAME.pid. */
 void cluster_signal(const char *name, int signal);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rbd handler and a real cluster (tests/ceph/cluster), whose folder is in CEPH_TEST_CLUSTER.
+ * The rbd handler on a real cluster (tests/ceph/cluster), whose directory is in CEPH_TEST_CLUSTER.
  */
 #include "fake-host.h"
 
@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "hold-up.h"
+#include "base/clock.h"
+#include "delay-shim.h"
 #include "images.h"
 
 #define SIZE  (64 * MIB)
@@ -24,7 +24,7 @@
 static const char *cluster;
 static char config[256];
 
-/* As ceph-iscsi writes it. */
+/* A config string as ceph-iscsi writes it. */
 static const char *config_of(const char *target, unsigned timeout)
 {
 	(void) snprintf(
@@ -49,19 +49,19 @@ static int teardown_cluster(void **state)
 	return 0;
 }
 
-static int setup(void **state)
+static int setup_host(void **state)
 {
 	*state = fake_host_new(PLUGIN, AIO_THREADS);
 	return 0;
 }
 
-static int teardown(void **state)
+static int teardown_host(void **state)
 {
 	fake_host_free(*state);
 	return 0;
 }
 
-/* A new image of SIZE bytes, opened. */
+/* Creates an image of SIZE bytes and opens it. */
 static void open_new(struct fake_host *host, const char *name)
 {
 	char target[64];
@@ -72,13 +72,13 @@ static void open_new(struct fake_host *host, const char *name)
 		fail_msg("%s", host->reason.text);
 }
 
-static void fill(uint8_t *data, size_t length, unsigned seed)
+static void fill_pattern(uint8_t *data, size_t length, unsigned seed)
 {
 	for (size_t i = 0; i < length; i++)
 		data[i] = (uint8_t) (seed + i * 7 + (i >> 8));
 }
 
-static void *many(size_t length, int byte)
+static void *filled_buffer(size_t length, int byte)
 {
 	void *data = malloc(length);
 
@@ -89,8 +89,8 @@ static void *many(size_t length, int byte)
 
 static void assert_bytes(struct fake_host *host, uint64_t offset, size_t length, int byte)
 {
-	uint8_t *want = many(length, byte);
-	uint8_t *got = many(length, ~byte);
+	uint8_t *want = filled_buffer(length, byte);
+	uint8_t *got = filled_buffer(length, ~byte);
 
 	assert_int_equal(fake_read(host, offset, got, length), 0);
 	assert_memory_equal(got, want, length);
@@ -100,7 +100,7 @@ static void assert_bytes(struct fake_host *host, uint64_t offset, size_t length,
 
 static void write_bytes(struct fake_host *host, uint64_t offset, size_t length, int byte)
 {
-	uint8_t *data = many(length, byte);
+	uint8_t *data = filled_buffer(length, byte);
 
 	assert_int_equal(fake_write(host, offset, data, length, 0), 0);
 	free(data);
@@ -108,14 +108,14 @@ static void write_bytes(struct fake_host *host, uint64_t offset, size_t length, 
 
 /* ------- requests ------- */
 
-static void what_is_written_is_in_the_image(void **state)
+static void written_bytes_are_in_the_image(void **state)
 {
 	struct fake_host *host = *state;
 	uint8_t data[20480], got[20480];
 	struct fake_io *io;
 
 	open_new(host, "written");
-	fill(data, sizeof(data), 1);
+	fill_pattern(data, sizeof(data), 1);
 	io = fake_io_new(host, TCMU_IO_WRITE, OBJECT_SIZE - 4096, sizeof(data));
 	fake_io_split(io, 3000, 24);
 	fake_io_fill(io, data, sizeof(data));
@@ -135,7 +135,7 @@ static void what_is_written_is_in_the_image(void **state)
 	assert_memory_equal(got, data, sizeof(data));
 }
 
-static void what_is_unmapped_reads_as_zeros_to_the_byte(void **state)
+static void unmapped_bytes_read_as_zeros_exactly(void **state)
 {
 	struct fake_host *host = *state;
 
@@ -168,7 +168,7 @@ static void zeros_are_written_with_and_without_space(void **state)
 	}
 }
 
-/* Over the border of two objects, in neither of which it begins or ends. */
+/* The range crosses the border of two objects and covers neither of them completely. */
 static void a_block_is_repeated(void **state)
 {
 	struct fake_host *host = *state;
@@ -186,7 +186,7 @@ static void a_block_is_repeated(void **state)
 	assert_bytes(host, OBJECT_SIZE + 2 * BLOCK, BLOCK, 0x44);
 }
 
-static uint64_t map(struct fake_host *host, uint64_t offset, uint64_t length, bool mapped)
+static uint64_t query_map(struct fake_host *host, uint64_t offset, uint64_t length, bool mapped)
 {
 	struct fake_io *io = fake_io_new(host, TCMU_IO_MAP, offset, length);
 	uint64_t result;
@@ -199,22 +199,22 @@ static uint64_t map(struct fake_host *host, uint64_t offset, uint64_t length, bo
 	return result;
 }
 
-static void the_map_is_told_by_objects(void **state)
+static void the_map_is_reported_by_objects(void **state)
 {
 	struct fake_host *host = *state;
 
 	open_new(host, "mapped");
-	assert_int_equal(map(host, 0, SIZE, false), SIZE);
+	assert_int_equal(query_map(host, 0, SIZE, false), SIZE);
 	write_bytes(host, 2 * OBJECT_SIZE, BLOCK, 1);
 	write_bytes(host, 3 * OBJECT_SIZE + BLOCK, BLOCK, 1);
-	assert_int_equal(map(host, BLOCK, SIZE - BLOCK, false), 2 * OBJECT_SIZE - BLOCK);
-	assert_int_equal(map(host, 0, OBJECT_SIZE, false), OBJECT_SIZE);
+	assert_int_equal(query_map(host, BLOCK, SIZE - BLOCK, false), 2 * OBJECT_SIZE - BLOCK);
+	assert_int_equal(query_map(host, 0, OBJECT_SIZE, false), OBJECT_SIZE);
 	assert_int_equal(
-		map(host, 2 * OBJECT_SIZE + BLOCK, SIZE - 3 * OBJECT_SIZE, true),
+		query_map(host, 2 * OBJECT_SIZE + BLOCK, SIZE - 3 * OBJECT_SIZE, true),
 		2 * OBJECT_SIZE - BLOCK);
-	assert_int_equal(map(host, 2 * OBJECT_SIZE, BLOCK, true), BLOCK);
+	assert_int_equal(query_map(host, 2 * OBJECT_SIZE, BLOCK, true), BLOCK);
 	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, 2 * OBJECT_SIZE, OBJECT_SIZE, 0), 0);
-	assert_int_equal(map(host, 0, SIZE, false), 3 * OBJECT_SIZE);
+	assert_int_equal(query_map(host, 0, SIZE, false), 3 * OBJECT_SIZE);
 }
 
 static int compare_and_write(
@@ -246,7 +246,7 @@ static void a_block_is_compared_and_written(void **state)
 
 	open_new(host, "compared");
 	assert_int_equal(host->info.maximum_compare_and_write, BLOCK);
-	/* what was never written is zeros */
+	/* blocks that were never written read as zeros */
 	assert_int_equal(compare_and_write(host, at, 0, 0x11, 2 * BLOCK, -1, &result), 0);
 	assert_bytes(host, at, BLOCK, 0x11);
 	assert_int_equal(compare_and_write(host, at, 0x11, 0x22, 100, -1, &result), 0);
@@ -257,7 +257,7 @@ static void a_block_is_compared_and_written(void **state)
 	assert_bytes(host, at, BLOCK, 0x22);
 }
 
-/* ------- what it is ------- */
+/* ------- properties ------- */
 
 static void its_properties_come_from_the_image(void **state)
 {
@@ -305,13 +305,13 @@ static void assert_refused(
 {
 	assert_int_equal(fake_check(host, config_of(target, 5), size, BLOCK), error);
 	if (!strstr(host->reason.text, reason))
-		fail_msg("it says: %s", host->reason.text);
+		fail_msg("the reason is: %s", host->reason.text);
 	assert_int_equal(fake_open(host, config_of(target, 5), size, BLOCK), error);
 	if (!strstr(host->reason.text, reason))
-		fail_msg("it says: %s", host->reason.text);
+		fail_msg("the reason is: %s", host->reason.text);
 }
 
-static void what_is_not_there_is_told(void **state)
+static void a_missing_object_is_named(void **state)
 {
 	struct fake_host *host = *state;
 
@@ -359,7 +359,7 @@ static void a_resize_of_the_image_is_seen(void **state)
 	assert_bytes(host, SIZE - BLOCK, BLOCK, 0);
 }
 
-static void a_client_that_is_shut_out_writes_no_more(void **state)
+static void a_blocklisted_client_writes_no_more(void **state)
 {
 	struct fake_host *host = *state;
 	uint8_t data[BLOCK], got[BLOCK];
@@ -386,7 +386,7 @@ static void a_client_that_is_shut_out_writes_no_more(void **state)
 
 /* ------- the lock ------- */
 
-/* A second gateway: another connection, as another host would have it. */
+/* A second gateway: another connection to the cluster, as another host has one. */
 static struct fake_host *second_gateway(const char *target)
 {
 	struct fake_host *host = fake_host_new(PLUGIN, AIO_THREADS);
@@ -402,14 +402,14 @@ static void take_lock(struct fake_host *host, uint16_t tag)
 		fail_msg("%s", host->reason.text);
 }
 
-static void assert_lock(struct fake_host *host, bool ours, uint16_t tag)
+static void assert_lock(struct fake_host *host, bool expect_ours, uint16_t expect_tag)
 {
 	bool is_ours;
-	uint16_t has;
+	uint16_t tag;
 
-	assert_int_equal(fake_lock_state(host, &is_ours, &has), 0);
-	assert_int_equal(is_ours, ours);
-	assert_int_equal(has, tag);
+	assert_int_equal(fake_lock_state(host, &is_ours, &tag), 0);
+	assert_int_equal(is_ours, expect_ours);
+	assert_int_equal(tag, expect_tag);
 }
 
 static void the_lock_moves_from_one_gateway_to_the_other(void **state)
@@ -435,7 +435,7 @@ static void the_lock_moves_from_one_gateway_to_the_other(void **state)
 	assert_int_equal(first->event, TCMU_BACKEND_FENCED);
 	assert_bytes(second, 0, BLOCK, 0x22);
 
-	/* opened anew, it can have it back */
+	/* after a reopen it can take the lock back */
 	fake_close(first);
 	assert_int_equal(fake_open(first, config_of("rbd/moved", 20), SIZE, BLOCK), 0);
 	assert_lock(first, false, 2);
@@ -445,7 +445,7 @@ static void the_lock_moves_from_one_gateway_to_the_other(void **state)
 	assert_bytes(first, 0, BLOCK, 0x44);
 }
 
-static void a_lock_that_was_given_up_shuts_nobody_out(void **state)
+static void a_released_lock_blocklists_nobody(void **state)
 {
 	struct fake_host *first = *state, *second;
 	uint8_t data[BLOCK] = {0};
@@ -458,34 +458,34 @@ static void a_lock_that_was_given_up_shuts_nobody_out(void **state)
 	take_lock(second, 2);
 	write_bytes(second, 0, BLOCK, 0x22);
 	assert_bytes(first, 0, BLOCK, 0x22);
-	/* without the lock it writes nothing, and says so */
+	/* without the lock it writes nothing and reports the loss */
 	assert_int_equal(fake_write(first, 0, data, sizeof(data), 0), -EBUSY);
 	assert_int_equal(first->event, TCMU_BACKEND_LOCK_LOST);
 	assert_bytes(second, 0, BLOCK, 0x22);
 	fake_host_free(second);
 }
 
-/* A write of the old owner is on its way while the other one takes the lock and writes: it arrives
- * after that, and is not carried out. */
-static void a_write_that_is_held_up_never_lands(void **state)
+/* A write of the first gateway is delayed while the second one takes the lock and writes. It
+ * arrives after that, and the cluster refuses it. */
+static void a_delayed_write_never_lands(void **state)
 {
 	struct fake_host *first = *state, *second;
 	struct fake_io *late;
-	uint8_t *data = many(65536, 0x33);
+	uint8_t *data = filled_buffer(65536, 0x33);
 
 	open_new(first, "late");
 	take_lock(first, 1);
 	write_bytes(first, 0, 65536, 0x11);
 	second = second_gateway("rbd/late");
-	hold_up(0x33);
+	delay_shim_hold(0x33);
 	late = fake_io_new(first, TCMU_IO_WRITE, 0, 65536);
 	fake_io_fill(late, data, 65536);
 	fake_io_submit(late);
-	hold_up_wait();
+	delay_shim_wait();
 	take_lock(second, 2);
 	write_bytes(second, 0, 65536, 0x22);
 	assert_false(late->done);
-	hold_up_let_go();
+	delay_shim_release();
 	assert_int_equal(fake_io_wait(late), -ESHUTDOWN);
 	fake_io_free(late);
 	assert_bytes(second, 0, 65536, 0x22);
@@ -495,8 +495,8 @@ static void a_write_that_is_held_up_never_lands(void **state)
 	free(data);
 }
 
-/* Another process: takes the lock, and writes a number after the other, telling each when it is
- * stored. */
+/* Runs in another process: takes the lock and writes ascending numbers. It prints each number after
+ * it is stored. */
 static int write_numbers(const char *image)
 {
 	struct fake_host *host = fake_host_new(PLUGIN, AIO_THREADS);
@@ -533,12 +533,12 @@ static pid_t start_writer(char *image, int *out)
 	return pid;
 }
 
-/* A gateway's process is killed while it writes; another one takes over at once, again and again.
- * What was told as stored is there, and nothing comes after. */
-static void a_gateway_that_was_killed_loses_nothing(void **state)
+/* Five times, a gateway's process is killed while it writes, and another gateway takes over at
+ * once. Every number that was printed as stored is there, and no later write lands. */
+static void a_killed_gateway_loses_nothing(void **state)
 {
 	struct fake_host *host = *state;
-	uint32_t block[BLOCK / sizeof(uint32_t)], told;
+	uint32_t block[BLOCK / sizeof(uint32_t)], printed;
 	char image[] = "numbers";
 
 	open_new(host, image);
@@ -552,30 +552,22 @@ static void a_gateway_that_was_killed_loses_nothing(void **state)
 		assert_int_equal(last, 50);
 		assert_int_equal(kill(pid, SIGKILL), 0);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
-		while (read(out, &told, sizeof(told)) == sizeof(told))
-			last = told;
+		while (read(out, &printed, sizeof(printed)) == sizeof(printed))
+			last = printed;
 		(void) close(out);
 		take_lock(host, 2);
 		assert_int_equal(fake_read(host, 0, block, sizeof(block)), 0);
-		/* one more may have been stored that it could not tell any more */
+		/* one more may have been stored, but not printed */
 		assert_true(block[0] == last || block[0] == last + 1);
 		write_bytes(host, 0, BLOCK, 0x77);
 		assert_bytes(host, 0, BLOCK, 0x77);
-		/* the next process takes it from here */
+		/* the next process continues with this image */
 		fake_close(host);
 		assert_int_equal(fake_open(host, config_of("rbd/numbers", 20), SIZE, BLOCK), 0);
 	}
 }
 
-/* ------- a cluster that is away ------- */
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double) time.tv_sec + (double) time.tv_nsec / 1e9;
-}
+/* ------- a cluster that does not answer ------- */
 
 static void requests_wait_for_the_storage_to_come_back(void **state)
 {
@@ -596,17 +588,17 @@ static void requests_wait_for_the_storage_to_come_back(void **state)
 	assert_bytes(host, 0, 8 * 65536, 0xEE);
 }
 
-static void an_image_is_given_up_while_the_storage_is_away(void **state)
+static void an_image_is_closed_while_the_storage_is_away(void **state)
 {
 	struct fake_host *host = *state;
 	struct fake_io *io[8];
-	double began;
+	uint64_t began;
 
 	image_create("", "stuck", SIZE);
 	assert_int_equal(fake_open(host, config_of("rbd/stuck", 2), SIZE, BLOCK), 0);
 	write_bytes(host, 0, BLOCK, 0x11);
 	cluster_signal("osd", SIGSTOP);
-	began = now();
+	began = clock_now_ns();
 	for (unsigned i = 0; i < 8; i++) {
 		io[i] = fake_io_new(host, i % 2 ? TCMU_IO_READ : TCMU_IO_WRITE, i * 65536, 65536);
 		fake_io_submit(io[i]);
@@ -615,7 +607,7 @@ static void an_image_is_given_up_while_the_storage_is_away(void **state)
 		assert_int_equal(fake_io_wait(io[i]), -ETIMEDOUT);
 		fake_io_free(io[i]);
 	}
-	assert_true(now() - began < 5);
+	assert_true(clock_now_ns() - began < 5 * CLOCK_NS_PER_SEC);
 	fake_close(host);
 	cluster_signal("osd", SIGCONT);
 	image_wait_unwatched("stuck", 20);
@@ -631,15 +623,15 @@ static void opening_ends_while_the_cluster_is_away(void **state)
 
 	image_create("", "away", SIZE);
 	for (unsigned i = 0; i < 2; i++) {
-		double began = now();
+		uint64_t began = clock_now_ns();
 
 		cluster_signal(processes[i], SIGSTOP);
 		assert_int_equal(
 			fake_open(host, config_of("rbd/away", 30), SIZE, BLOCK), -ETIMEDOUT);
 		cluster_signal(processes[i], SIGCONT);
 		if (!strstr(host->reason.text, reasons[i]))
-			fail_msg("it says: %s", host->reason.text);
-		assert_true(now() - began < 9.5);
+			fail_msg("the reason is: %s", host->reason.text);
+		assert_true(clock_now_ns() - began < 9500 * CLOCK_NS_PER_MS);
 	}
 	assert_int_equal(fake_open(host, config_of("rbd/away", 30), SIZE, BLOCK), 0);
 }
@@ -647,38 +639,44 @@ static void opening_ends_while_the_cluster_is_away(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(what_is_written_is_in_the_image, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			what_is_unmapped_reads_as_zeros_to_the_byte, setup, teardown),
+			written_bytes_are_in_the_image, setup_host, teardown_host),
 		cmocka_unit_test_setup_teardown(
-			zeros_are_written_with_and_without_space, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_block_is_repeated, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_map_is_told_by_objects, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_block_is_compared_and_written, setup, teardown),
+			unmapped_bytes_read_as_zeros_exactly, setup_host, teardown_host),
 		cmocka_unit_test_setup_teardown(
-			its_properties_come_from_the_image, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_namespace_has_its_own_images, setup, teardown),
+			zeros_are_written_with_and_without_space, setup_host, teardown_host),
+		cmocka_unit_test_setup_teardown(a_block_is_repeated, setup_host, teardown_host),
 		cmocka_unit_test_setup_teardown(
-			a_snapshot_is_read_only_and_keeps_its_bytes, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_is_not_there_is_told, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_service_map_has_it, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_resize_of_the_image_is_seen, setup, teardown),
+			the_map_is_reported_by_objects, setup_host, teardown_host),
 		cmocka_unit_test_setup_teardown(
-			a_client_that_is_shut_out_writes_no_more, setup, teardown),
+			a_block_is_compared_and_written, setup_host, teardown_host),
 		cmocka_unit_test_setup_teardown(
-			the_lock_moves_from_one_gateway_to_the_other, setup, teardown),
+			its_properties_come_from_the_image, setup_host, teardown_host),
 		cmocka_unit_test_setup_teardown(
-			a_lock_that_was_given_up_shuts_nobody_out, setup, teardown),
+			a_namespace_has_its_own_images, setup_host, teardown_host),
 		cmocka_unit_test_setup_teardown(
-			a_write_that_is_held_up_never_lands, setup, teardown),
+			a_snapshot_is_read_only_and_keeps_its_bytes, setup_host, teardown_host),
 		cmocka_unit_test_setup_teardown(
-			a_gateway_that_was_killed_loses_nothing, setup, teardown),
+			a_missing_object_is_named, setup_host, teardown_host),
+		cmocka_unit_test_setup_teardown(the_service_map_has_it, setup_host, teardown_host),
 		cmocka_unit_test_setup_teardown(
-			requests_wait_for_the_storage_to_come_back, setup, teardown),
+			a_resize_of_the_image_is_seen, setup_host, teardown_host),
 		cmocka_unit_test_setup_teardown(
-			an_image_is_given_up_while_the_storage_is_away, setup, teardown),
+			a_blocklisted_client_writes_no_more, setup_host, teardown_host),
 		cmocka_unit_test_setup_teardown(
-			opening_ends_while_the_cluster_is_away, setup, teardown),
+			the_lock_moves_from_one_gateway_to_the_other, setup_host, teardown_host),
+		cmocka_unit_test_setup_teardown(
+			a_released_lock_blocklists_nobody, setup_host, teardown_host),
+		cmocka_unit_test_setup_teardown(
+			a_delayed_write_never_lands, setup_host, teardown_host),
+		cmocka_unit_test_setup_teardown(
+			a_killed_gateway_loses_nothing, setup_host, teardown_host),
+		cmocka_unit_test_setup_teardown(
+			requests_wait_for_the_storage_to_come_back, setup_host, teardown_host),
+		cmocka_unit_test_setup_teardown(
+			an_image_is_closed_while_the_storage_is_away, setup_host, teardown_host),
+		cmocka_unit_test_setup_teardown(
+			opening_ends_while_the_cluster_is_away, setup_host, teardown_host),
 	};
 
 	if (argc > 1)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices of the daemon on a real cluster (tests/ceph/cluster), whose folder is in
- * CEPH_TEST_CLUSTER: two gateways of one image, and one whose storage goes away.
+ * Devices of the daemon on a real cluster (tests/ceph/cluster), whose directory is in
+ * CEPH_TEST_CLUSTER: two gateways of one image, and one gateway whose storage stops answering.
  */
 #include "gateway.h"
 
@@ -10,10 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "config/handlers.h"
-#include "hold-up.h"
+#include "delay-shim.h"
 #include "images.h"
 
 #define SIZE     (64 * MIB)
@@ -23,47 +23,40 @@
 #define IMPLICIT SCSI_ACCESS_IMPLICIT
 #define EXPLICIT (SCSI_ACCESS_IMPLICIT | SCSI_ACCESS_EXPLICIT)
 
-static const char *folder;
-static struct handlers *registry;
+static const char *cluster_dir;
+static struct handlers *handlers;
 
-static int setup(void **state)
+static int setup_gateways(void **state)
 {
 	(void) state;
-	folder = getenv("CEPH_TEST_CLUSTER");
-	assert_non_null(folder);
-	images_connect(folder);
-	registry = handlers_new();
-	assert_true(handlers_load(registry, HANDLERS) > 0);
+	cluster_dir = getenv("CEPH_TEST_CLUSTER");
+	assert_non_null(cluster_dir);
+	images_connect(cluster_dir);
+	handlers = handlers_new();
+	assert_true(handlers_load(handlers, HANDLERS) > 0);
 	gateways_begin();
 	return 0;
 }
 
-static int teardown(void **state)
+static int teardown_gateways(void **state)
 {
 	(void) state;
 	gateways_end();
-	handlers_free(registry);
+	handlers_free(handlers);
 	images_disconnect();
 	return 0;
 }
 
-static double now(void)
+static struct gateway *start_gateway(
+	const char *image, unsigned timeout, uint16_t group, uint8_t access)
 {
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double) time.tv_sec + (double) time.tv_nsec / 1e9;
-}
-
-static struct gateway *start(const char *image, unsigned timeout, uint16_t group, uint8_t access)
-{
-	const struct tcmu_handler *handler = handlers_find(registry, "rbd");
+	const struct tcmu_handler *handler = handlers_find(handlers, "rbd");
 	char config[TCMU_CONFIG_MAX + 1];
 
 	assert_non_null(handler);
 	(void) snprintf(
 		config, sizeof(config), "rbd/rbd/%s;osd_op_timeout=%u;conf=%s/ceph.conf;id=admin",
-		image, timeout, folder);
+		image, timeout, cluster_dir);
 	return gateway_new(handler, config, SIZE, group, access);
 }
 
@@ -106,8 +99,8 @@ static void writes_move_the_image_twenty_times(void **state)
 
 	(void) state;
 	image_create("", "to-and-fro", SIZE);
-	gateways[0] = start("to-and-fro", 20, 1, IMPLICIT);
-	gateways[1] = start("to-and-fro", 20, 2, IMPLICIT);
+	gateways[0] = start_gateway("to-and-fro", 20, 1, IMPLICIT);
+	gateways[1] = start_gateway("to-and-fro", 20, 2, IMPLICIT);
 	for (int i = 0; i < 20; i++) {
 		struct gateway *active = gateways[i % 2], *other = gateways[(i + 1) % 2];
 
@@ -123,7 +116,7 @@ static void writes_move_the_image_twenty_times(void **state)
 	image_delete("to-and-fro");
 }
 
-/* A write of the old owner is on its way while initiators activate the other gateway and write
+/* A write through the old gateway is delayed while initiators activate the other gateway and write
  * there. */
 static void a_late_write_of_the_old_gateway_never_lands(void **state)
 {
@@ -134,22 +127,22 @@ static void a_late_write_of_the_old_gateway_never_lands(void **state)
 
 	(void) state;
 	image_create("", "late-gateway", SIZE);
-	old = start("late-gateway", 20, 1, EXPLICIT);
-	new = start("late-gateway", 20, 2, EXPLICIT);
+	old = start_gateway("late-gateway", 20, 1, EXPLICIT);
+	new = start_gateway("late-gateway", 20, 2, EXPLICIT);
 	assert_int_equal(gateway_set(old, 1, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
 	write_byte(old, 0, 0x11);
 	memset(data, 0x5a, LENGTH);
-	hold_up(0x5a);
+	delay_shim_hold(0x5a);
 	gateway_send(old, &late);
-	hold_up_wait();
+	delay_shim_wait();
 	assert_int_equal(gateway_set(new, 2, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
 	write_byte(new, 0, 0x22);
 	assert_false(initiator_is_done(&late));
-	hold_up_let_go();
+	delay_shim_release();
 	gateway_wait(&late);
 	assert_int_equal(late.status, SCSI_BUSY);
 	assert_byte(new, 0, 0x22);
-	/* it comes back as a gateway in standby, which writes nothing */
+	/* the old gateway returns in standby, where it writes nothing */
 	gateway_wait_state(old, DEVICE_FAULTED, 20);
 	gateway_wait_state(old, DEVICE_LIVE, 20);
 	gateway_do(old, &write);
@@ -162,14 +155,14 @@ static void a_late_write_of_the_old_gateway_never_lands(void **state)
 	free(data);
 }
 
-/* Nobody else has it, but the cluster does not want this connection any more. */
+/* No other gateway has the image, but the cluster has blocklisted the connection. */
 static void a_gateway_that_was_blocklisted_comes_back(void **state)
 {
 	struct gateway *gateway;
 
 	(void) state;
 	image_create("", "back", SIZE);
-	gateway = start("back", 20, 1, IMPLICIT);
+	gateway = start_gateway("back", 20, 1, IMPLICIT);
 	for (int i = 0; i < 3; i++) {
 		write_byte(gateway, 0, 0x11 + i);
 		image_blocklist_watchers("back");
@@ -182,7 +175,7 @@ static void a_gateway_that_was_blocklisted_comes_back(void **state)
 	image_delete("back");
 }
 
-/* ------- a storage that goes away ------- */
+/* ------- a storage that stops answering ------- */
 
 static void a_delete_ends_in_time_while_the_storage_hangs(void **state)
 {
@@ -193,7 +186,7 @@ static void a_delete_ends_in_time_while_the_storage_hangs(void **state)
 
 	(void) state;
 	image_create("", "hangs", SIZE);
-	gateway = start("hangs", 0, 1, IMPLICIT);
+	gateway = start_gateway("hangs", 0, 1, IMPLICIT);
 	write_byte(gateway, 0, 1);
 	cluster_signal("osd", SIGSTOP);
 	for (unsigned i = 0; i < COUNT; i++) {
@@ -211,18 +204,17 @@ static void a_delete_ends_in_time_while_the_storage_hangs(void **state)
 	free(data);
 }
 
-/* Every piece is written with a number, read back and compared, while the storage ends and is
- * started again. */
-static void nothing_is_lost_when_the_storage_ends_and_starts_again(void **state)
+/* Each piece is written with a number, read back and compared, while the OSD is restarted. */
+static void nothing_is_lost_when_the_storage_restarts(void **state)
 {
 	struct initiator_command commands[COUNT];
 	uint8_t *data = calloc(COUNT, LENGTH);
 	struct gateway *gateway;
-	double began = now();
+	uint64_t began = clock_now_ns();
 
 	(void) state;
 	image_create("", "killed", SIZE);
-	gateway = start("killed", 60, 0, 0);
+	gateway = start_gateway("killed", 60, 0, 0);
 	for (int round = 1; round <= 3; round++) {
 		for (unsigned i = 0; i < COUNT; i++) {
 			fill_pattern(data + i * LENGTH, LENGTH, (uint32_t) round * COUNT + i);
@@ -230,7 +222,7 @@ static void nothing_is_lost_when_the_storage_ends_and_starts_again(void **state)
 			gateway_send(gateway, &commands[i]);
 		}
 		if (round == 2) {
-			began = now();
+			began = clock_now_ns();
 			cluster_restart_osd();
 		}
 		for (unsigned i = 0; i < COUNT; i++) {
@@ -246,7 +238,7 @@ static void nothing_is_lost_when_the_storage_ends_and_starts_again(void **state)
 			free(got);
 		}
 	}
-	assert_true(now() - began < 60);
+	assert_true(clock_now_ns() - began < 60 * CLOCK_NS_PER_SEC);
 	gateway_delete(gateway);
 	image_delete("killed");
 	free(data);
@@ -259,8 +251,8 @@ int main(void)
 		cmocka_unit_test(a_late_write_of_the_old_gateway_never_lands),
 		cmocka_unit_test(a_gateway_that_was_blocklisted_comes_back),
 		cmocka_unit_test(a_delete_ends_in_time_while_the_storage_hangs),
-		cmocka_unit_test(nothing_is_lost_when_the_storage_ends_and_starts_again),
+		cmocka_unit_test(nothing_is_lost_when_the_storage_restarts),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup_gateways, teardown_gateways);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rbd handler as the daemon has it: found by the registry, its config string decoded by the
- * daemon's options, on a device's I/O thread between a fake kernel and a real cluster
- * (tests/ceph/cluster), whose folder is in CEPH_TEST_CLUSTER.
+ * The rbd handler as the daemon uses it: loaded by config/handlers, its config string parsed by
+ * config/options, on a device's I/O thread between a fake kernel and a real cluster
+ * (tests/ceph/cluster), whose directory is in CEPH_TEST_CLUSTER.
  */
 #include "io-fixture.h"
 
@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "config/handlers.h"
 #include "config/options.h"
 #include "images.h"
@@ -22,7 +22,7 @@
 #define LENGTH 65536u
 #define BLOCKS (LENGTH / FIXTURE_BLOCK)
 
-/* A disk in the place of the fixture's own backend. */
+/* A disk whose backend replaces the one of the fixture. */
 struct disk {
 	struct io_fixture fixture;
 	struct handlers *registry;
@@ -33,29 +33,21 @@ struct disk {
 	void *backend;
 };
 
-static int setup(void **state)
+static int setup_images(void **state)
 {
-	const char *folder = getenv("CEPH_TEST_CLUSTER");
+	const char *cluster_dir = getenv("CEPH_TEST_CLUSTER");
 
 	(void) state;
-	assert_non_null(folder);
-	images_connect(folder);
+	assert_non_null(cluster_dir);
+	images_connect(cluster_dir);
 	return 0;
 }
 
-static int teardown(void **state)
+static int teardown_images(void **state)
 {
 	(void) state;
 	images_disconnect();
 	return 0;
-}
-
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double) time.tv_sec + (double) time.tv_nsec / 1e9;
 }
 
 static void open_disk(struct disk *disk, const char *name, unsigned timeout)
@@ -99,7 +91,7 @@ static void start_disk(struct disk *disk, const char *name, unsigned timeout)
 	open_disk(disk, name, timeout);
 }
 
-/* Its loop has ended or is about to. */
+/* The I/O thread has ended or is about to. */
 static void end_disk(struct disk *disk)
 {
 	io_fixture_wait_signal(&disk->fixture, IO_SIGNAL_ENDED);
@@ -116,7 +108,7 @@ static void commands_reach_the_image_and_come_back(void **state)
 	struct disk disk;
 
 	(void) state;
-	start_disk(&disk, "looped", 20);
+	start_disk(&disk, "through", 20);
 	fill_pattern(out, LENGTH, 3);
 	write = cmd_write_fua(5, BLOCKS, out);
 	assert_int_equal(initiator_run(&disk.fixture, &write), SCSI_GOOD);
@@ -124,11 +116,11 @@ static void commands_reach_the_image_and_come_back(void **state)
 	read = cmd_read(5, BLOCKS, in);
 	assert_int_equal(initiator_run(&disk.fixture, &read), SCSI_GOOD);
 	assert_memory_equal(in, out, LENGTH);
-	image_read("looped", 5 * FIXTURE_BLOCK, got, LENGTH);
+	image_read("through", 5 * FIXTURE_BLOCK, got, LENGTH);
 	assert_memory_equal(got, out, LENGTH);
 	io_thread_drain(disk.fixture.thread, false);
 	end_disk(&disk);
-	image_delete("looped");
+	image_delete("through");
 	free(out);
 	free(in);
 	free(got);
@@ -139,14 +131,14 @@ static void a_storage_that_is_away_is_busy_after_the_timeout(void **state)
 	uint8_t *out = calloc(1, LENGTH);
 	struct initiator_command write = cmd_write(0, BLOCKS, out);
 	struct disk disk;
-	double began;
+	uint64_t began;
 
 	(void) state;
 	start_disk(&disk, "busy", 2);
 	cluster_signal("osd", SIGSTOP);
-	began = now();
+	began = clock_now_ns();
 	assert_int_equal(initiator_run(&disk.fixture, &write), SCSI_BUSY);
-	assert_true(now() - began < 5);
+	assert_true(clock_now_ns() - began < 5 * CLOCK_NS_PER_SEC);
 	cluster_signal("osd", SIGCONT);
 	write = cmd_write(0, BLOCKS, out);
 	assert_int_equal(initiator_run(&disk.fixture, &write), SCSI_GOOD);
@@ -155,14 +147,14 @@ static void a_storage_that_is_away_is_busy_after_the_timeout(void **state)
 	free(out);
 }
 
-/* The kernel has its memory back while the storage is still away; what was under way lands whole,
- * and late. */
-static void the_ring_is_let_go_under_requests_that_are_stuck(void **state)
+/* The kernel gets its memory back while the storage does not answer; the requests in flight land
+ * late and complete. */
+static void the_ring_is_revoked_under_stuck_requests(void **state)
 {
 	struct initiator_command commands[2 * COUNT];
 	uint8_t *out = malloc(COUNT * LENGTH), *got = malloc(COUNT * LENGTH);
 	struct disk disk;
-	double began;
+	uint64_t began;
 
 	(void) state;
 	start_disk(&disk, "let-go", 0);
@@ -177,11 +169,11 @@ static void the_ring_is_let_go_under_requests_that_are_stuck(void **state)
 	initiator_notify(&disk.fixture);
 	io_fixture_wait_idle(&disk.fixture);
 	assert_int_equal(io_thread_in_flight(disk.fixture.thread), 2 * COUNT);
-	began = now();
+	began = clock_now_ns();
 	io_thread_drain(disk.fixture.thread, true);
 	assert_int_equal(io_thread_revoke(disk.fixture.thread), 0);
 	io_fixture_assert_released(&disk.fixture);
-	assert_true(now() - began < 1);
+	assert_true(clock_now_ns() - began < 1 * CLOCK_NS_PER_SEC);
 	assert_int_equal(io_thread_in_flight(disk.fixture.thread), 2 * COUNT);
 	cluster_signal("osd", SIGCONT);
 	end_disk(&disk);
@@ -200,8 +192,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(commands_reach_the_image_and_come_back),
 		cmocka_unit_test(a_storage_that_is_away_is_busy_after_the_timeout),
-		cmocka_unit_test(the_ring_is_let_go_under_requests_that_are_stuck),
+		cmocka_unit_test(the_ring_is_revoked_under_stuck_requests),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup_images, teardown_images);
 }

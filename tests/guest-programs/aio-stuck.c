@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * engine-stuck FILE: what the I/O engine does with requests that the kernel cannot end. To be run
- * as root in a guest: it freezes the file system that FILE is in.
+ * aio-stuck FILE: shows how the daemon's aio layer handles requests that the kernel cannot end.
+ * Runs as root in a guest, because it freezes the file system of FILE.
  *
- * For both kinds of engine: buffered and direct writes and allocations get stuck, cached reads go
- * on; starting, reaping and cancelling take no time; and in the end all requests have ended once,
- * most of them cancelled.
+ * For io_uring and for threads: buffered and direct writes and allocations get stuck, cached reads
+ * continue; submitting, reaping and cancelling take no time; each request ends exactly once, most
+ * of them cancelled.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,15 +17,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "aio/aio.h"
+#include "base/clock.h"
 
 #define STUCK   64u
 #define READS   64u
 #define SIZE    4096u
-#define CALL_MS 5000u /* where one hangs it is for ever: only the thaw would end it */
+#define CALL_MS 5000u /* generous: a call that hangs does not return before the thaw */
 
 struct request {
 	struct tcmu_aio aio;
@@ -41,7 +41,7 @@ static struct request stuck[STUCK], reads[READS];
 static unsigned slowest_ms;
 static int frozen_fd = -1;
 
-__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *format, ...)
+__attribute__((noreturn, format(printf, 1, 2))) static void give_up(const char *format, ...)
 {
 	va_list args;
 
@@ -49,7 +49,7 @@ __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *for
 	(void) vprintf(format, args);
 	va_end(args);
 	(void) printf("\n");
-	/* Or the process could not end. */
+	/* A process with a request in a frozen file system cannot end. */
 	if (frozen_fd >= 0)
 		(void) ioctl(frozen_fd, FITHAW, 0);
 	exit(1);
@@ -57,20 +57,17 @@ __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *for
 
 static uint64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+	return clock_now_ns() / CLOCK_NS_PER_MS;
 }
 
-static void took(uint64_t since, const char *what)
+static void check_duration(uint64_t since, const char *what)
 {
 	unsigned ms = (unsigned) (now_ms() - since);
 
 	if (ms > slowest_ms)
 		slowest_ms = ms;
 	if (ms > CALL_MS)
-		fail("%s took %u ms", what, ms);
+		give_up("%s took %u ms", what, ms);
 }
 
 static void on_done(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
@@ -78,17 +75,17 @@ static void on_done(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 	struct request *request = (struct request *) aio;
 
 	if (io != &request->io || request->done++)
-		fail("a request has ended twice");
+		give_up("a request has ended twice");
 	request->res = res;
 }
 
-static void queue(struct request *request, enum tcmu_aio_op op, int fd, unsigned block)
+static void queue_request(struct request *request, enum tcmu_aio_op op, int fd, unsigned block)
 {
 	uint8_t *buffer = request->buffer;
 
 	*request = (struct request){.buffer = buffer ? buffer : aligned_alloc(SIZE, SIZE)};
 	if (!request->buffer)
-		fail("no memory");
+		give_up("no memory");
 	memset(request->buffer, (int) block, SIZE);
 	request->iov = (struct iovec){request->buffer, SIZE};
 	request->aio.op = op;
@@ -101,66 +98,66 @@ static void queue(struct request *request, enum tcmu_aio_op op, int fd, unsigned
 	aio_queue(engine, &request->io, &request->aio);
 }
 
-static unsigned turn(void)
+static unsigned flush_and_reap(void)
 {
 	uint64_t start = now_ms();
 	unsigned cnt;
 
 	aio_flush(engine);
-	took(start, "aio_flush()");
+	check_duration(start, "aio_flush()");
 	start = now_ms();
 	cnt = aio_reap(engine);
-	took(start, "aio_reap()");
+	check_duration(start, "aio_reap()");
 	return cnt;
 }
 
-static void wait_for(unsigned left)
+static void wait_in_flight(unsigned left)
 {
 	uint64_t start = now_ms();
 
 	while (aio_in_flight(engine) > left) {
 		struct pollfd ready = {.fd = aio_engine_fd(engine), .events = POLLIN};
 
-		if (turn() == 0 && poll(&ready, 1, 20000) == 0)
-			fail("%u requests instead of %u are still under way", aio_in_flight(engine),
-			     left);
+		if (flush_and_reap() == 0 && poll(&ready, 1, 20000) == 0)
+			give_up("%u requests instead of %u are still in flight",
+				aio_in_flight(engine), left);
 		if (now_ms() - start > 60000)
-			fail("it takes more than a minute");
+			give_up("not ended after a minute");
 	}
 }
 
-static void freeze(int fd, bool on)
+static void set_frozen(int fd, bool on)
 {
 	if (ioctl(fd, on ? FIFREEZE : FITHAW, 0) < 0)
-		fail("the file system cannot be %s: %s", on ? "frozen" : "thawed", strerror(errno));
+		give_up("cannot %s the file system: %s", on ? "freeze" : "thaw", strerror(errno));
 	frozen_fd = on ? fd : -1;
 }
 
-static void get_stuck(const int frozen[2])
+static void queue_stuck_requests(const int frozen[2])
 {
 	static const enum tcmu_aio_op ops[] = {
 		TCMU_AIO_WRITEV, TCMU_AIO_WRITEV, TCMU_AIO_FALLOCATE};
 
 	for (unsigned i = 0; i < STUCK; i++)
-		queue(&stuck[i], ops[i % 3], frozen[i % 3 == 1], i);
-	turn();
+		queue_request(&stuck[i], ops[i % 3], frozen[i % 3 == 1], i);
+	flush_and_reap();
 }
 
-/* Not even a thread is left for them. */
-static void reads_go_on(int frozen)
+/* The stuck requests occupy every thread, so only the cached path can serve these reads. */
+static void check_cached_reads(int frozen)
 {
 	for (unsigned i = 0; i < READS; i++) {
-		queue(&reads[i], TCMU_AIO_READV, frozen, i);
+		queue_request(&reads[i], TCMU_AIO_READV, frozen, i);
 		reads[i].aio.flags = TCMU_AIO_CACHED;
 	}
-	wait_for(STUCK);
+	wait_in_flight(STUCK);
 	for (unsigned i = 0; i < READS; i++)
 		if (reads[i].res != SIZE)
-			fail("a read ended with %lld", (long long) reads[i].res);
+			give_up("a read ended with %lld", (long long) reads[i].res);
 }
 
-/* Threads have begun one each. The kernel has begun some, and does not let go of writes to the same
- * file that wait for one it has begun. */
+/* Each thread is inside one request. io_uring has started some requests, and does not cancel writes
+ * that wait for a started write to the same file. */
 static unsigned cancel_all(void)
 {
 	uint64_t start = now_ms();
@@ -168,39 +165,39 @@ static unsigned cancel_all(void)
 
 	for (unsigned i = 0; i < STUCK; i++)
 		aio_cancel(engine, &stuck[i].io);
-	took(start, "aio_cancel() of all");
-	wait_for(STUCK - (aio_engine_kind(engine) == AIO_URING ? 8 : STUCK - 16));
+	check_duration(start, "aio_cancel() of all");
+	wait_in_flight(STUCK - (aio_engine_kind(engine) == AIO_URING ? 8 : STUCK - 16));
 	for (unsigned i = 0; i < STUCK; i++)
 		cnt += stuck[i].done;
 	return cnt;
 }
 
-/* A direct write that ended late has dropped what was cached of its block. */
-static void cache(int fd)
+/* A direct write that ended late has dropped its block from the page cache. */
+static void fill_cache(int fd)
 {
 	static uint8_t buffer[SIZE];
 
 	for (unsigned i = 0; i < READS; i++)
 		if (pread(fd, buffer, SIZE, (off_t) SIZE * i) != SIZE)
-			fail("the file cannot be read");
+			give_up("cannot read the file");
 }
 
-static void run(enum aio_kind kind, const int frozen[2])
+static void run_engine(enum aio_kind kind, const int frozen[2])
 {
 	unsigned cancelled, late = 0;
 
 	if (aio_engine_new(kind, STUCK + READS, "stuck", &engine) < 0)
-		fail("there is no engine");
-	cache(frozen[0]);
-	freeze(frozen[0], true);
-	get_stuck(frozen);
-	reads_go_on(frozen[0]);
+		give_up("cannot make an aio engine");
+	fill_cache(frozen[0]);
+	set_frozen(frozen[0], true);
+	queue_stuck_requests(frozen);
+	check_cached_reads(frozen[0]);
 	cancelled = cancel_all();
-	freeze(frozen[0], false);
-	wait_for(0);
+	set_frozen(frozen[0], false);
+	wait_in_flight(0);
 	for (unsigned i = 0; i < STUCK; i++) {
 		if (stuck[i].res < 0 && stuck[i].res != -ECANCELED)
-			fail("a stuck request ended with %lld", (long long) stuck[i].res);
+			give_up("a stuck request ended with %lld", (long long) stuck[i].res);
 		late += stuck[i].res >= 0;
 	}
 	(void) printf(
@@ -215,15 +212,15 @@ int main(int argc, char **argv)
 	int frozen[2];
 
 	if (argc != 2)
-		fail("usage: engine-stuck FILE");
+		give_up("usage: aio-stuck FILE");
 	frozen[0] = open(argv[1], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	frozen[1] = open(argv[1], O_RDWR | O_DIRECT | O_CLOEXEC);
 	if (frozen[0] < 0 || frozen[1] < 0)
-		fail("the file cannot be opened: %s", strerror(errno));
+		give_up("cannot open the file: %s", strerror(errno));
 	if (posix_fallocate(frozen[0], 0, (off_t) SIZE * STUCK) != 0 || fsync(frozen[0]) < 0)
-		fail("the file cannot be prepared: %s", strerror(errno));
-	run(AIO_URING, frozen);
-	run(AIO_THREADS, frozen);
-	(void) printf("all of it holds\n");
+		give_up("cannot prepare the file: %s", strerror(errno));
+	run_engine(AIO_URING, frozen);
+	run_engine(AIO_THREADS, frozen);
+	(void) printf("all checks passed\n");
 	return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counts in a block of a disk by COMPARE AND WRITE, and looks by READ(16) and tries again where
- * somebody else was faster. Several at once, on several paths to the same disk, together count to
- * their sum, or the comparison and the write are not one.
+ * Increments a number in a block of a disk by COMPARE AND WRITE. When another process was faster,
+ * it reads the block by READ(16) and tries again. Several processes, on several paths to the same
+ * disk, together reach the sum of their counts only if the comparison and the write are atomic.
  *
  * usage: compare-and-write-storm DISK BLOCK TIMES
  */
@@ -25,8 +25,8 @@
 
 static int disk;
 
-/* The status, or the sense key where there is sense. */
-static int command(uint8_t cdb[16], int direction, void *data, unsigned length)
+/* Returns the SCSI status, or the sense key if there is sense data. */
+static int send_command(uint8_t cdb[16], int direction, void *data, unsigned length)
 {
 	uint8_t sense[32] = {0};
 	struct sg_io_hdr header = {
@@ -42,8 +42,8 @@ static int command(uint8_t cdb[16], int direction, void *data, unsigned length)
 	};
 
 	if (ioctl(disk, SG_IO, &header) < 0 || header.host_status) {
-		fprintf(stderr, "the command was not carried out: %s, host status %d\n",
-			strerror(errno), header.host_status);
+		fprintf(stderr, "the command failed: %s, host status %d\n", strerror(errno),
+			header.host_status);
 		exit(1);
 	}
 	if (header.status == 2 && header.sb_len_wr >= 8)
@@ -51,38 +51,39 @@ static int command(uint8_t cdb[16], int direction, void *data, unsigned length)
 	return header.status;
 }
 
-static int on_block(uint8_t code, uint64_t block, int direction, void *data, unsigned length)
+static int access_block(uint8_t code, uint64_t block, int direction, void *data, unsigned length)
 {
 	uint8_t cdb[16] = {code};
 	uint64_t lba = htobe64(block);
 
 	memcpy(cdb + 2, &lba, sizeof(lba));
-	cdb[13] =
-		1; /* READ: the last byte of the length; COMPARE AND WRITE: the number of blocks */
-	return command(cdb, direction, data, length);
+	/* READ(16): the last byte of the length; COMPARE AND WRITE: the number of blocks */
+	cdb[13] = 1;
+	return send_command(cdb, direction, data, length);
 }
 
-/* False: somebody else has changed the block meanwhile, or there is news about the disk: once more.
- * What was written here is not read again: whether it is still there, the comparison tells. */
-static bool count_one(uint64_t block)
+/* Returns false if the caller must try again: another process has changed the block, or the disk
+ * has a unit attention. After a success the block is not read again: the next comparison shows
+ * whether it has changed. */
+static bool increment_block(uint64_t block)
 {
 	static uint8_t data[2 * BLOCK]
-		__attribute__((aligned(4096))); /* what is there, as far as known, and one more */
-	static bool known;
+		__attribute__((aligned(4096))); /* the last known block, and the next one */
+	static bool valid;
 	uint64_t number;
 	int r = 0;
 
-	if (!known)
-		r = on_block(0x88, block, SG_DXFER_FROM_DEV, data, BLOCK);
+	if (!valid)
+		r = access_block(0x88, block, SG_DXFER_FROM_DEV, data, BLOCK);
 	if (r == 0) {
 		memcpy(data + BLOCK, data, BLOCK);
 		memcpy(&number, data, sizeof(number));
 		number = htole64(le64toh(number) + 1);
 		memcpy(data + BLOCK, &number, sizeof(number));
-		r = on_block(0x89, block, SG_DXFER_TO_DEV, data, sizeof(data));
+		r = access_block(0x89, block, SG_DXFER_TO_DEV, data, sizeof(data));
 		memcpy(data, data + BLOCK, BLOCK);
 	}
-	known = r == 0;
+	valid = r == 0;
 	if (r != 0 && r != UNIT_ATTENTION && r != MISCOMPARE) {
 		fprintf(stderr, "refused: status or sense key %#x\n", r);
 		exit(1);
@@ -92,7 +93,7 @@ static bool count_one(uint64_t block)
 
 int main(int argc, char **argv)
 {
-	unsigned long times, again = 0;
+	unsigned long times, retries = 0;
 	uint64_t block;
 
 	if (argc != 4 || (disk = open(argv[1], O_RDWR | O_CLOEXEC)) < 0) {
@@ -102,10 +103,10 @@ int main(int argc, char **argv)
 	block = strtoull(argv[2], NULL, 0);
 	times = strtoul(argv[3], NULL, 0);
 	for (unsigned long i = 0; i < times;)
-		if (count_one(block))
+		if (increment_block(block))
 			i++;
 		else
-			again++;
-	printf("%lu times, and %lu once more\n", times, again);
+			retries++;
+	printf("%lu increments, %lu retries\n", times, retries);
 	return 0;
 }

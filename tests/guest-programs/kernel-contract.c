@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libtcmu on a real kernel, without a daemon: what the other tests' fakes claim of the kernel is
- * checked here. Run in the guest by tests/cases/libtcmu; needs root, and a kernel on which nobody
- * else serves TCMU.
+ * libtcmu on a real kernel, without a daemon: checks that the kernel behaves as the unit tests'
+ * fakes do. Run in the guest by tests/cases/libtcmu; needs root, and a kernel without another TCMU
+ * daemon.
  *
- * Writes that wait for a netlink answer are made on a thread of their own ("somebody"), the answers
- * come from the main thread, as in a daemon.
+ * A write that waits for a netlink answer runs on a separate thread (struct writer); the main
+ * thread answers, as in a daemon.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +31,7 @@
 
 static const struct tcmu_name disk = {.hba = 77, .name = "disk"};
 
-static void check(bool holds, const char *what, long got, int line)
+static void check_that(bool holds, const char *what, long got, int line)
 {
 	printf("%s line %d: %s (%ld)\n", holds ? "ok  " : "FAIL", line, what, got);
 	fflush(stdout);
@@ -42,56 +42,56 @@ static void check(bool holds, const char *what, long got, int line)
 #define CHECK_EQ(value, expected) \
 	do { \
 		long got = (long) (value); \
-		check(got == (long) (expected), #value " == " #expected, got, __LINE__); \
+		check_that(got == (long) (expected), #value " == " #expected, got, __LINE__); \
 	} while (0)
 
-/* Something that is done on another thread because it may wait for an answer. */
-struct somebody {
+/* A configfs operation on another thread, because it may wait for an answer. */
+struct writer {
 	pthread_t thread;
 	const char *path; /* written to, or removed when text is NULL */
 	const char *text;
 	int result;
 };
 
-static void *do_it(void *userdata)
+static void *writer_main(void *userdata)
 {
-	struct somebody *somebody = userdata;
+	struct writer *writer = userdata;
 	int fd, r = 0;
 
-	if (!somebody->text) {
-		somebody->result = rmdir(somebody->path) < 0 ? -errno : 0;
+	if (!writer->text) {
+		writer->result = rmdir(writer->path) < 0 ? -errno : 0;
 		return NULL;
 	}
-	fd = open(somebody->path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, somebody->text, strlen(somebody->text)) < 0)
+	fd = open(writer->path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, writer->text, strlen(writer->text)) < 0)
 		r = -errno;
 	if (fd >= 0)
 		close(fd);
-	somebody->result = r;
+	writer->result = r;
 	return NULL;
 }
 
-static void start(struct somebody *somebody, const char *path, const char *text)
+static void writer_start(struct writer *writer, const char *path, const char *text)
 {
-	*somebody = (struct somebody){.path = path, .text = text};
-	CHECK_EQ(pthread_create(&somebody->thread, NULL, do_it, somebody), 0);
+	*writer = (struct writer){.path = path, .text = text};
+	CHECK_EQ(pthread_create(&writer->thread, NULL, writer_main, writer), 0);
 }
 
-static int finish(struct somebody *somebody)
+static int writer_join(struct writer *writer)
 {
-	pthread_join(somebody->thread, NULL);
-	return somebody->result;
+	pthread_join(writer->thread, NULL);
+	return writer->result;
 }
 
-static int at_once(const char *path, const char *text)
+static int write_or_remove(const char *path, const char *text)
 {
-	struct somebody somebody = {.path = path, .text = text};
+	struct writer writer = {.path = path, .text = text};
 
-	do_it(&somebody);
-	return somebody.result;
+	writer_main(&writer);
+	return writer.result;
 }
 
-/* Waits for the next event; what the socket says where that is none. */
+/* Waits for the next event. Returns 1, or the negative errno of the socket. */
 static int wait_event(struct tcmu_netlink *netlink, struct tcmu_event *event)
 {
 	struct pollfd pollfd = {.fd = tcmu_netlink_fd(netlink), .events = POLLIN};
@@ -102,26 +102,29 @@ static int wait_event(struct tcmu_netlink *netlink, struct tcmu_event *event)
 	return r;
 }
 
-static void make_disk(void)
+static void configure_disk(void)
 {
 	mkdir(HBA, 0777);
 	CHECK_EQ(mkdir(DISK, 0777), 0);
-	CHECK_EQ(at_once(DISK "/control", "dev_config=contract/some;thing=1,dev_size=1048576"), 0);
+	CHECK_EQ(
+		write_or_remove(
+			DISK "/control", "dev_config=contract/some;thing=1,dev_size=1048576"),
+		0);
 }
 
 static void a_refused_create_fails_with_the_status(struct tcmu_netlink *netlink)
 {
-	struct somebody somebody;
+	struct writer writer;
 	struct tcmu_event event;
 
-	make_disk();
-	start(&somebody, DISK "/enable", "1");
+	configure_disk();
+	writer_start(&writer, DISK "/enable", "1");
 	CHECK_EQ(wait_event(netlink, &event), 1);
 	CHECK_EQ(event.kind, TCMU_EVENT_ADDED);
 	CHECK_EQ(tcmu_netlink_reply(netlink, TCMU_EVENT_ADDED, event.device_id, -ENOMEDIUM), 0);
-	CHECK_EQ(finish(&somebody), -ENOMEDIUM);
+	CHECK_EQ(writer_join(&writer), -ENOMEDIUM);
 	CHECK_EQ(tcmu_configfs_enabled(&disk), 0);
-	CHECK_EQ(at_once(DISK, NULL), 0);
+	CHECK_EQ(write_or_remove(DISK, NULL), 0);
 	CHECK_EQ(tcmu_netlink_receive(netlink, &event), 0);
 }
 
@@ -129,12 +132,12 @@ static void a_refused_create_fails_with_the_status(struct tcmu_netlink *netlink)
 static unsigned a_create_waits_for_the_answer(struct tcmu_netlink *netlink)
 {
 	struct tcmu_scan_entry *entries;
-	struct somebody somebody;
+	struct writer writer;
 	struct tcmu_event event;
 	uint32_t id = 0;
 
-	make_disk();
-	start(&somebody, DISK "/enable", "1");
+	configure_disk();
+	writer_start(&writer, DISK "/enable", "1");
 	CHECK_EQ(wait_event(netlink, &event), 1);
 	CHECK_EQ(event.kind, TCMU_EVENT_ADDED);
 	CHECK_EQ(event.name.hba, 77);
@@ -149,7 +152,7 @@ static unsigned a_create_waits_for_the_answer(struct tcmu_netlink *netlink)
 	CHECK_EQ(strcmp(entries[0].name.config, event.name.config), 0);
 	free(entries);
 	CHECK_EQ(tcmu_netlink_reply(netlink, TCMU_EVENT_ADDED, event.device_id, 0), 0);
-	CHECK_EQ(finish(&somebody), 0);
+	CHECK_EQ(writer_join(&writer), 0);
 	CHECK_EQ(tcmu_configfs_enabled(&disk), 1);
 	CHECK_EQ(tcmu_netlink_reply(netlink, TCMU_EVENT_ADDED, event.device_id, 0), -ENODEV);
 	return event.minor;
@@ -187,7 +190,7 @@ static void attributes_are_read_and_written(void)
 	CHECK_EQ(value, 7);
 	CHECK_EQ(tcmu_configfs_get(&disk, "no_such_thing", &value), -ENOENT);
 	CHECK_EQ(tcmu_configfs_unit_serial(&disk, text, sizeof(text)), 0);
-	CHECK_EQ(at_once(DISK "/wwn/vpd_unit_serial", "0123456789abcdef"), 0);
+	CHECK_EQ(write_or_remove(DISK "/wwn/vpd_unit_serial", "0123456789abcdef"), 0);
 	CHECK_EQ(tcmu_configfs_unit_serial(&disk, text, sizeof(text)), 0);
 	CHECK_EQ(strcmp(text, "0123456789abcdef"), 0);
 	CHECK_EQ(tcmu_configfs_action(&disk, "block_dev", 1), 0);
@@ -197,38 +200,38 @@ static void attributes_are_read_and_written(void)
 	CHECK_EQ(tcmu_configfs_dbroot(text, sizeof(text)), 0);
 }
 
-static void reconfigurations_are_asked_for(struct tcmu_netlink *netlink)
+static void reconfigurations_are_requested(struct tcmu_netlink *netlink)
 {
-	struct somebody somebody;
+	struct writer writer;
 	struct tcmu_event event;
 	uint64_t value = 0;
 
-	start(&somebody, DISK "/attrib/dev_size", "2097152");
+	writer_start(&writer, DISK "/attrib/dev_size", "2097152");
 	CHECK_EQ(wait_event(netlink, &event), 1);
 	CHECK_EQ(event.kind, TCMU_EVENT_RECONFIG);
 	CHECK_EQ(event.reconfig, TCMU_RECONFIG_SIZE);
 	CHECK_EQ(event.size, 2097152);
 	CHECK_EQ(tcmu_netlink_reply(netlink, TCMU_EVENT_RECONFIG, event.device_id, -EINVAL), 0);
-	CHECK_EQ(finish(&somebody) < 0, 1);
+	CHECK_EQ(writer_join(&writer) < 0, 1);
 	CHECK_EQ(tcmu_configfs_get(&disk, "dev_size", &value), 0);
 	CHECK_EQ(value, 1048576);
 
-	start(&somebody, DISK "/attrib/dev_config", "contract/other\n");
+	writer_start(&writer, DISK "/attrib/dev_config", "contract/other\n");
 	CHECK_EQ(wait_event(netlink, &event), 1);
 	CHECK_EQ(event.reconfig, TCMU_RECONFIG_CONFIG);
 	CHECK_EQ(strcmp(event.config, "contract/other"), 0);
 	CHECK_EQ(tcmu_netlink_reply(netlink, TCMU_EVENT_RECONFIG, event.device_id, 0), 0);
-	CHECK_EQ(finish(&somebody), 0);
+	CHECK_EQ(writer_join(&writer), 0);
 
-	start(&somebody, DISK "/attrib/emulate_write_cache", "1");
+	writer_start(&writer, DISK "/attrib/emulate_write_cache", "1");
 	CHECK_EQ(wait_event(netlink, &event), 1);
 	CHECK_EQ(event.reconfig, TCMU_RECONFIG_WRITE_CACHE);
 	CHECK_EQ(event.write_cache, true);
 	CHECK_EQ(tcmu_netlink_reply(netlink, TCMU_EVENT_RECONFIG, event.device_id, 0), 0);
-	CHECK_EQ(finish(&somebody), 0);
+	CHECK_EQ(writer_join(&writer), 0);
 }
 
-/* Everything by which the kernel says so; the memory stays until it is let go. */
+/* Checks every sign of a deleted device. The memory stays mapped until it is released. */
 static void a_device_is_gone(struct tcmu_uio *uio)
 {
 	struct pollfd pollfd = {.fd = uio->fd, .events = POLLIN};
@@ -256,35 +259,35 @@ static void a_device_is_gone(struct tcmu_uio *uio)
 static void a_delete_waits_for_the_answer(struct tcmu_netlink *netlink, struct tcmu_uio *uio)
 {
 	struct pollfd pollfd = {.fd = uio->fd, .events = POLLIN};
-	struct somebody somebody;
+	struct writer writer;
 	struct tcmu_event event;
 
-	start(&somebody, DISK, NULL);
+	writer_start(&writer, DISK, NULL);
 	CHECK_EQ(wait_event(netlink, &event), 1);
 	CHECK_EQ(event.kind, TCMU_EVENT_REMOVED);
 	CHECK_EQ(event.minor, uio->minor);
 	CHECK_EQ(poll(&pollfd, 1, 0), 0);
 	CHECK_EQ(tcmu_uio_doorbell(uio), 0);
 	CHECK_EQ(tcmu_netlink_reply(netlink, TCMU_EVENT_REMOVED, event.device_id, 0), 0);
-	CHECK_EQ(finish(&somebody), 0);
+	CHECK_EQ(writer_join(&writer), 0);
 	a_device_is_gone(uio);
 }
 
-static void a_blocked_delete_is_told_by_uio_alone(
+static void a_blocked_delete_is_reported_by_uio_alone(
 	struct tcmu_netlink *netlink, struct tcmu_uio *uio)
 {
 	struct tcmu_event event;
 
 	CHECK_EQ(tcmu_module_block_netlink(true), 0);
-	CHECK_EQ(at_once(DISK, NULL), 0);
+	CHECK_EQ(write_or_remove(DISK, NULL), 0);
 	CHECK_EQ(tcmu_netlink_receive(netlink, &event), 0);
 	a_device_is_gone(uio);
 	CHECK_EQ(tcmu_module_end_commands(), 0);
 }
 
-static void the_module_may_go_and_come_back(struct tcmu_netlink *netlink)
+static void the_module_can_be_removed_and_loaded(struct tcmu_netlink *netlink)
 {
-	struct somebody somebody;
+	struct writer writer;
 	struct tcmu_event event;
 
 	CHECK_EQ(rmdir(HBA), 0);
@@ -293,13 +296,13 @@ static void the_module_may_go_and_come_back(struct tcmu_netlink *netlink)
 	CHECK_EQ(tcmu_module_load(), 0);
 	CHECK_EQ(access("/sys/module/target_core_user", F_OK), 0);
 	CHECK_EQ(wait_event(netlink, &event), -ENOBUFS);
-	make_disk();
-	start(&somebody, DISK "/enable", "1");
+	configure_disk();
+	writer_start(&writer, DISK "/enable", "1");
 	CHECK_EQ(wait_event(netlink, &event), 1);
 	CHECK_EQ(event.kind, TCMU_EVENT_ADDED);
 	CHECK_EQ(tcmu_netlink_reply(netlink, TCMU_EVENT_ADDED, event.device_id, -ECANCELED), 0);
-	CHECK_EQ(finish(&somebody), -ECANCELED);
-	CHECK_EQ(at_once(DISK, NULL), 0);
+	CHECK_EQ(writer_join(&writer), -ECANCELED);
+	CHECK_EQ(write_or_remove(DISK, NULL), 0);
 }
 
 int main(void)
@@ -313,12 +316,12 @@ int main(void)
 	a_refused_create_fails_with_the_status(netlink);
 	a_device_is_opened_once_and_mapped(&uio, a_create_waits_for_the_answer(netlink));
 	attributes_are_read_and_written();
-	reconfigurations_are_asked_for(netlink);
+	reconfigurations_are_requested(netlink);
 	a_delete_waits_for_the_answer(netlink, &uio);
 	a_device_is_opened_once_and_mapped(&uio, a_create_waits_for_the_answer(netlink));
-	a_blocked_delete_is_told_by_uio_alone(netlink, &uio);
-	the_module_may_go_and_come_back(netlink);
+	a_blocked_delete_is_reported_by_uio_alone(netlink, &uio);
+	the_module_can_be_removed_and_loaded(netlink);
 	tcmu_netlink_close(netlink);
-	puts("all of it holds");
+	puts("all checks passed");
 	return 0;
 }

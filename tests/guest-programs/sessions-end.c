@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Preloaded into iscsi-test-cu: an initiator that has ended a session goes on when the target has
- * ended it, too; and it looks each second, not each minute, whether the disk has been sanitized.
+ * Preloaded into iscsi-test-cu. After the initiator has ended a session, it waits until the target
+ * has ended it, too. Besides, it polls the progress of SANITIZE each second instead of each minute.
  *
- * The kernel answers a logout before iscsit_close_session() has released what the session had
- * reserved, and tells nobody when it has. Tests that look for the reservation would else find it or
- * not, by chance. Each session has one connection: the target has as many sessions left as this
- * process has connections, or ends those that are too many.
+ * The kernel answers a logout before iscsit_close_session() has released the session's reservation,
+ * and sends no event when it has. Without the wait, tests that check the reservation pass or fail
+ * by chance. Each session has one connection: when the target has as many sessions as this process
+ * has connections, it has ended the others.
  *
- * environment: SESSIONS, a file with the number of the target's sessions; PORT, its TCP port in
- * hexadecimal as /proc/net/tcp has it. One thread.
+ * Environment: SESSIONS, a file with the number of the target's sessions; PORT, its TCP port in
+ * hexadecimal as in /proc/net/tcp. One thread.
  */
 #include <dlfcn.h>
 #include <poll.h>
@@ -17,14 +17,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define PATIENCE    5000 /* steps of a millisecond; what comes then shows in the test */
+#define WAIT_MS     5000 /* after that the test itself shows the failure */
 #define ESTABLISHED 0x01
 
 struct iscsi_context;
 
 int iscsi_destroy_context(struct iscsi_context *context);
 
-static const char *setting(const char *name)
+static const char *required_env(const char *name)
 {
 	const char *value = getenv(name);
 
@@ -33,9 +33,9 @@ static const char *setting(const char *name)
 	return value;
 }
 
-static int target_sessions(void)
+static int count_target_sessions(void)
 {
-	FILE *file = fopen(setting("SESSIONS"), "re");
+	FILE *file = fopen(required_env("SESSIONS"), "re");
 	int cnt = -1;
 
 	if (!file || fscanf(file, "%d", &cnt) != 1)
@@ -44,9 +44,9 @@ static int target_sessions(void)
 	return cnt;
 }
 
-static int connections(void)
+static int count_connections(void)
 {
-	unsigned long port = strtoul(setting("PORT"), NULL, 16);
+	unsigned long port = strtoul(required_env("PORT"), NULL, 16);
 	FILE *file = fopen("/proc/self/net/tcp", "re");
 	unsigned remote, state;
 	char line[256];
@@ -67,7 +67,7 @@ int iscsi_destroy_context(struct iscsi_context *context)
 		RTLD_NEXT, "iscsi_destroy_context");
 	int r = destroy(context);
 
-	for (unsigned i = 0; i < PATIENCE && target_sessions() > connections(); i++)
+	for (unsigned i = 0; i < WAIT_MS && count_target_sessions() > count_connections(); i++)
 		poll(NULL, 0, 1);
 	return r;
 }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-# What build-image, run and quickstart share: messages, progress, the cache folder.
+# Shared by the scripts on the host: messages, progress, the cache directory.
 # shellcheck shell=bash
 
-# die TEXT: one line on stderr, and the end.
+# die TEXT: prints one line on stderr and exits with 1.
 die() {
 	printf '%s: %s\n' "${PROGRAM:-${0##*/}}" "$*" >&2
 	exit 1
@@ -14,10 +14,10 @@ seconds_since() {
 	printf '%d.%d' $((tenths / 10)) $((tenths % 10))
 }
 
-# step TEXT LOG COMMAND...: runs COMMAND with its output in LOG and shows TEXT with the seconds it takes, counting
-# on a terminal. When COMMAND fails, the end of LOG is shown and the program ends. (It does not return a failure: inside
-# a condition bash would ignore errexit in COMMAND too.)
-step() {
+# show_step TEXT LOG COMMAND...: runs COMMAND with its output in LOG and shows TEXT with the seconds it takes, counting on
+# a terminal. When COMMAND fails, it shows the end of LOG and exits. (It does not return a failure: inside a condition
+# bash would ignore errexit in COMMAND, too.)
+show_step() {
 	local text=$1 log=$2 start=$EPOCHREALTIME pid status=0
 	shift 2
 	"$@" >"$log" 2>&1 </dev/null &
@@ -38,17 +38,17 @@ step() {
 	printf '  %-58s %6s s \n' "$text" "$(seconds_since "$start")" >&2
 }
 
-# cache_dir: the folder that keeps what takes long to make.
+# cache_dir: the directory for files that take long to make.
 cache_dir() {
 	printf '%s\n' "${TCMUD_VM_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/tcmud-vm}"
 }
 
-# need_tools PACKAGE-LIST TOOL...: says which tools are missing and how to get them.
+# need_tools PACKAGE-LIST TOOL...: dies with the names of missing tools and the list to install.
 need_tools() {
 	local list=$1 tool missing=()
 	shift
 	for tool in "$@"; do
 		PATH=$PATH:/usr/sbin:/sbin command -v "$tool" >/dev/null || missing+=("$tool")
 	done
-	[ ${#missing[@]} -eq 0 ] || die "not installed: ${missing[*]} (what is needed from Debian is listed in $list)"
+	[ ${#missing[@]} -eq 0 ] || die "not installed: ${missing[*]} (install the Debian packages of $list)"
 }

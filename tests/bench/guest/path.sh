@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Where the time goes, for a LUN of tcmud and for one of the kernel's fileio; judges nothing. When one 4 KiB read is under way at a time: the
-# points that each command passes in the kernel, traced. When more are: how busy the initiator's processor is, and the other one.
+# Shows where the time goes for a LUN of tcmud and for one of the kernel's fileio, without limits. With one 4 KiB read in
+# flight: traces the points that each command passes in the kernel. With more: how busy the initiator's CPU and the other CPU
+# are.
 # vm: memory=2048
 # vm: timeout=300
 # vm: clock=tsc
@@ -12,8 +13,8 @@
 TRACING=/sys/kernel/tracing
 SIZE=$((64 << 20))
 
-# traced DISK FUNCTION...: medians between the points that a command passes, in this order.
-traced() {
+# trace_path DISK FUNCTION...: prints the median times between the points that a command passes, in this order.
+trace_path() {
 	local points=(scsi_queue_rq "${@:2}" target_complete_ok_work scsi_done)
 	echo mono >$TRACING/trace_clock
 	printf '%s\n' "${points[@]}" >$TRACING/set_ftrace_filter
@@ -25,8 +26,8 @@ traced() {
 	python3 -ISE /host/tests/bench/path.py "${points[@]}" </run/trace.txt
 }
 
-# busy DISK: how busy the two processors are, in percent, with the initiator kept on the second; and how many operations that are.
-busy() {
+# show_busy DISK: prints the operations a second and how busy the two CPUs are, in percent, with the initiator on the second.
+show_busy() {
 	local job rw size depth
 	for job in "randwrite 4k 4" "randwrite 64k 128" "read 256k 8" "write 256k 8" "read 1M 4" "write 1M 4"; do
 		read -r rw size depth <<<"$job"
@@ -47,7 +48,7 @@ busy() {
 mkdir /bench
 mount -t tmpfs -o size=60% tmpfs /bench
 mkdir /run/handlers
-cp "$(handler_folder)"/handler_file.so /run/handlers/
+cp "$(handler_dir)"/handler_file.so /run/handlers/
 start_tcmud --handler-path /run/handlers
 modprobe -a sd_mod tcm_loop target_core_file
 head -c $SIZE /dev/urandom >/bench/tcmud
@@ -58,11 +59,11 @@ echo "fd_dev_name=/bench/fileio,fd_dev_size=$SIZE" >$CORE/fileio_0/kernel/contro
 echo 1 >$CORE/fileio_0/kernel/enable
 attach daemon
 say "tcmud"
-traced "$DISK" tcmu_queue_cmd uio_event_notify shmem_file_read_iter tcmu_irqcontrol
-busy "$DISK"
+trace_path "$DISK" tcmu_queue_cmd uio_event_notify shmem_file_read_iter tcmu_irqcontrol
+show_busy "$DISK"
 attach kernel
 say "fileio"
-traced "$DISK" fd_execute_rw shmem_file_read_iter
-busy "$DISK"
+trace_path "$DISK" fd_execute_rw shmem_file_read_iter
+show_busy "$DISK"
 detach kernel
 detach daemon

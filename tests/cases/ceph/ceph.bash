@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2034
 #
-# A guest that reaches a real cluster (tests/ceph/guests), and has the host do what it cannot.
+# For tests in a guest that reaches a real cluster (tests/ceph/guests), and runs commands on the host.
 
 # shellcheck source=tests/cases/lib.sh
 . "${BASH_SOURCE[0]%/*}/../lib.sh"
 SUBTYPE=rbd
-[ -n "${CEPH_HOST:-}" ] || fail "there is no cluster; tests/ceph/guests starts one, and this test"
+[ -n "${CEPH_HOST:-}" ] || fail "no cluster: run this test by tests/ceph/guests"
 
-# on_host COMMAND...: what tests/ceph/porter.py does; OUTPUT is what it printed.
+# on_host COMMAND...: runs a command of tests/ceph/host-proxy.py; OUTPUT is its output.
 on_host() {
-	asks_host "$@" || fail "status $STATUS of the host's $*"
+	try_on_host "$@" || fail "status $STATUS of the host's $*"
 }
 
-# asks_host COMMAND...: the same, as a condition.
-asks_host() {
+# try_on_host COMMAND...: the same, as a condition.
+try_on_host() {
 	local port
-	exec {port}<>"/dev/tcp/$CEPH_HOST/$CEPH_PORTER"
+	exec {port}<>"/dev/tcp/$CEPH_HOST/$CEPH_HOST_PROXY"
 	printf '%q ' "$@" >&"$port"
 	echo >&"$port"
 	read -r STATUS <&"$port"
@@ -25,7 +25,7 @@ asks_host() {
 	[ "$STATUS" -eq 0 ]
 }
 
-# join_cluster: the network, and the cluster's configuration.
+# join_cluster: sets up the network and fetches the cluster's configuration.
 join_cluster() {
 	local link
 	modprobe virtio_net
@@ -39,14 +39,14 @@ join_cluster() {
 	printf '%s\n' "$OUTPUT" >/etc/ceph/ceph.conf
 }
 
-# image NAME SIZE: a new image. used NAME: BYTES is what it takes in the cluster.
-image() { on_host rbd create --size "$2" "rbd/$1"; }
-used() {
+# create_image NAME SIZE: a new image. used_bytes NAME: BYTES is the space that it occupies in the cluster.
+create_image() { on_host rbd create --size "$2" "rbd/$1"; }
+used_bytes() {
 	on_host rbd du --exact --format json "rbd/$1"
 	BYTES=$(python3 -ISE -c 'import json, sys; print(json.load(sys.stdin)["images"][0]["used_size"])' <<<"$OUTPUT")
 }
 
 # unwatched NAME: no client has it open; a condition.
 unwatched() {
-	asks_host rbd status "rbd/$1" && [[ $OUTPUT == *'Watchers: none'* ]]
+	try_on_host rbd status "rbd/$1" && [[ $OUTPUT == *'Watchers: none'* ]]
 }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2034
 #
-# Two guests are gateways of one image; the first one is the initiator, too, with the kernel's multipath over a session to each. The
-# second one does what it is told.
+# Two guests are gateways of one image. The first guest is the initiator, too, with the kernel's multipath over a session to
+# each gateway. The second guest executes the commands of the first.
 
 # shellcheck source=tests/cases/ceph/ceph.bash
 . "${BASH_SOURCE[0]%/*}/ceph.bash"
@@ -10,8 +10,9 @@ IQN=iqn.2003-01.org.linux-iscsi.gateways:disk
 SECOND=10.77.0.2
 BYTES_OF_DISK=$((64 << 20))
 
-# gateway TAG implicit|explicit: serves the image as ceph-iscsi has it: a portal group for each gateway, with only the own one enabled.
-gateway() {
+# start_gateway TAG implicit|explicit: serves the image as ceph-iscsi configures it: a portal group for each gateway, of which
+# only the local one is enabled.
+start_gateway() {
 	local dir group tpg type=1 state=0 standby=0
 	[ "$2" = implicit ] || { type=3 state=2 standby=1; }
 	make_backstore_configfs disk 'rbd/disk;osd_op_timeout=20' $BYTES_OF_DISK
@@ -38,8 +39,8 @@ gateway() {
 	echo 1 >"$FABRICS/iscsi/$IQN/tpgt_$1/enable"
 }
 
-# The same the other way round.
-no_gateway() {
+# Removes what start_gateway has configured.
+remove_gateway() {
 	local n tpg
 	for n in 1 2; do
 		tpg=$FABRICS/iscsi/$IQN/tpgt_$n
@@ -52,22 +53,22 @@ no_gateway() {
 	delete_backstore_configfs disk
 }
 
-# kill_gateway 1|2, start_gateway 1|2: its daemon.
-kill_gateway() {
-	if [ "$1" = 1 ]; then stop_tcmud KILL; else order kill; fi
+# kill_daemon 1|2, start_daemon 1|2: the daemon of that gateway.
+kill_daemon() {
+	if [ "$1" = 1 ]; then stop_tcmud KILL; else command_second kill; fi
 }
-start_gateway() {
-	if [ "$1" = 1 ]; then start_tcmud; else order start; fi
-}
-
-# order WORD: the second gateway does that, and says so.
-order() {
-	on_host tell second "$1"
-	on_host hear first 50
-	assert_eq "$OUTPUT" "$1" "what the second gateway has done"
+start_daemon() {
+	if [ "$1" = 1 ]; then start_tcmud; else command_second start; fi
 }
 
-# session_disk ADDRESS: DISK is that of the session to it; a condition.
+# command_second WORD: the second gateway executes it and answers with the same word.
+command_second() {
+	on_host put second "$1"
+	on_host get first 50
+	assert_eq "$OUTPUT" "$1" "the answer of the second gateway"
+}
+
+# session_disk ADDRESS: DISK is the disk of the session to that address; a condition.
 session_disk() {
 	local connection block
 	for connection in /sys/class/iscsi_connection/connection*; do
@@ -81,8 +82,9 @@ session_disk() {
 	return 1
 }
 
-# Sessions that notice within seconds that nobody answers, and give commands back then.
-paths() {
+# Opens a session to each gateway. A session detects within seconds that the target does not answer, and then fails its
+# commands.
+open_paths() {
 	local address
 	modprobe -a sd_mod sg iscsi_tcp scsi_dh_alua dm_multipath dm_round_robin
 	echo "InitiatorName=iqn.1993-08.org.debian:01:guest" >/etc/iscsi/initiatorname.iscsi
@@ -100,8 +102,8 @@ paths() {
 }
 PATHS=(none)
 
-# multipath: /dev/mapper/disk over both, as dm-multipath has it; a group for each path.
-multipath() {
+# make_multipath: MULTIPATH is a dm-multipath device over both paths, with a group for each path.
+make_multipath() {
 	export DM_DISABLE_UDEV=1
 	must dmsetup create disk --table "0 $((BYTES_OF_DISK / 512)) multipath 1 queue_if_no_path 1 alua 2 1 \
 round-robin 0 1 1 ${DEVICES[1]} 1 round-robin 0 1 1 ${DEVICES[2]} 1"
@@ -109,74 +111,74 @@ round-robin 0 1 1 ${DEVICES[1]} 1 round-robin 0 1 1 ${DEVICES[2]} 1"
 	MULTIPATH=/dev/mapper/disk
 }
 
-# path_message WORD...: to dm-multipath.
+# path_message WORD...: sends a message to dm-multipath.
 path_message() { must dmsetup message disk 0 "$@"; }
 
-# goes_on_over N: writes end on that path; within two minutes, for what is under way on the other one comes first.
-goes_on_over() {
+# continues_over N: writes complete on that path, within two minutes, because those in flight on the other path end first.
+continues_over() {
 	local count
 	count=$(writes_of "${PATHS[$1]}")
-	wait_for 120 went_over "$1" $((count + 60))
+	wait_for 120 path_has_written "$1" $((count + 60))
 }
 
-# went_over N COUNT: so many writes have ended there; a condition. Meanwhile, as multipathd does it, the path is taken again when
-# it has failed and works.
-went_over() {
+# path_has_written N COUNT: so many writes have completed on that path; a condition. If the path has failed and works again, it
+# is reinstated, as multipathd does.
+path_has_written() {
 	if wrote "${PATHS[$1]}" "$2"; then return; fi
-	if [[ $(dmsetup status disk) == *" ${DEVICES[$1]} F "* ]] && take_again "$1"; then path_message switch_group "$1"; fi
+	if [[ $(dmsetup status disk) == *" ${DEVICES[$1]} F "* ]] && reinstate_path "$1"; then path_message switch_group "$1"; fi
 	return 1
 }
 
-# take_again N: that path works; a condition.
-take_again() {
-	runs "${PATHS[$1]}" && path_message reinstate_path "${DEVICES[$1]}"
+# reinstate_path N: reinstates that path if its disk works; a condition.
+reinstate_path() {
+	set_running "${PATHS[$1]}" && path_message reinstate_path "${DEVICES[$1]}"
 }
-runs() {
+set_running() {
 	local state
 	state=$(<"/sys/block/${1##*/}/device/state")
 	[ "$state" != offline ] || echo running >"/sys/block/${1##*/}/device/state"
 	[ "$state" = running ]
 }
 
-both_paths_are_there() {
-	wait_for 60 take_again 1
-	wait_for 60 take_again 2
+wait_both_paths() {
+	wait_for 60 reinstate_path 1
+	wait_for 60 reinstate_path 2
 }
 
-# failovers implicit|explicit HOW...: away from the gateway that is active, under a load that is written and verified.
+# failovers implicit|explicit HOW...: failovers away from the active gateway, under a verifying load.
 #
-#	switch    the initiator wants the other path
-#	kill      its daemon ends by SIGKILL, and is started again while the initiator goes over
-#	freeze    the second gateway stands still, with all that it has on its way, and goes on when the first one has taken over
-#	cut       the same with its network
+#	switch    the initiator switches to the other path
+#	kill      its daemon is killed, and started again while the initiator fails over
+#	freeze    the second guest is paused with commands in flight, and continues after the first gateway has taken over
+#	cut       the same, but only the network of the second guest is cut
 failovers() {
 	local active=1 other how
 	join_cluster
-	image disk 64M
-	on_host second start --env "FAILOVER=$1" second/gateway
+	create_image disk 64M
+	on_host second start --env "FAILOVER=$1" ceph-second/gateway
 	start_tcmud
-	gateway 1 "$1"
-	on_host hear first 55
-	assert_eq "$OUTPUT" ready "what the second gateway says"
-	paths
-	multipath
+	start_gateway 1 "$1"
+	on_host get first 55
+	assert_eq "$OUTPUT" ready "the first word of the second gateway"
+	open_paths
+	make_multipath
 	load_start "$MULTIPATH" 16M
-	goes_on_over 1
+	continues_over 1
 	for how in "${@:2}"; do
 		other=$((3 - active))
 		say "failover: $how, to gateway $other"
 		"fail_by_$how" $active $other
-		both_paths_are_there
+		wait_both_paths
 		active=$other
 	done
 	load_stop
-	say "what both paths read is the same"
+	say "both paths read the same data"
 	both_read_the_same
 	must dmsetup remove disk
 	must iscsiadm -m node --logout
-	on_host tell second end
+	on_host put second end
 	on_host second end
-	no_gateway
+	remove_gateway
 	on_host rbd rm rbd/disk
 	stop_tcmud
 	assert_eq "$DAEMON_STATUS" 0 "the exit status"
@@ -185,31 +187,31 @@ failovers() {
 # fail_by_HOW FROM TO
 fail_by_switch() {
 	path_message switch_group "$2"
-	goes_on_over "$2"
+	continues_over "$2"
 }
 
 fail_by_kill() {
-	kill_gateway "$1"
+	kill_daemon "$1"
 	path_message switch_group "$2"
-	start_gateway "$1"
-	goes_on_over "$2"
+	start_daemon "$1"
+	continues_over "$2"
 }
 
 fail_by_freeze() {
-	assert_eq "$1" 2 "the gateway that stands still"
+	assert_eq "$1" 2 "the gateway that is paused"
 	on_host second stop
-	goes_on_over 1
+	continues_over 1
 	on_host second continue
 }
 
 fail_by_cut() {
 	assert_eq "$1" 2 "the gateway whose network is cut"
 	on_host second cut
-	goes_on_over 1
+	continues_over 1
 	on_host second join
 }
 
-# What is read over the one path is what is read over the other, and nothing comes after.
+# Both paths read the same data, so no late write has landed.
 both_read_the_same() {
 	local n sums=()
 	for n in 1 2; do
@@ -217,17 +219,17 @@ both_read_the_same() {
 		wait_for 60 read_over $n
 		sums+=("$SUM")
 	done
-	assert_eq "${sums[0]}" "${sums[1]}" "what is read over the one path, and over the other"
+	assert_eq "${sums[0]}" "${sums[1]}" "the checksum over the first path, against the second"
 }
 
-# read_over N: SUM is that of what has come over that path; a condition.
+# read_over N: SUM is the checksum of the data read over that path; a condition.
 read_over() {
 	local before after
 	before=$(sectors_read "${PATHS[$1]}")
 	SUM=$(dd if="$MULTIPATH" bs=1M count=16 iflag=direct status=none | md5sum)
 	after=$(sectors_read "${PATHS[$1]}")
 	[ $((after - before)) -ne $((16 << 11)) ] || return 0
-	went_over "$1" $((1 << 62)) # which is never so
+	path_has_written "$1" $((1 << 62)) # never holds
 }
 sectors_read() {
 	local count

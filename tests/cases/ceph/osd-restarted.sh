@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The storage daemon ends and is started again, twice, under a load that is written and verified: the load sees a pause and no error, and
-# nothing is lost, of what came before neither.
+# The OSD is restarted twice under a verifying load. The load sees a pause and no error, and no data is lost, older data
+# included.
 # vm: net=yes timeout=400 hung_task=200
 
 # shellcheck source=tests/cases/ceph/ceph.bash
@@ -10,7 +10,7 @@
 sum_of_second_half() { dd if="$DISK" bs=1M skip=32 iflag=direct status=none | md5sum; }
 
 join_cluster
-image disk 64M
+create_image disk 64M
 start_tcmud
 make_backstore_configfs disk 'rbd/disk;osd_op_timeout=120' $((64 << 20))
 attach disk
@@ -26,7 +26,7 @@ done
 count=$(writes_of "$DISK")
 wait_for 90 wrote "$DISK" $((count + 200))
 load_stop
-assert_eq "$(sum_of_second_half)" "$before" "what had been written before"
+assert_eq "$(sum_of_second_half)" "$before" "the checksum of the older data"
 
 detach disk
 trace_start

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# An RBD image over iSCSI: a file system, verified writes, a resize and a discard that the cluster sees; deleted, and the image removed at
-# once.
+# An RBD image over iSCSI: a file system, verified writes, a resize and a discard that the cluster sees. After the delete the
+# image can be removed at once.
 # vm: net=yes timeout=400
 
 # shellcheck source=tests/cases/ceph/ceph.bash
 . "${0%/*}/ceph.bash"
 
-# counters: WRITES is how many librbd has counted for the image, where the dashboard's numbers come from.
-counters() {
+# count_writes: WRITES is librbd's counter of writes to the image, from which Ceph's dashboard takes its numbers.
+count_writes() {
 	WRITES=$(python3 -ISE - /run/ceph.*.asok <<'END'
 import json, socket, sys
 
@@ -26,7 +26,7 @@ END
 
 join_cluster
 sed -i "s|admin_socket =.*|admin_socket = /run/ceph.\$pid.\$cctid.asok|" /etc/ceph/ceph.conf
-image disk 256M
+create_image disk 256M
 start_tcmud
 make_backstore disk 'rbd/disk;osd_op_timeout=30' 256M
 iscsi_target disk
@@ -40,9 +40,9 @@ mkdir -p /mnt/disk
 must mount "$DISK" /mnt/disk
 verified_writes /mnt/disk/file 4M
 
-counters
+count_writes
 say "librbd has counted $WRITES writes"
-[ "$WRITES" -ge 1024 ] || fail "librbd's counters of the image do not count"
+[ "$WRITES" -ge 1024 ] || fail "librbd has counted too few writes"
 
 say "a larger image, with the file system mounted"
 on_host rbd resize --size 512M rbd/disk
@@ -56,15 +56,15 @@ must umount /mnt/disk
 must e2fsck -fn "$DISK"
 
 say "a discard"
-used disk
+used_bytes disk
 before=$BYTES
 must blkdiscard "$DISK"
-used disk
-say "the image takes $before bytes before, $BYTES after"
+used_bytes disk
+say "the image occupies $before bytes before, $BYTES after"
 [ "$before" -ge $((8 << 20)) ] || fail "too little was written"
-assert_eq "$BYTES" 0 "the bytes that the image takes"
+assert_eq "$BYTES" 0 "the bytes that the image occupies"
 
-say "let it go"
+say "delete"
 iscsi_logout "$IQN"
 tcli /iscsi delete "$IQN"
 trace_start

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Two initiators count in the same block by COMPARE AND WRITE, one over loopback and one over iSCSI: 20,000 increments end
-# exact. On one processor they get in each other's way more often than on two, and are done in a third of the time.
+# Two initiators increment the same block by COMPARE AND WRITE, one over loopback and one over iSCSI: none of 20,000
+# increments is lost. On one CPU they conflict more often than on two, and take a third of the time.
 # vm: timeout=600 smp=1
 
 # shellcheck source=tests/cases/lib.sh

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""EXTENDED COPY(LID4) of BLOCKS blocks from the start of one disk to the middle of another: in the foreground; in the
-background with RECEIVE COPY STATUS(LID4) until it has ended; and aborted.
+"""Sends EXTENDED COPY(LID4), which copies BLOCKS blocks from the start of one disk to the middle of another: in the
+foreground; in the background, with RECEIVE COPY STATUS(LID4) until it has ended; and aborted.
 
 usage: copy_with_long_identifier.py FROM TO [abort]
 """
@@ -14,7 +14,7 @@ BLOCKS, AT = 8192, 65536
 CHECK_CONDITION = 0x02
 
 
-def naa(disk):
+def naa_designator(disk):
     """The NAA designator of VPD 83h."""
     page = disk.send([0x12, 0x01, 0x83, 0xFF, 0xFF, 0], room=65535).data
     at = 4
@@ -33,12 +33,12 @@ def parameter_list(list_id, names, immediate):
     return header + targets + segment
 
 
-def copy(disk, list_id, names, immediate=False):
+def start_copy(disk, list_id, names, immediate=False):
     out = parameter_list(list_id, names, immediate)
     return disk.send([0x83, 0x01] + [0] * 8 + list(struct.pack(">I", len(out))) + [0, 0], out)
 
 
-def status(disk, list_id):
+def copy_status(disk, list_id):
     cdb = [0x84, 0x05] + list(struct.pack(">I", list_id)) + [0] * 4 + [0, 0, 0, 255, 0, 0]
     answer = disk.send(cdb, room=255)
     if answer.status:
@@ -47,37 +47,37 @@ def status(disk, list_id):
     return dict(zip(("length", "action", "status", "operations", "delay", "completion", "room", "sense", "units", "count", "segments"), fields))
 
 
-def expect(what, value, *wanted):
+def check_value(what, value, *wanted):
     if value not in wanted:
         sys.exit("%s is %s, not %s" % (what, value, wanted))
 
 
 def main():
     source, disk = Disk(sys.argv[1]), Disk(sys.argv[2])
-    names = (naa(source), naa(disk))
+    names = (naa_designator(source), naa_designator(disk))
     if sys.argv[3:] == ["abort"]:
-        expect("the answer to a copy in the background", copy(disk, 9, names, True).status, 0)
-        expect("its status", status(disk, 9)["status"], 0x12)
+        check_value("the answer to a background XCOPY", start_copy(disk, 9, names, True).status, 0)
+        check_value("its status", copy_status(disk, 9)["status"], 0x12)
         abort = [0x83, 0x1C, 0, 0, 0, 9] + [0] * 10
-        expect("the answer to COPY OPERATION ABORT", disk.send(abort).status, 0)
-        while status(disk, 9)["status"] == 0x12:
+        check_value("the answer to COPY OPERATION ABORT", disk.send(abort).status, 0)
+        while copy_status(disk, 9)["status"] == 0x12:
             pass
-        told = status(disk, 9)
-        expect("its status", told["status"], 0x60)
-        expect("its completion", told["completion"], 0x40)
-        expect("the amount of KiB, which is not all,", told["count"] < BLOCKS // 2, True)
-        expect("the answer to another abort", disk.send(abort).status, CHECK_CONDITION)
+        last = copy_status(disk, 9)
+        check_value("its status", last["status"], 0x60)
+        check_value("its completion", last["completion"], 0x40)
+        check_value("that the copy is incomplete", last["count"] < BLOCKS // 2, True)
+        check_value("the answer to another abort", disk.send(abort).status, CHECK_CONDITION)
         return
-    expect("the answer to a copy", copy(disk, 0x01000001, names).status, 0)
-    told = status(disk, 0x01000001)
-    expect("its status", told["status"], 0x01)
-    expect("its KiB", told["count"], BLOCKS // 2)
-    expect("its segments", told["segments"], 1)
-    expect("the answer to a copy in the background", copy(disk, 0x01000002, names, True).status, 0)
-    while status(disk, 0x01000002)["status"] == 0x12:
+    check_value("the answer to an XCOPY", start_copy(disk, 0x01000001, names).status, 0)
+    last = copy_status(disk, 0x01000001)
+    check_value("its status", last["status"], 0x01)
+    check_value("its KiB", last["count"], BLOCKS // 2)
+    check_value("its segments", last["segments"], 1)
+    check_value("the answer to a background XCOPY", start_copy(disk, 0x01000002, names, True).status, 0)
+    while copy_status(disk, 0x01000002)["status"] == 0x12:
         pass
-    expect("its status", status(disk, 0x01000002)["status"], 0x01)
-    expect("the answer to one that nobody knows", disk.send([0x84, 0x05, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 255, 0, 0], room=255).sense, (5, 0x24, 0))
+    check_value("its status", copy_status(disk, 0x01000002)["status"], 0x01)
+    check_value("the answer to an unknown list identifier", disk.send([0x84, 0x05, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 255, 0, 0], room=255).sense, (5, 0x24, 0))
 
 
 main()

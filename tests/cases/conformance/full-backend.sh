@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A thin LUN whose file system is full says SPACE ALLOCATION FAILED WRITE PROTECT, at which hypervisors pause the guest. Reads
-# go on, and so do writes when there is room again.
+# A thin LUN on a full file system answers writes with SPACE ALLOCATION FAILED WRITE PROTECT, at which hypervisors pause the
+# guest. Reads still succeed, and so do writes when there is space again.
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
 DATA_PROTECT=7 # exit status of sg3-utils
 
-# write_same STATUS LBA BLOCKS: how it ends.
+# write_same STATUS LBA BLOCKS: WRITE SAME must end with STATUS.
 write_same() {
 	local status=0
 	OUTPUT=$(sg_write_same -S -v -l "$2" -n "$3" -i /run/a "$DISK" 2>&1) || status=$?

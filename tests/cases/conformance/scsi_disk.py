@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands to a disk by SG_IO, as they are: nothing is repeated, nothing is taken for an error."""
+"""Sends commands to a disk by SG_IO. It repeats no command, and a status other than GOOD raises no error."""
 
 import ctypes
 import fcntl
@@ -44,7 +44,7 @@ class Disk:
         self.fd = os.open(path, os.O_RDWR)
 
     def send(self, cdb, out=b"", room=0):
-        """The CDB with data-out, or with room for so much data-in. sense: (key, asc, ascq), or None."""
+        """Sends the CDB with data-out, or with a buffer of so many bytes for data-in. sense: (key, asc, ascq), or None."""
         data = ctypes.create_string_buffer(bytes(out), len(out)) if out else ctypes.create_string_buffer(max(room, 1))
         sense = ctypes.create_string_buffer(64)
         command = ctypes.create_string_buffer(bytes(cdb), len(cdb))

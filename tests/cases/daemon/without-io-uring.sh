@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Where io_uring is forbidden the daemon finds out by itself and serves all the same, with worker threads.
+# Where io_uring is forbidden, the daemon detects this and serves with worker threads.
 # vm: timeout=180
 
 # shellcheck source=tests/cases/lib.sh
@@ -11,7 +11,7 @@ start_tcmud
 make_backstore_configfs disk /srv/disk.img $((64 << 20))
 attach disk
 if grep -q io_uring "/proc/$DAEMON_PID/maps" || [ -n "$(find "/proc/$DAEMON_PID/fd" -lname '*io_uring*')" ]; then
-	fail "the daemon has an io_uring: the test proves nothing"
+	fail "the daemon has an io_uring: the test would show nothing"
 fi
 verified_writes "$DISK" 16M
 detach disk

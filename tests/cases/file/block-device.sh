@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A block device as the store, past the page cache: what is written is there, what is unmapped is given back, nobody else can
-# take it meanwhile, and what does not fit is refused with a reason.
+# A block device as the backing store, with direct I/O: data is stored, unmapped space is discarded, the device is opened
+# exclusively, and a wrong size is refused with a reason.
 # vm: timeout=240
 
 # shellcheck source=tests/cases/lib.sh
@@ -15,13 +15,13 @@ store_kb() { du -k /srv/store | cut -f1; }
 start_tcmud
 must mkfs.ext4 -q "$loop"
 must mount "$loop" /mnt
-say "refused: one that is mounted"
+say "refused: a mounted device"
 must_fail targetcli /backstores/user:file create name=disk size=256M cfgstring="$loop;direct=1"
-assert_match "$OUTPUT" 'in use' "what the person sees"
+assert_match "$OUTPUT" 'in use' "the message of targetcli"
 must umount /mnt
 blkdiscard "$loop"
 
-say "refused: one that is too small"
+say "refused: a device that is too small"
 log_mark
 must_fail make_backstore_configfs disk "$loop" $((512 << 20))
 wait_for 5 logged '268435456 bytes, too few'
@@ -34,10 +34,10 @@ must mount "$DISK" /mnt
 verified_writes /mnt/data 32M
 sum=$(sha256sum /mnt/data)
 
-say "held while it is served"
+say "opened exclusively while it is served"
 mkdir -p /run/other
 must_fail mount "$loop" /run/other
-assert_match "$OUTPUT" 'busy' "what mount says"
+assert_match "$OUTPUT" 'busy' "the message of mount"
 
 say "resize beyond its end"
 log_mark
@@ -46,13 +46,13 @@ wait_for 5 logged 'too few'
 
 must umount /mnt
 must mount "$DISK" /mnt
-assert_eq "$(sha256sum /mnt/data)" "$sum" "the checksum of what was written"
+assert_eq "$(sha256sum /mnt/data)" "$sum" "the checksum of the data"
 must umount /mnt
 
 say "unmap"
 full=$(store_kb)
 must blkdiscard "$DISK"
-assert_le "$(store_kb)" $((full - 30000)) "what the store takes after it, in KiB"
+assert_le "$(store_kb)" $((full - 30000)) "the space of the store after it, in KiB"
 must dd if=/dev/urandom of="$DISK" bs=1M count=16 oflag=direct
 must blkdiscard -z -o 1M -l 2M "$DISK"
 must cmp -n 2M -i 1M:0 "$DISK" /dev/zero
@@ -60,7 +60,7 @@ must cmp -n 2M -i 1M:0 "$DISK" /dev/zero
 detach disk
 delete_backstore disk
 nothing_left disk || fail "the backstore left something"
-say "free again"
+say "no longer opened exclusively"
 must mkfs.ext4 -q "$loop"
 must mount "$loop" /mnt
 must umount /mnt

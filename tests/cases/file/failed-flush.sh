@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# When the store loses what was acknowledged, the flush says so, every later one too although the kernel would say GOOD again,
-# and only this device is concerned. With the store mended and the device made anew, it works.
+# When the store loses acknowledged data, the flush fails, and so does every later one, although the kernel would report
+# success again. No other device is affected. After the store is repaired and the device made again, it works.
 # vm: timeout=240
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
-# A file system whose disk is larger than what lies under it: writing back fails there, writing does not.
+# A file system on a disk that is larger than the file system below it: writing succeeds, writing back fails.
 modprobe loop
 mkdir /run/small /run/store
 mount -t tmpfs -o size=24M small /run/small
@@ -23,7 +23,7 @@ good=$DISK
 make_backstore disk /run/store/disk.img 80M
 attach disk
 
-say "60 MiB are acknowledged where there is room for 24"
+say "60 MiB are acknowledged, but there is space for 24 only"
 must dd if=/dev/urandom of="$DISK" bs=1M count=60 oflag=direct
 log_mark
 must_fail sg_sync "$DISK"
@@ -34,7 +34,7 @@ must_fail dd if=/dev/zero of="$DISK" bs=4k count=1 oflag=direct
 must dd if=/dev/urandom of="$good" bs=1M count=4 oflag=direct
 must sg_sync "$good"
 
-say "mend it"
+say "repair"
 detach disk
 trace_start
 delete_backstore disk

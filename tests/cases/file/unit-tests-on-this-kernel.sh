@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The file handler's unit tests pass on the guest's kernel too, on ext4 and on XFS.
+# The file handler's unit tests pass on the guest's kernel, too, on ext4 and on XFS.
 # vm: disk=512M
 # vm: timeout=300
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
-TCMUD_TEST_HANDLERS=$(handler_folder)
+TCMUD_TEST_HANDLERS=$(handler_dir)
 export TCMUD_TEST_HANDLERS
 for type in ext4 xfs; do
 	scratch_disk $type

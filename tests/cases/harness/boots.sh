@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A guest boots and has the kernel's TCMU.
+# A guest boots, and its kernel has TCMU.
 
 set -euo pipefail
 modprobe target_core_user

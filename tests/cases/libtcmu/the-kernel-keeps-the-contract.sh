@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The kernel does what libtcmu's fakes claim of it: events and answers, uio after unregistration, a module that comes back.
+# The kernel behaves as libtcmu's fakes do: events and replies, uio after unregistration, a module that is loaded again.
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
 must /host/build/tests/guest-programs/kernel-contract
-assert_match "$OUTPUT" 'all of it holds' "what the program says at its end"
+assert_match "$OUTPUT" 'all checks passed' "the last line of the program"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The same LUN through the kernel's iSCSI target, with open-iscsi as the initiator. A file system and verified random writes.
+# A LUN behind the kernel's iSCSI target, with open-iscsi as the initiator, has a file system and verified random writes.
 # vm: timeout=240
 
 # shellcheck source=tests/cases/lib.sh

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Idle LUNs, 256 of them, cost no processor time and 64 KiB of memory each, at most.
+# A daemon with 256 idle LUNs uses no CPU time, and at most 64 KiB of memory for each.
 # vm: memory=3072
 # vm: timeout=400
 
@@ -9,12 +9,12 @@
 
 LUNS=256
 
-# all_live: every device has its thread; a condition.
+# all_live: the daemon has opened every device; a condition.
 all_live() {
 	uio_files_are $LUNS
 }
 
-# used_ticks: the daemon's processor time.
+# used_ticks: the daemon's CPU time.
 used_ticks() {
 	local stat
 	stat=$(<"/proc/$DAEMON_PID/stat")
@@ -40,7 +40,7 @@ assert_le $(((RSS_KB - before) / (LUNS - 1))) 64 "the KiB resident for each LUN"
 ticks=$(used_ticks)
 holds_within 2 false || :
 ticks=$(($(used_ticks) - ticks))
-say "processor time of two idle seconds: $ticks ticks"
+say "CPU time of two idle seconds: $ticks ticks"
 assert_le $ticks 1 "the ticks used in two idle seconds"
 
 for ((i = 0; i < LUNS - 1; i++)); do

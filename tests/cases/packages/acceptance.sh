@@ -1,16 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# What targetcli, ceph-iscsi and those who look for tcmu-runner expect of an installation, on a system that was booted with it: the
-# service, the bus, creates that fail, sizes, names.
+# The installed packages do what targetcli, ceph-iscsi and users of tcmu-runner expect: the service, the bus, failing
+# creates, sizes, names.
 # vm: init=systemd packages=yes timeout=600
 
 # shellcheck source=tests/cases/packages/restore.bash
 . "${0%/*}/restore.bash"
 
-# check CONFIG: what CheckConfig of the handler file says; that it is an answer, and not an error.
-check() { must busctl --timeout=5 call org.kernel.TCMUService1 /org/kernel/TCMUService1/file org.kernel.TCMUService1 CheckConfig s "$1"; }
+# check_config CONFIG: CheckConfig of the handler file must answer, not fail.
+check_config() { must busctl --timeout=5 call org.kernel.TCMUService1 /org/kernel/TCMUService1/file org.kernel.TCMUService1 CheckConfig s "$1"; }
 
-say "the packages, without those of other storage"
+say "the packages, without the rbd handler"
 load_tcmu
 must dpkg --install /var/packages/{libtcmu3,tcmud}_*.deb </dev/null
 wait_for 30 active
@@ -22,29 +22,29 @@ before=" $(property Before) "
 for unit in target rtslib-fb-targetctl targetcli targetclid rbd-target-api rbd-target-gw gluster-block-target gluster-blockd tgt; do
 	[[ $before == *" $unit.service "* ]] || fail "the daemon may be started after $unit.service: $before"
 done
-assert_eq "$(</proc/"$DAEMON_PID"/oom_score_adj)" -900 "what the kernel adds to its score when memory is short"
+assert_eq "$(</proc/"$DAEMON_PID"/oom_score_adj)" -900 "its OOM score adjustment"
 assert_match "$(<"/proc/$DAEMON_PID/limits")" 'Max open files +1048576 +1048576' "its limits"
-assert_eq "$(property WatchdogUSec)" 30s "how long its main loop may be silent"
+assert_eq "$(property WatchdogUSec)" 30s "its watchdog interval"
 
-say "the bus shows the handlers, and their answers"
+say "the bus shows the handlers and their answers"
 must busctl call org.kernel.TCMUService1 /org/kernel/TCMUService1 org.freedesktop.DBus.ObjectManager GetManagedObjects
 assert_eq "$(grep -o '"/org/kernel/TCMUService1/[^"]*"' <<<"$OUTPUT" | sort | paste -sd' ')" \
 	'"/org/kernel/TCMUService1/file" "/org/kernel/TCMUService1/null" "/org/kernel/TCMUService1/qcow" "/org/kernel/TCMUService1/rbd"' \
-	"what GetManagedObjects lists"
+	"the objects"
 for config in ',' : ' ' '' file/ rbd/pool/image "$(printf '%0256d' 0)" "file/$(printf '%0256d' 0)"; do
-	check "$config"
+	check_config "$config"
 	assert_match "$OUTPUT" '^bs false ".+"$' "the answer to '$config'"
 done
-check file//srv/disk.img
-assert_match "$OUTPUT" '^bs true ' "the answer to a right one"
+check_config file//srv/disk.img
+assert_match "$OUTPUT" '^bs true ' "the answer to a valid config string"
 
 say "a create that fails leaves nothing"
-must_fail targetcli /backstores/user:file create name=bad size=64M cfgstring=/no/such/folder/x.img
-assert_match "$OUTPUT" 'cfgstring invalid: .*/no/such/folder' "what a person sees"
-# As ceph-iscsi does it, which asks nobody before. Python writes to the kernel's file a second time when it closes it.
-must_fail python3 -Ic 'import rtslib_fb; rtslib_fb.UserBackedStorageObject("bad", config="file//no/such/folder/x.img", size=1 << 26)'
-must journalctl --quiet --unit=$UNIT --grep='/bad: OPENING .* open refused: file//no/such/folder'
-assert_eq "$(wc -l <<<"$OUTPUT")" 2 "how often the device was refused"
+must_fail targetcli /backstores/user:file create name=bad size=64M cfgstring=/no/such/directory/x.img
+assert_match "$OUTPUT" 'cfgstring invalid: .*/no/such/directory' "the message of targetcli"
+# As ceph-iscsi does, without CheckConfig. Python writes to the kernel's file again when it closes it.
+must_fail python3 -Ic 'import rtslib_fb; rtslib_fb.UserBackedStorageObject("bad", config="file//no/such/directory/x.img", size=1 << 26)'
+must journalctl --quiet --unit=$UNIT --grep='/bad: OPENING .* open refused: file//no/such/directory'
+assert_eq "$(wc -l <<<"$OUTPUT")" 2 "the number of refusals"
 wait_for 5 nothing_left bad
 for size in 1 0 513; do
 	must_fail make_backstore_configfs bad /srv/bad.img $size
@@ -61,8 +61,8 @@ delete_backstore_configfs disk
 make_backstore disk /srv/disk.img 32M
 attach disk
 one=$DISK
-for folder in pr alua; do
-	[ -d "$(<$FABRICS/dbroot)/$folder" ] || fail "the target core has no folder $folder for its state"
+for dir in pr alua; do
+	[ -d "$(<$FABRICS/dbroot)/$dir" ] || fail "the target core has no directory $dir for its state"
 done
 must sg_persist --out --register --param-sark=1 "$one"
 must sg_persist --out --register --param-rk=1 "$one"
@@ -74,23 +74,23 @@ for size in 1 0 513 $((16 << 20)); do
 done
 tcli /backstores/user:file/disk set attribute dev_size=$((64 << 20))
 must_fail sg_turs --verbose "$one"
-assert_match "$OUTPUT" 'Capacity data has changed' "what the first who asks is told"
+assert_match "$OUTPUT" 'Capacity data has changed' "the unit attention"
 for disk in "$one" "$DISK"; do
 	must sg_turs "$disk"
 	must sg_readcap --long "$disk"
-	assert_match "$OUTPUT" "Device size: $((64 << 20)) bytes" "the capacity that initiators see"
+	assert_match "$OUTPUT" "Device size: $((64 << 20)) bytes" "the capacity"
 done
 iscsi_logout "$IQN"
 tcli /iscsi delete "$IQN"
 detach disk
 delete_backstore disk
 
-say "names that others look for"
+say "names that other programs use"
 assert_match "$(tcmu-runner --version | awk '{print $NF}')" '^[2-9]\.[0-9]+\.[0-9]+$' "the version that gluster-block reads"
-assert_eq "$(systemctl show --value --property=Id tcmu-runner.service)" $UNIT "the unit behind the peer's name"
+assert_eq "$(systemctl show --value --property=Id tcmu-runner.service)" $UNIT "the unit behind the name tcmu-runner"
 must systemctl restart tcmu-runner
 wait_for 30 active
-says_so() { journalctl --quiet --unit=$UNIT --boot | grep -q 'log level now is DEBUG SCSI CMD'; }
-if says_so; then fail "the level was so already"; fi
+level_is_logged() { journalctl --quiet --unit=$UNIT --boot | grep -q 'log level now is DEBUG SCSI CMD'; }
+if level_is_logged; then fail "the level had this value before"; fi
 echo 'log_level = 5' >>/etc/tcmu/tcmu.conf
-wait_for 10 says_so
+wait_for 10 level_is_logged

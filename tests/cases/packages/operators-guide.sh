@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The operator's guide, command by command, with the packages installed: docs/operators-guide.md.
+# Every command of docs/operators-guide.md works with the packages installed.
 # vm: init=systemd packages=yes timeout=400
 
 # shellcheck source=tests/cases/lib.sh
@@ -8,9 +8,9 @@
 
 export DEBIAN_FRONTEND=noninteractive
 active() { systemctl is-active --quiet tcmud; }
-# disks COUNT: so many of LIO-ORG's are there; a condition.
-disks() { [ "$(grep -sl LIO-ORG /sys/class/scsi_disk/*/device/vendor | wc -l)" -eq "$1" ]; }
-disk() {
+# disks_are COUNT: there are so many disks of LIO-ORG; a condition.
+disks_are() { [ "$(grep -sl LIO-ORG /sys/class/scsi_disk/*/device/vendor | wc -l)" -eq "$1" ]; }
+find_disk() {
 	local block=(/sys/class/scsi_disk/*/device/block/*)
 	DISK=/dev/${block[0]##*/}
 }
@@ -38,8 +38,8 @@ echo InitiatorName=iqn.2026-11.org.example:client >/etc/iscsi/initiatorname.iscs
 must systemctl restart iscsid
 must iscsiadm -m discovery -t sendtargets -p 127.0.0.1
 must iscsiadm -m node -T iqn.2026-11.org.example:disk -p 127.0.0.1 --login
-wait_for 20 disks 1
-disk
+wait_for 20 disks_are 1
+find_disk
 verified_writes "$DISK" 8M
 
 say "Two paths"
@@ -49,8 +49,8 @@ must targetcli /iscsi/iqn.2026-11.org.example:disk/tpg1/portals create 127.0.0.1
 must targetcli /iscsi/iqn.2026-11.org.example:disk/tpg1/portals create 127.0.0.2
 must iscsiadm -m discovery -t sendtargets -p 127.0.0.1
 must iscsiadm -m node -T iqn.2026-11.org.example:disk --login
-wait_for 20 disks 2
-disk
+wait_for 20 disks_are 2
+find_disk
 must sg_rtpg --decode "$DISK"
 assert_match "$OUTPUT" 'active/optimized' "the target port groups"
 
@@ -85,4 +85,4 @@ must targetcli /iscsi delete iqn.2026-11.org.example:disk
 must targetcli /backstores/user:file delete disk
 must targetcli saveconfig
 assert_released 1 1000
-exists /srv/disk.img || fail "the image is gone"
+exists /srv/disk.img || fail "the image was removed"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2034
 #
-# The packages, installed on a system that was booted with systemd; and twenty LUNs in a saved configuration, as a boot finds them.
+# The packages, installed on a system with systemd, and twenty LUNs in a saved configuration, as at a boot.
 
 # shellcheck source=tests/cases/lib.sh
 . "${BASH_SOURCE[0]%/*}/../lib.sh"
@@ -23,8 +23,8 @@ install_packages() {
 	DAEMON_PID=$(property MainPID)
 }
 
-# saved_luns: makes them, exports them over iSCSI, saves them, and clears it all.
-saved_luns() {
+# save_luns: makes the LUNs, exports them over iSCSI, saves the configuration, and clears everything.
+save_luns() {
 	local i commands=()
 	IQN=iqn.2003-01.org.linux-iscsi.guest:luns
 	commands+=("/iscsi create $IQN")
@@ -42,7 +42,7 @@ saved_luns() {
 
 clear_all() {
 	must targetctl clear
-	assert_eq "$OUTPUT" '' "what targetctl clear says"
+	assert_eq "$OUTPUT" '' "the output of targetctl clear"
 	none_left || fail "devices are left after targetctl clear"
 }
 
@@ -51,14 +51,14 @@ none_left() {
 	[ ${#uio[@]} -eq 0 ]
 }
 
-# restore_start: targetctl restore in the background, as a boot has it.
+# restore_start: targetctl restore in the background, as at a boot.
 restore_start() {
 	targetctl restore $SAVED >/run/restore.txt 2>&1 </dev/null &
 	RESTORE_PID=$!
 	say "targetctl restore runs (pid $RESTORE_PID)"
 }
 
-# restore_is_old SECONDS: it was started so long ago; a condition.
+# restore_is_old SECONDS: it has run for so long; a condition.
 restore_is_old() {
 	local stat uptime ticks
 	read -r stat 2>/dev/null <"/proc/$RESTORE_PID/stat" || return 1
@@ -82,15 +82,15 @@ create_waits() {
 	[ ${#uio[@]} -gt "$enabled" ]
 }
 
-# moved_on: the kernel has other devices than $KNOWN, or the restore is over; a condition.
-moved_on() {
+# restore_proceeded: the number of devices is not $KNOWN any more, or the restore has ended; a condition.
+restore_proceeded() {
 	local uio=("$UIO"/*)
 	[ ${#uio[@]} -ne "$KNOWN" ] || not running "$RESTORE_PID"
 }
 
-# kill_in_the_middle: lets the restore go on, and kills the daemon while a create waits for its answer. What else a restore does,
-# it does in moments: to write attributes, which the kernel refuses while nobody listens. The restore does not go on before
-# the next one is killed, or the test lets it end. The status says whether it was not over before.
+# kill_in_the_middle: lets the restore continue, and kills the daemon while a create waits for its answer. (Between creates a
+# restore writes attributes, which takes moments only; the kernel refuses these while there is no daemon.) Then the restore
+# is stopped until the next kill, or until the test lets it end. Fails if the restore has ended before.
 kill_in_the_middle() {
 	local uio
 	DAEMON_PID=$(property MainPID)
@@ -100,7 +100,7 @@ kill_in_the_middle() {
 		uio=("$UIO"/*)
 		KNOWN=${#uio[@]}
 		kill -CONT "$DAEMON_PID"
-		wait_for 60 moved_on
+		wait_for 60 restore_proceeded
 		running "$RESTORE_PID" || return 1
 		kill -STOP "$DAEMON_PID"
 	done
@@ -117,24 +117,25 @@ luns_live() {
 	[ "$live" -eq $LUNS ]
 }
 
-# restore_ended [PATTERN]: without a word, or with lines of this kind only, and every LUN is there, served, and exported.
-restore_ended() {
+# wait_restored [PATTERN]: waits for the end of the restore. It must print nothing, or only lines that match, and every LUN
+# must exist, be served and be exported.
+wait_restored() {
 	local status=0 luns
 	wait_for 120 not running "$RESTORE_PID"
 	wait "$RESTORE_PID" || status=$?
 	OUTPUT=$(</run/restore.txt)
 	assert_eq "$status" 0 "the exit status of targetctl restore"
 	[ $# -eq 0 ] || OUTPUT=$(grep -vE "$1" /run/restore.txt) || :
-	assert_eq "$OUTPUT" '' "what targetctl restore says"
-	restored $LUNS || fail "of $LUNS LUNs are enabled: $(cat $CORE/user_*/*/enable | grep -c 1)"
+	assert_eq "$OUTPUT" '' "the output of targetctl restore"
+	restored $LUNS || fail "not all of $LUNS LUNs are enabled, only: $(cat $CORE/user_*/*/enable | grep -c 1)"
 	wait_for 20 luns_live
 	luns=("$FABRICS/iscsi/$IQN"/tpgt_1/lun/lun_*)
 	assert_eq ${#luns[@]} $LUNS "the number of exported LUNs"
 	say "$LUNS LUNs, no ${1:+other }output"
 }
 
-# every_lun_reads: by an initiator that logs in for it.
-every_lun_reads() {
+# read_every_lun: logs in as an initiator and reads from each LUN.
+read_every_lun() {
 	local disk
 	iscsi_login "$IQN"
 	wait_for 60 all_disks_appeared
@@ -144,7 +145,7 @@ every_lun_reads() {
 	iscsi_logout "$IQN"
 }
 
-# DISKS are those of the session; a condition.
+# all_disks_appeared: DISKS are the disks of the session; a condition.
 all_disks_appeared() {
 	local block
 	DISKS=()

@@ -1,16 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A plugin built for another ABI, and a file that is no plugin, are each refused in one line that names the file. The other
+# A plugin of another ABI, and a file that is not a plugin, are refused with one line each that names the file. The other
 # handlers work.
 # vm: plugin=otherabi
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
-mkdir /run/handlers
-cp "$(handler_folder)"/handler_*.so /host/out/handlers/handler_otherabi.so /run/handlers/
-echo nonsense >/run/handlers/handler_nonsense.so
-start_tcmud --handler-path /run/handlers
+echo nonsense >"$(handler_dir)/handler_nonsense.so"
+start_tcmud
 for name in otherabi nonsense; do
 	assert_eq "$(grep -c "handler_$name.so" "$DAEMON_LOG")" 1 "the number of lines that name handler_$name.so"
 	say "  $(grep "handler_$name.so" "$DAEMON_LOG")"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A second daemon ends at once with its own exit status and one line. The first one goes on.
+# A second daemon ends at once with a special exit status and one line. The first one continues.
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
@@ -11,9 +11,9 @@ attach disk
 
 status=0
 OUTPUT=$(tcmud 2>&1) || status=$?
-assert_eq "$(wc -l <<<"$OUTPUT")" 1 "the number of lines of the second one"
-assert_match "$OUTPUT" 'already|another|runs' "what the second one says"
-assert_eq "$status" 75 "the exit status of the second one"
+assert_eq "$(wc -l <<<"$OUTPUT")" 1 "the number of lines of the second daemon"
+assert_match "$OUTPUT" 'already|another|runs' "the message of the second daemon"
+assert_eq "$status" 75 "the exit status of the second daemon"
 say "  $OUTPUT"
 
 running "$DAEMON_PID" || fail "the first daemon ended"

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Whoever writes an attribute of a device that a daemon which has just started is opening still is answered when it is served,
-# and is not refused.
+# A write to an attribute, while a new daemon still opens the device, is answered when the device is served, and is not
+# refused.
+# vm: plugin=fault
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
@@ -17,28 +18,28 @@ start_tcmud
 is_opening() { [[ $(tcmuctl list) =~ $HBA/disk\ +OPENING ]]; }
 wait_for 10 is_opening
 
-# write ATTRIBUTE VALUE: in the background, as a restore does it; its status goes to /run/ATTRIBUTE.
-write() {
+# write_attribute ATTRIBUTE VALUE: in the background, as a restore does; /run/ATTRIBUTE gets the result.
+write_attribute() {
 	# shellcheck disable=SC2016 # expanded by that shell
 	bash -c 'echo "$2" >"$1" && echo written' - "$CORE/$HBA/disk/attrib/$1" "$2" >"/run/$1" 2>&1 &
 	WRITER=$!
 }
-asked() { [ "$(<"/proc/$WRITER/wchan")" = tcmu_netlink_event_send ]; }
+waits_for_answer() { [ "$(<"/proc/$WRITER/wchan")" = tcmu_netlink_event_send ]; }
 
-write dev_size $((64 << 20))
-wait_for 10 asked
-is_opening || fail "it is not being opened any more"
+write_attribute dev_size $((64 << 20))
+wait_for 10 waits_for_answer
+is_opening || fail "the device is already open"
 rm /run/hold
 wait_for 10 not running $WRITER
-assert_eq "$(</run/dev_size)" written "what became of the size that stays as it is"
-write dev_config "fault/$config"
+assert_eq "$(</run/dev_size)" written "the result of writing the same size"
+write_attribute dev_config "fault/$config"
 wait_for 10 not running $WRITER
-assert_eq "$(</run/dev_config)" written "what became of the config that stays as it is"
+assert_eq "$(</run/dev_config)" written "the result of writing the same config string"
 
-say "what cannot be is still refused"
-write dev_size 513
+say "an invalid value is still refused"
+write_attribute dev_size 513
 wait_for 10 not running $WRITER
-assert_match "$(</run/dev_size)" 'Invalid argument' "the answer to a size that is not whole blocks"
+assert_match "$(</run/dev_size)" 'Invalid argument' "the result of a size that is no multiple of the block size"
 
 delete_backstore_configfs disk
 stop_tcmud

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The daemon is stopped and started again twice under a verifying load. No command fails and nothing is lost.
+# The daemon is stopped and started twice under a verifying load. No command fails, and no data is lost.
 # vm: timeout=240
 
 # shellcheck source=tests/cases/lib.sh
@@ -18,7 +18,7 @@ for round in 1 2; do
 	wait_for 20 wrote "$DISK" $(($(writes_of "$DISK") + 200))
 	stop_tcmud
 	assert_eq "$DAEMON_STATUS" 0 "the exit status"
-	running $load || fail "the load ended while the daemon was away (round $round)"
+	running $load || fail "the load ended while no daemon ran (round $round)"
 	start_tcmud
 done
 wait_for 20 wrote "$DISK" $(($(writes_of "$DISK") + 200))
@@ -27,7 +27,7 @@ wait $load || status=$?
 OUTPUT=$(tail -n 20 /run/fio.txt)
 assert_eq $status 0 "fio's exit status"
 say "fio: $(grep -E '^ +write:' /run/fio.txt)"
-if OUTPUT=$(dmesg | grep -E 'I/O error|critical .* error|Sense Key|timing out command'); then fail "the initiator noticed"; fi
+if OUTPUT=$(dmesg | grep -E 'I/O error|critical .* error|Sense Key|timing out command'); then fail "the initiator saw an error"; fi
 
 detach disk
 trace_start

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The installed unit under a real systemd: the bus starts it when targetcli asks, it serves with its sandbox, tells its state,
-# reads its settings again, logs with fields to the journal, and is started again when it dies.
+# The installed unit under a real systemd: the bus starts it when targetcli asks, it serves in its sandbox, reports its
+# status, reloads its settings, logs with fields to the journal, and is restarted when it dies.
 # vm: init=systemd timeout=300
 
 # shellcheck source=tests/cases/lib.sh
@@ -18,13 +18,13 @@ other_process() { [ "$(property MainPID)" != "$1" ] && active; }
 printf 'log_level = 3\n' >/run/tcmu.conf
 place_unit --config /run/tcmu.conf
 must systemctl enable $UNIT
-assert_eq "$(property ActiveState)" inactive "the unit's state before anybody asks"
+assert_eq "$(property ActiveState)" inactive "the unit's state before the first request"
 
 say "the bus starts it"
 must timeout 60 targetcli /backstores/user:file ls
 wait_for 20 active
 wait_for 10 status_is "Serving 0 devices"
-assert_eq "$(systemctl show --value --property=Id tcmu-runner.service)" $UNIT "the unit behind the peer's name"
+assert_eq "$(systemctl show --value --property=Id tcmu-runner.service)" $UNIT "the unit behind the name tcmu-runner"
 DAEMON_PID=$(property MainPID)
 
 say "it serves in its sandbox"
@@ -32,11 +32,11 @@ assert_eq "$(sed -n 's/^NoNewPrivs:\t//p' "/proc/$DAEMON_PID/status")" 1 "NoNewP
 make_backstore disk /srv/disk.img 64M
 attach disk
 verified_writes "$DISK" 16M
-[ -n "$(find "/proc/$DAEMON_PID/fd" -lname '*io_uring*')" ] || fail "the sandbox keeps it from io_uring"
+[ -n "$(find "/proc/$DAEMON_PID/fd" -lname '*io_uring*')" ] || fail "the sandbox forbids io_uring"
 wait_for 10 status_is "Serving 1 devices"
 wait_for 10 journal_has TCMU_DEVICE=user_0/disk 'user_0/disk: '
 
-say "settings are read again, by rename and by reload"
+say "settings are reloaded, by rename and by systemctl reload"
 printf 'log_level = 5\n' >/run/tcmu.conf.new
 mv /run/tcmu.conf.new /run/tcmu.conf
 wait_for 10 journal_has 'log level now is DEBUG SCSI CMD$'
@@ -44,21 +44,21 @@ printf 'log_level = 3\ncolour = red\n' >/run/tcmu.conf
 must systemctl reload $UNIT
 wait_for 10 journal_has PRIORITY=4 '/run/tcmu.conf:2: unknown setting "colour"'
 
-say "it is started again when it dies"
+say "it is restarted when it dies"
 kill -KILL "$DAEMON_PID"
 wait_for 30 other_process "$DAEMON_PID"
 DAEMON_PID=$(property MainPID)
 must dd if="$DISK" of=/dev/null bs=64k count=16 iflag=direct
 
-say "a second one does not disturb it"
+say "a second daemon does not affect it"
 status=0
 OUTPUT=$(tcmud 2>&1) || status=$?
-assert_eq "$status" 75 "the exit status of a second one"
-assert_match "$OUTPUT" "process $DAEMON_PID" "what the second one says"
+assert_eq "$status" 75 "the exit status of a second daemon"
+assert_match "$OUTPUT" "process $DAEMON_PID" "the message of the second daemon"
 
 detach disk
 delete_backstore disk
-# Of the unit as it is, and without the rbd handler's drop-in.
+# The exposure of the unit, with and without the rbd handler's drop-in.
 exposure() { systemd-analyze security --no-pager "$@" | sed -nE 's/.*Overall exposure level.*: ([0-9.]+) .*/\1/p'; }
 cp "$(property FragmentPath)" /run/alone.service
 alone=$(exposure --offline=true /run/alone.service)
@@ -66,7 +66,7 @@ say "its exposure: $(exposure $UNIT), of the unit alone: $alone"
 assert_le "$alone" 2.5 "the exposure of the unit by systemd-analyze"
 assert_le "$(exposure $UNIT)" 2.5 "the exposure by systemd-analyze with the rbd handler"
 
-say "beside the rbd handler, what lies in /home is refused, and not made anew"
+say "with the drop-in of the rbd handler, a file in /home is refused, and not made"
 mkdir -p /home/images
 truncate -s 64M /home/images/disk.img
 for file in /home/images/disk.img /home/new.img /root/new.img; do
@@ -75,7 +75,7 @@ for file in /home/images/disk.img /home/new.img /root/new.img; do
 	fi
 	nothing_left disk || fail "the refused create of $file has left something"
 done
-assert_eq "$(cd /home && echo * /root/*.img)" "images" "what is in /home, and the images in /root"
+assert_eq "$(cd /home && echo * /root/*.img)" "images" "the files in /home, and the images in /root"
 cat >/run/systemd/system/$UNIT.d/override.conf <<-END
 	[Service]
 	ProtectHome=no
@@ -87,7 +87,7 @@ make_backstore disk /home/images/disk.img 64M
 delete_backstore disk
 rm /run/systemd/system/$UNIT.d/override.conf
 
-say "what it calls is not forbidden"
+say "the sandbox permits all its system calls"
 watch_sandbox
 make_backstore disk /srv/disk.img 64M
 attach disk

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# What tcmuctl counts is what fio has done, within 5 %: commands, bytes, rates, queue depth and percentiles of times.
-
+# The counters of tcmuctl agree with fio within 5 %: commands, bytes, rates, queue depth and percentiles of latency.
 # vm: timeout=240
+# vm: plugin=fault
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
@@ -22,14 +22,14 @@ has_read() { [ "$(reads_of "$1")" -ge "$2" ]; }
 
 say "without a daemon"
 status_of 3 tcmuctl list
-assert_match "$OUTPUT" 'tcmud does not run' "what it says"
+assert_match "$OUTPUT" 'tcmud does not run' "the message"
 
 start_tcmud
 status_of 0 tcmuctl list
 assert_match "$OUTPUT" '^DEVICE +STATE +SIZE +IN FLIGHT +CONFIG +PROBLEM$' "an empty list"
-assert_eq "$(stat -c '%a %U' /run/tcmud/control)" "600 root" "whose the socket is"
+assert_eq "$(stat -c '%a %U' /run/tcmud/control)" "600 root" "the mode and user of the socket"
 status_of 1 setpriv --reuid=65534 --regid=65534 --clear-groups -- "$(command -v tcmuctl)" list
-assert_match "$OUTPUT" 'only root may ask' "what others are told"
+assert_match "$OUTPUT" 'only root may ask' "the message to other users"
 
 make_backstore_configfs disk /srv/disk.img $((256 << 20))
 attach disk
@@ -39,7 +39,7 @@ disk=$DISK
 attach slow
 slow=$DISK
 
-say "devices are found by each of their names, and others are not"
+say "devices are found by each of their names"
 for name in $HBA/disk disk uio0; do
 	must tcmuctl status "$name"
 	assert_match "$OUTPUT" "device +$HBA/disk" "the status of $name"
@@ -49,10 +49,10 @@ status_of 4 tcmuctl status nodisk
 status_of 2 tcmuctl status
 status_of 2 tcmuctl colour
 
-say "another daemon's device is told as such"
-SUBTYPE=nobody make_backstore_configfs theirs thing $((1 << 20)) nl_reply_supported=-1
+say "the device of another daemon is shown as such"
+SUBTYPE=unhandled make_backstore_configfs theirs thing $((1 << 20)) nl_reply_supported=-1
 must tcmuctl list
-assert_match "$OUTPUT" "$HBA/theirs +UNSERVED +- +- +nobody/thing +there is no such handler here" "the list"
+assert_match "$OUTPUT" "$HBA/theirs +UNSERVED +- +- +unhandled/thing +there is no such handler here" "the list"
 delete_backstore_configfs theirs
 
 say "commands and bytes of a mixed load"
@@ -65,7 +65,7 @@ echo "$OUTPUT" >/run/after.json
 must python3 -ISE "${0%/*}/compare.py" counts /run/fio.json /run/before.json /run/after.json
 say "$OUTPUT"
 
-say "rates of a steady load, seen meanwhile"
+say "rates of a steady load"
 fio --name=steady --filename="$disk" --size=128M --rw=randread --bs=8k --iodepth=4 --ioengine=libaio --direct=1 --rate_iops=200 \
 	--time_based --runtime=25 --output-format=json --output=/run/fio.json >/dev/null &
 wait_for 20 has_read "$disk" $(($(reads_of "$disk") + 100))
@@ -75,19 +75,19 @@ wait $!
 must python3 -ISE "${0%/*}/compare.py" rates /run/fio.json /run/rates.json
 say "$OUTPUT"
 
-say "times of a backend of which they are known"
+say "latencies of a backend with a known delay"
 fio --name=slow --filename="$slow" --size=64M --rw=randread --bs=4k --iodepth=16 --ioengine=libaio --direct=1 \
 	--time_based --runtime=25 --output-format=json --output=/run/fio.json >/dev/null &
 wait_for 20 has_read "$slow" $(($(reads_of "$slow") + 16))
 must tcmuctl --json stats -i 20 -c 1 slow
 echo "$OUTPUT" >/run/rates.json
 must tcmuctl inflight slow
-assert_match "$OUTPUT" 'READ\((10|16)\) +[0-9]+ +8 +4096 ' "what is under way"
+assert_match "$OUTPUT" 'READ\((10|16)\) +[0-9]+ +8 +4096 ' "the commands in flight"
 wait $!
 must python3 -ISE "${0%/*}/compare.py" times /run/fio.json /run/rates.json 16
 say "$OUTPUT"
 
-say "the tables for people, and the others"
+say "the tables"
 must tcmuctl list
 assert_match "$OUTPUT" "$HBA/slow +LIVE +64.0 MiB +0 +fault//srv/slow.img;delay_ms=1000" "the list"
 must tcmuctl status disk
@@ -110,9 +110,9 @@ say "bash completes devices"
 # shellcheck disable=SC2016 # for the other bash
 must bash -c '. "$1" && COMP_WORDS=(tcmuctl status "") && COMP_CWORD=2 && _tcmuctl && echo "${COMPREPLY[*]}"' - \
 	"$(find / -xdev -path '*/bash-completion/completions/tcmuctl' | head -n 1)"
-assert_eq "$OUTPUT" "$HBA/disk $HBA/slow" "what is offered after tcmuctl status"
+assert_eq "$OUTPUT" "$HBA/disk $HBA/slow" "the completions of tcmuctl status"
 
-say "how much is logged can be changed, and each command be seen"
+say "the log level can be changed, and level 5 logs each command"
 log_mark
 must tcmuctl log-level 5
 assert_eq "$OUTPUT" '5 DEBUG SCSI CMD' "the level"
@@ -131,4 +131,4 @@ delete_backstore_configfs disk
 delete_backstore_configfs slow
 stop_tcmud
 assert_eq "$DAEMON_STATUS" 0 "the exit status"
-not exists /run/tcmud/control || fail "the socket is left over"
+not exists /run/tcmud/control || fail "the socket still exists"

@@ -1,31 +1,31 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The metrics are OpenMetrics by the letter, they count what was done, and the timer writes them where the node exporter reads.
+# The metrics conform to OpenMetrics, they count the commands, and the timer writes them where the node exporter reads them.
 # vm: init=systemd timeout=300
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
-FOLDER=/var/lib/prometheus/node-exporter
-parsed() { # SAMPLE...: VALUES
+DIR=/var/lib/prometheus/node-exporter
+parse_metrics() { # SAMPLE...: VALUES are their values
 	must python3 -ISE "${0%/*}/openmetrics.py" "$@" </run/metrics
 	mapfile -t VALUES <<<"$OUTPUT"
 }
 
 start_tcmud
 tcmuctl metrics >/run/metrics
-parsed 'tcmu_daemon_info{version="2.0.0"}'
+parse_metrics 'tcmu_daemon_info{version="2.0.0"}'
 make_backstore_configfs disk '/srv/disk.img;product=a\"b' $((64 << 20))
 attach disk
 must dd if=/dev/zero of="$DISK" bs=4k count=100 oflag=direct
 must dd if="$DISK" of=/dev/null bs=4k count=50 iflag=direct
 must_fail sg_read_block_limits "$DISK"
 
-# udev looks at the disk, too, when it has been written to
+# udev reads from the disk after a write
 nothing_in_flight() { tcmuctl metrics >/run/metrics && grep -qx "tcmu_device_inflight{$device} 0" /run/metrics; }
 device="device=\"$HBA/disk\""
 wait_for 20 nothing_in_flight
-parsed "tcmu_device_up{$device}" "tcmu_device_size_bytes{$device}" "tcmu_device_inflight{$device}" \
+parse_metrics "tcmu_device_up{$device}" "tcmu_device_size_bytes{$device}" "tcmu_device_inflight{$device}" \
 	"tcmu_device_commands_total{$device,class=\"write\"}" "tcmu_device_data_bytes_total{$device,class=\"write\"}" \
 	"tcmu_device_command_duration_seconds_count{$device,class=\"write\"}" \
 	"tcmu_device_check_conditions_total{$device,sense_key=\"illegal_request\"}" \
@@ -33,7 +33,7 @@ parsed "tcmu_device_up{$device}" "tcmu_device_size_bytes{$device}" "tcmu_device_
 assert_eq "${VALUES[*]:0:6}" "1 67108864 0 100 409600 100" "up, size, in flight, writes, their bytes, and those of the histogram"
 assert_le 1 "${VALUES[6]}" "1, against the errors"
 assert_le 50 "${VALUES[7]}" "50, against the reads"
-if [ "${VALUES[8]}" = 0 ]; then fail "no processor time"; fi
+if [ "${VALUES[8]}" = 0 ]; then fail "no CPU time"; fi
 
 say "the timer"
 mkdir -p /run/systemd/system
@@ -44,15 +44,15 @@ done
 must systemd-analyze verify --man=no /run/systemd/system/tcmud-metrics.service /run/systemd/system/tcmud-metrics.timer
 must systemctl daemon-reload
 must systemctl start tcmud-metrics.service
-not exists $FOLDER || fail "the folder of a node exporter that is not there was made"
-mkdir -p $FOLDER
+not exists $DIR || fail "the directory of the node exporter was made, although there is no node exporter"
+mkdir -p $DIR
 must systemctl start tcmud-metrics.timer
-wait_for 30 exists $FOLDER/tcmu.prom
-cp $FOLDER/tcmu.prom /run/metrics
-parsed "tcmu_device_commands_total{$device,class=\"write\"}"
+wait_for 30 exists $DIR/tcmu.prom
+cp $DIR/tcmu.prom /run/metrics
+parse_metrics "tcmu_device_commands_total{$device,class=\"write\"}"
 assert_eq "${VALUES[0]}" 100 "the writes in the file"
-assert_eq "$(stat -c %a $FOLDER/tcmu.prom)" 644 "who may read the file"
-assert_eq "$(find $FOLDER -type f | wc -l)" 1 "the files in the folder"
+assert_eq "$(stat -c %a $DIR/tcmu.prom)" 644 "the mode of the file"
+assert_eq "$(find $DIR -type f | wc -l)" 1 "the files in the directory"
 must systemctl stop tcmud-metrics.timer
 
 detach disk

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads OpenMetrics text from standard input, and fails at whatever the format does not allow. Then each argument, a sample
-as NAME{LABEL="VALUE",...}, must be there; its value is printed, a line each."""
+"""Parses OpenMetrics text from standard input, and fails if it violates the format. Then prints the value of each argument,
+a sample like NAME{LABEL="VALUE",...} that must be there, one a line."""
 
 import math
 import re
@@ -16,7 +16,7 @@ SUFFIXES = {
 }
 
 
-def wrong(number, text):
+def reject(number, text):
     sys.exit(f"line {number}: {text}")
 
 
@@ -25,46 +25,46 @@ def labels_of(number, text):
     while text:
         match = LABEL.match(text)
         if not match or match.group(1) in labels:
-            wrong(number, f"labels that cannot be: {text}")
+            reject(number, f"invalid labels: {text}")
         labels[match.group(1)] = match.group(2)
         text = text[match.end():]
     return labels
 
 
-def read(lines):
+def parse_samples(lines):
     families, samples, current, groups = {}, {}, None, {}
     for number, line in enumerate(lines[:-1], 1):
         if line.startswith("#"):
             match = re.match(rf"# (TYPE|UNIT|HELP) ({NAME}) (.*)$", line)
             if not match:
-                wrong(number, f"neither TYPE, UNIT, HELP nor a sample: {line}")
+                reject(number, f"neither TYPE, UNIT, HELP nor a sample: {line}")
             what, name, value = match.groups()
             if what == "TYPE":
                 if name in families or value not in SUFFIXES:
-                    wrong(number, f"a family that is there already, or of no known type: {line}")
+                    reject(number, f"a second family of this name, or an unknown type: {line}")
                 families[name], current = value, name
             elif name != current:
-                wrong(number, f"{what} of another family than the one that was begun, {current}")
+                reject(number, f"{what} of another family than the current one, {current}")
             elif what == "UNIT" and not name.endswith(f"_{value}"):
-                wrong(number, f"{name} does not end with its unit, {value}")
+                reject(number, f"{name} does not end with its unit, {value}")
             continue
         match = SAMPLE.match(line)
         if not match:
-            wrong(number, f"not a sample: {line}")
+            reject(number, f"not a sample: {line}")
         name, labels, value = match.group(1), labels_of(number, match.group(2) or ""), float(match.group(3))
         kind = families.get(current)
         if kind is None or name[len(current):] not in SUFFIXES[kind] or not name.startswith(current):
-            wrong(number, f"{name} is not a sample of {current}, a {kind}")
+            reject(number, f"{name} is not a sample of {current}, a {kind}")
         key = (name, tuple(sorted(labels.items())))
         if key in samples:
-            wrong(number, f"the same sample twice: {line}")
+            reject(number, f"the same sample twice: {line}")
         if kind != "gauge" and not value >= 0:
-            wrong(number, f"a {kind} below 0: {line}")
+            reject(number, f"a {kind} below 0: {line}")
         samples[key] = value
         if kind == "histogram":
             bound = labels.pop("le", None)
             if (bound is None) == name.endswith("_bucket"):
-                wrong(number, f"le is for buckets, and only for them: {line}")
+                reject(number, f"a bucket without le, or le without a bucket: {line}")
             group = groups.setdefault((current, tuple(sorted(labels.items()))), {"buckets": []})
             if bound is None:
                 group[name[len(current):]] = value
@@ -86,13 +86,13 @@ def check_histograms(groups):
 
 text = sys.stdin.read()
 if not text.endswith("\n# EOF\n"):
-    sys.exit("it does not end with # EOF")
+    sys.exit("the text does not end with # EOF")
 lines = text.split("\n")[:-1]
-samples, groups = read(lines)
+samples, groups = parse_samples(lines)
 check_histograms(groups)
 for wanted in sys.argv[1:]:
     match = re.match(rf"({NAME})(?:\{{(.*)\}})?$", wanted)
     key = (match.group(1), tuple(sorted(labels_of(0, match.group(2) or "").items())))
     if key not in samples:
-        sys.exit(f"there is no {wanted}")
+        sys.exit(f"no sample {wanted}")
     print(f"{samples[key]:.17g}")

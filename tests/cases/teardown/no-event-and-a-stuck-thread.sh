@@ -1,16 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A delete of which no event is ever sent, while the device's thread is stuck in its handler and does not see what uio says:
-# the ring is taken away from it all the same. The node that goes from /dev is the signal.
+# No event is sent, and the device's I/O thread is stuck in its handler, so that it does not see the uio error. The ring is
+# revoked all the same: the node that disappears from /dev is the signal.
 # vm: plugin=stuck
 # vm: hung_task=200
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
-mkdir /run/handlers
-cp /host/out/handlers/handler_stuck.so /run/handlers/
-start_tcmud --handler-path /run/handlers
+start_tcmud
 SUBTYPE=stuck
 make_backstore_configfs disk /run/held $((64 << 20))
 echo 2 >"$CORE/$HBA/disk/attrib/cmd_time_out"
@@ -18,7 +16,7 @@ attach disk
 touch /run/held
 dd if="$DISK" of=/dev/null bs=64k count=1 iflag=direct 2>/dev/null &
 wait_for 120 not running $!
-say "the read has ended in an error; in the daemon its thread is stuck"
+say "the read has failed for the initiator; in the daemon its thread is stuck"
 detach disk
 
 trace_start

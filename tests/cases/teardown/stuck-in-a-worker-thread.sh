@@ -1,25 +1,25 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# As row 05 of the matrix, but where io_uring is forbidden: the write is stuck in a worker thread of the daemon, in its
-# system call. The ring is taken away from under it all the same.
+# As frozen-file-system, but io_uring is forbidden: the write is stuck in a system call of a worker thread. The ring is
+# revoked all the same.
 # vm: disk=128M
 # vm: hung_task=200
 
-# shellcheck source=tests/cases/matrix/matrix.bash
-. "${0%/*}/../matrix/matrix.bash"
+# shellcheck source=tests/cases/teardown/teardown.bash
+. "${0%/*}/teardown.bash"
 
 LAUNCHER="python3 -ISE $CASES/without-io-uring.py"
 start_tcmud
 scratch_disk ext4
-fill /scratch/disk.img aa $((8 << 20))
+fill_file /scratch/disk.img aa $((8 << 20))
 sync
 make_backstore_configfs disk /scratch/disk.img $((8 << 20))
 echo 2 >"$CORE/$HBA/disk/attrib/cmd_time_out"
 attach disk
-fill /run/new bb $((4 << 20))
+fill_file /run/new bb $((4 << 20))
 must fsfreeze -f /scratch
 dd if=/run/new of="$DISK" bs=64k oflag=direct 2>/dev/null &
-wait_for 120 gone $!
+wait_for 120 not running $!
 detach disk
 
 trace_start

@@ -48,7 +48,7 @@ static void install_plugin(const char *plugin, const char *name)
 	char path[512];
 
 	assert_true(
-		snprintf(path, sizeof(path), "%s/plugin-%s.so", PLUGINS, plugin) <
+		snprintf(path, sizeof(path), "%s/handler_%s.so", PLUGINS, plugin) <
 		(int) sizeof(path));
 	assert_int_equal(symlink(path, fixture_path(name)), 0);
 }
@@ -185,7 +185,7 @@ static void an_option_of_the_daemons_is_refused(void **state)
 static void an_unresolved_symbol_is_named(void **state)
 {
 	(void) state;
-	assert_refused("unresolved", "undefined symbol: nobody_has_this_function");
+	assert_refused("unresolved", "undefined symbol: function_that_does_not_exist");
 }
 
 static void a_file_that_is_no_library_is_refused(void **state)

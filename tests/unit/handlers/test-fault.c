@@ -535,23 +535,23 @@ static void the_backend_fails_after_so_many_requests(void **state)
 	assert_int_equal(f->host->event_value, -EIO);
 }
 
-static void the_manual_page_has_every_option(void **state)
+static void the_readme_has_every_option(void **state)
 {
 	const struct fixture *f = *state;
 	const struct tcmu_option *options = f->host->handler->options;
-	static char manual[64 * 1024];
-	FILE *file = fopen(MANUAL, "re");
+	static char readme[64 * 1024];
+	FILE *file = fopen(README, "re");
 
 	assert_non_null(file);
-	manual[fread(manual, 1, sizeof(manual) - 1, file)] = '\0';
+	readme[fread(readme, 1, sizeof(readme) - 1, file)] = '\0';
 	fclose(file);
 	for (; options->name; options++) {
 		char item[64];
 
-		(void) snprintf(item, sizeof(item), " %s ", options->name);
+		(void) snprintf(item, sizeof(item), "`%s`", options->name);
 		assert_non_null(options->help);
-		if (!strstr(manual, item))
-			fail_msg("not in the manual page: %s", options->name);
+		if (!strstr(readme, item))
+			fail_msg("not in the README: %s", options->name);
 	}
 }
 
@@ -612,7 +612,7 @@ int main(void)
 		TEST(a_write_that_fails_has_been_made_or_not_as_asked_for),
 		TEST(errors_that_say_nothing_are_refused),
 		TEST(the_backend_fails_after_so_many_requests),
-		TEST(the_manual_page_has_every_option),
+		TEST(the_readme_has_every_option),
 		cmocka_unit_test_setup_teardown(
 			a_buffer_that_is_not_there_is_met_by_the_system_call, setup_sys,
 			fault_teardown),

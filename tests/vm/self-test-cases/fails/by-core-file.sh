@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Must fail: the test ends well, but a process has died on the way.
+# Must fail: the test ends with 0, but a process has died.
 
 bash -c 'kill -SEGV $$'
 true

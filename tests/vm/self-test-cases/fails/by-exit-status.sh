@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Must fail: an assertion does not hold.
+# Must fail: an assertion fails.
 
 # shellcheck source=tests/cases/lib.sh
 . /host/tests/cases/lib.sh

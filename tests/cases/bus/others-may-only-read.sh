@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# On the bus any user may list the handlers and devices. Only root may check a config string, register a handler, change a
+# setting, or own one of our names.
+
+# shellcheck source=tests/cases/lib.sh
+. "${0%/*}/../lib.sh"
+
+SERVICE=org.kernel.TCMUService1
+ROOT=/org/kernel/TCMUService1
+
+as_nobody() {
+	setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@"
+}
+
+may() { must as_nobody busctl call "$SERVICE" "$@"; }
+may_not() {
+	must_fail as_nobody busctl call "$SERVICE" "$@"
+	assert_match "$OUTPUT" 'Access denied|not authorized|rejected' "the refusal of $2 $3"
+}
+
+start_tcmud
+wait_for 10 busctl --quiet status "$SERVICE"
+
+say "permitted to any user"
+may $ROOT org.freedesktop.DBus.ObjectManager GetManagedObjects
+assert_match "$OUTPUT" "$ROOT/file" "the objects"
+may $ROOT/file org.freedesktop.DBus.Properties GetAll s $SERVICE
+may $ROOT/file org.freedesktop.DBus.Properties Get ss $SERVICE ConfigDesc
+may $ROOT/file org.freedesktop.DBus.Introspectable Introspect
+may $ROOT/file org.freedesktop.DBus.Peer Ping
+
+say "permitted to root only"
+may_not $ROOT/file $SERVICE CheckConfig s file//etc/shadow
+may_not $ROOT/file $SERVICE ChangeMedium sts disk 1048576 file//srv/x.img
+may_not $ROOT/HandlerManager1 $SERVICE.HandlerManager1 RegisterHandler ss file x
+may_not $ROOT/file org.freedesktop.DBus.Properties Set ssv $SERVICE ConfigDesc s x
+must busctl call $SERVICE $ROOT/file $SERVICE CheckConfig s file//srv/x.img
+assert_eq "$OUTPUT" 'bs true "success"' "the answer to root's check"
+must busctl call $SERVICE $ROOT/HandlerManager1 $SERVICE.HandlerManager1 RegisterHandler ss mine x
+assert_match "$OUTPUT" '^bs false ".+"$' "the answer to root's registration"
+
+say "org.tcmud1: permitted to any user"
+make_backstore_configfs disk /srv/disk.img $((64 << 20))
+SERVICE=org.tcmud1
+ROOT=/org/tcmud1
+may $ROOT org.freedesktop.DBus.ObjectManager GetManagedObjects
+assert_match "$OUTPUT" "$ROOT/device/uio0" "the objects"
+may $ROOT/device/uio0 org.freedesktop.DBus.Properties GetAll s $SERVICE.Device
+assert_match "$OUTPUT" '"Name" s "user_100/disk"' "the device"
+may $ROOT/device/uio0 org.freedesktop.DBus.Introspectable Introspect
+may $ROOT org.freedesktop.DBus.Properties Get ss $SERVICE.Manager Version
+
+say "org.tcmud1: permitted to root only"
+for method in SetLogLevel,i,1 Dump FindDevice,s,disk; do
+	IFS=, read -ra words <<<"$method"
+	may_not $ROOT $SERVICE.Manager "${words[@]}"
+done
+may_not $ROOT/device/uio0 $SERVICE.Device ListRequests
+may_not $ROOT/device/uio0 $SERVICE.Device Reopen
+may_not $ROOT org.freedesktop.DBus.Properties Set ssv $SERVICE.Manager LogLevel i 1
+must busctl call $SERVICE $ROOT $SERVICE.Manager FindDevice s disk
+assert_eq "$OUTPUT" "o \"$ROOT/device/uio0\"" "the path of the device"
+must busctl call $SERVICE $ROOT/device/uio0 $SERVICE.Device ListRequests
+attach disk
+must busctl call $SERVICE $ROOT $SERVICE.Manager Dump
+assert_match "$OUTPUT" 'user_100/disk' "the dump"
+detach disk
+must busctl call $SERVICE $ROOT $SERVICE.Manager SetLogLevel i 4
+assert_eq "$(tcmuctl log-level)" '4 DEBUG' "the log level"
+delete_backstore_configfs disk
+SERVICE=org.kernel.TCMUService1
+
+say "names"
+for name in org.tcmud1 $SERVICE $SERVICE.HandlerManager1.file $SERVICE.Other; do
+	must_fail as_nobody busctl call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus RequestName su "$name" 0
+	assert_match "$OUTPUT" 'not allowed to own|Access denied|Permission denied' "the refusal of the name $name"
+done
+
+stop_tcmud
+assert_eq "$DAEMON_STATUS" 0 "the exit status"

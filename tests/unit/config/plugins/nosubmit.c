@@ -1,7 +1,0 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A plugin that cannot serve.
- */
-#include "plugin.h"
-
-TCMU_HANDLER(.subtype = "nosubmit", PLUGIN_FUNCTIONS_BUT_SUBMIT);
