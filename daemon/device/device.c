@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <glib.h>
+#include <scsi/optable.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -9,6 +9,7 @@
 #include "fuzz-cdb.h"
 
 #include <errno.h>
+#include <scsi/optable.h>
 #include <stdlib.h>
 #include <string.h>
 

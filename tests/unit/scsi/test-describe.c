@@ -10,6 +10,8 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include <scsi/describe.h>
+#include <scsi/optable.h>
 #include <scsi/scsi.h>
 
 static void every_operation_has_the_class_of_its_name(void **state)
