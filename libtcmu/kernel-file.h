@@ -13,6 +13,9 @@
 
 #define TCMU_PATH_SIZE 1024
 
+/* Carries out tcmu_set_root(). */
+void tcmu_root_set(const char *root);
+
 /* The root without a final '/'; "" unless a test has set another one. */
 const char *tcmu_root(void);
 
