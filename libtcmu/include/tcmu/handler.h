@@ -134,8 +134,8 @@ enum tcmu_backend_event {
 	TCMU_BACKEND_FAILED,    /* value: -errno. Nothing is served until the device is reopened */
 	TCMU_BACKEND_LOCK_LOST, /* value: 0. The lock that lock() took is no longer held */
 	TCMU_BACKEND_FENCED,    /* value: -errno. Another host has fenced this one out of the
-				 * backing store: nothing is written any more, and the daemon reopens
-				 * the backend */
+				 * backing store: nothing is written any more, and the daemon
+				 * reopens the backend */
 };
 
 /* Functions of the daemon for a handler. Valid from open to close. */
