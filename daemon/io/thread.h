@@ -31,7 +31,7 @@ struct io_thread {
 	struct format format;
 	struct dispatch dispatch;
 	struct control control;
-	struct xcopy_peer *xcopy_peer; /* the device, to others that carry out EXTENDED COPY */
+	struct xcopy_disk *xcopy_disk; /* the device, to others that carry out EXTENDED COPY */
 };
 
 /* Starts the thread. -errno: there is no thread, and no signal comes. Any thread. */
