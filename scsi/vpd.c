@@ -150,8 +150,7 @@ static unsigned put_identification(const struct scsi_lu *lu, uint8_t *p)
 
 /* ------- features and limits ------- */
 
-/* Extended INQUIRY data (SPC-4 7.8): task attributes are ignored, so only SIMPLE is announced.
- */
+/* Extended INQUIRY data (SPC-4 7.8): only SIMPLE, because task attributes are ignored. */
 static unsigned put_extended_inquiry(const struct scsi_lu *lu, uint8_t *p)
 {
 	memset(p, 0, 60);

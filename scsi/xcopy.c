@@ -5,7 +5,7 @@
  * identified by their NAA designators.
  *
  * Both kinds of parameter list are decoded once, into a struct scsi_xcopy. This file checks the
- * ranges on this logical unit; the caller checks those on others. A planned copy has a slot in
+ * ranges on this logical unit; the caller checks those on others. A planned xcopy has a slot in
  * lu->xcopies until it ends. If the list asks for it, the slot keeps the status afterwards.
  *
  * G_SENSE is refused: the kernel passes sense to the initiator with CHECK CONDITION only.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * First in, first out: a singly linked list whose nodes are embedded in the listed structures. For
- * one thread, or under the owner's lock. A node is on one list at most.
+ * one thread, or under one lock of its user. A node is on one list at most.
  */
 #pragma once
 

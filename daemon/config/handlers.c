@@ -45,7 +45,7 @@ struct handlers {
 	GPtrArray *items; /* struct item, by subtype */
 };
 
-/* Handlers in packages of their own. */
+/* Handlers that have their own packages. */
 static const struct {
 	const char *subtype;
 	const char *package;

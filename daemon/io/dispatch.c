@@ -73,8 +73,7 @@ static void dispatch_defer(
 	core_signal(dispatch->core, IO_SIGNAL_DEFERRED);
 }
 
-/* A plan follows the deferred work: a cache that is turned off is saved first and then flushed.
- */
+/* A plan follows the deferred work: a cache that is turned off is saved first, then flushed. */
 static void dispatch_continue(struct dispatch *dispatch, struct command *waiter)
 {
 	assert(waiter->where == COMMAND_HELD);

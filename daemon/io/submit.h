@@ -87,6 +87,5 @@ void submit_set_permission(
 /* Another backend in the place of one that was closed. Nothing is in flight. */
 void submit_set_backend(struct submit *submit, void *backend, const struct tcmu_backend_info *info);
 
-/* At the end of an iteration, where idle_wanted: signals IO_SIGNAL_IDLE once nothing is in flight.
- */
+/* At the end of an iteration, if idle_wanted: signals IO_SIGNAL_IDLE once nothing is in flight. */
 void submit_report(struct submit *submit);

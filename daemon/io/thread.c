@@ -24,8 +24,7 @@
 
 /* ------- completing ------- */
 
-/* Completes a command that has ended and frees its slot. Returns whether the kernel gets an answer.
- */
+/* Completes an ended command and frees its slot. Returns whether the kernel gets an answer. */
 static bool io_thread_complete(struct io_thread *thread, struct command *command, uint64_t *now)
 {
 	struct core *core = &thread->core;
@@ -162,7 +161,7 @@ static void io_thread_abort_tasks(struct io_thread *thread, const struct tcmu_en
 }
 
 /* The ring was reset by somebody else (configfs). Once nothing refers to it any more, it is
- * attached anew. */
+ * attached again. */
 static void io_thread_set_stale(struct io_thread *thread)
 {
 	assert(thread->core.ring_state == CORE_RING_ATTACHED);
@@ -176,8 +175,7 @@ static void io_thread_set_stale(struct io_thread *thread)
 	dispatch_pending(&thread->dispatch);
 }
 
-/* Handles an entry that is no command, or an error of the ring. Returns whether there was anything.
- */
+/* Handles an entry that is no command, or an error of the ring. Returns whether there was one. */
 static bool io_thread_take_entry(struct io_thread *thread, const struct tcmu_entry *entry, int r)
 {
 	assert(r <= 0 || entry->kind == TCMU_ENTRY_TMR);

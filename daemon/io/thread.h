@@ -60,8 +60,7 @@ unsigned io_thread_requests(
 /* The oldest of them. Returns how many there are; 0: none, and *oldest is as it was. */
 unsigned io_thread_oldest_request(const struct io_thread *thread, struct stats_request *oldest);
 
-/* How many requests to the backend have not ended, for people: after a revoke, how many are stuck.
- */
+/* How many requests to the backend have not ended, for reports: after a revoke, the stuck ones. */
 unsigned io_thread_in_flight(struct io_thread *thread);
 
 /* The backend has failed: every command that needs the medium is answered with HARDWARE ERROR. */

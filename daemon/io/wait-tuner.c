@@ -311,8 +311,7 @@ void wait_tuner_busy(struct wait_tuner *tuner, uint64_t now)
 	uint64_t pause = now - tuner->since, gap = wait_tuner_min(pause, GAP_LONG);
 
 	assert(now >= tuner->since);
-	/* A sample has no pause in it. The mode that was found before is the best guess after one.
-	 */
+	/* A sample has no pause in it. After a pause the mode that was found is the best guess. */
 	if (pause >= LULL)
 		tuner->begin = 0;
 	tuner->since = 0;

@@ -60,8 +60,7 @@ void xcopy_disk_unref(struct xcopy_disk *disk);
 /* From now on the disk is found by this designator. */
 void xcopy_disk_set_naa(struct xcopy_disk *disk, const uint8_t naa[SCSI_NAA_LENGTH]);
 
-/* A reference to the one open disk that has this designator. NULL: there is none, or more than one.
- */
+/* A reference to the one open disk that has this designator. NULL: there is none, or several. */
 struct xcopy_disk *xcopy_disk_find(const uint8_t naa[SCSI_NAA_LENGTH]);
 
 /* Bytes. */

@@ -126,7 +126,7 @@ void handler_object_show(struct handler_object *object)
 
 static void handler_object_free(struct handler_object *object)
 {
-	assert(!object->owner[0] || !object->objects->connection);
+	assert(!object->bus_name[0] || !object->objects->connection);
 	sd_bus_slot_unref(object->vtable);
 	g_free(object->description);
 	g_free(object);

@@ -6,10 +6,10 @@
  * buffers and answers with 0 or a negative errno. It sees no SCSI, no ring and no kernel interface.
  * A plugin includes this header alone.
  *
- * Threads: check_config, claim, open, resize and close run on a thread of their own and may block.
+ * Threads: check_config, claim, open, resize and close run on a separate thread and may block.
  * They delay no other device. The submit of a TCMU_HANDLER_ASYNC handler runs on the device's I/O
  * thread and must not block. The submit of a SERIAL or PARALLEL handler runs on worker threads and
- * may block. lock, unlock and lock_state run on a thread of their own while I/O goes on, and may
+ * may block. lock, unlock and lock_state run on a separate thread while I/O goes on, and may
  * block; lock and unlock run one at a time. close runs when nothing is in flight. A plugin calls no
  * function of the host after close has returned.
  *

@@ -32,6 +32,5 @@ bool scsi_cdb_blocks(const uint8_t *cdb, uint8_t cdb_length, uint64_t *lba, uint
 /* The name of a sense key (SPC-4 4.5.6): "medium_error" for 3h. key: its low 4 bits count. */
 const char *scsi_sense_key_name(uint8_t key);
 
-/* Decodes key and codes of sense in either format; other members are 0. buffer: at least 14 bytes.
- */
+/* Decodes key and codes of sense in either format; other members are 0. buffer: 14 bytes. */
 void scsi_sense_decode(const uint8_t *buffer, struct scsi_sense *sense);

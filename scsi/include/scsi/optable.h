@@ -16,6 +16,5 @@ const struct scsi_operation *scsi_operation_at(unsigned i);
 /* Whether the logical unit supports the operation, which scsi_operation_at() has returned. */
 bool scsi_operation_supported(const struct scsi_lu *lu, const struct scsi_operation *operation);
 
-/* The name of a CDB's operation for logs; "unknown" if the table has none. cdb: at least 2 bytes.
- */
+/* The name of a CDB's operation for logs; "unknown" if the table has none. cdb: 2 bytes. */
 const char *scsi_opcode_name(const uint8_t *cdb);

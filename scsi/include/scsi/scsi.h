@@ -3,7 +3,7 @@
  * SCSI as pure functions: a CDB and the properties of a logical unit go in; a status, sense, data
  * or a plan of I/O comes out.
  *
- * The code uses no kernel interface, no handler, no thread and no memory of its own. The caller
+ * The code uses no kernel interface, no handler, no thread, and allocates no memory. The caller
  * owns struct scsi_lu; scsi_dispatch() changes only its part marked "state". The caller serialises
  * the calls for one logical unit. Clauses are those of SPC-4 (T10/BSR INCITS 513), SBC-3 (514) and
  * SBC-4 (506).
