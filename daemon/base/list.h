@@ -89,7 +89,7 @@ static inline void list_remove(struct list *list, struct list_node *node)
 }
 
 #define list_for_each(node, list) \
-	for (struct list_node *node = (list)->first; node; node = node->next)
+	for (struct list_node * (node) = (list)->first; (node); (node) = (node)->next)
 
 /* The structure that a node is embedded in; NULL stays NULL. */
 #define list_entry(node, type, member) \

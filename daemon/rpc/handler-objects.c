@@ -158,8 +158,10 @@ void handler_objects_init(
 void handler_objects_clear(struct handler_objects *objects)
 {
 	assert(!objects->connection);
-	while (objects->first)
+	while (objects->first) {
+		assert(objects->first->objects == objects);
 		handler_object_remove(objects->first);
+	}
 }
 
 int handler_objects_connect(struct handler_objects *objects, sd_bus *connection)

@@ -216,8 +216,7 @@ static void end_transfer(struct file_request *request, int error)
 }
 
 /* Whether the error of a write with FUA means that earlier writes may be lost. Errors of this
- * request alone and lack of space do not; the next flush reports any other loss.
- */
+ * request alone and lack of space do not; the next flush reports any other loss. */
 static bool is_device_error(int error)
 {
 	switch (error) {

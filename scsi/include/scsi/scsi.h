@@ -236,8 +236,7 @@ struct scsi_task {
 enum scsi_verdict {
 	SCSI_ANSWERED = 1,  /* status, sense and data are final */
 	SCSI_PLANNED,       /* the caller carries out the plan; its end gives the status */
-	SCSI_NEEDS_LU_INFO, /* refresh lu->serial and lu->ports, set lu_info_fresh, dispatch again
-			     */
+	SCSI_NEEDS_LU_INFO, /* refresh serial and ports, set lu_info_fresh, dispatch again */
 };
 
 enum scsi_plan_op {
