@@ -158,10 +158,11 @@ void handler_objects_init(
 void handler_objects_clear(struct handler_objects *objects)
 {
 	assert(!objects->connection);
-	while (objects->first) {
-		assert(objects->first->objects == objects);
-		handler_object_remove(objects->first);
+	for (struct handler_object *object = objects->first, *next; object; object = next) {
+		next = object->next;
+		handler_object_remove(object);
 	}
+	assert(!objects->first);
 }
 
 int handler_objects_connect(struct handler_objects *objects, sd_bus *connection)
