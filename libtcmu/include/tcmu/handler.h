@@ -58,12 +58,9 @@ enum tcmu_io_op {
 #define TCMU_CAP_ATOMIC (UINT64_C(1) << 63)
 
 /* Flags of a request */
-#define TCMU_IO_FUA \
-	(1u << 0) /* WRITE, WRITE_ZEROES, WRITE_SAME: on stable storage before completion */
-#define TCMU_IO_MAY_UNMAP \
-	(1u << 1)                /* WRITE_ZEROES: may free the space if it then reads as zeros \
-				  */
-#define TCMU_IO_ATOMIC (1u << 2) /* WRITE, with TCMU_CAP_ATOMIC: all, or nothing and an error */
+#define TCMU_IO_FUA       (1u << 0) /* WRITE, WRITE_ZEROES, WRITE_SAME: stable before completion */
+#define TCMU_IO_MAY_UNMAP (1u << 1) /* WRITE_ZEROES: may free space that then reads as zeros */
+#define TCMU_IO_ATOMIC    (1u << 2) /* WRITE, with TCMU_CAP_ATOMIC: all, or nothing and an error */
 
 /* result_flags of a request */
 #define TCMU_IO_MAPPED (1u << 0)
