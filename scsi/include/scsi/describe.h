@@ -5,22 +5,11 @@
  */
 #pragma once
 
+#include <scsi/optable.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct scsi_sense;
-
-enum scsi_class {
-	SCSI_CLASS_READ,
-	SCSI_CLASS_WRITE, /* all that store data: also WRITE SAME and COMPARE AND WRITE */
-	SCSI_CLASS_FLUSH,
-	SCSI_CLASS_UNMAP,
-	SCSI_CLASS_OTHER,
-	SCSI_CLASS_COUNT,
-};
-
-/* The class of a CDB, by its operation code alone. */
-enum scsi_class scsi_cdb_class(const uint8_t *cdb);
 
 /* "read", "write", "flush", "unmap" or "other". */
 const char *scsi_class_name(enum scsi_class class);

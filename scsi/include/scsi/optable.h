@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of operations as a list: names, service actions and usage masks, for logs, tests and
- * the fuzzer's dictionary.
+ * The table of operations as a list: names, service actions, usage masks and classes, for logs,
+ * counters, tests and the fuzzer's dictionary.
  */
 #pragma once
 
@@ -18,3 +18,15 @@ bool scsi_operation_supported(const struct scsi_lu *lu, const struct scsi_operat
 
 /* The name of a CDB's operation for logs; "unknown" if the table has none. cdb: 2 bytes. */
 const char *scsi_opcode_name(const uint8_t *cdb);
+
+enum scsi_class {
+	SCSI_CLASS_READ,
+	SCSI_CLASS_WRITE, /* all that store data: also WRITE SAME and COMPARE AND WRITE */
+	SCSI_CLASS_FLUSH,
+	SCSI_CLASS_UNMAP,
+	SCSI_CLASS_OTHER,
+	SCSI_CLASS_COUNT,
+};
+
+/* The class of a CDB, by its operation code alone. */
+enum scsi_class scsi_cdb_class(const uint8_t *cdb);
