@@ -4,8 +4,8 @@
  * serialises.
  *
  * The memory is shared and may change at any moment. Everything that is checked is first copied,
- *once, and only the copy is used; so a change between check and use cannot lead out of the mapping.
- *Three positions move round the ring:
+ * once, and only the copy is used; so a change between check and use cannot lead out of the
+ * mapping. Three positions move round the ring:
  *
  *	published <= tail <= next <= cmd_head		(counted from published, modulo cmdr_size)
  *

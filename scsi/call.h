@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <scsi/operation.h>
 #include <scsi/scsi.h>
 
 struct scsi_entry;

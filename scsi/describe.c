@@ -3,9 +3,10 @@
  * Classes and names of commands and sense, for counters and logs. They do not influence the
  * answer to a command.
  */
-#include <scsi/scsi.h>
+#include <scsi/describe.h>
 
 #include <assert.h>
+#include <scsi/scsi.h>
 
 #include "bytes.h"
 #include "cdb.h"

@@ -155,8 +155,7 @@ enum scsi_verdict scsi_sanitize_overwrite(struct scsi_call *call)
 }
 
 /* If the failed operation did not set AUSE, only another operation that succeeds makes the medium
- * accessible.
- */
+ * accessible. */
 enum scsi_verdict scsi_sanitize_exit_failure(struct scsi_call *call)
 {
 	if (call->lu->sanitize_failed && !call->lu->sanitize_exit)

@@ -9,9 +9,10 @@
  * ignored: it groups statistics, which are optional. Entries are sorted by operation code and
  * service action.
  */
-#include <scsi/scsi.h>
+#include <scsi/optable.h>
 
 #include <assert.h>
+#include <scsi/scsi.h>
 #include <string.h>
 
 #include "alua.h"

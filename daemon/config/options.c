@@ -500,8 +500,7 @@ void options_limits(const struct options *options, struct rate_limits *limits)
 	};
 }
 
-/* Whether an option's text begins with the name of a limit. The name ends at '=', ';' or the end.
- */
+/* Whether an option's text begins with the name of a limit, which ends at '=', ';' or the end. */
 static bool is_limit(const char *pair)
 {
 	size_t len = strcspn(pair, "=;");

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <glib.h>
+#include <scsi/optable.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -552,8 +553,7 @@ static void device_backend_failed(struct device *device)
 		lock_event(device, LOCK_EV_FENCED);
 }
 
-/* For EXTENDED COPY other devices find this one by its serial, also before an initiator reads it.
- */
+/* For EXTENDED COPY other devices find this one by its serial, even before initiators read it. */
 static void device_attached(struct device *device)
 {
 	device_event(device, DEVICE_EV_ATTACHED);

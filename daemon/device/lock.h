@@ -30,8 +30,7 @@ void lock_learn(struct device *device);
 /* Feeds the table. Does nothing unless the device is served. */
 void lock_event(struct device *device, enum lock_event event);
 
-/* A fenced backend that is idle now is closed and opened. Called whenever something has happened.
- */
+/* Closes and opens a fenced backend that is idle now. Called whenever something has happened. */
 void lock_settle(struct device *device);
 
 /* A command changes states of target port groups. 0: the lock allows that now. 1: waiter is called

@@ -64,8 +64,7 @@ void manager_reconcile(struct manager *manager);
 void manager_count(
 	const struct manager *manager, unsigned *served, unsigned *failed, unsigned *orphans);
 
-/* All devices, those included that the kernel does not have any more. NULL: i is beyond the last.
- */
+/* All devices, including those that the kernel no longer has. NULL: i is beyond the last. */
 struct device *manager_device(const struct manager *manager, unsigned i);
 
 /* The device that an administrator names: "user_0/disk", "disk" or "uio0". Those that the kernel

@@ -23,7 +23,7 @@ int marks_set_clean(const char *run_dir, const struct tcmu_name *name, unsigned 
 /* Whether this very device has the mark. Removes it. */
 bool marks_take_clean(const char *run_dir, const struct tcmu_name *name, unsigned minor);
 
-/* FORMAT_STATE_ bits of io/thread.h: the medium is being formatted or sanitized, or that has
+/* FORMAT_STATE_ bits of io/format.h: the medium is being formatted or sanitized, or that has
  * failed; 0 removes the mark. Returns 0 or -errno, which is logged. */
 int marks_set_format(const char *run_dir, const struct tcmu_name *name, unsigned format_state);
 unsigned marks_get_format(const char *run_dir, const struct tcmu_name *name);

@@ -4,10 +4,10 @@
  * devices that are gone or were created without replies.
  *
  * A creation that waits is adopted and answered by its device. Other commands that wait for a dead
- * daemon cannot be told apart; the module ends them all at once. It refuses new commands for that
- * moment, so it is done once, when no creation is being answered and the commands pause: the next
- * command of a restore follows the last answer at once. Where they never pause, it is done after 5
- * s.
+ * daemon cannot be distinguished; the module ends them all at once. It refuses new commands for
+ * that moment, so it is done once, when no creation is being answered and the commands pause: the
+ * next command of a restore follows the last answer at once. Where they never pause, it is done
+ * after 5 s.
  *
  * Main thread. The manager reports the commands, and is asked about its devices.
  */

@@ -24,8 +24,7 @@
 #include "device/fsm.h"
 #include "io/thread.h"
 
-/* An entry posts two events at most before they are taken, and so do the actions of a transition.
- */
+/* An entry posts at most two events before they are taken; so do the actions of a transition. */
 #define DEVICE_QUEUE_MAX 16u
 
 /* Events that wait, first in, first out. */

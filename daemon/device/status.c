@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <scsi/describe.h>
+#include <scsi/optable.h>
 #include <string.h>
 
 #include "base/clock.h"

@@ -36,7 +36,7 @@ struct control_request {
 	bool write_cache;
 	enum io_permission permission;
 	uint8_t not_ready;   /* SCSI_ASCQ_, or 0 */
-	unsigned generation; /* the number of the permission; set by control_request() */
+	unsigned generation; /* the number of the permission; set by control_post() */
 	int deferred_error;  /* 0 or -errno */
 	uint64_t size;       /* bytes */
 	void *backend;

@@ -34,8 +34,7 @@
 struct command_pool;
 struct submit;
 
-/* The signals of an I/O thread. Bits of one word: a signal that is not yet taken is not sent twice.
- */
+/* The signals of an I/O thread: bits of one word. A signal that is not taken is not sent twice. */
 #define IO_SIGNAL_ATTACHED      (1u << 0) /* the ring is mapped: commands are served */
 #define IO_SIGNAL_UNREGISTERED  (1u << 1) /* uio reports that the kernel's device is gone */
 #define IO_SIGNAL_RING_BROKEN   (1u << 2) /* the ring could not be attached, or is corrupt */
@@ -165,7 +164,7 @@ void core_set_unregistered(struct core *core);
  * thread, without the ring lock. */
 void core_attach(struct core *core);
 
-/* Under the ring lock, I/O thread: attaches a stale ring anew. Nothing may refer to it. */
+/* Under the ring lock, I/O thread: attaches a stale ring again. Nothing may refer to it. */
 void core_attach_again(struct core *core);
 
 /* Unmaps the ring and closes uio; core->clean is valid afterwards. I/O thread, without the ring

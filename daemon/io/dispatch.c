@@ -12,12 +12,12 @@
 
 void dispatch_init(
 	struct dispatch *dispatch, struct core *core, struct format *format,
-	struct xcopy_peer *peer)
+	struct xcopy_disk *disk)
 {
-	assert(core && format && peer);
+	assert(core && format && disk);
 	dispatch->core = core;
 	dispatch->format = format;
-	dispatch->xcopy_peer = peer;
+	dispatch->xcopy_disk = disk;
 	list_init(&dispatch->pending);
 	pthread_mutex_init(&dispatch->lock, NULL);
 }
@@ -73,8 +73,7 @@ static void dispatch_defer(
 	core_signal(dispatch->core, IO_SIGNAL_DEFERRED);
 }
 
-/* A plan follows the deferred work: a cache that is turned off is saved first and then flushed.
- */
+/* A plan follows the deferred work: a cache that is turned off is saved first, then flushed. */
 static void dispatch_continue(struct dispatch *dispatch, struct command *waiter)
 {
 	assert(waiter->where == COMMAND_HELD);
@@ -133,7 +132,7 @@ static void dispatch_plan(
 		memcpy(command->plan.extents, plan->extents,
 		       plan->extent_cnt * sizeof(plan->extents[0]));
 	if (plan->op == SCSI_PLAN_XCOPY)
-		xcopy_begin(dispatch->xcopy_peer, command, &result->xcopy);
+		xcopy_begin(dispatch->xcopy_disk, command, &result->xcopy);
 	else if (plan->op == SCSI_PLAN_ABORT_XCOPY)
 		xcopy_abort(command);
 	else if (plan->flags & SCSI_PLAN_LONG)

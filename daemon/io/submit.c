@@ -37,8 +37,7 @@ void submit_destroy(struct submit *submit)
 	submit->engine = NULL;
 	workers_free(submit->workers);
 	submit->workers = NULL;
-	/* A thread that is still within submit_complete() needs nothing but CPU time to leave it.
-	 */
+	/* A thread that is still within submit_complete() needs only CPU time to leave it. */
 	while (atomic_load(&submit->completing))
 		sched_yield();
 	assert(mpsc_is_empty(&submit->completed));

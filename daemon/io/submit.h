@@ -92,5 +92,5 @@ void submit_set_backend(struct submit *submit, void *backend, const struct tcmu_
  * handler. I/O thread. */
 bool submit_becomes_idle(const struct submit *submit);
 
-/* At the end of an iteration: signals it then. */
+/* At the end of an iteration: signals IO_SIGNAL_IDLE if it is due. */
 void submit_report(struct submit *submit);

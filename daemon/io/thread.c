@@ -24,8 +24,7 @@
 
 /* ------- completing ------- */
 
-/* Completes a command that has ended and frees its slot. Returns whether the kernel gets an answer.
- */
+/* Completes an ended command and frees its slot. Returns whether the kernel gets an answer. */
 static bool io_thread_complete(struct io_thread *thread, struct command *command, uint64_t *now)
 {
 	struct core *core = &thread->core;
@@ -106,7 +105,7 @@ static void io_thread_set_lu(struct io_thread *thread, const struct control_requ
 	if (request->changes & CONTROL_LU_INFO) {
 		scsi_set_lu_info(lu, &request->lu_info);
 		if (scsi_naa(lu, naa))
-			xcopy_peer_set_naa(thread->xcopy_peer, naa);
+			xcopy_disk_set_naa(thread->xcopy_disk, naa);
 	}
 }
 
@@ -164,7 +163,7 @@ static void io_thread_abort_tasks(struct io_thread *thread, const struct tcmu_en
 }
 
 /* The ring was reset by somebody else (configfs). Once nothing refers to it any more, it is
- * attached anew. */
+ * attached again. */
 static void io_thread_set_stale(struct io_thread *thread)
 {
 	assert(thread->core.ring_state == CORE_RING_ATTACHED);
@@ -178,8 +177,7 @@ static void io_thread_set_stale(struct io_thread *thread)
 	dispatch_pending(&thread->dispatch);
 }
 
-/* Handles an entry that is no command, or an error of the ring. Returns whether there was anything.
- */
+/* Handles an entry that is no command, or an error of the ring. Returns whether there was one. */
 static bool io_thread_take_entry(struct io_thread *thread, const struct tcmu_entry *entry, int r)
 {
 	assert(r <= 0 || entry->kind == TCMU_ENTRY_TMR);
@@ -281,22 +279,22 @@ static bool io_thread_iterate(struct io_thread *thread)
 	if (atomic_load(&thread->control.pending))
 		io_thread_take_control(thread);
 	work += io_thread_complete_ended(thread);
-	if (xcopy_peer_has_requests(thread->xcopy_peer))
-		work += xcopy_serve(thread->xcopy_peer, core);
+	if (xcopy_disk_has_requests(thread->xcopy_disk))
+		work += xcopy_serve(thread->xcopy_disk, core);
 	work += fetched = io_thread_fetch(thread);
 	if (core->service != CORE_SERVING)
 		dispatch_pending(&thread->dispatch);
 	core_unlock_ring(core);
 
 	if (serving && core->service != CORE_SERVING)
-		xcopy_peer_close(thread->xcopy_peer);
+		xcopy_disk_close(thread->xcopy_disk);
 	io_thread_cancel(thread);
 	if (!list_is_empty(&thread->order.blocked))
 		order_unblock(&thread->order);
 	if (!list_is_empty(&core->ready))
 		work += order_start_ready(&thread->order);
 	work += submit_reap(&thread->submit);
-	work += xcopy_peer_take_answers(thread->xcopy_peer);
+	work += xcopy_disk_take_answers(thread->xcopy_disk);
 	format_report(&thread->format);
 	if (work)
 		wait_note_work(&core->wait, io_thread_is_tuned(thread), fetched);
@@ -331,8 +329,8 @@ static bool io_thread_has_work(void *userdata, bool others_only)
 		return true;
 	if (others_only)
 		return false;
-	return !list_is_empty(&thread->core.ended) || xcopy_peer_has_answers(thread->xcopy_peer) ||
-		(command_available(&thread->pool) && xcopy_peer_has_requests(thread->xcopy_peer)) ||
+	return !list_is_empty(&thread->core.ended) || xcopy_disk_has_answers(thread->xcopy_disk) ||
+		(command_available(&thread->pool) && xcopy_disk_has_requests(thread->xcopy_disk)) ||
 		io_thread_ring_has_work(thread);
 }
 
@@ -350,7 +348,7 @@ static void io_thread_wait(struct io_thread *thread)
 	if (!wait_for_work(&core->wait, io_thread_is_tuned(thread), thread->order.resume))
 		return;
 	core_set_unregistered(core);
-	xcopy_peer_close(thread->xcopy_peer);
+	xcopy_disk_close(thread->xcopy_disk);
 }
 
 static void *io_thread_main(void *arg)
@@ -367,13 +365,13 @@ static void *io_thread_main(void *arg)
 	stats_thread_begins(core->setup.stats);
 	core_attach(core);
 	if (core->service != CORE_SERVING)
-		xcopy_peer_close(thread->xcopy_peer);
+		xcopy_disk_close(thread->xcopy_disk);
 	while (io_thread_goes_on(thread))
 		if (!io_thread_iterate(thread) && io_thread_goes_on(thread))
 			io_thread_wait(thread);
 	assert(list_is_empty(&core->ended) && thread->order.exclusive_cnt == 0);
 	wait_leave_cpu(&core->wait);
-	xcopy_peer_end(thread->xcopy_peer);
+	xcopy_disk_end(thread->xcopy_disk);
 	core_detach(core);
 	submit_destroy(&thread->submit);
 	stats_thread_ends(core->setup.stats);
@@ -411,10 +409,10 @@ static int io_thread_init(struct io_thread *thread, const struct io_thread_setup
 		r = command_pool_init(
 			&thread->pool, core, setup->depth, IOV_USUAL, setup->handler->io_priv_size);
 	if (r >= 0)
-		r = xcopy_peer_new(&core->wait, setup->lu.block_size, &thread->xcopy_peer);
+		r = xcopy_disk_new(&core->wait, setup->lu.block_size, &thread->xcopy_disk);
 	if (r < 0)
 		return r;
-	dispatch_init(&thread->dispatch, core, &thread->format, thread->xcopy_peer);
+	dispatch_init(&thread->dispatch, core, &thread->format, thread->xcopy_disk);
 	return submit_init(&thread->submit, core);
 }
 
@@ -441,9 +439,9 @@ void io_thread_free(struct io_thread *thread)
 	if (!thread)
 		return;
 	submit_destroy(&thread->submit);
-	if (thread->xcopy_peer)
+	if (thread->xcopy_disk)
 		dispatch_destroy(&thread->dispatch);
-	xcopy_peer_unref(thread->xcopy_peer);
+	xcopy_disk_unref(thread->xcopy_disk);
 	command_pool_destroy(&thread->pool);
 	control_destroy(&thread->control);
 	wait_destroy(&thread->core.wait);
@@ -458,7 +456,7 @@ void io_thread_drain(struct io_thread *thread, bool cancel)
 	struct control_request request = {.changes = CONTROL_DRAIN | (cancel ? CONTROL_CANCEL : 0)};
 
 	control_post(&thread->control, &request);
-	xcopy_peer_close(thread->xcopy_peer);
+	xcopy_disk_close(thread->xcopy_disk);
 }
 
 void io_thread_fail(struct io_thread *thread)

@@ -31,7 +31,7 @@ struct io_thread {
 	struct format format;
 	struct dispatch dispatch;
 	struct control control;
-	struct xcopy_peer *xcopy_peer; /* the device, to others that carry out EXTENDED COPY */
+	struct xcopy_disk *xcopy_disk; /* the device, to others that carry out EXTENDED COPY */
 };
 
 /* Starts the thread. -errno: there is no thread, and no signal comes. Any thread. */
@@ -60,8 +60,7 @@ unsigned io_thread_requests(
 /* The oldest of them. Returns how many there are; 0: none, and *oldest is as it was. */
 unsigned io_thread_oldest_request(const struct io_thread *thread, struct stats_request *oldest);
 
-/* How many requests to the backend have not ended, for people: after a revoke, how many are stuck.
- */
+/* How many requests to the backend have not ended, for reports: after a revoke, the stuck ones. */
 unsigned io_thread_in_flight(struct io_thread *thread);
 
 /* The backend has failed: every command that needs the medium is answered with HARDWARE ERROR. */

@@ -6,10 +6,10 @@
  * buffers and answers with 0 or a negative errno. It sees no SCSI, no ring and no kernel interface.
  * A plugin includes this header alone.
  *
- * Threads: check_config, claim, open, resize and close run on a thread of their own and may block.
+ * Threads: check_config, claim, open, resize and close run on a separate thread and may block.
  * They delay no other device. The submit of a TCMU_HANDLER_ASYNC handler runs on the device's I/O
  * thread and must not block. The submit of a SERIAL or PARALLEL handler runs on worker threads and
- * may block. lock, unlock and lock_state run on a thread of their own while I/O goes on, and may
+ * may block. lock, unlock and lock_state run on a separate thread while I/O goes on, and may
  * block; lock and unlock run one at a time. close runs when nothing is in flight. A plugin calls no
  * function of the host after close has returned.
  *
@@ -58,12 +58,9 @@ enum tcmu_io_op {
 #define TCMU_CAP_ATOMIC (UINT64_C(1) << 63)
 
 /* Flags of a request */
-#define TCMU_IO_FUA \
-	(1u << 0) /* WRITE, WRITE_ZEROES, WRITE_SAME: on stable storage before completion */
-#define TCMU_IO_MAY_UNMAP \
-	(1u << 1)                /* WRITE_ZEROES: may free the space if it then reads as zeros \
-				  */
-#define TCMU_IO_ATOMIC (1u << 2) /* WRITE, with TCMU_CAP_ATOMIC: all, or nothing and an error */
+#define TCMU_IO_FUA       (1u << 0) /* WRITE, WRITE_ZEROES, WRITE_SAME: stable before completion */
+#define TCMU_IO_MAY_UNMAP (1u << 1) /* WRITE_ZEROES: may free space that then reads as zeros */
+#define TCMU_IO_ATOMIC    (1u << 2) /* WRITE, with TCMU_CAP_ATOMIC: all, or nothing and an error */
 
 /* result_flags of a request */
 #define TCMU_IO_MAPPED (1u << 0)
@@ -134,8 +131,8 @@ enum tcmu_backend_event {
 	TCMU_BACKEND_FAILED,    /* value: -errno. Nothing is served until the device is reopened */
 	TCMU_BACKEND_LOCK_LOST, /* value: 0. The lock that lock() took is no longer held */
 	TCMU_BACKEND_FENCED,    /* value: -errno. Another host has fenced this one out of the
-				 * backing store: nothing is written any more, and the daemon reopens
-				 * the backend */
+				 * backing store: nothing is written any more, and the daemon
+				 * reopens the backend */
 };
 
 /* Functions of the daemon for a handler. Valid from open to close. */
