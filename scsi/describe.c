@@ -8,7 +8,7 @@
 #include <assert.h>
 
 #include "bytes.h"
-#include "cdb.h"
+#include "sbc.h"
 
 enum scsi_class scsi_cdb_class(const uint8_t *cdb)
 {

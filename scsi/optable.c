@@ -281,6 +281,7 @@ static enum scsi_verdict check_and_run(struct scsi_call *call)
 	unsigned length = entry->operation.cdb_length;
 
 	assert(entry->function);
+	call->cdb_length = length;
 	if (call->task->cdb_length < length)
 		return scsi_refuse_cdb(call, call->task->cdb_length, NO_BIT);
 	if (medium_busy(call))
