@@ -289,9 +289,7 @@ static bool io_thread_iterate(struct io_thread *thread)
 	if (serving && core->service != CORE_SERVING)
 		xcopy_peer_close(thread->xcopy_peer);
 	io_thread_cancel(thread);
-	if (!list_is_empty(&thread->order.blocked))
-		order_unblock(&thread->order);
-	if (!list_is_empty(&core->ready))
+	if (order_has_work(&thread->order))
 		work += order_start_ready(&thread->order);
 	work += submit_reap(&thread->submit);
 	work += xcopy_peer_take_answers(thread->xcopy_peer);
