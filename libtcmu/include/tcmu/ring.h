@@ -37,6 +37,7 @@ struct tcmu_ring {
 			       * tcmu_ring_publish()
 			       */
 	uint32_t published;   /* the cmd_tail that the kernel was told last */
+	uint32_t scanned;     /* up to where tcmu_ring_next_tmr() has looked */
 	uint32_t outstanding; /* commands fetched and not completed */
 };
 
@@ -100,6 +101,18 @@ int tcmu_ring_attach(struct tcmu_ring *ring, void *base, size_t length);
 int tcmu_ring_next(
 	struct tcmu_ring *ring, struct tcmu_entry *entry, struct iovec *iov, uint32_t iov_max);
 
+/* Whether the ring is still of the generation that was attached: what was fetched from it may be
+ * completed. 0, or -ESTALE as from tcmu_ring_next(). A few loads; to be asked before anything that
+ * depends on it, also where nothing can be fetched. A reset may still come right after the answer;
+ * then what is written goes nowhere, and tcmu_ring_publish() says so. */
+int tcmu_ring_check(const struct tcmu_ring *ring);
+
+/* The next TMR entry among those that tcmu_ring_next() has not reached, for a caller that cannot
+ * take commands now: a task management function must not wait for the commands before it. Each TMR
+ * entry is given once, by this function or by tcmu_ring_next(); the commands stay to be fetched.
+ * What it names may be among them. 1: one entry. 0: there is none. Errors as tcmu_ring_next(). */
+int tcmu_ring_next_tmr(struct tcmu_ring *ring, struct tcmu_entry *entry);
+
 /* Whether tcmu_ring_next() would find something; an acquire load of cmd_head. */
 bool tcmu_ring_pending(const struct tcmu_ring *ring);
 
@@ -108,12 +121,13 @@ uint16_t tcmu_entry_tmr_id(const struct tcmu_entry *entry, uint32_t index);
 
 /* Writes the answer into the slot at the tail. Any order. Not seen by the kernel before
  * tcmu_ring_publish(). -EINVAL: no command is outstanding. -EBADMSG: the slot at the tail is
- * corrupt. */
+ * corrupt. -ESTALE: the ring was reset. */
 int tcmu_ring_complete(struct tcmu_ring *ring, const struct tcmu_completion *completion);
 
-/* Makes all completions written so far visible to the kernel (release store of cmd_tail). The
- * doorbell is uio's. Does nothing on a ring that was reset. */
-void tcmu_ring_publish(struct tcmu_ring *ring);
+/* Makes all completions written so far visible to the kernel. The doorbell is uio's, and to be rung
+ * only after 0. -ESTALE: the ring was reset; the kernel has answered what was fetched, and sees
+ * none of the completions. */
+int tcmu_ring_publish(struct tcmu_ring *ring);
 
 #ifdef __cplusplus
 }
