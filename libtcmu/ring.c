@@ -4,19 +4,26 @@
  * serialises.
  *
  * The memory is shared and may change at any moment. Everything that is checked is first copied,
- *once, and only the copy is used; so a change between check and use cannot lead out of the mapping.
- *Three positions move round the ring:
+ * once, and only the copy is used. So a change between check and use cannot lead out of the
+ * mapping. Four positions move round the ring:
  *
- *	published <= tail <= next <= cmd_head		(counted from published, modulo cmdr_size)
+ *	published <= tail <= next <= cmd_head	(counted from published, modulo cmdr_size)
+ *	next <= scanned <= cmd_head
  *
  * The kernel reuses nothing between published and cmd_head. So next cannot catch up with published,
- * and tail == next means that no command is outstanding. Only this library writes cmd_tail: if it
- * differs from published, the ring was reset, and the entry at next is not for us.
+ * and tail == next means that no command is outstanding.
+ *
+ * A reset (configfs action/reset_ring) sets cmd_tail and cmd_head to 0 and starts a new generation
+ * of entries, which has no number. Two signs replace it. Only this library writes cmd_tail: if it
+ * differs from published, the ring was reset. If 0 was published, this sign shows nothing. But then
+ * an entry was fetched from position 0 and is not completed. It carries our mark, which is gone
+ * once the kernel has written another entry there. A reset ring without entries has cmd_head at 0.
  */
 #include <tcmu/ring.h>
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "kernel-abi.h"
@@ -31,6 +38,12 @@ _Static_assert(
 _Static_assert(TCMU_SENSE_MAX == TCMU_SENSE_BUFFERSIZE, "sense of a response");
 
 #define STATUS_CHECK_CONDITION 0x02
+
+/* In uflags of the entry at position 0, from its fetch on. The kernel knows no such flag and clears
+ * it with each entry that it writes. */
+#define GENERATION_MARK 0x80
+
+#define UFLAGS_OFFSET   offsetof(struct tcmu_cmd_entry_hdr, uflags)
 
 /* An entry's header, copied and with a length that fits where it is. */
 struct ring_slot {
@@ -73,6 +86,54 @@ static uint32_t ring_advance(const struct tcmu_ring *ring, uint32_t position, ui
 	position += length; /* at most cmdr_size: no entry crosses the end */
 	return position == ring->cmdr_size ? 0 : position;
 }
+
+/* ------- generations ------- */
+
+static uint32_t load_head(const struct tcmu_ring *ring)
+{
+	return __atomic_load_n(&ring_mailbox(ring)->cmd_head, __ATOMIC_ACQUIRE);
+}
+
+/* Before the entry at next is copied: where the tail cannot tell generations apart, the mark will.
+ */
+static void mark_generation(struct tcmu_ring *ring)
+{
+	uint8_t *uflags = slot_at(ring, 0) + UFLAGS_OFFSET;
+
+	if (ring->next == 0)
+		__atomic_store_n(uflags, *uflags | GENERATION_MARK, __ATOMIC_SEQ_CST);
+}
+
+/* Where an entry was fetched from position 0, or is about to be. */
+static bool mark_holds(const struct tcmu_ring *ring)
+{
+	/* The acquiring load of the head comes first: after it, a new entry is seen unmarked. */
+	return load_head(ring) != 0 &&
+		(__atomic_load_n(slot_at(ring, 0) + UFLAGS_OFFSET, __ATOMIC_RELAXED) &
+		 GENERATION_MARK);
+}
+
+static bool tail_holds(const struct tcmu_ring *ring)
+{
+	return __atomic_load_n(&ring_mailbox(ring)->cmd_tail, __ATOMIC_ACQUIRE) == ring->published;
+}
+
+int tcmu_ring_check(const struct tcmu_ring *ring)
+{
+	if (!tail_holds(ring))
+		return -ESTALE;
+	return ring->published == 0 && ring->next != 0 && !mark_holds(ring) ? -ESTALE : 0;
+}
+
+/* The same while the entry at next is copied. */
+static int check_while_copying(const struct tcmu_ring *ring)
+{
+	if (!tail_holds(ring))
+		return -ESTALE;
+	return ring->published == 0 && !mark_holds(ring) ? -ESTALE : 0;
+}
+
+/* ------- fetching ------- */
 
 /* Copies and checks the header of the entry at position, which lies before limit. */
 static int read_slot(
@@ -130,6 +191,7 @@ int tcmu_ring_attach(struct tcmu_ring *ring, void *base, size_t length)
 		.next = copy.cmd_tail,
 		.tail = copy.cmd_tail,
 		.published = copy.cmd_tail,
+		.scanned = copy.cmd_tail,
 	};
 	if (!position_valid(ring, copy.cmd_tail) || !position_valid(ring, copy.cmd_head))
 		return -EBADMSG;
@@ -138,7 +200,7 @@ int tcmu_ring_attach(struct tcmu_ring *ring, void *base, size_t length)
 
 bool tcmu_ring_pending(const struct tcmu_ring *ring)
 {
-	return __atomic_load_n(&ring_mailbox(ring)->cmd_head, __ATOMIC_ACQUIRE) != ring->next;
+	return load_head(ring) != ring->next;
 }
 
 /* Copies the CDB, which is somewhere in the command ring. The opcode's group (SPC-4 4.2.5.1) gives
@@ -225,9 +287,10 @@ static int read_command(
 }
 
 static int read_tmr(
-	const struct tcmu_ring *ring, const struct ring_slot *slot, struct tcmu_entry *entry)
+	const struct tcmu_ring *ring, uint32_t position, const struct ring_slot *slot,
+	struct tcmu_entry *entry)
 {
-	const uint8_t *at = slot_at(ring, ring->next);
+	const uint8_t *at = slot_at(ring, position);
 	struct tcmu_tmr_entry copy;
 
 	if (slot->length < sizeof(copy))
@@ -243,10 +306,24 @@ static int read_tmr(
 	return 0;
 }
 
+/* Whether tcmu_ring_next_tmr() has read beyond the next entry. */
+static bool scanned_ahead(const struct tcmu_ring *ring)
+{
+	return ring_distance(ring, ring->scanned) > ring_distance(ring, ring->next);
+}
+
+/* The entry at next is fetched, or needs nothing. */
+static void pass_entry(struct tcmu_ring *ring, const struct ring_slot *slot)
+{
+	ring->next = ring_advance(ring, ring->next, slot->length);
+	if (!scanned_ahead(ring))
+		ring->scanned = ring->next;
+}
+
 static void skip_slot(struct tcmu_ring *ring, const struct ring_slot *slot)
 {
 	assert(slot->op != TCMU_OP_CMD);
-	ring->next = ring_advance(ring, ring->next, slot->length);
+	pass_entry(ring, slot);
 	pass_silent_slots(ring);
 }
 
@@ -254,9 +331,9 @@ static void skip_slot(struct tcmu_ring *ring, const struct ring_slot *slot)
  * negative errno. */
 static int check_head(const struct tcmu_ring *ring, uint32_t *head)
 {
-	*head = __atomic_load_n(&ring_mailbox(ring)->cmd_head, __ATOMIC_ACQUIRE);
+	*head = load_head(ring);
 	/* A reset stores the tail first, then the head, which may have reached next again since. */
-	if (__atomic_load_n(&ring_mailbox(ring)->cmd_tail, __ATOMIC_RELAXED) != ring->published)
+	if (tcmu_ring_check(ring) < 0)
 		return -ESTALE;
 	if (*head == ring->next)
 		return 0;
@@ -264,6 +341,28 @@ static int check_head(const struct tcmu_ring *ring, uint32_t *head)
 	    ring_distance(ring, *head) < ring_distance(ring, ring->next))
 		return -EBADMSG;
 	return 1;
+}
+
+/* Decodes the entry at next. 1: it is one to be given; 0: it needs nothing; or -errno. */
+static int decode_entry(
+	struct tcmu_ring *ring, const struct ring_slot *slot, struct tcmu_entry *entry,
+	struct iovec *iov, uint32_t iov_max)
+{
+	int r;
+
+	switch (slot->op) {
+	case TCMU_OP_PAD:
+		return 0;
+	case TCMU_OP_CMD:
+		r = read_command(ring, slot, entry, iov, iov_max);
+		return r < 0 ? r : 1;
+	case TCMU_OP_TMR:
+		r = scanned_ahead(ring) ? 0 : read_tmr(ring, ring->next, slot, entry);
+		return r < 0 ? r : !scanned_ahead(ring);
+	default:
+		slot_at(ring, ring->next)[UFLAGS_OFFSET] |= TCMU_UFLAG_UNKNOWN_OP;
+		return 0;
+	}
 }
 
 int tcmu_ring_next(
@@ -277,30 +376,52 @@ int tcmu_ring_next(
 	if (r <= 0)
 		return r;
 	while (ring->next != head) {
+		mark_generation(ring);
 		r = read_slot(ring, ring->next, head, &slot);
+		if (r >= 0)
+			r = decode_entry(ring, &slot, entry, iov, iov_max);
+		/* What was copied counts only if the kernel did not write another entry meanwhile.
+		 */
+		if (check_while_copying(ring) < 0)
+			return -ESTALE;
 		if (r < 0)
 			return r;
-		switch (slot.op) {
-		case TCMU_OP_PAD:
-			break;
-		case TCMU_OP_CMD:
-			r = read_command(ring, &slot, entry, iov, iov_max);
-			if (r < 0)
-				return r;
+		if (slot.op == TCMU_OP_CMD) {
 			ring->outstanding++;
-			ring->next = ring_advance(ring, ring->next, slot.length);
+			pass_entry(ring, &slot);
 			return 1;
-		case TCMU_OP_TMR:
-			r = read_tmr(ring, &slot, entry);
-			if (r < 0)
-				return r;
-			skip_slot(ring, &slot);
-			return 1;
-		default:
-			slot_at(ring, ring->next)[offsetof(struct tcmu_cmd_entry_hdr, uflags)] |=
-				TCMU_UFLAG_UNKNOWN_OP;
 		}
 		skip_slot(ring, &slot);
+		if (r > 0)
+			return 1;
+	}
+	return 0;
+}
+
+int tcmu_ring_next_tmr(struct tcmu_ring *ring, struct tcmu_entry *entry)
+{
+	struct ring_slot slot;
+	uint32_t head;
+	int r;
+
+	r = check_head(ring, &head);
+	if (r <= 0)
+		return r;
+	while (ring->scanned != head) {
+		uint32_t position = ring->scanned;
+
+		if (ring_distance(ring, head) < ring_distance(ring, position))
+			return -EBADMSG;
+		r = read_slot(ring, position, head, &slot);
+		if (r >= 0 && slot.op == TCMU_OP_TMR)
+			r = read_tmr(ring, position, &slot, entry) < 0 ? -EBADMSG : 1;
+		if (tcmu_ring_check(ring) < 0)
+			return -ESTALE;
+		if (r < 0)
+			return r;
+		ring->scanned = ring_advance(ring, position, slot.length);
+		if (r > 0)
+			return 1;
 	}
 	return 0;
 }
@@ -336,7 +457,7 @@ static void write_response(
 	}
 	memcpy(slot + offsetof(struct tcmu_cmd_entry_hdr, cmd_id), &answer.hdr.cmd_id,
 	       sizeof(answer.hdr.cmd_id));
-	slot[offsetof(struct tcmu_cmd_entry_hdr, uflags)] = answer.hdr.uflags;
+	slot[UFLAGS_OFFSET] = answer.hdr.uflags | (slot[UFLAGS_OFFSET] & GENERATION_MARK);
 	assert(length <= sizeof(answer));
 	memcpy(slot + TCMU_ENTRY_RSP_OFFSET, &answer.rsp, length - TCMU_ENTRY_RSP_OFFSET);
 }
@@ -347,6 +468,8 @@ int tcmu_ring_complete(struct tcmu_ring *ring, const struct tcmu_completion *com
 
 	if (ring->outstanding == 0)
 		return -EINVAL;
+	if (tcmu_ring_check(ring) < 0)
+		return -ESTALE;
 	pass_silent_slots(ring);
 	if (ring->tail == ring->next || read_slot(ring, ring->tail, ring->next, &slot) < 0)
 		return -EBADMSG;
@@ -357,14 +480,26 @@ int tcmu_ring_complete(struct tcmu_ring *ring, const struct tcmu_completion *com
 	return 0;
 }
 
-void tcmu_ring_publish(struct tcmu_ring *ring)
+int tcmu_ring_publish(struct tcmu_ring *ring)
 {
 	uint32_t *cmd_tail = &ring_mailbox(ring)->cmd_tail;
+	uint32_t before = ring->published, after = ring->tail;
 
 	assert(position_valid(ring, ring->tail));
-	if (ring->tail == ring->published ||
-	    __atomic_load_n(cmd_tail, __ATOMIC_RELAXED) != ring->published)
-		return;
-	__atomic_store_n(cmd_tail, ring->tail, __ATOMIC_RELEASE);
+	if (after == before)
+		return 0;
+	if (tcmu_ring_check(ring) < 0)
+		return -ESTALE;
+	/* A reset between the check and here fails the exchange, unless 0 is exchanged. */
+	if (!__atomic_compare_exchange_n(
+		    cmd_tail, &before, after, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		return -ESTALE;
+	/* Then it is taken back before the kernel reads it, which it does at the doorbell. */
+	if (ring->published == 0 && !mark_holds(ring)) {
+		__atomic_compare_exchange_n(
+			cmd_tail, &after, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+		return -ESTALE;
+	}
 	ring->published = ring->tail;
+	return 0;
 }
