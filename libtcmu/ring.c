@@ -41,14 +41,17 @@ _Static_assert(TCMU_SENSE_MAX == TCMU_SENSE_BUFFERSIZE, "sense of a response");
 
 /* In uflags of the entry at position 0, from its fetch on. The kernel knows no such flag and clears
  * it with each entry that it writes. */
-#define GENERATION_MARK 0x80
+#define GENERATION_MARK    0x80
 
-#define UFLAGS_OFFSET   offsetof(struct tcmu_cmd_entry_hdr, uflags)
+#define RING_MAILBOX(ring) ((struct tcmu_mailbox *) (ring)->base)
+#define UFLAGS_OFFSET      offsetof(struct tcmu_cmd_entry_hdr, uflags)
 
-/* An entry's header, copied and with a length that fits where it is. */
+/* An entry whose header is copied and whose length fits where it is. */
 struct ring_slot {
+	uint8_t *at; /* in the ring */
 	enum tcmu_opcode op;
 	uint32_t length;
+	uint32_t end; /* the position behind it */
 	uint16_t cmd_id;
 };
 
@@ -59,78 +62,40 @@ static void copy_shared(void *copy, const void *shared, size_t length)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-static struct tcmu_mailbox *ring_mailbox(const struct tcmu_ring *ring)
-{
-	return (struct tcmu_mailbox *) ring->base;
-}
-
-static uint8_t *slot_at(const struct tcmu_ring *ring, uint32_t position)
-{
-	return ring->base + ring->cmdr_off + position;
-}
-
 static bool position_valid(const struct tcmu_ring *ring, uint32_t position)
 {
 	return position < ring->cmdr_size && position % TCMU_OP_ALIGN_SIZE == 0;
 }
 
-/* The distance in bytes from the published tail to position. */
-static uint32_t ring_distance(const struct tcmu_ring *ring, uint32_t position)
+/* The distance in bytes from one position to a later one. */
+static uint32_t ring_distance(const struct tcmu_ring *ring, uint32_t from, uint32_t to)
 {
-	return position >= ring->published ? position - ring->published
-					   : ring->cmdr_size - ring->published + position;
-}
-
-static uint32_t ring_advance(const struct tcmu_ring *ring, uint32_t position, uint32_t length)
-{
-	position += length; /* at most cmdr_size: no entry crosses the end */
-	return position == ring->cmdr_size ? 0 : position;
+	return to >= from ? to - from : ring->cmdr_size - from + to;
 }
 
 /* ------- generations ------- */
 
-static uint32_t load_head(const struct tcmu_ring *ring)
-{
-	return __atomic_load_n(&ring_mailbox(ring)->cmd_head, __ATOMIC_ACQUIRE);
-}
-
-/* Before the entry at next is copied: where the tail cannot tell generations apart, the mark will.
- */
-static void mark_generation(struct tcmu_ring *ring)
-{
-	uint8_t *uflags = slot_at(ring, 0) + UFLAGS_OFFSET;
-
-	if (ring->next == 0)
-		__atomic_store_n(uflags, *uflags | GENERATION_MARK, __ATOMIC_SEQ_CST);
-}
-
 /* Where an entry was fetched from position 0, or is about to be. */
 static bool mark_holds(const struct tcmu_ring *ring)
 {
+	const uint8_t *uflags = ring->base + ring->cmdr_off + UFLAGS_OFFSET;
+
 	/* The acquiring load of the head comes first: after it, a new entry is seen unmarked. */
-	return load_head(ring) != 0 &&
-		(__atomic_load_n(slot_at(ring, 0) + UFLAGS_OFFSET, __ATOMIC_RELAXED) &
-		 GENERATION_MARK);
+	return __atomic_load_n(&RING_MAILBOX(ring)->cmd_head, __ATOMIC_ACQUIRE) != 0 &&
+		(__atomic_load_n(uflags, __ATOMIC_RELAXED) & GENERATION_MARK);
 }
 
-static bool tail_holds(const struct tcmu_ring *ring)
+/* marked: an entry was fetched from position 0, or is being fetched. */
+static int check_generation(const struct tcmu_ring *ring, bool marked)
 {
-	return __atomic_load_n(&ring_mailbox(ring)->cmd_tail, __ATOMIC_ACQUIRE) == ring->published;
+	if (__atomic_load_n(&RING_MAILBOX(ring)->cmd_tail, __ATOMIC_ACQUIRE) != ring->published)
+		return -ESTALE;
+	return ring->published == 0 && marked && !mark_holds(ring) ? -ESTALE : 0;
 }
 
 int tcmu_ring_check(const struct tcmu_ring *ring)
 {
-	if (!tail_holds(ring))
-		return -ESTALE;
-	return ring->published == 0 && ring->next != 0 && !mark_holds(ring) ? -ESTALE : 0;
-}
-
-/* The same while the entry at next is copied. */
-static int check_while_copying(const struct tcmu_ring *ring)
-{
-	if (!tail_holds(ring))
-		return -ESTALE;
-	return ring->published == 0 && !mark_holds(ring) ? -ESTALE : 0;
+	return check_generation(ring, ring->next != 0);
 }
 
 /* ------- fetching ------- */
@@ -141,15 +106,19 @@ static int read_slot(
 {
 	struct tcmu_cmd_entry_hdr hdr;
 
-	copy_shared(&hdr, slot_at(ring, position), sizeof(hdr));
+	slot->at = ring->base + ring->cmdr_off + position;
+	copy_shared(&hdr, slot->at, sizeof(hdr));
 	slot->op = tcmu_hdr_get_op(hdr.len_op);
 	slot->length = tcmu_hdr_get_len(hdr.len_op);
 	slot->cmd_id = hdr.cmd_id;
 	if (slot->length < sizeof(hdr) || slot->length > ring->cmdr_size - position ||
-	    slot->length > ring_distance(ring, limit) - ring_distance(ring, position))
+	    slot->length > ring_distance(ring, position, limit))
 		return -EBADMSG;
 	if (slot->op == TCMU_OP_CMD && slot->length < sizeof(struct tcmu_cmd_entry))
-		return -EBADMSG; /* no room for the response */
+		return -EBADMSG;             /* no room for the response */
+	slot->end = position + slot->length; /* no entry crosses the end of the ring */
+	if (slot->end == ring->cmdr_size)
+		slot->end = 0;
 	return 0;
 }
 
@@ -161,7 +130,7 @@ static void pass_silent_slots(struct tcmu_ring *ring)
 
 	while (ring->tail != ring->next && read_slot(ring, ring->tail, ring->next, &slot) == 0 &&
 	       slot.op != TCMU_OP_CMD)
-		ring->tail = ring_advance(ring, ring->tail, slot.length);
+		ring->tail = slot.end;
 }
 
 int tcmu_ring_attach(struct tcmu_ring *ring, void *base, size_t length)
@@ -200,7 +169,7 @@ int tcmu_ring_attach(struct tcmu_ring *ring, void *base, size_t length)
 
 bool tcmu_ring_pending(const struct tcmu_ring *ring)
 {
-	return load_head(ring) != ring->next;
+	return __atomic_load_n(&RING_MAILBOX(ring)->cmd_head, __ATOMIC_ACQUIRE) != ring->next;
 }
 
 /* Copies the CDB, which is somewhere in the command ring. The opcode's group (SPC-4 4.2.5.1) gives
@@ -234,42 +203,20 @@ static int read_cdb(const struct tcmu_ring *ring, uint64_t offset, struct tcmu_e
 	return 0;
 }
 
-/* Copies the iovecs at slot. Each must be in the data area, which follows the command ring. */
-static int read_iovecs(
-	const struct tcmu_ring *ring, const uint8_t *slot, uint32_t count, struct iovec *iov,
-	uint64_t *total)
-{
-	uint64_t start = (uint64_t) ring->cmdr_off + ring->cmdr_size;
-
-	*total = 0;
-	for (uint32_t i = 0; i < count; i++) {
-		struct tcmu_kernel_iovec copy;
-		uint64_t offset;
-
-		copy_shared(&copy, slot + TCMU_ENTRY_IOV_OFFSET + i * sizeof(copy), sizeof(copy));
-		offset = (uintptr_t) copy.iov_base;
-		if (offset < start || offset > ring->length || copy.iov_len > ring->length - offset)
-			return -EBADMSG;
-		/* The length of a command's data has 32 bits; this also bounds the sum. */
-		if (copy.iov_len > UINT32_MAX - *total)
-			return -EBADMSG;
-		*total += copy.iov_len;
-		iov[i] = (struct iovec){.iov_base = ring->base + offset, .iov_len = copy.iov_len};
-	}
-	return 0;
-}
-
+/* Copies the CDB and the iovecs. Each iovec must be in the data area, which follows the command
+ * ring.
+ */
 static int read_command(
 	const struct tcmu_ring *ring, const struct ring_slot *slot, struct tcmu_entry *entry,
 	struct iovec *iov, uint32_t iov_max)
 {
-	const uint8_t *at = slot_at(ring, ring->next);
-	struct tcmu_cmd_entry copy; /* only its request is copied */
+	uint64_t data_area = (uint64_t) ring->cmdr_off + ring->cmdr_size;
 	uint64_t iov_room = (slot->length - TCMU_ENTRY_IOV_OFFSET) /
 		sizeof(struct tcmu_kernel_iovec);
+	struct tcmu_cmd_entry copy; /* only its request is copied */
 	int r;
 
-	copy_shared(&copy, at, TCMU_ENTRY_IOV_OFFSET);
+	copy_shared(&copy, slot->at, TCMU_ENTRY_IOV_OFFSET);
 	if ((uint64_t) copy.req.iov_cnt + copy.req.iov_bidi_cnt + copy.req.iov_dif_cnt > iov_room)
 		return -EBADMSG;
 	entry->kind = TCMU_ENTRY_COMMAND;
@@ -283,86 +230,57 @@ static int read_command(
 		return r;
 	if (entry->iov_cnt > iov_max)
 		return -ENOBUFS;
-	return read_iovecs(ring, at, entry->iov_cnt, iov, &entry->data_length);
+	entry->data_length = 0;
+	for (uint32_t i = 0; i < entry->iov_cnt; i++) {
+		struct tcmu_kernel_iovec vec;
+		uint64_t offset;
+
+		copy_shared(&vec, slot->at + TCMU_ENTRY_IOV_OFFSET + i * sizeof(vec), sizeof(vec));
+		offset = (uintptr_t) vec.iov_base;
+		if (offset < data_area || offset > ring->length ||
+		    vec.iov_len > ring->length - offset)
+			return -EBADMSG;
+		/* The length of a command's data has 32 bits; this also bounds the sum. */
+		if (vec.iov_len > UINT32_MAX - entry->data_length)
+			return -EBADMSG;
+		entry->data_length += vec.iov_len;
+		iov[i] = (struct iovec){.iov_base = ring->base + offset, .iov_len = vec.iov_len};
+	}
+	return 0;
 }
 
-static int read_tmr(
-	const struct tcmu_ring *ring, uint32_t position, const struct ring_slot *slot,
-	struct tcmu_entry *entry)
+static int read_tmr(const struct ring_slot *slot, struct tcmu_entry *entry)
 {
-	const uint8_t *at = slot_at(ring, position);
 	struct tcmu_tmr_entry copy;
 
 	if (slot->length < sizeof(copy))
 		return -EBADMSG;
-	copy_shared(&copy, at, sizeof(copy));
+	copy_shared(&copy, slot->at, sizeof(copy));
 	if (copy.cmd_cnt > (slot->length - sizeof(copy)) / sizeof(copy.cmd_ids[0]))
 		return -EBADMSG;
 	memset(entry, 0, sizeof(*entry));
 	entry->kind = TCMU_ENTRY_TMR;
 	entry->tmr_type = copy.tmr_type;
 	entry->tmr_count = copy.cmd_cnt;
-	entry->tmr_ids = at + offsetof(struct tcmu_tmr_entry, cmd_ids);
+	entry->tmr_ids = slot->at + offsetof(struct tcmu_tmr_entry, cmd_ids);
 	return 0;
-}
-
-/* Whether tcmu_ring_next_tmr() has read beyond the next entry. */
-static bool scanned_ahead(const struct tcmu_ring *ring)
-{
-	return ring_distance(ring, ring->scanned) > ring_distance(ring, ring->next);
-}
-
-/* The entry at next is fetched, or needs nothing. */
-static void pass_entry(struct tcmu_ring *ring, const struct ring_slot *slot)
-{
-	ring->next = ring_advance(ring, ring->next, slot->length);
-	if (!scanned_ahead(ring))
-		ring->scanned = ring->next;
-}
-
-static void skip_slot(struct tcmu_ring *ring, const struct ring_slot *slot)
-{
-	assert(slot->op != TCMU_OP_CMD);
-	pass_entry(ring, slot);
-	pass_silent_slots(ring);
 }
 
 /* Checks the kernel's positions against ours. Returns 1: there is an entry at next; 0: none; or a
  * negative errno. */
 static int check_head(const struct tcmu_ring *ring, uint32_t *head)
 {
-	*head = load_head(ring);
+	*head = __atomic_load_n(&RING_MAILBOX(ring)->cmd_head, __ATOMIC_ACQUIRE);
 	/* A reset stores the tail first, then the head, which may have reached next again since. */
-	if (tcmu_ring_check(ring) < 0)
+	if (check_generation(ring, ring->next != 0) < 0)
 		return -ESTALE;
 	if (*head == ring->next)
 		return 0;
 	if (!position_valid(ring, *head) ||
-	    ring_distance(ring, *head) < ring_distance(ring, ring->next))
+	    ring_distance(ring, ring->published, *head) <
+		    ring_distance(ring, ring->published, ring->next))
 		return -EBADMSG;
 	return 1;
-}
-
-/* Decodes the entry at next. 1: it is one to be given; 0: it needs nothing; or -errno. */
-static int decode_entry(
-	struct tcmu_ring *ring, const struct ring_slot *slot, struct tcmu_entry *entry,
-	struct iovec *iov, uint32_t iov_max)
-{
-	int r;
-
-	switch (slot->op) {
-	case TCMU_OP_PAD:
-		return 0;
-	case TCMU_OP_CMD:
-		r = read_command(ring, slot, entry, iov, iov_max);
-		return r < 0 ? r : 1;
-	case TCMU_OP_TMR:
-		r = scanned_ahead(ring) ? 0 : read_tmr(ring, ring->next, slot, entry);
-		return r < 0 ? r : !scanned_ahead(ring);
-	default:
-		slot_at(ring, ring->next)[UFLAGS_OFFSET] |= TCMU_UFLAG_UNKNOWN_OP;
-		return 0;
-	}
 }
 
 int tcmu_ring_next(
@@ -376,23 +294,39 @@ int tcmu_ring_next(
 	if (r <= 0)
 		return r;
 	while (ring->next != head) {
-		mark_generation(ring);
+		bool scanned_ahead = ring->scanned != ring->next;
+		bool given = false;
+
+		/* Where the tail cannot tell generations apart, the mark will. */
+		if (ring->next == 0) {
+			uint8_t *uflags = ring->base + ring->cmdr_off + UFLAGS_OFFSET;
+
+			__atomic_store_n(uflags, *uflags | GENERATION_MARK, __ATOMIC_SEQ_CST);
+		}
 		r = read_slot(ring, ring->next, head, &slot);
-		if (r >= 0)
-			r = decode_entry(ring, &slot, entry, iov, iov_max);
+		if (r >= 0 && slot.op == TCMU_OP_CMD) {
+			r = read_command(ring, &slot, entry, iov, iov_max);
+			given = true;
+		} else if (r >= 0 && slot.op == TCMU_OP_TMR && !scanned_ahead) {
+			r = read_tmr(&slot, entry);
+			given = true;
+		} else if (r >= 0 && slot.op != TCMU_OP_PAD && slot.op != TCMU_OP_TMR) {
+			slot.at[UFLAGS_OFFSET] |= TCMU_UFLAG_UNKNOWN_OP;
+		}
 		/* What was copied counts only if the kernel did not write another entry meanwhile.
 		 */
-		if (check_while_copying(ring) < 0)
+		if (check_generation(ring, true) < 0)
 			return -ESTALE;
 		if (r < 0)
 			return r;
-		if (slot.op == TCMU_OP_CMD) {
+		ring->next = slot.end;
+		if (!scanned_ahead)
+			ring->scanned = ring->next;
+		if (slot.op == TCMU_OP_CMD)
 			ring->outstanding++;
-			pass_entry(ring, &slot);
-			return 1;
-		}
-		skip_slot(ring, &slot);
-		if (r > 0)
+		else
+			pass_silent_slots(ring);
+		if (given)
 			return 1;
 	}
 	return 0;
@@ -408,18 +342,17 @@ int tcmu_ring_next_tmr(struct tcmu_ring *ring, struct tcmu_entry *entry)
 	if (r <= 0)
 		return r;
 	while (ring->scanned != head) {
-		uint32_t position = ring->scanned;
-
-		if (ring_distance(ring, head) < ring_distance(ring, position))
+		if (ring_distance(ring, ring->published, head) <
+		    ring_distance(ring, ring->published, ring->scanned))
 			return -EBADMSG;
-		r = read_slot(ring, position, head, &slot);
+		r = read_slot(ring, ring->scanned, head, &slot);
 		if (r >= 0 && slot.op == TCMU_OP_TMR)
-			r = read_tmr(ring, position, &slot, entry) < 0 ? -EBADMSG : 1;
+			r = read_tmr(&slot, entry) < 0 ? -EBADMSG : 1;
 		if (tcmu_ring_check(ring) < 0)
 			return -ESTALE;
 		if (r < 0)
 			return r;
-		ring->scanned = ring_advance(ring, position, slot.length);
+		ring->scanned = slot.end;
 		if (r > 0)
 			return 1;
 	}
@@ -436,15 +369,25 @@ uint16_t tcmu_entry_tmr_id(const struct tcmu_entry *entry, uint32_t index)
 	return id;
 }
 
-/* Writes the response over the request in the slot. */
-static void write_response(
-	const struct tcmu_ring *ring, uint8_t *slot, const struct tcmu_completion *completion)
+int tcmu_ring_complete(struct tcmu_ring *ring, const struct tcmu_completion *completion)
 {
 	struct tcmu_cmd_entry answer = {
 		.hdr.cmd_id = completion->cmd_id,
 		.rsp.scsi_status = completion->status,
 	};
 	size_t length = offsetof(struct tcmu_cmd_entry, rsp.sense_buffer);
+	struct ring_slot slot;
+
+	if (ring->outstanding == 0)
+		return -EINVAL;
+	if (check_generation(ring, ring->next != 0) < 0)
+		return -ESTALE;
+	for (;; ring->tail = slot.end) {
+		if (ring->tail == ring->next || read_slot(ring, ring->tail, ring->next, &slot) < 0)
+			return -EBADMSG;
+		if (slot.op == TCMU_OP_CMD)
+			break;
+	}
 
 	if (completion->has_read_len && (ring->features & TCMU_RING_READ_LEN)) {
 		answer.hdr.uflags = TCMU_UFLAG_READ_LEN;
@@ -455,26 +398,14 @@ static void write_response(
 			memcpy(answer.rsp.sense_buffer, completion->sense, TCMU_SENSE_MAX);
 		length = sizeof(answer);
 	}
-	memcpy(slot + offsetof(struct tcmu_cmd_entry_hdr, cmd_id), &answer.hdr.cmd_id,
+	/* The response overlays the request. */
+	memcpy(slot.at + offsetof(struct tcmu_cmd_entry_hdr, cmd_id), &answer.hdr.cmd_id,
 	       sizeof(answer.hdr.cmd_id));
-	slot[UFLAGS_OFFSET] = answer.hdr.uflags | (slot[UFLAGS_OFFSET] & GENERATION_MARK);
+	slot.at[UFLAGS_OFFSET] = answer.hdr.uflags | (slot.at[UFLAGS_OFFSET] & GENERATION_MARK);
 	assert(length <= sizeof(answer));
-	memcpy(slot + TCMU_ENTRY_RSP_OFFSET, &answer.rsp, length - TCMU_ENTRY_RSP_OFFSET);
-}
+	memcpy(slot.at + TCMU_ENTRY_RSP_OFFSET, &answer.rsp, length - TCMU_ENTRY_RSP_OFFSET);
 
-int tcmu_ring_complete(struct tcmu_ring *ring, const struct tcmu_completion *completion)
-{
-	struct ring_slot slot;
-
-	if (ring->outstanding == 0)
-		return -EINVAL;
-	if (tcmu_ring_check(ring) < 0)
-		return -ESTALE;
-	pass_silent_slots(ring);
-	if (ring->tail == ring->next || read_slot(ring, ring->tail, ring->next, &slot) < 0)
-		return -EBADMSG;
-	write_response(ring, slot_at(ring, ring->tail), completion);
-	ring->tail = ring_advance(ring, ring->tail, slot.length);
+	ring->tail = slot.end;
 	ring->outstanding--;
 	pass_silent_slots(ring);
 	return 0;
@@ -482,7 +413,7 @@ int tcmu_ring_complete(struct tcmu_ring *ring, const struct tcmu_completion *com
 
 int tcmu_ring_publish(struct tcmu_ring *ring)
 {
-	uint32_t *cmd_tail = &ring_mailbox(ring)->cmd_tail;
+	uint32_t *cmd_tail = &RING_MAILBOX(ring)->cmd_tail;
 	uint32_t before = ring->published, after = ring->tail;
 
 	assert(position_valid(ring, ring->tail));
