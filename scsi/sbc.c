@@ -64,6 +64,8 @@ struct scsi_range scsi_cdb_range(const uint8_t *cdb, unsigned cdb_length)
 	const struct cdb_10 *cdb_10 = (const struct cdb_10 *) cdb;
 	const struct cdb_12 *cdb_12 = (const struct cdb_12 *) cdb;
 	const struct cdb_16 *cdb_16 = (const struct cdb_16 *) cdb;
+	/* Byte 1 of a CDB of 6 bytes holds a part of the address. */
+	uint32_t flags = (cdb[1] & 0x10 ? SCSI_PLAN_DPO : 0) | (cdb[1] & 0x08 ? SCSI_PLAN_FUA : 0);
 
 	switch (cdb_length) {
 	case 6:
@@ -77,18 +79,21 @@ struct scsi_range scsi_cdb_range(const uint8_t *cdb, unsigned cdb_length)
 			.lba = be32toh(cdb_10->lba),
 			.blocks = be16toh(cdb_10->length),
 			.length_byte = offsetof(struct cdb_10, length),
+			.flags = flags,
 		};
 	case 12:
 		return (struct scsi_range){
 			.lba = be32toh(cdb_12->lba),
 			.blocks = be32toh(cdb_12->length),
 			.length_byte = offsetof(struct cdb_12, length),
+			.flags = flags,
 		};
 	default:
 		return (struct scsi_range){
 			.lba = be64toh(cdb_16->lba),
 			.blocks = be32toh(cdb_16->length),
 			.length_byte = offsetof(struct cdb_16, length),
+			.flags = flags,
 		};
 	}
 }
@@ -96,15 +101,6 @@ struct scsi_range scsi_cdb_range(const uint8_t *cdb, unsigned cdb_length)
 bool scsi_range_ok(const struct scsi_lu *lu, uint64_t lba, uint64_t blocks)
 {
 	return lba <= lu->blocks && blocks <= lu->blocks - lba;
-}
-
-/* Byte 1 of a CDB of 6 bytes holds a part of the address. */
-static uint32_t dpo_fua(const struct scsi_call *call)
-{
-	if (call->cdb_length == 6)
-		return 0;
-	return (call->cdb[1] & 0x10 ? SCSI_PLAN_DPO : 0) |
-		(call->cdb[1] & 0x08 ? SCSI_PLAN_FUA : 0);
 }
 
 enum scsi_verdict scsi_plan(
@@ -178,7 +174,7 @@ enum scsi_verdict scsi_read(struct scsi_call *call)
 {
 	struct scsi_range range = scsi_cdb_range(call->cdb, call->cdb_length);
 
-	return plan_range(call, SCSI_PLAN_READ, dpo_fua(call), &range, 0);
+	return plan_range(call, SCSI_PLAN_READ, range.flags, &range, 0);
 }
 
 /* SBC-3 5.7, 5.8: a length of 0 means to the end of the medium. */
@@ -197,7 +193,7 @@ enum scsi_verdict scsi_prefetch(struct scsi_call *call)
 enum scsi_verdict scsi_verify(struct scsi_call *call)
 {
 	struct scsi_range range = scsi_cdb_range(call->cdb, call->cdb_length);
-	uint32_t flags = dpo_fua(call);
+	uint32_t flags = range.flags;
 	uint64_t data_out = 0;
 
 	switch (call->cdb[1] >> 1 & 0x03) {
@@ -224,17 +220,17 @@ enum scsi_verdict scsi_write(struct scsi_call *call)
 {
 	struct scsi_range range = scsi_cdb_range(call->cdb, call->cdb_length);
 
-	return plan_range(call, SCSI_PLAN_WRITE, dpo_fua(call), &range, range.blocks);
+	return plan_range(call, SCSI_PLAN_WRITE, range.flags, &range, range.blocks);
 }
 
 /* SBC-4 5.48. The usage mask refuses atomic boundaries inside a write. */
 enum scsi_verdict scsi_write_atomic(struct scsi_call *call)
 {
 	const struct scsi_lu *lu = call->lu;
-	struct scsi_range range = {
-		.lba = get_be64(call->cdb + 2), .blocks = get_be16(call->cdb + 12)};
+	struct scsi_range range = scsi_cdb_range(call->cdb, call->cdb_length);
 
 	assert(lu->max_atomic);
+	range.blocks = get_be16(call->cdb + 12);
 	if (scsi_range_ok(call->lu, range.lba, range.blocks)) {
 		if (lu->atomic_alignment && range.lba % lu->atomic_alignment)
 			return scsi_refuse_cdb(call, 2, NO_BIT);
@@ -243,14 +239,14 @@ enum scsi_verdict scsi_write_atomic(struct scsi_call *call)
 			return scsi_refuse_cdb(call, 12, NO_BIT);
 	}
 	return plan_range(
-		call, SCSI_PLAN_WRITE, dpo_fua(call) | SCSI_PLAN_ATOMIC, &range, range.blocks);
+		call, SCSI_PLAN_WRITE, range.flags | SCSI_PLAN_ATOMIC, &range, range.blocks);
 }
 
 /* SBC-3 5.37 to 5.39. BYTCHK: compare the blocks that are read back with data-out. */
 enum scsi_verdict scsi_write_and_verify(struct scsi_call *call)
 {
 	struct scsi_range range = scsi_cdb_range(call->cdb, call->cdb_length);
-	uint32_t flags = dpo_fua(call) | (call->cdb[1] & 0x02 ? SCSI_PLAN_COMPARE : 0);
+	uint32_t flags = range.flags | (call->cdb[1] & 0x02 ? SCSI_PLAN_COMPARE : 0);
 
 	return plan_range(call, SCSI_PLAN_WRITE_VERIFY, flags, &range, range.blocks);
 }
@@ -260,22 +256,22 @@ enum scsi_verdict scsi_orwrite(struct scsi_call *call)
 {
 	struct scsi_range range = scsi_cdb_range(call->cdb, call->cdb_length);
 
-	return plan_range(call, SCSI_PLAN_ORWRITE, dpo_fua(call), &range, range.blocks);
+	return plan_range(call, SCSI_PLAN_ORWRITE, range.flags, &range, range.blocks);
 }
 
 /* SBC-3 5.2. Data-out is the expected blocks, then the new ones. The length field has one byte, so
  * 256 blocks become 0; the length of data-out reveals that. */
 enum scsi_verdict scsi_compare_and_write(struct scsi_call *call)
 {
-	struct scsi_range range = {.lba = get_be64(call->cdb + 2), .blocks = call->cdb[13]};
-	bool wrapped = range.blocks == 0 && call->task->data_length;
+	struct scsi_range range = scsi_cdb_range(call->cdb, call->cdb_length);
+	bool wrapped = call->cdb[13] == 0 && call->task->data_length;
 
 	assert(call->lu->max_compare_and_write);
+	range.blocks = call->cdb[13];
 	if (scsi_range_ok(call->lu, range.lba, range.blocks) &&
 	    (wrapped || range.blocks > call->lu->max_compare_and_write))
 		return scsi_refuse_cdb(call, 13, NO_BIT);
-	return plan_range(
-		call, SCSI_PLAN_COMPARE_AND_WRITE, dpo_fua(call), &range, 2 * range.blocks);
+	return plan_range(call, SCSI_PLAN_COMPARE_AND_WRITE, range.flags, &range, 2 * range.blocks);
 }
 
 /*

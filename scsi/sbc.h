@@ -12,12 +12,13 @@ scsi_function scsi_read, scsi_prefetch, scsi_verify, scsi_get_lba_status, scsi_r
 scsi_function scsi_write, scsi_write_same, scsi_write_and_verify, scsi_write_atomic, scsi_orwrite,
 	scsi_compare_and_write, scsi_unmap, scsi_synchronize_cache;
 
-/* The LOGICAL BLOCK ADDRESS and the length field of a READ-like CDB, and the byte at which the
- * length field begins. */
+/* The LOGICAL BLOCK ADDRESS and the length field of a READ-like CDB, the byte at which the length
+ * field begins, and DPO and FUA as SCSI_PLAN_ flags. */
 struct scsi_range {
 	uint64_t lba;
 	uint64_t blocks;
 	unsigned length_byte;
+	uint32_t flags;
 };
 
 /* Decodes a READ-like CDB of 6, 10, 12 or 16 bytes (SPC-4 4.2.2). A length of 0 in a CDB of 6 bytes
