@@ -103,11 +103,6 @@ static uint64_t order_limit(struct order *order, const struct command *command, 
 
 /* ------- the start and the end ------- */
 
-bool order_has_work(const struct order *order)
-{
-	return !list_is_empty(&order->core->ready) || !list_is_empty(&order->blocked);
-}
-
 /* Blocked commands come first: they are older, and the limits have counted them. Those that must
  * still wait become the new list of blocked ones, in their order. */
 unsigned order_start_ready(struct order *order)

@@ -28,7 +28,10 @@ struct order {
 void order_init(struct order *order, struct core *core);
 
 /* Whether there are commands for order_start_ready(). */
-bool order_has_work(const struct order *order);
+static inline bool order_has_work(const struct order *order)
+{
+	return !list_is_empty(&order->core->ready) || !list_is_empty(&order->blocked);
+}
 
 /* Starts the blocked commands whose range has become free, and those of core->ready as fast as the
  * limits allow. One that was aborted waits for nothing and ends at once. Returns how many were
