@@ -309,14 +309,16 @@ static int read_tmr(
 /* Whether tcmu_ring_next_tmr() has read beyond the next entry. */
 static bool scanned_ahead(const struct tcmu_ring *ring)
 {
-	return ring_distance(ring, ring->scanned) > ring_distance(ring, ring->next);
+	return ring->scanned != ring->next;
 }
 
 /* The entry at next is fetched, or needs nothing. */
 static void pass_entry(struct tcmu_ring *ring, const struct ring_slot *slot)
 {
+	bool ahead = scanned_ahead(ring);
+
 	ring->next = ring_advance(ring, ring->next, slot->length);
-	if (!scanned_ahead(ring))
+	if (!ahead)
 		ring->scanned = ring->next;
 }
 
