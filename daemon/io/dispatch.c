@@ -199,7 +199,7 @@ void dispatch_pending(struct dispatch *dispatch)
 
 		assert(command->where == COMMAND_PENDING);
 		command->where = COMMAND_HELD;
-		if (core->ring_state == CORE_RING_REVOKED || core->ring_state == CORE_RING_STALE)
+		if (core->ring_state != CORE_RING_ATTACHED)
 			command_end(command, SCSI_BUSY, NULL);
 		else
 			dispatch_command(dispatch, command);

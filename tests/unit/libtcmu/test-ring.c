@@ -426,7 +426,7 @@ static void a_ring_that_was_reset_is_noticed_and_left_alone(void **state)
 	fixture_complete(f, ids[0]);
 	assert_int_equal(fixture_consume(f), 1);
 	fixture_fetch(f);
-	fake_ring_reset(f->fake);
+	fake_ring_reset(f->fake, NULL, NULL);
 
 	/* The kernel has answered the command at next: it must not be fetched, nor the tail be
 	 * moved. */
@@ -454,7 +454,7 @@ static void a_reset_is_noticed_when_the_head_has_come_back(void **state)
 	fixture_complete(f, fixture_fetch(f));
 	assert_int_equal(fixture_consume(f), 1);
 	assert_int_equal(fixture_next(f), 0);
-	fake_ring_reset(f->fake);
+	fake_ring_reset(f->fake, NULL, NULL);
 	fixture_push_read(f, 512);
 	assert_int_equal(fixture_next(f), -ESTALE);
 }
@@ -466,7 +466,7 @@ static void a_reset_at_position_0_is_noticed(void **state)
 	uint16_t lost = fixture_push_read(f, 512);
 
 	assert_int_equal(fixture_fetch(f), lost);
-	fake_ring_reset(f->fake);
+	fake_ring_reset(f->fake, NULL, NULL);
 	assert_int_equal(tcmu_ring_check(&f->ring), -ESTALE);
 	assert_int_equal(fixture_push_read(f, 512), lost); /* the same number, the same place */
 	assert_int_equal(tcmu_ring_check(&f->ring), -ESTALE);
@@ -494,14 +494,14 @@ static void a_reset_is_noticed_at_each_position_of_the_ring(void **state)
 		assert_int_equal(fixture_consume(f), 1);
 		assert_int_equal(tcmu_ring_check(&f->ring), 0);
 		if (position % 7 == 6) {
-			fake_ring_reset(f->fake);
+			fake_ring_reset(f->fake, NULL, NULL);
 			fixture_push_read(f, 512);
 			assert_int_equal(tcmu_ring_check(&f->ring), -ESTALE);
 			assert_int_equal(
 				tcmu_ring_complete(
 					&f->ring, &(struct tcmu_completion){.cmd_id = second}),
 				-ESTALE);
-			fake_ring_reset(f->fake);
+			fake_ring_reset(f->fake, NULL, NULL);
 			assert_int_equal(
 				tcmu_ring_attach(
 					&f->ring, fake_ring_base(f->fake),
@@ -531,7 +531,7 @@ static void a_reset_before_the_tail_is_published_leaves_the_new_entries_alone(vo
 		}
 		fixture_push_read(f, 512);
 		fixture_complete(f, fixture_fetch(f));
-		fake_ring_reset(f->fake);
+		fake_ring_reset(f->fake, NULL, NULL);
 		id = fixture_push_read(f, 512);
 		assert_int_equal(tcmu_ring_publish(&f->ring), -ESTALE);
 		assert_int_equal(fake_ring_consume(f->fake, NULL, NULL), 0);
@@ -543,7 +543,7 @@ static void a_reset_before_the_tail_is_published_leaves_the_new_entries_alone(vo
 		assert_int_equal(fixture_fetch(f), id);
 		fixture_complete(f, id);
 		assert_int_equal(fixture_consume(f), 1);
-		fake_ring_reset(f->fake);
+		fake_ring_reset(f->fake, NULL, NULL);
 		assert_int_equal(
 			tcmu_ring_attach(
 				&f->ring, fake_ring_base(f->fake), fake_ring_length(f->fake)),
