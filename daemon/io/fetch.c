@@ -35,7 +35,7 @@ void fetch_destroy(struct fetch *fetch)
 
 /* ------- generations of the ring ------- */
 
-void fetch_set_stale(struct fetch *fetch)
+static void fetch_set_stale(struct fetch *fetch)
 {
 	struct core *core = fetch->core;
 
@@ -173,16 +173,6 @@ static bool fetch_function(struct fetch *fetch)
 
 /* ------- commands ------- */
 
-static void fetch_fill(struct command *command, const struct tcmu_entry *entry)
-{
-	assert(entry->iov_cnt <= command->iov_max);
-	command->cmd_id = entry->cmd_id;
-	command->cdb_length = entry->cdb_length;
-	memcpy(command->cdb, entry->cdb, sizeof(command->cdb));
-	command->iov_cnt = entry->iov_cnt;
-	command->data_length = entry->data_length;
-}
-
 /* A command or a function was fetched; false: nothing is there, or no slot is free. */
 static bool fetch_one(struct fetch *fetch, uint64_t *now)
 {
@@ -210,7 +200,12 @@ static bool fetch_one(struct fetch *fetch, uint64_t *now)
 	 * decided. */
 	if (atomic_load(fetch->control_pending))
 		fetch->take_control(core);
-	fetch_fill(command, &entry);
+	assert(entry.iov_cnt <= command->iov_max);
+	command->cmd_id = entry.cmd_id;
+	command->cdb_length = entry.cdb_length;
+	memcpy(command->cdb, entry.cdb, sizeof(command->cdb));
+	command->iov_cnt = entry.iov_cnt;
+	command->data_length = entry.data_length;
 	stats_begin(setup->stats, &command->flight, now, command->cdb, command->data_length);
 	if (setup->tracing && atomic_load_explicit(setup->tracing, memory_order_relaxed))
 		setup->trace(
@@ -229,6 +224,8 @@ unsigned fetch_batch(struct fetch *fetch)
 	uint64_t now = 0;
 
 	fetch_report_idle(core);
+	if (core->ring_state != CORE_RING_ATTACHED || !tcmu_ring_pending(&core->ring))
+		return 0;
 	while (cnt < FETCH_MAX && core->service == CORE_SERVING &&
 	       core->ring_state == CORE_RING_ATTACHED && fetch_one(fetch, &now))
 		cnt++;
@@ -246,4 +243,44 @@ bool fetch_has_work(const struct fetch *fetch)
 		return core->pool->in_use == core->pool->internal;
 	return core->ring_state == CORE_RING_ATTACHED && command_available(core->pool) &&
 		tcmu_ring_pending(&core->ring);
+}
+
+/* ------- answers ------- */
+
+bool fetch_answer(struct fetch *fetch, struct command *command)
+{
+	struct core *core = fetch->core;
+	struct tcmu_completion completion;
+	int r;
+
+	assert(core->ring_locked && command->where == COMMAND_HELD);
+	if (command->internal || core->ring_state != CORE_RING_ATTACHED)
+		return false;
+	if (command->answer_length && command->status == SCSI_GOOD)
+		command_copy_in(command, command->bounce, command->answer_length);
+	completion = (struct tcmu_completion){
+		.cmd_id = command->cmd_id,
+		.status = command->status,
+		.has_read_len = command->has_read_len,
+		.read_len = command->read_len,
+		.sense = command->sense,
+	};
+	r = tcmu_ring_complete(&core->ring, &completion);
+	if (r == -ESTALE)
+		fetch_set_stale(fetch);
+	else if (r < 0)
+		core_break_ring(core, r, "the entry at the ring's tail is corrupt");
+	return r >= 0;
+}
+
+void fetch_publish(struct fetch *fetch)
+{
+	struct core *core = fetch->core;
+
+	if (core->ring_state != CORE_RING_ATTACHED)
+		return;
+	if (tcmu_ring_publish(&core->ring) == -ESTALE)
+		fetch_set_stale(fetch);
+	else if (tcmu_uio_doorbell(&core->uio) < 0)
+		core_set_unregistered(core);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fetches commands and task management functions from the ring, and notices that the ring was reset
- * by somebody else.
+ * Fetches commands and task management functions from the ring, answers commands to it, and notices
+ * that the ring was reset by somebody else.
  *
  * A reset (configfs, action/reset_ring) starts a new generation of entries: the kernel has answered
  * everything that was fetched, and gives the data pages to new commands while our requests may
@@ -46,9 +46,6 @@ void fetch_destroy(struct fetch *fetch);
  * stale here. */
 bool fetch_check_ring(struct fetch *fetch);
 
-/* The ring was reset, as a function of tcmu/ring.h has found. */
-void fetch_set_stale(struct fetch *fetch);
-
 /* A control request: attaches the ring again. Ignored unless IO_SIGNAL_RING_IDLE was signalled and
  * the ring is still there. */
 void fetch_reattach(struct fetch *fetch);
@@ -58,3 +55,10 @@ unsigned fetch_batch(struct fetch *fetch);
 
 /* Whether fetch_batch() or fetch_check_ring() would find something. */
 bool fetch_has_work(const struct fetch *fetch);
+
+/* Writes the answer of a command that has ended to the ring. False: it is internal, or the ring is
+ * not attached any more. */
+bool fetch_answer(struct fetch *fetch, struct command *command);
+
+/* Makes all answers visible to the kernel and rings the doorbell. */
+void fetch_publish(struct fetch *fetch);

@@ -23,83 +23,39 @@
 
 /* ------- completing ------- */
 
-/* Answers a command to the kernel. Returns whether the answer is written. */
-static bool io_thread_answer(struct io_thread *thread, struct command *command)
-{
-	struct core *core = &thread->core;
-	struct tcmu_completion completion;
-	int r;
-
-	if (command->internal || core->ring_state != CORE_RING_ATTACHED)
-		return false;
-	if (command->answer_length && command->status == SCSI_GOOD)
-		command_copy_in(command, command->bounce, command->answer_length);
-	completion = (struct tcmu_completion){
-		.cmd_id = command->cmd_id,
-		.status = command->status,
-		.has_read_len = command->has_read_len,
-		.read_len = command->read_len,
-		.sense = command->sense,
-	};
-	r = tcmu_ring_complete(&core->ring, &completion);
-	if (r == -ESTALE)
-		fetch_set_stale(&thread->fetch);
-	else if (r < 0)
-		core_break_ring(core, r, "the entry at the ring's tail is corrupt");
-	return r >= 0;
-}
-
-/* Completes a command that has ended and frees its slot. Returns whether the kernel gets an answer.
- */
-static bool io_thread_complete(struct io_thread *thread, struct command *command, uint64_t *now)
-{
-	bool answered;
-
-	assert(command->where == COMMAND_ENDED);
-	command->where = COMMAND_HELD;
-	answered = io_thread_answer(thread, command);
-	if (!command->internal)
-		stats_end(
-			thread->core.setup.stats, &command->flight, now, answered, command->status,
-			command->sense,
-			command->has_read_len ? command->read_len : command->data_length);
-	if (command->started && command->exclusive)
-		order_finish(&thread->order, command);
-	if (command->finished)
-		command->finished(command);
-	command_put(&thread->pool, command);
-	return answered;
-}
-
-/* Makes the answers visible to the kernel. */
-static void io_thread_publish(struct io_thread *thread)
-{
-	struct core *core = &thread->core;
-
-	if (core->ring_state != CORE_RING_ATTACHED)
-		return;
-	if (tcmu_ring_publish(&core->ring) == -ESTALE)
-		fetch_set_stale(&thread->fetch);
-	else if (tcmu_uio_doorbell(&core->uio) < 0)
-		core_set_unregistered(core);
-}
-
-/* Completes all commands that have ended, with one doorbell. Returns whether there were any. */
+/* Completes all commands that have ended, with one doorbell, and frees their slots. Returns whether
+ * there were any. */
 static bool io_thread_complete_ended(struct io_thread *thread)
 {
 	struct core *core = &thread->core;
 	struct list_node *node;
-	unsigned answered = 0;
+	unsigned cnt = 0;
 	uint64_t now = 0;
 
 	assert(core->ring_locked);
 	if (list_is_empty(&core->ended))
 		return false;
-	while ((node = list_take(&core->ended)))
-		answered += io_thread_complete(
-			thread, container_of(node, struct command, node), &now);
-	if (answered)
-		io_thread_publish(thread);
+	while ((node = list_take(&core->ended))) {
+		struct command *command = container_of(node, struct command, node);
+		bool answered;
+
+		assert(command->where == COMMAND_ENDED);
+		command->where = COMMAND_HELD;
+		answered = fetch_answer(&thread->fetch, command);
+		cnt += answered;
+		if (!command->internal)
+			stats_end(
+				core->setup.stats, &command->flight, &now, answered,
+				command->status, command->sense,
+				command->has_read_len ? command->read_len : command->data_length);
+		if (command->started && command->exclusive)
+			order_finish(&thread->order, command);
+		if (command->finished)
+			command->finished(command);
+		command_put(&thread->pool, command);
+	}
+	if (cnt)
+		fetch_publish(&thread->fetch);
 	return true;
 }
 
