@@ -224,10 +224,9 @@ unsigned fetch_batch(struct fetch *fetch)
 	uint64_t now = 0;
 
 	fetch_report_idle(core);
-	if (core->ring_state != CORE_RING_ATTACHED || !tcmu_ring_pending(&core->ring))
-		return 0;
 	while (cnt < FETCH_MAX && core->service == CORE_SERVING &&
-	       core->ring_state == CORE_RING_ATTACHED && fetch_one(fetch, &now))
+	       core->ring_state == CORE_RING_ATTACHED && tcmu_ring_pending(&core->ring) &&
+	       fetch_one(fetch, &now))
 		cnt++;
 	return cnt;
 }
