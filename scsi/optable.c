@@ -148,17 +148,16 @@ static const struct scsi_entry entries[] = {
 /* The first entry of an operation code, or NULL. */
 static const struct scsi_entry *first_entry(uint8_t opcode)
 {
-	size_t low = 0, high = ENTRY_CNT;
+	const struct scsi_entry *first = entries;
 
-	while (low < high) {
-		size_t middle = (low + high) / 2;
+	/* Runs for each command: a search without branches that depend on the data. */
+	for (size_t left = ENTRY_CNT; left > 1;) {
+		size_t half = left / 2;
 
-		if (entries[middle].operation.opcode < opcode)
-			low = middle + 1;
-		else
-			high = middle;
+		first += first[half - 1].operation.opcode < opcode ? half : 0;
+		left -= half;
 	}
-	return low < ENTRY_CNT && entries[low].operation.opcode == opcode ? &entries[low] : NULL;
+	return first->operation.opcode == opcode ? first : NULL;
 }
 
 /* The entry of a service action, from the first one of its operation code; or NULL. */
@@ -298,6 +297,20 @@ static enum scsi_verdict refuse_unsupported(struct scsi_call *call, const struct
 	return scsi_refuse_cdb(call, 1, 4);
 }
 
+/* Refuses the first bit of the CDB that must be zero. absent: such bits of byte 1, beside those
+ * that are not in the usage mask. */
+static enum scsi_verdict refuse_reserved(struct scsi_call *call, uint8_t absent)
+{
+	const uint8_t *usage = call->entry->operation.usage;
+	uint8_t bad = call->cdb[1] & ((uint8_t) ~usage[1] | absent);
+	unsigned i = 1;
+
+	while (!bad && ++i < call->cdb_length)
+		bad = call->cdb[i] & (uint8_t) ~usage[i];
+	assert(bad);
+	return scsi_refuse_cdb(call, i, scsi_highest_bit(bad));
+}
+
 /* Runs a command that this device server supports. A busy medium (SBC-3 4.11) and write protection
  * come before the check of reserved bits: a read-only disk has no UNMAP bit, and WRITE SAME with
  * UNMAP must not be refused for that reason. */
@@ -307,6 +320,7 @@ static enum scsi_verdict check_and_run(struct scsi_call *call)
 	const struct scsi_lu *lu = call->lu;
 	uint32_t flags = entry->flags;
 	uint8_t absent = flags & ENTRY_LU_BITS ? absent_bits(lu, entry) : 0;
+	uint8_t bad;
 
 	assert(entry->function);
 	call->cdb_length = entry->operation.cdb_length;
@@ -319,14 +333,11 @@ static enum scsi_verdict check_and_run(struct scsi_call *call)
 		return scsi_refuse_busy(call);
 	if ((flags & ENTRY_WRITES) && scsi_lu_write_protected(lu))
 		return refuse_write(call);
-	for (unsigned i = 1; i < call->cdb_length; i++) {
-		uint8_t bad = call->cdb[i] & (uint8_t) ~entry->operation.usage[i];
-
-		if (i == 1)
-			bad |= call->cdb[i] & absent;
-		if (bad)
-			return scsi_refuse_cdb(call, i, scsi_highest_bit(bad));
-	}
+	bad = call->cdb[1] & absent;
+	for (unsigned i = 1; i < call->cdb_length; i++)
+		bad |= call->cdb[i] & (uint8_t) ~entry->operation.usage[i];
+	if (bad)
+		return refuse_reserved(call, absent);
 	return entry->function(call);
 }
 
