@@ -13,7 +13,8 @@
 #include <string.h>
 
 #include "bytes.h"
-#include "cdb.h"
+#include "data-out.h"
+#include "sbc.h"
 #include "sense.h"
 
 /* The plan has one pass; the caller may set more. */

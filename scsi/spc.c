@@ -10,8 +10,9 @@
 #include <string.h>
 
 #include "bytes.h"
-#include "cdb.h"
+#include "data-out.h"
 #include "lu.h"
+#include "sbc.h"
 #include "sense.h"
 #include "vpd.h"
 

@@ -17,7 +17,8 @@
 #include <string.h>
 
 #include "bytes.h"
-#include "cdb.h"
+#include "data-out.h"
+#include "sbc.h"
 #include "sense.h"
 
 #define HEADER_LENGTH      16u

@@ -74,6 +74,17 @@ static inline void list_move(struct list *from, struct list *to)
 	list_init(from);
 }
 
+/* Moves all nodes to the end of another list, in their order. */
+static inline void list_join(struct list *from, struct list *to)
+{
+	assert(from != to);
+	if (!from->first)
+		return;
+	*to->end = from->first;
+	to->end = from->end;
+	list_init(from);
+}
+
 /* Takes a node out of the middle; it must be on the list. Linear. */
 static inline void list_remove(struct list *list, struct list_node *node)
 {

@@ -154,7 +154,6 @@ void dispatch_command(struct dispatch *dispatch, struct command *command)
 {
 	struct core *core = dispatch->core;
 	struct scsi_mode_values before = core->lu.saved;
-	struct timespec now;
 	enum scsi_verdict verdict;
 	struct scsi_task task = {
 		.cdb = command->cdb,
@@ -166,9 +165,13 @@ void dispatch_command(struct dispatch *dispatch, struct command *command)
 	struct scsi_result result;
 
 	assert(core->ring_locked && command->where == COMMAND_HELD);
-	/* The wall clock, a few milliseconds late at most, and no system call. */
-	clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	task.time_ms = (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / CLOCK_NS_PER_MS;
+	if (command->cdb[0] == SCSI_TIME_OPCODE) {
+		struct timespec now;
+
+		clock_gettime(CLOCK_REALTIME, &now);
+		task.time_ms = (uint64_t) now.tv_sec * 1000 +
+			(uint64_t) now.tv_nsec / CLOCK_NS_PER_MS;
+	}
 	result.data = core->data;
 	result.data_length = 0;
 	verdict = scsi_dispatch(&core->lu, &task, &result);
@@ -198,7 +201,7 @@ void dispatch_pending(struct dispatch *dispatch)
 
 		assert(command->where == COMMAND_PENDING);
 		command->where = COMMAND_HELD;
-		if (core->ring_state == CORE_RING_REVOKED || core->ring_state == CORE_RING_STALE)
+		if (core->ring_state != CORE_RING_ATTACHED)
 			command_end(command, SCSI_BUSY, NULL);
 		else
 			dispatch_command(dispatch, command);

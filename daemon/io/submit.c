@@ -17,6 +17,7 @@ int submit_init(struct submit *submit, struct core *core)
 	assert(!submit->engine && !submit->workers);
 	submit->core = core;
 	submit->permission = setup->permission;
+	list_init(&submit->completed);
 	core->submit = submit;
 	if (setup->handler->threading == TCMU_HANDLER_ASYNC) {
 		r = aio_engine_new(setup->aio, setup->depth, setup->name, &submit->engine);
@@ -40,7 +41,7 @@ void submit_destroy(struct submit *submit)
 	/* A thread that is still within submit_complete() needs only CPU time to leave it. */
 	while (atomic_load(&submit->completing))
 		sched_yield();
-	assert(mpsc_is_empty(&submit->completed));
+	assert(list_is_empty(&submit->completed) && mpsc_is_empty(&submit->completed_elsewhere));
 }
 
 /* ------- one request ------- */
@@ -163,26 +164,30 @@ void submit_complete(struct tcmu_io *io, int error)
 		return;
 	command->io_error = error;
 	if (core_current == submit->core) {
-		mpsc_push(&submit->completed, &command->completed_node);
+		list_append(&submit->completed, &command->node);
 		return;
 	}
 	/* Once it is pushed the command may end, and the I/O thread with it; `completing` keeps it
 	 * until this function has left it. */
 	atomic_fetch_add(&submit->completing, 1);
-	mpsc_push(&submit->completed, &command->completed_node);
+	mpsc_push(&submit->completed_elsewhere, &command->completed_node);
 	wait_wake(&submit->core->wait);
 	atomic_fetch_sub(&submit->completing, 1);
 }
 
 static unsigned submit_run_completed(struct submit *submit)
 {
-	struct mpsc_node *node = mpsc_take_all(&submit->completed);
+	struct mpsc_node *elsewhere = mpsc_take_all(&submit->completed_elsewhere);
+	struct list_node *node;
 	unsigned cnt = 0;
 
-	for (; node; cnt++) {
-		struct command *command = container_of(node, struct command, completed_node);
+	for (; elsewhere; elsewhere = elsewhere->next)
+		list_append(
+			&submit->completed,
+			&container_of(elsewhere, struct command, completed_node)->node);
+	for (; (node = list_take(&submit->completed)); cnt++) {
+		struct command *command = container_of(node, struct command, node);
 
-		node = node->next;
 		assert(atomic_load_explicit(&command->phase, memory_order_relaxed) ==
 		       COMMAND_COMPLETED);
 		assert(command->where == COMMAND_HELD);
@@ -211,7 +216,7 @@ unsigned submit_reap(struct submit *submit)
 
 bool submit_has_completed(const struct submit *submit, bool others_only)
 {
-	return !mpsc_is_empty(&submit->completed) ||
+	return !list_is_empty(&submit->completed) || !mpsc_is_empty(&submit->completed_elsewhere) ||
 		(!others_only && submit->engine && aio_ready(submit->engine));
 }
 

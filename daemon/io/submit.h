@@ -16,9 +16,10 @@
 
 struct submit {
 	struct core *core;
-	struct aio_engine *engine; /* of ASYNC handlers */
-	struct workers *workers;   /* of the others */
-	struct mpsc completed;     /* commands, pushed by any thread */
+	struct aio_engine *engine;       /* of ASYNC handlers */
+	struct workers *workers;         /* of the others */
+	struct list completed;           /* commands, completed by the I/O thread itself */
+	struct mpsc completed_elsewhere; /* commands, pushed by other threads */
 	enum io_permission permission;
 	unsigned permission_generation; /* number of the control request that permission is from */
 	atomic_bool idle_wanted;        /* IO_SIGNAL_IDLE is to be signalled; read by workers */

@@ -16,6 +16,7 @@
 #include "io/control.h"
 #include "io/core.h"
 #include "io/dispatch.h"
+#include "io/fetch.h"
 #include "io/format.h"
 #include "io/order.h"
 #include "io/stats.h"
@@ -30,6 +31,7 @@ struct io_thread {
 	struct order order;
 	struct format format;
 	struct dispatch dispatch;
+	struct fetch fetch;
 	struct control control;
 	struct xcopy_disk *xcopy_disk; /* the device, to others that carry out EXTENDED COPY */
 };
@@ -100,8 +102,8 @@ void io_thread_deferred(struct io_thread *thread, struct deferred_request *reque
 /* error: 0 or -errno. */
 void io_thread_deferred_done(struct io_thread *thread, int error);
 
-/* After IO_SIGNAL_RING_IDLE, when the kernel is blocked and the ring was reset: attaches the ring
- * again. IO_SIGNAL_ATTACHED or IO_SIGNAL_RING_BROKEN follows. */
+/* After IO_SIGNAL_RING_IDLE, when the kernel is blocked and the ring was reset again: attaches the
+ * ring. IO_SIGNAL_ATTACHED or IO_SIGNAL_RING_BROKEN follows. */
 void io_thread_reattach(struct io_thread *thread);
 
 /* FORMAT_STATE_ bits. */

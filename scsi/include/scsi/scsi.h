@@ -230,8 +230,11 @@ struct scsi_task {
 	const struct iovec *iov;
 	unsigned iov_cnt;
 	uint64_t data_length;
-	uint64_t time_ms; /* with lu->has_clock: since 1970-01-01 UTC */
+	uint64_t time_ms; /* with lu->has_clock: since 1970-01-01 UTC; used by commands with the
+			     operation code SCSI_TIME_OPCODE only */
 };
+
+#define SCSI_TIME_OPCODE 0xa3 /* MAINTENANCE IN: REPORT TIMESTAMP */
 
 enum scsi_verdict {
 	SCSI_ANSWERED = 1,  /* status, sense and data are final */
