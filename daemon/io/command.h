@@ -75,6 +75,7 @@ struct command {
 	bool internal;     /* not the kernel's: nobody is answered when it ends */
 	bool started;      /* its plan is in flight */
 	bool exclusive;    /* no other write to its range may be in flight */
+	bool unstable;     /* it has written data that may be in a volatile cache */
 	bool writes_range; /* changes the blocks of its plan */
 	bool aborted;      /* a task management function wants it to end */
 

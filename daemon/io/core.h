@@ -53,6 +53,8 @@ struct submit;
 	(1u << 10) /* then: nothing that was fetched before is in flight; the device blocks the \
 		      kernel, resets the ring and calls io_thread_reattach() */
 
+#define IO_SIGNAL_WRITE_CACHE (1u << 11) /* io_thread_set_write_cache() is done or has failed */
+
 /* Which requests may go to the backend; the others are answered BUSY. */
 enum io_permission {
 	IO_PERMIT_ALL,
@@ -118,7 +120,7 @@ struct core {
 	enum core_service service;
 	bool faulted;       /* the backend has failed: commands that need the medium are refused */
 	bool cancel_wanted; /* there are commands to be cancelled */
-	bool cancel_at_reset; /* a LUN RESET cancels the commands that it names */
+	unsigned cache_ending; /* flushes in flight that are to switch the write cache off */
 	struct wait wait;
 	struct command_pool *pool;
 	struct submit *submit;

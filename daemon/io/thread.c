@@ -115,10 +115,8 @@ static void io_thread_set_lu(struct io_thread *thread, const struct control_requ
 		lu->unit_attention |= SCSI_UA_CAPACITY;
 		thread->core.info = request->info;
 	}
-	if ((request->changes & CONTROL_WRITE_CACHE) && lu->write_cache != request->write_cache) {
-		lu->write_cache = request->write_cache;
-		lu->unit_attention |= SCSI_UA_MODE_PARAMETERS;
-	}
+	if (request->changes & CONTROL_WRITE_CACHE)
+		write_cache_set(&thread->write_cache, request->write_cache);
 	if (request->changes & CONTROL_LU_INFO) {
 		scsi_set_lu_info(lu, &request->lu_info);
 		if (scsi_naa(lu, naa))
@@ -200,6 +198,7 @@ static bool io_thread_iterate(struct io_thread *thread)
 		io_thread_take_control(thread);
 	fetch_check_ring(&thread->fetch);
 	work += io_thread_complete_ended(thread);
+	write_cache_continue(&thread->write_cache);
 	if (xcopy_peer_has_requests(thread->xcopy_peer))
 		work += xcopy_serve(thread->xcopy_peer, core);
 	work += fetched = fetch_batch(&thread->fetch);
@@ -319,6 +318,7 @@ static int io_thread_init(struct io_thread *thread, const struct io_thread_setup
 	control_init(&thread->control, &core->wait);
 	order_init(&thread->order, core);
 	format_init(&thread->format, core);
+	write_cache_init(&thread->write_cache, core);
 	if (r >= 0)
 		r = waits;
 	if (r >= 0)
@@ -502,6 +502,11 @@ bool io_thread_is_idle(struct io_thread *thread)
 void io_thread_deferred(struct io_thread *thread, struct deferred_request *request)
 {
 	dispatch_read_deferred(&thread->dispatch, request);
+}
+
+int io_thread_write_cache_result(const struct io_thread *thread)
+{
+	return write_cache_result(&thread->write_cache);
 }
 
 unsigned io_thread_format_state(const struct io_thread *thread)

@@ -21,6 +21,7 @@
 #include "io/order.h"
 #include "io/stats.h"
 #include "io/submit.h"
+#include "io/write-cache.h"
 #include "io/xcopy.h"
 
 /* One device's I/O thread. Callers use the functions below, not the members. */
@@ -32,6 +33,7 @@ struct io_thread {
 	struct format format;
 	struct dispatch dispatch;
 	struct fetch fetch;
+	struct write_cache write_cache;
 	struct control control;
 	struct xcopy_peer *xcopy_peer; /* the device, to others that carry out EXTENDED COPY */
 };
@@ -90,8 +92,13 @@ void io_thread_set_lu_info(struct io_thread *thread, const struct scsi_lu_info *
 void io_thread_set_size(
 	struct io_thread *thread, uint64_t size, const struct tcmu_backend_info *info);
 
-/* The bit WCE of the caching mode page. */
+/* The bit WCE of the caching mode page. Off is in force only when a flush has succeeded.
+ * IO_SIGNAL_WRITE_CACHE follows, also where nothing changes; requests that come quickly may share
+ * one. */
 void io_thread_set_write_cache(struct io_thread *thread, bool on);
+
+/* After IO_SIGNAL_WRITE_CACHE: 0, or -errno: the cache could not be flushed and is still on. */
+int io_thread_write_cache_result(const struct io_thread *thread);
 
 /* How many commands and bytes a second; copied. */
 void io_thread_set_limits(struct io_thread *thread, const struct rate_limits *limits);

@@ -270,6 +270,8 @@ enum scsi_plan_op {
 #define SCSI_PLAN_DATA (1u << 9) /* WRITE_SAME: the block is at result->data */
 #define SCSI_PLAN_INVERT \
 	(1u << 10) /* WRITE_SAME: every second pass writes the block with its bits inverted */
+#define SCSI_PLAN_CACHE_OFF \
+	(1u << 11) /* FLUSH: lu->write_cache is to be cleared when it succeeds, by the caller */
 
 struct scsi_extent {
 	uint64_t lba;
