@@ -192,17 +192,13 @@ static unsigned submit_run_completed(struct submit *submit)
 unsigned submit_reap(struct submit *submit)
 {
 	unsigned cnt = 0;
-	unsigned taken;
 
 	assert(core_current == submit->core && !submit->core->ring_locked);
-	if (submit->engine)
+	if (submit->engine) {
 		aio_flush(submit->engine);
-	do {
-		taken = submit->engine ? aio_reap(submit->engine) : 0;
-		taken += submit_run_completed(submit);
-		cnt += taken;
-	} while (taken);
-	return cnt;
+		cnt = aio_reap(submit->engine);
+	}
+	return cnt + submit_run_completed(submit);
 }
 
 bool submit_has_completed(const struct submit *submit, bool others_only)
