@@ -216,6 +216,8 @@ void command_put(struct command_pool *pool, struct command *command)
 	command->exclusive = false;
 	command->writes_range = false;
 	command->unstable = false;
+	command->late = false;
+	command->seen_at = 0;
 	command->aborted = false;
 	command->begin = NULL;
 	command->cancel = NULL;

@@ -78,6 +78,8 @@ struct io_thread_setup {
 	enum aio_kind aio;
 	unsigned depth; /* commands in flight at most */
 	struct rate_limits limits;
+	uint64_t command_timeout; /* ns after which the kernel gives a command up (cmd_time_out);
+				     0: never */
 	unsigned busy_poll; /* percent of a CPU that waiting awake may cost, see io/wait-tuner.h */
 	const struct tcmu_handler *handler;
 	void *backend;
@@ -120,6 +122,8 @@ struct core {
 	enum core_service service;
 	bool faulted;       /* the backend has failed: commands that need the medium are refused */
 	bool cancel_wanted; /* there are commands to be cancelled */
+	bool late;          /* there may be late commands, see io/late.h */
+	bool ring_late;     /* the commands in the ring are late when they are fetched */
 	unsigned cache_ending; /* flushes in flight that are to switch the write cache off */
 	struct wait wait;
 	struct command_pool *pool;

@@ -181,6 +181,7 @@ static void fetch_fill(struct command *command, const struct tcmu_entry *entry)
 	memcpy(command->cdb, entry->cdb, sizeof(command->cdb));
 	command->iov_cnt = entry->iov_cnt;
 	command->data_length = entry->data_length;
+	command->late = command->core->ring_late;
 }
 
 /* A command or a function was fetched; false: nothing is there, or no slot is free. */
@@ -222,16 +223,18 @@ static bool fetch_one(struct fetch *fetch, uint64_t *now)
 	return true;
 }
 
-unsigned fetch_batch(struct fetch *fetch)
+unsigned fetch_batch(struct fetch *fetch, uint64_t *now)
 {
 	struct core *core = fetch->core;
 	unsigned cnt = 0;
-	uint64_t now = 0;
 
 	fetch_report_idle(core);
 	while (cnt < FETCH_MAX && core->service == CORE_SERVING &&
-	       core->ring_state == CORE_RING_ATTACHED && fetch_one(fetch, &now))
+	       core->ring_state == CORE_RING_ATTACHED && fetch_one(fetch, now))
 		cnt++;
+	/* What comes from now on has not waited for a slot. */
+	if (core->ring_late && cnt < FETCH_MAX && command_available(core->pool))
+		core->ring_late = false;
 	return cnt;
 }
 

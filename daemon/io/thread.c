@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/thread.h"
 
 #define IOV_USUAL 66 /* 256 KiB in pages, the first and the last being a part of one */
@@ -65,6 +66,8 @@ static bool io_thread_complete(struct io_thread *thread, struct command *command
 			command->has_read_len ? command->read_len : command->data_length);
 	if (command->started && command->exclusive)
 		order_finish(&thread->order, command);
+	if (command->late)
+		late_end(&thread->late, command, *now);
 	if (command->finished)
 		command->finished(command);
 	command_put(&thread->pool, command);
@@ -85,19 +88,18 @@ static void io_thread_publish(struct io_thread *thread)
 }
 
 /* Completes all commands that have ended, with one doorbell. Returns whether there were any. */
-static bool io_thread_complete_ended(struct io_thread *thread)
+static bool io_thread_complete_ended(struct io_thread *thread, uint64_t *now)
 {
 	struct core *core = &thread->core;
 	struct list_node *node;
 	unsigned answered = 0;
-	uint64_t now = 0;
 
 	assert(core->ring_locked);
 	if (list_is_empty(&core->ended))
 		return false;
 	while ((node = list_take(&core->ended)))
 		answered += io_thread_complete(
-			thread, container_of(node, struct command, node), &now);
+			thread, container_of(node, struct command, node), now);
 	if (answered)
 		io_thread_publish(thread);
 	return true;
@@ -151,6 +153,8 @@ static void io_thread_take_control(struct io_thread *thread)
 			core, request.changes & CONTROL_CANCEL ? CORE_ABANDONED : CORE_DRAINING);
 	if (request.changes & CONTROL_LU_INFO)
 		dispatch_pending(&thread->dispatch);
+	if (request.changes & CONTROL_TIMEOUT)
+		late_set_limit(&thread->late, request.command_timeout);
 	if (request.changes & CONTROL_REATTACH)
 		fetch_reattach(&thread->fetch);
 }
@@ -192,16 +196,20 @@ static bool io_thread_iterate(struct io_thread *thread)
 	struct core *core = &thread->core;
 	bool serving = core->service == CORE_SERVING;
 	unsigned work = 0, fetched = 0;
+	uint64_t completed_at = 0, now = core->wait.timed_out ? clock_now_ns() : 0;
 
+	core->wait.timed_out = false;
 	core_lock_ring(core);
 	if (atomic_load(&thread->control.pending))
 		io_thread_take_control(thread);
 	fetch_check_ring(&thread->fetch);
-	work += io_thread_complete_ended(thread);
+	work += io_thread_complete_ended(thread, &completed_at);
 	write_cache_continue(&thread->write_cache);
 	if (xcopy_peer_has_requests(thread->xcopy_peer))
 		work += xcopy_serve(thread->xcopy_peer, core);
-	work += fetched = fetch_batch(&thread->fetch);
+	work += fetched = fetch_batch(&thread->fetch, &now);
+	if (now)
+		late_check(&thread->late, now);
 	if (core->service != CORE_SERVING)
 		dispatch_pending(&thread->dispatch);
 	core_unlock_ring(core);
@@ -260,7 +268,9 @@ static void io_thread_wait(struct io_thread *thread)
 {
 	struct core *core = &thread->core;
 
-	if (!wait_for_work(&core->wait, io_thread_is_tuned(thread), thread->order.resume))
+	if (!wait_for_work(
+		    &core->wait, io_thread_is_tuned(thread), thread->order.resume,
+		    late_interval_ms(&thread->late)))
 		return;
 	core_set_unregistered(core);
 	xcopy_peer_close(thread->xcopy_peer);
@@ -318,6 +328,7 @@ static int io_thread_init(struct io_thread *thread, const struct io_thread_setup
 	control_init(&thread->control, &core->wait);
 	order_init(&thread->order, core);
 	format_init(&thread->format, core);
+	late_init(&thread->late, core, setup->command_timeout);
 	write_cache_init(&thread->write_cache, core);
 	if (r >= 0)
 		r = waits;
@@ -403,6 +414,13 @@ void io_thread_set_size(
 void io_thread_set_write_cache(struct io_thread *thread, bool on)
 {
 	struct control_request request = {.changes = CONTROL_WRITE_CACHE, .write_cache = on};
+
+	control_post(&thread->control, &request);
+}
+
+void io_thread_set_command_timeout(struct io_thread *thread, uint64_t ns)
+{
+	struct control_request request = {.changes = CONTROL_TIMEOUT, .command_timeout = ns};
 
 	control_post(&thread->control, &request);
 }

@@ -18,6 +18,7 @@
 #include "io/dispatch.h"
 #include "io/fetch.h"
 #include "io/format.h"
+#include "io/late.h"
 #include "io/order.h"
 #include "io/stats.h"
 #include "io/submit.h"
@@ -30,6 +31,7 @@ struct io_thread {
 	struct command_pool pool;
 	struct submit submit;
 	struct order order;
+	struct late late;
 	struct format format;
 	struct dispatch dispatch;
 	struct fetch fetch;
@@ -99,6 +101,9 @@ void io_thread_set_write_cache(struct io_thread *thread, bool on);
 
 /* After IO_SIGNAL_WRITE_CACHE: 0, or -errno: the cache could not be flushed and is still on. */
 int io_thread_write_cache_result(const struct io_thread *thread);
+
+/* After how long the kernel gives a command up (the attribute cmd_time_out), in ns; 0: never. */
+void io_thread_set_command_timeout(struct io_thread *thread, uint64_t ns);
 
 /* How many commands and bytes a second; copied. */
 void io_thread_set_limits(struct io_thread *thread, const struct rate_limits *limits);

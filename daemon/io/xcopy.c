@@ -211,6 +211,11 @@ static void xcopy_cancel(struct command *waiter)
 		xcopy_cancel_request(waiter);
 }
 
+bool xcopy_is_waiter(const struct command *command)
+{
+	return command->where == COMMAND_HELD && command->cancel == xcopy_cancel;
+}
+
 void xcopy_abort(struct command *command)
 {
 	const struct command_pool *pool = command->core->pool;
@@ -220,8 +225,7 @@ void xcopy_abort(struct command *command)
 		struct command *other = command_at(pool, i);
 		const struct xcopy *xcopy = other->context;
 
-		if (other->where != COMMAND_HELD || other->cancel != xcopy_cancel ||
-		    xcopy->plan.slot != command->plan.lba)
+		if (!xcopy_is_waiter(other) || xcopy->plan.slot != command->plan.lba)
 			continue;
 		other->aborted = true;
 		command->core->cancel_wanted = true;

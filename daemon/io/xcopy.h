@@ -24,6 +24,9 @@ void xcopy_begin(struct xcopy_peer *own, struct command *waiter, const struct sc
  * request is answered. */
 void xcopy_abort(struct command *command);
 
+/* Whether an xcopy belongs to the command. */
+bool xcopy_is_waiter(const struct command *command);
+
 /* Under the ring lock: requests to this device become commands, as many as there are slots. Returns
  * how many were taken. */
 unsigned xcopy_serve(struct xcopy_peer *own, struct core *core);
