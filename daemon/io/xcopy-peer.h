@@ -78,6 +78,10 @@ void xcopy_peer_end(struct xcopy_peer *peer);
 /* Posts a request to its performer. It takes two references. */
 void xcopy_peer_request(struct xcopy_request *request);
 
+/* The waiter waits no longer. A request that its performer has not taken yet is taken back and its
+ * references are dropped; another one is answered as usual. */
+void xcopy_peer_withdraw(struct xcopy_request *request);
+
 /* The peer's I/O thread: the next request to be carried out, or NULL. */
 struct xcopy_request *xcopy_peer_take(struct xcopy_peer *peer);
 

@@ -6,10 +6,11 @@
  * An xcopy belongs to the command that asks for it and lives on that command's I/O thread. The
  * devices that take part carry out its requests (io/xcopy-peer.h) as internal commands, in order
  * with everything else that they write. The command ends when the current request is answered: at
- * the end, at the first error, when it is aborted, or when its device drains (BUSY: it is to be
- * requested again). One in the background (IMMED) belongs to an internal command. When the service
- * is abandoned the command ends at once; then the xcopy is freed with the last reference of its
- * request, because a stuck read may still fill the buffer.
+ * the end, at the first error, or when its device drains (BUSY: it is to be requested again). When
+ * it is aborted it waits for a request to its own device only. One in the background (IMMED)
+ * belongs to an internal command. When the service is abandoned the command ends at once; then the
+ * xcopy is freed with the last reference of its request, because a stuck read may still fill the
+ * buffer.
  */
 #pragma once
 
