@@ -212,10 +212,20 @@ static void ports_add_sharing(
 		ports->host_group = group->id;
 }
 
+/* Since Linux 5.13 tcm_loop reports commands that a LUN RESET has aborted as done, with GOOD. */
+static bool ports_have_loopback(const struct tcmu_port_group *group)
+{
+	for (unsigned i = 0; i < group->port_cnt; i++)
+		if (g_ascii_strcasecmp(group->ports[i].fabric, "loopback") == 0)
+			return true;
+	return false;
+}
+
 static void ports_read(const struct tcmu_name *name, struct scsi_ports *ports)
 {
 	struct tcmu_port_group *groups = NULL;
 	struct reach reach = {0};
+	bool loopback = false;
 	int cnt = tcmu_port_groups_read(name, &groups);
 
 	ports->lu_group_known = tcmu_port_groups_lu_group(name, &ports->lu_group) == 0;
@@ -226,10 +236,13 @@ static void ports_read(const struct tcmu_name *name, struct scsi_ports *ports)
 
 		if (!groups[i].port_cnt)
 			continue;
+		loopback |= ports_have_loopback(&groups[i]);
 		ports_add_group(ports, &groups[i]);
 		reach_add(&reach, &groups[i]);
 		ports_add_sharing(ports, &groups[i], &before, &reach);
 	}
+	ports->reset_cancels = ports->group_cnt && ports->group_cnt < SCSI_PORT_GROUPS_MAX &&
+		!loopback;
 	reach_report(ports, &reach);
 	tcmu_port_groups_free(groups, cnt);
 }

@@ -135,10 +135,10 @@ static bool fetch_pass(struct fetch *fetch, const struct tcmu_entry *entry, int 
 }
 
 /* The commands that a task management function names are to end soon, and are completed as usual.
- * An initiator of tcm_loop takes a command that a LUN RESET aborts for done: there it is done. */
+ * Where an initiator may take a command for done that a LUN RESET aborts, it is carried out. */
 static void fetch_abort_tasks(struct fetch *fetch, const struct tcmu_entry *entry)
 {
-	if (entry->tmr_type != TCMU_TMR_TYPE_ABORT_TASK && tcmu_scan_loopback())
+	if (entry->tmr_type != TCMU_TMR_TYPE_ABORT_TASK && !fetch->core->lu.ports.reset_cancels)
 		return;
 	for (uint32_t i = 0; i < entry->tmr_count; i++) {
 		uint16_t id = tcmu_entry_tmr_id(entry, i);

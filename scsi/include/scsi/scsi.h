@@ -136,6 +136,8 @@ struct scsi_ports {
 			other hosts may serve the same medium */
 	bool by_initiators;  /* with shared: initiators decide which host serves the medium */
 	uint16_t host_group; /* with shared: the group of this host's ports; 0: none is in use */
+	bool reset_cancels; /* the ports are known, and at none of them is an initiator that takes a
+			       command for done which a LUN RESET has aborted (tcm_loop) */
 	bool lu_group_known;
 	uint16_t lu_group; /* LOGICAL UNIT GROUP of VPD 83h */
 };
