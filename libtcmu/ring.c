@@ -472,8 +472,9 @@ int tcmu_ring_complete(struct tcmu_ring *ring, const struct tcmu_completion *com
 		return -EINVAL;
 	if (tcmu_ring_check(ring) < 0)
 		return -ESTALE;
-	pass_silent_slots(ring);
-	if (ring->tail == ring->next || read_slot(ring, ring->tail, ring->next, &slot) < 0)
+	/* Each fetch and each completion leaves the tail at a command, if one is outstanding. */
+	if (ring->tail == ring->next || read_slot(ring, ring->tail, ring->next, &slot) < 0 ||
+	    slot.op != TCMU_OP_CMD)
 		return -EBADMSG;
 	write_response(ring, slot_at(ring, ring->tail), completion);
 	ring->tail = ring_advance(ring, ring->tail, slot.length);
