@@ -94,7 +94,7 @@ static uint32_t load_head(const struct tcmu_ring *ring)
 	return __atomic_load_n(&ring_mailbox(ring)->cmd_head, __ATOMIC_ACQUIRE);
 }
 
-/* Before the entry at next is copied: where the tail cannot tell generations apart, the mark will.
+/* Before the entry at next is copied: the mark distinguishes generations where the tail does not.
  */
 static void mark_generation(struct tcmu_ring *ring)
 {
@@ -382,7 +382,7 @@ int tcmu_ring_next(
 		r = read_slot(ring, ring->next, head, &slot);
 		if (r >= 0)
 			r = decode_entry(ring, &slot, entry, iov, iov_max);
-		/* What was copied counts only if the kernel did not write another entry meanwhile.
+		/* The copy counts only if the kernel did not write another entry meanwhile.
 		 */
 		if (check_while_copying(ring) < 0)
 			return -ESTALE;

@@ -232,7 +232,7 @@ unsigned fetch_batch(struct fetch *fetch, uint64_t *now)
 	while (cnt < FETCH_MAX && core->service == CORE_SERVING &&
 	       core->ring_state == CORE_RING_ATTACHED && fetch_one(fetch, now))
 		cnt++;
-	/* What comes from now on has not waited for a slot. */
+	/* Later commands have not waited for a slot. */
 	if (core->ring_late && cnt < FETCH_MAX && command_available(core->pool))
 		core->ring_late = false;
 	return cnt;

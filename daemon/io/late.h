@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The kernel gives a command up after cmd_time_out: it tells the initiator that it has failed, but
- * the request to the backend goes on, and a late write may land on top of its successor to the same
- * block. So a write that has been in flight for half of that time is late: a write that overlaps it
- * waits until it has ended (io/order.h).
+ * The kernel gives a command up after cmd_time_out: it reports to the initiator that it has failed,
+ * but the request to the backend goes on, and a late write may land on top of its successor to the
+ * same block. So a write that has been in flight for half of that time is late: a write that
+ * overlaps it waits until it has ended (io/order.h).
  *
  * A scan once a second finds late commands. Commands that waited in the ring while no slot was free
  * are late when they are fetched, because nobody knows how long each has waited. An EXTENDED COPY

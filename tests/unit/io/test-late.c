@@ -92,7 +92,7 @@ static void other_blocks_do_not_wait(void **state)
 }
 
 /* A successor that waits becomes late itself, and its successor waits for it. */
-static void a_chain_of_late_writes_keeps_its_order(void **state)
+static void a_chain_of_late_writes_stays_in_sequence(void **state)
 {
 	struct initiator_command third;
 	uint8_t three[FIXTURE_BLOCK];
@@ -119,7 +119,7 @@ static void a_chain_of_late_writes_keeps_its_order(void **state)
 }
 
 /* Commands that the kernel gave up while they waited for a slot. */
-static void commands_that_waited_for_a_slot_keep_their_order(void **state)
+static void commands_that_waited_for_a_slot_stay_in_sequence(void **state)
 {
 	struct initiator_command stuck[2];
 	struct late_fixture f;
@@ -171,8 +171,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_successor_waits_for_a_late_write),
 		cmocka_unit_test(other_blocks_do_not_wait),
-		cmocka_unit_test(a_chain_of_late_writes_keeps_its_order),
-		cmocka_unit_test(commands_that_waited_for_a_slot_keep_their_order),
+		cmocka_unit_test(a_chain_of_late_writes_stays_in_sequence),
+		cmocka_unit_test(commands_that_waited_for_a_slot_stay_in_sequence),
 		cmocka_unit_test(the_limit_can_be_changed),
 	};
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The write cache goes off: whoever asks for it, whatever becomes of the flush, and whenever writes
- * come, a write that is acknowledged with WCE=0 in force is stable, and so is every write before.
+ * The write cache goes off: asked for by MODE SELECT or the attribute, however the flush ends, and
+ * whenever writes come, a write that is acknowledged with WCE=0 in force is stable, and so is every
+ * write before.
  */
 #include "io-fixture.h"
 
