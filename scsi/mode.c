@@ -372,22 +372,23 @@ void scsi_save_failed(
 	scsi_plan_end(result, SENSE_INTERNAL_TARGET_FAILURE);
 }
 
-/* Makes the values current and, with SP, saved. A write cache that is turned off is flushed before
- * the command ends (SBC-3 6.5.5). */
+/* Makes the values current and, with SP, saved. A write cache that is turned off is flushed first
+ * (SBC-3 6.5.5): the caller clears WCE when that has succeeded. */
 static enum scsi_verdict take_values(struct scsi_call *call, const struct scsi_mode_values *values)
 {
 	struct scsi_lu *lu = call->lu;
 	bool flush = lu->write_cache && !values->write_cache;
 
 	assert(values->write_cache == lu->write_cache || lu->write_cache_changeable);
-	lu->write_cache = values->write_cache;
+	lu->write_cache |= values->write_cache;
 	lu->descriptor_sense = values->descriptor_sense;
 	lu->software_write_protect = values->software_write_protect;
 	if (call->cdb[1] & 0x01) {
 		lu->saved = *values;
 		call->result->save = true;
 	}
-	return flush ? scsi_plan(call, SCSI_PLAN_FLUSH, 0, 0, 0) : scsi_good(call);
+	return flush ? scsi_plan(call, SCSI_PLAN_FLUSH, SCSI_PLAN_CACHE_OFF, 0, 0)
+		     : scsi_good(call);
 }
 
 /* An invalid list changes nothing. */

@@ -10,6 +10,7 @@
 #include <tcmu/configfs.h>
 #include <tcmu/port-groups.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/reason.h"
 
@@ -77,7 +78,7 @@ int configfs_read_attributes(
 	const struct tcmu_name *name, enum device_origin origin, uint64_t max_transfer,
 	struct device_attributes *attributes, struct tcmu_reason *reason)
 {
-	uint64_t block_size, max_sectors;
+	uint64_t block_size, max_sectors, seconds;
 	int64_t replies;
 	int r;
 
@@ -90,6 +91,9 @@ int configfs_read_attributes(
 	attributes->max_sectors = (uint32_t) max_sectors;
 	if (origin == DEVICE_ORIGIN_ADDED)
 		configfs_raise_max_sectors(name, max_transfer, attributes);
+	attributes->command_timeout = tcmu_configfs_get(name, "cmd_time_out", &seconds) < 0
+		? 0
+		: seconds * CLOCK_NS_PER_SEC;
 	attributes->write_cache = configfs_is(name, "emulate_write_cache", true);
 	attributes->no_reservations = configfs_is(name, "emulate_pr", false);
 	attributes->no_port_groups = configfs_is(name, "alua_support", false);
@@ -225,10 +229,20 @@ static void ports_add_sharing(
 		ports->host_group = group->id;
 }
 
+/* Since Linux 5.13 tcm_loop reports commands that a LUN RESET has aborted as done, with GOOD. */
+static bool ports_have_loopback(const struct tcmu_port_group *group)
+{
+	for (unsigned i = 0; i < group->port_cnt; i++)
+		if (g_ascii_strcasecmp(group->ports[i].fabric, "loopback") == 0)
+			return true;
+	return false;
+}
+
 static void ports_read(const struct tcmu_name *name, struct scsi_ports *ports)
 {
 	struct tcmu_port_group *groups = NULL;
 	struct reach reach = {0};
+	bool loopback = false;
 	int cnt = tcmu_port_groups_read(name, &groups);
 
 	ports->lu_group_known = tcmu_port_groups_lu_group(name, &ports->lu_group) == 0;
@@ -239,10 +253,13 @@ static void ports_read(const struct tcmu_name *name, struct scsi_ports *ports)
 
 		if (!groups[i].port_cnt)
 			continue;
+		loopback |= ports_have_loopback(&groups[i]);
 		ports_add_group(ports, &groups[i]);
 		reach_add(&reach, &groups[i]);
 		ports_add_sharing(ports, &groups[i], &before, &reach);
 	}
+	ports->reset_cancels = ports->group_cnt && ports->group_cnt < SCSI_PORT_GROUPS_MAX &&
+		!loopback;
 	reach_report(ports, &reach);
 	tcmu_port_groups_free(groups, cnt);
 }

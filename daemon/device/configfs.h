@@ -25,13 +25,14 @@ enum device_origin {
 struct device_attributes {
 	uint64_t size; /* bytes */
 	uint32_t block_size;
-	uint32_t max_sectors; /* blocks of one command */
-	uint32_t id;          /* for netlink answers; DEVICE_ORIGIN_FOUND only */
-	bool write_cache;     /* emulate_write_cache */
-	bool no_reservations; /* emulate_pr is 0 */
-	bool no_port_groups;  /* alua_support is 0 */
-	bool replies;         /* nl_reply_supported: the kernel waits for answers */
-	bool configured;      /* false: the creation waits for its answer */
+	uint32_t max_sectors;     /* blocks of one command */
+	uint32_t id;              /* for netlink answers; DEVICE_ORIGIN_FOUND only */
+	uint64_t command_timeout; /* cmd_time_out, ns; 0: the kernel never gives a command up */
+	bool write_cache;         /* emulate_write_cache */
+	bool no_reservations;     /* emulate_pr is 0 */
+	bool no_port_groups;      /* alua_support is 0 */
+	bool replies;             /* nl_reply_supported: the kernel waits for answers */
+	bool configured;          /* false: the creation waits for its answer */
 };
 
 /* Reads the attributes. max_transfer: bytes; a device that is being created with the kernel's

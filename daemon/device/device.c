@@ -63,6 +63,7 @@ static void device_start_thread(struct device *device)
 		.aio = settings->io_engine,
 		.depth = settings->queue_depth,
 		.busy_poll = settings->busy_poll,
+		.command_timeout = device->attributes.command_timeout,
 		.handler = device->handler,
 		.backend = device->backend,
 		.host = &device_host,
@@ -570,7 +571,7 @@ static void device_take_thread_signals(struct device *device, uint32_t signals)
 	if (signals & IO_SIGNAL_RING_IDLE)
 		block_ring_idle(device);
 	if (signals & IO_SIGNAL_WRITE_CACHE)
-		reconfig_write_cache_is_off(device);
+		reconfig_write_cache_set(device);
 	if (signals & IO_SIGNAL_NEEDS_LU_INFO)
 		lu_info_need(device);
 	if (signals & IO_SIGNAL_DEFERRED)

@@ -238,10 +238,10 @@ static void reconfig_end_flush(struct device *device, int status)
 	reconfig_answer(device, &reconfig->event, status);
 }
 
-void reconfig_write_cache_is_off(struct device *device)
+void reconfig_write_cache_set(struct device *device)
 {
-	if (device->reconfig.state == RECONFIG_FLUSHES)
-		reconfig_end_flush(device, 0);
+	if (device->reconfig.state == RECONFIG_FLUSHES && device->thread)
+		reconfig_end_flush(device, io_thread_write_cache_result(device->thread));
 }
 
 /* ------- for the device ------- */

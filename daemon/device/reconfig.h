@@ -21,8 +21,9 @@ void reconfig_init(struct device *device);
 /* Answers RECONFIG_DEVICE now, or when the device is served, or when the handler has answered. */
 void reconfig_handle(struct device *device, const struct tcmu_event *event);
 
-/* The I/O thread has turned the write cache off, and flushed it. */
-void reconfig_write_cache_is_off(struct device *device);
+/* After IO_SIGNAL_WRITE_CACHE: the I/O thread has flushed the write cache and turned it off, or has
+ * failed to. */
+void reconfig_write_cache_set(struct device *device);
 
 /* A change that came too early is made, if the device is served now, or refused. Called whenever
  * something has happened. */

@@ -197,6 +197,7 @@ struct health {
 	uint64_t late_at;  /* ns, when that was logged last; 0: never */
 	uint64_t errors;   /* so many errors have been logged */
 	uint64_t error_at; /* ns, when that was logged last; 0: never */
+	uint64_t expired;  /* writes that ended too late, as was logged last */
 };
 
 /* Signals of the handler, beyond IO_SIGNAL_. */

@@ -179,6 +179,26 @@ static void status_check_errors(struct device *device, uint64_t now)
 		error.ascq, more, health_advice(error.error));
 }
 
+/* The kernel has reported such a write as failed; it was carried out all the same. */
+static void status_check_expired(struct device *device)
+{
+	uint64_t expired = stats_get(&device->stats->expired);
+	struct stats_late_write write;
+
+	if (expired == device->health.expired)
+		return;
+	stats_late_write_read(device->stats, &write);
+	log_dev(device_label(device), TCMU_LOG_WARNING,
+		"%s at block %" PRIu64 " ended after %" PRIu64
+		" s, more than cmd_time_out: the kernel has "
+		"reported it as failed before; writes to its blocks waited for it; such writes "
+		"since the "
+		"last report: %" PRIu64 "; check the storage, or raise cmd_time_out",
+		scsi_opcode_name(write.cdb), write.lba, write.age,
+		expired - device->health.expired);
+	device->health.expired = expired;
+}
+
 void device_check_health(struct device *device, uint64_t now)
 {
 	assert(env_on_main_thread(device->env));
@@ -186,6 +206,7 @@ void device_check_health(struct device *device, uint64_t now)
 		return;
 	status_check_late(device, now);
 	status_check_errors(device, now);
+	status_check_expired(device);
 }
 
 /* ------- when to log ------- */

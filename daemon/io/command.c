@@ -215,6 +215,9 @@ void command_put(struct command_pool *pool, struct command *command)
 	command->started = false;
 	command->exclusive = false;
 	command->writes_range = false;
+	command->unstable = false;
+	command->late = false;
+	command->seen_at = 0;
 	command->aborted = false;
 	command->begin = NULL;
 	command->cancel = NULL;
@@ -271,6 +274,7 @@ void command_end_failed_at(struct command *command, int error, uint64_t lba, uin
 	struct scsi_result result = {.status = SCSI_CHECK_CONDITION};
 
 	assert(error);
+	command->io_error = error;
 	scsi_io_error(&command->plan, error, lba, offset, &result);
 	if (command_error_counts(error, &result))
 		stats_failed(command->core->setup.stats, command->cdb, -error, lba, &result.sense);

@@ -63,6 +63,7 @@ struct command {
 	uint32_t iov_max;
 	uint64_t data_length; /* bytes */
 	struct stats_flight flight;
+	uint64_t seen_at; /* when it was seen first by io/late.h, by clock_now_ns(); 0: not yet */
 
 	/* the answer */
 	uint8_t sense[TCMU_SENSE_MAX];
@@ -75,6 +76,8 @@ struct command {
 	bool internal;     /* not the kernel's: nobody is answered when it ends */
 	bool started;      /* its plan is in flight */
 	bool exclusive;    /* no other write to its range may be in flight */
+	bool unstable;     /* it has written data that may be in a volatile cache */
+	bool late;         /* the kernel may have given it up: see io/late.h */
 	bool writes_range; /* changes the blocks of its plan */
 	bool aborted;      /* a task management function wants it to end */
 

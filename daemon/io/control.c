@@ -40,6 +40,8 @@ static void control_merge(struct control *control, const struct control_request 
 		into->lu_info = request->lu_info;
 	if (request->changes & CONTROL_LIMITS)
 		into->limits = request->limits;
+	if (request->changes & CONTROL_TIMEOUT)
+		into->command_timeout = request->command_timeout;
 	if (request->changes & CONTROL_DEFERRED_DONE)
 		into->deferred_error = request->deferred_error;
 }

@@ -31,16 +31,18 @@
 #define CONTROL_LIMITS        (1u << 8)  /* limits */
 #define CONTROL_DEFERRED_DONE (1u << 9)  /* deferred_error */
 #define CONTROL_REATTACH      (1u << 10) /* the ring was reset for us: attach it */
-#define CONTROL_LAST          CONTROL_REATTACH
+#define CONTROL_TIMEOUT       (1u << 11) /* command_timeout */
+#define CONTROL_LAST          CONTROL_TIMEOUT
 
 struct control_request {
 	uint32_t changes; /* CONTROL_ */
 	bool write_cache;
 	enum io_permission permission;
-	uint8_t not_ready;   /* SCSI_ASCQ_, or 0 */
-	unsigned generation; /* the number of the permission; set by control_post() */
-	int deferred_error;  /* 0 or -errno */
-	uint64_t size;       /* bytes */
+	uint8_t not_ready;        /* SCSI_ASCQ_, or 0 */
+	unsigned generation;      /* the number of the permission; set by control_post() */
+	int deferred_error;       /* 0 or -errno */
+	uint64_t command_timeout; /* ns; 0: never */
+	uint64_t size;            /* bytes */
 	void *backend;
 	struct tcmu_backend_info info; /* of the backend, as it is after the change */
 	struct rate_limits limits;

@@ -55,6 +55,8 @@ struct submit;
 	(1u << 11) /* io_thread_set_write_cache(false) is in force, and all that was written \
 		      before is stable */
 
+#define IO_SIGNAL_WRITE_CACHE (1u << 11) /* io_thread_set_write_cache() is done or has failed */
+
 /* Which requests may go to the backend; the others are answered BUSY. */
 enum io_permission {
 	IO_PERMIT_ALL,
@@ -78,6 +80,8 @@ struct io_thread_setup {
 	enum aio_kind aio;
 	unsigned depth; /* commands in flight at most */
 	struct rate_limits limits;
+	uint64_t command_timeout; /* ns after which the kernel gives a command up (cmd_time_out);
+				     0: never */
 	unsigned busy_poll; /* percent of a CPU that waiting awake may cost, see io/wait-tuner.h */
 	const struct tcmu_handler *handler;
 	void *backend;
@@ -120,7 +124,9 @@ struct core {
 	enum core_service service;
 	bool faulted;       /* the backend has failed: commands that need the medium are refused */
 	bool cancel_wanted; /* there are commands to be cancelled */
-	bool cancel_at_reset; /* a LUN RESET cancels the commands that it names */
+	bool late;          /* there may be late commands, see io/late.h */
+	bool ring_late;     /* the commands in the ring are late when they are fetched */
+	unsigned cache_ending; /* flushes in flight that are to switch the write cache off */
 	struct wait wait;
 	struct command_pool *pool;
 	struct submit *submit;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "io/write-cache.h"
 
 #define CHUNK_MAX (UINT64_C(256) * 1024)
 
@@ -68,17 +69,27 @@ static void exec_begin_read(struct command *command)
 			command, TCMU_IO_READ, 0, command->offset, length, length, exec_step_read);
 }
 
-/* Whether the data must be on stable storage before the status is sent (SBC-3 4.15, 5.32). */
+/* Whether the data must be on stable storage before the status is sent (SBC-3 4.15, 5.32). To be
+ * asked again at the end: the cache may have been switched off meanwhile. */
 static bool exec_wants_stable(const struct command *command)
 {
-	return command->core->info.volatile_cache &&
-		((command->plan.flags & SCSI_PLAN_FUA) || !command->core->lu.write_cache);
+	const struct core *core = command->core;
+
+	return core->info.volatile_cache &&
+		((command->plan.flags & SCSI_PLAN_FUA) || !core->lu.write_cache ||
+		 core->cache_ending);
 }
 
-static uint32_t exec_write_flags(const struct command *command)
+/* Of the request that is submitted next. */
+static uint32_t exec_write_flags(struct command *command)
 {
-	return (exec_wants_stable(command) && command->core->info.fua ? TCMU_IO_FUA : 0) |
-		(command->plan.flags & SCSI_PLAN_ATOMIC ? TCMU_IO_ATOMIC : 0);
+	uint32_t flags = command->plan.flags & SCSI_PLAN_ATOMIC ? TCMU_IO_ATOMIC : 0;
+
+	if (command->core->info.fua && exec_wants_stable(command))
+		flags |= TCMU_IO_FUA;
+	else
+		command->unstable = true;
+	return flags;
 }
 
 static uint64_t exec_first_lba(const struct command *command)
@@ -87,11 +98,12 @@ static uint64_t exec_first_lba(const struct command *command)
 						   : command->plan.lba;
 }
 
-/* Ends a command that changed the medium by requests that cannot carry FUA. A flush that fails is
- * reported as of the command's first block. */
-static void exec_finish_change(struct command *command)
+/* Ends a command that wrote: GOOD, after a flush where a request did not carry FUA. A flush that
+ * fails is reported as of the command's first block. */
+static void exec_finish_write(struct command *command)
 {
-	if (exec_wants_stable(command) && submit_handler_can(command->core, TCMU_IO_FLUSH))
+	if (command->unstable && exec_wants_stable(command) &&
+	    submit_handler_can(command->core, TCMU_IO_FLUSH))
 		submit_io(
 			command, TCMU_IO_FLUSH, 0, exec_first_lba(command) * command->block_size, 0,
 			0, exec_step_last);
@@ -99,13 +111,11 @@ static void exec_finish_change(struct command *command)
 		command_end(command, SCSI_GOOD, NULL);
 }
 
-/* Ends a command that wrote: GOOD, after a flush where the handler has no FUA. */
-static void exec_finish_write(struct command *command)
+/* The same for a command that changed the medium by requests that cannot carry FUA. */
+static void exec_finish_change(struct command *command)
 {
-	if (command->core->info.fua)
-		command_end(command, SCSI_GOOD, NULL);
-	else
-		exec_finish_change(command);
+	command->unstable = true;
+	exec_finish_write(command);
 }
 
 static void exec_step_written(struct command *command, int error)
@@ -600,6 +610,8 @@ bool exec_prepare(struct command *command)
 	command->writes_range = exec_plans[op].writes_range;
 	command->begin = exec_begin;
 	command->cancel = submit_cancel;
+	if (command->plan.flags & SCSI_PLAN_CACHE_OFF)
+		write_cache_prepare_off(command);
 	if (op == SCSI_PLAN_READ)
 		ready = command->data_length >= command->length || exec_prepare_short_read(command);
 	else if (op != SCSI_PLAN_WRITE)

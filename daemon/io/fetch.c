@@ -135,10 +135,10 @@ static bool fetch_pass(struct fetch *fetch, const struct tcmu_entry *entry, int 
 }
 
 /* The commands that a task management function names are to end soon, and are completed as usual.
- * An initiator of tcm_loop takes a command that a LUN RESET aborts for done: there it is done. */
+ * Where an initiator may take a command for done that a LUN RESET aborts, it is carried out. */
 static void fetch_abort_tasks(struct fetch *fetch, const struct tcmu_entry *entry)
 {
-	if (entry->tmr_type != TCMU_TMR_TYPE_ABORT_TASK && tcmu_scan_loopback())
+	if (entry->tmr_type != TCMU_TMR_TYPE_ABORT_TASK && !fetch->core->lu.ports.reset_cancels)
 		return;
 	for (uint32_t i = 0; i < entry->tmr_count; i++) {
 		uint16_t id = tcmu_entry_tmr_id(entry, i);
@@ -206,6 +206,7 @@ static bool fetch_one(struct fetch *fetch, uint64_t *now)
 	memcpy(command->cdb, entry.cdb, sizeof(command->cdb));
 	command->iov_cnt = entry.iov_cnt;
 	command->data_length = entry.data_length;
+	command->late = core->ring_late;
 	stats_begin(setup->stats, &command->flight, now, command->cdb, command->data_length);
 	if (setup->tracing && atomic_load_explicit(setup->tracing, memory_order_relaxed))
 		setup->trace(
@@ -217,17 +218,19 @@ static bool fetch_one(struct fetch *fetch, uint64_t *now)
 	return true;
 }
 
-unsigned fetch_batch(struct fetch *fetch)
+unsigned fetch_batch(struct fetch *fetch, uint64_t *now)
 {
 	struct core *core = fetch->core;
 	unsigned cnt = 0;
-	uint64_t now = 0;
 
 	fetch_report_idle(core);
 	while (cnt < FETCH_MAX && core->service == CORE_SERVING &&
 	       core->ring_state == CORE_RING_ATTACHED && tcmu_ring_pending(&core->ring) &&
-	       fetch_one(fetch, &now))
+	       fetch_one(fetch, now))
 		cnt++;
+	/* Later commands have not waited for a slot. */
+	if (core->ring_late && cnt < FETCH_MAX && command_available(core->pool))
+		core->ring_late = false;
 	return cnt;
 }
 

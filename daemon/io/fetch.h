@@ -50,8 +50,9 @@ bool fetch_check_ring(struct fetch *fetch);
  * the ring is still there. */
 void fetch_reattach(struct fetch *fetch);
 
-/* Fetches a batch, and decides each command. Returns how many commands and functions it took. */
-unsigned fetch_batch(struct fetch *fetch);
+/* Fetches a batch, and decides each command. now: 0, or clock_now_ns(); set if the clock was read.
+ * Returns how many commands and functions it took. */
+unsigned fetch_batch(struct fetch *fetch, uint64_t *now);
 
 /* Whether fetch_batch() or fetch_check_ring() would find something. */
 bool fetch_has_work(const struct fetch *fetch);

@@ -34,6 +34,7 @@ static unsigned order_extents(
 	return 1;
 }
 
+/* Whether a command must not overlap another one that came before it. */
 static bool order_conflicts(const struct command *a, const struct command *b)
 {
 	struct scsi_extent one_a, one_b;
@@ -41,7 +42,7 @@ static bool order_conflicts(const struct command *a, const struct command *b)
 	unsigned cnt_a, cnt_b;
 
 	assert(a != b);
-	if (!a->writes_range || !b->writes_range || (!a->exclusive && !b->exclusive))
+	if (!a->writes_range || !b->writes_range || (!a->exclusive && !b->exclusive && !b->late))
 		return false;
 	cnt_a = order_extents(a, &one_a, &all_a);
 	cnt_b = order_extents(b, &one_b, &all_b);
@@ -131,7 +132,7 @@ unsigned order_start_ready(struct order *order)
 			list_append(&order->core->ready, node);
 		} else if (
 			command->writes_range && !command->aborted &&
-			(command->exclusive || order->exclusive_cnt ||
+			(command->exclusive || order->exclusive_cnt || order->core->late ||
 			 !list_is_empty(&order->blocked)) &&
 			order_must_wait(order, command)) {
 			command->where = COMMAND_BLOCKED;

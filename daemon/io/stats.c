@@ -120,6 +120,27 @@ void stats_failed(
 	stats_add(&stats->errors, 1);
 }
 
+void stats_expired(struct stats *stats, const uint8_t *cdb, uint64_t lba, uint64_t age)
+{
+	if (!stats)
+		return;
+	assert(age <= UINT32_MAX);
+	stats_set(&stats->last_expired_lba, lba);
+	stats_set(&stats->last_expired, (uint64_t) cdb[0] << 40 | (uint64_t) cdb[1] << 32 | age);
+	stats_add(&stats->expired, 1);
+}
+
+void stats_late_write_read(const struct stats *stats, struct stats_late_write *write)
+{
+	uint64_t packed = stats_get(&stats->last_expired);
+
+	*write = (struct stats_late_write){
+		.cdb = {(uint8_t) (packed >> 40), (uint8_t) (packed >> 32)},
+		.lba = stats_get(&stats->last_expired_lba),
+		.age = packed & UINT32_MAX,
+	};
+}
+
 void stats_error_read(const struct stats *stats, struct stats_error *error)
 {
 	uint64_t packed = stats_get(&stats->last_error);

@@ -58,6 +58,9 @@ struct stats {
 	stats_counter last_error; /* errno, two bytes of the CDB, key, asc, ascq: a byte each after
 				     the first */
 	stats_counter last_error_lba;
+	stats_counter expired;      /* writes that ended after the kernel had given them up */
+	stats_counter last_expired; /* two bytes of the CDB, then the age in seconds */
+	stats_counter last_expired_lba;
 	stats_counter cpu_ns;                         /* of the threads that have ended */
 	_Atomic(int) thread;                          /* the id of the one that runs; 0: none */
 	struct stats_class classes[SCSI_CLASS_COUNT]; /* last: most of it is never touched */
@@ -94,7 +97,19 @@ void stats_failed(
 	struct stats *stats, const uint8_t *cdb, int error, uint64_t lba,
 	const struct scsi_sense *sense);
 
+/* A write has ended after the kernel had reported to the initiator that it failed. age: seconds.
+ * I/O thread. */
+void stats_expired(struct stats *stats, const uint8_t *cdb, uint64_t lba, uint64_t age);
+
 /* ------- for readers, on any thread ------- */
+
+/* The last write that has ended too late. */
+struct stats_late_write {
+	uint8_t cdb[16]; /* as much as its name needs */
+	uint64_t lba;
+	uint64_t age; /* seconds */
+};
+void stats_late_write_read(const struct stats *stats, struct stats_late_write *write);
 
 /* The last error of the backend. */
 struct stats_error {

@@ -175,9 +175,12 @@ void submit_complete(struct tcmu_io *io, int error)
 	atomic_fetch_sub(&submit->completing, 1);
 }
 
+/* One pass: a request that a step completes at once is the next iteration's, so that a long
+ * operation holds nothing up. */
 static unsigned submit_run_completed(struct submit *submit)
 {
 	struct mpsc_node *elsewhere = mpsc_take_all(&submit->completed_elsewhere);
+	struct list completed;
 	struct list_node *node;
 	unsigned cnt = 0;
 
@@ -185,7 +188,8 @@ static unsigned submit_run_completed(struct submit *submit)
 		list_append(
 			&submit->completed,
 			&container_of(elsewhere, struct command, completed_node)->node);
-	for (; (node = list_take(&submit->completed)); cnt++) {
+	list_move(&submit->completed, &completed);
+	for (; (node = list_take(&completed)); cnt++) {
 		struct command *command = container_of(node, struct command, node);
 
 		assert(atomic_load_explicit(&command->phase, memory_order_relaxed) ==
@@ -201,17 +205,13 @@ static unsigned submit_run_completed(struct submit *submit)
 unsigned submit_reap(struct submit *submit)
 {
 	unsigned cnt = 0;
-	unsigned taken;
 
 	assert(core_current == submit->core && !submit->core->ring_locked);
-	if (submit->engine)
+	if (submit->engine) {
 		aio_flush(submit->engine);
-	do {
-		taken = submit->engine ? aio_reap(submit->engine) : 0;
-		taken += submit_run_completed(submit);
-		cnt += taken;
-	} while (taken);
-	return cnt;
+		cnt = aio_reap(submit->engine);
+	}
+	return cnt + submit_run_completed(submit);
 }
 
 bool submit_has_completed(const struct submit *submit, bool others_only)

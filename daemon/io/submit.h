@@ -70,7 +70,9 @@ void submit_complete(struct tcmu_io *io, int error);
 void submit_aio(struct tcmu_io *io, struct tcmu_aio *aio);
 
 /* Starts the system calls that were queued, which waits where the kernel is slow to take I/O; then
- * calls the steps of all requests that have ended. Returns how many. */
+ * calls the steps of all requests that have ended. A request that a step submits is not among them,
+ * even if its handler completes it within submit(): so a command of many requests does one of them
+ * in an iteration, and the ring is read in between. Returns how many. */
 unsigned submit_reap(struct submit *submit);
 
 /* Whether submit_reap() would find something. others_only: only for requests that other threads

@@ -17,20 +17,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/thread.h"
 
 #define IOV_USUAL 66 /* 256 KiB in pages, the first and the last being a part of one */
 
 /* ------- completing ------- */
 
-/* Completes all commands that have ended, with one doorbell, and frees their slots. Returns whether
- * there were any. */
-static bool io_thread_complete_ended(struct io_thread *thread)
+/* Completes all commands that have ended, with one doorbell, and frees their slots. *now: as
+ * stats_end() takes it. Returns whether there were any. */
+static bool io_thread_complete_ended(struct io_thread *thread, uint64_t *now)
 {
 	struct core *core = &thread->core;
 	struct list_node *node;
 	unsigned cnt = 0;
-	uint64_t now = 0;
 
 	assert(core->ring_locked);
 	if (list_is_empty(&core->ended))
@@ -45,11 +45,13 @@ static bool io_thread_complete_ended(struct io_thread *thread)
 		cnt += answered;
 		if (!command->internal)
 			stats_end(
-				core->setup.stats, &command->flight, &now, answered,
-				command->status, command->sense,
+				core->setup.stats, &command->flight, now, answered, command->status,
+				command->sense,
 				command->has_read_len ? command->read_len : command->data_length);
 		if (command->started && command->exclusive)
 			order_finish(&thread->order, command);
+		if (command->late)
+			late_end(&thread->late, command, *now);
 		if (command->finished)
 			command->finished(command);
 		command_put(&thread->pool, command);
@@ -71,12 +73,8 @@ static void io_thread_set_lu(struct io_thread *thread, const struct control_requ
 		lu->unit_attention |= SCSI_UA_CAPACITY;
 		thread->core.info = request->info;
 	}
-	if ((request->changes & CONTROL_WRITE_CACHE) && lu->write_cache != request->write_cache) {
-		lu->write_cache = request->write_cache;
-		lu->unit_attention |= SCSI_UA_MODE_PARAMETERS;
-	}
-	if ((request->changes & CONTROL_WRITE_CACHE) && !request->write_cache)
-		core_signal(&thread->core, IO_SIGNAL_WRITE_CACHE);
+	if (request->changes & CONTROL_WRITE_CACHE)
+		write_cache_set(&thread->write_cache, request->write_cache);
 	if (request->changes & CONTROL_LU_INFO) {
 		scsi_set_lu_info(lu, &request->lu_info);
 		if (scsi_naa(lu, naa))
@@ -111,6 +109,8 @@ static void io_thread_take_control(struct io_thread *thread)
 			core, request.changes & CONTROL_CANCEL ? CORE_ABANDONED : CORE_DRAINING);
 	if (request.changes & CONTROL_LU_INFO)
 		dispatch_pending(&thread->dispatch);
+	if (request.changes & CONTROL_TIMEOUT)
+		late_set_limit(&thread->late, request.command_timeout);
 	if (request.changes & CONTROL_REATTACH)
 		fetch_reattach(&thread->fetch);
 }
@@ -152,15 +152,20 @@ static bool io_thread_iterate(struct io_thread *thread)
 	struct core *core = &thread->core;
 	bool serving = core->service == CORE_SERVING;
 	unsigned work = 0, fetched = 0;
+	uint64_t completed_at = 0, now = core->wait.timed_out ? clock_now_ns() : 0;
 
+	core->wait.timed_out = false;
 	core_lock_ring(core);
 	if (atomic_load(&thread->control.pending))
 		io_thread_take_control(thread);
 	fetch_check_ring(&thread->fetch);
-	work += io_thread_complete_ended(thread);
+	work += io_thread_complete_ended(thread, &completed_at);
+	write_cache_continue(&thread->write_cache);
 	if (xcopy_disk_has_requests(thread->xcopy_disk))
 		work += xcopy_serve(thread->xcopy_disk, core);
-	work += fetched = fetch_batch(&thread->fetch);
+	work += fetched = fetch_batch(&thread->fetch, &now);
+	if (now)
+		late_check(&thread->late, now);
 	if (core->service != CORE_SERVING)
 		dispatch_pending(&thread->dispatch);
 	core_unlock_ring(core);
@@ -216,7 +221,9 @@ static void io_thread_wait(struct io_thread *thread)
 {
 	struct core *core = &thread->core;
 
-	if (!wait_for_work(&core->wait, io_thread_is_tuned(thread), thread->order.resume))
+	if (!wait_for_work(
+		    &core->wait, io_thread_is_tuned(thread), thread->order.resume,
+		    late_interval_ms(&thread->late)))
 		return;
 	core_set_unregistered(core);
 	xcopy_disk_close(thread->xcopy_disk);
@@ -274,6 +281,8 @@ static int io_thread_init(struct io_thread *thread, const struct io_thread_setup
 	control_init(&thread->control, &core->wait);
 	order_init(&thread->order, core);
 	format_init(&thread->format, core);
+	late_init(&thread->late, core, setup->command_timeout);
+	write_cache_init(&thread->write_cache, core);
 	if (r >= 0)
 		r = waits;
 	if (r >= 0)
@@ -358,6 +367,13 @@ void io_thread_set_size(
 void io_thread_set_write_cache(struct io_thread *thread, bool on)
 {
 	struct control_request request = {.changes = CONTROL_WRITE_CACHE, .write_cache = on};
+
+	control_post(&thread->control, &request);
+}
+
+void io_thread_set_command_timeout(struct io_thread *thread, uint64_t ns)
+{
+	struct control_request request = {.changes = CONTROL_TIMEOUT, .command_timeout = ns};
 
 	control_post(&thread->control, &request);
 }
@@ -457,6 +473,11 @@ bool io_thread_is_idle(struct io_thread *thread)
 void io_thread_deferred(struct io_thread *thread, struct deferred_request *request)
 {
 	dispatch_read_deferred(&thread->dispatch, request);
+}
+
+int io_thread_write_cache_result(const struct io_thread *thread)
+{
+	return write_cache_result(&thread->write_cache);
 }
 
 unsigned io_thread_format_state(const struct io_thread *thread)

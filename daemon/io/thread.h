@@ -18,9 +18,11 @@
 #include "io/dispatch.h"
 #include "io/fetch.h"
 #include "io/format.h"
+#include "io/late.h"
 #include "io/order.h"
 #include "io/stats.h"
 #include "io/submit.h"
+#include "io/write-cache.h"
 #include "io/xcopy.h"
 
 /* One device's I/O thread. Callers use the functions below, not the members. */
@@ -29,9 +31,11 @@ struct io_thread {
 	struct command_pool pool;
 	struct submit submit;
 	struct order order;
+	struct late late;
 	struct format format;
 	struct dispatch dispatch;
 	struct fetch fetch;
+	struct write_cache write_cache;
 	struct control control;
 	struct xcopy_disk *xcopy_disk; /* the device, to others that carry out EXTENDED COPY */
 };
@@ -89,8 +93,16 @@ void io_thread_set_lu_info(struct io_thread *thread, const struct scsi_lu_info *
 void io_thread_set_size(
 	struct io_thread *thread, uint64_t size, const struct tcmu_backend_info *info);
 
-/* The bit WCE of the caching mode page. off: IO_SIGNAL_WRITE_CACHE follows. */
+/* The bit WCE of the caching mode page. Off is in force only when a flush has succeeded;
+ * IO_SIGNAL_WRITE_CACHE follows, also where it is off already. Requests that come quickly may share
+ * one. */
 void io_thread_set_write_cache(struct io_thread *thread, bool on);
+
+/* After IO_SIGNAL_WRITE_CACHE: 0, or -errno: the cache could not be flushed and is still on. */
+int io_thread_write_cache_result(const struct io_thread *thread);
+
+/* After how long the kernel gives a command up (the attribute cmd_time_out), in ns; 0: never. */
+void io_thread_set_command_timeout(struct io_thread *thread, uint64_t ns);
 
 /* How many commands and bytes a second; copied. */
 void io_thread_set_limits(struct io_thread *thread, const struct rate_limits *limits);

@@ -148,11 +148,11 @@ static void wait_take_cpu(struct wait *wait, bool tuned)
 	thread_set_cpu(0, cpu);
 }
 
-bool wait_for_work(struct wait *wait, bool tuned, uint64_t resume)
+bool wait_for_work(struct wait *wait, bool tuned, uint64_t resume, int max_ms)
 {
 	struct epoll_event events[4];
 	uint64_t delay = 0;
-	int n;
+	int ms, n;
 
 	assert(!atomic_load_explicit(&wait->asleep, memory_order_relaxed));
 	if (tuned && !resume && wait_spin_if_it_pays(wait))
@@ -163,7 +163,11 @@ bool wait_for_work(struct wait *wait, bool tuned, uint64_t resume)
 		atomic_store(&wait->asleep, false);
 		return false;
 	}
-	n = epoll_wait(wait->epoll_fd, events, 4, wait_timeout(resume));
+	ms = wait_timeout(resume);
+	if (max_ms >= 0 && (ms < 0 || ms > max_ms))
+		ms = max_ms;
+	n = epoll_wait(wait->epoll_fd, events, 4, ms);
+	wait->timed_out = n == 0;
 	atomic_store(&wait->asleep, false);
 	for (int i = 0; i < n; i++)
 		if (events[i].data.u32 == WAIT_SOURCE_UIO &&

@@ -29,6 +29,7 @@ struct wait {
 	int epoll_fd;
 	int wake_fd; /* eventfd */
 	struct wait_tuner tuner;
+	bool timed_out; /* the last sleep */
 	wait_has_work *has_work;
 	void *userdata;
 
@@ -55,9 +56,9 @@ void wait_begin(struct wait *wait);
 int wait_watch(struct wait *wait, int fd, enum wait_source source);
 
 /* Returns when there may be something to do. tuned: waits as was found to pay; else it sleeps, on
- * any CPU. resume: a time by clock_now_ns() at which there is something to do; 0: none. Returns
- * true when the kernel's uio device is gone. */
-bool wait_for_work(struct wait *wait, bool tuned, uint64_t resume);
+ * any CPU. resume: a time by clock_now_ns() at which there is something to do; 0: none. max_ms:
+ * how long to sleep at most; -1: any time. Returns true when the kernel's uio device is gone. */
+bool wait_for_work(struct wait *wait, bool tuned, uint64_t resume, int max_ms);
 
 /* There was something to do; so many commands were fetched. tuned: as above. */
 void wait_note_work(struct wait *wait, bool tuned, unsigned commands);

@@ -193,6 +193,26 @@ void xcopy_disk_request(struct xcopy_request *request)
 	request->release(request);
 }
 
+void xcopy_disk_withdraw(struct xcopy_request *request)
+{
+	struct xcopy_disk *performer = request->performer;
+	bool queued;
+
+	pthread_mutex_lock(&performer->lock);
+	queued = request->state == XCOPY_REQUEST_QUEUED && !performer->closed;
+	if (queued) {
+		assert(atomic_load(&performer->requests.length) > 0);
+		list_remove(&performer->requests.list, &request->node);
+		atomic_fetch_sub(&performer->requests.length, 1);
+		request->state = XCOPY_REQUEST_ANSWERED;
+	}
+	pthread_mutex_unlock(&performer->lock);
+	if (!queued)
+		return;
+	request->release(request); /* that of the answer */
+	request->release(request); /* that of the performer */
+}
+
 struct xcopy_request *xcopy_disk_take(struct xcopy_disk *disk)
 {
 	struct xcopy_request *request;

@@ -77,6 +77,10 @@ void xcopy_disk_end(struct xcopy_disk *disk);
 /* Posts a request to its performer. It takes two references. */
 void xcopy_disk_request(struct xcopy_request *request);
 
+/* The waiter waits no longer. A request that its performer has not taken yet is taken back and its
+ * references are dropped; another one is answered as usual. */
+void xcopy_disk_withdraw(struct xcopy_request *request);
+
 /* The disk's I/O thread: the next request to be carried out, or NULL. */
 struct xcopy_request *xcopy_disk_take(struct xcopy_disk *disk);
 

@@ -200,15 +200,28 @@ static void xcopy_cancel_request(struct command *waiter)
 	}
 }
 
-/* Outside of the ring lock. The request is to end soon, and the xcopy with it; where the service is
- * abandoned, it ends at once. */
+/* Outside of the ring lock. Where this device carries out the request, that is to end soon, and the
+ * xcopy with it. Another device may be stuck, and must not delay this one: the xcopy ends at once,
+ * and the answer is dropped when it comes. The same where the service is abandoned. */
 static void xcopy_cancel(struct command *waiter)
 {
+	struct xcopy *xcopy = waiter->context;
+	struct xcopy_request *request = &xcopy->request;
+
 	assert(waiter->context && !waiter->core->ring_locked);
-	if (waiter->core->service >= CORE_ABANDONED)
-		xcopy_end(waiter->context, -ECANCELED);
-	else
+	if (waiter->core->service < CORE_ABANDONED && request->performer == request->waiter) {
 		xcopy_cancel_request(waiter);
+		return;
+	}
+	atomic_fetch_add(&xcopy->references, 1);
+	xcopy_end(xcopy, -ECANCELED);
+	xcopy_disk_withdraw(request);
+	xcopy_release(request);
+}
+
+bool xcopy_is_waiter(const struct command *command)
+{
+	return command->where == COMMAND_HELD && command->cancel == xcopy_cancel;
 }
 
 void xcopy_abort(struct command *command)
@@ -220,8 +233,7 @@ void xcopy_abort(struct command *command)
 		struct command *other = command_at(pool, i);
 		const struct xcopy *xcopy = other->context;
 
-		if (other->where != COMMAND_HELD || other->cancel != xcopy_cancel ||
-		    xcopy->plan.slot != command->plan.lba)
+		if (!xcopy_is_waiter(other) || xcopy->plan.slot != command->plan.lba)
 			continue;
 		other->aborted = true;
 		command->core->cancel_wanted = true;

@@ -6,10 +6,11 @@
  * An xcopy belongs to the command that asks for it and lives on that command's I/O thread. The
  * devices that take part carry out its requests (io/xcopy-disk.h) as internal commands, in order
  * with everything else that they write. The command ends when the current request is answered: at
- * the end, at the first error, when it is aborted, or when its device drains (BUSY: it is to be
- * requested again). One in the background (IMMED) belongs to an internal command. When the service
- * is abandoned the command ends at once; then the xcopy is freed with the last reference of its
- * request, because a stuck read may still fill the buffer.
+ * the end, at the first error, or when its device drains (BUSY: it is to be requested again). When
+ * it is aborted it waits for a request to its own device only. One in the background (IMMED)
+ * belongs to an internal command. When the service is abandoned the command ends at once; then the
+ * xcopy is freed with the last reference of its request, because a stuck read may still fill the
+ * buffer.
  */
 #pragma once
 
@@ -23,6 +24,9 @@ void xcopy_begin(struct xcopy_disk *own, struct command *waiter, const struct sc
 /* Under the ring lock: COPY OPERATION ABORT. The xcopy of the plan's LBA ends when its current
  * request is answered. */
 void xcopy_abort(struct command *command);
+
+/* Whether an xcopy belongs to the command. */
+bool xcopy_is_waiter(const struct command *command);
 
 /* Under the ring lock: requests to this device become commands, as many as there are slots. Returns
  * how many were taken. */

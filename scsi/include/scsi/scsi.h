@@ -136,6 +136,8 @@ struct scsi_ports {
 			other hosts may serve the same medium */
 	bool by_initiators;  /* with shared: initiators decide which host serves the medium */
 	uint16_t host_group; /* with shared: the group of this host's ports; 0: none is in use */
+	bool reset_cancels; /* the ports are known, and at none of them is an initiator that takes a
+			       command for done which a LUN RESET has aborted (tcm_loop) */
 	bool lu_group_known;
 	uint16_t lu_group; /* LOGICAL UNIT GROUP of VPD 83h */
 };
@@ -272,6 +274,8 @@ enum scsi_plan_op {
 #define SCSI_PLAN_DATA (1u << 9) /* WRITE_SAME: the block is at result->data */
 #define SCSI_PLAN_INVERT \
 	(1u << 10) /* WRITE_SAME: every second pass writes the block with its bits inverted */
+#define SCSI_PLAN_CACHE_OFF \
+	(1u << 11) /* FLUSH: lu->write_cache is to be cleared when it succeeds, by the caller */
 
 struct scsi_extent {
 	uint64_t lba;

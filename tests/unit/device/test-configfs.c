@@ -121,6 +121,31 @@ static void a_device_of_one_port_is_fully_known(void **state)
 	assert_int_equal(lu_info.ports.tag, 3);
 }
 
+/* A port of tcm_loop anywhere on the LUN, or no known port: a LUN RESET cancels nothing. */
+static void a_reset_cancels_where_no_port_is_of_tcm_loop(void **state)
+{
+	static const struct {
+		const char *members;
+		bool cancels;
+	} cases[] = {
+		{"iSCSI/" FIRST "/tpgt_1/lun_0\n", true},
+		{"loopback/naa.5001405/tpgt_1/lun_0\n", false},
+		{"iSCSI/" FIRST "/tpgt_1/lun_0\nloopback/naa.5001405/tpgt_1/lun_0\n", false},
+		{"", false},
+	};
+
+	(void) state;
+	fake_root_write(
+		&root, TARGET "loopback/naa.5001405/tpgt_1/lun/lun_0/statistics/scsi_port/indx",
+		"8\n");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		group("default_tg_pt_gp", "0\n", "Implicit\n", cases[i].members);
+		port(FIRST, 1, "5\n", "1\n");
+		read_it();
+		assert_int_equal(lu_info.ports.reset_cancels, cases[i].cancels);
+	}
+}
+
 /* As on a gateway that knows the portal groups of all gateways, of which its own is the one that is
  * on. */
 static void disabled_ports_are_reported_and_not_used(void **state)
@@ -310,6 +335,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			a_device_of_one_port_is_fully_known, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_reset_cancels_where_no_port_is_of_tcm_loop, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_group_that_an_administrator_made_means_sharing, setup, teardown),
 		cmocka_unit_test_setup_teardown(

@@ -87,9 +87,12 @@ static void write_cache_off_raises_a_unit_attention_and_flushes(void **state)
 	assert_int_equal(initiator_run(&fixture, &write), SCSI_GOOD);
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_FLUSH), 0);
 	io_thread_set_write_cache(fixture.thread, false);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_WRITE_CACHE);
+	assert_int_equal(io_thread_write_cache_result(fixture.thread), 0);
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_FLUSH), 1);
 	initiator_run_sense(&fixture, &write, 0x06, 0x2a01);
 	assert_int_equal(initiator_run(&fixture, &write), SCSI_GOOD);
-	assert_int_equal(backend_count(fixture.backend, TCMU_IO_FLUSH), 1);
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_FLUSH), 2);
 	assert_int_equal(initiator_run(&fixture, &sense), SCSI_GOOD);
 	assert_int_equal(in[4 + 2] & 0x04, 0);
 	io_thread_set_write_cache(fixture.thread, false); /* no change, no unit attention */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define SIZE              (1024u * 1024)
@@ -232,6 +233,64 @@ static void a_sanitize_continues_after_a_ring_reset(void **state)
 	io_fixture_stop(&fixture);
 }
 
+/* A handler that completes within submit() must not hold the thread until the end of the medium. */
+struct request_counter {
+	atomic_uint requests;
+	atomic_uint at_fetch; /* of the last command that was fetched */
+	atomic_bool go_on;
+};
+
+static struct request_counter counter;
+
+static void submit_at_once(void *backend, struct tcmu_io *io)
+{
+	(void) backend;
+	/* The first request waits until the next command is in the ring. */
+	if (atomic_fetch_add(&counter.requests, 1) == 0)
+		while (!atomic_load(&counter.go_on))
+			sched_yield();
+	tcmu_io_complete(io, 0);
+}
+
+static void note_fetch(void *context, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
+{
+	(void) context;
+	(void) cdb;
+	(void) cdb_length;
+	(void) data_length;
+	atomic_store(&counter.at_fetch, atomic_load(&counter.requests));
+}
+
+static void other_commands_are_served_between_the_requests_of_a_format(void **state)
+{
+	static struct tcmu_handler handler;
+	static const atomic_bool tracing = true;
+	struct initiator_command sanitize = cmd_sanitize(BLOCK_ERASE),
+				 ready = cmd_test_unit_ready();
+	struct io_fixture fixture;
+
+	(void) state;
+	io_fixture_init(&fixture, &basic);
+	handler = *fixture.setup.handler;
+	handler.submit = submit_at_once;
+	fixture.setup.handler = &handler;
+	fixture.setup.lu.blocks = (UINT64_C(1) << 30) / FIXTURE_BLOCK;
+	fixture.setup.tracing = &tracing;
+	fixture.setup.trace = note_fetch;
+	io_fixture_start_thread(&fixture);
+	initiator_send(&fixture, &sanitize);
+	while (!atomic_load(&counter.requests))
+		sched_yield();
+	initiator_send(&fixture, &ready);
+	atomic_store(&counter.go_on, true);
+	initiator_wait(&ready);
+	assert_sense(&ready, 0x02, 0x041b);
+	assert_true(atomic_load(&counter.at_fetch) <= 3);
+	initiator_wait_status(&sanitize, SCSI_GOOD);
+	assert_true(atomic_load(&counter.requests) > 64);
+	io_fixture_stop(&fixture);
+}
+
 static void without_a_free_slot_a_sanitize_is_busy(void **state)
 {
 	struct io_fixture fixture;
@@ -353,6 +412,7 @@ int main(void)
 		cmocka_unit_test(earlier_writes_end_before_a_sanitize_starts),
 		cmocka_unit_test(a_sanitize_continues_after_its_command_is_aborted),
 		cmocka_unit_test(a_sanitize_continues_after_a_ring_reset),
+		cmocka_unit_test(other_commands_are_served_between_the_requests_of_a_format),
 		cmocka_unit_test(without_a_free_slot_a_sanitize_is_busy),
 		cmocka_unit_test(after_a_failure_the_medium_is_blocked_until_a_retry),
 		cmocka_unit_test(exit_failure_mode_unblocks_the_medium),

@@ -148,8 +148,10 @@ static void every_reset_of_a_series_is_noticed(void **state)
 		io_fixture_wait_signal(&f.io, IO_SIGNAL_RING_RESET);
 		backend_hold(f.io.backend, 0);
 		backend_release(f.io.backend, LATE_MAX, BACKEND_OLDEST);
-		for (unsigned j = 0; j < 3; j++)
+		for (unsigned j = 0; j < 3; j++) {
+			initiator_wait(&f.commands[j]);
 			initiator_run_while_busy(&f.io, &f.commands[j]);
+		}
 		assert_int_equal(io_fixture_signal_count(&f.io, IO_SIGNAL_RING_RESET), i + 1);
 		backend_hold(f.io.backend, TCMU_IO_CAP(TCMU_IO_READ));
 		f.late[0] = cmd_read(0, 1, f.late_data[0]);

@@ -2,24 +2,7 @@
 /*
  * Task management functions: which commands a device's I/O thread cancels, and how it answers them.
  */
-#include "fake-root.h"
 #include "io-fixture.h"
-
-static struct fake_root root; /* for all tests, so that tcm_loop on this machine does not matter */
-
-static int root_setup(void **state)
-{
-	(void) state;
-	fake_root_make(&root);
-	return 0;
-}
-
-static int root_teardown(void **state)
-{
-	(void) state;
-	fake_root_remove(&root);
-	return 0;
-}
 
 static void an_aborted_command_is_cancelled(void **state)
 {
@@ -84,8 +67,9 @@ static void with_tcm_loop_a_lun_reset_cancels_nothing(void **state)
 	struct initiator_command stuck = cmd_read(0, 1, in), ready = cmd_test_unit_ready();
 
 	(void) state;
-	fake_root_directory(&root, "/sys/bus/tcm_loop_bus/devices/tcm_loop_adapter_0");
-	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.can_cancel = true});
+	io_fixture_start(
+		&fixture,
+		&(struct io_fixture_options){.loopback = true, .backend.can_cancel = true});
 	initiator_send_held(&fixture, &stuck, TCMU_IO_CAP(TCMU_IO_READ));
 	initiator_abort(&fixture, TCMU_TMR_TYPE_LUN_RESET, &stuck);
 	assert_int_equal(
@@ -99,7 +83,6 @@ static void with_tcm_loop_a_lun_reset_cancels_nothing(void **state)
 	initiator_abort(&fixture, TCMU_TMR_TYPE_ABORT_TASK, &stuck);
 	initiator_wait_status(&stuck, SCSI_TASK_ABORTED);
 	io_fixture_stop(&fixture);
-	fake_root_drop(&root, "/sys/bus/tcm_loop_bus/devices/tcm_loop_adapter_0");
 }
 
 /* The only worker is stuck: a command that has not started ends at once. */
@@ -235,5 +218,5 @@ int main(void)
 		cmocka_unit_test(the_next_command_of_the_same_number_is_not_aborted),
 	};
 
-	return cmocka_run_group_tests(tests, root_setup, root_teardown);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -227,6 +227,81 @@ static void draining_the_source_ends_the_xcopy_while_a_read_is_stuck(void **stat
 	io_fixture_stop(&pair.to);
 }
 
+/* An aborted command does not wait for the other disk. */
+static void a_reset_does_not_wait_for_the_other_disk(void **state)
+{
+	static const enum tcmu_tmr_type types[] = {
+		TCMU_TMR_TYPE_ABORT_TASK, TCMU_TMR_TYPE_LUN_RESET};
+
+	(void) state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct pair pair;
+
+		start_stuck(&pair);
+		initiator_abort(&pair.to, types[i], &pair.xcopy);
+		initiator_wait_status(&pair.xcopy, SCSI_TASK_ABORTED);
+		/* the buffer of the read still exists */
+		backend_hold(pair.from.backend, 0);
+		assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
+		assert_int_equal(run_xcopy(&pair), SCSI_GOOD);
+		assert_copied(&pair, &pair.from);
+		stop_pair(&pair);
+	}
+}
+
+/* The other disk has not even taken the request: it never carries it out. */
+static void a_request_that_was_not_taken_is_withdrawn(void **state)
+{
+	uint8_t in[16][FIXTURE_BLOCK];
+	struct initiator_command reads[16];
+	struct pair pair;
+
+	(void) state;
+	start_pair(&pair, &basic);
+	backend_hold(pair.from.backend, TCMU_IO_CAP(TCMU_IO_READ));
+	for (unsigned i = 0; i < 16; i++) {
+		reads[i] = cmd_read(i, 1, in[i]);
+		initiator_send(&pair.from, &reads[i]);
+	}
+	assert_true(backend_wait_held(pair.from.backend, 16));
+	send_xcopy(&pair);
+	initiator_abort(&pair.to, TCMU_TMR_TYPE_ABORT_TASK, &pair.xcopy);
+	initiator_wait_status(&pair.xcopy, SCSI_TASK_ABORTED);
+	backend_hold(pair.from.backend, 0);
+	backend_release(pair.from.backend, 16, BACKEND_OLDEST);
+	for (unsigned i = 0; i < 16; i++)
+		initiator_wait_status(&reads[i], SCSI_GOOD);
+	io_fixture_wait_idle(&pair.from);
+	assert_int_equal(backend_count(pair.from.backend, TCMU_IO_READ), 16);
+	stop_pair(&pair);
+}
+
+/* Another gateway holds the lock: as READ and WRITE, so that the initiator tries again. */
+static void without_permission_a_copy_is_answered_as_a_read(void **state)
+{
+	static const enum io_permission permissions[] = {IO_PERMIT_NONE, IO_PERMIT_READS};
+
+	(void) state;
+	for (unsigned i = 0; i < 2; i++)
+		for (unsigned other = 0; other < 2; other++) {
+			struct pair pair;
+			struct io_fixture *disk;
+
+			start_pair(&pair, &basic);
+			disk = other ? &pair.from : &pair.to;
+			io_thread_set_permission(disk->thread, permissions[i], 0);
+			io_fixture_wait_control(disk);
+			assert_int_equal(
+				run_xcopy(&pair),
+				other && permissions[i] == IO_PERMIT_READS ? SCSI_GOOD : SCSI_BUSY);
+			io_thread_set_permission(disk->thread, IO_PERMIT_ALL, 0);
+			io_fixture_wait_control(disk);
+			assert_int_equal(run_xcopy(&pair), SCSI_GOOD);
+			assert_copied(&pair, &pair.from);
+			stop_pair(&pair);
+		}
+}
+
 static void the_destination_ends_while_the_source_is_stuck(void **state)
 {
 	struct pair pair;
@@ -426,6 +501,9 @@ int main(void)
 		cmocka_unit_test(an_error_of_either_disk_ends_the_xcopy),
 		cmocka_unit_test(a_refusal_of_the_other_disk_ends_the_xcopy),
 		cmocka_unit_test(draining_the_source_ends_the_xcopy_while_a_read_is_stuck),
+		cmocka_unit_test(a_reset_does_not_wait_for_the_other_disk),
+		cmocka_unit_test(a_request_that_was_not_taken_is_withdrawn),
+		cmocka_unit_test(without_permission_a_copy_is_answered_as_a_read),
 		cmocka_unit_test(the_destination_ends_while_the_source_is_stuck),
 		cmocka_unit_test(draining_the_destination_makes_the_xcopy_busy),
 		cmocka_unit_test(an_xcopy_waits_for_compare_and_write),

@@ -551,7 +551,7 @@ static void a_reset_before_the_tail_is_published_leaves_the_new_entries_alone(vo
 	}
 }
 
-/* Who has no room for commands still hears of what is to be aborted. */
+/* A caller without room for commands still gets the functions that abort them. */
 static void a_task_management_function_is_found_behind_commands(void **state)
 {
 	struct fixture *f = *state;
@@ -568,7 +568,7 @@ static void a_task_management_function_is_found_behind_commands(void **state)
 	assert_int_equal(entry.tmr_type, TCMU_TMR_TYPE_ABORT_TASK);
 	assert_int_equal(tcmu_entry_tmr_id(&entry, 0), second);
 
-	/* What was given is not given again; the rest, in order, by either. */
+	/* A function is given once; the rest follows, in order, by either call. */
 	assert_int_equal(fixture_fetch(f), second);
 	assert_int_equal(fixture_next(f), 1);
 	assert_int_equal(f->entry.kind, TCMU_ENTRY_TMR);

@@ -190,8 +190,10 @@ static void the_write_cache_is_switched(void **state)
 	scsi_fixture_init(&fixture);
 	/* Off: the cache is flushed first. */
 	assert_int_equal(select_6(&fixture, LIST(0, 0, 0, 0, CACHING(0))), SCSI_PLANNED);
-	expect_plan(&fixture, SCSI_PLAN_FLUSH, 0, 0, 0);
-	assert_false(fixture.lu.write_cache);
+	expect_plan(&fixture, SCSI_PLAN_FLUSH, SCSI_PLAN_CACHE_OFF, 0, 0);
+	assert_true(fixture.lu.write_cache); /* until the flush has succeeded */
+	assert_int_equal(select_6(&fixture, LIST(0, 0, 0, 0, CACHING(0))), SCSI_PLANNED);
+	fixture.lu.write_cache = false;
 	assert_int_equal(select_6(&fixture, LIST(0, 0, 0, 0, CACHING(0))), SCSI_ANSWERED);
 	expect_good(&fixture);
 	assert_int_equal(
@@ -233,7 +235,7 @@ static void several_pages_are_taken_or_none(void **state)
 			LIST(0, 0, 0, 0, 0, 0, 0, 0, ERROR_RECOVERY, CACHING(0), CONTROL_SET(4, 0),
 			     EXTENSION, EXCEPTIONS)),
 		SCSI_PLANNED);
-	assert_false(fixture.lu.write_cache);
+	assert_true(fixture.result.plan.flags & SCSI_PLAN_CACHE_OFF);
 	assert_true(fixture.lu.descriptor_sense);
 
 	scsi_fixture_init(&fixture);
@@ -303,6 +305,7 @@ static void values_can_be_saved(void **state)
 	assert_int_equal(select_6(&fixture, LIST(0, 0, 0, 0, CACHING(0))), SCSI_PLANNED);
 	assert_false(fixture.result.save);
 	assert_true(fixture.lu.saved.write_cache);
+	fixture.lu.write_cache = false;
 	/* for good, with all that was changed before */
 	scsi_fixture_send(&fixture, CDB(0x15, 0x11, 0, 0, 16), LIST(0, 0, 0, 0, CONTROL_SET(0, 8)));
 	expect_good(&fixture);
@@ -382,8 +385,7 @@ static void a_list_that_is_cut_off_is_refused(void **state)
 		}
 		if (length == 36) {
 			/* The caching page alone is a whole list. */
-			assert_false(fixture.lu.write_cache);
-			fixture.lu.write_cache = true;
+			assert_true(fixture.result.plan.flags & SCSI_PLAN_CACHE_OFF);
 			continue;
 		}
 		expect_sense(&fixture, 0x05, 0x1a, 0x00);

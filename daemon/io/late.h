@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel gives a command up after cmd_time_out: it reports to the initiator that it has failed,
+ * but the request to the backend goes on, and a late write may land on top of its successor to the
+ * same block. So a write that has been in flight for half of that time is late: a write that
+ * overlaps it waits until it has ended (io/order.h).
+ *
+ * A scan once a second finds late commands. Commands that waited in the ring while no slot was free
+ * are late when they are fetched, because nobody knows how long each has waited. An EXTENDED COPY
+ * in the foreground, which consists of many writes, is cancelled before its time is over.
+ *
+ * Everything runs on the I/O thread.
+ */
+#pragma once
+
+#include "io/command.h"
+
+struct late {
+	struct core *core;
+	uint64_t limit;      /* ns until the kernel gives up; 0: never */
+	uint64_t next_scan;  /* by clock_now_ns() */
+	uint64_t full_since; /* since when no slot was free for the ring's commands; 0: one is */
+};
+
+/* limit: ns; 0: the kernel never gives up. Any thread, before the I/O thread starts. */
+void late_init(struct late *late, struct core *core, uint64_t limit);
+
+/* A control request. */
+void late_set_limit(struct late *late, uint64_t limit);
+
+/* Milliseconds until the next scan, for a thread that goes to sleep; -1: none is needed. */
+int late_interval_ms(const struct late *late);
+
+/* Under the ring lock: scans if it is time for that. now: by clock_now_ns(). */
+void late_check(struct late *late, uint64_t now);
+
+/* A late command has ended: counts it if the kernel has given it up. now: by clock_now_ns(). */
+void late_end(const struct late *late, const struct command *command, uint64_t now);

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel gives a write up after cmd_time_out and the initiator sends the next one to the same
+ * block: the late write does not land on top of it.
+ */
+#include "io-fixture.h"
+
+#include <sched.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#define LIMIT (80 * CLOCK_NS_PER_MS)
+
+struct late_fixture {
+	struct io_fixture io;
+	struct stats stats;
+	uint8_t one[FIXTURE_BLOCK], two[FIXTURE_BLOCK];
+	struct initiator_command first; /* to block 1, as the second */
+	struct initiator_command second;
+};
+
+static void start(struct late_fixture *f, unsigned depth, uint64_t limit)
+{
+	memset(f, 0, sizeof(*f));
+	memset(f->one, '1', sizeof(f->one));
+	memset(f->two, '2', sizeof(f->two));
+	f->first = cmd_write(1, 1, f->one);
+	f->second = cmd_write(1, 1, f->two);
+	io_fixture_init(&f->io, &(struct io_fixture_options){.depth = depth});
+	f->io.setup.command_timeout = limit;
+	f->io.setup.stats = &f->stats;
+	io_fixture_start_thread(&f->io);
+	backend_hold(f->io.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
+}
+
+/* The thread wakes up for each scan. After so many the limit is over. */
+static void wait_limit(void)
+{
+	unsigned long until = fake_uio_epoll_waits() + 12;
+
+	while (fake_uio_epoll_waits() < until)
+		sched_yield();
+}
+
+static void expect_two(struct late_fixture *f)
+{
+	initiator_wait_status(&f->second, SCSI_GOOD);
+	backend_sync(f->io.backend);
+	assert_int_equal(*io_fixture_store_at(&f->io, 1), '2');
+}
+
+static void a_successor_waits_for_a_late_write(void **state)
+{
+	struct initiator_command ready = cmd_test_unit_ready();
+	struct stats_late_write write;
+	struct late_fixture f;
+
+	(void) state;
+	start(&f, 0, LIMIT);
+	initiator_send_held(&f.io, &f.first, TCMU_IO_CAP(TCMU_IO_WRITE));
+	wait_limit();
+	backend_hold(f.io.backend, 0);
+	initiator_push(&f.io, &f.second);
+	initiator_send(&f.io, &ready);
+	initiator_wait_status(&ready, SCSI_GOOD); /* the second one was decided before */
+	backend_release(f.io.backend, 1, BACKEND_OLDEST);
+	expect_two(&f);
+	initiator_wait_status(&f.first, SCSI_GOOD);
+	assert_int_equal(stats_get(&f.stats.expired), 1);
+	stats_late_write_read(&f.stats, &write);
+	assert_int_equal(write.lba, 1);
+	assert_int_equal(write.cdb[0], f.first.cdb[0]);
+	io_fixture_stop(&f.io);
+}
+
+static void other_blocks_do_not_wait(void **state)
+{
+	struct initiator_command other;
+	struct late_fixture f;
+
+	(void) state;
+	start(&f, 0, LIMIT);
+	other = cmd_write(2, 1, f.two);
+	initiator_send_held(&f.io, &f.first, TCMU_IO_CAP(TCMU_IO_WRITE));
+	wait_limit();
+	backend_hold(f.io.backend, 0);
+	assert_int_equal(initiator_run(&f.io, &other), SCSI_GOOD);
+	backend_release(f.io.backend, 1, BACKEND_OLDEST);
+	initiator_wait_status(&f.first, SCSI_GOOD);
+	io_fixture_stop(&f.io);
+}
+
+/* A successor that waits becomes late itself, and its successor waits for it. */
+static void a_chain_of_late_writes_stays_in_sequence(void **state)
+{
+	struct initiator_command third;
+	uint8_t three[FIXTURE_BLOCK];
+	struct late_fixture f;
+
+	(void) state;
+	start(&f, 0, LIMIT);
+	memset(three, '3', sizeof(three));
+	third = cmd_write(1, 1, three);
+	initiator_send_held(&f.io, &f.first, TCMU_IO_CAP(TCMU_IO_WRITE));
+	wait_limit();
+	initiator_send(&f.io, &f.second);
+	wait_limit();
+	initiator_send(&f.io, &third);
+	io_fixture_wait_idle(&f.io);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(backend_wait_held(f.io.backend, 1));
+		backend_release(f.io.backend, 1, BACKEND_NEWEST);
+	}
+	initiator_wait_status(&third, SCSI_GOOD);
+	backend_sync(f.io.backend);
+	assert_int_equal(*io_fixture_store_at(&f.io, 1), '3');
+	io_fixture_stop(&f.io);
+}
+
+/* Commands that the kernel gave up while they waited for a slot. */
+static void commands_that_waited_for_a_slot_stay_in_sequence(void **state)
+{
+	struct initiator_command stuck[2];
+	struct late_fixture f;
+
+	(void) state;
+	start(&f, 2, LIMIT);
+	for (unsigned i = 0; i < 2; i++) {
+		stuck[i] = cmd_write(8 + i, 1, f.one);
+		initiator_send(&f.io, &stuck[i]);
+	}
+	assert_true(backend_wait_held(f.io.backend, 2));
+	initiator_send(&f.io, &f.first);
+	wait_limit();
+	initiator_send(&f.io, &f.second);
+	assert_int_equal(backend_release(f.io.backend, 2, BACKEND_OLDEST), 2);
+	for (unsigned i = 0; i < 2; i++)
+		initiator_wait_status(&stuck[i], SCSI_GOOD);
+	io_fixture_wait_asleep();
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(backend_wait_held(f.io.backend, 1));
+		backend_release(f.io.backend, 1, BACKEND_NEWEST);
+	}
+	expect_two(&f);
+	io_fixture_stop(&f.io);
+}
+
+/* The limit comes later, as the administrator sets the attribute. */
+static void the_limit_can_be_changed(void **state)
+{
+	struct initiator_command ready = cmd_test_unit_ready();
+	struct late_fixture f;
+
+	(void) state;
+	start(&f, 0, 0);
+	initiator_send_held(&f.io, &f.first, TCMU_IO_CAP(TCMU_IO_WRITE));
+	io_thread_set_command_timeout(f.io.thread, LIMIT);
+	wait_limit();
+	backend_hold(f.io.backend, 0);
+	initiator_push(&f.io, &f.second);
+	initiator_send(&f.io, &ready);
+	initiator_wait_status(&ready, SCSI_GOOD);
+	backend_release(f.io.backend, 1, BACKEND_OLDEST);
+	expect_two(&f);
+	io_fixture_stop(&f.io);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_successor_waits_for_a_late_write),
+		cmocka_unit_test(other_blocks_do_not_wait),
+		cmocka_unit_test(a_chain_of_late_writes_stays_in_sequence),
+		cmocka_unit_test(commands_that_waited_for_a_slot_stay_in_sequence),
+		cmocka_unit_test(the_limit_can_be_changed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
