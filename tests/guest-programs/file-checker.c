@@ -17,8 +17,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define FILE_MAX  (8u << 20)
-#define PIECE_MAX (64u << 10)
+#define FILE_MAX  (2u << 20)
+#define PIECE_MAX (16u << 10)
 #define PAGE      4096u
 
 static int file;
@@ -191,9 +191,9 @@ static void operate(void)
 		check_mmap(false);
 	else if (choice < 960)
 		check_punch();
-	else if (choice < 985)
-		check_truncate();
 	else if (choice < 995)
+		check_truncate();
+	else if (choice < 998)
 		check_sync();
 	else
 		drop_cache();

@@ -141,6 +141,9 @@ class Lun:
                     return True
             if time.monotonic() > deadline:
                 raise OSError("%s: no disk after %d s" % (self.name, LIMIT))
+            if time.monotonic() > deadline - 78 and not getattr(self, "dumped", None):
+                self.dumped = True
+                os.system("tcmuctl list; for i in $(seq 0 15); do echo soak$i; timeout 5 tcmuctl inflight soak$i; done; cat /run/tcmud-soak/daemon-1.log | tail -40; ps axo pid,tid,stat,wchan:30,comm -L | grep -E ' D|tcmu|disk|io-|user_'; dmesg | tail -5; for t in /proc/$(pidof tcmud)/task/*; do cat $t/comm $t/wchan; echo; done")
             time.sleep(0.05)
 
     def resize(self, size):

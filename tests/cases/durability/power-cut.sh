@@ -16,7 +16,8 @@ replay=/host/build/tests/guest-programs/replay-log-writes
 sectors=$((24 << 11)) # of the disk below the file system
 size=$((8 << 20))     # of the LUN
 
-modprobe -a dm_mod dm_log_writes loop
+modprobe loop
+modprobe -a dm_mod dm_log_writes
 export DM_DISABLE_UDEV=1 # only dmsetup makes nodes here
 find_scratch_disk
 # Nothing is discarded: the disk below keeps its zeros, with which the replay starts, too.

@@ -68,7 +68,7 @@ class Load:
             raise OSError("status %d, sense %s" % (result.status, result.sense))
 
     def mark(self):
-        """What is stable before the mark is set is on the disk after a power cut at the mark."""
+        """A block that is stable before the mark is set is there after a power cut at the mark."""
         with self.marker:
             with self.lock:
                 stable = dict(self.stable)
@@ -86,7 +86,7 @@ class Load:
                 for i in range(chance.randrange(1, 6)):
                     version += 1
                     count = chance.randrange(1, 5)
-                    # each thread has blocks of its own, so that their versions grow
+                    # no other thread writes there, so that versions grow
                     block = chance.randrange(0, BLOCKS // THREADS - count) + thread * (BLOCKS // THREADS)
                     self.write(disk, block, count, version, chance.random() < 0.2)
                 if self.write_cache and chance.random() < 0.5:
@@ -132,12 +132,12 @@ def check(program, log, target, journal, marks, image):
     cut, directory, position, blocks = target + ".cut", "/run/cut", 0, 0
     os.makedirs(directory, exist_ok=True)
     shutil.copyfile(target, cut)
-    loop = subprocess.run(["losetup", "-f", "--show", cut], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    device = subprocess.run(["losetup", "-f", "--show", cut], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     for number, mark in chosen:
         subprocess.run([program, log, target, str(position), str(number)], check=True)
         position = number
         shutil.copyfile(target, cut)
-        subprocess.run(["mount", loop, directory], check=True)
+        subprocess.run(["mount", device, directory], check=True)
         try:
             if os.path.exists(os.path.join(directory, image)):
                 blocks += check_blocks(os.path.join(directory, image), expected[mark])
@@ -145,7 +145,7 @@ def check(program, log, target, journal, marks, image):
                 sys.exit("%s: the image is not there" % mark)
         finally:
             subprocess.run(["umount", directory], check=True)
-    subprocess.run(["losetup", "-d", loop], check=True)
+    subprocess.run(["losetup", "-d", device], check=True)
     subprocess.run(["fsck.ext4", "-fn", cut], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     print("%d power cuts in a log of %d entries, %d stable blocks checked" % (len(chosen), len(entries), blocks))
 

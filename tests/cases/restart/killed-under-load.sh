@@ -19,8 +19,10 @@ truncate -s 256M /srv/disk.img
 make_backstore_configfs disk /srv/disk.img $((256 << 20))
 attach disk
 jobs=()
+offset=0
 for depth in 1 4 32 128; do
-	jobs+=(--name="qd$depth" --iodepth=$depth --offset=$((offset = ${offset:--32} + 32))M --size=32M)
+	jobs+=(--name="qd$depth" --iodepth="$depth" --offset="${offset}M" --size=32M)
+	offset=$((offset + 32))
 done
 fio --filename="$DISK" --rw=randwrite --bs=4k --ioengine=libaio --direct=1 --time_based --runtime=36000 --rate_iops=100 \
 	--verify=crc32c --verify_fatal=1 --verify_backlog=64 --group_reporting --thread --output=/run/fio.txt "${jobs[@]}" >/dev/null 2>&1 &

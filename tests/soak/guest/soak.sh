@@ -10,5 +10,4 @@
 
 load_tcmu
 modprobe -a sd_mod sg tcm_loop
-# What is printed is the result.
 python3 -ISE /host/tests/soak/soak.py "${MINUTES:-60}" "${LUNS:-64}" "${SEED:-1}"

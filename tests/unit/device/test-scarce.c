@@ -363,7 +363,7 @@ static int setup(void **state)
 {
 	(void) state;
 	gateways_begin();
-	/* What stays for good, such as the event loop's timer, is made by a first device. */
+	/* A first device makes everything that stays for good, such as the event loop's timer. */
 	gateway_delete(
 		gateway_new(&parallel_handler, "scarce/store", SIZE, 0, SCSI_ACCESS_IMPLICIT));
 	return 0;
