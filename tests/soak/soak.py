@@ -56,19 +56,27 @@ class Daemon:
     def __init__(self):
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(RUN + "/notify")
-        self.notify.settimeout(60)
+        self.ready = threading.Event()
         self.starts = 0
         self.process = None
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self):
+        """Reads all messages: the daemon waits when the socket is full."""
+        while True:
+            if "READY=1" in self.notify.recv(4096).decode():
+                self.ready.set()
 
     def start(self):
         self.starts += 1
         self.log = "%s/daemon-%d.log" % (RUN, self.starts)
+        self.ready.clear()
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
                 ["tcmud"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=dict(os.environ, NOTIFY_SOCKET=RUN + "/notify")
             )
-        while "READY=1" not in self.notify.recv(4096).decode():
-            pass
+        if not self.ready.wait(60):
+            raise OSError("the daemon is not ready after 60 s")
 
     def kill(self):
         self.process.kill()
@@ -137,13 +145,11 @@ class Lun:
         while True:
             if os.path.isdir(directory) and os.listdir(directory):
                 self.path = "/dev/" + os.listdir(directory)[0]
-                if os.path.exists(self.path) and int(read("/sys/block/%s/size" % self.path[5:])):
+                size = "/sys/block/%s/size" % self.path[5:]
+                if os.path.exists(self.path) and os.path.exists(size) and int(read(size)):
                     return True
             if time.monotonic() > deadline:
                 raise OSError("%s: no disk after %d s" % (self.name, LIMIT))
-            if time.monotonic() > deadline - 78 and not getattr(self, "dumped", None):
-                self.dumped = True
-                os.system("tcmuctl list; for i in $(seq 0 15); do echo soak$i; timeout 5 tcmuctl inflight soak$i; done; cat /run/tcmud-soak/daemon-1.log | tail -40; ps axo pid,tid,stat,wchan:30,comm -L | grep -E ' D|tcmu|disk|io-|user_'; dmesg | tail -5; for t in /proc/$(pidof tcmud)/task/*; do cat $t/comm $t/wchan; echo; done")
             time.sleep(0.05)
 
     def resize(self, size):
@@ -158,7 +164,7 @@ class Lun:
 
     def write_and_compare(self, seed):
         """A little verified data on a disk that has no load."""
-        data = hashlib.sha512(str(seed).encode()).digest() * 64
+        data = hashlib.sha512(str(seed).encode()).digest() * (8 * 4096 // 64)
         for mode, option in (("write", "of=" + self.path), ("read", "if=" + self.path)):
             result = subprocess.run(
                 ["dd", option, "bs=4096", "status=none", "count=8", "oflag=direct" if mode == "write" else "iflag=direct"],
@@ -245,11 +251,17 @@ class Soak:
         command = ["fio", "--rw=randwrite", "--bs=4k", "--ioengine=libaio", "--direct=1", "--time_based", "--runtime=1000000"]
         command += ["--size=%d" % (SIZE // 2), "--thread", "--rate_iops=3", "--verify=crc32c", "--verify_fatal=1"]
         command += ["--verify_backlog=16", "--group_reporting", "--output=%s/fio.txt" % RUN] + jobs
-        self.load = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with open(RUN + "/fio.err", "w") as log:
+            self.load = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    @staticmethod
+    def load_errors():
+        lines = (read(RUN + "/fio.txt") + "\n" + read(RUN + "/fio.err")).splitlines()
+        return "\n".join(line for line in lines if "err" in line or "verify" in line)[:2000]
 
     def check(self):
         if self.load.poll() is not None:
-            self.errors.append("the load has ended: " + read(RUN + "/fio.txt")[:1000])
+            self.errors.append("the load has ended: " + self.load_errors())
         for name, (what, since) in list(self.busy.items()):
             if time.monotonic() - since > LIMIT:
                 self.errors.append("%s: %s takes longer than %d s" % (name, what, LIMIT))
@@ -267,7 +279,7 @@ class Soak:
         self.load.wait(LIMIT)
         report = read(RUN + "/fio.txt")
         if "err= 0" not in report:
-            self.errors.append("the load: " + report[:1000])
+            self.errors.append("the load: " + self.load_errors())
         for line in report.splitlines():
             if line.strip().startswith(("read:", "write:")):
                 print("load: " + line.strip(), flush=True)
