@@ -7,6 +7,7 @@ usage: soak.py MINUTES LUNS SEED, as root, where no other daemon serves TCMU; te
 Three quarters of the LUNs are kept and have the load: fio with verify, which may see no error. The others come and go.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -132,6 +133,9 @@ class Lun:
             write(self.backstore + "/enable", "1")
         except OSError as error:
             os.rmdir(self.backstore)
+            if error.errno == errno.EAGAIN:
+                # A daemon that starts has the kernel refuse new commands while it ends the waiting ones.
+                return self.create(subtype, options, succeeds)
             if succeeds:
                 raise OSError("%s: the create of %s%s: %s" % (self.name, subtype, options, error))
             return False
@@ -153,8 +157,12 @@ class Lun:
             time.sleep(0.05)
 
     def resize(self, size):
-        write(self.backstore + "/attrib/dev_size", str(size))
-        self.size = size
+        try:
+            write(self.backstore + "/attrib/dev_size", str(size))
+            self.size = size
+        except OSError as error:
+            if error.errno != errno.EAGAIN:
+                raise
 
     def delete(self):
         os.unlink("%s/%s" % (self.lun, self.name))
