@@ -524,6 +524,8 @@ void open_start(struct device *device)
 	opening->creates = !device->was_open;
 	opening->deleted = device->store.deleted;
 	opening->max_transfer = settings->max_transfer_kib * UINT64_C(1024);
+	/* Until it is read: an answer that nobody waits for does no harm, a missing one hangs. */
+	opening->attributes.replies = true;
 	device->opening = opening;
 	opening_start_stage(opening, OPENING_CLAIM);
 }

@@ -3,6 +3,7 @@
  * Increments a number in a block of a disk by COMPARE AND WRITE. When another process was faster,
  * it reads the block by READ(16) and tries again. Several processes, on several paths to the same
  * disk, together reach the sum of their counts only if the comparison and the write are atomic.
+ * SIGTERM ends it after the current command.
  *
  * usage: compare-and-write-storm DISK BLOCK TIMES
  */
@@ -10,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +26,13 @@
 #define MISCOMPARE     0x0e
 
 static int disk;
+static volatile sig_atomic_t ended;
+
+static void end_after_this(int number)
+{
+	(void) number;
+	ended = 1;
+}
 
 /* Returns the SCSI status, or the sense key if there is sense data. */
 static int send_command(uint8_t cdb[16], int direction, void *data, unsigned length)
@@ -93,7 +102,8 @@ static bool increment_block(uint64_t block)
 
 int main(int argc, char **argv)
 {
-	unsigned long times, retries = 0;
+	const struct sigaction action = {.sa_handler = end_after_this, .sa_flags = SA_RESTART};
+	unsigned long times, retries = 0, i = 0;
 	uint64_t block;
 
 	if (argc != 4 || (disk = open(argv[1], O_RDWR | O_CLOEXEC)) < 0) {
@@ -102,11 +112,13 @@ int main(int argc, char **argv)
 	}
 	block = strtoull(argv[2], NULL, 0);
 	times = strtoul(argv[3], NULL, 0);
-	for (unsigned long i = 0; i < times;)
+	if (sigaction(SIGTERM, &action, NULL) < 0)
+		return 2;
+	while (i < times && !ended)
 		if (increment_block(block))
 			i++;
 		else
 			retries++;
-	printf("%lu increments, %lu retries\n", times, retries);
+	printf("%lu increments, %lu retries\n", i, retries);
 	return 0;
 }
