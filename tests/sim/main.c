@@ -36,7 +36,7 @@ static const char help[] =
 
 /* Kinds that are left out unless they are asked for: the product breaks promises with them. */
 static const enum world_kind kinds_left_out[] = {
-	WORLD_KINDS,
+	WORLD_WRITE_CACHE,
 };
 
 struct options {

@@ -50,7 +50,7 @@ struct life {
 	unsigned event_cnt;
 	uint64_t random;
 	uint64_t end;
-	bool healed;
+	bool early; /* the devices are there before the daemon */
 };
 
 static struct life *life_at(void)
@@ -138,7 +138,7 @@ static uint64_t script_choose_kinds(struct life *life)
 
 static void script_make(struct life *life)
 {
-	uint64_t kinds, span, time = 10 * SIM_NS_PER_MS;
+	uint64_t kinds, span, time = 40 * SIM_NS_PER_MS;
 	unsigned step;
 
 	life->random = life->options.seed * UINT64_C(0x9e3779b97f4a7c15) + 99;
@@ -146,6 +146,7 @@ static void script_make(struct life *life)
 		(void) script_choose(life, 2);
 	script_make_slots(life);
 	kinds = script_choose_kinds(life);
+	life->early = script_choose(life, 5) == 0;
 	life->event_cnt = 4 + script_choose(life, EVENTS_OF_LIFE - 4);
 	span = (uint64_t) (1 + script_choose(life, 40)) * SIM_NS_PER_S / 2;
 	step = (unsigned) (2 * span / life->event_cnt / SIM_NS_PER_US);
@@ -181,7 +182,8 @@ static void slot_configured(struct kdev *kdev, int status)
 		return;
 	}
 	kdev->configured = true;
-	initiators_set_strict(kdev->slot, !kdev->write_cache);
+	/* The kernel's default of the attribute says nothing of the store. */
+	initiators_set_strict(kdev->slot, false);
 }
 
 static void slot_create(unsigned index)
@@ -432,7 +434,6 @@ static void life_check(void *arg)
 static void life_heal(struct life *life)
 {
 	sim_trace("* all is well");
-	life->healed = true;
 	kernel_lose_events(0);
 	for (unsigned i = 0; i < STORES; i++) {
 		*backends_faults(i) = (struct store_faults){0};
@@ -513,11 +514,20 @@ static void life_expect(bool (*done)(void), unsigned seconds, const char *what)
 
 static bool life_is_calm(const struct life *life)
 {
+	if (life->early)
+		return false;
 	for (unsigned i = 0; i < life->event_cnt; i++)
 		if ((life->options.events & (UINT64_C(1) << i)) &&
 		    life->script[i].kind > WORLD_DELETE)
 			return false;
 	return true;
+}
+
+static void life_create(void *arg)
+{
+	(void) arg;
+	for (unsigned i = 0; i < life_at()->slot_cnt; i++)
+		slot_create(i);
 }
 
 static void life_begin(struct life *life)
@@ -530,8 +540,9 @@ static void life_begin(struct life *life)
 
 	daemon_reset(&daemon);
 	daemon_start();
-	for (unsigned i = 0; i < life->slot_cnt; i++)
-		slot_create(i);
+	if (life->early)
+		life_create(NULL);
+	sim_at(sim_now() + 9 * SIM_NS_PER_MS, life_create, NULL);
 	for (unsigned i = 0; i < life->event_cnt; i++)
 		if (life->options.events & (UINT64_C(1) << i))
 			sim_at(BEGIN_NS + life->script[i].time, event_run, &life->script[i]);
