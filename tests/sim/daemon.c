@@ -225,6 +225,8 @@ static void *daemon_main(void *arg)
 		event_loop_run();
 	}
 	if (manager_is_empty(daemon->manager)) {
+		/* Threads of jobs that have ended may still return. */
+		sim_sleep(500 * SIM_NS_PER_MS);
 		manager_free(daemon->manager);
 		handlers_free(daemon->handlers);
 		mailbox_free(daemon->mailbox);

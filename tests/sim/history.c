@@ -42,6 +42,7 @@ struct history_write *history_begin(unsigned store, unsigned block, uint64_t tag
 		.tag = tag,
 		.begun = sim_now(),
 		.ended = UINT64_MAX,
+		.stable = UINT64_MAX,
 		.next = sim->history->blocks[store][block],
 	};
 	sim->history->blocks[store][block] = write;
@@ -52,7 +53,7 @@ void history_set(unsigned store, unsigned block, uint64_t tag)
 {
 	struct history_write *write = history_begin(store, block, tag);
 
-	write->ended = sim_now();
+	write->ended = write->stable = sim_now();
 	write->good = true;
 }
 
@@ -72,20 +73,22 @@ uint64_t history_tag(const void *data, const char *who, unsigned store, unsigned
 	return tag;
 }
 
-/* Whether a write has been replaced for certain before the time. */
+/* Whether a write has been replaced for certain before the time; stable: on stable storage. */
 static bool history_is_replaced(
-	unsigned store, unsigned block, const struct history_write *write, uint64_t before)
+	unsigned store, unsigned block, const struct history_write *write, uint64_t before,
+	bool stable)
 {
 	for (const struct history_write *other = sim->history->blocks[store][block]; other;
 	     other = other->next)
-		if (other->good && other->begun > write->ended && other->ended < before)
+		if (other->good && other->begun > write->ended &&
+		    (stable ? other->stable : other->ended) < before)
 			return true;
 	return false;
 }
 
-void history_check(
+static void history_check_any(
 	unsigned store, unsigned block, uint64_t tag, uint64_t begun, uint64_t ended,
-	const char *who)
+	const char *who, bool stable)
 {
 	bool known = false;
 
@@ -94,12 +97,33 @@ void history_check(
 		if (write->tag != tag)
 			continue;
 		known = true;
-		if (write->begun <= ended && !history_is_replaced(store, block, write, begun))
+		if (write->begun <= ended && !history_is_replaced(store, block, write, begun, stable))
 			return;
 	}
 	sim_fail(
 		"%s: block %u of store %u has %s data, of write %#llx", who, block, store,
 		known ? "old" : "foreign", (unsigned long long) tag);
+}
+
+void history_check(
+	unsigned store, unsigned block, uint64_t tag, uint64_t begun, uint64_t ended,
+	const char *who)
+{
+	history_check_any(store, block, tag, begun, ended, who, false);
+}
+
+void history_check_stable(unsigned store, unsigned block, uint64_t tag, const char *who)
+{
+	history_check_any(store, block, tag, sim_now() + 1, sim_now(), who, true);
+}
+
+void history_flushed(unsigned store, uint64_t begun)
+{
+	for (unsigned i = 0; i < STORE_BLOCKS; i++)
+		for (struct history_write *write = sim->history->blocks[store][i]; write;
+		     write = write->next)
+			if (write->good && write->ended < begun && write->stable == UINT64_MAX)
+				write->stable = sim_now();
 }
 
 void history_check_landing(unsigned store, unsigned block, uint64_t tag)

@@ -20,6 +20,7 @@ struct history_write {
 	uint64_t begun;
 	uint64_t ended; /* UINT64_MAX: not answered */
 	bool good;
+	uint64_t stable; /* since then it is on stable storage, by a promise; UINT64_MAX: not */
 	struct history_write *next;
 };
 
@@ -33,6 +34,12 @@ void history_set(unsigned store, unsigned block, uint64_t tag);
 
 /* The tag of 512 bytes. Fails if they are of several writes: who says where. */
 uint64_t history_tag(const void *data, const char *who, unsigned store, unsigned block);
+
+/* Every write that was GOOD before begun is on stable storage now. */
+void history_flushed(unsigned store, uint64_t begun);
+
+/* Fails unless stable storage may hold the tag for the block now. */
+void history_check_stable(unsigned store, unsigned block, uint64_t tag, const char *who);
 
 /* Fails unless the block may have held the tag between the times. */
 void history_check(

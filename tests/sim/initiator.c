@@ -16,6 +16,7 @@
 
 struct world {
 	bool calm;
+	bool expiry;
 	uint64_t tag;
 	bool strict[SLOTS_MAX];
 	bool served[SLOTS_MAX];
@@ -27,7 +28,7 @@ struct commands {
 	struct kcommand command;
 };
 
-void initiators_reset(bool calm)
+void initiators_reset(bool calm, bool expiry)
 {
 	struct world *world = sim->world;
 
@@ -39,7 +40,7 @@ void initiators_reset(bool calm)
 		world->commands = commands->next;
 		free(commands);
 	}
-	*world = (struct world){.calm = calm};
+	*world = (struct world){.calm = calm, .expiry = expiry};
 }
 
 void initiators_set_strict(unsigned slot, bool strict)
@@ -158,8 +159,8 @@ static void command_check_write(const struct kcommand *command)
 			store, block, stored_tag(store, block, false), now + 1, now,
 			"after a WRITE was GOOD");
 		if (command->strict || command->fua)
-			history_check(
-				store, block, stored_tag(store, block, true), now + 1, now,
+			history_check_stable(
+				store, block, stored_tag(store, block, true),
 				command->fua ? "on stable storage after FUA"
 					     : "on stable storage without a write cache");
 	}
@@ -177,8 +178,9 @@ static void command_check_compared(const struct kcommand *command)
 
 void initiators_check_stable(unsigned store, uint64_t before, const char *why)
 {
+	history_flushed(store, before);
 	for (unsigned i = 0; i < STORE_BLOCKS; i++)
-		history_check(store, i, stored_tag(store, i, true), before, sim_now(), why);
+		history_check_stable(store, i, stored_tag(store, i, true), why);
 }
 
 static void command_check(const struct kcommand *command)
@@ -204,13 +206,24 @@ static void command_check(const struct kcommand *command)
 	}
 }
 
+void initiators_late(struct kcommand *command)
+{
+	for (unsigned i = 0; i < BURST_BLOCKS && command->writes[i]; i++)
+		if (command->writes[i]->ended == UINT64_MAX)
+			command->writes[i]->ended = sim_now();
+}
+
 void initiators_told(struct kcommand *command)
 {
 	bool good = command->status == 0;
 
 	for (unsigned i = 0; i < BURST_BLOCKS && command->writes[i]; i++) {
+		if (command->in_ring && !sim->world->expiry)
+			continue; /* it has expired, and may still land */
 		command->writes[i]->ended = command->ended;
 		command->writes[i]->good = good;
+		if (good && (command->fua || command->strict))
+			command->writes[i]->stable = command->ended;
 	}
 	sim_trace(
 		"%s: %s %u+%u tag %#llx: status %02x key %x", command->kdev->name,

@@ -8,8 +8,9 @@
 
 #include "kernel.h"
 
-/* Forgets all commands. calm: nothing goes wrong in this life, so every command must be GOOD. */
-void initiators_reset(bool calm);
+/* Forgets all commands. calm: nothing goes wrong in this life, so every command must be GOOD.
+ * expiry: a write that has expired must not land on its successor. */
+void initiators_reset(bool calm, bool expiry);
 
 /* Sends some commands, now and in the next milliseconds. */
 void initiators_burst(struct kdev *kdev, unsigned cnt);
@@ -21,6 +22,9 @@ void initiators_expect_service(void);
 
 /* For the kernel: a command has its status. */
 void initiators_told(struct kcommand *command);
+
+/* The daemon has answered a command that had expired. */
+void initiators_late(struct kcommand *command);
 
 /* The write cache is off for certain, or may be on. */
 void initiators_set_strict(unsigned slot, bool strict);

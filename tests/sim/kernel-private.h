@@ -11,6 +11,7 @@
 struct kernel {
 	enum kernel_version version;
 	void (*told)(struct kcommand *command);
+	void (*late)(struct kcommand *command);
 	struct kdev *kdevs[KDEVS_MAX];
 	unsigned kdev_cnt;
 	/* netlink */

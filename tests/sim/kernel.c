@@ -121,13 +121,15 @@ static void kdev_free(struct kdev *kdev)
 	free(kdev);
 }
 
-void kernel_reset(enum kernel_version version, void (*told)(struct kcommand *command))
+void kernel_reset(
+	enum kernel_version version, void (*told)(struct kcommand *command),
+	void (*late)(struct kcommand *command))
 {
 	if (!sim->kernel)
 		sim->kernel = calloc(1, sizeof(*sim->kernel));
 	for (unsigned i = 0; i < sim->kernel->kdev_cnt; i++)
 		kdev_free(sim->kernel->kdevs[i]);
-	*sim->kernel = (struct kernel){.version = version, .told = told};
+	*sim->kernel = (struct kernel){.version = version, .told = told, .late = late};
 }
 
 /* ------- the beginning of a device ------- */
@@ -328,8 +330,10 @@ static void command_completed(const struct fake_completion *completion, void *us
 		sim_fail("%s: a command is answered that is not in the ring", kdev->name);
 	command->in_ring = false;
 	kdev->in_ring--;
-	if (command->told)
+	if (command->told) {
+		sim->kernel->late(command);
 		return;
+	}
 	if (completion->uflags & 1)
 		sim_fail("%s: a command is answered as unknown", kdev->name);
 	if (command->op == KCOMMAND_READ && completion->status == STATUS_GOOD &&

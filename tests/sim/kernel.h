@@ -104,8 +104,10 @@ struct kdev {
 	struct knetlink netlink;
 };
 
-/* No device. told: a command has its status. */
-void kernel_reset(enum kernel_version version, void (*told)(struct kcommand *command));
+/* No device. told: a command has its status. late: it is answered, and had expired. */
+void kernel_reset(
+	enum kernel_version version, void (*told)(struct kcommand *command),
+	void (*late)(struct kcommand *command));
 
 /* Creates a device. Its ADDED_DEVICE is sent; configured(kdev, status) follows. */
 struct kdev *kernel_create(

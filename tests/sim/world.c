@@ -38,6 +38,7 @@ struct slot {
 	struct fake_ring_options ring;
 	bool write_cache;
 	uint64_t timeout_ns;
+	bool failed; /* its handler has reported so: only reopening helps */
 	uint64_t reconfigured; /* when the last change of the write cache was sent */
 };
 
@@ -50,6 +51,7 @@ struct life {
 	unsigned event_cnt;
 	uint64_t random;
 	uint64_t end;
+	bool ending;
 	bool early; /* the devices are there before the daemon */
 };
 
@@ -85,6 +87,7 @@ static const char *const world_kinds[WORLD_KINDS] = {
 	[WORLD_BLOCK] = "block",
 	[WORLD_RESET_RING] = "reset-ring",
 	[WORLD_LOSE_EVENT] = "lose-event",
+	[WORLD_EXPIRY] = "expiry",
 };
 
 const char *world_kind_name(enum world_kind kind)
@@ -401,6 +404,7 @@ static void event_run(void *arg)
 		break;
 	case WORLD_FENCE:
 	case WORLD_BACKEND_FAILED:
+		life_at()->slots[event->slot].failed = true;
 		daemon_report(event->slot, event->kind == WORLD_FENCE);
 		break;
 	case WORLD_STOP:
@@ -453,11 +457,13 @@ static void life_probe(void *arg)
 {
 	struct life *life = arg;
 
-	for (unsigned i = 0; i < life->slot_cnt; i++) {
+	for (unsigned i = 0; i < life->slot_cnt && !life->ending; i++) {
 		struct kdev *kdev = life->slots[i].kdev;
 
 		if (!kdev || !kdev->registered)
 			slot_create(i);
+		else if (life->slots[i].failed && sim_chance(40))
+			daemon_reopen(kdev->name);
 		else if (kdev->configured && !kdev->ending && !initiators_served(kdev))
 			initiators_probe(kdev);
 	}
@@ -558,6 +564,7 @@ static void life_end(struct life *life)
 	life_expect(
 		life_all_served, SERVE_LIMIT_S,
 		"all is well, and a device does not serve in 150 s");
+	life->ending = true;
 	life_delete(NULL);
 	life_expect(life_all_released, DELETE_LIMIT_S, "a device that was deleted is not released");
 	life_expect(
@@ -580,8 +587,10 @@ void world_run(const struct world_options *options)
 	memset(life, 0, sizeof(*life));
 	life->options = *options;
 	script_make(life);
-	initiators_reset(life_is_calm(life));
-	kernel_reset(script_choose(life, KERNEL_VERSIONS), initiators_told);
+	initiators_reset(
+		life_is_calm(life), life->options.kinds & (UINT64_C(1) << WORLD_EXPIRY));
+	kernel_reset(script_choose(life, KERNEL_VERSIONS), initiators_told,
+		initiators_late);
 	life_begin(life);
 	(void) sim_run(life_never, life->end);
 	life_end(life);
