@@ -220,6 +220,9 @@ static void request_end(struct request *request)
 	struct tcmu_io *io = request->io;
 	int error = request_execute(request);
 
+	sim_trace(
+		"store %u: request %u ends: %d", request->backend->store,
+		(unsigned) (request - sim->backends->requests), error);
 	request->io = NULL;
 	request->backend->in_flight--;
 	sim_preempt();
@@ -258,6 +261,10 @@ static struct request *request_new(struct backend *backend, struct tcmu_io *io)
 		.error = store->faults.mode == STORE_FAILS && sim_chance(2) ? -EIO : 0,
 	};
 	backend->in_flight++;
+	sim_trace(
+		"store %u: request %u of op %d at %u begins", backend->store,
+		(unsigned) (request - sim->backends->requests), io->op,
+		(unsigned) (io->offset / BLOCK_SIZE));
 	return request;
 }
 

@@ -2,10 +2,14 @@
 /* See daemon.h. */
 #include "daemon.h"
 
+#include <dirent.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "backend.h"
 #include "base/log.h"
@@ -243,11 +247,31 @@ static void *daemon_main(void *arg)
 
 /* ------- from the world ------- */
 
+/* Each process has a directory of its own, and each life an empty one. */
+static void daemon_make_directory(struct daemon *daemon)
+{
+	char path[sizeof(daemon->run_dir) + NAME_MAX + 2];
+	const struct dirent *entry;
+	DIR *directory;
+
+	(void) snprintf(
+		daemon->run_dir, sizeof(daemon->run_dir), "%s/%d", getenv("TCMUD_SIM_DIR"),
+		(int) getpid());
+	(void) mkdir(daemon->run_dir, 0700);
+	directory = opendir(daemon->run_dir);
+	if (!directory)
+		abort();
+	while ((entry = readdir(directory))) {
+		(void) snprintf(path, sizeof(path), "%s/%s", daemon->run_dir, entry->d_name);
+		(void) unlink(path);
+	}
+	closedir(directory);
+}
+
 void daemon_reset(const struct daemon_options *options)
 {
 	*the_daemon = (struct daemon){.options = *options};
-	(void) snprintf(
-		the_daemon->run_dir, sizeof(the_daemon->run_dir), "%s", getenv("TCMUD_SIM_DIR"));
+	daemon_make_directory(the_daemon);
 	daemon_restore_statics();
 }
 

@@ -39,6 +39,7 @@ static const enum world_kind kinds_left_out[] = {
 	WORLD_WRITE_CACHE,
 	WORLD_RESET_RING,
 	WORLD_EXPIRY,
+	WORLD_LOSE_EVENT,
 };
 
 struct options {
