@@ -11,6 +11,8 @@
  *      │                    FAULTED       └──────▶ ORPHANED ──────┘
  *      └── FAILED ◀── CLOSING ◀── FAILING
  *
+ * LIVE and RESETTING alternate where somebody else resets the ring.
+ *
  * A backend is reopened by the round at the left; meanwhile the kernel keeps the device and its
  * commands.
  */
@@ -25,6 +27,8 @@ enum device_state {
 	DEVICE_LIVE,      /* commands are fetched and served */
 	DEVICE_FAULTED,   /* the backend has failed; commands are fetched and refused until it is
 			     reopened */
+	DEVICE_RESETTING, /* somebody else has reset the ring: nothing is fetched until what was
+			     fetched before has ended, and the ring was reset again */
 	DEVICE_DRAINING,  /* nothing is fetched, commands in flight end; the ring is still mapped */
 	DEVICE_DETACHED,  /* the ring is gone; the handler is closing */
 	DEVICE_ORPHANED,  /* the ring is gone, the kernel waits for nothing; the backend has not
@@ -65,6 +69,7 @@ enum device_event {
 	DEVICE_EV_REPLY_DEADLINE, /* the deleting process has waited long enough */
 	DEVICE_EV_RETRY,          /* time to open the backend again */
 	DEVICE_EV_REOPEN,         /* an administrator wants the backend closed and opened */
+	DEVICE_EV_RING_RESET,     /* somebody else has reset the ring */
 	DEVICE_EVENT_COUNT,
 };
 
@@ -94,6 +99,20 @@ struct device_transition device_fsm(enum device_state state, enum device_event e
 
 /* Whether the timer stays armed in this state. */
 bool device_state_has_timer(enum device_state state, enum device_timer timer);
+
+/* What the kernel does with new commands of a device (action/block_dev). */
+enum device_block {
+	DEVICE_BLOCK_KEEP, /* as it is */
+	DEVICE_BLOCK_OFF,  /* they go into the ring */
+	DEVICE_BLOCK_ON,   /* they are answered BUSY, because nobody serves them for now */
+};
+
+/* What the kernel shall do in this state. interrupted: since the device was last served, its
+ * opening or its ring has failed, or its ring has to be reset before it is served. */
+enum device_block device_state_block(enum device_state state, bool interrupted);
+
+/* Whether service is interrupted from this event on, until the device is LIVE. */
+bool device_event_interrupts(enum device_event event);
 
 /* "LIVE", "reply deadline": for logs. */
 const char *device_state_name(enum device_state state);

@@ -48,6 +48,11 @@ int manager_new(const struct manager_setup *setup, struct manager **manager);
  * the stop timeout. */
 void manager_stop(struct manager *manager, void (*done)(void *userdata), void *userdata);
 
+/* The last words to the kernel: every command that still waits is answered, and it waits for none
+ * from now on. Does not wait itself. manager_stop() and manager_free() call it; a process that ends
+ * without them must, too. Takes NULL, and may be called again. */
+void manager_end(struct manager *manager);
+
 /* Devices that have not ended are abandoned to the end of the process. Takes NULL. */
 void manager_free(struct manager *manager);
 

@@ -45,6 +45,9 @@ void netlink_reset_note_command(struct netlink_reset *reset);
  * way. */
 void netlink_reset_check(struct netlink_reset *reset);
 
+/* Does it now: the daemon ends. */
+void netlink_reset_run(struct netlink_reset *reset);
+
 /* It is not done any more: the daemon stops. */
 void netlink_reset_cancel(struct netlink_reset *reset);
 

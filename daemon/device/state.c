@@ -27,6 +27,7 @@ static void device_disarm_all(struct device *device)
 	env_timer_disarm(&device->lock.pause.timer);
 	env_timer_disarm(&device->reconfig.late.timer);
 	env_timer_disarm(&device->closing.again.timer);
+	env_timer_disarm(&device->blocking.again.timer);
 }
 
 void device_unref(struct device *device)
@@ -224,7 +225,7 @@ bool device_is_served(const struct device *device)
 {
 	return device->thread &&
 		(device->state == DEVICE_ATTACHING || device->state == DEVICE_LIVE ||
-		 device->state == DEVICE_FAULTED);
+		 device->state == DEVICE_RESETTING || device->state == DEVICE_FAULTED);
 }
 
 bool device_waits_for_claim(const struct device *device)

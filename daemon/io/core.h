@@ -45,8 +45,13 @@ struct submit;
 #define IO_SIGNAL_FORMAT   (1u << 5) /* io_thread_format_state() has changed */
 #define IO_SIGNAL_DEFERRED (1u << 6) /* a command waits for io_thread_deferred_done() */
 #define IO_SIGNAL_WANTS_LOCK \
-	(1u << 7)                /* a command was refused that io_thread_set_permission() forbids */
-#define IO_SIGNAL_IDLE (1u << 8) /* io_thread_is_idle() may have become true */
+	(1u << 7) /* a command was refused that io_thread_set_permission() forbids */
+#define IO_SIGNAL_IDLE       (1u << 8)  /* io_thread_is_idle() may have become true */
+#define IO_SIGNAL_RING_RESET (1u << 9)  /* somebody else has reset the ring: nothing is fetched */
+#define IO_SIGNAL_RING_IDLE  (1u << 10) /* then: nothing fetched from the old ring is in flight */
+#define IO_SIGNAL_WRITE_CACHE \
+	(1u << 11) /* io_thread_set_write_cache(false) is in force, and all that was written \
+		      before is stable */
 
 /* Which requests may go to the backend; the others are answered BUSY. */
 enum io_permission {

@@ -50,9 +50,14 @@ static void submit_on_worker(struct work *work)
 {
 	struct command *command = container_of(work, struct command, work);
 	const struct io_thread_setup *setup = &command->core->setup;
+	struct submit *submit = command->core->submit;
 
 	assert(core_current == NULL);
+	atomic_fetch_add(&submit->inside, 1);
 	setup->handler->submit(setup->backend, &command->io);
+	/* The command may have ended meanwhile. The backend must not be closed before this. */
+	if (atomic_fetch_sub(&submit->inside, 1) == 1 && atomic_load(&submit->idle_wanted))
+		wait_wake(&submit->core->wait);
 }
 
 bool submit_handler_can(const struct core *core, enum tcmu_io_op op)
@@ -239,7 +244,7 @@ void submit_set_permission(
 	assert(generation != submit->permission_generation);
 	submit->permission = permission;
 	submit->permission_generation = generation;
-	submit->idle_wanted = permission == IO_PERMIT_NONE;
+	atomic_store(&submit->idle_wanted, permission == IO_PERMIT_NONE);
 	submit->core->lu.not_ready = not_ready;
 }
 
@@ -250,13 +255,20 @@ void submit_set_backend(struct submit *submit, void *backend, const struct tcmu_
 	submit->core->info = *info;
 }
 
+/* A worker enters the handler while its request is in flight, so that is read first. */
+bool submit_becomes_idle(const struct submit *submit)
+{
+	assert(core_current == submit->core);
+	return atomic_load(&submit->idle_wanted) && !atomic_load(&submit->in_flight) &&
+		!atomic_load(&submit->inside);
+}
+
 void submit_report(struct submit *submit)
 {
-	assert(core_current == submit->core && submit->idle_wanted);
-	assert(submit->permission == IO_PERMIT_NONE);
-	if (atomic_load(&submit->in_flight))
+	if (!submit_becomes_idle(submit))
 		return;
-	submit->idle_wanted = false;
+	assert(submit->permission == IO_PERMIT_NONE);
+	atomic_store(&submit->idle_wanted, false);
 	atomic_store(&submit->idle_generation, submit->permission_generation);
 	core_signal(submit->core, IO_SIGNAL_IDLE);
 }

@@ -101,6 +101,8 @@ static void io_thread_set_lu(struct io_thread *thread, const struct control_requ
 		lu->write_cache = request->write_cache;
 		lu->unit_attention |= SCSI_UA_MODE_PARAMETERS;
 	}
+	if ((request->changes & CONTROL_WRITE_CACHE) && !request->write_cache)
+		core_signal(&thread->core, IO_SIGNAL_WRITE_CACHE);
 	if (request->changes & CONTROL_LU_INFO) {
 		scsi_set_lu_info(lu, &request->lu_info);
 		if (scsi_naa(lu, naa))
@@ -298,8 +300,7 @@ static bool io_thread_iterate(struct io_thread *thread)
 	format_report(&thread->format);
 	if (work)
 		wait_note_work(&core->wait, io_thread_is_tuned(thread), fetched);
-	if (thread->submit.idle_wanted)
-		submit_report(&thread->submit);
+	submit_report(&thread->submit);
 	return work > 0;
 }
 
@@ -326,7 +327,7 @@ static bool io_thread_has_work(void *userdata, bool others_only)
 
 	assert(core_current == &thread->core);
 	if (submit_has_completed(&thread->submit, others_only) ||
-	    atomic_load(&thread->control.pending))
+	    submit_becomes_idle(&thread->submit) || atomic_load(&thread->control.pending))
 		return true;
 	if (others_only)
 		return false;
@@ -572,6 +573,11 @@ bool io_thread_is_idle(struct io_thread *thread)
 {
 	return control_permission_generation(&thread->control) ==
 		atomic_load(&thread->submit.idle_generation);
+}
+
+void io_thread_reattach(struct io_thread *thread)
+{
+	(void) thread; /* IO_SIGNAL_RING_IDLE is not signalled yet */
 }
 
 void io_thread_deferred(struct io_thread *thread, struct deferred_request *request)

@@ -88,7 +88,7 @@ void io_thread_set_lu_info(struct io_thread *thread, const struct scsi_lu_info *
 void io_thread_set_size(
 	struct io_thread *thread, uint64_t size, const struct tcmu_backend_info *info);
 
-/* The bit WCE of the caching mode page. */
+/* The bit WCE of the caching mode page. off: IO_SIGNAL_WRITE_CACHE follows. */
 void io_thread_set_write_cache(struct io_thread *thread, bool on);
 
 /* How many commands and bytes a second; copied. */
@@ -100,6 +100,10 @@ void io_thread_deferred(struct io_thread *thread, struct deferred_request *reque
 
 /* error: 0 or -errno. */
 void io_thread_deferred_done(struct io_thread *thread, int error);
+
+/* After IO_SIGNAL_RING_IDLE, when the kernel is blocked and the ring was reset: attaches the ring
+ * again. IO_SIGNAL_ATTACHED or IO_SIGNAL_RING_BROKEN follows. */
+void io_thread_reattach(struct io_thread *thread);
 
 /* FORMAT_STATE_ bits. */
 unsigned io_thread_format_state(const struct io_thread *thread);

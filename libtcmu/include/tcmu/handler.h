@@ -202,7 +202,17 @@ struct tcmu_config {
 	uint64_t size;       /* bytes of the kernel's device; 0 in check_config if not known yet */
 	uint32_t block_size; /* bytes; 0 if not known yet */
 	bool read_only;
+	/* claim, open: the store was served before. It is neither created nor extended: -ENOENT if
+	 * it is missing, -EINVAL if it is too small. False for a creation, and in check_config. An
+	 * older daemon leaves it false: it lies in the padding of the first version. */
+	bool must_exist;
 };
+
+#ifndef __cplusplus
+_Static_assert(
+	offsetof(struct tcmu_config, must_exist) == offsetof(struct tcmu_config, read_only) + 1,
+	"a plugin of this version may run in an older daemon");
+#endif
 
 /* The reason of a refusal: one sentence for a person, without a final newline. */
 struct tcmu_reason {
