@@ -310,18 +310,23 @@ void *backends_main(void *arg)
 {
 	for (;;) {
 		uint64_t next = NEVER;
+		bool ended = false;
 
 		for (unsigned i = 0; i < REQUESTS_MAX; i++) {
 			struct request *request = &sim->backends->requests[i];
 
 			if (!request->io || request->on_worker)
 				continue;
-			if (request->due <= sim_now())
-				request_end(request);
-			else if (request->due < next)
+			if (request->due < next)
 				next = request->due;
+			if (request->due > sim_now())
+				continue;
+			request_end(request);
+			ended = true;
 		}
-		(void) sim_block(sim->backends, next == NEVER ? 0 : next);
+		/* Others may have begun meanwhile. */
+		if (!ended)
+			(void) sim_block(sim->backends, next == NEVER ? 0 : next);
 	}
 	return arg;
 }

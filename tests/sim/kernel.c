@@ -232,6 +232,23 @@ static unsigned command_cdb(
 	}
 }
 
+static void command_enter_ring(struct kcommand *command, unsigned id)
+{
+	if (id >= IDS_MAX)
+		sim_fail("the ring holds too many commands: the model is wrong");
+	command->cmd_id = (uint16_t) id;
+	command->in_ring = true;
+	command->kdev->by_id[id] = command;
+	command->kdev->in_ring++;
+}
+
+static void command_leave_ring(struct kcommand *command)
+{
+	command->in_ring = false;
+	command->kdev->by_id[command->cmd_id] = NULL;
+	command->kdev->in_ring--;
+}
+
 /* Puts it in the ring. False: there is no room. */
 static bool command_push(struct kcommand *command)
 {
@@ -255,9 +272,7 @@ static bool command_push(struct kcommand *command)
 		kernel_tell(command, STATUS_CHECK, 0x0b);
 		return true;
 	}
-	command->cmd_id = (uint16_t) r;
-	command->in_ring = true;
-	kdev->in_ring++;
+	command_enter_ring(command, (unsigned) r);
 	(void) fake_ring_publish(kdev->ring);
 	kernel_notify(kdev);
 	return true;
@@ -328,8 +343,7 @@ static void command_completed(const struct fake_completion *completion, void *us
 
 	if (!command || !command->in_ring || command->kdev != kdev)
 		sim_fail("%s: a command is answered that is not in the ring", kdev->name);
-	command->in_ring = false;
-	kdev->in_ring--;
+	command_leave_ring(command);
 	if (command->told) {
 		sim->kernel->late(command);
 		return;
@@ -364,11 +378,6 @@ void kernel_notify(struct kdev *kdev)
 
 /* ------- the operator ------- */
 
-static bool command_is_live(struct kdev *kdev, const struct kcommand *command)
-{
-	return command->in_ring && command->kdev == kdev;
-}
-
 void kernel_task_management(struct kdev *kdev, bool lun_reset)
 {
 	uint16_t ids[64];
@@ -377,9 +386,7 @@ void kernel_task_management(struct kdev *kdev, bool lun_reset)
 	if (!kdev->registered || !kdev->in_ring)
 		return;
 	for (uint16_t id = 1; id < 64; id++) {
-		const struct kcommand *command = fake_ring_cookie(kdev->ring, id);
-
-		if (command && command_is_live(kdev, command) && !command->told)
+		if (kdev->by_id[id] && !kdev->by_id[id]->told)
 			ids[cnt++] = id;
 	}
 	if (!lun_reset && cnt > 1) {
@@ -398,13 +405,12 @@ void kernel_reset_ring(struct kdev *kdev)
 		return;
 	sim_trace("%s: the ring is reset", kdev->name);
 	sim->report->resets++;
-	for (uint32_t id = 1; id < 256 && kdev->in_ring; id++) {
-		struct kcommand *command = fake_ring_cookie(kdev->ring, (uint16_t) id);
+	for (unsigned id = 1; id < IDS_MAX && kdev->in_ring; id++) {
+		struct kcommand *command = kdev->by_id[id];
 
-		if (!command || !command_is_live(kdev, command))
+		if (!command)
 			continue;
-		command->in_ring = false;
-		kdev->in_ring--;
+		command_leave_ring(command);
 		if (!command->told)
 			kernel_tell(command, STATUS_BUSY, 0);
 	}

@@ -16,6 +16,7 @@
 #include "history.h"
 
 #define KDEVS_MAX    16
+#define IDS_MAX      512
 #define BURST_BLOCKS 4
 
 /* How uio behaves after the device is unregistered. */
@@ -99,7 +100,8 @@ struct kdev {
 	uint64_t size;
 	uint64_t timeout_ns;
 	unsigned in_ring;
-	struct kcommand *queue; /* the ring is full */
+	struct kcommand *by_id[IDS_MAX]; /* in the ring */
+	struct kcommand *queue;          /* the ring is full */
 	unsigned untold;        /* commands that wait for their status */
 	struct knetlink netlink;
 };
