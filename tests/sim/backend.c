@@ -31,6 +31,7 @@ struct backend {
 	struct tcmu_host_device *dev;
 	bool fenced;
 	bool closed;
+	bool resizing;
 	unsigned in_flight;
 };
 
@@ -419,6 +420,8 @@ static void backend_close(void *opened)
 
 	if (backend->closed)
 		sim_fail("a backend is closed twice");
+	if (backend->resizing)
+		sim_fail("a backend is closed while it is resized");
 	if (backend->in_flight)
 		sim_fail(
 			"a backend is closed while %u of its requests are in flight",
@@ -440,7 +443,9 @@ static int backend_resize(
 	const struct store *store = store_at(backend->store);
 
 	(void) info, (void) reason;
+	backend->resizing = true;
 	backend_take_time(backend->store, &store->faults.resize_hangs);
+	backend->resizing = false;
 	if (store->faults.resize_fails || config->size > sizeof(store->now))
 		return -ENOSPC;
 	return 0;
