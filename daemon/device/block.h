@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The kernel's block state of a device: whether it answers BUSY to new commands, or puts them into
- * the ring. This module is its only owner.
+ * the ring. No other module writes it.
  *
- * What the kernel shall do follows from the device's state (device_state_block() of fsm.h). What
- * was written last is kept; where the two differ a job writes action/block_dev, one at a time, and
+ * The value follows from the device's state (device_state_block() of fsm.h). The value that was
+ * written last is kept; where the two differ a job writes action/block_dev, one at a time, and
  * again after a failure. So no path into or out of LIVE can forget it. An administrator who writes
  * the attribute is overruled by the next change of the state, not before.
  *

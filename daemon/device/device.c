@@ -501,18 +501,19 @@ static void device_settle(struct device *device)
 /* The one place that drains the queue. */
 static void device_run(struct device *device)
 {
-	bool forget = false;
-
 	assert(env_on_main_thread(device->env));
 	assert(!device->acting);
 	device_ref(device);
 	do {
 		while (device->queue.cnt)
-			forget |= device_transit(device, device_queue_take(&device->queue));
+			device->forgets |= device_transit(
+				device, device_queue_take(&device->queue));
 		device_settle(device);
 	} while (device->queue.cnt);
-	if (forget) {
+	/* A call still uses the env, which may not outlive the last device. */
+	if (device->forgets && !device->calls) {
 		assert(device->state == DEVICE_GONE);
+		device->forgets = false;
 		device->env->parent->forget(device->env, device);
 	}
 	device_unref(device);

@@ -100,14 +100,14 @@ struct device_transition device_fsm(enum device_state state, enum device_event e
 /* Whether the timer stays armed in this state. */
 bool device_state_has_timer(enum device_state state, enum device_timer timer);
 
-/* What the kernel does with new commands of a device (action/block_dev). */
+/* How the kernel answers new commands of a device (action/block_dev). */
 enum device_block {
 	DEVICE_BLOCK_KEEP, /* as it is */
 	DEVICE_BLOCK_OFF,  /* they go into the ring */
 	DEVICE_BLOCK_ON,   /* they are answered BUSY, because nobody serves them for now */
 };
 
-/* What the kernel shall do in this state. interrupted: since the device was last served, its
+/* How the kernel shall answer in this state. interrupted: since the device was last served, its
  * opening or its ring has failed, or its ring has to be reset before it is served. */
 enum device_block device_state_block(enum device_state state, bool interrupted);
 

@@ -443,6 +443,7 @@ static void manager_forget(struct device_env *env, struct device *device)
 		(void) marks_set_format(manager->setup.run_dir, device_name(device), 0);
 		manager_scan_soon(manager);
 	}
+	(void) sd_event_source_set_enabled(manager->changed_source, SD_EVENT_ONESHOT);
 	device_release(device);
 }
 

@@ -28,7 +28,7 @@ bool marks_take_clean(const char *run_dir, const struct tcmu_name *name, unsigne
 int marks_set_format(const char *run_dir, const struct tcmu_name *name, unsigned format_state);
 unsigned marks_get_format(const char *run_dir, const struct tcmu_name *name);
 
-/* What is known of a backstore since the boot: of this name, and of this backing store ("<subtype>/
+/* Facts about a backstore since the boot: of this name, and of this backing store ("<subtype>/
  * <target>", without options). */
 struct marks_store {
 	bool deleted;         /* it was served, and its deletion was seen */

@@ -13,7 +13,7 @@
 #include "device/state.h"
 #include "device/status.h"
 
-/* A missing store is looked for so often. */
+/* The pause between two attempts to find a missing store. */
 #define STORE_AGAIN_US UINT64_C(500000)
 
 /* ------- on the job's thread ------- */
@@ -209,8 +209,8 @@ static struct sharing opening_sharing_of(const struct device *device)
 	return sharing;
 }
 
-/* Ranges are locked, and claims held, for each device alone. What an earlier daemon has served
- * stays: its initiators would lose their disk. False: refused. */
+/* Ranges are locked, and claims held, for each device alone. Devices that an earlier daemon has
+ * served stay: its initiators would lose their disk. False: refused. */
 static bool opening_share_with(struct device_opening *opening, const struct device *other)
 {
 	const struct device *device = opening->call.device;
@@ -433,7 +433,7 @@ static bool opening_waits_for_store(struct device_opening *opening)
 	return true;
 }
 
-static void opening_look_again(struct device *device)
+static void opening_try_again(struct device *device)
 {
 	struct device_opening *opening = device->opening;
 
@@ -520,7 +520,7 @@ void open_start(struct device *device)
 	opening->name = device->name;
 	opening->origin = device->origin;
 	opening->handler = device->handler;
-	device_alarm_init(device, &opening->again, opening_look_again);
+	device_alarm_init(device, &opening->again, opening_try_again);
 	opening->creates = !device->was_open;
 	opening->deleted = device->store.deleted;
 	opening->max_transfer = settings->max_transfer_kib * UINT64_C(1024);

@@ -80,7 +80,9 @@ static void device_call_end(struct device_call *call)
 
 	assert(env_on_main_thread(device->env));
 	assert(call->running && !device->acting);
+	assert(device->calls > 0);
 	call->running = false;
+	device->calls--;
 	call->done(call); /* may free the call */
 	device->run(device);
 	device_unref(device);
@@ -110,6 +112,7 @@ void device_call_start(
 	call->job.work = device_call_work;
 	call->job.done = device_call_done;
 	call->running = true;
+	device->calls++;
 	call->result = -EAGAIN;
 	if (env->system->job_start(env, &call->job, name) >= 0)
 		return; /* from here on the call is the job's */

@@ -216,6 +216,8 @@ struct device {
 	struct device_env *env;
 	void (*run)(struct device *device); /* device_run() of device.c */
 	unsigned refs;                      /* the parent's, and those of running calls */
+	unsigned calls;                     /* that run */
+	bool forgets;                       /* it is GONE: forgotten when no call runs */
 	struct device_queue queue;
 	bool acting; /* an action is being carried out */
 

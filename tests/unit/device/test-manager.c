@@ -398,7 +398,7 @@ static void a_found_device_fails_and_its_removal_is_answered(void **state)
 	kernel.entry_cnt = 0;
 	send_event(TCMU_EVENT_REMOVED, 2, "test");
 	wait_for(kernel.answers[TCMU_EVENT_REMOVED][2] == 0);
-	assert_true(manager_is_empty(manager));
+	wait_for(manager_is_empty(manager));
 	stop();
 }
 
@@ -445,7 +445,7 @@ static void a_device_that_a_scan_misses_ends(void **state)
 	wait_for(count_failed() == 1);
 	kernel.entry_cnt = 0;
 	manager_reconcile(manager);
-	assert_true(manager_is_empty(manager));
+	wait_for(manager_is_empty(manager));
 	stop();
 }
 
