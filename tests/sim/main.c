@@ -40,6 +40,7 @@ static const enum world_kind kinds_left_out[] = {
 	WORLD_RESET_RING,
 	WORLD_EXPIRY,
 	WORLD_LOSE_EVENT,
+	WORLD_CONFIGFS_FAILS,
 };
 
 struct options {
@@ -152,6 +153,7 @@ static void options_take(struct options *options, int option, const char *value)
 		break;
 	case 't':
 		sim->tracing = true;
+		setvbuf(stdout, NULL, _IOLBF, 0);
 		break;
 	case 'r':
 		options->shrink = true;
