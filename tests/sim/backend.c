@@ -136,8 +136,7 @@ void backends_cut_power(unsigned index)
 		else
 			memcpy(store->stable[i], store->now[i], BLOCK_SIZE);
 		store->dirty[i] = 0;
-		history_set(
-			index, i, history_tag(store->now[i], "after a power cut", index, i));
+		history_set(index, i, history_tag(store->now[i], "after a power cut", index, i));
 	}
 }
 

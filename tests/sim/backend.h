@@ -50,13 +50,13 @@ void backends_report(unsigned store, bool fenced);
 /* SIGKILL: each write in flight lands now or never. */
 void backends_killed(void);
 
-/* What is not on stable storage may be lost. Nothing is in flight. */
+/* Data that is not on stable storage may be lost. Nothing is in flight. */
 void backends_cut_power(unsigned store);
 
 /* How many backends are open, and how many requests are in flight. */
 unsigned backends_open(void);
 unsigned backends_in_flight(void);
 
-/* What the medium holds, and what it would hold after a power cut. */
+/* The data of a block on the medium; and the data that it would have after a power cut. */
 const void *backends_block(unsigned store, unsigned block);
 const void *backends_stable(unsigned store, unsigned block);

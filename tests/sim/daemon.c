@@ -93,7 +93,9 @@ void log_emit(const struct log_where *where, const char *fmt, ...)
 	va_start(args, fmt);
 	(void) vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	sim_trace("tcmud: %s%s%s", where->device ? where->device : "", where->device ? ": " : "", text);
+	sim_trace(
+		"tcmud: %s%s%s", where->device ? where->device : "", where->device ? ": " : "",
+		text);
 }
 
 bool log_enabled(int level)
@@ -118,14 +120,16 @@ static void daemon_note_states(void *userdata)
 	const struct device *device;
 	unsigned cnt = 0;
 
-	for (unsigned i = 0; daemon->manager && (device = manager_device(daemon->manager, i)); i++) {
+	for (unsigned i = 0; daemon->manager && (device = manager_device(daemon->manager, i));
+	     i++) {
 		enum device_state state = device_state(device);
 
 		for (unsigned j = 0; j < daemon->known_cnt; j++)
 			if (daemon->known[j].device == device && daemon->known[j].state != state)
 				sim->report->transitions[daemon->known[j].state] |= 1u << state;
 	}
-	for (unsigned i = 0; daemon->manager && (device = manager_device(daemon->manager, i)); i++) {
+	for (unsigned i = 0; daemon->manager && (device = manager_device(daemon->manager, i));
+	     i++) {
 		if (cnt == KNOWN_MAX)
 			break;
 		daemon->known[cnt].device = device;
@@ -247,7 +251,7 @@ static void *daemon_main(void *arg)
 
 /* ------- from the world ------- */
 
-/* Each process has a directory of its own, and each life an empty one. */
+/* Each process has its directory, and each life finds it empty. */
 static void daemon_make_directory(struct daemon *daemon)
 {
 	char path[sizeof(daemon->run_dir) + NAME_MAX + 2];

@@ -71,10 +71,10 @@ unsigned event_loop_sources(void)
 
 void event_loop_node_deleted(const char *name)
 {
-	struct event_loop *loop = sim->event_loop;
+	struct event_loop *event_loop = sim->event_loop;
 
-	if (loop->node_cnt < NODES_MAX)
-		(void) snprintf(loop->nodes[loop->node_cnt++], NODE_SIZE, "%s", name);
+	if (event_loop->node_cnt < NODES_MAX)
+		(void) snprintf(event_loop->nodes[event_loop->node_cnt++], NODE_SIZE, "%s", name);
 	event_loop_wake();
 }
 
@@ -119,13 +119,13 @@ static sd_event_source *event_loop_pick(uint64_t *time)
 
 static void event_loop_give_node(const sd_event_source *source)
 {
-	struct event_loop *loop = sim->event_loop;
+	struct event_loop *event_loop = sim->event_loop;
 	union {
 		struct inotify_event event;
 		char bytes[sizeof(struct inotify_event) + NODE_SIZE];
 	} given = {.event = {.mask = IN_DELETE, .len = NODE_SIZE}};
 
-	memcpy(given.event.name, loop->nodes[--loop->node_cnt], NODE_SIZE);
+	memcpy(given.event.name, event_loop->nodes[--event_loop->node_cnt], NODE_SIZE);
 	(void) source->call.inotify(NULL, &given.event, source->userdata);
 }
 
@@ -142,8 +142,7 @@ void event_loop_run(void)
 		source->enabled = SD_EVENT_OFF;
 	switch (source->kind) {
 	case SOURCE_IO:
-		(void) source->call.io(
-			source, source->fd, fds_poll(source->fd), source->userdata);
+		(void) source->call.io(source, source->fd, fds_poll(source->fd), source->userdata);
 		break;
 	case SOURCE_TIME:
 		(void) source->call.time(source, source->time / 1000, source->userdata);

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What the model kernel says of a descriptor of its own. */
+/* The model kernel's functions for one of its descriptors. */
 struct fd_operations {
 	uint32_t (*poll)(void *userdata); /* EPOLL bits */
 	void (*closed)(void *userdata);

@@ -97,12 +97,13 @@ static void history_check_any(
 		if (write->tag != tag)
 			continue;
 		known = true;
-		if (write->begun <= ended && !history_is_replaced(store, block, write, begun, stable))
+		if (write->begun <= ended &&
+		    !history_is_replaced(store, block, write, begun, stable))
 			return;
 	}
 	sim_fail(
 		"%s: block %u of store %u has %s data, of write %#llx", who, block, store,
-		known ? "old" : "foreign", (unsigned long long) tag);
+		known ? "old" : "wrong", (unsigned long long) tag);
 }
 
 void history_check(

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What initiators have written to each block of each store, and so what a block may hold.
+ * The writes of initiators to each block of each store, and so the data that a block may hold.
  *
  * Every write has a tag, and each 512-byte block that it writes is filled with words of that tag.
  * A block may hold the data of a write unless a later write, which began after the first had been
- * answered, was answered GOOD before the block was looked at.
+ * answered, was answered GOOD before the block was read.
  */
 #pragma once
 

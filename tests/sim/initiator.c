@@ -104,10 +104,11 @@ static void command_send(struct kcommand *command)
 static void initiator_send_one(void *arg)
 {
 	struct kdev *kdev = arg;
-	static const enum kcommand_op ops[] = {
-		KCOMMAND_READ, KCOMMAND_READ, KCOMMAND_WRITE, KCOMMAND_WRITE, KCOMMAND_WRITE,
-		KCOMMAND_COMPARE_AND_WRITE, KCOMMAND_FLUSH, KCOMMAND_TEST_UNIT_READY,
-		KCOMMAND_INQUIRY};
+	static const enum kcommand_op ops[] = {KCOMMAND_READ,   KCOMMAND_READ,
+					       KCOMMAND_WRITE,  KCOMMAND_WRITE,
+					       KCOMMAND_WRITE,  KCOMMAND_COMPARE_AND_WRITE,
+					       KCOMMAND_FLUSH,  KCOMMAND_TEST_UNIT_READY,
+					       KCOMMAND_INQUIRY};
 	struct kcommand *command;
 
 	if (!kdev->registered || !kdev->configured || kdev->ending)
@@ -213,7 +214,7 @@ void initiators_late(struct kcommand *command)
 			command->writes[i]->ended = sim_now();
 }
 
-void initiators_told(struct kcommand *command)
+void initiators_take_status(struct kcommand *command)
 {
 	bool good = command->status == 0;
 
@@ -227,10 +228,10 @@ void initiators_told(struct kcommand *command)
 	}
 	sim_trace(
 		"%s: %s %u+%u tag %#llx: status %02x key %x", command->kdev->name,
-		command->op == KCOMMAND_READ    ? "READ"
-		: command->op == KCOMMAND_WRITE ? "WRITE"
-		: command->op == KCOMMAND_FLUSH ? "FLUSH"
-						: "other",
+		command->op == KCOMMAND_READ            ? "READ"
+			: command->op == KCOMMAND_WRITE ? "WRITE"
+			: command->op == KCOMMAND_FLUSH ? "FLUSH"
+							: "other",
 		command->lba, command->blocks, (unsigned long long) command->tag, command->status,
 		command->sense_key);
 	if (good) {

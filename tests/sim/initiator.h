@@ -21,7 +21,7 @@ bool initiators_served(const struct kdev *kdev);
 void initiators_expect_service(void);
 
 /* For the kernel: a command has its status. */
-void initiators_told(struct kcommand *command);
+void initiators_take_status(struct kcommand *command);
 
 /* The daemon has answered a command that had expired. */
 void initiators_late(struct kcommand *command);

@@ -108,7 +108,7 @@ void tcmu_uio_unmap(struct tcmu_uio *uio)
 	if (!uio->base)
 		return;
 	kdev = uio_of(uio);
-	/* Nothing else is ever put there: whoever still uses the memory is found out. */
+	/* Nothing else is ever put there: a late access ends the process. */
 	(void) mmap(
 		uio->base, uio->length, PROT_NONE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
@@ -171,7 +171,8 @@ bool kernel_memory_is_there(const void *address)
 	for (unsigned i = 0; (kdev = kernel_at(i)); i++)
 		if (kdev->mapped && kdev->inaccessible &&
 		    (const uint8_t *) address >= (const uint8_t *) kdev->mapped &&
-		    (const uint8_t *) address < (const uint8_t *) kdev->mapped + kdev->mapped_length)
+		    (const uint8_t *) address <
+			    (const uint8_t *) kdev->mapped + kdev->mapped_length)
 			return false;
 	return true;
 }

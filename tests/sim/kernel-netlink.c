@@ -87,8 +87,7 @@ void kernel_send_event(
 	if (kernel->netlink_fd)
 		kernel_queue_event(&event);
 	if (!netlink->waits)
-		kernel_answer(
-			kdev, kernel->netlink_fd || kind != TCMU_EVENT_RECONFIG ? 0 : -ESRCH);
+		kernel_answer(kdev, kernel->netlink_fd || kind != TCMU_EVENT_RECONFIG ? 0 : -ESRCH);
 }
 
 static void kernel_removed(struct kdev *kdev, int status)
@@ -171,8 +170,8 @@ void kernel_check_owed(unsigned daemon)
 	for (unsigned i = 0; (kdev = kernel_at(i)); i++)
 		if (kdev->netlink.waits && kdev->netlink.daemon == daemon)
 			sim_fail(
-				"%s: the daemon has stopped and never answered event %d", kdev->name,
-				kdev->netlink.kind);
+				"%s: the daemon has stopped and never answered event %d",
+				kdev->name, kdev->netlink.kind);
 }
 
 /* ------- functions of libtcmu, replaced ------- */

@@ -10,7 +10,7 @@
 
 struct kernel {
 	enum kernel_version version;
-	void (*told)(struct kcommand *command);
+	void (*got_status)(struct kcommand *command);
 	void (*late)(struct kcommand *command);
 	struct kdev *kdevs[KDEVS_MAX];
 	unsigned kdev_cnt;
@@ -24,7 +24,8 @@ struct kernel {
 	bool overrun;
 	unsigned daemon;
 	uint64_t daemon_began;
-	bool disturbed; /* events were lost, or a daemon was killed: an answer may be one too many */
+	bool disturbed; /* events were lost, or a daemon was killed: an answer may be one too many
+			 */
 };
 
 /* The registered device of this name or minor, or NULL. */

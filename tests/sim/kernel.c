@@ -70,7 +70,7 @@ void kernel_unregister(struct kdev *kdev)
 {
 	char node[16];
 
-	if (kdev->untold)
+	if (kdev->waiting)
 		sim_fail("%s is removed while commands wait: the model is wrong", kdev->name);
 	kdev->registered = false;
 	kdev->configured = false;
@@ -122,14 +122,14 @@ static void kdev_free(struct kdev *kdev)
 }
 
 void kernel_reset(
-	enum kernel_version version, void (*told)(struct kcommand *command),
+	enum kernel_version version, void (*got_status)(struct kcommand *command),
 	void (*late)(struct kcommand *command))
 {
 	if (!sim->kernel)
 		sim->kernel = calloc(1, sizeof(*sim->kernel));
 	for (unsigned i = 0; i < sim->kernel->kdev_cnt; i++)
 		kdev_free(sim->kernel->kdevs[i]);
-	*sim->kernel = (struct kernel){.version = version, .told = told, .late = late};
+	*sim->kernel = (struct kernel){.version = version, .got_status = got_status, .late = late};
 }
 
 /* ------- the beginning of a device ------- */
@@ -175,16 +175,16 @@ struct kdev *kernel_create(
 
 /* ------- commands ------- */
 
-static void kernel_tell(struct kcommand *command, uint8_t status, uint8_t sense_key)
+static void kernel_give_status(struct kcommand *command, uint8_t status, uint8_t sense_key)
 {
-	if (command->told)
+	if (command->has_status)
 		sim_fail("a command is completed twice");
-	command->told = true;
+	command->has_status = true;
 	command->status = status;
 	command->sense_key = sense_key;
 	command->ended = sim_now();
-	command->kdev->untold--;
-	sim->kernel->told(command);
+	command->kdev->waiting--;
+	sim->kernel->got_status(command);
 }
 
 static void put_be(uint8_t *at, uint64_t value, unsigned bytes)
@@ -269,7 +269,7 @@ static bool command_push(struct kcommand *command)
 	if (r == -ENOSPC)
 		return false;
 	if (r < 0) {
-		kernel_tell(command, STATUS_CHECK, 0x0b);
+		kernel_give_status(command, STATUS_CHECK, 0x0b);
 		return true;
 	}
 	command_enter_ring(command, (unsigned) r);
@@ -288,18 +288,18 @@ static void command_unqueue(struct kcommand *command)
 		*at = command->next;
 }
 
-/* cmd_time_out: the initiator is told, and the entry stays. */
+/* cmd_time_out: the initiator gets an error, and the entry stays. */
 static void command_expire(void *arg)
 {
 	struct kcommand *command = arg;
 
-	if (command->told)
+	if (command->has_status)
 		return;
 	sim_trace(
 		"%s: a command (%u at %u) has expired", command->kdev->name, command->op,
 		command->lba);
 	command_unqueue(command);
-	kernel_tell(command, STATUS_CHECK, 0x0b);
+	kernel_give_status(command, STATUS_CHECK, 0x0b);
 }
 
 void kernel_send(struct kcommand *command)
@@ -308,10 +308,10 @@ void kernel_send(struct kcommand *command)
 	struct kcommand **at = &kdev->queue;
 
 	command->begun = sim_now();
-	kdev->untold++;
+	kdev->waiting++;
 	sim->report->commands++;
 	if (kdev->blocked) {
-		kernel_tell(command, STATUS_BUSY, 0);
+		kernel_give_status(command, STATUS_BUSY, 0);
 		return;
 	}
 	sim_at(sim_now() + kdev->timeout_ns, command_expire, command);
@@ -344,7 +344,7 @@ static void command_completed(const struct fake_completion *completion, void *us
 	if (!command || !command->in_ring || command->kdev != kdev)
 		sim_fail("%s: a command is answered that is not in the ring", kdev->name);
 	command_leave_ring(command);
-	if (command->told) {
+	if (command->has_status) {
 		sim->kernel->late(command);
 		return;
 	}
@@ -354,7 +354,7 @@ static void command_completed(const struct fake_completion *completion, void *us
 	    fake_completion_data(completion, command->data, sizeof(command->data)) !=
 		    command->blocks * BLOCK_SIZE)
 		sim_fail("%s: a READ is GOOD and short", kdev->name);
-	kernel_tell(
+	kernel_give_status(
 		command, completion->status,
 		completion->status == STATUS_CHECK ? completion->sense[2] & 0x0f : 0);
 }
@@ -386,7 +386,7 @@ void kernel_task_management(struct kdev *kdev, bool lun_reset)
 	if (!kdev->registered || !kdev->in_ring)
 		return;
 	for (uint16_t id = 1; id < 64; id++) {
-		if (kdev->by_id[id] && !kdev->by_id[id]->told)
+		if (kdev->by_id[id] && !kdev->by_id[id]->has_status)
 			ids[cnt++] = id;
 	}
 	if (!lun_reset && cnt > 1) {
@@ -411,8 +411,8 @@ void kernel_reset_ring(struct kdev *kdev)
 		if (!command)
 			continue;
 		command_leave_ring(command);
-		if (!command->told)
-			kernel_tell(command, STATUS_BUSY, 0);
+		if (!command->has_status)
+			kernel_give_status(command, STATUS_BUSY, 0);
 	}
 	fake_ring_reset(kdev->ring);
 	if (!kdev->blocked)
@@ -430,7 +430,7 @@ void kernel_block(struct kdev *kdev, bool on)
 			struct kcommand *command = kdev->queue;
 
 			kdev->queue = command->next;
-			kernel_tell(command, STATUS_BUSY, 0);
+			kernel_give_status(command, STATUS_BUSY, 0);
 		}
 	}
 	kdev->blocked = on;

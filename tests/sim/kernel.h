@@ -50,7 +50,7 @@ struct kcommand {
 	bool strict; /* the write cache was off for certain when it was sent */
 	uint64_t tag;
 	uint64_t begun, ended;
-	bool told; /* the initiator has its status */
+	bool has_status; /* the initiator has its status */
 	bool in_ring;
 	uint16_t cmd_id;
 	uint8_t status;
@@ -92,7 +92,7 @@ struct kdev {
 	bool inaccessible;
 	bool released;
 	uint64_t unregistered_at;
-	bool event; /* uio: an event that was not read; edges are counted by fds */
+	bool event;    /* uio: an event that was not read; edges are counted by fds */
 	bool changing; /* an attribute is being written */
 	bool blocked;
 	bool configfs_fails;
@@ -102,13 +102,13 @@ struct kdev {
 	unsigned in_ring;
 	struct kcommand *by_id[IDS_MAX]; /* in the ring */
 	struct kcommand *queue;          /* the ring is full */
-	unsigned untold;        /* commands that wait for their status */
+	unsigned waiting;                /* commands that wait for their status */
 	struct knetlink netlink;
 };
 
-/* No device. told: a command has its status. late: it is answered, and had expired. */
+/* No device. got_status: a command has its status. late: it is answered, and had expired. */
 void kernel_reset(
-	enum kernel_version version, void (*told)(struct kcommand *command),
+	enum kernel_version version, void (*got_status)(struct kcommand *command),
 	void (*late)(struct kcommand *command));
 
 /* Creates a device. Its ADDED_DEVICE is sent; configured(kdev, status) follows. */
@@ -125,7 +125,7 @@ void kernel_set_size(
 void kernel_set_write_cache(
 	struct kdev *kdev, bool on, void (*answered)(struct kdev *kdev, int status));
 
-/* A command of an initiator: it is told its status later, or at once. */
+/* A command of an initiator: it gets its status later, or at once. */
 void kernel_send(struct kcommand *command);
 
 /* ABORT TASK or LUN RESET, reported to the daemon. */

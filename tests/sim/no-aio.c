@@ -15,8 +15,7 @@ struct aio_engine {
 	int fd;
 };
 
-int aio_engine_new(
-	enum aio_kind kind, unsigned depth, const char *name, struct aio_engine **engine)
+int aio_engine_new(enum aio_kind kind, unsigned depth, const char *name, struct aio_engine **engine)
 {
 	(void) kind, (void) depth, (void) name;
 	*engine = calloc(1, sizeof(**engine));

@@ -136,8 +136,7 @@ static void *threads_take_stack(void)
 
 	if (threads->stack_cnt)
 		return threads->stacks[--threads->stack_cnt];
-	stack = mmap(
-		NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (stack == MAP_FAILED || mprotect(stack, 4096, PROT_NONE) < 0)
 		abort();
 	return stack;
@@ -327,10 +326,9 @@ static uint64_t threads_next_time(void)
 
 	for (unsigned i = 0; i < threads->cnt; i++) {
 		const struct sim_thread *thread = threads->threads[i];
-		uint64_t time = thread->state == THREAD_READY ? thread->stalled
-			: thread->state == THREAD_BLOCKED && thread->until
-			? thread->until
-			: UINT64_MAX;
+		uint64_t time = thread->state == THREAD_READY              ? thread->stalled
+			: thread->state == THREAD_BLOCKED && thread->until ? thread->until
+									   : UINT64_MAX;
 
 		if (time < next)
 			next = time;
@@ -473,9 +471,8 @@ int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
 int __wrap_pthread_cond_timedwait(
 	pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *until)
 {
-	uint64_t time = until
-		? (uint64_t) until->tv_sec * SIM_NS_PER_S + (uint64_t) until->tv_nsec
-		: 0;
+	uint64_t time = until ? (uint64_t) until->tv_sec * SIM_NS_PER_S + (uint64_t) until->tv_nsec
+			      : 0;
 	bool woken;
 
 	*mutex_word(mutex) = 0;

@@ -34,7 +34,7 @@ unsigned sim_choose(unsigned n);
 /* True once in n times. */
 bool sim_chance(unsigned n);
 
-/* Starts a thread. detached: its memory is freed when it ends, else by thread_join(). */
+/* Starts a thread. detached: its memory is freed when it ends, else by pthread_join(). */
 struct sim_thread *threads_spawn(void *(*main)(void *arg), void *arg, bool detached);
 
 /* The running thread; NULL: the world. */
@@ -73,6 +73,6 @@ uint64_t sim_steps(void);
 /* A promise is broken: reports it, and ends the process. Does not return. */
 void sim_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 
-/* A line of the life's story, where it is wanted. */
+/* A line of the life's trace, where it is wanted. */
 void sim_trace(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool sim_tracing(void);

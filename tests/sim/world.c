@@ -31,14 +31,14 @@ struct world_event_script {
 	unsigned number;
 };
 
-/* A place for a device, with a store of its own. */
+/* A place for a device, with its store. */
 struct slot {
 	struct kdev *kdev; /* the last one; NULL: none yet */
 	char config[32];
 	struct fake_ring_options ring;
 	bool write_cache;
 	uint64_t timeout_ns;
-	bool failed; /* its handler has reported so: only reopening helps */
+	bool failed;           /* its handler has reported so: only reopening helps */
 	uint64_t reconfigured; /* when the last change of the write cache was sent */
 };
 
@@ -115,7 +115,8 @@ static void script_make_slots(struct life *life)
 		struct slot *slot = &life->slots[i];
 
 		*slot = (struct slot){
-			.ring = {.ring_size = 1024 + 64 * script_choose(life, 60),
+			.ring =
+				{.ring_size = 1024 + 64 * script_choose(life, 60),
 				 .block_count = 6 + script_choose(life, 40),
 				 .scatter = script_choose(life, 2)},
 			.write_cache = script_choose(life, 2),
@@ -128,7 +129,7 @@ static void script_make_slots(struct life *life)
 	}
 }
 
-/* A life has a few kinds of trouble, often, not all of them, seldom. */
+/* A life has a few kinds of events, often; not all of them, seldom. */
 static uint64_t script_choose_kinds(struct life *life)
 {
 	uint64_t kinds = 0;
@@ -205,7 +206,7 @@ static void slot_remove(void *arg)
 {
 	struct kdev *kdev = arg;
 
-	if (kdev->untold || kdev->netlink.waits || kdev->changing)
+	if (kdev->waiting || kdev->netlink.waits || kdev->changing)
 		sim_at(sim_now() + 10 * SIM_NS_PER_MS, slot_remove, kdev);
 	else
 		kernel_remove(kdev);
@@ -241,7 +242,8 @@ static void slot_cache_changed(struct kdev *kdev, int status)
 		return;
 	initiators_set_strict(kdev->slot, true);
 	initiators_check_stable(
-		kdev->store, slot->reconfigured, "on stable storage after the write cache went off");
+		kdev->store, slot->reconfigured,
+		"on stable storage after the write cache went off");
 }
 
 static void slot_change(unsigned index, enum world_kind kind, unsigned number)
@@ -502,7 +504,7 @@ static void life_delete(void *arg)
 }
 
 /* The main thread, and the thread of the model backend. */
-static bool life_is_quiet(void)
+static bool life_is_idle(void)
 {
 	return daemon_is_empty() && threads_count() == 2 && !backends_open();
 }
@@ -568,7 +570,7 @@ static void life_end(struct life *life)
 	life_delete(NULL);
 	life_expect(life_all_released, DELETE_LIMIT_S, "a device that was deleted is not released");
 	life_expect(
-		life_is_quiet, EMPTY_LIMIT_S,
+		life_is_idle, EMPTY_LIMIT_S,
 		"all devices are deleted, and something of them is left in the daemon");
 	daemon_stop();
 	life_expect(life_is_over, STOP_LIMIT_S, "the daemon does not stop");
@@ -587,10 +589,8 @@ void world_run(const struct world_options *options)
 	memset(life, 0, sizeof(*life));
 	life->options = *options;
 	script_make(life);
-	initiators_reset(
-		life_is_calm(life), life->options.kinds & (UINT64_C(1) << WORLD_EXPIRY));
-	kernel_reset(script_choose(life, KERNEL_VERSIONS), initiators_told,
-		initiators_late);
+	initiators_reset(life_is_calm(life), life->options.kinds & (UINT64_C(1) << WORLD_EXPIRY));
+	kernel_reset(script_choose(life, KERNEL_VERSIONS), initiators_take_status, initiators_late);
 	life_begin(life);
 	(void) sim_run(life_never, life->end);
 	life_end(life);
