@@ -120,7 +120,8 @@ static void script_make_slots(struct life *life)
 				 .block_count = 6 + script_choose(life, 40),
 				 .scatter = script_choose(life, 2)},
 			.write_cache = script_choose(life, 2),
-			.timeout_ns = (1 + script_choose(life, 30)) * SIM_NS_PER_S,
+			.timeout_ns = (1 + script_choose(life, script_choose(life, 2) ? 3 : 30)) *
+				SIM_NS_PER_S,
 		};
 		(void) snprintf(
 			slot->config, sizeof(slot->config), "%s/%u",
@@ -138,6 +139,38 @@ static uint64_t script_choose_kinds(struct life *life)
 	while (cnt--)
 		kinds |= UINT64_C(1) << (WORLD_CREATE + script_choose(life, WORLD_KINDS - 1));
 	return (kinds | 1u << WORLD_IO) & life->options.kinds;
+}
+
+/* Events that follow an event of a kind, on the same device: there the orders are that matter. */
+static const struct {
+	enum world_kind after, kinds[2];
+} script_follows[] = {
+	{WORLD_HANG, {WORLD_IO, WORLD_DELETE}},
+	{WORLD_CLOSE_HANGS, {WORLD_DELETE, WORLD_CREATE}},
+	{WORLD_OPEN_HANGS, {WORLD_DELETE, WORLD_CREATE}},
+	{WORLD_RESIZE_HANGS, {WORLD_RESIZE, WORLD_DELETE}},
+};
+#define FOLLOWS (sizeof(script_follows) / sizeof(script_follows[0]))
+
+static void script_follow(struct life *life, unsigned i)
+{
+	struct world_event_script *event = &life->script[i];
+
+	for (unsigned j = 0; j < FOLLOWS; j++) {
+		if (event->kind == script_follows[j].after)
+			event->length *= 4;
+		for (unsigned k = 0; k < 2 && k < i; k++) {
+			enum world_kind kind = script_follows[j].kinds[k];
+
+			if (event[-1 - (int) k].kind != script_follows[j].after ||
+			    !(life->options.kinds & (UINT64_C(1) << kind)) ||
+			    script_choose(life, 4) == 0)
+				continue;
+			event->kind = kind;
+			event->slot = event[-1 - (int) k].slot;
+			return;
+		}
+	}
 }
 
 static void script_make(struct life *life)
@@ -173,6 +206,7 @@ static void script_make(struct life *life)
 		};
 		if (script_choose(life, 6) == 0)
 			event->length *= 5;
+		script_follow(life, i);
 	}
 	life->end = BEGIN_NS + time + SIM_NS_PER_S;
 }
@@ -464,7 +498,7 @@ static void life_probe(void *arg)
 
 		if (!kdev || !kdev->registered)
 			slot_create(i);
-		else if (life->slots[i].failed && sim_chance(40))
+		else if (life->slots[i].failed && sim_chance(8))
 			daemon_reopen(kdev->name);
 		else if (kdev->configured && !kdev->ending && !initiators_served(kdev))
 			initiators_probe(kdev);
@@ -543,7 +577,7 @@ static void life_begin(struct life *life)
 	static const unsigned depths[] = {2, 4, 8, 32};
 	struct daemon_options daemon = {
 		.depth = depths[script_choose(life, 4)],
-		.busy_poll = script_choose(life, 4) ? 0 : 50,
+		.busy_poll = script_choose(life, 2) ? 0 : 50,
 	};
 
 	daemon_reset(&daemon);
