@@ -101,9 +101,10 @@ stage_lint() {
 }
 
 stage_sim() {
-	totals_of nicely tests/sim/run --build "$build/release" --lives 10000
-	totals_of nicely tests/sim/old-bugs --build "$build/release"
-	totals_of nicely tests/sim/mutants --short --jobs 1
+	local -x TCMUD_SIM_BUILD=$build/release
+	totals_of nicely tests/sim/run --lives 10000
+	totals_of nicely tests/sim/old-bugs
+	totals_of nicely tests/sim/mutants --short
 }
 
 stage_build() {

@@ -141,7 +141,7 @@ static uint64_t script_choose_kinds(struct life *life)
 	return (kinds | 1u << WORLD_IO) & life->options.kinds;
 }
 
-/* Events that follow an event of a kind, on the same device: there the orders are that matter. */
+/* Events that follow an event of a kind, on the same device: faults are found there. */
 static const struct {
 	enum world_kind after, kinds[2];
 } script_follows[] = {
