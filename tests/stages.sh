@@ -7,7 +7,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # In the order in which they start.
-stages=(format shell lint build vm quickstart conformance packages tidy unit install ceph analyzer clang cppcheck asan tsan coverage fuzz teardown)
+stages=(format shell lint build vm quickstart conformance packages tidy unit sim install ceph analyzer clang cppcheck asan tsan coverage fuzz teardown)
 quick_stages=(format shell lint build tidy unit install analyzer clang cppcheck asan fuzz)
 
 declare -A title=(
@@ -20,6 +20,7 @@ declare -A title=(
 	[teardown]="the tests in guests that measure milliseconds, with nothing beside them"
 	[packages]="Debian's packages: built, checked by lintian, installed in guests"
 	[unit]="unit tests"
+	[sim]="simulated lives of the daemon, in any order of events"
 	[quickstart]="the demo of ./quickstart"
 	[install]="the installed files; a plugin built outside of the tree"
 	[ceph]="the rbd handler on a real Ceph cluster, without guests and in guests"
@@ -32,7 +33,7 @@ declare -A title=(
 	[coverage]="which branches the unit tests take"
 	[fuzz]="libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer"
 )
-declare -A after=([unit]=build [ceph]=build [teardown]=build [vm]=build [conformance]=build [packages]=build [quickstart]=build)
+declare -A after=([unit]=build [sim]=build [ceph]=build [teardown]=build [vm]=build [conformance]=build [packages]=build [quickstart]=build)
 # Nothing runs beside these, because they measure times.
 declare -A alone=([teardown]=yes)
 
@@ -97,6 +98,13 @@ stage_shell() {
 stage_lint() {
 	totals_of tests/lint/run
 	totals_of tests/check/self-test
+}
+
+stage_sim() {
+	local -x TCMUD_SIM_BUILD=$build/release
+	totals_of nicely tests/sim/run --lives 10000
+	totals_of nicely tests/sim/old-bugs
+	totals_of nicely tests/sim/mutants --short
 }
 
 stage_build() {

@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See backend.h. */
+#include "backend.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "history.h"
+#include "kernel.h"
+#include "sim.h"
+#include "threads.h"
+
+#define REQUESTS_MAX 512
+#define NEVER        UINT64_MAX
+
+struct store {
+	uint8_t now[STORE_BLOCKS][BLOCK_SIZE];
+	uint8_t stable[STORE_BLOCKS][BLOCK_SIZE];
+	uint64_t dirty[STORE_BLOCKS]; /* since then the block is not stable; 0: it is */
+	bool is_volatile, fua;
+	struct store_faults faults;
+	struct backend *open;
+};
+
+/* What a handler's open returns. */
+struct backend {
+	unsigned store;
+	const struct tcmu_host *host;
+	struct tcmu_host_device *dev;
+	bool fenced;
+	bool closed;
+	bool resizing;
+	unsigned in_flight;
+};
+
+struct request {
+	struct tcmu_io *io; /* NULL: free */
+	struct backend *backend;
+	uint64_t begun;
+	uint64_t due;
+	int error;
+	bool on_worker;
+};
+
+struct backends {
+	struct store stores[STORES];
+	struct request requests[REQUESTS_MAX];
+};
+
+static struct store *store_at(unsigned index)
+{
+	return &sim->backends->stores[index];
+}
+
+void backends_reset(void)
+{
+	if (!sim->backends)
+		sim->backends = calloc(1, sizeof(*sim->backends));
+	memset(sim->backends, 0, sizeof(*sim->backends));
+}
+
+void backends_set_cache(unsigned store, bool is_volatile, bool fua)
+{
+	store_at(store)->is_volatile = is_volatile;
+	store_at(store)->fua = fua;
+}
+
+struct store_faults *backends_faults(unsigned store)
+{
+	return &store_at(store)->faults;
+}
+
+const void *backends_block(unsigned store, unsigned block)
+{
+	return store_at(store)->now[block];
+}
+
+const void *backends_stable(unsigned store, unsigned block)
+{
+	return store_at(store)->stable[block];
+}
+
+unsigned backends_open(void)
+{
+	unsigned cnt = 0;
+
+	for (unsigned i = 0; i < STORES; i++)
+		cnt += store_at(i)->open != NULL;
+	return cnt;
+}
+
+unsigned backends_in_flight(void)
+{
+	unsigned cnt = 0;
+
+	for (unsigned i = 0; i < REQUESTS_MAX; i++)
+		cnt += sim->backends->requests[i].io != NULL;
+	return cnt;
+}
+
+/* ------- the medium ------- */
+
+static void store_write_block(struct store *store, unsigned block, const void *data, bool fua)
+{
+	memcpy(store->now[block], data, BLOCK_SIZE);
+	if (!store->is_volatile || (fua && store->fua)) {
+		memcpy(store->stable[block], data, BLOCK_SIZE);
+		store->dirty[block] = 0;
+	} else if (!store->dirty[block]) {
+		store->dirty[block] = sim_now();
+	}
+}
+
+/* Writes completed before it began are stable; of the others, none needs to be. */
+static void store_flush(struct store *store, uint64_t begun)
+{
+	for (unsigned i = 0; i < STORE_BLOCKS; i++) {
+		if (!store->dirty[i] || store->dirty[i] > begun)
+			continue;
+		memcpy(store->stable[i], store->now[i], BLOCK_SIZE);
+		store->dirty[i] = 0;
+	}
+}
+
+void backends_cut_power(unsigned index)
+{
+	struct store *store = store_at(index);
+
+	for (unsigned i = 0; i < STORE_BLOCKS; i++) {
+		if (!store->dirty[i])
+			continue;
+		if (sim_chance(2))
+			memcpy(store->now[i], store->stable[i], BLOCK_SIZE);
+		else
+			memcpy(store->stable[i], store->now[i], BLOCK_SIZE);
+		store->dirty[i] = 0;
+		history_set(index, i, history_tag(store->now[i], "after a power cut", index, i));
+	}
+}
+
+/* Copies between a request's memory and data. False: a part of the memory was taken away. */
+static bool request_copy(struct tcmu_io *io, uint8_t *data, bool from_memory)
+{
+	uint64_t at = 0;
+
+	for (unsigned i = 0; i < io->iov_cnt && at < io->length; i++) {
+		struct iovec *iov = &io->iov[i];
+		uint64_t part = iov->iov_len < io->length - at ? iov->iov_len : io->length - at;
+
+		if (!kernel_memory_is_there(iov->iov_base))
+			return false;
+		if (from_memory)
+			memcpy(data + at, iov->iov_base, part);
+		else
+			memcpy(iov->iov_base, data + at, part);
+		at += part;
+	}
+	return true;
+}
+
+static int request_write(const struct request *request, const uint8_t *data)
+{
+	const struct tcmu_io *io = request->io;
+	unsigned index = request->backend->store;
+	unsigned blocks = (unsigned) (io->length / BLOCK_SIZE);
+	unsigned first = (unsigned) (io->offset / BLOCK_SIZE);
+
+	/* One that fails may have written a part. */
+	if (request->error)
+		blocks = sim_choose(blocks + 1);
+	for (unsigned i = 0; i < blocks; i++) {
+		uint64_t tag = history_tag(
+			data + (size_t) i * BLOCK_SIZE, "a write", index, first + i);
+
+		history_check_landing(index, first + i, tag);
+		store_write_block(
+			store_at(index), first + i, data + (size_t) i * BLOCK_SIZE,
+			io->flags & TCMU_IO_FUA);
+	}
+	return request->error;
+}
+
+/* Carries it out. Returns 0 or -errno. */
+static int request_execute(const struct request *request)
+{
+	struct tcmu_io *io = request->io;
+	struct store *store = store_at(request->backend->store);
+	uint8_t data[STORE_BLOCKS * BLOCK_SIZE];
+
+	if (request->backend->closed)
+		sim_fail("a request is carried out after the backend was closed");
+	if (request->backend->fenced)
+		return -ESHUTDOWN;
+	if (request->error == -ECANCELED)
+		return request->error;
+	if (io->op == TCMU_IO_FLUSH) {
+		if (!request->error)
+			store_flush(store, request->begun);
+		return request->error;
+	}
+	if (io->offset + io->length > sizeof(data) || io->length % BLOCK_SIZE)
+		sim_fail("a request is beyond the end of the medium");
+	if (io->op == TCMU_IO_WRITE)
+		return request_copy(io, data, true) ? request_write(request, data) : -EFAULT;
+	if (io->op != TCMU_IO_READ)
+		sim_fail("the handler gets an operation that it does not have");
+	memcpy(data, store->now[io->offset / BLOCK_SIZE], io->length);
+	if (request->error)
+		return request->error;
+	return request_copy(io, data, false) ? 0 : -EFAULT;
+}
+
+/* ------- requests ------- */
+
+/* The request is free afterwards. */
+static void request_end(struct request *request)
+{
+	struct tcmu_io *io = request->io;
+	int error = request_execute(request);
+
+	sim_trace(
+		"store %u: request %u ends: %d", request->backend->store,
+		(unsigned) (request - sim->backends->requests), error);
+	request->io = NULL;
+	request->backend->in_flight--;
+	sim_preempt();
+	tcmu_io_complete(io, error);
+}
+
+static uint64_t request_due(const struct store *store, uint64_t now)
+{
+	switch (store->faults.mode) {
+	case STORE_HANGS:
+		return NEVER;
+	case STORE_SLOW:
+		return now + (200 + sim_choose(4000)) * SIM_NS_PER_MS;
+	default:
+		if (sim_chance(40))
+			return now + sim_choose(400) * SIM_NS_PER_MS;
+		return now + (20 + sim_choose(1500)) * SIM_NS_PER_US;
+	}
+}
+
+static struct request *request_new(struct backend *backend, struct tcmu_io *io)
+{
+	struct request *request = sim->backends->requests;
+	const struct store *store = store_at(backend->store);
+
+	if (backend->closed)
+		sim_fail("a request is submitted after the backend was closed");
+	while (request->io)
+		if (++request == sim->backends->requests + REQUESTS_MAX)
+			sim_fail("too many requests are in flight");
+	*request = (struct request){
+		.io = io,
+		.backend = backend,
+		.begun = sim_now(),
+		.due = request_due(store, sim_now()),
+		.error = store->faults.mode == STORE_FAILS && sim_chance(2) ? -EIO : 0,
+	};
+	backend->in_flight++;
+	sim_trace(
+		"store %u: request %u of op %d at %u begins", backend->store,
+		(unsigned) (request - sim->backends->requests), io->op,
+		(unsigned) (io->offset / BLOCK_SIZE));
+	return request;
+}
+
+static void backend_submit_async(void *opened, struct tcmu_io *io)
+{
+	struct request *request = request_new(opened, io);
+	bool twice = sim_chance(50);
+
+	if (request->due == NEVER || !sim_chance(3)) {
+		sim_wake(sim->backends);
+		return;
+	}
+	request_end(request);
+	if (twice)
+		tcmu_io_complete(io, -EIO);
+}
+
+static void backend_submit_parallel(void *opened, struct tcmu_io *io)
+{
+	struct request *request = request_new(opened, io);
+
+	request->on_worker = true;
+	while (request->due > sim_now())
+		(void) sim_block(request, request->due == NEVER ? 0 : request->due);
+	request_end(request);
+}
+
+/* Some requests cannot be cancelled. */
+static void backend_cancel(void *opened, struct tcmu_io *io)
+{
+	for (unsigned i = 0; i < REQUESTS_MAX; i++) {
+		struct request *request = &sim->backends->requests[i];
+
+		if (request->io != io || request->backend != opened || sim_chance(2))
+			continue;
+		request->error = -ECANCELED;
+		request->due = sim_now() + sim_choose(2000) * SIM_NS_PER_US;
+		sim_wake(sim->backends);
+	}
+}
+
+void *backends_main(void *arg)
+{
+	for (;;) {
+		uint64_t next = NEVER;
+		bool ended = false;
+
+		for (unsigned i = 0; i < REQUESTS_MAX; i++) {
+			struct request *request = &sim->backends->requests[i];
+
+			if (!request->io || request->on_worker)
+				continue;
+			if (request->due < next)
+				next = request->due;
+			if (request->due > sim_now())
+				continue;
+			request_end(request);
+			ended = true;
+		}
+		/* Others may have begun meanwhile. */
+		if (!ended)
+			(void) sim_block(sim->backends, next == NEVER ? 0 : next);
+	}
+	return arg;
+}
+
+void backends_changed(unsigned index)
+{
+	const struct store_faults *faults = &store_at(index)->faults;
+
+	for (unsigned i = 0; i < REQUESTS_MAX; i++) {
+		struct request *request = &sim->backends->requests[i];
+
+		if (!request->io || request->backend->store != index || request->due != NEVER ||
+		    faults->mode == STORE_HANGS)
+			continue;
+		request->due = sim_now() + sim_choose(1000000) * SIM_NS_PER_US;
+		sim_wake(request);
+	}
+	sim_wake(sim->backends);
+	sim_wake(faults);
+}
+
+void backends_killed(void)
+{
+	for (unsigned i = 0; i < REQUESTS_MAX; i++) {
+		struct request *request = &sim->backends->requests[i];
+
+		if (request->io && request->io->op == TCMU_IO_WRITE && sim_chance(2))
+			(void) request_execute(request);
+		request->io = NULL;
+	}
+	for (unsigned i = 0; i < STORES; i++)
+		store_at(i)->open = NULL;
+}
+
+/* ------- the handler ------- */
+
+/* Waits while the handler hangs. */
+static void backend_take_time(unsigned store, const bool *hangs)
+{
+	sim_sleep(sim_choose(3000) * SIM_NS_PER_US);
+	while (*hangs)
+		(void) sim_block(backends_faults(store), 0);
+}
+
+static int backend_claim(
+	const struct tcmu_config *config, char *claim, size_t size, struct tcmu_reason *reason)
+{
+	(void) reason;
+	(void) snprintf(claim, size, "store %s", config->target);
+	return 0;
+}
+
+static int backend_open(
+	const struct tcmu_config *config, const struct tcmu_host *host,
+	struct tcmu_host_device *dev, struct tcmu_backend_info *info, void **opened,
+	struct tcmu_reason *reason)
+{
+	unsigned index = (unsigned) atoi(config->target);
+	struct store *store = store_at(index);
+	struct backend *backend;
+
+	backend_take_time(index, &store->faults.open_hangs);
+	if (store->faults.open_fails) {
+		(void) snprintf(reason->text, sizeof(reason->text), "the model says so");
+		return -EIO;
+	}
+	if (store->open)
+		sim_fail("store %u is opened while another backend has it open", index);
+	backend = calloc(1, sizeof(*backend));
+	*backend = (struct backend){.store = index, .host = host, .dev = dev};
+	store->open = backend;
+	if (store->faults.mode == STORE_FENCED)
+		store->faults.mode = STORE_GOOD;
+	*info = (struct tcmu_backend_info){
+		.caps = TCMU_IO_CAP(TCMU_IO_READ) | TCMU_IO_CAP(TCMU_IO_WRITE) |
+			TCMU_IO_CAP(TCMU_IO_FLUSH),
+		.fua = store->fua,
+		.volatile_cache = store->is_volatile,
+	};
+	(void) snprintf(info->claim, sizeof(info->claim), "store %s", config->target);
+	*opened = backend;
+	sim_trace("store %u is opened", index);
+	return 0;
+}
+
+static void backend_close(void *opened)
+{
+	struct backend *backend = opened;
+	struct store *store = store_at(backend->store);
+
+	if (backend->closed)
+		sim_fail("a backend is closed twice");
+	if (backend->resizing)
+		sim_fail("a backend is closed while it is resized");
+	if (backend->in_flight)
+		sim_fail(
+			"a backend is closed while %u of its requests are in flight",
+			backend->in_flight);
+	backend_take_time(backend->store, &store->faults.close_hangs);
+	if (backend->in_flight)
+		sim_fail("requests come while the backend is being closed");
+	store_flush(store, sim_now());
+	backend->closed = true;
+	store->open = NULL;
+	sim_trace("store %u is closed", backend->store);
+}
+
+static int backend_resize(
+	void *opened, const struct tcmu_config *config, struct tcmu_backend_info *info,
+	struct tcmu_reason *reason)
+{
+	struct backend *backend = opened;
+	const struct store *store = store_at(backend->store);
+
+	(void) info, (void) reason;
+	backend->resizing = true;
+	backend_take_time(backend->store, &store->faults.resize_hangs);
+	backend->resizing = false;
+	if (store->faults.resize_fails || config->size > sizeof(store->now))
+		return -ENOSPC;
+	return 0;
+}
+
+void backends_report(unsigned index, bool fenced)
+{
+	struct backend *backend = store_at(index)->open;
+
+	if (!backend)
+		return;
+	backend->fenced = fenced;
+	backend->host->event(
+		backend->dev, fenced ? TCMU_BACKEND_FENCED : TCMU_BACKEND_FAILED,
+		fenced ? -ESHUTDOWN : -EIO);
+}
+
+static const struct tcmu_handler backend_handlers[] = {
+	{
+		.abi = TCMU_HANDLER_ABI,
+		.size = sizeof(struct tcmu_handler),
+		.subtype = "sima",
+		.config_desc = "",
+		.threading = TCMU_HANDLER_ASYNC,
+		.flags = TCMU_HANDLER_SYSCALLS_ONLY | TCMU_HANDLER_REOPENS,
+		.claim = backend_claim,
+		.open = backend_open,
+		.close = backend_close,
+		.submit = backend_submit_async,
+		.cancel = backend_cancel,
+		.resize = backend_resize,
+	},
+	{
+		.abi = TCMU_HANDLER_ABI,
+		.size = sizeof(struct tcmu_handler),
+		.subtype = "simp",
+		.config_desc = "",
+		.threading = TCMU_HANDLER_PARALLEL,
+		.flags = TCMU_HANDLER_SYSCALLS_ONLY,
+		.workers = 6,
+		.claim = backend_claim,
+		.open = backend_open,
+		.close = backend_close,
+		.submit = backend_submit_parallel,
+		.resize = backend_resize,
+	},
+	{
+		.abi = TCMU_HANDLER_ABI,
+		.size = sizeof(struct tcmu_handler),
+		.subtype = "simu",
+		.config_desc = "",
+		.threading = TCMU_HANDLER_ASYNC,
+		.flags = TCMU_HANDLER_REOPENS,
+		.claim = backend_claim,
+		.open = backend_open,
+		.close = backend_close,
+		.submit = backend_submit_async,
+		.cancel = backend_cancel,
+		.resize = backend_resize,
+	},
+};
+#define HANDLERS (sizeof(backend_handlers) / sizeof(backend_handlers[0]))
+
+const char *backends_subtype(unsigned index)
+{
+	return index < HANDLERS ? backend_handlers[index].subtype : NULL;
+}
+
+void backends_add(struct handlers *handlers)
+{
+	struct tcmu_reason reason;
+
+	for (unsigned i = 0; i < HANDLERS; i++)
+		if (handlers_add(handlers, &backend_handlers[i], "the simulation", &reason) < 0)
+			sim_fail("the handler is refused: %s", reason.text);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The model backend: handlers whose stores are memory, and whose requests end at once, late, never,
+ * with an error, from another thread or twice, as the world says.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/handlers.h"
+
+enum store_mode {
+	STORE_GOOD,
+	STORE_SLOW,   /* requests take seconds */
+	STORE_HANGS,  /* they end when it is good again, or are cancelled */
+	STORE_FAILS,  /* they fail, and may have changed a part of the medium */
+	STORE_FENCED, /* the same with ESHUTDOWN, until it is opened again */
+};
+
+struct store_faults {
+	enum store_mode mode;
+	bool open_fails, open_hangs, close_hangs, resize_fails, resize_hangs;
+};
+
+/* All stores are empty and good. */
+void backends_reset(void);
+
+/* Adds the handlers to those of a daemon that starts. */
+void backends_add(struct handlers *handlers);
+
+/* The subtypes, e.g. "sima". NULL: index is beyond the last. */
+const char *backends_subtype(unsigned index);
+
+/* Before the store is first opened. */
+void backends_set_cache(unsigned store, bool is_volatile, bool fua);
+
+struct store_faults *backends_faults(unsigned store);
+
+/* After a change of the faults. */
+void backends_changed(unsigned store);
+
+/* The daemon's thread that ends requests: they are started on it by the daemon. */
+void *backends_main(void *arg);
+
+/* The handler reports that another host has fenced this one, or that the backend has failed. On a
+ * thread of the daemon. */
+void backends_report(unsigned store, bool fenced);
+
+/* SIGKILL: each write in flight lands now or never. */
+void backends_killed(void);
+
+/* Data that is not on stable storage may be lost. Nothing is in flight. */
+void backends_cut_power(unsigned store);
+
+/* How many backends are open, and how many requests are in flight. */
+unsigned backends_open(void);
+unsigned backends_in_flight(void);
+
+/* The data of a block on the medium; and the data that it would have after a power cut. */
+const void *backends_block(unsigned store, unsigned block);
+const void *backends_stable(unsigned store, unsigned block);

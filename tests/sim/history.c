@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See history.h. */
+#include "history.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim.h"
+#include "threads.h"
+
+struct history {
+	struct history_write *blocks[STORES][STORE_BLOCKS]; /* the youngest first */
+};
+
+void history_reset(void)
+{
+	if (!sim->history)
+		sim->history = calloc(1, sizeof(*sim->history));
+	for (unsigned i = 0; i < STORES; i++) {
+		for (unsigned j = 0; j < STORE_BLOCKS; j++) {
+			struct history_write *write = sim->history->blocks[i][j];
+
+			while (write) {
+				struct history_write *next = write->next;
+
+				free(write);
+				write = next;
+			}
+			sim->history->blocks[i][j] = NULL;
+			history_set(i, j, 0);
+		}
+	}
+}
+
+struct history_write *history_begin(unsigned store, unsigned block, uint64_t tag)
+{
+	struct history_write *write = calloc(1, sizeof(*write));
+
+	if (!write)
+		abort();
+	*write = (struct history_write){
+		.tag = tag,
+		.begun = sim_now(),
+		.ended = UINT64_MAX,
+		.stable = UINT64_MAX,
+		.next = sim->history->blocks[store][block],
+	};
+	sim->history->blocks[store][block] = write;
+	return write;
+}
+
+void history_set(unsigned store, unsigned block, uint64_t tag)
+{
+	struct history_write *write = history_begin(store, block, tag);
+
+	write->ended = write->stable = sim_now();
+	write->good = true;
+}
+
+uint64_t history_tag(const void *data, const char *who, unsigned store, unsigned block)
+{
+	const uint8_t *bytes = data;
+	uint64_t tag, word;
+
+	memcpy(&tag, bytes, sizeof(tag));
+	for (unsigned i = 0; i < BLOCK_SIZE; i += sizeof(word)) {
+		memcpy(&word, bytes + i, sizeof(word));
+		if (word != tag)
+			sim_fail(
+				"%s: block %u of store %u mixes the data of %#llx and %#llx", who,
+				block, store, (unsigned long long) tag, (unsigned long long) word);
+	}
+	return tag;
+}
+
+/* Whether a write has been replaced for certain before the time; stable: on stable storage. */
+static bool history_is_replaced(
+	unsigned store, unsigned block, const struct history_write *write, uint64_t before,
+	bool stable)
+{
+	for (const struct history_write *other = sim->history->blocks[store][block]; other;
+	     other = other->next)
+		if (other->good && other->begun > write->ended &&
+		    (stable ? other->stable : other->ended) < before)
+			return true;
+	return false;
+}
+
+static void history_check_any(
+	unsigned store, unsigned block, uint64_t tag, uint64_t begun, uint64_t ended,
+	const char *who, bool stable)
+{
+	bool known = false;
+
+	for (const struct history_write *write = sim->history->blocks[store][block]; write;
+	     write = write->next) {
+		if (write->tag != tag)
+			continue;
+		known = true;
+		if (write->begun <= ended &&
+		    !history_is_replaced(store, block, write, begun, stable))
+			return;
+	}
+	sim_fail(
+		"%s: block %u of store %u has %s data, of write %#llx", who, block, store,
+		known ? "old" : "wrong", (unsigned long long) tag);
+}
+
+void history_check(
+	unsigned store, unsigned block, uint64_t tag, uint64_t begun, uint64_t ended,
+	const char *who)
+{
+	history_check_any(store, block, tag, begun, ended, who, false);
+}
+
+void history_check_stable(unsigned store, unsigned block, uint64_t tag, const char *who)
+{
+	history_check_any(store, block, tag, sim_now() + 1, sim_now(), who, true);
+}
+
+void history_flushed(unsigned store, uint64_t begun)
+{
+	for (unsigned i = 0; i < STORE_BLOCKS; i++)
+		for (struct history_write *write = sim->history->blocks[store][i]; write;
+		     write = write->next)
+			if (write->good && write->ended < begun && write->stable == UINT64_MAX)
+				write->stable = sim_now();
+}
+
+void history_check_landing(unsigned store, unsigned block, uint64_t tag)
+{
+	history_check(store, block, tag, sim_now(), sim_now(), "a late write landed");
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The writes of initiators to each block of each store, and so the data that a block may hold.
+ *
+ * Every write has a tag, and each 512-byte block that it writes is filled with words of that tag.
+ * A block may hold the data of a write unless a later write, which began after the first had been
+ * answered, was answered GOOD before the block was read.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define STORES       3
+#define STORE_BLOCKS 64
+#define BLOCK_SIZE   512
+
+struct history_write {
+	uint64_t tag;
+	uint64_t begun;
+	uint64_t ended; /* UINT64_MAX: not answered */
+	bool good;
+	uint64_t stable; /* since then it is on stable storage, by a promise; UINT64_MAX: not */
+	struct history_write *next;
+};
+
+void history_reset(void);
+
+/* A write begins. It is appended to the history of the block. */
+struct history_write *history_begin(unsigned store, unsigned block, uint64_t tag);
+
+/* The block got this data without an initiator: after a power cut. */
+void history_set(unsigned store, unsigned block, uint64_t tag);
+
+/* The tag of 512 bytes. Fails if they are of several writes: who says where. */
+uint64_t history_tag(const void *data, const char *who, unsigned store, unsigned block);
+
+/* Every write that was GOOD before begun is on stable storage now. */
+void history_flushed(unsigned store, uint64_t begun);
+
+/* Fails unless stable storage may hold the tag for the block now. */
+void history_check_stable(unsigned store, unsigned block, uint64_t tag, const char *who);
+
+/* Fails unless the block may have held the tag between the times. */
+void history_check(
+	unsigned store, unsigned block, uint64_t tag, uint64_t begun, uint64_t ended,
+	const char *who);
+
+/* Fails unless the tag may land in the block now. */
+void history_check_landing(unsigned store, unsigned block, uint64_t tag);

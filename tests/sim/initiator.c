@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See initiator.h. */
+#include "initiator.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend.h"
+#include "sim.h"
+#include "threads.h"
+
+#define SLOTS_MAX      8
+#define HOT_BLOCKS     6
+#define SENSE_UA       0x06
+#define SENSE_MISMATCH 0x0e
+
+struct world {
+	bool calm;
+	bool expiry;
+	uint64_t tag;
+	bool strict[SLOTS_MAX];
+	bool served[SLOTS_MAX];
+	struct commands *commands; /* all of this life */
+};
+
+struct commands {
+	struct commands *next;
+	struct kcommand command;
+};
+
+void initiators_reset(bool calm, bool expiry)
+{
+	struct world *world = sim->world;
+
+	if (!world)
+		world = sim->world = calloc(1, sizeof(*world));
+	while (world->commands) {
+		struct commands *commands = world->commands;
+
+		world->commands = commands->next;
+		free(commands);
+	}
+	*world = (struct world){.calm = calm, .expiry = expiry};
+}
+
+void initiators_set_strict(unsigned slot, bool strict)
+{
+	sim->world->strict[slot] = strict;
+}
+
+static struct kcommand *command_new(struct kdev *kdev, enum kcommand_op op)
+{
+	struct commands *commands = malloc(sizeof(*commands));
+
+	if (!commands)
+		abort();
+	memset(commands, 0, offsetof(struct commands, command.data));
+	commands->next = sim->world->commands;
+	sim->world->commands = commands;
+	commands->command.kdev = kdev;
+	commands->command.op = op;
+	return &commands->command;
+}
+
+/* Each block is filled with words of the tag. */
+static void command_fill(uint8_t *at, uint64_t tag, unsigned blocks)
+{
+	for (unsigned i = 0; i < blocks * BLOCK_SIZE; i += sizeof(tag))
+		memcpy(at + i, &tag, sizeof(tag));
+}
+
+static void command_prepare(struct kcommand *command)
+{
+	unsigned blocks = (unsigned) (command->kdev->size / BLOCK_SIZE);
+	uint64_t found;
+
+	command->blocks = 1 + sim_choose(BURST_BLOCKS);
+	command->lba = sim_choose(sim_chance(4) ? blocks - BURST_BLOCKS : HOT_BLOCKS);
+	command->fua = sim_chance(4);
+	if (command->op == KCOMMAND_WRITE) {
+		command->tag = ++sim->world->tag;
+		command_fill(command->data, command->tag, command->blocks);
+	} else if (command->op == KCOMMAND_COMPARE_AND_WRITE) {
+		command->blocks = 1;
+		command->tag = ++sim->world->tag;
+		memcpy(&found, backends_block(command->kdev->store, command->lba), sizeof(found));
+		command_fill(command->data, sim_chance(4) ? 0 : found, 1);
+		command_fill(command->data + BLOCK_SIZE, command->tag, 1);
+	} else if (command->op != KCOMMAND_READ) {
+		command->blocks = 0;
+	}
+}
+
+static void command_send(struct kcommand *command)
+{
+	struct kdev *kdev = command->kdev;
+
+	command->strict = sim->world->strict[kdev->slot];
+	for (unsigned i = 0; command->tag && i < command->blocks; i++)
+		command->writes[i] = history_begin(kdev->store, command->lba + i, command->tag);
+	kernel_send(command);
+}
+
+static void initiator_send_one(void *arg)
+{
+	struct kdev *kdev = arg;
+	static const enum kcommand_op ops[] = {KCOMMAND_READ,   KCOMMAND_READ,
+					       KCOMMAND_WRITE,  KCOMMAND_WRITE,
+					       KCOMMAND_WRITE,  KCOMMAND_COMPARE_AND_WRITE,
+					       KCOMMAND_FLUSH,  KCOMMAND_TEST_UNIT_READY,
+					       KCOMMAND_INQUIRY};
+	struct kcommand *command;
+
+	if (!kdev->registered || !kdev->configured || kdev->ending)
+		return;
+	command = command_new(kdev, ops[sim_choose(sizeof(ops) / sizeof(ops[0]))]);
+	command_prepare(command);
+	command_send(command);
+}
+
+void initiators_burst(struct kdev *kdev, unsigned cnt)
+{
+	uint64_t time = sim_now();
+
+	while (cnt--) {
+		sim_at(time, initiator_send_one, kdev);
+		if (sim_chance(3))
+			time += sim_choose(2000) * SIM_NS_PER_US;
+	}
+}
+
+/* ------- the answers ------- */
+
+static uint64_t stored_tag(unsigned store, unsigned block, bool stable)
+{
+	return history_tag(
+		stable ? backends_stable(store, block) : backends_block(store, block),
+		stable ? "on stable storage" : "on the medium", store, block);
+}
+
+static void command_check_read(const struct kcommand *command)
+{
+	for (unsigned i = 0; i < command->blocks; i++) {
+		unsigned store = command->kdev->store, block = command->lba + i;
+		uint64_t tag = history_tag(
+			command->data + (size_t) i * BLOCK_SIZE, "a READ", store, block);
+
+		history_check(store, block, tag, command->begun, command->ended, "a READ");
+	}
+}
+
+static void command_check_write(const struct kcommand *command)
+{
+	uint64_t now = sim_now();
+
+	for (unsigned i = 0; i < command->blocks; i++) {
+		unsigned store = command->kdev->store, block = command->lba + i;
+
+		history_check(
+			store, block, stored_tag(store, block, false), now + 1, now,
+			"after a WRITE was GOOD");
+		if (command->strict || command->fua)
+			history_check_stable(
+				store, block, stored_tag(store, block, true),
+				command->fua ? "on stable storage after FUA"
+					     : "on stable storage without a write cache");
+	}
+}
+
+static void command_check_compared(const struct kcommand *command)
+{
+	uint64_t tag;
+
+	memcpy(&tag, command->data, sizeof(tag));
+	history_check(
+		command->kdev->store, command->lba, tag, command->begun, command->ended,
+		"COMPARE AND WRITE found");
+}
+
+void initiators_check_stable(unsigned store, uint64_t before, const char *why)
+{
+	history_flushed(store, before);
+	for (unsigned i = 0; i < STORE_BLOCKS; i++)
+		history_check_stable(store, i, stored_tag(store, i, true), why);
+}
+
+static void command_check(const struct kcommand *command)
+{
+	switch (command->op) {
+	case KCOMMAND_READ:
+		command_check_read(command);
+		break;
+	case KCOMMAND_COMPARE_AND_WRITE:
+		command_check_compared(command);
+		command_check_write(command);
+		break;
+	case KCOMMAND_WRITE:
+		command_check_write(command);
+		break;
+	case KCOMMAND_FLUSH:
+		initiators_check_stable(
+			command->kdev->store, command->begun,
+			"on stable storage after SYNCHRONIZE CACHE");
+		break;
+	default:
+		break;
+	}
+}
+
+void initiators_late(struct kcommand *command)
+{
+	for (unsigned i = 0; i < BURST_BLOCKS && command->writes[i]; i++)
+		if (command->writes[i]->ended == UINT64_MAX)
+			command->writes[i]->ended = sim_now();
+}
+
+void initiators_take_status(struct kcommand *command)
+{
+	bool good = command->status == 0;
+
+	for (unsigned i = 0; i < BURST_BLOCKS && command->writes[i]; i++) {
+		if (command->in_ring && !sim->world->expiry)
+			continue; /* it has expired, and may still land */
+		command->writes[i]->ended = command->ended;
+		command->writes[i]->good = good;
+		if (good && (command->fua || command->strict))
+			command->writes[i]->stable = command->ended;
+	}
+	sim_trace(
+		"%s: %s %u+%u tag %#llx: status %02x key %x", command->kdev->name,
+		command->op == KCOMMAND_READ            ? "READ"
+			: command->op == KCOMMAND_WRITE ? "WRITE"
+			: command->op == KCOMMAND_FLUSH ? "FLUSH"
+							: "other",
+		command->lba, command->blocks, (unsigned long long) command->tag, command->status,
+		command->sense_key);
+	if (good) {
+		sim->report->good++;
+		if (command->probe)
+			sim->world->served[command->kdev->slot] = true;
+		command_check(command);
+	} else if (
+		sim->world->calm && command->sense_key != SENSE_UA &&
+		command->sense_key != SENSE_MISMATCH) {
+		sim_fail(
+			"a command gets status %02x key %x, and nothing has gone wrong",
+			command->status, command->sense_key);
+	}
+}
+
+/* ------- at the end ------- */
+
+void initiators_expect_service(void)
+{
+	memset(sim->world->served, 0, sizeof(sim->world->served));
+}
+
+bool initiators_served(const struct kdev *kdev)
+{
+	return sim->world->served[kdev->slot];
+}
+
+void initiators_probe(struct kdev *kdev)
+{
+	struct kcommand *command = command_new(kdev, KCOMMAND_WRITE);
+
+	command_prepare(command);
+	command->probe = true;
+	command_send(command);
+}
+
+void initiators_check_all(void)
+{
+	for (unsigned i = 0; i < STORES; i++)
+		for (unsigned j = 0; j < STORE_BLOCKS; j++)
+			history_check(
+				i, j, stored_tag(i, j, false), sim_now() + 1, sim_now(),
+				"at the end");
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Initiators: they send commands to a device and compare what comes back with the history.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "kernel.h"
+
+/* Forgets all commands. calm: nothing goes wrong in this life, so every command must be GOOD.
+ * expiry: a write that has expired must not land on its successor. */
+void initiators_reset(bool calm, bool expiry);
+
+/* Sends some commands, now and in the next milliseconds. */
+void initiators_burst(struct kdev *kdev, unsigned cnt);
+
+/* Sends a WRITE. initiators_served() is true once one of them was GOOD. */
+void initiators_probe(struct kdev *kdev);
+bool initiators_served(const struct kdev *kdev);
+void initiators_expect_service(void);
+
+/* For the kernel: a command has its status. */
+void initiators_take_status(struct kcommand *command);
+
+/* The daemon has answered a command that had expired. */
+void initiators_late(struct kcommand *command);
+
+/* The write cache is off for certain, or may be on. */
+void initiators_set_strict(unsigned slot, bool strict);
+
+/* Every write that was GOOD before the time is on stable storage. */
+void initiators_check_stable(unsigned store, uint64_t before, const char *why);
+
+/* At the end: the stores hold what the history permits. */
+void initiators_check_all(void);

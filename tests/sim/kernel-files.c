@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See kernel.h: uio, sysfs and configfs. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+
+#include <tcmu/configfs.h>
+#include <tcmu/port-groups.h>
+#include <tcmu/uio.h>
+
+#include "fds.h"
+#include "kernel-private.h"
+#include "sim.h"
+#include "threads.h"
+
+/* ------- uio ------- */
+
+static uint32_t uio_poll(void *userdata)
+{
+	const struct kdev *kdev = userdata;
+
+	if (kdev->registered)
+		return kdev->event ? EPOLLIN : 0;
+	return sim->kernel->version == KERNEL_7_2 ? EPOLLERR : EPOLLIN | EPOLLERR | EPOLLHUP;
+}
+
+static void uio_closed(void *userdata)
+{
+	struct kdev *kdev = userdata;
+
+	kdev->opened = false;
+	kernel_release(kdev);
+}
+
+static const struct fd_operations uio_operations = {.poll = uio_poll, .closed = uio_closed};
+
+/* The device whose open file this is. */
+static struct kdev *uio_of(const struct tcmu_uio *uio)
+{
+	struct kdev *kdev;
+
+	for (unsigned i = 0; (kdev = kernel_at(i)); i++)
+		if ((uio->fd >= 0 && kdev->opened && kdev->fd == uio->fd) ||
+		    (uio->base && kdev->mapped == uio->base))
+			return kdev;
+	sim_fail("uio%u is used and not open", uio->minor);
+}
+
+int tcmu_uio_open(struct tcmu_uio *uio, unsigned minor)
+{
+	struct kdev *kdev;
+
+	*uio = (struct tcmu_uio) TCMU_UIO_INIT;
+	sim_preempt();
+	kdev = kernel_find_minor(minor);
+	if (!kdev)
+		return -ENODEV;
+	if (kdev->opened)
+		return -EBUSY;
+	kdev->opened = true;
+	kdev->event = false;
+	kdev->fd = uio->fd = fds_open(&uio_operations, kdev);
+	uio->minor = minor;
+	sim_trace("%s is attached", kdev->name);
+	return 0;
+}
+
+int tcmu_uio_map(struct tcmu_uio *uio)
+{
+	struct kdev *kdev = uio_of(uio);
+	void *base;
+
+	sim_preempt();
+	if (!kdev->registered)
+		return -ENODEV;
+	kdev->mapped_length = fake_ring_length(kdev->ring);
+	base = mmap(
+		NULL, kdev->mapped_length, PROT_READ | PROT_WRITE, MAP_SHARED,
+		fake_ring_fd(kdev->ring), 0);
+	if (base == MAP_FAILED)
+		abort();
+	kdev->mapped = uio->base = base;
+	uio->length = kdev->mapped_length;
+	kdev->replaced = kdev->inaccessible = false;
+	return 0;
+}
+
+int tcmu_uio_doorbell(struct tcmu_uio *uio)
+{
+	struct kdev *kdev = uio_of(uio);
+
+	sim_preempt();
+	if (!kdev->registered)
+		return -ENODEV;
+	kernel_consume(kdev);
+	sim_preempt();
+	return 0;
+}
+
+void tcmu_uio_unmap(struct tcmu_uio *uio)
+{
+	struct kdev *kdev;
+
+	if (!uio->base)
+		return;
+	kdev = uio_of(uio);
+	/* Nothing else is ever put there: a late access ends the process. */
+	(void) mmap(
+		uio->base, uio->length, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+	uio->base = NULL;
+	uio->length = 0;
+	kdev->mapped = NULL;
+	kernel_release(kdev);
+	sim_preempt();
+}
+
+void tcmu_uio_close(struct tcmu_uio *uio)
+{
+	struct kdev *kdev;
+
+	if (uio->fd < 0)
+		return;
+	kdev = uio_of(uio);
+	if (kdev->mapped && !kdev->replaced)
+		sim_fail("%s: uio is closed before the ring is unmapped", kdev->name);
+	sim_trace("%s is detached", kdev->name);
+	fds_close(uio->fd);
+	uio->fd = -1;
+	sim_preempt();
+}
+
+int tcmu_uio_replace_inaccessible(struct tcmu_uio *uio)
+{
+	static int (*next)(struct tcmu_uio *);
+	struct kdev *kdev = uio_of(uio);
+
+	if (sim_chance(8))
+		return -ENOMEM;
+	if (!next)
+		next = (int (*)(struct tcmu_uio *)) dlsym(
+			RTLD_NEXT, "tcmu_uio_replace_inaccessible");
+	kdev->replaced = kdev->inaccessible = true;
+	sim_trace("%s: the ring is revoked", kdev->name);
+	return next(uio);
+}
+
+int tcmu_uio_replace_private(struct tcmu_uio *uio, const struct iovec *keep, size_t keep_cnt)
+{
+	static int (*next)(struct tcmu_uio *, const struct iovec *, size_t);
+	struct kdev *kdev = uio_of(uio);
+
+	if (sim_chance(8))
+		return -ENOMEM;
+	if (!next)
+		next = (int (*)(struct tcmu_uio *, const struct iovec *, size_t)) dlsym(
+			RTLD_NEXT, "tcmu_uio_replace_private");
+	kdev->replaced = true;
+	sim_trace("%s: the ring is revoked", kdev->name);
+	return next(uio, keep, keep_cnt);
+}
+
+bool kernel_memory_is_there(const void *address)
+{
+	const struct kdev *kdev;
+
+	for (unsigned i = 0; (kdev = kernel_at(i)); i++)
+		if (kdev->mapped && kdev->inaccessible &&
+		    (const uint8_t *) address >= (const uint8_t *) kdev->mapped &&
+		    (const uint8_t *) address <
+			    (const uint8_t *) kdev->mapped + kdev->mapped_length)
+			return false;
+	return true;
+}
+
+/* ------- sysfs ------- */
+
+static void scan_fill(const struct kdev *kdev, struct tcmu_scan_entry *entry)
+{
+	entry->minor = kdev->minor;
+	kernel_name(kdev, &entry->name);
+}
+
+int tcmu_scan_minor(unsigned minor, struct tcmu_scan_entry *entry)
+{
+	const struct kdev *kdev = kernel_find_minor(minor);
+
+	sim_preempt();
+	if (!kdev)
+		return -ENODEV;
+	scan_fill(kdev, entry);
+	return 0;
+}
+
+int tcmu_scan(struct tcmu_scan_entry **entries)
+{
+	int cnt = 0;
+
+	sim_preempt();
+	*entries = calloc(KDEVS_MAX, sizeof(**entries));
+	for (unsigned minor = 0; minor < KDEVS_MAX; minor++)
+		if (kernel_find_minor(minor))
+			scan_fill(kernel_find_minor(minor), &(*entries)[cnt++]);
+	return cnt;
+}
+
+bool tcmu_scan_loopback(void)
+{
+	return false;
+}
+
+/* ------- configfs ------- */
+
+/* The directory of the device; *r: -errno where there is none, or it fails. */
+static struct kdev *configfs_find(const struct tcmu_name *name, int *r)
+{
+	struct kdev *kdev;
+
+	if (threads_self())
+		sim_sleep(sim_choose(500) * SIM_NS_PER_US);
+	kdev = kernel_find(name);
+	*r = !kdev ? -ENOENT : kdev->configfs_fails ? -EIO : 0;
+	return *r < 0 ? NULL : kdev;
+}
+
+int tcmu_configfs_get(const struct tcmu_name *name, const char *attribute, uint64_t *value)
+{
+	int r;
+	const struct kdev *kdev = configfs_find(name, &r);
+
+	if (!kdev)
+		return r;
+	if (strcmp(attribute, "hw_block_size") == 0)
+		*value = BLOCK_SIZE;
+	else if (strcmp(attribute, "dev_size") == 0)
+		*value = kdev->size;
+	else if (strcmp(attribute, "hw_max_sectors") == 0)
+		*value = 64;
+	else if (strcmp(attribute, "emulate_write_cache") == 0)
+		*value = kdev->write_cache;
+	else if (strcmp(attribute, "cmd_time_out") == 0)
+		*value = kdev->timeout_ns / SIM_NS_PER_S;
+	else if (strcmp(attribute, "emulate_pr") == 0 || strcmp(attribute, "alua_support") == 0)
+		*value = 1;
+	else
+		return -ENOENT;
+	return 0;
+}
+
+int tcmu_configfs_get_signed(const struct tcmu_name *name, const char *attribute, int64_t *value)
+{
+	uint64_t number = 1;
+	int r = strcmp(attribute, "nl_reply_supported") == 0
+		? 0
+		: tcmu_configfs_get(name, attribute, &number);
+
+	*value = (int64_t) number;
+	return r;
+}
+
+int tcmu_configfs_set(const struct tcmu_name *name, const char *attribute, const char *value)
+{
+	int r;
+
+	(void) attribute, (void) value;
+	(void) configfs_find(name, &r);
+	return r;
+}
+
+int tcmu_configfs_set_max_sectors(const struct tcmu_name *name, uint32_t sectors)
+{
+	int r;
+
+	(void) sectors;
+	(void) configfs_find(name, &r);
+	return r;
+}
+
+int tcmu_configfs_action(const struct tcmu_name *name, const char *action, unsigned value)
+{
+	int r;
+	struct kdev *kdev = configfs_find(name, &r);
+
+	if (!kdev)
+		return r;
+	if (!kdev->configured)
+		return -EINVAL;
+	if (strcmp(action, "block_dev") == 0)
+		kernel_block(kdev, value != 0);
+	else if (strcmp(action, "reset_ring") == 0)
+		kernel_reset_ring(kdev);
+	else
+		return -ENOENT;
+	sim_preempt();
+	return 0;
+}
+
+int tcmu_configfs_enabled(const struct tcmu_name *name)
+{
+	int r;
+	const struct kdev *kdev = configfs_find(name, &r);
+
+	return kdev ? kdev->configured : r;
+}
+
+int tcmu_configfs_device_id(const struct tcmu_name *name, uint32_t *id)
+{
+	int r;
+	const struct kdev *kdev = configfs_find(name, &r);
+
+	if (!kdev)
+		return r;
+	*id = kdev->id;
+	return 0;
+}
+
+int tcmu_configfs_unit_serial(const struct tcmu_name *name, char *serial, size_t size)
+{
+	int r;
+	const struct kdev *kdev = configfs_find(name, &r);
+
+	if (!kdev)
+		return r;
+	(void) snprintf(serial, size, "0000%u", kdev->slot);
+	return 0;
+}
+
+int tcmu_configfs_dbroot(char *path, size_t size)
+{
+	(void) path, (void) size;
+	return -ENOENT;
+}
+
+int tcmu_port_groups_read(const struct tcmu_name *name, struct tcmu_port_group **groups)
+{
+	int r;
+
+	*groups = NULL;
+	(void) configfs_find(name, &r);
+	return r;
+}
+
+void tcmu_port_groups_free(struct tcmu_port_group *groups, int cnt)
+{
+	(void) groups, (void) cnt;
+}
+
+int tcmu_port_groups_set_state(
+	const struct tcmu_name *name, const char *group, uint8_t state, bool by_initiator)
+{
+	int r;
+
+	(void) group, (void) state, (void) by_initiator;
+	(void) configfs_find(name, &r);
+	return r;
+}
+
+int tcmu_port_groups_lu_group(const struct tcmu_name *name, uint16_t *id)
+{
+	(void) name, (void) id;
+	return -ENOENT;
+}

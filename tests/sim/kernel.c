@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See kernel.h: devices, their commands and rings. */
+#include "kernel.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "backend.h"
+#include "event-loop.h"
+#include "fds.h"
+#include "kernel-private.h"
+#include "sim.h"
+#include "threads.h"
+
+#define STATUS_GOOD  0x00
+#define STATUS_CHECK 0x02
+#define STATUS_BUSY  0x08
+
+struct kdev *kernel_at(unsigned index)
+{
+	return index < sim->kernel->kdev_cnt ? sim->kernel->kdevs[index] : NULL;
+}
+
+void kernel_name(const struct kdev *kdev, struct tcmu_name *name)
+{
+	memset(name, 0, sizeof(*name));
+	(void) snprintf(name->name, sizeof(name->name), "%s", kdev->name);
+	(void) snprintf(name->config, sizeof(name->config), "%s", kdev->config);
+	(void) snprintf(
+		name->subtype, sizeof(name->subtype), "%.*s", (int) strcspn(kdev->config, "/"),
+		kdev->config);
+}
+
+struct kdev *kernel_find(const struct tcmu_name *name)
+{
+	struct kdev *kdev;
+
+	for (unsigned i = 0; (kdev = kernel_at(i)); i++)
+		if (kdev->registered && strcmp(kdev->name, name->name) == 0)
+			return kdev;
+	return NULL;
+}
+
+struct kdev *kernel_find_minor(unsigned minor)
+{
+	struct kdev *kdev;
+
+	for (unsigned i = 0; (kdev = kernel_at(i)); i++)
+		if (kdev->registered && kdev->minor == minor)
+			return kdev;
+	return NULL;
+}
+
+/* ------- the end of a device ------- */
+
+void kernel_release(struct kdev *kdev)
+{
+	if (kdev->registered || kdev->opened || (kdev->mapped && !kdev->replaced) || kdev->released)
+		return;
+	sim_trace("%s is released", kdev->name);
+	kdev->released = true;
+	fake_ring_free(kdev->ring);
+	kdev->ring = NULL;
+}
+
+void kernel_unregister(struct kdev *kdev)
+{
+	char node[16];
+
+	if (kdev->waiting)
+		sim_fail("%s is removed while commands wait: the model is wrong", kdev->name);
+	kdev->registered = false;
+	kdev->configured = false;
+	kdev->unregistered_at = sim_now();
+	sim_trace("%s is unregistered", kdev->name);
+	if (kdev->opened)
+		fds_edge(kdev->fd);
+	(void) snprintf(node, sizeof(node), "uio%u", kdev->minor);
+	if (!sim_chance(4))
+		event_loop_node_deleted(node);
+	kernel_release(kdev);
+}
+
+void kernel_unregister_failed(struct kdev *kdev)
+{
+	kernel_unregister(kdev);
+}
+
+bool kernel_has_room(void)
+{
+	return sim->kernel->kdev_cnt < KDEVS_MAX;
+}
+
+void kernel_daemon_killed(void)
+{
+	struct kdev *kdev;
+
+	sim->kernel->netlink_fd = 0;
+	sim->kernel->event_cnt = 0;
+	sim->kernel->overrun = false;
+	sim->kernel->disturbed = true;
+	for (unsigned i = 0; (kdev = kernel_at(i)); i++) {
+		if (kdev->mapped)
+			(void) mmap(
+				kdev->mapped, kdev->mapped_length, PROT_NONE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+		kdev->mapped = NULL;
+		kdev->opened = kdev->replaced = kdev->inaccessible = false;
+		kernel_release(kdev);
+	}
+}
+
+static void kdev_free(struct kdev *kdev)
+{
+	fake_ring_free(kdev->ring);
+	if (kdev->mapped_length && kdev->mapped)
+		munmap(kdev->mapped, kdev->mapped_length);
+	free(kdev);
+}
+
+void kernel_reset(
+	enum kernel_version version, void (*got_status)(struct kcommand *command),
+	void (*late)(struct kcommand *command))
+{
+	if (!sim->kernel)
+		sim->kernel = calloc(1, sizeof(*sim->kernel));
+	for (unsigned i = 0; i < sim->kernel->kdev_cnt; i++)
+		kdev_free(sim->kernel->kdevs[i]);
+	*sim->kernel = (struct kernel){.version = version, .got_status = got_status, .late = late};
+}
+
+/* ------- the beginning of a device ------- */
+
+static unsigned kernel_free_minor(void)
+{
+	unsigned minor = 0;
+
+	while (kernel_find_minor(minor))
+		minor++;
+	return minor;
+}
+
+struct kdev *kernel_create(
+	unsigned slot, const char *config, unsigned store, const struct fake_ring_options *options,
+	bool write_cache, uint64_t timeout_ns, void (*configured)(struct kdev *kdev, int status))
+{
+	struct kernel *kernel = sim->kernel;
+	struct kdev *kdev = calloc(1, sizeof(*kdev));
+
+	if (!kdev || kernel->kdev_cnt == KDEVS_MAX)
+		abort();
+	*kdev = (struct kdev){
+		.used = true,
+		.slot = slot,
+		.id = kernel->kdev_cnt + 1,
+		.minor = kernel_free_minor(),
+		.store = store,
+		.ring = fake_ring_new(options),
+		.registered = true,
+		.write_cache = write_cache,
+		.size = STORE_BLOCKS * BLOCK_SIZE / 2,
+		.timeout_ns = timeout_ns,
+	};
+	(void) snprintf(kdev->name, sizeof(kdev->name), "disk%u", slot);
+	(void) snprintf(kdev->config, sizeof(kdev->config), "%s", config);
+	kernel->kdevs[kernel->kdev_cnt++] = kdev;
+	sim->report->devices++;
+	sim_trace("%s is created as uio%u: %s", kdev->name, kdev->minor, config);
+	kernel_send_event(kdev, TCMU_EVENT_ADDED, 0, configured);
+	return kdev;
+}
+
+/* ------- commands ------- */
+
+static void kernel_give_status(struct kcommand *command, uint8_t status, uint8_t sense_key)
+{
+	if (command->has_status)
+		sim_fail("a command is completed twice");
+	command->has_status = true;
+	command->status = status;
+	command->sense_key = sense_key;
+	command->ended = sim_now();
+	command->kdev->waiting--;
+	sim->kernel->got_status(command);
+}
+
+static void put_be(uint8_t *at, uint64_t value, unsigned bytes)
+{
+	while (bytes--) {
+		at[bytes] = (uint8_t) value;
+		value >>= 8;
+	}
+}
+
+/* Returns the length of the CDB; *length: of the data, *out: it is sent. */
+static unsigned command_cdb(
+	const struct kcommand *command, uint8_t *cdb, uint32_t *length, bool *out)
+{
+	memset(cdb, 0, 16);
+	*length = command->blocks * BLOCK_SIZE;
+	*out = command->op == KCOMMAND_WRITE || command->op == KCOMMAND_COMPARE_AND_WRITE;
+	switch (command->op) {
+	case KCOMMAND_READ:
+	case KCOMMAND_WRITE:
+		cdb[0] = *out ? 0x2a : 0x28;
+		cdb[1] = command->fua ? 0x08 : 0;
+		put_be(cdb + 2, command->lba, 4);
+		put_be(cdb + 7, command->blocks, 2);
+		return 10;
+	case KCOMMAND_COMPARE_AND_WRITE:
+		cdb[0] = 0x89;
+		cdb[1] = command->fua ? 0x08 : 0;
+		put_be(cdb + 2, command->lba, 8);
+		cdb[13] = (uint8_t) command->blocks;
+		*length *= 2;
+		return 16;
+	case KCOMMAND_FLUSH:
+		cdb[0] = 0x35;
+		*length = 0;
+		return 10;
+	case KCOMMAND_INQUIRY:
+		cdb[0] = 0x12;
+		cdb[4] = 96;
+		*length = 96;
+		return 6;
+	default:
+		*length = 0;
+		return 6;
+	}
+}
+
+static void command_enter_ring(struct kcommand *command, unsigned id)
+{
+	if (id >= IDS_MAX)
+		sim_fail("the ring holds too many commands: the model is wrong");
+	command->cmd_id = (uint16_t) id;
+	command->in_ring = true;
+	command->kdev->by_id[id] = command;
+	command->kdev->in_ring++;
+}
+
+static void command_leave_ring(struct kcommand *command)
+{
+	command->in_ring = false;
+	command->kdev->by_id[command->cmd_id] = NULL;
+	command->kdev->in_ring--;
+}
+
+/* Puts it in the ring. False: there is no room. */
+static bool command_push(struct kcommand *command)
+{
+	struct kdev *kdev = command->kdev;
+	uint8_t cdb[16];
+	uint32_t length;
+	bool out;
+	struct fake_command pushed = {
+		.cdb = cdb,
+		.cdb_length = command_cdb(command, cdb, &length, &out),
+		.cookie = command,
+	};
+	int r;
+
+	pushed.length = length;
+	pushed.data_out = out ? command->data : NULL;
+	r = fake_ring_push(kdev->ring, &pushed);
+	if (r == -ENOSPC)
+		return false;
+	if (r < 0) {
+		kernel_give_status(command, STATUS_CHECK, 0x0b);
+		return true;
+	}
+	command_enter_ring(command, (unsigned) r);
+	(void) fake_ring_publish(kdev->ring);
+	kernel_notify(kdev);
+	return true;
+}
+
+static void command_unqueue(struct kcommand *command)
+{
+	struct kcommand **at = &command->kdev->queue;
+
+	while (*at && *at != command)
+		at = &(*at)->next;
+	if (*at)
+		*at = command->next;
+}
+
+/* cmd_time_out: the initiator gets an error, and the entry stays. */
+static void command_expire(void *arg)
+{
+	struct kcommand *command = arg;
+
+	if (command->has_status)
+		return;
+	sim_trace(
+		"%s: a command (%u at %u) has expired", command->kdev->name, command->op,
+		command->lba);
+	command_unqueue(command);
+	kernel_give_status(command, STATUS_CHECK, 0x0b);
+}
+
+void kernel_send(struct kcommand *command)
+{
+	struct kdev *kdev = command->kdev;
+	struct kcommand **at = &kdev->queue;
+
+	command->begun = sim_now();
+	kdev->waiting++;
+	sim->report->commands++;
+	if (kdev->blocked) {
+		kernel_give_status(command, STATUS_BUSY, 0);
+		return;
+	}
+	sim_at(sim_now() + kdev->timeout_ns, command_expire, command);
+	if (!kdev->queue && command_push(command))
+		return;
+	while (*at)
+		at = &(*at)->next;
+	*at = command;
+}
+
+static void kernel_send_queued(struct kdev *kdev)
+{
+	while (kdev->queue) {
+		struct kcommand *command = kdev->queue;
+
+		kdev->queue = command->next;
+		if (command_push(command))
+			continue;
+		command->next = kdev->queue;
+		kdev->queue = command;
+		return;
+	}
+}
+
+static void command_completed(const struct fake_completion *completion, void *userdata)
+{
+	struct kcommand *command = completion->cookie;
+	struct kdev *kdev = userdata;
+
+	if (!command || !command->in_ring || command->kdev != kdev)
+		sim_fail("%s: a command is answered that is not in the ring", kdev->name);
+	command_leave_ring(command);
+	if (command->has_status) {
+		sim->kernel->late(command);
+		return;
+	}
+	if (completion->uflags & 1)
+		sim_fail("%s: a command is answered as unknown", kdev->name);
+	if (command->op == KCOMMAND_READ && completion->status == STATUS_GOOD &&
+	    fake_completion_data(completion, command->data, sizeof(command->data)) !=
+		    command->blocks * BLOCK_SIZE)
+		sim_fail("%s: a READ is GOOD and short", kdev->name);
+	kernel_give_status(
+		command, completion->status,
+		completion->status == STATUS_CHECK ? completion->sense[2] & 0x0f : 0);
+}
+
+void kernel_consume(struct kdev *kdev)
+{
+	if (fake_ring_consume(kdev->ring, command_completed, kdev) < 0)
+		sim_fail(
+			"%s: the answer to a command that the kernel does not have broke the ring",
+			kdev->name);
+	if (!kdev->blocked)
+		kernel_send_queued(kdev);
+}
+
+void kernel_notify(struct kdev *kdev)
+{
+	kdev->event = true;
+	if (kdev->opened)
+		fds_edge(kdev->fd);
+}
+
+/* ------- the operator ------- */
+
+void kernel_task_management(struct kdev *kdev, bool lun_reset)
+{
+	uint16_t ids[64];
+	uint32_t cnt = 0;
+
+	if (!kdev->registered || !kdev->in_ring)
+		return;
+	for (uint16_t id = 1; id < 64; id++) {
+		if (kdev->by_id[id] && !kdev->by_id[id]->has_status)
+			ids[cnt++] = id;
+	}
+	if (!lun_reset && cnt > 1) {
+		ids[0] = ids[sim_choose(cnt)];
+		cnt = 1;
+	}
+	if (!cnt || fake_ring_push_tmr(kdev->ring, lun_reset ? 5 : 1, ids, cnt) < 0)
+		return;
+	(void) fake_ring_publish(kdev->ring);
+	kernel_notify(kdev);
+}
+
+void kernel_reset_ring(struct kdev *kdev)
+{
+	if (!kdev->ring || !kdev->registered)
+		return;
+	sim_trace("%s: the ring is reset", kdev->name);
+	sim->report->resets++;
+	for (unsigned id = 1; id < IDS_MAX && kdev->in_ring; id++) {
+		struct kcommand *command = kdev->by_id[id];
+
+		if (!command)
+			continue;
+		command_leave_ring(command);
+		if (!command->has_status)
+			kernel_give_status(command, STATUS_BUSY, 0);
+	}
+	fake_ring_reset(kdev->ring);
+	if (!kdev->blocked)
+		kernel_send_queued(kdev);
+}
+
+void kernel_block(struct kdev *kdev, bool on)
+{
+	if (!kdev->registered)
+		return;
+	sim_trace("%s: block_dev %d", kdev->name, on);
+	if (on && !kdev->blocked) {
+		kernel_consume(kdev);
+		while (kdev->queue) {
+			struct kcommand *command = kdev->queue;
+
+			kdev->queue = command->next;
+			kernel_give_status(command, STATUS_BUSY, 0);
+		}
+	}
+	kdev->blocked = on;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The model kernel: uio devices with their rings, configfs, and netlink. It defines the functions
+ * of libtcmu that reach the kernel; the ring's own code is libtcmu's.
+ *
+ * Everything here runs on the world's side, or within a call of the daemon.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <tcmu/netlink.h>
+
+#include "fake-ring.h"
+#include "history.h"
+
+#define KDEVS_MAX    16
+#define IDS_MAX      512
+#define BURST_BLOCKS 4
+
+/* How uio behaves after the device is unregistered. */
+enum kernel_version {
+	KERNEL_5_10, /* poll: IN, ERR, HUP */
+	KERNEL_6_1,  /* the same */
+	KERNEL_6_12, /* the same */
+	KERNEL_7_2,  /* ERR alone */
+	KERNEL_VERSIONS,
+};
+
+enum kcommand_op {
+	KCOMMAND_READ,
+	KCOMMAND_WRITE,
+	KCOMMAND_COMPARE_AND_WRITE,
+	KCOMMAND_FLUSH,
+	KCOMMAND_TEST_UNIT_READY,
+	KCOMMAND_INQUIRY,
+	KCOMMAND_OPS,
+};
+
+struct kdev;
+
+/* A command of an initiator. */
+struct kcommand {
+	struct kdev *kdev;
+	enum kcommand_op op;
+	unsigned lba, blocks;
+	bool fua;
+	bool probe;
+	bool strict; /* the write cache was off for certain when it was sent */
+	uint64_t tag;
+	uint64_t begun, ended;
+	bool has_status; /* the initiator has its status */
+	bool in_ring;
+	uint16_t cmd_id;
+	uint8_t status;
+	uint8_t sense_key;
+	struct history_write *writes[BURST_BLOCKS];
+	struct kcommand *next; /* of the device's queue for a full ring */
+	uint8_t data[2 * BURST_BLOCKS * BLOCK_SIZE];
+};
+
+/* A netlink command of the kernel, whose sender waits. */
+struct knetlink {
+	bool waits;
+	enum tcmu_event_kind kind;
+	uint64_t sent;
+	unsigned daemon; /* the daemon that has received it; 0: none */
+	bool lost;
+	bool write_cache;
+	uint64_t size;
+	void (*answered)(struct kdev *kdev, int status);
+};
+
+struct kdev {
+	bool used;
+	unsigned slot; /* of the world */
+	uint32_t id;
+	unsigned minor;
+	char name[16];
+	char config[32];
+	unsigned store;
+	struct fake_ring *ring;
+	bool registered; /* the uio device is there */
+	bool configured; /* enable is 1 */
+	bool ending;     /* no command is sent any more */
+	bool opened;
+	int fd; /* the daemon's */
+	void *mapped;
+	size_t mapped_length;
+	bool replaced; /* other memory is at mapped; the kernel's reference is gone */
+	bool inaccessible;
+	bool released;
+	uint64_t unregistered_at;
+	bool event;    /* uio: an event that was not read; edges are counted by fds */
+	bool changing; /* an attribute is being written */
+	bool blocked;
+	bool configfs_fails;
+	bool write_cache;
+	uint64_t size;
+	uint64_t timeout_ns;
+	unsigned in_ring;
+	struct kcommand *by_id[IDS_MAX]; /* in the ring */
+	struct kcommand *queue;          /* the ring is full */
+	unsigned waiting;                /* commands that wait for their status */
+	struct knetlink netlink;
+};
+
+/* No device. got_status: a command has its status. late: it is answered, and had expired. */
+void kernel_reset(
+	enum kernel_version version, void (*got_status)(struct kcommand *command),
+	void (*late)(struct kcommand *command));
+
+/* Creates a device. Its ADDED_DEVICE is sent; configured(kdev, status) follows. */
+struct kdev *kernel_create(
+	unsigned slot, const char *config, unsigned store, const struct fake_ring_options *options,
+	bool write_cache, uint64_t timeout_ns, void (*configured)(struct kdev *kdev, int status));
+
+/* Removes it. Its REMOVED_DEVICE is sent; then the uio device goes. */
+void kernel_remove(struct kdev *kdev);
+
+/* Writes an attribute; answered(kdev, status) follows. */
+void kernel_set_size(
+	struct kdev *kdev, uint64_t size, void (*answered)(struct kdev *kdev, int status));
+void kernel_set_write_cache(
+	struct kdev *kdev, bool on, void (*answered)(struct kdev *kdev, int status));
+
+/* A command of an initiator: it gets its status later, or at once. */
+void kernel_send(struct kcommand *command);
+
+/* ABORT TASK or LUN RESET, reported to the daemon. */
+void kernel_task_management(struct kdev *kdev, bool lun_reset);
+
+/* configfs: action/reset_ring, action/block_dev. */
+void kernel_reset_ring(struct kdev *kdev);
+void kernel_block(struct kdev *kdev, bool on);
+
+/* A device whose creation has failed goes. */
+void kernel_unregister_failed(struct kdev *kdev);
+
+/* Whether another device can be created in this life. */
+bool kernel_has_room(void);
+
+/* The device at index. NULL: beyond the last. */
+struct kdev *kernel_at(unsigned index);
+
+/* The daemon was killed: its descriptors and mappings go. */
+void kernel_daemon_killed(void);
+
+/* A daemon has begun: its number. */
+void kernel_daemon_began(unsigned number);
+
+/* The next events are lost, and ENOBUFS is reported; or each comes twice. */
+void kernel_lose_events(unsigned cnt);
+
+/* For the oracle: fails when a netlink command or a release is overdue. Every now and then. */
+void kernel_check_deadlines(bool daemon_serves);
+
+/* Fails when a netlink command that this daemon has received still waits. */
+void kernel_check_owed(unsigned daemon);
+
+/* Whether the address can be read by a system call. */
+bool kernel_memory_is_there(const void *address);
