@@ -32,6 +32,7 @@ struct backend {
 	bool fenced;
 	bool closed;
 	bool resizing;
+	bool late; /* its open has hung */
 	unsigned in_flight;
 };
 
@@ -45,6 +46,7 @@ struct request {
 };
 
 struct backends {
+	bool once;
 	struct store stores[STORES];
 	struct request requests[REQUESTS_MAX];
 };
@@ -54,11 +56,12 @@ static struct store *store_at(unsigned index)
 	return &sim->backends->stores[index];
 }
 
-void backends_reset(void)
+void backends_reset(bool once)
 {
 	if (!sim->backends)
 		sim->backends = calloc(1, sizeof(*sim->backends));
 	memset(sim->backends, 0, sizeof(*sim->backends));
+	sim->backends->once = once;
 }
 
 void backends_set_cache(unsigned store, bool is_volatile, bool fua)
@@ -387,17 +390,20 @@ static int backend_open(
 	unsigned index = (unsigned) atoi(config->target);
 	struct store *store = store_at(index);
 	struct backend *backend;
+	bool hung;
 
+	hung = store->faults.open_hangs;
 	backend_take_time(index, &store->faults.open_hangs);
 	if (store->faults.open_fails) {
 		(void) snprintf(reason->text, sizeof(reason->text), "the model says so");
 		return -EIO;
 	}
-	if (store->open)
+	if (store->open && (sim->backends->once || (!hung && !store->open->late)))
 		sim_fail("store %u is opened while another backend has it open", index);
 	backend = calloc(1, sizeof(*backend));
-	*backend = (struct backend){.store = index, .host = host, .dev = dev};
-	store->open = backend;
+	*backend = (struct backend){.store = index, .host = host, .dev = dev, .late = hung};
+	if (!store->open)
+		store->open = backend;
 	if (store->faults.mode == STORE_FENCED)
 		store->faults.mode = STORE_GOOD;
 	*info = (struct tcmu_backend_info){
@@ -430,7 +436,8 @@ static void backend_close(void *opened)
 		sim_fail("requests come while the backend is being closed");
 	store_flush(store, sim_now());
 	backend->closed = true;
-	store->open = NULL;
+	if (store->open == backend)
+		store->open = NULL;
 	sim_trace("store %u is closed", backend->store);
 }
 

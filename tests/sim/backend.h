@@ -23,8 +23,8 @@ struct store_faults {
 	bool open_fails, open_hangs, close_hangs, resize_fails, resize_hangs;
 };
 
-/* All stores are empty and good. */
-void backends_reset(void);
+/* All stores are empty and good. once: a store must be open once even if an open came late. */
+void backends_reset(bool once);
 
 /* Adds the handlers to those of a daemon that starts. */
 void backends_add(struct handlers *handlers);

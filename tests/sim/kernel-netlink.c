@@ -84,8 +84,11 @@ void kernel_send_event(
 	netlink->waits = kernel->replies && (kernel->netlink_fd || kind == TCMU_EVENT_ADDED);
 	netlink->lost = kernel->netlink_fd && kernel->to_lose;
 	sim_trace("%s: event %d is sent%s", kdev->name, kind, netlink->waits ? ", and waits" : "");
-	if (kernel->netlink_fd)
+	if (kernel->netlink_fd) {
+		/* A daemon that has just subscribed cannot know that nobody waits. */
+		kernel->disturbed |= !netlink->waits;
 		kernel_queue_event(&event);
+	}
 	if (!netlink->waits)
 		kernel_answer(kdev, kernel->netlink_fd || kind != TCMU_EVENT_RECONFIG ? 0 : -ESRCH);
 }

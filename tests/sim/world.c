@@ -88,6 +88,7 @@ static const char *const world_kinds[WORLD_KINDS] = {
 	[WORLD_RESET_RING] = "reset-ring",
 	[WORLD_LOSE_EVENT] = "lose-event",
 	[WORLD_EXPIRY] = "expiry",
+	[WORLD_LATE_OPEN] = "late-open",
 };
 
 const char *world_kind_name(enum world_kind kind)
@@ -137,8 +138,19 @@ static uint64_t script_choose_kinds(struct life *life)
 	unsigned cnt = script_choose(life, 7);
 
 	while (cnt--)
-		kinds |= UINT64_C(1) << (WORLD_CREATE + script_choose(life, WORLD_KINDS - 1));
+		kinds |= UINT64_C(1) << (WORLD_CREATE + script_choose(life, WORLD_EXPIRY - 1));
 	return (kinds | 1u << WORLD_IO) & life->options.kinds;
+}
+
+/* One of the kinds. */
+static enum world_kind script_choose_kind(struct life *life, uint64_t kinds)
+{
+	unsigned left = script_choose(life, (unsigned) __builtin_popcountll(kinds));
+	enum world_kind kind = 0;
+
+	while (!(kinds & (UINT64_C(1) << kind)) || left--)
+		kind++;
+	return kind;
 }
 
 /* Events that follow an event of a kind, on the same device: faults are found there. */
@@ -189,11 +201,9 @@ static void script_make(struct life *life)
 	step = (unsigned) (2 * span / life->event_cnt / SIM_NS_PER_US);
 	for (unsigned i = 0; i < life->event_cnt; i++) {
 		struct world_event_script *event = &life->script[i];
-		unsigned kind = script_choose(life, 2) ? WORLD_IO
-						       : script_choose(life, WORLD_KINDS);
+		enum world_kind kind = script_choose(life, 2) ? WORLD_IO
+							      : script_choose_kind(life, kinds);
 
-		if (!(kinds & (UINT64_C(1) << kind)))
-			kind = WORLD_IO;
 		/* Some follow each other at once. */
 		time += script_choose(life, 3) ? script_choose(life, step) * SIM_NS_PER_US
 					       : script_choose(life, 3000) * SIM_NS_PER_US;
@@ -284,7 +294,7 @@ static void slot_change(unsigned index, enum world_kind kind, unsigned number)
 {
 	struct slot *slot = &life_at()->slots[index];
 	struct kdev *kdev = slot->kdev;
-	uint64_t blocks = STORE_BLOCKS / 2 + number % (STORE_BLOCKS / 2 + 8);
+	uint64_t blocks = STORE_BLOCKS / 2 + number % (STORE_BLOCKS / 2 + 1);
 
 	if (!kdev || !kdev->configured || kdev->ending || kdev->netlink.waits || kdev->changing)
 		return;
@@ -618,7 +628,7 @@ void world_run(const struct world_options *options)
 	threads_reset(options->schedule);
 	fds_reset();
 	event_loop_reset();
-	backends_reset();
+	backends_reset(options->kinds & (UINT64_C(1) << WORLD_LATE_OPEN));
 	history_reset();
 	memset(life, 0, sizeof(*life));
 	life->options = *options;
