@@ -414,7 +414,7 @@ void kernel_reset_ring(struct kdev *kdev)
 		if (!command->has_status)
 			kernel_give_status(command, STATUS_BUSY, 0);
 	}
-	fake_ring_reset(kdev->ring);
+	fake_ring_reset(kdev->ring, NULL, NULL);
 	if (!kdev->blocked)
 		kernel_send_queued(kdev);
 }
