@@ -436,6 +436,7 @@ static bool daemon_free(struct daemon *self)
 	tcmu_dbus_free(self->bus);
 	methods_free(self->methods);
 	control_socket_free(self->control_socket);
+	manager_end(self->manager);
 	if (served || failed || orphans || !manager_is_empty(self->manager))
 		return false;
 	manager_free(self->manager);

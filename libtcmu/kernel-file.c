@@ -14,19 +14,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <tcmu/scan.h>
-
 static char root_path[512];
 
-void tcmu_set_root(const char *root)
+void tcmu_root_set(const char *root)
 {
 	size_t length = strlen(root);
 
 	while (length > 0 && root[length - 1] == '/')
 		length--;
+	/* A root that is cut does not exist, which is better than the real one. */
 	if (length >= sizeof(root_path))
-		length = sizeof(root_path) -
-			1; /* a root that does not exist, rather than the real one */
+		length = sizeof(root_path) - 1;
 	memcpy(root_path, root, length);
 	assert(length < sizeof(root_path));
 	root_path[length] = '\0';

@@ -13,6 +13,9 @@
 
 #define TCMU_PATH_SIZE 1024
 
+/* Carries out tcmu_set_root(). */
+void tcmu_root_set(const char *root);
+
 /* The root without a final '/'; "" unless a test has set another one. */
 const char *tcmu_root(void);
 
@@ -21,12 +24,10 @@ int tcmu_path(char path[static TCMU_PATH_SIZE], const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /* Reads the file's text without a final newline. Returns its length; -E2BIG: text and NUL do not
- * fit in size bytes; or another negative errno.
- */
+ * fit in size bytes; another negative errno. */
 int tcmu_file_read(const char *path, char *text, size_t size);
 
-/* Writes text with one system call, as sysfs and configfs require. Returns 0 or a negative errno.
- */
+/* Writes text with one system call, as sysfs and configfs require. 0 or a negative errno. */
 int tcmu_file_write(const char *path, const char *text);
 
 /* Parses text that is exactly one number, decimal or hexadecimal with 0x. Returns 0, or -EBADMSG:

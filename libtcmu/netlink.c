@@ -145,8 +145,7 @@ static int nl_errno(int error)
 	}
 }
 
-/* Asks the controller for the numbers of a family and of one of its groups, on a separate socket.
- */
+/* Asks the controller, on a separate socket, for the numbers of a family and of one group. */
 static int resolve_group(const char *family_name, const char *group_name, int *family, int *group)
 {
 	struct nl_sock *sock = nl_socket_alloc();

@@ -4,19 +4,26 @@
  * serialises.
  *
  * The memory is shared and may change at any moment. Everything that is checked is first copied,
- *once, and only the copy is used; so a change between check and use cannot lead out of the mapping.
- *Three positions move round the ring:
+ * once, and only the copy is used. So a change between check and use cannot lead out of the
+ * mapping. Four positions move round the ring:
  *
- *	published <= tail <= next <= cmd_head		(counted from published, modulo cmdr_size)
+ *	published <= tail <= next <= cmd_head	(counted from published, modulo cmdr_size)
+ *	next <= scanned <= cmd_head
  *
  * The kernel reuses nothing between published and cmd_head. So next cannot catch up with published,
- * and tail == next means that no command is outstanding. Only this library writes cmd_tail: if it
- * differs from published, the ring was reset, and the entry at next is not for us.
+ * and tail == next means that no command is outstanding.
+ *
+ * A reset (configfs action/reset_ring) sets cmd_tail and cmd_head to 0 and starts a new generation
+ * of entries, which has no number. Two signs replace it. Only this library writes cmd_tail: if it
+ * differs from published, the ring was reset. If 0 was published, this sign shows nothing. But then
+ * an entry was fetched from position 0 and is not completed. It carries our mark, which is gone
+ * once the kernel has written another entry there. A reset ring without entries has cmd_head at 0.
  */
 #include <tcmu/ring.h>
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "kernel-abi.h"
@@ -32,10 +39,19 @@ _Static_assert(TCMU_SENSE_MAX == TCMU_SENSE_BUFFERSIZE, "sense of a response");
 
 #define STATUS_CHECK_CONDITION 0x02
 
-/* An entry's header, copied and with a length that fits where it is. */
+/* In uflags of the entry at position 0, from its fetch on. The kernel knows no such flag and clears
+ * it with each entry that it writes. */
+#define GENERATION_MARK    0x80
+
+#define RING_MAILBOX(ring) ((struct tcmu_mailbox *) (ring)->base)
+#define UFLAGS_OFFSET      offsetof(struct tcmu_cmd_entry_hdr, uflags)
+
+/* An entry whose header is copied and whose length fits where it is. */
 struct ring_slot {
+	uint8_t *at; /* in the ring */
 	enum tcmu_opcode op;
 	uint32_t length;
+	uint32_t end; /* the position behind it */
 	uint16_t cmd_id;
 };
 
@@ -46,33 +62,43 @@ static void copy_shared(void *copy, const void *shared, size_t length)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-static struct tcmu_mailbox *ring_mailbox(const struct tcmu_ring *ring)
-{
-	return (struct tcmu_mailbox *) ring->base;
-}
-
-static uint8_t *slot_at(const struct tcmu_ring *ring, uint32_t position)
-{
-	return ring->base + ring->cmdr_off + position;
-}
-
 static bool position_valid(const struct tcmu_ring *ring, uint32_t position)
 {
 	return position < ring->cmdr_size && position % TCMU_OP_ALIGN_SIZE == 0;
 }
 
-/* The distance in bytes from the published tail to position. */
-static uint32_t ring_distance(const struct tcmu_ring *ring, uint32_t position)
+/* The distance in bytes from one position to a later one. */
+static uint32_t ring_distance(const struct tcmu_ring *ring, uint32_t from, uint32_t to)
 {
-	return position >= ring->published ? position - ring->published
-					   : ring->cmdr_size - ring->published + position;
+	return to >= from ? to - from : ring->cmdr_size - from + to;
 }
 
-static uint32_t ring_advance(const struct tcmu_ring *ring, uint32_t position, uint32_t length)
+/* ------- generations ------- */
+
+/* Where an entry was fetched from position 0, or is about to be. */
+static bool mark_holds(const struct tcmu_ring *ring)
 {
-	position += length; /* at most cmdr_size: no entry crosses the end */
-	return position == ring->cmdr_size ? 0 : position;
+	const uint8_t *uflags = ring->base + ring->cmdr_off + UFLAGS_OFFSET;
+
+	/* The acquiring load of the head comes first: after it, a new entry is seen unmarked. */
+	return __atomic_load_n(&RING_MAILBOX(ring)->cmd_head, __ATOMIC_ACQUIRE) != 0 &&
+		(__atomic_load_n(uflags, __ATOMIC_RELAXED) & GENERATION_MARK);
 }
+
+/* marked: an entry was fetched from position 0, or is being fetched. */
+static int check_generation(const struct tcmu_ring *ring, bool marked)
+{
+	if (__atomic_load_n(&RING_MAILBOX(ring)->cmd_tail, __ATOMIC_ACQUIRE) != ring->published)
+		return -ESTALE;
+	return ring->published == 0 && marked && !mark_holds(ring) ? -ESTALE : 0;
+}
+
+int tcmu_ring_check(const struct tcmu_ring *ring)
+{
+	return check_generation(ring, ring->next != 0);
+}
+
+/* ------- fetching ------- */
 
 /* Copies and checks the header of the entry at position, which lies before limit. */
 static int read_slot(
@@ -80,15 +106,19 @@ static int read_slot(
 {
 	struct tcmu_cmd_entry_hdr hdr;
 
-	copy_shared(&hdr, slot_at(ring, position), sizeof(hdr));
+	slot->at = ring->base + ring->cmdr_off + position;
+	copy_shared(&hdr, slot->at, sizeof(hdr));
 	slot->op = tcmu_hdr_get_op(hdr.len_op);
 	slot->length = tcmu_hdr_get_len(hdr.len_op);
 	slot->cmd_id = hdr.cmd_id;
 	if (slot->length < sizeof(hdr) || slot->length > ring->cmdr_size - position ||
-	    slot->length > ring_distance(ring, limit) - ring_distance(ring, position))
+	    slot->length > ring_distance(ring, position, limit))
 		return -EBADMSG;
 	if (slot->op == TCMU_OP_CMD && slot->length < sizeof(struct tcmu_cmd_entry))
-		return -EBADMSG; /* no room for the response */
+		return -EBADMSG;             /* no room for the response */
+	slot->end = position + slot->length; /* no entry crosses the end of the ring */
+	if (slot->end == ring->cmdr_size)
+		slot->end = 0;
 	return 0;
 }
 
@@ -100,7 +130,7 @@ static void pass_silent_slots(struct tcmu_ring *ring)
 
 	while (ring->tail != ring->next && read_slot(ring, ring->tail, ring->next, &slot) == 0 &&
 	       slot.op != TCMU_OP_CMD)
-		ring->tail = ring_advance(ring, ring->tail, slot.length);
+		ring->tail = slot.end;
 }
 
 int tcmu_ring_attach(struct tcmu_ring *ring, void *base, size_t length)
@@ -130,6 +160,7 @@ int tcmu_ring_attach(struct tcmu_ring *ring, void *base, size_t length)
 		.next = copy.cmd_tail,
 		.tail = copy.cmd_tail,
 		.published = copy.cmd_tail,
+		.scanned = copy.cmd_tail,
 	};
 	if (!position_valid(ring, copy.cmd_tail) || !position_valid(ring, copy.cmd_head))
 		return -EBADMSG;
@@ -138,7 +169,7 @@ int tcmu_ring_attach(struct tcmu_ring *ring, void *base, size_t length)
 
 bool tcmu_ring_pending(const struct tcmu_ring *ring)
 {
-	return __atomic_load_n(&ring_mailbox(ring)->cmd_head, __ATOMIC_ACQUIRE) != ring->next;
+	return __atomic_load_n(&RING_MAILBOX(ring)->cmd_head, __ATOMIC_ACQUIRE) != ring->next;
 }
 
 /* Copies the CDB, which is somewhere in the command ring. The opcode's group (SPC-4 4.2.5.1) gives
@@ -172,42 +203,20 @@ static int read_cdb(const struct tcmu_ring *ring, uint64_t offset, struct tcmu_e
 	return 0;
 }
 
-/* Copies the iovecs at slot. Each must be in the data area, which follows the command ring. */
-static int read_iovecs(
-	const struct tcmu_ring *ring, const uint8_t *slot, uint32_t count, struct iovec *iov,
-	uint64_t *total)
-{
-	uint64_t start = (uint64_t) ring->cmdr_off + ring->cmdr_size;
-
-	*total = 0;
-	for (uint32_t i = 0; i < count; i++) {
-		struct tcmu_kernel_iovec copy;
-		uint64_t offset;
-
-		copy_shared(&copy, slot + TCMU_ENTRY_IOV_OFFSET + i * sizeof(copy), sizeof(copy));
-		offset = (uintptr_t) copy.iov_base;
-		if (offset < start || offset > ring->length || copy.iov_len > ring->length - offset)
-			return -EBADMSG;
-		/* The length of a command's data has 32 bits; this also bounds the sum. */
-		if (copy.iov_len > UINT32_MAX - *total)
-			return -EBADMSG;
-		*total += copy.iov_len;
-		iov[i] = (struct iovec){.iov_base = ring->base + offset, .iov_len = copy.iov_len};
-	}
-	return 0;
-}
-
+/* Copies the CDB and the iovecs. Each iovec must be in the data area, which follows the command
+ * ring.
+ */
 static int read_command(
 	const struct tcmu_ring *ring, const struct ring_slot *slot, struct tcmu_entry *entry,
 	struct iovec *iov, uint32_t iov_max)
 {
-	const uint8_t *at = slot_at(ring, ring->next);
-	struct tcmu_cmd_entry copy; /* only its request is copied */
+	uint64_t data_area = (uint64_t) ring->cmdr_off + ring->cmdr_size;
 	uint64_t iov_room = (slot->length - TCMU_ENTRY_IOV_OFFSET) /
 		sizeof(struct tcmu_kernel_iovec);
+	struct tcmu_cmd_entry copy; /* only its request is copied */
 	int r;
 
-	copy_shared(&copy, at, TCMU_ENTRY_IOV_OFFSET);
+	copy_shared(&copy, slot->at, TCMU_ENTRY_IOV_OFFSET);
 	if ((uint64_t) copy.req.iov_cnt + copy.req.iov_bidi_cnt + copy.req.iov_dif_cnt > iov_room)
 		return -EBADMSG;
 	entry->kind = TCMU_ENTRY_COMMAND;
@@ -221,47 +230,55 @@ static int read_command(
 		return r;
 	if (entry->iov_cnt > iov_max)
 		return -ENOBUFS;
-	return read_iovecs(ring, at, entry->iov_cnt, iov, &entry->data_length);
+	entry->data_length = 0;
+	for (uint32_t i = 0; i < entry->iov_cnt; i++) {
+		struct tcmu_kernel_iovec vec;
+		uint64_t offset;
+
+		copy_shared(&vec, slot->at + TCMU_ENTRY_IOV_OFFSET + i * sizeof(vec), sizeof(vec));
+		offset = (uintptr_t) vec.iov_base;
+		if (offset < data_area || offset > ring->length ||
+		    vec.iov_len > ring->length - offset)
+			return -EBADMSG;
+		/* The length of a command's data has 32 bits; this also bounds the sum. */
+		if (vec.iov_len > UINT32_MAX - entry->data_length)
+			return -EBADMSG;
+		entry->data_length += vec.iov_len;
+		iov[i] = (struct iovec){.iov_base = ring->base + offset, .iov_len = vec.iov_len};
+	}
+	return 0;
 }
 
-static int read_tmr(
-	const struct tcmu_ring *ring, const struct ring_slot *slot, struct tcmu_entry *entry)
+static int read_tmr(const struct ring_slot *slot, struct tcmu_entry *entry)
 {
-	const uint8_t *at = slot_at(ring, ring->next);
 	struct tcmu_tmr_entry copy;
 
 	if (slot->length < sizeof(copy))
 		return -EBADMSG;
-	copy_shared(&copy, at, sizeof(copy));
+	copy_shared(&copy, slot->at, sizeof(copy));
 	if (copy.cmd_cnt > (slot->length - sizeof(copy)) / sizeof(copy.cmd_ids[0]))
 		return -EBADMSG;
 	memset(entry, 0, sizeof(*entry));
 	entry->kind = TCMU_ENTRY_TMR;
 	entry->tmr_type = copy.tmr_type;
 	entry->tmr_count = copy.cmd_cnt;
-	entry->tmr_ids = at + offsetof(struct tcmu_tmr_entry, cmd_ids);
+	entry->tmr_ids = slot->at + offsetof(struct tcmu_tmr_entry, cmd_ids);
 	return 0;
-}
-
-static void skip_slot(struct tcmu_ring *ring, const struct ring_slot *slot)
-{
-	assert(slot->op != TCMU_OP_CMD);
-	ring->next = ring_advance(ring, ring->next, slot->length);
-	pass_silent_slots(ring);
 }
 
 /* Checks the kernel's positions against ours. Returns 1: there is an entry at next; 0: none; or a
  * negative errno. */
 static int check_head(const struct tcmu_ring *ring, uint32_t *head)
 {
-	*head = __atomic_load_n(&ring_mailbox(ring)->cmd_head, __ATOMIC_ACQUIRE);
+	*head = __atomic_load_n(&RING_MAILBOX(ring)->cmd_head, __ATOMIC_ACQUIRE);
 	/* A reset stores the tail first, then the head, which may have reached next again since. */
-	if (__atomic_load_n(&ring_mailbox(ring)->cmd_tail, __ATOMIC_RELAXED) != ring->published)
+	if (check_generation(ring, ring->next != 0) < 0)
 		return -ESTALE;
 	if (*head == ring->next)
 		return 0;
 	if (!position_valid(ring, *head) ||
-	    ring_distance(ring, *head) < ring_distance(ring, ring->next))
+	    ring_distance(ring, ring->published, *head) <
+		    ring_distance(ring, ring->published, ring->next))
 		return -EBADMSG;
 	return 1;
 }
@@ -277,30 +294,67 @@ int tcmu_ring_next(
 	if (r <= 0)
 		return r;
 	while (ring->next != head) {
+		bool scanned_ahead = ring->scanned != ring->next;
+		bool given = false;
+
+		/* Where the tail cannot tell generations apart, the mark will. */
+		if (ring->next == 0) {
+			uint8_t *uflags = ring->base + ring->cmdr_off + UFLAGS_OFFSET;
+
+			__atomic_store_n(uflags, *uflags | GENERATION_MARK, __ATOMIC_SEQ_CST);
+		}
 		r = read_slot(ring, ring->next, head, &slot);
+		if (r >= 0 && slot.op == TCMU_OP_CMD) {
+			r = read_command(ring, &slot, entry, iov, iov_max);
+			given = true;
+		} else if (r >= 0 && slot.op == TCMU_OP_TMR && !scanned_ahead) {
+			r = read_tmr(&slot, entry);
+			given = true;
+		} else if (r >= 0 && slot.op != TCMU_OP_PAD && slot.op != TCMU_OP_TMR) {
+			slot.at[UFLAGS_OFFSET] |= TCMU_UFLAG_UNKNOWN_OP;
+		}
+		/* What was copied counts only if the kernel did not write another entry meanwhile.
+		 */
+		if (check_generation(ring, true) < 0)
+			return -ESTALE;
 		if (r < 0)
 			return r;
-		switch (slot.op) {
-		case TCMU_OP_PAD:
-			break;
-		case TCMU_OP_CMD:
-			r = read_command(ring, &slot, entry, iov, iov_max);
-			if (r < 0)
-				return r;
+		ring->next = slot.end;
+		if (!scanned_ahead)
+			ring->scanned = ring->next;
+		if (slot.op == TCMU_OP_CMD)
 			ring->outstanding++;
-			ring->next = ring_advance(ring, ring->next, slot.length);
+		else
+			pass_silent_slots(ring);
+		if (given)
 			return 1;
-		case TCMU_OP_TMR:
-			r = read_tmr(ring, &slot, entry);
-			if (r < 0)
-				return r;
-			skip_slot(ring, &slot);
+	}
+	return 0;
+}
+
+int tcmu_ring_next_tmr(struct tcmu_ring *ring, struct tcmu_entry *entry)
+{
+	struct ring_slot slot;
+	uint32_t head;
+	int r;
+
+	r = check_head(ring, &head);
+	if (r <= 0)
+		return r;
+	while (ring->scanned != head) {
+		if (ring_distance(ring, ring->published, head) <
+		    ring_distance(ring, ring->published, ring->scanned))
+			return -EBADMSG;
+		r = read_slot(ring, ring->scanned, head, &slot);
+		if (r >= 0 && slot.op == TCMU_OP_TMR)
+			r = read_tmr(&slot, entry) < 0 ? -EBADMSG : 1;
+		if (tcmu_ring_check(ring) < 0)
+			return -ESTALE;
+		if (r < 0)
+			return r;
+		ring->scanned = slot.end;
+		if (r > 0)
 			return 1;
-		default:
-			slot_at(ring, ring->next)[offsetof(struct tcmu_cmd_entry_hdr, uflags)] |=
-				TCMU_UFLAG_UNKNOWN_OP;
-		}
-		skip_slot(ring, &slot);
 	}
 	return 0;
 }
@@ -315,15 +369,25 @@ uint16_t tcmu_entry_tmr_id(const struct tcmu_entry *entry, uint32_t index)
 	return id;
 }
 
-/* Writes the response over the request in the slot. */
-static void write_response(
-	const struct tcmu_ring *ring, uint8_t *slot, const struct tcmu_completion *completion)
+int tcmu_ring_complete(struct tcmu_ring *ring, const struct tcmu_completion *completion)
 {
 	struct tcmu_cmd_entry answer = {
 		.hdr.cmd_id = completion->cmd_id,
 		.rsp.scsi_status = completion->status,
 	};
 	size_t length = offsetof(struct tcmu_cmd_entry, rsp.sense_buffer);
+	struct ring_slot slot;
+
+	if (ring->outstanding == 0)
+		return -EINVAL;
+	if (check_generation(ring, ring->next != 0) < 0)
+		return -ESTALE;
+	for (;; ring->tail = slot.end) {
+		if (ring->tail == ring->next || read_slot(ring, ring->tail, ring->next, &slot) < 0)
+			return -EBADMSG;
+		if (slot.op == TCMU_OP_CMD)
+			break;
+	}
 
 	if (completion->has_read_len && (ring->features & TCMU_RING_READ_LEN)) {
 		answer.hdr.uflags = TCMU_UFLAG_READ_LEN;
@@ -334,37 +398,39 @@ static void write_response(
 			memcpy(answer.rsp.sense_buffer, completion->sense, TCMU_SENSE_MAX);
 		length = sizeof(answer);
 	}
-	memcpy(slot + offsetof(struct tcmu_cmd_entry_hdr, cmd_id), &answer.hdr.cmd_id,
+	/* The response overlays the request. */
+	memcpy(slot.at + offsetof(struct tcmu_cmd_entry_hdr, cmd_id), &answer.hdr.cmd_id,
 	       sizeof(answer.hdr.cmd_id));
-	slot[offsetof(struct tcmu_cmd_entry_hdr, uflags)] = answer.hdr.uflags;
+	slot.at[UFLAGS_OFFSET] = answer.hdr.uflags | (slot.at[UFLAGS_OFFSET] & GENERATION_MARK);
 	assert(length <= sizeof(answer));
-	memcpy(slot + TCMU_ENTRY_RSP_OFFSET, &answer.rsp, length - TCMU_ENTRY_RSP_OFFSET);
-}
+	memcpy(slot.at + TCMU_ENTRY_RSP_OFFSET, &answer.rsp, length - TCMU_ENTRY_RSP_OFFSET);
 
-int tcmu_ring_complete(struct tcmu_ring *ring, const struct tcmu_completion *completion)
-{
-	struct ring_slot slot;
-
-	if (ring->outstanding == 0)
-		return -EINVAL;
-	pass_silent_slots(ring);
-	if (ring->tail == ring->next || read_slot(ring, ring->tail, ring->next, &slot) < 0)
-		return -EBADMSG;
-	write_response(ring, slot_at(ring, ring->tail), completion);
-	ring->tail = ring_advance(ring, ring->tail, slot.length);
+	ring->tail = slot.end;
 	ring->outstanding--;
 	pass_silent_slots(ring);
 	return 0;
 }
 
-void tcmu_ring_publish(struct tcmu_ring *ring)
+int tcmu_ring_publish(struct tcmu_ring *ring)
 {
-	uint32_t *cmd_tail = &ring_mailbox(ring)->cmd_tail;
+	uint32_t *cmd_tail = &RING_MAILBOX(ring)->cmd_tail;
+	uint32_t before = ring->published, after = ring->tail;
 
 	assert(position_valid(ring, ring->tail));
-	if (ring->tail == ring->published ||
-	    __atomic_load_n(cmd_tail, __ATOMIC_RELAXED) != ring->published)
-		return;
-	__atomic_store_n(cmd_tail, ring->tail, __ATOMIC_RELEASE);
+	if (after == before)
+		return 0;
+	if (tcmu_ring_check(ring) < 0)
+		return -ESTALE;
+	/* A reset between the check and here fails the exchange, unless 0 is exchanged. */
+	if (!__atomic_compare_exchange_n(
+		    cmd_tail, &before, after, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		return -ESTALE;
+	/* Then it is taken back before the kernel reads it, which it does at the doorbell. */
+	if (ring->published == 0 && !mark_holds(ring)) {
+		__atomic_compare_exchange_n(
+			cmd_tail, &after, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+		return -ESTALE;
+	}
 	ring->published = ring->tail;
+	return 0;
 }

@@ -210,3 +210,8 @@ bool tcmu_scan_loopback(void)
 	closedir(dir);
 	return dirent != NULL;
 }
+
+void tcmu_set_root(const char *root)
+{
+	tcmu_root_set(root);
+}

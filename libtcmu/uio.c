@@ -22,8 +22,7 @@
 
 #include "kernel-file.h"
 
-/* Converts the errors of open, mmap, read and write for an unregistered device to one: -ENODEV.
- */
+/* Converts the errors of open, mmap, read and write on an unregistered device to -ENODEV. */
 static int uio_error(int error)
 {
 	switch (error) {

@@ -14,8 +14,9 @@
 #include <string.h>
 
 #include "bytes.h"
-#include "cdb.h"
+#include "data-out.h"
 #include "mode.h"
+#include "sbc.h"
 #include "sense.h"
 
 #define STATES_HEADER    4u

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <scsi/operation.h>
 #include <scsi/scsi.h>
 
 struct scsi_entry;
@@ -17,6 +18,7 @@ struct scsi_call {
 	struct scsi_lu *lu;
 	const struct scsi_task *task;
 	const uint8_t *cdb;
+	unsigned cdb_length; /* of the operation */
 	struct scsi_result *result;
 	const struct scsi_entry *entry;
 };

@@ -3,43 +3,13 @@
  * Classes and names of commands and sense, for counters and logs. They do not influence the
  * answer to a command.
  */
-#include <scsi/scsi.h>
+#include <scsi/describe.h>
 
 #include <assert.h>
+#include <scsi/scsi.h>
 
 #include "bytes.h"
-#include "cdb.h"
-
-enum scsi_class scsi_cdb_class(const uint8_t *cdb)
-{
-	switch (cdb[0]) {
-	case 0x08:
-	case 0x28:
-	case 0x88:
-	case 0xa8:
-		return SCSI_CLASS_READ;
-	case 0x0a:
-	case 0x2a:
-	case 0x2e:
-	case 0x41:
-	case 0x89:
-	case 0x8a:
-	case 0x8b:
-	case 0x8e:
-	case 0x93:
-	case 0x9c:
-	case 0xaa:
-	case 0xae:
-		return SCSI_CLASS_WRITE;
-	case 0x35:
-	case 0x91:
-		return SCSI_CLASS_FLUSH;
-	case 0x42:
-		return SCSI_CLASS_UNMAP;
-	default:
-		return SCSI_CLASS_OTHER;
-	}
-}
+#include "sbc.h"
 
 const char *scsi_class_name(enum scsi_class class)
 {

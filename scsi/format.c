@@ -13,7 +13,8 @@
 #include <string.h>
 
 #include "bytes.h"
-#include "cdb.h"
+#include "data-out.h"
+#include "sbc.h"
 #include "sense.h"
 
 /* The plan has one pass; the caller may set more. */
@@ -155,8 +156,7 @@ enum scsi_verdict scsi_sanitize_overwrite(struct scsi_call *call)
 }
 
 /* If the failed operation did not set AUSE, only another operation that succeeds makes the medium
- * accessible.
- */
+ * accessible. */
 enum scsi_verdict scsi_sanitize_exit_failure(struct scsi_call *call)
 {
 	if (call->lu->sanitize_failed && !call->lu->sanitize_exit)

@@ -10,8 +10,9 @@
 #include <string.h>
 
 #include "bytes.h"
-#include "cdb.h"
+#include "data-out.h"
 #include "lu.h"
+#include "sbc.h"
 #include "sense.h"
 
 /* PC, page control */
@@ -151,7 +152,7 @@ struct mode_layout {
 
 static struct mode_layout layout_of(const struct scsi_call *call)
 {
-	if (call->entry->operation.cdb_length == 6)
+	if (call->cdb_length == 6)
 		return (struct mode_layout){
 			.header = 4, .parameter = 2, .list_length = call->cdb[4]};
 	return (struct mode_layout){

@@ -9,9 +9,10 @@
  * ignored: it groups statistics, which are optional. Entries are sorted by operation code and
  * service action.
  */
-#include <scsi/scsi.h>
+#include <scsi/optable.h>
 
 #include <assert.h>
+#include <scsi/scsi.h>
 #include <string.h>
 
 #include "alua.h"
@@ -148,17 +149,16 @@ static const struct scsi_entry entries[] = {
 /* The first entry of an operation code, or NULL. */
 static const struct scsi_entry *first_entry(uint8_t opcode)
 {
-	size_t low = 0, high = ENTRY_CNT;
+	const struct scsi_entry *first = entries;
 
-	while (low < high) {
-		size_t middle = (low + high) / 2;
+	/* Runs for each command: a search without branches that depend on the data. */
+	for (size_t left = ENTRY_CNT; left > 1;) {
+		size_t half = left / 2;
 
-		if (entries[middle].operation.opcode < opcode)
-			low = middle + 1;
-		else
-			high = middle;
+		first += first[half - 1].operation.opcode < opcode ? half : 0;
+		left -= half;
 	}
-	return low < ENTRY_CNT && entries[low].operation.opcode == opcode ? &entries[low] : NULL;
+	return first->operation.opcode == opcode ? first : NULL;
 }
 
 /* The entry of a service action, from the first one of its operation code; or NULL. */
@@ -174,11 +174,13 @@ static const struct scsi_entry *action_entry(const struct scsi_entry *first, uns
 	return NULL;
 }
 
+/* What decides whether a logical unit supports an entry, and which bits of byte 1 it has */
 #define ENTRY_NEEDS \
 	(ENTRY_RESERVATION | ENTRY_UNMAP | ENTRY_COMPARE | ENTRY_ATOMIC | ENTRY_FORMAT | \
 	 ENTRY_CLOCK | ENTRY_XCOPY | ENTRY_GROUPS | ENTRY_EXPLICIT)
+#define ENTRY_LU_BITS (ENTRY_UNMAP_BIT | ENTRY_SAVE_BIT)
 
-static bool needs_are_there(const struct scsi_lu *lu, const struct scsi_entry *entry)
+static bool entry_present(const struct scsi_lu *lu, const struct scsi_entry *entry)
 {
 	const struct {
 		uint32_t flag;
@@ -201,12 +203,6 @@ static bool needs_are_there(const struct scsi_lu *lu, const struct scsi_entry *e
 	return true;
 }
 
-/* Runs for each command; most entries are always supported, so the common case comes first. */
-static inline bool entry_present(const struct scsi_lu *lu, const struct scsi_entry *entry)
-{
-	return !(entry->flags & ENTRY_NEEDS) || needs_are_there(lu, entry);
-}
-
 /* Whether an operation code, given by its first entry, is supported with any service action. */
 static bool opcode_present(const struct scsi_lu *lu, const struct scsi_entry *first)
 {
@@ -219,16 +215,16 @@ static bool opcode_present(const struct scsi_lu *lu, const struct scsi_entry *fi
 	return false;
 }
 
-/* The bits of CDB byte i that may be set on this logical unit. */
-static uint8_t entry_usage(const struct scsi_lu *lu, const struct scsi_entry *entry, unsigned i)
+/* The bits of CDB byte 1 that are in the usage mask and that this logical unit does not have. */
+static uint8_t absent_bits(const struct scsi_lu *lu, const struct scsi_entry *entry)
 {
-	uint8_t usage = entry->operation.usage[i];
+	uint8_t absent = 0;
 
-	if (i == 1 && (entry->flags & ENTRY_UNMAP_BIT) && !lu->unmap)
-		usage &= (uint8_t) ~0x08;
-	if (i == 1 && (entry->flags & ENTRY_SAVE_BIT) && !lu->can_save)
-		usage &= (uint8_t) ~0x01;
-	return usage;
+	if ((entry->flags & ENTRY_UNMAP_BIT) && !lu->unmap)
+		absent |= 0x08;
+	if ((entry->flags & ENTRY_SAVE_BIT) && !lu->can_save)
+		absent |= 0x01;
+	return absent;
 }
 
 const struct scsi_operation *scsi_operation_at(unsigned i)
@@ -252,6 +248,38 @@ const char *scsi_opcode_name(const uint8_t *cdb)
 	return entry ? entry->operation.name : "unknown";
 }
 
+/* Counters ask for it once for each command: a switch is faster than a search of the table. */
+enum scsi_class scsi_cdb_class(const uint8_t *cdb)
+{
+	switch (cdb[0]) {
+	case 0x08:
+	case 0x28:
+	case 0x88:
+	case 0xa8:
+		return SCSI_CLASS_READ;
+	case 0x0a:
+	case 0x2a:
+	case 0x2e:
+	case 0x41:
+	case 0x89:
+	case 0x8a:
+	case 0x8b:
+	case 0x8e:
+	case 0x93:
+	case 0x9c:
+	case 0xaa:
+	case 0xae:
+		return SCSI_CLASS_WRITE;
+	case 0x35:
+	case 0x91:
+		return SCSI_CLASS_FLUSH;
+	case 0x42:
+		return SCSI_CLASS_UNMAP;
+	default:
+		return SCSI_CLASS_OTHER;
+	}
+}
+
 /* ------- dispatch ------- */
 
 static enum scsi_verdict refuse_write(struct scsi_call *call)
@@ -261,15 +289,27 @@ static enum scsi_verdict refuse_write(struct scsi_call *call)
 		call, call->lu->read_only ? SENSE_WRITE_PROTECTED : SENSE_SOFTWARE_WRITE_PROTECTED);
 }
 
-static bool medium_busy(const struct scsi_call *call)
+/* An operation code that is not supported; or one that is, with a service action that is not
+ * (SPC-4 4.2.1). first: the first entry of the operation code, or NULL. */
+static enum scsi_verdict refuse_unsupported(struct scsi_call *call, const struct scsi_entry *first)
 {
-	uint32_t flags = call->entry->flags;
+	if (!first || (first->flags & ENTRY_KERNEL) || !opcode_present(call->lu, first))
+		return scsi_refuse_opcode(call);
+	return scsi_refuse_cdb(call, 1, 4);
+}
 
-	if (flags & ENTRY_ANYTIME)
-		return false;
-	return call->lu->not_ready || call->lu->long_operation ||
-		(call->lu->sanitize_failed && !(flags & ENTRY_SANITIZE)) ||
-		(call->lu->format_failed && !(flags & ENTRY_FORMAT));
+/* Refuses the first bit of the CDB that must be zero. absent: such bits of byte 1, beside those
+ * that are not in the usage mask. */
+static enum scsi_verdict refuse_reserved(struct scsi_call *call, uint8_t absent)
+{
+	const uint8_t *usage = call->entry->operation.usage;
+	uint8_t bad = call->cdb[1] & ((uint8_t) ~usage[1] | absent);
+	unsigned i = 1;
+
+	while (!bad && ++i < call->cdb_length)
+		bad = call->cdb[i] & (uint8_t) ~usage[i];
+	assert(bad);
+	return scsi_refuse_cdb(call, i, scsi_highest_bit(bad));
 }
 
 /* Runs a command that this device server supports. A busy medium (SBC-3 4.11) and write protection
@@ -278,21 +318,27 @@ static bool medium_busy(const struct scsi_call *call)
 static enum scsi_verdict check_and_run(struct scsi_call *call)
 {
 	const struct scsi_entry *entry = call->entry;
-	unsigned length = entry->operation.cdb_length;
+	const struct scsi_lu *lu = call->lu;
+	uint32_t flags = entry->flags;
+	uint8_t absent = flags & ENTRY_LU_BITS ? absent_bits(lu, entry) : 0;
+	uint8_t bad;
 
 	assert(entry->function);
-	if (call->task->cdb_length < length)
+	call->cdb_length = entry->operation.cdb_length;
+	if (call->task->cdb_length < call->cdb_length)
 		return scsi_refuse_cdb(call, call->task->cdb_length, NO_BIT);
-	if (medium_busy(call))
+	if (!(flags & ENTRY_ANYTIME) &&
+	    (lu->not_ready || lu->long_operation ||
+	     (lu->sanitize_failed && !(flags & ENTRY_SANITIZE)) ||
+	     (lu->format_failed && !(flags & ENTRY_FORMAT))))
 		return scsi_refuse_busy(call);
-	if ((entry->flags & ENTRY_WRITES) && scsi_lu_write_protected(call->lu))
+	if ((flags & ENTRY_WRITES) && scsi_lu_write_protected(lu))
 		return refuse_write(call);
-	for (unsigned i = 1; i < length; i++) {
-		uint8_t bad = call->cdb[i] & (uint8_t) ~entry_usage(call->lu, entry, i);
-
-		if (bad)
-			return scsi_refuse_cdb(call, i, scsi_highest_bit(bad));
-	}
+	bad = call->cdb[1] & absent;
+	for (unsigned i = 1; i < call->cdb_length; i++)
+		bad |= call->cdb[i] & (uint8_t) ~entry->operation.usage[i];
+	if (bad)
+		return refuse_reserved(call, absent);
 	return entry->function(call);
 }
 
@@ -301,6 +347,7 @@ enum scsi_verdict scsi_dispatch(
 {
 	struct scsi_call call = {.lu = lu, .task = task, .cdb = task->cdb, .result = result};
 	const struct scsi_entry *first = task->cdb_length ? first_entry(task->cdb[0]) : NULL;
+	uint32_t flags;
 
 	assert(result->data);
 	result->status = SCSI_GOOD;
@@ -310,20 +357,19 @@ enum scsi_verdict scsi_dispatch(
 	call.entry = first;
 	if (first && first->operation.has_action)
 		call.entry = task->cdb_length > 1 ? action_entry(first, task->cdb[1] & 0x1f) : NULL;
+	flags = call.entry ? call.entry->flags : 0;
 
 	/* SAM-5 5.14: before any other check of the command. */
-	if (lu->unit_attention && !(call.entry && (call.entry->flags & ENTRY_BEFORE_UA)) &&
+	if (lu->unit_attention && !(flags & ENTRY_BEFORE_UA) &&
 	    scsi_take_unit_attention(lu, &result->sense)) {
 		result->status = SCSI_CHECK_CONDITION;
 		return SCSI_ANSWERED;
 	}
-	if (call.entry && (call.entry->flags & ENTRY_LU_INFO) && !lu->lu_info_fresh)
+	if ((flags & ENTRY_LU_INFO) && !lu->lu_info_fresh)
 		return SCSI_NEEDS_LU_INFO;
-	if (!first || (first->flags & ENTRY_KERNEL) || !opcode_present(lu, first))
-		return scsi_refuse_opcode(&call);
-	/* The operation code is supported and the service action is not (SPC-4 4.2.1). */
-	if (!call.entry || !entry_present(lu, call.entry))
-		return scsi_refuse_cdb(&call, 1, 4);
+	if (!call.entry || (flags & ENTRY_KERNEL) ||
+	    ((flags & ENTRY_NEEDS) && !entry_present(lu, call.entry)))
+		return refuse_unsupported(&call, first);
 	return check_and_run(&call);
 }
 
@@ -386,7 +432,8 @@ static enum scsi_verdict report_one(
 	data[1] = (timeouts ? 0x80 : 0) | SUPPORT_STANDARD;
 	put_be16(data + 2, entry->operation.cdb_length);
 	for (unsigned i = 0; i < entry->operation.cdb_length; i++)
-		data[length++] = entry_usage(call->lu, entry, i);
+		data[length++] = entry->operation.usage[i];
+	data[4 + 1] &= (uint8_t) ~absent_bits(call->lu, entry);
 	if (timeouts)
 		length += put_timeouts(data + length);
 	return scsi_good_data(call, length, allocation);

@@ -12,42 +12,110 @@
 #include "sbc.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <string.h>
 
 #include "bytes.h"
-#include "cdb.h"
+#include "data-out.h"
 #include "lu.h"
 #include "sense.h"
 
 /* ------- common parts ------- */
 
-static unsigned cdb_length(const struct scsi_call *call)
+/* SPC-4 4.2.2: all CDBs of one size have these fields at the same offsets, and SBC-3 uses no
+ * others. */
+struct cdb_6 {
+	uint8_t opcode;
+	uint8_t lba[3]; /* 21 bits */
+	uint8_t length;
+	uint8_t control;
+} __attribute__((packed));
+
+struct cdb_10 {
+	uint8_t opcode;
+	uint8_t flags;
+	uint32_t lba;
+	uint8_t group;
+	uint16_t length;
+	uint8_t control;
+} __attribute__((packed));
+
+struct cdb_12 {
+	uint8_t opcode;
+	uint8_t flags;
+	uint32_t lba;
+	uint32_t length;
+	uint8_t group;
+	uint8_t control;
+} __attribute__((packed));
+
+struct cdb_16 {
+	uint8_t opcode;
+	uint8_t flags;
+	uint64_t lba;
+	uint32_t length;
+	uint8_t group;
+	uint8_t control;
+} __attribute__((packed));
+
+struct scsi_range scsi_cdb_range(const uint8_t *cdb, unsigned cdb_length)
 {
-	return call->entry->operation.cdb_length;
+	const struct cdb_6 *cdb_6 = (const struct cdb_6 *) cdb;
+	const struct cdb_10 *cdb_10 = (const struct cdb_10 *) cdb;
+	const struct cdb_12 *cdb_12 = (const struct cdb_12 *) cdb;
+	const struct cdb_16 *cdb_16 = (const struct cdb_16 *) cdb;
+	/* Byte 1 of a CDB of 6 bytes holds a part of the address. */
+	uint32_t flags = (cdb[1] & 0x10 ? SCSI_PLAN_DPO : 0) | (cdb[1] & 0x08 ? SCSI_PLAN_FUA : 0);
+
+	switch (cdb_length) {
+	case 6:
+		return (struct scsi_range){
+			.lba = get_be24(cdb_6->lba) & 0x1fffff,
+			.blocks = cdb_6->length ? cdb_6->length : 256,
+			.length_byte = offsetof(struct cdb_6, length),
+		};
+	case 10:
+		return (struct scsi_range){
+			.lba = be32toh(cdb_10->lba),
+			.blocks = be16toh(cdb_10->length),
+			.length_byte = offsetof(struct cdb_10, length),
+			.flags = flags,
+		};
+	case 12:
+		return (struct scsi_range){
+			.lba = be32toh(cdb_12->lba),
+			.blocks = be32toh(cdb_12->length),
+			.length_byte = offsetof(struct cdb_12, length),
+			.flags = flags,
+		};
+	default:
+		return (struct scsi_range){
+			.lba = be64toh(cdb_16->lba),
+			.blocks = be32toh(cdb_16->length),
+			.length_byte = offsetof(struct cdb_16, length),
+			.flags = flags,
+		};
+	}
 }
 
-static struct scsi_range range_of(const struct scsi_call *call)
+bool scsi_range_ok(const struct scsi_lu *lu, uint64_t lba, uint64_t blocks)
 {
-	return scsi_cdb_range(call->cdb, cdb_length(call));
+	return lba <= lu->blocks && blocks <= lu->blocks - lba;
 }
 
-static bool on_medium(const struct scsi_call *call, const struct scsi_range *range)
+enum scsi_verdict scsi_plan(
+	struct scsi_call *call, enum scsi_plan_op op, uint32_t flags, uint64_t lba, uint64_t blocks)
 {
-	return scsi_range_ok(call->lu, range->lba, range->blocks);
-}
+	struct scsi_plan *plan = &call->result->plan;
 
-/* Byte 1 of a CDB of 6 bytes holds a part of the address. */
-static uint32_t dpo_fua(const struct scsi_call *call)
-{
-	if (cdb_length(call) == 6)
-		return 0;
-	return (call->cdb[1] & 0x10 ? SCSI_PLAN_DPO : 0) |
-		(call->cdb[1] & 0x08 ? SCSI_PLAN_FUA : 0);
-}
-
-static bool data_out_is(const struct scsi_call *call, uint64_t blocks)
-{
-	return call->task->data_length == blocks * call->lu->block_size;
+	assert(op >= SCSI_PLAN_READ && op <= SCSI_PLAN_SET_GROUPS);
+	plan->op = op;
+	plan->flags = flags;
+	plan->lba = lba;
+	plan->blocks = blocks;
+	plan->passes = 1;
+	plan->extent_cnt = 0;
+	return SCSI_PLANNED;
 }
 
 /* Plans I/O for the CDB's range; GOOD for 0 blocks. data_out: the required number of blocks of
@@ -56,9 +124,9 @@ static enum scsi_verdict plan_range(
 	struct scsi_call *call, enum scsi_plan_op op, uint32_t flags,
 	const struct scsi_range *range, uint64_t data_out)
 {
-	if (!on_medium(call, range))
+	if (!scsi_range_ok(call->lu, range->lba, range->blocks))
 		return scsi_refuse(call, SENSE_LBA_OUT_OF_RANGE);
-	if (data_out && !data_out_is(call, data_out))
+	if (data_out && call->task->data_length != data_out * call->lu->block_size)
 		return scsi_refuse(call, SENSE_INVALID_FIELD_IN_COMMAND_IU);
 	if (range->blocks == 0)
 		return scsi_good(call);
@@ -104,15 +172,15 @@ enum scsi_verdict scsi_read_capacity_16(struct scsi_call *call)
 /* SBC-3 5.11 to 5.13; READ(6): SBC-2. */
 enum scsi_verdict scsi_read(struct scsi_call *call)
 {
-	struct scsi_range range = range_of(call);
+	struct scsi_range range = scsi_cdb_range(call->cdb, call->cdb_length);
 
-	return plan_range(call, SCSI_PLAN_READ, dpo_fua(call), &range, 0);
+	return plan_range(call, SCSI_PLAN_READ, range.flags, &range, 0);
 }
 
 /* SBC-3 5.7, 5.8: a length of 0 means to the end of the medium. */
 enum scsi_verdict scsi_prefetch(struct scsi_call *call)
 {
-	struct scsi_range range = range_of(call);
+	struct scsi_range range = scsi_cdb_range(call->cdb, call->cdb_length);
 
 	if (range.blocks == 0 && range.lba <= call->lu->blocks)
 		range.blocks = call->lu->blocks - range.lba;
@@ -124,8 +192,8 @@ enum scsi_verdict scsi_prefetch(struct scsi_call *call)
  * one block of data-out. */
 enum scsi_verdict scsi_verify(struct scsi_call *call)
 {
-	struct scsi_range range = range_of(call);
-	uint32_t flags = dpo_fua(call);
+	struct scsi_range range = scsi_cdb_range(call->cdb, call->cdb_length);
+	uint32_t flags = range.flags;
 	uint64_t data_out = 0;
 
 	switch (call->cdb[1] >> 1 & 0x03) {
@@ -150,20 +218,20 @@ enum scsi_verdict scsi_verify(struct scsi_call *call)
 /* SBC-3 5.33 to 5.35; WRITE(6): SBC-2. */
 enum scsi_verdict scsi_write(struct scsi_call *call)
 {
-	struct scsi_range range = range_of(call);
+	struct scsi_range range = scsi_cdb_range(call->cdb, call->cdb_length);
 
-	return plan_range(call, SCSI_PLAN_WRITE, dpo_fua(call), &range, range.blocks);
+	return plan_range(call, SCSI_PLAN_WRITE, range.flags, &range, range.blocks);
 }
 
 /* SBC-4 5.48. The usage mask refuses atomic boundaries inside a write. */
 enum scsi_verdict scsi_write_atomic(struct scsi_call *call)
 {
 	const struct scsi_lu *lu = call->lu;
-	struct scsi_range range = {
-		.lba = get_be64(call->cdb + 2), .blocks = get_be16(call->cdb + 12)};
+	struct scsi_range range = scsi_cdb_range(call->cdb, call->cdb_length);
 
 	assert(lu->max_atomic);
-	if (on_medium(call, &range)) {
+	range.blocks = get_be16(call->cdb + 12);
+	if (scsi_range_ok(call->lu, range.lba, range.blocks)) {
 		if (lu->atomic_alignment && range.lba % lu->atomic_alignment)
 			return scsi_refuse_cdb(call, 2, NO_BIT);
 		if (range.blocks > lu->max_atomic ||
@@ -171,14 +239,14 @@ enum scsi_verdict scsi_write_atomic(struct scsi_call *call)
 			return scsi_refuse_cdb(call, 12, NO_BIT);
 	}
 	return plan_range(
-		call, SCSI_PLAN_WRITE, dpo_fua(call) | SCSI_PLAN_ATOMIC, &range, range.blocks);
+		call, SCSI_PLAN_WRITE, range.flags | SCSI_PLAN_ATOMIC, &range, range.blocks);
 }
 
 /* SBC-3 5.37 to 5.39. BYTCHK: compare the blocks that are read back with data-out. */
 enum scsi_verdict scsi_write_and_verify(struct scsi_call *call)
 {
-	struct scsi_range range = range_of(call);
-	uint32_t flags = dpo_fua(call) | (call->cdb[1] & 0x02 ? SCSI_PLAN_COMPARE : 0);
+	struct scsi_range range = scsi_cdb_range(call->cdb, call->cdb_length);
+	uint32_t flags = range.flags | (call->cdb[1] & 0x02 ? SCSI_PLAN_COMPARE : 0);
 
 	return plan_range(call, SCSI_PLAN_WRITE_VERIFY, flags, &range, range.blocks);
 }
@@ -186,23 +254,24 @@ enum scsi_verdict scsi_write_and_verify(struct scsi_call *call)
 /* SBC-3 5.5. */
 enum scsi_verdict scsi_orwrite(struct scsi_call *call)
 {
-	struct scsi_range range = range_of(call);
+	struct scsi_range range = scsi_cdb_range(call->cdb, call->cdb_length);
 
-	return plan_range(call, SCSI_PLAN_ORWRITE, dpo_fua(call), &range, range.blocks);
+	return plan_range(call, SCSI_PLAN_ORWRITE, range.flags, &range, range.blocks);
 }
 
 /* SBC-3 5.2. Data-out is the expected blocks, then the new ones. The length field has one byte, so
  * 256 blocks become 0; the length of data-out reveals that. */
 enum scsi_verdict scsi_compare_and_write(struct scsi_call *call)
 {
-	struct scsi_range range = {.lba = get_be64(call->cdb + 2), .blocks = call->cdb[13]};
-	bool wrapped = range.blocks == 0 && call->task->data_length;
+	struct scsi_range range = scsi_cdb_range(call->cdb, call->cdb_length);
+	bool wrapped = call->cdb[13] == 0 && call->task->data_length;
 
 	assert(call->lu->max_compare_and_write);
-	if (on_medium(call, &range) && (wrapped || range.blocks > call->lu->max_compare_and_write))
+	range.blocks = call->cdb[13];
+	if (scsi_range_ok(call->lu, range.lba, range.blocks) &&
+	    (wrapped || range.blocks > call->lu->max_compare_and_write))
 		return scsi_refuse_cdb(call, 13, NO_BIT);
-	return plan_range(
-		call, SCSI_PLAN_COMPARE_AND_WRITE, dpo_fua(call), &range, 2 * range.blocks);
+	return plan_range(call, SCSI_PLAN_COMPARE_AND_WRITE, range.flags, &range, 2 * range.blocks);
 }
 
 /*
@@ -212,13 +281,14 @@ enum scsi_verdict scsi_compare_and_write(struct scsi_call *call)
  */
 enum scsi_verdict scsi_write_same(struct scsi_call *call)
 {
-	struct scsi_range range = range_of(call);
+	struct scsi_range range = scsi_cdb_range(call->cdb, call->cdb_length);
 	uint64_t limit = call->lu->max_write_same;
 	bool no_data = call->cdb[1] & 0x01;
 	uint32_t flags = (no_data ? SCSI_PLAN_ZEROES : 0) |
 		(call->cdb[1] & 0x08 ? SCSI_PLAN_MAY_UNMAP : 0);
 
-	if (on_medium(call, &range) && (range.blocks == 0 || (limit && range.blocks > limit)))
+	if (scsi_range_ok(call->lu, range.lba, range.blocks) &&
+	    (range.blocks == 0 || (limit && range.blocks > limit)))
 		return scsi_refuse_cdb(call, range.length_byte, NO_BIT);
 	return plan_range(call, SCSI_PLAN_WRITE_SAME, flags, &range, no_data ? 0 : 1);
 }
@@ -226,9 +296,9 @@ enum scsi_verdict scsi_write_same(struct scsi_call *call)
 /* SBC-3 5.26, 5.27: a length of 0 means to the end of the medium. */
 enum scsi_verdict scsi_synchronize_cache(struct scsi_call *call)
 {
-	struct scsi_range range = range_of(call);
+	struct scsi_range range = scsi_cdb_range(call->cdb, call->cdb_length);
 
-	if (!on_medium(call, &range))
+	if (!scsi_range_ok(call->lu, range.lba, range.blocks))
 		return scsi_refuse(call, SENSE_LBA_OUT_OF_RANGE);
 	if (range.blocks == 0)
 		range.blocks = call->lu->blocks - range.lba;
@@ -305,7 +375,7 @@ enum scsi_verdict scsi_unmap(struct scsi_call *call)
 /* There are no defects in any list and format. */
 enum scsi_verdict scsi_read_defect_data(struct scsi_call *call)
 {
-	bool twelve = cdb_length(call) == 12;
+	bool twelve = call->cdb_length == 12;
 	unsigned byte = twelve ? 1 : 2;
 	unsigned length = twelve ? 8 : 4;
 	uint8_t *data = call->result->data;

@@ -95,21 +95,6 @@ void scsi_plan_end(struct scsi_result *result, uint32_t sense)
 		result->status = SCSI_GOOD;
 }
 
-enum scsi_verdict scsi_plan(
-	struct scsi_call *call, enum scsi_plan_op op, uint32_t flags, uint64_t lba, uint64_t blocks)
-{
-	struct scsi_plan *plan = &call->result->plan;
-
-	assert(op >= SCSI_PLAN_READ && op <= SCSI_PLAN_SET_GROUPS);
-	plan->op = op;
-	plan->flags = flags;
-	plan->lba = lba;
-	plan->blocks = blocks;
-	plan->passes = 1;
-	plan->extent_cnt = 0;
-	return SCSI_PLANNED;
-}
-
 /* ------- unit attentions ------- */
 
 bool scsi_take_unit_attention(struct scsi_lu *lu, struct scsi_sense *sense)

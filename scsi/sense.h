@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a command is answered: GOOD, a refusal, a plan; and the sense codes for it. Every function
- * that returns a verdict has filled call->result.
+ * How a command is answered: GOOD or a refusal, and the sense codes for it. Every function that
+ * returns a verdict has filled call->result.
  */
 #pragma once
 
@@ -68,11 +68,6 @@ bool scsi_busy_sense(const struct scsi_lu *lu, struct scsi_sense *sense);
 
 /* Ends a plan: GOOD with sense 0, else CHECK CONDITION with one of the SENSE codes. */
 void scsi_plan_end(struct scsi_result *result, uint32_t sense);
-
-/* Plans one pass over a range, without extents. */
-enum scsi_verdict scsi_plan(
-	struct scsi_call *call, enum scsi_plan_op op, uint32_t flags, uint64_t lba,
-	uint64_t blocks);
 
 /* Takes the pending unit attention of the highest precedence and clears it. False: none is
  * pending. */

@@ -10,8 +10,9 @@
 #include <string.h>
 
 #include "bytes.h"
-#include "cdb.h"
+#include "data-out.h"
 #include "lu.h"
+#include "sbc.h"
 #include "sense.h"
 #include "vpd.h"
 
@@ -109,8 +110,7 @@ enum scsi_verdict scsi_prevent_allow(struct scsi_call *call)
 
 /* ------- REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS ------- */
 
-/* SPC-4 6.36. The target core carries out ABORT TASK and LOGICAL UNIT RESET and refuses the others.
- */
+/* SPC-4 6.36. The target core does ABORT TASK and LOGICAL UNIT RESET and refuses the others. */
 enum scsi_verdict scsi_report_task_management(struct scsi_call *call)
 {
 	bool extended = call->cdb[2] & 0x80;

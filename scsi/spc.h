@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Primary commands without pages of their own, for the table of operations (SPC-4, SBC-3).
+ * Primary commands that have no pages, for the table of operations (SPC-4, SBC-3).
  */
 #pragma once
 

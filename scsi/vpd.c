@@ -150,8 +150,7 @@ static unsigned put_identification(const struct scsi_lu *lu, uint8_t *p)
 
 /* ------- features and limits ------- */
 
-/* Extended INQUIRY data (SPC-4 7.8): task attributes are ignored, so only SIMPLE is announced.
- */
+/* Extended INQUIRY data (SPC-4 7.8): only SIMPLE, because task attributes are ignored. */
 static unsigned put_extended_inquiry(const struct scsi_lu *lu, uint8_t *p)
 {
 	memset(p, 0, 60);
@@ -172,12 +171,12 @@ static unsigned put_mode_page_policy(const struct scsi_lu *lu, uint8_t *p)
  * is not supported. */
 static unsigned put_block_limits(const struct scsi_lu *lu, uint8_t *p)
 {
+	uint32_t granularity = lu->optimal_granularity;
+
 	memset(p, 0, 60);
 	p[0] = 0x01; /* WSNZ */
 	p[1] = lu->max_compare_and_write;
-	put_be16(
-		p + 2,
-		(uint16_t) (lu->optimal_granularity < UINT16_MAX ? lu->optimal_granularity : UINT16_MAX));
+	put_be16(p + 2, granularity < UINT16_MAX ? (uint16_t) granularity : UINT16_MAX);
 	put_be32(p + 4, lu->max_transfer);
 	put_be32(p + 8, lu->optimal_transfer);
 	if (lu->unmap) {

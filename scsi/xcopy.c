@@ -5,7 +5,7 @@
  * identified by their NAA designators.
  *
  * Both kinds of parameter list are decoded once, into a struct scsi_xcopy. This file checks the
- * ranges on this logical unit; the caller checks those on others. A planned copy has a slot in
+ * ranges on this logical unit; the caller checks those on others. A planned xcopy has a slot in
  * lu->xcopies until it ends. If the list asks for it, the slot keeps the status afterwards.
  *
  * G_SENSE is refused: the kernel passes sense to the initiator with CHECK CONDITION only.
@@ -17,14 +17,17 @@
 #include <string.h>
 
 #include "bytes.h"
-#include "cdb.h"
+#include "data-out.h"
+#include "sbc.h"
 #include "sense.h"
 
 #define HEADER_LENGTH      16u
 #define LONG_HEADER_LENGTH 48u /* of a list with an identifier of four bytes */
 #define CSCD_LENGTH        32u
 #define SEGMENT_LENGTH     28u
-#define LIST_MAX           (SCSI_XCOPY_CSCDS_MAX * CSCD_LENGTH + SCSI_XCOPY_SEGMENTS_MAX * SEGMENT_LENGTH)
+#define CSCDS_MAX          (SCSI_XCOPY_CSCDS_MAX * CSCD_LENGTH)
+#define SEGMENTS_MAX       (SCSI_XCOPY_SEGMENTS_MAX * SEGMENT_LENGTH)
+#define LIST_MAX           (CSCDS_MAX + SEGMENTS_MAX)
 
 #define CSCD_TYPE          0xe4 /* identification descriptor */
 #define SEGMENT_TYPE       0x02 /* block device to block device */

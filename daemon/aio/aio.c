@@ -152,8 +152,7 @@ static void aio_start_waiting(struct aio_engine *engine)
 {
 	struct tcmu_aio *aio;
 
-	while (!list_is_empty(&engine->waiting) && aio_slots_available(&engine->slots)) {
-		aio = aio_list_take(&engine->waiting);
+	while (aio_slots_available(&engine->slots) && (aio = aio_list_take(&engine->waiting))) {
 		if (!aio_start(engine, aio)) {
 			list_push(&engine->waiting, &aio_node(aio)->node);
 			break;

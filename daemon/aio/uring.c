@@ -256,8 +256,7 @@ static void aio_uring_cancel(void *state, struct aio_slot *slot)
 		return;
 	}
 	slot->cancelled = true;
-	/* One cancellation at a time. Where there is no room for it, the request ends when it ends.
-	 */
+	/* One cancellation at a time. Without room for it, the request ends when it ends. */
 	if (slot->cqes > 1 || uring->error || !(sqe = aio_uring_get_sqe(uring)))
 		return;
 	io_uring_prep_cancel64(sqe, aio_uring_slot_data(slot), 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Jobs: calls that may never return (open, close, check_config and resize of a handler; configfs),
- * each on a thread of its own. And posts: functions that any thread sends to the event loop.
+ * each on its own thread. And posts: functions that any thread sends to the event loop.
  *
  * A job that never returns costs one thread and delays nothing else. Its end comes back as a post.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * First in, first out: a singly linked list whose nodes are embedded in the listed structures. For
- * one thread, or under the owner's lock. A node is on one list at most.
+ * one thread, or under one lock of its user. A node is on one list at most.
  */
 #pragma once
 
@@ -74,6 +74,17 @@ static inline void list_move(struct list *from, struct list *to)
 	list_init(from);
 }
 
+/* Moves all nodes to the end of another list, in their order. */
+static inline void list_join(struct list *from, struct list *to)
+{
+	assert(from != to);
+	if (!from->first)
+		return;
+	*to->end = from->first;
+	to->end = from->end;
+	list_init(from);
+}
+
 /* Takes a node out of the middle; it must be on the list. Linear. */
 static inline void list_remove(struct list *list, struct list_node *node)
 {
@@ -89,7 +100,7 @@ static inline void list_remove(struct list *list, struct list_node *node)
 }
 
 #define list_for_each(node, list) \
-	for (struct list_node *node = (list)->first; node; node = node->next)
+	for (struct list_node * (node) = (list)->first; (node); (node) = (node)->next)
 
 /* The structure that a node is embedded in; NULL stays NULL. */
 #define list_entry(node, type, member) \

@@ -117,7 +117,7 @@ static int on_check_timeout(sd_event_source *source, uint64_t usec, void *userda
 		&reason, -ETIMEDOUT, "the %s handler has not answered within %u.%u s",
 		check->handler->subtype, check->timeout_ms / 1000, check->timeout_ms % 1000 / 100);
 	log_warning(
-		"the check of \"%s\" timed out: %s; look at its backing store",
+		"the check of \"%s\" timed out: %s; check its backing store",
 		options_config(check->options)->target, reason.text);
 	done = check_take_caller(check);
 	done(check->userdata, false, reason.text);
@@ -181,7 +181,7 @@ void check_start(
 	struct check *check;
 	int r = check_prepare(checks, subtype, text, &handler, &options, &reason);
 
-	assert(done);
+	assert(done && (r < 0 || handler));
 	if (r < 0 || !handler->check_config) {
 		options_free(options);
 		done(userdata, r >= 0, r >= 0 ? "success" : reason.text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whether a device can be created with a config string: the rules for all handlers first, then the
- * handler's own check on a thread of its own. A check that hangs costs that thread and delays its
+ * handler's own check on a separate thread. A check that hangs costs that thread and delays its
  * own caller only.
  *
  * Main thread. Running out of memory aborts (glib).
@@ -35,6 +35,5 @@ void check_start(
 	struct checks *checks, const char *subtype, const char *text, unsigned timeout_ms,
 	check_done_fn *done, void *userdata);
 
-/* How many handlers' checks have not returned yet, including those whose caller has been answered.
- */
+/* How many handlers' checks have not returned, including those whose caller has an answer. */
 unsigned checks_running(const struct checks *checks);

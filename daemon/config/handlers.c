@@ -45,7 +45,7 @@ struct handlers {
 	GPtrArray *items; /* struct item, by subtype */
 };
 
-/* Handlers in packages of their own. */
+/* Handlers that have their own packages. */
 static const struct {
 	const char *subtype;
 	const char *package;
@@ -195,6 +195,7 @@ int handlers_add(
 		r = check_handler(&handler, reason);
 	if (r < 0)
 		return r;
+	assert(handler.subtype);
 	other = find_item(handlers, handler.subtype);
 	if (other && other->entry.handler)
 		return reason_refuse(

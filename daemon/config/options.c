@@ -20,6 +20,7 @@
 
 enum core_option {
 	CORE_READ_ONLY,
+	CORE_SHARE,
 	CORE_VENDOR,
 	CORE_PRODUCT,
 	CORE_REVISION,
@@ -35,6 +36,9 @@ enum core_option {
 static const struct tcmu_option core_table[] = {
 	[CORE_READ_ONLY] =
 		{"ro", TCMU_OPTION_BOOL, "no", NULL, "refuse commands that change the data"},
+	[CORE_SHARE] =
+		{"share", TCMU_OPTION_BOOL, "no", NULL,
+		 "allow other devices with share=1 on the same backing store"},
 	[CORE_VENDOR] =
 		{"vendor", TCMU_OPTION_STRING, "LIO-ORG", NULL,
 		 "vendor in INQUIRY data, up to 8 characters"},
@@ -467,6 +471,11 @@ const struct tcmu_config *options_config(const struct options *options)
 	return &options->config;
 }
 
+bool options_share(const struct options *options)
+{
+	return options->core[CORE_SHARE].number;
+}
+
 const char *options_vendor(const struct options *options)
 {
 	return options->core[CORE_VENDOR].string;
@@ -491,8 +500,7 @@ void options_limits(const struct options *options, struct rate_limits *limits)
 	};
 }
 
-/* Whether an option's text begins with the name of a limit. The name ends at '=', ';' or the end.
- */
+/* Whether an option's text begins with the name of a limit, which ends at '=', ';' or the end. */
 static bool is_limit(const char *pair)
 {
 	size_t len = strcspn(pair, "=;");

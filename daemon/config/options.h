@@ -28,6 +28,9 @@ void options_free(struct options *options); /* takes NULL */
 /* Valid until options_free(), like all strings below. */
 const struct tcmu_config *options_config(const struct options *options);
 
+/* The option share: other devices that have it, too, may serve the same backing store. */
+bool options_share(const struct options *options);
+
 /* The strings of the standard INQUIRY data (SPC-4 6.4.2): printable ASCII of at most 8, 16 and 4
  * characters, not padded. */
 const char *options_vendor(const struct options *options);

@@ -432,7 +432,7 @@ int settings_load(
 	const char *path, struct settings *settings, settings_warn_fn *warn, void *userdata)
 {
 	struct parser whole = {.warn = warn, .userdata = userdata};
-	g_autofree char *content = g_malloc(SETTINGS_FILE_MAX + 1);
+	char *content = g_malloc(SETTINGS_FILE_MAX + 1);
 	ssize_t r = read_file(path, content);
 
 	if (r == -ENOENT || r == -ENOTDIR) {
@@ -443,5 +443,6 @@ int settings_load(
 	} else {
 		r = (ssize_t) settings_parse(content, (size_t) r, settings, warn, userdata);
 	}
+	g_free(content);
 	return (int) r;
 }

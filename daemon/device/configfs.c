@@ -125,9 +125,22 @@ void configfs_prepare(const struct tcmu_name *name)
 	configfs_create_directories();
 }
 
-void configfs_block(const struct tcmu_name *name)
+/* A kernel before 4.19 has no actions. */
+static int configfs_act(const struct tcmu_name *name, const char *action, unsigned value)
 {
-	(void) tcmu_configfs_action(name, "block_dev", 1);
+	int r = tcmu_configfs_action(name, action, value);
+
+	return r == -ENOENT ? 0 : r;
+}
+
+int configfs_block(const struct tcmu_name *name, bool on)
+{
+	return configfs_act(name, "block_dev", on);
+}
+
+int configfs_reset_ring(const struct tcmu_name *name)
+{
+	return configfs_act(name, "reset_ring", 1);
 }
 
 /* ------- ports ------- */

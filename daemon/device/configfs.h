@@ -46,8 +46,13 @@ int configfs_read_attributes(
  * RESERVE OUT fails. Best effort; a failure is logged. */
 void configfs_prepare(const struct tcmu_name *name);
 
-/* Has the kernel answer BUSY to commands that no daemon serves. Best effort. */
-void configfs_block(const struct tcmu_name *name);
+/* on: the kernel answers BUSY to new commands; off: it puts them into the ring. Returns 0 or
+ * -errno; -EINVAL: the kernel has not configured the device yet. */
+int configfs_block(const struct tcmu_name *name, bool on);
+
+/* Empties the ring: the kernel answers BUSY for the commands in it, and takes their data pages. The
+ * kernel must be blocked, and nothing may be in flight. Returns 0 or -errno. */
+int configfs_reset_ring(const struct tcmu_name *name);
 
 /* Reads the unit serial, the ports and their groups. Never fails: a fact that cannot be read is
  * unknown, and an unknown serial is empty. lu_info->has_saved becomes false. */

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <glib.h>
+#include <scsi/optable.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/reason.h"
+#include "device/block.h"
 #include "device/lock.h"
 #include "device/lu-info.h"
 #include "device/open.h"
@@ -57,7 +59,7 @@ static void device_start_thread(struct device *device)
 		.name = device->name.name,
 		.device = device->name,
 		.minor = device->minor,
-		.start = device->clean ? IO_THREAD_FRESH : IO_THREAD_RECOVERED,
+		.start = IO_THREAD_FRESH,
 		.aio = settings->io_engine,
 		.depth = settings->queue_depth,
 		.busy_poll = settings->busy_poll,
@@ -75,8 +77,12 @@ static void device_start_thread(struct device *device)
 	int r;
 
 	assert(!device->thread && !device->revoke.call.running && device->backend);
+	assert(device->clean || !device->blocking.configured);
 	lu_info_fill_lu(device, &setup.lu);
 	scsi_set_lu_info(&setup.lu, &device->lu_info.known);
+	/* An administrator's "off" holds for every initiator, whatever one has saved. */
+	if (device->store.write_cache_set && !device->store.write_cache)
+		setup.lu.write_cache = false;
 	options_limits(device->options, &setup.limits);
 	device_set_format_state(&setup.lu, device->env->parent->format_state(device->env, device));
 	lock_begin(device, &setup);
@@ -111,8 +117,10 @@ static void device_thread_ended(struct device *device)
 	struct io_thread *thread = device->thread;
 	bool clean = io_thread_ended_clean(thread);
 
-	if (device->drain == DRAIN_REOPEN)
+	if (device->drain == DRAIN_REOPEN) {
 		device->clean = clean;
+		device->blocking.interrupted |= !clean;
+	}
 	if (device->drain == DRAIN_STOP && !device->owes_removed && clean)
 		device->env->parent->mark_clean(device->env, device);
 	device->thread = NULL;
@@ -219,14 +227,29 @@ static void closing_settle(struct device *device)
 
 /* ------- answers ------- */
 
+/* A backstore of this name that is created from now on is a new one. */
+static void device_note_deleted(struct device *device)
+{
+	device->store = (struct marks_store){.deleted = true};
+	device->env->parent->save_store(device->env, device, &device->store);
+}
+
 static void device_answer_added(struct device *device)
 {
-	bool served = device->state == DEVICE_LIVE || device->state == DEVICE_FAULTED;
-	int status = served ? 0 : device->error ? device->error : -EIO;
+	bool served = device->state == DEVICE_LIVE || device->state == DEVICE_FAULTED ||
+		device->state == DEVICE_RESETTING;
+	int status = served                   ? 0
+		: device->drain == DRAIN_STOP ? -ESHUTDOWN
+		: device->error               ? device->error
+					      : -EIO;
 
 	if (!device->owes_added)
 		return;
 	device->owes_added = false;
+	if (!status)
+		block_configured(device);
+	else
+		device_note_deleted(device); /* the kernel drops it, without REMOVED_DEVICE */
 	device_timer_disarm(device, DEVICE_TIMER_OPEN);
 	device->env->parent->answer(device->env, TCMU_EVENT_ADDED, device->id, status);
 }
@@ -414,6 +437,7 @@ static void device_assert_sound(const struct device *device)
 		assert(device->thread && device->backend && !device->owes_added);
 		break;
 	case DEVICE_FAULTED:
+	case DEVICE_RESETTING:
 		assert(device->thread);
 		break;
 	case DEVICE_ORPHANED:
@@ -424,11 +448,21 @@ static void device_assert_sound(const struct device *device)
 		break;
 	case DEVICE_GONE:
 		assert(!device->thread && !device->backend && !device->opening);
-		assert(!device->owes_removed && device->closing.state == CLOSING_NONE);
+		assert(!device->owes_added && !device->owes_removed);
+		assert(device->closing.state == CLOSING_NONE);
 		break;
 	default:
 		break;
 	}
+}
+
+/* The kernel does not wait for its creation any more: it takes the device down. */
+static void device_drop_added(struct device *device, enum device_event event)
+{
+	if (!device->owes_added || (event != DEVICE_EV_REMOVED && event != DEVICE_EV_UNREGISTERED))
+		return;
+	device->owes_added = false;
+	device->env->parent->drop_owed(device->env, TCMU_EVENT_ADDED, device->id);
 }
 
 /* Returns whether it was the last transition of a life. */
@@ -444,8 +478,10 @@ static bool device_transit(struct device *device, enum device_event event)
 		return false;
 	}
 	device_note_drain(device, event, transition.actions);
+	block_note_transition(device, event, transition.next);
 	if (from != transition.next)
 		device_enter_state(device, transition.next, event);
+	device_drop_added(device, event);
 	device_act(device, transition.actions & ~DEVICE_DO_FORGET);
 	device_assert_sound(device);
 	if (from != transition.next)
@@ -456,6 +492,7 @@ static bool device_transit(struct device *device, enum device_event event)
 /* Checks the conditions that something may have waited for. May start calls and post events. */
 static void device_settle(struct device *device)
 {
+	block_settle(device);
 	open_settle(device);
 	lock_settle(device);
 	closing_settle(device);
@@ -465,18 +502,19 @@ static void device_settle(struct device *device)
 /* The one place that drains the queue. */
 static void device_run(struct device *device)
 {
-	bool forget = false;
-
 	assert(env_on_main_thread(device->env));
 	assert(!device->acting);
 	device_ref(device);
 	do {
 		while (device->queue.cnt)
-			forget |= device_transit(device, device_queue_take(&device->queue));
+			device->forgets |= device_transit(
+				device, device_queue_take(&device->queue));
 		device_settle(device);
 	} while (device->queue.cnt);
-	if (forget) {
+	/* A call still uses the env, which may not outlive the last device. */
+	if (device->forgets && !device->calls) {
 		assert(device->state == DEVICE_GONE);
+		device->forgets = false;
 		device->env->parent->forget(device->env, device);
 	}
 	device_unref(device);
@@ -515,8 +553,7 @@ static void device_backend_failed(struct device *device)
 		lock_event(device, LOCK_EV_FENCED);
 }
 
-/* For EXTENDED COPY other devices find this one by its serial, also before an initiator reads it.
- */
+/* For EXTENDED COPY other devices find this one by its serial, even before initiators read it. */
 static void device_attached(struct device *device)
 {
 	device_event(device, DEVICE_EV_ATTACHED);
@@ -528,6 +565,12 @@ static void device_take_thread_signals(struct device *device, uint32_t signals)
 {
 	if (signals & IO_SIGNAL_ATTACHED)
 		device_attached(device);
+	if (signals & IO_SIGNAL_RING_RESET)
+		device_event(device, DEVICE_EV_RING_RESET);
+	if (signals & IO_SIGNAL_RING_IDLE)
+		block_ring_idle(device);
+	if (signals & IO_SIGNAL_WRITE_CACHE)
+		reconfig_write_cache_is_off(device);
 	if (signals & IO_SIGNAL_NEEDS_LU_INFO)
 		lu_info_need(device);
 	if (signals & IO_SIGNAL_DEFERRED)
@@ -595,9 +638,11 @@ struct device *device_new(struct device_env *env, const struct device_start *sta
 		device->host_device.label, sizeof(device->host_device.label), "user_%u/%s",
 		device->name.hba, device->name.name);
 	device_init_timers(device);
+	block_init(device, !device->clean);
 	lock_init(device);
 	lu_info_init(device);
 	reconfig_init(device);
+	env->parent->load_store(env, device, &device->store);
 	return device;
 }
 
@@ -617,6 +662,7 @@ void device_removed(struct device *device, uint32_t id)
 {
 	device->id = id;
 	device->owes_removed = true;
+	device_note_deleted(device);
 	device_event(device, DEVICE_EV_REMOVED);
 }
 
@@ -644,7 +690,8 @@ bool device_added_again(struct device *device, unsigned minor, uint32_t id)
 {
 	if (!open_added_again(device, minor, id))
 		return false;
-	if (device->state == DEVICE_LIVE || device->state == DEVICE_FAULTED)
+	if (device->state == DEVICE_LIVE || device->state == DEVICE_FAULTED ||
+	    device->state == DEVICE_RESETTING)
 		device_answer_added(device);
 	device_run(device);
 	return true;

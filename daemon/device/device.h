@@ -67,8 +67,7 @@ void device_reconfig(struct device *device, const struct tcmu_event *event);
 int device_reopen(struct device *device);
 
 /* Whether an ADDED_DEVICE means this very device, which a scan had found before the event was read.
- * Its answer may have been sent too early, when the kernel did not wait for it: it is owed again.
- */
+ * Its answer may have been sent before the kernel waited for it: it is owed again. */
 bool device_added_again(struct device *device, unsigned minor, uint32_t id);
 
 /* Another device may have given up its claim: opening goes on if it has waited for that. */

@@ -117,10 +117,16 @@ static void kernel_prepare(const struct device_env *env, const struct tcmu_name 
 	configfs_prepare(name);
 }
 
-static void kernel_block(const struct device_env *env, const struct tcmu_name *name)
+static int kernel_block(const struct device_env *env, const struct tcmu_name *name, bool on)
 {
 	assert(!env_on_main_thread(env));
-	configfs_block(name);
+	return configfs_block(name, on);
+}
+
+static int kernel_reset_ring(const struct device_env *env, const struct tcmu_name *name)
+{
+	assert(!env_on_main_thread(env));
+	return configfs_reset_ring(name);
 }
 
 static void kernel_read_lu_info(
@@ -146,14 +152,29 @@ static int kernel_save_modes(
 	return marks_save_modes(env->state_dir, serial, values);
 }
 
+static bool kernel_was_served(const struct device_env *env, const struct tcmu_name *name)
+{
+	assert(!env_on_main_thread(env));
+	return marks_was_served(env->state_dir, name);
+}
+
+static void kernel_note_served(const struct device_env *env, const struct tcmu_name *name)
+{
+	assert(!env_on_main_thread(env));
+	(void) marks_set_served(env->state_dir, name);
+}
+
 static const struct env_kernel env_real_kernel = {
 	.scan_minor = kernel_scan_minor,
 	.read_attributes = kernel_read_attributes,
 	.prepare = kernel_prepare,
 	.block = kernel_block,
+	.reset_ring = kernel_reset_ring,
 	.read_lu_info = kernel_read_lu_info,
 	.set_groups = kernel_set_groups,
 	.save_modes = kernel_save_modes,
+	.was_served = kernel_was_served,
+	.note_served = kernel_note_served,
 };
 
 void device_env_init(struct device_env *env, sd_event *event, struct mailbox *mailbox)

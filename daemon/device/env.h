@@ -32,6 +32,7 @@
 #include "base/jobs.h"
 #include "config/settings.h"
 #include "device/configfs.h"
+#include "device/marks.h"
 
 struct device;
 struct device_env;
@@ -65,9 +66,10 @@ struct env_kernel {
 		const struct device_env *env, const struct tcmu_name *name,
 		enum device_origin origin, uint64_t max_transfer,
 		struct device_attributes *attributes, struct tcmu_reason *reason);
-	/* Job. As configfs_prepare() and configfs_block(). */
+	/* Job. As configfs_prepare(), configfs_block() and configfs_reset_ring(). */
 	void (*prepare)(const struct device_env *env, const struct tcmu_name *name);
-	void (*block)(const struct device_env *env, const struct tcmu_name *name);
+	int (*block)(const struct device_env *env, const struct tcmu_name *name, bool on);
+	int (*reset_ring)(const struct device_env *env, const struct tcmu_name *name);
 	/* Job. Serial, saved mode parameters, ports and groups. Unknown members stay zero; *lu_info
 	 * may hold anything before. */
 	void (*read_lu_info)(
@@ -80,11 +82,19 @@ struct env_kernel {
 	int (*save_modes)(
 		const struct device_env *env, const char *serial,
 		const struct scsi_mode_values *values);
+	/* Job. As marks_was_served() and marks_set_served(). */
+	bool (*was_served)(const struct device_env *env, const struct tcmu_name *name);
+	void (*note_served)(const struct device_env *env, const struct tcmu_name *name);
 };
 
 struct env_parent {
-	/* Answers a netlink command; status 0 or -errno. */
+	/* Answers a netlink command, if that is owed (device/netlink-reset.h); status 0 or -errno.
+	 */
 	void (*answer)(struct device_env *env, enum tcmu_event_kind kind, uint32_t id, int status);
+	/* A command that was not received waits all the same: the device answers it. */
+	void (*note_owed)(struct device_env *env, enum tcmu_event_kind kind, uint32_t id);
+	/* Nobody waits for the answer to a command. */
+	void (*drop_owed)(struct device_env *env, enum tcmu_event_kind kind, uint32_t id);
 	/* Answers REMOVED_DEVICE only if the kernel turns out to wait for it: it still has the
 	 * device a moment later. For devices that were created without replies. */
 	void (*answer_if_waiting)(
@@ -93,6 +103,12 @@ struct env_parent {
 	 * more; an orphan before others; NULL: there is none. */
 	struct device *(*find_claimant)(
 		struct device_env *env, const char *claim, const struct device *except);
+	/* Another device that the kernel has and that uses the same backing store, or is to use it:
+	 * is open, or is older than this device. after: the one before it; NULL: the first. NULL:
+	 * there is none. */
+	struct device *(*find_sharer)(
+		struct device_env *env, const char *claim, const struct device *device,
+		const struct device *after);
 	/* The device has entered another state. */
 	void (*changed)(struct device_env *env, struct device *device);
 	/* The device is GONE. Releases the parent's reference. The last call for this device. */
@@ -102,6 +118,11 @@ struct env_parent {
 	void (*mark_format)(
 		struct device_env *env, const struct device *device, unsigned format_state);
 	unsigned (*format_state)(struct device_env *env, const struct device *device);
+	void (*load_store)(
+		struct device_env *env, const struct device *device, struct marks_store *store);
+	void (*save_store)(
+		struct device_env *env, const struct device *device,
+		const struct marks_store *store);
 };
 
 struct device_env {
@@ -109,7 +130,7 @@ struct device_env {
 	const struct env_kernel *kernel;
 	const struct env_parent *parent;
 	const struct settings *settings; /* in force now; read at each use */
-	const char *state_dir;           /* mode parameters, e.g. /var/lib/tcmud */
+	const char *state_dir;           /* marks.h, e.g. /var/lib/tcmud */
 	pthread_t main_thread;           /* set by device_env_init() */
 	sd_event *event;                 /* the real system's */
 	struct mailbox *mailbox;         /* likewise */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Carries out the table of lock-fsm.h: the handler's lock and unlock, and closing and opening its
+ * Carries out the second table of fsm.h: the handler's lock and unlock, and closing and opening its
  * backend while the kernel's device and the ring stay. Commands wait outside meanwhile
  * (io_thread_set_permission()).
  *
@@ -13,7 +13,7 @@
  */
 #pragma once
 
-#include "device/lock-fsm.h"
+#include "device/fsm.h"
 #include "io/thread.h"
 
 struct device;
@@ -30,8 +30,7 @@ void lock_learn(struct device *device);
 /* Feeds the table. Does nothing unless the device is served. */
 void lock_event(struct device *device, enum lock_event event);
 
-/* A fenced backend that is idle now is closed and opened. Called whenever something has happened.
- */
+/* Closes and opens a fenced backend that is idle now. Called whenever something has happened. */
 void lock_settle(struct device *device);
 
 /* A command changes states of target port groups. 0: the lock allows that now. 1: waiter is called

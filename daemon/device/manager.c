@@ -25,6 +25,7 @@
 #include "device/netlink-reset.h"
 
 #define EVENTS_AT_ONCE     8
+#define EVENTS_AT_END      4096 /* more than the socket's buffer has */
 #define STOP_GRACE_MS      1000u
 #define SCAN_AGAIN_US      UINT64_C(200000)
 #define HEALTH_US          UINT64_C(5000000)
@@ -41,6 +42,9 @@ struct manager {
 	sd_event_source *nodes_source;   /* of /dev */
 	sd_event_source *changed_source; /* on: devices have changed since the last step */
 	bool claims_changed;             /* one of them has given up its claim, or is an orphan */
+	struct netlink_owed owed;
+	bool needs_reset; /* commands may wait that are not in the ledger */
+	bool ended;       /* manager_end() has been called */
 	struct netlink_reset reset;
 	struct env_timer scan_again;
 	struct env_timer health;
@@ -106,13 +110,30 @@ static void manager_answer(
 	struct device_env *env, enum tcmu_event_kind kind, uint32_t id, int status)
 {
 	struct manager *manager = manager_of(env);
-	int r = tcmu_netlink_reply(manager->netlink, kind, id, status);
+	int r;
 
 	assert(status <= 0 && env_on_main_thread(env));
+	if (!netlink_owed_take(&manager->owed, kind, id))
+		return;
+	r = tcmu_netlink_reply(manager->netlink, kind, id, status);
 	netlink_reset_note_command(&manager->reset);
-	if (r < 0)
-		log_error(
-			"cannot send the answer for device %u to the kernel: %s", id, strerror(-r));
+	if (r >= 0)
+		return;
+	manager->needs_reset = true;
+	log_error("cannot send the answer for device %u to the kernel: %s", id, strerror(-r));
+}
+
+static void manager_note_owed(struct device_env *env, enum tcmu_event_kind kind, uint32_t id)
+{
+	assert(env_on_main_thread(env));
+	if (!manager_of(env)->ended)
+		netlink_owed_add(&manager_of(env)->owed, kind, id);
+}
+
+static void manager_drop_owed(struct device_env *env, enum tcmu_event_kind kind, uint32_t id)
+{
+	assert(env_on_main_thread(env));
+	(void) netlink_owed_take(&manager_of(env)->owed, kind, id);
 }
 
 /* ------- the set ------- */
@@ -293,8 +314,13 @@ static void manager_handle_reconfig(struct manager *manager, const struct tcmu_e
 static void manager_handle_event(struct manager *manager, const struct tcmu_event *event)
 {
 	netlink_reset_note_command(&manager->reset);
-	if (manager_is_stopping(manager) && event->kind != TCMU_EVENT_REMOVED)
-		return; /* the next daemon adopts creations that wait */
+	if (handlers_lookup(manager->setup.handlers, event->name.subtype))
+		netlink_owed_add(&manager->owed, event->kind, event->device_id);
+	/* Whether another daemon will come is not known, and the kernel waits without a limit. */
+	if (manager_is_stopping(manager) && event->kind != TCMU_EVENT_REMOVED) {
+		manager_answer(&manager->env, event->kind, event->device_id, -ESHUTDOWN);
+		return;
+	}
 	switch (event->kind) {
 	case TCMU_EVENT_ADDED:
 		manager_handle_added(manager, event);
@@ -326,6 +352,7 @@ static int manager_netlink_ready(sd_event_source *source, int fd, uint32_t reven
 		} else if (r == -ENOBUFS) {
 			log_warning("the kernel's events came faster than they could be read: "
 				    "scanning for missed ones");
+			manager->needs_reset |= manager_is_stopping(manager);
 			if (!manager_is_stopping(manager))
 				manager_reconcile(manager);
 		} else if (r == -EBADMSG) {
@@ -367,6 +394,31 @@ static struct device *manager_find_claimant(
 	return ending;
 }
 
+static struct device *manager_find_sharer(
+	struct device_env *env, const char *claim, const struct device *device,
+	const struct device *after)
+{
+	const struct manager *manager = manager_of(env);
+	bool older = true;
+	bool passed = !after;
+
+	assert(claim[0]);
+	for (unsigned i = 0; i < manager->devices->len; i++) {
+		struct device *other = manager_at(manager, i);
+		const char *store = device_store(other);
+
+		if (other == device)
+			older = false;
+		else if (
+			passed && store && strcmp(store, claim) == 0 &&
+			device_state_kernel_has(device_state(other)) &&
+			(older || device_claim(other)))
+			return other;
+		passed |= other == after;
+	}
+	return NULL;
+}
+
 static void manager_note_changed(struct device_env *env, struct device *device)
 {
 	struct manager *manager = manager_of(env);
@@ -390,6 +442,7 @@ static void manager_forget(struct device_env *env, struct device *device)
 		(void) marks_set_format(manager->setup.run_dir, device_name(device), 0);
 		manager_scan_soon(manager);
 	}
+	(void) sd_event_source_set_enabled(manager->changed_source, SD_EVENT_ONESHOT);
 	device_release(device);
 }
 
@@ -410,15 +463,32 @@ static unsigned manager_format_state(struct device_env *env, const struct device
 	return marks_get_format(manager_of(env)->setup.run_dir, device_name(device));
 }
 
+static void manager_load_store(
+	struct device_env *env, const struct device *device, struct marks_store *store)
+{
+	marks_get_store(manager_of(env)->setup.run_dir, device_name(device), store);
+}
+
+static void manager_save_store(
+	struct device_env *env, const struct device *device, const struct marks_store *store)
+{
+	(void) marks_set_store(manager_of(env)->setup.run_dir, device_name(device), store);
+}
+
 static const struct env_parent manager_as_parent = {
 	.answer = manager_answer,
+	.note_owed = manager_note_owed,
+	.drop_owed = manager_drop_owed,
 	.answer_if_waiting = manager_answer_if_waiting,
 	.find_claimant = manager_find_claimant,
+	.find_sharer = manager_find_sharer,
 	.changed = manager_note_changed,
 	.forget = manager_forget,
 	.mark_clean = manager_mark_clean,
 	.mark_format = manager_mark_format,
 	.format_state = manager_format_state,
+	.load_store = manager_load_store,
+	.save_store = manager_save_store,
 };
 
 /* ------- steps ------- */
@@ -436,13 +506,65 @@ static bool manager_is_answering(struct netlink_reset *reset, bool unknown)
 	return false;
 }
 
+/* Commands that the kernel has sent before it was asked not to wait for answers. */
+static void manager_receive_last(struct manager *manager)
+{
+	for (int i = 0; i < EVENTS_AT_END; i++) {
+		struct tcmu_event event;
+		int r = tcmu_netlink_receive(manager->netlink, &event);
+
+		if (r == 0)
+			return;
+		if (r > 0 && handlers_lookup(manager->setup.handlers, event.name.subtype))
+			netlink_owed_add(&manager->owed, event.kind, event.device_id);
+		manager->needs_reset |= r == -ENOBUFS;
+		if (r < 0 && r != -ENOBUFS && r != -EBADMSG)
+			return;
+	}
+	manager->needs_reset = true;
+}
+
+/* Creations that a scan has found, and that their devices have not come to adopt. */
+static void manager_note_creations(struct manager *manager)
+{
+	for (unsigned i = 0; i < manager->devices->len; i++) {
+		const struct device *device = manager_at(manager, i);
+		uint32_t id;
+
+		if (!device_is_known(device))
+			manager->needs_reset = true;
+		else if (device_waiting_creation(device, &id))
+			netlink_owed_add(&manager->owed, TCMU_EVENT_ADDED, id);
+	}
+}
+
+void manager_end(struct manager *manager)
+{
+	enum tcmu_event_kind kind;
+	uint32_t id;
+
+	if (!manager || !manager->netlink || manager->ended)
+		return;
+	assert(env_on_main_thread(&manager->env));
+	/* A command must not wait for a daemon that may never come back. */
+	if (tcmu_netlink_set_replies(manager->netlink, false) < 0)
+		manager->needs_reset = true;
+	manager_receive_last(manager);
+	manager_note_creations(manager);
+	while (netlink_owed_any(&manager->owed, &kind, &id))
+		manager_answer(
+			&manager->env, kind, id, kind == TCMU_EVENT_REMOVED ? 0 : -ESHUTDOWN);
+	if (manager->needs_reset || manager->reset.wanted)
+		netlink_reset_run(&manager->reset);
+	manager->ended = true;
+}
+
 static void manager_report_stopped(struct manager *manager)
 {
 	assert(manager_is_stopping(manager) && !manager->stop_reported);
 	manager->stop_reported = true;
 	env_timer_disarm(&manager->stop);
-	/* A creation must not wait for a daemon that may never come back. */
-	(void) tcmu_netlink_set_replies(manager->netlink, false);
+	manager_end(manager);
 	manager->stopped(manager->stopped_userdata);
 }
 
@@ -553,6 +675,7 @@ int manager_new(const struct manager_setup *setup, struct manager **ret)
 	manager->env.state_dir = setup->state_dir;
 	manager->setup = *setup;
 	manager->devices = g_ptr_array_new();
+	netlink_owed_init(&manager->owed);
 	manager->scan_again.fired = manager_scan_again;
 	manager->stop.fired = manager_stop_timed_out;
 	manager->health = (struct env_timer){
@@ -578,6 +701,7 @@ void manager_stop(struct manager *manager, void (*done)(void *userdata), void *u
 	assert(!manager_is_stopping(manager) && done);
 	manager->stopped = done;
 	manager->stopped_userdata = userdata;
+	manager->needs_reset |= manager->reset.wanted;
 	netlink_reset_cancel(&manager->reset);
 	env_timer_arm(
 		&manager->env, &manager->stop,
@@ -591,6 +715,7 @@ void manager_free(struct manager *manager)
 {
 	if (!manager)
 		return;
+	manager_end(manager);
 	sd_event_source_disable_unref(manager->netlink_source);
 	sd_event_source_disable_unref(manager->nodes_source);
 	sd_event_source_disable_unref(manager->changed_source);
@@ -599,6 +724,7 @@ void manager_free(struct manager *manager)
 	env_timer_disarm(&manager->health);
 	env_timer_disarm(&manager->stop);
 	tcmu_netlink_close(manager->netlink);
+	netlink_owed_clear(&manager->owed);
 	g_ptr_array_free(manager->devices, true);
 	g_free(manager);
 }

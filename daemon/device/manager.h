@@ -48,6 +48,11 @@ int manager_new(const struct manager_setup *setup, struct manager **manager);
  * the stop timeout. */
 void manager_stop(struct manager *manager, void (*done)(void *userdata), void *userdata);
 
+/* The last words to the kernel: every command that still waits is answered, and it waits for none
+ * from now on. Does not wait itself. manager_stop() and manager_free() call it; a process that ends
+ * without them must, too. Takes NULL, and may be called again. */
+void manager_end(struct manager *manager);
+
 /* Devices that have not ended are abandoned to the end of the process. Takes NULL. */
 void manager_free(struct manager *manager);
 
@@ -59,8 +64,7 @@ void manager_reconcile(struct manager *manager);
 void manager_count(
 	const struct manager *manager, unsigned *served, unsigned *failed, unsigned *orphans);
 
-/* All devices, those included that the kernel does not have any more. NULL: i is beyond the last.
- */
+/* All devices, including those that the kernel no longer has. NULL: i is beyond the last. */
 struct device *manager_device(const struct manager *manager, unsigned i);
 
 /* The device that an administrator names: "user_0/disk", "disk" or "uio0". Those that the kernel

@@ -11,6 +11,7 @@
 #include "base/log.h"
 
 #define MODES_GROUP "mode parameters"
+#define STORE_GROUP "backstore"
 
 /* mark: how it is called; loss: what follows from its absence. Both for the log. */
 static int marks_write(
@@ -95,6 +96,110 @@ unsigned marks_get_format(const char *run_dir, const struct tcmu_name *name)
 	g_strchomp(config);
 	return *config == ' ' && strcmp(config + 1, name->config) == 0 ? (unsigned) format_state
 								       : 0;
+}
+
+/* ------- backing stores ------- */
+
+/* Options are left out: to change one of them is to serve the same store. */
+static char *marks_store_text(const struct tcmu_name *name)
+{
+	return g_strdup_printf(
+		"user_%u/%s %.*s", name->hba, name->name, (int) strcspn(name->config, ";"),
+		name->config);
+}
+
+static char *marks_store_path(const char *run_dir, const struct tcmu_name *name)
+{
+	assert(run_dir);
+	return g_strdup_printf("%s/store-user_%u-%s", run_dir, name->hba, name->name);
+}
+
+void marks_get_store(const char *run_dir, const struct tcmu_name *name, struct marks_store *store)
+{
+	g_autofree char *path = marks_store_path(run_dir, name);
+	g_autofree char *expected = marks_store_text(name);
+	g_autoptr(GKeyFile) file = g_key_file_new();
+	g_autofree char *of = NULL;
+	g_autofree char *claim = NULL;
+
+	*store = (struct marks_store){.deleted = false};
+	if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, NULL))
+		return;
+	of = g_key_file_get_string(file, STORE_GROUP, "store", NULL);
+	if (!of || strcmp(of, expected) != 0)
+		return;
+	store->deleted = g_key_file_get_boolean(file, STORE_GROUP, "deleted", NULL);
+	store->write_cache_set = g_key_file_has_key(file, STORE_GROUP, "write_cache", NULL);
+	store->write_cache = g_key_file_get_boolean(file, STORE_GROUP, "write_cache", NULL);
+	claim = g_key_file_get_string(file, STORE_GROUP, "claim", NULL);
+	if (claim)
+		g_strlcpy(store->claim, claim, sizeof(store->claim));
+}
+
+int marks_set_store(
+	const char *run_dir, const struct tcmu_name *name, const struct marks_store *store)
+{
+	g_autofree char *path = marks_store_path(run_dir, name);
+	g_autofree char *of = marks_store_text(name);
+	g_autoptr(GKeyFile) file = g_key_file_new();
+	g_autofree char *text = NULL;
+
+	g_key_file_set_string(file, STORE_GROUP, "store", of);
+	g_key_file_set_boolean(file, STORE_GROUP, "deleted", store->deleted);
+	if (store->write_cache_set)
+		g_key_file_set_boolean(file, STORE_GROUP, "write_cache", store->write_cache);
+	if (store->claim[0])
+		g_key_file_set_string(file, STORE_GROUP, "claim", store->claim);
+	text = g_key_file_to_data(file, NULL, NULL);
+	return marks_write(
+		name, path, text, "store",
+		"after the next start its write cache has its default, and another store in its "
+		"place will go unnoticed");
+}
+
+static char *marks_served_path(const char *state_dir, const struct tcmu_name *name)
+{
+	g_autofree char *label = g_strdup_printf("user_%u/%s", name->hba, name->name);
+	g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, label, -1);
+
+	assert(state_dir);
+	return g_strdup_printf("%s/served-%s", state_dir, sum);
+}
+
+bool marks_was_served(const char *state_dir, const struct tcmu_name *name)
+{
+	g_autofree char *path = marks_served_path(state_dir, name);
+	g_autofree char *expected = marks_store_text(name);
+	g_autofree char *found = NULL;
+
+	if (!g_file_get_contents(path, &found, NULL, NULL))
+		return false;
+	g_strchomp(found);
+	return strcmp(found, expected) == 0;
+}
+
+/* On stable storage: it is needed after a power cut, too. */
+int marks_set_served(const char *state_dir, const struct tcmu_name *name)
+{
+	g_autofree char *path = marks_served_path(state_dir, name);
+	g_autofree char *of = marks_store_text(name);
+	g_autofree char *text = g_strdup_printf("%s\n", of);
+	g_autofree char *label = g_strdup_printf("user_%u/%s", name->hba, name->name);
+	g_autoptr(GError) error = NULL;
+
+	if (marks_was_served(state_dir, name))
+		return 0;
+	if (g_mkdir_with_parents(state_dir, 0755) == 0 &&
+	    g_file_set_contents_full(
+		    path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE,
+		    0644, &error))
+		return 0;
+	log_dev_warning(
+		label,
+		"cannot write the mark of a served backstore below %s: %s; after a boot a missing "
+		"store may be created again, empty",
+		state_dir, error ? error->message : strerror(errno));
+	return -EIO;
 }
 
 /* ------- mode parameters ------- */

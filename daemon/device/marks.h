@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Small files that outlive a device's I/O thread and the daemon: marks of clean stops and of
- * formats that were cut short (in the run directory), mode parameters that initiators have saved
- * (in the state directory).
+ * Small files that outlive a device's I/O thread and the daemon. In the run directory, which is
+ * empty after a boot: marks of clean stops, of formats that were cut short, and what is known of a
+ * backing store. In the state directory: which backstores were served, and mode parameters that
+ * initiators have saved.
  *
  * Stateless. A mark names the device and its config string, so that it means nothing for another
- * device of the same name. Marks are the main thread's, on tmpfs; mode parameters are written to
- * stable storage, on a job's thread.
+ * device of the same name. The run directory is the main thread's, on tmpfs; the state directory is
+ * on stable storage, and a job's thread reads and writes it.
  */
 #pragma once
 
@@ -22,10 +23,33 @@ int marks_set_clean(const char *run_dir, const struct tcmu_name *name, unsigned 
 /* Whether this very device has the mark. Removes it. */
 bool marks_take_clean(const char *run_dir, const struct tcmu_name *name, unsigned minor);
 
-/* FORMAT_STATE_ bits of io/thread.h: the medium is being formatted or sanitized, or that has
+/* FORMAT_STATE_ bits of io/format.h: the medium is being formatted or sanitized, or that has
  * failed; 0 removes the mark. Returns 0 or -errno, which is logged. */
 int marks_set_format(const char *run_dir, const struct tcmu_name *name, unsigned format_state);
 unsigned marks_get_format(const char *run_dir, const struct tcmu_name *name);
+
+/* Facts about a backstore since the boot: of this name, and of this backing store ("<subtype>/
+ * <target>", without options). */
+struct marks_store {
+	bool deleted;         /* it was served, and its deletion was seen */
+	bool write_cache_set; /* an administrator has changed emulate_write_cache */
+	bool write_cache;     /* to this */
+	char claim[128];      /* of the store that was served last; "": not known */
+};
+
+/* Nothing is known: all members are 0. Never fails. */
+void marks_get_store(const char *run_dir, const struct tcmu_name *name, struct marks_store *store);
+
+/* Returns 0 or -errno, which is logged. */
+int marks_set_store(
+	const char *run_dir, const struct tcmu_name *name, const struct marks_store *store);
+
+/* Whether a backstore of this name has served this backing store before, on this host, also before
+ * the last boot. It stays so when the backstore is deleted: see struct marks_store. */
+bool marks_was_served(const char *state_dir, const struct tcmu_name *name);
+
+/* Notes that. Creates state_dir. Returns 0 or -errno, which is logged. */
+int marks_set_served(const char *state_dir, const struct tcmu_name *name);
 
 /* Keeps mode parameters for the logical unit with this serial, on stable storage. Creates
  * state_dir. Returns 0 or -errno; a failure is logged. */

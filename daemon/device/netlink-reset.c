@@ -23,6 +23,18 @@ static uint64_t netlink_reset_now(const struct netlink_reset *reset)
 	return reset->env->system->now_us(reset->env);
 }
 
+void netlink_reset_run(struct netlink_reset *reset)
+{
+	int r;
+
+	netlink_reset_cancel(reset);
+	r = tcmu_module_end_commands();
+	if (r < 0 && r != -ENOENT)
+		log_error(
+			"cannot end the kernel's commands that wait for a daemon: %s",
+			strerror(-r));
+}
+
 /* Whether the commands do not pause yet; then the check follows. */
 static bool netlink_reset_waits_for_pause(struct netlink_reset *reset)
 {
@@ -38,17 +50,10 @@ static bool netlink_reset_waits_for_pause(struct netlink_reset *reset)
 
 void netlink_reset_check(struct netlink_reset *reset)
 {
-	int r;
-
 	if (!reset->wanted || reset->is_answering(reset, env_timer_is_armed(&reset->known)) ||
 	    netlink_reset_waits_for_pause(reset))
 		return;
-	netlink_reset_cancel(reset);
-	r = tcmu_module_end_commands();
-	if (r < 0 && r != -ENOENT)
-		log_error(
-			"cannot end the kernel's commands that wait for an earlier daemon: %s",
-			strerror(-r));
+	netlink_reset_run(reset);
 }
 
 static void netlink_reset_known(struct env_timer *timer)
@@ -110,6 +115,8 @@ static void netlink_late_answer(struct env_timer *timer)
 	if (env->kernel->scan_minor(env, late->minor, &entry) >= 0 &&
 	    entry.name.hba == late->name.hba && strcmp(entry.name.name, late->name.name) == 0)
 		env->parent->answer(env, TCMU_EVENT_REMOVED, late->id, 0);
+	else
+		env->parent->drop_owed(env, TCMU_EVENT_REMOVED, late->id);
 	assert(g_slist_find(reset->late, late));
 	reset->late = g_slist_remove(reset->late, late);
 	g_free(late);
@@ -142,4 +149,55 @@ void netlink_reset_clear(struct netlink_reset *reset)
 		reset->late = g_slist_delete_link(reset->late, reset->late);
 		g_free(late);
 	}
+}
+
+/* ------- the ledger ------- */
+
+static uint64_t netlink_owed_key(enum tcmu_event_kind kind, uint32_t id)
+{
+	assert(kind >= TCMU_EVENT_ADDED && kind <= TCMU_EVENT_RECONFIG);
+	return (uint64_t) kind << 32 | id;
+}
+
+void netlink_owed_init(struct netlink_owed *owed)
+{
+	assert(!owed->commands);
+	owed->commands = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+}
+
+void netlink_owed_clear(struct netlink_owed *owed)
+{
+	if (!owed->commands)
+		return;
+	assert(g_hash_table_size(owed->commands) == 0);
+	g_hash_table_destroy(owed->commands);
+	owed->commands = NULL;
+}
+
+void netlink_owed_add(struct netlink_owed *owed, enum tcmu_event_kind kind, uint32_t id)
+{
+	uint64_t *key = g_new(uint64_t, 1);
+
+	*key = netlink_owed_key(kind, id);
+	(void) g_hash_table_add(owed->commands, key);
+}
+
+bool netlink_owed_take(struct netlink_owed *owed, enum tcmu_event_kind kind, uint32_t id)
+{
+	uint64_t key = netlink_owed_key(kind, id);
+
+	return g_hash_table_remove(owed->commands, &key);
+}
+
+bool netlink_owed_any(const struct netlink_owed *owed, enum tcmu_event_kind *kind, uint32_t *id)
+{
+	GHashTableIter iter;
+	gpointer key;
+
+	g_hash_table_iter_init(&iter, owed->commands);
+	if (!g_hash_table_iter_next(&iter, &key, NULL))
+		return false;
+	*kind = (enum tcmu_event_kind)(*(const uint64_t *) key >> 32);
+	*id = (uint32_t) * (const uint64_t *) key;
+	return true;
 }

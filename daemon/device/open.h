@@ -22,8 +22,8 @@ void open_timed_out(struct device *device);
 /* Another device may have given its claim up: goes on if it has waited for that. */
 void open_claim_changed(struct device *device);
 
-/* Goes on, to its end, if it waits for a claim that is not needed any more. Called whenever
- * something has happened. */
+/* Goes on, if it waits for a claim that is not needed any more, or for the kernel's block state,
+ * which is known now. Called whenever something has happened. */
 void open_settle(struct device *device);
 
 /* ADDED_DEVICE came for a device that a scan had found. False: it means another one. */

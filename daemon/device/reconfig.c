@@ -19,6 +19,8 @@ static void reconfig_answer(struct device *device, const struct tcmu_event *even
 	if (device->attributes.replies)
 		device->env->parent->answer(
 			device->env, TCMU_EVENT_RECONFIG, event->device_id, status);
+	else
+		device->env->parent->drop_owed(device->env, TCMU_EVENT_RECONFIG, event->device_id);
 }
 
 /* ------- the size ------- */
@@ -67,10 +69,24 @@ static void reconfig_resized(struct device_call *call)
 		reconfig_answer(device, &reconfig->event, call->result < 0 ? call->result : 0);
 }
 
+static void reconfig_end_flush(struct device *device, int status);
+
 static void reconfig_timed_out(struct device *device)
 {
 	struct device_reconfig *reconfig = &device->reconfig;
 
+	if (reconfig->state == RECONFIG_WAITS) {
+		reconfig->state = RECONFIG_NONE;
+		log_dev_error(
+			device_label(device),
+			"a change of its attributes is refused: its backend is still opening");
+		reconfig_answer(device, &reconfig->event, -ETIMEDOUT);
+		return;
+	}
+	if (reconfig->state == RECONFIG_FLUSHES) {
+		reconfig_end_flush(device, -ETIMEDOUT);
+		return;
+	}
 	assert(reconfig->state == RECONFIG_CALLS && reconfig->call.running);
 	reconfig->state = RECONFIG_LATE;
 	log_dev_error(
@@ -173,17 +189,59 @@ static int reconfig_config(struct device *device, const struct tcmu_event *event
 	return -EOPNOTSUPP;
 }
 
+/* The attribute has the kernel's default, 0, also where nobody has written it. So its value is no
+ * sign: the change is, and it is remembered. */
+static void reconfig_take_write_cache(struct device *device, bool on)
+{
+	device->attributes.write_cache = on;
+	device->store.write_cache_set = true;
+	device->store.write_cache = on;
+	device->env->parent->save_store(device->env, device, &device->store);
+	log_dev_info(
+		device_label(device), "write cache %s", on ? "on" : "off: every write is stable");
+}
+
+/* Off is answered when all that was written before is stable. */
 static int reconfig_write_cache(struct device *device, const struct tcmu_event *event)
 {
+	struct device_reconfig *reconfig = &device->reconfig;
+
 	if (event->write_cache == device->attributes.write_cache)
 		return reconfig_unchanged(device, "write cache");
-	device->attributes.write_cache = event->write_cache;
+	if (reconfig->state != RECONFIG_NONE)
+		return -EBUSY;
 	if (device->thread)
 		io_thread_set_write_cache(device->thread, event->write_cache);
-	log_dev_info(
-		device_label(device), "write cache %s",
-		event->write_cache ? "on" : "off: every write is stable");
-	return 0;
+	if (event->write_cache || !device_is_served(device)) {
+		reconfig_take_write_cache(device, event->write_cache);
+		return 0;
+	}
+	reconfig->state = RECONFIG_FLUSHES;
+	reconfig->event = *event;
+	device_alarm_arm(&reconfig->late, device->env->settings->reply_timeout_ms * UINT64_C(1000));
+	return RECONFIG_PENDING;
+}
+
+static void reconfig_end_flush(struct device *device, int status)
+{
+	struct device_reconfig *reconfig = &device->reconfig;
+
+	assert(reconfig->state == RECONFIG_FLUSHES);
+	reconfig->state = RECONFIG_NONE;
+	env_timer_disarm(&reconfig->late.timer);
+	if (!status)
+		reconfig_take_write_cache(device, false);
+	else
+		log_dev_error(
+			device_label(device), "its write cache is not turned off: %s",
+			status == -ETIMEDOUT ? "the backend does not flush it" : strerror(-status));
+	reconfig_answer(device, &reconfig->event, status);
+}
+
+void reconfig_write_cache_is_off(struct device *device)
+{
+	if (device->reconfig.state == RECONFIG_FLUSHES)
+		reconfig_end_flush(device, 0);
 }
 
 /* ------- for the device ------- */
@@ -208,6 +266,9 @@ void reconfig_handle(struct device *device, const struct tcmu_event *event)
 		assert(!device->reconfig.call.running);
 		device->reconfig.event = *event;
 		device->reconfig.state = RECONFIG_WAITS;
+		device_alarm_arm(
+			&device->reconfig.late,
+			device->env->settings->open_timeout_ms * UINT64_C(1000));
 		return;
 	}
 	assert(device->reconfig.state != RECONFIG_WAITS);
@@ -230,10 +291,14 @@ void reconfig_settle(struct device *device)
 {
 	struct tcmu_event event;
 
+	if (device->reconfig.state == RECONFIG_FLUSHES && !device_is_served(device))
+		reconfig_end_flush(
+			device, device_state_kernel_has(device->state) ? -EAGAIN : -ENODEV);
 	if (device->reconfig.state != RECONFIG_WAITS || reconfig_is_early(device))
 		return;
 	event = device->reconfig.event;
 	device->reconfig.state = RECONFIG_NONE;
+	env_timer_disarm(&device->reconfig.late.timer);
 	if (device_state_kernel_has(device->state))
 		reconfig_handle(device, &event);
 	else

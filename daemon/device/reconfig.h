@@ -4,8 +4,8 @@
  * process that writes the attribute waits for the answer.
  *
  * A change is answered once: when it is done, or with an error when it takes longer than the reply
- * timeout. A change to the present value is answered 0 at once, whatever the handler can do: a
- * restore writes every saved attribute back.
+ * timeout, or when the device is not served before the open timeout. A change to the present value
+ * is answered 0 at once, whatever the handler can do: a restore writes every saved attribute back.
  *
  * Main thread; every function is part of an entry (state.h).
  */
@@ -20,6 +20,9 @@ void reconfig_init(struct device *device);
 
 /* Answers RECONFIG_DEVICE now, or when the device is served, or when the handler has answered. */
 void reconfig_handle(struct device *device, const struct tcmu_event *event);
+
+/* The I/O thread has turned the write cache off, and flushed it. */
+void reconfig_write_cache_is_off(struct device *device);
 
 /* A change that came too early is made, if the device is served now, or refused. Called whenever
  * something has happened. */

@@ -27,6 +27,7 @@ static void device_disarm_all(struct device *device)
 	env_timer_disarm(&device->lock.pause.timer);
 	env_timer_disarm(&device->reconfig.late.timer);
 	env_timer_disarm(&device->closing.again.timer);
+	env_timer_disarm(&device->blocking.again.timer);
 }
 
 void device_unref(struct device *device)
@@ -79,7 +80,9 @@ static void device_call_end(struct device_call *call)
 
 	assert(env_on_main_thread(device->env));
 	assert(call->running && !device->acting);
+	assert(device->calls > 0);
 	call->running = false;
+	device->calls--;
 	call->done(call); /* may free the call */
 	device->run(device);
 	device_unref(device);
@@ -109,6 +112,7 @@ void device_call_start(
 	call->job.work = device_call_work;
 	call->job.done = device_call_done;
 	call->running = true;
+	device->calls++;
 	call->result = -EAGAIN;
 	if (env->system->job_start(env, &call->job, name) >= 0)
 		return; /* from here on the call is the job's */
@@ -224,7 +228,7 @@ bool device_is_served(const struct device *device)
 {
 	return device->thread &&
 		(device->state == DEVICE_ATTACHING || device->state == DEVICE_LIVE ||
-		 device->state == DEVICE_FAULTED);
+		 device->state == DEVICE_RESETTING || device->state == DEVICE_FAULTED);
 }
 
 bool device_waits_for_claim(const struct device *device)

@@ -3,7 +3,7 @@
  * A device from inside: its members, and the functions that the modules of its life stand on. Each
  * module owns one of the sub-structs:
  *
- *   device -> open, reconfig, lu-info -> lock -> status -> state -> env, fsm, lock-fsm
+ *   device -> open, reconfig, lu-info -> lock, block -> status -> state -> env, fsm
  *
  * Everything is the main thread's, except where a job's work() or another thread is named.
  *
@@ -22,11 +22,9 @@
 #include "config/options.h"
 #include "device/env.h"
 #include "device/fsm.h"
-#include "device/lock-fsm.h"
 #include "io/thread.h"
 
-/* An entry posts two events at most before they are taken, and so do the actions of a transition.
- */
+/* An entry posts at most two events before they are taken; so do the actions of a transition. */
 #define DEVICE_QUEUE_MAX 16u
 
 /* Events that wait, first in, first out. */
@@ -54,13 +52,17 @@ struct device_call {
 	int result; /* 0 or -errno; -EAGAIN where no thread could be started */
 };
 
-/* open.c: opening takes two calls, and a third when the backend is refused after all. */
+/* open.c: opening takes two calls; one more where the ring has to be reset, and one more when the
+ * backend is refused after all. */
 enum opening_stage {
 	OPENING_CLAIM,      /* reads the attributes and asks the handler for the claim */
 	OPENING_CLAIM_WAIT, /* another device still holds the claim */
 	OPENING_OPEN,       /* the handler's open */
 	OPENING_OPEN_WAIT,  /* another device still holds the claim, which open has found out */
-	OPENING_DISCARD,    /* the handler's close: the claim is refused */
+	OPENING_STORE_WAIT, /* the store is missing, and may come: it was served before */
+	OPENING_BLOCK_WAIT, /* the kernel does not answer BUSY yet, as it must for a reset */
+	OPENING_RESET,      /* resets a ring that its last user has left in disorder */
+	OPENING_DISCARD,    /* the handler's close: the backend is refused */
 	OPENING_STAGE_COUNT,
 };
 
@@ -72,6 +74,11 @@ struct device_opening {
 	enum device_origin origin;
 	const struct tcmu_handler *handler;
 	uint64_t max_transfer; /* bytes */
+	bool creates;          /* the device was just created, so its store may be, too */
+	bool deleted;          /* a backstore of this name was deleted since the boot */
+	bool must_exist;       /* struct tcmu_config; the call's */
+	char claim[128];       /* as the last call has found it; "": not known */
+	struct device_alarm again;
 	enum opening_stage stage;
 	atomic_bool known;  /* the attributes have been read */
 	atomic_bool adopts; /* the creation waits for its answer; attributes.id is valid */
@@ -127,9 +134,10 @@ struct device_lock {
 /* reconfig.c: a change that the kernel has announced. */
 enum reconfig_state {
 	RECONFIG_NONE,
-	RECONFIG_WAITS, /* until the device is served, or is not going to be */
-	RECONFIG_CALLS, /* the handler resizes; the answer is owed */
-	RECONFIG_LATE,  /* the handler resizes; the answer was -ETIMEDOUT */
+	RECONFIG_WAITS,   /* until the device is served, or is not going to be */
+	RECONFIG_CALLS,   /* the handler resizes; the answer is owed */
+	RECONFIG_LATE,    /* the handler resizes; the answer was -ETIMEDOUT */
+	RECONFIG_FLUSHES, /* the I/O thread turns the write cache off; the answer is owed */
 };
 
 struct device_reconfig {
@@ -153,6 +161,20 @@ struct device_closing {
 	struct device_call call;
 	enum closing_state state;
 	struct device_alarm again;
+};
+
+/* block.c: the kernel's block state, and the reset of a ring that somebody else has reset. */
+struct device_blocking {
+	struct device_call call;   /* block_dev or reset_ring */
+	struct device_alarm again; /* after a failure */
+	bool configured;           /* the kernel takes action/ of the device */
+	bool interrupted;          /* see device_state_block() */
+	enum device_block written; /* what the kernel has; KEEP: not known */
+	enum device_block writing; /* the call's; KEEP: it resets the ring */
+	int error;                 /* of the last call; 0 or -errno */
+	unsigned tries;            /* that have failed, one after the other */
+	bool idle;                 /* RESETTING: nothing of the old ring is in flight */
+	bool reset;                /* RESETTING: the ring was reset, the I/O thread attaches it */
 };
 
 /* device.c: the ring is taken away from a thread that is stuck. */
@@ -192,6 +214,8 @@ struct device {
 	struct device_env *env;
 	void (*run)(struct device *device); /* device_run() of device.c */
 	unsigned refs;                      /* the parent's, and those of running calls */
+	unsigned calls;                     /* that run */
+	bool forgets;                       /* it is GONE: forgotten when no call runs */
 	struct device_queue queue;
 	bool acting; /* an action is being carried out */
 
@@ -218,7 +242,11 @@ struct device {
 	struct io_thread *thread; /* has not ended; NULL: there is none */
 	struct stats *stats;      /* of all its I/O threads */
 	struct health health;
-	bool clean; /* the ring needs no recovery */
+	bool clean;    /* the ring needs no recovery */
+	bool was_open; /* its backend has been open */
+	bool existed;  /* before this daemon: it was served by an earlier one, perhaps by its rules
+			*/
+	struct marks_store store; /* known of its backing store since the boot */
 
 	struct device_opening *opening; /* NULL: it is not being opened */
 	struct device_lu_info lu_info;
@@ -226,6 +254,7 @@ struct device {
 	struct device_lock lock;
 	struct device_reconfig reconfig;
 	struct device_closing closing;
+	struct device_blocking blocking;
 	struct device_revoke revoke;
 	struct device_alarm alarms[DEVICE_TIMER_COUNT];
 
@@ -275,7 +304,7 @@ void device_signal(void *userdata, uint32_t bits);
 /* Whether the handler is to close and open a failed backend while the ring stays. */
 bool device_reopens(const struct device *device);
 
-/* ATTACHING, LIVE or FAULTED with an I/O thread: calls for commands make sense. */
+/* ATTACHING, LIVE, RESETTING or FAULTED with an I/O thread: calls for commands make sense. */
 bool device_is_served(const struct device *device);
 
 /* Whether opening waits for another device's claim. */

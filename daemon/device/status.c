@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <scsi/describe.h>
+#include <scsi/optable.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -46,6 +48,15 @@ const char *device_claim(const struct device *device)
 	return device->info.claim[0] ? device->info.claim : NULL;
 }
 
+const char *device_store(const struct device *device)
+{
+	const char *store = device->info.claim[0]              ? device->info.claim
+		: device->opening && device->opening->claim[0] ? device->opening->claim
+							       : device->store.claim;
+
+	return store[0] ? store : NULL;
+}
+
 bool device_is_orphan(const struct device *device, double *age, unsigned *requests)
 {
 	*age = status_state_seconds(device);
@@ -61,6 +72,14 @@ bool device_is_known(const struct device *device)
 bool device_owes_answer(const struct device *device)
 {
 	return device->owes_added || (device->opening && atomic_load(&device->opening->adopts));
+}
+
+bool device_waiting_creation(const struct device *device, uint32_t *id)
+{
+	bool adopts = device->opening && atomic_load(&device->opening->adopts);
+
+	*id = adopts ? device->opening->attributes.id : device->id;
+	return device_owes_answer(device);
 }
 
 /* ------- for administrators ------- */
@@ -79,6 +98,10 @@ static const char *status_problem(const struct device *device)
 	case DEVICE_LIVE:
 		return device->health.late ? "commands are late; its backend does not answer"
 					   : NULL;
+	case DEVICE_OPENING:
+		if (device->opening && device->opening->stage == OPENING_STORE_WAIT)
+			return device->reason.text;
+		__attribute__((fallthrough));
 	default:
 		return device_waits_for_claim(device)
 			? "another device still uses its backing store"

@@ -31,6 +31,10 @@ const char *device_label(const struct device *device);
 /* The backing store that this device has or still holds; NULL: none is known. */
 const char *device_claim(const struct device *device);
 
+/* The backing store that it uses, or is to use: it is open, is being opened, or was served last;
+ * NULL: none is known. */
+const char *device_store(const struct device *device);
+
 /* Whether its claim is a late backend's: for how long (seconds) and how many requests are stuck. */
 bool device_is_orphan(const struct device *device, double *age, unsigned *requests);
 
@@ -39,6 +43,9 @@ bool device_is_known(const struct device *device);
 
 /* Whether its creation waits for an answer that is still to be sent. */
 bool device_owes_answer(const struct device *device);
+
+/* The id of a creation that waits and that the device has not answered. */
+bool device_waiting_creation(const struct device *device, uint32_t *id);
 
 struct device_status {
 	const char *label;
@@ -62,7 +69,7 @@ void device_get_status(const struct device *device, struct device_status *status
 /* The kernel's commands in flight, in no order; at most max. Returns how many. */
 unsigned device_requests(const struct device *device, struct stats_request *requests, unsigned max);
 
-/* Logs news of late commands and of errors. now: stats_now(). */
+/* Logs news of late commands and of errors. now: clock_now_ns(). */
 void device_check_health(struct device *device, uint64_t now);
 
 /* ------- when to log; pure ------- */

@@ -260,8 +260,7 @@ void command_end(struct command *command, uint8_t status, const struct scsi_sens
 	list_append(&command->core->ended, &command->node);
 }
 
-/* Whether an operator is to see the error: not where the initiator tries again, nor a miscompare.
- */
+/* Whether an operator is to see the error: not if the initiator tries again, nor a miscompare. */
 static bool command_error_counts(int error, const struct scsi_result *result)
 {
 	return error == -ETIMEDOUT || (result->status == SCSI_CHECK_CONDITION && error != -EILSEQ);
@@ -284,8 +283,8 @@ void command_end_failed(struct command *command, int error)
 	command_end_failed_at(command, error, command->io.result / command->core->lu.block_size, 0);
 }
 
-/* The kernel takes a length of 0 for all of the buffer: so then there must be no foreign bytes in
- * it. */
+/* The kernel takes a length of 0 for all of the buffer: so then it must have no bytes of another
+ * command in it. */
 void command_copy_in(struct command *command, const uint8_t *data, uint32_t len)
 {
 	assert(command->core->ring_locked);

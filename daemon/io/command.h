@@ -36,7 +36,7 @@ enum command_phase {
 enum command_where {
 	COMMAND_FREE,
 	COMMAND_HELD, /* on none: it is being decided, has a request in flight, or an operation
-			 waits with it */
+			 waits with it; or on submit->completed, with COMMAND_COMPLETED */
 	COMMAND_READY,
 	COMMAND_BLOCKED,
 	COMMAND_PENDING,
@@ -52,7 +52,7 @@ struct command {
 	struct core *core;
 	struct list_node node; /* see where */
 	enum command_where where;
-	struct mpsc_node completed_node; /* of the completed requests, pushed by any thread */
+	struct mpsc_node completed_node; /* of the requests that another thread has completed */
 
 	/* as fetched */
 	uint16_t cmd_id;

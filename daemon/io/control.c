@@ -63,7 +63,7 @@ bool control_take(struct control *control, struct control_request *request)
 	*request = control->request;
 	control->request.changes = 0;
 	pthread_mutex_unlock(&control->lock);
-	assert(!(request->changes & ~(2 * CONTROL_DEFERRED_DONE - 1)));
+	assert(!(request->changes & ~(2 * CONTROL_LAST - 1)));
 	return request->changes;
 }
 

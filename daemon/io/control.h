@@ -20,23 +20,25 @@
 #include "io/core.h"
 
 /* The members of a control request that are valid. */
-#define CONTROL_FAULT         (1u << 0) /* the backend has failed */
-#define CONTROL_DRAIN         (1u << 1) /* fetch no more */
-#define CONTROL_CANCEL        (1u << 2) /* with DRAIN: abandon the commands in flight */
-#define CONTROL_PERMISSION    (1u << 3) /* permission, not_ready */
-#define CONTROL_BACKEND       (1u << 4) /* backend, info */
-#define CONTROL_SIZE          (1u << 5) /* size, info */
-#define CONTROL_WRITE_CACHE   (1u << 6) /* write_cache */
-#define CONTROL_LU_INFO       (1u << 7) /* lu_info */
-#define CONTROL_LIMITS        (1u << 8) /* limits */
-#define CONTROL_DEFERRED_DONE (1u << 9) /* deferred_error */
+#define CONTROL_FAULT         (1u << 0)  /* the backend has failed */
+#define CONTROL_DRAIN         (1u << 1)  /* fetch no more */
+#define CONTROL_CANCEL        (1u << 2)  /* with DRAIN: abandon the commands in flight */
+#define CONTROL_PERMISSION    (1u << 3)  /* permission, not_ready */
+#define CONTROL_BACKEND       (1u << 4)  /* backend, info */
+#define CONTROL_SIZE          (1u << 5)  /* size, info */
+#define CONTROL_WRITE_CACHE   (1u << 6)  /* write_cache */
+#define CONTROL_LU_INFO       (1u << 7)  /* lu_info */
+#define CONTROL_LIMITS        (1u << 8)  /* limits */
+#define CONTROL_DEFERRED_DONE (1u << 9)  /* deferred_error */
+#define CONTROL_REATTACH      (1u << 10) /* the ring was reset for us: attach it */
+#define CONTROL_LAST          CONTROL_REATTACH
 
 struct control_request {
 	uint32_t changes; /* CONTROL_ */
 	bool write_cache;
 	enum io_permission permission;
 	uint8_t not_ready;   /* SCSI_ASCQ_, or 0 */
-	unsigned generation; /* the number of the permission; set by control_request() */
+	unsigned generation; /* the number of the permission; set by control_post() */
 	int deferred_error;  /* 0 or -errno */
 	uint64_t size;       /* bytes */
 	void *backend;

@@ -159,11 +159,13 @@ void core_attach_again(struct core *core)
 {
 	int r = tcmu_ring_attach(&core->ring, core->uio.base, core->uio.length);
 
-	assert(core->ring_locked && core->ring_state == CORE_RING_STALE);
-	if (r < 0)
+	assert(core->ring_locked && core->ring_state == CORE_RING_IDLE);
+	if (r < 0) {
 		core_break_ring(core, r, "its ring has a format that this daemon does not know");
-	else
-		core->ring_state = CORE_RING_ATTACHED;
+		return;
+	}
+	core->ring_state = CORE_RING_ATTACHED;
+	core_signal(core, IO_SIGNAL_ATTACHED);
 }
 
 /* Unmap first, then close: some kernels free the ring at the close. */
@@ -171,8 +173,8 @@ void core_detach(struct core *core)
 {
 	core_lock_ring(core);
 	assert(core->service != CORE_SERVING);
-	core->clean = !core->error && core->ring_state != CORE_RING_REVOKED &&
-		core->service != CORE_UNREGISTERED;
+	/* The pages of a ring that was reset may hold data that is not the new commands'. */
+	core->clean = core->ring_state == CORE_RING_ATTACHED && core->service != CORE_UNREGISTERED;
 	tcmu_uio_unmap(&core->uio);
 	tcmu_uio_close(&core->uio);
 	core_unlock_ring(core);

@@ -34,8 +34,7 @@
 struct command_pool;
 struct submit;
 
-/* The signals of an I/O thread. Bits of one word: a signal that is not yet taken is not sent twice.
- */
+/* The signals of an I/O thread: bits of one word. A signal that is not taken is not sent twice. */
 #define IO_SIGNAL_ATTACHED      (1u << 0) /* the ring is mapped: commands are served */
 #define IO_SIGNAL_UNREGISTERED  (1u << 1) /* uio reports that the kernel's device is gone */
 #define IO_SIGNAL_RING_BROKEN   (1u << 2) /* the ring could not be attached, or is corrupt */
@@ -47,6 +46,14 @@ struct submit;
 #define IO_SIGNAL_WANTS_LOCK \
 	(1u << 7)                /* a command was refused that io_thread_set_permission() forbids */
 #define IO_SIGNAL_IDLE (1u << 8) /* io_thread_is_idle() may have become true */
+#define IO_SIGNAL_RING_RESET \
+	(1u << 9) /* somebody else has reset the ring: nothing is fetched or answered */
+#define IO_SIGNAL_RING_IDLE \
+	(1u << 10) /* then: nothing that was fetched before is in flight; the device blocks the \
+		      kernel, resets the ring and calls io_thread_reattach() */
+#define IO_SIGNAL_WRITE_CACHE \
+	(1u << 11) /* io_thread_set_write_cache(false) is in force, and all that was written \
+		      before is stable */
 
 /* Which requests may go to the backend; the others are answered BUSY. */
 enum io_permission {
@@ -101,6 +108,7 @@ enum core_ring_state {
 	CORE_RING_NONE, /* not mapped yet */
 	CORE_RING_ATTACHED,
 	CORE_RING_STALE,   /* it was reset: the kernel has answered the commands fetched before */
+	CORE_RING_IDLE,    /* and none of them is in flight any more: it can be attached again */
 	CORE_RING_BROKEN,  /* not attached, or corrupt: nothing is fetched or answered any more */
 	CORE_RING_REVOKED, /* the mapping is no longer the kernel's; final */
 };
@@ -112,6 +120,7 @@ struct core {
 	enum core_service service;
 	bool faulted;       /* the backend has failed: commands that need the medium are refused */
 	bool cancel_wanted; /* there are commands to be cancelled */
+	bool cancel_at_reset; /* a LUN RESET cancels the commands that it names */
 	struct wait wait;
 	struct command_pool *pool;
 	struct submit *submit;
@@ -160,7 +169,7 @@ void core_set_unregistered(struct core *core);
  * thread, without the ring lock. */
 void core_attach(struct core *core);
 
-/* Under the ring lock, I/O thread: attaches a stale ring anew. Nothing may refer to it. */
+/* Under the ring lock, I/O thread: attaches an idle ring again. Signals as core_attach(). */
 void core_attach_again(struct core *core);
 
 /* Unmaps the ring and closes uio; core->clean is valid afterwards. I/O thread, without the ring

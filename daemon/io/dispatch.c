@@ -12,12 +12,12 @@
 
 void dispatch_init(
 	struct dispatch *dispatch, struct core *core, struct format *format,
-	struct xcopy_peer *peer)
+	struct xcopy_disk *disk)
 {
-	assert(core && format && peer);
+	assert(core && format && disk);
 	dispatch->core = core;
 	dispatch->format = format;
-	dispatch->xcopy_peer = peer;
+	dispatch->xcopy_disk = disk;
 	list_init(&dispatch->pending);
 	pthread_mutex_init(&dispatch->lock, NULL);
 }
@@ -73,8 +73,7 @@ static void dispatch_defer(
 	core_signal(dispatch->core, IO_SIGNAL_DEFERRED);
 }
 
-/* A plan follows the deferred work: a cache that is turned off is saved first and then flushed.
- */
+/* A plan follows the deferred work: a cache that is turned off is saved first, then flushed. */
 static void dispatch_continue(struct dispatch *dispatch, struct command *waiter)
 {
 	assert(waiter->where == COMMAND_HELD);
@@ -133,7 +132,7 @@ static void dispatch_plan(
 		memcpy(command->plan.extents, plan->extents,
 		       plan->extent_cnt * sizeof(plan->extents[0]));
 	if (plan->op == SCSI_PLAN_XCOPY)
-		xcopy_begin(dispatch->xcopy_peer, command, &result->xcopy);
+		xcopy_begin(dispatch->xcopy_disk, command, &result->xcopy);
 	else if (plan->op == SCSI_PLAN_ABORT_XCOPY)
 		xcopy_abort(command);
 	else if (plan->flags & SCSI_PLAN_LONG)
@@ -155,7 +154,6 @@ void dispatch_command(struct dispatch *dispatch, struct command *command)
 {
 	struct core *core = dispatch->core;
 	struct scsi_mode_values before = core->lu.saved;
-	struct timespec now;
 	enum scsi_verdict verdict;
 	struct scsi_task task = {
 		.cdb = command->cdb,
@@ -167,9 +165,13 @@ void dispatch_command(struct dispatch *dispatch, struct command *command)
 	struct scsi_result result;
 
 	assert(core->ring_locked && command->where == COMMAND_HELD);
-	/* The wall clock, a few milliseconds late at most, and no system call. */
-	clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	task.time_ms = (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / CLOCK_NS_PER_MS;
+	if (command->cdb[0] == SCSI_TIME_OPCODE) {
+		struct timespec now;
+
+		clock_gettime(CLOCK_REALTIME, &now);
+		task.time_ms = (uint64_t) now.tv_sec * 1000 +
+			(uint64_t) now.tv_nsec / CLOCK_NS_PER_MS;
+	}
 	result.data = core->data;
 	result.data_length = 0;
 	verdict = scsi_dispatch(&core->lu, &task, &result);
@@ -199,7 +201,7 @@ void dispatch_pending(struct dispatch *dispatch)
 
 		assert(command->where == COMMAND_PENDING);
 		command->where = COMMAND_HELD;
-		if (core->ring_state == CORE_RING_REVOKED || core->ring_state == CORE_RING_STALE)
+		if (core->ring_state != CORE_RING_ATTACHED)
 			command_end(command, SCSI_BUSY, NULL);
 		else
 			dispatch_command(dispatch, command);

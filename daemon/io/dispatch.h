@@ -34,7 +34,7 @@ struct deferred_request {
 struct dispatch {
 	struct core *core;
 	struct format *format;
-	struct xcopy_peer *xcopy_peer;
+	struct xcopy_disk *xcopy_disk;
 	struct list pending; /* commands that wait for the LU info */
 
 	bool deferred;                  /* the main thread has been asked */
@@ -45,10 +45,10 @@ struct dispatch {
 	struct deferred_request request;
 };
 
-/* Any thread, before the I/O thread starts. peer: the device's own. */
+/* Any thread, before the I/O thread starts. disk: this device. */
 void dispatch_init(
 	struct dispatch *dispatch, struct core *core, struct format *format,
-	struct xcopy_peer *peer);
+	struct xcopy_disk *disk);
 
 /* Any thread, after the I/O thread has ended. */
 void dispatch_destroy(struct dispatch *dispatch);

@@ -6,7 +6,7 @@
  * A plan is a short program: each step submits one request to the handler and names the step that
  * follows when it has completed. Everything runs on the I/O thread, outside of the ring lock, but
  * for exec_prepare(), which touches the ring's pages and runs under it. It copies the data-out that
- * the daemon itself must look at (data to compare, a block to repeat), so that no later step
+ * the daemon itself reads (data to compare, a block to repeat), so that no later step
  * depends on the ring being there.
  */
 #pragma once

@@ -52,29 +52,16 @@ static bool order_conflicts(const struct command *a, const struct command *b)
 	return false;
 }
 
-/* Whether it must wait for a command of the list, up to itself. */
-static bool order_conflicts_with_list(const struct command *command, const struct list *list)
-{
-	list_for_each (node, list) {
-		const struct command *other = container_of(node, struct command, node);
-
-		if (other == command)
-			return false;
-		if (order_conflicts(command, other))
-			return true;
-	}
-	return false;
-}
-
-/* Whether a command that writes must wait for one that was started, or for one that waits before
- * it. */
+/* Whether a command that writes must wait for one that waits already, or for one that was started.
+ */
 static bool order_must_wait(const struct order *order, const struct command *command)
 {
 	const struct command_pool *pool = order->core->pool;
 
 	assert(command->writes_range && !command->started);
-	if (order_conflicts_with_list(command, &order->blocked))
-		return true;
+	list_for_each (node, &order->blocked)
+		if (order_conflicts(command, container_of(node, struct command, node)))
+			return true;
 	for (unsigned i = 0; i < pool->used; i++) {
 		const struct command *other = command_at(pool, i);
 
@@ -83,47 +70,6 @@ static bool order_must_wait(const struct order *order, const struct command *com
 			return true;
 	}
 	return false;
-}
-
-/* ------- the start and the end ------- */
-
-static void order_start(struct order *order, struct command *command)
-{
-	assert(command->where == COMMAND_READY || command->where == COMMAND_BLOCKED);
-	assert(!command->started);
-	command->where = COMMAND_HELD;
-	command->started = true;
-	order->exclusive_cnt += command->exclusive;
-	command->begin(command);
-}
-
-void order_finish(struct order *order, const struct command *command)
-{
-	assert(command->started && command->exclusive && order->exclusive_cnt > 0);
-	order->exclusive_cnt--;
-}
-
-void order_unblock(struct order *order)
-{
-	struct list still;
-	struct list_node *node;
-
-	assert(core_current == order->core && !list_is_empty(&order->blocked));
-	list_init(&still);
-	while ((node = order->blocked.first)) {
-		struct command *command = container_of(node, struct command, node);
-		bool waits = !command->aborted &&
-			(order_must_wait(order, command) ||
-			 order_conflicts_with_list(command, &still));
-
-		assert(command->where == COMMAND_BLOCKED);
-		list_take(&order->blocked);
-		if (waits)
-			list_append(&still, &command->node);
-		else
-			order_start(order, command);
-	}
-	list_move(&still, &order->blocked);
 }
 
 /* ------- the rate ------- */
@@ -155,39 +101,54 @@ static uint64_t order_limit(struct order *order, const struct command *command, 
 	return rate_limit_take(&order->rate_limit, now, order_limited_bytes(command));
 }
 
+/* ------- the start and the end ------- */
+
+/* Blocked commands come first: they are older, and the limits have counted them. Those that must
+ * still wait become the new list of blocked ones, in their order. */
 unsigned order_start_ready(struct order *order)
 {
-	struct list ready;
+	struct list waiting;
 	struct list_node *node;
 	uint64_t now = 0;
 	unsigned cnt = 0;
 
 	assert(core_current == order->core && !order->core->ring_locked);
-	assert(!list_is_empty(&order->core->ready));
 	order->resume = 0;
-	list_move(&order->core->ready, &ready);
+	list_move(&order->blocked, &waiting);
+	list_join(&order->core->ready, &waiting);
 	if (rate_limit_is_on(&order->rate_limit))
 		now = clock_now_ns();
-	while ((node = list_take(&ready))) {
+	while ((node = list_take(&waiting))) {
 		struct command *command = container_of(node, struct command, node);
-		uint64_t delay = now ? order_limit(order, command, now) : 0;
+		uint64_t delay = 0;
 
-		assert(command->where == COMMAND_READY);
+		assert(command->where == COMMAND_READY || command->where == COMMAND_BLOCKED);
+		assert(!command->started);
+		if (now && command->where == COMMAND_READY)
+			delay = order_limit(order, command, now);
 		if (delay) {
 			order->resume = now + delay;
 			list_append(&order->core->ready, node);
-			continue;
-		}
-		cnt++;
-		if (command->writes_range &&
-		    (command->exclusive || order->exclusive_cnt ||
-		     !list_is_empty(&order->blocked)) &&
-		    order_must_wait(order, command)) {
+		} else if (
+			command->writes_range && !command->aborted &&
+			(command->exclusive || order->exclusive_cnt ||
+			 !list_is_empty(&order->blocked)) &&
+			order_must_wait(order, command)) {
 			command->where = COMMAND_BLOCKED;
 			list_append(&order->blocked, node);
 		} else {
-			order_start(order, command);
+			command->where = COMMAND_HELD;
+			command->started = true;
+			order->exclusive_cnt += command->exclusive;
+			command->begin(command);
+			cnt++;
 		}
 	}
 	return cnt;
+}
+
+void order_finish(struct order *order, const struct command *command)
+{
+	assert(command->started && command->exclusive && order->exclusive_cnt > 0);
+	order->exclusive_cnt--;
 }

@@ -27,13 +27,16 @@ struct order {
 /* Any thread, before the I/O thread starts. */
 void order_init(struct order *order, struct core *core);
 
-/* Starts the commands of core->ready, of which there are some, as fast as the limits allow. Returns
- * how many. */
-unsigned order_start_ready(struct order *order);
+/* Whether there are commands for order_start_ready(). */
+static inline bool order_has_work(const struct order *order)
+{
+	return !list_is_empty(&order->core->ready) || !list_is_empty(&order->blocked);
+}
 
-/* Starts blocked commands, of which there are some, whose range has become free, or that were
- * aborted: these end at once. */
-void order_unblock(struct order *order);
+/* Starts the blocked commands whose range has become free, and those of core->ready as fast as the
+ * limits allow. One that was aborted waits for nothing and ends at once. Returns how many were
+ * started. */
+unsigned order_start_ready(struct order *order);
 
 /* A command that was started and is exclusive has ended. */
 void order_finish(struct order *order, const struct command *command);

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <scsi/describe.h>
 #include <scsi/scsi.h>
 
 /* Buckets of times: the first one is all below 2^MIN ns, then SUB of the same width to each power

@@ -17,6 +17,7 @@ int submit_init(struct submit *submit, struct core *core)
 	assert(!submit->engine && !submit->workers);
 	submit->core = core;
 	submit->permission = setup->permission;
+	list_init(&submit->completed);
 	core->submit = submit;
 	if (setup->handler->threading == TCMU_HANDLER_ASYNC) {
 		r = aio_engine_new(setup->aio, setup->depth, setup->name, &submit->engine);
@@ -37,11 +38,10 @@ void submit_destroy(struct submit *submit)
 	submit->engine = NULL;
 	workers_free(submit->workers);
 	submit->workers = NULL;
-	/* A thread that is still within submit_complete() needs nothing but CPU time to leave it.
-	 */
+	/* A thread that is still within submit_complete() needs only CPU time to leave it. */
 	while (atomic_load(&submit->completing))
 		sched_yield();
-	assert(mpsc_is_empty(&submit->completed));
+	assert(list_is_empty(&submit->completed) && mpsc_is_empty(&submit->completed_elsewhere));
 }
 
 /* ------- one request ------- */
@@ -50,9 +50,14 @@ static void submit_on_worker(struct work *work)
 {
 	struct command *command = container_of(work, struct command, work);
 	const struct io_thread_setup *setup = &command->core->setup;
+	struct submit *submit = command->core->submit;
 
 	assert(core_current == NULL);
+	atomic_fetch_add(&submit->inside, 1);
 	setup->handler->submit(setup->backend, &command->io);
+	/* The command may have ended meanwhile. The backend must not be closed before this. */
+	if (atomic_fetch_sub(&submit->inside, 1) == 1 && atomic_load(&submit->idle_wanted))
+		wait_wake(&submit->core->wait);
 }
 
 bool submit_handler_can(const struct core *core, enum tcmu_io_op op)
@@ -159,26 +164,30 @@ void submit_complete(struct tcmu_io *io, int error)
 		return;
 	command->io_error = error;
 	if (core_current == submit->core) {
-		mpsc_push(&submit->completed, &command->completed_node);
+		list_append(&submit->completed, &command->node);
 		return;
 	}
 	/* Once it is pushed the command may end, and the I/O thread with it; `completing` keeps it
 	 * until this function has left it. */
 	atomic_fetch_add(&submit->completing, 1);
-	mpsc_push(&submit->completed, &command->completed_node);
+	mpsc_push(&submit->completed_elsewhere, &command->completed_node);
 	wait_wake(&submit->core->wait);
 	atomic_fetch_sub(&submit->completing, 1);
 }
 
 static unsigned submit_run_completed(struct submit *submit)
 {
-	struct mpsc_node *node = mpsc_take_all(&submit->completed);
+	struct mpsc_node *elsewhere = mpsc_take_all(&submit->completed_elsewhere);
+	struct list_node *node;
 	unsigned cnt = 0;
 
-	for (; node; cnt++) {
-		struct command *command = container_of(node, struct command, completed_node);
+	for (; elsewhere; elsewhere = elsewhere->next)
+		list_append(
+			&submit->completed,
+			&container_of(elsewhere, struct command, completed_node)->node);
+	for (; (node = list_take(&submit->completed)); cnt++) {
+		struct command *command = container_of(node, struct command, node);
 
-		node = node->next;
 		assert(atomic_load_explicit(&command->phase, memory_order_relaxed) ==
 		       COMMAND_COMPLETED);
 		assert(command->where == COMMAND_HELD);
@@ -207,7 +216,7 @@ unsigned submit_reap(struct submit *submit)
 
 bool submit_has_completed(const struct submit *submit, bool others_only)
 {
-	return !mpsc_is_empty(&submit->completed) ||
+	return !list_is_empty(&submit->completed) || !mpsc_is_empty(&submit->completed_elsewhere) ||
 		(!others_only && submit->engine && aio_ready(submit->engine));
 }
 
@@ -239,7 +248,7 @@ void submit_set_permission(
 	assert(generation != submit->permission_generation);
 	submit->permission = permission;
 	submit->permission_generation = generation;
-	submit->idle_wanted = permission == IO_PERMIT_NONE;
+	atomic_store(&submit->idle_wanted, permission == IO_PERMIT_NONE);
 	submit->core->lu.not_ready = not_ready;
 }
 
@@ -250,13 +259,20 @@ void submit_set_backend(struct submit *submit, void *backend, const struct tcmu_
 	submit->core->info = *info;
 }
 
+/* A worker enters the handler while its request is in flight, so that is read first. */
+bool submit_becomes_idle(const struct submit *submit)
+{
+	assert(core_current == submit->core);
+	return atomic_load(&submit->idle_wanted) && !atomic_load(&submit->in_flight) &&
+		!atomic_load(&submit->inside);
+}
+
 void submit_report(struct submit *submit)
 {
-	assert(core_current == submit->core && submit->idle_wanted);
-	assert(submit->permission == IO_PERMIT_NONE);
-	if (atomic_load(&submit->in_flight))
+	if (!submit_becomes_idle(submit))
 		return;
-	submit->idle_wanted = false;
+	assert(submit->permission == IO_PERMIT_NONE);
+	atomic_store(&submit->idle_wanted, false);
 	atomic_store(&submit->idle_generation, submit->permission_generation);
 	core_signal(submit->core, IO_SIGNAL_IDLE);
 }

@@ -16,14 +16,16 @@
 
 struct submit {
 	struct core *core;
-	struct aio_engine *engine; /* of ASYNC handlers */
-	struct workers *workers;   /* of the others */
-	struct mpsc completed;     /* commands, pushed by any thread */
+	struct aio_engine *engine;       /* of ASYNC handlers */
+	struct workers *workers;         /* of the others */
+	struct list completed;           /* commands, completed by the I/O thread itself */
+	struct mpsc completed_elsewhere; /* commands, pushed by other threads */
 	enum io_permission permission;
 	unsigned permission_generation; /* number of the control request that permission is from */
-	bool idle_wanted;               /* IO_SIGNAL_IDLE is to be signalled */
+	atomic_bool idle_wanted;        /* IO_SIGNAL_IDLE is to be signalled; read by workers */
 
 	/* read by any thread */
+	atomic_uint inside; /* workers that are within the handler, also after it has completed */
 	atomic_uint in_flight;
 	atomic_uint completing;      /* other threads that are within submit_complete() */
 	atomic_uint idle_generation; /* the permission since which nothing is in flight */
@@ -87,6 +89,9 @@ void submit_set_permission(
 /* Another backend in the place of one that was closed. Nothing is in flight. */
 void submit_set_backend(struct submit *submit, void *backend, const struct tcmu_backend_info *info);
 
-/* At the end of an iteration, where idle_wanted: signals IO_SIGNAL_IDLE once nothing is in flight.
- */
+/* Whether IO_SIGNAL_IDLE is to be signalled now: nothing is in flight, and no worker is within the
+ * handler. I/O thread. */
+bool submit_becomes_idle(const struct submit *submit);
+
+/* At the end of an iteration: signals IO_SIGNAL_IDLE if it is due. */
 void submit_report(struct submit *submit);

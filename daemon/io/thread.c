@@ -19,69 +19,43 @@
 
 #include "base/thread.h"
 
-#define FETCH_MAX 128 /* commands of one iteration */
-#define IOV_USUAL 66  /* 256 KiB in pages, the first and the last being a part of one */
+#define IOV_USUAL 66 /* 256 KiB in pages, the first and the last being a part of one */
 
 /* ------- completing ------- */
 
-/* Completes a command that has ended and frees its slot. Returns whether the kernel gets an answer.
- */
-static bool io_thread_complete(struct io_thread *thread, struct command *command, uint64_t *now)
-{
-	struct core *core = &thread->core;
-	bool answered = !command->internal && core->ring_state == CORE_RING_ATTACHED;
-
-	assert(command->where == COMMAND_ENDED);
-	command->where = COMMAND_HELD;
-	if (!command->internal)
-		stats_end(
-			core->setup.stats, &command->flight, now, answered, command->status,
-			command->sense,
-			command->has_read_len ? command->read_len : command->data_length);
-	if (answered) {
-		struct tcmu_completion completion;
-		int r;
-
-		if (command->answer_length && command->status == SCSI_GOOD)
-			command_copy_in(command, command->bounce, command->answer_length);
-		completion = (struct tcmu_completion){
-			.cmd_id = command->cmd_id,
-			.status = command->status,
-			.has_read_len = command->has_read_len,
-			.read_len = command->read_len,
-			.sense = command->sense,
-		};
-		r = tcmu_ring_complete(&core->ring, &completion);
-		if (r < 0)
-			core_break_ring(core, r, "the entry at the ring's tail is corrupt");
-	}
-	if (command->started && command->exclusive)
-		order_finish(&thread->order, command);
-	if (command->finished)
-		command->finished(command);
-	command_put(&thread->pool, command);
-	return answered;
-}
-
-/* Completes all commands that have ended, with one doorbell. Returns whether there were any. */
+/* Completes all commands that have ended, with one doorbell, and frees their slots. Returns whether
+ * there were any. */
 static bool io_thread_complete_ended(struct io_thread *thread)
 {
 	struct core *core = &thread->core;
 	struct list_node *node;
-	unsigned answered = 0;
+	unsigned cnt = 0;
 	uint64_t now = 0;
 
 	assert(core->ring_locked);
 	if (list_is_empty(&core->ended))
 		return false;
-	while ((node = list_take(&core->ended)))
-		answered += io_thread_complete(
-			thread, container_of(node, struct command, node), &now);
-	if (answered && core->ring_state == CORE_RING_ATTACHED) {
-		tcmu_ring_publish(&core->ring);
-		if (tcmu_uio_doorbell(&core->uio) < 0)
-			core_set_unregistered(core);
+	while ((node = list_take(&core->ended))) {
+		struct command *command = container_of(node, struct command, node);
+		bool answered;
+
+		assert(command->where == COMMAND_ENDED);
+		command->where = COMMAND_HELD;
+		answered = fetch_answer(&thread->fetch, command);
+		cnt += answered;
+		if (!command->internal)
+			stats_end(
+				core->setup.stats, &command->flight, &now, answered,
+				command->status, command->sense,
+				command->has_read_len ? command->read_len : command->data_length);
+		if (command->started && command->exclusive)
+			order_finish(&thread->order, command);
+		if (command->finished)
+			command->finished(command);
+		command_put(&thread->pool, command);
 	}
+	if (cnt)
+		fetch_publish(&thread->fetch);
 	return true;
 }
 
@@ -101,10 +75,12 @@ static void io_thread_set_lu(struct io_thread *thread, const struct control_requ
 		lu->write_cache = request->write_cache;
 		lu->unit_attention |= SCSI_UA_MODE_PARAMETERS;
 	}
+	if ((request->changes & CONTROL_WRITE_CACHE) && !request->write_cache)
+		core_signal(&thread->core, IO_SIGNAL_WRITE_CACHE);
 	if (request->changes & CONTROL_LU_INFO) {
 		scsi_set_lu_info(lu, &request->lu_info);
 		if (scsi_naa(lu, naa))
-			xcopy_peer_set_naa(thread->xcopy_peer, naa);
+			xcopy_disk_set_naa(thread->xcopy_disk, naa);
 	}
 }
 
@@ -135,111 +111,13 @@ static void io_thread_take_control(struct io_thread *thread)
 			core, request.changes & CONTROL_CANCEL ? CORE_ABANDONED : CORE_DRAINING);
 	if (request.changes & CONTROL_LU_INFO)
 		dispatch_pending(&thread->dispatch);
+	if (request.changes & CONTROL_REATTACH)
+		fetch_reattach(&thread->fetch);
 }
 
-/* ------- fetching ------- */
-
-/* A task management function: the commands that it names are to end soon, and are completed as
- * usual. An initiator of tcm_loop takes an aborted command for done (tcmu_scan_loopback()): there
- * it is done. */
-static void io_thread_abort_tasks(struct io_thread *thread, const struct tcmu_entry *entry)
+static void io_thread_take_late_control(struct core *core)
 {
-	if (entry->tmr_type != TCMU_TMR_TYPE_ABORT_TASK && tcmu_scan_loopback())
-		return;
-	for (uint32_t i = 0; i < entry->tmr_count; i++) {
-		uint16_t id = tcmu_entry_tmr_id(entry, i);
-
-		for (unsigned j = 0; j < thread->pool.used; j++) {
-			struct command *command = command_at(&thread->pool, j);
-
-			if (command->where == COMMAND_FREE || command->internal ||
-			    command->cmd_id != id)
-				continue;
-			command->aborted = true;
-			thread->core.cancel_wanted = true;
-		}
-	}
-}
-
-/* The ring was reset by somebody else (configfs). Once nothing refers to it any more, it is
- * attached anew. */
-static void io_thread_set_stale(struct io_thread *thread)
-{
-	assert(thread->core.ring_state == CORE_RING_ATTACHED);
-	thread->core.ring_state = CORE_RING_STALE;
-	thread->core.cancel_wanted = true;
-	for (unsigned i = 0; i < thread->pool.used; i++) {
-		struct command *command = command_at(&thread->pool, i);
-
-		command->aborted = command->where != COMMAND_FREE && !command->internal;
-	}
-	dispatch_pending(&thread->dispatch);
-}
-
-/* Handles an entry that is no command, or an error of the ring. Returns whether there was anything.
- */
-static bool io_thread_take_entry(struct io_thread *thread, const struct tcmu_entry *entry, int r)
-{
-	assert(r <= 0 || entry->kind == TCMU_ENTRY_TMR);
-	if (r == -EBADMSG)
-		core_break_ring(&thread->core, r, "the kernel's next entry is corrupt");
-	else if (r == -ESTALE)
-		io_thread_set_stale(thread);
-	else if (r > 0)
-		io_thread_abort_tasks(thread, entry);
-	return r > 0;
-}
-
-/* A command or a function was fetched; false: nothing is there, or no slot is free. */
-static bool io_thread_fetch_one(struct io_thread *thread, uint64_t *now)
-{
-	struct core *core = &thread->core;
-	struct command *command = command_get(&thread->pool, false);
-	struct tcmu_entry entry;
-	int r;
-
-	if (!command)
-		return false;
-	r = tcmu_ring_next(&core->ring, &entry, command->iov, command->iov_max);
-	if (r == -ENOBUFS && command_grow_iov(command, entry.iov_cnt) == 0)
-		r = tcmu_ring_next(&core->ring, &entry, command->iov, command->iov_max);
-	if (r <= 0 || entry.kind == TCMU_ENTRY_TMR) {
-		command_put_unused(&thread->pool, command);
-		return io_thread_take_entry(thread, &entry, r);
-	}
-	assert(entry.iov_cnt <= command->iov_max);
-
-	/* Control requests that were posted before the command was sent are in force when it is
-	 * decided. */
-	if (atomic_load(&thread->control.pending))
-		io_thread_take_control(thread);
-	command->cmd_id = entry.cmd_id;
-	command->cdb_length = entry.cdb_length;
-	memcpy(command->cdb, entry.cdb, sizeof(command->cdb));
-	command->iov_cnt = entry.iov_cnt;
-	command->data_length = entry.data_length;
-	stats_begin(core->setup.stats, &command->flight, now, command->cdb, command->data_length);
-	if (core->setup.tracing && atomic_load_explicit(core->setup.tracing, memory_order_relaxed))
-		core->setup.trace(
-			core->setup.userdata, command->cdb, command->cdb_length,
-			command->data_length);
-	dispatch_command(&thread->dispatch, command);
-	return true;
-}
-
-/* Returns how many commands and functions were fetched. */
-static unsigned io_thread_fetch(struct io_thread *thread)
-{
-	struct core *core = &thread->core;
-	unsigned cnt = 0;
-	uint64_t now = 0;
-
-	if (core->ring_state == CORE_RING_STALE && thread->pool.in_use == thread->pool.internal)
-		core_attach_again(core);
-	while (cnt < FETCH_MAX && core->service == CORE_SERVING &&
-	       core->ring_state == CORE_RING_ATTACHED && io_thread_fetch_one(thread, &now))
-		cnt++;
-	return cnt;
+	io_thread_take_control(container_of(core, struct io_thread, core));
 }
 
 /* ------- the iteration ------- */
@@ -278,44 +156,36 @@ static bool io_thread_iterate(struct io_thread *thread)
 	core_lock_ring(core);
 	if (atomic_load(&thread->control.pending))
 		io_thread_take_control(thread);
+	fetch_check_ring(&thread->fetch);
 	work += io_thread_complete_ended(thread);
-	if (xcopy_peer_has_requests(thread->xcopy_peer))
-		work += xcopy_serve(thread->xcopy_peer, core);
-	work += fetched = io_thread_fetch(thread);
+	if (xcopy_disk_has_requests(thread->xcopy_disk))
+		work += xcopy_serve(thread->xcopy_disk, core);
+	work += fetched = fetch_batch(&thread->fetch);
 	if (core->service != CORE_SERVING)
 		dispatch_pending(&thread->dispatch);
 	core_unlock_ring(core);
 
 	if (serving && core->service != CORE_SERVING)
-		xcopy_peer_close(thread->xcopy_peer);
+		xcopy_disk_close(thread->xcopy_disk);
 	io_thread_cancel(thread);
-	if (!list_is_empty(&thread->order.blocked))
-		order_unblock(&thread->order);
-	if (!list_is_empty(&core->ready))
+	if (order_has_work(&thread->order))
 		work += order_start_ready(&thread->order);
 	work += submit_reap(&thread->submit);
-	work += xcopy_peer_take_answers(thread->xcopy_peer);
+	work += xcopy_disk_take_answers(thread->xcopy_disk);
 	format_report(&thread->format);
 	if (work)
 		wait_note_work(&core->wait, io_thread_is_tuned(thread), fetched);
-	if (thread->submit.idle_wanted)
-		submit_report(&thread->submit);
+	submit_report(&thread->submit);
 	return work > 0;
 }
 
 static bool io_thread_ring_has_work(struct io_thread *thread)
 {
-	struct core *core = &thread->core;
-	bool work = false;
+	bool work;
 
-	core_lock_ring(core);
-	if (core->service != CORE_SERVING)
-		work = false;
-	else if (core->ring_state == CORE_RING_STALE)
-		work = thread->pool.in_use == thread->pool.internal;
-	else if (core->ring_state == CORE_RING_ATTACHED)
-		work = command_available(&thread->pool) && tcmu_ring_pending(&core->ring);
-	core_unlock_ring(core);
+	core_lock_ring(&thread->core);
+	work = fetch_has_work(&thread->fetch);
+	core_unlock_ring(&thread->core);
 	return work;
 }
 
@@ -326,12 +196,12 @@ static bool io_thread_has_work(void *userdata, bool others_only)
 
 	assert(core_current == &thread->core);
 	if (submit_has_completed(&thread->submit, others_only) ||
-	    atomic_load(&thread->control.pending))
+	    submit_becomes_idle(&thread->submit) || atomic_load(&thread->control.pending))
 		return true;
 	if (others_only)
 		return false;
-	return !list_is_empty(&thread->core.ended) || xcopy_peer_has_answers(thread->xcopy_peer) ||
-		(command_available(&thread->pool) && xcopy_peer_has_requests(thread->xcopy_peer)) ||
+	return !list_is_empty(&thread->core.ended) || xcopy_disk_has_answers(thread->xcopy_disk) ||
+		(command_available(&thread->pool) && xcopy_disk_has_requests(thread->xcopy_disk)) ||
 		io_thread_ring_has_work(thread);
 }
 
@@ -349,7 +219,7 @@ static void io_thread_wait(struct io_thread *thread)
 	if (!wait_for_work(&core->wait, io_thread_is_tuned(thread), thread->order.resume))
 		return;
 	core_set_unregistered(core);
-	xcopy_peer_close(thread->xcopy_peer);
+	xcopy_disk_close(thread->xcopy_disk);
 }
 
 static void *io_thread_main(void *arg)
@@ -366,13 +236,13 @@ static void *io_thread_main(void *arg)
 	stats_thread_begins(core->setup.stats);
 	core_attach(core);
 	if (core->service != CORE_SERVING)
-		xcopy_peer_close(thread->xcopy_peer);
+		xcopy_disk_close(thread->xcopy_disk);
 	while (io_thread_goes_on(thread))
 		if (!io_thread_iterate(thread) && io_thread_goes_on(thread))
 			io_thread_wait(thread);
 	assert(list_is_empty(&core->ended) && thread->order.exclusive_cnt == 0);
 	wait_leave_cpu(&core->wait);
-	xcopy_peer_end(thread->xcopy_peer);
+	xcopy_disk_end(thread->xcopy_disk);
 	core_detach(core);
 	submit_destroy(&thread->submit);
 	stats_thread_ends(core->setup.stats);
@@ -410,10 +280,14 @@ static int io_thread_init(struct io_thread *thread, const struct io_thread_setup
 		r = command_pool_init(
 			&thread->pool, core, setup->depth, IOV_USUAL, setup->handler->io_priv_size);
 	if (r >= 0)
-		r = xcopy_peer_new(&core->wait, setup->lu.block_size, &thread->xcopy_peer);
+		r = xcopy_disk_new(&core->wait, setup->lu.block_size, &thread->xcopy_disk);
+	if (r >= 0)
+		r = fetch_init(
+			&thread->fetch, core, &thread->dispatch, io_thread_take_late_control,
+			&thread->control.pending);
 	if (r < 0)
 		return r;
-	dispatch_init(&thread->dispatch, core, &thread->format, thread->xcopy_peer);
+	dispatch_init(&thread->dispatch, core, &thread->format, thread->xcopy_disk);
 	return submit_init(&thread->submit, core);
 }
 
@@ -440,9 +314,10 @@ void io_thread_free(struct io_thread *thread)
 	if (!thread)
 		return;
 	submit_destroy(&thread->submit);
-	if (thread->xcopy_peer)
+	if (thread->fetch.marks)
 		dispatch_destroy(&thread->dispatch);
-	xcopy_peer_unref(thread->xcopy_peer);
+	xcopy_disk_unref(thread->xcopy_disk);
+	fetch_destroy(&thread->fetch);
 	command_pool_destroy(&thread->pool);
 	control_destroy(&thread->control);
 	wait_destroy(&thread->core.wait);
@@ -457,7 +332,7 @@ void io_thread_drain(struct io_thread *thread, bool cancel)
 	struct control_request request = {.changes = CONTROL_DRAIN | (cancel ? CONTROL_CANCEL : 0)};
 
 	control_post(&thread->control, &request);
-	xcopy_peer_close(thread->xcopy_peer);
+	xcopy_disk_close(thread->xcopy_disk);
 }
 
 void io_thread_fail(struct io_thread *thread)
@@ -511,6 +386,11 @@ void io_thread_set_backend(
 		.changes = CONTROL_BACKEND, .backend = backend, .info = *info};
 
 	control_post(&thread->control, &request);
+}
+
+void io_thread_reattach(struct io_thread *thread)
+{
+	control_post(&thread->control, &(struct control_request){.changes = CONTROL_REATTACH});
 }
 
 void io_thread_deferred_done(struct io_thread *thread, int error)

@@ -16,6 +16,7 @@
 #include "io/control.h"
 #include "io/core.h"
 #include "io/dispatch.h"
+#include "io/fetch.h"
 #include "io/format.h"
 #include "io/order.h"
 #include "io/stats.h"
@@ -30,8 +31,9 @@ struct io_thread {
 	struct order order;
 	struct format format;
 	struct dispatch dispatch;
+	struct fetch fetch;
 	struct control control;
-	struct xcopy_peer *xcopy_peer; /* the device, to others that carry out EXTENDED COPY */
+	struct xcopy_disk *xcopy_disk; /* the device, to others that carry out EXTENDED COPY */
 };
 
 /* Starts the thread. -errno: there is no thread, and no signal comes. Any thread. */
@@ -60,8 +62,7 @@ unsigned io_thread_requests(
 /* The oldest of them. Returns how many there are; 0: none, and *oldest is as it was. */
 unsigned io_thread_oldest_request(const struct io_thread *thread, struct stats_request *oldest);
 
-/* How many requests to the backend have not ended, for people: after a revoke, how many are stuck.
- */
+/* How many requests to the backend have not ended, for reports: after a revoke, the stuck ones. */
 unsigned io_thread_in_flight(struct io_thread *thread);
 
 /* The backend has failed: every command that needs the medium is answered with HARDWARE ERROR. */
@@ -88,7 +89,7 @@ void io_thread_set_lu_info(struct io_thread *thread, const struct scsi_lu_info *
 void io_thread_set_size(
 	struct io_thread *thread, uint64_t size, const struct tcmu_backend_info *info);
 
-/* The bit WCE of the caching mode page. */
+/* The bit WCE of the caching mode page. off: IO_SIGNAL_WRITE_CACHE follows. */
 void io_thread_set_write_cache(struct io_thread *thread, bool on);
 
 /* How many commands and bytes a second; copied. */
@@ -100,6 +101,10 @@ void io_thread_deferred(struct io_thread *thread, struct deferred_request *reque
 
 /* error: 0 or -errno. */
 void io_thread_deferred_done(struct io_thread *thread, int error);
+
+/* After IO_SIGNAL_RING_IDLE, when the kernel is blocked and the ring was reset again: attaches the
+ * ring. IO_SIGNAL_ATTACHED or IO_SIGNAL_RING_BROKEN follows. */
+void io_thread_reattach(struct io_thread *thread);
 
 /* FORMAT_STATE_ bits. */
 unsigned io_thread_format_state(const struct io_thread *thread);

@@ -16,14 +16,12 @@
 #define SAMPLE_COMMANDS 16u                 /* of a sample, at least */
 #define SAMPLE_WAITS    8u /* at least: one large batch more or less decides nothing */
 #define SAMPLE_MIN      UINT64_C(2000000) /* ns, in the first round, which sorts out */
-#define SAMPLE_LONG \
-	UINT64_C(6000000)  /* ns; a mode shows its speed only some time after it began \
-			    */
-#define UNUSUAL_MAX    3u  /* samples after which the mode that was found is no longer kept */
-#define FINE           16u /* parts of a ns in which a command's time is kept */
-#define DELAY_COMMANDS 4u  /* that would come within the coalescing delay */
-#define DELAY_LONG     4u  /* times as long */
-#define DELAY_MAX      UINT64_C(2000000) /* ns; commands that come more seldom are not delayed */
+#define SAMPLE_LONG     UINT64_C(6000000) /* ns; a mode shows its speed some time after it began */
+#define UNUSUAL_MAX     3u  /* samples after which the mode that was found is no longer kept */
+#define FINE            16u /* parts of a ns in which a command's time is kept */
+#define DELAY_COMMANDS  4u  /* that would come within the coalescing delay */
+#define DELAY_LONG      4u  /* times as long */
+#define DELAY_MAX       UINT64_C(2000000) /* ns; commands that come more seldom are not delayed */
 #define DEEP \
 	90 /* percent of its speed that an initiator with many commands in flight keeps when \
 	      delayed */
@@ -311,8 +309,7 @@ void wait_tuner_busy(struct wait_tuner *tuner, uint64_t now)
 	uint64_t pause = now - tuner->since, gap = wait_tuner_min(pause, GAP_LONG);
 
 	assert(now >= tuner->since);
-	/* A sample has no pause in it. The mode that was found before is the best guess after one.
-	 */
+	/* A sample has no pause in it. After a pause the mode that was found is the best guess. */
 	if (pause >= LULL)
 		tuner->begin = 0;
 	tuner->since = 0;

@@ -17,7 +17,7 @@ struct xcopy {
 	atomic_uint references;       /* the command's, and the request's */
 	struct command *waiter;       /* NULL: it waits no longer */
 	struct scsi_xcopy plan;
-	struct xcopy_peer *peers[SCSI_XCOPY_CSCDS_MAX];
+	struct xcopy_disk *disks[SCSI_XCOPY_CSCDS_MAX];
 	unsigned segment;
 	uint64_t done;       /* blocks of the segment */
 	uint64_t bytes;      /* of all segments */
@@ -35,8 +35,8 @@ static void xcopy_release(struct xcopy_request *request)
 		return;
 	assert(!xcopy->waiter);
 	for (unsigned i = 0; i < xcopy->plan.cscd_cnt; i++)
-		xcopy_peer_unref(xcopy->peers[i]);
-	xcopy_peer_unref(xcopy->request.waiter);
+		xcopy_disk_unref(xcopy->disks[i]);
+	xcopy_disk_unref(xcopy->request.waiter);
 	free(xcopy->buffer);
 	free(xcopy);
 }
@@ -60,17 +60,17 @@ static void xcopy_request_piece(struct xcopy *xcopy, bool write)
 {
 	const struct scsi_xcopy_segment *segment = &xcopy->plan.segments[xcopy->segment];
 	struct xcopy_request *request = &xcopy->request;
-	uint64_t max = PIECE_MAX / xcopy_peer_block_size(request->waiter);
+	uint64_t max = PIECE_MAX / xcopy_disk_block_size(request->waiter);
 	uint64_t left = segment->blocks - xcopy->done;
 
 	assert(xcopy->segment < xcopy->plan.segment_cnt && left > 0);
 	request->write = write;
-	request->performer = xcopy->peers[write ? segment->destination : segment->source];
+	request->performer = xcopy->disks[write ? segment->destination : segment->source];
 	request->lba = (write ? segment->destination_lba : segment->source_lba) + xcopy->done;
 	request->blocks = left < max ? left : max;
 	request->buffer = xcopy->buffer;
 	atomic_fetch_add(&xcopy->references, 2);
-	xcopy_peer_request(request);
+	xcopy_disk_request(request);
 }
 
 static void xcopy_continue(struct xcopy *xcopy)
@@ -103,7 +103,7 @@ static void xcopy_answered(struct xcopy_request *request)
 	xcopy->operations += !request->error;
 	if (xcopy->waiter && xcopy->waiter->aborted) {
 		xcopy_end(xcopy, -ECANCELED);
-	} else if (xcopy->waiter && xcopy_peer_is_closed(request->waiter)) {
+	} else if (xcopy->waiter && xcopy_disk_is_closed(request->waiter)) {
 		xcopy_end(xcopy, -EBUSY);
 	} else if (xcopy->waiter && request->error) {
 		xcopy_end(xcopy, request->error);
@@ -111,7 +111,7 @@ static void xcopy_answered(struct xcopy_request *request)
 		xcopy_request_piece(xcopy, true);
 	} else if (xcopy->waiter) {
 		xcopy->done += request->blocks;
-		xcopy->bytes += request->blocks * xcopy_peer_block_size(request->waiter);
+		xcopy->bytes += request->blocks * xcopy_disk_block_size(request->waiter);
 		xcopy_continue(xcopy);
 	}
 	xcopy_release(request);
@@ -136,7 +136,7 @@ static void xcopy_served(struct command *command)
 	int error = command->io_error ? command->io_error : -EREMOTEIO;
 
 	assert(command->internal && command->context);
-	xcopy_peer_answer(command->context, command->status == SCSI_GOOD ? 0 : error);
+	xcopy_disk_answer(command->context, command->status == SCSI_GOOD ? 0 : error);
 }
 
 static void xcopy_prepare_command(struct command *command, struct xcopy_request *request)
@@ -156,20 +156,20 @@ static void xcopy_prepare_command(struct command *command, struct xcopy_request 
 	};
 }
 
-unsigned xcopy_serve(struct xcopy_peer *own, struct core *core)
+unsigned xcopy_serve(struct xcopy_disk *own, struct core *core)
 {
 	struct xcopy_request *request;
 	unsigned cnt = 0;
 
 	assert(core->ring_locked);
-	for (; command_available(core->pool) && xcopy_peer_has_requests(own) &&
-	     (request = xcopy_peer_take(own));
+	for (; command_available(core->pool) && xcopy_disk_has_requests(own) &&
+	     (request = xcopy_disk_take(own));
 	     cnt++) {
 		int r = xcopy_check_request(&core->lu, request);
 		struct command *command;
 
 		if (r < 0) {
-			xcopy_peer_answer(request, r);
+			xcopy_disk_answer(request, r);
 			continue;
 		}
 		command = command_get(core->pool, true);
@@ -232,22 +232,22 @@ void xcopy_abort(struct command *command)
 /* ------- the beginning ------- */
 
 /* A device that is not found, or has blocks of another size, cannot take part. */
-static int xcopy_find_peers(struct xcopy *xcopy, struct xcopy_peer *own)
+static int xcopy_find_disks(struct xcopy *xcopy, struct xcopy_disk *own)
 {
 	assert(xcopy->plan.cscd_cnt <= SCSI_XCOPY_CSCDS_MAX);
 	for (unsigned i = 0; i < xcopy->plan.cscd_cnt; i++) {
 		const struct scsi_xcopy_cscd *target = &xcopy->plan.cscds[i];
 
-		xcopy->peers[i] = target->self ? xcopy_peer_ref(own) : xcopy_peer_find(target->naa);
-		if (!xcopy->peers[i] ||
-		    xcopy_peer_block_size(xcopy->peers[i]) != xcopy_peer_block_size(own))
+		xcopy->disks[i] = target->self ? xcopy_disk_ref(own) : xcopy_disk_find(target->naa);
+		if (!xcopy->disks[i] ||
+		    xcopy_disk_block_size(xcopy->disks[i]) != xcopy_disk_block_size(own))
 			return -ENODEV;
 	}
 	return 0;
 }
 
 /* NULL: no memory. */
-static struct xcopy *xcopy_new(struct xcopy_peer *own, const struct scsi_xcopy *plan)
+static struct xcopy *xcopy_new(struct xcopy_disk *own, const struct scsi_xcopy *plan)
 {
 	struct xcopy *xcopy = calloc(1, sizeof(*xcopy));
 
@@ -260,7 +260,7 @@ static struct xcopy *xcopy_new(struct xcopy_peer *own, const struct scsi_xcopy *
 	}
 	atomic_init(&xcopy->references, 1);
 	xcopy->plan = *plan;
-	xcopy->request.waiter = xcopy_peer_ref(own);
+	xcopy->request.waiter = xcopy_disk_ref(own);
 	xcopy->request.answered = xcopy_answered;
 	xcopy->request.release = xcopy_release;
 	return xcopy;
@@ -274,7 +274,7 @@ static void xcopy_refuse(struct command *waiter, const struct scsi_xcopy *plan)
 	command_end(waiter, result.status, &result.sense);
 }
 
-void xcopy_begin(struct xcopy_peer *own, struct command *waiter, const struct scsi_xcopy *plan)
+void xcopy_begin(struct xcopy_disk *own, struct command *waiter, const struct scsi_xcopy *plan)
 {
 	struct core *core = waiter->core;
 	struct command *command = waiter;
@@ -297,7 +297,7 @@ void xcopy_begin(struct xcopy_peer *own, struct command *waiter, const struct sc
 	xcopy->waiter = command;
 	if (command != waiter)
 		command_end(waiter, SCSI_GOOD, NULL);
-	r = xcopy_find_peers(xcopy, own);
+	r = xcopy_find_disks(xcopy, own);
 	if (r < 0)
 		xcopy_end(xcopy, r);
 	else

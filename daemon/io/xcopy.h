@@ -4,7 +4,7 @@
  * that has the data.
  *
  * An xcopy belongs to the command that asks for it and lives on that command's I/O thread. The
- * devices that take part carry out its requests (io/xcopy-peer.h) as internal commands, in order
+ * devices that take part carry out its requests (io/xcopy-disk.h) as internal commands, in order
  * with everything else that they write. The command ends when the current request is answered: at
  * the end, at the first error, when it is aborted, or when its device drains (BUSY: it is to be
  * requested again). One in the background (IMMED) belongs to an internal command. When the service
@@ -14,11 +14,11 @@
 #pragma once
 
 #include "io/command.h"
-#include "io/xcopy-peer.h"
+#include "io/xcopy-disk.h"
 
 /* Under the ring lock: starts an xcopy whose command is planned. The command ends now or later.
- * own: its device's peer. */
-void xcopy_begin(struct xcopy_peer *own, struct command *waiter, const struct scsi_xcopy *plan);
+ * own: this device. */
+void xcopy_begin(struct xcopy_disk *own, struct command *waiter, const struct scsi_xcopy *plan);
 
 /* Under the ring lock: COPY OPERATION ABORT. The xcopy of the plan's LBA ends when its current
  * request is answered. */
@@ -26,4 +26,4 @@ void xcopy_abort(struct command *command);
 
 /* Under the ring lock: requests to this device become commands, as many as there are slots. Returns
  * how many were taken. */
-unsigned xcopy_serve(struct xcopy_peer *own, struct core *core);
+unsigned xcopy_serve(struct xcopy_disk *own, struct core *core);

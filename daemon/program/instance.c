@@ -54,7 +54,7 @@ static socklen_t make_address(const char *name, struct sockaddr_un *address)
 	return (socklen_t) (offsetof(struct sockaddr_un, sun_path) + 1 + len);
 }
 
-/* Whether the holder of the name is a daemon: a process of root or of our own user. */
+/* Whether the holder of the name is a daemon: a process of root or of our user. */
 static bool is_daemon(const struct sockaddr_un *address, socklen_t len, pid_t *other)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -25,8 +25,7 @@ struct instance {
 	}
 
 /* Takes both locks, until instance_release() or the end of the process. -EBUSY: another daemon
- * runs; *other: its pid, or 0 if that is unknown. Another -errno: the lock file cannot be created.
- */
+ * runs; *other: its pid, or 0 if it is unknown. Another -errno: the lock file cannot be made. */
 int instance_acquire(
 	struct instance *instance, const char *lock_file, const char *socket_name, pid_t *other);
 

@@ -87,18 +87,18 @@ static bool subtype_is_in_use(const char *subtype)
 /* A subtype that is in use stays shown, so that its backstores can be listed and deleted. */
 static void external_unregister(struct handler_object *object)
 {
-	assert(object->owner[0]);
+	assert(object->bus_name[0]);
 	log_info(
 		"external handler %s of process %s is no longer registered", object->subtype,
-		object->owner);
-	object->owner[0] = '\0';
+		object->bus_name);
+	object->bus_name[0] = '\0';
 	if (object->external && !subtype_is_in_use(object->subtype))
 		handler_object_remove(object);
 	else
 		handler_object_describe(object, HANDLER_OBJECT_NO_HANDLER);
 }
 
-static int on_owner_changed(sd_bus_message *signal, void *userdata, sd_bus_error *error)
+static int on_bus_name_changed(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 {
 	const struct external_handlers *external = userdata;
 	const char *name, *before, *after;
@@ -109,12 +109,12 @@ static int on_owner_changed(sd_bus_message *signal, void *userdata, sd_bus_error
 	    strncmp(name, HANDLER_MANAGER_INTERFACE ".", sizeof(HANDLER_MANAGER_INTERFACE)) != 0)
 		return 0;
 	object = handler_objects_find(external->objects, name + sizeof(HANDLER_MANAGER_INTERFACE));
-	if (object && object->owner[0] && strcmp(after, object->owner) != 0)
+	if (object && object->bus_name[0] && strcmp(after, object->bus_name) != 0)
 		external_unregister(object);
 	return 0;
 }
 
-/* The match is added before any name's owner is asked for: no change in between is missed. */
+/* The match is added before the first GetNameOwner: no change in between is missed. */
 int external_handlers_connect(struct external_handlers *external)
 {
 	assert(external->objects->connection && g_queue_is_empty(&external->calls));
@@ -122,7 +122,7 @@ int external_handlers_connect(struct external_handlers *external)
 		external->objects->connection, NULL,
 		"type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
 		"member='NameOwnerChanged',arg0namespace='" HANDLER_MANAGER_INTERFACE "'",
-		on_owner_changed, NULL, external);
+		on_bus_name_changed, NULL, external);
 }
 
 void external_handlers_disconnect(struct external_handlers *external)
@@ -132,7 +132,7 @@ void external_handlers_disconnect(struct external_handlers *external)
 	for (struct handler_object *object = external->objects->first, *next; object;
 	     object = next) {
 		next = object->next;
-		if (object->owner[0])
+		if (object->bus_name[0])
 			external_unregister(object);
 	}
 }
@@ -155,31 +155,31 @@ static struct handler_object *object_for(
 }
 
 static int external_accept(
-	struct external_call *pending, const char *owner, const char *description)
+	struct external_call *pending, const char *bus_name, const char *description)
 {
 	struct handler_object *object = object_for(
 		pending->external->objects, pending->subtype, description);
 
 	assert(!handlers_find(pending->external->handlers, pending->subtype));
-	(void) snprintf(object->owner, sizeof(object->owner), "%s", owner);
+	(void) snprintf(object->bus_name, sizeof(object->bus_name), "%s", bus_name);
 	log_info(
 		"external handler %s of process %s is registered; targetcli shows it",
-		object->subtype, owner);
+		object->subtype, bus_name);
 	return external_call_end(pending, true, "success");
 }
 
-static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+static int on_bus_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	struct external_call *pending = userdata;
 	const char *sender = sd_bus_message_get_sender(pending->call);
-	const char *owner = NULL, *subtype, *description;
+	const char *bus_name = NULL, *subtype, *description;
 
 	assert(g_queue_link_index(&pending->external->calls, &pending->link) >= 0);
 	(void) error;
 	if (sd_bus_message_is_method_error(reply, NULL) ||
-	    sd_bus_message_read(reply, "s", &owner) < 0)
-		owner = NULL;
-	if (!owner || !sender || strcmp(owner, sender) != 0)
+	    sd_bus_message_read(reply, "s", &bus_name) < 0)
+		bus_name = NULL;
+	if (!bus_name || !sender || strcmp(bus_name, sender) != 0)
 		return external_call_end(
 			pending, false,
 			"the caller does not own the bus name " HANDLER_MANAGER_INTERFACE
@@ -187,7 +187,7 @@ static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	if (sd_bus_message_rewind(pending->call, true) < 0 ||
 	    sd_bus_message_read(pending->call, "ss", &subtype, &description) < 0)
 		return external_call_end(pending, false, "the call cannot be read");
-	return external_accept(pending, owner, description);
+	return external_accept(pending, bus_name, description);
 }
 
 /* 0, or -errno with a reason. */
@@ -211,8 +211,8 @@ static int registration_check(
 			reason, -EEXIST, "this daemon has a handler \"%s\" itself", subtype);
 	for (const struct handler_object *object = external->objects->first; object;
 	     object = object->next)
-		cnt += object->owner[0] != '\0';
-	if (cnt >= EXTERNAL_MAX && !(known && known->owner[0]))
+		cnt += object->bus_name[0] != '\0';
+	if (cnt >= EXTERNAL_MAX && !(known && known->bus_name[0]))
 		return reason_refuse(
 			reason, -EBUSY, "%u external handlers are registered, which is the limit",
 			cnt);
@@ -236,10 +236,10 @@ int external_handlers_register(struct external_handlers *external, sd_bus_messag
 	(void) snprintf(name, sizeof(name), "%s.%s", HANDLER_MANAGER_INTERFACE, subtype);
 	if (sd_bus_call_method_async(
 		    external->objects->connection, &pending->slot, "org.freedesktop.DBus",
-		    "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner", on_owner,
+		    "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner", on_bus_name,
 		    pending, "s", name) < 0)
 		return external_call_end(
-			pending, false, "cannot ask the bus for the owner of the bus name");
+			pending, false, "cannot ask the bus which process has the bus name");
 	return 1;
 }
 
@@ -289,10 +289,10 @@ static int forward_check(
 	char path[sizeof(HANDLER_MANAGER_PATH) + 65];
 	int r;
 
-	assert(connection && object->owner[0]);
+	assert(connection && object->bus_name[0]);
 	(void) snprintf(path, sizeof(path), "%s/%s", HANDLER_MANAGER_PATH, object->subtype);
 	r = sd_bus_message_new_method_call(
-		connection, &question, object->owner, path, TCMU_DBUS_NAME, "CheckConfig");
+		connection, &question, object->bus_name, path, TCMU_DBUS_NAME, "CheckConfig");
 	if (r >= 0)
 		r = sd_bus_message_append(question, "s", config);
 	if (r >= 0)
@@ -310,7 +310,7 @@ int external_handlers_check(
 	struct tcmu_reason reason = {""};
 	struct external_call *pending;
 
-	assert(object->owner[0] && object->objects == external->objects);
+	assert(object->bus_name[0] && object->objects == external->objects);
 	if (config_check(object, config, &reason) < 0)
 		return handler_object_reply(call, false, reason.text);
 	pending = external_call_new(external, call, object->subtype);

@@ -5,7 +5,8 @@
  * org.kernel.TCMUService1.HandlerManager1.<subtype>, calls RegisterHandler, and answers CheckConfig
  * under that name. We only forward calls.
  *
- * A registration lasts until its bus name has another owner or none, or until the connection ends.
+ * A registration lasts until another process has its bus name or none has, or until the connection
+ * ends.
  *
  * Main thread; no function waits. Running out of memory aborts (glib).
  */
@@ -40,7 +41,7 @@ void external_handlers_disconnect(struct external_handlers *external);
 /* Answers a RegisterHandler call, now or later. Returns as an sd-bus method callback. */
 int external_handlers_register(struct external_handlers *external, sd_bus_message *call);
 
-/* Answers a CheckConfig call for an object that has an owner: asks the owner, for at most
+/* Answers a CheckConfig call for an object that has a bus name: asks its process, for at most
  * check_timeout_ms. Returns as an sd-bus method callback. */
 int external_handlers_check(
 	struct external_handlers *external, struct handler_object *object, sd_bus_message *call,

@@ -126,7 +126,7 @@ void handler_object_show(struct handler_object *object)
 
 static void handler_object_free(struct handler_object *object)
 {
-	assert(!object->owner[0] || !object->objects->connection);
+	assert(!object->bus_name[0] || !object->objects->connection);
 	sd_bus_slot_unref(object->vtable);
 	g_free(object->description);
 	g_free(object);
@@ -158,8 +158,11 @@ void handler_objects_init(
 void handler_objects_clear(struct handler_objects *objects)
 {
 	assert(!objects->connection);
-	while (objects->first)
-		handler_object_remove(objects->first);
+	for (struct handler_object *object = objects->first, *next; object; object = next) {
+		next = object->next;
+		handler_object_remove(object);
+	}
+	assert(!objects->first);
 }
 
 int handler_objects_connect(struct handler_objects *objects, sd_bus *connection)

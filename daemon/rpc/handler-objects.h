@@ -29,8 +29,8 @@ struct handler_object {
 	char path[HANDLER_OBJECT_PATH_SIZE];
 	char subtype[64];
 	/* An external handler's: */
-	char owner[256]; /* unique bus name of its process; empty: none, or the process has left */
-	bool external;   /* a registration made the object, and its end removes it */
+	char bus_name[256]; /* unique, of its process; empty: none, or the process has left */
+	bool external;      /* a registration made the object, and its end removes it */
 };
 
 /* Answers a CheckConfig call for one object, now or later. Returns as an sd-bus method callback. */

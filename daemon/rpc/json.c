@@ -6,6 +6,8 @@
 
 #include <assert.h>
 #include <glib.h>
+#include <scsi/describe.h>
+#include <scsi/optable.h>
 #include <stdio.h>
 #include <stdlib.h>
 

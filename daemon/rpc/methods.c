@@ -45,7 +45,7 @@ static json_t *error_answer(const char *code, const char *message)
 	return json_pack("{s{ss so}}", "error", "code", code, "message", json_text(message));
 }
 
-/* A long answer, whose text a thread of its own writes. */
+/* A long answer: a separate thread writes its text. */
 struct rendering {
 	struct job job;
 	json_t *answer;

@@ -130,7 +130,7 @@ static int on_check_object(
 	struct tcmu_dbus *bus = userdata;
 
 	assert(object->objects == &bus->objects && bus->connection);
-	if (object->owner[0])
+	if (object->bus_name[0])
 		return external_handlers_check(bus->external, object, call, config);
 	check_start(
 		bus->checks, object->subtype, config, bus->setup.settings->check_timeout_ms,

@@ -7,6 +7,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <glib.h>
+#include <scsi/describe.h>
+#include <scsi/optable.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -116,8 +116,7 @@ static int check_open(
 
 int file_check_config(const struct tcmu_config *config, struct tcmu_reason *reason)
 {
-	/* Opened read-only: when a block device that was open for writing is closed, udev scans it.
-	 */
+	/* Opened read-only, because udev scans a block device when a writer closes it. */
 	struct file_target target;
 	int flags, fd;
 	int r = check_characters(config, reason);

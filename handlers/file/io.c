@@ -188,8 +188,7 @@ static void start_waiting(struct file_backend *backend)
 static void begin_transfer(struct file_request *request)
 {
 	request->alone = uses_direct(request->backend) && !fits_direct(request);
-	/* Write-back of a page may run while the page changes, so a buffered write is not atomic.
-	 */
+	/* Write-back of a page may run while it changes, so a buffered write is not atomic. */
 	if (request->alone && (request->io->flags & TCMU_IO_ATOMIC)) {
 		complete_request(request, -EINVAL);
 		return;
@@ -217,8 +216,7 @@ static void end_transfer(struct file_request *request, int error)
 }
 
 /* Whether the error of a write with FUA means that earlier writes may be lost. Errors of this
- * request alone and lack of space do not; the next flush reports any other loss.
- */
+ * request alone and lack of space do not; the next flush reports any other loss. */
 static bool is_device_error(int error)
 {
 	switch (error) {
@@ -271,8 +269,7 @@ static void transfer_failed(struct file_request *request, int error)
 	end_transfer(request, error);
 }
 
-/* The file ends here. A regular file that is shorter than the device reads as zeros past its end.
- */
+/* The file ends here. A regular file shorter than the device reads as zeros past its end. */
 static void transfer_ended_early(struct file_request *request)
 {
 	if (request->io->op == TCMU_IO_READ && request->backend->zero_fd >= 0 &&

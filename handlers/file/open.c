@@ -55,8 +55,7 @@ static void file_free(struct file_backend *backend)
 	free(backend);
 }
 
-/* Puts the name of a new file on stable storage. Some file systems cannot do that: EINVAL.
- */
+/* Puts the name of a new file on stable storage. Some file systems cannot: EINVAL. */
 static int sync_directory(const char *path)
 {
 	char directory[FILE_PATH_SIZE];

@@ -9,13 +9,16 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "options.h"
@@ -104,21 +107,32 @@ static int make_path(
 
 /* ------- the file ------- */
 
+#ifndef CONFIGFS_MAGIC
+#define CONFIGFS_MAGIC 0x62656570 /* the kernel does not export it */
+#endif
+
+/* The directory of the path; of "/disk" it is "/". */
+static void directory_of(const struct file_target *target, char directory[static FILE_PATH_SIZE])
+{
+	char *slash;
+
+	memcpy(directory, target->path, FILE_PATH_SIZE);
+	slash = strrchr(directory, '/');
+	assert(slash);
+	slash[slash == directory] = '\0';
+}
+
 /* Checks that the directory exists in which a missing file could be created. */
 static int find_directory(const struct file_target *target, struct tcmu_reason *reason)
 {
 	char directory[FILE_PATH_SIZE];
 	struct stat st;
-	char *slash;
 
 	if (lstat(target->path, &st) == 0)
 		return file_refuse(
 			reason, -ENOENT, "the target of the symbolic link does not exist: %s",
 			target->path);
-	memcpy(directory, target->path, sizeof(directory));
-	slash = strrchr(directory, '/');
-	assert(slash);
-	slash[slash == directory] = '\0';
+	directory_of(target, directory);
 	if (stat(directory, &st) == 0)
 		return 0;
 	return file_refuse(
@@ -156,6 +170,67 @@ static int set_type(struct file_target *target, const struct stat *st, struct tc
 	return 0;
 }
 
+/* Whether files in the directory are kept anywhere. A path below /dev that leads to nothing is a
+ * device that is not there yet; a file in its place would lie in memory. */
+static bool keeps_files(const char *directory)
+{
+	static const char *const no_storage[] = {"/dev", "/proc", "/sys"};
+	static const unsigned long pseudo[] = {
+		PROC_SUPER_MAGIC,   SYSFS_MAGIC,        DEBUGFS_MAGIC,       TRACEFS_MAGIC,
+		SECURITYFS_MAGIC,   CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEVPTS_SUPER_MAGIC,
+		BINFMTFS_MAGIC,     PSTOREFS_MAGIC,     EFIVARFS_MAGIC,      BPF_FS_MAGIC,
+		AUTOFS_SUPER_MAGIC, CONFIGFS_MAGIC,
+	};
+	char real[PATH_MAX];
+	struct statfs fs;
+
+	if (!realpath(directory, real) || statfs(real, &fs) < 0)
+		return false;
+	for (size_t i = 0; i < sizeof(no_storage) / sizeof(no_storage[0]); i++) {
+		size_t length = strlen(no_storage[i]);
+
+		if (strncmp(real, no_storage[i], length) == 0 &&
+		    (real[length] == '/' || real[length] == '\0'))
+			return false;
+	}
+	for (size_t i = 0; i < sizeof(pseudo) / sizeof(pseudo[0]); i++)
+		if ((unsigned long) fs.f_type == pseudo[i])
+			return false;
+	return true;
+}
+
+/* The file does not exist: whether it may be created. */
+static int check_creation(
+	const struct tcmu_config *config, const struct file_target *target,
+	struct tcmu_reason *reason)
+{
+	char directory[FILE_PATH_SIZE];
+
+	assert(!target->exists);
+	if (config->must_exist)
+		return file_refuse(
+			reason, -ENOENT,
+			"the backing store is missing, and only a new backstore's is created: "
+			"mount its file system, or put it back: %s",
+			target->path);
+	if (config->read_only)
+		return file_refuse(
+			reason, -ENOENT,
+			"the file does not exist, and a read-only device does not create it: %s",
+			target->path);
+	directory_of(target, directory);
+	if (!keeps_files(directory))
+		return file_refuse(
+			reason, -ENOENT,
+			"does not exist, and no file is created there: %s does not keep files: %s",
+			directory, target->path);
+	if (!file_option(config, FILE_CREATE))
+		return file_refuse(
+			reason, -ENOENT, "the file does not exist, and create=0 is set: %s",
+			target->path);
+	return 0;
+}
+
 int file_find(
 	const struct tcmu_config *config, struct file_target *target, struct tcmu_reason *reason)
 {
@@ -175,16 +250,7 @@ int file_find(
 	r = find_directory(target, reason);
 	if (r < 0)
 		return r;
-	if (config->read_only)
-		return file_refuse(
-			reason, -ENOENT,
-			"the file does not exist, and a read-only device does not create it: %s",
-			target->path);
-	if (!file_option(config, FILE_CREATE))
-		return file_refuse(
-			reason, -ENOENT, "the file does not exist, and create=0 is set: %s",
-			target->path);
-	return 0;
+	return check_creation(config, target, reason);
 }
 
 int file_check_size(
@@ -202,6 +268,12 @@ int file_check_size(
 		return file_refuse(
 			reason, -EINVAL,
 			"the file has %llu bytes, too few for a device of %llu: %s",
+			(unsigned long long) size, (unsigned long long) config->size, target->path);
+	if (config->must_exist)
+		return file_refuse(
+			reason, -EINVAL,
+			"the file has %llu bytes, and was served before with %llu: it is another "
+			"one, or was cut: %s",
 			(unsigned long long) size, (unsigned long long) config->size, target->path);
 	if (file_option(config, FILE_GROW))
 		return 0;

@@ -12,7 +12,7 @@
  * connection, because every connection has its own address. And an OSD that hangs may still have
  * writes of an old connection: only the entry keeps them out.
  *
- * Every function runs on a thread of its own and may block until the cluster answers.
+ * Every function runs on a separate thread and may block until the cluster answers.
  */
 #include "lock.h"
 
@@ -164,8 +164,7 @@ int image_unlock(void *backend)
 	return r == -ENOENT || r == -EROFS ? 0 : r;
 }
 
-/* The group in the holder's tag; 0: the tag is invalid, or an earlier holder has left it.
- */
+/* The group in the holder's tag; 0: the tag is invalid, or an earlier holder's. */
 static uint16_t parse_tag(const char *text, const char *holder)
 {
 	unsigned long number;

@@ -7,7 +7,7 @@
  * host writes. service.c, status.c: the entry in the cluster's service map. image-thread.c: the
  * image's own thread, for calls of librbd that block. This file: the handler's table.
  *
- * Every device has a connection of its own, because the cluster blocklists a connection, not an
+ * Every device has its own connection, because the cluster blocklists a connection, not an
  * image: a shared one would take the other devices with it.
  */
 #include "image.h"

@@ -91,8 +91,7 @@ int image_service_register(struct image *image, const struct image_target *targe
 	return 0;
 }
 
-/* Queries whether this host holds the lock. If the cluster does not answer, the known state stays.
- */
+/* Queries whether this host holds the lock. Without an answer the known state stays. */
 static void query_lock_holder(struct image *image)
 {
 	struct image_service *service = &image->service;

@@ -11,6 +11,5 @@
  * the service map does not have the image, and everything else works. May block. */
 int image_service_register(struct image *image, const struct image_target *target);
 
-/* Reports the status to the cluster. The image thread, or the one that opens the image. May block.
- */
+/* Reports the status to the cluster. The thread of the image, or that of its open. May block. */
 void image_service_report(struct image *image);

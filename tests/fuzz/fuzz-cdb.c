@@ -9,6 +9,7 @@
 #include "fuzz-cdb.h"
 
 #include <errno.h>
+#include <scsi/optable.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -220,8 +221,7 @@ static void check_plan(struct machine *machine, const struct scsi_task *task)
 			plan.blocks > 0 || plan.op == SCSI_PLAN_FLUSH ||
 			(plan.flags & SCSI_PLAN_LONG));
 	fuzz_demand(plan.passes == 1 || (plan.flags & SCSI_PLAN_LONG));
-	/* During a long operation no other command reaches the medium; its lock holder may change.
-	 */
+	/* During a long operation no command reaches the medium; its lock holder may change. */
 	if (plan.op != SCSI_PLAN_SET_GROUPS)
 		fuzz_demand(
 			!(plan.flags & SCSI_PLAN_LONG) == (lu->long_operation == SCSI_LONG_NONE));

@@ -90,6 +90,7 @@ static void check_positions(const struct tcmu_ring *ring)
 		ring->next < ring->cmdr_size && ring->tail < ring->cmdr_size &&
 		ring->published < ring->cmdr_size);
 	fuzz_demand(ring->next % 8 == 0 && ring->tail % 8 == 0);
+	fuzz_demand(ring->scanned < ring->cmdr_size && ring->scanned % 8 == 0);
 }
 
 static int complete_one(struct tcmu_ring *ring, uint16_t cmd_id)
@@ -106,9 +107,30 @@ static int complete_one(struct tcmu_ring *ring, uint16_t cmd_id)
 	int r = tcmu_ring_complete(ring, &completion);
 
 	check_positions(ring);
-	fuzz_demand(r == 0 || r == (outstanding == 0 ? -EINVAL : -EBADMSG));
+	fuzz_demand(r == 0 || (outstanding == 0 ? r == -EINVAL : r == -EBADMSG || r == -ESTALE));
 	fuzz_demand(ring->outstanding == outstanding - (r == 0));
 	return r;
+}
+
+static void publish_ring(struct tcmu_ring *ring)
+{
+	int r = tcmu_ring_publish(ring);
+
+	fuzz_demand(r == 0 || r == -ESTALE);
+}
+
+/* Reads ahead; the position of the next fetch stays as it is. */
+static void scan_for_tmr(struct tcmu_ring *ring)
+{
+	uint32_t next = ring->next;
+	struct tcmu_entry entry;
+	int r = tcmu_ring_next_tmr(ring, &entry);
+
+	check_positions(ring);
+	fuzz_demand(r == 1 || r == 0 || r == -EBADMSG || r == -ESTALE);
+	fuzz_demand(ring->next == next);
+	if (r == 1)
+		fuzz_demand(entry.kind == TCMU_ENTRY_TMR);
 }
 
 /* Fetches and completes as long as there is something; the other side may write a new cmd_head only
@@ -131,11 +153,13 @@ static void serve_ring(struct tcmu_ring *ring, struct script *script)
 		}
 		change_something(script);
 		if (r == 1 && entry.cdb[0] % 2 && complete_one(ring, entry.cmd_id) == 0)
-			tcmu_ring_publish(ring);
+			publish_ring(ring);
+		if (r == 1 && entry.cdb[0] % 4 == 3)
+			scan_for_tmr(ring);
 	} while (r == 1);
 	while (ring->outstanding > 0 && complete_one(ring, 1) == 0)
 		change_something(script);
-	tcmu_ring_publish(ring);
+	publish_ring(ring);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

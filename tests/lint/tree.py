@@ -114,6 +114,17 @@ def functions(name):
     return ((title, first, last) for title, _, first, last in definitions(name))
 
 
+def wide_lines(name, columns):
+    """(line, width) of each line that is wider, tabs shown as 8, but for tables that clang-format leaves alone."""
+    formatted = True
+    for number, line in lines(name):
+        if "clang-format off" in line or "clang-format on" in line:
+            formatted = "clang-format on" in line
+        width = len(line.expandtabs(8))
+        if formatted and width > columns:
+            yield number, width
+
+
 def found(name, number, what):
     FOUND.append(f"{name}:{number}: {what}")
 

@@ -6,10 +6,10 @@
  * buffers and answers with 0 or a negative errno. It sees no SCSI, no ring and no kernel interface.
  * A plugin includes this header alone.
  *
- * Threads: check_config, claim, open, resize and close run on a thread of their own and may block.
+ * Threads: check_config, claim, open, resize and close run on a separate thread and may block.
  * They delay no other device. The submit of a TCMU_HANDLER_ASYNC handler runs on the device's I/O
  * thread and must not block. The submit of a SERIAL or PARALLEL handler runs on worker threads and
- * may block. lock, unlock and lock_state run on a thread of their own while I/O goes on, and may
+ * may block. lock, unlock and lock_state run on a separate thread while I/O goes on, and may
  * block; lock and unlock run one at a time. close runs when nothing is in flight. A plugin calls no
  * function of the host after close has returned.
  *
@@ -58,12 +58,9 @@ enum tcmu_io_op {
 #define TCMU_CAP_ATOMIC (UINT64_C(1) << 63)
 
 /* Flags of a request */
-#define TCMU_IO_FUA \
-	(1u << 0) /* WRITE, WRITE_ZEROES, WRITE_SAME: on stable storage before completion */
-#define TCMU_IO_MAY_UNMAP \
-	(1u << 1)                /* WRITE_ZEROES: may free the space if it then reads as zeros \
-				  */
-#define TCMU_IO_ATOMIC (1u << 2) /* WRITE, with TCMU_CAP_ATOMIC: all, or nothing and an error */
+#define TCMU_IO_FUA       (1u << 0) /* WRITE, WRITE_ZEROES, WRITE_SAME: stable before completion */
+#define TCMU_IO_MAY_UNMAP (1u << 1) /* WRITE_ZEROES: may free space that then reads as zeros */
+#define TCMU_IO_ATOMIC    (1u << 2) /* WRITE, with TCMU_CAP_ATOMIC: all, or nothing and an error */
 
 /* result_flags of a request */
 #define TCMU_IO_MAPPED (1u << 0)
@@ -134,8 +131,8 @@ enum tcmu_backend_event {
 	TCMU_BACKEND_FAILED,    /* value: -errno. Nothing is served until the device is reopened */
 	TCMU_BACKEND_LOCK_LOST, /* value: 0. The lock that lock() took is no longer held */
 	TCMU_BACKEND_FENCED,    /* value: -errno. Another host has fenced this one out of the
-				 * backing store: nothing is written any more, and the daemon reopens
-				 * the backend */
+				 * backing store: nothing is written any more, and the daemon
+				 * reopens the backend */
 };
 
 /* Functions of the daemon for a handler. Valid from open to close. */
@@ -202,7 +199,17 @@ struct tcmu_config {
 	uint64_t size;       /* bytes of the kernel's device; 0 in check_config if not known yet */
 	uint32_t block_size; /* bytes; 0 if not known yet */
 	bool read_only;
+	/* claim, open: the store was served before. It is neither created nor extended: -ENOENT if
+	 * it is missing, -EINVAL if it is too small. False for a creation, and in check_config. An
+	 * older daemon leaves it false: it lies in the padding of the first version. */
+	bool must_exist;
 };
+
+#ifndef __cplusplus
+_Static_assert(
+	offsetof(struct tcmu_config, must_exist) == offsetof(struct tcmu_config, read_only) + 1,
+	"a plugin of this version may run in an older daemon");
+#endif
 
 /* The reason of a refusal: one sentence for a person, without a final newline. */
 struct tcmu_reason {

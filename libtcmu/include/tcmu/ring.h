@@ -39,6 +39,7 @@ struct tcmu_ring {
 	uint32_t next;        /* where the next entry is fetched, bytes from cmdr_off */
 	uint32_t tail;        /* where the next completion is written, bytes from cmdr_off */
 	uint32_t published;   /* the cmd_tail that tcmu_ring_publish() has stored last */
+	uint32_t scanned;     /* up to where tcmu_ring_next_tmr() has read, bytes from cmdr_off */
 	uint32_t outstanding; /* commands that are fetched and not completed */
 };
 
@@ -106,6 +107,26 @@ int tcmu_ring_attach(struct tcmu_ring *ring, void *base, size_t length);
 int tcmu_ring_next(
 	struct tcmu_ring *ring, struct tcmu_entry *entry, struct iovec *iov, uint32_t iov_max);
 
+/* Checks whether the ring is still the one that was attached: a reset (configfs action/reset_ring)
+ * starts a new generation of entries, and what was fetched from an old one must not be completed to
+ * a new one. A few loads. A reset may still come right after the answer; then tcmu_ring_publish()
+ * reports it.
+ *
+ * Returns 0 or a negative errno:
+ * -ESTALE: the ring was reset. The caller must attach it again before it uses it. */
+int tcmu_ring_check(const struct tcmu_ring *ring);
+
+/* Fetches the next task management entry among those that tcmu_ring_next() has not reached. It is
+ * for a caller that cannot take commands now: such an entry must not wait for the commands before
+ * it. Each is given once, by this function or by tcmu_ring_next(). The commands stay to be fetched,
+ * and the entry may name some of them.
+ *
+ * Returns 1: *entry is valid until the next tcmu_ring_publish(). 0: there is none. Or a negative
+ * errno:
+ * -ESTALE: the ring was reset.
+ * -EBADMSG: the ring is corrupt. It cannot be used any more. */
+int tcmu_ring_next_tmr(struct tcmu_ring *ring, struct tcmu_entry *entry);
+
 /* Whether tcmu_ring_next() would find an entry: one acquire load of cmd_head.
  *
  * Returns true if there is one. */
@@ -121,12 +142,17 @@ uint16_t tcmu_entry_tmr_id(const struct tcmu_entry *entry, uint32_t index);
  *
  * Returns 0 or a negative errno:
  * -EINVAL: no command is outstanding.
- * -EBADMSG: the slot at the tail is corrupt. The ring cannot be used any more. */
+ * -EBADMSG: the slot at the tail is corrupt. The ring cannot be used any more.
+ * -ESTALE: the ring was reset. Nothing was written. */
 int tcmu_ring_complete(struct tcmu_ring *ring, const struct tcmu_completion *completion);
 
-/* Publishes all completions to the kernel: one release store of cmd_tail. The kernel consumes
- * them when tcmu_uio_doorbell() is called. Does nothing on a ring that was reset. */
-void tcmu_ring_publish(struct tcmu_ring *ring);
+/* Publishes all completions to the kernel: one exchange of cmd_tail. The kernel consumes them when
+ * tcmu_uio_doorbell() is called, which the caller does only after 0.
+ *
+ * Returns 0 or a negative errno:
+ * -ESTALE: the ring was reset. The kernel has answered the commands that were fetched, and sees
+ * none of the completions. */
+int tcmu_ring_publish(struct tcmu_ring *ring);
 
 #ifdef __cplusplus
 }

@@ -3,7 +3,7 @@
  * SCSI as pure functions: a CDB and the properties of a logical unit go in; a status, sense, data
  * or a plan of I/O comes out.
  *
- * The code uses no kernel interface, no handler, no thread and no memory of its own. The caller
+ * The code uses no kernel interface, no handler, no thread, and allocates no memory. The caller
  * owns struct scsi_lu; scsi_dispatch() changes only its part marked "state". The caller serialises
  * the calls for one logical unit. Clauses are those of SPC-4 (T10/BSR INCITS 513), SBC-3 (514) and
  * SBC-4 (506).
@@ -230,14 +230,16 @@ struct scsi_task {
 	const struct iovec *iov;
 	unsigned iov_cnt;
 	uint64_t data_length;
-	uint64_t time_ms; /* with lu->has_clock: since 1970-01-01 UTC */
+	uint64_t time_ms; /* with lu->has_clock: since 1970-01-01 UTC; used by commands with the
+			     operation code SCSI_TIME_OPCODE only */
 };
+
+#define SCSI_TIME_OPCODE 0xa3 /* MAINTENANCE IN: REPORT TIMESTAMP */
 
 enum scsi_verdict {
 	SCSI_ANSWERED = 1,  /* status, sense and data are final */
 	SCSI_PLANNED,       /* the caller carries out the plan; its end gives the status */
-	SCSI_NEEDS_LU_INFO, /* refresh lu->serial and lu->ports, set lu_info_fresh, dispatch again
-			     */
+	SCSI_NEEDS_LU_INFO, /* refresh serial and ports, set lu_info_fresh, dispatch again */
 };
 
 enum scsi_plan_op {
@@ -394,55 +396,3 @@ struct scsi_lba_status {
 void scsi_answer_lba_status(
 	const struct scsi_task *task, const struct scsi_lba_status *status, unsigned cnt,
 	struct scsi_result *result);
-
-/* An entry of the table of operations. Dispatch, REPORT SUPPORTED OPERATION CODES, tests, the
- * fuzzer's dictionary and the manual's list use the same table. */
-struct scsi_operation {
-	uint8_t opcode;
-	bool has_action; /* CDB byte 1, bits 4 to 0, holds a service action */
-	uint8_t action;
-	uint8_t cdb_length;
-	bool by_target_core; /* reported as supported; the target core answers it */
-	const char *name;
-	uint8_t usage[16]; /* CDB USAGE DATA (SPC-4 6.35.3): opcode and service action by value,
-			      else a bit mask */
-};
-
-/* The i-th operation, in ascending order of operation code and service action; NULL past the last
- * one. */
-const struct scsi_operation *scsi_operation_at(unsigned i);
-
-/* Whether the logical unit supports the operation, which scsi_operation_at() has returned. */
-bool scsi_operation_supported(const struct scsi_lu *lu, const struct scsi_operation *operation);
-
-/* The name of a CDB's operation for logs; "unknown" if the table has none. cdb: at least 2 bytes.
- */
-const char *scsi_opcode_name(const uint8_t *cdb);
-
-/* ------- classes and names, for counters and logs ------- */
-
-enum scsi_class {
-	SCSI_CLASS_READ,
-	SCSI_CLASS_WRITE, /* all that store data: also WRITE SAME and COMPARE AND WRITE */
-	SCSI_CLASS_FLUSH,
-	SCSI_CLASS_UNMAP,
-	SCSI_CLASS_OTHER,
-	SCSI_CLASS_COUNT,
-};
-
-/* The class of a CDB, by its operation code alone. */
-enum scsi_class scsi_cdb_class(const uint8_t *cdb);
-
-/* "read", "write", "flush", "unmap" or "other". */
-const char *scsi_class_name(enum scsi_class class);
-
-/* The blocks that a CDB addresses, whether they exist or not. False: its blocks are not in the CDB
- * itself, or it addresses none; *lba and *blocks are unchanged. */
-bool scsi_cdb_blocks(const uint8_t *cdb, uint8_t cdb_length, uint64_t *lba, uint32_t *blocks);
-
-/* The name of a sense key (SPC-4 4.5.6): "medium_error" for 3h. key: its low 4 bits count. */
-const char *scsi_sense_key_name(uint8_t key);
-
-/* Decodes key and codes of sense in either format; other members are 0. buffer: at least 14 bytes.
- */
-void scsi_sense_decode(const uint8_t *buffer, struct scsi_sense *sense);

@@ -114,8 +114,7 @@ ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int cnt, off_t offset, i
 		errno = -interposed.try_error;
 		return -1;
 	}
-	/* The data is in the page cache in these tests, but not every file system has RWF_NOWAIT.
-	 */
+	/* In these tests the page cache has the data, but some file systems lack RWF_NOWAIT. */
 	if (!interposed.try_short)
 		return __real_preadv2(fd, iov, cnt, offset, 0);
 	first.iov_len = (size_t) interposed.try_short;

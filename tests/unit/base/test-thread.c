@@ -40,8 +40,8 @@ static unsigned allowed_in_a_new_thread(void)
 	return count;
 }
 
-/* On a thread of its own: the main thread is never pinned. */
-static void *be_put_everywhere(void *ignored)
+/* On a separate thread: the main thread is never pinned. */
+static void *pin_to_each_cpu(void *ignored)
 {
 	unsigned cpus = thread_cpus();
 
@@ -64,49 +64,49 @@ static void a_thread_is_pinned_to_a_cpu(void **state)
 
 	(void) state;
 	assert_int_equal(thread_cpus(), allowed_cpus(0));
-	assert_int_equal(thread_start(&thread, be_put_everywhere, NULL), 0);
+	assert_int_equal(thread_start(&thread, pin_to_each_cpu, NULL), 0);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
-struct placed {
+struct pinned {
 	pthread_barrier_t begin, end;
 	pid_t tid;
 	unsigned allowed;
 };
 
-static void *be_put_on_the_first(void *arg)
+static void *pin_to_the_first_cpu(void *arg)
 {
-	struct placed *placed = arg;
+	struct pinned *pinned = arg;
 
-	placed->tid = gettid();
+	pinned->tid = gettid();
 	thread_set_cpu(0, 0);
-	pthread_barrier_wait(&placed->begin);
-	pthread_barrier_wait(&placed->end);
-	placed->allowed = allowed_cpus(0);
+	pthread_barrier_wait(&pinned->begin);
+	pthread_barrier_wait(&pinned->end);
+	pinned->allowed = allowed_cpus(0);
 	return NULL;
 }
 
 static void another_thread_can_release_it(void **state)
 {
-	struct placed placed = {0};
+	struct pinned pinned = {0};
 	pthread_t thread;
 
 	(void) state;
-	pthread_barrier_init(&placed.begin, NULL, 2);
-	pthread_barrier_init(&placed.end, NULL, 2);
-	assert_int_equal(thread_start(&thread, be_put_on_the_first, &placed), 0);
-	pthread_barrier_wait(&placed.begin);
-	assert_int_equal(allowed_cpus(placed.tid), 1);
-	thread_set_cpu(placed.tid, -1);
-	pthread_barrier_wait(&placed.end);
+	pthread_barrier_init(&pinned.begin, NULL, 2);
+	pthread_barrier_init(&pinned.end, NULL, 2);
+	assert_int_equal(thread_start(&thread, pin_to_the_first_cpu, &pinned), 0);
+	pthread_barrier_wait(&pinned.begin);
+	assert_int_equal(allowed_cpus(pinned.tid), 1);
+	thread_set_cpu(pinned.tid, -1);
+	pthread_barrier_wait(&pinned.end);
 	assert_int_equal(pthread_join(thread, NULL), 0);
-	assert_int_equal(placed.allowed, thread_cpus());
-	pthread_barrier_destroy(&placed.begin);
-	pthread_barrier_destroy(&placed.end);
+	assert_int_equal(pinned.allowed, thread_cpus());
+	pthread_barrier_destroy(&pinned.begin);
+	pthread_barrier_destroy(&pinned.end);
 }
 
-/* In a process of its own: a seccomp filter cannot be removed. */
-static unsigned places_where_it_is_forbidden(void)
+/* In a separate process: a seccomp filter cannot be removed. */
+static unsigned cpus_where_pinning_is_forbidden(void)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
@@ -129,7 +129,7 @@ static void a_sandbox_that_forbids_affinity_has_no_cpus(void **state)
 
 	(void) state;
 	if (child == 0)
-		_exit((int) places_where_it_is_forbidden());
+		_exit((int) cpus_where_pinning_is_forbidden());
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
 }

@@ -158,7 +158,8 @@ static void a_string_that_no_handler_accepts_does_not_reach_the_handler(void **s
 		"the config string must not have a comma: the kernel would cut it there");
 	assert_answer(
 		"file", "file/good;x=1", false,
-		"the file handler has no option \"x\"; its options are: ro vendor product revision "
+		"the file handler has no option \"x\"; its options are: ro share vendor product "
+		"revision "
 		"iops bps burst tcmur_cmd_time_out");
 	assert_answer(
 		"file", "good", false,

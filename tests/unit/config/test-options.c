@@ -162,6 +162,10 @@ static void the_daemon_has_options_for_every_device(void **state)
 	(void) state;
 	assert_true(parse_config("file//x;ro")->read_only);
 	assert_false(parse_config("file//x;ro=no")->read_only);
+	(void) parse_config("file//x;share=1");
+	assert_true(options_share(options));
+	(void) parse_config("file//x");
+	assert_false(options_share(options));
 	(void) parse_config("file//x;vendor=ACME;product=Disk;revision=9");
 	assert_string_equal(options_vendor(options), "ACME");
 	assert_string_equal(options_product(options), "Disk");
@@ -282,11 +286,11 @@ static void refusals_name_the_mistake(void **state)
 	assert_refused(
 		"file//x;direkt=1", -EINVAL,
 		"the file handler has no option \"direkt\"; its options are: direct depth chunk "
-		"conf mode ro vendor product revision iops bps burst tcmur_cmd_time_out");
+		"conf mode ro share vendor product revision iops bps burst tcmur_cmd_time_out");
 	assert_refused(
 		"file//x;=1", -EINVAL,
 		"the file handler has no option \"\"; its options are: direct depth chunk conf "
-		"mode ro vendor product revision iops bps burst tcmur_cmd_time_out");
+		"mode ro share vendor product revision iops bps burst tcmur_cmd_time_out");
 	assert_refused("file//a\nb", -EINVAL, "the config string has a control character");
 }
 
@@ -312,7 +316,8 @@ static void a_handler_need_not_have_options(void **state)
 	assert_int_equal(options_parse("null/;x=1", &plain, &none, &reason), -EINVAL);
 	assert_string_equal(
 		reason.text,
-		"the null handler has no option \"x\"; its options are: ro vendor product revision "
+		"the null handler has no option \"x\"; its options are: ro share vendor product "
+		"revision "
 		"iops bps burst tcmur_cmd_time_out");
 }
 
@@ -453,7 +458,9 @@ static void the_description_names_every_option(void **state)
 		"no)\n  ;depth=NUMBER  requests at once (default: 7)\n  ;chunk=BYTES[K|M|G|T]  "
 		"piece (default: 1M)\n  ;conf=TEXT  configuration file\n  ;mode=slow|fast  how "
 		"fast (default: fast)\n  ;ro=yes|no  refuse commands that change the data "
-		"(default: no)\n  ;vendor=TEXT  vendor in INQUIRY data, up to 8 characters "
+		"(default: no)\n  ;share=yes|no  allow other devices with share=1 on the same "
+		"backing "
+		"store (default: no)\n  ;vendor=TEXT  vendor in INQUIRY data, up to 8 characters "
 		"(default: LIO-ORG)\n  ;product=TEXT  product in INQUIRY data, up to 16 characters "
 		"(default: TCMU device)\n  ;revision=TEXT  product revision in INQUIRY data, up to "
 		"4 characters (default: 0002)\n  ;iops=NUMBER  maximum of commands a second; 0: no "

@@ -162,8 +162,8 @@ static void of_several_ports_the_common_facts_are_known(void **state)
 	assert_int_equal(lu_info.ports.group_cnt, 2);
 }
 
-/* Whoever makes groups means that other hosts may serve the same medium; the kernel's own group
- * says nothing. */
+/* An administrator who makes groups means that other hosts may serve the same medium; the kernel's
+ * own group says nothing. */
 static void a_group_that_an_administrator_made_means_sharing(void **state)
 {
 	(void) state;

@@ -26,6 +26,8 @@ enum io_thread_model {
 	IO_THREAD_NONE,
 	IO_THREAD_STARTING,
 	IO_THREAD_RUNNING,
+	IO_THREAD_RESET,  /* somebody else has reset the ring: it fetches nothing until it is
+			     attached again */
 	IO_THREAD_ENDING, /* it has been asked to end */
 };
 
@@ -79,8 +81,7 @@ static void remember(const struct world *world)
 /* Whether the surroundings can produce this event now. */
 static bool possible(const struct world *world, enum device_event event)
 {
-	bool ring = world->thread == IO_THREAD_STARTING || world->thread == IO_THREAD_RUNNING ||
-		world->thread == IO_THREAD_ENDING;
+	bool ring = world->thread != IO_THREAD_NONE;
 
 	switch (event) {
 	case DEVICE_EV_OPENED:
@@ -92,7 +93,10 @@ static bool possible(const struct world *world, enum device_event event)
 	case DEVICE_EV_OPEN_TIMEOUT:
 		return world->open_armed && world->waits_added;
 	case DEVICE_EV_ATTACHED:
-		return world->thread == IO_THREAD_STARTING || world->thread == IO_THREAD_ENDING;
+		return world->thread == IO_THREAD_STARTING || world->thread == IO_THREAD_RESET ||
+			world->thread == IO_THREAD_ENDING;
+	case DEVICE_EV_RING_RESET:
+		return world->thread == IO_THREAD_RUNNING || world->thread == IO_THREAD_ENDING;
 	case DEVICE_EV_RING_BROKEN:
 		return ring;
 	case DEVICE_EV_IO_ENDED:
@@ -142,14 +146,19 @@ static void happen(struct world *world, enum device_event event)
 		world->open_armed = 0;
 		break;
 	case DEVICE_EV_ATTACHED:
-		if (world->thread == IO_THREAD_STARTING)
+		if (world->thread != IO_THREAD_ENDING)
 			world->thread = IO_THREAD_RUNNING;
+		break;
+	case DEVICE_EV_RING_RESET:
+		if (world->thread == IO_THREAD_RUNNING)
+			world->thread = IO_THREAD_RESET;
 		break;
 	case DEVICE_EV_RING_BROKEN:
 		world->thread = IO_THREAD_ENDING;
 		break;
 	case DEVICE_EV_UNREGISTERED:
 		world->unregistered = 1;
+		world->waits_added = 0; /* the kernel drops the device: its creation has ended */
 		if (world->thread != IO_THREAD_NONE)
 			world->thread = IO_THREAD_ENDING;
 		break;
@@ -243,9 +252,16 @@ static void check(const struct world *world)
 		assert_int_equal(world->handler, HANDLER_CLOSED);
 		assert_int_equal(world->thread, IO_THREAD_NONE);
 		assert_int_equal(world->waits_removed, 0);
+		assert_int_equal(world->waits_added, 0);
 	}
-	if (world->state == DEVICE_LIVE || world->state == DEVICE_FAULTED)
+	if (world->state == DEVICE_LIVE || world->state == DEVICE_FAULTED ||
+	    world->state == DEVICE_RESETTING)
 		assert_int_equal(world->handler, HANDLER_OPEN);
+	/* commands are fetched in LIVE, and a ring that was reset is not LIVE */
+	if (world->state == DEVICE_LIVE)
+		assert_int_equal(world->thread, IO_THREAD_RUNNING);
+	if (world->state == DEVICE_RESETTING)
+		assert_int_equal(world->thread, IO_THREAD_RESET);
 	if (world->state == DEVICE_ORPHANED)
 		assert_int_equal(world->waits_removed, 0);
 	/* a ring that is mapped is known to be so */
@@ -410,6 +426,31 @@ static void predicates_agree_with_the_table(void **unused)
 		assert_false(device_state_has_timer(DEVICE_GONE, timer));
 }
 
+/* A state in which commands are served leaves the kernel unblocked, whatever was before; every
+ * other state that the kernel knows answers BUSY once service is interrupted. */
+static void the_block_state_follows_from_the_state(void **unused)
+{
+	(void) unused;
+	for (int state = 0; state < DEVICE_STATE_COUNT; state++) {
+		bool served = state == DEVICE_LIVE || state == DEVICE_FAULTED;
+		enum device_block interrupted = device_state_block(state, true);
+		enum device_block otherwise = device_state_block(state, false);
+
+		if (served) {
+			assert_int_equal(interrupted, DEVICE_BLOCK_OFF);
+			assert_int_equal(otherwise, DEVICE_BLOCK_OFF);
+		} else if (device_state_kernel_has(state)) {
+			assert_int_equal(interrupted, DEVICE_BLOCK_ON);
+			assert_int_equal(
+				otherwise,
+				state == DEVICE_RESETTING ? DEVICE_BLOCK_ON : DEVICE_BLOCK_KEEP);
+		} else {
+			assert_int_equal(interrupted, DEVICE_BLOCK_KEEP);
+			assert_int_equal(otherwise, DEVICE_BLOCK_KEEP);
+		}
+	}
+}
+
 static void states_and_events_have_distinct_names(void **unused)
 {
 	(void) unused;
@@ -429,6 +470,7 @@ int main(void)
 		cmocka_unit_test(every_row_of_the_table_can_be_reached),
 		cmocka_unit_test(an_event_that_cannot_happen_changes_nothing),
 		cmocka_unit_test(predicates_agree_with_the_table),
+		cmocka_unit_test(the_block_state_follows_from_the_state),
 		cmocka_unit_test(states_and_events_have_distinct_names),
 	};
 

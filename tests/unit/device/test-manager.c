@@ -23,7 +23,7 @@
 #include "device/manager.h"
 #include "fake-root.h"
 
-#define QUEUE_MAX  8
+#define QUEUE_MAX  16
 #define WAIT_US    (10 * UINT64_C(1000000))
 #define RUN_US     5000u
 #define UNANSWERED 1
@@ -36,6 +36,7 @@ static struct handlers *handlers;
 static struct manager *manager;
 static unsigned changes, stops;
 static char unhandled[64];
+static char run_dir[160], state_dir[160];
 
 /* ------- the kernel ------- */
 
@@ -47,7 +48,18 @@ static struct {
 	int entry_cnt;
 	int answers[4][16]; /* by kind and id */
 	bool replies;
+	bool sends_last; /* commands, when the daemon asks it not to wait any more */
+	bool loses;      /* the next event is lost */
 } kernel;
+
+enum moment {
+	BEFORE_THE_STOP,
+	DURING_THE_STOP,
+	AT_ITS_END, /* the kernel has sent it, nobody has read it yet */
+	MOMENT_CNT,
+};
+
+static void send_all(enum moment moment);
 
 int tcmu_netlink_open(struct tcmu_netlink **netlink)
 {
@@ -72,6 +84,9 @@ int tcmu_netlink_set_replies(struct tcmu_netlink *netlink, bool on)
 {
 	(void) netlink;
 	kernel.replies = on;
+	if (!on && kernel.sends_last)
+		send_all(AT_ITS_END);
+	kernel.sends_last = false;
 	return 0;
 }
 
@@ -80,6 +95,10 @@ int tcmu_netlink_receive(struct tcmu_netlink *netlink, struct tcmu_event *receiv
 	eventfd_t count;
 
 	(void) netlink;
+	if (kernel.loses) {
+		kernel.loses = false;
+		return -ENOBUFS;
+	}
 	if (kernel.first == kernel.cnt) {
 		(void) eventfd_read(kernel.fd, &count);
 		return 0;
@@ -125,6 +144,17 @@ static void write_attribute(unsigned hba, const char *attribute, const char *val
 	fake_root_write(&root, path, value);
 }
 
+/* The backing store is one for all devices, or each has its own. */
+static bool own_stores;
+static const char *options[16]; /* by id; NULL: none */
+
+static void name_config(struct tcmu_name *name, const char *subtype)
+{
+	(void) snprintf(
+		name->config, sizeof(name->config), "%s/store%u%s", subtype,
+		own_stores ? name->hba : 0, options[name->hba] ? options[name->hba] : "");
+}
+
 /* The kernel has user_<id>/disk, as uio<id>. */
 static void create(unsigned id, const char *subtype, bool configured)
 {
@@ -133,7 +163,7 @@ static void create(unsigned id, const char *subtype, bool configured)
 
 	*entry = (struct tcmu_scan_entry){.minor = id, .name = {.hba = id, .name = "disk"}};
 	(void) snprintf(entry->name.subtype, sizeof(entry->name.subtype), "%s", subtype);
-	(void) snprintf(entry->name.config, sizeof(entry->name.config), "%s/x", subtype);
+	name_config(&entry->name, subtype);
 	write_attribute(id, "attrib/hw_block_size", "512\n");
 	write_attribute(id, "attrib/hw_max_sectors", "128\n");
 	write_attribute(id, "attrib/dev_size", "1048576\n");
@@ -151,7 +181,7 @@ static void send_event(enum tcmu_event_kind kind, unsigned id, const char *subty
 	*to = (struct tcmu_event){
 		.kind = kind, .minor = id, .device_id = id, .name = {.hba = id, .name = "disk"}};
 	(void) snprintf(to->name.subtype, sizeof(to->name.subtype), "%s", subtype);
-	(void) snprintf(to->name.config, sizeof(to->name.config), "%s/x", subtype);
+	name_config(&to->name, subtype);
 	assert_int_equal(eventfd_write(kernel.fd, 1), 0);
 }
 
@@ -168,8 +198,8 @@ static struct {
 static int on_claim(
 	const struct tcmu_config *config, char *claim, size_t size, struct tcmu_reason *reason)
 {
-	(void) config, (void) reason;
-	(void) snprintf(claim, size, "store");
+	(void) reason;
+	(void) snprintf(claim, size, "%s", config->target);
 	return 0;
 }
 
@@ -180,14 +210,14 @@ static int on_open(
 {
 	int r;
 
-	(void) config, (void) host, (void) dev, (void) reason;
+	(void) host, (void) dev, (void) reason;
 	pthread_mutex_lock(&backend.lock);
 	backend.opens++;
 	while (backend.open_waits)
 		pthread_cond_wait(&backend.changed, &backend.lock);
 	r = backend.open_result;
 	pthread_mutex_unlock(&backend.lock);
-	(void) snprintf(info->claim, sizeof(info->claim), "store");
+	(void) snprintf(info->claim, sizeof(info->claim), "%s", config->target);
 	*opened = r < 0 ? NULL : &backend;
 	return r;
 }
@@ -268,9 +298,13 @@ static int setup(void **state)
 			kernel.answers[kind][id] = UNANSWERED;
 	changes = stops = 0;
 	unhandled[0] = '\0';
+	own_stores = false;
+	memset(options, 0, sizeof(options));
 	backend.opens = backend.closes = 0;
 	set_backend(false, false, -EIO);
 	fake_root_make(&root);
+	(void) snprintf(run_dir, sizeof(run_dir), "%s", fake_root_path(&root, "/run"));
+	(void) snprintf(state_dir, sizeof(state_dir), "%s", fake_root_path(&root, "/state"));
 	settings_defaults(&settings);
 	settings.stop_timeout_ms = 100;
 	assert_true(sd_event_new(&event) >= 0);
@@ -287,8 +321,8 @@ static void start(void)
 		.mailbox = mailbox,
 		.handlers = handlers,
 		.settings = &settings,
-		.run_dir = fake_root_path(&root, ""),
-		.state_dir = "/nonexistent",
+		.run_dir = run_dir,
+		.state_dir = state_dir,
 		.changed = note_change,
 		.unhandled_subtype = note_unhandled,
 	};
@@ -364,7 +398,7 @@ static void a_found_device_fails_and_its_removal_is_answered(void **state)
 	kernel.entry_cnt = 0;
 	send_event(TCMU_EVENT_REMOVED, 2, "test");
 	wait_for(kernel.answers[TCMU_EVENT_REMOVED][2] == 0);
-	assert_true(manager_is_empty(manager));
+	wait_for(manager_is_empty(manager));
 	stop();
 }
 
@@ -411,7 +445,7 @@ static void a_device_that_a_scan_misses_ends(void **state)
 	wait_for(count_failed() == 1);
 	kernel.entry_cnt = 0;
 	manager_reconcile(manager);
-	assert_true(manager_is_empty(manager));
+	wait_for(manager_is_empty(manager));
 	stop();
 }
 
@@ -476,6 +510,211 @@ static void a_store_that_an_orphan_holds_is_refused(void **state)
 	wait_for(manager_is_empty(manager));
 }
 
+/* ------- two devices on one store ------- */
+
+/* The first one is being opened, or was found by the scan beside the second one. */
+static void share_store(
+	bool first_found, bool second_found, const char *first, const char *second, bool permitted)
+{
+	void *state = NULL;
+	bool refused;
+
+	options[1] = first;
+	options[2] = second;
+	set_backend(true, false, -EIO);
+	if (first_found)
+		create(1, "test", true);
+	if (second_found)
+		create(2, "test", true);
+	start();
+	if (!first_found) {
+		create(1, "test", false);
+		send_event(TCMU_EVENT_ADDED, 1, "test");
+	}
+	wait_for(read_count(&backend.opens) >= 1);
+	if (!second_found) {
+		create(2, "test", false);
+		send_event(TCMU_EVENT_ADDED, 2, "test");
+	}
+	wait_for(
+		read_count(&backend.opens) == 2 ||
+		kernel.answers[TCMU_EVENT_ADDED][2] != UNANSWERED || count_failed() == 1);
+	refused = read_count(&backend.opens) < 2;
+	if (refused == permitted)
+		fail_msg(
+			"%s %s, %s %s: %s", first_found ? "found" : "created", first,
+			second_found ? "found" : "created", second,
+			refused ? "refused" : "permitted");
+	if (refused && !second_found)
+		assert_int_equal(kernel.answers[TCMU_EVENT_ADDED][2], -EBUSY);
+	kernel.entry_cnt = 0;
+	set_backend(false, false, -EIO);
+	manager_stop(manager, note_stop, NULL);
+	wait_for(manager_is_empty(manager) && stops);
+	teardown(&state);
+	setup(&state);
+}
+
+static void a_store_is_served_once_unless_both_devices_permit_more(void **state)
+{
+	(void) state;
+	share_store(false, false, "", "", false);
+	share_store(false, false, ";share=1", "", false);
+	share_store(false, false, "", ";share=1", false);
+	share_store(false, false, ";share=1", ";share=1", true);
+	share_store(false, false, ";ro=1", ";ro=1", true);
+	share_store(false, false, "", ";ro=1", false);
+	/* what is created beside a device of an earlier daemon */
+	share_store(true, false, "", "", false);
+	share_store(true, false, ";share=1", ";share=1", true);
+	/* a restart loses no LUN that an earlier daemon has served */
+	share_store(true, true, "", "", true);
+	start();
+	stop();
+}
+
+/* ------- a stop ------- */
+
+/* For each moment one device of each: an ADDED, a REMOVED and a RECONFIG, by kind. */
+static unsigned id_of(enum moment moment, enum tcmu_event_kind kind)
+{
+	return 3 * moment + kind;
+}
+
+static void send_all(enum moment moment)
+{
+	create(id_of(moment, TCMU_EVENT_ADDED), "test", false);
+	for (int kind = TCMU_EVENT_ADDED; kind <= TCMU_EVENT_RECONFIG; kind++)
+		send_event(kind, id_of(moment, kind), "test");
+}
+
+static void assert_refused(enum moment moment, enum tcmu_event_kind kind)
+{
+	int answer = kernel.answers[kind][id_of(moment, kind)];
+
+	if (answer >= 0)
+		fail_msg("moment %d, kind %d: %d", moment, kind, answer);
+}
+
+static void stop_with_commands(bool stuck)
+{
+	unsigned opens = 2 * MOMENT_CNT;
+
+	own_stores = true;
+	settings.reply_timeout_ms = 60000;
+	set_backend(stuck, false, -EIO);
+	for (int moment = 0; moment < MOMENT_CNT; moment++) {
+		create(id_of(moment, TCMU_EVENT_REMOVED), "test", true);
+		create(id_of(moment, TCMU_EVENT_RECONFIG), "test", true);
+	}
+	start();
+	wait_for(read_count(&backend.opens) == opens);
+	send_all(BEFORE_THE_STOP);
+	wait_for(read_count(&backend.opens) == opens + 1 && kernel.first == 3);
+	kernel.sends_last = true;
+	manager_stop(manager, note_stop, NULL);
+	if (stuck) {
+		assert_refused(BEFORE_THE_STOP, TCMU_EVENT_ADDED);
+		assert_refused(BEFORE_THE_STOP, TCMU_EVENT_RECONFIG);
+	}
+	send_all(DURING_THE_STOP);
+	wait_for(kernel.first >= 6);
+	assert_refused(DURING_THE_STOP, TCMU_EVENT_ADDED);
+	assert_refused(DURING_THE_STOP, TCMU_EVENT_RECONFIG);
+	wait_for(stops);
+	assert_false(kernel.replies);
+	for (int moment = 0; moment < MOMENT_CNT; moment++) {
+		assert_refused(moment, TCMU_EVENT_ADDED);
+		assert_refused(moment, TCMU_EVENT_RECONFIG);
+		assert_int_equal(
+			kernel.answers[TCMU_EVENT_REMOVED][id_of(moment, TCMU_EVENT_REMOVED)], 0);
+	}
+	manager_end(manager);
+	/* what comes late is not answered again: the fake would notice */
+	kernel.entry_cnt = 0;
+	set_backend(false, false, 0);
+	wait_for(manager_is_empty(manager));
+}
+
+static void every_command_is_answered_once_whenever_it_comes_in_a_stop(void **state)
+{
+	(void) state;
+	stop_with_commands(false);
+}
+
+static void also_where_every_backend_is_stuck(void **state)
+{
+	(void) state;
+	stop_with_commands(true);
+}
+
+static bool netlink_was_reset(void)
+{
+	char text[8] = "";
+	FILE *file = fopen(
+		fake_root_path(&root, "/sys/module/target_core_user/parameters/reset_netlink"),
+		"re");
+
+	if (!file)
+		return false;
+	assert_non_null(fgets(text, sizeof(text), file));
+	(void) fclose(file);
+	return text[0] == '1';
+}
+
+/* Commands that were lost are ended by the kernel's own reset: nobody knows which they are. */
+static void commands_that_are_lost_in_a_stop_are_reset(void **state)
+{
+	static const char *const parameters = "/sys/module/target_core_user/parameters";
+	char path[128];
+
+	(void) state;
+	(void) snprintf(path, sizeof(path), "%s/block_netlink", parameters);
+	fake_root_write(&root, path, "N\n");
+	(void) snprintf(path, sizeof(path), "%s/reset_netlink", parameters);
+	fake_root_write(&root, path, "0\n");
+	start();
+	wait_for(netlink_was_reset()); /* for commands of a dead daemon */
+	fake_root_write(&root, path, "0\n");
+	manager_stop(manager, note_stop, NULL);
+	kernel.loses = true;
+	wait_for(stops);
+	assert_true(netlink_was_reset());
+}
+
+static void an_orderly_stop_resets_nothing(void **state)
+{
+	(void) state;
+	fake_root_write(&root, "/sys/module/target_core_user/parameters/block_netlink", "N\n");
+	fake_root_write(&root, "/sys/module/target_core_user/parameters/reset_netlink", "0\n");
+	start();
+	wait_for(netlink_was_reset());
+	fake_root_write(&root, "/sys/module/target_core_user/parameters/reset_netlink", "0\n");
+	stop();
+	assert_false(netlink_was_reset());
+}
+
+/* A start that has failed, or a second signal: the process ends without a stop. */
+static void an_end_without_a_stop_answers_what_waits(void **state)
+{
+	(void) state;
+	set_backend(true, false, 0);
+	create(3, "test", false);
+	start();
+	wait_for(read_count(&backend.opens) == 1);
+	own_stores = true;
+	create(4, "test", false);
+	send_event(TCMU_EVENT_ADDED, 4, "test");
+	send_event(TCMU_EVENT_RECONFIG, 3, "test");
+	manager_end(manager);
+	assert_int_equal(kernel.answers[TCMU_EVENT_ADDED][3], -ESHUTDOWN);
+	assert_int_equal(kernel.answers[TCMU_EVENT_ADDED][4], -ESHUTDOWN);
+	assert_int_equal(kernel.answers[TCMU_EVENT_RECONFIG][3], -ESHUTDOWN);
+	assert_false(kernel.replies);
+	set_backend(false, false, -EIO);
+	wait_for(manager_is_empty(manager));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -488,6 +727,12 @@ int main(void)
 		TEST(a_device_that_a_scan_misses_ends),
 		TEST(a_device_waits_until_an_ending_one_has_closed_its_store),
 		TEST(a_store_that_an_orphan_holds_is_refused),
+		TEST(a_store_is_served_once_unless_both_devices_permit_more),
+		TEST(every_command_is_answered_once_whenever_it_comes_in_a_stop),
+		TEST(also_where_every_backend_is_stuck),
+		TEST(commands_that_are_lost_in_a_stop_are_reset),
+		TEST(an_orderly_stop_resets_nothing),
+		TEST(an_end_without_a_stop_answers_what_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -80,6 +81,49 @@ static void a_mark_that_cannot_be_written_is_an_error(void **state)
 	assert_true(marks_set_format("/nonexistent/run", &disk, FORMAT_STATE_FORMAT) < 0);
 }
 
+static void a_store_is_known_until_the_boot(void **state)
+{
+	const struct marks_store known = {
+		.write_cache_set = true, .write_cache = false, .claim = "file:8:1:12"};
+	const struct tcmu_name limited = {
+		.hba = 5, .name = "disk", .config = "file//srv/disk.img;iops=10"};
+	struct marks_store store = {.deleted = true};
+
+	(void) state;
+	marks_get_store(run_dir, &disk, &store);
+	assert_false(store.deleted || store.write_cache_set || store.claim[0]);
+	assert_int_equal(marks_set_store(run_dir, &disk, &known), 0);
+	marks_get_store(run_dir, &limited, &store);
+	assert_true(store.write_cache_set);
+	assert_false(store.write_cache || store.deleted);
+	assert_string_equal(store.claim, "file:8:1:12");
+	marks_get_store(run_dir, &other, &store);
+	assert_false(store.write_cache_set || store.claim[0]);
+	assert_int_equal(
+		marks_set_store(run_dir, &disk, &(struct marks_store){.deleted = true}), 0);
+	marks_get_store(run_dir, &disk, &store);
+	assert_true(store.deleted);
+	assert_false(store.write_cache_set || store.claim[0]);
+}
+
+static void a_backstore_that_was_served_is_known_for_good(void **state)
+{
+	const struct tcmu_name limited = {
+		.hba = 5, .name = "disk", .config = "file//srv/disk.img;iops=10"};
+	char state_dir[160];
+
+	(void) state;
+	(void) snprintf(state_dir, sizeof(state_dir), "%s/state", run_dir);
+	assert_false(marks_was_served(state_dir, &disk));
+	assert_int_equal(marks_set_served(state_dir, &disk), 0);
+	assert_true(marks_was_served(state_dir, &disk));
+	assert_true(marks_was_served(state_dir, &limited));
+	assert_false(marks_was_served(state_dir, &other));
+	assert_int_equal(marks_set_served(state_dir, &other), 0);
+	assert_true(marks_was_served(state_dir, &other));
+	assert_int_equal(marks_set_served("/proc/not-there", &disk), -EIO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -90,6 +134,9 @@ int main(void)
 			a_format_is_known_until_it_has_ended, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_mark_that_cannot_be_written_is_an_error, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_store_is_known_until_the_boot, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_backstore_that_was_served_is_known_for_good, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

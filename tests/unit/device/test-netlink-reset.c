@@ -25,6 +25,7 @@ static struct {
 	bool unknown;   /* a device's attributes have not been read */
 	bool exists;    /* the kernel has the device */
 	unsigned answers;
+	unsigned dropped; /* nobody waits for them */
 } world;
 
 static struct fake_root root;
@@ -47,7 +48,16 @@ static void world_answer(struct device_env *env, enum tcmu_event_kind kind, uint
 	world.answers++;
 }
 
-static const struct env_parent world_parent = {.answer = world_answer};
+static void world_drop_owed(struct device_env *env, enum tcmu_event_kind kind, uint32_t id)
+{
+	(void) env;
+	assert_int_equal(kind, TCMU_EVENT_REMOVED);
+	assert_int_equal(id, 7);
+	world.dropped++;
+}
+
+static const struct env_parent world_parent = {
+	.answer = world_answer, .drop_owed = world_drop_owed};
 
 static bool world_is_answering(struct netlink_reset *reset, bool unknown)
 {
@@ -161,6 +171,7 @@ static void a_removal_is_answered_if_the_kernel_still_has_the_device(void **stat
 	netlink_reset_answer_late(&world.reset, &disk, 4, 7);
 	virtual_env_pass(&world.system, 200);
 	assert_int_equal(world.answers, 0);
+	assert_int_equal(world.dropped, 1);
 	world.exists = true;
 	netlink_reset_answer_late(&world.reset, &disk, 4, 7);
 	virtual_env_pass(&world.system, 199);

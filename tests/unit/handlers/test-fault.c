@@ -150,8 +150,8 @@ static void a_file_that_cannot_be_opened_is_refused(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(fake_check(f->host, "/nonexistent", MIB, 512), -ENOENT);
-	assert_int_equal(fake_open(f->host, "/nonexistent", MIB, 512), -ENOENT);
+	assert_int_equal(fake_check(f->host, "/nonexistent/disk", MIB, 512), -ENOENT);
+	assert_int_equal(fake_open(f->host, "/nonexistent/disk", MIB, 512), -ENOENT);
 	assert_int_equal(fake_check(f->host, f->directory, 0, 0), -EINVAL);
 	assert_int_equal(fake_check(f->host, f->disk, 2 * MIB, 512), -EINVAL);
 	assert_int_equal(fake_open(f->host, f->disk, 2 * MIB, 512), -EINVAL);

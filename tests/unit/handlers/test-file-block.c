@@ -37,7 +37,7 @@ static struct {
 	bool read_only;
 	bool in_use; /* by another driver */
 	bool is_partition;
-	bool tells_align; /* as kernels since 6.1 do */
+	bool reports_align; /* as kernels since 6.1 do */
 	const char *discard_max_bytes;
 	const char *discard_granularity;
 	const char *rotational;
@@ -97,7 +97,7 @@ int __wrap_statx(int fd, const char *path, int flags, unsigned mask, struct stat
 {
 	int r = __real_statx(fd, path, flags, mask, stx);
 
-	if (!disk.tells_align) {
+	if (!disk.reports_align) {
 		stx->stx_mask &= ~STATX_DIOALIGN;
 	} else {
 		stx->stx_mask |= STATX_DIOALIGN;
@@ -389,7 +389,7 @@ static void direct_io_needs_blocks_as_large_as_its_sectors(void **state)
 	(void) state;
 	disk.sector = 4096;
 	for (unsigned i = 0; i < 2; i++) {
-		disk.tells_align = i;
+		disk.reports_align = i;
 		block_refused_by_all(
 			";direct=1", 512, -EINVAL,
 			"direct I/O needs blocks of 4096 bytes there, the device has blocks of "
@@ -404,8 +404,7 @@ static void direct_io_needs_blocks_as_large_as_its_sectors(void **state)
 	}
 }
 
-/* Only past the page cache, which may be written while it changes, and only whole physical blocks.
- */
+/* Only past the page cache, which may change while it is written; only whole physical blocks. */
 static void direct_writes_of_a_physical_block_are_atomic(void **state)
 {
 	(void) state;

@@ -202,8 +202,7 @@ static const struct errno_case errno_cases[] = {
 
 #define ERRNO_CASES (sizeof(errno_cases) / sizeof(errno_cases[0]))
 
-/* A request of LENGTH at 4096, under the faults that were set: the error it ends with, and where.
- */
+/* A request of LENGTH at 4096, under the faults that were set: its error, and where. */
 static void ends_with(
 	struct fake_host *host, enum tcmu_io_op op, uint32_t flags, int error, uint64_t where)
 {

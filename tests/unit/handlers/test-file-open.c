@@ -67,6 +67,87 @@ static void a_missing_file_is_not_created_when_not_wanted(void **state)
 	assert_false(file_exists(fixture->path));
 }
 
+/* Each condition of a store: a creation may create and extend it, whatever resumes
+ * a LUN (a start, a reopen, a retry, a restore) may not. */
+static void only_a_creation_creates(void **state)
+{
+	static const struct {
+		const char *name;   /* below the directory, or a path */
+		const char *option; /* ";grow=1", or "" */
+		size_t length;      /* of the file; 0: missing */
+		int creates, resumes;
+		const char *words; /* of the resumption's reason */
+	} cases[] = {
+		{"missing.img", "", 0, 0, -ENOENT, "the backing store is missing"},
+		{"missing.img", ";create=0", 0, -ENOENT, -ENOENT, "the backing store is missing"},
+		{"none/missing.img", "", 0, -ENOENT, -ENOENT, "cannot access the directory"},
+		{"whole.img", "", FILE_SIZE, 0, 0, ""},
+		{"smaller.img", "", FILE_SIZE - 512, -EINVAL, -EINVAL,
+		 "it is another one, or was cut"},
+		{"smaller.img", ";grow=1", FILE_SIZE - 512, 0, -EINVAL,
+		 "it is another one, or was cut"},
+		{"/dev/not-there", "", 0, -ENOENT, -ENOENT, "the backing store is missing"},
+		{"/dev/mapper/not-there", "", 0, -ENOENT, -ENOENT, ""},
+		{"/dev/shm/not-there", "", 0, -ENOENT, -ENOENT, ""},
+		{"/proc/not-there", "", 0, -ENOENT, -ENOENT, "the backing store is missing"},
+		{"/sys/not-there", "", 0, -ENOENT, -ENOENT, "the backing store is missing"},
+	};
+	struct file_fixture *fixture = file_fixture_of(state);
+	struct fake_host *host = fixture->host;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		bool elsewhere = cases[i].name[0] == '/';
+		const char *path = elsewhere ? cases[i].name : file_in(fixture, cases[i].name);
+		char config[256], claim[128] = "";
+		int r;
+
+		(void) snprintf(config, sizeof(config), "%s%s", path, cases[i].option);
+		for (int resumes = 1; resumes >= 0; resumes--) {
+			if (!elsewhere)
+				(void) unlink(path);
+			if (cases[i].length)
+				file_make(path, cases[i].length);
+			host->must_exist = resumes;
+			r = fake_open(host, config, FILE_SIZE, BLOCK_SIZE);
+			if (r != (resumes ? cases[i].resumes : cases[i].creates))
+				fail_msg(
+					"%s %s: %d: %s", resumes ? "resuming" : "creating", config,
+					r, host->reason.text);
+			assert_int_equal(
+				file_exists(path), cases[i].length || (!resumes && r == 0));
+			if (r == 0)
+				fake_close(host);
+			else if (resumes && !strstr(host->reason.text, cases[i].words))
+				fail_msg("%s: %s", config, host->reason.text);
+			else if (file_exists(path))
+				assert_int_equal(file_length(path), cases[i].length);
+		}
+		host->must_exist = true;
+		if (!elsewhere && cases[i].length == 0) {
+			(void) unlink(path);
+			assert_int_equal(fake_claim(host, config, claim, sizeof(claim)), -ENOENT);
+		}
+		host->must_exist = false;
+	}
+}
+
+/* Another file in the place of the one that was served is served; its claim is another one. */
+static void another_file_has_another_claim(void **state)
+{
+	struct file_fixture *fixture = file_fixture_of(state);
+	char before[128], after[128];
+
+	file_make(file_in(fixture, "other"), FILE_SIZE);
+	(void) file_opened(state, "");
+	(void) snprintf(before, sizeof(before), "%s", fixture->host->info.claim);
+	fake_close(fixture->host);
+	assert_int_equal(rename(file_in(fixture, "other"), fixture->path), 0);
+	fixture->host->must_exist = true;
+	(void) file_opened(state, "");
+	(void) snprintf(after, sizeof(after), "%s", fixture->host->info.claim);
+	assert_string_not_equal(before, after);
+}
+
 static void a_file_that_was_there_stays_when_its_open_is_refused(void **state)
 {
 	struct file_fixture *fixture = file_fixture_of(state);
@@ -181,8 +262,8 @@ static void a_path_that_leads_nowhere_is_refused(void **state)
 	open_refused_by_all(
 		host, file_in(fixture, "link"), -ENOENT,
 		"the target of the symbolic link does not exist");
-	assert_int_equal(symlink("loop", file_in(fixture, "loop")), 0);
-	open_refused_by_all(host, file_in(fixture, "loop"), -ELOOP, "cannot access the file");
+	assert_int_equal(symlink("endless", file_in(fixture, "endless")), 0);
+	open_refused_by_all(host, file_in(fixture, "endless"), -ELOOP, "cannot access the file");
 	assert_false(file_exists(file_in(fixture, "nowhere")));
 	open_refused_by_all(host, "", -EINVAL, "a path is expected");
 	open_refused_by_all(host, "x.img", -EINVAL, "must start with '/'");
@@ -472,6 +553,8 @@ int main(void)
 	static const struct file_test tests[] = {
 		FILE_TEST(a_missing_file_is_created_sparse),
 		FILE_TEST(a_missing_file_is_not_created_when_not_wanted),
+		FILE_TEST(only_a_creation_creates),
+		FILE_TEST(another_file_has_another_claim),
 		FILE_TEST(a_file_that_was_there_stays_when_its_open_is_refused),
 		FILE_TEST(a_file_of_the_right_size_is_served_as_it_is),
 		FILE_TEST(a_larger_file_is_served_from_its_beginning),

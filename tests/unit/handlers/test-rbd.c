@@ -32,6 +32,8 @@ static int rbd_teardown(void **state)
 	return 0;
 }
 
+#define RBD_TEST(function) cmocka_unit_test_setup_teardown(function, rbd_setup, rbd_teardown)
+
 static void open_disk(struct fake_host *host)
 {
 	if (fake_open(host, "rbd/disk", SIZE, BLOCK) < 0)
@@ -147,7 +149,7 @@ static void a_claim_names_the_image_independently_of_its_spelling(void **state)
 	assert_string_not_equal(claim, other);
 }
 
-static void long_names_have_claims_of_their_own(void **state)
+static void each_long_name_has_another_claim(void **state)
 {
 	struct fake_host *host = *state;
 	char claims[2][128], name[160];
@@ -674,7 +676,7 @@ static void a_run_ends_where_allocation_changes(void **state)
 	assert_int_equal(map_extent(host, 8 * MIB, 6 * MIB, true), 6 * MIB);
 }
 
-static void one_request_looks_at_so_many_objects_only(void **state)
+static void one_request_queries_a_limited_number_of_objects(void **state)
 {
 	struct fake_host *host = *state;
 
@@ -696,82 +698,42 @@ static void a_striped_image_has_no_map(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-			the_config_strings_of_ceph_iscsi_are_read, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			without_options_the_usual_cluster_is_meant, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			namespaces_and_snapshots_are_made_out, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			strings_that_name_no_image_are_refused, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			every_option_is_in_the_manual_page, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			a_claim_names_the_image_independently_of_its_spelling, rbd_setup,
-			rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			long_names_have_claims_of_their_own, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			snapshots_and_unknown_clusters_are_not_claimed, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			an_open_that_fails_leaves_nothing_behind, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			a_check_leaves_nothing_behind, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			the_reason_names_the_part_that_did_not_answer, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			a_cache_that_the_image_turns_on_is_reported, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			a_disk_that_is_only_read_is_opened_so, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			a_resize_wants_an_image_that_is_large_enough, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			zeros_keep_their_space_unless_it_may_be_given_back, rbd_setup,
-			rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			a_block_is_repeated_by_librbd, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			requests_that_librbd_refuses_fail, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			errors_of_the_cluster_are_converted, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			a_miscompare_is_reported_by_its_offset_in_the_block, rbd_setup,
-			rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			scattered_halves_are_put_together, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			a_read_that_falls_short_is_an_error_where_it_ends, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			nothing_is_asked_behind_the_end_of_the_image, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			after_fencing_nothing_reaches_librbd, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			the_service_map_has_the_keys_of_ceph_iscsi, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			it_reports_the_lock_and_the_failures, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			another_holder_is_fenced_before_the_lock_is_taken, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			a_lock_that_cannot_be_had_says_why, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			an_image_without_the_feature_is_not_locked, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			the_holder_of_the_lock_is_read_in_the_format_of_other_gateways, rbd_setup,
-			rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			a_write_without_the_lock_reports_the_loss, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			a_fenced_host_takes_no_lock, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			a_query_of_the_lock_detects_fencing, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			a_disk_that_the_map_does_not_take_is_served, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			a_run_ends_where_allocation_changes, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			one_request_looks_at_so_many_objects_only, rbd_setup, rbd_teardown),
-		cmocka_unit_test_setup_teardown(
-			a_striped_image_has_no_map, rbd_setup, rbd_teardown),
+		RBD_TEST(the_config_strings_of_ceph_iscsi_are_read),
+		RBD_TEST(without_options_the_usual_cluster_is_meant),
+		RBD_TEST(namespaces_and_snapshots_are_made_out),
+		RBD_TEST(strings_that_name_no_image_are_refused),
+		RBD_TEST(every_option_is_in_the_manual_page),
+		RBD_TEST(a_claim_names_the_image_independently_of_its_spelling),
+		RBD_TEST(each_long_name_has_another_claim),
+		RBD_TEST(snapshots_and_unknown_clusters_are_not_claimed),
+		RBD_TEST(an_open_that_fails_leaves_nothing_behind),
+		RBD_TEST(a_check_leaves_nothing_behind),
+		RBD_TEST(the_reason_names_the_part_that_did_not_answer),
+		RBD_TEST(a_cache_that_the_image_turns_on_is_reported),
+		RBD_TEST(a_disk_that_is_only_read_is_opened_so),
+		RBD_TEST(a_resize_wants_an_image_that_is_large_enough),
+		RBD_TEST(zeros_keep_their_space_unless_it_may_be_given_back),
+		RBD_TEST(a_block_is_repeated_by_librbd),
+		RBD_TEST(requests_that_librbd_refuses_fail),
+		RBD_TEST(errors_of_the_cluster_are_converted),
+		RBD_TEST(a_miscompare_is_reported_by_its_offset_in_the_block),
+		RBD_TEST(scattered_halves_are_put_together),
+		RBD_TEST(a_read_that_falls_short_is_an_error_where_it_ends),
+		RBD_TEST(nothing_is_asked_behind_the_end_of_the_image),
+		RBD_TEST(after_fencing_nothing_reaches_librbd),
+		RBD_TEST(the_service_map_has_the_keys_of_ceph_iscsi),
+		RBD_TEST(it_reports_the_lock_and_the_failures),
+		RBD_TEST(another_holder_is_fenced_before_the_lock_is_taken),
+		RBD_TEST(a_lock_that_cannot_be_had_says_why),
+		RBD_TEST(an_image_without_the_feature_is_not_locked),
+		RBD_TEST(the_holder_of_the_lock_is_read_in_the_format_of_other_gateways),
+		RBD_TEST(a_write_without_the_lock_reports_the_loss),
+		RBD_TEST(a_fenced_host_takes_no_lock),
+		RBD_TEST(a_query_of_the_lock_detects_fencing),
+		RBD_TEST(a_disk_that_the_map_does_not_take_is_served),
+		RBD_TEST(a_run_ends_where_allocation_changes),
+		RBD_TEST(one_request_queries_a_limited_number_of_objects),
+		RBD_TEST(a_striped_image_has_no_map),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -114,6 +114,32 @@ static void without_permission_nothing_is_submitted_until_idle(void **state)
 	io_fixture_stop(&fixture);
 }
 
+/* A handler may complete a request, from any thread, before its submit() returns. */
+static void a_backend_is_not_idle_while_a_worker_is_in_it(void **state)
+{
+	struct io_fixture_options parallel = options;
+	struct initiator_command write = cmd_write(3, 1, data);
+	struct io_fixture fixture;
+
+	(void) state;
+	parallel.backend.threading = TCMU_HANDLER_PARALLEL;
+	io_fixture_start(&fixture, &parallel);
+	for (unsigned round = 0; round < 50; round++) {
+		backend_linger(fixture.backend, true);
+		assert_int_equal(initiator_run(&fixture, &write), SCSI_GOOD);
+		io_fixture_clear_signals(&fixture);
+		set_permission(&fixture, IO_PERMIT_NONE, 0);
+		io_fixture_wait_asleep();
+		assert_false(io_thread_is_idle(fixture.thread));
+		assert_false(is_signalled(&fixture, IO_SIGNAL_IDLE));
+		backend_linger(fixture.backend, false);
+		io_fixture_wait_signal(&fixture, IO_SIGNAL_IDLE);
+		assert_true(io_thread_is_idle(fixture.thread));
+		set_permission(&fixture, IO_PERMIT_ALL, 0);
+	}
+	io_fixture_stop(&fixture);
+}
+
 static void an_idle_backend_can_be_exchanged(void **state)
 {
 	struct initiator_command write = cmd_write(3, 1, data);
@@ -141,6 +167,7 @@ int main(void)
 		cmocka_unit_test(with_read_permission_writes_are_busy_and_want_the_lock),
 		cmocka_unit_test(a_medium_that_is_not_ready_reports_the_reason),
 		cmocka_unit_test(without_permission_nothing_is_submitted_until_idle),
+		cmocka_unit_test(a_backend_is_not_idle_while_a_worker_is_in_it),
 		cmocka_unit_test(an_idle_backend_can_be_exchanged),
 	};
 

@@ -247,8 +247,7 @@ static void a_batch_shares_doorbells_and_one_system_call(void **state)
 
 /* ------- doorbells ------- */
 
-/* Half of the commands are answered by the daemon itself, half go to the backend and end at once.
- */
+/* The daemon answers half of the commands; the other half goes to the backend and ends at once. */
 static void emulated_and_submitted_commands_share_a_doorbell(void **state)
 {
 	struct initiator_command commands[BATCH];

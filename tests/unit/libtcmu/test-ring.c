@@ -426,13 +426,14 @@ static void a_ring_that_was_reset_is_noticed_and_left_alone(void **state)
 	fixture_complete(f, ids[0]);
 	assert_int_equal(fixture_consume(f), 1);
 	fixture_fetch(f);
-	fake_ring_reset(f->fake);
+	fake_ring_reset(f->fake, NULL, NULL);
 
 	/* The kernel has answered the command at next: it must not be fetched, nor the tail be
 	 * moved. */
 	assert_int_equal(fixture_next(f), -ESTALE);
-	fixture_complete(f, ids[1]);
-	tcmu_ring_publish(&f->ring);
+	assert_int_equal(
+		tcmu_ring_complete(&f->ring, &(struct tcmu_completion){.cmd_id = ids[1]}), -ESTALE);
+	assert_int_equal(tcmu_ring_publish(&f->ring), 0); /* nothing was completed */
 	assert_int_equal(fake_ring_consume(f->fake, NULL, NULL), 0);
 	assert_false(fake_ring_broken(f->fake));
 
@@ -453,9 +454,130 @@ static void a_reset_is_noticed_when_the_head_has_come_back(void **state)
 	fixture_complete(f, fixture_fetch(f));
 	assert_int_equal(fixture_consume(f), 1);
 	assert_int_equal(fixture_next(f), 0);
-	fake_ring_reset(f->fake);
+	fake_ring_reset(f->fake, NULL, NULL);
 	fixture_push_read(f, 512);
 	assert_int_equal(fixture_next(f), -ESTALE);
+}
+
+/* A reset while the tail that was published is 0 cannot be seen by the tail. */
+static void a_reset_at_position_0_is_noticed(void **state)
+{
+	struct fixture *f = *state;
+	uint16_t lost = fixture_push_read(f, 512);
+
+	assert_int_equal(fixture_fetch(f), lost);
+	fake_ring_reset(f->fake, NULL, NULL);
+	assert_int_equal(tcmu_ring_check(&f->ring), -ESTALE);
+	assert_int_equal(fixture_push_read(f, 512), lost); /* the same number, the same place */
+	assert_int_equal(tcmu_ring_check(&f->ring), -ESTALE);
+	assert_int_equal(fixture_next(f), -ESTALE);
+	assert_int_equal(
+		tcmu_ring_complete(&f->ring, &(struct tcmu_completion){.cmd_id = lost}), -ESTALE);
+	assert_int_equal(fixture_consume(f), 0);
+	assert_int_equal(fake_ring_outstanding(f->fake), 1);
+}
+
+/* The same after the ring has gone round, where 0 was published with commands in flight. */
+static void a_reset_is_noticed_at_each_position_of_the_ring(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned position = 0; position < 700; position++) {
+		uint16_t first, second;
+
+		first = fixture_push_read(f, 512);
+		second = fixture_push_read(f, 512);
+		assert_int_equal(fixture_fetch(f), first);
+		assert_int_equal(fixture_fetch(f), second);
+		assert_int_equal(tcmu_ring_check(&f->ring), 0);
+		fixture_complete(f, first);
+		assert_int_equal(fixture_consume(f), 1);
+		assert_int_equal(tcmu_ring_check(&f->ring), 0);
+		if (position % 7 == 6) {
+			fake_ring_reset(f->fake, NULL, NULL);
+			fixture_push_read(f, 512);
+			assert_int_equal(tcmu_ring_check(&f->ring), -ESTALE);
+			assert_int_equal(
+				tcmu_ring_complete(
+					&f->ring, &(struct tcmu_completion){.cmd_id = second}),
+				-ESTALE);
+			fake_ring_reset(f->fake, NULL, NULL);
+			assert_int_equal(
+				tcmu_ring_attach(
+					&f->ring, fake_ring_base(f->fake),
+					fake_ring_length(f->fake)),
+				0);
+			for (unsigned i = 0; i < position; i++) /* on to another position */
+				fixture_complete(f, (fixture_push_read(f, 512), fixture_fetch(f))),
+					assert_int_equal(fixture_consume(f), 1);
+			continue;
+		}
+		fixture_complete(f, second);
+		assert_int_equal(fixture_consume(f), 1);
+	}
+}
+
+/* The kernel resets between the completion and the moment when the tail is published. */
+static void a_reset_before_the_tail_is_published_leaves_the_new_entries_alone(void **state)
+{
+	struct fixture *f = *state;
+	uint16_t id;
+
+	for (unsigned before = 0; before < 3; before++) {
+		for (unsigned i = 0; i < before; i++) {
+			fixture_push_read(f, 512);
+			fixture_complete(f, fixture_fetch(f));
+			assert_int_equal(fixture_consume(f), 1);
+		}
+		fixture_push_read(f, 512);
+		fixture_complete(f, fixture_fetch(f));
+		fake_ring_reset(f->fake, NULL, NULL);
+		id = fixture_push_read(f, 512);
+		assert_int_equal(tcmu_ring_publish(&f->ring), -ESTALE);
+		assert_int_equal(fake_ring_consume(f->fake, NULL, NULL), 0);
+		assert_false(fake_ring_broken(f->fake));
+		assert_int_equal(
+			tcmu_ring_attach(
+				&f->ring, fake_ring_base(f->fake), fake_ring_length(f->fake)),
+			0);
+		assert_int_equal(fixture_fetch(f), id);
+		fixture_complete(f, id);
+		assert_int_equal(fixture_consume(f), 1);
+		fake_ring_reset(f->fake, NULL, NULL);
+		assert_int_equal(
+			tcmu_ring_attach(
+				&f->ring, fake_ring_base(f->fake), fake_ring_length(f->fake)),
+			0);
+	}
+}
+
+/* Who has no room for commands still hears of what is to be aborted. */
+static void a_task_management_function_is_found_behind_commands(void **state)
+{
+	struct fixture *f = *state;
+	uint16_t first = fixture_push_read(f, 512), second = fixture_push_read(f, 512);
+	struct tcmu_entry entry;
+
+	assert_int_equal(fixture_fetch(f), first);
+	assert_int_equal(tcmu_ring_next_tmr(&f->ring, &entry), 0);
+	assert_int_equal(fake_ring_push_tmr(f->fake, TCMU_TMR_TYPE_ABORT_TASK, &second, 1), 0);
+	assert_int_equal(fake_ring_push_tmr(f->fake, TCMU_TMR_TYPE_LUN_RESET, &first, 1), 0);
+	fake_ring_publish(f->fake);
+	assert_int_equal(tcmu_ring_next_tmr(&f->ring, &entry), 1);
+	assert_int_equal(entry.kind, TCMU_ENTRY_TMR);
+	assert_int_equal(entry.tmr_type, TCMU_TMR_TYPE_ABORT_TASK);
+	assert_int_equal(tcmu_entry_tmr_id(&entry, 0), second);
+
+	/* What was given is not given again; the rest, in order, by either. */
+	assert_int_equal(fixture_fetch(f), second);
+	assert_int_equal(fixture_next(f), 1);
+	assert_int_equal(f->entry.kind, TCMU_ENTRY_TMR);
+	assert_int_equal(f->entry.tmr_type, TCMU_TMR_TYPE_LUN_RESET);
+	assert_int_equal(fixture_next(f), 0);
+	assert_int_equal(tcmu_ring_next_tmr(&f->ring, &entry), 0);
+	fixture_complete(f, first);
+	fixture_complete(f, second);
+	assert_int_equal(fixture_consume(f), 2);
 }
 
 static void the_kernel_breaks_the_ring_at_a_double_completion(void **state)
@@ -504,6 +626,10 @@ int main(void)
 		RING_TEST(the_next_daemon_continues_at_the_tail),
 		RING_TEST(a_ring_that_was_reset_is_noticed_and_left_alone),
 		RING_TEST(a_reset_is_noticed_when_the_head_has_come_back),
+		RING_TEST(a_reset_at_position_0_is_noticed),
+		RING_TEST(a_reset_is_noticed_at_each_position_of_the_ring),
+		RING_TEST(a_reset_before_the_tail_is_published_leaves_the_new_entries_alone),
+		RING_TEST(a_task_management_function_is_found_behind_commands),
 		RING_TEST(the_kernel_breaks_the_ring_at_a_double_completion),
 	};
 

@@ -312,7 +312,7 @@ static void reading_the_count_detects_a_device_that_is_gone(void **state)
 	assert_int_equal(tcmu_uio_ack(&f->uio), -ENODEV);
 }
 
-static void events_of_both_kernels_tell_alive_from_gone(void **state)
+static void events_of_both_kernels_show_whether_the_device_is_gone(void **state)
 {
 	static const struct {
 		uint32_t revents;
@@ -569,7 +569,7 @@ int main(void)
 		UIO_TEST(a_device_without_its_map_is_gone),
 		UIO_TEST(the_doorbell_detects_a_device_that_is_gone),
 		UIO_TEST(reading_the_count_detects_a_device_that_is_gone),
-		cmocka_unit_test(events_of_both_kernels_tell_alive_from_gone),
+		cmocka_unit_test(events_of_both_kernels_show_whether_the_device_is_gone),
 		MAPPED_TEST(behind_an_inaccessible_replacement_a_late_read_ends_in_efault),
 		MAPPED_TEST(a_private_replacement_keeps_what_is_in_flight),
 		MAPPED_TEST(a_private_replacement_may_keep_nothing),

@@ -133,7 +133,7 @@ static void is_closed(int fd)
 	assert_int_equal(close(fd), 0);
 }
 
-static void the_socket_is_for_its_owner_alone(void **state)
+static void only_its_user_can_open_the_socket(void **state)
 {
 	struct stat status;
 
@@ -343,7 +343,7 @@ static void an_impossible_path_is_refused(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(the_socket_is_for_its_owner_alone),
+		TEST(only_its_user_can_open_the_socket),
 		TEST(another_user_is_refused),
 		TEST(root_and_our_own_user_are_served),
 		TEST(requests_follow_each_other),

@@ -265,7 +265,7 @@ static void a_subtype_in_use_stays_shown(void **state)
 	free(description);
 }
 
-static void only_the_owner_of_the_name_can_register(void **state)
+static void only_the_process_with_the_name_can_register(void **state)
 {
 	struct reply reply = register_by(other, "mine", "x");
 
@@ -423,7 +423,7 @@ int main(void)
 		TEST(a_registration_ends_with_the_bus_name),
 		TEST(a_registration_ends_with_the_process),
 		TEST(a_subtype_in_use_stays_shown),
-		TEST(only_the_owner_of_the_name_can_register),
+		TEST(only_the_process_with_the_name_can_register),
 		TEST(an_invalid_registration_is_refused),
 		TEST(a_bus_that_restarts_has_no_registrations),
 		TEST(calls_in_flight_at_the_end_do_no_harm),

@@ -315,7 +315,7 @@ static void a_check_is_answered_with_a_sentence(void **state)
 	assert_answer("file", "file/other", false, "no such file");
 	assert_answer(
 		"file", "file/good;what=1", false,
-		"the file handler has no option \"what\"; its options are: ro vendor product "
+		"the file handler has no option \"what\"; its options are: ro share vendor product "
 		"revision iops bps burst tcmur_cmd_time_out");
 	assert_answer(
 		"file", "easy/x", false, "the string is for the handler \"easy\", not \"file\"");
@@ -425,7 +425,8 @@ static void a_caller_may_leave_before_the_answer(void **state)
 	server_release(1);
 	assert_answer(
 		"hang", "hang/x;x=1", false,
-		"the hang handler has no option \"x\"; its options are: ro vendor product revision "
+		"the hang handler has no option \"x\"; its options are: ro share vendor product "
+		"revision "
 		"iops bps burst tcmur_cmd_time_out");
 	assert_answer("file", "file/good", true, "success");
 }

@@ -10,6 +10,8 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include <scsi/describe.h>
+#include <scsi/optable.h>
 #include <scsi/scsi.h>
 
 static void every_operation_has_the_class_of_its_name(void **state)
@@ -43,12 +45,12 @@ static void every_operation_has_the_class_of_its_name(void **state)
 
 static void blocks_of(const uint8_t *cdb, uint8_t length, uint64_t lba, uint32_t blocks)
 {
-	uint64_t told_lba = 0;
-	uint32_t told_blocks = 0;
+	uint64_t got_lba = 0;
+	uint32_t got_blocks = 0;
 
-	assert_true(scsi_cdb_blocks(cdb, length, &told_lba, &told_blocks));
-	assert_int_equal(told_lba, lba);
-	assert_int_equal(told_blocks, blocks);
+	assert_true(scsi_cdb_blocks(cdb, length, &got_lba, &got_blocks));
+	assert_int_equal(got_lba, lba);
+	assert_int_equal(got_blocks, blocks);
 }
 
 static void blocks_are_read_from_every_size_of_cdb(void **state)

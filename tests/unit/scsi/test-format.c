@@ -2,6 +2,8 @@
 /* FORMAT UNIT (SBC-3 5.3), SANITIZE (SBC-3 5.24), and the answers to other commands meanwhile. */
 #include "scsi-fixture.h"
 
+#include <scsi/optable.h>
+
 #define FORMAT_FLAGS (SCSI_PLAN_LONG | SCSI_PLAN_ZEROES | SCSI_PLAN_MAY_UNMAP)
 
 /* Before a command that would else find the medium busy. */

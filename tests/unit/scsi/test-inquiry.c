@@ -258,7 +258,7 @@ static void block_limits_are_reported(void **state)
 	expect_page(&fixture, 0xb0, wanted, sizeof(wanted));
 }
 
-static void characteristics_tell_whether_it_rotates(void **state)
+static void characteristics_say_whether_it_rotates(void **state)
 {
 	uint8_t wanted[64] = {0x00, 0xb1, 0, 60, 0, 0x01, 0, 0x40, 0x03};
 	struct scsi_fixture fixture;
@@ -311,7 +311,7 @@ int main(void)
 		cmocka_unit_test(extended_inquiry_reports_the_cache),
 		cmocka_unit_test(mode_pages_are_shared),
 		cmocka_unit_test(block_limits_are_reported),
-		cmocka_unit_test(characteristics_tell_whether_it_rotates),
+		cmocka_unit_test(characteristics_say_whether_it_rotates),
 		cmocka_unit_test(provisioning_is_reported),
 	};
 

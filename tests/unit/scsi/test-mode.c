@@ -14,8 +14,8 @@
 /* Header and short block descriptor of 6 and 10 bytes, for `length` bytes of pages; FIXTURE_BLOCKS
  * of 512 bytes. */
 #define SHORT_DESCRIPTOR             0, 0x02, 0, 0, 0, 0, 0x02, 0
-#define HEADER_6(length, wp)         3 + 8 + (length), 0, 0x10 | (wp), 8, SHORT_DESCRIPTOR
-#define HEADER_10(length, wp)        0, 6 + 8 + (length), 0, 0x10 | (wp), 0, 0, 0, 8, SHORT_DESCRIPTOR
+#define HEADER_6(length, wp)         (length) + 11, 0, 0x10 | (wp), 8, SHORT_DESCRIPTOR
+#define HEADER_10(length, wp)        0, (length) + 14, 0, 0x10 | (wp), 0, 0, 0, 8, SHORT_DESCRIPTOR
 
 #define expect_6(fixture, cdb, ...)  scsi_fixture_expect_data(fixture, cdb, 4, 1, LIST(__VA_ARGS__))
 #define expect_10(fixture, cdb, ...) scsi_fixture_expect_data(fixture, cdb, 7, 2, LIST(__VA_ARGS__))

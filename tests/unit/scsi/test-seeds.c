@@ -4,6 +4,7 @@
  * does, too.
  */
 #include <fcntl.h>
+#include <scsi/optable.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

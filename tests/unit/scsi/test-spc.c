@@ -13,7 +13,7 @@ static void the_unit_is_always_ready(void **state)
 	expect_good(&fixture);
 }
 
-static void request_sense_has_nothing_to_tell(void **state)
+static void request_sense_has_nothing_to_report(void **state)
 {
 	static const uint8_t fixed[18] = {0x70, [7] = 10};
 	static const uint8_t descriptors[8] = {0x72};
@@ -239,7 +239,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_unit_is_always_ready),
-		cmocka_unit_test(request_sense_has_nothing_to_tell),
+		cmocka_unit_test(request_sense_has_nothing_to_report),
 		cmocka_unit_test(request_sense_reports_and_clears_unit_attentions),
 		cmocka_unit_test(starting_does_nothing),
 		cmocka_unit_test(stopping_makes_data_safe),

@@ -6,6 +6,7 @@
  */
 #include "scsi-fixture.h"
 
+#include <scsi/optable.h>
 #include <stdio.h>
 
 static void table_make_cdb(const struct scsi_operation *operation, uint8_t *cdb)

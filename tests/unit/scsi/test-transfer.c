@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Commands that read, write, verify and flush: ranges, flags, data-out, write protection (SBC-3 5).
- */
+/* Commands that read, write, verify and flush: ranges, flags, data-out, protection (SBC-3 5). */
 #include "scsi-fixture.h"
 
 /* A command with a range, and where its fields are. */
