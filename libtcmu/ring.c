@@ -297,7 +297,7 @@ int tcmu_ring_next(
 		bool scanned_ahead = ring->scanned != ring->next;
 		bool given = false;
 
-		/* Where the tail cannot tell generations apart, the mark will. */
+		/* The mark distinguishes generations where the tail does not. */
 		if (ring->next == 0) {
 			uint8_t *uflags = ring->base + ring->cmdr_off + UFLAGS_OFFSET;
 
@@ -313,8 +313,7 @@ int tcmu_ring_next(
 		} else if (r >= 0 && slot.op != TCMU_OP_PAD && slot.op != TCMU_OP_TMR) {
 			slot.at[UFLAGS_OFFSET] |= TCMU_UFLAG_UNKNOWN_OP;
 		}
-		/* What was copied counts only if the kernel did not write another entry meanwhile.
-		 */
+		/* The copy counts only if the kernel has not written another entry. */
 		if (check_generation(ring, true) < 0)
 			return -ESTALE;
 		if (r < 0)

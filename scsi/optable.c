@@ -174,7 +174,7 @@ static const struct scsi_entry *action_entry(const struct scsi_entry *first, uns
 	return NULL;
 }
 
-/* What decides whether a logical unit supports an entry, and which bits of byte 1 it has */
+/* These flags decide whether a logical unit supports an entry, and which bits of byte 1 it has. */
 #define ENTRY_NEEDS \
 	(ENTRY_RESERVATION | ENTRY_UNMAP | ENTRY_COMPARE | ENTRY_ATOMIC | ENTRY_FORMAT | \
 	 ENTRY_CLOCK | ENTRY_XCOPY | ENTRY_GROUPS | ENTRY_EXPLICIT)

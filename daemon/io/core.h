@@ -29,7 +29,7 @@
 #include "base/list.h"
 #include "base/rate-limit.h"
 #include "io/stats.h"
-#include "io/wait.h"
+#include "wait/wait.h"
 
 struct command_pool;
 struct submit;
@@ -82,7 +82,8 @@ struct io_thread_setup {
 	struct rate_limits limits;
 	uint64_t command_timeout; /* ns after which the kernel gives a command up (cmd_time_out);
 				     0: never */
-	unsigned busy_poll; /* percent of a CPU that waiting awake may cost, see io/wait-tuner.h */
+	unsigned
+		busy_poll; /* percent of a CPU that waiting awake may cost, see wait/wait-tuner.h */
 	const struct tcmu_handler *handler;
 	void *backend;
 	const struct tcmu_host *host;

@@ -5,7 +5,7 @@
  * decides each command. Without the lock, it starts the commands that are ready, lets the aio
  * engine make its system calls, and reaps.
  *
- * When an iteration found nothing to do, the thread waits (io/wait.h). Commands that end in an
+ * When an iteration found nothing to do, the thread waits (wait/wait.h). Commands that end in an
  * iteration, emulated ones too, are completed at the beginning of the next: before new commands are
  * fetched, and with one doorbell.
  */

@@ -4,7 +4,7 @@
  * that has the data.
  *
  * An xcopy belongs to the command that asks for it and lives on that command's I/O thread. The
- * devices that take part carry out its requests (io/xcopy-disk.h) as internal commands, in order
+ * devices that take part carry out its requests (wait/xcopy-disk.h) as internal commands, in order
  * with everything else that they write. The command ends when the current request is answered: at
  * the end, at the first error, or when its device drains (BUSY: it is to be requested again). When
  * it is aborted it waits for a request to its own device only. One in the background (IMMED)
@@ -15,7 +15,7 @@
 #pragma once
 
 #include "io/command.h"
-#include "io/xcopy-disk.h"
+#include "wait/xcopy-disk.h"
 
 /* Under the ring lock: starts an xcopy whose command is planned. The command ends now or later.
  * own: this device. */

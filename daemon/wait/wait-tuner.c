@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See io/wait-tuner.h. */
-#include "io/wait-tuner.h"
+/* See wait/wait-tuner.h. */
+#include "wait/wait-tuner.h"
 
 #include <assert.h>
 #include <sched.h>

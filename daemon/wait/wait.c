@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See io/wait.h. */
-#include "io/wait.h"
+/* See wait/wait.h. */
+#include "wait/wait.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -21,7 +21,7 @@
 #include <scsi/scsi.h>
 
 #include "base/list.h"
-#include "io/wait.h"
+#include "wait/wait.h"
 
 struct xcopy_disk;
 

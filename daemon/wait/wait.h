@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How an I/O thread waits: for a while awake, where that pays (io/wait-tuner.h), then in one
+ * How an I/O thread waits: for a while awake, where that pays (wait/wait-tuner.h), then in one
  * epoll_wait over uio, the aio engine and the wake-ups of other threads; and how other threads wake
  * it.
  *
@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "io/wait-tuner.h"
+#include "wait/wait-tuner.h"
 
 /* The descriptors that epoll watches. */
 enum wait_source {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The wait tuner: it learns whether spinning pays, how long, and on which CPU, and bounds the cost.
  * The test simulates the clock. */
-#include "io/wait-tuner.h"
+#include "wait/wait-tuner.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

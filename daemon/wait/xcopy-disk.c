@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See io/xcopy-disk.h. */
-#include "io/xcopy-disk.h"
+/* See wait/xcopy-disk.h. */
+#include "wait/xcopy-disk.h"
 
 #include <assert.h>
 #include <errno.h>
