@@ -38,7 +38,7 @@ enum world_kind {
 	WORLD_BLOCK,
 	WORLD_RESET_RING,
 	WORLD_LOSE_EVENT,
-	WORLD_EXPIRY, /* no event: a write that has expired must not land on its successor */
+	WORLD_EXPIRY,    /* no event: a write that has expired must not land on its successor */
 	WORLD_LATE_OPEN, /* no event: a store is open once even if an open came late */
 	WORLD_KINDS,
 };
