@@ -88,7 +88,8 @@ struct env_kernel {
 };
 
 struct env_parent {
-	/* Answers a netlink command, if that is owed (device/owed.h); status 0 or -errno. */
+	/* Answers a netlink command, if that is owed (device/netlink-reset.h); status 0 or -errno.
+	 */
 	void (*answer)(struct device_env *env, enum tcmu_event_kind kind, uint32_t id, int status);
 	/* A command that was not received waits all the same: the device answers it. */
 	void (*note_owed)(struct device_env *env, enum tcmu_event_kind kind, uint32_t id);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Carries out the table of lock-fsm.h: the handler's lock and unlock, and closing and opening its
+ * Carries out the second table of fsm.h: the handler's lock and unlock, and closing and opening its
  * backend while the kernel's device and the ring stay. Commands wait outside meanwhile
  * (io_thread_set_permission()).
  *
@@ -13,7 +13,7 @@
  */
 #pragma once
 
-#include "device/lock-fsm.h"
+#include "device/fsm.h"
 #include "io/thread.h"
 
 struct device;

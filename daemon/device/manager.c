@@ -23,7 +23,6 @@
 #include "base/log.h"
 #include "device/marks.h"
 #include "device/netlink-reset.h"
-#include "device/owed.h"
 
 #define EVENTS_AT_ONCE     8
 #define EVENTS_AT_END      4096 /* more than the socket's buffer has */
@@ -43,7 +42,7 @@ struct manager {
 	sd_event_source *nodes_source;   /* of /dev */
 	sd_event_source *changed_source; /* on: devices have changed since the last step */
 	bool claims_changed;             /* one of them has given up its claim, or is an orphan */
-	struct owed owed;
+	struct netlink_owed owed;
 	bool needs_reset; /* commands may wait that are not in the ledger */
 	bool ended;       /* manager_end() has been called */
 	struct netlink_reset reset;
@@ -114,7 +113,7 @@ static void manager_answer(
 	int r;
 
 	assert(status <= 0 && env_on_main_thread(env));
-	if (!owed_take(&manager->owed, kind, id))
+	if (!netlink_owed_take(&manager->owed, kind, id))
 		return;
 	r = tcmu_netlink_reply(manager->netlink, kind, id, status);
 	netlink_reset_note_command(&manager->reset);
@@ -128,13 +127,13 @@ static void manager_note_owed(struct device_env *env, enum tcmu_event_kind kind,
 {
 	assert(env_on_main_thread(env));
 	if (!manager_of(env)->ended)
-		owed_add(&manager_of(env)->owed, kind, id);
+		netlink_owed_add(&manager_of(env)->owed, kind, id);
 }
 
 static void manager_drop_owed(struct device_env *env, enum tcmu_event_kind kind, uint32_t id)
 {
 	assert(env_on_main_thread(env));
-	(void) owed_take(&manager_of(env)->owed, kind, id);
+	(void) netlink_owed_take(&manager_of(env)->owed, kind, id);
 }
 
 /* ------- the set ------- */
@@ -316,7 +315,7 @@ static void manager_handle_event(struct manager *manager, const struct tcmu_even
 {
 	netlink_reset_note_command(&manager->reset);
 	if (handlers_lookup(manager->setup.handlers, event->name.subtype))
-		owed_add(&manager->owed, event->kind, event->device_id);
+		netlink_owed_add(&manager->owed, event->kind, event->device_id);
 	/* Whether another daemon will come is not known, and the kernel waits without a limit. */
 	if (manager_is_stopping(manager) && event->kind != TCMU_EVENT_REMOVED) {
 		manager_answer(&manager->env, event->kind, event->device_id, -ESHUTDOWN);
@@ -517,7 +516,7 @@ static void manager_receive_last(struct manager *manager)
 		if (r == 0)
 			return;
 		if (r > 0 && handlers_lookup(manager->setup.handlers, event.name.subtype))
-			owed_add(&manager->owed, event.kind, event.device_id);
+			netlink_owed_add(&manager->owed, event.kind, event.device_id);
 		manager->needs_reset |= r == -ENOBUFS;
 		if (r < 0 && r != -ENOBUFS && r != -EBADMSG)
 			return;
@@ -535,7 +534,7 @@ static void manager_note_creations(struct manager *manager)
 		if (!device_is_known(device))
 			manager->needs_reset = true;
 		else if (device_waiting_creation(device, &id))
-			owed_add(&manager->owed, TCMU_EVENT_ADDED, id);
+			netlink_owed_add(&manager->owed, TCMU_EVENT_ADDED, id);
 	}
 }
 
@@ -552,7 +551,7 @@ void manager_end(struct manager *manager)
 		manager->needs_reset = true;
 	manager_receive_last(manager);
 	manager_note_creations(manager);
-	while (owed_any(&manager->owed, &kind, &id))
+	while (netlink_owed_any(&manager->owed, &kind, &id))
 		manager_answer(
 			&manager->env, kind, id, kind == TCMU_EVENT_REMOVED ? 0 : -ESHUTDOWN);
 	if (manager->needs_reset || manager->reset.wanted)
@@ -676,7 +675,7 @@ int manager_new(const struct manager_setup *setup, struct manager **ret)
 	manager->env.state_dir = setup->state_dir;
 	manager->setup = *setup;
 	manager->devices = g_ptr_array_new();
-	owed_init(&manager->owed);
+	netlink_owed_init(&manager->owed);
 	manager->scan_again.fired = manager_scan_again;
 	manager->stop.fired = manager_stop_timed_out;
 	manager->health = (struct env_timer){
@@ -725,7 +724,7 @@ void manager_free(struct manager *manager)
 	env_timer_disarm(&manager->health);
 	env_timer_disarm(&manager->stop);
 	tcmu_netlink_close(manager->netlink);
-	owed_clear(&manager->owed);
+	netlink_owed_clear(&manager->owed);
 	g_ptr_array_free(manager->devices, true);
 	g_free(manager);
 }

@@ -150,3 +150,54 @@ void netlink_reset_clear(struct netlink_reset *reset)
 		g_free(late);
 	}
 }
+
+/* ------- the ledger ------- */
+
+static uint64_t netlink_owed_key(enum tcmu_event_kind kind, uint32_t id)
+{
+	assert(kind >= TCMU_EVENT_ADDED && kind <= TCMU_EVENT_RECONFIG);
+	return (uint64_t) kind << 32 | id;
+}
+
+void netlink_owed_init(struct netlink_owed *owed)
+{
+	assert(!owed->commands);
+	owed->commands = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+}
+
+void netlink_owed_clear(struct netlink_owed *owed)
+{
+	if (!owed->commands)
+		return;
+	assert(g_hash_table_size(owed->commands) == 0);
+	g_hash_table_destroy(owed->commands);
+	owed->commands = NULL;
+}
+
+void netlink_owed_add(struct netlink_owed *owed, enum tcmu_event_kind kind, uint32_t id)
+{
+	uint64_t *key = g_new(uint64_t, 1);
+
+	*key = netlink_owed_key(kind, id);
+	(void) g_hash_table_add(owed->commands, key);
+}
+
+bool netlink_owed_take(struct netlink_owed *owed, enum tcmu_event_kind kind, uint32_t id)
+{
+	uint64_t key = netlink_owed_key(kind, id);
+
+	return g_hash_table_remove(owed->commands, &key);
+}
+
+bool netlink_owed_any(const struct netlink_owed *owed, enum tcmu_event_kind *kind, uint32_t *id)
+{
+	GHashTableIter iter;
+	gpointer key;
+
+	g_hash_table_iter_init(&iter, owed->commands);
+	if (!g_hash_table_iter_next(&iter, &key, NULL))
+		return false;
+	*kind = (enum tcmu_event_kind)(*(const uint64_t *) key >> 32);
+	*id = (uint32_t) * (const uint64_t *) key;
+	return true;
+}

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 
 #include <glib.h>
+#include <tcmu/netlink.h>
 #include <tcmu/scan.h>
 
 #include "device/env.h"
@@ -58,3 +59,30 @@ void netlink_reset_answer_late(
 
 /* Drops the reset and the answers that are pending. */
 void netlink_reset_clear(struct netlink_reset *reset);
+
+/* ------- the ledger ------- */
+
+/* The ledger of answers that are owed to the kernel: every netlink command that was received, or
+ * found waiting by a scan, is in it until it is answered, or nobody waits for it any more. A
+ * command that is not in it is not answered. So each is answered at most once, and what is left at
+ * the end is known.
+ *
+ * The kernel has one command in flight for each kind and device at most; another one of the same
+ * kind means that nobody waits for the one before it. */
+struct netlink_owed {
+	GHashTable *commands; /* of uint64_t */
+};
+
+void netlink_owed_init(struct netlink_owed *owed);
+
+/* Frees it; nothing is owed any more. Takes one that was never initialised. */
+void netlink_owed_clear(struct netlink_owed *owed);
+
+/* The command of this device waits. */
+void netlink_owed_add(struct netlink_owed *owed, enum tcmu_event_kind kind, uint32_t id);
+
+/* It is answered now, or nobody waits for it. False: it was not owed. */
+bool netlink_owed_take(struct netlink_owed *owed, enum tcmu_event_kind kind, uint32_t id);
+
+/* Any command that is owed. False: there is none. */
+bool netlink_owed_any(const struct netlink_owed *owed, enum tcmu_event_kind *kind, uint32_t *id);

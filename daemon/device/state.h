@@ -3,7 +3,7 @@
  * A device from inside: its members, and the functions that the modules of its life stand on. Each
  * module owns one of the sub-structs:
  *
- *   device -> open, reconfig, lu-info -> lock, block -> status -> state -> env, fsm, lock-fsm
+ *   device -> open, reconfig, lu-info -> lock, block -> status -> state -> env, fsm
  *
  * Everything is the main thread's, except where a job's work() or another thread is named.
  *
@@ -22,7 +22,6 @@
 #include "config/options.h"
 #include "device/env.h"
 #include "device/fsm.h"
-#include "device/lock-fsm.h"
 #include "io/thread.h"
 
 /* An entry posts two events at most before they are taken, and so do the actions of a transition.

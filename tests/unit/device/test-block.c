@@ -255,7 +255,7 @@ static void a_reopen_that_leaves_commands_behind_resets_the_ring(void **state)
 
 /* ------- somebody else resets the ring ------- */
 
-static void a_foreign_reset_is_repeated_when_nothing_is_in_flight(void **state)
+static void a_reset_by_somebody_else_is_repeated_when_nothing_is_in_flight(void **state)
 {
 	(void) state;
 	serve_created();
@@ -431,7 +431,7 @@ int main(void)
 		TEST(a_created_device_whose_reopen_fails_answers_busy_until_it_succeeds),
 		TEST(a_ring_that_breaks_is_reset_before_it_is_served_again),
 		TEST(a_reopen_that_leaves_commands_behind_resets_the_ring),
-		TEST(a_foreign_reset_is_repeated_when_nothing_is_in_flight),
+		TEST(a_reset_by_somebody_else_is_repeated_when_nothing_is_in_flight),
 		TEST(the_ring_is_not_reset_before_the_kernel_is_blocked),
 		TEST(a_reset_under_a_failed_backend_reopens_it),
 		TEST(a_delete_while_blocked_is_answered),

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "device/lock-fsm.h"
+#include "device/fsm.h"
 
 #define DEPTH 9
 

@@ -67,7 +67,7 @@ static void a_missing_file_is_not_created_when_not_wanted(void **state)
 	assert_false(file_exists(fixture->path));
 }
 
-/* What becomes of a store in each condition: a creation may create and extend it, whatever resumes
+/* Each condition of a store: a creation may create and extend it, whatever resumes
  * a LUN (a start, a reopen, a retry, a restore) may not. */
 static void only_a_creation_creates(void **state)
 {
@@ -131,7 +131,7 @@ static void only_a_creation_creates(void **state)
 	}
 }
 
-/* Another file in the place of the one that was served is served; its claim tells them apart. */
+/* Another file in the place of the one that was served is served; its claim is another one. */
 static void another_file_has_another_claim(void **state)
 {
 	struct file_fixture *fixture = file_fixture_of(state);
