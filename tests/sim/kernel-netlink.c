@@ -12,9 +12,9 @@
 #include "sim.h"
 #include "threads.h"
 
-#define ADDED_LIMIT_S    14
+#define ADDED_LIMIT_S    12
 #define REMOVED_LIMIT_S  8
-#define RECONFIG_LIMIT_S 16
+#define RECONFIG_LIMIT_S 12
 #define RELEASE_LIMIT_S  4
 
 /* ------- the kernel's side ------- */
