@@ -382,7 +382,7 @@ static struct device *manager_find_claimant(
 	assert(claim[0]);
 	for (unsigned i = 0; i < manager->devices->len; i++) {
 		struct device *device = manager_at(manager, i);
-		const char *other = device_claim(device);
+		const char *other = device_store(device); /* also while its open hangs */
 
 		if (device == except || !other || strcmp(other, claim) != 0 ||
 		    device_state_kernel_has(device_state(device)))

@@ -67,6 +67,7 @@ static int opening_read_attributes(struct device_opening *opening)
 		r >= 0 && opening->origin == DEVICE_ORIGIN_FOUND &&
 			opening->attributes.block_size != 0 && !opening->attributes.configured &&
 			opening->attributes.replies);
+	opening->attributes_read = r >= 0;
 	atomic_store(&opening->known, true);
 	return r < 0 ? r : opening_check_size(opening);
 }
@@ -345,9 +346,11 @@ static void opening_finish(struct device_opening *opening)
 	assert(device->opening == opening);
 	env_timer_disarm(&opening->again.timer);
 	device->opening = NULL;
-	device->attributes = opening->attributes;
+	if (opening->attributes_read)
+		device->attributes = opening->attributes;
 	if (device->origin == DEVICE_ORIGIN_FOUND) {
-		device->id = opening->attributes.id;
+		if (opening->attributes_read)
+			device->id = opening->attributes.id;
 		if (adopts)
 			opening_adopt(device);
 	} else if (
@@ -475,7 +478,7 @@ static void opening_note_creation(struct device_opening *opening)
 {
 	struct device *device = opening->call.device;
 
-	if (!atomic_load(&opening->known) || opening->origin != DEVICE_ORIGIN_FOUND)
+	if (!opening->attributes_read || opening->origin != DEVICE_ORIGIN_FOUND)
 		return;
 	if (opening->attributes.configured) {
 		block_configured(device);

@@ -80,8 +80,9 @@ struct device_opening {
 	char claim[128];       /* as the last call has found it; "": not known */
 	struct device_alarm again;
 	enum opening_stage stage;
-	atomic_bool known;  /* the attributes have been read */
-	atomic_bool adopts; /* the creation waits for its answer; attributes.id is valid */
+	atomic_bool known;    /* reading the attributes has ended, perhaps with an error */
+	bool attributes_read; /* all of them; the call's. If not, their values mean nothing */
+	atomic_bool adopts;   /* the creation waits for its answer; attributes.id is valid */
 	struct device_attributes attributes;
 	struct scsi_lu_info lu_info;
 	struct options *options;

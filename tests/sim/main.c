@@ -38,8 +38,10 @@ static const char help[] =
 
 /* Kinds that are left out unless they are asked for: the product breaks promises with them. */
 static const enum world_kind kinds_left_out[] = {
-	WORLD_WRITE_CACHE, WORLD_RESET_RING,     WORLD_EXPIRY,
-	WORLD_LOSE_EVENT,  WORLD_CONFIGFS_FAILS, WORLD_LATE_OPEN,
+	WORLD_WRITE_CACHE,
+	WORLD_RESET_RING,
+	WORLD_EXPIRY,
+	WORLD_LOSE_EVENT,
 };
 
 struct options {

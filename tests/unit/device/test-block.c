@@ -125,6 +125,25 @@ static void a_failed_first_open_answers_busy_until_the_retry_succeeds(void **sta
 	delete_it();
 }
 
+/* Attributes that cannot be read say nothing: not that the device is being created, either. */
+static void a_retry_that_cannot_read_configfs_forgets_nothing(void **state)
+{
+	(void) state;
+	world.open_result = -EIO;
+	start_found(false);
+	assert_state(DEVICE_FAILED, true);
+	world.open_result = 0;
+	world.read_result = -EIO;
+	world_pass_time(RETRY_MS);
+	assert_state(DEVICE_FAILED, true);
+	world.read_result = 0;
+	world_pass_time(2 * RETRY_MS);
+	attach();
+	assert_int_equal(world.resets, 1);
+	assert_state(DEVICE_LIVE, false);
+	delete_it();
+}
+
 static void a_failed_recovery_answers_busy_until_it_succeeds(void **state)
 {
 	(void) state;
@@ -427,6 +446,7 @@ int main(void)
 		TEST(a_kernel_that_cannot_be_blocked_is_not_recovered),
 		TEST(an_adopted_creation_is_not_blocked_before_it_is_answered),
 		TEST(a_creation_without_replies_is_known_to_be_configured),
+		TEST(a_retry_that_cannot_read_configfs_forgets_nothing),
 		TEST(a_reopen_that_succeeds_is_never_blocked),
 		TEST(a_created_device_whose_reopen_fails_answers_busy_until_it_succeeds),
 		TEST(a_ring_that_breaks_is_reset_before_it_is_served_again),

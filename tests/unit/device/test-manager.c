@@ -510,6 +510,30 @@ static void a_store_that_an_orphan_holds_is_refused(void **state)
 	wait_for(manager_is_empty(manager));
 }
 
+/* What opens late may still use the store. */
+static void a_store_whose_open_hangs_after_the_delete_is_refused(void **state)
+{
+	(void) state;
+	settings.reply_timeout_ms = 50;
+	set_backend(true, false, 0);
+	start();
+	create(9, "test", false);
+	send_event(TCMU_EVENT_ADDED, 9, "test");
+	wait_for(read_count(&backend.opens) == 1);
+	kernel.entry_cnt = 0;
+	send_event(TCMU_EVENT_REMOVED, 9, "test");
+	wait_for(kernel.answers[TCMU_EVENT_REMOVED][9] == 0);
+	create(10, "test", false);
+	send_event(TCMU_EVENT_ADDED, 10, "test");
+	wait_for(kernel.answers[TCMU_EVENT_ADDED][10] != UNANSWERED);
+	assert_int_equal(kernel.answers[TCMU_EVENT_ADDED][10], -EBUSY);
+	assert_int_equal(read_count(&backend.opens), 1);
+	kernel.entry_cnt = 0;
+	stop();
+	set_backend(false, false, 0);
+	wait_for(manager_is_empty(manager));
+}
+
 /* ------- two devices on one store ------- */
 
 /* The first one is being opened, or was found by the scan beside the second one. */
@@ -727,6 +751,7 @@ int main(void)
 		TEST(a_device_that_a_scan_misses_ends),
 		TEST(a_device_waits_until_an_ending_one_has_closed_its_store),
 		TEST(a_store_that_an_orphan_holds_is_refused),
+		TEST(a_store_whose_open_hangs_after_the_delete_is_refused),
 		TEST(a_store_is_served_once_unless_both_devices_permit_more),
 		TEST(every_command_is_answered_once_whenever_it_comes_in_a_stop),
 		TEST(also_where_every_backend_is_stuck),
