@@ -20,7 +20,7 @@ struct late_fixture {
 	struct initiator_command second;
 };
 
-static void start(struct late_fixture *f, unsigned depth, uint64_t limit)
+static void prepare(struct late_fixture *f, unsigned depth, uint64_t limit)
 {
 	memset(f, 0, sizeof(*f));
 	memset(f->one, '1', sizeof(f->one));
@@ -30,8 +30,13 @@ static void start(struct late_fixture *f, unsigned depth, uint64_t limit)
 	io_fixture_init(&f->io, &(struct io_fixture_options){.depth = depth});
 	f->io.setup.command_timeout = limit;
 	f->io.setup.stats = &f->stats;
-	io_fixture_start_thread(&f->io);
 	backend_hold(f->io.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
+}
+
+static void start(struct late_fixture *f, unsigned depth, uint64_t limit)
+{
+	prepare(f, depth, limit);
+	io_fixture_start_thread(&f->io);
 }
 
 /* The thread wakes up for each scan. After so many the limit is over. */
@@ -118,6 +123,26 @@ static void a_chain_of_late_writes_stays_in_sequence(void **state)
 	io_fixture_stop(&f.io);
 }
 
+/* Nobody knows how long they have waited, while no daemon served the ring. */
+static void commands_that_were_there_first_stay_in_sequence(void **state)
+{
+	struct late_fixture f;
+
+	(void) state;
+	prepare(&f, 0, LIMIT);
+	initiator_send(&f.io, &f.first);
+	initiator_send(&f.io, &f.second);
+	io_fixture_start_thread(&f.io);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(backend_wait_held(f.io.backend, 1));
+		io_fixture_wait_idle(&f.io);
+		assert_int_equal(backend_release(f.io.backend, 1, BACKEND_NEWEST), 1);
+	}
+	expect_two(&f);
+	initiator_wait_status(&f.first, SCSI_GOOD);
+	io_fixture_stop(&f.io);
+}
+
 /* Commands that the kernel gave up while they waited for a slot. */
 static void commands_that_waited_for_a_slot_stay_in_sequence(void **state)
 {
@@ -172,6 +197,7 @@ int main(void)
 		cmocka_unit_test(a_successor_waits_for_a_late_write),
 		cmocka_unit_test(other_blocks_do_not_wait),
 		cmocka_unit_test(a_chain_of_late_writes_stays_in_sequence),
+		cmocka_unit_test(commands_that_were_there_first_stay_in_sequence),
 		cmocka_unit_test(commands_that_waited_for_a_slot_stay_in_sequence),
 		cmocka_unit_test(the_limit_can_be_changed),
 	};
