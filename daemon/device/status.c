@@ -189,11 +189,10 @@ static void status_check_expired(struct device *device)
 		return;
 	stats_late_write_read(device->stats, &write);
 	log_dev(device_label(device), TCMU_LOG_WARNING,
-		"%s at block %" PRIu64 " ended after %" PRIu64
-		" s, more than cmd_time_out: the kernel has "
-		"reported it as failed before; writes to its blocks waited for it; such writes "
-		"since the "
-		"last report: %" PRIu64 "; check the storage, or raise cmd_time_out",
+		"%s at block %" PRIu64 " ended after %" PRIu64 " s, more than cmd_time_out: the "
+		"kernel has reported it as failed before; writes to its blocks waited for it; such "
+		"writes since the last report: %" PRIu64
+		"; check the storage, or raise cmd_time_out",
 		scsi_opcode_name(write.cdb), write.lba, write.age,
 		expired - device->health.expired);
 	device->health.expired = expired;
