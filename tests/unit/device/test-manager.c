@@ -510,7 +510,7 @@ static void a_store_that_an_orphan_holds_is_refused(void **state)
 	wait_for(manager_is_empty(manager));
 }
 
-/* What opens late may still use the store. */
+/* An open that ends late may still use the store. */
 static void a_store_whose_open_hangs_after_the_delete_is_refused(void **state)
 {
 	(void) state;
