@@ -420,16 +420,11 @@ int tcmu_ring_publish(struct tcmu_ring *ring)
 		return 0;
 	if (tcmu_ring_check(ring) < 0)
 		return -ESTALE;
-	/* A reset between the check and here fails the exchange, unless 0 is exchanged. */
+	/* A reset between the check and here fails the exchange, unless 0 is exchanged: a window of
+	 * nanoseconds for a reset by hand, which ends in a broken ring and another reset. */
 	if (!__atomic_compare_exchange_n(
 		    cmd_tail, &before, after, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		return -ESTALE;
-	/* Then it is taken back before the kernel reads it, which it does at the doorbell. */
-	if (ring->published == 0 && !mark_holds(ring)) {
-		__atomic_compare_exchange_n(
-			cmd_tail, &after, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-		return -ESTALE;
-	}
 	ring->published = ring->tail;
 	return 0;
 }

@@ -20,6 +20,7 @@ run_container /tmp/tcmud.log &
 DAEMON_PID=$!
 DAEMON_LOG=/tmp/tcmud.log
 
+wait_for 60 grep -q 'is ready' /tmp/tcmud.log
 make_backstore_configfs disk /srv/disk.img $((64 << 20)) # the kernel waits for the daemon's answer
 attach disk
 must dd if=/dev/urandom of="$DISK" bs=64k count=16 oflag=direct
