@@ -64,7 +64,7 @@ static char *statics;
 
 static size_t statics_size(void)
 {
-	return (size_t) (&_end - &__data_start);
+	return (uintptr_t) &_end - (uintptr_t) &__data_start;
 }
 
 void daemon_remember_statics(void)

@@ -100,7 +100,7 @@ static void a_late_request_does_not_reach_a_new_command(void **state)
 	(void) state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct reset_case *c = &cases[i];
-		struct reset_fixture f;
+		struct reset_fixture f = {0};
 
 		print_message("%s\n", c->name);
 		start_and_reset(&f, c);
@@ -122,7 +122,7 @@ static void a_late_completion_notices_the_reset(void **state)
 	(void) state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct reset_case *c = &cases[i];
-		struct reset_fixture f;
+		struct reset_fixture f = {0};
 
 		if (!c->held)
 			continue;
@@ -139,7 +139,7 @@ static void a_late_completion_notices_the_reset(void **state)
 
 static void every_reset_of_a_series_is_noticed(void **state)
 {
-	struct reset_fixture f;
+	struct reset_fixture f = {0};
 
 	(void) state;
 	start_and_reset(&f, &cases[0]);
@@ -174,7 +174,7 @@ static void every_reset_of_a_series_is_noticed(void **state)
 static void a_stale_ring_waits_for_the_device(void **state)
 {
 	struct reset_case c = cases[2];
-	struct reset_fixture f;
+	struct reset_fixture f = {0};
 
 	(void) state;
 	c.by_hand = true;
@@ -205,7 +205,7 @@ static void a_stale_ring_waits_for_the_device(void **state)
 static void a_thread_that_ends_with_a_stale_ring_is_not_clean(void **state)
 {
 	struct reset_case c = cases[2];
-	struct reset_fixture f;
+	struct reset_fixture f = {0};
 
 	(void) state;
 	c.by_hand = true;
@@ -222,7 +222,7 @@ static void a_thread_that_ends_with_a_stale_ring_is_not_clean(void **state)
 static void an_idle_ring_can_be_revoked(void **state)
 {
 	struct reset_case c = cases[2];
-	struct reset_fixture f;
+	struct reset_fixture f = {0};
 
 	(void) state;
 	c.by_hand = true;
