@@ -170,8 +170,9 @@ static void ports_add_group(struct scsi_ports *ports, const struct tcmu_port_gro
 		.access = ports_access(from),
 		.preferred = from->preferred,
 	};
-	for (unsigned i = 0; i < from->port_cnt && i < SCSI_GROUP_PORTS_MAX; i++)
-		group->ports[group->port_cnt++] = from->ports[i].id;
+	for (unsigned i = 0; i < from->port_cnt && group->port_cnt < SCSI_GROUP_PORTS_MAX; i++)
+		if (from->ports[i].id)
+			group->ports[group->port_cnt++] = from->ports[i].id;
 	if (from->transition_seconds > ports->transition_seconds)
 		ports->transition_seconds = from->transition_seconds;
 }
@@ -205,7 +206,7 @@ static void reach_report(struct scsi_ports *ports, const struct reach *reach)
 {
 	ports->group_known = reach->groups == 1;
 	ports->group = reach->group;
-	ports->port_known = reach->ports == 1;
+	ports->port_known = reach->ports == 1 && reach->port->id;
 	if (!ports->port_known)
 		return;
 	ports->port = reach->port->id;
@@ -229,9 +230,12 @@ static void ports_add_sharing(
 		ports->host_group = group->id;
 }
 
-/* Since Linux 5.13 tcm_loop reports commands that a LUN RESET has aborted as done, with GOOD. */
-static bool ports_have_loopback(const struct tcmu_port_group *group)
+/* Since Linux 5.13 tcm_loop reports commands that a LUN RESET has aborted as done, with GOOD. A
+ * port that cannot be read may be one of it. */
+static bool ports_may_have_loopback(const struct tcmu_port_group *group)
 {
+	if (group->incomplete)
+		return true;
 	for (unsigned i = 0; i < group->port_cnt; i++)
 		if (g_ascii_strcasecmp(group->ports[i].fabric, "loopback") == 0)
 			return true;
@@ -251,9 +255,9 @@ static void ports_read(const struct tcmu_name *name, struct scsi_ports *ports)
 	for (int i = 0; i < cnt && ports->group_cnt < SCSI_PORT_GROUPS_MAX; i++) {
 		struct reach before = reach;
 
+		loopback |= ports_may_have_loopback(&groups[i]);
 		if (!groups[i].port_cnt)
 			continue;
-		loopback |= ports_have_loopback(&groups[i]);
 		ports_add_group(ports, &groups[i]);
 		reach_add(&reach, &groups[i]);
 		ports_add_sharing(ports, &groups[i], &before, &reach);
