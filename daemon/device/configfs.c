@@ -74,11 +74,19 @@ static int configfs_read_creation(
 	return 0;
 }
 
+uint64_t configfs_read_command_timeout(const struct tcmu_name *name)
+{
+	uint64_t seconds;
+	int r = tcmu_configfs_get(name, "cmd_time_out", &seconds);
+
+	return r < 0 ? 0 : seconds * CLOCK_NS_PER_SEC;
+}
+
 int configfs_read_attributes(
 	const struct tcmu_name *name, enum device_origin origin, uint64_t max_transfer,
 	struct device_attributes *attributes, struct tcmu_reason *reason)
 {
-	uint64_t block_size, max_sectors, seconds;
+	uint64_t block_size, max_sectors;
 	int64_t replies;
 	int r;
 
@@ -91,9 +99,7 @@ int configfs_read_attributes(
 	attributes->max_sectors = (uint32_t) max_sectors;
 	if (origin == DEVICE_ORIGIN_ADDED)
 		configfs_raise_max_sectors(name, max_transfer, attributes);
-	attributes->command_timeout = tcmu_configfs_get(name, "cmd_time_out", &seconds) < 0
-		? 0
-		: seconds * CLOCK_NS_PER_SEC;
+	attributes->command_timeout = configfs_read_command_timeout(name);
 	attributes->write_cache = configfs_is(name, "emulate_write_cache", true);
 	attributes->no_reservations = configfs_is(name, "emulate_pr", false);
 	attributes->no_port_groups = configfs_is(name, "alua_support", false);

@@ -687,6 +687,14 @@ int device_reopen(struct device *device)
 	return 0;
 }
 
+void device_refresh(struct device *device)
+{
+	if (!device_is_served(device))
+		return;
+	lu_info_need(device);
+	device_run(device);
+}
+
 bool device_added_again(struct device *device, unsigned minor, uint32_t id)
 {
 	if (!open_added_again(device, minor, id))

@@ -613,7 +613,8 @@ static void manager_check_health(struct env_timer *timer)
 	uint64_t now = clock_now_ns();
 
 	for (unsigned i = 0; i < manager->devices->len; i++)
-		device_check_health(manager_at(manager, i), now);
+		if (device_check_health(manager_at(manager, i), now))
+			device_refresh(manager_at(manager, i));
 	env_timer_arm(&manager->env, &manager->health, HEALTH_US);
 }
 

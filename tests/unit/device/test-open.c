@@ -276,6 +276,26 @@ static void delete_it(void)
 	world_run_jobs();
 }
 
+/* The kernel announces no change: it is read again for each command that needs LU info, and while
+ * commands are slow. */
+static void a_new_command_timeout_is_noticed(void **state)
+{
+	(void) state;
+	world.attributes.command_timeout = 30;
+	world_start(DEVICE_ORIGIN_ADDED, true);
+	serve();
+	assert_int_equal(fake_io_thread.setup.command_timeout, 30);
+	world.attributes.command_timeout = 2;
+	world_signal(IO_SIGNAL_NEEDS_LU_INFO);
+	world_run_jobs();
+	assert_int_equal(fake_io_thread.setup.command_timeout, 2);
+	world.attributes.command_timeout = 60;
+	device_refresh(world.device);
+	world_run_jobs();
+	assert_int_equal(fake_io_thread.setup.command_timeout, 60);
+	delete_it();
+}
+
 static void a_write_cache_that_was_turned_off_stays_off(void **state)
 {
 	struct marks_store marked;
@@ -472,6 +492,7 @@ int main(void)
 		TEST(an_early_change_is_answered_when_the_device_is_not_served),
 		TEST(an_early_change_is_answered_within_the_deadline),
 		TEST(a_change_after_a_late_one_is_answered),
+		TEST(a_new_command_timeout_is_noticed),
 		TEST(a_write_cache_that_was_turned_off_stays_off),
 		TEST(a_write_cache_that_is_not_flushed_stays_on),
 		TEST(a_stop_while_opening_is_the_answer_to_the_creation),
