@@ -134,8 +134,11 @@ static void io_thread_cancel(struct io_thread *thread)
 	for (unsigned i = 0; i < thread->pool.used; i++) {
 		struct command *command = command_at(&thread->pool, i);
 
-		if (command->where == COMMAND_HELD && command->cancel &&
-		    (core->service >= CORE_ABANDONED || command->aborted))
+		if (command->where == COMMAND_PENDING && command->aborted)
+			dispatch_cancel_pending(&thread->dispatch, command);
+		else if (
+			command->where == COMMAND_HELD && command->cancel &&
+			(core->service >= CORE_ABANDONED || command->aborted))
 			command->cancel(command);
 	}
 }
