@@ -41,8 +41,8 @@ static void lu_info_report(struct device *device)
 		io_thread_set_lu_info(device->thread, &lu_info);
 }
 
-/* The kernel announces no change of it. What is in flight keeps the value that it was sent with;
- * the commands that wait for the LU info, an EXTENDED COPY among them, have the new one. */
+/* The kernel announces no change of it. Commands in flight keep the value that they were sent with;
+ * those that wait for the LU info, an EXTENDED COPY among them, have the new one. */
 static void lu_info_take_command_timeout(struct device *device)
 {
 	uint64_t timeout = device->lu_info.command_timeout;

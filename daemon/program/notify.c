@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each report is a datagram to NOTIFY_SOCKET. sd_notify(), and so sd_event_set_watchdog(), wait for
- * a receiver whose queue is full, and the event loop with them. So reports are sent without waiting
- * here: what does not fit is kept, the latest value of each, and sent together when there is room.
+ * Each report is a datagram to NOTIFY_SOCKET. libsystemd's own functions for that, its watchdog
+ * among them, wait for a receiver whose queue is full, and the event loop with them. So reports are
+ * sent without waiting here: what does not fit is kept, the latest value of each, and sent together
+ * when there is room.
  */
 #include "program/notify.h"
 

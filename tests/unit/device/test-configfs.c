@@ -134,7 +134,7 @@ static void a_reset_cancels_where_no_port_is_of_tcm_loop(void **state)
 		{"", false},
 		/* its index cannot be read: unclear is not absent */
 		{"iSCSI/" FIRST "/tpgt_1/lun_0\nloopback/naa.5001406/tpgt_1/lun_0\n", false},
-		{"iSCSI/" FIRST "/tpgt_1/lun_0\nTCM Loop\n", false},
+		{"iSCSI/" FIRST "/tpgt_1/lun_0\nLOOPBACK\n", false},
 	};
 
 	(void) state;
@@ -162,7 +162,7 @@ static void a_reset_does_not_cancel_where_ports_cannot_be_read(void **state)
 	assert_false(lu_info.ports.reset_cancels);
 }
 
-/* It has no identifier that an initiator could be told. */
+/* It has no identifier for the initiator. */
 static void a_port_without_an_index_is_not_reported(void **state)
 {
 	(void) state;

@@ -174,7 +174,7 @@ static void commands_that_waited_for_a_slot_stay_in_sequence(void **state)
 }
 
 /* cmd_time_out as it was read when the device was opened, and as it is later. An administrator sets
- * the attribute at any time, and nobody is told: the range is kept whatever it is. */
+ * the attribute at any time, without a notice: the range is kept whatever it is. */
 static void the_range_is_kept_whatever_the_limit_is(void **state)
 {
 	static const uint64_t limits[][2] = {{HOUR, HOUR}, {0, 0}, {LIMIT, HOUR}, {HOUR, LIMIT}};
