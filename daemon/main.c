@@ -244,7 +244,7 @@ static int make_event_loop(struct daemon *self)
 	if (r >= 0)
 		r = mailbox_new(self->event, SD_EVENT_PRIORITY_IMPORTANT, &self->mailbox);
 	if (r >= 0)
-		(void) notify_watchdog(self->event);
+		(void) notify_start(self->event);
 	return r;
 }
 
@@ -437,6 +437,7 @@ static bool daemon_free(struct daemon *self)
 	methods_free(self->methods);
 	control_socket_free(self->control_socket);
 	manager_end(self->manager);
+	notify_end();
 	if (served || failed || orphans || !manager_is_empty(self->manager))
 		return false;
 	manager_free(self->manager);

@@ -74,11 +74,19 @@ static int configfs_read_creation(
 	return 0;
 }
 
+uint64_t configfs_read_command_timeout(const struct tcmu_name *name)
+{
+	uint64_t seconds;
+	int r = tcmu_configfs_get(name, "cmd_time_out", &seconds);
+
+	return r < 0 ? 0 : seconds * CLOCK_NS_PER_SEC;
+}
+
 int configfs_read_attributes(
 	const struct tcmu_name *name, enum device_origin origin, uint64_t max_transfer,
 	struct device_attributes *attributes, struct tcmu_reason *reason)
 {
-	uint64_t block_size, max_sectors, seconds;
+	uint64_t block_size, max_sectors;
 	int64_t replies;
 	int r;
 
@@ -91,9 +99,7 @@ int configfs_read_attributes(
 	attributes->max_sectors = (uint32_t) max_sectors;
 	if (origin == DEVICE_ORIGIN_ADDED)
 		configfs_raise_max_sectors(name, max_transfer, attributes);
-	attributes->command_timeout = tcmu_configfs_get(name, "cmd_time_out", &seconds) < 0
-		? 0
-		: seconds * CLOCK_NS_PER_SEC;
+	attributes->command_timeout = configfs_read_command_timeout(name);
 	attributes->write_cache = configfs_is(name, "emulate_write_cache", true);
 	attributes->no_reservations = configfs_is(name, "emulate_pr", false);
 	attributes->no_port_groups = configfs_is(name, "alua_support", false);
@@ -170,8 +176,9 @@ static void ports_add_group(struct scsi_ports *ports, const struct tcmu_port_gro
 		.access = ports_access(from),
 		.preferred = from->preferred,
 	};
-	for (unsigned i = 0; i < from->port_cnt && i < SCSI_GROUP_PORTS_MAX; i++)
-		group->ports[group->port_cnt++] = from->ports[i].id;
+	for (unsigned i = 0; i < from->port_cnt && group->port_cnt < SCSI_GROUP_PORTS_MAX; i++)
+		if (from->ports[i].id)
+			group->ports[group->port_cnt++] = from->ports[i].id;
 	if (from->transition_seconds > ports->transition_seconds)
 		ports->transition_seconds = from->transition_seconds;
 }
@@ -205,7 +212,7 @@ static void reach_report(struct scsi_ports *ports, const struct reach *reach)
 {
 	ports->group_known = reach->groups == 1;
 	ports->group = reach->group;
-	ports->port_known = reach->ports == 1;
+	ports->port_known = reach->ports == 1 && reach->port->id;
 	if (!ports->port_known)
 		return;
 	ports->port = reach->port->id;
@@ -229,9 +236,12 @@ static void ports_add_sharing(
 		ports->host_group = group->id;
 }
 
-/* Since Linux 5.13 tcm_loop reports commands that a LUN RESET has aborted as done, with GOOD. */
-static bool ports_have_loopback(const struct tcmu_port_group *group)
+/* Since Linux 5.13 tcm_loop reports commands that a LUN RESET has aborted as done, with GOOD. A
+ * port that cannot be read may be one of it. */
+static bool ports_may_have_loopback(const struct tcmu_port_group *group)
 {
+	if (group->incomplete)
+		return true;
 	for (unsigned i = 0; i < group->port_cnt; i++)
 		if (g_ascii_strcasecmp(group->ports[i].fabric, "loopback") == 0)
 			return true;
@@ -251,9 +261,9 @@ static void ports_read(const struct tcmu_name *name, struct scsi_ports *ports)
 	for (int i = 0; i < cnt && ports->group_cnt < SCSI_PORT_GROUPS_MAX; i++) {
 		struct reach before = reach;
 
+		loopback |= ports_may_have_loopback(&groups[i]);
 		if (!groups[i].port_cnt)
 			continue;
-		loopback |= ports_have_loopback(&groups[i]);
 		ports_add_group(ports, &groups[i]);
 		reach_add(&reach, &groups[i]);
 		ports_add_sharing(ports, &groups[i], &before, &reach);

@@ -75,6 +75,9 @@ struct env_kernel {
 	void (*read_lu_info)(
 		const struct device_env *env, const struct tcmu_name *name,
 		struct scsi_lu_info *lu_info);
+	/* Job. As configfs_read_command_timeout(). */
+	uint64_t (*read_command_timeout)(
+		const struct device_env *env, const struct tcmu_name *name);
 	/* Job. As configfs_set_groups() and marks_save_modes(). */
 	int (*set_groups)(
 		const struct device_env *env, const struct tcmu_name *name,

@@ -613,7 +613,8 @@ static void manager_check_health(struct env_timer *timer)
 	uint64_t now = clock_now_ns();
 
 	for (unsigned i = 0; i < manager->devices->len; i++)
-		device_check_health(manager_at(manager, i), now);
+		if (device_check_health(manager_at(manager, i), now))
+			device_refresh(manager_at(manager, i));
 	env_timer_arm(&manager->env, &manager->health, HEALTH_US);
 }
 
@@ -688,7 +689,9 @@ int manager_new(const struct manager_setup *setup, struct manager **ret)
 		return r;
 	}
 	manager_watch_nodes(manager);
-	netlink_reset_start(&manager->reset, &manager->env, manager_is_answering);
+	netlink_reset_start(
+		&manager->reset, &manager->env, tcmu_netlink_fd(manager->netlink),
+		manager_is_answering);
 	env_timer_arm(&manager->env, &manager->health, HEALTH_US);
 	manager_reconcile(manager);
 	netlink_reset_check(&manager->reset);
