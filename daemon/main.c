@@ -473,7 +473,10 @@ static int acquire_instance(struct daemon *self)
 	else if (r == -EBUSY)
 		log_crit("another daemon serves this kernel already; stop it first");
 	else if (r < 0)
-		log_crit("cannot take the lock %s: %s", INSTANCE_LOCK_FILE, strerror(-r));
+		log_crit(
+			"cannot find out whether another daemon serves this kernel (lock file %s, "
+			"socket @%s): %s",
+			INSTANCE_LOCK_FILE, INSTANCE_SOCKET, strerror(-r));
 	return r;
 }
 
