@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The order of everything on the event loop, in one place: a smaller number runs first. An
- * iteration of the event loop runs one source, so whatever is ready waits for one callback of each
- * lower class at most, however many events of that class wait.
+ * The order of everything on the event loop: a smaller number runs first. An iteration of the event
+ * loop runs one callback. So an event never waits for more than one callback of lower classes,
+ * however many events of those classes there are.
  *
- * Timers have no class of their own: SD_EVENT_PRIORITY_NORMAL, 0, is the default of sd-event. So
- * have the signals and the watch of the settings.
+ * Timers, signals and the watch of the settings have the default of sd-event, which is 0.
  *
  * The bus is last, because it alone brings requests of users who are not root.
  */
@@ -14,11 +13,10 @@
 #include <systemd/sd-event.h>
 
 enum priority {
-	PRIORITY_CHANGED = SD_EVENT_PRIORITY_IMPORTANT -
-		1,                                     /* before the next event of the kernel */
-	PRIORITY_KERNEL = SD_EVENT_PRIORITY_IMPORTANT, /* netlink */
-	PRIORITY_POSTS = SD_EVENT_PRIORITY_IMPORTANT,  /* results of jobs and I/O threads */
-	PRIORITY_TIMERS = SD_EVENT_PRIORITY_NORMAL,
-	PRIORITY_CONTROL = SD_EVENT_PRIORITY_NORMAL + 40, /* tcmuctl, which is root's */
+	PRIORITY_CHANGED = SD_EVENT_PRIORITY_IMPORTANT - 1, /* before the next event */
+	PRIORITY_KERNEL = SD_EVENT_PRIORITY_IMPORTANT,      /* netlink */
+	PRIORITY_POSTS = SD_EVENT_PRIORITY_IMPORTANT,       /* results of jobs and I/O threads */
+	PRIORITY_TIMERS = SD_EVENT_PRIORITY_NORMAL,         /* of sd-event by default */
+	PRIORITY_CONTROL = SD_EVENT_PRIORITY_NORMAL + 40,   /* tcmuctl, for root only */
 	PRIORITY_BUS = SD_EVENT_PRIORITY_NORMAL + 50,
 };

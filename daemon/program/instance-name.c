@@ -28,7 +28,7 @@
 
 #define BACKLOG        64
 #define TRIES          3
-#define STATE_LISTEN   10 /* TCP_LISTEN, which AF_UNIX uses as well */
+#define STATE_LISTEN   10 /* as for TCP */
 #define LIST_TIMEOUT_S 5
 #define SUFFIX         16 /* digits */
 #define NAME_MAX_BYTES (sizeof(((struct sockaddr_un *) NULL)->sun_path) - 1)
@@ -196,7 +196,7 @@ static int search_list(struct search *search, int fd)
 	return r < 0 ? r : 0;
 }
 
-/* Looks for the listener of a daemon. -errno: the kernel does not say. */
+/* Finds the listener of a daemon in the list. -errno: the kernel does not say. */
 static int search_daemon(struct search *search)
 {
 	const struct timeval patience = {.tv_sec = LIST_TIMEOUT_S};

@@ -3,7 +3,7 @@
  * A filter of the connection sees each message first. It answers the calls of our methods itself,
  * and lets the standard reads pass to sd-bus.
  *
- * What is known of a sender never becomes false: the bus gives no unique name twice. So a sender is
+ * A sender keeps its user: the bus gives no unique name twice. So a sender is
  * only forgotten when there are too many.
  */
 #include "rpc/callers.h"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one door for method calls from the bus: every call passes it before sd-bus looks for an
+ * The one door for method calls from the bus: every call passes it before sd-bus finds an
  * object. The bus's policy is the first guard; this is the second, for a policy file that permits
  * more than ours does.
  *
  * - To read is permitted to everybody: the members of the standard interfaces that only read.
- * - Every method of our own interfaces is permitted to users that base/trust.h trusts. The bus is
+ * - Every method of our interfaces is permitted to users that base/trust.h trusts. The bus is
  *   asked once for the user of each sender, without waiting: the call is held meanwhile.
  * - Nothing else reaches sd-bus.
  *

@@ -171,7 +171,7 @@ static void a_stranger_with_the_name_neither_blocks_nor_hides_a_daemon(void **st
 	strange = true;
 	start_first(); /* with a suffix */
 	strange = false;
-	/* The test cannot tell its two sockets apart by their users: the stranger leaves. */
+	/* Both sockets have the same user here, so the stranger leaves. */
 	while (fd_cnt > 0)
 		(void) close(fds[--fd_cnt]);
 	assert_int_equal(take_second(&other), -EBUSY);

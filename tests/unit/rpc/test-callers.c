@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A bus whose policy permits everything: every method of ours is refused to users who are not
+ * A bus whose policy permits everything: each of our methods is refused to users who are not
  * trusted, by the daemon itself, and what only reads is not. A flood of such users delays neither
  * the control socket nor posts nor timers, counted in iterations of the event loop.
  */
