@@ -32,6 +32,7 @@
 #include "program/cli.h"
 #include "program/instance.h"
 #include "program/notify.h"
+#include "program/process.h"
 #include "rpc/control-socket.h"
 #include "rpc/methods.h"
 #include "rpc/tcmu-dbus.h"
@@ -455,9 +456,6 @@ static void block_signals(void)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	/* A limit of file sizes must end one write with EFBIG, not the daemon. */
-	signal(SIGXFSZ, SIG_IGN);
 }
 
 static int acquire_instance(struct daemon *self)
@@ -482,9 +480,12 @@ int main(int argc, char **argv)
 	bool clean;
 	int r;
 
+	if (process_fill_standard_files() < 0)
+		return CLI_EXIT_FAILURE;
 	r = cli_parse(argc, argv, &self.cli, stdout, stderr);
 	if (r != CLI_RUN)
 		return r;
+	process_set_signals();
 	block_signals();
 	/* There are many short-lived threads, and the I/O path does not allocate: with few arenas
 	 * the heap stays small. */
