@@ -201,12 +201,27 @@ static int on_stop_signal(
 	return 0;
 }
 
+static void watch_settings(struct daemon *self)
+{
+	int r = self->settings_watch ? settings_watch_renew(self->settings_watch)
+				     : settings_watch_new(
+					       self->event, self->cli.config, reload_settings, self,
+					       &self->settings_watch);
+
+	if (r < 0)
+		log_warning(
+			"cannot watch %s for changes: %s; send SIGHUP after a change",
+			self->cli.config, strerror(-r));
+}
+
+/* The watch first: so no change between both is missed. */
 static int on_hangup_signal(
 	sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	(void) source;
 	(void) info;
 	log_reopen();
+	watch_settings(userdata);
 	reload_settings(userdata);
 	return 0;
 }
@@ -359,13 +374,8 @@ static int daemon_start(struct daemon *self)
 		start_control(self);
 	if (r >= 0)
 		r = start_bus(self);
-	if (r >= 0 &&
-	    settings_watch_new(
-		    self->event, self->cli.config, reload_settings, self, &self->settings_watch) <
-		    0)
-		log_info(
-			"cannot watch %s for changes; send SIGHUP after a change",
-			self->cli.config);
+	if (r >= 0)
+		watch_settings(self);
 	return r;
 }
 

@@ -5,9 +5,9 @@
  * same file. Both kinds exclude each other, so tcmu-runner's lock is respected, and respects this
  * one.
  *
- * The kernel reports the pid of tcmu-runner's lock; a holder of ours has written its pid to the
- * file. The pid of the socket's holder is in its credentials (SO_PEERCRED). The socket listens so
- * that it has credentials; no connection is ever accepted.
+ * The kernel reports the pid of tcmu-runner's lock; tcmud writes its pid to the file. The pid of
+ * the socket's holder is in its credentials (SO_PEERCRED). The socket listens so that it has
+ * credentials; no connection is ever accepted.
  */
 #include "program/instance.h"
 

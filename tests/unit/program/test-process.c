@@ -151,7 +151,7 @@ enum fate {
 	FATE_STOPS,
 };
 
-/* What the signal does to the daemon. The event loop blocks and takes TERM, INT and HUP. */
+/* The effect of the signal on the daemon. The event loop blocks and takes TERM, INT and HUP. */
 static enum fate expected_fate(int number)
 {
 	switch (number) {
