@@ -25,6 +25,7 @@
 #include <glib.h>
 
 #include "base/log.h"
+#include "base/scarce.h"
 #include "base/thread.h"
 
 #define SETTLE_USEC    100000
@@ -201,7 +202,7 @@ static int walk_step(struct settings_watch *watch, struct watch_walk *walk)
 		return r;
 	fd = openat(walk->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		r = fd < 0 && (errno == EMFILE || errno == ENFILE) ? -errno : 0;
+		r = fd < 0 && scarce_error(-errno) ? -errno : 0;
 	} else if (S_ISLNK(st.st_mode)) {
 		r = walk_link(walk, fd, behind);
 	} else if (*behind && S_ISDIR(st.st_mode)) {

@@ -129,13 +129,15 @@ static int kernel_reset_ring(const struct device_env *env, const struct tcmu_nam
 	return configfs_reset_ring(name);
 }
 
-static void kernel_read_lu_info(
+static int kernel_read_lu_info(
 	const struct device_env *env, const struct tcmu_name *name, struct scsi_lu_info *lu_info)
 {
-	configfs_read_lu_info(name, lu_info);
+	int r = configfs_read_lu_info(name, lu_info);
+
 	if (lu_info->serial[0])
-		lu_info->has_saved = marks_load_modes(
-			env->state_dir, lu_info->serial, &lu_info->saved);
+		r = marks_load_modes(env->state_dir, lu_info->serial, &lu_info->saved);
+	lu_info->has_saved = r > 0;
+	return r < 0 ? r : 0;
 }
 
 static int kernel_set_groups(

@@ -25,8 +25,7 @@ static void lu_info_read(struct device_call *call)
 	struct device_lu_info *lu_info = container_of(call, struct device_lu_info, call);
 	const struct device *device = call->device;
 
-	device->env->kernel->read_lu_info(device->env, &device->name, lu_info->read);
-	call->result = 0;
+	call->result = device->env->kernel->read_lu_info(device->env, &device->name, lu_info->read);
 }
 
 static void lu_info_report(struct device *device)
@@ -39,7 +38,7 @@ static void lu_info_report(struct device *device)
 		io_thread_set_lu_info(device->thread, &lu_info);
 }
 
-/* A serial that was set stays. */
+/* A serial that was set stays. If nothing could be read, all that was known stays. */
 static void lu_info_read_done(struct device_call *call)
 {
 	struct device *device = call->device;
