@@ -8,7 +8,7 @@
 
 #include <systemd/sd-event.h>
 
-/* The daemon is ready; to be called once. */
+/* The daemon is ready; may be called again. */
 void notify_ready(void);
 
 /* The daemon has begun to stop. */
