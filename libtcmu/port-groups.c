@@ -251,6 +251,7 @@ int tcmu_port_groups_read(const struct tcmu_name *name, struct tcmu_port_group *
 
 	if (r < 0)
 		return r;
+	(void) tcmu_file_scarce();
 	directory = opendir(path);
 	if (!directory)
 		return -errno;
@@ -258,6 +259,9 @@ int tcmu_port_groups_read(const struct tcmu_name *name, struct tcmu_port_group *
 		if (entry->d_name[0] != '.')
 			r = add_group(name, entry->d_name, &groups, &cnt);
 	closedir(directory);
+	/* A group of which something could not be read is no answer. */
+	if (r >= 0)
+		r = tcmu_file_scarce();
 	if (r < 0) {
 		tcmu_port_groups_free(groups, cnt);
 		return r;

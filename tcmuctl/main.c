@@ -3,8 +3,10 @@
  * tcmuctl: sends requests to tcmud and shows the answers.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -21,6 +23,22 @@
 #define TOP_SECONDS   2
 #define REOPEN_TRIES  150
 #define REOPEN_STEP_S 0.1
+
+/* Opens /dev/null in the place of standard files that are closed, so that the daemon's socket does
+ * not get their number. It is opened for the other direction: what would have failed still fails.
+ */
+static bool fill_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY | O_NOCTTY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return false;
+	(void) close(fd);
+	return true;
+}
 
 static int flush_output(FILE *out)
 {
@@ -243,9 +261,13 @@ static int run_command(const struct ctl *ctl, struct ask *daemon)
 int main(int argc, char **argv)
 {
 	struct ctl ctl;
-	int status = ctl_parse(argc, argv, &ctl, stdout, stderr);
-	struct ask daemon = ASK_INIT(ctl.socket);
+	struct ask daemon;
+	int status;
 
+	if (!fill_standard_files())
+		return CTL_EXIT_FAILURE;
+	status = ctl_parse(argc, argv, &ctl, stdout, stderr);
+	daemon = (struct ask) ASK_INIT(ctl.socket);
 	if (status != CTL_RUN)
 		return status;
 	(void) signal(SIGPIPE, SIG_IGN);

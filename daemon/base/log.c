@@ -27,6 +27,7 @@
 #include <systemd/sd-journal.h>
 
 #include "base/clock.h"
+#include "base/scarce.h"
 #include "base/thread.h"
 
 #define QUEUE_SIZE      256
@@ -181,9 +182,14 @@ static void open_file(const char *dir)
 	/* While stderr has the log as well, its readers need not know of the file. */
 	if (fd >= 0 && sink.file < 0 && !sink.also_stderr)
 		write_own(TCMU_LOG_INFO, __func__, "the log is written to %s", sink.path);
-	if (sink.file >= 0)
+	/* Without descriptors, the file that is open is better than none, even if it was renamed.
+	 */
+	if (sink.file >= 0 && !scarce_error(r)) {
 		(void) close(sink.file);
-	sink.file = fd;
+		sink.file = -1;
+	}
+	if (sink.file < 0)
+		sink.file = fd;
 	if (r < 0)
 		write_own(
 			sink.also_stderr ? TCMU_LOG_WARNING : TCMU_LOG_ERROR, __func__,

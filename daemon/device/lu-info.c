@@ -26,9 +26,10 @@ static void lu_info_read(struct device_call *call)
 	const struct device *device = call->device;
 	const struct env_kernel *kernel = device->env->kernel;
 
-	kernel->read_lu_info(device->env, &device->name, lu_info->read);
-	lu_info->command_timeout = kernel->read_command_timeout(device->env, &device->name);
-	call->result = 0;
+	call->result = kernel->read_lu_info(device->env, &device->name, lu_info->read);
+	if (call->result >= 0)
+		call->result = kernel->read_command_timeout(
+			device->env, &device->name, &lu_info->command_timeout);
 }
 
 static void lu_info_report(struct device *device)
@@ -54,7 +55,7 @@ static void lu_info_take_command_timeout(struct device *device)
 		io_thread_set_command_timeout(device->thread, timeout);
 }
 
-/* A serial that was set stays. */
+/* A serial that was set stays. If nothing could be read, all that was known stays. */
 static void lu_info_read_done(struct device_call *call)
 {
 	struct device *device = call->device;

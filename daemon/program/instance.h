@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Only one daemon may serve a kernel. Two locks enforce it: a record lock on /run/tcmu.lock, which
- * tcmu-runner takes as well, and the name of an abstract socket, which also excludes a daemon in
- * another container of the same network namespace.
+ * Only one daemon may serve a kernel. Two locks enforce it: a lock on /run/tcmu.lock, which
+ * excludes tcmu-runner's record lock as well, and the name of an abstract socket, which also
+ * excludes a daemon in another container of the same network namespace.
  *
  * Any user can bind an abstract name, so only a holder that is root or our own user counts
  * (program/instance-name.h).

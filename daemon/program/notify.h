@@ -20,7 +20,7 @@ int notify_start(sd_event *event);
 /* Before the event loop is freed. Tries a last time to send what is left. */
 void notify_end(void);
 
-/* The daemon is ready; to be called once. */
+/* The daemon is ready; may be called again. */
 void notify_ready(void);
 
 /* The daemon has begun to stop. */

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -460,6 +461,39 @@ static void only_a_regular_file_gets_the_log(void **state)
 	(void) close(sock);
 }
 
+static void log_without_descriptors(void)
+{
+	struct rlimit before, none;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	assert_int_equal(log_start(), 0);
+	log_set_dir(fixture_path("log"));
+	log_info("before");
+	assert_true(log_flush(5000));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	log_reopen();
+	log_info("after");
+	assert_true(log_flush(5000));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	log_stop();
+}
+
+static void out_of_descriptors_the_open_file_stays(void **state)
+{
+	char *text, *file;
+
+	(void) state;
+	text = stderr_of(log_without_descriptors);
+	file = fixture_read(fixture_path("log/tcmu-runner.log"));
+	assert_true(
+		line_matches(file, "log/tcmu-runner.log cannot be opened: Too many open files$"));
+	assert_non_null(strstr(file, ": after\n"));
+	free(text);
+	free(file);
+}
+
 static void log_into_a_default_directory(void)
 {
 	assert_int_equal(log_start(), 0);
@@ -706,6 +740,7 @@ int main(void)
 		cmocka_unit_test_teardown(messages_above_the_level_are_not_logged, teardown),
 		cmocka_unit_test_teardown(log_reopen_follows_a_rotated_file, teardown),
 		cmocka_unit_test_teardown(the_directory_can_change, teardown),
+		cmocka_unit_test_teardown(out_of_descriptors_the_open_file_stays, teardown),
 		cmocka_unit_test_teardown(without_a_directory_the_log_goes_to_stderr, teardown),
 		cmocka_unit_test_teardown(a_file_that_cannot_be_opened_loses_no_message, teardown),
 		cmocka_unit_test_teardown(only_a_regular_file_gets_the_log, teardown),
