@@ -27,9 +27,12 @@ void late_set_limit(struct late *late, uint64_t limit)
 	late->limit = limit;
 }
 
-int late_interval_ms(const struct late *late)
+int late_interval_ms(struct late *late)
 {
-	return late->core->pool->in_use ? (int) (INTERVAL_NS / CLOCK_NS_PER_MS) : -1;
+	if (late->core->pool->in_use)
+		return (int) (INTERVAL_NS / CLOCK_NS_PER_MS);
+	late->rested = true;
+	return -1;
 }
 
 /* How long the command may have been in flight: it was fetched after the scan before the one that
@@ -53,13 +56,15 @@ static bool late_is_nearly_over(const struct late *late, uint64_t age)
 	return age + margin >= late->limit;
 }
 
-static void late_scan_command(struct late *late, struct command *command, uint64_t now)
+/* since: when a command that no scan has seen may have been sent. */
+static void late_scan_command(
+	struct late *late, struct command *command, uint64_t now, uint64_t since)
 {
 	struct core *core = late->core;
 	uint64_t age;
 
 	if (!command->seen_at)
-		command->seen_at = now;
+		command->seen_at = since;
 	age = late_age(command, now);
 	if (command->writes_range && age >= LATE_NS)
 		command->late = true;
@@ -85,14 +90,27 @@ static bool late_scan_ring(struct late *late, uint64_t now)
 	return now - late->full_since + INTERVAL_NS >= LATE_NS;
 }
 
+/* Whether the thread was stuck since the last scan, in the backend: commands have waited in the
+ * ring meanwhile. */
+static bool late_was_stuck(const struct late *late, uint64_t now)
+{
+	return late->scanned && !late->rested && now - late->scanned >= LATE_NS;
+}
+
 void late_check(struct late *late, uint64_t now)
 {
 	struct core *core = late->core;
+	uint64_t since = now;
 
 	assert(core->ring_locked && now);
-	if (now < late->next_scan)
+	if (late->scanned && now < late->scanned + INTERVAL_NS)
 		return;
-	late->next_scan = now + INTERVAL_NS;
+	if (late_was_stuck(late, now)) {
+		since = late->scanned;
+		core->ring_late = true;
+	}
+	late->scanned = now;
+	late->rested = false;
 	core->late = core->ring_late |= late_scan_ring(late, now);
 	for (unsigned i = 0; i < core->pool->used; i++) {
 		struct command *command = command_at(core->pool, i);
@@ -102,7 +120,7 @@ void late_check(struct late *late, uint64_t now)
 		if (command->internal)
 			core->late |= command->late; /* a piece that keeps its range */
 		else
-			late_scan_command(late, command, now);
+			late_scan_command(late, command, now, since);
 	}
 }
 

@@ -173,6 +173,37 @@ static void commands_that_waited_for_a_slot_stay_in_sequence(void **state)
 	io_fixture_stop(&f.io);
 }
 
+/* Commands that the kernel gave up while the thread was stuck in the backend. */
+static void commands_that_waited_for_the_thread_stay_in_sequence(void **state)
+{
+	struct initiator_command stuck;
+	struct late_fixture f;
+	uint64_t until;
+
+	(void) state;
+	start(&f, 0, LIMIT);
+	stuck = cmd_write(8, 1, f.one);
+	backend_block(f.io.backend);
+	initiator_send(&f.io, &stuck);
+	assert_true(backend_wait_blocked(f.io.backend));
+	initiator_send(&f.io, &f.first);
+	initiator_send(&f.io, &f.second);
+	until = clock_now_ns() + CLOCK_NS_PER_SEC / 2;
+	while (clock_now_ns() < until)
+		sched_yield();
+	backend_unblock(f.io.backend);
+	assert_true(backend_wait_held(f.io.backend, 1));
+	backend_release(f.io.backend, 1, BACKEND_OLDEST);
+	initiator_wait_status(&stuck, SCSI_GOOD);
+	io_fixture_wait_asleep();
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(backend_wait_held(f.io.backend, 1));
+		backend_release(f.io.backend, 1, BACKEND_NEWEST);
+	}
+	expect_two(&f);
+	io_fixture_stop(&f.io);
+}
+
 /* cmd_time_out as it was read when the device was opened, and as it is later. An administrator sets
  * the attribute at any time, without a notice: the range is kept whatever it is. */
 static void the_range_is_kept_whatever_the_limit_is(void **state)
@@ -211,6 +242,7 @@ int main(void)
 		cmocka_unit_test(a_chain_of_late_writes_stays_in_sequence),
 		cmocka_unit_test(commands_that_were_there_first_stay_in_sequence),
 		cmocka_unit_test(commands_that_waited_for_a_slot_stay_in_sequence),
+		cmocka_unit_test(commands_that_waited_for_the_thread_stay_in_sequence),
 		cmocka_unit_test(the_range_is_kept_whatever_the_limit_is),
 	};
 
