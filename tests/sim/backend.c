@@ -20,6 +20,8 @@ struct store {
 	uint8_t stable[STORE_BLOCKS][BLOCK_SIZE];
 	uint64_t dirty[STORE_BLOCKS]; /* since then the block is not stable; 0: it is */
 	bool is_volatile, fua;
+	uint64_t caps;
+	bool unmap_zeroes;
 	struct store_faults faults;
 	struct backend *open;
 };
@@ -68,6 +70,22 @@ void backends_set_cache(unsigned store, bool is_volatile, bool fua)
 {
 	store_at(store)->is_volatile = is_volatile;
 	store_at(store)->fua = fua;
+}
+
+void backends_set_caps(unsigned store, uint64_t caps, bool unmap_zeroes)
+{
+	store_at(store)->caps = caps;
+	store_at(store)->unmap_zeroes = unmap_zeroes;
+}
+
+bool backends_can(unsigned store, enum tcmu_io_op op)
+{
+	return store_at(store)->caps & TCMU_IO_CAP(op);
+}
+
+bool backends_unmap_zeroes(unsigned store)
+{
+	return store_at(store)->unmap_zeroes;
 }
 
 struct store_faults *backends_faults(unsigned store)
@@ -144,13 +162,13 @@ void backends_cut_power(unsigned index)
 }
 
 /* Copies between a request's memory and data. False: a part of the memory was taken away. */
-static bool request_copy(struct tcmu_io *io, uint8_t *data, bool from_memory)
+static bool request_copy(struct tcmu_io *io, uint8_t *data, uint64_t length, bool from_memory)
 {
 	uint64_t at = 0;
 
-	for (unsigned i = 0; i < io->iov_cnt && at < io->length; i++) {
+	for (unsigned i = 0; i < io->iov_cnt && at < length; i++) {
 		struct iovec *iov = &io->iov[i];
-		uint64_t part = iov->iov_len < io->length - at ? iov->iov_len : io->length - at;
+		uint64_t part = iov->iov_len < length - at ? iov->iov_len : length - at;
 
 		if (!kernel_memory_is_there(iov->iov_base))
 			return false;
@@ -163,7 +181,8 @@ static bool request_copy(struct tcmu_io *io, uint8_t *data, bool from_memory)
 	return true;
 }
 
-static int request_write(const struct request *request, const uint8_t *data)
+/* stride: bytes from a block's data to the next one's; 0: all get the same. */
+static int request_write(const struct request *request, const uint8_t *data, unsigned stride)
 {
 	const struct tcmu_io *io = request->io;
 	unsigned index = request->backend->store;
@@ -174,15 +193,59 @@ static int request_write(const struct request *request, const uint8_t *data)
 	if (request->error)
 		blocks = sim_choose(blocks + 1);
 	for (unsigned i = 0; i < blocks; i++) {
-		uint64_t tag = history_tag(
-			data + (size_t) i * BLOCK_SIZE, "a write", index, first + i);
+		const uint8_t *block = data + (size_t) i * stride;
+		uint64_t tag = history_tag(block, "a write", index, first + i);
 
+		if (io->op == TCMU_IO_UNMAP && !store_at(index)->unmap_zeroes && sim_chance(2))
+			continue;
 		history_check_landing(index, first + i, tag);
 		store_write_block(
-			store_at(index), first + i, data + (size_t) i * BLOCK_SIZE,
-			io->flags & TCMU_IO_FUA);
+			store_at(index), first + i, block,
+			io->op != TCMU_IO_UNMAP && io->op != TCMU_IO_COMPARE_AND_WRITE &&
+				(io->flags & TCMU_IO_FUA));
 	}
 	return request->error;
+}
+
+static int request_compare_and_write(const struct request *request, const uint8_t *data)
+{
+	struct tcmu_io *io = request->io;
+	const uint8_t *now = store_at(request->backend->store)->now[io->offset / BLOCK_SIZE];
+
+	for (uint64_t i = 0; i < io->length; i++) {
+		if (data[i] == now[i])
+			continue;
+		io->result = i;
+		return request->error ? request->error : -EILSEQ;
+	}
+	return request_write(request, data + io->length, BLOCK_SIZE);
+}
+
+/* Carries out one that changes the medium. */
+static int request_change(const struct request *request)
+{
+	uint8_t data[2 * STORE_BLOCKS * BLOCK_SIZE];
+	struct tcmu_io *io = request->io;
+	bool compares = io->op == TCMU_IO_COMPARE_AND_WRITE;
+	uint64_t length = compares ? 2 * io->length : io->length;
+
+	switch (io->op) {
+	case TCMU_IO_WRITE_ZEROES:
+		if (sim_chance(6))
+			return -EOPNOTSUPP;
+		/* fall through */
+	case TCMU_IO_UNMAP:
+		memset(data, 0, BLOCK_SIZE);
+		return request_write(request, data, 0);
+	case TCMU_IO_WRITE_SAME:
+		return request_copy(io, data, BLOCK_SIZE, true) ? request_write(request, data, 0)
+								: -EFAULT;
+	default:
+		if (!request_copy(io, data, length, true))
+			return -EFAULT;
+		return compares ? request_compare_and_write(request, data)
+				: request_write(request, data, BLOCK_SIZE);
+	}
 }
 
 /* Carries it out. Returns 0 or -errno. */
@@ -190,7 +253,6 @@ static int request_execute(const struct request *request)
 {
 	struct tcmu_io *io = request->io;
 	struct store *store = store_at(request->backend->store);
-	uint8_t data[STORE_BLOCKS * BLOCK_SIZE];
 
 	if (request->backend->closed)
 		sim_fail("a request is carried out after the backend was closed");
@@ -203,16 +265,16 @@ static int request_execute(const struct request *request)
 			store_flush(store, request->begun);
 		return request->error;
 	}
-	if (io->offset + io->length > sizeof(data) || io->length % BLOCK_SIZE)
-		sim_fail("a request is beyond the end of the medium");
-	if (io->op == TCMU_IO_WRITE)
-		return request_copy(io, data, true) ? request_write(request, data) : -EFAULT;
-	if (io->op != TCMU_IO_READ)
+	if (io->op > TCMU_IO_WRITE && !backends_can(request->backend->store, io->op))
 		sim_fail("the handler gets an operation that it does not have");
-	memcpy(data, store->now[io->offset / BLOCK_SIZE], io->length);
+	if (io->offset + io->length > sizeof(store->now) || io->length % BLOCK_SIZE)
+		sim_fail("a request is beyond the end of the medium");
+	if (io->op != TCMU_IO_READ)
+		return request_change(request);
 	if (request->error)
 		return request->error;
-	return request_copy(io, data, false) ? 0 : -EFAULT;
+	return request_copy(io, store->now[io->offset / BLOCK_SIZE], io->length, false) ? 0
+											: -EFAULT;
 }
 
 /* ------- requests ------- */
@@ -356,7 +418,8 @@ void backends_killed(void)
 	for (unsigned i = 0; i < REQUESTS_MAX; i++) {
 		struct request *request = &sim->backends->requests[i];
 
-		if (request->io && request->io->op == TCMU_IO_WRITE && sim_chance(2))
+		if (request->io && request->io->op != TCMU_IO_READ &&
+		    request->io->op != TCMU_IO_FLUSH && sim_chance(2))
 			(void) request_execute(request);
 		request->io = NULL;
 	}
@@ -408,7 +471,9 @@ static int backend_open(
 		store->faults.mode = STORE_GOOD;
 	*info = (struct tcmu_backend_info){
 		.caps = TCMU_IO_CAP(TCMU_IO_READ) | TCMU_IO_CAP(TCMU_IO_WRITE) |
-			TCMU_IO_CAP(TCMU_IO_FLUSH),
+			TCMU_IO_CAP(TCMU_IO_FLUSH) | store->caps,
+		.thin = store->caps & TCMU_IO_CAP(TCMU_IO_UNMAP),
+		.unmap_zeroes = store->unmap_zeroes,
 		.fua = store->fua,
 		.volatile_cache = store->is_volatile,
 	};

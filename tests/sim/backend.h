@@ -32,8 +32,12 @@ void backends_add(struct handlers *handlers);
 /* The subtypes, e.g. "sima". NULL: index is beyond the last. */
 const char *backends_subtype(unsigned index);
 
-/* Before the store is first opened. */
+/* Before the store is first opened. caps: operations beside READ, WRITE and FLUSH. */
 void backends_set_cache(unsigned store, bool is_volatile, bool fua);
+void backends_set_caps(unsigned store, uint64_t caps, bool unmap_zeroes);
+
+bool backends_can(unsigned store, enum tcmu_io_op op);
+bool backends_unmap_zeroes(unsigned store);
 
 struct store_faults *backends_faults(unsigned store);
 

@@ -43,6 +43,8 @@ struct history_write *history_begin(unsigned store, unsigned block, uint64_t tag
 		.begun = sim_now(),
 		.ended = UINT64_MAX,
 		.stable = UINT64_MAX,
+		.after = UINT64_MAX,
+		.block = block,
 		.next = sim->history->blocks[store][block],
 	};
 	sim->history->blocks[store][block] = write;
@@ -55,6 +57,22 @@ void history_set(unsigned store, unsigned block, uint64_t tag)
 
 	write->ended = write->stable = sim_now();
 	write->good = true;
+}
+
+void history_compared(struct history_write *write, unsigned store, uint64_t tag)
+{
+	const struct history_write *found = NULL;
+	const struct history_write *other = sim->history->blocks[store][write->block];
+
+	for (; other; other = other->next) {
+		if (other->tag != tag)
+			continue;
+		if (found)
+			return; /* it may have been either */
+		found = other;
+	}
+	if (found)
+		write->after = found->ended;
 }
 
 uint64_t history_tag(const void *data, const char *who, unsigned store, unsigned block)
@@ -78,9 +96,11 @@ static bool history_is_replaced(
 	unsigned store, unsigned block, const struct history_write *write, uint64_t before,
 	bool stable)
 {
+	uint64_t after = write->after < write->ended ? write->after : write->ended;
+
 	for (const struct history_write *other = sim->history->blocks[store][block]; other;
 	     other = other->next)
-		if (other->good && other->begun > write->ended &&
+		if (other != write && other->good && other->begun > after &&
 		    (stable ? other->stable : other->ended) < before)
 			return true;
 	return false;

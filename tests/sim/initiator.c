@@ -6,10 +6,13 @@
 #include <string.h>
 
 #include "backend.h"
+#include "cdb.h"
 #include "sim.h"
 #include "threads.h"
 
 #define SLOTS_MAX      8
+#define MORE_MAX       8
+#define SAME_BLOCKS    12
 #define HOT_BLOCKS     6
 #define SENSE_UA       0x06
 #define SENSE_MISMATCH 0x0e
@@ -17,6 +20,8 @@
 struct world {
 	bool calm;
 	bool expiry;
+	enum kcommand_op more[MORE_MAX]; /* kinds of commands that this life has too */
+	unsigned more_cnt;
 	uint64_t tag;
 	bool strict[SLOTS_MAX];
 	bool served[SLOTS_MAX];
@@ -41,6 +46,11 @@ void initiators_reset(bool calm, bool expiry)
 		free(commands);
 	}
 	*world = (struct world){.calm = calm, .expiry = expiry};
+}
+
+void initiators_use(enum kcommand_op op)
+{
+	sim->world->more[sim->world->more_cnt++] = op;
 }
 
 void initiators_set_strict(unsigned slot, bool strict)
@@ -69,6 +79,41 @@ static void command_fill(uint8_t *at, uint64_t tag, unsigned blocks)
 		memcpy(at + i, &tag, sizeof(tag));
 }
 
+/* Of some blocks, among the first or the last. */
+static void command_prepare_same(struct kcommand *command, unsigned blocks)
+{
+	command->blocks = 1 + sim_choose(SAME_BLOCKS);
+	command->lba = sim_choose(sim_chance(4) ? blocks - SAME_BLOCKS : HOT_BLOCKS);
+	command->no_data = sim_chance(3);
+	command->unmap = backends_can(command->kdev->store, TCMU_IO_UNMAP) && sim_chance(2);
+	if (command->no_data || sim_chance(4))
+		memset(command->data, 0, BLOCK_SIZE);
+	else
+		command_fill(command->data, command->tag = ++sim->world->tag, 1);
+}
+
+static void command_prepare_unmap(struct kcommand *command)
+{
+	command->lba = sim_choose(HOT_BLOCKS);
+	command->blocks = 1 + sim_choose(BURST_BLOCKS);
+	command->lba_2 = HOT_BLOCKS + BURST_BLOCKS + sim_choose(HOT_BLOCKS);
+	command->blocks_2 = sim_choose(BURST_BLOCKS + 1);
+	command->hint = !backends_unmap_zeroes(command->kdev->store);
+}
+
+static void command_prepare_more(struct kcommand *command)
+{
+	unsigned blocks = (unsigned) (command->kdev->size / BLOCK_SIZE);
+
+	if (command->op == KCOMMAND_UNMAP && !backends_can(command->kdev->store, TCMU_IO_UNMAP))
+		command->op = KCOMMAND_WRITE_SAME;
+	if (command->op == KCOMMAND_UNMAP)
+		command_prepare_unmap(command);
+	else
+		command_prepare_same(command, blocks);
+	cdb_make_list(command);
+}
+
 static void command_prepare(struct kcommand *command)
 {
 	unsigned blocks = (unsigned) (command->kdev->size / BLOCK_SIZE);
@@ -91,13 +136,21 @@ static void command_prepare(struct kcommand *command)
 	}
 }
 
+static bool command_writes(const struct kcommand *command)
+{
+	return command->tag || command->op == KCOMMAND_UNMAP || command->op == KCOMMAND_WRITE_SAME;
+}
+
 static void command_send(struct kcommand *command)
 {
 	struct kdev *kdev = command->kdev;
+	struct history_write **write = command->writes;
 
 	command->strict = sim->world->strict[kdev->slot];
-	for (unsigned i = 0; command->tag && i < command->blocks; i++)
-		command->writes[i] = history_begin(kdev->store, command->lba + i, command->tag);
+	for (unsigned i = 0; command_writes(command) && i < command->blocks; i++)
+		*write++ = history_begin(kdev->store, command->lba + i, command->tag);
+	for (unsigned i = 0; i < command->blocks_2; i++)
+		*write++ = history_begin(kdev->store, command->lba_2 + i, command->tag);
 	kernel_send(command);
 }
 
@@ -113,8 +166,13 @@ static void initiator_send_one(void *arg)
 
 	if (!kdev->registered || !kdev->configured || kdev->ending)
 		return;
-	command = command_new(kdev, ops[sim_choose(sizeof(ops) / sizeof(ops[0]))]);
-	command_prepare(command);
+	if (sim->world->more_cnt && sim_chance(3)) {
+		command = command_new(kdev, sim->world->more[sim_choose(sim->world->more_cnt)]);
+		command_prepare_more(command);
+	} else {
+		command = command_new(kdev, ops[sim_choose(sizeof(ops) / sizeof(ops[0]))]);
+		command_prepare(command);
+	}
 	command_send(command);
 }
 
@@ -153,8 +211,8 @@ static void command_check_write(const struct kcommand *command)
 {
 	uint64_t now = sim_now();
 
-	for (unsigned i = 0; i < command->blocks; i++) {
-		unsigned store = command->kdev->store, block = command->lba + i;
+	for (unsigned i = 0; command->writes[i]; i++) {
+		unsigned store = command->kdev->store, block = command->writes[i]->block;
 
 		history_check(
 			store, block, stored_tag(store, block, false), now + 1, now,
@@ -175,6 +233,7 @@ static void command_check_compared(const struct kcommand *command)
 	history_check(
 		command->kdev->store, command->lba, tag, command->begun, command->ended,
 		"COMPARE AND WRITE found");
+	history_compared(command->writes[0], command->kdev->store, tag);
 }
 
 void initiators_check_stable(unsigned store, uint64_t before, const char *why)
@@ -195,6 +254,8 @@ static void command_check(const struct kcommand *command)
 		command_check_write(command);
 		break;
 	case KCOMMAND_WRITE:
+	case KCOMMAND_UNMAP:
+	case KCOMMAND_WRITE_SAME:
 		command_check_write(command);
 		break;
 	case KCOMMAND_FLUSH:
@@ -209,7 +270,7 @@ static void command_check(const struct kcommand *command)
 
 void initiators_late(struct kcommand *command)
 {
-	for (unsigned i = 0; i < BURST_BLOCKS && command->writes[i]; i++)
+	for (unsigned i = 0; command->writes[i]; i++)
 		if (command->writes[i]->ended == UINT64_MAX)
 			command->writes[i]->ended = sim_now();
 }
@@ -218,20 +279,22 @@ void initiators_take_status(struct kcommand *command)
 {
 	bool good = command->status == 0;
 
-	for (unsigned i = 0; i < BURST_BLOCKS && command->writes[i]; i++) {
+	for (unsigned i = 0; command->writes[i]; i++) {
 		if (command->in_ring && !sim->world->expiry)
 			continue; /* it has expired, and may still land */
 		command->writes[i]->ended = command->ended;
-		command->writes[i]->good = good;
+		command->writes[i]->good = good && !command->hint;
 		if (good && (command->fua || command->strict))
 			command->writes[i]->stable = command->ended;
 	}
 	sim_trace(
 		"%s: %s %u+%u tag %#llx: status %02x key %x", command->kdev->name,
-		command->op == KCOMMAND_READ            ? "READ"
-			: command->op == KCOMMAND_WRITE ? "WRITE"
-			: command->op == KCOMMAND_FLUSH ? "FLUSH"
-							: "other",
+		command->op == KCOMMAND_READ                 ? "READ"
+			: command->op == KCOMMAND_WRITE      ? "WRITE"
+			: command->op == KCOMMAND_FLUSH      ? "FLUSH"
+			: command->op == KCOMMAND_UNMAP      ? "UNMAP"
+			: command->op == KCOMMAND_WRITE_SAME ? "WRITE SAME"
+							     : "other",
 		command->lba, command->blocks, (unsigned long long) command->tag, command->status,
 		command->sense_key);
 	if (good) {

@@ -12,6 +12,9 @@
  * expiry: a write that has expired must not land on its successor. */
 void initiators_reset(bool calm, bool expiry);
 
+/* This life has commands of this kind too. */
+void initiators_use(enum kcommand_op op);
+
 /* Sends some commands, now and in the next milliseconds. */
 void initiators_burst(struct kdev *kdev, unsigned cnt);
 

@@ -35,6 +35,8 @@ enum kcommand_op {
 	KCOMMAND_FLUSH,
 	KCOMMAND_TEST_UNIT_READY,
 	KCOMMAND_INQUIRY,
+	KCOMMAND_UNMAP,
+	KCOMMAND_WRITE_SAME,
 	KCOMMAND_OPS,
 };
 
@@ -45,7 +47,12 @@ struct kcommand {
 	struct kdev *kdev;
 	enum kcommand_op op;
 	unsigned lba, blocks;
+	unsigned lba_2, blocks_2; /* of UNMAP's second extent */
+	unsigned data_out;        /* bytes, of the commands of cdb.h */
 	bool fua;
+	bool no_data; /* NDOB: WRITE SAME of zeros */
+	bool unmap;   /* WRITE SAME with UNMAP */
+	bool hint;    /* UNMAP where unmapped blocks may keep their data */
 	bool probe;
 	bool strict; /* the write cache was off for certain when it was sent */
 	uint64_t tag;
@@ -55,8 +62,8 @@ struct kcommand {
 	uint16_t cmd_id;
 	uint8_t status;
 	uint8_t sense_key;
-	struct history_write *writes[BURST_BLOCKS];
-	struct kcommand *next; /* of the device's queue for a full ring */
+	struct history_write *writes[STORE_BLOCKS + 1]; /* NULL after the last */
+	struct kcommand *next;                          /* of the device's queue for a full ring */
 	uint8_t data[2 * BURST_BLOCKS * BLOCK_SIZE];
 };
 

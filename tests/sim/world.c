@@ -50,6 +50,8 @@ struct life {
 	struct world_event_script script[EVENTS_OF_LIFE];
 	unsigned event_cnt;
 	uint64_t random;
+	uint64_t added_random; /* of script_add() */
+	uint64_t added;        /* the kinds from WORLD_PROVISIONING that it has */
 	uint64_t end;
 	bool ending;
 	bool early; /* the devices are there before the daemon */
@@ -89,6 +91,7 @@ static const char *const world_kinds[WORLD_KINDS] = {
 	[WORLD_LOSE_EVENT] = "lose-event",
 	[WORLD_EXPIRY] = "expiry",
 	[WORLD_LATE_OPEN] = "late-open",
+	[WORLD_PROVISIONING] = "provisioning",
 };
 
 const char *world_kind_name(enum world_kind kind)
@@ -141,6 +144,62 @@ static uint64_t script_choose_kinds(struct life *life)
 		kinds |= UINT64_C(1) << (WORLD_CREATE + script_choose(life, WORLD_EXPIRY - 1));
 	return (kinds | 1u << WORLD_IO) & life->options.kinds;
 }
+
+/* ------- kinds that came later ------- */
+
+/* These have their own random numbers, so that a script without them stays what it was. */
+static unsigned script_choose_added(struct life *life, unsigned n)
+{
+	life->added_random = life->added_random * UINT64_C(6364136223846793005) +
+		UINT64_C(1442695040888963407);
+	return (unsigned) ((life->added_random >> 33) % n);
+}
+
+static bool life_has(const struct life *life, enum world_kind kind)
+{
+	return life->added & (UINT64_C(1) << kind);
+}
+
+/* A life has a kind in one of so many lives. */
+static const struct {
+	enum world_kind kind;
+	unsigned one_of;
+} script_added[] = {
+	{WORLD_PROVISIONING, 3},
+};
+#define ADDED (sizeof(script_added) / sizeof(script_added[0]))
+
+static void script_add_provisioning(struct life *life)
+{
+	static const uint64_t caps[] = {
+		TCMU_IO_CAP(TCMU_IO_UNMAP), TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES),
+		TCMU_IO_CAP(TCMU_IO_WRITE_SAME), TCMU_IO_CAP(TCMU_IO_COMPARE_AND_WRITE)};
+
+	for (unsigned i = 0; i < life->slot_cnt; i++) {
+		uint64_t chosen = 0;
+
+		for (unsigned j = 0; j < 4; j++)
+			chosen |= script_choose_added(life, j == 0 ? 4 : 2) ? caps[j] : 0;
+		backends_set_caps(i, chosen, script_choose_added(life, 3));
+	}
+	initiators_use(KCOMMAND_UNMAP);
+	initiators_use(KCOMMAND_WRITE_SAME);
+}
+
+static void script_add(struct life *life)
+{
+	life->added_random = life->options.seed * UINT64_C(0xd1342543de82ef95) + 7;
+	for (unsigned i = 0; i < 4; i++)
+		(void) script_choose_added(life, 2);
+	for (unsigned i = 0; i < ADDED; i++)
+		if (script_choose_added(life, script_added[i].one_of) == 0)
+			life->added |= UINT64_C(1) << script_added[i].kind;
+	life->added &= life->options.kinds;
+	if (life_has(life, WORLD_PROVISIONING))
+		script_add_provisioning(life);
+}
+
+/* ------- the script, again ------- */
 
 /* One of the kinds. */
 static enum world_kind script_choose_kind(struct life *life, uint64_t kinds)
@@ -634,6 +693,7 @@ void world_run(const struct world_options *options)
 	life->options = *options;
 	script_make(life);
 	initiators_reset(life_is_calm(life), life->options.kinds & (UINT64_C(1) << WORLD_EXPIRY));
+	script_add(life);
 	kernel_reset(script_choose(life, KERNEL_VERSIONS), initiators_take_status, initiators_late);
 	life_begin(life);
 	(void) sim_run(life_never, life->end);

@@ -40,6 +40,8 @@ enum world_kind {
 	WORLD_LOSE_EVENT,
 	WORLD_EXPIRY,    /* no event: a write that has expired must not land on its successor */
 	WORLD_LATE_OPEN, /* no event: a store is open once even if an open came late */
+	/* These leave the script as it is without them: world.c, script_add(). */
+	WORLD_PROVISIONING, /* no event: also UNMAP and WRITE SAME */
 	WORLD_KINDS,
 };
 

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See cdb.h. */
+#include "cdb.h"
+
+#include <string.h>
+
+#include "sim.h"
+#include "threads.h"
+
+void cdb_put_be(uint8_t *at, uint64_t value, unsigned bytes)
+{
+	while (bytes--) {
+		at[bytes] = (uint8_t) value;
+		value >>= 8;
+	}
+}
+
+/* SBC-3 5.28 */
+static void cdb_make_unmap(struct kcommand *command)
+{
+	uint8_t *list = command->data;
+	unsigned descriptors = command->blocks_2 ? 2 : 1;
+
+	command->data_out = 8 + 16 * descriptors;
+	memset(list, 0, command->data_out);
+	cdb_put_be(list, command->data_out - 2, 2);
+	cdb_put_be(list + 2, UINT64_C(16) * descriptors, 2);
+	cdb_put_be(list + 8, command->lba, 8);
+	cdb_put_be(list + 16, command->blocks, 4);
+	if (descriptors == 1)
+		return;
+	cdb_put_be(list + 24, command->lba_2, 8);
+	cdb_put_be(list + 32, command->blocks_2, 4);
+}
+
+void cdb_make_list(struct kcommand *command)
+{
+	if (command->op == KCOMMAND_UNMAP)
+		cdb_make_unmap(command);
+	else if (command->op == KCOMMAND_WRITE_SAME)
+		command->data_out = command->no_data ? 0 : BLOCK_SIZE;
+}
+
+/* SBC-3 5.43, 5.44 */
+static unsigned cdb_fill_write_same(const struct kcommand *command, uint8_t *cdb)
+{
+	cdb[1] = command->unmap ? 0x08 : 0;
+	if (!command->no_data && command->blocks % 2) {
+		cdb[0] = 0x41;
+		cdb_put_be(cdb + 2, command->lba, 4);
+		cdb_put_be(cdb + 7, command->blocks, 2);
+		return 10;
+	}
+	cdb[0] = 0x93;
+	cdb[1] |= command->no_data;
+	cdb_put_be(cdb + 2, command->lba, 8);
+	cdb_put_be(cdb + 10, command->blocks, 4);
+	return 16;
+}
+
+unsigned cdb_fill(const struct kcommand *command, uint8_t *cdb)
+{
+	switch (command->op) {
+	case KCOMMAND_UNMAP:
+		cdb[0] = 0x42;
+		cdb_put_be(cdb + 7, command->data_out, 2);
+		return 10;
+	case KCOMMAND_WRITE_SAME:
+		return cdb_fill_write_same(command, cdb);
+	default:
+		sim_fail("a command has no CDB: the model is wrong");
+	}
+}
