@@ -22,6 +22,10 @@ struct store {
 	bool is_volatile, fua;
 	uint64_t caps;
 	bool unmap_zeroes;
+	bool shared;
+	bool rival;            /* has the lock */
+	struct backend *owner; /* has the lock; NULL: the rival, or nobody */
+	uint16_t lock_tag;
 	struct store_faults faults;
 	struct backend *open;
 };
@@ -32,6 +36,8 @@ struct backend {
 	const struct tcmu_host *host;
 	struct tcmu_host_device *dev;
 	bool fenced;
+	bool fence_reported;
+	bool lost; /* the lock; it has not been told */
 	bool closed;
 	bool resizing;
 	bool late; /* its open has hung */
@@ -248,6 +254,11 @@ static int request_change(const struct request *request)
 	}
 }
 
+static bool request_changes(const struct tcmu_io *io)
+{
+	return io->op != TCMU_IO_READ && io->op != TCMU_IO_FLUSH;
+}
+
 /* Carries it out. Returns 0 or -errno. */
 static int request_execute(const struct request *request)
 {
@@ -258,6 +269,8 @@ static int request_execute(const struct request *request)
 		sim_fail("a request is carried out after the backend was closed");
 	if (request->backend->fenced)
 		return -ESHUTDOWN;
+	if (store->shared && request_changes(io) && store->owner != request->backend)
+		return -EBUSY;
 	if (request->error == -ECANCELED)
 		return request->error;
 	if (io->op == TCMU_IO_FLUSH) {
@@ -277,6 +290,82 @@ static int request_execute(const struct request *request)
 											: -EFAULT;
 }
 
+/* ------- the lock of a shared store ------- */
+
+void backends_share(unsigned index)
+{
+	store_at(index)->shared = true;
+}
+
+bool backends_is_shared(unsigned index)
+{
+	return store_at(index)->shared;
+}
+
+/* Once: the daemon reopens the backend. Where the world has fenced it, that has reported it. */
+static void backend_report_fence(struct backend *backend)
+{
+	if (!store_at(backend->store)->shared || backend->fence_reported)
+		return;
+	backend->fence_reported = true;
+	backend->host->event(backend->dev, TCMU_BACKEND_FENCED, -ESHUTDOWN);
+}
+
+static bool backend_changes_in_flight(const struct backend *backend)
+{
+	for (unsigned i = 0; i < REQUESTS_MAX; i++) {
+		const struct request *request = &sim->backends->requests[i];
+
+		if (request->io && request->backend == backend && request_changes(request->io))
+			return true;
+	}
+	return false;
+}
+
+bool backends_rival_takes(unsigned index, bool fence)
+{
+	struct store *store = store_at(index);
+
+	if (store->owner && fence)
+		store->owner->fenced = true;
+	else if (store->owner && backend_changes_in_flight(store->owner))
+		return false;
+	else if (store->owner)
+		store->owner->lost = true;
+	store->owner = NULL;
+	store->rival = true;
+	sim_trace("store %u: the rival takes the lock%s", index, fence ? ", and fences" : "");
+	return true;
+}
+
+bool backends_rival_holds(unsigned index)
+{
+	return store_at(index)->rival;
+}
+
+void backends_rival_releases(unsigned index)
+{
+	store_at(index)->rival = false;
+}
+
+void backends_rival_writes(unsigned index, unsigned block, const void *data)
+{
+	struct store *store = store_at(index);
+
+	memcpy(store->now[block], data, BLOCK_SIZE);
+	memcpy(store->stable[block], data, BLOCK_SIZE);
+	store->dirty[block] = 0;
+}
+
+static void request_check_lock(const struct backend *backend, const struct tcmu_io *io)
+{
+	const struct store *store = store_at(backend->store);
+
+	if (store->shared && request_changes(io) && store->owner != backend && !backend->fenced &&
+	    !backend->lost)
+		sim_fail("store %u: a write is submitted without the lock", backend->store);
+}
+
 /* ------- requests ------- */
 
 /* The request is free afterwards. */
@@ -290,6 +379,10 @@ static void request_end(struct request *request)
 		(unsigned) (request - sim->backends->requests), error);
 	request->io = NULL;
 	request->backend->in_flight--;
+	if (error == -ESHUTDOWN)
+		backend_report_fence(request->backend);
+	else if (error == -EBUSY)
+		request->backend->host->event(request->backend->dev, TCMU_BACKEND_LOCK_LOST, 0);
 	sim_preempt();
 	tcmu_io_complete(io, error);
 }
@@ -325,6 +418,9 @@ static struct request *request_new(struct backend *backend, struct tcmu_io *io)
 		.due = request_due(store, sim_now()),
 		.error = store->faults.mode == STORE_FAILS && sim_chance(2) ? -EIO : 0,
 	};
+	request_check_lock(backend, io);
+	if (request->error && store->shared)
+		request->error = -ENOTCONN;
 	backend->in_flight++;
 	sim_trace(
 		"store %u: request %u of op %d at %u begins", backend->store,
@@ -418,13 +514,12 @@ void backends_killed(void)
 	for (unsigned i = 0; i < REQUESTS_MAX; i++) {
 		struct request *request = &sim->backends->requests[i];
 
-		if (request->io && request->io->op != TCMU_IO_READ &&
-		    request->io->op != TCMU_IO_FLUSH && sim_chance(2))
+		if (request->io && request_changes(request->io) && sim_chance(2))
 			(void) request_execute(request);
 		request->io = NULL;
 	}
 	for (unsigned i = 0; i < STORES; i++)
-		store_at(i)->open = NULL;
+		store_at(i)->open = store_at(i)->owner = NULL;
 }
 
 /* ------- the handler ------- */
@@ -457,7 +552,7 @@ static int backend_open(
 
 	hung = store->faults.open_hangs;
 	backend_take_time(index, &store->faults.open_hangs);
-	if (store->faults.open_fails) {
+	if (store->faults.open_fails || (store->rival && sim_chance(3))) {
 		(void) snprintf(reason->text, sizeof(reason->text), "the model says so");
 		return -EIO;
 	}
@@ -501,6 +596,8 @@ static void backend_close(void *opened)
 		sim_fail("requests come while the backend is being closed");
 	store_flush(store, sim_now());
 	backend->closed = true;
+	if (store->owner == backend)
+		store->owner = NULL;
 	if (store->open == backend)
 		store->open = NULL;
 	sim_trace("store %u is closed", backend->store);
@@ -532,6 +629,58 @@ void backends_report(unsigned index, bool fenced)
 	backend->host->event(
 		backend->dev, fenced ? TCMU_BACKEND_FENCED : TCMU_BACKEND_FAILED,
 		fenced ? -ESHUTDOWN : -EIO);
+}
+
+/* Seldom it takes long, and the rival may act meanwhile. */
+static int backend_lock(void *opened, uint16_t tag, struct tcmu_reason *reason)
+{
+	struct backend *backend = opened;
+	struct store *store = store_at(backend->store);
+
+	sim_sleep((sim_chance(8) ? sim_choose(3000000) : sim_choose(3000)) * SIM_NS_PER_US);
+	if (backend->fenced) {
+		backend_report_fence(backend);
+		return -ESHUTDOWN;
+	}
+	if (store->rival && sim_chance(6)) {
+		(void) snprintf(reason->text, sizeof(reason->text), "the rival does not yield");
+		return -EBUSY;
+	}
+	sim_trace("store %u: this host takes the lock", backend->store);
+	store->rival = false;
+	store->owner = backend;
+	store->lock_tag = tag;
+	backend->lost = false;
+	sim_preempt();
+	return 0;
+}
+
+static int backend_unlock(void *opened)
+{
+	struct backend *backend = opened;
+	struct store *store = store_at(backend->store);
+
+	while (backend_changes_in_flight(backend))
+		sim_sleep(5 * SIM_NS_PER_MS);
+	sim_trace("store %u: this host releases the lock", backend->store);
+	if (store->owner == backend)
+		store->owner = NULL;
+	return 0;
+}
+
+static int backend_lock_state(void *opened, bool *ours, uint16_t *tag)
+{
+	struct backend *backend = opened;
+	const struct store *store = store_at(backend->store);
+
+	sim_sleep(sim_choose(3000) * SIM_NS_PER_US);
+	if (backend->fenced) {
+		backend_report_fence(backend);
+		return -ESHUTDOWN;
+	}
+	*ours = store->owner == backend;
+	*tag = store->owner ? store->lock_tag : store->rival ? 2 : 0;
+	return 0;
 }
 
 static const struct tcmu_handler backend_handlers[] = {
@@ -576,6 +725,23 @@ static const struct tcmu_handler backend_handlers[] = {
 		.submit = backend_submit_async,
 		.cancel = backend_cancel,
 		.resize = backend_resize,
+	},
+	{
+		.abi = TCMU_HANDLER_ABI,
+		.size = sizeof(struct tcmu_handler),
+		.subtype = "siml",
+		.config_desc = "",
+		.threading = TCMU_HANDLER_ASYNC,
+		.flags = TCMU_HANDLER_REOPENS,
+		.claim = backend_claim,
+		.open = backend_open,
+		.close = backend_close,
+		.submit = backend_submit_async,
+		.cancel = backend_cancel,
+		.resize = backend_resize,
+		.lock = backend_lock,
+		.unlock = backend_unlock,
+		.lock_state = backend_lock_state,
 	},
 };
 #define HANDLERS (sizeof(backend_handlers) / sizeof(backend_handlers[0]))

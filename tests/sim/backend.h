@@ -29,12 +29,25 @@ void backends_reset(bool once);
 /* Adds the handlers to those of a daemon that starts. */
 void backends_add(struct handlers *handlers);
 
-/* The subtypes, e.g. "sima". NULL: index is beyond the last. */
+/* The subtypes, e.g. "sima". NULL: index is beyond the last. The last one can lock. */
+#define SUBTYPE_LOCKS 3
 const char *backends_subtype(unsigned index);
 
 /* Before the store is first opened. caps: operations beside READ, WRITE and FLUSH. */
 void backends_set_cache(unsigned store, bool is_volatile, bool fua);
 void backends_set_caps(unsigned store, uint64_t caps, bool unmap_zeroes);
+
+/* The store is shared with a rival, another gateway: see rival.h. */
+void backends_share(unsigned store);
+bool backends_is_shared(unsigned store);
+
+/* The rival takes the lock: fences this host, or waits for its writes. False: not now. */
+bool backends_rival_takes(unsigned store, bool fence);
+bool backends_rival_holds(unsigned store);
+void backends_rival_releases(unsigned store);
+
+/* A write of the rival, which holds the lock. */
+void backends_rival_writes(unsigned store, unsigned block, const void *data);
 
 bool backends_can(unsigned store, enum tcmu_io_op op);
 bool backends_unmap_zeroes(unsigned store);

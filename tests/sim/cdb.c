@@ -33,9 +33,20 @@ static void cdb_make_unmap(struct kcommand *command)
 	cdb_put_be(list + 32, command->blocks_2, 4);
 }
 
+/* SPC-4 6.45: this host's group becomes active or standby. */
+static void cdb_make_groups(struct kcommand *command)
+{
+	command->data_out = 8;
+	memset(command->data, 0, command->data_out);
+	command->data[4] = command->state;
+	command->data[7] = PORT_GROUP;
+}
+
 void cdb_make_list(struct kcommand *command)
 {
-	if (command->op == KCOMMAND_UNMAP)
+	if (command->op == KCOMMAND_SET_GROUPS)
+		cdb_make_groups(command);
+	else if (command->op == KCOMMAND_UNMAP)
 		cdb_make_unmap(command);
 	else if (command->op == KCOMMAND_WRITE_SAME)
 		command->data_out = command->no_data ? 0 : BLOCK_SIZE;
@@ -67,6 +78,11 @@ unsigned cdb_fill(const struct kcommand *command, uint8_t *cdb)
 		return 10;
 	case KCOMMAND_WRITE_SAME:
 		return cdb_fill_write_same(command, cdb);
+	case KCOMMAND_SET_GROUPS:
+		cdb[0] = 0xa4;
+		cdb[1] = 0x0a;
+		cdb_put_be(cdb + 6, command->data_out, 4);
+		return 12;
 	default:
 		sim_fail("a command has no CDB: the model is wrong");
 	}

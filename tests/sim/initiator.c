@@ -33,7 +33,7 @@ struct commands {
 	struct kcommand command;
 };
 
-void initiators_reset(bool calm, bool expiry)
+void initiators_reset(bool expiry)
 {
 	struct world *world = sim->world;
 
@@ -45,12 +45,22 @@ void initiators_reset(bool calm, bool expiry)
 		world->commands = commands->next;
 		free(commands);
 	}
-	*world = (struct world){.calm = calm, .expiry = expiry};
+	*world = (struct world){.expiry = expiry};
+}
+
+void initiators_set_calm(bool calm)
+{
+	sim->world->calm = calm;
 }
 
 void initiators_use(enum kcommand_op op)
 {
 	sim->world->more[sim->world->more_cnt++] = op;
+}
+
+uint64_t initiators_new_tag(void)
+{
+	return ++sim->world->tag;
 }
 
 void initiators_set_strict(unsigned slot, bool strict)
@@ -107,7 +117,9 @@ static void command_prepare_more(struct kcommand *command)
 
 	if (command->op == KCOMMAND_UNMAP && !backends_can(command->kdev->store, TCMU_IO_UNMAP))
 		command->op = KCOMMAND_WRITE_SAME;
-	if (command->op == KCOMMAND_UNMAP)
+	if (command->op == KCOMMAND_SET_GROUPS)
+		command->state = sim_chance(3) ? 2 : 0;
+	else if (command->op == KCOMMAND_UNMAP)
 		command_prepare_unmap(command);
 	else
 		command_prepare_same(command, blocks);
@@ -325,8 +337,15 @@ bool initiators_served(const struct kdev *kdev)
 
 void initiators_probe(struct kdev *kdev)
 {
-	struct kcommand *command = command_new(kdev, KCOMMAND_WRITE);
+	struct kcommand *command;
 
+	/* Initiators say which host serves the medium. */
+	if (kdev->port_access & 2) {
+		command = command_new(kdev, KCOMMAND_SET_GROUPS);
+		cdb_make_list(command);
+		command_send(command);
+	}
+	command = command_new(kdev, KCOMMAND_WRITE);
 	command_prepare(command);
 	command->probe = true;
 	command_send(command);

@@ -8,12 +8,17 @@
 
 #include "kernel.h"
 
-/* Forgets all commands. calm: nothing goes wrong in this life, so every command must be GOOD.
- * expiry: a write that has expired must not land on its successor. */
-void initiators_reset(bool calm, bool expiry);
+/* Forgets all commands. expiry: a write that has expired must not land on its successor. */
+void initiators_reset(bool expiry);
+
+/* Nothing goes wrong in this life, so every command must be GOOD. */
+void initiators_set_calm(bool calm);
 
 /* This life has commands of this kind too. */
 void initiators_use(enum kcommand_op op);
+
+/* A tag that no write has had. */
+uint64_t initiators_new_tag(void);
 
 /* Sends some commands, now and in the next milliseconds. */
 void initiators_burst(struct kdev *kdev, unsigned cnt);

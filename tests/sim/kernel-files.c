@@ -335,18 +335,46 @@ int tcmu_configfs_dbroot(char *path, size_t size)
 	return -ENOENT;
 }
 
+/* This host's group, and the rival's. */
+static void port_groups_fill(const struct kdev *kdev, struct tcmu_port_group *groups)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		groups[i] = (struct tcmu_port_group){
+			.id = (uint16_t) (PORT_GROUP + i),
+			.supported = 0x0f,
+			.access = kdev->port_access,
+			.port_cnt = 1,
+			.ports = calloc(1, sizeof(struct tcmu_port)),
+		};
+		(void) snprintf(groups[i].name, sizeof(groups[i].name), "host%u", i);
+		groups[i].ports[0] = (struct tcmu_port){
+			.fabric = "iscsi",
+			.target = "iqn.2003-01.org.model:target",
+			.tag = 1,
+			.id = (uint16_t) (1 + i),
+			.enabled = i == 0,
+		};
+	}
+}
+
 int tcmu_port_groups_read(const struct tcmu_name *name, struct tcmu_port_group **groups)
 {
 	int r;
+	const struct kdev *kdev = configfs_find(name, &r);
 
 	*groups = NULL;
-	(void) configfs_find(name, &r);
-	return r;
+	if (!kdev || !kdev->port_access)
+		return r;
+	*groups = calloc(2, sizeof(**groups));
+	port_groups_fill(kdev, *groups);
+	return 2;
 }
 
 void tcmu_port_groups_free(struct tcmu_port_group *groups, int cnt)
 {
-	(void) groups, (void) cnt;
+	for (int i = 0; i < cnt; i++)
+		free(groups[i].ports);
+	free(groups);
 }
 
 int tcmu_port_groups_set_state(

@@ -18,6 +18,7 @@
 #define KDEVS_MAX    16
 #define IDS_MAX      512
 #define BURST_BLOCKS 4
+#define PORT_GROUP   1 /* of this host's ports, where the store is shared */
 
 /* How uio behaves after the device is unregistered. */
 enum kernel_version {
@@ -37,6 +38,7 @@ enum kcommand_op {
 	KCOMMAND_INQUIRY,
 	KCOMMAND_UNMAP,
 	KCOMMAND_WRITE_SAME,
+	KCOMMAND_SET_GROUPS, /* of target ports */
 	KCOMMAND_OPS,
 };
 
@@ -48,6 +50,7 @@ struct kcommand {
 	enum kcommand_op op;
 	unsigned lba, blocks;
 	unsigned lba_2, blocks_2; /* of UNMAP's second extent */
+	uint8_t state;            /* of SET TARGET PORT GROUPS */
 	unsigned data_out;        /* bytes, of the commands of cdb.h */
 	bool fua;
 	bool no_data; /* NDOB: WRITE SAME of zeros */
@@ -103,6 +106,8 @@ struct kdev {
 	bool changing; /* an attribute is being written */
 	bool blocked;
 	bool configfs_fails;
+	uint8_t port_access; /* of the group of this host's ports: 1 implicit, 2 explicit; 0: none
+			      */
 	bool write_cache;
 	uint64_t size;
 	uint64_t timeout_ns;

@@ -13,6 +13,7 @@
 #include "history.h"
 #include "initiator.h"
 #include "kernel.h"
+#include "rival.h"
 #include "sim.h"
 #include "threads.h"
 
@@ -38,6 +39,7 @@ struct slot {
 	struct fake_ring_options ring;
 	bool write_cache;
 	uint64_t timeout_ns;
+	uint8_t port_access;
 	bool failed;           /* its handler has reported so: only reopening helps */
 	uint64_t reconfigured; /* when the last change of the write cache was sent */
 };
@@ -92,6 +94,7 @@ static const char *const world_kinds[WORLD_KINDS] = {
 	[WORLD_EXPIRY] = "expiry",
 	[WORLD_LATE_OPEN] = "late-open",
 	[WORLD_PROVISIONING] = "provisioning",
+	[WORLD_RIVAL] = "rival",
 };
 
 const char *world_kind_name(enum world_kind kind)
@@ -147,7 +150,7 @@ static uint64_t script_choose_kinds(struct life *life)
 
 /* ------- kinds that came later ------- */
 
-/* These have their own random numbers, so that a script without them stays what it was. */
+/* Each has its own random numbers, so that a script without it stays what it was. */
 static unsigned script_choose_added(struct life *life, unsigned n)
 {
 	life->added_random = life->added_random * UINT64_C(6364136223846793005) +
@@ -155,19 +158,17 @@ static unsigned script_choose_added(struct life *life, unsigned n)
 	return (unsigned) ((life->added_random >> 33) % n);
 }
 
+static void script_begin_added(struct life *life, enum world_kind kind)
+{
+	life->added_random = (life->options.seed * 64 + kind) * UINT64_C(0xd1342543de82ef95) + 7;
+	for (unsigned i = 0; i < 4; i++)
+		(void) script_choose_added(life, 2);
+}
+
 static bool life_has(const struct life *life, enum world_kind kind)
 {
 	return life->added & (UINT64_C(1) << kind);
 }
-
-/* A life has a kind in one of so many lives. */
-static const struct {
-	enum world_kind kind;
-	unsigned one_of;
-} script_added[] = {
-	{WORLD_PROVISIONING, 3},
-};
-#define ADDED (sizeof(script_added) / sizeof(script_added[0]))
 
 static void script_add_provisioning(struct life *life)
 {
@@ -186,17 +187,50 @@ static void script_add_provisioning(struct life *life)
 	initiators_use(KCOMMAND_WRITE_SAME);
 }
 
+/* Most stores are shared, some of them as their initiators say. */
+static void script_add_rival(struct life *life)
+{
+	for (unsigned i = 0; i < life->slot_cnt; i++) {
+		struct slot *slot = &life->slots[i];
+
+		if (script_choose_added(life, 4) == 0)
+			continue;
+		slot->port_access = script_choose_added(life, 3) == 0 ? 3 : 1;
+		backends_share(i);
+		(void) snprintf(
+			slot->config, sizeof(slot->config), "%s/%u",
+			backends_subtype(SUBTYPE_LOCKS), i);
+		if (slot->port_access == 3)
+			initiators_use(KCOMMAND_SET_GROUPS);
+	}
+}
+
+/* A life has a kind in one of so many lives. */
+static const struct {
+	enum world_kind kind;
+	unsigned one_of;
+	void (*add)(struct life *life); /* NULL: there is nothing to prepare */
+} script_added[] = {
+	{WORLD_PROVISIONING, 3, script_add_provisioning},
+	{WORLD_RIVAL, 5, script_add_rival},
+};
+#define ADDED        (sizeof(script_added) / sizeof(script_added[0]))
+#define ADDED_EVENTS (UINT64_C(1) << WORLD_RIVAL)
+
+/* After the slots, before the events. */
 static void script_add(struct life *life)
 {
-	life->added_random = life->options.seed * UINT64_C(0xd1342543de82ef95) + 7;
-	for (unsigned i = 0; i < 4; i++)
-		(void) script_choose_added(life, 2);
-	for (unsigned i = 0; i < ADDED; i++)
-		if (script_choose_added(life, script_added[i].one_of) == 0)
-			life->added |= UINT64_C(1) << script_added[i].kind;
-	life->added &= life->options.kinds;
-	if (life_has(life, WORLD_PROVISIONING))
-		script_add_provisioning(life);
+	for (unsigned i = 0; i < ADDED; i++) {
+		enum world_kind kind = script_added[i].kind;
+
+		script_begin_added(life, kind);
+		if (!(life->options.kinds & (UINT64_C(1) << kind)) ||
+		    script_choose_added(life, script_added[i].one_of) != 0)
+			continue;
+		life->added |= UINT64_C(1) << kind;
+		if (script_added[i].add)
+			script_added[i].add(life);
+	}
 }
 
 /* ------- the script, again ------- */
@@ -253,7 +287,8 @@ static void script_make(struct life *life)
 	for (unsigned i = 0; i < 4; i++)
 		(void) script_choose(life, 2);
 	script_make_slots(life);
-	kinds = script_choose_kinds(life);
+	script_add(life);
+	kinds = script_choose_kinds(life) | (life->added & ADDED_EVENTS);
 	life->early = script_choose(life, 5) == 0;
 	life->event_cnt = 4 + script_choose(life, EVENTS_OF_LIFE - 4);
 	span = (uint64_t) (1 + script_choose(life, 40)) * SIM_NS_PER_S / 2;
@@ -302,6 +337,7 @@ static void slot_create(unsigned index)
 	slot->kdev = kernel_create(
 		index, slot->config, index, &slot->ring, slot->write_cache, slot->timeout_ns,
 		slot_configured);
+	slot->kdev->port_access = slot->port_access;
 }
 
 /* The target core waits until each command has its status. */
@@ -517,6 +553,9 @@ static void event_run(void *arg)
 	case WORLD_POWER:
 		daemon_ends(event);
 		break;
+	case WORLD_RIVAL:
+		rival_begin(event->slot, event->number, event->length);
+		break;
 	case WORLD_LOSE_EVENT:
 		kernel_lose_events(1 + event->number % 2);
 		break;
@@ -544,6 +583,7 @@ static void life_heal(struct life *life)
 {
 	sim_trace("* all is well");
 	kernel_lose_events(0);
+	rivals_end();
 	for (unsigned i = 0; i < STORES; i++) {
 		*backends_faults(i) = (struct store_faults){0};
 		backends_changed(i);
@@ -625,7 +665,7 @@ static void life_expect(bool (*done)(void), unsigned seconds, const char *what)
 
 static bool life_is_calm(const struct life *life)
 {
-	if (life->early)
+	if (life->early || life_has(life, WORLD_RIVAL))
 		return false;
 	for (unsigned i = 0; i < life->event_cnt; i++)
 		if ((life->options.events & (UINT64_C(1) << i)) &&
@@ -689,11 +729,12 @@ void world_run(const struct world_options *options)
 	event_loop_reset();
 	backends_reset(options->kinds & (UINT64_C(1) << WORLD_LATE_OPEN));
 	history_reset();
+	rivals_reset();
+	initiators_reset(options->kinds & (UINT64_C(1) << WORLD_EXPIRY));
 	memset(life, 0, sizeof(*life));
 	life->options = *options;
 	script_make(life);
-	initiators_reset(life_is_calm(life), life->options.kinds & (UINT64_C(1) << WORLD_EXPIRY));
-	script_add(life);
+	initiators_set_calm(life_is_calm(life));
 	kernel_reset(script_choose(life, KERNEL_VERSIONS), initiators_take_status, initiators_late);
 	life_begin(life);
 	(void) sim_run(life_never, life->end);

@@ -42,6 +42,7 @@ enum world_kind {
 	WORLD_LATE_OPEN, /* no event: a store is open once even if an open came late */
 	/* These leave the script as it is without them: world.c, script_add(). */
 	WORLD_PROVISIONING, /* no event: also UNMAP and WRITE SAME */
+	WORLD_RIVAL,        /* takes the lock of a shared store */
 	WORLD_KINDS,
 };
 
