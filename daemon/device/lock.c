@@ -322,11 +322,11 @@ void lock_settle(struct device *device)
 	if (!device_is_served(device))
 		return;
 	assert(lock_is_calling(device->lock.state) == device->lock.call.running);
-	if (!io_thread_is_idle(device->thread))
-		return;
 	/* The handler unlocks only when nothing is in flight, and nothing can be submitted. */
 	if (device->lock.state != LOCK_RELEASING &&
 	    (device->lock.state != LOCK_FENCED || device_backend_in_use(device)))
+		return;
+	if (!io_thread_is_idle(device->thread))
 		return;
 	assert(device->backend);
 	lock_step(device, LOCK_EV_IDLE);
