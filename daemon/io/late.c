@@ -94,6 +94,8 @@ void late_check(struct late *late, uint64_t now)
 		if (command->where != COMMAND_FREE && command->where != COMMAND_ENDED &&
 		    !command->internal)
 			late_scan_command(late, command, now);
+		else if (command->where != COMMAND_FREE)
+			core->late |= command->late;
 	}
 }
 
