@@ -204,6 +204,7 @@ static int request_write(const struct request *request, const uint8_t *data, uns
 
 		if (io->op == TCMU_IO_UNMAP && !store_at(index)->unmap_zeroes && sim_chance(2))
 			continue;
+		history_note_landing(index, first + i, tag);
 		history_check_landing(index, first + i, tag);
 		store_write_block(
 			store_at(index), first + i, block,

@@ -42,10 +42,43 @@ static void cdb_make_groups(struct kcommand *command)
 	command->data[7] = PORT_GROUP;
 }
 
+/* SPC-4 6.4.5: a device by its NAA designator, which follows from its serial (kernel-files.c). */
+static void cdb_put_cscd(uint8_t *at, unsigned slot)
+{
+	static const uint8_t head[] = {0xe4, 0, 0, 0, 0x01, 0x03, 0, 16, 0x60, 0x01, 0x40, 0x50};
+
+	memcpy(at, head, sizeof(head));
+	at[12] = 0;
+	at[13] = (uint8_t) slot;
+	cdb_put_be(at + 29, BLOCK_SIZE, 3);
+}
+
+/* SPC-4 6.5: two devices, and one segment from block device to block device. */
+static void cdb_make_xcopy(struct kcommand *command)
+{
+	uint8_t *list = command->data, *segment = list + 80;
+
+	command->data_out = 108;
+	memset(list, 0, command->data_out);
+	list[1] = 0x18;
+	cdb_put_be(list + 2, 64, 2);
+	cdb_put_be(list + 8, 28, 4);
+	cdb_put_cscd(list + 16, command->from);
+	cdb_put_cscd(list + 48, command->to);
+	segment[0] = 0x02;
+	cdb_put_be(segment + 2, 24, 2);
+	cdb_put_be(segment + 6, 1, 2);
+	cdb_put_be(segment + 10, command->blocks, 2);
+	cdb_put_be(segment + 12, command->lba, 8);
+	cdb_put_be(segment + 20, command->lba_2, 8);
+}
+
 void cdb_make_list(struct kcommand *command)
 {
 	if (command->op == KCOMMAND_SET_GROUPS)
 		cdb_make_groups(command);
+	else if (command->op == KCOMMAND_XCOPY)
+		cdb_make_xcopy(command);
 	else if (command->op == KCOMMAND_UNMAP)
 		cdb_make_unmap(command);
 	else if (command->op == KCOMMAND_WRITE_SAME)
@@ -83,6 +116,10 @@ unsigned cdb_fill(const struct kcommand *command, uint8_t *cdb)
 		cdb[1] = 0x0a;
 		cdb_put_be(cdb + 6, command->data_out, 4);
 		return 12;
+	case KCOMMAND_XCOPY:
+		cdb[0] = 0x83;
+		cdb_put_be(cdb + 10, command->data_out, 4);
+		return 16;
 	default:
 		sim_fail("a command has no CDB: the model is wrong");
 	}

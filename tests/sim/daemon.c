@@ -211,6 +211,8 @@ static void daemon_begin(struct daemon *daemon)
 	settings_defaults(&daemon->settings);
 	daemon->settings.queue_depth = daemon->options.depth;
 	daemon->settings.busy_poll = daemon->options.busy_poll;
+	if (daemon->options.xcopy_all)
+		daemon->settings.extended_copy = XCOPY_ALL;
 	daemon->handlers = handlers_new();
 	backends_add(daemon->handlers);
 	if (mailbox_new(event, SD_EVENT_PRIORITY_IMPORTANT + 1, &daemon->mailbox) < 0)

@@ -16,6 +16,7 @@ enum daemon_state {
 struct daemon_options {
 	unsigned depth; /* of the queue */
 	unsigned busy_poll;
+	bool xcopy_all; /* EXTENDED COPY between any two disks */
 };
 
 /* Before the first life: what the static variables are at the start of a process. */

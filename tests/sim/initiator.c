@@ -111,6 +111,30 @@ static void command_prepare_unmap(struct kcommand *command)
 	command->hint = !backends_unmap_zeroes(command->kdev->store);
 }
 
+/* Of any device that is or was there. */
+static unsigned command_choose_slot(void)
+{
+	unsigned cnt = 0;
+
+	while (kernel_at(cnt))
+		cnt++;
+	return kernel_at(sim_choose(cnt))->slot;
+}
+
+/* Within the device, or to or from another one, which may not be there. */
+static void command_prepare_xcopy(struct kcommand *command)
+{
+	unsigned other = sim_chance(2) ? command_choose_slot() : command->kdev->slot;
+	bool from_other = sim_chance(2);
+
+	command->from = from_other ? other : command->kdev->slot;
+	command->to = from_other ? command->kdev->slot : other;
+	command->blocks = 1 + sim_choose(2 * BURST_BLOCKS);
+	command->lba = sim_choose(HOT_BLOCKS);
+	command->lba_2 = sim_choose(2 * HOT_BLOCKS);
+	command->may_fail = true; /* BUSY: too many of them */
+}
+
 static void command_prepare_more(struct kcommand *command)
 {
 	unsigned blocks = (unsigned) (command->kdev->size / BLOCK_SIZE);
@@ -119,6 +143,8 @@ static void command_prepare_more(struct kcommand *command)
 		command->op = KCOMMAND_WRITE_SAME;
 	if (command->op == KCOMMAND_SET_GROUPS)
 		command->state = sim_chance(3) ? 2 : 0;
+	else if (command->op == KCOMMAND_XCOPY)
+		command_prepare_xcopy(command);
 	else if (command->op == KCOMMAND_UNMAP)
 		command_prepare_unmap(command);
 	else
@@ -158,7 +184,11 @@ static void command_send(struct kcommand *command)
 	struct kdev *kdev = command->kdev;
 	struct history_write **write = command->writes;
 
-	command->strict = sim->world->strict[kdev->slot];
+	command->strict =
+		sim->world->strict[command->op == KCOMMAND_XCOPY ? command->to : kdev->slot];
+	for (unsigned i = 0; command->op == KCOMMAND_XCOPY && i < command->blocks; i++)
+		*write++ = history_begin_copy(
+			command->to, command->lba_2 + i, command->from, command->lba + i);
 	for (unsigned i = 0; command_writes(command) && i < command->blocks; i++)
 		*write++ = history_begin(kdev->store, command->lba + i, command->tag);
 	for (unsigned i = 0; i < command->blocks_2; i++)
@@ -224,7 +254,11 @@ static void command_check_write(const struct kcommand *command)
 	uint64_t now = sim_now();
 
 	for (unsigned i = 0; command->writes[i]; i++) {
-		unsigned store = command->kdev->store, block = command->writes[i]->block;
+		const struct history_write *write = command->writes[i];
+		unsigned store = write->store, block = write->block;
+
+		if (write->copies && !write->copied_cnt)
+			sim_fail("EXTENDED COPY is GOOD, and block %u was not written", block);
 
 		history_check(
 			store, block, stored_tag(store, block, false), now + 1, now,
@@ -268,6 +302,7 @@ static void command_check(const struct kcommand *command)
 	case KCOMMAND_WRITE:
 	case KCOMMAND_UNMAP:
 	case KCOMMAND_WRITE_SAME:
+	case KCOMMAND_XCOPY:
 		command_check_write(command);
 		break;
 	case KCOMMAND_FLUSH:
@@ -287,6 +322,19 @@ void initiators_late(struct kcommand *command)
 			command->writes[i]->ended = sim_now();
 }
 
+static const char *const command_names[KCOMMAND_OPS] = {
+	[KCOMMAND_READ] = "READ",
+	[KCOMMAND_WRITE] = "WRITE",
+	[KCOMMAND_COMPARE_AND_WRITE] = "COMPARE AND WRITE",
+	[KCOMMAND_FLUSH] = "SYNCHRONIZE CACHE",
+	[KCOMMAND_TEST_UNIT_READY] = "TEST UNIT READY",
+	[KCOMMAND_INQUIRY] = "INQUIRY",
+	[KCOMMAND_UNMAP] = "UNMAP",
+	[KCOMMAND_WRITE_SAME] = "WRITE SAME",
+	[KCOMMAND_SET_GROUPS] = "SET TARGET PORT GROUPS",
+	[KCOMMAND_XCOPY] = "EXTENDED COPY",
+};
+
 void initiators_take_status(struct kcommand *command)
 {
 	bool good = command->status == 0;
@@ -301,21 +349,15 @@ void initiators_take_status(struct kcommand *command)
 	}
 	sim_trace(
 		"%s: %s %u+%u tag %#llx: status %02x key %x", command->kdev->name,
-		command->op == KCOMMAND_READ                 ? "READ"
-			: command->op == KCOMMAND_WRITE      ? "WRITE"
-			: command->op == KCOMMAND_FLUSH      ? "FLUSH"
-			: command->op == KCOMMAND_UNMAP      ? "UNMAP"
-			: command->op == KCOMMAND_WRITE_SAME ? "WRITE SAME"
-							     : "other",
-		command->lba, command->blocks, (unsigned long long) command->tag, command->status,
-		command->sense_key);
+		command_names[command->op], command->lba, command->blocks,
+		(unsigned long long) command->tag, command->status, command->sense_key);
 	if (good) {
 		sim->report->good++;
 		if (command->probe)
 			sim->world->served[command->kdev->slot] = true;
 		command_check(command);
 	} else if (
-		sim->world->calm && command->sense_key != SENSE_UA &&
+		sim->world->calm && !command->may_fail && command->sense_key != SENSE_UA &&
 		command->sense_key != SENSE_MISMATCH) {
 		sim_fail(
 			"a command gets status %02x key %x, and nothing has gone wrong",

@@ -39,6 +39,7 @@ enum kcommand_op {
 	KCOMMAND_UNMAP,
 	KCOMMAND_WRITE_SAME,
 	KCOMMAND_SET_GROUPS, /* of target ports */
+	KCOMMAND_XCOPY,      /* EXTENDED COPY: blocks from lba to lba_2 */
 	KCOMMAND_OPS,
 };
 
@@ -50,6 +51,7 @@ struct kcommand {
 	enum kcommand_op op;
 	unsigned lba, blocks;
 	unsigned lba_2, blocks_2; /* of UNMAP's second extent */
+	unsigned from, to;        /* EXTENDED COPY: the slots of its devices */
 	uint8_t state;            /* of SET TARGET PORT GROUPS */
 	unsigned data_out;        /* bytes, of the commands of cdb.h */
 	bool fua;
@@ -57,7 +59,8 @@ struct kcommand {
 	bool unmap;   /* WRITE SAME with UNMAP */
 	bool hint;    /* UNMAP where unmapped blocks may keep their data */
 	bool probe;
-	bool strict; /* the write cache was off for certain when it was sent */
+	bool may_fail; /* even where nothing goes wrong */
+	bool strict;   /* the write cache was off for certain when it was sent */
 	uint64_t tag;
 	uint64_t begun, ended;
 	bool has_status; /* the initiator has its status */

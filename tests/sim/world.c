@@ -56,6 +56,7 @@ struct life {
 	uint64_t added;        /* the kinds from WORLD_PROVISIONING that it has */
 	uint64_t end;
 	bool ending;
+	bool xcopy_all;
 	bool early; /* the devices are there before the daemon */
 };
 
@@ -95,6 +96,7 @@ static const char *const world_kinds[WORLD_KINDS] = {
 	[WORLD_LATE_OPEN] = "late-open",
 	[WORLD_PROVISIONING] = "provisioning",
 	[WORLD_RIVAL] = "rival",
+	[WORLD_XCOPY] = "xcopy",
 };
 
 const char *world_kind_name(enum world_kind kind)
@@ -205,6 +207,12 @@ static void script_add_rival(struct life *life)
 	}
 }
 
+static void script_add_xcopy(struct life *life)
+{
+	life->xcopy_all = script_choose_added(life, 2);
+	initiators_use(KCOMMAND_XCOPY);
+}
+
 /* A life has a kind in one of so many lives. */
 static const struct {
 	enum world_kind kind;
@@ -213,6 +221,7 @@ static const struct {
 } script_added[] = {
 	{WORLD_PROVISIONING, 3, script_add_provisioning},
 	{WORLD_RIVAL, 5, script_add_rival},
+	{WORLD_XCOPY, 4, script_add_xcopy},
 };
 #define ADDED        (sizeof(script_added) / sizeof(script_added[0]))
 #define ADDED_EVENTS (UINT64_C(1) << WORLD_RIVAL)
@@ -687,6 +696,7 @@ static void life_begin(struct life *life)
 	struct daemon_options daemon = {
 		.depth = depths[script_choose(life, 4)],
 		.busy_poll = script_choose(life, 2) ? 0 : 50,
+		.xcopy_all = life->xcopy_all,
 	};
 
 	daemon_reset(&daemon);

@@ -43,6 +43,7 @@ enum world_kind {
 	/* These leave the script as it is without them: world.c, script_add(). */
 	WORLD_PROVISIONING, /* no event: also UNMAP and WRITE SAME */
 	WORLD_RIVAL,        /* takes the lock of a shared store */
+	WORLD_XCOPY,        /* no event: also EXTENDED COPY */
 	WORLD_KINDS,
 };
 
