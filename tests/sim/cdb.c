@@ -73,9 +73,19 @@ static void cdb_make_xcopy(struct kcommand *command)
 	cdb_put_be(segment + 20, command->lba_2, 8);
 }
 
+/* SBC-3 5.3 */
+static void cdb_make_format(struct kcommand *command)
+{
+	command->data_out = command->immediate ? 4 : 0;
+	memset(command->data, 0, 4);
+	command->data[1] = 0x02;
+}
+
 void cdb_make_list(struct kcommand *command)
 {
-	if (command->op == KCOMMAND_SET_GROUPS)
+	if (command->op == KCOMMAND_FORMAT)
+		cdb_make_format(command);
+	else if (command->op == KCOMMAND_SET_GROUPS)
 		cdb_make_groups(command);
 	else if (command->op == KCOMMAND_XCOPY)
 		cdb_make_xcopy(command);
@@ -120,6 +130,10 @@ unsigned cdb_fill(const struct kcommand *command, uint8_t *cdb)
 		cdb[0] = 0x83;
 		cdb_put_be(cdb + 10, command->data_out, 4);
 		return 16;
+	case KCOMMAND_FORMAT:
+		cdb[0] = 0x04;
+		cdb[1] = command->immediate ? 0x10 : 0;
+		return 6;
 	default:
 		sim_fail("a command has no CDB: the model is wrong");
 	}

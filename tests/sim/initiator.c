@@ -10,12 +10,15 @@
 #include "sim.h"
 #include "threads.h"
 
-#define SLOTS_MAX      8
-#define MORE_MAX       8
-#define SAME_BLOCKS    12
-#define HOT_BLOCKS     6
-#define SENSE_UA       0x06
-#define SENSE_MISMATCH 0x0e
+#define SLOTS_MAX           8
+#define MORE_MAX            8
+#define FORMATS_MAX         64
+#define SAME_BLOCKS         12
+#define HOT_BLOCKS          6
+#define STATUS_TASK_ABORTED 0x40
+#define SENSE_MEDIUM        0x03
+#define SENSE_UA            0x06
+#define SENSE_MISMATCH      0x0e
 
 struct world {
 	bool calm;
@@ -25,6 +28,10 @@ struct world {
 	uint64_t tag;
 	bool strict[SLOTS_MAX];
 	bool served[SLOTS_MAX];
+	bool needs_format[SLOTS_MAX];
+	uint64_t medium_begun[SLOTS_MAX]; /* of the youngest GOOD command that needs the medium */
+	struct kcommand *formats[FORMATS_MAX]; /* that may go on after their status */
+	unsigned format_cnt;
 	struct commands *commands; /* all of this life */
 };
 
@@ -135,13 +142,25 @@ static void command_prepare_xcopy(struct kcommand *command)
 	command->may_fail = true; /* BUSY: too many of them */
 }
 
+/* Of blocks that a resize adds meanwhile, it may format some. */
+static void command_prepare_format(struct kcommand *command)
+{
+	command->blocks = command->lba_2 = (unsigned) (command->kdev->size / BLOCK_SIZE);
+	command->blocks_2 = STORE_BLOCKS - command->blocks;
+	command->immediate = sim_chance(4);
+}
+
 static void command_prepare_more(struct kcommand *command)
 {
 	unsigned blocks = (unsigned) (command->kdev->size / BLOCK_SIZE);
 
 	if (command->op == KCOMMAND_UNMAP && !backends_can(command->kdev->store, TCMU_IO_UNMAP))
 		command->op = KCOMMAND_WRITE_SAME;
-	if (command->op == KCOMMAND_SET_GROUPS)
+	if (command->op == KCOMMAND_FORMAT && sim_chance(2))
+		command->op = KCOMMAND_WRITE_SAME; /* it leaves nothing to the others */
+	if (command->op == KCOMMAND_FORMAT)
+		command_prepare_format(command);
+	else if (command->op == KCOMMAND_SET_GROUPS)
 		command->state = sim_chance(3) ? 2 : 0;
 	else if (command->op == KCOMMAND_XCOPY)
 		command_prepare_xcopy(command);
@@ -176,7 +195,8 @@ static void command_prepare(struct kcommand *command)
 
 static bool command_writes(const struct kcommand *command)
 {
-	return command->tag || command->op == KCOMMAND_UNMAP || command->op == KCOMMAND_WRITE_SAME;
+	return command->tag || command->op == KCOMMAND_FORMAT || command->op == KCOMMAND_UNMAP ||
+		command->op == KCOMMAND_WRITE_SAME;
 }
 
 static void command_send(struct kcommand *command)
@@ -289,6 +309,60 @@ void initiators_check_stable(unsigned store, uint64_t before, const char *why)
 		history_check_stable(store, i, stored_tag(store, i, true), why);
 }
 
+static void command_check_format(const struct kcommand *command)
+{
+	const struct kdev *kdev = command->kdev;
+
+	if (command->immediate)
+		return;
+	if (sim->world->medium_begun[kdev->slot] > command->begun)
+		sim_fail("%s: a command is GOOD while the medium is being formatted", kdev->name);
+	command_check_write(command);
+	for (unsigned i = 0; i < command->blocks; i++)
+		history_check_stable(
+			kdev->store, i, stored_tag(kdev->store, i, true),
+			"on stable storage after FORMAT UNIT");
+}
+
+static bool command_needs_medium(const struct kcommand *command)
+{
+	return command->op == KCOMMAND_READ || command->op == KCOMMAND_FLUSH ||
+		(command->writes[0] && command->op != KCOMMAND_FORMAT &&
+		 command->op != KCOMMAND_XCOPY);
+}
+
+/* A command is GOOD that needs the medium: no format that had begun before it goes on. */
+static void command_end_formats(const struct kcommand *command)
+{
+	struct world *world = sim->world;
+
+	if (world->medium_begun[command->kdev->slot] < command->begun)
+		world->medium_begun[command->kdev->slot] = command->begun;
+	for (unsigned i = world->format_cnt; i--;) {
+		struct kcommand *format = world->formats[i];
+
+		if (format->kdev->slot != command->kdev->slot || format->ended >= command->begun)
+			continue;
+		for (unsigned j = 0; format->writes[j]; j++)
+			format->writes[j]->ended = command->ended;
+		world->formats[i] = world->formats[--world->format_cnt];
+	}
+}
+
+/* Whether the medium is formatted although FORMAT UNIT has its status. */
+static bool command_goes_on(struct kcommand *command)
+{
+	struct world *world = sim->world;
+
+	if (command->op != KCOMMAND_FORMAT ||
+	    (!command->in_ring && command->status != STATUS_TASK_ABORTED &&
+	     !(command->status == 0 && command->immediate)))
+		return false;
+	if (world->format_cnt < FORMATS_MAX)
+		world->formats[world->format_cnt++] = command;
+	return true;
+}
+
 static void command_check(const struct kcommand *command)
 {
 	switch (command->op) {
@@ -305,6 +379,9 @@ static void command_check(const struct kcommand *command)
 	case KCOMMAND_XCOPY:
 		command_check_write(command);
 		break;
+	case KCOMMAND_FORMAT:
+		command_check_format(command);
+		break;
 	case KCOMMAND_FLUSH:
 		initiators_check_stable(
 			command->kdev->store, command->begun,
@@ -317,6 +394,8 @@ static void command_check(const struct kcommand *command)
 
 void initiators_late(struct kcommand *command)
 {
+	if (command->op == KCOMMAND_FORMAT)
+		return;
 	for (unsigned i = 0; command->writes[i]; i++)
 		if (command->writes[i]->ended == UINT64_MAX)
 			command->writes[i]->ended = sim_now();
@@ -332,29 +411,36 @@ static const char *const command_names[KCOMMAND_OPS] = {
 	[KCOMMAND_UNMAP] = "UNMAP",
 	[KCOMMAND_WRITE_SAME] = "WRITE SAME",
 	[KCOMMAND_SET_GROUPS] = "SET TARGET PORT GROUPS",
+	[KCOMMAND_FORMAT] = "FORMAT UNIT",
 	[KCOMMAND_XCOPY] = "EXTENDED COPY",
 };
 
 void initiators_take_status(struct kcommand *command)
 {
 	bool good = command->status == 0;
+	bool goes_on = command_goes_on(command);
 
 	for (unsigned i = 0; command->writes[i]; i++) {
-		if (command->in_ring && !sim->world->expiry)
-			continue; /* it has expired, and may still land */
+		if (goes_on || (command->in_ring && !sim->world->expiry))
+			continue; /* it may still land */
 		command->writes[i]->ended = command->ended;
-		command->writes[i]->good = good && !command->hint;
-		if (good && (command->fua || command->strict))
+		command->writes[i]->good = good && !command->hint &&
+			(command->op != KCOMMAND_FORMAT || i < command->blocks);
+		if (command->writes[i]->good &&
+		    (command->fua || command->strict || command->op == KCOMMAND_FORMAT))
 			command->writes[i]->stable = command->ended;
 	}
 	sim_trace(
 		"%s: %s %u+%u tag %#llx: status %02x key %x", command->kdev->name,
 		command_names[command->op], command->lba, command->blocks,
 		(unsigned long long) command->tag, command->status, command->sense_key);
+	sim->world->needs_format[command->kdev->slot] |= command->sense_key == SENSE_MEDIUM;
 	if (good) {
 		sim->report->good++;
 		if (command->probe)
 			sim->world->served[command->kdev->slot] = true;
+		if (command_needs_medium(command))
+			command_end_formats(command);
 		command_check(command);
 	} else if (
 		sim->world->calm && !command->may_fail && command->sense_key != SENSE_UA &&
@@ -384,6 +470,14 @@ void initiators_probe(struct kdev *kdev)
 	/* Initiators say which host serves the medium. */
 	if (kdev->port_access & 2) {
 		command = command_new(kdev, KCOMMAND_SET_GROUPS);
+		cdb_make_list(command);
+		command_send(command);
+	}
+	/* A format that was cut short has left the medium unusable. */
+	if (sim->world->needs_format[kdev->slot] && sim_chance(3)) {
+		sim->world->needs_format[kdev->slot] = false;
+		command = command_new(kdev, KCOMMAND_FORMAT);
+		command_prepare_format(command);
 		cdb_make_list(command);
 		command_send(command);
 	}

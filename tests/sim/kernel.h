@@ -40,6 +40,7 @@ enum kcommand_op {
 	KCOMMAND_WRITE_SAME,
 	KCOMMAND_SET_GROUPS, /* of target ports */
 	KCOMMAND_XCOPY,      /* EXTENDED COPY: blocks from lba to lba_2 */
+	KCOMMAND_FORMAT,     /* FORMAT UNIT */
 	KCOMMAND_OPS,
 };
 
@@ -55,9 +56,10 @@ struct kcommand {
 	uint8_t state;            /* of SET TARGET PORT GROUPS */
 	unsigned data_out;        /* bytes, of the commands of cdb.h */
 	bool fua;
-	bool no_data; /* NDOB: WRITE SAME of zeros */
-	bool unmap;   /* WRITE SAME with UNMAP */
-	bool hint;    /* UNMAP where unmapped blocks may keep their data */
+	bool no_data;   /* NDOB: WRITE SAME of zeros */
+	bool unmap;     /* WRITE SAME with UNMAP */
+	bool hint;      /* UNMAP where unmapped blocks may keep their data */
+	bool immediate; /* FORMAT UNIT: IMMED */
 	bool probe;
 	bool may_fail; /* even where nothing goes wrong */
 	bool strict;   /* the write cache was off for certain when it was sent */

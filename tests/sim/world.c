@@ -97,6 +97,7 @@ static const char *const world_kinds[WORLD_KINDS] = {
 	[WORLD_PROVISIONING] = "provisioning",
 	[WORLD_RIVAL] = "rival",
 	[WORLD_XCOPY] = "xcopy",
+	[WORLD_FORMAT] = "format",
 };
 
 const char *world_kind_name(enum world_kind kind)
@@ -213,6 +214,12 @@ static void script_add_xcopy(struct life *life)
 	initiators_use(KCOMMAND_XCOPY);
 }
 
+static void script_add_format(struct life *life)
+{
+	(void) life;
+	initiators_use(KCOMMAND_FORMAT);
+}
+
 /* A life has a kind in one of so many lives. */
 static const struct {
 	enum world_kind kind;
@@ -222,6 +229,7 @@ static const struct {
 	{WORLD_PROVISIONING, 3, script_add_provisioning},
 	{WORLD_RIVAL, 5, script_add_rival},
 	{WORLD_XCOPY, 4, script_add_xcopy},
+	{WORLD_FORMAT, 8, script_add_format},
 };
 #define ADDED        (sizeof(script_added) / sizeof(script_added[0]))
 #define ADDED_EVENTS (UINT64_C(1) << WORLD_RIVAL)
@@ -674,7 +682,7 @@ static void life_expect(bool (*done)(void), unsigned seconds, const char *what)
 
 static bool life_is_calm(const struct life *life)
 {
-	if (life->early || life_has(life, WORLD_RIVAL))
+	if (life->early || life_has(life, WORLD_RIVAL) || life_has(life, WORLD_FORMAT))
 		return false;
 	for (unsigned i = 0; i < life->event_cnt; i++)
 		if ((life->options.events & (UINT64_C(1) << i)) &&

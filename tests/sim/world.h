@@ -44,6 +44,7 @@ enum world_kind {
 	WORLD_PROVISIONING, /* no event: also UNMAP and WRITE SAME */
 	WORLD_RIVAL,        /* takes the lock of a shared store */
 	WORLD_XCOPY,        /* no event: also EXTENDED COPY */
+	WORLD_FORMAT,       /* no event: also FORMAT UNIT */
 	WORLD_KINDS,
 };
 
