@@ -81,10 +81,22 @@ static void cdb_make_format(struct kcommand *command)
 	command->data[1] = 0x02;
 }
 
+/* SBC-3 6.5.5, with the header of MODE SELECT(6). */
+static void cdb_make_caching_page(struct kcommand *command)
+{
+	command->data_out = 4 + 20;
+	memset(command->data, 0, command->data_out);
+	command->data[4] = 0x08;
+	command->data[5] = 18;
+	command->data[6] = command->cache_on ? 0x04 : 0;
+}
+
 void cdb_make_list(struct kcommand *command)
 {
 	if (command->op == KCOMMAND_FORMAT)
 		cdb_make_format(command);
+	else if (command->op == KCOMMAND_MODE_SELECT)
+		cdb_make_caching_page(command);
 	else if (command->op == KCOMMAND_SET_GROUPS)
 		cdb_make_groups(command);
 	else if (command->op == KCOMMAND_XCOPY)
@@ -133,6 +145,11 @@ unsigned cdb_fill(const struct kcommand *command, uint8_t *cdb)
 	case KCOMMAND_FORMAT:
 		cdb[0] = 0x04;
 		cdb[1] = command->immediate ? 0x10 : 0;
+		return 6;
+	case KCOMMAND_MODE_SELECT:
+		cdb[0] = 0x15;
+		cdb[1] = command->save ? 0x11 : 0x10;
+		cdb[4] = (uint8_t) command->data_out;
 		return 6;
 	default:
 		sim_fail("a command has no CDB: the model is wrong");

@@ -27,6 +27,7 @@ struct world {
 	unsigned more_cnt;
 	uint64_t tag;
 	bool strict[SLOTS_MAX];
+	uint64_t cache_known[SLOTS_MAX]; /* a command that was sent earlier says nothing of it */
 	bool served[SLOTS_MAX];
 	bool needs_format[SLOTS_MAX];
 	uint64_t medium_begun[SLOTS_MAX]; /* of the youngest GOOD command that needs the medium */
@@ -53,6 +54,16 @@ void initiators_reset(bool expiry)
 		free(commands);
 	}
 	*world = (struct world){.expiry = expiry};
+}
+
+/* A command that is in flight may be carried out with the cache on. */
+void initiators_cache_unknown(const struct kdev *kdev)
+{
+	sim->world->strict[kdev->slot] = false;
+	sim->world->cache_known[kdev->slot] = sim_now();
+	for (struct commands *commands = sim->world->commands; commands; commands = commands->next)
+		if (commands->command.kdev == kdev && !commands->command.has_status)
+			commands->command.strict = false;
 }
 
 void initiators_set_calm(bool calm)
@@ -150,6 +161,14 @@ static void command_prepare_format(struct kcommand *command)
 	command->immediate = sim_chance(4);
 }
 
+/* It may be refused: the store has no cache that can be switched. */
+static void command_prepare_mode_select(struct kcommand *command)
+{
+	command->cache_on = sim_chance(3);
+	command->save = sim_chance(4);
+	command->may_fail = true;
+}
+
 static void command_prepare_more(struct kcommand *command)
 {
 	unsigned blocks = (unsigned) (command->kdev->size / BLOCK_SIZE);
@@ -160,6 +179,8 @@ static void command_prepare_more(struct kcommand *command)
 		command->op = KCOMMAND_WRITE_SAME; /* it leaves nothing to the others */
 	if (command->op == KCOMMAND_FORMAT)
 		command_prepare_format(command);
+	else if (command->op == KCOMMAND_MODE_SELECT)
+		command_prepare_mode_select(command);
 	else if (command->op == KCOMMAND_SET_GROUPS)
 		command->state = sim_chance(3) ? 2 : 0;
 	else if (command->op == KCOMMAND_XCOPY)
@@ -203,6 +224,9 @@ static void command_send(struct kcommand *command)
 {
 	struct kdev *kdev = command->kdev;
 	struct history_write **write = command->writes;
+
+	if (command->op == KCOMMAND_MODE_SELECT && command->cache_on)
+		initiators_cache_unknown(kdev);
 
 	command->strict =
 		sim->world->strict[command->op == KCOMMAND_XCOPY ? command->to : kdev->slot];
@@ -363,6 +387,18 @@ static bool command_goes_on(struct kcommand *command)
 	return true;
 }
 
+/* The cache is off for certain unless something may have switched it on meanwhile. */
+static void command_check_cache_off(const struct kcommand *command)
+{
+	const struct kdev *kdev = command->kdev;
+
+	if (command->cache_on || sim->world->cache_known[kdev->slot] >= command->begun)
+		return;
+	initiators_set_strict(kdev->slot, true);
+	initiators_check_stable(
+		kdev->store, command->begun, "on stable storage after MODE SELECT of WCE 0");
+}
+
 static void command_check(const struct kcommand *command)
 {
 	switch (command->op) {
@@ -381,6 +417,9 @@ static void command_check(const struct kcommand *command)
 		break;
 	case KCOMMAND_FORMAT:
 		command_check_format(command);
+		break;
+	case KCOMMAND_MODE_SELECT:
+		command_check_cache_off(command);
 		break;
 	case KCOMMAND_FLUSH:
 		initiators_check_stable(
@@ -412,6 +451,7 @@ static const char *const command_names[KCOMMAND_OPS] = {
 	[KCOMMAND_WRITE_SAME] = "WRITE SAME",
 	[KCOMMAND_SET_GROUPS] = "SET TARGET PORT GROUPS",
 	[KCOMMAND_FORMAT] = "FORMAT UNIT",
+	[KCOMMAND_MODE_SELECT] = "MODE SELECT",
 	[KCOMMAND_XCOPY] = "EXTENDED COPY",
 };
 

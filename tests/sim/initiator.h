@@ -34,6 +34,9 @@ void initiators_take_status(struct kcommand *command);
 /* The daemon has answered a command that had expired. */
 void initiators_late(struct kcommand *command);
 
+/* A daemon attaches, or something may switch the write cache on. */
+void initiators_cache_unknown(const struct kdev *kdev);
+
 /* The write cache is off for certain, or may be on. */
 void initiators_set_strict(unsigned slot, bool strict);
 

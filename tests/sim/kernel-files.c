@@ -65,6 +65,7 @@ int tcmu_uio_open(struct tcmu_uio *uio, unsigned minor)
 	kdev->event = false;
 	kdev->fd = uio->fd = fds_open(&uio_operations, kdev);
 	uio->minor = minor;
+	sim->kernel->attached(kdev);
 	sim_trace("%s is attached", kdev->name);
 	return 0;
 }

@@ -133,6 +133,11 @@ void kernel_reset(
 	*sim->kernel = (struct kernel){.version = version, .got_status = got_status, .late = late};
 }
 
+void kernel_watch(void (*attached)(const struct kdev *kdev))
+{
+	sim->kernel->attached = attached;
+}
+
 /* ------- the beginning of a device ------- */
 
 static unsigned kernel_free_minor(void)

@@ -38,9 +38,10 @@ enum kcommand_op {
 	KCOMMAND_INQUIRY,
 	KCOMMAND_UNMAP,
 	KCOMMAND_WRITE_SAME,
-	KCOMMAND_SET_GROUPS, /* of target ports */
-	KCOMMAND_XCOPY,      /* EXTENDED COPY: blocks from lba to lba_2 */
-	KCOMMAND_FORMAT,     /* FORMAT UNIT */
+	KCOMMAND_SET_GROUPS,  /* of target ports */
+	KCOMMAND_XCOPY,       /* EXTENDED COPY: blocks from lba to lba_2 */
+	KCOMMAND_FORMAT,      /* FORMAT UNIT */
+	KCOMMAND_MODE_SELECT, /* of WCE, the write cache */
 	KCOMMAND_OPS,
 };
 
@@ -60,6 +61,8 @@ struct kcommand {
 	bool unmap;     /* WRITE SAME with UNMAP */
 	bool hint;      /* UNMAP where unmapped blocks may keep their data */
 	bool immediate; /* FORMAT UNIT: IMMED */
+	bool cache_on;  /* MODE SELECT: WCE */
+	bool save;      /* MODE SELECT: SP */
 	bool probe;
 	bool may_fail; /* even where nothing goes wrong */
 	bool strict;   /* the write cache was off for certain when it was sent */
@@ -127,6 +130,9 @@ struct kdev {
 void kernel_reset(
 	enum kernel_version version, void (*got_status)(struct kcommand *command),
 	void (*late)(struct kcommand *command));
+
+/* attached: a daemon opens the uio device. */
+void kernel_watch(void (*attached)(const struct kdev *kdev));
 
 /* Creates a device. Its ADDED_DEVICE is sent; configured(kdev, status) follows. */
 struct kdev *kernel_create(

@@ -98,6 +98,7 @@ static const char *const world_kinds[WORLD_KINDS] = {
 	[WORLD_RIVAL] = "rival",
 	[WORLD_XCOPY] = "xcopy",
 	[WORLD_FORMAT] = "format",
+	[WORLD_MODE_SELECT] = "mode-select",
 };
 
 const char *world_kind_name(enum world_kind kind)
@@ -220,6 +221,12 @@ static void script_add_format(struct life *life)
 	initiators_use(KCOMMAND_FORMAT);
 }
 
+static void script_add_mode_select(struct life *life)
+{
+	(void) life;
+	initiators_use(KCOMMAND_MODE_SELECT);
+}
+
 /* A life has a kind in one of so many lives. */
 static const struct {
 	enum world_kind kind;
@@ -230,6 +237,7 @@ static const struct {
 	{WORLD_RIVAL, 5, script_add_rival},
 	{WORLD_XCOPY, 4, script_add_xcopy},
 	{WORLD_FORMAT, 8, script_add_format},
+	{WORLD_MODE_SELECT, 4, script_add_mode_select},
 };
 #define ADDED        (sizeof(script_added) / sizeof(script_added[0]))
 #define ADDED_EVENTS (UINT64_C(1) << WORLD_RIVAL)
@@ -754,6 +762,7 @@ void world_run(const struct world_options *options)
 	script_make(life);
 	initiators_set_calm(life_is_calm(life));
 	kernel_reset(script_choose(life, KERNEL_VERSIONS), initiators_take_status, initiators_late);
+	kernel_watch(initiators_cache_unknown);
 	life_begin(life);
 	(void) sim_run(life_never, life->end);
 	life_end(life);

@@ -45,6 +45,7 @@ enum world_kind {
 	WORLD_RIVAL,        /* takes the lock of a shared store */
 	WORLD_XCOPY,        /* no event: also EXTENDED COPY */
 	WORLD_FORMAT,       /* no event: also FORMAT UNIT */
+	WORLD_MODE_SELECT,  /* no event: also MODE SELECT of the write cache */
 	WORLD_KINDS,
 };
 
