@@ -75,15 +75,18 @@ static void device_start_thread(struct device *device)
 		.signal = device_signal,
 		.userdata = device,
 	};
+	bool had_cache;
 	int r;
 
 	assert(!device->thread && !device->revoke.call.running && device->backend);
 	assert(device->clean || !device->blocking.configured);
 	lu_info_fill_lu(device, &setup.lu);
+	had_cache = setup.lu.write_cache;
 	scsi_set_lu_info(&setup.lu, &device->lu_info.known);
 	/* An administrator's "off" holds for every initiator, whatever one has saved. */
 	if (device->store.write_cache_set && !device->store.write_cache)
 		setup.lu.write_cache = false;
+	setup.cache_is_off = had_cache && !setup.lu.write_cache;
 	options_limits(device->options, &setup.limits);
 	device_set_format_state(&setup.lu, device->env->parent->format_state(device->env, device));
 	lock_begin(device, &setup);
