@@ -690,6 +690,14 @@ int device_reopen(struct device *device)
 	return 0;
 }
 
+/* The kernel gives each creation a number of its own. A kernel without numbers says 0. */
+bool device_is_addition(const struct device *device, const struct tcmu_event *event)
+{
+	return event->kind == TCMU_EVENT_ADDED && event->device_id &&
+		device->origin == DEVICE_ORIGIN_ADDED && device->minor == event->minor &&
+		device->id == event->device_id;
+}
+
 bool device_added_again(struct device *device, unsigned minor, uint32_t id)
 {
 	if (!open_added_again(device, minor, id))
