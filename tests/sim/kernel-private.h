@@ -22,6 +22,7 @@ struct kernel {
 	unsigned daemons[EVENTS_MAX];
 	unsigned event_cnt;
 	unsigned to_lose;
+	unsigned to_double;
 	bool overrun;
 	unsigned daemon;
 	uint64_t daemon_began;

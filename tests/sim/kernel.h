@@ -175,6 +175,7 @@ void kernel_daemon_began(unsigned number);
 
 /* The next events are lost, and ENOBUFS is reported; or each comes twice. */
 void kernel_lose_events(unsigned cnt);
+void kernel_double_events(unsigned cnt);
 
 /* For the oracle: fails when a netlink command or a release is overdue. Every now and then. */
 void kernel_check_deadlines(bool daemon_serves);

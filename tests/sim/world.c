@@ -99,6 +99,7 @@ static const char *const world_kinds[WORLD_KINDS] = {
 	[WORLD_XCOPY] = "xcopy",
 	[WORLD_FORMAT] = "format",
 	[WORLD_MODE_SELECT] = "mode-select",
+	[WORLD_TWICE] = "twice",
 };
 
 const char *world_kind_name(enum world_kind kind)
@@ -238,9 +239,10 @@ static const struct {
 	{WORLD_XCOPY, 4, script_add_xcopy},
 	{WORLD_FORMAT, 8, script_add_format},
 	{WORLD_MODE_SELECT, 4, script_add_mode_select},
+	{WORLD_TWICE, 5, NULL},
 };
 #define ADDED        (sizeof(script_added) / sizeof(script_added[0]))
-#define ADDED_EVENTS (UINT64_C(1) << WORLD_RIVAL)
+#define ADDED_EVENTS (UINT64_C(1) << WORLD_RIVAL | UINT64_C(1) << WORLD_TWICE)
 
 /* After the slots, before the events. */
 static void script_add(struct life *life)
@@ -577,6 +579,9 @@ static void event_run(void *arg)
 	case WORLD_KILL:
 	case WORLD_POWER:
 		daemon_ends(event);
+		break;
+	case WORLD_TWICE:
+		kernel_double_events(1 + event->number % 6);
 		break;
 	case WORLD_RIVAL:
 		rival_begin(event->slot, event->number, event->length);

@@ -46,6 +46,7 @@ enum world_kind {
 	WORLD_XCOPY,        /* no event: also EXTENDED COPY */
 	WORLD_FORMAT,       /* no event: also FORMAT UNIT */
 	WORLD_MODE_SELECT,  /* no event: also MODE SELECT of the write cache */
+	WORLD_TWICE,        /* netlink events that come twice */
 	WORLD_KINDS,
 };
 
