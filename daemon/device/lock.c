@@ -23,9 +23,12 @@ struct lock_permission {
 static struct lock_permission lock_permission_of(const struct device_lock *lock)
 {
 	uint8_t refused = lock->by_initiators ? SCSI_ASCQ_STANDBY : SCSI_ASCQ_UNAVAILABLE;
+	/* A backend that was reopened is for a moment in the state of one that is not shared. */
+	enum lock_state state = lock->state == LOCK_UNSHARED && lock->shared ? LOCK_UNLOCKED
+									     : lock->state;
 
 	assert(lock->state < LOCK_STATE_COUNT);
-	switch (lock->state) {
+	switch (state) {
 	case LOCK_UNSHARED:
 	case LOCK_LOCKED:
 		return (struct lock_permission){IO_PERMIT_ALL, 0};
