@@ -223,9 +223,17 @@ static struct kdev *configfs_find(const struct tcmu_name *name, int *r)
 
 	if (threads_self())
 		sim_sleep(sim_choose(500) * SIM_NS_PER_US);
+	while (threads_self() && (kdev = kernel_find(name)) && kdev->configfs_hangs)
+		(void) sim_block(&kdev->configfs_hangs, 0);
 	kdev = kernel_find(name);
 	*r = !kdev ? -ENOENT : kdev->configfs_fails ? -EIO : 0;
 	return *r < 0 ? NULL : kdev;
+}
+
+void kernel_hang_configfs(struct kdev *kdev, bool on)
+{
+	kdev->configfs_hangs = on;
+	sim_wake(&kdev->configfs_hangs);
 }
 
 int tcmu_configfs_get(const struct tcmu_name *name, const char *attribute, uint64_t *value)

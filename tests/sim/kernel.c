@@ -76,6 +76,7 @@ void kernel_unregister(struct kdev *kdev)
 	kdev->registered = false;
 	kdev->configured = false;
 	kdev->unregistered_at = sim_now();
+	kernel_hang_configfs(kdev, false);
 	sim_trace("%s is unregistered", kdev->name);
 	if (kdev->opened)
 		fds_edge(kdev->fd);

@@ -114,6 +114,7 @@ struct kdev {
 	bool changing; /* an attribute is being written */
 	bool blocked;
 	bool configfs_fails;
+	bool configfs_hangs;
 	uint8_t port_access; /* of the group of this host's ports: 1 implicit, 2 explicit; 0: none
 			      */
 	bool write_cache;
@@ -157,6 +158,9 @@ void kernel_task_management(struct kdev *kdev, bool lun_reset);
 /* configfs: action/reset_ring, action/block_dev. */
 void kernel_reset_ring(struct kdev *kdev);
 void kernel_block(struct kdev *kdev, bool on);
+
+/* Its files in configfs wait from now on, or do so no longer. */
+void kernel_hang_configfs(struct kdev *kdev, bool on);
 
 /* A device whose creation has failed goes. */
 void kernel_unregister_failed(struct kdev *kdev);

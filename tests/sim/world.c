@@ -100,6 +100,7 @@ static const char *const world_kinds[WORLD_KINDS] = {
 	[WORLD_FORMAT] = "format",
 	[WORLD_MODE_SELECT] = "mode-select",
 	[WORLD_TWICE] = "twice",
+	[WORLD_CONFIGFS_HANGS] = "configfs-hangs",
 };
 
 const char *world_kind_name(enum world_kind kind)
@@ -240,9 +241,12 @@ static const struct {
 	{WORLD_FORMAT, 8, script_add_format},
 	{WORLD_MODE_SELECT, 4, script_add_mode_select},
 	{WORLD_TWICE, 5, NULL},
+	{WORLD_CONFIGFS_HANGS, 6, NULL},
 };
-#define ADDED        (sizeof(script_added) / sizeof(script_added[0]))
-#define ADDED_EVENTS (UINT64_C(1) << WORLD_RIVAL | UINT64_C(1) << WORLD_TWICE)
+#define ADDED (sizeof(script_added) / sizeof(script_added[0]))
+#define ADDED_EVENTS \
+	(UINT64_C(1) << WORLD_RIVAL | UINT64_C(1) << WORLD_TWICE | \
+	 UINT64_C(1) << WORLD_CONFIGFS_HANGS)
 
 /* After the slots, before the events. */
 static void script_add(struct life *life)
@@ -464,6 +468,10 @@ static void fault_ends(void *arg)
 		if (kdev)
 			kdev->configfs_fails = false;
 		break;
+	case WORLD_CONFIGFS_HANGS:
+		if (kdev)
+			kernel_hang_configfs(kdev, false);
+		break;
 	case WORLD_BLOCK:
 		if (kdev)
 			kernel_block(kdev, false);
@@ -580,6 +588,13 @@ static void event_run(void *arg)
 	case WORLD_POWER:
 		daemon_ends(event);
 		break;
+	/* Also of a device that is being created. */
+	case WORLD_CONFIGFS_HANGS:
+		if (!kdev || !kdev->registered)
+			break;
+		kernel_hang_configfs(kdev, true);
+		sim_at(sim_now() + event->length, fault_ends, event);
+		break;
 	case WORLD_TWICE:
 		kernel_double_events(1 + event->number % 6);
 		break;
@@ -624,6 +639,7 @@ static void life_heal(struct life *life)
 		if (!kdev)
 			continue;
 		kdev->configfs_fails = false;
+		kernel_hang_configfs(kdev, false);
 	}
 }
 

@@ -47,6 +47,7 @@ enum world_kind {
 	WORLD_FORMAT,       /* no event: also FORMAT UNIT */
 	WORLD_MODE_SELECT,  /* no event: also MODE SELECT of the write cache */
 	WORLD_TWICE,        /* netlink events that come twice */
+	WORLD_CONFIGFS_HANGS,
 	WORLD_KINDS,
 };
 
