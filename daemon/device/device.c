@@ -690,7 +690,7 @@ int device_reopen(struct device *device)
 	return 0;
 }
 
-/* The kernel gives each creation a number of its own. A kernel without numbers says 0. */
+/* The kernel gives no two creations the same number. A kernel without numbers says 0. */
 bool device_is_addition(const struct device *device, const struct tcmu_event *event)
 {
 	return event->kind == TCMU_EVENT_ADDED && event->device_id &&

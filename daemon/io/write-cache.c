@@ -11,7 +11,7 @@ void write_cache_init(struct write_cache *cache, struct core *core)
 {
 	assert(!cache->operation && !cache->ending);
 	cache->core = core;
-	/* What an earlier process has written may be in it. */
+	/* The data of an earlier process may be in it. */
 	if (core->setup.cache_is_off) {
 		core->lu.write_cache = true;
 		cache->ending = core->info.volatile_cache;
