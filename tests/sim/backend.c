@@ -23,8 +23,8 @@ struct store {
 	uint64_t caps;
 	bool unmap_zeroes;
 	bool shared;
-	bool rival;            /* has the lock */
-	struct backend *owner; /* has the lock; NULL: the rival, or nobody */
+	bool rival;             /* has the lock */
+	struct backend *holder; /* has the lock; NULL: the rival, or nobody */
 	uint16_t lock_tag;
 	struct store_faults faults;
 	struct backend *open;
@@ -37,7 +37,7 @@ struct backend {
 	struct tcmu_host_device *dev;
 	bool fenced;
 	bool fence_reported;
-	bool lost; /* the lock; it has not been told */
+	bool lost; /* the lock; the daemon does not know yet */
 	bool closed;
 	bool resizing;
 	bool late; /* its open has hung */
@@ -187,6 +187,14 @@ static bool request_copy(struct tcmu_io *io, uint8_t *data, uint64_t length, boo
 	return true;
 }
 
+/* Whether the store has been shortened to less than so many blocks. */
+static bool request_is_beyond(unsigned index, unsigned blocks)
+{
+	unsigned left = store_at(index)->faults.blocks;
+
+	return left && blocks > left;
+}
+
 /* stride: bytes from a block's data to the next one's; 0: all get the same. */
 static int request_write(const struct request *request, const uint8_t *data, unsigned stride)
 {
@@ -198,6 +206,8 @@ static int request_write(const struct request *request, const uint8_t *data, uns
 	/* One that fails may have written a part. */
 	if (request->error)
 		blocks = sim_choose(blocks + 1);
+	while (blocks && request_is_beyond(index, first + blocks))
+		blocks--;
 	for (unsigned i = 0; i < blocks; i++) {
 		const uint8_t *block = data + (size_t) i * stride;
 		uint64_t tag = history_tag(block, "a write", index, first + i);
@@ -270,7 +280,7 @@ static int request_execute(const struct request *request)
 		sim_fail("a request is carried out after the backend was closed");
 	if (request->backend->fenced)
 		return -ESHUTDOWN;
-	if (store->shared && request_changes(io) && store->owner != request->backend)
+	if (store->shared && request_changes(io) && store->holder != request->backend)
 		return -EBUSY;
 	if (request->error == -ECANCELED)
 		return request->error;
@@ -283,6 +293,14 @@ static int request_execute(const struct request *request)
 		sim_fail("the handler gets an operation that it does not have");
 	if (io->offset + io->length > sizeof(store->now) || io->length % BLOCK_SIZE)
 		sim_fail("a request is beyond the end of the medium");
+	if (request_is_beyond(
+		    request->backend->store, (unsigned) ((io->offset + io->length) / BLOCK_SIZE))) {
+		struct request failing = *request;
+
+		failing.error = io->op == TCMU_IO_READ ? -EIO : -ENOSPC;
+		io->result = io->offset;
+		return io->op == TCMU_IO_READ ? failing.error : request_change(&failing);
+	}
 	if (io->op != TCMU_IO_READ)
 		return request_change(request);
 	if (request->error)
@@ -327,13 +345,13 @@ bool backends_rival_takes(unsigned index, bool fence)
 {
 	struct store *store = store_at(index);
 
-	if (store->owner && fence)
-		store->owner->fenced = true;
-	else if (store->owner && backend_changes_in_flight(store->owner))
+	if (store->holder && fence)
+		store->holder->fenced = true;
+	else if (store->holder && backend_changes_in_flight(store->holder))
 		return false;
-	else if (store->owner)
-		store->owner->lost = true;
-	store->owner = NULL;
+	else if (store->holder)
+		store->holder->lost = true;
+	store->holder = NULL;
 	store->rival = true;
 	sim_trace("store %u: the rival takes the lock%s", index, fence ? ", and fences" : "");
 	return true;
@@ -362,7 +380,7 @@ static void request_check_lock(const struct backend *backend, const struct tcmu_
 {
 	const struct store *store = store_at(backend->store);
 
-	if (store->shared && request_changes(io) && store->owner != backend && !backend->fenced &&
+	if (store->shared && request_changes(io) && store->holder != backend && !backend->fenced &&
 	    !backend->lost)
 		sim_fail("store %u: a write is submitted without the lock", backend->store);
 }
@@ -520,7 +538,7 @@ void backends_killed(void)
 		request->io = NULL;
 	}
 	for (unsigned i = 0; i < STORES; i++)
-		store_at(i)->open = store_at(i)->owner = NULL;
+		store_at(i)->open = store_at(i)->holder = NULL;
 }
 
 /* ------- the handler ------- */
@@ -597,8 +615,8 @@ static void backend_close(void *opened)
 		sim_fail("requests come while the backend is being closed");
 	store_flush(store, sim_now());
 	backend->closed = true;
-	if (store->owner == backend)
-		store->owner = NULL;
+	if (store->holder == backend)
+		store->holder = NULL;
 	if (store->open == backend)
 		store->open = NULL;
 	sim_trace("store %u is closed", backend->store);
@@ -618,6 +636,16 @@ static int backend_resize(
 	if (store->faults.resize_fails || config->size > sizeof(store->now))
 		return -ENOSPC;
 	return 0;
+}
+
+void backends_report_size(unsigned index)
+{
+	const struct store *store = store_at(index);
+	unsigned blocks = store->faults.blocks ? store->faults.blocks : STORE_BLOCKS;
+
+	if (store->open)
+		store->open->host->event(
+			store->open->dev, TCMU_BACKEND_RESIZED, (int64_t) blocks * BLOCK_SIZE);
 }
 
 void backends_report(unsigned index, bool fenced)
@@ -649,7 +677,7 @@ static int backend_lock(void *opened, uint16_t tag, struct tcmu_reason *reason)
 	}
 	sim_trace("store %u: this host takes the lock", backend->store);
 	store->rival = false;
-	store->owner = backend;
+	store->holder = backend;
 	store->lock_tag = tag;
 	backend->lost = false;
 	sim_preempt();
@@ -664,8 +692,8 @@ static int backend_unlock(void *opened)
 	while (backend_changes_in_flight(backend))
 		sim_sleep(5 * SIM_NS_PER_MS);
 	sim_trace("store %u: this host releases the lock", backend->store);
-	if (store->owner == backend)
-		store->owner = NULL;
+	if (store->holder == backend)
+		store->holder = NULL;
 	return 0;
 }
 
@@ -679,8 +707,8 @@ static int backend_lock_state(void *opened, bool *ours, uint16_t *tag)
 		backend_report_fence(backend);
 		return -ESHUTDOWN;
 	}
-	*ours = store->owner == backend;
-	*tag = store->owner ? store->lock_tag : store->rival ? 2 : 0;
+	*ours = store->holder == backend;
+	*tag = store->holder ? store->lock_tag : store->rival ? 2 : 0;
 	return 0;
 }
 

@@ -20,6 +20,7 @@ enum store_mode {
 
 struct store_faults {
 	enum store_mode mode;
+	unsigned blocks; /* that the store has been shortened to; 0: all are there */
 	bool open_fails, open_hangs, close_hangs, resize_fails, resize_hangs;
 };
 
@@ -63,6 +64,9 @@ void *backends_main(void *arg);
 /* The handler reports that another host has fenced this one, or that the backend has failed. On a
  * thread of the daemon. */
 void backends_report(unsigned store, bool fenced);
+
+/* The handler reports the size that the store has now. Likewise. */
+void backends_report_size(unsigned store);
 
 /* SIGKILL: each write in flight lands now or never. */
 void backends_killed(void);

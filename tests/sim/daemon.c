@@ -28,6 +28,7 @@ enum call_kind {
 	CALL_REOPEN,
 	CALL_FENCE,
 	CALL_FAIL,
+	CALL_SIZE,
 };
 
 struct call {
@@ -161,6 +162,9 @@ static void daemon_take_call(struct daemon *daemon, const struct call *call)
 		device = manager_find(daemon->manager, call->name, &cnt);
 		if (device)
 			(void) device_reopen(device);
+		break;
+	case CALL_SIZE:
+		backends_report_size(call->store);
 		break;
 	case CALL_FENCE:
 	case CALL_FAIL:
@@ -340,6 +344,11 @@ void daemon_reopen(const char *name)
 void daemon_report(unsigned store, bool fenced)
 {
 	daemon_call((struct call){.kind = fenced ? CALL_FENCE : CALL_FAIL, .store = store});
+}
+
+void daemon_report_size(unsigned store)
+{
+	daemon_call((struct call){.kind = CALL_SIZE, .store = store});
 }
 
 enum daemon_state daemon_state(void)

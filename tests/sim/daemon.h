@@ -33,6 +33,7 @@ void daemon_stop(void);
 /* The operator has the backend of a device reopened. The handler reports an event of a store. */
 void daemon_reopen(const char *name);
 void daemon_report(unsigned store, bool fenced);
+void daemon_report_size(unsigned store);
 
 enum daemon_state daemon_state(void);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "added.h"
 #include "backend.h"
 #include "daemon.h"
 #include "event-loop.h"
@@ -23,42 +24,6 @@
 #define EMPTY_LIMIT_S  90
 #define STOP_LIMIT_S   20
 #define LIFE_LIMIT_S   60 /* of one fault */
-
-struct world_event_script {
-	enum world_kind kind;
-	unsigned slot;
-	uint64_t time;
-	uint64_t length; /* of a fault, ns */
-	unsigned number;
-};
-
-/* A place for a device, with its store. */
-struct slot {
-	struct kdev *kdev; /* the last one; NULL: none yet */
-	char config[32];
-	struct fake_ring_options ring;
-	bool write_cache;
-	uint64_t timeout_ns;
-	uint8_t port_access;
-	bool failed;           /* its handler has reported so: only reopening helps */
-	uint64_t reconfigured; /* when the last change of the write cache was sent */
-};
-
-/* Of the life that runs. Not the daemon's: kept on the heap. */
-struct life {
-	struct world_options options;
-	struct slot slots[STORES];
-	unsigned slot_cnt;
-	struct world_event_script script[EVENTS_OF_LIFE];
-	unsigned event_cnt;
-	uint64_t random;
-	uint64_t added_random; /* of script_add() */
-	uint64_t added;        /* the kinds from WORLD_PROVISIONING that it has */
-	uint64_t end;
-	bool ending;
-	bool xcopy_all;
-	bool early; /* the devices are there before the daemon */
-};
 
 static struct life *life_at(void)
 {
@@ -101,6 +66,7 @@ static const char *const world_kinds[WORLD_KINDS] = {
 	[WORLD_MODE_SELECT] = "mode-select",
 	[WORLD_TWICE] = "twice",
 	[WORLD_CONFIGFS_HANGS] = "configfs-hangs",
+	[WORLD_SHRINK] = "shrink",
 };
 
 const char *world_kind_name(enum world_kind kind)
@@ -154,118 +120,6 @@ static uint64_t script_choose_kinds(struct life *life)
 	return (kinds | 1u << WORLD_IO) & life->options.kinds;
 }
 
-/* ------- kinds that came later ------- */
-
-/* Each has its own random numbers, so that a script without it stays what it was. */
-static unsigned script_choose_added(struct life *life, unsigned n)
-{
-	life->added_random = life->added_random * UINT64_C(6364136223846793005) +
-		UINT64_C(1442695040888963407);
-	return (unsigned) ((life->added_random >> 33) % n);
-}
-
-static void script_begin_added(struct life *life, enum world_kind kind)
-{
-	life->added_random = (life->options.seed * 64 + kind) * UINT64_C(0xd1342543de82ef95) + 7;
-	for (unsigned i = 0; i < 4; i++)
-		(void) script_choose_added(life, 2);
-}
-
-static bool life_has(const struct life *life, enum world_kind kind)
-{
-	return life->added & (UINT64_C(1) << kind);
-}
-
-static void script_add_provisioning(struct life *life)
-{
-	static const uint64_t caps[] = {
-		TCMU_IO_CAP(TCMU_IO_UNMAP), TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES),
-		TCMU_IO_CAP(TCMU_IO_WRITE_SAME), TCMU_IO_CAP(TCMU_IO_COMPARE_AND_WRITE)};
-
-	for (unsigned i = 0; i < life->slot_cnt; i++) {
-		uint64_t chosen = 0;
-
-		for (unsigned j = 0; j < 4; j++)
-			chosen |= script_choose_added(life, j == 0 ? 4 : 2) ? caps[j] : 0;
-		backends_set_caps(i, chosen, script_choose_added(life, 3));
-	}
-	initiators_use(KCOMMAND_UNMAP);
-	initiators_use(KCOMMAND_WRITE_SAME);
-}
-
-/* Most stores are shared, some of them as their initiators say. */
-static void script_add_rival(struct life *life)
-{
-	for (unsigned i = 0; i < life->slot_cnt; i++) {
-		struct slot *slot = &life->slots[i];
-
-		if (script_choose_added(life, 4) == 0)
-			continue;
-		slot->port_access = script_choose_added(life, 3) == 0 ? 3 : 1;
-		backends_share(i);
-		(void) snprintf(
-			slot->config, sizeof(slot->config), "%s/%u",
-			backends_subtype(SUBTYPE_LOCKS), i);
-		if (slot->port_access == 3)
-			initiators_use(KCOMMAND_SET_GROUPS);
-	}
-}
-
-static void script_add_xcopy(struct life *life)
-{
-	life->xcopy_all = script_choose_added(life, 2);
-	initiators_use(KCOMMAND_XCOPY);
-}
-
-static void script_add_format(struct life *life)
-{
-	(void) life;
-	initiators_use(KCOMMAND_FORMAT);
-}
-
-static void script_add_mode_select(struct life *life)
-{
-	(void) life;
-	initiators_use(KCOMMAND_MODE_SELECT);
-}
-
-/* A life has a kind in one of so many lives. */
-static const struct {
-	enum world_kind kind;
-	unsigned one_of;
-	void (*add)(struct life *life); /* NULL: there is nothing to prepare */
-} script_added[] = {
-	{WORLD_PROVISIONING, 3, script_add_provisioning},
-	{WORLD_RIVAL, 5, script_add_rival},
-	{WORLD_XCOPY, 4, script_add_xcopy},
-	{WORLD_FORMAT, 8, script_add_format},
-	{WORLD_MODE_SELECT, 4, script_add_mode_select},
-	{WORLD_TWICE, 5, NULL},
-	{WORLD_CONFIGFS_HANGS, 6, NULL},
-};
-#define ADDED (sizeof(script_added) / sizeof(script_added[0]))
-#define ADDED_EVENTS \
-	(UINT64_C(1) << WORLD_RIVAL | UINT64_C(1) << WORLD_TWICE | \
-	 UINT64_C(1) << WORLD_CONFIGFS_HANGS)
-
-/* After the slots, before the events. */
-static void script_add(struct life *life)
-{
-	for (unsigned i = 0; i < ADDED; i++) {
-		enum world_kind kind = script_added[i].kind;
-
-		script_begin_added(life, kind);
-		if (!(life->options.kinds & (UINT64_C(1) << kind)) ||
-		    script_choose_added(life, script_added[i].one_of) != 0)
-			continue;
-		life->added |= UINT64_C(1) << kind;
-		if (script_added[i].add)
-			script_added[i].add(life);
-	}
-}
-
-/* ------- the script, again ------- */
-
 /* One of the kinds. */
 static enum world_kind script_choose_kind(struct life *life, uint64_t kinds)
 {
@@ -318,7 +172,7 @@ static void script_make(struct life *life)
 	for (unsigned i = 0; i < 4; i++)
 		(void) script_choose(life, 2);
 	script_make_slots(life);
-	script_add(life);
+	added_make(life);
 	kinds = script_choose_kinds(life) | (life->added & ADDED_EVENTS);
 	life->early = script_choose(life, 5) == 0;
 	life->event_cnt = 4 + script_choose(life, EVENTS_OF_LIFE - 4);
@@ -468,6 +322,10 @@ static void fault_ends(void *arg)
 		if (kdev)
 			kdev->configfs_fails = false;
 		break;
+	case WORLD_SHRINK:
+		faults->blocks = 0;
+		daemon_report_size(event->slot);
+		break;
 	case WORLD_CONFIGFS_HANGS:
 		if (kdev)
 			kernel_hang_configfs(kdev, false);
@@ -587,6 +445,11 @@ static void event_run(void *arg)
 	case WORLD_KILL:
 	case WORLD_POWER:
 		daemon_ends(event);
+		break;
+	case WORLD_SHRINK:
+		backends_faults(event->slot)->blocks = 1 + event->number;
+		daemon_report_size(event->slot);
+		sim_at(sim_now() + event->length, fault_ends, event);
 		break;
 	/* Also of a device that is being created. */
 	case WORLD_CONFIGFS_HANGS:
@@ -711,7 +574,7 @@ static void life_expect(bool (*done)(void), unsigned seconds, const char *what)
 
 static bool life_is_calm(const struct life *life)
 {
-	if (life->early || life_has(life, WORLD_RIVAL) || life_has(life, WORLD_FORMAT))
+	if (life->early || added_has(life, WORLD_RIVAL) || added_has(life, WORLD_FORMAT))
 		return false;
 	for (unsigned i = 0; i < life->event_cnt; i++)
 		if ((life->options.events & (UINT64_C(1) << i)) &&
