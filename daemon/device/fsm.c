@@ -264,8 +264,12 @@ static const struct lock_transition lock_table[LOCK_STATE_COUNT][LOCK_EVENT_COUN
 		EV(FENCED) = TO(CALL_FENCED),
 	},
 	[LOCK_LOCKED] = {
-		EV(RELEASED) = TO(UNLOCKING, DO(UNLOCK)),
+		EV(RELEASED) = TO(RELEASING),
 		EV(LOST) = TO(UNLOCKED),
+		EV(FENCED) = TO(FENCED),
+	},
+	[LOCK_RELEASING] = {
+		EV(IDLE) = TO(UNLOCKING, DO(UNLOCK)),
 		EV(FENCED) = TO(FENCED),
 	},
 	[LOCK_UNLOCKING] = {
@@ -331,17 +335,9 @@ bool lock_has_backend(enum lock_state state)
 const char *lock_state_name(enum lock_state state)
 {
 	static const char *const names[LOCK_STATE_COUNT] = {
-		"not shared",
-		"unlocked",
-		"locking",
-		"locked",
-		"unlocking",
-		"paused",
-		"fenced while locking",
-		"fenced",
-		"closing",
-		"opening",
-		"fenced while opening",
+		"not shared",       "unlocked",  "locking", "locked",
+		"releasing",        "unlocking", "paused",  "fenced while locking",
+		"fenced",           "closing",   "opening", "fenced while opening",
 		"waiting to retry",
 	};
 

@@ -277,6 +277,14 @@ static int manager_node_deleted(
 
 /* ------- events of the kernel ------- */
 
+/* Whether it has been handled already. */
+static bool manager_is_repeated(struct manager *manager, const struct tcmu_event *event)
+{
+	const struct device *device = manager_find_current(manager, &event->name);
+
+	return device && device_is_addition(device, event);
+}
+
 static void manager_handle_added(struct manager *manager, const struct tcmu_event *event)
 {
 	struct device *device = manager_find_current(manager, &event->name);
@@ -312,6 +320,8 @@ static void manager_handle_reconfig(struct manager *manager, const struct tcmu_e
 
 static void manager_handle_event(struct manager *manager, const struct tcmu_event *event)
 {
+	if (manager_is_repeated(manager, event))
+		return;
 	netlink_reset_note_command(&manager->reset);
 	if (handlers_lookup(manager->setup.handlers, event->name.subtype))
 		netlink_owed_add(&manager->owed, event->kind, event->device_id);

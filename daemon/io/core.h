@@ -88,6 +88,7 @@ struct io_thread_setup {
 	struct tcmu_host_device *host_device;
 	struct tcmu_backend_info info;
 	struct scsi_lu lu;
+	bool cache_is_off;          /* lu.write_cache was saved as off: it is flushed first */
 	struct stats *stats;        /* outlives the thread; NULL: nothing is counted */
 	const atomic_bool *tracing; /* whether each command is passed to trace(); NULL: none is */
 	/* As signal. */

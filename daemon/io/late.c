@@ -115,12 +115,11 @@ void late_check(struct late *late, uint64_t now)
 	for (unsigned i = 0; i < core->pool->used; i++) {
 		struct command *command = command_at(core->pool, i);
 
-		if (command->where == COMMAND_FREE || command->where == COMMAND_ENDED)
-			continue;
-		if (command->internal)
-			core->late |= command->late; /* a piece that keeps its range */
-		else
+		if (command->where != COMMAND_FREE && command->where != COMMAND_ENDED &&
+		    !command->internal)
 			late_scan_command(late, command, now, since);
+		else if (command->where != COMMAND_FREE)
+			core->late |= command->late;
 	}
 }
 

@@ -76,7 +76,10 @@ static void io_thread_set_lu(struct io_thread *thread, const struct control_requ
 	if (request->changes & CONTROL_WRITE_CACHE)
 		write_cache_set(&thread->write_cache, request->write_cache);
 	if (request->changes & CONTROL_LU_INFO) {
+		bool cache = lu->write_cache;
+
 		scsi_set_lu_info(lu, &request->lu_info);
+		write_cache_restored(&thread->write_cache, cache);
 		if (scsi_naa(lu, naa))
 			xcopy_disk_set_naa(thread->xcopy_disk, naa);
 	}

@@ -286,6 +286,35 @@ static void a_write_after_an_abort_is_not_overtaken(void **state)
 	stop_pair(&pair);
 }
 
+/* The xcopy ends while the other disk writes. A later write there must not be overwritten. */
+static void a_write_waits_for_that_of_an_aborted_xcopy(void **state)
+{
+	uint8_t data[FIXTURE_BLOCK] = {0};
+	struct initiator_command write = cmd_write(BLOCKS, 1, data);
+	struct pair pair;
+
+	(void) state;
+	memset(data, 0x77, sizeof(data));
+	start_pair(&pair, &basic);
+	backend_hold(pair.to.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
+	io_fixture_clear_signals(&pair.from);
+	initiator_send(&pair.from, &pair.xcopy);
+	io_fixture_wait_signal(&pair.from, IO_SIGNAL_NEEDS_LU_INFO);
+	io_fixture_set_serial(pair.from.thread, FROM);
+	assert_true(backend_wait_held(pair.to.backend, 1));
+	initiator_abort(&pair.from, TCMU_TMR_TYPE_ABORT_TASK, &pair.xcopy);
+	initiator_wait_status(&pair.xcopy, SCSI_TASK_ABORTED);
+	initiator_send(&pair.to, &write);
+	io_fixture_wait_idle(&pair.to);
+	assert_int_equal(backend_count(pair.to.backend, TCMU_IO_WRITE), 1);
+	backend_hold(pair.to.backend, 0);
+	assert_int_equal(backend_release(pair.to.backend, 1, BACKEND_OLDEST), 1);
+	initiator_wait_status(&write, SCSI_GOOD);
+	backend_sync(pair.to.backend);
+	assert_memory_equal(io_fixture_store_at(&pair.to, BLOCKS), data, sizeof(data));
+	stop_pair(&pair);
+}
+
 /* The other disk has not even taken the request: it never carries it out. */
 static void a_request_that_was_not_taken_is_withdrawn(void **state)
 {
@@ -587,6 +616,7 @@ int main(void)
 		cmocka_unit_test(draining_the_source_ends_the_xcopy_while_a_read_is_stuck),
 		cmocka_unit_test(a_reset_does_not_wait_for_the_other_disk),
 		cmocka_unit_test(a_write_after_an_abort_is_not_overtaken),
+		cmocka_unit_test(a_write_waits_for_that_of_an_aborted_xcopy),
 		cmocka_unit_test(a_request_that_was_not_taken_is_withdrawn),
 		cmocka_unit_test(without_permission_a_copy_is_answered_as_a_read),
 		cmocka_unit_test(the_destination_ends_while_the_source_is_stuck),
