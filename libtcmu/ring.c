@@ -167,6 +167,33 @@ int tcmu_ring_attach(struct tcmu_ring *ring, void *base, size_t length)
 	return 0;
 }
 
+int tcmu_ring_resume(struct tcmu_ring *ring, void *base, size_t length, uint32_t published)
+{
+	struct ring_slot slot;
+	uint32_t head;
+	int r = tcmu_ring_attach(ring, base, length);
+
+	if (r < 0)
+		return r;
+	head = __atomic_load_n(&RING_MAILBOX(ring)->cmd_head, __ATOMIC_ACQUIRE);
+	/* One entry from the tail on was fetched, because one command has no answer. If that is at
+	 * position 0, it is marked. */
+	if (ring->published != published || check_generation(ring, true) < 0)
+		return -ESTALE;
+	if (!position_valid(ring, head))
+		return -EBADMSG;
+	while (ring->next != head) {
+		r = read_slot(ring, ring->next, head, &slot);
+		if (r < 0)
+			return r;
+		ring->next = slot.end;
+		ring->outstanding += slot.op == TCMU_OP_CMD;
+	}
+	ring->scanned = ring->next;
+	pass_silent_slots(ring);
+	return 0;
+}
+
 bool tcmu_ring_pending(const struct tcmu_ring *ring)
 {
 	return __atomic_load_n(&RING_MAILBOX(ring)->cmd_head, __ATOMIC_ACQUIRE) != ring->next;
