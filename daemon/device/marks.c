@@ -113,10 +113,10 @@ struct notes *marks_open_notes(
 {
 	g_autofree char *path = marks_notes_path(run_dir, name);
 	g_autofree char *label = g_strdup_printf("user_%u/%s", name->hba, name->name);
-	g_autofree char *owner = g_strdup_printf(
+	g_autofree char *device = g_strdup_printf(
 		"uio%u %s %s %s", minor, label, claim, name->config);
 	struct notes *notes = NULL;
-	int r = notes_open(path, owner, &notes);
+	int r = notes_open(path, device, &notes);
 
 	if (r < 0)
 		log_dev_warning(

@@ -390,7 +390,7 @@ static bool opening_restarts(struct device_opening *opening)
 }
 
 /* Where nobody else writes to the store, neither another host nor another device, and the handler
- * has no COMPARE AND WRITE of its own. */
+ * does not carry out COMPARE AND WRITE. */
 static void opening_open_notes(struct device_opening *opening)
 {
 	struct device *device = opening->call.device;

@@ -287,7 +287,7 @@ void fetch_publish(struct fetch *fetch)
 
 	if (core->ring_state != CORE_RING_ATTACHED && core->ring_state != CORE_RING_RECOVERED)
 		return;
-	if (noted)
+	if (noted && tcmu_ring_mark(&core->ring) == 0)
 		notes_publish(notes, core->ring.published, core->ring.tail);
 	if (tcmu_ring_publish(&core->ring) == -ESTALE)
 		fetch_set_stale(fetch);
@@ -405,7 +405,7 @@ void fetch_end_note(struct fetch *fetch, struct command *command, bool answered)
 		log_dev_warning(
 			fetch_label(core, label, sizeof(label)),
 			"a COMPARE AND WRITE that the last daemon had begun cannot be finished: "
-			"its initiator is told to send it again, and it may miscompare");
+			"its initiator gets BUSY and sends it again, and it may miscompare");
 	if (!good || !(command->internal || answered))
 		notes_drop(notes, command->note);
 	else if (answered)

@@ -12,12 +12,12 @@
 #include <unistd.h>
 
 #define NOTES_VERSION UINT64_C(0x31736574756d6374) /* changes with the file's form */
-#define OWNER_MAX     992
+#define DEVICE_MAX    992
 
 struct notes_file {
 	uint64_t version;
 	_Atomic(uint64_t) positions; /* published, and in the low half the next one */
-	char owner[OWNER_MAX];
+	char device[DEVICE_MAX];
 	struct note notes[NOTES_MAX];
 };
 
@@ -41,9 +41,9 @@ static int notes_map(int fd, struct notes_file **file)
 	return 0;
 }
 
-static bool notes_are_sound(const struct notes_file *file, const char *owner)
+static bool notes_are_sound(const struct notes_file *file, const char *device)
 {
-	if (file->version != NOTES_VERSION || strncmp(file->owner, owner, OWNER_MAX) != 0)
+	if (file->version != NOTES_VERSION || strncmp(file->device, device, DEVICE_MAX) != 0)
 		return false;
 	for (unsigned i = 0; i < NOTES_MAX; i++)
 		if (atomic_load(&file->notes[i].state) > NOTE_ANSWERED ||
@@ -53,21 +53,21 @@ static bool notes_are_sound(const struct notes_file *file, const char *owner)
 }
 
 /* The version comes last: a file that is cut short is not sound. */
-static void notes_init(struct notes_file *file, const char *owner)
+static void notes_init(struct notes_file *file, const char *device)
 {
 	memset(file, 0, sizeof(*file));
-	strncpy(file->owner, owner, OWNER_MAX - 1);
+	strncpy(file->device, device, DEVICE_MAX - 1);
 	atomic_signal_fence(memory_order_seq_cst);
 	file->version = NOTES_VERSION;
 }
 
-int notes_open(const char *path, const char *owner, struct notes **ret)
+int notes_open(const char *path, const char *device, struct notes **ret)
 {
 	struct notes *notes = calloc(1, sizeof(*notes));
 	int r = -ENOMEM;
 	int fd;
 
-	assert(strlen(owner) < OWNER_MAX);
+	assert(strlen(device) < DEVICE_MAX);
 	if (!notes)
 		return r;
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -78,8 +78,8 @@ int notes_open(const char *path, const char *owner, struct notes **ret)
 		free(notes);
 		return r;
 	}
-	if (!notes_are_sound(notes->file, owner))
-		notes_init(notes->file, owner);
+	if (!notes_are_sound(notes->file, device))
+		notes_init(notes->file, device);
 	for (unsigned i = 0; i < NOTES_MAX; i++)
 		notes->in_use += atomic_load(&notes->file->notes[i].state) != NOTE_FREE;
 	*ret = notes;

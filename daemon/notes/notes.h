@@ -55,9 +55,9 @@ struct notes {
 	unsigned in_use; /* notes that are not free */
 };
 
-/* Opens the notes of a device, or makes them: a file at path. owner: says which device and which
- * backing store it is; notes of another owner are dropped. Returns 0 or -errno. */
-int notes_open(const char *path, const char *owner, struct notes **notes);
+/* Opens the notes of a device, or makes them: a file at path. device: a text that differs for each
+ * device and backing store; notes of another one are dropped. Returns 0 or -errno. */
+int notes_open(const char *path, const char *device, struct notes **notes);
 
 /* The file stays. Takes NULL. */
 void notes_close(struct notes *notes);

@@ -123,6 +123,7 @@ static void dead_notifies(struct recovery *r)
 /* Publishes as the daemon does, or a part of it. */
 static void dead_publishes(struct recovery *r, enum crash crash)
 {
+	assert_int_equal(tcmu_ring_mark(&r->ring), 0);
 	if (r->notes->in_use)
 		notes_publish(r->notes, r->ring.published, r->ring.tail);
 	if (crash <= CRASH_PUBLISHING)
@@ -157,6 +158,7 @@ static void dead_compares_and_writes(
 
 	r->cmd_id = dead_fetches(r, command, &entry, iov);
 	if (crash >= CRASH_NOTED) {
+		assert_int_equal(tcmu_ring_mark(&r->ring), 0);
 		r->note = notes_begin(
 			r->notes, r->cmd_id, LBA * FIXTURE_BLOCK, FIXTURE_BLOCK, iov, entry.iov_cnt,
 			FIXTURE_BLOCK, r->ring.base, r->ring.published);
@@ -285,6 +287,7 @@ static void two_commands_are_both_answered(void **state)
 	dead_begins(r, &(struct io_fixture_options){.depth = 16});
 	memcpy(io_fixture_store_at(&r->fixture, LBA + 1), r->data, FIXTURE_BLOCK);
 	(void) dead_fetches(r, &other, &entry, iov);
+	assert_int_equal(tcmu_ring_mark(&r->ring), 0);
 	assert_non_null(notes_begin(
 		r->notes, entry.cmd_id, (LBA + 1) * FIXTURE_BLOCK, FIXTURE_BLOCK, iov,
 		entry.iov_cnt, FIXTURE_BLOCK, r->ring.base, r->ring.published));
@@ -391,6 +394,46 @@ static void a_command_has_a_note_from_its_write_to_its_answer(void **state)
 	io_fixture_stop(&r->fixture);
 }
 
+static uint32_t known_tails[2], known_tail;
+
+static void remember_tails(struct io_fixture *fixture)
+{
+	notes_positions(fixture->setup.notes, &known_tails[0], &known_tails[1]);
+	known_tail = fixture->thread->core.ring.tail;
+}
+
+/* If the daemon died at the doorbell: the file has the tail before and the tail after. */
+static void the_new_tail_is_noted_before_it_is_published(void **state)
+{
+	struct recovery *r = *state;
+	struct initiator_command command = cmd_compare_and_write(LBA, 1, r->data);
+	uint8_t in[FIXTURE_BLOCK];
+	struct initiator_command read = cmd_read(0, 1, in);
+	uint32_t published, next;
+
+	dead_begins(r, &(struct io_fixture_options){.depth = 16});
+	r->fixture.setup.notes = r->notes;
+	io_fixture_start_thread(&r->fixture);
+	assert_int_equal(initiator_run(&r->fixture, &read), SCSI_GOOD);
+	initiator_send_held(&r->fixture, &command, TCMU_IO_CAP(TCMU_IO_WRITE));
+	io_fixture_wait_asleep();
+	r->fixture.completed = remember_tails;
+	for (unsigned i = 0; i < 3; i++) {
+		notes_positions(r->notes, &published, &next);
+		assert_int_equal(published, next);
+		assert_int_equal(initiator_run(&r->fixture, &read), SCSI_GOOD);
+		io_fixture_wait_asleep();
+		assert_int_equal(known_tails[0], published);
+		assert_int_equal(known_tails[1], known_tail);
+		assert_int_not_equal(known_tail, published);
+	}
+	r->fixture.completed = NULL;
+	backend_hold(r->fixture.backend, 0);
+	backend_release(r->fixture.backend, 1, BACKEND_OLDEST);
+	initiator_wait_status(&command, SCSI_GOOD);
+	io_fixture_stop(&r->fixture);
+}
+
 static void a_write_that_fails_leaves_no_note(void **state)
 {
 	struct recovery *r = *state;
@@ -417,6 +460,7 @@ int main(void)
 		TEST(a_note_that_does_not_fit_is_dropped),
 		TEST(a_write_that_fails_again_is_answered_busy),
 		TEST(a_command_has_a_note_from_its_write_to_its_answer),
+		TEST(the_new_tail_is_noted_before_it_is_published),
 		TEST(a_write_that_fails_leaves_no_note),
 	};
 

@@ -45,11 +45,11 @@ static int remove_file(void **state)
 	return 0;
 }
 
-static struct notes *open_notes(const char *owner)
+static struct notes *open_notes(const char *device)
 {
 	struct notes *notes;
 
-	assert_int_equal(notes_open(path, owner, &notes), 0);
+	assert_int_equal(notes_open(path, device, &notes), 0);
 	return notes;
 }
 
@@ -162,7 +162,7 @@ static void what_has_no_room_goes_without(void **state)
 	notes_close(notes);
 }
 
-static void notes_of_another_owner_are_dropped(void **state)
+static void notes_of_another_device_are_dropped(void **state)
 {
 	struct notes *notes = open_notes("me");
 
@@ -213,7 +213,7 @@ int main(void)
 		TEST(publishing_ends_answered_notes_only),
 		TEST(data_in_pieces_is_described),
 		TEST(what_has_no_room_goes_without),
-		TEST(notes_of_another_owner_are_dropped),
+		TEST(notes_of_another_device_are_dropped),
 		TEST(a_damaged_file_is_made_again),
 		TEST(a_file_that_cannot_be_made_is_reported),
 	};
