@@ -21,6 +21,7 @@ struct store {
 	uint64_t dirty[STORE_BLOCKS]; /* since then the block is not stable; 0: it is */
 	bool is_volatile, fua;
 	struct store_faults faults;
+	unsigned changes; /* of the faults */
 	struct backend *open;
 };
 
@@ -334,10 +335,16 @@ void *backends_main(void *arg)
 	return arg;
 }
 
+unsigned backends_changes(unsigned index)
+{
+	return store_at(index)->changes;
+}
+
 void backends_changed(unsigned index)
 {
 	const struct store_faults *faults = &store_at(index)->faults;
 
+	store_at(index)->changes++;
 	for (unsigned i = 0; i < REQUESTS_MAX; i++) {
 		struct request *request = &sim->backends->requests[i];
 
