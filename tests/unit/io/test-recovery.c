@@ -75,6 +75,8 @@ static int recovery_teardown(void **state)
 {
 	struct recovery *r = *state;
 
+	if (r->notes != r->fixture.setup.notes)
+		notes_close(r->notes);
 	notes_close(r->fixture.setup.notes);
 	return 0;
 }
@@ -184,6 +186,7 @@ static void successor_begins(struct recovery *r)
 	const struct tcmu_name *name = &r->fixture.setup.device;
 
 	notes_close(r->notes);
+	r->notes = NULL;
 	assert_int_equal(notes_open(r->path, "me", &r->fixture.setup.notes), 0);
 	assert_int_equal(tcmu_configfs_action(name, "block_dev", 1), 0);
 	if (notes_left(r->fixture.setup.notes)) {
