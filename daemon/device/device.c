@@ -55,11 +55,12 @@ static void device_log_command(
 static void device_start_thread(struct device *device)
 {
 	const struct settings *settings = device->env->settings;
+	bool recovers = !device->clean && device->blocking.configured;
 	struct io_thread_setup setup = {
 		.name = device->name.name,
 		.device = device->name,
 		.minor = device->minor,
-		.start = IO_THREAD_FRESH,
+		.start = recovers ? IO_THREAD_RECOVERED : IO_THREAD_FRESH,
 		.aio = settings->io_engine,
 		.depth = settings->queue_depth,
 		.busy_poll = settings->busy_poll,
@@ -70,6 +71,7 @@ static void device_start_thread(struct device *device)
 		.host_device = &device->host_device,
 		.info = device->info,
 		.stats = device->stats,
+		.notes = device->notes,
 		.tracing = log_scsi(),
 		.trace = device_log_command,
 		.signal = device_signal,
@@ -79,7 +81,7 @@ static void device_start_thread(struct device *device)
 	int r;
 
 	assert(!device->thread && !device->revoke.call.running && device->backend);
-	assert(device->clean || !device->blocking.configured);
+	assert(!recovers || notes_left(device->notes));
 	lu_info_fill_lu(device, &setup.lu);
 	had_cache = setup.lu.write_cache;
 	scsi_set_lu_info(&setup.lu, &device->lu_info.known);
@@ -195,6 +197,7 @@ static void closing_done(struct device_call *call)
 	}
 	device->closing.state = CLOSING_NONE;
 	device->backend = NULL;
+	device_close_notes(device);
 	device->info.claim[0] = '\0';
 	device_post(device, DEVICE_EV_CLOSED);
 }

@@ -118,6 +118,8 @@ struct env_parent {
 	void (*forget)(struct device_env *env, struct device *device);
 	/* As marks.h. */
 	void (*mark_clean)(struct device_env *env, const struct device *device);
+	struct notes *(*open_notes)(
+		struct device_env *env, const struct device *device, const char *claim);
 	void (*mark_format)(
 		struct device_env *env, const struct device *device, unsigned format_state);
 	unsigned (*format_state)(struct device_env *env, const struct device *device);

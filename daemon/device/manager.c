@@ -193,7 +193,7 @@ static void manager_add(
 	if (origin == DEVICE_ORIGIN_FOUND)
 		start.clean = marks_take_clean(run_dir, name, minor);
 	else
-		(void) marks_set_format(run_dir, name, 0);
+		marks_forget(run_dir, name);
 	device = device_new(&manager->env, &start);
 	g_ptr_array_add(manager->devices, device);
 	device_open(device);
@@ -233,6 +233,7 @@ void manager_reconcile(struct manager *manager)
 		log_error("cannot read /sys/class/uio: %s", strerror(-cnt));
 		return;
 	}
+	marks_sweep_notes(manager->setup.run_dir, entries, cnt);
 	for (unsigned i = manager->devices->len; i-- > 0;) {
 		struct device *device = manager_at(manager, i);
 
@@ -448,7 +449,8 @@ static void manager_forget(struct device_env *env, struct device *device)
 
 	assert(known && device_state(device) == DEVICE_GONE);
 	if (!manager_is_stopping(manager)) {
-		(void) marks_set_format(manager->setup.run_dir, device_name(device), 0);
+		if (!manager_find_current(manager, device_name(device)))
+			marks_forget(manager->setup.run_dir, device_name(device));
 		manager_scan_soon(manager);
 	}
 	(void) sd_event_source_set_enabled(manager->changed_source, SD_EVENT_ONESHOT);
@@ -459,6 +461,13 @@ static void manager_mark_clean(struct device_env *env, const struct device *devi
 {
 	(void) marks_set_clean(
 		manager_of(env)->setup.run_dir, device_name(device), device_minor(device));
+}
+
+static struct notes *manager_open_notes(
+	struct device_env *env, const struct device *device, const char *claim)
+{
+	return marks_open_notes(
+		manager_of(env)->setup.run_dir, device_name(device), device_minor(device), claim);
 }
 
 static void manager_mark_format(
@@ -494,6 +503,7 @@ static const struct env_parent manager_as_parent = {
 	.changed = manager_note_changed,
 	.forget = manager_forget,
 	.mark_clean = manager_mark_clean,
+	.open_notes = manager_open_notes,
 	.mark_format = manager_mark_format,
 	.format_state = manager_format_state,
 	.load_store = manager_load_store,

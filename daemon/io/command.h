@@ -89,6 +89,7 @@ struct command {
 	void (*finished)(
 		struct command *command); /* the slot is about to be freed; under the ring lock */
 	void *context;                    /* theirs */
+	struct note *note;                /* the next daemon's, if this one dies; NULL: none */
 
 	/* the plan and how far it is */
 	uint64_t done;       /* bytes of the plan that are done */

@@ -48,6 +48,8 @@ static bool io_thread_complete_ended(struct io_thread *thread, uint64_t *now)
 				core->setup.stats, &command->flight, now, answered, command->status,
 				command->sense,
 				command->has_read_len ? command->read_len : command->data_length);
+		if (command->note)
+			fetch_end_note(&thread->fetch, command, answered);
 		if (command->started && command->exclusive)
 			order_finish(&thread->order, command);
 		if (command->late)
@@ -252,6 +254,8 @@ static void *io_thread_main(void *arg)
 	wait_begin(&core->wait);
 	stats_thread_begins(core->setup.stats);
 	core_attach(core);
+	if (core->setup.start == IO_THREAD_RECOVERED)
+		fetch_recover(&thread->fetch);
 	if (core->service != CORE_SERVING)
 		xcopy_disk_close(thread->xcopy_disk);
 	while (io_thread_goes_on(thread))

@@ -27,6 +27,7 @@ struct store {
 	struct backend *holder; /* has the lock; NULL: the rival, or nobody */
 	uint16_t lock_tag;
 	struct store_faults faults;
+	unsigned changes; /* of the faults */
 	struct backend *open;
 };
 
@@ -511,10 +512,16 @@ void *backends_main(void *arg)
 	return arg;
 }
 
+unsigned backends_changes(unsigned index)
+{
+	return store_at(index)->changes;
+}
+
 void backends_changed(unsigned index)
 {
 	const struct store_faults *faults = &store_at(index)->faults;
 
+	store_at(index)->changes++;
 	for (unsigned i = 0; i < REQUESTS_MAX; i++) {
 		struct request *request = &sim->backends->requests[i];
 

@@ -58,6 +58,9 @@ struct store_faults *backends_faults(unsigned store);
 /* After a change of the faults. */
 void backends_changed(unsigned store);
 
+/* How often they have changed. */
+unsigned backends_changes(unsigned store);
+
 /* The daemon's thread that ends requests: they are started on it by the daemon. */
 void *backends_main(void *arg);
 

@@ -17,6 +17,7 @@
 #include "event-loop.h"
 #include "fds.h"
 #include "kernel.h"
+#include "notes/notes.h"
 #include "sim.h"
 #include "threads.h"
 
@@ -54,6 +55,7 @@ struct daemon {
 		enum device_state state;
 	} known[KNOWN_MAX];
 	unsigned known_cnt;
+	struct notes *notes[KNOWN_MAX]; /* that are mapped */
 };
 
 static struct daemon *the_daemon;
@@ -110,6 +112,45 @@ const atomic_bool *log_scsi(void)
 	static const atomic_bool no;
 
 	return &no;
+}
+
+/* ------- mappings, which end with the process ------- */
+
+int __real_notes_open(const char *path, const char *device, struct notes **notes);
+void __real_notes_close(struct notes *notes);
+int __wrap_notes_open(const char *path, const char *device, struct notes **notes);
+void __wrap_notes_close(struct notes *notes);
+
+static void daemon_replace_notes(const struct notes *from, struct notes *to)
+{
+	for (unsigned i = 0; i < KNOWN_MAX; i++)
+		if (the_daemon->notes[i] == from) {
+			the_daemon->notes[i] = to;
+			return;
+		}
+	abort();
+}
+
+int __wrap_notes_open(const char *path, const char *device, struct notes **notes)
+{
+	int r = __real_notes_open(path, device, notes);
+
+	if (r == 0)
+		daemon_replace_notes(NULL, *notes);
+	return r;
+}
+
+void __wrap_notes_close(struct notes *notes)
+{
+	if (notes)
+		daemon_replace_notes(notes, NULL);
+	__real_notes_close(notes);
+}
+
+static void daemon_unmap_notes(void)
+{
+	for (unsigned i = 0; i < KNOWN_MAX; i++)
+		__wrap_notes_close(the_daemon->notes[i]);
 }
 
 /* ------- the main thread ------- */
@@ -191,6 +232,7 @@ static void daemon_exited(void *arg)
 
 	backends_killed();
 	threads_kill_all();
+	daemon_unmap_notes();
 	event_loop_reset();
 	fds_reset();
 	kernel_check_owed(daemon->number);
@@ -280,6 +322,7 @@ static void daemon_make_directory(struct daemon *daemon)
 
 void daemon_reset(const struct daemon_options *options)
 {
+	daemon_unmap_notes();
 	*the_daemon = (struct daemon){.options = *options};
 	daemon_make_directory(the_daemon);
 	daemon_restore_statics();
@@ -309,6 +352,7 @@ void daemon_kill(void)
 	sim->report->kills++;
 	backends_killed();
 	threads_kill_all();
+	daemon_unmap_notes();
 	event_loop_reset();
 	fds_reset();
 	kernel_daemon_killed();

@@ -295,9 +295,10 @@ int tcmu_configfs_action(const struct tcmu_name *name, const char *action, unsig
 		return -EINVAL;
 	if (strcmp(action, "block_dev") == 0)
 		kernel_block(kdev, value != 0);
-	else if (strcmp(action, "reset_ring") == 0)
+	else if (strcmp(action, "reset_ring") == 0) {
+		kernel_check_orphans(kdev);
 		kernel_reset_ring(kdev);
-	else
+	} else
 		return -ENOENT;
 	sim_preempt();
 	return 0;

@@ -96,6 +96,36 @@ bool kernel_has_room(void)
 	return sim->kernel->kdev_cnt < KDEVS_MAX;
 }
 
+static void kernel_note_orphans(struct kdev *kdev)
+{
+	for (unsigned id = 1; id < IDS_MAX; id++) {
+		struct kcommand *command = kdev->by_id[id];
+
+		if (!command || backends_faults(kdev->store)->mode != STORE_GOOD)
+			continue;
+		command->orphaned = true;
+		command->changes = backends_changes(kdev->store);
+	}
+}
+
+void kernel_check_orphans(const struct kdev *kdev)
+{
+	for (unsigned id = 1; id < IDS_MAX; id++) {
+		const struct kcommand *command = kdev->by_id[id];
+
+		if (!command || !command->orphaned || command->has_status ||
+		    command->op != KCOMMAND_COMPARE_AND_WRITE ||
+		    command->changes != backends_changes(kdev->store))
+			continue;
+		if (memcmp(backends_block(kdev->store, command->lba), &command->tag,
+			   sizeof(command->tag)) == 0)
+			sim_fail(
+				"%s: COMPARE AND WRITE %u was carried out before a crash, and is "
+				"answered BUSY",
+				kdev->name, command->lba);
+	}
+}
+
 void kernel_daemon_killed(void)
 {
 	struct kdev *kdev;
@@ -105,6 +135,7 @@ void kernel_daemon_killed(void)
 	sim->kernel->overrun = false;
 	sim->kernel->disturbed = true;
 	for (unsigned i = 0; (kdev = kernel_at(i)); i++) {
+		kernel_note_orphans(kdev);
 		if (kdev->mapped)
 			(void) mmap(
 				kdev->mapped, kdev->mapped_length, PROT_NONE,

@@ -70,6 +70,8 @@ struct kcommand {
 	uint64_t begun, ended;
 	bool has_status; /* the initiator has its status */
 	bool in_ring;
+	bool orphaned;    /* the daemon was killed while it was in the ring, with a good store */
+	unsigned changes; /* then: backends_changes() */
 	uint16_t cmd_id;
 	uint8_t status;
 	uint8_t sense_key;
@@ -154,6 +156,10 @@ void kernel_send(struct kcommand *command);
 
 /* ABORT TASK or LUN RESET, reported to the daemon. */
 void kernel_task_management(struct kdev *kdev, bool lun_reset);
+
+/* The daemon is about to reset the ring, so that its commands are answered BUSY: a COMPARE AND
+ * WRITE that the last daemon has carried out must not be among them. */
+void kernel_check_orphans(const struct kdev *kdev);
 
 /* configfs: action/reset_ring, action/block_dev. */
 void kernel_reset_ring(struct kdev *kdev);
