@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <tcmu/configfs.h>
+#include <tcmu/mappings.h>
 #include <tcmu/port-groups.h>
 
 #include "base/clock.h"
@@ -281,6 +282,18 @@ int configfs_set_groups(const struct tcmu_name *name, const struct scsi_group_st
 	}
 	tcmu_port_groups_free(groups, cnt < 0 ? 0 : cnt);
 	return r;
+}
+
+int configfs_check_mappings(const struct tcmu_name *name)
+{
+	struct tcmu_mappings mappings;
+	int r = tcmu_mappings_read(name, &mappings);
+
+	if (r == -EROFS || r == -EBUSY || r == -EAGAIN || r == -ESHUTDOWN)
+		return -EIO;
+	if (r < 0)
+		return r;
+	return mappings.write_protected ? -EROFS : mappings.reserved ? -EBUSY : 0;
 }
 
 void configfs_read_lu_info(const struct tcmu_name *name, struct scsi_lu_info *lu_info)

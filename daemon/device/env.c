@@ -146,6 +146,12 @@ static int kernel_set_groups(
 	return configfs_set_groups(name, states);
 }
 
+static int kernel_check_mappings(const struct device_env *env, const struct tcmu_name *name)
+{
+	assert(!env_on_main_thread(env));
+	return configfs_check_mappings(name);
+}
+
 static int kernel_save_modes(
 	const struct device_env *env, const char *serial, const struct scsi_mode_values *values)
 {
@@ -173,6 +179,7 @@ static const struct env_kernel env_real_kernel = {
 	.read_lu_info = kernel_read_lu_info,
 	.set_groups = kernel_set_groups,
 	.save_modes = kernel_save_modes,
+	.check_mappings = kernel_check_mappings,
 	.was_served = kernel_was_served,
 	.note_served = kernel_note_served,
 };

@@ -41,8 +41,8 @@ static void dispatch_cancel_deferred(struct command *command)
 
 /* The request is large, and few commands need one. */
 static void dispatch_defer(
-	struct dispatch *dispatch, struct command *command, const struct scsi_result *result,
-	const struct scsi_mode_values *before, bool planned)
+	struct dispatch *dispatch, struct command *command, enum deferred_kind kind,
+	const struct scsi_result *result, const struct scsi_mode_values *before, bool planned)
 {
 	struct scsi_lu *lu = &dispatch->core->lu;
 
@@ -54,23 +54,40 @@ static void dispatch_defer(
 	}
 	assert(!dispatch->waiter);
 	pthread_mutex_lock(&dispatch->lock);
-	dispatch->request = (struct deferred_request){.kind = DEFERRED_SET_GROUPS};
-	if (result->save) {
+	dispatch->request = (struct deferred_request){.kind = kind};
+	if (kind == DEFERRED_SAVE) {
 		dispatch->request.kind = DEFERRED_SAVE;
 		dispatch->request.saved = lu->saved;
 		memcpy(dispatch->request.serial, lu->serial, sizeof(dispatch->request.serial));
-	} else {
+	} else if (kind == DEFERRED_SET_GROUPS) {
 		dispatch->request.states = result->states;
 	}
 	pthread_mutex_unlock(&dispatch->lock);
 	dispatch->deferred = true;
 	dispatch->waiter = command;
-	dispatch->waiter_planned = planned && result->save;
+	dispatch->waiter_planned = planned && kind == DEFERRED_SAVE;
 	dispatch->before = *before;
-	command->plan = result->plan;
+	if (planned)
+		command->plan = result->plan;
 	command->context = dispatch;
 	command->cancel = dispatch_cancel_deferred;
 	core_signal(dispatch->core, IO_SIGNAL_DEFERRED);
+}
+
+/* The guard has let a command pass: it is decided again. One that the kernel has answered
+ * meanwhile, or that is to end, does not begin. */
+static void dispatch_pass_guard(struct dispatch *dispatch, struct command *waiter)
+{
+	struct core *core = dispatch->core;
+
+	assert(!core->lu.guard_passed);
+	if (core->ring_state != CORE_RING_ATTACHED || waiter->aborted || waiter->late) {
+		command_end(waiter, waiter->aborted ? SCSI_TASK_ABORTED : SCSI_BUSY, NULL);
+		return;
+	}
+	core->lu.guard_passed = true;
+	dispatch_command(dispatch, waiter);
+	core->lu.guard_passed = false;
 }
 
 /* A plan follows the deferred work: a cache that is turned off is saved first, then flushed. */
@@ -79,7 +96,9 @@ static void dispatch_continue(struct dispatch *dispatch, struct command *waiter)
 	assert(waiter->where == COMMAND_HELD);
 	waiter->context = NULL;
 	waiter->cancel = NULL;
-	if (!dispatch->waiter_planned)
+	if (dispatch->request.kind == DEFERRED_GUARD)
+		dispatch_pass_guard(dispatch, waiter);
+	else if (!dispatch->waiter_planned)
 		command_end(waiter, SCSI_GOOD, NULL);
 	else if (exec_prepare(waiter))
 		command_ready(waiter);
@@ -97,6 +116,8 @@ void dispatch_deferred_done(struct dispatch *dispatch, int error)
 	dispatch->waiter = NULL;
 	if (dispatch->request.kind == DEFERRED_SET_GROUPS)
 		scsi_groups_end(error, &result);
+	else if (dispatch->request.kind == DEFERRED_GUARD)
+		scsi_guard_end(error, &result);
 	else if (error)
 		scsi_save_failed(&dispatch->core->lu, &dispatch->before, &result);
 	if (waiter && result.status == SCSI_GOOD)
@@ -177,8 +198,14 @@ void dispatch_command(struct dispatch *dispatch, struct command *command)
 	verdict = scsi_dispatch(&core->lu, &task, &result);
 	if (verdict == SCSI_NEEDS_LU_INFO)
 		dispatch_wait(dispatch, command);
-	else if (result.save || (verdict == SCSI_PLANNED && result.plan.op == SCSI_PLAN_SET_GROUPS))
-		dispatch_defer(dispatch, command, &result, &before, verdict == SCSI_PLANNED);
+	else if (verdict == SCSI_NEEDS_GUARD)
+		dispatch_defer(dispatch, command, DEFERRED_GUARD, &result, &before, false);
+	else if (result.save)
+		dispatch_defer(
+			dispatch, command, DEFERRED_SAVE, &result, &before,
+			verdict == SCSI_PLANNED);
+	else if (verdict == SCSI_PLANNED && result.plan.op == SCSI_PLAN_SET_GROUPS)
+		dispatch_defer(dispatch, command, DEFERRED_SET_GROUPS, &result, &before, true);
 	else if (verdict == SCSI_PLANNED)
 		dispatch_plan(dispatch, command, &result);
 	else

@@ -5,7 +5,8 @@
  *
  * Two kinds of commands wait for the main thread, because they need configfs or a disk. Commands
  * that report the LU info are pending until it is set, and are then decided again. A deferred
- * command needs something done: mode parameters saved, the states of target port groups changed.
+ * command needs something done: mode parameters saved, the states of target port groups changed,
+ * the guard of the LUN checked (SCSI_NEEDS_GUARD; the command is then decided again).
  * One is deferred at a time; another that comes meanwhile is answered BUSY. A deferred command may
  * leave (aborted, or the service ends); the work goes on without it.
  *
@@ -22,6 +23,7 @@
 enum deferred_kind {
 	DEFERRED_SAVE = 1,   /* keep mode parameters for good */
 	DEFERRED_SET_GROUPS, /* change states of target port groups */
+	DEFERRED_GUARD,      /* check whether a mapping is write protected, or the LUN reserved */
 };
 
 struct deferred_request {
