@@ -301,6 +301,8 @@ void scsi_guard_end(int error, struct scsi_result *result)
 		result->status = SCSI_RESERVATION_CONFLICT;
 	else if (error == -EAGAIN || error == -ESHUTDOWN)
 		result->status = SCSI_BUSY;
+	else if (error == -ENODEV)
+		scsi_plan_end(result, SENSE(KEY_COPY_ABORTED, 0x0d, 0x02));
 	else
 		scsi_plan_end(result, error ? SENSE_WRITE_PROTECTED : 0);
 }

@@ -318,6 +318,15 @@ static struct scsi_xcopy_status *new_status(struct scsi_lu *lu)
 	return oldest;
 }
 
+/* The target core has checked the access to this logical unit alone. */
+static bool uses_others(const struct scsi_xcopy *xcopy)
+{
+	for (unsigned i = 0; i < xcopy->cscd_cnt; i++)
+		if (!xcopy->cscds[i].self)
+			return true;
+	return false;
+}
+
 /* SPC-4 6.4.1, 6.5.1. */
 enum scsi_verdict scsi_extended_copy(struct scsi_call *call)
 {
@@ -340,6 +349,8 @@ enum scsi_verdict scsi_extended_copy(struct scsi_call *call)
 		return SCSI_ANSWERED;
 	if (xcopy->segment_cnt == 0)
 		return scsi_good(call);
+	if (uses_others(xcopy) && !call->lu->guard_passed)
+		return SCSI_NEEDS_COPY_GUARD;
 	status = new_status(call->lu);
 	if (!status) {
 		call->result->status = SCSI_BUSY;

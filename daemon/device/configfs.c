@@ -296,6 +296,17 @@ int configfs_check_mappings(const struct tcmu_name *name)
 	return mappings.write_protected ? -EROFS : mappings.reserved ? -EBUSY : 0;
 }
 
+int configfs_check_copy(const struct tcmu_name *name, const struct tcmu_name *other, bool writes)
+{
+	struct tcmu_mappings mappings;
+	bool may_read, may_write;
+
+	if (!other->name[0] || tcmu_mappings_compare(name, other, &may_read, &may_write) < 0 ||
+	    tcmu_mappings_read(other, &mappings) < 0)
+		return -ENODEV;
+	return (writes ? may_write : may_read) && !mappings.reserved ? 0 : -ENODEV;
+}
+
 void configfs_read_lu_info(const struct tcmu_name *name, struct scsi_lu_info *lu_info)
 {
 	memset(lu_info, 0, sizeof(*lu_info));

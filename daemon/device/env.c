@@ -152,6 +152,14 @@ static int kernel_check_mappings(const struct device_env *env, const struct tcmu
 	return configfs_check_mappings(name);
 }
 
+static int kernel_check_copy(
+	const struct device_env *env, const struct tcmu_name *name, const struct tcmu_name *other,
+	bool writes)
+{
+	assert(!env_on_main_thread(env));
+	return configfs_check_copy(name, other, writes);
+}
+
 static int kernel_save_modes(
 	const struct device_env *env, const char *serial, const struct scsi_mode_values *values)
 {
@@ -180,6 +188,7 @@ static const struct env_kernel env_real_kernel = {
 	.set_groups = kernel_set_groups,
 	.save_modes = kernel_save_modes,
 	.check_mappings = kernel_check_mappings,
+	.check_copy = kernel_check_copy,
 	.was_served = kernel_was_served,
 	.note_served = kernel_note_served,
 };

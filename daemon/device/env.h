@@ -84,6 +84,10 @@ struct env_kernel {
 		const struct scsi_mode_values *values);
 	/* Job. As configfs_check_mappings(). */
 	int (*check_mappings)(const struct device_env *env, const struct tcmu_name *name);
+	/* Job. As configfs_check_copy(). */
+	int (*check_copy)(
+		const struct device_env *env, const struct tcmu_name *name,
+		const struct tcmu_name *other, bool writes);
 	/* Job. As marks_was_served() and marks_set_served(). */
 	bool (*was_served)(const struct device_env *env, const struct tcmu_name *name);
 	void (*note_served)(const struct device_env *env, const struct tcmu_name *name);

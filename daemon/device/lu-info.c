@@ -110,6 +110,13 @@ static void deferred_work(struct device_call *call)
 	case DEFERRED_GUARD:
 		call->result = device->env->kernel->check_mappings(device->env, &device->name);
 		break;
+	case DEFERRED_COPY_GUARD:
+		call->result = 0;
+		for (unsigned i = 0; i < request->other_cnt && call->result == 0; i++)
+			call->result = device->env->kernel->check_copy(
+				device->env, &device->name, &request->others[i].name,
+				request->others[i].written);
+		break;
 	}
 }
 
@@ -123,25 +130,27 @@ static void deferred_log_refusal(struct device *device, int result)
 	    (deferred->refused_at && now - deferred->refused_at < REFUSAL_LOG_INTERVAL_US))
 		return;
 	deferred->refused_at = now ? now : 1;
-	if (result == -EROFS || result == -EBUSY)
-		log_dev(device_label(device), TCMU_LOG_WARNING,
-			"an initiator's command without data, such as FORMAT UNIT or SANITIZE, is "
-			"refused: %s",
-			result == -EROFS ? "a mapped LUN is write protected"
-					 : "the LUN is reserved");
+	if (deferred->request.kind == DEFERRED_COPY_GUARD)
+		log_dev_warning(
+			device_label(device),
+			"an initiator's EXTENDED COPY is refused: not all initiators of this LUN "
+			"may "
+			"use the other LUN, or that is reserved");
 	else
-		log_dev_error(
+		log_dev_warning(
 			device_label(device),
 			"an initiator's command without data, such as FORMAT UNIT or SANITIZE, is "
-			"refused: cannot read the LUN's mappings in configfs: %s",
-			strerror(-result));
+			"refused: %s",
+			result == -EROFS           ? "a mapped LUN is write protected"
+				: result == -EBUSY ? "the LUN is reserved"
+						   : strerror(-result));
 }
 
 static void deferred_log(struct device *device, int result)
 {
 	const struct deferred_request *request = &device->deferred.request;
 
-	if (request->kind == DEFERRED_GUARD && result < 0)
+	if ((request->kind == DEFERRED_GUARD || request->kind == DEFERRED_COPY_GUARD) && result < 0)
 		deferred_log_refusal(device, result);
 	if (request->kind == DEFERRED_SAVE && result < 0)
 		log_dev_error(

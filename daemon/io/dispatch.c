@@ -56,11 +56,13 @@ static void dispatch_defer(
 	pthread_mutex_lock(&dispatch->lock);
 	dispatch->request = (struct deferred_request){.kind = kind};
 	if (kind == DEFERRED_SAVE) {
-		dispatch->request.kind = DEFERRED_SAVE;
 		dispatch->request.saved = lu->saved;
 		memcpy(dispatch->request.serial, lu->serial, sizeof(dispatch->request.serial));
 	} else if (kind == DEFERRED_SET_GROUPS) {
 		dispatch->request.states = result->states;
+	} else if (kind == DEFERRED_COPY_GUARD) {
+		dispatch->request.other_cnt = xcopy_list_others(
+			&result->xcopy, dispatch->request.others);
 	}
 	pthread_mutex_unlock(&dispatch->lock);
 	dispatch->deferred = true;
@@ -74,19 +76,27 @@ static void dispatch_defer(
 	core_signal(dispatch->core, IO_SIGNAL_DEFERRED);
 }
 
+static bool dispatch_is_guard(const struct dispatch *dispatch)
+{
+	return dispatch->request.kind == DEFERRED_GUARD ||
+		dispatch->request.kind == DEFERRED_COPY_GUARD;
+}
+
 /* The guard has let a command pass: it is decided again. One that the kernel has answered
  * meanwhile, or that is to end, does not begin. */
 static void dispatch_pass_guard(struct dispatch *dispatch, struct command *waiter)
 {
 	struct core *core = dispatch->core;
 
-	assert(!core->lu.guard_passed);
+	assert(!core->lu.guard_passed && !core->lu.lu_info_fresh);
 	if (core->ring_state != CORE_RING_ATTACHED || waiter->aborted || waiter->late) {
 		command_end(waiter, waiter->aborted ? SCSI_TASK_ABORTED : SCSI_BUSY, NULL);
 		return;
 	}
 	core->lu.guard_passed = true;
+	core->lu.lu_info_fresh = true;
 	dispatch_command(dispatch, waiter);
+	core->lu.lu_info_fresh = false;
 	core->lu.guard_passed = false;
 }
 
@@ -96,7 +106,7 @@ static void dispatch_continue(struct dispatch *dispatch, struct command *waiter)
 	assert(waiter->where == COMMAND_HELD);
 	waiter->context = NULL;
 	waiter->cancel = NULL;
-	if (dispatch->request.kind == DEFERRED_GUARD)
+	if (dispatch_is_guard(dispatch))
 		dispatch_pass_guard(dispatch, waiter);
 	else if (!dispatch->waiter_planned)
 		command_end(waiter, SCSI_GOOD, NULL);
@@ -116,7 +126,7 @@ void dispatch_deferred_done(struct dispatch *dispatch, int error)
 	dispatch->waiter = NULL;
 	if (dispatch->request.kind == DEFERRED_SET_GROUPS)
 		scsi_groups_end(error, &result);
-	else if (dispatch->request.kind == DEFERRED_GUARD)
+	else if (dispatch_is_guard(dispatch))
 		scsi_guard_end(error, &result);
 	else if (error)
 		scsi_save_failed(&dispatch->core->lu, &dispatch->before, &result);
@@ -198,8 +208,11 @@ void dispatch_command(struct dispatch *dispatch, struct command *command)
 	verdict = scsi_dispatch(&core->lu, &task, &result);
 	if (verdict == SCSI_NEEDS_LU_INFO)
 		dispatch_wait(dispatch, command);
-	else if (verdict == SCSI_NEEDS_GUARD)
-		dispatch_defer(dispatch, command, DEFERRED_GUARD, &result, &before, false);
+	else if (verdict >= SCSI_NEEDS_GUARD)
+		dispatch_defer(
+			dispatch, command,
+			verdict == SCSI_NEEDS_GUARD ? DEFERRED_GUARD : DEFERRED_COPY_GUARD, &result,
+			&before, false);
 	else if (result.save)
 		dispatch_defer(
 			dispatch, command, DEFERRED_SAVE, &result, &before,

@@ -24,6 +24,7 @@ enum deferred_kind {
 	DEFERRED_SAVE = 1,   /* keep mode parameters for good */
 	DEFERRED_SET_GROUPS, /* change states of target port groups */
 	DEFERRED_GUARD,      /* check whether a mapping is write protected, or the LUN reserved */
+	DEFERRED_COPY_GUARD, /* check whether initiators may use the other LUNs of a copy */
 };
 
 struct deferred_request {
@@ -31,6 +32,8 @@ struct deferred_request {
 	char serial[256]; /* SAVE */
 	struct scsi_mode_values saved;
 	struct scsi_group_states states; /* SET_GROUPS */
+	unsigned other_cnt;              /* COPY_GUARD */
+	struct xcopy_other others[SCSI_XCOPY_CSCDS_MAX];
 };
 
 struct dispatch {

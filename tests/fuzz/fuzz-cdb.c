@@ -259,11 +259,16 @@ static enum scsi_verdict dispatch_all(
 		machine->lu.lu_info_fresh = false;
 	}
 	/* What a command without data-out could change waits for the guard. */
-	if (verdict == SCSI_NEEDS_GUARD) {
-		fuzz_demand(machine->lu.dataless && !machine->lu.guard_passed);
-		machine->lu.guard_passed = true;
+	if (verdict == SCSI_NEEDS_GUARD || verdict == SCSI_NEEDS_COPY_GUARD) {
+		bool fresh = machine->lu.lu_info_fresh;
+
+		fuzz_demand(
+			verdict == SCSI_NEEDS_GUARD ? machine->lu.dataless
+						    : machine->lu.xcopy_to_others);
+		machine->lu.guard_passed = machine->lu.lu_info_fresh = true;
 		verdict = scsi_dispatch(&machine->lu, task, &machine->result);
 		machine->lu.guard_passed = false;
+		machine->lu.lu_info_fresh = fresh;
 	} else if (verdict == SCSI_PLANNED && task->data_length == 0) {
 		fuzz_demand(!plan_writes(&machine->result.plan) && !machine->result.save);
 	}

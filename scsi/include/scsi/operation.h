@@ -13,9 +13,11 @@
  * Exclusive reservations by it, too. */
 enum scsi_effect {
 	SCSI_EFFECT_NOTHING = 1, /* changes nothing, with or without data-out; it may flush */
-	SCSI_EFFECT_BY_DATA,     /* changes what its data-out says, and nothing without data-out */
-	SCSI_EFFECT_GUARDED,     /* changes something without data-out: see SCSI_NEEDS_GUARD */
-	SCSI_EFFECT_CORE,        /* the target core carries it out */
+	/* Changes what its data-out says, and nothing without data-out; another logical unit only
+	 * after SCSI_NEEDS_COPY_GUARD. */
+	SCSI_EFFECT_BY_DATA,
+	SCSI_EFFECT_GUARDED, /* changes something without data-out: see SCSI_NEEDS_GUARD */
+	SCSI_EFFECT_CORE,    /* the target core carries it out */
 };
 
 /* An entry of the table of operations. Dispatch, REPORT SUPPORTED OPERATION CODES, tests, the

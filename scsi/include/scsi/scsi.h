@@ -171,7 +171,8 @@ struct scsi_lu {
 	bool lu_info_fresh; /* false: a command that reports the serial or the ports gets
 				SCSI_NEEDS_LU_INFO first */
 	bool guard_passed;  /* false: a command that changes something without data-out gets
-			       SCSI_NEEDS_GUARD first */
+			       SCSI_NEEDS_GUARD first; one that copies from or to another logical
+			       unit  gets SCSI_NEEDS_COPY_GUARD */
 	char config[256]; /* the vendor specific designator of VPD 83h: "<subtype>/<config>"; empty:
 			     the serial */
 	/* medium */
@@ -246,8 +247,12 @@ enum scsi_verdict {
 	SCSI_ANSWERED = 1,  /* status, sense and data are final */
 	SCSI_PLANNED,       /* the caller carries out the plan; its end gives the status */
 	SCSI_NEEDS_LU_INFO, /* refresh serial and ports, set lu_info_fresh, dispatch again */
-	SCSI_NEEDS_GUARD,   /* check the mappings and the reservation of the logical unit; if they
-			       allow it, set guard_passed and dispatch again; else scsi_guard_end() */
+	/* Check the mappings and the reservation of the logical unit. If they allow the command,
+	 * set guard_passed and dispatch again; else scsi_guard_end(). */
+	SCSI_NEEDS_GUARD,
+	/* The same for those of the other logical units in result->xcopy; set lu_info_fresh, too.
+	 */
+	SCSI_NEEDS_COPY_GUARD,
 };
 
 enum scsi_plan_op {
@@ -386,8 +391,9 @@ void scsi_set_lu_info(struct scsi_lu *lu, const struct scsi_lu_info *info);
 void scsi_groups_end(int error, struct scsi_result *result);
 
 /* Ends a command that has got SCSI_NEEDS_GUARD. error: 0, it may be dispatched again; -EBUSY: there
- * is a reservation, RESERVATION CONFLICT; -EAGAIN or -ESHUTDOWN: BUSY; another negative errno: a
- * mapping is write protected, or nothing is known of them, 07/27/00. Fills status and sense. */
+ * is a reservation, RESERVATION CONFLICT; -ENODEV: another logical unit may not take part in a
+ * copy, 0A/0D/02; -EAGAIN or -ESHUTDOWN: BUSY; another negative errno: a mapping is write
+ * protected, or nothing is known of them, 07/27/00. Fills status and sense. */
 void scsi_guard_end(int error, struct scsi_result *result);
 
 /* Undoes result->save because lu->saved could not be stored: lu->saved becomes *before again. Fills

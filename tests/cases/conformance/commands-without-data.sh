@@ -4,27 +4,50 @@
 # UNIT, SANITIZE and WRITE SAME with NDOB do not exist without the option "sanitize", and are refused with it while a mapping
 # is write protected or an initiator holds a reservation. A LUN with ro=1 refuses writes in whatever direction they are
 # declared.
-# vm: timeout=240
+# vm: timeout=600
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
 MIB=16
-TPG= # of the target
+IQN=iqn.2003-01.org.linux-iscsi.guest:disk
+TPG=$FABRICS/iscsi/$IQN/tpgt_1
 ALICE=iqn.1993-08.org.debian:01:alice
 BOB=iqn.1993-08.org.debian:01:bob
 
-# make_target NAME OPTIONS: a backstore, and a target with mappings to alice and bob.
+# make_target OPTIONS: a backstore, and a target with mappings to alice and bob.
 make_target() {
-	dd if=/dev/urandom of="/srv/$1.img" bs=1M count=$MIB status=none
-	make_backstore "$1" "/srv/$1.img$2" ${MIB}M
-	IQN=iqn.2003-01.org.linux-iscsi.guest:$1
-	tcli /iscsi create "$IQN"
-	TPG=$FABRICS/iscsi/$IQN/tpgt_1
-	tcli "/iscsi/$IQN/tpg1" set attribute authentication=0
-	tcli "/iscsi/$IQN/tpg1/luns" create "/backstores/user:$SUBTYPE/$1"
-	tcli "/iscsi/$IQN/tpg1/acls" create $ALICE
-	tcli "/iscsi/$IQN/tpg1/acls" create $BOB
+	local name
+	dd if=/dev/urandom of=/srv/disk.img bs=1M count=$MIB status=none
+	SUM=$(md5sum </srv/disk.img)
+	make_backstore_configfs disk "/srv/disk.img$1" $((MIB << 20))
+	mkdir -p "$TPG"
+	echo 0 >"$TPG/attrib/authentication"
+	mkdir "$TPG/np/127.0.0.1:3260" "$TPG/lun/lun_0"
+	ln -s "$(backstore_dir disk)" "$TPG/lun/lun_0/disk"
+	for name in $ALICE $BOB; do
+		mkdir "$TPG/acls/$name" "$TPG/acls/$name/lun_0"
+		ln -s "$TPG/lun/lun_0" "$TPG/acls/$name/lun_0/disk"
+	done
+	echo 1 >"$TPG/enable"
+	must iscsiadm -m discovery -t sendtargets -p 127.0.0.1 -I alice -I bob
+	login alice
+	A=$DISK
+	login bob
+	B=$DISK
+}
+
+delete_target() {
+	local name
+	must iscsiadm -m node -T "$IQN" -p 127.0.0.1 --logout
+	echo 0 >"$TPG/enable"
+	for name in $ALICE $BOB; do
+		rm "$TPG/acls/$name/lun_0/disk"
+		rmdir "$TPG/acls/$name/lun_0" "$TPG/acls/$name"
+	done
+	rm "$TPG/lun/lun_0/disk"
+	rmdir "$TPG/lun/lun_0" "$TPG/np/127.0.0.1:3260" "$TPG" "${TPG%/*}"
+	delete_backstore_configfs disk
 }
 
 # session_disk_appeared NAME: the disk of that interface on IQN; DISK is its node; a condition.
@@ -48,23 +71,13 @@ login() {
 	say "$1 has $DISK"
 }
 
-login_both() {
-	must iscsiadm -m discovery -t sendtargets -p 127.0.0.1 -I alice -I bob
-	login alice
-	A=$DISK
-	login bob
-	B=$DISK
-}
-
-logout_both() {
-	must iscsiadm -m node -T "$IQN" -p 127.0.0.1 --logout
-}
-
 start_initiators() {
 	local name
 	modprobe -a sd_mod sg iscsi_tcp
 	echo "InitiatorName=iqn.1993-08.org.debian:01:guest" >/etc/iscsi/initiatorname.iscsi
 	iscsid
+	modprobe iscsi_target_mod
+	mkdir -p $FABRICS/iscsi
 	for name in alice bob; do
 		must iscsiadm -m iface -I $name -o new
 		must iscsiadm -m iface -I $name -o update -n iface.initiatorname -v "iqn.1993-08.org.debian:01:$name"
@@ -92,20 +105,14 @@ start_tcmud
 start_initiators
 
 say "without the option"
-make_target disk ""
-SUM=$(md5sum </srv/disk.img)
-login_both
+make_target ""
 expect_refusal 'Invalid opcode|Illegal [Rr]equest|invalid field|not supported' "$A"
 must sg_opcodes "$A"
 [[ ! $OUTPUT =~ (Format unit|Sanitize) ]] || fail "the commands are reported"
-logout_both
-tcli /iscsi delete "$IQN"
-delete_backstore disk
+delete_target
 
 say "a mapping that is write protected"
-make_target disk ";sanitize=1"
-SUM=$(md5sum </srv/disk.img)
-login_both
+make_target ";sanitize=1"
 must sg_opcodes "$A"
 assert_match "$OUTPUT" 'Sanitize, overwrite' "the supported commands"
 echo 1 >"$TPG/acls/$BOB/lun_0/write_protect"
@@ -127,18 +134,15 @@ must sg_persist --out --clear --param-rk=1 "$A"
 
 say "neither"
 must sg_write_same -S -l 0 -n 64 --ndob "$B"
-must cmp -n $((64 * 512)) "$B" /dev/zero
+must cmp -n $((64 * 512)) <(dd if="$B" bs=32k count=1 iflag=direct status=none) /dev/zero
 must sg_sanitize -B -Q -w "$A"
 must cmp -n $((MIB << 20)) /srv/disk.img /dev/zero
-logout_both
-tcli /iscsi delete "$IQN"
-delete_backstore disk
+delete_target
 
 say "ro=1: a WRITE that is declared as data-in"
-make_target disk ";ro=1;sanitize=1"
-SUM=$(md5sum </srv/disk.img)
-login_both
-must python3 -ISE - "$A" "$CASES/conformance" <<'END'
+make_target ";ro=1;sanitize=1"
+node=(/sys/block/"${A##*/}"/device/scsi_generic/*) # opens read-write, too
+must python3 -ISE - "/dev/${node[0]##*/}" "$CASES/conformance" <<'END'
 import sys
 sys.path.insert(0, sys.argv[2])
 from scsi_disk import Disk
@@ -152,8 +156,6 @@ for cdb in ([0x2A, 0, 0, 0, 0, 0, 0, 0, 1, 0], [0x8A] + [0] * 12 + [1, 0, 0], [0
 END
 must_fail sg_write_same -S -l 0 -n 64 --ndob "$A"
 same_content "writes that are declared as data-in"
-logout_both
-tcli /iscsi delete "$IQN"
-delete_backstore disk
+delete_target
 stop_tcmud
 assert_eq "$DAEMON_STATUS" 0 "the exit status"

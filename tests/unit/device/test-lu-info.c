@@ -66,7 +66,7 @@ static void the_guard_reads_the_mappings_each_time(void **state)
 
 	(void) state;
 	lu_info_serve("test/x;sanitize=1");
-	fake_io_thread.deferred = DEFERRED_GUARD;
+	fake_io_thread.deferred.kind = DEFERRED_GUARD;
 	for (unsigned i = 0; i < sizeof(results) / sizeof(results[0]); i++) {
 		world.mappings_result = results[i];
 		world_signal(IO_SIGNAL_DEFERRED);
@@ -80,6 +80,28 @@ static void the_guard_reads_the_mappings_each_time(void **state)
 	lu_info_end();
 }
 
+/* Each other disk of a copy must allow its part. */
+static void the_guard_of_a_copy_checks_every_other_disk(void **state)
+{
+	struct deferred_request *request = &fake_io_thread.deferred;
+
+	(void) state;
+	lu_info_serve(NULL);
+	request->kind = DEFERRED_COPY_GUARD;
+	request->other_cnt = 2;
+	strcpy(request->others[0].name.name, "protected");
+	strcpy(request->others[1].name.name, "other");
+	for (unsigned i = 0; i < 4; i++) {
+		request->others[0].written = i & 1;
+		request->others[1].written = i & 2;
+		world_signal(IO_SIGNAL_DEFERRED);
+		world_run_jobs();
+		assert_int_equal(fake_io_thread.deferred_result, i & 1 ? -ENODEV : 0);
+	}
+	assert_int_equal(world.mapping_reads, 2 + 1 + 2 + 1);
+	lu_info_end();
+}
+
 #define LU_INFO_TEST(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
 
 int main(void)
@@ -89,6 +111,7 @@ int main(void)
 		LU_INFO_TEST(the_operator_turns_them_on),
 		LU_INFO_TEST(a_neutral_designator_has_no_config_string),
 		LU_INFO_TEST(the_guard_reads_the_mappings_each_time),
+		LU_INFO_TEST(the_guard_of_a_copy_checks_every_other_disk),
 	};
 
 	return cmocka_run_group_tests_name("lu-info", tests, NULL, NULL);

@@ -276,8 +276,11 @@ static void the_guard_refuses_with_the_sense_of_what_is_in_force(void **state)
 	assert_int_equal(result.status, SCSI_BUSY);
 	scsi_guard_end(-ESHUTDOWN, &result);
 	assert_int_equal(result.status, SCSI_BUSY);
+	scsi_guard_end(-ENODEV, &result);
+	assert_int_equal(
+		result.sense.key << 16 | result.sense.asc << 8 | result.sense.ascq, 0x0a0d02);
 	for (int error = 1; error < 134; error++) {
-		if (error == EBUSY || error == EAGAIN || error == ESHUTDOWN)
+		if (error == EBUSY || error == EAGAIN || error == ESHUTDOWN || error == ENODEV)
 			continue;
 		scsi_guard_end(-error, &result);
 		assert_int_equal(result.status, SCSI_CHECK_CONDITION);
