@@ -89,7 +89,8 @@ static void dispatch_pass_guard(struct dispatch *dispatch, struct command *waite
 	struct core *core = dispatch->core;
 
 	assert(!core->lu.guard_passed && !core->lu.lu_info_fresh);
-	if (core->ring_state != CORE_RING_ATTACHED || waiter->aborted || waiter->late) {
+	if (core->ring_state != CORE_RING_ATTACHED || tcmu_ring_check(&core->ring) < 0 ||
+	    core->service != CORE_SERVING || waiter->aborted || waiter->late) {
 		command_end(waiter, waiter->aborted ? SCSI_TASK_ABORTED : SCSI_BUSY, NULL);
 		return;
 	}

@@ -138,6 +138,22 @@ static void a_command_that_is_aborted_before_the_guard_ends_does_not_begin(void 
 	io_fixture_stop(&fixture);
 }
 
+/* The initiator is to send it again, to the next daemon. */
+static void a_command_that_passes_while_the_thread_drains_does_not_begin(void **state)
+{
+	struct initiator_command format = cmd_format_unit();
+	struct io_fixture fixture;
+
+	(void) state;
+	io_fixture_start(&fixture, &by_hand);
+	guard_send(&fixture, &format);
+	io_thread_drain(fixture.thread, false);
+	io_fixture_wait_control(&fixture);
+	io_thread_deferred_done(fixture.thread, 0);
+	initiator_wait_status(&format, SCSI_BUSY);
+	io_fixture_wait_end(&fixture);
+}
+
 /* The kernel answers the commands of the old ring with BUSY. */
 static void a_reset_of_the_ring_ends_the_wait(void **state)
 {
@@ -214,6 +230,7 @@ int main(void)
 		cmocka_unit_test(a_command_that_does_not_pass_changes_nothing),
 		cmocka_unit_test(one_command_waits_at_a_time),
 		cmocka_unit_test(a_command_that_is_aborted_before_the_guard_ends_does_not_begin),
+		cmocka_unit_test(a_command_that_passes_while_the_thread_drains_does_not_begin),
 		cmocka_unit_test(a_reset_of_the_ring_ends_the_wait),
 		cmocka_unit_test(a_read_only_device_is_not_changed_by_any_operation),
 	};

@@ -11,7 +11,7 @@
 
 #include <scsi/optable.h>
 
-#define RANDOM_CDBS  2000u
+#define RANDOM_CDBS  500u
 #define DATA_MAX     2048u
 #define RUNNING_LIST 9 /* the identifier of a copy that is in flight */
 
