@@ -35,7 +35,7 @@ typedef enum scsi_verdict scsi_function(struct scsi_call *call);
 #define ENTRY_UNMAP_BIT   (1u << 6) /* CDB byte 1 bit 3, UNMAP, may be set with lu->unmap */
 #define ENTRY_COMPARE     (1u << 7) /* supported with lu->max_compare_and_write */
 #define ENTRY_ATOMIC      (1u << 8) /* supported with lu->max_atomic */
-#define ENTRY_FORMAT      (1u << 9) /* supported with lu->can_format */
+#define ENTRY_FORMAT      (1u << 9) /* allowed after a format operation has failed */
 #define ENTRY_SANITIZE    (1u << 10) /* allowed after a sanitize operation has failed */
 #define ENTRY_SAVE_BIT    (1u << 11) /* CDB byte 1 bit 0, SP, may be set with lu->can_save */
 #define ENTRY_CLOCK       (1u << 12) /* supported with lu->has_clock */
@@ -43,6 +43,10 @@ typedef enum scsi_verdict scsi_function(struct scsi_call *call);
 #define ENTRY_GROUPS      (1u << 14) /* supported with lu->has_port_groups */
 #define ENTRY_EXPLICIT    (1u << 15) /* supported where initiators may change a group's state */
 #define ENTRY_LU_INFO     (1u << 16) /* needs lu->lu_info_fresh */
+#define ENTRY_GUARD \
+	(1u << 17) /* acts without data-out: supported with lu->dataless, needs lu->guard_passed \
+		    */
+#define ENTRY_NDOB_BIT (1u << 18) /* CDB byte 1 bit 0, NDOB: the same for a CDB with this bit */
 
 struct scsi_entry {
 	struct scsi_operation operation;

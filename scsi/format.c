@@ -21,7 +21,7 @@
 static enum scsi_verdict plan_overwrite(
 	struct scsi_call *call, enum scsi_long_operation operation, uint32_t flags, bool immediate)
 {
-	assert(call->lu->can_format);
+	assert(call->lu->dataless && call->lu->guard_passed);
 	assert(call->lu->long_operation == SCSI_LONG_NONE);
 	call->lu->long_operation = operation;
 	call->lu->progress = 0;

@@ -19,6 +19,12 @@ static inline bool scsi_lu_write_protected(const struct scsi_lu *lu)
 	return lu->read_only || lu->software_write_protect;
 }
 
+/* Whether initiators may save mode parameters. */
+static inline bool scsi_lu_can_save(const struct scsi_lu *lu)
+{
+	return lu->can_save && !lu->read_only;
+}
+
 /* MAXIMUM UNMAP LBA COUNT (SBC-3 6.6.3), in blocks; UINT32_MAX: no limit. */
 static inline uint32_t scsi_lu_max_unmap(const struct scsi_lu *lu)
 {

@@ -2,7 +2,8 @@
 /*
  * Mode pages (SPC-4 7.5, SBC-3 6.5) by one table: MODE SENSE puts the current, changeable, default
  * or saved values of a page. MODE SELECT accepts a page that differs from the current values in
- * changeable bits only. Values can be saved if the caller can store them.
+ * changeable bits only. Values can be saved if the caller can store them. Where the medium is
+ * read-only, no initiator changes anything: nothing is changeable, and nothing is saved.
  */
 #include "mode.h"
 
@@ -107,6 +108,8 @@ static struct scsi_mode_values values_of(const struct scsi_lu *lu, enum page_val
 {
 	switch (values) {
 	case VALUES_CHANGEABLE:
+		if (lu->read_only)
+			return (struct scsi_mode_values){0};
 		return (struct scsi_mode_values){lu->write_cache_changeable, true, true};
 	case VALUES_DEFAULT:
 		return (struct scsi_mode_values){
@@ -126,7 +129,7 @@ static unsigned put_page(
 	assert(page->length <= PAGE_MAX);
 	assert(!page->put == !page->take);
 	memset(p, 0, page->length);
-	p[0] = page->code | (lu->can_save && page->put ? 0x80 : 0); /* PS */
+	p[0] = page->code | (scsi_lu_can_save(lu) && page->put ? 0x80 : 0); /* PS */
 	if (page->subcode) {
 		p[0] |= 0x40; /* SPF */
 		p[1] = page->subcode;
@@ -211,7 +214,7 @@ enum scsi_verdict scsi_mode_sense(struct scsi_call *call)
 
 	if (!pages_known(call, code, subcode))
 		return SCSI_ANSWERED;
-	if (values == VALUES_SAVED && !lu->can_save)
+	if (values == VALUES_SAVED && !scsi_lu_can_save(lu))
 		return scsi_refuse(call, SENSE_SAVING_PARAMETERS_NOT_SUPPORTED);
 	memset(data, 0, layout.header);
 	data[layout.parameter] = (scsi_lu_write_protected(lu) ? 0x80 : 0) | 0x10; /* WP, DPOFUA */

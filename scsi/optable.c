@@ -12,6 +12,7 @@
 #include <scsi/optable.h>
 
 #include <assert.h>
+#include <errno.h>
 #include <scsi/scsi.h>
 #include <string.h>
 
@@ -35,7 +36,8 @@
 #define Z4    Z2, Z2
 #define GROUP 0x1f
 
-#define ENTRY(code, has_sa, sa, size, title, fn, options, ...) \
+/* change: of enum scsi_effect. Each entry names one. */
+#define ENTRY(code, has_sa, sa, size, title, change, fn, options, ...) \
 	{ \
 		.operation = \
 			{.opcode = (code), \
@@ -43,21 +45,22 @@
 			 .action = (sa), \
 			 .cdb_length = (size), \
 			 .by_target_core = !!(ENTRY_KERNEL & (options)), \
+			 .effect = SCSI_EFFECT_##change, \
 			 .name = (title), \
 			 .usage = {(code), __VA_ARGS__}}, \
 		.flags = (options), .function = (fn), \
 	}
-#define OP(code, size, title, fn, options, ...) \
-	ENTRY(code, false, 0, size, title, fn, options, __VA_ARGS__)
+#define OP(code, size, title, change, fn, options, ...) \
+	ENTRY(code, false, 0, size, title, change, fn, options, __VA_ARGS__)
 /* bits: further bits of byte 1 */
-#define SA_FLAGS(code, sa, bits, size, title, fn, options, ...) \
-	ENTRY(code, true, sa, size, title, fn, options, (sa) | (bits), __VA_ARGS__)
-#define SA(code, sa, size, title, fn, options, ...) \
-	SA_FLAGS(code, sa, 0, size, title, fn, options, __VA_ARGS__)
+#define SA_FLAGS(code, sa, bits, size, title, change, fn, options, ...) \
+	ENTRY(code, true, sa, size, title, change, fn, options, (sa) | (bits), __VA_ARGS__)
+#define SA(code, sa, size, title, change, fn, options, ...) \
+	SA_FLAGS(code, sa, 0, size, title, change, fn, options, __VA_ARGS__)
 
 #define RESERVATION (ENTRY_KERNEL | ENTRY_RESERVATION)
 #define WRITES      ENTRY_WRITES
-#define SANITIZES   (ENTRY_WRITES | ENTRY_FORMAT | ENTRY_SANITIZE)
+#define SANITIZES   (ENTRY_WRITES | ENTRY_GUARD | ENTRY_FORMAT | ENTRY_SANITIZE)
 #define ANYTIME     ENTRY_ANYTIME
 #define ALWAYS      (ENTRY_ANYTIME | ENTRY_BEFORE_UA)
 #define GROUPS      (ENTRY_ANYTIME | ENTRY_GROUPS | ENTRY_LU_INFO)
@@ -66,79 +69,79 @@ static scsi_function report_operation_codes;
 
 /* clang-format off */
 static const struct scsi_entry entries[] = {
-	OP(0x00, 6, "TEST UNIT READY", scsi_test_unit_ready, 0, Z4, 0),
-	OP(0x03, 6, "REQUEST SENSE", scsi_request_sense, ALWAYS, 0x01, Z2, 0xff, 0),
-	OP(0x04, 6, "FORMAT UNIT", scsi_format_unit, WRITES | ENTRY_FORMAT, 0x3f, Z3, 0),
-	OP(0x08, 6, "READ(6)", scsi_read, 0, 0x1f, X3, 0),
-	OP(0x0a, 6, "WRITE(6)", scsi_write, WRITES, 0x1f, X3, 0),
-	OP(0x12, 6, "INQUIRY", scsi_inquiry, ALWAYS, 0x01, X3, 0),
-	OP(0x15, 6, "MODE SELECT(6)", scsi_mode_select, ENTRY_SAVE_BIT, 0x11, Z2, 0xff, 0),
-	OP(0x16, 6, "RESERVE(6)", NULL, RESERVATION, Z4, 0),
-	OP(0x17, 6, "RELEASE(6)", NULL, RESERVATION, Z4, 0),
-	OP(0x1a, 6, "MODE SENSE(6)", scsi_mode_sense, ANYTIME, 0x08, X3, 0),
-	OP(0x1b, 6, "START STOP UNIT", scsi_start_stop_unit, 0, 0x01, Z2, 0x05, 0),
-	OP(0x1c, 6, "RECEIVE DIAGNOSTIC RESULTS", scsi_receive_diagnostic, 0, 0x01, X3, 0),
-	OP(0x1d, 6, "SEND DIAGNOSTIC", scsi_send_diagnostic, 0, 0x17, 0, X2, 0),
-	OP(0x1e, 6, "PREVENT ALLOW MEDIUM REMOVAL", scsi_prevent_allow, 0, Z3, 0x01, 0),
-	OP(0x25, 10, "READ CAPACITY(10)", scsi_read_capacity_10, ANYTIME, 0, X4, Z2, 0x01, 0),
-	OP(0x28, 10, "READ(10)", scsi_read, 0, 0x18, X4, GROUP, X2, 0),
-	OP(0x2a, 10, "WRITE(10)", scsi_write, WRITES, 0x18, X4, GROUP, X2, 0),
-	OP(0x2e, 10, "WRITE AND VERIFY(10)", scsi_write_and_verify, WRITES, 0x12, X4, GROUP, X2, 0),
-	OP(0x2f, 10, "VERIFY(10)", scsi_verify, 0, 0x16, X4, GROUP, X2, 0),
-	OP(0x34, 10, "PRE-FETCH(10)", scsi_prefetch, 0, 0x02, X4, GROUP, X2, 0),
-	OP(0x35, 10, "SYNCHRONIZE CACHE(10)", scsi_synchronize_cache, 0, 0x02, X4, GROUP, X2, 0),
-	OP(0x37, 10, "READ DEFECT DATA(10)", scsi_read_defect_data, 0, 0, 0x1f, Z4, X2, 0),
-	OP(0x41, 10, "WRITE SAME(10)", scsi_write_same, WRITES | ENTRY_UNMAP_BIT, 0x08, X4, GROUP, X2, 0),
-	OP(0x42, 10, "UNMAP", scsi_unmap, WRITES | ENTRY_UNMAP, 0, Z4, GROUP, X2, 0),
-	SA_FLAGS(0x48, 0x01, 0xa0, 10, "SANITIZE, OVERWRITE", scsi_sanitize_overwrite, SANITIZES, Z4, 0, X2, 0),
-	SA_FLAGS(0x48, 0x02, 0xa0, 10, "SANITIZE, BLOCK ERASE", scsi_sanitize_block_erase, SANITIZES, Z4, 0, Z2, 0),
-	SA(0x48, 0x1f, 10, "SANITIZE, EXIT FAILURE MODE", scsi_sanitize_exit_failure, SANITIZES, Z4, 0, Z2, 0),
-	OP(0x4d, 10, "LOG SENSE", scsi_log_sense, ANYTIME, 0, X2, 0, X4, 0),
-	OP(0x55, 10, "MODE SELECT(10)", scsi_mode_select, ENTRY_SAVE_BIT, 0x11, Z4, 0, X2, 0),
-	OP(0x56, 10, "RESERVE(10)", NULL, RESERVATION, Z4, Z2, X2, 0),
-	OP(0x57, 10, "RELEASE(10)", NULL, RESERVATION, Z4, Z2, X2, 0),
-	OP(0x5a, 10, "MODE SENSE(10)", scsi_mode_sense, ANYTIME, 0x18, X2, Z3, X2, 0),
-	SA(0x5e, 0x00, 10, "PERSISTENT RESERVE IN, READ KEYS", NULL, RESERVATION, Z4, 0, X2, 0),
-	SA(0x5e, 0x01, 10, "PERSISTENT RESERVE IN, READ RESERVATION", NULL, RESERVATION, Z4, 0, X2, 0),
-	SA(0x5e, 0x02, 10, "PERSISTENT RESERVE IN, REPORT CAPABILITIES", NULL, RESERVATION, Z4, 0, X2, 0),
-	SA(0x5e, 0x03, 10, "PERSISTENT RESERVE IN, READ FULL STATUS", NULL, RESERVATION, Z4, 0, X2, 0),
-	SA(0x5f, 0x00, 10, "PERSISTENT RESERVE OUT, REGISTER", NULL, RESERVATION, 0xff, Z2, X4, 0),
-	SA(0x5f, 0x01, 10, "PERSISTENT RESERVE OUT, RESERVE", NULL, RESERVATION, 0xff, Z2, X4, 0),
-	SA(0x5f, 0x02, 10, "PERSISTENT RESERVE OUT, RELEASE", NULL, RESERVATION, 0xff, Z2, X4, 0),
-	SA(0x5f, 0x03, 10, "PERSISTENT RESERVE OUT, CLEAR", NULL, RESERVATION, 0xff, Z2, X4, 0),
-	SA(0x5f, 0x04, 10, "PERSISTENT RESERVE OUT, PREEMPT", NULL, RESERVATION, 0xff, Z2, X4, 0),
-	SA(0x5f, 0x05, 10, "PERSISTENT RESERVE OUT, PREEMPT AND ABORT", NULL, RESERVATION, 0xff, Z2, X4, 0),
-	SA(0x5f, 0x06, 10, "PERSISTENT RESERVE OUT, REGISTER AND IGNORE EXISTING KEY", NULL, RESERVATION, 0xff, Z2, X4, 0),
-	SA(0x5f, 0x07, 10, "PERSISTENT RESERVE OUT, REGISTER AND MOVE", NULL, RESERVATION, 0xff, Z2, X4, 0),
-	SA(0x83, 0x00, 16, "EXTENDED COPY(LID1)", scsi_extended_copy, ENTRY_XCOPY, Z4, Z4, X4, Z2),
-	SA(0x83, 0x01, 16, "EXTENDED COPY(LID4)", scsi_extended_copy, ENTRY_XCOPY, Z4, Z4, X4, Z2),
-	SA(0x83, 0x1c, 16, "COPY OPERATION ABORT", scsi_copy_operation_abort, ENTRY_XCOPY, X4, Z4, Z4, Z2),
-	SA(0x84, 0x00, 16, "RECEIVE COPY STATUS(LID1)", scsi_receive_copy_status_lid1, ENTRY_XCOPY, 0xff, Z3, Z4, X4, Z2),
-	SA(0x84, 0x03, 16, "RECEIVE COPY OPERATING PARAMETERS", scsi_receive_copy_parameters, ENTRY_XCOPY | ANYTIME, 0xff, Z3, Z4, X4, Z2),
-	SA(0x84, 0x05, 16, "RECEIVE COPY STATUS(LID4)", scsi_receive_copy_status_lid4, ENTRY_XCOPY, X4, Z4, X4, Z2),
-	OP(0x88, 16, "READ(16)", scsi_read, 0, 0x18, X8, X4, GROUP, 0),
-	OP(0x89, 16, "COMPARE AND WRITE", scsi_compare_and_write, WRITES | ENTRY_COMPARE, 0x18, X8, Z3, 0xff, GROUP, 0),
-	OP(0x8a, 16, "WRITE(16)", scsi_write, WRITES, 0x18, X8, X4, GROUP, 0),
-	OP(0x8b, 16, "ORWRITE(16)", scsi_orwrite, WRITES, 0x18, X8, X4, GROUP, 0),
-	OP(0x8e, 16, "WRITE AND VERIFY(16)", scsi_write_and_verify, WRITES, 0x12, X8, X4, GROUP, 0),
-	OP(0x8f, 16, "VERIFY(16)", scsi_verify, 0, 0x16, X8, X4, GROUP, 0),
-	OP(0x90, 16, "PRE-FETCH(16)", scsi_prefetch, 0, 0x02, X8, X4, GROUP, 0),
-	OP(0x91, 16, "SYNCHRONIZE CACHE(16)", scsi_synchronize_cache, 0, 0x02, X8, X4, GROUP, 0),
-	OP(0x93, 16, "WRITE SAME(16)", scsi_write_same, WRITES | ENTRY_UNMAP_BIT, 0x09, X8, X4, GROUP, 0),
-	OP(0x9c, 16, "WRITE ATOMIC(16)", scsi_write_atomic, WRITES | ENTRY_ATOMIC, 0x18, X8, Z2, X2, GROUP, 0),
-	SA(0x9e, 0x10, 16, "READ CAPACITY(16)", scsi_read_capacity_16, ANYTIME, X8, X4, 0x01, 0),
-	SA(0x9e, 0x12, 16, "GET LBA STATUS", scsi_get_lba_status, 0, X8, X4, Z2),
-	OP(0xa0, 12, "REPORT LUNS", NULL, ENTRY_KERNEL | ENTRY_BEFORE_UA, 0, 0xff, Z3, X4, Z2),
-	SA_FLAGS(0xa3, 0x0a, 0x20, 12, "REPORT TARGET PORT GROUPS", scsi_report_port_groups, GROUPS, Z4, X4, Z2),
-	SA(0xa3, 0x0c, 12, "REPORT SUPPORTED OPERATION CODES", report_operation_codes, ANYTIME | ENTRY_LU_INFO, 0x87, X3, X4, Z2),
-	SA(0xa3, 0x0d, 12, "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", scsi_report_task_management, ANYTIME, 0x80, Z3, X4, Z2),
-	SA(0xa3, 0x0f, 12, "REPORT TIMESTAMP", scsi_report_timestamp, ANYTIME | ENTRY_CLOCK, Z4, X4, Z2),
-	SA(0xa4, 0x0a, 12, "SET TARGET PORT GROUPS", scsi_set_port_groups, GROUPS | ENTRY_EXPLICIT, Z4, X4, Z2),
-	OP(0xa8, 12, "READ(12)", scsi_read, 0, 0x18, X8, GROUP, 0),
-	OP(0xaa, 12, "WRITE(12)", scsi_write, WRITES, 0x18, X8, GROUP, 0),
-	OP(0xae, 12, "WRITE AND VERIFY(12)", scsi_write_and_verify, WRITES, 0x12, X8, GROUP, 0),
-	OP(0xaf, 12, "VERIFY(12)", scsi_verify, 0, 0x16, X8, GROUP, 0),
-	OP(0xb7, 12, "READ DEFECT DATA(12)", scsi_read_defect_data, 0, 0x1f, X8, Z2),
+	OP(0x00, 6, "TEST UNIT READY", NOTHING, scsi_test_unit_ready, 0, Z4, 0),
+	OP(0x03, 6, "REQUEST SENSE", NOTHING, scsi_request_sense, ALWAYS, 0x01, Z2, 0xff, 0),
+	OP(0x04, 6, "FORMAT UNIT", GUARDED, scsi_format_unit, WRITES | ENTRY_GUARD | ENTRY_FORMAT, 0x3f, Z3, 0),
+	OP(0x08, 6, "READ(6)", NOTHING, scsi_read, 0, 0x1f, X3, 0),
+	OP(0x0a, 6, "WRITE(6)", BY_DATA, scsi_write, WRITES, 0x1f, X3, 0),
+	OP(0x12, 6, "INQUIRY", NOTHING, scsi_inquiry, ALWAYS, 0x01, X3, 0),
+	OP(0x15, 6, "MODE SELECT(6)", BY_DATA, scsi_mode_select, ENTRY_SAVE_BIT, 0x11, Z2, 0xff, 0),
+	OP(0x16, 6, "RESERVE(6)", CORE, NULL, RESERVATION, Z4, 0),
+	OP(0x17, 6, "RELEASE(6)", CORE, NULL, RESERVATION, Z4, 0),
+	OP(0x1a, 6, "MODE SENSE(6)", NOTHING, scsi_mode_sense, ANYTIME, 0x08, X3, 0),
+	OP(0x1b, 6, "START STOP UNIT", NOTHING, scsi_start_stop_unit, 0, 0x01, Z2, 0x05, 0),
+	OP(0x1c, 6, "RECEIVE DIAGNOSTIC RESULTS", NOTHING, scsi_receive_diagnostic, 0, 0x01, X3, 0),
+	OP(0x1d, 6, "SEND DIAGNOSTIC", NOTHING, scsi_send_diagnostic, 0, 0x17, 0, X2, 0),
+	OP(0x1e, 6, "PREVENT ALLOW MEDIUM REMOVAL", NOTHING, scsi_prevent_allow, 0, Z3, 0x01, 0),
+	OP(0x25, 10, "READ CAPACITY(10)", NOTHING, scsi_read_capacity_10, ANYTIME, 0, X4, Z2, 0x01, 0),
+	OP(0x28, 10, "READ(10)", NOTHING, scsi_read, 0, 0x18, X4, GROUP, X2, 0),
+	OP(0x2a, 10, "WRITE(10)", BY_DATA, scsi_write, WRITES, 0x18, X4, GROUP, X2, 0),
+	OP(0x2e, 10, "WRITE AND VERIFY(10)", BY_DATA, scsi_write_and_verify, WRITES, 0x12, X4, GROUP, X2, 0),
+	OP(0x2f, 10, "VERIFY(10)", NOTHING, scsi_verify, 0, 0x16, X4, GROUP, X2, 0),
+	OP(0x34, 10, "PRE-FETCH(10)", NOTHING, scsi_prefetch, 0, 0x02, X4, GROUP, X2, 0),
+	OP(0x35, 10, "SYNCHRONIZE CACHE(10)", NOTHING, scsi_synchronize_cache, 0, 0x02, X4, GROUP, X2, 0),
+	OP(0x37, 10, "READ DEFECT DATA(10)", NOTHING, scsi_read_defect_data, 0, 0, 0x1f, Z4, X2, 0),
+	OP(0x41, 10, "WRITE SAME(10)", BY_DATA, scsi_write_same, WRITES | ENTRY_UNMAP_BIT, 0x08, X4, GROUP, X2, 0),
+	OP(0x42, 10, "UNMAP", BY_DATA, scsi_unmap, WRITES | ENTRY_UNMAP, 0, Z4, GROUP, X2, 0),
+	SA_FLAGS(0x48, 0x01, 0xa0, 10, "SANITIZE, OVERWRITE", GUARDED, scsi_sanitize_overwrite, SANITIZES, Z4, 0, X2, 0),
+	SA_FLAGS(0x48, 0x02, 0xa0, 10, "SANITIZE, BLOCK ERASE", GUARDED, scsi_sanitize_block_erase, SANITIZES, Z4, 0, Z2, 0),
+	SA(0x48, 0x1f, 10, "SANITIZE, EXIT FAILURE MODE", GUARDED, scsi_sanitize_exit_failure, SANITIZES, Z4, 0, Z2, 0),
+	OP(0x4d, 10, "LOG SENSE", NOTHING, scsi_log_sense, ANYTIME, 0, X2, 0, X4, 0),
+	OP(0x55, 10, "MODE SELECT(10)", BY_DATA, scsi_mode_select, ENTRY_SAVE_BIT, 0x11, Z4, 0, X2, 0),
+	OP(0x56, 10, "RESERVE(10)", CORE, NULL, RESERVATION, Z4, Z2, X2, 0),
+	OP(0x57, 10, "RELEASE(10)", CORE, NULL, RESERVATION, Z4, Z2, X2, 0),
+	OP(0x5a, 10, "MODE SENSE(10)", NOTHING, scsi_mode_sense, ANYTIME, 0x18, X2, Z3, X2, 0),
+	SA(0x5e, 0x00, 10, "PERSISTENT RESERVE IN, READ KEYS", CORE, NULL, RESERVATION, Z4, 0, X2, 0),
+	SA(0x5e, 0x01, 10, "PERSISTENT RESERVE IN, READ RESERVATION", CORE, NULL, RESERVATION, Z4, 0, X2, 0),
+	SA(0x5e, 0x02, 10, "PERSISTENT RESERVE IN, REPORT CAPABILITIES", CORE, NULL, RESERVATION, Z4, 0, X2, 0),
+	SA(0x5e, 0x03, 10, "PERSISTENT RESERVE IN, READ FULL STATUS", CORE, NULL, RESERVATION, Z4, 0, X2, 0),
+	SA(0x5f, 0x00, 10, "PERSISTENT RESERVE OUT, REGISTER", CORE, NULL, RESERVATION, 0xff, Z2, X4, 0),
+	SA(0x5f, 0x01, 10, "PERSISTENT RESERVE OUT, RESERVE", CORE, NULL, RESERVATION, 0xff, Z2, X4, 0),
+	SA(0x5f, 0x02, 10, "PERSISTENT RESERVE OUT, RELEASE", CORE, NULL, RESERVATION, 0xff, Z2, X4, 0),
+	SA(0x5f, 0x03, 10, "PERSISTENT RESERVE OUT, CLEAR", CORE, NULL, RESERVATION, 0xff, Z2, X4, 0),
+	SA(0x5f, 0x04, 10, "PERSISTENT RESERVE OUT, PREEMPT", CORE, NULL, RESERVATION, 0xff, Z2, X4, 0),
+	SA(0x5f, 0x05, 10, "PERSISTENT RESERVE OUT, PREEMPT AND ABORT", CORE, NULL, RESERVATION, 0xff, Z2, X4, 0),
+	SA(0x5f, 0x06, 10, "PERSISTENT RESERVE OUT, REGISTER AND IGNORE EXISTING KEY", CORE, NULL, RESERVATION, 0xff, Z2, X4, 0),
+	SA(0x5f, 0x07, 10, "PERSISTENT RESERVE OUT, REGISTER AND MOVE", CORE, NULL, RESERVATION, 0xff, Z2, X4, 0),
+	SA(0x83, 0x00, 16, "EXTENDED COPY(LID1)", BY_DATA, scsi_extended_copy, ENTRY_XCOPY, Z4, Z4, X4, Z2),
+	SA(0x83, 0x01, 16, "EXTENDED COPY(LID4)", BY_DATA, scsi_extended_copy, ENTRY_XCOPY, Z4, Z4, X4, Z2),
+	SA(0x83, 0x1c, 16, "COPY OPERATION ABORT", GUARDED, scsi_copy_operation_abort, ENTRY_XCOPY | ENTRY_GUARD, X4, Z4, Z4, Z2),
+	SA(0x84, 0x00, 16, "RECEIVE COPY STATUS(LID1)", NOTHING, scsi_receive_copy_status_lid1, ENTRY_XCOPY, 0xff, Z3, Z4, X4, Z2),
+	SA(0x84, 0x03, 16, "RECEIVE COPY OPERATING PARAMETERS", NOTHING, scsi_receive_copy_parameters, ENTRY_XCOPY | ANYTIME, 0xff, Z3, Z4, X4, Z2),
+	SA(0x84, 0x05, 16, "RECEIVE COPY STATUS(LID4)", NOTHING, scsi_receive_copy_status_lid4, ENTRY_XCOPY, X4, Z4, X4, Z2),
+	OP(0x88, 16, "READ(16)", NOTHING, scsi_read, 0, 0x18, X8, X4, GROUP, 0),
+	OP(0x89, 16, "COMPARE AND WRITE", BY_DATA, scsi_compare_and_write, WRITES | ENTRY_COMPARE, 0x18, X8, Z3, 0xff, GROUP, 0),
+	OP(0x8a, 16, "WRITE(16)", BY_DATA, scsi_write, WRITES, 0x18, X8, X4, GROUP, 0),
+	OP(0x8b, 16, "ORWRITE(16)", BY_DATA, scsi_orwrite, WRITES, 0x18, X8, X4, GROUP, 0),
+	OP(0x8e, 16, "WRITE AND VERIFY(16)", BY_DATA, scsi_write_and_verify, WRITES, 0x12, X8, X4, GROUP, 0),
+	OP(0x8f, 16, "VERIFY(16)", NOTHING, scsi_verify, 0, 0x16, X8, X4, GROUP, 0),
+	OP(0x90, 16, "PRE-FETCH(16)", NOTHING, scsi_prefetch, 0, 0x02, X8, X4, GROUP, 0),
+	OP(0x91, 16, "SYNCHRONIZE CACHE(16)", NOTHING, scsi_synchronize_cache, 0, 0x02, X8, X4, GROUP, 0),
+	OP(0x93, 16, "WRITE SAME(16)", BY_DATA, scsi_write_same, WRITES | ENTRY_UNMAP_BIT | ENTRY_NDOB_BIT, 0x09, X8, X4, GROUP, 0),
+	OP(0x9c, 16, "WRITE ATOMIC(16)", BY_DATA, scsi_write_atomic, WRITES | ENTRY_ATOMIC, 0x18, X8, Z2, X2, GROUP, 0),
+	SA(0x9e, 0x10, 16, "READ CAPACITY(16)", NOTHING, scsi_read_capacity_16, ANYTIME, X8, X4, 0x01, 0),
+	SA(0x9e, 0x12, 16, "GET LBA STATUS", NOTHING, scsi_get_lba_status, 0, X8, X4, Z2),
+	OP(0xa0, 12, "REPORT LUNS", CORE, NULL, ENTRY_KERNEL | ENTRY_BEFORE_UA, 0, 0xff, Z3, X4, Z2),
+	SA_FLAGS(0xa3, 0x0a, 0x20, 12, "REPORT TARGET PORT GROUPS", NOTHING, scsi_report_port_groups, GROUPS, Z4, X4, Z2),
+	SA(0xa3, 0x0c, 12, "REPORT SUPPORTED OPERATION CODES", NOTHING, report_operation_codes, ANYTIME | ENTRY_LU_INFO, 0x87, X3, X4, Z2),
+	SA(0xa3, 0x0d, 12, "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", NOTHING, scsi_report_task_management, ANYTIME, 0x80, Z3, X4, Z2),
+	SA(0xa3, 0x0f, 12, "REPORT TIMESTAMP", NOTHING, scsi_report_timestamp, ANYTIME | ENTRY_CLOCK, Z4, X4, Z2),
+	SA(0xa4, 0x0a, 12, "SET TARGET PORT GROUPS", BY_DATA, scsi_set_port_groups, GROUPS | ENTRY_EXPLICIT, Z4, X4, Z2),
+	OP(0xa8, 12, "READ(12)", NOTHING, scsi_read, 0, 0x18, X8, GROUP, 0),
+	OP(0xaa, 12, "WRITE(12)", BY_DATA, scsi_write, WRITES, 0x18, X8, GROUP, 0),
+	OP(0xae, 12, "WRITE AND VERIFY(12)", BY_DATA, scsi_write_and_verify, WRITES, 0x12, X8, GROUP, 0),
+	OP(0xaf, 12, "VERIFY(12)", NOTHING, scsi_verify, 0, 0x16, X8, GROUP, 0),
+	OP(0xb7, 12, "READ DEFECT DATA(12)", NOTHING, scsi_read_defect_data, 0, 0x1f, X8, Z2),
 };
 /* clang-format on */
 
@@ -176,9 +179,9 @@ static const struct scsi_entry *action_entry(const struct scsi_entry *first, uns
 
 /* These flags decide whether a logical unit supports an entry, and which bits of byte 1 it has. */
 #define ENTRY_NEEDS \
-	(ENTRY_RESERVATION | ENTRY_UNMAP | ENTRY_COMPARE | ENTRY_ATOMIC | ENTRY_FORMAT | \
+	(ENTRY_RESERVATION | ENTRY_UNMAP | ENTRY_COMPARE | ENTRY_ATOMIC | ENTRY_GUARD | \
 	 ENTRY_CLOCK | ENTRY_XCOPY | ENTRY_GROUPS | ENTRY_EXPLICIT)
-#define ENTRY_LU_BITS (ENTRY_UNMAP_BIT | ENTRY_SAVE_BIT)
+#define ENTRY_LU_BITS (ENTRY_UNMAP_BIT | ENTRY_SAVE_BIT | ENTRY_NDOB_BIT)
 
 static bool entry_present(const struct scsi_lu *lu, const struct scsi_entry *entry)
 {
@@ -190,7 +193,7 @@ static bool entry_present(const struct scsi_lu *lu, const struct scsi_entry *ent
 		{ENTRY_UNMAP, lu->unmap},
 		{ENTRY_COMPARE, lu->max_compare_and_write != 0},
 		{ENTRY_ATOMIC, lu->max_atomic != 0},
-		{ENTRY_FORMAT, lu->can_format},
+		{ENTRY_GUARD, lu->dataless},
 		{ENTRY_CLOCK, lu->has_clock},
 		{ENTRY_XCOPY, lu->max_xcopies != 0},
 		{ENTRY_GROUPS, lu->has_port_groups},
@@ -222,7 +225,9 @@ static uint8_t absent_bits(const struct scsi_lu *lu, const struct scsi_entry *en
 
 	if ((entry->flags & ENTRY_UNMAP_BIT) && !lu->unmap)
 		absent |= 0x08;
-	if ((entry->flags & ENTRY_SAVE_BIT) && !lu->can_save)
+	if ((entry->flags & ENTRY_SAVE_BIT) && !scsi_lu_can_save(lu))
+		absent |= 0x01;
+	if ((entry->flags & ENTRY_NDOB_BIT) && !lu->dataless)
 		absent |= 0x01;
 	return absent;
 }
@@ -289,6 +294,19 @@ static enum scsi_verdict refuse_write(struct scsi_call *call)
 		call, call->lu->read_only ? SENSE_WRITE_PROTECTED : SENSE_SOFTWARE_WRITE_PROTECTED);
 }
 
+void scsi_guard_end(int error, struct scsi_result *result)
+{
+	assert(error <= 0);
+	if (error == -EBUSY)
+		result->status = SCSI_RESERVATION_CONFLICT;
+	else if (error == -EAGAIN || error == -ESHUTDOWN)
+		result->status = SCSI_BUSY;
+	else if (error == -ENODEV)
+		scsi_plan_end(result, SENSE(KEY_COPY_ABORTED, 0x0d, 0x02));
+	else
+		scsi_plan_end(result, error ? SENSE_WRITE_PROTECTED : 0);
+}
+
 /* An operation code that is not supported; or one that is, with a service action that is not
  * (SPC-4 4.2.1). first: the first entry of the operation code, or NULL. */
 static enum scsi_verdict refuse_unsupported(struct scsi_call *call, const struct scsi_entry *first)
@@ -310,6 +328,16 @@ static enum scsi_verdict refuse_reserved(struct scsi_call *call, uint8_t absent)
 		bad = call->cdb[i] & (uint8_t) ~usage[i];
 	assert(bad);
 	return scsi_refuse_cdb(call, i, scsi_highest_bit(bad));
+}
+
+/* Whether the command changes something without data-out. The target core lets such a command
+ * pass a write-protected mapping, and a Write Exclusive reservation of another initiator: it checks
+ * the direction of the data there. */
+static bool acts_without_data(const struct scsi_call *call)
+{
+	uint32_t flags = call->entry->flags;
+
+	return (flags & ENTRY_GUARD) || ((flags & ENTRY_NDOB_BIT) && (call->cdb[1] & 0x01));
 }
 
 /* Runs a command that this device server supports. A busy medium (SBC-3 4.11) and write protection
@@ -339,6 +367,9 @@ static enum scsi_verdict check_and_run(struct scsi_call *call)
 		bad |= call->cdb[i] & (uint8_t) ~entry->operation.usage[i];
 	if (bad)
 		return refuse_reserved(call, absent);
+	if ((flags & (ENTRY_GUARD | ENTRY_NDOB_BIT)) && !lu->guard_passed &&
+	    acts_without_data(call))
+		return SCSI_NEEDS_GUARD;
 	return entry->function(call);
 }
 

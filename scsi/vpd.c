@@ -81,9 +81,14 @@ static unsigned put_naa(const struct scsi_lu *lu, uint8_t *p)
 	return put_designator_header(p, 0x01, 0x03, SCSI_NAA_LENGTH);
 }
 
+/* The config string, as tcmu-runner sends it, or the serial, which reports nothing of the host. */
 static unsigned put_vendor_specific(const struct scsi_lu *lu, uint8_t *p)
 {
-	return put_designator_header(p, 0x02, 0x00, put_string(p + 4, lu->config, DESIGNATOR_MAX));
+	const char *text = lu->config[0] ? lu->config : lu->serial;
+
+	return text[0]
+		? put_designator_header(p, 0x02, 0x00, put_string(p + 4, text, DESIGNATOR_MAX))
+		: 0;
 }
 
 /* A relative target port identifier, a target port group or a logical unit group (SPC-4 7.8.6.7
@@ -200,8 +205,8 @@ static unsigned put_characteristics(const struct scsi_lu *lu, uint8_t *p)
 {
 	memset(p, 0, 60);
 	put_be16(p, lu->rotational ? 0x0000 : 0x0001);
-	p[3] = lu->can_format ? 0x40 : 0; /* WABEREQ */
-	p[4] = 0x03;                      /* FUAB, VBULS */
+	p[3] = lu->dataless ? 0x40 : 0; /* WABEREQ */
+	p[4] = 0x03;                    /* FUAB, VBULS */
 	return 60;
 }
 

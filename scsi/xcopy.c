@@ -318,6 +318,15 @@ static struct scsi_xcopy_status *new_status(struct scsi_lu *lu)
 	return oldest;
 }
 
+/* The target core has checked the access to this logical unit alone. */
+static bool uses_others(const struct scsi_xcopy *xcopy)
+{
+	for (unsigned i = 0; i < xcopy->cscd_cnt; i++)
+		if (!xcopy->cscds[i].self)
+			return true;
+	return false;
+}
+
 /* SPC-4 6.4.1, 6.5.1. */
 enum scsi_verdict scsi_extended_copy(struct scsi_call *call)
 {
@@ -340,6 +349,8 @@ enum scsi_verdict scsi_extended_copy(struct scsi_call *call)
 		return SCSI_ANSWERED;
 	if (xcopy->segment_cnt == 0)
 		return scsi_good(call);
+	if (uses_others(xcopy) && !call->lu->guard_passed)
+		return SCSI_NEEDS_COPY_GUARD;
 	status = new_status(call->lu);
 	if (!status) {
 		call->result->status = SCSI_BUSY;
@@ -540,15 +551,17 @@ static uint8_t *put_descriptor(uint8_t *p, uint16_t type, uint16_t length)
 
 unsigned scsi_put_third_party_copy(const struct scsi_lu *lu, uint8_t *page)
 {
-	static const uint8_t commands[12] = {10,   0x83, 3,    0x00, 0x01, 0x1c,
-					     0x84, 3,    0x00, 0x03, 0x05};
+	static const uint8_t commands[2][12] = {
+		{9, 0x83, 2, 0x00, 0x01, 0x84, 3, 0x00, 0x03, 0x05},
+		{10, 0x83, 3, 0x00, 0x01, 0x1c, 0x84, 3, 0x00, 0x03, 0x05}, /* with abort */
+	};
 	static const uint8_t descriptors[] = {2, SEGMENT_TYPE, CSCD_TYPE, 0};
 	uint8_t *p = page;
 	uint8_t *next;
 
 	assert(lu->max_xcopies);
-	next = put_descriptor(p, 0x0001, sizeof(commands)); /* supported commands */
-	memcpy(p + 4, commands, sizeof(commands));
+	next = put_descriptor(p, 0x0001, sizeof(commands[0])); /* supported commands */
+	memcpy(p + 4, commands[lu->dataless], sizeof(commands[0]));
 	p = next;
 	next = put_descriptor(p, 0x0004, 28); /* parameter data */
 	put_be16(p + 8, SCSI_XCOPY_CSCDS_MAX);

@@ -24,6 +24,8 @@ enum core_option {
 	CORE_VENDOR,
 	CORE_PRODUCT,
 	CORE_REVISION,
+	CORE_SANITIZE,
+	CORE_DESIGNATOR,
 	CORE_IOPS,
 	CORE_BPS,
 	CORE_BURST,
@@ -31,6 +33,8 @@ enum core_option {
 	CORE_COMMAND_TIMEOUT_MISSPELT,
 	CORE_CNT,
 };
+
+static const char *const designators[] = {"config", "serial", NULL};
 
 /* Options without help are accepted in existing config strings and not offered. */
 static const struct tcmu_option core_table[] = {
@@ -48,6 +52,12 @@ static const struct tcmu_option core_table[] = {
 	[CORE_REVISION] =
 		{"revision", TCMU_OPTION_STRING, "0002", NULL,
 		 "product revision in INQUIRY data, up to 4 characters"},
+	[CORE_SANITIZE] =
+		{"sanitize", TCMU_OPTION_BOOL, "no", NULL,
+		 "support FORMAT UNIT, SANITIZE and other commands that act without data"},
+	[CORE_DESIGNATOR] =
+		{"designator", TCMU_OPTION_CHOICE, "config", designators,
+		 "vendor specific designator in VPD 83h: the config string, or the serial"},
 	[CORE_IOPS] =
 		{"iops", TCMU_OPTION_UINT, "0", NULL, "maximum of commands a second; 0: no limit"},
 	[CORE_BPS] = {"bps", TCMU_OPTION_SIZE, "0", NULL, "maximum of bytes a second; 0: no limit"},
@@ -489,6 +499,19 @@ const char *options_product(const struct options *options)
 const char *options_revision(const struct options *options)
 {
 	return options->core[CORE_REVISION].string;
+}
+
+bool options_sanitize(const struct options *options)
+{
+	return options->core[CORE_SANITIZE].number;
+}
+
+bool options_neutral_designator(const struct options *options)
+{
+	uint64_t choice = options->core[CORE_DESIGNATOR].number;
+
+	assert(choice + 1 < G_N_ELEMENTS(designators));
+	return choice == 1;
 }
 
 void options_limits(const struct options *options, struct rate_limits *limits)

@@ -37,6 +37,12 @@ const char *options_vendor(const struct options *options);
 const char *options_product(const struct options *options);
 const char *options_revision(const struct options *options);
 
+/* The option sanitize: commands that change the medium without data-out are supported. */
+bool options_sanitize(const struct options *options);
+
+/* The option designator: the config string is not reported to initiators. */
+bool options_neutral_designator(const struct options *options);
+
 /* The options iops, bps and burst. */
 void options_limits(const struct options *options, struct rate_limits *limits);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <tcmu/configfs.h>
+#include <tcmu/mappings.h>
 #include <tcmu/port-groups.h>
 
 #include "base/clock.h"
@@ -308,6 +309,29 @@ int configfs_set_groups(const struct tcmu_name *name, const struct scsi_group_st
 	}
 	tcmu_port_groups_free(groups, cnt < 0 ? 0 : cnt);
 	return r;
+}
+
+int configfs_check_mappings(const struct tcmu_name *name)
+{
+	struct tcmu_mappings mappings;
+	int r = tcmu_mappings_read(name, &mappings);
+
+	if (r == -EROFS || r == -EBUSY || r == -EAGAIN || r == -ESHUTDOWN)
+		return -EIO;
+	if (r < 0)
+		return r;
+	return mappings.write_protected ? -EROFS : mappings.reserved ? -EBUSY : 0;
+}
+
+int configfs_check_copy(const struct tcmu_name *name, const struct tcmu_name *other, bool writes)
+{
+	struct tcmu_mappings mappings;
+	bool may_read, may_write;
+
+	if (!other->name[0] || tcmu_mappings_compare(name, other, &may_read, &may_write) < 0 ||
+	    tcmu_mappings_read(other, &mappings) < 0)
+		return -ENODEV;
+	return (writes ? may_write : may_read) && !mappings.reserved ? 0 : -ENODEV;
 }
 
 int configfs_read_lu_info(const struct tcmu_name *name, struct scsi_lu_info *lu_info)

@@ -65,6 +65,17 @@ int configfs_reset_ring(const struct tcmu_name *name);
  * nothing is known of anything. */
 int configfs_read_lu_info(const struct tcmu_name *name, struct scsi_lu_info *lu_info);
 
+/* Whether a command that changes something without data-out may begin: nothing that the target core
+ * would hold against a command with data-out is in force. Returns 0; -EROFS: an initiator may only
+ * read, so this could be its command; -EBUSY: there is a reservation, and this may not be its
+ * holder's command; or another negative errno, never -EAGAIN or -ESHUTDOWN: nothing is known. */
+int configfs_check_mappings(const struct tcmu_name *name);
+
+/* Whether initiators of a device may have another one read, or written (writes), by EXTENDED COPY:
+ * each of them may do that itself, and nobody has reserved the other one. Returns 0 or -ENODEV: no,
+ * or nothing is known. */
+int configfs_check_copy(const struct tcmu_name *name, const struct tcmu_name *other, bool writes);
+
 /* Changes states of target port groups, in their order (SPC-4 6.45, SET TARGET PORT GROUPS).
  * Returns 0, or the -errno of the first that the kernel refuses; those before it have changed.
  * -ENODEV: there is no such group. */

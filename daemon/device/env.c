@@ -157,6 +157,20 @@ static int kernel_set_groups(
 	return configfs_set_groups(name, states);
 }
 
+static int kernel_check_mappings(const struct device_env *env, const struct tcmu_name *name)
+{
+	assert(!env_on_main_thread(env));
+	return configfs_check_mappings(name);
+}
+
+static int kernel_check_copy(
+	const struct device_env *env, const struct tcmu_name *name, const struct tcmu_name *other,
+	bool writes)
+{
+	assert(!env_on_main_thread(env));
+	return configfs_check_copy(name, other, writes);
+}
+
 static int kernel_save_modes(
 	const struct device_env *env, const char *serial, const struct scsi_mode_values *values)
 {
@@ -185,6 +199,8 @@ static const struct env_kernel env_real_kernel = {
 	.read_command_timeout = kernel_read_command_timeout,
 	.set_groups = kernel_set_groups,
 	.save_modes = kernel_save_modes,
+	.check_mappings = kernel_check_mappings,
+	.check_copy = kernel_check_copy,
 	.was_served = kernel_was_served,
 	.note_served = kernel_note_served,
 };

@@ -85,6 +85,12 @@ struct env_kernel {
 	int (*save_modes)(
 		const struct device_env *env, const char *serial,
 		const struct scsi_mode_values *values);
+	/* Job. As configfs_check_mappings(). */
+	int (*check_mappings)(const struct device_env *env, const struct tcmu_name *name);
+	/* Job. As configfs_check_copy(). */
+	int (*check_copy)(
+		const struct device_env *env, const struct tcmu_name *name,
+		const struct tcmu_name *other, bool writes);
 	/* Job. As marks_was_served() and marks_set_served(). */
 	bool (*was_served)(const struct device_env *env, const struct tcmu_name *name);
 	void (*note_served)(const struct device_env *env, const struct tcmu_name *name);

@@ -13,10 +13,11 @@
 #include "device/state.h"
 #include "device/status.h"
 
-#define LU_INFO_TIMEOUT_US    UINT64_C(1000000)
-#define WRITE_SAME_MAX        (64u * 1024 * 1024)
-#define UNMAP_MAX             (UINT64_C(512) * 1024 * 1024)
-#define COMPARE_AND_WRITE_MAX 255u
+#define LU_INFO_TIMEOUT_US      UINT64_C(1000000)
+#define REFUSAL_LOG_INTERVAL_US UINT64_C(60000000)
+#define WRITE_SAME_MAX          (64u * 1024 * 1024)
+#define UNMAP_MAX               (UINT64_C(512) * 1024 * 1024)
+#define COMPARE_AND_WRITE_MAX   255u
 
 /* ------- LU info ------- */
 
@@ -123,13 +124,51 @@ static void deferred_work(struct device_call *call)
 		call->result = device->env->kernel->set_groups(
 			device->env, &device->name, &request->states);
 		break;
+	case DEFERRED_GUARD:
+		call->result = device->env->kernel->check_mappings(device->env, &device->name);
+		break;
+	case DEFERRED_COPY_GUARD:
+		call->result = 0;
+		for (unsigned i = 0; i < request->other_cnt && call->result == 0; i++)
+			call->result = device->env->kernel->check_copy(
+				device->env, &device->name, &request->others[i].name,
+				request->others[i].written);
+		break;
 	}
 }
 
-static void deferred_log(const struct device *device, int result)
+/* At most once a minute: an initiator can have as many commands refused as it wants. */
+static void deferred_log_refusal(struct device *device, int result)
+{
+	struct device_deferred *deferred = &device->deferred;
+	uint64_t now = device->env->system->now_us(device->env);
+
+	if (result == -EAGAIN ||
+	    (deferred->refused_at && now - deferred->refused_at < REFUSAL_LOG_INTERVAL_US))
+		return;
+	deferred->refused_at = now ? now : 1;
+	if (deferred->request.kind == DEFERRED_COPY_GUARD)
+		log_dev_warning(
+			device_label(device),
+			"an initiator's EXTENDED COPY is refused: not all initiators of this LUN "
+			"may "
+			"use the other LUN, or that is reserved");
+	else
+		log_dev_warning(
+			device_label(device),
+			"an initiator's command without data, such as FORMAT UNIT or SANITIZE, is "
+			"refused: %s",
+			result == -EROFS           ? "a mapped LUN is write protected"
+				: result == -EBUSY ? "the LUN is reserved"
+						   : strerror(-result));
+}
+
+static void deferred_log(struct device *device, int result)
 {
 	const struct deferred_request *request = &device->deferred.request;
 
+	if ((request->kind == DEFERRED_GUARD || request->kind == DEFERRED_COPY_GUARD) && result < 0)
+		deferred_log_refusal(device, result);
 	if (request->kind == DEFERRED_SAVE && result < 0)
 		log_dev_error(
 			device_label(device), "cannot save mode parameters for an initiator: %s",
@@ -247,7 +286,7 @@ void lu_info_fill_lu(const struct device *device, struct scsi_lu *lu)
 		.unmap = info->caps & TCMU_IO_CAP(TCMU_IO_UNMAP),
 		.unmap_zeroes = info->unmap_zeroes,
 		.has_map = info->caps & TCMU_IO_CAP(TCMU_IO_MAP),
-		.can_format = true,
+		.dataless = options_sanitize(device->options),
 		.has_clock = true,
 		.max_xcopies = copies == XCOPY_OFF ? 0 : SCSI_XCOPIES_MAX,
 		.xcopy_to_others = copies == XCOPY_ALL,
@@ -264,5 +303,6 @@ void lu_info_fill_lu(const struct device *device, struct scsi_lu *lu)
 	snprintf(lu->vendor, sizeof(lu->vendor), "%s", options_vendor(device->options));
 	snprintf(lu->product, sizeof(lu->product), "%s", options_product(device->options));
 	snprintf(lu->revision, sizeof(lu->revision), "%s", options_revision(device->options));
-	snprintf(lu->config, sizeof(lu->config), "%s", device->name.config);
+	if (!options_neutral_designator(device->options))
+		snprintf(lu->config, sizeof(lu->config), "%s", device->name.config);
 }

@@ -107,6 +107,7 @@ struct device_deferred {
 	struct device_call call;
 	struct deferred_request request;
 	struct io_thread *thread; /* waits for the call's result; NULL: that thread has ended */
+	uint64_t refused_at;      /* µs, when a refusal by the guard was logged last; 0: never */
 };
 
 /* lock.c: whether this host may use the backing store. The call's thread reads call_ and the

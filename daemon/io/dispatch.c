@@ -41,8 +41,8 @@ static void dispatch_cancel_deferred(struct command *command)
 
 /* The request is large, and few commands need one. */
 static void dispatch_defer(
-	struct dispatch *dispatch, struct command *command, const struct scsi_result *result,
-	const struct scsi_mode_values *before, bool planned)
+	struct dispatch *dispatch, struct command *command, enum deferred_kind kind,
+	const struct scsi_result *result, const struct scsi_mode_values *before, bool planned)
 {
 	struct scsi_lu *lu = &dispatch->core->lu;
 
@@ -54,23 +54,62 @@ static void dispatch_defer(
 	}
 	assert(!dispatch->waiter);
 	pthread_mutex_lock(&dispatch->lock);
-	dispatch->request = (struct deferred_request){.kind = DEFERRED_SET_GROUPS};
-	if (result->save) {
-		dispatch->request.kind = DEFERRED_SAVE;
+	dispatch->request = (struct deferred_request){.kind = kind};
+	if (kind == DEFERRED_SAVE) {
 		dispatch->request.saved = lu->saved;
 		memcpy(dispatch->request.serial, lu->serial, sizeof(dispatch->request.serial));
-	} else {
+	} else if (kind == DEFERRED_SET_GROUPS) {
 		dispatch->request.states = result->states;
+	} else if (kind == DEFERRED_COPY_GUARD) {
+		dispatch->request.other_cnt = xcopy_list_others(
+			&result->xcopy, dispatch->request.others);
 	}
 	pthread_mutex_unlock(&dispatch->lock);
 	dispatch->deferred = true;
 	dispatch->waiter = command;
-	dispatch->waiter_planned = planned && result->save;
+	dispatch->waiter_planned = planned && kind == DEFERRED_SAVE;
 	dispatch->before = *before;
-	command->plan = result->plan;
+	if (planned)
+		command->plan = result->plan;
 	command->context = dispatch;
 	command->cancel = dispatch_cancel_deferred;
 	core_signal(dispatch->core, IO_SIGNAL_DEFERRED);
+}
+
+static bool dispatch_is_guard(const struct dispatch *dispatch)
+{
+	return dispatch->request.kind == DEFERRED_GUARD ||
+		dispatch->request.kind == DEFERRED_COPY_GUARD;
+}
+
+/* Half of the shortest cmd_time_out that there is. */
+#define GUARD_MAX_NS (CLOCK_NS_PER_SEC / 2)
+
+/* Whether the kernel may have given the command up while it waited. It keeps no range meanwhile, so
+ * a later write may be there already. */
+static bool dispatch_is_late(const struct command *waiter)
+{
+	return waiter->late ||
+		(waiter->seen_at && clock_now_ns() - waiter->seen_at >= GUARD_MAX_NS);
+}
+
+/* The guard has let a command pass: it is decided again. One that the kernel may have answered
+ * meanwhile, or that is to end, does not begin. */
+static void dispatch_pass_guard(struct dispatch *dispatch, struct command *waiter)
+{
+	struct core *core = dispatch->core;
+
+	assert(!core->lu.guard_passed && !core->lu.lu_info_fresh);
+	if (core->ring_state != CORE_RING_ATTACHED || tcmu_ring_check(&core->ring) < 0 ||
+	    core->service != CORE_SERVING || waiter->aborted || dispatch_is_late(waiter)) {
+		command_end(waiter, waiter->aborted ? SCSI_TASK_ABORTED : SCSI_BUSY, NULL);
+		return;
+	}
+	core->lu.guard_passed = true;
+	core->lu.lu_info_fresh = true;
+	dispatch_command(dispatch, waiter);
+	core->lu.lu_info_fresh = false;
+	core->lu.guard_passed = false;
 }
 
 /* A plan follows the deferred work: a cache that is turned off is saved first, then flushed. */
@@ -79,7 +118,9 @@ static void dispatch_continue(struct dispatch *dispatch, struct command *waiter)
 	assert(waiter->where == COMMAND_HELD);
 	waiter->context = NULL;
 	waiter->cancel = NULL;
-	if (!dispatch->waiter_planned)
+	if (dispatch_is_guard(dispatch))
+		dispatch_pass_guard(dispatch, waiter);
+	else if (!dispatch->waiter_planned)
 		command_end(waiter, SCSI_GOOD, NULL);
 	else if (exec_prepare(waiter))
 		command_ready(waiter);
@@ -97,6 +138,8 @@ void dispatch_deferred_done(struct dispatch *dispatch, int error)
 	dispatch->waiter = NULL;
 	if (dispatch->request.kind == DEFERRED_SET_GROUPS)
 		scsi_groups_end(error, &result);
+	else if (dispatch_is_guard(dispatch))
+		scsi_guard_end(error, &result);
 	else if (error)
 		scsi_save_failed(&dispatch->core->lu, &dispatch->before, &result);
 	if (waiter && result.status == SCSI_GOOD)
@@ -185,8 +228,17 @@ void dispatch_command(struct dispatch *dispatch, struct command *command)
 	verdict = scsi_dispatch(&core->lu, &task, &result);
 	if (verdict == SCSI_NEEDS_LU_INFO)
 		dispatch_wait(dispatch, command);
-	else if (result.save || (verdict == SCSI_PLANNED && result.plan.op == SCSI_PLAN_SET_GROUPS))
-		dispatch_defer(dispatch, command, &result, &before, verdict == SCSI_PLANNED);
+	else if (verdict >= SCSI_NEEDS_GUARD)
+		dispatch_defer(
+			dispatch, command,
+			verdict == SCSI_NEEDS_GUARD ? DEFERRED_GUARD : DEFERRED_COPY_GUARD, &result,
+			&before, false);
+	else if (result.save)
+		dispatch_defer(
+			dispatch, command, DEFERRED_SAVE, &result, &before,
+			verdict == SCSI_PLANNED);
+	else if (verdict == SCSI_PLANNED && result.plan.op == SCSI_PLAN_SET_GROUPS)
+		dispatch_defer(dispatch, command, DEFERRED_SET_GROUPS, &result, &before, true);
 	else if (verdict == SCSI_PLANNED)
 		dispatch_plan(dispatch, command, &result);
 	else

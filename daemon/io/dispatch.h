@@ -5,7 +5,8 @@
  *
  * Two kinds of commands wait for the main thread, because they need configfs or a disk. Commands
  * that report the LU info are pending until it is set, and are then decided again. A deferred
- * command needs something done: mode parameters saved, the states of target port groups changed.
+ * command needs something done: mode parameters saved, the states of target port groups changed,
+ * the guard of the LUN checked (SCSI_NEEDS_GUARD; the command is then decided again).
  * One is deferred at a time; another that comes meanwhile is answered BUSY. A deferred command may
  * leave (aborted, or the service ends); the work goes on without it.
  *
@@ -22,6 +23,8 @@
 enum deferred_kind {
 	DEFERRED_SAVE = 1,   /* keep mode parameters for good */
 	DEFERRED_SET_GROUPS, /* change states of target port groups */
+	DEFERRED_GUARD,      /* check whether a mapping is write protected, or the LUN reserved */
+	DEFERRED_COPY_GUARD, /* check whether initiators may use the other LUNs of a copy */
 };
 
 struct deferred_request {
@@ -29,6 +32,8 @@ struct deferred_request {
 	char serial[256]; /* SAVE */
 	struct scsi_mode_values saved;
 	struct scsi_group_states states; /* SET_GROUPS */
+	unsigned other_cnt;              /* COPY_GUARD */
+	struct xcopy_other others[SCSI_XCOPY_CSCDS_MAX];
 };
 
 struct dispatch {

@@ -626,6 +626,7 @@ bool exec_prepare(struct command *command)
 	command->offset = command->plan.lba * command->block_size;
 	command->length = command->plan.blocks * command->block_size;
 	command->writes_range = exec_plans[op].writes_range;
+	assert(!command->writes_range || !command->core->lu.read_only);
 	command->begin = exec_begin;
 	command->cancel = submit_cancel;
 	if (command->plan.flags & SCSI_PLAN_CACHE_OFF)

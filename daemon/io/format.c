@@ -175,6 +175,7 @@ void format_prepare(struct format *format, struct command *waiter)
 	struct command *operation = command_get(core->pool, true);
 
 	assert(core->ring_locked && !format->operation && !format->waiter);
+	assert(core->lu.guard_passed && !core->lu.read_only);
 	if (operation)
 		operation->plan = waiter->plan;
 	if (!operation || !format_prepare_operation(format, operation)) {

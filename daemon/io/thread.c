@@ -303,7 +303,8 @@ static int io_thread_init(struct io_thread *thread, const struct io_thread_setup
 		r = command_pool_init(
 			&thread->pool, core, setup->depth, IOV_USUAL, setup->handler->io_priv_size);
 	if (r >= 0)
-		r = xcopy_disk_new(&core->wait, setup->lu.block_size, &thread->xcopy_disk);
+		r = xcopy_disk_new(
+			&core->wait, &setup->device, setup->lu.block_size, &thread->xcopy_disk);
 	if (r >= 0)
 		r = fetch_init(
 			&thread->fetch, core, &thread->dispatch, io_thread_take_late_control,

@@ -248,6 +248,34 @@ void xcopy_abort(struct command *command)
 
 /* ------- the beginning ------- */
 
+static bool xcopy_writes(const struct scsi_xcopy *plan, unsigned cscd)
+{
+	for (unsigned i = 0; i < plan->segment_cnt; i++)
+		if (plan->segments[i].destination == cscd)
+			return true;
+	return false;
+}
+
+unsigned xcopy_list_others(const struct scsi_xcopy *plan, struct xcopy_other *others)
+{
+	unsigned cnt = 0;
+
+	assert(plan->cscd_cnt <= SCSI_XCOPY_CSCDS_MAX);
+	for (unsigned i = 0; i < plan->cscd_cnt; i++) {
+		struct xcopy_disk *disk;
+
+		if (plan->cscds[i].self)
+			continue;
+		others[cnt] = (struct xcopy_other){.written = xcopy_writes(plan, i)};
+		disk = xcopy_disk_find(plan->cscds[i].naa);
+		if (disk)
+			others[cnt].name = *xcopy_disk_name(disk);
+		xcopy_disk_unref(disk);
+		cnt++;
+	}
+	return cnt;
+}
+
 /* A device that is not found, or has blocks of another size, cannot take part. */
 static int xcopy_find_disks(struct xcopy *xcopy, struct xcopy_disk *own)
 {

@@ -17,6 +17,15 @@
 #include "io/command.h"
 #include "wait/xcopy-disk.h"
 
+/* Another device that takes part in an xcopy. */
+struct xcopy_other {
+	struct tcmu_name name; /* its directory in configfs; empty: there is no such device */
+	bool written;
+};
+
+/* Lists the other devices of a plan. others: SCSI_XCOPY_CSCDS_MAX. Returns how many. Any thread. */
+unsigned xcopy_list_others(const struct scsi_xcopy *plan, struct xcopy_other *others);
+
 /* Under the ring lock: starts an xcopy whose command is planned. The command ends now or later.
  * own: this device. */
 void xcopy_begin(struct xcopy_disk *own, struct command *waiter, const struct scsi_xcopy *plan);

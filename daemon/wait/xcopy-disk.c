@@ -17,6 +17,7 @@ struct xcopy_queue {
 
 struct xcopy_disk {
 	atomic_uint references;
+	struct tcmu_name name;
 	uint32_t block_size;
 
 	pthread_mutex_t lock;
@@ -54,7 +55,9 @@ static struct xcopy_request *xcopy_queue_take(struct xcopy_queue *queue)
 
 /* ------- the disk and the registry ------- */
 
-int xcopy_disk_new(struct wait *wait, uint32_t block_size, struct xcopy_disk **ret)
+int xcopy_disk_new(
+	struct wait *wait, const struct tcmu_name *name, uint32_t block_size,
+	struct xcopy_disk **ret)
 {
 	struct xcopy_disk *disk = calloc(1, sizeof(*disk));
 
@@ -62,6 +65,7 @@ int xcopy_disk_new(struct wait *wait, uint32_t block_size, struct xcopy_disk **r
 	if (!disk)
 		return -ENOMEM;
 	atomic_init(&disk->references, 1);
+	disk->name = *name;
 	disk->block_size = block_size;
 	disk->wait = wait;
 	list_init(&disk->requests.list);
@@ -146,6 +150,12 @@ struct xcopy_disk *xcopy_disk_find(const uint8_t naa[SCSI_NAA_LENGTH])
 		xcopy_disk_ref(found);
 	pthread_mutex_unlock(&registry_lock);
 	return cnt == 1 ? found : NULL;
+}
+
+const struct tcmu_name *xcopy_disk_name(const struct xcopy_disk *disk)
+{
+	assert(atomic_load(&disk->references) > 0);
+	return &disk->name;
 }
 
 uint32_t xcopy_disk_block_size(const struct xcopy_disk *disk)

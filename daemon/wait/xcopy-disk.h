@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include <scsi/scsi.h>
+#include <tcmu/scan.h>
 
 #include "base/list.h"
 #include "wait/wait.h"
@@ -47,9 +48,11 @@ struct xcopy_request {
 	struct list_node node;
 };
 
-/* wait: how the device's I/O thread is woken; it lives until xcopy_disk_end(). block_size: bytes.
- * -ENOMEM. */
-int xcopy_disk_new(struct wait *wait, uint32_t block_size, struct xcopy_disk **disk);
+/* wait: how the device's I/O thread is woken; it lives until xcopy_disk_end(). name: the device's
+ * directory in configfs; copied. block_size: bytes. -ENOMEM. */
+int xcopy_disk_new(
+	struct wait *wait, const struct tcmu_name *name, uint32_t block_size,
+	struct xcopy_disk **disk);
 
 /* One more reference; returns the disk. */
 struct xcopy_disk *xcopy_disk_ref(struct xcopy_disk *disk);
@@ -62,6 +65,9 @@ void xcopy_disk_set_naa(struct xcopy_disk *disk, const uint8_t naa[SCSI_NAA_LENG
 
 /* A reference to the one open disk that has this designator. NULL: there is none, or several. */
 struct xcopy_disk *xcopy_disk_find(const uint8_t naa[SCSI_NAA_LENGTH]);
+
+/* As long as the caller has a reference. */
+const struct tcmu_name *xcopy_disk_name(const struct xcopy_disk *disk);
 
 /* Bytes. */
 uint32_t xcopy_disk_block_size(const struct xcopy_disk *disk);

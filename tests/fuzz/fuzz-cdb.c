@@ -258,6 +258,20 @@ static enum scsi_verdict dispatch_all(
 		verdict = scsi_dispatch(&machine->lu, task, &machine->result);
 		machine->lu.lu_info_fresh = false;
 	}
+	/* What a command without data-out could change waits for the guard. */
+	if (verdict == SCSI_NEEDS_GUARD || verdict == SCSI_NEEDS_COPY_GUARD) {
+		bool fresh = machine->lu.lu_info_fresh;
+
+		fuzz_demand(
+			verdict == SCSI_NEEDS_GUARD ? machine->lu.dataless
+						    : machine->lu.xcopy_to_others);
+		machine->lu.guard_passed = machine->lu.lu_info_fresh = true;
+		verdict = scsi_dispatch(&machine->lu, task, &machine->result);
+		machine->lu.guard_passed = false;
+		machine->lu.lu_info_fresh = fresh;
+	} else if (verdict == SCSI_PLANNED && task->data_length == 0) {
+		fuzz_demand(!plan_writes(&machine->result.plan) && !machine->result.save);
+	}
 	fuzz_demand(verdict == SCSI_ANSWERED || verdict == SCSI_PLANNED);
 	return verdict;
 }
@@ -368,7 +382,7 @@ static void make_unit(struct scsi_lu *lu, const struct unit *unit)
 		.write_cache_changeable = g & 0x04,
 		.descriptor_sense = g & 0x08,
 		.software_write_protect = g & 0x10,
-		.can_format = g & 0x20,
+		.dataless = g & 0x20,
 		.can_save = g & 0x40,
 		.has_clock = g & 0x80,
 		.max_xcopies = unit->limits & 0x07,

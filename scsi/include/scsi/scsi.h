@@ -170,7 +170,11 @@ struct scsi_lu {
 	struct scsi_ports ports;
 	bool lu_info_fresh; /* false: a command that reports the serial or the ports gets
 				SCSI_NEEDS_LU_INFO first */
-	char config[256];   /* "<subtype>/<config>": the vendor specific designator of VPD 83 */
+	bool guard_passed;  /* false: a command that changes something without data-out gets
+			       SCSI_NEEDS_GUARD first; one that copies from or to another logical
+			       unit  gets SCSI_NEEDS_COPY_GUARD */
+	char config[256]; /* the vendor specific designator of VPD 83h: "<subtype>/<config>"; empty:
+			     the serial */
 	/* medium */
 	uint64_t blocks;
 	uint32_t block_size;
@@ -195,9 +199,10 @@ struct scsi_lu {
 	uint32_t atomic_alignment;   /* of the address of such a write; 0: any */
 	uint32_t atomic_granularity; /* of its length; 0: any */
 	/* abilities of the caller */
-	bool can_format;      /* plans with SCSI_PLAN_LONG: supports FORMAT UNIT and SANITIZE */
-	bool can_save;        /* stores `saved` when result->save is set: the serial is known */
-	bool has_clock;       /* sets task->time_ms: supports REPORT TIMESTAMP */
+	bool dataless;  /* supports the commands that change something without data-out: FORMAT
+			   UNIT, SANITIZE, WRITE SAME with NDOB, COPY OPERATION ABORT */
+	bool can_save;  /* stores `saved` when result->save is set: the serial is known */
+	bool has_clock; /* sets task->time_ms: supports REPORT TIMESTAMP */
 	unsigned max_xcopies; /* SCSI_PLAN_XCOPY plans at once, at most SCSI_XCOPIES_MAX; 0: no
 				 EXTENDED COPY */
 	bool xcopy_to_others; /* also between this and other logical units */
@@ -211,7 +216,7 @@ struct scsi_lu {
 	bool descriptor_sense;         /* D_SENSE */
 	bool software_write_protect;   /* SWP */
 	struct scsi_mode_values saved; /* with can_save */
-	/* With can_format: the plan sets it; scsi_long_end() clears it. */
+	/* With dataless: the plan sets it; scsi_long_end() clears it. */
 	enum scsi_long_operation long_operation;
 	uint16_t progress;    /* of the long operation, in 65536ths; the caller sets it */
 	bool sanitize_failed; /* the medium is inaccessible until a sanitize operation succeeds */
@@ -242,6 +247,12 @@ enum scsi_verdict {
 	SCSI_ANSWERED = 1,  /* status, sense and data are final */
 	SCSI_PLANNED,       /* the caller carries out the plan; its end gives the status */
 	SCSI_NEEDS_LU_INFO, /* refresh serial and ports, set lu_info_fresh, dispatch again */
+	/* Check the mappings and the reservation of the logical unit. If they allow the command,
+	 * set guard_passed and dispatch again; else scsi_guard_end(). */
+	SCSI_NEEDS_GUARD,
+	/* The same for those of the other logical units in result->xcopy; set lu_info_fresh, too.
+	 */
+	SCSI_NEEDS_COPY_GUARD,
 };
 
 enum scsi_plan_op {
@@ -378,6 +389,12 @@ void scsi_set_lu_info(struct scsi_lu *lu, const struct scsi_lu_info *info);
  * BUSY; or another negative errno, after which initiators take another path. Fills status and
  * sense. */
 void scsi_groups_end(int error, struct scsi_result *result);
+
+/* Ends a command that has got SCSI_NEEDS_GUARD. error: 0, it may be dispatched again; -EBUSY: there
+ * is a reservation, RESERVATION CONFLICT; -ENODEV: another logical unit may not take part in a
+ * copy, 0A/0D/02; -EAGAIN or -ESHUTDOWN: BUSY; another negative errno: a mapping is write
+ * protected, or nothing is known of them, 07/27/00. Fills status and sense. */
+void scsi_guard_end(int error, struct scsi_result *result);
 
 /* Undoes result->save because lu->saved could not be stored: lu->saved becomes *before again. Fills
  * status and sense. */

@@ -13,7 +13,7 @@ BLOCKS=8192 # 4 MiB
 # make_disk NAME CONFIG: makes a loopback disk with a serial; DISK is its node.
 make_disk() {
 	truncate -s 64M "/srv/$1.img"
-	make_backstore_configfs "$1" "/srv/$1.img$2" $((64 << 20))
+	make_backstore_configfs "$1" "/srv/$1.img;sanitize=1$2" $((64 << 20))
 	cksum <<<"$1" | cut -d' ' -f1 >"$(backstore_dir "$1")/wwn/vpd_unit_serial"
 	attach "$1"
 }

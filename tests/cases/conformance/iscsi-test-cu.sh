@@ -66,7 +66,7 @@ expect_outcome() {
 
 start_tcmud
 slow_disk $((32 << 20))
-make_backstore disk "/scratch/disk.img;direct=1" 256M
+make_backstore disk "/scratch/disk.img;direct=1;sanitize=1" 256M
 iscsi_target disk
 # With a second path, other tests use it, too, and some leave a reservation on it. So the multipath tests run separately.
 run_suite ALL.MultipathIO disk iscsi://127.0.0.1 iscsi://127.0.0.2

@@ -35,7 +35,7 @@ expect_blocks() {
 is_ready() { sg_turs "$DISK" >/dev/null 2>&1; }
 
 start_tcmud
-make_backstore_configfs disk /srv/disk.img $((BLOCKS * 512))
+make_backstore_configfs disk "/srv/disk.img;sanitize=1" $((BLOCKS * 512))
 echo 0123456789abcdef >"$CORE/$HBA/disk/wwn/vpd_unit_serial"
 attach disk
 fill_bytes a 512 >/run/a
@@ -219,7 +219,7 @@ delete_backstore_configfs bad
 
 say "progress of format and sanitize, and a stop of the daemon meanwhile"
 truncate -s 64M /srv/slow.img
-make_backstore_configfs slow "/srv/slow.img;hold_file=/run/hold" $((64 << 20))
+make_backstore_configfs slow "/srv/slow.img;hold_file=/run/hold;sanitize=1" $((64 << 20))
 attach slow
 touch /run/hold
 expect_status 0 sg_format -F -Q -e

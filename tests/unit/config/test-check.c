@@ -159,7 +159,7 @@ static void a_string_that_no_handler_accepts_does_not_reach_the_handler(void **s
 	assert_answer(
 		"file", "file/good;x=1", false,
 		"the file handler has no option \"x\"; its options are: ro share vendor product "
-		"revision "
+		"revision sanitize designator "
 		"iops bps burst tcmur_cmd_time_out");
 	assert_answer(
 		"file", "good", false,

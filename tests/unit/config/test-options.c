@@ -166,6 +166,11 @@ static void the_daemon_has_options_for_every_device(void **state)
 	assert_true(options_share(options));
 	(void) parse_config("file//x");
 	assert_false(options_share(options));
+	assert_false(options_sanitize(options) || options_neutral_designator(options));
+	(void) parse_config("file//x;sanitize=1;designator=serial");
+	assert_true(options_sanitize(options) && options_neutral_designator(options));
+	(void) parse_config("file//x;designator=config");
+	assert_false(options_neutral_designator(options));
 	(void) parse_config("file//x;vendor=ACME;product=Disk;revision=9");
 	assert_string_equal(options_vendor(options), "ACME");
 	assert_string_equal(options_product(options), "Disk");
@@ -286,11 +291,13 @@ static void refusals_name_the_mistake(void **state)
 	assert_refused(
 		"file//x;direkt=1", -EINVAL,
 		"the file handler has no option \"direkt\"; its options are: direct depth chunk "
-		"conf mode ro share vendor product revision iops bps burst tcmur_cmd_time_out");
+		"conf mode ro share vendor product revision sanitize designator "
+		"iops bps burst tcmur_cmd_time_out");
 	assert_refused(
 		"file//x;=1", -EINVAL,
 		"the file handler has no option \"\"; its options are: direct depth chunk conf "
-		"mode ro share vendor product revision iops bps burst tcmur_cmd_time_out");
+		"mode ro share vendor product revision sanitize designator "
+		"iops bps burst tcmur_cmd_time_out");
 	assert_refused("file//a\nb", -EINVAL, "the config string has a control character");
 }
 
@@ -317,7 +324,7 @@ static void a_handler_need_not_have_options(void **state)
 	assert_string_equal(
 		reason.text,
 		"the null handler has no option \"x\"; its options are: ro share vendor product "
-		"revision "
+		"revision sanitize designator "
 		"iops bps burst tcmur_cmd_time_out");
 }
 
@@ -463,7 +470,11 @@ static void the_description_names_every_option(void **state)
 		"store (default: no)\n  ;vendor=TEXT  vendor in INQUIRY data, up to 8 characters "
 		"(default: LIO-ORG)\n  ;product=TEXT  product in INQUIRY data, up to 16 characters "
 		"(default: TCMU device)\n  ;revision=TEXT  product revision in INQUIRY data, up to "
-		"4 characters (default: 0002)\n  ;iops=NUMBER  maximum of commands a second; 0: no "
+		"4 characters (default: 0002)\n  ;sanitize=yes|no  support FORMAT UNIT, SANITIZE "
+		"and other commands that act without data (default: no)\n  "
+		";designator=config|serial  vendor specific designator in VPD 83h: the config "
+		"string, or the serial (default: config)\n  ;iops=NUMBER  maximum of commands a "
+		"second; 0: no "
 		"limit (default: 0)\n  ;bps=BYTES[K|M|G|T]  maximum of bytes a second; 0: no limit "
 		"(default: 0)\n  ;burst=NUMBER  seconds of unused iops and bps that may be used "
 		"later (default: 0)\n  ;tcmur_cmd_time_out=NUMBER  seconds until a command is "

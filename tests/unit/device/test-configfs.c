@@ -53,6 +53,48 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* ------- the guard ------- */
+
+#define LUNS     TARGET "loopback/naa.5001405/tpgt_1/lun/"
+#define TO_CORE  "../../../../../core/user_5/"
+#define NOT_HELD "No SPC-3 Reservation holder\n"
+
+static void the_guard_fails_with_what_is_in_force(void **state)
+{
+	static const char attributes[] = TARGET "iscsi/" FIRST "/tpgt_1/attrib/";
+	char path[256];
+
+	(void) state;
+	assert_int_equal(configfs_check_mappings(&disk), -ENOENT); /* pr/res_holder */
+	fake_root_write(&root, DEVICE "pr/res_holder", NOT_HELD);
+	fake_root_link(&root, TARGET "iscsi/" FIRST "/tpgt_1/lun/lun_0/x", TO_CORE "disk");
+	assert_int_equal(configfs_check_mappings(&disk), 0);
+	fake_root_write(&root, DEVICE "pr/res_holder", "SPC-3 Reservation: iSCSI\n");
+	assert_int_equal(configfs_check_mappings(&disk), -EBUSY);
+	(void) snprintf(path, sizeof(path), "%sdemo_mode_write_protect", attributes);
+	fake_root_write(&root, path, "1\n");
+	assert_int_equal(configfs_check_mappings(&disk), -EROFS);
+}
+
+static void a_copy_needs_the_other_disk_mapped_and_not_reserved(void **state)
+{
+	static const struct tcmu_name other = {.hba = 5, .name = "other"}, none = {.hba = 5};
+
+	(void) state;
+	fake_root_link(&root, LUNS "lun_0/x", TO_CORE "disk");
+	fake_root_write(&root, TARGET "core/user_5/other/pr/res_holder", NOT_HELD);
+	assert_int_equal(configfs_check_copy(&disk, &other, false), -ENODEV);
+	fake_root_link(&root, LUNS "lun_1/x", TO_CORE "other");
+	assert_int_equal(configfs_check_copy(&disk, &other, false), 0);
+	assert_int_equal(configfs_check_copy(&disk, &other, true), 0);
+	assert_int_equal(configfs_check_copy(&disk, &none, false), -ENODEV);
+	fake_root_write(
+		&root, TARGET "core/user_5/other/pr/res_holder", "SPC-2 Reservation: iSCSI\n");
+	assert_int_equal(configfs_check_copy(&disk, &other, false), -ENODEV);
+}
+
+/* ------- ports ------- */
+
 static void group(const char *name, const char *id, const char *access, const char *members)
 {
 	static const char *const ones[] = {"alua_support_active_optimized", "alua_support_standby"};
@@ -438,6 +480,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			out_of_descriptors_all_is_known_or_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			the_guard_fails_with_what_is_in_force, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_copy_needs_the_other_disk_mapped_and_not_reserved, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_device_of_one_port_is_fully_known, setup, teardown),
 		cmocka_unit_test_setup_teardown(

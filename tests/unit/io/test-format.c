@@ -98,6 +98,7 @@ static void without_write_zeroes_a_sanitize_writes_data(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &all);
+	io_fixture_settle(&fixture);
 	memset(backend_store(fixture.backend), 0xee, SIZE);
 	backend_fail(fixture.backend, TCMU_IO_WRITE_ZEROES, 0, 1, -EOPNOTSUPP);
 	assert_int_equal(initiator_run(&fixture, &sanitize), SCSI_GOOD);
@@ -118,6 +119,7 @@ static void overwrite_makes_the_requested_passes(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &all);
+	io_fixture_settle(&fixture);
 	memset(backend_store(fixture.backend), 0xee, SIZE);
 	assert_int_equal(initiator_run(&fixture, &zeros), SCSI_GOOD);
 	backend_sync(fixture.backend);
@@ -142,6 +144,7 @@ static void progress_is_reported_during_a_format(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &basic);
+	io_fixture_settle(&fixture);
 	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
 	initiator_send(&fixture, &format);
 	for (unsigned i = 0; i < SIZE / PIECE; i++) {
@@ -167,6 +170,7 @@ static void with_immed_a_format_is_answered_at_once(void **state)
 	format.out = "\0\2\0";
 	format.length = 4;
 	io_fixture_start(&fixture, &basic);
+	io_fixture_settle(&fixture);
 	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
 	assert_int_equal(initiator_run(&fixture, &format), SCSI_GOOD);
 	assert_true(backend_wait_held(fixture.backend, 1));
@@ -183,6 +187,7 @@ static void earlier_writes_end_before_a_sanitize_starts(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &all);
+	io_fixture_settle(&fixture);
 	initiator_send_held(&fixture, &write, TCMU_IO_CAP(TCMU_IO_WRITE));
 	initiator_send(&fixture, &sanitize);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_FORMAT);
@@ -204,6 +209,7 @@ static void a_sanitize_continues_after_its_command_is_aborted(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &basic);
+	io_fixture_settle(&fixture);
 	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
 	initiator_abort(&fixture, TCMU_TMR_TYPE_LUN_RESET, &sanitize);
 	initiator_wait_status(&sanitize, SCSI_TASK_ABORTED);
@@ -222,6 +228,7 @@ static void a_sanitize_continues_after_a_ring_reset(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &basic);
+	io_fixture_settle(&fixture);
 	for (unsigned i = 0; i < 5; i++)
 		assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
 	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
@@ -278,6 +285,7 @@ static void other_commands_are_served_between_the_requests_of_a_format(void **st
 	fixture.setup.tracing = &tracing;
 	fixture.setup.trace = note_fetch;
 	io_fixture_start_thread(&fixture);
+	io_fixture_settle(&fixture);
 	initiator_send(&fixture, &sanitize);
 	while (!atomic_load(&counter.requests))
 		sched_yield();
@@ -299,6 +307,7 @@ static void without_a_free_slot_a_sanitize_is_busy(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &(struct io_fixture_options){.depth = 1});
+	io_fixture_settle(&fixture);
 	assert_int_equal(initiator_run(&fixture, &sanitize), SCSI_BUSY);
 	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
 	io_fixture_stop(&fixture);
@@ -318,6 +327,7 @@ static void after_a_failure_the_medium_is_blocked_until_a_retry(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &basic);
+	io_fixture_settle(&fixture);
 	backend_fail(fixture.backend, TCMU_IO_WRITE, 1, 1, -EIO);
 	initiator_run_sense(&fixture, &failing, 0x03, 0x3103);
 	initiator_run_sense(&fixture, &ready, 0x03, 0x3103);
@@ -345,6 +355,7 @@ static void exit_failure_mode_unblocks_the_medium(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &basic);
+	io_fixture_settle(&fixture);
 	backend_fail(fixture.backend, TCMU_IO_WRITE, 3, 1, -EIO);
 	initiator_run_sense(&fixture, &failing, 0x03, 0x3103);
 	initiator_run(&fixture, &ready);
@@ -362,6 +373,7 @@ static void a_faulted_device_sanitizes_nothing(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &all);
+	io_fixture_settle(&fixture);
 	io_thread_fail(fixture.thread);
 	io_fixture_wait_control(&fixture);
 	initiator_run_sense(&fixture, &sanitize, 0x03, 0x3103);
@@ -377,6 +389,7 @@ static void draining_interrupts_a_sanitize(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &basic);
+	io_fixture_settle(&fixture);
 	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
 	io_thread_drain(fixture.thread, false);
 	io_fixture_wait_control(&fixture);
@@ -395,6 +408,7 @@ static void draining_with_cancel_interrupts_a_sanitize(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.can_cancel = true});
+	io_fixture_settle(&fixture);
 	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
 	io_thread_drain(fixture.thread, true);
 	initiator_wait_status(&sanitize, SCSI_TASK_ABORTED);

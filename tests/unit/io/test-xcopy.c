@@ -30,19 +30,27 @@ struct pair {
 /* cmd_time_out, ns; 0: never. */
 static uint64_t command_timeout;
 
-static void start_disk(
-	struct io_fixture *fixture, const char *serial, const struct io_fixture_options *options)
+static void start_disk_as(
+	struct io_fixture *fixture, const char *serial, const struct io_fixture_options *options,
+	bool read_only)
 {
 	struct io_fixture_options mine = *options;
 
 	mine.wait_serial = true;
 	io_fixture_init(fixture, &mine);
 	fixture->setup.command_timeout = command_timeout;
+	fixture->setup.lu.read_only = read_only;
 	fixture->setup.lu.max_xcopies = 4;
 	fixture->setup.lu.xcopy_to_others = true;
 	io_fixture_start_thread(fixture);
 	io_fixture_set_serial(fixture->thread, serial);
 	io_fixture_wait_control(fixture);
+}
+
+static void start_disk(
+	struct io_fixture *fixture, const char *serial, const struct io_fixture_options *options)
+{
+	start_disk_as(fixture, serial, options, false);
 }
 
 static void put_target(uint8_t *p, const char *serial)
@@ -130,6 +138,96 @@ static void blocks_are_copied_between_disks(void **state)
 	assert_copied(&pair, &pair.from);
 	assert_memory_equal(backend_store(pair.to.backend), before, sizeof(before));
 	stop_pair(&pair);
+}
+
+/* ------- the guard ------- */
+
+/* Sends the command and returns the request to the main thread. */
+static struct deferred_request send_guarded_xcopy(struct pair *pair)
+{
+	struct deferred_request request;
+
+	send_xcopy(pair);
+	io_fixture_wait_signal(&pair->to, IO_SIGNAL_DEFERRED);
+	io_thread_deferred(pair->to.thread, &request);
+	assert_int_equal(request.kind, DEFERRED_COPY_GUARD);
+	assert_int_equal(request.other_cnt, 1);
+	assert_false(initiator_is_done(&pair->xcopy));
+	return request;
+}
+
+static void start_guarded_pair(struct pair *pair)
+{
+	memset(pair, 0, sizeof(*pair));
+	start_disk(&pair->from, FROM, &basic);
+	start_disk(&pair->to, TO, &(struct io_fixture_options){.guard_by_hand = true});
+	make_list(pair, FROM, TO);
+}
+
+static void another_disk_takes_part_only_if_the_guard_allows_it(void **state)
+{
+	struct deferred_request request;
+	struct pair pair;
+
+	(void) state;
+	start_guarded_pair(&pair);
+	request = send_guarded_xcopy(&pair);
+	assert_string_equal(request.others[0].name.name, pair.from.setup.device.name);
+	assert_false(request.others[0].written);
+	io_thread_deferred_done(pair.to.thread, -ENODEV);
+	initiator_wait(&pair.xcopy);
+	assert_sense(&pair.xcopy, 0x0a, 0x0d02);
+	assert_int_equal(backend_count(pair.from.backend, TCMU_IO_READ), 0);
+	make_list(&pair, FROM, TO);
+	(void) send_guarded_xcopy(&pair);
+	io_thread_deferred_done(pair.to.thread, 0);
+	initiator_wait_status(&pair.xcopy, SCSI_GOOD);
+	assert_copied(&pair, &pair.from);
+	stop_pair(&pair);
+}
+
+static void the_guard_knows_which_disk_is_written(void **state)
+{
+	struct deferred_request request;
+	struct pair pair;
+
+	(void) state;
+	start_guarded_pair(&pair);
+	make_list(&pair, TO, FROM);
+	request = send_guarded_xcopy(&pair);
+	assert_true(request.others[0].written);
+	io_thread_deferred_done(pair.to.thread, -ENODEV);
+	initiator_wait(&pair.xcopy);
+	assert_sense(&pair.xcopy, 0x0a, 0x0d02);
+	assert_int_equal(backend_count(pair.from.backend, TCMU_IO_WRITE), 0);
+	/* a disk that is not there may come meanwhile: it has no name, and is refused */
+	make_list(&pair, "77", TO);
+	request = send_guarded_xcopy(&pair);
+	assert_string_equal(request.others[0].name.name, "");
+	io_thread_deferred_done(pair.to.thread, -ENODEV);
+	initiator_wait(&pair.xcopy);
+	stop_pair(&pair);
+}
+
+/* Whichever disk receives the command. */
+static void a_read_only_disk_is_not_written(void **state)
+{
+	static const char *const names[][2] = {{FROM, TO}, {TO, TO}, {FROM, FROM}, {TO, FROM}};
+
+	(void) state;
+	for (unsigned i = 0; i < 4; i++) {
+		bool to = i < 2;
+		struct pair pair = {0};
+
+		start_disk_as(&pair.from, FROM, &basic, !to);
+		start_disk_as(&pair.to, TO, &basic, to);
+		make_list(&pair, names[i][0], names[i][1]);
+		assert_int_equal(run_xcopy(&pair), SCSI_CHECK_CONDITION);
+		assert_sense(&pair.xcopy, 0x07, 0x2700);
+		assert_int_equal(backend_count(pair.from.backend, TCMU_IO_WRITE), 0);
+		assert_int_equal(backend_count(pair.to.backend, TCMU_IO_WRITE), 0);
+		stop_pair(&pair);
+	}
 }
 
 static void blocks_are_copied_within_a_disk(void **state)
@@ -608,6 +706,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(blocks_are_copied_between_disks),
+		cmocka_unit_test(another_disk_takes_part_only_if_the_guard_allows_it),
+		cmocka_unit_test(the_guard_knows_which_disk_is_written),
+		cmocka_unit_test(a_read_only_disk_is_not_written),
 		cmocka_unit_test(blocks_are_copied_within_a_disk),
 		cmocka_unit_test(a_missing_disk_is_unreachable),
 		cmocka_unit_test(an_ambiguous_disk_is_unreachable),

@@ -120,6 +120,59 @@ static void identifiers_are_those_that_initiators_know(void **state)
 	expect_page(&fixture, 0x83, wanted, sizeof(wanted));
 }
 
+/* Sends a command that returns data, and searches all of it for a text. */
+static bool answer_has(struct scsi_fixture *fixture, const uint8_t *cdb, const char *text)
+{
+	if (scsi_fixture_run(fixture, cdb, 65535) != SCSI_ANSWERED ||
+	    fixture->result.status != SCSI_GOOD)
+		return false;
+	return memmem(fixture->data, fixture->result.data_length, text, strlen(text));
+}
+
+/* How many of the answers that describe the logical unit have the text. */
+static unsigned answers_with(struct scsi_fixture *fixture, const char *text)
+{
+	unsigned cnt = answer_has(fixture, CDB(0x12, 0, 0, 0, 255), text) +
+		answer_has(fixture, CDB(0xa3, 0x0a, [8] = 255), text) +
+		answer_has(fixture, CDB(0xa3, 0x0c, [8] = 255, 255), text) +
+		answer_has(fixture, CDB(0x84, 0x03, [12] = 255, 255), text) +
+		answer_has(fixture, CDB(0x9e, 0x10, [13] = 255), text);
+
+	for (unsigned page = 0; page < 256; page++) {
+		uint8_t code = (uint8_t) page;
+
+		cnt += answer_has(fixture, CDB(0x12, 1, code, 255, 255), text);
+		cnt += answer_has(fixture, CDB(0x5a, 0, code, 0xff, [7] = 255, 255), text);
+		cnt += answer_has(fixture, CDB(0x4d, 0, code, 0, [7] = 255, 255), text);
+		cnt += answer_has(fixture, CDB(0x1c, 1, code, 255, 255), text);
+	}
+	return cnt;
+}
+
+/* The config string has the path on the host. */
+static void only_the_vendor_specific_designator_has_the_config_string(void **state)
+{
+	static const uint8_t neutral[] = {0x02, 0x00, 0, 37};
+	struct scsi_fixture fixture;
+
+	(void) state;
+	scsi_fixture_init(&fixture);
+	assert_int_equal(answers_with(&fixture, "srv"), 1);
+	assert_true(answer_has(&fixture, CDB(0x12, 1, 0x83, 0, 255), "file//srv/disk.img"));
+	/* without it, the designator is the serial; the others are as before */
+	fixture.lu.config[0] = '\0';
+	assert_int_equal(answers_with(&fixture, "srv"), 0);
+	assert_int_equal(answers_with(&fixture, "disk"), 0);
+	scsi_fixture_run(&fixture, CDB(0x12, 1, 0x83, 0, 255), 255);
+	assert_int_equal(fixture.result.data_length, 4 + 49 + 20 + 4 + 37);
+	assert_memory_equal(fixture.data + 73, neutral, sizeof(neutral));
+	assert_string_equal((const char *) fixture.data + 77, fixture.lu.serial);
+	/* nothing to say */
+	fixture.lu.serial[0] = '\0';
+	scsi_fixture_run(&fixture, CDB(0x12, 1, 0x83, 0, 255), 255);
+	expect_page(&fixture, 0x83, (const uint8_t[]){0x00, 0x83, 0, 0}, 4);
+}
+
 static void expect_naa(struct scsi_fixture *fixture, const char *serial, const uint8_t naa[16])
 {
 	strcpy(fixture->lu.serial, serial);
@@ -305,6 +358,7 @@ int main(void)
 		cmocka_unit_test(the_serial_is_reported_with_its_nul),
 		cmocka_unit_test(a_serial_that_is_not_set_is_blank),
 		cmocka_unit_test(identifiers_are_those_that_initiators_know),
+		cmocka_unit_test(only_the_vendor_specific_designator_has_the_config_string),
 		cmocka_unit_test(the_naa_name_is_made_of_the_hex_digits_of_the_serial),
 		cmocka_unit_test(identifiers_that_are_too_long_are_cut),
 		cmocka_unit_test(lu_info_is_refreshed_before_it_is_reported),

@@ -292,7 +292,7 @@ static void operations_depend_on_the_features_of_the_unit(void **state)
 	expect_bad_opcode(&fixture);
 	scsi_fixture_run(&fixture, CDB(0x89), 0);
 	expect_bad_opcode(&fixture);
-	fixture.lu.can_format = fixture.lu.has_clock = false;
+	fixture.lu.dataless = fixture.lu.has_clock = false;
 	fixture.lu.max_atomic = 0;
 	scsi_fixture_run(&fixture, CDB(0x04), 0);
 	expect_bad_opcode(&fixture);
@@ -482,16 +482,19 @@ static void unsupported_operations_are_not_reported(void **state)
 	fixture.lu.unmap = false;
 	fixture.lu.max_compare_and_write = 0;
 	fixture.lu.no_reservations = true;
-	fixture.lu.can_format = fixture.lu.has_clock = false;
+	fixture.lu.dataless = fixture.lu.has_clock = false;
 	fixture.lu.max_atomic = 0;
 	fixture.lu.has_port_groups = false;
 	scsi_fixture_run(&fixture, CDB(0xa3, 0x0c, 0, 0, 0, 0, 0, 0, 0xff, 0xff), 65535);
-	assert_int_equal(read_be32(fixture.data) / 8, all - 2 - 4 - 12 - 4 - 2 - 2);
+	assert_int_equal(read_be32(fixture.data) / 8, all - 2 - 4 - 12 - 5 - 2 - 2);
 	assert_false(
 		is_reported(&fixture, 0x42) || is_reported(&fixture, 0x89) ||
 		is_reported(&fixture, 0x16));
 
-	/* WRITE SAME without UNMAP */
+	/* WRITE SAME without UNMAP and NDOB, and with NDOB */
+	scsi_fixture_run(&fixture, CDB(0xa3, 0x0c, 0x01, 0x93, 0, 0, 0, 0, 0xff, 0xff), 65535);
+	assert_int_equal(fixture.data[5], 0x00);
+	fixture.lu.dataless = true;
 	scsi_fixture_run(&fixture, CDB(0xa3, 0x0c, 0x01, 0x93, 0, 0, 0, 0, 0xff, 0xff), 65535);
 	assert_int_equal(fixture.data[5], 0x01);
 	/* MODE SELECT without SP, and with it */

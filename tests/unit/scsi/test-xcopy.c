@@ -121,6 +121,12 @@ static void other_disks_take_part_only_where_that_is_allowed(void **state)
 	copy_with(&fixture, TARGETS + 8 + 15, 0xff);
 	expect_aborted(&fixture, 0x0d, 0x02);
 	fixture.lu.xcopy_to_others = true;
+	/* and then only after the guard, which a copy within the disk does not need */
+	fixture.lu.guard_passed = false;
+	assert_int_equal(copy_with(&fixture, TARGETS + 8 + 15, 0xff), SCSI_NEEDS_COPY_GUARD);
+	assert_false(fixture.lu.xcopies[0].used);
+	assert_int_equal(copy_with(&fixture, 0, LIST_ID), SCSI_PLANNED);
+	fixture.lu.guard_passed = true;
 	assert_int_equal(copy_with(&fixture, TARGETS + 8 + 15, 0xff), SCSI_PLANNED);
 	assert_false(fixture.result.xcopy.cscds[0].self);
 }
