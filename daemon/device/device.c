@@ -698,12 +698,23 @@ bool device_is_addition(const struct device *device, const struct tcmu_event *ev
 		device->id == event->device_id;
 }
 
+void device_refresh(struct device *device)
+{
+	if (!device_is_served(device))
+		return;
+	lu_info_need(device);
+	device_run(device);
+}
+
 bool device_added_again(struct device *device, unsigned minor, uint32_t id)
 {
 	if (!open_added_again(device, minor, id))
 		return false;
-	if (device->state == DEVICE_LIVE || device->state == DEVICE_FAULTED ||
-	    device->state == DEVICE_RESETTING)
+	if (device_state_has_timer(device->state, DEVICE_TIMER_OPEN))
+		device_timer_arm(device, DEVICE_TIMER_OPEN, device->env->settings->open_timeout_ms);
+	else if (device->state == DEVICE_FAILED)
+		device_timer_arm(device, DEVICE_TIMER_RETRY, 0); /* its result is the answer */
+	else
 		device_answer_added(device);
 	device_run(device);
 	return true;

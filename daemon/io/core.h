@@ -52,10 +52,8 @@ struct submit;
 	(1u << 10) /* then: nothing that was fetched before is in flight; the device blocks the \
 		      kernel, resets the ring and calls io_thread_reattach() */
 #define IO_SIGNAL_WRITE_CACHE \
-	(1u << 11) /* io_thread_set_write_cache(false) is in force, and all that was written \
-		      before is stable */
-
-#define IO_SIGNAL_WRITE_CACHE (1u << 11) /* io_thread_set_write_cache() is done or has failed */
+	(1u << 11) /* io_thread_set_write_cache(false) is in force and all that was written \
+		      before is stable, or it has failed */
 
 /* Which requests may go to the backend; the others are answered BUSY. */
 enum io_permission {

@@ -209,11 +209,6 @@ int tcmu_scan(struct tcmu_scan_entry **entries)
 	return cnt;
 }
 
-bool tcmu_scan_loopback(void)
-{
-	return false;
-}
-
 /* ------- configfs ------- */
 
 /* The directory of the device; *r: -errno where there is none, or it fails. */
