@@ -139,13 +139,9 @@ static void xcopy_served(struct command *command)
 	xcopy_disk_answer(command->context, command->status == SCSI_GOOD ? 0 : error);
 }
 
-/* An xcopy of another device may end before its write here does, and an initiator may write the
- * blocks again then: so the write is late from the beginning (io/order.h). */
 static void xcopy_prepare_command(struct command *command, struct xcopy_request *request)
 {
 	assert(command->internal && command->iov_max >= 1);
-	command->late = request->write && request->performer != request->waiter;
-	command->core->late |= command->late;
 	command->finished = xcopy_served;
 	command->context = request;
 	command->data_length = request->blocks * command->core->lu.block_size;
