@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/random.h>
@@ -33,13 +34,26 @@ static int create_beside(struct replace *replace)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Whether the file may be replaced: it is regular, or not there. */
+static bool is_replaceable(const char *path)
+{
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	bool r;
+
+	if (fd < 0)
+		return true;
+	r = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	(void) close(fd);
+	return r;
+}
+
 int replace_begin(struct replace *replace, const char *path)
 {
-	struct stat st;
 	int fd;
 
 	*replace = (struct replace){.path = path};
-	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
+	if (!is_replaceable(path))
 		return -EINVAL;
 	fd = create_beside(replace);
 	if (fd < 0)

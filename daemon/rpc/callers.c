@@ -309,6 +309,15 @@ static int take_costly_read(struct callers *callers, struct sender *sender, sd_b
 		"programs of your user read too often; try again in a second");
 }
 
+/* The bus gives each message the unique name of its sender; the bus itself and sd-bus have other
+ * names. sd-bus does not compare a sender with the well-known name in a match. */
+static bool is_from_client(sd_bus_message *message)
+{
+	const char *sender = sd_bus_message_get_sender(message);
+
+	return sender && sender[0] == ':';
+}
+
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	struct callers *callers = userdata;
@@ -317,7 +326,11 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
 	uint8_t type;
 	int r;
 
-	if (sd_bus_message_get_type(message, &type) < 0 || type != SD_BUS_MESSAGE_METHOD_CALL)
+	if (sd_bus_message_get_type(message, &type) < 0)
+		return 0;
+	if (type == SD_BUS_MESSAGE_SIGNAL)
+		return is_from_client(message);
+	if (type != SD_BUS_MESSAGE_METHOD_CALL)
 		return 0;
 	read = find_standard_read(message);
 	if (read && !read->costly)

@@ -7,7 +7,8 @@
  * - To read is permitted to everybody: the members of the standard interfaces that only read.
  * - Every method of our interfaces is permitted to users that base/trust.h trusts. The bus is
  *   asked once for the user of each sender, without waiting: the call is held meanwhile.
- * - Nothing else reaches sd-bus.
+ * - Nothing else reaches sd-bus: neither other calls nor signals of other programs, which any user
+ *   may send to the daemon in the name of the bus's interface.
  *
  * Costly reads (all objects at once; the XML of a node) are limited for each user, except trusted
  * ones: a user beyond the limit gets an error, which costs little.

@@ -413,14 +413,22 @@ static sd_bus *flood_from_client(void)
 	static const char *const interfaces[] = {
 		MANAGER, "org.freedesktop.DBus.Introspectable", "org.freedesktop.DBus.Properties",
 		"org.freedesktop.DBus.Peer"};
+	sd_bus_message *signal = NULL;
 	sd_bus *bus = NULL;
 
 	assert_true(sd_bus_open_system(&bus) >= 0);
-	for (unsigned i = 0; i < FLOOD; i++)
+	for (unsigned i = 0; i < FLOOD; i++) {
 		assert_true(
 			sd_bus_call_method_async(
 				bus, NULL, SERVICE, ROOT, interfaces[i % 4], members[i % 4],
 				ignore_reply, NULL, i % 4 == 2 ? "s" : "", SERVICE) >= 0);
+		assert_true(
+			sd_bus_message_new_signal(
+				bus, &signal, "/org/example", "org.example.Any", "Any") >= 0);
+		assert_true(sd_bus_message_set_destination(signal, SERVICE) >= 0);
+		assert_true(sd_bus_send(bus, signal, NULL) >= 0);
+		signal = sd_bus_message_unref(signal);
+	}
 	assert_true(
 		sd_bus_call_method(
 			bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",

@@ -240,6 +240,28 @@ static void a_registration_ends_with_the_process(void **state)
 	assert_true(sd_bus_open_system(&other) >= 0);
 }
 
+/* Any user may send signals to the daemon. */
+static void only_the_bus_can_report_that_a_name_is_gone(void **state)
+{
+	sd_bus_message *forged = NULL;
+	const char *name;
+
+	(void) state;
+	register_mine();
+	assert_true(sd_bus_get_unique_name(other, &name) >= 0);
+	assert_true(
+		sd_bus_message_new_signal(
+			client(), &forged, "/org/freedesktop/DBus", "org.freedesktop.DBus",
+			"NameOwnerChanged") >= 0);
+	assert_true(sd_bus_message_set_destination(forged, SERVICE) >= 0);
+	assert_true(sd_bus_message_append(forged, "sss", MANAGER ".mine", name, "") >= 0);
+	assert_true(sd_bus_send(client(), forged, NULL) >= 0);
+	sd_bus_message_unref(forged);
+	/* The daemon answers in order. */
+	assert_true(is_shown());
+	assert_true(check_config("mine", "mine/good").fine);
+}
+
 static void show_mine(struct tcmu_dbus *bus)
 {
 	tcmu_dbus_show_subtype(bus, "mine");
@@ -422,6 +444,7 @@ int main(void)
 		TEST(a_silent_handler_is_a_refusal_in_time),
 		TEST(a_registration_ends_with_the_bus_name),
 		TEST(a_registration_ends_with_the_process),
+		TEST(only_the_bus_can_report_that_a_name_is_gone),
 		TEST(a_subtype_in_use_stays_shown),
 		TEST(only_the_process_with_the_name_can_register),
 		TEST(an_invalid_registration_is_refused),
