@@ -67,9 +67,8 @@ struct command {
 
 	/* the answer */
 	uint8_t sense[TCMU_SENSE_MAX];
-	uint32_t read_len;
+	uint32_t data_in;       /* bytes at the start of iov that this command has put there */
 	uint32_t answer_length; /* bytes of bounce that are data-in, copied at completion */
-	bool has_read_len;
 	uint8_t status;
 
 	/* its state */

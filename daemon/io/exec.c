@@ -27,10 +27,8 @@ static void exec_step_read(struct command *command, int error)
 		command_end_failed(command, error);
 		return;
 	}
-	if (command->length < command->data_length) {
-		command->has_read_len = true;
-		command->read_len = (uint32_t) command->length;
-	}
+	command->data_in =
+		(uint32_t) (command->length < command->data_length ? command->length : command->data_length);
 	command_end(command, SCSI_GOOD, NULL);
 }
 

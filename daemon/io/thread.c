@@ -47,7 +47,7 @@ static bool io_thread_complete_ended(struct io_thread *thread, uint64_t *now)
 			stats_end(
 				core->setup.stats, &command->flight, now, answered, command->status,
 				command->sense,
-				command->has_read_len ? command->read_len : command->data_length);
+				command->data_in ? command->data_in : command->data_length);
 		if (command->started && command->exclusive)
 			order_finish(&thread->order, command);
 		if (command->late)
