@@ -45,6 +45,10 @@ enum command_where {
 
 struct command;
 
+/* The daemon reads and writes by itself at most so many bytes at once, wherever the rate limits or
+ * its memory matter. */
+#define COMMAND_PIECE_MAX (UINT64_C(256) * 1024)
+
 /* Continues a command whose request has ended. error: 0 or -errno. */
 typedef void command_step(struct command *command, int error);
 

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
 #define SIZE              (1024u * 1024)
 #define PIECE             (256u * 1024)
@@ -401,6 +402,74 @@ static void draining_with_cancel_interrupts_a_sanitize(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
+/* ------- rate limits ------- */
+
+/* The first piece starts at once, the second waits a quarter of a second, and so on. */
+static void a_format_is_not_faster_than_the_rate_limits(void **state)
+{
+	const struct io_fixture_options limited = {
+		.backend.info.caps = FIXTURE_ALL_CAPS, .limits = {.bps = 4 * SIZE}};
+	struct timespec start, end;
+	struct io_fixture fixture;
+	struct initiator_command format = cmd_format_unit();
+
+	(void) state;
+	io_fixture_start(&fixture, &limited);
+	memset(backend_store(fixture.backend), 0xee, SIZE);
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	assert_int_equal(initiator_run(&fixture, &format), SCSI_GOOD);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	backend_sync(fixture.backend);
+	assert_true(store_is_filled(&fixture, 0));
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE_ZEROES), SIZE / PIECE);
+	assert_true(
+		(end.tv_sec - start.tv_sec) * 1000 + (end.tv_nsec - start.tv_nsec) / 1000000 >=
+		100);
+	io_fixture_stop(&fixture);
+}
+
+/* The medium takes days. Its initiator can abort the command, other commands are served, and the
+ * device can be deleted. */
+static void a_format_that_waits_for_its_limits_delays_nothing(void **state)
+{
+	const struct io_fixture_options slow = {
+		.backend.info.caps = FIXTURE_ALL_CAPS, .limits = {.bps = 1}};
+	struct io_fixture fixture;
+	struct initiator_command format = cmd_format_unit(), ready = cmd_test_unit_ready();
+
+	(void) state;
+	io_fixture_start(&fixture, &slow);
+	initiator_send(&fixture, &format);
+	initiator_run_sense(&fixture, &ready, 0x02, 0x0404);
+	while (backend_count(fixture.backend, TCMU_IO_WRITE_ZEROES) < 1)
+		sched_yield();
+	initiator_abort(&fixture, TCMU_TMR_TYPE_ABORT_TASK, &format);
+	initiator_wait_status(&format, SCSI_TASK_ABORTED);
+	initiator_run_sense(&fixture, &ready, 0x02, 0x0404);
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE_ZEROES), 1);
+	io_fixture_stop(&fixture);
+}
+
+static void without_its_limits_a_format_continues(void **state)
+{
+	const struct io_fixture_options slow = {
+		.backend.info.caps = FIXTURE_ALL_CAPS, .limits = {.bps = 1}};
+	struct io_fixture fixture;
+	struct initiator_command format = cmd_format_unit();
+
+	(void) state;
+	io_fixture_start(&fixture, &slow);
+	memset(backend_store(fixture.backend), 0xee, SIZE);
+	initiator_send(&fixture, &format);
+	while (backend_count(fixture.backend, TCMU_IO_WRITE_ZEROES) < 1)
+		sched_yield();
+	io_thread_set_limits(fixture.thread, &(struct rate_limits){0});
+	initiator_wait_status(&format, SCSI_GOOD);
+	backend_sync(fixture.backend);
+	assert_true(store_is_filled(&fixture, 0));
+	io_fixture_stop(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -419,6 +488,9 @@ int main(void)
 		cmocka_unit_test(a_faulted_device_sanitizes_nothing),
 		cmocka_unit_test(draining_interrupts_a_sanitize),
 		cmocka_unit_test(draining_with_cancel_interrupts_a_sanitize),
+		cmocka_unit_test(a_format_is_not_faster_than_the_rate_limits),
+		cmocka_unit_test(a_format_that_waits_for_its_limits_delays_nothing),
+		cmocka_unit_test(without_its_limits_a_format_continues),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
