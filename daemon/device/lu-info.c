@@ -75,6 +75,7 @@ void lu_info_need(struct device *device)
 void lu_info_init(struct device *device)
 {
 	device_alarm_init(device, &device->lu_info.late, lu_info_report);
+	device->deferred.log = (struct log_limit) LOG_LIMIT(10, 60);
 }
 
 /* ------- deferred commands ------- */
@@ -109,11 +110,18 @@ static void deferred_work(struct device_call *call)
 	}
 }
 
-static void deferred_log(const struct device *device, int result)
+static void deferred_log(struct device *device, int result)
 {
 	const struct deferred_request *request = &device->deferred.request;
+	unsigned more;
 
-	if (request->kind == DEFERRED_SAVE && result < 0)
+	if ((request->kind == DEFERRED_SAVE && result >= 0) ||
+	    !log_limit_pass(&device->deferred.log, &more))
+		return;
+	if (more)
+		log_dev_info(
+			device_label(device), "%u requests of initiators were not logged", more);
+	if (request->kind == DEFERRED_SAVE)
 		log_dev_error(
 			device_label(device), "cannot save mode parameters for an initiator: %s",
 			strerror(-result));

@@ -108,7 +108,7 @@ static void io_thread_take_control(struct io_thread *thread)
 		core_set_service(
 			core, request.changes & CONTROL_CANCEL ? CORE_ABANDONED : CORE_DRAINING);
 	if (request.changes & CONTROL_LU_INFO)
-		dispatch_pending(&thread->dispatch);
+		dispatch_lu_info_set(&thread->dispatch);
 	if (request.changes & CONTROL_TIMEOUT)
 		late_set_limit(&thread->late, request.command_timeout);
 	if (request.changes & CONTROL_REATTACH)
