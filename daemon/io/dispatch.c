@@ -131,8 +131,8 @@ static bool dispatch_is_saved(const struct dispatch *dispatch)
 {
 	const struct scsi_lu *lu = &dispatch->core->lu;
 
-	assert(!dispatch->deferred);
-	return dispatch->has_saved &&
+	assert(dispatch->core->ring_locked);
+	return dispatch->has_saved && !dispatch->deferred &&
 		memcmp(&dispatch->saved, &lu->saved, sizeof(dispatch->saved)) == 0 &&
 		strcmp(dispatch->saved_serial, lu->serial) == 0;
 }
@@ -144,13 +144,6 @@ static void dispatch_defer(
 {
 	struct scsi_lu *lu = &dispatch->core->lu;
 
-	if (!dispatch->deferred && result->save && dispatch_is_saved(dispatch)) {
-		if (planned)
-			dispatch_plan(dispatch, command, result);
-		else
-			command_end(command, SCSI_GOOD, NULL);
-		return;
-	}
 	if (dispatch->deferred ||
 	    rate_limit_take(&dispatch->deferred_rate, clock_now_ns(), 1, 0) > 0) {
 		if (result->save)
@@ -231,7 +224,9 @@ void dispatch_command(struct dispatch *dispatch, struct command *command)
 	verdict = scsi_dispatch(&core->lu, &task, &result);
 	if (verdict == SCSI_NEEDS_LU_INFO)
 		dispatch_wait(dispatch, command);
-	else if (result.save || (verdict == SCSI_PLANNED && result.plan.op == SCSI_PLAN_SET_GROUPS))
+	else if (
+		(result.save && !dispatch_is_saved(dispatch)) ||
+		(verdict == SCSI_PLANNED && result.plan.op == SCSI_PLAN_SET_GROUPS))
 		dispatch_defer(dispatch, command, &result, &before, verdict == SCSI_PLANNED);
 	else if (verdict == SCSI_PLANNED)
 		dispatch_plan(dispatch, command, &result);

@@ -21,12 +21,15 @@ static void exec_step_last(struct command *command, int error)
 
 static void exec_step_read(struct command *command, int error)
 {
+	uint64_t length = command->length;
+
 	if (error) {
 		command_end_failed(command, error);
 		return;
 	}
-	command->data_in =
-		(uint32_t) (command->length < command->data_length ? command->length : command->data_length);
+	if (length > command->data_length)
+		length = command->data_length;
+	command->data_in = (uint32_t) length;
 	command_end(command, SCSI_GOOD, NULL);
 }
 

@@ -4,8 +4,8 @@
  * must not overlap.
  *
  * The limits hold for all that is read from the medium and written to it, for whatever command: a
- * piece of an EXTENDED COPY counts as a command of its own, on each of its devices, and so does
- * each piece of FORMAT UNIT and SANITIZE, which come here again for every piece.
+ * piece of an EXTENDED COPY counts as a whole command, on each of its devices, and so does each
+ * piece of FORMAT UNIT and SANITIZE, which come here again for every piece.
  *
  * COMPARE AND WRITE and ORWRITE are atomic against every other write of this device: they are
  * exclusive for their range, and a command that overlaps waits in the order of arrival. So do

@@ -558,13 +558,14 @@ static void few_pieces_wait_for_the_limits_of_a_disk(void **state)
 
 	(void) state;
 	start_waiting_xcopy(&pair);
+	pair.to.serial = TO;
+	pair.to.answer_serial = true;
 	for (unsigned i = 0; i < 3; i++) {
 		more[i] = pair.xcopy;
 		initiator_send(&pair.to, &more[i]);
 	}
-	io_fixture_wait_signal(&pair.to, IO_SIGNAL_NEEDS_LU_INFO);
-	io_fixture_set_serial(pair.to.thread, TO);
-	io_fixture_wait_idle(&pair.to);
+	while (pair.to.thread->core.lu.xcopy_number < 4)
+		io_fixture_wait_idle(&pair.to);
 	io_fixture_wait_idle(&pair.from);
 	assert_int_equal(pair.from.thread->core.xcopy_pieces, 2);
 	assert_true(xcopy_disk_has_requests(pair.from.thread->xcopy_disk));
