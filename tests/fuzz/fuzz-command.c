@@ -611,7 +611,8 @@ int __wrap_pthread_create(
 int __wrap_pthread_sigmask(int how, const sigset_t *set, sigset_t *before)
 {
 	(void) how, (void) set;
-	sigemptyset(before);
+	if (before)
+		sigemptyset(before);
 	return 0;
 }
 

@@ -303,7 +303,7 @@ static void what_could_not_be_saved_is_saved_again(void **state)
 /* An initiator turns a bit on and off: 20 requests are carried out, and five a second. */
 static void a_storm_of_saves_is_answered_busy(void **state)
 {
-	uint8_t page[sizeof(control_page)];
+	uint8_t page[sizeof(control_page)] = {0};
 	struct io_fixture fixture;
 	struct initiator_command select = cmd_mode_select(page, sizeof(page));
 	unsigned saved = 0, busy = 0;

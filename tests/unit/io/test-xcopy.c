@@ -576,6 +576,40 @@ static void few_pieces_wait_for_the_limits_of_a_disk(void **state)
 	stop_pair(&pair);
 }
 
+/* Four copies read 2 MiB from a disk with 4 MiB a second. A READ of the disk's own initiator waits
+ * behind two pieces of 256 KiB and what was started before, which take 190 ms, and not behind all
+ * of them. */
+static void reads_of_a_limited_disk_wait_behind_few_pieces(void **state)
+{
+	static const struct io_fixture_options limited = {.limits = {.bps = 4 * 1024 * 1024}};
+	struct initiator_command more[3], read = cmd_read(0, 1, NULL);
+	uint64_t longest = 0;
+	struct pair pair;
+
+	(void) state;
+	start_pair(&pair, &limited);
+	pair.to.serial = TO;
+	pair.to.answer_serial = true;
+	initiator_send(&pair.to, &pair.xcopy);
+	for (unsigned i = 0; i < 3; i++) {
+		more[i] = pair.xcopy;
+		initiator_send(&pair.to, &more[i]);
+	}
+	while (!initiator_is_done(&more[2])) {
+		uint64_t start = milliseconds_now();
+
+		assert_int_equal(initiator_run(&pair.from, &read), SCSI_GOOD);
+		start = milliseconds_now() - start;
+		longest = start > longest ? start : longest;
+	}
+	print_message("the longest READ took %u ms\n", (unsigned) longest);
+	assert_true(longest < 350);
+	initiator_wait_status(&pair.xcopy, SCSI_GOOD);
+	initiator_wait_status(&more[0], SCSI_GOOD);
+	initiator_wait_status(&more[1], SCSI_GOOD);
+	stop_pair(&pair);
+}
+
 /* The request that was withdrawn is not carried out when the limits allow it. */
 static void a_withdrawn_request_is_not_begun(void **state)
 {
@@ -646,6 +680,7 @@ int main(void)
 		cmocka_unit_test(an_xcopy_is_not_faster_than_the_rate_limits),
 		cmocka_unit_test(an_aborted_xcopy_does_not_wait_for_the_limits_of_the_other_disk),
 		cmocka_unit_test(few_pieces_wait_for_the_limits_of_a_disk),
+		cmocka_unit_test(reads_of_a_limited_disk_wait_behind_few_pieces),
 		cmocka_unit_test(a_withdrawn_request_is_not_begun),
 		cmocka_unit_test(draining_does_not_wait_for_the_limits_of_the_other_disk),
 		cmocka_unit_test(an_aborted_xcopy_does_not_wait_for_its_own_limits),
