@@ -15,7 +15,7 @@
 #include <scsi/optable.h>
 
 #define ROOM_MAX 9000u
-#define VARIANTS 6
+#define VARIANTS 4
 
 struct way {
 	const char *name;
@@ -45,7 +45,7 @@ static const struct way ways[] = {
 	{.name = "EBUSY without READ_LEN", .features = TCMU_RING_OUT_OF_ORDER, .error = -EBUSY},
 };
 
-static const uint32_t rooms[] = {1, 512, 700, 4096, ROOM_MAX};
+static const uint32_t rooms[] = {1, 700, ROOM_MAX};
 
 /* ------- commands ------- */
 
@@ -174,7 +174,9 @@ static void no_byte_of_an_earlier_command_reaches_the_initiator(void **state)
 	(void) state;
 	for (unsigned i = 0; (operation = scsi_operation_at(i)); i++)
 		for (unsigned j = 0; j < sizeof(ways) / sizeof(ways[0]); j++)
-			end_in_one_way(operation, &ways[j]);
+			/* Those of the target core are all refused in the same way. */
+			if (j == 0 || !operation->by_target_core)
+				end_in_one_way(operation, &ways[j]);
 }
 
 int main(void)
