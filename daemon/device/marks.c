@@ -28,6 +28,12 @@ static int marks_write(
 	return -EIO;
 }
 
+static bool marks_absent(const GError *error)
+{
+	return g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT) ||
+		g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOTDIR);
+}
+
 /* ------- clean stops ------- */
 
 static char *marks_clean_path(const char *run_dir, unsigned minor)
@@ -96,6 +102,69 @@ unsigned marks_get_format(const char *run_dir, const struct tcmu_name *name)
 	g_strchomp(config);
 	return *config == ' ' && strcmp(config + 1, name->config) == 0 ? (unsigned) format_state
 								       : 0;
+}
+
+/* ------- notes ------- */
+
+#define NOTES_PREFIX "notes-"
+
+static char *marks_notes_path(const char *run_dir, const struct tcmu_name *name)
+{
+	assert(run_dir);
+	return g_strdup_printf("%s/" NOTES_PREFIX "user_%u-%s", run_dir, name->hba, name->name);
+}
+
+struct notes *marks_open_notes(
+	const char *run_dir, const struct tcmu_name *name, unsigned minor, const char *claim)
+{
+	g_autofree char *path = marks_notes_path(run_dir, name);
+	g_autofree char *label = g_strdup_printf("user_%u/%s", name->hba, name->name);
+	g_autofree char *device = g_strdup_printf(
+		"uio%u %s %s %s", minor, label, claim, name->config);
+	struct notes *notes = NULL;
+	int r = notes_open(path, device, &notes);
+
+	if (r < 0)
+		log_dev_warning(
+			label,
+			"cannot open %s: %s; a COMPARE AND WRITE that a crash interrupts may "
+			"miscompare when it is sent again",
+			path, strerror(-r));
+	return notes;
+}
+
+static bool marks_has_device(
+	const char *run_dir, const struct tcmu_scan_entry *entries, int cnt, const char *path)
+{
+	for (int i = 0; i < cnt; i++) {
+		g_autofree char *expected = marks_notes_path(run_dir, &entries[i].name);
+
+		if (strcmp(path, expected) == 0)
+			return true;
+	}
+	return false;
+}
+
+void marks_sweep_notes(const char *run_dir, const struct tcmu_scan_entry *entries, int cnt)
+{
+	g_autoptr(GDir) dir = g_dir_open(run_dir, 0, NULL);
+	const char *file;
+
+	while (dir && (file = g_dir_read_name(dir))) {
+		g_autofree char *path = g_strdup_printf("%s/%s", run_dir, file);
+
+		if (g_str_has_prefix(file, NOTES_PREFIX) &&
+		    !marks_has_device(run_dir, entries, cnt, path))
+			(void) unlink(path);
+	}
+}
+
+void marks_forget(const char *run_dir, const struct tcmu_name *name)
+{
+	g_autofree char *path = marks_notes_path(run_dir, name);
+
+	(void) unlink(path);
+	(void) marks_set_format(run_dir, name, 0);
 }
 
 /* ------- backing stores ------- */
@@ -171,9 +240,12 @@ bool marks_was_served(const char *state_dir, const struct tcmu_name *name)
 	g_autofree char *path = marks_served_path(state_dir, name);
 	g_autofree char *expected = marks_store_text(name);
 	g_autofree char *found = NULL;
+	g_autoptr(GError) error = NULL;
 
-	if (!g_file_get_contents(path, &found, NULL, NULL))
-		return false;
+	/* A mark that cannot be read is none only if it is not there: a store must not be created
+	 * in the place of one that is not seen. */
+	if (!g_file_get_contents(path, &found, NULL, &error))
+		return !marks_absent(error);
 	g_strchomp(found);
 	return strcmp(found, expected) == 0;
 }
@@ -250,7 +322,7 @@ int marks_save_modes(
 	return -EIO;
 }
 
-bool marks_load_modes(const char *state_dir, const char *serial, struct scsi_mode_values *values)
+int marks_load_modes(const char *state_dir, const char *serial, struct scsi_mode_values *values)
 {
 	g_autofree char *path = modes_path(state_dir, serial);
 	g_autoptr(GKeyFile) file = g_key_file_new();
@@ -260,9 +332,15 @@ bool marks_load_modes(const char *state_dir, const char *serial, struct scsi_mod
 		for (size_t i = 0; i < G_N_ELEMENTS(modes_keys) && !error; i++)
 			*(bool *) ((char *) values + modes_keys[i].offset) = g_key_file_get_boolean(
 				file, MODES_GROUP, modes_keys[i].key, &error);
-	if (error && !g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+	if (!error)
+		return 1;
+	if (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_MFILE))
+		return -EMFILE;
+	if (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NFILE))
+		return -ENFILE;
+	if (!marks_absent(error))
 		log_warning(
 			"saved mode parameters are ignored: %s: %s; the defaults hold", path,
 			error->message);
-	return !error;
+	return 0;
 }
