@@ -339,7 +339,8 @@ static const char *fetch_label(const struct core *core, char *label, size_t size
 	return label;
 }
 
-/* All writes have ended: the notes that are left are of commands that were carried out. */
+/* All writes have ended: the notes that are left are of commands that were carried out. They have
+ * no data-in: as in fetch_limit_data_in(), the kernel returns a byte of the pages at most. */
 static void fetch_answer_notes(struct fetch *fetch)
 {
 	struct core *core = fetch->core;
@@ -350,7 +351,12 @@ static void fetch_answer_notes(struct fetch *fetch)
 
 	assert(core->ring_locked && core->ring_state == CORE_RING_RECOVERED);
 	while (r == 0 && (note = notes_next(notes, note))) {
-		struct tcmu_completion good = {.cmd_id = note->cmd_id, .status = SCSI_GOOD};
+		struct tcmu_completion good = {
+			.cmd_id = note->cmd_id,
+			.status = SCSI_GOOD,
+			.has_read_len = true,
+			.read_len = 1,
+		};
 
 		r = tcmu_ring_complete(&core->ring, &good);
 		if (r == 0 && atomic_load(&note->state) == NOTE_WRITING)
