@@ -3,12 +3,12 @@
  * EXTENDED COPY (xcopy): within a disk, between two disks, and how it ends when one of them ends or
  * is stuck.
  */
+#include "deadline.h"
 #include "io-fixture.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 
@@ -611,14 +611,6 @@ static void a_failed_xcopy_reports_its_sense(void **state)
 
 /* ------- rate limits ------- */
 
-static uint64_t milliseconds_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
-}
-
 /* Uses the limits of a disk up, and starts an xcopy whose first piece waits for them. */
 static void start_waiting_xcopy(struct pair *pair)
 {
@@ -643,9 +635,9 @@ static void an_xcopy_is_not_faster_than_the_rate_limits(void **state)
 
 	(void) state;
 	start_pair(&pair, &limited);
-	start = milliseconds_now();
+	start = deadline_now_ms();
 	assert_int_equal(run_xcopy(&pair), SCSI_GOOD);
-	assert_true(milliseconds_now() - start >= 100); /* the second piece waits for the first */
+	assert_true(deadline_now_ms() - start >= 100); /* the second piece waits for the first */
 	assert_copied(&pair, &pair.from);
 	stop_pair(&pair);
 }
@@ -709,10 +701,10 @@ static void reads_of_a_limited_disk_wait_behind_few_pieces(void **state)
 		initiator_send(&pair.to, &more[i]);
 	}
 	while (!initiator_is_done(&more[2])) {
-		uint64_t start = milliseconds_now();
+		uint64_t start = deadline_now_ms();
 
 		assert_int_equal(initiator_run(&pair.from, &read), SCSI_GOOD);
-		start = milliseconds_now() - start;
+		start = deadline_now_ms() - start;
 		longest = start > longest ? start : longest;
 	}
 	print_message("the longest READ took %u ms\n", (unsigned) longest);
