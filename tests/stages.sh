@@ -31,7 +31,7 @@ declare -A title=(
 	[asan]="unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 	[tsan]="unit tests under ThreadSanitizer"
 	[coverage]="which branches the unit tests take"
-	[fuzz]="libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer"
+	[fuzz]="libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer, and with MemorySanitizer"
 )
 declare -A after=([unit]=build [sim]=build [ceph]=build [teardown]=build [vm]=build [conformance]=build [packages]=build [quickstart]=build)
 # Nothing runs beside these, because they measure times.
@@ -225,4 +225,6 @@ stage_fuzz() {
 	if [ "$quick" = yes ]; then runs=10000; fi
 	build_preset fuzz tests/fuzz/all -DTCMUD_FUZZ_RUNS=$runs
 	test_preset fuzz -L fuzz
+	build_preset fuzz-msan tests/fuzz/all -DTCMUD_FUZZ_RUNS=$((runs / 10))
+	test_preset fuzz-msan -L memory
 }

@@ -48,11 +48,15 @@ static inline size_t iov_copy_to(
 	return done;
 }
 
-/* Fills all iovecs with zeros. */
-static inline void iov_zero(const struct iovec *iov, unsigned cnt)
+/* Fills the iovecs with zeros, behind the first skip bytes. */
+static inline void iov_zero(const struct iovec *iov, unsigned cnt, size_t skip)
 {
-	for (unsigned i = 0; i < cnt; i++)
-		memset(iov[i].iov_base, 0, iov[i].iov_len);
+	for (unsigned i = 0; i < cnt; i++) {
+		size_t from = skip < iov[i].iov_len ? skip : iov[i].iov_len;
+
+		memset((char *) iov[i].iov_base + from, 0, iov[i].iov_len - from);
+		skip -= from;
+	}
 }
 
 /* Copies the first len bytes of the iovecs, or all if there are fewer. Returns how many. */

@@ -34,7 +34,8 @@ static uint64_t not_before(uint64_t next, uint64_t now, uint64_t saved)
 	return next > oldest ? next : oldest;
 }
 
-uint64_t rate_limit_take(struct rate_limit *rate_limit, uint64_t now, uint64_t bytes)
+uint64_t rate_limit_take(
+	struct rate_limit *rate_limit, uint64_t now, uint64_t commands, uint64_t bytes)
 {
 	const struct rate_limits *limits = &rate_limit->limits;
 	uint64_t saved = limits->burst < 3600 ? limits->burst * CLOCK_NS_PER_SEC : AHEAD_MAX;
@@ -53,7 +54,7 @@ uint64_t rate_limit_take(struct rate_limit *rate_limit, uint64_t now, uint64_t b
 	assert(!limits->iops || rate_limit->next_command <= now);
 	assert(!limits->bps || rate_limit->next_byte <= now);
 	if (limits->iops)
-		rate_limit->next_command += time_of_amount(1, limits->iops);
+		rate_limit->next_command += time_of_amount(commands, limits->iops);
 	if (limits->bps)
 		rate_limit->next_byte += time_of_amount(bytes, limits->bps);
 	return 0;

@@ -37,6 +37,7 @@ static inline bool rate_limit_is_on(const struct rate_limit *rate_limit)
 	return rate_limit->limits.iops || rate_limit->limits.bps;
 }
 
-/* Asks for the start of a command of so many bytes at the time now. 0: it may start, and is
- * counted; else the time to wait, in ns. */
-uint64_t rate_limit_take(struct rate_limit *rate_limit, uint64_t now, uint64_t bytes);
+/* Asks for the start of a command at the time now that counts as so many commands and bytes. 0: it
+ * may start, and is counted; else the time to wait, in ns. */
+uint64_t rate_limit_take(
+	struct rate_limit *rate_limit, uint64_t now, uint64_t commands, uint64_t bytes);

@@ -13,11 +13,10 @@
 #include "device/state.h"
 #include "device/status.h"
 
-#define LU_INFO_TIMEOUT_US      UINT64_C(1000000)
-#define REFUSAL_LOG_INTERVAL_US UINT64_C(60000000)
-#define WRITE_SAME_MAX          (64u * 1024 * 1024)
-#define UNMAP_MAX               (UINT64_C(512) * 1024 * 1024)
-#define COMPARE_AND_WRITE_MAX   255u
+#define LU_INFO_TIMEOUT_US    UINT64_C(1000000)
+#define WRITE_SAME_MAX        (64u * 1024 * 1024)
+#define UNMAP_MAX             (UINT64_C(512) * 1024 * 1024)
+#define COMPARE_AND_WRITE_MAX 255u
 
 /* ------- LU info ------- */
 
@@ -93,6 +92,7 @@ void lu_info_need(struct device *device)
 void lu_info_init(struct device *device)
 {
 	device_alarm_init(device, &device->lu_info.late, lu_info_report);
+	device->deferred.log = (struct log_limit) LOG_LIMIT(10, 60);
 }
 
 /* ------- deferred commands ------- */
@@ -137,22 +137,14 @@ static void deferred_work(struct device_call *call)
 	}
 }
 
-/* At most once a minute: an initiator can have as many commands refused as it wants. */
-static void deferred_log_refusal(struct device *device, int result)
+static void deferred_log_refusal(const struct device *device, int result)
 {
-	struct device_deferred *deferred = &device->deferred;
-	uint64_t now = device->env->system->now_us(device->env);
-
-	if (result == -EAGAIN ||
-	    (deferred->refused_at && now - deferred->refused_at < REFUSAL_LOG_INTERVAL_US))
-		return;
-	deferred->refused_at = now ? now : 1;
-	if (deferred->request.kind == DEFERRED_COPY_GUARD)
+	if (device->deferred.request.kind == DEFERRED_COPY_GUARD)
 		log_dev_warning(
 			device_label(device),
 			"an initiator's EXTENDED COPY is refused: not all initiators of this LUN "
-			"may "
-			"use the other LUN, or that is reserved");
+			"may use "
+			"the other LUN, or that is reserved");
 	else
 		log_dev_warning(
 			device_label(device),
@@ -166,10 +158,18 @@ static void deferred_log_refusal(struct device *device, int result)
 static void deferred_log(struct device *device, int result)
 {
 	const struct deferred_request *request = &device->deferred.request;
+	bool guard = request->kind == DEFERRED_GUARD || request->kind == DEFERRED_COPY_GUARD;
+	unsigned more;
 
-	if ((request->kind == DEFERRED_GUARD || request->kind == DEFERRED_COPY_GUARD) && result < 0)
+	if ((request->kind != DEFERRED_SET_GROUPS && result >= 0) || (guard && result == -EAGAIN) ||
+	    !log_limit_pass(&device->deferred.log, &more))
+		return;
+	if (more)
+		log_dev_info(
+			device_label(device), "%u requests of initiators were not logged", more);
+	if (guard)
 		deferred_log_refusal(device, result);
-	if (request->kind == DEFERRED_SAVE && result < 0)
+	if (request->kind == DEFERRED_SAVE)
 		log_dev_error(
 			device_label(device), "cannot save mode parameters for an initiator: %s",
 			strerror(-result));

@@ -297,10 +297,12 @@ static char *modes_path(const char *state_dir, const char *serial)
 int marks_save_modes(
 	const char *state_dir, const char *serial, const struct scsi_mode_values *values)
 {
+	static struct log_limit limit = LOG_LIMIT(3, 60); /* an initiator may try again and again */
 	g_autofree char *path = modes_path(state_dir, serial);
 	g_autoptr(GKeyFile) file = g_key_file_new();
 	g_autoptr(GError) error = NULL;
 	g_autofree char *text = NULL;
+	unsigned more;
 	gsize length;
 
 	g_key_file_set_string(file, MODES_GROUP, "serial", serial);
@@ -315,7 +317,8 @@ int marks_save_modes(
 		    path, text, (gssize) length,
 		    G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0644, &error))
 		return 0;
-	log_error("cannot save mode parameters: %s", error->message);
+	if (log_limit_pass(&limit, &more))
+		log_error("cannot save mode parameters: %s", error->message);
 	return -EIO;
 }
 

@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 
 #include "base/jobs.h"
+#include "base/log.h"
 #include "config/options.h"
 #include "device/env.h"
 #include "device/fsm.h"
@@ -106,8 +107,8 @@ struct device_lu_info {
 struct device_deferred {
 	struct device_call call;
 	struct deferred_request request;
+	struct log_limit log;     /* initiators send as many as they like */
 	struct io_thread *thread; /* waits for the call's result; NULL: that thread has ended */
-	uint64_t refused_at;      /* µs, when a refusal by the guard was logged last; 0: never */
 };
 
 /* lock.c: whether this host may use the backing store. The call's thread reads call_ and the

@@ -207,9 +207,8 @@ void command_put(struct command_pool *pool, struct command *command)
 	pool->internal -= command->internal;
 	command->where = COMMAND_FREE;
 	command->iov_cnt = 0;
-	command->read_len = 0;
+	command->data_in = 0;
 	command->answer_length = 0;
-	command->has_read_len = false;
 	command->status = SCSI_GOOD;
 	command->internal = false;
 	command->started = false;
@@ -287,15 +286,8 @@ void command_end_failed(struct command *command, int error)
 	command_end_failed_at(command, error, command->io.result / command->core->lu.block_size, 0);
 }
 
-/* The kernel takes a length of 0 for all of the buffer: so then it must have no bytes of another
- * command in it. */
 void command_copy_in(struct command *command, const uint8_t *data, uint32_t len)
 {
 	assert(command->core->ring_locked);
-	if (len == 0) {
-		iov_zero(command->iov, command->iov_cnt);
-		return;
-	}
-	command->has_read_len = true;
-	command->read_len = (uint32_t) iov_copy_to(command->iov, command->iov_cnt, data, len);
+	command->data_in = (uint32_t) iov_copy_to(command->iov, command->iov_cnt, data, len);
 }

@@ -45,6 +45,10 @@ enum command_where {
 
 struct command;
 
+/* The daemon reads and writes by itself at most so many bytes at once, wherever the rate limits or
+ * its memory matter. */
+#define COMMAND_PIECE_MAX (UINT64_C(256) * 1024)
+
 /* Continues a command whose request has ended. error: 0 or -errno. */
 typedef void command_step(struct command *command, int error);
 
@@ -67,9 +71,8 @@ struct command {
 
 	/* the answer */
 	uint8_t sense[TCMU_SENSE_MAX];
-	uint32_t read_len;
+	uint32_t data_in;       /* bytes at the start of iov that this command has put there */
 	uint32_t answer_length; /* bytes of bounce that are data-in, copied at completion */
-	bool has_read_len;
 	uint8_t status;
 
 	/* its state */

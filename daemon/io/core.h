@@ -129,10 +129,12 @@ struct core {
 	struct tcmu_backend_info info;
 	enum core_service service;
 	bool faulted;       /* the backend has failed: commands that need the medium are refused */
+	bool rate_limited;  /* the device has rate limits */
 	bool cancel_wanted; /* there are commands to be cancelled */
 	bool late;          /* there may be late commands, see io/late.h */
 	bool ring_late;     /* the commands in the ring are late when they are fetched */
 	unsigned cache_ending; /* flushes in flight that are to switch the write cache off */
+	unsigned xcopy_pieces; /* requests of xcopies that this device carries out */
 	struct wait wait;
 	struct command_pool *pool;
 	struct submit *submit;

@@ -10,6 +10,9 @@
 #include "base/clock.h"
 #include "io/exec.h"
 
+static const struct rate_limits lu_info_limits = {.iops = 1, .burst = 16};
+static const struct rate_limits deferred_limits = {.iops = 5, .burst = 4};
+
 void dispatch_init(
 	struct dispatch *dispatch, struct core *core, struct format *format,
 	struct xcopy_disk *disk)
@@ -19,6 +22,8 @@ void dispatch_init(
 	dispatch->format = format;
 	dispatch->xcopy_disk = disk;
 	list_init(&dispatch->pending);
+	rate_limit_set(&dispatch->lu_info_rate, &lu_info_limits);
+	rate_limit_set(&dispatch->deferred_rate, &deferred_limits);
 	pthread_mutex_init(&dispatch->lock, NULL);
 }
 
@@ -37,43 +42,6 @@ static void dispatch_cancel_deferred(struct command *command)
 	assert(dispatch->waiter == command && dispatch->deferred);
 	dispatch->waiter = NULL;
 	command_end(command, SCSI_TASK_ABORTED, NULL);
-}
-
-/* The request is large, and few commands need one. */
-static void dispatch_defer(
-	struct dispatch *dispatch, struct command *command, enum deferred_kind kind,
-	const struct scsi_result *result, const struct scsi_mode_values *before, bool planned)
-{
-	struct scsi_lu *lu = &dispatch->core->lu;
-
-	if (dispatch->deferred) {
-		if (result->save)
-			lu->saved = *before;
-		command_end(command, SCSI_BUSY, NULL);
-		return;
-	}
-	assert(!dispatch->waiter);
-	pthread_mutex_lock(&dispatch->lock);
-	dispatch->request = (struct deferred_request){.kind = kind};
-	if (kind == DEFERRED_SAVE) {
-		dispatch->request.saved = lu->saved;
-		memcpy(dispatch->request.serial, lu->serial, sizeof(dispatch->request.serial));
-	} else if (kind == DEFERRED_SET_GROUPS) {
-		dispatch->request.states = result->states;
-	} else if (kind == DEFERRED_COPY_GUARD) {
-		dispatch->request.other_cnt = xcopy_list_others(
-			&result->xcopy, dispatch->request.others);
-	}
-	pthread_mutex_unlock(&dispatch->lock);
-	dispatch->deferred = true;
-	dispatch->waiter = command;
-	dispatch->waiter_planned = planned && kind == DEFERRED_SAVE;
-	dispatch->before = *before;
-	if (planned)
-		command->plan = result->plan;
-	command->context = dispatch;
-	command->cancel = dispatch_cancel_deferred;
-	core_signal(dispatch->core, IO_SIGNAL_DEFERRED);
 }
 
 static bool dispatch_is_guard(const struct dispatch *dispatch)
@@ -126,6 +94,16 @@ static void dispatch_continue(struct dispatch *dispatch, struct command *waiter)
 		command_ready(waiter);
 }
 
+static void dispatch_note_saved(struct dispatch *dispatch, int error)
+{
+	const struct deferred_request *request = &dispatch->request;
+
+	assert(request->kind == DEFERRED_SAVE);
+	dispatch->has_saved = !error;
+	dispatch->saved = request->saved;
+	memcpy(dispatch->saved_serial, request->serial, sizeof(dispatch->saved_serial));
+}
+
 void dispatch_deferred_done(struct dispatch *dispatch, int error)
 {
 	struct command *waiter = dispatch->waiter;
@@ -136,12 +114,16 @@ void dispatch_deferred_done(struct dispatch *dispatch, int error)
 		return;
 	dispatch->deferred = false;
 	dispatch->waiter = NULL;
-	if (dispatch->request.kind == DEFERRED_SET_GROUPS)
+	if (dispatch->request.kind == DEFERRED_SET_GROUPS) {
+		dispatch->lu_info_known = false;
 		scsi_groups_end(error, &result);
-	else if (dispatch_is_guard(dispatch))
+	} else if (dispatch_is_guard(dispatch)) {
 		scsi_guard_end(error, &result);
-	else if (error)
-		scsi_save_failed(&dispatch->core->lu, &dispatch->before, &result);
+	} else {
+		dispatch_note_saved(dispatch, error);
+		if (error)
+			scsi_save_failed(&dispatch->core->lu, &dispatch->before, &result);
+	}
 	if (waiter && result.status == SCSI_GOOD)
 		dispatch_continue(dispatch, waiter);
 	else if (waiter)
@@ -184,11 +166,85 @@ static void dispatch_plan(
 		command_ready(command);
 }
 
+/* Whether the mode parameters that are to be saved are on the disk. */
+static bool dispatch_is_saved(const struct dispatch *dispatch)
+{
+	const struct scsi_lu *lu = &dispatch->core->lu;
+
+	assert(dispatch->core->ring_locked);
+	return dispatch->has_saved && !dispatch->deferred &&
+		memcmp(&dispatch->saved, &lu->saved, sizeof(dispatch->saved)) == 0 &&
+		strcmp(dispatch->saved_serial, lu->serial) == 0;
+}
+
+/* What each initiator may cause as often as it wants costs threads, configfs or the disk. A copy
+ * has its own limits, and its guard is one of many commands. */
+static bool dispatch_may_defer(struct dispatch *dispatch, enum deferred_kind kind)
+{
+	if (dispatch->deferred)
+		return false;
+	return kind == DEFERRED_COPY_GUARD ||
+		rate_limit_take(&dispatch->deferred_rate, clock_now_ns(), 1, 0) == 0;
+}
+
+/* The request is large, and few commands need one. */
+static void dispatch_defer(
+	struct dispatch *dispatch, struct command *command, enum deferred_kind kind,
+	const struct scsi_result *result, const struct scsi_mode_values *before, bool planned)
+{
+	struct scsi_lu *lu = &dispatch->core->lu;
+
+	if (!dispatch_may_defer(dispatch, kind)) {
+		if (result->save)
+			lu->saved = *before;
+		command_end(command, SCSI_BUSY, NULL);
+		return;
+	}
+	assert(!dispatch->waiter);
+	pthread_mutex_lock(&dispatch->lock);
+	dispatch->request = (struct deferred_request){.kind = kind};
+	if (kind == DEFERRED_SAVE) {
+		dispatch->request.saved = lu->saved;
+		memcpy(dispatch->request.serial, lu->serial, sizeof(dispatch->request.serial));
+	} else if (kind == DEFERRED_SET_GROUPS) {
+		dispatch->request.states = result->states;
+	} else if (kind == DEFERRED_COPY_GUARD) {
+		dispatch->request.other_cnt = xcopy_list_others(
+			&result->xcopy, dispatch->request.others);
+	}
+	pthread_mutex_unlock(&dispatch->lock);
+	dispatch->deferred = true;
+	dispatch->waiter = command;
+	dispatch->waiter_planned = planned && kind == DEFERRED_SAVE;
+	dispatch->before = *before;
+	if (planned)
+		command->plan = result->plan;
+	command->context = dispatch;
+	command->cancel = dispatch_cancel_deferred;
+	core_signal(dispatch->core, IO_SIGNAL_DEFERRED);
+}
+
+/* Whether a command may use the LU info as it was last read, because it was read often just now. */
+static bool dispatch_knows_lu_info(struct dispatch *dispatch)
+{
+	assert(!dispatch->core->lu.lu_info_fresh);
+	return dispatch->lu_info_known && list_is_empty(&dispatch->pending) &&
+		rate_limit_take(&dispatch->lu_info_rate, clock_now_ns(), 1, 0) > 0;
+}
+
 static void dispatch_wait(struct dispatch *dispatch, struct command *command)
 {
+	struct core *core = dispatch->core;
+
 	assert(command->where == COMMAND_HELD);
+	if (dispatch_knows_lu_info(dispatch)) {
+		core->lu.lu_info_fresh = true;
+		dispatch_command(dispatch, command);
+		core->lu.lu_info_fresh = false;
+		return;
+	}
 	if (list_is_empty(&dispatch->pending))
-		core_signal(dispatch->core, IO_SIGNAL_NEEDS_LU_INFO);
+		core_signal(core, IO_SIGNAL_NEEDS_LU_INFO);
 	command->where = COMMAND_PENDING;
 	list_append(&dispatch->pending, &command->node);
 }
@@ -233,7 +289,7 @@ void dispatch_command(struct dispatch *dispatch, struct command *command)
 			dispatch, command,
 			verdict == SCSI_NEEDS_GUARD ? DEFERRED_GUARD : DEFERRED_COPY_GUARD, &result,
 			&before, false);
-	else if (result.save)
+	else if (result.save && !dispatch_is_saved(dispatch))
 		dispatch_defer(
 			dispatch, command, DEFERRED_SAVE, &result, &before,
 			verdict == SCSI_PLANNED);
@@ -267,4 +323,11 @@ void dispatch_pending(struct dispatch *dispatch)
 			dispatch_command(dispatch, command);
 	}
 	core->lu.lu_info_fresh = false;
+}
+
+void dispatch_lu_info_set(struct dispatch *dispatch)
+{
+	assert(dispatch->core->ring_locked);
+	dispatch->lu_info_known = true;
+	dispatch_pending(dispatch);
 }

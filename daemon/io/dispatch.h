@@ -10,11 +10,17 @@
  * One is deferred at a time; another that comes meanwhile is answered BUSY. A deferred command may
  * leave (aborted, or the service ends); the work goes on without it.
  *
+ * Both cost a thread and files of the kernel or a disk, and initiators send as many as they like.
+ * So the LU info is asked for 16 times as often as commands need it, and then once a second; until
+ * the next answer the last one is used. Work is deferred 20 times, and then five times a second;
+ * other commands that need it are answered BUSY. Values on the disk are not saved again.
+ *
  * Everything runs on the I/O thread under the ring lock, but for dispatch_read_deferred().
  */
 #pragma once
 
 #include "base/list.h"
+#include "base/rate-limit.h"
 #include "io/command.h"
 #include "io/format.h"
 #include "io/xcopy.h"
@@ -40,13 +46,19 @@ struct dispatch {
 	struct core *core;
 	struct format *format;
 	struct xcopy_disk *xcopy_disk;
-	struct list pending; /* commands that wait for the LU info */
+	struct list pending;            /* commands that wait for the LU info */
+	bool lu_info_known;             /* and nothing has changed it here since */
+	struct rate_limit lu_info_rate; /* of asking for it */
 
 	bool deferred;                  /* the main thread has been asked */
 	struct command *waiter;         /* the command that waits for it, or NULL */
 	bool waiter_planned;            /* it has a plan, to be carried out then */
 	struct scsi_mode_values before; /* the mode parameters that were saved before it */
-	pthread_mutex_t lock;           /* of request */
+	struct rate_limit deferred_rate;
+	bool has_saved; /* saved and saved_serial are on the disk */
+	struct scsi_mode_values saved;
+	char saved_serial[256];
+	pthread_mutex_t lock; /* of request */
 	struct deferred_request request;
 };
 
@@ -66,6 +78,9 @@ void dispatch_cancel_pending(struct dispatch *dispatch, struct command *command)
 
 /* Decides the pending commands again; where the kernel has answered them already, they just end. */
 void dispatch_pending(struct dispatch *dispatch);
+
+/* The LU info has been set: the pending commands are decided. */
+void dispatch_lu_info_set(struct dispatch *dispatch);
 
 /* The main thread has done the deferred work. error: 0 or -errno. */
 void dispatch_deferred_done(struct dispatch *dispatch, int error);

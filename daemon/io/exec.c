@@ -9,8 +9,6 @@
 #include "base/memory.h"
 #include "io/write-cache.h"
 
-#define CHUNK_MAX (UINT64_C(256) * 1024)
-
 /* ------- READ, WRITE, FLUSH ------- */
 
 static void exec_step_last(struct command *command, int error)
@@ -23,14 +21,15 @@ static void exec_step_last(struct command *command, int error)
 
 static void exec_step_read(struct command *command, int error)
 {
+	uint64_t length = command->length;
+
 	if (error) {
 		command_end_failed(command, error);
 		return;
 	}
-	if (command->length < command->data_length) {
-		command->has_read_len = true;
-		command->read_len = (uint32_t) command->length;
-	}
+	if (length > command->data_length)
+		length = command->data_length;
+	command->data_in = (uint32_t) length;
 	command_end(command, SCSI_GOOD, NULL);
 }
 
@@ -199,7 +198,7 @@ static void exec_step_write_same(struct command *command, int error)
 bool exec_fill_same(struct command *command, const uint8_t *data)
 {
 	uint32_t block = command->block_size;
-	uint64_t length = command->length < CHUNK_MAX ? command->length : CHUNK_MAX;
+	uint64_t length = command->length < COMMAND_PIECE_MAX ? command->length : COMMAND_PIECE_MAX;
 
 	assert(block);
 	length -= length % block;
@@ -306,7 +305,7 @@ static uint64_t exec_verify_chunk(const struct command *command)
 	uint64_t left = command->length - command->done;
 
 	assert(command->done < command->length);
-	return left < CHUNK_MAX ? left : CHUNK_MAX;
+	return left < COMMAND_PIECE_MAX ? left : COMMAND_PIECE_MAX;
 }
 
 /* Compares the bytes that were read, which begin at `done` of the plan, with the data-out. True:
@@ -567,7 +566,7 @@ static bool exec_prepare_short_read(struct command *command)
 /* Copies of data and room to read into, which most plans do not need. */
 static bool exec_prepare_data(struct command *command)
 {
-	uint64_t room = command->length < CHUNK_MAX ? command->length : CHUNK_MAX;
+	uint64_t room = command->length < COMMAND_PIECE_MAX ? command->length : COMMAND_PIECE_MAX;
 
 	switch (command->plan.op) {
 	case SCSI_PLAN_WRITE_SAME:
@@ -607,7 +606,7 @@ static const struct {
 	[SCSI_PLAN_PREFETCH] = {exec_begin_prefetch, false},
 };
 
-static void exec_begin(struct command *command)
+void exec_begin(struct command *command)
 {
 	if (command->core->faulted)
 		command_end_failed_at(command, -EREMOTEIO, command->plan.lba, 0);

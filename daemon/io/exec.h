@@ -18,6 +18,9 @@
  * memory; it has ended. */
 bool exec_prepare(struct command *command);
 
+/* Starts the plan of a command that was made ready. */
+void exec_begin(struct command *command);
+
 /* command->bounce: the block of data, repeated, as many as are written at once. data: a block, or
  * NULL for zeros. False: no memory. */
 bool exec_fill_same(struct command *command, const uint8_t *data);

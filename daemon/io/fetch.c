@@ -253,6 +253,39 @@ bool fetch_has_work(const struct fetch *fetch)
 
 /* ------- answers ------- */
 
+/* For kernels that take no read length. */
+__attribute__((noinline)) static void fetch_zero_rest(const struct command *command)
+{
+	assert(command->data_in < command->data_length);
+	iov_zero(command->iov, command->iov_cnt, command->data_in);
+}
+
+/* The kernel does not know which bytes of the pages a command has filled. It copies all of them to
+ * an initiator that has declared data-in, whatever the operation and the status are; the rest are
+ * bytes of earlier commands. A read length limits that. To the kernel the read length 0 means all
+ * bytes, so one zero is sent where there are none. With CHECK CONDITION, and no read length, it
+ * copies nothing. */
+static void fetch_limit_data_in(
+	const struct core *core, const struct command *command, struct tcmu_completion *completion)
+{
+	const struct iovec *iov = command->iov;
+
+	if (completion->status == SCSI_CHECK_CONDITION)
+		return;
+	if (!(core->ring.features & TCMU_RING_READ_LEN)) {
+		fetch_zero_rest(command);
+		return;
+	}
+	completion->has_read_len = true;
+	completion->read_len = command->data_in;
+	if (command->data_in)
+		return;
+	while (!iov->iov_len) /* one is longer, as data_length is */
+		iov++;
+	*(uint8_t *) iov->iov_base = 0;
+	completion->read_len = 1;
+}
+
 bool fetch_answer(struct fetch *fetch, struct command *command)
 {
 	struct core *core = fetch->core;
@@ -267,10 +300,10 @@ bool fetch_answer(struct fetch *fetch, struct command *command)
 	completion = (struct tcmu_completion){
 		.cmd_id = command->cmd_id,
 		.status = command->status,
-		.has_read_len = command->has_read_len,
-		.read_len = command->read_len,
 		.sense = command->sense,
 	};
+	if (command->data_in < command->data_length)
+		fetch_limit_data_in(core, command, &completion);
 	r = tcmu_ring_complete(&core->ring, &completion);
 	if (r == -ESTALE)
 		fetch_set_stale(fetch);
@@ -306,7 +339,8 @@ static const char *fetch_label(const struct core *core, char *label, size_t size
 	return label;
 }
 
-/* All writes have ended: the notes that are left are of commands that were carried out. */
+/* All writes have ended: the notes that are left are of commands that were carried out. They have
+ * no data-in: as in fetch_limit_data_in(), the kernel returns a byte of the pages at most. */
 static void fetch_answer_notes(struct fetch *fetch)
 {
 	struct core *core = fetch->core;
@@ -317,7 +351,12 @@ static void fetch_answer_notes(struct fetch *fetch)
 
 	assert(core->ring_locked && core->ring_state == CORE_RING_RECOVERED);
 	while (r == 0 && (note = notes_next(notes, note))) {
-		struct tcmu_completion good = {.cmd_id = note->cmd_id, .status = SCSI_GOOD};
+		struct tcmu_completion good = {
+			.cmd_id = note->cmd_id,
+			.status = SCSI_GOOD,
+			.has_read_len = true,
+			.read_len = 1,
+		};
 
 		r = tcmu_ring_complete(&core->ring, &good);
 		if (r == 0 && atomic_load(&note->state) == NOTE_WRITING)

@@ -85,7 +85,9 @@ static void format_invert(struct command *operation)
 static void format_submit(struct command *operation)
 {
 	uint32_t flags = operation->plan.flags & SCSI_PLAN_MAY_UNMAP ? TCMU_IO_MAY_UNMAP : 0;
-	uint64_t max = operation->bounce ? operation->bounce_length : ZEROES_MAX;
+	uint64_t max = operation->bounce        ? operation->bounce_length
+		: operation->core->rate_limited ? COMMAND_PIECE_MAX
+						: ZEROES_MAX;
 	uint64_t length = operation->length - operation->done;
 
 	assert(length > 0);
@@ -118,7 +120,9 @@ static void format_continue(struct command *operation)
 			format_invert(operation);
 	}
 	core->lu.progress = format_progress(operation);
-	if (operation->done < operation->length)
+	if (operation->done < operation->length && operation->core->rate_limited)
+		command_ready(operation);
+	else if (operation->done < operation->length)
 		format_submit(operation);
 	else if (submit_handler_can(core, TCMU_IO_FLUSH))
 		submit_io(operation, TCMU_IO_FLUSH, 0, 0, 0, 0, format_end);
@@ -129,23 +133,30 @@ static void format_continue(struct command *operation)
 /* A handler that refuses to write zeros is given a buffer of them. */
 static void format_step(struct command *operation, int error)
 {
-	if (error == -EOPNOTSUPP && !operation->bounce)
-		error = exec_fill_same(operation, NULL) ? 0 : -ENOMEM;
-	else if (!error)
+	if (error == -EOPNOTSUPP && !operation->bounce && exec_fill_same(operation, NULL)) {
+		format_submit(operation);
+		return;
+	}
+	if (!error)
 		operation->done += operation->io.length;
+	else if (error == -EOPNOTSUPP && !operation->bounce)
+		error = -ENOMEM;
 	if (error)
 		format_end(operation, error);
 	else
 		format_continue(operation);
 }
 
+/* Begins the operation and, where the device has rate limits, each piece that they have allowed. */
 static void format_begin(struct command *operation)
 {
-	assert(operation->where == COMMAND_HELD);
+	assert(operation->where == COMMAND_HELD && operation->done < operation->length);
 	if (operation->core->faulted)
 		format_end(operation, -EREMOTEIO);
+	else if (operation->core->service != CORE_SERVING)
+		format_end(operation, -ECANCELED);
 	else
-		format_continue(operation);
+		format_submit(operation);
 }
 
 /* ------- the beginning ------- */

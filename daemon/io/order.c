@@ -11,7 +11,13 @@ void order_init(struct order *order, struct core *core)
 	assert(core->setup.depth);
 	order->core = core;
 	list_init(&order->blocked);
-	rate_limit_set(&order->rate_limit, &core->setup.limits);
+	order_set_limits(order, &core->setup.limits);
+}
+
+void order_set_limits(struct order *order, const struct rate_limits *limits)
+{
+	rate_limit_set(&order->rate_limit, limits);
+	order->core->rate_limited = rate_limit_is_on(&order->rate_limit);
 }
 
 /* ------- ranges ------- */
@@ -75,9 +81,14 @@ static bool order_must_wait(const struct order *order, const struct command *com
 
 /* ------- the rate ------- */
 
-/* The bytes that the limits count. */
+/* The bytes that the limits count: those that are read and those that are written. */
 static uint64_t order_limited_bytes(const struct command *command)
 {
+	uint64_t left = command->length - command->done;
+
+	assert(command->done <= command->length);
+	if (command->plan.flags & SCSI_PLAN_LONG)
+		return left < COMMAND_PIECE_MAX ? left : COMMAND_PIECE_MAX;
 	switch (command->plan.op) {
 	case SCSI_PLAN_UNMAP:
 	case SCSI_PLAN_FLUSH:
@@ -85,21 +96,36 @@ static uint64_t order_limited_bytes(const struct command *command)
 	case SCSI_PLAN_PREFETCH:
 	case SCSI_PLAN_XCOPY:
 		return 0;
+	case SCSI_PLAN_WRITE_VERIFY:
+	case SCSI_PLAN_COMPARE_AND_WRITE:
+	case SCSI_PLAN_ORWRITE:
+		return 2 * command->length;
 	default:
 		return command->length;
 	}
 }
 
+/* The commands that the limits count. A WRITE SAME writes much more than other commands can. */
+static uint64_t order_limited_commands(const struct command *command)
+{
+	if (command->plan.op != SCSI_PLAN_WRITE_SAME || command->length <= COMMAND_PIECE_MAX ||
+	    (command->plan.flags & SCSI_PLAN_LONG))
+		return 1;
+	return (command->length + COMMAND_PIECE_MAX - 1) / COMMAND_PIECE_MAX;
+}
+
 /* How long the command has to wait, ns; 0: it may start. A command that is to end soon does not
- * wait, nor does one that carries out a part of another. */
+ * wait. */
 static uint64_t order_limit(struct order *order, const struct command *command, uint64_t now)
 {
 	assert(rate_limit_is_on(&order->rate_limit));
-	if (order->core->service != CORE_SERVING || command->aborted || command->internal)
+	if (order->core->service != CORE_SERVING || command->aborted)
 		return 0;
 	if (order->resume)
 		return order->resume - now;
-	return rate_limit_take(&order->rate_limit, now, order_limited_bytes(command));
+	return rate_limit_take(
+		&order->rate_limit, now, order_limited_commands(command),
+		order_limited_bytes(command));
 }
 
 /* ------- the start and the end ------- */
@@ -124,14 +150,14 @@ unsigned order_start_ready(struct order *order)
 		uint64_t delay = 0;
 
 		assert(command->where == COMMAND_READY || command->where == COMMAND_BLOCKED);
-		assert(!command->started);
+		assert(!command->started || (command->plan.flags & SCSI_PLAN_LONG));
 		if (now && command->where == COMMAND_READY)
 			delay = order_limit(order, command, now);
 		if (delay) {
 			order->resume = now + delay;
 			list_append(&order->core->ready, node);
 		} else if (
-			command->writes_range && !command->aborted &&
+			command->writes_range && !command->aborted && !command->started &&
 			(command->exclusive || order->exclusive_cnt || order->core->late ||
 			 !list_is_empty(&order->blocked)) &&
 			order_must_wait(order, command)) {
@@ -139,8 +165,8 @@ unsigned order_start_ready(struct order *order)
 			list_append(&order->blocked, node);
 		} else {
 			command->where = COMMAND_HELD;
+			order->exclusive_cnt += command->exclusive && !command->started;
 			command->started = true;
-			order->exclusive_cnt += command->exclusive;
 			command->begin(command);
 			cnt++;
 		}

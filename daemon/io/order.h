@@ -3,6 +3,10 @@
  * When a decided command starts: as fast as the rate limits allow, and not beside a command that it
  * must not overlap.
  *
+ * The limits hold for all that is read from the medium and written to it, for whatever command: a
+ * piece of an EXTENDED COPY counts as a whole command, on each of its devices, and so does each
+ * piece of FORMAT UNIT and SANITIZE, which come here again for every piece.
+ *
  * COMPARE AND WRITE and ORWRITE are atomic against every other write of this device: they are
  * exclusive for their range, and a command that overlaps waits in the order of arrival. So do
  * FORMAT UNIT and SANITIZE, for the whole medium. A write that the kernel may have given up
@@ -27,6 +31,9 @@ struct order {
 
 /* Any thread, before the I/O thread starts. */
 void order_init(struct order *order, struct core *core);
+
+/* Sets or changes the rate limits; commands that have run still count. */
+void order_set_limits(struct order *order, const struct rate_limits *limits);
 
 /* Whether there are commands for order_start_ready(). */
 static inline bool order_has_work(const struct order *order)

@@ -47,7 +47,7 @@ static bool io_thread_complete_ended(struct io_thread *thread, uint64_t *now)
 			stats_end(
 				core->setup.stats, &command->flight, now, answered, command->status,
 				command->sense,
-				command->has_read_len ? command->read_len : command->data_length);
+				command->data_in ? command->data_in : command->data_length);
 		if (command->note)
 			fetch_end_note(&thread->fetch, command, answered);
 		if (command->started && command->exclusive)
@@ -108,12 +108,12 @@ static void io_thread_take_control(struct io_thread *thread)
 	if (request.changes & CONTROL_DEFERRED_DONE)
 		dispatch_deferred_done(&thread->dispatch, request.deferred_error);
 	if (request.changes & CONTROL_LIMITS)
-		rate_limit_set(&thread->order.rate_limit, &request.limits);
+		order_set_limits(&thread->order, &request.limits);
 	if (request.changes & CONTROL_DRAIN)
 		core_set_service(
 			core, request.changes & CONTROL_CANCEL ? CORE_ABANDONED : CORE_DRAINING);
 	if (request.changes & CONTROL_LU_INFO)
-		dispatch_pending(&thread->dispatch);
+		dispatch_lu_info_set(&thread->dispatch);
 	if (request.changes & CONTROL_TIMEOUT)
 		late_set_limit(&thread->late, request.command_timeout);
 	if (request.changes & CONTROL_REATTACH)
@@ -179,8 +179,10 @@ static bool io_thread_iterate(struct io_thread *thread)
 		dispatch_pending(&thread->dispatch);
 	core_unlock_ring(core);
 
-	if (serving && core->service != CORE_SERVING)
+	if (serving && core->service != CORE_SERVING) {
 		xcopy_disk_close(thread->xcopy_disk);
+		xcopy_drain(core);
+	}
 	io_thread_cancel(thread);
 	if (order_has_work(&thread->order))
 		work += order_start_ready(&thread->order);
@@ -218,7 +220,7 @@ static bool io_thread_has_work(void *userdata, bool others_only)
 	if (others_only)
 		return false;
 	return !list_is_empty(&thread->core.ended) || xcopy_disk_has_answers(thread->xcopy_disk) ||
-		(command_available(&thread->pool) && xcopy_disk_has_requests(thread->xcopy_disk)) ||
+		xcopy_can_serve(thread->xcopy_disk, &thread->core) ||
 		io_thread_ring_has_work(thread);
 }
 

@@ -9,8 +9,8 @@
 #include "io/exec.h"
 #include "io/submit.h"
 
-#define PIECE_MAX    (UINT64_C(256) * 1024) /* bytes; the memory of an xcopy */
-#define BUFFER_ALIGN 4096u
+#define BUFFER_ALIGN   4096u
+#define PIECES_LIMITED 2u /* pieces at once that wait for the rate limits of a device */
 
 struct xcopy {
 	struct xcopy_request request; /* the one that is in flight */
@@ -60,7 +60,7 @@ static void xcopy_request_piece(struct xcopy *xcopy, bool write)
 {
 	const struct scsi_xcopy_segment *segment = &xcopy->plan.segments[xcopy->segment];
 	struct xcopy_request *request = &xcopy->request;
-	uint64_t max = PIECE_MAX / xcopy_disk_block_size(request->waiter);
+	uint64_t max = COMMAND_PIECE_MAX / xcopy_disk_block_size(request->waiter);
 	uint64_t left = segment->blocks - xcopy->done;
 
 	assert(xcopy->segment < xcopy->plan.segment_cnt && left > 0);
@@ -135,13 +135,28 @@ static void xcopy_served(struct command *command)
 {
 	int error = command->io_error ? command->io_error : -EREMOTEIO;
 
-	assert(command->internal && command->context);
+	assert(command->internal && command->context && command->core->xcopy_pieces > 0);
+	command->core->xcopy_pieces--;
 	xcopy_disk_answer(command->context, command->status == SCSI_GOOD ? 0 : error);
 }
 
+/* It may have waited long for the rate limits. */
+static void xcopy_begin_piece(struct command *command)
+{
+	assert(command->internal && command->finished == xcopy_served);
+	if (xcopy_disk_begin(command->context))
+		exec_begin(command);
+	else
+		command_end(command, SCSI_TASK_ABORTED, NULL);
+}
+
+/* An xcopy of another device may end before its write here does, and an initiator may write the
+ * blocks again then: so the write is late from the beginning (io/order.h). */
 static void xcopy_prepare_command(struct command *command, struct xcopy_request *request)
 {
 	assert(command->internal && command->iov_max >= 1);
+	command->late = request->write && request->performer != request->waiter;
+	command->core->late |= command->late;
 	command->finished = xcopy_served;
 	command->context = request;
 	command->data_length = request->blocks * command->core->lu.block_size;
@@ -162,9 +177,7 @@ unsigned xcopy_serve(struct xcopy_disk *own, struct core *core)
 	unsigned cnt = 0;
 
 	assert(core->ring_locked);
-	for (; command_available(core->pool) && xcopy_disk_has_requests(own) &&
-	     (request = xcopy_disk_take(own));
-	     cnt++) {
+	for (; xcopy_can_serve(own, core) && (request = xcopy_disk_take(own)); cnt++) {
 		int r = xcopy_check_request(&core->lu, request);
 		struct command *command;
 
@@ -173,11 +186,25 @@ unsigned xcopy_serve(struct xcopy_disk *own, struct core *core)
 			continue;
 		}
 		command = command_get(core->pool, true);
+		core->xcopy_pieces++;
 		xcopy_prepare_command(command, request);
-		if (exec_prepare(command))
-			command_ready(command);
+		if (!exec_prepare(command))
+			continue;
+		command->begin = xcopy_begin_piece;
+		command_ready(command);
 	}
 	return cnt;
+}
+
+/* At most half of the slots are for xcopies. Where the rate is limited, the device's own initiators
+ * wait behind few pieces only. */
+bool xcopy_can_serve(const struct xcopy_disk *own, const struct core *core)
+{
+	unsigned max = core->rate_limited ? PIECES_LIMITED : (core->pool->count + 1) / 2;
+
+	assert(core->xcopy_pieces <= core->pool->internal);
+	return xcopy_disk_has_requests(own) && core->xcopy_pieces < max &&
+		command_available(core->pool);
 }
 
 /* ------- the end before its time ------- */
@@ -218,6 +245,22 @@ static void xcopy_cancel(struct command *waiter)
 	xcopy_end(xcopy, -ECANCELED);
 	xcopy_disk_withdraw(request);
 	xcopy_release(request);
+}
+
+void xcopy_drain(struct core *core)
+{
+	assert(core_current == core && !core->ring_locked && core->service != CORE_SERVING);
+	for (unsigned i = 0; i < core->pool->used; i++) {
+		struct command *waiter = command_at(core->pool, i);
+		struct xcopy *xcopy = waiter->context;
+
+		if (!xcopy_is_waiter(waiter))
+			continue;
+		atomic_fetch_add(&xcopy->references, 1);
+		if (xcopy_disk_withdraw(&xcopy->request))
+			xcopy_end(xcopy, -EBUSY);
+		xcopy_release(&xcopy->request);
+	}
 }
 
 bool xcopy_is_waiter(const struct command *command)
@@ -294,7 +337,7 @@ static struct xcopy *xcopy_new(struct xcopy_disk *own, const struct scsi_xcopy *
 
 	if (!xcopy)
 		return NULL;
-	xcopy->buffer = aligned_alloc(BUFFER_ALIGN, PIECE_MAX);
+	xcopy->buffer = aligned_alloc(BUFFER_ALIGN, COMMAND_PIECE_MAX);
 	if (!xcopy->buffer) {
 		free(xcopy);
 		return NULL;

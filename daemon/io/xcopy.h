@@ -37,6 +37,13 @@ void xcopy_abort(struct command *command);
 /* Whether an xcopy belongs to the command. */
 bool xcopy_is_waiter(const struct command *command);
 
-/* Under the ring lock: requests to this device become commands, as many as there are slots. Returns
- * how many were taken. */
+/* Outside of the ring lock: the service ends. The xcopies end whose request waits for the limits of
+ * another device; the others end when their request is answered. */
+void xcopy_drain(struct core *core);
+
+/* Whether there are requests to this device that xcopy_serve() would take now. */
+bool xcopy_can_serve(const struct xcopy_disk *own, const struct core *core);
+
+/* Under the ring lock: requests to this device become commands, as many as may. Returns how many
+ * were taken. */
 unsigned xcopy_serve(struct xcopy_disk *own, struct core *core);

@@ -302,7 +302,7 @@ static int take_costly_read(struct callers *callers, struct sender *sender, sd_b
 		? &sender->unknown
 		: &callers->users[sender->uid % USERS];
 
-	if (sender->state == SENDER_TRUSTED || rate_limit_take(limit, clock_now_ns(), 0) == 0)
+	if (sender->state == SENDER_TRUSTED || rate_limit_take(limit, clock_now_ns(), 1, 0) == 0)
 		return 0;
 	return sd_bus_error_set(
 		error, SD_BUS_ERROR_LIMITS_EXCEEDED,

@@ -190,6 +190,7 @@ void xcopy_disk_request(struct xcopy_request *request)
 	pthread_mutex_lock(&performer->lock);
 	closed = performer->closed;
 	request->state = XCOPY_REQUEST_QUEUED;
+	request->begun = request->withdrawn = false;
 	if (!closed) {
 		assert(performer->wait);
 		xcopy_queue_append(&performer->requests, request);
@@ -203,10 +204,10 @@ void xcopy_disk_request(struct xcopy_request *request)
 	request->release(request);
 }
 
-void xcopy_disk_withdraw(struct xcopy_request *request)
+bool xcopy_disk_withdraw(struct xcopy_request *request)
 {
 	struct xcopy_disk *performer = request->performer;
-	bool queued;
+	bool queued, taken;
 
 	pthread_mutex_lock(&performer->lock);
 	queued = request->state == XCOPY_REQUEST_QUEUED && !performer->closed;
@@ -216,11 +217,27 @@ void xcopy_disk_withdraw(struct xcopy_request *request)
 		atomic_fetch_sub(&performer->requests.length, 1);
 		request->state = XCOPY_REQUEST_ANSWERED;
 	}
+	taken = !queued && request->state == XCOPY_REQUEST_TAKEN && !request->begun;
+	request->withdrawn |= taken;
 	pthread_mutex_unlock(&performer->lock);
-	if (!queued)
-		return;
-	request->release(request); /* that of the answer */
-	request->release(request); /* that of the performer */
+	if (queued) {
+		request->release(request); /* that of the answer */
+		request->release(request); /* that of the performer */
+	}
+	return queued || taken;
+}
+
+bool xcopy_disk_begin(struct xcopy_request *request)
+{
+	struct xcopy_disk *performer = request->performer;
+	bool begins;
+
+	pthread_mutex_lock(&performer->lock);
+	assert(request->state != XCOPY_REQUEST_QUEUED && !request->begun);
+	begins = request->state == XCOPY_REQUEST_TAKEN && !request->withdrawn;
+	request->begun = begins;
+	pthread_mutex_unlock(&performer->lock);
+	return begins;
 }
 
 struct xcopy_request *xcopy_disk_take(struct xcopy_disk *disk)

@@ -28,7 +28,7 @@ struct xcopy_disk;
 
 enum xcopy_request_state {
 	XCOPY_REQUEST_QUEUED,
-	XCOPY_REQUEST_TAKEN,
+	XCOPY_REQUEST_TAKEN, /* it waits at its performer, which limits its rate, or is in flight */
 	XCOPY_REQUEST_ANSWERED,
 };
 
@@ -43,8 +43,10 @@ struct xcopy_request {
 	void (*release)(struct xcopy_request *request);  /* drops one reference; any thread */
 	int error;                                       /* 0 or -errno, valid when answered */
 
-	enum xcopy_request_state
-		state; /* under the performer's lock, as node until it is answered */
+	enum xcopy_request_state state; /* under the performer's lock, as begun, withdrawn, and node
+					   until it is answered */
+	bool begun;
+	bool withdrawn;
 	struct list_node node;
 };
 
@@ -84,8 +86,13 @@ void xcopy_disk_end(struct xcopy_disk *disk);
 void xcopy_disk_request(struct xcopy_request *request);
 
 /* The waiter waits no longer. A request that its performer has not taken yet is taken back and its
- * references are dropped; another one is answered as usual. */
-void xcopy_disk_withdraw(struct xcopy_request *request);
+ * references are dropped; another one is answered as usual, but is not begun any more. Returns
+ * whether it will never have been begun. */
+bool xcopy_disk_withdraw(struct xcopy_request *request);
+
+/* The disk's I/O thread: a request that was taken is to be carried out now. False: it was
+ * withdrawn or answered meanwhile, and is only to be passed to xcopy_disk_answer(). */
+bool xcopy_disk_begin(struct xcopy_request *request);
 
 /* The disk's I/O thread: the next request to be carried out, or NULL. */
 struct xcopy_request *xcopy_disk_take(struct xcopy_disk *disk);

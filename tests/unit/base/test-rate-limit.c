@@ -21,7 +21,7 @@ static unsigned commands_started(
 	unsigned cnt = 0;
 
 	while (*now < end) {
-		uint64_t wait = rate_limit_take(rate_limit, *now, bytes);
+		uint64_t wait = rate_limit_take(rate_limit, *now, 1, bytes);
 
 		if (wait == 0)
 			cnt++;
@@ -47,7 +47,7 @@ static void without_limits_nothing_waits(void **state)
 	(void) state;
 	assert_false(rate_limit_is_on(&rate_limit));
 	for (unsigned i = 0; i < 1000; i++)
-		assert_int_equal(rate_limit_take(&rate_limit, START, 1 << 20), 0);
+		assert_int_equal(rate_limit_take(&rate_limit, START, 1, 1 << 20), 0);
 }
 
 static void the_command_rate_holds(void **state)
@@ -130,7 +130,7 @@ static void a_change_counts_at_once(void **state)
 	rate_limit_set(&rate_limit, &(struct rate_limits){.iops = 1000});
 	assert_in_range(commands_started(&rate_limit, &now, 10 * SECOND, 1, 4096), 9980, 10030);
 	rate_limit_set(&rate_limit, &(struct rate_limits){0});
-	assert_int_equal(rate_limit_take(&rate_limit, now, 4096), 0);
+	assert_int_equal(rate_limit_take(&rate_limit, now, 1, 4096), 0);
 }
 
 static void the_largest_numbers_do_no_harm(void **state)
@@ -138,9 +138,9 @@ static void the_largest_numbers_do_no_harm(void **state)
 	struct rate_limit rate_limit = make_limits(UINT64_MAX, 1, UINT64_MAX);
 
 	(void) state;
-	assert_int_equal(rate_limit_take(&rate_limit, 0, UINT32_MAX), 0);
-	assert_in_range(rate_limit_take(&rate_limit, SECOND, 1), 1, 3600 * SECOND);
-	assert_int_equal(rate_limit_take(&rate_limit, 2 * 3600 * SECOND, 1), 0);
+	assert_int_equal(rate_limit_take(&rate_limit, 0, 1, UINT32_MAX), 0);
+	assert_in_range(rate_limit_take(&rate_limit, SECOND, 1, 1), 1, 3600 * SECOND);
+	assert_int_equal(rate_limit_take(&rate_limit, 2 * 3600 * SECOND, 1, 1), 0);
 }
 
 int main(void)

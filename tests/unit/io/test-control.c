@@ -193,6 +193,46 @@ static void a_device_is_not_faster_than_its_rate_limit(void **state)
 	io_fixture_stop(&fixture);
 }
 
+/* How long a READ waits that follows a command, in ms. */
+static uint64_t delay_after(
+	const struct rate_limits *limits, struct initiator_command *before, uint8_t status)
+{
+	struct initiator_command read = cmd_read(0, 1, NULL);
+	struct io_fixture fixture;
+	uint64_t start;
+
+	io_fixture_start(&fixture, &(struct io_fixture_options){.limits = *limits});
+	assert_int_equal(initiator_run(&fixture, before), status);
+	start = milliseconds_now();
+	assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
+	start = milliseconds_now() - start;
+	io_fixture_stop(&fixture);
+	return start;
+}
+
+/* 1 MiB in pieces of 256 KiB: four commands. */
+static void a_write_same_counts_as_the_commands_that_it_replaces(void **state)
+{
+	uint8_t block[FIXTURE_BLOCK] = {1};
+	struct initiator_command same = cmd_write_same(0, 0, 2048, block);
+
+	(void) state;
+	assert_in_range(
+		delay_after(&(struct rate_limits){.iops = 10}, &same, SCSI_GOOD), 200, 2000);
+}
+
+/* 128 blocks are read and written: 128 KiB in all. */
+static void a_command_that_reads_and_writes_counts_for_both(void **state)
+{
+	static uint8_t out[128 * FIXTURE_BLOCK];
+	struct initiator_command merge = cmd_orwrite(0, 128, out);
+
+	(void) state;
+	assert_in_range(
+		delay_after(&(struct rate_limits){.bps = 256 * 1024}, &merge, SCSI_GOOD), 350,
+		2000);
+}
+
 /* Starts a device whose limit is used up by a first command, and sends two more that wait. */
 static void start_with_waiting_commands(
 	struct io_fixture *fixture, struct initiator_command *commands)
@@ -251,6 +291,8 @@ int main(void)
 		cmocka_unit_test(a_faulted_device_still_answers_inquiry),
 		cmocka_unit_test(a_control_request_applies_to_commands_sent_after_it),
 		cmocka_unit_test(a_device_is_not_faster_than_its_rate_limit),
+		cmocka_unit_test(a_write_same_counts_as_the_commands_that_it_replaces),
+		cmocka_unit_test(a_command_that_reads_and_writes_counts_for_both),
 		cmocka_unit_test(commands_without_medium_access_are_not_limited),
 		cmocka_unit_test(removing_a_limit_starts_the_waiting_commands),
 		cmocka_unit_test(draining_does_not_wait_for_a_limit),

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 /* The control mode page with D_SENSE, and the caching mode page without WCE. */
 static const uint8_t control_page[] = {0, 0,    0, 0, 0x0a, 0x0a, 0x06, 0x10,
@@ -221,6 +222,109 @@ static void revoking_the_ring_drops_a_deferred_command(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
+/* ------- storms ------- */
+
+/* Each time that the LU info is needed costs a thread and files of the kernel. */
+static void a_storm_of_inquiries_reads_the_lu_info_a_few_times(void **state)
+{
+	struct io_fixture fixture;
+	uint8_t in[64];
+	time_t start = time(NULL);
+
+	(void) state;
+	io_fixture_start(&fixture, &(struct io_fixture_options){0});
+	for (unsigned i = 0; i < 10000; i++) {
+		struct initiator_command inquiry = cmd_serial_page(in);
+
+		assert_int_equal(initiator_run(&fixture, &inquiry), SCSI_GOOD);
+		assert_int_equal(memcmp(in + 4, "serial", 6), 0);
+	}
+	assert_in_range(
+		io_fixture_signal_count(&fixture, IO_SIGNAL_NEEDS_LU_INFO), 1,
+		18 + (unsigned) (time(NULL) - start));
+	io_fixture_stop(&fixture);
+}
+
+/* A change is reported by the second command after it, at the latest a second later. */
+static void in_a_storm_a_change_is_reported_within_a_second(void **state)
+{
+	struct io_fixture fixture;
+	uint8_t in[64];
+	struct initiator_command inquiry = cmd_serial_page(in);
+	struct timespec start, now;
+
+	(void) state;
+	io_fixture_start(&fixture, &(struct io_fixture_options){0});
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(initiator_run(&fixture, &inquiry), SCSI_GOOD);
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	fixture.serial = "changed";
+	do {
+		assert_int_equal(initiator_run(&fixture, &inquiry), SCSI_GOOD);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		assert_true(now.tv_sec - start.tv_sec <= 2);
+	} while (memcmp(in + 4, "changed", 7) != 0);
+	io_fixture_stop(&fixture);
+}
+
+static void what_is_saved_is_not_saved_again(void **state)
+{
+	struct initiator_command select = cmd_mode_select(control_page, sizeof(control_page));
+	struct io_fixture fixture;
+
+	(void) state;
+	start_with_groups(&fixture);
+	send_deferred(&fixture, &select);
+	io_thread_deferred_done(fixture.thread, 0);
+	initiator_wait_status(&select, SCSI_GOOD);
+	for (unsigned i = 0; i < 1000; i++)
+		assert_int_equal(initiator_run(&fixture, &select), SCSI_GOOD);
+	assert_int_equal(io_fixture_signal_count(&fixture, IO_SIGNAL_DEFERRED), 1);
+	io_fixture_stop(&fixture);
+}
+
+/* A save that failed is tried again. */
+static void what_could_not_be_saved_is_saved_again(void **state)
+{
+	struct initiator_command select = cmd_mode_select(control_page, sizeof(control_page));
+	struct io_fixture fixture;
+
+	(void) state;
+	start_with_groups(&fixture);
+	for (int error = -EROFS; error <= 0; error += EROFS) {
+		send_deferred(&fixture, &select);
+		io_thread_deferred_done(fixture.thread, error);
+		initiator_wait(&select);
+	}
+	assert_int_equal(select.status, SCSI_GOOD);
+	io_fixture_stop(&fixture);
+}
+
+/* An initiator turns a bit on and off: 20 requests are carried out, and five a second. */
+static void a_storm_of_saves_is_answered_busy(void **state)
+{
+	uint8_t page[sizeof(control_page)] = {0};
+	struct io_fixture fixture;
+	struct initiator_command select = cmd_mode_select(page, sizeof(page));
+	unsigned saved = 0, busy = 0;
+	time_t start = time(NULL);
+
+	(void) state;
+	memcpy(page, control_page, sizeof(page));
+	start_with_groups(&fixture);
+	fixture.answer_deferred = true;
+	for (unsigned i = 0; i < 200; i++) {
+		page[6] ^= 0x04; /* D_SENSE */
+		saved += initiator_run(&fixture, &select) == SCSI_GOOD;
+		busy += select.status == SCSI_BUSY;
+	}
+	assert_int_equal(saved + busy, 200);
+	assert_in_range(
+		io_fixture_signal_count(&fixture, IO_SIGNAL_DEFERRED), 20,
+		26 + 5 * (unsigned) (time(NULL) - start));
+	io_fixture_stop(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +336,11 @@ int main(void)
 		cmocka_unit_test(an_unexpected_result_is_ignored),
 		cmocka_unit_test(draining_with_cancel_aborts_a_deferred_command),
 		cmocka_unit_test(revoking_the_ring_drops_a_deferred_command),
+		cmocka_unit_test(a_storm_of_inquiries_reads_the_lu_info_a_few_times),
+		cmocka_unit_test(in_a_storm_a_change_is_reported_within_a_second),
+		cmocka_unit_test(what_is_saved_is_not_saved_again),
+		cmocka_unit_test(what_could_not_be_saved_is_saved_again),
+		cmocka_unit_test(a_storm_of_saves_is_answered_busy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

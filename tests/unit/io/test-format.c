@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
 #define SIZE              (1024u * 1024)
 #define PIECE             (256u * 1024)
@@ -98,7 +99,6 @@ static void without_write_zeroes_a_sanitize_writes_data(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &all);
-	io_fixture_settle(&fixture);
 	memset(backend_store(fixture.backend), 0xee, SIZE);
 	backend_fail(fixture.backend, TCMU_IO_WRITE_ZEROES, 0, 1, -EOPNOTSUPP);
 	assert_int_equal(initiator_run(&fixture, &sanitize), SCSI_GOOD);
@@ -119,7 +119,6 @@ static void overwrite_makes_the_requested_passes(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &all);
-	io_fixture_settle(&fixture);
 	memset(backend_store(fixture.backend), 0xee, SIZE);
 	assert_int_equal(initiator_run(&fixture, &zeros), SCSI_GOOD);
 	backend_sync(fixture.backend);
@@ -144,7 +143,6 @@ static void progress_is_reported_during_a_format(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &basic);
-	io_fixture_settle(&fixture);
 	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
 	initiator_send(&fixture, &format);
 	for (unsigned i = 0; i < SIZE / PIECE; i++) {
@@ -170,7 +168,6 @@ static void with_immed_a_format_is_answered_at_once(void **state)
 	format.out = "\0\2\0";
 	format.length = 4;
 	io_fixture_start(&fixture, &basic);
-	io_fixture_settle(&fixture);
 	backend_hold(fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
 	assert_int_equal(initiator_run(&fixture, &format), SCSI_GOOD);
 	assert_true(backend_wait_held(fixture.backend, 1));
@@ -187,7 +184,6 @@ static void earlier_writes_end_before_a_sanitize_starts(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &all);
-	io_fixture_settle(&fixture);
 	initiator_send_held(&fixture, &write, TCMU_IO_CAP(TCMU_IO_WRITE));
 	initiator_send(&fixture, &sanitize);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_FORMAT);
@@ -209,7 +205,6 @@ static void a_sanitize_continues_after_its_command_is_aborted(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &basic);
-	io_fixture_settle(&fixture);
 	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
 	initiator_abort(&fixture, TCMU_TMR_TYPE_LUN_RESET, &sanitize);
 	initiator_wait_status(&sanitize, SCSI_TASK_ABORTED);
@@ -228,7 +223,6 @@ static void a_sanitize_continues_after_a_ring_reset(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &basic);
-	io_fixture_settle(&fixture);
 	for (unsigned i = 0; i < 5; i++)
 		assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
 	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
@@ -285,7 +279,6 @@ static void other_commands_are_served_between_the_requests_of_a_format(void **st
 	fixture.setup.tracing = &tracing;
 	fixture.setup.trace = note_fetch;
 	io_fixture_start_thread(&fixture);
-	io_fixture_settle(&fixture);
 	initiator_send(&fixture, &sanitize);
 	while (!atomic_load(&counter.requests))
 		sched_yield();
@@ -307,7 +300,6 @@ static void without_a_free_slot_a_sanitize_is_busy(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &(struct io_fixture_options){.depth = 1});
-	io_fixture_settle(&fixture);
 	assert_int_equal(initiator_run(&fixture, &sanitize), SCSI_BUSY);
 	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
 	io_fixture_stop(&fixture);
@@ -327,7 +319,6 @@ static void after_a_failure_the_medium_is_blocked_until_a_retry(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &basic);
-	io_fixture_settle(&fixture);
 	backend_fail(fixture.backend, TCMU_IO_WRITE, 1, 1, -EIO);
 	initiator_run_sense(&fixture, &failing, 0x03, 0x3103);
 	initiator_run_sense(&fixture, &ready, 0x03, 0x3103);
@@ -355,7 +346,6 @@ static void exit_failure_mode_unblocks_the_medium(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &basic);
-	io_fixture_settle(&fixture);
 	backend_fail(fixture.backend, TCMU_IO_WRITE, 3, 1, -EIO);
 	initiator_run_sense(&fixture, &failing, 0x03, 0x3103);
 	initiator_run(&fixture, &ready);
@@ -373,7 +363,6 @@ static void a_faulted_device_sanitizes_nothing(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &all);
-	io_fixture_settle(&fixture);
 	io_thread_fail(fixture.thread);
 	io_fixture_wait_control(&fixture);
 	initiator_run_sense(&fixture, &sanitize, 0x03, 0x3103);
@@ -389,7 +378,6 @@ static void draining_interrupts_a_sanitize(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &basic);
-	io_fixture_settle(&fixture);
 	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
 	io_thread_drain(fixture.thread, false);
 	io_fixture_wait_control(&fixture);
@@ -408,11 +396,78 @@ static void draining_with_cancel_interrupts_a_sanitize(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.can_cancel = true});
-	io_fixture_settle(&fixture);
 	initiator_send_held(&fixture, &sanitize, TCMU_IO_CAP(TCMU_IO_WRITE));
 	io_thread_drain(fixture.thread, true);
 	initiator_wait_status(&sanitize, SCSI_TASK_ABORTED);
 	io_fixture_wait_end(&fixture);
+}
+
+/* ------- rate limits ------- */
+
+/* The first piece starts at once, the second waits a quarter of a second, and so on. */
+static void a_format_is_not_faster_than_the_rate_limits(void **state)
+{
+	const struct io_fixture_options limited = {
+		.backend.info.caps = FIXTURE_ALL_CAPS, .limits = {.bps = 4 * SIZE}};
+	struct timespec start, end;
+	struct io_fixture fixture;
+	struct initiator_command format = cmd_format_unit();
+
+	(void) state;
+	io_fixture_start(&fixture, &limited);
+	memset(backend_store(fixture.backend), 0xee, SIZE);
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	assert_int_equal(initiator_run(&fixture, &format), SCSI_GOOD);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	backend_sync(fixture.backend);
+	assert_true(store_is_filled(&fixture, 0));
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE_ZEROES), SIZE / PIECE);
+	assert_true(
+		(end.tv_sec - start.tv_sec) * 1000 + (end.tv_nsec - start.tv_nsec) / 1000000 >=
+		100);
+	io_fixture_stop(&fixture);
+}
+
+/* The medium takes days. Its initiator can abort the command, other commands are served, and the
+ * device can be deleted. */
+static void a_format_that_waits_for_its_limits_delays_nothing(void **state)
+{
+	const struct io_fixture_options slow = {
+		.backend.info.caps = FIXTURE_ALL_CAPS, .limits = {.bps = 1}};
+	struct io_fixture fixture;
+	struct initiator_command format = cmd_format_unit(), ready = cmd_test_unit_ready();
+
+	(void) state;
+	io_fixture_start(&fixture, &slow);
+	initiator_send(&fixture, &format);
+	initiator_run_sense(&fixture, &ready, 0x02, 0x0404);
+	while (backend_count(fixture.backend, TCMU_IO_WRITE_ZEROES) < 1)
+		sched_yield();
+	initiator_abort(&fixture, TCMU_TMR_TYPE_ABORT_TASK, &format);
+	initiator_wait_status(&format, SCSI_TASK_ABORTED);
+	initiator_run_sense(&fixture, &ready, 0x02, 0x0404);
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE_ZEROES), 1);
+	io_fixture_stop(&fixture);
+}
+
+static void without_its_limits_a_format_continues(void **state)
+{
+	const struct io_fixture_options slow = {
+		.backend.info.caps = FIXTURE_ALL_CAPS, .limits = {.bps = 1}};
+	struct io_fixture fixture;
+	struct initiator_command format = cmd_format_unit();
+
+	(void) state;
+	io_fixture_start(&fixture, &slow);
+	memset(backend_store(fixture.backend), 0xee, SIZE);
+	initiator_send(&fixture, &format);
+	while (backend_count(fixture.backend, TCMU_IO_WRITE_ZEROES) < 1)
+		sched_yield();
+	io_thread_set_limits(fixture.thread, &(struct rate_limits){0});
+	initiator_wait_status(&format, SCSI_GOOD);
+	backend_sync(fixture.backend);
+	assert_true(store_is_filled(&fixture, 0));
+	io_fixture_stop(&fixture);
 }
 
 int main(void)
@@ -433,6 +488,9 @@ int main(void)
 		cmocka_unit_test(a_faulted_device_sanitizes_nothing),
 		cmocka_unit_test(draining_interrupts_a_sanitize),
 		cmocka_unit_test(draining_with_cancel_interrupts_a_sanitize),
+		cmocka_unit_test(a_format_is_not_faster_than_the_rate_limits),
+		cmocka_unit_test(a_format_that_waits_for_its_limits_delays_nothing),
+		cmocka_unit_test(without_its_limits_a_format_continues),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,7 +59,6 @@ static void a_command_that_passes_is_carried_out(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &by_hand);
-	io_fixture_settle(&fixture);
 	guard_send(&fixture, &zero);
 	io_thread_deferred_done(fixture.thread, 0);
 	initiator_wait_status(&zero, SCSI_GOOD);
@@ -80,7 +79,6 @@ static void a_command_that_does_not_pass_changes_nothing(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &by_hand);
-	io_fixture_settle(&fixture);
 	for (unsigned i = 0; i < 2; i++) {
 		struct initiator_command command = i ? cmd_zero() : cmd_format_unit();
 		struct initiator_command again = command;
@@ -115,7 +113,6 @@ static void one_command_waits_at_a_time(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &by_hand);
-	io_fixture_settle(&fixture);
 	guard_send(&fixture, &first);
 	assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
 	assert_int_equal(initiator_run(&fixture, &second), SCSI_BUSY);
@@ -132,7 +129,6 @@ static void a_command_that_is_aborted_before_the_guard_ends_does_not_begin(void 
 
 	(void) state;
 	io_fixture_start(&fixture, &by_hand);
-	io_fixture_settle(&fixture);
 	guard_send(&fixture, &format);
 	initiator_abort(&fixture, TCMU_TMR_TYPE_ABORT_TASK, &format);
 	initiator_wait_status(&format, SCSI_TASK_ABORTED);
@@ -150,7 +146,6 @@ static void a_command_that_passes_while_the_thread_drains_does_not_begin(void **
 
 	(void) state;
 	io_fixture_start(&fixture, &by_hand);
-	io_fixture_settle(&fixture);
 	guard_send(&fixture, &format);
 	io_thread_drain(fixture.thread, false);
 	io_fixture_wait_control(&fixture);
@@ -167,7 +162,6 @@ static void a_reset_of_the_ring_ends_the_wait(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &by_hand);
-	io_fixture_settle(&fixture);
 	guard_send(&fixture, &format);
 	io_fixture_reset_ring(&fixture);
 	initiator_wait_status(&format, SCSI_BUSY);
@@ -219,7 +213,6 @@ static void a_read_only_device_is_not_changed_by_any_operation(void **state)
 	fixture.setup.lu.max_atomic = 8;
 	fixture.setup.lu.has_port_groups = true;
 	io_fixture_start_thread(&fixture);
-	io_fixture_settle(&fixture);
 	memset(backend_store(fixture.backend), 0xee, SIZE);
 	for (unsigned i = 0; (operation = scsi_operation_at(i)); i++)
 		send_operation(&fixture, operation);

@@ -439,7 +439,7 @@ static void get_lba_status_is_limited_in_length(void **state)
 		assert_int_equal(in[8 + 16 * i + 12], i % 2);
 	}
 	assert_int_equal(initiator_run(&fixture, &few), SCSI_GOOD);
-	assert_int_equal(few.read_len, 40);
+	assert_int_equal(few.returned, 40);
 	io_fixture_stop(&fixture);
 }
 

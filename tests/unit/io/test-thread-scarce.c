@@ -170,7 +170,6 @@ static void zeros_written_as_data_without_memory_are_busy(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &(struct io_fixture_options){.backend.info = info});
-	io_fixture_settle(&fixture);
 	backend_fail(fixture.backend, TCMU_IO_WRITE_ZEROES, 0, 2, -EOPNOTSUPP);
 	initiator_push(&fixture, &zeros);
 	atomic_store(&until_failure, 0);
@@ -191,7 +190,6 @@ static void a_command_with_many_iovecs_waits_for_memory(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &options);
-	io_fixture_settle(&fixture);
 	initiator_push(&fixture, &write);
 	atomic_store(&until_failure, 0);
 	initiator_notify(&fixture);

@@ -199,10 +199,9 @@ static void an_emulated_answer_reports_its_length(void **state)
 	io_fixture_stop(&fixture);
 }
 
-/* For a length of 0 the kernel copies the whole buffer to the initiator. */
+/* For a read length of 0 the kernel would copy the whole buffer to the initiator. */
 static void no_data_of_earlier_commands_leaks(void **state)
 {
-	static const uint8_t zeros[4096];
 	struct io_fixture fixture;
 	uint8_t in[4096], secret[4096] = {0};
 	struct initiator_command write = cmd_write(0, 8, secret);
@@ -215,10 +214,12 @@ static void no_data_of_earlier_commands_leaks(void **state)
 	ready.in = in;
 	ready.length = sizeof(in);
 	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
-	assert_memory_equal(in, zeros, sizeof(in));
+	assert_int_equal(ready.returned, 1);
+	assert_int_equal(in[0], 0);
 	nothing.length = sizeof(in);
 	assert_int_equal(initiator_run(&fixture, &nothing), SCSI_GOOD);
-	assert_memory_equal(in, zeros, sizeof(in));
+	assert_int_equal(nothing.returned, 1);
+	assert_int_equal(in[0], 0);
 	io_fixture_stop(&fixture);
 }
 
