@@ -2,8 +2,8 @@
 /*
  * tcmud: connects the parts, runs the event loop, and ends in good order.
  *
- * Priorities of the event loop: first the kernel's events and the posts of other threads, then the
- * bus. Nothing on it waits. The longest time that it was blocked is measured and logged.
+ * base/priority.h has the order of the event loop. Nothing on it waits. The longest time that it
+ * was blocked is measured and logged.
  */
 #include <assert.h>
 #include <errno.h>
@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/jobs.h"
 #include "base/log.h"
+#include "base/priority.h"
 #include "base/thread.h"
 #include "base/version.h"
 #include "config/handlers.h"
@@ -263,9 +264,9 @@ static int make_event_loop(struct daemon *self)
 		r = sd_event_add_signal(
 			self->event, NULL, signals[i].signal, signals[i].handler, self);
 	if (r >= 0)
-		r = mailbox_new(self->event, SD_EVENT_PRIORITY_IMPORTANT, &self->mailbox);
+		r = mailbox_new(self->event, PRIORITY_POSTS, &self->mailbox);
 	if (r >= 0)
-		(void) notify_watchdog(self->event);
+		(void) notify_start(self->event);
 	return r;
 }
 
@@ -287,11 +288,11 @@ static int start_manager(struct daemon *self)
 	return manager_new(&setup, &self->manager);
 }
 
-static int on_bus_connected(void *userdata, sd_bus *connection)
+static int on_bus_connected(void *userdata, sd_bus *connection, struct callers *callers)
 {
 	struct daemon *self = userdata;
 
-	return self->methods ? tcmud_dbus_add(&self->tcmud_dbus, connection) : 0;
+	return self->methods ? tcmud_dbus_add(&self->tcmud_dbus, connection, callers) : 0;
 }
 
 static int start_bus(struct daemon *self)
@@ -491,6 +492,7 @@ static bool daemon_free(struct daemon *self)
 	methods_free(self->methods);
 	control_socket_free(self->control_socket);
 	manager_end(self->manager);
+	notify_end();
 	if (served || failed || orphans || (self->manager && !manager_is_empty(self->manager)))
 		return false;
 	manager_free(self->manager);
@@ -523,7 +525,10 @@ static int acquire_instance(struct daemon *self)
 	else if (r == -EBUSY)
 		log_crit("another daemon serves this kernel already; stop it first");
 	else if (r < 0)
-		log_crit("cannot take the lock %s: %s", INSTANCE_LOCK_FILE, strerror(-r));
+		log_crit(
+			"cannot find out whether another daemon serves this kernel (lock file %s, "
+			"socket @%s): %s",
+			INSTANCE_LOCK_FILE, INSTANCE_SOCKET, strerror(-r));
 	return r;
 }
 

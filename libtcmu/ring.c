@@ -39,8 +39,8 @@ _Static_assert(TCMU_SENSE_MAX == TCMU_SENSE_BUFFERSIZE, "sense of a response");
 
 #define STATUS_CHECK_CONDITION 0x02
 
-/* In uflags of the entry at position 0, from its fetch on. The kernel knows no such flag and clears
- * it with each entry that it writes. */
+/* In uflags of the entry at position 0, from its fetch on, and of those that tcmu_ring_mark()
+ * marks. The kernel knows no such flag and clears it with each entry that it writes. */
 #define GENERATION_MARK    0x80
 
 #define RING_MAILBOX(ring) ((struct tcmu_mailbox *) (ring)->base)
@@ -75,14 +75,29 @@ static uint32_t ring_distance(const struct tcmu_ring *ring, uint32_t from, uint3
 
 /* ------- generations ------- */
 
+static uint8_t *uflags_at(const struct tcmu_ring *ring, uint32_t position)
+{
+	return ring->base + ring->cmdr_off + position + UFLAGS_OFFSET;
+}
+
+static bool is_marked(const struct tcmu_ring *ring, uint32_t position)
+{
+	return __atomic_load_n(uflags_at(ring, position), __ATOMIC_RELAXED) & GENERATION_MARK;
+}
+
+static void set_mark(const struct tcmu_ring *ring, uint32_t position)
+{
+	uint8_t *uflags = uflags_at(ring, position);
+
+	__atomic_store_n(uflags, *uflags | GENERATION_MARK, __ATOMIC_SEQ_CST);
+}
+
 /* Where an entry was fetched from position 0, or is about to be. */
 static bool mark_holds(const struct tcmu_ring *ring)
 {
-	const uint8_t *uflags = ring->base + ring->cmdr_off + UFLAGS_OFFSET;
-
 	/* The acquiring load of the head comes first: after it, a new entry is seen unmarked. */
 	return __atomic_load_n(&RING_MAILBOX(ring)->cmd_head, __ATOMIC_ACQUIRE) != 0 &&
-		(__atomic_load_n(uflags, __ATOMIC_RELAXED) & GENERATION_MARK);
+		is_marked(ring, 0);
 }
 
 /* marked: an entry was fetched from position 0, or is being fetched. */
@@ -164,6 +179,44 @@ int tcmu_ring_attach(struct tcmu_ring *ring, void *base, size_t length)
 	};
 	if (!position_valid(ring, copy.cmd_tail) || !position_valid(ring, copy.cmd_head))
 		return -EBADMSG;
+	return 0;
+}
+
+int tcmu_ring_mark(struct tcmu_ring *ring)
+{
+	if (tcmu_ring_check(ring) < 0)
+		return -ESTALE;
+	/* An entry that is not fetched belongs to the kernel. */
+	if (ring->published != ring->next)
+		set_mark(ring, ring->published);
+	if (ring->tail != ring->next)
+		set_mark(ring, ring->tail);
+	return 0;
+}
+
+int tcmu_ring_resume(struct tcmu_ring *ring, void *base, size_t length, uint32_t published)
+{
+	struct ring_slot slot;
+	uint32_t head;
+	int r = tcmu_ring_attach(ring, base, length);
+
+	if (r < 0)
+		return r;
+	head = __atomic_load_n(&RING_MAILBOX(ring)->cmd_head, __ATOMIC_ACQUIRE);
+	if (ring->published != published || check_generation(ring, true) < 0 ||
+	    !is_marked(ring, published))
+		return -ESTALE;
+	if (!position_valid(ring, head))
+		return -EBADMSG;
+	while (ring->next != head) {
+		r = read_slot(ring, ring->next, head, &slot);
+		if (r < 0)
+			return r;
+		ring->next = slot.end;
+		ring->outstanding += slot.op == TCMU_OP_CMD;
+	}
+	ring->scanned = ring->next;
+	pass_silent_slots(ring);
 	return 0;
 }
 
@@ -298,11 +351,8 @@ int tcmu_ring_next(
 		bool given = false;
 
 		/* The mark distinguishes generations where the tail does not. */
-		if (ring->next == 0) {
-			uint8_t *uflags = ring->base + ring->cmdr_off + UFLAGS_OFFSET;
-
-			__atomic_store_n(uflags, *uflags | GENERATION_MARK, __ATOMIC_SEQ_CST);
-		}
+		if (ring->next == 0)
+			set_mark(ring, 0);
 		r = read_slot(ring, ring->next, head, &slot);
 		if (r >= 0 && slot.op == TCMU_OP_CMD) {
 			r = read_command(ring, &slot, entry, iov, iov_max);

@@ -17,6 +17,7 @@
 #include "members.h"
 #include "metrics.h"
 #include "rates.h"
+#include "replace.h"
 #include "show.h"
 
 #define TOP_SECONDS   2
@@ -155,27 +156,19 @@ static int run_reopen(const struct ctl *ctl, struct ask *daemon)
 	return flush_output(stdout) ? CTL_EXIT_FAILURE : status;
 }
 
-/* Writes beside the file and renames, so that a reader never sees half of it. */
 static int write_metrics(const json_t *dump, const char *path)
 {
-	char beside[4096];
-	FILE *out;
-	int r;
+	struct replace replace;
+	int r = replace_begin(&replace, path);
 
-	if (snprintf(beside, sizeof(beside), "%s.%d", path, (int) getpid()) >=
-	    (int) sizeof(beside)) {
-		fprintf(stderr, "tcmuctl: the file name is too long: %s\n", path);
-		return CTL_EXIT_FAILURE;
+	if (r >= 0) {
+		metrics_write(replace.out, dump);
+		r = replace_end(&replace);
 	}
-	out = fopen(beside, "we");
-	if (out) {
-		metrics_write(out, dump);
-		r = flush_output(out);
-		if (fclose(out) == 0 && r == 0 && rename(beside, path) == 0)
-			return 0;
-		(void) unlink(beside);
-	}
-	fprintf(stderr, "tcmuctl: cannot write %s: %s\n", path, strerror(errno));
+	if (r >= 0)
+		return 0;
+	fprintf(stderr, "tcmuctl: cannot write %s: %s\n", path,
+		r == -EINVAL ? "it is not a regular file" : strerror(-r));
 	return CTL_EXIT_FAILURE;
 }
 

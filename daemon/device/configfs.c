@@ -82,12 +82,23 @@ static int configfs_read_creation(
 	return 0;
 }
 
+int configfs_read_command_timeout(
+	const struct tcmu_name *name, uint64_t *timeout, struct tcmu_reason *reason)
+{
+	uint64_t seconds = 0;
+	int r = configfs_optional(name, "cmd_time_out", &seconds, reason);
+
+	if (r >= 0)
+		*timeout = seconds * CLOCK_NS_PER_SEC;
+	return r;
+}
+
 int configfs_read_attributes(
 	const struct tcmu_name *name, enum device_origin origin, uint64_t max_transfer,
 	struct device_attributes *attributes, struct tcmu_reason *reason)
 {
 	uint64_t block_size, max_sectors;
-	uint64_t seconds = 0, write_cache = 0, reservations = 1, port_groups = 1;
+	uint64_t write_cache = 0, reservations = 1, port_groups = 1;
 	int64_t replies;
 	int r;
 
@@ -95,7 +106,7 @@ int configfs_read_attributes(
 	if ((r = configfs_require(name, "hw_block_size", &block_size, reason)) < 0 ||
 	    (r = configfs_require(name, "dev_size", &attributes->size, reason)) < 0 ||
 	    (r = configfs_require(name, "hw_max_sectors", &max_sectors, reason)) < 0 ||
-	    (r = configfs_optional(name, "cmd_time_out", &seconds, reason)) < 0 ||
+	    (r = configfs_read_command_timeout(name, &attributes->command_timeout, reason)) < 0 ||
 	    (r = configfs_optional(name, "emulate_write_cache", &write_cache, reason)) < 0 ||
 	    (r = configfs_optional(name, "emulate_pr", &reservations, reason)) < 0 ||
 	    (r = configfs_optional(name, "alua_support", &port_groups, reason)) < 0)
@@ -104,7 +115,6 @@ int configfs_read_attributes(
 	attributes->max_sectors = (uint32_t) max_sectors;
 	if (origin == DEVICE_ORIGIN_ADDED)
 		configfs_raise_max_sectors(name, max_transfer, attributes);
-	attributes->command_timeout = seconds * CLOCK_NS_PER_SEC;
 	attributes->write_cache = write_cache != 0;
 	attributes->no_reservations = reservations == 0;
 	attributes->no_port_groups = port_groups == 0;
@@ -181,8 +191,9 @@ static void ports_add_group(struct scsi_ports *ports, const struct tcmu_port_gro
 		.access = ports_access(from),
 		.preferred = from->preferred,
 	};
-	for (unsigned i = 0; i < from->port_cnt && i < SCSI_GROUP_PORTS_MAX; i++)
-		group->ports[group->port_cnt++] = from->ports[i].id;
+	for (unsigned i = 0; i < from->port_cnt && group->port_cnt < SCSI_GROUP_PORTS_MAX; i++)
+		if (from->ports[i].id)
+			group->ports[group->port_cnt++] = from->ports[i].id;
 	if (from->transition_seconds > ports->transition_seconds)
 		ports->transition_seconds = from->transition_seconds;
 }
@@ -216,7 +227,7 @@ static void reach_report(struct scsi_ports *ports, const struct reach *reach)
 {
 	ports->group_known = reach->groups == 1;
 	ports->group = reach->group;
-	ports->port_known = reach->ports == 1;
+	ports->port_known = reach->ports == 1 && reach->port->id;
 	if (!ports->port_known)
 		return;
 	ports->port = reach->port->id;
@@ -240,9 +251,12 @@ static void ports_add_sharing(
 		ports->host_group = group->id;
 }
 
-/* Since Linux 5.13 tcm_loop reports commands that a LUN RESET has aborted as done, with GOOD. */
-static bool ports_have_loopback(const struct tcmu_port_group *group)
+/* Since Linux 5.13 tcm_loop reports commands that a LUN RESET has aborted as done, with GOOD. A
+ * port that cannot be read may be one of it. */
+static bool ports_may_have_loopback(const struct tcmu_port_group *group)
 {
+	if (group->incomplete)
+		return true;
 	for (unsigned i = 0; i < group->port_cnt; i++)
 		if (g_ascii_strcasecmp(group->ports[i].fabric, "loopback") == 0)
 			return true;
@@ -263,9 +277,9 @@ static int ports_read(const struct tcmu_name *name, struct scsi_ports *ports)
 	for (int i = 0; i < cnt && ports->group_cnt < SCSI_PORT_GROUPS_MAX; i++) {
 		struct reach before = reach;
 
+		loopback |= ports_may_have_loopback(&groups[i]);
 		if (!groups[i].port_cnt)
 			continue;
-		loopback |= ports_have_loopback(&groups[i]);
 		ports_add_group(ports, &groups[i]);
 		reach_add(&reach, &groups[i]);
 		ports_add_sharing(ports, &groups[i], &before, &reach);

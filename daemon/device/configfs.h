@@ -35,6 +35,11 @@ struct device_attributes {
 	bool configured;          /* false: the creation waits for its answer */
 };
 
+/* cmd_time_out, ns; 0: never, or the kernel does not have it. Returns 0, or -errno with a reason:
+ * there was nothing to read it with, and *timeout stays. */
+int configfs_read_command_timeout(
+	const struct tcmu_name *name, uint64_t *timeout, struct tcmu_reason *reason);
+
 /* Reads the attributes. max_transfer: bytes; a device that is being created with the kernel's
  * default of hw_max_sectors gets as much, if its data area has room for it. Returns 0, or -errno
  * with a reason; the attributes before the failing one are valid then. */

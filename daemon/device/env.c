@@ -140,6 +140,15 @@ static int kernel_read_lu_info(
 	return r < 0 ? r : 0;
 }
 
+static int kernel_read_command_timeout(
+	const struct device_env *env, const struct tcmu_name *name, uint64_t *timeout)
+{
+	struct tcmu_reason reason;
+
+	assert(!env_on_main_thread(env));
+	return configfs_read_command_timeout(name, timeout, &reason);
+}
+
 static int kernel_set_groups(
 	const struct device_env *env, const struct tcmu_name *name,
 	const struct scsi_group_states *states)
@@ -173,6 +182,7 @@ static const struct env_kernel env_real_kernel = {
 	.block = kernel_block,
 	.reset_ring = kernel_reset_ring,
 	.read_lu_info = kernel_read_lu_info,
+	.read_command_timeout = kernel_read_command_timeout,
 	.set_groups = kernel_set_groups,
 	.save_modes = kernel_save_modes,
 	.was_served = kernel_was_served,

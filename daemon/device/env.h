@@ -75,6 +75,9 @@ struct env_kernel {
 	int (*read_lu_info)(
 		const struct device_env *env, const struct tcmu_name *name,
 		struct scsi_lu_info *lu_info);
+	/* Job. As configfs_read_command_timeout(). */
+	int (*read_command_timeout)(
+		const struct device_env *env, const struct tcmu_name *name, uint64_t *timeout);
 	/* Job. As configfs_set_groups() and marks_save_modes(). */
 	int (*set_groups)(
 		const struct device_env *env, const struct tcmu_name *name,
@@ -115,6 +118,8 @@ struct env_parent {
 	void (*forget)(struct device_env *env, struct device *device);
 	/* As marks.h. */
 	void (*mark_clean)(struct device_env *env, const struct device *device);
+	struct notes *(*open_notes)(
+		struct device_env *env, const struct device *device, const char *claim);
 	void (*mark_format)(
 		struct device_env *env, const struct device *device, unsigned format_state);
 	unsigned (*format_state)(struct device_env *env, const struct device *device);

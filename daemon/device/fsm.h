@@ -11,7 +11,8 @@
  *      │                    FAULTED       └──────▶ ORPHANED ──────┘
  *      └── FAILED ◀── CLOSING ◀── FAILING
  *
- * LIVE and RESETTING alternate where somebody else resets the ring.
+ * LIVE and RESETTING alternate where somebody else resets the ring. A device whose last daemon died
+ * with a COMPARE AND WRITE in flight comes from ATTACHING to RESETTING.
  *
  * A backend is reopened by the round at the left; meanwhile the kernel keeps the device and its
  * commands.
@@ -28,7 +29,8 @@ enum device_state {
 	DEVICE_FAULTED,   /* the backend has failed; commands are fetched and refused until it is
 			     reopened */
 	DEVICE_RESETTING, /* somebody else has reset the ring: nothing is fetched until what was
-			     fetched before has ended, and the ring was reset again */
+			     fetched before has ended, and the ring was reset again. Or its last
+			     user has died, and its notes (notes/notes.h) are done */
 	DEVICE_DRAINING,  /* nothing is fetched, commands in flight end; the ring is still mapped */
 	DEVICE_DETACHED,  /* the ring is gone; the handler is closing */
 	DEVICE_ORPHANED,  /* the ring is gone, the kernel waits for nothing; the backend has not
@@ -69,7 +71,7 @@ enum device_event {
 	DEVICE_EV_REPLY_DEADLINE, /* the deleting process has waited long enough */
 	DEVICE_EV_RETRY,          /* time to open the backend again */
 	DEVICE_EV_REOPEN,         /* an administrator wants the backend closed and opened */
-	DEVICE_EV_RING_RESET,     /* somebody else has reset the ring */
+	DEVICE_EV_RING_RESET,     /* somebody else has reset the ring, or its last user has died */
 	DEVICE_EVENT_COUNT,
 };
 
@@ -134,7 +136,7 @@ bool device_state_kernel_has(enum device_state state);
  * whether the backend is open. lock.c owns each device's state, feeds the events on the main thread
  * and carries the actions out, one call of the handler at a time.
  *
- *   UNSHARED ──▶ UNLOCKED ──▶ LOCKING ──▶ LOCKED ──▶ UNLOCKING
+ *   UNSHARED ──▶ UNLOCKED ──▶ LOCKING ──▶ LOCKED ──▶ RELEASING ──▶ UNLOCKING
  *                    ▲           │
  *                    └─ PAUSED ◀─┘
  *
@@ -145,7 +147,8 @@ enum lock_state {
 	LOCK_UNSHARED, /* no other host uses the store */
 	LOCK_UNLOCKED, /* another host may have the lock; this one has not */
 	LOCK_LOCKING,
-	LOCK_LOCKED, /* this host has the lock */
+	LOCK_LOCKED,    /* this host has the lock */
+	LOCK_RELEASING, /* it is to be unlocked; requests in flight end, and none begins */
 	LOCK_UNLOCKING,
 	LOCK_PAUSED, /* locking failed; it is not retried at once */
 	/* From here on the backend cannot be used. */

@@ -104,6 +104,69 @@ unsigned marks_get_format(const char *run_dir, const struct tcmu_name *name)
 								       : 0;
 }
 
+/* ------- notes ------- */
+
+#define NOTES_PREFIX "notes-"
+
+static char *marks_notes_path(const char *run_dir, const struct tcmu_name *name)
+{
+	assert(run_dir);
+	return g_strdup_printf("%s/" NOTES_PREFIX "user_%u-%s", run_dir, name->hba, name->name);
+}
+
+struct notes *marks_open_notes(
+	const char *run_dir, const struct tcmu_name *name, unsigned minor, const char *claim)
+{
+	g_autofree char *path = marks_notes_path(run_dir, name);
+	g_autofree char *label = g_strdup_printf("user_%u/%s", name->hba, name->name);
+	g_autofree char *device = g_strdup_printf(
+		"uio%u %s %s %s", minor, label, claim, name->config);
+	struct notes *notes = NULL;
+	int r = notes_open(path, device, &notes);
+
+	if (r < 0)
+		log_dev_warning(
+			label,
+			"cannot open %s: %s; a COMPARE AND WRITE that a crash interrupts may "
+			"miscompare when it is sent again",
+			path, strerror(-r));
+	return notes;
+}
+
+static bool marks_has_device(
+	const char *run_dir, const struct tcmu_scan_entry *entries, int cnt, const char *path)
+{
+	for (int i = 0; i < cnt; i++) {
+		g_autofree char *expected = marks_notes_path(run_dir, &entries[i].name);
+
+		if (strcmp(path, expected) == 0)
+			return true;
+	}
+	return false;
+}
+
+void marks_sweep_notes(const char *run_dir, const struct tcmu_scan_entry *entries, int cnt)
+{
+	g_autoptr(GDir) dir = g_dir_open(run_dir, 0, NULL);
+	const char *file;
+
+	while (dir && (file = g_dir_read_name(dir))) {
+		g_autofree char *path = g_strdup_printf("%s/%s", run_dir, file);
+
+		if (g_str_has_prefix(file, NOTES_PREFIX) &&
+		    !marks_has_device(run_dir, entries, cnt, path))
+			(void) unlink(path);
+	}
+}
+
+void marks_forget(const char *run_dir, const struct tcmu_name *name)
+{
+	g_autofree char *path = marks_notes_path(run_dir, name);
+
+	(void) unlink(path);
+	(void) marks_set_format(run_dir, name, 0);
+}
+
 /* ------- backing stores ------- */
 
 /* Options are left out: to change one of them is to serve the same store. */

@@ -16,6 +16,8 @@
 #include <scsi/scsi.h>
 #include <tcmu/scan.h>
 
+#include "notes/notes.h"
+
 /* The device stopped with nothing of its ring in flight: the next daemon goes on where it ended.
  * Returns 0 or -errno, which is logged. */
 int marks_set_clean(const char *run_dir, const struct tcmu_name *name, unsigned minor);
@@ -27,6 +29,17 @@ bool marks_take_clean(const char *run_dir, const struct tcmu_name *name, unsigne
  * failed; 0 removes the mark. Returns 0 or -errno, which is logged. */
 int marks_set_format(const char *run_dir, const struct tcmu_name *name, unsigned format_state);
 unsigned marks_get_format(const char *run_dir, const struct tcmu_name *name);
+
+/* The notes of this very device (notes/notes.h), made if there are none. claim: of its backing
+ * store. NULL: there is no room, which is logged. */
+struct notes *marks_open_notes(
+	const char *run_dir, const struct tcmu_name *name, unsigned minor, const char *claim);
+
+/* Removes all notes but those of the devices that the kernel has. */
+void marks_sweep_notes(const char *run_dir, const struct tcmu_scan_entry *entries, int cnt);
+
+/* Nothing of the marks and notes above holds for another device of this name. */
+void marks_forget(const char *run_dir, const struct tcmu_name *name);
 
 /* Facts about a backstore since the boot: of this name, and of this backing store ("<subtype>/
  * <target>", without options). */

@@ -315,6 +315,7 @@ static void opening_take_over(struct device *device, struct device_opening *open
 static void opening_fail(struct device *device, struct device_opening *opening)
 {
 	assert(!opening->backend);
+	device_close_notes(device);
 	device->error = opening->error;
 	device->reason = opening->reason;
 	options_free(opening->options);
@@ -392,13 +393,31 @@ static bool opening_restarts(struct device_opening *opening)
 	return true;
 }
 
+/* Where nobody else writes to the store, neither another host nor another device, and the handler
+ * does not carry out COMPARE AND WRITE. */
+static void opening_open_notes(struct device_opening *opening)
+{
+	struct device *device = opening->call.device;
+	bool shared = opening->handler->lock || options_share(opening->options);
+
+	if (device->notes || shared ||
+	    (opening->info.caps & TCMU_IO_CAP(TCMU_IO_COMPARE_AND_WRITE)))
+		return;
+	device->notes = device->env->parent->open_notes(device->env, device, opening->claim);
+	if (device->notes && (device->clean || !device->blocking.configured))
+		notes_drop_all(device->notes);
+}
+
 /* The backend is open. Returns whether the ring has to be reset before its end: its last user died
  * while it had commands in flight, or did not end in order. */
 static bool opening_resets(struct device_opening *opening)
 {
 	struct device *device = opening->call.device;
 
-	if (opening->error || device->state != DEVICE_OPENING || !device->blocking.configured)
+	if (opening->error || device->state != DEVICE_OPENING)
+		return false;
+	opening_open_notes(opening);
+	if (!device->blocking.configured)
 		return false;
 	if (opening->stage == OPENING_RESET)
 		device->clean = true;
@@ -406,6 +425,9 @@ static bool opening_resets(struct device_opening *opening)
 		return false;
 	assert(device->blocking.interrupted);
 	if (block_is_on(device)) {
+		/* Its I/O thread does what the notes say, before it has the ring reset. */
+		if (notes_left(device->notes))
+			return false;
 		opening_start_stage(opening, OPENING_RESET);
 		return true;
 	}

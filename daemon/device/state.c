@@ -39,6 +39,7 @@ void device_unref(struct device *device)
 	assert(!device->opening && !device->acting);
 	device_disarm_all(device);
 	options_free(device->options);
+	device_close_notes(device);
 	memory_unmap(device->stats, sizeof(*device->stats));
 	g_free(device);
 }
@@ -139,6 +140,13 @@ static void device_alarm_fired(struct env_timer *timer)
 	alarm->fired(device);
 	device->run(device);
 	device_unref(device);
+}
+
+void device_close_notes(struct device *device)
+{
+	assert(!device->thread);
+	notes_close(device->notes);
+	device->notes = NULL;
 }
 
 void device_alarm_init(

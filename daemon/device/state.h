@@ -92,10 +92,12 @@ struct device_opening {
 	struct tcmu_reason reason;
 };
 
-/* lu-info.c: the unit serial, ports and their groups, which administrators may set at any time. */
+/* lu-info.c: the unit serial, ports and their groups, and cmd_time_out, which administrators may
+ * set at any time. */
 struct device_lu_info {
 	struct device_call call;
 	struct scsi_lu_info *read; /* the call's, while it runs */
+	uint64_t command_timeout;  /* likewise; ns */
 	struct scsi_lu_info known; /* read by the last call */
 	struct device_alarm late;
 };
@@ -243,6 +245,7 @@ struct device {
 	void *backend;            /* open; NULL: not */
 	struct io_thread *thread; /* has not ended; NULL: there is none */
 	struct stats *stats;      /* of all its I/O threads */
+	struct notes *notes;      /* while the backend is open; NULL: none are made */
 	struct health health;
 	bool clean;    /* the ring needs no recovery */
 	bool was_open; /* its backend has been open */
@@ -288,6 +291,9 @@ void device_call_start(
 
 /* Whether a call of reconfig or lock uses the backend now: it must not be closed. */
 bool device_backend_in_use(const struct device *device);
+
+/* Nobody uses them: there is no I/O thread. */
+void device_close_notes(struct device *device);
 
 /* Binds an alarm to its function, once. fired runs as an entry: device_run() follows. */
 void device_alarm_init(

@@ -200,7 +200,7 @@ void command_put_unused(struct command_pool *pool, struct command *command)
 void command_put(struct command_pool *pool, struct command *command)
 {
 	assert(command->where == COMMAND_HELD && pool->in_use > 0);
-	assert(pool->internal >= command->internal);
+	assert(pool->internal >= command->internal && !command->note);
 	if (command->bounce)
 		command_free_bounce(pool, command);
 	pool->in_use--;

@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <tcmu/configfs.h>
-
 #include "base/memory.h"
 
 __thread struct core *core_current;
@@ -16,6 +14,7 @@ __thread struct core *core_current;
 int core_init(struct core *core, const struct io_thread_setup *setup)
 {
 	assert(setup->handler && setup->signal && setup->depth);
+	assert(setup->start == IO_THREAD_FRESH || notes_left(setup->notes));
 	*core = (struct core){.setup = *setup, .lu = setup->lu, .info = setup->info};
 	if (core->lu.max_xcopies > setup->depth / 2)
 		core->lu.max_xcopies = setup->depth / 2;
@@ -87,16 +86,33 @@ void core_set_unregistered(struct core *core)
 
 /* ------- the ring, on the I/O thread ------- */
 
-/* The kernel answers BUSY for the commands that a dead daemon had fetched; initiators send them
- * again. */
-static int core_reset_ring(struct core *core)
+/* After a crash: the last daemon has published one of two tails. Where the ring has neither, or is
+ * corrupt, the notes mean nothing any more. */
+static int core_resume_ring(struct core *core)
 {
-	int r = tcmu_configfs_action(&core->setup.device, "block_dev", 1);
+	struct notes *notes = core->setup.notes;
+	uint32_t published, next;
+	int r;
 
-	assert(core->setup.start == IO_THREAD_RECOVERED);
-	if (r >= 0)
-		r = tcmu_configfs_action(&core->setup.device, "reset_ring", 1);
-	return r == -ENOENT ? 0 : r; /* a kernel before 4.19 has neither */
+	notes_positions(notes, &published, &next);
+	r = tcmu_ring_resume(&core->ring, core->uio.base, core->uio.length, published);
+	if (r == -ESTALE && next != published) {
+		r = tcmu_ring_resume(&core->ring, core->uio.base, core->uio.length, next);
+		/* Perhaps it died before the doorbell. */
+		if (r == 0 && tcmu_uio_doorbell(&core->uio) == 0)
+			notes_published(notes, next);
+	}
+	if (r == 0)
+		return 0;
+	notes_drop_all(notes);
+	return tcmu_ring_attach(&core->ring, core->uio.base, core->uio.length);
+}
+
+static int core_attach_ring(struct core *core)
+{
+	if (core->setup.start == IO_THREAD_RECOVERED)
+		return core_resume_ring(core);
+	return tcmu_ring_attach(&core->ring, core->uio.base, core->uio.length);
 }
 
 /* False: it failed, or the ring was revoked before it was mapped. */
@@ -113,48 +129,30 @@ static bool core_map_ring(struct core *core)
 		text = "its uio device cannot be opened";
 	else if ((r = tcmu_uio_map(&core->uio)) < 0)
 		text = "its ring cannot be mapped";
-	else if ((r = tcmu_ring_attach(&core->ring, core->uio.base, core->uio.length)) < 0)
+	else if ((r = core_attach_ring(core)) < 0)
 		text = "its ring has a format that this daemon does not know";
 	else if ((r = wait_watch(&core->wait, core->uio.fd, WAIT_SOURCE_UIO)) < 0)
 		text = "its uio device cannot be watched";
+	else if (core->setup.start == IO_THREAD_RECOVERED)
+		core->ring_state = CORE_RING_RECOVERED;
 	else
 		core->ring_state = CORE_RING_ATTACHED;
 	/* Nobody knows how long the commands that are there have waited. */
-	core->late = core->ring_late = core->setup.command_timeout != 0;
+	core->late = core->ring_late = true;
 	if (text)
 		core_break_ring(core, r, text);
 	return !text;
 }
 
-static void core_attach_failed(struct core *core, int error, const char *text)
-{
-	core_lock_ring(core);
-	core_break_ring(core, error, text);
-	core_unlock_ring(core);
-}
-
 void core_attach(struct core *core)
 {
-	bool recovered = core->setup.start == IO_THREAD_RECOVERED;
-	int r = recovered ? core_reset_ring(core) : 0;
-	bool mapped;
+	bool attached;
 
-	if (r < 0) {
-		core_attach_failed(
-			core, r, "its ring cannot be reset after the last daemon's crash");
-		return;
-	}
 	core_lock_ring(core);
-	mapped = core_map_ring(core);
+	attached = core_map_ring(core) && core->ring_state == CORE_RING_ATTACHED;
 	core_unlock_ring(core);
-	if (!mapped)
-		return;
-	r = recovered ? tcmu_configfs_action(&core->setup.device, "block_dev", 0) : 0;
-	if (r < 0 && r != -ENOENT) {
-		core_attach_failed(core, r, "the kernel does not send commands again (block_dev)");
-		return;
-	}
-	core_signal(core, IO_SIGNAL_ATTACHED);
+	if (attached)
+		core_signal(core, IO_SIGNAL_ATTACHED);
 }
 
 void core_attach_again(struct core *core)

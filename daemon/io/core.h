@@ -29,6 +29,7 @@
 #include "base/list.h"
 #include "base/rate-limit.h"
 #include "io/stats.h"
+#include "notes/notes.h"
 #include "wait/wait.h"
 
 struct command_pool;
@@ -52,10 +53,8 @@ struct submit;
 	(1u << 10) /* then: nothing that was fetched before is in flight; the device blocks the \
 		      kernel, resets the ring and calls io_thread_reattach() */
 #define IO_SIGNAL_WRITE_CACHE \
-	(1u << 11) /* io_thread_set_write_cache(false) is in force, and all that was written \
-		      before is stable */
-
-#define IO_SIGNAL_WRITE_CACHE (1u << 11) /* io_thread_set_write_cache() is done or has failed */
+	(1u << 11) /* io_thread_set_write_cache(false) is in force and all that was written \
+		      before is stable, or it has failed */
 
 /* Which requests may go to the backend; the others are answered BUSY. */
 enum io_permission {
@@ -67,8 +66,8 @@ enum io_permission {
 /* How the ring is found. */
 enum io_thread_start {
 	IO_THREAD_FRESH,     /* nobody has used it before, or its last user left nothing behind */
-	IO_THREAD_RECOVERED, /* its last user died: the kernel first answers BUSY for the commands
-				that it had fetched */
+	IO_THREAD_RECOVERED, /* its last user died and left notes: what they say is done first,
+				while the kernel is blocked; then the ring counts as reset */
 };
 
 /* The parameters of an I/O thread; copied. The pointers live as long as the thread. */
@@ -90,7 +89,11 @@ struct io_thread_setup {
 	struct tcmu_host_device *host_device;
 	struct tcmu_backend_info info;
 	struct scsi_lu lu;
-	struct stats *stats;        /* outlives the thread; NULL: nothing is counted */
+	bool cache_is_off;   /* lu.write_cache was saved as off: it is flushed first */
+	struct stats *stats; /* outlives the thread; NULL: nothing is counted */
+	/* Likewise, and the thread's until it ends. NULL: none are made, because others may write
+	 * to the store. */
+	struct notes *notes;
 	const atomic_bool *tracing; /* whether each command is passed to trace(); NULL: none is */
 	/* As signal. */
 	void (*trace)(void *userdata, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length);
@@ -110,7 +113,9 @@ enum core_service {
 
 /* Under the ring lock. */
 enum core_ring_state {
-	CORE_RING_NONE, /* not mapped yet */
+	CORE_RING_NONE,      /* not mapped yet */
+	CORE_RING_RECOVERED, /* left by a user who died: nothing is fetched; noted commands are
+				finished and answered, then it is stale */
 	CORE_RING_ATTACHED,
 	CORE_RING_STALE,   /* it was reset: the kernel has answered the commands fetched before */
 	CORE_RING_IDLE,    /* and none of them is in flight any more: it can be attached again */
@@ -171,9 +176,9 @@ void core_break_ring(struct core *core, int error, const char *text);
 /* The kernel's device is gone: stop at once, without a request to. Signals once. I/O thread. */
 void core_set_unregistered(struct core *core);
 
-/* Opens and maps uio and attaches the ring; resets it first where the setup asks for it. Signals
- * IO_SIGNAL_ATTACHED or IO_SIGNAL_RING_BROKEN, or neither where the ring was revoked before. I/O
- * thread, without the ring lock. */
+/* Opens and maps uio and attaches the ring. Signals IO_SIGNAL_ATTACHED or IO_SIGNAL_RING_BROKEN, or
+ * neither where the ring was revoked before or is CORE_RING_RECOVERED now. I/O thread, without the
+ * ring lock. */
 void core_attach(struct core *core);
 
 /* Under the ring lock, I/O thread: attaches an idle ring again. Signals as core_attach(). */

@@ -150,6 +150,14 @@ static void dispatch_wait(struct dispatch *dispatch, struct command *command)
 	list_append(&dispatch->pending, &command->node);
 }
 
+void dispatch_cancel_pending(struct dispatch *dispatch, struct command *command)
+{
+	assert(command->where == COMMAND_PENDING && command->aborted);
+	list_remove(&dispatch->pending, &command->node);
+	command->where = COMMAND_HELD;
+	command_end(command, SCSI_TASK_ABORTED, NULL);
+}
+
 void dispatch_command(struct dispatch *dispatch, struct command *command)
 {
 	struct core *core = dispatch->core;

@@ -379,6 +379,23 @@ static void exec_begin_write_verify(struct command *command)
 			command->length, command->length, exec_step_write_verify);
 }
 
+/* Only while nothing but this device writes to the range: see notes/notes.h. */
+static void exec_note_write(struct command *command)
+{
+	struct core *core = command->core;
+
+	assert(command->exclusive && !command->internal && !command->note);
+	if (!core->setup.notes || command->aborted)
+		return;
+	core_lock_ring(core);
+	if (core->ring_state == CORE_RING_ATTACHED && tcmu_ring_mark(&core->ring) == 0)
+		command->note = notes_begin(
+			core->setup.notes, command->cmd_id, command->offset, command->length,
+			command->iov, command->iov_cnt, command->length, core->ring.base,
+			core->ring.published);
+	core_unlock_ring(core);
+}
+
 static void exec_step_compare_and_write(struct command *command, int error)
 {
 	uint64_t length = command->length;
@@ -390,6 +407,7 @@ static void exec_step_compare_and_write(struct command *command, int error)
 	assert(command->exclusive && command->started);
 	if (!exec_compare_read(command, length))
 		return;
+	exec_note_write(command);
 	submit_buffer(
 		command, TCMU_IO_WRITE, exec_write_flags(command), command->offset,
 		command->bounce + length, length, exec_step_written);

@@ -4,9 +4,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/memory.h"
+#include "io/exec.h"
 
 #define FETCH_MAX  128 /* commands of one iteration */
 #define MARKS_SIZE ((UINT16_MAX + 1) * sizeof(uint64_t))
@@ -39,7 +42,8 @@ static void fetch_set_stale(struct fetch *fetch)
 {
 	struct core *core = fetch->core;
 
-	assert(core->ring_locked && core->ring_state == CORE_RING_ATTACHED);
+	assert(core->ring_locked);
+	assert(core->ring_state == CORE_RING_ATTACHED || core->ring_state == CORE_RING_RECOVERED);
 	core->ring_state = CORE_RING_STALE;
 	core->cancel_wanted = true;
 	for (unsigned i = 0; i < core->pool->used; i++) {
@@ -278,11 +282,152 @@ bool fetch_answer(struct fetch *fetch, struct command *command)
 void fetch_publish(struct fetch *fetch)
 {
 	struct core *core = fetch->core;
+	struct notes *notes = core->setup.notes;
+	bool noted = notes && notes->in_use;
 
-	if (core->ring_state != CORE_RING_ATTACHED)
+	if (core->ring_state != CORE_RING_ATTACHED && core->ring_state != CORE_RING_RECOVERED)
 		return;
+	if (noted && tcmu_ring_mark(&core->ring) == 0)
+		notes_publish(notes, core->ring.published, core->ring.tail);
 	if (tcmu_ring_publish(&core->ring) == -ESTALE)
 		fetch_set_stale(fetch);
 	else if (tcmu_uio_doorbell(&core->uio) < 0)
 		core_set_unregistered(core);
+	if (noted)
+		notes_published(notes, core->ring.published);
+}
+
+/* ------- notes ------- */
+
+/* For the log. */
+static const char *fetch_label(const struct core *core, char *label, size_t size)
+{
+	(void) snprintf(label, size, "user_%u/%s", core->setup.device.hba, core->setup.device.name);
+	return label;
+}
+
+/* All writes have ended: the notes that are left are of commands that were carried out. */
+static void fetch_answer_notes(struct fetch *fetch)
+{
+	struct core *core = fetch->core;
+	struct notes *notes = core->setup.notes;
+	char label[sizeof(core->setup.device.name) + 16];
+	struct note *note = NULL;
+	int r = 0;
+
+	assert(core->ring_locked && core->ring_state == CORE_RING_RECOVERED);
+	while (r == 0 && (note = notes_next(notes, note))) {
+		struct tcmu_completion good = {.cmd_id = note->cmd_id, .status = SCSI_GOOD};
+
+		r = tcmu_ring_complete(&core->ring, &good);
+		if (r == 0 && atomic_load(&note->state) == NOTE_WRITING)
+			notes_answer(notes, note);
+		fetch->finished += r == 0;
+	}
+	fetch_publish(fetch);
+	notes_drop_all(notes);
+	if (fetch->finished)
+		log_dev_info(
+			fetch_label(core, label, sizeof(label)),
+			"%u COMPARE AND WRITEs that the last daemon had carried out are answered",
+			fetch->finished);
+}
+
+static void fetch_redo_ended(struct fetch *fetch)
+{
+	struct core *core = fetch->core;
+
+	assert(fetch->redos > 0);
+	if (--fetch->redos || core->ring_state != CORE_RING_RECOVERED)
+		return;
+	fetch_answer_notes(fetch);
+	if (core->ring_state == CORE_RING_RECOVERED)
+		fetch_set_stale(fetch);
+}
+
+/* What a note says fits the device and the ring. */
+static bool fetch_note_fits(const struct core *core, const struct note *note)
+{
+	const struct tcmu_ring *ring = &core->ring;
+	uint64_t data_area = (uint64_t) ring->cmdr_off + ring->cmdr_size;
+	uint64_t size = core->lu.blocks * core->lu.block_size;
+	uint64_t length = 0;
+
+	for (unsigned i = 0; i < note->extent_cnt; i++) {
+		if (note->data_offset[i] < data_area || note->data_offset[i] > ring->length ||
+		    note->data_length[i] > ring->length - note->data_offset[i])
+			return false;
+		length += note->data_length[i];
+	}
+	return length == note->length && note->offset % core->lu.block_size == 0 &&
+		length % core->lu.block_size == 0 && note->offset < size &&
+		length <= size - note->offset;
+}
+
+/* Writes the data again, to stable storage. False: not possible. */
+static bool fetch_redo(struct fetch *fetch, struct note *note)
+{
+	struct core *core = fetch->core;
+	struct command *command;
+
+	if (!fetch_note_fits(core, note) || !(command = command_get(core->pool, true)))
+		return false;
+	assert(note->extent_cnt <= command->iov_max);
+	command->iov_cnt = note->extent_cnt;
+	command->data_length = note->length;
+	for (unsigned i = 0; i < note->extent_cnt; i++)
+		command->iov[i] = (struct iovec){
+			.iov_base = core->ring.base + note->data_offset[i],
+			.iov_len = note->data_length[i]};
+	command->plan = (struct scsi_plan){
+		.op = SCSI_PLAN_WRITE,
+		.flags = SCSI_PLAN_FUA,
+		.lba = note->offset / core->lu.block_size,
+		.blocks = note->length / core->lu.block_size,
+	};
+	command->note = note;
+	command->exclusive = true;
+	fetch->redos++;
+	if (exec_prepare(command))
+		command_ready(command);
+	return true;
+}
+
+void fetch_end_note(struct fetch *fetch, struct command *command, bool answered)
+{
+	struct core *core = fetch->core;
+	struct notes *notes = core->setup.notes;
+	char label[sizeof(core->setup.device.name) + 16];
+	bool good = command->status == SCSI_GOOD;
+
+	assert(core->ring_locked && command->note);
+	if (command->internal && !good && core->service == CORE_SERVING)
+		log_dev_warning(
+			fetch_label(core, label, sizeof(label)),
+			"a COMPARE AND WRITE that the last daemon had begun cannot be finished: "
+			"its initiator gets BUSY and sends it again, and it may miscompare");
+	if (!good || !(command->internal || answered))
+		notes_drop(notes, command->note);
+	else if (answered)
+		notes_answer(notes, command->note);
+	command->note = NULL;
+	if (command->internal)
+		fetch_redo_ended(fetch);
+}
+
+void fetch_recover(struct fetch *fetch)
+{
+	struct core *core = fetch->core;
+	struct notes *notes = core->setup.notes;
+	struct note *note = NULL;
+
+	core_lock_ring(core);
+	if (core->ring_state == CORE_RING_RECOVERED) {
+		fetch->redos = 1;
+		while ((note = notes_next(notes, note)))
+			if (atomic_load(&note->state) == NOTE_WRITING && !fetch_redo(fetch, note))
+				notes_drop(notes, note);
+		fetch_redo_ended(fetch);
+	}
+	core_unlock_ring(core);
 }

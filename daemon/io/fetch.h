@@ -16,6 +16,9 @@
  * end when they are fetched. A mark holds for the entries before the function only, because the
  * kernel uses a number again as soon as its command has ended.
  *
+ * The ring of a daemon that died is stale from the start, but for the commands that it has noted
+ * (notes/notes.h): these are finished and answered before.
+ *
  * Everything runs on the I/O thread under the ring lock.
  */
 #pragma once
@@ -32,6 +35,9 @@ struct fetch {
 	uint64_t position;     /* bytes fetched while there are marks */
 	uint64_t marked_until; /* the last mark holds up to this position */
 	uint64_t *marks;       /* by cmd_id: up to which position; below position: no mark */
+
+	unsigned redos;    /* of a recovery: writes in flight, and one more while they are begun */
+	unsigned finished; /* commands of the last daemon that are carried out */
 };
 
 /* Any thread, before the I/O thread starts. -ENOMEM: fetch_destroy() may be called. */
@@ -60,6 +66,13 @@ bool fetch_has_work(const struct fetch *fetch);
 /* Writes the answer of a command that has ended to the ring. False: it is internal, or the ring is
  * not attached any more. */
 bool fetch_answer(struct fetch *fetch, struct command *command);
+
+/* A command with a note has ended; answered: by fetch_answer(). */
+void fetch_end_note(struct fetch *fetch, struct command *command, bool answered);
+
+/* After core_attach(), without the ring lock: begins what makes a CORE_RING_RECOVERED ring stale.
+ * IO_SIGNAL_RING_RESET follows. Takes any ring. */
+void fetch_recover(struct fetch *fetch);
 
 /* Makes all answers visible to the kernel and rings the doorbell. */
 void fetch_publish(struct fetch *fetch);

@@ -26,13 +26,14 @@
 #include <glib.h>
 
 #include "base/log.h"
+#include "base/priority.h"
 #include "base/scarce.h"
+#include "base/trust.h"
 
-#define BACKLOG          16
-#define CONTROL_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 60) /* the kernel and the bus come first */
-#define CLIENT_USEC      (60 * UINT64_C(1000000))
-#define ACCURACY_USEC    1000000
-#define PAUSE_USEC       UINT64_C(1000000)
+#define BACKLOG       16
+#define CLIENT_USEC   (60 * UINT64_C(1000000))
+#define ACCURACY_USEC 1000000
+#define PAUSE_USEC    UINT64_C(1000000)
 
 struct control_client {
 	GList link;
@@ -301,7 +302,7 @@ static bool may_connect(int fd, uid_t *uid)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
 		return false;
 	*uid = credentials.uid;
-	return credentials.uid == 0 || credentials.uid == geteuid();
+	return trust_user(credentials.uid);
 }
 
 static int client_new(struct control_socket *control, int fd)
@@ -313,7 +314,7 @@ static int client_new(struct control_socket *control, int fd)
 	client->fd = -1;
 	r = sd_event_add_io(control->event, &client->io, fd, EPOLLIN, on_client, client);
 	if (r >= 0)
-		r = sd_event_source_set_priority(client->io, CONTROL_PRIORITY);
+		r = sd_event_source_set_priority(client->io, PRIORITY_CONTROL);
 	if (r >= 0)
 		r = sd_event_add_time_relative(
 			control->event, &client->timer, CLOCK_MONOTONIC, CLIENT_USEC, ACCURACY_USEC,
@@ -410,7 +411,7 @@ int control_socket_new(
 			event, &control->io, control->fd, EPOLLIN, on_connection, control);
 	}
 	if (r >= 0)
-		r = sd_event_source_set_priority(control->io, CONTROL_PRIORITY);
+		r = sd_event_source_set_priority(control->io, PRIORITY_CONTROL);
 	if (r >= 0)
 		r = sd_event_add_time_relative(
 			event, &control->pause, CLOCK_MONOTONIC, 0, ACCURACY_USEC, on_pause_end,

@@ -17,6 +17,7 @@
 #include "event-loop.h"
 #include "fds.h"
 #include "kernel.h"
+#include "notes/notes.h"
 #include "sim.h"
 #include "threads.h"
 
@@ -28,6 +29,7 @@ enum call_kind {
 	CALL_REOPEN,
 	CALL_FENCE,
 	CALL_FAIL,
+	CALL_SIZE,
 };
 
 struct call {
@@ -53,6 +55,7 @@ struct daemon {
 		enum device_state state;
 	} known[KNOWN_MAX];
 	unsigned known_cnt;
+	struct notes *notes[KNOWN_MAX]; /* that are mapped */
 };
 
 static struct daemon *the_daemon;
@@ -111,6 +114,45 @@ const atomic_bool *log_scsi(void)
 	return &no;
 }
 
+/* ------- mappings, which end with the process ------- */
+
+int __real_notes_open(const char *path, const char *device, struct notes **notes);
+void __real_notes_close(struct notes *notes);
+int __wrap_notes_open(const char *path, const char *device, struct notes **notes);
+void __wrap_notes_close(struct notes *notes);
+
+static void daemon_replace_notes(const struct notes *from, struct notes *to)
+{
+	for (unsigned i = 0; i < KNOWN_MAX; i++)
+		if (the_daemon->notes[i] == from) {
+			the_daemon->notes[i] = to;
+			return;
+		}
+	abort();
+}
+
+int __wrap_notes_open(const char *path, const char *device, struct notes **notes)
+{
+	int r = __real_notes_open(path, device, notes);
+
+	if (r == 0)
+		daemon_replace_notes(NULL, *notes);
+	return r;
+}
+
+void __wrap_notes_close(struct notes *notes)
+{
+	if (notes)
+		daemon_replace_notes(notes, NULL);
+	__real_notes_close(notes);
+}
+
+static void daemon_unmap_notes(void)
+{
+	for (unsigned i = 0; i < KNOWN_MAX; i++)
+		__wrap_notes_close(the_daemon->notes[i]);
+}
+
 /* ------- the main thread ------- */
 
 /* Notes which state has followed which. */
@@ -162,6 +204,9 @@ static void daemon_take_call(struct daemon *daemon, const struct call *call)
 		if (device)
 			(void) device_reopen(device);
 		break;
+	case CALL_SIZE:
+		backends_report_size(call->store);
+		break;
 	case CALL_FENCE:
 	case CALL_FAIL:
 		backends_report(call->store, call->kind == CALL_FENCE);
@@ -187,6 +232,7 @@ static void daemon_exited(void *arg)
 
 	backends_killed();
 	threads_kill_all();
+	daemon_unmap_notes();
 	event_loop_reset();
 	fds_reset();
 	kernel_check_owed(daemon->number);
@@ -211,6 +257,8 @@ static void daemon_begin(struct daemon *daemon)
 	settings_defaults(&daemon->settings);
 	daemon->settings.queue_depth = daemon->options.depth;
 	daemon->settings.busy_poll = daemon->options.busy_poll;
+	if (daemon->options.xcopy_all)
+		daemon->settings.extended_copy = XCOPY_ALL;
 	daemon->handlers = handlers_new();
 	backends_add(daemon->handlers);
 	if (mailbox_new(event, SD_EVENT_PRIORITY_IMPORTANT + 1, &daemon->mailbox) < 0)
@@ -274,6 +322,7 @@ static void daemon_make_directory(struct daemon *daemon)
 
 void daemon_reset(const struct daemon_options *options)
 {
+	daemon_unmap_notes();
 	*the_daemon = (struct daemon){.options = *options};
 	daemon_make_directory(the_daemon);
 	daemon_restore_statics();
@@ -303,6 +352,7 @@ void daemon_kill(void)
 	sim->report->kills++;
 	backends_killed();
 	threads_kill_all();
+	daemon_unmap_notes();
 	event_loop_reset();
 	fds_reset();
 	kernel_daemon_killed();
@@ -338,6 +388,11 @@ void daemon_reopen(const char *name)
 void daemon_report(unsigned store, bool fenced)
 {
 	daemon_call((struct call){.kind = fenced ? CALL_FENCE : CALL_FAIL, .store = store});
+}
+
+void daemon_report_size(unsigned store)
+{
+	daemon_call((struct call){.kind = CALL_SIZE, .store = store});
 }
 
 enum daemon_state daemon_state(void)

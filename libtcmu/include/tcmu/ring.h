@@ -95,6 +95,25 @@ struct tcmu_completion {
  * -EINVAL: base is not aligned. */
 int tcmu_ring_attach(struct tcmu_ring *ring, void *base, size_t length);
 
+/* Marks the entries where the published tail is and where the next one will be, so that
+ * tcmu_ring_resume() knows them again. For a caller that notes a command for the case that it dies:
+ * before it notes the tail. A command that was fetched has no answer.
+ *
+ * Returns 0 or a negative errno:
+ * -ESTALE: the ring was reset. */
+int tcmu_ring_mark(struct tcmu_ring *ring);
+
+/* Attaches a ring whose last user has died and owes answers. Every command that the kernel waits
+ * for counts as fetched, and no entry is read but for its length: answers of the last user may have
+ * been written over it. tcmu_ring_complete() answers a command by the cmd_id that the caller has
+ * noted. Nothing is left to fetch. published: the tail that the last user has published, after it
+ * had called tcmu_ring_mark(). The kernel must be blocked, so that it adds nothing.
+ *
+ * Returns 0, or a negative errno like tcmu_ring_attach(), or:
+ * -ESTALE: the ring was reset since, or has another tail, or the kernel has written another entry
+ *   there. The noted commands may not be the kernel's any more. */
+int tcmu_ring_resume(struct tcmu_ring *ring, void *base, size_t length, uint32_t published);
+
 /* Fetches the next entry and its iovecs, whose addresses are those of this process, into
  * iov[0..iov_cnt). Padding is skipped. Entries with an unknown opcode are marked for the kernel and
  * skipped.

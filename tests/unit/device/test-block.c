@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "device-world.h"
 
@@ -108,6 +110,38 @@ static void a_recovered_start_blocks_resets_and_unblocks(void **state)
 	world_run_jobs();
 	assert_state(DEVICE_LIVE, false);
 	delete_it();
+}
+
+/* Its I/O thread does what the notes say, and then has the ring reset. */
+static void notes_of_a_dead_daemon_come_before_the_reset(void **state)
+{
+	char path[] = "/tmp/block-notes-XXXXXX";
+	struct iovec iov = {.iov_base = &iov, .iov_len = 512};
+	struct notes *notes;
+	int fd = mkstemp(path);
+
+	(void) state;
+	assert_true(fd >= 0);
+	close(fd);
+	world.notes_path = path;
+	assert_int_equal(notes_open(path, world.claim, &notes), 0);
+	assert_non_null(notes_begin(notes, 1, 0, 512, &iov, 1, 0, &iov, 0));
+	notes_close(notes);
+	start_found(false);
+	world_run_jobs();
+	assert_state(DEVICE_ATTACHING, true);
+	assert_int_equal(world.resets, 0);
+	assert_int_equal(fake_io_thread.setup.start, IO_THREAD_RECOVERED);
+	assert_true(notes_left(fake_io_thread.setup.notes));
+	notes_drop_all(fake_io_thread.setup.notes);
+	world_signal(IO_SIGNAL_RING_RESET | IO_SIGNAL_RING_IDLE);
+	assert_state(DEVICE_RESETTING, true);
+	assert_int_equal(world.resets, 1);
+	assert_int_equal(fake_io_thread.reattached, 1);
+	world_signal(IO_SIGNAL_ATTACHED);
+	assert_state(DEVICE_LIVE, false);
+	delete_it();
+	(void) unlink(path);
 }
 
 static void a_failed_first_open_answers_busy_until_the_retry_succeeds(void **state)
@@ -441,6 +475,7 @@ int main(void)
 		TEST(a_clean_start_takes_back_what_the_last_daemon_has_written),
 		TEST(a_clean_start_keeps_commands_waiting),
 		TEST(a_recovered_start_blocks_resets_and_unblocks),
+		TEST(notes_of_a_dead_daemon_come_before_the_reset),
 		TEST(a_failed_first_open_answers_busy_until_the_retry_succeeds),
 		TEST(a_failed_recovery_answers_busy_until_it_succeeds),
 		TEST(a_kernel_that_cannot_be_blocked_is_not_recovered),

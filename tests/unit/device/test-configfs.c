@@ -203,6 +203,9 @@ static void a_reset_cancels_where_no_port_is_of_tcm_loop(void **state)
 		{"loopback/naa.5001405/tpgt_1/lun_0\n", false},
 		{"iSCSI/" FIRST "/tpgt_1/lun_0\nloopback/naa.5001405/tpgt_1/lun_0\n", false},
 		{"", false},
+		/* its index cannot be read: unclear is not absent */
+		{"iSCSI/" FIRST "/tpgt_1/lun_0\nloopback/naa.5001406/tpgt_1/lun_0\n", false},
+		{"iSCSI/" FIRST "/tpgt_1/lun_0\nLOOPBACK\n", false},
 	};
 
 	(void) state;
@@ -215,6 +218,35 @@ static void a_reset_cancels_where_no_port_is_of_tcm_loop(void **state)
 		read_it();
 		assert_int_equal(lu_info.ports.reset_cancels, cases[i].cancels);
 	}
+}
+
+/* A group whose list of members cannot be read, beside one without tcm_loop. */
+static void a_reset_does_not_cancel_where_ports_cannot_be_read(void **state)
+{
+	(void) state;
+	group("default_tg_pt_gp", "0\n", "Implicit\n", "iSCSI/" FIRST "/tpgt_1/lun_0\n");
+	port(FIRST, 1, "5\n", "1\n");
+	read_it();
+	assert_true(lu_info.ports.reset_cancels);
+	fake_root_write(&root, DEVICE "alua/other/tg_pt_gp_id", "1\n");
+	read_it();
+	assert_false(lu_info.ports.reset_cancels);
+}
+
+/* It has no identifier for the initiator. */
+static void a_port_without_an_index_is_not_reported(void **state)
+{
+	(void) state;
+	group("default_tg_pt_gp", "0\n", "Implicit\n",
+	      "iSCSI/" FIRST "/tpgt_1/lun_0\niSCSI/" FIRST "/tpgt_2/lun_0\n");
+	port(FIRST, 1, "5\n", "1\n");
+	read_it();
+	assert_int_equal(lu_info.ports.groups[0].port_cnt, 1);
+	assert_int_equal(lu_info.ports.groups[0].ports[0], 5);
+	assert_false(lu_info.ports.port_known); /* a command may come through either */
+	group("default_tg_pt_gp", "0\n", "Implicit\n", "iSCSI/" FIRST "/tpgt_2/lun_0\n");
+	read_it();
+	assert_false(lu_info.ports.port_known);
 }
 
 /* As on a gateway that knows the portal groups of all gateways, of which its own is the one that is
@@ -410,6 +442,10 @@ int main(void)
 			a_device_of_one_port_is_fully_known, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_reset_cancels_where_no_port_is_of_tcm_loop, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_reset_does_not_cancel_where_ports_cannot_be_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_port_without_an_index_is_not_reported, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_group_that_an_administrator_made_means_sharing, setup, teardown),
 		cmocka_unit_test_setup_teardown(

@@ -96,7 +96,9 @@ static bool possible(const struct world *world, enum device_event event)
 		return world->thread == IO_THREAD_STARTING || world->thread == IO_THREAD_RESET ||
 			world->thread == IO_THREAD_ENDING;
 	case DEVICE_EV_RING_RESET:
-		return world->thread == IO_THREAD_RUNNING || world->thread == IO_THREAD_ENDING;
+		/* Starting: it was found as a daemon that died has left it. */
+		return world->thread == IO_THREAD_STARTING || world->thread == IO_THREAD_RUNNING ||
+			world->thread == IO_THREAD_ENDING;
 	case DEVICE_EV_RING_BROKEN:
 		return ring;
 	case DEVICE_EV_IO_ENDED:
@@ -150,7 +152,7 @@ static void happen(struct world *world, enum device_event event)
 			world->thread = IO_THREAD_RUNNING;
 		break;
 	case DEVICE_EV_RING_RESET:
-		if (world->thread == IO_THREAD_RUNNING)
+		if (world->thread != IO_THREAD_ENDING)
 			world->thread = IO_THREAD_RESET;
 		break;
 	case DEVICE_EV_RING_BROKEN:

@@ -282,13 +282,9 @@ static void a_device_may_be_unregistered_before_it_is_attached(void **state)
 	struct io_fixture fixture;
 
 	(void) state;
-	io_fixture_start_async(
-		&fixture,
-		&(struct io_fixture_options){
-			.start = IO_THREAD_RECOVERED, .uio.hold_actions = true});
-	assert_true(fake_uio_wait_action(fixture.uio));
+	io_fixture_init(&fixture, &defaults);
 	fake_uio_unregister(fixture.uio, false);
-	fake_uio_release_actions(fixture.uio);
+	assert_int_equal(io_thread_new(&fixture.setup, &fixture.thread), 0);
 	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
 	assert_int_equal(fixture.signals, IO_SIGNAL_RING_BROKEN | IO_SIGNAL_ENDED);
 	io_fixture_wait_end(&fixture);

@@ -1,50 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a device's I/O thread attaches its ring: after a daemon that died, after a reset, with
- * errors.
+ * How a device's I/O thread attaches its ring: after a reset, with errors. test-recovery.c has how
+ * it takes over from a daemon that died.
  */
 #include "io-fixture.h"
 
 #include <errno.h>
 #include <sched.h>
-
-static void recovery_resets_the_commands_of_a_dead_daemon(void **state)
-{
-	struct io_fixture_options options = {
-		.start = IO_THREAD_RECOVERED, .uio.hold_actions = true};
-	struct fake_uio_counts counts;
-	struct io_fixture fixture;
-	uint8_t in[FIXTURE_BLOCK];
-	struct initiator_command lost = cmd_read(0, 1, in), read = cmd_read(1, 1, in);
-
-	(void) state;
-	io_fixture_start_async(&fixture, &options);
-	initiator_send(&fixture, &lost);
-	fake_uio_release_actions(fixture.uio);
-	io_fixture_wait_signal(&fixture, IO_SIGNAL_ATTACHED);
-	assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
-	assert_int_equal(lost.status, SCSI_BUSY); /* from the kernel */
-	counts = fake_uio_counts(fixture.uio);
-	assert_int_equal(counts.blocks, 1);
-	assert_int_equal(counts.resets, 1);
-	assert_int_equal(counts.unblocks, 1);
-	io_fixture_stop(&fixture);
-}
-
-static void recovery_works_on_a_kernel_without_reset(void **state)
-{
-	struct io_fixture_options options = {
-		.start = IO_THREAD_RECOVERED,
-		.uio = {.block_error = -ENOENT, .unblock_error = -ENOENT, .reset_error = -ENOENT}};
-	struct io_fixture fixture;
-	uint8_t in[FIXTURE_BLOCK];
-	struct initiator_command read = cmd_read(1, 1, in);
-
-	(void) state;
-	io_fixture_start(&fixture, &options);
-	assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
-	io_fixture_stop(&fixture);
-}
 
 static void a_failed_attach_reports_its_reason(void **state)
 {
@@ -58,15 +20,6 @@ static void a_failed_attach_reports_its_reason(void **state)
 		{{.uio.ring.version = 3},
 		 -EPROTONOSUPPORT,
 		 "its ring has a format that this daemon does not know"},
-		{{.start = IO_THREAD_RECOVERED, .uio.reset_error = -EIO},
-		 -EIO,
-		 "its ring cannot be reset after the last daemon's crash"},
-		{{.start = IO_THREAD_RECOVERED, .uio.block_error = -EIO},
-		 -EIO,
-		 "its ring cannot be reset after the last daemon's crash"},
-		{{.start = IO_THREAD_RECOVERED, .uio.unblock_error = -EIO},
-		 -EIO,
-		 "the kernel does not send commands again (block_dev)"},
 	};
 
 	(void) state;
@@ -121,8 +74,6 @@ static void a_ring_reset_while_serving_restarts_the_ring(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(recovery_resets_the_commands_of_a_dead_daemon),
-		cmocka_unit_test(recovery_works_on_a_kernel_without_reset),
 		cmocka_unit_test(a_failed_attach_reports_its_reason),
 		cmocka_unit_test(a_ring_reset_while_serving_restarts_the_ring),
 	};

@@ -552,6 +552,130 @@ static void a_reset_before_the_tail_is_published_leaves_the_new_entries_alone(vo
 }
 
 /* A caller without room for commands still gets the functions that abort them. */
+/* The last user dies at each position, with three commands: the answer to the last one is
+ * published, in the entry of the first; the one to the first is written and not published. The
+ * noted command is the one in the middle. */
+static void a_dead_users_command_is_answered_at_each_position(void **state)
+{
+	struct fixture *f = *state;
+
+	fixture_replace(f, &(struct fake_ring_options){.ring_size = 1024});
+	for (unsigned i = 0; i < 64; i++) {
+		uint16_t ids[3];
+		uint32_t published;
+
+		for (unsigned j = 0; j < 3; j++)
+			ids[j] = fixture_push_read(f, 512);
+		for (unsigned j = 0; j < 3; j++)
+			assert_int_equal(fixture_fetch(f), ids[j]);
+		fixture_complete(f, ids[2]);
+		assert_int_equal(tcmu_ring_mark(&f->ring), 0);
+		assert_int_equal(fixture_consume(f), 1);
+		published = f->ring.published;
+		if (i % 2)
+			fixture_complete(f, ids[0]);
+		assert_int_equal(
+			tcmu_ring_resume(
+				&f->ring, fake_ring_base(f->fake), fake_ring_length(f->fake),
+				published + 8),
+			-ESTALE);
+		assert_int_equal(
+			tcmu_ring_resume(
+				&f->ring, fake_ring_base(f->fake), fake_ring_length(f->fake),
+				published),
+			0);
+		assert_int_equal(f->ring.outstanding, 2);
+		assert_int_equal(fixture_next(f), 0);
+		f->seen_count = 0;
+		fixture_complete(f, ids[1]);
+		assert_int_equal(fixture_consume(f), 1);
+		assert_int_equal(f->seen[0].cmd_id, ids[1]);
+		fixture_complete(f, ids[0]);
+		assert_int_equal(fixture_consume(f), 1);
+		assert_int_equal(f->ring.outstanding, 0);
+		assert_int_equal(
+			tcmu_ring_attach(
+				&f->ring, fake_ring_base(f->fake), fake_ring_length(f->fake)),
+			0);
+		if (i % 3 == 0) { /* the positions move */
+			fixture_push_read(f, i * 512);
+			fixture_complete(f, fixture_fetch(f));
+			assert_int_equal(fixture_consume(f), 1);
+		}
+		f->seen_count = 0;
+	}
+}
+
+static void a_ring_that_was_reset_is_not_resumed(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned served = 0; served < 2; served++)
+		for (unsigned sent = 0; sent < 2; sent++) {
+			uint32_t published;
+
+			fixture_replace(f, &(struct fake_ring_options){.ring_size = 1024});
+			if (served) {
+				fixture_push_read(f, 512);
+				fixture_complete(f, fixture_fetch(f));
+				assert_int_equal(fixture_consume(f), 1);
+			}
+			fixture_push_read(f, 512);
+			fixture_fetch(f);
+			published = f->ring.published;
+			assert_int_equal(tcmu_ring_mark(&f->ring), 0);
+			fake_ring_reset(f->fake, NULL, NULL);
+			if (sent)
+				fixture_push_read(f, 512);
+			assert_int_equal(
+				tcmu_ring_resume(
+					&f->ring, fake_ring_base(f->fake),
+					fake_ring_length(f->fake), published),
+				-ESTALE);
+		}
+}
+
+/* Another user has served the ring since, round to the same tail. */
+static void a_ring_that_another_user_has_served_is_not_resumed(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t published;
+
+	fixture_replace(f, &(struct fake_ring_options){.ring_size = 1024});
+	fixture_push_read(f, 512);
+	fixture_complete(f, fixture_fetch(f));
+	assert_int_equal(fixture_consume(f), 1);
+	fixture_push_read(f, 512);
+	fixture_fetch(f);
+	assert_int_equal(tcmu_ring_mark(&f->ring), 0);
+	published = f->ring.published;
+	fake_ring_reset(f->fake, NULL, NULL);
+	assert_int_equal(
+		tcmu_ring_attach(&f->ring, fake_ring_base(f->fake), fake_ring_length(f->fake)), 0);
+	fixture_push_read(f, 512);
+	fixture_complete(f, fixture_fetch(f));
+	assert_int_equal(fixture_consume(f), 1);
+	assert_int_equal(f->ring.published, published);
+	fixture_push_read(f, 512);
+	fixture_fetch(f);
+	assert_int_equal(
+		tcmu_ring_resume(
+			&f->ring, fake_ring_base(f->fake), fake_ring_length(f->fake), published),
+		-ESTALE);
+}
+
+static void a_marked_ring_must_be_the_same(void **state)
+{
+	struct fixture *f = *state;
+
+	fixture_push_read(f, 512);
+	fixture_complete(f, fixture_fetch(f));
+	assert_int_equal(tcmu_ring_mark(&f->ring), 0); /* nothing to mark */
+	assert_int_equal(fixture_consume(f), 1);
+	fake_ring_reset(f->fake, NULL, NULL);
+	assert_int_equal(tcmu_ring_mark(&f->ring), -ESTALE);
+}
+
 static void a_task_management_function_is_found_behind_commands(void **state)
 {
 	struct fixture *f = *state;
@@ -629,6 +753,10 @@ int main(void)
 		RING_TEST(a_reset_at_position_0_is_noticed),
 		RING_TEST(a_reset_is_noticed_at_each_position_of_the_ring),
 		RING_TEST(a_reset_before_the_tail_is_published_leaves_the_new_entries_alone),
+		RING_TEST(a_dead_users_command_is_answered_at_each_position),
+		RING_TEST(a_ring_that_was_reset_is_not_resumed),
+		RING_TEST(a_ring_that_another_user_has_served_is_not_resumed),
+		RING_TEST(a_marked_ring_must_be_the_same),
 		RING_TEST(a_task_management_function_is_found_behind_commands),
 		RING_TEST(the_kernel_breaks_the_ring_at_a_double_completion),
 	};

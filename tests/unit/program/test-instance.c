@@ -22,23 +22,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/trust.h"
 #include "log-fixture.h"
 #include "program/instance.h"
 
-#define STRANGER 4711
+static bool strange_users;
 
-static bool strange_peers;
+bool __wrap_trust_user(uid_t uid);
 
-int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
-int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
-
-int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+bool __wrap_trust_user(uid_t uid)
 {
-	int r = __real_getsockopt(fd, level, name, value, len);
-
-	if (r == 0 && strange_peers && level == SOL_SOCKET && name == SO_PEERCRED)
-		((struct ucred *) value)->uid = STRANGER;
-	return r;
+	(void) uid;
+	return !strange_users;
 }
 
 static char name[64];
@@ -47,7 +42,7 @@ static pid_t child;
 static int setup(void **state)
 {
 	(void) state;
-	strange_peers = false;
+	strange_users = false;
 	(void) snprintf(name, sizeof(name), "tcmud-test-%d", (int) getpid());
 	return 0;
 }
@@ -220,7 +215,7 @@ static void a_name_held_by_another_user_does_not_block_the_start(void **state)
 
 	(void) state;
 	start_other("lock", name);
-	strange_peers = true;
+	strange_users = true;
 	assert_int_equal(acquire_both("another-lock", name, &other), 0);
 }
 
