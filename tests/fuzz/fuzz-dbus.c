@@ -19,6 +19,7 @@
 
 #include "fake-handler.h"
 #include "methods-fixture.h"
+#include "rpc/callers.h"
 #include "rpc/external-handlers.h"
 #include "rpc/handler-objects.h"
 #include "rpc/tcmud-dbus.h"
@@ -26,6 +27,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define PROPERTIES "org.freedesktop.DBus.Properties"
+#define SENDER     ":1.7"
 #define MANAGER    "/org/tcmud1"
 #define DISK       "/org/tcmud1/device/uio0"
 #define FILE_PATH  TCMU_DBUS_ROOT "/file"
@@ -64,9 +66,11 @@ static struct {
 	struct tcmud_dbus tcmud_dbus;
 	struct handler_objects objects;
 	struct external_handlers *external;
+	struct callers *callers;
 	struct handlers *handlers;
 	struct settings settings;
 	unsigned answers;
+	uint32_t user; /* of the caller */
 } world;
 
 /* The log would be the slowest part. */
@@ -100,13 +104,25 @@ static int on_check(
 	return handler_object_reply(call, strlen(config) % 2, config);
 }
 
-static int on_register(sd_bus_message *call, void *userdata, sd_bus_error *error)
+/* The bus, which the daemon asks for the user of a sender and for the process that has a name. */
+static int on_bus(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
 	(void) userdata, (void) error;
-	if (!sd_bus_message_is_method_call(call, HANDLER_MANAGER_INTERFACE, "RegisterHandler"))
-		return 0;
+	if (sd_bus_message_is_method_call(call, "org.freedesktop.DBus", "GetConnectionUnixUser"))
+		return sd_bus_reply_method_return(call, "u", world.user);
+	if (sd_bus_message_is_method_call(call, "org.freedesktop.DBus", "GetNameOwner"))
+		return sd_bus_reply_method_return(call, "s", SENDER);
+	return 0;
+}
+
+static int run_register(void *userdata, sd_bus_message *call, sd_bus_error *error)
+{
+	(void) userdata, (void) error;
 	return external_handlers_register(world.external, call);
 }
+
+static const struct callers_method manager_methods[] = {
+	{HANDLER_MANAGER_INTERFACE, "RegisterHandler", "ss", run_register}, {NULL}};
 
 static sd_bus *make_connection(int fd, bool server)
 {
@@ -128,6 +144,7 @@ static void fuzz_end(void)
 {
 	external_handlers_disconnect(world.external);
 	handler_objects_disconnect(&world.objects);
+	callers_free(world.callers);
 	sd_bus_close_unref(world.serving);
 	sd_bus_close_unref(world.calling);
 	handler_objects_clear(&world.objects);
@@ -145,19 +162,21 @@ static void fuzz_begin(void)
 	fuzz_demand(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0);
 	world.serving = make_connection(fds[0], true);
 	world.calling = make_connection(fds[1], false);
+	fuzz_demand(callers_new(world.serving, &world.callers) >= 0);
 	world.tcmud_dbus.methods = methods_fixture();
 	(void) tcmud_dbus_add(
-		&world.tcmud_dbus, world.serving); /* there is no bus to give a name */
+		&world.tcmud_dbus, world.serving,
+		world.callers); /* there is no bus to give a name */
 	world.handlers = handlers_new();
 	fake_handler_add(world.handlers, "file", "a path", NULL);
 	handler_objects_init(&world.objects, on_check, NULL);
 	(void) handler_objects_add(&world.objects, "file", "a path");
 	world.external = external_handlers_new(&world.objects, world.handlers, &world.settings);
-	fuzz_demand(handler_objects_connect(&world.objects, world.serving) >= 0);
+	fuzz_demand(handler_objects_connect(&world.objects, world.serving, world.callers) >= 0);
 	(void) external_handlers_connect(world.external);
+	callers_add(world.callers, manager_methods, NULL);
 	fuzz_demand(
-		sd_bus_add_object(world.serving, NULL, HANDLER_MANAGER_PATH, on_register, NULL) >=
-		0);
+		sd_bus_add_object(world.calling, NULL, "/org/freedesktop/DBus", on_bus, NULL) >= 0);
 	fuzz_demand(atexit(fuzz_end) == 0);
 }
 
@@ -260,6 +279,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!message)
 		return 0;
 	world.answers = 0;
+	world.user = size % 8 ? 0 : 65534;
+	fuzz_demand(sd_bus_message_set_sender(message, SENDER) >= 0);
 	fuzz_demand(sd_bus_call_async(world.calling, NULL, message, on_reply, NULL, 0) >= 0);
 	sd_bus_message_unref(message);
 	while (!world.answers) {
