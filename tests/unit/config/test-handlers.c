@@ -223,7 +223,7 @@ static void a_plugin_that_others_may_change_is_refused(void **state)
 {
 	static const struct {
 		mode_t directory, file;
-		uid_t owner;
+		uid_t uid;
 		bool good;
 	} cases[] = {
 		{0755, 0644, 0, true},      {0755, 0646, 0, false},  {0757, 0644, 0, false},
@@ -239,7 +239,7 @@ static void a_plugin_that_others_may_change_is_refused(void **state)
 		handlers = handlers_new();
 		copy_plugin("handler_good.so");
 		assert_int_equal(chmod(fixture_path(file), cases[i].file), 0);
-		if (cases[i].owner && chown(fixture_path(file), cases[i].owner, (gid_t) -1) < 0)
+		if (cases[i].uid && chown(fixture_path(file), cases[i].uid, (gid_t) -1) < 0)
 			assert_int_equal(errno, EPERM); /* not root: the other cases remain */
 		else {
 			assert_int_equal(chmod(fixture_path("plugins"), cases[i].directory), 0);
