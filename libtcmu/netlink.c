@@ -184,7 +184,7 @@ static int connect_socket(struct nl_sock **sock)
 
 static int open_sockets(struct tcmu_netlink *netlink)
 {
-	const int size = RECEIVE_BUFFER;
+	const int size = RECEIVE_BUFFER, on = 1;
 	int family, group = 0, fd, r;
 
 	assert(!netlink->requests && !netlink->events);
@@ -196,6 +196,10 @@ static int open_sockets(struct tcmu_netlink *netlink)
 	fd = nl_socket_get_fd(netlink->events);
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0 &&
 	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) < 0)
+		return -errno;
+	/* The kernel learns of an event that does not fit in the buffer: the command fails with
+	 * ENOBUFS, and nobody waits for an answer to an event that was not received. */
+	if (setsockopt(fd, SOL_NETLINK, NETLINK_BROADCAST_ERROR, &on, sizeof(on)) < 0)
 		return -errno;
 	/* The controller first: if the family appears in between, one of the two joins sees it. */
 	r = resolve_group("nlctrl", "notify", &family, &group);

@@ -83,7 +83,9 @@ int tcmu_netlink_set_replies(struct tcmu_netlink *netlink, bool on);
 /* Receives the next event.
  *
  * Returns 1 and fills *event; 0 if there is none for now; or a negative errno:
- * -ENOBUFS: events were lost. Scan all devices, then call again.
+ * -ENOBUFS: events were lost. Scan all devices, then call again. No process waits for a reply to
+ * a lost event: the kernel has failed its creation or its change with ENOBUFS, and has gone on with
+ * its removal.
  * -EBADMSG: a malformed message was dropped. Call again.
  *
  * After any other error the socket cannot be used any more. */

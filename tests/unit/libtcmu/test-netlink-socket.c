@@ -349,6 +349,8 @@ static void the_receive_buffer_is_large_and_losses_are_reported(void **state)
 	assert_true(value >= 200000); /* 8 MiB where allowed, twice net.core.rmem_max elsewhere */
 	assert_int_equal(getsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &value, &length), 0);
 	assert_int_equal(value, 0);
+	assert_int_equal(getsockopt(fd, SOL_NETLINK, NETLINK_BROADCAST_ERROR, &value, &length), 0);
+	assert_int_equal(value, 1); /* to the kernel, too */
 	assert_int_equal(kernel.joined, 1);
 }
 
