@@ -710,6 +710,7 @@ int manager_new(const struct manager_setup *setup, struct manager **ret)
 	netlink_reset_start(
 		&manager->reset, &manager->env, tcmu_netlink_fd(manager->netlink),
 		manager_is_answering);
+	manager->reset.owed = &manager->owed;
 	env_timer_arm(&manager->env, &manager->health, HEALTH_US);
 	manager_reconcile(manager);
 	netlink_reset_check(&manager->reset);

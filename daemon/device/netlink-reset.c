@@ -31,6 +31,8 @@ void netlink_reset_run(struct netlink_reset *reset)
 
 	netlink_reset_cancel(reset);
 	r = tcmu_module_end_commands();
+	if (r >= 0 && reset->owed)
+		netlink_owed_forget(reset->owed);
 	if (r < 0 && r != -ENOENT)
 		log_error(
 			"cannot end the kernel's commands that wait for a daemon: %s",
@@ -193,6 +195,8 @@ void netlink_owed_add(struct netlink_owed *owed, enum tcmu_event_kind kind, uint
 {
 	uint64_t *key = g_new(uint64_t, 1);
 
+	for (enum tcmu_event_kind other = TCMU_EVENT_ADDED; other <= TCMU_EVENT_RECONFIG; other++)
+		(void) netlink_owed_take(owed, other, id);
 	*key = netlink_owed_key(kind, id);
 	(void) g_hash_table_add(owed->commands, key);
 }
@@ -202,6 +206,12 @@ bool netlink_owed_take(struct netlink_owed *owed, enum tcmu_event_kind kind, uin
 	uint64_t key = netlink_owed_key(kind, id);
 
 	return g_hash_table_remove(owed->commands, &key);
+}
+
+void netlink_owed_forget(struct netlink_owed *owed)
+{
+	if (owed->commands)
+		g_hash_table_remove_all(owed->commands);
 }
 
 bool netlink_owed_any(const struct netlink_owed *owed, enum tcmu_event_kind *kind, uint32_t *id)

@@ -23,18 +23,21 @@
 
 #include "device/env.h"
 
+struct netlink_owed;
+
 struct netlink_reset {
 	struct device_env *env;
 	int fd; /* of the kernel's commands, to poll */
 	/* Whether a device may still answer a command. unknown: a device whose attributes have not
 	 * been read counts as one. */
 	bool (*is_answering)(struct netlink_reset *reset, bool unknown);
-	bool wanted;             /* still to be done */
-	uint64_t began;          /* µs */
-	uint64_t active;         /* µs, of the last command or answer; 0: none yet */
-	struct env_timer known;  /* until the attributes of every device should be read */
-	struct env_timer paused; /* until the commands should have paused */
-	GSList *late;            /* struct netlink_late: answers that may be due in a moment */
+	struct netlink_owed *owed; /* forgotten with the reset; NULL: nothing */
+	bool wanted;               /* still to be done */
+	uint64_t began;            /* µs */
+	uint64_t active;           /* µs, of the last command or answer; 0: none yet */
+	struct env_timer known;    /* until the attributes of every device should be read */
+	struct env_timer paused;   /* until the commands should have paused */
+	GSList *late;              /* struct netlink_late: answers that may be due in a moment */
 };
 
 /* At the start, when the devices that the kernel has are being opened. fd: has POLLIN while a
@@ -71,8 +74,9 @@ void netlink_reset_clear(struct netlink_reset *reset);
  * command that is not in it is not answered. So each is answered at most once, and what is left at
  * the end is known.
  *
- * The kernel has one command in flight for each kind and device at most; another one of the same
- * kind means that nobody waits for the one before it. */
+ * The kernel has one command in flight for each device at most; another one means that nobody waits
+ * for the one before it. It must not get that one's answer: the kernel would forget the command
+ * that waits, and never end it. */
 struct netlink_owed {
 	GHashTable *commands; /* of uint64_t */
 };
@@ -87,6 +91,9 @@ void netlink_owed_add(struct netlink_owed *owed, enum tcmu_event_kind kind, uint
 
 /* It is answered now, or nobody waits for it. False: it was not owed. */
 bool netlink_owed_take(struct netlink_owed *owed, enum tcmu_event_kind kind, uint32_t id);
+
+/* Nobody waits for any of them: the kernel has ended them all. */
+void netlink_owed_forget(struct netlink_owed *owed);
 
 /* Any command that is owed. False: there is none. */
 bool netlink_owed_any(const struct netlink_owed *owed, enum tcmu_event_kind *kind, uint32_t *id);

@@ -744,19 +744,23 @@ static void an_end_without_a_stop_answers_what_waits(void **state)
 {
 	(void) state;
 	set_backend(true, false, 0);
-	create(3, "test", false);
-	start();
-	wait_for(read_count(&backend.opens) == 1);
 	own_stores = true;
+	create(3, "test", false);
+	create(5, "test", true);
+	start();
+	wait_for(read_count(&backend.opens) == 2);
 	create(4, "test", false);
 	send_event(TCMU_EVENT_ADDED, 4, "test");
-	send_event(TCMU_EVENT_RECONFIG, 3, "test");
+	send_event(TCMU_EVENT_RECONFIG, 5, "test");
 	manager_end(manager);
 	assert_int_equal(kernel.answers[TCMU_EVENT_ADDED][3], -ESHUTDOWN);
 	assert_int_equal(kernel.answers[TCMU_EVENT_ADDED][4], -ESHUTDOWN);
-	assert_int_equal(kernel.answers[TCMU_EVENT_RECONFIG][3], -ESHUTDOWN);
+	assert_int_equal(kernel.answers[TCMU_EVENT_RECONFIG][5], -ESHUTDOWN);
 	assert_false(kernel.replies);
 	set_backend(false, false, -EIO);
+	wait_for(count_failed() == 1);
+	kernel.entry_cnt = 0;
+	manager_reconcile(manager);
 	wait_for(manager_is_empty(manager));
 }
 

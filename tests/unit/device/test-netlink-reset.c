@@ -204,6 +204,29 @@ static void a_removal_is_answered_if_the_kernel_still_has_the_device(void **stat
 	netlink_reset_answer_late(&world.reset, &disk, 4, 7);
 }
 
+/* The kernel has one command of a device: an answer to an earlier one would lose it. */
+static void a_command_that_was_replaced_or_reset_is_not_owed(void **state)
+{
+	struct netlink_owed owed = {0};
+	enum tcmu_event_kind kind;
+	uint32_t id;
+
+	(void) state;
+	netlink_owed_init(&owed);
+	netlink_owed_add(&owed, TCMU_EVENT_RECONFIG, 7);
+	netlink_owed_add(&owed, TCMU_EVENT_RECONFIG, 8);
+	netlink_owed_add(&owed, TCMU_EVENT_REMOVED, 7);
+	assert_false(netlink_owed_take(&owed, TCMU_EVENT_RECONFIG, 7));
+	assert_true(netlink_owed_take(&owed, TCMU_EVENT_REMOVED, 7));
+	assert_true(netlink_owed_any(&owed, &kind, &id));
+	assert_true(kind == TCMU_EVENT_RECONFIG && id == 8);
+	world.reset.owed = &owed;
+	netlink_reset_run(&world.reset);
+	assert_true(is_reset());
+	assert_false(netlink_owed_take(&owed, TCMU_EVENT_RECONFIG, 8));
+	netlink_owed_clear(&owed);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -216,6 +239,7 @@ int main(void)
 		TEST(commands_that_never_pause_do_not_prevent_it),
 		TEST(a_cancelled_reset_is_not_done),
 		TEST(a_removal_is_answered_if_the_kernel_still_has_the_device),
+		TEST(a_command_that_was_replaced_or_reset_is_not_owed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
