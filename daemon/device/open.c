@@ -606,8 +606,11 @@ void open_settle(struct device *device)
 
 bool open_added_again(struct device *device, unsigned minor, uint32_t id)
 {
+	bool known = !device->opening || device->blocking.configured;
+
+	/* A device that was configured before has been deleted, and this is its successor. */
 	if (device->minor != minor || device->origin != DEVICE_ORIGIN_FOUND ||
-	    (!device->opening && device->id != id))
+	    (known && device->id != id))
 		return false;
 	device->id = id;
 	device->owes_added = true;

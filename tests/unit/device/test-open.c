@@ -357,6 +357,39 @@ static void a_write_cache_that_is_not_flushed_stays_on(void **state)
 	world_run_jobs();
 }
 
+/* Its removal was not seen, and the next device of its name is created while it is opened again. */
+static void a_successor_is_not_taken_for_a_device_that_is_reopened(void **state)
+{
+	(void) state;
+	world.attributes.configured = true;
+	world.attributes.id = 7;
+	world_start(DEVICE_ORIGIN_FOUND, true);
+	serve();
+	assert_int_equal(device_reopen(world.device), 0);
+	world_signal(IO_SIGNAL_ENDED);
+	world_run_jobs();
+	world_pass_time(0);
+	assert_int_equal(device_state(world.device), DEVICE_OPENING);
+	assert_false(device_added_again(world.device, device_minor(world.device), 8));
+	serve();
+	delete_it();
+}
+
+/* Its requests may hang: a reopen waits for them longer than a deletion. */
+static void a_deletion_during_a_reopen_has_its_own_deadline(void **state)
+{
+	(void) state;
+	world_start(DEVICE_ORIGIN_ADDED, true);
+	serve();
+	assert_int_equal(device_reopen(world.device), 0);
+	device_event(world.device, DEVICE_EV_UNREGISTERED);
+	world_pass_time(world.settings.release_deadline_ms);
+	world_run_jobs();
+	assert_int_equal(device_state(world.device), DEVICE_ORPHANED);
+	world_signal(IO_SIGNAL_ENDED);
+	world_run_jobs();
+}
+
 /* The creator must not wait for a daemon that may never come. */
 static void a_stop_while_opening_is_the_answer_to_the_creation(void **state)
 {
@@ -495,6 +528,8 @@ int main(void)
 		TEST(a_new_command_timeout_is_noticed),
 		TEST(a_write_cache_that_was_turned_off_stays_off),
 		TEST(a_write_cache_that_is_not_flushed_stays_on),
+		TEST(a_successor_is_not_taken_for_a_device_that_is_reopened),
+		TEST(a_deletion_during_a_reopen_has_its_own_deadline),
 		TEST(a_stop_while_opening_is_the_answer_to_the_creation),
 		TEST(a_stop_while_attaching_is_the_answer_to_the_creation),
 		TEST(a_creation_that_a_scan_finds_during_a_stop_is_refused),
