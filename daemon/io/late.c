@@ -9,9 +9,12 @@
 
 /* Half of the shortest cmd_time_out that there is: the attribute has whole seconds. */
 #define LATE_NS     (CLOCK_NS_PER_SEC / 2)
-#define INTERVAL_NS (LATE_NS / 4) /* between two scans, and so the error of an age */
+#define INTERVAL_NS (LATE_NS / 4) /* the thread sleeps so long, and scans no sooner */
+/* The longest time between two scans, and so the error of an age: a thread that is woken just
+ * before a scan is due may sleep for another interval. */
+#define ERROR_NS (2 * INTERVAL_NS)
 /* So long before its time is over an EXTENDED COPY is cancelled. */
-#define MARGIN_MIN (2 * INTERVAL_NS)
+#define MARGIN_MIN ERROR_NS
 #define MARGIN_MAX (2 * CLOCK_NS_PER_SEC)
 
 void late_init(struct late *late, struct core *core, uint64_t limit)
@@ -39,7 +42,7 @@ int late_interval_ms(struct late *late)
  * saw it first. */
 static uint64_t late_age(const struct command *command, uint64_t now)
 {
-	return now - command->seen_at + INTERVAL_NS;
+	return now - command->seen_at + ERROR_NS;
 }
 
 /* Whether an EXTENDED COPY of this age is to be cancelled. */
@@ -87,7 +90,7 @@ static bool late_scan_ring(struct late *late, uint64_t now)
 	}
 	if (!late->full_since)
 		late->full_since = now;
-	return now - late->full_since + INTERVAL_NS >= LATE_NS;
+	return now - late->full_since + ERROR_NS >= LATE_NS;
 }
 
 /* Whether the thread was stuck since the last scan, in the backend: commands have waited in the

@@ -6,7 +6,8 @@
  * it waits until it has ended (io/order.h). That does not depend on cmd_time_out, which anybody may
  * change at any time without a notice: it is 1 s at least.
  *
- * A scan finds late commands, several times a second. Commands that waited in the ring while no
+ * A scan finds late commands, several times a second, whatever wakes the thread: wake-ups that do
+ * not read the clock would put it off. Commands that waited in the ring while no
  * slot was free, or while the thread was stuck in the backend, are late when they are fetched,
  * because nobody knows how long each has waited.
  *

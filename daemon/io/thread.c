@@ -160,7 +160,6 @@ static bool io_thread_iterate(struct io_thread *thread)
 	struct core *core = &thread->core;
 	bool serving = core->service == CORE_SERVING;
 	unsigned work = 0, fetched = 0;
-	unsigned answers;
 	uint64_t completed_at = 0, now = core->wait.timed_out ? clock_now_ns() : 0;
 
 	core->wait.timed_out = false;
@@ -173,6 +172,11 @@ static bool io_thread_iterate(struct io_thread *thread)
 	if (xcopy_disk_has_requests(thread->xcopy_disk))
 		work += xcopy_serve(thread->xcopy_disk, core);
 	work += fetched = fetch_batch(&thread->fetch, &now);
+	/* Whatever wakes the thread, a scan that is due is done. */
+	if (!now)
+		now = completed_at;
+	if (!now && thread->pool.in_use)
+		now = clock_now_ns();
 	if (now)
 		late_check(&thread->late, now);
 	if (core->service != CORE_SERVING)
@@ -187,14 +191,11 @@ static bool io_thread_iterate(struct io_thread *thread)
 	if (order_has_work(&thread->order))
 		work += order_start_ready(&thread->order);
 	work += submit_reap(&thread->submit);
-	work += answers = xcopy_disk_take_answers(thread->xcopy_disk);
+	work += xcopy_disk_take_answers(thread->xcopy_disk);
 	format_report(&thread->format);
 	if (work)
 		wait_note_work(&core->wait, io_thread_is_tuned(thread), fetched);
 	submit_report(&thread->submit);
-	/* The pieces of an xcopy follow each other: no sleep lasts until the next scan. */
-	if (answers)
-		core->wait.timed_out = true;
 	return work > 0;
 }
 

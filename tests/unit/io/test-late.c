@@ -125,6 +125,31 @@ static void a_chain_of_late_writes_stays_in_sequence(void **state)
 	io_fixture_stop(&f.io);
 }
 
+/* Wake-ups that come faster than scans do not put them off. */
+static void a_thread_that_never_sleeps_long_finds_late_writes(void **state)
+{
+	struct initiator_command ready = cmd_test_unit_ready();
+	const struct rate_limits none = {0};
+	struct late_fixture f;
+	uint64_t begun;
+
+	(void) state;
+	start(&f, 0, LIMIT);
+	initiator_send_held(&f.io, &f.first, TCMU_IO_CAP(TCMU_IO_WRITE));
+	begun = clock_now_ns();
+	while (clock_now_ns() - begun < CLOCK_NS_PER_SEC) { /* long enough to be late */
+		io_thread_set_limits(f.io.thread, &none);
+		io_fixture_wait_control(&f.io);
+	}
+	backend_hold(f.io.backend, 0);
+	initiator_push(&f.io, &f.second);
+	initiator_send(&f.io, &ready);
+	initiator_wait_status(&ready, SCSI_GOOD); /* the second one was decided before */
+	backend_release(f.io.backend, 1, BACKEND_OLDEST);
+	expect_two(&f);
+	io_fixture_stop(&f.io);
+}
+
 /* Nobody knows how long they have waited, while no daemon served the ring. */
 static void commands_that_were_there_first_stay_in_sequence(void **state)
 {
@@ -240,6 +265,7 @@ int main(void)
 		cmocka_unit_test(a_successor_waits_for_a_late_write),
 		cmocka_unit_test(other_blocks_do_not_wait),
 		cmocka_unit_test(a_chain_of_late_writes_stays_in_sequence),
+		cmocka_unit_test(a_thread_that_never_sleeps_long_finds_late_writes),
 		cmocka_unit_test(commands_that_were_there_first_stay_in_sequence),
 		cmocka_unit_test(commands_that_waited_for_a_slot_stay_in_sequence),
 		cmocka_unit_test(commands_that_waited_for_the_thread_stay_in_sequence),
