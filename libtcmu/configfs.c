@@ -7,8 +7,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "kernel-file.h"
 
@@ -79,6 +81,41 @@ int tcmu_configfs_get_signed(const struct tcmu_name *name, const char *attribute
 int tcmu_configfs_set(const struct tcmu_name *name, const char *attribute, const char *value)
 {
 	return write_file(name, "attrib/", attribute, value);
+}
+
+/* Reads and writes files of one directory, whatever has its name now. */
+static int set_before_enable(int directory, const char *attribute, const char *value)
+{
+	char path[TCMU_PATH_SIZE], enabled[16];
+	int r;
+
+	assert(directory >= 0);
+	(void) snprintf(path, sizeof(path), "/proc/self/fd/%d/enable", directory);
+	r = tcmu_file_read(path, enabled, sizeof(enabled));
+	if (r < 0)
+		return r;
+	if (strcmp(enabled, "0") != 0)
+		return -EBUSY;
+	(void) snprintf(path, sizeof(path), "/proc/self/fd/%d/attrib/%s", directory, attribute);
+	return tcmu_file_write(path, value);
+}
+
+int tcmu_configfs_set_before_enable(
+	const struct tcmu_name *name, const char *attribute, const char *value)
+{
+	char path[TCMU_PATH_SIZE];
+	int directory, r;
+
+	r = tcmu_path(
+		path, "/sys/kernel/config/target/core/user_%u/%s", name->hba, name->name);
+	if (r < 0)
+		return r;
+	directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0)
+		return -errno;
+	r = set_before_enable(directory, attribute, value);
+	close(directory);
+	return r;
 }
 
 int tcmu_configfs_set_max_sectors(const struct tcmu_name *name, uint32_t sectors)

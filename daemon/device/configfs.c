@@ -66,6 +66,23 @@ static void configfs_raise_max_sectors(
 		attributes->max_sectors = sectors;
 }
 
+/* The kernel's default of the attribute is 0, and the write cache is on. A creation makes the
+ * attribute say so, before anybody can write it: a 0 is an administrator's from then on. Without
+ * replies the creation does not wait. */
+static int configfs_show_write_cache(
+	const struct tcmu_name *name, struct device_attributes *attributes,
+	struct tcmu_reason *reason)
+{
+	uint64_t write_cache = 1;
+	int r;
+
+	attributes->write_cache_shown = attributes->replies &&
+		tcmu_configfs_set_before_enable(name, "emulate_write_cache", "1") == 0;
+	r = configfs_optional(name, "emulate_write_cache", &write_cache, reason);
+	attributes->write_cache = write_cache != 0;
+	return r;
+}
+
 static int configfs_read_creation(
 	const struct tcmu_name *name, struct device_attributes *attributes,
 	struct tcmu_reason *reason)
@@ -99,7 +116,7 @@ int configfs_read_attributes(
 	struct device_attributes *attributes, struct tcmu_reason *reason)
 {
 	uint64_t block_size, max_sectors;
-	uint64_t write_cache = 0, reservations = 1, port_groups = 1;
+	uint64_t reservations = 1, port_groups = 1;
 	int64_t replies;
 	int r;
 
@@ -108,7 +125,6 @@ int configfs_read_attributes(
 	    (r = configfs_require(name, "dev_size", &attributes->size, reason)) < 0 ||
 	    (r = configfs_require(name, "hw_max_sectors", &max_sectors, reason)) < 0 ||
 	    (r = configfs_read_command_timeout(name, &attributes->command_timeout, reason)) < 0 ||
-	    (r = configfs_optional(name, "emulate_write_cache", &write_cache, reason)) < 0 ||
 	    (r = configfs_optional(name, "emulate_pr", &reservations, reason)) < 0 ||
 	    (r = configfs_optional(name, "alua_support", &port_groups, reason)) < 0)
 		return r;
@@ -116,12 +132,14 @@ int configfs_read_attributes(
 	attributes->max_sectors = (uint32_t) max_sectors;
 	if (origin == DEVICE_ORIGIN_ADDED)
 		configfs_raise_max_sectors(name, max_transfer, attributes);
-	attributes->write_cache = write_cache != 0;
 	attributes->no_reservations = reservations == 0;
 	attributes->no_port_groups = port_groups == 0;
 	/* A kernel without the attribute always waits. */
 	attributes->replies = tcmu_configfs_get_signed(name, "nl_reply_supported", &replies) < 0 ||
 		replies == 1;
+	r = configfs_show_write_cache(name, attributes, reason);
+	if (r < 0)
+		return r;
 	attributes->configured = false;
 	return origin == DEVICE_ORIGIN_FOUND ? configfs_read_creation(name, attributes, reason) : 0;
 }

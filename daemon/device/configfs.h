@@ -28,7 +28,8 @@ struct device_attributes {
 	uint32_t max_sectors;     /* blocks of one command */
 	uint32_t id;              /* for netlink answers; DEVICE_ORIGIN_FOUND only */
 	uint64_t command_timeout; /* cmd_time_out, ns; 0: the kernel never gives a command up */
-	bool write_cache;         /* emulate_write_cache */
+	bool write_cache;         /* emulate_write_cache is not 0; of an open device: allowed */
+	bool write_cache_shown;   /* this creation has made emulate_write_cache 1 */
 	bool no_reservations;     /* emulate_pr is 0 */
 	bool no_port_groups;      /* alua_support is 0 */
 	bool replies;             /* nl_reply_supported: the kernel waits for answers */

@@ -84,10 +84,10 @@ static void device_start_thread(struct device *device)
 	assert(!recovers || notes_left(device->notes));
 	lu_info_fill_lu(device, &setup.lu);
 	had_cache = setup.lu.write_cache;
-	scsi_set_lu_info(&setup.lu, &device->lu_info.known);
 	/* An administrator's "off" holds for every initiator, whatever one has saved. */
-	if (device->store.write_cache_set && !device->store.write_cache)
-		setup.lu.write_cache = false;
+	if (!device->attributes.write_cache)
+		setup.lu.write_cache = setup.lu.write_cache_changeable = false;
+	scsi_set_lu_info(&setup.lu, &device->lu_info.known);
 	setup.cache_is_off = had_cache && !setup.lu.write_cache;
 	options_limits(device->options, &setup.limits);
 	device_set_format_state(&setup.lu, device->env->parent->format_state(device->env, device));

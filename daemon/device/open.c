@@ -300,8 +300,39 @@ static void opening_note_store(struct device *device, const struct device_openin
 	device->env->parent->save_store(device->env, device, store);
 }
 
+/* Whether the administrator allows the write cache. Its attribute means nothing where nobody knows
+ * who has written it. */
+static void opening_settle_write_cache(struct device *device, bool first)
+{
+	struct marks_store *store = &device->store;
+	struct marks_store before = *store;
+	bool on = device->attributes.write_cache;
+
+	if (device->attributes.write_cache_shown) {
+		store->write_cache_set = store->write_cache = true;
+	} else if (!store->write_cache_set) {
+		if (!on && device->info.volatile_cache)
+			log_dev_info(
+				device_label(device),
+				"its write cache is on, but its attribute emulate_write_cache is "
+				"0: write 1 or 0, and save the configuration");
+		on = true;
+	} else if (device->existed && first) {
+		/* A change that no daemon has answered. */
+		store->write_cache &= on;
+	}
+	if (store->write_cache_set)
+		on = store->write_cache;
+	device->attributes.write_cache = on;
+	if (store->write_cache_set != before.write_cache_set ||
+	    store->write_cache != before.write_cache)
+		device->env->parent->save_store(device->env, device, store);
+}
+
 static void opening_take_over(struct device *device, struct device_opening *opening)
 {
+	bool first = !device->was_open;
+
 	assert(!device->backend && opening->options);
 	opening_note_store(device, opening);
 	options_free(device->options);
@@ -309,6 +340,7 @@ static void opening_take_over(struct device *device, struct device_opening *open
 	device->info = opening->info;
 	device->backend = opening->backend;
 	device->lu_info.known = opening->lu_info;
+	opening_settle_write_cache(device, first);
 	device_post(device, DEVICE_EV_OPENED);
 }
 
@@ -316,6 +348,8 @@ static void opening_fail(struct device *device, struct device_opening *opening)
 {
 	assert(!opening->backend);
 	device_close_notes(device);
+	device->attributes.write_cache = !device->store.write_cache_set ||
+		device->store.write_cache;
 	device->error = opening->error;
 	device->reason = opening->reason;
 	options_free(opening->options);

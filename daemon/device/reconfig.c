@@ -79,7 +79,7 @@ static void reconfig_timed_out(struct device *device)
 		reconfig->state = RECONFIG_NONE;
 		log_dev_error(
 			device_label(device),
-			"a change of its attributes is refused: its backend is still opening");
+			"a change of its attributes is refused: it is still not served");
 		reconfig_answer(device, &reconfig->event, -ETIMEDOUT);
 		return;
 	}
@@ -189,8 +189,8 @@ static int reconfig_config(struct device *device, const struct tcmu_event *event
 	return -EOPNOTSUPP;
 }
 
-/* The attribute has the kernel's default, 0, also where nobody has written it. So its value is no
- * sign: the change is, and it is remembered. */
+/* It is remembered: the kernel stores the value after the answer, and where the device was created
+ * without this daemon its attribute has been 0 though nobody has written it. */
 static void reconfig_take_write_cache(struct device *device, bool on)
 {
 	device->attributes.write_cache = on;
@@ -212,7 +212,8 @@ static int reconfig_write_cache(struct device *device, const struct tcmu_event *
 		return -EBUSY;
 	if (device->thread)
 		io_thread_set_write_cache(device->thread, event->write_cache);
-	if (event->write_cache || !device_is_served(device)) {
+	assert(event->write_cache || device_is_served(device));
+	if (event->write_cache) {
 		reconfig_take_write_cache(device, event->write_cache);
 		return 0;
 	}
@@ -258,11 +259,27 @@ static bool reconfig_is_early(const struct device *device)
 	return device->state == DEVICE_OPENING || device->state == DEVICE_ATTACHING;
 }
 
+/* Whether a change has to wait until the device is served. Off: what was written before, perhaps
+ * by another I/O thread, is only flushed then. */
+static bool reconfig_waits(const struct device *device, const struct tcmu_event *event)
+{
+	bool off = event->reconfig == TCMU_RECONFIG_WRITE_CACHE && !event->write_cache &&
+		device->attributes.write_cache;
+
+	return reconfig_is_early(device) ||
+		(off && !device_is_served(device) && device_state_kernel_has(device->state));
+}
+
 void reconfig_handle(struct device *device, const struct tcmu_event *event)
 {
 	int r = -EINVAL;
 
-	if (reconfig_is_early(device)) {
+	/* Nobody waits for the change before it any more. */
+	if (device->reconfig.state == RECONFIG_WAITS) {
+		device->reconfig.state = RECONFIG_NONE;
+		env_timer_disarm(&device->reconfig.late.timer);
+	}
+	if (reconfig_waits(device, event) && device->reconfig.state == RECONFIG_NONE) {
 		assert(!device->reconfig.call.running);
 		device->reconfig.event = *event;
 		device->reconfig.state = RECONFIG_WAITS;
@@ -271,7 +288,6 @@ void reconfig_handle(struct device *device, const struct tcmu_event *event)
 			device->env->settings->open_timeout_ms * UINT64_C(1000));
 		return;
 	}
-	assert(device->reconfig.state != RECONFIG_WAITS);
 	switch (event->reconfig) {
 	case TCMU_RECONFIG_SIZE:
 		r = reconfig_size(device, event);
@@ -294,9 +310,9 @@ void reconfig_settle(struct device *device)
 	if (device->reconfig.state == RECONFIG_FLUSHES && !device_is_served(device))
 		reconfig_end_flush(
 			device, device_state_kernel_has(device->state) ? -EAGAIN : -ENODEV);
-	if (device->reconfig.state != RECONFIG_WAITS || reconfig_is_early(device))
-		return;
 	event = device->reconfig.event;
+	if (device->reconfig.state != RECONFIG_WAITS || reconfig_waits(device, &event))
+		return;
 	device->reconfig.state = RECONFIG_NONE;
 	env_timer_disarm(&device->reconfig.late.timer);
 	if (device_state_kernel_has(device->state))

@@ -4,7 +4,8 @@
  * process that writes the attribute waits for the answer.
  *
  * A change is answered once: when it is done, or with an error when it takes longer than the reply
- * timeout, or when the device is not served before the open timeout. A change to the present value
+ * timeout, or when the device is not served before the open timeout. The write cache goes off when
+ * the device is served. A change to the present value
  * is answered 0 at once, whatever the handler can do: a restore writes every saved attribute back.
  *
  * Main thread; every function is part of an entry (state.h).

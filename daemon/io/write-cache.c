@@ -34,7 +34,7 @@ static void write_cache_switch(struct core *core, bool on)
 {
 	if (core->lu.write_cache != on)
 		core->lu.unit_attention |= SCSI_UA_MODE_PARAMETERS;
-	core->lu.write_cache = on;
+	core->lu.write_cache = core->lu.write_cache_changeable = on;
 }
 
 /* ------- MODE SELECT ------- */
@@ -109,7 +109,7 @@ void write_cache_set(struct write_cache *cache, bool on)
 		write_cache_continue(cache);
 		return;
 	}
-	write_cache_switch(core, on);
+	write_cache_switch(core, on && core->info.volatile_cache);
 	if (!on)
 		write_cache_report(cache, 0);
 }

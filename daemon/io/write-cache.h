@@ -6,6 +6,8 @@
  * its success clears WCE. If it fails or is refused, the cache is still on, and a repetition
  * flushes again.
  *
+ * While the administrator has it off, no initiator can turn it on: WCE is not changeable.
+ *
  * Everything runs on the I/O thread under the ring lock, but for write_cache_result().
  */
 #pragma once

@@ -44,6 +44,17 @@ int tcmu_configfs_get_signed(const struct tcmu_name *name, const char *attribute
  * -EINVAL: the kernel refuses the value. */
 int tcmu_configfs_set(const struct tcmu_name *name, const char *attribute, const char *value);
 
+/* Writes value to attrib/<attribute> of a device whose creation still waits for the reply to its
+ * added event. No process and no device that takes its name meanwhile is disturbed: the kernel
+ * sends no event for the change.
+ *
+ * Returns 0 or a negative errno:
+ * -EBUSY: the device is configured already.
+ * -ENOENT: the device is gone, or the kernel does not have the attribute.
+ * -EINVAL: the kernel refuses the value. */
+int tcmu_configfs_set_before_enable(
+	const struct tcmu_name *name, const char *attribute, const char *value);
+
 /* Sets hw_max_sectors, the longest transfer that the kernel announces to initiators. sectors counts
  * blocks of the device. The kernel accepts a new value at any time.
  *

@@ -475,6 +475,55 @@ static void a_directory_that_cannot_be_created_is_an_error(void **state)
 	assert_int_equal(marks_save_modes(below, "1", &all), -ENOTDIR);
 }
 
+/* ------- the write cache ------- */
+
+static struct device_attributes read_attributes(enum device_origin origin)
+{
+	struct device_attributes attributes = {0};
+	struct tcmu_reason reason = {{0}};
+
+	assert_int_equal(configfs_read_attributes(&disk, origin, 1 << 20, &attributes, &reason), 0);
+	return attributes;
+}
+
+static const char *write_cache_attribute(void)
+{
+	return fake_root_read(&root, DEVICE "attrib/emulate_write_cache");
+}
+
+/* The kernel's default is 0. A creation makes it 1, so that a 0 is an administrator's later. */
+static void a_creation_shows_that_the_write_cache_is_on(void **state)
+{
+	struct device_attributes attributes;
+
+	(void) state;
+	fake_root_write(&root, DEVICE "attrib/hw_block_size", "512\n");
+	fake_root_write(&root, DEVICE "attrib/hw_max_sectors", "2048\n");
+	fake_root_write(&root, DEVICE "attrib/dev_size", "1048576\n");
+	fake_root_write(&root, DEVICE "statistics/scsi_dev/indx", "7\n");
+	fake_root_write(&root, DEVICE "enable", "0\n");
+	attributes = read_attributes(DEVICE_ORIGIN_ADDED); /* a kernel without the attribute */
+	assert_true(attributes.write_cache && !attributes.write_cache_shown);
+	fake_root_write(&root, DEVICE "attrib/emulate_write_cache", "0\n");
+	attributes = read_attributes(DEVICE_ORIGIN_ADDED);
+	assert_true(attributes.write_cache && attributes.write_cache_shown);
+	assert_string_equal(write_cache_attribute(), "1");
+	/* a creation that waits for a daemon that has died */
+	fake_root_write(&root, DEVICE "attrib/emulate_write_cache", "0\n");
+	attributes = read_attributes(DEVICE_ORIGIN_FOUND);
+	assert_true(attributes.write_cache && attributes.write_cache_shown);
+	/* it does not wait, and may be configured at any moment */
+	fake_root_write(&root, DEVICE "attrib/emulate_write_cache", "0\n");
+	fake_root_write(&root, DEVICE "attrib/nl_reply_supported", "-1\n");
+	attributes = read_attributes(DEVICE_ORIGIN_ADDED);
+	assert_false(attributes.write_cache || attributes.write_cache_shown);
+	fake_root_write(&root, DEVICE "attrib/nl_reply_supported", "1\n");
+	fake_root_write(&root, DEVICE "enable", "1\n");
+	attributes = read_attributes(DEVICE_ORIGIN_FOUND);
+	assert_false(attributes.write_cache || attributes.write_cache_shown);
+	assert_string_equal(write_cache_attribute(), "0\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -508,6 +557,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_damaged_file_is_ignored, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_directory_that_cannot_be_created_is_an_error, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_creation_shows_that_the_write_cache_is_on, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("lu_info", tests, NULL, NULL);

@@ -296,45 +296,128 @@ static void a_new_command_timeout_is_noticed(void **state)
 	delete_it();
 }
 
-static void a_write_cache_that_was_turned_off_stays_off(void **state)
+/* The daemon ends, and the next one finds the device. attribute: what the kernel has meanwhile. */
+static void restart(bool attribute)
 {
 	struct marks_store marked;
 
-	(void) state;
-	world.volatile_cache = true;
-	world_start(DEVICE_ORIGIN_ADDED, true);
-	serve();
-	assert_true(fake_io_thread.setup.lu.write_cache);
-	change_write_cache(false); /* as a restore does: the attribute has been 0 */
-	assert_int_equal(world.reconfigured, 0);
-	assert_false(fake_io_thread.write_cache_set);
-	change_write_cache(true);
-	assert_int_equal(world.reconfigured, 0);
-	change_write_cache(false);
-	assert_true(fake_io_thread.write_cache_set && !fake_io_thread.write_cache);
-	assert_int_equal(world.reconfigured, UNANSWERED); /* it is not flushed yet */
-	assert_true(world.store.write_cache);
-	world_signal(IO_SIGNAL_WRITE_CACHE);
-	assert_int_equal(world.reconfigured, 0);
-	reopen();
-	assert_false(fake_io_thread.setup.lu.write_cache);
-	/* and after a restart */
 	device_event(world.device, DEVICE_EV_STOP);
 	marked = world.store;
 	world_signal(IO_SIGNAL_ENDED);
 	world_run_jobs();
 	world.forgotten = false;
 	world.attributes.configured = true;
-	assert_true(marked.write_cache_set && !marked.write_cache);
+	world.attributes.write_cache = attribute;
+	world.attributes.write_cache_shown = false;
+	world.store = marked;
 	world_start(DEVICE_ORIGIN_FOUND, true);
 	serve();
+}
+
+static void turn_write_cache_off(void)
+{
+	change_write_cache(false);
+	assert_true(fake_io_thread.write_cache_set && !fake_io_thread.write_cache);
+	assert_int_equal(world.reconfigured, UNANSWERED); /* it is not flushed yet */
+	world_signal(IO_SIGNAL_WRITE_CACHE);
+	assert_int_equal(world.reconfigured, 0);
+	fake_io_thread.write_cache_set = false;
+}
+
+static void a_write_cache_that_was_turned_off_stays_off(void **state)
+{
+	(void) state;
+	world.volatile_cache = true;
+	world.attributes.write_cache = world.attributes.write_cache_shown = true;
+	world_start(DEVICE_ORIGIN_ADDED, true);
+	serve();
+	world.attributes.write_cache_shown = false;
+	assert_true(fake_io_thread.setup.lu.write_cache);
+	assert_true(world.store.write_cache_set && world.store.write_cache);
+	change_write_cache(true); /* as a restore does */
+	assert_int_equal(world.reconfigured, 0);
+	assert_false(fake_io_thread.write_cache_set);
+	turn_write_cache_off();
+	change_write_cache(false); /* once more */
+	assert_int_equal(world.reconfigured, 0);
+	/* the kernel has not stored it yet */
+	reopen();
+	assert_false(
+		fake_io_thread.setup.lu.write_cache ||
+		fake_io_thread.setup.lu.write_cache_changeable);
+	restart(true);
 	assert_false(fake_io_thread.setup.lu.write_cache);
 	change_write_cache(true);
 	reopen();
-	assert_true(fake_io_thread.setup.lu.write_cache);
+	assert_true(
+		fake_io_thread.setup.lu.write_cache &&
+		fake_io_thread.setup.lu.write_cache_changeable);
 	/* forgotten with the delete */
 	delete_it();
 	assert_false(world.store.write_cache_set);
+}
+
+/* A 0 means "off" where the creation has made it 1, and nothing where nobody has written it. */
+static void a_write_cache_that_a_restart_finds_off_is_off_if_it_was_on(void **state)
+{
+	(void) state;
+	world.volatile_cache = true;
+	world.attributes.write_cache = world.attributes.write_cache_shown = true;
+	world_start(DEVICE_ORIGIN_ADDED, true);
+	serve();
+	restart(false);
+	assert_false(fake_io_thread.setup.lu.write_cache);
+	change_write_cache(true);
+	assert_true(fake_io_thread.write_cache_set && fake_io_thread.write_cache);
+	delete_it();
+	assert_false(world.store.write_cache_set);
+}
+
+static void a_write_cache_that_nobody_has_written_is_on(void **state)
+{
+	(void) state;
+	world.volatile_cache = true;
+	world.attributes.configured = true;
+	world_start(DEVICE_ORIGIN_FOUND, true);
+	serve();
+	assert_true(fake_io_thread.setup.lu.write_cache);
+	assert_false(world.store.write_cache_set);
+	turn_write_cache_off(); /* the attribute is 0, and stays so */
+	restart(false);
+	assert_false(fake_io_thread.setup.lu.write_cache);
+	delete_it();
+}
+
+/* Earlier writes can be flushed only then. */
+static void a_write_cache_goes_off_when_the_device_is_served(void **state)
+{
+	(void) state;
+	world.volatile_cache = true;
+	world.attributes.write_cache = world.attributes.write_cache_shown = true;
+	world_start(DEVICE_ORIGIN_ADDED, true);
+	serve();
+	world.attributes.write_cache_shown = false;
+	assert_int_equal(device_reopen(world.device), 0);
+	change_write_cache(false);
+	world_signal(IO_SIGNAL_ENDED);
+	world_run_jobs();
+	world_pass_time(0);
+	assert_int_equal(world.reconfigured, UNANSWERED);
+	serve();
+	assert_true(fake_io_thread.setup.lu.write_cache);
+	assert_true(fake_io_thread.write_cache_set && !fake_io_thread.write_cache);
+	assert_int_equal(world.reconfigured, UNANSWERED);
+	world_signal(IO_SIGNAL_WRITE_CACHE);
+	assert_int_equal(world.reconfigured, 0);
+	/* on needs no flush */
+	assert_int_equal(device_reopen(world.device), 0);
+	change_write_cache(true);
+	assert_int_equal(world.reconfigured, 0);
+	/* a change that nobody waits for any more is replaced */
+	change_write_cache(false);
+	change_write_cache(true);
+	assert_int_equal(world.reconfigured, 0);
+	delete_it();
 }
 
 static void a_write_cache_that_is_not_flushed_stays_on(void **state)
@@ -527,6 +610,9 @@ int main(void)
 		TEST(a_change_after_a_late_one_is_answered),
 		TEST(a_new_command_timeout_is_noticed),
 		TEST(a_write_cache_that_was_turned_off_stays_off),
+		TEST(a_write_cache_that_a_restart_finds_off_is_off_if_it_was_on),
+		TEST(a_write_cache_that_nobody_has_written_is_on),
+		TEST(a_write_cache_goes_off_when_the_device_is_served),
 		TEST(a_write_cache_that_is_not_flushed_stays_on),
 		TEST(a_successor_is_not_taken_for_a_device_that_is_reopened),
 		TEST(a_deletion_during_a_reopen_has_its_own_deadline),

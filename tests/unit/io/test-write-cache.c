@@ -265,6 +265,32 @@ static void a_cache_that_was_saved_as_off_is_flushed_first(void **state)
 	io_fixture_stop(&f.io);
 }
 
+/* Whatever an initiator has saved or asks for. */
+static void the_administrator_s_off_wins(void **state)
+{
+	static const uint8_t cache[24] = {0, 0, 0, 0, 0x08, 0x12, 0x04};
+	const struct scsi_lu_info saved = {
+		.serial = "1", .has_saved = true, .saved.write_cache = true};
+	struct cache_fixture f;
+
+	(void) state;
+	start(&f, ATTRIBUTE, false);
+	f.select.out = cache;
+	ask(&f);
+	assert_true(wait_answer(&f));
+	assert_false(cache_is_on(&f));
+	io_thread_set_lu_info(f.io.thread, &saved); /* the serial is set late */
+	assert_false(cache_is_on(&f));
+	assert_int_equal(initiator_run(&f.io, &f.select), SCSI_CHECK_CONDITION);
+	assert_false(cache_is_on(&f));
+	io_thread_set_write_cache(f.io.thread, true);
+	assert_true(cache_is_on(&f));
+	f.select.out = no_cache;
+	assert_int_equal(initiator_run(&f.io, &f.select), SCSI_GOOD);
+	assert_false(cache_is_on(&f));
+	io_fixture_stop(&f.io);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -272,6 +298,7 @@ int main(void)
 		cmocka_unit_test(a_cache_that_is_off_has_flushed),
 		cmocka_unit_test(the_attribute_waits_for_a_slot),
 		cmocka_unit_test(on_replaces_an_off_that_is_not_done),
+		cmocka_unit_test(the_administrator_s_off_wins),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,6 +104,23 @@ static void attributes_and_actions_are_written(void **state)
 	assert_string_equal(fake_root_read(&root, DEVICE_DIR "action/reset_ring"), "2");
 }
 
+/* And only then: the kernel would send an event for it. */
+static void an_attribute_is_written_before_the_device_is_configured(void **state)
+{
+	static const char *const attribute = "emulate_write_cache";
+
+	(void) state;
+	assert_int_equal(tcmu_configfs_set_before_enable(&disk, attribute, "1"), -ENOENT);
+	fake_root_write(&root, DEVICE_DIR "enable", "0\n");
+	assert_int_equal(tcmu_configfs_set_before_enable(&disk, attribute, "1"), -ENOENT);
+	fake_root_write(&root, DEVICE_DIR "attrib/emulate_write_cache", "0\n");
+	assert_int_equal(tcmu_configfs_set_before_enable(&disk, attribute, "1"), 0);
+	assert_string_equal(fake_root_read(&root, DEVICE_DIR "attrib/emulate_write_cache"), "1");
+	fake_root_write(&root, DEVICE_DIR "enable", "1\n");
+	assert_int_equal(tcmu_configfs_set_before_enable(&disk, attribute, "0"), -EBUSY);
+	assert_string_equal(fake_root_read(&root, DEVICE_DIR "attrib/emulate_write_cache"), "1");
+}
+
 static void the_kernel_s_refusal_is_passed_on(void **state)
 {
 	(void) state;
@@ -174,6 +191,7 @@ int main(void)
 		CONFIGFS_TEST(text_that_is_no_number_is_refused),
 		CONFIGFS_TEST(a_device_that_is_gone_has_no_attributes),
 		CONFIGFS_TEST(attributes_and_actions_are_written),
+		CONFIGFS_TEST(an_attribute_is_written_before_the_device_is_configured),
 		CONFIGFS_TEST(the_kernel_s_refusal_is_passed_on),
 		CONFIGFS_TEST(enabled_and_id_are_read),
 		CONFIGFS_TEST(the_serial_comes_without_its_label),
