@@ -137,9 +137,10 @@ static bool core_map_ring(struct core *core)
 		core->ring_state = CORE_RING_RECOVERED;
 	else
 		core->ring_state = CORE_RING_ATTACHED;
-	/* Nobody knows how long the commands that are there have waited; those that come are new. */
-	core->late = core->ring_late =
-		core->ring_state == CORE_RING_ATTACHED && tcmu_ring_pending(&core->ring);
+	/* Nobody knows how long the commands that are there have waited. Those that come are new.
+	 */
+	core->late = core->ring_late = core->ring_state == CORE_RING_ATTACHED &&
+		tcmu_ring_pending(&core->ring);
 	if (text)
 		core_break_ring(core, r, text);
 	return !text;

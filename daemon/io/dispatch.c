@@ -177,8 +177,8 @@ static bool dispatch_is_saved(const struct dispatch *dispatch)
 		strcmp(dispatch->saved_serial, lu->serial) == 0;
 }
 
-/* What each initiator may cause as often as it wants costs threads, configfs or the disk. A copy
- * has its own limits, and its guard is one of many commands. */
+/* Initiators may send these commands as often as they want, and each costs a thread, configfs or
+ * the disk. A copy has its own limits, and its guard is one of many commands. */
 static bool dispatch_may_defer(struct dispatch *dispatch, enum deferred_kind kind)
 {
 	if (dispatch->deferred)

@@ -4,7 +4,7 @@
  * is stuck.
  */
 #include "deadline.h"
-#include "io-fixture.h"
+#include "xcopy-pair.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -12,137 +12,20 @@
 
 #include "base/clock.h"
 
-#define SIZE    (1024u * 1024)
-#define TARGETS 16
-#define SEGMENT (16 + 2 * 32)
-#define LENGTH  (SEGMENT + 28)
-#define BLOCKS  1024u /* two steps of the copy */
-
-#define FROM    "5c" /* the serials that the designators are made of */
-#define TO      "d7"
-
-/* Two disks. Disk `to` receives the command. */
-struct pair {
-	struct io_fixture from;
-	struct io_fixture to;
-	uint8_t list[LENGTH];
-	struct initiator_command xcopy;
-};
-
-/* cmd_time_out, ns; 0: never. */
-static uint64_t command_timeout;
-
-static void start_disk_as(
-	struct io_fixture *fixture, const char *serial, const struct io_fixture_options *options,
-	bool read_only)
-{
-	struct io_fixture_options mine = *options;
-
-	mine.wait_serial = true;
-	io_fixture_init(fixture, &mine);
-	fixture->setup.command_timeout = command_timeout;
-	fixture->setup.lu.read_only = read_only;
-	fixture->setup.lu.max_xcopies = 4;
-	fixture->setup.lu.xcopy_to_others = true;
-	io_fixture_start_thread(fixture);
-	io_fixture_set_serial(fixture->thread, serial);
-	io_fixture_wait_control(fixture);
-}
-
-static void start_disk(
-	struct io_fixture *fixture, const char *serial, const struct io_fixture_options *options)
-{
-	start_disk_as(fixture, serial, options, false);
-}
-
-static void put_target(uint8_t *p, const char *serial)
-{
-	struct scsi_lu lu = {0};
-
-	p[0] = 0xe4;
-	p[4] = 0x01;
-	p[5] = 0x03;
-	p[7] = SCSI_NAA_LENGTH;
-	strcpy(lu.serial, serial);
-	assert_true(scsi_naa(&lu, p + 8));
-}
-
-/* Bytes a second at which a piece of 256 KiB takes more than a day. */
-static const struct io_fixture_options slow = {.limits = {.bps = 1}};
-
-/* A parameter list (LID1) with two targets and one segment of BLOCKS blocks. */
-static void make_list(struct pair *pair, const char *from, const char *to)
-{
-	uint8_t *p = pair->list;
-
-	memset(p, 0, LENGTH);
-	p[3] = 2 * 32;
-	p[11] = 28;
-	put_target(p + TARGETS, from);
-	put_target(p + TARGETS + 32, to);
-	p[SEGMENT] = 0x02;
-	p[SEGMENT + 3] = 0x18;
-	p[SEGMENT + 7] = 1;
-	p[SEGMENT + 10] = BLOCKS >> 8;
-	p[SEGMENT + 26] = BLOCKS >> 8; /* destination: behind the first BLOCKS blocks */
-	pair->xcopy = (struct initiator_command){
-		.cdb = {0x83, [13] = LENGTH}, .cdb_length = 16, .out = p, .length = LENGTH};
-}
-
 static const struct io_fixture_options basic;
-
-static void start_pair(struct pair *pair, const struct io_fixture_options *from)
-{
-	memset(pair, 0, sizeof(*pair));
-	start_disk(&pair->from, FROM, from);
-	start_disk(&pair->to, TO, &basic);
-	fill_pattern(backend_store(pair->from.backend), SIZE, 1);
-	fill_pattern(backend_store(pair->to.backend), SIZE, 2);
-	make_list(pair, FROM, TO);
-}
-
-static void stop_pair(struct pair *pair)
-{
-	io_fixture_stop(&pair->from);
-	io_fixture_stop(&pair->to);
-}
-
-/* The first BLOCKS blocks of a disk are now on the destination, behind its first ones. */
-static void assert_copied(struct pair *pair, const struct io_fixture *source)
-{
-	backend_sync(pair->to.backend);
-	assert_memory_equal(
-		io_fixture_store_at(&pair->to, BLOCKS), io_fixture_store_at(source, 0),
-		BLOCKS * FIXTURE_BLOCK);
-}
-
-static void send_xcopy(struct pair *pair)
-{
-	io_fixture_clear_signals(&pair->to);
-	initiator_send(&pair->to, &pair->xcopy);
-	io_fixture_wait_signal(&pair->to, IO_SIGNAL_NEEDS_LU_INFO);
-	io_fixture_set_serial(pair->to.thread, TO);
-}
-
-static uint8_t run_xcopy(struct pair *pair)
-{
-	send_xcopy(pair);
-	initiator_wait(&pair->xcopy);
-	return pair->xcopy.status;
-}
 
 static void blocks_are_copied_between_disks(void **state)
 {
 	struct pair pair;
-	uint8_t before[SIZE / 2];
+	uint8_t before[PAIR_SIZE / 2];
 
 	(void) state;
-	start_pair(&pair, &basic);
+	pair_start(&pair, &basic);
 	memcpy(before, backend_store(pair.to.backend), sizeof(before));
-	assert_int_equal(run_xcopy(&pair), SCSI_GOOD);
-	assert_copied(&pair, &pair.from);
+	assert_int_equal(pair_run_xcopy(&pair), SCSI_GOOD);
+	pair_assert_copied(&pair, &pair.from);
 	assert_memory_equal(backend_store(pair.to.backend), before, sizeof(before));
-	stop_pair(&pair);
+	pair_stop(&pair);
 }
 
 /* ------- the guard ------- */
@@ -152,7 +35,7 @@ static struct deferred_request send_guarded_xcopy(struct pair *pair)
 {
 	struct deferred_request request;
 
-	send_xcopy(pair);
+	pair_send_xcopy(pair);
 	io_fixture_wait_signal(&pair->to, IO_SIGNAL_DEFERRED);
 	io_thread_deferred(pair->to.thread, &request);
 	assert_int_equal(request.kind, DEFERRED_COPY_GUARD);
@@ -164,9 +47,10 @@ static struct deferred_request send_guarded_xcopy(struct pair *pair)
 static void start_guarded_pair(struct pair *pair)
 {
 	memset(pair, 0, sizeof(*pair));
-	start_disk(&pair->from, FROM, &basic);
-	start_disk(&pair->to, TO, &(struct io_fixture_options){.guard_by_hand = true});
-	make_list(pair, FROM, TO);
+	pair_start_disk(&pair->from, PAIR_FROM, &basic, false);
+	pair_start_disk(
+		&pair->to, PAIR_TO, &(struct io_fixture_options){.guard_by_hand = true}, false);
+	pair_make_list(pair, PAIR_FROM, PAIR_TO);
 }
 
 static void another_disk_takes_part_only_if_the_guard_allows_it(void **state)
@@ -183,12 +67,12 @@ static void another_disk_takes_part_only_if_the_guard_allows_it(void **state)
 	initiator_wait(&pair.xcopy);
 	assert_sense(&pair.xcopy, 0x0a, 0x0d02);
 	assert_int_equal(backend_count(pair.from.backend, TCMU_IO_READ), 0);
-	make_list(&pair, FROM, TO);
+	pair_make_list(&pair, PAIR_FROM, PAIR_TO);
 	(void) send_guarded_xcopy(&pair);
 	io_thread_deferred_done(pair.to.thread, 0);
 	initiator_wait_status(&pair.xcopy, SCSI_GOOD);
-	assert_copied(&pair, &pair.from);
-	stop_pair(&pair);
+	pair_assert_copied(&pair, &pair.from);
+	pair_stop(&pair);
 }
 
 static void the_guard_knows_which_disk_is_written(void **state)
@@ -198,7 +82,7 @@ static void the_guard_knows_which_disk_is_written(void **state)
 
 	(void) state;
 	start_guarded_pair(&pair);
-	make_list(&pair, TO, FROM);
+	pair_make_list(&pair, PAIR_TO, PAIR_FROM);
 	request = send_guarded_xcopy(&pair);
 	assert_true(request.others[0].written);
 	io_thread_deferred_done(pair.to.thread, -ENODEV);
@@ -206,32 +90,36 @@ static void the_guard_knows_which_disk_is_written(void **state)
 	assert_sense(&pair.xcopy, 0x0a, 0x0d02);
 	assert_int_equal(backend_count(pair.from.backend, TCMU_IO_WRITE), 0);
 	/* a disk that is not there may come meanwhile: it has no name, and is refused */
-	make_list(&pair, "77", TO);
+	pair_make_list(&pair, "77", PAIR_TO);
 	request = send_guarded_xcopy(&pair);
 	assert_string_equal(request.others[0].name.name, "");
 	io_thread_deferred_done(pair.to.thread, -ENODEV);
 	initiator_wait(&pair.xcopy);
-	stop_pair(&pair);
+	pair_stop(&pair);
 }
 
 /* Whichever disk receives the command. */
 static void a_read_only_disk_is_not_written(void **state)
 {
-	static const char *const names[][2] = {{FROM, TO}, {TO, TO}, {FROM, FROM}, {TO, FROM}};
+	static const char *const names[][2] = {
+		{PAIR_FROM, PAIR_TO},
+		{PAIR_TO, PAIR_TO},
+		{PAIR_FROM, PAIR_FROM},
+		{PAIR_TO, PAIR_FROM}};
 
 	(void) state;
 	for (unsigned i = 0; i < 4; i++) {
 		bool to = i < 2;
 		struct pair pair = {0};
 
-		start_disk_as(&pair.from, FROM, &basic, !to);
-		start_disk_as(&pair.to, TO, &basic, to);
-		make_list(&pair, names[i][0], names[i][1]);
-		assert_int_equal(run_xcopy(&pair), SCSI_CHECK_CONDITION);
+		pair_start_disk(&pair.from, PAIR_FROM, &basic, !to);
+		pair_start_disk(&pair.to, PAIR_TO, &basic, to);
+		pair_make_list(&pair, names[i][0], names[i][1]);
+		assert_int_equal(pair_run_xcopy(&pair), SCSI_CHECK_CONDITION);
 		assert_sense(&pair.xcopy, 0x07, 0x2700);
 		assert_int_equal(backend_count(pair.from.backend, TCMU_IO_WRITE), 0);
 		assert_int_equal(backend_count(pair.to.backend, TCMU_IO_WRITE), 0);
-		stop_pair(&pair);
+		pair_stop(&pair);
 	}
 }
 
@@ -240,12 +128,12 @@ static void blocks_are_copied_within_a_disk(void **state)
 	struct pair pair;
 
 	(void) state;
-	start_pair(&pair, &basic);
-	make_list(&pair, TO, TO);
-	assert_int_equal(run_xcopy(&pair), SCSI_GOOD);
-	assert_copied(&pair, &pair.to);
+	pair_start(&pair, &basic);
+	pair_make_list(&pair, PAIR_TO, PAIR_TO);
+	assert_int_equal(pair_run_xcopy(&pair), SCSI_GOOD);
+	pair_assert_copied(&pair, &pair.to);
 	assert_int_equal(backend_count(pair.from.backend, TCMU_IO_READ), 0);
-	stop_pair(&pair);
+	pair_stop(&pair);
 }
 
 static void a_missing_disk_is_unreachable(void **state)
@@ -253,9 +141,9 @@ static void a_missing_disk_is_unreachable(void **state)
 	struct pair pair;
 
 	(void) state;
-	start_pair(&pair, &basic);
+	pair_start(&pair, &basic);
 	io_fixture_stop(&pair.from);
-	assert_int_equal(run_xcopy(&pair), SCSI_CHECK_CONDITION);
+	assert_int_equal(pair_run_xcopy(&pair), SCSI_CHECK_CONDITION);
 	assert_sense(&pair.xcopy, 0x0a, 0x0d02);
 	io_fixture_stop(&pair.to);
 }
@@ -266,12 +154,12 @@ static void an_ambiguous_disk_is_unreachable(void **state)
 	struct io_fixture third;
 
 	(void) state;
-	start_pair(&pair, &basic);
-	start_disk(&third, FROM, &basic);
-	assert_int_equal(run_xcopy(&pair), SCSI_CHECK_CONDITION);
+	pair_start(&pair, &basic);
+	pair_start_disk(&third, PAIR_FROM, &basic, false);
+	assert_int_equal(pair_run_xcopy(&pair), SCSI_CHECK_CONDITION);
 	assert_sense(&pair.xcopy, 0x0a, 0x0d02);
 	io_fixture_stop(&third);
-	stop_pair(&pair);
+	pair_stop(&pair);
 }
 
 static void an_error_of_either_disk_ends_the_xcopy(void **state)
@@ -279,14 +167,14 @@ static void an_error_of_either_disk_ends_the_xcopy(void **state)
 	struct pair pair;
 
 	(void) state;
-	start_pair(&pair, &basic);
+	pair_start(&pair, &basic);
 	backend_fail(pair.from.backend, TCMU_IO_READ, 1, 1, -EIO);
-	assert_int_equal(run_xcopy(&pair), SCSI_CHECK_CONDITION);
+	assert_int_equal(pair_run_xcopy(&pair), SCSI_CHECK_CONDITION);
 	assert_sense(&pair.xcopy, 0x0a, 0x0d01);
 	backend_fail(pair.to.backend, TCMU_IO_WRITE, 0, 1, -ENOSPC);
-	assert_int_equal(run_xcopy(&pair), SCSI_CHECK_CONDITION);
+	assert_int_equal(pair_run_xcopy(&pair), SCSI_CHECK_CONDITION);
 	assert_sense(&pair.xcopy, 0x07, 0x2707);
-	stop_pair(&pair);
+	pair_stop(&pair);
 }
 
 /* The destination is write-protected, or the source has no such block. */
@@ -296,28 +184,28 @@ static void a_refusal_of_the_other_disk_ends_the_xcopy(void **state)
 	struct io_fixture protected;
 
 	(void) state;
-	start_pair(&pair, &basic);
+	pair_start(&pair, &basic);
 	io_fixture_init(&protected, &(struct io_fixture_options){.wait_serial = true});
 	protected.setup.lu.read_only = true;
 	io_fixture_start_thread(&protected);
 	io_fixture_set_serial(protected.thread, "ee");
 	io_fixture_wait_control(&protected);
-	make_list(&pair, FROM, "ee");
-	assert_int_equal(run_xcopy(&pair), SCSI_CHECK_CONDITION);
+	pair_make_list(&pair, PAIR_FROM, "ee");
+	assert_int_equal(pair_run_xcopy(&pair), SCSI_CHECK_CONDITION);
 	assert_sense(&pair.xcopy, 0x07, 0x2700);
-	make_list(&pair, FROM, TO);
-	pair.list[SEGMENT + 17] = 0x10;
-	assert_int_equal(run_xcopy(&pair), SCSI_CHECK_CONDITION);
+	pair_make_list(&pair, PAIR_FROM, PAIR_TO);
+	pair.list[PAIR_SEGMENT + 17] = 0x10;
+	assert_int_equal(pair_run_xcopy(&pair), SCSI_CHECK_CONDITION);
 	assert_sense(&pair.xcopy, 0x0a, 0x0000);
 	io_fixture_stop(&protected);
-	stop_pair(&pair);
+	pair_stop(&pair);
 }
 
 static void start_stuck(struct pair *pair)
 {
-	start_pair(pair, &basic);
+	pair_start(pair, &basic);
 	backend_hold(pair->from.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	send_xcopy(pair);
+	pair_send_xcopy(pair);
 	assert_true(backend_wait_held(pair->from.backend, 1));
 }
 
@@ -352,9 +240,9 @@ static void a_reset_does_not_wait_for_the_other_disk(void **state)
 		/* the buffer of the read still exists */
 		backend_hold(pair.from.backend, 0);
 		assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
-		assert_int_equal(run_xcopy(&pair), SCSI_GOOD);
-		assert_copied(&pair, &pair.from);
-		stop_pair(&pair);
+		assert_int_equal(pair_run_xcopy(&pair), SCSI_GOOD);
+		pair_assert_copied(&pair, &pair.from);
+		pair_stop(&pair);
 	}
 }
 
@@ -369,11 +257,11 @@ static void a_write_after_an_abort_is_not_overtaken(void **state)
 
 	(void) state;
 	memset(data, 'w', sizeof(data));
-	write = cmd_write(BLOCKS + 7, 1, data);
-	start_pair(&pair, &basic);
-	make_list(&pair, TO, FROM);
+	write = cmd_write(PAIR_BLOCKS + 7, 1, data);
+	pair_start(&pair, &basic);
+	pair_make_list(&pair, PAIR_TO, PAIR_FROM);
 	backend_hold(pair.from.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
-	send_xcopy(&pair);
+	pair_send_xcopy(&pair);
 	assert_true(backend_wait_held(pair.from.backend, 1));
 	initiator_abort(&pair.to, TCMU_TMR_TYPE_ABORT_TASK, &pair.xcopy);
 	initiator_wait_status(&pair.xcopy, SCSI_TASK_ABORTED);
@@ -385,25 +273,25 @@ static void a_write_after_an_abort_is_not_overtaken(void **state)
 	initiator_wait_status(&write, SCSI_GOOD);
 	io_fixture_wait_idle(&pair.from);
 	backend_sync(pair.from.backend);
-	assert_memory_equal(io_fixture_store_at(&pair.from, BLOCKS + 7), data, sizeof(data));
-	stop_pair(&pair);
+	assert_memory_equal(io_fixture_store_at(&pair.from, PAIR_BLOCKS + 7), data, sizeof(data));
+	pair_stop(&pair);
 }
 
 /* The xcopy ends while the other disk writes. A later write there must not be overwritten. */
 static void a_write_waits_for_that_of_an_aborted_xcopy(void **state)
 {
 	uint8_t data[FIXTURE_BLOCK] = {0};
-	struct initiator_command write = cmd_write(BLOCKS, 1, data);
+	struct initiator_command write = cmd_write(PAIR_BLOCKS, 1, data);
 	struct pair pair;
 
 	(void) state;
 	memset(data, 0x77, sizeof(data));
-	start_pair(&pair, &basic);
+	pair_start(&pair, &basic);
 	backend_hold(pair.to.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
 	io_fixture_clear_signals(&pair.from);
 	initiator_send(&pair.from, &pair.xcopy);
 	io_fixture_wait_signal(&pair.from, IO_SIGNAL_NEEDS_LU_INFO);
-	io_fixture_set_serial(pair.from.thread, FROM);
+	io_fixture_set_serial(pair.from.thread, PAIR_FROM);
 	assert_true(backend_wait_held(pair.to.backend, 1));
 	initiator_abort(&pair.from, TCMU_TMR_TYPE_ABORT_TASK, &pair.xcopy);
 	initiator_wait_status(&pair.xcopy, SCSI_TASK_ABORTED);
@@ -414,8 +302,8 @@ static void a_write_waits_for_that_of_an_aborted_xcopy(void **state)
 	assert_int_equal(backend_release(pair.to.backend, 1, BACKEND_OLDEST), 1);
 	initiator_wait_status(&write, SCSI_GOOD);
 	backend_sync(pair.to.backend);
-	assert_memory_equal(io_fixture_store_at(&pair.to, BLOCKS), data, sizeof(data));
-	stop_pair(&pair);
+	assert_memory_equal(io_fixture_store_at(&pair.to, PAIR_BLOCKS), data, sizeof(data));
+	pair_stop(&pair);
 }
 
 /* The other disk has not even taken the request: it never carries it out. */
@@ -426,14 +314,14 @@ static void a_request_that_was_not_taken_is_withdrawn(void **state)
 	struct pair pair;
 
 	(void) state;
-	start_pair(&pair, &basic);
+	pair_start(&pair, &basic);
 	backend_hold(pair.from.backend, TCMU_IO_CAP(TCMU_IO_READ));
 	for (unsigned i = 0; i < 16; i++) {
 		reads[i] = cmd_read(i, 1, in[i]);
 		initiator_send(&pair.from, &reads[i]);
 	}
 	assert_true(backend_wait_held(pair.from.backend, 16));
-	send_xcopy(&pair);
+	pair_send_xcopy(&pair);
 	initiator_abort(&pair.to, TCMU_TMR_TYPE_ABORT_TASK, &pair.xcopy);
 	initiator_wait_status(&pair.xcopy, SCSI_TASK_ABORTED);
 	backend_hold(pair.from.backend, 0);
@@ -442,7 +330,7 @@ static void a_request_that_was_not_taken_is_withdrawn(void **state)
 		initiator_wait_status(&reads[i], SCSI_GOOD);
 	io_fixture_wait_idle(&pair.from);
 	assert_int_equal(backend_count(pair.from.backend, TCMU_IO_READ), 16);
-	stop_pair(&pair);
+	pair_stop(&pair);
 }
 
 /* Another gateway holds the lock: as READ and WRITE, so that the initiator tries again. */
@@ -456,18 +344,18 @@ static void without_permission_a_copy_is_answered_as_a_read(void **state)
 			struct pair pair;
 			struct io_fixture *disk;
 
-			start_pair(&pair, &basic);
+			pair_start(&pair, &basic);
 			disk = other ? &pair.from : &pair.to;
 			io_thread_set_permission(disk->thread, permissions[i], 0);
 			io_fixture_wait_control(disk);
 			assert_int_equal(
-				run_xcopy(&pair),
+				pair_run_xcopy(&pair),
 				other && permissions[i] == IO_PERMIT_READS ? SCSI_GOOD : SCSI_BUSY);
 			io_thread_set_permission(disk->thread, IO_PERMIT_ALL, 0);
 			io_fixture_wait_control(disk);
-			assert_int_equal(run_xcopy(&pair), SCSI_GOOD);
-			assert_copied(&pair, &pair.from);
-			stop_pair(&pair);
+			assert_int_equal(pair_run_xcopy(&pair), SCSI_GOOD);
+			pair_assert_copied(&pair, &pair.from);
+			pair_stop(&pair);
 		}
 }
 
@@ -501,16 +389,16 @@ static void draining_the_destination_makes_the_xcopy_busy(void **state)
 static void an_xcopy_waits_for_compare_and_write(void **state)
 {
 	uint8_t both[2 * FIXTURE_BLOCK] = {0};
-	struct initiator_command compare = cmd_compare_and_write(BLOCKS, 1, both);
+	struct initiator_command compare = cmd_compare_and_write(PAIR_BLOCKS, 1, both);
 	struct pair pair;
 
 	(void) state;
-	start_pair(&pair, &basic);
-	memcpy(both, backend_store(pair.to.backend) + BLOCKS * FIXTURE_BLOCK, FIXTURE_BLOCK);
+	pair_start(&pair, &basic);
+	memcpy(both, backend_store(pair.to.backend) + PAIR_BLOCKS * FIXTURE_BLOCK, FIXTURE_BLOCK);
 	memset(both + FIXTURE_BLOCK, 0x11, FIXTURE_BLOCK);
 	initiator_send_held(&pair.to, &compare, TCMU_IO_CAP(TCMU_IO_READ));
 	backend_hold(pair.from.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	send_xcopy(&pair);
+	pair_send_xcopy(&pair);
 	assert_true(backend_wait_held(pair.from.backend, 1));
 	backend_hold(pair.from.backend, 0);
 	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
@@ -522,8 +410,8 @@ static void an_xcopy_waits_for_compare_and_write(void **state)
 	assert_int_equal(backend_release(pair.to.backend, 1, BACKEND_OLDEST), 1);
 	initiator_wait_status(&compare, SCSI_GOOD);
 	initiator_wait_status(&pair.xcopy, SCSI_GOOD);
-	assert_copied(&pair, &pair.from);
-	stop_pair(&pair);
+	pair_assert_copied(&pair, &pair.from);
+	pair_stop(&pair);
 }
 
 /* ------- the end before cmd_time_out ------- */
@@ -535,31 +423,31 @@ static void a_stuck_xcopy_ends_before_its_time_is_over(void **state)
 	uint64_t begun;
 
 	(void) state;
-	command_timeout = CLOCK_NS_PER_SEC;
-	start_pair(&pair, &basic);
-	command_timeout = 0;
+	pair_command_timeout = CLOCK_NS_PER_SEC;
+	pair_start(&pair, &basic);
+	pair_command_timeout = 0;
 	backend_hold(pair.from.backend, TCMU_IO_CAP(TCMU_IO_READ));
 	begun = clock_now_ns();
-	send_xcopy(&pair);
+	pair_send_xcopy(&pair);
 	initiator_wait_status(&pair.xcopy, SCSI_TASK_ABORTED);
 	assert_true(clock_now_ns() - begun >= CLOCK_NS_PER_SEC / 4);
 	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
-	stop_pair(&pair);
+	pair_stop(&pair);
 }
 
 /* Its pieces follow each other so fast that the thread never sleeps until the next scan. */
 static void a_busy_xcopy_ends_before_its_time_is_over(void **state)
 {
-	uint8_t list[LENGTH + 7 * 28];
+	uint8_t list[PAIR_LENGTH + 7 * 28];
 	struct pair pair;
 
 	(void) state;
-	command_timeout = 450 * CLOCK_NS_PER_MS; /* cancelled after two scans */
-	start_pair(&pair, &basic);
-	command_timeout = 0;
-	memcpy(list, pair.list, LENGTH);
+	pair_command_timeout = 450 * CLOCK_NS_PER_MS; /* cancelled after two scans */
+	pair_start(&pair, &basic);
+	pair_command_timeout = 0;
+	memcpy(list, pair.list, PAIR_LENGTH);
 	for (unsigned i = 1; i < 8; i++)
-		memcpy(list + LENGTH + (i - 1) * 28, pair.list + SEGMENT, 28);
+		memcpy(list + PAIR_LENGTH + (i - 1) * 28, pair.list + PAIR_SEGMENT, 28);
 	list[10] = 8 * 28 >> 8;
 	list[11] = 8 * 28 & 0xff;
 	pair.xcopy.cdb[12] = sizeof(list) >> 8;
@@ -568,14 +456,14 @@ static void a_busy_xcopy_ends_before_its_time_is_over(void **state)
 	pair.xcopy.length = sizeof(list);
 	backend_later(pair.from.backend, 20000); /* all in all a third of a second */
 	backend_later(pair.to.backend, 20000);
-	assert_int_equal(run_xcopy(&pair), SCSI_TASK_ABORTED);
+	assert_int_equal(pair_run_xcopy(&pair), SCSI_TASK_ABORTED);
 	assert_true(backend_count(pair.to.backend, TCMU_IO_WRITE) > 1);
-	stop_pair(&pair);
+	pair_stop(&pair);
 }
 
 /* ------- list identifiers of four bytes (LID4) ------- */
 
-#define LID4_LENGTH   (LENGTH + 32)
+#define LID4_LENGTH   (PAIR_LENGTH + 32)
 #define LID4_ID_BYTES 0x01, 0x02, 0x03, 0x04
 
 /* The same as a parameter list with a list identifier of four bytes (LID4). */
@@ -589,7 +477,7 @@ static void make_lid4_list(struct pair *pair, uint8_t *p, bool immediate)
 	memcpy(p + 20, (const uint8_t[]){LID4_ID_BYTES}, 4);
 	p[43] = 2 * 32;
 	p[45] = 28;
-	memcpy(p + 48, pair->list + TARGETS, LENGTH - TARGETS);
+	memcpy(p + 48, pair->list + PAIR_TARGETS, PAIR_LENGTH - PAIR_TARGETS);
 	pair->xcopy = (struct initiator_command){
 		.cdb = {0x83, 0x01, [13] = LID4_LENGTH},
 		.cdb_length = 16,
@@ -623,10 +511,10 @@ static void an_immediate_xcopy_continues_in_the_background(void **state)
 	struct pair pair;
 
 	(void) state;
-	start_pair(&pair, &basic);
+	pair_start(&pair, &basic);
 	make_lid4_list(&pair, p, true);
 	backend_hold(pair.from.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	assert_int_equal(run_xcopy(&pair), SCSI_GOOD);
+	assert_int_equal(pair_run_xcopy(&pair), SCSI_GOOD);
 	assert_true(backend_wait_held(pair.from.backend, 1));
 	assert_int_equal(receive_copy_status(&pair, in), 0x12);
 	backend_hold(pair.from.backend, 0);
@@ -635,10 +523,10 @@ static void an_immediate_xcopy_continues_in_the_background(void **state)
 		io_fixture_wait_idle(&pair.to);
 	assert_int_equal(in[5], 0x01);
 	assert_int_equal(in[7], 4); /* two steps of the copy */
-	assert_int_equal(in[22] << 8 | in[23], BLOCKS * FIXTURE_BLOCK / 1024);
+	assert_int_equal(in[22] << 8 | in[23], PAIR_BLOCKS * FIXTURE_BLOCK / 1024);
 	assert_int_equal(in[25], 1); /* segments */
-	assert_copied(&pair, &pair.from);
-	stop_pair(&pair);
+	pair_assert_copied(&pair, &pair.from);
+	pair_stop(&pair);
 }
 
 static void a_background_xcopy_ends_with_its_device(void **state)
@@ -647,10 +535,10 @@ static void a_background_xcopy_ends_with_its_device(void **state)
 	struct pair pair;
 
 	(void) state;
-	start_pair(&pair, &basic);
+	pair_start(&pair, &basic);
 	make_lid4_list(&pair, p, true);
 	backend_hold(pair.from.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	assert_int_equal(run_xcopy(&pair), SCSI_GOOD);
+	assert_int_equal(pair_run_xcopy(&pair), SCSI_GOOD);
 	assert_true(backend_wait_held(pair.from.backend, 1));
 	assert_int_equal(io_thread_revoke(pair.to.thread), 0);
 	io_fixture_wait_end(&pair.to);
@@ -666,13 +554,13 @@ static void an_aborted_xcopy_ends(void **state)
 
 	(void) state;
 	memset(&pair, 0, sizeof(pair));
-	start_disk(&pair.from, FROM, &basic);
-	start_disk(&pair.to, TO, &options);
-	make_list(&pair, TO, TO);
+	pair_start_disk(&pair.from, PAIR_FROM, &basic, false);
+	pair_start_disk(&pair.to, PAIR_TO, &options, false);
+	pair_make_list(&pair, PAIR_TO, PAIR_TO);
 	make_lid4_list(&pair, p, false);
 	assert_int_equal(abort_xcopy(&pair), SCSI_CHECK_CONDITION); /* there is no such xcopy */
 	backend_hold(pair.to.backend, TCMU_IO_CAP(TCMU_IO_READ));
-	send_xcopy(&pair);
+	pair_send_xcopy(&pair);
 	assert_true(backend_wait_held(pair.to.backend, 1));
 	assert_int_equal(receive_copy_status(&pair, in), 0x11);
 	/* The backend cancels the request that it is stuck in. */
@@ -682,7 +570,7 @@ static void an_aborted_xcopy_ends(void **state)
 	assert_int_equal(in[12], SCSI_TASK_ABORTED);
 	assert_int_equal(abort_xcopy(&pair), SCSI_CHECK_CONDITION);
 	assert_int_equal(backend_count(pair.to.backend, TCMU_IO_WRITE), 0);
-	stop_pair(&pair);
+	pair_stop(&pair);
 }
 
 static void a_failed_xcopy_reports_its_sense(void **state)
@@ -691,10 +579,10 @@ static void a_failed_xcopy_reports_its_sense(void **state)
 	struct pair pair;
 
 	(void) state;
-	start_pair(&pair, &basic);
+	pair_start(&pair, &basic);
 	make_lid4_list(&pair, p, false);
 	backend_fail(pair.to.backend, TCMU_IO_WRITE, 0, 1, -ENOSPC);
-	assert_int_equal(run_xcopy(&pair), SCSI_CHECK_CONDITION);
+	assert_int_equal(pair_run_xcopy(&pair), SCSI_CHECK_CONDITION);
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(receive_copy_status(&pair, in), 0x02);
 		assert_int_equal(in[12], SCSI_CHECK_CONDITION);
@@ -704,160 +592,7 @@ static void a_failed_xcopy_reports_its_sense(void **state)
 		assert_int_equal(in[32 + 12] << 8 | in[32 + 13], 0x2707);
 		assert_int_equal(in[25], 1); /* the first segment has failed */
 	}
-	stop_pair(&pair);
-}
-
-/* ------- rate limits ------- */
-
-/* Uses the limits of a disk up, and starts an xcopy whose first piece waits for them. */
-static void start_waiting_xcopy(struct pair *pair)
-{
-	struct initiator_command read = cmd_read(0, 1, NULL);
-
-	start_pair(pair, &slow);
-	assert_int_equal(initiator_run(&pair->from, &read), SCSI_GOOD);
-	send_xcopy(pair);
-	io_fixture_wait_idle(&pair->to);
-	while (atomic_load(&pair->from.thread->control.pending) ||
-	       xcopy_disk_has_requests(pair->from.thread->xcopy_disk))
-		sched_yield();
-}
-
-/* 512 KiB are read and written: at 1 MiB a second, that is a second in all on one disk. The first
- * piece starts at once, and what is saved meanwhile is little. */
-static void an_xcopy_is_not_faster_than_the_rate_limits(void **state)
-{
-	static const struct io_fixture_options limited = {.limits = {.bps = 2 * 1024 * 1024}};
-	struct pair pair;
-	uint64_t start;
-
-	(void) state;
-	start_pair(&pair, &limited);
-	start = deadline_now_ms();
-	assert_int_equal(run_xcopy(&pair), SCSI_GOOD);
-	assert_true(deadline_now_ms() - start >= 100); /* the second piece waits for the first */
-	assert_copied(&pair, &pair.from);
-	stop_pair(&pair);
-}
-
-static void an_aborted_xcopy_does_not_wait_for_the_limits_of_the_other_disk(void **state)
-{
-	struct pair pair;
-
-	(void) state;
-	start_waiting_xcopy(&pair);
-	assert_false(initiator_is_done(&pair.xcopy));
-	assert_int_equal(backend_count(pair.from.backend, TCMU_IO_READ), 1);
-	initiator_abort(&pair.to, TCMU_TMR_TYPE_ABORT_TASK, &pair.xcopy);
-	initiator_wait_status(&pair.xcopy, SCSI_TASK_ABORTED);
-	stop_pair(&pair);
-}
-
-/* Four copies want a disk whose rate is limited: two of their pieces wait with its own commands. */
-static void few_pieces_wait_for_the_limits_of_a_disk(void **state)
-{
-	struct initiator_command more[3];
-	struct pair pair;
-
-	(void) state;
-	start_waiting_xcopy(&pair);
-	pair.to.serial = TO;
-	pair.to.answer_serial = true;
-	for (unsigned i = 0; i < 3; i++) {
-		more[i] = pair.xcopy;
-		initiator_send(&pair.to, &more[i]);
-	}
-	while (pair.to.thread->core.lu.xcopy_number < 4)
-		io_fixture_wait_idle(&pair.to);
-	io_fixture_wait_idle(&pair.from);
-	assert_int_equal(pair.from.thread->core.xcopy_pieces, 2);
-	assert_true(xcopy_disk_has_requests(pair.from.thread->xcopy_disk));
-	io_thread_set_limits(pair.from.thread, &(struct rate_limits){0});
-	initiator_wait_status(&pair.xcopy, SCSI_GOOD);
-	for (unsigned i = 0; i < 3; i++)
-		initiator_wait_status(&more[i], SCSI_GOOD);
-	stop_pair(&pair);
-}
-
-/* Four copies read 2 MiB from a disk with 4 MiB a second. A READ of the disk's own initiator waits
- * behind two pieces of 256 KiB and what was started before, which take 190 ms, and not behind all
- * of them. */
-static void reads_of_a_limited_disk_wait_behind_few_pieces(void **state)
-{
-	static const struct io_fixture_options limited = {.limits = {.bps = 4 * 1024 * 1024}};
-	struct initiator_command more[3], read = cmd_read(0, 1, NULL);
-	uint64_t longest = 0;
-	struct pair pair;
-
-	(void) state;
-	start_pair(&pair, &limited);
-	pair.to.serial = TO;
-	pair.to.answer_serial = true;
-	initiator_send(&pair.to, &pair.xcopy);
-	for (unsigned i = 0; i < 3; i++) {
-		more[i] = pair.xcopy;
-		initiator_send(&pair.to, &more[i]);
-	}
-	while (!initiator_is_done(&more[2])) {
-		uint64_t start = deadline_now_ms();
-
-		assert_int_equal(initiator_run(&pair.from, &read), SCSI_GOOD);
-		start = deadline_now_ms() - start;
-		longest = start > longest ? start : longest;
-	}
-	print_message("the longest READ took %u ms\n", (unsigned) longest);
-	assert_true(longest < 350);
-	initiator_wait_status(&pair.xcopy, SCSI_GOOD);
-	initiator_wait_status(&more[0], SCSI_GOOD);
-	initiator_wait_status(&more[1], SCSI_GOOD);
-	stop_pair(&pair);
-}
-
-/* The request that was withdrawn is not carried out when the limits allow it. */
-static void a_withdrawn_request_is_not_begun(void **state)
-{
-	struct pair pair;
-
-	(void) state;
-	start_waiting_xcopy(&pair);
-	initiator_abort(&pair.to, TCMU_TMR_TYPE_ABORT_TASK, &pair.xcopy);
-	initiator_wait_status(&pair.xcopy, SCSI_TASK_ABORTED);
-	io_thread_set_limits(pair.from.thread, &(struct rate_limits){0});
-	io_fixture_wait_control(&pair.from);
-	io_fixture_wait_idle(&pair.from);
-	assert_int_equal(backend_count(pair.from.backend, TCMU_IO_READ), 1);
-	stop_pair(&pair);
-}
-
-static void draining_does_not_wait_for_the_limits_of_the_other_disk(void **state)
-{
-	struct pair pair;
-
-	(void) state;
-	start_waiting_xcopy(&pair);
-	io_thread_drain(pair.to.thread, false);
-	initiator_wait_status(&pair.xcopy, SCSI_BUSY);
-	io_fixture_wait_end(&pair.to);
-	io_fixture_stop(&pair.from);
-}
-
-static void an_aborted_xcopy_does_not_wait_for_its_own_limits(void **state)
-{
-	struct pair pair;
-	struct initiator_command read = cmd_read(0, 1, NULL);
-
-	(void) state;
-	start_pair(&pair, &basic);
-	io_thread_set_limits(pair.to.thread, &slow.limits);
-	io_fixture_wait_control(&pair.to);
-	assert_int_equal(initiator_run(&pair.to, &read), SCSI_GOOD);
-	make_list(&pair, TO, TO);
-	send_xcopy(&pair);
-	io_fixture_wait_idle(&pair.to);
-	assert_false(initiator_is_done(&pair.xcopy));
-	initiator_abort(&pair.to, TCMU_TMR_TYPE_ABORT_TASK, &pair.xcopy);
-	initiator_wait_status(&pair.xcopy, SCSI_TASK_ABORTED);
-	stop_pair(&pair);
+	pair_stop(&pair);
 }
 
 int main(void)
@@ -887,13 +622,6 @@ int main(void)
 		cmocka_unit_test(a_background_xcopy_ends_with_its_device),
 		cmocka_unit_test(an_aborted_xcopy_ends),
 		cmocka_unit_test(a_failed_xcopy_reports_its_sense),
-		cmocka_unit_test(an_xcopy_is_not_faster_than_the_rate_limits),
-		cmocka_unit_test(an_aborted_xcopy_does_not_wait_for_the_limits_of_the_other_disk),
-		cmocka_unit_test(few_pieces_wait_for_the_limits_of_a_disk),
-		cmocka_unit_test(reads_of_a_limited_disk_wait_behind_few_pieces),
-		cmocka_unit_test(a_withdrawn_request_is_not_begun),
-		cmocka_unit_test(draining_does_not_wait_for_the_limits_of_the_other_disk),
-		cmocka_unit_test(an_aborted_xcopy_does_not_wait_for_its_own_limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
