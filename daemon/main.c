@@ -2,8 +2,8 @@
 /*
  * tcmud: connects the parts, runs the event loop, and ends in good order.
  *
- * Priorities of the event loop: first the kernel's events and the posts of other threads, then the
- * bus. Nothing on it waits. The longest time that it was blocked is measured and logged.
+ * base/priority.h has the order of the event loop. Nothing on it waits. The longest time that it
+ * was blocked is measured and logged.
  */
 #include <assert.h>
 #include <errno.h>
@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/jobs.h"
 #include "base/log.h"
+#include "base/priority.h"
 #include "base/thread.h"
 #include "base/version.h"
 #include "config/handlers.h"
@@ -31,7 +32,9 @@
 #include "device/manager.h"
 #include "program/cli.h"
 #include "program/instance.h"
+#include "program/module-wait.h"
 #include "program/notify.h"
+#include "program/process.h"
 #include "rpc/control-socket.h"
 #include "rpc/methods.h"
 #include "rpc/tcmu-dbus.h"
@@ -55,6 +58,7 @@ struct daemon {
 	struct control_socket *control_socket;
 	struct tcmud_dbus tcmud_dbus;
 	struct settings_watch *settings_watch;
+	struct module_wait *module_wait; /* NULL: the module was there */
 	bool ready;
 	bool stopping;
 	uint64_t longest_stall; /* µs that the event loop was blocked at most */
@@ -184,7 +188,6 @@ static int on_stop_signal(
 {
 	struct daemon *self = userdata;
 
-	assert(self->manager);
 	(void) source;
 	if (self->stopping) {
 		log_warning("stopping at once: a second signal, %u", info->ssi_signo);
@@ -193,6 +196,10 @@ static int on_stop_signal(
 	log_info("stopping: signal %u", info->ssi_signo);
 	self->stopping = true;
 	notify_stopping();
+	module_wait_free(self->module_wait);
+	self->module_wait = NULL;
+	if (!self->manager)
+		return sd_event_exit(self->event, 0);
 	/* The bus must not direct new callers to a daemon that stops. */
 	tcmu_dbus_free(self->bus);
 	self->bus = NULL;
@@ -200,12 +207,27 @@ static int on_stop_signal(
 	return 0;
 }
 
+static void watch_settings(struct daemon *self)
+{
+	int r = self->settings_watch ? settings_watch_renew(self->settings_watch)
+				     : settings_watch_new(
+					       self->event, self->cli.config, reload_settings, self,
+					       &self->settings_watch);
+
+	if (r < 0)
+		log_warning(
+			"cannot watch %s for changes: %s; send SIGHUP after a change",
+			self->cli.config, strerror(-r));
+}
+
+/* The watch first: so no change between both is missed. */
 static int on_hangup_signal(
 	sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	(void) source;
 	(void) info;
 	log_reopen();
+	watch_settings(userdata);
 	reload_settings(userdata);
 	return 0;
 }
@@ -242,9 +264,9 @@ static int make_event_loop(struct daemon *self)
 		r = sd_event_add_signal(
 			self->event, NULL, signals[i].signal, signals[i].handler, self);
 	if (r >= 0)
-		r = mailbox_new(self->event, SD_EVENT_PRIORITY_IMPORTANT, &self->mailbox);
+		r = mailbox_new(self->event, PRIORITY_POSTS, &self->mailbox);
 	if (r >= 0)
-		(void) notify_watchdog(self->event);
+		(void) notify_start(self->event);
 	return r;
 }
 
@@ -261,26 +283,16 @@ static int start_manager(struct daemon *self)
 		.unhandled_subtype = on_unhandled_subtype,
 		.userdata = self,
 	};
-	int r = tcmu_module_load();
 
-	assert(self->event && self->mailbox && self->handlers);
-	if (r < 0) {
-		log_crit(
-			"cannot load the kernel module target_core_user: %s",
-			r == -ENOENT ? "this kernel does not have it" : strerror(-r));
-		return r;
-	}
-	r = manager_new(&setup, &self->manager);
-	if (r < 0)
-		log_crit("cannot receive the kernel's TCM-USER netlink events: %s", strerror(-r));
-	return r;
+	assert(self->event && self->mailbox && self->handlers && !self->manager);
+	return manager_new(&setup, &self->manager);
 }
 
-static int on_bus_connected(void *userdata, sd_bus *connection)
+static int on_bus_connected(void *userdata, sd_bus *connection, struct callers *callers)
 {
 	struct daemon *self = userdata;
 
-	return self->methods ? tcmud_dbus_add(&self->tcmud_dbus, connection) : 0;
+	return self->methods ? tcmud_dbus_add(&self->tcmud_dbus, connection, callers) : 0;
 }
 
 static int start_bus(struct daemon *self)
@@ -342,6 +354,53 @@ static void start_control(struct daemon *self)
 			CONTROL_SOCKET_NAME, strerror(-r));
 }
 
+/* Once the kernel has the module. -errno: the kernel's events cannot be received yet. */
+static int daemon_serve(void *userdata)
+{
+	struct daemon *self = userdata;
+	int r = start_manager(self);
+
+	if (r < 0)
+		return r;
+	start_control(self);
+	r = start_bus(self);
+	if (r < 0) {
+		log_crit("cannot prepare the connection to the bus: %s", strerror(-r));
+		(void) sd_event_exit(self->event, CLI_EXIT_FAILURE);
+	}
+	return 0;
+}
+
+/* Without the module there is no device to serve, and nothing that is ordered after this service
+ * gains from waiting for it: it is ready for the service manager, and says what it waits for. */
+static void on_module_missing(void *userdata, int error)
+{
+	const char *why = error == -ENOENT ? "this kernel does not have it" : strerror(-error);
+
+	(void) userdata;
+	log_crit(
+		"cannot use the kernel module target_core_user: %s; load it (modprobe "
+		"target_core_user), the daemon waits for it",
+		why);
+	notify_status("Waiting for the kernel module target_core_user: %s", why);
+	notify_ready();
+}
+
+static int wait_for_module(struct daemon *self, int error)
+{
+	struct module_wait_setup setup = {
+		.event = self->event,
+		.mailbox = self->mailbox,
+		.load = tcmu_module_load,
+		.serve = daemon_serve,
+		.waiting = on_module_missing,
+		.userdata = self,
+		.first_usec = MODULE_WAIT_USEC_MIN,
+	};
+
+	return module_wait_new(&setup, error, &self->module_wait);
+}
+
 static int daemon_start(struct daemon *self)
 {
 	int r = make_event_loop(self);
@@ -353,18 +412,13 @@ static int daemon_start(struct daemon *self)
 	raise_file_limit(self);
 	self->handlers = handlers_new();
 	(void) handlers_load(self->handlers, self->cli.handler_path);
-	r = start_manager(self);
+	r = tcmu_module_load();
 	if (r >= 0)
-		start_control(self);
+		r = daemon_serve(self);
+	if (r < 0)
+		r = wait_for_module(self, r);
 	if (r >= 0)
-		r = start_bus(self);
-	if (r >= 0 &&
-	    settings_watch_new(
-		    self->event, self->cli.config, reload_settings, self, &self->settings_watch) <
-		    0)
-		log_info(
-			"cannot watch %s for changes; send SIGHUP after a change",
-			self->cli.config);
+		watch_settings(self);
 	return r;
 }
 
@@ -433,11 +487,13 @@ static bool daemon_free(struct daemon *self)
 	if (self->manager)
 		manager_count(self->manager, &served, &failed, &orphans);
 	settings_watch_free(self->settings_watch);
+	module_wait_free(self->module_wait);
 	tcmu_dbus_free(self->bus);
 	methods_free(self->methods);
 	control_socket_free(self->control_socket);
 	manager_end(self->manager);
-	if (served || failed || orphans || !manager_is_empty(self->manager))
+	notify_end();
+	if (served || failed || orphans || (self->manager && !manager_is_empty(self->manager)))
 		return false;
 	manager_free(self->manager);
 	mailbox_free(self->mailbox);
@@ -455,9 +511,6 @@ static void block_signals(void)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	/* A limit of file sizes must end one write with EFBIG, not the daemon. */
-	signal(SIGXFSZ, SIG_IGN);
 }
 
 static int acquire_instance(struct daemon *self)
@@ -472,7 +525,10 @@ static int acquire_instance(struct daemon *self)
 	else if (r == -EBUSY)
 		log_crit("another daemon serves this kernel already; stop it first");
 	else if (r < 0)
-		log_crit("cannot take the lock %s: %s", INSTANCE_LOCK_FILE, strerror(-r));
+		log_crit(
+			"cannot find out whether another daemon serves this kernel (lock file %s, "
+			"socket @%s): %s",
+			INSTANCE_LOCK_FILE, INSTANCE_SOCKET, strerror(-r));
 	return r;
 }
 
@@ -482,9 +538,12 @@ int main(int argc, char **argv)
 	bool clean;
 	int r;
 
+	if (process_fill_standard_files() < 0)
+		return CLI_EXIT_FAILURE;
 	r = cli_parse(argc, argv, &self.cli, stdout, stderr);
 	if (r != CLI_RUN)
 		return r;
+	process_set_signals();
 	block_signals();
 	/* There are many short-lived threads, and the I/O path does not allocate: with few arenas
 	 * the heap stays small. */

@@ -16,6 +16,8 @@
 
 static char root_path[512];
 
+static __thread int scarce; /* -EMFILE or -ENFILE */
+
 void tcmu_root_set(const char *root)
 {
 	size_t length = strlen(root);
@@ -68,13 +70,26 @@ static int read_all(int fd, char *text, size_t size)
 	return -E2BIG;
 }
 
+int tcmu_file_scarce(void)
+{
+	int r = scarce;
+
+	scarce = 0;
+	assert(r <= 0);
+	return r;
+}
+
 int tcmu_file_read(const char *path, char *text, size_t size)
 {
 	int fd, n;
 
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
+	if (fd < 0) {
+		n = -errno;
+		if (n == -EMFILE || n == -ENFILE)
+			scarce = n;
+		return n;
+	}
 	n = read_all(fd, text, size);
 	close(fd);
 	if (n < 0)

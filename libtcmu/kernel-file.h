@@ -27,6 +27,11 @@ int tcmu_path(char path[static TCMU_PATH_SIZE], const char *format, ...)
  * fit in size bytes; another negative errno. */
 int tcmu_file_read(const char *path, char *text, size_t size);
 
+/* For a caller that takes a file that cannot be read as absent: since the last call of this
+ * function on this thread, a file could not be opened because there were no descriptors. Returns
+ * -EMFILE or -ENFILE then, else 0. */
+int tcmu_file_scarce(void);
+
 /* Writes text with one system call, as sysfs and configfs require. 0 or a negative errno. */
 int tcmu_file_write(const char *path, const char *text);
 

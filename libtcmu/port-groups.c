@@ -19,7 +19,8 @@
 #include "kernel-file.h"
 
 #define TARGET_ROOT  "/sys/kernel/config/target"
-#define MEMBERS_SIZE 4352 /* a page and a little */
+#define MEMBERS_SIZE 4352         /* a page and a little */
+#define MEMBERS_FULL (4096 - 256) /* the kernel lists no further member that may not fit */
 
 static const struct {
 	const char *file;
@@ -106,7 +107,7 @@ static bool parse_part(const char *part, const char *label, uint64_t max, uint64
 		tcmu_parse_unsigned(part + length, number) == 0 && *number <= max;
 }
 
-/* Reads the port that a line of members names. False: the line names none, or the port is gone. */
+/* Reads the port that a line of members names. False: the line names none. */
 static bool read_port(const char *line, struct tcmu_port *port)
 {
 	char text[64];
@@ -123,9 +124,27 @@ static bool read_port(const char *line, struct tcmu_port *port)
 		    text, sizeof(text), "%s/%s/tpgt_%u/lun/lun_%u/statistics/scsi_port/indx",
 		    port->fabric, port->target, port->tag, (unsigned) lun) < 0 ||
 	    tcmu_parse_unsigned(text, &id) < 0 || id > UINT16_MAX)
-		return false;
+		id = 0;
 	port->id = (uint16_t) id;
 	return true;
+}
+
+/* Reads the ports that the text of members names; ends each line. */
+static void read_members(char *text, size_t length, struct tcmu_port_group *group, unsigned max)
+{
+	for (char *line = text, *end; line < text + length; line = end + 1) {
+		end = memchr(line, '\n', (size_t) (text + length - line));
+		if (!end)
+			end = text + length;
+		*end = '\0';
+		while (line < end && !*line)
+			line++;
+		assert(group->port_cnt < max);
+		if (read_port(line, &group->ports[group->port_cnt]))
+			group->port_cnt++;
+		else if (*line)
+			group->incomplete = true;
+	}
 }
 
 static int read_ports(const struct tcmu_name *name, struct tcmu_port_group *group)
@@ -135,6 +154,7 @@ static int read_ports(const struct tcmu_name *name, struct tcmu_port_group *grou
 			  : -ENOMEM;
 	unsigned lines = 1;
 
+	group->incomplete = length < 0 || length > MEMBERS_FULL;
 	if (length < 0) {
 		free(text);
 		return length == -ENOMEM ? length : 0;
@@ -142,17 +162,8 @@ static int read_ports(const struct tcmu_name *name, struct tcmu_port_group *grou
 	for (int i = 0; i < length; i++)
 		lines += text[i] == '\n';
 	group->ports = calloc(lines, sizeof(*group->ports));
-	for (char *line = text, *end; group->ports && line < text + length; line = end + 1) {
-		end = memchr(line, '\n', (size_t) (text + length - line));
-		if (!end)
-			end = text + length;
-		*end = '\0';
-		while (line < end && !*line)
-			line++;
-		assert(group->port_cnt < lines);
-		if (read_port(line, &group->ports[group->port_cnt]))
-			group->port_cnt++;
-	}
+	if (group->ports)
+		read_members(text, (size_t) length, group, lines);
 	free(text);
 	return group->ports ? 0 : -ENOMEM;
 }
@@ -240,6 +251,7 @@ int tcmu_port_groups_read(const struct tcmu_name *name, struct tcmu_port_group *
 
 	if (r < 0)
 		return r;
+	(void) tcmu_file_scarce();
 	directory = opendir(path);
 	if (!directory)
 		return -errno;
@@ -247,6 +259,9 @@ int tcmu_port_groups_read(const struct tcmu_name *name, struct tcmu_port_group *
 		if (entry->d_name[0] != '.')
 			r = add_group(name, entry->d_name, &groups, &cnt);
 	closedir(directory);
+	/* A group of which something could not be read is no answer. */
+	if (r >= 0)
+		r = tcmu_file_scarce();
 	if (r < 0) {
 		tcmu_port_groups_free(groups, cnt);
 		return r;

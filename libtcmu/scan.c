@@ -193,24 +193,6 @@ int tcmu_scan_map_size(unsigned minor, size_t *size)
 	return 0;
 }
 
-bool tcmu_scan_loopback(void)
-{
-	char path[TCMU_PATH_SIZE];
-	struct dirent *dirent;
-	DIR *dir;
-
-	if (tcmu_path(path, "/sys/bus/tcm_loop_bus/devices") < 0)
-		return true;
-	dir = opendir(path);
-	if (!dir)
-		return errno != ENOENT;
-	do
-		dirent = readdir(dir);
-	while (dirent && dirent->d_name[0] == '.');
-	closedir(dir);
-	return dirent != NULL;
-}
-
 void tcmu_set_root(const char *root)
 {
 	tcmu_root_set(root);

@@ -3,8 +3,10 @@
  * tcmuctl: sends requests to tcmud and shows the answers.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,11 +17,28 @@
 #include "members.h"
 #include "metrics.h"
 #include "rates.h"
+#include "replace.h"
 #include "show.h"
 
 #define TOP_SECONDS   2
 #define REOPEN_TRIES  150
 #define REOPEN_STEP_S 0.1
+
+/* Opens /dev/null in the place of standard files that are closed, so that the daemon's socket does
+ * not get their number. It is opened for the other direction: what would have failed still fails.
+ */
+static bool fill_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY | O_NOCTTY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return false;
+	(void) close(fd);
+	return true;
+}
 
 static int flush_output(FILE *out)
 {
@@ -137,27 +156,19 @@ static int run_reopen(const struct ctl *ctl, struct ask *daemon)
 	return flush_output(stdout) ? CTL_EXIT_FAILURE : status;
 }
 
-/* Writes beside the file and renames, so that a reader never sees half of it. */
 static int write_metrics(const json_t *dump, const char *path)
 {
-	char beside[4096];
-	FILE *out;
-	int r;
+	struct replace replace;
+	int r = replace_begin(&replace, path);
 
-	if (snprintf(beside, sizeof(beside), "%s.%d", path, (int) getpid()) >=
-	    (int) sizeof(beside)) {
-		fprintf(stderr, "tcmuctl: the file name is too long: %s\n", path);
-		return CTL_EXIT_FAILURE;
+	if (r >= 0) {
+		metrics_write(replace.out, dump);
+		r = replace_end(&replace);
 	}
-	out = fopen(beside, "we");
-	if (out) {
-		metrics_write(out, dump);
-		r = flush_output(out);
-		if (fclose(out) == 0 && r == 0 && rename(beside, path) == 0)
-			return 0;
-		(void) unlink(beside);
-	}
-	fprintf(stderr, "tcmuctl: cannot write %s: %s\n", path, strerror(errno));
+	if (r >= 0)
+		return 0;
+	fprintf(stderr, "tcmuctl: cannot write %s: %s\n", path,
+		r == -EINVAL ? "it is not a regular file" : strerror(-r));
 	return CTL_EXIT_FAILURE;
 }
 
@@ -250,9 +261,13 @@ static int run_command(const struct ctl *ctl, struct ask *daemon)
 int main(int argc, char **argv)
 {
 	struct ctl ctl;
-	int status = ctl_parse(argc, argv, &ctl, stdout, stderr);
-	struct ask daemon = ASK_INIT(ctl.socket);
+	struct ask daemon;
+	int status;
 
+	if (!fill_standard_files())
+		return CTL_EXIT_FAILURE;
+	status = ctl_parse(argc, argv, &ctl, stdout, stderr);
+	daemon = (struct ask) ASK_INIT(ctl.socket);
 	if (status != CTL_RUN)
 		return status;
 	(void) signal(SIGPIPE, SIG_IGN);

@@ -61,12 +61,13 @@ build_preset() {
 	count 1 0
 }
 
-# test_preset PRESET [CTEST-ARGUMENT...]: runs the unit tests and counts them. A test that did not run has failed.
+# test_preset PRESET [CTEST-ARGUMENT...]: runs the unit tests and counts them. A test that did not run has failed; so has
+# one that leaves something outside of its temporary directory.
 test_preset() {
 	local preset=$1 report=$logs/$stage-$1.xml status=0
 	local -a bad
 	shift
-	nicely ctest --test-dir "$build/$preset" --output-on-failure --no-tests=error --output-junit "$report" -j "$cpus" "$@" || status=$?
+	nicely tests/check/leaves-nothing ctest --test-dir "$build/$preset" --output-on-failure --no-tests=error --output-junit "$report" -j "$cpus" "$@" || status=$?
 	mapfile -t bad < <(sed -nE -e '/ status="run">/d' -e 's/^\t<testcase name="([^"]+)".*/\1/p' "$report")
 	count "$(grep -c '^	<testcase .* status="run">' "$report")" ${#bad[@]} "${bad[@]}"
 	return $status

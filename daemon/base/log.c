@@ -27,6 +27,7 @@
 #include <systemd/sd-journal.h>
 
 #include "base/clock.h"
+#include "base/scarce.h"
 #include "base/thread.h"
 
 #define QUEUE_SIZE      256
@@ -142,6 +143,31 @@ static void make_directories(const char *dir)
 	(void) mkdir(path, 0755);
 }
 
+/* A regular file, or -errno: where other users may write to the directory, they decide what the
+ * name stands for. -ELOOP: a symbolic link, which could lead to any file of root's. -EINVAL: a
+ * pipe, a device or the like, which could block the writer for ever; its open() must not block
+ * either. */
+static int open_regular(const char *path)
+{
+	int fd = open(
+		path,
+		O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK,
+		0640);
+	struct stat st;
+	int r = 0;
+
+	/* A pipe without a reader. */
+	if (fd < 0)
+		return errno == ENXIO ? -EINVAL : -errno;
+	if (fstat(fd, &st) < 0)
+		r = -errno;
+	else if (!S_ISREG(st.st_mode))
+		r = -EINVAL;
+	if (r < 0)
+		(void) close(fd);
+	return r < 0 ? r : fd;
+}
+
 static void open_file(const char *dir)
 {
 	int fd = -1, r = 0;
@@ -150,19 +176,27 @@ static void open_file(const char *dir)
 	if (*dir) {
 		make_directories(dir);
 		(void) snprintf(sink.path, sizeof(sink.path), "%s/%s", dir, FILE_NAME);
-		fd = open(sink.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
-		r = fd < 0 ? -errno : 0;
+		r = open_regular(sink.path);
+		fd = r < 0 ? -1 : r;
 	}
 	/* While stderr has the log as well, its readers need not know of the file. */
-	if (r == 0 && *dir && sink.file < 0 && !sink.also_stderr)
+	if (fd >= 0 && sink.file < 0 && !sink.also_stderr)
 		write_own(TCMU_LOG_INFO, __func__, "the log is written to %s", sink.path);
-	if (sink.file >= 0)
+	/* Without descriptors, the file that is open is better than none, even if it was renamed.
+	 */
+	if (sink.file >= 0 && !scarce_error(r)) {
 		(void) close(sink.file);
-	sink.file = fd;
+		sink.file = -1;
+	}
+	if (sink.file < 0)
+		sink.file = fd;
 	if (r < 0)
 		write_own(
 			sink.also_stderr ? TCMU_LOG_WARNING : TCMU_LOG_ERROR, __func__,
-			"the log file %s cannot be opened: %s", sink.path, strerror(-r));
+			"the log file %s cannot be opened: %s", sink.path,
+			r == -ELOOP            ? "it is a symbolic link; set log_dir instead"
+				: r == -EINVAL ? "it is not a regular file"
+					       : strerror(-r));
 }
 
 /* ------- the writer's thread ------- */

@@ -57,8 +57,9 @@ int log_level(void); /* any thread */
 #define LOG_DIR_DEFAULT "/var/log"
 
 /* Moves the log file to a directory, which is created if it is missing; NULL or "": no file. Does
- * nothing for the directory in use. A file that cannot be opened is logged, and tried again by
- * log_reopen(). The string is copied. */
+ * nothing for the directory in use. A file that cannot be opened, or that is a symbolic link
+ * or no regular file, is logged to the journal or stderr, and tried again by log_reopen(). The
+ * string is copied. */
 void log_set_dir(const char *dir);
 
 /* The same for a directory that the operator has not chosen: messages go to stderr as well. */

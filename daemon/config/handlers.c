@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <glib.h>
 
@@ -217,13 +219,61 @@ static const char *without_path(const char *message, const char *path)
 		: message;
 }
 
+/* Whether only root and our user can change it. A group's write permission is fine for our group,
+ * in which others may be by choice. In a sticky directory, files of root stay. */
+static bool plugin_is_protected(const struct stat *st)
+{
+	if (st->st_uid != 0 && st->st_uid != geteuid())
+		return false;
+	if (S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX))
+		return true;
+	return !(st->st_mode & S_IWOTH) &&
+		(!(st->st_mode & S_IWGRP) || st->st_gid == 0 || st->st_gid == getegid());
+}
+
+/* A plugin is code of the daemon: neither it nor the directory where it lies may be changed by
+ * others. So nobody can exchange it between this check and its loading, either. real: the path
+ * without symbolic links. */
+static int plugin_check(char *real, struct tcmu_reason *reason)
+{
+	char *slash = strrchr(real, '/');
+	struct stat st;
+
+	assert(slash);
+	/* Not opened before it is known to be a file. */
+	if (stat(real, &st) < 0)
+		return reason_refuse(reason, -errno, "%s", strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return reason_refuse(reason, -ELIBACC, "it is not a regular file");
+	if (!plugin_is_protected(&st))
+		return reason_refuse(
+			reason, -EPERM,
+			"others than root may change it: chown root and chmod go-w %s", real);
+	*slash = '\0';
+	if (stat(slash == real ? "/" : real, &st) < 0)
+		return reason_refuse(reason, -errno, "%s", strerror(errno));
+	if (!plugin_is_protected(&st))
+		return reason_refuse(
+			reason, -EPERM,
+			"others than root may change its directory: chown root and chmod go-w %s",
+			slash == real ? "/" : real);
+	*slash = '/';
+	return 0;
+}
+
 static int load_plugin(struct handlers *handlers, const char *path, struct tcmu_reason *reason)
 {
 	tcmu_handler_entry_fn *entry;
 	const struct tcmu_handler *theirs;
+	char real[PATH_MAX];
 	void *library;
 	int r;
 
+	if (!realpath(path, real))
+		return reason_refuse(reason, -errno, "%s", strerror(errno));
+	r = plugin_check(real, reason);
+	if (r < 0)
+		return r;
 	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!library)
 		return reason_refuse(reason, -ELIBACC, "%s", without_path(dlerror(), path));

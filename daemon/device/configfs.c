@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/reason.h"
+#include "base/scarce.h"
 
 #define MAX_SECTORS_DEFAULT 128u /* the kernel's */
 #define DATA_AREA_COMMANDS  16u  /* commands of the largest size fit in the data area */
@@ -33,12 +34,19 @@ static int configfs_require(
 		: 0;
 }
 
-/* An attribute that the kernel may not have. */
-static bool configfs_is(const struct tcmu_name *name, const char *attribute, bool expected)
+/* Reads attributes that the kernel may not have; *value stays then. */
+static int configfs_optional(
+	const struct tcmu_name *name, const char *attribute, uint64_t *value,
+	struct tcmu_reason *reason)
 {
-	uint64_t value;
+	uint64_t found;
+	int r = tcmu_configfs_get(name, attribute, &found);
 
-	return tcmu_configfs_get(name, attribute, &value) == 0 && (value != 0) == expected;
+	if (scarce_error(r))
+		return configfs_require(name, attribute, value, reason);
+	if (r >= 0)
+		*value = found;
+	return 0;
 }
 
 /* The kernel's default of hw_max_sectors makes large transfers slow. It can be raised only while
@@ -75,29 +83,42 @@ static int configfs_read_creation(
 	return 0;
 }
 
+int configfs_read_command_timeout(
+	const struct tcmu_name *name, uint64_t *timeout, struct tcmu_reason *reason)
+{
+	uint64_t seconds = 0;
+	int r = configfs_optional(name, "cmd_time_out", &seconds, reason);
+
+	if (r >= 0)
+		*timeout = seconds * CLOCK_NS_PER_SEC;
+	return r;
+}
+
 int configfs_read_attributes(
 	const struct tcmu_name *name, enum device_origin origin, uint64_t max_transfer,
 	struct device_attributes *attributes, struct tcmu_reason *reason)
 {
-	uint64_t block_size, max_sectors, seconds;
+	uint64_t block_size, max_sectors;
+	uint64_t write_cache = 0, reservations = 1, port_groups = 1;
 	int64_t replies;
 	int r;
 
 	assert(origin < DEVICE_ORIGIN_COUNT);
 	if ((r = configfs_require(name, "hw_block_size", &block_size, reason)) < 0 ||
 	    (r = configfs_require(name, "dev_size", &attributes->size, reason)) < 0 ||
-	    (r = configfs_require(name, "hw_max_sectors", &max_sectors, reason)) < 0)
+	    (r = configfs_require(name, "hw_max_sectors", &max_sectors, reason)) < 0 ||
+	    (r = configfs_read_command_timeout(name, &attributes->command_timeout, reason)) < 0 ||
+	    (r = configfs_optional(name, "emulate_write_cache", &write_cache, reason)) < 0 ||
+	    (r = configfs_optional(name, "emulate_pr", &reservations, reason)) < 0 ||
+	    (r = configfs_optional(name, "alua_support", &port_groups, reason)) < 0)
 		return r;
 	attributes->block_size = (uint32_t) block_size;
 	attributes->max_sectors = (uint32_t) max_sectors;
 	if (origin == DEVICE_ORIGIN_ADDED)
 		configfs_raise_max_sectors(name, max_transfer, attributes);
-	attributes->command_timeout = tcmu_configfs_get(name, "cmd_time_out", &seconds) < 0
-		? 0
-		: seconds * CLOCK_NS_PER_SEC;
-	attributes->write_cache = configfs_is(name, "emulate_write_cache", true);
-	attributes->no_reservations = configfs_is(name, "emulate_pr", false);
-	attributes->no_port_groups = configfs_is(name, "alua_support", false);
+	attributes->write_cache = write_cache != 0;
+	attributes->no_reservations = reservations == 0;
+	attributes->no_port_groups = port_groups == 0;
 	/* A kernel without the attribute always waits. */
 	attributes->replies = tcmu_configfs_get_signed(name, "nl_reply_supported", &replies) < 0 ||
 		replies == 1;
@@ -171,8 +192,9 @@ static void ports_add_group(struct scsi_ports *ports, const struct tcmu_port_gro
 		.access = ports_access(from),
 		.preferred = from->preferred,
 	};
-	for (unsigned i = 0; i < from->port_cnt && i < SCSI_GROUP_PORTS_MAX; i++)
-		group->ports[group->port_cnt++] = from->ports[i].id;
+	for (unsigned i = 0; i < from->port_cnt && group->port_cnt < SCSI_GROUP_PORTS_MAX; i++)
+		if (from->ports[i].id)
+			group->ports[group->port_cnt++] = from->ports[i].id;
 	if (from->transition_seconds > ports->transition_seconds)
 		ports->transition_seconds = from->transition_seconds;
 }
@@ -206,7 +228,7 @@ static void reach_report(struct scsi_ports *ports, const struct reach *reach)
 {
 	ports->group_known = reach->groups == 1;
 	ports->group = reach->group;
-	ports->port_known = reach->ports == 1;
+	ports->port_known = reach->ports == 1 && reach->port->id;
 	if (!ports->port_known)
 		return;
 	ports->port = reach->port->id;
@@ -230,31 +252,35 @@ static void ports_add_sharing(
 		ports->host_group = group->id;
 }
 
-/* Since Linux 5.13 tcm_loop reports commands that a LUN RESET has aborted as done, with GOOD. */
-static bool ports_have_loopback(const struct tcmu_port_group *group)
+/* Since Linux 5.13 tcm_loop reports commands that a LUN RESET has aborted as done, with GOOD. A
+ * port that cannot be read may be one of it. */
+static bool ports_may_have_loopback(const struct tcmu_port_group *group)
 {
+	if (group->incomplete)
+		return true;
 	for (unsigned i = 0; i < group->port_cnt; i++)
 		if (g_ascii_strcasecmp(group->ports[i].fabric, "loopback") == 0)
 			return true;
 	return false;
 }
 
-static void ports_read(const struct tcmu_name *name, struct scsi_ports *ports)
+static int ports_read(const struct tcmu_name *name, struct scsi_ports *ports)
 {
 	struct tcmu_port_group *groups = NULL;
 	struct reach reach = {0};
 	bool loopback = false;
 	int cnt = tcmu_port_groups_read(name, &groups);
+	int r = tcmu_port_groups_lu_group(name, &ports->lu_group);
 
-	ports->lu_group_known = tcmu_port_groups_lu_group(name, &ports->lu_group) == 0;
+	ports->lu_group_known = r == 0;
 	if (cnt < 0)
-		return;
+		return scarce_error(cnt) ? cnt : r;
 	for (int i = 0; i < cnt && ports->group_cnt < SCSI_PORT_GROUPS_MAX; i++) {
 		struct reach before = reach;
 
+		loopback |= ports_may_have_loopback(&groups[i]);
 		if (!groups[i].port_cnt)
 			continue;
-		loopback |= ports_have_loopback(&groups[i]);
 		ports_add_group(ports, &groups[i]);
 		reach_add(&reach, &groups[i]);
 		ports_add_sharing(ports, &groups[i], &before, &reach);
@@ -263,6 +289,7 @@ static void ports_read(const struct tcmu_name *name, struct scsi_ports *ports)
 		!loopback;
 	reach_report(ports, &reach);
 	tcmu_port_groups_free(groups, cnt);
+	return r;
 }
 
 int configfs_set_groups(const struct tcmu_name *name, const struct scsi_group_states *states)
@@ -307,10 +334,18 @@ int configfs_check_copy(const struct tcmu_name *name, const struct tcmu_name *ot
 	return (writes ? may_write : may_read) && !mappings.reserved ? 0 : -ENODEV;
 }
 
-void configfs_read_lu_info(const struct tcmu_name *name, struct scsi_lu_info *lu_info)
+int configfs_read_lu_info(const struct tcmu_name *name, struct scsi_lu_info *lu_info)
 {
+	int r;
+
 	memset(lu_info, 0, sizeof(*lu_info));
-	if (tcmu_configfs_unit_serial(name, lu_info->serial, sizeof(lu_info->serial)) < 0)
+	r = tcmu_configfs_unit_serial(name, lu_info->serial, sizeof(lu_info->serial));
+	if (r < 0)
 		lu_info->serial[0] = '\0';
-	ports_read(name, &lu_info->ports);
+	if (!scarce_error(r))
+		r = ports_read(name, &lu_info->ports);
+	if (!scarce_error(r))
+		return 0;
+	memset(lu_info, 0, sizeof(*lu_info));
+	return r;
 }

@@ -35,6 +35,11 @@ struct device_attributes {
 	bool configured;          /* false: the creation waits for its answer */
 };
 
+/* cmd_time_out, ns; 0: never, or the kernel does not have it. Returns 0, or -errno with a reason:
+ * there was nothing to read it with, and *timeout stays. */
+int configfs_read_command_timeout(
+	const struct tcmu_name *name, uint64_t *timeout, struct tcmu_reason *reason);
+
 /* Reads the attributes. max_transfer: bytes; a device that is being created with the kernel's
  * default of hw_max_sectors gets as much, if its data area has room for it. Returns 0, or -errno
  * with a reason; the attributes before the failing one are valid then. */
@@ -55,9 +60,10 @@ int configfs_block(const struct tcmu_name *name, bool on);
  * kernel must be blocked, and nothing may be in flight. Returns 0 or -errno. */
 int configfs_reset_ring(const struct tcmu_name *name);
 
-/* Reads the unit serial, the ports and their groups. Never fails: a fact that cannot be read is
- * unknown, and an unknown serial is empty. lu_info->has_saved becomes false. */
-void configfs_read_lu_info(const struct tcmu_name *name, struct scsi_lu_info *lu_info);
+/* Reads the unit serial, the ports and their groups. A fact that is not there is unknown, and an
+ * unknown serial is empty. lu_info->has_saved becomes false. Returns 0, or a scarce_error(): then
+ * nothing is known of anything. */
+int configfs_read_lu_info(const struct tcmu_name *name, struct scsi_lu_info *lu_info);
 
 /* Whether a command that changes something without data-out may begin: nothing that the target core
  * would hold against a command with data-out is in force. Returns 0; -EROFS: an initiator may only

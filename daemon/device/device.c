@@ -75,15 +75,18 @@ static void device_start_thread(struct device *device)
 		.signal = device_signal,
 		.userdata = device,
 	};
+	bool had_cache;
 	int r;
 
 	assert(!device->thread && !device->revoke.call.running && device->backend);
 	assert(device->clean || !device->blocking.configured);
 	lu_info_fill_lu(device, &setup.lu);
+	had_cache = setup.lu.write_cache;
 	scsi_set_lu_info(&setup.lu, &device->lu_info.known);
 	/* An administrator's "off" holds for every initiator, whatever one has saved. */
 	if (device->store.write_cache_set && !device->store.write_cache)
 		setup.lu.write_cache = false;
+	setup.cache_is_off = had_cache && !setup.lu.write_cache;
 	options_limits(device->options, &setup.limits);
 	device_set_format_state(&setup.lu, device->env->parent->format_state(device->env, device));
 	lock_begin(device, &setup);
@@ -687,12 +690,31 @@ int device_reopen(struct device *device)
 	return 0;
 }
 
+void device_refresh(struct device *device)
+{
+	if (!device_is_served(device))
+		return;
+	lu_info_need(device);
+	device_run(device);
+}
+
+/* The kernel gives no two creations the same number. A kernel without numbers says 0. */
+bool device_is_addition(const struct device *device, const struct tcmu_event *event)
+{
+	return event->kind == TCMU_EVENT_ADDED && event->device_id &&
+		device->origin == DEVICE_ORIGIN_ADDED && device->minor == event->minor &&
+		device->id == event->device_id;
+}
+
 bool device_added_again(struct device *device, unsigned minor, uint32_t id)
 {
 	if (!open_added_again(device, minor, id))
 		return false;
-	if (device->state == DEVICE_LIVE || device->state == DEVICE_FAULTED ||
-	    device->state == DEVICE_RESETTING)
+	if (device_state_has_timer(device->state, DEVICE_TIMER_OPEN))
+		device_timer_arm(device, DEVICE_TIMER_OPEN, device->env->settings->open_timeout_ms);
+	else if (device->state == DEVICE_FAILED)
+		device_timer_arm(device, DEVICE_TIMER_RETRY, 0); /* its result is the answer */
+	else
 		device_answer_added(device);
 	device_run(device);
 	return true;

@@ -66,6 +66,12 @@ void device_reconfig(struct device *device, const struct tcmu_event *event);
  * being resized. */
 int device_reopen(struct device *device);
 
+/* Reads again what administrators change without a notice: LU info and cmd_time_out. */
+void device_refresh(struct device *device);
+
+/* Whether the event is the ADDED_DEVICE that has made this device. */
+bool device_is_addition(const struct device *device, const struct tcmu_event *event);
+
 /* Whether an ADDED_DEVICE means this very device, which a scan had found before the event was read.
  * Its answer may have been sent before the kernel waited for it: it is owed again. */
 bool device_added_again(struct device *device, unsigned minor, uint32_t id);

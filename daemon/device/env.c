@@ -129,13 +129,24 @@ static int kernel_reset_ring(const struct device_env *env, const struct tcmu_nam
 	return configfs_reset_ring(name);
 }
 
-static void kernel_read_lu_info(
+static int kernel_read_lu_info(
 	const struct device_env *env, const struct tcmu_name *name, struct scsi_lu_info *lu_info)
 {
-	configfs_read_lu_info(name, lu_info);
+	int r = configfs_read_lu_info(name, lu_info);
+
 	if (lu_info->serial[0])
-		lu_info->has_saved = marks_load_modes(
-			env->state_dir, lu_info->serial, &lu_info->saved);
+		r = marks_load_modes(env->state_dir, lu_info->serial, &lu_info->saved);
+	lu_info->has_saved = r > 0;
+	return r < 0 ? r : 0;
+}
+
+static int kernel_read_command_timeout(
+	const struct device_env *env, const struct tcmu_name *name, uint64_t *timeout)
+{
+	struct tcmu_reason reason;
+
+	assert(!env_on_main_thread(env));
+	return configfs_read_command_timeout(name, timeout, &reason);
 }
 
 static int kernel_set_groups(
@@ -185,6 +196,7 @@ static const struct env_kernel env_real_kernel = {
 	.block = kernel_block,
 	.reset_ring = kernel_reset_ring,
 	.read_lu_info = kernel_read_lu_info,
+	.read_command_timeout = kernel_read_command_timeout,
 	.set_groups = kernel_set_groups,
 	.save_modes = kernel_save_modes,
 	.check_mappings = kernel_check_mappings,

@@ -70,11 +70,14 @@ struct env_kernel {
 	void (*prepare)(const struct device_env *env, const struct tcmu_name *name);
 	int (*block)(const struct device_env *env, const struct tcmu_name *name, bool on);
 	int (*reset_ring)(const struct device_env *env, const struct tcmu_name *name);
-	/* Job. Serial, saved mode parameters, ports and groups. Unknown members stay zero; *lu_info
-	 * may hold anything before. */
-	void (*read_lu_info)(
+	/* Job. Serial, saved mode parameters, ports and groups. As configfs_read_lu_info();
+	 * *lu_info may hold anything before. */
+	int (*read_lu_info)(
 		const struct device_env *env, const struct tcmu_name *name,
 		struct scsi_lu_info *lu_info);
+	/* Job. As configfs_read_command_timeout(). */
+	int (*read_command_timeout)(
+		const struct device_env *env, const struct tcmu_name *name, uint64_t *timeout);
 	/* Job. As configfs_set_groups() and marks_save_modes(). */
 	int (*set_groups)(
 		const struct device_env *env, const struct tcmu_name *name,

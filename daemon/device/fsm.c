@@ -11,15 +11,19 @@
 #include <assert.h>
 #include <stddef.h>
 
+/* The words of both tables. OF is the prefix of the table's names. */
+#define NAME(prefix, kind, name)        NAME_JOINED(prefix, kind, name)
+#define NAME_JOINED(prefix, kind, name) prefix##kind##name
 #define TO(state, ...) \
 	{ \
-		.next = DEVICE_##state, .actions = 0 __VA_ARGS__, .defined = true \
+		.next = NAME(OF, _, state), .actions = 0 __VA_ARGS__, .defined = true \
 	}
-#define DO(action) | DEVICE_DO_##action
-#define EV(event)  [DEVICE_EV_##event]
+#define DO(action) | NAME(OF, _DO_, action)
+#define EV(event)  [NAME(OF, _EV_, event)]
 
 /* One row a line, which the formatter would not keep. */
 /* clang-format off */
+#define OF DEVICE
 static const struct device_transition table[DEVICE_STATE_COUNT][DEVICE_EVENT_COUNT] = {
 	[DEVICE_OPENING] = {
 		EV(OPENED) = TO(ATTACHING, DO(START)),
@@ -240,18 +244,10 @@ const char *device_event_name(enum device_event event)
 
 /* ------- the lock ------- */
 
-#undef TO
-#undef DO
-#undef EV
-#define TO(state, ...) \
-	{ \
-		.next = LOCK_##state, .actions = 0 __VA_ARGS__, .defined = true \
-	}
-#define DO(action) | LOCK_DO_##action
-#define EV(event)  [LOCK_EV_##event]
-
 /* One row a line, which the formatter would not keep. */
 /* clang-format off */
+#undef OF
+#define OF LOCK
 static const struct lock_transition lock_table[LOCK_STATE_COUNT][LOCK_EVENT_COUNT] = {
 	[LOCK_UNSHARED] = {
 		EV(SHARED) = TO(UNLOCKED),
@@ -268,8 +264,12 @@ static const struct lock_transition lock_table[LOCK_STATE_COUNT][LOCK_EVENT_COUN
 		EV(FENCED) = TO(CALL_FENCED),
 	},
 	[LOCK_LOCKED] = {
-		EV(RELEASED) = TO(UNLOCKING, DO(UNLOCK)),
+		EV(RELEASED) = TO(RELEASING),
 		EV(LOST) = TO(UNLOCKED),
+		EV(FENCED) = TO(FENCED),
+	},
+	[LOCK_RELEASING] = {
+		EV(IDLE) = TO(UNLOCKING, DO(UNLOCK)),
 		EV(FENCED) = TO(FENCED),
 	},
 	[LOCK_UNLOCKING] = {
@@ -335,17 +335,9 @@ bool lock_has_backend(enum lock_state state)
 const char *lock_state_name(enum lock_state state)
 {
 	static const char *const names[LOCK_STATE_COUNT] = {
-		"not shared",
-		"unlocked",
-		"locking",
-		"locked",
-		"unlocking",
-		"paused",
-		"fenced while locking",
-		"fenced",
-		"closing",
-		"opening",
-		"fenced while opening",
+		"not shared",       "unlocked",  "locking", "locked",
+		"releasing",        "unlocking", "paused",  "fenced while locking",
+		"fenced",           "closing",   "opening", "fenced while opening",
 		"waiting to retry",
 	};
 

@@ -134,7 +134,7 @@ bool device_state_kernel_has(enum device_state state);
  * whether the backend is open. lock.c owns each device's state, feeds the events on the main thread
  * and carries the actions out, one call of the handler at a time.
  *
- *   UNSHARED ──▶ UNLOCKED ──▶ LOCKING ──▶ LOCKED ──▶ UNLOCKING
+ *   UNSHARED ──▶ UNLOCKED ──▶ LOCKING ──▶ LOCKED ──▶ RELEASING ──▶ UNLOCKING
  *                    ▲           │
  *                    └─ PAUSED ◀─┘
  *
@@ -145,7 +145,8 @@ enum lock_state {
 	LOCK_UNSHARED, /* no other host uses the store */
 	LOCK_UNLOCKED, /* another host may have the lock; this one has not */
 	LOCK_LOCKING,
-	LOCK_LOCKED, /* this host has the lock */
+	LOCK_LOCKED,    /* this host has the lock */
+	LOCK_RELEASING, /* it is to be unlocked; requests in flight end, and none begins */
 	LOCK_UNLOCKING,
 	LOCK_PAUSED, /* locking failed; it is not retried at once */
 	/* From here on the backend cannot be used. */

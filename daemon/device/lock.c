@@ -23,9 +23,12 @@ struct lock_permission {
 static struct lock_permission lock_permission_of(const struct device_lock *lock)
 {
 	uint8_t refused = lock->by_initiators ? SCSI_ASCQ_STANDBY : SCSI_ASCQ_UNAVAILABLE;
+	/* A backend that was reopened is for a moment in the state of one that is not shared. */
+	enum lock_state state = lock->state == LOCK_UNSHARED && lock->shared ? LOCK_UNLOCKED
+									     : lock->state;
 
 	assert(lock->state < LOCK_STATE_COUNT);
-	switch (lock->state) {
+	switch (state) {
 	case LOCK_UNSHARED:
 	case LOCK_LOCKED:
 		return (struct lock_permission){IO_PERMIT_ALL, 0};
@@ -37,6 +40,8 @@ static struct lock_permission lock_permission_of(const struct device_lock *lock)
 	case LOCK_UNLOCKING:
 	case LOCK_CALL_FENCED:
 		return (struct lock_permission){IO_PERMIT_READS, 0};
+	case LOCK_RELEASING:
+		return (struct lock_permission){IO_PERMIT_NONE, 0};
 	default:
 		/* Multipath initiators fail over; others retry. */
 		return (struct lock_permission){
@@ -278,17 +283,22 @@ static void lock_step(struct device *device, enum lock_event event)
 {
 	struct device_lock *lock = &device->lock;
 	struct lock_transition transition = lock_fsm(lock->state, event);
+	bool fenced;
 
 	if (!transition.defined)
 		return;
 	log_dev_debug(
 		device_label(device), "lock: %s -> %s", lock_state_name(lock->state),
 		lock_state_name(transition.next));
+	fenced = lock->state == LOCK_RELEASING && event == LOCK_EV_FENCED;
 	lock->state = transition.next;
 	if (!device_is_served(device))
 		return;
 	lock_act(device, transition.actions);
 	lock_enforce(device);
+	/* No call follows that would do it. */
+	if (fenced)
+		lock_resume_waiter(device, -ESHUTDOWN);
 }
 
 /* ------- for the device ------- */
@@ -315,8 +325,11 @@ void lock_settle(struct device *device)
 	if (!device_is_served(device))
 		return;
 	assert(lock_is_calling(device->lock.state) == device->lock.call.running);
-	if (device->lock.state != LOCK_FENCED || device_backend_in_use(device) ||
-	    !io_thread_is_idle(device->thread))
+	/* The handler unlocks only when nothing is in flight, and nothing can be submitted. */
+	if (device->lock.state != LOCK_RELEASING &&
+	    (device->lock.state != LOCK_FENCED || device_backend_in_use(device)))
+		return;
+	if (!io_thread_is_idle(device->thread))
 		return;
 	assert(device->backend);
 	lock_step(device, LOCK_EV_IDLE);
@@ -382,7 +395,8 @@ static int lock_is_as_wanted(const struct device_lock *lock, bool locked)
 		return 1;
 	if (!locked && (lock->state == LOCK_UNLOCKED || lock->state == LOCK_PAUSED))
 		return 1;
-	if (locked ? lock->state == LOCK_UNLOCKING || !lock_has_backend(lock->state)
+	if (locked ? lock->state == LOCK_RELEASING || lock->state == LOCK_UNLOCKING ||
+			    !lock_has_backend(lock->state)
 		   : lock->state != LOCK_LOCKED)
 		return lock_not_now(lock);
 	return 0;

@@ -25,9 +25,12 @@ static void lu_info_read(struct device_call *call)
 {
 	struct device_lu_info *lu_info = container_of(call, struct device_lu_info, call);
 	const struct device *device = call->device;
+	const struct env_kernel *kernel = device->env->kernel;
 
-	device->env->kernel->read_lu_info(device->env, &device->name, lu_info->read);
-	call->result = 0;
+	call->result = kernel->read_lu_info(device->env, &device->name, lu_info->read);
+	if (call->result >= 0)
+		call->result = kernel->read_command_timeout(
+			device->env, &device->name, &lu_info->command_timeout);
 }
 
 static void lu_info_report(struct device *device)
@@ -40,7 +43,20 @@ static void lu_info_report(struct device *device)
 		io_thread_set_lu_info(device->thread, &lu_info);
 }
 
-/* A serial that was set stays. */
+/* The kernel announces no change of it. Commands in flight keep the value that they were sent with;
+ * those that wait for the LU info, an EXTENDED COPY among them, have the new one. */
+static void lu_info_take_command_timeout(struct device *device)
+{
+	uint64_t timeout = device->lu_info.command_timeout;
+
+	if (timeout == device->attributes.command_timeout)
+		return;
+	device->attributes.command_timeout = timeout;
+	if (device->thread)
+		io_thread_set_command_timeout(device->thread, timeout);
+}
+
+/* A serial that was set stays. If nothing could be read, all that was known stays. */
 static void lu_info_read_done(struct device_call *call)
 {
 	struct device *device = call->device;
@@ -53,6 +69,7 @@ static void lu_info_read_done(struct device_call *call)
 		if (!read->serial[0])
 			memcpy(read->serial, lu_info->known.serial, sizeof(read->serial));
 		lu_info->known = *read;
+		lu_info_take_command_timeout(device);
 	}
 	lock_learn(device);
 	if (!lock_query_start(device, lu_info_report))

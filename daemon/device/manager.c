@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/container-of.h"
 #include "base/log.h"
+#include "base/priority.h"
 #include "device/marks.h"
 #include "device/netlink-reset.h"
 
@@ -30,8 +31,6 @@
 #define SCAN_AGAIN_US      UINT64_C(200000)
 #define HEALTH_US          UINT64_C(5000000)
 #define HEALTH_ACCURACY_US UINT64_C(1000000)
-/* A step comes before the kernel's next event. */
-#define CHANGED_PRIORITY (SD_EVENT_PRIORITY_IMPORTANT - 1)
 
 struct manager {
 	struct device_env env;
@@ -278,6 +277,14 @@ static int manager_node_deleted(
 
 /* ------- events of the kernel ------- */
 
+/* Whether it has been handled already. */
+static bool manager_is_repeated(struct manager *manager, const struct tcmu_event *event)
+{
+	const struct device *device = manager_find_current(manager, &event->name);
+
+	return device && device_is_addition(device, event);
+}
+
 static void manager_handle_added(struct manager *manager, const struct tcmu_event *event)
 {
 	struct device *device = manager_find_current(manager, &event->name);
@@ -313,6 +320,8 @@ static void manager_handle_reconfig(struct manager *manager, const struct tcmu_e
 
 static void manager_handle_event(struct manager *manager, const struct tcmu_event *event)
 {
+	if (manager_is_repeated(manager, event))
+		return;
 	netlink_reset_note_command(&manager->reset);
 	if (handlers_lookup(manager->setup.handlers, event->name.subtype))
 		netlink_owed_add(&manager->owed, event->kind, event->device_id);
@@ -613,7 +622,8 @@ static void manager_check_health(struct env_timer *timer)
 	uint64_t now = clock_now_ns();
 
 	for (unsigned i = 0; i < manager->devices->len; i++)
-		device_check_health(manager_at(manager, i), now);
+		if (device_check_health(manager_at(manager, i), now))
+			device_refresh(manager_at(manager, i));
 	env_timer_arm(&manager->env, &manager->health, HEALTH_US);
 }
 
@@ -629,12 +639,11 @@ static int manager_subscribe(struct manager *manager)
 			event, &manager->netlink_source, tcmu_netlink_fd(manager->netlink), EPOLLIN,
 			manager_netlink_ready, manager);
 	if (r >= 0)
-		r = sd_event_source_set_priority(
-			manager->netlink_source, SD_EVENT_PRIORITY_IMPORTANT);
+		r = sd_event_source_set_priority(manager->netlink_source, PRIORITY_KERNEL);
 	if (r >= 0)
 		r = sd_event_add_defer(event, &manager->changed_source, manager_step, manager);
 	if (r >= 0)
-		r = sd_event_source_set_priority(manager->changed_source, CHANGED_PRIORITY);
+		r = sd_event_source_set_priority(manager->changed_source, PRIORITY_CHANGED);
 	/* A daemon before us may have died while it kept the kernel's commands back. */
 	if (r >= 0 && (r = tcmu_module_block_netlink(false)) == -ENOENT)
 		r = 0;
@@ -688,7 +697,9 @@ int manager_new(const struct manager_setup *setup, struct manager **ret)
 		return r;
 	}
 	manager_watch_nodes(manager);
-	netlink_reset_start(&manager->reset, &manager->env, manager_is_answering);
+	netlink_reset_start(
+		&manager->reset, &manager->env, tcmu_netlink_fd(manager->netlink),
+		manager_is_answering);
 	env_timer_arm(&manager->env, &manager->health, HEALTH_US);
 	manager_reconcile(manager);
 	netlink_reset_check(&manager->reset);

@@ -28,6 +28,12 @@ static int marks_write(
 	return -EIO;
 }
 
+static bool marks_absent(const GError *error)
+{
+	return g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT) ||
+		g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOTDIR);
+}
+
 /* ------- clean stops ------- */
 
 static char *marks_clean_path(const char *run_dir, unsigned minor)
@@ -171,9 +177,12 @@ bool marks_was_served(const char *state_dir, const struct tcmu_name *name)
 	g_autofree char *path = marks_served_path(state_dir, name);
 	g_autofree char *expected = marks_store_text(name);
 	g_autofree char *found = NULL;
+	g_autoptr(GError) error = NULL;
 
-	if (!g_file_get_contents(path, &found, NULL, NULL))
-		return false;
+	/* A mark that cannot be read is none only if it is not there: a store must not be created
+	 * in the place of one that is not seen. */
+	if (!g_file_get_contents(path, &found, NULL, &error))
+		return !marks_absent(error);
 	g_strchomp(found);
 	return strcmp(found, expected) == 0;
 }
@@ -247,7 +256,7 @@ int marks_save_modes(
 	return -EIO;
 }
 
-bool marks_load_modes(const char *state_dir, const char *serial, struct scsi_mode_values *values)
+int marks_load_modes(const char *state_dir, const char *serial, struct scsi_mode_values *values)
 {
 	g_autofree char *path = modes_path(state_dir, serial);
 	g_autoptr(GKeyFile) file = g_key_file_new();
@@ -257,9 +266,15 @@ bool marks_load_modes(const char *state_dir, const char *serial, struct scsi_mod
 		for (size_t i = 0; i < G_N_ELEMENTS(modes_keys) && !error; i++)
 			*(bool *) ((char *) values + modes_keys[i].offset) = g_key_file_get_boolean(
 				file, MODES_GROUP, modes_keys[i].key, &error);
-	if (error && !g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+	if (!error)
+		return 1;
+	if (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_MFILE))
+		return -EMFILE;
+	if (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NFILE))
+		return -ENFILE;
+	if (!marks_absent(error))
 		log_warning(
 			"saved mode parameters are ignored: %s: %s; the defaults hold", path,
 			error->message);
-	return !error;
+	return 0;
 }

@@ -56,5 +56,6 @@ int marks_set_served(const char *state_dir, const struct tcmu_name *name);
 int marks_save_modes(
 	const char *state_dir, const char *serial, const struct scsi_mode_values *values);
 
-/* False: none were saved, or the file is damaged, which is logged. */
-bool marks_load_modes(const char *state_dir, const char *serial, struct scsi_mode_values *values);
+/* Returns 1: read; 0: none were saved, or the file is damaged, which is logged; -EMFILE or -ENFILE:
+ * not known. */
+int marks_load_modes(const char *state_dir, const char *serial, struct scsi_mode_values *values);

@@ -4,7 +4,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <glib.h>
+#include <poll.h>
 #include <string.h>
+#include <time.h>
 
 #include <tcmu/module.h>
 
@@ -48,8 +50,20 @@ static bool netlink_reset_waits_for_pause(struct netlink_reset *reset)
 	return true;
 }
 
+/* A command that was sent and not read yet would be ended, too: it is read first. */
+static void netlink_reset_note_unread(struct netlink_reset *reset)
+{
+	const struct timespec at_once = {.tv_sec = 0};
+	struct pollfd fd = {.fd = reset->fd, .events = POLLIN};
+
+	if (ppoll(&fd, 1, &at_once, NULL) > 0)
+		netlink_reset_note_command(reset);
+}
+
 void netlink_reset_check(struct netlink_reset *reset)
 {
+	if (reset->wanted)
+		netlink_reset_note_unread(reset);
 	if (!reset->wanted || reset->is_answering(reset, env_timer_is_armed(&reset->known)) ||
 	    netlink_reset_waits_for_pause(reset))
 		return;
@@ -67,12 +81,13 @@ static void netlink_reset_paused(struct env_timer *timer)
 }
 
 void netlink_reset_start(
-	struct netlink_reset *reset, struct device_env *env,
+	struct netlink_reset *reset, struct device_env *env, int fd,
 	bool (*is_answering)(struct netlink_reset *reset, bool unknown))
 {
-	assert(!reset->env && is_answering);
+	assert(!reset->env && fd >= 0 && is_answering);
 	*reset = (struct netlink_reset){
 		.env = env,
+		.fd = fd,
 		.is_answering = is_answering,
 		.wanted = true,
 		.known.fired = netlink_reset_known,

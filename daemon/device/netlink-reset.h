@@ -4,10 +4,12 @@
  * devices that are gone or were created without replies.
  *
  * A creation that waits is adopted and answered by its device. Other commands that wait for a dead
- * daemon cannot be distinguished; the module ends them all at once. It refuses new commands for
- * that moment, so it is done once, when no creation is being answered and the commands pause: the
- * next command of a restore follows the last answer at once. Where they never pause, it is done
- * after 5 s.
+ * daemon cannot be distinguished; the module ends them all at once, and only while it refuses new
+ * ones: a creation fails with EAGAIN then. Nothing can prevent that, so it is short and rare. It
+ * lasts for one system call, and does not occur where no command waits (tcmu/module.h). It is done
+ * once, when no creation is being answered, no command is unread, and the commands pause: the next
+ * command of a restore follows the last answer at once. Where they never pause, it is done after 5
+ * s.
  *
  * Main thread. The manager reports the commands, and is asked about its devices.
  */
@@ -23,6 +25,7 @@
 
 struct netlink_reset {
 	struct device_env *env;
+	int fd; /* of the kernel's commands, to poll */
 	/* Whether a device may still answer a command. unknown: a device whose attributes have not
 	 * been read counts as one. */
 	bool (*is_answering)(struct netlink_reset *reset, bool unknown);
@@ -34,9 +37,10 @@ struct netlink_reset {
 	GSList *late;            /* struct netlink_late: answers that may be due in a moment */
 };
 
-/* At the start, when the devices that the kernel has are being opened. */
+/* At the start, when the devices that the kernel has are being opened. fd: has POLLIN while a
+ * command of the kernel has not been read; it stays the caller's. */
 void netlink_reset_start(
-	struct netlink_reset *reset, struct device_env *env,
+	struct netlink_reset *reset, struct device_env *env, int fd,
 	bool (*is_answering)(struct netlink_reset *reset, bool unknown));
 
 /* A command came, or was answered. */

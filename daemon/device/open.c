@@ -114,7 +114,11 @@ static int opening_open(struct device_opening *opening)
 	int r;
 
 	device->env->kernel->prepare(device->env, &opening->name);
-	device->env->kernel->read_lu_info(device->env, &opening->name, &opening->lu_info);
+	/* Without them the initiators would find another disk. */
+	r = device->env->kernel->read_lu_info(device->env, &opening->name, &opening->lu_info);
+	if (r < 0)
+		return reason_refuse(
+			&opening->reason, r, "cannot read its serial and ports: %s", strerror(-r));
 	config.size = opening->attributes.size;
 	config.block_size = opening->attributes.block_size;
 	config.must_exist = opening->must_exist;

@@ -92,10 +92,12 @@ struct device_opening {
 	struct tcmu_reason reason;
 };
 
-/* lu-info.c: the unit serial, ports and their groups, which administrators may set at any time. */
+/* lu-info.c: the unit serial, ports and their groups, and cmd_time_out, which administrators may
+ * set at any time. */
 struct device_lu_info {
 	struct device_call call;
 	struct scsi_lu_info *read; /* the call's, while it runs */
+	uint64_t command_timeout;  /* likewise; ns */
 	struct scsi_lu_info known; /* read by the last call */
 	struct device_alarm late;
 };

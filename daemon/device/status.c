@@ -133,7 +133,8 @@ unsigned device_requests(const struct device *device, struct stats_request *requ
 	return device->thread ? io_thread_requests(device->thread, requests, max) : 0;
 }
 
-static void status_check_late(struct device *device, uint64_t now)
+/* Returns whether a command has been in flight for long enough that the kernel may give it up. */
+static bool status_check_late(struct device *device, uint64_t now)
 {
 	const char *label = device_label(device);
 	struct stats_request oldest = {0};
@@ -159,6 +160,7 @@ static void status_check_late(struct device *device, uint64_t now)
 	default:
 		break;
 	}
+	return oldest.begun && now >= oldest.begun + CLOCK_NS_PER_SEC;
 }
 
 static void status_check_errors(struct device *device, uint64_t now)
@@ -198,14 +200,17 @@ static void status_check_expired(struct device *device)
 	device->health.expired = expired;
 }
 
-void device_check_health(struct device *device, uint64_t now)
+bool device_check_health(struct device *device, uint64_t now)
 {
+	bool slow;
+
 	assert(env_on_main_thread(device->env));
 	if (!device->options)
-		return;
-	status_check_late(device, now);
+		return false;
+	slow = status_check_late(device, now);
 	status_check_errors(device, now);
 	status_check_expired(device);
+	return slow;
 }
 
 /* ------- when to log ------- */

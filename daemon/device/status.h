@@ -69,8 +69,9 @@ void device_get_status(const struct device *device, struct device_status *status
 /* The kernel's commands in flight, in no order; at most max. Returns how many. */
 unsigned device_requests(const struct device *device, struct stats_request *requests, unsigned max);
 
-/* Logs news of late commands and of errors. now: clock_now_ns(). */
-void device_check_health(struct device *device, uint64_t now);
+/* Logs news of late commands and of errors. Returns whether a command has been in flight for a
+ * second, the shortest cmd_time_out. now: clock_now_ns(). */
+bool device_check_health(struct device *device, uint64_t now);
 
 /* ------- when to log; pure ------- */
 

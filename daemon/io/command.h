@@ -77,7 +77,7 @@ struct command {
 	bool started;      /* its plan is in flight */
 	bool exclusive;    /* no other write to its range may be in flight */
 	bool unstable;     /* it has written data that may be in a volatile cache */
-	bool late;         /* the kernel may have given it up: see io/late.h */
+	bool late;         /* may end after its initiator has given it up: see io/order.h */
 	bool writes_range; /* changes the blocks of its plan */
 	bool aborted;      /* a task management function wants it to end */
 

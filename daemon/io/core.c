@@ -120,7 +120,7 @@ static bool core_map_ring(struct core *core)
 	else
 		core->ring_state = CORE_RING_ATTACHED;
 	/* Nobody knows how long the commands that are there have waited. */
-	core->late = core->ring_late = core->setup.command_timeout != 0;
+	core->late = core->ring_late = true;
 	if (text)
 		core_break_ring(core, r, text);
 	return !text;

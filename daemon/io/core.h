@@ -52,10 +52,8 @@ struct submit;
 	(1u << 10) /* then: nothing that was fetched before is in flight; the device blocks the \
 		      kernel, resets the ring and calls io_thread_reattach() */
 #define IO_SIGNAL_WRITE_CACHE \
-	(1u << 11) /* io_thread_set_write_cache(false) is in force, and all that was written \
-		      before is stable */
-
-#define IO_SIGNAL_WRITE_CACHE (1u << 11) /* io_thread_set_write_cache() is done or has failed */
+	(1u << 11) /* io_thread_set_write_cache(false) is in force and all that was written \
+		      before is stable, or it has failed */
 
 /* Which requests may go to the backend; the others are answered BUSY. */
 enum io_permission {
@@ -90,6 +88,7 @@ struct io_thread_setup {
 	struct tcmu_host_device *host_device;
 	struct tcmu_backend_info info;
 	struct scsi_lu lu;
+	bool cache_is_off;          /* lu.write_cache was saved as off: it is flushed first */
 	struct stats *stats;        /* outlives the thread; NULL: nothing is counted */
 	const atomic_bool *tracing; /* whether each command is passed to trace(); NULL: none is */
 	/* As signal. */

@@ -90,7 +90,7 @@ static void dispatch_pass_guard(struct dispatch *dispatch, struct command *waite
 
 	assert(!core->lu.guard_passed && !core->lu.lu_info_fresh);
 	if (core->ring_state != CORE_RING_ATTACHED || tcmu_ring_check(&core->ring) < 0 ||
-	    core->service != CORE_SERVING || waiter->aborted || waiter->late) {
+	    core->service != CORE_SERVING || waiter->aborted) {
 		command_end(waiter, waiter->aborted ? SCSI_TASK_ABORTED : SCSI_BUSY, NULL);
 		return;
 	}
@@ -180,6 +180,14 @@ static void dispatch_wait(struct dispatch *dispatch, struct command *command)
 		core_signal(dispatch->core, IO_SIGNAL_NEEDS_LU_INFO);
 	command->where = COMMAND_PENDING;
 	list_append(&dispatch->pending, &command->node);
+}
+
+void dispatch_cancel_pending(struct dispatch *dispatch, struct command *command)
+{
+	assert(command->where == COMMAND_PENDING && command->aborted);
+	list_remove(&dispatch->pending, &command->node);
+	command->where = COMMAND_HELD;
+	command_end(command, SCSI_TASK_ABORTED, NULL);
 }
 
 void dispatch_command(struct dispatch *dispatch, struct command *command)

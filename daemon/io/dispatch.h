@@ -61,6 +61,9 @@ void dispatch_destroy(struct dispatch *dispatch);
 /* Decides a command that was fetched. */
 void dispatch_command(struct dispatch *dispatch, struct command *command);
 
+/* An aborted command does not wait for LU info, which may take as long as configfs hangs. */
+void dispatch_cancel_pending(struct dispatch *dispatch, struct command *command);
+
 /* Decides the pending commands again; where the kernel has answered them already, they just end. */
 void dispatch_pending(struct dispatch *dispatch);
 

@@ -7,7 +7,12 @@
 #include "base/clock.h"
 #include "io/xcopy.h"
 
-#define INTERVAL_MAX CLOCK_NS_PER_SEC
+/* Half of the shortest cmd_time_out that there is: the attribute has whole seconds. */
+#define LATE_NS     (CLOCK_NS_PER_SEC / 2)
+#define INTERVAL_NS (LATE_NS / 4) /* between two scans, and so the error of an age */
+/* So long before its time is over an EXTENDED COPY is cancelled. */
+#define MARGIN_MIN (2 * INTERVAL_NS)
+#define MARGIN_MAX (2 * CLOCK_NS_PER_SEC)
 
 void late_init(struct late *late, struct core *core, uint64_t limit)
 {
@@ -20,45 +25,51 @@ void late_set_limit(struct late *late, uint64_t limit)
 {
 	assert(core_current == late->core);
 	late->limit = limit;
-	late->next_scan = 0;
 }
 
-/* Between two scans, and so the error of an age. */
-static uint64_t late_interval(const struct late *late)
+int late_interval_ms(struct late *late)
 {
-	uint64_t interval = late->limit / 8;
-
-	assert(late->limit);
-	return interval < INTERVAL_MAX ? interval : INTERVAL_MAX;
-}
-
-int late_interval_ms(const struct late *late)
-{
-	if (!late->limit || !late->core->pool->in_use)
-		return -1;
-	return (int) (late_interval(late) / CLOCK_NS_PER_MS) + 1;
+	if (late->core->pool->in_use)
+		return (int) (INTERVAL_NS / CLOCK_NS_PER_MS);
+	late->rested = true;
+	return -1;
 }
 
 /* How long the command may have been in flight: it was fetched after the scan before the one that
  * saw it first. */
-static uint64_t late_age(const struct late *late, const struct command *command, uint64_t now)
+static uint64_t late_age(const struct command *command, uint64_t now)
 {
-	return now - command->seen_at + late_interval(late);
+	return now - command->seen_at + INTERVAL_NS;
 }
 
-static void late_scan_command(struct late *late, struct command *command, uint64_t now)
+/* Whether an EXTENDED COPY of this age is to be cancelled. */
+static bool late_is_nearly_over(const struct late *late, uint64_t age)
+{
+	uint64_t margin = late->limit / 8;
+
+	if (!late->limit)
+		return false;
+	if (margin > MARGIN_MAX)
+		margin = MARGIN_MAX;
+	if (margin < MARGIN_MIN)
+		margin = MARGIN_MIN;
+	return age + margin >= late->limit;
+}
+
+/* since: when a command that no scan has seen may have been sent. */
+static void late_scan_command(
+	struct late *late, struct command *command, uint64_t now, uint64_t since)
 {
 	struct core *core = late->core;
 	uint64_t age;
 
 	if (!command->seen_at)
-		command->seen_at = now;
-	age = late_age(late, command, now);
-	if (command->writes_range && age >= late->limit / 2)
+		command->seen_at = since;
+	age = late_age(command, now);
+	if (command->writes_range && age >= LATE_NS)
 		command->late = true;
 	core->late |= command->late;
-	if (xcopy_is_waiter(command) && !command->aborted &&
-	    age >= late->limit - 2 * late_interval(late)) {
+	if (xcopy_is_waiter(command) && !command->aborted && late_is_nearly_over(late, age)) {
 		command->aborted = true;
 		core->cancel_wanted = true;
 	}
@@ -76,24 +87,39 @@ static bool late_scan_ring(struct late *late, uint64_t now)
 	}
 	if (!late->full_since)
 		late->full_since = now;
-	return now - late->full_since + late_interval(late) >= late->limit / 2;
+	return now - late->full_since + INTERVAL_NS >= LATE_NS;
+}
+
+/* Whether the thread was stuck since the last scan, in the backend: commands have waited in the
+ * ring meanwhile. */
+static bool late_was_stuck(const struct late *late, uint64_t now)
+{
+	return late->scanned && !late->rested && now - late->scanned >= LATE_NS;
 }
 
 void late_check(struct late *late, uint64_t now)
 {
 	struct core *core = late->core;
+	uint64_t since = now;
 
 	assert(core->ring_locked && now);
-	if (!late->limit || now < late->next_scan)
+	if (late->scanned && now < late->scanned + INTERVAL_NS)
 		return;
-	late->next_scan = now + late_interval(late);
+	if (late_was_stuck(late, now)) {
+		since = late->scanned;
+		core->ring_late = true;
+	}
+	late->scanned = now;
+	late->rested = false;
 	core->late = core->ring_late |= late_scan_ring(late, now);
 	for (unsigned i = 0; i < core->pool->used; i++) {
 		struct command *command = command_at(core->pool, i);
 
 		if (command->where != COMMAND_FREE && command->where != COMMAND_ENDED &&
 		    !command->internal)
-			late_scan_command(late, command, now);
+			late_scan_command(late, command, now, since);
+		else if (command->where != COMMAND_FREE)
+			core->late |= command->late;
 	}
 }
 

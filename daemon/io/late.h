@@ -2,12 +2,16 @@
 /*
  * The kernel gives a command up after cmd_time_out: it reports to the initiator that it has failed,
  * but the request to the backend goes on, and a late write may land on top of its successor to the
- * same block. So a write that has been in flight for half of that time is late: a write that
- * overlaps it waits until it has ended (io/order.h).
+ * same block. So a write that has been in flight for half a second is late: a write that overlaps
+ * it waits until it has ended (io/order.h). That does not depend on cmd_time_out, which anybody may
+ * change at any time without a notice: it is 1 s at least.
  *
- * A scan once a second finds late commands. Commands that waited in the ring while no slot was free
- * are late when they are fetched, because nobody knows how long each has waited. An EXTENDED COPY
- * in the foreground, which consists of many writes, is cancelled before its time is over.
+ * A scan finds late commands, several times a second. Commands that waited in the ring while no
+ * slot was free, or while the thread was stuck in the backend, are late when they are fetched,
+ * because nobody knows how long each has waited.
+ *
+ * An EXTENDED COPY in the foreground, which consists of many writes, is cancelled before its time
+ * is over. That needs cmd_time_out: it is read again for each of them (device/lu-info.c).
  *
  * Everything runs on the I/O thread.
  */
@@ -17,8 +21,9 @@
 
 struct late {
 	struct core *core;
-	uint64_t limit;      /* ns until the kernel gives up; 0: never */
-	uint64_t next_scan;  /* by clock_now_ns() */
+	uint64_t limit;      /* ns until the kernel gives up, as read last; 0: never */
+	uint64_t scanned;    /* the last scan, by clock_now_ns(); 0: none yet */
+	bool rested;         /* since then the thread has slept with nothing in flight */
 	uint64_t full_since; /* since when no slot was free for the ring's commands; 0: one is */
 };
 
@@ -29,7 +34,7 @@ void late_init(struct late *late, struct core *core, uint64_t limit);
 void late_set_limit(struct late *late, uint64_t limit);
 
 /* Milliseconds until the next scan, for a thread that goes to sleep; -1: none is needed. */
-int late_interval_ms(const struct late *late);
+int late_interval_ms(struct late *late);
 
 /* Under the ring lock: scans if it is time for that. now: by clock_now_ns(). */
 void late_check(struct late *late, uint64_t now);

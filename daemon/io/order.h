@@ -6,7 +6,7 @@
  * COMPARE AND WRITE and ORWRITE are atomic against every other write of this device: they are
  * exclusive for their range, and a command that overlaps waits in the order of arrival. So do
  * FORMAT UNIT and SANITIZE, for the whole medium. A write that the kernel may have given up
- * (io/late.h) keeps its range in the same way.
+ * (io/late.h) keeps its range in the same way, as does a write for EXTENDED COPY of another device.
  *
  * Everything runs on the I/O thread, outside of the ring lock but for order_finish().
  */

@@ -76,7 +76,10 @@ static void io_thread_set_lu(struct io_thread *thread, const struct control_requ
 	if (request->changes & CONTROL_WRITE_CACHE)
 		write_cache_set(&thread->write_cache, request->write_cache);
 	if (request->changes & CONTROL_LU_INFO) {
+		bool cache = lu->write_cache;
+
 		scsi_set_lu_info(lu, &request->lu_info);
+		write_cache_restored(&thread->write_cache, cache);
 		if (scsi_naa(lu, naa))
 			xcopy_disk_set_naa(thread->xcopy_disk, naa);
 	}
@@ -134,8 +137,11 @@ static void io_thread_cancel(struct io_thread *thread)
 	for (unsigned i = 0; i < thread->pool.used; i++) {
 		struct command *command = command_at(&thread->pool, i);
 
-		if (command->where == COMMAND_HELD && command->cancel &&
-		    (core->service >= CORE_ABANDONED || command->aborted))
+		if (command->where == COMMAND_PENDING && command->aborted)
+			dispatch_cancel_pending(&thread->dispatch, command);
+		else if (
+			command->where == COMMAND_HELD && command->cancel &&
+			(core->service >= CORE_ABANDONED || command->aborted))
 			command->cancel(command);
 	}
 }
@@ -152,6 +158,7 @@ static bool io_thread_iterate(struct io_thread *thread)
 	struct core *core = &thread->core;
 	bool serving = core->service == CORE_SERVING;
 	unsigned work = 0, fetched = 0;
+	unsigned answers;
 	uint64_t completed_at = 0, now = core->wait.timed_out ? clock_now_ns() : 0;
 
 	core->wait.timed_out = false;
@@ -176,11 +183,14 @@ static bool io_thread_iterate(struct io_thread *thread)
 	if (order_has_work(&thread->order))
 		work += order_start_ready(&thread->order);
 	work += submit_reap(&thread->submit);
-	work += xcopy_disk_take_answers(thread->xcopy_disk);
+	work += answers = xcopy_disk_take_answers(thread->xcopy_disk);
 	format_report(&thread->format);
 	if (work)
 		wait_note_work(&core->wait, io_thread_is_tuned(thread), fetched);
 	submit_report(&thread->submit);
+	/* The pieces of an xcopy follow each other: no sleep lasts until the next scan. */
+	if (answers)
+		core->wait.timed_out = true;
 	return work > 0;
 }
 

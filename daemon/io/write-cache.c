@@ -11,6 +11,11 @@ void write_cache_init(struct write_cache *cache, struct core *core)
 {
 	assert(!cache->operation && !cache->ending);
 	cache->core = core;
+	/* The data of an earlier process may be in it. */
+	if (core->setup.cache_is_off) {
+		core->lu.write_cache = true;
+		cache->ending = core->info.volatile_cache;
+	}
 }
 
 int write_cache_result(const struct write_cache *cache)
@@ -107,4 +112,15 @@ void write_cache_set(struct write_cache *cache, bool on)
 	write_cache_switch(core, on);
 	if (!on)
 		write_cache_report(cache, 0);
+}
+
+void write_cache_restored(struct write_cache *cache, bool before)
+{
+	struct core *core = cache->core;
+
+	assert(core->ring_locked);
+	if (!before || core->lu.write_cache || !core->info.volatile_cache)
+		return;
+	core->lu.write_cache = true;
+	write_cache_set(cache, false);
 }

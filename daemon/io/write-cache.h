@@ -27,6 +27,10 @@ void write_cache_init(struct write_cache *cache, struct core *core);
 /* The administrator's request. Off signals IO_SIGNAL_WRITE_CACHE when it is done or has failed. */
 void write_cache_set(struct write_cache *cache, bool on);
 
+/* Saved mode parameters have become the current ones. before: whether the cache was on. The data of
+ * an earlier process may be in the cache: it goes off when that is on stable storage. */
+void write_cache_restored(struct write_cache *cache, bool before);
+
 /* Starts the flush that waits for a slot, if there is one now. */
 void write_cache_continue(struct write_cache *cache);
 

@@ -139,9 +139,13 @@ static void xcopy_served(struct command *command)
 	xcopy_disk_answer(command->context, command->status == SCSI_GOOD ? 0 : error);
 }
 
+/* An xcopy of another device may end before its write here does, and an initiator may write the
+ * blocks again then: so the write is late from the beginning (io/order.h). */
 static void xcopy_prepare_command(struct command *command, struct xcopy_request *request)
 {
 	assert(command->internal && command->iov_max >= 1);
+	command->late = request->write && request->performer != request->waiter;
+	command->core->late |= command->late;
 	command->finished = xcopy_served;
 	command->context = request;
 	command->data_length = request->blocks * command->core->lu.block_size;
@@ -202,7 +206,8 @@ static void xcopy_cancel_request(struct command *waiter)
 
 /* Outside of the ring lock. Where this device carries out the request, that is to end soon, and the
  * xcopy with it. Another device may be stuck, and must not delay this one: the xcopy ends at once,
- * and the answer is dropped when it comes. The same where the service is abandoned. */
+ * and the answer is dropped when it comes; the piece keeps its range until then. The same where the
+ * service is abandoned. */
 static void xcopy_cancel(struct command *waiter)
 {
 	struct xcopy *xcopy = waiter->context;

@@ -3,11 +3,16 @@
  * A client goes round in three phases: its request is read until the line is complete; the request
  * is in flight; its answer is written. Only the first and the third wait for the client, and both
  * have a time limit.
+ *
+ * A connection that waits keeps the listener ready. While accept4() fails because no
+ * descriptor is left, the listener is switched off. One descriptor is kept in reserve, so that one
+ * client at a time is served nevertheless: the operator has to see what is wrong.
  */
 #include "rpc/control-socket.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,11 +26,14 @@
 #include <glib.h>
 
 #include "base/log.h"
+#include "base/priority.h"
+#include "base/scarce.h"
+#include "base/trust.h"
 
-#define BACKLOG          16
-#define CONTROL_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 60) /* the kernel and the bus come first */
-#define CLIENT_USEC      (60 * UINT64_C(1000000))
-#define ACCURACY_USEC    1000000
+#define BACKLOG       16
+#define CLIENT_USEC   (60 * UINT64_C(1000000))
+#define ACCURACY_USEC 1000000
+#define PAUSE_USEC    UINT64_C(1000000)
 
 struct control_client {
 	GList link;
@@ -45,11 +53,73 @@ struct control_socket {
 	sd_event *event;
 	char *path;
 	int fd;
+	int reserve; /* a second descriptor of the listener; -1: used up */
 	sd_event_source *io;
+	sd_event_source *pause; /* on: the listener is off */
 	control_socket_request_fn *request;
 	void *userdata;
 	GQueue clients; /* struct control_client */
 };
+
+/* ------- out of descriptors ------- */
+
+static void control_pause(struct control_socket *control)
+{
+	if (sd_event_source_set_time_relative(control->pause, PAUSE_USEC) >= 0 &&
+	    sd_event_source_set_enabled(control->pause, SD_EVENT_ONESHOT) >= 0)
+		(void) sd_event_source_set_enabled(control->io, SD_EVENT_OFF);
+}
+
+/* Takes a descriptor for the reserve, if one is free. Then a client can be accepted again. */
+static void control_resume(struct control_socket *control)
+{
+	if (control->reserve < 0)
+		control->reserve = fcntl(control->fd, F_DUPFD_CLOEXEC, 0);
+	if (control->reserve < 0)
+		return;
+	(void) sd_event_source_set_enabled(control->pause, SD_EVENT_OFF);
+	(void) sd_event_source_set_enabled(control->io, SD_EVENT_ON);
+}
+
+static int on_pause_end(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct control_socket *control = userdata;
+
+	(void) usec;
+	assert(source == control->pause);
+	control_resume(control);
+	if (control->reserve < 0)
+		control_pause(control);
+	return 0;
+}
+
+static int accept_client(int listener)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Accepts a client by means of the reserve, or switches the listener off. */
+static int accept_scarce(struct control_socket *control, int error)
+{
+	static struct log_limit limit = LOG_LIMIT(1, 60);
+	unsigned more;
+
+	if (log_limit_pass(&limit, &more))
+		log_error(
+			"cannot accept a client of the control socket: %s; clients have to wait; "
+			"raise LimitNOFILE= of the unit, or remove devices",
+			strerror(-error));
+	if (control->reserve >= 0) {
+		(void) close(control->reserve);
+		control->reserve = -1;
+		error = accept_client(control->fd);
+	}
+	if (scarce_error(error))
+		control_pause(control);
+	return error;
+}
 
 /* ------- the end of a client ------- */
 
@@ -71,6 +141,7 @@ static void client_unlink(struct control_client *client)
 		return;
 	assert(g_queue_link_index(&client->control->clients, &client->link) >= 0);
 	g_queue_unlink(&client->control->clients, &client->link);
+	control_resume(client->control);
 	client->control = NULL;
 }
 
@@ -231,7 +302,7 @@ static bool may_connect(int fd, uid_t *uid)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
 		return false;
 	*uid = credentials.uid;
-	return credentials.uid == 0 || credentials.uid == geteuid();
+	return trust_user(credentials.uid);
 }
 
 static int client_new(struct control_socket *control, int fd)
@@ -243,7 +314,7 @@ static int client_new(struct control_socket *control, int fd)
 	client->fd = -1;
 	r = sd_event_add_io(control->event, &client->io, fd, EPOLLIN, on_client, client);
 	if (r >= 0)
-		r = sd_event_source_set_priority(client->io, CONTROL_PRIORITY);
+		r = sd_event_source_set_priority(client->io, PRIORITY_CONTROL);
 	if (r >= 0)
 		r = sd_event_add_time_relative(
 			control->event, &client->timer, CLOCK_MONOTONIC, CLIENT_USEC, ACCURACY_USEC,
@@ -265,13 +336,15 @@ static int on_connection(sd_event_source *source, int listener, uint32_t revents
 {
 	static struct log_limit limit = LOG_LIMIT(3, 60);
 	struct control_socket *control = userdata;
-	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept_client(listener);
 	uid_t uid = (uid_t) -1;
 	unsigned more;
 
 	assert(listener == control->fd);
 	(void) source;
 	(void) revents;
+	if (scarce_error(fd))
+		fd = accept_scarce(control, fd);
 	if (fd < 0)
 		return 0;
 	if (may_connect(fd, &uid) && control->clients.length < CONTROL_SOCKET_CLIENTS_MAX &&
@@ -285,6 +358,7 @@ static int on_connection(sd_event_source *source, int listener, uint32_t revents
 			(int) uid, CONTROL_SOCKET_CLIENTS_MAX,
 			more ? "; more were refused since the last message" : "");
 	(void) close(fd);
+	control_resume(control);
 	return 0;
 }
 
@@ -322,7 +396,12 @@ int control_socket_new(
 
 	assert(request);
 	*control = (struct control_socket){
-		.event = event, .fd = -1, .request = request, .userdata = userdata};
+		.event = event,
+		.fd = -1,
+		.reserve = -1,
+		.request = request,
+		.userdata = userdata,
+	};
 	g_queue_init(&control->clients);
 	r = make_socket(path);
 	if (r >= 0) {
@@ -332,7 +411,13 @@ int control_socket_new(
 			event, &control->io, control->fd, EPOLLIN, on_connection, control);
 	}
 	if (r >= 0)
-		r = sd_event_source_set_priority(control->io, CONTROL_PRIORITY);
+		r = sd_event_source_set_priority(control->io, PRIORITY_CONTROL);
+	if (r >= 0)
+		r = sd_event_add_time_relative(
+			event, &control->pause, CLOCK_MONOTONIC, 0, ACCURACY_USEC, on_pause_end,
+			control);
+	if (r >= 0)
+		control_resume(control);
 	if (r < 0) {
 		control_socket_free(control);
 		return r;
@@ -348,6 +433,9 @@ void control_socket_free(struct control_socket *control)
 	while (!g_queue_is_empty(&control->clients))
 		client_drop(g_queue_peek_head(&control->clients));
 	sd_event_source_disable_unref(control->io);
+	sd_event_source_disable_unref(control->pause);
+	if (control->reserve >= 0)
+		(void) close(control->reserve);
 	if (control->fd >= 0)
 		(void) close(control->fd);
 	if (control->path)

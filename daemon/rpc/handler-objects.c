@@ -34,38 +34,58 @@ int handler_object_reply(sd_bus_message *call, bool success, const char *message
 
 /* ------- methods ------- */
 
-static int on_check_config(sd_bus_message *call, void *userdata, sd_bus_error *error)
+static struct handler_object *object_of_call(
+	const struct handler_objects *objects, sd_bus_message *call)
 {
-	struct handler_object *object = userdata;
+	struct handler_object *object = objects->first;
+	const char *path = sd_bus_message_get_path(call);
+
+	while (object && strcmp(object->path, path) != 0)
+		object = object->next;
+	return object;
+}
+
+static int on_check_config(void *userdata, sd_bus_message *call, sd_bus_error *error)
+{
+	const struct handler_objects *objects = userdata;
+	struct handler_object *object = object_of_call(objects, call);
 	const char *config;
 	int r = sd_bus_message_read(call, "s", &config);
 
-	(void) error;
-	assert(object->vtable && object->objects->connection);
+	assert(objects->connection);
+	if (!object)
+		return callers_no_object(call, error);
 	if (r < 0)
 		return r;
-	return object->objects->check(object->objects->userdata, object, call, config);
+	return objects->check(objects->userdata, object, call, config);
 }
 
 /* targetcli takes a zero as success, so the result is an errno and not a boolean. */
-static int on_change_medium(sd_bus_message *call, void *userdata, sd_bus_error *error)
+static int on_change_medium(void *userdata, sd_bus_message *call, sd_bus_error *error)
 {
-	(void) userdata;
-	(void) error;
+	if (!object_of_call(userdata, call))
+		return callers_no_object(call, error);
 	return sd_bus_reply_method_return(
 		call, "is", -EOPNOTSUPP,
 		"the medium of a disk cannot be changed: create another backstore");
 }
 
+static const struct callers_method object_methods[] = {
+	{TCMU_DBUS_NAME, "CheckConfig", "s", on_check_config},
+	{TCMU_DBUS_NAME, "ChangeMedium", "sts", on_change_medium},
+	{0},
+};
+
+/* Describes the methods; rpc/callers.h has them called. */
 static const sd_bus_vtable object_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD_WITH_ARGS(
 		"CheckConfig", SD_BUS_ARGS("s", configstr),
-		SD_BUS_RESULT("b", is_valid, "s", message), on_check_config,
+		SD_BUS_RESULT("b", is_valid, "s", message), callers_refuse,
 		SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS(
 		"ChangeMedium", SD_BUS_ARGS("s", name, "t", size, "s", configstr),
-		SD_BUS_RESULT("i", result, "s", message), on_change_medium,
+		SD_BUS_RESULT("i", result, "s", message), callers_refuse,
 		SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_PROPERTY(
 		"ConfigDesc", "s", NULL, offsetof(struct handler_object, description),
@@ -165,12 +185,14 @@ void handler_objects_clear(struct handler_objects *objects)
 	assert(!objects->first);
 }
 
-int handler_objects_connect(struct handler_objects *objects, sd_bus *connection)
+int handler_objects_connect(
+	struct handler_objects *objects, sd_bus *connection, struct callers *callers)
 {
 	int r;
 
 	assert(!objects->connection);
 	objects->connection = connection;
+	callers_add(callers, object_methods, objects);
 	r = sd_bus_add_object_manager(connection, NULL, TCMU_DBUS_ROOT);
 	for (struct handler_object *object = objects->first; object && r >= 0;
 	     object = object->next)

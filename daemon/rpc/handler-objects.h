@@ -12,6 +12,8 @@
 
 #include <systemd/sd-bus.h>
 
+#include "rpc/callers.h"
+
 #define TCMU_DBUS_NAME           "org.kernel.TCMUService1"
 #define TCMU_DBUS_ROOT           "/org/kernel/TCMUService1"
 #define HANDLER_OBJECT_PATH_SIZE (sizeof(TCMU_DBUS_ROOT) + 64)
@@ -50,9 +52,11 @@ void handler_objects_init(
 /* Frees all objects. The set must be disconnected. */
 void handler_objects_clear(struct handler_objects *objects);
 
-/* Puts all objects on a connection, which must outlive handler_objects_disconnect(). -errno: sd-bus
- * refused; the set counts as connected all the same. */
-int handler_objects_connect(struct handler_objects *objects, sd_bus *connection);
+/* Puts all objects on a connection, and their methods behind its callers; both must outlive
+ * handler_objects_disconnect(). -errno: sd-bus refused; the set counts as connected all the same.
+ */
+int handler_objects_connect(
+	struct handler_objects *objects, sd_bus *connection, struct callers *callers);
 
 /* Takes all objects off the connection. Does nothing without one. */
 void handler_objects_disconnect(struct handler_objects *objects);

@@ -11,20 +11,24 @@
  * sd-bus's object manager enumerates every object that has a vtable. HandlerManager1 must answer
  * but not be enumerated, so a callback for its path serves it.
  *
- * No call asks the bus for its caller's credentials, which would mean to wait.
+ * rpc/callers.h asks the bus for the users of callers, without waiting. No vtable does: sd-bus
+ * would wait for the answer.
  */
 #include "rpc/tcmu-dbus.h"
 
 #include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <glib.h>
 
 #include "base/log.h"
+#include "base/priority.h"
 #include "config/check.h"
 #include "config/options.h"
+#include "rpc/callers.h"
 #include "rpc/external-handlers.h"
 #include "rpc/handler-objects.h"
 
@@ -32,7 +36,7 @@
 #define NAME_OWNER         1
 #define NAME_ALREADY_OWNER 4
 
-#define BUS_PRIORITY       (SD_EVENT_PRIORITY_NORMAL + 50) /* the kernel's events come first */
+#define SYSTEM_BUS         "unix:path=/run/dbus/system_bus_socket"
 #define CONNECT_USEC       (5 * UINT64_C(1000000))
 #define RETRY_USEC_MIN     UINT64_C(1000000)
 #define RETRY_USEC_MAX     (30 * UINT64_C(1000000))
@@ -49,7 +53,8 @@ struct tcmu_dbus {
 	struct handler_objects objects;
 	struct external_handlers *external;
 	struct checks *checks;
-	sd_bus *connection; /* NULL: none */
+	sd_bus *connection;      /* NULL: none */
+	struct callers *callers; /* of the connection */
 	sd_event_source *timer;
 	uint64_t retry_usec;
 	enum bus_phase phase;
@@ -82,6 +87,8 @@ static void disconnect_bus(struct tcmu_dbus *bus)
 	if (!bus->connection)
 		return;
 	external_handlers_disconnect(bus->external);
+	callers_free(bus->callers);
+	bus->callers = NULL;
 	handler_objects_disconnect(&bus->objects);
 	assert(!bus->objects.connection);
 	sd_bus_detach_event(bus->connection);
@@ -154,16 +161,27 @@ static const char manager_introspection[] =
 
 static int on_manager(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-	struct tcmu_dbus *bus = userdata;
-
+	(void) userdata;
 	(void) error;
 	if (sd_bus_message_is_method_call(
 		    call, "org.freedesktop.DBus.Introspectable", "Introspect"))
 		return sd_bus_reply_method_return(call, "s", manager_introspection);
-	if (!sd_bus_message_is_method_call(call, HANDLER_MANAGER_INTERFACE, "RegisterHandler"))
-		return 0;
+	return 0;
+}
+
+static int on_register_handler(void *userdata, sd_bus_message *call, sd_bus_error *error)
+{
+	const struct tcmu_dbus *bus = userdata;
+
+	if (strcmp(sd_bus_message_get_path(call), HANDLER_MANAGER_PATH) != 0)
+		return callers_no_object(call, error);
 	return external_handlers_register(bus->external, call);
 }
+
+static const struct callers_method manager_methods[] = {
+	{HANDLER_MANAGER_INTERFACE, "RegisterHandler", "ss", on_register_handler},
+	{0},
+};
 
 /* ------- connecting ------- */
 
@@ -211,20 +229,41 @@ static int on_tcmu_name(sd_bus_message *reply, void *userdata, sd_bus_error *err
 	return 0;
 }
 
+/* As sd_bus_open_system(), but without file descriptors in messages: any user could fill the
+ * daemon's table of open files with those of calls that wait. */
+static int open_connection(sd_bus **connection)
+{
+	const char *address = getenv("DBUS_SYSTEM_BUS_ADDRESS");
+	int r = sd_bus_new(connection);
+
+	if (r >= 0)
+		r = sd_bus_set_address(*connection, address ? address : SYSTEM_BUS);
+	if (r >= 0)
+		r = sd_bus_set_bus_client(*connection, true);
+	if (r >= 0)
+		r = sd_bus_negotiate_fds(*connection, false);
+	return r < 0 ? r : sd_bus_start(*connection);
+}
+
 static int connect_bus(struct tcmu_dbus *bus)
 {
 	int r;
 
 	assert(bus->phase == BUS_CONNECTING && !bus->connection);
-	r = sd_bus_open_system(&bus->connection);
+	r = open_connection(&bus->connection);
 	if (r >= 0)
-		r = handler_objects_connect(&bus->objects, bus->connection);
+		r = callers_new(bus->connection, &bus->callers);
 	if (r >= 0)
-		r = sd_bus_add_object(bus->connection, NULL, HANDLER_MANAGER_PATH, on_manager, bus);
+		r = handler_objects_connect(&bus->objects, bus->connection, bus->callers);
+	if (r >= 0) {
+		callers_add(bus->callers, manager_methods, bus);
+		r = sd_bus_add_object(
+			bus->connection, NULL, HANDLER_MANAGER_PATH, on_manager, NULL);
+	}
 	if (r >= 0)
 		r = external_handlers_connect(bus->external);
 	if (r >= 0 && bus->setup.connected)
-		r = bus->setup.connected(bus->setup.userdata, bus->connection);
+		r = bus->setup.connected(bus->setup.userdata, bus->connection, bus->callers);
 	if (r >= 0)
 		r = sd_bus_match_signal_async(
 			bus->connection, NULL, "org.freedesktop.DBus.Local",
@@ -234,7 +273,7 @@ static int connect_bus(struct tcmu_dbus *bus)
 		r = sd_bus_request_name_async(
 			bus->connection, NULL, TCMU_DBUS_NAME, 0, on_tcmu_name, bus);
 	if (r >= 0)
-		r = sd_bus_attach_event(bus->connection, bus->setup.event, BUS_PRIORITY);
+		r = sd_bus_attach_event(bus->connection, bus->setup.event, PRIORITY_BUS);
 	return r;
 }
 

@@ -7,7 +7,8 @@
  * daemon serves all the same: it logs that once and tries again, also when the connection is lost.
  * The bus's address is the system's, or DBUS_SYSTEM_BUS_ADDRESS.
  *
- * The bus's policy decides which callers are allowed (systemd/org.kernel.TCMUService1.conf).
+ * Two guards decide which callers are allowed: the bus's policy
+ * (systemd/org.kernel.TCMUService1.conf), and rpc/callers.h.
  *
  * Main thread. Running out of memory aborts (glib).
  */
@@ -19,6 +20,7 @@
 #include "base/jobs.h"
 #include "config/handlers.h"
 #include "config/settings.h"
+#include "rpc/callers.h"
 
 struct tcmu_dbus;
 
@@ -37,9 +39,9 @@ struct tcmu_dbus_setup { /* everything in it outlives the tcmu_dbus */
 	/* Called when the first state is known and after each change, never from within
 	 * tcmu_dbus_new(). May be NULL. The first call is the moment to report READY. */
 	void (*changed)(void *userdata, enum tcmu_dbus_state state);
-	/* Adds further objects to a new connection, which is not attached to the event loop yet.
-	 * -errno: the connection is given up. May be NULL. */
-	int (*connected)(void *userdata, sd_bus *connection);
+	/* Adds further objects to a new connection, and their methods to its callers. The
+	 * connection is not attached to the event loop yet. -errno: it is given up. May be NULL. */
+	int (*connected)(void *userdata, sd_bus *connection, struct callers *callers);
 	void *userdata;
 };
 

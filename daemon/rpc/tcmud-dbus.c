@@ -57,11 +57,18 @@ static int get_log_level(
 	return sd_bus_message_append(reply, "i", log_level());
 }
 
-static int on_set_log_level(sd_bus_message *call, void *userdata, sd_bus_error *error)
+static bool is_for_daemon(sd_bus_message *call)
+{
+	return strcmp(sd_bus_message_get_path(call), TCMUD_DBUS_ROOT) == 0;
+}
+
+static int on_set_log_level(void *userdata, sd_bus_message *call, sd_bus_error *error)
 {
 	int level, r = sd_bus_message_read(call, "i", &level);
 
 	(void) userdata;
+	if (!is_for_daemon(call))
+		return callers_no_object(call, error);
 	if (r < 0)
 		return r;
 	if (level < 0 || level > LOG_LEVEL_MAX)
@@ -84,19 +91,20 @@ static void on_dumped(void *userdata, char *text)
 	sd_bus_message_unref(call);
 }
 
-static int on_dump(sd_bus_message *call, void *userdata, sd_bus_error *error)
+static int on_dump(void *userdata, sd_bus_message *call, sd_bus_error *error)
 {
 	static const char request[] = "{\"method\": \"dump\"}";
 	const struct tcmud_dbus *self = userdata;
 
 	assert(self->methods);
-	(void) error;
+	if (!is_for_daemon(call))
+		return callers_no_object(call, error);
 	methods_call(
 		self->methods, request, sizeof(request) - 1, on_dumped, sd_bus_message_ref(call));
 	return 1;
 }
 
-static int on_find_device(sd_bus_message *call, void *userdata, sd_bus_error *error)
+static int on_find_device(void *userdata, sd_bus_message *call, sd_bus_error *error)
 {
 	const struct tcmud_dbus *self = userdata;
 	const struct device *device;
@@ -105,6 +113,8 @@ static int on_find_device(sd_bus_message *call, void *userdata, sd_bus_error *er
 	unsigned cnt;
 	int r;
 
+	if (!is_for_daemon(call))
+		return callers_no_object(call, error);
 	r = sd_bus_message_read(call, "s", &text);
 	if (r < 0)
 		return r;
@@ -118,18 +128,19 @@ static int on_find_device(sd_bus_message *call, void *userdata, sd_bus_error *er
 	return sd_bus_reply_method_return(call, "o", path);
 }
 
+/* The vtables describe the methods; rpc/callers.h has them called. */
 static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_PROPERTY("LogLevel", "i", get_log_level, 0, 0),
 	SD_BUS_METHOD_WITH_ARGS(
-		"SetLogLevel", SD_BUS_ARGS("i", level), SD_BUS_NO_RESULT, on_set_log_level,
+		"SetLogLevel", SD_BUS_ARGS("i", level), SD_BUS_NO_RESULT, callers_refuse,
 		SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS(
-		"Dump", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json), on_dump,
+		"Dump", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", json), callers_refuse,
 		SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS(
-		"FindDevice", SD_BUS_ARGS("s", device), SD_BUS_RESULT("o", path), on_find_device,
+		"FindDevice", SD_BUS_ARGS("s", device), SD_BUS_RESULT("o", path), callers_refuse,
 		SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END,
 };
@@ -228,23 +239,51 @@ static int append_requests(sd_bus_message *reply, const struct device *device)
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int on_list_requests(sd_bus_message *call, void *userdata, sd_bus_error *error)
+/* Two devices may have one number: the one that the kernel still has wins. NULL: none has it. */
+static struct device *device_of_path(const struct manager *manager, const char *path)
 {
-	sd_bus_message *reply = NULL;
-	int r = sd_bus_message_new_method_return(call, &reply);
+	struct device *device, *found = NULL;
+	char wanted[sizeof(DEVICES) + 16];
+	unsigned minor;
 
-	(void) error;
+	if (sscanf(path, DEVICES "/uio%u", &minor) != 1)
+		return NULL;
+	(void) snprintf(wanted, sizeof(wanted), DEVICES "/uio%u", minor);
+	if (strcmp(path, wanted) != 0) /* uio00, uio0x */
+		return NULL;
+	for (unsigned i = 0; (device = manager_device(manager, i)); i++)
+		if (device_minor(device) == minor &&
+		    (!found || device_state_kernel_has(device_state(device))))
+			found = device;
+	return found;
+}
+
+static int on_list_requests(void *userdata, sd_bus_message *call, sd_bus_error *error)
+{
+	const struct tcmud_dbus *self = userdata;
+	const struct device *device = device_of_path(self->manager, sd_bus_message_get_path(call));
+	sd_bus_message *reply = NULL;
+	int r;
+
+	if (!device)
+		return callers_no_object(call, error);
+	r = sd_bus_message_new_method_return(call, &reply);
 	if (r >= 0)
-		r = append_requests(reply, userdata);
+		r = append_requests(reply, device);
 	if (r >= 0)
 		r = sd_bus_send(NULL, reply, NULL);
 	sd_bus_message_unref(reply);
 	return r < 0 ? r : 1;
 }
 
-static int on_reopen(sd_bus_message *call, void *userdata, sd_bus_error *error)
+static int on_reopen(void *userdata, sd_bus_message *call, sd_bus_error *error)
 {
-	if (device_reopen(userdata) < 0)
+	const struct tcmud_dbus *self = userdata;
+	struct device *device = device_of_path(self->manager, sd_bus_message_get_path(call));
+
+	if (!device)
+		return callers_no_object(call, error);
+	if (device_reopen(device) < 0)
 		return sd_bus_error_set(
 			error, TCMUD_DBUS_NAME ".Busy",
 			"the device is being opened, closed or resized; try again");
@@ -264,27 +303,13 @@ static const sd_bus_vtable device_vtable[] = {
 	SD_BUS_PROPERTY("CpuNanoseconds", "t", get_device, 0, 0),
 	SD_BUS_PROPERTY("Counters", "a(stttt)", get_counters, 0, 0),
 	SD_BUS_METHOD_WITH_ARGS(
-		"ListRequests", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(saytd)", requests),
-		on_list_requests, SD_BUS_VTABLE_UNPRIVILEGED),
+		"ListRequests", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(saytd)", requests), callers_refuse,
+		SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS(
-		"Reopen", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_reopen, SD_BUS_VTABLE_UNPRIVILEGED),
+		"Reopen", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, callers_refuse,
+		SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END,
 };
-
-/* Two devices may have one number: the one that the kernel still has wins. */
-static struct device *device_of_node(const struct manager *manager, const char *node)
-{
-	struct device *device, *found = NULL;
-	char name[16];
-
-	for (unsigned i = 0; (device = manager_device(manager, i)); i++) {
-		(void) snprintf(name, sizeof(name), "/uio%u", device_minor(device));
-		if (strcmp(name, node) == 0 &&
-		    (!found || device_state_kernel_has(device_state(device))))
-			found = device;
-	}
-	return found;
-}
 
 static int resolve_device(
 	sd_bus *bus, const char *path, const char *interface, void *userdata, void **found,
@@ -296,7 +321,7 @@ static int resolve_device(
 	(void) interface;
 	(void) error;
 	assert(strncmp(path, DEVICES, strlen(DEVICES)) == 0);
-	*found = device_of_node(self->manager, path + strlen(DEVICES));
+	*found = device_of_path(self->manager, path);
 	return *found != NULL;
 }
 
@@ -336,12 +361,22 @@ static int on_tcmud_name(sd_bus_message *reply, void *userdata, sd_bus_error *er
 	return 0;
 }
 
-int tcmud_dbus_add(const struct tcmud_dbus *self, sd_bus *connection)
+static const struct callers_method own_methods[] = {
+	{TCMUD_DBUS_NAME ".Manager", "SetLogLevel", "i", on_set_log_level},
+	{TCMUD_DBUS_NAME ".Manager", "Dump", "", on_dump},
+	{TCMUD_DBUS_NAME ".Manager", "FindDevice", "s", on_find_device},
+	{TCMUD_DBUS_NAME ".Device", "ListRequests", "", on_list_requests},
+	{TCMUD_DBUS_NAME ".Device", "Reopen", "", on_reopen},
+	{0},
+};
+
+int tcmud_dbus_add(const struct tcmud_dbus *self, sd_bus *connection, struct callers *callers)
 {
 	void *userdata = (void *) self;
 	int r = sd_bus_add_object_manager(connection, NULL, TCMUD_DBUS_ROOT);
 
 	assert(self->methods && connection);
+	callers_add(callers, own_methods, userdata);
 	if (r >= 0)
 		r = sd_bus_add_object_vtable(
 			connection, NULL, TCMUD_DBUS_ROOT, TCMUD_DBUS_NAME ".Manager",

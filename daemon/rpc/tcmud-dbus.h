@@ -7,7 +7,7 @@
  *	/org/tcmud1/device/uio0     org.tcmud1.Device
  *
  * Anyone may read; only root may change something or see the commands in flight. The bus's policy
- * enforces both.
+ * enforces both, and rpc/callers.h does again.
  *
  * Main thread; no function waits. Running out of memory aborts (glib).
  */
@@ -16,6 +16,7 @@
 #include <systemd/sd-bus.h>
 
 #include "device/manager.h"
+#include "rpc/callers.h"
 #include "rpc/methods.h"
 
 struct tcmud_dbus { /* outlives the connection */
@@ -25,4 +26,4 @@ struct tcmud_dbus { /* outlives the connection */
 
 /* Adds the objects to a connection and requests the name. They end with the connection. -errno:
  * sd-bus refused. */
-int tcmud_dbus_add(const struct tcmud_dbus *self, sd_bus *connection);
+int tcmud_dbus_add(const struct tcmud_dbus *self, sd_bus *connection, struct callers *callers);

@@ -29,7 +29,7 @@ struct wait {
 	int epoll_fd;
 	int wake_fd; /* eventfd */
 	struct wait_tuner tuner;
-	bool timed_out; /* the last sleep */
+	bool timed_out; /* the last sleep has, or the clock is to be read all the same */
 	wait_has_work *has_work;
 	void *userdata;
 

@@ -53,12 +53,11 @@ static int check_characters(const struct tcmu_config *config, struct tcmu_reason
 
 static int check_creatable(const struct file_target *target, struct tcmu_reason *reason)
 {
-	char directory[FILE_PATH_SIZE];
+	char path[FILE_FD_PATH_SIZE];
 
 	assert(!target->exists);
-	memcpy(directory, target->path, sizeof(directory));
-	*(strrchr(directory, '/') + 1) = '\0';
-	if (faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0)
+	file_fd_path(target->directory, path);
+	if (faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) == 0)
 		return 0;
 	return file_refuse(
 		reason, -errno, "cannot create the file: %s: %s", strerror(errno), target->path);
@@ -69,16 +68,18 @@ static int check_block_device(
 	struct tcmu_reason *reason)
 {
 	struct file_exclusive *exclusive;
+	char path[FILE_FD_PATH_SIZE];
 	int r;
 
 	if (config->read_only)
 		return 0;
+	file_fd_path(target->fd, path);
 	r = file_check_writable(fd, target, reason);
 	if (r < 0)
 		return r;
-	if (faccessat(AT_FDCWD, target->path, W_OK, AT_EACCESS) < 0)
+	if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0)
 		return file_refuse_open(target, O_RDWR, -errno, reason);
-	r = file_exclusive_get(target->path, target->dev, &exclusive);
+	r = file_exclusive_get(path, target->dev, &exclusive);
 	if (r < 0)
 		return file_refuse_open(target, O_RDWR, r, reason);
 	file_exclusive_put(exclusive);
@@ -114,27 +115,37 @@ static int check_open(
 	return file_check_align(config, offset_align, reason);
 }
 
-int file_check_config(const struct tcmu_config *config, struct tcmu_reason *reason)
+static int check_target(
+	const struct tcmu_config *config, const struct file_target *target,
+	struct tcmu_reason *reason)
 {
 	/* Opened read-only, because udev scans a block device when a writer closes it. */
-	struct file_target target;
-	int flags, fd;
-	int r = check_characters(config, reason);
+	int flags = config->read_only || target->block ? O_RDONLY : O_RDWR;
+	int fd, r;
 
-	if (r >= 0)
-		r = file_find(config, &target, reason);
-	if (r < 0)
-		return r;
-	if (!target.exists)
-		return check_creatable(&target, reason);
-	flags = config->read_only || target.block ? O_RDONLY : O_RDWR;
+	if (!target->exists)
+		return check_creatable(target, reason);
 	if (file_option(config, FILE_DIRECT))
 		flags |= O_DIRECT;
-	fd = file_open_target(&target, flags, reason);
+	fd = file_open_target(target, flags, reason);
 	if (fd < 0)
 		return fd;
-	r = check_open(config, &target, fd, reason);
+	r = check_open(config, target, fd, reason);
 	close(fd);
+	return r;
+}
+
+int file_check_config(const struct tcmu_config *config, struct tcmu_reason *reason)
+{
+	struct file_target target;
+	int r = check_characters(config, reason);
+
+	if (r < 0)
+		return r;
+	r = file_find(config, &target, reason);
+	if (r >= 0)
+		r = check_target(config, &target, reason);
+	file_target_end(&target);
 	return r;
 }
 
@@ -146,5 +157,6 @@ int file_claim_config(
 
 	if (r >= 0 && target.exists)
 		file_claim(&target, claim, size);
+	file_target_end(&target);
 	return r;
 }

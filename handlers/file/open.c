@@ -56,14 +56,13 @@ static void file_free(struct file_backend *backend)
 }
 
 /* Puts the name of a new file on stable storage. Some file systems cannot: EINVAL. */
-static int sync_directory(const char *path)
+static int sync_directory(int directory)
 {
-	char directory[FILE_PATH_SIZE];
+	char path[FILE_FD_PATH_SIZE];
 	int fd, r;
 
-	memcpy(directory, path, sizeof(directory));
-	*(strrchr(directory, '/') + 1) = '\0';
-	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	file_fd_path(directory, path);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	r = fsync(fd) < 0 && errno != EINVAL ? -errno : 0;
@@ -80,17 +79,16 @@ static int create_file(
 	int r = 0;
 
 	assert(!target->exists && backend->sync_fd < 0);
-	backend->sync_fd = open(target->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	backend->sync_fd = file_create_target(target);
 	if (backend->sync_fd < 0)
 		return file_refuse(
-			reason, -errno, "cannot create the file: %s: %s", strerror(errno),
-			target->path);
-	target->exists = true;
+			reason, backend->sync_fd, "cannot create the file: %s: %s",
+			strerror(-backend->sync_fd), target->path);
 	if (ftruncate(backend->sync_fd, (off_t) size) < 0 || fsync(backend->sync_fd) < 0 ||
 	    fstat(backend->sync_fd, &st) < 0)
 		r = -errno;
 	else
-		r = sync_directory(target->path);
+		r = sync_directory(target->directory);
 	if (r < 0)
 		return file_refuse(
 			reason, r, "cannot create the file with %llu bytes: %s: %s",
@@ -109,7 +107,10 @@ static int open_existing(
 
 	assert(target->exists && !backend->exclusive);
 	if (target->block && access == O_RDWR) {
-		r = file_exclusive_get(target->path, target->dev, &backend->exclusive);
+		char path[FILE_FD_PATH_SIZE];
+
+		file_fd_path(target->fd, path);
+		r = file_exclusive_get(path, target->dev, &backend->exclusive);
 		if (r < 0)
 			return file_refuse_open(target, O_RDWR, r, reason);
 	}
@@ -364,7 +365,7 @@ static int open_store(
 	if (r >= 0)
 		r = query_store(backend, config, target, reason);
 	if (r < 0 && create_it && target->exists)
-		(void) unlink(target->path);
+		file_remove_target(target);
 	return r;
 }
 
@@ -377,11 +378,11 @@ int file_open(
 	struct file_target target;
 	int r = file_find(config, &target, reason);
 
-	if (r < 0)
-		return r;
-	backend = malloc(sizeof(*backend));
-	if (!backend)
-		return file_refuse(reason, -ENOMEM, "out of memory");
+	backend = r < 0 ? NULL : malloc(sizeof(*backend));
+	if (!backend) {
+		file_target_end(&target);
+		return r < 0 ? r : file_refuse(reason, -ENOMEM, "out of memory");
+	}
 	*backend = (struct file_backend){
 		.host = host,
 		.dev = dev,
@@ -394,6 +395,7 @@ int file_open(
 		.size = config->size,
 	};
 	r = open_store(backend, config, &target, reason);
+	file_target_end(&target);
 	if (r < 0) {
 		file_free(backend);
 		return r;
@@ -420,7 +422,8 @@ int file_resize(
 	struct tcmu_reason *reason)
 {
 	struct file_backend *backend = self;
-	struct file_target target = {.exists = true, .block = backend->block};
+	struct file_target target = {
+		.fd = -1, .directory = -1, .exists = true, .block = backend->block};
 	int64_t size = file_size(backend->fd, backend->block);
 	int r = 0;
 

@@ -107,9 +107,18 @@ static int make_path(
 
 /* ------- the file ------- */
 
+/* The kernel does not export these. */
 #ifndef CONFIGFS_MAGIC
-#define CONFIGFS_MAGIC 0x62656570 /* the kernel does not export it */
+#define CONFIGFS_MAGIC 0x62656570
 #endif
+#define MQUEUE_MAGIC     0x19800202
+#define RPC_PIPEFS_MAGIC 0x67596969
+
+void file_fd_path(int fd, char path[static FILE_FD_PATH_SIZE])
+{
+	assert(fd >= 0);
+	(void) snprintf(path, FILE_FD_PATH_SIZE, "/proc/self/fd/%d", fd);
+}
 
 /* The directory of the path; of "/disk" it is "/". */
 static void directory_of(const struct file_target *target, char directory[static FILE_PATH_SIZE])
@@ -122,8 +131,8 @@ static void directory_of(const struct file_target *target, char directory[static
 	slash[slash == directory] = '\0';
 }
 
-/* Checks that the directory exists in which a missing file could be created. */
-static int find_directory(const struct file_target *target, struct tcmu_reason *reason)
+/* Finds the directory in which a missing file could be created. */
+static int find_directory(struct file_target *target, struct tcmu_reason *reason)
 {
 	char directory[FILE_PATH_SIZE];
 	struct stat st;
@@ -133,7 +142,8 @@ static int find_directory(const struct file_target *target, struct tcmu_reason *
 			reason, -ENOENT, "the target of the symbolic link does not exist: %s",
 			target->path);
 	directory_of(target, directory);
-	if (stat(directory, &st) == 0)
+	target->directory = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (target->directory >= 0)
 		return 0;
 	return file_refuse(
 		reason, -errno, "cannot access the directory: %s: %s", strerror(errno), directory);
@@ -170,22 +180,39 @@ static int set_type(struct file_target *target, const struct stat *st, struct tc
 	return 0;
 }
 
-/* Whether files in the directory are kept anywhere. A path below /dev that leads to nothing is a
- * device that is not there yet; a file in its place would lie in memory. */
-static bool keeps_files(const char *directory)
+/* Whether files are kept where fd is: not in a view of the kernel's state. */
+static bool is_storage(int fd)
 {
-	static const char *const no_storage[] = {"/dev", "/proc", "/sys"};
 	static const unsigned long pseudo[] = {
-		PROC_SUPER_MAGIC,   SYSFS_MAGIC,        DEBUGFS_MAGIC,       TRACEFS_MAGIC,
-		SECURITYFS_MAGIC,   CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEVPTS_SUPER_MAGIC,
-		BINFMTFS_MAGIC,     PSTOREFS_MAGIC,     EFIVARFS_MAGIC,      BPF_FS_MAGIC,
-		AUTOFS_SUPER_MAGIC, CONFIGFS_MAGIC,
+		PROC_SUPER_MAGIC,     SYSFS_MAGIC,        DEBUGFS_MAGIC,       TRACEFS_MAGIC,
+		SECURITYFS_MAGIC,     CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEVPTS_SUPER_MAGIC,
+		BINFMTFS_MAGIC,       PSTOREFS_MAGIC,     EFIVARFS_MAGIC,      BPF_FS_MAGIC,
+		AUTOFS_SUPER_MAGIC,   CONFIGFS_MAGIC,     SELINUX_MAGIC,       SMACK_MAGIC,
+		RDTGROUP_SUPER_MAGIC, NSFS_MAGIC,         MQUEUE_MAGIC,        RPC_PIPEFS_MAGIC,
 	};
-	char real[PATH_MAX];
 	struct statfs fs;
 
-	if (!realpath(directory, real) || statfs(real, &fs) < 0)
+	if (fstatfs(fd, &fs) < 0)
 		return false;
+	for (size_t i = 0; i < sizeof(pseudo) / sizeof(pseudo[0]); i++)
+		if ((unsigned long) fs.f_type == pseudo[i])
+			return false;
+	return true;
+}
+
+/* Whether files in the directory are kept anywhere. A path below /dev that leads to nothing is a
+ * device that is not there yet; a file in its place would lie in memory. */
+static bool keeps_files(int directory)
+{
+	static const char *const no_storage[] = {"/dev", "/proc", "/sys"};
+	char path[FILE_FD_PATH_SIZE], real[PATH_MAX];
+	ssize_t n;
+
+	file_fd_path(directory, path);
+	n = readlink(path, real, sizeof(real) - 1);
+	if (n < 0)
+		return false;
+	real[n] = '\0';
 	for (size_t i = 0; i < sizeof(no_storage) / sizeof(no_storage[0]); i++) {
 		size_t length = strlen(no_storage[i]);
 
@@ -193,10 +220,7 @@ static bool keeps_files(const char *directory)
 		    (real[length] == '/' || real[length] == '\0'))
 			return false;
 	}
-	for (size_t i = 0; i < sizeof(pseudo) / sizeof(pseudo[0]); i++)
-		if ((unsigned long) fs.f_type == pseudo[i])
-			return false;
-	return true;
+	return is_storage(directory);
 }
 
 /* The file does not exist: whether it may be created. */
@@ -206,7 +230,7 @@ static int check_creation(
 {
 	char directory[FILE_PATH_SIZE];
 
-	assert(!target->exists);
+	assert(!target->exists && target->directory >= 0);
 	if (config->must_exist)
 		return file_refuse(
 			reason, -ENOENT,
@@ -219,7 +243,7 @@ static int check_creation(
 			"the file does not exist, and a read-only device does not create it: %s",
 			target->path);
 	directory_of(target, directory);
-	if (!keeps_files(directory))
+	if (!keeps_files(target->directory))
 		return file_refuse(
 			reason, -ENOENT,
 			"does not exist, and no file is created there: %s does not keep files: %s",
@@ -231,18 +255,36 @@ static int check_creation(
 	return 0;
 }
 
-int file_find(
-	const struct tcmu_config *config, struct file_target *target, struct tcmu_reason *reason)
+/* The file that target->fd refers to. */
+static int examine_file(struct file_target *target, struct tcmu_reason *reason)
 {
 	struct stat st;
 	int r;
 
-	*target = (struct file_target){.exists = false};
+	if (fstat(target->fd, &st) < 0)
+		return file_refuse_open(target, O_RDONLY, -errno, reason);
+	r = set_type(target, &st, reason);
+	if (r < 0 || target->block || is_storage(target->fd))
+		return r;
+	return file_refuse(
+		reason, -ENOTBLK,
+		"is a view of the kernel's state and keeps no data; a regular file on a disk or a "
+		"block device is expected: %s",
+		target->path);
+}
+
+int file_find(
+	const struct tcmu_config *config, struct file_target *target, struct tcmu_reason *reason)
+{
+	int r;
+
+	*target = (struct file_target){.fd = -1, .directory = -1};
 	r = make_path(config, target->path, reason);
 	if (r < 0)
 		return r;
-	if (stat(target->path, &st) == 0)
-		return set_type(target, &st, reason);
+	target->fd = open(target->path, O_PATH | O_CLOEXEC);
+	if (target->fd >= 0)
+		return examine_file(target, reason);
 	if (errno != ENOENT)
 		return file_refuse(
 			reason, -errno, "cannot access the file: %s: %s", strerror(errno),
@@ -251,6 +293,47 @@ int file_find(
 	if (r < 0)
 		return r;
 	return check_creation(config, target, reason);
+}
+
+void file_target_end(struct file_target *target)
+{
+	if (target->fd >= 0)
+		(void) close(target->fd);
+	if (target->directory >= 0)
+		(void) close(target->directory);
+	target->fd = target->directory = -1;
+}
+
+static const char *name_of(const struct file_target *target)
+{
+	assert(strrchr(target->path, '/'));
+	return strrchr(target->path, '/') + 1;
+}
+
+int file_create_target(struct file_target *target)
+{
+	int fd, r;
+
+	assert(!target->exists && target->directory >= 0 && target->fd < 0);
+	fd = openat(
+		target->directory, name_of(target), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	target->exists = true;
+	target->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (target->fd >= 0)
+		return fd;
+	r = -errno;
+	file_remove_target(target);
+	(void) close(fd);
+	return r;
+}
+
+void file_remove_target(struct file_target *target)
+{
+	assert(target->exists && target->directory >= 0);
+	(void) unlinkat(target->directory, name_of(target), 0);
+	target->exists = false;
 }
 
 int file_check_size(
@@ -341,26 +424,19 @@ int file_refuse_open(
 		target->path);
 }
 
-static bool is_target(const struct file_target *target, const struct stat *st)
-{
-	if (target->block)
-		return S_ISBLK(st->st_mode) && st->st_rdev == target->dev;
-	return S_ISREG(st->st_mode) && st->st_dev == target->dev && st->st_ino == target->ino;
-}
-
 int file_open_target(const struct file_target *target, int flags, struct tcmu_reason *reason)
 {
-	struct stat st;
-	int fd = open(target->path, flags | O_CLOEXEC | O_NOCTTY);
+	char path[FILE_FD_PATH_SIZE];
+	int fd;
 
-	if (fd < 0)
-		return file_refuse_open(target, flags, -errno, reason);
-	if (fstat(fd, &st) == 0 && is_target(target, &st))
-		return fd;
-	close(fd);
-	return file_refuse(
-		reason, -EAGAIN, "the file was replaced while it was being opened: %s",
-		target->path);
+	assert(target->exists && target->fd >= 0);
+	file_fd_path(target->fd, path);
+	fd = open(path, flags | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0 && errno == ENOENT)
+		return file_refuse(
+			reason, -ENOENT, "cannot be opened without /proc: mount it: %s",
+			target->path);
+	return fd < 0 ? file_refuse_open(target, flags, -errno, reason) : fd;
 }
 
 int file_check_writable(int fd, const struct file_target *target, struct tcmu_reason *reason)

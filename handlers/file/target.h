@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The file or block device that a config string names. Nothing here changes it.
+ *
+ * The path is looked up once, without opening what is there (O_PATH): an open of a device, a FIFO
+ * or a file of /proc may block or have an effect. All that follows uses what was found then,
+ * whatever the path leads to later.
  */
 #pragma once
 
@@ -14,6 +18,8 @@
 
 struct file_target {
 	char path[FILE_PATH_SIZE];
+	int fd;        /* O_PATH, of what exists; -1: none */
+	int directory; /* O_PATH, of the directory in which it can be created; -1: it exists */
 	bool exists;
 	bool block;    /* a block device; else a regular file */
 	uint64_t size; /* bytes, of a regular file */
@@ -22,9 +28,22 @@ struct file_target {
 };
 
 /* Finds the target. Returns 0, also if it does not exist and can be created; or a negative errno
- * with a reason. */
+ * with a reason. The caller calls file_target_end(), also after a failure. */
 int file_find(
 	const struct tcmu_config *config, struct file_target *target, struct tcmu_reason *reason);
+
+void file_target_end(struct file_target *target);
+
+/* The path by which the kernel opens what fd refers to, whatever it is called now. */
+#define FILE_FD_PATH_SIZE 32
+void file_fd_path(int fd, char path[static FILE_FD_PATH_SIZE]);
+
+/* Creates the file of a target that does not exist. Returns a descriptor to read and write it, or a
+ * negative errno. */
+int file_create_target(struct file_target *target);
+
+/* Removes the file that file_create_target() has created. */
+void file_remove_target(struct file_target *target);
 
 /* With file_raw_only: checks that the bytes of fd, which may be open with O_DIRECT, do not begin
  * with the header of another format. Returns 0, or a negative errno with a reason. */
@@ -39,8 +58,8 @@ int file_check_size(
 /* The size of an open file or block device. Returns bytes, or a negative errno. */
 int64_t file_size(int fd, bool block);
 
-/* Opens the target. Returns a descriptor, or a negative errno with a reason, also if another file
- * has replaced the target meanwhile. */
+/* Opens the target that was found, also if another file has replaced it meanwhile. Returns a
+ * descriptor, or a negative errno with a reason. */
 int file_open_target(const struct file_target *target, int flags, struct tcmu_reason *reason);
 
 /* Sets the reason why an open with these flags has failed, and returns error. */

@@ -125,9 +125,11 @@ static void wait_for_work(struct image *image)
 		pthread_cond_wait(&image->wake, &image->lock);
 		return;
 	}
-	(void) clock_gettime(CLOCK_REALTIME, &until);
+	/* A step of the wall clock must neither delay the report nor make it due at once. */
+	(void) clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += LOCK_SECONDS;
-	if (pthread_cond_timedwait(&image->wake, &image->lock, &until) == ETIMEDOUT)
+	if (pthread_cond_clockwait(&image->wake, &image->lock, CLOCK_MONOTONIC, &until) ==
+	    ETIMEDOUT)
 		atomic_store(&image->service.due, true);
 }
 

@@ -37,10 +37,10 @@ void delay_shim_wait(void)
 	struct timespec until;
 	bool found;
 
-	(void) clock_gettime(CLOCK_REALTIME, &until);
+	(void) clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += PATIENCE_SECONDS;
 	pthread_mutex_lock(&lock);
-	while (!held && pthread_cond_timedwait(&changed, &lock, &until) == 0)
+	while (!held && pthread_cond_clockwait(&changed, &lock, CLOCK_MONOTONIC, &until) == 0)
 		;
 	found = held > 0;
 	pthread_mutex_unlock(&lock);

@@ -20,6 +20,12 @@ struct store {
 	uint8_t stable[STORE_BLOCKS][BLOCK_SIZE];
 	uint64_t dirty[STORE_BLOCKS]; /* since then the block is not stable; 0: it is */
 	bool is_volatile, fua;
+	uint64_t caps;
+	bool unmap_zeroes;
+	bool shared;
+	bool rival;             /* has the lock */
+	struct backend *holder; /* has the lock; NULL: the rival, or nobody */
+	uint16_t lock_tag;
 	struct store_faults faults;
 	struct backend *open;
 };
@@ -30,6 +36,8 @@ struct backend {
 	const struct tcmu_host *host;
 	struct tcmu_host_device *dev;
 	bool fenced;
+	bool fence_reported;
+	bool lost; /* the lock; the daemon does not know yet */
 	bool closed;
 	bool resizing;
 	bool late; /* its open has hung */
@@ -68,6 +76,22 @@ void backends_set_cache(unsigned store, bool is_volatile, bool fua)
 {
 	store_at(store)->is_volatile = is_volatile;
 	store_at(store)->fua = fua;
+}
+
+void backends_set_caps(unsigned store, uint64_t caps, bool unmap_zeroes)
+{
+	store_at(store)->caps = caps;
+	store_at(store)->unmap_zeroes = unmap_zeroes;
+}
+
+bool backends_can(unsigned store, enum tcmu_io_op op)
+{
+	return store_at(store)->caps & TCMU_IO_CAP(op);
+}
+
+bool backends_unmap_zeroes(unsigned store)
+{
+	return store_at(store)->unmap_zeroes;
 }
 
 struct store_faults *backends_faults(unsigned store)
@@ -144,13 +168,13 @@ void backends_cut_power(unsigned index)
 }
 
 /* Copies between a request's memory and data. False: a part of the memory was taken away. */
-static bool request_copy(struct tcmu_io *io, uint8_t *data, bool from_memory)
+static bool request_copy(struct tcmu_io *io, uint8_t *data, uint64_t length, bool from_memory)
 {
 	uint64_t at = 0;
 
-	for (unsigned i = 0; i < io->iov_cnt && at < io->length; i++) {
+	for (unsigned i = 0; i < io->iov_cnt && at < length; i++) {
 		struct iovec *iov = &io->iov[i];
-		uint64_t part = iov->iov_len < io->length - at ? iov->iov_len : io->length - at;
+		uint64_t part = iov->iov_len < length - at ? iov->iov_len : length - at;
 
 		if (!kernel_memory_is_there(iov->iov_base))
 			return false;
@@ -163,7 +187,16 @@ static bool request_copy(struct tcmu_io *io, uint8_t *data, bool from_memory)
 	return true;
 }
 
-static int request_write(const struct request *request, const uint8_t *data)
+/* Whether the store has been shortened to less than so many blocks. */
+static bool request_is_beyond(unsigned index, unsigned blocks)
+{
+	unsigned left = store_at(index)->faults.blocks;
+
+	return left && blocks > left;
+}
+
+/* stride: bytes from a block's data to the next one's; 0: all get the same. */
+static int request_write(const struct request *request, const uint8_t *data, unsigned stride)
 {
 	const struct tcmu_io *io = request->io;
 	unsigned index = request->backend->store;
@@ -173,16 +206,68 @@ static int request_write(const struct request *request, const uint8_t *data)
 	/* One that fails may have written a part. */
 	if (request->error)
 		blocks = sim_choose(blocks + 1);
+	while (blocks && request_is_beyond(index, first + blocks))
+		blocks--;
 	for (unsigned i = 0; i < blocks; i++) {
-		uint64_t tag = history_tag(
-			data + (size_t) i * BLOCK_SIZE, "a write", index, first + i);
+		const uint8_t *block = data + (size_t) i * stride;
+		uint64_t tag = history_tag(block, "a write", index, first + i);
 
+		if (io->op == TCMU_IO_UNMAP && !store_at(index)->unmap_zeroes && sim_chance(2))
+			continue;
+		history_note_landing(index, first + i, tag);
 		history_check_landing(index, first + i, tag);
 		store_write_block(
-			store_at(index), first + i, data + (size_t) i * BLOCK_SIZE,
-			io->flags & TCMU_IO_FUA);
+			store_at(index), first + i, block,
+			io->op != TCMU_IO_UNMAP && io->op != TCMU_IO_COMPARE_AND_WRITE &&
+				(io->flags & TCMU_IO_FUA));
 	}
 	return request->error;
+}
+
+static int request_compare_and_write(const struct request *request, const uint8_t *data)
+{
+	struct tcmu_io *io = request->io;
+	const uint8_t *now = store_at(request->backend->store)->now[io->offset / BLOCK_SIZE];
+
+	for (uint64_t i = 0; i < io->length; i++) {
+		if (data[i] == now[i])
+			continue;
+		io->result = i;
+		return request->error ? request->error : -EILSEQ;
+	}
+	return request_write(request, data + io->length, BLOCK_SIZE);
+}
+
+/* Carries out one that changes the medium. */
+static int request_change(const struct request *request)
+{
+	uint8_t data[2 * STORE_BLOCKS * BLOCK_SIZE];
+	struct tcmu_io *io = request->io;
+	bool compares = io->op == TCMU_IO_COMPARE_AND_WRITE;
+	uint64_t length = compares ? 2 * io->length : io->length;
+
+	switch (io->op) {
+	case TCMU_IO_WRITE_ZEROES:
+		if (sim_chance(6))
+			return -EOPNOTSUPP;
+		/* fall through */
+	case TCMU_IO_UNMAP:
+		memset(data, 0, BLOCK_SIZE);
+		return request_write(request, data, 0);
+	case TCMU_IO_WRITE_SAME:
+		return request_copy(io, data, BLOCK_SIZE, true) ? request_write(request, data, 0)
+								: -EFAULT;
+	default:
+		if (!request_copy(io, data, length, true))
+			return -EFAULT;
+		return compares ? request_compare_and_write(request, data)
+				: request_write(request, data, BLOCK_SIZE);
+	}
+}
+
+static bool request_changes(const struct tcmu_io *io)
+{
+	return io->op != TCMU_IO_READ && io->op != TCMU_IO_FLUSH;
 }
 
 /* Carries it out. Returns 0 or -errno. */
@@ -190,12 +275,13 @@ static int request_execute(const struct request *request)
 {
 	struct tcmu_io *io = request->io;
 	struct store *store = store_at(request->backend->store);
-	uint8_t data[STORE_BLOCKS * BLOCK_SIZE];
 
 	if (request->backend->closed)
 		sim_fail("a request is carried out after the backend was closed");
 	if (request->backend->fenced)
 		return -ESHUTDOWN;
+	if (store->shared && request_changes(io) && store->holder != request->backend)
+		return -EBUSY;
 	if (request->error == -ECANCELED)
 		return request->error;
 	if (io->op == TCMU_IO_FLUSH) {
@@ -203,16 +289,100 @@ static int request_execute(const struct request *request)
 			store_flush(store, request->begun);
 		return request->error;
 	}
-	if (io->offset + io->length > sizeof(data) || io->length % BLOCK_SIZE)
-		sim_fail("a request is beyond the end of the medium");
-	if (io->op == TCMU_IO_WRITE)
-		return request_copy(io, data, true) ? request_write(request, data) : -EFAULT;
-	if (io->op != TCMU_IO_READ)
+	if (io->op > TCMU_IO_WRITE && !backends_can(request->backend->store, io->op))
 		sim_fail("the handler gets an operation that it does not have");
-	memcpy(data, store->now[io->offset / BLOCK_SIZE], io->length);
+	if (io->offset + io->length > sizeof(store->now) || io->length % BLOCK_SIZE)
+		sim_fail("a request is beyond the end of the medium");
+	if (request_is_beyond(
+		    request->backend->store, (unsigned) ((io->offset + io->length) / BLOCK_SIZE))) {
+		struct request failing = *request;
+
+		failing.error = io->op == TCMU_IO_READ ? -EIO : -ENOSPC;
+		io->result = io->offset;
+		return io->op == TCMU_IO_READ ? failing.error : request_change(&failing);
+	}
+	if (io->op != TCMU_IO_READ)
+		return request_change(request);
 	if (request->error)
 		return request->error;
-	return request_copy(io, data, false) ? 0 : -EFAULT;
+	return request_copy(io, store->now[io->offset / BLOCK_SIZE], io->length, false) ? 0
+											: -EFAULT;
+}
+
+/* ------- the lock of a shared store ------- */
+
+void backends_share(unsigned index)
+{
+	store_at(index)->shared = true;
+}
+
+bool backends_is_shared(unsigned index)
+{
+	return store_at(index)->shared;
+}
+
+/* Once: the daemon reopens the backend. Where the world has fenced it, that has reported it. */
+static void backend_report_fence(struct backend *backend)
+{
+	if (!store_at(backend->store)->shared || backend->fence_reported)
+		return;
+	backend->fence_reported = true;
+	backend->host->event(backend->dev, TCMU_BACKEND_FENCED, -ESHUTDOWN);
+}
+
+static bool backend_changes_in_flight(const struct backend *backend)
+{
+	for (unsigned i = 0; i < REQUESTS_MAX; i++) {
+		const struct request *request = &sim->backends->requests[i];
+
+		if (request->io && request->backend == backend && request_changes(request->io))
+			return true;
+	}
+	return false;
+}
+
+bool backends_rival_takes(unsigned index, bool fence)
+{
+	struct store *store = store_at(index);
+
+	if (store->holder && fence)
+		store->holder->fenced = true;
+	else if (store->holder && backend_changes_in_flight(store->holder))
+		return false;
+	else if (store->holder)
+		store->holder->lost = true;
+	store->holder = NULL;
+	store->rival = true;
+	sim_trace("store %u: the rival takes the lock%s", index, fence ? ", and fences" : "");
+	return true;
+}
+
+bool backends_rival_holds(unsigned index)
+{
+	return store_at(index)->rival;
+}
+
+void backends_rival_releases(unsigned index)
+{
+	store_at(index)->rival = false;
+}
+
+void backends_rival_writes(unsigned index, unsigned block, const void *data)
+{
+	struct store *store = store_at(index);
+
+	memcpy(store->now[block], data, BLOCK_SIZE);
+	memcpy(store->stable[block], data, BLOCK_SIZE);
+	store->dirty[block] = 0;
+}
+
+static void request_check_lock(const struct backend *backend, const struct tcmu_io *io)
+{
+	const struct store *store = store_at(backend->store);
+
+	if (store->shared && request_changes(io) && store->holder != backend && !backend->fenced &&
+	    !backend->lost)
+		sim_fail("store %u: a write is submitted without the lock", backend->store);
 }
 
 /* ------- requests ------- */
@@ -228,6 +398,10 @@ static void request_end(struct request *request)
 		(unsigned) (request - sim->backends->requests), error);
 	request->io = NULL;
 	request->backend->in_flight--;
+	if (error == -ESHUTDOWN)
+		backend_report_fence(request->backend);
+	else if (error == -EBUSY)
+		request->backend->host->event(request->backend->dev, TCMU_BACKEND_LOCK_LOST, 0);
 	sim_preempt();
 	tcmu_io_complete(io, error);
 }
@@ -263,6 +437,9 @@ static struct request *request_new(struct backend *backend, struct tcmu_io *io)
 		.due = request_due(store, sim_now()),
 		.error = store->faults.mode == STORE_FAILS && sim_chance(2) ? -EIO : 0,
 	};
+	request_check_lock(backend, io);
+	if (request->error && store->shared)
+		request->error = -ENOTCONN;
 	backend->in_flight++;
 	sim_trace(
 		"store %u: request %u of op %d at %u begins", backend->store,
@@ -356,12 +533,12 @@ void backends_killed(void)
 	for (unsigned i = 0; i < REQUESTS_MAX; i++) {
 		struct request *request = &sim->backends->requests[i];
 
-		if (request->io && request->io->op == TCMU_IO_WRITE && sim_chance(2))
+		if (request->io && request_changes(request->io) && sim_chance(2))
 			(void) request_execute(request);
 		request->io = NULL;
 	}
 	for (unsigned i = 0; i < STORES; i++)
-		store_at(i)->open = NULL;
+		store_at(i)->open = store_at(i)->holder = NULL;
 }
 
 /* ------- the handler ------- */
@@ -394,7 +571,7 @@ static int backend_open(
 
 	hung = store->faults.open_hangs;
 	backend_take_time(index, &store->faults.open_hangs);
-	if (store->faults.open_fails) {
+	if (store->faults.open_fails || (store->rival && sim_chance(3))) {
 		(void) snprintf(reason->text, sizeof(reason->text), "the model says so");
 		return -EIO;
 	}
@@ -408,7 +585,9 @@ static int backend_open(
 		store->faults.mode = STORE_GOOD;
 	*info = (struct tcmu_backend_info){
 		.caps = TCMU_IO_CAP(TCMU_IO_READ) | TCMU_IO_CAP(TCMU_IO_WRITE) |
-			TCMU_IO_CAP(TCMU_IO_FLUSH),
+			TCMU_IO_CAP(TCMU_IO_FLUSH) | store->caps,
+		.thin = store->caps & TCMU_IO_CAP(TCMU_IO_UNMAP),
+		.unmap_zeroes = store->unmap_zeroes,
 		.fua = store->fua,
 		.volatile_cache = store->is_volatile,
 	};
@@ -436,6 +615,8 @@ static void backend_close(void *opened)
 		sim_fail("requests come while the backend is being closed");
 	store_flush(store, sim_now());
 	backend->closed = true;
+	if (store->holder == backend)
+		store->holder = NULL;
 	if (store->open == backend)
 		store->open = NULL;
 	sim_trace("store %u is closed", backend->store);
@@ -457,6 +638,16 @@ static int backend_resize(
 	return 0;
 }
 
+void backends_report_size(unsigned index)
+{
+	const struct store *store = store_at(index);
+	unsigned blocks = store->faults.blocks ? store->faults.blocks : STORE_BLOCKS;
+
+	if (store->open)
+		store->open->host->event(
+			store->open->dev, TCMU_BACKEND_RESIZED, (int64_t) blocks * BLOCK_SIZE);
+}
+
 void backends_report(unsigned index, bool fenced)
 {
 	struct backend *backend = store_at(index)->open;
@@ -467,6 +658,58 @@ void backends_report(unsigned index, bool fenced)
 	backend->host->event(
 		backend->dev, fenced ? TCMU_BACKEND_FENCED : TCMU_BACKEND_FAILED,
 		fenced ? -ESHUTDOWN : -EIO);
+}
+
+/* Seldom it takes long, and the rival may act meanwhile. */
+static int backend_lock(void *opened, uint16_t tag, struct tcmu_reason *reason)
+{
+	struct backend *backend = opened;
+	struct store *store = store_at(backend->store);
+
+	sim_sleep((sim_chance(8) ? sim_choose(3000000) : sim_choose(3000)) * SIM_NS_PER_US);
+	if (backend->fenced) {
+		backend_report_fence(backend);
+		return -ESHUTDOWN;
+	}
+	if (store->rival && sim_chance(6)) {
+		(void) snprintf(reason->text, sizeof(reason->text), "the rival does not yield");
+		return -EBUSY;
+	}
+	sim_trace("store %u: this host takes the lock", backend->store);
+	store->rival = false;
+	store->holder = backend;
+	store->lock_tag = tag;
+	backend->lost = false;
+	sim_preempt();
+	return 0;
+}
+
+static int backend_unlock(void *opened)
+{
+	struct backend *backend = opened;
+	struct store *store = store_at(backend->store);
+
+	while (backend_changes_in_flight(backend))
+		sim_sleep(5 * SIM_NS_PER_MS);
+	sim_trace("store %u: this host releases the lock", backend->store);
+	if (store->holder == backend)
+		store->holder = NULL;
+	return 0;
+}
+
+static int backend_lock_state(void *opened, bool *ours, uint16_t *tag)
+{
+	struct backend *backend = opened;
+	const struct store *store = store_at(backend->store);
+
+	sim_sleep(sim_choose(3000) * SIM_NS_PER_US);
+	if (backend->fenced) {
+		backend_report_fence(backend);
+		return -ESHUTDOWN;
+	}
+	*ours = store->holder == backend;
+	*tag = store->holder ? store->lock_tag : store->rival ? 2 : 0;
+	return 0;
 }
 
 static const struct tcmu_handler backend_handlers[] = {
@@ -511,6 +754,23 @@ static const struct tcmu_handler backend_handlers[] = {
 		.submit = backend_submit_async,
 		.cancel = backend_cancel,
 		.resize = backend_resize,
+	},
+	{
+		.abi = TCMU_HANDLER_ABI,
+		.size = sizeof(struct tcmu_handler),
+		.subtype = "siml",
+		.config_desc = "",
+		.threading = TCMU_HANDLER_ASYNC,
+		.flags = TCMU_HANDLER_REOPENS,
+		.claim = backend_claim,
+		.open = backend_open,
+		.close = backend_close,
+		.submit = backend_submit_async,
+		.cancel = backend_cancel,
+		.resize = backend_resize,
+		.lock = backend_lock,
+		.unlock = backend_unlock,
+		.lock_state = backend_lock_state,
 	},
 };
 #define HANDLERS (sizeof(backend_handlers) / sizeof(backend_handlers[0]))

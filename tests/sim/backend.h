@@ -20,6 +20,7 @@ enum store_mode {
 
 struct store_faults {
 	enum store_mode mode;
+	unsigned blocks; /* that the store has been shortened to; 0: all are there */
 	bool open_fails, open_hangs, close_hangs, resize_fails, resize_hangs;
 };
 
@@ -29,11 +30,28 @@ void backends_reset(bool once);
 /* Adds the handlers to those of a daemon that starts. */
 void backends_add(struct handlers *handlers);
 
-/* The subtypes, e.g. "sima". NULL: index is beyond the last. */
+/* The subtypes, e.g. "sima". NULL: index is beyond the last. The last one can lock. */
+#define SUBTYPE_LOCKS 3
 const char *backends_subtype(unsigned index);
 
-/* Before the store is first opened. */
+/* Before the store is first opened. caps: operations beside READ, WRITE and FLUSH. */
 void backends_set_cache(unsigned store, bool is_volatile, bool fua);
+void backends_set_caps(unsigned store, uint64_t caps, bool unmap_zeroes);
+
+/* The store is shared with a rival, another gateway: see rival.h. */
+void backends_share(unsigned store);
+bool backends_is_shared(unsigned store);
+
+/* The rival takes the lock: fences this host, or waits for its writes. False: not now. */
+bool backends_rival_takes(unsigned store, bool fence);
+bool backends_rival_holds(unsigned store);
+void backends_rival_releases(unsigned store);
+
+/* A write of the rival, which holds the lock. */
+void backends_rival_writes(unsigned store, unsigned block, const void *data);
+
+bool backends_can(unsigned store, enum tcmu_io_op op);
+bool backends_unmap_zeroes(unsigned store);
 
 struct store_faults *backends_faults(unsigned store);
 
@@ -46,6 +64,9 @@ void *backends_main(void *arg);
 /* The handler reports that another host has fenced this one, or that the backend has failed. On a
  * thread of the daemon. */
 void backends_report(unsigned store, bool fenced);
+
+/* The handler reports the size that the store has now. Likewise. */
+void backends_report_size(unsigned store);
 
 /* SIGKILL: each write in flight lands now or never. */
 void backends_killed(void);

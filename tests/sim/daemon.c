@@ -28,6 +28,7 @@ enum call_kind {
 	CALL_REOPEN,
 	CALL_FENCE,
 	CALL_FAIL,
+	CALL_SIZE,
 };
 
 struct call {
@@ -162,6 +163,9 @@ static void daemon_take_call(struct daemon *daemon, const struct call *call)
 		if (device)
 			(void) device_reopen(device);
 		break;
+	case CALL_SIZE:
+		backends_report_size(call->store);
+		break;
 	case CALL_FENCE:
 	case CALL_FAIL:
 		backends_report(call->store, call->kind == CALL_FENCE);
@@ -211,6 +215,8 @@ static void daemon_begin(struct daemon *daemon)
 	settings_defaults(&daemon->settings);
 	daemon->settings.queue_depth = daemon->options.depth;
 	daemon->settings.busy_poll = daemon->options.busy_poll;
+	if (daemon->options.xcopy_all)
+		daemon->settings.extended_copy = XCOPY_ALL;
 	daemon->handlers = handlers_new();
 	backends_add(daemon->handlers);
 	if (mailbox_new(event, SD_EVENT_PRIORITY_IMPORTANT + 1, &daemon->mailbox) < 0)
@@ -338,6 +344,11 @@ void daemon_reopen(const char *name)
 void daemon_report(unsigned store, bool fenced)
 {
 	daemon_call((struct call){.kind = fenced ? CALL_FENCE : CALL_FAIL, .store = store});
+}
+
+void daemon_report_size(unsigned store)
+{
+	daemon_call((struct call){.kind = CALL_SIZE, .store = store});
 }
 
 enum daemon_state daemon_state(void)

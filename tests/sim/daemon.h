@@ -16,6 +16,7 @@ enum daemon_state {
 struct daemon_options {
 	unsigned depth; /* of the queue */
 	unsigned busy_poll;
+	bool xcopy_all; /* EXTENDED COPY between any two disks */
 };
 
 /* Before the first life: what the static variables are at the start of a process. */
@@ -32,6 +33,7 @@ void daemon_stop(void);
 /* The operator has the backend of a device reopened. The handler reports an event of a store. */
 void daemon_reopen(const char *name);
 void daemon_report(unsigned store, bool fenced);
+void daemon_report_size(unsigned store);
 
 enum daemon_state daemon_state(void);
 

@@ -23,6 +23,7 @@ void history_reset(void)
 			while (write) {
 				struct history_write *next = write->next;
 
+				free(write->copied);
 				free(write);
 				write = next;
 			}
@@ -43,10 +44,32 @@ struct history_write *history_begin(unsigned store, unsigned block, uint64_t tag
 		.begun = sim_now(),
 		.ended = UINT64_MAX,
 		.stable = UINT64_MAX,
+		.after = UINT64_MAX,
+		.store = store,
+		.block = block,
 		.next = sim->history->blocks[store][block],
 	};
 	sim->history->blocks[store][block] = write;
 	return write;
+}
+
+struct history_write *history_begin_copy(
+	unsigned store, unsigned block, unsigned from_store, unsigned from_block)
+{
+	struct history_write *write = history_begin(store, block, 0);
+
+	write->copies = true;
+	write->from_store = from_store;
+	write->from_block = from_block;
+	return write;
+}
+
+static bool history_has(const struct history_write *write, uint64_t tag)
+{
+	for (unsigned i = 0; i < write->copied_cnt; i++)
+		if (write->copied[i] == tag)
+			return true;
+	return !write->copies && write->tag == tag;
 }
 
 void history_set(unsigned store, unsigned block, uint64_t tag)
@@ -55,6 +78,22 @@ void history_set(unsigned store, unsigned block, uint64_t tag)
 
 	write->ended = write->stable = sim_now();
 	write->good = true;
+}
+
+void history_compared(struct history_write *write, unsigned store, uint64_t tag)
+{
+	const struct history_write *found = NULL;
+	const struct history_write *other = sim->history->blocks[store][write->block];
+
+	for (; other; other = other->next) {
+		if (!history_has(other, tag))
+			continue;
+		if (found)
+			return; /* it may have been either */
+		found = other;
+	}
+	if (found)
+		write->after = found->ended;
 }
 
 uint64_t history_tag(const void *data, const char *who, unsigned store, unsigned block)
@@ -78,11 +117,31 @@ static bool history_is_replaced(
 	unsigned store, unsigned block, const struct history_write *write, uint64_t before,
 	bool stable)
 {
+	uint64_t after = write->after < write->ended ? write->after : write->ended;
+
 	for (const struct history_write *other = sim->history->blocks[store][block]; other;
 	     other = other->next)
-		if (other->good && other->begun > write->ended &&
+		if (other != write && other->good && other->begun > after &&
 		    (stable ? other->stable : other->ended) < before)
 			return true;
+	return false;
+}
+
+/* Whether the block may have held the tag; *known: it was written there once. */
+static bool history_permits(
+	unsigned store, unsigned block, uint64_t tag, uint64_t begun, uint64_t ended, bool stable,
+	bool *known)
+{
+	*known = false;
+	for (const struct history_write *write = sim->history->blocks[store][block]; write;
+	     write = write->next) {
+		if (!history_has(write, tag))
+			continue;
+		*known = true;
+		if (write->begun <= ended &&
+		    !history_is_replaced(store, block, write, begun, stable))
+			return true;
+	}
 	return false;
 }
 
@@ -90,20 +149,34 @@ static void history_check_any(
 	unsigned store, unsigned block, uint64_t tag, uint64_t begun, uint64_t ended,
 	const char *who, bool stable)
 {
-	bool known = false;
+	bool known;
 
-	for (const struct history_write *write = sim->history->blocks[store][block]; write;
-	     write = write->next) {
-		if (write->tag != tag)
-			continue;
-		known = true;
-		if (write->begun <= ended &&
-		    !history_is_replaced(store, block, write, begun, stable))
-			return;
-	}
+	if (history_permits(store, block, tag, begun, ended, stable, &known))
+		return;
 	sim_fail(
 		"%s: block %u of store %u has %s data, of write %#llx", who, block, store,
 		known ? "old" : "wrong", (unsigned long long) tag);
+}
+
+static void history_add_copied(struct history_write *write, uint64_t tag)
+{
+	write->copied = realloc(write->copied, (write->copied_cnt + 1) * sizeof(tag));
+	if (!write->copied)
+		abort();
+	write->copied[write->copied_cnt++] = tag;
+}
+
+void history_note_landing(unsigned store, unsigned block, uint64_t tag)
+{
+	bool known;
+
+	for (struct history_write *write = sim->history->blocks[store][block]; write;
+	     write = write->next)
+		if (write->copies && !write->good && !history_has(write, tag) &&
+		    history_permits(
+			    write->from_store, write->from_block, tag, write->begun, sim_now(),
+			    false, &known))
+			history_add_copied(write, tag);
 }
 
 void history_check(

@@ -21,6 +21,12 @@ struct history_write {
 	uint64_t ended; /* UINT64_MAX: not answered */
 	bool good;
 	uint64_t stable; /* since then it is on stable storage, by a promise; UINT64_MAX: not */
+	uint64_t after;  /* nothing that began later came before it; UINT64_MAX: not known */
+	unsigned store, block;
+	bool copies;      /* what it writes is one of these, and not the tag above */
+	uint64_t *copied; /* tags of the source that have landed */
+	unsigned copied_cnt;
+	unsigned from_store, from_block;
 	struct history_write *next;
 };
 
@@ -28,6 +34,17 @@ void history_reset(void);
 
 /* A write begins. It is appended to the history of the block. */
 struct history_write *history_begin(unsigned store, unsigned block, uint64_t tag);
+
+/* The same for a block of EXTENDED COPY, which writes what its source holds. */
+struct history_write *history_begin_copy(
+	unsigned store, unsigned block, unsigned from_store, unsigned from_block);
+
+/* The tag lands in the block now: it may be a copy's. */
+void history_note_landing(unsigned store, unsigned block, uint64_t tag);
+
+/* A COMPARE AND WRITE has found the tag, so it follows the write of it at once: a write that began
+ * after that one had ended comes later than this one. */
+void history_compared(struct history_write *write, unsigned store, uint64_t tag);
 
 /* The block got this data without an initiator: after a power cut. */
 void history_set(unsigned store, unsigned block, uint64_t tag);

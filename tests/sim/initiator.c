@@ -6,20 +6,33 @@
 #include <string.h>
 
 #include "backend.h"
+#include "cdb.h"
 #include "sim.h"
 #include "threads.h"
 
-#define SLOTS_MAX      8
-#define HOT_BLOCKS     6
-#define SENSE_UA       0x06
-#define SENSE_MISMATCH 0x0e
+#define SLOTS_MAX           8
+#define MORE_MAX            8
+#define FORMATS_MAX         64
+#define SAME_BLOCKS         12
+#define HOT_BLOCKS          6
+#define STATUS_TASK_ABORTED 0x40
+#define SENSE_MEDIUM        0x03
+#define SENSE_UA            0x06
+#define SENSE_MISMATCH      0x0e
 
 struct world {
 	bool calm;
 	bool expiry;
+	enum kcommand_op more[MORE_MAX]; /* kinds of commands that this life has too */
+	unsigned more_cnt;
 	uint64_t tag;
 	bool strict[SLOTS_MAX];
+	uint64_t cache_known[SLOTS_MAX]; /* a command that was sent earlier says nothing of it */
 	bool served[SLOTS_MAX];
+	bool needs_format[SLOTS_MAX];
+	uint64_t medium_begun[SLOTS_MAX]; /* of the youngest GOOD command that needs the medium */
+	struct kcommand *formats[FORMATS_MAX]; /* that may go on after their status */
+	unsigned format_cnt;
 	struct commands *commands; /* all of this life */
 };
 
@@ -28,7 +41,7 @@ struct commands {
 	struct kcommand command;
 };
 
-void initiators_reset(bool calm, bool expiry)
+void initiators_reset(bool expiry)
 {
 	struct world *world = sim->world;
 
@@ -40,7 +53,32 @@ void initiators_reset(bool calm, bool expiry)
 		world->commands = commands->next;
 		free(commands);
 	}
-	*world = (struct world){.calm = calm, .expiry = expiry};
+	*world = (struct world){.expiry = expiry};
+}
+
+/* A command that is in flight may be carried out with the cache on. */
+void initiators_cache_unknown(const struct kdev *kdev)
+{
+	sim->world->strict[kdev->slot] = false;
+	sim->world->cache_known[kdev->slot] = sim_now();
+	for (struct commands *commands = sim->world->commands; commands; commands = commands->next)
+		if (commands->command.kdev == kdev && !commands->command.has_status)
+			commands->command.strict = false;
+}
+
+void initiators_set_calm(bool calm)
+{
+	sim->world->calm = calm;
+}
+
+void initiators_use(enum kcommand_op op)
+{
+	sim->world->more[sim->world->more_cnt++] = op;
+}
+
+uint64_t initiators_new_tag(void)
+{
+	return ++sim->world->tag;
 }
 
 void initiators_set_strict(unsigned slot, bool strict)
@@ -69,6 +107,91 @@ static void command_fill(uint8_t *at, uint64_t tag, unsigned blocks)
 		memcpy(at + i, &tag, sizeof(tag));
 }
 
+/* Of some blocks, among the first or the last. */
+static void command_prepare_same(struct kcommand *command, unsigned blocks)
+{
+	command->blocks = 1 + sim_choose(SAME_BLOCKS);
+	command->lba = sim_choose(sim_chance(4) ? blocks - SAME_BLOCKS : HOT_BLOCKS);
+	command->no_data = sim_chance(3);
+	command->unmap = backends_can(command->kdev->store, TCMU_IO_UNMAP) && sim_chance(2);
+	if (command->no_data || sim_chance(4))
+		memset(command->data, 0, BLOCK_SIZE);
+	else
+		command_fill(command->data, command->tag = ++sim->world->tag, 1);
+}
+
+static void command_prepare_unmap(struct kcommand *command)
+{
+	command->lba = sim_choose(HOT_BLOCKS);
+	command->blocks = 1 + sim_choose(BURST_BLOCKS);
+	command->lba_2 = HOT_BLOCKS + BURST_BLOCKS + sim_choose(HOT_BLOCKS);
+	command->blocks_2 = sim_choose(BURST_BLOCKS + 1);
+	command->hint = !backends_unmap_zeroes(command->kdev->store);
+}
+
+/* Of any device that is or was there. */
+static unsigned command_choose_slot(void)
+{
+	unsigned cnt = 0;
+
+	while (kernel_at(cnt))
+		cnt++;
+	return kernel_at(sim_choose(cnt))->slot;
+}
+
+/* Within the device, or to or from another one, which may not be there. */
+static void command_prepare_xcopy(struct kcommand *command)
+{
+	unsigned other = sim_chance(2) ? command_choose_slot() : command->kdev->slot;
+	bool from_other = sim_chance(2);
+
+	command->from = from_other ? other : command->kdev->slot;
+	command->to = from_other ? command->kdev->slot : other;
+	command->blocks = 1 + sim_choose(2 * BURST_BLOCKS);
+	command->lba = sim_choose(HOT_BLOCKS);
+	command->lba_2 = sim_choose(2 * HOT_BLOCKS);
+	command->may_fail = true; /* BUSY: too many of them */
+}
+
+/* Of blocks that a resize adds meanwhile, it may format some. */
+static void command_prepare_format(struct kcommand *command)
+{
+	command->blocks = command->lba_2 = (unsigned) (command->kdev->size / BLOCK_SIZE);
+	command->blocks_2 = STORE_BLOCKS - command->blocks;
+	command->immediate = sim_chance(4);
+}
+
+/* It may be refused: the store has no cache that can be switched. */
+static void command_prepare_mode_select(struct kcommand *command)
+{
+	command->cache_on = sim_chance(3);
+	command->save = sim_chance(4);
+	command->may_fail = true;
+}
+
+static void command_prepare_more(struct kcommand *command)
+{
+	unsigned blocks = (unsigned) (command->kdev->size / BLOCK_SIZE);
+
+	if (command->op == KCOMMAND_UNMAP && !backends_can(command->kdev->store, TCMU_IO_UNMAP))
+		command->op = KCOMMAND_WRITE_SAME;
+	if (command->op == KCOMMAND_FORMAT && sim_chance(2))
+		command->op = KCOMMAND_WRITE_SAME; /* it leaves nothing to the others */
+	if (command->op == KCOMMAND_FORMAT)
+		command_prepare_format(command);
+	else if (command->op == KCOMMAND_MODE_SELECT)
+		command_prepare_mode_select(command);
+	else if (command->op == KCOMMAND_SET_GROUPS)
+		command->state = sim_chance(3) ? 2 : 0;
+	else if (command->op == KCOMMAND_XCOPY)
+		command_prepare_xcopy(command);
+	else if (command->op == KCOMMAND_UNMAP)
+		command_prepare_unmap(command);
+	else
+		command_prepare_same(command, blocks);
+	cdb_make_list(command);
+}
+
 static void command_prepare(struct kcommand *command)
 {
 	unsigned blocks = (unsigned) (command->kdev->size / BLOCK_SIZE);
@@ -91,13 +214,29 @@ static void command_prepare(struct kcommand *command)
 	}
 }
 
+static bool command_writes(const struct kcommand *command)
+{
+	return command->tag || command->op == KCOMMAND_FORMAT || command->op == KCOMMAND_UNMAP ||
+		command->op == KCOMMAND_WRITE_SAME;
+}
+
 static void command_send(struct kcommand *command)
 {
 	struct kdev *kdev = command->kdev;
+	struct history_write **write = command->writes;
 
-	command->strict = sim->world->strict[kdev->slot];
-	for (unsigned i = 0; command->tag && i < command->blocks; i++)
-		command->writes[i] = history_begin(kdev->store, command->lba + i, command->tag);
+	if (command->op == KCOMMAND_MODE_SELECT && command->cache_on)
+		initiators_cache_unknown(kdev);
+
+	command->strict =
+		sim->world->strict[command->op == KCOMMAND_XCOPY ? command->to : kdev->slot];
+	for (unsigned i = 0; command->op == KCOMMAND_XCOPY && i < command->blocks; i++)
+		*write++ = history_begin_copy(
+			command->to, command->lba_2 + i, command->from, command->lba + i);
+	for (unsigned i = 0; command_writes(command) && i < command->blocks; i++)
+		*write++ = history_begin(kdev->store, command->lba + i, command->tag);
+	for (unsigned i = 0; i < command->blocks_2; i++)
+		*write++ = history_begin(kdev->store, command->lba_2 + i, command->tag);
 	kernel_send(command);
 }
 
@@ -113,8 +252,13 @@ static void initiator_send_one(void *arg)
 
 	if (!kdev->registered || !kdev->configured || kdev->ending)
 		return;
-	command = command_new(kdev, ops[sim_choose(sizeof(ops) / sizeof(ops[0]))]);
-	command_prepare(command);
+	if (sim->world->more_cnt && sim_chance(3)) {
+		command = command_new(kdev, sim->world->more[sim_choose(sim->world->more_cnt)]);
+		command_prepare_more(command);
+	} else {
+		command = command_new(kdev, ops[sim_choose(sizeof(ops) / sizeof(ops[0]))]);
+		command_prepare(command);
+	}
 	command_send(command);
 }
 
@@ -153,8 +297,12 @@ static void command_check_write(const struct kcommand *command)
 {
 	uint64_t now = sim_now();
 
-	for (unsigned i = 0; i < command->blocks; i++) {
-		unsigned store = command->kdev->store, block = command->lba + i;
+	for (unsigned i = 0; command->writes[i]; i++) {
+		const struct history_write *write = command->writes[i];
+		unsigned store = write->store, block = write->block;
+
+		if (write->copies && !write->copied_cnt)
+			sim_fail("EXTENDED COPY is GOOD, and block %u was not written", block);
 
 		history_check(
 			store, block, stored_tag(store, block, false), now + 1, now,
@@ -175,6 +323,7 @@ static void command_check_compared(const struct kcommand *command)
 	history_check(
 		command->kdev->store, command->lba, tag, command->begun, command->ended,
 		"COMPARE AND WRITE found");
+	history_compared(command->writes[0], command->kdev->store, tag);
 }
 
 void initiators_check_stable(unsigned store, uint64_t before, const char *why)
@@ -182,6 +331,72 @@ void initiators_check_stable(unsigned store, uint64_t before, const char *why)
 	history_flushed(store, before);
 	for (unsigned i = 0; i < STORE_BLOCKS; i++)
 		history_check_stable(store, i, stored_tag(store, i, true), why);
+}
+
+static void command_check_format(const struct kcommand *command)
+{
+	const struct kdev *kdev = command->kdev;
+
+	if (command->immediate)
+		return;
+	if (sim->world->medium_begun[kdev->slot] > command->begun)
+		sim_fail("%s: a command is GOOD while the medium is being formatted", kdev->name);
+	command_check_write(command);
+	for (unsigned i = 0; i < command->blocks; i++)
+		history_check_stable(
+			kdev->store, i, stored_tag(kdev->store, i, true),
+			"on stable storage after FORMAT UNIT");
+}
+
+static bool command_needs_medium(const struct kcommand *command)
+{
+	return command->op == KCOMMAND_READ || command->op == KCOMMAND_FLUSH ||
+		(command->writes[0] && command->op != KCOMMAND_FORMAT &&
+		 command->op != KCOMMAND_XCOPY);
+}
+
+/* A command is GOOD that needs the medium: no format that had begun before it goes on. */
+static void command_end_formats(const struct kcommand *command)
+{
+	struct world *world = sim->world;
+
+	if (world->medium_begun[command->kdev->slot] < command->begun)
+		world->medium_begun[command->kdev->slot] = command->begun;
+	for (unsigned i = world->format_cnt; i--;) {
+		struct kcommand *format = world->formats[i];
+
+		if (format->kdev->slot != command->kdev->slot || format->ended >= command->begun)
+			continue;
+		for (unsigned j = 0; format->writes[j]; j++)
+			format->writes[j]->ended = command->ended;
+		world->formats[i] = world->formats[--world->format_cnt];
+	}
+}
+
+/* Whether the medium is formatted although FORMAT UNIT has its status. */
+static bool command_goes_on(struct kcommand *command)
+{
+	struct world *world = sim->world;
+
+	if (command->op != KCOMMAND_FORMAT ||
+	    (!command->in_ring && command->status != STATUS_TASK_ABORTED &&
+	     !(command->status == 0 && command->immediate)))
+		return false;
+	if (world->format_cnt < FORMATS_MAX)
+		world->formats[world->format_cnt++] = command;
+	return true;
+}
+
+/* The cache is off for certain unless something may have switched it on meanwhile. */
+static void command_check_cache_off(const struct kcommand *command)
+{
+	const struct kdev *kdev = command->kdev;
+
+	if (command->cache_on || sim->world->cache_known[kdev->slot] >= command->begun)
+		return;
+	initiators_set_strict(kdev->slot, true);
+	initiators_check_stable(
+		kdev->store, command->begun, "on stable storage after MODE SELECT of WCE 0");
 }
 
 static void command_check(const struct kcommand *command)
@@ -195,7 +410,16 @@ static void command_check(const struct kcommand *command)
 		command_check_write(command);
 		break;
 	case KCOMMAND_WRITE:
+	case KCOMMAND_UNMAP:
+	case KCOMMAND_WRITE_SAME:
+	case KCOMMAND_XCOPY:
 		command_check_write(command);
+		break;
+	case KCOMMAND_FORMAT:
+		command_check_format(command);
+		break;
+	case KCOMMAND_MODE_SELECT:
+		command_check_cache_off(command);
 		break;
 	case KCOMMAND_FLUSH:
 		initiators_check_stable(
@@ -209,38 +433,57 @@ static void command_check(const struct kcommand *command)
 
 void initiators_late(struct kcommand *command)
 {
-	for (unsigned i = 0; i < BURST_BLOCKS && command->writes[i]; i++)
+	if (command->op == KCOMMAND_FORMAT)
+		return;
+	for (unsigned i = 0; command->writes[i]; i++)
 		if (command->writes[i]->ended == UINT64_MAX)
 			command->writes[i]->ended = sim_now();
 }
 
+static const char *const command_names[KCOMMAND_OPS] = {
+	[KCOMMAND_READ] = "READ",
+	[KCOMMAND_WRITE] = "WRITE",
+	[KCOMMAND_COMPARE_AND_WRITE] = "COMPARE AND WRITE",
+	[KCOMMAND_FLUSH] = "SYNCHRONIZE CACHE",
+	[KCOMMAND_TEST_UNIT_READY] = "TEST UNIT READY",
+	[KCOMMAND_INQUIRY] = "INQUIRY",
+	[KCOMMAND_UNMAP] = "UNMAP",
+	[KCOMMAND_WRITE_SAME] = "WRITE SAME",
+	[KCOMMAND_SET_GROUPS] = "SET TARGET PORT GROUPS",
+	[KCOMMAND_FORMAT] = "FORMAT UNIT",
+	[KCOMMAND_MODE_SELECT] = "MODE SELECT",
+	[KCOMMAND_XCOPY] = "EXTENDED COPY",
+};
+
 void initiators_take_status(struct kcommand *command)
 {
 	bool good = command->status == 0;
+	bool goes_on = command_goes_on(command);
 
-	for (unsigned i = 0; i < BURST_BLOCKS && command->writes[i]; i++) {
-		if (command->in_ring && !sim->world->expiry)
-			continue; /* it has expired, and may still land */
+	for (unsigned i = 0; command->writes[i]; i++) {
+		if (goes_on || (command->in_ring && !sim->world->expiry))
+			continue; /* it may still land */
 		command->writes[i]->ended = command->ended;
-		command->writes[i]->good = good;
-		if (good && (command->fua || command->strict))
+		command->writes[i]->good = good && !command->hint &&
+			(command->op != KCOMMAND_FORMAT || i < command->blocks);
+		if (command->writes[i]->good &&
+		    (command->fua || command->strict || command->op == KCOMMAND_FORMAT))
 			command->writes[i]->stable = command->ended;
 	}
 	sim_trace(
 		"%s: %s %u+%u tag %#llx: status %02x key %x", command->kdev->name,
-		command->op == KCOMMAND_READ            ? "READ"
-			: command->op == KCOMMAND_WRITE ? "WRITE"
-			: command->op == KCOMMAND_FLUSH ? "FLUSH"
-							: "other",
-		command->lba, command->blocks, (unsigned long long) command->tag, command->status,
-		command->sense_key);
+		command_names[command->op], command->lba, command->blocks,
+		(unsigned long long) command->tag, command->status, command->sense_key);
+	sim->world->needs_format[command->kdev->slot] |= command->sense_key == SENSE_MEDIUM;
 	if (good) {
 		sim->report->good++;
 		if (command->probe)
 			sim->world->served[command->kdev->slot] = true;
+		if (command_needs_medium(command))
+			command_end_formats(command);
 		command_check(command);
 	} else if (
-		sim->world->calm && command->sense_key != SENSE_UA &&
+		sim->world->calm && !command->may_fail && command->sense_key != SENSE_UA &&
 		command->sense_key != SENSE_MISMATCH) {
 		sim_fail(
 			"a command gets status %02x key %x, and nothing has gone wrong",
@@ -262,8 +505,23 @@ bool initiators_served(const struct kdev *kdev)
 
 void initiators_probe(struct kdev *kdev)
 {
-	struct kcommand *command = command_new(kdev, KCOMMAND_WRITE);
+	struct kcommand *command;
 
+	/* Initiators say which host serves the medium. */
+	if (kdev->port_access & 2) {
+		command = command_new(kdev, KCOMMAND_SET_GROUPS);
+		cdb_make_list(command);
+		command_send(command);
+	}
+	/* A format that was cut short has left the medium unusable. */
+	if (sim->world->needs_format[kdev->slot] && sim_chance(3)) {
+		sim->world->needs_format[kdev->slot] = false;
+		command = command_new(kdev, KCOMMAND_FORMAT);
+		command_prepare_format(command);
+		cdb_make_list(command);
+		command_send(command);
+	}
+	command = command_new(kdev, KCOMMAND_WRITE);
 	command_prepare(command);
 	command->probe = true;
 	command_send(command);

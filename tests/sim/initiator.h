@@ -8,9 +8,17 @@
 
 #include "kernel.h"
 
-/* Forgets all commands. calm: nothing goes wrong in this life, so every command must be GOOD.
- * expiry: a write that has expired must not land on its successor. */
-void initiators_reset(bool calm, bool expiry);
+/* Forgets all commands. expiry: a write that has expired must not land on its successor. */
+void initiators_reset(bool expiry);
+
+/* Nothing goes wrong in this life, so every command must be GOOD. */
+void initiators_set_calm(bool calm);
+
+/* This life has commands of this kind too. */
+void initiators_use(enum kcommand_op op);
+
+/* A tag that no write has had. */
+uint64_t initiators_new_tag(void);
 
 /* Sends some commands, now and in the next milliseconds. */
 void initiators_burst(struct kdev *kdev, unsigned cnt);
@@ -25,6 +33,9 @@ void initiators_take_status(struct kcommand *command);
 
 /* The daemon has answered a command that had expired. */
 void initiators_late(struct kcommand *command);
+
+/* A daemon attaches, or something may switch the write cache on. */
+void initiators_cache_unknown(const struct kdev *kdev);
 
 /* The write cache is off for certain, or may be on. */
 void initiators_set_strict(unsigned slot, bool strict);

@@ -65,6 +65,7 @@ int tcmu_uio_open(struct tcmu_uio *uio, unsigned minor)
 	kdev->event = false;
 	kdev->fd = uio->fd = fds_open(&uio_operations, kdev);
 	uio->minor = minor;
+	sim->kernel->attached(kdev);
 	sim_trace("%s is attached", kdev->name);
 	return 0;
 }
@@ -208,11 +209,6 @@ int tcmu_scan(struct tcmu_scan_entry **entries)
 	return cnt;
 }
 
-bool tcmu_scan_loopback(void)
-{
-	return false;
-}
-
 /* ------- configfs ------- */
 
 /* The directory of the device; *r: -errno where there is none, or it fails. */
@@ -222,9 +218,17 @@ static struct kdev *configfs_find(const struct tcmu_name *name, int *r)
 
 	if (threads_self())
 		sim_sleep(sim_choose(500) * SIM_NS_PER_US);
+	while (threads_self() && (kdev = kernel_find(name)) && kdev->configfs_hangs)
+		(void) sim_block(&kdev->configfs_hangs, 0);
 	kdev = kernel_find(name);
 	*r = !kdev ? -ENOENT : kdev->configfs_fails ? -EIO : 0;
 	return *r < 0 ? NULL : kdev;
+}
+
+void kernel_hang_configfs(struct kdev *kdev, bool on)
+{
+	kdev->configfs_hangs = on;
+	sim_wake(&kdev->configfs_hangs);
 }
 
 int tcmu_configfs_get(const struct tcmu_name *name, const char *attribute, uint64_t *value)
@@ -335,18 +339,46 @@ int tcmu_configfs_dbroot(char *path, size_t size)
 	return -ENOENT;
 }
 
+/* This host's group, and the rival's. */
+static void port_groups_fill(const struct kdev *kdev, struct tcmu_port_group *groups)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		groups[i] = (struct tcmu_port_group){
+			.id = (uint16_t) (PORT_GROUP + i),
+			.supported = 0x0f,
+			.access = kdev->port_access,
+			.port_cnt = 1,
+			.ports = calloc(1, sizeof(struct tcmu_port)),
+		};
+		(void) snprintf(groups[i].name, sizeof(groups[i].name), "host%u", i);
+		groups[i].ports[0] = (struct tcmu_port){
+			.fabric = "iscsi",
+			.target = "iqn.2003-01.org.model:target",
+			.tag = 1,
+			.id = (uint16_t) (1 + i),
+			.enabled = i == 0,
+		};
+	}
+}
+
 int tcmu_port_groups_read(const struct tcmu_name *name, struct tcmu_port_group **groups)
 {
 	int r;
+	const struct kdev *kdev = configfs_find(name, &r);
 
 	*groups = NULL;
-	(void) configfs_find(name, &r);
-	return r;
+	if (!kdev || !kdev->port_access)
+		return r;
+	*groups = calloc(2, sizeof(**groups));
+	port_groups_fill(kdev, *groups);
+	return 2;
 }
 
 void tcmu_port_groups_free(struct tcmu_port_group *groups, int cnt)
 {
-	(void) groups, (void) cnt;
+	for (int i = 0; i < cnt; i++)
+		free(groups[i].ports);
+	free(groups);
 }
 
 int tcmu_port_groups_set_state(

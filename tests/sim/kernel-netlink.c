@@ -57,6 +57,11 @@ static void kernel_queue_event(const struct tcmu_event *event)
 		kernel->disturbed = true;
 	} else {
 		kernel->events[kernel->event_cnt++] = *event;
+		if (kernel->to_double && kernel->event_cnt < EVENTS_MAX) {
+			kernel->to_double--;
+			kernel->events[kernel->event_cnt++] = *event;
+			sim_trace("an event comes twice");
+		}
 	}
 	fds_edge(kernel->netlink_fd);
 }
@@ -121,6 +126,11 @@ void kernel_set_write_cache(
 void kernel_lose_events(unsigned cnt)
 {
 	sim->kernel->to_lose = cnt;
+}
+
+void kernel_double_events(unsigned cnt)
+{
+	sim->kernel->to_double = cnt;
 }
 
 void kernel_daemon_began(unsigned number)

@@ -12,6 +12,7 @@ struct kernel {
 	enum kernel_version version;
 	void (*got_status)(struct kcommand *command);
 	void (*late)(struct kcommand *command);
+	void (*attached)(const struct kdev *kdev);
 	struct kdev *kdevs[KDEVS_MAX];
 	unsigned kdev_cnt;
 	/* netlink */
@@ -21,6 +22,7 @@ struct kernel {
 	unsigned daemons[EVENTS_MAX];
 	unsigned event_cnt;
 	unsigned to_lose;
+	unsigned to_double;
 	bool overrun;
 	unsigned daemon;
 	uint64_t daemon_began;

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "backend.h"
+#include "cdb.h"
 #include "event-loop.h"
 #include "fds.h"
 #include "kernel-private.h"
@@ -75,6 +76,7 @@ void kernel_unregister(struct kdev *kdev)
 	kdev->registered = false;
 	kdev->configured = false;
 	kdev->unregistered_at = sim_now();
+	kernel_hang_configfs(kdev, false);
 	sim_trace("%s is unregistered", kdev->name);
 	if (kdev->opened)
 		fds_edge(kdev->fd);
@@ -132,6 +134,11 @@ void kernel_reset(
 	*sim->kernel = (struct kernel){.version = version, .got_status = got_status, .late = late};
 }
 
+void kernel_watch(void (*attached)(const struct kdev *kdev))
+{
+	sim->kernel->attached = attached;
+}
+
 /* ------- the beginning of a device ------- */
 
 static unsigned kernel_free_minor(void)
@@ -187,14 +194,6 @@ static void kernel_give_status(struct kcommand *command, uint8_t status, uint8_t
 	sim->kernel->got_status(command);
 }
 
-static void put_be(uint8_t *at, uint64_t value, unsigned bytes)
-{
-	while (bytes--) {
-		at[bytes] = (uint8_t) value;
-		value >>= 8;
-	}
-}
-
 /* Returns the length of the CDB; *length: of the data, *out: it is sent. */
 static unsigned command_cdb(
 	const struct kcommand *command, uint8_t *cdb, uint32_t *length, bool *out)
@@ -207,13 +206,13 @@ static unsigned command_cdb(
 	case KCOMMAND_WRITE:
 		cdb[0] = *out ? 0x2a : 0x28;
 		cdb[1] = command->fua ? 0x08 : 0;
-		put_be(cdb + 2, command->lba, 4);
-		put_be(cdb + 7, command->blocks, 2);
+		cdb_put_be(cdb + 2, command->lba, 4);
+		cdb_put_be(cdb + 7, command->blocks, 2);
 		return 10;
 	case KCOMMAND_COMPARE_AND_WRITE:
 		cdb[0] = 0x89;
 		cdb[1] = command->fua ? 0x08 : 0;
-		put_be(cdb + 2, command->lba, 8);
+		cdb_put_be(cdb + 2, command->lba, 8);
 		cdb[13] = (uint8_t) command->blocks;
 		*length *= 2;
 		return 16;
@@ -226,9 +225,13 @@ static unsigned command_cdb(
 		cdb[4] = 96;
 		*length = 96;
 		return 6;
-	default:
+	case KCOMMAND_TEST_UNIT_READY:
 		*length = 0;
 		return 6;
+	default:
+		*length = command->data_out;
+		*out = *length > 0;
+		return cdb_fill(command, cdb);
 	}
 }
 

@@ -18,6 +18,7 @@
 #define KDEVS_MAX    16
 #define IDS_MAX      512
 #define BURST_BLOCKS 4
+#define PORT_GROUP   1 /* of this host's ports, where the store is shared */
 
 /* How uio behaves after the device is unregistered. */
 enum kernel_version {
@@ -35,6 +36,12 @@ enum kcommand_op {
 	KCOMMAND_FLUSH,
 	KCOMMAND_TEST_UNIT_READY,
 	KCOMMAND_INQUIRY,
+	KCOMMAND_UNMAP,
+	KCOMMAND_WRITE_SAME,
+	KCOMMAND_SET_GROUPS,  /* of target ports */
+	KCOMMAND_XCOPY,       /* EXTENDED COPY: blocks from lba to lba_2 */
+	KCOMMAND_FORMAT,      /* FORMAT UNIT */
+	KCOMMAND_MODE_SELECT, /* of WCE, the write cache */
 	KCOMMAND_OPS,
 };
 
@@ -45,9 +52,20 @@ struct kcommand {
 	struct kdev *kdev;
 	enum kcommand_op op;
 	unsigned lba, blocks;
+	unsigned lba_2, blocks_2; /* of UNMAP's second extent */
+	unsigned from, to;        /* EXTENDED COPY: the slots of its devices */
+	uint8_t state;            /* of SET TARGET PORT GROUPS */
+	unsigned data_out;        /* bytes, of the commands of cdb.h */
 	bool fua;
+	bool no_data;   /* NDOB: WRITE SAME of zeros */
+	bool unmap;     /* WRITE SAME with UNMAP */
+	bool hint;      /* UNMAP where unmapped blocks may keep their data */
+	bool immediate; /* FORMAT UNIT: IMMED */
+	bool cache_on;  /* MODE SELECT: WCE */
+	bool save;      /* MODE SELECT: SP */
 	bool probe;
-	bool strict; /* the write cache was off for certain when it was sent */
+	bool may_fail; /* even where nothing goes wrong */
+	bool strict;   /* the write cache was off for certain when it was sent */
 	uint64_t tag;
 	uint64_t begun, ended;
 	bool has_status; /* the initiator has its status */
@@ -55,8 +73,8 @@ struct kcommand {
 	uint16_t cmd_id;
 	uint8_t status;
 	uint8_t sense_key;
-	struct history_write *writes[BURST_BLOCKS];
-	struct kcommand *next; /* of the device's queue for a full ring */
+	struct history_write *writes[STORE_BLOCKS + 1]; /* NULL after the last */
+	struct kcommand *next;                          /* of the device's queue for a full ring */
 	uint8_t data[2 * BURST_BLOCKS * BLOCK_SIZE];
 };
 
@@ -96,6 +114,9 @@ struct kdev {
 	bool changing; /* an attribute is being written */
 	bool blocked;
 	bool configfs_fails;
+	bool configfs_hangs;
+	uint8_t port_access; /* of the group of this host's ports: 1 implicit, 2 explicit; 0: none
+			      */
 	bool write_cache;
 	uint64_t size;
 	uint64_t timeout_ns;
@@ -110,6 +131,9 @@ struct kdev {
 void kernel_reset(
 	enum kernel_version version, void (*got_status)(struct kcommand *command),
 	void (*late)(struct kcommand *command));
+
+/* attached: a daemon opens the uio device. */
+void kernel_watch(void (*attached)(const struct kdev *kdev));
 
 /* Creates a device. Its ADDED_DEVICE is sent; configured(kdev, status) follows. */
 struct kdev *kernel_create(
@@ -135,6 +159,9 @@ void kernel_task_management(struct kdev *kdev, bool lun_reset);
 void kernel_reset_ring(struct kdev *kdev);
 void kernel_block(struct kdev *kdev, bool on);
 
+/* Its files in configfs wait from now on, or do so no longer. */
+void kernel_hang_configfs(struct kdev *kdev, bool on);
+
 /* A device whose creation has failed goes. */
 void kernel_unregister_failed(struct kdev *kdev);
 
@@ -152,6 +179,7 @@ void kernel_daemon_began(unsigned number);
 
 /* The next events are lost, and ENOBUFS is reported; or each comes twice. */
 void kernel_lose_events(unsigned cnt);
+void kernel_double_events(unsigned cnt);
 
 /* For the oracle: fails when a netlink command or a release is overdue. Every now and then. */
 void kernel_check_deadlines(bool daemon_serves);

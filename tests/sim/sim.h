@@ -15,6 +15,7 @@ struct event_loop;
 struct kernel;
 struct backends;
 struct history;
+struct rivals;
 struct world;
 struct life;
 
@@ -25,6 +26,7 @@ struct sim {
 	struct kernel *kernel;
 	struct backends *backends;
 	struct history *history;
+	struct rivals *rivals;
 	struct world *world;
 	struct life *life;
 	/* Shared with the process that started this one. */

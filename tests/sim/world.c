@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "added.h"
 #include "backend.h"
 #include "daemon.h"
 #include "event-loop.h"
@@ -13,6 +14,7 @@
 #include "history.h"
 #include "initiator.h"
 #include "kernel.h"
+#include "rival.h"
 #include "sim.h"
 #include "threads.h"
 
@@ -22,38 +24,6 @@
 #define EMPTY_LIMIT_S  90
 #define STOP_LIMIT_S   20
 #define LIFE_LIMIT_S   60 /* of one fault */
-
-struct world_event_script {
-	enum world_kind kind;
-	unsigned slot;
-	uint64_t time;
-	uint64_t length; /* of a fault, ns */
-	unsigned number;
-};
-
-/* A place for a device, with its store. */
-struct slot {
-	struct kdev *kdev; /* the last one; NULL: none yet */
-	char config[32];
-	struct fake_ring_options ring;
-	bool write_cache;
-	uint64_t timeout_ns;
-	bool failed;           /* its handler has reported so: only reopening helps */
-	uint64_t reconfigured; /* when the last change of the write cache was sent */
-};
-
-/* Of the life that runs. Not the daemon's: kept on the heap. */
-struct life {
-	struct world_options options;
-	struct slot slots[STORES];
-	unsigned slot_cnt;
-	struct world_event_script script[EVENTS_OF_LIFE];
-	unsigned event_cnt;
-	uint64_t random;
-	uint64_t end;
-	bool ending;
-	bool early; /* the devices are there before the daemon */
-};
 
 static struct life *life_at(void)
 {
@@ -89,6 +59,14 @@ static const char *const world_kinds[WORLD_KINDS] = {
 	[WORLD_LOSE_EVENT] = "lose-event",
 	[WORLD_EXPIRY] = "expiry",
 	[WORLD_LATE_OPEN] = "late-open",
+	[WORLD_PROVISIONING] = "provisioning",
+	[WORLD_RIVAL] = "rival",
+	[WORLD_XCOPY] = "xcopy",
+	[WORLD_FORMAT] = "format",
+	[WORLD_MODE_SELECT] = "mode-select",
+	[WORLD_TWICE] = "twice",
+	[WORLD_CONFIGFS_HANGS] = "configfs-hangs",
+	[WORLD_SHRINK] = "shrink",
 };
 
 const char *world_kind_name(enum world_kind kind)
@@ -194,7 +172,8 @@ static void script_make(struct life *life)
 	for (unsigned i = 0; i < 4; i++)
 		(void) script_choose(life, 2);
 	script_make_slots(life);
-	kinds = script_choose_kinds(life);
+	added_make(life);
+	kinds = script_choose_kinds(life) | (life->added & ADDED_EVENTS);
 	life->early = script_choose(life, 5) == 0;
 	life->event_cnt = 4 + script_choose(life, EVENTS_OF_LIFE - 4);
 	span = (uint64_t) (1 + script_choose(life, 40)) * SIM_NS_PER_S / 2;
@@ -243,6 +222,7 @@ static void slot_create(unsigned index)
 	slot->kdev = kernel_create(
 		index, slot->config, index, &slot->ring, slot->write_cache, slot->timeout_ns,
 		slot_configured);
+	slot->kdev->port_access = slot->port_access;
 }
 
 /* The target core waits until each command has its status. */
@@ -341,6 +321,14 @@ static void fault_ends(void *arg)
 	case WORLD_CONFIGFS_FAILS:
 		if (kdev)
 			kdev->configfs_fails = false;
+		break;
+	case WORLD_SHRINK:
+		faults->blocks = 0;
+		daemon_report_size(event->slot);
+		break;
+	case WORLD_CONFIGFS_HANGS:
+		if (kdev)
+			kernel_hang_configfs(kdev, false);
 		break;
 	case WORLD_BLOCK:
 		if (kdev)
@@ -458,6 +446,24 @@ static void event_run(void *arg)
 	case WORLD_POWER:
 		daemon_ends(event);
 		break;
+	case WORLD_SHRINK:
+		backends_faults(event->slot)->blocks = 1 + event->number;
+		daemon_report_size(event->slot);
+		sim_at(sim_now() + event->length, fault_ends, event);
+		break;
+	/* Also of a device that is being created. */
+	case WORLD_CONFIGFS_HANGS:
+		if (!kdev || !kdev->registered)
+			break;
+		kernel_hang_configfs(kdev, true);
+		sim_at(sim_now() + event->length, fault_ends, event);
+		break;
+	case WORLD_TWICE:
+		kernel_double_events(1 + event->number % 6);
+		break;
+	case WORLD_RIVAL:
+		rival_begin(event->slot, event->number, event->length);
+		break;
 	case WORLD_LOSE_EVENT:
 		kernel_lose_events(1 + event->number % 2);
 		break;
@@ -485,6 +491,7 @@ static void life_heal(struct life *life)
 {
 	sim_trace("* all is well");
 	kernel_lose_events(0);
+	rivals_end();
 	for (unsigned i = 0; i < STORES; i++) {
 		*backends_faults(i) = (struct store_faults){0};
 		backends_changed(i);
@@ -495,6 +502,7 @@ static void life_heal(struct life *life)
 		if (!kdev)
 			continue;
 		kdev->configfs_fails = false;
+		kernel_hang_configfs(kdev, false);
 	}
 }
 
@@ -566,7 +574,7 @@ static void life_expect(bool (*done)(void), unsigned seconds, const char *what)
 
 static bool life_is_calm(const struct life *life)
 {
-	if (life->early)
+	if (life->early || added_has(life, WORLD_RIVAL) || added_has(life, WORLD_FORMAT))
 		return false;
 	for (unsigned i = 0; i < life->event_cnt; i++)
 		if ((life->options.events & (UINT64_C(1) << i)) &&
@@ -588,6 +596,7 @@ static void life_begin(struct life *life)
 	struct daemon_options daemon = {
 		.depth = depths[script_choose(life, 4)],
 		.busy_poll = script_choose(life, 2) ? 0 : 50,
+		.xcopy_all = life->xcopy_all,
 	};
 
 	daemon_reset(&daemon);
@@ -630,11 +639,14 @@ void world_run(const struct world_options *options)
 	event_loop_reset();
 	backends_reset(options->kinds & (UINT64_C(1) << WORLD_LATE_OPEN));
 	history_reset();
+	rivals_reset();
+	initiators_reset(options->kinds & (UINT64_C(1) << WORLD_EXPIRY));
 	memset(life, 0, sizeof(*life));
 	life->options = *options;
 	script_make(life);
-	initiators_reset(life_is_calm(life), life->options.kinds & (UINT64_C(1) << WORLD_EXPIRY));
+	initiators_set_calm(life_is_calm(life));
 	kernel_reset(script_choose(life, KERNEL_VERSIONS), initiators_take_status, initiators_late);
+	kernel_watch(initiators_cache_unknown);
 	life_begin(life);
 	(void) sim_run(life_never, life->end);
 	life_end(life);

@@ -40,6 +40,15 @@ enum world_kind {
 	WORLD_LOSE_EVENT,
 	WORLD_EXPIRY,    /* no event: a write that has expired must not land on its successor */
 	WORLD_LATE_OPEN, /* no event: a store is open once even if an open came late */
+	/* These leave the script as it is without them: added.h. */
+	WORLD_PROVISIONING, /* no event: also UNMAP and WRITE SAME */
+	WORLD_RIVAL,        /* takes the lock of a shared store */
+	WORLD_XCOPY,        /* no event: also EXTENDED COPY */
+	WORLD_FORMAT,       /* no event: also FORMAT UNIT */
+	WORLD_MODE_SELECT,  /* no event: also MODE SELECT of the write cache */
+	WORLD_TWICE,        /* netlink events that come twice */
+	WORLD_CONFIGFS_HANGS,
+	WORLD_SHRINK, /* the store is shortened for a while: requests behind its end fail */
 	WORLD_KINDS,
 };
 

@@ -27,7 +27,7 @@ struct tcmu_port {
 	char fabric[32];  /* the name of its directory: iscsi, loopback, ... */
 	char target[224]; /* the target's name: iqn..., naa... */
 	uint16_t tag;     /* target portal group tag */
-	uint16_t id;      /* relative target port identifier */
+	uint16_t id;      /* relative target port identifier; 0: it cannot be read */
 	bool enabled;
 };
 
@@ -42,6 +42,7 @@ struct tcmu_port_group {
 	bool preferred;
 	uint8_t transition_seconds; /* IMPLICIT TRANSITION TIME */
 	unsigned port_cnt;
+	bool incomplete;         /* it may have further ports, which cannot be read */
 	struct tcmu_port *ports; /* at most as many as the kernel lists in one page of text */
 };
 

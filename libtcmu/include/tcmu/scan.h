@@ -59,13 +59,6 @@ int tcmu_scan_minor(unsigned minor, struct tcmu_scan_entry *entry);
  * -EBADMSG: the file does not hold a number above 0. */
 int tcmu_scan_map_size(unsigned minor, size_t *size);
 
-/* Whether this machine has a host adapter of tcm_loop, the fabric of local disks. Since Linux 5.13
- * tcm_loop reports commands that a LUN RESET has aborted as done, with GOOD status. For such an
- * initiator an aborted command must be carried out.
- *
- * Returns false only if sysfs shows that there is no adapter. */
-bool tcmu_scan_loopback(void);
-
 /* Sets a directory that stands for "/" in all functions of this library. For tests. Not
  * thread-safe: call it before any other function. */
 void tcmu_set_root(const char *root);

@@ -8,6 +8,7 @@
 . "${0%/*}/../lib.sh"
 
 SUBTYPE=qcow # both daemons serve raw images by it
+POLICY=/etc/dbus-1/system.d/tcmu-runner.conf
 export DEBIAN_FRONTEND=noninteractive
 packages=(/var/packages/*.deb)
 property() { systemctl show --value --property="$2" "$1"; }
@@ -30,6 +31,10 @@ install_packages "${packages[@]}"
 wait_for 30 active tcmud.service
 assert_match "$(dpkg-query --show --showformat='${db:Status-Abbrev}' tcmu-runner)" '^.c' "the state of the package tcmu-runner"
 assert_eq "$(property tcmu-runner.service Id)" tcmud.service "the unit behind the name tcmu-runner"
+[ ! -e $POLICY ] || fail "the policy of tcmu-runner is still there"
+[ ! -e /etc/logrotate.d/tcmu-runner ] || fail "the log is rotated twice"
+must_fail setpriv --reuid=65534 --regid=65534 --clear-groups busctl call org.freedesktop.DBus /org/freedesktop/DBus \
+	org.freedesktop.DBus RequestName su org.kernel.TCMUService1.HandlerManager1.mine 0
 count=$(writes_of "$DISK")
 wait_for 60 wrote "$DISK" $((count + 300))
 must tcmu-runner --version
@@ -58,4 +63,6 @@ say "purge"
 must dpkg --purge tcmud-rbd tcmud libtcmu-dev libtcmu3
 [ ! -e /usr/sbin/tcmud ] || fail "the program is still there"
 [ ! -e /etc/systemd/system/tcmu-runner.service ] || fail "the alias is still there"
+[ -e $POLICY ] || fail "the policy has not returned to the package tcmu-runner"
+[ ! -e $POLICY.dpkg-bak ] || fail "the policy that was put aside is still there"
 [ ! -e /etc/tcmu/tcmu.conf ] || fail "the settings are still there"

@@ -17,6 +17,14 @@ other_process() { [ "$(property MainPID)" != "$1" ] && active; }
 
 printf 'log_level = 3\n' >/run/tcmu.conf
 place_unit --config /run/tcmu.conf
+# asked_by_nobody: a user who is not root asks the bus to start the daemon.
+asked_by_nobody() {
+	setpriv --reuid=65534 --regid=65534 --clear-groups busctl call org.freedesktop.DBus /org/freedesktop/DBus \
+		org.freedesktop.DBus StartServiceByName su org.kernel.TCMUService1 0
+}
+say "the bus does not start a unit that is not enabled"
+must_fail asked_by_nobody
+assert_eq "$(property ActiveState)" inactive "the unit's state"
 must systemctl enable $UNIT
 assert_eq "$(property ActiveState)" inactive "the unit's state before the first request"
 
@@ -100,3 +108,8 @@ say "it stops"
 must systemctl stop $UNIT
 assert_eq "$(property Result)" success "the result"
 assert_eq "$(property ExecMainStatus)" 0 "the exit status"
+
+say "and stays stopped when it is disabled"
+must systemctl disable $UNIT
+must_fail asked_by_nobody
+assert_eq "$(property ActiveState)" inactive "the unit's state"

@@ -16,7 +16,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -389,6 +392,108 @@ static void a_file_that_cannot_be_opened_loses_no_message(void **state)
 	free(file);
 }
 
+/* Whatever stands in the place of the file, at the first opening and at a later one. */
+static void log_into_what_is_no_file(void)
+{
+	static const char *const names[] = {"link", "broken", "pipe", "read", "socket", "null"};
+	char name[64];
+
+	assert_int_equal(log_start(), 0);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		(void) snprintf(name, sizeof(name), "at/%s", names[i]);
+		log_set_dir(fixture_path(name));
+		log_info("to %s", names[i]);
+		assert_true(log_flush(5000));
+	}
+	log_set_dir(fixture_path("good"));
+	log_info("to the file");
+	assert_true(log_flush(5000));
+	assert_int_equal(unlink(fixture_path("good/tcmu-runner.log")), 0);
+	assert_int_equal(symlink(fixture_path("victim"), fixture_path("good/tcmu-runner.log")), 0);
+	log_reopen();
+	log_info("to no file");
+	log_stop();
+}
+
+static void only_a_regular_file_gets_the_log(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int reader, sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char *text, *victim;
+
+	(void) state;
+	fixture_write("victim", "untouched");
+	assert_int_equal(mkdir(fixture_path("at"), 0700), 0);
+	for (const char *const *name =
+		     (const char *const[]){
+			     "link", "broken", "pipe", "read", "socket", "null", NULL};
+	     *name; name++) {
+		char path[64];
+
+		(void) snprintf(path, sizeof(path), "at/%s", *name);
+		assert_int_equal(mkdir(fixture_path(path), 0700), 0);
+	}
+	assert_int_equal(
+		symlink(fixture_path("victim"), fixture_path("at/link/tcmu-runner.log")), 0);
+	assert_int_equal(
+		symlink(fixture_path("new"), fixture_path("at/broken/tcmu-runner.log")), 0);
+	assert_int_equal(mkfifo(fixture_path("at/pipe/tcmu-runner.log"), 0600), 0);
+	assert_int_equal(mkfifo(fixture_path("at/read/tcmu-runner.log"), 0600), 0);
+	reader = open(fixture_path("at/read/tcmu-runner.log"), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	assert_true(reader >= 0 && sock >= 0);
+	(void) snprintf(
+		address.sun_path, sizeof(address.sun_path), "%s",
+		fixture_path("at/socket/tcmu-runner.log"));
+	assert_int_equal(bind(sock, (const struct sockaddr *) &address, sizeof(address)), 0);
+	assert_int_equal(symlink("/dev/null", fixture_path("at/null/tcmu-runner.log")), 0);
+
+	text = stderr_of(log_into_what_is_no_file);
+	assert_int_equal(fixture_count(text, "cannot be opened: it is a symbolic link"), 4);
+	assert_int_equal(fixture_count(text, "cannot be opened: it is not a regular file"), 3);
+	assert_int_equal(fixture_count(text, ": to "), 7);
+	assert_null(strstr(text, ": to the file\n"));
+	victim = fixture_read(fixture_path("victim"));
+	assert_string_equal(victim, "untouched");
+	assert_null(fixture_read(fixture_path("new")));
+	free(victim);
+	free(text);
+	(void) close(reader);
+	(void) close(sock);
+}
+
+static void log_without_descriptors(void)
+{
+	struct rlimit before, none;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	assert_int_equal(log_start(), 0);
+	log_set_dir(fixture_path("log"));
+	log_info("before");
+	assert_true(log_flush(5000));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	log_reopen();
+	log_info("after");
+	assert_true(log_flush(5000));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	log_stop();
+}
+
+static void out_of_descriptors_the_open_file_stays(void **state)
+{
+	char *text, *file;
+
+	(void) state;
+	text = stderr_of(log_without_descriptors);
+	file = fixture_read(fixture_path("log/tcmu-runner.log"));
+	assert_true(
+		line_matches(file, "log/tcmu-runner.log cannot be opened: Too many open files$"));
+	assert_non_null(strstr(file, ": after\n"));
+	free(text);
+	free(file);
+}
+
 static void log_into_a_default_directory(void)
 {
 	assert_int_equal(log_start(), 0);
@@ -553,21 +658,20 @@ static unsigned lost_in(const char *text)
 static void a_stuck_disk_delays_no_thread_and_losses_are_counted(void **state)
 {
 	const unsigned sent = 4 * QUEUE_SIZE;
+	int ends[2], saved = dup(STDERR_FILENO);
 	char filler[512];
 	unsigned seen, lost;
 
 	(void) state;
 	memset(filler, '.', sizeof(filler) - 1);
 	filler[sizeof(filler) - 1] = '\0';
-	/* A pipe without a reader stands for a stuck disk. */
-	assert_int_equal(mkdir(fixture_path("log"), 0700), 0);
-	assert_int_equal(mkfifo(fixture_path("log/tcmu-runner.log"), 0600), 0);
-	fifo = open(fixture_path("log/tcmu-runner.log"), O_RDWR | O_CLOEXEC);
-	assert_true(fifo >= 0);
+	/* A pipe that is not read stands for a stuck disk. */
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	fifo = ends[0];
 	assert_int_equal(fcntl(fifo, F_SETPIPE_SZ, 4096), 4096);
+	assert_true(saved >= 0 && dup2(ends[1], STDERR_FILENO) >= 0);
+	(void) close(ends[1]);
 	assert_int_equal(log_start(), 0);
-	log_set_dir(fixture_path("log"));
-	assert_true(log_flush(5000));
 	for (unsigned i = 0; i < sent; i++)
 		log_info("filler %s", filler);
 	assert_false(log_flush(20));
@@ -583,6 +687,8 @@ static void a_stuck_disk_delays_no_thread_and_losses_are_counted(void **state)
 		drain_pipe();
 	assert_true(log_flush(5000));
 	log_stop();
+	assert_true(dup2(saved, STDERR_FILENO) >= 0);
+	(void) close(saved);
 	(void) close(fifo);
 }
 
@@ -634,8 +740,10 @@ int main(void)
 		cmocka_unit_test_teardown(messages_above_the_level_are_not_logged, teardown),
 		cmocka_unit_test_teardown(log_reopen_follows_a_rotated_file, teardown),
 		cmocka_unit_test_teardown(the_directory_can_change, teardown),
+		cmocka_unit_test_teardown(out_of_descriptors_the_open_file_stays, teardown),
 		cmocka_unit_test_teardown(without_a_directory_the_log_goes_to_stderr, teardown),
 		cmocka_unit_test_teardown(a_file_that_cannot_be_opened_loses_no_message, teardown),
+		cmocka_unit_test_teardown(only_a_regular_file_gets_the_log, teardown),
 		cmocka_unit_test_teardown(
 			with_the_default_directory_stderr_keeps_the_log, teardown),
 		cmocka_unit_test_teardown(

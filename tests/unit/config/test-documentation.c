@@ -241,16 +241,19 @@ static void the_installed_file_shows_every_setting_with_its_default(void **state
 	free(text);
 }
 
-static void the_bus_starts_our_unit(void **state)
+static void the_bus_starts_our_unit_while_it_is_enabled(void **state)
 {
 	char *unit = read_document("systemd/tcmud.service.in"),
-	     *bus = read_document("systemd/org.kernel.TCMUService1.service.in");
+	     *bus = read_document("systemd/org.kernel.TCMUService1.service");
 	char line[64];
 
 	(void) state;
 	assert_non_null(strstr(unit, "\nBusName=org.kernel.TCMUService1\n"));
 	assert_non_null(strstr(bus, "\nName=org.kernel.TCMUService1\n"));
-	assert_non_null(strstr(bus, "\nSystemdService=tcmud.service\n"));
+	/* By an alias that a disabled unit does not have, because any user may ask the bus. */
+	assert_non_null(strstr(bus, "\nSystemdService=dbus-org.kernel.TCMUService1.service\n"));
+	assert_non_null(strstr(bus, "\nExec=/bin/false\n"));
+	assert_non_null(strstr(unit, "\nAlias=dbus-org.kernel.TCMUService1.service\n"));
 	assert_non_null(strstr(unit, "\nAlias=tcmu-runner.service\n"));
 	(void) snprintf(
 		line, sizeof(line), "\nRestartPreventExitStatus=%d %d\n", CLI_EXIT_USAGE,
@@ -269,7 +272,7 @@ int main(void)
 		cmocka_unit_test(the_manual_has_the_options_of_every_device),
 		cmocka_unit_test(the_manual_has_every_setting_with_its_default_and_values),
 		cmocka_unit_test(the_installed_file_shows_every_setting_with_its_default),
-		cmocka_unit_test(the_bus_starts_our_unit),
+		cmocka_unit_test(the_bus_starts_our_unit_while_it_is_enabled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -207,6 +208,62 @@ static void a_file_that_is_no_library_is_refused(void **state)
 	assert_string_equal(entry->problem, problem);
 }
 
+static void copy_plugin(const char *name)
+{
+	char command[1024];
+
+	(void) snprintf(
+		command, sizeof(command), "mkdir -p %s && cp %s/handler_good.so %s/%s",
+		fixture_path("plugins"), PLUGINS, fixture_path("plugins"), name);
+	assert_int_equal(system(command), 0);
+}
+
+/* A plugin is code of the daemon. */
+static void a_plugin_that_others_may_change_is_refused(void **state)
+{
+	static const struct {
+		mode_t directory, file;
+		uid_t owner;
+		bool good;
+	} cases[] = {
+		{0755, 0644, 0, true},      {0755, 0646, 0, false},  {0757, 0644, 0, false},
+		{01777, 0644, 0, true},     {01777, 0646, 0, false}, {0755, 0644, 4711, false},
+		{01777, 0644, 4711, false}, {0775, 0664, 0, true},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *file = "plugins/handler_good.so";
+
+		handlers_free(handlers);
+		handlers = handlers_new();
+		copy_plugin("handler_good.so");
+		assert_int_equal(chmod(fixture_path(file), cases[i].file), 0);
+		if (cases[i].owner && chown(fixture_path(file), cases[i].owner, (gid_t) -1) < 0)
+			assert_int_equal(errno, EPERM); /* not root: the other cases remain */
+		else {
+			assert_int_equal(chmod(fixture_path("plugins"), cases[i].directory), 0);
+			assert_int_equal(
+				handlers_load(handlers, fixture_path("plugins")), cases[i].good);
+			assert_int_equal(!handlers_find(handlers, "good"), !cases[i].good);
+		}
+		assert_int_equal(chmod(fixture_path("plugins"), 0755), 0);
+		assert_int_equal(unlink(fixture_path(file)), 0);
+	}
+	log_text = fixture_log_end();
+	assert_non_null(strstr(log_text, "others than root may change it: chown root"));
+	assert_non_null(strstr(log_text, "others than root may change its directory"));
+}
+
+static void a_plugin_that_is_no_file_is_not_opened(void **state)
+{
+	(void) state;
+	assert_int_equal(mkfifo(fixture_path("handler_fifo.so"), 0600), 0);
+	assert_int_equal(symlink("/dev/zero", fixture_path("handler_zero.so")), 0);
+	assert_int_equal(load_plugins(), 0);
+	assert_int_equal(fixture_count(log_text, "it is not a regular file"), 2);
+}
+
 static void the_first_of_two_with_one_subtype_is_taken(void **state)
 {
 	char why[512];
@@ -311,6 +368,8 @@ int main(void)
 		TEST(an_option_of_the_daemons_is_refused),
 		TEST(an_unresolved_symbol_is_named),
 		TEST(a_file_that_is_no_library_is_refused),
+		TEST(a_plugin_that_others_may_change_is_refused),
+		TEST(a_plugin_that_is_no_file_is_not_opened),
 		TEST(the_first_of_two_with_one_subtype_is_taken),
 		TEST(a_plugin_replaces_one_that_failed),
 		TEST(files_with_other_names_are_ignored),

@@ -15,7 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "config/settings-watch.h"
 #include "config/settings.h"
 #include "log-fixture.h"
 
@@ -345,67 +344,6 @@ static void every_row_of_the_table_has_a_valid_default_and_words(void **state)
 	assert_int_equal(cnt, 12);
 }
 
-/* ------- watching ------- */
-
-static void count_change(void *userdata)
-{
-	unsigned *cnt = userdata;
-
-	(*cnt)++;
-}
-
-/* Runs the event loop until one more change has been reported. */
-static void await_change(sd_event *event, const unsigned *cnt)
-{
-	unsigned before = *cnt;
-
-	while (*cnt == before)
-		assert_true(sd_event_run(event, 10 * UINT64_C(1000000)) > 0);
-	assert_int_equal(*cnt, before + 1);
-}
-
-static void every_way_of_changing_the_file_is_noticed(void **state)
-{
-	struct settings_watch *watch = NULL;
-	sd_event *event = NULL;
-	unsigned cnt = 0;
-
-	(void) state;
-	assert_int_equal(mkdir(fixture_path("etc"), 0700), 0);
-	fixture_write("etc/tcmu.conf", "");
-	assert_true(sd_event_new(&event) >= 0);
-	assert_int_equal(
-		settings_watch_new(
-			event, fixture_path("etc/tcmu.conf"), count_change, &cnt, &watch),
-		0);
-	fixture_write("etc/tcmu.conf", "log_level = 1\n");
-	await_change(event, &cnt);
-	fixture_write("new", "log_level = 2\n");
-	assert_int_equal(rename(fixture_path("new"), fixture_path("etc/tcmu.conf")), 0);
-	await_change(event, &cnt);
-	assert_int_equal(unlink(fixture_path("etc/tcmu.conf")), 0);
-	await_change(event, &cnt);
-	assert_int_equal(symlink("elsewhere", fixture_path("etc/tcmu.conf")), 0);
-	await_change(event, &cnt);
-	settings_watch_free(watch);
-	sd_event_unref(event);
-}
-
-static void a_missing_directory_cannot_be_watched(void **state)
-{
-	struct settings_watch *watch = NULL;
-	sd_event *event = NULL;
-	unsigned cnt = 0;
-
-	(void) state;
-	assert_true(sd_event_new(&event) >= 0);
-	assert_int_equal(
-		settings_watch_new(event, fixture_path("no/conf"), count_change, &cnt, &watch),
-		-ENOENT);
-	assert_null(watch);
-	sd_event_unref(event);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -431,10 +369,6 @@ int main(void)
 		cmocka_unit_test_setup(only_changed_keys_are_reported, setup),
 		cmocka_unit_test_setup(one_key_can_be_set_by_name, setup),
 		cmocka_unit_test_setup(every_row_of_the_table_has_a_valid_default_and_words, setup),
-		cmocka_unit_test_setup_teardown(
-			every_way_of_changing_the_file_is_noticed, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			a_missing_directory_cannot_be_watched, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,11 @@
 #include <glob.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <tcmu/scan.h>
+#include <tcmu/uio.h>
 
 #include "device/configfs.h"
 #include "device/env.h"
@@ -163,6 +168,72 @@ static void a_device_of_one_port_is_fully_known(void **state)
 	assert_int_equal(lu_info.ports.tag, 3);
 }
 
+/* With the real limit: so many descriptors are left. */
+static void leave_descriptors(const struct rlimit *before, unsigned left)
+{
+	struct rlimit limit = *before;
+	int next = dup(STDIN_FILENO);
+
+	assert_int_equal(close(next), 0);
+	limit.rlim_cur = (rlim_t) next + left;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* A part of the truth would be another disk, or another state of its ports, to the initiators. */
+static void out_of_descriptors_all_is_known_or_nothing(void **state)
+{
+	static const char *const attributes[] = {
+		"hw_block_size",       "dev_size",   "hw_max_sectors", "cmd_time_out",
+		"emulate_write_cache", "emulate_pr", "alua_support"};
+	struct scsi_lu_info all, none = {.serial = ""};
+	struct device_attributes read = {0};
+	struct tcmu_scan_entry *entries;
+	struct tcmu_reason reason;
+	struct tcmu_uio uio;
+	struct rlimit before;
+	unsigned failed = 0;
+	char path[256];
+
+	(void) state;
+	group("default_tg_pt_gp", "0\n", "Implicit and Explicit\n",
+	      "iSCSI/" FIRST "/tpgt_3/lun_0\n");
+	port(FIRST, 3, "9\n", "1\n");
+	fake_root_write(&root, DEVICE "alua_lu_gp", "LU Group Alias: x\nLU Group ID: 4\n");
+	for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++) {
+		(void) snprintf(path, sizeof(path), DEVICE "attrib/%s", attributes[i]);
+		fake_root_write(&root, path, "512\n");
+	}
+	fake_root_directory(&root, "/sys/class/uio");
+	read_it();
+	all = lu_info;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	for (unsigned left = 0; left < 4; left++) {
+		struct device_env env;
+		int r;
+
+		leave_descriptors(&before, left);
+		memset(&lu_info, 0xee, sizeof(lu_info));
+		device_env_init(&env, NULL, NULL);
+		env.state_dir = state_dir;
+		r = env.kernel->read_lu_info(&env, &disk, &lu_info);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+		assert_true(r == 0 || r == -EMFILE);
+		assert_memory_equal(&lu_info, r < 0 ? &none : &all, sizeof(all));
+		failed += r < 0;
+	}
+	assert_in_range(failed, 2, 3); /* the list of the groups is open while one is read */
+	leave_descriptors(&before, 0);
+	reason.text[0] = '\0';
+	assert_int_equal(
+		configfs_read_attributes(&disk, DEVICE_ORIGIN_ADDED, 0, &read, &reason), -EMFILE);
+	assert_int_equal(tcmu_scan(&entries), -EMFILE);
+	assert_int_equal(tcmu_uio_open(&uio, 0), -EMFILE);
+	assert_true(marks_was_served(state_dir, &disk)); /* who knows: it must not be created */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_non_null(strstr(reason.text, "Too many open files"));
+	assert_false(marks_was_served(state_dir, &disk));
+}
+
 /* A port of tcm_loop anywhere on the LUN, or no known port: a LUN RESET cancels nothing. */
 static void a_reset_cancels_where_no_port_is_of_tcm_loop(void **state)
 {
@@ -174,6 +245,9 @@ static void a_reset_cancels_where_no_port_is_of_tcm_loop(void **state)
 		{"loopback/naa.5001405/tpgt_1/lun_0\n", false},
 		{"iSCSI/" FIRST "/tpgt_1/lun_0\nloopback/naa.5001405/tpgt_1/lun_0\n", false},
 		{"", false},
+		/* its index cannot be read: unclear is not absent */
+		{"iSCSI/" FIRST "/tpgt_1/lun_0\nloopback/naa.5001406/tpgt_1/lun_0\n", false},
+		{"iSCSI/" FIRST "/tpgt_1/lun_0\nLOOPBACK\n", false},
 	};
 
 	(void) state;
@@ -186,6 +260,35 @@ static void a_reset_cancels_where_no_port_is_of_tcm_loop(void **state)
 		read_it();
 		assert_int_equal(lu_info.ports.reset_cancels, cases[i].cancels);
 	}
+}
+
+/* A group whose list of members cannot be read, beside one without tcm_loop. */
+static void a_reset_does_not_cancel_where_ports_cannot_be_read(void **state)
+{
+	(void) state;
+	group("default_tg_pt_gp", "0\n", "Implicit\n", "iSCSI/" FIRST "/tpgt_1/lun_0\n");
+	port(FIRST, 1, "5\n", "1\n");
+	read_it();
+	assert_true(lu_info.ports.reset_cancels);
+	fake_root_write(&root, DEVICE "alua/other/tg_pt_gp_id", "1\n");
+	read_it();
+	assert_false(lu_info.ports.reset_cancels);
+}
+
+/* It has no identifier for the initiator. */
+static void a_port_without_an_index_is_not_reported(void **state)
+{
+	(void) state;
+	group("default_tg_pt_gp", "0\n", "Implicit\n",
+	      "iSCSI/" FIRST "/tpgt_1/lun_0\niSCSI/" FIRST "/tpgt_2/lun_0\n");
+	port(FIRST, 1, "5\n", "1\n");
+	read_it();
+	assert_int_equal(lu_info.ports.groups[0].port_cnt, 1);
+	assert_int_equal(lu_info.ports.groups[0].ports[0], 5);
+	assert_false(lu_info.ports.port_known); /* a command may come through either */
+	group("default_tg_pt_gp", "0\n", "Implicit\n", "iSCSI/" FIRST "/tpgt_2/lun_0\n");
+	read_it();
+	assert_false(lu_info.ports.port_known);
 }
 
 /* As on a gateway that knows the portal groups of all gateways, of which its own is the one that is
@@ -380,9 +483,15 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_copy_needs_the_other_disk_mapped_and_not_reserved, setup, teardown),
 		cmocka_unit_test_setup_teardown(
+			out_of_descriptors_all_is_known_or_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(
 			a_device_of_one_port_is_fully_known, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_reset_cancels_where_no_port_is_of_tcm_loop, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_reset_does_not_cancel_where_ports_cannot_be_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_port_without_an_index_is_not_reported, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_group_that_an_administrator_made_means_sharing, setup, teardown),
 		cmocka_unit_test_setup_teardown(

@@ -146,6 +146,9 @@ static void explore(const struct world *before, unsigned depth)
 			continue;
 		}
 		world.state = transition.next;
+		/* only the I/O thread knows that nothing is in the backend any more */
+		if (transition.actions & LOCK_DO_CLOSE)
+			assert_int_equal(event, LOCK_EV_IDLE);
 		act(&world, transition.actions);
 		check(&world);
 		explore(&world, depth - 1);

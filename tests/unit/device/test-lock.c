@@ -423,6 +423,78 @@ static void with_explicit_access_initiators_choose_the_gateway(void **state)
 	gateway_delete(two);
 }
 
+/* A write that is submitted after the handler has unlocked would take the lock back, or land beside
+ * the writes of the other gateway. */
+static void a_gateway_does_not_unlock_under_a_write(void **state)
+{
+	struct gateway *one = start(1, EXPLICIT);
+	struct initiator_command late = write_of(5), write = write_of(6);
+	static const uint8_t list[] = {0, 0, 0, 0, SCSI_STANDBY, 0, 0, 1};
+	struct initiator_command release = {
+		.cdb = {0xa4, 0x0a, [9] = sizeof(list)},
+		.cdb_length = 12,
+		.out = list,
+		.length = sizeof(list)};
+	struct tcmu_io *held;
+
+	(void) state;
+	assert_int_equal(gateway_set(one, 1, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
+	hold(&store.hold_writes);
+	gateway_send(one, &late);
+	held = wait_late();
+	gateway_send(one, &release);
+	do {
+		gateways_iterate();
+		write = write_of(6);
+	} while (gateway_do(one, &write) == SCSI_GOOD);
+	assert_int_equal(write.status, SCSI_BUSY);
+	for (int i = 0; i < 20; i++)
+		gateways_iterate();
+	assert_true(is_locked());
+	assert_false(initiator_is_done(&release));
+	tcmu_io_complete(held, 0);
+	gateway_wait(&late);
+	assert_int_equal(late.status, SCSI_GOOD);
+	gateway_wait(&release);
+	assert_int_equal(release.status, SCSI_GOOD);
+	assert_false(is_locked());
+	gateway_delete(one);
+}
+
+/* A gateway that is fenced while it waits for its requests answers, and comes back. */
+static void a_gateway_may_be_fenced_before_it_unlocks(void **state)
+{
+	struct gateway *one = start(1, EXPLICIT), *two = start(2, EXPLICIT);
+	struct initiator_command late = write_of(5), write = write_of(6);
+	static const uint8_t list[] = {0, 0, 0, 0, SCSI_STANDBY, 0, 0, 1};
+	struct initiator_command release = {
+		.cdb = {0xa4, 0x0a, [9] = sizeof(list)},
+		.cdb_length = 12,
+		.out = list,
+		.length = sizeof(list)};
+	uint8_t states[2];
+	struct tcmu_io *held;
+
+	(void) state;
+	assert_int_equal(gateway_set(one, 1, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
+	hold(&store.hold_writes);
+	gateway_send(one, &late);
+	held = wait_late();
+	gateway_send(one, &release);
+	while (gateway_do(one, &write) == SCSI_GOOD)
+		write = write_of(6);
+	assert_int_equal(gateway_set(two, 2, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
+	gateway_report(one, states); /* it learns that it is fenced */
+	gateway_wait(&release);
+	assert_int_equal(release.status, SCSI_BUSY);
+	tcmu_io_complete(held, -ESHUTDOWN);
+	gateway_wait(&late);
+	gateway_wait_state(one, DEVICE_LIVE, 10);
+	assert_writes(two, 2);
+	gateway_delete(one);
+	gateway_delete(two);
+}
+
 /* An initiator asks for the active path before it sends anything; the fenced gateway, which does
  * not know yet that it is fenced, answers. */
 static void a_fenced_gateway_does_not_report_that_it_is_active(void **state)
@@ -525,6 +597,10 @@ int main(void)
 			a_backend_is_not_closed_under_a_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			with_explicit_access_initiators_choose_the_gateway, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_gateway_does_not_unlock_under_a_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_gateway_may_be_fenced_before_it_unlocks, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_fenced_gateway_does_not_report_that_it_is_active, setup, teardown),
 		cmocka_unit_test_setup_teardown(

@@ -382,6 +382,27 @@ static void a_creation_is_answered_and_a_refused_device_forgotten(void **state)
 	stop();
 }
 
+/* The device that is being opened for it would be ended, and the kernel not answered. */
+static void a_creation_that_is_announced_twice_is_one(void **state)
+{
+	(void) state;
+	start();
+	set_backend(true, false, -EIO);
+	create(1, "test", false);
+	send_event(TCMU_EVENT_ADDED, 1, "test");
+	send_event(TCMU_EVENT_ADDED, 1, "test");
+	wait_for(read_count(&backend.opens));
+	for (int i = 0; i < 10; i++)
+		assert_true(sd_event_run(event, RUN_US) >= 0);
+	assert_non_null(manager_device(manager, 0));
+	assert_null(manager_device(manager, 1));
+	set_backend(false, false, -EIO);
+	wait_for(kernel.answers[TCMU_EVENT_ADDED][1] != UNANSWERED);
+	assert_int_equal(read_count(&backend.opens), 1);
+	kernel.entry_cnt = 0;
+	stop();
+}
+
 static void a_found_device_fails_and_its_removal_is_answered(void **state)
 {
 	unsigned cnt;
@@ -744,6 +765,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_creation_is_answered_and_a_refused_device_forgotten),
+		TEST(a_creation_that_is_announced_twice_is_one),
 		TEST(a_found_device_fails_and_its_removal_is_answered),
 		TEST(a_creation_that_waits_is_adopted),
 		TEST(a_subtype_without_a_handler_is_left_alone),

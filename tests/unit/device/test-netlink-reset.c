@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "device/netlink-reset.h"
 #include "fake-root.h"
@@ -26,6 +27,7 @@ static struct {
 	bool exists;    /* the kernel has the device */
 	unsigned answers;
 	unsigned dropped; /* nobody waits for them */
+	int netlink[2];   /* a pipe: a byte is a command */
 } world;
 
 static struct fake_root root;
@@ -77,7 +79,9 @@ static int setup(void **state)
 	world.system.env.kernel = &world.kernel;
 	world.system.env.parent = &world_parent;
 	world.system.now = 1000000;
-	netlink_reset_start(&world.reset, &world.system.env, world_is_answering);
+	if (pipe(world.netlink) < 0)
+		return -1;
+	netlink_reset_start(&world.reset, &world.system.env, world.netlink[0], world_is_answering);
 	return 0;
 }
 
@@ -85,6 +89,8 @@ static int teardown(void **state)
 {
 	(void) state;
 	netlink_reset_clear(&world.reset);
+	(void) close(world.netlink[0]);
+	(void) close(world.netlink[1]);
 	virtual_env_assert_idle(&world.system);
 	fake_root_remove(&root);
 	return 0;
@@ -140,6 +146,22 @@ static void the_reset_waits_for_a_pause_of_the_commands(void **state)
 	assert_true(is_reset());
 }
 
+/* The reset would end it with EINTR before it was seen. */
+static void a_command_that_is_not_read_yet_comes_first(void **state)
+{
+	char byte = 0;
+
+	(void) state;
+	assert_int_equal(write(world.netlink[1], &byte, 1), 1);
+	netlink_reset_check(&world.reset);
+	assert_false(is_reset());
+	assert_int_equal(read(world.netlink[0], &byte, 1), 1);
+	virtual_env_pass(&world.system, 299);
+	assert_false(is_reset());
+	virtual_env_pass(&world.system, 1);
+	assert_true(is_reset());
+}
+
 static void commands_that_never_pause_do_not_prevent_it(void **state)
 {
 	unsigned ms = 0;
@@ -190,6 +212,7 @@ int main(void)
 		TEST(a_creation_that_is_being_answered_comes_first),
 		TEST(an_unknown_device_is_waited_for_until_a_deadline),
 		TEST(the_reset_waits_for_a_pause_of_the_commands),
+		TEST(a_command_that_is_not_read_yet_comes_first),
 		TEST(commands_that_never_pause_do_not_prevent_it),
 		TEST(a_cancelled_reset_is_not_done),
 		TEST(a_removal_is_answered_if_the_kernel_still_has_the_device),

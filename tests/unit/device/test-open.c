@@ -276,6 +276,26 @@ static void delete_it(void)
 	world_run_jobs();
 }
 
+/* The kernel announces no change: it is read again for each command that needs LU info, and while
+ * commands are slow. */
+static void a_new_command_timeout_is_noticed(void **state)
+{
+	(void) state;
+	world.attributes.command_timeout = 30;
+	world_start(DEVICE_ORIGIN_ADDED, true);
+	serve();
+	assert_int_equal(fake_io_thread.setup.command_timeout, 30);
+	world.attributes.command_timeout = 2;
+	world_signal(IO_SIGNAL_NEEDS_LU_INFO);
+	world_run_jobs();
+	assert_int_equal(fake_io_thread.setup.command_timeout, 2);
+	world.attributes.command_timeout = 60;
+	device_refresh(world.device);
+	world_run_jobs();
+	assert_int_equal(fake_io_thread.setup.command_timeout, 60);
+	delete_it();
+}
+
 static void a_write_cache_that_was_turned_off_stays_off(void **state)
 {
 	struct marks_store marked;
@@ -383,6 +403,80 @@ static void a_creation_that_a_scan_has_found_is_adopted(void **state)
 	assert_int_equal(world.added, -EIO);
 }
 
+/* ------- ADDED_DEVICE for a device that a scan has found before ------- */
+
+/* As after a retry or two: the next one is far away. */
+static void fail_found_device(void)
+{
+	world.attributes.configured = true;
+	world.open_result = -EIO;
+	world_start(DEVICE_ORIGIN_FOUND, true);
+	world_run_jobs();
+	assert_int_equal(device_state(world.device), DEVICE_FAILED);
+	assert_true(device_added_again(world.device, device_minor(world.device), 7));
+	assert_int_equal(world.added, UNANSWERED);
+	world_pass_time(0);
+	assert_int_equal(device_state(world.device), DEVICE_OPENING);
+}
+
+static void a_creation_of_a_failed_device_does_not_wait_for_a_retry(void **state)
+{
+	(void) state;
+	fail_found_device();
+	world_run_jobs();
+	assert_int_equal(world.opens, 2);
+	assert_int_equal(world.added, -EIO);
+}
+
+static void a_creation_of_a_failed_device_succeeds_with_its_retry(void **state)
+{
+	(void) state;
+	fail_found_device();
+	world.open_result = 0;
+	world_run_jobs();
+	world_signal(IO_SIGNAL_ATTACHED);
+	assert_int_equal(device_state(world.device), DEVICE_LIVE);
+	assert_int_equal(world.added, 0);
+	device_removed(world.device, 7);
+	world_signal(IO_SIGNAL_ENDED);
+	world_run_jobs();
+	assert_int_equal(world.removed, 0);
+}
+
+/* The time limit of a device that was found is over; the one of its creation begins. */
+static void a_late_creation_has_its_own_deadline(void **state)
+{
+	(void) state;
+	world.attributes.configured = true;
+	world_start(DEVICE_ORIGIN_FOUND, true);
+	world_run_job();
+	world_pass_time(world.settings.open_timeout_ms);
+	assert_int_equal(device_state(world.device), DEVICE_OPENING);
+	assert_true(device_added_again(world.device, device_minor(world.device), 7));
+	world_pass_time(world.settings.open_timeout_ms - 1);
+	assert_int_equal(world.added, UNANSWERED);
+	world_pass_time(1);
+	assert_int_equal(world.added, -ETIMEDOUT);
+	world_run_jobs();
+	assert_int_equal(world.closes, 1);
+}
+
+static void a_creation_of_a_device_that_is_failing_is_refused_at_once(void **state)
+{
+	(void) state;
+	world.attributes.configured = true;
+	world_start(DEVICE_ORIGIN_FOUND, true);
+	world_run_jobs();
+	world_signal(IO_SIGNAL_ATTACHED);
+	world_signal(IO_SIGNAL_RING_BROKEN);
+	assert_int_equal(device_state(world.device), DEVICE_FAILING);
+	assert_true(device_added_again(world.device, device_minor(world.device), 7));
+	assert_int_equal(world.added, -EIO);
+	device_event(world.device, DEVICE_EV_UNREGISTERED);
+	world_signal(IO_SIGNAL_ENDED);
+	world_run_jobs();
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
@@ -398,12 +492,17 @@ int main(void)
 		TEST(an_early_change_is_answered_when_the_device_is_not_served),
 		TEST(an_early_change_is_answered_within_the_deadline),
 		TEST(a_change_after_a_late_one_is_answered),
+		TEST(a_new_command_timeout_is_noticed),
 		TEST(a_write_cache_that_was_turned_off_stays_off),
 		TEST(a_write_cache_that_is_not_flushed_stays_on),
 		TEST(a_stop_while_opening_is_the_answer_to_the_creation),
 		TEST(a_stop_while_attaching_is_the_answer_to_the_creation),
 		TEST(a_creation_that_a_scan_finds_during_a_stop_is_refused),
 		TEST(a_creation_that_a_scan_has_found_is_adopted),
+		TEST(a_creation_of_a_failed_device_does_not_wait_for_a_retry),
+		TEST(a_creation_of_a_failed_device_succeeds_with_its_retry),
+		TEST(a_late_creation_has_its_own_deadline),
+		TEST(a_creation_of_a_device_that_is_failing_is_refused_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,9 +109,12 @@ int __wrap_statx(int fd, const char *path, int flags, unsigned mask, struct stat
 
 int __wrap_open(const char *path, int flags, mode_t mode)
 {
+	struct stat st, own;
 	int fd;
 
-	if (strcmp(path, disk.path) != 0)
+	/* The path alone is looked up; /proc/self/fd/N is the disk as well. */
+	if ((flags & O_PATH) || __real_stat(disk.path, &own) < 0 || __real_stat(path, &st) < 0 ||
+	    st.st_dev != own.st_dev || st.st_ino != own.st_ino)
 		return __real_open(path, flags, mode);
 	if ((flags & O_EXCL) && (disk.in_use || disk.exclusive_cnt)) {
 		errno = EBUSY;

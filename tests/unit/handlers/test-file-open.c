@@ -288,6 +288,28 @@ static void a_long_path_keeps_the_cause_in_the_reason(void **state)
 		"cannot access the directory: No such file or directory: /xxx");
 }
 
+static void views_of_the_kernels_state_are_refused(void **state)
+{
+	static const char *const paths[] = {
+		"/proc/self/mem",         "/proc/self/environ",        "/proc/version",
+		"/proc/self/maps",        "/proc/sys/kernel/hostname", "/sys/kernel/uevent_seqnum",
+		"/proc/thread-self/stat", "/proc/self/mountinfo"};
+	struct file_fixture *fixture = file_fixture_of(state);
+	struct fake_host *host = fixture->host;
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		assert_true(file_exists(paths[i]));
+		open_refused_by_all(host, paths[i], -ENOTBLK, "keeps no data");
+		host->read_only = true;
+		open_refused_by_all(host, paths[i], -ENOTBLK, "keeps no data");
+		host->read_only = false;
+		/* By another name, too. */
+		assert_int_equal(symlink(paths[i], fixture->path), 0);
+		open_refused_by_all(host, fixture->path, -ENOTBLK, "keeps no data");
+		assert_int_equal(unlink(fixture->path), 0);
+	}
+}
+
 static void characters_that_would_be_lost_are_refused_by_the_check(void **state)
 {
 	static const struct {
@@ -564,6 +586,7 @@ int main(void)
 		FILE_TEST(other_kinds_of_files_are_refused),
 		FILE_TEST(a_path_that_leads_nowhere_is_refused),
 		FILE_TEST(a_long_path_keeps_the_cause_in_the_reason),
+		FILE_TEST(views_of_the_kernels_state_are_refused),
 		FILE_TEST(characters_that_would_be_lost_are_refused_by_the_check),
 		FILE_TEST(percent_sequences_stand_for_bytes_when_asked_for),
 		FILE_TEST(a_file_without_permission_is_refused),

@@ -10,7 +10,8 @@
 
 #include "base/clock.h"
 
-#define LIMIT (80 * CLOCK_NS_PER_MS)
+#define LIMIT (80 * CLOCK_NS_PER_MS) /* over before a write is late */
+#define HOUR  (3600 * CLOCK_NS_PER_SEC)
 
 struct late_fixture {
 	struct io_fixture io;
@@ -39,10 +40,11 @@ static void start(struct late_fixture *f, unsigned depth, uint64_t limit)
 	io_fixture_start_thread(&f->io);
 }
 
-/* The thread wakes up for each scan. After so many the limit is over. */
-static void wait_limit(void)
+/* The thread wakes up for each scan, an eighth of a second after the one before. After so many a
+ * command is late. */
+static void wait_late(void)
 {
-	unsigned long until = fake_uio_epoll_waits() + 12;
+	unsigned long until = fake_uio_epoll_waits() + 7;
 
 	while (fake_uio_epoll_waits() < until)
 		sched_yield();
@@ -64,7 +66,7 @@ static void a_successor_waits_for_a_late_write(void **state)
 	(void) state;
 	start(&f, 0, LIMIT);
 	initiator_send_held(&f.io, &f.first, TCMU_IO_CAP(TCMU_IO_WRITE));
-	wait_limit();
+	wait_late();
 	backend_hold(f.io.backend, 0);
 	initiator_push(&f.io, &f.second);
 	initiator_send(&f.io, &ready);
@@ -88,7 +90,7 @@ static void other_blocks_do_not_wait(void **state)
 	start(&f, 0, LIMIT);
 	other = cmd_write(2, 1, f.two);
 	initiator_send_held(&f.io, &f.first, TCMU_IO_CAP(TCMU_IO_WRITE));
-	wait_limit();
+	wait_late();
 	backend_hold(f.io.backend, 0);
 	assert_int_equal(initiator_run(&f.io, &other), SCSI_GOOD);
 	backend_release(f.io.backend, 1, BACKEND_OLDEST);
@@ -108,9 +110,9 @@ static void a_chain_of_late_writes_stays_in_sequence(void **state)
 	memset(three, '3', sizeof(three));
 	third = cmd_write(1, 1, three);
 	initiator_send_held(&f.io, &f.first, TCMU_IO_CAP(TCMU_IO_WRITE));
-	wait_limit();
+	wait_late();
 	initiator_send(&f.io, &f.second);
-	wait_limit();
+	wait_late();
 	initiator_send(&f.io, &third);
 	io_fixture_wait_idle(&f.io);
 	for (unsigned i = 0; i < 3; i++) {
@@ -157,7 +159,7 @@ static void commands_that_waited_for_a_slot_stay_in_sequence(void **state)
 	}
 	assert_true(backend_wait_held(f.io.backend, 2));
 	initiator_send(&f.io, &f.first);
-	wait_limit();
+	wait_late();
 	initiator_send(&f.io, &f.second);
 	assert_int_equal(backend_release(f.io.backend, 2, BACKEND_OLDEST), 2);
 	for (unsigned i = 0; i < 2; i++)
@@ -171,24 +173,65 @@ static void commands_that_waited_for_a_slot_stay_in_sequence(void **state)
 	io_fixture_stop(&f.io);
 }
 
-/* The limit comes later, as the administrator sets the attribute. */
-static void the_limit_can_be_changed(void **state)
+/* Commands that the kernel gave up while the thread was stuck in the backend. */
+static void commands_that_waited_for_the_thread_stay_in_sequence(void **state)
 {
-	struct initiator_command ready = cmd_test_unit_ready();
+	struct initiator_command stuck;
 	struct late_fixture f;
+	uint64_t until;
 
 	(void) state;
-	start(&f, 0, 0);
-	initiator_send_held(&f.io, &f.first, TCMU_IO_CAP(TCMU_IO_WRITE));
-	io_thread_set_command_timeout(f.io.thread, LIMIT);
-	wait_limit();
-	backend_hold(f.io.backend, 0);
-	initiator_push(&f.io, &f.second);
-	initiator_send(&f.io, &ready);
-	initiator_wait_status(&ready, SCSI_GOOD);
+	start(&f, 0, LIMIT);
+	stuck = cmd_write(8, 1, f.one);
+	backend_block(f.io.backend);
+	initiator_send(&f.io, &stuck);
+	assert_true(backend_wait_blocked(f.io.backend));
+	initiator_send(&f.io, &f.first);
+	initiator_send(&f.io, &f.second);
+	until = clock_now_ns() + CLOCK_NS_PER_SEC / 2;
+	while (clock_now_ns() < until)
+		sched_yield();
+	backend_unblock(f.io.backend);
+	assert_true(backend_wait_held(f.io.backend, 1));
 	backend_release(f.io.backend, 1, BACKEND_OLDEST);
+	initiator_wait_status(&stuck, SCSI_GOOD);
+	io_fixture_wait_asleep();
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(backend_wait_held(f.io.backend, 1));
+		backend_release(f.io.backend, 1, BACKEND_NEWEST);
+	}
 	expect_two(&f);
 	io_fixture_stop(&f.io);
+}
+
+/* cmd_time_out as it was read when the device was opened, and as it is later. An administrator sets
+ * the attribute at any time, without a notice: the range is kept whatever it is. */
+static void the_range_is_kept_whatever_the_limit_is(void **state)
+{
+	static const uint64_t limits[][2] = {{HOUR, HOUR}, {0, 0}, {LIMIT, HOUR}, {HOUR, LIMIT}};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		struct initiator_command ready = cmd_test_unit_ready();
+		struct late_fixture f;
+
+		start(&f, 0, limits[i][0]);
+		initiator_send_held(&f.io, &f.first, TCMU_IO_CAP(TCMU_IO_WRITE));
+		wait_late();
+		if (limits[i][1] != limits[i][0]) {
+			io_thread_set_command_timeout(f.io.thread, limits[i][1]);
+			io_fixture_wait_control(&f.io);
+		}
+		backend_hold(f.io.backend, 0);
+		initiator_push(&f.io, &f.second);
+		initiator_send(&f.io, &ready);
+		initiator_wait_status(&ready, SCSI_GOOD);
+		backend_release(f.io.backend, 1, BACKEND_OLDEST);
+		expect_two(&f);
+		initiator_wait_status(&f.first, SCSI_GOOD);
+		assert_int_equal(stats_get(&f.stats.expired), limits[i][1] == LIMIT);
+		io_fixture_stop(&f.io);
+	}
 }
 
 int main(void)
@@ -199,7 +242,8 @@ int main(void)
 		cmocka_unit_test(a_chain_of_late_writes_stays_in_sequence),
 		cmocka_unit_test(commands_that_were_there_first_stay_in_sequence),
 		cmocka_unit_test(commands_that_waited_for_a_slot_stay_in_sequence),
-		cmocka_unit_test(the_limit_can_be_changed),
+		cmocka_unit_test(commands_that_waited_for_the_thread_stay_in_sequence),
+		cmocka_unit_test(the_range_is_kept_whatever_the_limit_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

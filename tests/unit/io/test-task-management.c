@@ -31,6 +31,34 @@ static void an_aborted_command_is_cancelled(void **state)
 	io_fixture_stop(&fixture);
 }
 
+/* The LU info comes when configfs answers. */
+static void an_aborted_command_does_not_wait_for_lu_info(void **state)
+{
+	static const enum tcmu_tmr_type types[] = {
+		TCMU_TMR_TYPE_ABORT_TASK, TCMU_TMR_TYPE_LUN_RESET};
+	uint8_t in[64], other_in[64];
+	struct initiator_command aborted = cmd_serial_page(in);
+	struct initiator_command other = cmd_serial_page(other_in);
+	struct io_fixture fixture;
+
+	(void) state;
+	io_fixture_init(&fixture, &(struct io_fixture_options){.wait_serial = true});
+	fixture.setup.lu.ports.reset_cancels = true;
+	io_fixture_start_thread(&fixture);
+	for (unsigned i = 0; i < 2; i++) {
+		initiator_send(&fixture, &aborted);
+		initiator_send(&fixture, &other);
+		io_fixture_wait_signal(&fixture, IO_SIGNAL_NEEDS_LU_INFO);
+		initiator_abort(&fixture, types[i], &aborted);
+		initiator_wait_status(&aborted, SCSI_TASK_ABORTED);
+		assert_false(initiator_is_done(&other));
+		io_fixture_set_serial(fixture.thread, "1");
+		initiator_wait_status(&other, SCSI_GOOD);
+		io_fixture_clear_signals(&fixture);
+	}
+	io_fixture_stop(&fixture);
+}
+
 static void an_uncancellable_request_is_aborted_when_it_completes(void **state)
 {
 	static const enum tcmu_handler_threading kinds[] = {
@@ -210,6 +238,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_aborted_command_is_cancelled),
+		cmocka_unit_test(an_aborted_command_does_not_wait_for_lu_info),
 		cmocka_unit_test(an_uncancellable_request_is_aborted_when_it_completes),
 		cmocka_unit_test(with_tcm_loop_a_lun_reset_cancels_nothing),
 		cmocka_unit_test(an_aborted_command_without_a_worker_ends_at_once),

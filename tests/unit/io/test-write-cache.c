@@ -246,9 +246,29 @@ static void on_replaces_an_off_that_is_not_done(void **state)
 	io_fixture_stop(&f.io);
 }
 
+/* A daemon starts, and learns that the cache was saved as off: what the last one wrote is flushed
+ * before an initiator sees that. */
+static void a_cache_that_was_saved_as_off_is_flushed_first(void **state)
+{
+	static const struct scsi_lu_info info = {
+		.serial = "serial", .ports.reset_cancels = true, .has_saved = true};
+	struct cache_fixture f;
+
+	(void) state;
+	start(&f, MODE_SELECT, false);
+	write_good(&f);
+	assert_false(last_write_is_stable(&f));
+	io_thread_set_lu_info(f.io.thread, &info);
+	while (cache_is_on(&f))
+		;
+	assert_true(last_write_is_stable(&f));
+	io_fixture_stop(&f.io);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_cache_that_was_saved_as_off_is_flushed_first),
 		cmocka_unit_test(a_cache_that_is_off_has_flushed),
 		cmocka_unit_test(the_attribute_waits_for_a_slot),
 		cmocka_unit_test(on_replaces_an_off_that_is_not_done),

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 #define SIZE    (1024u * 1024)
 #define TARGETS 16
 #define SEGMENT (16 + 2 * 32)
@@ -25,6 +27,9 @@ struct pair {
 	struct initiator_command xcopy;
 };
 
+/* cmd_time_out, ns; 0: never. */
+static uint64_t command_timeout;
+
 static void start_disk_as(
 	struct io_fixture *fixture, const char *serial, const struct io_fixture_options *options,
 	bool read_only)
@@ -34,6 +39,7 @@ static void start_disk_as(
 	mine.wait_serial = true;
 	io_fixture_init(fixture, &mine);
 	fixture->setup.lu.read_only = read_only;
+	fixture->setup.command_timeout = command_timeout;
 	fixture->setup.lu.max_xcopies = 4;
 	fixture->setup.lu.xcopy_to_others = true;
 	io_fixture_start_thread(fixture);
@@ -347,6 +353,66 @@ static void a_reset_does_not_wait_for_the_other_disk(void **state)
 	}
 }
 
+/* The piece that the other disk has taken lands after the answer to the abort, but never on top of
+ * a later write. */
+static void a_write_after_an_abort_is_not_overtaken(void **state)
+{
+	struct initiator_command ready = cmd_test_unit_ready();
+	uint8_t data[FIXTURE_BLOCK];
+	struct initiator_command write;
+	struct pair pair;
+
+	(void) state;
+	memset(data, 'w', sizeof(data));
+	write = cmd_write(BLOCKS + 7, 1, data);
+	start_pair(&pair, &basic);
+	make_list(&pair, TO, FROM);
+	backend_hold(pair.from.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
+	send_xcopy(&pair);
+	assert_true(backend_wait_held(pair.from.backend, 1));
+	initiator_abort(&pair.to, TCMU_TMR_TYPE_ABORT_TASK, &pair.xcopy);
+	initiator_wait_status(&pair.xcopy, SCSI_TASK_ABORTED);
+	backend_hold(pair.from.backend, 0);
+	initiator_push(&pair.from, &write);
+	initiator_send(&pair.from, &ready);
+	initiator_wait_status(&ready, SCSI_GOOD); /* the write was decided before */
+	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
+	initiator_wait_status(&write, SCSI_GOOD);
+	io_fixture_wait_idle(&pair.from);
+	backend_sync(pair.from.backend);
+	assert_memory_equal(io_fixture_store_at(&pair.from, BLOCKS + 7), data, sizeof(data));
+	stop_pair(&pair);
+}
+
+/* The xcopy ends while the other disk writes. A later write there must not be overwritten. */
+static void a_write_waits_for_that_of_an_aborted_xcopy(void **state)
+{
+	uint8_t data[FIXTURE_BLOCK] = {0};
+	struct initiator_command write = cmd_write(BLOCKS, 1, data);
+	struct pair pair;
+
+	(void) state;
+	memset(data, 0x77, sizeof(data));
+	start_pair(&pair, &basic);
+	backend_hold(pair.to.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
+	io_fixture_clear_signals(&pair.from);
+	initiator_send(&pair.from, &pair.xcopy);
+	io_fixture_wait_signal(&pair.from, IO_SIGNAL_NEEDS_LU_INFO);
+	io_fixture_set_serial(pair.from.thread, FROM);
+	assert_true(backend_wait_held(pair.to.backend, 1));
+	initiator_abort(&pair.from, TCMU_TMR_TYPE_ABORT_TASK, &pair.xcopy);
+	initiator_wait_status(&pair.xcopy, SCSI_TASK_ABORTED);
+	initiator_send(&pair.to, &write);
+	io_fixture_wait_idle(&pair.to);
+	assert_int_equal(backend_count(pair.to.backend, TCMU_IO_WRITE), 1);
+	backend_hold(pair.to.backend, 0);
+	assert_int_equal(backend_release(pair.to.backend, 1, BACKEND_OLDEST), 1);
+	initiator_wait_status(&write, SCSI_GOOD);
+	backend_sync(pair.to.backend);
+	assert_memory_equal(io_fixture_store_at(&pair.to, BLOCKS), data, sizeof(data));
+	stop_pair(&pair);
+}
+
 /* The other disk has not even taken the request: it never carries it out. */
 static void a_request_that_was_not_taken_is_withdrawn(void **state)
 {
@@ -452,6 +518,53 @@ static void an_xcopy_waits_for_compare_and_write(void **state)
 	initiator_wait_status(&compare, SCSI_GOOD);
 	initiator_wait_status(&pair.xcopy, SCSI_GOOD);
 	assert_copied(&pair, &pair.from);
+	stop_pair(&pair);
+}
+
+/* ------- the end before cmd_time_out ------- */
+
+/* The kernel reports a failure when the time is over: the copy has ended before. */
+static void a_stuck_xcopy_ends_before_its_time_is_over(void **state)
+{
+	struct pair pair;
+	uint64_t begun;
+
+	(void) state;
+	command_timeout = CLOCK_NS_PER_SEC;
+	start_pair(&pair, &basic);
+	command_timeout = 0;
+	backend_hold(pair.from.backend, TCMU_IO_CAP(TCMU_IO_READ));
+	begun = clock_now_ns();
+	send_xcopy(&pair);
+	initiator_wait_status(&pair.xcopy, SCSI_TASK_ABORTED);
+	assert_true(clock_now_ns() - begun >= CLOCK_NS_PER_SEC / 4);
+	assert_int_equal(backend_release(pair.from.backend, 1, BACKEND_OLDEST), 1);
+	stop_pair(&pair);
+}
+
+/* Its pieces follow each other so fast that the thread never sleeps until the next scan. */
+static void a_busy_xcopy_ends_before_its_time_is_over(void **state)
+{
+	uint8_t list[LENGTH + 7 * 28];
+	struct pair pair;
+
+	(void) state;
+	command_timeout = 450 * CLOCK_NS_PER_MS; /* cancelled after two scans */
+	start_pair(&pair, &basic);
+	command_timeout = 0;
+	memcpy(list, pair.list, LENGTH);
+	for (unsigned i = 1; i < 8; i++)
+		memcpy(list + LENGTH + (i - 1) * 28, pair.list + SEGMENT, 28);
+	list[10] = 8 * 28 >> 8;
+	list[11] = 8 * 28 & 0xff;
+	pair.xcopy.cdb[12] = sizeof(list) >> 8;
+	pair.xcopy.cdb[13] = sizeof(list) & 0xff;
+	pair.xcopy.out = list;
+	pair.xcopy.length = sizeof(list);
+	backend_later(pair.from.backend, 20000); /* all in all a third of a second */
+	backend_later(pair.to.backend, 20000);
+	assert_int_equal(run_xcopy(&pair), SCSI_TASK_ABORTED);
+	assert_true(backend_count(pair.to.backend, TCMU_IO_WRITE) > 1);
 	stop_pair(&pair);
 }
 
@@ -603,11 +716,15 @@ int main(void)
 		cmocka_unit_test(a_refusal_of_the_other_disk_ends_the_xcopy),
 		cmocka_unit_test(draining_the_source_ends_the_xcopy_while_a_read_is_stuck),
 		cmocka_unit_test(a_reset_does_not_wait_for_the_other_disk),
+		cmocka_unit_test(a_write_after_an_abort_is_not_overtaken),
+		cmocka_unit_test(a_write_waits_for_that_of_an_aborted_xcopy),
 		cmocka_unit_test(a_request_that_was_not_taken_is_withdrawn),
 		cmocka_unit_test(without_permission_a_copy_is_answered_as_a_read),
 		cmocka_unit_test(the_destination_ends_while_the_source_is_stuck),
 		cmocka_unit_test(draining_the_destination_makes_the_xcopy_busy),
 		cmocka_unit_test(an_xcopy_waits_for_compare_and_write),
+		cmocka_unit_test(a_stuck_xcopy_ends_before_its_time_is_over),
+		cmocka_unit_test(a_busy_xcopy_ends_before_its_time_is_over),
 		cmocka_unit_test(an_immediate_xcopy_continues_in_the_background),
 		cmocka_unit_test(a_background_xcopy_ends_with_its_device),
 		cmocka_unit_test(an_aborted_xcopy_ends),

@@ -153,7 +153,8 @@ static void members_are_ports(void **state)
 	fake_root_write(&root, TARGET ISCSI "lun/lun_0/statistics/scsi_port/indx", "513\n");
 	fake_root_write(&root, TARGET LOOP "lun/lun_17/statistics/scsi_port/indx", "7\n");
 	assert_int_equal(tcmu_port_groups_read(&disk, &groups), 1);
-	assert_int_equal(groups[0].port_cnt, 2);
+	assert_int_equal(groups[0].port_cnt, 3);
+	assert_true(groups[0].incomplete); /* three lines name no port */
 	assert_string_equal(groups[0].ports[0].fabric, "iscsi");
 	assert_string_equal(groups[0].ports[0].target, "iqn.2003-01.org.example:disk");
 	assert_int_equal(groups[0].ports[0].tag, 1);
@@ -162,6 +163,7 @@ static void members_are_ports(void **state)
 	assert_string_equal(groups[0].ports[1].fabric, "loopback");
 	assert_int_equal(groups[0].ports[1].tag, 2);
 	assert_int_equal(groups[0].ports[1].id, 7);
+	assert_int_equal(groups[0].ports[2].id, 0); /* it has no index */
 	/* A fabric that cannot be switched off is on. */
 	assert_true(groups[0].ports[1].enabled);
 	tcmu_port_groups_free(groups, 1);
@@ -180,9 +182,14 @@ static void a_page_of_members_fits(void **state)
 	(void) state;
 	make_group("ao", "1\n", "0\n", "None\n");
 	memset(text, '\n', sizeof(text));
+	write_members("ao", text, 3840);
+	assert_int_equal(tcmu_port_groups_read(&disk, &groups), 1);
+	assert_false(groups[0].incomplete);
+	tcmu_port_groups_free(groups, 1);
 	write_members("ao", text, sizeof(text));
 	assert_int_equal(tcmu_port_groups_read(&disk, &groups), 1);
 	assert_int_equal(groups[0].port_cnt, 0);
+	assert_true(groups[0].incomplete); /* the kernel may have left out some */
 	tcmu_port_groups_free(groups, 1);
 }
 

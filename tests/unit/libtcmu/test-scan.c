@@ -228,18 +228,6 @@ static void a_root_may_end_in_slashes_but_not_be_endless(void **state)
 	assert_true(tcmu_scan_minor(1, &entry) < 0);
 }
 
-static void an_adapter_of_tcm_loop_is_seen(void **state)
-{
-	(void) state;
-	assert_false(tcmu_scan_loopback());
-	fake_root_directory(&root, "/sys/bus/tcm_loop_bus/devices"); /* its module is there */
-	assert_false(tcmu_scan_loopback());
-	fake_root_link(
-		&root, "/sys/bus/tcm_loop_bus/devices/tcm_loop_adapter_0",
-		"../../../devices/tcm_loop_0/tcm_loop_adapter_0");
-	assert_true(tcmu_scan_loopback());
-}
-
 #define SCAN_TEST(name) cmocka_unit_test_setup_teardown(name, scan_setup, scan_teardown)
 
 int main(void)
@@ -254,7 +242,6 @@ int main(void)
 		SCAN_TEST(an_error_while_scanning_is_not_an_empty_list),
 		SCAN_TEST(a_minor_is_found),
 		SCAN_TEST(the_size_of_a_map_is_read),
-		SCAN_TEST(an_adapter_of_tcm_loop_is_seen),
 		SCAN_TEST(a_root_may_end_in_slashes_but_not_be_endless),
 	};
 

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -21,23 +22,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/trust.h"
 #include "log-fixture.h"
 #include "program/instance.h"
 
-#define STRANGER 4711
+static bool strange_users;
 
-static bool strange_peers;
+bool __wrap_trust_user(uid_t uid);
 
-int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
-int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
-
-int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+bool __wrap_trust_user(uid_t uid)
 {
-	int r = __real_getsockopt(fd, level, name, value, len);
-
-	if (r == 0 && strange_peers && level == SOL_SOCKET && name == SO_PEERCRED)
-		((struct ucred *) value)->uid = STRANGER;
-	return r;
+	(void) uid;
+	return !strange_users;
 }
 
 static char name[64];
@@ -46,7 +42,7 @@ static pid_t child;
 static int setup(void **state)
 {
 	(void) state;
-	strange_peers = false;
+	strange_users = false;
 	(void) snprintf(name, sizeof(name), "tcmud-test-%d", (int) getpid());
 	return 0;
 }
@@ -138,6 +134,71 @@ static void a_second_in_another_container_learns_it_from_the_socket(void **state
 	}
 }
 
+/* As the check of a config string does that names the file. */
+static void no_other_open_of_the_file_drops_the_lock(void **state)
+{
+	struct instance instance = INSTANCE_INIT;
+	pid_t other;
+	int status = -1, fd;
+
+	(void) state;
+	assert_int_equal(instance_acquire(&instance, fixture_path("lock"), name, &other), 0);
+	fd = open(fixture_path("lock"), O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(close(fd), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		_exit(acquire_both("lock", "tcmud-test-elsewhere", &other) == -EBUSY &&
+		      other == getppid());
+	assert_int_equal(waitpid(child, &status, 0), child);
+	child = 0;
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 1);
+	instance_release(&instance);
+}
+
+/* tcmu-runner takes the record lock of its process. */
+static void a_record_lock_of_another_daemon_and_ours_exclude_each_other(void **state)
+{
+	struct instance instance = INSTANCE_INIT;
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int ready[2], status = -1, fd;
+	pid_t other;
+	char byte;
+
+	(void) state;
+	fd = open(fixture_path("lock"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(pipe(ready), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		(void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (fcntl(fd, F_SETLK, &lock) == 0 && write(ready[1], "", 1) == 1)
+			for (;;)
+				(void) pause();
+		_exit(1);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_int_equal(acquire_both("lock", name, &other), -EBUSY);
+	assert_int_equal(other, child);
+	end_child();
+	assert_int_equal(instance_acquire(&instance, fixture_path("lock"), name, &other), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		_exit(fcntl(fd, F_SETLK, &lock) < 0 && (errno == EAGAIN || errno == EACCES));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	child = 0;
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 1);
+	instance_release(&instance);
+	(void) close(fd);
+	(void) close(ready[0]);
+	(void) close(ready[1]);
+}
+
 static void after_a_kill_the_next_one_starts(void **state)
 {
 	pid_t other;
@@ -154,7 +215,7 @@ static void a_name_held_by_another_user_does_not_block_the_start(void **state)
 
 	(void) state;
 	start_other("lock", name);
-	strange_peers = true;
+	strange_users = true;
 	assert_int_equal(acquire_both("another-lock", name, &other), 0);
 }
 
@@ -192,6 +253,8 @@ int main(void)
 		TEST(the_only_one_may_start),
 		TEST(a_second_learns_the_firsts_pid_from_the_lock),
 		TEST(a_second_in_another_container_learns_it_from_the_socket),
+		TEST(no_other_open_of_the_file_drops_the_lock),
+		TEST(a_record_lock_of_another_daemon_and_ours_exclude_each_other),
 		TEST(after_a_kill_the_next_one_starts),
 		TEST(a_name_held_by_another_user_does_not_block_the_start),
 		TEST(a_bound_name_without_a_listener_does_not_block_the_start),

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -309,6 +310,63 @@ static void the_number_of_clients_is_limited(void **state)
 		assert_int_equal(close(fds[i]), 0);
 }
 
+/* The real limit: no number is left above those in use. */
+static void take_all_descriptors(struct rlimit *before)
+{
+	struct rlimit limit;
+	int next = dup(STDIN_FILENO);
+
+	assert_int_equal(close(next), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, before), 0);
+	limit = *before;
+	limit.rlim_cur = (rlim_t) next;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(dup(STDIN_FILENO), -1);
+	assert_int_equal(errno, EMFILE);
+}
+
+/* How often the event loop wakes up in half a second. */
+static unsigned count_iterations(void)
+{
+	uint64_t now, end;
+	unsigned cnt = 0;
+
+	assert_true(sd_event_now(event, CLOCK_MONOTONIC, &now) >= 0);
+	for (end = now + 500000; now < end; cnt++) {
+		assert_true(sd_event_run(event, end - now) >= 0);
+		assert_true(sd_event_now(event, CLOCK_MONOTONIC, &now) >= 0);
+	}
+	return cnt;
+}
+
+static void out_of_descriptors_one_client_is_served_and_the_others_wait(void **state)
+{
+	int fds[] = {connect_client(), connect_client(), connect_client()};
+	char byte;
+	struct rlimit before;
+
+	(void) state;
+	take_all_descriptors(&before);
+	send_text(fds[0], "hello\n");
+	assert_receives(fds[0], "hello\n");
+	send_text(fds[1], "hello\n");
+	assert_in_range(count_iterations(), 0, 10);
+	assert_int_equal(recv(fds[1], &byte, 1, MSG_DONTWAIT), -1);
+	/* The descriptor of the client that leaves serves the next one. */
+	assert_int_equal(close(fds[0]), 0);
+	assert_int_equal(dup(STDIN_FILENO), fds[0]); /* the end of it that this test had */
+	run_event_loop();
+	assert_receives(fds[1], "hello\n");
+	/* With more of them, all are served. */
+	assert_int_equal(send(fds[2], "hello\n", 6, MSG_NOSIGNAL), 6);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	while (recv(fds[2], &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0) {
+		assert_true(sd_event_run(event, 5 * UINT64_C(1000000)) > 0);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(close(fds[i]), 0);
+}
+
 static void the_socket_of_a_dead_daemon_is_replaced(void **state)
 {
 	struct control_socket *second = NULL;
@@ -356,6 +414,7 @@ int main(void)
 		TEST(no_memory_for_an_answer_ends_the_connection),
 		TEST(a_client_that_does_not_read_delays_no_other),
 		TEST(the_number_of_clients_is_limited),
+		TEST(out_of_descriptors_one_client_is_served_and_the_others_wait),
 		TEST(the_socket_of_a_dead_daemon_is_replaced),
 		TEST(an_impossible_path_is_refused),
 	};

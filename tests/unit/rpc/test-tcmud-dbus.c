@@ -27,6 +27,7 @@
 #define FAULTED  "/org/tcmud1/device/uio1"
 
 static sd_bus *serving;
+static struct callers *callers;
 static struct tcmud_dbus tcmud_dbus;
 
 static bool has_name(void)
@@ -51,7 +52,8 @@ static int setup(void **state)
 	methods_fixture_start();
 	tcmud_dbus.methods = methods_fixture();
 	assert_true(sd_bus_open_system(&serving) >= 0);
-	assert_int_equal(tcmud_dbus_add(&tcmud_dbus, serving) < 0, 0);
+	assert_int_equal(callers_new(serving, &callers), 0);
+	assert_int_equal(tcmud_dbus_add(&tcmud_dbus, serving, callers) < 0, 0);
 	while (!has_name())
 		while (sd_bus_process(serving, NULL) > 0)
 			;
@@ -61,6 +63,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void) state;
+	callers_free(callers);
 	serving = sd_bus_close_unref(serving);
 	methods_fixture_end();
 	private_bus_stop();
