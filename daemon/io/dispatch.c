@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "io/exec.h"
 
+#define GUARD_MAX_NS (CLOCK_NS_PER_SEC / 2)
+
 void dispatch_init(
 	struct dispatch *dispatch, struct core *core, struct format *format,
 	struct xcopy_disk *disk)
@@ -67,6 +69,7 @@ static void dispatch_defer(
 	pthread_mutex_unlock(&dispatch->lock);
 	dispatch->deferred = true;
 	dispatch->waiter = command;
+	dispatch->deferred_at = clock_now_ns();
 	dispatch->waiter_planned = planned && kind == DEFERRED_SAVE;
 	dispatch->before = *before;
 	if (planned)
@@ -83,14 +86,15 @@ static bool dispatch_is_guard(const struct dispatch *dispatch)
 }
 
 /* The guard has let a command pass: it is decided again. One that the kernel has answered
- * meanwhile, or that is to end, does not begin. */
+ * meanwhile, or may soon give up, or that is to end, does not begin. */
 static void dispatch_pass_guard(struct dispatch *dispatch, struct command *waiter)
 {
 	struct core *core = dispatch->core;
 
 	assert(!core->lu.guard_passed && !core->lu.lu_info_fresh);
 	if (core->ring_state != CORE_RING_ATTACHED || tcmu_ring_check(&core->ring) < 0 ||
-	    core->service != CORE_SERVING || waiter->aborted) {
+	    core->service != CORE_SERVING || waiter->aborted ||
+	    clock_now_ns() - dispatch->deferred_at > GUARD_MAX_NS) {
 		command_end(waiter, waiter->aborted ? SCSI_TASK_ABORTED : SCSI_BUSY, NULL);
 		return;
 	}
