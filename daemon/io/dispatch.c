@@ -55,10 +55,9 @@ static bool dispatch_is_guard(const struct dispatch *dispatch)
 
 /* Whether the kernel may have given the command up while it waited. It keeps no range meanwhile, so
  * a later write may be there already. */
-static bool dispatch_is_late(const struct command *waiter)
+static bool dispatch_is_late(const struct dispatch *dispatch, const struct command *waiter)
 {
-	return waiter->late ||
-		(waiter->seen_at && clock_now_ns() - waiter->seen_at >= GUARD_MAX_NS);
+	return waiter->late || clock_now_ns() - dispatch->deferred_at > GUARD_MAX_NS;
 }
 
 /* The guard has let a command pass: it is decided again. One that the kernel may have answered
@@ -69,7 +68,8 @@ static void dispatch_pass_guard(struct dispatch *dispatch, struct command *waite
 
 	assert(!core->lu.guard_passed && !core->lu.lu_info_fresh);
 	if (core->ring_state != CORE_RING_ATTACHED || tcmu_ring_check(&core->ring) < 0 ||
-	    core->service != CORE_SERVING || waiter->aborted || dispatch_is_late(waiter)) {
+	    core->service != CORE_SERVING || waiter->aborted ||
+	    dispatch_is_late(dispatch, waiter)) {
 		command_end(waiter, waiter->aborted ? SCSI_TASK_ABORTED : SCSI_BUSY, NULL);
 		return;
 	}
@@ -215,6 +215,7 @@ static void dispatch_defer(
 	pthread_mutex_unlock(&dispatch->lock);
 	dispatch->deferred = true;
 	dispatch->waiter = command;
+	dispatch->deferred_at = clock_now_ns();
 	dispatch->waiter_planned = planned && kind == DEFERRED_SAVE;
 	dispatch->before = *before;
 	if (planned)

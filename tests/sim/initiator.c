@@ -30,7 +30,6 @@ struct world {
 	uint64_t cache_known[SLOTS_MAX]; /* a command that was sent earlier says nothing of it */
 	bool served[SLOTS_MAX];
 	bool needs_format[SLOTS_MAX];
-	uint64_t medium_begun[SLOTS_MAX]; /* of the youngest GOOD command that needs the medium */
 	struct kcommand *formats[FORMATS_MAX]; /* that may go on after their status */
 	unsigned format_cnt;
 	struct commands *commands; /* all of this life */
@@ -339,8 +338,7 @@ static void command_check_format(const struct kcommand *command)
 
 	if (command->immediate)
 		return;
-	if (sim->world->medium_begun[kdev->slot] > command->begun)
-		sim_fail("%s: a command is GOOD while the medium is being formatted", kdev->name);
+	/* Others may be GOOD meanwhile: FORMAT UNIT begins when it has passed the guard. */
 	command_check_write(command);
 	for (unsigned i = 0; i < command->blocks; i++)
 		history_check_stable(
@@ -360,8 +358,6 @@ static void command_end_formats(const struct kcommand *command)
 {
 	struct world *world = sim->world;
 
-	if (world->medium_begun[command->kdev->slot] < command->begun)
-		world->medium_begun[command->kdev->slot] = command->begun;
 	for (unsigned i = world->format_cnt; i--;) {
 		struct kcommand *format = world->formats[i];
 
@@ -455,6 +451,15 @@ static const char *const command_names[KCOMMAND_OPS] = {
 	[KCOMMAND_XCOPY] = "EXTENDED COPY",
 };
 
+/* One command is deferred at a time, for the guard or to save mode parameters; another one is to
+ * come again. */
+static bool command_guard_is_busy(const struct kcommand *command)
+{
+	return command->status == 0x08 &&
+		(command->op == KCOMMAND_FORMAT || command->op == KCOMMAND_XCOPY ||
+		 command->op == KCOMMAND_MODE_SELECT || command->op == KCOMMAND_WRITE_SAME);
+}
+
 void initiators_take_status(struct kcommand *command)
 {
 	bool good = command->status == 0;
@@ -484,7 +489,7 @@ void initiators_take_status(struct kcommand *command)
 		command_check(command);
 	} else if (
 		sim->world->calm && !command->may_fail && command->sense_key != SENSE_UA &&
-		command->sense_key != SENSE_MISMATCH) {
+		command->sense_key != SENSE_MISMATCH && !command_guard_is_busy(command)) {
 		sim_fail(
 			"a command gets status %02x key %x, and nothing has gone wrong",
 			command->status, command->sense_key);

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include <tcmu/configfs.h>
+#include <tcmu/mappings.h>
 #include <tcmu/port-groups.h>
 #include <tcmu/uio.h>
 
@@ -396,4 +397,28 @@ int tcmu_port_groups_lu_group(const struct tcmu_name *name, uint16_t *id)
 {
 	(void) name, (void) id;
 	return -ENOENT;
+}
+
+/* ------- mappings ------- */
+
+/* One initiator has all devices, and no reservation. */
+int tcmu_mappings_read(const struct tcmu_name *name, struct tcmu_mappings *mappings)
+{
+	int r;
+
+	*mappings = (struct tcmu_mappings){0};
+	if (!configfs_find(name, &r))
+		return r;
+	mappings->initiators = 1;
+	return 0;
+}
+
+int tcmu_mappings_compare(
+	const struct tcmu_name *name, const struct tcmu_name *other, bool *may_read,
+	bool *may_write)
+{
+	int r = 0;
+
+	*may_read = *may_write = configfs_find(name, &r) && configfs_find(other, &r);
+	return *may_read ? 0 : r;
 }

@@ -103,7 +103,7 @@ static void script_make_slots(struct life *life)
 				SIM_NS_PER_S,
 		};
 		(void) snprintf(
-			slot->config, sizeof(slot->config), "%s/%u",
+			slot->config, sizeof(slot->config), "%s/%u;sanitize=1",
 			backends_subtype(script_choose(life, 3)), i);
 		backends_set_cache(i, script_choose(life, 2), script_choose(life, 2));
 	}
