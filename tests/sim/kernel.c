@@ -110,6 +110,9 @@ static void kernel_note_orphans(struct kdev *kdev)
 
 void kernel_check_orphans(const struct kdev *kdev)
 {
+	/* The daemon does not see when such a backend writes. */
+	if (backends_can(kdev->store, TCMU_IO_COMPARE_AND_WRITE))
+		return;
 	for (unsigned id = 1; id < IDS_MAX; id++) {
 		const struct kcommand *command = kdev->by_id[id];
 
