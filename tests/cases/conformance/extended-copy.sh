@@ -70,7 +70,7 @@ must blocks_are_same "$FROM" "$TO"
 # Reads of the third disk hang while the file exists: so a copy from it lasts as long as it is to last.
 SUBTYPE=fault
 make_disk slow ";ops=READ;hold_file=/run/hold"
-must dd if="$DISK" of=/dev/null bs=4k count=1 iflag=direct # the kernel has looked for partitions before
+must dd if="$DISK" of=/dev/null bs=4k count=1 iflag=direct # so the partition scan is over
 wait_for 60 slow_reads 0
 touch /run/hold
 must python3 -SE "$CASES/conformance/copy_with_long_identifier.py" "$DISK" "$TO" abort
