@@ -760,12 +760,9 @@ void manager_count(
 	for (unsigned i = 0; i < manager->devices->len; i++) {
 		enum device_state state = device_state(manager_at(manager, i));
 
-		if (state == DEVICE_LIVE)
-			++*served;
-		else if (state == DEVICE_ORPHANED)
-			++*orphans;
-		else if (state == DEVICE_FAILED || state == DEVICE_FAULTED)
-			++*failed;
+		*served += state == DEVICE_LIVE;
+		*orphans += state == DEVICE_ORPHANED;
+		*failed += state == DEVICE_FAILED || state == DEVICE_FAULTED;
 	}
 	assert(*served + *failed + *orphans <= manager->devices->len);
 }
@@ -773,15 +770,6 @@ void manager_count(
 struct device *manager_device(const struct manager *manager, unsigned i)
 {
 	return i < manager->devices->len ? manager_at(manager, i) : NULL;
-}
-
-static bool manager_is_meant(const struct device *device, const char *text)
-{
-	char node[16];
-
-	(void) snprintf(node, sizeof(node), "uio%u", device_minor(device));
-	return strcmp(text, device_label(device)) == 0 ||
-		strcmp(text, device_name(device)->name) == 0 || strcmp(text, node) == 0;
 }
 
 struct device *manager_find(const struct manager *manager, const char *text, unsigned *cnt)
@@ -793,7 +781,7 @@ struct device *manager_find(const struct manager *manager, const char *text, uns
 	for (unsigned i = 0; i < manager->devices->len; i++) {
 		struct device *device = manager_at(manager, i);
 
-		if (!manager_is_meant(device, text))
+		if (!device_is_called(device, text))
 			continue;
 		group = device_state_kernel_has(device_state(device)) ? 0 : 1;
 		found[group] = device;

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <scsi/describe.h>
 #include <scsi/optable.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -41,6 +42,15 @@ unsigned device_minor(const struct device *device)
 const char *device_label(const struct device *device)
 {
 	return device->host_device.label;
+}
+
+bool device_is_called(const struct device *device, const char *text)
+{
+	char node[16];
+
+	(void) snprintf(node, sizeof(node), "uio%u", device_minor(device));
+	return strcmp(text, device_label(device)) == 0 || strcmp(text, device->name.name) == 0 ||
+		strcmp(text, node) == 0;
 }
 
 const char *device_claim(const struct device *device)

@@ -28,6 +28,9 @@ unsigned device_minor(const struct device *device);
 /* "user_0/disk": for logs. */
 const char *device_label(const struct device *device);
 
+/* Whether an administrator's text means it: its label, its name, or "uio3". */
+bool device_is_called(const struct device *device, const char *text);
+
 /* The backing store that this device has or still holds; NULL: none is known. */
 const char *device_claim(const struct device *device);
 
