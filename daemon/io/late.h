@@ -12,7 +12,8 @@
  * because nobody knows how long each has waited.
  *
  * An EXTENDED COPY in the foreground, which consists of many writes, is cancelled before its time
- * is over. That needs cmd_time_out: it is read again for each of them (device/lu-info.c).
+ * is over. That needs cmd_time_out: it is read again for each of them (device/lu-info.c). One that
+ * is late when it is fetched is BUSY: it may be over already.
  *
  * Everything runs on the I/O thread.
  */

@@ -350,11 +350,12 @@ static struct xcopy *xcopy_new(struct xcopy_disk *own, const struct scsi_xcopy *
 	return xcopy;
 }
 
-static void xcopy_refuse(struct command *waiter, const struct scsi_xcopy *plan)
+static void xcopy_refuse(struct command *waiter, const struct scsi_xcopy *plan, int error)
 {
 	struct scsi_result result;
 
-	scsi_xcopy_end(&waiter->core->lu, plan, -ENOMEM, &result);
+	assert(error < 0 && !waiter->context);
+	scsi_xcopy_end(&waiter->core->lu, plan, error, &result);
 	command_end(waiter, result.status, &result.sense);
 }
 
@@ -366,13 +367,18 @@ void xcopy_begin(struct xcopy_disk *own, struct command *waiter, const struct sc
 	int r;
 
 	assert(core->ring_locked && waiter->plan.op == SCSI_PLAN_XCOPY);
+	/* Its writes on this device are not late, and nobody knows when its time is over. */
+	if (waiter->late) {
+		xcopy_refuse(waiter, plan, -EBUSY);
+		return;
+	}
 	if (plan->immediate)
 		command = command_get(core->pool, true);
 	xcopy = command ? xcopy_new(own, plan) : NULL;
 	if (!xcopy) {
 		if (command && command != waiter)
 			command_put(core->pool, command);
-		xcopy_refuse(waiter, plan);
+		xcopy_refuse(waiter, plan, -ENOMEM);
 		return;
 	}
 	command->plan = waiter->plan;

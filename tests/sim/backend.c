@@ -397,6 +397,7 @@ static void request_end(struct request *request)
 	sim_trace(
 		"store %u: request %u ends: %d", request->backend->store,
 		(unsigned) (request - sim->backends->requests), error);
+	(void) history_count_busy(backends_in_flight());
 	request->io = NULL;
 	request->backend->in_flight--;
 	if (error == -ESHUTDOWN)
@@ -431,6 +432,7 @@ static struct request *request_new(struct backend *backend, struct tcmu_io *io)
 	while (request->io)
 		if (++request == sim->backends->requests + REQUESTS_MAX)
 			sim_fail("too many requests are in flight");
+	(void) history_count_busy(backends_in_flight());
 	*request = (struct request){
 		.io = io,
 		.backend = backend,
@@ -537,6 +539,7 @@ void backends_changed(unsigned index)
 
 void backends_killed(void)
 {
+	(void) history_count_busy(backends_in_flight());
 	for (unsigned i = 0; i < REQUESTS_MAX; i++) {
 		struct request *request = &sim->backends->requests[i];
 

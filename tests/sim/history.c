@@ -10,12 +10,16 @@
 
 struct history {
 	struct history_write *blocks[STORES][STORE_BLOCKS]; /* the youngest first */
+	uint64_t busy;                                      /* see history_count_busy() */
+	uint64_t counted;
 };
 
 void history_reset(void)
 {
 	if (!sim->history)
 		sim->history = calloc(1, sizeof(*sim->history));
+	sim->history->busy = 0;
+	sim->history->counted = sim_now();
 	for (unsigned i = 0; i < STORES; i++) {
 		for (unsigned j = 0; j < STORE_BLOCKS; j++) {
 			struct history_write *write = sim->history->blocks[i][j];
@@ -203,4 +207,12 @@ void history_flushed(unsigned store, uint64_t begun)
 void history_check_landing(unsigned store, unsigned block, uint64_t tag)
 {
 	history_check(store, block, tag, sim_now(), sim_now(), "a late write landed");
+}
+
+uint64_t history_count_busy(unsigned in_flight)
+{
+	if (in_flight)
+		sim->history->busy += sim_now() - sim->history->counted;
+	sim->history->counted = sim_now();
+	return sim->history->busy;
 }

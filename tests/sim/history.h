@@ -65,3 +65,7 @@ void history_check(
 
 /* Fails unless the tag may land in the block now. */
 void history_check_landing(unsigned store, unsigned block, uint64_t tag);
+
+/* Before the number of requests to the stores changes: in_flight is that since the last call.
+ * Returns how long there have been any in this life, ns. */
+uint64_t history_count_busy(unsigned in_flight);

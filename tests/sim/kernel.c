@@ -336,6 +336,7 @@ static void command_expire(void *arg)
 		"%s: a command (%u at %u) has expired", command->kdev->name, command->op,
 		command->lba);
 	command_unqueue(command);
+	command->expired = true;
 	kernel_give_status(command, STATUS_CHECK, 0x0b);
 }
 

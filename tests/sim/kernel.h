@@ -68,7 +68,9 @@ struct kcommand {
 	bool strict;   /* the write cache was off for certain when it was sent */
 	uint64_t tag;
 	uint64_t begun, ended;
-	bool has_status; /* the initiator has its status */
+	uint64_t busy_before; /* history_count_busy() when it was sent */
+	bool expired;         /* its status is that of cmd_time_out */
+	bool has_status;      /* the initiator has its status */
 	bool in_ring;
 	bool orphaned;    /* the daemon was killed while it was in the ring, with a good store */
 	unsigned changes; /* then: backends_changes() */

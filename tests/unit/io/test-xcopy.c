@@ -461,6 +461,39 @@ static void a_busy_xcopy_ends_before_its_time_is_over(void **state)
 	pair_stop(&pair);
 }
 
+/* The kernel may have given it up meanwhile, and the initiator may have sent a write to the same
+ * blocks, which its pieces would land on. */
+static void an_xcopy_that_waited_long_for_a_slot_is_not_begun(void **state)
+{
+	const struct io_fixture_options scarce = {.depth = 2};
+	uint8_t block[FIXTURE_BLOCK] = {0};
+	struct initiator_command stuck[2];
+	struct pair pair = {0};
+	uint64_t begun;
+
+	(void) state;
+	pair_start_disk(&pair.to, PAIR_TO, &scarce, false);
+	pair.to.serial = PAIR_TO;
+	pair.to.answer_serial = true;
+	pair_make_list(&pair, PAIR_TO, PAIR_TO);
+	backend_hold(pair.to.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
+	for (unsigned i = 0; i < 2; i++) {
+		stuck[i] = cmd_write(i, 1, block);
+		initiator_send(&pair.to, &stuck[i]);
+	}
+	assert_true(backend_wait_held(pair.to.backend, 2));
+	initiator_send(&pair.to, &pair.xcopy);
+	begun = clock_now_ns();
+	while (clock_now_ns() - begun < CLOCK_NS_PER_SEC)
+		sched_yield();
+	backend_hold(pair.to.backend, 0);
+	assert_int_equal(backend_release(pair.to.backend, 2, BACKEND_OLDEST), 2);
+	initiator_wait_status(&pair.xcopy, SCSI_BUSY);
+	assert_int_equal(backend_count(pair.to.backend, TCMU_IO_READ), 0);
+	assert_int_equal(initiator_run(&pair.to, &pair.xcopy), SCSI_GOOD);
+	io_fixture_stop(&pair.to);
+}
+
 /* ------- list identifiers of four bytes (LID4) ------- */
 
 #define LID4_LENGTH   (PAIR_LENGTH + 32)
@@ -618,6 +651,7 @@ int main(void)
 		cmocka_unit_test(an_xcopy_waits_for_compare_and_write),
 		cmocka_unit_test(a_stuck_xcopy_ends_before_its_time_is_over),
 		cmocka_unit_test(a_busy_xcopy_ends_before_its_time_is_over),
+		cmocka_unit_test(an_xcopy_that_waited_long_for_a_slot_is_not_begun),
 		cmocka_unit_test(an_immediate_xcopy_continues_in_the_background),
 		cmocka_unit_test(a_background_xcopy_ends_with_its_device),
 		cmocka_unit_test(an_aborted_xcopy_ends),
