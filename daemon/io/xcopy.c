@@ -150,12 +150,13 @@ static void xcopy_begin_piece(struct command *command)
 		command_end(command, SCSI_TASK_ABORTED, NULL);
 }
 
-/* An xcopy of another device may end before its write here does, and an initiator may write the
- * blocks again then: so the write is late from the beginning (io/order.h). */
+/* An xcopy may end before its write does: the kernel has given it up, or it belongs to another
+ * device. An initiator may write the blocks again then: so the write is late from the beginning
+ * (io/order.h). */
 static void xcopy_prepare_command(struct command *command, struct xcopy_request *request)
 {
 	assert(command->internal && command->iov_max >= 1);
-	command->late = request->write && request->performer != request->waiter;
+	command->late = request->write;
 	command->core->late |= command->late;
 	command->finished = xcopy_served;
 	command->context = request;
@@ -366,6 +367,11 @@ void xcopy_begin(struct xcopy_disk *own, struct command *waiter, const struct sc
 	int r;
 
 	assert(core->ring_locked && waiter->plan.op == SCSI_PLAN_XCOPY);
+	/* It has no range of its own: what comes after it would not wait for all of its pieces. */
+	if (waiter->late) {
+		command_end(waiter, SCSI_BUSY, NULL);
+		return;
+	}
 	if (plan->immediate)
 		command = command_get(core->pool, true);
 	xcopy = command ? xcopy_new(own, plan) : NULL;
