@@ -367,7 +367,7 @@ void xcopy_begin(struct xcopy_disk *own, struct command *waiter, const struct sc
 	int r;
 
 	assert(core->ring_locked && waiter->plan.op == SCSI_PLAN_XCOPY);
-	/* It has no range of its own: what comes after it would not wait for all of its pieces. */
+	/* It holds no range: what comes after it would not wait for all of its pieces. */
 	if (waiter->late) {
 		command_end(waiter, SCSI_BUSY, NULL);
 		return;

@@ -131,7 +131,7 @@ struct kdev {
 	struct knetlink netlink;
 };
 
-/* What initiators have to know. */
+/* Initiators have to know of these. */
 struct kernel_calls {
 	void (*attached)(const struct kdev *kdev); /* a daemon opens the uio device */
 	void (*got_status)(struct kcommand *command);
