@@ -106,8 +106,7 @@ int tcmu_configfs_set_before_enable(
 	char path[TCMU_PATH_SIZE];
 	int directory, r;
 
-	r = tcmu_path(
-		path, "/sys/kernel/config/target/core/user_%u/%s", name->hba, name->name);
+	r = tcmu_path(path, "/sys/kernel/config/target/core/user_%u/%s", name->hba, name->name);
 	if (r < 0)
 		return r;
 	directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);

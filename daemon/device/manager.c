@@ -190,9 +190,9 @@ static void manager_add(
 		manager_refuse_subtype(manager, name, minor, origin, id);
 		return;
 	}
-	if (origin == DEVICE_ORIGIN_FOUND)
-		start.clean = marks_take_clean(run_dir, name, minor);
-	else
+	/* A new device takes the mark that an older one of its name and minor has left. */
+	start.clean = marks_take_clean(run_dir, name, minor) && origin == DEVICE_ORIGIN_FOUND;
+	if (origin != DEVICE_ORIGIN_FOUND)
 		marks_forget(run_dir, name);
 	device = device_new(&manager->env, &start);
 	g_ptr_array_add(manager->devices, device);

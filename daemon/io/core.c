@@ -141,6 +141,7 @@ static bool core_map_ring(struct core *core)
 	 */
 	core->late = core->ring_late = core->ring_state == CORE_RING_ATTACHED &&
 		tcmu_ring_pending(&core->ring);
+	core->ring_refused = core->ring_late && core->setup.handler->lock;
 	if (text)
 		core_break_ring(core, r, text);
 	return !text;

@@ -133,6 +133,7 @@ struct core {
 	bool cancel_wanted; /* there are commands to be cancelled */
 	bool late;          /* there may be late commands, see io/late.h */
 	bool ring_late;     /* the commands in the ring are late when they are fetched */
+	bool ring_refused;  /* and get BUSY: another host may have written meanwhile */
 	unsigned cache_ending; /* flushes in flight that are to switch the write cache off */
 	unsigned xcopy_pieces; /* requests of xcopies that this device carries out */
 	struct wait wait;

@@ -215,8 +215,8 @@ static bool fetch_one(struct fetch *fetch, uint64_t *now)
 	if (setup->tracing && atomic_load_explicit(setup->tracing, memory_order_relaxed))
 		setup->trace(
 			setup->userdata, command->cdb, command->cdb_length, command->data_length);
-	if (marked)
-		command_end(command, SCSI_TASK_ABORTED, NULL);
+	if (marked || core->ring_refused)
+		command_end(command, marked ? SCSI_TASK_ABORTED : SCSI_BUSY, NULL);
 	else
 		dispatch_command(fetch->dispatch, command);
 	return true;
@@ -234,7 +234,7 @@ unsigned fetch_batch(struct fetch *fetch, uint64_t *now)
 		cnt++;
 	/* Later commands have not waited for a slot. */
 	if (core->ring_late && cnt < FETCH_MAX && command_available(core->pool))
-		core->ring_late = false;
+		core->ring_late = core->ring_refused = false;
 	return cnt;
 }
 

@@ -448,7 +448,8 @@ static size_t io_thread_data_out(const struct io_thread *thread, struct iovec *k
 	for (unsigned i = 0; i < thread->pool.used; i++) {
 		const struct command *command = command_at(&thread->pool, i);
 
-		if (command->internal || command->plan.op == SCSI_PLAN_READ)
+		/* A noted COMPARE AND WRITE that is done again has its data in the ring. */
+		if ((command->internal && !command->note) || command->plan.op == SCSI_PLAN_READ)
 			continue;
 		for (uint32_t j = 0; j < command->iov_cnt; j++, cnt++)
 			if (cnt < max)

@@ -150,12 +150,13 @@ static void xcopy_begin_piece(struct command *command)
 		command_end(command, SCSI_TASK_ABORTED, NULL);
 }
 
-/* An xcopy of another device may end before its write here does, and an initiator may write the
- * blocks again then: so the write is late from the beginning (io/order.h). */
+/* An xcopy may end before its write does: the kernel has given it up, or it belongs to another
+ * device. An initiator may write the blocks again then: so the write is late from the beginning
+ * (io/order.h). */
 static void xcopy_prepare_command(struct command *command, struct xcopy_request *request)
 {
 	assert(command->internal && command->iov_max >= 1);
-	command->late = request->write && request->performer != request->waiter;
+	command->late = request->write;
 	command->core->late |= command->late;
 	command->finished = xcopy_served;
 	command->context = request;
@@ -367,7 +368,8 @@ void xcopy_begin(struct xcopy_disk *own, struct command *waiter, const struct sc
 	int r;
 
 	assert(core->ring_locked && waiter->plan.op == SCSI_PLAN_XCOPY);
-	/* Its writes on this device are not late, and nobody knows when its time is over. */
+	/* It holds no range, so what comes after it would not wait for all of its pieces; and
+	 * nobody knows when its time is over. */
 	if (waiter->late) {
 		xcopy_refuse(waiter, plan, -EBUSY);
 		return;

@@ -164,7 +164,7 @@ void backends_cut_power(unsigned index)
 		else
 			memcpy(store->stable[i], store->now[i], BLOCK_SIZE);
 		store->dirty[i] = 0;
-		history_set(index, i, history_tag(store->now[i], "after a power cut", index, i));
+		history_cut(index, i, history_tag(store->now[i]));
 	}
 }
 
@@ -211,7 +211,7 @@ static int request_write(const struct request *request, const uint8_t *data, uns
 		blocks--;
 	for (unsigned i = 0; i < blocks; i++) {
 		const uint8_t *block = data + (size_t) i * stride;
-		uint64_t tag = history_tag(block, "a write", index, first + i);
+		uint64_t tag = history_tag(block);
 
 		if (io->op == TCMU_IO_UNMAP && !store_at(index)->unmap_zeroes && sim_chance(2))
 			continue;

@@ -84,23 +84,45 @@ void history_set(unsigned store, unsigned block, uint64_t tag)
 	write->good = true;
 }
 
+void history_cut(unsigned store, unsigned block, uint64_t tag)
+{
+	history_set(store, block, tag);
+	sim->history->blocks[store][block]->cut = true;
+}
+
 void history_compared(struct history_write *write, unsigned store, uint64_t tag)
 {
-	const struct history_write *found = NULL;
-	const struct history_write *other = sim->history->blocks[store][write->block];
+	struct history_write *found = NULL;
+	struct history_write *other = sim->history->blocks[store][write->block];
 
 	for (; other; other = other->next) {
+		/* After a crash it may be carried out again, on what the power cut has left. */
+		if (other->tag == HISTORY_ANY || (other->cut && other->begun > write->begun))
+			return;
 		if (!history_has(other, tag))
 			continue;
 		if (found)
 			return; /* it may have been either */
 		found = other;
 	}
-	if (found)
-		write->after = found->ended;
+	if (!found)
+		return;
+	write->after = found->ended;
+	if (!found->good)
+		return; /* it may land twice */
+	if (found->taken)
+		sim_fail(
+			"two COMPARE AND WRITEs replaced %#llx in block %u of store %u",
+			(unsigned long long) tag, write->block, store);
+	found->taken = true;
 }
 
-uint64_t history_tag(const void *data, const char *who, unsigned store, unsigned block)
+void history_set_unknown(unsigned store, unsigned block)
+{
+	history_begin(store, block, HISTORY_ANY)->ended = sim_now();
+}
+
+uint64_t history_tag(const void *data)
 {
 	const uint8_t *bytes = data;
 	uint64_t tag, word;
@@ -109,9 +131,7 @@ uint64_t history_tag(const void *data, const char *who, unsigned store, unsigned
 	for (unsigned i = 0; i < BLOCK_SIZE; i += sizeof(word)) {
 		memcpy(&word, bytes + i, sizeof(word));
 		if (word != tag)
-			sim_fail(
-				"%s: block %u of store %u mixes the data of %#llx and %#llx", who,
-				block, store, (unsigned long long) tag, (unsigned long long) word);
+			return HISTORY_MIXED;
 	}
 	return tag;
 }
@@ -139,9 +159,9 @@ static bool history_permits(
 	*known = false;
 	for (const struct history_write *write = sim->history->blocks[store][block]; write;
 	     write = write->next) {
-		if (!history_has(write, tag))
+		if (!history_has(write, tag) && write->tag != HISTORY_ANY)
 			continue;
-		*known = true;
+		*known |= write->tag != HISTORY_ANY;
 		if (write->begun <= ended &&
 		    !history_is_replaced(store, block, write, begun, stable))
 			return true;
@@ -159,7 +179,10 @@ static void history_check_any(
 		return;
 	sim_fail(
 		"%s: block %u of store %u has %s data, of write %#llx", who, block, store,
-		known ? "old" : "wrong", (unsigned long long) tag);
+		tag == HISTORY_MIXED ? "mixed"
+			: known      ? "old"
+				     : "wrong",
+		(unsigned long long) tag);
 }
 
 static void history_add_copied(struct history_write *write, uint64_t tag)

@@ -4,7 +4,8 @@
  *
  * Every write has a tag, and each 512-byte block that it writes is filled with words of that tag.
  * A block may hold the data of a write unless a later write, which began after the first had been
- * answered, was answered GOOD before the block was read.
+ * answered, was answered GOOD before the block was read. A COMPARE AND WRITE is atomic: what has
+ * begun after the data that it found had been written, and was GOOD, comes after it.
  */
 #pragma once
 
@@ -15,11 +16,17 @@
 #define STORE_BLOCKS 64
 #define BLOCK_SIZE   512
 
+/* Tags that no write has. */
+#define HISTORY_MIXED UINT64_MAX       /* the bytes of a block are of several writes */
+#define HISTORY_ANY   (UINT64_MAX - 1) /* history_set_unknown() */
+
 struct history_write {
 	uint64_t tag;
 	uint64_t begun;
 	uint64_t ended; /* UINT64_MAX: not answered */
 	bool good;
+	bool cut;        /* what a power cut has left */
+	bool taken;      /* a COMPARE AND WRITE that was GOOD has found it */
 	uint64_t stable; /* since then it is on stable storage, by a promise; UINT64_MAX: not */
 	uint64_t after;  /* nothing that began later came before it; UINT64_MAX: not known */
 	unsigned store, block;
@@ -43,14 +50,22 @@ struct history_write *history_begin_copy(
 void history_note_landing(unsigned store, unsigned block, uint64_t tag);
 
 /* A COMPARE AND WRITE has found the tag, so it follows the write of it at once: a write that began
- * after that one had ended comes later than this one. */
+ * after that one had ended comes later than this one. Fails if another one, too, has found it and
+ * replaced it. */
 void history_compared(struct history_write *write, unsigned store, uint64_t tag);
 
-/* The block got this data without an initiator: after a power cut. */
+/* The block got this data without an initiator. */
 void history_set(unsigned store, unsigned block, uint64_t tag);
 
-/* The tag of 512 bytes. Fails if they are of several writes: who says where. */
-uint64_t history_tag(const void *data, const char *who, unsigned store, unsigned block);
+/* The same: a power cut has left it. */
+void history_cut(unsigned store, unsigned block, uint64_t tag);
+
+/* A write to the block is in flight whose data may be those of others by now. The block may hold
+ * anything until a write that begins from now on is GOOD. */
+void history_set_unknown(unsigned store, unsigned block);
+
+/* The tag of 512 bytes, or HISTORY_MIXED. */
+uint64_t history_tag(const void *data);
 
 /* Every write that was GOOD before begun is on stable storage now. */
 void history_flushed(unsigned store, uint64_t begun);

@@ -15,6 +15,7 @@
 #define FORMATS_MAX         64
 #define SAME_BLOCKS         12
 #define HOT_BLOCKS          6
+#define COMPARED_BLOCKS     2 /* COMPARE AND WRITE: many to the same */
 #define STATUS_TASK_ABORTED 0x40
 #define SENSE_MEDIUM        0x03
 #define SENSE_UA            0x06
@@ -55,14 +56,16 @@ void initiators_reset(bool expiry)
 	*world = (struct world){.expiry = expiry};
 }
 
-/* A command that is in flight may be carried out with the cache on. */
+/* The device whose medium it writes. */
+static unsigned command_slot(const struct kcommand *command)
+{
+	return command->op == KCOMMAND_XCOPY ? command->to : command->kdev->slot;
+}
+
 void initiators_cache_unknown(const struct kdev *kdev)
 {
-	sim->world->strict[kdev->slot] = false;
+	initiators_set_strict(kdev->slot, false);
 	sim->world->cache_known[kdev->slot] = sim_now();
-	for (struct commands *commands = sim->world->commands; commands; commands = commands->next)
-		if (commands->command.kdev == kdev && !commands->command.has_status)
-			commands->command.strict = false;
 }
 
 void initiators_set_calm(bool calm)
@@ -83,6 +86,10 @@ uint64_t initiators_new_tag(void)
 void initiators_set_strict(unsigned slot, bool strict)
 {
 	sim->world->strict[slot] = strict;
+	/* Commands in flight may be carried out while it is on. */
+	for (struct commands *at = sim->world->commands; at && !strict; at = at->next)
+		if (command_slot(&at->command) == slot && !at->command.has_status)
+			at->command.strict = false;
 }
 
 static struct kcommand *command_new(struct kdev *kdev, enum kcommand_op op)
@@ -204,6 +211,7 @@ static void command_prepare(struct kcommand *command)
 		command_fill(command->data, command->tag, command->blocks);
 	} else if (command->op == KCOMMAND_COMPARE_AND_WRITE) {
 		command->blocks = 1;
+		command->lba %= COMPARED_BLOCKS;
 		command->tag = ++sim->world->tag;
 		memcpy(&found, backends_block(command->kdev->store, command->lba), sizeof(found));
 		command_fill(command->data, sim_chance(4) ? 0 : found, 1);
@@ -227,8 +235,7 @@ static void command_send(struct kcommand *command)
 	if (command->op == KCOMMAND_MODE_SELECT && command->cache_on)
 		initiators_cache_unknown(kdev);
 
-	command->strict =
-		sim->world->strict[command->op == KCOMMAND_XCOPY ? command->to : kdev->slot];
+	command->strict = sim->world->strict[command_slot(command)];
 	for (unsigned i = 0; command->op == KCOMMAND_XCOPY && i < command->blocks; i++)
 		*write++ = history_begin_copy(
 			command->to, command->lba_2 + i, command->from, command->lba + i);
@@ -243,11 +250,17 @@ static void command_send(struct kcommand *command)
 static void initiator_send_one(void *arg)
 {
 	struct kdev *kdev = arg;
-	static const enum kcommand_op ops[] = {KCOMMAND_READ,   KCOMMAND_READ,
-					       KCOMMAND_WRITE,  KCOMMAND_WRITE,
-					       KCOMMAND_WRITE,  KCOMMAND_COMPARE_AND_WRITE,
-					       KCOMMAND_FLUSH,  KCOMMAND_TEST_UNIT_READY,
-					       KCOMMAND_INQUIRY};
+	static const enum kcommand_op ops[] = {
+		KCOMMAND_READ,
+		KCOMMAND_READ,
+		KCOMMAND_WRITE,
+		KCOMMAND_WRITE,
+		KCOMMAND_WRITE,
+		KCOMMAND_COMPARE_AND_WRITE,
+		KCOMMAND_COMPARE_AND_WRITE,
+		KCOMMAND_FLUSH,
+		KCOMMAND_TEST_UNIT_READY,
+		KCOMMAND_INQUIRY};
 	struct kcommand *command;
 
 	if (!kdev->registered || !kdev->configured || kdev->ending)
@@ -277,17 +290,14 @@ void initiators_burst(struct kdev *kdev, unsigned cnt)
 
 static uint64_t stored_tag(unsigned store, unsigned block, bool stable)
 {
-	return history_tag(
-		stable ? backends_stable(store, block) : backends_block(store, block),
-		stable ? "on stable storage" : "on the medium", store, block);
+	return history_tag(stable ? backends_stable(store, block) : backends_block(store, block));
 }
 
 static void command_check_read(const struct kcommand *command)
 {
 	for (unsigned i = 0; i < command->blocks; i++) {
 		unsigned store = command->kdev->store, block = command->lba + i;
-		uint64_t tag = history_tag(
-			command->data + (size_t) i * BLOCK_SIZE, "a READ", store, block);
+		uint64_t tag = history_tag(command->data + (size_t) i * BLOCK_SIZE);
 
 		history_check(store, block, tag, command->begun, command->ended, "a READ");
 	}
@@ -437,6 +447,15 @@ void initiators_late(struct kcommand *command)
 			command->writes[i]->ended = sim_now();
 }
 
+void initiators_data_taken(struct kcommand *command)
+{
+	/* The data of the others are not in its pages. */
+	if (command->op != KCOMMAND_WRITE && command->op != KCOMMAND_COMPARE_AND_WRITE &&
+	    command->op != KCOMMAND_WRITE_SAME)
+		return;
+	for (unsigned i = 0; command->writes[i]; i++)
+		history_set_unknown(command->writes[i]->store, command->writes[i]->block);
+}
 static const char *const command_names[KCOMMAND_OPS] = {
 	[KCOMMAND_READ] = "READ",
 	[KCOMMAND_WRITE] = "WRITE",

@@ -36,6 +36,8 @@ void initiators_late(struct kcommand *command);
 
 /* A daemon attaches, or something may switch the write cache on. */
 void initiators_cache_unknown(const struct kdev *kdev);
+/* The ring was reset while the daemon had the command, and its pages may hold other data now. */
+void initiators_data_taken(struct kcommand *command);
 
 /* The write cache is off for certain, or may be on. */
 void initiators_set_strict(unsigned slot, bool strict);

@@ -66,7 +66,7 @@ int tcmu_uio_open(struct tcmu_uio *uio, unsigned minor)
 	kdev->event = false;
 	kdev->fd = uio->fd = fds_open(&uio_operations, kdev);
 	uio->minor = minor;
-	sim->kernel->attached(kdev);
+	sim->kernel->calls.attached(kdev);
 	sim_trace("%s is attached", kdev->name);
 	return 0;
 }
@@ -276,6 +276,21 @@ int tcmu_configfs_set(const struct tcmu_name *name, const char *attribute, const
 	return r;
 }
 
+int tcmu_configfs_set_before_enable(
+	const struct tcmu_name *name, const char *attribute, const char *value)
+{
+	int r;
+	struct kdev *kdev = configfs_find(name, &r);
+
+	if (!kdev)
+		return r;
+	if (kdev->configured)
+		return -EBUSY;
+	if (strcmp(attribute, "emulate_write_cache") == 0)
+		kdev->write_cache = strcmp(value, "1") == 0;
+	return 0;
+}
+
 int tcmu_configfs_set_max_sectors(const struct tcmu_name *name, uint32_t sectors)
 {
 	int r;
@@ -298,7 +313,7 @@ int tcmu_configfs_action(const struct tcmu_name *name, const char *action, unsig
 		kernel_block(kdev, value != 0);
 	else if (strcmp(action, "reset_ring") == 0) {
 		kernel_check_orphans(kdev);
-		kernel_reset_ring(kdev);
+		kernel_reset_ring(kdev, false);
 	} else
 		return -ENOENT;
 	sim_preempt();

@@ -46,11 +46,14 @@ static void kernel_answer(struct kdev *kdev, int status)
 	sim_at(sim_now() + sim_choose(100) * SIM_NS_PER_US, answer_give, answer);
 }
 
-static void kernel_queue_event(const struct tcmu_event *event)
+/* False: it is lost. The daemon's socket has NETLINK_BROADCAST_ERROR: the sender fails with ENOBUFS
+ * and does not wait; a removal goes on. */
+static bool kernel_queue_event(const struct tcmu_event *event)
 {
 	struct kernel *kernel = sim->kernel;
+	bool lost = kernel->to_lose || kernel->event_cnt == EVENTS_MAX;
 
-	if (kernel->to_lose || kernel->event_cnt == EVENTS_MAX) {
+	if (lost) {
 		sim_trace("an event is lost");
 		kernel->to_lose -= kernel->to_lose > 0;
 		kernel->overrun = true;
@@ -64,6 +67,7 @@ static void kernel_queue_event(const struct tcmu_event *event)
 		}
 	}
 	fds_edge(kernel->netlink_fd);
+	return !lost;
 }
 
 void kernel_send_event(
@@ -87,13 +91,15 @@ void kernel_send_event(
 	netlink->daemon = 0;
 	netlink->answered = answered;
 	netlink->waits = kernel->replies && (kernel->netlink_fd || kind == TCMU_EVENT_ADDED);
-	netlink->lost = kernel->netlink_fd && kernel->to_lose;
-	sim_trace("%s: event %d is sent%s", kdev->name, kind, netlink->waits ? ", and waits" : "");
-	if (kernel->netlink_fd) {
-		/* A daemon that has just subscribed cannot know that nobody waits. */
-		kernel->disturbed |= !netlink->waits;
-		kernel_queue_event(&event);
+	if (kernel->netlink_fd && !kernel_queue_event(&event)) {
+		netlink->waits = netlink->waited = false;
+		kernel_answer(kdev, -ENOBUFS);
+		return;
 	}
+	netlink->waited = netlink->waits;
+	sim_trace("%s: event %d is sent%s", kdev->name, kind, netlink->waits ? ", and waits" : "");
+	/* A daemon that has just subscribed cannot know that nobody waits. */
+	kernel->disturbed |= kernel->netlink_fd && !netlink->waits;
 	if (!netlink->waits)
 		kernel_answer(kdev, kernel->netlink_fd || kind != TCMU_EVENT_RECONFIG ? 0 : -ESRCH);
 }
@@ -152,7 +158,7 @@ static void kernel_check_waiting(const struct kdev *kdev)
 	uint64_t since = netlink->sent > sim->kernel->daemon_began ? netlink->sent
 								   : sim->kernel->daemon_began;
 
-	if (netlink->waits && !netlink->lost && sim_now() - since > limits[netlink->kind])
+	if (netlink->waits && sim_now() - since > limits[netlink->kind])
 		sim_fail(
 			"%s: event %d is not answered after %llu s", kdev->name, netlink->kind,
 			(unsigned long long) ((sim_now() - since) / SIM_NS_PER_S));
@@ -269,7 +275,8 @@ int tcmu_netlink_reply(
 	if (!kdev)
 		sim_fail("an answer for the device %u, which never was", id);
 	if (!kdev->netlink.waits || kdev->netlink.kind != kind) {
-		if (!sim->kernel->disturbed)
+		/* The kernel forgets the command that waits, and never ends it. */
+		if (kdev->netlink.waits || !sim->kernel->disturbed)
 			sim_fail("%s: an answer to event %d that does not wait", kdev->name, kind);
 		return -ENODEV;
 	}

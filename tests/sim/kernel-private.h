@@ -10,9 +10,7 @@
 
 struct kernel {
 	enum kernel_version version;
-	void (*got_status)(struct kcommand *command);
-	void (*late)(struct kcommand *command);
-	void (*attached)(const struct kdev *kdev);
+	struct kernel_calls calls;
 	struct kdev *kdevs[KDEVS_MAX];
 	unsigned kdev_cnt;
 	/* netlink */

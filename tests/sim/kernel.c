@@ -101,7 +101,9 @@ static void kernel_note_orphans(struct kdev *kdev)
 	for (unsigned id = 1; id < IDS_MAX; id++) {
 		struct kcommand *command = kdev->by_id[id];
 
-		if (!command || backends_faults(kdev->store)->mode != STORE_GOOD)
+		/* A daemon notes nothing of a store that others write, too. */
+		if (!command || backends_is_shared(kdev->store) ||
+		    backends_faults(kdev->store)->mode != STORE_GOOD)
 			continue;
 		command->orphaned = true;
 		command->changes = backends_changes(kdev->store);
@@ -157,20 +159,13 @@ static void kdev_free(struct kdev *kdev)
 	free(kdev);
 }
 
-void kernel_reset(
-	enum kernel_version version, void (*got_status)(struct kcommand *command),
-	void (*late)(struct kcommand *command))
+void kernel_reset(enum kernel_version version, const struct kernel_calls *calls)
 {
 	if (!sim->kernel)
 		sim->kernel = calloc(1, sizeof(*sim->kernel));
 	for (unsigned i = 0; i < sim->kernel->kdev_cnt; i++)
 		kdev_free(sim->kernel->kdevs[i]);
-	*sim->kernel = (struct kernel){.version = version, .got_status = got_status, .late = late};
-}
-
-void kernel_watch(void (*attached)(const struct kdev *kdev))
-{
-	sim->kernel->attached = attached;
+	*sim->kernel = (struct kernel){.version = version, .calls = *calls};
 }
 
 /* ------- the beginning of a device ------- */
@@ -225,7 +220,7 @@ static void kernel_give_status(struct kcommand *command, uint8_t status, uint8_t
 	command->sense_key = sense_key;
 	command->ended = sim_now();
 	command->kdev->waiting--;
-	sim->kernel->got_status(command);
+	sim->kernel->calls.got_status(command);
 }
 
 /* Returns the length of the CDB; *length: of the data, *out: it is sent. */
@@ -286,6 +281,38 @@ static void command_leave_ring(struct kcommand *command)
 	command->kdev->in_ring--;
 }
 
+static void command_unqueue(struct kcommand *command)
+{
+	struct kcommand **at = &command->kdev->queue;
+
+	while (*at && *at != command)
+		at = &(*at)->next;
+	if (*at)
+		*at = command->next;
+}
+
+/* cmd_time_out: the initiator gets an error, and the entry stays. */
+static void command_expire(void *arg)
+{
+	struct kcommand *command = arg;
+
+	if (command->has_status || sim_now() < command->deadline)
+		return;
+	sim_trace(
+		"%s: a command (%u at %u) has expired", command->kdev->name, command->op,
+		command->lba);
+	command_unqueue(command);
+	command->expired = true;
+	kernel_give_status(command, STATUS_CHECK, 0x0b);
+}
+
+/* In the kernel's queue for a full ring, and once more in the ring. */
+static void command_set_deadline(struct kcommand *command)
+{
+	command->deadline = sim_now() + command->kdev->timeout_ns;
+	sim_at(command->deadline, command_expire, command);
+}
+
 /* Puts it in the ring. False: there is no room. */
 static bool command_push(struct kcommand *command)
 {
@@ -310,34 +337,10 @@ static bool command_push(struct kcommand *command)
 		return true;
 	}
 	command_enter_ring(command, (unsigned) r);
+	command_set_deadline(command);
 	(void) fake_ring_publish(kdev->ring);
 	kernel_notify(kdev);
 	return true;
-}
-
-static void command_unqueue(struct kcommand *command)
-{
-	struct kcommand **at = &command->kdev->queue;
-
-	while (*at && *at != command)
-		at = &(*at)->next;
-	if (*at)
-		*at = command->next;
-}
-
-/* cmd_time_out: the initiator gets an error, and the entry stays. */
-static void command_expire(void *arg)
-{
-	struct kcommand *command = arg;
-
-	if (command->has_status)
-		return;
-	sim_trace(
-		"%s: a command (%u at %u) has expired", command->kdev->name, command->op,
-		command->lba);
-	command_unqueue(command);
-	command->expired = true;
-	kernel_give_status(command, STATUS_CHECK, 0x0b);
 }
 
 void kernel_send(struct kcommand *command)
@@ -352,9 +355,9 @@ void kernel_send(struct kcommand *command)
 		kernel_give_status(command, STATUS_BUSY, 0);
 		return;
 	}
-	sim_at(sim_now() + kdev->timeout_ns, command_expire, command);
 	if (!kdev->queue && command_push(command))
 		return;
+	command_set_deadline(command);
 	while (*at)
 		at = &(*at)->next;
 	*at = command;
@@ -383,7 +386,7 @@ static void command_completed(const struct fake_completion *completion, void *us
 		sim_fail("%s: a command is answered that is not in the ring", kdev->name);
 	command_leave_ring(command);
 	if (command->has_status) {
-		sim->kernel->late(command);
+		sim->kernel->calls.late(command);
 		return;
 	}
 	if (completion->uflags & 1)
@@ -437,11 +440,24 @@ void kernel_task_management(struct kdev *kdev, bool lun_reset)
 	kernel_notify(kdev);
 }
 
-void kernel_reset_ring(struct kdev *kdev)
+/* New commands get the pages of those that were in the ring at a reset. */
+static void kernel_take_pages(struct kdev *kdev)
+{
+	while (kdev->dropped) {
+		struct kcommand *command = kdev->dropped;
+
+		kdev->dropped = command->next;
+		sim->kernel->calls.data_taken(command);
+	}
+}
+
+void kernel_reset_ring(struct kdev *kdev, bool by_hand)
 {
 	if (!kdev->ring || !kdev->registered)
 		return;
 	sim_trace("%s: the ring is reset", kdev->name);
+	if (!by_hand)
+		kdev->dropped = NULL; /* the daemon promises that nothing is in flight */
 	sim->report->resets++;
 	for (unsigned id = 1; id < IDS_MAX && kdev->in_ring; id++) {
 		struct kcommand *command = kdev->by_id[id];
@@ -449,12 +465,18 @@ void kernel_reset_ring(struct kdev *kdev)
 		if (!command)
 			continue;
 		command_leave_ring(command);
+		if (by_hand) {
+			command->next = kdev->dropped;
+			kdev->dropped = command;
+		}
 		if (!command->has_status)
 			kernel_give_status(command, STATUS_BUSY, 0);
 	}
 	fake_ring_reset(kdev->ring, NULL, NULL);
-	if (!kdev->blocked)
-		kernel_send_queued(kdev);
+	if (kdev->blocked)
+		return;
+	kernel_take_pages(kdev);
+	kernel_send_queued(kdev);
 }
 
 void kernel_block(struct kdev *kdev, bool on)
@@ -472,4 +494,6 @@ void kernel_block(struct kdev *kdev, bool on)
 		}
 	}
 	kdev->blocked = on;
+	if (!on)
+		kernel_take_pages(kdev);
 }

@@ -69,6 +69,7 @@ struct kcommand {
 	uint64_t tag;
 	uint64_t begun, ended;
 	uint64_t busy_before; /* history_count_busy() when it was sent */
+	uint64_t deadline;    /* cmd_time_out */
 	bool expired;         /* its status is that of cmd_time_out */
 	bool has_status;      /* the initiator has its status */
 	bool in_ring;
@@ -78,17 +79,17 @@ struct kcommand {
 	uint8_t status;
 	uint8_t sense_key;
 	struct history_write *writes[STORE_BLOCKS + 1]; /* NULL after the last */
-	struct kcommand *next;                          /* of the device's queue for a full ring */
+	struct kcommand *next; /* of the device's queue for a full ring, or of dropped ones */
 	uint8_t data[2 * BURST_BLOCKS * BLOCK_SIZE];
 };
 
 /* A netlink command of the kernel, whose sender waits. */
 struct knetlink {
 	bool waits;
+	bool waited; /* so a daemon knows of it, once it is answered */
 	enum tcmu_event_kind kind;
 	uint64_t sent;
 	unsigned daemon; /* the daemon that has received it; 0: none */
-	bool lost;
 	bool write_cache;
 	uint64_t size;
 	void (*answered)(struct kdev *kdev, int status);
@@ -127,17 +128,21 @@ struct kdev {
 	unsigned in_ring;
 	struct kcommand *by_id[IDS_MAX]; /* in the ring */
 	struct kcommand *queue;          /* the ring is full */
+	struct kcommand *dropped;        /* by a reset by hand; their pages are not reused yet */
 	unsigned waiting;                /* commands that wait for their status */
 	struct knetlink netlink;
 };
 
-/* No device. got_status: a command has its status. late: it is answered, and had expired. */
-void kernel_reset(
-	enum kernel_version version, void (*got_status)(struct kcommand *command),
-	void (*late)(struct kcommand *command));
+/* Initiators have to know of these. */
+struct kernel_calls {
+	void (*attached)(const struct kdev *kdev); /* a daemon opens the uio device */
+	void (*got_status)(struct kcommand *command);
+	void (*late)(struct kcommand *command);       /* it is answered, and had expired */
+	void (*data_taken)(struct kcommand *command); /* its pages may hold other data now */
+};
 
-/* attached: a daemon opens the uio device. */
-void kernel_watch(void (*attached)(const struct kdev *kdev));
+/* No device. */
+void kernel_reset(enum kernel_version version, const struct kernel_calls *calls);
 
 /* Creates a device. Its ADDED_DEVICE is sent; configured(kdev, status) follows. */
 struct kdev *kernel_create(
@@ -164,7 +169,7 @@ void kernel_task_management(struct kdev *kdev, bool lun_reset);
 void kernel_check_orphans(const struct kdev *kdev);
 
 /* configfs: action/reset_ring, action/block_dev. */
-void kernel_reset_ring(struct kdev *kdev);
+void kernel_reset_ring(struct kdev *kdev, bool by_hand);
 void kernel_block(struct kdev *kdev, bool on);
 
 /* Its files in configfs wait from now on, or do so no longer. */
@@ -185,7 +190,7 @@ void kernel_daemon_killed(void);
 /* A daemon has begun: its number. */
 void kernel_daemon_began(unsigned number);
 
-/* The next events are lost, and ENOBUFS is reported; or each comes twice. */
+/* The next events are lost, and ENOBUFS is reported. */
 void kernel_lose_events(unsigned cnt);
 void kernel_double_events(unsigned cnt);
 

@@ -36,14 +36,6 @@ static const char help[] =
 	"form\n"
 	"repeats one. KIND: a kind of events; see --kinds.\n";
 
-/* Kinds that are left out unless they are asked for: the product breaks promises with them. */
-static const enum world_kind kinds_left_out[] = {
-	WORLD_WRITE_CACHE,
-	WORLD_RESET_RING,
-	WORLD_EXPIRY,
-	WORLD_LOSE_EVENT,
-};
-
 struct options {
 	uint64_t lives;
 	uint64_t seconds;
@@ -201,8 +193,6 @@ static void options_parse_all(int argc, char **argv, struct options *options)
 		.kinds = (UINT64_C(1) << WORLD_KINDS) - 1,
 		.life.events = UINT64_MAX,
 	};
-	for (unsigned i = 0; i < sizeof(kinds_left_out) / sizeof(kinds_left_out[0]); i++)
-		options->kinds &= ~(UINT64_C(1) << kinds_left_out[i]);
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1)
 		options_take(options, option, optarg);
 	if (options->jobs > WORKERS_MAX)

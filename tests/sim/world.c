@@ -23,7 +23,8 @@
 #define DELETE_LIMIT_S 30
 #define EMPTY_LIMIT_S  90
 #define STOP_LIMIT_S   20
-#define LIFE_LIMIT_S   60 /* of one fault */
+#define CALM_TIMEOUT_S 5
+#define DRAIN_S        10 /* stop_timeout_ms: until the ring is taken from requests that hang */
 
 static struct life *life_at(void)
 {
@@ -163,9 +164,16 @@ static void script_follow(struct life *life, unsigned i)
 	}
 }
 
+/* A reopen or a stop while requests hang, for about as long as they may. */
+static bool script_drains(const struct life *life, const struct world_event_script *event)
+{
+	return (event->kind == WORLD_REOPEN || event->kind == WORLD_STOP) &&
+		event->number % 4 == 0 && (life->options.kinds & (UINT64_C(1) << WORLD_HANG));
+}
+
 static void script_make(struct life *life)
 {
-	uint64_t kinds, span, time = 40 * SIM_NS_PER_MS;
+	uint64_t kinds, span, time = 40 * SIM_NS_PER_MS, end = 0;
 	unsigned step;
 
 	life->random = life->options.seed * UINT64_C(0x9e3779b97f4a7c15) + 99;
@@ -196,8 +204,12 @@ static void script_make(struct life *life)
 		if (script_choose(life, 6) == 0)
 			event->length *= 5;
 		script_follow(life, i);
+		if (script_drains(life, event) && time + (DRAIN_S + 2) * SIM_NS_PER_S > end)
+			end = time + (DRAIN_S + 2) * SIM_NS_PER_S;
 	}
-	life->end = BEGIN_NS + time + SIM_NS_PER_S;
+	if (end < time + SIM_NS_PER_S)
+		end = time + SIM_NS_PER_S;
+	life->end = BEGIN_NS + end;
 }
 
 /* ------- devices ------- */
@@ -262,7 +274,8 @@ static void slot_cache_changed(struct kdev *kdev, int status)
 	if (status < 0)
 		return;
 	kdev->write_cache = kdev->netlink.write_cache;
-	if (kdev->write_cache)
+	/* Nobody has made it true where no daemon has answered. */
+	if (kdev->write_cache || !kdev->netlink.waited)
 		return;
 	initiators_set_strict(kdev->slot, true);
 	initiators_check_stable(
@@ -304,6 +317,8 @@ static void fault_ends(void *arg)
 	case WORLD_SLOW:
 	case WORLD_HANG:
 	case WORLD_FAIL:
+	case WORLD_REOPEN:
+	case WORLD_STOP:
 		faults->mode = STORE_GOOD;
 		break;
 	case WORLD_OPEN_FAILS:
@@ -377,6 +392,36 @@ static void daemon_ends(const struct world_event_script *event)
 	sim_at(sim_now() + event->length / 20, daemon_starts_again, NULL);
 }
 
+static void drain_begins(void *arg)
+{
+	const struct world_event_script *event = arg;
+	const struct kdev *kdev = life_at()->slots[event->slot].kdev;
+
+	if (event->kind == WORLD_STOP)
+		daemon_ends(event);
+	else if (kdev && kdev->registered && !kdev->ending)
+		daemon_reopen(kdev->name);
+}
+
+static void drain_hangs(void *arg)
+{
+	struct world_event_script *event = arg;
+
+	backends_faults(event->slot)->mode = STORE_HANGS;
+	backends_changed(event->slot);
+	sim_at(sim_now() + DRAIN_S * SIM_NS_PER_S - SIM_NS_PER_S / 10 +
+		       event->number * 10 * SIM_NS_PER_MS,
+	       fault_ends, event);
+}
+
+/* Some commands are answered, and others hang. */
+static void drain_slowly(struct world_event_script *event, struct kdev *kdev)
+{
+	initiators_burst(kdev, 16);
+	sim_at(sim_now() + SIM_NS_PER_MS / 2, drain_hangs, event);
+	sim_at(sim_now() + 4 * SIM_NS_PER_MS, drain_begins, event);
+}
+
 /* Events of a device that is there. */
 static void event_run_on(struct world_event_script *event, struct kdev *kdev)
 {
@@ -400,7 +445,7 @@ static void event_run_on(struct world_event_script *event, struct kdev *kdev)
 		sim_at(sim_now() + event->length / 4, fault_ends, event);
 		break;
 	case WORLD_RESET_RING:
-		kernel_reset_ring(kdev);
+		kernel_reset_ring(kdev, true);
 		break;
 	default:
 		break;
@@ -416,6 +461,10 @@ static void event_run(void *arg)
 		sim_trace(
 			"* %s of store %u for %.3f s", world_kinds[event->kind], event->slot,
 			(double) event->length / 1e9);
+	if (script_drains(life_at(), event) && kdev && kdev->configured && !kdev->ending) {
+		drain_slowly(event, kdev);
+		return;
+	}
 	switch (event->kind) {
 	case WORLD_CREATE:
 		slot_create(event->slot);
@@ -576,6 +625,10 @@ static bool life_is_calm(const struct life *life)
 {
 	if (life->early || added_has(life, WORLD_RIVAL) || added_has(life, WORLD_FORMAT))
 		return false;
+	/* A backend takes up to 400 ms for a request, and commands queue. */
+	for (unsigned i = 0; i < life->slot_cnt; i++)
+		if (life->slots[i].timeout_ns < CALM_TIMEOUT_S * SIM_NS_PER_S)
+			return false;
 	for (unsigned i = 0; i < life->event_cnt; i++)
 		if ((life->options.events & (UINT64_C(1) << i)) &&
 		    life->script[i].kind > WORLD_DELETE)
@@ -632,6 +685,12 @@ static void life_end(struct life *life)
 
 void world_run(const struct world_options *options)
 {
+	static const struct kernel_calls calls = {
+		.attached = initiators_cache_unknown,
+		.got_status = initiators_take_status,
+		.late = initiators_late,
+		.data_taken = initiators_data_taken,
+	};
 	struct life *life = life_at();
 
 	threads_reset(options->schedule);
@@ -645,8 +704,7 @@ void world_run(const struct world_options *options)
 	life->options = *options;
 	script_make(life);
 	initiators_set_calm(life_is_calm(life));
-	kernel_reset(script_choose(life, KERNEL_VERSIONS), initiators_take_status, initiators_late);
-	kernel_watch(initiators_cache_unknown);
+	kernel_reset(script_choose(life, KERNEL_VERSIONS), &calls);
 	life_begin(life);
 	(void) sim_run(life_never, life->end);
 	life_end(life);
