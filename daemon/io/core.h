@@ -126,6 +126,8 @@ struct core {
 	bool late;          /* there may be late commands, see io/late.h */
 	bool ring_late;     /* the commands in the ring are late when they are fetched */
 	unsigned cache_ending; /* flushes in flight that are to switch the write cache off */
+	unsigned permission_generation; /* number of the control request that the permission of
+					   requests is from; see submit_set_permission() */
 	struct wait wait;
 	struct command_pool *pool;
 	struct submit *submit;

@@ -175,8 +175,10 @@ void format_prepare(struct format *format, struct command *waiter)
 	struct command *operation = command_get(core->pool, true);
 
 	assert(core->ring_locked && !format->operation && !format->waiter);
-	if (operation)
+	if (operation) {
 		operation->plan = waiter->plan;
+		operation->generation = waiter->generation;
+	}
 	if (!operation || !format_prepare_operation(format, operation)) {
 		if (operation)
 			command_put(core->pool, operation);

@@ -65,15 +65,25 @@ bool submit_handler_can(const struct core *core, enum tcmu_io_op op)
 	return core->info.caps & TCMU_IO_CAP(op);
 }
 
-/* If not, the device is asked for the lock that allows it. */
-static bool submit_is_permitted(struct submit *submit, enum tcmu_io_op op)
+/* Whether it was fetched under the permission that is in force. */
+static inline bool submit_is_current(const struct command *command)
 {
-	bool reads = op == TCMU_IO_READ || op == TCMU_IO_MAP;
+	return command->generation == command->core->permission_generation;
+}
+
+/* If not, the device is asked for the lock that allows it. */
+static bool submit_is_permitted(const struct command *command, enum tcmu_io_op op)
+{
+	const struct submit *submit = command->core->submit;
+	bool reads = (op == TCMU_IO_READ || op == TCMU_IO_MAP);
+	bool current = submit_is_current(command);
 
 	assert(submit->permission <= IO_PERMIT_NONE);
-	if (submit->permission == IO_PERMIT_ALL || (submit->permission == IO_PERMIT_READS && reads))
+	if (submit->permission == IO_PERMIT_ALL ? reads || current
+						: submit->permission == IO_PERMIT_READS && reads)
 		return true;
-	core_signal(submit->core, IO_SIGNAL_WANTS_LOCK);
+	if (current)
+		core_signal(submit->core, IO_SIGNAL_WANTS_LOCK);
 	return false;
 }
 
@@ -91,7 +101,8 @@ void submit_io(
 		command_end_failed_at(command, -ECANCELED, command->plan.lba, 0);
 		return;
 	}
-	if (submit->permission != IO_PERMIT_ALL && !submit_is_permitted(submit, op)) {
+	if ((submit->permission != IO_PERMIT_ALL || !submit_is_current(command)) &&
+	    !submit_is_permitted(command, op)) {
 		step(command, -EBUSY);
 		return;
 	}
@@ -245,9 +256,9 @@ void submit_set_permission(
 	unsigned generation)
 {
 	assert(core_current == submit->core && permission <= IO_PERMIT_NONE);
-	assert(generation != submit->permission_generation);
+	assert(generation != submit->core->permission_generation);
 	submit->permission = permission;
-	submit->permission_generation = generation;
+	submit->core->permission_generation = generation;
 	atomic_store(&submit->idle_wanted, permission == IO_PERMIT_NONE);
 	submit->core->lu.not_ready = not_ready;
 }
@@ -273,6 +284,6 @@ void submit_report(struct submit *submit)
 		return;
 	assert(submit->permission == IO_PERMIT_NONE);
 	atomic_store(&submit->idle_wanted, false);
-	atomic_store(&submit->idle_generation, submit->permission_generation);
+	atomic_store(&submit->idle_generation, submit->core->permission_generation);
 	core_signal(submit->core, IO_SIGNAL_IDLE);
 }

@@ -29,6 +29,7 @@ static struct {
 	bool hold_locks;
 	bool hold_writes;
 	unsigned held;
+	unsigned strays; /* writes of a host that was not fenced while another one had the lock */
 	struct tcmu_io *late; /* a write that was held */
 } store = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
@@ -143,6 +144,7 @@ static int carry_out(struct opened *opened, struct tcmu_io *io, bool *fenced)
 		pthread_cond_broadcast(&store.changed);
 		return 1;
 	}
+	store.strays += io->op == TCMU_IO_WRITE && store.holder && store.holder != opened;
 	for (unsigned i = 0; i < io->iov_cnt && io->op != TCMU_IO_FLUSH; i++) {
 		if (io->op == TCMU_IO_READ)
 			memcpy(io->iov[i].iov_base, at, io->iov[i].iov_len);
@@ -254,6 +256,7 @@ static int teardown(void **state)
 	(void) state;
 	gateways_end();
 	assert_false(is_locked());
+	assert_int_equal(read_count(&store.strays), 0);
 	return 0;
 }
 
@@ -377,6 +380,33 @@ static void a_backend_is_not_closed_under_a_write(void **state)
 	gateway_wait_state(one, DEVICE_LIVE, 10);
 	assert_int_equal(read_count(&store.opens), 3);
 	assert_int_equal(first_byte(), 2);
+	gateway_delete(one);
+	gateway_delete(two);
+}
+
+/* An initiator may have written over another gateway what it has sent to this one before. */
+static void writes_that_wait_in_a_limit_do_not_follow_the_lock(void **state)
+{
+	struct gateway *one = gateway_new(&handler, "store/x;iops=4;burst=1", SIZE, 1, IMPLICIT);
+	struct gateway *two = start(2, IMPLICIT);
+	struct initiator_command late[8];
+
+	(void) state;
+	assert_writes(one, 1);
+	for (unsigned i = 0; i < 8; i++) {
+		late[i] = write_of(5);
+		gateway_send(one, &late[i]);
+	}
+	while (first_byte() != 5)
+		gateways_iterate();
+	assert_writes(two, 2);
+	gateway_wait(&late[7]);
+	assert_int_equal(late[7].status, SCSI_BUSY);
+	assert_int_equal(first_byte(), 2);
+	assert_int_equal(read_count(&store.locks), 2);
+	for (unsigned i = 0; i < 7; i++)
+		gateway_wait(&late[i]);
+	assert_writes(one, 3);
 	gateway_delete(one);
 	gateway_delete(two);
 }
@@ -523,6 +553,8 @@ int main(void)
 			writes_move_the_lock_and_the_loser_comes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_backend_is_not_closed_under_a_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			writes_that_wait_in_a_limit_do_not_follow_the_lock, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			with_explicit_access_initiators_choose_the_gateway, setup, teardown),
 		cmocka_unit_test_setup_teardown(
