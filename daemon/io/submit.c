@@ -75,7 +75,7 @@ static inline bool submit_is_current(const struct command *command)
 static bool submit_is_permitted(const struct command *command, enum tcmu_io_op op)
 {
 	const struct submit *submit = command->core->submit;
-	bool reads = (op == TCMU_IO_READ || op == TCMU_IO_MAP);
+	bool reads = (op == TCMU_IO_READ || op == TCMU_IO_MAP) && !command->writes_range;
 	bool current = submit_is_current(command);
 
 	assert(submit->permission <= IO_PERMIT_NONE);

@@ -44,9 +44,10 @@ void submit_destroy(struct submit *submit);
  * that was aborted ends instead, and so do all where the service was abandoned; where the
  * permission forbids the request, step gets -EBUSY.
  *
- * A request that changes the medium needs the permission under which its command was fetched:
- * however long it waits, it ends BUSY once the lock has changed hands, even if this host holds it
- * again. Other hosts may have written meanwhile. Such a command does not ask for the lock. */
+ * A command that changes the medium needs the permission for all its requests, also for what it
+ * reads before it writes, and for each the permission under which it was fetched: however long it
+ * waits, it ends BUSY once the lock has changed hands, even if this host holds it again. Other
+ * hosts may have written meanwhile. Such a command does not ask for the lock. */
 void submit_io(
 	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset,
 	uint64_t length, unsigned iov_cnt, command_step *step);

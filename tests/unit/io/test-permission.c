@@ -171,6 +171,8 @@ static void a_command_does_not_survive_its_permission(void **state)
 		cmd_unmap(list, extents, 2), TCMU_IO_UNMAP, FIXTURE_ALL_CAPS, SCSI_BUSY);
 	between_its_requests(cmd_orwrite(0, 1, data), TCMU_IO_READ, FIXTURE_BASIC_CAPS, SCSI_BUSY);
 	between_its_requests(compare, TCMU_IO_READ, FIXTURE_BASIC_CAPS, SCSI_BUSY);
+	between_its_requests(
+		cmd_write_and_verify(0, 0, 1, data), TCMU_IO_WRITE, FIXTURE_BASIC_CAPS, SCSI_BUSY);
 	/* in the background: only the progress and its end are reported */
 	between_its_requests(
 		(struct initiator_command){.cdb = {0x04}, .cdb_length = 6}, TCMU_IO_WRITE,
