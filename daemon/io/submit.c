@@ -17,6 +17,7 @@ int submit_init(struct submit *submit, struct core *core)
 	assert(!submit->engine && !submit->workers);
 	submit->core = core;
 	submit->permission = setup->permission;
+	submit->all_generation = setup->permission == IO_PERMIT_ALL ? 0 : ~0u;
 	list_init(&submit->completed);
 	core->submit = submit;
 	if (setup->handler->threading == TCMU_HANDLER_ASYNC) {
@@ -65,18 +66,12 @@ bool submit_handler_can(const struct core *core, enum tcmu_io_op op)
 	return core->info.caps & TCMU_IO_CAP(op);
 }
 
-/* Whether it was fetched under the permission that is in force. */
-static inline bool submit_is_current(const struct command *command)
-{
-	return command->generation == command->core->permission_generation;
-}
-
 /* If not, the device is asked for the lock that allows it. */
 static bool submit_is_permitted(const struct command *command, enum tcmu_io_op op)
 {
 	const struct submit *submit = command->core->submit;
 	bool reads = (op == TCMU_IO_READ || op == TCMU_IO_MAP) && !command->writes_range;
-	bool current = submit_is_current(command);
+	bool current = command->generation == submit->core->permission_generation;
 
 	assert(submit->permission <= IO_PERMIT_NONE);
 	if (submit->permission == IO_PERMIT_ALL ? reads || current
@@ -101,8 +96,7 @@ void submit_io(
 		command_end_failed_at(command, -ECANCELED, command->plan.lba, 0);
 		return;
 	}
-	if ((submit->permission != IO_PERMIT_ALL || !submit_is_current(command)) &&
-	    !submit_is_permitted(command, op)) {
+	if (command->generation != submit->all_generation && !submit_is_permitted(command, op)) {
 		step(command, -EBUSY);
 		return;
 	}
@@ -259,6 +253,7 @@ void submit_set_permission(
 	assert(generation != submit->core->permission_generation);
 	submit->permission = permission;
 	submit->core->permission_generation = generation;
+	submit->all_generation = permission == IO_PERMIT_ALL ? generation : ~generation;
 	atomic_store(&submit->idle_wanted, permission == IO_PERMIT_NONE);
 	submit->core->lu.not_ready = not_ready;
 }

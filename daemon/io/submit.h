@@ -21,6 +21,7 @@ struct submit {
 	struct list completed;           /* commands, completed by the I/O thread itself */
 	struct mpsc completed_elsewhere; /* commands, pushed by other threads */
 	enum io_permission permission;
+	unsigned all_generation; /* of the commands that may submit any request */
 	atomic_bool idle_wanted; /* IO_SIGNAL_IDLE is to be signalled; read by workers */
 
 	/* read by any thread */
