@@ -25,6 +25,7 @@
 #include "image.h"
 #include "reason.h"
 #include "request.h"
+#include "settings.h"
 #include "status.h"
 
 #define TAG_KEY     "tcmu_rbd_locker_tag"
@@ -127,6 +128,18 @@ static int refuse_lock(int error, struct tcmu_reason *reason)
 	}
 }
 
+/* librbd reads most settings when it opens an image. */
+static int check_settings(struct image *image, struct tcmu_reason *reason)
+{
+	int r = image_settings_check(image->rbd, reason);
+
+	if (r < 0 || !image->unsafe)
+		return r;
+	/* They have been corrected: it is opened again with them. */
+	image_fence(image);
+	return -ESHUTDOWN;
+}
+
 int image_lock(void *backend, uint16_t tag, struct tcmu_reason *reason)
 {
 	struct image *image = backend;
@@ -141,6 +154,9 @@ int image_lock(void *backend, uint16_t tag, struct tcmu_reason *reason)
 		return image_refuse(
 			reason, -EOPNOTSUPP,
 			"the image has no lock: rbd feature enable <image> exclusive-lock");
+	r = check_settings(image, reason);
+	if (r < 0)
+		return r;
 	r = acquire_lock(image);
 	if (r == -ESHUTDOWN)
 		image_fence(image);

@@ -445,6 +445,84 @@ static void the_lock_moves_from_one_gateway_to_the_other(void **state)
 	assert_bytes(first, 0, BLOCK, 0x44);
 }
 
+static void run_rbd(bool pool, const char *verb, const char *const setting[2])
+{
+	char command[512];
+
+	(void) snprintf(
+		command, sizeof(command), "rbd -c %s/ceph.conf config %s %s %s %s %s", cluster,
+		pool ? "pool" : "image", verb, pool ? "rbd" : "rbd/settings", setting[0],
+		strcmp(verb, "set") == 0 ? setting[1] : "");
+	assert_int_equal(system(command), 0);
+}
+
+/* One at a time, of the pool and of the image. */
+static void a_setting_that_breaks_the_fence_is_refused(void **state)
+{
+	static const char *const settings[][2] = {
+		{"rbd_blocklist_on_break_lock", "false"},
+		{"rbd_blocklist_expire_seconds", "600"},
+		{"rbd_cache", "true"},
+		{"rbd_persistent_cache_mode", "rwl"},
+	};
+	struct fake_host *first = *state, *second;
+
+	image_create("", "settings", SIZE);
+	for (unsigned i = 0; i < 2 * sizeof(settings) / sizeof(settings[0]); i++) {
+		const char *const *setting = settings[i / 2];
+
+		run_rbd(i % 2, "set", setting);
+		if (fake_open(first, config_of("rbd/settings", 20), SIZE, BLOCK) < 0)
+			fail_msg("%s: %s", setting[0], first->reason.text);
+		assert_int_equal(fake_lock(first, 1), -EINVAL);
+		if (!strstr(first->reason.text, setting[0]))
+			fail_msg("it says: %s", first->reason.text);
+		run_rbd(i % 2, "remove", setting);
+		assert_int_equal(fake_lock(first, 1), -ESHUTDOWN);
+		fake_close(first);
+	}
+	assert_int_equal(fake_open(first, config_of("rbd/settings", 20), SIZE, BLOCK), 0);
+	second = second_gateway("rbd/settings");
+	take_lock(first, 1);
+	take_lock(second, 2);
+	fake_host_free(second);
+}
+
+/* The connection's own settings are above those of the configuration file. */
+static void settings_of_the_configuration_do_not_break_the_fence(void **state)
+{
+	static const char lines[] = "[client]\n"
+				    "rbd_blocklist_on_break_lock = false\n"
+				    "rbd_blocklist_expire_seconds = 600\n"
+				    "rbd_cache = true\n"
+				    "rbd_auto_exclusive_lock_until_manual_request = false\n";
+	struct fake_host *first = *state, *second;
+	char path[256], command[600], target[320];
+	uint8_t data[BLOCK] = {0};
+	FILE *file;
+
+	image_create("", "configured", SIZE);
+	(void) snprintf(path, sizeof(path), "%s/unsafe.conf", cluster);
+	(void) snprintf(command, sizeof(command), "cp %s/ceph.conf %s", cluster, path);
+	assert_int_equal(system(command), 0);
+	file = fopen(path, "a");
+	assert_non_null(file);
+	assert_true(fputs(lines, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	(void) snprintf(
+		target, sizeof(target), "rbd/configured;osd_op_timeout=20;conf=%s;id=admin", path);
+	second = fake_host_new(PLUGIN, AIO_THREADS);
+	assert_int_equal(fake_open(first, target, SIZE, BLOCK), 0);
+	assert_int_equal(fake_open(second, target, SIZE, BLOCK), 0);
+	assert_false(first->info.volatile_cache);
+	take_lock(first, 1);
+	write_bytes(first, 0, BLOCK, 0x11);
+	take_lock(second, 2);
+	assert_int_equal(fake_write(first, 0, data, sizeof(data), 0), -ESHUTDOWN);
+	assert_bytes(second, 0, BLOCK, 0x11);
+	fake_host_free(second);
+}
+
 static void a_released_lock_blocklists_nobody(void **state)
 {
 	struct fake_host *first = *state, *second;
@@ -665,6 +743,11 @@ int main(int argc, char **argv)
 			a_blocklisted_client_writes_no_more, setup_host, teardown_host),
 		cmocka_unit_test_setup_teardown(
 			the_lock_moves_from_one_gateway_to_the_other, setup_host, teardown_host),
+		cmocka_unit_test_setup_teardown(
+			a_setting_that_breaks_the_fence_is_refused, setup_host, teardown_host),
+		cmocka_unit_test_setup_teardown(
+			settings_of_the_configuration_do_not_break_the_fence, setup_host,
+			teardown_host),
 		cmocka_unit_test_setup_teardown(
 			a_released_lock_blocklists_nobody, setup_host, teardown_host),
 		cmocka_unit_test_setup_teardown(

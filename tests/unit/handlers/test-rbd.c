@@ -54,7 +54,6 @@ static void the_config_strings_of_ceph_iscsi_are_read(void **state)
 	assert_string_equal(fake_rbd.conf, "/etc/ceph/other.conf");
 	assert_string_equal(fake_rbd.id, "gateway");
 	assert_string_equal(fake_rbd.name_space, "");
-	assert_string_equal(fake_rbd.rbd_cache, "false");
 	/* opening has a separate limit */
 	assert_string_equal(fake_rbd.osd_timeout[0], "8");
 	assert_string_equal(fake_rbd.osd_timeout[1], "45");
@@ -535,6 +534,57 @@ static void a_lock_that_cannot_be_had_says_why(void **state)
 	assert_int_equal(host->events, 0);
 }
 
+/* The pool's and the image's settings override those of the connection. */
+static void an_image_with_an_unsafe_setting_is_not_locked(void **state)
+{
+	static const char *const settings[][2] = {
+		{"rbd_cache", "true"},
+		{"rbd_persistent_cache_mode", "rwl"},
+		{"rbd_blocklist_on_break_lock", "false"},
+		{"rbd_blacklist_on_break_lock", "0"},
+		{"rbd_blocklist_expire_seconds", "600"},
+		{"rbd_auto_exclusive_lock_until_manual_request", "false"},
+	};
+	struct fake_host *host = *state;
+
+	for (unsigned i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+		bool pool = i % 2;
+
+		fake_rbd.setting = (rbd_config_option_t){
+			.name = (char *) settings[i][0],
+			.value = (char *) settings[i][1],
+			.source = pool ? RBD_CONFIG_SOURCE_POOL : RBD_CONFIG_SOURCE_IMAGE};
+		open_disk(host);
+		strcpy(fake_rbd.lock_holder, "client.77");
+		assert_int_equal(fake_lock(host, 1), -EINVAL);
+		assert_non_null(strstr(host->reason.text, settings[i][0]));
+		assert_non_null(strstr(host->reason.text, pool ? "the pool's" : "the image's"));
+		assert_int_equal(fake_rbd.breaks, 0);
+		/* once it is corrected, the image is opened again before it is shared */
+		fake_rbd.setting.name = NULL;
+		assert_int_equal(fake_lock(host, 1), -ESHUTDOWN);
+		assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+		fake_close(host);
+	}
+	open_disk(host);
+	assert_int_equal(fake_lock(host, 1), 0);
+	fake_rbd.fail = "rbd_config_image_list";
+	fake_rbd.error = -ETIMEDOUT;
+	assert_int_equal(fake_lock(host, 1), -ETIMEDOUT);
+}
+
+static void the_connection_sets_what_the_lock_needs(void **state)
+{
+	struct fake_host *host = *state;
+
+	open_disk(host);
+	assert_string_equal(
+		fake_rbd.settings,
+		"rbd_cache=false rbd_persistent_cache_mode=disabled "
+		"rbd_blocklist_on_break_lock=true rbd_blocklist_expire_seconds=0 "
+		"rbd_auto_exclusive_lock_until_manual_request=true ");
+}
+
 static void an_image_without_the_feature_is_not_locked(void **state)
 {
 	struct fake_host *host = *state;
@@ -725,6 +775,8 @@ int main(void)
 		RBD_TEST(it_reports_the_lock_and_the_failures),
 		RBD_TEST(another_holder_is_fenced_before_the_lock_is_taken),
 		RBD_TEST(a_lock_that_cannot_be_had_says_why),
+		RBD_TEST(an_image_with_an_unsafe_setting_is_not_locked),
+		RBD_TEST(the_connection_sets_what_the_lock_needs),
 		RBD_TEST(an_image_without_the_feature_is_not_locked),
 		RBD_TEST(the_holder_of_the_lock_is_read_in_the_format_of_other_gateways),
 		RBD_TEST(a_write_without_the_lock_reports_the_loss),
