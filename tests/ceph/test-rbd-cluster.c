@@ -613,6 +613,30 @@ static pid_t start_writer(char *image, int *out)
 
 /* Five times, a gateway's process is killed while it writes, and another gateway takes over at
  * once. Every number that was printed as stored is there, and no later write lands. */
+/* The cluster gives the lock to this connection, which has waited too long for the answer. The
+ * text is that of the request: the method "lock" of the class "lock". */
+static void a_lock_whose_answer_was_lost_is_taken_again(void **state)
+{
+	struct fake_host *host = *state;
+	int r;
+
+	image_create("", "unanswered", SIZE);
+	assert_int_equal(fake_open(host, config_of("rbd/unanswered", 2), SIZE, BLOCK), 0);
+	delay_shim_hold_text("locklock");
+	r = fake_lock(host, 1);
+	delay_shim_wait();
+	delay_shim_release();
+	assert_int_equal(r, -ESHUTDOWN);
+	fake_wait_events(host, 1);
+	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+	assert_int_equal(fake_lock(host, 1), -ESHUTDOWN);
+	fake_close(host);
+	assert_int_equal(fake_open(host, config_of("rbd/unanswered", 20), SIZE, BLOCK), 0);
+	take_lock(host, 1);
+	assert_lock(host, true, 1);
+	write_bytes(host, 0, BLOCK, 0x11);
+}
+
 static void a_killed_gateway_loses_nothing(void **state)
 {
 	struct fake_host *host = *state;
@@ -752,6 +776,8 @@ int main(int argc, char **argv)
 			a_released_lock_blocklists_nobody, setup_host, teardown_host),
 		cmocka_unit_test_setup_teardown(
 			a_delayed_write_never_lands, setup_host, teardown_host),
+		cmocka_unit_test_setup_teardown(
+			a_lock_whose_answer_was_lost_is_taken_again, setup_host, teardown_host),
 		cmocka_unit_test_setup_teardown(
 			a_killed_gateway_loses_nothing, setup_host, teardown_host),
 		cmocka_unit_test_setup_teardown(

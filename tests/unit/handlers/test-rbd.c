@@ -585,6 +585,48 @@ static void the_connection_sets_what_the_lock_needs(void **state)
 		"rbd_auto_exclusive_lock_until_manual_request=true ");
 }
 
+/* Whether the cluster has carried it out is not known: a new connection does not inherit it. */
+static void an_unclear_result_of_the_lock_needs_a_new_connection(void **state)
+{
+	static const struct {
+		const char *fail;
+		int error;
+	} failures[] = {
+		{"rbd_lock_acquire", -ETIMEDOUT}, {"rbd_lock_acquire", -EEXIST},
+		{"rbd_lock_acquire", -EIO},       {"rbd_lock_release", -ETIMEDOUT},
+		{"rbd_lock_release", -EIO},
+	};
+	struct fake_host *host = *state;
+
+	for (unsigned i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
+		bool release = strcmp(failures[i].fail, "rbd_lock_release") == 0;
+
+		open_disk(host);
+		if (release)
+			assert_int_equal(fake_lock(host, 1), 0);
+		fake_rbd.fail = failures[i].fail;
+		fake_rbd.error = failures[i].error;
+		assert_int_equal(release ? fake_unlock(host) : fake_lock(host, 1), -ESHUTDOWN);
+		assert_int_equal(host->events, 1);
+		assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+		fake_rbd.fail = NULL;
+		atomic_store(&fake_rbd.lock_ours, false);
+		assert_int_equal(fake_lock(host, 1), -ESHUTDOWN);
+		fake_close(host);
+	}
+}
+
+/* librbd says that it has the lock, the cluster that another client has it. */
+static void a_lock_that_the_cluster_does_not_confirm_is_none(void **state)
+{
+	struct fake_host *host = *state;
+
+	open_disk(host);
+	fake_rbd.acquires_nothing = true;
+	assert_int_equal(fake_lock(host, 1), -ESHUTDOWN);
+	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+}
+
 static void an_image_without_the_feature_is_not_locked(void **state)
 {
 	struct fake_host *host = *state;
@@ -777,6 +819,8 @@ int main(void)
 		RBD_TEST(a_lock_that_cannot_be_had_says_why),
 		RBD_TEST(an_image_with_an_unsafe_setting_is_not_locked),
 		RBD_TEST(the_connection_sets_what_the_lock_needs),
+		RBD_TEST(an_unclear_result_of_the_lock_needs_a_new_connection),
+		RBD_TEST(a_lock_that_the_cluster_does_not_confirm_is_none),
 		RBD_TEST(an_image_without_the_feature_is_not_locked),
 		RBD_TEST(the_holder_of_the_lock_is_read_in_the_format_of_other_gateways),
 		RBD_TEST(a_write_without_the_lock_reports_the_loss),
