@@ -99,6 +99,9 @@ static int open_namespace(
 	int r;
 
 	assert(cluster->pool);
+	/* The image inherits it: what needs room in a full pool fails at once, and does not wait
+	 * until there is some, while UNMAP and overwriting go on. */
+	rados_set_pool_full_try(cluster->pool);
 	if (!target->name_space[0])
 		return 0;
 	r = rbd_namespace_exists(cluster->pool, target->name_space, &exists);

@@ -671,6 +671,66 @@ static void a_killed_gateway_loses_nothing(void **state)
 
 /* ------- a cluster that does not answer ------- */
 
+static void set_quota(unsigned objects)
+{
+	char command[512];
+
+	(void) snprintf(
+		command, sizeof(command),
+		"ceph -c %s/ceph.conf osd pool set-quota rbd max_objects %u 2>/dev/null", cluster,
+		objects);
+	assert_int_equal(system(command), 0);
+}
+
+/* Writes to another object each time, not the last one, until that has this result, as the manager
+ * and the monitor look at the pool every few seconds only. */
+static void write_until(struct fake_host *host, uint64_t *offset, int result)
+{
+	uint64_t until = clock_now_ns() + 40 * UINT64_C(1000000000);
+	uint8_t data[BLOCK] = {1};
+	int r;
+
+	do {
+		*offset = (*offset + OBJECT_SIZE) % (SIZE - OBJECT_SIZE);
+		(void) fake_do(host, TCMU_IO_UNMAP, *offset, OBJECT_SIZE, 0);
+		r = fake_write(host, *offset, data, sizeof(data), 0);
+		if (r != 0 && r != -EDQUOT)
+			fail_msg("a write ends with %d", r);
+	} while (r != result && clock_now_ns() < until);
+	assert_int_equal(r, result);
+}
+
+static void a_full_pool_refuses_new_data_only(void **state)
+{
+	struct fake_host *host = *state, *second;
+	uint8_t data[BLOCK] = {2};
+	uint64_t offset = 0;
+
+	image_create("", "full", SIZE);
+	assert_int_equal(fake_open(host, config_of("rbd/full", 5), SIZE, BLOCK), 0);
+	take_lock(host, 1);
+	write_bytes(host, 0, BLOCK, 0x11);
+	write_bytes(host, SIZE - OBJECT_SIZE, OBJECT_SIZE, 0x12);
+	set_quota(1);
+	write_until(host, &offset, -EDQUOT);
+	/* what needs no more room goes on */
+	assert_bytes(host, SIZE - OBJECT_SIZE, BLOCK, 0x12);
+	write_bytes(host, SIZE - OBJECT_SIZE, BLOCK, 0x13);
+	assert_int_equal(fake_do(host, TCMU_IO_FLUSH, 0, 0, 0), 0);
+	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, SIZE - OBJECT_SIZE, BLOCK, 0), 0);
+	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, SIZE - OBJECT_SIZE, OBJECT_SIZE, 0), 0);
+	assert_bytes(host, SIZE - OBJECT_SIZE, OBJECT_SIZE, 0);
+	assert_int_equal(fake_write(host, offset, data, sizeof(data), 0), -EDQUOT);
+	/* and so does a failover */
+	second = second_gateway("rbd/full");
+	take_lock(second, 2);
+	assert_int_equal(fake_do(second, TCMU_IO_UNMAP, 0, OBJECT_SIZE, 0), 0);
+	assert_int_equal(fake_write(second, offset, data, sizeof(data), 0), -EDQUOT);
+	set_quota(0);
+	write_until(second, &offset, 0);
+	fake_host_free(second);
+}
+
 static void requests_wait_for_the_storage_to_come_back(void **state)
 {
 	struct fake_host *host = *state;
@@ -780,6 +840,8 @@ int main(int argc, char **argv)
 			a_lock_whose_answer_was_lost_is_taken_again, setup_host, teardown_host),
 		cmocka_unit_test_setup_teardown(
 			a_killed_gateway_loses_nothing, setup_host, teardown_host),
+		cmocka_unit_test_setup_teardown(
+			a_full_pool_refuses_new_data_only, setup_host, teardown_host),
 		cmocka_unit_test_setup_teardown(
 			requests_wait_for_the_storage_to_come_back, setup_host, teardown_host),
 		cmocka_unit_test_setup_teardown(

@@ -583,6 +583,7 @@ static void the_connection_sets_what_the_lock_needs(void **state)
 		"rbd_cache=false rbd_persistent_cache_mode=disabled "
 		"rbd_blocklist_on_break_lock=true rbd_blocklist_expire_seconds=0 "
 		"rbd_auto_exclusive_lock_until_manual_request=true ");
+	assert_true(fake_rbd.full_try);
 }
 
 /* Whether the cluster has carried it out is not known: a new connection does not inherit it. */
