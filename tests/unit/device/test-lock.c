@@ -413,7 +413,7 @@ static void writes_that_wait_in_a_limit_do_not_follow_the_lock(void **state)
 	gateway_delete(two);
 }
 
-/* What it reads before it has the lock, another gateway may change before it writes. */
+/* Another gateway may change what this one has read without the lock. */
 static void a_write_that_reads_first_takes_the_lock_before(void **state)
 {
 	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
