@@ -124,6 +124,14 @@ static void lose_and_regain(struct io_fixture *fixture)
 	set_permission(fixture, IO_PERMIT_ALL, 0);
 }
 
+/* Until the commands that were pushed have been decided: this one comes behind them. */
+static void wait_fetched(struct io_fixture *fixture)
+{
+	struct initiator_command ready = cmd_test_unit_ready();
+
+	assert_int_equal(initiator_run(fixture, &ready), SCSI_GOOD);
+}
+
 static unsigned count_changes(struct io_fixture *fixture)
 {
 	return backend_count(fixture->backend, TCMU_IO_WRITE) +
@@ -195,8 +203,8 @@ static void a_command_does_not_survive_its_permission_in_a_limit(void **state)
 	io_fixture_start(&fixture, &limited);
 	assert_int_equal(initiator_run(&fixture, &first), SCSI_GOOD);
 	initiator_push(&fixture, &write);
-	initiator_send(&fixture, &read);
-	io_fixture_wait_asleep();
+	initiator_push(&fixture, &read);
+	wait_fetched(&fixture);
 	lose_and_regain(&fixture);
 	io_thread_set_limits(fixture.thread, &(struct rate_limits){.iops = 0});
 	initiator_wait_status(&write, SCSI_BUSY);
@@ -217,8 +225,8 @@ static void a_command_does_not_survive_its_permission_before_its_range(void **st
 	basic.backend.info.caps = FIXTURE_BASIC_CAPS;
 	io_fixture_start(&fixture, &basic);
 	initiator_send_held(&fixture, &merge, TCMU_IO_CAP(TCMU_IO_READ));
-	initiator_send(&fixture, &write);
-	io_fixture_wait_asleep();
+	initiator_push(&fixture, &write);
+	wait_fetched(&fixture);
 	lose_and_regain(&fixture);
 	backend_hold(fixture.backend, 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
