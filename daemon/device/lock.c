@@ -15,11 +15,6 @@
 
 /* ------- permissions of commands ------- */
 
-struct lock_permission {
-	enum io_permission permission;
-	uint8_t not_ready; /* SCSI_ASCQ_ of NOT READY (SPC-4 6.37), or 0 for BUSY */
-};
-
 static struct lock_permission lock_permission_of(const struct device_lock *lock)
 {
 	uint8_t refused = lock->by_initiators ? SCSI_ASCQ_STANDBY : SCSI_ASCQ_UNAVAILABLE;
@@ -30,6 +25,8 @@ static struct lock_permission lock_permission_of(const struct device_lock *lock)
 	assert(lock->state < LOCK_STATE_COUNT);
 	switch (state) {
 	case LOCK_UNSHARED:
+		/* A shared backend that was reopened is UNLOCKED next. */
+		return (struct lock_permission){lock->shared ? IO_PERMIT_NONE : IO_PERMIT_ALL, 0};
 	case LOCK_LOCKED:
 		return (struct lock_permission){IO_PERMIT_ALL, 0};
 	case LOCK_UNLOCKED:
@@ -49,12 +46,20 @@ static struct lock_permission lock_permission_of(const struct device_lock *lock)
 	}
 }
 
+/* Only what is new: each permission has a number, and a command that waits loses its own with the
+ * next. */
 static void lock_enforce(struct device *device)
 {
 	struct lock_permission to = lock_permission_of(&device->lock);
 
-	if (device->thread)
-		io_thread_set_permission(device->thread, to.permission, to.not_ready);
+	assert(!device->lock.shared || device->lock.state == LOCK_LOCKED ||
+	       to.permission != IO_PERMIT_ALL);
+	if (!device->thread ||
+	    (to.permission == device->lock.enforced.permission &&
+	     to.not_ready == device->lock.enforced.not_ready))
+		return;
+	device->lock.enforced = to;
+	io_thread_set_permission(device->thread, to.permission, to.not_ready);
 }
 
 /* ------- on the job's thread ------- */
@@ -374,7 +379,7 @@ void lock_begin(struct device *device, struct io_thread_setup *setup)
 	lock->waiter = NULL;
 	env_timer_disarm(&lock->pause.timer);
 	atomic_store(&device->backend_fenced, false);
-	permission = lock_permission_of(lock);
+	permission = lock->enforced = lock_permission_of(lock);
 	setup->permission = permission.permission;
 	setup->lu.not_ready = permission.not_ready;
 }

@@ -111,13 +111,20 @@ struct device_deferred {
 	struct io_thread *thread; /* waits for the call's result; NULL: that thread has ended */
 };
 
+/* As io_thread_set_permission() takes it. */
+struct lock_permission {
+	enum io_permission permission;
+	uint8_t not_ready; /* SCSI_ASCQ_ of NOT READY (SPC-4 6.37), or 0 for BUSY */
+};
+
 /* lock.c: whether this host may use the backing store. The call's thread reads call_ and the
  * device's backend, and sets backend, info and reason; the query's thread sets query_. */
 struct device_lock {
 	struct device_call call;  /* lock, unlock, close or open */
 	struct device_call query; /* lock_state */
 	enum lock_state state;
-	bool shared; /* other hosts may serve the same store */
+	struct lock_permission enforced; /* that the I/O thread has been given last */
+	bool shared;                     /* other hosts may serve the same store */
 	bool by_initiators;
 	uint16_t group; /* of this host's ports */
 	uint16_t tag;   /* of the lock, as last queried */

@@ -182,6 +182,7 @@ struct command *command_get(struct command_pool *pool, bool internal)
 	if (internal) {
 		command->internal = true;
 		command->data_length = 0;
+		command->generation = pool->core->permission_generation;
 		command->io_error = 0;
 		pool->internal++;
 	}

@@ -66,6 +66,8 @@ struct command {
 	uint32_t iov_cnt;
 	uint32_t iov_max;
 	uint64_t data_length; /* bytes */
+	unsigned generation;  /* core->permission_generation, of the command whose part it is where
+				 it is internal */
 	struct stats_flight flight;
 	uint64_t seen_at; /* when it was seen first by io/late.h, by clock_now_ns(); 0: not yet */
 

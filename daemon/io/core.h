@@ -136,6 +136,8 @@ struct core {
 	bool ring_refused;  /* and get BUSY: another host may have written meanwhile */
 	unsigned cache_ending; /* flushes in flight that are to switch the write cache off */
 	unsigned xcopy_pieces; /* requests of xcopies that this device carries out */
+	unsigned permission_generation; /* number of the control request that the permission of
+					   requests is from; see submit_set_permission() */
 	struct wait wait;
 	struct command_pool *pool;
 	struct submit *submit;

@@ -211,6 +211,7 @@ static bool fetch_one(struct fetch *fetch, uint64_t *now)
 	command->iov_cnt = entry.iov_cnt;
 	command->data_length = entry.data_length;
 	command->late = core->ring_late;
+	command->generation = core->permission_generation;
 	stats_begin(setup->stats, &command->flight, now, command->cdb, command->data_length);
 	if (setup->tracing && atomic_load_explicit(setup->tracing, memory_order_relaxed))
 		setup->trace(

@@ -187,8 +187,10 @@ void format_prepare(struct format *format, struct command *waiter)
 
 	assert(core->ring_locked && !format->operation && !format->waiter);
 	assert(core->lu.guard_passed && !core->lu.read_only);
-	if (operation)
+	if (operation) {
 		operation->plan = waiter->plan;
+		operation->generation = waiter->generation;
+	}
 	if (!operation || !format_prepare_operation(format, operation)) {
 		if (operation)
 			command_put(core->pool, operation);

@@ -17,6 +17,7 @@ int submit_init(struct submit *submit, struct core *core)
 	assert(!submit->engine && !submit->workers);
 	submit->core = core;
 	submit->permission = setup->permission;
+	submit->all_generation = setup->permission == IO_PERMIT_ALL ? 0 : ~0u;
 	list_init(&submit->completed);
 	core->submit = submit;
 	if (setup->handler->threading == TCMU_HANDLER_ASYNC) {
@@ -66,14 +67,18 @@ bool submit_handler_can(const struct core *core, enum tcmu_io_op op)
 }
 
 /* If not, the device is asked for the lock that allows it. */
-static bool submit_is_permitted(struct submit *submit, enum tcmu_io_op op)
+static bool submit_is_permitted(const struct command *command, enum tcmu_io_op op)
 {
-	bool reads = op == TCMU_IO_READ || op == TCMU_IO_MAP;
+	const struct submit *submit = command->core->submit;
+	bool reads = (op == TCMU_IO_READ || op == TCMU_IO_MAP) && !command->writes_range;
+	bool current = command->generation == submit->core->permission_generation;
 
 	assert(submit->permission <= IO_PERMIT_NONE);
-	if (submit->permission == IO_PERMIT_ALL || (submit->permission == IO_PERMIT_READS && reads))
+	if (submit->permission == IO_PERMIT_ALL ? reads || current
+						: submit->permission == IO_PERMIT_READS && reads)
 		return true;
-	core_signal(submit->core, IO_SIGNAL_WANTS_LOCK);
+	if (current)
+		core_signal(submit->core, IO_SIGNAL_WANTS_LOCK);
 	return false;
 }
 
@@ -91,7 +96,7 @@ void submit_io(
 		command_end_failed_at(command, -ECANCELED, command->plan.lba, 0);
 		return;
 	}
-	if (submit->permission != IO_PERMIT_ALL && !submit_is_permitted(submit, op)) {
+	if (command->generation != submit->all_generation && !submit_is_permitted(command, op)) {
 		step(command, -EBUSY);
 		return;
 	}
@@ -245,9 +250,10 @@ void submit_set_permission(
 	unsigned generation)
 {
 	assert(core_current == submit->core && permission <= IO_PERMIT_NONE);
-	assert(generation != submit->permission_generation);
+	assert(generation != submit->core->permission_generation);
 	submit->permission = permission;
-	submit->permission_generation = generation;
+	submit->core->permission_generation = generation;
+	submit->all_generation = permission == IO_PERMIT_ALL ? generation : ~generation;
 	atomic_store(&submit->idle_wanted, permission == IO_PERMIT_NONE);
 	submit->core->lu.not_ready = not_ready;
 }
@@ -273,6 +279,6 @@ void submit_report(struct submit *submit)
 		return;
 	assert(submit->permission == IO_PERMIT_NONE);
 	atomic_store(&submit->idle_wanted, false);
-	atomic_store(&submit->idle_generation, submit->permission_generation);
+	atomic_store(&submit->idle_generation, submit->core->permission_generation);
 	core_signal(submit->core, IO_SIGNAL_IDLE);
 }

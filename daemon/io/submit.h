@@ -21,8 +21,8 @@ struct submit {
 	struct list completed;           /* commands, completed by the I/O thread itself */
 	struct mpsc completed_elsewhere; /* commands, pushed by other threads */
 	enum io_permission permission;
-	unsigned permission_generation; /* number of the control request that permission is from */
-	atomic_bool idle_wanted;        /* IO_SIGNAL_IDLE is to be signalled; read by workers */
+	unsigned all_generation; /* of the commands that may submit any request */
+	atomic_bool idle_wanted; /* IO_SIGNAL_IDLE is to be signalled; read by workers */
 
 	/* read by any thread */
 	atomic_uint inside; /* workers that are within the handler, also after it has completed */
@@ -43,7 +43,12 @@ void submit_destroy(struct submit *submit);
 /* Submits a request whose command->io_iov is filled: iov_cnt iovecs. offset, length: bytes of the
  * medium; flags: TCMU_IO_. step is called when it has ended, later or before the return. A command
  * that was aborted ends instead, and so do all where the service was abandoned; where the
- * permission forbids the request, step gets -EBUSY. */
+ * permission forbids the request, step gets -EBUSY.
+ *
+ * A command that changes the medium needs the permission for all its requests, also for what it
+ * reads before it writes, and for each the permission under which it was fetched: however long it
+ * waits, it ends BUSY once the lock has changed hands, even if this host holds it again. Other
+ * hosts may have written meanwhile. Such a command does not ask for the lock. */
 void submit_io(
 	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset,
 	uint64_t length, unsigned iov_cnt, command_step *step);

@@ -101,9 +101,11 @@ static void io_thread_take_control(struct io_thread *thread)
 		core->faulted = true;
 	if (request.changes & CONTROL_BACKEND)
 		submit_set_backend(&thread->submit, request.backend, &request.info);
-	if (request.changes & CONTROL_PERMISSION)
+	if (request.changes & CONTROL_PERMISSION) {
 		submit_set_permission(
 			&thread->submit, request.permission, request.not_ready, request.generation);
+		xcopy_disk_set_generation(thread->xcopy_disk, request.generation);
+	}
 	io_thread_set_lu(thread, &request);
 	if (request.changes & CONTROL_DEFERRED_DONE)
 		dispatch_deferred_done(&thread->dispatch, request.deferred_error);

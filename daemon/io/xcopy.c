@@ -18,6 +18,7 @@ struct xcopy {
 	struct command *waiter;       /* NULL: it waits no longer */
 	struct scsi_xcopy plan;
 	struct xcopy_disk *disks[SCSI_XCOPY_CSCDS_MAX];
+	unsigned generations[SCSI_XCOPY_CSCDS_MAX]; /* of the disks, when the xcopy began */
 	unsigned segment;
 	uint64_t done;       /* blocks of the segment */
 	uint64_t bytes;      /* of all segments */
@@ -66,6 +67,7 @@ static void xcopy_request_piece(struct xcopy *xcopy, bool write)
 	assert(xcopy->segment < xcopy->plan.segment_cnt && left > 0);
 	request->write = write;
 	request->performer = xcopy->disks[write ? segment->destination : segment->source];
+	request->generation = xcopy->generations[write ? segment->destination : segment->source];
 	request->lba = (write ? segment->destination_lba : segment->source_lba) + xcopy->done;
 	request->blocks = left < max ? left : max;
 	request->buffer = xcopy->buffer;
@@ -160,6 +162,7 @@ static void xcopy_prepare_command(struct command *command, struct xcopy_request 
 	command->core->late |= command->late;
 	command->finished = xcopy_served;
 	command->context = request;
+	command->generation = request->generation;
 	command->data_length = request->blocks * command->core->lu.block_size;
 	command->iov[0] = (struct iovec){
 		.iov_base = request->buffer, .iov_len = command->data_length};
@@ -327,6 +330,8 @@ static int xcopy_find_disks(struct xcopy *xcopy, struct xcopy_disk *own)
 		if (!xcopy->disks[i] ||
 		    xcopy_disk_block_size(xcopy->disks[i]) != xcopy_disk_block_size(own))
 			return -ENODEV;
+		xcopy->generations[i] = target->self ? xcopy->waiter->generation
+						     : xcopy_disk_generation(xcopy->disks[i]);
 	}
 	return 0;
 }
@@ -384,6 +389,7 @@ void xcopy_begin(struct xcopy_disk *own, struct command *waiter, const struct sc
 		return;
 	}
 	command->plan = waiter->plan;
+	command->generation = waiter->generation;
 	command->context = xcopy;
 	command->cancel = xcopy_cancel;
 	xcopy->waiter = command;

@@ -19,6 +19,7 @@ struct xcopy_disk {
 	atomic_uint references;
 	struct tcmu_name name;
 	uint32_t block_size;
+	atomic_uint generation;
 
 	pthread_mutex_t lock;
 	struct wait *wait; /* NULL: its I/O thread has ended */
@@ -116,6 +117,17 @@ bool xcopy_disk_is_closed(struct xcopy_disk *disk)
 	closed = disk->closed;
 	pthread_mutex_unlock(&disk->lock);
 	return closed;
+}
+
+void xcopy_disk_set_generation(struct xcopy_disk *disk, unsigned generation)
+{
+	assert(generation != atomic_load(&disk->generation));
+	atomic_store(&disk->generation, generation);
+}
+
+unsigned xcopy_disk_generation(struct xcopy_disk *disk)
+{
+	return atomic_load(&disk->generation);
 }
 
 void xcopy_disk_set_naa(struct xcopy_disk *disk, const uint8_t naa[SCSI_NAA_LENGTH])

@@ -38,6 +38,7 @@ struct xcopy_request {
 	bool write;
 	uint64_t lba;
 	uint64_t blocks;
+	unsigned generation; /* of the performer, see xcopy_disk_generation() */
 	void *buffer;
 	void (*answered)(struct xcopy_request *request); /* on the waiter's thread; releases */
 	void (*release)(struct xcopy_request *request);  /* drops one reference; any thread */
@@ -78,6 +79,11 @@ uint32_t xcopy_disk_block_size(const struct xcopy_disk *disk);
 void xcopy_disk_close(struct xcopy_disk *disk);
 
 bool xcopy_disk_is_closed(struct xcopy_disk *disk);
+
+/* The number of the permission under which the disk's I/O thread submits requests; the thread sets
+ * it. A request carries the one under which its xcopy began. */
+void xcopy_disk_set_generation(struct xcopy_disk *disk, unsigned generation);
+unsigned xcopy_disk_generation(struct xcopy_disk *disk);
 
 /* The disk's I/O thread, at its end: it gets no more answers. Takes NULL. */
 void xcopy_disk_end(struct xcopy_disk *disk);

@@ -16,6 +16,7 @@
 
 #include "options.h"
 #include "reason.h"
+#include "settings.h"
 
 static int set_seconds(rados_t rados, const char *name, uint64_t seconds)
 {
@@ -33,24 +34,10 @@ int image_set_timeout(struct image_cluster *cluster, uint64_t seconds)
 	return r < 0 ? r : set_seconds(cluster->rados, "rados_mon_op_timeout", seconds);
 }
 
-/* The holder of a broken lock is blocklisted, whatever the configuration says: otherwise it would
- * continue to write. */
-static int set_fencing(struct image_cluster *cluster)
-{
-	int r = rados_conf_set(cluster->rados, "rbd_blocklist_on_break_lock", "true");
-
-	return r == -ENOENT ? rados_conf_set(cluster->rados, "rbd_blacklist_on_break_lock", "true")
-			    : r;
-}
-
-/* A completed write must be in the cluster, where other gateways see it, not in the memory of this
- * one; so the cache is off. */
 static int set_limits(struct image_cluster *cluster)
 {
-	int r = rados_conf_set(cluster->rados, "rbd_cache", "false");
+	int r = image_settings_set(cluster->rados);
 
-	if (r >= 0)
-		r = set_fencing(cluster);
 	if (r >= 0)
 		r = set_seconds(cluster->rados, "client_mount_timeout", IMAGE_OPEN_TIMEOUT);
 	return r < 0 ? r : image_set_timeout(cluster, IMAGE_OPEN_TIMEOUT);
@@ -112,6 +99,9 @@ static int open_namespace(
 	int r;
 
 	assert(cluster->pool);
+	/* The image inherits it: what needs room in a full pool fails at once, and does not wait
+	 * until there is some, while UNMAP and overwriting go on. */
+	rados_set_pool_full_try(cluster->pool);
 	if (!target->name_space[0])
 		return 0;
 	r = rbd_namespace_exists(cluster->pool, target->name_space, &exists);

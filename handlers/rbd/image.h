@@ -42,6 +42,7 @@ struct image {
 	struct image_cluster cluster;
 	rbd_image_t rbd;
 	bool read_only;
+	bool unsafe;          /* it was opened with settings that no shared image may have */
 	uint64_t object_size; /* bytes */
 	uint64_t watch;       /* of the image's header, with watched */
 	bool watched;

@@ -25,6 +25,7 @@
 #include "image.h"
 #include "reason.h"
 #include "request.h"
+#include "settings.h"
 #include "status.h"
 
 #define TAG_KEY     "tcmu_rbd_locker_tag"
@@ -69,6 +70,42 @@ static int fence_holder(struct image *image)
 	return r == -ENOENT || r == -EBUSY || r == -EAGAIN ? 0 : r;
 }
 
+static bool is_refusal(int error)
+{
+	return error == -EPERM || error == -EACCES || error == -ESHUTDOWN;
+}
+
+/* The cluster may have carried out what librbd reports as failed: then librbd and the cluster
+ * disagree about the holder, and with this connection it stays so (-EEXIST for ever). The daemon
+ * opens a new one, which fences this one if it has the lock. Returns -ESHUTDOWN. */
+static int give_up_connection(struct image *image, int error)
+{
+	char text[128];
+
+	assert(error < 0);
+	(void) snprintf(
+		text, sizeof(text),
+		"it is unclear who holds the image's lock, it is reopened over a new connection: "
+		"%s",
+		strerror(-error));
+	image->host->log(image->dev, TCMU_LOG_WARNING, text);
+	image_fence(image);
+	return -ESHUTDOWN;
+}
+
+/* Asks the cluster: librbd does nothing if it takes itself for the holder. */
+static int confirm_lock(struct image *image)
+{
+	int ours = 0;
+	int r = rbd_is_exclusive_lock_owner(image->rbd, &ours);
+
+	if (r == -ESHUTDOWN)
+		return r;
+	if (r < 0 || !ours)
+		return give_up_connection(image, r < 0 ? r : -ENOLCK);
+	return 0;
+}
+
 /* Also needed if librbd has acquired the lock by itself: from now on it neither acquires nor hands
  * over the lock without a request. */
 static int acquire_lock(struct image *image)
@@ -80,8 +117,10 @@ static int acquire_lock(struct image *image)
 		if (r < 0)
 			break;
 		r = rbd_lock_acquire(image->rbd, RBD_LOCK_MODE_EXCLUSIVE);
+		if (r >= 0)
+			return confirm_lock(image);
 		if (r != -EBUSY && r != -EAGAIN && r != -EROFS)
-			break;
+			return is_refusal(r) ? r : give_up_connection(image, r);
 	}
 	return r;
 }
@@ -127,6 +166,18 @@ static int refuse_lock(int error, struct tcmu_reason *reason)
 	}
 }
 
+/* librbd reads most settings when it opens an image. */
+static int check_settings(struct image *image, struct tcmu_reason *reason)
+{
+	int r = image_settings_check(image->rbd, reason);
+
+	if (r < 0 || !image->unsafe)
+		return r;
+	/* They have been corrected: it is opened again with them. */
+	image_fence(image);
+	return -ESHUTDOWN;
+}
+
 int image_lock(void *backend, uint16_t tag, struct tcmu_reason *reason)
 {
 	struct image *image = backend;
@@ -141,6 +192,9 @@ int image_lock(void *backend, uint16_t tag, struct tcmu_reason *reason)
 		return image_refuse(
 			reason, -EOPNOTSUPP,
 			"the image has no lock: rbd feature enable <image> exclusive-lock");
+	r = check_settings(image, reason);
+	if (r < 0)
+		return r;
 	r = acquire_lock(image);
 	if (r == -ESHUTDOWN)
 		image_fence(image);
@@ -161,7 +215,9 @@ int image_unlock(void *backend)
 		return 0;
 	image_status_note_lock(image, false);
 	r = rbd_lock_release(image->rbd);
-	return r == -ENOENT || r == -EROFS ? 0 : r;
+	if (r >= 0 || r == -ENOENT || r == -EROFS)
+		return 0;
+	return r == -ESHUTDOWN ? r : give_up_connection(image, r);
 }
 
 /* The group in the holder's tag; 0: the tag is invalid, or an earlier holder's. */

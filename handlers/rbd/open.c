@@ -20,6 +20,7 @@
 #include "options.h"
 #include "reason.h"
 #include "service.h"
+#include "settings.h"
 #include "target.h"
 
 #define FSID_SIZE      37
@@ -80,33 +81,10 @@ static int open_image(
 
 /* ------- properties ------- */
 
-/* Whether librbd caches writes: the image's metadata can turn on the cache that the connection has
- * turned off. True if that cannot be determined. */
-static bool has_cache(rbd_image_t rbd)
-{
-	rbd_config_option_t *options = NULL;
-	int cnt = 0;
-	bool cache = true;
-
-	if (rbd_config_image_list(rbd, NULL, &cnt) != -ERANGE || cnt <= 0)
-		return true;
-	options = calloc((size_t) cnt, sizeof(*options));
-	if (!options)
-		return true;
-	if (rbd_config_image_list(rbd, options, &cnt) == 0) {
-		for (int i = 0; i < cnt; i++)
-			if (strcmp(options[i].name, "rbd_cache") == 0)
-				cache = strcmp(options[i].value, "false") != 0;
-		rbd_config_image_list_cleanup(options, cnt);
-	}
-	free(options);
-	return cache;
-}
-
 static void describe_changes(struct image *image, uint32_t block)
 {
 	struct tcmu_backend_info *info = &image->info;
-	bool cache = has_cache(image->rbd);
+	bool cache = image_settings_cache(image->rbd);
 
 	info->caps |= TCMU_IO_CAP(TCMU_IO_WRITE) | TCMU_IO_CAP(TCMU_IO_FLUSH) |
 		TCMU_IO_CAP(TCMU_IO_UNMAP) | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES) |
@@ -191,6 +169,7 @@ static int build_image(
 	struct image *image, const struct tcmu_config *config, const struct image_target *target,
 	struct tcmu_reason *reason)
 {
+	struct tcmu_reason unshared; /* no reason not to open it: the lock is refused */
 	char fsid[FSID_SIZE] = "";
 	uint64_t size = 0;
 	int r = image_connect(config, target, &image->cluster, reason);
@@ -208,6 +187,8 @@ static int build_image(
 	r = image_describe(image, config);
 	if (r >= 0)
 		enter_service_map(image, target);
+	if (r >= 0 && image->service.lockable)
+		image->unsafe = image_settings_check(image->rbd, &unshared) < 0;
 	if (r >= 0)
 		r = image_thread_start(image);
 	if (r >= 0)

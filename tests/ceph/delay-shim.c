@@ -22,12 +22,24 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static bool active;
 static char wanted[DELAY_SHIM_BYTES];
+static size_t wanted_length;
 static unsigned held;
 
 void delay_shim_hold(int byte)
 {
 	pthread_mutex_lock(&lock);
 	memset(wanted, byte, sizeof(wanted));
+	wanted_length = sizeof(wanted);
+	active = true;
+	pthread_mutex_unlock(&lock);
+}
+
+void delay_shim_hold_text(const char *text)
+{
+	assert_true(strlen(text) < sizeof(wanted));
+	pthread_mutex_lock(&lock);
+	wanted_length = strlen(text);
+	memcpy(wanted, text, wanted_length);
 	active = true;
 	pthread_mutex_unlock(&lock);
 }
@@ -62,7 +74,7 @@ static bool delay_shim_matches(const struct msghdr *message)
 {
 	for (size_t i = 0; i < message->msg_iovlen; i++)
 		if (memmem(message->msg_iov[i].iov_base, message->msg_iov[i].iov_len, wanted,
-			   sizeof(wanted)))
+			   wanted_length))
 			return true;
 	return false;
 }

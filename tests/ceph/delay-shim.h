@@ -13,6 +13,9 @@
 /* From now on messages with a run of DELAY_SHIM_BYTES such bytes are held back. */
 void delay_shim_hold(int byte);
 
+/* The same for messages with this text, of less than DELAY_SHIM_BYTES bytes. */
+void delay_shim_hold_text(const char *text);
+
 /* Waits until a message is held back; fails the test after half a minute. */
 void delay_shim_wait(void);
 

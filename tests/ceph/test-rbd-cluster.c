@@ -2,7 +2,7 @@
 /*
  * The rbd handler on a real cluster (tests/ceph/cluster), whose directory is in CEPH_TEST_CLUSTER.
  */
-#include "fake-host.h"
+#include "rbd-host.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,94 +16,11 @@
 
 #include "base/clock.h"
 #include "delay-shim.h"
-#include "images.h"
-
-#define SIZE  (64 * MIB)
-#define BLOCK 512u
-
-static const char *cluster;
-static char config[256];
-
-/* A config string as ceph-iscsi writes it. */
-static const char *config_of(const char *target, unsigned timeout)
-{
-	(void) snprintf(
-		config, sizeof(config), "%s;osd_op_timeout=%u;conf=%s/ceph.conf;id=admin", target,
-		timeout, cluster);
-	return config;
-}
-
-static int setup_cluster(void **state)
-{
-	(void) state;
-	cluster = getenv("CEPH_TEST_CLUSTER");
-	assert_non_null(cluster);
-	images_connect(cluster);
-	return 0;
-}
-
-static int teardown_cluster(void **state)
-{
-	(void) state;
-	images_disconnect();
-	return 0;
-}
-
-static int setup_host(void **state)
-{
-	*state = fake_host_new(PLUGIN, AIO_THREADS);
-	return 0;
-}
-
-static int teardown_host(void **state)
-{
-	fake_host_free(*state);
-	return 0;
-}
-
-/* Creates an image of SIZE bytes and opens it. */
-static void open_new(struct fake_host *host, const char *name)
-{
-	char target[64];
-
-	image_create("", name, SIZE);
-	(void) snprintf(target, sizeof(target), "rbd/%s", name);
-	if (fake_open(host, config_of(target, 20), SIZE, BLOCK) < 0)
-		fail_msg("%s", host->reason.text);
-}
 
 static void fill_pattern(uint8_t *data, size_t length, unsigned seed)
 {
 	for (size_t i = 0; i < length; i++)
 		data[i] = (uint8_t) (seed + i * 7 + (i >> 8));
-}
-
-static void *filled_buffer(size_t length, int byte)
-{
-	void *data = malloc(length);
-
-	assert_non_null(data);
-	memset(data, byte, length);
-	return data;
-}
-
-static void assert_bytes(struct fake_host *host, uint64_t offset, size_t length, int byte)
-{
-	uint8_t *want = filled_buffer(length, byte);
-	uint8_t *got = filled_buffer(length, ~byte);
-
-	assert_int_equal(fake_read(host, offset, got, length), 0);
-	assert_memory_equal(got, want, length);
-	free(want);
-	free(got);
-}
-
-static void write_bytes(struct fake_host *host, uint64_t offset, size_t length, int byte)
-{
-	uint8_t *data = filled_buffer(length, byte);
-
-	assert_int_equal(fake_write(host, offset, data, length, 0), 0);
-	free(data);
 }
 
 /* ------- requests ------- */
@@ -385,32 +302,6 @@ static void a_blocklisted_client_writes_no_more(void **state)
 }
 
 /* ------- the lock ------- */
-
-/* A second gateway: another connection to the cluster, as another host has one. */
-static struct fake_host *second_gateway(const char *target)
-{
-	struct fake_host *host = fake_host_new(PLUGIN, AIO_THREADS);
-
-	if (fake_open(host, config_of(target, 20), SIZE, BLOCK) < 0)
-		fail_msg("%s", host->reason.text);
-	return host;
-}
-
-static void take_lock(struct fake_host *host, uint16_t tag)
-{
-	if (fake_lock(host, tag) < 0)
-		fail_msg("%s", host->reason.text);
-}
-
-static void assert_lock(struct fake_host *host, bool expect_ours, uint16_t expect_tag)
-{
-	bool is_ours;
-	uint16_t tag;
-
-	assert_int_equal(fake_lock_state(host, &is_ours, &tag), 0);
-	assert_int_equal(is_ours, expect_ours);
-	assert_int_equal(tag, expect_tag);
-}
 
 static void the_lock_moves_from_one_gateway_to_the_other(void **state)
 {

@@ -29,6 +29,8 @@ static struct {
 	bool hold_locks;
 	bool hold_writes;
 	unsigned held;
+	unsigned reads;
+	unsigned strays; /* writes of a host that was not fenced while another one had the lock */
 	struct tcmu_io *late; /* a write that was held */
 } store = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
@@ -143,6 +145,8 @@ static int carry_out(struct opened *opened, struct tcmu_io *io, bool *fenced)
 		pthread_cond_broadcast(&store.changed);
 		return 1;
 	}
+	store.reads += io->op == TCMU_IO_READ;
+	store.strays += io->op == TCMU_IO_WRITE && store.holder && store.holder != opened;
 	for (unsigned i = 0; i < io->iov_cnt && io->op != TCMU_IO_FLUSH; i++) {
 		if (io->op == TCMU_IO_READ)
 			memcpy(io->iov[i].iov_base, at, io->iov[i].iov_len);
@@ -244,7 +248,7 @@ static int setup(void **state)
 	gateways_begin();
 	pthread_mutex_lock(&store.lock);
 	memset(store.data, 0, sizeof(store.data));
-	store.opens = store.locks = 0;
+	store.opens = store.locks = store.reads = 0;
 	pthread_mutex_unlock(&store.lock);
 	return 0;
 }
@@ -254,6 +258,7 @@ static int teardown(void **state)
 	(void) state;
 	gateways_end();
 	assert_false(is_locked());
+	assert_int_equal(read_count(&store.strays), 0);
 	return 0;
 }
 
@@ -377,6 +382,58 @@ static void a_backend_is_not_closed_under_a_write(void **state)
 	gateway_wait_state(one, DEVICE_LIVE, 10);
 	assert_int_equal(read_count(&store.opens), 3);
 	assert_int_equal(first_byte(), 2);
+	gateway_delete(one);
+	gateway_delete(two);
+}
+
+/* An initiator may have written over another gateway what it has sent to this one before. */
+static void writes_that_wait_in_a_limit_do_not_follow_the_lock(void **state)
+{
+	struct gateway *one = gateway_new(&handler, "store/x;iops=4;burst=1", SIZE, 1, IMPLICIT);
+	struct gateway *two = start(2, IMPLICIT);
+	struct initiator_command late[8];
+
+	(void) state;
+	assert_writes(one, 1);
+	for (unsigned i = 0; i < 8; i++) {
+		late[i] = write_of(5);
+		gateway_send(one, &late[i]);
+	}
+	while (first_byte() != 5)
+		gateways_iterate();
+	assert_writes(two, 2);
+	gateway_wait(&late[7]);
+	assert_int_equal(late[7].status, SCSI_BUSY);
+	assert_int_equal(first_byte(), 2);
+	assert_int_equal(read_count(&store.locks), 2);
+	for (unsigned i = 0; i < 7; i++)
+		gateway_wait(&late[i]);
+	assert_writes(one, 3);
+	gateway_delete(one);
+	gateway_delete(two);
+}
+
+/* Another gateway may change what this one has read without the lock. */
+static void a_write_that_reads_first_takes_the_lock_before(void **state)
+{
+	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
+	static uint8_t out[FIXTURE_BLOCK], both[2 * FIXTURE_BLOCK];
+	struct initiator_command merge = cmd_orwrite(0, 1, out),
+				 compare = cmd_compare_and_write(0, 1, both);
+
+	(void) state;
+	memset(out, 0x80, sizeof(out));
+	memset(both, 2, FIXTURE_BLOCK);
+	assert_writes(two, 1);
+	assert_int_equal(gateway_do(one, &merge), SCSI_BUSY);
+	assert_int_equal(read_count(&store.reads), 0);
+	assert_int_equal(gateway_do_persistently(one, &merge, 20), SCSI_GOOD);
+	assert_int_equal(first_byte(), 0x81);
+	assert_writes(two, 2);
+	gateway_wait_state(one, DEVICE_LIVE, 10);
+	assert_int_equal(gateway_do_persistently(one, &compare, 20), SCSI_GOOD);
+	assert_int_equal(first_byte(), 0);
+	assert_int_equal(read_count(&store.reads), 2);
 	gateway_delete(one);
 	gateway_delete(two);
 }
@@ -595,6 +652,10 @@ int main(void)
 			writes_move_the_lock_and_the_loser_comes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_backend_is_not_closed_under_a_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			writes_that_wait_in_a_limit_do_not_follow_the_lock, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_write_that_reads_first_takes_the_lock_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			with_explicit_access_initiators_choose_the_gateway, setup, teardown),
 		cmocka_unit_test_setup_teardown(

@@ -2,43 +2,13 @@
 /*
  * The rbd handler: its config string, and its results for librbd's answers.
  */
-#include "fake-host.h"
+#include "rbd-fixture.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "fake-rbd.h"
-
-#define MIB   (UINT64_C(1024) * 1024)
-#define SIZE  (1024 * MIB)
-#define BLOCK 512u
-
-const struct tcmu_handler *tcmu_handler_entry(void);
-
-static int rbd_setup(void **state)
-{
-	fake_rbd_reset();
-	*state = fake_host_with(tcmu_handler_entry(), AIO_THREADS);
-	return 0;
-}
-
-static int rbd_teardown(void **state)
-{
-	fake_host_free(*state);
-	assert_true(fake_rbd_is_idle());
-	return 0;
-}
-
-#define RBD_TEST(function) cmocka_unit_test_setup_teardown(function, rbd_setup, rbd_teardown)
-
-static void open_disk(struct fake_host *host)
-{
-	if (fake_open(host, "rbd/disk", SIZE, BLOCK) < 0)
-		fail_msg("%s", host->reason.text);
-}
 
 /* ------- the config string ------- */
 
@@ -54,7 +24,6 @@ static void the_config_strings_of_ceph_iscsi_are_read(void **state)
 	assert_string_equal(fake_rbd.conf, "/etc/ceph/other.conf");
 	assert_string_equal(fake_rbd.id, "gateway");
 	assert_string_equal(fake_rbd.name_space, "");
-	assert_string_equal(fake_rbd.rbd_cache, "false");
 	/* opening has a separate limit */
 	assert_string_equal(fake_rbd.osd_timeout[0], "8");
 	assert_string_equal(fake_rbd.osd_timeout[1], "45");
@@ -481,169 +450,6 @@ static void it_reports_the_lock_and_the_failures(void **state)
 		"lock_owner true lock_lost_cnt 1 conn_lost_cnt 1 cmd_timed_out_cnt 1");
 }
 
-/* ------- the lock ------- */
-
-static void another_holder_is_fenced_before_the_lock_is_taken(void **state)
-{
-	struct fake_host *host = *state;
-
-	open_disk(host);
-	strcpy(fake_rbd.lock_holder, "client.77");
-	assert_int_equal(fake_lock(host, 3), 0);
-	assert_string_equal(fake_rbd.broken, "client.77");
-	assert_int_equal(fake_rbd.acquired, 1);
-	assert_string_equal(fake_rbd.locker_tag, "tcmu_tag=3,rbd_client=client.4100");
-	/* a lock that is held is kept, with another tag */
-	assert_int_equal(fake_lock(host, 4), 0);
-	assert_int_equal(fake_rbd.breaks, 1);
-	assert_string_equal(fake_rbd.locker_tag, "tcmu_tag=4,rbd_client=client.4100");
-	assert_int_equal(fake_unlock(host), 0);
-	assert_int_equal(fake_rbd.released, 1);
-}
-
-static void a_lock_that_cannot_be_had_says_why(void **state)
-{
-	static const struct {
-		const char *fail;
-		int error;
-		const char *reason;
-	} failures[] = {
-		{"rbd_lock_break", -EPERM, "profile rbd"},
-		{"rbd_lock_acquire", -EROFS, "another client"},
-		{"rbd_lock_acquire", -EAGAIN, "another client"},
-		{"rbd_lock_get_owners", -ETIMEDOUT, "timed out"},
-	};
-	struct fake_host *host = *state;
-
-	open_disk(host);
-	strcpy(fake_rbd.lock_holder, "client.77");
-	fake_rbd.lock_shared = true;
-	assert_int_equal(fake_lock(host, 1), -EBUSY);
-	assert_non_null(strstr(host->reason.text, "shared"));
-	fake_rbd.lock_shared = false;
-	for (unsigned i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
-		strcpy(fake_rbd.lock_holder, "client.77");
-		fake_rbd.fail = failures[i].fail;
-		fake_rbd.error = failures[i].error;
-		assert_int_equal(fake_lock(host, 1), failures[i].error);
-		if (!strstr(host->reason.text, failures[i].reason))
-			fail_msg("it says: %s", host->reason.text);
-	}
-	fake_rbd.fail = NULL;
-	fake_rbd.reacquires = 100;
-	assert_int_equal(fake_lock(host, 1), -EROFS);
-	assert_int_equal(host->events, 0);
-}
-
-static void an_image_without_the_feature_is_not_locked(void **state)
-{
-	struct fake_host *host = *state;
-
-	fake_rbd.features = 0;
-	open_disk(host);
-	assert_int_equal(fake_lock(host, 1), -EOPNOTSUPP);
-	assert_non_null(strstr(host->reason.text, "rbd feature enable"));
-}
-
-static void the_holder_of_the_lock_is_read_in_the_format_of_other_gateways(void **state)
-{
-	struct fake_host *host = *state;
-	bool ours;
-	uint16_t tag;
-
-	open_disk(host);
-	assert_int_equal(fake_lock_state(host, &ours, &tag), 0);
-	assert_false(ours);
-	assert_int_equal(tag, 0);
-	strcpy(fake_rbd.lock_holder, "client.77");
-	strcpy(fake_rbd.locker_tag, "tcmu_tag=12,rbd_client=client.77");
-	assert_int_equal(fake_lock_state(host, &ours, &tag), 0);
-	assert_false(ours);
-	assert_int_equal(tag, 12);
-	/* another has taken the lock since, and keeps none */
-	strcpy(fake_rbd.lock_holder, "client.78");
-	assert_int_equal(fake_lock_state(host, &ours, &tag), 0);
-	assert_int_equal(tag, 0);
-	strcpy(fake_rbd.locker_tag, "nonsense");
-	assert_int_equal(fake_lock_state(host, &ours, &tag), 0);
-	assert_int_equal(tag, 0);
-	assert_int_equal(fake_lock(host, 5), 0);
-	assert_int_equal(fake_lock_state(host, &ours, &tag), 0);
-	assert_true(ours);
-	assert_int_equal(tag, 5);
-}
-
-static void a_write_without_the_lock_reports_the_loss(void **state)
-{
-	struct fake_host *host = *state;
-	uint8_t data[BLOCK] = {0};
-
-	open_disk(host);
-	/* librbd's own business, where it takes the lock by itself */
-	fake_rbd.result = -EROFS;
-	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -EBUSY);
-	assert_int_equal(host->events, 0);
-	assert_int_equal(fake_lock(host, 1), 0);
-	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -EBUSY);
-	assert_int_equal(host->events, 1);
-	assert_int_equal(host->event, TCMU_BACKEND_LOCK_LOST);
-}
-
-static void a_fenced_host_takes_no_lock(void **state)
-{
-	struct fake_host *host = *state;
-	bool ours;
-	uint16_t tag;
-
-	open_disk(host);
-	fake_rbd.fail = "rbd_lock_acquire";
-	fake_rbd.error = -ESHUTDOWN;
-	assert_int_equal(fake_lock(host, 1), -ESHUTDOWN);
-	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
-	fake_rbd.fail = NULL;
-	assert_int_equal(fake_lock(host, 1), -ESHUTDOWN);
-	assert_int_equal(fake_lock_state(host, &ours, &tag), -ESHUTDOWN);
-	assert_int_equal(fake_unlock(host), 0);
-	assert_int_equal(fake_rbd.acquired + fake_rbd.released, 0);
-	assert_int_equal(host->events, 1);
-}
-
-static void a_query_of_the_lock_detects_fencing(void **state)
-{
-	struct fake_host *host = *state;
-	bool ours;
-	uint16_t tag;
-
-	open_disk(host);
-	fake_rbd.fail = "rbd_lock_get_owners";
-	fake_rbd.error = -ETIMEDOUT;
-	assert_int_equal(fake_lock_state(host, &ours, &tag), -ETIMEDOUT);
-	assert_int_equal(host->events, 0);
-	fake_rbd.error = -ESHUTDOWN;
-	assert_int_equal(fake_lock_state(host, &ours, &tag), -ESHUTDOWN);
-	assert_false(ours);
-	assert_int_equal(host->events, 1);
-	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
-}
-
-static void a_disk_that_the_map_does_not_take_is_served(void **state)
-{
-	static const char *const steps[] = {
-		"rados_service_register", "rbd_get_id", "rbd_get_features"};
-	struct fake_host *host = *state;
-
-	fake_rbd.error = -EEXIST;
-	for (unsigned i = 0; i < 3; i++) {
-		fake_rbd.fail = steps[i];
-		open_disk(host);
-		assert_non_null(strstr(host->log, "service map"));
-		assert_int_equal(fake_do(host, TCMU_IO_UNMAP, 0, BLOCK, 0), 0);
-		fake_close(host);
-		host->log[0] = '\0';
-	}
-	assert_int_equal(atomic_load(&fake_rbd.reports), 0);
-}
-
 /* ------- the map ------- */
 
 static uint64_t map_extent(struct fake_host *host, uint64_t offset, uint64_t length, bool mapped)
@@ -723,14 +529,6 @@ int main(void)
 		RBD_TEST(after_fencing_nothing_reaches_librbd),
 		RBD_TEST(the_service_map_has_the_keys_of_ceph_iscsi),
 		RBD_TEST(it_reports_the_lock_and_the_failures),
-		RBD_TEST(another_holder_is_fenced_before_the_lock_is_taken),
-		RBD_TEST(a_lock_that_cannot_be_had_says_why),
-		RBD_TEST(an_image_without_the_feature_is_not_locked),
-		RBD_TEST(the_holder_of_the_lock_is_read_in_the_format_of_other_gateways),
-		RBD_TEST(a_write_without_the_lock_reports_the_loss),
-		RBD_TEST(a_fenced_host_takes_no_lock),
-		RBD_TEST(a_query_of_the_lock_detects_fencing),
-		RBD_TEST(a_disk_that_the_map_does_not_take_is_served),
 		RBD_TEST(a_run_ends_where_allocation_changes),
 		RBD_TEST(one_request_queries_a_limited_number_of_objects),
 		RBD_TEST(a_striped_image_has_no_map),

@@ -333,6 +333,58 @@ static void a_request_that_was_not_taken_is_withdrawn(void **state)
 	pair_stop(&pair);
 }
 
+/* The other disk loses its lock between the pieces and has it again: another host may have written
+ * there meanwhile. */
+static void an_xcopy_does_not_survive_a_permission(void **state)
+{
+	(void) state;
+	for (unsigned other = 0; other < 2; other++) {
+		uint8_t before[PAIR_SIZE];
+		struct pair pair;
+		struct io_fixture *disk;
+
+		pair_start(&pair, &basic);
+		disk = other ? &pair.from : &pair.to;
+		if (other)
+			pair_make_list(&pair, PAIR_TO, PAIR_FROM);
+		memcpy(before, backend_store(disk->backend), PAIR_SIZE);
+		backend_hold((other ? &pair.to : &pair.from)->backend, TCMU_IO_CAP(TCMU_IO_READ));
+		pair_send_xcopy(&pair);
+		assert_true(backend_wait_held((other ? &pair.to : &pair.from)->backend, 1));
+		io_fixture_clear_signals(disk);
+		io_thread_set_permission(disk->thread, IO_PERMIT_READS, 0);
+		io_thread_set_permission(disk->thread, IO_PERMIT_ALL, 0);
+		io_fixture_wait_control(disk);
+		backend_hold((other ? &pair.to : &pair.from)->backend, 0);
+		backend_release((other ? &pair.to : &pair.from)->backend, 1, BACKEND_OLDEST);
+		initiator_wait_status(&pair.xcopy, SCSI_BUSY);
+		assert_memory_equal(backend_store(disk->backend), before, PAIR_SIZE);
+		assert_int_equal(pair_run_xcopy(&pair), SCSI_GOOD);
+		pair_stop(&pair);
+	}
+}
+
+/* It waits for the serials of the devices; then it begins. */
+static void a_deferred_xcopy_does_not_survive_a_permission(void **state)
+{
+	struct pair pair;
+
+	(void) state;
+	pair_start(&pair, &basic);
+	pair_make_list(&pair, PAIR_TO, PAIR_TO);
+	io_fixture_clear_signals(&pair.to);
+	initiator_send(&pair.to, &pair.xcopy);
+	io_fixture_wait_signal(&pair.to, IO_SIGNAL_NEEDS_LU_INFO);
+	io_thread_set_permission(pair.to.thread, IO_PERMIT_READS, 0);
+	io_thread_set_permission(pair.to.thread, IO_PERMIT_ALL, 0);
+	io_fixture_wait_control(&pair.to);
+	io_fixture_set_serial(pair.to.thread, PAIR_TO);
+	initiator_wait_status(&pair.xcopy, SCSI_BUSY);
+	assert_int_equal(backend_count(pair.to.backend, TCMU_IO_WRITE), 0);
+	assert_int_equal(pair_run_xcopy(&pair), SCSI_GOOD);
+	pair_stop(&pair);
+}
+
 /* Another gateway holds the lock: as READ and WRITE, so that the initiator tries again. */
 static void without_permission_a_copy_is_answered_as_a_read(void **state)
 {
@@ -645,6 +697,8 @@ int main(void)
 		cmocka_unit_test(a_write_after_an_abort_is_not_overtaken),
 		cmocka_unit_test(a_write_waits_for_that_of_an_aborted_xcopy),
 		cmocka_unit_test(a_request_that_was_not_taken_is_withdrawn),
+		cmocka_unit_test(an_xcopy_does_not_survive_a_permission),
+		cmocka_unit_test(a_deferred_xcopy_does_not_survive_a_permission),
 		cmocka_unit_test(without_permission_a_copy_is_answered_as_a_read),
 		cmocka_unit_test(the_destination_ends_while_the_source_is_stuck),
 		cmocka_unit_test(draining_the_destination_makes_the_xcopy_busy),
