@@ -238,12 +238,6 @@ static void dispatch_wait(struct dispatch *dispatch, struct command *command)
 	struct core *core = dispatch->core;
 
 	assert(command->where == COMMAND_HELD);
-	if (dispatch_knows_lu_info(dispatch)) {
-		core->lu.lu_info_fresh = true;
-		dispatch_command(dispatch, command);
-		core->lu.lu_info_fresh = false;
-		return;
-	}
 	if (list_is_empty(&dispatch->pending))
 		core_signal(core, IO_SIGNAL_NEEDS_LU_INFO);
 	command->where = COMMAND_PENDING;
@@ -283,6 +277,12 @@ void dispatch_command(struct dispatch *dispatch, struct command *command)
 	result.data = core->data;
 	result.data_length = 0;
 	verdict = scsi_dispatch(&core->lu, &task, &result);
+	if (verdict == SCSI_NEEDS_LU_INFO && dispatch_knows_lu_info(dispatch)) {
+		core->lu.lu_info_fresh = true;
+		result.data_length = 0;
+		verdict = scsi_dispatch(&core->lu, &task, &result);
+		core->lu.lu_info_fresh = false;
+	}
 	if (verdict == SCSI_NEEDS_LU_INFO)
 		dispatch_wait(dispatch, command);
 	else if (verdict >= SCSI_NEEDS_GUARD)

@@ -43,6 +43,7 @@ static int notes_map(int fd, struct notes_file **file)
 
 static bool notes_are_sound(const struct notes_file *file, const char *device)
 {
+	assert(file);
 	if (file->version != NOTES_VERSION || strncmp(file->device, device, DEVICE_MAX) != 0)
 		return false;
 	for (unsigned i = 0; i < NOTES_MAX; i++)
@@ -55,6 +56,7 @@ static bool notes_are_sound(const struct notes_file *file, const char *device)
 /* The version comes last: a file that is cut short is not sound. */
 static void notes_init(struct notes_file *file, const char *device)
 {
+	assert(file);
 	memset(file, 0, sizeof(*file));
 	strncpy(file->device, device, DEVICE_MAX - 1);
 	atomic_signal_fence(memory_order_seq_cst);

@@ -222,7 +222,7 @@ static int check_list(const char *name, int fd, pid_t *other)
 {
 	struct search search = {.name = name};
 	struct ucred holder;
-	struct stat st;
+	struct stat st = {0};
 	int r;
 
 	if (fd >= 0 && fstat(fd, &st) < 0)

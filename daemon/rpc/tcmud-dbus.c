@@ -246,8 +246,9 @@ static struct device *device_of_path(const struct manager *manager, const char *
 	char wanted[sizeof(DEVICES) + 16];
 	unsigned minor;
 
-	if (sscanf(path, DEVICES "/uio%u", &minor) != 1)
+	if (strncmp(path, DEVICES "/uio", strlen(DEVICES "/uio")) != 0)
 		return NULL;
+	minor = (unsigned) strtoul(path + strlen(DEVICES "/uio"), NULL, 10);
 	(void) snprintf(wanted, sizeof(wanted), DEVICES "/uio%u", minor);
 	if (strcmp(path, wanted) != 0) /* uio00, uio0x */
 		return NULL;

@@ -242,7 +242,7 @@ static int request_compare_and_write(const struct request *request, const uint8_
 /* Carries out one that changes the medium. */
 static int request_change(const struct request *request)
 {
-	uint8_t data[2 * STORE_BLOCKS * BLOCK_SIZE];
+	uint8_t data[2 * STORE_BLOCKS * BLOCK_SIZE] = {0};
 	struct tcmu_io *io = request->io;
 	bool compares = io->op == TCMU_IO_COMPARE_AND_WRITE;
 	uint64_t length = compares ? 2 * io->length : io->length;
@@ -251,9 +251,8 @@ static int request_change(const struct request *request)
 	case TCMU_IO_WRITE_ZEROES:
 		if (sim_chance(6))
 			return -EOPNOTSUPP;
-		/* fall through */
+		return request_write(request, data, 0);
 	case TCMU_IO_UNMAP:
-		memset(data, 0, BLOCK_SIZE);
 		return request_write(request, data, 0);
 	case TCMU_IO_WRITE_SAME:
 		return request_copy(io, data, BLOCK_SIZE, true) ? request_write(request, data, 0)

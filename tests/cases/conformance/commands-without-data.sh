@@ -54,7 +54,9 @@ delete_target() {
 session_disk_appeared() {
 	local session block
 	for session in /sys/class/iscsi_session/session*; do
-		[ "$(<"$session/ifacename")" = "$1" ] && [ "$(<"$session/targetname")" = "$IQN" ] || continue
+		if [ "$(<"$session/ifacename")" != "$1" ] || [ "$(<"$session/targetname")" != "$IQN" ]; then
+			continue
+		fi
 		for block in "$session"/device/target*/*:*:*:*/block/*; do
 			DISK=/dev/${block##*/}
 			[ -b "$DISK" ] && [ "$(<"$block/size")" -gt 0 ]

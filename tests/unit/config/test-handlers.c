@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <glib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,12 +211,15 @@ static void a_file_that_is_no_library_is_refused(void **state)
 
 static void copy_plugin(const char *name)
 {
-	char command[1024];
+	g_autofree char *directory = g_strdup(fixture_path("plugins"));
+	g_autofree char *path = g_build_filename(directory, name, NULL);
+	g_autofree char *code = NULL;
+	gsize length;
 
-	(void) snprintf(
-		command, sizeof(command), "mkdir -p %s && cp %s/handler_good.so %s/%s",
-		fixture_path("plugins"), PLUGINS, fixture_path("plugins"), name);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(g_mkdir_with_parents(directory, 0755), 0);
+	assert_true(g_file_get_contents(PLUGINS "/handler_good.so", &code, &length, NULL));
+	assert_true(g_file_set_contents_full(
+		path, code, (gssize) length, G_FILE_SET_CONTENTS_NONE, 0755, NULL));
 }
 
 /* A plugin is code of the daemon. */

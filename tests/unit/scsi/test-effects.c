@@ -60,11 +60,14 @@ static bool plan_changes(const struct scsi_plan *plan)
 static bool effects_changes(
 	struct scsi_fixture *fixture, const uint8_t *cdb, const void *data, size_t length)
 {
-	struct scsi_lu before = fixture->lu;
-	enum scsi_verdict verdict = scsi_fixture_send(fixture, cdb, data, length);
+	uint8_t before[sizeof(fixture->lu)];
+	enum scsi_verdict verdict;
 
+	memcpy(before, &fixture->lu, sizeof(before));
+	verdict = scsi_fixture_send(fixture, cdb, data, length);
 	return (verdict == SCSI_PLANNED && plan_changes(&fixture->result.plan)) ||
-		fixture->result.save || memcmp(&before, &fixture->lu, sizeof(before)) != 0;
+		fixture->result.save ||
+		memcmp(before, (const void *) &fixture->lu, sizeof(before)) != 0;
 }
 
 /* Fields are zero, full or random; bits outside of the usage mask are zero. */
