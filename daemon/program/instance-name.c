@@ -221,8 +221,8 @@ static int search_daemon(struct search *search)
 static int check_list(const char *name, int fd, pid_t *other)
 {
 	struct search search = {.name = name};
-	struct ucred holder;
-	struct stat st = {0};
+	struct ucred holder = {0};
+	struct stat st;
 	int r;
 
 	if (fd >= 0 && fstat(fd, &st) < 0)

@@ -179,16 +179,30 @@ void cluster_wait_service(const char *what, const char *name, const char *text, 
 	fail_msg("service %s does not show after %u s: %s", what, seconds, text);
 }
 
+static void run_program(char *const *arguments)
+{
+	pid_t pid;
+	int status;
+
+	assert_int_equal(posix_spawn(&pid, arguments[0], NULL, NULL, arguments, environ), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 void cluster_restart_osd(void)
 {
 	char program[] = CLUSTER, action[] = "restart";
 	char *arguments[] = {program, action, (char *) cluster_dir, NULL};
-	pid_t pid;
-	int status;
 
-	assert_int_equal(posix_spawn(&pid, program, NULL, NULL, arguments, environ), 0);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	run_program(arguments);
+}
+
+void cluster_run(const char *command)
+{
+	char program[] = "/bin/sh", option[] = "-c";
+	char *arguments[] = {program, option, (char *) command, NULL};
+
+	run_program(arguments);
 }
 
 void cluster_signal(const char *name, int signal)

@@ -41,5 +41,8 @@ void cluster_wait_service(const char *what, const char *name, const char *text, 
 /* Ends the OSD and starts it again; does not wait until it is up. */
 void cluster_restart_osd(void);
 
+/* Runs a command of the shell, which must succeed. */
+void cluster_run(const char *command);
+
 /* Sends a signal to the process of DIRECTORY/NAME.pid. */
 void cluster_signal(const char *name, int signal);

@@ -23,7 +23,7 @@ static void run_rbd(bool pool, const char *verb, const char *const setting[2])
 		command, sizeof(command), "rbd -c %s/ceph.conf config %s %s %s %s %s", cluster,
 		pool ? "pool" : "image", verb, pool ? "rbd" : "rbd/settings", setting[0],
 		strcmp(verb, "set") == 0 ? setting[1] : "");
-	assert_int_equal(system(command), 0);
+	cluster_run(command);
 }
 
 /* One at a time, of the pool and of the image. */
@@ -74,7 +74,7 @@ static void settings_of_the_configuration_do_not_break_the_fence(void **state)
 	image_create("", "configured", SIZE);
 	(void) snprintf(path, sizeof(path), "%s/unsafe.conf", cluster);
 	(void) snprintf(command, sizeof(command), "cp %s/ceph.conf %s", cluster, path);
-	assert_int_equal(system(command), 0);
+	cluster_run(command);
 	file = fopen(path, "a");
 	assert_non_null(file);
 	assert_true(fputs(lines, file) >= 0);
@@ -129,7 +129,7 @@ static void set_quota(unsigned objects)
 		command, sizeof(command),
 		"ceph -c %s/ceph.conf osd pool set-quota rbd max_objects %u 2>/dev/null", cluster,
 		objects);
-	assert_int_equal(system(command), 0);
+	cluster_run(command);
 }
 
 /* Writes to another object each time, not the last one, until that has this result, as the manager
