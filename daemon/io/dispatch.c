@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "io/exec.h"
 
-static const struct rate_limits lu_info_limits = {.iops = 1, .burst = 16};
+static const struct rate_limits lu_info_limits = {.iops = 5, .burst = 20};
 static const struct rate_limits deferred_limits = {.iops = 5, .burst = 4};
 
 void dispatch_init(
@@ -277,7 +277,8 @@ void dispatch_command(struct dispatch *dispatch, struct command *command)
 	result.data = core->data;
 	result.data_length = 0;
 	verdict = scsi_dispatch(&core->lu, &task, &result);
-	if (verdict == SCSI_NEEDS_LU_INFO && dispatch_knows_lu_info(dispatch)) {
+	if (verdict == SCSI_NEEDS_LU_INFO && command->cdb[0] != SCSI_STATES_OPCODE &&
+	    dispatch_knows_lu_info(dispatch)) {
 		core->lu.lu_info_fresh = true;
 		result.data_length = 0;
 		verdict = scsi_dispatch(&core->lu, &task, &result);

@@ -11,9 +11,10 @@
  * leave (aborted, or the service ends); the work goes on without it.
  *
  * Both cost a thread and files of the kernel or a disk, and initiators send as many as they like.
- * So the LU info is asked for 16 times as often as commands need it, and then once a second; until
- * the next answer the last one is used. Work is deferred 20 times, and then five times a second;
- * other commands that need it are answered BUSY. Values on the disk are not saved again.
+ * So the LU info is asked for 100 times as often as commands need it, and then five times a second;
+ * until the next answer the last one is used, but for SET TARGET PORT GROUPS. Work is deferred 20
+ * times, and then five times a second; other commands that need it are answered BUSY. Values on the
+ * disk are not saved again.
  *
  * Everything runs on the I/O thread under the ring lock, but for dispatch_read_deferred().
  */

@@ -242,6 +242,8 @@ struct scsi_task {
 };
 
 #define SCSI_TIME_OPCODE 0xa3 /* MAINTENANCE IN: REPORT TIMESTAMP */
+/* MAINTENANCE OUT: SET TARGET PORT GROUPS; its LU info must be what the target core has now. */
+#define SCSI_STATES_OPCODE 0xa4
 
 enum scsi_verdict {
 	SCSI_ANSWERED = 1,  /* status, sense and data are final */

@@ -247,7 +247,7 @@ static void a_storm_of_inquiries_reads_the_lu_info_a_few_times(void **state)
 	}
 	assert_in_range(
 		io_fixture_signal_count(&fixture, IO_SIGNAL_NEEDS_LU_INFO), 1,
-		18 + seconds_since(start));
+		102 + 5 * seconds_since(start));
 	io_fixture_stop(&fixture);
 }
 
@@ -261,7 +261,7 @@ static void in_a_storm_a_change_is_reported_within_a_second(void **state)
 
 	(void) state;
 	io_fixture_start(&fixture, &(struct io_fixture_options){0});
-	for (unsigned i = 0; i < 100; i++)
+	for (unsigned i = 0; i < 200; i++)
 		assert_int_equal(initiator_run(&fixture, &inquiry), SCSI_GOOD);
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	fixture.serial = "changed";
