@@ -126,6 +126,16 @@ void late_check(struct late *late, uint64_t now)
 	}
 }
 
+/* Those that were fetched have the number of their permission. */
+void late_permission_changed(struct late *late)
+{
+	struct core *core = late->core;
+
+	assert(core->ring_locked && core_current == core);
+	core->ring_late |= late_was_stuck(late, clock_now_ns());
+	core->ring_refused |= core->ring_late;
+}
+
 void late_end(const struct late *late, const struct command *command, uint64_t now)
 {
 	uint64_t age = command->seen_at && now ? now - command->seen_at : 0;

@@ -9,7 +9,8 @@
  * A scan finds late commands, several times a second, whatever wakes the thread: wake-ups that do
  * not read the clock would put it off. Commands that waited in the ring while no
  * slot was free, or while the thread was stuck in the backend, are late when they are fetched,
- * because nobody knows how long each has waited.
+ * because nobody knows how long each has waited. Where the permission changes meanwhile, they get
+ * BUSY: another host may have had the lock, and have written what their initiators sent again.
  *
  * An EXTENDED COPY in the foreground, which consists of many writes, is cancelled before its time
  * is over. That needs cmd_time_out: it is read again for each of them (device/lu-info.c). One that
@@ -40,6 +41,10 @@ int late_interval_ms(struct late *late);
 
 /* Under the ring lock: scans if it is time for that. now: by clock_now_ns(). */
 void late_check(struct late *late, uint64_t now);
+
+/* Under the ring lock: the permission of requests has changed. Commands that are late when they are
+ * fetched are refused until the ring is empty. */
+void late_permission_changed(struct late *late);
 
 /* A late command has ended: counts it if the kernel has given it up. now: by clock_now_ns(). */
 void late_end(const struct late *late, const struct command *command, uint64_t now);

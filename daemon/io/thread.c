@@ -105,6 +105,7 @@ static void io_thread_take_control(struct io_thread *thread)
 		submit_set_permission(
 			&thread->submit, request.permission, request.not_ready, request.generation);
 		xcopy_disk_set_generation(thread->xcopy_disk, request.generation);
+		late_permission_changed(&thread->late);
 	}
 	io_thread_set_lu(thread, &request);
 	if (request.changes & CONTROL_DEFERRED_DONE)

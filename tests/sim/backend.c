@@ -270,6 +270,12 @@ static bool request_changes(const struct tcmu_io *io)
 	return io->op != TCMU_IO_READ && io->op != TCMU_IO_FLUSH;
 }
 
+static bool request_lacks_lock(const struct backend *backend, const struct tcmu_io *io)
+{
+	return store_at(backend->store)->shared && request_changes(io) &&
+		store_at(backend->store)->holder != backend;
+}
+
 /* Carries it out. Returns 0 or -errno. */
 static int request_execute(const struct request *request)
 {
@@ -280,9 +286,9 @@ static int request_execute(const struct request *request)
 		sim_fail("a request is carried out after the backend was closed");
 	if (request->backend->fenced)
 		return -ESHUTDOWN;
-	if (store->shared && request_changes(io) && store->holder != request->backend)
+	if (request_lacks_lock(request->backend, io))
 		return -EBUSY;
-	if (request->error == -ECANCELED)
+	if (request->error == -ECANCELED || request->error == -EBUSY)
 		return request->error;
 	if (io->op == TCMU_IO_FLUSH) {
 		if (!request->error)
@@ -376,15 +382,6 @@ void backends_rival_writes(unsigned index, unsigned block, const void *data)
 	store->dirty[block] = 0;
 }
 
-static void request_check_lock(const struct backend *backend, const struct tcmu_io *io)
-{
-	const struct store *store = store_at(backend->store);
-
-	if (store->shared && request_changes(io) && store->holder != backend && !backend->fenced &&
-	    !backend->lost)
-		sim_fail("store %u: a write is submitted without the lock", backend->store);
-}
-
 /* ------- requests ------- */
 
 /* The request is free afterwards. */
@@ -425,6 +422,7 @@ static struct request *request_new(struct backend *backend, struct tcmu_io *io)
 {
 	struct request *request = sim->backends->requests;
 	const struct store *store = store_at(backend->store);
+	int failure = store->shared ? -ENOTCONN : -EIO;
 
 	if (backend->closed)
 		sim_fail("a request is submitted after the backend was closed");
@@ -437,11 +435,14 @@ static struct request *request_new(struct backend *backend, struct tcmu_io *io)
 		.backend = backend,
 		.begun = sim_now(),
 		.due = request_due(store, sim_now()),
-		.error = store->faults.mode == STORE_FAILS && sim_chance(2) ? -EIO : 0,
+		.error = store->faults.mode == STORE_FAILS && sim_chance(2) ? failure : 0,
 	};
-	request_check_lock(backend, io);
-	if (request->error && store->shared)
-		request->error = -ENOTCONN;
+	if (request_lacks_lock(backend, io)) {
+		if (!backend->fenced && !backend->lost)
+			sim_fail("store %u: a write is submitted without the lock", backend->store);
+		request->error = -EBUSY; /* as librbd does: it is not carried out later */
+		request->due = request->begun;
+	}
 	backend->in_flight++;
 	sim_trace(
 		"store %u: request %u of op %d at %u begins", backend->store,

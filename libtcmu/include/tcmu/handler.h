@@ -283,8 +283,10 @@ struct tcmu_handler {
 	 * several hosts share. Takes the lock of the store for this host, and keeps tag with it
 	 * where the other hosts can read it. Another holder of the lock is fenced first: none of
 	 * its writes in flight may reach the store after this has returned 0. A lock that this host
-	 * holds already is kept, with the new tag. 0; -ESHUTDOWN: this host is fenced itself, and
-	 * has reported TCMU_BACKEND_FENCED; or -errno with a reason. */
+	 * holds already is kept, with the new tag. Before the daemon learns that the lock is lost,
+	 * it may submit writes: they fail with -EBUSY, even if this function takes the lock before
+	 * they end. 0; -ESHUTDOWN: this host is fenced itself, and has reported
+	 * TCMU_BACKEND_FENCED; or -errno with a reason. */
 	int (*lock)(void *backend, uint16_t tag, struct tcmu_reason *reason);
 	/* Releases the lock after the requests in flight. 0, also if it was not held, or -errno. */
 	int (*unlock)(void *backend);

@@ -229,6 +229,73 @@ static void commands_that_waited_for_the_thread_stay_in_sequence(void **state)
 	io_fixture_stop(&f.io);
 }
 
+/* ------- the lock changes hands meanwhile ------- */
+
+static void lose_and_regain(struct late_fixture *f)
+{
+	io_thread_set_permission(f->io.thread, IO_PERMIT_READS, 0);
+	io_thread_set_permission(f->io.thread, IO_PERMIT_ALL, 0);
+}
+
+/* The first one is not carried out; the second one, which comes later, is. */
+static void expect_first_busy(struct late_fixture *f)
+{
+	initiator_wait_status(&f->first, SCSI_BUSY);
+	io_fixture_wait_asleep();
+	initiator_send(&f->io, &f->second);
+	expect_two(f);
+}
+
+static void commands_that_waited_for_a_slot_do_not_outlive_the_lock(void **state)
+{
+	struct initiator_command stuck[2];
+	struct late_fixture f;
+
+	(void) state;
+	start(&f, 2, LIMIT);
+	for (unsigned i = 0; i < 2; i++) {
+		stuck[i] = cmd_write(8 + i, 1, f.one);
+		initiator_send(&f.io, &stuck[i]);
+	}
+	assert_true(backend_wait_held(f.io.backend, 2));
+	initiator_send(&f.io, &f.first);
+	wait_late();
+	lose_and_regain(&f);
+	io_fixture_wait_control(&f.io);
+	backend_hold(f.io.backend, 0);
+	assert_int_equal(backend_release(f.io.backend, 2, BACKEND_OLDEST), 2);
+	for (unsigned i = 0; i < 2; i++)
+		initiator_wait_status(&stuck[i], SCSI_GOOD);
+	expect_first_busy(&f);
+	assert_int_equal(backend_count(f.io.backend, TCMU_IO_WRITE), 3);
+	io_fixture_stop(&f.io);
+}
+
+static void commands_that_waited_for_the_thread_do_not_outlive_the_lock(void **state)
+{
+	struct initiator_command stuck;
+	struct late_fixture f;
+	uint64_t until;
+
+	(void) state;
+	start(&f, 0, LIMIT);
+	stuck = cmd_write(8, 1, f.one);
+	backend_hold(f.io.backend, 0);
+	backend_block(f.io.backend);
+	initiator_send(&f.io, &stuck);
+	assert_true(backend_wait_blocked(f.io.backend));
+	initiator_send(&f.io, &f.first);
+	lose_and_regain(&f);
+	until = clock_now_ns() + CLOCK_NS_PER_SEC / 2;
+	while (clock_now_ns() < until)
+		sched_yield();
+	backend_unblock(f.io.backend);
+	initiator_wait_status(&stuck, SCSI_GOOD);
+	expect_first_busy(&f);
+	assert_int_equal(backend_count(f.io.backend, TCMU_IO_WRITE), 2);
+	io_fixture_stop(&f.io);
+}
+
 /* cmd_time_out as it was read when the device was opened, and as it is later. An administrator sets
  * the attribute at any time, without a notice: the range is kept whatever it is. */
 static void the_range_is_kept_whatever_the_limit_is(void **state)
@@ -269,6 +336,8 @@ int main(void)
 		cmocka_unit_test(commands_that_were_there_first_stay_in_sequence),
 		cmocka_unit_test(commands_that_waited_for_a_slot_stay_in_sequence),
 		cmocka_unit_test(commands_that_waited_for_the_thread_stay_in_sequence),
+		cmocka_unit_test(commands_that_waited_for_a_slot_do_not_outlive_the_lock),
+		cmocka_unit_test(commands_that_waited_for_the_thread_do_not_outlive_the_lock),
 		cmocka_unit_test(the_range_is_kept_whatever_the_limit_is),
 	};
 
