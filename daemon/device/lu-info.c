@@ -192,6 +192,7 @@ static void deferred_done(struct device_call *call)
 		io_thread_deferred_done(deferred->thread, call->result);
 	}
 	deferred->thread = NULL;
+	deferred_request_clear(&deferred->request);
 }
 
 /* The lock allows the request, or refuses it with -errno. */
@@ -221,7 +222,12 @@ void lu_info_run_deferred(struct device *device)
 		io_thread_deferred_done(device->thread, -EAGAIN);
 		return;
 	}
-	io_thread_deferred(device->thread, &deferred->request);
+	deferred_request_clear(&deferred->request);
+	r = io_thread_deferred(device->thread, &deferred->request);
+	if (r < 0) {
+		io_thread_deferred_done(device->thread, r);
+		return;
+	}
 	if (deferred->request.kind == DEFERRED_SET_GROUPS)
 		r = lock_request(device, &deferred->request.states, deferred_resume);
 	if (r <= 0)

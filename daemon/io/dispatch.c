@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -30,6 +31,7 @@ void dispatch_init(
 void dispatch_destroy(struct dispatch *dispatch)
 {
 	assert(!dispatch->waiter);
+	deferred_request_clear(&dispatch->request);
 	pthread_mutex_destroy(&dispatch->lock);
 }
 
@@ -130,11 +132,25 @@ void dispatch_deferred_done(struct dispatch *dispatch, int error)
 		command_end(waiter, result.status, &result.sense);
 }
 
-void dispatch_read_deferred(struct dispatch *dispatch, struct deferred_request *request)
+int dispatch_read_deferred(struct dispatch *dispatch, struct deferred_request *request)
 {
+	size_t size;
+	int r = 0;
+
 	pthread_mutex_lock(&dispatch->lock);
 	*request = dispatch->request;
+	size = request->other_cnt * sizeof(*request->others);
+	if (size) {
+		request->others = malloc(size);
+		if (request->others)
+			memcpy(request->others, dispatch->request.others, size);
+		else
+			r = -ENOMEM;
+	}
 	pthread_mutex_unlock(&dispatch->lock);
+	if (r < 0)
+		request->other_cnt = 0;
+	return r;
 }
 
 /* ------- decisions ------- */
@@ -187,12 +203,26 @@ static bool dispatch_may_defer(struct dispatch *dispatch, enum deferred_kind kin
 		rate_limit_take(&dispatch->deferred_rate, clock_now_ns(), 1, 0) == 0;
 }
 
+/* Under dispatch->lock. False: there is no memory. */
+static bool dispatch_note_others(struct dispatch *dispatch, const struct scsi_xcopy *plan)
+{
+	struct deferred_request *request = &dispatch->request;
+
+	assert(request->kind == DEFERRED_COPY_GUARD && !request->others);
+	request->others = calloc(SCSI_XCOPY_CSCDS_MAX, sizeof(*request->others));
+	if (!request->others)
+		return false;
+	request->other_cnt = xcopy_list_others(plan, request->others);
+	return true;
+}
+
 /* The request is large, and few commands need one. */
 static void dispatch_defer(
 	struct dispatch *dispatch, struct command *command, enum deferred_kind kind,
 	const struct scsi_result *result, const struct scsi_mode_values *before, bool planned)
 {
 	struct scsi_lu *lu = &dispatch->core->lu;
+	bool noted = true;
 
 	if (!dispatch_may_defer(dispatch, kind)) {
 		if (result->save)
@@ -202,6 +232,7 @@ static void dispatch_defer(
 	}
 	assert(!dispatch->waiter);
 	pthread_mutex_lock(&dispatch->lock);
+	deferred_request_clear(&dispatch->request);
 	dispatch->request = (struct deferred_request){.kind = kind};
 	if (kind == DEFERRED_SAVE) {
 		dispatch->request.saved = lu->saved;
@@ -209,10 +240,13 @@ static void dispatch_defer(
 	} else if (kind == DEFERRED_SET_GROUPS) {
 		dispatch->request.states = result->states;
 	} else if (kind == DEFERRED_COPY_GUARD) {
-		dispatch->request.other_cnt = xcopy_list_others(
-			&result->xcopy, dispatch->request.others);
+		noted = dispatch_note_others(dispatch, &result->xcopy);
 	}
 	pthread_mutex_unlock(&dispatch->lock);
+	if (!noted) {
+		command_end(command, SCSI_BUSY, NULL);
+		return;
+	}
 	dispatch->deferred = true;
 	dispatch->waiter = command;
 	dispatch->deferred_at = clock_now_ns();

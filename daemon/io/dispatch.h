@@ -20,6 +20,8 @@
  */
 #pragma once
 
+#include <stdlib.h>
+
 #include "base/list.h"
 #include "base/rate-limit.h"
 #include "io/command.h"
@@ -40,8 +42,16 @@ struct deferred_request {
 	struct scsi_mode_values saved;
 	struct scsi_group_states states; /* SET_GROUPS */
 	unsigned other_cnt;              /* COPY_GUARD */
-	struct xcopy_other others[SCSI_XCOPY_CSCDS_MAX];
+	struct xcopy_other *others;      /* its owner's; NULL in other requests */
 };
+
+/* Frees what the request has. */
+static inline void deferred_request_clear(struct deferred_request *request)
+{
+	free(request->others);
+	request->others = NULL;
+	request->other_cnt = 0;
+}
 
 struct dispatch {
 	struct core *core;
@@ -87,5 +97,6 @@ void dispatch_lu_info_set(struct dispatch *dispatch);
 /* The main thread has done the deferred work. error: 0 or -errno. */
 void dispatch_deferred_done(struct dispatch *dispatch, int error);
 
-/* The work that IO_SIGNAL_DEFERRED asks for. Any thread. */
-void dispatch_read_deferred(struct dispatch *dispatch, struct deferred_request *request);
+/* The work that IO_SIGNAL_DEFERRED asks for; to be cleared. Any thread. -ENOMEM: request is empty.
+ */
+int dispatch_read_deferred(struct dispatch *dispatch, struct deferred_request *request);

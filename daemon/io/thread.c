@@ -492,9 +492,9 @@ bool io_thread_is_idle(struct io_thread *thread)
 		atomic_load(&thread->submit.idle_generation);
 }
 
-void io_thread_deferred(struct io_thread *thread, struct deferred_request *request)
+int io_thread_deferred(struct io_thread *thread, struct deferred_request *request)
 {
-	dispatch_read_deferred(&thread->dispatch, request);
+	return dispatch_read_deferred(&thread->dispatch, request);
 }
 
 int io_thread_write_cache_result(const struct io_thread *thread)

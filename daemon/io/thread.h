@@ -108,8 +108,8 @@ void io_thread_set_command_timeout(struct io_thread *thread, uint64_t ns);
 void io_thread_set_limits(struct io_thread *thread, const struct rate_limits *limits);
 
 /* The work that IO_SIGNAL_DEFERRED asks for. It is asked for once, and answered once by
- * io_thread_deferred_done(). */
-void io_thread_deferred(struct io_thread *thread, struct deferred_request *request);
+ * io_thread_deferred_done(). The caller clears the request. Returns 0 or -ENOMEM. */
+int io_thread_deferred(struct io_thread *thread, struct deferred_request *request);
 
 /* error: 0 or -errno. */
 void io_thread_deferred_done(struct io_thread *thread, int error);

@@ -26,12 +26,17 @@ _Static_assert(sizeof(struct notes_file) == 16384, "the file's form");
 
 /* ------- the file ------- */
 
-/* Memory that is not there when it is touched would kill the daemon. */
-static int notes_map(int fd, struct notes_file **file)
+/* Memory that is not there when it is touched would kill the daemon. is_new: all of it is zero. */
+static int notes_map(int fd, struct notes_file **file, bool *is_new)
 {
+	struct stat status;
 	void *memory;
-	int r = posix_fallocate(fd, 0, sizeof(**file));
+	int r;
 
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	*is_new = status.st_size == 0;
+	r = posix_fallocate(fd, 0, sizeof(**file));
 	if (r)
 		return -r;
 	memory = mmap(NULL, sizeof(**file), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -53,11 +58,13 @@ static bool notes_are_sound(const struct notes_file *file, const char *device)
 	return true;
 }
 
-/* The version comes last: a file that is cut short is not sound. */
-static void notes_init(struct notes_file *file, const char *device)
+/* The version comes last: a file that is cut short is not sound. A new file is not written to but
+ * for its first page: most devices never use the others. */
+static void notes_init(struct notes_file *file, const char *device, bool is_new)
 {
 	assert(file);
-	memset(file, 0, sizeof(*file));
+	if (!is_new)
+		memset(file, 0, sizeof(*file));
 	strncpy(file->device, device, DEVICE_MAX - 1);
 	atomic_signal_fence(memory_order_seq_cst);
 	file->version = NOTES_VERSION;
@@ -66,6 +73,7 @@ static void notes_init(struct notes_file *file, const char *device)
 int notes_open(const char *path, const char *device, struct notes **ret)
 {
 	struct notes *notes = calloc(1, sizeof(*notes));
+	bool is_new = false;
 	int r = -ENOMEM;
 	int fd;
 
@@ -73,16 +81,16 @@ int notes_open(const char *path, const char *device, struct notes **ret)
 	if (!notes)
 		return r;
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	r = fd < 0 ? -errno : notes_map(fd, &notes->file);
+	r = fd < 0 ? -errno : notes_map(fd, &notes->file, &is_new);
 	if (fd >= 0)
 		close(fd);
 	if (r < 0) {
 		free(notes);
 		return r;
 	}
-	if (!notes_are_sound(notes->file, device))
-		notes_init(notes->file, device);
-	for (unsigned i = 0; i < NOTES_MAX; i++)
+	if (is_new || !notes_are_sound(notes->file, device))
+		notes_init(notes->file, device, is_new);
+	for (unsigned i = 0; i < NOTES_MAX && !is_new; i++)
 		notes->in_use += atomic_load(&notes->file->notes[i].state) != NOTE_FREE;
 	*ret = notes;
 	return 0;

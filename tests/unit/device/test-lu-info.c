@@ -84,10 +84,12 @@ static void the_guard_reads_the_mappings_each_time(void **state)
 static void the_guard_of_a_copy_checks_every_other_disk(void **state)
 {
 	struct deferred_request *request = &fake_io_thread.deferred;
+	struct xcopy_other others[2] = {0};
 
 	(void) state;
 	lu_info_serve(NULL);
 	request->kind = DEFERRED_COPY_GUARD;
+	request->others = others;
 	request->other_cnt = 2;
 	strcpy(request->others[0].name.name, "protected");
 	strcpy(request->others[1].name.name, "other");

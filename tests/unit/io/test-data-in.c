@@ -110,27 +110,13 @@ static void run(
 	initiator_wait(command);
 }
 
-static void check(
-	const struct scsi_operation *operation, const struct way *way,
-	const struct initiator_command *command, const uint8_t *in, uint8_t canary)
-{
-	for (uint32_t i = 0; i < command->returned; i++)
-		if (in[i] == canary)
-			fail_msg(
-				"%s, %s, room for %u bytes, status %02x: byte %u of %u is an "
-				"earlier command's",
-				operation->name, way->name, command->length, command->status, i,
-				command->returned);
-}
-
-/* The canary is in none of the answers. The store is zeros before each command, because a write
- * stores the canary as its data-out. */
-static void send_with_canary(
+/* The canary is in no answer, but for the time, by chance. The store is zeros before each command,
+ * because a write stores the canary as its data-out. Returns whether the canary came back. */
+static bool send_with_canary(
 	struct io_fixture *fixture, const struct scsi_operation *operation, const struct way *way,
-	unsigned variant, uint32_t room)
+	unsigned variant, uint32_t room, uint8_t canary)
 {
 	static uint8_t out[ROOM_MAX], in[ROOM_MAX];
-	const uint8_t canary = 0xd7;
 	struct initiator_command command = {.out = out, .in = in, .length = room};
 
 	memset(out, canary, sizeof(out));
@@ -141,7 +127,7 @@ static void send_with_canary(
 		io_fixture_wait_control(fixture);
 	}
 	run(fixture, way, &command);
-	check(operation, way, &command, in, canary);
+	return memchr(in, canary, command.returned);
 }
 
 static void end_in_one_way(const struct scsi_operation *operation, const struct way *way)
@@ -163,7 +149,12 @@ static void end_in_one_way(const struct scsi_operation *operation, const struct 
 	prepare(&fixture, way);
 	for (unsigned variant = 0; variant < VARIANTS; variant++)
 		for (unsigned i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++)
-			send_with_canary(&fixture, operation, way, variant, rooms[i]);
+			if (send_with_canary(&fixture, operation, way, variant, rooms[i], 0xd7) &&
+			    send_with_canary(&fixture, operation, way, variant, rooms[i], 0x6b))
+				fail_msg(
+					"%s, %s, room for %u bytes: the data of an earlier command "
+					"comes back",
+					operation->name, way->name, rooms[i]);
 	io_fixture_stop(&fixture);
 }
 

@@ -57,10 +57,22 @@ static void an_aborted_xcopy_does_not_wait_for_the_limits_of_the_other_disk(void
 	pair_stop(&pair);
 }
 
+/* How many xcopies a disk has begun, and how many pieces of xcopies it has. */
+static void read_numbers(struct io_fixture *disk, unsigned *xcopies, unsigned *pieces)
+{
+	struct core *core = &disk->thread->core;
+
+	pthread_mutex_lock(&core->ring_lock);
+	*xcopies = (unsigned) core->lu.xcopy_number;
+	*pieces = core->xcopy_pieces;
+	pthread_mutex_unlock(&core->ring_lock);
+}
+
 /* Four copies want a disk whose rate is limited: two of their pieces wait with its own commands. */
 static void few_pieces_wait_for_the_limits_of_a_disk(void **state)
 {
 	struct initiator_command more[3];
+	unsigned xcopies, pieces;
 	struct pair pair;
 
 	(void) state;
@@ -71,10 +83,13 @@ static void few_pieces_wait_for_the_limits_of_a_disk(void **state)
 		more[i] = pair.xcopy;
 		initiator_send(&pair.to, &more[i]);
 	}
-	while (pair.to.thread->core.lu.xcopy_number < 4)
+	do {
 		io_fixture_wait_idle(&pair.to);
+		read_numbers(&pair.to, &xcopies, &pieces);
+	} while (xcopies < 4);
 	io_fixture_wait_idle(&pair.from);
-	assert_int_equal(pair.from.thread->core.xcopy_pieces, 2);
+	read_numbers(&pair.from, &xcopies, &pieces);
+	assert_int_equal(pieces, 2);
 	assert_true(xcopy_disk_has_requests(pair.from.thread->xcopy_disk));
 	io_thread_set_limits(pair.from.thread, &(struct rate_limits){0});
 	initiator_wait_status(&pair.xcopy, SCSI_GOOD);

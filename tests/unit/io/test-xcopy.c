@@ -30,18 +30,21 @@ static void blocks_are_copied_between_disks(void **state)
 
 /* ------- the guard ------- */
 
-/* Sends the command and returns the request to the main thread. */
-static struct deferred_request send_guarded_xcopy(struct pair *pair)
+/* Sends the command and returns the other disk that the main thread is to check. */
+static struct xcopy_other send_guarded_xcopy(struct pair *pair)
 {
 	struct deferred_request request;
+	struct xcopy_other other;
 
 	pair_send_xcopy(pair);
 	io_fixture_wait_signal(&pair->to, IO_SIGNAL_DEFERRED);
-	io_thread_deferred(pair->to.thread, &request);
+	assert_int_equal(io_thread_deferred(pair->to.thread, &request), 0);
 	assert_int_equal(request.kind, DEFERRED_COPY_GUARD);
 	assert_int_equal(request.other_cnt, 1);
 	assert_false(initiator_is_done(&pair->xcopy));
-	return request;
+	other = request.others[0];
+	deferred_request_clear(&request);
+	return other;
 }
 
 static void start_guarded_pair(struct pair *pair)
@@ -55,14 +58,14 @@ static void start_guarded_pair(struct pair *pair)
 
 static void another_disk_takes_part_only_if_the_guard_allows_it(void **state)
 {
-	struct deferred_request request;
+	struct xcopy_other other;
 	struct pair pair;
 
 	(void) state;
 	start_guarded_pair(&pair);
-	request = send_guarded_xcopy(&pair);
-	assert_string_equal(request.others[0].name.name, pair.from.setup.device.name);
-	assert_false(request.others[0].written);
+	other = send_guarded_xcopy(&pair);
+	assert_string_equal(other.name.name, pair.from.setup.device.name);
+	assert_false(other.written);
 	io_thread_deferred_done(pair.to.thread, -ENODEV);
 	initiator_wait(&pair.xcopy);
 	assert_sense(&pair.xcopy, 0x0a, 0x0d02);
@@ -77,22 +80,22 @@ static void another_disk_takes_part_only_if_the_guard_allows_it(void **state)
 
 static void the_guard_knows_which_disk_is_written(void **state)
 {
-	struct deferred_request request;
+	struct xcopy_other other;
 	struct pair pair;
 
 	(void) state;
 	start_guarded_pair(&pair);
 	pair_make_list(&pair, PAIR_TO, PAIR_FROM);
-	request = send_guarded_xcopy(&pair);
-	assert_true(request.others[0].written);
+	other = send_guarded_xcopy(&pair);
+	assert_true(other.written);
 	io_thread_deferred_done(pair.to.thread, -ENODEV);
 	initiator_wait(&pair.xcopy);
 	assert_sense(&pair.xcopy, 0x0a, 0x0d02);
 	assert_int_equal(backend_count(pair.from.backend, TCMU_IO_WRITE), 0);
 	/* a disk that is not there may come meanwhile: it has no name, and is refused */
 	pair_make_list(&pair, "77", PAIR_TO);
-	request = send_guarded_xcopy(&pair);
-	assert_string_equal(request.others[0].name.name, "");
+	other = send_guarded_xcopy(&pair);
+	assert_string_equal(other.name.name, "");
 	io_thread_deferred_done(pair.to.thread, -ENODEV);
 	initiator_wait(&pair.xcopy);
 	pair_stop(&pair);
