@@ -58,8 +58,7 @@ static bool notes_are_sound(const struct notes_file *file, const char *device)
 	return true;
 }
 
-/* The version comes last: a file that is cut short is not sound. A new file is not written to but
- * for its first page: most devices never use the others. */
+/* The version comes last: a file that is cut short is not sound. A new file is zeros already. */
 static void notes_init(struct notes_file *file, const char *device, bool is_new)
 {
 	assert(file);
@@ -88,11 +87,13 @@ int notes_open(const char *path, const char *device, struct notes **ret)
 		free(notes);
 		return r;
 	}
-	if (is_new || !notes_are_sound(notes->file, device))
-		notes_init(notes->file, device, is_new);
-	for (unsigned i = 0; i < NOTES_MAX && !is_new; i++)
-		notes->in_use += atomic_load(&notes->file->notes[i].state) != NOTE_FREE;
 	*ret = notes;
+	if (is_new && (notes->device = strdup(device)))
+		return 0;
+	if (!notes_are_sound(notes->file, device))
+		notes_init(notes->file, device, false);
+	for (unsigned i = 0; i < NOTES_MAX; i++)
+		notes->in_use += atomic_load(&notes->file->notes[i].state) != NOTE_FREE;
 	return 0;
 }
 
@@ -101,6 +102,7 @@ void notes_close(struct notes *notes)
 	if (!notes)
 		return;
 	(void) munmap(notes->file, sizeof(*notes->file));
+	free(notes->device);
 	free(notes);
 }
 
@@ -156,9 +158,15 @@ struct note *notes_begin(
 	const struct iovec *iov, unsigned iov_cnt, uint64_t skip, const void *base,
 	uint32_t published)
 {
-	struct note *note = notes_find_free(notes);
+	struct note *note;
 
 	assert(cmd_id && length);
+	if (notes->device) {
+		notes_init(notes->file, notes->device, true);
+		free(notes->device);
+		notes->device = NULL;
+	}
+	note = notes_find_free(notes);
 	if (!note || !note_set_data(note, iov, iov_cnt, skip, length, base))
 		return NULL;
 	note->cmd_id = cmd_id;
@@ -218,6 +226,8 @@ struct note *notes_next(struct notes *notes, const struct note *after)
 	struct note *end = note + NOTES_MAX;
 
 	assert(!after || (after >= note && after < end));
+	if (!notes->in_use)
+		return NULL;
 	if (after)
 		note += after - note + 1;
 	for (; note < end; note++)

@@ -53,6 +53,7 @@ struct notes_file;
 struct notes {
 	struct notes_file *file;
 	unsigned in_use; /* notes that are not free */
+	char *device; /* a new file does not have it yet: only the first note touches its memory */
 };
 
 /* Opens the notes of a device, or makes them: a file at path. device: a text that differs for each

@@ -106,7 +106,7 @@ bool image_settings_cache(rbd_image_t rbd)
 	int cnt = list_options(rbd, &options);
 	bool cache = cnt < 0;
 
-	assert(strcmp(settings[0].name, "rbd_cache") == 0);
+	assert(strcmp(settings[0].name, "rbd_cache") == 0 && (cnt < 0 || options));
 	for (int i = 0; i < cnt; i++)
 		cache = cache || find_violated(&options[i]) == &settings[0];
 	if (cnt >= 0)
@@ -136,6 +136,7 @@ int image_settings_check(rbd_image_t rbd, struct tcmu_reason *reason)
 	if (cnt < 0)
 		return image_refuse(
 			reason, cnt, "cannot read the settings of the image: %s", strerror(-cnt));
+	assert(options);
 	for (int i = 0; i < cnt && r == 0; i++) {
 		const struct setting *setting = find_violated(&options[i]);
 

@@ -135,6 +135,38 @@ static void a_head_between_two_entries_is_refused_at_once(void **state)
 	assert_refused(f);
 }
 
+static int resume_ring(struct fixture *f, uint32_t published)
+{
+	struct tcmu_ring ring;
+
+	return tcmu_ring_resume(
+		&ring, fake_ring_base(f->fake), fake_ring_length(f->fake), published);
+}
+
+/* Whatever the ring of a dead daemon holds. */
+static void a_corrupt_ring_is_not_resumed(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t published, head, length;
+
+	fixture_push_read(f, 512);
+	fixture_push_read(f, 512);
+	fixture_fetch(f);
+	assert_int_equal(tcmu_ring_mark(&f->ring), 0);
+	published = f->ring.published;
+	assert_int_equal(resume_ring(f, published), 0);
+	length = entry_at(f, published)->hdr.len_op;
+	entry_at(f, published)->hdr.len_op = length & 7; /* no length */
+	assert_int_equal(resume_ring(f, published), -EBADMSG);
+	entry_at(f, published)->hdr.len_op = length;
+	head = ring_mailbox(f)->cmd_head;
+	ring_mailbox(f)->cmd_head = ring_mailbox(f)->cmdr_size;
+	assert_int_equal(resume_ring(f, published), -EBADMSG);
+	ring_mailbox(f)->cmd_head = head;
+	ring_mailbox(f)->version = 1;
+	assert_int_equal(resume_ring(f, published), -EPROTONOSUPPORT);
+}
+
 static void a_head_that_goes_back_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -431,6 +463,7 @@ int main(void)
 		RING_TEST(another_mailbox_version_is_refused),
 		RING_TEST(a_mapping_must_hold_the_mailbox),
 		RING_TEST(a_command_ring_must_fit_the_mapping),
+		RING_TEST(a_corrupt_ring_is_not_resumed),
 		RING_TEST(positions_in_the_mailbox_must_be_in_the_ring),
 		RING_TEST(a_head_between_two_entries_is_refused_at_once),
 		RING_TEST(a_head_that_goes_back_is_refused),
