@@ -27,11 +27,11 @@ for _ in range(100000):
             sys.exit(0)
         raise
 sys.exit("the socket does not fill up")' "$CORE/$HBA/flood/attrib/dev_size" $((64 << 20))
-trace_start
-delete_backstore_configfs disk
 must_fail make_backstore_configfs fresh /srv/fresh.img $((64 << 20)) nl_reply_supported=-1
 assert_match "$OUTPUT" 'No buffer space available' "a creation that the daemon cannot learn of"
 delete_backstore_configfs fresh
+trace_start
+delete_backstore_configfs disk
 log_mark
 assert_eq "$(trace_count kref_release)" 0 "releases while the daemon is stopped"
 all_known() { released 1 && logged 'events came faster'; }
