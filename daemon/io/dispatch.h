@@ -42,7 +42,7 @@ struct deferred_request {
 	struct scsi_mode_values saved;
 	struct scsi_group_states states; /* SET_GROUPS */
 	unsigned other_cnt;              /* COPY_GUARD */
-	struct xcopy_other *others;      /* its owner's; NULL in other requests */
+	struct xcopy_other *others;      /* allocated; NULL in other requests */
 };
 
 /* Frees what the request has. */
