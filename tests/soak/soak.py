@@ -161,7 +161,8 @@ class Lun:
             write(self.backstore + "/attrib/dev_size", str(size))
             self.size = size
         except OSError as error:
-            if error.errno != errno.EAGAIN:
+            # The daemon was killed meanwhile, or nobody listens.
+            if error.errno not in (errno.EAGAIN, errno.ESRCH):
                 raise
 
     def delete(self):
