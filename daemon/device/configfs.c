@@ -135,8 +135,12 @@ int configfs_read_attributes(
 	attributes->no_reservations = reservations == 0;
 	attributes->no_port_groups = port_groups == 0;
 	/* A kernel without the attribute always waits. */
-	attributes->replies = tcmu_configfs_get_signed(name, "nl_reply_supported", &replies) < 0 ||
-		replies == 1;
+	r = tcmu_configfs_get_signed(name, "nl_reply_supported", &replies);
+	if (scarce_error(r))
+		return reason_refuse(
+			reason, r, "cannot read its attribute nl_reply_supported: %s",
+			strerror(-r));
+	attributes->replies = r < 0 || replies == 1;
 	r = configfs_show_write_cache(name, attributes, reason);
 	if (r < 0)
 		return r;
