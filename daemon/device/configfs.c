@@ -250,9 +250,11 @@ static void reach_report(struct scsi_ports *ports, const struct reach *reach)
 {
 	ports->group_known = reach->groups == 1;
 	ports->group = reach->group;
-	ports->port_known = reach->ports == 1 && reach->port->id;
-	if (!ports->port_known)
+	if (reach->ports != 1)
 		return;
+	/* Since Linux 6.5 a port group that cannot be enabled, as of tcm_loop, has no identifier.
+	 */
+	ports->port_known = reach->port->id;
 	ports->port = reach->port->id;
 	if (strcmp(reach->port->fabric, "iscsi") != 0)
 		return;
