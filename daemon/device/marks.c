@@ -94,12 +94,15 @@ unsigned marks_get_format(const char *run_dir, const struct tcmu_name *name)
 {
 	g_autofree char *path = marks_format_path(run_dir, name);
 	g_autofree char *found = NULL;
+	g_autoptr(GError) error = NULL;
 	char *config;
 	unsigned long format_state;
 
-	/* There only is a mark if a format was cut short; access() needs no descriptor. */
-	if (!g_file_get_contents(path, &found, NULL, NULL))
-		return access(path, F_OK) == 0 ? FORMAT_STATE_FORMAT : 0;
+	/* There only is a mark if a format was cut short. */
+	if (!g_file_get_contents(path, &found, NULL, &error))
+		return g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT)
+			? 0
+			: FORMAT_STATE_FORMAT;
 	format_state = strtoul(found, &config, 10);
 	g_strchomp(config);
 	return *config == ' ' && strcmp(config + 1, name->config) == 0 ? (unsigned) format_state

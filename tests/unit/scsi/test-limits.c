@@ -12,7 +12,7 @@
 
 #define BACKENDS 200000u
 
-/* What an initiator knows; all in logical blocks except block_size. */
+/* The limits as an initiator knows them; all in logical blocks except block_size. */
 struct seen {
 	uint32_t block_size;
 	uint32_t physical; /* blocks of a physical block */
