@@ -229,7 +229,7 @@ struct scsi_lu {
 	uint64_t xcopy_number; /* of the last copy that has started */
 };
 
-/* What the backend and the target core allow, in bytes unless a comment says otherwise; 0: not
+/* The limits of the backend and the target core, in bytes unless a comment says otherwise; 0: not
  * known, or no limit, where a comment says nothing else. */
 struct scsi_backend_limits {
 	uint32_t physical_block;
