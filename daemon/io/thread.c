@@ -172,8 +172,10 @@ static bool io_thread_iterate(struct io_thread *thread)
 	fetch_check_ring(&thread->fetch);
 	work += io_thread_complete_ended(thread, &completed_at);
 	write_cache_continue(&thread->write_cache);
-	if (xcopy_disk_has_requests(thread->xcopy_disk))
+	if (xcopy_disk_has_requests(thread->xcopy_disk)) {
+		late_check(&thread->late, clock_now_ns()); /* the thread may have been stuck */
 		work += xcopy_serve(thread->xcopy_disk, core);
+	}
 	work += fetched = fetch_batch(&thread->fetch, &now);
 	/* Whatever wakes the thread, a scan that is due is done. */
 	if (!now)
