@@ -213,6 +213,9 @@ struct scsi_lu {
 	/* state */
 	bool write_cache; /* WCE */
 	bool write_cache_changeable;
+	/* WCE was 0 for an earlier user of the medium, and is 1 until what that one has written is
+	 * stable; the caller makes it 0 then. */
+	bool write_cache_ends;
 	bool descriptor_sense;         /* D_SENSE */
 	bool software_write_protect;   /* SWP */
 	struct scsi_mode_values saved; /* with can_save */
