@@ -263,7 +263,8 @@ struct tcmu_handler {
 	/* Closes the backend and frees it. Puts acknowledged data on stable storage if that is
 	 * possible at all. */
 	void (*close)(void *backend);
-	/* Starts a request, which tcmu_io_complete() ends. */
+	/* Starts a request, which tcmu_io_complete() ends. -ETIMEDOUT and -ESHUTDOWN mean that the
+	 * request may have been carried out; -EBUSY, that it was not. */
 	void (*submit)(void *backend, struct tcmu_io *io);
 	/* Optional. Asks that a request ends soon. The request is completed as usual, with
 	 * -ECANCELED or with its result. Runs on the I/O thread. */
