@@ -129,7 +129,8 @@ enum tcmu_log_level {
 enum tcmu_backend_event {
 	TCMU_BACKEND_RESIZED = 1, /* value: the new size in bytes */
 	TCMU_BACKEND_FAILED,    /* value: -errno. Nothing is served until the device is reopened */
-	TCMU_BACKEND_LOCK_LOST, /* value: 0. The lock that lock() took is no longer held */
+	TCMU_BACKEND_LOCK_LOST, /* value: 0. The lock that lock() took is no longer held; or,
+				 * without lock(), another host has it and refuses to pass it on */
 	TCMU_BACKEND_FENCED,    /* value: -errno. Another host has fenced this one out of the
 				 * backing store: nothing is written any more, and the daemon
 				 * reopens the backend */

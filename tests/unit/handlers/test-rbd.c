@@ -305,7 +305,8 @@ static void errors_of_the_cluster_are_converted(void **state)
 		fake_rbd.result = answers[i].result;
 		assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), answers[i].error);
 	}
-	assert_int_equal(host->events, 0);
+	assert_int_equal(host->events, 1);
+	assert_int_equal(host->event, TCMU_BACKEND_LOCK_LOST); /* EROFS */
 }
 
 static void a_miscompare_is_reported_by_its_offset_in_the_block(void **state)
