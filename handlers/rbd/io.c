@@ -109,7 +109,7 @@ void image_submit(void *backend, struct tcmu_io *io)
 
 	*request = (struct image_request){.io = io, .image = image};
 	if (atomic_load(&image->fenced)) {
-		tcmu_io_complete(io, -ESHUTDOWN);
+		tcmu_io_complete(io, -EBUSY); /* not -ESHUTDOWN: it was not carried out */
 		return;
 	}
 	if (is_past_end(image, io)) {

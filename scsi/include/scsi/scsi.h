@@ -378,7 +378,8 @@ enum scsi_verdict scsi_dispatch(
  * (SPC-4 4.5, table 28). -ENOSPC and -EDQUOT: 07/27/07. -EROFS: 07/27/00. -EIO, -ENODATA and
  * -EBADMSG: 03/11/00 for reads and 03/0C/00 for writes, with the LBA in INFORMATION. -EILSEQ:
  * 0E/1D/00 with result_offset in INFORMATION. -EBUSY, -EAGAIN, -EINTR, -ENOMEM, -ENOBUFS,
- * -ETIMEDOUT and -ESHUTDOWN: BUSY. -ECANCELED: TASK ABORTED. Others: 04/44/00. */
+ * -ETIMEDOUT and -ESHUTDOWN: BUSY. -ECANCELED: TASK ABORTED. -ENOTRECOVERABLE: the command may have
+ * been carried out, and must not be repeated: 04/44/00. Others: 04/44/00. */
 void scsi_io_error(
 	const struct scsi_plan *plan, int error, uint64_t lba, uint64_t result_offset,
 	struct scsi_result *result);
