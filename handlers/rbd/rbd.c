@@ -24,4 +24,4 @@ TCMU_HANDLER(.subtype = "rbd", .name = "Ceph RBD image",
 	     .options = image_options, .check_config = image_check_config, .open = image_open,
 	     .close = image_close, .submit = image_submit, .resize = image_resize,
 	     .claim = image_claim_config, .flags = TCMU_HANDLER_REOPENS, .lock = image_lock,
-	     .unlock = image_unlock, .lock_state = image_lock_state);
+	     .unlock = image_unlock, .lock_state = image_lock_state, .abandon = image_abandon);
