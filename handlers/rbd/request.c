@@ -29,7 +29,7 @@ void image_end(struct image_request *request, int64_t result)
 	free(request->copy);
 	if (error == -ETIMEDOUT && io->op != TCMU_IO_READ && io->op != TCMU_IO_MAP)
 		atomic_store(&image->unanswered, true);
-	/* librbd answers some requests from its memory, whoever has the lock. */
+	/* librbd answers some requests from its memory, even if another client has the lock. */
 	if (lease_is_over(&image->lease))
 		error = -ESHUTDOWN;
 	image_status_note(image, io->op, error);

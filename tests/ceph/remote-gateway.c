@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdatomic.h>
@@ -77,7 +78,7 @@ static int gateway_storm(struct fake_host *host, unsigned seconds, unsigned obje
 		last = clock_now_ns();
 		good += gap && r == 0;
 		if (r < 0)
-			(void) usleep(5000);
+			(void) poll(NULL, 0, 5);
 	}
 	return gap ? good : -ENODATA;
 }
@@ -117,9 +118,9 @@ static int gateway_command(struct fake_host *host, char *line, const char *targe
 	if (strcmp(word, "begin") == 0)
 		late = gateway_begin(host, numbers[0], (int) numbers[1]);
 	else if (strcmp(word, "cut") == 0)
-		delay_shim_hold_text("");
+		delay_shim_cut(true);
 	else if (strcmp(word, "heal") == 0)
-		delay_shim_release();
+		delay_shim_cut(false);
 	else if (strcmp(word, "clock") == 0)
 		atomic_store(&clock_shift, -(long) numbers[0]);
 	else

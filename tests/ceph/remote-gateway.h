@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A gateway in a process of its own, which a test can freeze, cut off from the cluster, and whose
+ * A gateway in a separate process, which a test can freeze, cut off from the cluster, and whose
  * wall clock it can set. It is this program again: main() calls remote_gateway_main() if the first
  * argument is REMOTE_GATEWAY.
  */

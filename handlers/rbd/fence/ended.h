@@ -15,6 +15,6 @@
  * the cluster may have writes of it, which it has never answered. Any thread. */
 void ended_add(const char *image, const char *address, bool unanswered);
 
-/* Corrects the records of the image. What fails is kept for the next time. Returns how many were
- * corrected. May block. */
+/* Corrects the records of the image. A record that cannot be corrected is kept for the next time.
+ * Returns how many were corrected. May block. */
 unsigned ended_say(const char *image, rados_ioctx_t pool, const char *header);

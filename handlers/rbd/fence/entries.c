@@ -43,7 +43,7 @@ static char *read_blocklist(rados_t rados, int *error)
 	return text;
 }
 
-/* Every address is a string of its own in the list. */
+/* The list has each address as one string. */
 static bool has_entry(const char *blocklist, const char *address)
 {
 	char text[RECORD_ADDRESS_SIZE + 2];

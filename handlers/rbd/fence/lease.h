@@ -19,9 +19,10 @@
 
 #include "kill.h"
 
-#define LEASE_NS        UINT64_C(10000000000)
-#define LEASE_MARGIN_NS UINT64_C(2000000000) /* for what is on the network, and the clocks' rates \
-					      */
+#define LEASE_NS UINT64_C(10000000000)
+#define LEASE_MARGIN_NS \
+	UINT64_C(2000000000) /* for what is on the network, and the clocks' rates \
+			      */
 #define LEASE_WAIT_NS     (LEASE_NS + LEASE_MARGIN_NS)
 
 #define LEASE_NONE        UINT64_MAX /* not the lock holder */

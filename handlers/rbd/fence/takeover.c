@@ -4,14 +4,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
-#include <time.h>
 
 #include "entries.h"
 #include "lease.h"
 
 #define SECOND_NS    UINT64_C(1000000000)
-#define POLL_NS      100000000L
+#define POLL_MS      100
 #define CHECK_NS     (3 * SECOND_NS)
 #define RENEWAL_NS   (6 * 3600 * SECOND_NS)
 #define ENDED_NS     (24 * 3600 * SECOND_NS)     /* a storage daemon may keep a write that long */
@@ -25,8 +25,8 @@ static bool has_record(const struct records *records, const struct record *recor
 	return false;
 }
 
-/* Whether one of the former holders may still take itself for the holder. Others are none of ours:
- * a host that has the lock meanwhile. */
+/* Whether one of the former holders may still take itself for the holder. A host that has
+ * taken the lock meanwhile is none of them. */
 static bool has_holder(const struct records *former, const struct records *now)
 {
 	for (unsigned i = 0; i < former->cnt; i++)
@@ -52,15 +52,14 @@ int takeover_read(const struct takeover *takeover, struct records *former)
 
 int takeover_wait(const struct takeover *takeover, const struct records *former)
 {
-	static const struct timespec pause = {.tv_nsec = POLL_NS};
-	/* No lease of theirs is renewed any more. */
+	/* None of their leases is renewed any more. */
 	uint64_t began = lease_clock_ns(), kept = began;
 	struct records now = *former;
 	unsigned missing;
 	int r = add_entries(takeover, former);
 
 	while (r >= 0 && has_holder(former, &now) && lease_clock_ns() < began + LEASE_WAIT_NS) {
-		(void) nanosleep(&pause, NULL);
+		(void) poll(NULL, 0, POLL_MS);
 		if (atomic_load(takeover->fenced))
 			return -ESHUTDOWN;
 		if (lease_clock_ns() >= kept + SECOND_NS) {
@@ -73,7 +72,7 @@ int takeover_wait(const struct takeover *takeover, const struct records *former)
 	return r;
 }
 
-/* What fails costs the next host a wait. */
+/* A failure costs the next host a wait. */
 void takeover_mark(const struct takeover *takeover, const struct records *former)
 {
 	struct records now;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the new lock holder does about the former ones: it waits, before it takes the lock, until
+ * The new lock holder and the former ones. It waits, before it takes the lock, until
  * none of them can take itself for the lock holder; and while it holds the lock it keeps the
  * blocklist entries of those that may still have something on its way.
  *
@@ -35,7 +35,7 @@ int takeover_wait(const struct takeover *takeover, const struct records *former)
 /* After that wait the lock was acquired: the next host need not wait for these again. */
 void takeover_mark(const struct takeover *takeover, const struct records *former);
 
-/* What the periodic check remembers; zeros at the beginning of a tenure. */
+/* The memory of the periodic check; zeros at the beginning of a tenure. */
 struct takeover_check {
 	uint64_t next;    /* CLOCK_BOOTTIME of the next check */
 	uint64_t renewal; /* and of the next renewal of all entries */
