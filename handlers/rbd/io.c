@@ -112,7 +112,7 @@ void image_submit(void *backend, struct tcmu_io *io)
 	if (lease_is_over(&image->lease))
 		image_fence(image);
 	if (atomic_load(&image->fenced)) {
-		tcmu_io_complete(io, -ESHUTDOWN);
+		tcmu_io_complete(io, -EBUSY); /* not -ESHUTDOWN: it was not carried out */
 		return;
 	}
 	if (is_past_end(image, io)) {

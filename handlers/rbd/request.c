@@ -36,9 +36,10 @@ void image_end(struct image_request *request, int64_t result)
 	if (error == -ESHUTDOWN) {
 		image_fence(image);
 	} else if (error == -EROFS && !image->read_only) {
-		error = -EBUSY; /* another client holds the lock of the image, for now */
-		if (atomic_load(&image->on_demand))
-			image->host->event(image->dev, TCMU_BACKEND_LOCK_LOST, 0);
+		/* Another client holds the lock of the image, and does not pass it on to one whose
+		 * librbd asks for it. */
+		error = -EBUSY;
+		image->host->event(image->dev, TCMU_BACKEND_LOCK_LOST, 0);
 	} else if (error == -EILSEQ) {
 		/* The compared range is aligned to its length. So the modulo is right both where
 		 * librbd reports an offset in the image and where it reports one in the object

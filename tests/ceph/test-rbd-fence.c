@@ -140,11 +140,11 @@ static void a_cut_off_holder_answers_nothing(void **state)
 	take_lock(new, 2);
 	write_bytes(new, 5 * OBJECT_SIZE, LENGTH, 0x22);
 	/* librbd would answer all of these from its memory */
-	assert_int_equal(remote_gateway_do(old, "read 5"), -ESHUTDOWN);
-	assert_int_equal(remote_gateway_do(old, "unmap 5"), -ESHUTDOWN);
-	assert_int_equal(remote_gateway_do(old, "flush"), -ESHUTDOWN);
+	assert_int_equal(remote_gateway_do(old, "read 5"), -EBUSY);
+	assert_int_equal(remote_gateway_do(old, "unmap 5"), -EBUSY);
+	assert_int_equal(remote_gateway_do(old, "flush"), -EBUSY);
 	assert_int_equal(remote_gateway_do(old, "heal"), 0);
-	assert_int_equal(remote_gateway_do(old, "read 5"), -ESHUTDOWN);
+	assert_int_equal(remote_gateway_do(old, "read 5"), -EBUSY);
 	assert_int_equal(remote_gateway_do(old, "reopen"), 0);
 	assert_int_equal(remote_gateway_do(old, "read 5"), 0x22);
 	remote_gateway_free(old);

@@ -161,7 +161,9 @@ class Lun:
             write(self.backstore + "/attrib/dev_size", str(size))
             self.size = size
         except OSError as error:
-            if error.errno != errno.EAGAIN:
+            # The daemon was killed meanwhile; nobody listens; or the daemon still carries out the last one, whose writer
+            # the kernel has let go.
+            if error.errno not in (errno.EAGAIN, errno.ESRCH, errno.EBUSY):
                 raise
 
     def delete(self):
