@@ -22,8 +22,6 @@
 #define WRITE_LENGTH 65536u
 #define GAP_NS       (2 * CLOCK_NS_PER_SEC)
 
-extern char **environ;
-
 struct remote_gateway {
 	pid_t pid;
 	FILE *commands, *results;

@@ -14,6 +14,7 @@
 
 #define EPOLL_LINK "anon_inode:[eventpoll]"
 #define EPOLLS_MAX 4096
+#define WATCHED    "tfd:" /* a line of fdinfo */
 
 struct epoll_list {
 	int fds[EPOLLS_MAX];
@@ -100,13 +101,12 @@ static void reset_sockets(int epoll)
 {
 	char path[64], line[256];
 	FILE *file;
-	int fd;
 
 	(void) snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", epoll);
 	file = fopen(path, "re");
 	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "tfd: %d", &fd) == 1)
-			reset_socket(fd);
+		if (strncmp(line, WATCHED, strlen(WATCHED)) == 0)
+			reset_socket((int) strtol(line + strlen(WATCHED), NULL, 10));
 	if (file)
 		(void) fclose(file);
 }

@@ -84,7 +84,7 @@ static bool take_record(
 	if (strcmp(address, own) == 0 || strlen(address) >= RECORD_ADDRESS_SIZE ||
 	    records->cnt == RECORDS_MAX)
 		return true;
-	strcpy(records->records[records->cnt].address, address);
+	memcpy(records->records[records->cnt].address, address, strlen(address) + 1);
 	records->records[records->cnt++].state = parse_state(value);
 	return true;
 }

@@ -13,9 +13,9 @@
 #define SECOND_NS    UINT64_C(1000000000)
 #define POLL_MS      100
 #define CHECK_NS     (3 * SECOND_NS)
-#define RENEWAL_NS   (6 * 3600 * SECOND_NS)
-#define ENDED_NS     (24 * 3600 * SECOND_NS)     /* a storage daemon may keep a write that long */
-#define FORGOTTEN_NS (7 * 24 * 3600 * SECOND_NS) /* a host that never came back */
+#define RENEWAL_NS   (SECOND_NS * 3600 * 6)
+#define ENDED_NS     (SECOND_NS * 3600 * 24)     /* a storage daemon may keep a write that long */
+#define FORGOTTEN_NS (SECOND_NS * 3600 * 24 * 7) /* a host that never came back */
 
 static bool has_record(const struct records *records, const struct record *record)
 {

@@ -27,6 +27,55 @@ static void another_holder_is_fenced_before_the_lock_is_taken(void **state)
 	assert_int_equal(fake_rbd.released, 1);
 }
 
+/* Their records are in the image's metadata, and their entries in the blocklist. */
+static void former_holders_are_kept_out(void **state)
+{
+	struct fake_host *host = *state;
+
+	open_disk(host);
+	strcpy(fake_rbd.records, "10.0.0.1:0/5=past 10.0.0.2:0/6=ended ");
+	assert_int_equal(fake_lock(host, 1), 0);
+	assert_non_null(strstr(fake_rbd.blocklist, "\"10.0.0.1:0/5\""));
+	assert_non_null(strstr(fake_rbd.blocklist, "\"10.0.0.2:0/6\""));
+	assert_non_null(strstr(fake_rbd.records, "client.4100=holder"));
+	assert_int_equal(fake_unlock(host), 0);
+	assert_null(strstr(fake_rbd.records, "client.4100"));
+	/* without a record it does not answer as the lock holder */
+	fake_rbd.fail = "metadata_set";
+	fake_rbd.error = -ETIMEDOUT;
+	assert_int_equal(fake_lock(host, 1), -ESHUTDOWN);
+	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+	assert_false(fake_rbd.killed);
+}
+
+/* A write that timed out may still land: the record stays, as that of one that has ended. */
+static void a_holder_with_unanswered_writes_stays_recorded(void **state)
+{
+	struct fake_host *host = *state;
+	uint8_t data[BLOCK] = {0};
+
+	open_disk(host);
+	assert_int_equal(fake_lock(host, 1), 0);
+	fake_rbd.result = -ETIMEDOUT;
+	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -ETIMEDOUT);
+	assert_int_equal(fake_unlock(host), 0);
+	assert_string_equal(fake_rbd.records, "client.4100=ended ");
+}
+
+static void an_abandoned_holder_is_cut_off(void **state)
+{
+	struct fake_host *host = *state;
+	uint8_t data[BLOCK] = {0};
+
+	open_disk(host);
+	host->handler->abandon(fake_backend_of(host));
+	assert_false(fake_rbd.killed);
+	assert_int_equal(fake_lock(host, 1), 0);
+	host->handler->abandon(fake_backend_of(host));
+	assert_true(fake_rbd.killed);
+	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -EBUSY);
+}
+
 static void a_lock_that_cannot_be_had_says_why(void **state)
 {
 	static const struct {
@@ -269,6 +318,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		RBD_TEST(another_holder_is_fenced_before_the_lock_is_taken),
+		RBD_TEST(former_holders_are_kept_out),
+		RBD_TEST(a_holder_with_unanswered_writes_stays_recorded),
+		RBD_TEST(an_abandoned_holder_is_cut_off),
 		RBD_TEST(a_lock_that_cannot_be_had_says_why),
 		RBD_TEST(an_image_with_an_unsafe_setting_is_not_locked),
 		RBD_TEST(the_connection_sets_what_the_lock_needs),
