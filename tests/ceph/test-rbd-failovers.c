@@ -25,7 +25,7 @@
 #define PIECES   16u
 #define PATIENCE 60u /* seconds */
 
-/* What happens to the lock holder while its writes are in flight. */
+/* How the lock holder loses the lock while its writes are in flight. */
 enum failover {
 	FAILOVER_IMPLICIT, /* initiators write over the other gateway */
 	FAILOVER_FENCED,   /* another host has its connection blocklisted */
