@@ -154,8 +154,12 @@ int configfs_read_attributes(
 		configfs_raise_max_sectors(name, max_transfer, attributes);
 	attributes->no_port_groups = port_groups == 0;
 	/* A kernel without the attribute always waits. */
-	attributes->replies = tcmu_configfs_get_signed(name, "nl_reply_supported", &replies) < 0 ||
-		replies == 1;
+	r = tcmu_configfs_get_signed(name, "nl_reply_supported", &replies);
+	if (scarce_error(r))
+		return reason_refuse(
+			reason, r, "cannot read its attribute nl_reply_supported: %s",
+			strerror(-r));
+	attributes->replies = r < 0 || replies == 1;
 	if ((r = configfs_show_reservations(name, attributes, reason)) < 0 ||
 	    (r = configfs_show_write_cache(name, attributes, reason)) < 0)
 		return r;
@@ -265,9 +269,11 @@ static void reach_report(struct scsi_ports *ports, const struct reach *reach)
 {
 	ports->group_known = reach->groups == 1;
 	ports->group = reach->group;
-	ports->port_known = reach->ports == 1 && reach->port->id;
-	if (!ports->port_known)
+	if (reach->ports != 1)
 		return;
+	/* Since Linux 6.5 a port group that cannot be enabled, as of tcm_loop, has no identifier.
+	 */
+	ports->port_known = reach->port->id;
 	ports->port = reach->port->id;
 	if (strcmp(reach->port->fabric, "iscsi") != 0)
 		return;

@@ -173,6 +173,9 @@ static void device_revoke(struct device *device)
 {
 	if (!device->thread || device->revoke.call.running)
 		return;
+	/* Other hosts do not know of the claim of an orphan. */
+	if (device->handler->abandon && device->backend)
+		device->handler->abandon(device->backend);
 	device->revoke.thread = device->thread;
 	device_call_start(device, &device->revoke.call, revoke_work, revoke_done, "revoke");
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "io/format.h"
 
 #define MODES_GROUP "mode parameters"
 #define STORE_GROUP "backstore"
@@ -62,10 +63,10 @@ bool marks_take_clean(const char *run_dir, const struct tcmu_name *name, unsigne
 	g_autofree char *expected = marks_clean_text(name);
 	g_autofree char *found = NULL;
 
-	if (!g_file_get_contents(path, &found, NULL, NULL))
-		return false;
+	/* One that cannot be read goes as well: it would be taken for clean at a later start. */
+	(void) g_file_get_contents(path, &found, NULL, NULL);
 	(void) unlink(path);
-	return strcmp(found, expected) == 0;
+	return found && strcmp(found, expected) == 0;
 }
 
 /* ------- formats ------- */
@@ -93,11 +94,15 @@ unsigned marks_get_format(const char *run_dir, const struct tcmu_name *name)
 {
 	g_autofree char *path = marks_format_path(run_dir, name);
 	g_autofree char *found = NULL;
+	g_autoptr(GError) error = NULL;
 	char *config;
 	unsigned long format_state;
 
-	if (!g_file_get_contents(path, &found, NULL, NULL))
-		return 0;
+	/* There only is a mark if a format was cut short. */
+	if (!g_file_get_contents(path, &found, NULL, &error))
+		return g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT)
+			? 0
+			: FORMAT_STATE_FORMAT;
 	format_state = strtoul(found, &config, 10);
 	g_strchomp(config);
 	return *config == ' ' && strcmp(config + 1, name->config) == 0 ? (unsigned) format_state

@@ -26,7 +26,8 @@ int marks_set_clean(const char *run_dir, const struct tcmu_name *name, unsigned 
 bool marks_take_clean(const char *run_dir, const struct tcmu_name *name, unsigned minor);
 
 /* FORMAT_STATE_ bits of io/format.h: the medium is being formatted or sanitized, or that has
- * failed; 0 removes the mark. Returns 0 or -errno, which is logged. */
+ * failed; 0 removes the mark. Returns 0 or -errno, which is logged. A mark that cannot be read
+ * counts as a failed format. */
 int marks_set_format(const char *run_dir, const struct tcmu_name *name, unsigned format_state);
 unsigned marks_get_format(const char *run_dir, const struct tcmu_name *name);
 

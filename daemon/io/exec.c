@@ -76,7 +76,7 @@ static bool exec_wants_stable(const struct command *command)
 
 	return core->info.volatile_cache &&
 		((command->plan.flags & SCSI_PLAN_FUA) || !core->lu.write_cache ||
-		 core->cache_ending);
+		 core->lu.write_cache_ends || core->cache_ending);
 }
 
 /* Of the request that is submitted next. */

@@ -18,20 +18,20 @@
 #include "reason.h"
 #include "settings.h"
 
-static int set_seconds(rados_t rados, const char *name, uint64_t seconds)
+static int set_number(rados_t rados, const char *name, uint64_t number)
 {
 	char text[24];
 
-	(void) snprintf(text, sizeof(text), "%" PRIu64, seconds);
+	(void) snprintf(text, sizeof(text), "%" PRIu64, number);
 	return rados_conf_set(rados, name, text);
 }
 
 int image_set_timeout(struct image_cluster *cluster, uint64_t seconds)
 {
-	int r = set_seconds(cluster->rados, "rados_osd_op_timeout", seconds);
+	int r = set_number(cluster->rados, "rados_osd_op_timeout", seconds);
 
 	assert(cluster->rados);
-	return r < 0 ? r : set_seconds(cluster->rados, "rados_mon_op_timeout", seconds);
+	return r < 0 ? r : set_number(cluster->rados, "rados_mon_op_timeout", seconds);
 }
 
 static int set_limits(struct image_cluster *cluster)
@@ -39,8 +39,58 @@ static int set_limits(struct image_cluster *cluster)
 	int r = image_settings_set(cluster->rados);
 
 	if (r >= 0)
-		r = set_seconds(cluster->rados, "client_mount_timeout", IMAGE_OPEN_TIMEOUT);
+		r = set_number(cluster->rados, "client_mount_timeout", IMAGE_OPEN_TIMEOUT);
+	/* No call waits for requests in flight, of which the ring bounds the number. */
+	if (r >= 0)
+		r = set_number(cluster->rados, "objecter_inflight_ops", 0);
+	if (r >= 0)
+		r = set_number(cluster->rados, "objecter_inflight_op_bytes", 0);
 	return r < 0 ? r : image_set_timeout(cluster, IMAGE_OPEN_TIMEOUT);
+}
+
+/* ------- threads ------- */
+
+struct thread_option {
+	const char *name;
+	const char *value;
+};
+
+/* Each image has its own connection, so that a blocklist entry cuts off one image only. librados
+ * and librbd then have all of their threads once for each image. These two pools have more than
+ * one; an image does not become faster by that (docs/performance.md). */
+static const struct thread_option thread_options[] = {
+	{"ms_async_op_threads", "1"},   /* messenger: one, an epoll and two pipe descriptors each */
+	{"librados_thread_count", "1"}, /* completions */
+};
+
+#define THREAD_OPTIONS (sizeof(thread_options) / sizeof(thread_options[0]))
+
+/* The values before the configuration file is read. An option that this librados does not know has
+ * the value "". */
+struct thread_values {
+	char text[THREAD_OPTIONS][24];
+};
+
+static void get_thread_values(rados_t rados, struct thread_values *values)
+{
+	for (unsigned i = 0; i < THREAD_OPTIONS; i++)
+		if (rados_conf_get(
+			    rados, thread_options[i].name, values->text[i],
+			    sizeof(values->text[i])) < 0)
+			values->text[i][0] = '\0';
+}
+
+/* A value in the configuration file stays: the operator has a reason for it. */
+static int set_threads(rados_t rados, const struct thread_values *before)
+{
+	struct thread_values now;
+	int r = 0;
+
+	get_thread_values(rados, &now);
+	for (unsigned i = 0; i < THREAD_OPTIONS && r >= 0; i++)
+		if (now.text[i][0] && strcmp(now.text[i], before->text[i]) == 0)
+			r = rados_conf_set(rados, thread_options[i].name, thread_options[i].value);
+	return r;
 }
 
 int image_configure(
@@ -48,6 +98,7 @@ int image_configure(
 {
 	const char *conf = config->values[IMAGE_CONF].string;
 	const char *id = config->values[IMAGE_ID].string;
+	struct thread_values values;
 	int r;
 
 	*cluster = (struct image_cluster){.rados = NULL};
@@ -56,6 +107,7 @@ int image_configure(
 		return image_refuse(
 			reason, r, "cannot initialise librados as client.%.64s: %s", id,
 			strerror(-r));
+	get_thread_values(cluster->rados, &values);
 	r = rados_conf_read_file(cluster->rados, conf);
 	if (r < 0) {
 		image_disconnect(cluster);
@@ -64,10 +116,12 @@ int image_configure(
 			conf ? conf : "no file in the default directories; name one with conf=");
 	}
 	r = set_limits(cluster);
+	if (r >= 0)
+		r = set_threads(cluster->rados, &values);
 	if (r < 0) {
 		image_disconnect(cluster);
 		return image_refuse(
-			reason, r, "cannot set the limits of librados: %s", strerror(-r));
+			reason, r, "cannot set the options of librados: %s", strerror(-r));
 	}
 	return 0;
 }
@@ -125,7 +179,7 @@ int image_connect(
 
 	if (r < 0)
 		return r;
-	r = rados_connect(cluster->rados);
+	r = kill_connect(cluster->rados, &cluster->kill);
 	if (r < 0) {
 		refuse_connection(config, r, reason);
 	} else {

@@ -27,6 +27,11 @@ void image_end(struct image_request *request, int64_t result)
 
 	assert(io && request->image);
 	free(request->copy);
+	if (error == -ETIMEDOUT && io->op != TCMU_IO_READ && io->op != TCMU_IO_MAP)
+		atomic_store(&image->unanswered, true);
+	/* librbd answers some requests from its memory, even if another client has the lock. */
+	if (lease_is_over(&image->lease))
+		error = -ESHUTDOWN;
 	image_status_note(image, io->op, error);
 	if (error == -ESHUTDOWN) {
 		image_fence(image);

@@ -313,6 +313,38 @@ static void a_delete_ends_in_time_while_the_storage_hangs(void **state)
 	free(data);
 }
 
+/* A write is on its way when the LUN is deleted; another gateway takes over, and the entry of the
+ * orphan's connection is removed, as ceph-iscsi does. */
+static void an_orphan_of_the_lock_holder_never_writes(void **state)
+{
+	struct gateway *old, *new;
+	uint8_t *data = calloc(1, LENGTH);
+	struct initiator_command late = cmd_write(0, BLOCKS, data);
+	char command[512];
+
+	(void) state;
+	image_create("", "orphan", SIZE);
+	old = start_gateway("orphan", 5, 1, IMPLICIT);
+	new = start_gateway("orphan", 20, 2, IMPLICIT);
+	write_byte(old, 0, 0x11);
+	memset(data, 0x5a, LENGTH);
+	delay_shim_hold(0x5a);
+	gateway_send(old, &late);
+	delay_shim_wait();
+	assert_true(gateway_remove(old) < 2.0);
+	write_byte(new, 0, 0x22);
+	(void) snprintf(
+		command, sizeof(command), "ceph -c %s/ceph.conf osd blocklist clear 2>/dev/null",
+		cluster_dir);
+	cluster_run(command);
+	delay_shim_release();
+	gateway_delete(old);
+	assert_byte(new, 0, 0x22);
+	gateway_delete(new);
+	image_delete("orphan");
+	free(data);
+}
+
 /* Each piece is written with a number, read back and compared, while the OSD is restarted. */
 static void nothing_is_lost_when_the_storage_restarts(void **state)
 {
@@ -353,7 +385,7 @@ static void nothing_is_lost_when_the_storage_restarts(void **state)
 	free(data);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(writes_move_the_image_twenty_times),
@@ -363,8 +395,11 @@ int main(void)
 		cmocka_unit_test(a_late_write_of_the_old_gateway_never_lands),
 		cmocka_unit_test(a_gateway_that_was_blocklisted_comes_back),
 		cmocka_unit_test(a_delete_ends_in_time_while_the_storage_hangs),
+		cmocka_unit_test(an_orphan_of_the_lock_holder_never_writes),
 		cmocka_unit_test(nothing_is_lost_when_the_storage_restarts),
 	};
 
+	if (argc == 2)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, setup_gateways, teardown_gateways);
 }

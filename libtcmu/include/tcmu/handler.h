@@ -295,6 +295,12 @@ struct tcmu_handler {
 	/* Reads the state of the lock. *ours: this host holds it. *tag: the tag of its holder; 0:
 	 * it has no holder, or its holder keeps no tag. 0; -ESHUTDOWN as for lock; or -errno. */
 	int (*lock_state)(void *backend, bool *ours, uint16_t *tag);
+	/* Optional, for a backing store that several hosts share. The device is being deleted, and
+	 * requests that have not ended in time are left alone. If this host has the lock, none of
+	 * them may reach the store from now on, as far as that can be prevented: another host may
+	 * take the lock meanwhile. They are completed all the same, some time. Must not block. The
+	 * main thread; may run at the same time as submit and lock. */
+	void (*abandon)(void *backend);
 };
 
 /* The function that a plugin exports and the daemon calls. */

@@ -24,6 +24,7 @@
 #include "device/env.h"
 #include "device/marks.h"
 #include "fake-root.h"
+#include "io/format.h"
 
 #define TARGET "/sys/kernel/config/target/"
 #define DEVICE TARGET "core/user_5/disk/"
@@ -190,9 +191,10 @@ static void out_of_descriptors_all_is_known_or_nothing(void **state)
 	struct tcmu_scan_entry *entries;
 	struct tcmu_reason reason;
 	struct tcmu_uio uio;
+	struct tcmu_name served = disk;
 	struct rlimit before;
 	unsigned failed = 0;
-	char path[256];
+	char path[256], run_dir[128];
 
 	(void) state;
 	group("default_tg_pt_gp", "0\n", "Implicit and Explicit\n",
@@ -204,8 +206,13 @@ static void out_of_descriptors_all_is_known_or_nothing(void **state)
 		fake_root_write(&root, path, "512\n");
 	}
 	fake_root_directory(&root, "/sys/class/uio");
+	fake_root_directory(&root, "/run/tcmud");
+	(void) snprintf(run_dir, sizeof(run_dir), "%s", fake_root_path(&root, "/run/tcmud"));
 	read_it();
 	all = lu_info;
+	(void) snprintf(served.config, sizeof(served.config), "file//srv/disk.img");
+	assert_int_equal(marks_set_format(run_dir, &served, FORMAT_STATE_SANITIZE), 0);
+	assert_int_equal(marks_set_clean(run_dir, &served, 3), 0);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
 	for (unsigned left = 0; left < 4; left++) {
 		struct device_env env;
@@ -229,9 +236,13 @@ static void out_of_descriptors_all_is_known_or_nothing(void **state)
 	assert_int_equal(tcmu_scan(&entries), -EMFILE);
 	assert_int_equal(tcmu_uio_open(&uio, 0), -EMFILE);
 	assert_true(marks_was_served(state_dir, &disk)); /* who knows: it must not be created */
+	assert_int_equal(marks_get_format(run_dir, &served), FORMAT_STATE_FORMAT);
+	assert_false(marks_take_clean(run_dir, &served, 3));
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	assert_non_null(strstr(reason.text, "Too many open files"));
 	assert_false(marks_was_served(state_dir, &disk));
+	assert_int_equal(marks_get_format(run_dir, &served), FORMAT_STATE_SANITIZE);
+	assert_false(marks_take_clean(run_dir, &served, 3)); /* it must not be found later */
 }
 
 /* A port of tcm_loop anywhere on the LUN, or no known port: a LUN RESET cancels nothing. */
