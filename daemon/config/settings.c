@@ -36,6 +36,10 @@ static const char *const scopes[] = {
 	[XCOPY_OFF] = "off", [XCOPY_SELF] = "self", [XCOPY_ALL] = "all"};
 #define SCOPE_CNT (sizeof(scopes) / sizeof(scopes[0]))
 
+static const char *const reservations[] = {
+	[RESERVATIONS_LOCAL] = "local", [RESERVATIONS_ALL] = "all"};
+#define RESERVATIONS_CNT (sizeof(reservations) / sizeof(reservations[0]))
+
 _Static_assert(sizeof(enum aio_kind) == sizeof(unsigned), "choices are stored as unsigned");
 _Static_assert(sizeof(enum xcopy_scope) == sizeof(unsigned), "choices are stored as unsigned");
 _Static_assert(sizeof(int) == sizeof(unsigned), "numbers are stored as unsigned");
@@ -84,6 +88,12 @@ static const struct row {
 	 "of this daemon. The kernel does not report which initiator sent a command. So with all, "
 	 "an initiator that may use one disk can read and write every other, whatever its LUN "
 	 "mapping and reservations. For devices that are opened after the change."},
+	{"reservations", KIND_CHOICE, offsetof(struct settings, reservations), 0,
+	 RESERVATIONS_CNT - 1, reservations, "all or local", "all",
+	 "The disks that initiators may reserve. The kernel keeps reservations, each host for "
+	 "itself. With local it refuses them (PERSISTENT RESERVE and RESERVE) for disks that other "
+	 "hosts may serve at the same time, those of rbd. For devices that are created after the "
+	 "change."},
 	{"release_deadline_ms", KIND_NUMBER, offsetof(struct settings, release_deadline_ms), 10,
 	 60000, NULL, "10 to 60000", "1000",
 	 "Milliseconds that commands of a deleted device have to end. After that, commands that "

@@ -32,6 +32,12 @@ enum xcopy_scope {
 	XCOPY_ALL,  /* between any two of this daemon */
 };
 
+/* The devices on which initiators may reserve. */
+enum reservations_scope {
+	RESERVATIONS_LOCAL, /* those whose backing store no other host can serve */
+	RESERVATIONS_ALL,
+};
+
 struct settings {
 	int log_level;
 	char log_dir[SETTINGS_PATH_MAX]; /* empty: none; or LOG_DIR_AUTO */
@@ -40,6 +46,7 @@ struct settings {
 	unsigned busy_poll;        /* percent of a CPU that a device may use for spinning */
 	unsigned max_transfer_kib; /* for devices that were created without hw_max_sectors */
 	enum xcopy_scope extended_copy;
+	enum reservations_scope reservations;
 	unsigned release_deadline_ms; /* from the last fetch until stuck I/O loses the ring */
 	unsigned reply_timeout_ms;    /* longest wait of a removal or a resize for the handler */
 	unsigned open_timeout_ms;     /* longest wait of a creation for the handler */

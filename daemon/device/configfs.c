@@ -83,6 +83,27 @@ static int configfs_show_write_cache(
 	return r;
 }
 
+/* Without replies the creation does not wait, and an initiator may have reserved already. */
+static int configfs_show_reservations(
+	const struct tcmu_name *name, struct device_attributes *attributes,
+	struct tcmu_reason *reason)
+{
+	uint64_t reservations = 1;
+	int r = 0;
+
+	if (attributes->no_reservations)
+		r = attributes->replies ? tcmu_configfs_set_before_enable(name, "emulate_pr", "0")
+					: -EOPNOTSUPP;
+	if (r < 0)
+		log_warning(
+			"user_%u/%s: cannot make its attribute emulate_pr 0: %s; initiators may "
+			"reserve it, and other gateways do not know that",
+			name->hba, name->name, strerror(-r));
+	r = configfs_optional(name, "emulate_pr", &reservations, reason);
+	attributes->no_reservations = reservations == 0;
+	return r;
+}
+
 static int configfs_read_creation(
 	const struct tcmu_name *name, struct device_attributes *attributes,
 	struct tcmu_reason *reason)
@@ -116,7 +137,7 @@ int configfs_read_attributes(
 	struct device_attributes *attributes, struct tcmu_reason *reason)
 {
 	uint64_t block_size, max_sectors;
-	uint64_t reservations = 1, port_groups = 1;
+	uint64_t port_groups = 1;
 	int64_t replies;
 	int r;
 
@@ -125,14 +146,12 @@ int configfs_read_attributes(
 	    (r = configfs_require(name, "dev_size", &attributes->size, reason)) < 0 ||
 	    (r = configfs_require(name, "hw_max_sectors", &max_sectors, reason)) < 0 ||
 	    (r = configfs_read_command_timeout(name, &attributes->command_timeout, reason)) < 0 ||
-	    (r = configfs_optional(name, "emulate_pr", &reservations, reason)) < 0 ||
 	    (r = configfs_optional(name, "alua_support", &port_groups, reason)) < 0)
 		return r;
 	attributes->block_size = (uint32_t) block_size;
 	attributes->max_sectors = (uint32_t) max_sectors;
 	if (origin == DEVICE_ORIGIN_ADDED)
 		configfs_raise_max_sectors(name, max_transfer, attributes);
-	attributes->no_reservations = reservations == 0;
 	attributes->no_port_groups = port_groups == 0;
 	/* A kernel without the attribute always waits. */
 	r = tcmu_configfs_get_signed(name, "nl_reply_supported", &replies);
@@ -141,8 +160,8 @@ int configfs_read_attributes(
 			reason, r, "cannot read its attribute nl_reply_supported: %s",
 			strerror(-r));
 	attributes->replies = r < 0 || replies == 1;
-	r = configfs_show_write_cache(name, attributes, reason);
-	if (r < 0)
+	if ((r = configfs_show_reservations(name, attributes, reason)) < 0 ||
+	    (r = configfs_show_write_cache(name, attributes, reason)) < 0)
 		return r;
 	attributes->configured = false;
 	return origin == DEVICE_ORIGIN_FOUND ? configfs_read_creation(name, attributes, reason) : 0;

@@ -30,10 +30,10 @@ struct device_attributes {
 	uint64_t command_timeout; /* cmd_time_out, ns; 0: the kernel never gives a command up */
 	bool write_cache;         /* emulate_write_cache is not 0; of an open device: allowed */
 	bool write_cache_shown;   /* this creation has made emulate_write_cache 1 */
-	bool no_reservations;     /* emulate_pr is 0 */
-	bool no_port_groups;      /* alua_support is 0 */
-	bool replies;             /* nl_reply_supported: the kernel waits for answers */
-	bool configured;          /* false: the creation waits for its answer */
+	bool no_reservations; /* emulate_pr is 0; of a creation, before they are read: make it so */
+	bool no_port_groups;  /* alua_support is 0 */
+	bool replies;         /* nl_reply_supported: the kernel waits for answers */
+	bool configured;      /* false: the creation waits for its answer */
 };
 
 /* cmd_time_out, ns; 0: never, or the kernel does not have it. Returns 0, or -errno with a reason:

@@ -385,6 +385,11 @@ static bool lock_take_ports(struct device *device)
 			device_label(device),
 			"is shared with other hosts: %s which of them serves it",
 			lock->by_initiators ? "initiators say" : "the writing host decides");
+	if (!was_shared && !device->attributes.no_reservations)
+		log_dev_info(
+			device_label(device),
+			"initiators may reserve it, but the other hosts do not know their "
+			"reservations: see \"reservations\" in tcmu.conf");
 	return !was_shared;
 }
 

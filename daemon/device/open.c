@@ -57,7 +57,11 @@ static int opening_check_size(struct device_opening *opening)
 static int opening_read_attributes(struct device_opening *opening)
 {
 	const struct device *device = opening->call.device;
-	int r = device->env->kernel->read_attributes(
+	int r;
+
+	opening->attributes.no_reservations = opening->origin == DEVICE_ORIGIN_ADDED &&
+		opening->local_reservations && device->handler->lock;
+	r = device->env->kernel->read_attributes(
 		device->env, &opening->name, opening->origin, opening->max_transfer,
 		&opening->attributes, &opening->reason);
 
@@ -587,6 +591,7 @@ void open_start(struct device *device)
 	opening->creates = !device->was_open;
 	opening->deleted = device->store.deleted;
 	opening->max_transfer = settings->max_transfer_kib * UINT64_C(1024);
+	opening->local_reservations = settings->reservations == RESERVATIONS_LOCAL;
 	/* Until it is read: an answer that nobody waits for does no harm, a missing one hangs. */
 	opening->attributes.replies = true;
 	device->opening = opening;

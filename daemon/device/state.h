@@ -75,10 +75,11 @@ struct device_opening {
 	enum device_origin origin;
 	const struct tcmu_handler *handler;
 	uint64_t max_transfer; /* bytes */
-	bool creates;          /* the device was just created, so its store may be, too */
-	bool deleted;          /* a backstore of this name was deleted since the boot */
-	bool must_exist;       /* struct tcmu_config; the call's */
-	char claim[128];       /* as the last call has found it; "": not known */
+	bool local_reservations;
+	bool creates;    /* the device was just created, so its store may be, too */
+	bool deleted;    /* a backstore of this name was deleted since the boot */
+	bool must_exist; /* struct tcmu_config; the call's */
+	char claim[128]; /* as the last call has found it; "": not known */
 	struct device_alarm again;
 	enum opening_stage stage;
 	atomic_bool known;    /* reading the attributes has ended, perhaps with an error */

@@ -69,6 +69,7 @@ static void the_defaults_are_the_documented_ones(void **state)
 	assert_int_equal(settings.io_engine, AIO_AUTO);
 	assert_int_equal(settings.queue_depth, 256);
 	assert_int_equal(settings.extended_copy, XCOPY_SELF);
+	assert_int_equal(settings.reservations, RESERVATIONS_ALL);
 	assert_int_equal(settings.release_deadline_ms, 1000);
 	assert_int_equal(settings.reply_timeout_ms, 2000);
 	assert_int_equal(settings.open_timeout_ms, 10000);
@@ -341,7 +342,7 @@ static void every_row_of_the_table_has_a_valid_default_and_words(void **state)
 		assert_int_equal(settings_set(&settings, key.name, key.def), 0);
 		assert_true(strlen(key.help) > 20 && strlen(key.values) > 3);
 	}
-	assert_int_equal(cnt, 12);
+	assert_int_equal(cnt, 13);
 }
 
 int main(void)

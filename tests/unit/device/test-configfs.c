@@ -502,6 +502,37 @@ static const char *write_cache_attribute(void)
 	return fake_root_read(&root, DEVICE "attrib/emulate_write_cache");
 }
 
+static void a_creation_can_refuse_reservations(void **state)
+{
+	static const struct {
+		enum device_origin origin;
+		bool wanted;
+		const char *enabled, *then;
+	} rows[] = {
+		{DEVICE_ORIGIN_ADDED, true, "0\n", "0"},
+		{DEVICE_ORIGIN_ADDED, false, "0\n", "1\n"},
+		{DEVICE_ORIGIN_ADDED, true, "1\n", "1\n"}, /* its creation does not wait any more */
+	};
+	struct tcmu_reason reason;
+
+	(void) state;
+	fake_root_write(&root, DEVICE "attrib/hw_block_size", "512\n");
+	fake_root_write(&root, DEVICE "attrib/hw_max_sectors", "2048\n");
+	fake_root_write(&root, DEVICE "attrib/dev_size", "1048576\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct device_attributes attributes = {.no_reservations = rows[i].wanted};
+
+		fake_root_write(&root, DEVICE "attrib/emulate_pr", "1\n");
+		fake_root_write(&root, DEVICE "enable", rows[i].enabled);
+		assert_int_equal(
+			configfs_read_attributes(&disk, rows[i].origin, 0, &attributes, &reason),
+			0);
+		assert_string_equal(
+			fake_root_read(&root, DEVICE "attrib/emulate_pr"), rows[i].then);
+		assert_int_equal(attributes.no_reservations, rows[i].then[0] == '0');
+	}
+}
+
 /* The kernel's default is 0. A creation makes it 1, so that a 0 is an administrator's later. */
 static void a_creation_shows_that_the_write_cache_is_on(void **state)
 {
@@ -568,6 +599,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_damaged_file_is_ignored, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_directory_that_cannot_be_created_is_an_error, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_creation_can_refuse_reservations, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_creation_shows_that_the_write_cache_is_on, setup, teardown),
 	};

@@ -208,7 +208,7 @@ static void orwrite_merges_bits(void **state)
 
 /* ------- an answer that is lost ------- */
 
-/* What the backend has done with the write whose answer is lost. */
+/* The state of the medium after a write whose answer is lost. */
 enum lost {
 	LOST_WRITTEN,
 	LOST_NOTHING,
