@@ -173,7 +173,9 @@ static bool io_thread_iterate(struct io_thread *thread)
 	work += io_thread_complete_ended(thread, &completed_at);
 	write_cache_continue(&thread->write_cache);
 	if (xcopy_disk_has_requests(thread->xcopy_disk)) {
-		late_check(&thread->late, clock_now_ns()); /* the thread may have been stuck */
+		/* The thread may have been stuck, so that commands in the ring are late. */
+		if (core->ring_state == CORE_RING_ATTACHED && tcmu_ring_pending(&core->ring))
+			late_check(&thread->late, clock_now_ns());
 		work += xcopy_serve(thread->xcopy_disk, core);
 	}
 	work += fetched = fetch_batch(&thread->fetch, &now);
