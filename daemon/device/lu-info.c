@@ -13,10 +13,9 @@
 #include "device/state.h"
 #include "device/status.h"
 
-#define LU_INFO_TIMEOUT_US    UINT64_C(1000000)
-#define WRITE_SAME_MAX        (64u * 1024 * 1024)
-#define UNMAP_MAX             (UINT64_C(512) * 1024 * 1024)
-#define COMPARE_AND_WRITE_MAX 255u
+#include <scsi/limits.h>
+
+#define LU_INFO_TIMEOUT_US UINT64_C(1000000)
 
 /* ------- LU info ------- */
 
@@ -236,44 +235,22 @@ void lu_info_run_deferred(struct device *device)
 
 /* ------- the logical unit ------- */
 
-static uint32_t lu_clamp(uint64_t value, uint64_t max)
-{
-	return (uint32_t) (value < max ? value : max);
-}
-
-/* The backend's atomic unit: so many blocks, at a multiple of them (SBC-4 6.6.4). */
-static void lu_set_atomic(const struct tcmu_backend_info *info, struct scsi_lu *lu)
-{
-	uint32_t blocks = info->atomic_write > lu->block_size ? info->atomic_write / lu->block_size
-							      : 1;
-
-	if (!(info->caps & TCMU_CAP_ATOMIC) || blocks > lu->max_transfer)
-		return;
-	lu->max_atomic = blocks;
-	lu->atomic_alignment = lu->atomic_granularity = blocks > 1 ? blocks : 0;
-}
-
 static void lu_set_limits(const struct device *device, struct scsi_lu *lu)
 {
 	const struct tcmu_backend_info *info = &device->info;
-	uint32_t block = lu->block_size;
-	uint64_t unmap = info->maximum_unmap && info->maximum_unmap < UNMAP_MAX
-		? info->maximum_unmap
-		: UNMAP_MAX;
+	const struct scsi_backend_limits from = {
+		.max_blocks = device->attributes.max_sectors,
+		.physical_block = info->physical_block,
+		.max_transfer = info->maximum_transfer,
+		.optimal_transfer = info->optimal_transfer,
+		.max_unmap = info->maximum_unmap,
+		.unmap_granularity = info->unmap_granularity,
+		.max_compare_and_write = info->maximum_compare_and_write,
+		.atomic = info->caps & TCMU_CAP_ATOMIC,
+		.atomic_write = info->atomic_write,
+	};
 
-	lu->max_transfer = device->attributes.max_sectors;
-	if (info->maximum_transfer)
-		lu->max_transfer = lu_clamp(info->maximum_transfer / block, lu->max_transfer);
-	lu->optimal_transfer = lu_clamp(info->optimal_transfer / block, lu->max_transfer);
-	lu->optimal_granularity = 1u << lu->physical_exponent;
-	lu->max_unmap = lu_clamp(unmap / block, UINT32_MAX);
-	lu->unmap_granularity = info->unmap_granularity > block ? info->unmap_granularity / block
-								: 1;
-	lu->max_write_same = WRITE_SAME_MAX / block;
-	lu->max_compare_and_write = (uint8_t) lu_clamp(lu->max_transfer / 2, COMPARE_AND_WRITE_MAX);
-	if (info->maximum_compare_and_write)
-		lu->max_compare_and_write = (uint8_t) lu_clamp(
-			info->maximum_compare_and_write / block, lu->max_compare_and_write);
+	scsi_limits_set(lu, &from);
 }
 
 void lu_info_fill_lu(const struct device *device, struct scsi_lu *lu)
@@ -301,11 +278,7 @@ void lu_info_fill_lu(const struct device *device, struct scsi_lu *lu)
 		.write_cache = info->volatile_cache,
 		.write_cache_changeable = info->volatile_cache,
 	};
-	for (uint32_t size = lu->block_size;
-	     size < info->physical_block && lu->physical_exponent < 15; size *= 2)
-		lu->physical_exponent++;
 	lu_set_limits(device, lu);
-	lu_set_atomic(info, lu);
 	snprintf(lu->vendor, sizeof(lu->vendor), "%s", options_vendor(device->options));
 	snprintf(lu->product, sizeof(lu->product), "%s", options_product(device->options));
 	snprintf(lu->revision, sizeof(lu->revision), "%s", options_revision(device->options));
