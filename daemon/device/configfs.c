@@ -246,9 +246,11 @@ static void reach_report(struct scsi_ports *ports, const struct reach *reach)
 {
 	ports->group_known = reach->groups == 1;
 	ports->group = reach->group;
-	ports->port_known = reach->ports == 1 && reach->port->id;
-	if (!ports->port_known)
+	if (reach->ports != 1)
 		return;
+	/* 0 is reserved: since Linux 6.5 a port has an identifier only once its TPG is enabled, and
+	 * tcm_loop's never is. The names and the group still say which port it is. */
+	ports->port_known = reach->port->id != 0;
 	ports->port = reach->port->id;
 	if (strcmp(reach->port->fabric, "iscsi") != 0)
 		return;
