@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# What the host must have, checked before anything is compiled. docs/hosts.md lists where it was tried.
+# The needs of tcmud, checked before anything is compiled. docs/hosts.md lists where it was tried.
 include(CheckStructHasMember)
 include(CheckSymbolExists)
 

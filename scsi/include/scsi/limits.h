@@ -9,8 +9,8 @@
 
 #include <scsi/scsi.h>
 
-/* What the backend and configfs say; in bytes unless a comment says otherwise. 0: not known, or no
- * limit. */
+/* The properties of the backend and of configfs; in bytes unless a comment says otherwise. 0: not
+ * known, or no limit. */
 struct scsi_backend_limits {
 	uint32_t max_blocks; /* logical blocks of one command; 0 counts as 1 */
 	uint32_t physical_block;

@@ -11,7 +11,7 @@
 
 #define ROUNDS 20000
 
-/* What an initiator reads. */
+/* The answers, as an initiator reads them. */
 struct seen {
 	uint32_t block, physical; /* bytes */
 	uint32_t granularity, max_transfer, optimal, max_caw;
