@@ -271,9 +271,9 @@ static void reach_report(struct scsi_ports *ports, const struct reach *reach)
 	ports->group = reach->group;
 	if (reach->ports != 1)
 		return;
-	/* Since Linux 6.5 a port group that cannot be enabled, as of tcm_loop, has no identifier.
-	 */
-	ports->port_known = reach->port->id;
+	/* 0 is reserved: since Linux 6.5 a port has an identifier only once its TPG is enabled, and
+	 * tcm_loop's never is. The names and the group still say which port it is. */
+	ports->port_known = reach->port->id != 0;
 	ports->port = reach->port->id;
 	if (strcmp(reach->port->fabric, "iscsi") != 0)
 		return;

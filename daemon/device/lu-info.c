@@ -13,9 +13,9 @@
 #include "device/state.h"
 #include "device/status.h"
 
+#include <scsi/limits.h>
+
 #define LU_INFO_TIMEOUT_US UINT64_C(1000000)
-#define WRITE_SAME_MAX     (UINT64_C(64) * 1024 * 1024)
-#define UNMAP_MAX          (UINT64_C(512) * 1024 * 1024)
 
 /* ------- LU info ------- */
 
@@ -238,23 +238,19 @@ void lu_info_run_deferred(struct device *device)
 static void lu_set_limits(const struct device *device, struct scsi_lu *lu)
 {
 	const struct tcmu_backend_info *info = &device->info;
-	struct scsi_backend_limits limits = {
-		.physical_block = info->physical_block,
+	const struct scsi_backend_limits from = {
 		.max_blocks = device->attributes.max_sectors,
+		.physical_block = info->physical_block,
 		.max_transfer = info->maximum_transfer,
 		.optimal_transfer = info->optimal_transfer,
-		.max_unmap = info->maximum_unmap && info->maximum_unmap < UNMAP_MAX
-			? info->maximum_unmap
-			: UNMAP_MAX,
+		.max_unmap = info->maximum_unmap,
 		.unmap_granularity = info->unmap_granularity,
-		.max_write_same = WRITE_SAME_MAX,
 		.max_compare_and_write = info->maximum_compare_and_write,
+		.atomic = info->caps & TCMU_CAP_ATOMIC,
+		.atomic_write = info->atomic_write,
 	};
 
-	if (info->caps & TCMU_CAP_ATOMIC)
-		limits.atomic_write = info->atomic_write > lu->block_size ? info->atomic_write
-									  : lu->block_size;
-	scsi_lu_set_limits(lu, &limits);
+	scsi_limits_set(lu, &from);
 }
 
 void lu_info_fill_lu(const struct device *device, struct scsi_lu *lu)

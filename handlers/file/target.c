@@ -465,22 +465,36 @@ static int try_align(int fd, uint32_t *align)
 	return r;
 }
 
+#ifdef FILE_HAVE_DIOALIGN
+/* False: the file system does not say. */
+static bool read_dio_align(int fd, uint32_t *offset_align, uint32_t *memory_align)
+{
+	struct statx stx;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) < 0 ||
+	    !(stx.stx_mask & STATX_DIOALIGN))
+		return false;
+	*offset_align = stx.stx_dio_offset_align;
+	*memory_align = stx.stx_dio_mem_align;
+	return true;
+}
+#else
+static bool read_dio_align(int fd, uint32_t *offset_align, uint32_t *memory_align)
+{
+	(void) fd, (void) offset_align, (void) memory_align;
+	return false;
+}
+#endif
+
 int file_direct_align(
 	int fd, const struct file_target *target, uint32_t *offset_align, uint32_t *memory_align,
 	struct tcmu_reason *reason)
 {
-	struct statx stx;
 	int sector = 0;
 	int r = 0;
 
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
-	    (stx.stx_mask & STATX_DIOALIGN)) {
-		if (stx.stx_dio_offset_align == 0)
-			return file_refuse_open(target, O_DIRECT, -EINVAL, reason);
-		*offset_align = stx.stx_dio_offset_align;
-		*memory_align = stx.stx_dio_mem_align;
-		return 0;
-	}
+	if (read_dio_align(fd, offset_align, memory_align))
+		return *offset_align ? 0 : file_refuse_open(target, O_DIRECT, -EINVAL, reason);
 	if (target->block) {
 		r = ioctl(fd, BLKSSZGET, &sector) < 0 ? -errno : 0;
 		*offset_align = (uint32_t) sector;

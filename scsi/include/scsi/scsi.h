@@ -232,24 +232,6 @@ struct scsi_lu {
 	uint64_t xcopy_number; /* of the last copy that has started */
 };
 
-/* The limits of the backend and the target core, in bytes unless a comment says otherwise; 0: not
- * known, or no limit, where a comment says nothing else. */
-struct scsi_backend_limits {
-	uint32_t physical_block;
-	uint32_t max_blocks; /* of a command, that the target core passes on, in blocks; not 0 */
-	uint64_t max_transfer;
-	uint64_t optimal_transfer;
-	uint64_t max_unmap; /* not 0 */
-	uint32_t unmap_granularity;
-	uint64_t max_write_same; /* not 0 */
-	uint32_t max_compare_and_write;
-	uint32_t atomic_write; /* stored whole or not at all at a multiple of it; 0: none */
-};
-
-/* Sets the physical block and all limits of lu, whose block_size is set, so that none contradicts
- * another (SBC-4 6.6.4 and what initiators check). Any thread. */
-void scsi_lu_set_limits(struct scsi_lu *lu, const struct scsi_backend_limits *limits);
-
 /* One command as the initiator has sent it. iov is data-out, or the buffer for data-in. The SCSI
  * code copies data-out and never writes to iov. */
 struct scsi_task {

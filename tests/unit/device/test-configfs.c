@@ -343,6 +343,20 @@ static void of_several_ports_the_common_facts_are_known(void **state)
 	assert_int_equal(lu_info.ports.group_cnt, 2);
 }
 
+/* 0 is reserved (SPC-4 7.8.6.7); Linux has it since 6.5 for a port whose TPG is not enabled. */
+static void a_port_without_identifier_is_named(void **state)
+{
+	(void) state;
+	group("default_tg_pt_gp", "0\n", "Implicit\n", "iSCSI/" FIRST "/tpgt_3/lun_0\n");
+	port(FIRST, 3, "0\n", "1\n");
+	read_it();
+	assert_false(lu_info.ports.port_known);
+	assert_true(lu_info.ports.group_known);
+	assert_int_equal(lu_info.ports.groups[0].port_cnt, 0);
+	assert_string_equal(lu_info.ports.iscsi_name, FIRST);
+	assert_int_equal(lu_info.ports.tag, 3);
+}
+
 /* An administrator who makes groups means that other hosts may serve the same medium; the kernel's
  * own group says nothing. */
 static void a_group_that_an_administrator_made_means_sharing(void **state)
@@ -587,6 +601,8 @@ int main(void)
 			a_group_that_an_administrator_made_means_sharing, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			disabled_ports_are_reported_and_not_used, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_port_without_identifier_is_named, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			of_several_ports_the_common_facts_are_known, setup, teardown),
 		cmocka_unit_test_setup_teardown(
