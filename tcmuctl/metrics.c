@@ -83,6 +83,21 @@ static double value_in_flight(const json_t *device)
 	return member_number(device, "in_flight");
 }
 
+static double value_lock(const json_t *device)
+{
+	return strcmp(member_text(device, "lock"), "locked") == 0;
+}
+
+static double value_takeovers(const json_t *device)
+{
+	return member_number(device, "takeovers");
+}
+
+static double value_damped(const json_t *device)
+{
+	return member_number(device, "takeovers_damped");
+}
+
 static double value_cpu(const json_t *device)
 {
 	return member_number(stats_of(device), "cpu_ns") / 1e9;
@@ -235,6 +250,18 @@ void metrics_write(FILE *out, const json_t *dump)
 	write_head(&family, "tcmu_device_inflight", "gauge", NULL, "Commands in flight.");
 	write_simple(&family, "tcmu_device_inflight", "", value_in_flight);
 	write_head(
+		&family, "tcmu_device_lock_held", "gauge", NULL,
+		"1: the device is shared, and this host has the lock.");
+	write_simple(&family, "tcmu_device_lock_held", "", value_lock);
+	write_head(
+		&family, "tcmu_device_lock_takeovers", "counter", NULL,
+		"Times that this host has taken the lock.");
+	write_simple(&family, "tcmu_device_lock_takeovers", "_total", value_takeovers);
+	write_head(
+		&family, "tcmu_device_lock_damped", "counter", NULL,
+		"Commands that did not take the lock back during the minimum hold time.");
+	write_simple(&family, "tcmu_device_lock_damped", "_total", value_damped);
+	write_head(
 		&family, "tcmu_device_cpu_seconds", "counter", "seconds",
 		"CPU time of the I/O thread.");
 	write_simple(&family, "tcmu_device_cpu_seconds", "_total", value_cpu);
@@ -242,7 +269,7 @@ void metrics_write(FILE *out, const json_t *dump)
 		&family, "tcmu_device_commands", "commands", NULL, "Commands that have ended.");
 	write_by_class(
 		&family, "tcmu_device_failed_commands", "failed", NULL,
-		"Commands that have not ended with GOOD.");
+		"Commands that have ended neither with GOOD nor with BUSY.");
 	write_by_class(
 		&family, "tcmu_device_data_bytes", "bytes", "bytes",
 		"Data of commands that have ended with GOOD.");

@@ -119,6 +119,10 @@ void show_status(FILE *out, const json_t *result)
 	fprintf(out, "%-14s %.0f bytes (%s), blocks of %.0f\n", "size",
 		member_number(result, "size"), units_size(member_number(result, "size"), text),
 		member_number(result, "block_size"));
+	if (json_is_string(json_object_get(result, "lock")))
+		fprintf(out, "%-14s %s; the lock holder's group is %.0f; taken %.0f times\n",
+			"lock", member_text(result, "lock"), member_number(result, "lock_group"),
+			member_number(result, "takeovers"));
 	show_line(out, "serial", member_text(result, "serial"));
 	show_line(
 		out, "write cache",

@@ -98,6 +98,10 @@ static const struct row {
 	 60000, NULL, "10 to 60000", "1000",
 	 "Milliseconds that commands of a deleted device have to end. After that, commands that "
 	 "are stuck lose the kernel's memory."},
+	{"lock_hold_ms", KIND_NUMBER, offsetof(struct settings, lock_hold_ms), 0, 60000, NULL,
+	 "0 to 60000", "3000",
+	 "Milliseconds that a host which has lost the lock of a shared device leaves it to the "
+	 "other host, even if writes arrive. With implicit failover."},
 	{"reply_timeout_ms", KIND_NUMBER, offsetof(struct settings, reply_timeout_ms), 10, 60000,
 	 NULL, "10 to 60000", "2000",
 	 "The longest time in milliseconds that deleting or resizing a device waits for its "

@@ -48,6 +48,7 @@ struct settings {
 	enum xcopy_scope extended_copy;
 	enum reservations_scope reservations;
 	unsigned release_deadline_ms; /* from the last fetch until stuck I/O loses the ring */
+	unsigned lock_hold_ms;        /* after a loss of the lock, writes do not take it back */
 	unsigned reply_timeout_ms;    /* longest wait of a removal or a resize for the handler */
 	unsigned open_timeout_ms;     /* longest wait of a creation for the handler */
 	unsigned stop_timeout_ms;     /* release_deadline_ms for the stop of the daemon */

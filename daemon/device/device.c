@@ -383,6 +383,10 @@ static int device_log_level(const struct device *device, enum device_event event
 	/* A device that a scan found may just have been removed. */
 	if (event == DEVICE_EV_OPEN_FAILED && device->error == -ENOENT)
 		return TCMU_LOG_INFO;
+	/* An ordinary failover; if reopening fails, that is logged as an error. */
+	if (event == DEVICE_EV_BACKEND_FAILED && device->lock.shared &&
+	    atomic_load(&device->backend_fenced))
+		return TCMU_LOG_INFO;
 	if (device_event_is_failure(event))
 		return TCMU_LOG_ERROR;
 	return device->state == DEVICE_FAULTED || device->state == DEVICE_ORPHANED
@@ -554,7 +558,9 @@ static void device_backend_failed(struct device *device)
 
 	device->error = reason_refuse(
 		&device->reason, error, "%s; %s",
-		atomic_load(&device->backend_fenced) ? "another host has fenced this one"
+		atomic_load(&device->backend_fenced) ? "it has lost its connection to the shared "
+						       "store: another host took the lock, or "
+						       "the connection was given up"
 						     : strerror(-error),
 		device_reopens(device) ? "it is being reopened"
 				       : "commands fail until it is deleted and created again");

@@ -13,6 +13,9 @@
 #define PAUSE_US        UINT64_C(1000000)
 #define PAUSE_DOUBLINGS 3u
 
+/* A reopening that the cluster answers is done by then. */
+#define LOCK_OUTAGE_US UINT64_C(2000000)
+
 /* ------- permissions of commands ------- */
 
 static struct lock_permission lock_permission_of(const struct device_lock *lock)
@@ -28,6 +31,8 @@ static struct lock_permission lock_permission_of(const struct device_lock *lock)
 		/* A shared backend that was reopened is UNLOCKED next. */
 		return (struct lock_permission){lock->shared ? IO_PERMIT_NONE : IO_PERMIT_ALL, 0};
 	case LOCK_LOCKED:
+		if (lock->unconfirmed)
+			return (struct lock_permission){IO_PERMIT_NONE, SCSI_ASCQ_UNAVAILABLE};
 		return (struct lock_permission){IO_PERMIT_ALL, 0};
 	case LOCK_UNLOCKED:
 		return (struct lock_permission){IO_PERMIT_READS, lock->by_initiators ? refused : 0};
@@ -45,7 +50,9 @@ static struct lock_permission lock_permission_of(const struct device_lock *lock)
 	default:
 		/* Multipath initiators fail over; others retry. */
 		return (struct lock_permission){
-			IO_PERMIT_NONE, lock->shared && lock->tries ? SCSI_ASCQ_UNAVAILABLE : 0};
+			IO_PERMIT_NONE,
+			lock->shared && (lock->tries || lock->unavailable) ? SCSI_ASCQ_UNAVAILABLE
+									   : 0};
 	}
 }
 
@@ -154,6 +161,8 @@ static void lock_locked(struct device_call *call)
 	if (!error) {
 		lock->tries = 0;
 		lock->tag = lock->call_group;
+		lock->takeovers++;
+		lock->damping = false;
 	} else if (error == -ESHUTDOWN) {
 		atomic_store(&device->backend_fenced, true);
 		lock_step(device, LOCK_EV_FENCED);
@@ -215,7 +224,13 @@ static void lock_queried(struct device_call *call)
 {
 	struct device *device = call->device;
 	struct device_lock *lock = &device->lock;
+	void (*queried)(struct device * device);
 
+	/* The cluster does not answer: then nobody knows whether this host still has the lock. */
+	lock->unconfirmed = lock->state == LOCK_LOCKED && call->result < 0 &&
+		call->result != -ESHUTDOWN && call->result != -EAGAIN;
+	if (lock->unconfirmed)
+		device_alarm_arm(&lock->away, LOCK_OUTAGE_US);
 	if (call->result >= 0)
 		lock->tag = lock->query_tag;
 	else if (call->result == -ESHUTDOWN)
@@ -223,7 +238,33 @@ static void lock_queried(struct device_call *call)
 	/* A host that writes nothing does not learn otherwise that it has lost the lock. */
 	if (call->result >= 0 && !lock->query_ours && lock->query_locked)
 		lock_event(device, LOCK_EV_LOST);
-	lock->queried(device);
+	if (device_is_served(device))
+		lock_enforce(device);
+	queried = lock->queried;
+	lock->queried = NULL;
+	if (queried)
+		queried(device);
+}
+
+static void lock_start_query(struct device *device)
+{
+	assert(!device->lock.query.running);
+	device->lock.query_locked = device->lock.state == LOCK_LOCKED;
+	device_call_start(device, &device->lock.query, lock_work_query, lock_queried, "lock-state");
+}
+
+/* A backend that is away for this long is not just being reopened. A lock that the cluster did not
+ * confirm is queried again. */
+static void lock_away_ended(struct device *device)
+{
+	struct device_lock *lock = &device->lock;
+
+	if (!device_is_served(device))
+		return;
+	lock->unavailable = !lock_has_backend(lock->state);
+	if (lock->unconfirmed && lock->state == LOCK_LOCKED && !lock->query.running)
+		lock_start_query(device);
+	lock_enforce(device);
 }
 
 /* Only a gateway keeps a tag with the lock. Another client may have released it: a write tries. */
@@ -310,6 +351,22 @@ static void lock_act(struct device *device, uint32_t actions)
 	device->acting = false;
 }
 
+/* Notes the loss of the lock and of the backend, before the state is left. */
+static void lock_note_change(struct device *device, enum lock_state next)
+{
+	struct device_lock *lock = &device->lock;
+
+	assert(next < LOCK_STATE_COUNT);
+	if (lock->state == LOCK_LOCKED && next != LOCK_RELEASING)
+		lock->lost_at = device->env->system->now_us(device->env);
+	if (next != LOCK_LOCKED)
+		lock->unconfirmed = false;
+	if (lock_has_backend(next))
+		lock->unavailable = false;
+	else if (lock_has_backend(lock->state) && device_is_served(device))
+		device_alarm_arm(&lock->away, LOCK_OUTAGE_US);
+}
+
 /* The end of a call is noted even where the device is not served any more; nothing follows then. */
 static void lock_step(struct device *device, enum lock_event event)
 {
@@ -323,6 +380,7 @@ static void lock_step(struct device *device, enum lock_event event)
 		device_label(device), "lock: %s -> %s", lock_state_name(lock->state),
 		lock_state_name(transition.next));
 	fenced = lock->state == LOCK_RELEASING && event == LOCK_EV_FENCED;
+	lock_note_change(device, transition.next);
 	lock->state = transition.next;
 	if (!device_is_served(device))
 		return;
@@ -338,7 +396,30 @@ static void lock_step(struct device *device, enum lock_event event)
 void lock_init(struct device *device)
 {
 	device_alarm_init(device, &device->lock.pause, lock_pause_ended);
+	device_alarm_init(device, &device->lock.away, lock_away_ended);
 	device->lock.elsewhere_log = (struct log_limit) LOG_LIMIT(1, 600);
+}
+
+/* Another host has taken the lock a moment ago: for one stray command it is not taken back. An
+ * initiator that goes on writing gets it when the minimum hold time has passed, with a retry. */
+static bool lock_is_damped(struct device *device)
+{
+	struct device_lock *lock = &device->lock;
+	uint64_t hold_us = device->env->settings->lock_hold_ms * UINT64_C(1000);
+
+	if (lock->state != LOCK_UNLOCKED || !lock->lost_at ||
+	    device->env->system->now_us(device->env) - lock->lost_at >= hold_us)
+		return false;
+	lock->damped++;
+	if (!lock->damping)
+		log_dev_info(
+			device_label(device),
+			"a command needs the lock, which another host has just taken: that host "
+			"keeps it for at least %u ms; initiators that write over several gateways "
+			"at once slow each other down",
+			device->env->settings->lock_hold_ms);
+	lock->damping = true;
+	return true;
 }
 
 void lock_event(struct device *device, enum lock_event event)
@@ -347,6 +428,8 @@ void lock_event(struct device *device, enum lock_event event)
 
 	assert(event < LOCK_EVENT_COUNT);
 	if (!device_is_served(device) || (event == LOCK_EV_WANTED && lock->by_initiators))
+		return;
+	if (event == LOCK_EV_WANTED && lock_is_damped(device))
 		return;
 	if (event == LOCK_EV_LOST && lock->state == LOCK_LOCKED)
 		log_dev_warning(device_label(device), "another host has locked its backing store");
@@ -428,6 +511,8 @@ void lock_begin(struct device *device, struct io_thread_setup *setup)
 	lock->tries = 0;
 	lock->waiter = NULL;
 	env_timer_disarm(&lock->pause.timer);
+	env_timer_disarm(&lock->away.timer);
+	lock->unavailable = lock->unconfirmed = false;
 	atomic_store(&device->backend_fenced, false);
 	permission = lock->enforced = lock_permission_of(lock);
 	setup->permission = permission.permission;
@@ -491,11 +576,15 @@ bool lock_query_start(struct device *device, void (*queried)(struct device *devi
 	if (!lock->shared || !device_is_served(device) || !lock_has_backend(lock->state))
 		return false;
 	lock->queried = queried;
-	if (lock->query.running)
-		return true;
-	lock->query_locked = lock->state == LOCK_LOCKED;
-	device_call_start(device, &lock->query, lock_work_query, lock_queried, "lock-state");
+	if (!lock->query.running)
+		lock_start_query(device);
 	return true;
+}
+
+/* Whether commands that arrive here end NOT READY, unavailable. */
+static bool lock_is_away(const struct device_lock *lock)
+{
+	return lock_permission_of(lock).not_ready == SCSI_ASCQ_UNAVAILABLE;
 }
 
 void lock_show_states(const struct device *device, struct scsi_ports *ports)
@@ -516,5 +605,7 @@ void lock_show_states(const struct device *device, struct scsi_ports *ports)
 		group->state = active         ? SCSI_ACTIVE_OPTIMIZED
 			: lock->by_initiators ? SCSI_STANDBY
 					      : SCSI_ACTIVE_NONOPTIMIZED;
+		if (group->id == lock->group && lock_is_away(lock))
+			group->state = SCSI_UNAVAILABLE;
 	}
 }

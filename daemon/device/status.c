@@ -128,6 +128,12 @@ static bool status_is_fenced(const struct device *device)
 		 device->state == DEVICE_FAILING || device->state == DEVICE_CLOSING);
 }
 
+static const char *status_lock(const struct device_lock *lock)
+{
+	assert(lock->shared);
+	return lock->unconfirmed ? "not confirmed" : lock_state_name(lock->state);
+}
+
 void device_get_status(const struct device *device, struct device_status *status)
 {
 	*status = (struct device_status){
@@ -145,6 +151,10 @@ void device_get_status(const struct device *device, struct device_status *status
 		.write_cache = device->attributes.write_cache,
 		.serial = device->lu_info.known.serial,
 		.backend = device->thread ? io_thread_in_flight(device->thread) : 0,
+		.lock = device->lock.shared ? status_lock(&device->lock) : NULL,
+		.lock_group = device->lock.tag,
+		.takeovers = device->lock.takeovers,
+		.damped = device->lock.damped,
 		.stats = device->stats,
 	};
 }

@@ -65,6 +65,10 @@ struct device_status {
 	bool write_cache;     /* emulate_write_cache */
 	const char *serial;   /* "": not read yet */
 	unsigned backend;     /* requests that the backend has */
+	const char *lock;     /* whether this host has the lock; NULL: it is not shared */
+	unsigned lock_group;  /* of the lock holder, as last queried; 0: not known */
+	uint64_t takeovers;   /* times that this host has taken the lock */
+	uint64_t damped;      /* commands that did not take it back at once */
 	const struct stats *stats; /* never NULL */
 };
 

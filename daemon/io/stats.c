@@ -180,7 +180,9 @@ static void stats_count_failure(
 	uint8_t opcode;
 
 	memcpy(&opcode, &half, sizeof(opcode));
-	stats_add(&stats->classes[flight->class].failed, 1);
+	/* An initiator retries it: a failover is no failure. */
+	if (status != SCSI_BUSY)
+		stats_add(&stats->classes[flight->class].failed, 1);
 	if (status != SCSI_CHECK_CONDITION) {
 		stats_add(&stats->ends[stats_end_of(status)], 1);
 		return;

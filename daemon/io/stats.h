@@ -40,7 +40,7 @@ typedef _Atomic(uint64_t) stats_counter;
 
 struct stats_class {
 	stats_counter commands; /* answered, whatever the answer */
-	stats_counter failed;   /* of these, not with GOOD */
+	stats_counter failed;   /* of these, neither with GOOD nor BUSY */
 	stats_counter bytes;    /* of data that a GOOD command moved */
 	stats_counter ns;       /* from the fetch to the answer, all of them together */
 	stats_counter latency[STATS_BUCKETS];

@@ -37,7 +37,7 @@ json_t *json_device(const struct device *device)
 	if (view.stats)
 		in_flight = stats_get(&view.stats->fetched) - stats_get(&view.stats->ended);
 	return json_pack(
-		"{so so si si so so ss sf so sb sb sI si sb so sI si}", "device",
+		"{so so si si so so ss sf so sb sb sI si sb so sI si so si sI sI}", "device",
 		json_text(view.label), "name", json_text(view.name->name), "hba",
 		(int) view.name->hba, "uio", (int) view.minor, "handler", json_text(view.handler),
 		"config", json_text(view.name->config), "state", view.state, "state_seconds",
@@ -45,7 +45,9 @@ json_t *json_device(const struct device *device)
 		"fenced", view.fenced, "size", (json_int_t) view.size, "block_size",
 		(int) view.block_size, "write_cache", view.write_cache, "serial",
 		view.serial[0] ? json_text(view.serial) : json_null(), "in_flight",
-		(json_int_t) in_flight, "in_backend", (int) view.backend);
+		(json_int_t) in_flight, "in_backend", (int) view.backend, "lock",
+		json_text(view.lock), "lock_group", (int) view.lock_group, "takeovers",
+		(json_int_t) view.takeovers, "takeovers_damped", (json_int_t) view.damped);
 }
 
 /* ------- counters and times ------- */

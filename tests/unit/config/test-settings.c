@@ -342,7 +342,7 @@ static void every_row_of_the_table_has_a_valid_default_and_words(void **state)
 		assert_int_equal(settings_set(&settings, key.name, key.def), 0);
 		assert_true(strlen(key.help) > 20 && strlen(key.values) > 3);
 	}
-	assert_int_equal(cnt, 13);
+	assert_int_equal(cnt, 14);
 }
 
 int main(void)

@@ -28,6 +28,8 @@ static struct {
 	unsigned opens_fail; /* so many more */
 	unsigned locks;
 	unsigned locks_fail;
+	bool silent; /* the store does not answer lock_state */
+	bool hold_opens;
 	bool hold_locks;
 	bool hold_writes;
 	unsigned held;
@@ -56,6 +58,8 @@ static int on_open(
 	(void) config;
 	pthread_mutex_lock(&store.lock);
 	store.opens++;
+	while (store.hold_opens)
+		pthread_cond_wait(&store.changed, &store.lock);
 	fails = store.opens_fail && store.opens_fail--;
 	pthread_mutex_unlock(&store.lock);
 	if (fails) {
@@ -120,9 +124,10 @@ static int on_unlock(void *backend)
 static int on_lock_state(void *backend, bool *ours, uint16_t *tag)
 {
 	struct opened *opened = backend;
-	bool fenced, reported;
+	bool fenced, reported, silent;
 
 	pthread_mutex_lock(&store.lock);
+	silent = store.silent;
 	*ours = store.holder == backend;
 	*tag = store.holder ? store.tag : 0;
 	fenced = opened->fenced;
@@ -131,7 +136,7 @@ static int on_lock_state(void *backend, bool *ours, uint16_t *tag)
 	pthread_mutex_unlock(&store.lock);
 	if (fenced && !reported)
 		opened->host->event(opened->dev, TCMU_BACKEND_FENCED, -ESHUTDOWN);
-	return fenced ? -ESHUTDOWN : 0;
+	return fenced ? -ESHUTDOWN : silent ? -ETIMEDOUT : 0;
 }
 
 /* 1: it is held. */
@@ -696,6 +701,94 @@ static void a_gateway_serves_again_once_its_backend_opens(void **state)
 	gateway_delete(two);
 }
 
+static void release(bool *what)
+{
+	pthread_mutex_lock(&store.lock);
+	*what = false;
+	pthread_cond_broadcast(&store.changed);
+	pthread_mutex_unlock(&store.lock);
+}
+
+/* Initiators change the path: every command says so, and the group's state. */
+static void assert_unavailable(struct gateway *gateway)
+{
+	struct initiator_command commands[] = {
+		{.cdb = {0x00}, .cdb_length = 6}, cmd_read(0, 1, NULL), write_of(9)};
+
+	for (unsigned i = 0; i < 3; i++) {
+		gateway_do_persistently(gateway, &commands[i], 10);
+		assert_sense(&commands[i], 0x2, 0x040c);
+	}
+	assert_states(gateway, SCSI_UNAVAILABLE, SCSI_ACTIVE_NONOPTIMIZED);
+}
+
+static void a_lock_holder_without_its_cluster_is_unavailable(void **state)
+{
+	struct gateway *one = start(1, IMPLICIT);
+	struct initiator_command ready = {.cdb = {0x00}, .cdb_length = 6};
+	uint8_t states[2];
+
+	(void) state;
+	assert_writes(one, 1);
+	hold(&store.silent);
+	gateway_report(one, states);
+	assert_unavailable(one);
+	release(&store.silent);
+	for (double began = gateway_now(); gateway_now() - began < 10;)
+		if (gateway_do(one, &ready) == SCSI_GOOD)
+			break;
+	assert_int_equal(ready.status, SCSI_GOOD);
+	assert_states(one, SCSI_ACTIVE_OPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
+	assert_writes(one, 2);
+	gateway_delete(one);
+}
+
+static void a_reopening_that_lasts_makes_the_gateway_unavailable(void **state)
+{
+	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
+	struct initiator_command write = write_of(3), ready = {.cdb = {0x00}, .cdb_length = 6};
+
+	(void) state;
+	assert_writes(one, 1);
+	assert_writes(two, 2);
+	hold(&store.hold_opens);
+	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
+	while (gateway_do(one, &ready) == SCSI_GOOD)
+		gateways_iterate();
+	gateway_do_persistently(one, &ready, 10);
+	assert_sense(&ready, 0x2, 0x040c);
+	release(&store.hold_opens);
+	gateway_wait_state(one, DEVICE_LIVE, 10);
+	assert_writes(one, 4);
+	gateway_delete(one);
+	gateway_delete(two);
+}
+
+/* The loser answers BUSY until the hold time has passed; then a retry takes the lock. */
+static void a_lock_that_was_lost_is_not_taken_back_at_once(void **state)
+{
+	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
+	struct initiator_command write = write_of(3);
+	double lost;
+
+	(void) state;
+	gateways_hold_lock(1500);
+	assert_writes(one, 1);
+	assert_writes(two, 2);
+	lost = gateway_now();
+	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
+	gateway_wait_state(one, DEVICE_LIVE, 10);
+	while (gateway_now() - lost < 1.2) {
+		assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
+		assert_int_equal(read_count(&store.locks), 2);
+	}
+	assert_writes(two, 4);
+	assert_writes(one, 3);
+	assert_int_equal(read_count(&store.locks), 3);
+	gateway_delete(one);
+	gateway_delete(two);
+}
+
 static void a_delete_does_not_wait_for_a_lock(void **state)
 {
 	struct gateway *one = start(1, IMPLICIT);
@@ -752,6 +845,12 @@ int main(void)
 			a_lock_that_cannot_be_had_sends_initiators_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_gateway_serves_again_once_its_backend_opens, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_lock_holder_without_its_cluster_is_unavailable, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_reopening_that_lasts_makes_the_gateway_unavailable, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_lock_that_was_lost_is_not_taken_back_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_delete_does_not_wait_for_a_lock, setup, teardown),
 	};
 

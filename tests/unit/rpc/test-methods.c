@@ -93,7 +93,7 @@ static void all_devices_are_listed(void **state)
 		"block_size "
 		"write_cache "
 		"serial "
-		"in_flight in_backend");
+		"in_flight in_backend lock lock_group takeovers takeovers_damped");
 	assert_string_equal(text_at(answer, "result.devices.0.device"), "user_0/disk");
 	assert_true(json_is_null(value_at(answer, "result.devices.0.problem")));
 	assert_true(json_is_null(value_at(answer, "result.devices.0.serial")));
