@@ -43,6 +43,20 @@ cache_dir() {
 	printf '%s\n' "${TCMUD_VM_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/tcmud-vm}"
 }
 
+# host_release: the Debian release of which the guests are by default, because what this host builds runs there.
+host_release() {
+	local ID='' VERSION_ID='' VERSION_CODENAME=''
+	# shellcheck source=/dev/null
+	[ ! -r /etc/os-release ] || . /etc/os-release
+	case $ID:$VERSION_CODENAME in
+	debian:bookworm | debian:trixie) printf '%s\n' "$VERSION_CODENAME" ;;
+	debian:bullseye) printf 'bookworm\n' ;;
+	debian:*) printf 'sid\n' ;; # testing and unstable have the same libraries, or nearly
+	ubuntu:*) if [ "${VERSION_ID%%.*}" -lt 24 ]; then printf 'bookworm\n'; else printf 'trixie\n'; fi ;;
+	*) printf 'bookworm\n' ;;
+	esac
+}
+
 # need_tools PACKAGE-LIST TOOL...: dies with the names of missing tools and the list to install.
 need_tools() {
 	local list=$1 tool missing=()
