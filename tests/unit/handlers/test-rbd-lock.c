@@ -48,6 +48,26 @@ static void former_holders_are_kept_out(void **state)
 	assert_false(fake_rbd.killed);
 }
 
+/* A third host has had the lock, and a fourth has broken it, since the former holders were read. */
+static void a_holder_that_came_and_went_is_waited_for(void **state)
+{
+	struct fake_host *host = *state;
+
+	open_disk(host);
+	strcpy(fake_rbd.records, "10.0.0.1:0/5=past ");
+	fake_rbd.visitor = "10.0.0.3:0/7=holder:12 ";
+	assert_int_equal(fake_lock(host, 1), 0);
+	assert_int_equal(fake_rbd.acquired, 2);
+	assert_int_equal(fake_rbd.released, 1);
+	assert_int_equal(fake_unlock(host), 0);
+	/* If it cannot be released, it is unclear who has it. */
+	fake_rbd.visitor = "10.0.0.3:0/7=holder:13 ";
+	fake_rbd.fail = "rbd_lock_release";
+	fake_rbd.error = -ETIMEDOUT;
+	assert_int_equal(fake_lock(host, 1), -ESHUTDOWN);
+	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+}
+
 /* A write that timed out may still land: the record stays, as that of one that has ended. */
 static void a_holder_with_unanswered_writes_stays_recorded(void **state)
 {
@@ -319,6 +339,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		RBD_TEST(another_holder_is_fenced_before_the_lock_is_taken),
 		RBD_TEST(former_holders_are_kept_out),
+		RBD_TEST(a_holder_that_came_and_went_is_waited_for),
 		RBD_TEST(a_holder_with_unanswered_writes_stays_recorded),
 		RBD_TEST(an_abandoned_holder_is_cut_off),
 		RBD_TEST(a_lock_that_cannot_be_had_says_why),
