@@ -365,6 +365,12 @@ int image_unlock(void *backend)
 
 	if (image->read_only || !image->service.lockable || atomic_load(&image->fenced))
 		return 0;
+	/* A write that timed out may still be in a buffer of a socket. */
+	if (image->recorded && atomic_load(&image->unanswered)) {
+		lease_kill(&image->lease);
+		image_fence(image);
+		return -ESHUTDOWN;
+	}
 	image_status_note_lock(image, false);
 	r = image_lock_say_end(image);
 	if (r < 0)
