@@ -225,6 +225,15 @@ bool tcmu_ring_pending(const struct tcmu_ring *ring)
 	return __atomic_load_n(&RING_MAILBOX(ring)->cmd_head, __ATOMIC_ACQUIRE) != ring->next;
 }
 
+uint32_t tcmu_ring_unread(const struct tcmu_ring *ring)
+{
+	uint32_t head = __atomic_load_n(&RING_MAILBOX(ring)->cmd_head, __ATOMIC_ACQUIRE);
+
+	if (head >= ring->cmdr_size)
+		return 0;
+	return head >= ring->next ? head - ring->next : ring->cmdr_size - ring->next + head;
+}
+
 /* Copies the CDB, which is somewhere in the command ring. The opcode's group (SPC-4 4.2.5.1) gives
  * its length. No byte is read twice, and none after the CDB, where the kernel may be writing the
  * next entry. */

@@ -383,11 +383,13 @@ static enum scsi_verdict take_values(struct scsi_call *call, const struct scsi_m
 	bool flush = lu->write_cache && !values->write_cache;
 
 	assert(values->write_cache == lu->write_cache || lu->write_cache_changeable);
+	assert(!lu->write_cache_ends || lu->write_cache);
 	lu->write_cache |= values->write_cache;
 	lu->descriptor_sense = values->descriptor_sense;
 	lu->software_write_protect = values->software_write_protect;
 	if (call->cdb[1] & 0x01) {
 		lu->saved = *values;
+		lu->saved.write_cache &= !lu->write_cache_ends;
 		call->result->save = true;
 	}
 	return flush ? scsi_plan(call, SCSI_PLAN_FLUSH, SCSI_PLAN_CACHE_OFF, 0, 0)
@@ -401,6 +403,7 @@ enum scsi_verdict scsi_mode_select(struct scsi_call *call)
 	struct mode_list list = {.length = layout.list_length};
 	struct scsi_mode_values values = current_values(call->lu);
 	const struct mode_page *page;
+	bool caching = false;
 
 	if (list.length == 0)
 		return scsi_good(call);
@@ -416,6 +419,10 @@ enum scsi_verdict scsi_mode_select(struct scsi_call *call)
 			return SCSI_ANSWERED;
 		if (page->take)
 			page->take(&values, list.bytes + list.at);
+		caching |= page->take == take_caching;
 	}
+	/* An initiator wants it on from now on. */
+	if (caching && values.write_cache && call->lu->write_cache_changeable)
+		call->lu->write_cache_ends = false;
 	return take_values(call, &values);
 }

@@ -207,6 +207,10 @@ static const struct {
 	{ETIMEDOUT, SCSI_BUSY},
 	{ESHUTDOWN, SCSI_BUSY}, /* fenced out of the backing store: the daemon reopens it */
 	{ECANCELED, SCSI_TASK_ABORTED},
+	/* INTERNAL TARGET FAILURE: nobody knows whether it was carried out. Initiators repeat a
+	 * command that ends with MEDIUM ERROR or ABORTED COMMAND. */
+	{ENOTRECOVERABLE, SCSI_CHECK_CONDITION, INFO_NONE, SENSE(KEY_HARDWARE_ERROR, 0x44, 0),
+	 SENSE(KEY_HARDWARE_ERROR, 0x44, 0)},
 };
 
 static bool plan_writes(const struct scsi_plan *plan)

@@ -33,6 +33,10 @@ static const struct {
 		{"check", ARGUMENT_MUST, OPTION_J, "CONFIG",
 		 "check whether a device can be created with this config string"},
 	[CTL_DUMP] = {"dump", ARGUMENT_NONE, OPTION_J, "", "everything, as JSON, for a bug report"},
+	[CTL_FENCED] =
+		{"fenced", ARGUMENT_MAY, OPTION_J, "[SECONDS]",
+		 "the devices whose old connections to a shared store are not closed yet; wait "
+		 "until there are none"},
 	[CTL_HANDLERS] =
 		{"handlers", ARGUMENT_NONE, OPTION_J, "",
 		 "the handlers, and the problem of each that is not usable"},

@@ -17,6 +17,7 @@
 enum ctl_command {
 	CTL_CHECK,
 	CTL_DUMP,
+	CTL_FENCED,
 	CTL_HANDLERS,
 	CTL_INFLIGHT,
 	CTL_LIST,

@@ -20,9 +20,12 @@
 #include "replace.h"
 #include "show.h"
 
-#define TOP_SECONDS   2
-#define REOPEN_TRIES  150
-#define REOPEN_STEP_S 0.1
+#define TOP_SECONDS    2
+#define REOPEN_TRIES   150
+#define REOPEN_STEP_S  0.1
+
+#define FENCED_STEP_S  0.5
+#define FENCED_CLEAR_S 12 /* the longest lease of a handler, and a margin */
 
 /* Opens /dev/null in the place of standard files that are closed, so that the daemon's socket does
  * not get their number. It is opened for the other direction: what would have failed still fails.
@@ -126,6 +129,47 @@ static int run_log_level(const struct ctl *ctl, struct ask *daemon)
 		printf("%.0f %s\n", member_number(result, "level"), member_text(result, "name"));
 	json_decref(result);
 	return flush_output(stdout);
+}
+
+static bool has_device(const json_t *result, const char *member)
+{
+	const json_t *device;
+	size_t i;
+
+	for (i = 0; (device = json_array_get(json_object_get(result, "devices"), i)); i++)
+		if (json_is_true(json_object_get(device, member)))
+			return true;
+	return false;
+}
+
+/* A host that is cut off knows of that after the lease of its lock at the latest: with shared
+ * devices, none may be fenced for so long. */
+static int run_fenced(const struct ctl *ctl, struct ask *daemon)
+{
+	double left = ctl->argument ? strtod(ctl->argument, NULL) : 0, clear = 0;
+	bool fenced = true;
+	json_t *result;
+	int status;
+
+	for (;;) {
+		result = ask_daemon(daemon, ask_request("list", NULL), &status);
+		if (!result)
+			return status;
+		fenced = has_device(result, "fenced");
+		clear = fenced ? 0 : clear + FENCED_STEP_S;
+		if (left <= 0 || !has_device(result, "shared") || clear > FENCED_CLEAR_S)
+			break;
+		json_decref(result);
+		sleep_for(FENCED_STEP_S);
+		left -= FENCED_STEP_S;
+	}
+	if (ctl->json)
+		print_json(result, false);
+	else
+		show_fenced(stdout, result);
+	json_decref(result);
+	status = flush_output(stdout);
+	return fenced ? CTL_EXIT_FAILURE : status;
 }
 
 /* Starts the reopening and waits for its end. */
@@ -234,6 +278,8 @@ static int run_command(const struct ctl *ctl, struct ask *daemon)
 	switch (ctl->command) {
 	case CTL_CHECK:
 		return run_check(ctl, daemon);
+	case CTL_FENCED:
+		return run_fenced(ctl, daemon);
 	case CTL_HANDLERS:
 		return run_simple(ctl, daemon, show_handlers);
 	case CTL_INFLIGHT:

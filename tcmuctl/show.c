@@ -6,6 +6,19 @@
 #include "table.h"
 #include "units.h"
 
+void show_fenced(FILE *out, const json_t *result)
+{
+	const json_t *device;
+	size_t i;
+
+	for (i = 0; (device = json_array_get(json_object_get(result, "devices"), i)); i++)
+		if (json_is_true(json_object_get(device, "fenced")))
+			fprintf(out,
+				"%s: its old connection is not closed yet (%s, %.0f in flight)\n",
+				member_text(device, "device"), member_text(device, "state"),
+				member_number(device, "in_backend"));
+}
+
 void show_list(FILE *out, const json_t *result)
 {
 	static const char *const titles[] = {"<DEVICE", "<STATE",   "SIZE", "IN FLIGHT",

@@ -9,6 +9,9 @@
 
 #include <jansson.h>
 
+/* Only the fenced devices. */
+void show_fenced(FILE *out, const json_t *result);
+
 void show_list(FILE *out, const json_t *result);
 void show_status(FILE *out, const json_t *result);
 void show_totals(FILE *out, const json_t *result); /* of stats */

@@ -173,6 +173,9 @@ static void device_revoke(struct device *device)
 {
 	if (!device->thread || device->revoke.call.running)
 		return;
+	/* Other hosts do not know of the claim of an orphan. */
+	if (device->handler->abandon && device->backend)
+		device->handler->abandon(device->backend);
 	device->revoke.thread = device->thread;
 	device_call_start(device, &device->revoke.call, revoke_work, revoke_done, "revoke");
 }
@@ -560,6 +563,15 @@ static void device_backend_failed(struct device *device)
 		lock_event(device, LOCK_EV_FENCED);
 }
 
+/* A device that is not shared, as far as is known, may have got port groups since they were read.
+ */
+static void device_lock_lost(struct device *device)
+{
+	lock_event(device, LOCK_EV_LOST);
+	if (!device->lock.shared && device_is_served(device))
+		lu_info_need(device);
+}
+
 /* For EXTENDED COPY other devices find this one by its serial, even before initiators read it. */
 static void device_attached(struct device *device)
 {
@@ -602,7 +614,7 @@ static void device_take_signals(struct post *post)
 	if (signals & DEVICE_SIGNAL_BACKEND_RESIZED)
 		reconfig_log_backend_size(device);
 	if (signals & DEVICE_SIGNAL_LOCK_LOST)
-		lock_event(device, LOCK_EV_LOST);
+		device_lock_lost(device);
 	if (signals & DEVICE_SIGNAL_BACKEND_FAILED)
 		device_backend_failed(device);
 	if ((signals & IO_SIGNAL_RING_BROKEN) && device->thread)

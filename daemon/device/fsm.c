@@ -252,6 +252,7 @@ const char *device_event_name(enum device_event event)
 static const struct lock_transition lock_table[LOCK_STATE_COUNT][LOCK_EVENT_COUNT] = {
 	[LOCK_UNSHARED] = {
 		EV(SHARED) = TO(UNLOCKED),
+		EV(LOST) = TO(ELSEWHERE, DO(PAUSE)),
 		EV(FENCED) = TO(FENCED),
 	},
 	[LOCK_UNLOCKED] = {
@@ -281,6 +282,12 @@ static const struct lock_transition lock_table[LOCK_STATE_COUNT][LOCK_EVENT_COUN
 		EV(REQUESTED) = TO(LOCKING, DO(LOCK)),
 		EV(FENCED) = TO(FENCED),
 		EV(TIMER) = TO(UNLOCKED),
+	},
+	[LOCK_ELSEWHERE] = {
+		EV(SHARED) = TO(UNLOCKED),
+		EV(LOST) = TO(ELSEWHERE, DO(PAUSE)),
+		EV(FENCED) = TO(FENCED),
+		EV(TIMER) = TO(UNSHARED),
 	},
 	[LOCK_CALL_FENCED] = {
 		EV(LOCKED) = TO(FENCED, DO(FAULT)),
@@ -336,9 +343,19 @@ bool lock_has_backend(enum lock_state state)
 const char *lock_state_name(enum lock_state state)
 {
 	static const char *const names[LOCK_STATE_COUNT] = {
-		"not shared",       "unlocked",  "locking", "locked",
-		"releasing",        "unlocking", "paused",  "fenced while locking",
-		"fenced",           "closing",   "opening", "fenced while opening",
+		"not shared",
+		"unlocked",
+		"locking",
+		"locked",
+		"releasing",
+		"unlocking",
+		"paused",
+		"locked elsewhere",
+		"fenced while locking",
+		"fenced",
+		"closing",
+		"opening",
+		"fenced while opening",
 		"waiting to retry",
 	};
 

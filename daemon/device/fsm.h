@@ -139,6 +139,7 @@ bool device_state_kernel_has(enum device_state state);
  *   UNSHARED ──▶ UNLOCKED ──▶ LOCKING ──▶ LOCKED ──▶ RELEASING ──▶ UNLOCKING
  *                    ▲           │
  *                    └─ PAUSED ◀─┘
+ *   UNSHARED ◀──▶ ELSEWHERE ──▶ UNLOCKED
  *
  *   any of them ──▶ (CALL_FENCED ──▶) FENCED ──▶ CLOSING ──▶ OPENING ◀──▶ RETRY_WAIT
  */
@@ -150,7 +151,8 @@ enum lock_state {
 	LOCK_LOCKED,    /* this host has the lock */
 	LOCK_RELEASING, /* it is to be unlocked; requests in flight end, and none begins */
 	LOCK_UNLOCKING,
-	LOCK_PAUSED, /* locking failed; it is not retried at once */
+	LOCK_PAUSED,    /* locking failed; it is not retried at once */
+	LOCK_ELSEWHERE, /* nothing says that the store is shared, but another host has its lock */
 	/* From here on the backend cannot be used. */
 	LOCK_CALL_FENCED, /* it was fenced while the handler locks or unlocks */
 	LOCK_FENCED,      /* it was fenced; requests in flight end */
@@ -169,7 +171,7 @@ enum lock_event {
 	LOCK_EV_LOCKED,      /* the handler's lock has succeeded */
 	LOCK_EV_LOCK_FAILED, /* it has failed */
 	LOCK_EV_UNLOCKED,    /* the handler's unlock has returned */
-	LOCK_EV_LOST,        /* another host has taken the lock, says the handler */
+	LOCK_EV_LOST,        /* another host has the lock, says the handler */
 	LOCK_EV_FENCED,      /* the backend must be reopened, says the handler */
 	LOCK_EV_IDLE,        /* the backend has no request and no call */
 	LOCK_EV_CLOSED,

@@ -33,6 +33,9 @@ static struct lock_permission lock_permission_of(const struct device_lock *lock)
 		return (struct lock_permission){IO_PERMIT_READS, lock->by_initiators ? refused : 0};
 	case LOCK_PAUSED:
 		return (struct lock_permission){IO_PERMIT_READS, refused};
+	case LOCK_ELSEWHERE:
+		/* BUSY would have initiators repeat their writes for ever. */
+		return (struct lock_permission){IO_PERMIT_READS, SCSI_ASCQ_UNAVAILABLE};
 	case LOCK_LOCKING:
 	case LOCK_UNLOCKING:
 	case LOCK_CALL_FENCED:
@@ -223,6 +226,21 @@ static void lock_queried(struct device_call *call)
 	lock->queried(device);
 }
 
+/* Only a gateway keeps a tag with the lock. Another client may have released it: a write tries. */
+static void lock_elsewhere_queried(struct device_call *call)
+{
+	struct device *device = call->device;
+	struct device_lock *lock = &device->lock;
+
+	if (call->result >= 0 && !lock->query_ours && lock->query_tag) {
+		device_signal(device, DEVICE_SIGNAL_LOCK_LOST);
+		return;
+	}
+	if (lock->state == LOCK_ELSEWHERE)
+		lock->tries = 0;
+	lock_event(device, LOCK_EV_TIMER);
+}
+
 /* ------- actions ------- */
 
 static void lock_call(
@@ -250,7 +268,16 @@ static void lock_arm_pause(struct device_lock *lock)
 
 static void lock_pause_ended(struct device *device)
 {
-	lock_event(device, LOCK_EV_TIMER);
+	struct device_lock *lock = &device->lock;
+
+	if (lock->state != LOCK_ELSEWHERE || !device_is_served(device))
+		lock_event(device, LOCK_EV_TIMER);
+	else if (lock->query.running)
+		lock_arm_pause(lock);
+	else
+		device_call_start(
+			device, &lock->query, lock_work_query, lock_elsewhere_queried,
+			"lock-state");
 }
 
 static void lock_fault(struct device *device)
@@ -311,6 +338,7 @@ static void lock_step(struct device *device, enum lock_event event)
 void lock_init(struct device *device)
 {
 	device_alarm_init(device, &device->lock.pause, lock_pause_ended);
+	device->lock.elsewhere_log = (struct log_limit) LOG_LIMIT(1, 600);
 }
 
 void lock_event(struct device *device, enum lock_event event)
@@ -360,10 +388,27 @@ static bool lock_take_ports(struct device *device)
 	return !was_shared;
 }
 
+/* Ports that are still those of a device that is not shared. */
+static void lock_log_elsewhere(struct device *device)
+{
+	unsigned more;
+
+	if (device->lock.state == LOCK_ELSEWHERE &&
+	    log_limit_pass(&device->lock.elsewhere_log, &more))
+		log_dev_warning(
+			device_label(device),
+			"another host has locked its backing store, but this device has no target "
+			"port group: its commands fail until it has one or the lock is released");
+}
+
 void lock_learn(struct device *device)
 {
-	if (lock_take_ports(device))
-		lock_step(device, LOCK_EV_SHARED);
+	if (!lock_take_ports(device)) {
+		lock_log_elsewhere(device);
+		return;
+	}
+	device->lock.tries = 0;
+	lock_step(device, LOCK_EV_SHARED);
 }
 
 void lock_begin(struct device *device, struct io_thread_setup *setup)

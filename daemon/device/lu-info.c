@@ -14,7 +14,7 @@
 #include "device/status.h"
 
 #define LU_INFO_TIMEOUT_US UINT64_C(1000000)
-#define WRITE_SAME_MAX     (64u * 1024 * 1024)
+#define WRITE_SAME_MAX     (UINT64_C(64) * 1024 * 1024)
 #define UNMAP_MAX          (UINT64_C(512) * 1024 * 1024)
 
 /* ------- LU info ------- */

@@ -201,12 +201,19 @@ static void reconfig_take_write_cache(struct device *device, bool on)
 		device_label(device), "write cache %s", on ? "on" : "off: every write is stable");
 }
 
+/* Whether the cache is off and what an earlier process wrote may not be stable yet. */
+static bool reconfig_cache_is_old(const struct device *device)
+{
+	return !device->attributes.write_cache && device_is_served(device) &&
+		io_thread_has_old_write_cache(device->thread);
+}
+
 /* Off is answered when all that was written before is stable. */
 static int reconfig_write_cache(struct device *device, const struct tcmu_event *event)
 {
 	struct device_reconfig *reconfig = &device->reconfig;
 
-	if (event->write_cache == device->attributes.write_cache)
+	if (event->write_cache == device->attributes.write_cache && !reconfig_cache_is_old(device))
 		return reconfig_unchanged(device, "write cache");
 	if (reconfig->state != RECONFIG_NONE)
 		return -EBUSY;

@@ -141,6 +141,7 @@ struct device_lock {
 	bool query_ours;
 	uint16_t query_tag;
 	struct device_alarm pause;
+	struct log_limit elsewhere_log;
 };
 
 /* reconfig.c: a change that the kernel has announced. */

@@ -119,6 +119,15 @@ static const char *status_problem(const struct device *device)
 	}
 }
 
+/* Requests of a fenced backend, or of a device that is being deleted, may still be on their way. */
+static bool status_is_fenced(const struct device *device)
+{
+	return device->lock.shared && device->backend &&
+		(atomic_load(&device->backend_fenced) || device->state == DEVICE_DRAINING ||
+		 device->state == DEVICE_DETACHED || device->state == DEVICE_ORPHANED ||
+		 device->state == DEVICE_FAILING || device->state == DEVICE_CLOSING);
+}
+
 void device_get_status(const struct device *device, struct device_status *status)
 {
 	*status = (struct device_status){
@@ -129,6 +138,8 @@ void device_get_status(const struct device *device, struct device_status *status
 		.state = device_state_name(device->state),
 		.state_seconds = status_state_seconds(device),
 		.problem = status_problem(device),
+		.shared = device->lock.shared,
+		.fenced = status_is_fenced(device),
 		.size = device->attributes.size,
 		.block_size = device->attributes.block_size,
 		.write_cache = device->attributes.write_cache,

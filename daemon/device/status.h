@@ -56,13 +56,15 @@ struct device_status {
 	unsigned minor;
 	const char *handler; /* its subtype */
 	const char *state;
-	double state_seconds;      /* since it entered the state */
-	const char *problem;       /* why it is not served, or not well; NULL: nothing is wrong */
-	uint64_t size;             /* bytes; 0: not known yet */
-	uint32_t block_size;       /* likewise */
-	bool write_cache;          /* emulate_write_cache */
-	const char *serial;        /* "": not read yet */
-	unsigned backend;          /* requests that the backend has */
+	double state_seconds; /* since it entered the state */
+	const char *problem;  /* why it is not served, or not well; NULL: nothing is wrong */
+	bool shared;          /* with other hosts */
+	bool fenced;          /* shared, and its old connection to the backend is not closed yet */
+	uint64_t size;        /* bytes; 0: not known yet */
+	uint32_t block_size;  /* likewise */
+	bool write_cache;     /* emulate_write_cache */
+	const char *serial;   /* "": not read yet */
+	unsigned backend;     /* requests that the backend has */
 	const struct stats *stats; /* never NULL */
 };
 

@@ -135,7 +135,9 @@ struct core {
 	bool ring_late;     /* the commands in the ring are late when they are fetched */
 	bool ring_refused;  /* and get BUSY: another host may have written meanwhile */
 	unsigned cache_ending; /* flushes in flight that are to switch the write cache off */
+	uint64_t ring_read;    /* how far the ring has been fetched, in bytes; it only grows */
 	unsigned xcopy_pieces; /* requests of xcopies that this device carries out */
+	bool xcopy_waits;      /* the next of them waits for late commands in the ring */
 	unsigned permission_generation; /* number of the control request that the permission of
 					   requests is from; see submit_set_permission() */
 	struct wait wait;

@@ -76,7 +76,7 @@ static bool exec_wants_stable(const struct command *command)
 
 	return core->info.volatile_cache &&
 		((command->plan.flags & SCSI_PLAN_FUA) || !core->lu.write_cache ||
-		 core->cache_ending);
+		 core->lu.write_cache_ends || core->cache_ending);
 }
 
 /* Of the request that is submitted next. */
@@ -97,6 +97,8 @@ static uint64_t exec_first_lba(const struct command *command)
 						   : command->plan.lba;
 }
 
+static void exec_step_compare_flushed(struct command *command, int error);
+
 /* Ends a command that wrote: GOOD, after a flush where a request did not carry FUA. A flush that
  * fails is reported as of the command's first block. */
 static void exec_finish_write(struct command *command)
@@ -105,7 +107,9 @@ static void exec_finish_write(struct command *command)
 	    submit_handler_can(command->core, TCMU_IO_FLUSH))
 		submit_io(
 			command, TCMU_IO_FLUSH, 0, exec_first_lba(command) * command->block_size, 0,
-			0, exec_step_last);
+			0,
+			command->plan.op == SCSI_PLAN_COMPARE_AND_WRITE ? exec_step_compare_flushed
+									: exec_step_last);
 	else
 		command_end(command, SCSI_GOOD, NULL);
 }
@@ -395,6 +399,91 @@ static void exec_note_write(struct command *command)
 	core_unlock_ring(core);
 }
 
+/* ------- a COMPARE AND WRITE whose outcome is unknown ------- */
+
+/* To write the same again changes nothing, so an initiator may repeat other commands without
+ * knowing whether they were carried out. A COMPARE AND WRITE that was carried out miscompares when
+ * it is repeated, and its initiator takes its own lock for another host's. So it must never end
+ * with a status at which initiators repeat it, once its write may have reached the medium. */
+
+static bool exec_is_retried(int error)
+{
+	switch (error) {
+	case -EBUSY:
+	case -EAGAIN:
+	case -EINTR:
+	case -ENOMEM:
+	case -ENOBUFS:
+	case -ETIMEDOUT:
+	case -ESHUTDOWN:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void exec_step_compare_flushed(struct command *command, int error)
+{
+	assert(command->plan.op == SCSI_PLAN_COMPARE_AND_WRITE);
+	if (exec_is_retried(error))
+		error = -ENOTRECOVERABLE;
+	exec_step_last(command, error);
+}
+
+/* The range has been held since before the write, and submit_io() has checked that the lock was
+ * held for as long. So the blocks are as this command has found or left them. */
+static void exec_step_read_back(struct command *command, int error)
+{
+	const uint8_t *got = exec_read_buffer(command);
+	uint64_t length = command->length;
+
+	assert(command->exclusive && command->bounce_length == 2 * length);
+	if (!error && memcmp(got, command->bounce + length, length) == 0)
+		exec_finish_change(command);
+	else if (!error && memcmp(got, command->bounce, length) == 0)
+		command_end_failed(command, -EBUSY);
+	else
+		command_end_failed_at(command, -ENOTRECOVERABLE, command->plan.lba, 0);
+}
+
+/* A handler's own COMPARE AND WRITE needs no copy of the data before. */
+static bool exec_copy_compared(struct command *command)
+{
+	struct core *core = command->core;
+	bool ready = command->bounce;
+
+	if (ready)
+		return true;
+	core_lock_ring(core);
+	if (core->ring_state == CORE_RING_ATTACHED)
+		ready = exec_prepare_copy(command, 2 * command->length, command->length);
+	core_unlock_ring(core);
+	return ready;
+}
+
+static void exec_read_back(struct command *command)
+{
+	if (command->exclusive && exec_copy_compared(command))
+		submit_buffer(
+			command, TCMU_IO_READ, 0, command->offset, exec_read_buffer(command),
+			command->length, exec_step_read_back);
+	else
+		command_end_failed_at(command, -ENOTRECOVERABLE, command->plan.lba, 0);
+}
+
+static void exec_step_compare_written(struct command *command, int error)
+{
+	assert(command->plan.op == SCSI_PLAN_COMPARE_AND_WRITE);
+	if (error == -ETIMEDOUT || error == -ESHUTDOWN)
+		exec_read_back(command);
+	else if (error)
+		command_end_failed(command, error);
+	else if (command->bounce)
+		exec_finish_write(command);
+	else
+		exec_finish_change(command);
+}
+
 static void exec_step_compare_and_write(struct command *command, int error)
 {
 	uint64_t length = command->length;
@@ -409,17 +498,15 @@ static void exec_step_compare_and_write(struct command *command, int error)
 	exec_note_write(command);
 	submit_buffer(
 		command, TCMU_IO_WRITE, exec_write_flags(command), command->offset,
-		command->bounce + length, length, exec_step_written);
+		command->bounce + length, length, exec_step_compare_written);
 }
 
 static void exec_step_native_compare_and_write(struct command *command, int error)
 {
 	if (error == -EILSEQ)
 		command_end_failed_at(command, error, command->plan.lba, command->io.result);
-	else if (error)
-		command_end_failed(command, error);
 	else
-		exec_finish_change(command);
+		exec_step_compare_written(command, error);
 }
 
 static void exec_begin_compare_and_write(struct command *command)
@@ -428,7 +515,7 @@ static void exec_begin_compare_and_write(struct command *command)
 
 	if (length == 0)
 		command_end(command, SCSI_GOOD, NULL);
-	else if (!command->exclusive)
+	else if (!command->bounce)
 		submit_ring(
 			command, TCMU_IO_COMPARE_AND_WRITE, 0, command->offset, 2 * length, length,
 			exec_step_native_compare_and_write);
@@ -539,11 +626,13 @@ static bool exec_prepare_verify(struct command *command, uint64_t room)
 		command, flags & SCSI_PLAN_ONE_BLOCK ? command->block_size : command->length, room);
 }
 
+/* A handler that carries it out itself needs no exclusive range, but reading back does. */
 static bool exec_prepare_compare_and_write(struct command *command)
 {
-	command->exclusive = !submit_handler_can(command->core, TCMU_IO_COMPARE_AND_WRITE);
-	return !command->exclusive ||
-		exec_prepare_copy(command, 2 * command->length, command->length);
+	bool native = submit_handler_can(command->core, TCMU_IO_COMPARE_AND_WRITE);
+
+	command->exclusive = !native || command->core->setup.handler->lock;
+	return native || exec_prepare_copy(command, 2 * command->length, command->length);
 }
 
 static bool exec_prepare_map(struct command *command)

@@ -226,6 +226,7 @@ static bool fetch_one(struct fetch *fetch, uint64_t *now)
 unsigned fetch_batch(struct fetch *fetch, uint64_t *now)
 {
 	struct core *core = fetch->core;
+	uint32_t before = core->ring.next;
 	unsigned cnt = 0;
 
 	fetch_report_idle(core);
@@ -233,6 +234,7 @@ unsigned fetch_batch(struct fetch *fetch, uint64_t *now)
 	       core->ring_state == CORE_RING_ATTACHED && tcmu_ring_pending(&core->ring) &&
 	       fetch_one(fetch, now))
 		cnt++;
+	core->ring_read += fetch_distance(&core->ring, before, core->ring.next);
 	/* Later commands have not waited for a slot. */
 	if (core->ring_late && cnt < FETCH_MAX && command_available(core->pool))
 		core->ring_late = core->ring_refused = false;

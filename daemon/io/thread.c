@@ -172,8 +172,10 @@ static bool io_thread_iterate(struct io_thread *thread)
 	fetch_check_ring(&thread->fetch);
 	work += io_thread_complete_ended(thread, &completed_at);
 	write_cache_continue(&thread->write_cache);
-	if (xcopy_disk_has_requests(thread->xcopy_disk))
+	if (xcopy_disk_has_requests(thread->xcopy_disk)) {
+		late_check(&thread->late, clock_now_ns()); /* the thread may have been stuck */
 		work += xcopy_serve(thread->xcopy_disk, core);
+	}
 	work += fetched = fetch_batch(&thread->fetch, &now);
 	/* Whatever wakes the thread, a scan that is due is done. */
 	if (!now)
@@ -238,9 +240,12 @@ static bool io_thread_goes_on(const struct io_thread *thread)
 static void io_thread_wait(struct io_thread *thread)
 {
 	struct core *core = &thread->core;
+	uint64_t resume = thread->order.resume, retry = write_cache_retry(&thread->write_cache);
 
+	if (retry && (!resume || retry < resume))
+		resume = retry;
 	if (!wait_for_work(
-		    &core->wait, io_thread_is_tuned(thread), thread->order.resume,
+		    &core->wait, io_thread_is_tuned(thread), resume,
 		    late_interval_ms(&thread->late)))
 		return;
 	core_set_unregistered(core);
@@ -500,6 +505,11 @@ int io_thread_deferred(struct io_thread *thread, struct deferred_request *reques
 int io_thread_write_cache_result(const struct io_thread *thread)
 {
 	return write_cache_result(&thread->write_cache);
+}
+
+bool io_thread_has_old_write_cache(const struct io_thread *thread)
+{
+	return write_cache_is_old(&thread->write_cache);
 }
 
 unsigned io_thread_format_state(const struct io_thread *thread)

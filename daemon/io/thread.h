@@ -101,6 +101,10 @@ void io_thread_set_write_cache(struct io_thread *thread, bool on);
 /* After IO_SIGNAL_WRITE_CACHE: 0, or -errno: the cache could not be flushed and is still on. */
 int io_thread_write_cache_result(const struct io_thread *thread);
 
+/* Whether the cache was off before this thread began, and is on until what was written before is
+ * stable. A flush for that is repeated. */
+bool io_thread_has_old_write_cache(const struct io_thread *thread);
+
 /* After how long the kernel gives a command up (the attribute cmd_time_out), in ns; 0: never. */
 void io_thread_set_command_timeout(struct io_thread *thread, uint64_t ns);
 

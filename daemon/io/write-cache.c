@@ -5,22 +5,55 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "base/clock.h"
 #include "io/exec.h"
+#include "io/submit.h"
+
+#define RETRY_NS CLOCK_NS_PER_SEC
+
+/* The cache that was off before: the data of an earlier process may be in it. */
+static void write_cache_set_old(struct write_cache *cache, bool old)
+{
+	struct core *core = cache->core;
+
+	assert(!old || core->info.volatile_cache);
+	core->lu.write_cache_ends = old;
+	core->lu.write_cache |= old;
+	cache->retry = 0;
+	atomic_store(&cache->old, old);
+}
 
 void write_cache_init(struct write_cache *cache, struct core *core)
 {
-	assert(!cache->operation && !cache->ending);
+	assert(!cache->operation && !cache->wanted);
 	cache->core = core;
-	/* The data of an earlier process may be in it. */
-	if (core->setup.cache_is_off) {
-		core->lu.write_cache = true;
-		cache->ending = core->info.volatile_cache;
-	}
+	if (core->setup.cache_is_off)
+		write_cache_set_old(cache, true);
 }
 
 int write_cache_result(const struct write_cache *cache)
 {
 	return atomic_load(&cache->result);
+}
+
+bool write_cache_is_old(const struct write_cache *cache)
+{
+	return atomic_load(&cache->old);
+}
+
+/* Without the permission, the flush would be refused, and the device be asked to take the lock from
+ * another host. The administrator may do that. */
+static bool write_cache_may_repeat(const struct write_cache *cache)
+{
+	const struct core *core = cache->core;
+
+	return core->lu.write_cache_ends && core->submit->permission == IO_PERMIT_ALL &&
+		core->service == CORE_SERVING;
+}
+
+uint64_t write_cache_retry(const struct write_cache *cache)
+{
+	return write_cache_may_repeat(cache) && !cache->operation ? cache->retry : 0;
 }
 
 static void write_cache_report(struct write_cache *cache, int result)
@@ -30,11 +63,17 @@ static void write_cache_report(struct write_cache *cache, int result)
 	core_signal(cache->core, IO_SIGNAL_WRITE_CACHE);
 }
 
-static void write_cache_switch(struct core *core, bool on)
+/* administrator: it has decided that; else what initiators may do stays as it is. */
+static void write_cache_switch(struct write_cache *cache, bool on, bool administrator)
 {
+	struct core *core = cache->core;
+
 	if (core->lu.write_cache != on)
 		core->lu.unit_attention |= SCSI_UA_MODE_PARAMETERS;
-	core->lu.write_cache = core->lu.write_cache_changeable = on;
+	write_cache_set_old(cache, false);
+	core->lu.write_cache = on;
+	if (administrator)
+		core->lu.write_cache_changeable = on;
 }
 
 /* ------- MODE SELECT ------- */
@@ -46,7 +85,7 @@ static void write_cache_flushed(struct command *command)
 	assert(core->ring_locked && core->cache_ending > 0);
 	core->cache_ending--;
 	if (command->status == SCSI_GOOD)
-		core->lu.write_cache = false;
+		core->lu.write_cache = core->lu.write_cache_ends = false;
 }
 
 void write_cache_prepare_off(struct command *command)
@@ -67,12 +106,21 @@ static void write_cache_finished(struct command *command)
 	assert(cache->operation == command && core->cache_ending > 0);
 	core->cache_ending--;
 	cache->operation = NULL;
-	if (!cache->ending) /* it was wanted on meanwhile */
+	if (command->status != SCSI_GOOD)
+		cache->retry = clock_now_ns() + RETRY_NS;
+	else if (cache->wanted || core->lu.write_cache_ends) /* else it was wanted on meanwhile */
+		write_cache_switch(cache, false, cache->wanted);
+	if (!cache->wanted)
 		return;
-	cache->ending = false;
-	if (command->status == SCSI_GOOD)
-		write_cache_switch(core, false);
+	cache->wanted = false;
 	write_cache_report(cache, command->status == SCSI_GOOD ? 0 : error);
+}
+
+static bool write_cache_needs_flush(const struct write_cache *cache)
+{
+	return cache->wanted ||
+		(write_cache_may_repeat(cache) &&
+		 (!cache->retry || clock_now_ns() >= cache->retry));
 }
 
 void write_cache_continue(struct write_cache *cache)
@@ -81,7 +129,8 @@ void write_cache_continue(struct write_cache *cache)
 	struct command *command;
 
 	assert(core->ring_locked);
-	if (!cache->ending || cache->operation)
+	if ((!cache->wanted && !core->lu.write_cache_ends) || cache->operation ||
+	    !write_cache_needs_flush(cache))
 		return;
 	command = command_get(core->pool, true);
 	if (!command)
@@ -102,14 +151,14 @@ void write_cache_set(struct write_cache *cache, bool on)
 	struct core *core = cache->core;
 
 	assert(core->ring_locked);
-	if (on && cache->ending)
+	if (on && cache->wanted)
 		write_cache_report(cache, -ECANCELED);
-	cache->ending = !on && core->lu.write_cache && core->info.volatile_cache;
-	if (cache->ending) {
+	cache->wanted = !on && core->lu.write_cache && core->info.volatile_cache;
+	if (cache->wanted) {
 		write_cache_continue(cache);
 		return;
 	}
-	write_cache_switch(core, on && core->info.volatile_cache);
+	write_cache_switch(cache, on && core->info.volatile_cache, true);
 	if (!on)
 		write_cache_report(cache, 0);
 }
@@ -119,8 +168,6 @@ void write_cache_restored(struct write_cache *cache, bool before)
 	struct core *core = cache->core;
 
 	assert(core->ring_locked);
-	if (!before || core->lu.write_cache || !core->info.volatile_cache)
-		return;
-	core->lu.write_cache = true;
-	write_cache_set(cache, false);
+	if (before && !core->lu.write_cache && core->info.volatile_cache)
+		write_cache_set_old(cache, true);
 }

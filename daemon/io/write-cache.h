@@ -6,6 +6,10 @@
  * its success clears WCE. If it fails or is refused, the cache is still on, and a repetition
  * flushes again.
  *
+ * Where the cache was off before this thread began (lu.write_cache_ends), data of an earlier
+ * process may still be in it. The same happens, but the flush is repeated until it succeeds, while
+ * this host may write: nobody else repeats it.
+ *
  * While the administrator has it off, no initiator can turn it on: WCE is not changeable.
  *
  * Everything runs on the I/O thread under the ring lock, but for write_cache_result().
@@ -18,9 +22,11 @@
 
 struct write_cache {
 	struct core *core;
-	bool ending;               /* the administrator wants it off; it is still on */
-	struct command *operation; /* the flush for that; or NULL: it waits for a slot */
+	bool wanted;               /* the administrator waits for it to go off */
+	struct command *operation; /* the flush in flight, or NULL */
+	uint64_t retry;            /* no flush before this time, by clock_now_ns(); 0: at once */
 	atomic_int result;         /* of the last request of the administrator */
+	atomic_bool old;           /* lu.write_cache_ends as the I/O thread has set it */
 };
 
 /* Any thread, before the I/O thread starts. */
@@ -33,8 +39,15 @@ void write_cache_set(struct write_cache *cache, bool on);
  * an earlier process may be in the cache: it goes off when that is on stable storage. */
 void write_cache_restored(struct write_cache *cache, bool before);
 
-/* Starts the flush that waits for a slot, if there is one now. */
+/* Starts the flush if one is needed, its time has come, and there is a slot. */
 void write_cache_continue(struct write_cache *cache);
+
+/* When the next flush is to start, by clock_now_ns(), for a thread that goes to sleep; 0: none has
+ * failed. */
+uint64_t write_cache_retry(const struct write_cache *cache);
+
+/* Whether the cache is still on that was off before this thread began. Any thread. */
+bool write_cache_is_old(const struct write_cache *cache);
 
 /* The plan of a command is a flush with SCSI_PLAN_CACHE_OFF. */
 void write_cache_prepare_off(struct command *command);

@@ -175,15 +175,35 @@ static void xcopy_prepare_command(struct command *command, struct xcopy_request 
 	};
 }
 
+/* How far the ring is filled with commands that may be late. The write of an xcopy of another
+ * device, which the kernel has not put into this ring, must not overtake them: its initiator may
+ * have sent it because one of them has failed. */
+static uint64_t xcopy_late_until(const struct core *core)
+{
+	const struct tcmu_ring *ring = &core->ring;
+
+	assert(core->ring_locked);
+	if (!core->ring_late || core->ring_state != CORE_RING_ATTACHED)
+		return core->ring_read;
+	return core->ring_read + tcmu_ring_unread(ring);
+}
+
 unsigned xcopy_serve(struct xcopy_disk *own, struct core *core)
 {
 	struct xcopy_request *request;
 	unsigned cnt = 0;
 
 	assert(core->ring_locked);
-	for (; xcopy_can_serve(own, core) && (request = xcopy_disk_take(own)); cnt++) {
-		int r = xcopy_check_request(&core->lu, request);
+	core->xcopy_waits = false;
+	for (; xcopy_can_serve(own, core); cnt++) {
 		struct command *command;
+		int r;
+
+		request = xcopy_disk_take(own, core->ring_read, xcopy_late_until(core));
+		core->xcopy_waits = !request;
+		if (!request)
+			break;
+		r = xcopy_check_request(&core->lu, request);
 
 		if (r < 0) {
 			xcopy_disk_answer(request, r);
@@ -207,7 +227,7 @@ bool xcopy_can_serve(const struct xcopy_disk *own, const struct core *core)
 	unsigned max = core->rate_limited ? PIECES_LIMITED : (core->pool->count + 1) / 2;
 
 	assert(core->xcopy_pieces <= core->pool->internal);
-	return xcopy_disk_has_requests(own) && core->xcopy_pieces < max &&
+	return xcopy_disk_has_requests(own) && !core->xcopy_waits && core->xcopy_pieces < max &&
 		command_available(core->pool);
 }
 

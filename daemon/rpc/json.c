@@ -37,14 +37,15 @@ json_t *json_device(const struct device *device)
 	if (view.stats)
 		in_flight = stats_get(&view.stats->fetched) - stats_get(&view.stats->ended);
 	return json_pack(
-		"{so so si si so so ss sf so sI si sb so sI si}", "device", json_text(view.label),
-		"name", json_text(view.name->name), "hba", (int) view.name->hba, "uio",
-		(int) view.minor, "handler", json_text(view.handler), "config",
-		json_text(view.name->config), "state", view.state, "state_seconds",
-		view.state_seconds, "problem", json_text(view.problem), "size",
-		(json_int_t) view.size, "block_size", (int) view.block_size, "write_cache",
-		view.write_cache, "serial", view.serial[0] ? json_text(view.serial) : json_null(),
-		"in_flight", (json_int_t) in_flight, "in_backend", (int) view.backend);
+		"{so so si si so so ss sf so sb sb sI si sb so sI si}", "device",
+		json_text(view.label), "name", json_text(view.name->name), "hba",
+		(int) view.name->hba, "uio", (int) view.minor, "handler", json_text(view.handler),
+		"config", json_text(view.name->config), "state", view.state, "state_seconds",
+		view.state_seconds, "problem", json_text(view.problem), "shared", view.shared,
+		"fenced", view.fenced, "size", (json_int_t) view.size, "block_size",
+		(int) view.block_size, "write_cache", view.write_cache, "serial",
+		view.serial[0] ? json_text(view.serial) : json_null(), "in_flight",
+		(json_int_t) in_flight, "in_backend", (int) view.backend);
 }
 
 /* ------- counters and times ------- */

@@ -202,7 +202,7 @@ void xcopy_disk_request(struct xcopy_request *request)
 	pthread_mutex_lock(&performer->lock);
 	closed = performer->closed;
 	request->state = XCOPY_REQUEST_QUEUED;
-	request->begun = request->withdrawn = false;
+	request->begun = request->withdrawn = request->waits = false;
 	if (!closed) {
 		assert(performer->wait);
 		xcopy_queue_append(&performer->requests, request);
@@ -252,12 +252,29 @@ bool xcopy_disk_begin(struct xcopy_request *request)
 	return begins;
 }
 
-struct xcopy_request *xcopy_disk_take(struct xcopy_disk *disk)
+/* Its lock is held. */
+static bool xcopy_disk_is_ready(struct xcopy_disk *disk, uint64_t read, uint64_t end)
 {
-	struct xcopy_request *request;
+	struct list_node *node = disk->requests.list.first;
+	struct xcopy_request *request = list_entry(node, struct xcopy_request, node);
+
+	assert(read <= end);
+	if (!request || request->waiter == disk || read == end)
+		return request;
+	if (!request->waits) {
+		request->waits = true;
+		request->position = end;
+	}
+	return read >= request->position;
+}
+
+struct xcopy_request *xcopy_disk_take(struct xcopy_disk *disk, uint64_t read, uint64_t end)
+{
+	struct xcopy_request *request = NULL;
 
 	pthread_mutex_lock(&disk->lock);
-	request = xcopy_queue_take(&disk->requests);
+	if (xcopy_disk_is_ready(disk, read, end))
+		request = xcopy_queue_take(&disk->requests);
 	if (request) {
 		assert(request->state == XCOPY_REQUEST_QUEUED && request->performer == disk);
 		request->state = XCOPY_REQUEST_TAKEN;

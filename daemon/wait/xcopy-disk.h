@@ -48,6 +48,8 @@ struct xcopy_request {
 					   until it is answered */
 	bool begun;
 	bool withdrawn;
+	bool waits;        /* for the performer's ring, see xcopy_disk_take() */
+	uint64_t position; /* until it is read up to there */
 	struct list_node node;
 };
 
@@ -100,8 +102,10 @@ bool xcopy_disk_withdraw(struct xcopy_request *request);
  * withdrawn or answered meanwhile, and is only to be passed to xcopy_disk_answer(). */
 bool xcopy_disk_begin(struct xcopy_request *request);
 
-/* The disk's I/O thread: the next request to be carried out, or NULL. */
-struct xcopy_request *xcopy_disk_take(struct xcopy_disk *disk);
+/* The disk's I/O thread: the next request to be carried out, or NULL. Commands that are in the
+ * disk's ring when another disk's request is first seen go before it. read: how far the ring is
+ * read, any count that grows; end: how far it is filled; the same: nothing goes before. */
+struct xcopy_request *xcopy_disk_take(struct xcopy_disk *disk, uint64_t read, uint64_t end);
 
 /* The disk's I/O thread: a request that was taken has ended, with 0 or -errno. Releases it. */
 void xcopy_disk_answer(struct xcopy_request *request, int error);

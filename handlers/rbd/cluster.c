@@ -18,20 +18,20 @@
 #include "reason.h"
 #include "settings.h"
 
-static int set_seconds(rados_t rados, const char *name, uint64_t seconds)
+static int set_number(rados_t rados, const char *name, uint64_t number)
 {
 	char text[24];
 
-	(void) snprintf(text, sizeof(text), "%" PRIu64, seconds);
+	(void) snprintf(text, sizeof(text), "%" PRIu64, number);
 	return rados_conf_set(rados, name, text);
 }
 
 int image_set_timeout(struct image_cluster *cluster, uint64_t seconds)
 {
-	int r = set_seconds(cluster->rados, "rados_osd_op_timeout", seconds);
+	int r = set_number(cluster->rados, "rados_osd_op_timeout", seconds);
 
 	assert(cluster->rados);
-	return r < 0 ? r : set_seconds(cluster->rados, "rados_mon_op_timeout", seconds);
+	return r < 0 ? r : set_number(cluster->rados, "rados_mon_op_timeout", seconds);
 }
 
 static int set_limits(struct image_cluster *cluster)
@@ -39,7 +39,12 @@ static int set_limits(struct image_cluster *cluster)
 	int r = image_settings_set(cluster->rados);
 
 	if (r >= 0)
-		r = set_seconds(cluster->rados, "client_mount_timeout", IMAGE_OPEN_TIMEOUT);
+		r = set_number(cluster->rados, "client_mount_timeout", IMAGE_OPEN_TIMEOUT);
+	/* No call waits for requests in flight, of which the ring bounds the number. */
+	if (r >= 0)
+		r = set_number(cluster->rados, "objecter_inflight_ops", 0);
+	if (r >= 0)
+		r = set_number(cluster->rados, "objecter_inflight_op_bytes", 0);
 	return r < 0 ? r : image_set_timeout(cluster, IMAGE_OPEN_TIMEOUT);
 }
 
@@ -174,7 +179,7 @@ int image_connect(
 
 	if (r < 0)
 		return r;
-	r = rados_connect(cluster->rados);
+	r = kill_connect(cluster->rados, &cluster->kill);
 	if (r < 0) {
 		refuse_connection(config, r, reason);
 	} else {

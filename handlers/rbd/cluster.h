@@ -10,11 +10,13 @@
 
 #include <tcmu/handler.h>
 
+#include "fence/kill.h"
 #include "target.h"
 
 struct image_cluster {
 	rados_t rados;
 	rados_ioctx_t pool; /* NULL: not yet */
+	struct kill_handle kill;
 };
 
 /* Seconds that opening and checking wait for an answer of the cluster. The daemon's open_timeout_ms

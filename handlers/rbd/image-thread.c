@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lock.h"
 #include "request.h"
 #include "service.h"
 
@@ -20,8 +21,8 @@
  * object. */
 #define MAP_OBJECTS 256u
 
-/* The period of the daemon's status reports to the manager. */
-#define LOCK_SECONDS 5
+/* The period of the status reports, and of the check of former lock holders' entries. */
+#define LOCK_SECONDS 3
 
 /* ------- allocated extents ------- */
 
@@ -156,8 +157,10 @@ static void *thread_main(void *arg)
 			query_size(image);
 		if (request)
 			map_extent(request);
-		if (due)
+		if (due) {
 			image_service_report(image);
+			image_lock_check(image);
+		}
 		pthread_mutex_lock(&image->lock);
 	}
 	pthread_mutex_unlock(&image->lock);

@@ -16,6 +16,8 @@
 #include <tcmu/handler.h>
 
 #include "cluster.h"
+#include "fence/lease.h"
+#include "fence/takeover.h"
 
 /* Counters of an image. They are kept while the plugin is loaded, however often the image is
  * reopened. */
@@ -52,6 +54,14 @@ struct image {
 				  for writes any more */
 	atomic_bool on_demand; /* only the daemon's requests acquire and release the lock */
 	struct image_service service;
+
+	/* the lock holder */
+	struct lease lease;
+	uint64_t op_timeout;               /* seconds; 0: none */
+	char address[RECORD_ADDRESS_SIZE]; /* of this client instance; "": not known yet */
+	bool recorded;                     /* it has a record */
+	atomic_bool unanswered; /* the cluster may have writes of it that have timed out */
+	struct takeover_check check;
 
 	/* the image thread */
 	pthread_t thread;

@@ -5,8 +5,9 @@
  * UNMAP uses librbd's write_zeroes, not its discard: discard leaves bytes at the edges of its
  * granularity unchanged, and unmapped bytes must read as zeros.
  *
- * When the cluster has blocklisted the connection, that is final: no request goes to librbd any
- * more, so that no late write overwrites the data of the new lock holder.
+ * When the cluster has blocklisted the connection, or the lease of the lock holder has passed, that
+ * is final: no request goes to librbd any more, so that no late write overwrites the data of the
+ * new lock holder.
  */
 #include "io.h"
 
@@ -108,8 +109,10 @@ void image_submit(void *backend, struct tcmu_io *io)
 	int64_t r;
 
 	*request = (struct image_request){.io = io, .image = image};
+	if (lease_is_over(&image->lease))
+		image_fence(image);
 	if (atomic_load(&image->fenced)) {
-		tcmu_io_complete(io, -ESHUTDOWN);
+		tcmu_io_complete(io, -EBUSY); /* not -ESHUTDOWN: it was not carried out */
 		return;
 	}
 	if (is_past_end(image, io)) {

@@ -31,8 +31,11 @@
 #define TAG_KEY     "tcmu_rbd_locker_tag"
 #define TAG_NUMBER  "tcmu_tag="
 #define TAG_CLIENT  ",rbd_client="
-#define HOLDER_SIZE 128
+#define HOLDER_SIZE RECORD_ADDRESS_SIZE
 #define TRIES       5
+
+/* Of a shared image without osd_op_timeout: a client instance that was ended ends its requests. */
+#define SHARED_TIMEOUT 60u
 
 /* Finds the holder of the lock. Returns 1; 0: it has none; -EBUSY: several clients share it; or
  * another negative errno. */
@@ -106,24 +109,153 @@ static int confirm_lock(struct image *image)
 	return 0;
 }
 
-/* Also needed if librbd has acquired the lock by itself: from now on it neither acquires nor hands
- * over the lock without a request. */
-static int acquire_lock(struct image *image)
-{
-	int r = 0;
+/* ------- former lock holders ------- */
 
-	for (int i = 0; i < TRIES; i++) {
-		r = fence_holder(image);
-		if (r < 0)
-			break;
-		r = rbd_lock_acquire(image->rbd, RBD_LOCK_MODE_EXCLUSIVE);
+static struct takeover takeover_of(struct image *image)
+{
+	return (struct takeover){
+		.rados = image->cluster.rados,
+		.pool = image->cluster.pool,
+		.rbd = image->rbd,
+		.header = image->lease.header,
+		.own = image->address,
+		.fenced = &image->fenced};
+}
+
+/* librbd reads the object map when it acquires the lock. So nobody has the lock during the wait:
+ * a former holder may still change the map. Returns -EBUSY if another client has it now. */
+static int wait_for_former(struct image *image, struct records *former)
+{
+	struct takeover takeover = takeover_of(image);
+	char holder[HOLDER_SIZE];
+	int r = takeover_read(&takeover, former);
+
+	if (r >= 0 && former->cnt) {
+		r = find_holder(image, holder);
+		if (r > 0)
+			return -EBUSY;
 		if (r >= 0)
-			return confirm_lock(image);
-		if (r != -EBUSY && r != -EAGAIN && r != -EROFS)
-			return is_refusal(r) ? r : give_up_connection(image, r);
+			r = takeover_wait(&takeover, former);
 	}
 	return r;
 }
+
+/* Returns 1 if the lock was acquired; 0: this client has it already; or a negative errno. */
+static int try_lock(struct image *image, struct records *former)
+{
+	int ours = 0;
+	int r = rbd_is_exclusive_lock_owner(image->rbd, &ours);
+
+	former->cnt = 0;
+	if (r >= 0 && ours && !atomic_load(&image->on_demand)) {
+		/* librbd has taken it by itself, without a wait. */
+		r = rbd_lock_release(image->rbd);
+		if (r < 0 && !is_refusal(r))
+			return give_up_connection(image, r);
+		ours = 0;
+	}
+	if (r < 0)
+		return r;
+	if (!ours) {
+		r = fence_holder(image);
+		if (r >= 0)
+			r = wait_for_former(image, former);
+	}
+	if (r < 0)
+		return r;
+	/* From now on librbd neither acquires nor hands over the lock without a request. */
+	r = rbd_lock_acquire(image->rbd, RBD_LOCK_MODE_EXCLUSIVE);
+	if (r < 0 && r != -EBUSY && r != -EAGAIN && r != -EROFS)
+		return is_refusal(r) ? r : give_up_connection(image, r);
+	return r < 0 ? r : !ours;
+}
+
+/* The record is there before this host answers as the lock holder, and the lock is confirmed after
+ * it: a host that breaks the lock from then on finds the record. */
+static int begin_tenure(struct image *image)
+{
+	char holder[HOLDER_SIZE];
+	int r = confirm_lock(image);
+
+	if (r >= 0)
+		r = find_holder(image, holder);
+	if (r <= 0)
+		return r < 0 && is_refusal(r) ? r : give_up_connection(image, r < 0 ? r : -ENOLCK);
+	memcpy(image->address, holder, sizeof(holder));
+	image->recorded = true;
+	r = records_set(image->cluster.pool, image->lease.header, image->address, RECORD_HOLDER);
+	if (r >= 0)
+		r = lease_begin(&image->lease);
+	return r < 0 && !is_refusal(r) ? give_up_connection(image, r) : r;
+}
+
+static int acquire_lock(struct image *image)
+{
+	struct takeover takeover;
+	struct records former;
+	int r = 0;
+
+	for (int i = 0; i < TRIES; i++) {
+		r = try_lock(image, &former);
+		if (r >= 0)
+			break;
+		if (r != -EBUSY && r != -EAGAIN && r != -EROFS)
+			return r;
+	}
+	if (r < 0)
+		return r;
+	r = begin_tenure(image);
+	if (r < 0)
+		return r;
+	takeover = takeover_of(image);
+	takeover_mark(&takeover, &former);
+	return 0;
+}
+
+int image_lock_say_end(struct image *image)
+{
+	int r;
+
+	if (!image->recorded)
+		return 0;
+	assert(image->address[0]);
+	r = atomic_load(&image->unanswered)
+		? records_set(
+			  image->cluster.pool, image->lease.header, image->address, RECORD_ENDED)
+		: records_remove(image->cluster.pool, image->lease.header, image->address);
+	if (r < 0)
+		return r;
+	image->recorded = false;
+	lease_end(&image->lease);
+	return 0;
+}
+
+void image_lock_check(struct image *image)
+{
+	struct takeover takeover;
+	unsigned missing = 0;
+	char text[128];
+
+	if (!atomic_load(&image->service.locked) || atomic_load(&image->fenced))
+		return;
+	takeover = takeover_of(image);
+	(void) takeover_check(&takeover, &image->check, &missing);
+	if (!missing)
+		return;
+	(void) snprintf(
+		text, sizeof(text),
+		"%u blocklist entries of former lock holders were removed too early; they are "
+		"there again",
+		missing);
+	image->host->log(image->dev, TCMU_LOG_WARNING, text);
+}
+
+void image_abandon(void *backend)
+{
+	lease_kill(&((struct image *) backend)->lease);
+}
+
+/* ------- the lock ------- */
 
 static void store_tag(struct image *image, uint16_t tag)
 {
@@ -193,6 +325,8 @@ int image_lock(void *backend, uint16_t tag, struct tcmu_reason *reason)
 			reason, -EOPNOTSUPP,
 			"the image has no lock: rbd feature enable <image> exclusive-lock");
 	r = check_settings(image, reason);
+	if (r >= 0 && !image->op_timeout)
+		r = image_set_timeout(&image->cluster, SHARED_TIMEOUT);
 	if (r < 0)
 		return r;
 	r = acquire_lock(image);
@@ -214,6 +348,9 @@ int image_unlock(void *backend)
 	if (image->read_only || !image->service.lockable || atomic_load(&image->fenced))
 		return 0;
 	image_status_note_lock(image, false);
+	r = image_lock_say_end(image);
+	if (r < 0)
+		return r == -ESHUTDOWN ? r : give_up_connection(image, r);
 	r = rbd_lock_release(image->rbd);
 	if (r >= 0 || r == -ENOENT || r == -EROFS)
 		return 0;

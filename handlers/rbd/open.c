@@ -15,10 +15,13 @@
 #include <string.h>
 
 #include "cluster.h"
+#include "fence/ended.h"
 #include "image-thread.h"
 #include "image.h"
+#include "lock.h"
 #include "options.h"
 #include "reason.h"
+#include "request.h"
 #include "service.h"
 #include "settings.h"
 #include "target.h"
@@ -26,6 +29,8 @@
 #define FSID_SIZE      37
 #define PHYSICAL_BLOCK 4096u /* the unit that OSDs allocate */
 #define UNMAP_OBJECTS  64u   /* of one command */
+#define KILLED_TIMEOUT 1u    /* seconds */
+#define IMAGE_ID_SIZE  256
 
 /* ------- the image ------- */
 
@@ -125,14 +130,31 @@ static int image_describe(struct image *image, const struct tcmu_config *config)
 
 /* ------- open, close ------- */
 
+/* Names the image among those of all clusters. */
+static void name_image(const struct image *image, char name[static IMAGE_ID_SIZE])
+{
+	(void) snprintf(name, IMAGE_ID_SIZE, "%s %s", image->info.claim, image->lease.header);
+}
+
 static void free_image(struct image *image)
 {
+	char name[IMAGE_ID_SIZE];
+
+	/* librbd still makes requests to close, which have no answer. */
+	if (lease_is_killed(&image->lease))
+		(void) image_set_timeout(&image->cluster, KILLED_TIMEOUT);
+	else if (!atomic_load(&image->fenced))
+		(void) image_lock_say_end(image);
 	if (image->watched)
 		(void) rbd_update_unwatch(image->rbd, image->watch);
 	image_thread_stop(image);
 	if (image->rbd)
 		(void) rbd_close(image->rbd);
+	lease_free(&image->lease);
 	image_disconnect(&image->cluster);
+	name_image(image, name);
+	if (image->recorded)
+		ended_add(name, image->address, atomic_load(&image->unanswered));
 	pthread_cond_destroy(&image->wake);
 	pthread_mutex_destroy(&image->lock);
 	free(image);
@@ -165,6 +187,27 @@ static void enter_service_map(struct image *image, const struct image_target *ta
 	image->host->log(image->dev, TCMU_LOG_WARNING, text);
 }
 
+static void on_lease_lost(struct lease *lease)
+{
+	image_fence((struct image *) ((char *) lease - offsetof(struct image, lease)));
+}
+
+/* Says as well what earlier connections of this host could not say. */
+static int prepare_lease(struct image *image)
+{
+	char id[LEASE_HEADER_SIZE], name[IMAGE_ID_SIZE];
+	int r = rbd_get_id(image->rbd, id, sizeof(id));
+
+	if (r < 0)
+		return r;
+	lease_init(
+		&image->lease, image->cluster.rados, image->cluster.pool, &image->cluster.kill, id,
+		on_lease_lost);
+	name_image(image, name);
+	(void) ended_say(name, image->cluster.pool, image->lease.header);
+	return 0;
+}
+
 static int build_image(
 	struct image *image, const struct tcmu_config *config, const struct image_target *target,
 	struct tcmu_reason *reason)
@@ -189,6 +232,8 @@ static int build_image(
 		enter_service_map(image, target);
 	if (r >= 0 && image->service.lockable)
 		image->unsafe = image_settings_check(image->rbd, &unshared) < 0;
+	if (r >= 0 && image->service.lockable)
+		r = prepare_lease(image);
 	if (r >= 0)
 		r = image_thread_start(image);
 	if (r >= 0)
@@ -215,6 +260,8 @@ int image_open(
 	image->host = host;
 	image->dev = dev;
 	image->read_only = config->read_only || target.snapshot[0];
+	image->op_timeout = config->values[IMAGE_OSD_OP_TIMEOUT].number;
+	atomic_store(&image->lease.until, LEASE_NONE);
 	pthread_mutex_init(&image->lock, NULL);
 	pthread_cond_init(&image->wake, NULL);
 	r = build_image(image, config, &target, reason);

@@ -27,13 +27,19 @@ void image_end(struct image_request *request, int64_t result)
 
 	assert(io && request->image);
 	free(request->copy);
+	if (error == -ETIMEDOUT && io->op != TCMU_IO_READ && io->op != TCMU_IO_MAP)
+		atomic_store(&image->unanswered, true);
+	/* librbd answers some requests from its memory, even if another client has the lock. */
+	if (lease_is_over(&image->lease))
+		error = -ESHUTDOWN;
 	image_status_note(image, io->op, error);
 	if (error == -ESHUTDOWN) {
 		image_fence(image);
 	} else if (error == -EROFS && !image->read_only) {
-		error = -EBUSY; /* another client holds the lock of the image, for now */
-		if (atomic_load(&image->on_demand))
-			image->host->event(image->dev, TCMU_BACKEND_LOCK_LOST, 0);
+		/* Another client holds the lock of the image, and does not pass it on to one whose
+		 * librbd asks for it. */
+		error = -EBUSY;
+		image->host->event(image->dev, TCMU_BACKEND_LOCK_LOST, 0);
 	} else if (error == -EILSEQ) {
 		/* The compared range is aligned to its length. So the modulo is right both where
 		 * librbd reports an offset in the image and where it reports one in the object

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -24,6 +25,7 @@ static bool active;
 static char wanted[DELAY_SHIM_BYTES];
 static size_t wanted_length;
 static unsigned held;
+static bool cut;
 
 void delay_shim_hold(int byte)
 {
@@ -70,6 +72,13 @@ void delay_shim_release(void)
 	pthread_mutex_unlock(&lock);
 }
 
+void delay_shim_cut(bool off)
+{
+	pthread_mutex_lock(&lock);
+	cut = off;
+	pthread_mutex_unlock(&lock);
+}
+
 static bool delay_shim_matches(const struct msghdr *message)
 {
 	for (size_t i = 0; i < message->msg_iovlen; i++)
@@ -92,6 +101,11 @@ __attribute__((visibility("default"))) ssize_t sendmsg(
 			pthread_cond_wait(&changed, &lock);
 		held--;
 		pthread_cond_broadcast(&changed);
+	}
+	if (cut) {
+		pthread_mutex_unlock(&lock);
+		errno = EAGAIN;
+		return -1;
 	}
 	pthread_mutex_unlock(&lock);
 	return real(fd, message, flags);

@@ -21,3 +21,7 @@ void delay_shim_wait(void);
 
 /* Sends the messages that are held back, and holds back no more. */
 void delay_shim_release(void);
+
+/* From now on nothing is sent: the socket takes no data, as over a network that is cut; or as usual
+ * again. */
+void delay_shim_cut(bool off);

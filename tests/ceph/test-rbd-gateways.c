@@ -116,6 +116,115 @@ static void writes_move_the_image_twenty_times(void **state)
 	image_delete("to-and-fro");
 }
 
+/* Its librbd asks for the lock again and again, and the lock holder does not pass it on. Nobody
+ * asks for the port groups. */
+static void a_gateway_without_groups_takes_no_lock_until_it_has_one(void **state)
+{
+	struct gateway *one, *two;
+	uint8_t *data = calloc(1, LENGTH);
+	uint64_t began = clock_now_ns();
+	unsigned busy = 0, unavailable = 0;
+
+	(void) state;
+	image_create("", "no-groups", SIZE);
+	one = start_gateway("no-groups", 20, 1, IMPLICIT);
+	two = start_gateway("no-groups", 20, 0, 0);
+	write_byte(one, 0, 1);
+	while (clock_now_ns() - began < 10 * CLOCK_NS_PER_SEC) {
+		struct initiator_command write = cmd_write(0, BLOCKS, data);
+
+		if (gateway_do(two, &write) == SCSI_BUSY) {
+			busy++;
+			continue;
+		}
+		assert_sense(&write, 0x2, 0x040c);
+		unavailable++;
+	}
+	print_message("%u BUSY, %u unavailable\n", busy, unavailable);
+	assert_true(busy < 50 && unavailable > 0);
+	assert_byte(one, 0, 1);
+	gateway_regroup(two, 2, IMPLICIT);
+	for (began = clock_now_ns(); busy;) {
+		struct initiator_command write = cmd_write(0, BLOCKS, data);
+
+		if (gateway_do(two, &write) == SCSI_GOOD)
+			busy = 0;
+		gateways_iterate();
+		assert_true(clock_now_ns() - began < 30 * CLOCK_NS_PER_SEC);
+	}
+	assert_byte(one, 0, 0);
+	assert_states(two, SCSI_ACTIVE_NONOPTIMIZED, SCSI_ACTIVE_OPTIMIZED);
+	gateway_delete(one);
+	gateway_delete(two);
+	image_delete("no-groups");
+	free(data);
+}
+
+/* ------- three gateways ------- */
+
+/* Initiators activate two gateways at the same time, again and again. One of them is the lock
+ * holder afterwards, and it writes. */
+static void both_sides_activate_at_once(void **state)
+{
+	struct gateway *gateways[2];
+
+	(void) state;
+	image_create("", "both-sides", SIZE);
+	for (unsigned i = 0; i < 2; i++)
+		gateways[i] = start_gateway("both-sides", 20, (uint16_t) (i + 1), EXPLICIT);
+	for (int round = 1; round <= 5; round++) {
+		uint8_t lists[2][8] = {{0}}, *data = calloc(1, LENGTH);
+		struct initiator_command sets[2];
+		unsigned written = 0;
+
+		for (unsigned i = 0; i < 2; i++) {
+			sets[i] = gateway_set_command(
+				lists[i], (uint16_t) (i + 1), SCSI_ACTIVE_OPTIMIZED);
+			gateway_send(gateways[i], &sets[i]);
+		}
+		for (unsigned i = 0; i < 2; i++)
+			gateway_wait(&sets[i]);
+		memset(data, round, LENGTH);
+		for (uint64_t began = clock_now_ns(); !written;) {
+			for (unsigned i = 0; i < 2; i++) {
+				struct initiator_command write = cmd_write(0, BLOCKS, data);
+
+				written += gateway_do(gateways[i], &write) == SCSI_GOOD;
+			}
+			gateways_iterate();
+			/* both have lost it to each other */
+			if (!written && clock_now_ns() - began > 5 * CLOCK_NS_PER_SEC) {
+				(void) gateway_set(gateways[0], 1, SCSI_ACTIVE_OPTIMIZED);
+				began = clock_now_ns();
+			}
+		}
+		assert_int_equal(written, 1);
+		free(data);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		gateway_delete(gateways[i]);
+	image_delete("both-sides");
+}
+
+static void a_third_gateway_takes_part(void **state)
+{
+	struct gateway *gateways[3];
+
+	(void) state;
+	image_create("", "three", SIZE);
+	/* the third one is a member of the second group, as a second host may be */
+	for (unsigned i = 0; i < 3; i++)
+		gateways[i] = start_gateway("three", 20, i ? 2 : 1, IMPLICIT);
+	for (unsigned i = 0; i < 12; i++) {
+		write_byte(gateways[i * 2 % 3], 0, (int) i + 1);
+		for (unsigned j = 0; j < 3; j++)
+			assert_byte(gateways[j], 0, (int) i + 1);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		gateway_delete(gateways[i]);
+	image_delete("three");
+}
+
 /* A write through the old gateway is delayed while initiators activate the other gateway and write
  * there. */
 static void a_late_write_of_the_old_gateway_never_lands(void **state)
@@ -204,6 +313,38 @@ static void a_delete_ends_in_time_while_the_storage_hangs(void **state)
 	free(data);
 }
 
+/* A write is on its way when the LUN is deleted; another gateway takes over, and the entry of the
+ * orphan's connection is removed, as ceph-iscsi does. */
+static void an_orphan_of_the_lock_holder_never_writes(void **state)
+{
+	struct gateway *old, *new;
+	uint8_t *data = calloc(1, LENGTH);
+	struct initiator_command late = cmd_write(0, BLOCKS, data);
+	char command[512];
+
+	(void) state;
+	image_create("", "orphan", SIZE);
+	old = start_gateway("orphan", 5, 1, IMPLICIT);
+	new = start_gateway("orphan", 20, 2, IMPLICIT);
+	write_byte(old, 0, 0x11);
+	memset(data, 0x5a, LENGTH);
+	delay_shim_hold(0x5a);
+	gateway_send(old, &late);
+	delay_shim_wait();
+	assert_true(gateway_remove(old) < 2.0);
+	write_byte(new, 0, 0x22);
+	(void) snprintf(
+		command, sizeof(command), "ceph -c %s/ceph.conf osd blocklist clear 2>/dev/null",
+		cluster_dir);
+	cluster_run(command);
+	delay_shim_release();
+	gateway_delete(old);
+	assert_byte(new, 0, 0x22);
+	gateway_delete(new);
+	image_delete("orphan");
+	free(data);
+}
+
 /* Each piece is written with a number, read back and compared, while the OSD is restarted. */
 static void nothing_is_lost_when_the_storage_restarts(void **state)
 {
@@ -244,15 +385,21 @@ static void nothing_is_lost_when_the_storage_restarts(void **state)
 	free(data);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(writes_move_the_image_twenty_times),
+		cmocka_unit_test(a_gateway_without_groups_takes_no_lock_until_it_has_one),
+		cmocka_unit_test(both_sides_activate_at_once),
+		cmocka_unit_test(a_third_gateway_takes_part),
 		cmocka_unit_test(a_late_write_of_the_old_gateway_never_lands),
 		cmocka_unit_test(a_gateway_that_was_blocklisted_comes_back),
 		cmocka_unit_test(a_delete_ends_in_time_while_the_storage_hangs),
+		cmocka_unit_test(an_orphan_of_the_lock_holder_never_writes),
 		cmocka_unit_test(nothing_is_lost_when_the_storage_restarts),
 	};
 
+	if (argc == 2)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, setup_gateways, teardown_gateways);
 }

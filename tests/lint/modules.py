@@ -26,6 +26,9 @@ def resolve(name, header, quoted):
     """The path of an included header of the project, or None."""
     if quoted and "/" in header:
         path = os.path.join("daemon", header) if name.startswith("daemon/") else None
+        # A directory of a handler.
+        if name.startswith("handlers/"):
+            path = os.path.join(os.path.dirname(name), header)
     elif quoted:
         path = os.path.join(os.path.dirname(name), header)
         # A public header includes its neighbours; a source of libtcmu includes its private headers.

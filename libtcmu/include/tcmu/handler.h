@@ -129,7 +129,8 @@ enum tcmu_log_level {
 enum tcmu_backend_event {
 	TCMU_BACKEND_RESIZED = 1, /* value: the new size in bytes */
 	TCMU_BACKEND_FAILED,    /* value: -errno. Nothing is served until the device is reopened */
-	TCMU_BACKEND_LOCK_LOST, /* value: 0. The lock that lock() took is no longer held */
+	TCMU_BACKEND_LOCK_LOST, /* value: 0. The lock that lock() took is no longer held; or,
+				 * without lock(), another host has it and refuses to pass it on */
 	TCMU_BACKEND_FENCED,    /* value: -errno. Another host has fenced this one out of the
 				 * backing store: nothing is written any more, and the daemon
 				 * reopens the backend */
@@ -263,7 +264,8 @@ struct tcmu_handler {
 	/* Closes the backend and frees it. Puts acknowledged data on stable storage if that is
 	 * possible at all. */
 	void (*close)(void *backend);
-	/* Starts a request, which tcmu_io_complete() ends. */
+	/* Starts a request, which tcmu_io_complete() ends. -ETIMEDOUT and -ESHUTDOWN mean that the
+	 * request may have been carried out; -EBUSY, that it was not. */
 	void (*submit)(void *backend, struct tcmu_io *io);
 	/* Optional. Asks that a request ends soon. The request is completed as usual, with
 	 * -ECANCELED or with its result. Runs on the I/O thread. */
@@ -293,6 +295,12 @@ struct tcmu_handler {
 	/* Reads the state of the lock. *ours: this host holds it. *tag: the tag of its holder; 0:
 	 * it has no holder, or its holder keeps no tag. 0; -ESHUTDOWN as for lock; or -errno. */
 	int (*lock_state)(void *backend, bool *ours, uint16_t *tag);
+	/* Optional, for a backing store that several hosts share. The device is being deleted, and
+	 * requests that have not ended in time are left alone. If this host has the lock, none of
+	 * them may reach the store from now on, as far as that can be prevented: another host may
+	 * take the lock meanwhile. They are completed all the same, some time. Must not block. The
+	 * main thread; may run at the same time as submit and lock. */
+	void (*abandon)(void *backend);
 };
 
 /* The function that a plugin exports and the daemon calls. */

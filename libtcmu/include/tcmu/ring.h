@@ -151,6 +151,11 @@ int tcmu_ring_next_tmr(struct tcmu_ring *ring, struct tcmu_entry *entry);
  * Returns true if there is one. */
 bool tcmu_ring_pending(const struct tcmu_ring *ring);
 
+/* How many bytes of the ring tcmu_ring_next() has not reached: padding counts.
+ *
+ * Returns 0 if there are none. */
+uint32_t tcmu_ring_unread(const struct tcmu_ring *ring);
+
 /* The cmd_id at index of a task management entry. Valid until the next tcmu_ring_publish().
  *
  * Returns the cmd_id, or 0 if index is not below tmr_count. */

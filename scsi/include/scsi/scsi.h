@@ -213,6 +213,9 @@ struct scsi_lu {
 	/* state */
 	bool write_cache; /* WCE */
 	bool write_cache_changeable;
+	/* WCE was 0 for an earlier user of the medium, and is 1 until what that one has written is
+	 * stable; the caller makes it 0 then. */
+	bool write_cache_ends;
 	bool descriptor_sense;         /* D_SENSE */
 	bool software_write_protect;   /* SWP */
 	struct scsi_mode_values saved; /* with can_save */
@@ -229,7 +232,7 @@ struct scsi_lu {
 	uint64_t xcopy_number; /* of the last copy that has started */
 };
 
-/* What the backend and the target core allow, in bytes unless a comment says otherwise; 0: not
+/* The limits of the backend and the target core, in bytes unless a comment says otherwise; 0: not
  * known, or no limit, where a comment says nothing else. */
 struct scsi_backend_limits {
 	uint32_t physical_block;
@@ -375,7 +378,8 @@ enum scsi_verdict scsi_dispatch(
  * (SPC-4 4.5, table 28). -ENOSPC and -EDQUOT: 07/27/07. -EROFS: 07/27/00. -EIO, -ENODATA and
  * -EBADMSG: 03/11/00 for reads and 03/0C/00 for writes, with the LBA in INFORMATION. -EILSEQ:
  * 0E/1D/00 with result_offset in INFORMATION. -EBUSY, -EAGAIN, -EINTR, -ENOMEM, -ENOBUFS,
- * -ETIMEDOUT and -ESHUTDOWN: BUSY. -ECANCELED: TASK ABORTED. Others: 04/44/00. */
+ * -ETIMEDOUT and -ESHUTDOWN: BUSY. -ECANCELED: TASK ABORTED. -ENOTRECOVERABLE: the command may have
+ * been carried out, and must not be repeated: 04/44/00. Others: 04/44/00. */
 void scsi_io_error(
 	const struct scsi_plan *plan, int error, uint64_t lba, uint64_t result_offset,
 	struct scsi_result *result);

@@ -124,7 +124,8 @@ static void check(const struct world *world)
 	if (lock_has_backend(world->state))
 		assert_true(world->open);
 	/* it goes on by itself */
-	if (world->state == LOCK_RETRY_WAIT || world->state == LOCK_PAUSED)
+	if (world->state == LOCK_RETRY_WAIT || world->state == LOCK_PAUSED ||
+	    world->state == LOCK_ELSEWHERE)
 		assert_true(world->timer);
 }
 
@@ -171,7 +172,7 @@ static void every_sequence_keeps_the_promises(void **state)
 static void a_fenced_backend_is_reopened(void **state)
 {
 	static const enum lock_state from[] = {
-		LOCK_UNSHARED, LOCK_UNLOCKED, LOCK_LOCKED, LOCK_PAUSED};
+		LOCK_UNSHARED, LOCK_UNLOCKED, LOCK_LOCKED, LOCK_PAUSED, LOCK_ELSEWHERE};
 
 	(void) state;
 	for (unsigned i = 0; i < sizeof(from) / sizeof(from[0]); i++)

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 #define SIZE     (1024u * 1024)
 #define IMPLICIT SCSI_ACCESS_IMPLICIT
 #define EXPLICIT (SCSI_ACCESS_IMPLICIT | SCSI_ACCESS_EXPLICIT)
@@ -29,6 +31,8 @@ static struct {
 	bool hold_locks;
 	bool hold_writes;
 	unsigned held;
+	bool refuses; /* writes of a host that has no lock while another has it */
+	unsigned refused;
 	unsigned reads;
 	unsigned strays; /* writes of a host that was not fenced while another one had the lock */
 	struct tcmu_io *late; /* a write that was held */
@@ -131,7 +135,7 @@ static int on_lock_state(void *backend, bool *ours, uint16_t *tag)
 }
 
 /* 1: it is held. */
-static int carry_out(struct opened *opened, struct tcmu_io *io, bool *fenced)
+static int carry_out(struct opened *opened, struct tcmu_io *io, bool *fenced, bool *lost)
 {
 	uint8_t *at = store.data + io->offset;
 
@@ -139,6 +143,11 @@ static int carry_out(struct opened *opened, struct tcmu_io *io, bool *fenced)
 		*fenced = !opened->reported;
 		opened->reported = true;
 		return -ESHUTDOWN;
+	}
+	if (io->op == TCMU_IO_WRITE && store.refuses && store.holder && store.holder != opened) {
+		*lost = true;
+		store.refused++;
+		return -EBUSY;
 	}
 	if (io->op == TCMU_IO_WRITE && store.hold_writes) {
 		store.late = io;
@@ -160,12 +169,14 @@ static int carry_out(struct opened *opened, struct tcmu_io *io, bool *fenced)
 static void on_submit(void *backend, struct tcmu_io *io)
 {
 	struct opened *opened = backend;
-	bool fenced = false;
+	bool fenced = false, lost = false;
 	int r;
 
 	pthread_mutex_lock(&store.lock);
-	r = carry_out(opened, io, &fenced);
+	r = carry_out(opened, io, &fenced, &lost);
 	pthread_mutex_unlock(&store.lock);
+	if (lost)
+		opened->host->event(opened->dev, TCMU_BACKEND_LOCK_LOST, 0);
 	if (fenced)
 		opened->host->event(opened->dev, TCMU_BACKEND_FENCED, -ESHUTDOWN);
 	if (r <= 0)
@@ -248,7 +259,8 @@ static int setup(void **state)
 	gateways_begin();
 	pthread_mutex_lock(&store.lock);
 	memset(store.data, 0, sizeof(store.data));
-	store.opens = store.locks = store.reads = 0;
+	store.opens = store.locks = store.reads = store.refused = 0;
+	store.refuses = false;
 	pthread_mutex_unlock(&store.lock);
 	return 0;
 }
@@ -319,6 +331,74 @@ static void the_first_write_takes_the_lock_and_reads_need_none(void **state)
 	assert_int_equal(tag(), 1);
 	assert_states(one, SCSI_ACTIVE_OPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
 	gateway_delete(one);
+}
+
+/* Sends writes for so many seconds. Returns how many were BUSY; the others count at *others. */
+static unsigned send_writes(struct gateway *gateway, unsigned seconds, unsigned *others)
+{
+	uint64_t end = clock_now_ns() + seconds * CLOCK_NS_PER_SEC;
+	unsigned busy = 0;
+
+	for (*others = 0; clock_now_ns() < end;) {
+		struct initiator_command write = write_of(9);
+
+		if (gateway_do(gateway, &write) == SCSI_BUSY) {
+			busy++;
+			continue;
+		}
+		++*others;
+		assert_sense(&write, 0x2, 0x040c);
+	}
+	return busy;
+}
+
+/* Nobody asks for the port groups, which it has or has not got meanwhile. */
+static void a_gateway_without_groups_learns_that_another_has_the_lock(void **state)
+{
+	struct gateway *one = start(1, IMPLICIT), *two = start(0, 0);
+	struct initiator_command read = cmd_read(0, 1, NULL);
+	unsigned busy, others;
+
+	(void) state;
+	assert_writes(one, 1);
+	store.refuses = true;
+	busy = send_writes(two, 4, &others);
+	assert_true(busy < 100 && others > 100);
+	assert_int_equal(gateway_do(two, &read), SCSI_CHECK_CONDITION);
+	assert_writes(one, 2);
+	gateway_regroup(two, 2, IMPLICIT);
+	while (read_count(&store.locks) == 1) {
+		struct initiator_command write = write_of(3);
+
+		(void) gateway_do(two, &write);
+		gateways_iterate();
+	}
+	assert_writes(two, 3);
+	assert_int_equal(tag(), 2);
+	gateway_delete(one);
+	gateway_delete(two);
+}
+
+static void a_gateway_without_groups_serves_when_the_lock_is_released(void **state)
+{
+	struct gateway *one = start(1, IMPLICIT), *two = start(0, 0);
+	struct initiator_command write = write_of(2);
+	unsigned others;
+
+	(void) state;
+	assert_writes(one, 1);
+	store.refuses = true;
+	(void) send_writes(two, 1, &others);
+	assert_true(others > 0);
+	gateway_delete(one);
+	do {
+		gateways_iterate();
+		write = write_of(2);
+		gateway_do(two, &write);
+	} while (write.status != SCSI_GOOD);
+	assert_int_equal(first_byte(), 2);
+	assert_int_equal(read_count(&store.locks), 1);
+	gateway_delete(two);
 }
 
 static void writes_move_the_lock_and_the_loser_comes_back(void **state)
@@ -648,6 +728,10 @@ int main(void)
 			a_store_that_is_not_shared_needs_no_lock, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			the_first_write_takes_the_lock_and_reads_need_none, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_gateway_without_groups_learns_that_another_has_the_lock, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_gateway_without_groups_serves_when_the_lock_is_released, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			writes_move_the_lock_and_the_loser_comes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(

@@ -347,6 +347,9 @@ static void a_write_cache_that_was_turned_off_stays_off(void **state)
 		fake_io_thread.setup.lu.write_cache_changeable);
 	restart(true);
 	assert_false(fake_io_thread.setup.lu.write_cache);
+	fake_io_thread.write_cache_is_old = true; /* a flush has failed */
+	turn_write_cache_off();
+	fake_io_thread.write_cache_is_old = false;
 	change_write_cache(true);
 	reopen();
 	assert_true(

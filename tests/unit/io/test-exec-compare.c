@@ -206,6 +206,106 @@ static void orwrite_merges_bits(void **state)
 	io_fixture_stop(&fixture);
 }
 
+/* ------- an answer that is lost ------- */
+
+/* What the backend has done with the write whose answer is lost. */
+enum lost {
+	LOST_WRITTEN,
+	LOST_NOTHING,
+	LOST_OTHER, /* a part of it */
+};
+
+static void check_lost_answer(bool native, int error, enum lost lost, int read_error)
+{
+	struct io_fixture_options options = {
+		.backend = {
+			.info.caps = native ? FIXTURE_ALL_CAPS : FIXTURE_BASIC_CAPS,
+			.lockable = true}};
+	enum tcmu_io_op op = native ? TCMU_IO_COMPARE_AND_WRITE : TCMU_IO_WRITE;
+	uint8_t out[4 * FIXTURE_BLOCK] = {0};
+	struct initiator_command compare = cmd_compare_and_write(20, 2, out);
+	struct io_fixture fixture;
+
+	memset(out, 0x10, 2 * FIXTURE_BLOCK);
+	memset(out + 2 * FIXTURE_BLOCK, 0x20, 2 * FIXTURE_BLOCK);
+	io_fixture_start(&fixture, &options);
+	memset(io_fixture_store_at(&fixture, 20), 0x10, 2 * FIXTURE_BLOCK);
+	backend_sync(fixture.backend);
+	backend_fail(fixture.backend, op, 0, 1, error);
+	if (read_error)
+		backend_fail(fixture.backend, TCMU_IO_READ, !native, 1, read_error);
+	initiator_send_held(&fixture, &compare, TCMU_IO_CAP(op));
+	if (lost == LOST_WRITTEN)
+		memset(io_fixture_store_at(&fixture, 20), 0x20, 2 * FIXTURE_BLOCK);
+	else if (lost == LOST_OTHER)
+		memset(io_fixture_store_at(&fixture, 20), 0x20, FIXTURE_BLOCK);
+	backend_sync(fixture.backend);
+	backend_hold(fixture.backend, 0);
+	backend_release(fixture.backend, 1, BACKEND_OLDEST);
+	initiator_wait(&compare);
+	if (lost == LOST_OTHER || read_error)
+		assert_sense(&compare, 0x04, 0x4400);
+	else
+		assert_int_equal(compare.status, lost == LOST_WRITTEN ? SCSI_GOOD : SCSI_BUSY);
+	io_fixture_stop(&fixture);
+}
+
+/* It is repeated only if it was not carried out: it would miscompare with what it has written. */
+static void a_compare_and_write_whose_answer_is_lost_is_read_back(void **state)
+{
+	static const int errors[] = {-ETIMEDOUT, -ESHUTDOWN};
+
+	(void) state;
+	for (unsigned i = 0; i < 4; i++) {
+		bool native = i % 2;
+
+		for (enum lost lost = LOST_WRITTEN; lost <= LOST_OTHER; lost++)
+			check_lost_answer(native, errors[i / 2], lost, 0);
+		check_lost_answer(native, errors[i / 2], LOST_WRITTEN, -ETIMEDOUT);
+		check_lost_answer(native, errors[i / 2], LOST_WRITTEN, -EBUSY);
+	}
+}
+
+/* Of a handler without a lock, that carries it out itself, other writes may lie between. */
+static void a_lost_answer_of_an_unlocked_store_is_unknown(void **state)
+{
+	uint8_t out[2 * FIXTURE_BLOCK] = {0};
+	struct initiator_command compare = cmd_compare_and_write(20, 1, out);
+	struct io_fixture fixture;
+
+	(void) state;
+	io_fixture_start(
+		&fixture, &(struct io_fixture_options){.backend.info.caps = FIXTURE_ALL_CAPS});
+	backend_fail(fixture.backend, TCMU_IO_COMPARE_AND_WRITE, 0, 1, -ETIMEDOUT);
+	initiator_run_sense(&fixture, &compare, 0x04, 0x4400);
+	backend_fail(fixture.backend, TCMU_IO_COMPARE_AND_WRITE, 0, 1, -EBUSY);
+	assert_int_equal(initiator_run(&fixture, &compare), SCSI_BUSY);
+	io_fixture_stop(&fixture);
+}
+
+/* The write was carried out; only the flush after it has failed. */
+static void a_compare_and_write_that_is_not_flushed_is_not_repeated(void **state)
+{
+	static const int errors[] = {-ETIMEDOUT, -ESHUTDOWN, -EBUSY,  -EAGAIN,
+				     -EINTR,     -ENOMEM,    -ENOBUFS};
+	struct io_fixture_options options = {
+		.backend.info = {.caps = FIXTURE_ALL_CAPS, .volatile_cache = true},
+		.no_write_cache = true};
+	uint8_t out[2 * FIXTURE_BLOCK] = {0};
+	struct initiator_command compare = cmd_compare_and_write(20, 1, out);
+	struct io_fixture fixture;
+
+	(void) state;
+	io_fixture_start(&fixture, &options);
+	for (unsigned i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		backend_fail(fixture.backend, TCMU_IO_FLUSH, 0, 1, errors[i]);
+		initiator_run_sense(&fixture, &compare, 0x04, 0x4400);
+	}
+	backend_fail(fixture.backend, TCMU_IO_FLUSH, 0, 1, -EIO);
+	initiator_run_sense(&fixture, &compare, 0x03, 0x0c00);
+	io_fixture_stop(&fixture);
+}
+
 /* ------- overlapping commands ------- */
 
 static void writes_wait_for_an_overlapping_compare(void **state)
@@ -437,6 +537,9 @@ int main(void)
 		cmocka_unit_test(a_waiting_compare_keeps_its_plan_when_the_handler_changes),
 		cmocka_unit_test(a_compare_that_fails_to_read_writes_nothing),
 		cmocka_unit_test(orwrite_merges_bits),
+		cmocka_unit_test(a_compare_and_write_whose_answer_is_lost_is_read_back),
+		cmocka_unit_test(a_lost_answer_of_an_unlocked_store_is_unknown),
+		cmocka_unit_test(a_compare_and_write_that_is_not_flushed_is_not_repeated),
 		cmocka_unit_test(writes_wait_for_an_overlapping_compare),
 		cmocka_unit_test(waiting_commands_are_not_overtaken),
 		cmocka_unit_test(a_compare_waits_for_writes_in_flight),

@@ -248,20 +248,102 @@ static void on_replaces_an_off_that_is_not_done(void **state)
 
 /* A daemon starts, and learns that the cache was saved as off: what the last one wrote is flushed
  * before an initiator sees that. */
+static const struct scsi_lu_info saved_off = {
+	.serial = "serial", .ports.reset_cancels = true, .has_saved = true};
+
 static void a_cache_that_was_saved_as_off_is_flushed_first(void **state)
 {
-	static const struct scsi_lu_info info = {
-		.serial = "serial", .ports.reset_cancels = true, .has_saved = true};
 	struct cache_fixture f;
 
 	(void) state;
 	start(&f, MODE_SELECT, false);
 	write_good(&f);
 	assert_false(last_write_is_stable(&f));
-	io_thread_set_lu_info(f.io.thread, &info);
+	io_thread_set_lu_info(f.io.thread, &saved_off);
 	while (cache_is_on(&f))
 		;
 	assert_true(last_write_is_stable(&f));
+	io_fixture_stop(&f.io);
+}
+
+static void set_cache_by_mode_select(struct cache_fixture *f, bool on)
+{
+	static const uint8_t cache[24] = {0, 0, 0, 0, 0x08, 0x12, 0x04};
+
+	f->select.out = on ? cache : no_cache;
+	if (initiator_run(&f->io, &f->select) == SCSI_CHECK_CONDITION) /* a unit attention */
+		initiator_run(&f->io, &f->select);
+	assert_int_equal(f->select.status, SCSI_GOOD);
+	assert_int_equal(cache_is_on(f), on);
+}
+
+static void wait_flush(struct cache_fixture *f)
+{
+	while (!backend_count(f->io.backend, TCMU_IO_FLUSH))
+		(void) cache_is_on(f);
+}
+
+/* The first flush fails. Until one succeeds each write is stable; then initiators may turn the
+ * cache on again, because one of them had turned it off. */
+static void the_flush_of_a_cache_that_was_off_is_repeated(void **state)
+{
+	struct cache_fixture f;
+
+	(void) state;
+	start(&f, MODE_SELECT, true);
+	write_good(&f);
+	fail_flush(&f, FLUSH_ERROR);
+	io_thread_set_lu_info(f.io.thread, &saved_off);
+	wait_flush(&f);
+	assert_true(io_thread_has_old_write_cache(f.io.thread));
+	backend_forget(f.io.backend);
+	write_good(&f);
+	assert_true(last_write_is_stable(&f));
+	wait_flush(&f);
+	while (cache_is_on(&f))
+		;
+	assert_false(io_thread_has_old_write_cache(f.io.thread));
+	set_cache_by_mode_select(&f, true);
+	set_cache_by_mode_select(&f, false);
+	io_fixture_stop(&f.io);
+}
+
+/* An initiator turns it on before the flush has succeeded: it stays on. */
+static void on_replaces_an_off_of_before(void **state)
+{
+	struct cache_fixture f;
+
+	(void) state;
+	start(&f, MODE_SELECT, true);
+	fail_flush(&f, FLUSH_ERROR);
+	io_thread_set_lu_info(f.io.thread, &saved_off);
+	wait_flush(&f);
+	set_cache_by_mode_select(&f, true);
+	backend_forget(f.io.backend);
+	write_good(&f);
+	assert_false(last_write_is_stable(&f));
+	set_cache_by_mode_select(&f, false);
+	assert_int_equal(backend_count(f.io.backend, TCMU_IO_FLUSH), 1);
+	io_fixture_stop(&f.io);
+}
+
+/* The flush does not take the lock from another host; it follows when this one has it. */
+static void the_flush_of_a_cache_that_was_off_waits_for_the_lock(void **state)
+{
+	struct cache_fixture f;
+
+	(void) state;
+	start(&f, MODE_SELECT, true);
+	io_thread_set_permission(f.io.thread, IO_PERMIT_READS, 0);
+	io_thread_set_lu_info(f.io.thread, &saved_off);
+	for (unsigned i = 0; i < 10; i++)
+		assert_true(cache_is_on(&f));
+	assert_int_equal(io_fixture_signal_count(&f.io, IO_SIGNAL_WANTS_LOCK), 0);
+	assert_int_equal(backend_count(f.io.backend, TCMU_IO_FLUSH), 0);
+	io_thread_set_permission(f.io.thread, IO_PERMIT_ALL, 0);
+	while (cache_is_on(&f))
+		;
+	assert_int_equal(backend_count(f.io.backend, TCMU_IO_FLUSH), 1);
 	io_fixture_stop(&f.io);
 }
 
@@ -295,6 +377,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_cache_that_was_saved_as_off_is_flushed_first),
+		cmocka_unit_test(the_flush_of_a_cache_that_was_off_is_repeated),
+		cmocka_unit_test(on_replaces_an_off_of_before),
+		cmocka_unit_test(the_flush_of_a_cache_that_was_off_waits_for_the_lock),
 		cmocka_unit_test(a_cache_that_is_off_has_flushed),
 		cmocka_unit_test(the_attribute_waits_for_a_slot),
 		cmocka_unit_test(on_replaces_an_off_that_is_not_done),

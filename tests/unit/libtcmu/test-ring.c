@@ -294,8 +294,10 @@ static void a_ring_of_padding_alone_is_left_idle(void **state)
 	assert_int_equal(fake_ring_push_pad(f->fake, 48), 0);
 	fake_ring_publish(f->fake);
 	assert_true(tcmu_ring_pending(&f->ring));
+	assert_int_equal(tcmu_ring_unread(&f->ring), 48);
 	assert_int_equal(fixture_next(f), 0);
 	assert_false(tcmu_ring_pending(&f->ring));
+	assert_int_equal(tcmu_ring_unread(&f->ring), 0);
 	assert_int_equal(f->ring.tail, 48);
 	assert_int_equal(fixture_consume(f), 0);
 	assert_int_equal(fake_ring_cleaned(f->fake), 48);

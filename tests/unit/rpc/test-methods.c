@@ -89,7 +89,8 @@ static void all_devices_are_listed(void **state)
 	assert_int_equal(json_array_size(value_at(answer, "result.devices")), 2);
 	has_exactly(
 		value_at(answer, "result.devices.0"),
-		"device name hba uio handler config state state_seconds problem size block_size "
+		"device name hba uio handler config state state_seconds problem shared fenced size "
+		"block_size "
 		"write_cache "
 		"serial "
 		"in_flight in_backend");

@@ -147,9 +147,10 @@ static void the_manual_and_the_completion_have_every_command(void **state)
 	for (const char *at = strstr(manual, "\n.It Cm "); at; at = strstr(at + 1, "\n.It Cm "))
 		found++;
 	assert_int_equal(found, CTL_COMMAND_COUNT);
-	assert_non_null(strstr(
-		completion,
-		"'check dump handlers inflight list log-level metrics reopen stats status top'"));
+	assert_non_null(
+		strstr(completion,
+		       "'check dump fenced handlers inflight list log-level metrics reopen stats "
+		       "status top'"));
 	free(manual);
 	free(completion);
 }
@@ -200,6 +201,8 @@ static void the_manual_promises_the_members_of_json(void **state)
 		"state",
 		"state_seconds",
 		"problem",
+		"shared",
+		"fenced",
 		"size",
 		"block_size",
 		"write_cache",

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The entries of former lock holders in the cluster's blocklist. Everybody may remove them, and
+ * they expire; the lock holder keeps those that are still needed.
+ *
+ * Every function may block until the cluster answers.
+ */
+#pragma once
+
+#include <rados/librados.h>
+#include <stdint.h>
+
+#include "records.h"
+
+/* The time that the entries of this module last. */
+#define ENTRY_SECONDS 86400u
+
+/* Adds an entry, or extends it. Returns 0 or a negative errno. */
+int entries_add(rados_t rados, const char *address);
+
+/* Adds an entry for each record that has none. *missing: how many those were. Returns 0 or a
+ * negative errno. */
+int entries_keep(rados_t rados, const struct records *records, unsigned *missing);

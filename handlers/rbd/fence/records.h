@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which client instances may still have something on its way to an image: one record each, in the
+ * image's metadata, so that every host sees them and none overwrites another's. A lock holder makes
+ * its record before it answers as the holder, and removes it when nothing that it has sent can
+ * reach the image any more.
+ *
+ * Records are written without a notification of the image's watchers: one that hangs would delay
+ * that by seconds.
+ *
+ * Every function may block until the cluster answers.
+ */
+#pragma once
+
+#include <rados/librados.h>
+#include <rbd/librbd.h>
+
+#define RECORD_ADDRESS_SIZE 128
+#define RECORDS_MAX         32
+
+enum record_state {
+	RECORD_HOLDER, /* it may hold the lock, as far as it knows */
+	RECORD_PAST,   /* its lease has passed, as another host has waited */
+	RECORD_ENDED,  /* it has ended with writes that were never answered */
+};
+
+struct record {
+	char address[RECORD_ADDRESS_SIZE]; /* of the client instance */
+	enum record_state state;
+};
+
+struct records {
+	struct record records[RECORDS_MAX];
+	unsigned cnt;
+};
+
+/* header: the image's header object. Returns 0 or a negative errno. */
+int records_set(
+	rados_ioctx_t pool, const char *header, const char *address, enum record_state state);
+
+/* Returns 0, also if there is none, or a negative errno. */
+int records_remove(rados_ioctx_t pool, const char *header, const char *address);
+
+/* Reads the records of all client instances but own; the first RECORDS_MAX of them. Returns 0 or a
+ * negative errno. */
+int records_read(rbd_image_t rbd, const char *own, struct records *records);

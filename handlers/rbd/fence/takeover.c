@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See takeover.h. */
+#include "takeover.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "entries.h"
+#include "lease.h"
+
+#define SECOND_NS    UINT64_C(1000000000)
+#define POLL_MS      100
+#define CHECK_NS     (3 * SECOND_NS)
+#define RENEWAL_NS   (6 * 3600 * SECOND_NS)
+#define ENDED_NS     (24 * 3600 * SECOND_NS)     /* a storage daemon may keep a write that long */
+#define FORGOTTEN_NS (7 * 24 * 3600 * SECOND_NS) /* a host that never came back */
+
+static bool has_record(const struct records *records, const struct record *record)
+{
+	for (unsigned i = 0; i < records->cnt; i++)
+		if (strcmp(records->records[i].address, record->address) == 0)
+			return records->records[i].state == record->state;
+	return false;
+}
+
+/* Whether one of the former holders may still take itself for the holder. A host that has
+ * taken the lock meanwhile is none of them. */
+static bool has_holder(const struct records *former, const struct records *now)
+{
+	for (unsigned i = 0; i < former->cnt; i++)
+		if (former->records[i].state == RECORD_HOLDER &&
+		    has_record(now, &former->records[i]))
+			return true;
+	return false;
+}
+
+static int add_entries(const struct takeover *takeover, const struct records *records)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < records->cnt && r >= 0; i++)
+		r = entries_add(takeover->rados, records->records[i].address);
+	return r;
+}
+
+int takeover_read(const struct takeover *takeover, struct records *former)
+{
+	return records_read(takeover->rbd, takeover->own, former);
+}
+
+int takeover_wait(const struct takeover *takeover, const struct records *former)
+{
+	/* None of their leases is renewed any more. */
+	uint64_t began = lease_clock_ns(), kept = began;
+	struct records now = *former;
+	unsigned missing;
+	int r = add_entries(takeover, former);
+
+	while (r >= 0 && has_holder(former, &now) && lease_clock_ns() < began + LEASE_WAIT_NS) {
+		(void) poll(NULL, 0, POLL_MS);
+		if (atomic_load(takeover->fenced))
+			return -ESHUTDOWN;
+		if (lease_clock_ns() >= kept + SECOND_NS) {
+			kept = lease_clock_ns();
+			r = entries_keep(takeover->rados, former, &missing);
+		}
+		if (r >= 0)
+			r = records_read(takeover->rbd, takeover->own, &now);
+	}
+	return r;
+}
+
+/* A failure costs the next host a wait. */
+void takeover_mark(const struct takeover *takeover, const struct records *former)
+{
+	struct records now;
+
+	if (records_read(takeover->rbd, takeover->own, &now) < 0)
+		return;
+	for (unsigned i = 0; i < former->cnt; i++)
+		if (former->records[i].state == RECORD_HOLDER &&
+		    has_record(&now, &former->records[i]))
+			(void) records_set(
+				takeover->pool, takeover->header, former->records[i].address,
+				RECORD_PAST);
+}
+
+static int forget_records(
+	const struct takeover *takeover, const struct records *records, uint64_t watched)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < records->cnt && r >= 0; i++)
+		if (watched >=
+		    (records->records[i].state == RECORD_ENDED ? ENDED_NS : FORGOTTEN_NS))
+			r = records_remove(
+				takeover->pool, takeover->header, records->records[i].address);
+	return r;
+}
+
+int takeover_check(const struct takeover *takeover, struct takeover_check *check, unsigned *missing)
+{
+	uint64_t now = lease_clock_ns();
+	struct records records;
+	int r;
+
+	*missing = 0;
+	if (now < check->next)
+		return 0;
+	assert(takeover->header[0]);
+	check->next = now + CHECK_NS;
+	r = records_read(takeover->rbd, takeover->own, &records);
+	if (r < 0)
+		return r;
+	if (!records.cnt || !check->since)
+		check->since = now;
+	if (records.cnt && now >= check->renewal) {
+		r = add_entries(takeover, &records);
+		check->renewal = now + RENEWAL_NS;
+	} else {
+		r = entries_keep(takeover->rados, &records, missing);
+	}
+	return r < 0 ? r : forget_records(takeover, &records, now - check->since);
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A former lock holder writes nothing and answers nothing, even when its blocklist entry is removed
+ * at the worst moment. On a real cluster (tests/ceph/cluster), whose directory is in
+ * CEPH_TEST_CLUSTER.
+ */
+#include "rbd-host.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "delay-shim.h"
+#include "remote-gateway.h"
+
+#define LENGTH        65536u
+#define TAKEOVER_WAIT 12.0 /* seconds, of the lease and its margin */
+
+static void wait_ms(int ms)
+{
+	(void) poll(NULL, 0, ms);
+}
+
+static double seconds_since(uint64_t began)
+{
+	return (double) (clock_now_ns() - began) / 1e9;
+}
+
+/* ceph-iscsi does so for its host, and an operator may do it by hand. */
+static void clear_blocklist(void)
+{
+	char command[512];
+
+	(void) snprintf(
+		command, sizeof(command), "ceph -c %s/ceph.conf osd blocklist clear 2>/dev/null",
+		cluster);
+	cluster_run(command);
+}
+
+/* Waits until the blocklist has an entry. */
+static bool wait_for_entry(unsigned seconds)
+{
+	uint64_t began = clock_now_ns();
+	char command[512];
+
+	(void) snprintf(
+		command, sizeof(command),
+		"ceph -c %s/ceph.conf osd blocklist ls 2>/dev/null | grep -q .", cluster);
+	while (seconds_since(began) < seconds) {
+		if (system(command) == 0)
+			return true;
+		wait_ms(200);
+	}
+	return false;
+}
+
+static void create_image(const char *name)
+{
+	clear_blocklist();
+	image_create("", name, SIZE);
+}
+
+/* ------- late writes ------- */
+
+/* A write is held up on its way, the other gateway takes over and writes, the entry is removed, and
+ * the write is let go. */
+static void a_late_write_does_not_land_without_its_entry(void **state)
+{
+	struct fake_host *old = *state, *new;
+	uint8_t *data = filled_buffer(LENGTH, 0x33);
+	struct fake_io *late;
+	uint64_t began;
+
+	clear_blocklist();
+	open_new(old, "late-entry");
+	take_lock(old, 1);
+	write_bytes(old, 0, LENGTH, 0x11);
+	new = second_gateway("rbd/late-entry");
+	delay_shim_hold(0x33);
+	late = fake_io_new(old, TCMU_IO_WRITE, 0, LENGTH);
+	fake_io_fill(late, data, LENGTH);
+	fake_io_submit(late);
+	delay_shim_wait();
+	began = clock_now_ns();
+	take_lock(new, 2);
+	assert_true(seconds_since(began) < TAKEOVER_WAIT + 4);
+	write_bytes(new, 0, LENGTH, 0x22);
+	clear_blocklist();
+	delay_shim_release();
+	wait_ms(2000);
+	assert_bytes(new, 0, LENGTH, 0x22);
+	/* it ends, at the latest at its limit, and not as if it had been written */
+	assert_int_not_equal(fake_io_wait(late), 0);
+	assert_bytes(new, 0, LENGTH, 0x22);
+	fake_io_free(late);
+	fake_host_free(new);
+	free(data);
+}
+
+/* Nothing of the gateway reaches the cluster for 8 seconds. */
+static void a_short_cut_loses_nothing(void **state)
+{
+	struct fake_host *new = *state;
+	struct remote_gateway *old;
+	int r;
+
+	create_image("cut-8");
+	old = remote_gateway_start("cut-8", 20);
+	assert_int_equal(remote_gateway_do(old, "lock 1"), 0);
+	assert_int_equal(remote_gateway_do(old, "write 0 %d", 0x11), 0);
+	assert_int_equal(remote_gateway_do(old, "cut"), 0);
+	assert_int_equal(remote_gateway_do(old, "begin 0 %d", 0x33), 0);
+	assert_int_equal(fake_open(new, config_of("rbd/cut-8", 20), SIZE, BLOCK), 0);
+	remote_gateway_send(old, "end");
+	take_lock(new, 2);
+	write_bytes(new, 0, LENGTH, 0x22);
+	clear_blocklist();
+	r = remote_gateway_result(old);
+	assert_int_not_equal(r, 0);
+	assert_int_equal(remote_gateway_do(old, "heal"), 0);
+	wait_ms(2000);
+	assert_bytes(new, 0, LENGTH, 0x22);
+	remote_gateway_free(old);
+}
+
+static void a_cut_off_holder_answers_nothing(void **state)
+{
+	struct fake_host *new = *state;
+	struct remote_gateway *old;
+
+	create_image("cut-off");
+	old = remote_gateway_start("cut-off", 20);
+	assert_int_equal(remote_gateway_do(old, "lock 1"), 0);
+	assert_int_equal(remote_gateway_do(old, "write 0 %d", 0x11), 0);
+	assert_int_equal(remote_gateway_do(old, "cut"), 0);
+	assert_int_equal(fake_open(new, config_of("rbd/cut-off", 20), SIZE, BLOCK), 0);
+	take_lock(new, 2);
+	write_bytes(new, 5 * OBJECT_SIZE, LENGTH, 0x22);
+	/* librbd would answer all of these from its memory */
+	assert_int_equal(remote_gateway_do(old, "read 5"), -ESHUTDOWN);
+	assert_int_equal(remote_gateway_do(old, "unmap 5"), -ESHUTDOWN);
+	assert_int_equal(remote_gateway_do(old, "flush"), -ESHUTDOWN);
+	assert_int_equal(remote_gateway_do(old, "heal"), 0);
+	assert_int_equal(remote_gateway_do(old, "read 5"), -ESHUTDOWN);
+	assert_int_equal(remote_gateway_do(old, "reopen"), 0);
+	assert_int_equal(remote_gateway_do(old, "read 5"), 0x22);
+	remote_gateway_free(old);
+}
+
+/* ------- frozen ------- */
+
+/* It writes all the time, stands still for longer than its lease, and goes on when the entry is
+ * gone. Its wall clock stands before the freeze. */
+static void a_thawed_gateway_writes_nothing(void **state)
+{
+	struct fake_host *new = *state;
+	struct remote_gateway *old;
+
+	create_image("frozen");
+	old = remote_gateway_start("frozen", 20);
+	assert_int_equal(remote_gateway_do(old, "lock 1"), 0);
+	assert_int_equal(remote_gateway_do(old, "write 0 %d", 0x11), 0);
+	assert_int_equal(remote_gateway_do(old, "clock 3600"), 0);
+	remote_gateway_send(old, "storm 24 0 %d", 0x33);
+	wait_ms(1000);
+	remote_gateway_signal(old, SIGSTOP);
+	assert_int_equal(fake_open(new, config_of("rbd/frozen", 20), SIZE, BLOCK), 0);
+	take_lock(new, 2);
+	write_bytes(new, 0, LENGTH, 0x22);
+	clear_blocklist();
+	remote_gateway_signal(old, SIGCONT);
+	assert_int_equal(remote_gateway_result(old), 0);
+	assert_bytes(new, 0, LENGTH, 0x22);
+	remote_gateway_free(old);
+}
+
+/* ------- entries ------- */
+
+static void the_holder_keeps_the_entry_until_the_former_one_has_ended(void **state)
+{
+	struct fake_host *new = *state;
+	struct remote_gateway *old;
+	uint64_t began;
+
+	create_image("entry");
+	old = remote_gateway_start("entry", 20);
+	assert_int_equal(remote_gateway_do(old, "lock 1"), 0);
+	remote_gateway_signal(old, SIGSTOP);
+	assert_int_equal(fake_open(new, config_of("rbd/entry", 20), SIZE, BLOCK), 0);
+	take_lock(new, 2);
+	for (int i = 0; i < 2; i++) {
+		clear_blocklist();
+		assert_true(wait_for_entry(8));
+	}
+	remote_gateway_signal(old, SIGCONT);
+	/* until its connection is closed and another one says so */
+	assert_int_equal(remote_gateway_do(old, "reopen"), 0);
+	wait_ms(1000);
+	clear_blocklist();
+	assert_false(wait_for_entry(8));
+	/* a host that has ended, or has released the lock, is not waited for */
+	began = clock_now_ns();
+	assert_int_equal(fake_unlock(new), 0);
+	assert_int_equal(remote_gateway_do(old, "lock 1"), 0);
+	assert_true(seconds_since(began) < 2);
+	assert_false(wait_for_entry(1));
+	remote_gateway_free(old);
+}
+
+static void a_holder_that_died_is_waited_for_once(void **state)
+{
+	struct fake_host *new = *state, *third;
+	struct remote_gateway *old;
+	uint64_t began = clock_now_ns();
+
+	create_image("died");
+	old = remote_gateway_start("died", 20);
+	assert_int_equal(remote_gateway_do(old, "lock 1"), 0);
+	remote_gateway_free(old);
+	assert_int_equal(fake_open(new, config_of("rbd/died", 20), SIZE, BLOCK), 0);
+	began = clock_now_ns();
+	take_lock(new, 2);
+	assert_true(seconds_since(began) >= 10 && seconds_since(began) < TAKEOVER_WAIT + 4);
+	third = second_gateway("rbd/died");
+	assert_int_equal(fake_unlock(new), 0);
+	began = clock_now_ns();
+	take_lock(third, 3);
+	assert_true(seconds_since(began) < 2);
+	fake_host_free(third);
+}
+
+/* The cluster confirms it all the time, whatever the wall clock. */
+static void a_holder_keeps_its_lease(void **state)
+{
+	struct remote_gateway *old;
+
+	(void) state;
+	create_image("kept");
+	old = remote_gateway_start("kept", 20);
+	assert_int_equal(remote_gateway_do(old, "lock 1"), 0);
+	assert_int_equal(remote_gateway_do(old, "clock 86400"), 0);
+	for (int i = 0; i < 15; i++) {
+		assert_int_equal(remote_gateway_do(old, "write 0 %d", i), 0);
+		wait_ms(1000);
+	}
+	assert_int_equal(remote_gateway_do(old, "read 0"), 14);
+	remote_gateway_free(old);
+}
+
+#define FENCE_TEST(function) cmocka_unit_test_setup_teardown(function, setup_host, teardown_host)
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		FENCE_TEST(a_late_write_does_not_land_without_its_entry),
+		FENCE_TEST(a_short_cut_loses_nothing),
+		FENCE_TEST(a_cut_off_holder_answers_nothing),
+		FENCE_TEST(a_thawed_gateway_writes_nothing),
+		FENCE_TEST(the_holder_keeps_the_entry_until_the_former_one_has_ended),
+		FENCE_TEST(a_holder_that_died_is_waited_for_once),
+		FENCE_TEST(a_holder_keeps_its_lease),
+	};
+
+	if (argc == 4 && strcmp(argv[1], REMOTE_GATEWAY) == 0)
+		return remote_gateway_main(argv);
+	if (argc == 2)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, setup_cluster, teardown_cluster);
+}
