@@ -177,7 +177,8 @@ static void a_backend_is_not_closed_under_a_write(void **state)
 /* An initiator may have written over another gateway what it has sent to this one before. */
 static void writes_that_wait_in_a_limit_do_not_follow_the_lock(void **state)
 {
-	struct gateway *one = gateway_new(&store_handler, "store/x;iops=4;burst=1", SIZE, 1, IMPLICIT);
+	struct gateway *one = gateway_new(
+		&store_handler, "store/x;iops=4;burst=1", SIZE, 1, IMPLICIT);
 	struct gateway *two = store_start_gateway(2, IMPLICIT);
 	struct initiator_command late[8];
 
