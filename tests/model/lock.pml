@@ -20,9 +20,12 @@
 #ifndef EVENTS
 #define EVENTS 3
 #endif
+#ifndef LEASE
 #define LEASE 2
-#define WAIT  3 /* lease and margin */
+#endif
+#define WAIT  (LEASE + 1) /* the margin is a tick */
 #define NOBODY 7
+#define GONE   6 /* a connection that has ended, and had the lock (LIVE) */
 
 /* States of a connection: image_lock() from ASKS to CONFIRMS. */
 #define IDLE     0
@@ -80,6 +83,10 @@ byte faults;
 bool was_holder[N];
 bool superseded[N];   /* another has become the holder since */
 
+/* Nothing happens to the hosts any more. */
+#define calm (faults == EVENTS && !cut[0] && !cut[1] && !frozen[0] && !frozen[1])
+#define held (state[0] == HOLDER || state[1] == HOLDER)
+
 #define runs(i)   (!frozen[i] && !dead[i])
 #define talks(i)  (runs(i) && !cut[i])
 #define bit(i)    (1 << (i))
@@ -94,6 +101,15 @@ bool superseded[N];   /* another has become the holder since */
 #endif
 #define is_record(k)  (record[k] != NONE)
 #define is_holder(k)  (record[k] == R_HOLDER)
+
+/* acquire_lock ends after TRIES; the initiator asks again. */
+inline try_again(i) {
+#ifdef LIVE
+	if :: calm && i != 0 -> state[i] = IDLE :: else -> state[i] = ASKS fi
+#else
+	state[i] = ASKS
+#endif
+}
 
 inline fence(i) { printf("%d: is fenced\n", i); state[i] = FENCED }
 
@@ -149,14 +165,19 @@ proctype Gateway(byte i) {
 	byte k;
 	do
 	/* ---- takeover ---- */
-	:: atomic { state[i] == IDLE && talks(i) -> state[i] = ASKS }
+	:: atomic { state[i] == IDLE &&
+#ifdef LIVE
+		(i == 0 || !calm) && /* two that ask at once can fence each other for ever */
+#endif
+		talks(i) -> state[i] = ASKS }
 	/* fence_holder: nobody, or the entry before the lock is broken */
 	:: atomic { state[i] == ASKS && talks(i) ->
 		if
 		:: entry[i] -> fence(i)
 		:: !entry[i] && owner == NOBODY -> state[i] = READS
 		:: !entry[i] && owner == i -> skip /* -EEXIST, for ever */
-		:: !entry[i] && owner != NOBODY && owner != i ->
+		:: !entry[i] && owner == GONE -> owner = NOBODY
+		:: !entry[i] && owner < N && owner != i ->
 			target[i] = owner;
 			state[i] = BREAKS;
 #ifndef NO_ENTRY
@@ -170,13 +191,13 @@ proctype Gateway(byte i) {
 		:: else
 		fi;
 		target[i] = 0;
-		state[i] = ASKS }
+		state[i] = READS }
 	/* wait_for_former: takeover_read, then find_holder; takeover_wait begins: add_entries */
 	:: atomic { state[i] == READS && talks(i) ->
 		former[i] = others(i, is_holder);
 		found[i] = others(i, is_record);
 		if
-		:: found[i] && owner != NOBODY -> state[i] = ASKS
+		:: found[i] && owner != NOBODY -> try_again(i)
 		:: else ->
 			state[i] = WAITS;
 			waited[i] = 0;
@@ -217,14 +238,14 @@ proctype Gateway(byte i) {
 			fence(i)
 #endif
 #endif
-		:: !entry[i] && owner != NOBODY -> state[i] = ASKS /* -EBUSY */
+		:: !entry[i] && owner != NOBODY -> try_again(i) /* -EBUSY */
 		fi }
 	/* A third host may have had the lock since the records were read, and have lost it. */
 	:: atomic { state[i] == CHECKS && talks(i) ->
 		if
 #ifndef NO_RECHECK
 		:: others(i, is_holder) & ~former[i] ->
-			state[i] = ASKS;
+			try_again(i);
 			if :: owner == i -> owner = NOBODY :: else fi;
 			printf("%d: finds a new record, releases the lock\n", i)
 #endif
@@ -267,11 +288,13 @@ proctype Gateway(byte i) {
 		fi;
 		asking[i] = QUIET; since[i] = 0 }
 	/* image_submit: a write; librbd has it from now on */
+#ifndef READS_ONLY
 	:: atomic { state[i] == HOLDER && runs(i) && !pending[i] && !sent[i] && !queued[i] &&
 #ifndef NO_LEASE_SUBMIT
 		!over(i) &&
 #endif
 		!unanswered[i] -> pending[i] = true; printf("%d: submits a write\n", i) }
+#endif
 	/* image_submit: one that librbd answers from its object map */
 	:: atomic { state[i] == HOLDER && runs(i) && !answers[i] &&
 #ifndef NO_LEASE_SUBMIT
@@ -300,10 +323,18 @@ proctype Gateway(byte i) {
 		kill(i);
 		if :: state[i] == HOLDER -> fence(i) :: else fi }
 	/* image_unlock: image_lock_say_end, then rbd_lock_release */
-	:: atomic { state[i] == HOLDER && talks(i) && !entry[i] && !pending[i] && !answers[i] ->
+	:: atomic { state[i] == HOLDER && talks(i) && !entry[i] && !pending[i] && !answers[i] &&
+#ifndef NO_LAST_KILL
+		!unanswered[i] &&
+#endif
+		true ->
 		record[i] = (unanswered[i] -> R_ENDED : NONE);
 		state[i] = RELEASES; left[i] = 0; asking[i] = QUIET; since[i] = 0;
 		printf("%d: releases the lock\n", i) }
+#ifndef NO_LAST_KILL
+	/* with writes without an answer, the client instance ends instead */
+	:: atomic { state[i] == HOLDER && runs(i) && !pending[i] && !answers[i] && unanswered[i] -> kill(i); fence(i) }
+#endif
 	:: atomic { state[i] == RELEASES && talks(i) ->
 		if :: owner == i -> owner = NOBODY :: else fi;
 		state[i] = ENDED }
@@ -322,6 +353,9 @@ proctype Gateway(byte i) {
 	/* ---- the end ---- */
 	/* free_image, when the requests have ended */
 	:: atomic { state[i] == FENCED && runs(i) && !pending[i] && !answers[i] ->
+#ifndef NO_LAST_KILL
+		if :: unanswered[i] && !killed[i] -> kill(i) :: else fi;
+#endif
 		state[i] = CLOSED; asking[i] = QUIET; since[i] = 0; printf("%d: closes its connection\n", i) }
 	/* ended_say, over the next connection; a deleted device has none */
 	:: atomic { state[i] == CLOSED && talks(i) && !deleted[i] ->
@@ -334,8 +368,11 @@ proctype Gateway(byte i) {
 #ifdef LIVE
 	/* the next connection, of which nothing is known */
 	:: atomic { state[i] == ENDED && talks(i) ->
-		if :: owner == i -> skip :: owner != i -> state[i] = IDLE; entry[i] = false; record[i] = NONE; killed[i] = false;
-			was_holder[i] = false; superseded[i] = false; unanswered[i] = false; missed[i] = false; sent[i] = false; fi }
+		d_step {
+			if :: owner == i -> owner = GONE :: else fi;
+			state[i] = IDLE; entry[i] = false; record[i] = NONE; killed[i] = false; was_holder[i] = false;
+			superseded[i] = false; unanswered[i] = false; deleted[i] = false; missed[i] = false; sent[i] = false
+		} }
 #endif
 	od
 }
@@ -359,11 +396,14 @@ proctype Cluster(byte i) {
 	od
 }
 
-/* One clock for all; one process may miss one tick of it. */
+/* One clock for all; each connection's may miss one tick of it. */
 proctype Time() {
 	byte i;
 	do
 	:: atomic {
+#ifdef LIVE
+		(!calm || (asking[0] == QUIET && asking[1] == QUIET)); /* the cluster answers in time */
+#endif
 		i = 0;
 		do
 		:: i < N ->
@@ -379,7 +419,9 @@ proctype Time() {
 					if :: left[i] > 0 -> left[i]-- :: else fi;
 					if :: asking[i] != QUIET && since[i] < LEASE -> since[i]++ :: else fi;
 					if :: state[i] == WAITS && waited[i] < WAIT -> waited[i]++ :: else fi
+#ifndef EXACT
 				:: !missed[i] && left[i] > 0 -> missed[i] = true
+#endif
 				fi
 			:: else
 			fi;
@@ -426,6 +468,8 @@ proctype Faults(byte i) {
 	:: atomic { faults < EVENTS && entry[i] &&
 #ifdef HAZARD_BOUND
 		(dead[i] || frozen[i] || state[i] == CLOSED || state[i] == ENDED) &&
+#elif defined(NO_DROP_IN_ORPHANS)
+		(dead[i] || (!frozen[i] && (state[i] == CLOSED || state[i] == ENDED || (deleted[i] && state[i] == FENCED)))) &&
 #elif !defined(NO_DROP_IN)
 		(dead[i] || (!frozen[i] && (state[i] == CLOSED || state[i] == ENDED))) &&
 #endif
@@ -455,7 +499,5 @@ init {
 }
 
 #ifdef LIVE
-#define calm (faults == EVENTS && !cut[0] && !cut[1] && !frozen[0] && !frozen[1])
-#define held (state[0] == HOLDER || state[1] == HOLDER)
-ltl live { [] (([] calm) -> <> held) }
+ltl live { [] (calm -> <> held) }
 #endif
