@@ -11,9 +11,9 @@
 #include "delay-shim.h"
 #include "images.h"
 
-#define TIMEOUT            20u /* osd_op_timeout; longer than a takeover */
-#define PATIENCE           60u /* seconds */
-#define PIECE_READ_SECONDS 30
+#define TIMEOUT            20u  /* osd_op_timeout; longer than a takeover */
+#define PATIENCE           60u  /* seconds */
+#define PIECE_READ_SECONDS 120  /* a connection that was cut off ends after its time-outs */
 #define LINE_BYTES         512u /* of a command */
 
 struct remote_device {
