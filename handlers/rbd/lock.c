@@ -141,10 +141,10 @@ static int wait_for_former(struct image *image, struct records *former)
 }
 
 /* Between the look at the records and the lock this host may have stood still. */
-static int look_again(struct image *image, const struct records *former)
+static int check_again(struct image *image, const struct records *former)
 {
 	struct takeover takeover = takeover_of(image);
-	int r = takeover_look_again(&takeover, former);
+	int r = takeover_check_again(&takeover, former);
 	int released;
 
 	if (r >= 0 || r == -ESHUTDOWN)
@@ -182,7 +182,7 @@ static int try_lock(struct image *image, struct records *former)
 		return is_refusal(r) ? r : give_up_connection(image, r);
 	if (r < 0 || ours)
 		return r < 0 ? r : 0;
-	r = look_again(image, former);
+	r = check_again(image, former);
 	return r < 0 ? r : 1;
 }
 

@@ -28,7 +28,7 @@ enum record_state {
 struct record {
 	char address[RECORD_ADDRESS_SIZE]; /* of the client instance */
 	enum record_state state;
-	uint64_t tenure; /* of RECORD_HOLDER: reports the tenures of an instance apart */
+	uint64_t tenure; /* of RECORD_HOLDER: distinguishes the tenures of an instance */
 };
 
 struct records {

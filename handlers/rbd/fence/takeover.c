@@ -73,7 +73,7 @@ int takeover_wait(const struct takeover *takeover, const struct records *former)
 	return r;
 }
 
-int takeover_look_again(const struct takeover *takeover, const struct records *former)
+int takeover_check_again(const struct takeover *takeover, const struct records *former)
 {
 	struct records now;
 	int r = records_read(takeover->rbd, takeover->own, &now);

@@ -35,7 +35,7 @@ int takeover_wait(const struct takeover *takeover, const struct records *former)
 /* After that wait the lock was acquired. Returns -EAGAIN if a further host has had it meanwhile,
  * and a third one has broken its lock: that host has to be waited for, too, without the lock.
  * Returns 0, or another negative errno. */
-int takeover_look_again(const struct takeover *takeover, const struct records *former);
+int takeover_check_again(const struct takeover *takeover, const struct records *former);
 
 /* After that wait the lock was acquired: the next host need not wait for these again. */
 void takeover_mark(const struct takeover *takeover, const struct records *former);
