@@ -21,13 +21,8 @@ struct device *device_ref(struct device *device)
 /* A timer that is still armed would fire into freed memory. */
 static void device_disarm_all(struct device *device)
 {
-	for (int i = 0; i < DEVICE_TIMER_COUNT; i++)
-		env_timer_disarm(&device->alarms[i].timer);
-	env_timer_disarm(&device->lu_info.late.timer);
-	env_timer_disarm(&device->lock.pause.timer);
-	env_timer_disarm(&device->reconfig.late.timer);
-	env_timer_disarm(&device->closing.again.timer);
-	env_timer_disarm(&device->blocking.again.timer);
+	for (struct device_alarm *alarm = device->all_alarms; alarm; alarm = alarm->next)
+		env_timer_disarm(&alarm->timer);
 }
 
 void device_unref(struct device *device)
@@ -156,6 +151,20 @@ void device_alarm_init(
 	alarm->device = device;
 	alarm->fired = fired;
 	alarm->timer.fired = device_alarm_fired;
+	alarm->next = device->all_alarms;
+	device->all_alarms = alarm;
+}
+
+void device_alarm_end(struct device_alarm *alarm)
+{
+	struct device_alarm **link = &alarm->device->all_alarms;
+
+	env_timer_disarm(&alarm->timer);
+	while (*link != alarm) {
+		assert(*link);
+		link = &(*link)->next;
+	}
+	*link = alarm->next;
 }
 
 void device_alarm_arm(struct device_alarm *alarm, uint64_t delay_us)

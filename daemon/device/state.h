@@ -39,6 +39,7 @@ struct device_queue {
 struct device_alarm {
 	struct env_timer timer;
 	struct device *device;
+	struct device_alarm *next; /* of the device */
 	void (*fired)(struct device *device);
 };
 
@@ -280,6 +281,7 @@ struct device {
 	struct device_blocking blocking;
 	struct device_revoke revoke;
 	struct device_alarm alarms[DEVICE_TIMER_COUNT];
+	struct device_alarm *all_alarms;
 
 	/* Set by the handler's threads. */
 	atomic_int backend_error;
@@ -319,6 +321,9 @@ void device_alarm_init(
 
 /* Arms it, again if it is armed. */
 void device_alarm_arm(struct device_alarm *alarm, uint64_t delay_us);
+
+/* Disarms an alarm whose memory ends before the device's. */
+void device_alarm_end(struct device_alarm *alarm);
 
 /* The timers of fsm.h; the state must have the timer. */
 void device_timer_arm(struct device *device, enum device_timer timer, uint64_t ms);

@@ -205,6 +205,16 @@ void cluster_run(const char *command)
 	run_program(arguments);
 }
 
+void cluster_clear_blocklist(void)
+{
+	char command[512];
+
+	(void) snprintf(
+		command, sizeof(command), "ceph -c %s/ceph.conf osd blocklist clear 2>/dev/null",
+		cluster_dir);
+	cluster_run(command);
+}
+
 void cluster_signal(const char *name, int signal)
 {
 	char path[512];

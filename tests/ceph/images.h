@@ -35,6 +35,9 @@ void image_delete(const char *name);
 /* Blocklists all clients that watch the image, except this one. */
 void image_blocklist_watchers(const char *name);
 
+/* Removes all entries of the blocklist, as ceph-iscsi does for its host, or an operator by hand. */
+void cluster_clear_blocklist(void);
+
 /* Waits until "ceph service WHAT" shows this text, in JSON, for the image of the pool rbd. */
 void cluster_wait_service(const char *what, const char *name, const char *text, unsigned seconds);
 

@@ -2,6 +2,7 @@
 /* See rbd-host.h. */
 #include "rbd-host.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,4 +110,12 @@ void assert_lock(struct fake_host *host, bool expect_ours, uint16_t expect_tag)
 	assert_int_equal(fake_lock_state(host, &is_ours, &tag), 0);
 	assert_int_equal(is_ours, expect_ours);
 	assert_int_equal(tag, expect_tag);
+}
+
+void assert_fenced(struct fake_host *host, int result)
+{
+	if (result != -EBUSY && result != -ESHUTDOWN)
+		fail_msg("the request of a fenced gateway ends with %d", result);
+	fake_wait_events(host, 1);
+	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
 }

@@ -37,3 +37,7 @@ void write_bytes(struct fake_host *host, uint64_t offset, size_t length, int byt
 
 void take_lock(struct fake_host *host, uint16_t tag);
 void assert_lock(struct fake_host *host, bool expect_ours, uint16_t expect_tag);
+
+/* The result of a request of a gateway that has been fenced: -ESHUTDOWN if the request has found
+ * that out; -EBUSY, without having been sent, if the lease has found it out before. */
+void assert_fenced(struct fake_host *host, int result);

@@ -1,30 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A gateway in a separate process, which a test can freeze, cut off from the cluster, and whose
- * wall clock it can set. It is this program again: main() calls remote_gateway_main() if the first
- * argument is REMOTE_GATEWAY.
+ * A gateway in a separate process, which a test can kill, freeze and cut off from the cluster. It
+ * is this program again: main() carries out commands if the first argument is REMOTE_GATEWAY; then
+ * the others are the image and osd_op_timeout. A command is a line on its standard input. The
+ * answer, one number, is a line on its standard output; there is one before the first command, for
+ * the start.
  */
 #pragma once
-
-#include <stdint.h>
 
 #define REMOTE_GATEWAY "gateway"
 
 struct remote_gateway;
 
-/* The process of main(): carries out commands. Returns its exit status. */
-int remote_gateway_main(char **argv);
-
-/* Opens the image. */
+/* Starts it, and waits for the answer, which must be 0. */
 struct remote_gateway *remote_gateway_start(const char *image, unsigned timeout);
 
 /* Kills it. */
 void remote_gateway_free(struct remote_gateway *gateway);
 
-/* Sends a command: "lock TAG", "write OBJECT BYTE", "read OBJECT", "unmap OBJECT", "flush",
- * "storm SECONDS OBJECT BYTE" (how many writes were good after a gap of two seconds), "begin
- * OBJECT BYTE" (a write in flight), "end" (its result), "cut" and "heal" (what it sends), "clock
- * SECONDS" (its wall clock is moved), "reopen". */
+/* Sends a command. */
 __attribute__((format(printf, 2, 3))) void remote_gateway_send(
 	struct remote_gateway *gateway, const char *format, ...);
 

@@ -2,37 +2,44 @@
 /*
  * Failovers between two gateways on a real cluster (tests/ceph/cluster), whose directory is in
  * CEPH_TEST_CLUSTER, under a load that knows which writes were acknowledged. FAILOVERS is their
- * number, 20 if it is not set.
+ * number; if it is not set, there is one of each kind, and some more of the quick ones.
  *
  * Each write fills a piece with its version. A piece holds the version that was acknowledged last,
  * or a later one whose write has not ended GOOD. Once a version has been read, no other one appears
  * before the next write: nothing lands late.
  */
-#include "gateway.h"
+#include "remote-device.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "config/handlers.h"
 #include "images.h"
+#include "remote-gateway.h"
 
-#define SIZE     (64 * MIB)
-#define LENGTH   65536u
-#define BLOCKS   (LENGTH / FIXTURE_BLOCK)
-#define PIECES   16u
-#define PATIENCE 60u /* seconds */
+#define SIZE  (64 * MIB)
+#define IMAGE "failovers"
 
 /* How the lock holder loses the lock while its writes are in flight. */
 enum failover {
 	FAILOVER_IMPLICIT, /* initiators write over the other gateway */
+	FAILOVER_EXPLICIT, /* they activate the other gateway by SET TARGET PORT GROUPS */
 	FAILOVER_FENCED,   /* another host has its connection blocklisted */
 	FAILOVER_DELETED,  /* its LUN is deleted, and created again later */
 	FAILOVER_STALLED,  /* as FAILOVER_IMPLICIT, while the OSD does not run for a moment */
+	FAILOVER_KILLED,   /* its process gets SIGKILL */
+	FAILOVER_FROZEN,   /* its process gets SIGSTOP, and goes on after the takeover */
+	FAILOVER_CUT,      /* nothing that it sends gets to the cluster until after the takeover,
+			    * when its blocklist entry is removed */
 	FAILOVER_COUNT,
+	FAILOVER_REMOTE = FAILOVER_KILLED, /* from here on the lock holder is another process */
 };
+
+static const char *const failover_names[FAILOVER_COUNT] = {
+	"implicit", "explicit", "fenced", "deleted", "stalled", "killed", "frozen", "cut"};
 
 struct piece {
 	uint32_t acknowledged; /* the newest version whose write has ended GOOD */
@@ -40,71 +47,97 @@ struct piece {
 	uint32_t seen;         /* since the newest was issued; 0: not read yet */
 };
 
-static const char *cluster_dir;
 static struct handlers *handlers;
 static struct gateway *gateways[2];
+static struct remote_gateway *remote;
 static struct piece pieces[PIECES];
-static uint8_t data[PIECES][2][LENGTH]; /* two writes of a piece may be in flight */
+static uint8_t data[PIECES][2][PIECE_LENGTH]; /* two writes of a piece may be in flight */
 
 static struct gateway *start_gateway(unsigned i)
 {
-	char config[TCMU_CONFIG_MAX + 1];
+	return piece_gateway(handlers, IMAGE, SIZE, (uint16_t) (i + 1), SCSI_ACCESS_IMPLICIT);
+}
 
-	(void) snprintf(
-		config, sizeof(config),
-		"rbd/rbd/failovers;osd_op_timeout=20;conf=%s/ceph.conf;id=admin", cluster_dir);
-	return gateway_new(
-		handlers_find(handlers, "rbd"), config, SIZE, (uint16_t) (i + 1),
-		SCSI_ACCESS_IMPLICIT);
+static void restart_gateways(uint8_t access)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		gateway_delete(gateways[i]);
+		gateways[i] = piece_gateway(handlers, IMAGE, SIZE, (uint16_t) (i + 1), access);
+	}
+}
+
+static void activate_gateway(unsigned i)
+{
+	uint8_t list[8];
+	struct initiator_command set = gateway_set_command(
+		list, (uint16_t) (i + 1), SCSI_ACTIVE_OPTIMIZED);
+
+	assert_int_equal(piece_persist(gateways[i], &set), SCSI_GOOD);
+}
+
+static uint32_t next_version(unsigned i)
+{
+	pieces[i].seen = 0;
+	return ++pieces[i].issued;
 }
 
 static struct initiator_command next_write(unsigned i)
 {
-	uint32_t version = ++pieces[i].issued;
+	uint32_t version = next_version(i);
 
-	uint8_t *to = data[i][version % 2];
-
-	pieces[i].seen = 0;
-	for (size_t at = 0; at < LENGTH; at += sizeof(version))
-		memcpy(to + at, &version, sizeof(version));
-	return cmd_write(i * BLOCKS, BLOCKS, to);
+	return piece_write(i, version, data[i][version % 2]);
 }
 
 static void write_persistently(struct gateway *gateway, unsigned i)
 {
 	struct initiator_command write = next_write(i);
 
-	assert_int_equal(gateway_do_persistently(gateway, &write, PATIENCE), SCSI_GOOD);
+	assert_int_equal(piece_persist(gateway, &write), SCSI_GOOD);
 	pieces[i].acknowledged = pieces[i].issued;
+}
+
+static void note_good(unsigned i, uint32_t version)
+{
+	if (version > pieces[i].acknowledged)
+		pieces[i].acknowledged = version;
+}
+
+static void check_piece(unsigned i, int read)
+{
+	uint32_t version = (uint32_t) read;
+
+	if (read < 0)
+		fail_msg("piece %u cannot be read, or has several versions", i);
+	if (version < pieces[i].acknowledged || version > pieces[i].issued ||
+	    (pieces[i].seen && version != pieces[i].seen))
+		fail_msg(
+			"piece %u has version %u; acknowledged %u, issued %u, seen %u", i, version,
+			pieces[i].acknowledged, pieces[i].issued, pieces[i].seen);
+	pieces[i].seen = version;
 }
 
 static void check_pieces(struct gateway *gateway)
 {
-	static uint8_t got[LENGTH];
-
-	for (unsigned i = 0; i < PIECES; i++) {
-		struct initiator_command read = cmd_read(i * BLOCKS, BLOCKS, got);
-		uint32_t version;
-
-		assert_int_equal(gateway_do_persistently(gateway, &read, PATIENCE), SCSI_GOOD);
-		memcpy(&version, got, sizeof(version));
-		assert_memory_equal(got, got + sizeof(version), LENGTH - sizeof(version));
-		if (version < pieces[i].acknowledged || version > pieces[i].issued ||
-		    (pieces[i].seen && version != pieces[i].seen))
-			fail_msg(
-				"piece %u has version %u; acknowledged %u, issued %u, seen %u", i,
-				version, pieces[i].acknowledged, pieces[i].issued, pieces[i].seen);
-		pieces[i].seen = version;
-	}
+	for (unsigned i = 0; i < PIECES; i++)
+		check_piece(i, piece_read(gateway, i));
 }
 
-/* ------- one failover ------- */
+static void check_pieces_remotely(void)
+{
+	for (unsigned i = 0; i < PIECES; i++)
+		check_piece(i, remote_gateway_do(remote, "read %u", i));
+}
+
+/* ------- between the gateways of this process ------- */
 
 static void begin_failover(enum failover kind, unsigned from)
 {
 	switch (kind) {
+	case FAILOVER_EXPLICIT:
+		activate_gateway(!from);
+		break;
 	case FAILOVER_FENCED:
-		image_blocklist_watchers("failovers");
+		image_blocklist_watchers(IMAGE);
 		break;
 	case FAILOVER_DELETED:
 		assert_true(gateway_remove(gateways[from]) < 4.0);
@@ -128,8 +161,8 @@ static void note_answers(
 		if (kind == FAILOVER_DELETED && !initiator_is_done(&writes[i]))
 			continue;
 		gateway_wait(&writes[i]);
-		if (writes[i].status == SCSI_GOOD && versions[i] > pieces[i].acknowledged)
-			pieces[i].acknowledged = versions[i];
+		if (writes[i].status == SCSI_GOOD)
+			note_good(i, versions[i]);
 	}
 	if (kind != FAILOVER_DELETED)
 		return;
@@ -141,9 +174,14 @@ static void note_answers(
 static void fail_over(enum failover kind, unsigned from)
 {
 	struct initiator_command writes[PIECES];
-	struct gateway *to = gateways[!from];
+	struct gateway *to;
 	uint32_t versions[PIECES];
 
+	if (kind == FAILOVER_EXPLICIT) {
+		restart_gateways(SCSI_ACCESS_IMPLICIT | SCSI_ACCESS_EXPLICIT);
+		activate_gateway(from);
+	}
+	to = gateways[!from];
 	write_persistently(gateways[from], 0);
 	check_pieces(gateways[from]);
 	for (unsigned i = 0; i < PIECES; i++) {
@@ -156,7 +194,77 @@ static void fail_over(enum failover kind, unsigned from)
 		write_persistently(to, i);
 	note_answers(kind, from, writes, versions);
 	check_pieces(to);
+	if (kind == FAILOVER_EXPLICIT)
+		restart_gateways(SCSI_ACCESS_IMPLICIT);
 	check_pieces(gateways[from]);
+}
+
+/* ------- from the gateway of another process ------- */
+
+static void send_remotely(uint32_t versions[static PIECES])
+{
+	char text[PIECES * 12] = "";
+	size_t length = 0;
+
+	for (unsigned i = 0; i < PIECES; i++) {
+		versions[i] = next_version(i);
+		length += (size_t) snprintf(
+			text + length, sizeof(text) - length, " %u", versions[i]);
+	}
+	assert_int_equal(remote_gateway_do(remote, "send%s", text), 0);
+}
+
+static void note_remote_answers(const uint32_t *versions)
+{
+	int good = remote_gateway_do(remote, "answers");
+
+	for (unsigned i = 0; i < PIECES; i++)
+		if (good & 1 << i)
+			note_good(i, versions[i]);
+}
+
+/* After it has ended there is another process. */
+static void return_remotely(
+	enum failover kind, struct gateway *to, const uint32_t versions[static PIECES])
+{
+	if (kind == FAILOVER_KILLED) {
+		check_pieces(to);
+		remote = remote_gateway_start(IMAGE, 0);
+		return;
+	}
+	if (kind == FAILOVER_FROZEN) {
+		remote_gateway_signal(remote, SIGCONT);
+	} else {
+		check_pieces(to);
+		cluster_clear_blocklist();
+		assert_int_equal(remote_gateway_do(remote, "heal"), 0);
+		/* What is on its way gets there, if nothing keeps it out. */
+		(void) poll(NULL, 0, 1000);
+		check_pieces(to);
+	}
+	note_remote_answers(versions);
+}
+
+static void fail_over_remotely(enum failover kind, unsigned i)
+{
+	struct gateway *to = gateways[i];
+	uint32_t versions[PIECES], version = next_version(0);
+
+	assert_int_equal(remote_gateway_do(remote, "write 0 %u", version), SCSI_GOOD);
+	note_good(0, version);
+	check_pieces_remotely();
+	if (kind == FAILOVER_CUT)
+		assert_int_equal(remote_gateway_do(remote, "cut"), 0);
+	send_remotely(versions);
+	if (kind == FAILOVER_FROZEN)
+		remote_gateway_signal(remote, SIGSTOP);
+	else if (kind == FAILOVER_KILLED)
+		remote_gateway_free(remote);
+	for (unsigned j = 0; j < PIECES; j += 2)
+		write_persistently(to, j);
+	return_remotely(kind, to, versions);
+	check_pieces(to);
+	check_pieces_remotely();
 }
 
 /* ------- all ------- */
@@ -164,38 +272,49 @@ static void fail_over(enum failover kind, unsigned from)
 static void nothing_is_lost_and_nothing_is_stale(void **state)
 {
 	const char *text = getenv("FAILOVERS");
-	unsigned count = text ? (unsigned) strtoul(text, NULL, 10) : 20;
-	uint64_t began = clock_now_ns(), longest = 0;
+	unsigned count = text ? (unsigned) strtoul(text, NULL, 10)
+			      : FAILOVER_COUNT + FAILOVER_REMOTE;
+	double longest[FAILOVER_COUNT] = {0};
+	uint64_t began = clock_now_ns();
 
 	(void) state;
-	image_create("", "failovers", SIZE);
+	image_create("", IMAGE, SIZE);
 	for (unsigned i = 0; i < 2; i++)
 		gateways[i] = start_gateway(i);
+	remote = remote_gateway_start(IMAGE, 0);
 	for (unsigned i = 0; i < PIECES; i++)
 		write_persistently(gateways[0], i);
 	for (unsigned i = 0; i < count; i++) {
-		uint64_t start = clock_now_ns(), took;
+		enum failover kind = i % FAILOVER_COUNT;
+		unsigned from = (i + i / FAILOVER_COUNT) % 2;
+		uint64_t start = clock_now_ns();
+		double took;
 
-		fail_over(i % FAILOVER_COUNT, i % 2);
-		took = clock_now_ns() - start;
-		longest = took > longest ? took : longest;
+		if (kind >= FAILOVER_REMOTE)
+			fail_over_remotely(kind, !from);
+		else
+			fail_over(kind, from);
+		took = (double) (clock_now_ns() - start) / 1e9;
+		longest[kind] = took > longest[kind] ? took : longest[kind];
 	}
 	print_message(
-		"%u failovers in %.1f s, the longest %.1f s\n", count,
-		(double) (clock_now_ns() - began) / 1e9, (double) longest / 1e9);
+		"%u failovers in %.1f s; the longest:", count,
+		(double) (clock_now_ns() - began) / 1e9);
+	for (unsigned i = 0; i < FAILOVER_COUNT; i++)
+		print_message(" %s %.1f s", failover_names[i], longest[i]);
+	print_message("\n");
+	remote_gateway_free(remote);
 	gateway_delete(gateways[0]);
 	gateway_delete(gateways[1]);
-	image_delete("failovers");
+	image_wait_unwatched(IMAGE, 30);
+	image_delete(IMAGE);
 }
 
 static int setup_failovers(void **state)
 {
 	(void) state;
-	cluster_dir = getenv("CEPH_TEST_CLUSTER");
-	assert_non_null(cluster_dir);
-	images_connect(cluster_dir);
-	handlers = handlers_new();
-	assert_true(handlers_load(handlers, HANDLERS) > 0);
+	handlers = piece_handlers();
+	images_connect(getenv("CEPH_TEST_CLUSTER"));
 	gateways_begin();
 	return 0;
 }
@@ -209,9 +328,11 @@ static int teardown_failovers(void **state)
 	return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_is_lost_and_nothing_is_stale)};
 
+	if (argc == 4 && strcmp(argv[1], REMOTE_GATEWAY) == 0)
+		return remote_device_main(argv);
 	return cmocka_run_group_tests(tests, setup_failovers, teardown_failovers);
 }

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "delay-shim.h"
 #include "remote-gateway.h"
+#include "remote-host.h"
 
 #define LENGTH        65536u
 #define TAKEOVER_WAIT 12.0 /* seconds, of the lease and its margin */
@@ -29,17 +30,6 @@ static void wait_ms(int ms)
 static double seconds_since(uint64_t began)
 {
 	return (double) (clock_now_ns() - began) / 1e9;
-}
-
-/* ceph-iscsi does so for its host, and an operator may do it by hand. */
-static void clear_blocklist(void)
-{
-	char command[512];
-
-	(void) snprintf(
-		command, sizeof(command), "ceph -c %s/ceph.conf osd blocklist clear 2>/dev/null",
-		cluster);
-	cluster_run(command);
 }
 
 /* Whether the blocklist gets an entry within these seconds must be as expected. */
@@ -59,7 +49,7 @@ static void expect_entry(bool expected, unsigned seconds)
 
 static void create_image(const char *name)
 {
-	clear_blocklist();
+	cluster_clear_blocklist();
 	image_create("", name, SIZE);
 }
 
@@ -74,7 +64,7 @@ static void a_late_write_does_not_land_without_its_entry(void **state)
 	struct fake_io *late;
 	uint64_t began;
 
-	clear_blocklist();
+	cluster_clear_blocklist();
 	open_new(old, "late-entry");
 	take_lock(old, 1);
 	write_bytes(old, 0, LENGTH, 0x11);
@@ -88,7 +78,7 @@ static void a_late_write_does_not_land_without_its_entry(void **state)
 	take_lock(new, 2);
 	assert_true(seconds_since(began) < TAKEOVER_WAIT + 4);
 	write_bytes(new, 0, LENGTH, 0x22);
-	clear_blocklist();
+	cluster_clear_blocklist();
 	delay_shim_release();
 	wait_ms(2000);
 	assert_bytes(new, 0, LENGTH, 0x22);
@@ -117,7 +107,7 @@ static void a_short_cut_loses_nothing(void **state)
 	remote_gateway_send(old, "end");
 	take_lock(new, 2);
 	write_bytes(new, 0, LENGTH, 0x22);
-	clear_blocklist();
+	cluster_clear_blocklist();
 	r = remote_gateway_result(old);
 	assert_int_not_equal(r, 0);
 	assert_int_equal(remote_gateway_do(old, "heal"), 0);
@@ -170,7 +160,7 @@ static void a_thawed_gateway_writes_nothing(void **state)
 	assert_int_equal(fake_open(new, config_of("rbd/frozen", 20), SIZE, BLOCK), 0);
 	take_lock(new, 2);
 	write_bytes(new, 0, LENGTH, 0x22);
-	clear_blocklist();
+	cluster_clear_blocklist();
 	remote_gateway_signal(old, SIGCONT);
 	assert_int_equal(remote_gateway_result(old), 0);
 	assert_bytes(new, 0, LENGTH, 0x22);
@@ -192,14 +182,14 @@ static void the_holder_keeps_the_entry_until_the_former_one_has_ended(void **sta
 	assert_int_equal(fake_open(new, config_of("rbd/entry", 20), SIZE, BLOCK), 0);
 	take_lock(new, 2);
 	for (int i = 0; i < 2; i++) {
-		clear_blocklist();
+		cluster_clear_blocklist();
 		expect_entry(true, 8);
 	}
 	remote_gateway_signal(old, SIGCONT);
 	/* until its connection is closed and another one says so */
 	assert_int_equal(remote_gateway_do(old, "reopen"), 0);
 	wait_ms(1000);
-	clear_blocklist();
+	cluster_clear_blocklist();
 	expect_entry(false, 8);
 	/* a host that has ended, or has released the lock, is not waited for */
 	began = clock_now_ns();
@@ -265,7 +255,7 @@ int main(int argc, char **argv)
 	};
 
 	if (argc == 4 && strcmp(argv[1], REMOTE_GATEWAY) == 0)
-		return remote_gateway_main(argv);
+		return remote_host_main(argv);
 	if (argc == 2)
 		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, setup_cluster, teardown_cluster);

@@ -88,7 +88,7 @@ static void settings_of_the_configuration_do_not_break_the_fence(void **state)
 	take_lock(first, 1);
 	write_bytes(first, 0, BLOCK, 0x11);
 	take_lock(second, 2);
-	assert_int_equal(fake_write(first, 0, data, sizeof(data), 0), -ESHUTDOWN);
+	assert_fenced(first, fake_write(first, 0, data, sizeof(data), 0));
 	assert_bytes(second, 0, BLOCK, 0x11);
 	fake_host_free(second);
 }
