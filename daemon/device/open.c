@@ -387,7 +387,7 @@ static void opening_finish(struct device_opening *opening)
 	bool adopts = atomic_load(&opening->adopts);
 
 	assert(device->opening == opening);
-	env_timer_disarm(&opening->again.timer);
+	device_alarm_end(&opening->again);
 	device->opening = NULL;
 	if (opening->attributes_read)
 		device->attributes = opening->attributes;

@@ -21,13 +21,8 @@ struct device *device_ref(struct device *device)
 /* A timer that is still armed would fire into freed memory. */
 static void device_disarm_all(struct device *device)
 {
-	for (int i = 0; i < DEVICE_TIMER_COUNT; i++)
-		env_timer_disarm(&device->alarms[i].timer);
-	env_timer_disarm(&device->lu_info.late.timer);
-	env_timer_disarm(&device->lock.pause.timer);
-	env_timer_disarm(&device->reconfig.late.timer);
-	env_timer_disarm(&device->closing.again.timer);
-	env_timer_disarm(&device->blocking.again.timer);
+	list_for_each (node, &device->all_alarms)
+		env_timer_disarm(&container_of(node, struct device_alarm, node)->timer);
 }
 
 void device_unref(struct device *device)
@@ -156,6 +151,15 @@ void device_alarm_init(
 	alarm->device = device;
 	alarm->fired = fired;
 	alarm->timer.fired = device_alarm_fired;
+	list_append(&device->all_alarms, &alarm->node);
+}
+
+void device_alarm_end(struct device_alarm *alarm)
+{
+	assert(alarm->device);
+	env_timer_disarm(&alarm->timer);
+	list_remove(&alarm->device->all_alarms, &alarm->node);
+	alarm->device = NULL;
 }
 
 void device_alarm_arm(struct device_alarm *alarm, uint64_t delay_us)
