@@ -34,6 +34,13 @@ static int configfs_require(
 		: 0;
 }
 
+/* Whether an attribute could not be read. One that is there is not taken for one that the kernel
+ * does not have. */
+static bool configfs_is_unread(int r)
+{
+	return r < 0 && r != -ENOENT;
+}
+
 /* Reads attributes that the kernel may not have; *value stays then. */
 static int configfs_optional(
 	const struct tcmu_name *name, const char *attribute, uint64_t *value,
@@ -42,8 +49,9 @@ static int configfs_optional(
 	uint64_t found;
 	int r = tcmu_configfs_get(name, attribute, &found);
 
-	if (scarce_error(r))
-		return configfs_require(name, attribute, value, reason);
+	if (configfs_is_unread(r))
+		return reason_refuse(
+			reason, r, "cannot read its attribute %s: %s", attribute, strerror(-r));
 	if (r >= 0)
 		*value = found;
 	return 0;
@@ -155,7 +163,7 @@ int configfs_read_attributes(
 	attributes->no_port_groups = port_groups == 0;
 	/* A kernel without the attribute always waits. */
 	r = tcmu_configfs_get_signed(name, "nl_reply_supported", &replies);
-	if (scarce_error(r))
+	if (configfs_is_unread(r))
 		return reason_refuse(
 			reason, r, "cannot read its attribute nl_reply_supported: %s",
 			strerror(-r));

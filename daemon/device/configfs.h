@@ -37,7 +37,7 @@ struct device_attributes {
 };
 
 /* cmd_time_out, ns; 0: never, or the kernel does not have it. Returns 0, or -errno with a reason:
- * there was nothing to read it with, and *timeout stays. */
+ * it could not be read, and *timeout stays. */
 int configfs_read_command_timeout(
 	const struct tcmu_name *name, uint64_t *timeout, struct tcmu_reason *reason);
 

@@ -641,6 +641,7 @@ struct device *device_new(struct device_env *env, const struct device_start *sta
 
 	assert(env_on_main_thread(env));
 	assert(start->handler && start->origin < DEVICE_ORIGIN_COUNT);
+	list_init(&device->all_alarms);
 	device->env = env;
 	device->run = device_run;
 	device->refs = 1;

@@ -21,8 +21,8 @@ struct device *device_ref(struct device *device)
 /* A timer that is still armed would fire into freed memory. */
 static void device_disarm_all(struct device *device)
 {
-	for (struct device_alarm *alarm = device->all_alarms; alarm; alarm = alarm->next)
-		env_timer_disarm(&alarm->timer);
+	list_for_each (node, &device->all_alarms)
+		env_timer_disarm(&container_of(node, struct device_alarm, node)->timer);
 }
 
 void device_unref(struct device *device)
@@ -151,20 +151,15 @@ void device_alarm_init(
 	alarm->device = device;
 	alarm->fired = fired;
 	alarm->timer.fired = device_alarm_fired;
-	alarm->next = device->all_alarms;
-	device->all_alarms = alarm;
+	list_append(&device->all_alarms, &alarm->node);
 }
 
 void device_alarm_end(struct device_alarm *alarm)
 {
-	struct device_alarm **link = &alarm->device->all_alarms;
-
+	assert(alarm->device);
 	env_timer_disarm(&alarm->timer);
-	while (*link != alarm) {
-		assert(*link);
-		link = &(*link)->next;
-	}
-	*link = alarm->next;
+	list_remove(&alarm->device->all_alarms, &alarm->node);
+	alarm->device = NULL;
 }
 
 void device_alarm_arm(struct device_alarm *alarm, uint64_t delay_us)

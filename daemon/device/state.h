@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 
 #include "base/jobs.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "config/options.h"
 #include "device/env.h"
@@ -35,11 +36,11 @@ struct device_queue {
 	unsigned cnt;
 };
 
-/* A timer of a device. */
+/* A timer of a device, which is disarmed when the device is freed. */
 struct device_alarm {
+	struct list_node node; /* of the device's */
 	struct env_timer timer;
 	struct device *device;
-	struct device_alarm *next; /* of the device */
 	void (*fired)(struct device *device);
 };
 
@@ -281,7 +282,7 @@ struct device {
 	struct device_blocking blocking;
 	struct device_revoke revoke;
 	struct device_alarm alarms[DEVICE_TIMER_COUNT];
-	struct device_alarm *all_alarms;
+	struct list all_alarms; /* these, and those of its parts */
 
 	/* Set by the handler's threads. */
 	atomic_int backend_error;
@@ -311,6 +312,9 @@ void device_call_start(
 
 /* Whether a call of reconfig or lock uses the backend now: it must not be closed. */
 bool device_backend_in_use(const struct device *device);
+
+/* Disarms an alarm that ends before the device does. */
+void device_alarm_end(struct device_alarm *alarm);
 
 /* Nobody uses them: there is no I/O thread. */
 void device_close_notes(struct device *device);

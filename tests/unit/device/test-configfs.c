@@ -180,12 +180,46 @@ static void leave_descriptors(const struct rlimit *before, unsigned left)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
+static const char *const attribute_names[] = {
+	"hw_block_size",       "dev_size",   "hw_max_sectors", "cmd_time_out",
+	"emulate_write_cache", "emulate_pr", "alua_support",   "nl_reply_supported"};
+
+static void write_attributes(const char *unread)
+{
+	char path[256];
+
+	for (size_t i = 0; i < sizeof(attribute_names) / sizeof(attribute_names[0]); i++) {
+		(void) snprintf(path, sizeof(path), DEVICE "attrib/%s", attribute_names[i]);
+		if (unread == attribute_names[i])
+			fake_root_directory(&root, path);
+		else
+			fake_root_write(&root, path, "512\n");
+	}
+}
+
+/* An attribute is absent where the kernel does not have it, and only there: a cmd_time_out of 0 is
+ * none, and the kernel gives commands up that the daemon goes on with. */
+static void an_attribute_that_cannot_be_read_is_not_absent(void **state)
+{
+	for (size_t i = 0; i < sizeof(attribute_names) / sizeof(attribute_names[0]); i++) {
+		struct device_attributes read = {.command_timeout = 7};
+		struct tcmu_reason reason;
+
+		teardown(state);
+		setup(state);
+		write_attributes(attribute_names[i]);
+		assert_int_equal(
+			configfs_read_attributes(&disk, DEVICE_ORIGIN_ADDED, 0, &read, &reason),
+			-EISDIR);
+		assert_non_null(strstr(reason.text, attribute_names[i]));
+		if (strcmp(attribute_names[i], "cmd_time_out") == 0)
+			assert_int_equal(read.command_timeout, 7);
+	}
+}
+
 /* A part of the truth would be another disk, or another state of its ports, to the initiators. */
 static void out_of_descriptors_all_is_known_or_nothing(void **state)
 {
-	static const char *const attributes[] = {
-		"hw_block_size",       "dev_size",   "hw_max_sectors", "cmd_time_out",
-		"emulate_write_cache", "emulate_pr", "alua_support"};
 	struct scsi_lu_info all, none = {.serial = ""};
 	struct device_attributes read = {0};
 	struct tcmu_scan_entry *entries;
@@ -194,17 +228,14 @@ static void out_of_descriptors_all_is_known_or_nothing(void **state)
 	struct tcmu_name served = disk;
 	struct rlimit before;
 	unsigned failed = 0;
-	char path[256], run_dir[128];
+	char run_dir[128];
 
 	(void) state;
 	group("default_tg_pt_gp", "0\n", "Implicit and Explicit\n",
 	      "iSCSI/" FIRST "/tpgt_3/lun_0\n");
 	port(FIRST, 3, "9\n", "1\n");
 	fake_root_write(&root, DEVICE "alua_lu_gp", "LU Group Alias: x\nLU Group ID: 4\n");
-	for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++) {
-		(void) snprintf(path, sizeof(path), DEVICE "attrib/%s", attributes[i]);
-		fake_root_write(&root, path, "512\n");
-	}
+	write_attributes(NULL);
 	fake_root_directory(&root, "/sys/class/uio");
 	fake_root_directory(&root, "/run/tcmud");
 	(void) snprintf(run_dir, sizeof(run_dir), "%s", fake_root_path(&root, "/run/tcmud"));
@@ -585,6 +616,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			out_of_descriptors_all_is_known_or_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			an_attribute_that_cannot_be_read_is_not_absent, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			the_guard_fails_with_what_is_in_force, setup, teardown),
 		cmocka_unit_test_setup_teardown(
