@@ -140,6 +140,19 @@ static int wait_for_former(struct image *image, struct records *former)
 	return r;
 }
 
+/* Between the reading of the records and the lock this host may have stood still. */
+static int check_again(struct image *image, const struct records *former)
+{
+	struct takeover takeover = takeover_of(image);
+	int r = takeover_check_again(&takeover, former);
+	int released;
+
+	if (r >= 0 || r == -ESHUTDOWN)
+		return r;
+	released = rbd_lock_release(image->rbd);
+	return released < 0 && !is_refusal(released) ? give_up_connection(image, released) : r;
+}
+
 /* Returns 1 if the lock was acquired; 0: this client has it already; or a negative errno. */
 static int try_lock(struct image *image, struct records *former)
 {
@@ -167,7 +180,10 @@ static int try_lock(struct image *image, struct records *former)
 	r = rbd_lock_acquire(image->rbd, RBD_LOCK_MODE_EXCLUSIVE);
 	if (r < 0 && r != -EBUSY && r != -EAGAIN && r != -EROFS)
 		return is_refusal(r) ? r : give_up_connection(image, r);
-	return r < 0 ? r : !ours;
+	if (r < 0 || ours)
+		return r < 0 ? r : 0;
+	r = check_again(image, former);
+	return r < 0 ? r : 1;
 }
 
 /* The record is there before this host answers as the lock holder, and the lock is confirmed after
@@ -183,7 +199,9 @@ static int begin_tenure(struct image *image)
 		return r < 0 && is_refusal(r) ? r : give_up_connection(image, r < 0 ? r : -ENOLCK);
 	memcpy(image->address, holder, sizeof(holder));
 	image->recorded = true;
-	r = records_set(image->cluster.pool, image->lease.header, image->address, RECORD_HOLDER);
+	r = records_set(
+		image->cluster.pool, image->lease.header, image->address, RECORD_HOLDER,
+		lease_clock_ns());
 	if (r >= 0)
 		r = lease_begin(&image->lease);
 	return r < 0 && !is_refusal(r) ? give_up_connection(image, r) : r;
@@ -221,7 +239,7 @@ int image_lock_say_end(struct image *image)
 	assert(image->address[0]);
 	r = atomic_load(&image->unanswered)
 		? records_set(
-			  image->cluster.pool, image->lease.header, image->address, RECORD_ENDED)
+			  image->cluster.pool, image->lease.header, image->address, RECORD_ENDED, 0)
 		: records_remove(image->cluster.pool, image->lease.header, image->address);
 	if (r < 0)
 		return r;
@@ -347,6 +365,12 @@ int image_unlock(void *backend)
 
 	if (image->read_only || !image->service.lockable || atomic_load(&image->fenced))
 		return 0;
+	/* A write that timed out may still be in a buffer of a socket. */
+	if (image->recorded && atomic_load(&image->unanswered)) {
+		lease_kill(&image->lease);
+		image_fence(image);
+		return -ESHUTDOWN;
+	}
 	image_status_note_lock(image, false);
 	r = image_lock_say_end(image);
 	if (r < 0)

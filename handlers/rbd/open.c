@@ -140,11 +140,15 @@ static void free_image(struct image *image)
 {
 	char name[IMAGE_ID_SIZE];
 
+	if (!lease_is_killed(&image->lease) && !atomic_load(&image->fenced))
+		(void) image_lock_say_end(image);
+	/* A write that timed out may still be in a buffer of a socket, which the kernel sends when
+	 * the socket is closed. */
+	if (atomic_load(&image->unanswered))
+		lease_cut(&image->lease);
 	/* librbd still makes requests to close, which have no answer. */
 	if (lease_is_killed(&image->lease))
 		(void) image_set_timeout(&image->cluster, KILLED_TIMEOUT);
-	else if (!atomic_load(&image->fenced))
-		(void) image_lock_say_end(image);
 	if (image->watched)
 		(void) rbd_update_unwatch(image->rbd, image->watch);
 	image_thread_stop(image);

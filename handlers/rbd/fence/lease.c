@@ -268,6 +268,17 @@ void lease_kill(struct lease *lease)
 	pthread_mutex_unlock(&lease_lock);
 }
 
+void lease_cut(struct lease *lease)
+{
+	pthread_mutex_lock(&lease_lock);
+	if (lease->rados && !lease->killed) {
+		lease->killed = true;
+		atomic_store(&lease->until, 0);
+		kill_client(lease->rados, lease->handle);
+	}
+	pthread_mutex_unlock(&lease_lock);
+}
+
 bool lease_is_killed(struct lease *lease)
 {
 	bool killed;

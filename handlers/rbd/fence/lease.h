@@ -85,6 +85,10 @@ void lease_end(struct lease *lease);
 /* Ends the client instance now if it has a lease. Any thread; does not block. */
 void lease_kill(struct lease *lease);
 
+/* Ends the client instance of an image that is being closed, with a lease or without, and does not
+ * call `lost`. Any thread; does not block. */
+void lease_cut(struct lease *lease);
+
 /* Whether the client instance was ended. */
 bool lease_is_killed(struct lease *lease);
 

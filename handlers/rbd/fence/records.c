@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <endian.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,7 +18,9 @@
 #define BATCH      64u
 #define BATCH_SIZE 65536u
 
+/* Of a holder with the number of its tenure: "holder:1234". */
 static const char *const record_states[] = {"holder", "past", "ended"};
+#define TENURE_MARK ':'
 
 /* A number and text, as Ceph encodes strings. Returns the bytes. */
 static size_t encode_text(char *to, const char *text)
@@ -36,18 +39,25 @@ static void make_key(char key[static KEY_SIZE], const char *address)
 }
 
 int records_set(
-	rados_ioctx_t pool, const char *header, const char *address, enum record_state state)
+	rados_ioctx_t pool, const char *header, const char *address, enum record_state state,
+	uint64_t tenure)
 {
 	uint32_t cnt = htole32(1);
-	char key[KEY_SIZE], text[2 * KEY_SIZE], reply[1];
+	char key[KEY_SIZE], value[40], text[2 * KEY_SIZE], reply[1];
 	size_t length = sizeof(cnt);
 	int r;
 
 	assert(state <= RECORD_ENDED);
+	assert(!tenure || state == RECORD_HOLDER);
 	make_key(key, address);
 	memcpy(text, &cnt, sizeof(cnt));
 	length += encode_text(text + length, key);
-	length += encode_text(text + length, record_states[state]);
+	(void) snprintf(value, sizeof(value), "%s", record_states[state]);
+	if (tenure)
+		(void) snprintf(
+			value, sizeof(value), "%s%c%" PRIu64, record_states[state], TENURE_MARK,
+			tenure);
+	length += encode_text(text + length, value);
 	r = rados_exec(pool, header, CLASS, "metadata_set", text, length, reply, sizeof(reply));
 	return r < 0 ? r : 0;
 }
@@ -65,12 +75,15 @@ int records_remove(rados_ioctx_t pool, const char *header, const char *address)
 }
 
 /* An unknown state is that of a later version: it is treated like the one that needs most. */
-static enum record_state parse_state(const char *text)
+static void parse_state(const char *text, struct record *record)
 {
+	const char *mark = strchr(text, TENURE_MARK);
+
+	record->state = RECORD_HOLDER;
+	record->tenure = mark ? strtoull(mark + 1, NULL, 10) : 0;
 	for (unsigned i = 0; i < sizeof(record_states) / sizeof(record_states[0]); i++)
 		if (strcmp(text, record_states[i]) == 0)
-			return (enum record_state) i;
-	return RECORD_HOLDER;
+			record->state = (enum record_state) i;
 }
 
 /* Whether the key is that of a record. */
@@ -85,7 +98,7 @@ static bool take_record(
 	    records->cnt == RECORDS_MAX)
 		return true;
 	memcpy(records->records[records->cnt].address, address, strlen(address) + 1);
-	records->records[records->cnt++].state = parse_state(value);
+	parse_state(value, &records->records[records->cnt++]);
 	return true;
 }
 

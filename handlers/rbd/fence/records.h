@@ -14,6 +14,7 @@
 
 #include <rados/librados.h>
 #include <rbd/librbd.h>
+#include <stdint.h>
 
 #define RECORD_ADDRESS_SIZE 128
 #define RECORDS_MAX         32
@@ -27,6 +28,7 @@ enum record_state {
 struct record {
 	char address[RECORD_ADDRESS_SIZE]; /* of the client instance */
 	enum record_state state;
+	uint64_t tenure; /* of RECORD_HOLDER: distinguishes the tenures of an instance */
 };
 
 struct records {
@@ -34,9 +36,11 @@ struct records {
 	unsigned cnt;
 };
 
-/* header: the image's header object. Returns 0 or a negative errno. */
+/* header: the image's header object; tenure: 0 unless the state is RECORD_HOLDER. Returns 0 or a
+ * negative errno. */
 int records_set(
-	rados_ioctx_t pool, const char *header, const char *address, enum record_state state);
+	rados_ioctx_t pool, const char *header, const char *address, enum record_state state,
+	uint64_t tenure);
 
 /* Returns 0, also if there is none, or a negative errno. */
 int records_remove(rados_ioctx_t pool, const char *header, const char *address);

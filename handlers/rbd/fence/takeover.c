@@ -21,7 +21,8 @@ static bool has_record(const struct records *records, const struct record *recor
 {
 	for (unsigned i = 0; i < records->cnt; i++)
 		if (strcmp(records->records[i].address, record->address) == 0)
-			return records->records[i].state == record->state;
+			return records->records[i].state == record->state &&
+				records->records[i].tenure == record->tenure;
 	return false;
 }
 
@@ -72,6 +73,17 @@ int takeover_wait(const struct takeover *takeover, const struct records *former)
 	return r;
 }
 
+int takeover_check_again(const struct takeover *takeover, const struct records *former)
+{
+	struct records now;
+	int r = records_read(takeover->rbd, takeover->own, &now);
+
+	for (unsigned i = 0; i < now.cnt && r >= 0; i++)
+		if (now.records[i].state == RECORD_HOLDER && !has_record(former, &now.records[i]))
+			r = -EAGAIN;
+	return r;
+}
+
 /* A failure costs the next host a wait. */
 void takeover_mark(const struct takeover *takeover, const struct records *former)
 {
@@ -84,7 +96,7 @@ void takeover_mark(const struct takeover *takeover, const struct records *former
 		    has_record(&now, &former->records[i]))
 			(void) records_set(
 				takeover->pool, takeover->header, former->records[i].address,
-				RECORD_PAST);
+				RECORD_PAST, 0);
 }
 
 static int forget_records(

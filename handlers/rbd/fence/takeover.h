@@ -28,9 +28,14 @@ struct takeover {
 /* Reads the records of the former holders. Returns 0 or a negative errno. */
 int takeover_read(const struct takeover *takeover, struct records *former);
 
-/* Nobody had the lock after these records were read. Returns 0 when these former holders have
+/* Nobody had the lock when these records were read. Returns 0 when these former holders have
  * ended, or their leases have passed; -ESHUTDOWN: fenced meanwhile; or another negative errno. */
 int takeover_wait(const struct takeover *takeover, const struct records *former);
+
+/* After that wait the lock was acquired. Returns -EAGAIN if a further host has had it meanwhile,
+ * and a third one has broken its lock: that host has to be waited for, too, without the lock.
+ * Returns 0, or another negative errno. */
+int takeover_check_again(const struct takeover *takeover, const struct records *former);
 
 /* After that wait the lock was acquired: the next host need not wait for these again. */
 void takeover_mark(const struct takeover *takeover, const struct records *former);

@@ -307,8 +307,33 @@ struct tcmu_handler {
 #define TCMU_HANDLER_ENTRY "tcmu_handler_entry"
 typedef const struct tcmu_handler *tcmu_handler_entry_fn(void);
 
-/* Defines the plugin's entry. The arguments are initialisers of struct tcmu_handler except abi and
- * size. */
+/* Defines the plugin's entry. The arguments are designated initialisers of struct tcmu_handler,
+ * except abi and size. In C++ they come in the order of the members; C++11 to C++17 take them as an
+ * extension of the compiler, about which this macro does not let it warn. */
+#ifdef __cplusplus
+/* clang-format off */
+#define TCMU_HANDLER_PRAGMAS \
+	_Pragma("GCC diagnostic push") \
+	_Pragma("GCC diagnostic ignored \"-Wpragmas\"") \
+	_Pragma("GCC diagnostic ignored \"-Wunknown-warning-option\"") \
+	_Pragma("GCC diagnostic ignored \"-Wpedantic\"") \
+	_Pragma("GCC diagnostic ignored \"-Wc++20-extensions\"") \
+	_Pragma("GCC diagnostic ignored \"-Wmissing-field-initializers\"")
+#define TCMU_HANDLER(...) \
+	extern "C" __attribute__((visibility("default"))) const struct tcmu_handler * \
+	tcmu_handler_entry(void); \
+	extern "C" const struct tcmu_handler *tcmu_handler_entry(void) \
+	{ \
+		TCMU_HANDLER_PRAGMAS \
+		static struct tcmu_handler self = {__VA_ARGS__}; \
+		_Pragma("GCC diagnostic pop"); \
+		self.abi = TCMU_HANDLER_ABI; \
+		self.size = sizeof(struct tcmu_handler); \
+		return &self; \
+	} \
+	static_assert(sizeof(struct tcmu_handler) <= UINT32_MAX, "size fits")
+/* clang-format on */
+#else
 #define TCMU_HANDLER(...) \
 	static const struct tcmu_handler tcmu_handler_self = { \
 		.abi = TCMU_HANDLER_ABI, .size = sizeof(struct tcmu_handler), __VA_ARGS__}; \
@@ -319,6 +344,7 @@ typedef const struct tcmu_handler *tcmu_handler_entry_fn(void);
 		return &tcmu_handler_self; \
 	} \
 	_Static_assert(sizeof(struct tcmu_handler) <= UINT32_MAX, "size fits")
+#endif
 
 /* Completes a request: exactly once, from any thread, also within submit. error: 0 or negative
  * errno. The request and its buffers must not be used afterwards. */

@@ -354,6 +354,60 @@ static void a_built_in_handler_is_checked_like_a_plugin(void **state)
 	assert_int_equal(handlers_add(handlers, &handler, "the test", &reason), -EPROTO);
 }
 
+static struct tcmu_io *completed;
+
+static void on_complete(struct tcmu_io *io, int error)
+{
+	assert_int_equal(error, 0);
+	assert_null(completed);
+	completed = io;
+}
+
+static void transfer(
+	const struct tcmu_handler *handler, void *backend, const struct tcmu_host *host,
+	enum tcmu_io_op op, char *data, size_t length)
+{
+	struct iovec iov = {data, length};
+	struct tcmu_io io = {
+		.op = op, .offset = 512, .length = length, .iov = &iov, .iov_cnt = 1, .host = host};
+
+	completed = NULL;
+	handler->submit(backend, &io);
+	assert_ptr_equal(completed, &io);
+}
+
+/* C++11 to C++20, by the compilers that are here. */
+static void plugins_in_cplusplus_are_loaded_and_serve(void **state)
+{
+	static const struct tcmu_host host = {
+		.abi = TCMU_HANDLER_ABI, .size = sizeof(host), .complete = on_complete};
+	const struct tcmu_config config = {.size = 4096, .block_size = 512};
+	const struct handlers_entry *entry;
+	unsigned served = 0;
+
+	(void) state;
+	assert_int_equal(handlers_load(handlers, CXX_PLUGINS), CXX_PLUGIN_COUNT);
+	log_text = fixture_log_end();
+	for (size_t i = 0; (entry = handlers_entry(handlers, i)); i++) {
+		const struct tcmu_handler *handler = entry->handler;
+		char written[512] = "a block", read[512] = "";
+		struct tcmu_backend_info info = {0};
+		struct tcmu_reason reason;
+		void *backend;
+
+		if (!handler)
+			continue;
+		assert_string_equal(handler->options[0].name, "depth");
+		assert_int_equal(handler->open(&config, &host, NULL, &info, &backend, &reason), 0);
+		transfer(handler, backend, &host, TCMU_IO_WRITE, written, sizeof(written));
+		transfer(handler, backend, &host, TCMU_IO_READ, read, sizeof(read));
+		assert_memory_equal(written, read, sizeof(read));
+		handler->close(backend);
+		served++;
+	}
+	assert_int_equal(served, CXX_PLUGIN_COUNT);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -381,6 +435,7 @@ int main(void)
 		TEST(a_handler_that_is_not_installed_is_known),
 		TEST(entries_come_in_the_order_of_their_subtypes),
 		TEST(a_built_in_handler_is_checked_like_a_plugin),
+		TEST(plugins_in_cplusplus_are_loaded_and_serve),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,340 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two gateways of one backing store: a store in memory that one of them can lock, which fences the
- * former lock holder. tests/ceph runs the same with a cluster.
+ * Two gateways of one backing store, which one of them can lock. tests/ceph runs the same with a
+ * cluster.
  */
-#include "gateway.h"
+#include "shared-store.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-
-#define SIZE     (1024u * 1024)
-#define IMPLICIT SCSI_ACCESS_IMPLICIT
-#define EXPLICIT (SCSI_ACCESS_IMPLICIT | SCSI_ACCESS_EXPLICIT)
-
-struct opened;
-
-/* The store, its counts and its faults. Under the lock. */
-static struct {
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	uint8_t data[SIZE];
-	struct opened *holder;
-	uint16_t tag;
-	unsigned opens;
-	unsigned opens_fail; /* so many more */
-	unsigned locks;
-	unsigned locks_fail;
-	bool silent; /* the store does not answer lock_state */
-	bool hold_opens;
-	bool hold_locks;
-	bool hold_writes;
-	unsigned held;
-	bool refuses; /* writes of a host that has no lock while another has it */
-	unsigned refused;
-	unsigned reads;
-	unsigned strays; /* writes of a host that was not fenced while another one had the lock */
-	struct tcmu_io *late; /* a write that was held */
-} store = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-
-struct opened {
-	const struct tcmu_host *host;
-	struct tcmu_host_device *dev;
-	bool fenced;
-	bool reported;
-};
-
-static int on_open(
-	const struct tcmu_config *config, const struct tcmu_host *host,
-	struct tcmu_host_device *dev, struct tcmu_backend_info *info, void **backend,
-	struct tcmu_reason *reason)
-{
-	struct opened *opened = calloc(1, sizeof(*opened));
-	bool fails;
-
-	(void) config;
-	pthread_mutex_lock(&store.lock);
-	store.opens++;
-	while (store.hold_opens)
-		pthread_cond_wait(&store.changed, &store.lock);
-	fails = store.opens_fail && store.opens_fail--;
-	pthread_mutex_unlock(&store.lock);
-	if (fails) {
-		free(opened);
-		strcpy(reason->text, "it cannot be reached");
-		return -ETIMEDOUT;
-	}
-	opened->host = host;
-	opened->dev = dev;
-	info->caps = FIXTURE_BASIC_CAPS;
-	info->fua = true;
-	*backend = opened;
-	return 0;
-}
-
-static void on_close(void *backend)
-{
-	pthread_mutex_lock(&store.lock);
-	if (store.holder == backend)
-		store.holder = NULL;
-	pthread_mutex_unlock(&store.lock);
-	free(backend);
-}
-
-static int on_lock(void *backend, uint16_t tag, struct tcmu_reason *reason)
-{
-	struct opened *opened = backend;
-	int r = 0;
-
-	pthread_mutex_lock(&store.lock);
-	store.locks++;
-	store.held++;
-	pthread_cond_broadcast(&store.changed);
-	while (store.hold_locks)
-		pthread_cond_wait(&store.changed, &store.lock);
-	store.held--;
-	if (opened->fenced) {
-		r = -ESHUTDOWN;
-	} else if (store.locks_fail) {
-		store.locks_fail--;
-		strcpy(reason->text, "it cannot be had");
-		r = -ETIMEDOUT;
-	} else {
-		if (store.holder && store.holder != opened)
-			store.holder->fenced = true;
-		store.holder = opened;
-		store.tag = tag;
-	}
-	pthread_mutex_unlock(&store.lock);
-	return r;
-}
-
-static int on_unlock(void *backend)
-{
-	pthread_mutex_lock(&store.lock);
-	if (store.holder == backend)
-		store.holder = NULL;
-	pthread_mutex_unlock(&store.lock);
-	return 0;
-}
-
-static int on_lock_state(void *backend, bool *ours, uint16_t *tag)
-{
-	struct opened *opened = backend;
-	bool fenced, reported, silent;
-
-	pthread_mutex_lock(&store.lock);
-	silent = store.silent;
-	*ours = store.holder == backend;
-	*tag = store.holder ? store.tag : 0;
-	fenced = opened->fenced;
-	reported = opened->reported;
-	opened->reported = fenced;
-	pthread_mutex_unlock(&store.lock);
-	if (fenced && !reported)
-		opened->host->event(opened->dev, TCMU_BACKEND_FENCED, -ESHUTDOWN);
-	return fenced ? -ESHUTDOWN : silent ? -ETIMEDOUT : 0;
-}
-
-/* 1: it is held. */
-static int carry_out(struct opened *opened, struct tcmu_io *io, bool *fenced, bool *lost)
-{
-	uint8_t *at = store.data + io->offset;
-
-	if (opened->fenced) {
-		*fenced = !opened->reported;
-		opened->reported = true;
-		return -ESHUTDOWN;
-	}
-	if (io->op == TCMU_IO_WRITE && store.refuses && store.holder && store.holder != opened) {
-		*lost = true;
-		store.refused++;
-		return -EBUSY;
-	}
-	if (io->op == TCMU_IO_WRITE && store.hold_writes) {
-		store.late = io;
-		pthread_cond_broadcast(&store.changed);
-		return 1;
-	}
-	store.reads += io->op == TCMU_IO_READ;
-	store.strays += io->op == TCMU_IO_WRITE && store.holder && store.holder != opened;
-	for (unsigned i = 0; i < io->iov_cnt && io->op != TCMU_IO_FLUSH; i++) {
-		if (io->op == TCMU_IO_READ)
-			memcpy(io->iov[i].iov_base, at, io->iov[i].iov_len);
-		else
-			memcpy(at, io->iov[i].iov_base, io->iov[i].iov_len);
-		at += io->iov[i].iov_len;
-	}
-	return 0;
-}
-
-static void on_submit(void *backend, struct tcmu_io *io)
-{
-	struct opened *opened = backend;
-	bool fenced = false, lost = false;
-	int r;
-
-	pthread_mutex_lock(&store.lock);
-	r = carry_out(opened, io, &fenced, &lost);
-	pthread_mutex_unlock(&store.lock);
-	if (lost)
-		opened->host->event(opened->dev, TCMU_BACKEND_LOCK_LOST, 0);
-	if (fenced)
-		opened->host->event(opened->dev, TCMU_BACKEND_FENCED, -ESHUTDOWN);
-	if (r <= 0)
-		tcmu_io_complete(io, r);
-}
-
-static const struct tcmu_handler handler = {
-	.abi = TCMU_HANDLER_ABI,
-	.size = sizeof(handler),
-	.subtype = "store",
-	.name = "store",
-	.config_desc = "",
-	.flags = TCMU_HANDLER_REOPENS,
-	.open = on_open,
-	.close = on_close,
-	.submit = on_submit,
-	.lock = on_lock,
-	.unlock = on_unlock,
-	.lock_state = on_lock_state,
-};
-
-/* Tests read and change the store under its lock, as the gateways do. */
-static unsigned read_count(const unsigned *count)
-{
-	unsigned value;
-
-	pthread_mutex_lock(&store.lock);
-	value = *count;
-	pthread_mutex_unlock(&store.lock);
-	return value;
-}
-
-static bool is_locked(void)
-{
-	bool has;
-
-	pthread_mutex_lock(&store.lock);
-	has = store.holder;
-	pthread_mutex_unlock(&store.lock);
-	return has;
-}
-
-static uint16_t tag(void)
-{
-	uint16_t value;
-
-	pthread_mutex_lock(&store.lock);
-	value = store.tag;
-	pthread_mutex_unlock(&store.lock);
-	return value;
-}
-
-static int first_byte(void)
-{
-	int byte;
-
-	pthread_mutex_lock(&store.lock);
-	byte = store.data[0];
-	pthread_mutex_unlock(&store.lock);
-	return byte;
-}
-
-static void set_count(unsigned *count, unsigned times)
-{
-	pthread_mutex_lock(&store.lock);
-	*count = times;
-	pthread_mutex_unlock(&store.lock);
-}
-
-static void hold(bool *what)
-{
-	pthread_mutex_lock(&store.lock);
-	*what = true;
-	pthread_mutex_unlock(&store.lock);
-}
-
-static int setup(void **state)
-{
-	(void) state;
-	gateways_begin();
-	pthread_mutex_lock(&store.lock);
-	memset(store.data, 0, sizeof(store.data));
-	store.opens = store.locks = store.reads = store.refused = 0;
-	store.refuses = false;
-	pthread_mutex_unlock(&store.lock);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void) state;
-	gateways_end();
-	assert_false(is_locked());
-	assert_int_equal(read_count(&store.strays), 0);
-	return 0;
-}
-
-static struct gateway *start(uint16_t group, uint8_t access)
-{
-	return gateway_new(&handler, "store/x", SIZE, group, access);
-}
-
-static struct initiator_command write_of(int byte)
-{
-	static uint8_t data[256][FIXTURE_BLOCK];
-
-	memset(data[byte], byte, FIXTURE_BLOCK);
-	return cmd_write(0, 1, data[byte]);
-}
-
-static void assert_writes(struct gateway *gateway, int byte)
-{
-	struct initiator_command write = write_of(byte);
-
-	assert_int_equal(gateway_do_persistently(gateway, &write, 20), SCSI_GOOD);
-	assert_int_equal(first_byte(), byte);
-}
-
-static void assert_states(struct gateway *gateway, uint8_t first, uint8_t second)
-{
-	uint8_t states[2];
-
-	gateway_report(gateway, states);
-	assert_int_equal(states[0], first);
-	assert_int_equal(states[1], second);
-}
 
 /* ------- tests ------- */
 
 static void a_store_that_is_not_shared_needs_no_lock(void **state)
 {
-	struct gateway *one = start(0, 0);
+	struct gateway *one = store_start_gateway(0, 0);
 
 	(void) state;
-	assert_writes(one, 1);
-	assert_int_equal(read_count(&store.locks), 0);
+	store_assert_writes(one, 1);
+	assert_int_equal(store_count(&store.locks), 0);
 	gateway_delete(one);
 }
 
 static void the_first_write_takes_the_lock_and_reads_need_none(void **state)
 {
-	struct gateway *one = start(1, IMPLICIT);
-	struct initiator_command read = cmd_read(0, 1, NULL), write = write_of(1);
+	struct gateway *one = store_start_gateway(1, IMPLICIT);
+	struct initiator_command read = cmd_read(0, 1, NULL), write = store_write_of(1);
 
 	(void) state;
 	assert_int_equal(gateway_do(one, &read), SCSI_GOOD);
-	assert_int_equal(read_count(&store.locks), 0);
-	assert_states(one, SCSI_ACTIVE_NONOPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
+	assert_int_equal(store_count(&store.locks), 0);
+	store_assert_states(one, SCSI_ACTIVE_NONOPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
 	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
-	assert_writes(one, 1);
-	assert_int_equal(read_count(&store.locks), 1);
-	assert_int_equal(tag(), 1);
-	assert_states(one, SCSI_ACTIVE_OPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
+	store_assert_writes(one, 1);
+	assert_int_equal(store_count(&store.locks), 1);
+	assert_int_equal(store_tag(), 1);
+	store_assert_states(one, SCSI_ACTIVE_OPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
 	gateway_delete(one);
 }
 
@@ -345,7 +46,7 @@ static unsigned send_writes(struct gateway *gateway, unsigned seconds, unsigned 
 	unsigned busy = 0;
 
 	for (*others = 0; clock_now_ns() < end;) {
-		struct initiator_command write = write_of(9);
+		struct initiator_command write = store_write_of(9);
 
 		if (gateway_do(gateway, &write) == SCSI_BUSY) {
 			busy++;
@@ -360,69 +61,70 @@ static unsigned send_writes(struct gateway *gateway, unsigned seconds, unsigned 
 /* Nobody asks for the port groups, which it has or has not got meanwhile. */
 static void a_gateway_without_groups_learns_that_another_has_the_lock(void **state)
 {
-	struct gateway *one = start(1, IMPLICIT), *two = start(0, 0);
+	struct gateway *one = store_start_gateway(1, IMPLICIT), *two = store_start_gateway(0, 0);
 	struct initiator_command read = cmd_read(0, 1, NULL);
 	unsigned busy, others;
 
 	(void) state;
-	assert_writes(one, 1);
+	store_assert_writes(one, 1);
 	store.refuses = true;
 	busy = send_writes(two, 4, &others);
 	assert_true(busy < 100 && others > 100);
 	assert_int_equal(gateway_do(two, &read), SCSI_CHECK_CONDITION);
-	assert_writes(one, 2);
+	store_assert_writes(one, 2);
 	gateway_regroup(two, 2, IMPLICIT);
-	while (read_count(&store.locks) == 1) {
-		struct initiator_command write = write_of(3);
+	while (store_count(&store.locks) == 1) {
+		struct initiator_command write = store_write_of(3);
 
 		(void) gateway_do(two, &write);
 		gateways_iterate();
 	}
-	assert_writes(two, 3);
-	assert_int_equal(tag(), 2);
+	store_assert_writes(two, 3);
+	assert_int_equal(store_tag(), 2);
 	gateway_delete(one);
 	gateway_delete(two);
 }
 
 static void a_gateway_without_groups_serves_when_the_lock_is_released(void **state)
 {
-	struct gateway *one = start(1, IMPLICIT), *two = start(0, 0);
-	struct initiator_command write = write_of(2);
+	struct gateway *one = store_start_gateway(1, IMPLICIT), *two = store_start_gateway(0, 0);
+	struct initiator_command write = store_write_of(2);
 	unsigned others;
 
 	(void) state;
-	assert_writes(one, 1);
+	store_assert_writes(one, 1);
 	store.refuses = true;
 	(void) send_writes(two, 1, &others);
 	assert_true(others > 0);
 	gateway_delete(one);
 	do {
 		gateways_iterate();
-		write = write_of(2);
+		write = store_write_of(2);
 		gateway_do(two, &write);
 	} while (write.status != SCSI_GOOD);
-	assert_int_equal(first_byte(), 2);
-	assert_int_equal(read_count(&store.locks), 1);
+	assert_int_equal(store_first_byte(), 2);
+	assert_int_equal(store_count(&store.locks), 1);
 	gateway_delete(two);
 }
 
 static void writes_move_the_lock_and_the_loser_comes_back(void **state)
 {
-	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
-	struct initiator_command write = write_of(3);
+	struct gateway *one = store_start_gateway(1, IMPLICIT),
+		       *two = store_start_gateway(2, IMPLICIT);
+	struct initiator_command write = store_write_of(3);
 
 	(void) state;
-	assert_writes(one, 1);
-	assert_writes(two, 2);
-	assert_states(two, SCSI_ACTIVE_NONOPTIMIZED, SCSI_ACTIVE_OPTIMIZED);
+	store_assert_writes(one, 1);
+	store_assert_writes(two, 2);
+	store_assert_states(two, SCSI_ACTIVE_NONOPTIMIZED, SCSI_ACTIVE_OPTIMIZED);
 	/* the loser does not know yet: the store refuses it, the initiator tries again, and it
 	 * takes the lock back */
 	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
-	assert_int_equal(first_byte(), 2);
+	assert_int_equal(store_first_byte(), 2);
 	gateway_wait_state(one, DEVICE_LIVE, 10);
-	assert_writes(one, 3);
-	assert_int_equal(read_count(&store.opens), 3);
-	assert_states(one, SCSI_ACTIVE_OPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
+	store_assert_writes(one, 3);
+	assert_int_equal(store_count(&store.opens), 3);
+	store_assert_states(one, SCSI_ACTIVE_OPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
 	gateway_delete(one);
 	gateway_delete(two);
 }
@@ -445,28 +147,29 @@ static struct tcmu_io *wait_late(void)
 /* It is reopened only when its requests in flight have ended. */
 static void a_backend_is_not_closed_under_a_write(void **state)
 {
-	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
-	struct initiator_command late = write_of(5), write = write_of(6);
+	struct gateway *one = store_start_gateway(1, IMPLICIT),
+		       *two = store_start_gateway(2, IMPLICIT);
+	struct initiator_command late = store_write_of(5), write = store_write_of(6);
 	struct tcmu_io *held;
 
 	(void) state;
-	assert_writes(one, 1);
-	hold(&store.hold_writes);
+	store_assert_writes(one, 1);
+	store_hold(&store.hold_writes);
 	gateway_send(one, &late);
 	held = wait_late();
-	assert_writes(two, 2);
+	store_assert_writes(two, 2);
 	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
 	gateway_wait_state(one, DEVICE_FAULTED, 10);
 	for (int i = 0; i < 20; i++)
 		gateways_iterate();
-	assert_int_equal(read_count(&store.opens), 2);
+	assert_int_equal(store_count(&store.opens), 2);
 	assert_false(initiator_is_done(&late));
 	tcmu_io_complete(held, -ESHUTDOWN);
 	gateway_wait(&late);
 	assert_int_equal(late.status, SCSI_BUSY);
 	gateway_wait_state(one, DEVICE_LIVE, 10);
-	assert_int_equal(read_count(&store.opens), 3);
-	assert_int_equal(first_byte(), 2);
+	assert_int_equal(store_count(&store.opens), 3);
+	assert_int_equal(store_first_byte(), 2);
 	gateway_delete(one);
 	gateway_delete(two);
 }
@@ -474,26 +177,27 @@ static void a_backend_is_not_closed_under_a_write(void **state)
 /* An initiator may have written over another gateway what it has sent to this one before. */
 static void writes_that_wait_in_a_limit_do_not_follow_the_lock(void **state)
 {
-	struct gateway *one = gateway_new(&handler, "store/x;iops=4;burst=1", SIZE, 1, IMPLICIT);
-	struct gateway *two = start(2, IMPLICIT);
+	struct gateway *one = gateway_new(
+		&store_handler, "store/x;iops=4;burst=1", SIZE, 1, IMPLICIT);
+	struct gateway *two = store_start_gateway(2, IMPLICIT);
 	struct initiator_command late[8];
 
 	(void) state;
-	assert_writes(one, 1);
+	store_assert_writes(one, 1);
 	for (unsigned i = 0; i < 8; i++) {
-		late[i] = write_of(5);
+		late[i] = store_write_of(5);
 		gateway_send(one, &late[i]);
 	}
-	while (first_byte() != 5)
+	while (store_first_byte() != 5)
 		gateways_iterate();
-	assert_writes(two, 2);
+	store_assert_writes(two, 2);
 	gateway_wait(&late[7]);
 	assert_int_equal(late[7].status, SCSI_BUSY);
-	assert_int_equal(first_byte(), 2);
-	assert_int_equal(read_count(&store.locks), 2);
+	assert_int_equal(store_first_byte(), 2);
+	assert_int_equal(store_count(&store.locks), 2);
 	for (unsigned i = 0; i < 7; i++)
 		gateway_wait(&late[i]);
-	assert_writes(one, 3);
+	store_assert_writes(one, 3);
 	gateway_delete(one);
 	gateway_delete(two);
 }
@@ -501,7 +205,8 @@ static void writes_that_wait_in_a_limit_do_not_follow_the_lock(void **state)
 /* Another gateway may change what this one has read without the lock. */
 static void a_write_that_reads_first_takes_the_lock_before(void **state)
 {
-	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
+	struct gateway *one = store_start_gateway(1, IMPLICIT),
+		       *two = store_start_gateway(2, IMPLICIT);
 	static uint8_t out[FIXTURE_BLOCK], both[2 * FIXTURE_BLOCK];
 	struct initiator_command merge = cmd_orwrite(0, 1, out),
 				 compare = cmd_compare_and_write(0, 1, both);
@@ -509,58 +214,59 @@ static void a_write_that_reads_first_takes_the_lock_before(void **state)
 	(void) state;
 	memset(out, 0x80, sizeof(out));
 	memset(both, 2, FIXTURE_BLOCK);
-	assert_writes(two, 1);
+	store_assert_writes(two, 1);
 	assert_int_equal(gateway_do(one, &merge), SCSI_BUSY);
-	assert_int_equal(read_count(&store.reads), 0);
+	assert_int_equal(store_count(&store.reads), 0);
 	assert_int_equal(gateway_do_persistently(one, &merge, 20), SCSI_GOOD);
-	assert_int_equal(first_byte(), 0x81);
-	assert_writes(two, 2);
+	assert_int_equal(store_first_byte(), 0x81);
+	store_assert_writes(two, 2);
 	gateway_wait_state(one, DEVICE_LIVE, 10);
 	assert_int_equal(gateway_do_persistently(one, &compare, 20), SCSI_GOOD);
-	assert_int_equal(first_byte(), 0);
-	assert_int_equal(read_count(&store.reads), 2);
+	assert_int_equal(store_first_byte(), 0);
+	assert_int_equal(store_count(&store.reads), 2);
 	gateway_delete(one);
 	gateway_delete(two);
 }
 
 static void with_explicit_access_initiators_choose_the_gateway(void **state)
 {
-	struct gateway *one = start(1, EXPLICIT), *two = start(2, EXPLICIT);
-	struct initiator_command write = write_of(1), ready = cmd_test_unit_ready();
+	struct gateway *one = store_start_gateway(1, EXPLICIT),
+		       *two = store_start_gateway(2, EXPLICIT);
+	struct initiator_command write = store_write_of(1), ready = cmd_test_unit_ready();
 
 	(void) state;
 	gateway_do(one, &write);
 	assert_sense(&write, 0x2, 0x040b);
 	gateway_do(one, &ready);
 	assert_sense(&ready, 0x2, 0x040b);
-	assert_states(one, SCSI_STANDBY, SCSI_STANDBY);
-	assert_int_equal(read_count(&store.locks), 0);
+	store_assert_states(one, SCSI_STANDBY, SCSI_STANDBY);
+	assert_int_equal(store_count(&store.locks), 0);
 
 	assert_int_equal(gateway_set(one, 1, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
 	assert_int_equal(gateway_configfs_state(one, 1), SCSI_ACTIVE_OPTIMIZED);
-	assert_writes(one, 1);
-	assert_states(one, SCSI_ACTIVE_OPTIMIZED, SCSI_STANDBY);
-	assert_states(two, SCSI_ACTIVE_OPTIMIZED, SCSI_STANDBY);
+	store_assert_writes(one, 1);
+	store_assert_states(one, SCSI_ACTIVE_OPTIMIZED, SCSI_STANDBY);
+	store_assert_states(two, SCSI_ACTIVE_OPTIMIZED, SCSI_STANDBY);
 	/* the group of another host cannot be activated here */
 	assert_int_equal(gateway_set(one, 2, SCSI_ACTIVE_OPTIMIZED), SCSI_CHECK_CONDITION);
 
 	assert_int_equal(gateway_set(two, 2, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
-	assert_writes(two, 2);
-	write = write_of(3);
+	store_assert_writes(two, 2);
+	write = store_write_of(3);
 	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
 	gateway_wait_state(one, DEVICE_FAULTED, 10);
 	gateway_wait_state(one, DEVICE_LIVE, 10);
-	write = write_of(3);
+	write = store_write_of(3);
 	gateway_do(one, &write);
 	assert_sense(&write, 0x2, 0x040b);
-	assert_states(one, SCSI_STANDBY, SCSI_ACTIVE_OPTIMIZED);
+	store_assert_states(one, SCSI_STANDBY, SCSI_ACTIVE_OPTIMIZED);
 
 	assert_int_equal(gateway_set(two, 2, SCSI_STANDBY), SCSI_GOOD);
-	assert_false(is_locked());
-	write = write_of(4);
+	assert_false(store_is_locked());
+	write = store_write_of(4);
 	gateway_do(two, &write);
 	assert_sense(&write, 0x2, 0x040b);
-	assert_int_equal(first_byte(), 2);
+	assert_int_equal(store_first_byte(), 2);
 	gateway_delete(one);
 	gateway_delete(two);
 }
@@ -569,8 +275,8 @@ static void with_explicit_access_initiators_choose_the_gateway(void **state)
  * the writes of the other gateway. */
 static void a_gateway_does_not_unlock_under_a_write(void **state)
 {
-	struct gateway *one = start(1, EXPLICIT);
-	struct initiator_command late = write_of(5), write = write_of(6);
+	struct gateway *one = store_start_gateway(1, EXPLICIT);
+	struct initiator_command late = store_write_of(5), write = store_write_of(6);
 	static const uint8_t list[] = {0, 0, 0, 0, SCSI_STANDBY, 0, 0, 1};
 	struct initiator_command release = {
 		.cdb = {0xa4, 0x0a, [9] = sizeof(list)},
@@ -581,33 +287,34 @@ static void a_gateway_does_not_unlock_under_a_write(void **state)
 
 	(void) state;
 	assert_int_equal(gateway_set(one, 1, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
-	hold(&store.hold_writes);
+	store_hold(&store.hold_writes);
 	gateway_send(one, &late);
 	held = wait_late();
 	gateway_send(one, &release);
 	do {
 		gateways_iterate();
-		write = write_of(6);
+		write = store_write_of(6);
 	} while (gateway_do(one, &write) == SCSI_GOOD);
 	assert_int_equal(write.status, SCSI_BUSY);
 	for (int i = 0; i < 20; i++)
 		gateways_iterate();
-	assert_true(is_locked());
+	assert_true(store_is_locked());
 	assert_false(initiator_is_done(&release));
 	tcmu_io_complete(held, 0);
 	gateway_wait(&late);
 	assert_int_equal(late.status, SCSI_GOOD);
 	gateway_wait(&release);
 	assert_int_equal(release.status, SCSI_GOOD);
-	assert_false(is_locked());
+	assert_false(store_is_locked());
 	gateway_delete(one);
 }
 
 /* A gateway that is fenced while it waits for its requests answers, and comes back. */
 static void a_gateway_may_be_fenced_before_it_unlocks(void **state)
 {
-	struct gateway *one = start(1, EXPLICIT), *two = start(2, EXPLICIT);
-	struct initiator_command late = write_of(5), write = write_of(6);
+	struct gateway *one = store_start_gateway(1, EXPLICIT),
+		       *two = store_start_gateway(2, EXPLICIT);
+	struct initiator_command late = store_write_of(5), write = store_write_of(6);
 	static const uint8_t list[] = {0, 0, 0, 0, SCSI_STANDBY, 0, 0, 1};
 	struct initiator_command release = {
 		.cdb = {0xa4, 0x0a, [9] = sizeof(list)},
@@ -619,12 +326,12 @@ static void a_gateway_may_be_fenced_before_it_unlocks(void **state)
 
 	(void) state;
 	assert_int_equal(gateway_set(one, 1, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
-	hold(&store.hold_writes);
+	store_hold(&store.hold_writes);
 	gateway_send(one, &late);
 	held = wait_late();
 	gateway_send(one, &release);
 	while (gateway_do(one, &write) == SCSI_GOOD)
-		write = write_of(6);
+		write = store_write_of(6);
 	assert_int_equal(gateway_set(two, 2, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
 	gateway_report(one, states); /* it learns that it is fenced */
 	gateway_wait(&release);
@@ -632,7 +339,7 @@ static void a_gateway_may_be_fenced_before_it_unlocks(void **state)
 	tcmu_io_complete(held, -ESHUTDOWN);
 	gateway_wait(&late);
 	gateway_wait_state(one, DEVICE_LIVE, 10);
-	assert_writes(two, 2);
+	store_assert_writes(two, 2);
 	gateway_delete(one);
 	gateway_delete(two);
 }
@@ -641,21 +348,22 @@ static void a_gateway_may_be_fenced_before_it_unlocks(void **state)
  * not know yet that it is fenced, answers. */
 static void a_fenced_gateway_does_not_report_that_it_is_active(void **state)
 {
-	struct gateway *one = start(1, EXPLICIT), *two = start(2, EXPLICIT);
+	struct gateway *one = store_start_gateway(1, EXPLICIT),
+		       *two = store_start_gateway(2, EXPLICIT);
 	uint8_t states[2], status;
 
 	(void) state;
 	assert_int_equal(gateway_set(one, 1, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
-	assert_writes(one, 1);
+	store_assert_writes(one, 1);
 	assert_int_equal(gateway_set(two, 2, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
-	assert_states(one, SCSI_STANDBY, SCSI_STANDBY);
+	store_assert_states(one, SCSI_STANDBY, SCSI_STANDBY);
 	do {
 		gateways_iterate();
 		gateway_report(one, states);
 		assert_int_equal(states[0], SCSI_STANDBY);
 	} while (states[1] != SCSI_ACTIVE_OPTIMIZED);
 	assert_int_equal(gateway_set(one, 1, SCSI_ACTIVE_OPTIMIZED), SCSI_GOOD);
-	assert_writes(one, 2);
+	store_assert_writes(one, 2);
 	/* and is activated as soon as it has come back */
 	assert_int_equal(gateway_set(two, 2, SCSI_STANDBY), SCSI_GOOD);
 	while ((status = gateway_set(two, 2, SCSI_ACTIVE_OPTIMIZED)) == SCSI_BUSY)
@@ -667,99 +375,81 @@ static void a_fenced_gateway_does_not_report_that_it_is_active(void **state)
 
 static void a_lock_that_cannot_be_had_sends_initiators_elsewhere(void **state)
 {
-	struct gateway *one = start(1, IMPLICIT);
-	struct initiator_command write = write_of(1);
+	struct gateway *one = store_start_gateway(1, IMPLICIT);
+	struct initiator_command write = store_write_of(1);
 
 	(void) state;
-	set_count(&store.locks_fail, 1);
+	store_set_count(&store.locks_fail, 1);
 	gateway_do_persistently(one, &write, 10);
 	assert_sense(&write, 0x2, 0x040c);
 	do {
 		gateways_iterate();
-		write = write_of(1);
+		write = store_write_of(1);
 		gateway_do(one, &write);
 	} while (write.status != SCSI_GOOD);
-	assert_int_equal(read_count(&store.locks), 2);
+	assert_int_equal(store_count(&store.locks), 2);
 	gateway_delete(one);
 }
 
 static void a_gateway_serves_again_once_its_backend_opens(void **state)
 {
-	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
-	struct initiator_command write = write_of(3);
+	struct gateway *one = store_start_gateway(1, IMPLICIT),
+		       *two = store_start_gateway(2, IMPLICIT);
+	struct initiator_command write = store_write_of(3);
 
 	(void) state;
-	assert_writes(one, 1);
-	assert_writes(two, 2);
-	set_count(&store.opens_fail, 2);
+	store_assert_writes(one, 1);
+	store_assert_writes(two, 2);
+	store_set_count(&store.opens_fail, 2);
 	gateway_do_persistently(one, &write, 10);
 	assert_sense(&write, 0x2, 0x040c);
 	gateway_wait_state(one, DEVICE_LIVE, 20);
-	assert_int_equal(read_count(&store.opens), 5);
-	assert_writes(one, 3);
+	assert_int_equal(store_count(&store.opens), 5);
+	store_assert_writes(one, 3);
 	gateway_delete(one);
 	gateway_delete(two);
 }
 
-static void release(bool *what)
-{
-	pthread_mutex_lock(&store.lock);
-	*what = false;
-	pthread_cond_broadcast(&store.changed);
-	pthread_mutex_unlock(&store.lock);
-}
-
-/* Initiators change the path: every command says so, and the group's state. */
-static void assert_unavailable(struct gateway *gateway)
-{
-	struct initiator_command commands[] = {
-		{.cdb = {0x00}, .cdb_length = 6}, cmd_read(0, 1, NULL), write_of(9)};
-
-	for (unsigned i = 0; i < 3; i++) {
-		gateway_do_persistently(gateway, &commands[i], 10);
-		assert_sense(&commands[i], 0x2, 0x040c);
-	}
-	assert_states(gateway, SCSI_UNAVAILABLE, SCSI_ACTIVE_NONOPTIMIZED);
-}
-
 static void a_lock_holder_without_its_cluster_is_unavailable(void **state)
 {
-	struct gateway *one = start(1, IMPLICIT);
+	struct gateway *one = store_start_gateway(1, IMPLICIT);
 	struct initiator_command ready = {.cdb = {0x00}, .cdb_length = 6};
 	uint8_t states[2];
 
 	(void) state;
-	assert_writes(one, 1);
-	hold(&store.silent);
+	store_assert_writes(one, 1);
+	store_hold(&store.silent);
 	gateway_report(one, states);
-	assert_unavailable(one);
-	release(&store.silent);
+	store_assert_unavailable(one);
+	store_release(&store.silent);
 	for (double began = gateway_now(); gateway_now() - began < 10;)
 		if (gateway_do(one, &ready) == SCSI_GOOD)
 			break;
 	assert_int_equal(ready.status, SCSI_GOOD);
-	assert_states(one, SCSI_ACTIVE_OPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
-	assert_writes(one, 2);
+	store_assert_states(one, SCSI_ACTIVE_OPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
+	store_assert_writes(one, 2);
 	gateway_delete(one);
 }
 
 static void a_reopening_that_lasts_makes_the_gateway_unavailable(void **state)
 {
-	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
-	struct initiator_command write = write_of(3), ready = {.cdb = {0x00}, .cdb_length = 6};
+	struct gateway *one = store_start_gateway(1, IMPLICIT),
+		       *two = store_start_gateway(2, IMPLICIT);
+	struct initiator_command write = store_write_of(3),
+				 ready = {.cdb = {0x00}, .cdb_length = 6};
 
 	(void) state;
-	assert_writes(one, 1);
-	assert_writes(two, 2);
-	hold(&store.hold_opens);
+	store_assert_writes(one, 1);
+	store_assert_writes(two, 2);
+	store_hold(&store.hold_opens);
 	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
 	while (gateway_do(one, &ready) == SCSI_GOOD)
 		gateways_iterate();
 	gateway_do_persistently(one, &ready, 10);
 	assert_sense(&ready, 0x2, 0x040c);
-	release(&store.hold_opens);
+	store_release(&store.hold_opens);
 	gateway_wait_state(one, DEVICE_LIVE, 10);
-	assert_writes(one, 4);
+	store_assert_writes(one, 4);
 	gateway_delete(one);
 	gateway_delete(two);
 }
@@ -767,36 +457,37 @@ static void a_reopening_that_lasts_makes_the_gateway_unavailable(void **state)
 /* The loser answers BUSY until the hold time has passed; then a retry takes the lock. */
 static void a_lock_that_was_lost_is_not_taken_back_at_once(void **state)
 {
-	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
-	struct initiator_command write = write_of(3);
+	struct gateway *one = store_start_gateway(1, IMPLICIT),
+		       *two = store_start_gateway(2, IMPLICIT);
+	struct initiator_command write = store_write_of(3);
 	double lost;
 
 	(void) state;
 	gateways_hold_lock(1500);
-	assert_writes(one, 1);
-	assert_writes(two, 2);
+	store_assert_writes(one, 1);
+	store_assert_writes(two, 2);
 	lost = gateway_now();
 	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
 	gateway_wait_state(one, DEVICE_LIVE, 10);
 	while (gateway_now() - lost < 1.2) {
 		assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
-		assert_int_equal(read_count(&store.locks), 2);
+		assert_int_equal(store_count(&store.locks), 2);
 	}
-	assert_writes(two, 4);
-	assert_writes(one, 3);
-	assert_int_equal(read_count(&store.locks), 3);
+	store_assert_writes(two, 4);
+	store_assert_writes(one, 3);
+	assert_int_equal(store_count(&store.locks), 3);
 	gateway_delete(one);
 	gateway_delete(two);
 }
 
 static void a_delete_does_not_wait_for_a_lock(void **state)
 {
-	struct gateway *one = start(1, IMPLICIT);
-	struct initiator_command write = write_of(1);
+	struct gateway *one = store_start_gateway(1, IMPLICIT);
+	struct initiator_command write = store_write_of(1);
 	double waited;
 
 	(void) state;
-	hold(&store.hold_locks);
+	store_hold(&store.hold_locks);
 	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
 	pthread_mutex_lock(&store.lock);
 	while (!store.held) {
@@ -818,40 +509,52 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-			a_store_that_is_not_shared_needs_no_lock, setup, teardown),
+			a_store_that_is_not_shared_needs_no_lock, store_setup, store_teardown),
 		cmocka_unit_test_setup_teardown(
-			the_first_write_takes_the_lock_and_reads_need_none, setup, teardown),
+			the_first_write_takes_the_lock_and_reads_need_none, store_setup,
+			store_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_gateway_without_groups_learns_that_another_has_the_lock, setup, teardown),
+			a_gateway_without_groups_learns_that_another_has_the_lock, store_setup,
+			store_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_gateway_without_groups_serves_when_the_lock_is_released, setup, teardown),
+			a_gateway_without_groups_serves_when_the_lock_is_released, store_setup,
+			store_teardown),
 		cmocka_unit_test_setup_teardown(
-			writes_move_the_lock_and_the_loser_comes_back, setup, teardown),
+			writes_move_the_lock_and_the_loser_comes_back, store_setup, store_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_backend_is_not_closed_under_a_write, setup, teardown),
+			a_backend_is_not_closed_under_a_write, store_setup, store_teardown),
 		cmocka_unit_test_setup_teardown(
-			writes_that_wait_in_a_limit_do_not_follow_the_lock, setup, teardown),
+			writes_that_wait_in_a_limit_do_not_follow_the_lock, store_setup,
+			store_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_write_that_reads_first_takes_the_lock_before, setup, teardown),
+			a_write_that_reads_first_takes_the_lock_before, store_setup,
+			store_teardown),
 		cmocka_unit_test_setup_teardown(
-			with_explicit_access_initiators_choose_the_gateway, setup, teardown),
+			with_explicit_access_initiators_choose_the_gateway, store_setup,
+			store_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_gateway_does_not_unlock_under_a_write, setup, teardown),
+			a_gateway_does_not_unlock_under_a_write, store_setup, store_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_gateway_may_be_fenced_before_it_unlocks, setup, teardown),
+			a_gateway_may_be_fenced_before_it_unlocks, store_setup, store_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_fenced_gateway_does_not_report_that_it_is_active, setup, teardown),
+			a_fenced_gateway_does_not_report_that_it_is_active, store_setup,
+			store_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_lock_that_cannot_be_had_sends_initiators_elsewhere, setup, teardown),
+			a_lock_that_cannot_be_had_sends_initiators_elsewhere, store_setup,
+			store_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_gateway_serves_again_once_its_backend_opens, setup, teardown),
+			a_gateway_serves_again_once_its_backend_opens, store_setup, store_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_lock_holder_without_its_cluster_is_unavailable, setup, teardown),
+			a_lock_holder_without_its_cluster_is_unavailable, store_setup,
+			store_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_reopening_that_lasts_makes_the_gateway_unavailable, setup, teardown),
+			a_reopening_that_lasts_makes_the_gateway_unavailable, store_setup,
+			store_teardown),
 		cmocka_unit_test_setup_teardown(
-			a_lock_that_was_lost_is_not_taken_back_at_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_delete_does_not_wait_for_a_lock, setup, teardown),
+			a_lock_that_was_lost_is_not_taken_back_at_once, store_setup,
+			store_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_delete_does_not_wait_for_a_lock, store_setup, store_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,7 +48,27 @@ static void former_holders_are_kept_out(void **state)
 	assert_false(fake_rbd.killed);
 }
 
-/* A write that timed out may still land: the record stays, as that of one that has ended. */
+/* A third host has had the lock, and a fourth has broken it, since the former holders were read. */
+static void a_holder_that_came_and_went_is_waited_for(void **state)
+{
+	struct fake_host *host = *state;
+
+	open_disk(host);
+	strcpy(fake_rbd.records, "10.0.0.1:0/5=past ");
+	fake_rbd.visitor = "10.0.0.3:0/7=holder:12 ";
+	assert_int_equal(fake_lock(host, 1), 0);
+	assert_int_equal(fake_rbd.acquired, 2);
+	assert_int_equal(fake_rbd.released, 1);
+	assert_int_equal(fake_unlock(host), 0);
+	/* If it cannot be released, it is unclear who has it. */
+	fake_rbd.visitor = "10.0.0.3:0/7=holder:13 ";
+	fake_rbd.fail = "rbd_lock_release";
+	fake_rbd.error = -ETIMEDOUT;
+	assert_int_equal(fake_lock(host, 1), -ESHUTDOWN);
+	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+}
+
+/* A write that timed out may still land: the record stays, and the connection is cut off. */
 static void a_holder_with_unanswered_writes_stays_recorded(void **state)
 {
 	struct fake_host *host = *state;
@@ -58,7 +78,23 @@ static void a_holder_with_unanswered_writes_stays_recorded(void **state)
 	assert_int_equal(fake_lock(host, 1), 0);
 	fake_rbd.result = -ETIMEDOUT;
 	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -ETIMEDOUT);
-	assert_int_equal(fake_unlock(host), 0);
+	assert_int_equal(fake_unlock(host), -ESHUTDOWN);
+	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+	assert_true(fake_rbd.killed);
+	assert_non_null(strstr(fake_rbd.records, "client.4100="));
+}
+
+static void an_image_with_unanswered_writes_is_cut_off_to_close_it(void **state)
+{
+	struct fake_host *host = *state;
+	uint8_t data[BLOCK] = {0};
+
+	open_disk(host);
+	assert_int_equal(fake_lock(host, 1), 0);
+	fake_rbd.result = -ETIMEDOUT;
+	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -ETIMEDOUT);
+	fake_close(host);
+	assert_true(fake_rbd.killed);
 	assert_string_equal(fake_rbd.records, "client.4100=ended ");
 }
 
@@ -319,7 +355,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		RBD_TEST(another_holder_is_fenced_before_the_lock_is_taken),
 		RBD_TEST(former_holders_are_kept_out),
+		RBD_TEST(a_holder_that_came_and_went_is_waited_for),
 		RBD_TEST(a_holder_with_unanswered_writes_stays_recorded),
+		RBD_TEST(an_image_with_unanswered_writes_is_cut_off_to_close_it),
 		RBD_TEST(an_abandoned_holder_is_cut_off),
 		RBD_TEST(a_lock_that_cannot_be_had_says_why),
 		RBD_TEST(an_image_with_an_unsafe_setting_is_not_locked),

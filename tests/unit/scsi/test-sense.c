@@ -3,6 +3,7 @@
 #include "scsi-fixture.h"
 
 #include <errno.h>
+#include <glib.h>
 
 static void check_sense(
 	const struct scsi_sense *sense, bool descriptor, const uint8_t *wanted, size_t length)
@@ -165,6 +166,81 @@ static void errors_of_the_backend_become_sense(void **state)
 	}
 }
 
+/* ------- the handler guide ------- */
+
+#define ERRNO_MAX 134 /* beyond the last errno of the system */
+#define COLUMNS   7   /* the text before the first bar, five columns, the text after the last */
+
+/* How I/O that failed with this errno ends, in the words of the guide. */
+static char *guide_outcome(int error, enum scsi_plan_op op, const char **information)
+{
+	struct scsi_plan plan = {.op = op};
+	struct scsi_result result = {.status = 0};
+
+	scsi_io_error(&plan, -error, 1, 2, &result);
+	*information = !result.sense.info_valid ? "" : result.sense.info == 1 ? "block" : "offset";
+	if (result.status == SCSI_BUSY)
+		return g_strdup("BUSY");
+	if (result.status == SCSI_TASK_ABORTED)
+		return g_strdup("TASK ABORTED");
+	assert_int_equal(result.status, SCSI_CHECK_CONDITION);
+	return g_strdup_printf(
+		"%02X/%02X/%02X", result.sense.key, result.sense.asc, result.sense.ascq);
+}
+
+/* The row of the guide's table that begins with a cell that has this text. */
+static char **guide_row(const char *guide, const char *text)
+{
+	g_auto(GStrv) lines = g_strsplit(guide, "\n", -1);
+
+	for (size_t i = 0; lines[i]; i++) {
+		char **cells = g_strsplit(lines[i], "|", -1);
+
+		if (g_strv_length(cells) == COLUMNS && strstr(cells[1], text)) {
+			for (size_t j = 0; cells[j]; j++)
+				g_strstrip(cells[j]);
+			return cells;
+		}
+		g_strfreev(cells);
+	}
+	return NULL;
+}
+
+static void check_guide_row(char **row, int error)
+{
+	const char *information, *of_write;
+	g_autofree char *read = guide_outcome(error, SCSI_PLAN_READ, &information);
+	g_autofree char *write = guide_outcome(error, SCSI_PLAN_WRITE, &of_write);
+
+	assert_true(row[2][0]); /* a word for the outcome */
+	assert_string_equal(information, of_write);
+	if (strcmp(row[3], read) != 0 || strcmp(row[4], write) != 0 ||
+	    strcmp(row[5], information) != 0)
+		fail_msg(
+			"%s in the handler guide: %s, %s, %s; expected %s, %s, %s",
+			strerrorname_np(error), row[3], row[4], row[5], read, write, information);
+}
+
+static void the_handler_guide_has_the_outcome_of_every_errno(void **state)
+{
+	g_autofree char *guide = NULL;
+	unsigned named = 0;
+
+	(void) state;
+	assert_true(g_file_get_contents(GUIDE, &guide, NULL, NULL));
+	for (int error = 1; error < ERRNO_MAX; error++) {
+		const char *name = strerrorname_np(error);
+		g_autofree char *text = g_strdup_printf("`-%s`", name);
+		g_auto(GStrv) row = name ? guide_row(guide, text) : NULL;
+		g_auto(GStrv) rest = guide_row(guide, "any other");
+
+		assert_non_null(rest);
+		named += row ? 1 : 0;
+		check_guide_row(row ? row : rest, error);
+	}
+	assert_int_equal(named, 16);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -174,6 +250,7 @@ int main(void)
 		cmocka_unit_test(progress_is_reported),
 		cmocka_unit_test(information_and_pointer_go_together),
 		cmocka_unit_test(errors_of_the_backend_become_sense),
+		cmocka_unit_test(the_handler_guide_has_the_outcome_of_every_errno),
 	};
 
 	return cmocka_run_group_tests_name("scsi-sense", tests, NULL, NULL);
