@@ -298,7 +298,8 @@ static void views_of_the_kernels_state_are_refused(void **state)
 	struct fake_host *host = fixture->host;
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-		assert_true(file_exists(paths[i]));
+		if (!file_exists(paths[i]))
+			fail_msg("%s is missing: are /proc and /sys mounted?", paths[i]);
 		open_refused_by_all(host, paths[i], -ENOTBLK, "keeps no data");
 		host->read_only = true;
 		open_refused_by_all(host, paths[i], -ENOTBLK, "keeps no data");
