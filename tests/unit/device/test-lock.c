@@ -28,7 +28,8 @@ static struct {
 	unsigned opens_fail; /* so many more */
 	unsigned locks;
 	unsigned locks_fail;
-	bool silent; /* the store does not answer lock_state */
+	bool silent;       /* the store does not answer lock_state */
+	unsigned timeouts; /* so many more requests are not answered in time */
 	bool hold_opens;
 	bool hold_locks;
 	bool hold_writes;
@@ -148,6 +149,10 @@ static int carry_out(struct opened *opened, struct tcmu_io *io, bool *fenced, bo
 		*fenced = !opened->reported;
 		opened->reported = true;
 		return -ESHUTDOWN;
+	}
+	if (store.timeouts) {
+		store.timeouts--;
+		return -ETIMEDOUT;
 	}
 	if (io->op == TCMU_IO_WRITE && store.refuses && store.holder && store.holder != opened) {
 		*lost = true;
@@ -743,6 +748,86 @@ static void a_lock_holder_without_its_cluster_is_unavailable(void **state)
 	gateway_delete(one);
 }
 
+/* Nobody asks for the port groups. Until the status is or is no more GOOD, for so many seconds. */
+static void wait_ready(
+	struct gateway *gateway, struct initiator_command *ready, bool good, double seconds)
+{
+	for (double began = gateway_now(); gateway_now() - began < seconds;) {
+		*ready = cmd_test_unit_ready();
+		if ((gateway_do(gateway, ready) == SCSI_GOOD) == good)
+			return;
+		gateways_iterate();
+	}
+}
+
+static void a_command_that_times_out_makes_the_gateway_unavailable(void **state)
+{
+	struct gateway *one = start(1, IMPLICIT);
+	struct initiator_command ready, read;
+	uint8_t states[2];
+
+	(void) state;
+	for (int locked = 0; locked < 2; locked++) {
+		if (locked)
+			assert_writes(one, 1);
+		read = cmd_read(0, 1, NULL);
+		hold(&store.silent);
+		set_count(&store.timeouts, 1);
+		assert_int_equal(gateway_do(one, &read), SCSI_BUSY);
+		wait_ready(one, &ready, false, 1);
+		assert_int_equal(ready.status, SCSI_CHECK_CONDITION);
+		assert_sense(&ready, 0x2, 0x040c);
+		gateway_report(one, states);
+		assert_int_equal(states[0], SCSI_UNAVAILABLE);
+		release(&store.silent);
+		wait_ready(one, &ready, true, 10);
+		assert_int_equal(ready.status, SCSI_GOOD);
+	}
+	assert_int_equal(read_count(&store.locks), 1);
+	/* where the cluster confirms the lock, it is a matter of moments */
+	set_count(&store.timeouts, 1);
+	read = cmd_read(0, 1, NULL);
+	assert_int_equal(gateway_do(one, &read), SCSI_BUSY);
+	assert_writes(one, 2);
+	assert_int_equal(read_count(&store.locks), 1);
+	gateway_delete(one);
+}
+
+static void a_lock_that_lasts_makes_the_gateway_unavailable(void **state)
+{
+	struct gateway *one = start(1, IMPLICIT);
+	struct initiator_command write = write_of(1);
+
+	(void) state;
+	gateway_limit_calls(one, 1000);
+	hold(&store.hold_locks);
+	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
+	gateway_do_persistently(one, &write, 3);
+	release(&store.hold_locks); /* first, as above */
+	assert_int_equal(write.status, SCSI_CHECK_CONDITION);
+	assert_sense(&write, 0x2, 0x040c);
+	assert_writes(one, 2);
+	gateway_delete(one);
+}
+
+/* Initiators repeat what was BUSY: an operator need not see it. */
+static void a_takeover_is_no_failure(void **state)
+{
+	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
+	struct initiator_command write = write_of(3);
+
+	(void) state;
+	assert_writes(one, 1);
+	assert_writes(two, 2);
+	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
+	gateway_wait_state(one, DEVICE_LIVE, 10);
+	assert_writes(one, 4);
+	assert_int_equal(gateway_failed(one), 0);
+	assert_int_equal(gateway_failed(two), 0);
+	gateway_delete(one);
+	gateway_delete(two);
+}
+
 static void a_reopening_that_lasts_makes_the_gateway_unavailable(void **state)
 {
 	struct gateway *one = start(1, IMPLICIT), *two = start(2, IMPLICIT);
@@ -755,9 +840,10 @@ static void a_reopening_that_lasts_makes_the_gateway_unavailable(void **state)
 	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
 	while (gateway_do(one, &ready) == SCSI_GOOD)
 		gateways_iterate();
-	gateway_do_persistently(one, &ready, 10);
+	gateway_do_persistently(one, &ready, 4);
+	release(&store.hold_opens); /* first: what fails must not leave a thread in open */
+	assert_int_equal(ready.status, SCSI_CHECK_CONDITION);
 	assert_sense(&ready, 0x2, 0x040c);
-	release(&store.hold_opens);
 	gateway_wait_state(one, DEVICE_LIVE, 10);
 	assert_writes(one, 4);
 	gateway_delete(one);
@@ -847,6 +933,11 @@ int main(void)
 			a_gateway_serves_again_once_its_backend_opens, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_lock_holder_without_its_cluster_is_unavailable, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_command_that_times_out_makes_the_gateway_unavailable, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_lock_that_lasts_makes_the_gateway_unavailable, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_takeover_is_no_failure, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_reopening_that_lasts_makes_the_gateway_unavailable, setup, teardown),
 		cmocka_unit_test_setup_teardown(
