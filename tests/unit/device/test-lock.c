@@ -760,6 +760,20 @@ static void wait_ready(
 	}
 }
 
+/* As initiators with other paths do: retries whatever the answer. */
+static void assert_writes_soon(struct gateway *gateway, int byte)
+{
+	struct initiator_command write = write_of(byte);
+
+	for (double began = gateway_now(); gateway_now() - began < 10;) {
+		write = write_of(byte);
+		if (gateway_do(gateway, &write) == SCSI_GOOD)
+			break;
+		gateways_iterate();
+	}
+	assert_int_equal(write.status, SCSI_GOOD);
+}
+
 static void a_command_that_times_out_makes_the_gateway_unavailable(void **state)
 {
 	struct gateway *one = start(1, IMPLICIT);
@@ -769,7 +783,7 @@ static void a_command_that_times_out_makes_the_gateway_unavailable(void **state)
 	(void) state;
 	for (int locked = 0; locked < 2; locked++) {
 		if (locked)
-			assert_writes(one, 1);
+			assert_writes_soon(one, 1);
 		read = cmd_read(0, 1, NULL);
 		hold(&store.silent);
 		set_count(&store.timeouts, 1);
@@ -788,7 +802,7 @@ static void a_command_that_times_out_makes_the_gateway_unavailable(void **state)
 	set_count(&store.timeouts, 1);
 	read = cmd_read(0, 1, NULL);
 	assert_int_equal(gateway_do(one, &read), SCSI_BUSY);
-	assert_writes(one, 2);
+	assert_writes_soon(one, 2);
 	assert_int_equal(read_count(&store.locks), 1);
 	gateway_delete(one);
 }
@@ -806,7 +820,7 @@ static void a_lock_that_lasts_makes_the_gateway_unavailable(void **state)
 	release(&store.hold_locks); /* first, as above */
 	assert_int_equal(write.status, SCSI_CHECK_CONDITION);
 	assert_sense(&write, 0x2, 0x040c);
-	assert_writes(one, 2);
+	assert_writes_soon(one, 2);
 	gateway_delete(one);
 }
 
