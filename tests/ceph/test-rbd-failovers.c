@@ -238,7 +238,7 @@ static void return_remotely(
 		check_pieces(to);
 		cluster_clear_blocklist();
 		assert_int_equal(remote_gateway_do(remote, "heal"), 0);
-		/* What is on its way gets there, if nothing keeps it out. */
+		/* The data that is on its way gets there, if nothing keeps it out. */
 		(void) poll(NULL, 0, 1000);
 		check_pieces(to);
 	}

@@ -24,7 +24,7 @@ kill_under_load 90
 # it is sent again, and is counted twice here.
 say "the counter is $value after $increments answers"
 lost=$((value - increments))
-[ $lost -ge 0 ] && [ $lost -le "$KILLS" ] || fail "$lost COMPARE AND WRITEs without an answer in $KILLS kills"
+if [ "$lost" -lt 0 ] || [ "$lost" -gt "$KILLS" ]; then fail "$lost COMPARE AND WRITEs without an answer in $KILLS kills"; fi
 say "FIGURE rbd: COMPARE AND WRITE whose answer was lost, in $KILLS kills | $lost | $KILLS"
 say "FIGURE rbd: served again after $KILLS kills, p50 | $(percentile 50) | -"
 say "FIGURE rbd: served again after $KILLS kills, p99 | $(percentile 99) | 20000"

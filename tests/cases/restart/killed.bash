@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 #
 # The daemon is killed KILLS times under load: fio with queue depths from 1 to 128, which verifies, and COMPARE AND WRITE.
 # Source it after lib.sh.
