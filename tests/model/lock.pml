@@ -34,7 +34,7 @@
 #define READS    3  /* wait_for_former: takeover_read */
 #define WAITS    4  /* takeover_wait */
 #define ACQUIRES 5  /* rbd_lock_acquire */
-#define CHECKS   6  /* the lock is acquired: are there records that were not waited for? */
+#define CHECKS   6  /* the lock is acquired; check_again */
 #define RECORDS  7  /* begin_tenure: records_set */
 #define CONFIRMS 8  /* begin_tenure: lease_begin */
 #define HOLDER   9  /* answers as the lock holder */
@@ -240,7 +240,7 @@ proctype Gateway(byte i) {
 #endif
 		:: !entry[i] && owner != NOBODY -> try_again(i) /* -EBUSY */
 		fi }
-	/* A third host may have had the lock since the records were read, and have lost it. */
+	/* check_again, takeover_check_again: a third host may have had the lock since the records were read, and have lost it */
 	:: atomic { state[i] == CHECKS && talks(i) ->
 		if
 #ifndef NO_RECHECK
@@ -332,7 +332,7 @@ proctype Gateway(byte i) {
 		state[i] = RELEASES; left[i] = 0; asking[i] = QUIET; since[i] = 0;
 		printf("%d: releases the lock\n", i) }
 #ifndef NO_LAST_KILL
-	/* with writes without an answer, the client instance ends instead */
+	/* image_unlock with unanswered writes: the client instance ends instead */
 	:: atomic { state[i] == HOLDER && runs(i) && !pending[i] && !answers[i] && unanswered[i] -> kill(i); fence(i) }
 #endif
 	:: atomic { state[i] == RELEASES && talks(i) ->
