@@ -605,6 +605,8 @@ static void device_take_thread_signals(struct device *device, uint32_t signals)
 			device->env, device, io_thread_format_state(device->thread));
 	if (signals & IO_SIGNAL_WANTS_LOCK)
 		lock_event(device, LOCK_EV_WANTED);
+	if (signals & IO_SIGNAL_TIMED_OUT)
+		lock_doubt(device);
 }
 
 /* In the order in which they can have been sent. For IO_SIGNAL_IDLE device_run() is enough. */

@@ -16,6 +16,10 @@
 /* A reopening that the cluster answers is done by then. */
 #define LOCK_OUTAGE_US UINT64_C(2000000)
 
+/* A takeover from a host that has died waits for its lease, 12 s with rbd. Its BUSY must last: the
+ * other path is dead, and initiators that find none alive fail the commands. */
+#define LOCK_CALL_US UINT64_C(15000000)
+
 /* ------- permissions of commands ------- */
 
 static struct lock_permission lock_permission_of(const struct device_lock *lock)
@@ -35,6 +39,8 @@ static struct lock_permission lock_permission_of(const struct device_lock *lock)
 			return (struct lock_permission){IO_PERMIT_NONE, SCSI_ASCQ_UNAVAILABLE};
 		return (struct lock_permission){IO_PERMIT_ALL, 0};
 	case LOCK_UNLOCKED:
+		if (lock->unconfirmed)
+			return (struct lock_permission){IO_PERMIT_NONE, SCSI_ASCQ_UNAVAILABLE};
 		return (struct lock_permission){IO_PERMIT_READS, lock->by_initiators ? refused : 0};
 	case LOCK_PAUSED:
 		return (struct lock_permission){IO_PERMIT_READS, refused};
@@ -44,7 +50,8 @@ static struct lock_permission lock_permission_of(const struct device_lock *lock)
 	case LOCK_LOCKING:
 	case LOCK_UNLOCKING:
 	case LOCK_CALL_FENCED:
-		return (struct lock_permission){IO_PERMIT_READS, 0};
+		return (struct lock_permission){
+			IO_PERMIT_READS, lock->unavailable ? SCSI_ASCQ_UNAVAILABLE : 0};
 	case LOCK_RELEASING:
 		return (struct lock_permission){IO_PERMIT_NONE, 0};
 	default:
@@ -220,6 +227,13 @@ static void lock_opened(struct device_call *call)
 		lock_step(device, LOCK_EV_SHARED);
 }
 
+/* Whether the state lets commands through to a cluster that may not answer. */
+static bool lock_serves(enum lock_state state)
+{
+	assert(state < LOCK_STATE_COUNT);
+	return state == LOCK_LOCKED || state == LOCK_UNLOCKED;
+}
+
 static void lock_queried(struct device_call *call)
 {
 	struct device *device = call->device;
@@ -227,7 +241,7 @@ static void lock_queried(struct device_call *call)
 	void (*queried)(struct device * device);
 
 	/* The cluster does not answer: then nobody knows whether this host still has the lock. */
-	lock->unconfirmed = lock->state == LOCK_LOCKED && call->result < 0 &&
+	lock->unconfirmed = lock->shared && lock_serves(lock->state) && call->result < 0 &&
 		call->result != -ESHUTDOWN && call->result != -EAGAIN;
 	if (lock->unconfirmed)
 		device_alarm_arm(&lock->away, LOCK_OUTAGE_US);
@@ -261,8 +275,8 @@ static void lock_away_ended(struct device *device)
 
 	if (!device_is_served(device))
 		return;
-	lock->unavailable = !lock_has_backend(lock->state);
-	if (lock->unconfirmed && lock->state == LOCK_LOCKED && !lock->query.running)
+	lock->unavailable = !lock_has_backend(lock->state) || lock_is_calling(lock->state);
+	if (lock->unconfirmed && lock_serves(lock->state) && !lock->query.running)
 		lock_start_query(device);
 	lock_enforce(device);
 }
@@ -359,8 +373,10 @@ static void lock_note_change(struct device *device, enum lock_state next)
 	assert(next < LOCK_STATE_COUNT);
 	if (lock->state == LOCK_LOCKED && next != LOCK_RELEASING)
 		lock->lost_at = device->env->system->now_us(device->env);
-	if (next != LOCK_LOCKED)
+	if (!lock_serves(next))
 		lock->unconfirmed = false;
+	if (next == LOCK_LOCKING || next == LOCK_UNLOCKING)
+		device_alarm_arm(&lock->away, lock->call_limit_us);
 	if (lock_has_backend(next))
 		lock->unavailable = false;
 	else if (lock_has_backend(lock->state) && device_is_served(device))
@@ -397,6 +413,7 @@ void lock_init(struct device *device)
 {
 	device_alarm_init(device, &device->lock.pause, lock_pause_ended);
 	device_alarm_init(device, &device->lock.away, lock_away_ended);
+	device->lock.call_limit_us = LOCK_CALL_US;
 	device->lock.elsewhere_log = (struct log_limit) LOG_LIMIT(1, 600);
 }
 
@@ -429,11 +446,24 @@ void lock_event(struct device *device, enum lock_event event)
 	assert(event < LOCK_EVENT_COUNT);
 	if (!device_is_served(device) || (event == LOCK_EV_WANTED && lock->by_initiators))
 		return;
-	if (event == LOCK_EV_WANTED && lock_is_damped(device))
+	/* A cluster that does not answer gives no lock either: BUSY would hide that. */
+	if (event == LOCK_EV_WANTED && (lock->unconfirmed || lock_is_damped(device)))
 		return;
 	if (event == LOCK_EV_LOST && lock->state == LOCK_LOCKED)
 		log_dev_warning(device_label(device), "another host has locked its backing store");
 	lock_step(device, event);
+}
+
+void lock_doubt(struct device *device)
+{
+	struct device_lock *lock = &device->lock;
+
+	if (!lock->shared || !device_is_served(device) || !lock_serves(lock->state))
+		return;
+	lock->unconfirmed = true;
+	if (!lock->query.running)
+		lock_start_query(device);
+	lock_enforce(device);
 }
 
 void lock_settle(struct device *device)

@@ -30,6 +30,10 @@ void lock_learn(struct device *device);
 /* Feeds the table. Does nothing unless the device is served. */
 void lock_event(struct device *device, enum lock_event event);
 
+/* The backend has not answered a command in time: a shared device is unavailable until a query,
+ * which is started, is answered. */
+void lock_doubt(struct device *device);
+
 /* Closes and opens a fenced backend that is idle now. Called whenever something has happened. */
 void lock_settle(struct device *device);
 

@@ -145,12 +145,13 @@ struct device_lock {
 	uint16_t query_tag;
 	struct device_alarm pause;
 	struct log_limit elsewhere_log;
-	uint64_t lost_at;   /* µs of the env's clock: when another host has taken it; 0: never */
-	bool unavailable;   /* the backend cannot be used, and that lasts */
-	bool unconfirmed;   /* this host has the lock, and the last query did not confirm it */
-	uint64_t takeovers; /* times that this host has taken the lock */
-	uint64_t damped;    /* commands that did not take it back so soon after its loss */
-	bool damping;       /* logged, since this host has had the lock last */
+	uint64_t lost_at; /* µs of the env's clock: when another host has taken it; 0: never */
+	bool unavailable; /* the backend cannot be used, or a lock or unlock runs; that lasts */
+	bool unconfirmed; /* LOCKED or UNLOCKED, and the cluster does not answer */
+	uint64_t call_limit_us; /* a lock or unlock that runs for longer makes it unavailable */
+	uint64_t takeovers;     /* times that this host has taken the lock */
+	uint64_t damped;        /* commands that did not take it back so soon after its loss */
+	bool damping;           /* logged, since this host has had the lock last */
 	struct device_alarm away;
 };
 

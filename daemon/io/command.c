@@ -275,6 +275,8 @@ void command_end_failed_at(struct command *command, int error, uint64_t lba, uin
 
 	assert(error);
 	command->io_error = error;
+	if (error == -ETIMEDOUT)
+		core_signal(command->core, IO_SIGNAL_TIMED_OUT);
 	scsi_io_error(&command->plan, error, lba, offset, &result);
 	if (command_error_counts(error, &result))
 		stats_failed(command->core->setup.stats, command->cdb, -error, lba, &result.sense);

@@ -55,6 +55,7 @@ struct submit;
 #define IO_SIGNAL_WRITE_CACHE \
 	(1u << 11) /* io_thread_set_write_cache(false) is in force and all that was written \
 		      before is stable, or it has failed */
+#define IO_SIGNAL_TIMED_OUT (1u << 12) /* the backend has not answered a request in time */
 
 /* Which requests may go to the backend; the others are answered BUSY. */
 enum io_permission {

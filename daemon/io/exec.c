@@ -474,6 +474,8 @@ static void exec_read_back(struct command *command)
 static void exec_step_compare_written(struct command *command, int error)
 {
 	assert(command->plan.op == SCSI_PLAN_COMPARE_AND_WRITE);
+	if (error == -ETIMEDOUT)
+		core_signal(command->core, IO_SIGNAL_TIMED_OUT);
 	if (error == -ETIMEDOUT || error == -ESHUTDOWN)
 		exec_read_back(command);
 	else if (error)

@@ -431,6 +431,101 @@ static void a_lock_holder_without_its_cluster_is_unavailable(void **state)
 	gateway_delete(one);
 }
 
+/* Nobody asks for the port groups. Until the status is or is no more GOOD, for so many seconds. */
+static void wait_ready(
+	struct gateway *gateway, struct initiator_command *ready, bool good, double seconds)
+{
+	for (double began = gateway_now(); gateway_now() - began < seconds;) {
+		*ready = cmd_test_unit_ready();
+		if ((gateway_do(gateway, ready) == SCSI_GOOD) == good)
+			return;
+		gateways_iterate();
+	}
+}
+
+/* As initiators with other paths do: retries whatever the answer. */
+static void assert_writes_soon(struct gateway *gateway, int byte)
+{
+	struct initiator_command write = store_write_of(byte);
+
+	for (double began = gateway_now(); gateway_now() - began < 10;) {
+		write = store_write_of(byte);
+		if (gateway_do(gateway, &write) == SCSI_GOOD)
+			break;
+		gateways_iterate();
+	}
+	assert_int_equal(write.status, SCSI_GOOD);
+}
+
+static void a_command_that_times_out_makes_the_gateway_unavailable(void **state)
+{
+	struct gateway *one = store_start_gateway(1, IMPLICIT);
+	struct initiator_command ready, read;
+	uint8_t states[2];
+
+	(void) state;
+	for (int locked = 0; locked < 2; locked++) {
+		if (locked)
+			assert_writes_soon(one, 1);
+		read = cmd_read(0, 1, NULL);
+		store_hold(&store.silent);
+		store_set_count(&store.timeouts, 1);
+		assert_int_equal(gateway_do(one, &read), SCSI_BUSY);
+		wait_ready(one, &ready, false, 1);
+		assert_int_equal(ready.status, SCSI_CHECK_CONDITION);
+		assert_sense(&ready, 0x2, 0x040c);
+		gateway_report(one, states);
+		assert_int_equal(states[0], SCSI_UNAVAILABLE);
+		store_release(&store.silent);
+		wait_ready(one, &ready, true, 10);
+		assert_int_equal(ready.status, SCSI_GOOD);
+	}
+	assert_int_equal(store_count(&store.locks), 1);
+	/* where the cluster confirms the lock, it is a matter of moments */
+	store_set_count(&store.timeouts, 1);
+	read = cmd_read(0, 1, NULL);
+	assert_int_equal(gateway_do(one, &read), SCSI_BUSY);
+	assert_writes_soon(one, 2);
+	assert_int_equal(store_count(&store.locks), 1);
+	gateway_delete(one);
+}
+
+static void a_lock_that_lasts_makes_the_gateway_unavailable(void **state)
+{
+	struct gateway *one = store_start_gateway(1, IMPLICIT);
+	struct initiator_command write = store_write_of(1);
+
+	(void) state;
+	gateway_limit_calls(one, 1000);
+	store_hold(&store.hold_locks);
+	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
+	gateway_do_persistently(one, &write, 3);
+	store_release(&store.hold_locks); /* first, as above */
+	assert_int_equal(write.status, SCSI_CHECK_CONDITION);
+	assert_sense(&write, 0x2, 0x040c);
+	assert_writes_soon(one, 2);
+	gateway_delete(one);
+}
+
+/* Initiators repeat what was BUSY: an operator need not see it. */
+static void a_takeover_is_no_failure(void **state)
+{
+	struct gateway *one = store_start_gateway(1, IMPLICIT),
+		       *two = store_start_gateway(2, IMPLICIT);
+	struct initiator_command write = store_write_of(3);
+
+	(void) state;
+	store_assert_writes(one, 1);
+	store_assert_writes(two, 2);
+	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
+	gateway_wait_state(one, DEVICE_LIVE, 10);
+	store_assert_writes(one, 4);
+	assert_int_equal(gateway_failed(one), 0);
+	assert_int_equal(gateway_failed(two), 0);
+	gateway_delete(one);
+	gateway_delete(two);
+}
+
 static void a_reopening_that_lasts_makes_the_gateway_unavailable(void **state)
 {
 	struct gateway *one = store_start_gateway(1, IMPLICIT),
@@ -445,9 +540,10 @@ static void a_reopening_that_lasts_makes_the_gateway_unavailable(void **state)
 	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
 	while (gateway_do(one, &ready) == SCSI_GOOD)
 		gateways_iterate();
-	gateway_do_persistently(one, &ready, 10);
+	gateway_do_persistently(one, &ready, 4);
+	store_release(&store.hold_opens); /* first: what fails must not leave a thread in open */
+	assert_int_equal(ready.status, SCSI_CHECK_CONDITION);
 	assert_sense(&ready, 0x2, 0x040c);
-	store_release(&store.hold_opens);
 	gateway_wait_state(one, DEVICE_LIVE, 10);
 	store_assert_writes(one, 4);
 	gateway_delete(one);
@@ -547,6 +643,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_lock_holder_without_its_cluster_is_unavailable, store_setup,
 			store_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_command_that_times_out_makes_the_gateway_unavailable, store_setup,
+			store_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_lock_that_lasts_makes_the_gateway_unavailable, store_setup,
+			store_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_takeover_is_no_failure, store_setup, store_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_reopening_that_lasts_makes_the_gateway_unavailable, store_setup,
 			store_teardown),
