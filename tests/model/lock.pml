@@ -55,7 +55,7 @@
 #define YES    2 /* the reply is on its way */
 #define REFUSED 3
 
-byte owner = NOBODY;  /* the lock at the image's header */
+byte locked_by = NOBODY;  /* the lock at the image's header */
 bool entry[N];        /* in the blocklist */
 byte record[N];
 byte state[N];
@@ -174,20 +174,20 @@ proctype Gateway(byte i) {
 	:: atomic { state[i] == ASKS && talks(i) ->
 		if
 		:: entry[i] -> fence(i)
-		:: !entry[i] && owner == NOBODY -> state[i] = READS
-		:: !entry[i] && owner == i -> skip /* -EEXIST, for ever */
-		:: !entry[i] && owner == GONE -> owner = NOBODY
-		:: !entry[i] && owner < N && owner != i ->
-			target[i] = owner;
+		:: !entry[i] && locked_by == NOBODY -> state[i] = READS
+		:: !entry[i] && locked_by == i -> skip /* -EEXIST, for ever */
+		:: !entry[i] && locked_by == GONE -> locked_by = NOBODY
+		:: !entry[i] && locked_by < N && locked_by != i ->
+			target[i] = locked_by;
 			state[i] = BREAKS;
 #ifndef NO_ENTRY
-			entry[owner] = true;
+			entry[locked_by] = true;
 #endif
-			printf("%d: blocklists %d\n", i, owner)
+			printf("%d: blocklists %d\n", i, locked_by)
 		fi }
 	:: atomic { state[i] == BREAKS && talks(i) ->
 		if
-		:: owner == target[i] -> owner = NOBODY; printf("%d: breaks the lock of %d\n", i, target[i])
+		:: locked_by == target[i] -> locked_by = NOBODY; printf("%d: breaks the lock of %d\n", i, target[i])
 		:: else
 		fi;
 		target[i] = 0;
@@ -197,7 +197,7 @@ proctype Gateway(byte i) {
 		former[i] = others(i, is_holder);
 		found[i] = others(i, is_record);
 		if
-		:: found[i] && owner != NOBODY -> try_again(i)
+		:: found[i] && locked_by != NOBODY -> try_again(i)
 		:: else ->
 			state[i] = WAITS;
 			waited[i] = 0;
@@ -227,10 +227,10 @@ proctype Gateway(byte i) {
 	:: atomic { state[i] == ACQUIRES && talks(i) ->
 		if
 		:: entry[i] -> fence(i)
-		:: !entry[i] && owner == NOBODY -> owner = i; state[i] = CHECKS; printf("%d: acquires the lock\n", i)
+		:: !entry[i] && locked_by == NOBODY -> locked_by = i; state[i] = CHECKS; printf("%d: acquires the lock\n", i)
 #ifdef LOSE
 		/* its answer is lost: give_up_connection */
-		:: !entry[i] && owner == NOBODY && faults < EVENTS -> owner = i; faults++;
+		:: !entry[i] && locked_by == NOBODY && faults < EVENTS -> locked_by = i; faults++;
 			printf("%d: acquires the lock, the answer is lost\n", i);
 #ifdef NO_GIVE_UP
 			state[i] = ASKS
@@ -238,7 +238,7 @@ proctype Gateway(byte i) {
 			fence(i)
 #endif
 #endif
-		:: !entry[i] && owner != NOBODY -> try_again(i) /* -EBUSY */
+		:: !entry[i] && locked_by != NOBODY -> try_again(i) /* -EBUSY */
 		fi }
 	/* check_again, takeover_check_again: a third host may have had the lock since the records were read, and have lost it */
 	:: atomic { state[i] == CHECKS && talks(i) ->
@@ -246,7 +246,7 @@ proctype Gateway(byte i) {
 #ifndef NO_RECHECK
 		:: others(i, is_holder) & ~former[i] ->
 			try_again(i);
-			if :: owner == i -> owner = NOBODY :: else fi;
+			if :: locked_by == i -> locked_by = NOBODY :: else fi;
 			printf("%d: finds a new record, releases the lock\n", i)
 #endif
 		:: else -> state[i] = RECORDS
@@ -336,7 +336,7 @@ proctype Gateway(byte i) {
 	:: atomic { state[i] == HOLDER && runs(i) && !pending[i] && !answers[i] && unanswered[i] -> kill(i); fence(i) }
 #endif
 	:: atomic { state[i] == RELEASES && talks(i) ->
-		if :: owner == i -> owner = NOBODY :: else fi;
+		if :: locked_by == i -> locked_by = NOBODY :: else fi;
 		state[i] = ENDED }
 
 	/* ---- librados ---- */
@@ -369,7 +369,7 @@ proctype Gateway(byte i) {
 	/* the next connection, of which nothing is known */
 	:: atomic { state[i] == ENDED && talks(i) ->
 		d_step {
-			if :: owner == i -> owner = GONE :: else fi;
+			if :: locked_by == i -> locked_by = GONE :: else fi;
 			state[i] = IDLE; entry[i] = false; record[i] = NONE; killed[i] = false; was_holder[i] = false;
 			superseded[i] = false; unanswered[i] = false; deleted[i] = false; missed[i] = false; sent[i] = false
 		} }
@@ -381,7 +381,7 @@ proctype Gateway(byte i) {
 proctype Cluster(byte i) {
 	do
 	:: atomic { asking[i] == ASKED && !cut[i] && !dead[i] ->
-		asking[i] = (owner == i && !entry[i] -> YES : REFUSED) }
+		asking[i] = (locked_by == i && !entry[i] -> YES : REFUSED) }
 #ifdef HELD
 	:: atomic { sent[i] && !cut[i] -> sent[i] = false; queued[i] = true }
 	:: atomic { queued[i] -> queued[i] = false; process(i) }
@@ -390,8 +390,8 @@ proctype Cluster(byte i) {
 #endif
 #if !defined(NO_ENTRY) && !defined(NO_KEEP)
 	/* takeover_check (by image_lock_check): any holder that can */
-	:: atomic { record[i] != NONE && !entry[i] && owner != i && owner < N && state[owner] == HOLDER && talks(owner) ->
-		entry[i] = true; printf("%d: adds the entry of %d again\n", owner, i) }
+	:: atomic { record[i] != NONE && !entry[i] && locked_by != i && locked_by < N && state[locked_by] == HOLDER && talks(locked_by) ->
+		entry[i] = true; printf("%d: adds the entry of %d again\n", locked_by, i) }
 #endif
 	od
 }
@@ -440,7 +440,8 @@ proctype Faults(byte i) {
 #endif
 	:: atomic { cut[i] -> cut[i] = false; printf("%d: is connected again\n", i) }
 #ifdef FREEZE
-	:: atomic { faults < EVENTS && !frozen[i] && state[i] >= RECORDS && state[i] < ENDED && !dead[i] -> frozen[i] = true; faults++; printf("%d: freezes\n", i) }
+	:: atomic { faults < EVENTS && !frozen[i] && state[i] >= RECORDS && state[i] < ENDED && !dead[i] ->
+		frozen[i] = true; faults++; printf("%d: freezes\n", i) }
 #endif
 	:: atomic { frozen[i] -> frozen[i] = false; printf("%d: goes on\n", i) }
 #ifdef CRASH
