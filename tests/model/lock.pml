@@ -50,7 +50,7 @@
 #define R_ENDED 3
 
 /* A confirmation (fence/lease.c). */
-#define QUIET  0
+#define UNASKED 0
 #define ASKED  1 /* sent */
 #define YES    2 /* the reply is on its way */
 #define REFUSED 3
@@ -126,7 +126,7 @@ inline kill(i) {
 inline become_holder(i) {
 	d_step {
 		state[i] = HOLDER;
-		asking[i] = QUIET;
+		asking[i] = UNASKED;
 		was_holder[i] = true;
 		k = 0;
 		do
@@ -267,13 +267,13 @@ proctype Gateway(byte i) {
 	:: atomic { state[i] == CONFIRMS && talks(i) && asking[i] >= YES ->
 		if
 		:: asking[i] == YES && since[i] < LEASE -> left[i] = LEASE - since[i]; become_holder(i)
-		:: else -> asking[i] = QUIET; fence(i)
+		:: else -> asking[i] = UNASKED; fence(i)
 		fi }
 #endif
 
 	/* ---- the lock holder ---- */
 	/* lease_check, lease_ask; the asked time is noted before it is sent */
-	:: atomic { state[i] == HOLDER && runs(i) && asking[i] == QUIET && left[i] > 0 && left[i] < LEASE ->
+	:: atomic { state[i] == HOLDER && runs(i) && asking[i] == UNASKED && left[i] > 0 && left[i] < LEASE ->
 		asking[i] = ASKED; since[i] = 0 }
 	/* on_reply, lease_confirm */
 	:: atomic { state[i] == HOLDER && talks(i) && asking[i] >= YES ->
@@ -286,7 +286,7 @@ proctype Gateway(byte i) {
 #endif
 		:: else -> fence(i) /* lost() */
 		fi;
-		asking[i] = QUIET; since[i] = 0 }
+		asking[i] = UNASKED; since[i] = 0 }
 	/* image_submit: a write; librbd has it from now on */
 #ifndef READS_ONLY
 	:: atomic { state[i] == HOLDER && runs(i) && !pending[i] && !sent[i] && !queued[i] &&
@@ -329,7 +329,7 @@ proctype Gateway(byte i) {
 #endif
 		true ->
 		record[i] = (unanswered[i] -> R_ENDED : NONE);
-		state[i] = RELEASES; left[i] = 0; asking[i] = QUIET; since[i] = 0;
+		state[i] = RELEASES; left[i] = 0; asking[i] = UNASKED; since[i] = 0;
 		printf("%d: releases the lock\n", i) }
 #ifndef NO_LAST_KILL
 	/* image_unlock with unanswered writes: the client instance ends instead */
@@ -356,7 +356,7 @@ proctype Gateway(byte i) {
 #ifndef NO_LAST_KILL
 		if :: unanswered[i] && !killed[i] -> kill(i) :: else fi;
 #endif
-		state[i] = CLOSED; asking[i] = QUIET; since[i] = 0; printf("%d: closes its connection\n", i) }
+		state[i] = CLOSED; asking[i] = UNASKED; since[i] = 0; printf("%d: closes its connection\n", i) }
 	/* ended_say, over the next connection; a deleted device has none */
 	:: atomic { state[i] == CLOSED && talks(i) && !deleted[i] ->
 #ifdef NO_UNANSWERED
@@ -402,13 +402,13 @@ proctype Time() {
 	do
 	:: atomic {
 #ifdef LIVE
-		(!calm || (asking[0] == QUIET && asking[1] == QUIET)); /* the cluster answers in time */
+		(!calm || (asking[0] == UNASKED && asking[1] == UNASKED)); /* the cluster answers in time */
 #endif
 		i = 0;
 		do
 		:: i < N ->
 			if
-			:: (left[i] > 0 || asking[i] != QUIET || state[i] == WAITS) ->
+			:: (left[i] > 0 || asking[i] != UNASKED || state[i] == WAITS) ->
 				if
 #ifdef HAZARD_PAUSE
 				:: frozen[i] -> skip
@@ -417,7 +417,7 @@ proctype Time() {
 				:: true ->
 #endif
 					if :: left[i] > 0 -> left[i]-- :: else fi;
-					if :: asking[i] != QUIET && since[i] < LEASE -> since[i]++ :: else fi;
+					if :: asking[i] != UNASKED && since[i] < LEASE -> since[i]++ :: else fi;
 					if :: state[i] == WAITS && waited[i] < WAIT -> waited[i]++ :: else fi
 #ifndef EXACT
 				:: !missed[i] && left[i] > 0 -> missed[i] = true
@@ -446,7 +446,7 @@ proctype Faults(byte i) {
 	:: atomic { frozen[i] -> frozen[i] = false; printf("%d: goes on\n", i) }
 #ifdef CRASH
 	:: atomic { faults < EVENTS && !dead[i] && state[i] >= ACQUIRES && state[i] < ENDED ->
-		d_step { dead[i] = true; faults++; pending[i] = false; answers[i] = false; left[i] = 0; asking[i] = QUIET; since[i] = 0;
+		d_step { dead[i] = true; faults++; pending[i] = false; answers[i] = false; left[i] = 0; asking[i] = UNASKED; since[i] = 0;
 		frozen[i] = false;
 #ifndef HAZARD_PROCESS
 		sent[i] = false; /* the host's end; the kernel still sends for a process that ended */
@@ -457,7 +457,7 @@ proctype Faults(byte i) {
 #ifdef DELETE
 	/* a LUN is deleted with requests in flight: an orphan. image_abandon */
 	:: atomic { faults < EVENTS && state[i] == HOLDER && runs(i) && pending[i] ->
-		faults++; deleted[i] = true; state[i] = FENCED; asking[i] = QUIET; since[i] = 0;
+		faults++; deleted[i] = true; state[i] = FENCED; asking[i] = UNASKED; since[i] = 0;
 		printf("%d: its LUN is deleted\n", i);
 #ifndef NO_ORPHAN
 		kill(i)
