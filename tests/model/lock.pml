@@ -432,7 +432,7 @@ proctype Time() {
 	od
 }
 
-/* What happens to a host: at most EVENTS of these. */
+/* The faults of a host: at most EVENTS of these. */
 proctype Faults(byte i) {
 	do
 #ifdef CUT
