@@ -7,7 +7,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # In the order in which they start.
-stages=(format shell lint build vm quickstart conformance packages tidy unit sim install ceph analyzer clang cppcheck asan tsan coverage fuzz teardown)
+stages=(format shell lint build vm quickstart conformance packages tidy unit sim model install ceph analyzer clang cppcheck asan tsan coverage fuzz teardown)
 quick_stages=(format shell lint build tidy unit install analyzer clang cppcheck asan fuzz)
 
 declare -A title=(
@@ -21,6 +21,7 @@ declare -A title=(
 	[packages]="Debian's packages: built, checked by lintian, installed in guests"
 	[unit]="unit tests"
 	[sim]="simulated lives of the daemon, in any order of events"
+	[model]="a model of the lock that gateways share, searched by spin"
 	[quickstart]="the demo of ./quickstart"
 	[install]="the installed files; a plugin built outside of the tree"
 	[ceph]="the rbd handler on a real Ceph cluster, without guests and in guests"
@@ -106,6 +107,10 @@ stage_sim() {
 	totals_of nicely tests/sim/run --lives 10000
 	totals_of nicely tests/sim/old-bugs
 	totals_of nicely tests/sim/mutants --short
+}
+
+stage_model() {
+	totals_of nicely tests/model/run
 }
 
 stage_build() {

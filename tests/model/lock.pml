@@ -34,7 +34,7 @@
 #define READS    3  /* wait_for_former: takeover_read */
 #define WAITS    4  /* takeover_wait */
 #define ACQUIRES 5  /* rbd_lock_acquire */
-#define CHECKS   6  /* the lock is acquired: are there records that were not waited for? */
+#define CHECKS   6  /* the lock is acquired; check_again */
 #define RECORDS  7  /* begin_tenure: records_set */
 #define CONFIRMS 8  /* begin_tenure: lease_begin */
 #define HOLDER   9  /* answers as the lock holder */
@@ -50,12 +50,12 @@
 #define R_ENDED 3
 
 /* A confirmation (fence/lease.c). */
-#define QUIET  0
+#define UNASKED 0
 #define ASKED  1 /* sent */
 #define YES    2 /* the reply is on its way */
 #define REFUSED 3
 
-byte owner = NOBODY;  /* the lock at the image's header */
+byte locked_by = NOBODY;  /* the lock at the image's header */
 bool entry[N];        /* in the blocklist */
 byte record[N];
 byte state[N];
@@ -126,7 +126,7 @@ inline kill(i) {
 inline become_holder(i) {
 	d_step {
 		state[i] = HOLDER;
-		asking[i] = QUIET;
+		asking[i] = UNASKED;
 		was_holder[i] = true;
 		k = 0;
 		do
@@ -174,20 +174,20 @@ proctype Gateway(byte i) {
 	:: atomic { state[i] == ASKS && talks(i) ->
 		if
 		:: entry[i] -> fence(i)
-		:: !entry[i] && owner == NOBODY -> state[i] = READS
-		:: !entry[i] && owner == i -> skip /* -EEXIST, for ever */
-		:: !entry[i] && owner == GONE -> owner = NOBODY
-		:: !entry[i] && owner < N && owner != i ->
-			target[i] = owner;
+		:: !entry[i] && locked_by == NOBODY -> state[i] = READS
+		:: !entry[i] && locked_by == i -> skip /* -EEXIST, for ever */
+		:: !entry[i] && locked_by == GONE -> locked_by = NOBODY
+		:: !entry[i] && locked_by < N && locked_by != i ->
+			target[i] = locked_by;
 			state[i] = BREAKS;
 #ifndef NO_ENTRY
-			entry[owner] = true;
+			entry[locked_by] = true;
 #endif
-			printf("%d: blocklists %d\n", i, owner)
+			printf("%d: blocklists %d\n", i, locked_by)
 		fi }
 	:: atomic { state[i] == BREAKS && talks(i) ->
 		if
-		:: owner == target[i] -> owner = NOBODY; printf("%d: breaks the lock of %d\n", i, target[i])
+		:: locked_by == target[i] -> locked_by = NOBODY; printf("%d: breaks the lock of %d\n", i, target[i])
 		:: else
 		fi;
 		target[i] = 0;
@@ -197,7 +197,7 @@ proctype Gateway(byte i) {
 		former[i] = others(i, is_holder);
 		found[i] = others(i, is_record);
 		if
-		:: found[i] && owner != NOBODY -> try_again(i)
+		:: found[i] && locked_by != NOBODY -> try_again(i)
 		:: else ->
 			state[i] = WAITS;
 			waited[i] = 0;
@@ -227,10 +227,10 @@ proctype Gateway(byte i) {
 	:: atomic { state[i] == ACQUIRES && talks(i) ->
 		if
 		:: entry[i] -> fence(i)
-		:: !entry[i] && owner == NOBODY -> owner = i; state[i] = CHECKS; printf("%d: acquires the lock\n", i)
+		:: !entry[i] && locked_by == NOBODY -> locked_by = i; state[i] = CHECKS; printf("%d: acquires the lock\n", i)
 #ifdef LOSE
 		/* its answer is lost: give_up_connection */
-		:: !entry[i] && owner == NOBODY && faults < EVENTS -> owner = i; faults++;
+		:: !entry[i] && locked_by == NOBODY && faults < EVENTS -> locked_by = i; faults++;
 			printf("%d: acquires the lock, the answer is lost\n", i);
 #ifdef NO_GIVE_UP
 			state[i] = ASKS
@@ -238,15 +238,15 @@ proctype Gateway(byte i) {
 			fence(i)
 #endif
 #endif
-		:: !entry[i] && owner != NOBODY -> try_again(i) /* -EBUSY */
+		:: !entry[i] && locked_by != NOBODY -> try_again(i) /* -EBUSY */
 		fi }
-	/* A third host may have had the lock since the records were read, and have lost it. */
+	/* check_again, takeover_check_again: a third host may have had the lock since the records were read, and have lost it */
 	:: atomic { state[i] == CHECKS && talks(i) ->
 		if
 #ifndef NO_RECHECK
 		:: others(i, is_holder) & ~former[i] ->
 			try_again(i);
-			if :: owner == i -> owner = NOBODY :: else fi;
+			if :: locked_by == i -> locked_by = NOBODY :: else fi;
 			printf("%d: finds a new record, releases the lock\n", i)
 #endif
 		:: else -> state[i] = RECORDS
@@ -267,13 +267,13 @@ proctype Gateway(byte i) {
 	:: atomic { state[i] == CONFIRMS && talks(i) && asking[i] >= YES ->
 		if
 		:: asking[i] == YES && since[i] < LEASE -> left[i] = LEASE - since[i]; become_holder(i)
-		:: else -> asking[i] = QUIET; fence(i)
+		:: else -> asking[i] = UNASKED; fence(i)
 		fi }
 #endif
 
 	/* ---- the lock holder ---- */
 	/* lease_check, lease_ask; the asked time is noted before it is sent */
-	:: atomic { state[i] == HOLDER && runs(i) && asking[i] == QUIET && left[i] > 0 && left[i] < LEASE ->
+	:: atomic { state[i] == HOLDER && runs(i) && asking[i] == UNASKED && left[i] > 0 && left[i] < LEASE ->
 		asking[i] = ASKED; since[i] = 0 }
 	/* on_reply, lease_confirm */
 	:: atomic { state[i] == HOLDER && talks(i) && asking[i] >= YES ->
@@ -286,7 +286,7 @@ proctype Gateway(byte i) {
 #endif
 		:: else -> fence(i) /* lost() */
 		fi;
-		asking[i] = QUIET; since[i] = 0 }
+		asking[i] = UNASKED; since[i] = 0 }
 	/* image_submit: a write; librbd has it from now on */
 #ifndef READS_ONLY
 	:: atomic { state[i] == HOLDER && runs(i) && !pending[i] && !sent[i] && !queued[i] &&
@@ -329,14 +329,14 @@ proctype Gateway(byte i) {
 #endif
 		true ->
 		record[i] = (unanswered[i] -> R_ENDED : NONE);
-		state[i] = RELEASES; left[i] = 0; asking[i] = QUIET; since[i] = 0;
+		state[i] = RELEASES; left[i] = 0; asking[i] = UNASKED; since[i] = 0;
 		printf("%d: releases the lock\n", i) }
 #ifndef NO_LAST_KILL
-	/* with writes without an answer, the client instance ends instead */
+	/* image_unlock with unanswered writes: the client instance ends instead */
 	:: atomic { state[i] == HOLDER && runs(i) && !pending[i] && !answers[i] && unanswered[i] -> kill(i); fence(i) }
 #endif
 	:: atomic { state[i] == RELEASES && talks(i) ->
-		if :: owner == i -> owner = NOBODY :: else fi;
+		if :: locked_by == i -> locked_by = NOBODY :: else fi;
 		state[i] = ENDED }
 
 	/* ---- librados ---- */
@@ -356,7 +356,7 @@ proctype Gateway(byte i) {
 #ifndef NO_LAST_KILL
 		if :: unanswered[i] && !killed[i] -> kill(i) :: else fi;
 #endif
-		state[i] = CLOSED; asking[i] = QUIET; since[i] = 0; printf("%d: closes its connection\n", i) }
+		state[i] = CLOSED; asking[i] = UNASKED; since[i] = 0; printf("%d: closes its connection\n", i) }
 	/* ended_say, over the next connection; a deleted device has none */
 	:: atomic { state[i] == CLOSED && talks(i) && !deleted[i] ->
 #ifdef NO_UNANSWERED
@@ -369,7 +369,7 @@ proctype Gateway(byte i) {
 	/* the next connection, of which nothing is known */
 	:: atomic { state[i] == ENDED && talks(i) ->
 		d_step {
-			if :: owner == i -> owner = GONE :: else fi;
+			if :: locked_by == i -> locked_by = GONE :: else fi;
 			state[i] = IDLE; entry[i] = false; record[i] = NONE; killed[i] = false; was_holder[i] = false;
 			superseded[i] = false; unanswered[i] = false; deleted[i] = false; missed[i] = false; sent[i] = false
 		} }
@@ -381,7 +381,7 @@ proctype Gateway(byte i) {
 proctype Cluster(byte i) {
 	do
 	:: atomic { asking[i] == ASKED && !cut[i] && !dead[i] ->
-		asking[i] = (owner == i && !entry[i] -> YES : REFUSED) }
+		asking[i] = (locked_by == i && !entry[i] -> YES : REFUSED) }
 #ifdef HELD
 	:: atomic { sent[i] && !cut[i] -> sent[i] = false; queued[i] = true }
 	:: atomic { queued[i] -> queued[i] = false; process(i) }
@@ -390,8 +390,8 @@ proctype Cluster(byte i) {
 #endif
 #if !defined(NO_ENTRY) && !defined(NO_KEEP)
 	/* takeover_check (by image_lock_check): any holder that can */
-	:: atomic { record[i] != NONE && !entry[i] && owner != i && owner < N && state[owner] == HOLDER && talks(owner) ->
-		entry[i] = true; printf("%d: adds the entry of %d again\n", owner, i) }
+	:: atomic { record[i] != NONE && !entry[i] && locked_by != i && locked_by < N && state[locked_by] == HOLDER && talks(locked_by) ->
+		entry[i] = true; printf("%d: adds the entry of %d again\n", locked_by, i) }
 #endif
 	od
 }
@@ -402,13 +402,13 @@ proctype Time() {
 	do
 	:: atomic {
 #ifdef LIVE
-		(!calm || (asking[0] == QUIET && asking[1] == QUIET)); /* the cluster answers in time */
+		(!calm || (asking[0] == UNASKED && asking[1] == UNASKED)); /* the cluster answers in time */
 #endif
 		i = 0;
 		do
 		:: i < N ->
 			if
-			:: (left[i] > 0 || asking[i] != QUIET || state[i] == WAITS) ->
+			:: (left[i] > 0 || asking[i] != UNASKED || state[i] == WAITS) ->
 				if
 #ifdef HAZARD_PAUSE
 				:: frozen[i] -> skip
@@ -417,7 +417,7 @@ proctype Time() {
 				:: true ->
 #endif
 					if :: left[i] > 0 -> left[i]-- :: else fi;
-					if :: asking[i] != QUIET && since[i] < LEASE -> since[i]++ :: else fi;
+					if :: asking[i] != UNASKED && since[i] < LEASE -> since[i]++ :: else fi;
 					if :: state[i] == WAITS && waited[i] < WAIT -> waited[i]++ :: else fi
 #ifndef EXACT
 				:: !missed[i] && left[i] > 0 -> missed[i] = true
@@ -432,7 +432,7 @@ proctype Time() {
 	od
 }
 
-/* What happens to a host: at most EVENTS of these. */
+/* The faults of a host: at most EVENTS of these. */
 proctype Faults(byte i) {
 	do
 #ifdef CUT
@@ -440,12 +440,13 @@ proctype Faults(byte i) {
 #endif
 	:: atomic { cut[i] -> cut[i] = false; printf("%d: is connected again\n", i) }
 #ifdef FREEZE
-	:: atomic { faults < EVENTS && !frozen[i] && state[i] >= RECORDS && state[i] < ENDED && !dead[i] -> frozen[i] = true; faults++; printf("%d: freezes\n", i) }
+	:: atomic { faults < EVENTS && !frozen[i] && state[i] >= RECORDS && state[i] < ENDED && !dead[i] ->
+		frozen[i] = true; faults++; printf("%d: freezes\n", i) }
 #endif
 	:: atomic { frozen[i] -> frozen[i] = false; printf("%d: goes on\n", i) }
 #ifdef CRASH
 	:: atomic { faults < EVENTS && !dead[i] && state[i] >= ACQUIRES && state[i] < ENDED ->
-		d_step { dead[i] = true; faults++; pending[i] = false; answers[i] = false; left[i] = 0; asking[i] = QUIET; since[i] = 0;
+		d_step { dead[i] = true; faults++; pending[i] = false; answers[i] = false; left[i] = 0; asking[i] = UNASKED; since[i] = 0;
 		frozen[i] = false;
 #ifndef HAZARD_PROCESS
 		sent[i] = false; /* the host's end; the kernel still sends for a process that ended */
@@ -456,7 +457,7 @@ proctype Faults(byte i) {
 #ifdef DELETE
 	/* a LUN is deleted with requests in flight: an orphan. image_abandon */
 	:: atomic { faults < EVENTS && state[i] == HOLDER && runs(i) && pending[i] ->
-		faults++; deleted[i] = true; state[i] = FENCED; asking[i] = QUIET; since[i] = 0;
+		faults++; deleted[i] = true; state[i] = FENCED; asking[i] = UNASKED; since[i] = 0;
 		printf("%d: its LUN is deleted\n", i);
 #ifndef NO_ORPHAN
 		kill(i)
