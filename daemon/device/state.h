@@ -327,9 +327,6 @@ void device_alarm_init(
 /* Arms it, again if it is armed. */
 void device_alarm_arm(struct device_alarm *alarm, uint64_t delay_us);
 
-/* Disarms an alarm whose memory ends before the device's. */
-void device_alarm_end(struct device_alarm *alarm);
-
 /* The timers of fsm.h; the state must have the timer. */
 void device_timer_arm(struct device *device, enum device_timer timer, uint64_t ms);
 void device_timer_disarm(struct device *device, enum device_timer timer);

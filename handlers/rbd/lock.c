@@ -197,7 +197,9 @@ static int begin_tenure(struct image *image)
 		r = find_holder(image, holder);
 	if (r <= 0)
 		return r < 0 && is_refusal(r) ? r : give_up_connection(image, r < 0 ? r : -ENOLCK);
+	pthread_mutex_lock(&image->lock);
 	memcpy(image->address, holder, sizeof(holder));
+	pthread_mutex_unlock(&image->lock);
 	image->recorded = true;
 	r = records_set(
 		image->cluster.pool, image->lease.header, image->address, RECORD_HOLDER,
@@ -251,12 +253,17 @@ int image_lock_say_end(struct image *image)
 void image_lock_check(struct image *image)
 {
 	struct takeover takeover;
+	char own[RECORD_ADDRESS_SIZE], text[128];
 	unsigned missing = 0;
-	char text[128];
 
 	if (!atomic_load(&image->service.locked) || atomic_load(&image->fenced))
 		return;
+	/* Another thread may be taking the lock. */
+	pthread_mutex_lock(&image->lock);
+	memcpy(own, image->address, sizeof(own));
+	pthread_mutex_unlock(&image->lock);
 	takeover = takeover_of(image);
+	takeover.own = own;
 	(void) takeover_check(&takeover, &image->check, &missing);
 	if (!missing)
 		return;

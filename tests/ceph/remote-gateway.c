@@ -64,7 +64,8 @@ int remote_gateway_result(struct remote_gateway *gateway)
 	return (int) strtol(line, NULL, 10);
 }
 
-static void send_args(struct remote_gateway *gateway, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void send_args(
+	struct remote_gateway *gateway, const char *format, va_list args)
 {
 	(void) vfprintf(gateway->commands, format, args);
 	(void) fputc('\n', gateway->commands);

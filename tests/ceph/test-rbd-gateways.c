@@ -295,7 +295,7 @@ static void a_delete_ends_in_time_while_the_storage_hangs(void **state)
 
 	(void) state;
 	image_create("", "hangs", SIZE);
-	gateway = start_gateway("hangs", 0, 1, IMPLICIT);
+	gateway = start_gateway("hangs", 5, 1, IMPLICIT);
 	write_byte(gateway, 0, 1);
 	cluster_signal("osd", SIGSTOP);
 	for (unsigned i = 0; i < COUNT; i++) {

@@ -67,7 +67,7 @@ static void a_gateway_without_groups_learns_that_another_has_the_lock(void **sta
 
 	(void) state;
 	store_assert_writes(one, 1);
-	store.refuses = true;
+	store_hold(&store.refuses);
 	busy = send_writes(two, 4, &others);
 	assert_true(busy < 100 && others > 100);
 	assert_int_equal(gateway_do(two, &read), SCSI_CHECK_CONDITION);
@@ -93,7 +93,7 @@ static void a_gateway_without_groups_serves_when_the_lock_is_released(void **sta
 
 	(void) state;
 	store_assert_writes(one, 1);
-	store.refuses = true;
+	store_hold(&store.refuses);
 	(void) send_writes(two, 1, &others);
 	assert_true(others > 0);
 	gateway_delete(one);
@@ -460,7 +460,7 @@ static void assert_writes_soon(struct gateway *gateway, int byte)
 static void a_command_that_times_out_makes_the_gateway_unavailable(void **state)
 {
 	struct gateway *one = store_start_gateway(1, IMPLICIT);
-	struct initiator_command ready, read;
+	struct initiator_command ready = {.status = 0}, read;
 	uint8_t states[2];
 
 	(void) state;
