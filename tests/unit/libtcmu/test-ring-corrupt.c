@@ -161,6 +161,7 @@ static void a_corrupt_ring_is_not_resumed(void **state)
 	entry_at(f, published)->hdr.len_op = length;
 	head = ring_mailbox(f)->cmd_head;
 	ring_mailbox(f)->cmd_head = ring_mailbox(f)->cmdr_size;
+	assert_int_equal(tcmu_ring_unread(&f->ring), 0);
 	assert_int_equal(resume_ring(f, published), -EBADMSG);
 	ring_mailbox(f)->cmd_head = head;
 	ring_mailbox(f)->version = 1;

@@ -365,6 +365,7 @@ static void a_ring_with_any_size_wraps(void **state)
 	for (int i = 0; i < 1000; i++) {
 		uint16_t id = fixture_push_read(f, (uint32_t) (i % 5) * 512);
 
+		assert_in_range(tcmu_ring_unread(&f->ring), 64, 999);
 		assert_int_equal(fixture_fetch(f), id);
 		fixture_complete(f, id);
 		assert_int_equal(fixture_consume(f), 1);
