@@ -306,9 +306,10 @@ void wait_tuner_spend(struct wait_tuner *tuner, uint64_t spent)
 /* Longer times are learned faster, so that little is spent on a device that falls idle. */
 void wait_tuner_busy(struct wait_tuner *tuner, uint64_t now)
 {
-	uint64_t pause = now - tuner->since, gap = wait_tuner_min(pause, GAP_LONG);
+	/* An emulated CPU's clock may be behind that of another one. */
+	uint64_t pause = now > tuner->since ? now - tuner->since : 0;
+	uint64_t gap = wait_tuner_min(pause, GAP_LONG);
 
-	assert(now >= tuner->since);
 	/* A sample has no pause in it. After a pause the mode that was found is the best guess. */
 	if (pause >= LULL)
 		tuner->begin = 0;
