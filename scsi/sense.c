@@ -174,7 +174,7 @@ enum info {
 };
 
 /* The status and sense for an errno of the backend. Sense 0: the status has none. */
-static const struct {
+static const struct io_error {
 	int error;
 	uint8_t status;
 	enum info info;
@@ -213,6 +213,23 @@ static const struct {
 	 SENSE(KEY_HARDWARE_ERROR, 0x44, 0)},
 };
 
+/* NULL: none has this errno. */
+static const struct io_error *find_io_error(int error)
+{
+	assert(error < 0);
+	for (size_t i = 0; i < sizeof(io_errors) / sizeof(io_errors[0]); i++)
+		if (io_errors[i].error == -error)
+			return &io_errors[i];
+	return NULL;
+}
+
+bool scsi_error_is_busy(int error)
+{
+	const struct io_error *found = find_io_error(error);
+
+	return found && found->status == SCSI_BUSY;
+}
+
 static bool plan_writes(const struct scsi_plan *plan)
 {
 	switch (plan->op) {
@@ -230,20 +247,18 @@ void scsi_io_error(
 	const struct scsi_plan *plan, int error, uint64_t lba, uint64_t result_offset,
 	struct scsi_result *result)
 {
-	assert(error < 0);
-	for (size_t i = 0; i < sizeof(io_errors) / sizeof(io_errors[0]); i++) {
-		if (io_errors[i].error != -error)
-			continue;
-		set_sense(result, plan_writes(plan) ? io_errors[i].writing : io_errors[i].reading);
-		result->status = io_errors[i].status;
-		/* A failed flush has no LBA. */
-		result->sense.info_valid = io_errors[i].info != INFO_NONE &&
-			plan->op != SCSI_PLAN_FLUSH;
-		if (result->sense.info_valid)
-			result->sense.info = io_errors[i].info == INFO_LBA ? lba : result_offset;
+	const struct io_error *found = find_io_error(error);
+
+	if (!found) {
+		set_sense(result, SENSE(KEY_HARDWARE_ERROR, 0x44, 0)); /* INTERNAL TARGET FAILURE */
 		return;
 	}
-	set_sense(result, SENSE(KEY_HARDWARE_ERROR, 0x44, 0)); /* INTERNAL TARGET FAILURE */
+	set_sense(result, plan_writes(plan) ? found->writing : found->reading);
+	result->status = found->status;
+	/* A failed flush has no LBA. */
+	result->sense.info_valid = found->info != INFO_NONE && plan->op != SCSI_PLAN_FLUSH;
+	if (result->sense.info_valid)
+		result->sense.info = found->info == INFO_LBA ? lba : result_offset;
 }
 
 /* ------- encoding ------- */

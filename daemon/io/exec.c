@@ -406,26 +406,10 @@ static void exec_note_write(struct command *command)
  * it is repeated, and its initiator takes its own lock for another host's. So it must never end
  * with a status at which initiators repeat it, once its write may have reached the medium. */
 
-static bool exec_is_retried(int error)
-{
-	switch (error) {
-	case -EBUSY:
-	case -EAGAIN:
-	case -EINTR:
-	case -ENOMEM:
-	case -ENOBUFS:
-	case -ETIMEDOUT:
-	case -ESHUTDOWN:
-		return true;
-	default:
-		return false;
-	}
-}
-
 static void exec_step_compare_flushed(struct command *command, int error)
 {
 	assert(command->plan.op == SCSI_PLAN_COMPARE_AND_WRITE);
-	if (exec_is_retried(error))
+	if (error && scsi_error_is_busy(error))
 		error = -ENOTRECOVERABLE;
 	exec_step_last(command, error);
 }

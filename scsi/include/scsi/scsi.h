@@ -366,6 +366,10 @@ void scsi_io_error(
 	const struct scsi_plan *plan, int error, uint64_t lba, uint64_t result_offset,
 	struct scsi_result *result);
 
+/* Whether scsi_io_error() makes BUSY of this negative errno, at which initiators repeat a command.
+ * Any thread. */
+bool scsi_error_is_busy(int error);
+
 /* Ends a plan with SCSI_PLAN_LONG (SBC-3 4.11, 5.3). error 0 makes the medium accessible again.
  * After a negative errno it stays inaccessible until another such operation succeeds. Fills status
  * and sense for an initiator that waits for the end. */
