@@ -22,16 +22,19 @@
 
 /* ------- attributes ------- */
 
+static int configfs_refuse_attribute(const char *attribute, int error, struct tcmu_reason *reason)
+{
+	return reason_refuse(
+		reason, error, "cannot read its attribute %s: %s", attribute, strerror(-error));
+}
+
 static int configfs_require(
 	const struct tcmu_name *name, const char *attribute, uint64_t *value,
 	struct tcmu_reason *reason)
 {
 	int r = tcmu_configfs_get(name, attribute, value);
 
-	return r < 0
-		? reason_refuse(
-			  reason, r, "cannot read its attribute %s: %s", attribute, strerror(-r))
-		: 0;
+	return r < 0 ? configfs_refuse_attribute(attribute, r, reason) : 0;
 }
 
 /* Whether an attribute could not be read. One that is there is not taken for one that the kernel
@@ -50,8 +53,7 @@ static int configfs_optional(
 	int r = tcmu_configfs_get(name, attribute, &found);
 
 	if (configfs_is_unread(r))
-		return reason_refuse(
-			reason, r, "cannot read its attribute %s: %s", attribute, strerror(-r));
+		return configfs_refuse_attribute(attribute, r, reason);
 	if (r >= 0)
 		*value = found;
 	return 0;
@@ -164,9 +166,7 @@ int configfs_read_attributes(
 	/* A kernel without the attribute always waits. */
 	r = tcmu_configfs_get_signed(name, "nl_reply_supported", &replies);
 	if (configfs_is_unread(r))
-		return reason_refuse(
-			reason, r, "cannot read its attribute nl_reply_supported: %s",
-			strerror(-r));
+		return configfs_refuse_attribute("nl_reply_supported", r, reason);
 	attributes->replies = r < 0 || replies == 1;
 	if ((r = configfs_show_reservations(name, attributes, reason)) < 0 ||
 	    (r = configfs_show_write_cache(name, attributes, reason)) < 0)
