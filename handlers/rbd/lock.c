@@ -239,10 +239,9 @@ int image_lock_say_end(struct image *image)
 	if (!image->recorded)
 		return 0;
 	assert(image->address[0]);
-	r = atomic_load(&image->unanswered)
-		? records_set(
-			  image->cluster.pool, image->lease.header, image->address, RECORD_ENDED, 0)
-		: records_remove(image->cluster.pool, image->lease.header, image->address);
+	r = records_end(
+		image->cluster.pool, image->lease.header, image->address,
+		atomic_load(&image->unanswered));
 	if (r < 0)
 		return r;
 	image->recorded = false;

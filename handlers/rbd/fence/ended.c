@@ -57,8 +57,7 @@ unsigned ended_say(const char *image, rados_ioctx_t pool, const char *header)
 	int r;
 
 	while ((ended = take_ended(image))) {
-		r = ended->unanswered ? records_set(pool, header, ended->address, RECORD_ENDED, 0)
-				      : records_remove(pool, header, ended->address);
+		r = records_end(pool, header, ended->address, ended->unanswered);
 		if (r < 0)
 			ended_add(image, ended->address, ended->unanswered);
 		free(ended);

@@ -113,15 +113,22 @@ static void lease_ask(struct lease *lease, uint64_t now)
 
 /* ------- the thread ------- */
 
-/* lease_lock is held. */
-static void lease_expire(struct lease *lease)
+/* lease_lock is held. Returns whether the client instance was alive. */
+static bool lease_end_client(struct lease *lease)
 {
 	if (lease->killed)
-		return;
+		return false;
 	lease->killed = true;
 	atomic_store(&lease->until, 0);
 	kill_client(lease->rados, lease->handle);
-	lease->lost(lease);
+	return true;
+}
+
+/* lease_lock is held. */
+static void lease_expire(struct lease *lease)
+{
+	if (lease_end_client(lease))
+		lease->lost(lease);
 }
 
 static void lease_check(struct lease *lease)
@@ -271,11 +278,8 @@ void lease_kill(struct lease *lease)
 void lease_cut(struct lease *lease)
 {
 	pthread_mutex_lock(&lease_lock);
-	if (lease->rados && !lease->killed) {
-		lease->killed = true;
-		atomic_store(&lease->until, 0);
-		kill_client(lease->rados, lease->handle);
-	}
+	if (lease->rados)
+		(void) lease_end_client(lease);
 	pthread_mutex_unlock(&lease_lock);
 }
 

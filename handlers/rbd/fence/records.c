@@ -74,6 +74,12 @@ int records_remove(rados_ioctx_t pool, const char *header, const char *address)
 	return r < 0 && r != -ENOENT ? r : 0;
 }
 
+int records_end(rados_ioctx_t pool, const char *header, const char *address, bool unanswered)
+{
+	return unanswered ? records_set(pool, header, address, RECORD_ENDED, 0)
+			  : records_remove(pool, header, address);
+}
+
 /* An unknown state is that of a later version: it is treated like the one that needs most. */
 static void parse_state(const char *text, struct record *record)
 {

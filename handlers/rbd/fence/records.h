@@ -14,6 +14,7 @@
 
 #include <rados/librados.h>
 #include <rbd/librbd.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define RECORD_ADDRESS_SIZE 128
@@ -44,6 +45,10 @@ int records_set(
 
 /* Returns 0, also if there is none, or a negative errno. */
 int records_remove(rados_ioctx_t pool, const char *header, const char *address);
+
+/* The client instance has ended, and it has a record. unanswered: the cluster may have writes of it
+ * that were never answered: then the record stays and says so. Returns 0 or a negative errno. */
+int records_end(rados_ioctx_t pool, const char *header, const char *address, bool unanswered);
 
 /* Reads the records of all client instances but own; the first RECORDS_MAX of them. Returns 0 or a
  * negative errno. */
