@@ -22,6 +22,13 @@
 
 /* ------- permissions of commands ------- */
 
+/* Whether the state lets commands through to a cluster that may not answer. */
+static bool lock_serves(enum lock_state state)
+{
+	assert(state < LOCK_STATE_COUNT);
+	return state == LOCK_LOCKED || state == LOCK_UNLOCKED;
+}
+
 static struct lock_permission lock_permission_of(const struct device_lock *lock)
 {
 	uint8_t refused = lock->by_initiators ? SCSI_ASCQ_STANDBY : SCSI_ASCQ_UNAVAILABLE;
@@ -30,17 +37,16 @@ static struct lock_permission lock_permission_of(const struct device_lock *lock)
 									     : lock->state;
 
 	assert(lock->state < LOCK_STATE_COUNT);
+	assert(!lock->unconfirmed || lock_serves(lock->state));
+	if (lock->unconfirmed)
+		return (struct lock_permission){IO_PERMIT_NONE, SCSI_ASCQ_UNAVAILABLE};
 	switch (state) {
 	case LOCK_UNSHARED:
 		/* A shared backend that was reopened is UNLOCKED next. */
 		return (struct lock_permission){lock->shared ? IO_PERMIT_NONE : IO_PERMIT_ALL, 0};
 	case LOCK_LOCKED:
-		if (lock->unconfirmed)
-			return (struct lock_permission){IO_PERMIT_NONE, SCSI_ASCQ_UNAVAILABLE};
 		return (struct lock_permission){IO_PERMIT_ALL, 0};
 	case LOCK_UNLOCKED:
-		if (lock->unconfirmed)
-			return (struct lock_permission){IO_PERMIT_NONE, SCSI_ASCQ_UNAVAILABLE};
 		return (struct lock_permission){IO_PERMIT_READS, lock->by_initiators ? refused : 0};
 	case LOCK_PAUSED:
 		return (struct lock_permission){IO_PERMIT_READS, refused};
@@ -227,11 +233,18 @@ static void lock_opened(struct device_call *call)
 		lock_step(device, LOCK_EV_SHARED);
 }
 
-/* Whether the state lets commands through to a cluster that may not answer. */
-static bool lock_serves(enum lock_state state)
+/* Only a gateway keeps a tag with the lock. Another client may have released it: a write tries. */
+static void lock_elsewhere_queried(struct device *device, int error)
 {
-	assert(state < LOCK_STATE_COUNT);
-	return state == LOCK_LOCKED || state == LOCK_UNLOCKED;
+	struct device_lock *lock = &device->lock;
+
+	assert(lock->state == LOCK_ELSEWHERE);
+	if (!error && !lock->query_ours && lock->query_tag) {
+		device_signal(device, DEVICE_SIGNAL_LOCK_LOST);
+		return;
+	}
+	lock->tries = 0;
+	lock_event(device, LOCK_EV_TIMER);
 }
 
 static void lock_queried(struct device_call *call)
@@ -252,6 +265,8 @@ static void lock_queried(struct device_call *call)
 	/* A host that writes nothing does not learn otherwise that it has lost the lock. */
 	if (call->result >= 0 && !lock->query_ours && lock->query_locked)
 		lock_event(device, LOCK_EV_LOST);
+	if (lock->state == LOCK_ELSEWHERE)
+		lock_elsewhere_queried(device, call->result < 0 ? call->result : 0);
 	if (device_is_served(device))
 		lock_enforce(device);
 	queried = lock->queried;
@@ -279,21 +294,6 @@ static void lock_away_ended(struct device *device)
 	if (lock->unconfirmed && lock_serves(lock->state) && !lock->query.running)
 		lock_start_query(device);
 	lock_enforce(device);
-}
-
-/* Only a gateway keeps a tag with the lock. Another client may have released it: a write tries. */
-static void lock_elsewhere_queried(struct device_call *call)
-{
-	struct device *device = call->device;
-	struct device_lock *lock = &device->lock;
-
-	if (call->result >= 0 && !lock->query_ours && lock->query_tag) {
-		device_signal(device, DEVICE_SIGNAL_LOCK_LOST);
-		return;
-	}
-	if (lock->state == LOCK_ELSEWHERE)
-		lock->tries = 0;
-	lock_event(device, LOCK_EV_TIMER);
 }
 
 /* ------- actions ------- */
@@ -330,9 +330,7 @@ static void lock_pause_ended(struct device *device)
 	else if (lock->query.running)
 		lock_arm_pause(lock);
 	else
-		device_call_start(
-			device, &lock->query, lock_work_query, lock_elsewhere_queried,
-			"lock-state");
+		lock_start_query(device);
 }
 
 static void lock_fault(struct device *device)
