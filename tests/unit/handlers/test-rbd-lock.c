@@ -68,16 +68,23 @@ static void a_holder_that_came_and_went_is_waited_for(void **state)
 	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
 }
 
-/* A write that timed out may still land: the record stays, and the connection is cut off. */
-static void a_holder_with_unanswered_writes_stays_recorded(void **state)
+/* A host with the lock whose write has timed out: it may still land. */
+static void leave_write_unanswered(struct fake_host *host)
 {
-	struct fake_host *host = *state;
 	uint8_t data[BLOCK] = {0};
 
 	open_disk(host);
 	assert_int_equal(fake_lock(host, 1), 0);
 	fake_rbd.result = -ETIMEDOUT;
 	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -ETIMEDOUT);
+}
+
+/* The record stays, and the connection is cut off. */
+static void a_holder_with_unanswered_writes_stays_recorded(void **state)
+{
+	struct fake_host *host = *state;
+
+	leave_write_unanswered(host);
 	assert_int_equal(fake_unlock(host), -ESHUTDOWN);
 	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
 	assert_true(fake_rbd.killed);
@@ -87,12 +94,8 @@ static void a_holder_with_unanswered_writes_stays_recorded(void **state)
 static void an_image_with_unanswered_writes_is_cut_off_to_close_it(void **state)
 {
 	struct fake_host *host = *state;
-	uint8_t data[BLOCK] = {0};
 
-	open_disk(host);
-	assert_int_equal(fake_lock(host, 1), 0);
-	fake_rbd.result = -ETIMEDOUT;
-	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -ETIMEDOUT);
+	leave_write_unanswered(host);
 	fake_close(host);
 	assert_true(fake_rbd.killed);
 	assert_string_equal(fake_rbd.records, "client.4100=ended ");
