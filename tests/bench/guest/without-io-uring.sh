@@ -4,7 +4,7 @@
 # Needs a kernel of 6.6 or newer. The rounds alternate, because the host's load changes.
 # vm: disk=512M
 # vm: timeout=900
-# vm: clock=tsc
+# vm: clock=hpet
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../../cases/lib.sh"
@@ -57,7 +57,7 @@ exists /proc/sys/kernel/io_uring_disabled || fail "this kernel has no kernel.io_
 load_tcmu
 echo 'p:bench/doorbell target_core_user:tcmu_irqcontrol' >$TRACING/kprobe_events
 echo 'hist:keys=common_pid' >$TRACING/events/bench/doorbell/trigger
-echo 'hist:keys=id:size=1024 if comm ~ "io-*"' >$TRACING/events/raw_syscalls/sys_enter/trigger
+echo 'hist:keys=id:size=1024' >$TRACING/events/raw_syscalls/sys_enter/trigger
 dd if=/dev/urandom of=$store bs=1M count=$MIB status=none oflag=direct
 for round in $(seq "${BENCH_ROUNDS:-3}"); do
 	for disabled in 0 2; do
