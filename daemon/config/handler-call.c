@@ -40,7 +40,7 @@ static size_t handler_call_option_count(const struct tcmu_handler *handler)
 	return count;
 }
 
-/* Copies count values of ours to values of theirs, which are stride bytes long and cleared. */
+/* Copies count of our values to the plugin's, which are stride bytes long and cleared. */
 static void handler_call_copy_values(
 	void *theirs, size_t stride, const struct tcmu_option_value *ours, size_t count)
 {

@@ -2,8 +2,8 @@
 /*
  * Calls of a plugin's functions that take structures of tcmu/handler.h. The plugin may be built
  * with longer or shorter structures than the daemon. So it gets copies with room for both; they are
- * cleared beyond what the daemon has, and arrays have the plugin's stride. What the plugin has
- * written is copied back as far as the daemon knows it.
+ * cleared beyond what the daemon has, and arrays have the plugin's stride. All that the plugin
+ * wrote is copied back as far as the daemon knows it.
  *
  * The functions run on the caller's thread and may block as the plugin's do. The handler must have
  * the function. Running out of memory aborts (glib).
