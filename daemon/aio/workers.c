@@ -47,7 +47,7 @@ struct workers {
 	unsigned idle;   /* threads that wait, or were woken and have not yet taken work */
 	unsigned queued; /* length of the queue */
 	unsigned idle_ms;
-	bool waking; /* a thread was woken or started and has not yet looked at the queue */
+	bool waking; /* a thread was woken or started and has not yet read the queue */
 	bool ending;
 	struct list queue;
 	char name[NAME_SIZE];

@@ -24,9 +24,9 @@
 #define LIMIT 4u
 
 static atomic_bool refuse_threads;
-static atomic_bool hold_threads; /* those that are made wait for gate */
+static atomic_bool hold_threads; /* those that are made wait for a post */
 static atomic_uint threads_made;
-static sem_t gate;
+static sem_t released;
 
 int __real_pthread_create(
 	pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
@@ -43,7 +43,7 @@ static void *held_thread_main(void *arg)
 	struct held_thread held = *(struct held_thread *) arg;
 
 	free(arg);
-	sem_wait(&gate);
+	sem_wait(&released);
 	return held.start(held.arg);
 }
 
@@ -123,7 +123,7 @@ static int workers_setup(void **state)
 	atomic_store(&refuse_threads, false);
 	atomic_store(&hold_threads, false);
 	atomic_store(&threads_made, 0);
-	sem_init(&gate, 0, 0);
+	sem_init(&released, 0, 0);
 	sem_init(&thread_gone, 0, 0);
 	return pthread_key_create(&per_thread, on_thread_end);
 }
@@ -268,7 +268,7 @@ static void a_burst_wakes_one_thread_after_the_other(void **state)
 	assert_int_equal(atomic_load(&threads_made), 1);
 	for (unsigned i = 0; i < LIMIT; i++) {
 		assert_int_equal(atomic_load(&threads_made), i + 1);
-		sem_post(&gate);
+		sem_post(&released);
 		sem_wait(&tasks[i].begun);
 		/* The next thread was made before this task began. */
 	}
