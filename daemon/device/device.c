@@ -303,7 +303,7 @@ static void device_retry(struct device *device)
 
 	if (device->env->kernel->scan_minor(device->env, device->minor, &entry) < 0 ||
 	    strcmp(entry.name.config, device->name.config) != 0 ||
-	    strcmp(entry.name.name, device->name.name) != 0 || entry.name.hba != device->name.hba)
+	    !env_same_name(&entry.name, &device->name))
 		device_post(device, DEVICE_EV_UNREGISTERED);
 	else if (device->revoke.call.running)
 		device_timer_arm(device, DEVICE_TIMER_RETRY, RETRY_MS);
