@@ -333,6 +333,9 @@ static void an_orphan_of_the_lock_holder_never_writes(void **state)
 	delay_shim_wait();
 	assert_true(gateway_remove(old) < 2.0);
 	write_byte(new, 0, 0x22);
+	/* the orphan's connection has been ended: another one reports it */
+	cluster_wait_service("status", "orphan", "\"old_conn_cnt\":\"1\"", 20);
+	cluster_wait_service("status", "orphan", "\"host_old_conn_cnt\":\"1\"", 20);
 	(void) snprintf(
 		command, sizeof(command), "ceph -c %s/ceph.conf osd blocklist clear 2>/dev/null",
 		cluster_dir);
@@ -340,6 +343,8 @@ static void an_orphan_of_the_lock_holder_never_writes(void **state)
 	delay_shim_release();
 	gateway_delete(old);
 	assert_byte(new, 0, 0x22);
+	cluster_wait_service("status", "orphan", "\"old_conn_cnt\":\"0\"", 20);
+	cluster_wait_service("status", "orphan", "\"host_old_conn_cnt\":\"0\"", 20);
 	gateway_delete(new);
 	image_delete("orphan");
 	free(data);
