@@ -397,7 +397,7 @@ static void a_compare_and_write_whose_answer_is_lost_was_carried_out(void **stat
 	image_delete("lost-answer");
 }
 
-/* The storage daemon hangs, so that the block cannot be read back: an initiator that was told BUSY
+/* The storage daemon hangs, so that the block cannot be read back: an initiator that gets BUSY
  * would repeat it. */
 static void a_compare_and_write_may_have_an_unknown_outcome(void **state)
 {
