@@ -24,6 +24,7 @@
 #include "request.h"
 #include "service.h"
 #include "settings.h"
+#include "status.h"
 #include "target.h"
 
 #define FSID_SIZE      37
@@ -156,6 +157,7 @@ static void free_image(struct image *image)
 		(void) rbd_close(image->rbd);
 	lease_free(&image->lease);
 	image_disconnect(&image->cluster);
+	image_status_leave(image);
 	name_image(image, name);
 	if (image->recorded)
 		ended_add(name, image->address, atomic_load(&image->unanswered));
