@@ -301,6 +301,10 @@ struct tcmu_handler {
 	 * take the lock meanwhile. They are completed all the same, some time. Must not block. The
 	 * main thread; may run at the same time as submit and lock. */
 	void (*abandon)(void *backend);
+	/* Optional. How many backends the handler has given up: their close, or their open, has
+	 * returned although a call to their store has not. Nothing of them reaches the store any
+	 * more. Any thread; must not block. */
+	unsigned (*given_up)(void);
 };
 
 /* The function that a plugin exports and the daemon calls. */
