@@ -41,8 +41,10 @@ struct image_service {
 struct image {
 	const struct tcmu_host *host;
 	struct tcmu_host_device *dev;
-	pthread_mutex_t host_lock; /* held during the host's log() and event() */
-	bool left;                 /* the host is not called any more; under host_lock */
+	/* Held during the host's log() and event(). Two, because a log may be slow, and the leases
+	 * of all images wait for an event. */
+	pthread_mutex_t log_lock, event_lock;
+	bool left; /* the host is not called any more; set under both */
 	struct image_cluster cluster;
 	pthread_mutex_t connection_lock; /* lock order: before lease.c's and `lock` */
 	bool connected;                  /* cluster can be ended; under connection_lock */

@@ -181,7 +181,8 @@ static void release_image(struct image *image)
 	pthread_cond_destroy(&image->wake);
 	pthread_mutex_destroy(&image->lock);
 	pthread_mutex_destroy(&image->connection_lock);
-	pthread_mutex_destroy(&image->host_lock);
+	pthread_mutex_destroy(&image->event_lock);
+	pthread_mutex_destroy(&image->log_lock);
 	free(image);
 }
 
@@ -282,7 +283,8 @@ static struct image *new_image(
 	image->read_only = config->read_only || target->snapshot[0];
 	image->op_timeout = config->values[IMAGE_OSD_OP_TIMEOUT].number;
 	atomic_store(&image->lease.until, LEASE_NONE);
-	pthread_mutex_init(&image->host_lock, NULL);
+	pthread_mutex_init(&image->log_lock, NULL);
+	pthread_mutex_init(&image->event_lock, NULL);
 	pthread_mutex_init(&image->connection_lock, NULL);
 	pthread_mutex_init(&image->lock, NULL);
 	pthread_cond_init(&image->wake, NULL);
@@ -403,7 +405,8 @@ static int run_opening(
 	if (!opening) {
 		if (image)
 			release_image(image);
-		return image_refuse(reason, -ENOMEM, "out of memory");
+		(void) image_refuse(reason, -ENOMEM, "out of memory");
+		return -ENOMEM;
 	}
 	opening->image = image;
 	opening->reason = *reason;
@@ -412,8 +415,10 @@ static int run_opening(
 		.work = image ? open_work : check_work,
 		.leave = open_leave,
 		.ended = open_ended};
-	if (!bound_run(&opening->bound))
-		return refuse_image(target, -ETIMEDOUT, reason);
+	if (!bound_run(&opening->bound)) {
+		(void) refuse_image(target, -ETIMEDOUT, reason);
+		return -ETIMEDOUT;
+	}
 	r = opening->result;
 	*reason = opening->reason;
 	free_opening(opening);

@@ -14,25 +14,27 @@
 
 void image_log(struct image *image, enum tcmu_log_level level, const char *text)
 {
-	pthread_mutex_lock(&image->host_lock);
+	pthread_mutex_lock(&image->log_lock);
 	if (!image->left)
 		image->host->log(image->dev, level, text);
-	pthread_mutex_unlock(&image->host_lock);
+	pthread_mutex_unlock(&image->log_lock);
 }
 
 void image_event(struct image *image, enum tcmu_backend_event event, int64_t value)
 {
-	pthread_mutex_lock(&image->host_lock);
+	pthread_mutex_lock(&image->event_lock);
 	if (!image->left)
 		image->host->event(image->dev, event, value);
-	pthread_mutex_unlock(&image->host_lock);
+	pthread_mutex_unlock(&image->event_lock);
 }
 
 void image_leave_host(struct image *image)
 {
-	pthread_mutex_lock(&image->host_lock);
+	pthread_mutex_lock(&image->log_lock);
+	pthread_mutex_lock(&image->event_lock);
 	image->left = true;
-	pthread_mutex_unlock(&image->host_lock);
+	pthread_mutex_unlock(&image->event_lock);
+	pthread_mutex_unlock(&image->log_lock);
 }
 
 /* The daemon reopens the image; until then nothing is served. */

@@ -2,11 +2,11 @@
 /*
  * A call that may block for ever, and a caller that must not. librados and librbd bound most of
  * their calls by the time limits of requests, but not the wait for the newest map of the cluster
- * (rados_wait_for_latest_osdmap(), and rbd_lock_break(), rbd_lock_acquire(), rados_pool_lookup()
+ * (rados_wait_for_latest_osdmap(), and rbd_lock_break(), rbd_lock_acquire()
  * and rados_ioctx_create() that use it), nor the watch of an image's header (rbd_open()). Once a
  * client instance has been ended, such a call never returns.
  *
- * So the call runs on a thread of its own. A call that has not returned at its limit is left: its
+ * So the call runs on another thread. A call that has not returned at its limit is left: its
  * thread goes on, and what it uses must stay until it has returned.
  */
 #pragma once

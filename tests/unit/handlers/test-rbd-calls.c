@@ -138,7 +138,7 @@ static void a_close_does_not_wait_for_the_check_of_entries(void **state)
 	assert_non_null(strstr(fake_rbd.records, "client.4100=holder"));
 	atomic_store(&fake_rbd.hang, "rados_wait_for_latest_osdmap");
 	while (!atomic_load(&fake_rbd.hanging)) {
-		memset(fake_rbd.blocklist, 0, sizeof(fake_rbd.blocklist));
+		fake_rbd_clear_blocklist();
 		(void) poll(NULL, 0, 10);
 	}
 	host->handler->abandon(fake_backend_of(host));
