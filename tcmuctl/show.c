@@ -20,6 +20,11 @@ void show_fenced(FILE *out, const json_t *result)
 				"%s: its old connection is not closed yet (%s, %.0f in flight)\n",
 				member_text(device, "device"), member_text(device, "state"),
 				member_number(device, "in_backend"));
+	if (member_number(result, "given_up") > 0)
+		fprintf(out,
+			"connections that were ended, and keep memory and threads until tcmud "
+			"ends: %.0f\n",
+			member_number(result, "given_up"));
 }
 
 /* A column for the lock is there only if a device is shared. */

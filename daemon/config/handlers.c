@@ -483,3 +483,14 @@ const struct handlers_entry *handlers_entry(const struct handlers *handlers, siz
 
 	return item ? &item->entry : NULL;
 }
+
+unsigned handlers_given_up(const struct handlers *handlers)
+{
+	const struct item *item;
+	unsigned cnt = 0;
+
+	for (size_t i = 0; (item = item_at(handlers, i)); i++)
+		if (item->entry.handler && item->entry.handler->given_up)
+			cnt += item->entry.handler->given_up();
+	return cnt;
+}

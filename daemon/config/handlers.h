@@ -51,5 +51,8 @@ struct handlers_entry {
 /* All entries, ordered by subtype. NULL: index is beyond the last. Valid until the next change. */
 const struct handlers_entry *handlers_entry(const struct handlers *handlers, size_t index);
 
+/* How many backends the handlers have given up (tcmu/handler.h). */
+unsigned handlers_given_up(const struct handlers *handlers);
+
 /* The entry of this subtype, usable or not, or NULL. Valid until the next change. */
 const struct handlers_entry *handlers_lookup(const struct handlers *handlers, const char *subtype);

@@ -42,7 +42,13 @@ struct image_service {
 struct image {
 	const struct tcmu_host *host;
 	struct tcmu_host_device *dev;
+	/* Held during the host's log() and event(). Two, because a log may be slow, and the leases
+	 * of all images wait for an event. */
+	pthread_mutex_t log_lock, event_lock;
+	bool left; /* the host is not called any more; set under both */
 	struct image_cluster cluster;
+	pthread_mutex_t connection_lock; /* lock order: before lease.c's and `lock` */
+	bool connected;                  /* cluster can be ended; under connection_lock */
 	rbd_image_t rbd;
 	bool read_only;
 	bool unsafe;          /* it was opened with settings that no shared image may have */
@@ -62,9 +68,13 @@ struct image {
 	struct lease lease;
 	uint64_t op_timeout;               /* seconds; 0: none */
 	char address[RECORD_ADDRESS_SIZE]; /* of this client instance; "": not known yet */
-	bool recorded;                     /* it has a record */
-	atomic_bool unanswered; /* the cluster may have writes of it that have timed out */
-	struct takeover_check check;
+	atomic_bool recorded;              /* it has a record */
+	atomic_bool unanswered;      /* the cluster may have writes of it that have timed out */
+	struct takeover_check check; /* the image thread's */
+	atomic_bool new_tenure;      /* check is of an earlier one */
+
+	unsigned calls; /* of the daemon that have not returned; under lock */
+	pthread_cond_t calls_ended;
 
 	/* the image thread */
 	pthread_t thread;

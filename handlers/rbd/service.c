@@ -117,7 +117,7 @@ static void query_lock_holder(struct image *image)
 		return;
 	atomic_fetch_add(&service->counts->lock_lost, 1);
 	if (atomic_load(&image->on_demand))
-		image->host->event(image->dev, TCMU_BACKEND_LOCK_LOST, 0);
+		image_event(image, TCMU_BACKEND_LOCK_LOST, 0);
 }
 
 void image_service_report(struct image *image)

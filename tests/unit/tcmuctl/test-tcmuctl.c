@@ -228,6 +228,7 @@ static void the_manual_promises_the_members_of_json(void **state)
 		"age_seconds",
 		"file",
 		"devices",
+		"given_up",
 		"fine",
 		"message",
 		"level",
@@ -444,6 +445,24 @@ static void the_list_shows_the_lock_where_a_device_is_shared(void **state)
 	}
 }
 
+static void fenced_shows_devices_and_given_up_connections(void **state)
+{
+	json_t *list = parse_json("{\"devices\": [{\"device\": \"user_0/a\", \"fenced\": true}, "
+				  "{\"device\": \"user_0/b\", \"fenced\": false}], "
+				  "\"given_up\": 2}");
+	FILE *out = output_begin();
+	char *text;
+
+	(void) state;
+	show_fenced(out, list);
+	text = output_end(out);
+	assert_non_null(strstr(text, "user_0/a: "));
+	assert_null(strstr(text, "user_0/b"));
+	assert_non_null(strstr(text, "until tcmud ends: 2\n"));
+	free(text);
+	json_decref(list);
+}
+
 static void answers_that_lack_members_are_shown(void **state)
 {
 	json_t *empty = parse_json("{\"devices\": [{}], \"requests\": [{}], \"handlers\": [{}]}");
@@ -452,6 +471,7 @@ static void answers_that_lack_members_are_shown(void **state)
 
 	(void) state;
 	show_list(out, empty);
+	show_fenced(out, empty);
 	show_totals(out, empty);
 	show_inflight(out, empty);
 	show_handlers(out, empty);
@@ -545,6 +565,7 @@ int main(void)
 		cmocka_unit_test(sizes_and_times_are_short),
 		cmocka_unit_test(control_characters_do_not_reach_the_terminal),
 		cmocka_unit_test(the_list_shows_the_lock_where_a_device_is_shared),
+		cmocka_unit_test(fenced_shows_devices_and_given_up_connections),
 		cmocka_unit_test(answers_that_lack_members_are_shown),
 		cmocka_unit_test(histograms_are_cumulative_and_exact),
 		cmocka_unit_test(metrics_have_the_lock),
