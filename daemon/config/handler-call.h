@@ -3,7 +3,8 @@
  * Calls of a plugin's functions that take structures of tcmu/handler.h. The plugin may be built
  * with longer or shorter structures than the daemon. So it gets copies with room for both; they are
  * cleared beyond what the daemon has, and arrays have the plugin's stride. All that the plugin
- * wrote is copied back as far as the daemon knows it.
+ * wrote is copied back as far as the daemon knows it. Secrets are read from their files for each
+ * call, and are overwritten after it.
  *
  * The functions run on the caller's thread and may block as the plugin's do. The handler must have
  * the function. Running out of memory aborts (glib).

@@ -252,6 +252,11 @@ static int check_handler(const struct tcmu_handler *handler, struct tcmu_reason 
 			reason, -EINVAL,
 			"it wants %u bytes for each request, at most %u are possible",
 			handler->io_priv_size, IO_PRIV_MAX);
+	if ((handler->flags & TCMU_HANDLER_RAW_CONFIG) && handler->options &&
+	    handler->options[0].name)
+		return reason_refuse(
+			reason, -EINVAL,
+			"it has options, and TCMU_HANDLER_RAW_CONFIG, which takes none");
 	return options_check_table(handler->options, reason);
 }
 

@@ -195,6 +195,12 @@ enum tcmu_handler_threading {
 /* After TCMU_BACKEND_FAILED the daemon may reopen the backend by itself: no acknowledged data is
  * lost by that. */
 #define TCMU_HANDLER_REOPENS (1u << 1)
+/* Targets and values are percent-encoded: %XX stands for a byte. Without the flag they are so only
+ * in config strings with the option "escaped". The handler gets them decoded. */
+#define TCMU_HANDLER_ESCAPED_CONFIG (1u << 2)
+/* The text after "<subtype>/" has a syntax of its own: it is the target, without the daemon's own
+ * options. The handler has no table of options. */
+#define TCMU_HANDLER_RAW_CONFIG (1u << 3)
 
 enum tcmu_option_type {
 	TCMU_OPTION_BOOL = 1, /* 0 1 no yes off on false true */
@@ -202,6 +208,8 @@ enum tcmu_option_type {
 	TCMU_OPTION_SIZE,     /* bytes, with an optional K M G T (powers of 1024) */
 	TCMU_OPTION_STRING,
 	TCMU_OPTION_CHOICE, /* one of choices; the value's number is its index */
+	TCMU_OPTION_SECRET, /* in the config string, the absolute path of a file; in the value's
+			     * string, its content without a final newline */
 };
 
 /* One ";name=value" of the config string. The table ends with a NULL name. The parser,
@@ -217,13 +225,14 @@ struct tcmu_option {
 struct tcmu_option_value {
 	bool given;
 	uint64_t number;    /* BOOL, UINT, SIZE, CHOICE */
-	const char *string; /* STRING */
+	const char *string; /* STRING, SECRET */
 };
 
-/* A decoded config string. Valid during the call; a handler copies what it keeps. */
+/* A decoded config string. Valid during the call; a handler copies what it keeps. Secrets are
+ * overwritten after the call. */
 struct tcmu_config {
 	const char *subtype;
-	const char *target; /* the text between "<subtype>/" and the first ';' */
+	const char *target; /* the text between "<subtype>/" and the first ';', decoded */
 	const struct tcmu_option_value
 		*values;     /* one for each entry of the handler's option table, in its order */
 	uint64_t size;       /* bytes of the kernel's device; 0 in check_config if not known yet */
@@ -233,6 +242,7 @@ struct tcmu_config {
 	 * it is missing, -EINVAL if it is too small. False for a creation, and in check_config. An
 	 * older daemon leaves it false: it lies in the padding of the first version. */
 	bool must_exist;
+	const char *raw; /* all after "<subtype>/", as it is in configfs */
 };
 
 #ifndef __cplusplus
