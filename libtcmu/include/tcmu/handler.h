@@ -19,6 +19,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -67,6 +68,24 @@ enum tcmu_io_op {
 
 struct tcmu_host;
 struct tcmu_host_device;
+
+/* How a request ends, for tcmu_io_complete(). Other negative errnos have one of these outcomes,
+ * too: docs/handler-guide.md has the table. */
+enum tcmu_error {
+	TCMU_ERROR_MEDIUM = -EIO,        /* io->result: the offset of the failure */
+	TCMU_ERROR_MISCOMPARE = -EILSEQ, /* COMPARE_AND_WRITE, with io->result */
+	TCMU_ERROR_SPACE_EXHAUSTED = -ENOSPC,
+	TCMU_ERROR_WRITE_PROTECTED = -EROFS,
+	TCMU_ERROR_BECOMING_READY = -EINPROGRESS, /* not carried out: repeat it in a while */
+	TCMU_ERROR_NO_MEDIUM = -ENOMEDIUM,
+	TCMU_ERROR_CONFLICT = -EBADE,      /* a reservation in the backing store */
+	TCMU_ERROR_BUSY = -EBUSY,          /* not carried out: repeat it */
+	TCMU_ERROR_TIMED_OUT = -ETIMEDOUT, /* it may have been carried out: repeat it */
+	TCMU_ERROR_FENCED = -ESHUTDOWN,    /* likewise; with TCMU_BACKEND_FENCED */
+	TCMU_ERROR_CANCELLED = -ECANCELED,
+	TCMU_ERROR_UNKNOWN = -ENOTRECOVERABLE, /* it may have been carried out: do not repeat it */
+	TCMU_ERROR_FAILED = -EREMOTEIO,
+};
 
 /* One request to the backend. The daemon owns it; the handler may use it until it completes it. */
 struct tcmu_io {
