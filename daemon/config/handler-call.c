@@ -3,10 +3,12 @@
 #include "config/handler-call.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include <glib.h>
 
+#include "base/reason.h"
 #include "config/secret.h"
 
 #define ALIGNMENT 16u
@@ -123,6 +125,13 @@ static int handler_call_read_secrets(struct handler_call *call, struct tcmu_reas
 	return 0;
 }
 
+static atomic_uint calls_running;
+
+bool handler_call_any_runs(void)
+{
+	return atomic_load(&calls_running);
+}
+
 static void handler_call_take_reason(const struct handler_call *call, struct tcmu_reason *reason)
 {
 	*reason = *call->reason;
@@ -138,8 +147,22 @@ int handler_call_check(struct handler_call *call, struct tcmu_reason *reason)
 
 	if (r < 0)
 		return r;
+	atomic_fetch_add(&calls_running, 1);
 	r = call->check_config(call->config, call->reason);
+	atomic_fetch_sub(&calls_running, 1);
 	handler_call_take_reason(call, reason);
+	return r;
+}
+
+int handler_call_init(const struct tcmu_handler *handler, struct tcmu_reason *reason)
+{
+	struct handler_call *call = handler_call_new(handler, NULL);
+	int r = handler->init(call->reason);
+
+	handler_call_take_reason(call, reason);
+	handler_call_free(call);
+	if (r < 0 && !reason->text[0])
+		return reason_refuse(reason, r, "its init has failed: %s", strerror(-r));
 	return r;
 }
 

@@ -11,6 +11,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include <tcmu/handler.h>
 
 /* The sizes of the daemon's structures. */
@@ -18,6 +20,9 @@ extern const struct tcmu_sizes handler_call_sizes;
 
 /* The sizes of the handler's structures; the daemon's if it records none. */
 const struct tcmu_sizes *handler_call_sizes_of(const struct tcmu_handler *handler);
+
+/* A reason is given even where the handler gives none. */
+int handler_call_init(const struct tcmu_handler *handler, struct tcmu_reason *reason);
 
 int handler_call_claim(
 	const struct tcmu_handler *handler, const struct tcmu_config *config, char *claim,
@@ -32,6 +37,9 @@ int handler_call_resize(
 int handler_call_lock(
 	const struct tcmu_handler *handler, void *backend, uint16_t tag,
 	struct tcmu_reason *reason);
+
+/* Whether a function of a handler runs now, perhaps for ever. Any thread. */
+bool handler_call_any_runs(void);
 
 /* A check_config that outlives the handlers: it has its own copy of all but the strings. */
 struct handler_call;

@@ -228,11 +228,16 @@ bool options_subtype_valid(const char *subtype)
 	return name_valid(subtype, SUBTYPE_MAX);
 }
 
+bool options_name_valid(const char *name)
+{
+	return name_valid(name, OPTION_NAME_MAX);
+}
+
 static int check_option(const struct tcmu_option *option, struct tcmu_reason *reason)
 {
 	struct tcmu_option_value value;
 
-	if (!name_valid(option->name, OPTION_NAME_MAX))
+	if (!options_name_valid(option->name))
 		return reason_refuse(
 			reason, -EINVAL,
 			"the option name \"%.40s\" is invalid: expected 1 to 31 characters of "

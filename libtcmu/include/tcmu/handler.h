@@ -155,6 +155,17 @@ enum tcmu_backend_event {
 				 * reopens the backend */
 };
 
+/* A number of the handler's own, for each device. The table ends with a NULL name, after 64 entries
+ * at most. "tcmuctl stats" shows them, and "tcmuctl metrics" as tcmu_handler_<subtype>_<name>. */
+struct tcmu_counter {
+	const char *name; /* [a-z0-9_]+, at most 31 characters */
+	const char *help; /* one line */
+	uint32_t flags;   /* TCMU_COUNTER_ bits */
+};
+
+/* It may fall; without the flag it only grows. */
+#define TCMU_COUNTER_GAUGE (1u << 0)
+
 /* The sizes of one build's structures, in bytes: the plugin's, which TCMU_HANDLER() records, and
  * the daemon's. The daemon gives each structure room for the longer of the two and clears what it
  * does not know. Elements of arrays have the plugin's size. So both sides use their own
@@ -168,6 +179,7 @@ struct tcmu_sizes {
 	uint32_t backend_info;
 	uint32_t option;
 	uint32_t option_value;
+	uint32_t counter;
 };
 
 #define TCMU_SIZES \
@@ -175,13 +187,19 @@ struct tcmu_sizes {
 		sizeof(struct tcmu_sizes), sizeof(struct tcmu_io), sizeof(struct tcmu_aio), \
 			sizeof(struct tcmu_config), sizeof(struct tcmu_reason), \
 			sizeof(struct tcmu_backend_info), sizeof(struct tcmu_option), \
-			sizeof(struct tcmu_option_value), \
+			sizeof(struct tcmu_option_value), sizeof(struct tcmu_counter), \
 	}
+
+/* Whether the daemon has a member of struct tcmu_host: a function may be called then. */
+#define TCMU_HOST_HAS(host, member) \
+	((host)->size >= offsetof(struct tcmu_host, member) + sizeof((host)->member) && \
+	 (host)->member)
 
 /* Whether the daemon knows a member of struct tcmu_<kind>; kind is a member of tcmu_sizes. */
 #define TCMU_HOST_KNOWS(host, kind, member) \
-	((host)->sizes->kind >= \
-	 offsetof(struct tcmu_##kind, member) + sizeof(((struct tcmu_##kind *) 0)->member))
+	(TCMU_HOST_HAS(host, sizes) && \
+	 (host)->sizes->kind >= offsetof(struct tcmu_##kind, member) + \
+			 sizeof(((struct tcmu_##kind *) 0)->member))
 
 /* Functions of the daemon for a handler. Valid from open to close. */
 struct tcmu_host {
@@ -197,6 +215,20 @@ struct tcmu_host {
 	/* Reports an event of the backend. Any thread. */
 	void (*event)(struct tcmu_host_device *dev, enum tcmu_backend_event event, int64_t value);
 	const struct tcmu_sizes *sizes; /* of the daemon's build */
+	/* The functions below may be missing: ask TCMU_HOST_HAS(). */
+	uint32_t handler_flags; /* the TCMU_HANDLER_ bits that the daemon knows */
+	/* The device's name, "user_0/disk". Valid until close has returned. Any thread. */
+	const char *(*name)(struct tcmu_host_device *dev);
+	/* Whether TCMU_LOG_DEBUG lines are logged. Any thread; it may change at any time. */
+	bool (*debug)(struct tcmu_host_device *dev);
+	/* What the backend waits for, or what is wrong with it: "waiting for OSD 12". At most 127
+	 * bytes, which are copied. NULL: all is well. "tcmuctl list" and "status" show it. An open
+	 * begins without one. Any thread; does not block. */
+	void (*health)(struct tcmu_host_device *dev, const char *text);
+	/* The device's counters, in the order of the handler's table; NULL if that is empty. They
+	 * begin at 0, and keep their values when the backend is reopened. For tcmu_counter_add()
+	 * and tcmu_counter_set(), until close has returned. Any thread. */
+	uint64_t *(*counters)(struct tcmu_host_device *dev);
 };
 
 /* How the daemon calls submit. */
@@ -360,6 +392,16 @@ struct tcmu_handler {
 	 * main thread; may run at the same time as submit and lock. */
 	void (*abandon)(void *backend);
 	const struct tcmu_sizes *sizes; /* of the plugin's build; TCMU_HANDLER() sets it */
+	const char *version; /* the plugin's own; NULL: none. "tcmuctl handlers" shows it */
+	const struct tcmu_counter *counters; /* NULL: none */
+	/* Optional. Runs once in the process, on the main thread, after the plugin was accepted and
+	 * before any other function; the daemon serves nothing meanwhile. 0; or -errno with a
+	 * reason, and the plugin is not used. */
+	int (*init)(struct tcmu_reason *reason);
+	/* Optional. Runs on the main thread when the process ends in good order: no backend is
+	 * open, and no other function runs or will run. A process that ends otherwise leaves it
+	 * out. */
+	void (*fini)(void);
 };
 
 /* The function that a plugin exports and the daemon calls. */
@@ -416,6 +458,20 @@ typedef const struct tcmu_handler *tcmu_handler_entry_fn(void);
 static inline void tcmu_io_complete(struct tcmu_io *io, int error)
 {
 	io->host->complete(io, error);
+}
+
+/* Adds to a counter of host->counters(), which may be NULL. Any thread. */
+static inline void tcmu_counter_add(uint64_t *counters, unsigned index, uint64_t number)
+{
+	if (counters)
+		__atomic_fetch_add(&counters[index], number, __ATOMIC_RELAXED);
+}
+
+/* Sets a gauge. Any thread. */
+static inline void tcmu_counter_set(uint64_t *counters, unsigned index, uint64_t number)
+{
+	if (counters)
+		__atomic_store_n(&counters[index], number, __ATOMIC_RELAXED);
 }
 
 /* Makes a system call for a request, without blocking. Only an ASYNC handler may call it, in submit

@@ -88,6 +88,7 @@ static void check_build(const char *subtype, size_t more)
 	char text[64];
 
 	assert_non_null(handler);
+	assert_int_equal(handler->sizes->counter, sizeof(struct tcmu_counter) + more);
 	assert_int_equal(handler->sizes->io, sizeof(struct tcmu_io) + more);
 	assert_int_equal(handler->sizes->backend_info, sizeof(struct tcmu_backend_info) + more);
 	assert_int_equal(handler->sizes->option_value, sizeof(struct tcmu_option_value) + more);
