@@ -662,10 +662,7 @@ struct device *device_new(struct device_env *env, const struct device_start *sta
 	device->state = DEVICE_OPENING;
 	device->state_since = env->system->now_us(env);
 	device->post.run = device_take_signals;
-	device->host_device.device = device;
-	(void) snprintf(
-		device->host_device.label, sizeof(device->host_device.label), "user_%u/%s",
-		device->name.hba, device->name.name);
+	device_host_init(device);
 	device_init_timers(device);
 	block_init(device, !device->clean);
 	lock_init(device);
