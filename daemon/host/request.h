@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests: their beginning, their completion and their end, and what a handler must not do with
+ * them afterwards.
+ */
+#pragma once
+
+#include "base/container-of.h"
+#include "host/state.h"
+
+static inline struct host_request *host_request_of(struct tcmu_io *io)
+{
+	return container_of(io, struct host_request, io);
+}
+
+/* For struct tcmu_host: the handler has completed the request. Any thread. */
+void host_complete(struct tcmu_io *io, int error);
+
+/* The requests that were completed end. Returns how many. The I/O thread. */
+unsigned host_request_run_completed(struct tcmu_disk *disk);
+
+/* Checks and frees the requests that have ended. The last user of the disk. */
+void host_request_free_kept(struct tcmu_disk *disk);
+
+/* Reports what the handler has done wrong: "it <what>". request: NULL if it was none. Any thread.
+ */
+void host_violation(struct tcmu_disk *disk, const struct host_request *request, const char *what);
