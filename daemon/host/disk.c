@@ -21,8 +21,8 @@
 #include "host/request.h"
 #include "host/thread.h"
 
-/* Strict disks after their close: their memory stays, so that what a handler does too late is
- * noticed. */
+/* Strict disks after their close: their memory and that of their requests stays, so that what a
+ * handler does too late is noticed. */
 static struct {
 	pthread_mutex_t lock;
 	GPtrArray *disks;
@@ -179,7 +179,7 @@ int tcmu_disk_open(
 
 static void disk_bury(struct tcmu_disk *disk)
 {
-	host_request_free_kept(disk);
+	host_request_check_kept(disk);
 	pthread_mutex_lock(&disk_graveyard.lock);
 	if (!disk_graveyard.disks)
 		disk_graveyard.disks = g_ptr_array_new();
@@ -236,7 +236,7 @@ int tcmu_disk_resize(struct tcmu_disk *disk, uint64_t size, struct tcmu_reason *
 	disk_check_refusal(disk, "resize", r, reason);
 	if (r < 0 && memcmp(&info, &disk->info, sizeof(info)) != 0)
 		host_violation(disk, NULL, "changes the properties although it refuses a resize");
-	if (r == 0)
+	if (r == 0 && memcmp(&info, &disk->info, sizeof(info)) != 0)
 		disk->info = info;
 	atomic_store(&disk->size, r == 0 ? size : before);
 	return r;

@@ -143,6 +143,13 @@ static struct host_request *request_get(struct tcmu_disk *disk, unsigned iov_cnt
 	return request_allocate(disk, MAX(iov_cnt, 4u));
 }
 
+void host_request_check_kept(struct tcmu_disk *disk)
+{
+	assert(disk->in_flight == 0);
+	list_for_each (node, &disk->kept)
+		request_check_poison(container_of(node, struct host_request, kept));
+}
+
 void host_request_free_kept(struct tcmu_disk *disk)
 {
 	struct host_request *request;

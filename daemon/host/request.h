@@ -19,6 +19,9 @@ void host_complete(struct tcmu_io *io, int error);
 /* The requests that were completed end. Returns how many. The I/O thread. */
 unsigned host_request_run_completed(struct tcmu_disk *disk);
 
+/* Checks the requests that have ended. Nothing is in flight. */
+void host_request_check_kept(struct tcmu_disk *disk);
+
 /* Checks and frees the requests that have ended. The last user of the disk. */
 void host_request_free_kept(struct tcmu_disk *disk);
 
