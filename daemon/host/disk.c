@@ -20,6 +20,7 @@
 #include "host/plugin.h"
 #include "host/request.h"
 #include "host/thread.h"
+#include "host/violation.h"
 
 /* Strict disks after their close: their memory and that of their requests stays, so that what a
  * handler does too late is noticed. */
@@ -53,7 +54,7 @@ static void disk_event(struct tcmu_host_device *dev, enum tcmu_backend_event eve
 		disk->setup.event(disk->setup.userdata, event, value);
 }
 
-/* What every function that may refuse returns. */
+/* Checks the result of a function that may refuse. */
 static void disk_check_refusal(
 	struct tcmu_disk *disk, const char *function, int r, const struct tcmu_reason *reason)
 {

@@ -12,8 +12,8 @@
 
 #include "base/clock.h"
 #include "base/container-of.h"
-#include "host/request.h"
-#include "host/thread.h"
+#include "host/violation.h"
+#include "host/wake.h"
 
 /* A call with a fault. */
 struct host_call {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each plugin has a set of handlers of its own, which it is alone in.
+ * Each plugin is alone in its set of handlers.
  */
 #include "host/plugin.h"
 

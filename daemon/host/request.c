@@ -16,51 +16,14 @@
 #include "base/clock.h"
 #include "config/handler-call.h"
 #include "host/faults.h"
-#include "host/thread.h"
+#include "host/violation.h"
+#include "host/wake.h"
 
 #define ALIGNMENT   16u
 #define KEEP        64u
 #define KEEP_STRICT 8192u
 #define POISON      UINT64_C(0x5A5A5A5A5A5A5A5A)
 #define POISON_BYTE 0x5A
-
-static const char *const op_names[] = {
-	[TCMU_IO_READ] = "READ",
-	[TCMU_IO_WRITE] = "WRITE",
-	[TCMU_IO_FLUSH] = "FLUSH",
-	[TCMU_IO_UNMAP] = "UNMAP",
-	[TCMU_IO_WRITE_ZEROES] = "WRITE_ZEROES",
-	[TCMU_IO_COMPARE_AND_WRITE] = "COMPARE_AND_WRITE",
-	[TCMU_IO_MAP] = "MAP",
-	[TCMU_IO_WRITE_SAME] = "WRITE_SAME",
-};
-
-static const char *request_op_name(enum tcmu_io_op op)
-{
-	return (size_t) op < G_N_ELEMENTS(op_names) && op_names[op] ? op_names[op] : "?";
-}
-
-static int request_describe(const struct host_request *request, char *text, size_t size)
-{
-	return snprintf(
-		text, size, "%s of %" PRIu64 " bytes at %" PRIu64, request_op_name(request->op),
-		request->length, request->offset);
-}
-
-void host_violation(struct tcmu_disk *disk, const struct host_request *request, const char *what)
-{
-	char text[320], described[128] = "";
-
-	if (request)
-		(void) request_describe(request, described, sizeof(described));
-	(void) snprintf(
-		text, sizeof(text), "the handler %s%s%s%s", what, request ? " (" : "", described,
-		request ? ")" : "");
-	if (disk->setup.violation)
-		disk->setup.violation(disk->setup.userdata, text);
-	else if (disk->setup.log)
-		disk->setup.log(disk->setup.userdata, TCMU_LOG_ERROR, text);
-}
 
 /* ------- memory ------- */
 
@@ -167,6 +130,7 @@ static void request_list(struct host_request *request)
 {
 	struct tcmu_disk *disk = request->disk;
 
+	assert(request->op && request->message.run);
 	pthread_mutex_lock(&disk->lock);
 	request->previous = NULL;
 	request->next = disk->active;
@@ -225,7 +189,7 @@ void tcmu_disk_describe(struct tcmu_disk *disk, char *text, size_t size)
 	     request = request->next) {
 		char one[128];
 
-		(void) request_describe(request, one, sizeof(one));
+		(void) host_describe(request, one, sizeof(one));
 		used += (size_t) snprintf(
 			text + used, size - used, "%s%s, for %" PRIu64 " ms", used ? "; " : "", one,
 			(now - request->began) / CLOCK_NS_PER_MS);
@@ -240,6 +204,7 @@ static int request_check_range(const struct tcmu_disk *disk, const struct tcmu_d
 	uint64_t size = atomic_load(&disk->size);
 	uint32_t block = disk->setup.block_size;
 
+	assert(block > 0 && size % block == 0);
 	if (asked->op == TCMU_IO_FLUSH)
 		return 0;
 	if (!asked->length || asked->offset % block || asked->length % block)
@@ -268,7 +233,7 @@ static int request_check(const struct tcmu_disk *disk, const struct tcmu_disk_re
 {
 	uint64_t length = 0;
 
-	if (asked->op < TCMU_IO_READ || (size_t) asked->op >= G_N_ELEMENTS(op_names))
+	if (asked->op < TCMU_IO_READ || asked->op > TCMU_IO_WRITE_SAME)
 		return -EINVAL;
 	if (!(disk->info.caps & TCMU_IO_CAP(asked->op)))
 		return -EOPNOTSUPP;

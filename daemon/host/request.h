@@ -5,13 +5,7 @@
  */
 #pragma once
 
-#include "base/container-of.h"
 #include "host/state.h"
-
-static inline struct host_request *host_request_of(struct tcmu_io *io)
-{
-	return container_of(io, struct host_request, io);
-}
 
 /* For struct tcmu_host: the handler has completed the request. Any thread. */
 void host_complete(struct tcmu_io *io, int error);
@@ -24,7 +18,3 @@ void host_request_check_kept(struct tcmu_disk *disk);
 
 /* Checks and frees the requests that have ended. The last user of the disk. */
 void host_request_free_kept(struct tcmu_disk *disk);
-
-/* Reports what the handler has done wrong: "it <what>". request: NULL if it was none. Any thread.
- */
-void host_violation(struct tcmu_disk *disk, const struct host_request *request, const char *what);

@@ -17,6 +17,7 @@
 
 #include "aio/aio.h"
 #include "aio/workers.h"
+#include "base/container-of.h"
 #include "base/list.h"
 #include "base/mpsc.h"
 
@@ -107,3 +108,8 @@ struct tcmu_disk {
 	_Atomic uint64_t system_calls;
 	_Atomic uint64_t longest_submit;
 };
+
+static inline struct host_request *host_request_of(struct tcmu_io *io)
+{
+	return container_of(io, struct host_request, io);
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The thread announces its sleep before it looks for work a last time, and others look for a
+ * The thread announces its sleep before it checks for work a last time, and others check for a
  * sleeper after they have left work. So no work waits for a sleeper.
  */
 #include "host/thread.h"
@@ -17,30 +17,11 @@
 #include "base/thread.h"
 #include "host/faults.h"
 #include "host/request.h"
+#include "host/wake.h"
 
 #define DEPTH            256u
 #define WORKERS_PARALLEL 16u
 #define MS_MAX           10000u
-
-static __thread const struct tcmu_disk *host_thread_disk;
-
-bool host_thread_is_current(const struct tcmu_disk *disk)
-{
-	return host_thread_disk == disk;
-}
-
-void host_thread_wake(struct tcmu_disk *disk)
-{
-	if (atomic_load(&disk->asleep) && atomic_exchange(&disk->asleep, false))
-		(void) eventfd_write(disk->wake_fd, 1);
-}
-
-void host_thread_post(struct tcmu_disk *disk, struct host_message *message)
-{
-	assert(message->run);
-	mpsc_push(&disk->inbox, &message->node);
-	host_thread_wake(disk);
-}
 
 /* Returns how much was done. */
 static unsigned host_thread_iterate(struct tcmu_disk *disk)
@@ -48,6 +29,7 @@ static unsigned host_thread_iterate(struct tcmu_disk *disk)
 	struct mpsc_node *node = mpsc_take_all(&disk->inbox);
 	unsigned cnt = 0;
 
+	assert(host_thread_is_current(disk));
 	for (; node; cnt++) {
 		struct host_message *message = container_of(node, struct host_message, node);
 
@@ -89,6 +71,7 @@ static void host_thread_sleep(struct tcmu_disk *disk)
 		{.fd = disk->engine ? aio_engine_fd(disk->engine) : -1, .events = POLLIN}};
 	eventfd_t value;
 
+	assert(host_thread_is_current(disk));
 	atomic_store(&disk->asleep, true);
 	if (!host_thread_has_work(disk))
 		(void) poll(fds, 2, host_thread_patience(disk));
@@ -101,7 +84,7 @@ static void *host_thread_main(void *arg)
 	struct tcmu_disk *disk = arg;
 	char name[16];
 
-	host_thread_disk = disk;
+	host_wake_begin(disk);
 	(void) snprintf(name, sizeof(name), "io-%.12s", disk->handler->subtype);
 	thread_set_name(name);
 	while (!atomic_load(&disk->stop))

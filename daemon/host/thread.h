@@ -13,12 +13,3 @@ int host_thread_start(struct tcmu_disk *disk);
 
 /* Ends them. Nothing is in flight. Takes a disk whose thread was not started. */
 void host_thread_end(struct tcmu_disk *disk);
-
-/* Whether this is the disk's I/O thread. */
-bool host_thread_is_current(const struct tcmu_disk *disk);
-
-/* Has the thread run the message. Any thread. */
-void host_thread_post(struct tcmu_disk *disk, struct host_message *message);
-
-/* Wakes the thread if it sleeps. Any thread. */
-void host_thread_wake(struct tcmu_disk *disk);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Buffers of requests, in pieces as the daemon's are. A released buffer stays inaccessible for a
- * while: a handler that touches it crashes, and buffer_at() tells why.
+ * while: a handler that touches it crashes, and buffer_at() reports why.
  */
 #pragma once
 

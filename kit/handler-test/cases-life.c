@@ -52,7 +52,7 @@ void case_description(struct subject *subject)
 			verdict_warn("the option \"%s\" has no help", option->name);
 }
 
-/* open refuses what check_config refuses; the host looks for the reason. */
+/* open refuses what check_config refuses; the host checks the reason. */
 static void life_expect_refusal(struct subject *subject, const char *config)
 {
 	struct cli cli = *subject->cli;
@@ -294,7 +294,7 @@ void case_close_at_once(struct subject *subject)
 		for (unsigned n = 0; n < 8; n++)
 			buffer_release(&buffers[n]);
 	}
-	/* What comes after close is noticed now. */
+	/* Calls after close are noticed now. */
 	(void) poll(NULL, 0, 200);
 }
 

@@ -9,7 +9,7 @@
 struct test_case {
 	const char *name;
 	const char *title; /* for people */
-	/* Runs in a process of its own, with the plugin loaded. Ends it by verdict_fail() or
+	/* Runs in a separate process, with the plugin loaded. Ends it by verdict_fail() or
 	 * verdict_skip(), or returns: then the test has passed. */
 	void (*run)(struct subject *subject);
 };

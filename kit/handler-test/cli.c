@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cases.h"
-
 enum cli_option {
 	CLI_VOLATILE = 256,
 	CLI_NO_DATA,
@@ -114,11 +112,6 @@ static bool cli_add(const char **list, size_t size, const char *text)
 	return true;
 }
 
-static bool cli_add_test(const char **list, const char *name)
-{
-	return case_find(name) && cli_add(list, CLI_NAMES, name);
-}
-
 static bool cli_unsigned(const char *text, unsigned max, unsigned *value)
 {
 	uint64_t number;
@@ -167,9 +160,9 @@ static bool cli_take_value(struct cli *cli, int option, const char *text)
 		cli->block_size = (uint32_t) number;
 		return true;
 	case 't':
-		return cli_add_test(cli->only, text);
+		return cli_add(cli->only, CLI_NAMES, text);
 	case 'x':
-		return cli_add_test(cli->skipped, text);
+		return cli_add(cli->skipped, CLI_NAMES, text);
 	case CLI_SEED:
 		return cli_unsigned(text, UINT32_MAX, &cli->seed);
 	case CLI_TIMEOUT:
@@ -215,11 +208,8 @@ static int cli_print(FILE *out, int option)
 {
 	if (option == 'h')
 		fputs(cli_usage, out);
-	else if (option == CLI_VERSION)
-		fputs("tcmu-handler-test " TCMUD_VERSION "\n", out);
 	else
-		for (size_t i = 0; i < case_count(); i++)
-			fprintf(out, "%-18s %s\n", case_at(i)->name, case_at(i)->title);
+		fputs("tcmu-handler-test " TCMUD_VERSION "\n", out);
 	return CLI_EXIT_PASSED;
 }
 
@@ -257,8 +247,10 @@ int cli_parse(int argc, char **argv, struct cli *cli, FILE *out, FILE *err)
 		.read_percent = 70,
 	};
 	while ((option = getopt_long(argc, argv, "s:b:t:x:jh", cli_options, &index)) != -1) {
-		if (option == 'h' || option == CLI_VERSION || option == CLI_LIST)
+		if (option == 'h' || option == CLI_VERSION)
 			return cli_print(out, option);
+		if (option == CLI_LIST)
+			return CLI_LIST_TESTS;
 		if (option == '?')
 			return CLI_EXIT_USAGE;
 		if (cli_take_flag(cli, option) || cli_take_value(cli, option, optarg))

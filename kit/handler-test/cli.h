@@ -15,6 +15,7 @@ enum cli_exit {
 	CLI_EXIT_USAGE = 2,    /* the command line is wrong */
 	CLI_EXIT_UNUSABLE = 3, /* the plugin cannot be loaded, or the disk not be opened */
 	CLI_RUN = -1,          /* go on */
+	CLI_LIST_TESTS = -2,   /* print the tests */
 };
 
 /* What a handler keeps. */
@@ -48,5 +49,6 @@ struct cli {
 	bool sequential;
 };
 
-/* Reads the command line. CLI_RUN, or what the program is to exit with; messages are written. */
+/* Reads the command line; the names of tests are not checked. CLI_RUN, CLI_LIST_TESTS, or what the
+ * program is to exit with; messages are written. */
 int cli_parse(int argc, char **argv, struct cli *cli, FILE *out, FILE *err);

@@ -15,6 +15,25 @@ static bool is_needed(const struct test_case *test)
 	return strcmp(test->name, "description") == 0 || strcmp(test->name, "open-close") == 0;
 }
 
+static int list_tests(void)
+{
+	for (size_t i = 0; i < case_count(); i++)
+		printf("%-16s %s\n", case_at(i)->name, case_at(i)->title);
+	return CLI_EXIT_PASSED;
+}
+
+static bool know_tests(const char *const *names)
+{
+	for (; *names; names++) {
+		if (case_find(*names))
+			continue;
+		fprintf(stderr, "tcmu-handler-test: there is no test \"%s\"; --list shows all\n",
+			*names);
+		return false;
+	}
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	static struct runner_result result;
@@ -23,8 +42,12 @@ int main(int argc, char **argv)
 	struct cli cli;
 	int r = cli_parse(argc, argv, &cli, stdout, stderr);
 
+	if (r == CLI_LIST_TESTS)
+		return list_tests();
 	if (r != CLI_RUN)
 		return r;
+	if (!know_tests(cli.only) || !know_tests(cli.skipped))
+		return CLI_EXIT_USAGE;
 	report = report_new(&cli, stdout);
 	for (size_t i = 0; i < case_count() && status != CLI_EXIT_UNUSABLE; i++) {
 		const struct test_case *test = case_at(i);

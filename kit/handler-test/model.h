@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the blocks of a disk must hold. A block is filled from a number, its seed, which is its
- * first word; so a wrong block says where it comes from. A model belongs to one thread at a time.
+ * The content that the blocks of a disk must have. A block is filled from a number, its seed, which
+ * is its first word; so a wrong block says where it comes from. A model belongs to one thread at a
+ * time.
  */
 #pragma once
 

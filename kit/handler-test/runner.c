@@ -107,7 +107,7 @@ static bool runner_read(struct runner_result *result, int fd, int timeout_ms)
 	}
 }
 
-/* What the end of the process says beyond its lines. */
+/* Takes the result from the end of the process, where its lines have none. */
 static void runner_take_status(struct runner_result *result, int status)
 {
 	if (result->outcome == RUNNER_FAILED)

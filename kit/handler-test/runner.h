@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs each test in a process of its own, and takes down what it says. */
+/* Runs each test in a separate process, and collects its results. */
 #pragma once
 
 #include "cases.h"

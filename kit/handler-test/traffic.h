@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Many requests at once, of every operation that the handler has, on ranges that do not overlap;
- * each is compared with a model. What happens is random, by the seed.
+ * each is compared with a model. All choices are random, by the seed.
  */
 #pragma once
 

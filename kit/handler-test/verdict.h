@@ -9,7 +9,7 @@
  * crashes of the handler are reported. */
 void verdict_begin(int fd, unsigned timeout);
 
-/* What the test does just now, for the watchdog and for crashes. A constant. */
+/* Names the current step of the test, for the watchdog and for crashes. A constant. */
 void verdict_step(const char *step);
 
 /* Called by the watchdog for more words, before it fails the test. Must not block for long. */

@@ -94,7 +94,7 @@ static void brokenaio_end(struct brokenaio_request *request, int r)
 	brokenaio_start(next);
 }
 
-/* What is left of the pieces after so many bytes. */
+/* Removes so many bytes from the pieces. */
 static void brokenaio_advance(struct tcmu_aio *aio, uint64_t bytes)
 {
 	aio->offset += bytes;

@@ -60,7 +60,7 @@ struct tcmu_disk_request {
 	void *userdata;
 };
 
-/* What happens to a system call that a handler asks for by tcmu_io_aio(). */
+/* Faults of a system call that a handler asks for by tcmu_io_aio(). */
 enum tcmu_disk_fault_kind {
 	TCMU_FAULT_FAIL = 1, /* it is not made, and ends with value, a negative errno */
 	TCMU_FAULT_SHORT,    /* it transfers value bytes at most */
@@ -141,7 +141,7 @@ const struct tcmu_backend_info *tcmu_disk_info(const struct tcmu_disk *disk);
 /* Returns the bytes of the disk. */
 uint64_t tcmu_disk_size(const struct tcmu_disk *disk);
 
-/* Tells the handler another size of the disk, while I/O goes on.
+/* Changes the size of the disk, while I/O goes on.
  *
  * Returns 0, or an error with a reason:
  *
