@@ -182,7 +182,7 @@ static int copy_handler(
 static const struct tcmu_sizes first_sizes = {
 	.size = sizeof(struct tcmu_sizes),
 	.io = FIRST_SIZE(tcmu_io, dev),
-	.aio = FIRST_SIZE(tcmu_aio, engine),
+	.aio = offsetof(struct tcmu_aio, engine) + 4 * sizeof(uintptr_t),
 	.config = FIRST_SIZE(tcmu_config, must_exist),
 	.reason = FIRST_SIZE(tcmu_reason, text),
 	.backend_info = FIRST_SIZE(tcmu_backend_info, atomic_write),

@@ -115,7 +115,7 @@ struct tcmu_aio {
 	 * returned, or -errno; -ECANCELED if the request was cancelled. */
 	void (*done)(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res);
 	struct tcmu_io *io;
-	uintptr_t engine[4]; /* for the daemon */
+	uintptr_t engine[8]; /* for the daemon */
 };
 
 enum tcmu_log_level {
