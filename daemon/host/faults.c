@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/container-of.h"
+#include "config/handler-call.h"
 #include "host/violation.h"
 #include "host/wake.h"
 
@@ -134,7 +135,8 @@ void host_aio(struct tcmu_io *io, struct tcmu_aio *aio)
 		return;
 	}
 	call = g_new0(struct host_call, 1);
-	call->aio = *aio;
+	/* The plugin may be built with a shorter structure. */
+	memcpy(&call->aio, aio, MIN(handler_call_sizes_of(disk->handler)->aio, sizeof(*aio)));
 	call->asked = aio;
 	call->request = request;
 	call->fault = fault;

@@ -99,13 +99,19 @@ int tcmu_plugin_load(const char *name, struct tcmu_plugin **plugin, struct tcmu_
 /* Frees what tcmu_plugin_load() has made. The code of the plugin stays loaded. Takes NULL. */
 void tcmu_plugin_free(struct tcmu_plugin *plugin);
 
-/* Returns the description of the plugin, as far as this library knows its members. */
+/* Gives access to the table of the plugin.
+ *
+ * Returns the description of the plugin, as far as this library knows its members. */
 const struct tcmu_handler *tcmu_plugin_handler(const struct tcmu_plugin *plugin);
 
-/* Returns the path of the file. */
+/* Names the file of the plugin.
+ *
+ * Returns its path. */
 const char *tcmu_plugin_path(const struct tcmu_plugin *plugin);
 
-/* Returns the help text for config strings, with all options. To be freed by free(). */
+/* Describes config strings for people.
+ *
+ * Returns a text with all options, to be freed by free(). */
 char *tcmu_plugin_help(const struct tcmu_plugin *plugin);
 
 /* Checks a config string: the text after "<subtype>/", with options, as targetcli takes it. Calls
@@ -135,10 +141,14 @@ int tcmu_disk_open(
  */
 void tcmu_disk_close(struct tcmu_disk *disk);
 
-/* Returns the properties of the backend. They change in tcmu_disk_resize() only. */
+/* Gives access to what the handler says of the backend. It changes in tcmu_disk_resize() only.
+ *
+ * Returns the properties of the backend. */
 const struct tcmu_backend_info *tcmu_disk_info(const struct tcmu_disk *disk);
 
-/* Returns the bytes of the disk. */
+/* Reads the size of the disk.
+ *
+ * Returns bytes. */
 uint64_t tcmu_disk_size(const struct tcmu_disk *disk);
 
 /* Changes the size of the disk, while I/O goes on.
