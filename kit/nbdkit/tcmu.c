@@ -18,6 +18,10 @@
 
 #include <tcmu/host.h>
 
+#if NBDKIT_VERSION_MAJOR > 1 || NBDKIT_VERSION_MINOR >= 30
+#define NBDKIT_HAS_BLOCK_SIZE
+#endif
+
 #define THREAD_MODEL    NBDKIT_THREAD_MODEL_PARALLEL
 #define SIZE_DEFAULT    (INT64_C(64) << 20)
 #define BLOCK_DEFAULT   512
@@ -431,7 +435,9 @@ static struct nbdkit_plugin plugin = {
 	.unload = nbd_unload,
 	.open = nbd_open,
 	.get_size = nbd_get_size,
+#ifdef NBDKIT_HAS_BLOCK_SIZE
 	.block_size = nbd_block_size,
+#endif
 	.can_write = nbd_can_write,
 	.can_flush = nbd_can_flush,
 	.can_trim = nbd_can_trim,
