@@ -325,7 +325,6 @@ int handlers_add(
 	struct item *other;
 	int r;
 
-	assert(thread_is_main());
 	r = copy_handler(theirs, &handler, reason);
 	if (r >= 0)
 		r = copy_sizes(handler.sizes, &sizes, reason);
@@ -438,6 +437,14 @@ static int load_plugin(struct handlers *handlers, const char *path, struct tcmu_
 		r = reason_refuse(reason, -EINVAL, "it has no function " TCMU_HANDLER_ENTRY);
 	if (r < 0)
 		(void) dlclose(library);
+	return r;
+}
+
+int handlers_load_file(struct handlers *handlers, const char *path, struct tcmu_reason *reason)
+{
+	int r = load_plugin(handlers, path, reason);
+
+	assert(r <= 0);
 	return r;
 }
 
