@@ -169,7 +169,7 @@ stage_newest() {
 		skip "sid's kernel cannot be fetched: $(tail -n 1 "$logs/$stage.image")"
 		return
 	fi
-	totals_of tests/vm/run --build "$build/release" --kernel sid teardown/no-event
+	totals_of tests/vm/run --build "$build/release" --accel icount --kernel sid teardown/no-event
 }
 
 stage_packages() {
