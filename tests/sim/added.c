@@ -65,6 +65,7 @@ static void added_add_xcopy(struct life *life)
 {
 	life->xcopy_all = added_choose(life, 2);
 	initiators_use(KCOMMAND_XCOPY);
+	backends_copy();
 }
 
 static void added_add_format(struct life *life)

@@ -85,6 +85,7 @@ static void backend_close(void *opened)
 		sim_fail(
 			"a backend is closed while %u of its requests are in flight",
 			backend->in_flight);
+	backends_note_activity(backend->store);
 	backend_take_time(backend->store, &store->faults.close_hangs);
 	if (backend->in_flight)
 		sim_fail("requests come while the backend is being closed");

@@ -23,7 +23,8 @@ struct store {
 	struct backend *holder; /* has the lock; NULL: the rival, or nobody */
 	uint16_t lock_tag;
 	struct store_faults faults;
-	unsigned changes; /* of the faults */
+	unsigned changes;  /* of the faults */
+	uint64_t activity; /* see backends_note_activity() */
 	struct backend *open;
 };
 
@@ -52,6 +53,7 @@ struct request {
 
 struct backends {
 	bool once;
+	bool copies; /* requests may be those of another store's commands */
 	struct store stores[STORES];
 	struct request requests[REQUESTS_MAX];
 };

@@ -12,7 +12,8 @@
 #include "sim.h"
 #include "threads.h"
 
-#define NEVER UINT64_MAX
+#define NEVER         UINT64_MAX
+#define READ_LIMIT_MS 100 /* a stall of the model takes 30 ms at most */
 
 struct store *store_at(unsigned index)
 {
@@ -338,6 +339,49 @@ void backends_rival_writes(unsigned index, unsigned block, const void *data)
 
 /* ------- requests ------- */
 
+void backends_note_activity(unsigned index)
+{
+	store_at(index)->activity++;
+}
+
+void backends_copy(void)
+{
+	sim->backends->copies = true;
+}
+
+/* A READ that has ended: its answer follows at once, or another request. */
+struct ended_read {
+	unsigned store;
+	uint64_t activity;
+};
+
+static void ended_read_check(void *arg)
+{
+	struct ended_read *read = arg;
+
+	if (store_at(read->store)->activity == read->activity &&
+	    kernel_expects_answer(read->store, UINT64_MAX))
+		sim_fail(
+			"store %u: a READ has ended, and the daemon does nothing for %d ms",
+			read->store, READ_LIMIT_MS);
+	free(read);
+}
+
+static void request_expect_answer(const struct request *request, int error)
+{
+	struct ended_read *read;
+
+	if (request->io->op != TCMU_IO_READ || error || sim->backends->copies ||
+	    !kernel_expects_answer(request->backend->store, request->begun))
+		return;
+	read = malloc(sizeof(*read));
+	if (!read)
+		abort();
+	read->store = request->backend->store;
+	read->activity = store_at(read->store)->activity;
+	sim_at(sim_now() + READ_LIMIT_MS * SIM_NS_PER_MS, ended_read_check, read);
+}
+
 /* The request is free afterwards. */
 static void request_end(struct request *request)
 {
@@ -348,6 +392,7 @@ static void request_end(struct request *request)
 		"store %u: request %u ends: %d", request->backend->store,
 		(unsigned) (request - sim->backends->requests), error);
 	(void) history_count_busy(backends_in_flight());
+	request_expect_answer(request, error);
 	request->io = NULL;
 	request->backend->in_flight--;
 	if (error == -ESHUTDOWN)
@@ -398,6 +443,7 @@ static struct request *request_new(struct backend *backend, struct tcmu_io *io)
 		request->due = request->begun;
 	}
 	backend->in_flight++;
+	backends_note_activity(backend->store);
 	sim_trace(
 		"store %u: request %u of op %d at %u begins", backend->store,
 		(unsigned) (request - sim->backends->requests), io->op,

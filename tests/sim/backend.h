@@ -55,6 +55,12 @@ bool backends_unmap_zeroes(unsigned store);
 
 struct store_faults *backends_faults(unsigned store);
 
+/* The daemon goes on with the commands of this store, or need not. */
+void backends_note_activity(unsigned store);
+
+/* EXTENDED COPY reads one store for the commands of another. */
+void backends_copy(void);
+
 /* After a change of the faults. */
 void backends_changed(unsigned store);
 

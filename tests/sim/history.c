@@ -149,13 +149,16 @@ uint64_t history_tag(const void *data)
 	return tag;
 }
 
-/* The next daemon writes once more what a COMPARE AND WRITE had begun to write before the power
- * cut: it has compared already. So the write comes after what that cut has left, also where the
- * kernel has given up the command: as for any late write, only a successor that is GOOD forbids
- * that. */
+/* Whether a write comes after what a power cut has left: it began later, or the next daemon writes
+ * once more what a COMPARE AND WRITE had begun to write before the cut. That has compared already.
+ * This holds also where the kernel has given up the command: as for any late write, only a
+ * successor that is GOOD forbids it. */
 static bool history_outlives(const struct history_write *write, const struct history_write *cut)
 {
-	return cut->cut && write->again && (!write->good || cut->begun < write->ended);
+	if (!cut->cut)
+		return false;
+	return cut->begun < write->begun ||
+		(write->again && (!write->good || cut->begun < write->ended));
 }
 
 /* Whether a write has been replaced for certain before the time; stable: on stable storage. */

@@ -13,6 +13,7 @@
 #include <tcmu/port-groups.h>
 #include <tcmu/uio.h>
 
+#include "backend.h"
 #include "fds.h"
 #include "kernel-private.h"
 #include "sim.h"
@@ -36,6 +37,7 @@ static void uio_closed(void *userdata)
 	struct kdev *kdev = userdata;
 
 	kdev->opened = false;
+	backends_note_activity(kdev->store);
 	kernel_release(kdev);
 }
 
@@ -66,6 +68,7 @@ int tcmu_uio_open(struct tcmu_uio *uio, unsigned minor)
 		return -EBUSY;
 	kdev->opened = true;
 	kdev->event = false;
+	kdev->fresh = sim_now();
 	kdev->fd = uio->fd = fds_open(&uio_operations, kdev);
 	uio->minor = minor;
 	sim->kernel->calls.attached(kdev);

@@ -336,7 +336,7 @@ ssize_t recvmsg(int fd, struct msghdr *header, int flags)
 	ssize_t (*next)(int, struct msghdr *, int) = genl_next("recvmsg");
 	struct kernel *kernel = sim->kernel;
 	const struct kmessage *message = kernel->messages;
-	size_t length = message->length;
+	size_t length;
 
 	if (!genl_socket_of(fd))
 		return next(fd, header, flags);

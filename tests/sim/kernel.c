@@ -76,6 +76,7 @@ void kernel_unregister(struct kdev *kdev)
 	kdev->registered = false;
 	kdev->configured = false;
 	kdev->unregistered_at = sim_now();
+	backends_note_activity(kdev->store);
 	kernel_hang_configfs(kdev, false);
 	sim_trace("%s is unregistered", kdev->name);
 	if (kdev->opened)
@@ -143,6 +144,7 @@ void kernel_daemon_killed(void)
 	sim->kernel->disturbed = true;
 	for (unsigned i = 0; (kdev = kernel_at(i)); i++) {
 		kernel_note_orphans(kdev);
+		backends_note_activity(kdev->store);
 		if (kdev->mapped)
 			(void) mmap(
 				kdev->mapped, kdev->mapped_length, PROT_NONE,
@@ -283,6 +285,17 @@ static void command_note_lock_needed(const struct kcommand *command)
 		if (kdev == command->kdev ||
 		    (command->op == KCOMMAND_XCOPY && kdev->slot == command->to))
 			kdev->lock_needed = sim_now();
+}
+
+bool kernel_expects_answer(unsigned store, uint64_t begun)
+{
+	const struct kdev *kdev;
+
+	for (unsigned i = 0; (kdev = kernel_at(i)); i++)
+		if (kdev->store == store && kdev->registered && kdev->opened && !kdev->blocked &&
+		    kdev->fresh < begun)
+			return true;
+	return false;
 }
 
 uint64_t kernel_lock_needed(unsigned store)
@@ -429,6 +442,7 @@ static void command_completed(const struct fake_completion *completion, void *us
 	if (!command || !command->in_ring || command->kdev != kdev)
 		sim_fail("%s: a command is answered that is not in the ring", kdev->name);
 	command_leave_ring(command);
+	backends_note_activity(kdev->store);
 	if (command->has_status) {
 		sim->kernel->calls.late(command);
 		return;
@@ -503,6 +517,8 @@ void kernel_reset_ring(struct kdev *kdev, bool by_hand)
 	if (!by_hand)
 		kdev->dropped = NULL; /* the daemon promises that nothing is in flight */
 	sim->report->resets++;
+	kdev->fresh = sim_now();
+	backends_note_activity(kdev->store);
 	for (unsigned id = 1; id < IDS_MAX && kdev->in_ring; id++) {
 		struct kcommand *command = kdev->by_id[id];
 

@@ -129,6 +129,7 @@ struct kdev {
 	struct kcommand *by_id[IDS_MAX]; /* in the ring */
 	struct kcommand *queue;          /* the ring is full */
 	struct kcommand *dropped;        /* by a reset by hand; their pages are not reused yet */
+	uint64_t fresh;                  /* since then its ring was neither attached nor reset */
 	unsigned waiting;                /* commands that wait for their status */
 	uint64_t lock_needed;            /* by what has ended since: see kernel_lock_needed() */
 	struct knetlink netlink;
@@ -168,6 +169,9 @@ void kernel_task_management(struct kdev *kdev, bool lun_reset);
 /* The daemon is about to reset the ring, so that its commands are answered BUSY: a COMPARE AND
  * WRITE that the last daemon has carried out must not be among them. */
 void kernel_check_orphans(const struct kdev *kdev);
+
+/* Whether a command of that time, whose request to the store has ended, can be answered. */
+bool kernel_expects_answer(unsigned store, uint64_t begun);
 
 /* When this host last had a command, or a change by the administrator, that needs the lock of the
  * store; now, where one is there or initiators say which host serves it. */

@@ -21,7 +21,7 @@
 
 #define BEGIN_NS       (1000 * SIM_NS_PER_S)
 #define SERVE_LIMIT_S  150
-#define LISTEN_LIMIT_S 10
+#define LISTEN_LIMIT_S 60
 #define DELETE_LIMIT_S 30
 #define EMPTY_LIMIT_S  90
 #define STOP_LIMIT_S   20
