@@ -252,6 +252,10 @@ enum tcmu_handler_threading {
 /* The text after "<subtype>/" has a syntax of its own: it is the target, without the daemon's own
  * options. The handler has no table of options. */
 #define TCMU_HANDLER_RAW_CONFIG (1u << 3)
+/* Pieces of a request that are neighbours in memory come as one. */
+#define TCMU_HANDLER_JOINED (1u << 4)
+/* A request has one piece at most. The daemon copies the data where it lies in several places. */
+#define TCMU_HANDLER_FLAT (1u << 5)
 
 enum tcmu_option_type {
 	TCMU_OPTION_BOOL = 1, /* 0 1 no yes off on false true */
