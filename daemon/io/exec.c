@@ -43,6 +43,12 @@ static uint64_t exec_read_length(const struct command *command)
 	return command->length < room ? command->length : room;
 }
 
+/* What is read into bounce and fits into the initiator's room. */
+static uint64_t exec_answer_length(const struct command *command)
+{
+	return command->length < command->data_length ? command->length : command->data_length;
+}
+
 static void exec_step_read_copy(struct command *command, int error)
 {
 	assert(command->bounce);
