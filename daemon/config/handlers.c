@@ -325,7 +325,6 @@ int handlers_add(
 	struct item *other;
 	int r;
 
-	assert(thread_is_main());
 	r = copy_handler(theirs, &handler, reason);
 	if (r >= 0)
 		r = copy_sizes(handler.sizes, &sizes, reason);
@@ -441,6 +440,14 @@ static int load_plugin(struct handlers *handlers, const char *path, struct tcmu_
 	return r;
 }
 
+int handlers_load_file(struct handlers *handlers, const char *path, struct tcmu_reason *reason)
+{
+	int r = load_plugin(handlers, path, reason);
+
+	assert(r <= 0);
+	return r;
+}
+
 /* Records the subtype in the file's name as known but not usable, unless it has a handler. */
 static void note_problem(
 	struct handlers *handlers, const char *path, const char *name,
@@ -548,4 +555,15 @@ const struct handlers_entry *handlers_entry(const struct handlers *handlers, siz
 	const struct item *item = item_at(handlers, index);
 
 	return item ? &item->entry : NULL;
+}
+
+unsigned handlers_given_up(const struct handlers *handlers)
+{
+	const struct item *item;
+	unsigned cnt = 0;
+
+	for (size_t i = 0; (item = item_at(handlers, i)); i++)
+		if (item->entry.handler && item->entry.handler->given_up)
+			cnt += item->entry.handler->given_up();
+	return cnt;
 }

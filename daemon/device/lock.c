@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/container-of.h"
 #include "base/log.h"
 #include "config/handler-call.h"
@@ -424,9 +425,11 @@ static bool lock_is_damped(struct device *device)
 {
 	struct device_lock *lock = &device->lock;
 	uint64_t hold_us = device->env->settings->lock_hold_ms * UINT64_C(1000);
+	uint64_t now = device->env->system->now_us(device->env);
 
-	if (lock->state != LOCK_UNLOCKED || !lock->lost_at ||
-	    device->env->system->now_us(device->env) - lock->lost_at >= hold_us)
+	/* A clock that has gone back does not make it longer. */
+	if (lock->state != LOCK_UNLOCKED || !lock->lost_at || now < lock->lost_at ||
+	    clock_since(now, lock->lost_at) >= hold_us)
 		return false;
 	lock->damped++;
 	if (!lock->damping)

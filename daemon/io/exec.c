@@ -43,7 +43,7 @@ static uint64_t exec_read_length(const struct command *command)
 	return command->length < room ? command->length : room;
 }
 
-/* What is read into bounce and fits into the initiator's room. */
+/* The bytes in bounce for which the initiator has room. */
 static uint64_t exec_answer_length(const struct command *command)
 {
 	return command->length < command->data_length ? command->length : command->data_length;
@@ -53,8 +53,7 @@ static void exec_step_read_copy(struct command *command, int error)
 {
 	assert(command->bounce);
 	if (!error)
-		command->answer_length =
-			(uint32_t) (command->length < command->data_length ? command->length : command->data_length);
+		command->answer_length = (uint32_t) exec_answer_length(command);
 	exec_step_last(command, error);
 }
 

@@ -139,8 +139,9 @@ static json_t *method_list(struct call *call)
 	for (unsigned i = 0; (device = manager_device(call->methods->setup.manager, i)); i++)
 		(void) json_array_append_new(devices, json_device(device));
 	return json_pack(
-		"{so so}", "devices", devices, "others",
-		unserved_devices(call->methods->setup.handlers));
+		"{so so si}", "devices", devices, "others",
+		unserved_devices(call->methods->setup.handlers), "given_up",
+		(int) handlers_given_up(call->methods->setup.handlers));
 }
 
 static json_t *device_to_status(struct call *call, const struct device *device)

@@ -396,6 +396,10 @@ struct tcmu_handler {
 	 * main thread; may run at the same time as submit and lock. */
 	void (*abandon)(void *backend);
 	const struct tcmu_sizes *sizes; /* of the plugin's build; TCMU_HANDLER() sets it */
+	/* Optional. How many backends the handler has given up: their close, or their open, has
+	 * returned although a call to their store has not. Nothing of them reaches the store any
+	 * more. Any thread; must not block. */
+	unsigned (*given_up)(void);
 	const char *version; /* the plugin's own; NULL: none. "tcmuctl handlers" shows it */
 	const struct tcmu_counter *counters; /* NULL: none */
 	/* Optional. Runs once in the process, on the main thread, after the plugin was accepted and
