@@ -173,7 +173,7 @@ enum info {
 	INFO_OFFSET,
 };
 
-/* What initiators see of a failed request, in the words of docs/handler-guide.md. Sense 0: the
+/* How a failed request ends for initiators, in the words of docs/handler-guide.md. Sense 0: the
  * status has none. */
 static const struct outcome {
 	const char *word;

@@ -297,7 +297,8 @@ const struct tcmu_host device_host = {
 	.event = host_event,
 	.sizes = &handler_call_sizes,
 	.handler_flags = TCMU_HANDLER_SYSCALLS_ONLY | TCMU_HANDLER_REOPENS |
-		TCMU_HANDLER_ESCAPED_CONFIG | TCMU_HANDLER_RAW_CONFIG,
+		TCMU_HANDLER_ESCAPED_CONFIG | TCMU_HANDLER_RAW_CONFIG | TCMU_HANDLER_JOINED |
+		TCMU_HANDLER_FLAT,
 	.name = host_name,
 	.debug = host_debug,
 	.health = host_health,

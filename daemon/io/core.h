@@ -131,6 +131,8 @@ struct core {
 	enum core_service service;
 	bool faulted;       /* the backend has failed: commands that need the medium are refused */
 	bool rate_limited;  /* the device has rate limits */
+	bool joins;         /* the handler wants pieces that are neighbours as one */
+	bool flat;          /* the handler takes one piece */
 	bool cancel_wanted; /* there are commands to be cancelled */
 	bool late;          /* there may be late commands, see io/late.h */
 	bool ring_late;     /* the commands in the ring are late when they are fetched */

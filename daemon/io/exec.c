@@ -43,11 +43,17 @@ static uint64_t exec_read_length(const struct command *command)
 	return command->length < room ? command->length : room;
 }
 
+/* The bytes in bounce for which the initiator has room. */
+static uint64_t exec_answer_length(const struct command *command)
+{
+	return command->length < command->data_length ? command->length : command->data_length;
+}
+
 static void exec_step_read_copy(struct command *command, int error)
 {
 	assert(command->bounce);
 	if (!error)
-		command->answer_length = (uint32_t) command->data_length;
+		command->answer_length = (uint32_t) exec_answer_length(command);
 	exec_step_last(command, error);
 }
 
@@ -135,6 +141,10 @@ static void exec_begin_write(struct command *command)
 
 	if (length == 0)
 		command_end(command, SCSI_GOOD, NULL);
+	else if (command->bounce)
+		submit_buffer(
+			command, TCMU_IO_WRITE, exec_write_flags(command), command->offset,
+			command->bounce, length, exec_step_written);
 	else
 		submit_ring(
 			command, TCMU_IO_WRITE, exec_write_flags(command), command->offset, length,
@@ -304,6 +314,19 @@ static bool exec_prepare_copy(struct command *command, uint64_t copy, uint64_t r
 	return true;
 }
 
+/* Whether the handler takes one piece, and the data lies in several places. */
+static bool exec_wants_flat(const struct command *command)
+{
+	const struct iovec *iov = command->iov;
+
+	if (!command->core->flat)
+		return false;
+	for (unsigned i = 1; i < command->iov_cnt; i++)
+		if ((char *) iov[i - 1].iov_base + iov[i - 1].iov_len != iov[i].iov_base)
+			return true;
+	return false;
+}
+
 static uint64_t exec_verify_chunk(const struct command *command)
 {
 	uint64_t left = command->length - command->done;
@@ -376,6 +399,10 @@ static void exec_begin_write_verify(struct command *command)
 {
 	if (command->length == 0)
 		command_end(command, SCSI_GOOD, NULL);
+	else if (command->bounce_length >= command->length)
+		submit_buffer(
+			command, TCMU_IO_WRITE, exec_write_flags(command), command->offset,
+			command->bounce, command->length, exec_step_write_verify);
 	else
 		submit_ring(
 			command, TCMU_IO_WRITE, exec_write_flags(command), command->offset,
@@ -505,7 +532,13 @@ static void exec_begin_compare_and_write(struct command *command)
 		submit_ring(
 			command, TCMU_IO_COMPARE_AND_WRITE, 0, command->offset, 2 * length, length,
 			exec_step_native_compare_and_write);
-	else
+	else if (submit_handler_can(command->core, TCMU_IO_COMPARE_AND_WRITE)) {
+		command->io_iov[0] = (struct iovec){
+			.iov_base = command->bounce, .iov_len = 2 * length};
+		submit_io(
+			command, TCMU_IO_COMPARE_AND_WRITE, 0, command->offset, length, 1,
+			exec_step_native_compare_and_write);
+	} else
 		submit_buffer(
 			command, TCMU_IO_READ, 0, command->offset, exec_read_buffer(command),
 			length, exec_step_compare_and_write);
@@ -618,7 +651,9 @@ static bool exec_prepare_compare_and_write(struct command *command)
 	bool native = submit_handler_can(command->core, TCMU_IO_COMPARE_AND_WRITE);
 
 	command->exclusive = !native || command->core->setup.handler->lock;
-	return native || exec_prepare_copy(command, 2 * command->length, command->length);
+	if (!native)
+		return exec_prepare_copy(command, 2 * command->length, command->length);
+	return !exec_wants_flat(command) || exec_prepare_copy(command, 2 * command->length, 0);
 }
 
 static bool exec_prepare_map(struct command *command)
@@ -630,12 +665,22 @@ static bool exec_prepare_map(struct command *command)
 	return ready;
 }
 
-/* Where the initiator's room ends within a block, the blocks go to bounce first. */
-static bool exec_prepare_short_read(struct command *command)
+/* Where the initiator's room ends within a block, or the handler takes one piece and there are
+ * several, the blocks go to bounce first. */
+static bool exec_prepare_read(struct command *command)
 {
-	assert(command->data_length < command->length);
-	return command->data_length % command->block_size == 0 ||
-		exec_prepare_copy(command, 0, exec_read_length(command));
+	uint64_t length = exec_read_length(command);
+	bool partial = command->data_length < length;
+
+	assert(length % command->block_size == 0);
+	return !length || (!partial && !exec_wants_flat(command)) ||
+		exec_prepare_copy(command, 0, length);
+}
+
+static bool exec_prepare_write(struct command *command)
+{
+	return !command->length || !exec_wants_flat(command) ||
+		exec_prepare_copy(command, command->length, 0);
 }
 
 /* Copies of data and room to read into, which most plans do not need. */
@@ -650,7 +695,10 @@ static bool exec_prepare_data(struct command *command)
 		return exec_prepare_verify(command, room);
 	case SCSI_PLAN_WRITE_VERIFY:
 		return exec_prepare_copy(
-			command, command->plan.flags & SCSI_PLAN_COMPARE ? command->length : 0,
+			command,
+			(command->plan.flags & SCSI_PLAN_COMPARE) || exec_wants_flat(command)
+				? command->length
+				: 0,
 			room);
 	case SCSI_PLAN_COMPARE_AND_WRITE:
 		return exec_prepare_compare_and_write(command);
@@ -706,9 +754,12 @@ bool exec_prepare(struct command *command)
 	if (command->plan.flags & SCSI_PLAN_CACHE_OFF)
 		write_cache_prepare_off(command);
 	if (op == SCSI_PLAN_READ)
-		ready = command->data_length >= command->length || exec_prepare_short_read(command);
+		ready = (command->data_length >= command->length && !command->core->flat) ||
+			exec_prepare_read(command);
 	else if (op != SCSI_PLAN_WRITE)
 		ready = exec_prepare_data(command);
+	else if (command->core->flat)
+		ready = exec_prepare_write(command);
 	if (!ready)
 		command_end(command, SCSI_BUSY, NULL);
 	return ready;

@@ -20,6 +20,8 @@ int submit_init(struct submit *submit, struct core *core)
 	submit->all_generation = setup->permission == IO_PERMIT_ALL ? 0 : ~0u;
 	list_init(&submit->completed);
 	core->submit = submit;
+	core->flat = setup->handler->flags & TCMU_HANDLER_FLAT;
+	core->joins = core->flat || (setup->handler->flags & TCMU_HANDLER_JOINED);
 	if (setup->handler->threading == TCMU_HANDLER_ASYNC) {
 		r = aio_engine_new(setup->aio, setup->depth, setup->name, &submit->engine);
 		return r < 0
@@ -123,9 +125,24 @@ void submit_io(
 	}
 }
 
-void submit_ring(
-	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset, uint64_t data,
-	uint64_t length, command_step *step)
+unsigned submit_join(struct iovec *iov, unsigned cnt)
+{
+	unsigned joined = 0;
+
+	for (unsigned i = 1; i < cnt; i++) {
+		struct iovec *last = &iov[joined];
+
+		assert(joined < i);
+		if ((char *) last->iov_base + last->iov_len == iov[i].iov_base)
+			last->iov_len += iov[i].iov_len;
+		else
+			iov[++joined] = iov[i];
+	}
+	return cnt ? joined + 1 : 0;
+}
+
+/* The pieces of data bytes of the ring, in io_iov. Returns how many. */
+static inline unsigned submit_take_ring(struct command *command, uint64_t data)
 {
 	struct iovec *out = command->io_iov;
 	unsigned cnt = 0;
@@ -136,7 +153,28 @@ void submit_ring(
 			out[cnt].iov_len = data;
 		data -= out[cnt].iov_len;
 	}
-	submit_io(command, op, flags, offset, length, cnt, step);
+	return cnt;
+}
+
+static __attribute__((noinline)) void submit_ring_joined(
+	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset, uint64_t data,
+	uint64_t length, command_step *step)
+{
+	unsigned cnt = submit_take_ring(command, data);
+
+	assert(command->core->joins);
+	submit_io(command, op, flags, offset, length, submit_join(command->io_iov, cnt), step);
+}
+
+void submit_ring(
+	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset, uint64_t data,
+	uint64_t length, command_step *step)
+{
+	if (command->core->joins)
+		submit_ring_joined(command, op, flags, offset, data, length, step);
+	else
+		submit_io(
+			command, op, flags, offset, length, submit_take_ring(command, data), step);
 }
 
 void submit_buffer(

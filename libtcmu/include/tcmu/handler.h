@@ -221,7 +221,7 @@ struct tcmu_host {
 	const char *(*name)(struct tcmu_host_device *dev);
 	/* Whether TCMU_LOG_DEBUG lines are logged. Any thread; it may change at any time. */
 	bool (*debug)(struct tcmu_host_device *dev);
-	/* What the backend waits for, or what is wrong with it: "waiting for OSD 12". At most 127
+	/* Says how the backend is, and what it waits for: "waiting for OSD 12". At most 127
 	 * bytes, which are copied. NULL: all is well. "tcmuctl list" and "status" show it. An open
 	 * begins without one. Any thread; does not block. */
 	void (*health)(struct tcmu_host_device *dev, const char *text);
@@ -249,9 +249,13 @@ enum tcmu_handler_threading {
 /* Targets and values are percent-encoded: %XX stands for a byte. Without the flag they are so only
  * in config strings with the option "escaped". The handler gets them decoded. */
 #define TCMU_HANDLER_ESCAPED_CONFIG (1u << 2)
-/* The text after "<subtype>/" has a syntax of its own: it is the target, without the daemon's own
- * options. The handler has no table of options. */
+/* The text after "<subtype>/" has the handler's own syntax: it is the target, without the daemon's
+ * own options. The handler has no table of options. */
 #define TCMU_HANDLER_RAW_CONFIG (1u << 3)
+/* Pieces of a request that are neighbours in memory come as one. */
+#define TCMU_HANDLER_JOINED (1u << 4)
+/* A request has one piece at most. The daemon copies the data where it lies in several places. */
+#define TCMU_HANDLER_FLAT (1u << 5)
 
 enum tcmu_option_type {
 	TCMU_OPTION_BOOL = 1, /* 0 1 no yes off on false true */

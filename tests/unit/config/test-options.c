@@ -260,7 +260,7 @@ static void the_time_limit_of_tcmu_runner_is_understood(void **state)
 
 static const struct tcmu_handler uri = {
 	.subtype = "uri", .options = table, .flags = TCMU_HANDLER_ESCAPED_CONFIG};
-static const struct tcmu_handler foreign = {.subtype = "foreign", .flags = TCMU_HANDLER_RAW_CONFIG};
+static const struct tcmu_handler raw = {.subtype = "raw", .flags = TCMU_HANDLER_RAW_CONFIG};
 
 static const struct tcmu_config *parse_for(const struct tcmu_handler *other, const char *text)
 {
@@ -329,20 +329,20 @@ static void a_handler_may_take_the_string_as_it_is(void **state)
 		const char *text, *target;
 		bool read_only;
 	} strings[] = {
-		{"foreign/a/b=c;d;;e=f=g", "a/b=c;d;;e=f=g", false},
-		{"foreign/a;x=1;ro;y=2;product=disk;;", "a;x=1;y=2;;", true},
-		{"foreign/;ro;rox=1", ";rox=1", true},
-		{"foreign/", "", false},
-		{"foreign/a%2Cb;%3B=1", "a%2Cb;%3B=1", false},
-		{"foreign/a%2Cb;%3B=1;escaped", "a,b;;=1", false},
+		{"raw/a/b=c;d;;e=f=g", "a/b=c;d;;e=f=g", false},
+		{"raw/a;x=1;ro;y=2;product=disk;;", "a;x=1;y=2;;", true},
+		{"raw/;ro;rox=1", ";rox=1", true},
+		{"raw/", "", false},
+		{"raw/a%2Cb;%3B=1", "a%2Cb;%3B=1", false},
+		{"raw/a%2Cb;%3B=1;escaped", "a,b;;=1", false},
 	};
 
 	(void) state;
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
-		const struct tcmu_config *config = parse_for(&foreign, strings[i].text);
+		const struct tcmu_config *config = parse_for(&raw, strings[i].text);
 
 		assert_string_equal(config->target, strings[i].target);
-		assert_string_equal(config->raw, strings[i].text + strlen("foreign/"));
+		assert_string_equal(config->raw, strings[i].text + strlen("raw/"));
 		assert_int_equal(config->read_only, strings[i].read_only);
 	}
 }

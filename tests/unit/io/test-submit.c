@@ -4,6 +4,7 @@
  * emulated ones.
  */
 #include "io-fixture.h"
+#include "io/submit.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -493,6 +494,118 @@ static void an_atomic_write_is_one_request(void **state)
 	io_fixture_stop(&fixture);
 }
 
+/* ------- pieces ------- */
+
+static void neighbouring_pieces_are_joined(void **state)
+{
+	static const unsigned lengths[] = {1, 2, 5, 9};
+	struct iovec iov[9];
+	char memory[64];
+
+	(void) state;
+	assert_int_equal(submit_join(iov, 0), 0);
+	for (unsigned skips = 0; skips < 1u << 8; skips++) {
+		for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+			unsigned wanted = 1, joined;
+			char *at = memory;
+			size_t bytes = 0;
+
+			for (unsigned k = 0; k < lengths[i]; k++, at += 4) {
+				bool skip = k && (skips >> (k - 1) & 1);
+
+				at += skip ? 1 : 0;
+				wanted += skip ? 1 : 0;
+				iov[k] = (struct iovec){at, 4};
+			}
+			joined = submit_join(iov, lengths[i]);
+			assert_int_equal(joined, wanted);
+			assert_ptr_equal(iov[0].iov_base, memory);
+			for (unsigned k = 0; k < joined; k++) {
+				bytes += iov[k].iov_len;
+				assert_true(
+					k == 0 ||
+					(char *) iov[k].iov_base ==
+						(char *) iov[k - 1].iov_base + iov[k - 1].iov_len +
+							1);
+			}
+			assert_int_equal(bytes, 4 * lengths[i]);
+		}
+	}
+}
+
+#define FLAT_BLOCKS 40u /* five pages */
+
+/* Every command whose data is in the ring, with data in several places. flags: the handler's. Each
+ * request that has more pieces than one is counted. */
+static unsigned run_scattered(uint32_t flags, uint64_t caps, unsigned *requests)
+{
+	static uint8_t out[2 * FLAT_BLOCKS * FIXTURE_BLOCK], in[(FLAT_BLOCKS + 8) * FIXTURE_BLOCK];
+	struct io_fixture_options options = {
+		.backend = {.flags = flags, .info = {.caps = caps, .volatile_cache = true}},
+		.uio.ring.scatter = true};
+	struct initiator_command commands[] = {
+		cmd_write(8, FLAT_BLOCKS, out),
+		cmd_write_fua(8, FLAT_BLOCKS, out),
+		cmd_write_and_verify(BYTCHK_NONE, 8, FLAT_BLOCKS, out),
+		cmd_write_and_verify(BYTCHK_DATA, 8, FLAT_BLOCKS, out),
+		cmd_verify(BYTCHK_DATA, 8, FLAT_BLOCKS, out),
+		cmd_orwrite(8, FLAT_BLOCKS, out),
+		cmd_write_same(0, 8, FLAT_BLOCKS, out),
+		cmd_compare_and_write(8, FLAT_BLOCKS, out),
+	};
+	struct initiator_command read = cmd_read(8, FLAT_BLOCKS, in);
+	struct io_fixture fixture;
+	size_t length = FLAT_BLOCKS * FIXTURE_BLOCK;
+	unsigned split = 0;
+
+	io_fixture_start(&fixture, &options);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		bool compares = i + 1 == sizeof(commands) / sizeof(commands[0]);
+		bool same = i + 2 == sizeof(commands) / sizeof(commands[0]);
+
+		fill_pattern(out, sizeof(out), (uint32_t) i);
+		if (i == 4 || compares) /* what is compared is there */
+			memcpy(backend_store(fixture.backend) + 8 * FIXTURE_BLOCK, out, length);
+		if (i == 5)
+			memset(backend_store(fixture.backend) + 8 * FIXTURE_BLOCK, 0, length);
+		backend_sync(fixture.backend);
+		assert_int_equal(initiator_run(&fixture, &commands[i]), SCSI_GOOD);
+		backend_sync(fixture.backend);
+		assert_memory_equal(
+			backend_store(fixture.backend) + 8 * FIXTURE_BLOCK,
+			out + (compares ? length : 0), same ? FIXTURE_BLOCK : length);
+	}
+	/* As many blocks as there is room, fewer, and more room than blocks. */
+	for (unsigned room = FLAT_BLOCKS - 8; room <= FLAT_BLOCKS + 8; room += 8) {
+		unsigned blocks = room < FLAT_BLOCKS ? room : FLAT_BLOCKS;
+
+		memset(in, FIXTURE_POISON, sizeof(in));
+		read.length = room * FIXTURE_BLOCK;
+		assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
+		assert_memory_equal(in, out + length, blocks * FIXTURE_BLOCK);
+	}
+	*requests = backend_count(fixture.backend, 0);
+	for (unsigned i = 0; i < *requests; i++)
+		split += backend_record(fixture.backend, i).iov_cnt > 1;
+	io_fixture_stop(&fixture);
+	return split;
+}
+
+static void a_handler_gets_one_piece_if_it_asks_for_that(void **state)
+{
+	static const uint64_t caps[] = {FIXTURE_BASIC_CAPS, FIXTURE_ALL_CAPS};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++) {
+		unsigned requests, flat_requests;
+
+		assert_true(run_scattered(0, caps[i], &requests) >= 6);
+		assert_true(run_scattered(TCMU_HANDLER_JOINED, caps[i], &requests) >= 6);
+		assert_int_equal(run_scattered(TCMU_HANDLER_FLAT, caps[i], &flat_requests), 0);
+		assert_int_equal(flat_requests, requests);
+	}
+}
+
 static void commands_without_blocks_succeed_at_once(void **state)
 {
 	struct io_fixture fixture;
@@ -532,6 +645,8 @@ int main(void)
 		cmocka_unit_test(a_failed_map_is_an_error),
 		cmocka_unit_test(without_map_everything_is_allocated),
 		cmocka_unit_test(an_atomic_write_is_one_request),
+		cmocka_unit_test(neighbouring_pieces_are_joined),
+		cmocka_unit_test(a_handler_gets_one_piece_if_it_asks_for_that),
 		cmocka_unit_test(commands_without_blocks_succeed_at_once),
 	};
 
