@@ -141,6 +141,24 @@ static void a_call_that_never_returns_is_left(void **state)
 	}
 }
 
+/* It has no lease; it is ended all the same. */
+static void an_image_without_the_feature_is_ended_too(void **state)
+{
+	struct fake_host *host = *state;
+	uint64_t began;
+
+	fake_rbd.features = 0;
+	assert_int_equal(fake_open(host, "rbd/disk;osd_op_timeout=1", SIZE, BLOCK), 0);
+	atomic_store(&fake_rbd.hang, "rbd_get_size");
+	assert_int_equal(call_resize(host), -ESHUTDOWN);
+	assert_true(fake_rbd.killed);
+	began = clock_now_ns();
+	fake_close(host);
+	assert_true(clock_now_ns() - began < LIMIT_NS);
+	assert_int_equal(host->handler->given_up(), 1);
+	let_go(host);
+}
+
 /* ------- the image thread ------- */
 
 /* It adds a missing entry and waits for the map when the lease passes. */
@@ -258,6 +276,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CALLS_TEST(a_call_that_never_returns_is_left),
+		CALLS_TEST(an_image_without_the_feature_is_ended_too),
 		CALLS_TEST(a_close_does_not_wait_for_the_check_of_entries),
 		CALLS_TEST(an_open_that_never_returns_is_left),
 		CALLS_TEST(a_close_that_never_returns_is_left),
