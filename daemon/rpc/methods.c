@@ -198,9 +198,11 @@ static json_t *all_handlers(const struct methods_setup *setup)
 		(void) json_array_append_new(
 			handlers,
 			json_pack(
-				"{so so so si}", "handler", json_text(entry->subtype), "file",
-				json_text(entry->origin), "problem", json_text(entry->problem),
-				"devices", (int) devices_of(setup->manager, entry->subtype)));
+				"{so so so so si}", "handler", json_text(entry->subtype), "file",
+				json_text(entry->origin), "version",
+				json_text(entry->handler ? entry->handler->version : NULL),
+				"problem", json_text(entry->problem), "devices",
+				(int) devices_of(setup->manager, entry->subtype)));
 	return handlers;
 }
 

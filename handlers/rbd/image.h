@@ -26,7 +26,8 @@ struct image_counts {
 	atomic_uint lock_lost;
 	atomic_uint conn_lost;
 	atomic_uint timed_out;
-	char name[]; /* in the service map */
+	atomic_uint old; /* old connections to it that are not closed yet */
+	char name[];     /* in the service map */
 };
 
 /* The image's entry in the service map. Only due and locked change after open. */
@@ -59,8 +60,10 @@ struct image {
 	_Atomic uint64_t size; /* bytes, as last read */
 	atomic_bool fenced;    /* the cluster has blocklisted this connection: librbd is not called
 				  for writes any more */
+	atomic_bool old;       /* it is fenced, or its device is gone: it only waits for its end */
 	atomic_bool on_demand; /* only the daemon's requests acquire and release the lock */
 	struct image_service service;
+	struct image *next_reported; /* in the list of status.c */
 
 	/* the lock holder */
 	struct lease lease;

@@ -273,7 +273,10 @@ void image_lock_check(struct image *image)
 
 void image_abandon(void *backend)
 {
-	lease_kill(&((struct image *) backend)->lease);
+	struct image *image = backend;
+
+	image_status_note_old(image);
+	lease_kill(&image->lease);
 }
 
 /* ------- the lock ------- */

@@ -25,6 +25,7 @@
 #include "request.h"
 #include "service.h"
 #include "settings.h"
+#include "status.h"
 #include "target.h"
 
 #define FSID_SIZE      37
@@ -169,6 +170,7 @@ static void end_image(struct image *image)
 	image_begin_disconnect(image);
 	lease_free(&image->lease);
 	image_disconnect(&image->cluster);
+	image_status_leave(image);
 	name_image(image, name);
 	if (atomic_exchange(&image->recorded, false))
 		ended_add(name, image->address, atomic_load(&image->unanswered));
