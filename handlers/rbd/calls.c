@@ -36,6 +36,12 @@ void image_cut(struct image *image)
 	else if (image->connected)
 		kill_client(image->cluster.rados, &image->cluster.kill);
 	pthread_mutex_unlock(&image->connection_lock);
+	atomic_store(&image->cut, true);
+}
+
+bool image_is_cut(struct image *image)
+{
+	return atomic_load(&image->cut) || lease_is_killed(&image->lease);
 }
 
 void image_begin_disconnect(struct image *image)
@@ -54,7 +60,7 @@ static void call_work(struct bound_call *bound)
 
 static bool call_hurries(struct bound_call *bound)
 {
-	return lease_is_killed(&call_of(bound)->image->lease);
+	return image_is_cut(call_of(bound)->image);
 }
 
 static void call_leave(struct bound_call *bound)

@@ -39,5 +39,8 @@ void image_call_wait(struct image *image);
  * thread; does not block. */
 void image_cut(struct image *image);
 
-/* From now on image_cut() does nothing. */
+/* Whether the client instance was ended, by image_cut() or with its lease. */
+bool image_is_cut(struct image *image);
+
+/* From now on image_cut() ends nothing. */
 void image_begin_disconnect(struct image *image);

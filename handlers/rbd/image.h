@@ -49,6 +49,7 @@ struct image {
 	struct image_cluster cluster;
 	pthread_mutex_t connection_lock; /* lock order: before lease.c's and `lock` */
 	bool connected;                  /* cluster can be ended; under connection_lock */
+	atomic_bool cut; /* the client instance was ended, with a lease or without */
 	rbd_image_t rbd;
 	bool read_only;
 	bool unsafe;          /* it was opened with settings that no shared image may have */

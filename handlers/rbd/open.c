@@ -150,17 +150,17 @@ static void end_image(struct image *image)
 	char name[IMAGE_ID_SIZE];
 
 	/* Calls that were left have requests, too, that have no answer. */
-	if (lease_is_killed(&image->lease))
+	if (image_is_cut(image))
 		(void) image_set_timeout(&image->cluster, KILLED_TIMEOUT);
 	image_call_wait(image);
-	if (!lease_is_killed(&image->lease) && !atomic_load(&image->fenced))
+	if (!image_is_cut(image) && !atomic_load(&image->fenced))
 		(void) image_lock_say_end(image);
 	/* A write that timed out may still be in a buffer of a socket, which the kernel sends when
 	 * the socket is closed. */
 	if (atomic_load(&image->unanswered))
 		lease_cut(&image->lease);
 	/* librbd still makes requests to close, which have no answer. */
-	if (lease_is_killed(&image->lease))
+	if (image_is_cut(image))
 		(void) image_set_timeout(&image->cluster, KILLED_TIMEOUT);
 	if (image->watched)
 		(void) rbd_update_unwatch(image->rbd, image->watch);
@@ -478,7 +478,7 @@ static void close_work(struct bound_call *bound)
 
 static bool close_hurries(struct bound_call *bound)
 {
-	return lease_is_killed(&closed_image(bound)->lease);
+	return image_is_cut(closed_image(bound));
 }
 
 /* Nothing of it reaches the storage from now on, so its record can say that it has ended. */

@@ -50,9 +50,21 @@ struct initiator_command piece_write(
 	return cmd_write(i * PIECE_BLOCKS, PIECE_BLOCKS, data);
 }
 
+static bool is_unavailable(const struct initiator_command *command)
+{
+	return command->status == SCSI_CHECK_CONDITION && (command->sense[2] & 0x0f) == 0x2 &&
+		command->sense[12] == 0x04 && command->sense[13] == 0x0c;
+}
+
+/* A takeover that waits for a lease may take longer than commands are BUSY, on a slow host. */
 uint8_t piece_persist(struct gateway *gateway, struct initiator_command *command)
 {
-	return gateway_do_persistently(gateway, command, PATIENCE);
+	double began = gateway_now();
+
+	while (gateway_do_persistently(gateway, command, PATIENCE) != SCSI_GOOD &&
+	       is_unavailable(command) && gateway_now() - began < PATIENCE)
+		gateways_iterate();
+	return command->status;
 }
 
 int piece_read(struct gateway *gateway, unsigned i)

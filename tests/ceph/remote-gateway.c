@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -53,6 +54,14 @@ void remote_gateway_free(struct remote_gateway *gateway)
 	(void) fclose(gateway->commands);
 	(void) fclose(gateway->results);
 	free(gateway);
+}
+
+/* A result is one line, and read whole. */
+bool remote_gateway_has_result(struct remote_gateway *gateway)
+{
+	struct pollfd fd = {.fd = fileno(gateway->results), .events = POLLIN};
+
+	return poll(&fd, 1, 0) > 0;
 }
 
 int remote_gateway_result(struct remote_gateway *gateway)

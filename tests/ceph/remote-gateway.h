@@ -8,6 +8,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #define REMOTE_GATEWAY "gateway"
 
 struct remote_gateway;
@@ -21,6 +23,9 @@ void remote_gateway_free(struct remote_gateway *gateway);
 /* Sends a command. */
 __attribute__((format(printf, 2, 3))) void remote_gateway_send(
 	struct remote_gateway *gateway, const char *format, ...);
+
+/* Whether the result of the command that was sent last is there. */
+bool remote_gateway_has_result(struct remote_gateway *gateway);
 
 /* The result of the command that was sent last. */
 int remote_gateway_result(struct remote_gateway *gateway);

@@ -40,7 +40,7 @@
 #define HOLDER   9  /* answers as the lock holder */
 #define RELEASES 10 /* image_unlock: the record is gone */
 #define FENCED   11 /* image_fence, or deleted: librbd still has its requests */
-#define CLOSED   12 /* free_image has ended; it has not said so */
+#define CLOSED   12 /* end_image has ended; it has not said so */
 #define ENDED    13
 
 /* Records (fence/records.c). */
@@ -192,7 +192,7 @@ proctype Gateway(byte i) {
 		fi;
 		target[i] = 0;
 		state[i] = READS }
-	/* wait_for_former: takeover_read, then find_holder; takeover_wait begins: add_entries */
+	/* wait_for_former: takeover_read, then find_holder; takeover_wait begins: entries_add */
 	:: atomic { state[i] == READS && talks(i) ->
 		former[i] = others(i, is_holder);
 		found[i] = others(i, is_record);
@@ -351,7 +351,7 @@ proctype Gateway(byte i) {
 		pending[i] = false; unanswered[i] = true; printf("%d: its write times out\n", i) }
 
 	/* ---- the end ---- */
-	/* free_image, when the requests have ended */
+	/* end_image, when the requests have ended */
 	:: atomic { state[i] == FENCED && runs(i) && !pending[i] && !answers[i] ->
 #ifndef NO_LAST_KILL
 		if :: unanswered[i] && !killed[i] -> kill(i) :: else fi;

@@ -8,7 +8,7 @@
 
 #define STEP_MS 250u
 
-unsigned bound_step_ms = STEP_MS;
+atomic_uint bound_step_ms = STEP_MS;
 
 static void *bound_main(void *arg)
 {
@@ -35,7 +35,7 @@ static bool bound_wait_step(struct bound_call *call)
 	struct timespec until;
 
 	(void) clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += (long) bound_step_ms * 1000000L;
+	until.tv_nsec += (long) atomic_load(&bound_step_ms) * 1000000L;
 	until.tv_sec += until.tv_nsec / 1000000000L;
 	until.tv_nsec %= 1000000000L;
 	return pthread_cond_clockwait(&call->changed, &call->lock, CLOCK_MONOTONIC, &until) ==

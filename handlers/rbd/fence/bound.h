@@ -12,6 +12,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 /* A call in a hurry gets so much time. */
@@ -36,7 +37,7 @@ struct bound_call {
 
 /* The length of a step in which limits are counted: time during which the process stands still
  * counts for one step. Tests shorten the steps, and with them all limits. */
-extern unsigned bound_step_ms;
+extern atomic_uint bound_step_ms;
 
 /* Runs the call. True: it has returned. False: it was left, and must not be used any more. */
 bool bound_run(struct bound_call *call);

@@ -11,17 +11,32 @@
 
 #include "base/clock.h"
 
-/* handlers/rbd/fence/bound.h: a step of a limit, which is 250 ms otherwise. */
-extern unsigned bound_step_ms;
+/* handlers/rbd/fence/bound.h: a step of a limit. */
+extern atomic_uint bound_step_ms;
 
-/* The longest limit, of 15 s, is 60 steps. */
-#define STEP_MS  2
-#define LIMIT_NS (2 * CLOCK_NS_PER_SEC)
+#define STEP_MS 250
+
+/* The limits are 8 s and more, in steps; they pass quickly once a call hangs. */
+#define LIMIT_NS (4 * CLOCK_NS_PER_SEC)
+
+static void shorten_steps(void)
+{
+	atomic_store(&bound_step_ms, 1);
+}
 
 static int setup_steps(void **state)
 {
-	bound_step_ms = STEP_MS;
-	return rbd_setup(state);
+	int r = rbd_setup(state);
+
+	atomic_store(&bound_step_ms, STEP_MS);
+	fake_rbd.on_hang = shorten_steps;
+	return r;
+}
+
+/* The calls that hang go on to do so. */
+static void restore_steps(void)
+{
+	atomic_store(&bound_step_ms, STEP_MS);
 }
 
 static void open_shared(struct fake_host *host)
@@ -40,6 +55,7 @@ static void wait_given_up(struct fake_host *host, unsigned cnt)
 
 static void let_go(struct fake_host *host)
 {
+	restore_steps();
 	atomic_store(&fake_rbd.hang, NULL);
 	wait_given_up(host, 0);
 }
@@ -114,6 +130,7 @@ static void a_call_that_never_returns_is_left(void **state)
 		assert_int_equal(host->handler->given_up(), 1);
 		assert_non_null(strstr(host->log, "given up"));
 		assert_true(clock_now_ns() - began < LIMIT_NS);
+		restore_steps();
 		/* it does not hang itself */
 		reopens = calls[i].call != call_resize && strcmp(calls[i].hang, "rados_exec") != 0;
 		if (reopens)
@@ -122,6 +139,24 @@ static void a_call_that_never_returns_is_left(void **state)
 		if (reopens)
 			fake_close(host);
 	}
+}
+
+/* It has no lease; it is ended all the same. */
+static void an_image_without_the_feature_is_ended_too(void **state)
+{
+	struct fake_host *host = *state;
+	uint64_t began;
+
+	fake_rbd.features = 0;
+	assert_int_equal(fake_open(host, "rbd/disk;osd_op_timeout=1", SIZE, BLOCK), 0);
+	atomic_store(&fake_rbd.hang, "rbd_get_size");
+	assert_int_equal(call_resize(host), -ESHUTDOWN);
+	assert_true(fake_rbd.killed);
+	began = clock_now_ns();
+	fake_close(host);
+	assert_true(clock_now_ns() - began < LIMIT_NS);
+	assert_int_equal(host->handler->given_up(), 1);
+	let_go(host);
 }
 
 /* ------- the image thread ------- */
@@ -146,6 +181,7 @@ static void a_close_does_not_wait_for_the_check_of_entries(void **state)
 	fake_close(host);
 	assert_true(clock_now_ns() - began < LIMIT_NS);
 	assert_int_equal(host->handler->given_up(), 1);
+	restore_steps();
 	/* the next connection says that it has ended */
 	open_shared(host);
 	assert_null(strstr(fake_rbd.records, "client.4100"));
@@ -191,6 +227,7 @@ static void a_close_that_never_returns_is_left(void **state)
 		fake_close(host);
 		assert_true(clock_now_ns() - began < LIMIT_NS);
 		assert_int_equal(host->handler->given_up(), 1);
+		restore_steps();
 		open_shared(host);
 		let_go(host);
 		fake_close(host);
@@ -239,6 +276,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CALLS_TEST(a_call_that_never_returns_is_left),
+		CALLS_TEST(an_image_without_the_feature_is_ended_too),
 		CALLS_TEST(a_close_does_not_wait_for_the_check_of_entries),
 		CALLS_TEST(an_open_that_never_returns_is_left),
 		CALLS_TEST(a_close_that_never_returns_is_left),
