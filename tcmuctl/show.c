@@ -20,6 +20,11 @@ void show_fenced(FILE *out, const json_t *result)
 				"%s: its old connection is not closed yet (%s, %.0f in flight)\n",
 				member_text(device, "device"), member_text(device, "state"),
 				member_number(device, "in_backend"));
+	if (member_number(result, "given_up") > 0)
+		fprintf(out,
+			"connections that were ended, and keep memory and threads until tcmud "
+			"ends: %.0f\n",
+			member_number(result, "given_up"));
 }
 
 /* A column for the lock is there only if a device is shared. */
@@ -69,7 +74,10 @@ void show_list(FILE *out, const json_t *result)
 		table_add(table, "%s", units_size(member_number(device, "size"), size));
 		table_add(table, "%.0f", member_number(device, "in_flight"));
 		table_add(table, "%s", member_text(device, "config"));
-		table_add(table, "%s", member_text(device, "problem"));
+		table_add(
+			table, "%s",
+			*member_text(device, "problem") ? member_text(device, "problem")
+							: member_text(device, "health"));
 	}
 	for (i = 0; (device = json_array_get(json_object_get(result, "others"), i)); i++) {
 		table_add(table, "%s", member_text(device, "device"));
@@ -112,6 +120,38 @@ static void add_classes(struct table *table, const json_t *stats)
 		add_class(table, member_text(stats, "device"), class.key, class.value);
 }
 
+/* The numbers of the device's handler. */
+static void add_counters(struct table *table, const json_t *stats)
+{
+	const json_t *counter;
+	size_t i;
+
+	for (i = 0; (counter = json_array_get(json_object_get(stats, "counters"), i)); i++) {
+		table_add(table, "%s", member_text(stats, "device"));
+		table_add(table, "%s", member_text(counter, "name"));
+		table_add(table, "%.0f", member_number(counter, "value"));
+		table_add(table, "%s", member_text(counter, "help"));
+	}
+}
+
+static void show_counters(FILE *out, const json_t *devices)
+{
+	static const char *const titles[] = {"<DEVICE", "<COUNTER", "VALUE", "<MEANING", NULL};
+	struct table *table;
+	const json_t *device;
+	size_t i, count = 0;
+
+	for (i = 0; (device = json_array_get(devices, i)); i++)
+		count += json_array_size(json_object_get(device, "counters"));
+	if (!count)
+		return;
+	table = table_new(titles);
+	for (i = 0; (device = json_array_get(devices, i)); i++)
+		add_counters(table, device);
+	fputc('\n', out);
+	table_end(table, out);
+}
+
 static const char *const totals[] = {"<DEVICE", "<CLASS", "COMMANDS", "FAILED", "DATA",
 				     "MEAN",    "P50",    "P99",      "MAX",    NULL};
 
@@ -124,6 +164,7 @@ void show_totals(FILE *out, const json_t *result)
 	for (i = 0; (device = json_array_get(json_object_get(result, "devices"), i)); i++)
 		add_classes(table, device);
 	table_end(table, out);
+	show_counters(out, json_object_get(result, "devices"));
 }
 
 /* ------- status ------- */
@@ -140,6 +181,16 @@ static void show_counts(FILE *out, const char *name, json_t *counts)
 		fprintf(out, "%-14s %s %.0f\n", name, count.key, json_number_value(count.value));
 }
 
+static void show_handler_counters(FILE *out, const json_t *stats)
+{
+	const json_t *counter;
+	size_t i;
+
+	for (i = 0; (counter = json_array_get(json_object_get(stats, "counters"), i)); i++)
+		fprintf(out, "%-14s %s %.0f\n", "counter", member_text(counter, "name"),
+			member_number(counter, "value"));
+}
+
 void show_status(FILE *out, const json_t *result)
 {
 	const json_t *stats = json_object_get(result, "stats");
@@ -153,6 +204,7 @@ void show_status(FILE *out, const json_t *result)
 	fprintf(out, "%-14s %s for %.0f s\n", "state", member_text(result, "state"),
 		member_number(result, "state_seconds"));
 	show_line(out, "problem", member_text(result, "problem"));
+	show_line(out, "health", member_text(result, "health"));
 	fprintf(out, "%-14s %.0f bytes (%s), blocks of %.0f\n", "size",
 		member_number(result, "size"), units_size(member_number(result, "size"), text),
 		member_number(result, "block_size"));
@@ -170,6 +222,7 @@ void show_status(FILE *out, const json_t *result)
 		member_number(stats, "cpu_ns") / 1e9);
 	show_counts(out, "errors", json_object_get(stats, "sense_keys"));
 	show_counts(out, "other ends", json_object_get(stats, "other_ends"));
+	show_handler_counters(out, stats);
 	if (json_is_object(last))
 		fprintf(out, "%-14s %s, %s, %.0f s ago\n", "last sense",
 			member_text(last, "operation"), member_text(last, "sense"),
@@ -212,7 +265,8 @@ void show_inflight(FILE *out, const json_t *result)
 
 void show_handlers(FILE *out, const json_t *result)
 {
-	static const char *const titles[] = {"<HANDLER", "DEVICES", "<FILE", "<PROBLEM", NULL};
+	static const char *const titles[] = {"<HANDLER", "DEVICES",  "<VERSION",
+					     "<FILE",    "<PROBLEM", NULL};
 	struct table *table = table_new(titles);
 	const json_t *handler;
 	size_t i;
@@ -220,6 +274,7 @@ void show_handlers(FILE *out, const json_t *result)
 	for (i = 0; (handler = json_array_get(json_object_get(result, "handlers"), i)); i++) {
 		table_add(table, "%s", member_text(handler, "handler"));
 		table_add(table, "%.0f", member_number(handler, "devices"));
+		table_add(table, "%s", member_text(handler, "version"));
 		table_add(table, "%s", member_text(handler, "file"));
 		table_add(table, "%s", member_text(handler, "problem"));
 	}

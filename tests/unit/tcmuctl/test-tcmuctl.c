@@ -228,6 +228,7 @@ static void the_manual_promises_the_members_of_json(void **state)
 		"age_seconds",
 		"file",
 		"devices",
+		"given_up",
 		"fine",
 		"message",
 		"level",
@@ -242,6 +243,11 @@ static void the_manual_promises_the_members_of_json(void **state)
 		"version",
 		"settings",
 		"requests",
+		"health",
+		"counters",
+		"value",
+		"type",
+		"help",
 	};
 	char *manual = read_document("docs/man/tcmuctl.8"), wanted[64];
 
@@ -444,6 +450,24 @@ static void the_list_shows_the_lock_where_a_device_is_shared(void **state)
 	}
 }
 
+static void fenced_shows_devices_and_given_up_connections(void **state)
+{
+	json_t *list = parse_json("{\"devices\": [{\"device\": \"user_0/a\", \"fenced\": true}, "
+				  "{\"device\": \"user_0/b\", \"fenced\": false}], "
+				  "\"given_up\": 2}");
+	FILE *out = output_begin();
+	char *text;
+
+	(void) state;
+	show_fenced(out, list);
+	text = output_end(out);
+	assert_non_null(strstr(text, "user_0/a: "));
+	assert_null(strstr(text, "user_0/b"));
+	assert_non_null(strstr(text, "until tcmud ends: 2\n"));
+	free(text);
+	json_decref(list);
+}
+
 static void answers_that_lack_members_are_shown(void **state)
 {
 	json_t *empty = parse_json("{\"devices\": [{}], \"requests\": [{}], \"handlers\": [{}]}");
@@ -452,6 +476,7 @@ static void answers_that_lack_members_are_shown(void **state)
 
 	(void) state;
 	show_list(out, empty);
+	show_fenced(out, empty);
 	show_totals(out, empty);
 	show_inflight(out, empty);
 	show_handlers(out, empty);
@@ -528,6 +553,67 @@ static void metrics_have_the_lock(void **state)
 	json_decref(dump);
 }
 
+static const char *const counted =
+	"{\"devices\": ["
+	"{\"device\": \"user_0/a\", \"handler\": \"x\", \"health\": \"waiting for OSD 12\", "
+	"\"stats\": {\"counters\": ["
+	"{\"name\": \"retries\", \"value\": 3, \"type\": \"counter\", \"help\": \"a\\\\b\\nc\"}, "
+	"{\"name\": \"depth\", \"value\": 4, \"type\": \"gauge\", \"help\": \"in flight\"}]}}, "
+	"{\"device\": \"user_0/b\", \"handler\": \"y\", \"stats\": {\"counters\": ["
+	"{\"name\": \"retries\", \"value\": 5, \"type\": \"counter\", \"help\": \"\"}]}}, "
+	"{\"device\": \"user_0/c\", \"handler\": \"x\", \"stats\": {\"counters\": ["
+	"{\"name\": \"retries\", \"value\": 6, \"type\": \"counter\", \"help\": \"\"}]}}]}";
+
+static void a_counter_of_a_handler_is_one_family(void **state)
+{
+	json_t *dump = parse_json(counted);
+	FILE *out = output_begin();
+	char *text;
+
+	(void) state;
+	metrics_write(out, dump);
+	text = output_end(out);
+	assert_non_null(
+		strstr(text,
+		       "# TYPE tcmu_handler_x_retries counter\n"
+		       "# HELP tcmu_handler_x_retries a\\\\b c\n"
+		       "tcmu_handler_x_retries_total{device=\"user_0/a\"} 3\n"
+		       "tcmu_handler_x_retries_total{device=\"user_0/c\"} 6\n"
+		       "# TYPE tcmu_handler_x_depth gauge\n"
+		       "# HELP tcmu_handler_x_depth in flight\n"
+		       "tcmu_handler_x_depth{device=\"user_0/a\"} 4\n"
+		       "# TYPE tcmu_handler_y_retries counter\n"
+		       "# HELP tcmu_handler_y_retries \n"
+		       "tcmu_handler_y_retries_total{device=\"user_0/b\"} 5\n"
+		       "# EOF\n"));
+	free(text);
+	json_decref(dump);
+}
+
+static void health_and_counters_are_shown(void **state)
+{
+	json_t *dump = parse_json(counted);
+	json_t *device = json_array_get(json_object_get(dump, "devices"), 0);
+	json_t *stats = json_object_get(device, "stats");
+	json_t *totals_of;
+	FILE *out = output_begin();
+	char *text;
+
+	(void) state;
+	json_object_set(stats, "device", json_object_get(device, "device"));
+	totals_of = json_pack("{s[O]}", "devices", stats);
+	show_list(out, dump);
+	show_status(out, device);
+	show_totals(out, totals_of);
+	text = output_end(out);
+	assert_int_equal(fixture_count(text, "waiting for OSD 12"), 2);
+	assert_non_null(strstr(text, "counter        retries 3\n"));
+	assert_non_null(strstr(text, "user_0/a  depth        4  in flight\n"));
+	free(text);
+	json_decref(totals_of);
+	json_decref(dump);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -545,9 +631,12 @@ int main(void)
 		cmocka_unit_test(sizes_and_times_are_short),
 		cmocka_unit_test(control_characters_do_not_reach_the_terminal),
 		cmocka_unit_test(the_list_shows_the_lock_where_a_device_is_shared),
+		cmocka_unit_test(fenced_shows_devices_and_given_up_connections),
 		cmocka_unit_test(answers_that_lack_members_are_shown),
 		cmocka_unit_test(histograms_are_cumulative_and_exact),
 		cmocka_unit_test(metrics_have_the_lock),
+		cmocka_unit_test(a_counter_of_a_handler_is_one_family),
+		cmocka_unit_test(health_and_counters_are_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
