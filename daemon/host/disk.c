@@ -251,6 +251,11 @@ uint64_t tcmu_disk_size(const struct tcmu_disk *disk)
 	return atomic_load(&disk->size);
 }
 
+static bool disk_info_differs(const void *before, const void *after)
+{
+	return memcmp(before, after, sizeof(struct tcmu_backend_info)) != 0;
+}
+
 /* A larger size holds from the handler's success on, a smaller one from before its call. */
 int tcmu_disk_resize(struct tcmu_disk *disk, uint64_t size, struct tcmu_reason *reason)
 {
@@ -270,9 +275,9 @@ int tcmu_disk_resize(struct tcmu_disk *disk, uint64_t size, struct tcmu_reason *
 		atomic_store(&disk->size, size);
 	r = handler_call_resize(disk->handler, disk->backend, &config, &info, reason);
 	disk_check_refusal(disk, "resize", r, reason);
-	if (r < 0 && memcmp(&info, &disk->info, sizeof(info)) != 0)
+	if (r < 0 && disk_info_differs(&disk->info, &info))
 		host_violation(disk, NULL, "changes the properties although it refuses a resize");
-	if (r == 0 && memcmp(&info, &disk->info, sizeof(info)) != 0)
+	if (r == 0 && disk_info_differs(&disk->info, &info))
 		disk->info = info;
 	atomic_store(&disk->size, r == 0 ? size : before);
 	return r;
