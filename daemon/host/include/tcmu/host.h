@@ -43,7 +43,7 @@ struct tcmu_disk_setup {
 	void (*event)(void *userdata, enum tcmu_backend_event event, int64_t value);
 	/* The handler has broken its contract; what is a sentence. */
 	void (*violation)(void *userdata, const char *what);
-	/* What the backend waits for, or what is wrong with it. NULL: all is well. */
+	/* The handler's words about the backend: "waiting for OSD 12". NULL: all is well. */
 	void (*health)(void *userdata, const char *text);
 };
 
