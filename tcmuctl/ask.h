@@ -11,8 +11,8 @@
 struct ask {
 	int fd; /* -1: not connected */
 	const char *path;
-	/* What is answered where the daemon cannot be asked; NULL for a request that only it can
-	 * answer. NULL: nothing is. */
+	/* Answers where the daemon cannot be asked; returns NULL for a request that only it can
+	 * answer. NULL: nothing is answered then. */
 	json_t *(*offline)(const json_t *request);
 };
 #define ASK_INIT(path_) \

@@ -15,6 +15,7 @@
 
 #include "base/reason.h"
 #include "config/handler-call.h"
+#include "config/handlers.h"
 #include "config/options.h"
 #include "host/faults.h"
 #include "host/plugin.h"
@@ -52,6 +53,32 @@ static void disk_event(struct tcmu_host_device *dev, enum tcmu_backend_event eve
 		host_violation(disk, NULL, "calls event after close");
 	else if (disk->setup.event)
 		disk->setup.event(disk->setup.userdata, event, value);
+}
+
+static const char *disk_name(struct tcmu_host_device *dev)
+{
+	(void) dev;
+	return "host/disk";
+}
+
+static bool disk_debug(struct tcmu_host_device *dev)
+{
+	return disk_of(dev)->setup.debug;
+}
+
+static void disk_health(struct tcmu_host_device *dev, const char *text)
+{
+	struct tcmu_disk *disk = disk_of(dev);
+
+	if (atomic_load(&disk->closed))
+		host_violation(disk, NULL, "calls health after close");
+	else if (disk->setup.health)
+		disk->setup.health(disk->setup.userdata, text);
+}
+
+static uint64_t *disk_counters(struct tcmu_host_device *dev)
+{
+	return disk_of(dev)->counters;
 }
 
 /* Checks the result of a function that may refuse. */
@@ -101,7 +128,14 @@ static struct tcmu_disk *disk_new(
 		.log = disk_log,
 		.event = disk_event,
 		.sizes = &handler_call_sizes,
+		.handler_flags = TCMU_HANDLER_SYSCALLS_ONLY | TCMU_HANDLER_REOPENS |
+			TCMU_HANDLER_ESCAPED_CONFIG | TCMU_HANDLER_RAW_CONFIG,
+		.name = disk_name,
+		.debug = disk_debug,
+		.health = disk_health,
+		.counters = disk_counters,
 	};
+	disk->counters = g_new0(uint64_t, handlers_counter_count(disk->handler) + 1);
 	atomic_store(&disk->size, setup->disk_size);
 	list_init(&disk->stuck);
 	list_init(&disk->delayed);
@@ -117,6 +151,7 @@ static void disk_free(struct tcmu_disk *disk)
 	host_thread_end(disk);
 	host_request_free_kept(disk);
 	options_free(disk->options);
+	g_free(disk->counters);
 	pthread_cond_destroy(&disk->idle);
 	pthread_mutex_destroy(&disk->lock);
 	g_free(disk);
@@ -216,6 +251,11 @@ uint64_t tcmu_disk_size(const struct tcmu_disk *disk)
 	return atomic_load(&disk->size);
 }
 
+static bool disk_info_differs(const void *before, const void *after)
+{
+	return memcmp(before, after, sizeof(struct tcmu_backend_info)) != 0;
+}
+
 /* A larger size holds from the handler's success on, a smaller one from before its call. */
 int tcmu_disk_resize(struct tcmu_disk *disk, uint64_t size, struct tcmu_reason *reason)
 {
@@ -235,12 +275,23 @@ int tcmu_disk_resize(struct tcmu_disk *disk, uint64_t size, struct tcmu_reason *
 		atomic_store(&disk->size, size);
 	r = handler_call_resize(disk->handler, disk->backend, &config, &info, reason);
 	disk_check_refusal(disk, "resize", r, reason);
-	if (r < 0 && memcmp(&info, &disk->info, sizeof(info)) != 0)
+	if (r < 0 && disk_info_differs(&disk->info, &info))
 		host_violation(disk, NULL, "changes the properties although it refuses a resize");
-	if (r == 0 && memcmp(&info, &disk->info, sizeof(info)) != 0)
+	if (r == 0 && disk_info_differs(&disk->info, &info))
 		disk->info = info;
 	atomic_store(&disk->size, r == 0 ? size : before);
 	return r;
+}
+
+const struct tcmu_counter *tcmu_disk_counters(const struct tcmu_disk *disk)
+{
+	return disk->handler->counters;
+}
+
+uint64_t tcmu_disk_read_counter(const struct tcmu_disk *disk, unsigned index)
+{
+	assert(index < handlers_counter_count(disk->handler));
+	return __atomic_load_n(&disk->counters[index], __ATOMIC_RELAXED);
 }
 
 void tcmu_disk_read_stats(struct tcmu_disk *disk, struct tcmu_disk_stats *stats)

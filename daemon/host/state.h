@@ -78,6 +78,7 @@ struct tcmu_disk {
 	struct tcmu_backend_info info;
 	_Atomic uint64_t size;
 	void *backend;
+	uint64_t *counters; /* the handler's own; NULL: none */
 	atomic_bool closed; /* the handler's close has returned */
 
 	/* the I/O thread */

@@ -87,9 +87,14 @@ static void *host_thread_main(void *arg)
 	host_wake_begin(disk);
 	(void) snprintf(name, sizeof(name), "io-%.12s", disk->handler->subtype);
 	thread_set_name(name);
-	while (!atomic_load(&disk->stop))
-		if (host_thread_iterate(disk) == 0)
-			host_thread_sleep(disk);
+	/* Only an iteration that has found nothing leaves no system call queued. */
+	for (;;) {
+		if (host_thread_iterate(disk) > 0)
+			continue;
+		if (atomic_load(&disk->stop))
+			break;
+		host_thread_sleep(disk);
+	}
 	assert(mpsc_is_empty(&disk->inbox) && mpsc_is_empty(&disk->completed));
 	return NULL;
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define PAGE      4096u
+#define PAGE      ((size_t) 4096)
 #define BLOCK     512u
 #define FILL      0xEE
 #define SHIFT     16u

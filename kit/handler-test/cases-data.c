@@ -199,6 +199,7 @@ void case_operations(struct subject *subject)
 {
 	struct model model;
 	char names[160] = "";
+	int used = 0;
 
 	data_open(subject);
 	subject_model(subject, &model, 0, 64);
@@ -219,8 +220,9 @@ void case_operations(struct subject *subject)
 	for (int op = TCMU_IO_READ; op <= TCMU_IO_WRITE_SAME; op++) {
 		if (!subject_can(subject, (enum tcmu_io_op) op))
 			continue;
-		strcat(names, *names ? " " : "");
-		strcat(names, subject_op_name((enum tcmu_io_op) op));
+		used += snprintf(
+			names + used, sizeof(names) - (size_t) used, "%s%s", used ? " " : "",
+			subject_op_name((enum tcmu_io_op) op));
 	}
 	verdict_note("operations", "%s", names);
 	subject_close(subject);

@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "traffic.h"
 #include "verdict.h"
@@ -229,7 +231,10 @@ void case_slow_backend(struct subject *subject)
 	struct tcmu_disk_fault fault = {
 		.size = sizeof(fault), .kind = TCMU_FAULT_DELAY, .first = 1, .value = SLOW_MS};
 	struct traffic_setup setup = {
-		.depth = SLOW_DEPTH, .requests = 4 * SLOW_DEPTH, .most_blocks = 8, .plain = true};
+		.depth = SLOW_DEPTH,
+		.requests = UINT64_C(4) * SLOW_DEPTH,
+		.most_blocks = 8,
+		.plain = true};
 	uint64_t began, took;
 	struct model model;
 
@@ -243,7 +248,7 @@ void case_slow_backend(struct subject *subject)
 	tcmu_disk_clear_faults(subject->disk);
 	verdict_note("milliseconds", "%" PRIu64, took);
 	/* One after the other they take 128 times the delay. */
-	if (took > setup.requests * SLOW_MS / 2)
+	if (took > setup.requests * (uint64_t) SLOW_MS / 2)
 		verdict_fail(
 			"%" PRIu64 " requests of %u ms take %" PRIu64
 			" ms with %u in flight: they are not served side by side",
@@ -346,12 +351,16 @@ void case_hung_backend(struct subject *subject)
 
 static void faults_run_command(const char *command)
 {
-	int r;
+	char *words[] = {(char *) "sh", (char *) "-c", (char *) command, NULL};
+	int status = 0, r;
+	pid_t pid;
 
 	verdict_step("a command of --stall or --resume");
-	r = system(command); /* the user's own */
+	r = posix_spawn(&pid, "/bin/sh", NULL, NULL, words, environ);
 	if (r != 0)
-		verdict_fail("the command fails with %d: %s", r, command);
+		verdict_fail("cannot run /bin/sh: %s", strerror(r));
+	if (waitpid(pid, &status, 0) < 0 || status != 0)
+		verdict_fail("the command fails with status %#x: %s", status, command);
 	verdict_step("requests");
 }
 

@@ -145,6 +145,16 @@ static void load_report(const struct load *load, uint64_t took)
 	verdict_note("longest-us", "%.1f", (double) load->longest / 1000);
 }
 
+/* The numbers of the handler itself. */
+static void load_report_counters(const struct subject *subject)
+{
+	const struct tcmu_counter *counters = tcmu_disk_counters(subject->disk);
+
+	for (unsigned i = 0; counters && counters[i].name; i++)
+		verdict_note(
+			counters[i].name, "%" PRIu64, tcmu_disk_read_counter(subject->disk, i));
+}
+
 void case_load(struct subject *subject)
 {
 	const struct cli *cli = subject->cli;
@@ -176,6 +186,7 @@ void case_load(struct subject *subject)
 		pthread_cond_wait(&load.idle, &load.lock);
 	pthread_mutex_unlock(&load.lock);
 	load_report(&load, load_now() - began);
+	load_report_counters(subject);
 	subject_close(subject);
 	for (unsigned i = 0; i < cli->depth; i++)
 		buffer_release(&load.slots[i].buffer);

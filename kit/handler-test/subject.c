@@ -28,6 +28,13 @@ static void subject_on_log(void *userdata, enum tcmu_log_level level, const char
 		verdict_warn("the handler logs: %s", line);
 }
 
+static void subject_on_health(void *userdata, const char *text)
+{
+	(void) userdata;
+	if (text)
+		verdict_warn("the handler reports its health: %s", text);
+}
+
 static void subject_explain(char *text, unsigned size)
 {
 	if (subject_current)
@@ -70,6 +77,7 @@ int subject_open_quietly(struct subject *subject, unsigned opening, struct tcmu_
 		.log = subject_on_log,
 		.event = subject_on_event,
 		.violation = subject_on_violation,
+		.health = subject_on_health,
 	};
 	char config[512];
 

@@ -112,7 +112,7 @@ static void traffic_fill(struct traffic *traffic, struct traffic_slot *slot)
 {
 	struct model *model = traffic->model;
 	uint32_t size = model->block_size;
-	size_t length = slot->op == TCMU_IO_COMPARE_AND_WRITE ? 2 * size
+	size_t length = slot->op == TCMU_IO_COMPARE_AND_WRITE ? 2 * (size_t) size
 		: slot->op == TCMU_IO_WRITE_SAME              ? size
 							      : slot->cnt * size;
 

@@ -116,6 +116,32 @@ static void *verdict_watch(void *arg)
 	return arg;
 }
 
+static void verdict_append(char *line, size_t size, const char *text)
+{
+	size_t used = strlen(line), len = strlen(text);
+
+	if (used + len + 1 > size)
+		len = size - used - 1;
+	memcpy(line + used, text, len);
+	line[used + len] = '\0';
+}
+
+static const char *verdict_signal(int number)
+{
+	switch (number) {
+	case SIGABRT:
+		return " (SIGABRT)\n";
+	case SIGFPE:
+		return " (SIGFPE)\n";
+	case SIGILL:
+		return " (SIGILL)\n";
+	case SIGBUS:
+		return " (SIGBUS)\n";
+	default:
+		return " (SIGSEGV)\n";
+	}
+}
+
 /* Only functions that a signal handler may call. */
 static void verdict_on_crash(int number, siginfo_t *info, void *context)
 {
@@ -127,20 +153,16 @@ static void verdict_on_crash(int number, siginfo_t *info, void *context)
 		"in ";
 	const char *step = atomic_load(&verdict.step);
 	enum buffer_use use = number == SIGABRT ? BUFFER_UNKNOWN : buffer_at(info->si_addr);
-	char line[256];
-	size_t len;
+	char line[256] = "";
 
 	(void) context;
-	line[0] = '\0';
-	strcat(line, use == BUFFER_RELEASED ? late : use == BUFFER_SEALED ? sealed : unknown);
-	len = strlen(line);
-	strncat(line, step, sizeof(line) - len - 40);
-	strcat(line,
-	       number == SIGABRT          ? " (SIGABRT)\n"
-		       : number == SIGFPE ? " (SIGFPE)\n"
-		       : number == SIGILL ? " (SIGILL)\n"
-		       : number == SIGBUS ? " (SIGBUS)\n"
-					  : " (SIGSEGV)\n");
+	verdict_append(
+		line, sizeof(line),
+		use == BUFFER_RELEASED         ? late
+			: use == BUFFER_SEALED ? sealed
+					       : unknown);
+	verdict_append(line, sizeof(line) - 16, step);
+	verdict_append(line, sizeof(line), verdict_signal(number));
 	if (write(verdict.fd, line, strlen(line)) < 0)
 		_exit(2);
 	_exit(1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plugin of nbdkit that serves a disk by a handler of tcmud. All connections share the disk. It
- * is opened after nbdkit has forked, because a handler may start threads.
+ * A plugin of nbdkit that serves a disk by a handler of tcmud. All connections share the disk. The
+ * handler is loaded and the disk opened after nbdkit has forked, because both may start threads.
  *
  * nbdkit's threads wait for their requests; nothing here needs a lock.
  */
@@ -70,6 +70,12 @@ static void nbd_on_event(void *userdata, enum tcmu_backend_event event, int64_t 
 		nbdkit_debug("event %d of the backend, value %" PRId64, (int) event, value);
 }
 
+static void nbd_on_health(void *userdata, const char *text)
+{
+	(void) userdata;
+	nbdkit_debug("health: %s", text ? text : "good");
+}
+
 static void nbd_on_violation(void *userdata, const char *what)
 {
 	(void) userdata;
@@ -122,8 +128,6 @@ static int nbd_config(const char *key, const char *value)
 
 static int nbd_config_complete(void)
 {
-	struct tcmu_reason reason = {""};
-
 	if (!nbd.handler) {
 		nbdkit_error("handler=FILE or handler=SUBTYPE is missing");
 		return -1;
@@ -132,6 +136,13 @@ static int nbd_config_complete(void)
 		nbdkit_error("size is not a multiple of block-size, or block-size is too large");
 		return -1;
 	}
+	return 0;
+}
+
+static int nbd_load(void)
+{
+	struct tcmu_reason reason = {""};
+
 	if (tcmu_plugin_load(nbd.handler, &nbd.plugin, &reason) < 0) {
 		nbdkit_error("cannot use the handler %s: %s", nbd.handler, reason.text);
 		return -1;
@@ -156,9 +167,13 @@ static int nbd_after_fork(void)
 		.log = nbd_on_log,
 		.event = nbd_on_event,
 		.violation = nbd_on_violation,
+		.health = nbd_on_health,
+		.debug = true,
 	};
 	struct tcmu_reason reason = {""};
 
+	if (nbd_load() < 0)
+		return -1;
 	if (tcmu_disk_open(nbd.plugin, nbd.config, &setup, &nbd.disk, &reason) < 0) {
 		nbdkit_error("cannot open the disk: %s", reason.text);
 		return -1;

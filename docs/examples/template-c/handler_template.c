@@ -59,7 +59,7 @@ static int template_check(const struct tcmu_config *config, struct tcmu_reason *
 	return 0;
 }
 
-/* What the disk can do. */
+/* Fills the abilities of the disk. */
 static void template_describe(
 	const struct template_backend *self, const struct tcmu_config *config,
 	struct tcmu_backend_info *info)
@@ -79,8 +79,7 @@ static void template_describe(
 }
 
 static int template_open_file(
-	struct template_backend *self, const struct tcmu_config *config,
-	struct tcmu_reason *reason)
+	struct template_backend *self, const struct tcmu_config *config, struct tcmu_reason *reason)
 {
 	int flags = (config->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC;
 	struct stat st;

@@ -49,7 +49,7 @@ public:
 
 			part = part < end - at ? part : end - at;
 			if (part == chunk_size)
-				chunks.erase(at / chunk_size);
+				chunks[at / chunk_size].reset();
 			else if (chunks.count(at / chunk_size))
 				copy(at, zeroes, part, true);
 			at += part;
@@ -110,7 +110,7 @@ int disk_open(
 		info->caps |= TCMU_IO_CAP(TCMU_IO_WRITE) | TCMU_IO_CAP(TCMU_IO_UNMAP);
 	info->thin = !config->read_only;
 	info->unmap_zeroes = true;
-	// Two disks with the same config string would not share a byte: each is a store of its own.
+	// Two disks with the same config string would not share a byte: each is another store.
 	std::snprintf(info->claim, sizeof(info->claim), "template:%p", *backend);
 	return 0;
 }

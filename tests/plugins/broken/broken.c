@@ -238,7 +238,7 @@ static int broken_write(struct broken_backend *self, struct tcmu_io *io)
 
 static int broken_compare(struct broken_backend *self, struct tcmu_io *io)
 {
-	char *both = malloc(2 * io->length);
+	char *both = calloc(2, io->length);
 	const char *at = store.bytes + io->offset;
 	int r = 0;
 

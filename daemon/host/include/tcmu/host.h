@@ -37,11 +37,14 @@ struct tcmu_disk_setup {
 	bool threads_only;   /* system calls by threads, not by io_uring */
 	/* Keep requests for long after their completion, to notice a handler that uses them. */
 	bool strict;
+	bool debug;     /* the handler logs TCMU_LOG_DEBUG lines, too */
 	void *userdata; /* for the callbacks */
 	void (*log)(void *userdata, enum tcmu_log_level level, const char *line);
 	void (*event)(void *userdata, enum tcmu_backend_event event, int64_t value);
 	/* The handler has broken its contract; what is a sentence. */
 	void (*violation)(void *userdata, const char *what);
+	/* The handler's words about the backend: "waiting for OSD 12". NULL: all is well. */
+	void (*health)(void *userdata, const char *text);
 };
 
 /* Runs when a request has ended, on the disk's I/O thread. It must not block; it may submit and
@@ -186,6 +189,16 @@ int tcmu_disk_drain(struct tcmu_disk *disk, unsigned milliseconds);
 
 /* Writes a list of the requests in flight to text, for people, as far as it fits. */
 void tcmu_disk_describe(struct tcmu_disk *disk, char *text, size_t size);
+
+/* Gives access to the handler's own counters, for tcmu_disk_read_counter().
+ *
+ * Returns their table, which ends with a NULL name; NULL: there are none. */
+const struct tcmu_counter *tcmu_disk_counters(const struct tcmu_disk *disk);
+
+/* Reads a counter by its place in the table.
+ *
+ * Returns its value. */
+uint64_t tcmu_disk_read_counter(const struct tcmu_disk *disk, unsigned index);
 
 /* Fills *stats, whose size is set. */
 void tcmu_disk_read_stats(struct tcmu_disk *disk, struct tcmu_disk_stats *stats);
