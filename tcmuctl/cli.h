@@ -37,6 +37,7 @@ struct ctl {
 	double interval; /* seconds; 0: none given */
 	unsigned count;  /* of reports; 0: no limit */
 	const char *output;
+	const char *format; /* NULL: none given */
 	const char *socket;
 };
 

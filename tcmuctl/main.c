@@ -200,13 +200,13 @@ static int run_reopen(const struct ctl *ctl, struct ask *daemon)
 	return flush_output(stdout) ? CTL_EXIT_FAILURE : status;
 }
 
-static int write_metrics(const json_t *dump, const char *path)
+static int write_metrics(const json_t *dump, const char *path, enum metrics_format format)
 {
 	struct replace replace;
 	int r = replace_begin(&replace, path);
 
 	if (r >= 0) {
-		metrics_write(replace.out, dump);
+		metrics_write(replace.out, dump, format);
 		r = replace_end(&replace);
 	}
 	if (r >= 0)
@@ -216,21 +216,25 @@ static int write_metrics(const json_t *dump, const char *path)
 	return CTL_EXIT_FAILURE;
 }
 
+/* A file is written also where the daemon does not answer: the old one would say that all is well.
+ */
 static int run_metrics(const struct ctl *ctl, struct ask *daemon)
 {
-	int status;
+	enum metrics_format format = ctl->output ? METRICS_PROMETHEUS : METRICS_OPENMETRICS;
+	int status, written = 0;
 	json_t *dump = ask_daemon(daemon, ask_request("dump", NULL), &status);
 
-	if (!dump)
-		return status;
+	if (ctl->format)
+		format = strcmp(ctl->format, "prometheus") == 0 ? METRICS_PROMETHEUS
+								: METRICS_OPENMETRICS;
 	if (ctl->output) {
-		status = write_metrics(dump, ctl->output);
-	} else {
-		metrics_write(stdout, dump);
-		status = flush_output(stdout);
+		written = write_metrics(dump, ctl->output, format);
+	} else if (dump) {
+		metrics_write(stdout, dump, format);
+		written = flush_output(stdout);
 	}
 	json_decref(dump);
-	return status;
+	return status ? status : written;
 }
 
 /* ------- repeated reports ------- */

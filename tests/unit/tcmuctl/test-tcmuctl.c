@@ -76,6 +76,8 @@ static void good_lines_are_understood(void **state)
 	assert_null(ctl.argument);
 	assert_int_equal(parse_line(&ctl, "tcmuctl metrics --output=/x"), CTL_RUN);
 	assert_non_null(ctl.output);
+	assert_null(ctl.format);
+	assert_int_equal(parse_line(&ctl, "tcmuctl metrics -f prometheus"), CTL_RUN);
 }
 
 static void bad_lines_are_refused(void **state)
@@ -97,6 +99,8 @@ static void bad_lines_are_refused(void **state)
 		"tcmuctl list -i 1",
 		"tcmuctl list -o x",
 		"tcmuctl top --json",
+		"tcmuctl metrics -f text",
+		"tcmuctl list -f prometheus",
 	};
 	struct ctl ctl;
 
@@ -406,7 +410,8 @@ static void answers_that_lack_members_are_shown(void **state)
 	show_handlers(out, empty);
 	show_status(out, empty);
 	rates_show(out, rates, true);
-	metrics_write(out, empty);
+	metrics_write(out, empty, METRICS_OPENMETRICS);
+	metrics_write(out, empty, METRICS_PROMETHEUS);
 	free(output_end(out));
 	json_decref(empty);
 	json_decref(rates);
@@ -426,7 +431,7 @@ static void histograms_are_cumulative_and_exact(void **state)
 	char *text;
 
 	(void) state;
-	metrics_write(out, dump);
+	metrics_write(out, dump, METRICS_OPENMETRICS);
 	text = output_end(out);
 	assert_non_null(strstr(
 		text, "{device=\"user_0/a\\\"b\\\\c\",class=\"read\",le=\"0.000004096\"} 3\n"));
@@ -440,6 +445,122 @@ static void histograms_are_cumulative_and_exact(void **state)
 	assert_string_equal(text + strlen(text) - 6, "# EOF\n");
 	free(text);
 	json_decref(dump);
+}
+
+static char *metrics_of(const char *dump_text, enum metrics_format format)
+{
+	json_t *dump = dump_text ? parse_json(dump_text) : NULL;
+	FILE *out = output_begin();
+
+	metrics_write(out, dump, format);
+	json_decref(dump);
+	return output_end(out);
+}
+
+static void the_head_of_a_counter_is_that_of_the_format(void **state)
+{
+	static const char dump[] = "{\"devices\": [{\"device\": \"user_0/a\"}]}";
+	char *open = metrics_of(dump, METRICS_OPENMETRICS),
+	     *classic = metrics_of(dump, METRICS_PROMETHEUS);
+
+	(void) state;
+	assert_non_null(strstr(open, "# TYPE tcmu_device_cpu_seconds counter\n# UNIT "));
+	assert_non_null(strstr(classic, "# TYPE tcmu_device_cpu_seconds_total counter\n"));
+	assert_null(strstr(classic, "# UNIT"));
+	assert_null(strstr(classic, "# EOF"));
+	free(open);
+	free(classic);
+}
+
+static void a_name_that_two_devices_have_comes_once(void **state)
+{
+	char *text = metrics_of(
+		"{\"states\": [\"LIVE\", \"ORPHANED\"], \"devices\": ["
+		"{\"device\": \"user_0/a\", \"state\": \"ORPHANED\"}, "
+		"{\"device\": \"user_0/a\", \"state\": \"LIVE\"}]}",
+		METRICS_PROMETHEUS);
+	const char *first = strstr(text, "tcmu_device_up{device=\"user_0/a\"} 1\n");
+
+	(void) state;
+	assert_non_null(first);
+	assert_null(strstr(first + 1, "tcmu_device_up{"));
+	assert_non_null(strstr(text, "tcmu_device_state{device=\"user_0/a\",state=\"LIVE\"} 1\n"));
+	assert_non_null(
+		strstr(text, "tcmu_device_state{device=\"user_0/a\",state=\"ORPHANED\"} 0\n"));
+	assert_non_null(strstr(text, "tcmu_daemon_orphaned_devices 1\n"));
+	free(text);
+}
+
+static void without_a_daemon_only_that_is_said(void **state)
+{
+	char *text = metrics_of(NULL, METRICS_PROMETHEUS);
+
+	(void) state;
+	assert_non_null(strstr(text, "\ntcmu_daemon_up 0\n"));
+	assert_null(strstr(text, "tcmu_device"));
+	free(text);
+}
+
+static void the_manual_has_every_metric(void **state)
+{
+	char *text = metrics_of("{\"devices\": []}", METRICS_OPENMETRICS),
+	     *manual = read_document("docs/man/tcmud-metrics.7"), wanted[128];
+	unsigned in_text = 0, in_manual = 0;
+
+	(void) state;
+	for (const char *at = strstr(text, "# TYPE "); at; at = strstr(at + 1, "# TYPE ")) {
+		const char *name = at + strlen("# TYPE ");
+		int length = (int) strcspn(name, " ");
+		bool counter = strncmp(name + length, " counter", 8) == 0;
+
+		in_text++;
+		(void) snprintf(
+			wanted, sizeof(wanted), "\n.It Sy %.*s%s", length, name,
+			counter ? "_total" : "");
+		if (!strstr(manual, wanted))
+			fail_msg("%s is not in tcmud-metrics(7)", wanted + 8);
+	}
+	for (const char *at = strstr(manual, "\n.It Sy "); at; at = strstr(at + 1, "\n.It Sy "))
+		in_manual++;
+	assert_int_equal(in_text, in_manual);
+	free(text);
+	free(manual);
+}
+
+/* Names of samples: those of the manual, and those of its histograms. */
+static void the_rules_and_the_dashboard_use_metrics_of_the_manual(void **state)
+{
+	static const char *const files[] = {
+		"docs/monitoring/tcmud-alerts.yml", "docs/monitoring/tcmud-dashboard.json"};
+	static const char *const suffixes[] = {"_bucket", "_count", "_sum", ""};
+	char *manual = read_document("docs/man/tcmud-metrics.7"), wanted[128];
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		char *text = read_document(files[i]);
+		unsigned found = 0;
+
+		for (const char *at = strstr(text, "tcmu_d"); at; at = strstr(at + 1, "tcmu_d")) {
+			int length = (int) strspn(at, "abcdefghijklmnopqrstuvwxyz_");
+			bool known = false;
+
+			for (size_t j = 0; j < sizeof(suffixes) / sizeof(suffixes[0]); j++) {
+				int cut = length - (int) strlen(suffixes[j]);
+
+				(void) snprintf(wanted, sizeof(wanted), "\n.It Sy %.*s\n", cut, at);
+				known |= strncmp(at + cut, suffixes[j], strlen(suffixes[j])) == 0 &&
+					strstr(manual, wanted);
+			}
+			if (!known)
+				fail_msg(
+					"%s: %.*s is not in tcmud-metrics(7)", files[i], length,
+					at);
+			found++;
+		}
+		assert_true(found >= 10);
+		free(text);
+	}
+	free(manual);
 }
 
 int main(void)
@@ -460,6 +581,11 @@ int main(void)
 		cmocka_unit_test(control_characters_do_not_reach_the_terminal),
 		cmocka_unit_test(answers_that_lack_members_are_shown),
 		cmocka_unit_test(histograms_are_cumulative_and_exact),
+		cmocka_unit_test(the_head_of_a_counter_is_that_of_the_format),
+		cmocka_unit_test(a_name_that_two_devices_have_comes_once),
+		cmocka_unit_test(without_a_daemon_only_that_is_said),
+		cmocka_unit_test(the_manual_has_every_metric),
+		cmocka_unit_test(the_rules_and_the_dashboard_use_metrics_of_the_manual),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
