@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "show.h"
 
+#include <stdbool.h>
+#include <string.h>
+
 #include "members.h"
 #include "rates.h"
 #include "table.h"
@@ -19,18 +22,50 @@ void show_fenced(FILE *out, const json_t *result)
 				member_number(device, "in_backend"));
 }
 
+/* A column for the lock is there only if a device is shared. */
+static bool list_has_locks(const json_t *devices)
+{
+	const json_t *device;
+	size_t i;
+
+	for (i = 0; (device = json_array_get(devices, i)); i++)
+		if (json_is_string(json_object_get(device, "lock")))
+			return true;
+	return false;
+}
+
+/* Whether this host is the lock holder. While that changes, or the cluster does not confirm it, it
+ * is not known. */
+static const char *list_lock(const json_t *device)
+{
+	static const char *const without[] = {"unlocked", "paused", "locked elsewhere"};
+	const char *lock = member_text(device, "lock");
+
+	if (!json_is_string(json_object_get(device, "lock")))
+		return "-";
+	for (size_t i = 0; i < sizeof(without) / sizeof(without[0]); i++)
+		if (strcmp(lock, without[i]) == 0)
+			return "no";
+	return strcmp(lock, "locked") == 0 ? "yes" : "?";
+}
+
 void show_list(FILE *out, const json_t *result)
 {
 	static const char *const titles[] = {"<DEVICE", "<STATE",   "SIZE", "IN FLIGHT",
 					     "<CONFIG", "<PROBLEM", NULL};
-	struct table *table = table_new(titles);
-	const json_t *device;
+	static const char *const with_lock[] = {"<DEVICE",   "<STATE",  "<LOCK",    "SIZE",
+						"IN FLIGHT", "<CONFIG", "<PROBLEM", NULL};
+	const json_t *devices = json_object_get(result, "devices"), *device;
+	bool locks = list_has_locks(devices);
+	struct table *table = table_new(locks ? with_lock : titles);
 	char size[UNITS_TEXT_SIZE];
 	size_t i;
 
-	for (i = 0; (device = json_array_get(json_object_get(result, "devices"), i)); i++) {
+	for (i = 0; (device = json_array_get(devices, i)); i++) {
 		table_add(table, "%s", member_text(device, "device"));
 		table_add(table, "%s", member_text(device, "state"));
+		if (locks)
+			table_add(table, "%s", list_lock(device));
 		table_add(table, "%s", units_size(member_number(device, "size"), size));
 		table_add(table, "%.0f", member_number(device, "in_flight"));
 		table_add(table, "%s", member_text(device, "config"));
@@ -39,6 +74,8 @@ void show_list(FILE *out, const json_t *result)
 	for (i = 0; (device = json_array_get(json_object_get(result, "others"), i)); i++) {
 		table_add(table, "%s", member_text(device, "device"));
 		table_add(table, "UNSERVED");
+		if (locks)
+			table_add(table, "-");
 		table_add(table, "-");
 		table_add(table, "-");
 		table_add(table, "%s", member_text(device, "config"));

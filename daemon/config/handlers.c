@@ -21,15 +21,17 @@
 #include "base/log.h"
 #include "base/reason.h"
 #include "base/thread.h"
+#include "config/handler-call.h"
 #include "config/options.h"
 
-#define FILE_PREFIX "handler_"
-#define FILE_SUFFIX ".so"
-#define PEER_ENTRY  "handler_init" /* of a tcmu-runner plugin */
+#define FILE_PREFIX   "handler_"
+#define FILE_SUFFIX   ".so"
+#define PEER_ENTRY    "handler_init" /* of a tcmu-runner plugin */
 
-#define IO_PRIV_MAX 65536u
-#define NAME_SIZE   64
-#define PROBLEM_MAX (PATH_MAX + 512)
+#define IO_PRIV_MAX   65536u
+#define NAME_SIZE     64
+#define STRUCTURE_MAX 16384u /* bytes of one structure of a plugin */
+#define PROBLEM_MAX   (PATH_MAX + 512)
 
 /* A plugin's struct tcmu_handler must reach at least so far: these members have no default. */
 #define HANDLER_SIZE_MIN \
@@ -38,6 +40,8 @@
 struct item {
 	struct handlers_entry entry;
 	struct tcmu_handler handler;
+	struct tcmu_sizes sizes;
+	struct tcmu_option *options; /* the table in our layout; NULL: none */
 	char subtype[NAME_SIZE];
 	char origin[PATH_MAX];
 	char problem[PROBLEM_MAX];
@@ -52,6 +56,14 @@ static const struct {
 	const char *subtype;
 	const char *package;
 } packaged[] = {{"rbd", "tcmud-rbd"}};
+
+static void handlers_item_free(void *data)
+{
+	struct item *item = data;
+
+	g_free(item->options);
+	g_free(item);
+}
 
 static struct item *item_at(const struct handlers *handlers, size_t index)
 {
@@ -85,7 +97,7 @@ static void handlers_insert(struct handlers *handlers, struct item *item)
 	assert(!old || strcmp(item->subtype, old->subtype) < 0);
 }
 
-/* Either problem or handler is NULL; origin may be. */
+/* Either problem or handler is NULL; origin may be. handler->options becomes the item's. */
 static void add_item(
 	struct handlers *handlers, const char *subtype, const struct tcmu_handler *handler,
 	const char *origin, const char *problem)
@@ -100,6 +112,9 @@ static void add_item(
 	if (handler) {
 		item->handler = *handler;
 		item->handler.subtype = item->subtype;
+		item->sizes = *handler->sizes;
+		item->handler.sizes = &item->sizes;
+		item->options = (struct tcmu_option *) handler->options;
 	}
 	item->entry = (struct handlers_entry){
 		.subtype = item->subtype,
@@ -115,7 +130,7 @@ struct handlers *handlers_new(void)
 	struct handlers *handlers = g_new0(struct handlers, 1);
 	char problem[128];
 
-	handlers->items = g_ptr_array_new_with_free_func(g_free);
+	handlers->items = g_ptr_array_new_with_free_func(handlers_item_free);
 	for (size_t i = 0; i < G_N_ELEMENTS(packaged); i++) {
 		(void) snprintf(
 			problem, sizeof(problem), "the %s handler is not installed (package %s)",
@@ -158,6 +173,63 @@ static int copy_handler(
 	return 0;
 }
 
+/* The sizes of version 1 of the interface, for a plugin that records none. */
+#define FIRST_SIZE(type, last) \
+	((offsetof(struct type, last) + sizeof(((struct type *) 0)->last) + \
+	  _Alignof(struct type) - 1) / \
+	 _Alignof(struct type) * _Alignof(struct type))
+
+static const struct tcmu_sizes first_sizes = {
+	.size = sizeof(struct tcmu_sizes),
+	.io = FIRST_SIZE(tcmu_io, dev),
+	.aio = offsetof(struct tcmu_aio, engine) + 4 * sizeof(uintptr_t),
+	.config = FIRST_SIZE(tcmu_config, must_exist),
+	.reason = FIRST_SIZE(tcmu_reason, text),
+	.backend_info = FIRST_SIZE(tcmu_backend_info, atomic_write),
+	.option = FIRST_SIZE(tcmu_option, help),
+	.option_value = FIRST_SIZE(tcmu_option_value, string),
+};
+
+/* Sets sizes to the plugin's, or to those of version 1 as far as it records none. */
+static int copy_sizes(
+	const struct tcmu_sizes *theirs, struct tcmu_sizes *sizes, struct tcmu_reason *reason)
+{
+	uint32_t values[sizeof(*sizes) / sizeof(uint32_t)];
+	uint32_t first[G_N_ELEMENTS(values)];
+
+	*sizes = first_sizes;
+	if (theirs)
+		memcpy(sizes, theirs, MIN(theirs->size, sizeof(*sizes)));
+	sizes->size = sizeof(*sizes);
+	memcpy(values, sizes, sizeof(values));
+	memcpy(first, &first_sizes, sizeof(first));
+	for (size_t i = 0; i < G_N_ELEMENTS(values); i++)
+		if (values[i] < first[i] || values[i] > STRUCTURE_MAX)
+			return reason_refuse(
+				reason, -EPROTO,
+				"it records a structure of %u bytes, expected %u to %u", values[i],
+				first[i], STRUCTURE_MAX);
+	return 0;
+}
+
+/* A copy of the plugin's table, whose entries are stride bytes long, in our layout. NULL: none. */
+static struct tcmu_option *copy_options(const struct tcmu_option *theirs, size_t stride)
+{
+	const char *at = (const char *) theirs;
+	struct tcmu_option option = {0};
+	GArray *options;
+
+	if (!theirs)
+		return NULL;
+	options = g_array_new(FALSE, TRUE, sizeof(option));
+	do {
+		memcpy(&option, at, MIN(stride, sizeof(option)));
+		(void) g_array_append_vals(options, &option, 1);
+		at += stride;
+	} while (option.name);
+	return (struct tcmu_option *) g_array_free(options, FALSE);
+}
+
 static int check_handler(const struct tcmu_handler *handler, struct tcmu_reason *reason)
 {
 	if (!handler->subtype || !options_subtype_valid(handler->subtype))
@@ -187,14 +259,22 @@ int handlers_add(
 	struct handlers *handlers, const struct tcmu_handler *theirs, const char *origin,
 	struct tcmu_reason *reason)
 {
+	g_autofree struct tcmu_option *options = NULL;
 	struct tcmu_handler handler = {0};
+	struct tcmu_sizes sizes;
 	struct item *other;
 	int r;
 
 	assert(thread_is_main());
 	r = copy_handler(theirs, &handler, reason);
 	if (r >= 0)
-		r = check_handler(&handler, reason);
+		r = copy_sizes(handler.sizes, &sizes, reason);
+	if (r < 0)
+		return r;
+	handler.sizes = &sizes;
+	options = copy_options(handler.options, sizes.option);
+	handler.options = options;
+	r = check_handler(&handler, reason);
 	if (r < 0)
 		return r;
 	assert(handler.subtype);
@@ -204,6 +284,7 @@ int handlers_add(
 			reason, -EEXIST, "the handler \"%s\" is already loaded, from %s",
 			handler.subtype, other->origin);
 	add_item(handlers, handler.subtype, &handler, origin, NULL);
+	options = NULL; /* the item's now */
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/container-of.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -407,9 +408,10 @@ static void device_log_transition(
 	log_full(
 		device_log_level(device, event), device_label(device), device->handler->subtype, id,
 		"%s after %.3f s -> %s: %s%s%s%s%s", device_state_name(from),
-		(double) (now - device->state_since) / 1e6, device_state_name(device->state),
-		device_event_name(event), failure ? ": " : "", failure ? device->name.config : "",
-		failure ? ": " : "", failure ? device->reason.text : "");
+		(double) clock_since(now, device->state_since) / 1e6,
+		device_state_name(device->state), device_event_name(event), failure ? ": " : "",
+		failure ? device->name.config : "", failure ? ": " : "",
+		failure ? device->reason.text : "");
 }
 
 static void device_enter_state(
@@ -418,7 +420,6 @@ static void device_enter_state(
 	enum device_state from = device->state;
 	uint64_t now = device->env->system->now_us(device->env);
 
-	assert(now >= device->state_since);
 	device->state = next;
 	device_log_transition(device, from, event, now);
 	device->state_since = now;

@@ -10,6 +10,7 @@
 
 #include <tcmu/module.h>
 
+#include "base/clock.h"
 #include "base/container-of.h"
 #include "base/log.h"
 
@@ -44,8 +45,8 @@ static bool netlink_reset_waits_for_pause(struct netlink_reset *reset)
 {
 	uint64_t now = netlink_reset_now(reset);
 
-	assert(now >= reset->active && now >= reset->began);
-	if (!reset->active || now - reset->active >= PAUSE_US || now - reset->began >= RESET_US)
+	if (!reset->active || clock_since(now, reset->active) >= PAUSE_US ||
+	    clock_since(now, reset->began) >= RESET_US)
 		return false;
 	if (!env_timer_is_armed(&reset->paused))
 		env_timer_arm(reset->env, &reset->paused, PAUSE_US);

@@ -8,6 +8,7 @@
 #include "base/container-of.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "config/handler-call.h"
 
 /* ------- references ------- */
 
@@ -226,6 +227,7 @@ const struct tcmu_host device_host = {
 	.aio = submit_aio,
 	.log = host_log,
 	.event = host_event,
+	.sizes = &handler_call_sizes,
 };
 
 /* ------- questions ------- */

@@ -155,7 +155,7 @@ static json_t *last_sense_to_json(const struct stats *stats)
 		(unsigned) (packed >> 8 & 0xff), (unsigned) (packed & 0xff));
 	return json_pack(
 		"{ss ss sf}", "operation", scsi_opcode_name(cdb), "sense", code, "age_seconds",
-		(double) (clock_now_ns() - stats_get(&stats->last_sense_at)) / 1e9);
+		(double) clock_since(clock_now_ns(), stats_get(&stats->last_sense_at)) / 1e9);
 }
 
 json_t *json_stats(const struct device *device, struct histograms *histograms)
@@ -211,7 +211,7 @@ static json_t *request_to_json(const struct stats_request *request, uint64_t now
 		"{ss ss so so sI sf}", "operation", scsi_opcode_name(request->cdb), "cdb", hex,
 		"lba", has ? json_number(lba) : json_null(), "blocks",
 		has ? json_number(blocks) : json_null(), "bytes", (json_int_t) request->data_length,
-		"age_seconds", now > request->begun ? (double) (now - request->begun) / 1e9 : 0.0);
+		"age_seconds", (double) clock_since(now, request->begun) / 1e9);
 }
 
 json_t *json_requests(const struct device *device)

@@ -42,6 +42,8 @@ static void kernel_answer(struct kdev *kdev, int status)
 		abort();
 	*answer = (struct answer){kdev, status, kdev->netlink.answered};
 	kdev->netlink.waits = false;
+	if (kdev->netlink.kind == TCMU_EVENT_RECONFIG)
+		kdev->lock_needed = sim_now();
 	sim_trace("%s: event %d is answered: %d", kdev->name, kdev->netlink.kind, status);
 	sim_at(sim_now() + sim_choose(100) * SIM_NS_PER_US, answer_give, answer);
 }

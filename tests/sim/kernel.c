@@ -264,6 +264,46 @@ static unsigned command_cdb(
 	}
 }
 
+/* A store that another host may have locked: whether this one must have the lock. */
+static bool command_needs_lock(const struct kcommand *command)
+{
+	return command->op != KCOMMAND_READ && command->op != KCOMMAND_TEST_UNIT_READY &&
+		command->op != KCOMMAND_INQUIRY;
+}
+
+/* XCOPY: the device that it writes is perhaps another one. */
+static void command_note_lock_needed(const struct kcommand *command)
+{
+	struct kdev *kdev;
+
+	for (unsigned i = 0; command_needs_lock(command) && (kdev = kernel_at(i)); i++)
+		if (kdev == command->kdev ||
+		    (command->op == KCOMMAND_XCOPY && kdev->slot == command->to))
+			kdev->lock_needed = sim_now();
+}
+
+uint64_t kernel_lock_needed(unsigned store)
+{
+	const struct kdev *kdev;
+	uint64_t needed = 0;
+
+	for (unsigned i = 0; (kdev = kernel_at(i)); i++) {
+		if (kdev->store == store && kdev->lock_needed > needed)
+			needed = kdev->lock_needed;
+		if (kdev->store == store && (kdev->port_access & 2))
+			return sim_now();
+		for (unsigned id = 1; id < IDS_MAX && kdev->in_ring; id++)
+			if (kdev->by_id[id] && command_needs_lock(kdev->by_id[id]) &&
+			    (kdev->store == store || kdev->by_id[id]->op == KCOMMAND_XCOPY))
+				return sim_now();
+		/* The administrator's, whose flush needs it. */
+		if (kdev->store == store && kdev->netlink.waits &&
+		    kdev->netlink.kind == TCMU_EVENT_RECONFIG)
+			return sim_now();
+	}
+	return needed;
+}
+
 static void command_enter_ring(struct kcommand *command, unsigned id)
 {
 	if (id >= IDS_MAX)
@@ -277,6 +317,7 @@ static void command_enter_ring(struct kcommand *command, unsigned id)
 static void command_leave_ring(struct kcommand *command)
 {
 	command->in_ring = false;
+	command_note_lock_needed(command);
 	command->kdev->by_id[command->cmd_id] = NULL;
 	command->kdev->in_ring--;
 }

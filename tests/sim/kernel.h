@@ -130,6 +130,7 @@ struct kdev {
 	struct kcommand *queue;          /* the ring is full */
 	struct kcommand *dropped;        /* by a reset by hand; their pages are not reused yet */
 	unsigned waiting;                /* commands that wait for their status */
+	uint64_t lock_needed;            /* by what has ended since: see kernel_lock_needed() */
 	struct knetlink netlink;
 };
 
@@ -167,6 +168,10 @@ void kernel_task_management(struct kdev *kdev, bool lun_reset);
 /* The daemon is about to reset the ring, so that its commands are answered BUSY: a COMPARE AND
  * WRITE that the last daemon has carried out must not be among them. */
 void kernel_check_orphans(const struct kdev *kdev);
+
+/* When this host last had a command, or a change by the administrator, that needs the lock of the
+ * store; now, where one is there or initiators say which host serves it. */
+uint64_t kernel_lock_needed(unsigned store);
 
 /* configfs: action/reset_ring, action/block_dev. */
 void kernel_reset_ring(struct kdev *kdev, bool by_hand);

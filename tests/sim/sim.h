@@ -14,6 +14,7 @@ struct fds;
 struct event_loop;
 struct kernel;
 struct backends;
+struct caches;
 struct history;
 struct rivals;
 struct world;
@@ -25,6 +26,7 @@ struct sim {
 	struct event_loop *event_loop;
 	struct kernel *kernel;
 	struct backends *backends;
+	struct caches *caches;
 	struct history *history;
 	struct rivals *rivals;
 	struct world *world;

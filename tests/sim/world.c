@@ -8,6 +8,7 @@
 
 #include "added.h"
 #include "backend.h"
+#include "cache.h"
 #include "daemon.h"
 #include "event-loop.h"
 #include "fds.h"
@@ -222,7 +223,7 @@ static void slot_configured(struct kdev *kdev, int status)
 	}
 	kdev->configured = true;
 	/* The kernel's default of the attribute says nothing of the store. */
-	initiators_set_strict(kdev->slot, false);
+	cache_created(kdev);
 }
 
 static void slot_create(unsigned index)
@@ -275,12 +276,8 @@ static void slot_cache_changed(struct kdev *kdev, int status)
 		return;
 	kdev->write_cache = kdev->netlink.write_cache;
 	/* Nobody has made it true where no daemon has answered. */
-	if (kdev->write_cache || !kdev->netlink.waited)
-		return;
-	initiators_set_strict(kdev->slot, true);
-	initiators_check_stable(
-		kdev->store, slot->reconfigured,
-		"on stable storage after the write cache went off");
+	if (!kdev->write_cache && kdev->netlink.waited)
+		cache_administrator_has_off(kdev, slot->reconfigured);
 }
 
 static void slot_change(unsigned index, enum world_kind kind, unsigned number)
@@ -301,7 +298,7 @@ static void slot_change(unsigned index, enum world_kind kind, unsigned number)
 	}
 	slot->reconfigured = sim_now();
 	if (number % 2)
-		initiators_set_strict(index, false);
+		cache_administrator_asks_on(kdev);
 	kernel_set_write_cache(kdev, number % 2, slot_cache_changed);
 }
 
@@ -686,7 +683,7 @@ static void life_end(struct life *life)
 void world_run(const struct world_options *options)
 {
 	static const struct kernel_calls calls = {
-		.attached = initiators_cache_unknown,
+		.attached = cache_attached,
 		.got_status = initiators_take_status,
 		.late = initiators_late,
 		.data_taken = initiators_data_taken,
@@ -699,6 +696,7 @@ void world_run(const struct world_options *options)
 	backends_reset(options->kinds & (UINT64_C(1) << WORLD_LATE_OPEN));
 	history_reset();
 	rivals_reset();
+	cache_reset();
 	initiators_reset(options->kinds & (UINT64_C(1) << WORLD_EXPIRY));
 	memset(life, 0, sizeof(*life));
 	life->options = *options;

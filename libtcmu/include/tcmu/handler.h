@@ -14,8 +14,8 @@
  * function of the host after close has returned.
  *
  * ABI: a plugin is a shared object named handler_<subtype>.so with one visible function, which
- * TCMU_HANDLER() defines. Structures grow at their end only. Both sides carry the size of their
- * structures and read no more than the other side has.
+ * TCMU_HANDLER() defines. Structures grow at their end only. Both sides record the sizes of their
+ * structures (struct tcmu_sizes), so neither writes or reads beyond what the other has.
  */
 #pragma once
 
@@ -115,7 +115,7 @@ struct tcmu_aio {
 	 * returned, or -errno; -ECANCELED if the request was cancelled. */
 	void (*done)(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res);
 	struct tcmu_io *io;
-	uintptr_t engine[4]; /* for the daemon */
+	uintptr_t engine[8]; /* for the daemon */
 };
 
 enum tcmu_log_level {
@@ -136,6 +136,34 @@ enum tcmu_backend_event {
 				 * reopens the backend */
 };
 
+/* The sizes of one build's structures, in bytes: the plugin's, which TCMU_HANDLER() records, and
+ * the daemon's. The daemon gives each structure room for the longer of the two and clears what it
+ * does not know. Elements of arrays have the plugin's size. So both sides use their own
+ * declarations, and a member that the other side does not know is 0 or has no effect. */
+struct tcmu_sizes {
+	uint32_t size; /* of this structure */
+	uint32_t io;
+	uint32_t aio;
+	uint32_t config;
+	uint32_t reason;
+	uint32_t backend_info;
+	uint32_t option;
+	uint32_t option_value;
+};
+
+#define TCMU_SIZES \
+	{ \
+		sizeof(struct tcmu_sizes), sizeof(struct tcmu_io), sizeof(struct tcmu_aio), \
+			sizeof(struct tcmu_config), sizeof(struct tcmu_reason), \
+			sizeof(struct tcmu_backend_info), sizeof(struct tcmu_option), \
+			sizeof(struct tcmu_option_value), \
+	}
+
+/* Whether the daemon knows a member of struct tcmu_<kind>; kind is a member of tcmu_sizes. */
+#define TCMU_HOST_KNOWS(host, kind, member) \
+	((host)->sizes->kind >= \
+	 offsetof(struct tcmu_##kind, member) + sizeof(((struct tcmu_##kind *) 0)->member))
+
 /* Functions of the daemon for a handler. Valid from open to close. */
 struct tcmu_host {
 	uint32_t abi;
@@ -149,6 +177,7 @@ struct tcmu_host {
 	void (*log)(struct tcmu_host_device *dev, enum tcmu_log_level level, const char *message);
 	/* Reports an event of the backend. Any thread. */
 	void (*event)(struct tcmu_host_device *dev, enum tcmu_backend_event event, int64_t value);
+	const struct tcmu_sizes *sizes; /* of the daemon's build */
 };
 
 /* How the daemon calls submit. */
@@ -301,6 +330,7 @@ struct tcmu_handler {
 	 * take the lock meanwhile. They are completed all the same, some time. Must not block. The
 	 * main thread; may run at the same time as submit and lock. */
 	void (*abandon)(void *backend);
+	const struct tcmu_sizes *sizes; /* of the plugin's build; TCMU_HANDLER() sets it */
 };
 
 /* The function that a plugin exports and the daemon calls. */
@@ -308,8 +338,8 @@ struct tcmu_handler {
 typedef const struct tcmu_handler *tcmu_handler_entry_fn(void);
 
 /* Defines the plugin's entry. The arguments are designated initialisers of struct tcmu_handler,
- * except abi and size. In C++ they come in the order of the members; C++11 to C++17 take them as an
- * extension of the compiler, about which this macro does not let it warn. */
+ * except abi, size and sizes. In C++ they come in the order of the members; C++11 to C++17 take
+ * them as an extension of the compiler, about which this macro does not let it warn. */
 #ifdef __cplusplus
 /* clang-format off */
 #define TCMU_HANDLER_PRAGMAS \
@@ -325,18 +355,24 @@ typedef const struct tcmu_handler *tcmu_handler_entry_fn(void);
 	extern "C" const struct tcmu_handler *tcmu_handler_entry(void) \
 	{ \
 		TCMU_HANDLER_PRAGMAS \
+		static const struct tcmu_sizes sizes = TCMU_SIZES; \
 		static struct tcmu_handler self = {__VA_ARGS__}; \
 		_Pragma("GCC diagnostic pop"); \
 		self.abi = TCMU_HANDLER_ABI; \
 		self.size = sizeof(struct tcmu_handler); \
+		self.sizes = &sizes; \
 		return &self; \
 	} \
 	static_assert(sizeof(struct tcmu_handler) <= UINT32_MAX, "size fits")
 /* clang-format on */
 #else
 #define TCMU_HANDLER(...) \
+	static const struct tcmu_sizes tcmu_handler_sizes = TCMU_SIZES; \
 	static const struct tcmu_handler tcmu_handler_self = { \
-		.abi = TCMU_HANDLER_ABI, .size = sizeof(struct tcmu_handler), __VA_ARGS__}; \
+		.abi = TCMU_HANDLER_ABI, \
+		.size = sizeof(struct tcmu_handler), \
+		.sizes = &tcmu_handler_sizes, \
+		__VA_ARGS__}; \
 	__attribute__((visibility("default"))) const struct tcmu_handler *tcmu_handler_entry( \
 		void); \
 	const struct tcmu_handler *tcmu_handler_entry(void) \

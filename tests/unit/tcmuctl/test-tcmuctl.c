@@ -397,6 +397,57 @@ static void control_characters_do_not_reach_the_terminal(void **state)
 	json_decref(list);
 }
 
+/* A line with an ordinary config fits 80 columns. */
+static void the_list_shows_the_lock_where_a_device_is_shared(void **state)
+{
+	static const struct {
+		const char *lock, *shown;
+	} cases[] = {
+		{"\"locked\"", "yes "},
+		{"\"unlocked\"", "no  "},
+		{"\"paused\"", "no  "},
+		{"\"locked elsewhere\"", "no  "},
+		{"\"not confirmed\"", "?   "},
+		{"\"locking\"", "?   "},
+		{"\"fenced\"", "?   "},
+		{"\"waiting to retry\"", "?   "},
+		{"null", NULL},
+	};
+	char request[512], line[160];
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_t *list;
+		FILE *out;
+		char *text;
+
+		(void) snprintf(
+			request, sizeof(request),
+			"{\"devices\": [{\"device\": \"user_0/disk\", \"state\": \"LIVE\", "
+			"\"lock\": %s, \"size\": 1073741824, \"in_flight\": 12, \"config\": "
+			"\"rbd/rbd/disk\"}, {\"device\": \"user_0/own\", "
+			"\"state\": \"LIVE\", \"lock\": null}], "
+			"\"others\": [{\"device\": \"user_1/theirs\"}]}",
+			cases[i].lock);
+		list = parse_json(request);
+		out = output_begin();
+		show_list(out, list);
+		text = output_end(out);
+		(void) snprintf(
+			line, sizeof(line), "user_0/disk    LIVE      %s  1.00 GiB",
+			cases[i].shown ? cases[i].shown : "");
+		assert_int_equal(strstr(text, "LOCK") != NULL, cases[i].shown != NULL);
+		if (cases[i].shown && !strstr(text, line))
+			fail_msg("%s is not in %s", line, text);
+		if (cases[i].shown)
+			assert_non_null(strstr(text, "\nuser_0/own     LIVE      -  "));
+		for (const char *c = text; *c; c = strchr(c, '\n') + 1)
+			assert_true(strchr(c, '\n') - c <= 80);
+		free(text);
+		json_decref(list);
+	}
+}
+
 static void answers_that_lack_members_are_shown(void **state)
 {
 	json_t *empty = parse_json("{\"devices\": [{}], \"requests\": [{}], \"handlers\": [{}]}");
@@ -443,6 +494,41 @@ static void histograms_are_cumulative_and_exact(void **state)
 		       "duration_seconds_sum{device=\"user_0/a\\\"b\\\\c\",class=\"read\"} "
 		       "1.500000000\n"));
 	assert_string_equal(text + strlen(text) - 6, "# EOF\n");
+	free(text);
+	json_decref(dump);
+}
+
+static void metrics_have_the_lock(void **state)
+{
+	json_t *dump = parse_json(
+		"{\"version\": \"2\", \"devices\": [{\"device\": \"user_0/ours\", \"state\": "
+		"\"LIVE\", \"lock\": \"locked\", \"takeovers\": 7, \"takeovers_damped\": 3}, "
+		"{\"device\": \"user_0/theirs\", \"state\": \"LIVE\", \"lock\": \"unlocked\", "
+		"\"takeovers\": 1, \"takeovers_damped\": 0}, {\"device\": \"user_0/doubt\", "
+		"\"state\": \"LIVE\", \"lock\": \"not confirmed\"}, {\"device\": "
+		"\"user_0/own\", \"state\": \"LIVE\", \"lock\": null}]}");
+	static const char *const lines[] = {
+		"\n# TYPE tcmu_device_lock_held gauge\n",
+		"\ntcmu_device_lock_held{device=\"user_0/ours\"} 1\n",
+		"\ntcmu_device_lock_held{device=\"user_0/theirs\"} 0\n",
+		"\ntcmu_device_lock_held{device=\"user_0/doubt\"} 0\n",
+		"\ntcmu_device_lock_held{device=\"user_0/own\"} 0\n",
+		"\n# TYPE tcmu_device_lock_takeovers counter\n",
+		"\ntcmu_device_lock_takeovers_total{device=\"user_0/ours\"} 7\n",
+		"\ntcmu_device_lock_takeovers_total{device=\"user_0/theirs\"} 1\n",
+		"\n# TYPE tcmu_device_lock_damped counter\n",
+		"\ntcmu_device_lock_damped_total{device=\"user_0/ours\"} 3\n",
+		"\ntcmu_device_lock_damped_total{device=\"user_0/theirs\"} 0\n",
+	};
+	FILE *out = output_begin();
+	char *text;
+
+	(void) state;
+	metrics_write(out, dump, METRICS_OPENMETRICS);
+	text = output_end(out);
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		if (!strstr(text, lines[i]))
+			fail_msg("%s is not in the metrics", lines[i]);
 	free(text);
 	json_decref(dump);
 }
@@ -579,8 +665,10 @@ int main(void)
 		cmocka_unit_test(a_device_that_was_created_again_counts_from_zero),
 		cmocka_unit_test(sizes_and_times_are_short),
 		cmocka_unit_test(control_characters_do_not_reach_the_terminal),
+		cmocka_unit_test(the_list_shows_the_lock_where_a_device_is_shared),
 		cmocka_unit_test(answers_that_lack_members_are_shown),
 		cmocka_unit_test(histograms_are_cumulative_and_exact),
+		cmocka_unit_test(metrics_have_the_lock),
 		cmocka_unit_test(the_head_of_a_counter_is_that_of_the_format),
 		cmocka_unit_test(a_name_that_two_devices_have_comes_once),
 		cmocka_unit_test(without_a_daemon_only_that_is_said),
