@@ -41,6 +41,9 @@ static const struct {
 	[CTL_HANDLERS] =
 		{"handlers", ARGUMENT_NONE, OPTION_J, "",
 		 "the handlers, and the problem of each that is not usable"},
+	[CTL_HEALTH] =
+		{"health", ARGUMENT_NONE, OPTION_J, "",
+		 "what is wrong, since when, and what to do"},
 	[CTL_INFLIGHT] =
 		{"inflight", ARGUMENT_MUST, OPTION_J, "DEV",
 		 "the commands in flight, the oldest first"},
@@ -61,7 +64,7 @@ static const struct {
 	[CTL_STATUS] = {"status", ARGUMENT_MUST, OPTION_J, "DEV", "one device in detail"},
 	[CTL_TOP] =
 		{"top", ARGUMENT_NONE, OPTION_I | OPTION_C, "[-i SECONDS] [-c COUNT]",
-		 "the busiest devices, at each interval"},
+		 "the busiest devices, at each interval; on a terminal a screen with keys"},
 };
 
 static const struct option options[] = {
@@ -100,7 +103,8 @@ void ctl_help(FILE *out)
 	      "  -h, --help              show this help\n"
 	      "  -V, --version           show the version\n\n"
 	      "Exit status: 0 success, 1 refused or failed, 2 mistake on the command line,\n"
-	      "3 the daemon does not run, 4 there is no such device.\n",
+	      "3 the daemon does not run, 4 there is no such device, 5 something needs\n"
+	      "attention (health), 6 a device is not served (health).\n",
 	      out);
 }
 

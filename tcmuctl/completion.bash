@@ -24,12 +24,12 @@ _tcmuctl() {
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		-*) ;;
-		check | dump | fenced | handlers | inflight | list | log-level | metrics | reopen | stats | status | top) command=${COMP_WORDS[i]} ;;
+		check | dump | fenced | handlers | health | inflight | list | log-level | metrics | reopen | stats | status | top) command=${COMP_WORDS[i]} ;;
 		esac
 	done
 	case $word,$command in
 	-*) words='--count --format --help --interval --json --output --socket --version' ;;
-	*,) words='check dump fenced handlers inflight list log-level metrics reopen stats status top' ;;
+	*,) words='check dump fenced handlers health inflight list log-level metrics reopen stats status top' ;;
 	*,inflight | *,reopen | *,stats | *,status) words=$(_tcmuctl_devices) ;;
 	*,log-level) words='0 1 2 3 4 5' ;;
 	esac

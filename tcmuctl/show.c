@@ -14,12 +14,12 @@ void show_fenced(FILE *out, const json_t *result)
 	const json_t *device;
 	size_t i;
 
-	for (i = 0; (device = json_array_get(json_object_get(result, "devices"), i)); i++)
-		if (json_is_true(json_object_get(device, "fenced")))
-			fprintf(out,
-				"%s: its old connection is not closed yet (%s, %.0f in flight)\n",
-				member_text(device, "device"), member_text(device, "state"),
-				member_number(device, "in_backend"));
+	json_array_foreach(
+		json_object_get(result, "devices"), i,
+		device) if (json_is_true(json_object_get(device, "fenced")))
+		fprintf(out, "%s: its old connection is not closed yet (%s, %.0f in flight)\n",
+			member_text(device, "device"), member_text(device, "state"),
+			member_number(device, "in_backend"));
 }
 
 /* A column for the lock is there only if a device is shared. */
@@ -28,9 +28,8 @@ static bool list_has_locks(const json_t *devices)
 	const json_t *device;
 	size_t i;
 
-	for (i = 0; (device = json_array_get(devices, i)); i++)
-		if (json_is_string(json_object_get(device, "lock")))
-			return true;
+	json_array_foreach(devices, i, device) if (json_is_string(json_object_get(
+							   device, "lock"))) return true;
 	return false;
 }
 
@@ -49,38 +48,57 @@ static const char *list_lock(const json_t *device)
 	return strcmp(lock, "locked") == 0 ? "yes" : "?";
 }
 
+static void list_add_device(struct table *table, const json_t *device, bool locks)
+{
+	char size[UNITS_TEXT_SIZE];
+
+	table_add(table, "%s", member_text(device, "device"));
+	table_add(table, "%s", member_text(device, "state"));
+	if (locks)
+		table_add(table, "%s", list_lock(device));
+	table_add(table, "%s", units_size(member_number(device, "size"), size));
+	table_add(table, "%.0f", member_number(device, "in_flight"));
+	table_add(table, "%s", member_text(device, "config"));
+	table_add(table, "%s", member_text(device, "problem"));
+}
+
+static void list_add_other(struct table *table, const json_t *device, bool locks)
+{
+	table_add(table, "%s", member_text(device, "device"));
+	table_add(table, "UNSERVED");
+	if (locks)
+		table_add(table, "-");
+	table_add(table, "-");
+	table_add(table, "-");
+	table_add(table, "%s", member_text(device, "config"));
+	table_add(table, "%s", member_text(device, "problem"));
+}
+
+static bool list_has_trouble(const json_t *device)
+{
+	return *member_text(device, "problem") || strcmp(member_text(device, "state"), "LIVE") != 0;
+}
+
+/* Devices in trouble come first, then those of others. */
 void show_list(FILE *out, const json_t *result)
 {
-	static const char *const titles[] = {"<DEVICE", "<STATE",   "SIZE", "IN FLIGHT",
-					     "<CONFIG", "<PROBLEM", NULL};
-	static const char *const with_lock[] = {"<DEVICE",   "<STATE",  "<LOCK",    "SIZE",
-						"IN FLIGHT", "<CONFIG", "<PROBLEM", NULL};
+	static const char *const titles[] = {
+		TABLE_TEXT "DEVICE",      TABLE_TEXT "STATE",        "SIZE", "IN FLIGHT",
+		TABLE_LONG_TEXT "CONFIG", TABLE_LONG_TEXT "PROBLEM", NULL};
+	static const char *const with_lock[] = {
+		TABLE_TEXT "DEVICE", TABLE_TEXT "STATE",       TABLE_TEXT "LOCK",         "SIZE",
+		"IN FLIGHT",         TABLE_LONG_TEXT "CONFIG", TABLE_LONG_TEXT "PROBLEM", NULL};
 	const json_t *devices = json_object_get(result, "devices"), *device;
 	bool locks = list_has_locks(devices);
 	struct table *table = table_new(locks ? with_lock : titles);
-	char size[UNITS_TEXT_SIZE];
 	size_t i;
 
-	for (i = 0; (device = json_array_get(devices, i)); i++) {
-		table_add(table, "%s", member_text(device, "device"));
-		table_add(table, "%s", member_text(device, "state"));
-		if (locks)
-			table_add(table, "%s", list_lock(device));
-		table_add(table, "%s", units_size(member_number(device, "size"), size));
-		table_add(table, "%.0f", member_number(device, "in_flight"));
-		table_add(table, "%s", member_text(device, "config"));
-		table_add(table, "%s", member_text(device, "problem"));
-	}
-	for (i = 0; (device = json_array_get(json_object_get(result, "others"), i)); i++) {
-		table_add(table, "%s", member_text(device, "device"));
-		table_add(table, "UNSERVED");
-		if (locks)
-			table_add(table, "-");
-		table_add(table, "-");
-		table_add(table, "-");
-		table_add(table, "%s", member_text(device, "config"));
-		table_add(table, "%s", member_text(device, "problem"));
-	}
+	json_array_foreach(devices, i, device) if (list_has_trouble(device))
+		list_add_device(table, device, locks);
+	json_array_foreach(json_object_get(result, "others"), i, device)
+		list_add_other(table, device, locks);
+	json_array_foreach(devices, i, device) if (!list_has_trouble(device))
+		list_add_device(table, device, locks);
 	table_end(table, out);
 }
 
@@ -112,8 +130,17 @@ static void add_classes(struct table *table, const json_t *stats)
 		add_class(table, member_text(stats, "device"), class.key, class.value);
 }
 
-static const char *const totals[] = {"<DEVICE", "<CLASS", "COMMANDS", "FAILED", "DATA",
-				     "MEAN",    "P50",    "P99",      "MAX",    NULL};
+static const char *const totals[] = {
+	TABLE_TEXT "DEVICE",
+	TABLE_TEXT "CLASS",
+	"COMMANDS",
+	"FAILED",
+	"DATA",
+	"MEAN",
+	"P50",
+	"P99",
+	"MAX",
+	NULL};
 
 void show_totals(FILE *out, const json_t *result)
 {
@@ -121,7 +148,7 @@ void show_totals(FILE *out, const json_t *result)
 	const json_t *device;
 	size_t i;
 
-	for (i = 0; (device = json_array_get(json_object_get(result, "devices"), i)); i++)
+	json_array_foreach(json_object_get(result, "devices"), i, device)
 		add_classes(table, device);
 	table_end(table, out);
 }
@@ -192,14 +219,15 @@ static void add_number(struct table *table, const json_t *value)
 
 void show_inflight(FILE *out, const json_t *result)
 {
-	static const char *const titles[] = {"AGE",   "<OPERATION", "LBA", "BLOCKS",
-					     "BYTES", "<CDB",       NULL};
+	static const char *const titles[] = {"AGE",   TABLE_TEXT "OPERATION", "LBA", "BLOCKS",
+					     "BYTES", TABLE_LONG_TEXT "CDB",  NULL};
 	struct table *table = table_new(titles);
 	const json_t *request;
 	char age[UNITS_TEXT_SIZE];
 	size_t i;
 
-	for (i = 0; (request = json_array_get(json_object_get(result, "requests"), i)); i++) {
+	json_array_foreach(json_object_get(result, "requests"), i, request)
+	{
 		table_add(table, "%s", units_time(member_number(request, "age_seconds"), age));
 		table_add(table, "%s", member_text(request, "operation"));
 		add_number(table, json_object_get(request, "lba"));
@@ -212,12 +240,15 @@ void show_inflight(FILE *out, const json_t *result)
 
 void show_handlers(FILE *out, const json_t *result)
 {
-	static const char *const titles[] = {"<HANDLER", "DEVICES", "<FILE", "<PROBLEM", NULL};
+	static const char *const titles[] = {
+		TABLE_TEXT "HANDLER", "DEVICES", TABLE_LONG_TEXT "FILE", TABLE_LONG_TEXT "PROBLEM",
+		NULL};
 	struct table *table = table_new(titles);
 	const json_t *handler;
 	size_t i;
 
-	for (i = 0; (handler = json_array_get(json_object_get(result, "handlers"), i)); i++) {
+	json_array_foreach(json_object_get(result, "handlers"), i, handler)
+	{
 		table_add(table, "%s", member_text(handler, "handler"));
 		table_add(table, "%.0f", member_number(handler, "devices"));
 		table_add(table, "%s", member_text(handler, "file"));

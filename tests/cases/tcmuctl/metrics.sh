@@ -70,7 +70,7 @@ not grep '^# TYPE tcmu_.* untyped' /run/scraped || fail "the node exporter does 
 grep -qx '# TYPE tcmu_device_commands_total counter' /run/scraped || fail "commands are no counter"
 grep -qx '# TYPE tcmu_device_command_duration_seconds histogram' /run/scraped || fail "times are no histogram"
 grep -qx "tcmu_device_commands_total{class=\"write\",$device} 100" /run/scraped || fail "the node exporter has not 100 writes"
-monitoring=$(dirname "$(find /usr -name tcmud-alerts.yml)")
+monitoring=$(dirname "$(find /usr -name tcmud-alerts.yml -print -quit)")
 must promtool check rules "$monitoring/tcmud-alerts.yml"
 sed "s|RULES|$monitoring/tcmud-alerts.yml|" "${0%/*}/alerts-test.yml" >/run/alerts-test.yml
 must promtool test rules /run/alerts-test.yml

@@ -151,10 +151,10 @@ static void the_manual_and_the_completion_have_every_command(void **state)
 	for (const char *at = strstr(manual, "\n.It Cm "); at; at = strstr(at + 1, "\n.It Cm "))
 		found++;
 	assert_int_equal(found, CTL_COMMAND_COUNT);
-	assert_non_null(
-		strstr(completion,
-		       "'check dump fenced handlers inflight list log-level metrics reopen stats "
-		       "status top'"));
+	assert_non_null(strstr(
+		completion,
+		"'check dump fenced handlers health inflight list log-level metrics reopen stats "
+		"status top'"));
 	free(manual);
 	free(completion);
 }
@@ -468,6 +468,33 @@ static void answers_that_lack_members_are_shown(void **state)
 	json_decref(rates);
 }
 
+static void the_list_begins_with_what_is_wrong(void **state)
+{
+	json_t *list = parse_json(
+		"{\"devices\": [{\"device\": \"user_0/fine\", \"state\": \"LIVE\"}, "
+		"{\"device\": \"user_0/late\", \"state\": \"LIVE\", \"problem\": \"late\"}, "
+		"{\"device\": \"user_0/failed\", \"state\": \"FAILED\"}], "
+		"\"others\": [{\"device\": \"user_0/theirs\"}]}");
+	static const char *const order[] = {"late", "failed", "theirs", "fine"};
+	FILE *out = output_begin();
+	const char *at;
+	char *text;
+
+	(void) state;
+	show_list(out, list);
+	at = text = output_end(out);
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		char name[32];
+
+		(void) snprintf(name, sizeof(name), "user_0/%s", order[i]);
+		at = strstr(at, name);
+		if (!at)
+			fail_msg("%s does not come in its place:\n%s", name, text);
+	}
+	free(text);
+	json_decref(list);
+}
+
 /* ------- metrics ------- */
 
 static void histograms_are_cumulative_and_exact(void **state)
@@ -667,6 +694,7 @@ int main(void)
 		cmocka_unit_test(control_characters_do_not_reach_the_terminal),
 		cmocka_unit_test(the_list_shows_the_lock_where_a_device_is_shared),
 		cmocka_unit_test(answers_that_lack_members_are_shown),
+		cmocka_unit_test(the_list_begins_with_what_is_wrong),
 		cmocka_unit_test(histograms_are_cumulative_and_exact),
 		cmocka_unit_test(metrics_have_the_lock),
 		cmocka_unit_test(the_head_of_a_counter_is_that_of_the_format),
