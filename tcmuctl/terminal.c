@@ -23,6 +23,8 @@ static struct {
 	bool taken;
 	struct termios before;
 	sigset_t unblocked; /* the mask of the wait */
+	char bytes[64];     /* of keys that were read and not taken yet */
+	size_t cnt;
 } terminal;
 
 static volatile sig_atomic_t resized, ended;
@@ -108,8 +110,9 @@ void terminal_draw(const char *text)
 	write_all("\033[K\033[J");
 }
 
-/* A key that sends several bytes begins with ESC. */
-static int decode_key(const char *bytes, ssize_t cnt)
+/* Takes the first of the bytes that were read: a fast typist, or a paste, sends many keys at once.
+ * A key that sends several bytes begins with ESC, and they come together. */
+static int take_key(void)
 {
 	static const struct {
 		const char *bytes;
@@ -122,22 +125,34 @@ static int decode_key(const char *bytes, ssize_t cnt)
 		{"\033OH", TERMINAL_HOME},     {"\033[F", TERMINAL_LAST},
 		{"\033[4~", TERMINAL_LAST},    {"\033OF", TERMINAL_LAST},
 	};
+	int key = (unsigned char) terminal.bytes[0];
+	size_t length = 1;
 
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-		if ((size_t) cnt == strlen(keys[i].bytes) &&
-		    memcmp(bytes, keys[i].bytes, (size_t) cnt) == 0)
-			return keys[i].key;
-	return bytes[0] == '\033' ? TERMINAL_ESCAPE : (unsigned char) bytes[0];
+	assert(terminal.cnt > 0);
+	if (key == '\033')
+		key = TERMINAL_ESCAPE;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		size_t bytes = strlen(keys[i].bytes);
+
+		if (terminal.cnt >= bytes && memcmp(terminal.bytes, keys[i].bytes, bytes) == 0) {
+			key = keys[i].key;
+			length = bytes;
+		}
+	}
+	terminal.cnt -= length;
+	memmove(terminal.bytes, terminal.bytes + length, terminal.cnt);
+	return key;
 }
 
 int terminal_wait(double seconds)
 {
 	struct pollfd fd = {.fd = STDIN_FILENO, .events = POLLIN};
 	struct timespec timeout = {.tv_sec = (time_t) seconds};
-	char bytes[8];
 	ssize_t cnt;
 	int r;
 
+	if (terminal.cnt)
+		return take_key();
 	timeout.tv_nsec = (long) ((seconds - floor(seconds)) * 1e9);
 	r = ppoll(&fd, 1, &timeout, &terminal.unblocked);
 	if (ended || (r < 0 && errno != EINTR))
@@ -148,6 +163,9 @@ int terminal_wait(double seconds)
 	}
 	if (r <= 0)
 		return TERMINAL_TIMEOUT;
-	cnt = read(STDIN_FILENO, bytes, sizeof(bytes));
-	return cnt > 0 ? decode_key(bytes, cnt) : TERMINAL_END;
+	cnt = read(STDIN_FILENO, terminal.bytes, sizeof(terminal.bytes));
+	if (cnt <= 0)
+		return TERMINAL_END;
+	terminal.cnt = (size_t) cnt;
+	return take_key();
 }

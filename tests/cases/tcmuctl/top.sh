@@ -20,7 +20,7 @@ fits() { # WIDTH
 
 start_tcmud
 for i in $(seq -w 1 $LUNS); do
-	SUBTYPE=null make_backstore_configfs "disk$i" 'lun;size=64M' $((64 << 20))
+	SUBTYPE=null make_backstore_configfs "disk$i" lun $((64 << 20))
 done
 must tcmuctl health
 assert_eq "$OUTPUT" "nothing is wrong: $LUNS devices" "the health"
@@ -53,7 +53,7 @@ say "a terminal that is given back after a signal, and after the daemon's end"
 in_terminal 'tcmuctl top; stty | grep -e -echo; echo "ended with $?"; exec sleep 1000'
 wait_for 30 shows '^DEVICE'
 must tmux send-keys -t top C-c
-wait_for 20 shows '^ended with 1$'
+wait_for 20 shows '^ended with 1$' # of grep: the terminal echoes
 in_terminal 'tcmuctl top -i 0.5; echo "ended with $?"; exec sleep 1000'
 wait_for 30 shows '^DEVICE'
 
