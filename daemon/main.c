@@ -493,7 +493,8 @@ static bool daemon_free(struct daemon *self)
 	control_socket_free(self->control_socket);
 	manager_end(self->manager);
 	notify_end();
-	if (served || failed || orphans || (self->manager && !manager_is_empty(self->manager)))
+	if (served || failed || orphans || (self->manager && !manager_is_empty(self->manager)) ||
+	    (self->handlers && handlers_given_up(self->handlers)))
 		return false;
 	manager_free(self->manager);
 	mailbox_free(self->mailbox);

@@ -18,11 +18,12 @@
 #include "health.h"
 #include "members.h"
 #include "metrics.h"
+#include "offline.h"
 #include "rates.h"
 #include "replace.h"
-#include "screen.h"
+#include "screen/screen.h"
+#include "screen/terminal.h"
 #include "show.h"
-#include "terminal.h"
 
 #define TOP_SECONDS    2
 #define REOPEN_TRIES   150
@@ -140,9 +141,9 @@ static bool has_device(const json_t *result, const char *member)
 	const json_t *device;
 	size_t i;
 
-	json_array_foreach(
-		json_object_get(result, "devices"), i,
-		device) if (json_is_true(json_object_get(device, member))) return true;
+	json_array_foreach (json_object_get(result, "devices"), i, device)
+		if (json_is_true(json_object_get(device, member)))
+			return true;
 	return false;
 }
 
@@ -364,6 +365,7 @@ int main(int argc, char **argv)
 	(void) setlocale(LC_CTYPE, "");
 	status = ctl_parse(argc, argv, &ctl, stdout, stderr);
 	daemon = (struct ask) ASK_INIT(ctl.socket);
+	daemon.offline = offline_answer;
 	if (status != CTL_RUN)
 		return status;
 	(void) signal(SIGPIPE, SIG_IGN);

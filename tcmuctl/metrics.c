@@ -11,6 +11,7 @@
 #include "metrics.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "members.h"
@@ -25,6 +26,17 @@ struct exposition {
 	json_t *devices; /* of each name the newest */
 };
 
+/* The help of a handler's counter may have any character. */
+static void write_help(FILE *out, const char *help)
+{
+	for (; *help; help++)
+		if (*help == '\\')
+			fputs("\\\\", out);
+		else
+			fputc(*help == '\n' ? ' ' : *help, out);
+	fputc('\n', out);
+}
+
 static void write_head(
 	const struct exposition *exposition, const char *name, const char *type, const char *unit,
 	const char *help)
@@ -34,14 +46,16 @@ static void write_head(
 	if (exposition->format == METRICS_PROMETHEUS) {
 		const char *suffix = strcmp(type, "counter") == 0 ? "_total" : "";
 
-		fprintf(out, "# HELP %s%s %s\n", name, suffix, help);
+		fprintf(out, "# HELP %s%s ", name, suffix);
+		write_help(out, help);
 		fprintf(out, "# TYPE %s%s %s\n", name, suffix, type);
 		return;
 	}
 	fprintf(out, "# TYPE %s %s\n", name, type);
 	if (unit)
 		fprintf(out, "# UNIT %s %s\n", name, unit);
-	fprintf(out, "# HELP %s %s\n", name, help);
+	fprintf(out, "# HELP %s ", name);
+	write_help(out, help);
 }
 
 /* A label's value, with its quotes. */
@@ -186,7 +200,7 @@ static void write_device_families(const struct exposition *exposition)
 		size_t at;
 
 		write_head(exposition, family->name, family->type, family->unit, family->help);
-		json_array_foreach(exposition->devices, at, device)
+		json_array_foreach (exposition->devices, at, device)
 			write_sample(exposition, family, device);
 	}
 }
@@ -201,14 +215,15 @@ static void write_states(const struct exposition *exposition)
 	write_head(
 		exposition, "tcmu_device_state", "gauge", NULL,
 		"1: the device is in the state of the label.");
-	json_array_foreach(exposition->devices, i, device) json_array_foreach(states, at, state)
-	{
-		fputs("tcmu_device_state", exposition->out);
-		write_label(exposition->out, '{', "device", member_text(device, "device"));
-		write_label(exposition->out, ',', "state", json_string_value(state));
-		fprintf(exposition->out, "} %d\n",
-			strcmp(member_text(device, "state"), json_string_value(state)) == 0);
-	}
+	json_array_foreach (exposition->devices, i, device)
+		json_array_foreach (states, at, state) {
+			fputs("tcmu_device_state", exposition->out);
+			write_label(exposition->out, '{', "device", member_text(device, "device"));
+			write_label(exposition->out, ',', "state", json_string_value(state));
+			fprintf(exposition->out, "} %d\n",
+				strcmp(member_text(device, "state"), json_string_value(state)) ==
+					0);
+		}
 }
 
 static void write_device_info(const struct exposition *exposition)
@@ -219,8 +234,7 @@ static void write_device_info(const struct exposition *exposition)
 	write_head(
 		exposition, "tcmu_device_info", "gauge", NULL,
 		"The handler and the config string of the device.");
-	json_array_foreach(exposition->devices, i, device)
-	{
+	json_array_foreach (exposition->devices, i, device) {
 		fputs("tcmu_device_info", exposition->out);
 		write_label(exposition->out, '{', "device", member_text(device, "device"));
 		write_label(exposition->out, ',', "handler", member_text(device, "handler"));
@@ -248,8 +262,7 @@ static void write_by_class(
 	size_t i;
 
 	write_head(exposition, name, "counter", unit, help);
-	json_array_foreach(exposition->devices, i, device)
-	{
+	json_array_foreach (exposition->devices, i, device) {
 		json_t *classes = json_object_get(stats_of(device), "classes");
 
 		for (struct member class = {0}; member_next(classes, &class);)
@@ -267,8 +280,7 @@ static void write_by_key(
 	size_t i;
 
 	write_head(exposition, name, "counter", NULL, help);
-	json_array_foreach(exposition->devices, i, device)
-	{
+	json_array_foreach (exposition->devices, i, device) {
 		json_t *counts = json_object_get(stats_of(device), which);
 
 		for (struct member count = {0}; member_next(counts, &count);)
@@ -286,7 +298,7 @@ static double answered_below(const json_t *latency, double ns)
 	double cnt = 0;
 	size_t i;
 
-	for (i = 0; (bucket = json_array_get(latency, i)); i++)
+	json_array_foreach (latency, i, bucket)
 		if (json_is_number(json_array_get(bucket, 1)) &&
 		    json_number_value(json_array_get(bucket, 1)) <= ns)
 			cnt += json_number_value(json_array_get(bucket, 2));
@@ -299,7 +311,7 @@ static double commands_answered(const json_t *latency)
 	double cnt = 0;
 	size_t i;
 
-	for (i = 0; (bucket = json_array_get(latency, i)); i++)
+	json_array_foreach (latency, i, bucket)
 		cnt += json_number_value(json_array_get(bucket, 2));
 	return cnt;
 }
@@ -336,14 +348,74 @@ static void write_histograms(const struct exposition *exposition)
 	write_head(
 		exposition, "tcmu_device_command_duration_seconds", "histogram", "seconds",
 		"Time from the fetch of a command to its end.");
-	json_array_foreach(exposition->devices, i, device)
-	{
+	json_array_foreach (exposition->devices, i, device) {
 		json_t *classes = json_object_get(stats_of(device), "classes");
 
 		for (struct member class = {0}; member_next(classes, &class);)
 			write_histogram(
 				exposition->out, member_text(device, "device"), class.key,
 				class.value);
+	}
+}
+
+/* ------- counters of handlers ------- */
+
+/* The device's counter of this handler and name. NULL: it has none. */
+static const json_t *find_counter(const json_t *device, const char *handler, const char *name)
+{
+	const json_t *counter;
+	size_t i;
+
+	if (strcmp(member_text(device, "handler"), handler) != 0)
+		return NULL;
+	json_array_foreach (json_object_get(stats_of(device), "counters"), i, counter)
+		if (strcmp(member_text(counter, "name"), name) == 0)
+			return counter;
+	return NULL;
+}
+
+/* One family, of all devices; first: the first one of them. */
+static void write_counter(
+	const struct exposition *exposition, size_t first, const char *handler,
+	const json_t *counter)
+{
+	bool gauge = strcmp(member_text(counter, "type"), "gauge") == 0;
+	const char *name = member_text(counter, "name");
+	const json_t *device;
+	char metric[128];
+
+	(void) snprintf(metric, sizeof(metric), "tcmu_handler_%s_%s", handler, name);
+	write_head(
+		exposition, metric, gauge ? "gauge" : "counter", NULL,
+		member_text(counter, "help"));
+	for (size_t i = first; (device = json_array_get(exposition->devices, i)); i++) {
+		counter = find_counter(device, handler, name);
+		if (!counter)
+			continue;
+		fprintf(exposition->out, "%s%s", metric, gauge ? "" : "_total");
+		write_label(exposition->out, '{', "device", member_text(device, "device"));
+		fprintf(exposition->out, "} %.0f\n", member_number(counter, "value"));
+	}
+}
+
+static void write_handler_counters(const struct exposition *exposition)
+{
+	const json_t *device, *counter;
+
+	for (size_t i = 0; (device = json_array_get(exposition->devices, i)); i++) {
+		const char *handler = member_text(device, "handler");
+		json_t *counters = json_object_get(stats_of(device), "counters");
+
+		for (size_t j = 0; (counter = json_array_get(counters, j)); j++) {
+			const char *name = member_text(counter, "name");
+			size_t first = 0;
+
+			while (!find_counter(
+				json_array_get(exposition->devices, first), handler, name))
+				first++;
+			if (first == i)
+				write_counter(exposition, first, handler, counter);
+		}
 	}
 }
 
@@ -364,7 +436,7 @@ static double count_orphans(const json_t *devices)
 	double cnt = 0;
 	size_t i;
 
-	json_array_foreach(devices, i, device)
+	json_array_foreach (devices, i, device)
 		cnt += strcmp(member_text(device, "state"), "ORPHANED") == 0;
 	return cnt;
 }
@@ -419,8 +491,8 @@ static json_t *newest_devices(const json_t *all)
 	json_t *newest = json_object(), *devices = json_array(), *device;
 	size_t i;
 
-	json_array_foreach(all, i, device)(void)
-		json_object_set(newest, member_text(device, "device"), device);
+	json_array_foreach (all, i, device)
+		(void) json_object_set(newest, member_text(device, "device"), device);
 	for (struct member member = {0}; member_next(newest, &member);)
 		(void) json_array_append(devices, member.value);
 	json_decref(newest);
@@ -459,6 +531,7 @@ void metrics_write(FILE *out, const json_t *dump, enum metrics_format format)
 			&exposition, "tcmu_device_other_ends", "other_ends", "status",
 			"Commands that have ended neither with GOOD nor with CHECK CONDITION.");
 		write_histograms(&exposition);
+		write_handler_counters(&exposition);
 	}
 	if (format == METRICS_OPENMETRICS)
 		fputs("# EOF\n", out);

@@ -22,7 +22,7 @@ static double count_in(const json_t *latency, double from)
 	const json_t *bucket;
 	size_t i;
 
-	for (i = 0; (bucket = json_array_get(latency, i)); i++)
+	json_array_foreach (latency, i, bucket)
 		if (bucket_member(bucket, 0) == from)
 			return bucket_member(bucket, 2);
 	return 0;
@@ -39,9 +39,9 @@ double rates_percentile(const json_t *latency, const json_t *before, double part
 	const json_t *bucket;
 	size_t i;
 
-	for (i = 0; (bucket = json_array_get(latency, i)); i++)
+	json_array_foreach (latency, i, bucket)
 		total += count_between(bucket, before);
-	for (i = 0; (bucket = json_array_get(latency, i)); i++) {
+	json_array_foreach (latency, i, bucket) {
 		double cnt = count_between(bucket, before);
 		double from = bucket_member(bucket, 0), below = bucket_member(bucket, 1);
 
@@ -65,7 +65,7 @@ static const json_t *find_device_stats(const json_t *stats, const char *name)
 	const json_t *device;
 	size_t i;
 
-	for (i = 0; (device = json_array_get(json_object_get(stats, "devices"), i)); i++)
+	json_array_foreach (json_object_get(stats, "devices"), i, device)
 		if (strcmp(member_text(device, "device"), name) == 0)
 			return device;
 	return NULL;
@@ -151,7 +151,7 @@ json_t *rates_between(const json_t *before, const json_t *now)
 
 	if (seconds <= 0)
 		seconds = 1e-9;
-	for (i = 0; (device = json_array_get(json_object_get(now, "devices"), i)); i++)
+	json_array_foreach (json_object_get(now, "devices"), i, device)
 		(void) json_array_append_new(
 			devices,
 			device_between(
@@ -265,6 +265,7 @@ void rates_show_within(FILE *out, const json_t *devices, unsigned width)
 	const json_t *device;
 	size_t i;
 
-	json_array_foreach(devices, i, device) add_device(table, device, wide);
+	json_array_foreach (devices, i, device)
+		add_device(table, device, wide);
 	table_end_within(table, out, width);
 }

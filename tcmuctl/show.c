@@ -14,12 +14,17 @@ void show_fenced(FILE *out, const json_t *result)
 	const json_t *device;
 	size_t i;
 
-	json_array_foreach(
-		json_object_get(result, "devices"), i,
-		device) if (json_is_true(json_object_get(device, "fenced")))
-		fprintf(out, "%s: its old connection is not closed yet (%s, %.0f in flight)\n",
-			member_text(device, "device"), member_text(device, "state"),
-			member_number(device, "in_backend"));
+	json_array_foreach (json_object_get(result, "devices"), i, device)
+		if (json_is_true(json_object_get(device, "fenced")))
+			fprintf(out,
+				"%s: its old connection is not closed yet (%s, %.0f in flight)\n",
+				member_text(device, "device"), member_text(device, "state"),
+				member_number(device, "in_backend"));
+	if (member_number(result, "given_up") > 0)
+		fprintf(out,
+			"connections that were ended, and keep memory and threads until tcmud "
+			"ends: %.0f\n",
+			member_number(result, "given_up"));
 }
 
 /* A column for the lock is there only if a device is shared. */
@@ -28,8 +33,9 @@ static bool list_has_locks(const json_t *devices)
 	const json_t *device;
 	size_t i;
 
-	json_array_foreach(devices, i, device) if (json_is_string(json_object_get(
-							   device, "lock"))) return true;
+	json_array_foreach (devices, i, device)
+		if (json_is_string(json_object_get(device, "lock")))
+			return true;
 	return false;
 }
 
@@ -59,7 +65,10 @@ static void list_add_device(struct table *table, const json_t *device, bool lock
 	table_add(table, "%s", units_size(member_number(device, "size"), size));
 	table_add(table, "%.0f", member_number(device, "in_flight"));
 	table_add(table, "%s", member_text(device, "config"));
-	table_add(table, "%s", member_text(device, "problem"));
+	table_add(
+		table, "%s",
+		*member_text(device, "problem") ? member_text(device, "problem")
+						: member_text(device, "health"));
 }
 
 static void list_add_other(struct table *table, const json_t *device, bool locks)
@@ -93,12 +102,14 @@ void show_list(FILE *out, const json_t *result)
 	struct table *table = table_new(locks ? with_lock : titles);
 	size_t i;
 
-	json_array_foreach(devices, i, device) if (list_has_trouble(device))
-		list_add_device(table, device, locks);
-	json_array_foreach(json_object_get(result, "others"), i, device)
+	json_array_foreach (devices, i, device)
+		if (list_has_trouble(device))
+			list_add_device(table, device, locks);
+	json_array_foreach (json_object_get(result, "others"), i, device)
 		list_add_other(table, device, locks);
-	json_array_foreach(devices, i, device) if (!list_has_trouble(device))
-		list_add_device(table, device, locks);
+	json_array_foreach (devices, i, device)
+		if (!list_has_trouble(device))
+			list_add_device(table, device, locks);
 	table_end(table, out);
 }
 
@@ -130,6 +141,40 @@ static void add_classes(struct table *table, const json_t *stats)
 		add_class(table, member_text(stats, "device"), class.key, class.value);
 }
 
+/* The numbers of the device's handler. */
+static void add_counters(struct table *table, const json_t *stats)
+{
+	const json_t *counter;
+	size_t i;
+
+	json_array_foreach (json_object_get(stats, "counters"), i, counter) {
+		table_add(table, "%s", member_text(stats, "device"));
+		table_add(table, "%s", member_text(counter, "name"));
+		table_add(table, "%.0f", member_number(counter, "value"));
+		table_add(table, "%s", member_text(counter, "help"));
+	}
+}
+
+static void show_counters(FILE *out, const json_t *devices)
+{
+	static const char *const titles[] = {
+		TABLE_TEXT "DEVICE", TABLE_TEXT "COUNTER", "VALUE", TABLE_LONG_TEXT "MEANING",
+		NULL};
+	struct table *table;
+	const json_t *device;
+	size_t i, count = 0;
+
+	json_array_foreach (devices, i, device)
+		count += json_array_size(json_object_get(device, "counters"));
+	if (!count)
+		return;
+	table = table_new(titles);
+	json_array_foreach (devices, i, device)
+		add_counters(table, device);
+	fputc('\n', out);
+	table_end(table, out);
+}
+
 static const char *const totals[] = {
 	TABLE_TEXT "DEVICE",
 	TABLE_TEXT "CLASS",
@@ -148,9 +193,10 @@ void show_totals(FILE *out, const json_t *result)
 	const json_t *device;
 	size_t i;
 
-	json_array_foreach(json_object_get(result, "devices"), i, device)
+	json_array_foreach (json_object_get(result, "devices"), i, device)
 		add_classes(table, device);
 	table_end(table, out);
+	show_counters(out, json_object_get(result, "devices"));
 }
 
 /* ------- status ------- */
@@ -167,6 +213,16 @@ static void show_counts(FILE *out, const char *name, json_t *counts)
 		fprintf(out, "%-14s %s %.0f\n", name, count.key, json_number_value(count.value));
 }
 
+static void show_handler_counters(FILE *out, const json_t *stats)
+{
+	const json_t *counter;
+	size_t i;
+
+	json_array_foreach (json_object_get(stats, "counters"), i, counter)
+		fprintf(out, "%-14s %s %.0f\n", "counter", member_text(counter, "name"),
+			member_number(counter, "value"));
+}
+
 void show_status(FILE *out, const json_t *result)
 {
 	const json_t *stats = json_object_get(result, "stats");
@@ -180,6 +236,7 @@ void show_status(FILE *out, const json_t *result)
 	fprintf(out, "%-14s %s for %.0f s\n", "state", member_text(result, "state"),
 		member_number(result, "state_seconds"));
 	show_line(out, "problem", member_text(result, "problem"));
+	show_line(out, "health", member_text(result, "health"));
 	fprintf(out, "%-14s %.0f bytes (%s), blocks of %.0f\n", "size",
 		member_number(result, "size"), units_size(member_number(result, "size"), text),
 		member_number(result, "block_size"));
@@ -197,6 +254,7 @@ void show_status(FILE *out, const json_t *result)
 		member_number(stats, "cpu_ns") / 1e9);
 	show_counts(out, "errors", json_object_get(stats, "sense_keys"));
 	show_counts(out, "other ends", json_object_get(stats, "other_ends"));
+	show_handler_counters(out, stats);
 	if (json_is_object(last))
 		fprintf(out, "%-14s %s, %s, %.0f s ago\n", "last sense",
 			member_text(last, "operation"), member_text(last, "sense"),
@@ -226,8 +284,7 @@ void show_inflight(FILE *out, const json_t *result)
 	char age[UNITS_TEXT_SIZE];
 	size_t i;
 
-	json_array_foreach(json_object_get(result, "requests"), i, request)
-	{
+	json_array_foreach (json_object_get(result, "requests"), i, request) {
 		table_add(table, "%s", units_time(member_number(request, "age_seconds"), age));
 		table_add(table, "%s", member_text(request, "operation"));
 		add_number(table, json_object_get(request, "lba"));
@@ -240,17 +297,17 @@ void show_inflight(FILE *out, const json_t *result)
 
 void show_handlers(FILE *out, const json_t *result)
 {
-	static const char *const titles[] = {
-		TABLE_TEXT "HANDLER", "DEVICES", TABLE_LONG_TEXT "FILE", TABLE_LONG_TEXT "PROBLEM",
-		NULL};
+	static const char *const titles[] = {TABLE_TEXT "HANDLER",      "DEVICES",
+					     TABLE_TEXT "VERSION",      TABLE_LONG_TEXT "FILE",
+					     TABLE_LONG_TEXT "PROBLEM", NULL};
 	struct table *table = table_new(titles);
 	const json_t *handler;
 	size_t i;
 
-	json_array_foreach(json_object_get(result, "handlers"), i, handler)
-	{
+	json_array_foreach (json_object_get(result, "handlers"), i, handler) {
 		table_add(table, "%s", member_text(handler, "handler"));
 		table_add(table, "%.0f", member_number(handler, "devices"));
+		table_add(table, "%s", member_text(handler, "version"));
 		table_add(table, "%s", member_text(handler, "file"));
 		table_add(table, "%s", member_text(handler, "problem"));
 	}

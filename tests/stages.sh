@@ -24,7 +24,7 @@ declare -A title=(
 	[sim]="simulated lives of the daemon, in any order of events"
 	[model]="a model of the lock that gateways share, searched by spin"
 	[quickstart]="the demo of ./quickstart"
-	[install]="the installed files; a plugin built outside of the tree"
+	[install]="the installed files; a plugin built outside of the tree; what configure refuses and leaves out"
 	[ceph]="the rbd handler on a real Ceph cluster, without guests and in guests"
 	[analyzer]="gcc -fanalyzer"
 	[clang]="build with clang, unit tests"
@@ -169,7 +169,7 @@ stage_newest() {
 		skip "sid's kernel cannot be fetched: $(tail -n 1 "$logs/$stage.image")"
 		return
 	fi
-	totals_of tests/vm/run --build "$build/release" --kernel sid NEWEST_TEST
+	totals_of tests/vm/run --build "$build/release" --kernel sid teardown/no-event
 }
 
 stage_packages() {
@@ -186,6 +186,7 @@ stage_quickstart() {
 
 stage_install() {
 	totals_of nicely tests/install/run
+	totals_of nicely tests/hosts/configure
 }
 
 stage_ceph() {

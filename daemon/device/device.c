@@ -303,7 +303,7 @@ static void device_retry(struct device *device)
 
 	if (device->env->kernel->scan_minor(device->env, device->minor, &entry) < 0 ||
 	    strcmp(entry.name.config, device->name.config) != 0 ||
-	    strcmp(entry.name.name, device->name.name) != 0 || entry.name.hba != device->name.hba)
+	    !env_same_name(&entry.name, &device->name))
 		device_post(device, DEVICE_EV_UNREGISTERED);
 	else if (device->revoke.call.running)
 		device_timer_arm(device, DEVICE_TIMER_RETRY, RETRY_MS);
@@ -662,10 +662,7 @@ struct device *device_new(struct device_env *env, const struct device_start *sta
 	device->state = DEVICE_OPENING;
 	device->state_since = env->system->now_us(env);
 	device->post.run = device_take_signals;
-	device->host_device.device = device;
-	(void) snprintf(
-		device->host_device.label, sizeof(device->host_device.label), "user_%u/%s",
-		device->name.hba, device->name.name);
+	device_host_init(device);
 	device_init_timers(device);
 	block_init(device, !device->clean);
 	lock_init(device);

@@ -121,6 +121,7 @@ static void lock_work_open(struct device_call *call)
 	config.size = lock->call_size;
 	config.block_size = device->attributes.block_size;
 	config.must_exist = true;
+	device_host_begin(device);
 	call->result = handler_call_open(
 		device->handler, &config, &device_host, &device->host_device, &lock->info,
 		&lock->backend, &lock->reason);

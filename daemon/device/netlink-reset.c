@@ -112,6 +112,27 @@ void netlink_reset_cancel(struct netlink_reset *reset)
 	env_timer_disarm(&reset->paused);
 }
 
+/* ------- failures ------- */
+
+bool netlink_reset_log_error(int error, bool again)
+{
+	assert(error < 0);
+	if (error == -ENOBUFS) {
+		log_warning("events of the kernel were lost, or its module was loaded again: "
+			    "scanning for missed ones");
+		return false;
+	}
+	if (error == -EBADMSG) {
+		log_warning("a malformed TCM-USER message was dropped");
+		return false;
+	}
+	if (!again)
+		log_error(
+			"cannot receive the kernel's events: %s; it is tried again",
+			strerror(-error));
+	return true;
+}
+
 /* ------- commands for devices that are gone ------- */
 
 struct netlink_late {
@@ -131,7 +152,7 @@ static void netlink_late_answer(struct env_timer *timer)
 
 	assert(env_on_main_thread(env));
 	if (env->kernel->scan_minor(env, late->minor, &entry) >= 0 &&
-	    entry.name.hba == late->name.hba && strcmp(entry.name.name, late->name.name) == 0)
+	    env_same_name(&entry.name, &late->name))
 		env->parent->answer(env, TCMU_EVENT_REMOVED, late->id, 0);
 	else
 		env->parent->drop_owed(env, TCMU_EVENT_REMOVED, late->id);

@@ -129,6 +129,7 @@ static int opening_open(struct device_opening *opening)
 	config.block_size = opening->attributes.block_size;
 	config.must_exist = opening->must_exist;
 	opening->info = (struct tcmu_backend_info){0};
+	device_host_begin(device);
 	r = handler_call_open(
 		opening->handler, &config, &device_host, &device->host_device, &opening->info,
 		&opening->backend, &opening->reason);

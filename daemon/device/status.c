@@ -155,7 +155,11 @@ void device_get_status(const struct device *device, struct device_status *status
 		.takeovers = device->lock.takeovers,
 		.damped = device->lock.damped,
 		.stats = device->stats,
+		.counters = device->host_device.counters ? device->handler->counters : NULL,
+		.counter_values = device->host_device.counters,
 	};
+	if (device->backend)
+		device_host_health(device, status->health);
 }
 
 unsigned device_requests(const struct device *device, struct stats_request *requests, unsigned max)

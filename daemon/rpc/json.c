@@ -36,7 +36,7 @@ json_t *json_device(const struct device *device)
 	assert(view.label && view.name && view.state);
 	in_flight = view.stats ? stats_in_flight(view.stats) : 0;
 	return json_pack(
-		"{so so si si so so ss sf so sb sb sI si sb so sI si so si sI sI}", "device",
+		"{so so si si so so ss sf so sb sb sI si sb so sI si so si sI sI so}", "device",
 		json_text(view.label), "name", json_text(view.name->name), "hba",
 		(int) view.name->hba, "uio", (int) view.minor, "handler", json_text(view.handler),
 		"config", json_text(view.name->config), "state", view.state, "state_seconds",
@@ -46,7 +46,8 @@ json_t *json_device(const struct device *device)
 		view.serial[0] ? json_text(view.serial) : json_null(), "in_flight",
 		(json_int_t) in_flight, "in_backend", (int) view.backend, "lock",
 		json_text(view.lock), "lock_group", (int) view.lock_group, "takeovers",
-		(json_int_t) view.takeovers, "takeovers_damped", (json_int_t) view.damped);
+		(json_int_t) view.takeovers, "takeovers_damped", (json_int_t) view.damped, "health",
+		json_text(view.health[0] ? view.health : NULL));
 }
 
 /* ------- counters and times ------- */
@@ -158,6 +159,24 @@ static json_t *last_sense_to_json(const struct stats *stats)
 		(double) clock_since(clock_now_ns(), stats_get(&stats->last_sense_at)) / 1e9);
 }
 
+/* The handler's own. */
+static json_t *counters_to_json(const struct device_status *view)
+{
+	const struct tcmu_counter *counter = view->counters;
+	json_t *array = json_array();
+
+	for (size_t i = 0; counter && counter[i].name; i++)
+		(void) json_array_append_new(
+			array,
+			json_pack(
+				"{ss sI ss so}", "name", counter[i].name, "value",
+				(json_int_t) __atomic_load_n(
+					&view->counter_values[i], __ATOMIC_RELAXED),
+				"type", counter[i].flags & TCMU_COUNTER_GAUGE ? "gauge" : "counter",
+				"help", json_text(counter[i].help)));
+	return array;
+}
+
 json_t *json_stats(const struct device *device, struct histograms *histograms)
 {
 	struct device_status view;
@@ -166,16 +185,16 @@ json_t *json_stats(const struct device *device, struct histograms *histograms)
 	if (!view.stats)
 		return NULL;
 	return json_pack(
-		"{so so sI sI sI sI sI sI so so so so}", "device", json_text(view.label), "handler",
-		json_text(view.handler), "time_ns", (json_int_t) clock_now_ns(), "in_flight",
-		(json_int_t) stats_in_flight(view.stats), "commands",
+		"{so so sI sI sI sI sI sI so so so so so}", "device", json_text(view.label),
+		"handler", json_text(view.handler), "time_ns", (json_int_t) clock_now_ns(),
+		"in_flight", (json_int_t) stats_in_flight(view.stats), "commands",
 		(json_int_t) stats_get(&view.stats->fetched), "cpu_ns",
 		(json_int_t) stats_cpu(view.stats), "limited_ns",
 		(json_int_t) stats_get(&view.stats->limited_ns), "expired_writes",
 		(json_int_t) stats_get(&view.stats->expired), "classes",
 		classes_to_json(view.stats, histograms), "sense_keys",
 		sense_keys_to_json(view.stats), "other_ends", other_ends_to_json(view.stats),
-		"last_sense", last_sense_to_json(view.stats));
+		"last_sense", last_sense_to_json(view.stats), "counters", counters_to_json(&view));
 }
 
 /* ------- commands in flight ------- */

@@ -23,6 +23,7 @@
 
 #include "options.h"
 #include "reason.h"
+#include "statx-dio.h"
 
 #define ALIGN_MAX 4096u
 
@@ -465,26 +466,20 @@ static int try_align(int fd, uint32_t *align)
 	return r;
 }
 
-#ifdef FILE_HAVE_DIOALIGN
 /* False: the file system does not say. */
 static bool read_dio_align(int fd, uint32_t *offset_align, uint32_t *memory_align)
 {
 	struct statx stx;
+	struct statx_dio dio;
 
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) < 0 ||
-	    !(stx.stx_mask & STATX_DIOALIGN))
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIO_MASK, &stx) < 0 ||
+	    !(stx.stx_mask & STATX_DIO_MASK))
 		return false;
-	*offset_align = stx.stx_dio_offset_align;
-	*memory_align = stx.stx_dio_mem_align;
+	dio = statx_dio_get(&stx);
+	*offset_align = dio.offset_align;
+	*memory_align = dio.memory_align;
 	return true;
 }
-#else
-static bool read_dio_align(int fd, uint32_t *offset_align, uint32_t *memory_align)
-{
-	(void) fd, (void) offset_align, (void) memory_align;
-	return false;
-}
-#endif
 
 int file_direct_align(
 	int fd, const struct file_target *target, uint32_t *offset_align, uint32_t *memory_align,

@@ -531,8 +531,8 @@ released_unasked() {
 }
 
 # assert_released_unasked COUNT LIMIT-MS: as assert_released, after deletes for which the kernel has not waited for an
-# answer, so that the daemon cannot close before the unregister. A kernel that keeps such a device is seen to keep it; the
-# daemon has to close it within the limit all the same. RELEASE_MS is the longest time.
+# answer, so that the daemon may close after the unregister. A kernel that then keeps the device may do so here; the daemon
+# has to close it within the limit all the same. RELEASE_MS is the longest time.
 assert_released_unasked() {
 	local name kref file longest=00
 	if ! kernel_keeps_closed_devices; then
@@ -541,8 +541,7 @@ assert_released_unasked() {
 	fi
 	holds_within $((3 + $2 / 1000)) released_unasked "$1" || fail "the daemon does not close the uio device"
 	while read -r name kref file; do
-		say "$name: file closed $file ms after unregister; this kernel keeps its memory"
-		assert_eq "$kref" - "$name: the time of a release that this kernel never does"
+		say "$name: file closed $file ms after unregister; memory released after $kref ms (-: this kernel keeps it)"
 		[ "${file/./}" -le "$longest" ] || longest=${file/./}
 	done < <(trace_release_ms)
 	RELEASE_MS=${longest%?}.${longest: -1}

@@ -57,7 +57,7 @@ void cache_attached(const struct kdev *kdev)
 {
 	struct cache *cache = cache_at(kdev);
 
-	cache->initiator = cache->saved;
+	cache->initiator = cache->saved && !initiators_ask_cache_on(kdev->slot);
 	cache->known = sim_now();
 	cache_changed(kdev);
 }
@@ -102,7 +102,7 @@ void cache_initiator_has(const struct kcommand *command)
 {
 	struct cache *cache = cache_at(command->kdev);
 
-	if (command->cache_on)
+	if (command->cache_on || initiators_ask_cache_on(command->kdev->slot))
 		return;
 	if (command->save && cache->known_saved < command->begun)
 		cache->saved = true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the administrator and the initiators have been told of each write cache, and so whether it
- * is off for certain.
+ * The answers about each write cache to the administrator and to initiators, and so whether it is
+ * off for certain.
  *
  * The administrator's "off" holds from its answer until the administrator asks for "on", over every
  * start, reopen and SIGKILL of the daemon. An initiator's "off" holds until somebody may have
@@ -19,13 +19,13 @@ void cache_reset(void);
 /* Whether it is off for certain. */
 bool cache_is_off(unsigned slot);
 
-/* A device was created: nobody has been told anything of it. */
+/* A device was created: nothing is known of its cache. */
 void cache_created(const struct kdev *kdev);
 
 /* A daemon attaches. */
 void cache_attached(const struct kdev *kdev);
 
-/* The administrator asks for "on"; is told that it is off since it asked for that. */
+/* The administrator asks for "on"; has the answer that it is off, asked for at that time. */
 void cache_administrator_asks_on(const struct kdev *kdev);
 void cache_administrator_has_off(const struct kdev *kdev, uint64_t asked);
 

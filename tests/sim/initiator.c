@@ -76,6 +76,16 @@ uint64_t initiators_new_tag(void)
 	return ++sim->world->tag;
 }
 
+bool initiators_ask_cache_on(unsigned slot)
+{
+	for (const struct commands *at = sim->world->commands; at; at = at->next)
+		if (at->command.op == KCOMMAND_MODE_SELECT && at->command.cache_on &&
+		    command_slot(&at->command) == slot &&
+		    (!at->command.has_status || at->command.in_ring))
+			return true;
+	return false;
+}
+
 void initiators_cache_is_on(unsigned slot)
 {
 	for (struct commands *at = sim->world->commands; at; at = at->next)

@@ -37,6 +37,9 @@ void initiators_late(struct kcommand *command);
 /* The ring was reset while the daemon had the command, and its pages may hold other data now. */
 void initiators_data_taken(struct kcommand *command);
 
+/* Whether a MODE SELECT that switches it on may still be carried out. */
+bool initiators_ask_cache_on(unsigned slot);
+
 /* The write cache may be on: commands in flight may be carried out with it. */
 void initiators_cache_is_on(unsigned slot);
 

@@ -102,8 +102,12 @@ static void kernel_note_orphans(struct kdev *kdev)
 		struct kcommand *command = kdev->by_id[id];
 
 		/* A daemon notes nothing of a store that others write, too. */
-		if (!command || backends_is_shared(kdev->store) ||
-		    backends_faults(kdev->store)->mode != STORE_GOOD)
+		if (!command || backends_is_shared(kdev->store))
+			continue;
+		if (command->op == KCOMMAND_COMPARE_AND_WRITE &&
+		    !backends_can(kdev->store, TCMU_IO_COMPARE_AND_WRITE))
+			command->writes[0]->again = true;
+		if (backends_faults(kdev->store)->mode != STORE_GOOD)
 			continue;
 		command->orphaned = true;
 		command->changes = backends_changes(kdev->store);
@@ -135,9 +139,7 @@ void kernel_daemon_killed(void)
 {
 	struct kdev *kdev;
 
-	sim->kernel->netlink_fd = 0;
-	sim->kernel->event_cnt = 0;
-	sim->kernel->overrun = false;
+	genl_daemon_killed();
 	sim->kernel->disturbed = true;
 	for (unsigned i = 0; (kdev = kernel_at(i)); i++) {
 		kernel_note_orphans(kdev);
@@ -166,13 +168,14 @@ void kernel_reset(enum kernel_version version, const struct kernel_calls *calls)
 	for (unsigned i = 0; i < sim->kernel->kdev_cnt; i++)
 		kdev_free(sim->kernel->kdevs[i]);
 	*sim->kernel = (struct kernel){.version = version, .calls = *calls};
+	kernel_load();
 }
 
 /* ------- the beginning of a device ------- */
 
 static unsigned kernel_free_minor(void)
 {
-	unsigned minor = 0;
+	unsigned minor = sim->kernel->minor_first;
 
 	while (kernel_find_minor(minor))
 		minor++;
@@ -191,7 +194,7 @@ struct kdev *kernel_create(
 	*kdev = (struct kdev){
 		.used = true,
 		.slot = slot,
-		.id = kernel->kdev_cnt + 1,
+		.id = ++kernel->id_last,
 		.minor = kernel_free_minor(),
 		.store = store,
 		.ring = fake_ring_new(options),

@@ -183,6 +183,15 @@ void kernel_hang_configfs(struct kdev *kdev, bool on);
 /* A device whose creation has failed goes. */
 void kernel_unregister_failed(struct kdev *kdev);
 
+/* The module comes; goes, unless a device holds it: then false. No device can be created without
+ * it. A daemon that starts loads it, too. */
+void kernel_load(void);
+bool kernel_unload(void);
+bool kernel_is_loaded(void);
+
+/* Whether the daemon listens to its events, and it waits for the answers. */
+bool kernel_waits_for_answers(void);
+
 /* Whether another device can be created in this life. */
 bool kernel_has_room(void);
 

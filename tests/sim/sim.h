@@ -44,6 +44,7 @@ struct sim_report {
 	uint64_t good;     /* of them */
 	uint64_t kills;
 	uint64_t resets;
+	uint64_t unloads; /* of the module */
 	uint64_t steps;
 	uint32_t transitions[32]; /* of devices: a bit for each state that followed */
 	char failure[512];        /* empty: none */

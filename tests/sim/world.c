@@ -21,6 +21,7 @@
 
 #define BEGIN_NS       (1000 * SIM_NS_PER_S)
 #define SERVE_LIMIT_S  150
+#define LISTEN_LIMIT_S 10
 #define DELETE_LIMIT_S 30
 #define EMPTY_LIMIT_S  90
 #define STOP_LIMIT_S   20
@@ -69,6 +70,7 @@ static const char *const world_kinds[WORLD_KINDS] = {
 	[WORLD_TWICE] = "twice",
 	[WORLD_CONFIGFS_HANGS] = "configfs-hangs",
 	[WORLD_SHRINK] = "shrink",
+	[WORLD_UNLOAD] = "unload",
 };
 
 const char *world_kind_name(enum world_kind kind)
@@ -230,7 +232,8 @@ static void slot_create(unsigned index)
 {
 	struct slot *slot = &life_at()->slots[index];
 
-	if ((slot->kdev && slot->kdev->registered) || !kernel_has_room())
+	if ((slot->kdev && slot->kdev->registered) || !kernel_has_room() || life_at()->unloading ||
+	    !kernel_is_loaded())
 		return;
 	slot->kdev = kernel_create(
 		index, slot->config, index, &slot->ring, slot->write_cache, slot->timeout_ns,
@@ -419,6 +422,40 @@ static void drain_slowly(struct world_event_script *event, struct kdev *kdev)
 	sim_at(sim_now() + 4 * SIM_NS_PER_MS, drain_begins, event);
 }
 
+/* Somebody removes all devices and the module, and loads it again; half of them create devices at
+ * once then. */
+static void module_loads(void *arg)
+{
+	const struct world_event_script *event = arg;
+
+	life_at()->unloading = false;
+	kernel_load();
+	for (unsigned i = 0; event->number % 2 && i < life_at()->slot_cnt; i++)
+		slot_create(i);
+}
+
+static void module_unloads(void *arg)
+{
+	struct world_event_script *event = arg;
+
+	if (!life_at()->unloading)
+		return;
+	for (unsigned i = 0; i < life_at()->slot_cnt; i++)
+		slot_delete(i);
+	if (kernel_unload())
+		sim_at(sim_now() + event->length / 8, module_loads, event);
+	else
+		sim_at(sim_now() + 3 * SIM_NS_PER_MS, module_unloads, event);
+}
+
+static void module_begins_to_unload(struct world_event_script *event)
+{
+	if (life_at()->unloading)
+		return;
+	life_at()->unloading = true;
+	module_unloads(event);
+}
+
 /* Events of a device that is there. */
 static void event_run_on(struct world_event_script *event, struct kdev *kdev)
 {
@@ -504,6 +541,9 @@ static void event_run(void *arg)
 		kernel_hang_configfs(kdev, true);
 		sim_at(sim_now() + event->length, fault_ends, event);
 		break;
+	case WORLD_UNLOAD:
+		module_begins_to_unload(event);
+		break;
 	case WORLD_TWICE:
 		kernel_double_events(1 + event->number % 6);
 		break;
@@ -537,6 +577,8 @@ static void life_heal(struct life *life)
 {
 	sim_trace("* all is well");
 	kernel_lose_events(0);
+	life->unloading = false;
+	kernel_load();
 	rivals_end();
 	for (unsigned i = 0; i < STORES; i++) {
 		*backends_faults(i) = (struct store_faults){0};
@@ -669,6 +711,9 @@ static void life_end(struct life *life)
 	life_expect(
 		life_all_served, SERVE_LIMIT_S,
 		"all is well, and a device does not serve in 150 s");
+	life_expect(
+		kernel_waits_for_answers, LISTEN_LIMIT_S,
+		"all is well, and the kernel does not wait for the daemon's answers");
 	life->ending = true;
 	life_delete(NULL);
 	life_expect(life_all_released, DELETE_LIMIT_S, "a device that was deleted is not released");

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Direct I/O of 4 KiB with io_uring and, by kernel.io_uring_disabled=2, without: I/O operations a second, and what one costs.
 # Needs a kernel of 6.6 or newer. The rounds alternate, because the host's load changes.
+#
+# Environment: BENCH_STORE=disk|ram (the scratch disk, or a RAM disk), BENCH_ROUNDS, BENCH_JOBS, BENCH_SECONDS.
 # vm: disk=512M
 # vm: timeout=900
-# vm: clock=tsc
+# vm: clock=hpet
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../../cases/lib.sh"
@@ -15,11 +17,6 @@ SECONDS_EACH=${BENCH_SECONDS:-4}
 # switches KIND: of all threads of the daemon; voluntary or nonvoluntary.
 switches() {
 	cat "/proc/$DAEMON_PID"/task/*/status 2>/dev/null | awk -v kind="^$1_ctxt" '$0 ~ kind { sum += $2 } END { print sum }'
-}
-
-# calls NUMBER: how often the daemon has made the system call.
-calls() {
-	sed -nE "s/.* id: *[a-z_]* *\\[ *$1\\] .*hitcount: *([0-9]+).*/\\1/p" "$TRACING/events/raw_syscalls/sys_enter/hist" | awk '{ sum += $1 } END { print sum + 0 }'
 }
 
 # ticks: the daemon's CPU time in hundredths of a second.
@@ -34,16 +31,16 @@ doorbells() {
 # measure NAME RW DEPTH: a line of figures.
 measure() {
 	local before ops time
-	before=("$(switches voluntary)" "$(ticks)" "$(doorbells)" "$(switches nonvoluntary)" "$(calls 202)")
+	before=("$(switches voluntary)" "$(ticks)" "$(doorbells)" "$(switches nonvoluntary)")
 	must fio --name=it --filename="$DISK" --rw="$2" --bs=4k --iodepth="$3" --ioengine=libaio --direct=1 --size=${MIB}M \
 		--time_based --runtime="$SECONDS_EACH" --norandommap --minimal --terse-version=3
 	ops=$(tail -n 1 <<<"$OUTPUT" | awk -F';' '{ print int(($6 + $47) / 4) }')
 	time=$(tail -n 1 <<<"$OUTPUT" | awk -F';' '{ print $8 + $49 }')
 	snapshot >/dev/null
 	awk -v name="$1" -v ops="$ops" -v iops="$time" -v threads="$THREADS" -v s=$(($(switches voluntary) - before[0])) \
-		-v n=$(($(switches nonvoluntary) - before[3])) -v f=$(($(calls 202) - before[4])) -v t=$(($(ticks) - before[1])) -v d=$(($(doorbells) - before[2])) 'BEGIN {
-		printf "FIGURE %s | %d IOPS | an operation: %.0f us CPU, %.2f + %.2f switches, %.2f futex calls, %.2f doorbells | %d threads\n",
-			name, iops, t * 10000 / ops, s / ops, n / ops, f / ops, d / ops, threads }'
+		-v n=$(($(switches nonvoluntary) - before[3])) -v t=$(($(ticks) - before[1])) -v d=$(($(doorbells) - before[2])) 'BEGIN {
+		printf "FIGURE %s | %d IOPS | an operation: %.0f us CPU, %.2f + %.2f switches, %.2f doorbells | %d threads\n",
+			name, iops, t * 10000 / ops, s / ops, n / ops, d / ops, threads }'
 }
 
 if [ "${BENCH_STORE:-disk}" = disk ]; then
@@ -57,7 +54,6 @@ exists /proc/sys/kernel/io_uring_disabled || fail "this kernel has no kernel.io_
 load_tcmu
 echo 'p:bench/doorbell target_core_user:tcmu_irqcontrol' >$TRACING/kprobe_events
 echo 'hist:keys=common_pid' >$TRACING/events/bench/doorbell/trigger
-echo 'hist:keys=id:size=1024 if comm ~ "io-*"' >$TRACING/events/raw_syscalls/sys_enter/trigger
 dd if=/dev/urandom of=$store bs=1M count=$MIB status=none oflag=direct
 for round in $(seq "${BENCH_ROUNDS:-3}"); do
 	for disabled in 0 2; do

@@ -34,7 +34,7 @@ trace_start
 delete_backstore_configfs disk
 log_mark
 assert_eq "$(trace_count kref_release)" 0 "releases while the daemon is stopped"
-all_known() { released_unasked 1 && logged 'events came faster'; }
+all_known() { released_unasked 1 && logged 'events of the kernel were lost'; }
 trace_mark "the daemon continues"
 kill -CONT "$DAEMON_PID"
 wait_for 10 released_unasked 1

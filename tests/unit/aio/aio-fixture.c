@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See aio-fixture.h. */
 #include "aio-fixture.h"
+#include "uring-fixture.h"
 
 #include <errno.h>
-#include <liburing.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,28 +15,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SETUP_5_18 IORING_SETUP_SUBMIT_ALL
-#define SETUP_5_19 (SETUP_5_18 | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
-#define SETUP_ALL  UINT32_MAX
-
-const struct aio_way aio_ways[] = {
-	{"io_uring", AIO_URING, SETUP_ALL, EPOLLET},
-	{"io_uring, level-triggered", AIO_URING, SETUP_ALL, 0},
-	{"io_uring as of 5.10", AIO_URING, 0, EPOLLET},
-	{"io_uring as of 5.18", AIO_URING, SETUP_5_18, EPOLLET},
-	{"io_uring as of 5.19", AIO_URING, SETUP_5_19, EPOLLET},
-	{"threads", AIO_THREADS, 0, EPOLLET},
-	{"threads, level-triggered", AIO_THREADS, 0, 0},
-};
-const size_t aio_way_cnt = sizeof(aio_ways) / sizeof(aio_ways[0]);
-
 struct interposed interposed;
 static struct aio_fixture fixture;
 static atomic_uint allocation_cnt;
 static atomic_bool threads_refused;
-static unsigned submissions_to_fail;
-static int submission_error;
-static unsigned reads_to_disturb;
 static pthread_mutex_t calls_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t ioctl_allowed = PTHREAD_COND_INITIALIZER;
 static unsigned ioctls_allowed;
@@ -48,16 +31,8 @@ static pthread_cond_t written = PTHREAD_COND_INITIALIZER;
 
 /* Visible, because shared libraries refer to them. */
 #pragma GCC visibility push(default)
-int __real_io_uring_queue_init_params(
-	unsigned entries, struct io_uring *ring, struct io_uring_params *params);
-int __wrap_io_uring_queue_init_params(
-	unsigned entries, struct io_uring *ring, struct io_uring_params *params);
-struct io_uring_probe *__real_io_uring_get_probe_ring(struct io_uring *ring);
-struct io_uring_probe *__wrap_io_uring_get_probe_ring(struct io_uring *ring);
 ssize_t __real_preadv2(int fd, const struct iovec *iov, int cnt, off_t offset, int flags);
 ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int cnt, off_t offset, int flags);
-int __real_io_uring_submit(struct io_uring *ring);
-int __wrap_io_uring_submit(struct io_uring *ring);
 ssize_t __real_read(int fd, void *buffer, size_t size);
 ssize_t __wrap_read(int fd, void *buffer, size_t size);
 ssize_t __real_write(int fd, const void *buffer, size_t size);
@@ -80,29 +55,6 @@ int __real_posix_memalign(void **memory, size_t align, size_t size);
 int __wrap_posix_memalign(void **memory, size_t align, size_t size);
 #pragma GCC visibility pop
 
-int __wrap_io_uring_queue_init_params(
-	unsigned entries, struct io_uring *ring, struct io_uring_params *params)
-{
-	int r;
-
-	if (interposed.setup_error)
-		return interposed.setup_error;
-	/* A kernel that knows these flags only. */
-	if (params->flags & ~(interposed.setup_flags | IORING_SETUP_CQSIZE))
-		return -EINVAL;
-	r = __real_io_uring_queue_init_params(entries, ring, params);
-	if (r >= 0) {
-		ring->features &= ~interposed.features_lacking;
-		interposed.rings++;
-	}
-	return r;
-}
-
-struct io_uring_probe *__wrap_io_uring_get_probe_ring(struct io_uring *ring)
-{
-	return interposed.no_probe ? NULL : __real_io_uring_get_probe_ring(ring);
-}
-
 ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int cnt, off_t offset, int flags)
 {
 	struct iovec first = iov[0];
@@ -119,30 +71,6 @@ ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int cnt, off_t offset, i
 		return __real_preadv2(fd, iov, cnt, offset, 0);
 	first.iov_len = (size_t) interposed.try_short;
 	return __real_preadv2(fd, &first, 1, offset, 0);
-}
-
-/* Turns a read into a receive without waiting, from an empty socket. */
-static void disturb_read(struct io_uring_sqe *sqe)
-{
-	static uint64_t nothing;
-	uint64_t data = sqe->user_data;
-
-	if (sqe->opcode != IORING_OP_READV || reads_to_disturb == 0)
-		return;
-	reads_to_disturb--;
-	io_uring_prep_recv(sqe, fixture.empty[0], &nothing, sizeof(nothing), MSG_DONTWAIT);
-	sqe->user_data = data;
-}
-
-int __wrap_io_uring_submit(struct io_uring *ring)
-{
-	if (submissions_to_fail) {
-		submissions_to_fail--;
-		return submission_error;
-	}
-	for (unsigned i = ring->sq.sqe_head; i != ring->sq.sqe_tail; i++)
-		disturb_read(&ring->sq.sqes[i & ring->sq.ring_mask]);
-	return __real_io_uring_submit(ring);
 }
 
 ssize_t __wrap_read(int fd, void *buffer, size_t size)
@@ -184,22 +112,6 @@ int __wrap_pthread_create(
 	if (atomic_load(&threads_refused))
 		return EAGAIN;
 	return __real_pthread_create(thread, attr, start, arg);
-}
-
-void fail_submissions(unsigned cnt, int error)
-{
-	submissions_to_fail = cnt;
-	submission_error = error;
-}
-
-unsigned count_pending_failures(void)
-{
-	return submissions_to_fail;
-}
-
-void disturb_reads(unsigned cnt)
-{
-	reads_to_disturb = cnt;
 }
 
 void allow_ioctls(unsigned cnt)
@@ -296,6 +208,7 @@ static int aio_fixture_setup(void **state)
 	    socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fixture.empty) < 0 ||
 	    pipe2(fixture.pipe, O_CLOEXEC) < 0)
 		return -1;
+	interposed.empty = fixture.empty[0];
 	*state = &fixture;
 	return 0;
 }
@@ -346,7 +259,8 @@ int aio_run_tests(const struct aio_test *tests, size_t cnt)
 
 			if (tests[i].kind != AIO_AUTO && tests[i].kind != aio_ways[j].kind)
 				continue;
-
+			if (aio_ways[j].kind == AIO_URING && !uring_is_here())
+				continue;
 			if (asprintf(&name, "%s (%s)", tests[i].name, aio_ways[j].name) < 0)
 				abort();
 			all[n++] = (struct CMUnitTest){

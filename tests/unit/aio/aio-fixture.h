@@ -109,6 +109,7 @@ struct interposed {
 	int setup_error;      /* -errno of making a ring; 0: the kernel's result */
 	uint32_t features_lacking;
 	bool no_probe;
+	int empty;                         /* a socket without data */
 	unsigned rings;                    /* made so far */
 	unsigned tries;                    /* reads with RWF_NOWAIT so far */
 	int try_error;                     /* -errno of such a read; 0: the kernel's result */

@@ -5,10 +5,11 @@
  */
 #include "aio-fixture.h"
 #include "proc-fixture.h"
+#include "uring-fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <liburing.h>
+#include <linux/io_uring.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -521,6 +522,20 @@ static void io_uring_is_the_default(void **state)
 	aio_engine_free(engine);
 }
 
+/* Also in a build without liburing, and where the kernel refuses. */
+static void io_uring_is_used_where_it_is_here(void **state)
+{
+	struct aio_engine *engine = NULL;
+
+	(void) state;
+	interposed.setup_flags = UINT32_MAX;
+	assert_int_equal(aio_engine_new(AIO_AUTO, 4, "test", &engine), 0);
+	assert_int_equal(aio_engine_kind(engine), uring_or_threads(AIO_URING));
+	aio_engine_free(engine);
+	if (!uring_is_here())
+		assert_refused_and_replaced(-ENOSYS);
+}
+
 static void a_refused_ring_ends_its_requests_with_the_error(void **state)
 {
 	struct aio_fixture *f = aio_fixture_start(state, 4);
@@ -566,9 +581,10 @@ int main(void)
 		AIO_TEST(the_descriptor_is_closed_on_exec),
 		AIO_TEST(a_thread_may_use_an_engine_made_by_another),
 		AIO_TEST(a_depth_of_zero_is_refused),
-		AIO_TEST(without_io_uring_threads_are_used),
-		AIO_TEST(an_old_io_uring_is_not_used),
-		AIO_TEST(io_uring_is_the_default),
+		AIO_TEST_URING(without_io_uring_threads_are_used),
+		AIO_TEST_URING(an_old_io_uring_is_not_used),
+		AIO_TEST_URING(io_uring_is_the_default),
+		AIO_TEST_THREADS(io_uring_is_used_where_it_is_here),
 		AIO_TEST_URING(a_refused_ring_ends_its_requests_with_the_error),
 	};
 

@@ -17,6 +17,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "statx-dio.h"
+#include "uring-fixture.h"
+
 #define SIZE   (1024u * 1024)
 #define LENGTH 8192u
 #define FDS    256
@@ -98,11 +101,10 @@ int __wrap_statx(int fd, const char *path, int flags, unsigned mask, struct stat
 	int r = __real_statx(fd, path, flags, mask, stx);
 
 	if (!disk.reports_align) {
-		stx->stx_mask &= ~STATX_DIOALIGN;
+		stx->stx_mask &= ~STATX_DIO_MASK;
 	} else {
-		stx->stx_mask |= STATX_DIOALIGN;
-		stx->stx_dio_offset_align = disk.sector;
-		stx->stx_dio_mem_align = 512;
+		stx->stx_mask |= STATX_DIO_MASK;
+		statx_dio_set(stx, &(struct statx_dio){512, disk.sector});
 	}
 	return r;
 }
@@ -226,7 +228,8 @@ static int file_block_setup(void **state)
 	disk.discard_max_bytes = "2147450880\n";
 	disk.discard_granularity = "4096\n";
 	disk.rotational = "1\n";
-	host = fake_host_with(tcmu_handler_entry(), *(const enum aio_kind *) *state);
+	host = fake_host_with(
+		tcmu_handler_entry(), uring_or_threads(*(const enum aio_kind *) *state));
 	return 0;
 }
 
@@ -354,7 +357,7 @@ static void one_that_is_read_only_can_only_be_read(void **state)
 
 static void it_is_held_as_long_as_it_is_served(void **state)
 {
-	struct fake_host *other = fake_host_with(tcmu_handler_entry(), *kinds);
+	struct fake_host *other = fake_host_with(tcmu_handler_entry(), AIO_THREADS);
 
 	(void) state;
 	block_opened("", 512);

@@ -14,6 +14,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "statx-dio.h"
+
 #define SIZE (1024u * 1024)
 
 const struct tcmu_handler *tcmu_handler_entry(void);
@@ -39,7 +41,7 @@ static struct {
 	unsigned nth;
 	int error;
 	unsigned replaced; /* the opening before which another file takes the path */
-	unsigned dio_mask; /* STATX_DIOALIGN: reported; 0: not */
+	unsigned dio_mask; /* STATX_DIO_MASK: reported; 0: not */
 	unsigned dio_align;
 	unsigned read_align; /* direct reads of less are refused */
 	int punch_error;
@@ -97,9 +99,8 @@ int __wrap_statx(int fd, const char *path, int flags, unsigned mask, struct stat
 {
 	int r = __real_statx(fd, path, flags, mask, stx);
 
-	stx->stx_mask = (stx->stx_mask & ~STATX_DIOALIGN) | sys.dio_mask;
-	stx->stx_dio_offset_align = sys.dio_align;
-	stx->stx_dio_mem_align = sys.dio_align;
+	stx->stx_mask = (stx->stx_mask & ~STATX_DIO_MASK) | sys.dio_mask;
+	statx_dio_set(stx, &(struct statx_dio){sys.dio_align, sys.dio_align});
 	return r;
 }
 
@@ -339,7 +340,7 @@ static void a_file_system_without_direct_io_is_refused_when_it_is_asked_for(void
 {
 	(void) state;
 	make_call(sys.path, SIZE);
-	sys.dio_mask = STATX_DIOALIGN;
+	sys.dio_mask = STATX_DIO_MASK;
 	assert_int_equal(system_open_with(";direct=1", 4096), -EINVAL);
 	reason_says("its file system has no direct I/O");
 	sys.dio_align = 1024;

@@ -246,6 +246,11 @@ static void the_manual_promises_the_members_of_json(void **state)
 		"version",
 		"settings",
 		"requests",
+		"health",
+		"counters",
+		"value",
+		"type",
+		"help",
 	};
 	char *manual = read_document("docs/man/tcmuctl.8"), wanted[64];
 
@@ -676,6 +681,85 @@ static void the_rules_and_the_dashboard_use_metrics_of_the_manual(void **state)
 	free(manual);
 }
 
+static void fenced_shows_devices_and_given_up_connections(void **state)
+{
+	json_t *list = parse_json("{\"devices\": [{\"device\": \"user_0/a\", \"fenced\": true}, "
+				  "{\"device\": \"user_0/b\", \"fenced\": false}], "
+				  "\"given_up\": 2}");
+	FILE *out = output_begin();
+	char *text;
+
+	(void) state;
+	show_fenced(out, list);
+	text = output_end(out);
+	assert_non_null(strstr(text, "user_0/a: "));
+	assert_null(strstr(text, "user_0/b"));
+	assert_non_null(strstr(text, "until tcmud ends: 2\n"));
+	free(text);
+	json_decref(list);
+}
+
+static const char *const counted =
+	"{\"devices\": ["
+	"{\"device\": \"user_0/a\", \"handler\": \"x\", \"health\": \"waiting for OSD 12\", "
+	"\"stats\": {\"counters\": ["
+	"{\"name\": \"retries\", \"value\": 3, \"type\": \"counter\", \"help\": \"a\\\\b\\nc\"}, "
+	"{\"name\": \"depth\", \"value\": 4, \"type\": \"gauge\", \"help\": \"in flight\"}]}}, "
+	"{\"device\": \"user_0/b\", \"handler\": \"y\", \"stats\": {\"counters\": ["
+	"{\"name\": \"retries\", \"value\": 5, \"type\": \"counter\", \"help\": \"\"}]}}, "
+	"{\"device\": \"user_0/c\", \"handler\": \"x\", \"stats\": {\"counters\": ["
+	"{\"name\": \"retries\", \"value\": 6, \"type\": \"counter\", \"help\": \"\"}]}}]}";
+
+static void a_counter_of_a_handler_is_one_family(void **state)
+{
+	json_t *dump = parse_json(counted);
+	FILE *out = output_begin();
+	char *text;
+
+	(void) state;
+	metrics_write(out, dump, METRICS_OPENMETRICS);
+	text = output_end(out);
+	assert_non_null(
+		strstr(text,
+		       "# TYPE tcmu_handler_x_retries counter\n"
+		       "# HELP tcmu_handler_x_retries a\\\\b c\n"
+		       "tcmu_handler_x_retries_total{device=\"user_0/a\"} 3\n"
+		       "tcmu_handler_x_retries_total{device=\"user_0/c\"} 6\n"
+		       "# TYPE tcmu_handler_x_depth gauge\n"
+		       "# HELP tcmu_handler_x_depth in flight\n"
+		       "tcmu_handler_x_depth{device=\"user_0/a\"} 4\n"
+		       "# TYPE tcmu_handler_y_retries counter\n"
+		       "# HELP tcmu_handler_y_retries \n"
+		       "tcmu_handler_y_retries_total{device=\"user_0/b\"} 5\n"
+		       "# EOF\n"));
+	free(text);
+	json_decref(dump);
+}
+
+static void health_and_counters_are_shown(void **state)
+{
+	json_t *dump = parse_json(counted);
+	json_t *device = json_array_get(json_object_get(dump, "devices"), 0);
+	json_t *stats = json_object_get(device, "stats");
+	json_t *totals_of;
+	FILE *out = output_begin();
+	char *text;
+
+	(void) state;
+	json_object_set(stats, "device", json_object_get(device, "device"));
+	totals_of = json_pack("{s[O]}", "devices", stats);
+	show_list(out, dump);
+	show_status(out, device);
+	show_totals(out, totals_of);
+	text = output_end(out);
+	assert_int_equal(fixture_count(text, "waiting for OSD 12"), 2);
+	assert_non_null(strstr(text, "counter        retries 3\n"));
+	assert_non_null(strstr(text, "user_0/a  depth        4  in flight\n"));
+	free(text);
+	json_decref(totals_of);
+	json_decref(dump);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -702,6 +786,9 @@ int main(void)
 		cmocka_unit_test(without_a_daemon_only_that_is_said),
 		cmocka_unit_test(the_manual_has_every_metric),
 		cmocka_unit_test(the_rules_and_the_dashboard_use_metrics_of_the_manual),
+		cmocka_unit_test(fenced_shows_devices_and_given_up_connections),
+		cmocka_unit_test(a_counter_of_a_handler_is_one_family),
+		cmocka_unit_test(health_and_counters_are_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "terminal.h"
-#include "top.h"
+#include "screen/terminal.h"
+#include "screen/top.h"
 
 static char *written;
 static size_t written_size;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "screen.h"
+#include "screen/screen.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -7,8 +7,8 @@
 #include <time.h>
 
 #include "rates.h"
-#include "terminal.h"
-#include "top.h"
+#include "screen/terminal.h"
+#include "screen/top.h"
 
 #define FIRST_INTERVAL_S 0.5
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "top.h"
+#include "screen/top.h"
 
 #include <assert.h>
 #include <stdint.h>
@@ -8,7 +8,7 @@
 
 #include "members.h"
 #include "rates.h"
-#include "terminal.h"
+#include "screen/terminal.h"
 
 #define LINES_AROUND 3 /* the summary, the titles, the keys */
 
@@ -106,9 +106,9 @@ static const json_t *find_listed(const json_t *list, const char *name)
 	const json_t *device;
 	size_t i;
 
-	json_array_foreach(
-		json_object_get(list, "devices"), i,
-		device) if (strcmp(member_text(device, "device"), name) == 0) return device;
+	json_array_foreach (json_object_get(list, "devices"), i, device)
+		if (strcmp(member_text(device, "device"), name) == 0)
+			return device;
 	return NULL;
 }
 
@@ -157,10 +157,10 @@ static struct row *sorted_rows(
 	size_t i;
 
 	*cnt = 0;
-	json_array_foreach(
-		devices, i, device) if (rows && strstr(member_text(device, "device"), top->filter))
-		rows[(*cnt)++] = (struct row){
-			.rates = device, .at = i, .key = row_key(top->order, device, list)};
+	json_array_foreach (devices, i, device)
+		if (rows && strstr(member_text(device, "device"), top->filter))
+			rows[(*cnt)++] = (struct row){
+				.rates = device, .at = i, .key = row_key(top->order, device, list)};
 	if (rows)
 		qsort(rows, *cnt, sizeof(*rows), greater_first);
 	return rows;
@@ -174,7 +174,7 @@ static unsigned count_attention(const json_t *list)
 	unsigned cnt = 0;
 	size_t i;
 
-	json_array_foreach(json_object_get(list, "devices"), i, device)
+	json_array_foreach (json_object_get(list, "devices"), i, device)
 		cnt += needs_attention(device);
 	return cnt;
 }
