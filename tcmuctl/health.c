@@ -29,7 +29,7 @@ static void add_finding(
 
 /* ------- devices ------- */
 
-/* What each state means where it lasts. */
+/* The meaning of each state that lasts. */
 static const struct state_health {
 	const char *state;
 	enum health_severity severity;

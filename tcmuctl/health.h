@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is wrong: of the daemon, of its handlers, and of each device, with the time since when and
- * what to do.
+ * The faults of the daemon, of its handlers and of each device, with their ages and advice.
  */
 #pragma once
 
@@ -11,7 +10,7 @@
 
 enum health_severity {
 	HEALTH_FINE,
-	HEALTH_ATTENTION, /* devices are served, and something has to be looked at */
+	HEALTH_ATTENTION, /* devices are served, and something has to be checked */
 	HEALTH_OUTAGE,    /* a device is not served */
 };
 

@@ -21,9 +21,9 @@
 #include "offline.h"
 #include "rates.h"
 #include "replace.h"
-#include "screen/screen.h"
-#include "screen/terminal.h"
+#include "screen.h"
 #include "show.h"
+#include "terminal.h"
 
 #define TOP_SECONDS    2
 #define REOPEN_TRIES   150

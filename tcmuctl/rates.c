@@ -6,7 +6,6 @@
 
 #include "members.h"
 #include "table.h"
-#include "units.h"
 
 #define WIDE_MIN 110 /* columns of the terminal for all columns of the table */
 
@@ -182,13 +181,13 @@ static void add_direction(
 	const char *latency, bool wide)
 {
 	const json_t *times = json_object_get(device, latency);
-	char text[UNITS_TEXT_SIZE];
+	char text[TABLE_TEXT_SIZE];
 
 	table_add(table, "%.0f", member_number(device, rate));
 	table_add(table, "%.1f", member_number(device, bytes) / (1024 * 1024));
 	if (wide)
-		table_add(table, "%s", units_time(member_number(times, "p50"), text));
-	table_add(table, "%s", units_time(member_number(times, "p99"), text));
+		table_add(table, "%s", table_time(member_number(times, "p50"), text));
+	table_add(table, "%s", table_time(member_number(times, "p99"), text));
 }
 
 static void add_device(struct table *table, const json_t *device, bool wide)

@@ -7,7 +7,6 @@
 #include "members.h"
 #include "rates.h"
 #include "table.h"
-#include "units.h"
 
 void show_fenced(FILE *out, const json_t *result)
 {
@@ -56,13 +55,13 @@ static const char *list_lock(const json_t *device)
 
 static void list_add_device(struct table *table, const json_t *device, bool locks)
 {
-	char size[UNITS_TEXT_SIZE];
+	char size[TABLE_TEXT_SIZE];
 
 	table_add(table, "%s", member_text(device, "device"));
 	table_add(table, "%s", member_text(device, "state"));
 	if (locks)
 		table_add(table, "%s", list_lock(device));
-	table_add(table, "%s", units_size(member_number(device, "size"), size));
+	table_add(table, "%s", table_size(member_number(device, "size"), size));
 	table_add(table, "%.0f", member_number(device, "in_flight"));
 	table_add(table, "%s", member_text(device, "config"));
 	table_add(
@@ -83,12 +82,12 @@ static void list_add_other(struct table *table, const json_t *device, bool locks
 	table_add(table, "%s", member_text(device, "problem"));
 }
 
-static bool list_has_trouble(const json_t *device)
+static bool list_is_unwell(const json_t *device)
 {
 	return *member_text(device, "problem") || strcmp(member_text(device, "state"), "LIVE") != 0;
 }
 
-/* Devices in trouble come first, then those of others. */
+/* Devices that are not well come first, then those of others. */
 void show_list(FILE *out, const json_t *result)
 {
 	static const char *const titles[] = {
@@ -103,12 +102,12 @@ void show_list(FILE *out, const json_t *result)
 	size_t i;
 
 	json_array_foreach (devices, i, device)
-		if (list_has_trouble(device))
+		if (list_is_unwell(device))
 			list_add_device(table, device, locks);
 	json_array_foreach (json_object_get(result, "others"), i, device)
 		list_add_other(table, device, locks);
 	json_array_foreach (devices, i, device)
-		if (!list_has_trouble(device))
+		if (!list_is_unwell(device))
 			list_add_device(table, device, locks);
 	table_end(table, out);
 }
@@ -120,7 +119,7 @@ static void add_class(
 {
 	const json_t *latency = json_object_get(class, "latency_ns");
 	double commands = member_number(class, "commands");
-	char text[UNITS_TEXT_SIZE];
+	char text[TABLE_TEXT_SIZE];
 
 	if (commands <= 0)
 		return;
@@ -128,11 +127,11 @@ static void add_class(
 	table_add(table, "%s", name);
 	table_add(table, "%.0f", commands);
 	table_add(table, "%.0f", member_number(class, "failed"));
-	table_add(table, "%s", units_size(member_number(class, "bytes"), text));
-	table_add(table, "%s", units_time(member_number(class, "total_ns") / commands / 1e9, text));
-	table_add(table, "%s", units_time(rates_percentile(latency, NULL, 0.50), text));
-	table_add(table, "%s", units_time(rates_percentile(latency, NULL, 0.99), text));
-	table_add(table, "%s", units_time(rates_percentile(latency, NULL, 1.0), text));
+	table_add(table, "%s", table_size(member_number(class, "bytes"), text));
+	table_add(table, "%s", table_time(member_number(class, "total_ns") / commands / 1e9, text));
+	table_add(table, "%s", table_time(rates_percentile(latency, NULL, 0.50), text));
+	table_add(table, "%s", table_time(rates_percentile(latency, NULL, 0.99), text));
+	table_add(table, "%s", table_time(rates_percentile(latency, NULL, 1.0), text));
 }
 
 static void add_classes(struct table *table, const json_t *stats)
@@ -228,7 +227,7 @@ void show_status(FILE *out, const json_t *result)
 	const json_t *stats = json_object_get(result, "stats");
 	const json_t *last = json_object_get(stats, "last_sense");
 	struct table *table;
-	char text[UNITS_TEXT_SIZE];
+	char text[TABLE_TEXT_SIZE];
 
 	show_line(out, "device", member_text(result, "device"));
 	fprintf(out, "%-14s uio%.0f\n", "node", member_number(result, "uio"));
@@ -238,7 +237,7 @@ void show_status(FILE *out, const json_t *result)
 	show_line(out, "problem", member_text(result, "problem"));
 	show_line(out, "health", member_text(result, "health"));
 	fprintf(out, "%-14s %.0f bytes (%s), blocks of %.0f\n", "size",
-		member_number(result, "size"), units_size(member_number(result, "size"), text),
+		member_number(result, "size"), table_size(member_number(result, "size"), text),
 		member_number(result, "block_size"));
 	if (json_is_string(json_object_get(result, "lock")))
 		fprintf(out, "%-14s %s; the lock holder's group is %.0f; taken %.0f times\n",
@@ -281,11 +280,11 @@ void show_inflight(FILE *out, const json_t *result)
 					     "BYTES", TABLE_LONG_TEXT "CDB",  NULL};
 	struct table *table = table_new(titles);
 	const json_t *request;
-	char age[UNITS_TEXT_SIZE];
+	char age[TABLE_TEXT_SIZE];
 	size_t i;
 
 	json_array_foreach (json_object_get(result, "requests"), i, request) {
-		table_add(table, "%s", units_time(member_number(request, "age_seconds"), age));
+		table_add(table, "%s", table_time(member_number(request, "age_seconds"), age));
 		table_add(table, "%s", member_text(request, "operation"));
 		add_number(table, json_object_get(request, "lba"));
 		add_number(table, json_object_get(request, "blocks"));

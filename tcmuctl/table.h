@@ -27,3 +27,13 @@ void table_end(struct table *table, FILE *out);
 
 /* Likewise, in so many columns of a terminal. */
 void table_end_within(struct table *table, FILE *out, unsigned width);
+
+/* ------- numbers as text ------- */
+
+#define TABLE_TEXT_SIZE 24
+
+/* "1.50 GiB". Returns buffer. */
+const char *table_size(double bytes, char buffer[TABLE_TEXT_SIZE]);
+
+/* "1.24 ms". Returns buffer. */
+const char *table_time(double seconds, char buffer[TABLE_TEXT_SIZE]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What this process takes of the host, for monitoring.
+ * Descriptors, threads and memory of this process, for monitoring.
  */
 #pragma once
 

@@ -192,7 +192,7 @@ void tcmu_disk_describe(struct tcmu_disk *disk, char *text, size_t size)
 		(void) host_describe(request, one, sizeof(one));
 		used += (size_t) snprintf(
 			text + used, size - used, "%s%s, for %" PRIu64 " ms", used ? "; " : "", one,
-			(now - request->began) / CLOCK_NS_PER_MS);
+			clock_since(now, request->began) / CLOCK_NS_PER_MS);
 	}
 	pthread_mutex_unlock(&disk->lock);
 }
@@ -274,7 +274,7 @@ static void request_begin(struct host_message *message)
 	}
 	before = clock_now_ns();
 	disk->handler->submit(disk->backend, &request->io);
-	request_note_submit(disk, clock_now_ns() - before);
+	request_note_submit(disk, clock_since(clock_now_ns(), before));
 }
 
 int tcmu_disk_submit(struct tcmu_disk *disk, const struct tcmu_disk_request *asked, uint64_t *id)

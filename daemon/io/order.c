@@ -133,9 +133,9 @@ static uint64_t order_limit(struct order *order, const struct command *command, 
 /* Adds the time since the last scan, if a command waited for the limits then. */
 static void order_count_limited(struct order *order, uint64_t now)
 {
-	assert(!order->limited_since || now >= order->limited_since);
+	assert(rate_limit_is_on(&order->rate_limit));
 	if (order->limited_since)
-		stats_limited(order->core->setup.stats, now - order->limited_since);
+		stats_limited(order->core->setup.stats, clock_since(now, order->limited_since));
 	order->limited_since = order->resume ? now : 0;
 }
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# tcmuctl top is a screen that fits a real terminal, tmux: it sorts, scrolls, filters, follows a resize and gives the
-# terminal back. tcmuctl list fits the terminal, too, and health says what is wrong in its words and its exit status.
+# The screen of tcmuctl top fits a real terminal, tmux: it sorts, scrolls, filters, follows a resize and gives the terminal
+# back. The list fits the terminal, too, and the health says what is wrong in words and in the exit status.
 # vm: timeout=300
 
 # shellcheck source=tests/cases/lib.sh
@@ -27,7 +27,7 @@ assert_eq "$OUTPUT" "nothing is wrong: $LUNS devices" "the health"
 
 say "top"
 in_terminal 'tcmuctl top -i 0.5; echo "ended with $?"; exec sleep 1000'
-wait_for 30 shows "^$LUNS devices, 0 in trouble; 1 to 21 of $LUNS, the busiest first$"
+wait_for 30 shows "^$LUNS devices, 0 not well; 1 to 21 of $LUNS, the busiest first$"
 assert_eq "$(wc -l </run/screen)" 24 "the lines of the screen"
 must fits 80
 assert_eq "$(grep -c "^$HBA/disk" /run/screen)" 21 "the devices on the screen"

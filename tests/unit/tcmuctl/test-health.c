@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What tcmuctl health finds, and what it says about it. */
+/* The findings of tcmuctl health and their text. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

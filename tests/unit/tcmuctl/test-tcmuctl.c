@@ -22,7 +22,7 @@
 #include "metrics.h"
 #include "rates.h"
 #include "show.h"
-#include "units.h"
+#include "table.h"
 
 static char *written;
 static size_t written_size;
@@ -376,14 +376,14 @@ static void sizes_and_times_are_short(void **state)
 	char text[24];
 
 	(void) state;
-	assert_string_equal(units_size(0, text), "0 B");
-	assert_string_equal(units_size(1023, text), "1023 B");
-	assert_string_equal(units_size(1536, text), "1.50 KiB");
-	assert_string_equal(units_size(18446744073709551615.0, text), "16.0 EiB");
-	assert_string_equal(units_time(0, text), "0");
-	assert_string_equal(units_time(0.000021, text), "21 us");
-	assert_string_equal(units_time(0.0021, text), "2.10 ms");
-	assert_string_equal(units_time(21, text), "21.0 s");
+	assert_string_equal(table_size(0, text), "0 B");
+	assert_string_equal(table_size(1023, text), "1023 B");
+	assert_string_equal(table_size(1536, text), "1.50 KiB");
+	assert_string_equal(table_size(18446744073709551615.0, text), "16.0 EiB");
+	assert_string_equal(table_time(0, text), "0");
+	assert_string_equal(table_time(0.000021, text), "21 us");
+	assert_string_equal(table_time(0.0021, text), "2.10 ms");
+	assert_string_equal(table_time(21, text), "21.0 s");
 }
 
 static void control_characters_do_not_reach_the_terminal(void **state)

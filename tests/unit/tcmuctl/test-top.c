@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "screen/terminal.h"
-#include "screen/top.h"
+#include "terminal.h"
+#include "top.h"
 
 static char *written;
 static size_t written_size;
@@ -120,7 +120,7 @@ static void the_screen_of_top_fits_every_terminal(void **state)
 	}
 }
 
-static void top_sorts_by_load_time_and_trouble(void **state)
+static void top_sorts_by_load_time_and_health(void **state)
 {
 	struct top top = {0};
 
@@ -184,7 +184,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_screen_of_top_fits_every_terminal),
-		cmocka_unit_test(top_sorts_by_load_time_and_trouble),
+		cmocka_unit_test(top_sorts_by_load_time_and_health),
 		cmocka_unit_test(top_scrolls_to_both_ends_and_not_beyond),
 		cmocka_unit_test(top_filters_and_ends),
 	};

@@ -3,7 +3,7 @@
  * Signals are blocked but for the wait, so that none comes between a check of its flag and the
  * wait.
  */
-#include "screen/terminal.h"
+#include "terminal.h"
 
 #include <assert.h>
 #include <errno.h>

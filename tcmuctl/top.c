@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "screen/top.h"
+#include "top.h"
 
 #include <assert.h>
 #include <stdint.h>
@@ -8,7 +8,7 @@
 
 #include "members.h"
 #include "rates.h"
-#include "screen/terminal.h"
+#include "terminal.h"
 
 #define LINES_AROUND 3 /* the summary, the titles, the keys */
 
@@ -218,7 +218,7 @@ static void draw_summary(
 	size_t all = json_array_size(json_object_get(list, "devices"));
 
 	(void) snprintf(
-		text, sizeof(text), "%zu devices, %u in trouble; %u to %u of %u, the %s first", all,
+		text, sizeof(text), "%zu devices, %u not well; %u to %u of %u, the %s first", all,
 		count_attention(list), last ? top->first + 1 : 0, last, cnt,
 		order_names[top->order]);
 	draw_line(out, width, text);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "screen/screen.h"
+#include "screen.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -7,8 +7,8 @@
 #include <time.h>
 
 #include "rates.h"
-#include "screen/terminal.h"
-#include "screen/top.h"
+#include "terminal.h"
+#include "top.h"
 
 #define FIRST_INTERVAL_S 0.5
 
@@ -74,7 +74,7 @@ static double seconds_now(void)
 }
 
 /* Draws after each key and each interval, until the end. */
-static int screen_loop(struct screen *screen, struct ask *daemon, double interval, unsigned count)
+static int screen_repeat(struct screen *screen, struct ask *daemon, double interval, unsigned count)
 {
 	double next = 0;
 	unsigned reports = 0, width, height;
@@ -99,7 +99,7 @@ static int screen_loop(struct screen *screen, struct ask *daemon, double interva
 int screen_run(struct ask *daemon, double interval, unsigned count)
 {
 	struct screen screen = {0};
-	int status = screen_loop(&screen, daemon, interval, count);
+	int status = screen_repeat(&screen, daemon, interval, count);
 
 	screen_free(&screen);
 	return status;
