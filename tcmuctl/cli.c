@@ -21,6 +21,7 @@ enum argument {
 #define OPTION_I (1u << 1)
 #define OPTION_C (1u << 2)
 #define OPTION_O (1u << 3)
+#define OPTION_F (1u << 4)
 
 static const struct {
 	const char *name;
@@ -40,6 +41,9 @@ static const struct {
 	[CTL_HANDLERS] =
 		{"handlers", ARGUMENT_NONE, OPTION_J, "",
 		 "the handlers, and the problem of each that is not usable"},
+	[CTL_HEALTH] =
+		{"health", ARGUMENT_NONE, OPTION_J, "",
+		 "what is wrong, since when, and what to do"},
 	[CTL_INFLIGHT] =
 		{"inflight", ARGUMENT_MUST, OPTION_J, "DEV",
 		 "the commands in flight, the oldest first"},
@@ -48,8 +52,8 @@ static const struct {
 		{"log-level", ARGUMENT_MAY, OPTION_J, "[LEVEL]",
 		 "show the log level, or set it (0 to 5) until the settings change"},
 	[CTL_METRICS] =
-		{"metrics", ARGUMENT_NONE, OPTION_O, "[-o FILE]",
-		 "all counters in the OpenMetrics text format"},
+		{"metrics", ARGUMENT_NONE, OPTION_O | OPTION_F, "[-f FORMAT] [-o FILE]",
+		 "all counters, for monitoring"},
 	[CTL_REOPEN] =
 		{"reopen", ARGUMENT_MUST, OPTION_J, "DEV",
 		 "close and open the backend; initiators wait meanwhile"},
@@ -60,14 +64,19 @@ static const struct {
 	[CTL_STATUS] = {"status", ARGUMENT_MUST, OPTION_J, "DEV", "one device in detail"},
 	[CTL_TOP] =
 		{"top", ARGUMENT_NONE, OPTION_I | OPTION_C, "[-i SECONDS] [-c COUNT]",
-		 "the busiest devices, at each interval"},
+		 "the busiest devices, at each interval; on a terminal a screen with keys"},
 };
 
 static const struct option options[] = {
-	{"count", required_argument, NULL, 'c'},    {"help", no_argument, NULL, 'h'},
-	{"interval", required_argument, NULL, 'i'}, {"json", no_argument, NULL, 'j'},
-	{"output", required_argument, NULL, 'o'},   {"socket", required_argument, NULL, 's'},
-	{"version", no_argument, NULL, 'V'},        {NULL, 0, NULL, 0},
+	{"count", required_argument, NULL, 'c'},
+	{"format", required_argument, NULL, 'f'},
+	{"help", no_argument, NULL, 'h'},
+	{"interval", required_argument, NULL, 'i'},
+	{"json", no_argument, NULL, 'j'},
+	{"output", required_argument, NULL, 'o'},
+	{"socket", required_argument, NULL, 's'},
+	{"version", no_argument, NULL, 'V'},
+	{NULL, 0, NULL, 0},
 };
 
 const char *ctl_command_name(enum ctl_command command)
@@ -88,12 +97,14 @@ void ctl_help(FILE *out)
 	      "  -j, --json              print JSON\n"
 	      "  -i, --interval=SECONDS  report after every interval\n"
 	      "  -c, --count=COUNT       end after this many reports\n"
+	      "  -f, --format=FORMAT     openmetrics, or prometheus (the default for a file)\n"
 	      "  -o, --output=FILE       write to this file, which is replaced in one step\n"
 	      "  -s, --socket=PATH       the socket of the daemon (" SOCKET ")\n"
 	      "  -h, --help              show this help\n"
 	      "  -V, --version           show the version\n\n"
 	      "Exit status: 0 success, 1 refused or failed, 2 mistake on the command line,\n"
-	      "3 the daemon does not run, 4 there is no such device.\n",
+	      "3 the daemon does not run, 4 there is no such device, 5 something needs\n"
+	      "attention (health), 6 a device is not served (health).\n",
 	      out);
 }
 
@@ -129,6 +140,8 @@ static unsigned option_bit(int letter)
 		return OPTION_C;
 	case 'o':
 		return OPTION_O;
+	case 'f':
+		return OPTION_F;
 	default:
 		return 0;
 	}
@@ -156,6 +169,13 @@ static int ctl_take_option(struct ctl *ctl, int letter, FILE *out, FILE *err)
 		return parse_count(optarg, &ctl->count)
 			? CTL_RUN
 			: ctl_usage_error(err, "invalid count, expected a number from 1", optarg);
+	case 'f':
+		ctl->format = optarg;
+		return strcmp(optarg, "openmetrics") == 0 || strcmp(optarg, "prometheus") == 0
+			? CTL_RUN
+			: ctl_usage_error(
+				  err, "invalid format, expected openmetrics or prometheus",
+				  optarg);
 	case 'o':
 		ctl->output = optarg;
 		return CTL_RUN;
@@ -207,7 +227,7 @@ int ctl_parse(int argc, char **argv, struct ctl *ctl, FILE *out, FILE *err)
 	*ctl = (struct ctl){.socket = SOCKET};
 	optind = 0;
 	opterr = 0;
-	while ((letter = getopt_long(argc, argv, ":c:hi:jo:s:V", options, NULL)) >= 0) {
+	while ((letter = getopt_long(argc, argv, ":c:f:hi:jo:s:V", options, NULL)) >= 0) {
 		given |= option_bit(letter);
 		r = ctl_take_option(ctl, letter, out, err);
 		if (r != CTL_RUN)

@@ -11,6 +11,8 @@
 #define CTL_EXIT_USAGE     2 /* a mistake on the command line */
 #define CTL_EXIT_DOWN      3 /* no daemon runs */
 #define CTL_EXIT_NO_DEVICE 4
+#define CTL_EXIT_ATTENTION 5 /* of health: all devices are served, but something is wrong */
+#define CTL_EXIT_OUTAGE    6 /* of health: a device is not served */
 
 #define CTL_RUN            (-1) /* of ctl_parse(): not an exit status */
 
@@ -19,6 +21,7 @@ enum ctl_command {
 	CTL_DUMP,
 	CTL_FENCED,
 	CTL_HANDLERS,
+	CTL_HEALTH,
 	CTL_INFLIGHT,
 	CTL_LIST,
 	CTL_LOG_LEVEL,
@@ -37,6 +40,7 @@ struct ctl {
 	double interval; /* seconds; 0: none given */
 	unsigned count;  /* of reports; 0: no limit */
 	const char *output;
+	const char *format; /* NULL: none given */
 	const char *socket;
 };
 

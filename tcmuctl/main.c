@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <math.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -14,12 +15,15 @@
 
 #include "ask.h"
 #include "cli.h"
+#include "health.h"
 #include "members.h"
 #include "metrics.h"
 #include "offline.h"
 #include "rates.h"
 #include "replace.h"
+#include "screen.h"
 #include "show.h"
+#include "terminal.h"
 
 #define TOP_SECONDS    2
 #define REOPEN_TRIES   150
@@ -137,7 +141,7 @@ static bool has_device(const json_t *result, const char *member)
 	const json_t *device;
 	size_t i;
 
-	for (i = 0; (device = json_array_get(json_object_get(result, "devices"), i)); i++)
+	json_array_foreach (json_object_get(result, "devices"), i, device)
 		if (json_is_true(json_object_get(device, member)))
 			return true;
 	return false;
@@ -201,13 +205,13 @@ static int run_reopen(const struct ctl *ctl, struct ask *daemon)
 	return flush_output(stdout) ? CTL_EXIT_FAILURE : status;
 }
 
-static int write_metrics(const json_t *dump, const char *path)
+static int write_metrics(const json_t *dump, const char *path, enum metrics_format format)
 {
 	struct replace replace;
 	int r = replace_begin(&replace, path);
 
 	if (r >= 0) {
-		metrics_write(replace.out, dump);
+		metrics_write(replace.out, dump, format);
 		r = replace_end(&replace);
 	}
 	if (r >= 0)
@@ -217,21 +221,25 @@ static int write_metrics(const json_t *dump, const char *path)
 	return CTL_EXIT_FAILURE;
 }
 
+/* A file is written also where the daemon does not answer: the old one would say that all is well.
+ */
 static int run_metrics(const struct ctl *ctl, struct ask *daemon)
 {
-	int status;
+	enum metrics_format format = ctl->output ? METRICS_PROMETHEUS : METRICS_OPENMETRICS;
+	int status, written = 0;
 	json_t *dump = ask_daemon(daemon, ask_request("dump", NULL), &status);
 
-	if (!dump)
-		return status;
+	if (ctl->format)
+		format = strcmp(ctl->format, "prometheus") == 0 ? METRICS_PROMETHEUS
+								: METRICS_OPENMETRICS;
 	if (ctl->output) {
-		status = write_metrics(dump, ctl->output);
-	} else {
-		metrics_write(stdout, dump);
-		status = flush_output(stdout);
+		written = write_metrics(dump, ctl->output, format);
+	} else if (dump) {
+		metrics_write(stdout, dump, format);
+		written = flush_output(stdout);
 	}
 	json_decref(dump);
-	return status;
+	return status ? status : written;
 }
 
 /* ------- repeated reports ------- */
@@ -244,8 +252,6 @@ static void print_report(const struct ctl *ctl, const json_t *before, const json
 	if (ctl->json) {
 		print_json(rates, true);
 	} else {
-		if (top && isatty(STDOUT_FILENO))
-			fputs("\033[H\033[J", stdout);
 		rates_show(stdout, rates, top);
 		if (!top)
 			fputc('\n', stdout);
@@ -274,6 +280,47 @@ static int run_repeatedly(const struct ctl *ctl, struct ask *daemon)
 	return status;
 }
 
+/* ------- the state as a whole ------- */
+
+static int run_top(const struct ctl *ctl, struct ask *daemon)
+{
+	int status;
+
+	if (!terminal_begin())
+		return run_repeatedly(ctl, daemon);
+	status = screen_run(daemon, ctl->interval > 0 ? ctl->interval : TOP_SECONDS, ctl->count);
+	terminal_end();
+	/* The error was shown on a screen that is gone. */
+	if (status != 0)
+		json_decref(ask_daemon(daemon, ask_request("list", NULL), &status));
+	return status;
+}
+
+static int run_health(const struct ctl *ctl, struct ask *daemon)
+{
+	static const int exits[] = {
+		[HEALTH_FINE] = 0,
+		[HEALTH_ATTENTION] = CTL_EXIT_ATTENTION,
+		[HEALTH_OUTAGE] = CTL_EXIT_OUTAGE,
+	};
+	int status;
+	json_t *dump = ask_daemon(daemon, ask_request("dump", NULL), &status), *health;
+
+	if (!dump)
+		return status;
+	health = health_of(dump);
+	if (ctl->json)
+		print_json(health, false);
+	else
+		health_show(stdout, health);
+	status = flush_output(stdout);
+	if (status == 0)
+		status = exits[health_severity(health)];
+	json_decref(health);
+	json_decref(dump);
+	return status;
+}
+
 static int run_command(const struct ctl *ctl, struct ask *daemon)
 {
 	switch (ctl->command) {
@@ -283,6 +330,8 @@ static int run_command(const struct ctl *ctl, struct ask *daemon)
 		return run_fenced(ctl, daemon);
 	case CTL_HANDLERS:
 		return run_simple(ctl, daemon, show_handlers);
+	case CTL_HEALTH:
+		return run_health(ctl, daemon);
 	case CTL_INFLIGHT:
 		return run_simple(ctl, daemon, show_inflight);
 	case CTL_LIST:
@@ -299,7 +348,7 @@ static int run_command(const struct ctl *ctl, struct ask *daemon)
 		return ctl->interval > 0 ? run_repeatedly(ctl, daemon)
 					 : run_simple(ctl, daemon, show_totals);
 	case CTL_TOP:
-		return run_repeatedly(ctl, daemon);
+		return run_top(ctl, daemon);
 	default:
 		return run_simple(ctl, daemon, NULL);
 	}
@@ -313,6 +362,7 @@ int main(int argc, char **argv)
 
 	if (!fill_standard_files())
 		return CTL_EXIT_FAILURE;
+	(void) setlocale(LC_CTYPE, "");
 	status = ctl_parse(argc, argv, &ctl, stdout, stderr);
 	daemon = (struct ask) ASK_INIT(ctl.socket);
 	daemon.offline = offline_answer;

@@ -6,7 +6,8 @@
 
 #include "members.h"
 #include "table.h"
-#include "units.h"
+
+#define WIDE_MIN 110 /* columns of the terminal for all columns of the table */
 
 /* ------- histograms: [from, below, count] in ns ------- */
 
@@ -20,7 +21,7 @@ static double count_in(const json_t *latency, double from)
 	const json_t *bucket;
 	size_t i;
 
-	for (i = 0; (bucket = json_array_get(latency, i)); i++)
+	json_array_foreach (latency, i, bucket)
 		if (bucket_member(bucket, 0) == from)
 			return bucket_member(bucket, 2);
 	return 0;
@@ -37,9 +38,9 @@ double rates_percentile(const json_t *latency, const json_t *before, double part
 	const json_t *bucket;
 	size_t i;
 
-	for (i = 0; (bucket = json_array_get(latency, i)); i++)
+	json_array_foreach (latency, i, bucket)
 		total += count_between(bucket, before);
-	for (i = 0; (bucket = json_array_get(latency, i)); i++) {
+	json_array_foreach (latency, i, bucket) {
 		double cnt = count_between(bucket, before);
 		double from = bucket_member(bucket, 0), below = bucket_member(bucket, 1);
 
@@ -63,7 +64,7 @@ static const json_t *find_device_stats(const json_t *stats, const char *name)
 	const json_t *device;
 	size_t i;
 
-	for (i = 0; (device = json_array_get(json_object_get(stats, "devices"), i)); i++)
+	json_array_foreach (json_object_get(stats, "devices"), i, device)
 		if (strcmp(member_text(device, "device"), name) == 0)
 			return device;
 	return NULL;
@@ -149,7 +150,7 @@ json_t *rates_between(const json_t *before, const json_t *now)
 
 	if (seconds <= 0)
 		seconds = 1e-9;
-	for (i = 0; (device = json_array_get(json_object_get(now, "devices"), i)); i++)
+	json_array_foreach (json_object_get(now, "devices"), i, device)
 		(void) json_array_append_new(
 			devices,
 			device_between(
@@ -160,7 +161,7 @@ json_t *rates_between(const json_t *before, const json_t *now)
 
 /* ------- for people ------- */
 
-static double device_load(const json_t *device)
+double rates_load(const json_t *device)
 {
 	return member_number(device, "reads_per_second") +
 		member_number(device, "writes_per_second") +
@@ -169,57 +170,101 @@ static double device_load(const json_t *device)
 
 static int busier_first(const void *a, const void *b)
 {
-	double left = device_load(*(const json_t *const *) a),
-	       right = device_load(*(const json_t *const *) b);
+	double left = rates_load(*(const json_t *const *) a),
+	       right = rates_load(*(const json_t *const *) b);
 
 	return left < right ? 1 : left > right ? -1 : 0;
 }
 
 static void add_direction(
 	struct table *table, const json_t *device, const char *rate, const char *bytes,
-	const char *latency)
+	const char *latency, bool wide)
 {
 	const json_t *times = json_object_get(device, latency);
-	char text[UNITS_TEXT_SIZE];
+	char text[TABLE_TEXT_SIZE];
 
 	table_add(table, "%.0f", member_number(device, rate));
 	table_add(table, "%.1f", member_number(device, bytes) / (1024 * 1024));
-	table_add(table, "%s", units_time(member_number(times, "p50"), text));
-	table_add(table, "%s", units_time(member_number(times, "p99"), text));
+	if (wide)
+		table_add(table, "%s", table_time(member_number(times, "p50"), text));
+	table_add(table, "%s", table_time(member_number(times, "p99"), text));
 }
 
-static void add_device(struct table *table, const json_t *device)
+static void add_device(struct table *table, const json_t *device, bool wide)
 {
 	table_add(table, "%s", member_text(device, "device"));
 	add_direction(
-		table, device, "reads_per_second", "read_bytes_per_second", "read_latency_seconds");
+		table, device, "reads_per_second", "read_bytes_per_second", "read_latency_seconds",
+		wide);
 	add_direction(
 		table, device, "writes_per_second", "write_bytes_per_second",
-		"write_latency_seconds");
-	table_add(table, "%.0f", member_number(device, "others_per_second"));
+		"write_latency_seconds", wide);
+	if (wide)
+		table_add(table, "%.0f", member_number(device, "others_per_second"));
 	table_add(table, "%.0f", member_number(device, "failed_per_second"));
-	table_add(table, "%.1f", member_number(device, "queue_depth"));
+	if (wide)
+		table_add(table, "%.1f", member_number(device, "queue_depth"));
 	table_add(table, "%.0f", member_number(device, "in_flight"));
 	table_add(table, "%.0f", member_number(device, "cpu_percent"));
 }
 
+static const char *const wide_titles[] = {
+	TABLE_LONG_TEXT "DEVICE",
+	"r/s",
+	"rMiB/s",
+	"r_p50",
+	"r_p99",
+	"w/s",
+	"wMiB/s",
+	"w_p50",
+	"w_p99",
+	"other/s",
+	"err/s",
+	"depth",
+	"busy",
+	"cpu%",
+	NULL,
+};
+
+static const char *const narrow_titles[] = {
+	TABLE_LONG_TEXT "DEVICE",
+	"r/s",
+	"rMiB/s",
+	"r_p99",
+	"w/s",
+	"wMiB/s",
+	"w_p99",
+	"err/s",
+	"busy",
+	"cpu%",
+	NULL,
+};
+
 void rates_show(FILE *out, const json_t *rates, bool by_load)
 {
-	static const char *const titles[] = {
-		"<DEVICE", "r/s",     "rMiB/s", "r_p50", "r_p99", "w/s",  "wMiB/s", "w_p50",
-		"w_p99",   "other/s", "err/s",  "depth", "busy",  "cpu%", NULL,
-	};
 	const json_t *all = json_object_get(rates, "devices");
 	size_t cnt = json_array_size(all);
 	const json_t **devices = calloc(cnt + 1, sizeof(*devices));
-	struct table *table = table_new(titles);
+	struct table *table = table_new(wide_titles);
 
 	for (size_t i = 0; devices && i < cnt; i++)
 		devices[i] = json_array_get(all, i);
 	if (devices && by_load)
 		qsort(devices, cnt, sizeof(*devices), busier_first);
 	for (size_t i = 0; devices && i < cnt; i++)
-		add_device(table, devices[i]);
+		add_device(table, devices[i], true);
 	free(devices);
 	table_end(table, out);
+}
+
+void rates_show_within(FILE *out, const json_t *devices, unsigned width)
+{
+	bool wide = width >= WIDE_MIN;
+	struct table *table = table_new(wide ? wide_titles : narrow_titles);
+	const json_t *device;
+	size_t i;
+
+	json_array_foreach (devices, i, device)
+		add_device(table, device, wide);
+	table_end_within(table, out, width);
 }

@@ -20,3 +20,10 @@ json_t *rates_between(const json_t *before, const json_t *now);
 
 /* Prints a table. by_load: the busiest devices first. */
 void rates_show(FILE *out, const json_t *rates, bool by_load);
+
+/* Prints a table of an array of such devices, in so many columns of a terminal; a narrow one gets
+ * fewer of the table's columns. */
+void rates_show_within(FILE *out, const json_t *devices, unsigned width);
+
+/* Commands a second of one of the devices. */
+double rates_load(const json_t *device);

@@ -7,14 +7,13 @@
 #include "members.h"
 #include "rates.h"
 #include "table.h"
-#include "units.h"
 
 void show_fenced(FILE *out, const json_t *result)
 {
 	const json_t *device;
 	size_t i;
 
-	for (i = 0; (device = json_array_get(json_object_get(result, "devices"), i)); i++)
+	json_array_foreach (json_object_get(result, "devices"), i, device)
 		if (json_is_true(json_object_get(device, "fenced")))
 			fprintf(out,
 				"%s: its old connection is not closed yet (%s, %.0f in flight)\n",
@@ -33,7 +32,7 @@ static bool list_has_locks(const json_t *devices)
 	const json_t *device;
 	size_t i;
 
-	for (i = 0; (device = json_array_get(devices, i)); i++)
+	json_array_foreach (devices, i, device)
 		if (json_is_string(json_object_get(device, "lock")))
 			return true;
 	return false;
@@ -54,41 +53,62 @@ static const char *list_lock(const json_t *device)
 	return strcmp(lock, "locked") == 0 ? "yes" : "?";
 }
 
+static void list_add_device(struct table *table, const json_t *device, bool locks)
+{
+	char size[TABLE_TEXT_SIZE];
+
+	table_add(table, "%s", member_text(device, "device"));
+	table_add(table, "%s", member_text(device, "state"));
+	if (locks)
+		table_add(table, "%s", list_lock(device));
+	table_add(table, "%s", table_size(member_number(device, "size"), size));
+	table_add(table, "%.0f", member_number(device, "in_flight"));
+	table_add(table, "%s", member_text(device, "config"));
+	table_add(
+		table, "%s",
+		*member_text(device, "problem") ? member_text(device, "problem")
+						: member_text(device, "health"));
+}
+
+static void list_add_other(struct table *table, const json_t *device, bool locks)
+{
+	table_add(table, "%s", member_text(device, "device"));
+	table_add(table, "UNSERVED");
+	if (locks)
+		table_add(table, "-");
+	table_add(table, "-");
+	table_add(table, "-");
+	table_add(table, "%s", member_text(device, "config"));
+	table_add(table, "%s", member_text(device, "problem"));
+}
+
+static bool list_is_unwell(const json_t *device)
+{
+	return *member_text(device, "problem") || strcmp(member_text(device, "state"), "LIVE") != 0;
+}
+
+/* Devices that are not well come first, then those of others. */
 void show_list(FILE *out, const json_t *result)
 {
-	static const char *const titles[] = {"<DEVICE", "<STATE",   "SIZE", "IN FLIGHT",
-					     "<CONFIG", "<PROBLEM", NULL};
-	static const char *const with_lock[] = {"<DEVICE",   "<STATE",  "<LOCK",    "SIZE",
-						"IN FLIGHT", "<CONFIG", "<PROBLEM", NULL};
+	static const char *const titles[] = {
+		TABLE_TEXT "DEVICE",      TABLE_TEXT "STATE",        "SIZE", "IN FLIGHT",
+		TABLE_LONG_TEXT "CONFIG", TABLE_LONG_TEXT "PROBLEM", NULL};
+	static const char *const with_lock[] = {
+		TABLE_TEXT "DEVICE", TABLE_TEXT "STATE",       TABLE_TEXT "LOCK",         "SIZE",
+		"IN FLIGHT",         TABLE_LONG_TEXT "CONFIG", TABLE_LONG_TEXT "PROBLEM", NULL};
 	const json_t *devices = json_object_get(result, "devices"), *device;
 	bool locks = list_has_locks(devices);
 	struct table *table = table_new(locks ? with_lock : titles);
-	char size[UNITS_TEXT_SIZE];
 	size_t i;
 
-	for (i = 0; (device = json_array_get(devices, i)); i++) {
-		table_add(table, "%s", member_text(device, "device"));
-		table_add(table, "%s", member_text(device, "state"));
-		if (locks)
-			table_add(table, "%s", list_lock(device));
-		table_add(table, "%s", units_size(member_number(device, "size"), size));
-		table_add(table, "%.0f", member_number(device, "in_flight"));
-		table_add(table, "%s", member_text(device, "config"));
-		table_add(
-			table, "%s",
-			*member_text(device, "problem") ? member_text(device, "problem")
-							: member_text(device, "health"));
-	}
-	for (i = 0; (device = json_array_get(json_object_get(result, "others"), i)); i++) {
-		table_add(table, "%s", member_text(device, "device"));
-		table_add(table, "UNSERVED");
-		if (locks)
-			table_add(table, "-");
-		table_add(table, "-");
-		table_add(table, "-");
-		table_add(table, "%s", member_text(device, "config"));
-		table_add(table, "%s", member_text(device, "problem"));
-	}
+	json_array_foreach (devices, i, device)
+		if (list_is_unwell(device))
+			list_add_device(table, device, locks);
+	json_array_foreach (json_object_get(result, "others"), i, device)
+		list_add_other(table, device, locks);
+	json_array_foreach (devices, i, device)
+		if (!list_is_unwell(device))
+			list_add_device(table, device, locks);
 	table_end(table, out);
 }
 
@@ -99,7 +119,7 @@ static void add_class(
 {
 	const json_t *latency = json_object_get(class, "latency_ns");
 	double commands = member_number(class, "commands");
-	char text[UNITS_TEXT_SIZE];
+	char text[TABLE_TEXT_SIZE];
 
 	if (commands <= 0)
 		return;
@@ -107,11 +127,11 @@ static void add_class(
 	table_add(table, "%s", name);
 	table_add(table, "%.0f", commands);
 	table_add(table, "%.0f", member_number(class, "failed"));
-	table_add(table, "%s", units_size(member_number(class, "bytes"), text));
-	table_add(table, "%s", units_time(member_number(class, "total_ns") / commands / 1e9, text));
-	table_add(table, "%s", units_time(rates_percentile(latency, NULL, 0.50), text));
-	table_add(table, "%s", units_time(rates_percentile(latency, NULL, 0.99), text));
-	table_add(table, "%s", units_time(rates_percentile(latency, NULL, 1.0), text));
+	table_add(table, "%s", table_size(member_number(class, "bytes"), text));
+	table_add(table, "%s", table_time(member_number(class, "total_ns") / commands / 1e9, text));
+	table_add(table, "%s", table_time(rates_percentile(latency, NULL, 0.50), text));
+	table_add(table, "%s", table_time(rates_percentile(latency, NULL, 0.99), text));
+	table_add(table, "%s", table_time(rates_percentile(latency, NULL, 1.0), text));
 }
 
 static void add_classes(struct table *table, const json_t *stats)
@@ -126,7 +146,7 @@ static void add_counters(struct table *table, const json_t *stats)
 	const json_t *counter;
 	size_t i;
 
-	for (i = 0; (counter = json_array_get(json_object_get(stats, "counters"), i)); i++) {
+	json_array_foreach (json_object_get(stats, "counters"), i, counter) {
 		table_add(table, "%s", member_text(stats, "device"));
 		table_add(table, "%s", member_text(counter, "name"));
 		table_add(table, "%.0f", member_number(counter, "value"));
@@ -136,24 +156,35 @@ static void add_counters(struct table *table, const json_t *stats)
 
 static void show_counters(FILE *out, const json_t *devices)
 {
-	static const char *const titles[] = {"<DEVICE", "<COUNTER", "VALUE", "<MEANING", NULL};
+	static const char *const titles[] = {
+		TABLE_TEXT "DEVICE", TABLE_TEXT "COUNTER", "VALUE", TABLE_LONG_TEXT "MEANING",
+		NULL};
 	struct table *table;
 	const json_t *device;
 	size_t i, count = 0;
 
-	for (i = 0; (device = json_array_get(devices, i)); i++)
+	json_array_foreach (devices, i, device)
 		count += json_array_size(json_object_get(device, "counters"));
 	if (!count)
 		return;
 	table = table_new(titles);
-	for (i = 0; (device = json_array_get(devices, i)); i++)
+	json_array_foreach (devices, i, device)
 		add_counters(table, device);
 	fputc('\n', out);
 	table_end(table, out);
 }
 
-static const char *const totals[] = {"<DEVICE", "<CLASS", "COMMANDS", "FAILED", "DATA",
-				     "MEAN",    "P50",    "P99",      "MAX",    NULL};
+static const char *const totals[] = {
+	TABLE_TEXT "DEVICE",
+	TABLE_TEXT "CLASS",
+	"COMMANDS",
+	"FAILED",
+	"DATA",
+	"MEAN",
+	"P50",
+	"P99",
+	"MAX",
+	NULL};
 
 void show_totals(FILE *out, const json_t *result)
 {
@@ -161,7 +192,7 @@ void show_totals(FILE *out, const json_t *result)
 	const json_t *device;
 	size_t i;
 
-	for (i = 0; (device = json_array_get(json_object_get(result, "devices"), i)); i++)
+	json_array_foreach (json_object_get(result, "devices"), i, device)
 		add_classes(table, device);
 	table_end(table, out);
 	show_counters(out, json_object_get(result, "devices"));
@@ -186,7 +217,7 @@ static void show_handler_counters(FILE *out, const json_t *stats)
 	const json_t *counter;
 	size_t i;
 
-	for (i = 0; (counter = json_array_get(json_object_get(stats, "counters"), i)); i++)
+	json_array_foreach (json_object_get(stats, "counters"), i, counter)
 		fprintf(out, "%-14s %s %.0f\n", "counter", member_text(counter, "name"),
 			member_number(counter, "value"));
 }
@@ -196,7 +227,7 @@ void show_status(FILE *out, const json_t *result)
 	const json_t *stats = json_object_get(result, "stats");
 	const json_t *last = json_object_get(stats, "last_sense");
 	struct table *table;
-	char text[UNITS_TEXT_SIZE];
+	char text[TABLE_TEXT_SIZE];
 
 	show_line(out, "device", member_text(result, "device"));
 	fprintf(out, "%-14s uio%.0f\n", "node", member_number(result, "uio"));
@@ -206,7 +237,7 @@ void show_status(FILE *out, const json_t *result)
 	show_line(out, "problem", member_text(result, "problem"));
 	show_line(out, "health", member_text(result, "health"));
 	fprintf(out, "%-14s %.0f bytes (%s), blocks of %.0f\n", "size",
-		member_number(result, "size"), units_size(member_number(result, "size"), text),
+		member_number(result, "size"), table_size(member_number(result, "size"), text),
 		member_number(result, "block_size"));
 	if (json_is_string(json_object_get(result, "lock")))
 		fprintf(out, "%-14s %s; the lock holder's group is %.0f; taken %.0f times\n",
@@ -245,15 +276,15 @@ static void add_number(struct table *table, const json_t *value)
 
 void show_inflight(FILE *out, const json_t *result)
 {
-	static const char *const titles[] = {"AGE",   "<OPERATION", "LBA", "BLOCKS",
-					     "BYTES", "<CDB",       NULL};
+	static const char *const titles[] = {"AGE",   TABLE_TEXT "OPERATION", "LBA", "BLOCKS",
+					     "BYTES", TABLE_LONG_TEXT "CDB",  NULL};
 	struct table *table = table_new(titles);
 	const json_t *request;
-	char age[UNITS_TEXT_SIZE];
+	char age[TABLE_TEXT_SIZE];
 	size_t i;
 
-	for (i = 0; (request = json_array_get(json_object_get(result, "requests"), i)); i++) {
-		table_add(table, "%s", units_time(member_number(request, "age_seconds"), age));
+	json_array_foreach (json_object_get(result, "requests"), i, request) {
+		table_add(table, "%s", table_time(member_number(request, "age_seconds"), age));
 		table_add(table, "%s", member_text(request, "operation"));
 		add_number(table, json_object_get(request, "lba"));
 		add_number(table, json_object_get(request, "blocks"));
@@ -265,13 +296,14 @@ void show_inflight(FILE *out, const json_t *result)
 
 void show_handlers(FILE *out, const json_t *result)
 {
-	static const char *const titles[] = {"<HANDLER", "DEVICES",  "<VERSION",
-					     "<FILE",    "<PROBLEM", NULL};
+	static const char *const titles[] = {TABLE_TEXT "HANDLER",      "DEVICES",
+					     TABLE_TEXT "VERSION",      TABLE_LONG_TEXT "FILE",
+					     TABLE_LONG_TEXT "PROBLEM", NULL};
 	struct table *table = table_new(titles);
 	const json_t *handler;
 	size_t i;
 
-	for (i = 0; (handler = json_array_get(json_object_get(result, "handlers"), i)); i++) {
+	json_array_foreach (json_object_get(result, "handlers"), i, handler) {
 		table_add(table, "%s", member_text(handler, "handler"));
 		table_add(table, "%.0f", member_number(handler, "devices"));
 		table_add(table, "%s", member_text(handler, "version"));

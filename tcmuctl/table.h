@@ -1,20 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A table of text for people: each column is as wide as its widest cell, and numbers are aligned to
- * the right. Running out of memory ends the program with a message.
+ * A table of text for people, by libsmartcols: each column is as wide as its widest cell, and
+ * numbers are aligned to the right. On a terminal long texts are cut so that a line fits. Running
+ * out of memory ends the program with a message.
  */
 #pragma once
 
 #include <stdio.h>
 
+/* How a title begins; the others are of numbers. */
+#define TABLE_TEXT      "<"
+#define TABLE_LONG_TEXT "~" /* text that may be cut */
+
 struct table;
 
-/* titles: one for each column, at most 16, and NULL at the end. A title that begins with '<' makes
- * a column of text, the others are of numbers. The caller ends the table by table_end(). */
+/* titles: one for each column, and NULL at the end. The caller ends the table by table_end() or
+ * table_end_within(). */
 struct table *table_new(const char *const *titles);
 
-/* Adds the next cell, from left to right and top to bottom. Longer cells than 319 bytes are cut. */
+/* Adds the next cell, from left to right and top to bottom. Longer cells than 4095 bytes are cut.
+ */
 void table_add(struct table *table, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Prints the table and frees it. */
+/* Prints the table and frees it. Where out is a terminal, its width counts. */
 void table_end(struct table *table, FILE *out);
+
+/* Likewise, in so many columns of a terminal. */
+void table_end_within(struct table *table, FILE *out, unsigned width);
+
+/* ------- numbers as text ------- */
+
+#define TABLE_TEXT_SIZE 24
+
+/* "1.50 GiB". Returns buffer. */
+const char *table_size(double bytes, char buffer[TABLE_TEXT_SIZE]);
+
+/* "1.24 ms". Returns buffer. */
+const char *table_time(double seconds, char buffer[TABLE_TEXT_SIZE]);

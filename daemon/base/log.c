@@ -46,6 +46,7 @@ static struct {
 	uint64_t emitted; /* counts of messages: queued, taken by the writer, written */
 	uint64_t taken;
 	uint64_t done;
+	uint64_t lost;     /* messages that found no room */
 	bool sink_changed; /* the writer must open the file in dir */
 	char dir[PATH_MAX];
 	bool also_stderr; /* the operator has not chosen the directory */
@@ -368,9 +369,11 @@ static void queue_append(const struct log_where *where, const char *fmt, va_list
 		shared.emitted++;
 	} else if (newest->lost) {
 		newest->lost++;
+		shared.lost++;
 	} else {
 		assert(shared.emitted - shared.taken < QUEUE_SIZE);
 		next->lost = 1;
+		shared.lost++;
 		shared.emitted++;
 	}
 	pthread_cond_signal(&shared.wanted);
@@ -394,6 +397,16 @@ void log_emit(const struct log_where *where, const char *fmt, ...)
 	va_end(args);
 	if (!queued)
 		write_record(&(struct sink){.journal = sink.journal, .file = -1}, &record);
+}
+
+uint64_t log_messages_lost(void)
+{
+	uint64_t lost;
+
+	pthread_mutex_lock(&shared.lock);
+	lost = shared.lost;
+	pthread_mutex_unlock(&shared.lock);
+	return lost;
 }
 
 bool log_enabled(int level)

@@ -76,6 +76,10 @@ void log_reopen(void);
 void log_emit(const struct log_where *where, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* How many messages were dropped since the start, because the log was written too slowly. Any
+ * thread. */
+uint64_t log_messages_lost(void);
+
 /* Whether messages of this level are logged. */
 bool log_enabled(int level);
 

@@ -18,6 +18,8 @@ void order_set_limits(struct order *order, const struct rate_limits *limits)
 {
 	rate_limit_set(&order->rate_limit, limits);
 	order->core->rate_limited = rate_limit_is_on(&order->rate_limit);
+	if (!order->core->rate_limited)
+		order->limited_since = 0;
 }
 
 /* ------- ranges ------- */
@@ -128,6 +130,15 @@ static uint64_t order_limit(struct order *order, const struct command *command, 
 		order_limited_bytes(command));
 }
 
+/* Adds the time since the last scan, if a command waited for the limits then. */
+static void order_count_limited(struct order *order, uint64_t now)
+{
+	assert(rate_limit_is_on(&order->rate_limit));
+	if (order->limited_since)
+		stats_limited(order->core->setup.stats, clock_since(now, order->limited_since));
+	order->limited_since = order->resume ? now : 0;
+}
+
 /* ------- the start and the end ------- */
 
 /* Blocked commands come first: they are older, and the limits have counted them. Those that must
@@ -171,6 +182,8 @@ unsigned order_start_ready(struct order *order)
 			cnt++;
 		}
 	}
+	if (now)
+		order_count_limited(order, now);
 	return cnt;
 }
 

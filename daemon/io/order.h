@@ -27,6 +27,8 @@ struct order {
 	struct rate_limit rate_limit;
 	uint64_t resume; /* when the limits allow the first of core->ready, by clock_now_ns(); 0:
 			    nothing waits */
+	uint64_t limited_since; /* until when the wait for the limits is counted; 0: nothing waited
+				   then */
 };
 
 /* Any thread, before the I/O thread starts. */

@@ -130,6 +130,12 @@ void stats_expired(struct stats *stats, const uint8_t *cdb, uint64_t lba, uint64
 	stats_add(&stats->expired, 1);
 }
 
+void stats_limited(struct stats *stats, uint64_t ns)
+{
+	if (stats)
+		stats_add(&stats->limited_ns, ns);
+}
+
 void stats_late_write_read(const struct stats *stats, struct stats_late_write *write)
 {
 	uint64_t packed = stats_get(&stats->last_expired);

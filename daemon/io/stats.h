@@ -61,6 +61,7 @@ struct stats {
 	stats_counter expired;      /* writes that ended after the kernel had given them up */
 	stats_counter last_expired; /* two bytes of the CDB, then the age in seconds */
 	stats_counter last_expired_lba;
+	stats_counter limited_ns;                     /* commands waited for the limits */
 	stats_counter cpu_ns;                         /* of the threads that have ended */
 	_Atomic(int) thread;                          /* the id of the one that runs; 0: none */
 	struct stats_class classes[SCSI_CLASS_COUNT]; /* last: most of it is never touched */
@@ -101,6 +102,9 @@ void stats_failed(
  * I/O thread. */
 void stats_expired(struct stats *stats, const uint8_t *cdb, uint64_t lba, uint64_t age);
 
+/* A command has waited for the rate limits for so long. I/O thread. */
+void stats_limited(struct stats *stats, uint64_t ns);
+
 /* ------- for readers, on any thread ------- */
 
 /* The last write that has ended too late. */
@@ -130,6 +134,16 @@ uint64_t stats_bucket_upper(unsigned bucket);
 static inline uint64_t stats_get(const stats_counter *counter)
 {
 	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* How many commands are in flight. The count of ended commands is read first: a command that
+ * is fetched meanwhile counts as in flight, and the difference is never below 0. */
+static inline uint64_t stats_in_flight(const struct stats *stats)
+{
+	uint64_t ended = atomic_load_explicit(&stats->ended, memory_order_acquire);
+	uint64_t fetched = stats_get(&stats->fetched);
+
+	return fetched > ended ? fetched - ended : 0;
 }
 
 /* CPU time of the device's I/O threads, ns. */

@@ -30,12 +30,11 @@ static json_t *json_number(uint64_t value)
 json_t *json_device(const struct device *device)
 {
 	struct device_status view;
-	uint64_t in_flight = 0;
+	uint64_t in_flight;
 
 	device_get_status(device, &view);
 	assert(view.label && view.name && view.state);
-	if (view.stats)
-		in_flight = stats_get(&view.stats->fetched) - stats_get(&view.stats->ended);
+	in_flight = view.stats ? stats_in_flight(view.stats) : 0;
 	return json_pack(
 		"{so so si si so so ss sf so sb sb sI si sb so sI si so si sI sI so}", "device",
 		json_text(view.label), "name", json_text(view.name->name), "hba",
@@ -181,18 +180,18 @@ static json_t *counters_to_json(const struct device_status *view)
 json_t *json_stats(const struct device *device, struct histograms *histograms)
 {
 	struct device_status view;
-	uint64_t fetched, ended;
 
 	device_get_status(device, &view);
 	if (!view.stats)
 		return NULL;
-	ended = stats_get(&view.stats->ended);
-	fetched = stats_get(&view.stats->fetched);
 	return json_pack(
-		"{so so sI sI sI sI so so so so so}", "device", json_text(view.label), "handler",
-		json_text(view.handler), "time_ns", (json_int_t) clock_now_ns(), "in_flight",
-		(json_int_t) (fetched > ended ? fetched - ended : 0), "commands",
-		(json_int_t) fetched, "cpu_ns", (json_int_t) stats_cpu(view.stats), "classes",
+		"{so so sI sI sI sI sI sI so so so so so}", "device", json_text(view.label),
+		"handler", json_text(view.handler), "time_ns", (json_int_t) clock_now_ns(),
+		"in_flight", (json_int_t) stats_in_flight(view.stats), "commands",
+		(json_int_t) stats_get(&view.stats->fetched), "cpu_ns",
+		(json_int_t) stats_cpu(view.stats), "limited_ns",
+		(json_int_t) stats_get(&view.stats->limited_ns), "expired_writes",
+		(json_int_t) stats_get(&view.stats->expired), "classes",
 		classes_to_json(view.stats, histograms), "sense_keys",
 		sense_keys_to_json(view.stats), "other_ends", other_ends_to_json(view.stats),
 		"last_sense", last_sense_to_json(view.stats), "counters", counters_to_json(&view));

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/container-of.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "base/version.h"
 #include "config/check.h"
 #include "rpc/json.h"
@@ -22,6 +23,7 @@
 struct methods {
 	struct methods_setup setup;
 	struct checks *checks;
+	double start_time; /* of the daemon */
 };
 
 /* A check in flight: its caller and its config string. */
@@ -259,6 +261,29 @@ static json_t *changed_settings(const struct settings *settings)
 	return object;
 }
 
+/* The names of all states, for readers that count devices by state. */
+static json_t *all_states(void)
+{
+	json_t *states = json_array();
+
+	for (unsigned i = 0; i < DEVICE_STATE_COUNT; i++)
+		(void) json_array_append_new(states, json_text(device_state_name(i)));
+	return states;
+}
+
+static json_t *process_to_json(const struct methods *methods)
+{
+	struct process_figures figures;
+
+	process_get_figures(&figures);
+	return json_pack(
+		"{sf sI sI sI sI sI}", "start_time_seconds", methods->start_time, "open_fds",
+		(json_int_t) figures.open_fds, "max_fds", (json_int_t) figures.max_fds, "threads",
+		(json_int_t) figures.threads, "resident_memory_bytes",
+		(json_int_t) figures.resident, "log_messages_lost",
+		(json_int_t) log_messages_lost());
+}
+
 static json_t *method_dump(struct call *call)
 {
 	const struct methods_setup *setup = &call->methods->setup;
@@ -272,11 +297,12 @@ static json_t *method_dump(struct call *call)
 		(void) json_array_append_new(devices, status);
 	}
 	return json_pack(
-		"{ss si si sf so so so}", "version", version_string(), "log_level", log_level(),
-		"checks_running", (int) checks_running(call->methods->checks),
+		"{ss si si sf so so so so so so}", "version", version_string(), "log_level",
+		log_level(), "checks_running", (int) checks_running(call->methods->checks),
 		"longest_stall_seconds", (double) *setup->longest_stall / 1e6, "settings",
-		changed_settings(setup->settings), "handlers", all_handlers(setup), "devices",
-		devices);
+		changed_settings(setup->settings), "process", process_to_json(call->methods),
+		"states", all_states(), "handlers", all_handlers(setup), "devices", devices,
+		"others", unserved_devices(setup->handlers));
 }
 
 /* ------- check ------- */
@@ -413,6 +439,7 @@ struct methods *methods_new(const struct methods_setup *setup)
 
 	assert(setup->event && setup->mailbox && setup->handlers && setup->longest_stall);
 	methods->setup = *setup;
+	methods->start_time = process_start_time();
 	methods->checks = checks_new(setup->event, setup->mailbox, setup->handlers);
 	return methods;
 }

@@ -1,11 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The metrics conform to OpenMetrics, they count the commands, and the timer writes them where the node exporter reads them.
+# promtool checks the text and the alerting rules; the node exporter takes the file, with its types, and without a daemon
+# the file says that.
 # vm: init=systemd timeout=300
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
+PATH=$PATH:/opt/prometheus/usr/bin
 DIR=/var/lib/prometheus/node-exporter
 parse_metrics() { # SAMPLE...: VALUES are their values
 	must python3 -ISE "${0%/*}/openmetrics.py" "$@" </run/metrics
@@ -48,14 +51,39 @@ not exists $DIR || fail "the directory of the node exporter was made, although t
 mkdir -p $DIR
 must systemctl start tcmud-metrics.timer
 wait_for 30 exists $DIR/tcmu.prom
-cp $DIR/tcmu.prom /run/metrics
-parse_metrics "tcmu_device_commands_total{$device,class=\"write\"}"
-assert_eq "${VALUES[0]}" 100 "the writes in the file"
+grep -qx "tcmu_device_commands_total{$device,class=\"write\"} 100" $DIR/tcmu.prom || fail "the file has not 100 writes"
 assert_eq "$(stat -c %a $DIR/tcmu.prom)" 644 "the mode of the file"
 assert_eq "$(find $DIR -type f | wc -l)" 1 "the files in the directory"
 must systemctl stop tcmud-metrics.timer
+
+say "promtool and the node exporter"
+must promtool check metrics <$DIR/tcmu.prom
+assert_eq "$OUTPUT" "" "what promtool says of the metrics"
+must tcmuctl metrics --format=prometheus
+prometheus-node-exporter --collector.disable-defaults --collector.textfile --collector.textfile.directory=$DIR \
+	--web.listen-address=127.0.0.1:9100 &>/run/node-exporter.log &
+exporter=$!
+scrape() { python3 -c "import urllib.request as u; print(u.urlopen(\"http://127.0.0.1:9100/metrics\").read().decode())" >/run/scraped 2>/dev/null; }
+wait_for 60 scrape
+assert_eq "$(grep -x 'node_textfile_scrape_error .*' /run/scraped)" "node_textfile_scrape_error 0" "the node exporter"
+not grep '^# TYPE tcmu_.* untyped' /run/scraped || fail "the node exporter does not know a type"
+grep -qx '# TYPE tcmu_device_commands_total counter' /run/scraped || fail "commands are no counter"
+grep -qx '# TYPE tcmu_device_command_duration_seconds histogram' /run/scraped || fail "times are no histogram"
+grep -qx "tcmu_device_commands_total{class=\"write\",$device} 100" /run/scraped || fail "the node exporter has not 100 writes"
+monitoring=$(dirname "$(find /usr -name tcmud-alerts.yml -print -quit)")
+must promtool check rules "$monitoring/tcmud-alerts.yml"
+sed "s|RULES|$monitoring/tcmud-alerts.yml|" "${0%/*}/alerts-test.yml" >/run/alerts-test.yml
+must promtool test rules /run/alerts-test.yml
+say "$OUTPUT"
 
 detach disk
 delete_backstore_configfs disk
 stop_tcmud
 assert_eq "$DAEMON_STATUS" 0 "the exit status"
+
+say "without a daemon"
+must systemctl start tcmud-metrics.service
+scrape
+grep -qx 'tcmu_daemon_up 0' /run/scraped || fail "the file does not say that the daemon is down"
+not grep tcmu_device /run/scraped || fail "devices of a daemon that is gone"
+kill $exporter

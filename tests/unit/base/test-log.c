@@ -681,6 +681,7 @@ static void a_stuck_disk_delays_no_thread_and_losses_are_counted(void **state)
 		lost = lost_in(drained);
 	} while (seen + lost < sent);
 	assert_int_equal(seen + lost, sent);
+	assert_int_equal(log_messages_lost(), lost);
 	assert_in_range(seen, QUEUE_SIZE - 1, 2 * QUEUE_SIZE);
 	log_info("goes on");
 	while (!strstr(drained, "goes on"))

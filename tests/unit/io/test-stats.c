@@ -314,6 +314,35 @@ static void commands_are_reported_only_while_enabled(void **state)
 	assert_int_equal(reported_data_length, FIXTURE_BLOCK);
 }
 
+static void the_time_that_commands_wait_for_limits_is_counted(void **state)
+{
+	struct initiator_command commands[8];
+	struct io_fixture fixture;
+
+	(void) state;
+	start_with_stats(&fixture, &(struct io_fixture_options){.limits = {.iops = 40}});
+	for (unsigned i = 0; i < 8; i++) {
+		commands[i] = cmd_read(i, 1, NULL);
+		initiator_send(&fixture, &commands[i]);
+	}
+	for (unsigned i = 0; i < 8; i++)
+		initiator_wait_status(&commands[i], SCSI_GOOD);
+	/* The first four start at once, the others after 25 ms each. */
+	assert_true(stats_get(&stats->limited_ns) >= 75 * CLOCK_NS_PER_MS);
+	io_fixture_stop(&fixture);
+}
+
+/* Counters are read one after the other, and the I/O thread counts meanwhile. */
+static void commands_in_flight_are_never_below_zero(void **state)
+{
+	struct stats counters = {.fetched = 3, .ended = 1};
+
+	(void) state;
+	assert_int_equal(stats_in_flight(&counters), 2);
+	counters.ended = 5;
+	assert_int_equal(stats_in_flight(&counters), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -338,6 +367,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_clock_that_goes_back_counts_as_no_time, stats_setup, stats_teardown),
 		cmocka_unit_test(commands_are_reported_only_while_enabled),
+		cmocka_unit_test_setup_teardown(
+			the_time_that_commands_wait_for_limits_is_counted, stats_setup,
+			stats_teardown),
+		cmocka_unit_test(commands_in_flight_are_never_below_zero),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

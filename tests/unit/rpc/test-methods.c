@@ -137,7 +137,8 @@ static void counters_are_in_the_stats(void **state)
 	assert_int_equal(json_integer_value(value_at(answer, "result.in_flight")), 2);
 	has_exactly(
 		value_at(answer, "result.stats"),
-		"device handler time_ns in_flight commands cpu_ns classes sense_keys other_ends "
+		"device handler time_ns in_flight commands cpu_ns limited_ns expired_writes "
+		"classes sense_keys other_ends "
 		"last_sense counters");
 	has_exactly(value_at(answer, "result.stats.classes"), "read write flush unmap other");
 	has_exactly(
@@ -279,7 +280,13 @@ static void the_dump_has_everything(void **state)
 	(void) state;
 	has_exactly(
 		value_at(answer, "result"),
-		"version log_level checks_running longest_stall_seconds settings handlers devices");
+		"version log_level checks_running longest_stall_seconds settings process states "
+		"handlers devices others");
+	has_exactly(
+		value_at(answer, "result.process"),
+		"start_time_seconds open_fds max_fds threads resident_memory_bytes "
+		"log_messages_lost");
+	assert_int_equal(json_array_size(value_at(answer, "result.states")), DEVICE_STATE_COUNT);
 	has_exactly(value_at(answer, "result.settings"), "check_timeout_ms");
 	assert_string_equal(text_at(answer, "result.settings.check_timeout_ms"), "200");
 	assert_non_null(value_at(answer, "result.devices.1.stats.classes"));

@@ -22,7 +22,7 @@
 #include "metrics.h"
 #include "rates.h"
 #include "show.h"
-#include "units.h"
+#include "table.h"
 
 static char *written;
 static size_t written_size;
@@ -76,6 +76,8 @@ static void good_lines_are_understood(void **state)
 	assert_null(ctl.argument);
 	assert_int_equal(parse_line(&ctl, "tcmuctl metrics --output=/x"), CTL_RUN);
 	assert_non_null(ctl.output);
+	assert_null(ctl.format);
+	assert_int_equal(parse_line(&ctl, "tcmuctl metrics -f prometheus"), CTL_RUN);
 }
 
 static void bad_lines_are_refused(void **state)
@@ -97,6 +99,8 @@ static void bad_lines_are_refused(void **state)
 		"tcmuctl list -i 1",
 		"tcmuctl list -o x",
 		"tcmuctl top --json",
+		"tcmuctl metrics -f text",
+		"tcmuctl list -f prometheus",
 	};
 	struct ctl ctl;
 
@@ -147,10 +151,10 @@ static void the_manual_and_the_completion_have_every_command(void **state)
 	for (const char *at = strstr(manual, "\n.It Cm "); at; at = strstr(at + 1, "\n.It Cm "))
 		found++;
 	assert_int_equal(found, CTL_COMMAND_COUNT);
-	assert_non_null(
-		strstr(completion,
-		       "'check dump fenced handlers inflight list log-level metrics reopen stats "
-		       "status top'"));
+	assert_non_null(strstr(
+		completion,
+		"'check dump fenced handlers health inflight list log-level metrics reopen stats "
+		"status top'"));
 	free(manual);
 	free(completion);
 }
@@ -228,7 +232,6 @@ static void the_manual_promises_the_members_of_json(void **state)
 		"age_seconds",
 		"file",
 		"devices",
-		"given_up",
 		"fine",
 		"message",
 		"level",
@@ -373,14 +376,14 @@ static void sizes_and_times_are_short(void **state)
 	char text[24];
 
 	(void) state;
-	assert_string_equal(units_size(0, text), "0 B");
-	assert_string_equal(units_size(1023, text), "1023 B");
-	assert_string_equal(units_size(1536, text), "1.50 KiB");
-	assert_string_equal(units_size(18446744073709551615.0, text), "16.0 EiB");
-	assert_string_equal(units_time(0, text), "0");
-	assert_string_equal(units_time(0.000021, text), "21 us");
-	assert_string_equal(units_time(0.0021, text), "2.10 ms");
-	assert_string_equal(units_time(21, text), "21.0 s");
+	assert_string_equal(table_size(0, text), "0 B");
+	assert_string_equal(table_size(1023, text), "1023 B");
+	assert_string_equal(table_size(1536, text), "1.50 KiB");
+	assert_string_equal(table_size(18446744073709551615.0, text), "16.0 EiB");
+	assert_string_equal(table_time(0, text), "0");
+	assert_string_equal(table_time(0.000021, text), "21 us");
+	assert_string_equal(table_time(0.0021, text), "2.10 ms");
+	assert_string_equal(table_time(21, text), "21.0 s");
 }
 
 static void control_characters_do_not_reach_the_terminal(void **state)
@@ -450,24 +453,6 @@ static void the_list_shows_the_lock_where_a_device_is_shared(void **state)
 	}
 }
 
-static void fenced_shows_devices_and_given_up_connections(void **state)
-{
-	json_t *list = parse_json("{\"devices\": [{\"device\": \"user_0/a\", \"fenced\": true}, "
-				  "{\"device\": \"user_0/b\", \"fenced\": false}], "
-				  "\"given_up\": 2}");
-	FILE *out = output_begin();
-	char *text;
-
-	(void) state;
-	show_fenced(out, list);
-	text = output_end(out);
-	assert_non_null(strstr(text, "user_0/a: "));
-	assert_null(strstr(text, "user_0/b"));
-	assert_non_null(strstr(text, "until tcmud ends: 2\n"));
-	free(text);
-	json_decref(list);
-}
-
 static void answers_that_lack_members_are_shown(void **state)
 {
 	json_t *empty = parse_json("{\"devices\": [{}], \"requests\": [{}], \"handlers\": [{}]}");
@@ -476,16 +461,43 @@ static void answers_that_lack_members_are_shown(void **state)
 
 	(void) state;
 	show_list(out, empty);
-	show_fenced(out, empty);
 	show_totals(out, empty);
 	show_inflight(out, empty);
 	show_handlers(out, empty);
 	show_status(out, empty);
 	rates_show(out, rates, true);
-	metrics_write(out, empty);
+	metrics_write(out, empty, METRICS_OPENMETRICS);
+	metrics_write(out, empty, METRICS_PROMETHEUS);
 	free(output_end(out));
 	json_decref(empty);
 	json_decref(rates);
+}
+
+static void the_list_begins_with_what_is_wrong(void **state)
+{
+	json_t *list = parse_json(
+		"{\"devices\": [{\"device\": \"user_0/fine\", \"state\": \"LIVE\"}, "
+		"{\"device\": \"user_0/late\", \"state\": \"LIVE\", \"problem\": \"late\"}, "
+		"{\"device\": \"user_0/failed\", \"state\": \"FAILED\"}], "
+		"\"others\": [{\"device\": \"user_0/theirs\"}]}");
+	static const char *const order[] = {"late", "failed", "theirs", "fine"};
+	FILE *out = output_begin();
+	const char *at;
+	char *text;
+
+	(void) state;
+	show_list(out, list);
+	at = text = output_end(out);
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		char name[32];
+
+		(void) snprintf(name, sizeof(name), "user_0/%s", order[i]);
+		at = strstr(at, name);
+		if (!at)
+			fail_msg("%s does not come in its place:\n%s", name, text);
+	}
+	free(text);
+	json_decref(list);
 }
 
 /* ------- metrics ------- */
@@ -502,7 +514,7 @@ static void histograms_are_cumulative_and_exact(void **state)
 	char *text;
 
 	(void) state;
-	metrics_write(out, dump);
+	metrics_write(out, dump, METRICS_OPENMETRICS);
 	text = output_end(out);
 	assert_non_null(strstr(
 		text, "{device=\"user_0/a\\\"b\\\\c\",class=\"read\",le=\"0.000004096\"} 3\n"));
@@ -544,13 +556,147 @@ static void metrics_have_the_lock(void **state)
 	char *text;
 
 	(void) state;
-	metrics_write(out, dump);
+	metrics_write(out, dump, METRICS_OPENMETRICS);
 	text = output_end(out);
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
 		if (!strstr(text, lines[i]))
 			fail_msg("%s is not in the metrics", lines[i]);
 	free(text);
 	json_decref(dump);
+}
+
+static char *metrics_of(const char *dump_text, enum metrics_format format)
+{
+	json_t *dump = dump_text ? parse_json(dump_text) : NULL;
+	FILE *out = output_begin();
+
+	metrics_write(out, dump, format);
+	json_decref(dump);
+	return output_end(out);
+}
+
+static void the_head_of_a_counter_is_that_of_the_format(void **state)
+{
+	static const char dump[] = "{\"devices\": [{\"device\": \"user_0/a\"}]}";
+	char *open = metrics_of(dump, METRICS_OPENMETRICS),
+	     *classic = metrics_of(dump, METRICS_PROMETHEUS);
+
+	(void) state;
+	assert_non_null(strstr(open, "# TYPE tcmu_device_cpu_seconds counter\n# UNIT "));
+	assert_non_null(strstr(classic, "# TYPE tcmu_device_cpu_seconds_total counter\n"));
+	assert_null(strstr(classic, "# UNIT"));
+	assert_null(strstr(classic, "# EOF"));
+	free(open);
+	free(classic);
+}
+
+static void a_name_that_two_devices_have_comes_once(void **state)
+{
+	char *text = metrics_of(
+		"{\"states\": [\"LIVE\", \"ORPHANED\"], \"devices\": ["
+		"{\"device\": \"user_0/a\", \"state\": \"ORPHANED\"}, "
+		"{\"device\": \"user_0/a\", \"state\": \"LIVE\"}]}",
+		METRICS_PROMETHEUS);
+	const char *first = strstr(text, "tcmu_device_up{device=\"user_0/a\"} 1\n");
+
+	(void) state;
+	assert_non_null(first);
+	assert_null(strstr(first + 1, "tcmu_device_up{"));
+	assert_non_null(strstr(text, "tcmu_device_state{device=\"user_0/a\",state=\"LIVE\"} 1\n"));
+	assert_non_null(
+		strstr(text, "tcmu_device_state{device=\"user_0/a\",state=\"ORPHANED\"} 0\n"));
+	assert_non_null(strstr(text, "tcmu_daemon_orphaned_devices 1\n"));
+	free(text);
+}
+
+static void without_a_daemon_only_that_is_said(void **state)
+{
+	char *text = metrics_of(NULL, METRICS_PROMETHEUS);
+
+	(void) state;
+	assert_non_null(strstr(text, "\ntcmu_daemon_up 0\n"));
+	assert_null(strstr(text, "tcmu_device"));
+	free(text);
+}
+
+static void the_manual_has_every_metric(void **state)
+{
+	char *text = metrics_of("{\"devices\": []}", METRICS_OPENMETRICS),
+	     *manual = read_document("docs/man/tcmud-metrics.7"), wanted[128];
+	unsigned in_text = 0, in_manual = 0;
+
+	(void) state;
+	for (const char *at = strstr(text, "# TYPE "); at; at = strstr(at + 1, "# TYPE ")) {
+		const char *name = at + strlen("# TYPE ");
+		int length = (int) strcspn(name, " ");
+		bool counter = strncmp(name + length, " counter", 8) == 0;
+
+		in_text++;
+		(void) snprintf(
+			wanted, sizeof(wanted), "\n.It Sy %.*s%s", length, name,
+			counter ? "_total" : "");
+		if (!strstr(manual, wanted))
+			fail_msg("%s is not in tcmud-metrics(7)", wanted + 8);
+	}
+	for (const char *at = strstr(manual, "\n.It Sy "); at; at = strstr(at + 1, "\n.It Sy "))
+		in_manual++;
+	assert_int_equal(in_text, in_manual);
+	free(text);
+	free(manual);
+}
+
+/* Names of samples: those of the manual, and those of its histograms. */
+static void the_rules_and_the_dashboard_use_metrics_of_the_manual(void **state)
+{
+	static const char *const files[] = {
+		"docs/monitoring/tcmud-alerts.yml", "docs/monitoring/tcmud-dashboard.json"};
+	static const char *const suffixes[] = {"_bucket", "_count", "_sum", ""};
+	char *manual = read_document("docs/man/tcmud-metrics.7"), wanted[128];
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		char *text = read_document(files[i]);
+		unsigned found = 0;
+
+		for (const char *at = strstr(text, "tcmu_d"); at; at = strstr(at + 1, "tcmu_d")) {
+			int length = (int) strspn(at, "abcdefghijklmnopqrstuvwxyz_");
+			bool known = false;
+
+			for (size_t j = 0; j < sizeof(suffixes) / sizeof(suffixes[0]); j++) {
+				int cut = length - (int) strlen(suffixes[j]);
+
+				(void) snprintf(wanted, sizeof(wanted), "\n.It Sy %.*s\n", cut, at);
+				known |= strncmp(at + cut, suffixes[j], strlen(suffixes[j])) == 0 &&
+					strstr(manual, wanted);
+			}
+			if (!known)
+				fail_msg(
+					"%s: %.*s is not in tcmud-metrics(7)", files[i], length,
+					at);
+			found++;
+		}
+		assert_true(found >= 10);
+		free(text);
+	}
+	free(manual);
+}
+
+static void fenced_shows_devices_and_given_up_connections(void **state)
+{
+	json_t *list = parse_json("{\"devices\": [{\"device\": \"user_0/a\", \"fenced\": true}, "
+				  "{\"device\": \"user_0/b\", \"fenced\": false}], "
+				  "\"given_up\": 2}");
+	FILE *out = output_begin();
+	char *text;
+
+	(void) state;
+	show_fenced(out, list);
+	text = output_end(out);
+	assert_non_null(strstr(text, "user_0/a: "));
+	assert_null(strstr(text, "user_0/b"));
+	assert_non_null(strstr(text, "until tcmud ends: 2\n"));
+	free(text);
+	json_decref(list);
 }
 
 static const char *const counted =
@@ -571,7 +717,7 @@ static void a_counter_of_a_handler_is_one_family(void **state)
 	char *text;
 
 	(void) state;
-	metrics_write(out, dump);
+	metrics_write(out, dump, METRICS_OPENMETRICS);
 	text = output_end(out);
 	assert_non_null(
 		strstr(text,
@@ -631,10 +777,16 @@ int main(void)
 		cmocka_unit_test(sizes_and_times_are_short),
 		cmocka_unit_test(control_characters_do_not_reach_the_terminal),
 		cmocka_unit_test(the_list_shows_the_lock_where_a_device_is_shared),
-		cmocka_unit_test(fenced_shows_devices_and_given_up_connections),
 		cmocka_unit_test(answers_that_lack_members_are_shown),
+		cmocka_unit_test(the_list_begins_with_what_is_wrong),
 		cmocka_unit_test(histograms_are_cumulative_and_exact),
 		cmocka_unit_test(metrics_have_the_lock),
+		cmocka_unit_test(the_head_of_a_counter_is_that_of_the_format),
+		cmocka_unit_test(a_name_that_two_devices_have_comes_once),
+		cmocka_unit_test(without_a_daemon_only_that_is_said),
+		cmocka_unit_test(the_manual_has_every_metric),
+		cmocka_unit_test(the_rules_and_the_dashboard_use_metrics_of_the_manual),
+		cmocka_unit_test(fenced_shows_devices_and_given_up_connections),
 		cmocka_unit_test(a_counter_of_a_handler_is_one_family),
 		cmocka_unit_test(health_and_counters_are_shown),
 	};
