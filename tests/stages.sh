@@ -136,7 +136,7 @@ tests_alone() {
 	grep -lE '^# vm:(.* )?alone=yes( |$)' tests/cases/*/*.sh | sed -E 's,^tests/cases/(.*)\.sh$,\1,'
 }
 # The tests of other stages.
-own_stage='^(demo|packages|ceph|ceph-second)/|/iscsi-test-cu$'
+own_stage='^(demo|packages|container|ceph|ceph-second)/|/iscsi-test-cu$'
 
 stage_teardown() {
 	local -a cases
@@ -175,8 +175,9 @@ stage_newest() {
 stage_packages() {
 	local -a cases
 	totals_of nicely tests/packages/run
-	mapfile -t cases < <(guest_tests | grep ^packages/)
+	mapfile -t cases < <(guest_tests | grep ^packages/ | grep -vxF packages/replaces-tcmu-runner)
 	totals_of tests/vm/run --build "$build/release" "${cases[@]}"
+	totals_of tests/ceph/guests --build "$build/release" packages/replaces-tcmu-runner
 }
 
 stage_quickstart() {

@@ -341,6 +341,14 @@ attach() {
 	say "$1 is $DISK"
 }
 
+# attach_patiently NAME: the same, and neither the kernel's target nor the initiator gives a command up for three minutes. For
+# tests in which packages are installed while nobody serves, which takes long on a busy machine.
+attach_patiently() {
+	echo 180 >"$(backstore_dir "$1")/attrib/cmd_time_out"
+	attach "$1"
+	echo 180 >"/sys/block/${DISK##*/}/device/timeout"
+}
+
 detach() { # NAME
 	local tpg
 	tpg=$FABRICS/loopback/$(naa_of "$1")/tpgt_1

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The daemon serves without a system bus, without systemd and without arguments, under the name tcmu-runner in a container
-# with a separate /run. A second daemon in another container detects the first.
+# with a separate /run. A second daemon in another container detects the first. The installed rotation of logs has it open a
+# new file.
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
@@ -35,6 +36,26 @@ assert_eq "$status" 75 "the exit status of a second daemon"
 assert_match "$(cat /tmp/second.log)" "$DAEMON_PID" "the message of the second daemon"
 must dd if=/dev/urandom of="$DISK" bs=64k count=16 oflag=direct
 
+# log_of_daemon: the file that the daemon has open as its log; none: it was removed, or renamed.
+log_of_daemon() { readlink /proc/"$DAEMON_PID"/fd/* | grep -c '^/var/log/tcmu-runner\.log$'; }
+# log_grows: the daemon has written to the log of this name; a condition.
+log_grows() { [ -s /var/log/tcmu-runner.log ]; }
+
+say "the log is rotated"
+[ ! -d /run/systemd/system ] || fail "systemd runs here"
+rotation=$(find /etc/logrotate.d /usr/etc/logrotate.d /usr/local/etc/logrotate.d -name tcmud 2>/dev/null | head -n 1)
+exists "$rotation" || fail "no rotation is installed"
+for round in 1 2; do
+	must logrotate --force --state /tmp/logrotate.state "$rotation"
+	wait_for 10 exists /var/log/tcmu-runner.log
+	assert_eq "$(log_of_daemon)" 1 "the open log in round $round"
+	must_fail make_backstore_configfs refused /srv/no/such/directory/x $((64 << 20))
+	delete_backstore_configfs refused
+	wait_for 10 log_grows
+done
+exists /var/log/tcmu-runner.log.1 || fail "the old log is gone"
+exists /var/log/tcmu-runner.log.2.gz || fail "the older log is not compressed"
+
 detach disk
 trace_start
 delete_backstore_configfs disk
@@ -42,5 +63,5 @@ assert_released 1 1000
 stop_tcmud
 assert_eq "$DAEMON_STATUS" 0 "the exit status"
 must grep -E '^20[0-9-]+ [0-9:]+\.[0-9]{3} [0-9]+:tcmu-runner \[INFO\] [a-z_]+:[0-9]+: user_100/disk: ' /var/log/tcmu-runner.log
-must grep -F 'another daemon serves this kernel' /var/log/tcmu-runner.log
+must sh -c "zcat -f /var/log/tcmu-runner.log* | grep -F 'another daemon serves this kernel'"
 assert_match "$(cat /tmp/tcmud.log)" 'user_100/disk: ' "standard error"
