@@ -1,10 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-# The one set of compiler flags. Warnings are errors in every preset.
+# The one set of compiler flags. Warnings are errors in every preset; packages set TCMUD_WERROR=OFF, because a compiler of
+# the future has new ones.
+option(TCMUD_WERROR "Treat the compiler's warnings as errors" ON)
 set(CMAKE_C_STANDARD 17)
 set(CMAKE_C_EXTENSIONS ON)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_C_VISIBILITY_PRESET hidden)
+# The build's own path is not in its programs, and so not in what their build IDs are made from.
+set(CMAKE_BUILD_RPATH_USE_ORIGIN ON)
+# Programs are linked with -pie, too, not only compiled for it.
+cmake_policy(SET CMP0083 NEW)
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES C)
 
 # Assertions stay on, in a release too: CMake's build types would turn them off.
 foreach(flags IN ITEMS CMAKE_C_FLAGS_RELEASE CMAKE_C_FLAGS_RELWITHDEBINFO CMAKE_C_FLAGS_MINSIZEREL)
@@ -12,7 +20,7 @@ foreach(flags IN ITEMS CMAKE_C_FLAGS_RELEASE CMAKE_C_FLAGS_RELWITHDEBINFO CMAKE_
 endforeach()
 
 add_compile_definitions(_GNU_SOURCE)
-add_compile_options(-Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith
+add_compile_options(-Wall -Wextra $<$<BOOL:${TCMUD_WERROR}>:-Werror> -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith
 	-Wwrite-strings -Wvla -Wundef -Wformat=2 -Wimplicit-fallthrough -Wno-missing-field-initializers
 	-fno-strict-aliasing -fstack-protector-strong)
 

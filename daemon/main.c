@@ -440,7 +440,7 @@ static uint64_t starved_us(const struct daemon *self)
 /* Time without a CPU does not count: the event loop did not cause it. */
 static void measure_stall(struct daemon *self, uint64_t began, uint64_t starved)
 {
-	uint64_t took = clock_now_us() - began;
+	uint64_t took = clock_since(clock_now_us(), began);
 
 	assert(thread_is_main());
 	starved = starved_us(self) - starved;
@@ -493,7 +493,8 @@ static bool daemon_free(struct daemon *self)
 	control_socket_free(self->control_socket);
 	manager_end(self->manager);
 	notify_end();
-	if (served || failed || orphans || (self->manager && !manager_is_empty(self->manager)))
+	if (served || failed || orphans || (self->manager && !manager_is_empty(self->manager)) ||
+	    (self->handlers && handlers_given_up(self->handlers)))
 		return false;
 	manager_free(self->manager);
 	mailbox_free(self->mailbox);

@@ -10,7 +10,8 @@
  *
  * When the module is unloaded, its group and our membership vanish. When it is loaded again, the
  * controller announces the family: we join the group again and report that events were lost,
- * which is true.
+ * which is true. The announcement may be lost, too, so we join after every loss. A join that fails
+ * is repeated by the next call.
  */
 #include <tcmu/netlink.h>
 
@@ -35,6 +36,7 @@ struct tcmu_netlink {
 	struct nl_sock *events;
 	struct nl_sock *requests;
 	int family;
+	bool left;          /* we may not be in the group */
 	bool replies_known; /* tcmu_netlink_set_replies() was called, with the next member */
 	bool replies;
 	size_t unread; /* bytes of the datagram from position on */
@@ -342,16 +344,20 @@ static bool announces_family(struct nlmsghdr *header)
 	return name && nla_strcmp(name, TCMU_FAMILY) == 0;
 }
 
-/* The module was loaded again. Returns -ENOBUFS, also if it is gone already, or another negative
- * errno. */
+/* The module was perhaps loaded again. Returns -ENOBUFS, also if it is gone already and will be
+ * announced, or another negative errno. */
 static int rejoin_group(struct tcmu_netlink *netlink)
 {
 	int r;
 
+	netlink->left = true;
 	r = join_group(netlink);
 	if (r == 0 && netlink->replies_known)
 		r = tcmu_netlink_set_replies(netlink, netlink->replies);
-	return r == 0 || r == -ENOENT ? -ENOBUFS : r;
+	if (r < 0 && r != -ENOENT)
+		return r;
+	netlink->left = false;
+	return -ENOBUFS;
 }
 
 /* 1: a datagram was read. 0: there is none. */
@@ -367,6 +373,8 @@ static int read_datagram(struct tcmu_netlink *netlink)
 	do
 		n = recvmsg(nl_socket_get_fd(netlink->events), &header, MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == ENOBUFS)
+		return rejoin_group(netlink);
 	if (n < 0)
 		return errno == EAGAIN ? 0 : -errno;
 	if (header.msg_flags & MSG_TRUNC)
@@ -409,6 +417,8 @@ int tcmu_netlink_receive(struct tcmu_netlink *netlink, struct tcmu_event *event)
 {
 	int r;
 
+	if (netlink->left)
+		return rejoin_group(netlink);
 	for (;;) {
 		while (netlink->unread > 0) {
 			r = take_message(netlink, event);

@@ -173,61 +173,100 @@ enum info {
 	INFO_OFFSET,
 };
 
-/* The status and sense for an errno of the backend. Sense 0: the status has none. */
-static const struct io_error {
-	int error;
+/* What initiators see of a failed request, in the words of docs/handler-guide.md. Sense 0: the
+ * status has none. */
+static const struct outcome {
+	const char *word;
 	uint8_t status;
 	enum info info;
 	uint32_t reading;
 	uint32_t writing;
-} io_errors[] = {
+} outcomes[] = {
+	/* INTERNAL TARGET FAILURE: initiators do not repeat the command. */
+	[SCSI_OUTCOME_FAILED] =
+		{"internal failure", SCSI_CHECK_CONDITION, INFO_NONE, SENSE_INTERNAL_TARGET_FAILURE,
+		 SENSE_INTERNAL_TARGET_FAILURE},
 	/* UNRECOVERED READ ERROR, WRITE ERROR */
-	{EIO, SCSI_CHECK_CONDITION, INFO_LBA, SENSE(KEY_MEDIUM_ERROR, 0x11, 0),
-	 SENSE(KEY_MEDIUM_ERROR, 0x0c, 0)},
-	{ENODATA, SCSI_CHECK_CONDITION, INFO_LBA, SENSE(KEY_MEDIUM_ERROR, 0x11, 0),
-	 SENSE(KEY_MEDIUM_ERROR, 0x0c, 0)},
-	{EBADMSG, SCSI_CHECK_CONDITION, INFO_LBA, SENSE(KEY_MEDIUM_ERROR, 0x11, 0),
-	 SENSE(KEY_MEDIUM_ERROR, 0x0c, 0)},
+	[SCSI_OUTCOME_MEDIUM_ERROR] =
+		{"medium error", SCSI_CHECK_CONDITION, INFO_LBA, SENSE(KEY_MEDIUM_ERROR, 0x11, 0),
+		 SENSE(KEY_MEDIUM_ERROR, 0x0c, 0)},
 	/* MISCOMPARE DURING VERIFY OPERATION */
-	{EILSEQ, SCSI_CHECK_CONDITION, INFO_OFFSET, SENSE(KEY_MISCOMPARE, 0x1d, 0),
-	 SENSE(KEY_MISCOMPARE, 0x1d, 0)},
+	[SCSI_OUTCOME_MISCOMPARE] =
+		{"miscompare", SCSI_CHECK_CONDITION, INFO_OFFSET, SENSE(KEY_MISCOMPARE, 0x1d, 0),
+		 SENSE(KEY_MISCOMPARE, 0x1d, 0)},
 	/* SPACE ALLOCATION FAILED WRITE PROTECT: initiators that know thin provisioning pause
 	 * instead of failing */
-	{ENOSPC, SCSI_CHECK_CONDITION, INFO_NONE, SENSE(KEY_DATA_PROTECT, 0x27, 7),
-	 SENSE(KEY_DATA_PROTECT, 0x27, 7)},
-	{EDQUOT, SCSI_CHECK_CONDITION, INFO_NONE, SENSE(KEY_DATA_PROTECT, 0x27, 7),
-	 SENSE(KEY_DATA_PROTECT, 0x27, 7)},
-	{EROFS, SCSI_CHECK_CONDITION, INFO_NONE, SENSE_WRITE_PROTECTED, SENSE_WRITE_PROTECTED},
+	[SCSI_OUTCOME_SPACE_EXHAUSTED] =
+		{"space exhausted", SCSI_CHECK_CONDITION, INFO_NONE,
+		 SENSE(KEY_DATA_PROTECT, 0x27, 7), SENSE(KEY_DATA_PROTECT, 0x27, 7)},
+	[SCSI_OUTCOME_WRITE_PROTECTED] =
+		{"write protected", SCSI_CHECK_CONDITION, INFO_NONE, SENSE_WRITE_PROTECTED,
+		 SENSE_WRITE_PROTECTED},
+	/* LOGICAL UNIT IS IN PROCESS OF BECOMING READY: initiators wait and repeat */
+	[SCSI_OUTCOME_BECOMING_READY] =
+		{"becoming ready", SCSI_CHECK_CONDITION, INFO_NONE, SENSE(KEY_NOT_READY, 0x04, 1),
+		 SENSE(KEY_NOT_READY, 0x04, 1)},
+	/* MEDIUM NOT PRESENT */
+	[SCSI_OUTCOME_NO_MEDIUM] =
+		{"no medium", SCSI_CHECK_CONDITION, INFO_NONE, SENSE(KEY_NOT_READY, 0x3a, 0),
+		 SENSE(KEY_NOT_READY, 0x3a, 0)},
+	[SCSI_OUTCOME_CONFLICT] = {"reservation conflict", SCSI_RESERVATION_CONFLICT},
 	/* worth a retry */
-	{EBUSY, SCSI_BUSY},
-	{EAGAIN, SCSI_BUSY},
-	{EINTR, SCSI_BUSY},
-	{ENOMEM, SCSI_BUSY},
-	{ENOBUFS, SCSI_BUSY},
-	{ETIMEDOUT, SCSI_BUSY},
-	{ESHUTDOWN, SCSI_BUSY}, /* fenced out of the backing store: the daemon reopens it */
-	{ECANCELED, SCSI_TASK_ABORTED},
-	/* INTERNAL TARGET FAILURE: nobody knows whether it was carried out. Initiators repeat a
-	 * command that ends with MEDIUM ERROR or ABORTED COMMAND. */
-	{ENOTRECOVERABLE, SCSI_CHECK_CONDITION, INFO_NONE, SENSE(KEY_HARDWARE_ERROR, 0x44, 0),
-	 SENSE(KEY_HARDWARE_ERROR, 0x44, 0)},
+	[SCSI_OUTCOME_BUSY] = {"busy", SCSI_BUSY},
+	[SCSI_OUTCOME_TIMED_OUT] = {"timed out", SCSI_BUSY},
+	[SCSI_OUTCOME_FENCED] = {"fenced", SCSI_BUSY}, /* the daemon reopens the backing store */
+	[SCSI_OUTCOME_CANCELLED] = {"cancelled", SCSI_TASK_ABORTED},
+	/* Nobody knows whether it was carried out. Initiators repeat a command that ends with
+	 * MEDIUM ERROR or ABORTED COMMAND. */
+	[SCSI_OUTCOME_UNKNOWN] =
+		{"outcome unknown", SCSI_CHECK_CONDITION, INFO_NONE, SENSE_INTERNAL_TARGET_FAILURE,
+		 SENSE_INTERNAL_TARGET_FAILURE},
 };
 
-/* NULL: none has this errno. */
-static const struct io_error *find_io_error(int error)
+/* Those that are not here are SCSI_OUTCOME_FAILED. */
+static const struct {
+	int error;
+	enum scsi_outcome outcome;
+} io_errors[] = {
+	{EIO, SCSI_OUTCOME_MEDIUM_ERROR},
+	{ENODATA, SCSI_OUTCOME_MEDIUM_ERROR},
+	{EBADMSG, SCSI_OUTCOME_MEDIUM_ERROR},
+	{EILSEQ, SCSI_OUTCOME_MISCOMPARE},
+	{ENOSPC, SCSI_OUTCOME_SPACE_EXHAUSTED},
+	{EDQUOT, SCSI_OUTCOME_SPACE_EXHAUSTED},
+	{EROFS, SCSI_OUTCOME_WRITE_PROTECTED},
+	{EINPROGRESS, SCSI_OUTCOME_BECOMING_READY},
+	{ENOMEDIUM, SCSI_OUTCOME_NO_MEDIUM},
+	{EBADE, SCSI_OUTCOME_CONFLICT},
+	{EBUSY, SCSI_OUTCOME_BUSY},
+	{EAGAIN, SCSI_OUTCOME_BUSY},
+	{EINTR, SCSI_OUTCOME_BUSY},
+	{ENOMEM, SCSI_OUTCOME_BUSY},
+	{ENOBUFS, SCSI_OUTCOME_BUSY},
+	{ETIMEDOUT, SCSI_OUTCOME_TIMED_OUT},
+	{ESHUTDOWN, SCSI_OUTCOME_FENCED},
+	{ECANCELED, SCSI_OUTCOME_CANCELLED},
+	{ENOTRECOVERABLE, SCSI_OUTCOME_UNKNOWN},
+};
+
+enum scsi_outcome scsi_outcome_of(int error)
 {
 	assert(error < 0);
 	for (size_t i = 0; i < sizeof(io_errors) / sizeof(io_errors[0]); i++)
 		if (io_errors[i].error == -error)
-			return &io_errors[i];
-	return NULL;
+			return io_errors[i].outcome;
+	return SCSI_OUTCOME_FAILED;
+}
+
+const char *scsi_outcome_word(enum scsi_outcome outcome)
+{
+	assert((size_t) outcome < sizeof(outcomes) / sizeof(outcomes[0]));
+	return outcomes[outcome].word;
 }
 
 bool scsi_error_is_busy(int error)
 {
-	const struct io_error *found = find_io_error(error);
-
-	return found && found->status == SCSI_BUSY;
+	return outcomes[scsi_outcome_of(error)].status == SCSI_BUSY;
 }
 
 static bool plan_writes(const struct scsi_plan *plan)
@@ -247,18 +286,14 @@ void scsi_io_error(
 	const struct scsi_plan *plan, int error, uint64_t lba, uint64_t result_offset,
 	struct scsi_result *result)
 {
-	const struct io_error *found = find_io_error(error);
+	const struct outcome *outcome = &outcomes[scsi_outcome_of(error)];
 
-	if (!found) {
-		set_sense(result, SENSE(KEY_HARDWARE_ERROR, 0x44, 0)); /* INTERNAL TARGET FAILURE */
-		return;
-	}
-	set_sense(result, plan_writes(plan) ? found->writing : found->reading);
-	result->status = found->status;
+	set_sense(result, plan_writes(plan) ? outcome->writing : outcome->reading);
+	result->status = outcome->status;
 	/* A failed flush has no LBA. */
-	result->sense.info_valid = found->info != INFO_NONE && plan->op != SCSI_PLAN_FLUSH;
+	result->sense.info_valid = outcome->info != INFO_NONE && plan->op != SCSI_PLAN_FLUSH;
 	if (result->sense.info_valid)
-		result->sense.info = found->info == INFO_LBA ? lba : result_offset;
+		result->sense.info = outcome->info == INFO_LBA ? lba : result_offset;
 }
 
 /* ------- encoding ------- */

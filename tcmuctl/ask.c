@@ -43,6 +43,7 @@ static int connect_error(const struct ask *self, int error)
 	return CTL_EXIT_DOWN;
 }
 
+/* 0, or an errno. */
 static int connect_daemon(struct ask *self)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -50,18 +51,32 @@ static int connect_daemon(struct ask *self)
 	if (self->fd >= 0)
 		return 0;
 	if (strlen(self->path) >= sizeof(address.sun_path))
-		return connect_error(self, ENAMETOOLONG);
+		return ENAMETOOLONG;
 	(void) snprintf(address.sun_path, sizeof(address.sun_path), "%s", self->path);
 	self->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (self->fd < 0)
-		return connect_error(self, errno);
+		return errno;
 	if (connect(self->fd, (const struct sockaddr *) &address, sizeof(address)) < 0) {
 		int error = errno;
 
 		ask_close(self);
-		return connect_error(self, error);
+		return error;
 	}
 	return 0;
+}
+
+/* The answer to a request for which no daemon is needed, or NULL. */
+static json_t *ask_offline(const struct ask *self, const char *text, int error)
+{
+	json_t *request = self->offline ? json_loads(text, 0, NULL) : NULL;
+	json_t *result = request ? self->offline(request) : NULL;
+
+	json_decref(request);
+	if (result)
+		fprintf(stderr, "tcmuctl: %s; tcmuctl has loaded the plugins itself\n",
+			error == EACCES || error == EPERM ? "only root may ask tcmud"
+							  : "tcmud does not run");
+	return result;
 }
 
 static bool send_line(int fd, const char *text)
@@ -137,6 +152,7 @@ json_t *ask_daemon(struct ask *self, json_t *request, int *status)
 {
 	char *text = json_dumps(request, JSON_COMPACT);
 	json_t *answer = NULL, *result, *error;
+	int r;
 
 	json_decref(request);
 	if (!text) {
@@ -145,12 +161,14 @@ json_t *ask_daemon(struct ask *self, json_t *request, int *status)
 		*status = CTL_EXIT_USAGE;
 		return NULL;
 	}
-	*status = connect_daemon(self);
-	if (*status == 0)
+	r = connect_daemon(self);
+	result = r ? ask_offline(self, text, r) : NULL;
+	if (r == 0)
 		answer = send_and_receive(self, text);
 	free(text);
-	if (*status != 0)
-		return NULL;
+	*status = r && !result ? connect_error(self, r) : 0;
+	if (r)
+		return result;
 	result = json_incref(json_object_get(answer, "result"));
 	error = json_object_get(answer, "error");
 	if (!result) {

@@ -11,13 +11,17 @@
 struct ask {
 	int fd; /* -1: not connected */
 	const char *path;
+	/* What is answered where the daemon cannot be asked; NULL for a request that only it can
+	 * answer. NULL: nothing is. */
+	json_t *(*offline)(const json_t *request);
 };
 #define ASK_INIT(path_) \
 	{ \
 		.fd = -1, .path = (path_) \
 	}
 
-/* Sends a request and returns its result, which the caller owns. Connects first where needed. Takes
+/* Sends a request and returns its result, which the caller owns. Connects first where needed;
+ * where it cannot, self->offline may answer. Takes
  * the request; NULL is an argument that is not text. NULL: an error, which is printed to stderr;
  * *status is the exit status then. */
 json_t *ask_daemon(struct ask *self, json_t *request, int *status);

@@ -16,6 +16,7 @@
 #include "cli.h"
 #include "members.h"
 #include "metrics.h"
+#include "offline.h"
 #include "rates.h"
 #include "replace.h"
 #include "show.h"
@@ -314,6 +315,7 @@ int main(int argc, char **argv)
 		return CTL_EXIT_FAILURE;
 	status = ctl_parse(argc, argv, &ctl, stdout, stderr);
 	daemon = (struct ask) ASK_INIT(ctl.socket);
+	daemon.offline = offline_answer;
 	if (status != CTL_RUN)
 		return status;
 	(void) signal(SIGPIPE, SIG_IGN);

@@ -6,6 +6,7 @@
 #include "metrics.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "members.h"
@@ -234,6 +235,68 @@ static void write_histograms(const struct family *family)
 	}
 }
 
+/* ------- counters of handlers ------- */
+
+/* The device's counter of this handler and name. NULL: it has none. */
+static const json_t *find_counter(const json_t *device, const char *handler, const char *name)
+{
+	const json_t *counter;
+	size_t i;
+
+	if (strcmp(member_text(device, "handler"), handler) != 0)
+		return NULL;
+	for (i = 0; (counter = json_array_get(json_object_get(stats_of(device), "counters"), i));
+	     i++)
+		if (strcmp(member_text(counter, "name"), name) == 0)
+			return counter;
+	return NULL;
+}
+
+/* One family, of all devices; first: the first one of them. */
+static void write_counter(
+	const struct family *family, size_t first, const char *handler, const json_t *counter)
+{
+	bool gauge = strcmp(member_text(counter, "type"), "gauge") == 0;
+	const char *name = member_text(counter, "name");
+	const json_t *device;
+	char metric[128];
+
+	(void) snprintf(metric, sizeof(metric), "tcmu_handler_%s_%s", handler, name);
+	fprintf(family->out, "# TYPE %s %s\n# HELP %s ", metric, gauge ? "gauge" : "counter",
+		metric);
+	for (const char *c = member_text(counter, "help"); *c; c++)
+		fputs(*c == '\\' ? "\\\\" : *c == '\n' ? " " : (char[]){*c, '\0'}, family->out);
+	fputc('\n', family->out);
+	for (size_t i = first; (device = json_array_get(family->devices, i)); i++) {
+		counter = find_counter(device, handler, name);
+		if (!counter)
+			continue;
+		fprintf(family->out, "%s%s", metric, gauge ? "" : "_total");
+		write_label(family->out, '{', "device", member_text(device, "device"));
+		fprintf(family->out, "} %.0f\n", member_number(counter, "value"));
+	}
+}
+
+static void write_handler_counters(const struct family *family)
+{
+	const json_t *device, *counter;
+
+	for (size_t i = 0; (device = json_array_get(family->devices, i)); i++) {
+		const char *handler = member_text(device, "handler");
+		json_t *counters = json_object_get(stats_of(device), "counters");
+
+		for (size_t j = 0; (counter = json_array_get(counters, j)); j++) {
+			const char *name = member_text(counter, "name");
+			size_t first = 0;
+
+			while (!find_counter(json_array_get(family->devices, first), handler, name))
+				first++;
+			if (first == i)
+				write_counter(family, first, handler, counter);
+		}
+	}
+}
+
 void metrics_write(FILE *out, const json_t *dump)
 {
 	struct family family = {.out = out, .devices = json_object_get(dump, "devices")};
@@ -280,5 +343,6 @@ void metrics_write(FILE *out, const json_t *dump)
 		&family, "tcmu_device_other_ends", "other_ends", "status",
 		"Commands that have ended neither with GOOD nor with CHECK CONDITION.");
 	write_histograms(&family);
+	write_handler_counters(&family);
 	fputs("# EOF\n", out);
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "show.h"
 
+#include <stdbool.h>
+#include <string.h>
+
 #include "members.h"
 #include "rates.h"
 #include "table.h"
@@ -17,28 +20,70 @@ void show_fenced(FILE *out, const json_t *result)
 				"%s: its old connection is not closed yet (%s, %.0f in flight)\n",
 				member_text(device, "device"), member_text(device, "state"),
 				member_number(device, "in_backend"));
+	if (member_number(result, "given_up") > 0)
+		fprintf(out,
+			"connections that were ended, and keep memory and threads until tcmud "
+			"ends: %.0f\n",
+			member_number(result, "given_up"));
+}
+
+/* A column for the lock is there only if a device is shared. */
+static bool list_has_locks(const json_t *devices)
+{
+	const json_t *device;
+	size_t i;
+
+	for (i = 0; (device = json_array_get(devices, i)); i++)
+		if (json_is_string(json_object_get(device, "lock")))
+			return true;
+	return false;
+}
+
+/* Whether this host is the lock holder. While that changes, or the cluster does not confirm it, it
+ * is not known. */
+static const char *list_lock(const json_t *device)
+{
+	static const char *const without[] = {"unlocked", "paused", "locked elsewhere"};
+	const char *lock = member_text(device, "lock");
+
+	if (!json_is_string(json_object_get(device, "lock")))
+		return "-";
+	for (size_t i = 0; i < sizeof(without) / sizeof(without[0]); i++)
+		if (strcmp(lock, without[i]) == 0)
+			return "no";
+	return strcmp(lock, "locked") == 0 ? "yes" : "?";
 }
 
 void show_list(FILE *out, const json_t *result)
 {
 	static const char *const titles[] = {"<DEVICE", "<STATE",   "SIZE", "IN FLIGHT",
 					     "<CONFIG", "<PROBLEM", NULL};
-	struct table *table = table_new(titles);
-	const json_t *device;
+	static const char *const with_lock[] = {"<DEVICE",   "<STATE",  "<LOCK",    "SIZE",
+						"IN FLIGHT", "<CONFIG", "<PROBLEM", NULL};
+	const json_t *devices = json_object_get(result, "devices"), *device;
+	bool locks = list_has_locks(devices);
+	struct table *table = table_new(locks ? with_lock : titles);
 	char size[UNITS_TEXT_SIZE];
 	size_t i;
 
-	for (i = 0; (device = json_array_get(json_object_get(result, "devices"), i)); i++) {
+	for (i = 0; (device = json_array_get(devices, i)); i++) {
 		table_add(table, "%s", member_text(device, "device"));
 		table_add(table, "%s", member_text(device, "state"));
+		if (locks)
+			table_add(table, "%s", list_lock(device));
 		table_add(table, "%s", units_size(member_number(device, "size"), size));
 		table_add(table, "%.0f", member_number(device, "in_flight"));
 		table_add(table, "%s", member_text(device, "config"));
-		table_add(table, "%s", member_text(device, "problem"));
+		table_add(
+			table, "%s",
+			*member_text(device, "problem") ? member_text(device, "problem")
+							: member_text(device, "health"));
 	}
 	for (i = 0; (device = json_array_get(json_object_get(result, "others"), i)); i++) {
 		table_add(table, "%s", member_text(device, "device"));
 		table_add(table, "UNSERVED");
+		if (locks)
+			table_add(table, "-");
 		table_add(table, "-");
 		table_add(table, "-");
 		table_add(table, "%s", member_text(device, "config"));
@@ -75,6 +120,38 @@ static void add_classes(struct table *table, const json_t *stats)
 		add_class(table, member_text(stats, "device"), class.key, class.value);
 }
 
+/* The numbers of the device's handler. */
+static void add_counters(struct table *table, const json_t *stats)
+{
+	const json_t *counter;
+	size_t i;
+
+	for (i = 0; (counter = json_array_get(json_object_get(stats, "counters"), i)); i++) {
+		table_add(table, "%s", member_text(stats, "device"));
+		table_add(table, "%s", member_text(counter, "name"));
+		table_add(table, "%.0f", member_number(counter, "value"));
+		table_add(table, "%s", member_text(counter, "help"));
+	}
+}
+
+static void show_counters(FILE *out, const json_t *devices)
+{
+	static const char *const titles[] = {"<DEVICE", "<COUNTER", "VALUE", "<MEANING", NULL};
+	struct table *table;
+	const json_t *device;
+	size_t i, count = 0;
+
+	for (i = 0; (device = json_array_get(devices, i)); i++)
+		count += json_array_size(json_object_get(device, "counters"));
+	if (!count)
+		return;
+	table = table_new(titles);
+	for (i = 0; (device = json_array_get(devices, i)); i++)
+		add_counters(table, device);
+	fputc('\n', out);
+	table_end(table, out);
+}
+
 static const char *const totals[] = {"<DEVICE", "<CLASS", "COMMANDS", "FAILED", "DATA",
 				     "MEAN",    "P50",    "P99",      "MAX",    NULL};
 
@@ -87,6 +164,7 @@ void show_totals(FILE *out, const json_t *result)
 	for (i = 0; (device = json_array_get(json_object_get(result, "devices"), i)); i++)
 		add_classes(table, device);
 	table_end(table, out);
+	show_counters(out, json_object_get(result, "devices"));
 }
 
 /* ------- status ------- */
@@ -103,6 +181,16 @@ static void show_counts(FILE *out, const char *name, json_t *counts)
 		fprintf(out, "%-14s %s %.0f\n", name, count.key, json_number_value(count.value));
 }
 
+static void show_handler_counters(FILE *out, const json_t *stats)
+{
+	const json_t *counter;
+	size_t i;
+
+	for (i = 0; (counter = json_array_get(json_object_get(stats, "counters"), i)); i++)
+		fprintf(out, "%-14s %s %.0f\n", "counter", member_text(counter, "name"),
+			member_number(counter, "value"));
+}
+
 void show_status(FILE *out, const json_t *result)
 {
 	const json_t *stats = json_object_get(result, "stats");
@@ -116,6 +204,7 @@ void show_status(FILE *out, const json_t *result)
 	fprintf(out, "%-14s %s for %.0f s\n", "state", member_text(result, "state"),
 		member_number(result, "state_seconds"));
 	show_line(out, "problem", member_text(result, "problem"));
+	show_line(out, "health", member_text(result, "health"));
 	fprintf(out, "%-14s %.0f bytes (%s), blocks of %.0f\n", "size",
 		member_number(result, "size"), units_size(member_number(result, "size"), text),
 		member_number(result, "block_size"));
@@ -133,6 +222,7 @@ void show_status(FILE *out, const json_t *result)
 		member_number(stats, "cpu_ns") / 1e9);
 	show_counts(out, "errors", json_object_get(stats, "sense_keys"));
 	show_counts(out, "other ends", json_object_get(stats, "other_ends"));
+	show_handler_counters(out, stats);
 	if (json_is_object(last))
 		fprintf(out, "%-14s %s, %s, %.0f s ago\n", "last sense",
 			member_text(last, "operation"), member_text(last, "sense"),
@@ -175,7 +265,8 @@ void show_inflight(FILE *out, const json_t *result)
 
 void show_handlers(FILE *out, const json_t *result)
 {
-	static const char *const titles[] = {"<HANDLER", "DEVICES", "<FILE", "<PROBLEM", NULL};
+	static const char *const titles[] = {"<HANDLER", "DEVICES",  "<VERSION",
+					     "<FILE",    "<PROBLEM", NULL};
 	struct table *table = table_new(titles);
 	const json_t *handler;
 	size_t i;
@@ -183,6 +274,7 @@ void show_handlers(FILE *out, const json_t *result)
 	for (i = 0; (handler = json_array_get(json_object_get(result, "handlers"), i)); i++) {
 		table_add(table, "%s", member_text(handler, "handler"));
 		table_add(table, "%.0f", member_number(handler, "devices"));
+		table_add(table, "%s", member_text(handler, "version"));
 		table_add(table, "%s", member_text(handler, "file"));
 		table_add(table, "%s", member_text(handler, "problem"));
 	}

@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 
-/* Only the fenced devices. */
+/* Only the fenced devices, and how many connections were given up. */
 void show_fenced(FILE *out, const json_t *result);
 
 void show_list(FILE *out, const json_t *result);

@@ -7,7 +7,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # In the order in which they start.
-stages=(format shell lint build vm quickstart conformance packages tidy unit sim model install ceph analyzer clang cppcheck asan tsan coverage fuzz teardown)
+stages=(format shell lint build vm newest quickstart conformance packages tidy unit sim model install ceph analyzer clang cppcheck asan tsan coverage fuzz teardown)
 quick_stages=(format shell lint build tidy unit install analyzer clang cppcheck asan fuzz)
 
 declare -A title=(
@@ -16,6 +16,7 @@ declare -A title=(
 	[lint]="the rules of the house, and that each of them, and this check, can fail"
 	[build]="build with gcc"
 	[vm]="tests on a real kernel, in guests"
+	[newest]="a teardown on the newest kernel of Debian, if it can be fetched"
 	[conformance]="libiscsi's test suite, in a guest"
 	[teardown]="the tests in guests that measure milliseconds, with nothing beside them"
 	[packages]="Debian's packages: built, checked by lintian, installed in guests"
@@ -34,7 +35,7 @@ declare -A title=(
 	[coverage]="which branches the unit tests take"
 	[fuzz]="libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer, and with MemorySanitizer"
 )
-declare -A after=([unit]=build [sim]=build [ceph]=build [teardown]=build [vm]=build [conformance]=build [packages]=build [quickstart]=build)
+declare -A after=([unit]=build [sim]=build [ceph]=build [teardown]=build [vm]=build [newest]=build [conformance]=build [packages]=build [quickstart]=build)
 # Nothing runs beside these, because they measure times.
 declare -A alone=([teardown]=yes)
 
@@ -45,9 +46,9 @@ count() {
 	printf '%s\n' "$*" >>"$logs/$stage.count"
 }
 
-# skip REASON: nothing is wrong, and the verdict names what this host cannot check. A stage that also counts has run in part.
+# skip REASON: the stage tests nothing, through no fault of the tree. The verdict shows the reason; nothing is counted.
 skip() {
-	printf '%s\n' "$*" >>"$logs/$stage.skipped"
+	printf '%s\n' "$*" >"$logs/$stage.skipped"
 }
 
 # nicely COMMAND...: runs it at a low priority, because the tests in guests have deadlines.
@@ -162,6 +163,19 @@ stage_vm() {
 	totals_of tests/vm/run --build "$build/release" "${cases[@]}"
 	tests/vm/self-test
 	count 1 0
+}
+
+# Sid's kernel changes without us, and a mirror may not have it for some hours. So a kernel that cannot be fetched skips the
+# stage, visibly. A kernel that was fetched and does not boot fails it.
+stage_newest() {
+	local status=0
+	timeout 300 tests/vm/build-image --kernel sid >"$logs/$stage.image" 2>&1 || status=$?
+	cat "$logs/$stage.image"
+	if [ $status -ne 0 ]; then
+		skip "sid's kernel cannot be fetched: $(tail -n 1 "$logs/$stage.image")"
+		return
+	fi
+	totals_of tests/vm/run --build "$build/release" --kernel sid teardown/no-event
 }
 
 stage_packages() {

@@ -6,6 +6,11 @@
  * work is joined by the next one that ends, by the next one that takes its slot, or by
  * workers_free(): so at most one that has ended is kept. Once the pool is being freed, slots change
  * no more.
+ *
+ * One thread at a time is being woken. When it takes work and leaves more in the queue, it wakes
+ * the next one before it runs the work. So no work waits behind a call that blocks, and calls that
+ * do not block are made by the few threads that are awake: waking one for each call costs more than
+ * such a call.
  */
 #include "aio/workers.h"
 
@@ -42,6 +47,7 @@ struct workers {
 	unsigned idle;   /* threads that wait, or were woken and have not yet taken work */
 	unsigned queued; /* length of the queue */
 	unsigned idle_ms;
+	bool waking; /* a thread was woken or started and has not yet read the queue */
 	bool ending;
 	struct list queue;
 	char name[NAME_SIZE];
@@ -71,11 +77,14 @@ static void worker_set_deadline(unsigned ms, struct timespec *deadline)
 	}
 }
 
+static void workers_wake(struct workers *pool);
+
 /* Waits for work. NULL: the thread shall end. One idle thread always stays, also when all the
  * others are stuck. */
 static struct work *worker_wait(struct workers *pool)
 {
 	struct timespec deadline;
+	struct work *work;
 	int r = 0;
 
 	worker_set_deadline(pool->idle_ms, &deadline);
@@ -86,10 +95,13 @@ static struct work *worker_wait(struct workers *pool)
 			r = pthread_cond_wait(&pool->wake, &pool->lock);
 		else
 			r = pthread_cond_timedwait(&pool->wake, &pool->lock, &deadline);
+		pool->waking = false;
 	}
 	assert(pool->idle > 0);
 	pool->idle--;
-	return workers_take(pool);
+	work = workers_take(pool);
+	workers_wake(pool);
+	return work;
 }
 
 /* Takes the slot of a thread that has ended, for it to be joined outside of the lock. */
@@ -116,6 +128,7 @@ static void *worker_main(void *arg)
 	thread_set_name(pool->name);
 	thread_set_io_flusher();
 	pthread_mutex_lock(&pool->lock);
+	pool->waking = false;
 	while ((work = worker_wait(pool))) {
 		pthread_mutex_unlock(&pool->lock);
 		work->run(work);
@@ -154,7 +167,21 @@ static int worker_start(struct workers *pool)
 		return r;
 	worker->state = WORKER_ALIVE;
 	pool->alive++;
+	pool->waking = true;
 	return 0;
+}
+
+/* Under the lock. Sees to it that a thread comes for the queue, if there is one. */
+static void workers_wake(struct workers *pool)
+{
+	if (list_is_empty(&pool->queue) || pool->waking)
+		return;
+	if (pool->idle > 0) {
+		pool->waking = true;
+		pthread_cond_signal(&pool->wake);
+	} else if (pool->alive < pool->limit) {
+		(void) worker_start(pool);
+	}
 }
 
 static void workers_init_wake(pthread_cond_t *wake)
@@ -218,10 +245,7 @@ void workers_queue(struct workers *workers, struct work *work)
 	assert(work->run && !workers->ending);
 	list_append(&workers->queue, &work->node);
 	workers->queued++;
-	if (workers->idle >= workers->queued || workers->alive == workers->limit)
-		pthread_cond_signal(&workers->wake);
-	else
-		(void) worker_start(workers);
+	workers_wake(workers);
 	pthread_mutex_unlock(&workers->lock);
 }
 

@@ -20,7 +20,15 @@ static inline uint64_t clock_now_ns(void)
 	return (uint64_t) now.tv_sec * CLOCK_NS_PER_SEC + (uint64_t) now.tv_nsec;
 }
 
-/* The same in microseconds, the unit of sd-event. */
+/* How long ago a time was. The clock may go back: on a machine whose CPUs do not agree, and under
+ * an emulator that has stood still. Then the answer is 0, not centuries, and no assertion may rest
+ * on the order of two readings. */
+static inline uint64_t clock_since(uint64_t now, uint64_t then)
+{
+	return now > then ? now - then : 0;
+}
+
+/* The same as clock_now_ns() in microseconds, the unit of sd-event. */
 static inline uint64_t clock_now_us(void)
 {
 	return clock_now_ns() / CLOCK_NS_PER_US;

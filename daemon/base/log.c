@@ -472,7 +472,8 @@ bool log_limit_pass_at(struct log_limit *limit, uint64_t now, unsigned *more)
 	assert(limit->burst > 0 && limit->seconds > 0);
 	pthread_mutex_lock(&limit->lock);
 	if (limit->window == 0 ||
-	    now - limit->window >= limit->seconds * (CLOCK_NS_PER_SEC / CLOCK_NS_PER_US)) {
+	    clock_since(now, limit->window) >=
+		    limit->seconds * (CLOCK_NS_PER_SEC / CLOCK_NS_PER_US)) {
 		limit->window = now;
 		limit->passed = 0;
 	}

@@ -17,6 +17,7 @@ static __thread bool pinned;
 
 int thread_start(pthread_t *thread, void *(*main)(void *arg), void *arg)
 {
+	static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 	pthread_attr_t attributes;
 	sigset_t all, before;
 	pthread_t detached;
@@ -34,6 +35,9 @@ int thread_start(pthread_t *thread, void *(*main)(void *arg), void *arg)
 		thread = &detached;
 	}
 	sigfillset(&all);
+	/* Those of a crash come to the thread that crashes: blocked, they could not be handled. */
+	for (size_t i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++)
+		sigdelset(&all, crashes[i]);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	r = pthread_create(thread, &attributes, main, arg);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The start of all threads but the main one: signals are blocked, so that only the event loop gets
- * them. And the names and CPUs of threads.
+ * them; those of a crash are not. And the names and CPUs of threads.
  */
 #pragma once
 

@@ -16,6 +16,7 @@
 #include "base/container-of.h"
 #include "base/log.h"
 #include "base/reason.h"
+#include "config/handler-call.h"
 #include "config/options.h"
 
 #define RUNNING_MAX   64
@@ -34,7 +35,7 @@ struct check {
 	GList link;
 	struct checks *checks;              /* NULL: not in its list, or checks_free() was called */
 	const struct tcmu_handler *handler; /* not for the thread, which may outlive the handlers */
-	int (*check_config)(const struct tcmu_config *config, struct tcmu_reason *reason);
+	struct handler_call *call;          /* the thread's */
 	struct options *options;
 	int result;
 	struct tcmu_reason reason;
@@ -49,8 +50,8 @@ static void check_work(struct job *job)
 {
 	struct check *check = container_of(job, struct check, job);
 
-	assert(check->check_config && check->options);
-	check->result = check->check_config(options_config(check->options), &check->reason);
+	assert(check->call && check->options);
+	check->result = handler_call_check(check->call, &check->reason);
 }
 
 /* Takes the caller's function, so that it is called once. */
@@ -76,6 +77,7 @@ static void check_free(struct check *check)
 {
 	assert(!check->done);
 	check_unlink(check);
+	handler_call_free(check->call);
 	options_free(check->options);
 	g_free(check);
 }
@@ -191,7 +193,7 @@ void check_start(
 	*check = (struct check){
 		.job = {.work = check_work, .done = check_ended},
 		.handler = handler,
-		.check_config = handler->check_config,
+		.call = handler_call_new(handler, options_config(options)),
 		.options = options,
 		.timeout_ms = timeout_ms,
 		.done = done,

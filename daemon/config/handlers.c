@@ -21,15 +21,18 @@
 #include "base/log.h"
 #include "base/reason.h"
 #include "base/thread.h"
+#include "config/handler-call.h"
 #include "config/options.h"
 
-#define FILE_PREFIX "handler_"
-#define FILE_SUFFIX ".so"
-#define PEER_ENTRY  "handler_init" /* of a tcmu-runner plugin */
+#define FILE_PREFIX   "handler_"
+#define FILE_SUFFIX   ".so"
+#define PEER_ENTRY    "handler_init" /* of a tcmu-runner plugin */
 
-#define IO_PRIV_MAX 65536u
-#define NAME_SIZE   64
-#define PROBLEM_MAX (PATH_MAX + 512)
+#define IO_PRIV_MAX   65536u
+#define NAME_SIZE     64
+#define STRUCTURE_MAX 16384u /* bytes of one structure of a plugin */
+#define COUNTERS_MAX  64u
+#define PROBLEM_MAX   (PATH_MAX + 512)
 
 /* A plugin's struct tcmu_handler must reach at least so far: these members have no default. */
 #define HANDLER_SIZE_MIN \
@@ -38,6 +41,9 @@
 struct item {
 	struct handlers_entry entry;
 	struct tcmu_handler handler;
+	struct tcmu_sizes sizes;
+	struct tcmu_option *options; /* the tables in our layout; NULL: none */
+	struct tcmu_counter *counters;
 	char subtype[NAME_SIZE];
 	char origin[PATH_MAX];
 	char problem[PROBLEM_MAX];
@@ -52,6 +58,15 @@ static const struct {
 	const char *subtype;
 	const char *package;
 } packaged[] = {{"rbd", "tcmud-rbd"}};
+
+static void handlers_item_free(void *data)
+{
+	struct item *item = data;
+
+	g_free(item->options);
+	g_free(item->counters);
+	g_free(item);
+}
 
 static struct item *item_at(const struct handlers *handlers, size_t index)
 {
@@ -85,7 +100,8 @@ static void handlers_insert(struct handlers *handlers, struct item *item)
 	assert(!old || strcmp(item->subtype, old->subtype) < 0);
 }
 
-/* Either problem or handler is NULL; origin may be. */
+/* Either problem or handler is NULL; origin may be. the handler's tables become the
+ * item's. */
 static void add_item(
 	struct handlers *handlers, const char *subtype, const struct tcmu_handler *handler,
 	const char *origin, const char *problem)
@@ -100,6 +116,10 @@ static void add_item(
 	if (handler) {
 		item->handler = *handler;
 		item->handler.subtype = item->subtype;
+		item->sizes = *handler->sizes;
+		item->handler.sizes = &item->sizes;
+		item->options = (struct tcmu_option *) handler->options;
+		item->counters = (struct tcmu_counter *) handler->counters;
 	}
 	item->entry = (struct handlers_entry){
 		.subtype = item->subtype,
@@ -115,7 +135,7 @@ struct handlers *handlers_new(void)
 	struct handlers *handlers = g_new0(struct handlers, 1);
 	char problem[128];
 
-	handlers->items = g_ptr_array_new_with_free_func(g_free);
+	handlers->items = g_ptr_array_new_with_free_func(handlers_item_free);
 	for (size_t i = 0; i < G_N_ELEMENTS(packaged); i++) {
 		(void) snprintf(
 			problem, sizeof(problem), "the %s handler is not installed (package %s)",
@@ -129,6 +149,12 @@ void handlers_free(struct handlers *handlers)
 {
 	if (!handlers)
 		return;
+	for (size_t i = 0; !handler_call_any_runs() && i < handlers->items->len; i++) {
+		const struct item *item = item_at(handlers, i);
+
+		if (item->entry.handler && item->handler.fini)
+			item->handler.fini();
+	}
 	g_ptr_array_unref(handlers->items);
 	g_free(handlers);
 }
@@ -158,6 +184,105 @@ static int copy_handler(
 	return 0;
 }
 
+/* The sizes of version 1 of the interface, for a plugin that records none. */
+#define FIRST_SIZE(type, last) \
+	((offsetof(struct type, last) + sizeof(((struct type *) 0)->last) + \
+	  _Alignof(struct type) - 1) / \
+	 _Alignof(struct type) * _Alignof(struct type))
+
+static const struct tcmu_sizes first_sizes = {
+	.size = sizeof(struct tcmu_sizes),
+	.io = FIRST_SIZE(tcmu_io, dev),
+	.aio = offsetof(struct tcmu_aio, engine) + 4 * sizeof(uintptr_t),
+	.config = FIRST_SIZE(tcmu_config, must_exist),
+	.reason = FIRST_SIZE(tcmu_reason, text),
+	.backend_info = FIRST_SIZE(tcmu_backend_info, atomic_write),
+	.option = FIRST_SIZE(tcmu_option, help),
+	.option_value = FIRST_SIZE(tcmu_option_value, string),
+	.counter = FIRST_SIZE(tcmu_counter, flags),
+};
+
+/* Sets sizes to the plugin's, or to those of version 1 as far as it records none. */
+static int copy_sizes(
+	const struct tcmu_sizes *theirs, struct tcmu_sizes *sizes, struct tcmu_reason *reason)
+{
+	uint32_t values[sizeof(*sizes) / sizeof(uint32_t)];
+	uint32_t first[G_N_ELEMENTS(values)];
+
+	*sizes = first_sizes;
+	if (theirs)
+		memcpy(sizes, theirs, MIN(theirs->size, sizeof(*sizes)));
+	sizes->size = sizeof(*sizes);
+	memcpy(values, sizes, sizeof(values));
+	memcpy(first, &first_sizes, sizeof(first));
+	for (size_t i = 0; i < G_N_ELEMENTS(values); i++)
+		if (values[i] < first[i] || values[i] > STRUCTURE_MAX)
+			return reason_refuse(
+				reason, -EPROTO,
+				"it records a structure of %u bytes, expected %u to %u", values[i],
+				first[i], STRUCTURE_MAX);
+	return 0;
+}
+
+_Static_assert(offsetof(struct tcmu_option, name) == 0, "copy_table() reads it");
+_Static_assert(offsetof(struct tcmu_counter, name) == 0, "copy_table() reads it");
+
+/* A copy of the plugin's table, whose entries are stride bytes long, with entries of size bytes. An
+ * entry begins with its name; that of the last one is NULL. NULL: none. */
+static void *copy_table(const void *theirs, size_t stride, size_t size)
+{
+	const char *at = theirs, *name;
+	GByteArray *table;
+
+	if (!theirs)
+		return NULL;
+	table = g_byte_array_new();
+	do {
+		guint used = table->len;
+
+		g_byte_array_set_size(table, used + (guint) size);
+		memset(table->data + used, 0, size);
+		memcpy(table->data + used, at, MIN(stride, size));
+		memcpy(&name, at, sizeof(name));
+		at += stride;
+	} while (name);
+	return g_byte_array_free(table, FALSE);
+}
+
+size_t handlers_counter_count(const struct tcmu_handler *handler)
+{
+	size_t count = 0;
+
+	while (handler->counters && handler->counters[count].name)
+		count++;
+	return count;
+}
+
+static int check_counters(const struct tcmu_handler *handler, struct tcmu_reason *reason)
+{
+	size_t count = handlers_counter_count(handler);
+
+	if (count > COUNTERS_MAX)
+		return reason_refuse(
+			reason, -EINVAL, "it has %zu counters, at most %u are possible", count,
+			COUNTERS_MAX);
+	for (size_t i = 0; i < count; i++) {
+		const char *name = handler->counters[i].name;
+
+		if (!options_name_valid(name))
+			return reason_refuse(
+				reason, -EINVAL,
+				"the counter \"%.40s\" is invalid: expected 1 to 31 characters of "
+				"[a-z0-9_]",
+				name);
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(handler->counters[j].name, name) == 0)
+				return reason_refuse(
+					reason, -EINVAL, "the counter \"%s\" is there twice", name);
+	}
+	return 0;
+}
+
 static int check_handler(const struct tcmu_handler *handler, struct tcmu_reason *reason)
 {
 	if (!handler->subtype || !options_subtype_valid(handler->subtype))
@@ -180,21 +305,37 @@ static int check_handler(const struct tcmu_handler *handler, struct tcmu_reason 
 			reason, -EINVAL,
 			"it wants %u bytes for each request, at most %u are possible",
 			handler->io_priv_size, IO_PRIV_MAX);
-	return options_check_table(handler->options, reason);
+	if ((handler->flags & TCMU_HANDLER_RAW_CONFIG) && handler->options &&
+	    handler->options[0].name)
+		return reason_refuse(
+			reason, -EINVAL,
+			"it has options, and TCMU_HANDLER_RAW_CONFIG, which takes none");
+	return check_counters(handler, reason) < 0 ? -EINVAL
+						   : options_check_table(handler->options, reason);
 }
 
 int handlers_add(
 	struct handlers *handlers, const struct tcmu_handler *theirs, const char *origin,
 	struct tcmu_reason *reason)
 {
+	g_autofree struct tcmu_option *options = NULL;
+	g_autofree struct tcmu_counter *counters = NULL;
 	struct tcmu_handler handler = {0};
+	struct tcmu_sizes sizes;
 	struct item *other;
 	int r;
 
-	assert(thread_is_main());
 	r = copy_handler(theirs, &handler, reason);
 	if (r >= 0)
-		r = check_handler(&handler, reason);
+		r = copy_sizes(handler.sizes, &sizes, reason);
+	if (r < 0)
+		return r;
+	handler.sizes = &sizes;
+	options = copy_table(handler.options, sizes.option, sizeof(*options));
+	handler.options = options;
+	counters = copy_table(handler.counters, sizes.counter, sizeof(*counters));
+	handler.counters = counters;
+	r = check_handler(&handler, reason);
 	if (r < 0)
 		return r;
 	assert(handler.subtype);
@@ -203,7 +344,12 @@ int handlers_add(
 		return reason_refuse(
 			reason, -EEXIST, "the handler \"%s\" is already loaded, from %s",
 			handler.subtype, other->origin);
+	r = handler.init ? handler_call_init(&handler, reason) : 0;
+	if (r < 0)
+		return r;
 	add_item(handlers, handler.subtype, &handler, origin, NULL);
+	options = NULL; /* the item's now */
+	counters = NULL;
 	return 0;
 }
 
@@ -291,6 +437,14 @@ static int load_plugin(struct handlers *handlers, const char *path, struct tcmu_
 		r = reason_refuse(reason, -EINVAL, "it has no function " TCMU_HANDLER_ENTRY);
 	if (r < 0)
 		(void) dlclose(library);
+	return r;
+}
+
+int handlers_load_file(struct handlers *handlers, const char *path, struct tcmu_reason *reason)
+{
+	int r = load_plugin(handlers, path, reason);
+
+	assert(r <= 0);
 	return r;
 }
 
@@ -401,4 +555,15 @@ const struct handlers_entry *handlers_entry(const struct handlers *handlers, siz
 	const struct item *item = item_at(handlers, index);
 
 	return item ? &item->entry : NULL;
+}
+
+unsigned handlers_given_up(const struct handlers *handlers)
+{
+	const struct item *item;
+	unsigned cnt = 0;
+
+	for (size_t i = 0; (item = item_at(handlers, i)); i++)
+		if (item->entry.handler && item->entry.handler->given_up)
+			cnt += item->entry.handler->given_up();
+	return cnt;
 }

@@ -14,6 +14,7 @@
 #include <glib.h>
 
 #include "base/reason.h"
+#include "config/escape.h"
 
 #define SUBTYPE_MAX     63
 #define OPTION_NAME_MAX 31
@@ -31,6 +32,8 @@ enum core_option {
 	CORE_BURST,
 	CORE_COMMAND_TIMEOUT,
 	CORE_COMMAND_TIMEOUT_MISSPELT,
+	CORE_LATER, /* from here on, a handler's option of the same name wins */
+	CORE_ESCAPED = CORE_LATER,
 	CORE_CNT,
 };
 
@@ -68,6 +71,9 @@ static const struct tcmu_option core_table[] = {
 		{"tcmur_cmd_time_out", TCMU_OPTION_UINT, "30", NULL,
 		 "seconds until a command is logged as late; 0: never"},
 	[CORE_COMMAND_TIMEOUT_MISSPELT] = {"tcmur_cmd_timeout", TCMU_OPTION_UINT, "0", NULL, NULL},
+	[CORE_ESCAPED] =
+		{"escaped", TCMU_OPTION_BOOL, "no", NULL,
+		 "%XX stands for a byte: %3A :  %2C ,  %3B ;  %20 blank  %25 %"},
 	[CORE_CNT] = {NULL},
 };
 
@@ -78,7 +84,10 @@ static const struct {
 
 struct options {
 	struct tcmu_config config;
-	char text[TCMU_CONFIG_MAX + 1]; /* the config string, its separators replaced by NULs */
+	char whole[TCMU_CONFIG_MAX + 1];  /* the config string */
+	char text[TCMU_CONFIG_MAX + 1];   /* the same, its separators replaced by NULs */
+	char target[TCMU_CONFIG_MAX + 1]; /* of a TCMU_HANDLER_RAW_CONFIG */
+	bool escaped;
 	struct tcmu_option_value core[CORE_CNT];
 	struct tcmu_option_value values[]; /* the handler's */
 };
@@ -154,6 +163,7 @@ static bool parse_value(
 	case TCMU_OPTION_SIZE:
 		return parse_size(text, &value->number);
 	case TCMU_OPTION_STRING:
+	case TCMU_OPTION_SECRET:
 		value->string = text;
 		return true;
 	case TCMU_OPTION_CHOICE:
@@ -166,10 +176,9 @@ static bool parse_value(
 static void value_words(const struct tcmu_option *option, char *words, size_t size)
 {
 	static const char *const plain[] = {
-		[TCMU_OPTION_BOOL] = "yes|no",
-		[TCMU_OPTION_UINT] = "NUMBER",
-		[TCMU_OPTION_SIZE] = "BYTES[K|M|G|T]",
-		[TCMU_OPTION_STRING] = "TEXT",
+		[TCMU_OPTION_BOOL] = "yes|no",         [TCMU_OPTION_UINT] = "NUMBER",
+		[TCMU_OPTION_SIZE] = "BYTES[K|M|G|T]", [TCMU_OPTION_STRING] = "TEXT",
+		[TCMU_OPTION_SECRET] = "FILE",
 	};
 	size_t used = 0;
 
@@ -219,17 +228,22 @@ bool options_subtype_valid(const char *subtype)
 	return name_valid(subtype, SUBTYPE_MAX);
 }
 
+bool options_name_valid(const char *name)
+{
+	return name_valid(name, OPTION_NAME_MAX);
+}
+
 static int check_option(const struct tcmu_option *option, struct tcmu_reason *reason)
 {
 	struct tcmu_option_value value;
 
-	if (!name_valid(option->name, OPTION_NAME_MAX))
+	if (!options_name_valid(option->name))
 		return reason_refuse(
 			reason, -EINVAL,
 			"the option name \"%.40s\" is invalid: expected 1 to 31 characters of "
 			"[a-z0-9_]",
 			option->name);
-	if (option->type < TCMU_OPTION_BOOL || option->type > TCMU_OPTION_CHOICE)
+	if (option->type < TCMU_OPTION_BOOL || option->type > TCMU_OPTION_SECRET)
 		return reason_refuse(
 			reason, -EINVAL, "the option \"%s\" has the unknown type %d", option->name,
 			(int) option->type);
@@ -254,7 +268,7 @@ int options_check_table(const struct tcmu_option *table, struct tcmu_reason *rea
 
 		if (r < 0)
 			return r;
-		if (find_option(core_table, CORE_CNT, table[i].name))
+		if (find_option(core_table, CORE_LATER, table[i].name))
 			return reason_refuse(
 				reason, -EINVAL, "the option \"%s\" is one of the daemon's own",
 				table[i].name);
@@ -299,17 +313,18 @@ int options_check_text(const char *text, struct tcmu_reason *reason)
 			return reason_refuse(
 				reason, -EINVAL,
 				"the config string must not have a comma: the kernel would cut it "
-				"there");
+				"there; write %%2C, and the option escaped");
 		if (*c == ':')
 			return reason_refuse(
 				reason, -EINVAL,
-				"the config string must not have a ':': targetcli refuses it");
+				"the config string must not have a ':': targetcli refuses it; "
+				"write "
+				"%%3A, and the option escaped");
 		if (*c == ' ')
 			return reason_refuse(
 				reason, -EINVAL,
 				"the config string must not have a blank: targetcli would save it "
-				"cut "
-				"there");
+				"cut there; write %%20, and the option escaped");
 		if (*c < ' ' || *c == 0x7f)
 			return reason_refuse(
 				reason, -EINVAL,
@@ -355,6 +370,7 @@ static int parse_option(
 	struct tcmu_option_value *value;
 	const char *text;
 	char words[128];
+	int r;
 
 	if (equals)
 		*equals = '\0';
@@ -373,6 +389,9 @@ static int parse_option(
 			reason, -EINVAL, "the option \"%s\" has no value: expected %s",
 			option->name, words);
 	text = equals ? equals + 1 : "yes";
+	r = equals && options->escaped ? escape_decode(equals + 1, option->name, reason) : 0;
+	if (r < 0)
+		return r;
 	if (!parse_value(option, text, value))
 		return reason_refuse(
 			reason, -EINVAL, "the option \"%s\" is \"%.40s\": expected %s",
@@ -403,13 +422,64 @@ static int check_inquiry_strings(const struct options *options, struct tcmu_reas
 	return 0;
 }
 
+/* The length of an option's name, which ends at '=', ';' or the end. */
+static size_t name_length(const char *pair)
+{
+	return strcspn(pair, "=;");
+}
+
+/* The daemon's own option of this pair. NULL: there is none. */
+static const struct tcmu_option *find_core(const char *pair)
+{
+	size_t len = name_length(pair);
+
+	for (size_t i = 0; i < CORE_CNT; i++)
+		if (strlen(core_table[i].name) == len &&
+		    strncmp(core_table[i].name, pair, len) == 0)
+			return &core_table[i];
+	return NULL;
+}
+
+/* Whether the values are percent-encoded, which has to be known before the first one is read. */
+static bool options_are_escaped(const struct options *options, const struct tcmu_handler *handler)
+{
+	const struct tcmu_option *option = &core_table[CORE_ESCAPED];
+	uint64_t escaped = options->core[CORE_ESCAPED].number;
+	char word[8];
+
+	if (find_option(handler->options, table_size(handler->options), option->name))
+		return false;
+	for (const char *pair = strchr(options->whole, ';'); pair; pair = strchr(pair, ';')) {
+		size_t len = name_length(++pair);
+
+		if (find_core(pair) != option)
+			continue;
+		if (pair[len] != '=')
+			return true;
+		pair += len + 1;
+		(void) snprintf(word, sizeof(word), "%.*s", (int) strcspn(pair, ";"), pair);
+		return parse_bool(word, &escaped) && escaped; /* otherwise it will be refused */
+	}
+	return escaped;
+}
+
+/* A pair that is not the daemon's belongs to the target. */
+static void options_keep_raw(struct options *options, const char *pair)
+{
+	size_t used = strlen(options->target);
+
+	assert(used + 1 + strlen(pair) < sizeof(options->target));
+	(void) snprintf(options->target + used, sizeof(options->target) - used, ";%s", pair);
+}
+
 /* Decodes options->text in place. */
 static int options_decode(
 	struct options *options, const struct tcmu_handler *handler, struct tcmu_reason *reason)
 {
+	bool raw = handler->flags & TCMU_HANDLER_RAW_CONFIG;
 	char *slash = strchr(options->text, '/');
 	char *next;
-	int r;
+	int r = 0;
 
 	assert(strlen(options->text) <= TCMU_CONFIG_MAX);
 	if (!slash)
@@ -421,8 +491,11 @@ static int options_decode(
 			reason, -EINVAL, "the string is for the handler \"%.63s\", not \"%s\"",
 			options->text, handler->subtype);
 	options->config.subtype = options->text;
-	options->config.target = slash + 1;
+	options->config.raw = options->whole + (slash + 1 - options->text);
 	next = strchr(slash + 1, ';');
+	(void) snprintf(
+		options->target, sizeof(options->target), "%.*s", (int) strcspn(slash + 1, ";"),
+		slash + 1);
 	while (next) {
 		char *pair = next + 1;
 
@@ -430,10 +503,17 @@ static int options_decode(
 		next = strchr(pair, ';');
 		if (next)
 			*next = '\0';
-		r = *pair ? parse_option(options, handler, pair, reason) : 0;
+		if (raw && !find_core(pair))
+			options_keep_raw(options, pair);
+		else if (*pair)
+			r = parse_option(options, handler, pair, reason);
 		if (r < 0)
 			return r;
 	}
+	options->config.target = options->target;
+	r = options->escaped ? escape_decode(options->target, "the target", reason) : 0;
+	if (r < 0)
+		return r;
 	return check_inquiry_strings(options, reason);
 }
 
@@ -456,8 +536,11 @@ int options_parse(
 			return reason_refuse(
 				reason, -EINVAL, "the config string has a control character");
 	options = g_malloc0(sizeof(*options) + cnt * sizeof(options->values[0]));
+	memcpy(options->whole, text, len + 1);
 	memcpy(options->text, text, len + 1);
 	set_defaults(core_table, CORE_CNT, options->core);
+	options->core[CORE_ESCAPED].number = !!(handler->flags & TCMU_HANDLER_ESCAPED_CONFIG);
+	options->escaped = options_are_escaped(options, handler);
 	set_defaults(handler->options, cnt, options->values);
 	r = options_decode(options, handler, reason);
 	if (r < 0) {
@@ -523,16 +606,11 @@ void options_limits(const struct options *options, struct rate_limits *limits)
 	};
 }
 
-/* Whether an option's text begins with the name of a limit, which ends at '=', ';' or the end. */
 static bool is_limit(const char *pair)
 {
-	size_t len = strcspn(pair, "=;");
+	const struct tcmu_option *option = find_core(pair);
 
-	for (enum core_option option = CORE_IOPS; option <= CORE_BURST; option++)
-		if (strlen(core_table[option].name) == len &&
-		    strncmp(core_table[option].name, pair, len) == 0)
-			return true;
-	return false;
+	return option >= &core_table[CORE_IOPS] && option <= &core_table[CORE_BURST];
 }
 
 /* The next option that is no limit, or the end. *len: the length of the option with its ';'. */
@@ -587,11 +665,15 @@ static void describe_table(GString *out, const struct tcmu_option *table)
 
 char *options_describe(const struct tcmu_handler *handler)
 {
+	struct tcmu_option core[G_N_ELEMENTS(core_table)];
 	GString *out = g_string_new(handler->config_desc ? handler->config_desc : handler->subtype);
 
 	assert(handler->subtype);
 	g_string_append(out, "\nOptions:");
 	describe_table(out, handler->options);
-	describe_table(out, core_table);
+	memcpy(core, core_table, sizeof(core));
+	if (handler->flags & TCMU_HANDLER_ESCAPED_CONFIG)
+		core[CORE_ESCAPED].def = "yes";
+	describe_table(out, core);
 	return g_string_free(out, FALSE);
 }

@@ -63,6 +63,9 @@ bool options_subtype(const char *text, char *subtype, size_t size);
 /* Whether a handler may have this subtype: 1 to 63 characters of [a-z0-9_]. */
 bool options_subtype_valid(const char *subtype);
 
+/* Whether an option or a counter may have this name: 1 to 31 characters of [a-z0-9_]. */
+bool options_name_valid(const char *name);
+
 /* Checks a handler's table: names, types and defaults are valid, and no name is taken. 0, or
  * -EINVAL with a reason. */
 int options_check_table(const struct tcmu_option *table, struct tcmu_reason *reason);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/container-of.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -302,7 +303,7 @@ static void device_retry(struct device *device)
 
 	if (device->env->kernel->scan_minor(device->env, device->minor, &entry) < 0 ||
 	    strcmp(entry.name.config, device->name.config) != 0 ||
-	    strcmp(entry.name.name, device->name.name) != 0 || entry.name.hba != device->name.hba)
+	    !env_same_name(&entry.name, &device->name))
 		device_post(device, DEVICE_EV_UNREGISTERED);
 	else if (device->revoke.call.running)
 		device_timer_arm(device, DEVICE_TIMER_RETRY, RETRY_MS);
@@ -407,9 +408,10 @@ static void device_log_transition(
 	log_full(
 		device_log_level(device, event), device_label(device), device->handler->subtype, id,
 		"%s after %.3f s -> %s: %s%s%s%s%s", device_state_name(from),
-		(double) (now - device->state_since) / 1e6, device_state_name(device->state),
-		device_event_name(event), failure ? ": " : "", failure ? device->name.config : "",
-		failure ? ": " : "", failure ? device->reason.text : "");
+		(double) clock_since(now, device->state_since) / 1e6,
+		device_state_name(device->state), device_event_name(event), failure ? ": " : "",
+		failure ? device->name.config : "", failure ? ": " : "",
+		failure ? device->reason.text : "");
 }
 
 static void device_enter_state(
@@ -418,7 +420,6 @@ static void device_enter_state(
 	enum device_state from = device->state;
 	uint64_t now = device->env->system->now_us(device->env);
 
-	assert(now >= device->state_since);
 	device->state = next;
 	device_log_transition(device, from, event, now);
 	device->state_since = now;
@@ -661,10 +662,7 @@ struct device *device_new(struct device_env *env, const struct device_start *sta
 	device->state = DEVICE_OPENING;
 	device->state_since = env->system->now_us(env);
 	device->post.run = device_take_signals;
-	device->host_device.device = device;
-	(void) snprintf(
-		device->host_device.label, sizeof(device->host_device.label), "user_%u/%s",
-		device->name.hba, device->name.name);
+	device_host_init(device);
 	device_init_timers(device);
 	block_init(device, !device->clean);
 	lock_init(device);

@@ -23,6 +23,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <scsi/scsi.h>
 #include <systemd/sd-event.h>
@@ -163,4 +164,10 @@ void env_timer_disarm(struct env_timer *timer);
 static inline bool env_timer_is_armed(const struct env_timer *timer)
 {
 	return timer->env;
+}
+
+/* Whether both name one backstore, whatever its config string is. */
+static inline bool env_same_name(const struct tcmu_name *a, const struct tcmu_name *b)
+{
+	return a->hba == b->hba && strcmp(a->name, b->name) == 0;
 }

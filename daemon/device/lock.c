@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/container-of.h"
 #include "base/log.h"
+#include "config/handler-call.h"
 #include "device/state.h"
 #include "device/status.h"
 
@@ -94,8 +96,9 @@ static struct device_lock *lock_of(struct device_call *call)
 
 static void lock_work_lock(struct device_call *call)
 {
-	call->result = call->device->handler->lock(
-		call->device->backend, lock_of(call)->call_group, &lock_of(call)->reason);
+	call->result = handler_call_lock(
+		call->device->handler, call->device->backend, lock_of(call)->call_group,
+		&lock_of(call)->reason);
 }
 
 static void lock_work_unlock(struct device_call *call)
@@ -118,9 +121,10 @@ static void lock_work_open(struct device_call *call)
 	config.size = lock->call_size;
 	config.block_size = device->attributes.block_size;
 	config.must_exist = true;
-	call->result = device->handler->open(
-		&config, &device_host, &device->host_device, &lock->info, &lock->backend,
-		&lock->reason);
+	device_host_begin(device);
+	call->result = handler_call_open(
+		device->handler, &config, &device_host, &device->host_device, &lock->info,
+		&lock->backend, &lock->reason);
 }
 
 static void lock_work_query(struct device_call *call)
@@ -421,9 +425,11 @@ static bool lock_is_damped(struct device *device)
 {
 	struct device_lock *lock = &device->lock;
 	uint64_t hold_us = device->env->settings->lock_hold_ms * UINT64_C(1000);
+	uint64_t now = device->env->system->now_us(device->env);
 
-	if (lock->state != LOCK_UNLOCKED || !lock->lost_at ||
-	    device->env->system->now_us(device->env) - lock->lost_at >= hold_us)
+	/* A clock that has gone back does not make it longer. */
+	if (lock->state != LOCK_UNLOCKED || !lock->lost_at || now < lock->lost_at ||
+	    clock_since(now, lock->lost_at) >= hold_us)
 		return false;
 	lock->damped++;
 	if (!lock->damping)

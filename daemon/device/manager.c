@@ -43,6 +43,7 @@ struct manager {
 	bool claims_changed;             /* one of them has given up its claim, or is an orphan */
 	struct netlink_owed owed;
 	bool needs_reset; /* commands may wait that are not in the ledger */
+	bool deaf;        /* events cannot be received; it is tried again */
 	bool ended;       /* manager_end() has been called */
 	struct netlink_reset reset;
 	struct env_timer scan_again;
@@ -64,11 +65,6 @@ static struct device *manager_at(const struct manager *manager, unsigned i)
 	return g_ptr_array_index(manager->devices, i);
 }
 
-static bool manager_same_name(const struct tcmu_name *a, const struct tcmu_name *b)
-{
-	return a->hba == b->hba && strcmp(a->name, b->name) == 0;
-}
-
 /* The device that the kernel means by this name now, not one that is ending. */
 static struct device *manager_find_current(
 	const struct manager *manager, const struct tcmu_name *name)
@@ -77,7 +73,7 @@ static struct device *manager_find_current(
 		struct device *device = manager_at(manager, i);
 
 		if (device_state_kernel_has(device_state(device)) &&
-		    manager_same_name(device_name(device), name))
+		    env_same_name(device_name(device), name))
 			return device;
 	}
 	return NULL;
@@ -92,7 +88,7 @@ static struct device *manager_find_removed(
 	for (unsigned i = manager->devices->len; !device && i-- > 0;) {
 		struct device *other = manager_at(manager, i);
 
-		if (device_minor(other) == minor && manager_same_name(device_name(other), name))
+		if (device_minor(other) == minor && env_same_name(device_name(other), name))
 			device = other;
 	}
 	return device;
@@ -144,10 +140,14 @@ static void manager_scan_soon(struct manager *manager)
 		env_timer_arm(&manager->env, &manager->scan_again, SCAN_AGAIN_US);
 }
 
+static void manager_receive(struct manager *manager);
+
 static void manager_scan_again(struct env_timer *timer)
 {
 	struct manager *manager = container_of(timer, struct manager, scan_again);
 
+	if (manager->deaf)
+		manager_receive(manager);
 	if (!manager_is_stopping(manager))
 		manager_reconcile(manager);
 }
@@ -204,7 +204,7 @@ static bool manager_scan_has(
 {
 	for (int i = 0; i < cnt; i++)
 		if (entries[i].minor == device_minor(device) &&
-		    manager_same_name(&entries[i].name, device_name(device)))
+		    env_same_name(&entries[i].name, device_name(device)))
 			return true;
 	return false;
 }
@@ -217,7 +217,7 @@ static bool manager_is_ending(const struct manager *manager, const struct tcmu_s
 
 		if (device_state(device) != DEVICE_ORPHANED &&
 		    device_minor(device) == entry->minor &&
-		    manager_same_name(device_name(device), &entry->name))
+		    env_same_name(device_name(device), &entry->name))
 			return true;
 	}
 	return false;
@@ -344,34 +344,34 @@ static void manager_handle_event(struct manager *manager, const struct tcmu_even
 	}
 }
 
+/* A failure is tried again later, as nothing reports its end; at the end of a daemon once. */
+static void manager_receive(struct manager *manager)
+{
+	bool was_deaf = manager->deaf;
+	struct tcmu_event event;
+	int r = 1;
+
+	manager->deaf = false;
+	for (int i = 0; i < EVENTS_AT_ONCE && r != 0 && !manager->deaf; i++) {
+		r = tcmu_netlink_receive(manager->netlink, &event);
+		if (r > 0)
+			manager_handle_event(manager, &event);
+		else if (r < 0)
+			manager->deaf = netlink_reset_log_error(r, was_deaf);
+		if (r == -ENOBUFS && !manager_is_stopping(manager))
+			manager_reconcile(manager);
+		manager->needs_reset |= r == -ENOBUFS && manager_is_stopping(manager);
+	}
+	if (manager->deaf && !manager_is_stopping(manager))
+		manager_scan_soon(manager);
+}
+
 static int manager_netlink_ready(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
-	struct manager *manager = userdata;
-
 	(void) source;
 	(void) fd;
 	(void) revents;
-	for (int i = 0; i < EVENTS_AT_ONCE; i++) {
-		struct tcmu_event event;
-		int r = tcmu_netlink_receive(manager->netlink, &event);
-
-		if (r == 0)
-			return 0;
-		if (r > 0) {
-			manager_handle_event(manager, &event);
-		} else if (r == -ENOBUFS) {
-			log_warning("the kernel's events came faster than they could be read: "
-				    "scanning for missed ones");
-			manager->needs_reset |= manager_is_stopping(manager);
-			if (!manager_is_stopping(manager))
-				manager_reconcile(manager);
-		} else if (r == -EBADMSG) {
-			log_warning("a malformed TCM-USER message was dropped");
-		} else {
-			log_error("cannot read the kernel's events: %s", strerror(-r));
-			return 0;
-		}
-	}
+	manager_receive(userdata);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include <tcmu/module.h>
 
+#include "base/clock.h"
 #include "base/container-of.h"
 #include "base/log.h"
 
@@ -44,8 +45,8 @@ static bool netlink_reset_waits_for_pause(struct netlink_reset *reset)
 {
 	uint64_t now = netlink_reset_now(reset);
 
-	assert(now >= reset->active && now >= reset->began);
-	if (!reset->active || now - reset->active >= PAUSE_US || now - reset->began >= RESET_US)
+	if (!reset->active || clock_since(now, reset->active) >= PAUSE_US ||
+	    clock_since(now, reset->began) >= RESET_US)
 		return false;
 	if (!env_timer_is_armed(&reset->paused))
 		env_timer_arm(reset->env, &reset->paused, PAUSE_US);
@@ -111,6 +112,27 @@ void netlink_reset_cancel(struct netlink_reset *reset)
 	env_timer_disarm(&reset->paused);
 }
 
+/* ------- failures ------- */
+
+bool netlink_reset_log_error(int error, bool again)
+{
+	assert(error < 0);
+	if (error == -ENOBUFS) {
+		log_warning("events of the kernel were lost, or its module was loaded again: "
+			    "scanning for missed ones");
+		return false;
+	}
+	if (error == -EBADMSG) {
+		log_warning("a malformed TCM-USER message was dropped");
+		return false;
+	}
+	if (!again)
+		log_error(
+			"cannot receive the kernel's events: %s; it is tried again",
+			strerror(-error));
+	return true;
+}
+
 /* ------- commands for devices that are gone ------- */
 
 struct netlink_late {
@@ -130,7 +152,7 @@ static void netlink_late_answer(struct env_timer *timer)
 
 	assert(env_on_main_thread(env));
 	if (env->kernel->scan_minor(env, late->minor, &entry) >= 0 &&
-	    entry.name.hba == late->name.hba && strcmp(entry.name.name, late->name.name) == 0)
+	    env_same_name(&entry.name, &late->name))
 		env->parent->answer(env, TCMU_EVENT_REMOVED, late->id, 0);
 	else
 		env->parent->drop_owed(env, TCMU_EVENT_REMOVED, late->id);

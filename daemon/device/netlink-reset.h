@@ -59,6 +59,10 @@ void netlink_reset_run(struct netlink_reset *reset);
 /* It is not done any more: the daemon stops. */
 void netlink_reset_cancel(struct netlink_reset *reset);
 
+/* Logs an error of tcmu_netlink_receive(), and one that is seen again only once. Returns whether
+ * nothing can be received for now; else the next call may. */
+bool netlink_reset_log_error(int error, bool again);
+
 /* Answers REMOVED_DEVICE by the env in a moment, if the kernel still has the device then: it waits
  * for the answer. */
 void netlink_reset_answer_late(

@@ -9,6 +9,7 @@
 #include "base/container-of.h"
 #include "base/log.h"
 #include "base/reason.h"
+#include "config/handler-call.h"
 #include "device/block.h"
 #include "device/state.h"
 #include "device/status.h"
@@ -106,8 +107,9 @@ static int opening_read_claim(struct device_opening *opening)
 	config = *options_config(opening->options);
 	config.must_exist = opening->must_exist;
 	opening->info.claim[0] = '\0';
-	return opening->handler->claim(
-		&config, opening->info.claim, sizeof(opening->info.claim), &opening->reason);
+	return handler_call_claim(
+		opening->handler, &config, opening->info.claim, sizeof(opening->info.claim),
+		&opening->reason);
 }
 
 /* The second job. */
@@ -127,9 +129,10 @@ static int opening_open(struct device_opening *opening)
 	config.block_size = opening->attributes.block_size;
 	config.must_exist = opening->must_exist;
 	opening->info = (struct tcmu_backend_info){0};
-	r = opening->handler->open(
-		&config, &device_host, &device->host_device, &opening->info, &opening->backend,
-		&opening->reason);
+	device_host_begin(device);
+	r = handler_call_open(
+		opening->handler, &config, &device_host, &device->host_device, &opening->info,
+		&opening->backend, &opening->reason);
 	if (r >= 0)
 		device->env->kernel->note_served(device->env, &opening->name);
 	return r;

@@ -8,6 +8,7 @@
 
 #include "base/container-of.h"
 #include "base/log.h"
+#include "config/handler-call.h"
 #include "device/state.h"
 #include "device/status.h"
 
@@ -30,8 +31,9 @@ static void reconfig_resize(struct device_call *call)
 	struct device_reconfig *reconfig = container_of(call, struct device_reconfig, call);
 	const struct device *device = call->device;
 
-	call->result = device->handler->resize(
-		device->backend, &reconfig->config, &reconfig->info, &reconfig->reason);
+	call->result = handler_call_resize(
+		device->handler, device->backend, &reconfig->config, &reconfig->info,
+		&reconfig->reason);
 }
 
 static void reconfig_take_size(struct device *device)

@@ -4,10 +4,14 @@
 #include <assert.h>
 #include <errno.h>
 #include <glib.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/container-of.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "config/handler-call.h"
+#include "config/handlers.h"
 
 /* ------- references ------- */
 
@@ -36,6 +40,7 @@ void device_unref(struct device *device)
 	options_free(device->options);
 	device_close_notes(device);
 	memory_unmap(device->stats, sizeof(*device->stats));
+	device_host_destroy(device);
 	g_free(device);
 }
 
@@ -192,6 +197,70 @@ void device_signal(void *userdata, uint32_t bits)
 		device->env->system->post(device->env, &device->post);
 }
 
+void device_host_init(struct device *device)
+{
+	struct tcmu_host_device *host = &device->host_device;
+	size_t count = handlers_counter_count(device->handler);
+
+	assert(!host->device);
+	host->device = device;
+	host->counters = count ? g_new0(uint64_t, count) : NULL;
+	(void) pthread_mutex_init(&host->lock, NULL);
+	(void) snprintf(
+		host->label, sizeof(host->label), "user_%u/%s", device->name.hba,
+		device->name.name);
+}
+
+void device_host_destroy(struct device *device)
+{
+	g_free(device->host_device.counters);
+	(void) pthread_mutex_destroy(&device->host_device.lock);
+}
+
+static const char *host_name(struct tcmu_host_device *dev)
+{
+	return dev->label;
+}
+
+static bool host_debug(struct tcmu_host_device *dev)
+{
+	(void) dev;
+	return log_enabled(TCMU_LOG_DEBUG);
+}
+
+/* The text is shown on terminals, so it has no control characters. */
+static void host_health(struct tcmu_host_device *dev, const char *text)
+{
+	size_t used = 0;
+
+	(void) pthread_mutex_lock(&dev->lock);
+	for (; text && text[used] && used + 1 < sizeof(dev->health); used++)
+		dev->health[used] = (unsigned char) text[used] < ' ' || text[used] == 0x7f
+			? ' '
+			: text[used];
+	dev->health[used] = '\0';
+	(void) pthread_mutex_unlock(&dev->lock);
+}
+
+static uint64_t *host_counters(struct tcmu_host_device *dev)
+{
+	return dev->counters;
+}
+
+void device_host_begin(struct device *device)
+{
+	host_health(&device->host_device, NULL);
+}
+
+void device_host_health(const struct device *device, char *text)
+{
+	struct tcmu_host_device *host = (struct tcmu_host_device *) &device->host_device;
+
+	(void) pthread_mutex_lock(&host->lock);
+	memcpy(text, host->health, sizeof(host->health));
+	(void) pthread_mutex_unlock(&host->lock);
+}
+
 static void host_log(struct tcmu_host_device *dev, enum tcmu_log_level level, const char *message)
 {
 	log_dev(dev->label, (int) level, "%s", message);
@@ -226,6 +295,13 @@ const struct tcmu_host device_host = {
 	.aio = submit_aio,
 	.log = host_log,
 	.event = host_event,
+	.sizes = &handler_call_sizes,
+	.handler_flags = TCMU_HANDLER_SYSCALLS_ONLY | TCMU_HANDLER_REOPENS |
+		TCMU_HANDLER_ESCAPED_CONFIG | TCMU_HANDLER_RAW_CONFIG,
+	.name = host_name,
+	.debug = host_debug,
+	.health = host_health,
+	.counters = host_counters,
 };
 
 /* ------- questions ------- */

@@ -16,6 +16,7 @@
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/jobs.h"
@@ -24,6 +25,7 @@
 #include "config/options.h"
 #include "device/env.h"
 #include "device/fsm.h"
+#include "device/status.h"
 #include "io/thread.h"
 
 /* An entry posts at most two events before they are taken; so do the actions of a transition. */
@@ -229,10 +231,13 @@ struct health {
 #define DEVICE_SIGNAL_BACKEND_RESIZED (1u << 17)
 #define DEVICE_SIGNAL_LOCK_LOST       (1u << 18)
 
-/* Names the device for its handler; any thread. */
+/* The device as its handler knows it; any thread. */
 struct tcmu_host_device {
 	struct device *device;
 	char label[TCMU_NAME_MAX + 16];
+	uint64_t *counters; /* of the handler's table, atomic; NULL: it is empty */
+	pthread_mutex_t lock;
+	char health[DEVICE_HEALTH_SIZE]; /* under the lock; "": all is well */
 };
 
 struct device {
@@ -342,6 +347,16 @@ bool device_is_served(const struct device *device);
 
 /* Whether opening waits for another device's claim. */
 bool device_waits_for_claim(const struct device *device);
+
+/* Sets up and ends what a handler sees of a device whose name is known. */
+void device_host_init(struct device *device);
+void device_host_destroy(struct device *device);
+
+/* The handler's health text: copied to text, DEVICE_HEALTH_SIZE bytes. */
+void device_host_health(const struct device *device, char *text);
+
+/* A new backend begins without a health text. Any thread. */
+void device_host_begin(struct device *device);
 
 /* Given to handlers. */
 extern const struct tcmu_host device_host;

@@ -19,8 +19,7 @@ static double status_state_seconds(const struct device *device)
 {
 	uint64_t now = device->env->system->now_us(device->env);
 
-	assert(now >= device->state_since);
-	return (double) (now - device->state_since) / 1e6;
+	return (double) clock_since(now, device->state_since) / 1e6;
 }
 
 enum device_state device_state(const struct device *device)
@@ -156,7 +155,11 @@ void device_get_status(const struct device *device, struct device_status *status
 		.takeovers = device->lock.takeovers,
 		.damped = device->lock.damped,
 		.stats = device->stats,
+		.counters = device->host_device.counters ? device->handler->counters : NULL,
+		.counter_values = device->host_device.counters,
 	};
+	if (device->backend)
+		device_host_health(device, status->health);
 }
 
 unsigned device_requests(const struct device *device, struct stats_request *requests, unsigned max)
@@ -182,8 +185,9 @@ static bool status_check_late(struct device *device, uint64_t now)
 			"%s has been in flight for %" PRIu64
 			" s (commands in flight: %u): see \"tcmuctl "
 			"inflight %s\", and check the storage behind %s",
-			scsi_opcode_name(oldest.cdb), (now - oldest.begun) / CLOCK_NS_PER_SEC, cnt,
-			label, device->name.config);
+			scsi_opcode_name(oldest.cdb),
+			clock_since(now, oldest.begun) / CLOCK_NS_PER_SEC, cnt, label,
+			device->name.config);
 		break;
 	case LATE_ENDS:
 		log_dev_info(label, "the commands that were late have ended");
@@ -248,10 +252,10 @@ bool device_check_health(struct device *device, uint64_t now)
 
 enum late_news health_late(struct health *health, uint64_t begun, uint64_t now, unsigned seconds)
 {
-	bool late = begun && seconds && now > begun && now - begun >= seconds * CLOCK_NS_PER_SEC;
+	bool late = begun && seconds && clock_since(now, begun) >= seconds * CLOCK_NS_PER_SEC;
 
 	if (late == health->late ||
-	    (late && health->late_at && now - health->late_at < HEALTH_AGAIN_NS))
+	    (late && health->late_at && clock_since(now, health->late_at) < HEALTH_AGAIN_NS))
 		return LATE_NOTHING;
 	health->late = late;
 	if (late)
@@ -264,7 +268,7 @@ uint64_t health_errors(struct health *health, uint64_t errors, uint64_t now)
 	uint64_t more = errors - health->errors;
 
 	assert(errors >= health->errors);
-	if (!more || (health->error_at && now - health->error_at < HEALTH_AGAIN_NS))
+	if (!more || (health->error_at && clock_since(now, health->error_at) < HEALTH_AGAIN_NS))
 		return 0;
 	health->errors = errors;
 	health->error_at = now;

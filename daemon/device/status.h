@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <tcmu/handler.h>
 #include <tcmu/scan.h>
 
 #include "device/fsm.h"
@@ -50,6 +51,8 @@ bool device_owes_answer(const struct device *device);
 /* The id of a creation that waits and that the device has not answered. */
 bool device_waiting_creation(const struct device *device, uint32_t *id);
 
+#define DEVICE_HEALTH_SIZE 128
+
 struct device_status {
 	const char *label;
 	const struct tcmu_name *name;
@@ -69,7 +72,10 @@ struct device_status {
 	unsigned lock_group;  /* of the lock holder, as last queried; 0: not known */
 	uint64_t takeovers;   /* times that this host has taken the lock */
 	uint64_t damped;      /* commands that did not take it back at once */
-	const struct stats *stats; /* never NULL */
+	const struct stats *stats;       /* never NULL */
+	char health[DEVICE_HEALTH_SIZE]; /* what its handler says of an open backend; "": nothing */
+	const struct tcmu_counter *counters; /* the handler's, up to a NULL name; NULL: none */
+	const uint64_t *counter_values;      /* atomic */
 };
 
 /* Strings and stats live as long as the device. */

@@ -22,9 +22,11 @@ struct command *command_at(const struct command_pool *pool, unsigned i)
 
 int command_pool_init(
 	struct command_pool *pool, struct core *core, unsigned count, unsigned iov_max,
-	size_t priv_size)
+	size_t io_size, size_t priv_size)
 {
-	size_t iov_offset = command_round_up(sizeof(struct command), 64);
+	size_t io_end = offsetof(struct command, io) + io_size;
+	size_t iov_offset = command_round_up(
+		io_end > sizeof(struct command) ? io_end : sizeof(struct command), 64);
 	size_t priv_offset = command_round_up(
 		iov_offset + 2 * (size_t) iov_max * sizeof(struct iovec), 64);
 

@@ -107,11 +107,11 @@ struct command {
 	struct scsi_plan plan;
 
 	/* the request to the backend */
-	struct tcmu_io io;
 	struct iovec *io_iov; /* io.iov: the handler may change these */
 	_Atomic(enum command_phase) phase;
-	int io_error;     /* of the last request, 0 or -errno */
-	struct work work; /* for handlers that block */
+	int io_error;      /* of the last request, 0 or -errno */
+	struct work work;  /* for handlers that block */
+	struct tcmu_io io; /* the last member: the handler's may be longer */
 };
 
 /* A free buffer that is kept for the next command that needs one. */
@@ -141,11 +141,11 @@ struct command_pool {
 	struct command_buffer_class buffers[COMMAND_BUFFER_CLASSES];
 };
 
-/* priv_size: bytes at io.priv; iov_max: iovecs that a command usually needs at most. -ENOMEM. Any
- * thread. */
+/* io_size: bytes of the handler's struct tcmu_io; priv_size: bytes at io.priv; iov_max: iovecs that
+ * a command usually needs at most. -ENOMEM. Any thread. */
 int command_pool_init(
 	struct command_pool *pool, struct core *core, unsigned count, unsigned iov_max,
-	size_t priv_size);
+	size_t io_size, size_t priv_size);
 
 /* No slot may be in use. Takes a pool of zeros. Any thread. */
 void command_pool_destroy(struct command_pool *pool);

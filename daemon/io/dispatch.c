@@ -59,7 +59,7 @@ static bool dispatch_is_guard(const struct dispatch *dispatch)
  * a later write may be there already. */
 static bool dispatch_is_late(const struct dispatch *dispatch, const struct command *waiter)
 {
-	return waiter->late || clock_now_ns() - dispatch->deferred_at > GUARD_MAX_NS;
+	return waiter->late || clock_since(clock_now_ns(), dispatch->deferred_at) > GUARD_MAX_NS;
 }
 
 /* The guard has let a command pass: it is decided again. One that the kernel may have answered

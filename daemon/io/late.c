@@ -42,7 +42,7 @@ int late_interval_ms(struct late *late)
  * saw it first. */
 static uint64_t late_age(const struct command *command, uint64_t now)
 {
-	return now - command->seen_at + ERROR_NS;
+	return clock_since(now, command->seen_at) + ERROR_NS;
 }
 
 /* Whether an EXTENDED COPY of this age is to be cancelled. */
@@ -90,14 +90,14 @@ static bool late_scan_ring(struct late *late, uint64_t now)
 	}
 	if (!late->full_since)
 		late->full_since = now;
-	return now - late->full_since + ERROR_NS >= LATE_NS;
+	return clock_since(now, late->full_since) + ERROR_NS >= LATE_NS;
 }
 
 /* Whether the thread was stuck since the last scan, in the backend: commands have waited in the
  * ring meanwhile. */
 static bool late_was_stuck(const struct late *late, uint64_t now)
 {
-	return late->scanned && !late->rested && now - late->scanned >= LATE_NS;
+	return late->scanned && !late->rested && clock_since(now, late->scanned) >= LATE_NS;
 }
 
 void late_check(struct late *late, uint64_t now)
@@ -106,7 +106,7 @@ void late_check(struct late *late, uint64_t now)
 	uint64_t since = now;
 
 	assert(core->ring_locked && now);
-	if (late->scanned && now < late->scanned + INTERVAL_NS)
+	if (late->scanned && now >= late->scanned && now < late->scanned + INTERVAL_NS)
 		return;
 	if (late_was_stuck(late, now)) {
 		since = late->scanned;
@@ -138,7 +138,7 @@ void late_permission_changed(struct late *late)
 
 void late_end(const struct late *late, const struct command *command, uint64_t now)
 {
-	uint64_t age = command->seen_at && now ? now - command->seen_at : 0;
+	uint64_t age = command->seen_at ? clock_since(now, command->seen_at) : 0;
 
 	assert(command->late);
 	if (late->limit && age >= late->limit)

@@ -209,8 +209,8 @@ void stats_end(
 	if (!*now)
 		*now = clock_now_ns();
 	begun = atomic_load_explicit(&flight->begun, memory_order_relaxed);
-	assert(begun && begun <= *now);
-	ns = *now - begun;
+	assert(begun);
+	ns = clock_since(*now, begun);
 	atomic_store_explicit(&flight->begun, 0, memory_order_relaxed);
 	stats_add(&stats->ended, 1);
 	if (!answered)

@@ -314,7 +314,9 @@ static int io_thread_init(struct io_thread *thread, const struct io_thread_setup
 		r = waits;
 	if (r >= 0)
 		r = command_pool_init(
-			&thread->pool, core, setup->depth, IOV_USUAL, setup->handler->io_priv_size);
+			&thread->pool, core, setup->depth, IOV_USUAL,
+			setup->handler->sizes ? setup->handler->sizes->io : sizeof(struct tcmu_io),
+			setup->handler->io_priv_size);
 	if (r >= 0)
 		r = xcopy_disk_new(
 			&core->wait, &setup->device, setup->lu.block_size, &thread->xcopy_disk);

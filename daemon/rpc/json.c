@@ -37,7 +37,7 @@ json_t *json_device(const struct device *device)
 	if (view.stats)
 		in_flight = stats_get(&view.stats->fetched) - stats_get(&view.stats->ended);
 	return json_pack(
-		"{so so si si so so ss sf so sb sb sI si sb so sI si so si sI sI}", "device",
+		"{so so si si so so ss sf so sb sb sI si sb so sI si so si sI sI so}", "device",
 		json_text(view.label), "name", json_text(view.name->name), "hba",
 		(int) view.name->hba, "uio", (int) view.minor, "handler", json_text(view.handler),
 		"config", json_text(view.name->config), "state", view.state, "state_seconds",
@@ -47,7 +47,8 @@ json_t *json_device(const struct device *device)
 		view.serial[0] ? json_text(view.serial) : json_null(), "in_flight",
 		(json_int_t) in_flight, "in_backend", (int) view.backend, "lock",
 		json_text(view.lock), "lock_group", (int) view.lock_group, "takeovers",
-		(json_int_t) view.takeovers, "takeovers_damped", (json_int_t) view.damped);
+		(json_int_t) view.takeovers, "takeovers_damped", (json_int_t) view.damped, "health",
+		json_text(view.health[0] ? view.health : NULL));
 }
 
 /* ------- counters and times ------- */
@@ -156,7 +157,25 @@ static json_t *last_sense_to_json(const struct stats *stats)
 		(unsigned) (packed >> 8 & 0xff), (unsigned) (packed & 0xff));
 	return json_pack(
 		"{ss ss sf}", "operation", scsi_opcode_name(cdb), "sense", code, "age_seconds",
-		(double) (clock_now_ns() - stats_get(&stats->last_sense_at)) / 1e9);
+		(double) clock_since(clock_now_ns(), stats_get(&stats->last_sense_at)) / 1e9);
+}
+
+/* The handler's own. */
+static json_t *counters_to_json(const struct device_status *view)
+{
+	const struct tcmu_counter *counter = view->counters;
+	json_t *array = json_array();
+
+	for (size_t i = 0; counter && counter[i].name; i++)
+		(void) json_array_append_new(
+			array,
+			json_pack(
+				"{ss sI ss so}", "name", counter[i].name, "value",
+				(json_int_t) __atomic_load_n(
+					&view->counter_values[i], __ATOMIC_RELAXED),
+				"type", counter[i].flags & TCMU_COUNTER_GAUGE ? "gauge" : "counter",
+				"help", json_text(counter[i].help)));
+	return array;
 }
 
 json_t *json_stats(const struct device *device, struct histograms *histograms)
@@ -170,13 +189,13 @@ json_t *json_stats(const struct device *device, struct histograms *histograms)
 	ended = stats_get(&view.stats->ended);
 	fetched = stats_get(&view.stats->fetched);
 	return json_pack(
-		"{so so sI sI sI sI so so so so}", "device", json_text(view.label), "handler",
+		"{so so sI sI sI sI so so so so so}", "device", json_text(view.label), "handler",
 		json_text(view.handler), "time_ns", (json_int_t) clock_now_ns(), "in_flight",
 		(json_int_t) (fetched > ended ? fetched - ended : 0), "commands",
 		(json_int_t) fetched, "cpu_ns", (json_int_t) stats_cpu(view.stats), "classes",
 		classes_to_json(view.stats, histograms), "sense_keys",
 		sense_keys_to_json(view.stats), "other_ends", other_ends_to_json(view.stats),
-		"last_sense", last_sense_to_json(view.stats));
+		"last_sense", last_sense_to_json(view.stats), "counters", counters_to_json(&view));
 }
 
 /* ------- commands in flight ------- */
@@ -212,7 +231,7 @@ static json_t *request_to_json(const struct stats_request *request, uint64_t now
 		"{ss ss so so sI sf}", "operation", scsi_opcode_name(request->cdb), "cdb", hex,
 		"lba", has ? json_number(lba) : json_null(), "blocks",
 		has ? json_number(blocks) : json_null(), "bytes", (json_int_t) request->data_length,
-		"age_seconds", now > request->begun ? (double) (now - request->begun) / 1e9 : 0.0);
+		"age_seconds", (double) clock_since(now, request->begun) / 1e9);
 }
 
 json_t *json_requests(const struct device *device)

@@ -139,8 +139,9 @@ static json_t *method_list(struct call *call)
 	for (unsigned i = 0; (device = manager_device(call->methods->setup.manager, i)); i++)
 		(void) json_array_append_new(devices, json_device(device));
 	return json_pack(
-		"{so so}", "devices", devices, "others",
-		unserved_devices(call->methods->setup.handlers));
+		"{so so si}", "devices", devices, "others",
+		unserved_devices(call->methods->setup.handlers), "given_up",
+		(int) handlers_given_up(call->methods->setup.handlers));
 }
 
 static json_t *device_to_status(struct call *call, const struct device *device)
@@ -197,9 +198,11 @@ static json_t *all_handlers(const struct methods_setup *setup)
 		(void) json_array_append_new(
 			handlers,
 			json_pack(
-				"{so so so si}", "handler", json_text(entry->subtype), "file",
-				json_text(entry->origin), "problem", json_text(entry->problem),
-				"devices", (int) devices_of(setup->manager, entry->subtype)));
+				"{so so so so si}", "handler", json_text(entry->subtype), "file",
+				json_text(entry->origin), "version",
+				json_text(entry->handler ? entry->handler->version : NULL),
+				"problem", json_text(entry->problem), "devices",
+				(int) devices_of(setup->manager, entry->subtype)));
 	return handlers;
 }
 

@@ -232,7 +232,7 @@ static int append_requests(sd_bus_message *reply, const struct device *device)
 		if (r >= 0)
 			r = sd_bus_message_append(
 				reply, "td", request->data_length,
-				now > request->begun ? (double) (now - request->begun) / 1e9 : 0.0);
+				(double) clock_since(now, request->begun) / 1e9);
 		if (r >= 0)
 			r = sd_bus_message_close_container(reply);
 	}

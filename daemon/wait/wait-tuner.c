@@ -7,6 +7,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 #define SPIN_MAX        UINT64_C(2000000)   /* ns; with longer idle times the thread sleeps */
 #define SPIN_MORE       UINT64_C(10000)     /* ns more than the usual idle time */
 #define GAP_LONG        (4 * SPIN_MAX)      /* longer idle times count as this */
@@ -60,7 +62,7 @@ void wait_tuner_init(struct wait_tuner *tuner, unsigned percent, unsigned cpus)
 
 static void wait_tuner_give_credit(struct wait_tuner *tuner, uint64_t now)
 {
-	uint64_t passed = wait_tuner_min(now - tuner->counted, CREDIT_MAX);
+	uint64_t passed = wait_tuner_min(clock_since(now, tuner->counted), CREDIT_MAX);
 
 	if (tuner->counted)
 		tuner->credit = wait_tuner_min(
@@ -204,8 +206,8 @@ static bool wait_tuner_is_slow(const struct wait_tuner *tuner, uint64_t now)
 		: 0;
 
 	return usual && tuner->commands &&
-		FINE * (now - tuner->begin) > SLOW * usual * SAMPLE_COMMANDS &&
-		FINE * (now - tuner->begin) > SLOW * usual * tuner->commands;
+		FINE * clock_since(now, tuner->begin) > SLOW * usual * SAMPLE_COMMANDS &&
+		FINE * clock_since(now, tuner->begin) > SLOW * usual * tuner->commands;
 }
 
 /* The mode that was found serves differently than it did: the commands are others, or come from
@@ -226,9 +228,9 @@ static void wait_tuner_sample(struct wait_tuner *tuner, uint64_t now)
 	tuner->waits++;
 	if (tuner->begin && !wait_tuner_is_slow(tuner, now) &&
 	    (tuner->commands < SAMPLE_COMMANDS || tuner->waits < SAMPLE_WAITS ||
-	     now - tuner->begin < duration))
+	     clock_since(now, tuner->begin) < duration))
 		return;
-	taken = tuner->begin ? FINE * (now - tuner->begin) / tuner->commands : 0;
+	taken = tuner->begin ? FINE * clock_since(now, tuner->begin) / tuner->commands : 0;
 	tuner->begin = now;
 	tuner->commands = 0;
 	tuner->waits = 0;
@@ -306,8 +308,7 @@ void wait_tuner_spend(struct wait_tuner *tuner, uint64_t spent)
 /* Longer times are learned faster, so that little is spent on a device that falls idle. */
 void wait_tuner_busy(struct wait_tuner *tuner, uint64_t now)
 {
-	/* An emulated CPU's clock may be behind that of another one. */
-	uint64_t pause = now > tuner->since ? now - tuner->since : 0;
+	uint64_t pause = clock_since(now, tuner->since);
 	uint64_t gap = wait_tuner_min(pause, GAP_LONG);
 
 	/* A sample has no pause in it. After a pause the mode that was found is the best guess. */

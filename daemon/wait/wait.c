@@ -80,19 +80,19 @@ static bool wait_spin(struct wait *wait, uint64_t begin, uint64_t duration)
 	assert(duration);
 	if (!wait_tuner_enter())
 		return false;
-	while (!found && now - begin < duration) {
+	while (!found && now >= begin && now - begin < duration) {
 		for (unsigned i = 0; i < CHECKS && !found; i++) {
 			found = wait->has_work(wait->userdata, false);
 			cpu_relax();
 		}
 		now = clock_now_ns();
-		if (!found && now - yielded >= YIELD_NS) {
+		if (!found && clock_since(now, yielded) >= YIELD_NS) {
 			sched_yield();
 			yielded = now;
 		}
 	}
 	wait_tuner_leave();
-	wait_tuner_spend(&wait->tuner, now - begin);
+	wait_tuner_spend(&wait->tuner, clock_since(now, begin));
 	return found;
 }
 

@@ -23,6 +23,10 @@ struct image_cluster {
  * is longer. */
 #define IMAGE_OPEN_TIMEOUT 8u
 
+/* Of a shared image without osd_op_timeout, and of its close: a client instance that was ended ends
+ * its requests. Seconds. */
+#define IMAGE_SHARED_TIMEOUT 60u
+
 /* Reads the cluster's configuration without connecting. Returns 0; or a negative errno with a
  * reason, and nothing is left behind. */
 int image_configure(

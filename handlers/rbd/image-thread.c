@@ -85,7 +85,7 @@ static void query_size(struct image *image)
 
 	if (rbd_get_size(image->rbd, &size) < 0 || atomic_exchange(&image->size, size) == size)
 		return;
-	image->host->event(image->dev, TCMU_BACKEND_RESIZED, (int64_t) size);
+	image_event(image, TCMU_BACKEND_RESIZED, (int64_t) size);
 }
 
 void image_thread_update(void *arg)

@@ -26,7 +26,8 @@ struct image_counts {
 	atomic_uint lock_lost;
 	atomic_uint conn_lost;
 	atomic_uint timed_out;
-	char name[]; /* in the service map */
+	atomic_uint old; /* old connections to it that are not closed yet */
+	char name[];     /* in the service map */
 };
 
 /* The image's entry in the service map. Only due and locked change after open. */
@@ -41,7 +42,13 @@ struct image_service {
 struct image {
 	const struct tcmu_host *host;
 	struct tcmu_host_device *dev;
+	/* Held during the host's log() and event(). Two, because a log may be slow, and the leases
+	 * of all images wait for an event. */
+	pthread_mutex_t log_lock, event_lock;
+	bool left; /* the host is not called any more; set under both */
 	struct image_cluster cluster;
+	pthread_mutex_t connection_lock; /* lock order: before lease.c's and `lock` */
+	bool connected;                  /* cluster can be ended; under connection_lock */
 	rbd_image_t rbd;
 	bool read_only;
 	bool unsafe;          /* it was opened with settings that no shared image may have */
@@ -52,16 +59,22 @@ struct image {
 	_Atomic uint64_t size; /* bytes, as last read */
 	atomic_bool fenced;    /* the cluster has blocklisted this connection: librbd is not called
 				  for writes any more */
+	atomic_bool old;       /* it is fenced, or its device is gone: it only waits for its end */
 	atomic_bool on_demand; /* only the daemon's requests acquire and release the lock */
 	struct image_service service;
+	struct image *next_reported; /* in the list of status.c */
 
 	/* the lock holder */
 	struct lease lease;
 	uint64_t op_timeout;               /* seconds; 0: none */
 	char address[RECORD_ADDRESS_SIZE]; /* of this client instance; "": not known yet */
-	bool recorded;                     /* it has a record */
-	atomic_bool unanswered; /* the cluster may have writes of it that have timed out */
-	struct takeover_check check;
+	atomic_bool recorded;              /* it has a record */
+	atomic_bool unanswered;      /* the cluster may have writes of it that have timed out */
+	struct takeover_check check; /* the image thread's */
+	atomic_bool new_tenure;      /* check is of an earlier one */
+
+	unsigned calls; /* of the daemon that have not returned; under lock */
+	pthread_cond_t calls_ended;
 
 	/* the image thread */
 	pthread_t thread;

@@ -12,7 +12,8 @@
  * connection, because every connection has its own address. And an OSD that hangs may still have
  * writes of an old connection: only the entry keeps them out.
  *
- * Every function runs on a separate thread and may block until the cluster answers.
+ * Every function runs on a separate thread and may block until the cluster answers; those for the
+ * handler's table, within the limit of calls.h.
  */
 #include "lock.h"
 
@@ -22,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "calls.h"
 #include "image.h"
 #include "reason.h"
 #include "request.h"
@@ -33,9 +35,6 @@
 #define TAG_CLIENT  ",rbd_client="
 #define HOLDER_SIZE RECORD_ADDRESS_SIZE
 #define TRIES       5
-
-/* Of a shared image without osd_op_timeout: a client instance that was ended ends its requests. */
-#define SHARED_TIMEOUT 60u
 
 /* Finds the holder of the lock. Returns 1; 0: it has none; -EBUSY: several clients share it; or
  * another negative errno. */
@@ -91,7 +90,7 @@ static int give_up_connection(struct image *image, int error)
 		"it is unclear who holds the image's lock, it is reopened over a new connection: "
 		"%s",
 		strerror(-error));
-	image->host->log(image->dev, TCMU_LOG_WARNING, text);
+	image_log(image, TCMU_LOG_WARNING, text);
 	image_fence(image);
 	return -ESHUTDOWN;
 }
@@ -200,7 +199,8 @@ static int begin_tenure(struct image *image)
 	pthread_mutex_lock(&image->lock);
 	memcpy(image->address, holder, sizeof(holder));
 	pthread_mutex_unlock(&image->lock);
-	image->recorded = true;
+	atomic_store(&image->new_tenure, true);
+	atomic_store(&image->recorded, true);
 	r = records_set(
 		image->cluster.pool, image->lease.header, image->address, RECORD_HOLDER,
 		lease_clock_ns());
@@ -212,31 +212,26 @@ static int begin_tenure(struct image *image)
 static int acquire_lock(struct image *image)
 {
 	struct takeover takeover;
-	struct records former;
-	int r = 0;
+	struct records former = {.cnt = 0};
+	int r = -EBUSY;
 
-	for (int i = 0; i < TRIES; i++) {
+	for (int i = 0; i < TRIES && (r == -EBUSY || r == -EAGAIN || r == -EROFS); i++)
 		r = try_lock(image, &former);
-		if (r >= 0)
-			break;
-		if (r != -EBUSY && r != -EAGAIN && r != -EROFS)
-			return r;
+	if (r >= 0)
+		r = begin_tenure(image);
+	if (r >= 0) {
+		takeover = takeover_of(image);
+		takeover_mark(&takeover, &former);
 	}
-	if (r < 0)
-		return r;
-	r = begin_tenure(image);
-	if (r < 0)
-		return r;
-	takeover = takeover_of(image);
-	takeover_mark(&takeover, &former);
-	return 0;
+	records_free(&former);
+	return r;
 }
 
 int image_lock_say_end(struct image *image)
 {
 	int r;
 
-	if (!image->recorded)
+	if (!atomic_load(&image->recorded))
 		return 0;
 	assert(image->address[0]);
 	r = records_end(
@@ -244,7 +239,7 @@ int image_lock_say_end(struct image *image)
 		atomic_load(&image->unanswered));
 	if (r < 0)
 		return r;
-	image->recorded = false;
+	atomic_store(&image->recorded, false);
 	lease_end(&image->lease);
 	return 0;
 }
@@ -263,6 +258,8 @@ void image_lock_check(struct image *image)
 	pthread_mutex_unlock(&image->lock);
 	takeover = takeover_of(image);
 	takeover.own = own;
+	if (atomic_exchange(&image->new_tenure, false))
+		image->check = (struct takeover_check){.next = 0};
 	(void) takeover_check(&takeover, &image->check, &missing);
 	if (!missing)
 		return;
@@ -271,12 +268,15 @@ void image_lock_check(struct image *image)
 		"%u blocklist entries of former lock holders were removed too early; they are "
 		"there again",
 		missing);
-	image->host->log(image->dev, TCMU_LOG_WARNING, text);
+	image_log(image, TCMU_LOG_WARNING, text);
 }
 
 void image_abandon(void *backend)
 {
-	lease_kill(&((struct image *) backend)->lease);
+	struct image *image = backend;
+
+	image_status_note_old(image);
+	lease_kill(&image->lease);
 }
 
 /* ------- the lock ------- */
@@ -297,7 +297,7 @@ static void store_tag(struct image *image, uint16_t tag)
 		text, sizeof(text),
 		"cannot store the lock's tag, other gateways do not know the active port group: %s",
 		strerror(-r));
-	image->host->log(image->dev, TCMU_LOG_WARNING, text);
+	image_log(image, TCMU_LOG_WARNING, text);
 }
 
 static int refuse_lock(int error, struct tcmu_reason *reason)
@@ -334,9 +334,8 @@ static int check_settings(struct image *image, struct tcmu_reason *reason)
 	return -ESHUTDOWN;
 }
 
-int image_lock(void *backend, uint16_t tag, struct tcmu_reason *reason)
+static int lock_image(struct image *image, uint16_t tag, struct tcmu_reason *reason)
 {
-	struct image *image = backend;
 	int r;
 
 	if (atomic_load(&image->fenced))
@@ -350,7 +349,7 @@ int image_lock(void *backend, uint16_t tag, struct tcmu_reason *reason)
 			"the image has no lock: rbd feature enable <image> exclusive-lock");
 	r = check_settings(image, reason);
 	if (r >= 0 && !image->op_timeout)
-		r = image_set_timeout(&image->cluster, SHARED_TIMEOUT);
+		r = image_set_timeout(&image->cluster, IMAGE_SHARED_TIMEOUT);
 	if (r < 0)
 		return r;
 	r = acquire_lock(image);
@@ -364,15 +363,14 @@ int image_lock(void *backend, uint16_t tag, struct tcmu_reason *reason)
 	return 0;
 }
 
-int image_unlock(void *backend)
+static int unlock_image(struct image *image)
 {
-	struct image *image = backend;
 	int r;
 
 	if (image->read_only || !image->service.lockable || atomic_load(&image->fenced))
 		return 0;
 	/* A write that timed out may still be in a buffer of a socket. */
-	if (image->recorded && atomic_load(&image->unanswered)) {
+	if (atomic_load(&image->recorded) && atomic_load(&image->unanswered)) {
 		lease_kill(&image->lease);
 		image_fence(image);
 		return -ESHUTDOWN;
@@ -426,9 +424,8 @@ static int query_lock(const struct image *image, bool *ours, uint16_t *tag)
 
 /* Detects fencing as well: a host that writes nothing would not notice it, and would continue to
  * report that it is active. */
-int image_lock_state(void *backend, bool *ours, uint16_t *tag)
+static int get_lock_state(struct image *image, bool *ours, uint16_t *tag)
 {
-	struct image *image = backend;
 	int r;
 
 	*ours = false;
@@ -438,5 +435,48 @@ int image_lock_state(void *backend, bool *ours, uint16_t *tag)
 	r = query_lock(image, ours, tag);
 	if (r == -ESHUTDOWN)
 		image_fence(image);
+	return r;
+}
+
+/* ------- within a limit ------- */
+
+static void work_lock(struct image_call *call)
+{
+	call->result = lock_image(call->image, call->tag, &call->reason);
+}
+
+int image_lock(void *backend, uint16_t tag, struct tcmu_reason *reason)
+{
+	struct image_call call = {.work = work_lock, .name = "lock", .tag = tag, .reason = *reason};
+	int r = image_call_run(backend, &call);
+
+	*reason = call.reason;
+	return r;
+}
+
+static void work_unlock(struct image_call *call)
+{
+	call->result = unlock_image(call->image);
+}
+
+int image_unlock(void *backend)
+{
+	struct image_call call = {.work = work_unlock, .name = "unlock"};
+
+	return image_call_run(backend, &call);
+}
+
+static void work_lock_state(struct image_call *call)
+{
+	call->result = get_lock_state(call->image, &call->ours, &call->tag);
+}
+
+int image_lock_state(void *backend, bool *ours, uint16_t *tag)
+{
+	struct image_call call = {.work = work_lock_state, .name = "query of the lock"};
+	int r = image_call_run(backend, &call);
+
+	*ours = call.ours;
+	*tag = call.tag;
 	return r;
 }

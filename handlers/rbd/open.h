@@ -17,3 +17,6 @@ void image_close(void *backend);
 int image_resize(
 	void *backend, const struct tcmu_config *config, struct tcmu_backend_info *info,
 	struct tcmu_reason *reason);
+
+/* How many images were left to calls that have not returned. */
+unsigned image_given_up(void);

@@ -4,9 +4,9 @@
  *
  * options.c: the table of options. target.c: the config string. cluster.c: a connection. open.c:
  * the image, its properties, resize. io.c, request.c: requests. lock.c: the lock that decides which
- * host writes; fence/: what keeps a former lock holder out. service.c, status.c: the entry in the
- * cluster's service map. image-thread.c: the image's own thread, for calls of librbd that block.
- * This file: the handler's table.
+ * host writes; fence/: what keeps a former lock holder out. calls.c: limits of the daemon's calls.
+ * service.c, status.c: the entry in the cluster's service map. image-thread.c: the image's own
+ * thread, for calls of librbd that block. This file: the handler's table.
  *
  * Every device has its own connection, because the cluster blocklists a connection, not an
  * image: a shared one would take the other devices with it.
@@ -24,4 +24,5 @@ TCMU_HANDLER(.subtype = "rbd", .name = "Ceph RBD image",
 	     .options = image_options, .check_config = image_check_config, .open = image_open,
 	     .close = image_close, .submit = image_submit, .resize = image_resize,
 	     .claim = image_claim_config, .flags = TCMU_HANDLER_REOPENS, .lock = image_lock,
-	     .unlock = image_unlock, .lock_state = image_lock_state, .abandon = image_abandon);
+	     .unlock = image_unlock, .lock_state = image_lock_state, .abandon = image_abandon,
+	     .given_up = image_given_up);

@@ -10,14 +10,43 @@
 
 #include "status.h"
 
+/* ------- for the daemon ------- */
+
+void image_log(struct image *image, enum tcmu_log_level level, const char *text)
+{
+	pthread_mutex_lock(&image->log_lock);
+	if (!image->left)
+		image->host->log(image->dev, level, text);
+	pthread_mutex_unlock(&image->log_lock);
+}
+
+void image_event(struct image *image, enum tcmu_backend_event event, int64_t value)
+{
+	pthread_mutex_lock(&image->event_lock);
+	if (!image->left)
+		image->host->event(image->dev, event, value);
+	pthread_mutex_unlock(&image->event_lock);
+}
+
+void image_leave_host(struct image *image)
+{
+	pthread_mutex_lock(&image->log_lock);
+	pthread_mutex_lock(&image->event_lock);
+	image->left = true;
+	pthread_mutex_unlock(&image->event_lock);
+	pthread_mutex_unlock(&image->log_lock);
+}
+
 /* The daemon reopens the image; until then nothing is served. */
 void image_fence(struct image *image)
 {
 	if (atomic_exchange(&image->fenced, true))
 		return;
 	image_status_note_fence(image);
-	image->host->event(image->dev, TCMU_BACKEND_FENCED, -ESHUTDOWN);
+	image_event(image, TCMU_BACKEND_FENCED, -ESHUTDOWN);
 }
+
+/* ------- requests ------- */
 
 void image_end(struct image_request *request, int64_t result)
 {
@@ -39,7 +68,7 @@ void image_end(struct image_request *request, int64_t result)
 		/* Another client holds the lock of the image, and does not pass it on to one whose
 		 * librbd asks for it. */
 		error = -EBUSY;
-		image->host->event(image->dev, TCMU_BACKEND_LOCK_LOST, 0);
+		image_event(image, TCMU_BACKEND_LOCK_LOST, 0);
 	} else if (error == -EILSEQ) {
 		/* The compared range is aligned to its length. So the modulo is right both where
 		 * librbd reports an offset in the image and where it reports one in the object

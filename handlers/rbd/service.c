@@ -46,12 +46,17 @@ static void put_pair(struct dict *dict, const char *key, const char *value)
 	put_text(dict, value);
 }
 
-static void put_count(struct dict *dict, const char *key, atomic_uint *count)
+static void put_number(struct dict *dict, const char *key, unsigned number)
 {
 	char text[16];
 
-	(void) snprintf(text, sizeof(text), "%u", atomic_load(count));
+	(void) snprintf(text, sizeof(text), "%u", number);
 	put_pair(dict, key, text);
+}
+
+static void put_count(struct dict *dict, const char *key, atomic_uint *count)
+{
+	put_number(dict, key, atomic_load(count));
 }
 
 /* ------- the service map ------- */
@@ -87,20 +92,21 @@ int image_service_register(struct image *image, const struct image_target *targe
 	if (!image->service.counts)
 		return -ENOMEM;
 	image->service.registered = true;
+	image_status_join(image);
 	image_service_report(image);
 	return 0;
 }
 
-/* Queries whether this host holds the lock. Without an answer the known state stays. */
+/* Queries whether this host holds the lock. Without an answer the known state stays; an old
+ * connection is not asked. */
 static void query_lock_holder(struct image *image)
 {
 	struct image_service *service = &image->service;
-	int holder = 0, r = 0;
+	int holder = 0, r;
 
-	if (!service->lockable)
+	if (!service->lockable || atomic_load(&image->old))
 		return;
-	if (!atomic_load(&image->fenced))
-		r = rbd_is_exclusive_lock_owner(image->rbd, &holder);
+	r = rbd_is_exclusive_lock_owner(image->rbd, &holder);
 	/* A host that writes nothing would not notice it otherwise. */
 	if (r == -ESHUTDOWN)
 		image_fence(image);
@@ -111,7 +117,7 @@ static void query_lock_holder(struct image *image)
 		return;
 	atomic_fetch_add(&service->counts->lock_lost, 1);
 	if (atomic_load(&image->on_demand))
-		image->host->event(image->dev, TCMU_BACKEND_LOCK_LOST, 0);
+		image_event(image, TCMU_BACKEND_LOCK_LOST, 0);
 }
 
 void image_service_report(struct image *image)
@@ -127,5 +133,7 @@ void image_service_report(struct image *image)
 	put_count(&dict, "lock_lost_cnt", &service->counts->lock_lost);
 	put_count(&dict, "conn_lost_cnt", &service->counts->conn_lost);
 	put_count(&dict, "cmd_timed_out_cnt", &service->counts->timed_out);
+	put_count(&dict, "old_conn_cnt", &service->counts->old);
+	put_number(&dict, "host_old_conn_cnt", image_status_old());
 	(void) rados_service_update_status(image->cluster.rados, dict.text);
 }

@@ -4,6 +4,7 @@
  */
 #include "images.h"
 
+#include <dirent.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -186,7 +187,8 @@ static void run_program(char *const *arguments)
 
 	assert_int_equal(posix_spawn(&pid, arguments[0], NULL, NULL, arguments, environ), 0);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	if (status)
+		fail_msg("status %#x: %s %s", status, arguments[0], arguments[2]);
 }
 
 void cluster_restart_osd(void)
@@ -215,16 +217,50 @@ void cluster_clear_blocklist(void)
 	cluster_run(command);
 }
 
+/* Whether all threads of the process have stopped. */
+static bool is_stopped(long pid)
+{
+	char path[512], line[512];
+	bool stopped = true;
+	DIR *directory;
+
+	(void) snprintf(path, sizeof(path), "/proc/%ld/task", pid);
+	directory = opendir(path);
+	assert_non_null(directory);
+	for (const struct dirent *entry; stopped && (entry = readdir(directory));) {
+		const char *state = NULL;
+		FILE *file;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		(void) snprintf(
+			path, sizeof(path), "/proc/%ld/task/%.20s/stat", pid, entry->d_name);
+		file = fopen(path, "re");
+		if (file && fgets(line, sizeof(line), file))
+			state = strrchr(line, ')');
+		stopped = !file || (state && state[1] && state[2] == 'T');
+		if (file)
+			(void) fclose(file);
+	}
+	(void) closedir(directory);
+	return stopped;
+}
+
 void cluster_signal(const char *name, int signal)
 {
 	char path[512];
 	FILE *file;
 	char text[24];
+	long pid;
 
 	(void) snprintf(path, sizeof(path), "%s/%s.pid", cluster_dir, name);
 	file = fopen(path, "re");
 	assert_non_null(file);
 	assert_non_null(fgets(text, sizeof(text), file));
 	(void) fclose(file);
-	assert_int_equal(kill((pid_t) strtol(text, NULL, 10), signal), 0);
+	pid = strtol(text, NULL, 10);
+	assert_int_equal(kill((pid_t) pid, signal), 0);
+	/* Its other threads go on until one of them has been scheduled and takes the signal. */
+	while (signal == SIGSTOP && !is_stopped(pid))
+		(void) poll(NULL, 0, 1);
 }

@@ -47,5 +47,6 @@ void cluster_restart_osd(void);
 /* Runs a command of the shell, which must succeed. */
 void cluster_run(const char *command);
 
-/* Sends a signal to the process of DIRECTORY/NAME.pid. */
+/* Sends a signal to the process of DIRECTORY/NAME.pid. After SIGSTOP all of its threads stand
+ * still. */
 void cluster_signal(const char *name, int signal);

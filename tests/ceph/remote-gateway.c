@@ -93,5 +93,9 @@ int remote_gateway_do(struct remote_gateway *gateway, const char *format, ...)
 
 void remote_gateway_signal(struct remote_gateway *gateway, int signal)
 {
+	siginfo_t info;
+
 	assert_int_equal(kill(gateway->pid, signal), 0);
+	if (signal == SIGSTOP)
+		assert_int_equal(waitid(P_PID, (id_t) gateway->pid, &info, WSTOPPED), 0);
 }

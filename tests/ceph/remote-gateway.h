@@ -29,4 +29,5 @@ int remote_gateway_result(struct remote_gateway *gateway);
 __attribute__((format(printf, 2, 3))) int remote_gateway_do(
 	struct remote_gateway *gateway, const char *format, ...);
 
+/* After SIGSTOP it stands still. */
 void remote_gateway_signal(struct remote_gateway *gateway, int signal);

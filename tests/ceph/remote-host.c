@@ -51,18 +51,20 @@ static int gateway_read(struct fake_host *host, unsigned object)
 	return r < 0 ? r : data[0];
 }
 
-/* Writes all the time; how many were good after it had stood still. */
+/* Writes all the time; how many that were submitted after it had stood still were good. One that
+ * was in flight before may have ended before, and is seen afterwards. */
 static int gateway_storm(struct fake_host *host, unsigned seconds, unsigned object, int byte)
 {
-	uint64_t began = clock_now_ns(), last = began;
+	uint64_t began = clock_now_ns(), last = began, now;
 	bool gap = false;
 	int good = 0;
 
-	while (clock_now_ns() - began < seconds * CLOCK_NS_PER_SEC) {
-		int r = gateway_write(host, object, byte);
+	while ((now = clock_now_ns()) - began < seconds * CLOCK_NS_PER_SEC) {
+		int r;
 
-		gap = gap || clock_now_ns() - last > GAP_NS;
-		last = clock_now_ns();
+		gap = gap || now - last > GAP_NS;
+		last = now;
+		r = gateway_write(host, object, byte);
 		good += gap && r == 0;
 		if (r < 0)
 			(void) poll(NULL, 0, 5);
@@ -108,6 +110,10 @@ static int gateway_command(struct fake_host *host, char *line, const char *targe
 		delay_shim_cut(true);
 	else if (strcmp(word, "heal") == 0)
 		delay_shim_cut(false);
+	else if (strcmp(word, "hold") == 0)
+		delay_shim_hold_text("osdmap");
+	else if (strcmp(word, "release") == 0)
+		delay_shim_release();
 	else if (strcmp(word, "clock") == 0)
 		atomic_store(&clock_shift, -(long) numbers[0]);
 	else

@@ -4,9 +4,10 @@
  * can set its wall clock.
  *
  * Its commands are: "lock TAG", "write OBJECT BYTE", "read OBJECT", "unmap OBJECT", "flush", "storm
- * SECONDS OBJECT BYTE" (how many writes were good after a gap of two seconds), "begin OBJECT BYTE"
- * (a write in flight), "end" (its result), "cut" and "heal" (what it sends), "clock SECONDS" (its
- * wall clock is moved), "reopen".
+ * SECONDS OBJECT BYTE" (how many writes that began after a gap of two seconds were good), "begin
+ * OBJECT BYTE" (a write in flight), "end" (its result), "cut" and "heal" (what it sends), "hold"
+ * and "release" (a query for the newest map, and what its thread would send after it), "clock
+ * SECONDS" (its wall clock is moved), "reopen".
  */
 #pragma once
 

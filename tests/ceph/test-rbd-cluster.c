@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -524,6 +525,39 @@ static void opening_ends_while_the_cluster_is_away(void **state)
 	assert_int_equal(fake_open(host, config_of("rbd/away", 30), SIZE, BLOCK), 0);
 }
 
+static void *open_away(void *host)
+{
+	char target[256];
+
+	(void) snprintf(target, sizeof(target), "rbd/parallel;conf=%s/ceph.conf;id=admin", cluster);
+	return (void *) (intptr_t) fake_open(host, target, SIZE, BLOCK);
+}
+
+/* Each of them would wait for the time limit of opening. */
+static void images_open_at_the_same_time(void **state)
+{
+	struct fake_host *hosts[4];
+	pthread_t threads[4];
+	void *result;
+	uint64_t began;
+
+	(void) state;
+	image_create("", "parallel", SIZE);
+	cluster_signal("mon", SIGSTOP);
+	began = clock_now_ns();
+	for (unsigned i = 0; i < 4; i++) {
+		hosts[i] = fake_host_new(PLUGIN, AIO_THREADS);
+		assert_int_equal(pthread_create(&threads[i], NULL, open_away, hosts[i]), 0);
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(pthread_join(threads[i], &result), 0);
+		assert_int_equal((int) (intptr_t) result, -ETIMEDOUT);
+		fake_host_free(hosts[i]);
+	}
+	cluster_signal("mon", SIGCONT);
+	assert_true(clock_now_ns() - began < 12 * CLOCK_NS_PER_SEC);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -565,6 +599,7 @@ int main(int argc, char **argv)
 			an_image_is_closed_while_the_storage_is_away, setup_host, teardown_host),
 		cmocka_unit_test_setup_teardown(
 			opening_ends_while_the_cluster_is_away, setup_host, teardown_host),
+		cmocka_unit_test(images_open_at_the_same_time),
 	};
 
 	if (argc > 1)

@@ -222,6 +222,45 @@ static void a_holder_that_died_is_waited_for_once(void **state)
 	fake_host_free(third);
 }
 
+/* ------- a wait for the monitors ------- */
+
+/* The lock holder adds a missing entry, and is cut off while it waits for the newest map: librados
+ * has no limit for that, and its connection has ended before the network is back. */
+static void a_wait_for_the_monitors_keeps_no_gateway_away(void **state)
+{
+	struct remote_gateway *gateway;
+	char command[512];
+	uint64_t began;
+
+	(void) state;
+	create_image("waits");
+	(void) snprintf(
+		command, sizeof(command),
+		"rbd -c %s/ceph.conf image-meta set rbd/waits tcmu_rbd_instance_10.1.2.3:0/4 past",
+		cluster);
+	cluster_run(command);
+	gateway = remote_gateway_start("waits", 5);
+	assert_int_equal(remote_gateway_do(gateway, "lock 1"), 0);
+	/* until the first check of the entries has ended */
+	wait_ms(1500);
+	assert_int_equal(remote_gateway_do(gateway, "hold"), 0);
+	cluster_clear_blocklist();
+	expect_entry(true, 8);
+	/* its lease passes */
+	wait_ms(12000);
+	assert_int_equal(remote_gateway_do(gateway, "write 0 %d", 0x11), -EBUSY);
+	assert_int_equal(remote_gateway_do(gateway, "release"), 0);
+	began = clock_now_ns();
+	assert_int_equal(remote_gateway_do(gateway, "reopen"), 0);
+	print_message("back after %.1f s\n", seconds_since(began));
+	assert_true(seconds_since(began) < 14);
+	assert_int_equal(remote_gateway_do(gateway, "lock 1"), 0);
+	assert_int_equal(remote_gateway_do(gateway, "write 0 %d", 0x22), 0);
+	remote_gateway_free(gateway);
+}
+
+/* ------- the lease ------- */
+
 /* The cluster confirms it all the time, whatever the wall clock. */
 static void a_holder_keeps_its_lease(void **state)
 {
@@ -252,6 +291,7 @@ int main(int argc, char **argv)
 		FENCE_TEST(the_holder_keeps_the_entry_until_the_former_one_has_ended),
 		FENCE_TEST(a_holder_that_died_is_waited_for_once),
 		FENCE_TEST(a_holder_keeps_its_lease),
+		FENCE_TEST(a_wait_for_the_monitors_keeps_no_gateway_away),
 	};
 
 	if (argc == 4 && strcmp(argv[1], REMOTE_GATEWAY) == 0)

@@ -25,20 +25,32 @@ static const struct tcmu_option table[] = {
 	{NULL},
 };
 
-static const struct tcmu_handler handler = {.subtype = "file", .options = table};
+static const struct tcmu_handler handlers[] = {
+	{.subtype = "file", .options = table},
+	{.subtype = "file", .options = table, .flags = TCMU_HANDLER_ESCAPED_CONFIG},
+	{.subtype = "file", .flags = TCMU_HANDLER_RAW_CONFIG},
+};
 
-static void check_decoded(const struct options *options, const char *text)
+static void check_decoded(
+	const struct tcmu_handler *handler, const struct options *options, const char *text)
 {
 	const struct tcmu_config *config = options_config(options);
 	size_t len = strlen(config->target);
 
 	assert(strcmp(config->subtype, "file") == 0);
 	assert(strncmp(text, "file/", 5) == 0);
-	assert(memcmp(text + 5, config->target, len) == 0);
-	assert(text[5 + len] == '\0' || text[5 + len] == ';');
-	assert(config->values[0].number <= 1);
-	assert(config->values[4].number <= 1);
-	assert(!config->values[3].given == !config->values[3].string);
+	assert(strcmp(text + 5, config->raw) == 0);
+	if (!handler->flags && !strstr(text, ";escaped")) {
+		assert(memcmp(text + 5, config->target, len) == 0);
+		assert(text[5 + len] == '\0' || text[5 + len] == ';');
+	}
+	for (const char *c = config->target; *c; c++)
+		assert((unsigned char) *c >= ' ' && *c != 0x7f);
+	if (handler->options) {
+		assert(config->values[0].number <= 1);
+		assert(config->values[4].number <= 1);
+		assert(!config->values[3].given == !config->values[3].string);
+	}
 	assert(strlen(options_vendor(options)) <= 8);
 	assert(strlen(options_product(options)) <= 16);
 	assert(strlen(options_revision(options)) <= 4);
@@ -59,15 +71,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text[size] = '\0';
 	fit = options_check_text(text, &reason) == 0;
 	assert(fit == !reason.text[0]);
-	reason.text[0] = '\0';
-	r = options_parse(text, &handler, &options, &reason);
-	assert((r < 0) == !options);
-	assert((r < 0) == (reason.text[0] != '\0'));
-	if (r == 0)
-		check_decoded(options, text);
+	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
+		reason.text[0] = '\0';
+		r = options_parse(text, &handlers[i], &options, &reason);
+		assert((r < 0) == !options);
+		assert((r < 0) == (reason.text[0] != '\0'));
+		if (r == 0)
+			check_decoded(&handlers[i], options, text);
+		options_free(options);
+		options = NULL;
+	}
 	if (options_subtype(text, subtype, sizeof(subtype)))
 		assert(text[strlen(subtype)] == '/');
-	options_free(options);
 	free(text);
 	return 0;
 }

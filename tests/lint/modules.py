@@ -6,8 +6,10 @@ import re
 
 import tree
 
-# Public headers by their directory in angle brackets, and their target.
-PUBLIC = {"tcmu/": "tcmu", "scsi/": "scsi"}
+# Public headers by the beginning of their name in angle brackets, and their target; the first that fits counts.
+PUBLIC = {"tcmu/host.h": "tcmu-host", "tcmu/": "tcmu", "scsi/": "scsi"}
+# The directories of those targets.
+PUBLIC_DIRECTORY = {"tcmu-host": "daemon/host", "tcmu": "libtcmu", "scsi": "scsi"}
 
 
 def includes(name):
@@ -35,7 +37,7 @@ def resolve(name, header, quoted):
         path = path if is_file(path) else None
     else:
         part = next((part for part in PUBLIC if header.startswith(part)), None)
-        path = f"{'libtcmu' if part == 'tcmu/' else 'scsi'}/include/{header}" if part else None
+        path = f"{PUBLIC_DIRECTORY[PUBLIC[part]]}/include/{header}" if part else None
     return path if path and is_file(path) else None
 
 
@@ -89,7 +91,8 @@ def by_directory():
 def has_own_header(source):
     """Is there a header of the same name, beside the source or among the public ones?"""
     directory, module = module_of(source)
-    return any(is_file(f"{directory}/{part}{module}.h") for part in ("", *(f"include/{part}" for part in PUBLIC)))
+    parts = ("", *(f"include/{part}" for part in PUBLIC if part.endswith("/")))
+    return any(is_file(f"{directory}/{part}{module}.h") for part in parts)
 
 
 def edges():

@@ -93,6 +93,7 @@ static const struct {
 	{WORLD_TWICE, 5, NULL},
 	{WORLD_CONFIGFS_HANGS, 6, NULL},
 	{WORLD_SHRINK, 6, NULL},
+	{WORLD_UNLOAD, 6, NULL},
 };
 #define ADDED (sizeof(added_kinds) / sizeof(added_kinds[0]))
 

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <tcmu/module.h>
+
 #include "backend.h"
 #include "base/log.h"
 #include "device/manager.h"
@@ -272,8 +274,9 @@ static void daemon_begin(struct daemon *daemon)
 		abort();
 	setup.mailbox = daemon->mailbox;
 	setup.handlers = daemon->handlers;
-	if (manager_new(&setup, &daemon->manager) < 0)
-		abort();
+	/* module-wait.c tries again, too. */
+	while (tcmu_module_load() < 0 || manager_new(&setup, &daemon->manager) < 0)
+		sim_sleep(SIM_NS_PER_S);
 }
 
 static void *daemon_main(void *arg)

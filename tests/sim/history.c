@@ -90,16 +90,29 @@ void history_cut(unsigned store, unsigned block, uint64_t tag)
 	sim->history->blocks[store][block]->cut = true;
 }
 
+/* When a power cut has left the block's data first since the write began; UINT64_MAX: not yet. */
+static uint64_t history_find_cut(const struct history_write *write)
+{
+	uint64_t cut = UINT64_MAX;
+
+	for (const struct history_write *other = sim->history->blocks[write->store][write->block];
+	     other; other = other->next)
+		if (other->cut && other->begun > write->begun && other->begun < cut)
+			cut = other->begun;
+	return cut;
+}
+
 void history_compared(struct history_write *write, unsigned store, uint64_t tag)
 {
 	struct history_write *found = NULL;
 	struct history_write *other = sim->history->blocks[store][write->block];
+	/* One that is carried out again has compared before; it is written again, not compared. */
+	uint64_t before = write->again ? history_find_cut(write) : UINT64_MAX;
 
 	for (; other; other = other->next) {
-		/* After a crash it may be carried out again, on what the power cut has left. */
-		if (other->tag == HISTORY_ANY || (other->cut && other->begun > write->begun))
+		if (other->tag == HISTORY_ANY)
 			return;
-		if (!history_has(other, tag))
+		if (!history_has(other, tag) || other->begun >= before)
 			continue;
 		if (found)
 			return; /* it may have been either */
@@ -136,6 +149,15 @@ uint64_t history_tag(const void *data)
 	return tag;
 }
 
+/* The next daemon writes once more what a COMPARE AND WRITE had begun to write before the power
+ * cut: it has compared already. So the write comes after what that cut has left, also where the
+ * kernel has given up the command: as for any late write, only a successor that is GOOD forbids
+ * that. */
+static bool history_outlives(const struct history_write *write, const struct history_write *cut)
+{
+	return cut->cut && write->again && (!write->good || cut->begun < write->ended);
+}
+
 /* Whether a write has been replaced for certain before the time; stable: on stable storage. */
 static bool history_is_replaced(
 	unsigned store, unsigned block, const struct history_write *write, uint64_t before,
@@ -145,10 +167,8 @@ static bool history_is_replaced(
 
 	for (const struct history_write *other = sim->history->blocks[store][block]; other;
 	     other = other->next)
-		/* The next daemon carries a COMPARE AND WRITE out again that had begun before the
-		 * power cut, also one that the kernel has given up. */
 		if (other != write && other->good && other->begun > after &&
-		    !(other->cut && !write->good) &&
+		    !history_outlives(write, other) &&
 		    (stable ? other->stable : other->ended) < before)
 			return true;
 	return false;

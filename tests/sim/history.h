@@ -26,6 +26,7 @@ struct history_write {
 	uint64_t ended; /* UINT64_MAX: not answered */
 	bool good;
 	bool cut;        /* what a power cut has left */
+	bool again;      /* a COMPARE AND WRITE that the next daemon may carry out once more */
 	bool taken;      /* a COMPARE AND WRITE that was GOOD has found it */
 	uint64_t stable; /* since then it is on stable storage, by a promise; UINT64_MAX: not */
 	uint64_t after;  /* nothing that began later came before it; UINT64_MAX: not known */

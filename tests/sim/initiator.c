@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backend.h"
+#include "cache.h"
 #include "cdb.h"
 #include "sim.h"
 #include "threads.h"
@@ -27,8 +28,6 @@ struct world {
 	enum kcommand_op more[MORE_MAX]; /* kinds of commands that this life has too */
 	unsigned more_cnt;
 	uint64_t tag;
-	bool strict[SLOTS_MAX];
-	uint64_t cache_known[SLOTS_MAX]; /* a command that was sent earlier says nothing of it */
 	bool served[SLOTS_MAX];
 	bool needs_format[SLOTS_MAX];
 	struct kcommand *formats[FORMATS_MAX]; /* that may go on after their status */
@@ -62,12 +61,6 @@ static unsigned command_slot(const struct kcommand *command)
 	return command->op == KCOMMAND_XCOPY ? command->to : command->kdev->slot;
 }
 
-void initiators_cache_unknown(const struct kdev *kdev)
-{
-	initiators_set_strict(kdev->slot, false);
-	sim->world->cache_known[kdev->slot] = sim_now();
-}
-
 void initiators_set_calm(bool calm)
 {
 	sim->world->calm = calm;
@@ -83,11 +76,19 @@ uint64_t initiators_new_tag(void)
 	return ++sim->world->tag;
 }
 
-void initiators_set_strict(unsigned slot, bool strict)
+bool initiators_ask_cache_on(unsigned slot)
 {
-	sim->world->strict[slot] = strict;
-	/* Commands in flight may be carried out while it is on. */
-	for (struct commands *at = sim->world->commands; at && !strict; at = at->next)
+	for (const struct commands *at = sim->world->commands; at; at = at->next)
+		if (at->command.op == KCOMMAND_MODE_SELECT && at->command.cache_on &&
+		    command_slot(&at->command) == slot &&
+		    (!at->command.has_status || at->command.in_ring))
+			return true;
+	return false;
+}
+
+void initiators_cache_is_on(unsigned slot)
+{
+	for (struct commands *at = sim->world->commands; at; at = at->next)
 		if (command_slot(&at->command) == slot && !at->command.has_status)
 			at->command.strict = false;
 }
@@ -232,10 +233,9 @@ static void command_send(struct kcommand *command)
 	struct kdev *kdev = command->kdev;
 	struct history_write **write = command->writes;
 
-	if (command->op == KCOMMAND_MODE_SELECT && command->cache_on)
-		initiators_cache_unknown(kdev);
-
-	command->strict = sim->world->strict[command_slot(command)];
+	if (command->op == KCOMMAND_MODE_SELECT)
+		cache_initiator_asks(command);
+	command->strict = cache_is_off(command_slot(command));
 	for (unsigned i = 0; command->op == KCOMMAND_XCOPY && i < command->blocks; i++)
 		*write++ = history_begin_copy(
 			command->to, command->lba_2 + i, command->from, command->lba + i);
@@ -394,18 +394,6 @@ static bool command_goes_on(struct kcommand *command)
 	return true;
 }
 
-/* The cache is off for certain unless something may have switched it on meanwhile. */
-static void command_check_cache_off(const struct kcommand *command)
-{
-	const struct kdev *kdev = command->kdev;
-
-	if (command->cache_on || sim->world->cache_known[kdev->slot] >= command->begun)
-		return;
-	initiators_set_strict(kdev->slot, true);
-	initiators_check_stable(
-		kdev->store, command->begun, "on stable storage after MODE SELECT of WCE 0");
-}
-
 static void command_check(const struct kcommand *command)
 {
 	switch (command->op) {
@@ -426,7 +414,7 @@ static void command_check(const struct kcommand *command)
 		command_check_format(command);
 		break;
 	case KCOMMAND_MODE_SELECT:
-		command_check_cache_off(command);
+		cache_initiator_has(command);
 		break;
 	case KCOMMAND_FLUSH:
 		initiators_check_stable(

@@ -34,13 +34,14 @@ void initiators_take_status(struct kcommand *command);
 /* The daemon has answered a command that had expired. */
 void initiators_late(struct kcommand *command);
 
-/* A daemon attaches, or something may switch the write cache on. */
-void initiators_cache_unknown(const struct kdev *kdev);
 /* The ring was reset while the daemon had the command, and its pages may hold other data now. */
 void initiators_data_taken(struct kcommand *command);
 
-/* The write cache is off for certain, or may be on. */
-void initiators_set_strict(unsigned slot, bool strict);
+/* Whether a MODE SELECT that switches it on may still be carried out. */
+bool initiators_ask_cache_on(unsigned slot);
+
+/* The write cache may be on: commands in flight may be carried out with it. */
+void initiators_cache_is_on(unsigned slot);
 
 /* Every write that was GOOD before the time is on stable storage. */
 void initiators_check_stable(unsigned store, uint64_t before, const char *why);

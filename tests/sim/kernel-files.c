@@ -18,6 +18,8 @@
 #include "sim.h"
 #include "threads.h"
 
+#define MINORS_MAX (2 * KDEVS_MAX)
+
 /* ------- uio ------- */
 
 static uint32_t uio_poll(void *userdata)
@@ -203,8 +205,8 @@ int tcmu_scan(struct tcmu_scan_entry **entries)
 	int cnt = 0;
 
 	sim_preempt();
-	*entries = calloc(KDEVS_MAX, sizeof(**entries));
-	for (unsigned minor = 0; minor < KDEVS_MAX; minor++)
+	*entries = calloc(MINORS_MAX, sizeof(**entries));
+	for (unsigned minor = 0; minor < MINORS_MAX; minor++)
 		if (kernel_find_minor(minor))
 			scan_fill(kernel_find_minor(minor), &(*entries)[cnt++]);
 	return cnt;

@@ -2,12 +2,11 @@
 /* See kernel.h: netlink, and the commands of the kernel that wait for an answer. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
 
-#include <tcmu/module.h>
+#include <netlink/genl/genl.h>
+#include <netlink/netlink.h>
 
-#include "fds.h"
+#include "kernel-abi.h"
 #include "kernel-private.h"
 #include "sim.h"
 #include "threads.h"
@@ -33,8 +32,7 @@ static void answer_give(void *arg)
 	free(answer);
 }
 
-/* The sender goes on, soon. */
-static void kernel_answer(struct kdev *kdev, int status)
+void kernel_answer(struct kdev *kdev, int status)
 {
 	struct answer *answer = calloc(1, sizeof(*answer));
 
@@ -42,32 +40,10 @@ static void kernel_answer(struct kdev *kdev, int status)
 		abort();
 	*answer = (struct answer){kdev, status, kdev->netlink.answered};
 	kdev->netlink.waits = false;
+	if (kdev->netlink.kind == TCMU_EVENT_RECONFIG)
+		kdev->lock_needed = sim_now();
 	sim_trace("%s: event %d is answered: %d", kdev->name, kdev->netlink.kind, status);
 	sim_at(sim_now() + sim_choose(100) * SIM_NS_PER_US, answer_give, answer);
-}
-
-/* False: it is lost. The daemon's socket has NETLINK_BROADCAST_ERROR: the sender fails with ENOBUFS
- * and does not wait; a removal goes on. */
-static bool kernel_queue_event(const struct tcmu_event *event)
-{
-	struct kernel *kernel = sim->kernel;
-	bool lost = kernel->to_lose || kernel->event_cnt == EVENTS_MAX;
-
-	if (lost) {
-		sim_trace("an event is lost");
-		kernel->to_lose -= kernel->to_lose > 0;
-		kernel->overrun = true;
-		kernel->disturbed = true;
-	} else {
-		kernel->events[kernel->event_cnt++] = *event;
-		if (kernel->to_double && kernel->event_cnt < EVENTS_MAX) {
-			kernel->to_double--;
-			kernel->events[kernel->event_cnt++] = *event;
-			sim_trace("an event comes twice");
-		}
-	}
-	fds_edge(kernel->netlink_fd);
-	return !lost;
 }
 
 void kernel_send_event(
@@ -76,22 +52,15 @@ void kernel_send_event(
 {
 	struct kernel *kernel = sim->kernel;
 	struct knetlink *netlink = &kdev->netlink;
-	struct tcmu_event event = {
-		.kind = kind,
-		.minor = kdev->minor,
-		.device_id = kdev->id,
-		.reconfig = reconfig,
-		.size = netlink->size,
-		.write_cache = netlink->write_cache,
-	};
+	bool heard = genl_listener();
 
-	kernel_name(kdev, &event.name);
 	netlink->kind = kind;
 	netlink->sent = sim_now();
 	netlink->daemon = 0;
 	netlink->answered = answered;
-	netlink->waits = kernel->replies && (kernel->netlink_fd || kind == TCMU_EVENT_ADDED);
-	if (kernel->netlink_fd && !kernel_queue_event(&event)) {
+	netlink->waits = kernel->replies && (heard || kind == TCMU_EVENT_ADDED);
+	/* The sender fails and does not wait; a removal goes on. */
+	if (heard && !genl_send_event(kdev, kind, reconfig)) {
 		netlink->waits = netlink->waited = false;
 		kernel_answer(kdev, -ENOBUFS);
 		return;
@@ -99,9 +68,9 @@ void kernel_send_event(
 	netlink->waited = netlink->waits;
 	sim_trace("%s: event %d is sent%s", kdev->name, kind, netlink->waits ? ", and waits" : "");
 	/* A daemon that has just subscribed cannot know that nobody waits. */
-	kernel->disturbed |= kernel->netlink_fd && !netlink->waits;
+	kernel->disturbed |= heard && !netlink->waits;
 	if (!netlink->waits)
-		kernel_answer(kdev, kernel->netlink_fd || kind != TCMU_EVENT_RECONFIG ? 0 : -ESRCH);
+		kernel_answer(kdev, heard || kind != TCMU_EVENT_RECONFIG ? 0 : -ESRCH);
 }
 
 static void kernel_removed(struct kdev *kdev, int status)
@@ -193,85 +162,35 @@ void kernel_check_owed(unsigned daemon)
 				kdev->name, kdev->netlink.kind);
 }
 
-/* ------- functions of libtcmu, replaced ------- */
+/* ------- what the daemon sends and receives ------- */
 
-static uint32_t netlink_poll(void *userdata)
+void kernel_event_received(struct kdev *kdev, const void *message)
 {
-	const struct kernel *kernel = userdata;
+	static const enum tcmu_event_kind kinds[] = {
+		[TCMU_CMD_ADDED_DEVICE] = TCMU_EVENT_ADDED,
+		[TCMU_CMD_REMOVED_DEVICE] = TCMU_EVENT_REMOVED,
+		[TCMU_CMD_RECONFIG_DEVICE] = TCMU_EVENT_RECONFIG,
+	};
 
-	return kernel->event_cnt || kernel->overrun ? EPOLLIN : 0;
+	if (kdev->netlink.kind == kinds[genlmsg_hdr((struct nlmsghdr *) message)->cmd])
+		kdev->netlink.daemon = sim->kernel->daemon;
 }
 
-static void netlink_closed(void *userdata)
+/* The youngest device with this number. */
+static struct kdev *kernel_find_id(uint32_t id)
 {
-	struct kernel *kernel = userdata;
+	struct kdev *kdev, *found = NULL;
 
-	kernel->netlink_fd = 0;
-	kernel->event_cnt = 0;
-}
-
-static const struct fd_operations netlink_operations = {
-	.poll = netlink_poll, .closed = netlink_closed};
-
-int tcmu_netlink_open(struct tcmu_netlink **netlink)
-{
-	struct kernel *kernel = sim->kernel;
-
-	sim_preempt();
-	kernel->netlink_fd = fds_open(&netlink_operations, kernel);
-	*netlink = (struct tcmu_netlink *) (void *) kernel;
-	return 0;
-}
-
-void tcmu_netlink_close(struct tcmu_netlink *netlink)
-{
-	if (netlink && sim->kernel->netlink_fd)
-		fds_close(sim->kernel->netlink_fd);
-}
-
-int tcmu_netlink_fd(const struct tcmu_netlink *netlink)
-{
-	(void) netlink;
-	return sim->kernel->netlink_fd;
-}
-
-int tcmu_netlink_set_replies(struct tcmu_netlink *netlink, bool on)
-{
-	(void) netlink;
-	sim_preempt();
-	sim->kernel->replies = on;
-	return 0;
-}
-
-int tcmu_netlink_receive(struct tcmu_netlink *netlink, struct tcmu_event *event)
-{
-	struct kernel *kernel = sim->kernel;
-	struct kdev *kdev;
-
-	(void) netlink;
-	sim_preempt();
-	if (kernel->overrun) {
-		kernel->overrun = false;
-		return -ENOBUFS;
-	}
-	if (!kernel->event_cnt)
-		return 0;
-	*event = kernel->events[0];
-	memmove(kernel->events, kernel->events + 1,
-		--kernel->event_cnt * sizeof(kernel->events[0]));
 	for (unsigned i = 0; (kdev = kernel_at(i)); i++)
-		if (kdev->id == event->device_id && kdev->netlink.kind == event->kind)
-			kdev->netlink.daemon = kernel->daemon;
-	return 1;
+		if (kdev->id == id)
+			found = kdev;
+	return found;
 }
 
-int tcmu_netlink_reply(
-	struct tcmu_netlink *netlink, enum tcmu_event_kind kind, uint32_t id, int status)
+int kernel_take_reply(enum tcmu_event_kind kind, uint32_t id, int status)
 {
-	struct kdev *kdev = kernel_at(id - 1);
+	struct kdev *kdev = kernel_find_id(id);
 
-	(void) netlink;
-	sim_preempt();
 	if (!kdev)
 		sim_fail("an answer for the device %u, which never was", id);
 	if (!kdev->netlink.waits || kdev->netlink.kind != kind) {
@@ -283,34 +202,5 @@ int tcmu_netlink_reply(
 	if (kind == TCMU_EVENT_REMOVED && (kdev->opened || (kdev->mapped && !kdev->replaced)))
 		sim_fail("%s: the removal is answered before the ring is returned", kdev->name);
 	kernel_answer(kdev, status);
-	return 0;
-}
-
-int tcmu_module_block_netlink(bool block)
-{
-	(void) block;
-	return 0;
-}
-
-int tcmu_module_reset_netlink(void)
-{
-	return tcmu_module_end_commands();
-}
-
-int tcmu_module_end_commands(void)
-{
-	struct kdev *kdev;
-
-	sim_preempt();
-	sim_trace("netlink is reset");
-	sim->kernel->disturbed = true;
-	for (unsigned i = 0; (kdev = kernel_at(i)); i++)
-		if (kdev->netlink.waits)
-			kernel_answer(kdev, -EINTR);
-	return 0;
-}
-
-int tcmu_module_load(void)
-{
 	return 0;
 }

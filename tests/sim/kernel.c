@@ -102,8 +102,12 @@ static void kernel_note_orphans(struct kdev *kdev)
 		struct kcommand *command = kdev->by_id[id];
 
 		/* A daemon notes nothing of a store that others write, too. */
-		if (!command || backends_is_shared(kdev->store) ||
-		    backends_faults(kdev->store)->mode != STORE_GOOD)
+		if (!command || backends_is_shared(kdev->store))
+			continue;
+		if (command->op == KCOMMAND_COMPARE_AND_WRITE &&
+		    !backends_can(kdev->store, TCMU_IO_COMPARE_AND_WRITE))
+			command->writes[0]->again = true;
+		if (backends_faults(kdev->store)->mode != STORE_GOOD)
 			continue;
 		command->orphaned = true;
 		command->changes = backends_changes(kdev->store);
@@ -135,9 +139,7 @@ void kernel_daemon_killed(void)
 {
 	struct kdev *kdev;
 
-	sim->kernel->netlink_fd = 0;
-	sim->kernel->event_cnt = 0;
-	sim->kernel->overrun = false;
+	genl_daemon_killed();
 	sim->kernel->disturbed = true;
 	for (unsigned i = 0; (kdev = kernel_at(i)); i++) {
 		kernel_note_orphans(kdev);
@@ -166,13 +168,14 @@ void kernel_reset(enum kernel_version version, const struct kernel_calls *calls)
 	for (unsigned i = 0; i < sim->kernel->kdev_cnt; i++)
 		kdev_free(sim->kernel->kdevs[i]);
 	*sim->kernel = (struct kernel){.version = version, .calls = *calls};
+	kernel_load();
 }
 
 /* ------- the beginning of a device ------- */
 
 static unsigned kernel_free_minor(void)
 {
-	unsigned minor = 0;
+	unsigned minor = sim->kernel->minor_first;
 
 	while (kernel_find_minor(minor))
 		minor++;
@@ -191,7 +194,7 @@ struct kdev *kernel_create(
 	*kdev = (struct kdev){
 		.used = true,
 		.slot = slot,
-		.id = kernel->kdev_cnt + 1,
+		.id = ++kernel->id_last,
 		.minor = kernel_free_minor(),
 		.store = store,
 		.ring = fake_ring_new(options),
@@ -264,6 +267,46 @@ static unsigned command_cdb(
 	}
 }
 
+/* A store that another host may have locked: whether this one must have the lock. */
+static bool command_needs_lock(const struct kcommand *command)
+{
+	return command->op != KCOMMAND_READ && command->op != KCOMMAND_TEST_UNIT_READY &&
+		command->op != KCOMMAND_INQUIRY;
+}
+
+/* XCOPY: the device that it writes is perhaps another one. */
+static void command_note_lock_needed(const struct kcommand *command)
+{
+	struct kdev *kdev;
+
+	for (unsigned i = 0; command_needs_lock(command) && (kdev = kernel_at(i)); i++)
+		if (kdev == command->kdev ||
+		    (command->op == KCOMMAND_XCOPY && kdev->slot == command->to))
+			kdev->lock_needed = sim_now();
+}
+
+uint64_t kernel_lock_needed(unsigned store)
+{
+	const struct kdev *kdev;
+	uint64_t needed = 0;
+
+	for (unsigned i = 0; (kdev = kernel_at(i)); i++) {
+		if (kdev->store == store && kdev->lock_needed > needed)
+			needed = kdev->lock_needed;
+		if (kdev->store == store && (kdev->port_access & 2))
+			return sim_now();
+		for (unsigned id = 1; id < IDS_MAX && kdev->in_ring; id++)
+			if (kdev->by_id[id] && command_needs_lock(kdev->by_id[id]) &&
+			    (kdev->store == store || kdev->by_id[id]->op == KCOMMAND_XCOPY))
+				return sim_now();
+		/* The administrator's, whose flush needs it. */
+		if (kdev->store == store && kdev->netlink.waits &&
+		    kdev->netlink.kind == TCMU_EVENT_RECONFIG)
+			return sim_now();
+	}
+	return needed;
+}
+
 static void command_enter_ring(struct kcommand *command, unsigned id)
 {
 	if (id >= IDS_MAX)
@@ -277,6 +320,7 @@ static void command_enter_ring(struct kcommand *command, unsigned id)
 static void command_leave_ring(struct kcommand *command)
 {
 	command->in_ring = false;
+	command_note_lock_needed(command);
 	command->kdev->by_id[command->cmd_id] = NULL;
 	command->kdev->in_ring--;
 }

@@ -130,6 +130,7 @@ struct kdev {
 	struct kcommand *queue;          /* the ring is full */
 	struct kcommand *dropped;        /* by a reset by hand; their pages are not reused yet */
 	unsigned waiting;                /* commands that wait for their status */
+	uint64_t lock_needed;            /* by what has ended since: see kernel_lock_needed() */
 	struct knetlink netlink;
 };
 
@@ -168,6 +169,10 @@ void kernel_task_management(struct kdev *kdev, bool lun_reset);
  * WRITE that the last daemon has carried out must not be among them. */
 void kernel_check_orphans(const struct kdev *kdev);
 
+/* When this host last had a command, or a change by the administrator, that needs the lock of the
+ * store; now, where one is there or initiators say which host serves it. */
+uint64_t kernel_lock_needed(unsigned store);
+
 /* configfs: action/reset_ring, action/block_dev. */
 void kernel_reset_ring(struct kdev *kdev, bool by_hand);
 void kernel_block(struct kdev *kdev, bool on);
@@ -177,6 +182,15 @@ void kernel_hang_configfs(struct kdev *kdev, bool on);
 
 /* A device whose creation has failed goes. */
 void kernel_unregister_failed(struct kdev *kdev);
+
+/* The module comes; goes, unless a device holds it: then false. No device can be created without
+ * it. A daemon that starts loads it, too. */
+void kernel_load(void);
+bool kernel_unload(void);
+bool kernel_is_loaded(void);
+
+/* Whether the daemon listens to its events, and it waits for the answers. */
+bool kernel_waits_for_answers(void);
 
 /* Whether another device can be created in this life. */
 bool kernel_has_room(void);

@@ -42,5 +42,6 @@ struct life {
 	uint64_t end;
 	bool ending;
 	bool xcopy_all;
+	bool unloading;
 	bool early; /* the devices are there before the daemon */
 };

@@ -331,6 +331,7 @@ static void run_sum(const struct run *run, struct sim_report *sum)
 		sum->good += report->good;
 		sum->kills += report->kills;
 		sum->resets += report->resets;
+		sum->unloads += report->unloads;
 		sum->steps += report->steps;
 		for (unsigned j = 0; j < 32; j++)
 			sum->transitions[j] |= report->transitions[j];
@@ -348,12 +349,13 @@ static void run_show(const struct run *run, double seconds)
 		states |= sum.transitions[i] | (sum.transitions[i] ? 1u << i : 0);
 	}
 	printf("%llu lives, %.0f a second; %llu devices, %llu commands (%llu GOOD), %llu kills,\n"
-	       "%llu resets of a ring, %llu steps; %d states of a device, %u transitions\n",
+	       "%llu resets of a ring, %llu unloads of the module, %llu steps; %d states of a "
+	       "device, %u transitions\n",
 	       (unsigned long long) sum.lives, (double) sum.lives / seconds,
 	       (unsigned long long) sum.devices, (unsigned long long) sum.commands,
 	       (unsigned long long) sum.good, (unsigned long long) sum.kills,
-	       (unsigned long long) sum.resets, (unsigned long long) sum.steps,
-	       __builtin_popcount(states), transitions);
+	       (unsigned long long) sum.resets, (unsigned long long) sum.unloads,
+	       (unsigned long long) sum.steps, __builtin_popcount(states), transitions);
 	printf("%llu passed, %u failed\n", (unsigned long long) sum.lives, run->failures);
 }
 

@@ -14,6 +14,7 @@ struct fds;
 struct event_loop;
 struct kernel;
 struct backends;
+struct caches;
 struct history;
 struct rivals;
 struct world;
@@ -25,6 +26,7 @@ struct sim {
 	struct event_loop *event_loop;
 	struct kernel *kernel;
 	struct backends *backends;
+	struct caches *caches;
 	struct history *history;
 	struct rivals *rivals;
 	struct world *world;
@@ -42,6 +44,7 @@ struct sim_report {
 	uint64_t good;     /* of them */
 	uint64_t kills;
 	uint64_t resets;
+	uint64_t unloads; /* of the module */
 	uint64_t steps;
 	uint32_t transitions[32]; /* of devices: a bit for each state that followed */
 	char failure[512];        /* empty: none */

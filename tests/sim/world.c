@@ -8,6 +8,7 @@
 
 #include "added.h"
 #include "backend.h"
+#include "cache.h"
 #include "daemon.h"
 #include "event-loop.h"
 #include "fds.h"
@@ -20,6 +21,7 @@
 
 #define BEGIN_NS       (1000 * SIM_NS_PER_S)
 #define SERVE_LIMIT_S  150
+#define LISTEN_LIMIT_S 10
 #define DELETE_LIMIT_S 30
 #define EMPTY_LIMIT_S  90
 #define STOP_LIMIT_S   20
@@ -68,6 +70,7 @@ static const char *const world_kinds[WORLD_KINDS] = {
 	[WORLD_TWICE] = "twice",
 	[WORLD_CONFIGFS_HANGS] = "configfs-hangs",
 	[WORLD_SHRINK] = "shrink",
+	[WORLD_UNLOAD] = "unload",
 };
 
 const char *world_kind_name(enum world_kind kind)
@@ -222,14 +225,15 @@ static void slot_configured(struct kdev *kdev, int status)
 	}
 	kdev->configured = true;
 	/* The kernel's default of the attribute says nothing of the store. */
-	initiators_set_strict(kdev->slot, false);
+	cache_created(kdev);
 }
 
 static void slot_create(unsigned index)
 {
 	struct slot *slot = &life_at()->slots[index];
 
-	if ((slot->kdev && slot->kdev->registered) || !kernel_has_room())
+	if ((slot->kdev && slot->kdev->registered) || !kernel_has_room() || life_at()->unloading ||
+	    !kernel_is_loaded())
 		return;
 	slot->kdev = kernel_create(
 		index, slot->config, index, &slot->ring, slot->write_cache, slot->timeout_ns,
@@ -275,12 +279,8 @@ static void slot_cache_changed(struct kdev *kdev, int status)
 		return;
 	kdev->write_cache = kdev->netlink.write_cache;
 	/* Nobody has made it true where no daemon has answered. */
-	if (kdev->write_cache || !kdev->netlink.waited)
-		return;
-	initiators_set_strict(kdev->slot, true);
-	initiators_check_stable(
-		kdev->store, slot->reconfigured,
-		"on stable storage after the write cache went off");
+	if (!kdev->write_cache && kdev->netlink.waited)
+		cache_administrator_has_off(kdev, slot->reconfigured);
 }
 
 static void slot_change(unsigned index, enum world_kind kind, unsigned number)
@@ -301,7 +301,7 @@ static void slot_change(unsigned index, enum world_kind kind, unsigned number)
 	}
 	slot->reconfigured = sim_now();
 	if (number % 2)
-		initiators_set_strict(index, false);
+		cache_administrator_asks_on(kdev);
 	kernel_set_write_cache(kdev, number % 2, slot_cache_changed);
 }
 
@@ -422,6 +422,40 @@ static void drain_slowly(struct world_event_script *event, struct kdev *kdev)
 	sim_at(sim_now() + 4 * SIM_NS_PER_MS, drain_begins, event);
 }
 
+/* Somebody removes all devices and the module, and loads it again; half of them create devices at
+ * once then. */
+static void module_loads(void *arg)
+{
+	const struct world_event_script *event = arg;
+
+	life_at()->unloading = false;
+	kernel_load();
+	for (unsigned i = 0; event->number % 2 && i < life_at()->slot_cnt; i++)
+		slot_create(i);
+}
+
+static void module_unloads(void *arg)
+{
+	struct world_event_script *event = arg;
+
+	if (!life_at()->unloading)
+		return;
+	for (unsigned i = 0; i < life_at()->slot_cnt; i++)
+		slot_delete(i);
+	if (kernel_unload())
+		sim_at(sim_now() + event->length / 8, module_loads, event);
+	else
+		sim_at(sim_now() + 3 * SIM_NS_PER_MS, module_unloads, event);
+}
+
+static void module_begins_to_unload(struct world_event_script *event)
+{
+	if (life_at()->unloading)
+		return;
+	life_at()->unloading = true;
+	module_unloads(event);
+}
+
 /* Events of a device that is there. */
 static void event_run_on(struct world_event_script *event, struct kdev *kdev)
 {
@@ -507,6 +541,9 @@ static void event_run(void *arg)
 		kernel_hang_configfs(kdev, true);
 		sim_at(sim_now() + event->length, fault_ends, event);
 		break;
+	case WORLD_UNLOAD:
+		module_begins_to_unload(event);
+		break;
 	case WORLD_TWICE:
 		kernel_double_events(1 + event->number % 6);
 		break;
@@ -540,6 +577,8 @@ static void life_heal(struct life *life)
 {
 	sim_trace("* all is well");
 	kernel_lose_events(0);
+	life->unloading = false;
+	kernel_load();
 	rivals_end();
 	for (unsigned i = 0; i < STORES; i++) {
 		*backends_faults(i) = (struct store_faults){0};
@@ -672,6 +711,9 @@ static void life_end(struct life *life)
 	life_expect(
 		life_all_served, SERVE_LIMIT_S,
 		"all is well, and a device does not serve in 150 s");
+	life_expect(
+		kernel_waits_for_answers, LISTEN_LIMIT_S,
+		"all is well, and the kernel does not wait for the daemon's answers");
 	life->ending = true;
 	life_delete(NULL);
 	life_expect(life_all_released, DELETE_LIMIT_S, "a device that was deleted is not released");
@@ -686,7 +728,7 @@ static void life_end(struct life *life)
 void world_run(const struct world_options *options)
 {
 	static const struct kernel_calls calls = {
-		.attached = initiators_cache_unknown,
+		.attached = cache_attached,
 		.got_status = initiators_take_status,
 		.late = initiators_late,
 		.data_taken = initiators_data_taken,
@@ -699,6 +741,7 @@ void world_run(const struct world_options *options)
 	backends_reset(options->kinds & (UINT64_C(1) << WORLD_LATE_OPEN));
 	history_reset();
 	rivals_reset();
+	cache_reset();
 	initiators_reset(options->kinds & (UINT64_C(1) << WORLD_EXPIRY));
 	memset(life, 0, sizeof(*life));
 	life->options = *options;

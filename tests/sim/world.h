@@ -49,6 +49,7 @@ enum world_kind {
 	WORLD_TWICE,        /* netlink events that come twice */
 	WORLD_CONFIGFS_HANGS,
 	WORLD_SHRINK, /* the store is shortened for a while: requests behind its end fail */
+	WORLD_UNLOAD, /* all devices are deleted, and the module goes and comes back */
 	WORLD_KINDS,
 };
 

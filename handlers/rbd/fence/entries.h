@@ -3,7 +3,8 @@
  * The entries of former lock holders in the cluster's blocklist. Everybody may remove them, and
  * they expire; the lock holder keeps those that are still needed.
  *
- * Every function may block until the cluster answers.
+ * Every function may block until the cluster answers, and for ever if the client instance is ended
+ * meanwhile (bound.h).
  */
 #pragma once
 
@@ -15,8 +16,9 @@
 /* The time that the entries of this module last. */
 #define ENTRY_SECONDS 86400u
 
-/* Adds an entry, or extends it. Returns 0 or a negative errno. */
-int entries_add(rados_t rados, const char *address);
+/* Adds an entry for each record, or extends it, and waits once until the storage gets them. Returns
+ * 0 or a negative errno. */
+int entries_add(rados_t rados, const struct records *records);
 
 /* Adds an entry for each record that has none. *missing: how many those were. Returns 0 or a
  * negative errno. */

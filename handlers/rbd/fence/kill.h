@@ -14,7 +14,7 @@
 #include <rados/librados.h>
 #include <stddef.h>
 
-#define KILL_EPOLLS 16
+#define KILL_EPOLLS 32 /* librados makes 24 at most */
 
 /* The epoll descriptors of a client instance. */
 struct kill_handle {

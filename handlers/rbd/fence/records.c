@@ -17,6 +17,7 @@
 #define CLASS      "rbd"
 #define BATCH      64u
 #define BATCH_SIZE 65536u
+#define TRIES      5u
 
 /* Of a holder with the number of its tenure: "holder:1234". */
 static const char *const record_states[] = {"holder", "past", "ended"};
@@ -92,39 +93,130 @@ static void parse_state(const char *text, struct record *record)
 			record->state = (enum record_state) i;
 }
 
-/* Whether the key is that of a record. */
-static bool take_record(
-	struct records *records, const char *key, const char *value, const char *own)
+/* Other text would change the meaning of a command of the monitors, and of the list of entries. */
+static bool is_address(const char *text)
 {
-	const char *address = key + strlen(PREFIX);
+	size_t length = strlen(text);
 
-	if (strncmp(key, PREFIX, strlen(PREFIX)) != 0)
-		return false;
-	if (strcmp(address, own) == 0 || strlen(address) >= RECORD_ADDRESS_SIZE ||
-	    records->cnt == RECORDS_MAX)
-		return true;
-	memcpy(records->records[records->cnt].address, address, strlen(address) + 1);
-	parse_state(value, &records->records[records->cnt++]);
-	return true;
+	return length && length < RECORD_ADDRESS_SIZE &&
+		strspn(text,
+		       "0123456789abcdefghijklmnopqrstuvwxyz"
+		       "ABCDEFGHIJKLMNOPQRSTUVWXYZ.:/[],-_%") == length;
+}
+
+static int add_record(struct records *records, const char *address, const char *value)
+{
+	struct record *record;
+
+	if (records->cnt == records->room) {
+		unsigned room = records->room ? 2 * records->room : 8;
+
+		record = realloc(records->records, room * sizeof(*record));
+		if (!record)
+			return -ENOMEM;
+		records->records = record;
+		records->room = room;
+	}
+	assert(records->cnt < records->room);
+	record = &records->records[records->cnt++];
+	memcpy(record->address, address, strlen(address) + 1);
+	parse_state(value, record);
+	return 0;
+}
+
+void records_free(struct records *records)
+{
+	free(records->records);
+	*records = (struct records){.cnt = 0};
+}
+
+/* ------- the image's metadata ------- */
+
+/* Keys and values in the order of the keys, each with its NUL. */
+struct batch {
+	char *keys, *values;
+	size_t key_size, value_size; /* of the memory */
+	size_t key_end;              /* bytes of keys that were read */
+};
+
+static int batch_grow(struct batch *batch, size_t key_size, size_t value_size)
+{
+	char *keys = key_size > batch->key_size ? realloc(batch->keys, key_size) : batch->keys;
+	char *values;
+
+	if (!keys)
+		return -ENOMEM;
+	batch->keys = keys;
+	batch->key_size = key_size > batch->key_size ? key_size : batch->key_size;
+	values = value_size > batch->value_size ? realloc(batch->values, value_size)
+						: batch->values;
+	if (!values)
+		return -ENOMEM;
+	batch->values = values;
+	batch->value_size = value_size > batch->value_size ? value_size : batch->value_size;
+	return 0;
+}
+
+/* Reads the keys after `start`. The values of other keys may have any length. */
+static int batch_read(rbd_image_t rbd, const char *start, struct batch *batch)
+{
+	size_t key_size = BATCH_SIZE, value_size = BATCH_SIZE;
+	int r = -ERANGE;
+
+	for (unsigned i = 0; i < TRIES && r == -ERANGE; i++) {
+		r = batch_grow(batch, key_size, value_size);
+		if (r < 0)
+			return r;
+		key_size = batch->key_size;
+		value_size = batch->value_size;
+		r = rbd_metadata_list(
+			rbd, start, BATCH, batch->keys, &key_size, batch->values, &value_size);
+	}
+	batch->key_end = r < 0 ? 0 : key_size;
+	return r < 0 ? r : 0;
+}
+
+/* Returns how many keys of records there were, *last being the last one of them, or a negative
+ * errno. */
+static int batch_take(
+	const struct batch *batch, const char *own, struct records *records, const char **last)
+{
+	const char *key = batch->keys, *value = batch->values;
+	int cnt = 0, r = 0;
+
+	while (r >= 0 && key < batch->keys + batch->key_end &&
+	       strncmp(key, PREFIX, strlen(PREFIX)) == 0) {
+		const char *address = key + strlen(PREFIX);
+
+		if (is_address(address) && strcmp(address, own) != 0)
+			r = add_record(records, address, value);
+		*last = key;
+		key += strlen(key) + 1;
+		value += strlen(value) + 1;
+		cnt++;
+	}
+	return r < 0 ? r : cnt;
 }
 
 int records_read(rbd_image_t rbd, const char *own, struct records *records)
 {
-	char *keys = malloc(BATCH_SIZE), *values = malloc(BATCH_SIZE);
-	const char *key = keys, *value = values;
-	size_t key_size = BATCH_SIZE, value_size = BATCH_SIZE;
+	struct batch batch = {.keys = NULL};
+	char *start = strdup(PREFIX);
+	const char *last = NULL;
 	int r = -ENOMEM;
 
 	records->cnt = 0;
-	if (keys && values)
-		r = rbd_metadata_list(rbd, PREFIX, BATCH, keys, &key_size, values, &value_size);
-	/* in the order of the keys */
-	while (r >= 0 && key < keys + key_size && take_record(records, key, value, own)) {
-		key += strlen(key) + 1;
-		value += strlen(value) + 1;
+	while (start) {
+		r = batch_read(rbd, start, &batch);
+		if (r >= 0)
+			r = batch_take(&batch, own, records, &last);
+		free(start);
+		start = r == (int) BATCH ? strdup(last) : NULL;
+		if (r == (int) BATCH && !start)
+			r = -ENOMEM;
 	}
-	free(keys);
-	free(values);
-	assert(records->cnt <= RECORDS_MAX);
+	free(batch.keys);
+	free(batch.values);
+	assert(records->cnt <= records->room);
 	return r < 0 ? r : 0;
 }

@@ -18,7 +18,6 @@
 #include <stdint.h>
 
 #define RECORD_ADDRESS_SIZE 128
-#define RECORDS_MAX         32
 
 enum record_state {
 	RECORD_HOLDER, /* it may hold the lock, as far as it knows */
@@ -32,9 +31,10 @@ struct record {
 	uint64_t tenure; /* of RECORD_HOLDER: distinguishes the tenures of an instance */
 };
 
+/* All zeros at first. */
 struct records {
-	struct record records[RECORDS_MAX];
-	unsigned cnt;
+	struct record *records;
+	unsigned cnt, room;
 };
 
 /* header: the image's header object; tenure: 0 unless the state is RECORD_HOLDER. Returns 0 or a
@@ -50,6 +50,9 @@ int records_remove(rados_ioctx_t pool, const char *header, const char *address);
  * that were never answered: then the record stays and says so. Returns 0 or a negative errno. */
 int records_end(rados_ioctx_t pool, const char *header, const char *address, bool unanswered);
 
-/* Reads the records of all client instances but own; the first RECORDS_MAX of them. Returns 0 or a
- * negative errno. */
+/* Reads the records of all client instances but own, in place of those that *records has. Returns 0
+ * or a negative errno. */
 int records_read(rbd_image_t rbd, const char *own, struct records *records);
+
+/* Frees the memory of *records. */
+void records_free(struct records *records);

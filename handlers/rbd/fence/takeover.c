@@ -37,15 +37,6 @@ static bool has_holder(const struct records *former, const struct records *now)
 	return false;
 }
 
-static int add_entries(const struct takeover *takeover, const struct records *records)
-{
-	int r = 0;
-
-	for (unsigned i = 0; i < records->cnt && r >= 0; i++)
-		r = entries_add(takeover->rados, records->records[i].address);
-	return r;
-}
-
 int takeover_read(const struct takeover *takeover, struct records *former)
 {
 	return records_read(takeover->rbd, takeover->own, former);
@@ -55,14 +46,18 @@ int takeover_wait(const struct takeover *takeover, const struct records *former)
 {
 	/* None of their leases is renewed any more. */
 	uint64_t began = lease_clock_ns(), kept = began;
-	struct records now = *former;
+	struct records now = {.cnt = 0};
 	unsigned missing;
-	int r = add_entries(takeover, former);
+	int r = entries_add(takeover->rados, former);
 
+	if (r >= 0)
+		r = records_read(takeover->rbd, takeover->own, &now);
 	while (r >= 0 && has_holder(former, &now) && lease_clock_ns() < began + LEASE_WAIT_NS) {
 		(void) poll(NULL, 0, POLL_MS);
-		if (atomic_load(takeover->fenced))
-			return -ESHUTDOWN;
+		if (atomic_load(takeover->fenced)) {
+			r = -ESHUTDOWN;
+			break;
+		}
 		if (lease_clock_ns() >= kept + SECOND_NS) {
 			kept = lease_clock_ns();
 			r = entries_keep(takeover->rados, former, &missing);
@@ -70,33 +65,35 @@ int takeover_wait(const struct takeover *takeover, const struct records *former)
 		if (r >= 0)
 			r = records_read(takeover->rbd, takeover->own, &now);
 	}
+	records_free(&now);
 	return r;
 }
 
 int takeover_check_again(const struct takeover *takeover, const struct records *former)
 {
-	struct records now;
+	struct records now = {.cnt = 0};
 	int r = records_read(takeover->rbd, takeover->own, &now);
 
 	for (unsigned i = 0; i < now.cnt && r >= 0; i++)
 		if (now.records[i].state == RECORD_HOLDER && !has_record(former, &now.records[i]))
 			r = -EAGAIN;
+	records_free(&now);
 	return r;
 }
 
 /* A failure costs the next host a wait. */
 void takeover_mark(const struct takeover *takeover, const struct records *former)
 {
-	struct records now;
+	struct records now = {.cnt = 0};
+	int r = records_read(takeover->rbd, takeover->own, &now);
 
-	if (records_read(takeover->rbd, takeover->own, &now) < 0)
-		return;
-	for (unsigned i = 0; i < former->cnt; i++)
+	for (unsigned i = 0; i < former->cnt && r >= 0; i++)
 		if (former->records[i].state == RECORD_HOLDER &&
 		    has_record(&now, &former->records[i]))
 			(void) records_set(
 				takeover->pool, takeover->header, former->records[i].address,
 				RECORD_PAST, 0);
+	records_free(&now);
 }
 
 static int forget_records(
@@ -112,10 +109,33 @@ static int forget_records(
 	return r;
 }
 
-int takeover_check(const struct takeover *takeover, struct takeover_check *check, unsigned *missing)
+static int check_records(
+	const struct takeover *takeover, struct takeover_check *check,
+	const struct records *records, unsigned *missing)
 {
 	uint64_t now = lease_clock_ns();
-	struct records records;
+	int r;
+
+	/* The takeover has just added the entries of those that are there at first. */
+	if (!check->since)
+		check->renewal = now + RENEWAL_NS;
+	else if (!records->cnt)
+		check->renewal = now;
+	if (!records->cnt || !check->since)
+		check->since = now;
+	if (records->cnt && now >= check->renewal) {
+		r = entries_add(takeover->rados, records);
+		check->renewal = now + RENEWAL_NS;
+	} else {
+		r = entries_keep(takeover->rados, records, missing);
+	}
+	return r < 0 ? r : forget_records(takeover, records, now - check->since);
+}
+
+int takeover_check(const struct takeover *takeover, struct takeover_check *check, unsigned *missing)
+{
+	struct records records = {.cnt = 0};
+	uint64_t now = lease_clock_ns();
 	int r;
 
 	*missing = 0;
@@ -124,15 +144,8 @@ int takeover_check(const struct takeover *takeover, struct takeover_check *check
 	assert(takeover->header[0]);
 	check->next = now + CHECK_NS;
 	r = records_read(takeover->rbd, takeover->own, &records);
-	if (r < 0)
-		return r;
-	if (!records.cnt || !check->since)
-		check->since = now;
-	if (records.cnt && now >= check->renewal) {
-		r = add_entries(takeover, &records);
-		check->renewal = now + RENEWAL_NS;
-	} else {
-		r = entries_keep(takeover->rados, &records, missing);
-	}
-	return r < 0 ? r : forget_records(takeover, &records, now - check->since);
+	if (r >= 0)
+		r = check_records(takeover, check, &records, missing);
+	records_free(&records);
+	return r;
 }

@@ -14,11 +14,12 @@
  * function of the host after close has returned.
  *
  * ABI: a plugin is a shared object named handler_<subtype>.so with one visible function, which
- * TCMU_HANDLER() defines. Structures grow at their end only. Both sides carry the size of their
- * structures and read no more than the other side has.
+ * TCMU_HANDLER() defines. Structures grow at their end only. Both sides record the sizes of their
+ * structures (struct tcmu_sizes), so neither writes or reads beyond what the other has.
  */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -68,6 +69,24 @@ enum tcmu_io_op {
 struct tcmu_host;
 struct tcmu_host_device;
 
+/* How a request ends, for tcmu_io_complete(). Other negative errnos have one of these outcomes,
+ * too: docs/handler-guide.md has the table. */
+enum tcmu_error {
+	TCMU_ERROR_MEDIUM = -EIO,        /* io->result: the offset of the failure */
+	TCMU_ERROR_MISCOMPARE = -EILSEQ, /* COMPARE_AND_WRITE, with io->result */
+	TCMU_ERROR_SPACE_EXHAUSTED = -ENOSPC,
+	TCMU_ERROR_WRITE_PROTECTED = -EROFS,
+	TCMU_ERROR_BECOMING_READY = -EINPROGRESS, /* not carried out: repeat it in a while */
+	TCMU_ERROR_NO_MEDIUM = -ENOMEDIUM,
+	TCMU_ERROR_CONFLICT = -EBADE,      /* a reservation in the backing store */
+	TCMU_ERROR_BUSY = -EBUSY,          /* not carried out: repeat it */
+	TCMU_ERROR_TIMED_OUT = -ETIMEDOUT, /* it may have been carried out: repeat it */
+	TCMU_ERROR_FENCED = -ESHUTDOWN,    /* likewise; with TCMU_BACKEND_FENCED */
+	TCMU_ERROR_CANCELLED = -ECANCELED,
+	TCMU_ERROR_UNKNOWN = -ENOTRECOVERABLE, /* it may have been carried out: do not repeat it */
+	TCMU_ERROR_FAILED = -EREMOTEIO,
+};
+
 /* One request to the backend. The daemon owns it; the handler may use it until it completes it. */
 struct tcmu_io {
 	enum tcmu_io_op op;
@@ -115,7 +134,7 @@ struct tcmu_aio {
 	 * returned, or -errno; -ECANCELED if the request was cancelled. */
 	void (*done)(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res);
 	struct tcmu_io *io;
-	uintptr_t engine[4]; /* for the daemon */
+	uintptr_t engine[8]; /* for the daemon */
 };
 
 enum tcmu_log_level {
@@ -136,6 +155,52 @@ enum tcmu_backend_event {
 				 * reopens the backend */
 };
 
+/* A number of the handler's own, for each device. The table ends with a NULL name, after 64 entries
+ * at most. "tcmuctl stats" shows them, and "tcmuctl metrics" as tcmu_handler_<subtype>_<name>. */
+struct tcmu_counter {
+	const char *name; /* [a-z0-9_]+, at most 31 characters */
+	const char *help; /* one line */
+	uint32_t flags;   /* TCMU_COUNTER_ bits */
+};
+
+/* It may fall; without the flag it only grows. */
+#define TCMU_COUNTER_GAUGE (1u << 0)
+
+/* The sizes of one build's structures, in bytes: the plugin's, which TCMU_HANDLER() records, and
+ * the daemon's. The daemon gives each structure room for the longer of the two and clears what it
+ * does not know. Elements of arrays have the plugin's size. So both sides use their own
+ * declarations, and a member that the other side does not know is 0 or has no effect. */
+struct tcmu_sizes {
+	uint32_t size; /* of this structure */
+	uint32_t io;
+	uint32_t aio;
+	uint32_t config;
+	uint32_t reason;
+	uint32_t backend_info;
+	uint32_t option;
+	uint32_t option_value;
+	uint32_t counter;
+};
+
+#define TCMU_SIZES \
+	{ \
+		sizeof(struct tcmu_sizes), sizeof(struct tcmu_io), sizeof(struct tcmu_aio), \
+			sizeof(struct tcmu_config), sizeof(struct tcmu_reason), \
+			sizeof(struct tcmu_backend_info), sizeof(struct tcmu_option), \
+			sizeof(struct tcmu_option_value), sizeof(struct tcmu_counter), \
+	}
+
+/* Whether the daemon has a member of struct tcmu_host: a function may be called then. */
+#define TCMU_HOST_HAS(host, member) \
+	((host)->size >= offsetof(struct tcmu_host, member) + sizeof((host)->member) && \
+	 (host)->member)
+
+/* Whether the daemon knows a member of struct tcmu_<kind>; kind is a member of tcmu_sizes. */
+#define TCMU_HOST_KNOWS(host, kind, member) \
+	(TCMU_HOST_HAS(host, sizes) && \
+	 (host)->sizes->kind >= offsetof(struct tcmu_##kind, member) + \
+			 sizeof(((struct tcmu_##kind *) 0)->member))
+
 /* Functions of the daemon for a handler. Valid from open to close. */
 struct tcmu_host {
 	uint32_t abi;
@@ -149,6 +214,21 @@ struct tcmu_host {
 	void (*log)(struct tcmu_host_device *dev, enum tcmu_log_level level, const char *message);
 	/* Reports an event of the backend. Any thread. */
 	void (*event)(struct tcmu_host_device *dev, enum tcmu_backend_event event, int64_t value);
+	const struct tcmu_sizes *sizes; /* of the daemon's build */
+	/* The functions below may be missing: ask TCMU_HOST_HAS(). */
+	uint32_t handler_flags; /* the TCMU_HANDLER_ bits that the daemon knows */
+	/* The device's name, "user_0/disk". Valid until close has returned. Any thread. */
+	const char *(*name)(struct tcmu_host_device *dev);
+	/* Whether TCMU_LOG_DEBUG lines are logged. Any thread; it may change at any time. */
+	bool (*debug)(struct tcmu_host_device *dev);
+	/* What the backend waits for, or what is wrong with it: "waiting for OSD 12". At most 127
+	 * bytes, which are copied. NULL: all is well. "tcmuctl list" and "status" show it. An open
+	 * begins without one. Any thread; does not block. */
+	void (*health)(struct tcmu_host_device *dev, const char *text);
+	/* The device's counters, in the order of the handler's table; NULL if that is empty. They
+	 * begin at 0, and keep their values when the backend is reopened. For tcmu_counter_add()
+	 * and tcmu_counter_set(), until close has returned. Any thread. */
+	uint64_t *(*counters)(struct tcmu_host_device *dev);
 };
 
 /* How the daemon calls submit. */
@@ -166,6 +246,12 @@ enum tcmu_handler_threading {
 /* After TCMU_BACKEND_FAILED the daemon may reopen the backend by itself: no acknowledged data is
  * lost by that. */
 #define TCMU_HANDLER_REOPENS (1u << 1)
+/* Targets and values are percent-encoded: %XX stands for a byte. Without the flag they are so only
+ * in config strings with the option "escaped". The handler gets them decoded. */
+#define TCMU_HANDLER_ESCAPED_CONFIG (1u << 2)
+/* The text after "<subtype>/" has a syntax of its own: it is the target, without the daemon's own
+ * options. The handler has no table of options. */
+#define TCMU_HANDLER_RAW_CONFIG (1u << 3)
 
 enum tcmu_option_type {
 	TCMU_OPTION_BOOL = 1, /* 0 1 no yes off on false true */
@@ -173,6 +259,8 @@ enum tcmu_option_type {
 	TCMU_OPTION_SIZE,     /* bytes, with an optional K M G T (powers of 1024) */
 	TCMU_OPTION_STRING,
 	TCMU_OPTION_CHOICE, /* one of choices; the value's number is its index */
+	TCMU_OPTION_SECRET, /* in the config string, the absolute path of a file; in the value's
+			     * string, its content without a final newline */
 };
 
 /* One ";name=value" of the config string. The table ends with a NULL name. The parser,
@@ -188,13 +276,14 @@ struct tcmu_option {
 struct tcmu_option_value {
 	bool given;
 	uint64_t number;    /* BOOL, UINT, SIZE, CHOICE */
-	const char *string; /* STRING */
+	const char *string; /* STRING, SECRET */
 };
 
-/* A decoded config string. Valid during the call; a handler copies what it keeps. */
+/* A decoded config string. Valid during the call; a handler copies what it keeps. Secrets are
+ * overwritten after the call. */
 struct tcmu_config {
 	const char *subtype;
-	const char *target; /* the text between "<subtype>/" and the first ';' */
+	const char *target; /* the text between "<subtype>/" and the first ';', decoded */
 	const struct tcmu_option_value
 		*values;     /* one for each entry of the handler's option table, in its order */
 	uint64_t size;       /* bytes of the kernel's device; 0 in check_config if not known yet */
@@ -204,6 +293,7 @@ struct tcmu_config {
 	 * it is missing, -EINVAL if it is too small. False for a creation, and in check_config. An
 	 * older daemon leaves it false: it lies in the padding of the first version. */
 	bool must_exist;
+	const char *raw; /* all after "<subtype>/", as it is in configfs */
 };
 
 #ifndef __cplusplus
@@ -301,6 +391,21 @@ struct tcmu_handler {
 	 * take the lock meanwhile. They are completed all the same, some time. Must not block. The
 	 * main thread; may run at the same time as submit and lock. */
 	void (*abandon)(void *backend);
+	const struct tcmu_sizes *sizes; /* of the plugin's build; TCMU_HANDLER() sets it */
+	/* Optional. How many backends the handler has given up: their close, or their open, has
+	 * returned although a call to their store has not. Nothing of them reaches the store any
+	 * more. Any thread; must not block. */
+	unsigned (*given_up)(void);
+	const char *version; /* the plugin's own; NULL: none. "tcmuctl handlers" shows it */
+	const struct tcmu_counter *counters; /* NULL: none */
+	/* Optional. Runs once in the process, on the main thread, after the plugin was accepted and
+	 * before any other function; the daemon serves nothing meanwhile. 0; or -errno with a
+	 * reason, and the plugin is not used. */
+	int (*init)(struct tcmu_reason *reason);
+	/* Optional. Runs on the main thread when the process ends in good order: no backend is
+	 * open, and no other function runs or will run. A process that ends otherwise leaves it
+	 * out. */
+	void (*fini)(void);
 };
 
 /* The function that a plugin exports and the daemon calls. */
@@ -308,8 +413,8 @@ struct tcmu_handler {
 typedef const struct tcmu_handler *tcmu_handler_entry_fn(void);
 
 /* Defines the plugin's entry. The arguments are designated initialisers of struct tcmu_handler,
- * except abi and size. In C++ they come in the order of the members; C++11 to C++17 take them as an
- * extension of the compiler, about which this macro does not let it warn. */
+ * except abi, size and sizes. In C++ they come in the order of the members; C++11 to C++17 take
+ * them as an extension of the compiler, about which this macro does not let it warn. */
 #ifdef __cplusplus
 /* clang-format off */
 #define TCMU_HANDLER_PRAGMAS \
@@ -325,18 +430,24 @@ typedef const struct tcmu_handler *tcmu_handler_entry_fn(void);
 	extern "C" const struct tcmu_handler *tcmu_handler_entry(void) \
 	{ \
 		TCMU_HANDLER_PRAGMAS \
+		static const struct tcmu_sizes sizes = TCMU_SIZES; \
 		static struct tcmu_handler self = {__VA_ARGS__}; \
 		_Pragma("GCC diagnostic pop"); \
 		self.abi = TCMU_HANDLER_ABI; \
 		self.size = sizeof(struct tcmu_handler); \
+		self.sizes = &sizes; \
 		return &self; \
 	} \
 	static_assert(sizeof(struct tcmu_handler) <= UINT32_MAX, "size fits")
 /* clang-format on */
 #else
 #define TCMU_HANDLER(...) \
+	static const struct tcmu_sizes tcmu_handler_sizes = TCMU_SIZES; \
 	static const struct tcmu_handler tcmu_handler_self = { \
-		.abi = TCMU_HANDLER_ABI, .size = sizeof(struct tcmu_handler), __VA_ARGS__}; \
+		.abi = TCMU_HANDLER_ABI, \
+		.size = sizeof(struct tcmu_handler), \
+		.sizes = &tcmu_handler_sizes, \
+		__VA_ARGS__}; \
 	__attribute__((visibility("default"))) const struct tcmu_handler *tcmu_handler_entry( \
 		void); \
 	const struct tcmu_handler *tcmu_handler_entry(void) \
@@ -351,6 +462,20 @@ typedef const struct tcmu_handler *tcmu_handler_entry_fn(void);
 static inline void tcmu_io_complete(struct tcmu_io *io, int error)
 {
 	io->host->complete(io, error);
+}
+
+/* Adds to a counter of host->counters(), which may be NULL. Any thread. */
+static inline void tcmu_counter_add(uint64_t *counters, unsigned index, uint64_t number)
+{
+	if (counters)
+		__atomic_fetch_add(&counters[index], number, __ATOMIC_RELAXED);
+}
+
+/* Sets a gauge. Any thread. */
+static inline void tcmu_counter_set(uint64_t *counters, unsigned index, uint64_t number)
+{
+	if (counters)
+		__atomic_store_n(&counters[index], number, __ATOMIC_RELAXED);
 }
 
 /* Makes a system call for a request, without blocking. Only an ASYNC handler may call it, in submit

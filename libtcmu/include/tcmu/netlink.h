@@ -80,7 +80,8 @@ int tcmu_netlink_fd(const struct tcmu_netlink *netlink);
  * -EPERM: the process may not change it. */
 int tcmu_netlink_set_replies(struct tcmu_netlink *netlink, bool on);
 
-/* Receives the next event.
+/* Receives the next event. Joins the group again when the module has been loaded again; then, too,
+ * events were lost.
  *
  * Returns 1 and fills *event; 0 if there is none for now; or a negative errno:
  * -ENOBUFS: events were lost. Scan all devices, then call again. No process waits for a reply to
@@ -88,7 +89,8 @@ int tcmu_netlink_set_replies(struct tcmu_netlink *netlink, bool on);
  * its removal.
  * -EBADMSG: a malformed message was dropped. Call again.
  *
- * After any other error the socket cannot be used any more. */
+ * After any other error, such as -ENOMEM or -EIO, nothing can be received for now. Call again after
+ * a moment: the descriptor does not become readable for that. */
 int tcmu_netlink_receive(struct tcmu_netlink *netlink, struct tcmu_event *event);
 
 /* Replies to an event of this kind and device_id. status: 0, or a negative errno that the kernel

@@ -356,12 +356,33 @@ struct scsi_result {
 enum scsi_verdict scsi_dispatch(
 	struct scsi_lu *lu, const struct scsi_task *task, struct scsi_result *result);
 
+/* How a failed request of the backend ends for the initiator. docs/handler-guide.md has the errno,
+ * the status and the sense of each. */
+enum scsi_outcome {
+	SCSI_OUTCOME_FAILED, /* any errno that is not in the table */
+	SCSI_OUTCOME_MEDIUM_ERROR,
+	SCSI_OUTCOME_MISCOMPARE,
+	SCSI_OUTCOME_SPACE_EXHAUSTED,
+	SCSI_OUTCOME_WRITE_PROTECTED,
+	SCSI_OUTCOME_BECOMING_READY,
+	SCSI_OUTCOME_NO_MEDIUM,
+	SCSI_OUTCOME_CONFLICT,
+	SCSI_OUTCOME_BUSY, /* nothing was carried out */
+	SCSI_OUTCOME_TIMED_OUT,
+	SCSI_OUTCOME_FENCED,
+	SCSI_OUTCOME_CANCELLED,
+	SCSI_OUTCOME_UNKNOWN, /* it may have been carried out, and must not be repeated */
+};
+
+/* The outcome of a negative errno. Any thread. */
+enum scsi_outcome scsi_outcome_of(int error);
+
+/* Its word: "medium error". Any thread. */
+const char *scsi_outcome_word(enum scsi_outcome outcome);
+
 /* Fills status and sense for I/O that has failed with error, a negative errno, at the given LBA
- * (SPC-4 4.5, table 28). -ENOSPC and -EDQUOT: 07/27/07. -EROFS: 07/27/00. -EIO, -ENODATA and
- * -EBADMSG: 03/11/00 for reads and 03/0C/00 for writes, with the LBA in INFORMATION. -EILSEQ:
- * 0E/1D/00 with result_offset in INFORMATION. -EBUSY, -EAGAIN, -EINTR, -ENOMEM, -ENOBUFS,
- * -ETIMEDOUT and -ESHUTDOWN: BUSY. -ECANCELED: TASK ABORTED. -ENOTRECOVERABLE: the command may have
- * been carried out, and must not be repeated: 04/44/00. Others: 04/44/00. */
+ * (SPC-4 4.5, table 28): what scsi_outcome_of(error) says. INFORMATION is the LBA of a medium error
+ * and result_offset for a miscompare. */
 void scsi_io_error(
 	const struct scsi_plan *plan, int error, uint64_t lba, uint64_t result_offset,
 	struct scsi_result *result);

@@ -14,7 +14,7 @@ wait_for 5 uio_files_are 1
 trace_start
 timed_delete disk
 figure delete "$MS" 200
-assert_released 1 50
+assert_released_unasked 1 50
 figure release "$RELEASE_MS" 50
 daemon_has_no_uio || fail "the daemon still holds a uio device"
 
@@ -25,7 +25,7 @@ must dd if=/dev/urandom of="$DISK" bs=64k count=64 oflag=direct
 detach disk
 trace_start
 delete_backstore_configfs disk
-assert_released 1 1000
+assert_released_unasked 1 1000
 nothing_left disk || fail "the backstore left something"
 daemon_has_no_uio || fail "the daemon still holds a uio device"
 dmesg | grep -i 'tcmu.*netlink\|netlink.*tcmu' && fail "the kernel complained about a reply"

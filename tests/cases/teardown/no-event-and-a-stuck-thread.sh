@@ -24,7 +24,7 @@ log_mark
 echo 1 >/sys/module/target_core_user/parameters/block_netlink
 milliseconds delete_backstore_configfs disk
 say "delete: $MS ms"
-assert_released 1 2000
+assert_released_unasked 1 2000
 echo 0 >/sys/module/target_core_user/parameters/block_netlink
 daemon_has_no_uio || fail "the daemon still holds a uio device"
 wait_for 5 logged 'disk: .* -> ORPHANED'

@@ -93,12 +93,14 @@ make_suspendable_disk() {
 }
 
 # trace_mark TEXT: a note in the kernel's trace. released_after TEXT: MS is the milliseconds from that note to the next
-# tcmu_dev_kref_release.
+# tcmu_dev_kref_release, or the next uio_release where the kernel keeps closed devices.
 trace_mark() { echo "$1" >$TRACING/trace_marker; }
 released_after() {
-	MS=$(awk -v note="$1" '
+	local event=kref_release
+	if kernel_keeps_closed_devices; then event=uio_release; fi
+	MS=$(awk -v note="$1" -v event=" $event: " '
 		match($0, /[0-9]+\.[0-9]+: /) { time = substr($0, RSTART, RLENGTH - 2) }
 		/tracing_mark_write/ && index($0, note) { noted = time }
-		/ kref_release: / && noted && !found { found = time; printf "%.1f", (found - noted) * 1000 }' $TRACING/trace)
+		index($0, event) && noted && !found { found = time; printf "%.1f", (found - noted) * 1000 }' $TRACING/trace)
 	[ -n "$MS" ] || fail "nothing was released after '$1'"
 }

@@ -24,18 +24,43 @@
 #define LIMIT 4u
 
 static atomic_bool refuse_threads;
+static atomic_bool hold_threads; /* those that are made wait for a post */
+static atomic_uint threads_made;
+static sem_t released;
 
 int __real_pthread_create(
 	pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
 int __wrap_pthread_create(
 	pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
 
+struct held_thread {
+	void *(*start)(void *);
+	void *arg;
+};
+
+static void *held_thread_main(void *arg)
+{
+	struct held_thread held = *(struct held_thread *) arg;
+
+	free(arg);
+	sem_wait(&released);
+	return held.start(held.arg);
+}
+
 int __wrap_pthread_create(
 	pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg)
 {
+	struct held_thread *held;
+
 	if (atomic_load(&refuse_threads))
 		return EAGAIN;
-	return __real_pthread_create(thread, attr, start, arg);
+	atomic_fetch_add(&threads_made, 1);
+	if (!atomic_load(&hold_threads))
+		return __real_pthread_create(thread, attr, start, arg);
+	held = malloc(sizeof(*held));
+	assert_non_null(held);
+	*held = (struct held_thread){.start = start, .arg = arg};
+	return __real_pthread_create(thread, attr, held_thread_main, held);
 }
 
 /* A task that reports its start and its end, and may be held. */
@@ -96,6 +121,9 @@ static int workers_setup(void **state)
 	atomic_store(&order_counter, 0);
 	atomic_store(&threads_seen, 0);
 	atomic_store(&refuse_threads, false);
+	atomic_store(&hold_threads, false);
+	atomic_store(&threads_made, 0);
+	sem_init(&released, 0, 0);
 	sem_init(&thread_gone, 0, 0);
 	return pthread_key_create(&per_thread, on_thread_end);
 }
@@ -220,6 +248,32 @@ static void stuck_work_delays_no_other(void **state)
 	}
 	assert_int_equal(sem_trywait(&stuck.ended), -1);
 	release_tasks(&stuck, 1);
+	workers_free(workers);
+}
+
+/* A thread that comes takes more than one task, if they do not block. So a burst wakes one thread,
+ * and that one wakes the next if the burst goes on. */
+static void a_burst_wakes_one_thread_after_the_other(void **state)
+{
+	struct task tasks[LIMIT];
+	struct workers *workers;
+
+	(void) state;
+	atomic_store(&hold_threads, true);
+	workers = new_pool(LIMIT);
+	for (unsigned i = 0; i < LIMIT; i++) {
+		init_task(&tasks[i], true);
+		workers_queue(workers, &tasks[i].work);
+	}
+	assert_int_equal(atomic_load(&threads_made), 1);
+	for (unsigned i = 0; i < LIMIT; i++) {
+		assert_int_equal(atomic_load(&threads_made), i + 1);
+		sem_post(&released);
+		sem_wait(&tasks[i].begun);
+		/* The next thread was made before this task began. */
+	}
+	assert_int_equal(atomic_load(&threads_made), LIMIT);
+	release_tasks(tasks, LIMIT);
 	workers_free(workers);
 }
 
@@ -399,6 +453,7 @@ int main(void)
 		cmocka_unit_test(no_more_tasks_than_the_limit_run_at_once),
 		cmocka_unit_test(one_thread_keeps_the_order),
 		cmocka_unit_test(stuck_work_delays_no_other),
+		cmocka_unit_test(a_burst_wakes_one_thread_after_the_other),
 		cmocka_unit_test(cancelled_work_does_not_run),
 		cmocka_unit_test(all_idle_threads_but_one_end),
 		cmocka_unit_test(idle_threads_end_while_one_is_stuck),

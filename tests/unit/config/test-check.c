@@ -155,12 +155,13 @@ static void a_string_that_no_handler_accepts_does_not_reach_the_handler(void **s
 	(void) state;
 	assert_answer(
 		"file", "file/a,b", false,
-		"the config string must not have a comma: the kernel would cut it there");
+		"the config string must not have a comma: the kernel would cut it there; "
+		"write %2C, and the option escaped");
 	assert_answer(
 		"file", "file/good;x=1", false,
 		"the file handler has no option \"x\"; its options are: ro share vendor product "
 		"revision sanitize designator "
-		"iops bps burst tcmur_cmd_time_out");
+		"iops bps burst tcmur_cmd_time_out escaped");
 	assert_answer(
 		"file", "good", false,
 		"the config string does not begin with a handler's name and a '/'");

@@ -408,6 +408,91 @@ static void plugins_in_cplusplus_are_loaded_and_serve(void **state)
 	assert_int_equal(served, CXX_PLUGIN_COUNT);
 }
 
+/* ------- init, fini, counters ------- */
+
+static int init_result;
+static const char *init_reason;
+static unsigned inits, finis;
+
+static int counting_init(struct tcmu_reason *reason)
+{
+	(void) snprintf(reason->text, sizeof(reason->text), "%s", init_reason);
+	inits++;
+	return init_result;
+}
+
+static void counting_fini(void)
+{
+	finis++;
+}
+
+static struct tcmu_handler counting_handler(const struct tcmu_counter *counters)
+{
+	struct tcmu_handler handler = *handlers_find(handlers, "good");
+
+	handler.subtype = "counting";
+	handler.version = "1.2-3";
+	handler.counters = counters;
+	handler.init = counting_init;
+	handler.fini = counting_fini;
+	return handler;
+}
+
+static void init_and_fini_run_once(void **state)
+{
+	static const struct tcmu_counter counters[] = {
+		{.name = "retries", .help = "retries"},
+		{.name = "depth", .help = "in flight", .flags = TCMU_COUNTER_GAUGE},
+		{.name = NULL}};
+	struct tcmu_handler handler;
+	struct tcmu_reason reason = {""};
+
+	(void) state;
+	install_plugin("good", "handler_good.so");
+	assert_int_equal(load_plugins(), 1);
+	handler = counting_handler(counters);
+	inits = finis = 0;
+	init_reason = "no licence";
+	init_result = -EACCES;
+	assert_int_equal(handlers_add(handlers, &handler, "the test", &reason), -EACCES);
+	assert_string_equal(reason.text, "no licence");
+	init_reason = "";
+	assert_int_equal(handlers_add(handlers, &handler, "the test", &reason), -EACCES);
+	assert_string_equal(reason.text, "its init has failed: Permission denied");
+	assert_null(handlers_find(handlers, "counting"));
+	init_result = 0;
+	assert_int_equal(handlers_add(handlers, &handler, "the test", &reason), 0);
+	assert_int_equal(handlers_add(handlers, &handler, "the test", &reason), -EEXIST);
+	assert_int_equal(inits, 3);
+	assert_string_equal(handlers_find(handlers, "counting")->version, "1.2-3");
+	assert_int_equal(handlers_counter_count(handlers_find(handlers, "counting")), 2);
+	assert_int_equal(handlers_counter_count(handlers_find(handlers, "good")), 0);
+	assert_int_equal(finis, 0);
+	handlers_free(handlers);
+	handlers = NULL;
+	assert_int_equal(finis, 1);
+}
+
+static void invalid_counters_are_refused(void **state)
+{
+	static const struct tcmu_counter invalid[] = {{.name = "Retries"}, {.name = NULL}};
+	static const struct tcmu_counter twice[] = {{.name = "a"}, {.name = "a"}, {.name = NULL}};
+	struct tcmu_handler handler;
+	struct tcmu_reason reason = {""};
+
+	(void) state;
+	install_plugin("good", "handler_good.so");
+	assert_int_equal(load_plugins(), 1);
+	handler = counting_handler(invalid);
+	inits = 0;
+	assert_int_equal(handlers_add(handlers, &handler, "the test", &reason), -EINVAL);
+	assert_non_null(strstr(reason.text, "the counter \"Retries\" is invalid"));
+	handler = counting_handler(twice);
+	assert_int_equal(handlers_add(handlers, &handler, "the test", &reason), -EINVAL);
+	assert_string_equal(reason.text, "the counter \"a\" is there twice");
+	assert_int_equal(inits, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -436,6 +521,8 @@ int main(void)
 		TEST(entries_come_in_the_order_of_their_subtypes),
 		TEST(a_built_in_handler_is_checked_like_a_plugin),
 		TEST(plugins_in_cplusplus_are_loaded_and_serve),
+		TEST(init_and_fini_run_once),
+		TEST(invalid_counters_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -258,6 +258,95 @@ static void the_time_limit_of_tcmu_runner_is_understood(void **state)
 		"the option \"tcmur_cmd_time_out\" is \"soon\": expected NUMBER");
 }
 
+static const struct tcmu_handler uri = {
+	.subtype = "uri", .options = table, .flags = TCMU_HANDLER_ESCAPED_CONFIG};
+static const struct tcmu_handler foreign = {.subtype = "foreign", .flags = TCMU_HANDLER_RAW_CONFIG};
+
+static const struct tcmu_config *parse_for(const struct tcmu_handler *other, const char *text)
+{
+	options_free(options);
+	options = NULL;
+	if (options_parse(text, other, &options, &reason) < 0)
+		fail_msg("\"%s\" is refused: %s", text, reason.text);
+	return options_config(options);
+}
+
+static void a_string_may_be_percent_encoded(void **state)
+{
+	static const struct {
+		const struct tcmu_handler *handler;
+		const char *text, *target, *conf;
+	} strings[] = {
+		/* Without the option, as ever. */
+		{&handler, "file//a%2Cb%;conf=%20", "/a%2Cb%", "%20"},
+		{&handler, "file//a%2Cb;escaped=no;conf=%20", "/a%2Cb", "%20"},
+		{&handler, "file//a%2Cb%3b;conf=x%20y%3A;escaped", "/a,b;", "x y:"},
+		{&handler, "file//%25;escaped=1;conf=%2525", "/%", "%25"},
+		{&uri, "uri/nbd%3A//[%3A%3A1]%3A10809/x;conf=iqn.2026%3Aa", "nbd://[::1]:10809/x",
+		 "iqn.2026:a"},
+		{&uri, "uri/a%2C;escaped=off;conf=%3A", "a%2C", "%3A"},
+		{&uri, "uri/%c3%a4%ff;conf=", "\xc3\xa4\xff", ""},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
+		const struct tcmu_config *config = parse_for(strings[i].handler, strings[i].text);
+
+		assert_string_equal(config->target, strings[i].target);
+		assert_string_equal(config->values[CONF].string, strings[i].conf);
+		assert_string_equal(config->raw, strchr(strings[i].text, '/') + 1);
+	}
+	(void) parse_for(&handler, "file//x;product=My%20disk;escaped");
+	assert_string_equal(options_product(options), "My disk");
+	assert_refused(
+		"file//a%2;escaped", -EINVAL,
+		"the target has a '%' without two hexadecimal digits: write %25 for a '%'");
+	assert_refused(
+		"file//a;conf=50%;escaped", -EINVAL,
+		"conf has a '%' without two hexadecimal digits: write %25 for a '%'");
+	assert_refused("file//a%00b;escaped", -EINVAL, "the target has the control character %00");
+	assert_refused("file//a%7fb;escaped", -EINVAL, "the target has the control character %7F");
+	assert_refused(
+		"file//a;escaped=maybe;conf=%", -EINVAL,
+		"the option \"escaped\" is \"maybe\": expected yes|no");
+}
+
+static void an_option_of_a_handler_may_have_the_name_of_a_later_one(void **state)
+{
+	static const struct tcmu_option own[] = {
+		{"escaped", TCMU_OPTION_STRING, NULL, NULL, "its own"}, {NULL}};
+	static const struct tcmu_handler older = {.subtype = "older", .options = own};
+
+	(void) state;
+	assert_int_equal(options_check_table(own, &reason), 0);
+	assert_string_equal(parse_for(&older, "older/a%20;escaped=b%20")->target, "a%20");
+	assert_string_equal(options_config(options)->values[0].string, "b%20");
+}
+
+static void a_handler_may_take_the_string_as_it_is(void **state)
+{
+	static const struct {
+		const char *text, *target;
+		bool read_only;
+	} strings[] = {
+		{"foreign/a/b=c;d;;e=f=g", "a/b=c;d;;e=f=g", false},
+		{"foreign/a;x=1;ro;y=2;product=disk;;", "a;x=1;y=2;;", true},
+		{"foreign/;ro;rox=1", ";rox=1", true},
+		{"foreign/", "", false},
+		{"foreign/a%2Cb;%3B=1", "a%2Cb;%3B=1", false},
+		{"foreign/a%2Cb;%3B=1;escaped", "a,b;;=1", false},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
+		const struct tcmu_config *config = parse_for(&foreign, strings[i].text);
+
+		assert_string_equal(config->target, strings[i].target);
+		assert_string_equal(config->raw, strings[i].text + strlen("foreign/"));
+		assert_int_equal(config->read_only, strings[i].read_only);
+	}
+}
+
 static void empty_options_mean_nothing(void **state)
 {
 	(void) state;
@@ -292,12 +381,12 @@ static void refusals_name_the_mistake(void **state)
 		"file//x;direkt=1", -EINVAL,
 		"the file handler has no option \"direkt\"; its options are: direct depth chunk "
 		"conf mode ro share vendor product revision sanitize designator "
-		"iops bps burst tcmur_cmd_time_out");
+		"iops bps burst tcmur_cmd_time_out escaped");
 	assert_refused(
 		"file//x;=1", -EINVAL,
 		"the file handler has no option \"\"; its options are: direct depth chunk conf "
 		"mode ro share vendor product revision sanitize designator "
-		"iops bps burst tcmur_cmd_time_out");
+		"iops bps burst tcmur_cmd_time_out escaped");
 	assert_refused("file//a\nb", -EINVAL, "the config string has a control character");
 }
 
@@ -325,7 +414,7 @@ static void a_handler_need_not_have_options(void **state)
 		reason.text,
 		"the null handler has no option \"x\"; its options are: ro share vendor product "
 		"revision sanitize designator "
-		"iops bps burst tcmur_cmd_time_out");
+		"iops bps burst tcmur_cmd_time_out escaped");
 }
 
 static void the_config_owns_its_strings(void **state)
@@ -361,13 +450,16 @@ static void strings_that_would_be_cut_on_the_way_are_refused(void **state)
 	assert_int_equal(options_check_text("file//srv/disk-1_2.img;direct=1", &reason), 0);
 	text_refused(
 		"file//a,b", -EINVAL,
-		"the config string must not have a comma: the kernel would cut it there");
+		"the config string must not have a comma: the kernel would cut it there; "
+		"write %2C, and the option escaped");
 	text_refused(
 		"file//a:b", -EINVAL,
-		"the config string must not have a ':': targetcli refuses it");
+		"the config string must not have a ':': targetcli refuses it; write %3A, "
+		"and the option escaped");
 	text_refused(
 		"file//a b", -EINVAL,
-		"the config string must not have a blank: targetcli would save it cut there");
+		"the config string must not have a blank: targetcli would save it cut there; "
+		"write %20, and the option escaped");
 	text_refused(
 		"file//a\n", -EINVAL,
 		"the config string must not have a newline: the kernel would cut it there");
@@ -478,7 +570,11 @@ static void the_description_names_every_option(void **state)
 		"limit (default: 0)\n  ;bps=BYTES[K|M|G|T]  maximum of bytes a second; 0: no limit "
 		"(default: 0)\n  ;burst=NUMBER  seconds of unused iops and bps that may be used "
 		"later (default: 0)\n  ;tcmur_cmd_time_out=NUMBER  seconds until a command is "
-		"logged as late; 0: never (default: 30)");
+		"logged as late; 0: never (default: 30)\n  ;escaped=yes|no  %XX stands for a byte: "
+		"%3A :  %2C ,  %3B ;  %20 blank  %25 % (default: no)");
+	free(text);
+	text = options_describe(&uri);
+	assert_non_null(strstr(text, "%25 % (default: yes)"));
 	free(text);
 	text = options_describe(&plain);
 	assert_true(strncmp(text, "null\nOptions:\n  ;ro", 18) == 0);
@@ -498,6 +594,10 @@ int main(void)
 		cmocka_unit_test_teardown(every_device_can_have_limits, teardown),
 		cmocka_unit_test(changed_limits_do_not_make_another_device),
 		cmocka_unit_test_teardown(the_time_limit_of_tcmu_runner_is_understood, teardown),
+		cmocka_unit_test_teardown(a_string_may_be_percent_encoded, teardown),
+		cmocka_unit_test_teardown(
+			an_option_of_a_handler_may_have_the_name_of_a_later_one, teardown),
+		cmocka_unit_test_teardown(a_handler_may_take_the_string_as_it_is, teardown),
 		cmocka_unit_test_teardown(empty_options_mean_nothing, teardown),
 		cmocka_unit_test_teardown(refusals_name_the_mistake, teardown),
 		cmocka_unit_test_teardown(a_string_of_the_kernels_maximum_is_accepted, teardown),

@@ -6,9 +6,12 @@
 #include "shared-store.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "log-fixture.h"
 
 /* ------- tests ------- */
 
@@ -507,6 +510,46 @@ static void a_lock_that_lasts_makes_the_gateway_unavailable(void **state)
 	gateway_delete(one);
 }
 
+/* A record of the log begins with a date, the process and the level. */
+static unsigned count_level(const char *log, const char *level)
+{
+	char word[32];
+
+	(void) snprintf(word, sizeof(word), " [%s] ", level);
+	return fixture_count(log, word);
+}
+
+/* The lock goes there and back: the former lock holder learns of it by a write that is refused, and
+ * by a question for the port groups. */
+static void a_failover_is_logged_as_information(void **state)
+{
+	struct gateway *one = store_start_gateway(1, IMPLICIT),
+		       *two = store_start_gateway(2, IMPLICIT);
+	struct initiator_command write = store_write_of(3);
+	uint8_t states[2];
+	char *log;
+
+	(void) state;
+	store_assert_writes(one, 1);
+	fixture_log_begin(TCMU_LOG_INFO);
+	store_assert_writes(two, 2);
+	assert_int_equal(gateway_do(one, &write), SCSI_BUSY);
+	gateway_wait_state(one, DEVICE_LIVE, 10);
+	store_assert_writes(one, 3);
+	gateway_report(two, states);
+	gateway_wait_state(two, DEVICE_LIVE, 10);
+	store_assert_states(two, SCSI_ACTIVE_OPTIMIZED, SCSI_ACTIVE_NONOPTIMIZED);
+	log = fixture_log_end();
+	assert_int_equal(fixture_count(log, "has locked its backing store for target port"), 2);
+	if (count_level(log, "ERROR") || count_level(log, "WARNING") || count_level(log, "CRIT"))
+		fail_msg("a failover is logged as more than information: %s", log);
+	assert_true(count_level(log, "INFO") >= 4);
+	free(log);
+	fixture_remove_directory();
+	gateway_delete(one);
+	gateway_delete(two);
+}
+
 /* Initiators repeat what was BUSY: an operator need not see it. */
 static void a_takeover_is_no_failure(void **state)
 {
@@ -649,6 +692,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_lock_that_lasts_makes_the_gateway_unavailable, store_setup,
 			store_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_failover_is_logged_as_information, store_setup, store_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_takeover_is_no_failure, store_setup, store_teardown),
 		cmocka_unit_test_setup_teardown(

@@ -175,6 +175,20 @@ static void commands_that_never_pause_do_not_prevent_it(void **state)
 	assert_in_range(ms, 5000, 5500);
 }
 
+static void a_clock_that_goes_back_does_no_harm(void **state)
+{
+	(void) state;
+	virtual_env_pass(&world.system, 200);
+	netlink_reset_note_command(&world.reset);
+	netlink_reset_check(&world.reset);
+	world.system.now -= 150 * 1000;
+	netlink_reset_check(&world.reset);
+	assert_false(is_reset());
+	for (unsigned ms = 0; !is_reset() && ms < 2000; ms += 100)
+		virtual_env_pass(&world.system, 100);
+	assert_true(is_reset());
+}
+
 static void a_cancelled_reset_is_not_done(void **state)
 {
 	(void) state;
@@ -237,6 +251,7 @@ int main(void)
 		TEST(the_reset_waits_for_a_pause_of_the_commands),
 		TEST(a_command_that_is_not_read_yet_comes_first),
 		TEST(commands_that_never_pause_do_not_prevent_it),
+		TEST(a_clock_that_goes_back_does_no_harm),
 		TEST(a_cancelled_reset_is_not_done),
 		TEST(a_removal_is_answered_if_the_kernel_still_has_the_device),
 		TEST(a_command_that_was_replaced_or_reset_is_not_owed),

@@ -12,7 +12,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "device-world.h"
+#include "device/state.h"
 
 #define RETRY_MS 2000
 
@@ -56,6 +58,51 @@ static void assert_problem(const char *words)
 	assert_non_null(status.problem);
 	if (!strstr(status.problem, words))
 		fail_msg("%s", status.problem);
+}
+
+/* ------- what a handler reports ------- */
+
+static void a_handler_says_how_its_backend_is_and_counts(void **state)
+{
+	struct device_status status;
+	struct tcmu_host_device *dev;
+	char long_text[300];
+	uint64_t *counters;
+
+	(void) state;
+	create();
+	dev = &world.device->host_device;
+	assert_true(TCMU_HOST_HAS(&device_host, health) && TCMU_HOST_HAS(&device_host, counters));
+	assert_true(TCMU_HOST_KNOWS(&device_host, config, raw));
+	assert_string_equal(device_host.name(dev), "user_1/disk");
+	device_host.health(dev, "of the last backend");
+	attach();
+	device_get_status(world.device, &status);
+	assert_string_equal(status.health, "");
+	device_host.health(dev, "waiting for\nOSD 12");
+	counters = device_host.counters(dev);
+	tcmu_counter_add(counters, 0, 2);
+	tcmu_counter_add(counters, 0, 1);
+	tcmu_counter_set(counters, 1, 9);
+	tcmu_counter_set(counters, 1, 7);
+	device_get_status(world.device, &status);
+	assert_string_equal(status.health, "waiting for OSD 12");
+	assert_string_equal(status.counters[1].name, "queued");
+	assert_int_equal(status.counter_values[0], 3);
+	assert_int_equal(status.counter_values[1], 7);
+	memset(long_text, 'x', sizeof(long_text));
+	long_text[sizeof(long_text) - 1] = '\0';
+	device_host.health(dev, long_text);
+	device_get_status(world.device, &status);
+	assert_int_equal(strlen(status.health), sizeof(status.health) - 1);
+	device_host.health(dev, NULL);
+	device_get_status(world.device, &status);
+	assert_string_equal(status.health, "");
+	log_set_level(TCMU_LOG_DEBUG);
+	assert_true(device_host.debug(dev));
+	log_set_level(TCMU_LOG_ERROR);
+	assert_false(device_host.debug(dev));
+	delete_it();
 }
 
 /* ------- creations ------- */
@@ -233,6 +280,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 	const struct CMUnitTest tests[] = {
+		TEST(a_handler_says_how_its_backend_is_and_counts),
 		TEST(a_creation_creates),
 		TEST(a_creation_that_is_adopted_creates),
 		TEST(a_creation_after_a_deletion_that_was_seen_creates),

@@ -422,7 +422,8 @@ static void the_service_map_has_the_keys_of_ceph_iscsi(void **state)
 	assert_string_equal(fake_rbd.metadata, want);
 	assert_string_equal(
 		fake_rbd.status,
-		"lock_owner false lock_lost_cnt 0 conn_lost_cnt 0 cmd_timed_out_cnt 0");
+		"lock_owner false lock_lost_cnt 0 conn_lost_cnt 0 cmd_timed_out_cnt 0 "
+		"old_conn_cnt 0 host_old_conn_cnt 0");
 }
 
 static void it_reports_the_lock_and_the_failures(void **state)
@@ -443,13 +444,38 @@ static void it_reports_the_lock_and_the_failures(void **state)
 	fake_close(host);
 	assert_string_equal(
 		fake_rbd.status,
-		"lock_owner false lock_lost_cnt 1 conn_lost_cnt 1 cmd_timed_out_cnt 1");
+		"lock_owner false lock_lost_cnt 1 conn_lost_cnt 1 cmd_timed_out_cnt 1 "
+		"old_conn_cnt 1 host_old_conn_cnt 1");
 	/* after a reopen the counters continue */
 	fake_rbd.result = 0;
 	assert_int_equal(fake_open(host, "rbd/counted", SIZE, BLOCK), 0);
 	assert_string_equal(
 		fake_rbd.status,
-		"lock_owner true lock_lost_cnt 1 conn_lost_cnt 1 cmd_timed_out_cnt 1");
+		"lock_owner true lock_lost_cnt 1 conn_lost_cnt 1 cmd_timed_out_cnt 1 "
+		"old_conn_cnt 0 host_old_conn_cnt 0");
+}
+
+/* The connection of an orphan may be ended, so that only the others can report. */
+static void another_image_reports_old_connections_of_the_host(void **state)
+{
+	struct fake_host *other = *state, *orphan = fake_host_with(other->handler, AIO_THREADS);
+	unsigned reports;
+
+	fake_rbd.fail = "rados_service_register";
+	fake_rbd.error = -EPERM;
+	assert_int_equal(fake_open(orphan, "rbd/orphan", SIZE, BLOCK), 0);
+	fake_rbd.fail = NULL;
+	assert_int_equal(fake_open(other, "rbd/other", SIZE, BLOCK), 0);
+	assert_non_null(strstr(fake_rbd.status, "old_conn_cnt 0 host_old_conn_cnt 0"));
+	reports = atomic_load(&fake_rbd.reports);
+	orphan->handler->abandon(fake_backend_of(orphan));
+	orphan->handler->abandon(fake_backend_of(orphan));
+	wait_reports(reports + 1);
+	assert_non_null(strstr(fake_rbd.status, "old_conn_cnt 0 host_old_conn_cnt 1"));
+	fake_close(orphan);
+	wait_reports(reports + 2);
+	assert_non_null(strstr(fake_rbd.status, "old_conn_cnt 0 host_old_conn_cnt 0"));
+	fake_host_free(orphan);
 }
 
 /* ------- the map ------- */
@@ -531,6 +557,7 @@ int main(void)
 		RBD_TEST(after_fencing_nothing_reaches_librbd),
 		RBD_TEST(the_service_map_has_the_keys_of_ceph_iscsi),
 		RBD_TEST(it_reports_the_lock_and_the_failures),
+		RBD_TEST(another_image_reports_old_connections_of_the_host),
 		RBD_TEST(a_run_ends_where_allocation_changes),
 		RBD_TEST(one_request_queries_a_limited_number_of_objects),
 		RBD_TEST(a_striped_image_has_no_map),

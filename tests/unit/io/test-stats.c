@@ -222,6 +222,20 @@ static void a_request_is_read_whole_or_not_at_all(void **state)
 	assert_int_equal(atomic_load(&torn), 0);
 }
 
+static void a_clock_that_goes_back_counts_as_no_time(void **state)
+{
+	struct stats_flight flight = {0};
+	uint8_t cdb[16] = {0x28};
+	uint64_t now = 5 * CLOCK_NS_PER_SEC, end = now - 1;
+
+	(void) state;
+	stats_begin(stats, &flight, &now, cdb, 512);
+	stats_end(stats, &flight, &end, true, SCSI_GOOD, NULL, 512);
+	assert_int_equal(stats_get(&stats->classes[SCSI_CLASS_READ].commands), 1);
+	assert_int_equal(stats_get(&stats->classes[SCSI_CLASS_READ].ns), 0);
+	assert_int_equal(stats_get(&stats->classes[SCSI_CLASS_READ].latency[0]), 1);
+}
+
 static void the_cpu_time_of_threads_adds_up(void **state)
 {
 	struct initiator_command command = cmd_test_unit_ready();
@@ -321,6 +335,8 @@ int main(void)
 			the_cpu_time_of_threads_adds_up, stats_setup, stats_teardown),
 		cmocka_unit_test_setup_teardown(
 			revoked_commands_are_not_counted_as_answered, stats_setup, stats_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_clock_that_goes_back_counts_as_no_time, stats_setup, stats_teardown),
 		cmocka_unit_test(commands_are_reported_only_while_enabled),
 	};
 

@@ -516,13 +516,33 @@ static void a_module_that_comes_and_goes_is_waited_for(void **state)
 	assert_int_equal(tcmu_netlink_receive(*state, &event), 0);
 }
 
-static void a_group_that_can_not_be_joined_again_is_reported(void **state)
+static void a_group_that_can_not_be_joined_is_tried_again(void **state)
 {
 	struct tcmu_event event;
 
+	assert_int_equal(tcmu_netlink_set_replies(*state, true), 0);
 	queue_message(make_announcement("TCM-USER"));
 	kernel.failing = true;
 	assert_int_equal(tcmu_netlink_receive(*state, &event), -ENOMEM);
+	kernel.fail_after = 0;
+	assert_int_equal(tcmu_netlink_receive(*state, &event), -ENOMEM);
+	assert_int_equal(kernel.joined, 1);
+	kernel.failing = false;
+	assert_int_equal(tcmu_netlink_receive(*state, &event), -ENOBUFS);
+	assert_int_equal(kernel.joined, 2);
+	assert_int_equal(kernel.sent_count, 2);
+	assert_int_equal(tcmu_netlink_receive(*state, &event), 0);
+}
+
+/* The announcement that the module was loaded again may be among what was lost. */
+static void after_a_loss_the_group_is_joined_again(void **state)
+{
+	struct tcmu_event event;
+
+	queue_error(ENOBUFS);
+	assert_int_equal(tcmu_netlink_receive(*state, &event), -ENOBUFS);
+	assert_int_equal(kernel.joined, 2);
+	assert_int_equal(tcmu_netlink_receive(*state, &event), 0);
 }
 
 #define NETLINK_TEST(name) \
@@ -545,7 +565,8 @@ int main(void)
 		NETLINK_TEST(replies_are_switched),
 		NETLINK_TEST(a_module_that_comes_back_is_joined_again),
 		NETLINK_TEST(a_module_that_comes_and_goes_is_waited_for),
-		NETLINK_TEST(a_group_that_can_not_be_joined_again_is_reported),
+		NETLINK_TEST(a_group_that_can_not_be_joined_is_tried_again),
+		NETLINK_TEST(after_a_loss_the_group_is_joined_again),
 	};
 
 	return cmocka_run_group_tests_name("netlink-socket", tests, NULL, NULL);

@@ -93,7 +93,7 @@ static void all_devices_are_listed(void **state)
 		"block_size "
 		"write_cache "
 		"serial "
-		"in_flight in_backend lock lock_group takeovers takeovers_damped");
+		"in_flight in_backend lock lock_group takeovers takeovers_damped health");
 	assert_string_equal(text_at(answer, "result.devices.0.device"), "user_0/disk");
 	assert_true(json_is_null(value_at(answer, "result.devices.0.problem")));
 	assert_true(json_is_null(value_at(answer, "result.devices.0.serial")));
@@ -138,7 +138,7 @@ static void counters_are_in_the_stats(void **state)
 	has_exactly(
 		value_at(answer, "result.stats"),
 		"device handler time_ns in_flight commands cpu_ns classes sense_keys other_ends "
-		"last_sense");
+		"last_sense counters");
 	has_exactly(value_at(answer, "result.stats.classes"), "read write flush unmap other");
 	has_exactly(
 		value_at(answer, "result.stats.classes.read"),
@@ -213,7 +213,7 @@ static void handlers_are_listed_with_their_devices(void **state)
 	json_t *answer = methods_ask("{\"method\": \"handlers\"}");
 
 	(void) state;
-	has_exactly(value_at(answer, "result.handlers.0"), "handler file problem devices");
+	has_exactly(value_at(answer, "result.handlers.0"), "handler file version problem devices");
 	assert_string_equal(text_at(answer, "result.handlers.0.handler"), "file");
 	assert_int_equal(json_integer_value(value_at(answer, "result.handlers.0.devices")), 2);
 	json_decref(answer);

@@ -317,18 +317,21 @@ static void a_check_is_answered_with_a_sentence(void **state)
 		"file", "file/good;what=1", false,
 		"the file handler has no option \"what\"; its options are: ro share vendor product "
 		"revision sanitize designator "
-		"iops bps burst tcmur_cmd_time_out");
+		"iops bps burst tcmur_cmd_time_out escaped");
 	assert_answer(
 		"file", "easy/x", false, "the string is for the handler \"easy\", not \"file\"");
 	assert_answer(
 		"file", "file/a,b", false,
-		"the config string must not have a comma: the kernel would cut it there");
+		"the config string must not have a comma: the kernel would cut it there; "
+		"write %2C, and the option escaped");
 	assert_answer(
 		"file", "file/a:b", false,
-		"the config string must not have a ':': targetcli refuses it");
+		"the config string must not have a ':': targetcli refuses it; write %3A, "
+		"and the option escaped");
 	assert_answer(
 		"file", "file/a b", false,
-		"the config string must not have a blank: targetcli would save it cut there");
+		"the config string must not have a blank: targetcli would save it cut there; "
+		"write %20, and the option escaped");
 	assert_answer(
 		"file", "file/a\nb", false,
 		"the config string must not have a newline: the kernel would cut it there");
@@ -428,7 +431,7 @@ static void a_caller_may_leave_before_the_answer(void **state)
 		"hang", "hang/x;x=1", false,
 		"the hang handler has no option \"x\"; its options are: ro share vendor product "
 		"revision sanitize designator "
-		"iops bps burst tcmur_cmd_time_out");
+		"iops bps burst tcmur_cmd_time_out escaped");
 	assert_answer("file", "file/good", true, "success");
 }
 

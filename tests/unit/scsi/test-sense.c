@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <tcmu/handler.h>
 
 static void check_sense(
 	const struct scsi_sense *sense, bool descriptor, const uint8_t *wanted, size_t length)
@@ -117,6 +118,9 @@ static const struct expectation expectations[] = {
 	{ENOSPC, SCSI_CHECK_CONDITION, 0x072707, 0x072707, ' '},
 	{EDQUOT, SCSI_CHECK_CONDITION, 0x072707, 0x072707, ' '},
 	{EROFS, SCSI_CHECK_CONDITION, 0x072700, 0x072700, ' '},
+	{EINPROGRESS, SCSI_CHECK_CONDITION, 0x020401, 0x020401, ' '},
+	{ENOMEDIUM, SCSI_CHECK_CONDITION, 0x023a00, 0x023a00, ' '},
+	{EBADE, SCSI_RESERVATION_CONFLICT, 0, 0, ' '},
 	{EBUSY, SCSI_BUSY, 0, 0, ' '},
 	{EAGAIN, SCSI_BUSY, 0, 0, ' '},
 	{EINTR, SCSI_BUSY, 0, 0, ' '},
@@ -183,6 +187,8 @@ static char *guide_outcome(int error, enum scsi_plan_op op, const char **informa
 		return g_strdup("BUSY");
 	if (result.status == SCSI_TASK_ABORTED)
 		return g_strdup("TASK ABORTED");
+	if (result.status == SCSI_RESERVATION_CONFLICT)
+		return g_strdup("RESERVATION CONFLICT");
 	assert_int_equal(result.status, SCSI_CHECK_CONDITION);
 	return g_strdup_printf(
 		"%02X/%02X/%02X", result.sense.key, result.sense.asc, result.sense.ascq);
@@ -212,7 +218,7 @@ static void check_guide_row(char **row, int error)
 	g_autofree char *read = guide_outcome(error, SCSI_PLAN_READ, &information);
 	g_autofree char *write = guide_outcome(error, SCSI_PLAN_WRITE, &of_write);
 
-	assert_true(row[2][0]); /* a word for the outcome */
+	assert_string_equal(row[2], scsi_outcome_word(scsi_outcome_of(-error)));
 	assert_string_equal(information, of_write);
 	if (strcmp(row[3], read) != 0 || strcmp(row[4], write) != 0 ||
 	    strcmp(row[5], information) != 0)
@@ -238,7 +244,36 @@ static void the_handler_guide_has_the_outcome_of_every_errno(void **state)
 		named += row ? 1 : 0;
 		check_guide_row(row ? row : rest, error);
 	}
-	assert_int_equal(named, 16);
+	assert_int_equal(named, 19);
+}
+
+static void each_outcome_has_its_name_in_the_header(void **state)
+{
+	static const struct {
+		enum tcmu_error error;
+		const char *word;
+	} names[] = {
+		{TCMU_ERROR_FAILED, "internal failure"},
+		{TCMU_ERROR_MEDIUM, "medium error"},
+		{TCMU_ERROR_MISCOMPARE, "miscompare"},
+		{TCMU_ERROR_SPACE_EXHAUSTED, "space exhausted"},
+		{TCMU_ERROR_WRITE_PROTECTED, "write protected"},
+		{TCMU_ERROR_BECOMING_READY, "becoming ready"},
+		{TCMU_ERROR_NO_MEDIUM, "no medium"},
+		{TCMU_ERROR_CONFLICT, "reservation conflict"},
+		{TCMU_ERROR_BUSY, "busy"},
+		{TCMU_ERROR_TIMED_OUT, "timed out"},
+		{TCMU_ERROR_FENCED, "fenced"},
+		{TCMU_ERROR_CANCELLED, "cancelled"},
+		{TCMU_ERROR_UNKNOWN, "outcome unknown"},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		assert_int_equal(scsi_outcome_of(names[i].error), i);
+		assert_string_equal(scsi_outcome_word((enum scsi_outcome) i), names[i].word);
+	}
+	assert_int_equal(sizeof(names) / sizeof(names[0]), SCSI_OUTCOME_UNKNOWN + 1);
 }
 
 int main(void)
@@ -251,6 +286,7 @@ int main(void)
 		cmocka_unit_test(information_and_pointer_go_together),
 		cmocka_unit_test(errors_of_the_backend_become_sense),
 		cmocka_unit_test(the_handler_guide_has_the_outcome_of_every_errno),
+		cmocka_unit_test(each_outcome_has_its_name_in_the_header),
 	};
 
 	return cmocka_run_group_tests_name("scsi-sense", tests, NULL, NULL);

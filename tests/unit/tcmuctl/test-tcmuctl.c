@@ -228,6 +228,7 @@ static void the_manual_promises_the_members_of_json(void **state)
 		"age_seconds",
 		"file",
 		"devices",
+		"given_up",
 		"fine",
 		"message",
 		"level",
@@ -242,6 +243,11 @@ static void the_manual_promises_the_members_of_json(void **state)
 		"version",
 		"settings",
 		"requests",
+		"health",
+		"counters",
+		"value",
+		"type",
+		"help",
 	};
 	char *manual = read_document("docs/man/tcmuctl.8"), wanted[64];
 
@@ -393,6 +399,75 @@ static void control_characters_do_not_reach_the_terminal(void **state)
 	json_decref(list);
 }
 
+/* A line with an ordinary config fits 80 columns. */
+static void the_list_shows_the_lock_where_a_device_is_shared(void **state)
+{
+	static const struct {
+		const char *lock, *shown;
+	} cases[] = {
+		{"\"locked\"", "yes "},
+		{"\"unlocked\"", "no  "},
+		{"\"paused\"", "no  "},
+		{"\"locked elsewhere\"", "no  "},
+		{"\"not confirmed\"", "?   "},
+		{"\"locking\"", "?   "},
+		{"\"fenced\"", "?   "},
+		{"\"waiting to retry\"", "?   "},
+		{"null", NULL},
+	};
+	char request[512], line[160];
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_t *list;
+		FILE *out;
+		char *text;
+
+		(void) snprintf(
+			request, sizeof(request),
+			"{\"devices\": [{\"device\": \"user_0/disk\", \"state\": \"LIVE\", "
+			"\"lock\": %s, \"size\": 1073741824, \"in_flight\": 12, \"config\": "
+			"\"rbd/rbd/disk\"}, {\"device\": \"user_0/own\", "
+			"\"state\": \"LIVE\", \"lock\": null}], "
+			"\"others\": [{\"device\": \"user_1/theirs\"}]}",
+			cases[i].lock);
+		list = parse_json(request);
+		out = output_begin();
+		show_list(out, list);
+		text = output_end(out);
+		(void) snprintf(
+			line, sizeof(line), "user_0/disk    LIVE      %s  1.00 GiB",
+			cases[i].shown ? cases[i].shown : "");
+		assert_int_equal(strstr(text, "LOCK") != NULL, cases[i].shown != NULL);
+		if (cases[i].shown && !strstr(text, line))
+			fail_msg("%s is not in %s", line, text);
+		if (cases[i].shown)
+			assert_non_null(strstr(text, "\nuser_0/own     LIVE      -  "));
+		for (const char *c = text; *c; c = strchr(c, '\n') + 1)
+			assert_true(strchr(c, '\n') - c <= 80);
+		free(text);
+		json_decref(list);
+	}
+}
+
+static void fenced_shows_devices_and_given_up_connections(void **state)
+{
+	json_t *list = parse_json("{\"devices\": [{\"device\": \"user_0/a\", \"fenced\": true}, "
+				  "{\"device\": \"user_0/b\", \"fenced\": false}], "
+				  "\"given_up\": 2}");
+	FILE *out = output_begin();
+	char *text;
+
+	(void) state;
+	show_fenced(out, list);
+	text = output_end(out);
+	assert_non_null(strstr(text, "user_0/a: "));
+	assert_null(strstr(text, "user_0/b"));
+	assert_non_null(strstr(text, "until tcmud ends: 2\n"));
+	free(text);
+	json_decref(list);
+}
+
 static void answers_that_lack_members_are_shown(void **state)
 {
 	json_t *empty = parse_json("{\"devices\": [{}], \"requests\": [{}], \"handlers\": [{}]}");
@@ -401,6 +476,7 @@ static void answers_that_lack_members_are_shown(void **state)
 
 	(void) state;
 	show_list(out, empty);
+	show_fenced(out, empty);
 	show_totals(out, empty);
 	show_inflight(out, empty);
 	show_handlers(out, empty);
@@ -442,6 +518,102 @@ static void histograms_are_cumulative_and_exact(void **state)
 	json_decref(dump);
 }
 
+static void metrics_have_the_lock(void **state)
+{
+	json_t *dump = parse_json(
+		"{\"version\": \"2\", \"devices\": [{\"device\": \"user_0/ours\", \"state\": "
+		"\"LIVE\", \"lock\": \"locked\", \"takeovers\": 7, \"takeovers_damped\": 3}, "
+		"{\"device\": \"user_0/theirs\", \"state\": \"LIVE\", \"lock\": \"unlocked\", "
+		"\"takeovers\": 1, \"takeovers_damped\": 0}, {\"device\": \"user_0/doubt\", "
+		"\"state\": \"LIVE\", \"lock\": \"not confirmed\"}, {\"device\": "
+		"\"user_0/own\", \"state\": \"LIVE\", \"lock\": null}]}");
+	static const char *const lines[] = {
+		"\n# TYPE tcmu_device_lock_held gauge\n",
+		"\ntcmu_device_lock_held{device=\"user_0/ours\"} 1\n",
+		"\ntcmu_device_lock_held{device=\"user_0/theirs\"} 0\n",
+		"\ntcmu_device_lock_held{device=\"user_0/doubt\"} 0\n",
+		"\ntcmu_device_lock_held{device=\"user_0/own\"} 0\n",
+		"\n# TYPE tcmu_device_lock_takeovers counter\n",
+		"\ntcmu_device_lock_takeovers_total{device=\"user_0/ours\"} 7\n",
+		"\ntcmu_device_lock_takeovers_total{device=\"user_0/theirs\"} 1\n",
+		"\n# TYPE tcmu_device_lock_damped counter\n",
+		"\ntcmu_device_lock_damped_total{device=\"user_0/ours\"} 3\n",
+		"\ntcmu_device_lock_damped_total{device=\"user_0/theirs\"} 0\n",
+	};
+	FILE *out = output_begin();
+	char *text;
+
+	(void) state;
+	metrics_write(out, dump);
+	text = output_end(out);
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		if (!strstr(text, lines[i]))
+			fail_msg("%s is not in the metrics", lines[i]);
+	free(text);
+	json_decref(dump);
+}
+
+static const char *const counted =
+	"{\"devices\": ["
+	"{\"device\": \"user_0/a\", \"handler\": \"x\", \"health\": \"waiting for OSD 12\", "
+	"\"stats\": {\"counters\": ["
+	"{\"name\": \"retries\", \"value\": 3, \"type\": \"counter\", \"help\": \"a\\\\b\\nc\"}, "
+	"{\"name\": \"depth\", \"value\": 4, \"type\": \"gauge\", \"help\": \"in flight\"}]}}, "
+	"{\"device\": \"user_0/b\", \"handler\": \"y\", \"stats\": {\"counters\": ["
+	"{\"name\": \"retries\", \"value\": 5, \"type\": \"counter\", \"help\": \"\"}]}}, "
+	"{\"device\": \"user_0/c\", \"handler\": \"x\", \"stats\": {\"counters\": ["
+	"{\"name\": \"retries\", \"value\": 6, \"type\": \"counter\", \"help\": \"\"}]}}]}";
+
+static void a_counter_of_a_handler_is_one_family(void **state)
+{
+	json_t *dump = parse_json(counted);
+	FILE *out = output_begin();
+	char *text;
+
+	(void) state;
+	metrics_write(out, dump);
+	text = output_end(out);
+	assert_non_null(
+		strstr(text,
+		       "# TYPE tcmu_handler_x_retries counter\n"
+		       "# HELP tcmu_handler_x_retries a\\\\b c\n"
+		       "tcmu_handler_x_retries_total{device=\"user_0/a\"} 3\n"
+		       "tcmu_handler_x_retries_total{device=\"user_0/c\"} 6\n"
+		       "# TYPE tcmu_handler_x_depth gauge\n"
+		       "# HELP tcmu_handler_x_depth in flight\n"
+		       "tcmu_handler_x_depth{device=\"user_0/a\"} 4\n"
+		       "# TYPE tcmu_handler_y_retries counter\n"
+		       "# HELP tcmu_handler_y_retries \n"
+		       "tcmu_handler_y_retries_total{device=\"user_0/b\"} 5\n"
+		       "# EOF\n"));
+	free(text);
+	json_decref(dump);
+}
+
+static void health_and_counters_are_shown(void **state)
+{
+	json_t *dump = parse_json(counted);
+	json_t *device = json_array_get(json_object_get(dump, "devices"), 0);
+	json_t *stats = json_object_get(device, "stats");
+	json_t *totals_of;
+	FILE *out = output_begin();
+	char *text;
+
+	(void) state;
+	json_object_set(stats, "device", json_object_get(device, "device"));
+	totals_of = json_pack("{s[O]}", "devices", stats);
+	show_list(out, dump);
+	show_status(out, device);
+	show_totals(out, totals_of);
+	text = output_end(out);
+	assert_int_equal(fixture_count(text, "waiting for OSD 12"), 2);
+	assert_non_null(strstr(text, "counter        retries 3\n"));
+	assert_non_null(strstr(text, "user_0/a  depth        4  in flight\n"));
+	free(text);
+	json_decref(totals_of);
+	json_decref(dump);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -458,8 +630,13 @@ int main(void)
 		cmocka_unit_test(a_device_that_was_created_again_counts_from_zero),
 		cmocka_unit_test(sizes_and_times_are_short),
 		cmocka_unit_test(control_characters_do_not_reach_the_terminal),
+		cmocka_unit_test(the_list_shows_the_lock_where_a_device_is_shared),
+		cmocka_unit_test(fenced_shows_devices_and_given_up_connections),
 		cmocka_unit_test(answers_that_lack_members_are_shown),
 		cmocka_unit_test(histograms_are_cumulative_and_exact),
+		cmocka_unit_test(metrics_have_the_lock),
+		cmocka_unit_test(a_counter_of_a_handler_is_one_family),
+		cmocka_unit_test(health_and_counters_are_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

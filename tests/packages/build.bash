@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034,SC2154
+#
+# For the scripts of this directory: their reports, and Debian's packages built from the tracked files. The caller sets
+# project.
+
+passed=0
+failed=0
+version=$(sed -nE 's/^project\(tcmud VERSION ([0-9.]+).*/\1/p' "$project/CMakeLists.txt")
+
+# test_that WHAT COMMAND...: counts whether it succeeds.
+test_that() {
+	local what=$1 output
+	shift
+	if output=$("$@" 2>&1); then
+		printf 'PASS %s\n' "$what"
+		passed=$((passed + 1))
+	else
+		printf 'FAIL %s\n' "$what"
+		printf '    %s\n' "${output//$'\n'/$'\n    '}"
+		failed=$((failed + 1))
+	fi
+}
+
+# verdict: prints the totals; fails if a test has failed.
+verdict() {
+	printf '%d passed, %d failed\n' $passed $failed
+	[ $failed -eq 0 ]
+}
+
+# copy_source DIR: the tracked files as DIR/tcmud-VERSION, and as the release's archive that Debian's source package wants.
+# The archive has no debian/, which the package adds.
+copy_source() {
+	mkdir -p "$1/tcmud-$version"
+	(cd "$project" && git -c safe.directory='*' ls-files -z | xargs -0 cp --parents -t "$1/tcmud-$version")
+	tar -C "$1" --exclude="tcmud-$version/debian" --sort=name --mtime=@0 --owner=root:0 --group=root:0 \
+		-czf "$1/tcmud_$version.orig.tar.gz" "tcmud-$version"
+}
+
+# build_deb DIR OPTION...: the packages in DIR, and DIR/build.log. An installed file that is in no package fails the build
+# (dh_missing), and so does a symbol of the library that debian/libtcmu3.symbols has not (dpkg-gensymbols).
+build_deb() {
+	(cd "$1/tcmud-$version" && dpkg-buildpackage --no-sign "${@:2}") >"$1/build.log" 2>&1 || { tail -n 40 "$1/build.log" && return 1; }
+}
