@@ -16,6 +16,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
@@ -131,6 +132,7 @@ static int watch_add(
 {
 	struct watch_part *part = g_new0(struct watch_part, 1);
 	uint32_t mask = IN_CLOSE_WRITE;
+	char path[32];
 
 	assert(fd >= 0 && (name || last));
 	if (name)
@@ -139,7 +141,9 @@ static int watch_add(
 	part->name = g_strdup(name);
 	part->last = last;
 	g_ptr_array_add(parts, part);
-	return sd_event_add_inotify_fd(watch->event, &part->source, fd, mask, on_inotify, part);
+	/* By its path in /proc, because systemd before 250 has no function for a descriptor. */
+	(void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return sd_event_add_inotify(watch->event, &part->source, path, mask, on_inotify, part);
 }
 
 static void watch_note_file(struct watch_file *file, const struct stat *st)

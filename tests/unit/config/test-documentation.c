@@ -96,7 +96,7 @@ static void words_find(struct words *words, const char *text, const char *mark)
 	}
 }
 
-static const char *find_section(const char *text, const char *title, char **end)
+static const char *find_section(char *text, const char *title, char **end)
 {
 	char line[64];
 	char *begin;

@@ -351,7 +351,7 @@ static int teardown(void **state)
 		assert_true(condition); \
 	} while (0)
 
-static void stop(void)
+static void end_manager(void)
 {
 	manager_stop(manager, note_stop, NULL);
 	assert_int_equal(stops, 0);
@@ -379,7 +379,7 @@ static void a_creation_is_answered_and_a_refused_device_forgotten(void **state)
 	assert_int_equal(kernel.answers[TCMU_EVENT_ADDED][1], -EIO);
 	kernel.entry_cnt = 0;
 	wait_for(manager_is_empty(manager) && changes > 0);
-	stop();
+	end_manager();
 }
 
 /* The device that is being opened for it would be ended, and the kernel not answered. */
@@ -400,7 +400,7 @@ static void a_creation_that_is_announced_twice_is_one(void **state)
 	wait_for(kernel.answers[TCMU_EVENT_ADDED][1] != UNANSWERED);
 	assert_int_equal(read_count(&backend.opens), 1);
 	kernel.entry_cnt = 0;
-	stop();
+	end_manager();
 }
 
 static void a_found_device_fails_and_its_removal_is_answered(void **state)
@@ -420,7 +420,7 @@ static void a_found_device_fails_and_its_removal_is_answered(void **state)
 	send_event(TCMU_EVENT_REMOVED, 2, "test");
 	wait_for(kernel.answers[TCMU_EVENT_REMOVED][2] == 0);
 	wait_for(manager_is_empty(manager));
-	stop();
+	end_manager();
 }
 
 static void a_creation_that_waits_is_adopted(void **state)
@@ -430,7 +430,7 @@ static void a_creation_that_waits_is_adopted(void **state)
 	start();
 	wait_for(kernel.answers[TCMU_EVENT_ADDED][3] == -EIO);
 	kernel.entry_cnt = 0;
-	stop();
+	end_manager();
 }
 
 static void a_subtype_without_a_handler_is_left_alone(void **state)
@@ -446,7 +446,7 @@ static void a_subtype_without_a_handler_is_left_alone(void **state)
 	assert_int_equal(kernel.answers[TCMU_EVENT_ADDED][4], UNANSWERED);
 	assert_int_equal(kernel.answers[TCMU_EVENT_RECONFIG][4], UNANSWERED);
 	assert_int_equal(kernel.answers[TCMU_EVENT_REMOVED][4], UNANSWERED);
-	stop();
+	end_manager();
 }
 
 static void a_change_of_an_unknown_device_is_refused(void **state)
@@ -455,7 +455,7 @@ static void a_change_of_an_unknown_device_is_refused(void **state)
 	start();
 	send_event(TCMU_EVENT_RECONFIG, 5, "test");
 	wait_for(kernel.answers[TCMU_EVENT_RECONFIG][5] == -ENODEV);
-	stop();
+	end_manager();
 }
 
 static void a_device_that_a_scan_misses_ends(void **state)
@@ -467,7 +467,7 @@ static void a_device_that_a_scan_misses_ends(void **state)
 	kernel.entry_cnt = 0;
 	manager_reconcile(manager);
 	wait_for(manager_is_empty(manager));
-	stop();
+	end_manager();
 }
 
 /* The reaction to the end of one device reaches another one by a step of the event loop. */
@@ -499,7 +499,7 @@ static void a_device_waits_until_an_ending_one_has_closed_its_store(void **state
 	assert_int_equal(read_count(&backend.opens), 2);
 	kernel.entry_cnt = 0;
 	wait_for(manager_is_empty(manager));
-	stop();
+	end_manager();
 }
 
 /* An orphan keeps its claim. */
@@ -526,7 +526,7 @@ static void a_store_that_an_orphan_holds_is_refused(void **state)
 	assert_int_equal(kernel.answers[TCMU_EVENT_ADDED][10], -EBUSY);
 	kernel.entry_cnt = 0;
 	/* the stop does not wait for an orphan */
-	stop();
+	end_manager();
 	set_backend(false, false, 0);
 	wait_for(manager_is_empty(manager));
 }
@@ -550,7 +550,7 @@ static void a_store_whose_open_hangs_after_the_delete_is_refused(void **state)
 	assert_int_equal(kernel.answers[TCMU_EVENT_ADDED][10], -EBUSY);
 	assert_int_equal(read_count(&backend.opens), 1);
 	kernel.entry_cnt = 0;
-	stop();
+	end_manager();
 	set_backend(false, false, 0);
 	wait_for(manager_is_empty(manager));
 }
@@ -615,7 +615,7 @@ static void a_store_is_served_once_unless_both_devices_permit_more(void **state)
 	/* a restart loses no LUN that an earlier daemon has served */
 	share_store(true, true, "", "", true);
 	start();
-	stop();
+	end_manager();
 }
 
 /* ------- a stop ------- */
@@ -735,7 +735,7 @@ static void an_orderly_stop_resets_nothing(void **state)
 	start();
 	wait_for(netlink_was_reset());
 	fake_root_write(&root, "/sys/module/target_core_user/parameters/reset_netlink", "0\n");
-	stop();
+	end_manager();
 	assert_false(netlink_was_reset());
 }
 
