@@ -275,7 +275,7 @@ static void inject(
 	tcmu_disk_inject(world->disk, &fault);
 }
 
-static void system_calls_fail_where_they_are_told(void **state)
+static void system_calls_fail_as_injected(void **state)
 {
 	struct world *world = *state;
 	char data[BLOCK] = "";
@@ -420,7 +420,7 @@ int main(void)
 		TEST(bytes_are_written_and_read),
 		TEST(a_read_only_disk_takes_no_writes),
 		TEST(a_resize_moves_the_end),
-		TEST(system_calls_fail_where_they_are_told),
+		TEST(system_calls_fail_as_injected),
 		TEST(short_transfers_are_continued),
 		TEST(a_call_that_is_stuck_goes_on),
 		TEST(a_call_that_is_stuck_is_cancelled),
