@@ -156,7 +156,7 @@ static int nbd_load(void)
 	return 0;
 }
 
-static int nbd_after_fork(void)
+static int nbd_open_disk(void)
 {
 	struct tcmu_disk_setup setup = {
 		.size = sizeof(setup),
@@ -181,10 +181,19 @@ static int nbd_after_fork(void)
 	return 0;
 }
 
+/* A failure does not end the server here: the command that nbdkit runs would wait for a socket that
+ * nobody listens on. Connections are refused instead. */
+static int nbd_after_fork(void)
+{
+	(void) nbd_open_disk();
+	return 0;
+}
+
 /* No connection is there any more. */
 static void nbd_cleanup(void)
 {
-	tcmu_disk_close(nbd.disk);
+	if (nbd.disk)
+		tcmu_disk_close(nbd.disk);
 	nbd.disk = NULL;
 }
 
@@ -199,6 +208,11 @@ static void nbd_unload(void)
 static void *nbd_open(int readonly)
 {
 	(void) readonly;
+	if (!nbd.disk) {
+		nbdkit_error(
+			"the disk could not be opened at the start, for the reason given then");
+		return NULL;
+	}
 	return NBDKIT_HANDLE_NOT_NEEDED;
 }
 

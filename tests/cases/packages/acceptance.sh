@@ -95,6 +95,6 @@ if level_is_logged; then fail "the level had this value before"; fi
 echo 'log_level = 5' >>/etc/tcmu/tcmu.conf
 wait_for 10 level_is_logged
 
-say "the test of debian/tests that needs a kernel of its own"
+say "the test of debian/tests that needs a separate kernel"
 must /var/packages/lun
 assert_match "$OUTPUT" 'served from its creation to its deletion' "its output"
