@@ -13,7 +13,7 @@ void show_fenced(FILE *out, const json_t *result)
 	const json_t *device;
 	size_t i;
 
-	json_array_foreach (json_object_get(result, "devices"), i, device)
+	member_each (json_object_get(result, "devices"), i, device)
 		if (json_is_true(json_object_get(device, "fenced")))
 			fprintf(out,
 				"%s: its old connection is not closed yet (%s, %.0f in flight)\n",
@@ -32,7 +32,7 @@ static bool list_has_locks(const json_t *devices)
 	const json_t *device;
 	size_t i;
 
-	json_array_foreach (devices, i, device)
+	member_each (devices, i, device)
 		if (json_is_string(json_object_get(device, "lock")))
 			return true;
 	return false;
@@ -101,12 +101,12 @@ void show_list(FILE *out, const json_t *result)
 	struct table *table = table_new(locks ? with_lock : titles);
 	size_t i;
 
-	json_array_foreach (devices, i, device)
+	member_each (devices, i, device)
 		if (list_is_unwell(device))
 			list_add_device(table, device, locks);
-	json_array_foreach (json_object_get(result, "others"), i, device)
+	member_each (json_object_get(result, "others"), i, device)
 		list_add_other(table, device, locks);
-	json_array_foreach (devices, i, device)
+	member_each (devices, i, device)
 		if (!list_is_unwell(device))
 			list_add_device(table, device, locks);
 	table_end(table, out);
@@ -146,7 +146,7 @@ static void add_counters(struct table *table, const json_t *stats)
 	const json_t *counter;
 	size_t i;
 
-	json_array_foreach (json_object_get(stats, "counters"), i, counter) {
+	member_each (json_object_get(stats, "counters"), i, counter) {
 		table_add(table, "%s", member_text(stats, "device"));
 		table_add(table, "%s", member_text(counter, "name"));
 		table_add(table, "%.0f", member_number(counter, "value"));
@@ -163,12 +163,12 @@ static void show_counters(FILE *out, const json_t *devices)
 	const json_t *device;
 	size_t i, count = 0;
 
-	json_array_foreach (devices, i, device)
+	member_each (devices, i, device)
 		count += json_array_size(json_object_get(device, "counters"));
 	if (!count)
 		return;
 	table = table_new(titles);
-	json_array_foreach (devices, i, device)
+	member_each (devices, i, device)
 		add_counters(table, device);
 	fputc('\n', out);
 	table_end(table, out);
@@ -192,7 +192,7 @@ void show_totals(FILE *out, const json_t *result)
 	const json_t *device;
 	size_t i;
 
-	json_array_foreach (json_object_get(result, "devices"), i, device)
+	member_each (json_object_get(result, "devices"), i, device)
 		add_classes(table, device);
 	table_end(table, out);
 	show_counters(out, json_object_get(result, "devices"));
@@ -217,7 +217,7 @@ static void show_handler_counters(FILE *out, const json_t *stats)
 	const json_t *counter;
 	size_t i;
 
-	json_array_foreach (json_object_get(stats, "counters"), i, counter)
+	member_each (json_object_get(stats, "counters"), i, counter)
 		fprintf(out, "%-14s %s %.0f\n", "counter", member_text(counter, "name"),
 			member_number(counter, "value"));
 }
@@ -283,7 +283,7 @@ void show_inflight(FILE *out, const json_t *result)
 	char age[TABLE_TEXT_SIZE];
 	size_t i;
 
-	json_array_foreach (json_object_get(result, "requests"), i, request) {
+	member_each (json_object_get(result, "requests"), i, request) {
 		table_add(table, "%s", table_time(member_number(request, "age_seconds"), age));
 		table_add(table, "%s", member_text(request, "operation"));
 		add_number(table, json_object_get(request, "lba"));
@@ -303,7 +303,7 @@ void show_handlers(FILE *out, const json_t *result)
 	const json_t *handler;
 	size_t i;
 
-	json_array_foreach (json_object_get(result, "handlers"), i, handler) {
+	member_each (json_object_get(result, "handlers"), i, handler) {
 		table_add(table, "%s", member_text(handler, "handler"));
 		table_add(table, "%.0f", member_number(handler, "devices"));
 		table_add(table, "%s", member_text(handler, "version"));

@@ -230,8 +230,9 @@ stage_tidy() {
 
 stage_cppcheck() {
 	compile_commands
+	# sized.c has a header that the build makes, and nothing is built.
 	nicely cppcheck --project="$logs/$stage/compile_commands.json" --enable=warning,performance,portability --inline-suppr \
-		--suppress=missingIncludeSystem --suppress=varFuncNullUB --error-exitcode=1 --template=gcc --quiet -j "$cpus"
+		--suppress=missingIncludeSystem --suppress=varFuncNullUB --suppress=syntaxError:*/tests/plugins/sized.c --error-exitcode=1 --template=gcc --quiet -j "$cpus"
 	count 1 0
 }
 
