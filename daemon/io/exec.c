@@ -105,19 +105,27 @@ static uint64_t exec_first_lba(const struct command *command)
 
 static void exec_step_compare_flushed(struct command *command, int error);
 
+/* submit_io() ends such a command with TASK ABORTED, at which initiators repeat it. */
+static bool exec_is_cancelled(const struct command *command)
+{
+	return command->core->service >= CORE_ABANDONED || command->aborted;
+}
+
 /* Ends a command that wrote: GOOD, after a flush where a request did not carry FUA. A flush that
  * fails is reported as of the command's first block. */
 static void exec_finish_write(struct command *command)
 {
-	if (command->unstable && exec_wants_stable(command) &&
-	    submit_handler_can(command->core, TCMU_IO_FLUSH))
+	bool compares = command->plan.op == SCSI_PLAN_COMPARE_AND_WRITE;
+
+	if (!command->unstable || !exec_wants_stable(command) ||
+	    !submit_handler_can(command->core, TCMU_IO_FLUSH))
+		command_end(command, SCSI_GOOD, NULL);
+	else if (compares && exec_is_cancelled(command))
+		exec_step_compare_flushed(command, -ECANCELED);
+	else
 		submit_io(
 			command, TCMU_IO_FLUSH, 0, exec_first_lba(command) * command->block_size, 0,
-			0,
-			command->plan.op == SCSI_PLAN_COMPARE_AND_WRITE ? exec_step_compare_flushed
-									: exec_step_last);
-	else
-		command_end(command, SCSI_GOOD, NULL);
+			0, compares ? exec_step_compare_flushed : exec_step_last);
 }
 
 /* The same for a command that changed the medium by requests that cannot carry FUA. */
@@ -409,21 +417,25 @@ static void exec_begin_write_verify(struct command *command)
 			command->length, command->length, exec_step_write_verify);
 }
 
-/* Only while nothing but this device writes to the range: see notes/notes.h. */
-static void exec_note_write(struct command *command)
+/* Only while nothing but this device writes to the range: see notes/notes.h. False: the ring is
+ * gone. Without a note, nothing would be known of the command any more. */
+static bool exec_note_write(struct command *command)
 {
 	struct core *core = command->core;
+	bool attached;
 
 	assert(command->exclusive && !command->internal && !command->note);
 	if (!core->setup.notes || command->aborted)
-		return;
+		return true;
 	core_lock_ring(core);
-	if (core->ring_state == CORE_RING_ATTACHED && tcmu_ring_mark(&core->ring) == 0)
+	attached = core->ring_state == CORE_RING_ATTACHED;
+	if (attached && tcmu_ring_mark(&core->ring) == 0)
 		command->note = notes_begin(
 			core->setup.notes, command->cmd_id, command->offset, command->length,
 			command->iov, command->iov_cnt, command->length, core->ring.base,
 			core->ring.published);
 	core_unlock_ring(core);
+	return attached;
 }
 
 /* ------- a COMPARE AND WRITE whose outcome is unknown ------- */
@@ -436,7 +448,7 @@ static void exec_note_write(struct command *command)
 static void exec_step_compare_flushed(struct command *command, int error)
 {
 	assert(command->plan.op == SCSI_PLAN_COMPARE_AND_WRITE);
-	if (error && scsi_error_is_busy(error))
+	if (error && (error == -ECANCELED || scsi_error_is_busy(error)))
 		error = -ENOTRECOVERABLE;
 	exec_step_last(command, error);
 }
@@ -474,7 +486,7 @@ static bool exec_copy_compared(struct command *command)
 
 static void exec_read_back(struct command *command)
 {
-	if (command->exclusive && exec_copy_compared(command))
+	if (command->exclusive && !exec_is_cancelled(command) && exec_copy_compared(command))
 		submit_buffer(
 			command, TCMU_IO_READ, 0, command->offset, exec_read_buffer(command),
 			command->length, exec_step_read_back);
@@ -487,7 +499,7 @@ static void exec_step_compare_written(struct command *command, int error)
 	assert(command->plan.op == SCSI_PLAN_COMPARE_AND_WRITE);
 	if (error == -ETIMEDOUT)
 		core_signal(command->core, IO_SIGNAL_TIMED_OUT);
-	if (error == -ETIMEDOUT || error == -ESHUTDOWN)
+	if (error == -ETIMEDOUT || error == -ESHUTDOWN || error == -ECANCELED)
 		exec_read_back(command);
 	else if (error)
 		command_end_failed(command, error);
@@ -508,7 +520,10 @@ static void exec_step_compare_and_write(struct command *command, int error)
 	assert(command->exclusive && command->started);
 	if (!exec_compare_read(command, length))
 		return;
-	exec_note_write(command);
+	if (!exec_note_write(command)) {
+		command_end_failed(command, -EBUSY);
+		return;
+	}
 	submit_buffer(
 		command, TCMU_IO_WRITE, exec_write_flags(command), command->offset,
 		command->bounce + length, length, exec_step_compare_written);

@@ -342,37 +342,72 @@ static const char *fetch_label(const struct core *core, char *label, size_t size
 	return label;
 }
 
-/* All writes have ended: the notes that are left are of commands that were carried out. They have
- * no data-in: as in fetch_limit_data_in(), the kernel returns a byte of the pages at most. */
-static void fetch_answer_notes(struct fetch *fetch)
+/* Puts the answer of a noted command into the ring. It has no data-in: as in
+ * fetch_limit_data_in(), the kernel returns a byte of the pages at most. */
+static int fetch_answer_note(struct core *core, struct note *note)
+{
+	bool good = atomic_load(&note->state) == NOTE_ANSWERED;
+	struct scsi_plan plan = {.op = SCSI_PLAN_COMPARE_AND_WRITE};
+	struct scsi_result result = {.status = SCSI_GOOD};
+	uint8_t sense[TCMU_SENSE_MAX];
+	int r;
+
+	assert(core->ring_locked && core->ring_state == CORE_RING_RECOVERED);
+	if (!good)
+		scsi_io_error(&plan, -ENOTRECOVERABLE, 0, 0, &result);
+	scsi_sense_encode(&core->lu, &result.sense, sense);
+	r = tcmu_ring_complete(
+		&core->ring,
+		&(struct tcmu_completion){
+			.cmd_id = note->cmd_id,
+			.status = result.status,
+			.has_read_len = true,
+			.read_len = 1,
+			.sense = sense});
+	if (r == 0 && !good)
+		notes_answer_unknown(core->setup.notes, note);
+	return r;
+}
+
+/* All writes have ended. Where one has failed, its initiator learns that the outcome is unknown.
+ * While the device ends, it learns nothing: the note stays for its next opening. Returns how many
+ * stay. */
+static unsigned fetch_answer_notes(struct fetch *fetch)
 {
 	struct core *core = fetch->core;
 	struct notes *notes = core->setup.notes;
 	char label[sizeof(core->setup.device.name) + 16];
+	unsigned good = 0, unknown = 0, kept = 0;
 	struct note *note = NULL;
 	int r = 0;
 
-	assert(core->ring_locked && core->ring_state == CORE_RING_RECOVERED);
 	while (r == 0 && (note = notes_next(notes, note))) {
-		struct tcmu_completion good = {
-			.cmd_id = note->cmd_id,
-			.status = SCSI_GOOD,
-			.has_read_len = true,
-			.read_len = 1,
-		};
+		bool written = atomic_load(&note->state) == NOTE_ANSWERED;
 
-		r = tcmu_ring_complete(&core->ring, &good);
-		if (r == 0 && atomic_load(&note->state) == NOTE_WRITING)
-			notes_answer(notes, note);
-		fetch->finished += r == 0;
+		if (!written && core->service != CORE_SERVING) {
+			kept++;
+			continue;
+		}
+		r = fetch_answer_note(core, note);
+		good += r == 0 && written;
+		unknown += r == 0 && !written;
 	}
-	fetch_publish(fetch);
-	notes_drop_all(notes);
-	if (fetch->finished)
+	fetch_publish(fetch); /* also what was published without a doorbell */
+	if (!kept || core->ring_state != CORE_RING_RECOVERED)
+		notes_drop_all(notes);
+	(void) fetch_label(core, label, sizeof(label));
+	if (good)
 		log_dev_info(
-			fetch_label(core, label, sizeof(label)),
-			"%u COMPARE AND WRITEs that the last daemon had carried out are answered",
-			fetch->finished);
+			label, "%u COMPARE AND WRITEs that were carried out before are answered",
+			good);
+	if (unknown)
+		log_dev_warning(
+			label,
+			"%u COMPARE AND WRITEs that had begun before cannot be finished: "
+			"the answer is that the outcome is unknown, so initiators must read the "
+			"blocks",
+			unknown);
+	return kept;
 }
 
 static void fetch_redo_ended(struct fetch *fetch)
@@ -382,8 +417,7 @@ static void fetch_redo_ended(struct fetch *fetch)
 	assert(fetch->redos > 0);
 	if (--fetch->redos || core->ring_state != CORE_RING_RECOVERED)
 		return;
-	fetch_answer_notes(fetch);
-	if (core->ring_state == CORE_RING_RECOVERED)
+	if (!fetch_answer_notes(fetch) && core->ring_state == CORE_RING_RECOVERED)
 		fetch_set_stale(fetch);
 }
 
@@ -406,14 +440,14 @@ static bool fetch_note_fits(const struct core *core, const struct note *note)
 		length <= size - note->offset;
 }
 
-/* Writes the data again, to stable storage. False: not possible. */
-static bool fetch_redo(struct fetch *fetch, struct note *note)
+/* Writes the data again, to stable storage. Where this is not possible, it has failed. */
+static void fetch_redo(struct fetch *fetch, struct note *note)
 {
 	struct core *core = fetch->core;
 	struct command *command;
 
 	if (!fetch_note_fits(core, note) || !(command = command_get(core->pool, true)))
-		return false;
+		return;
 	assert(note->extent_cnt <= command->iov_max);
 	command->iov_cnt = note->extent_cnt;
 	command->data_length = note->length;
@@ -432,29 +466,32 @@ static bool fetch_redo(struct fetch *fetch, struct note *note)
 	fetch->redos++;
 	if (exec_prepare(command))
 		command_ready(command);
-	return true;
+}
+
+/* Whether the kernel waits for the command although it is not answered. */
+static bool fetch_is_owed(const struct core *core)
+{
+	return core->ring_state == CORE_RING_BROKEN || core->ring_state == CORE_RING_REVOKED;
 }
 
 void fetch_end_note(struct fetch *fetch, struct command *command, bool answered)
 {
 	struct core *core = fetch->core;
 	struct notes *notes = core->setup.notes;
-	char label[sizeof(core->setup.device.name) + 16];
-	bool good = command->status == SCSI_GOOD;
+	struct note *note = command->note;
 
-	assert(core->ring_locked && command->note);
-	if (command->internal && !good && core->service == CORE_SERVING)
-		log_dev_warning(
-			fetch_label(core, label, sizeof(label)),
-			"a COMPARE AND WRITE that the last daemon had begun cannot be finished: "
-			"its initiator gets BUSY and sends it again, and it may miscompare");
-	if (!good || !(command->internal || answered))
-		notes_drop(notes, command->note);
-	else if (answered)
-		notes_answer(notes, command->note);
+	assert(core->ring_locked && note);
 	command->note = NULL;
-	if (command->internal)
+	if (command->internal) {
+		if (command->status == SCSI_GOOD)
+			notes_answer(notes, note);
 		fetch_redo_ended(fetch);
+	} else if (command->status == SCSI_BUSY || (!answered && !fetch_is_owed(core)))
+		notes_drop(notes, note); /* refused, or the kernel has answered it */
+	else if (answered && command->status == SCSI_GOOD)
+		notes_answer(notes, note);
+	else if (answered)
+		notes_answer_unknown(notes, note);
 }
 
 void fetch_recover(struct fetch *fetch)
@@ -466,9 +503,10 @@ void fetch_recover(struct fetch *fetch)
 	core_lock_ring(core);
 	if (core->ring_state == CORE_RING_RECOVERED) {
 		fetch->redos = 1;
+		notes_resume(notes);
 		while ((note = notes_next(notes, note)))
-			if (atomic_load(&note->state) == NOTE_WRITING && !fetch_redo(fetch, note))
-				notes_drop(notes, note);
+			if (atomic_load(&note->state) == NOTE_WRITING)
+				fetch_redo(fetch, note);
 		fetch_redo_ended(fetch);
 	}
 	core_unlock_ring(core);

@@ -36,8 +36,7 @@ struct fetch {
 	uint64_t marked_until; /* the last mark holds up to this position */
 	uint64_t *marks;       /* by cmd_id: up to which position; below position: no mark */
 
-	unsigned redos;    /* of a recovery: writes in flight, and one more while they are begun */
-	unsigned finished; /* commands of the last daemon that are carried out */
+	unsigned redos; /* of a recovery: writes in flight, and one more while they are begun */
 };
 
 /* Any thread, before the I/O thread starts. -ENOMEM: fetch_destroy() may be called. */

@@ -52,7 +52,7 @@ static bool notes_are_sound(const struct notes_file *file, const char *device)
 	if (file->version != NOTES_VERSION || strncmp(file->device, device, DEVICE_MAX) != 0)
 		return false;
 	for (unsigned i = 0; i < NOTES_MAX; i++)
-		if (atomic_load(&file->notes[i].state) > NOTE_ANSWERED ||
+		if (atomic_load(&file->notes[i].state) > NOTE_UNKNOWN ||
 		    file->notes[i].extent_cnt > NOTE_EXTENTS_MAX)
 			return false;
 	return true;
@@ -110,7 +110,7 @@ void notes_close(struct notes *notes)
 
 static void note_set_state(struct note *note, enum note_state state)
 {
-	assert(state <= NOTE_ANSWERED);
+	assert(state <= NOTE_UNKNOWN);
 	atomic_store(&note->state, state);
 }
 
@@ -184,6 +184,12 @@ void notes_answer(struct notes *notes, struct note *note)
 	note_set_state(note, NOTE_ANSWERED);
 }
 
+void notes_answer_unknown(struct notes *notes, struct note *note)
+{
+	assert(notes->in_use > 0 && atomic_load(&note->state) == NOTE_WRITING);
+	note_set_state(note, NOTE_UNKNOWN);
+}
+
 void notes_drop(struct notes *notes, struct note *note)
 {
 	assert(notes->in_use > 0 && atomic_load(&note->state) != NOTE_FREE);
@@ -204,7 +210,7 @@ void notes_publish(struct notes *notes, uint32_t from, uint32_t to)
 void notes_published(struct notes *notes, uint32_t published)
 {
 	for (unsigned i = 0; i < NOTES_MAX; i++)
-		if (atomic_load(&notes->file->notes[i].state) == NOTE_ANSWERED)
+		if (atomic_load(&notes->file->notes[i].state) >= NOTE_ANSWERED)
 			notes_drop(notes, &notes->file->notes[i]);
 	notes_set_positions(notes, published, published);
 }
@@ -234,6 +240,15 @@ struct note *notes_next(struct notes *notes, const struct note *after)
 		if (atomic_load(&note->state) != NOTE_FREE)
 			return note;
 	return NULL;
+}
+
+void notes_resume(struct notes *notes)
+{
+	struct note *note = NULL;
+
+	while ((note = notes_next(notes, note)))
+		if (atomic_load(&note->state) == NOTE_UNKNOWN)
+			note_set_state(note, NOTE_WRITING);
 }
 
 void notes_drop_all(struct notes *notes)

@@ -33,7 +33,9 @@
 enum note_state {
 	NOTE_FREE,
 	NOTE_WRITING,  /* what it found is equal, and its range is held until its answer */
-	NOTE_ANSWERED, /* written; its answer is in the ring, and perhaps not published */
+	NOTE_ANSWERED, /* written; its answer is GOOD, and perhaps not published */
+	NOTE_UNKNOWN,  /* as NOTE_WRITING; the answer that nobody knows whether it was carried out
+			  is in the ring, and perhaps not published */
 };
 
 /* In the file. */
@@ -79,10 +81,15 @@ struct note *notes_begin(
 	const struct iovec *iov, unsigned iov_cnt, uint64_t skip, const void *base,
 	uint32_t published);
 
-/* Its answer, which is GOOD, is in the ring. */
+/* It is written, and its answer is GOOD. */
 void notes_answer(struct notes *notes, struct note *note);
 
-/* Nothing is to be known of it any more. */
+/* Its answer is in the ring: the outcome is unknown. */
+void notes_answer_unknown(struct notes *notes, struct note *note);
+
+/* The kernel has answered it, or it was refused and BUSY is the truth. All else leaves the note: a
+ * device that ends before its answer is opened again, by this daemon or the next one, and the
+ * command is finished then. */
 void notes_drop(struct notes *notes, struct note *note);
 
 /* Before the ring's tail goes from one position to another. */
@@ -99,6 +106,10 @@ void notes_positions(const struct notes *notes, uint32_t *published, uint32_t *n
 
 /* The note after another one that is not free; NULL: the first. NULL: there is none. */
 struct note *notes_next(struct notes *notes, const struct note *after);
+
+/* The ring has none of the answers that were not published: unknown outcomes are to be written
+ * again. */
+void notes_resume(struct notes *notes);
 
 /* Drops all. */
 void notes_drop_all(struct notes *notes);

@@ -37,6 +37,7 @@ static void uio_closed(void *userdata)
 	struct kdev *kdev = userdata;
 
 	kdev->opened = false;
+	kernel_note_orphans(kdev);
 	backends_note_activity(kdev->store);
 	kernel_release(kdev);
 }

@@ -97,7 +97,7 @@ bool kernel_has_room(void)
 	return sim->kernel->kdev_cnt < KDEVS_MAX;
 }
 
-static void kernel_note_orphans(struct kdev *kdev)
+void kernel_note_orphans(struct kdev *kdev)
 {
 	for (unsigned id = 1; id < IDS_MAX; id++) {
 		struct kcommand *command = kdev->by_id[id];
@@ -130,8 +130,8 @@ void kernel_check_orphans(const struct kdev *kdev)
 		if (memcmp(backends_block(kdev->store, command->lba), &command->tag,
 			   sizeof(command->tag)) == 0)
 			sim_fail(
-				"%s: COMPARE AND WRITE %u was carried out before a crash, and is "
-				"answered BUSY",
+				"%s: COMPARE AND WRITE %u was carried out before the ring was "
+				"left, and is answered BUSY",
 				kdev->name, command->lba);
 	}
 }

@@ -73,7 +73,7 @@ struct kcommand {
 	bool expired;         /* its status is that of cmd_time_out */
 	bool has_status;      /* the initiator has its status */
 	bool in_ring;
-	bool orphaned;    /* the daemon was killed while it was in the ring, with a good store */
+	bool orphaned;    /* the daemon left the ring while it was there, with a good store */
 	unsigned changes; /* then: backends_changes() */
 	uint16_t cmd_id;
 	uint8_t status;
@@ -166,8 +166,12 @@ void kernel_send(struct kcommand *command);
 /* ABORT TASK or LUN RESET, reported to the daemon. */
 void kernel_task_management(struct kdev *kdev, bool lun_reset);
 
+/* The daemon has left the ring, by its end or because the device ends: the commands there are to
+ * be finished by the next opening. */
+void kernel_note_orphans(struct kdev *kdev);
+
 /* The daemon is about to reset the ring, so that its commands are answered BUSY: a COMPARE AND
- * WRITE that the last daemon has carried out must not be among them. */
+ * WRITE that was carried out before it left the ring must not be among them. */
 void kernel_check_orphans(const struct kdev *kdev);
 
 /* Whether a command of that time, whose request to the store has ended, can be answered. */

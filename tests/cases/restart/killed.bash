@@ -22,7 +22,7 @@ kill_and_serve() {
 # count_finished LOG: the kills that have met a COMPARE AND WRITE between its write and its answer
 finished=0
 count_finished() {
-	if [ -e "$1" ] && grep -q 'COMPARE AND WRITEs that the last daemon had carried out' "$1"; then finished=$((finished + 1)); fi
+	if [ -e "$1" ] && grep -q 'COMPARE AND WRITEs that were carried out before' "$1"; then finished=$((finished + 1)); fi
 }
 
 # percentile PERCENT

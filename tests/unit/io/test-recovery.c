@@ -221,6 +221,16 @@ static void assert_carried_out(
 	assert_stored(r, true);
 }
 
+/* Its initiator must not send it again, but read the blocks. */
+static void assert_unknown(struct recovery *r, struct initiator_command *command)
+{
+	initiator_wait_status(command, SCSI_CHECK_CONDITION);
+	assert_sense(command, 0x04, 0x4400);
+	assert_stored(r, false);
+	assert_int_equal(initiator_run(&r->fixture, command), SCSI_GOOD);
+	assert_stored(r, true);
+}
+
 static void crash_at(struct recovery *r, enum crash crash, unsigned reads_before)
 {
 	struct initiator_command command = cmd_compare_and_write(LBA, 1, r->data);
@@ -328,7 +338,8 @@ static void a_ring_that_was_reset_meanwhile_is_not_touched(void **state)
 	}
 }
 
-static void a_note_that_does_not_fit_is_dropped(void **state)
+/* The kernel waits for it all the same, and nobody knows how far the dead daemon came. */
+static void a_note_that_does_not_fit_has_an_unknown_outcome(void **state)
 {
 	for (unsigned i = 0; i < 4; i++) {
 		struct recovery *r = *state;
@@ -345,25 +356,222 @@ static void a_note_that_does_not_fit_is_dropped(void **state)
 		else
 			r->note->data_offset[0] = UINT64_MAX;
 		successor_begins(r);
-		assert_carried_out(r, &command, false);
+		assert_unknown(r, &command);
 		io_fixture_stop(&r->fixture);
 		recovery_teardown(state);
 		recovery_setup(state);
 	}
 }
 
-/* It is not known how much was written. */
-static void a_write_that_fails_again_is_answered_busy(void **state)
+/* It is not known how much was written, whatever the error says of the second write. */
+static void a_write_that_fails_again_has_an_unknown_outcome(void **state)
+{
+	static const int errors[] = {-EIO,    -EBUSY,     -EAGAIN, -ENOMEM, -ESHUTDOWN, -ETIMEDOUT,
+				     -ENOSPC, -ECANCELED, -EINVAL, -EROFS,  -ENOMEDIUM};
+
+	for (unsigned i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		struct recovery *r = *state;
+		struct initiator_command command = cmd_compare_and_write(LBA, 1, r->data);
+
+		dead_begins(r, &(struct io_fixture_options){.depth = 16});
+		dead_compares_and_writes(r, &command, CRASH_NOTED);
+		backend_fail(r->fixture.backend, TCMU_IO_WRITE, 0, 1, errors[i]);
+		successor_begins(r);
+		assert_unknown(r, &command);
+		io_fixture_stop(&r->fixture);
+		recovery_teardown(state);
+		recovery_setup(state);
+	}
+}
+
+/* A daemon that puts this answer dies, too: before it is published, the next one has another try.
+ */
+static void an_unknown_outcome_counts_once_it_is_published(void **state)
+{
+	for (enum crash crash = CRASH_ANSWERED; crash < CRASH_COUNT; crash++) {
+		struct recovery *r = *state;
+		struct initiator_command command = cmd_compare_and_write(LBA, 1, r->data);
+		struct tcmu_completion unknown = {.status = SCSI_CHECK_CONDITION};
+
+		dead_begins(r, &(struct io_fixture_options){.depth = 16});
+		dead_compares_and_writes(r, &command, CRASH_TORN);
+		unknown.cmd_id = r->cmd_id;
+		assert_int_equal(tcmu_ring_complete(&r->ring, &unknown), 0);
+		notes_answer_unknown(r->notes, r->note);
+		if (crash >= CRASH_PUBLISHING)
+			dead_publishes(r, crash);
+		successor_begins(r);
+		if (crash <= CRASH_PUBLISHING)
+			assert_carried_out(r, &command, true);
+		else
+			initiator_wait_status(&command, SCSI_CHECK_CONDITION);
+		io_fixture_stop(&r->fixture);
+		recovery_teardown(state);
+		recovery_setup(state);
+	}
+}
+
+/* ------- a device that ends with a note ------- */
+
+/* How the write ends that is in flight while the device ends. */
+enum end {
+	END_CANCELLED,
+	END_FAILED,
+	END_FENCED,
+	END_REVOKED_FENCED,
+	END_REVOKED_FAILED,
+	END_REVOKED_GOOD,
+	END_COUNT,
+};
+
+static void device_ends(struct recovery *r, enum end end)
+{
+	struct io_fixture *fixture = &r->fixture;
+
+	if (end == END_FAILED || end == END_FENCED)
+		io_thread_drain(fixture->thread, false);
+	else if (end == END_CANCELLED)
+		io_thread_drain(fixture->thread, true);
+	else
+		assert_int_equal(io_thread_revoke(fixture->thread), 0);
+	io_fixture_wait_control(fixture);
+	if (end != END_CANCELLED)
+		assert_int_equal(backend_release(fixture->backend, 1, BACKEND_OLDEST), 1);
+	io_fixture_wait_signal(fixture, IO_SIGNAL_ENDED);
+	backend_hold(fixture->backend, 0);
+}
+
+static void fail_write(struct recovery *r, enum end end)
+{
+	int error = end == END_FENCED || end == END_REVOKED_FENCED ? -ESHUTDOWN : -EIO;
+
+	if (end != END_CANCELLED && end != END_REVOKED_GOOD)
+		backend_fail(r->fixture.backend, TCMU_IO_WRITE, 0, 1, error);
+	backend_hold(r->fixture.backend, TCMU_IO_CAP(TCMU_IO_WRITE));
+}
+
+/* Opens the device again. */
+static void device_opens_again(struct recovery *r)
+{
+	struct io_fixture *fixture = &r->fixture;
+
+	assert_true(notes_left(fixture->setup.notes));
+	assert_int_equal(tcmu_configfs_action(&fixture->setup.device, "block_dev", 1), 0);
+	fixture->setup.start = IO_THREAD_RECOVERED;
+	io_fixture_restart(fixture);
+	io_fixture_wait_signal(fixture, IO_SIGNAL_ATTACHED);
+	assert_int_equal(tcmu_configfs_action(&fixture->setup.device, "block_dev", 0), 0);
+}
+
+/* The second write ends with the device: neither the answer nor the note is lost. */
+static void a_device_that_ends_keeps_the_notes_that_it_has_found(void **state)
+{
+	for (enum end end = 0; end < END_COUNT; end++)
+		for (enum crash crash = CRASH_NOTED; crash <= CRASH_WRITTEN; crash++) {
+			struct recovery *r = *state;
+			struct initiator_command command = cmd_compare_and_write(LBA, 1, r->data);
+			struct io_fixture *fixture = &r->fixture;
+
+			dead_begins(
+				r,
+				&(struct io_fixture_options){
+					.depth = 16,
+					.backend = {.can_cancel = end == END_CANCELLED}});
+			dead_compares_and_writes(r, &command, crash);
+			notes_close(r->notes);
+			r->notes = NULL;
+			assert_int_equal(notes_open(r->path, "me", &fixture->setup.notes), 0);
+			assert_int_equal(
+				tcmu_configfs_action(&fixture->setup.device, "block_dev", 1), 0);
+			fixture->setup.start = IO_THREAD_RECOVERED;
+			fail_write(r, end);
+			assert_int_equal(io_thread_new(&fixture->setup, &fixture->thread), 0);
+			assert_true(backend_wait_held(fixture->backend, 1));
+			device_ends(r, end);
+			assert_false(initiator_is_done(&command));
+			device_opens_again(r);
+			assert_carried_out(r, &command, true);
+			assert_false(notes_left(fixture->setup.notes));
+			io_fixture_stop(fixture);
+			recovery_teardown(state);
+			recovery_setup(state);
+		}
+}
+
+/* The same for the device that has made the note. */
+static void a_device_that_ends_keeps_the_notes_that_it_has_made(void **state)
+{
+	for (enum end end = END_REVOKED_FENCED; end < END_COUNT; end++) {
+		struct recovery *r = *state;
+		struct initiator_command command = cmd_compare_and_write(LBA, 1, r->data);
+
+		dead_begins(r, &(struct io_fixture_options){.depth = 16});
+		r->fixture.setup.notes = r->notes;
+		io_fixture_start_thread(&r->fixture);
+		fail_write(r, end);
+		initiator_send_held(&r->fixture, &command, TCMU_IO_CAP(TCMU_IO_WRITE));
+		device_ends(r, end);
+		assert_false(initiator_is_done(&command));
+		device_opens_again(r);
+		assert_carried_out(r, &command, true);
+		io_fixture_stop(&r->fixture);
+		recovery_teardown(state);
+		recovery_setup(state);
+	}
+}
+
+/* Nobody would know that it was carried out. */
+static void without_the_ring_nothing_is_written(void **state)
 {
 	struct recovery *r = *state;
 	struct initiator_command command = cmd_compare_and_write(LBA, 1, r->data);
 
 	dead_begins(r, &(struct io_fixture_options){.depth = 16});
-	dead_compares_and_writes(r, &command, CRASH_NOTED);
-	backend_fail(r->fixture.backend, TCMU_IO_WRITE, 0, 1, -EIO);
-	successor_begins(r);
-	assert_carried_out(r, &command, false);
-	io_fixture_stop(&r->fixture);
+	r->fixture.setup.notes = r->notes;
+	io_fixture_start_thread(&r->fixture);
+	initiator_send_held(&r->fixture, &command, TCMU_IO_CAP(TCMU_IO_READ));
+	assert_int_equal(io_thread_revoke(r->fixture.thread), 0);
+	assert_int_equal(backend_release(r->fixture.backend, 1, BACKEND_OLDEST), 1);
+	io_fixture_wait_signal(&r->fixture, IO_SIGNAL_ENDED);
+	assert_int_equal(backend_count(r->fixture.backend, TCMU_IO_WRITE), 0);
+	assert_false(notes_left(r->notes));
+	assert_stored(r, false);
+	io_fixture_wait_end(&r->fixture);
+}
+
+/* A deleted device has its requests cancelled. TASK ABORTED would have them sent again, too. */
+static void a_cancelled_write_or_flush_has_an_unknown_outcome(void **state)
+{
+	static const enum tcmu_io_op ops[] = {TCMU_IO_WRITE, TCMU_IO_FLUSH};
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct recovery *r = *state;
+		struct initiator_command command = cmd_compare_and_write(LBA, 1, r->data);
+
+		dead_begins(
+			r,
+			&(struct io_fixture_options){
+				.depth = 16,
+				.no_write_cache = true,
+				.backend = {
+					.can_cancel = true,
+					.info =
+						{.caps = FIXTURE_BASIC_CAPS,
+						 .volatile_cache = true},
+				}});
+		if (i < 2)
+			r->fixture.setup.notes = r->notes;
+		io_fixture_start_thread(&r->fixture);
+		initiator_send_held(&r->fixture, &command, TCMU_IO_CAP(ops[i % 2]));
+		io_thread_drain(r->fixture.thread, true);
+		initiator_wait_status(&command, SCSI_CHECK_CONDITION);
+		assert_sense(&command, 0x04, 0x4400);
+		io_fixture_wait_signal(&r->fixture, IO_SIGNAL_ENDED);
+		assert_false(notes_left(r->notes));
+		io_fixture_wait_end(&r->fixture);
+		recovery_teardown(state);
+		recovery_setup(state);
+	}
 }
 
 /* ------- a daemon that lives ------- */
@@ -460,8 +668,13 @@ int main(void)
 		TEST(commands_around_it_change_nothing),
 		TEST(two_commands_are_both_answered),
 		TEST(a_ring_that_was_reset_meanwhile_is_not_touched),
-		TEST(a_note_that_does_not_fit_is_dropped),
-		TEST(a_write_that_fails_again_is_answered_busy),
+		TEST(a_note_that_does_not_fit_has_an_unknown_outcome),
+		TEST(a_write_that_fails_again_has_an_unknown_outcome),
+		TEST(an_unknown_outcome_counts_once_it_is_published),
+		TEST(a_device_that_ends_keeps_the_notes_that_it_has_found),
+		TEST(a_device_that_ends_keeps_the_notes_that_it_has_made),
+		TEST(without_the_ring_nothing_is_written),
+		TEST(a_cancelled_write_or_flush_has_an_unknown_outcome),
 		TEST(a_command_has_a_note_from_its_write_to_its_answer),
 		TEST(the_new_tail_is_noted_before_it_is_published),
 		TEST(a_write_that_fails_leaves_no_note),
