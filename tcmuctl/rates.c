@@ -209,35 +209,13 @@ static void add_device(struct table *table, const json_t *device, bool wide)
 }
 
 static const char *const wide_titles[] = {
-	TABLE_LONG_TEXT "DEVICE",
-	"r/s",
-	"rMiB/s",
-	"r_p50",
-	"r_p99",
-	"w/s",
-	"wMiB/s",
-	"w_p50",
-	"w_p99",
-	"other/s",
-	"err/s",
-	"depth",
-	"busy",
-	"cpu%",
-	NULL,
+	"~DEVICE", "r/s",     "rMiB/s", "r_p50", "r_p99", "w/s",  "wMiB/s", "w_p50",
+	"w_p99",   "other/s", "err/s",  "depth", "busy",  "cpu%", NULL,
 };
 
 static const char *const narrow_titles[] = {
-	TABLE_LONG_TEXT "DEVICE",
-	"r/s",
-	"rMiB/s",
-	"r_p99",
-	"w/s",
-	"wMiB/s",
-	"w_p99",
-	"err/s",
-	"busy",
-	"cpu%",
-	NULL,
+	"~DEVICE", "r/s",   "rMiB/s", "r_p99", "w/s", "wMiB/s",
+	"w_p99",   "err/s", "busy",   "cpu%",  NULL,
 };
 
 void rates_show(FILE *out, const json_t *rates, bool by_load)

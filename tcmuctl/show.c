@@ -90,12 +90,10 @@ static bool list_is_unwell(const json_t *device)
 /* Devices that are not well come first, then those of others. */
 void show_list(FILE *out, const json_t *result)
 {
-	static const char *const titles[] = {
-		TABLE_TEXT "DEVICE",      TABLE_TEXT "STATE",        "SIZE", "IN FLIGHT",
-		TABLE_LONG_TEXT "CONFIG", TABLE_LONG_TEXT "PROBLEM", NULL};
-	static const char *const with_lock[] = {
-		TABLE_TEXT "DEVICE", TABLE_TEXT "STATE",       TABLE_TEXT "LOCK",         "SIZE",
-		"IN FLIGHT",         TABLE_LONG_TEXT "CONFIG", TABLE_LONG_TEXT "PROBLEM", NULL};
+	static const char *const titles[] = {"<DEVICE", "<STATE",   "SIZE", "IN FLIGHT",
+					     "~CONFIG", "~PROBLEM", NULL};
+	static const char *const with_lock[] = {"<DEVICE",   "<STATE",  "<LOCK",    "SIZE",
+						"IN FLIGHT", "~CONFIG", "~PROBLEM", NULL};
 	const json_t *devices = json_object_get(result, "devices"), *device;
 	bool locks = list_has_locks(devices);
 	struct table *table = table_new(locks ? with_lock : titles);
@@ -156,9 +154,7 @@ static void add_counters(struct table *table, const json_t *stats)
 
 static void show_counters(FILE *out, const json_t *devices)
 {
-	static const char *const titles[] = {
-		TABLE_TEXT "DEVICE", TABLE_TEXT "COUNTER", "VALUE", TABLE_LONG_TEXT "MEANING",
-		NULL};
+	static const char *const titles[] = {"<DEVICE", "<COUNTER", "VALUE", "~MEANING", NULL};
 	struct table *table;
 	const json_t *device;
 	size_t i, count = 0;
@@ -174,17 +170,8 @@ static void show_counters(FILE *out, const json_t *devices)
 	table_end(table, out);
 }
 
-static const char *const totals[] = {
-	TABLE_TEXT "DEVICE",
-	TABLE_TEXT "CLASS",
-	"COMMANDS",
-	"FAILED",
-	"DATA",
-	"MEAN",
-	"P50",
-	"P99",
-	"MAX",
-	NULL};
+static const char *const totals[] = {"<DEVICE", "<CLASS", "COMMANDS", "FAILED", "DATA",
+				     "MEAN",    "P50",    "P99",      "MAX",    NULL};
 
 void show_totals(FILE *out, const json_t *result)
 {
@@ -276,8 +263,8 @@ static void add_number(struct table *table, const json_t *value)
 
 void show_inflight(FILE *out, const json_t *result)
 {
-	static const char *const titles[] = {"AGE",   TABLE_TEXT "OPERATION", "LBA", "BLOCKS",
-					     "BYTES", TABLE_LONG_TEXT "CDB",  NULL};
+	static const char *const titles[] = {"AGE",   "<OPERATION", "LBA", "BLOCKS",
+					     "BYTES", "~CDB",       NULL};
 	struct table *table = table_new(titles);
 	const json_t *request;
 	char age[TABLE_TEXT_SIZE];
@@ -296,9 +283,8 @@ void show_inflight(FILE *out, const json_t *result)
 
 void show_handlers(FILE *out, const json_t *result)
 {
-	static const char *const titles[] = {TABLE_TEXT "HANDLER",      "DEVICES",
-					     TABLE_TEXT "VERSION",      TABLE_LONG_TEXT "FILE",
-					     TABLE_LONG_TEXT "PROBLEM", NULL};
+	static const char *const titles[] = {"<HANDLER", "DEVICES",  "<VERSION",
+					     "~FILE",    "~PROBLEM", NULL};
 	struct table *table = table_new(titles);
 	const json_t *handler;
 	size_t i;

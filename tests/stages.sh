@@ -221,7 +221,8 @@ compile_commands() {
 stage_tidy() {
 	local -a sources
 	compile_commands
-	mapfile -t sources < <(tracked '*.c' | while IFS= read -r -d '' source; do
+	# sized.c has a header that the build makes, and nothing is built.
+	mapfile -t sources < <(tracked '*.c' ':!tests/plugins/sized.c' | while IFS= read -r -d '' source; do
 		! grep -qF "/$source\"" "$logs/$stage/compile_commands.json" || printf '%s\n' "$source"
 	done)
 	printf '%s\n' "${sources[@]}" | nicely xargs -n 2 -P "$cpus" clang-tidy -p "$logs/$stage" --quiet
