@@ -140,7 +140,7 @@ static json_t *sort_findings(const json_t *findings)
 	size_t i;
 
 	for (int severity = HEALTH_OUTAGE; severity > HEALTH_FINE; severity--)
-		json_array_foreach (findings, i, finding)
+		member_each (findings, i, finding)
 			if ((int) finding_severity(finding) == severity)
 				(void) json_array_append(sorted, finding);
 	return sorted;
@@ -151,9 +151,9 @@ json_t *health_of(const json_t *dump)
 	json_t *findings = json_array(), *sorted, *each;
 	size_t i;
 
-	json_array_foreach (json_object_get(dump, "devices"), i, each)
+	member_each (json_object_get(dump, "devices"), i, each)
 		find_in_device(findings, each);
-	json_array_foreach (json_object_get(dump, "handlers"), i, each)
+	member_each (json_object_get(dump, "handlers"), i, each)
 		find_in_handler(findings, each);
 	find_in_daemon(findings, json_object_get(dump, "process"));
 	sorted = sort_findings(findings);
@@ -216,6 +216,6 @@ void health_show(FILE *out, const json_t *health)
 
 	if (json_array_size(findings) == 0)
 		fprintf(out, "nothing is wrong: %.0f device%s\n", devices, devices == 1 ? "" : "s");
-	json_array_foreach (findings, i, finding)
+	member_each (findings, i, finding)
 		show_finding(out, finding);
 }

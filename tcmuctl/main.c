@@ -141,7 +141,7 @@ static bool has_device(const json_t *result, const char *member)
 	const json_t *device;
 	size_t i;
 
-	json_array_foreach (json_object_get(result, "devices"), i, device)
+	member_each (json_object_get(result, "devices"), i, device)
 		if (json_is_true(json_object_get(device, member)))
 			return true;
 	return false;

@@ -200,7 +200,7 @@ static void write_device_families(const struct exposition *exposition)
 		size_t at;
 
 		write_head(exposition, family->name, family->type, family->unit, family->help);
-		json_array_foreach (exposition->devices, at, device)
+		member_each (exposition->devices, at, device)
 			write_sample(exposition, family, device);
 	}
 }
@@ -215,8 +215,8 @@ static void write_states(const struct exposition *exposition)
 	write_head(
 		exposition, "tcmu_device_state", "gauge", NULL,
 		"1: the device is in the state of the label.");
-	json_array_foreach (exposition->devices, i, device)
-		json_array_foreach (states, at, state) {
+	member_each (exposition->devices, i, device)
+		member_each (states, at, state) {
 			fputs("tcmu_device_state", exposition->out);
 			write_label(exposition->out, '{', "device", member_text(device, "device"));
 			write_label(exposition->out, ',', "state", json_string_value(state));
@@ -234,7 +234,7 @@ static void write_device_info(const struct exposition *exposition)
 	write_head(
 		exposition, "tcmu_device_info", "gauge", NULL,
 		"The handler and the config string of the device.");
-	json_array_foreach (exposition->devices, i, device) {
+	member_each (exposition->devices, i, device) {
 		fputs("tcmu_device_info", exposition->out);
 		write_label(exposition->out, '{', "device", member_text(device, "device"));
 		write_label(exposition->out, ',', "handler", member_text(device, "handler"));
@@ -262,7 +262,7 @@ static void write_by_class(
 	size_t i;
 
 	write_head(exposition, name, "counter", unit, help);
-	json_array_foreach (exposition->devices, i, device) {
+	member_each (exposition->devices, i, device) {
 		json_t *classes = json_object_get(stats_of(device), "classes");
 
 		for (struct member class = {0}; member_next(classes, &class);)
@@ -280,7 +280,7 @@ static void write_by_key(
 	size_t i;
 
 	write_head(exposition, name, "counter", NULL, help);
-	json_array_foreach (exposition->devices, i, device) {
+	member_each (exposition->devices, i, device) {
 		json_t *counts = json_object_get(stats_of(device), which);
 
 		for (struct member count = {0}; member_next(counts, &count);)
@@ -298,7 +298,7 @@ static double answered_below(const json_t *latency, double ns)
 	double cnt = 0;
 	size_t i;
 
-	json_array_foreach (latency, i, bucket)
+	member_each (latency, i, bucket)
 		if (json_is_number(json_array_get(bucket, 1)) &&
 		    json_number_value(json_array_get(bucket, 1)) <= ns)
 			cnt += json_number_value(json_array_get(bucket, 2));
@@ -311,7 +311,7 @@ static double commands_answered(const json_t *latency)
 	double cnt = 0;
 	size_t i;
 
-	json_array_foreach (latency, i, bucket)
+	member_each (latency, i, bucket)
 		cnt += json_number_value(json_array_get(bucket, 2));
 	return cnt;
 }
@@ -348,7 +348,7 @@ static void write_histograms(const struct exposition *exposition)
 	write_head(
 		exposition, "tcmu_device_command_duration_seconds", "histogram", "seconds",
 		"Time from the fetch of a command to its end.");
-	json_array_foreach (exposition->devices, i, device) {
+	member_each (exposition->devices, i, device) {
 		json_t *classes = json_object_get(stats_of(device), "classes");
 
 		for (struct member class = {0}; member_next(classes, &class);)
@@ -368,7 +368,7 @@ static const json_t *find_counter(const json_t *device, const char *handler, con
 
 	if (strcmp(member_text(device, "handler"), handler) != 0)
 		return NULL;
-	json_array_foreach (json_object_get(stats_of(device), "counters"), i, counter)
+	member_each (json_object_get(stats_of(device), "counters"), i, counter)
 		if (strcmp(member_text(counter, "name"), name) == 0)
 			return counter;
 	return NULL;
@@ -436,7 +436,7 @@ static double count_orphans(const json_t *devices)
 	double cnt = 0;
 	size_t i;
 
-	json_array_foreach (devices, i, device)
+	member_each (devices, i, device)
 		cnt += strcmp(member_text(device, "state"), "ORPHANED") == 0;
 	return cnt;
 }
@@ -491,7 +491,7 @@ static json_t *newest_devices(const json_t *all)
 	json_t *newest = json_object(), *devices = json_array(), *device;
 	size_t i;
 
-	json_array_foreach (all, i, device)
+	member_each (all, i, device)
 		(void) json_object_set(newest, member_text(device, "device"), device);
 	for (struct member member = {0}; member_next(newest, &member);)
 		(void) json_array_append(devices, member.value);

@@ -21,7 +21,7 @@ static double count_in(const json_t *latency, double from)
 	const json_t *bucket;
 	size_t i;
 
-	json_array_foreach (latency, i, bucket)
+	member_each (latency, i, bucket)
 		if (bucket_member(bucket, 0) == from)
 			return bucket_member(bucket, 2);
 	return 0;
@@ -38,9 +38,9 @@ double rates_percentile(const json_t *latency, const json_t *before, double part
 	const json_t *bucket;
 	size_t i;
 
-	json_array_foreach (latency, i, bucket)
+	member_each (latency, i, bucket)
 		total += count_between(bucket, before);
-	json_array_foreach (latency, i, bucket) {
+	member_each (latency, i, bucket) {
 		double cnt = count_between(bucket, before);
 		double from = bucket_member(bucket, 0), below = bucket_member(bucket, 1);
 
@@ -64,7 +64,7 @@ static const json_t *find_device_stats(const json_t *stats, const char *name)
 	const json_t *device;
 	size_t i;
 
-	json_array_foreach (json_object_get(stats, "devices"), i, device)
+	member_each (json_object_get(stats, "devices"), i, device)
 		if (strcmp(member_text(device, "device"), name) == 0)
 			return device;
 	return NULL;
@@ -150,7 +150,7 @@ json_t *rates_between(const json_t *before, const json_t *now)
 
 	if (seconds <= 0)
 		seconds = 1e-9;
-	json_array_foreach (json_object_get(now, "devices"), i, device)
+	member_each (json_object_get(now, "devices"), i, device)
 		(void) json_array_append_new(
 			devices,
 			device_between(
@@ -209,35 +209,13 @@ static void add_device(struct table *table, const json_t *device, bool wide)
 }
 
 static const char *const wide_titles[] = {
-	TABLE_LONG_TEXT "DEVICE",
-	"r/s",
-	"rMiB/s",
-	"r_p50",
-	"r_p99",
-	"w/s",
-	"wMiB/s",
-	"w_p50",
-	"w_p99",
-	"other/s",
-	"err/s",
-	"depth",
-	"busy",
-	"cpu%",
-	NULL,
+	"~DEVICE", "r/s",     "rMiB/s", "r_p50", "r_p99", "w/s",  "wMiB/s", "w_p50",
+	"w_p99",   "other/s", "err/s",  "depth", "busy",  "cpu%", NULL,
 };
 
 static const char *const narrow_titles[] = {
-	TABLE_LONG_TEXT "DEVICE",
-	"r/s",
-	"rMiB/s",
-	"r_p99",
-	"w/s",
-	"wMiB/s",
-	"w_p99",
-	"err/s",
-	"busy",
-	"cpu%",
-	NULL,
+	"~DEVICE", "r/s",   "rMiB/s", "r_p99", "w/s", "wMiB/s",
+	"w_p99",   "err/s", "busy",   "cpu%",  NULL,
 };
 
 void rates_show(FILE *out, const json_t *rates, bool by_load)
@@ -264,7 +242,7 @@ void rates_show_within(FILE *out, const json_t *devices, unsigned width)
 	const json_t *device;
 	size_t i;
 
-	json_array_foreach (devices, i, device)
+	member_each (devices, i, device)
 		add_device(table, device, wide);
 	table_end_within(table, out, width);
 }

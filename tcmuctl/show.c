@@ -13,7 +13,7 @@ void show_fenced(FILE *out, const json_t *result)
 	const json_t *device;
 	size_t i;
 
-	json_array_foreach (json_object_get(result, "devices"), i, device)
+	member_each (json_object_get(result, "devices"), i, device)
 		if (json_is_true(json_object_get(device, "fenced")))
 			fprintf(out,
 				"%s: its old connection is not closed yet (%s, %.0f in flight)\n",
@@ -32,7 +32,7 @@ static bool list_has_locks(const json_t *devices)
 	const json_t *device;
 	size_t i;
 
-	json_array_foreach (devices, i, device)
+	member_each (devices, i, device)
 		if (json_is_string(json_object_get(device, "lock")))
 			return true;
 	return false;
@@ -90,23 +90,21 @@ static bool list_is_unwell(const json_t *device)
 /* Devices that are not well come first, then those of others. */
 void show_list(FILE *out, const json_t *result)
 {
-	static const char *const titles[] = {
-		TABLE_TEXT "DEVICE",      TABLE_TEXT "STATE",        "SIZE", "IN FLIGHT",
-		TABLE_LONG_TEXT "CONFIG", TABLE_LONG_TEXT "PROBLEM", NULL};
-	static const char *const with_lock[] = {
-		TABLE_TEXT "DEVICE", TABLE_TEXT "STATE",       TABLE_TEXT "LOCK",         "SIZE",
-		"IN FLIGHT",         TABLE_LONG_TEXT "CONFIG", TABLE_LONG_TEXT "PROBLEM", NULL};
+	static const char *const titles[] = {"<DEVICE", "<STATE",   "SIZE", "IN FLIGHT",
+					     "~CONFIG", "~PROBLEM", NULL};
+	static const char *const with_lock[] = {"<DEVICE",   "<STATE",  "<LOCK",    "SIZE",
+						"IN FLIGHT", "~CONFIG", "~PROBLEM", NULL};
 	const json_t *devices = json_object_get(result, "devices"), *device;
 	bool locks = list_has_locks(devices);
 	struct table *table = table_new(locks ? with_lock : titles);
 	size_t i;
 
-	json_array_foreach (devices, i, device)
+	member_each (devices, i, device)
 		if (list_is_unwell(device))
 			list_add_device(table, device, locks);
-	json_array_foreach (json_object_get(result, "others"), i, device)
+	member_each (json_object_get(result, "others"), i, device)
 		list_add_other(table, device, locks);
-	json_array_foreach (devices, i, device)
+	member_each (devices, i, device)
 		if (!list_is_unwell(device))
 			list_add_device(table, device, locks);
 	table_end(table, out);
@@ -146,7 +144,7 @@ static void add_counters(struct table *table, const json_t *stats)
 	const json_t *counter;
 	size_t i;
 
-	json_array_foreach (json_object_get(stats, "counters"), i, counter) {
+	member_each (json_object_get(stats, "counters"), i, counter) {
 		table_add(table, "%s", member_text(stats, "device"));
 		table_add(table, "%s", member_text(counter, "name"));
 		table_add(table, "%.0f", member_number(counter, "value"));
@@ -156,35 +154,24 @@ static void add_counters(struct table *table, const json_t *stats)
 
 static void show_counters(FILE *out, const json_t *devices)
 {
-	static const char *const titles[] = {
-		TABLE_TEXT "DEVICE", TABLE_TEXT "COUNTER", "VALUE", TABLE_LONG_TEXT "MEANING",
-		NULL};
+	static const char *const titles[] = {"<DEVICE", "<COUNTER", "VALUE", "~MEANING", NULL};
 	struct table *table;
 	const json_t *device;
 	size_t i, count = 0;
 
-	json_array_foreach (devices, i, device)
+	member_each (devices, i, device)
 		count += json_array_size(json_object_get(device, "counters"));
 	if (!count)
 		return;
 	table = table_new(titles);
-	json_array_foreach (devices, i, device)
+	member_each (devices, i, device)
 		add_counters(table, device);
 	fputc('\n', out);
 	table_end(table, out);
 }
 
-static const char *const totals[] = {
-	TABLE_TEXT "DEVICE",
-	TABLE_TEXT "CLASS",
-	"COMMANDS",
-	"FAILED",
-	"DATA",
-	"MEAN",
-	"P50",
-	"P99",
-	"MAX",
-	NULL};
+static const char *const totals[] = {"<DEVICE", "<CLASS", "COMMANDS", "FAILED", "DATA",
+				     "MEAN",    "P50",    "P99",      "MAX",    NULL};
 
 void show_totals(FILE *out, const json_t *result)
 {
@@ -192,7 +179,7 @@ void show_totals(FILE *out, const json_t *result)
 	const json_t *device;
 	size_t i;
 
-	json_array_foreach (json_object_get(result, "devices"), i, device)
+	member_each (json_object_get(result, "devices"), i, device)
 		add_classes(table, device);
 	table_end(table, out);
 	show_counters(out, json_object_get(result, "devices"));
@@ -217,7 +204,7 @@ static void show_handler_counters(FILE *out, const json_t *stats)
 	const json_t *counter;
 	size_t i;
 
-	json_array_foreach (json_object_get(stats, "counters"), i, counter)
+	member_each (json_object_get(stats, "counters"), i, counter)
 		fprintf(out, "%-14s %s %.0f\n", "counter", member_text(counter, "name"),
 			member_number(counter, "value"));
 }
@@ -276,14 +263,14 @@ static void add_number(struct table *table, const json_t *value)
 
 void show_inflight(FILE *out, const json_t *result)
 {
-	static const char *const titles[] = {"AGE",   TABLE_TEXT "OPERATION", "LBA", "BLOCKS",
-					     "BYTES", TABLE_LONG_TEXT "CDB",  NULL};
+	static const char *const titles[] = {"AGE",   "<OPERATION", "LBA", "BLOCKS",
+					     "BYTES", "~CDB",       NULL};
 	struct table *table = table_new(titles);
 	const json_t *request;
 	char age[TABLE_TEXT_SIZE];
 	size_t i;
 
-	json_array_foreach (json_object_get(result, "requests"), i, request) {
+	member_each (json_object_get(result, "requests"), i, request) {
 		table_add(table, "%s", table_time(member_number(request, "age_seconds"), age));
 		table_add(table, "%s", member_text(request, "operation"));
 		add_number(table, json_object_get(request, "lba"));
@@ -296,14 +283,13 @@ void show_inflight(FILE *out, const json_t *result)
 
 void show_handlers(FILE *out, const json_t *result)
 {
-	static const char *const titles[] = {TABLE_TEXT "HANDLER",      "DEVICES",
-					     TABLE_TEXT "VERSION",      TABLE_LONG_TEXT "FILE",
-					     TABLE_LONG_TEXT "PROBLEM", NULL};
+	static const char *const titles[] = {"<HANDLER", "DEVICES",  "<VERSION",
+					     "~FILE",    "~PROBLEM", NULL};
 	struct table *table = table_new(titles);
 	const json_t *handler;
 	size_t i;
 
-	json_array_foreach (json_object_get(result, "handlers"), i, handler) {
+	member_each (json_object_get(result, "handlers"), i, handler) {
 		table_add(table, "%s", member_text(handler, "handler"));
 		table_add(table, "%.0f", member_number(handler, "devices"));
 		table_add(table, "%s", member_text(handler, "version"));

@@ -35,8 +35,8 @@ static void add_column(struct table *table, const char *title)
 {
 	int flags = SCOLS_FL_RIGHT;
 
-	if (*title == TABLE_TEXT[0] || *title == TABLE_LONG_TEXT[0])
-		flags = *title++ == TABLE_TEXT[0] ? 0 : SCOLS_FL_TRUNC;
+	if (*title == '<' || *title == '~')
+		flags = *title++ == '<' ? 0 : SCOLS_FL_TRUNC;
 	if (!scols_table_new_column(table->scols, title, 0, flags))
 		exit_no_memory();
 	table->columns++;

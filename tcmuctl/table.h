@@ -8,14 +8,11 @@
 
 #include <stdio.h>
 
-/* How a title begins; the others are of numbers. */
-#define TABLE_TEXT      "<"
-#define TABLE_LONG_TEXT "~" /* text that may be cut */
-
 struct table;
 
-/* titles: one for each column, and NULL at the end. The caller ends the table by table_end() or
- * table_end_within(). */
+/* titles: one for each column, and NULL at the end. One that begins with '<' makes a column of
+ * text, one with '~' a column of text that may be cut; the others are of numbers. The caller ends
+ * the table by table_end() or table_end_within(). */
 struct table *table_new(const char *const *titles);
 
 /* Adds the next cell, from left to right and top to bottom. Longer cells than 4095 bytes are cut.

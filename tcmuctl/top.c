@@ -106,7 +106,7 @@ static const json_t *find_listed(const json_t *list, const char *name)
 	const json_t *device;
 	size_t i;
 
-	json_array_foreach (json_object_get(list, "devices"), i, device)
+	member_each (json_object_get(list, "devices"), i, device)
 		if (strcmp(member_text(device, "device"), name) == 0)
 			return device;
 	return NULL;
@@ -157,7 +157,7 @@ static struct row *sorted_rows(
 	size_t i;
 
 	*cnt = 0;
-	json_array_foreach (devices, i, device)
+	member_each (devices, i, device)
 		if (rows && strstr(member_text(device, "device"), top->filter))
 			rows[(*cnt)++] = (struct row){
 				.rates = device, .at = i, .key = row_key(top->order, device, list)};
@@ -174,7 +174,7 @@ static unsigned count_attention(const json_t *list)
 	unsigned cnt = 0;
 	size_t i;
 
-	json_array_foreach (json_object_get(list, "devices"), i, device)
+	member_each (json_object_get(list, "devices"), i, device)
 		cnt += needs_attention(device);
 	return cnt;
 }

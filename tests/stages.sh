@@ -221,7 +221,8 @@ compile_commands() {
 stage_tidy() {
 	local -a sources
 	compile_commands
-	mapfile -t sources < <(tracked '*.c' | while IFS= read -r -d '' source; do
+	# sized.c has a header that the build makes, and nothing is built.
+	mapfile -t sources < <(tracked '*.c' ':!tests/plugins/sized.c' | while IFS= read -r -d '' source; do
 		! grep -qF "/$source\"" "$logs/$stage/compile_commands.json" || printf '%s\n' "$source"
 	done)
 	printf '%s\n' "${sources[@]}" | nicely xargs -n 2 -P "$cpus" clang-tidy -p "$logs/$stage" --quiet
@@ -230,8 +231,9 @@ stage_tidy() {
 
 stage_cppcheck() {
 	compile_commands
+	# sized.c has a header that the build makes, and nothing is built.
 	nicely cppcheck --project="$logs/$stage/compile_commands.json" --enable=warning,performance,portability --inline-suppr \
-		--suppress=missingIncludeSystem --suppress=varFuncNullUB --error-exitcode=1 --template=gcc --quiet -j "$cpus"
+		--suppress=missingIncludeSystem --suppress=varFuncNullUB --suppress=syntaxError:*/tests/plugins/sized.c --error-exitcode=1 --template=gcc --quiet -j "$cpus"
 	count 1 0
 }
 

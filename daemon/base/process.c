@@ -2,8 +2,8 @@
 #include "base/process.h"
 
 #include <dirent.h>
-#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -29,13 +29,12 @@ static void read_status(struct process_figures *figures)
 {
 	FILE *file = fopen("/proc/self/status", "re");
 	char line[256];
-	uint64_t value;
 
 	while (file && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "VmRSS: %" SCNu64, &value) == 1)
-			figures->resident = value * 1024;
-		else if (sscanf(line, "Threads: %" SCNu64, &value) == 1)
-			figures->threads = value;
+		if (strncmp(line, "VmRSS:", 6) == 0)
+			figures->resident = strtoull(line + 6, NULL, 10) * 1024;
+		else if (strncmp(line, "Threads:", 8) == 0)
+			figures->threads = strtoull(line + 8, NULL, 10);
 	}
 	if (file)
 		(void) fclose(file);
@@ -64,7 +63,7 @@ static uint64_t read_start_ticks(void)
 	for (int i = 0; at && i < STAT_START_TIME; i++)
 		at = strchr(at + 1, ' ');
 	if (at)
-		(void) sscanf(at, " %" SCNu64, &ticks);
+		ticks = strtoull(at, NULL, 10);
 	(void) fclose(file);
 	return ticks;
 }

@@ -65,7 +65,9 @@ void buffer_init(struct buffer *buffer, size_t length, enum buffer_shape shape)
 	buffer->memory = buffer_checked(
 		mmap(NULL, buffer->memory_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 		     -1, 0));
-	buffer->iov = buffer_checked(calloc(most, sizeof(*buffer->iov)));
+	buffer->iov = calloc(most, sizeof(*buffer->iov));
+	if (!buffer->iov)
+		abort();
 	next = buffer->memory;
 	for (; left; buffer->iov_cnt++) {
 		size_t piece, gap;

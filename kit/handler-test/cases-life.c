@@ -302,6 +302,8 @@ void case_close_at_once(struct subject *subject)
 
 /* ------- resize ------- */
 
+static const struct traffic_setup resize_traffic = {.depth = 8, .requests = 100, .most_blocks = 16};
+
 struct life_background {
 	struct subject *subject;
 	struct model *model;
@@ -312,10 +314,9 @@ struct life_background {
 static void *life_run_background(void *arg)
 {
 	struct life_background *background = arg;
-	struct traffic_setup setup = {.depth = 8, .requests = 100, .most_blocks = 16};
 
 	while (!atomic_load(&background->stop))
-		traffic_run(background->subject, background->model, &setup, NULL);
+		traffic_run(background->subject, background->model, &resize_traffic, NULL);
 	return NULL;
 }
 
@@ -359,6 +360,8 @@ void case_resize(struct subject *subject)
 	life_needs_writes(subject);
 	life_region(subject, &model);
 	background.model = &model;
+	/* So that there are data to lose when the size changes, whenever the thread starts. */
+	traffic_run(subject, &model, &resize_traffic, NULL);
 	if (pthread_create(&background.thread, NULL, life_run_background, &background) != 0)
 		verdict_fail("no thread can be started");
 	larger = life_resize(subject, size + (UINT64_C(4) << 20));

@@ -26,14 +26,12 @@ static struct {
 	pthread_mutex_t last; /* taken by the thread that ends the process */
 } verdict = {.last = PTHREAD_MUTEX_INITIALIZER, .step = "begin"};
 
-static void verdict_write(char letter, const char *fmt, va_list args)
+static void verdict_put(char letter, const char *text)
 {
 	char line[LINE_SIZE];
 	size_t len;
 
-	line[0] = letter;
-	line[1] = ' ';
-	(void) vsnprintf(line + 2, sizeof(line) - 3, fmt, args);
+	(void) snprintf(line, sizeof(line) - 1, "%c %s", letter, text);
 	for (char *c = line; *c; c++)
 		if (*c == '\n')
 			*c = ' ';
@@ -41,6 +39,17 @@ static void verdict_write(char letter, const char *fmt, va_list args)
 	line[len++] = '\n';
 	if (write(verdict.fd, line, len) < 0)
 		_exit(1);
+}
+
+static void verdict_write(char letter, const char *fmt, va_list args)
+	__attribute__((format(printf, 2, 0)));
+
+static void verdict_write(char letter, const char *fmt, va_list args)
+{
+	char text[LINE_SIZE - 4];
+
+	(void) vsnprintf(text, sizeof(text), fmt, args);
+	verdict_put(letter, text);
 }
 
 void verdict_fail(const char *fmt, ...)
@@ -73,13 +82,14 @@ void verdict_pass(void)
 
 void verdict_note(const char *name, const char *fmt, ...)
 {
-	char text[LINE_SIZE / 2];
+	char value[LINE_SIZE / 2], text[LINE_SIZE - 4];
 	va_list args;
 
-	(void) snprintf(text, sizeof(text), "%s=%s", name, fmt);
 	va_start(args, fmt);
-	verdict_write('N', text, args);
+	(void) vsnprintf(value, sizeof(value), fmt, args);
 	va_end(args);
+	(void) snprintf(text, sizeof(text), "%s=%s", name, value);
+	verdict_put('N', text);
 }
 
 void verdict_warn(const char *fmt, ...)

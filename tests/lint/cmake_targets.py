@@ -2,7 +2,7 @@
 """The targets that the CMakeLists.txt of the tree name: their sources and the edges they declare.
 
 Reads the files as they are written here: a command begins a line; add_library, target_link_libraries, tcmud_layer and
-tcmud_handler carry plain names."""
+tcmud_handler carry plain names. A target NAME-static is NAME with the same sources: who links the one links the other."""
 
 import os
 import re
@@ -47,7 +47,7 @@ def read(directorys):
         for line, command, words in commands(file):
             if command in ("add_library", "add_executable") and "ALIAS" in words:
                 aliases[words[0]] = words[2]
-            elif command in ("add_library", "add_executable", "target_sources"):
+            elif command in ("add_library", "add_executable", "target_sources") and not words[0].endswith("-static"):
                 add(targets, words[0], directory, [word for word in words[1:] if word not in KEYWORDS])
             elif command == "tcmud_layer":
                 add(targets, f"tcmud-{words[0]}", directory, words[1:])
@@ -55,7 +55,7 @@ def read(directorys):
                 add(targets, f"handler_{words[0]}", directory, words[1:])
                 targets[f"handler_{words[0]}"].edges["tcmu-handler"] = ("PRIVATE", line)
             elif command == "target_link_libraries" and "$" not in words[0]:
-                links.append((file, line, words))
+                links.append((file, line, [word.removesuffix("-static") for word in words]))
     for file, line, words in links:
         how = "PUBLIC"
         for word in words[1:]:
