@@ -49,8 +49,12 @@ static void fetch_set_stale(struct fetch *fetch)
 	for (unsigned i = 0; i < core->pool->used; i++) {
 		struct command *command = command_at(core->pool, i);
 
-		if (command->where != COMMAND_FREE && !command->internal)
-			command->aborted = true;
+		if (command->where == COMMAND_FREE || command->internal)
+			continue;
+		/* An xcopy of another device may write the blocks from now on. */
+		command->aborted = true;
+		command->late |= command->writes_range;
+		core->late |= command->late;
 	}
 	core_signal(core, IO_SIGNAL_RING_RESET);
 	dispatch_pending(fetch->dispatch);
