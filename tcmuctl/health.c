@@ -29,6 +29,12 @@ static void add_finding(
 
 /* ------- devices ------- */
 
+bool health_is_well(const json_t *device)
+{
+	return !*member_text(device, "problem") &&
+		strcmp(member_text(device, "state"), "LIVE") == 0;
+}
+
 /* The meaning of each state that lasts. */
 static const struct state_health {
 	const char *state;

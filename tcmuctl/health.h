@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include <jansson.h>
@@ -13,6 +14,9 @@ enum health_severity {
 	HEALTH_ATTENTION, /* devices are served, and something has to be checked */
 	HEALTH_OUTAGE,    /* a device is not served */
 };
+
+/* Whether a device of the method "list" is LIVE and has no problem. */
+bool health_is_well(const json_t *device);
 
 /* The findings in a result of the method "dump": {"status", "devices", "findings": [{"subject",
  * "severity", "state", "seconds", "problem", "advice"}]}, the worst first. To be freed. */

@@ -14,6 +14,9 @@ const char *member_text(const json_t *object, const char *key);
 /* A member's number; 0: it is missing or no number. */
 double member_number(const json_t *object, const char *key);
 
+/* The one of result's devices that has this name; NULL: there is none. */
+const json_t *member_device(const json_t *result, const char *name);
+
 /* Iterates over an array: the value is the array's. */
 #define member_each(array, i, value) for ((i) = 0; ((value) = json_array_get(array, i)); (i)++)
 

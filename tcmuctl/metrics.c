@@ -26,6 +26,12 @@ struct exposition {
 	json_t *devices; /* of each name the newest */
 };
 
+/* The end of the name of a family's samples. */
+static const char *suffix_of(const char *type)
+{
+	return strcmp(type, "counter") == 0 ? "_total" : "";
+}
+
 /* The help of a handler's counter may have any character. */
 static void write_help(FILE *out, const char *help)
 {
@@ -44,7 +50,7 @@ static void write_head(
 	FILE *out = exposition->out;
 
 	if (exposition->format == METRICS_PROMETHEUS) {
-		const char *suffix = strcmp(type, "counter") == 0 ? "_total" : "";
+		const char *suffix = suffix_of(type);
 
 		fprintf(out, "# HELP %s%s ", name, suffix);
 		write_help(out, help);
@@ -186,8 +192,7 @@ static void write_sample(
 	const struct exposition *exposition, const struct device_family *family,
 	const json_t *device)
 {
-	fprintf(exposition->out, "%s%s", family->name,
-		strcmp(family->type, "counter") == 0 ? "_total" : "");
+	fprintf(exposition->out, "%s%s", family->name, suffix_of(family->type));
 	write_label(exposition->out, '{', "device", member_text(device, "device"));
 	fprintf(exposition->out, "} %.17g\n", family->value(device));
 }
@@ -379,20 +384,18 @@ static void write_counter(
 	const struct exposition *exposition, size_t first, const char *handler,
 	const json_t *counter)
 {
-	bool gauge = strcmp(member_text(counter, "type"), "gauge") == 0;
+	const char *type = strcmp(member_text(counter, "type"), "gauge") == 0 ? "gauge" : "counter";
 	const char *name = member_text(counter, "name");
 	const json_t *device;
 	char metric[128];
 
 	(void) snprintf(metric, sizeof(metric), "tcmu_handler_%s_%s", handler, name);
-	write_head(
-		exposition, metric, gauge ? "gauge" : "counter", NULL,
-		member_text(counter, "help"));
+	write_head(exposition, metric, type, NULL, member_text(counter, "help"));
 	for (size_t i = first; (device = json_array_get(exposition->devices, i)); i++) {
 		counter = find_counter(device, handler, name);
 		if (!counter)
 			continue;
-		fprintf(exposition->out, "%s%s", metric, gauge ? "" : "_total");
+		fprintf(exposition->out, "%s%s", metric, suffix_of(type));
 		write_label(exposition->out, '{', "device", member_text(device, "device"));
 		fprintf(exposition->out, "} %.0f\n", member_number(counter, "value"));
 	}
@@ -426,8 +429,7 @@ static void write_daemon_sample(
 	const char *help, double value)
 {
 	write_head(exposition, name, type, unit, help);
-	fprintf(exposition->out, "%s%s %.17g\n", name, strcmp(type, "counter") == 0 ? "_total" : "",
-		value);
+	fprintf(exposition->out, "%s%s %.17g\n", name, suffix_of(type), value);
 }
 
 static double count_orphans(const json_t *devices)

@@ -59,17 +59,6 @@ double rates_percentile(const json_t *latency, const json_t *before, double part
 
 /* ------- one device ------- */
 
-static const json_t *find_device_stats(const json_t *stats, const char *name)
-{
-	const json_t *device;
-	size_t i;
-
-	member_each (json_object_get(stats, "devices"), i, device)
-		if (strcmp(member_text(device, "device"), name) == 0)
-			return device;
-	return NULL;
-}
-
 static const json_t *member_class(const json_t *device, const char *name)
 {
 	return json_object_get(json_object_get(device, "classes"), name);
@@ -154,7 +143,7 @@ json_t *rates_between(const json_t *before, const json_t *now)
 		(void) json_array_append_new(
 			devices,
 			device_between(
-				find_device_stats(before, member_text(device, "device")), device,
+				member_device(before, member_text(device, "device")), device,
 				seconds));
 	return json_pack("{sf so}", "seconds", seconds, "devices", devices);
 }

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "health.h"
 #include "members.h"
 #include "rates.h"
 #include "table.h"
@@ -82,11 +83,6 @@ static void list_add_other(struct table *table, const json_t *device, bool locks
 	table_add(table, "%s", member_text(device, "problem"));
 }
 
-static bool list_is_unwell(const json_t *device)
-{
-	return *member_text(device, "problem") || strcmp(member_text(device, "state"), "LIVE") != 0;
-}
-
 /* Devices that are not well come first, then those of others. */
 void show_list(FILE *out, const json_t *result)
 {
@@ -100,12 +96,12 @@ void show_list(FILE *out, const json_t *result)
 	size_t i;
 
 	member_each (devices, i, device)
-		if (list_is_unwell(device))
+		if (!health_is_well(device))
 			list_add_device(table, device, locks);
 	member_each (json_object_get(result, "others"), i, device)
 		list_add_other(table, device, locks);
 	member_each (devices, i, device)
-		if (!list_is_unwell(device))
+		if (health_is_well(device))
 			list_add_device(table, device, locks);
 	table_end(table, out);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "health.h"
 #include "members.h"
 #include "rates.h"
 #include "terminal.h"
@@ -101,22 +102,6 @@ struct row {
 	double key;
 };
 
-static const json_t *find_listed(const json_t *list, const char *name)
-{
-	const json_t *device;
-	size_t i;
-
-	member_each (json_object_get(list, "devices"), i, device)
-		if (strcmp(member_text(device, "device"), name) == 0)
-			return device;
-	return NULL;
-}
-
-static bool needs_attention(const json_t *listed)
-{
-	return *member_text(listed, "problem") || strcmp(member_text(listed, "state"), "LIVE") != 0;
-}
-
 static double slowest_of(const json_t *rates)
 {
 	double read = member_number(json_object_get(rates, "read_latency_seconds"), "p99");
@@ -131,8 +116,8 @@ static double row_key(enum top_order order, const json_t *rates, const json_t *l
 	case TOP_SLOWEST:
 		return slowest_of(rates);
 	case TOP_WORST:
-		return (needs_attention(find_listed(list, member_text(rates, "device"))) ? 1e12
-											 : 0) +
+		return (!health_is_well(member_device(list, member_text(rates, "device"))) ? 1e12
+											   : 0) +
 			member_number(rates, "failed_per_second") * 1e3 + slowest_of(rates);
 	default:
 		return rates_load(rates);
@@ -175,7 +160,7 @@ static unsigned count_attention(const json_t *list)
 	size_t i;
 
 	member_each (json_object_get(list, "devices"), i, device)
-		cnt += needs_attention(device);
+		cnt += !health_is_well(device);
 	return cnt;
 }
 
