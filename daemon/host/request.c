@@ -422,48 +422,63 @@ struct request_waiter {
 	pthread_cond_t ended;
 	bool done;
 	int error;
+	uint64_t result;
+	uint32_t flags;
 };
 
 static void request_wake_waiter(void *userdata, int error, uint64_t result, uint32_t flags)
 {
 	struct request_waiter *waiter = userdata;
 
-	(void) result;
-	(void) flags;
 	pthread_mutex_lock(&waiter->lock);
 	waiter->error = error;
+	waiter->result = result;
+	waiter->flags = flags;
 	waiter->done = true;
 	pthread_cond_signal(&waiter->ended);
 	pthread_mutex_unlock(&waiter->lock);
 }
 
-int tcmu_disk_io(
-	struct tcmu_disk *disk, enum tcmu_io_op op, uint32_t flags, uint64_t offset, void *buffer,
-	uint64_t length)
+int tcmu_disk_run(
+	struct tcmu_disk *disk, const struct tcmu_disk_request *request, uint64_t *result,
+	uint32_t *flags)
 {
 	struct request_waiter waiter = {
 		.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
-	struct tcmu_disk_request request = {
-		.size = sizeof(request),
-		.op = op,
-		.flags = flags,
-		.offset = offset,
-		.length = length,
-		.done = request_wake_waiter,
-		.userdata = &waiter};
-	struct iovec iov = {.iov_base = buffer};
+	struct tcmu_disk_request waited = *request;
 	int r;
 
-	assert(!host_thread_is_current(disk));
-	iov.iov_len = request_buffer_length(disk, &request);
-	request.iov = &iov;
-	request.iov_cnt = iov.iov_len ? 1 : 0;
-	r = tcmu_disk_submit(disk, &request, NULL);
+	assert(!host_thread_is_current(disk) && !request->done);
+	waited.done = request_wake_waiter;
+	waited.userdata = &waiter;
+	r = tcmu_disk_submit(disk, &waited, NULL);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&waiter.lock);
 	while (!waiter.done)
 		pthread_cond_wait(&waiter.ended, &waiter.lock);
 	pthread_mutex_unlock(&waiter.lock);
+	if (result)
+		*result = waiter.result;
+	if (flags)
+		*flags = waiter.flags;
 	return waiter.error;
+}
+
+int tcmu_disk_io(
+	struct tcmu_disk *disk, enum tcmu_io_op op, uint32_t flags, uint64_t offset, void *buffer,
+	uint64_t length)
+{
+	struct tcmu_disk_request request = {
+		.size = sizeof(request),
+		.op = op,
+		.flags = flags,
+		.offset = offset,
+		.length = length};
+	struct iovec iov = {.iov_base = buffer};
+
+	iov.iov_len = request_buffer_length(disk, &request);
+	request.iov = &iov;
+	request.iov_cnt = iov.iov_len ? 1 : 0;
+	return tcmu_disk_run(disk, &request, NULL, NULL);
 }

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,34 +164,10 @@ const char *subject_op_name(enum tcmu_io_op op)
 
 /* ------- one request ------- */
 
-struct subject_waiter {
-	pthread_mutex_t lock;
-	pthread_cond_t ended;
-	bool done;
-	int error;
-	uint64_t result;
-	uint32_t flags;
-};
-
-static void subject_on_done(void *userdata, int error, uint64_t result, uint32_t flags)
-{
-	struct subject_waiter *waiter = userdata;
-
-	pthread_mutex_lock(&waiter->lock);
-	waiter->error = error;
-	waiter->result = result;
-	waiter->flags = flags;
-	waiter->done = true;
-	pthread_cond_signal(&waiter->ended);
-	pthread_mutex_unlock(&waiter->lock);
-}
-
 int subject_try(
 	struct subject *subject, enum tcmu_io_op op, uint32_t flags, uint64_t block, uint64_t cnt,
 	struct buffer *buffer, uint64_t *result, uint32_t *result_flags)
 {
-	struct subject_waiter waiter = {
-		.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
 	struct tcmu_disk_request request = {
 		.size = sizeof(request),
 		.op = op,
@@ -200,22 +175,9 @@ int subject_try(
 		.iov = buffer ? buffer->iov : NULL,
 		.iov_cnt = buffer ? buffer->iov_cnt : 0,
 		.offset = block * subject->cli->block_size,
-		.length = cnt * subject->cli->block_size,
-		.done = subject_on_done,
-		.userdata = &waiter};
-	int r = tcmu_disk_submit(subject->disk, &request, NULL);
+		.length = cnt * subject->cli->block_size};
 
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&waiter.lock);
-	while (!waiter.done)
-		pthread_cond_wait(&waiter.ended, &waiter.lock);
-	pthread_mutex_unlock(&waiter.lock);
-	if (result)
-		*result = waiter.result;
-	if (result_flags)
-		*result_flags = waiter.flags;
-	return waiter.error;
+	return tcmu_disk_run(subject->disk, &request, result, result_flags);
 }
 
 void subject_do(

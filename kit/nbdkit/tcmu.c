@@ -10,7 +10,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -368,52 +367,6 @@ static int nbd_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flag
 
 /* ------- extents ------- */
 
-struct nbd_waiter {
-	pthread_mutex_t lock;
-	pthread_cond_t ended;
-	bool done;
-	int error;
-	uint64_t result;
-	uint32_t flags;
-};
-
-static void nbd_on_mapped(void *userdata, int error, uint64_t result, uint32_t flags)
-{
-	struct nbd_waiter *waiter = userdata;
-
-	pthread_mutex_lock(&waiter->lock);
-	waiter->error = error;
-	waiter->result = result;
-	waiter->flags = flags;
-	waiter->done = true;
-	pthread_cond_signal(&waiter->ended);
-	pthread_mutex_unlock(&waiter->lock);
-}
-
-/* The error of MAP; the rest is in *waiter. */
-static int nbd_map(uint64_t offset, uint64_t length, struct nbd_waiter *waiter)
-{
-	struct tcmu_disk_request request = {
-		.size = sizeof(request),
-		.op = TCMU_IO_MAP,
-		.offset = offset,
-		.length = length,
-		.done = nbd_on_mapped,
-		.userdata = waiter};
-	int r;
-
-	*waiter = (struct nbd_waiter){
-		.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
-	r = tcmu_disk_submit(nbd.disk, &request, NULL);
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&waiter->lock);
-	while (!waiter->done)
-		pthread_cond_wait(&waiter->ended, &waiter->lock);
-	pthread_mutex_unlock(&waiter->lock);
-	return waiter->error;
-}
-
 static int nbd_extents(
 	void *handle, uint32_t count, uint64_t offset, uint32_t flags,
 	struct nbdkit_extents *extents)
@@ -424,21 +377,23 @@ static int nbd_extents(
 
 	(void) handle;
 	while (at < end) {
-		struct nbd_waiter waiter;
-		int r = nbd_map(at, end - at, &waiter);
-		uint32_t type = NBDKIT_EXTENT_HOLE;
+		struct tcmu_disk_request map = {
+			.size = sizeof(map), .op = TCMU_IO_MAP, .offset = at, .length = end - at};
+		uint64_t length = 0;
+		uint32_t mapped = 0, type = NBDKIT_EXTENT_HOLE;
+		int r = tcmu_disk_run(nbd.disk, &map, &length, &mapped);
 
 		if (r < 0)
 			return nbd_fail(r);
-		if (waiter.flags & TCMU_IO_MAPPED)
+		if (mapped & TCMU_IO_MAPPED)
 			type = 0;
 		else if (nbd_info()->unmap_zeroes)
 			type |= NBDKIT_EXTENT_ZERO;
-		if (!waiter.result || waiter.result > end - at)
+		if (!length || length > end - at)
 			return nbd_fail(-EIO); /* the handler's mistake */
-		if (nbdkit_add_extent(extents, at, waiter.result, type) < 0)
+		if (nbdkit_add_extent(extents, at, length, type) < 0)
 			return -1;
-		at += waiter.result;
+		at += length;
 		if ((flags & NBDKIT_FLAG_REQ_ONE) && at > offset)
 			break;
 	}

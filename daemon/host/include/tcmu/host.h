@@ -169,6 +169,14 @@ int tcmu_disk_resize(struct tcmu_disk *disk, uint64_t disk_size, struct tcmu_rea
  * -EOPNOTSUPP: the handler does not have the operation */
 int tcmu_disk_submit(struct tcmu_disk *disk, const struct tcmu_disk_request *request, uint64_t *id);
 
+/* Carries out a request that has no done callback, and waits for its end. Not in a done callback.
+ * *result and *flags: those that a done callback would get; NULL: not wanted.
+ *
+ * Returns the error of the request, or one of those of tcmu_disk_submit(). */
+int tcmu_disk_run(
+	struct tcmu_disk *disk, const struct tcmu_disk_request *request, uint64_t *result,
+	uint32_t *flags);
+
 /* Carries out a request with one buffer, and waits for its end. Not in a done callback.
  *
  * Returns the error of the request, or one of those of tcmu_disk_submit(). */
