@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The commands that the README and the manual pages display work as they are printed, where there is what the pages presume: a volume, an image
 # and a device called disk.
-# vm: init=systemd packages=yes timeout=600
+# vm: init=systemd packages=yes timeout=900
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The operator's guide can be followed as it is printed: each of its lines is typed in a fresh guest, and nothing else.
-# vm: init=systemd packages=yes timeout=600 disk=2G
+# vm: init=systemd packages=yes timeout=900 disk=2G
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
