@@ -91,6 +91,21 @@ static void health_says_what_is_wrong_since_when_and_what_to_do(void **state)
 			"rbd: no librbd"),
 		HEALTH_ATTENTION);
 	assert_int_equal(
+		severity_of(
+			"{\"handlers\": [{\"handler\": \"rbd\", \"file\": null, "
+			"\"problem\": \"not installed\"}], \"others\": [{\"config\": "
+			"\"rbd/p/i\"}]}",
+			"rbd: not installed"),
+		HEALTH_ATTENTION);
+	/* A package that nobody needs. */
+	assert_int_equal(
+		severity_of(
+			"{\"handlers\": [{\"handler\": \"rbd\", \"file\": null, "
+			"\"problem\": \"not installed\"}], \"others\": [{\"config\": "
+			"\"rbdx/p/i\"}]}",
+			"nothing is wrong"),
+		HEALTH_FINE);
+	assert_int_equal(
 		severity_of("{\"process\": {\"open_fds\": 95, \"max_fds\": 100}}", "LimitNOFILE"),
 		HEALTH_ATTENTION);
 }
