@@ -129,7 +129,8 @@ static struct tcmu_disk *disk_new(
 		.event = disk_event,
 		.sizes = &handler_call_sizes,
 		.handler_flags = TCMU_HANDLER_SYSCALLS_ONLY | TCMU_HANDLER_REOPENS |
-			TCMU_HANDLER_ESCAPED_CONFIG | TCMU_HANDLER_RAW_CONFIG,
+			TCMU_HANDLER_ESCAPED_CONFIG | TCMU_HANDLER_RAW_CONFIG |
+			TCMU_HANDLER_JOINED | TCMU_HANDLER_FLAT,
 		.name = disk_name,
 		.debug = disk_debug,
 		.health = disk_health,

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,7 +28,7 @@
 #define TICK_MS   250u  /* how often time limits are looked at */
 #define CLOSE_MS  8000u /* for the flush of a close */
 #define BYE_MS    200u
-#define READS_MAX 16u /* answers of a connection before the next one's */
+#define READS_MAX 16u /* times that a connection is read before the next one */
 
 /* ------- the daemon's side ------- */
 
@@ -553,6 +554,14 @@ static bool loop_fetch(struct remote *remote, bool will_sleep)
 	return true;
 }
 
+/* Whether an answer is there: libnbd may only be called to read what can be read. */
+static bool loop_is_readable(struct nbd_handle *nbd)
+{
+	int bytes = 0;
+
+	return ioctl(nbd_aio_get_fd(nbd), FIONREAD, &bytes) == 0 && bytes > 0;
+}
+
 static void loop_serve(struct remote *remote, unsigned connection, short revents)
 {
 	struct nbd_handle *nbd = remote->session.handles[connection];
@@ -560,15 +569,9 @@ static void loop_serve(struct remote *remote, unsigned connection, short revents
 	int r = 0;
 
 	if ((revents & (POLLIN | POLLHUP | POLLERR)) && (direction & LIBNBD_AIO_DIRECTION_READ)) {
-		unsigned before;
-
-		/* Another answer is often there, or soon will be. */
-		for (unsigned i = 0; i < READS_MAX && r == 0; i++) {
-			before = remote->in_flight[connection];
+		r = nbd_aio_notify_read(nbd);
+		for (unsigned i = 1; i < READS_MAX && r == 0 && loop_is_readable(nbd); i++)
 			r = nbd_aio_notify_read(nbd);
-			if (!before || remote->in_flight[connection] == before)
-				break;
-		}
 	} else if (revents) {
 		r = nbd_aio_notify_write(nbd);
 	}
