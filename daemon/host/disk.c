@@ -230,10 +230,10 @@ void tcmu_disk_close(struct tcmu_disk *disk)
 		return;
 	while (tcmu_disk_drain(disk, INT_MAX) < 0)
 		;
-	host_thread_end(disk);
 	/* A thread that is still within host_complete() needs only CPU time to leave it. */
 	while (atomic_load(&disk->completing))
 		sched_yield();
+	host_thread_end(disk);
 	disk->handler->close(disk->backend);
 	atomic_store(&disk->closed, true);
 	if (disk->setup.strict)
