@@ -13,24 +13,7 @@
 
 #include "health.h"
 #include "log-fixture.h"
-
-static char *written;
-static size_t written_size;
-
-static FILE *output_begin(void)
-{
-	FILE *file = open_memstream(&written, &written_size);
-
-	assert_non_null(file);
-	return file;
-}
-
-/* To be freed. */
-static char *output_end(FILE *file)
-{
-	assert_int_equal(fclose(file), 0);
-	return written;
-}
+#include "output.h"
 
 static json_t *parse_json(const char *text)
 {

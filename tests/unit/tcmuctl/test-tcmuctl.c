@@ -19,27 +19,10 @@
 #include "log-fixture.h"
 #include "members.h"
 #include "metrics.h"
+#include "output.h"
 #include "rates.h"
 #include "show.h"
 #include "table.h"
-
-static char *written;
-static size_t written_size;
-
-static FILE *output_begin(void)
-{
-	FILE *file = open_memstream(&written, &written_size);
-
-	assert_non_null(file);
-	return file;
-}
-
-/* To be freed. */
-static char *output_end(FILE *file)
-{
-	assert_int_equal(fclose(file), 0);
-	return written;
-}
 
 /* ------- the command line ------- */
 
