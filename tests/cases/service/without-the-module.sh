@@ -10,7 +10,10 @@
 . "${0%/*}/unit.bash"
 
 modules=/lib/modules/$(uname -r)
-status_is() { [[ $(property StatusText) == *$1* ]]; }
+status_is() {
+	OUTPUT=$(journalctl --quiet --output=cat --lines=5 --unit=$UNIT)
+	[[ $(property StatusText) == *$1* ]]
+}
 complaints() { journalctl --quiet --output=cat --unit=$UNIT | grep -c 'cannot use the kernel module target_core_user' || :; }
 complained() { [ "$(complaints)" -ge 1 ]; }
 flooded() { [ "$(journalctl --quiet --output=cat --unit=$UNIT | wc -l)" -gt 100 ]; }
@@ -40,10 +43,12 @@ assert_eq "$(property NRestarts)" 0 "the restarts"
 assert_eq "$(property MainPID)" "$pid" "the process"
 assert_eq "$(complaints)" 1 "the number of messages"
 
+# The sandbox lets a process write the parameters of a module only if they were there when it started: systemd starts it again,
+# once.
 say "the module comes"
 must umount "$modules"
 load_tcmu
-wait_for 30 status_is 'Serving 0 devices'
+wait_for 60 status_is 'Serving 0 devices'
 must tcmuctl health
-assert_eq "$(property MainPID)" "$pid" "the process that serves"
+assert_le "$(property NRestarts)" 1 "the restarts"
 must systemctl stop $UNIT
