@@ -186,8 +186,7 @@ static int ask_export(
 		.rotational = nbd_is_rotational(nbd) > 0,
 		.minimum = (uint32_t) block_size_of(nbd, LIBNBD_SIZE_MINIMUM, 1),
 		.preferred = (uint32_t) block_size_of(nbd, LIBNBD_SIZE_PREFERRED, 0),
-		.maximum =
-			(uint32_t) (maximum < (int64_t) DEFAULT_MAXIMUM ? maximum : (int64_t) DEFAULT_MAXIMUM)};
+		.maximum = (uint32_t) maximum};
 	return 0;
 }
 

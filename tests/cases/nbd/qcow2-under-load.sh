@@ -3,7 +3,7 @@
 # A LUN over qemu-nbd with a qcow2 image: verified load while the server is ended and killed; then the image is sound. At last
 # the server is stopped under load: the delete and the release stay within their limits.
 # vm: disk=512M
-# vm: timeout=300
+# vm: timeout=400
 # vm: hung_task=200
 
 # shellcheck source=tests/cases/lib.sh
@@ -26,17 +26,17 @@ start_server
 start_tcmud
 make_backstore_configfs disk "$socket" $((128 << 20))
 attach disk
-verified_writes "$DISK" 32M
+verified_writes "$DISK" 1M
 
 log_mark
-load_start "$DISK" 64M
+load_start "$DISK" 8M
 for signal in TERM KILL TERM KILL; do
 	before=$(writes_of "$DISK")
-	wait_for 20 wrote "$DISK" $((before + 200))
+	wait_for 60 wrote "$DISK" $((before + 40))
 	end_server $signal
 	sleep 1
 	start_server
-	wait_for 20 logged 'connected to the server again'
+	wait_for 60 logged 'connected to the server again'
 	log_mark
 done
 load_stop
@@ -55,7 +55,7 @@ log_mark
 milliseconds delete_backstore_configfs disk
 say "delete: $MS ms"
 assert_released 1 2000
-wait_for 20 logged 'disk: .* -> GONE'
+wait_for 60 logged 'disk: .* -> GONE'
 kill -CONT "$(cat /run/nbd.pid)"
 end_server TERM
 must qemu-img check -q /scratch/disk.qcow2
