@@ -7,7 +7,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # In the order in which they start.
-stages=(format shell lint build vm newest quickstart conformance packages tidy unit sim model install ceph analyzer clang cppcheck asan tsan coverage fuzz teardown)
+stages=(format build shell lint vm newest quickstart conformance packages ceph tidy fuzz tsan asan coverage unit sim model install clang analyzer cppcheck teardown)
 quick_stages=(format shell lint build tidy unit install analyzer clang cppcheck asan fuzz)
 
 declare -A title=(
@@ -38,6 +38,8 @@ declare -A title=(
 declare -A after=([unit]=build [sim]=build [ceph]=build [teardown]=build [vm]=build [newest]=build [conformance]=build [packages]=build [quickstart]=build)
 # Nothing runs beside these, because they measure times.
 declare -A alone=([teardown]=yes)
+# These run tests in guests, which wait more than they compute: two of them leave time for a stage that only computes.
+declare -A guests=([vm]=1 [newest]=1 [quickstart]=1 [conformance]=1 [packages]=1 [ceph]=1 [teardown]=1)
 
 # ---- shared by stages ----
 

@@ -30,23 +30,26 @@ if [ "$TCMU_DAEMON" = tcmu-runner ]; then SUBTYPE=qcow; else SUBTYPE='file'; fi
 
 # ---- log, assertions, waiting ----
 
-# say TEXT: prints a line of the test's log, with the seconds since the guest started.
-say() {
+# print_line TEXT: prints a line of the test's log, with the seconds since the guest started.
+print_line() {
 	local uptime
 	read -r uptime _ </proc/uptime
 	printf '[%7s] %s\n' "$uptime" "$*"
 }
 
+# say TEXT: prints what happens. A test that prints its own text replaces it; its failures are printed all the same.
+say() { print_line "$@"; }
+
 fail() {
 	trap - ERR
-	say "FAILED: $*"
+	print_line "FAILED: $*"
 	explain
 	exit 1
 }
 
 failed_at() {
 	trap - ERR
-	say "FAILED: ${BASH_COMMAND} (status $1) at ${BASH_SOURCE[1]##*/}:${BASH_LINENO[0]}"
+	print_line "FAILED: ${BASH_COMMAND} (status $1) at ${BASH_SOURCE[1]##*/}:${BASH_LINENO[0]}"
 	explain
 	exit 1
 }
