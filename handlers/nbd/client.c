@@ -647,6 +647,7 @@ static void *client_main(void *arg)
 	struct remote *remote = arg;
 	uint64_t until = 0;
 
+	(void) pthread_setname_np(pthread_self(), "nbd-client");
 	for (;;) {
 		client_iterate(remote);
 		if (!atomic_load(&remote->ending))
