@@ -33,6 +33,7 @@ enum core_option {
 	CORE_COMMAND_TIMEOUT_MISSPELT,
 	CORE_LATER, /* from here on, a handler's option of the same name wins */
 	CORE_ESCAPED = CORE_LATER,
+	CORE_FILTER,
 	CORE_CNT,
 };
 
@@ -73,6 +74,10 @@ static const struct tcmu_option core_table[] = {
 	[CORE_ESCAPED] =
 		{"escaped", TCMU_OPTION_BOOL, "no", NULL,
 		 "%XX stands for a byte: %3A :  %2C ,  %3B ;  %20 blank  %25 %"},
+	[CORE_FILTER] =
+		{"filter", TCMU_OPTION_STRING, NULL, NULL,
+		 "NAME[+OPTION=VALUE]...: a filter above the handler, see tcmu-filters(7); several "
+		 "are possible, the outermost first"},
 	[CORE_CNT] = {NULL},
 };
 
@@ -87,6 +92,7 @@ struct options {
 	char text[TCMU_CONFIG_MAX + 1];   /* the same, its separators replaced by NULs */
 	char target[TCMU_CONFIG_MAX + 1]; /* of a TCMU_HANDLER_RAW_CONFIG */
 	bool escaped;
+	struct filter_list filters;
 	struct tcmu_option_value core[CORE_CNT];
 	struct tcmu_option_value values[]; /* the handler's */
 };
@@ -214,6 +220,8 @@ static int parse_option(
 		value = &options->core[option - core_table];
 	else
 		return refuse_unknown(handler, pair, reason);
+	if (option == &core_table[CORE_FILTER])
+		return filter_list_append(&options->filters, equals ? equals + 1 : "", reason);
 	if (value->given)
 		return reason_refuse(
 			reason, -EINVAL, "the option \"%s\" is given twice", option->name);
@@ -390,6 +398,8 @@ int options_parse(
 
 void options_free(struct options *options)
 {
+	if (options)
+		filter_list_clear(&options->filters);
 	g_free(options);
 }
 
@@ -470,6 +480,11 @@ bool options_differ_in_limits_only(const char *a, const char *b)
 			return true;
 	}
 	return false;
+}
+
+const struct filter_list *options_filters(const struct options *options)
+{
+	return &options->filters;
 }
 
 unsigned options_command_timeout(const struct options *options)
