@@ -177,6 +177,8 @@ static bool io_thread_iterate(struct io_thread *thread)
 		if (core->ring_state == CORE_RING_ATTACHED && tcmu_ring_pending(&core->ring))
 			late_check(&thread->late, clock_now_ns());
 		work += xcopy_serve(thread->xcopy_disk, core);
+		/* A request may have come since, which was sent after a reset. */
+		fetch_check_ring(&thread->fetch);
 	}
 	work += fetched = fetch_batch(&thread->fetch, &now);
 	/* Whatever wakes the thread, a scan that is due is done. */

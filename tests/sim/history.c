@@ -151,13 +151,13 @@ uint64_t history_tag(const void *data)
 
 /* Whether a write comes after what a power cut has left: it began later, or the next daemon writes
  * once more what a COMPARE AND WRITE had begun to write before the cut. That has compared already.
- * This holds also where the kernel has given up the command: as for any late write, only a
- * successor that is GOOD forbids it. */
+ * Or it waited in a ring that no daemon had. This holds also where the kernel has given up the
+ * command: as for any late write, only a successor that is GOOD forbids it. */
 static bool history_outlives(const struct history_write *write, const struct history_write *cut)
 {
 	if (!cut->cut)
 		return false;
-	return cut->begun < write->begun ||
+	return cut->begun < write->begun || cut->begun <= write->waited ||
 		(write->again && (!write->good || cut->begun < write->ended));
 }
 

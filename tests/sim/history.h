@@ -30,6 +30,7 @@ struct history_write {
 	bool taken;      /* a COMPARE AND WRITE that was GOOD has found it */
 	uint64_t stable; /* since then it is on stable storage, by a promise; UINT64_MAX: not */
 	uint64_t after;  /* nothing that began later came before it; UINT64_MAX: not known */
+	uint64_t waited; /* then it was in a ring that no daemon had taken since; 0: it was not */
 	unsigned store, block;
 	bool copies;      /* what it writes is one of these, and not the tag above */
 	uint64_t *copied; /* tags of the source that have landed */

@@ -136,6 +136,17 @@ void kernel_check_orphans(const struct kdev *kdev)
 	}
 }
 
+/* No daemon has the ring: the next one may carry out what is there, whatever happens until then. */
+static void kernel_note_waiting(struct kdev *kdev)
+{
+	for (unsigned id = 1; id < IDS_MAX; id++) {
+		struct kcommand *command = kdev->by_id[id];
+
+		for (unsigned i = 0; command && command->writes[i]; i++)
+			command->writes[i]->waited = sim_now();
+	}
+}
+
 void kernel_daemon_killed(void)
 {
 	struct kdev *kdev;
@@ -149,6 +160,8 @@ void kernel_daemon_killed(void)
 			(void) mmap(
 				kdev->mapped, kdev->mapped_length, PROT_NONE,
 				MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+		else
+			kernel_note_waiting(kdev);
 		kdev->mapped = NULL;
 		kdev->opened = kdev->replaced = kdev->inaccessible = false;
 		kernel_release(kdev);

@@ -4,8 +4,9 @@
  * nothing that was fetched before completes a new command or touches its data. The kernel gives new
  * commands the numbers, the places and the pages of the old ones.
  */
-#include "io-fixture.h"
+#include "xcopy-pair.h"
 
+#include <sched.h>
 #include <string.h>
 
 #include <tcmu/configfs.h>
@@ -235,6 +236,210 @@ static void an_idle_ring_can_be_revoked(void **state)
 	io_fixture_wait_end(&f.io);
 }
 
+/* ------- EXTENDED COPY of another disk ------- */
+
+#define WRITE_OPS \
+	(TCMU_IO_CAP(TCMU_IO_WRITE) | TCMU_IO_CAP(TCMU_IO_UNMAP) | \
+	 TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES) | TCMU_IO_CAP(TCMU_IO_WRITE_SAME) | \
+	 TCMU_IO_CAP(TCMU_IO_COMPARE_AND_WRITE))
+
+#define OVERWRITTEN_BLOCKS 2u
+
+struct overwrite {
+	struct pair pair;
+	struct initiator_command command; /* writes blocks that the xcopy writes, too */
+	struct initiator_command again;   /* the same, sent again after the answer of the kernel */
+	uint8_t data[2 * OVERWRITTEN_BLOCKS * FIXTURE_BLOCK];
+	uint8_t unmap_list[UNMAP_LIST_LENGTH(2)];
+};
+
+/* When the thread of the overwritten disk notices the reset. */
+enum notice {
+	NOTICE_EARLY,   /* before there is an xcopy */
+	NOTICE_REQUEST, /* when the request of the xcopy wakes it */
+	NOTICE_LATE,    /* it has looked already, and takes the request then */
+	NOTICE_COUNT,
+};
+
+/* Its disk is reset before the I/O thread takes requests of xcopies; NULL: none is. */
+static _Atomic(struct overwrite *) reset_before_request;
+
+static void reset_overwritten(struct overwrite *o)
+{
+	io_fixture_reset_ring(&o->pair.from);
+	o->again = o->command;
+	initiator_push(&o->pair.from, &o->again);
+}
+
+unsigned __real_xcopy_serve(struct xcopy_disk *disk, struct core *core);
+unsigned __wrap_xcopy_serve(struct xcopy_disk *disk, struct core *core);
+
+unsigned __wrap_xcopy_serve(struct xcopy_disk *disk, struct core *core)
+{
+	struct overwrite *o = atomic_load(&reset_before_request);
+
+	if (o && &o->pair.from.thread->core == core) {
+		atomic_store(&reset_before_request, NULL);
+		reset_overwritten(o);
+		/* The ring is filled as far as before: positions do not show the reset. */
+		initiator_notify(&o->pair.from);
+	}
+	return __real_xcopy_serve(disk, core);
+}
+
+static void make_write(struct overwrite *o)
+{
+	o->command = cmd_write(PAIR_BLOCKS, OVERWRITTEN_BLOCKS, o->data);
+}
+
+static void make_write_fua(struct overwrite *o)
+{
+	o->command = cmd_write_fua(PAIR_BLOCKS, OVERWRITTEN_BLOCKS, o->data);
+}
+
+static void make_write_and_verify(struct overwrite *o)
+{
+	o->command = cmd_write_and_verify(BYTCHK_NONE, PAIR_BLOCKS, OVERWRITTEN_BLOCKS, o->data);
+}
+
+static void make_write_same(struct overwrite *o)
+{
+	o->command = cmd_write_same(0, PAIR_BLOCKS, OVERWRITTEN_BLOCKS, o->data);
+}
+
+static void make_write_same_zeroes(struct overwrite *o)
+{
+	o->command = cmd_write_same(WRITE_SAME_NDOB, PAIR_BLOCKS, OVERWRITTEN_BLOCKS, NULL);
+}
+
+static void make_unmap(struct overwrite *o)
+{
+	const struct scsi_extent extents[] = {{.lba = 0, .blocks = 1}, {PAIR_BLOCKS, 1}};
+
+	o->command = cmd_unmap(o->unmap_list, extents, 2);
+}
+
+static void make_orwrite(struct overwrite *o)
+{
+	o->command = cmd_orwrite(PAIR_BLOCKS, OVERWRITTEN_BLOCKS, o->data);
+}
+
+static void make_compare_and_write(struct overwrite *o)
+{
+	memcpy(o->data, io_fixture_store_at(&o->pair.from, PAIR_BLOCKS), sizeof(o->data) / 2);
+	o->command = cmd_compare_and_write(PAIR_BLOCKS, OVERWRITTEN_BLOCKS, o->data);
+}
+
+/* Every operation that writes. */
+static const struct overwrite_case {
+	const char *name;
+	void (*make)(struct overwrite *o);
+	unsigned before; /* its requests that end before the one that writes the xcopy's blocks */
+} overwrites[] = {
+	{"WRITE", make_write, 0},
+	{"WRITE with FUA", make_write_fua, 0},
+	{"WRITE AND VERIFY", make_write_and_verify, 0},
+	{"WRITE SAME", make_write_same, 0},
+	{"WRITE SAME of zeros", make_write_same_zeroes, 0},
+	{"UNMAP", make_unmap, 1},
+	{"ORWRITE", make_orwrite, 0},
+	{"COMPARE AND WRITE", make_compare_and_write, 0},
+};
+
+static void start_overwritten(struct overwrite *o)
+{
+	struct io_fixture_options options = {
+		.backend.info = {.caps = FIXTURE_ALL_CAPS, .thin = true, .unmap_zeroes = true}};
+
+	memset(o, 0, sizeof(*o));
+	pair_start(&o->pair, &options);
+	pair_make_list(&o->pair, PAIR_TO, PAIR_FROM);
+	memset(o->data, 'L', sizeof(o->data));
+}
+
+/* The command's request for the blocks is in flight. */
+static void hold_overwrite(struct overwrite *o, const struct overwrite_case *c)
+{
+	struct backend *backend = o->pair.from.backend;
+
+	c->make(o);
+	initiator_send_held(&o->pair.from, &o->command, WRITE_OPS);
+	for (unsigned i = 0; i < c->before; i++) {
+		assert_int_equal(backend_release(backend, 1, BACKEND_OLDEST), 1);
+		assert_true(backend_wait_held(backend, 1));
+	}
+	backend_hold(backend, 0);
+	backend_forget(backend);
+}
+
+/* Waits until the disk has tried to start the request of an xcopy. */
+static void wait_request(struct overwrite *o)
+{
+	const struct rate_limits none = {0};
+	struct io_thread *thread = o->pair.from.thread;
+	unsigned pieces = 0;
+
+	while (!pieces && !initiator_is_done(&o->pair.xcopy)) {
+		sched_yield();
+		pthread_mutex_lock(&thread->core.ring_lock);
+		pieces = thread->core.xcopy_pieces;
+		pthread_mutex_unlock(&thread->core.ring_lock);
+	}
+	io_thread_set_limits(thread, &none); /* taken by the next iteration */
+	io_fixture_wait_control(&o->pair.from);
+}
+
+/* The kernel has answered the write. So the initiator may send an EXTENDED COPY to another disk
+ * that writes the same blocks, and its data stay. */
+static void an_xcopy_waits_for_writes_of_the_old_ring(void **state)
+{
+	(void) state;
+	for (size_t i = 0; i < sizeof(overwrites) / sizeof(overwrites[0]) * NOTICE_COUNT; i++) {
+		const struct overwrite_case *c = &overwrites[i / NOTICE_COUNT];
+		enum notice notice = i % NOTICE_COUNT;
+		struct overwrite o;
+
+		print_message("%s, notice %u\n", c->name, notice);
+		start_overwritten(&o);
+		hold_overwrite(&o, c);
+		if (notice == NOTICE_LATE)
+			atomic_store(&reset_before_request, &o);
+		else
+			reset_overwritten(&o);
+		if (notice == NOTICE_EARLY) {
+			initiator_notify(&o.pair.from);
+			io_fixture_wait_signal(&o.pair.from, IO_SIGNAL_RING_RESET);
+		}
+		pair_send_xcopy(&o.pair);
+		wait_request(&o);
+		assert_int_equal(backend_count(o.pair.from.backend, 0), 0);
+		assert_int_equal(backend_release(o.pair.from.backend, 1, BACKEND_OLDEST), 1);
+		initiator_wait_status(&o.pair.xcopy, SCSI_GOOD);
+		initiator_wait_status(&o.command, SCSI_BUSY); /* both from the kernel */
+		initiator_wait_status(&o.again, SCSI_BUSY);
+		backend_sync(o.pair.from.backend);
+		assert_memory_equal(
+			io_fixture_store_at(&o.pair.from, PAIR_BLOCKS),
+			backend_store(o.pair.to.backend), PAIR_BLOCKS * FIXTURE_BLOCK);
+		pair_stop(&o.pair);
+	}
+}
+
+static void an_xcopy_does_not_wait_for_other_blocks(void **state)
+{
+	struct overwrite o;
+
+	(void) state;
+	start_overwritten(&o);
+	o.command = cmd_write(0, OVERWRITTEN_BLOCKS, o.data);
+	initiator_send_held(&o.pair.from, &o.command, WRITE_OPS);
+	backend_hold(o.pair.from.backend, 0);
+	io_fixture_reset_ring(&o.pair.from);
+	assert_int_equal(pair_run_xcopy(&o.pair), SCSI_GOOD);
+	assert_int_equal(backend_release(o.pair.from.backend, 1, BACKEND_OLDEST), 1);
+	pair_stop(&o.pair);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +449,8 @@ int main(void)
 		cmocka_unit_test(a_stale_ring_waits_for_the_device),
 		cmocka_unit_test(a_thread_that_ends_with_a_stale_ring_is_not_clean),
 		cmocka_unit_test(an_idle_ring_can_be_revoked),
+		cmocka_unit_test(an_xcopy_waits_for_writes_of_the_old_ring),
+		cmocka_unit_test(an_xcopy_does_not_wait_for_other_blocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
