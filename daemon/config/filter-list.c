@@ -12,6 +12,7 @@
 #include "base/reason.h"
 #include "config/escape.h"
 #include "config/option-table.h"
+#include "filters/table.h"
 
 /* With the longest name of a counter, 15 characters, it fits into one of 31. */
 #define NAME_MAX_OF_COUNTERS 15

@@ -9,7 +9,7 @@
 
 #include <tcmu/handler.h>
 
-#include "filters/chain.h"
+#include "filters/filter.h"
 
 struct filter_list {
 	unsigned cnt;

@@ -160,8 +160,8 @@ static void stack_describe(struct stack *stack)
 		base, stack->filters->filters, stack->filters->cnt);
 	handler->open = handler_made_open;
 	handler->close = stack_close;
-	handler->submit = chain_submit;
-	handler->cancel = chain_cancel;
+	handler->submit = filter_chain_submit;
+	handler->cancel = filter_chain_cancel;
 	handler->resize = base->resize ? stack_resize : NULL;
 	handler->claim = base->claim ? handler_made_claim : NULL;
 	handler->lock = base->lock ? stack_lock : NULL;

@@ -11,8 +11,7 @@
 
 #include "base/clock.h"
 #include "base/reason.h"
-#include "filters/chain.h"
-#include "filters/hold.h"
+#include "filters/timer.h"
 
 #define DAY_MS    UINT64_C(86400000)
 #define ERRNO_MAX 200

@@ -24,6 +24,7 @@
 
 struct filter_chain;
 struct filter_layer;
+struct filter_timer;
 
 /* Requests are held: the chain has a struct filter_timer. */
 #define FILTER_HOLDS (1u << 0)
@@ -37,7 +38,7 @@ struct filter {
 	/* Counters of a layer; a name begins with the value of the option "name" and "_". NULL:
 	 * none. */
 	const struct tcmu_counter *counters;
-	/* Optional. Checks the values without looking at anything else. 0, or -EINVAL with a
+	/* Optional. Checks the values, and nothing but them. 0, or -EINVAL with a
 	 * reason. */
 	int (*check)(const struct tcmu_option_value *values, struct tcmu_reason *reason);
 	/* Optional. All below is open. info: the properties that the layers below have; the filter
@@ -66,11 +67,19 @@ struct filter_layer {
 	unsigned counter;                       /* of its first one in the device's table */
 };
 
-/* All filters, in the order of their names. NULL: index is beyond the last. */
-const struct filter *filter_at(size_t index);
+#define FILTERS_MAX 8
 
-/* The filter of this name, or NULL. */
-const struct filter *filter_find(const char *name);
+struct filter_chain {
+	const struct tcmu_host *outer; /* the daemon's */
+	struct tcmu_host_device *dev;
+	struct tcmu_host host; /* what the handler gets; it differs in complete() alone */
+	const struct tcmu_handler *handler;
+	void *backend;
+	struct filter_timer *timer; /* NULL: no filter holds requests */
+	size_t request_offset;      /* of the chain's own part */
+	unsigned cnt;
+	struct filter_layer layers[FILTERS_MAX];
+};
 
 /* The word for an operation, as it is written in options: "write". */
 const char *filter_op_word(enum tcmu_io_op op);
@@ -80,3 +89,24 @@ static inline void *filter_request(const struct filter_layer *layer, const struc
 {
 	return (char *) io->priv + layer->request_offset;
 }
+
+/* Sets up the way of requests: chain->host. */
+void filter_chain_init(struct filter_chain *chain);
+
+/* Bytes of the chain's own part of a request. */
+size_t filter_chain_part(void);
+
+/* The size of a part of io->priv, aligned. */
+size_t filter_part_round_up(size_t size);
+
+/* As those of a handler; the backend is the chain. */
+void filter_chain_submit(void *chain, struct tcmu_io *io);
+void filter_chain_cancel(void *chain, struct tcmu_io *io);
+
+/* For filters: the request goes on to the next layer below, or the answer to the next one above.
+ * The filter has the request no more. Any thread for filter_end(); filter_pass() in submit only. */
+void filter_pass(struct filter_layer *layer, struct tcmu_io *io);
+void filter_end(struct filter_layer *layer, struct tcmu_io *io, int error);
+
+/* Whether the request was cancelled. */
+bool filter_is_cancelled(const struct filter_layer *layer, const struct tcmu_io *io);

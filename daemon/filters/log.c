@@ -13,7 +13,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/reason.h"
-#include "filters/chain.h"
 
 enum log_option {
 	LOG_NAME,

@@ -5,7 +5,6 @@
 #include <assert.h>
 
 #include "base/clock.h"
-#include "filters/chain.h"
 
 enum stats_option {
 	STATS_NAME, /* the chain expects it first */
@@ -19,7 +18,7 @@ static const struct tcmu_option stats_options[STATS_OPTIONS + 1] = {
 		.def = "stats",
 		.help = "the beginning of the counters' names"}};
 
-/* What is counted for each kind of operation. */
+/* The counters of each kind of operation. */
 enum stats_value {
 	STATS_COMMANDS,
 	STATS_BYTES,

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "config/options.h"
-#include "filters/filter.h"
+#include "filters/table.h"
 #include "log-fixture.h"
 #include "program/cli.h"
 

@@ -150,7 +150,7 @@ static void a_refusal_names_filter_option_and_what_is_expected(void **state)
 		{";filter=delay+read=1+read=2", {"delay", "\"read\"", "given twice"}},
 		{";filter=delay+", {"delay", "\"\"", "expected all, read"}},
 		{";filter=delay+jitter=86400001", {"delay", "\"jitter\"", "at most 86400000"}},
-		{";filter=fault+op=erase", {"fault", "\"op\"", "all|read|write|flush"}},
+		{";filter=fault+op=trim", {"fault", "\"op\"", "all|read|write|flush"}},
 		{";filter=fault+errno=EFOO", {"fault", "\"errno\"", "expected the name"}},
 		{";filter=fault+ms=86400001", {"fault", "\"ms\"", "at most 86400000"}},
 		{";filter=fault+errno=%zz", {"errno", "%", ""}},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Answers that filters hold back: for some time, or until the request is cancelled. A chain has one
- * timer for all its filters, with a thread of its own, which ends them.
+ * timer for all its filters, with one thread, which ends them.
  *
  * Any thread. One lock, under which nothing else runs.
  */

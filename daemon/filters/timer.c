@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See filters/hold.h. */
-#include "filters/hold.h"
+/* See filters/timer.h. */
+#include "filters/timer.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
-#include "filters/chain.h"
+#include "filters/filter.h"
 
 struct filter_timer {
 	pthread_t thread;
