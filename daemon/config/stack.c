@@ -21,6 +21,7 @@ struct stack {
 	const struct tcmu_handler *base;
 	struct options *options;
 	const struct filter_list *filters; /* of the options */
+	unsigned stores; /* the outermost filter that stores; their number: none does */
 	GPtrArray *counter_names;
 	GArray *counters; /* struct tcmu_counter: the handler's, then those of the filters */
 	unsigned first_counter[FILTERS_MAX];
@@ -37,7 +38,13 @@ static int stack_claim(
 	const struct handler_made *made, const struct tcmu_config *config, char *claim, size_t size,
 	struct tcmu_reason *reason)
 {
-	return handler_call_claim(stack_of(made)->base, config, claim, size, reason);
+	const struct stack *stack = stack_of(made);
+	const struct filter_list *list = stack->filters;
+
+	if (stack->stores < list->cnt)
+		return list->filters[stack->stores]->claim(
+			list->values[stack->stores], claim, size, reason);
+	return handler_call_claim(stack->base, config, claim, size, reason);
 }
 
 static int stack_open(
@@ -47,6 +54,7 @@ static int stack_open(
 {
 	const struct stack *stack = stack_of(made);
 	const struct filter_list *list = stack->filters;
+	struct tcmu_config below = *config;
 	struct filter_chain *chain;
 	int r = chain_new(
 		stack->base, list->filters, (const struct tcmu_option_value *const *) list->values,
@@ -56,8 +64,10 @@ static int stack_open(
 		return reason_refuse(reason, r, "the filters cannot be set up: %s", strerror(-r));
 	for (unsigned i = 0; i < list->cnt; i++)
 		chain->layers[i].counter = stack->first_counter[i];
+	below.read_only |= stack->stores < list->cnt;
+	below.must_exist |= stack->stores < list->cnt;
 	r = handler_call_open(
-		stack->base, config, &chain->host, dev, info, &chain->backend, reason);
+		stack->base, &below, &chain->host, dev, info, &chain->backend, reason);
 	if (r >= 0) {
 		r = chain_open_filters(chain, config, info, reason);
 		if (r < 0)
@@ -143,6 +153,31 @@ static void stack_add_counters(struct stack *stack)
 	assert(stack->counters->len >= own);
 }
 
+/* The index of the outermost filter that stores. */
+static unsigned stack_find_store(const struct filter_list *list)
+{
+	unsigned i = 0;
+
+	while (i < list->cnt && !(list->filters[i]->flags & FILTER_STORES))
+		i++;
+	assert(i == list->cnt || list->filters[i]->claim);
+	return i;
+}
+
+/* The store is the filter's: it has one size, no other host shares it, and what a failed flush has
+ * lost does not come back by opening it again. */
+static void stack_describe_store(struct tcmu_handler *handler)
+{
+	assert(handler->open == handler_made_open);
+	handler->claim = handler_made_claim;
+	handler->resize = NULL;
+	handler->lock = NULL;
+	handler->unlock = NULL;
+	handler->lock_state = NULL;
+	handler->abandon = NULL;
+	handler->flags &= ~TCMU_HANDLER_REOPENS;
+}
+
 /* Everything that the daemon reads of a handler's table. A filter neither touches a buffer nor
  * blocks, and holds answers only; so the handler's way of being called, and what its flags promise,
  * hold for the stack. Claims, sizes and capabilities come from open, through the filters. */
@@ -168,12 +203,14 @@ static void stack_describe(struct stack *stack)
 	handler->unlock = base->unlock ? stack_unlock : NULL;
 	handler->lock_state = base->lock_state ? stack_lock_state : NULL;
 	handler->abandon = base->abandon ? stack_abandon : NULL;
+	if (stack->stores < stack->filters->cnt)
+		stack_describe_store(handler);
 	stack_add_counters(stack);
 	handler->counters = stack->counters->len ? (const void *) stack->counters->data : NULL;
 	stack->made.open = stack_open;
 	stack->made.claim = stack_claim;
 	assert(handler->io_priv_size > base->io_priv_size);
-	assert(handler->threading == base->threading && handler->flags == base->flags);
+	assert(handler->threading == base->threading && !(handler->flags & ~base->flags));
 	assert(!handler->lock == !handler->unlock && !handler->lock == !handler->lock_state);
 }
 
@@ -196,6 +233,7 @@ struct stack *stack_new(const struct tcmu_handler *handler, const char *text)
 	stack->base = handler;
 	stack->options = options;
 	stack->filters = options_filters(options);
+	stack->stores = stack_find_store(stack->filters);
 	stack_describe(stack);
 	return stack;
 }

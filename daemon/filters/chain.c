@@ -67,13 +67,28 @@ static void chain_close_from(struct filter_chain *chain, unsigned from)
 			chain->layers[i].filter->close(&chain->layers[i]);
 }
 
+/* Whether a filter above it stores the writes. */
+static bool chain_is_below_store(const struct filter_chain *chain, unsigned index)
+{
+	assert(index < chain->cnt);
+	for (unsigned i = 0; i < index; i++)
+		if (chain->layers[i].filter->flags & FILTER_STORES)
+			return true;
+	return false;
+}
+
 int chain_open_filters(
 	struct filter_chain *chain, const struct tcmu_config *config,
 	struct tcmu_backend_info *info, struct tcmu_reason *reason)
 {
 	for (unsigned i = chain->cnt; i-- > 0;) {
 		struct filter_layer *layer = &chain->layers[i];
-		int r = layer->filter->open ? layer->filter->open(layer, config, info, reason) : 0;
+		struct tcmu_config own = *config;
+		int r = 0;
+
+		own.read_only |= chain_is_below_store(chain, i);
+		if (layer->filter->open)
+			r = layer->filter->open(layer, &own, info, reason);
 
 		assert(r <= 0);
 		if (r < 0) {

@@ -28,6 +28,8 @@ struct filter_timer;
 
 /* Requests are held: the chain has a struct filter_timer. */
 #define FILTER_HOLDS (1u << 0)
+/* It stores the writes: the handler below is opened read-only, and claim is the filter's. */
+#define FILTER_STORES (1u << 1)
 
 struct filter {
 	const char *name;      /* [a-z0-9_]+ */
@@ -41,6 +43,10 @@ struct filter {
 	/* Optional. Checks the values, and nothing but them. 0, or -EINVAL with a
 	 * reason. */
 	int (*check)(const struct tcmu_option_value *values, struct tcmu_reason *reason);
+	/* Of a filter that stores. As the claim of a handler. */
+	int (*claim)(
+		const struct tcmu_option_value *values, char *claim, size_t size,
+		struct tcmu_reason *reason);
 	/* Optional. All below is open. info: the properties that the layers below have; the filter
 	 * changes them to its own. Sets layer->state. */
 	int (*open)(
@@ -104,7 +110,8 @@ void filter_chain_submit(void *chain, struct tcmu_io *io);
 void filter_chain_cancel(void *chain, struct tcmu_io *io);
 
 /* For filters: the request goes on to the next layer below, or the answer to the next one above.
- * The filter has the request no more. Any thread for filter_end(); filter_pass() in submit only. */
+ * The filter has the request no more. Any thread for filter_end(); filter_pass() in submit, or in
+ * the done callback of a system call. */
 void filter_pass(struct filter_layer *layer, struct tcmu_io *io);
 void filter_end(struct filter_layer *layer, struct tcmu_io *io, int error);
 

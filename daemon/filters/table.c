@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "filters/cow.h"
 #include "filters/delay.h"
 #include "filters/fault.h"
 #include "filters/log.h"
@@ -13,7 +14,7 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct filter *const filters[] = {
-	&filter_delay, &filter_fault, &filter_log, &filter_stats};
+	&filter_cow, &filter_delay, &filter_fault, &filter_log, &filter_stats};
 
 const struct filter *filter_at(size_t index)
 {

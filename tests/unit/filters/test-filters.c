@@ -32,6 +32,7 @@ struct world {
 	char directory[32];
 	char path[64];
 	atomic_uint violations;
+	atomic_uint failures; /* TCMU_BACKEND_FAILED */
 	pthread_mutex_t lock;
 	unsigned lines;
 	char line[256]; /* the last one */
@@ -43,6 +44,15 @@ static void on_violation(void *userdata, const char *what)
 
 	(void) what;
 	atomic_fetch_add(&world->violations, 1);
+}
+
+static void on_event(void *userdata, enum tcmu_backend_event event, int64_t value)
+{
+	struct world *world = userdata;
+
+	(void) value;
+	if (event == TCMU_BACKEND_FAILED)
+		atomic_fetch_add(&world->failures, 1);
 }
 
 static void on_log(void *userdata, enum tcmu_log_level level, const char *line)
@@ -65,6 +75,7 @@ static int try_open(struct world *world, const char *filters)
 		.strict = true,
 		.userdata = world,
 		.log = on_log,
+		.event = on_event,
 		.violation = on_violation};
 	char config[320];
 
@@ -140,7 +151,7 @@ static void a_refusal_names_filter_option_and_what_is_expected(void **state)
 		const char *filters;
 		const char *words[3];
 	} refused[] = {
-		{";filter=nosuch", {"no filter \"nosuch\"", "expected", "delay, fault, log"}},
+		{";filter=nosuch", {"no filter \"nosuch\"", "expected", "cow, delay, fault, log"}},
 		{";filter=", {"no filter \"\"", "expected", "log"}},
 		{";filter", {"no filter \"\"", "expected", "log"}},
 		{";filter=log;filter=nosuch+x=1", {"no filter \"nosuch\"", "expected", "log"}},
@@ -408,6 +419,185 @@ static void counters_show_what_another_filter_does(void **state)
 	assert_int_equal(counter(world, "below_read_commands"), 0);
 }
 
+/* ------- cow ------- */
+
+static const char *with_overlay(const struct world *world)
+{
+	static char filters[160];
+
+	(void) snprintf(
+		filters, sizeof(filters), ";filter=log;filter=cow+file=%s/over", world->directory);
+	return filters;
+}
+
+/* A file of SIZE bytes below, of the block number 'a' + block % 4. */
+static void fill_base(struct world *world)
+{
+	open_disk(world, "");
+	for (unsigned i = 0; i < SIZE / BLOCK; i++)
+		assert_int_equal(write_block(world, i, (char) ('a' + i % 4)), 0);
+	close_disk(world);
+}
+
+static void blocks_are_base_but(
+	struct world *world, uint64_t first, uint64_t end, char fill, uint64_t from, uint64_t to)
+{
+	static char data[SIZE];
+
+	assert_int_equal(
+		tcmu_disk_io(
+			world->disk, TCMU_IO_READ, 0, first * BLOCK, data, (end - first) * BLOCK),
+		0);
+	for (uint64_t i = 0; i < (end - first) * BLOCK; i++) {
+		uint64_t block = first + i / BLOCK;
+		char wanted = block >= from && block < to ? fill : (char) ('a' + block % 4);
+
+		if (data[i] != wanted)
+			fail_msg("block %u has %c, expected %c", (unsigned) block, data[i], wanted);
+	}
+}
+
+static void write_blocks(
+	struct world *world, uint64_t block, uint64_t cnt, char fill, uint32_t flags)
+{
+	static char data[SIZE];
+
+	memset(data, fill, cnt * BLOCK);
+	assert_int_equal(
+		tcmu_disk_io(world->disk, TCMU_IO_WRITE, flags, block * BLOCK, data, cnt * BLOCK),
+		0);
+}
+
+static void an_overlay_keeps_writes_and_reads_through(void **state)
+{
+	struct world *world = *state;
+
+	fill_base(world);
+	open_disk(world, with_overlay(world));
+	blocks_are_base_but(world, 0, SIZE / BLOCK, 0, 0, 0);
+	write_blocks(world, 3, 10, 'z', 0);
+	blocks_are_base_but(world, 0, SIZE / BLOCK, 'z', 3, 13);
+	blocks_are_base_but(world, 5, 9, 'z', 3, 13);
+	blocks_are_base_but(world, 12, 14, 'z', 3, 13);
+	close_disk(world);
+	open_disk(world, with_overlay(world));
+	blocks_are_base_but(world, 0, SIZE / BLOCK, 'z', 3, 13);
+	close_disk(world);
+	/* The base has not changed. */
+	open_disk(world, ";ro=1");
+	blocks_are_base_but(world, 0, SIZE / BLOCK, 0, 0, 0);
+}
+
+static void copy_overlay(const struct world *world, const char *from, const char *to)
+{
+	char command[256];
+
+	(void) snprintf(
+		command, sizeof(command), "cp --sparse=always %s/%s %s/%s", world->directory, from,
+		world->directory, to);
+	assert_int_equal(system(command), 0);
+}
+
+/* As if the overlay were of another boot. */
+static void change_boot(const struct world *world)
+{
+	char path[96];
+	FILE *file;
+
+	(void) snprintf(path, sizeof(path), "%s/over", world->directory);
+	file = fopen(path, "r+");
+	assert_non_null(file);
+	assert_int_equal(fseek(file, 24, SEEK_SET), 0);
+	assert_int_equal(fputs("another", file), 1);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void a_crash_keeps_what_was_answered_and_power_what_was_flushed(void **state)
+{
+	struct world *world = *state;
+
+	fill_base(world);
+	open_disk(world, with_overlay(world));
+	write_blocks(world, 0, 4, 'f', TCMU_IO_FUA);
+	write_blocks(world, 4, 4, 'f', 0);
+	assert_int_equal(tcmu_disk_io(world->disk, TCMU_IO_FLUSH, 0, 0, NULL, 0), 0);
+	write_blocks(world, 8, 4, 'f', 0);
+	copy_overlay(world, "over", "crashed");
+	close_disk(world);
+	copy_overlay(world, "crashed", "over");
+	open_disk(world, with_overlay(world));
+	blocks_are_base_but(world, 0, 64, 'f', 0, 12);
+	close_disk(world);
+	copy_overlay(world, "crashed", "over");
+	change_boot(world);
+	open_disk(world, with_overlay(world));
+	blocks_are_base_but(world, 0, 64, 'f', 0, 8);
+	/* Nor do the bits of that boot come back. */
+	close_disk(world);
+	open_disk(world, with_overlay(world));
+	blocks_are_base_but(world, 0, 64, 'f', 0, 8);
+}
+
+static void an_overlay_whose_flush_has_failed_fails(void **state)
+{
+	struct world *world = *state;
+	struct tcmu_disk_fault fault = {
+		.size = sizeof(fault),
+		.kind = TCMU_FAULT_FAIL,
+		.op = TCMU_AIO_FDATASYNC,
+		.first = 1,
+		.count = 1,
+		.value = -EIO};
+
+	fill_base(world);
+	open_disk(world, with_overlay(world));
+	write_blocks(world, 0, 4, 'f', 0);
+	tcmu_disk_inject(world->disk, &fault);
+	assert_int_equal(tcmu_disk_io(world->disk, TCMU_IO_FLUSH, 0, 0, NULL, 0), -EIO);
+	assert_int_equal(world->failures, 1);
+	assert_int_equal(tcmu_disk_io(world->disk, TCMU_IO_FLUSH, 0, 0, NULL, 0), -EIO);
+	assert_int_equal(world->failures, 1);
+}
+
+static void an_overlay_of_another_disk_is_refused(void **state)
+{
+	struct world *world = *state;
+	char filters[160];
+
+	fill_base(world);
+	(void) snprintf(filters, sizeof(filters), ";filter=cow+file=%s/disk", world->directory);
+	assert_int_equal(try_open(world, filters), -EINVAL);
+	assert_non_null(strstr(world->reason.text, "it is no overlay of the filter cow"));
+	assert_int_equal(try_open(world, ";filter=cow+file=/nonexistent/over"), -ENOENT);
+	assert_non_null(strstr(world->reason.text, "/nonexistent/over"));
+	assert_int_equal(try_open(world, ";filter=cow+file=over"), -EINVAL);
+	assert_non_null(strstr(world->reason.text, "expected an absolute path"));
+	assert_int_equal(try_open(world, ";filter=cow"), -EINVAL);
+	assert_non_null(strstr(world->reason.text, "expected an absolute path"));
+}
+
+/* An overlay above an overlay: the inner one is not written. */
+static void overlays_lie_above_overlays(void **state)
+{
+	struct world *world = *state;
+	char filters[400];
+
+	fill_base(world);
+	open_disk(world, with_overlay(world));
+	write_blocks(world, 0, 4, 'i', 0);
+	close_disk(world);
+	(void) snprintf(
+		filters, sizeof(filters), ";filter=cow+file=%s/outer%s", world->directory,
+		with_overlay(world) + strlen(";filter=log"));
+	open_disk(world, filters);
+	blocks_are_base_but(world, 0, 64, 'i', 0, 4);
+	write_blocks(world, 0, 8, 'o', 0);
+	blocks_are_base_but(world, 0, 64, 'o', 0, 8);
+	close_disk(world);
+	open_disk(world, with_overlay(world));
+	blocks_are_base_but(world, 0, 64, 'i', 0, 4);
+}
+
 int main(void)
 {
 #define IN_A_WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -423,6 +613,11 @@ int main(void)
 		IN_A_WORLD(a_late_request_has_its_own_result_or_the_error),
 		IN_A_WORLD(a_short_request_stops_in_the_middle),
 		IN_A_WORLD(counters_show_what_another_filter_does),
+		IN_A_WORLD(an_overlay_keeps_writes_and_reads_through),
+		IN_A_WORLD(a_crash_keeps_what_was_answered_and_power_what_was_flushed),
+		IN_A_WORLD(an_overlay_whose_flush_has_failed_fails),
+		IN_A_WORLD(an_overlay_of_another_disk_is_refused),
+		IN_A_WORLD(overlays_lie_above_overlays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
