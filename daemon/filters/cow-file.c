@@ -158,20 +158,33 @@ static int cow_boot(char *boot, size_t size, struct tcmu_reason *reason)
 	return 0;
 }
 
-int cow_file_claim(const char *path, char *claim, size_t size, struct tcmu_reason *reason)
+void cow_file_name(int fd, char *claim, size_t size)
 {
 	struct stat st;
 
-	assert(size > 0);
+	assert(fd >= 0 && size > 0);
 	claim[0] = '\0';
-	if (stat(path, &st) == 0)
+	if (fstat(fd, &st) == 0)
 		(void) snprintf(
 			claim, size, "file:%u:%u:%llu", major(st.st_dev), minor(st.st_dev),
 			(unsigned long long) st.st_ino);
-	else if (errno != ENOENT)
-		return reason_refuse(
-			reason, -errno, "the overlay of the filter cow cannot be read: %s: %s",
-			strerror(errno), path);
+}
+
+int cow_file_claim(const char *path, char *claim, size_t size, struct tcmu_reason *reason)
+{
+	int fd = open(path, O_PATH | O_CLOEXEC);
+
+	assert(size > 0);
+	claim[0] = '\0';
+	if (fd < 0)
+		return errno == ENOENT ? 0
+				       : reason_refuse(
+						 reason, -errno,
+						 "the overlay of the filter cow cannot be read: "
+						 "%s: %.120s",
+						 strerror(errno), path);
+	cow_file_name(fd, claim, size);
+	(void) close(fd);
 	return 0;
 }
 
@@ -206,7 +219,7 @@ static int cow_check_header(
 	return 0;
 }
 
-/* Reads both maps. After another boot the recent one is made anew before it counts. */
+/* Reads both maps. After another boot the recent one is written again before it counts. */
 static int cow_load(
 	struct cow_file *file, struct cow_header *header, const char *boot, bool read_only)
 {

@@ -36,6 +36,9 @@ struct cow_file {
 /* Names an existing overlay as the file handler would; empty if there is none. */
 int cow_file_claim(const char *path, char *claim, size_t size, struct tcmu_reason *reason);
 
+/* The same of an open file. */
+void cow_file_name(int fd, char *claim, size_t size);
+
 /* Opens the overlay, or makes a new one unless it must exist. 0; or -errno with a reason, and
  * nothing is open. */
 int cow_file_open(

@@ -4,8 +4,8 @@
  * handler the engine makes them, and all code here runs on the I/O thread, but for done. Above
  * others they are made where the request is submitted, on a worker.
  *
- * What changes the maps has the turn: one request at a time. READ and a WRITE of blocks that the
- * overlay has already need no turn.
+ * A request that changes the map owns it: one at a time. READ and a WRITE of blocks that the
+ * overlay has already do not change it.
  */
 #include "filters/cow.h"
 
@@ -35,9 +35,9 @@ static const struct tcmu_option cow_options[COW_OPTIONS + 1] = {
 
 struct cow {
 	struct cow_file file;
-	pthread_mutex_t lock; /* of the turn */
-	bool turn_taken;
-	struct list waiting; /* struct cow_request: for the turn */
+	pthread_mutex_t lock; /* of the next two */
+	bool map_owned;
+	struct list waiting; /* struct cow_request: for the map */
 	int failed;          /* a flush has failed with it; 0: none has */
 };
 
@@ -48,9 +48,9 @@ struct cow_request {
 	struct filter_layer *layer;
 	struct tcmu_io *io;
 	struct list_node node;
-	cow_step *turn;  /* what it does when it has the turn */
+	cow_step *then;  /* what it does when it owns the map */
 	cow_step *after; /* what follows the system calls */
-	bool has_turn;
+	bool owns_map;
 	uint64_t at;         /* READ: the block of the next run; a flush: a page of the map */
 	uint64_t run;        /* READ: blocks of the run that is read now */
 	bool *had;           /* READ: which blocks the overlay had when it began */
@@ -146,40 +146,40 @@ static void cow_transfer(
 	cow_call(request);
 }
 
-/* ------- the turn ------- */
+/* ------- the map ------- */
 
-static void cow_take_turn(struct cow_request *request, cow_step *turn)
+static void cow_get_map(struct cow_request *request, cow_step *then)
 {
 	struct cow *cow = cow_of(request);
 	bool mine;
 
-	assert(!request->has_turn);
-	request->turn = turn;
+	assert(!request->owns_map);
+	request->then = then;
 	pthread_mutex_lock(&cow->lock);
-	mine = !cow->turn_taken;
-	cow->turn_taken = true;
+	mine = !cow->map_owned;
+	cow->map_owned = true;
 	if (!mine)
 		list_append(&cow->waiting, &request->node);
 	pthread_mutex_unlock(&cow->lock);
 	if (!mine)
 		return;
-	request->has_turn = true;
-	turn(request, 0);
+	request->owns_map = true;
+	then(request, 0);
 }
 
-static void cow_pass_turn(struct cow *cow)
+static void cow_pass_map(struct cow *cow)
 {
 	struct cow_request *next;
 
 	pthread_mutex_lock(&cow->lock);
-	assert(cow->turn_taken);
+	assert(cow->map_owned);
 	next = list_entry(list_take(&cow->waiting), struct cow_request, node);
-	cow->turn_taken = next != NULL;
+	cow->map_owned = next != NULL;
 	pthread_mutex_unlock(&cow->lock);
 	if (!next)
 		return;
-	next->has_turn = true;
-	next->turn(next, 0);
+	next->owns_map = true;
+	next->then(next, 0);
 }
 
 static void cow_end(struct cow_request *request, int64_t res)
@@ -187,7 +187,7 @@ static void cow_end(struct cow_request *request, int64_t res)
 	struct filter_layer *layer = request->layer;
 	struct tcmu_io *io = request->io;
 	struct cow *cow = cow_of(request);
-	bool had_turn = request->has_turn;
+	bool owned_map = request->owns_map;
 
 	if (request->own) {
 		io->iov = request->own;
@@ -199,8 +199,8 @@ static void cow_end(struct cow_request *request, int64_t res)
 	free(request->had);
 	free(request->scratch);
 	filter_end(layer, io, res < 0 ? (int) res : 0);
-	if (had_turn)
-		cow_pass_turn(cow);
+	if (owned_map)
+		cow_pass_map(cow);
 }
 
 /* ------- READ ------- */
@@ -250,8 +250,8 @@ static uint64_t cow_run(const struct cow_request *request, uint64_t at)
 	return cnt;
 }
 
-/* The request below is the whole range. What the overlay has was read already: those bytes of the
- * handler go to the scratch memory. */
+/* The request below is the whole range. The blocks of the overlay were read already: those bytes of
+ * the handler go to the scratch memory. */
 static void cow_read_below(struct cow_request *request)
 {
 	struct tcmu_io *io = request->io;
@@ -339,7 +339,7 @@ static void cow_flushed(struct cow_request *request, int64_t res)
 	struct cow *cow = cow_of(request);
 	struct filter_chain *chain = request->layer->chain;
 
-	assert(request->has_turn);
+	assert(request->owns_map);
 	if (res >= 0) {
 		cow_file_clean(&cow->file);
 	} else if (res != -ECANCELED && !cow->failed) {
@@ -368,10 +368,10 @@ static void cow_flush_page(struct cow_request *request, int64_t res)
 		cow_file_stable_offset() + request->at++ * COW_PAGE, cow_flush_page);
 }
 
-/* With the turn: no bit is set meanwhile, and those that are set have their data in the file. */
+/* It owns the map: no bit is set meanwhile, and those that are set have their data in the file. */
 static void cow_flush(struct cow_request *request, int64_t res)
 {
-	assert(request->has_turn && res >= 0);
+	assert(request->owns_map && res >= 0);
 	request->at = 0;
 	if (cow_of(request)->failed)
 		cow_end(request, cow_of(request)->failed);
@@ -394,14 +394,14 @@ static void cow_noted(struct cow_request *request, int64_t res)
 		cow_end(request, 0);
 }
 
-/* With the turn: notes the blocks in the file before they count, so that no WRITE is answered whose
- * bits another one has not written yet. */
+/* It owns the map, and notes the blocks in the file before they count, so that no WRITE is answered
+ * whose bits another one has not written yet. */
 static void cow_note(struct cow_request *request, int64_t res)
 {
 	const struct cow_file *file = &cow_of(request)->file;
 	uint64_t offset;
 
-	assert(request->has_turn && res >= 0);
+	assert(request->owns_map && res >= 0);
 	request->copy = malloc(cow_file_bytes(cow_count(request)));
 	if (!request->copy) {
 		cow_end(request, -ENOMEM);
@@ -423,9 +423,9 @@ static void cow_written(struct cow_request *request, int64_t res)
 	if (res < 0)
 		cow_end(request, res);
 	else if (!cow_file_has_all(file, cow_first(request), cow_count(request)))
-		cow_take_turn(request, cow_note);
+		cow_get_map(request, cow_note);
 	else if (request->io->flags & TCMU_IO_FUA)
-		cow_take_turn(request, cow_flush);
+		cow_get_map(request, cow_flush);
 	else
 		cow_end(request, 0);
 }
@@ -460,7 +460,7 @@ static void cow_submit(struct filter_layer *layer, struct tcmu_io *io)
 		cow_write_begin(request);
 		break;
 	case TCMU_IO_FLUSH:
-		cow_take_turn(request, cow_flush);
+		cow_get_map(request, cow_flush);
 		break;
 	default:
 		cow_end(request, -EOPNOTSUPP);
@@ -534,7 +534,7 @@ static int cow_open(
 	pthread_mutex_init(&cow->lock, NULL);
 	list_init(&cow->waiting);
 	cow_describe(config, info);
-	(void) cow_file_claim(path, info->claim, sizeof(info->claim), reason);
+	cow_file_name(cow->file.fd, info->claim, sizeof(info->claim));
 	layer->state = cow;
 	return 0;
 }
@@ -543,7 +543,7 @@ static void cow_close(struct filter_layer *layer)
 {
 	struct cow *cow = layer->state;
 
-	assert(!cow->turn_taken);
+	assert(!cow->map_owned);
 	if (!cow->failed && cow->file.writable)
 		(void) cow_file_flush(&cow->file);
 	cow_file_close(&cow->file);
