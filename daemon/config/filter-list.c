@@ -123,8 +123,11 @@ static int filter_list_check_names(const struct filter_list *list, struct tcmu_r
 	unsigned last = list->cnt - 1;
 
 	assert(list->cnt > 0);
+	if (!list->filters[last]->counters)
+		return 0;
+	assert(list->values[last][0].string);
 	for (unsigned i = 0; i < last; i++)
-		if (list->filters[i]->counters && list->filters[last]->counters &&
+		if (list->filters[i]->counters &&
 		    strcmp(list->values[i][0].string, list->values[last][0].string) == 0)
 			return reason_refuse(
 				reason, -EINVAL,
