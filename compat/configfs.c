@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The functions of libtcmu_common.h that read the device's files in configfs. */
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +74,7 @@ uint64_t tcmu_cfgfs_dev_get_info_u64(struct tcmu_device *dev, const char *name, 
 {
 	char text[FILE_SIZE], word[128];
 	const char *found;
+	char *end;
 	uint64_t value;
 
 	*ret = 0;
@@ -85,7 +85,8 @@ uint64_t tcmu_cfgfs_dev_get_info_u64(struct tcmu_device *dev, const char *name, 
 		return 0;
 	(void) snprintf(word, sizeof(word), "%s: ", name);
 	found = strstr(text, word);
-	if (found && sscanf(found + strlen(word), "%" SCNu64, &value) == 1)
+	value = found ? strtoull(found + strlen(word), &end, 0) : 0;
+	if (found && end > found + strlen(word))
 		return value;
 	*ret = -EINVAL;
 	return 0;

@@ -9,16 +9,19 @@
  */
 #pragma once
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 #include <time.h>
 
+#include "alua.h"
 #include "ccan/list/list.h"
 #include "libtcmu.h"
 #include "libtcmu_common.h"
 #include "libtcmu_log.h"
+#include "scsi.h"
 #include "scsi_defs.h"
 
 #ifdef __cplusplus
