@@ -126,6 +126,8 @@ static uint64_t device_caps(const struct tcmu_device *dev)
 	const struct tcmur_handler *handler = dev->handler;
 	uint64_t caps = TCMU_IO_CAP(TCMU_IO_READ);
 
+	if (handler->handle_cmd)
+		caps |= TCMU_CAP_COMMANDS;
 	if (handler->write && !dev->write_protect_enabled)
 		caps |= TCMU_IO_CAP(TCMU_IO_WRITE);
 	if (handler->flush)
@@ -143,6 +145,12 @@ static uint64_t device_caps(const struct tcmu_device *dev)
 	return caps;
 }
 
+bool device_falls_back(const struct tcmur_handler *handler)
+{
+	assert(handler->open);
+	return handler->read || handler->write || handler->flush;
+}
+
 static uint32_t device_bytes(const struct tcmu_device *dev, uint32_t blocks)
 {
 	uint64_t bytes = (uint64_t) blocks * dev->block_size;
@@ -152,7 +160,7 @@ static uint32_t device_bytes(const struct tcmu_device *dev, uint32_t blocks)
 
 static void device_describe(const struct tcmu_device *dev, struct tcmu_backend_info *info)
 {
-	assert(dev->handler->read);
+	assert(dev->handler->read || dev->handler->handle_cmd);
 	info->caps = device_caps(dev);
 	info->volatile_cache = dev->write_cache_enabled && dev->handler->flush;
 	info->fua = !info->volatile_cache;
@@ -179,6 +187,13 @@ int device_open(
 		(void) snprintf(reason->text, sizeof(reason->text), "%s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
+	if (handler->handle_cmd && !TCMU_HOST_KNOWS(host, io, cdb)) {
+		(void) snprintf(
+			reason->text, sizeof(reason->text),
+			"the handler is for raw CDBs, which need a newer tcmud");
+		device_free(dev);
+		return -ENOTSUP;
+	}
 	dev->host = host;
 	dev->host_device = host_device;
 	log_enter(dev);
@@ -190,7 +205,8 @@ int device_open(
 		device_free(dev);
 		return r;
 	}
-	r = device_check(dev, config, reason);
+	/* A handler that answers READ CAPACITY decides about the blocks. */
+	r = handler->handle_cmd ? 0 : device_check(dev, config, reason);
 	if (r < 0) {
 		log_enter(dev);
 		handler->close(dev);
@@ -198,7 +214,8 @@ int device_open(
 		device_free(dev);
 		return r;
 	}
-	dev->num_lbas = config->size / config->block_size;
+	if (!handler->handle_cmd)
+		dev->num_lbas = config->size / config->block_size;
 	device_describe(dev, info);
 	log_add(dev);
 	atomic_store(&dev->opened, true);
@@ -224,7 +241,7 @@ int device_resize(
 		.type = TCMULIB_CFG_DEV_SIZE, .data.dev_size = config->size};
 	int r;
 
-	assert(config->block_size == dev->block_size);
+	assert(dev->handler->reconfig && config->block_size);
 	log_enter(dev);
 	r = dev->handler->reconfig(dev, &change);
 	log_leave();
@@ -257,16 +274,19 @@ static void device_lose(struct tcmu_device *dev, int error)
 
 void tcmu_notify_conn_lost(struct tcmu_device *dev)
 {
+	__atomic_fetch_add(&dev->runner.conn_lost_cnt, 1, __ATOMIC_RELAXED);
 	device_lose(dev, -ENOTCONN);
 }
 
 void tcmu_notify_cmd_timed_out(struct tcmu_device *dev)
 {
+	__atomic_fetch_add(&dev->runner.cmd_timed_out_cnt, 1, __ATOMIC_RELAXED);
 	device_lose(dev, -ETIMEDOUT);
 }
 
 void tcmu_notify_lock_lost(struct tcmu_device *dev)
 {
+	__atomic_fetch_add(&dev->runner.lock_lost_cnt, 1, __ATOMIC_RELAXED);
 	device_report(dev, TCMU_BACKEND_LOCK_LOST, 0);
 }
 

@@ -52,5 +52,8 @@ int device_resize(
 	struct tcmu_device *dev, const struct tcmu_config *config, struct tcmu_backend_info *info,
 	struct tcmu_reason *reason);
 
+/* Whether the daemon executes the commands that handle_cmd leaves: the handler reads and writes. */
+bool device_falls_back(const struct tcmur_handler *handler);
+
 /* Reports to the daemon. value: as for host->event(). Dropped before open has succeeded. */
 void device_report(struct tcmu_device *dev, enum tcmu_backend_event event, int64_t value);

@@ -91,11 +91,11 @@ static int entry_init(struct tcmu_reason *reason)
 	int r;
 
 	assert(registered);
-	if (!registered->read) {
+	if (!registered->read && !registered->handle_cmd) {
 		(void) snprintf(
 			reason->text, sizeof(reason->text),
-			"it has no function read: handlers of raw CDBs alone are not served");
-		return -ENOTSUP;
+			"it has neither a function read nor handle_cmd");
+		return -EINVAL;
 	}
 	if (!registered->init)
 		return 0;
@@ -114,10 +114,14 @@ static void entry_fini(void)
 		registered->destroy();
 }
 
-static enum tcmu_handler_threading entry_threading(int threads)
+/* A handler of raw CDBs alone that has no threads blocks. */
+static enum tcmu_handler_threading entry_threading(const struct tcmur_handler *handler)
 {
+	int threads = handler->nr_threads;
+
+	assert(handler == registered);
 	if (threads <= 0)
-		return TCMU_HANDLER_ASYNC;
+		return device_falls_back(handler) ? TCMU_HANDLER_ASYNC : TCMU_HANDLER_SERIAL;
 	return threads == 1 ? TCMU_HANDLER_SERIAL : TCMU_HANDLER_PARALLEL;
 }
 
@@ -135,7 +139,7 @@ const struct tcmu_handler *tcmu_handler_entry(void)
 		.subtype = registered->subtype,
 		.name = registered->name,
 		.config_desc = registered->cfg_desc,
-		.threading = entry_threading(registered->nr_threads),
+		.threading = entry_threading(registered),
 		.workers = registered->nr_threads > 1 ? (uint32_t) registered->nr_threads : 0,
 		.flags = TCMU_HANDLER_RAW_CONFIG | TCMU_HANDLER_REOPENS,
 		.io_priv_size = (uint32_t) request_size(),

@@ -7,8 +7,11 @@
 #include <string.h>
 
 #include "log.h"
+#include "raw.h"
 #include <be_byteshift.h>
 #include <scsi_defs.h>
+
+#define CDB_SIZE 32 /* the ring gives no more */
 
 /* At io->priv. The handler sees the first two. */
 struct request {
@@ -17,7 +20,7 @@ struct request {
 	struct tcmu_io *io;
 	struct tcmu_device *dev;
 	struct iovec zeros;
-	uint8_t cdb[16];
+	uint8_t cdb[CDB_SIZE];
 };
 
 size_t request_size(void)
@@ -84,10 +87,13 @@ static void request_end(struct request *request, int status)
 	int error = error_of_status(status, sense);
 
 	assert(status != TCMU_STS_ASYNC_HANDLED);
+	if (request->io->op == TCMU_IO_COMMAND)
+		error = raw_answer(
+			request->io, status, sense, device_falls_back(request->dev->handler));
 	if (error == TCMU_ERROR_MISCOMPARE)
 		request->io->result = sense[0] & 0x80 ? get_unaligned_be32(sense + 3) : 0;
-	if (error == TCMU_ERROR_FENCED)
-		device_report(request->dev, TCMU_BACKEND_FENCED, error);
+	if (status == TCMU_STS_FENCED)
+		device_report(request->dev, TCMU_BACKEND_FENCED, TCMU_ERROR_FENCED);
 	tcmu_io_complete(request->io, error);
 }
 
@@ -143,9 +149,13 @@ static int request_call(struct request *request)
 	struct tcmu_io *io = request->io;
 
 	switch (io->op) {
+	case TCMU_IO_COMMAND:
+		return handler->handle_cmd(dev, command);
 	case TCMU_IO_READ:
-		return handler->read(
-			dev, command, io->iov, io->iov_cnt, io->length, (off_t) io->offset);
+		return handler->read ? handler->read(
+					       dev, command, io->iov, io->iov_cnt, io->length,
+					       (off_t) io->offset)
+				     : TCMU_STS_NOT_HANDLED;
 	case TCMU_IO_WRITE:
 		return handler->write(
 			dev, command, io->iov, io->iov_cnt, io->length, (off_t) io->offset);
@@ -165,7 +175,8 @@ static int request_call(struct request *request)
 void request_submit(struct tcmu_device *dev, struct tcmu_io *io)
 {
 	struct request *request = io->priv;
-	bool queues = dev->handler->nr_threads == 0;
+	bool raw = io->op == TCMU_IO_COMMAND;
+	bool queues = dev->handler->nr_threads == 0 && !raw;
 	int status;
 
 	memset(request, 0, sizeof(*request));
@@ -180,7 +191,13 @@ void request_submit(struct tcmu_device *dev, struct tcmu_io *io)
 	request->command.iov_cnt = io->iov_cnt;
 	request->command.requested = io->length;
 	request->command.done = request_done;
-	request_describe(request);
+	if (raw) {
+		memcpy(request->cdb, io->cdb,
+		       io->cdb_length < CDB_SIZE ? io->cdb_length : CDB_SIZE);
+		raw_prepare(io);
+	} else {
+		request_describe(request);
+	}
 	log_enter(dev);
 	status = request_call(request);
 	log_leave();

@@ -28,7 +28,10 @@ enum {
 struct tcmur_device {
 	struct tcmu_device *dev;
 	void *hm_private;
-	uint8_t lock_state; /* tcmud uses no locks of such handlers: TCMUR_DEV_LOCK_UNLOCKED */
+	uint8_t lock_state;     /* tcmud uses no locks of such handlers: TCMUR_DEV_LOCK_UNLOCKED */
+	uint64_t lock_lost_cnt; /* how often the handler has reported it */
+	uint64_t conn_lost_cnt;
+	uint64_t cmd_timed_out_cnt;
 	bool lock_lost;
 	pthread_mutex_t state_lock;
 };
