@@ -50,11 +50,11 @@ enum tcmu_io_op {
 		      * in result_flags if they are allocated */
 	TCMU_IO_WRITE_SAME, /* iov holds one logical block: store it in every block of [offset,
 			       offset + length) */
-	TCMU_IO_COMMAND, /* with TCMU_CAP_COMMANDS: a SCSI command as it came, in cdb. iov
-			  * holds length bytes of data-out or room for data-in, in any number
-			  * of pieces; length need not be a multiple of a block. Complete it
-			  * with 0, and set status, sense, and result = bytes of data-in; or
-			  * with -EOPNOTSUPP, and the daemon executes the command itself */
+	/* With TCMU_CAP_COMMANDS: a SCSI command as it came, in cdb. iov holds length bytes of
+	 * data-out or room for data-in, in any number of pieces; length need not be a multiple of a
+	 * block. Complete it with 0, and set status, sense, and result = bytes of data-in; or with
+	 * -EOPNOTSUPP, and the daemon executes the command itself. */
+	TCMU_IO_COMMAND,
 };
 
 #define TCMU_IO_CAP(op) (UINT64_C(1) << (op))
