@@ -2,6 +2,7 @@
 #include "ask.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,20 @@ void ask_close(struct ask *self)
 	self->fd = -1;
 }
 
+bool ask_module_is_missing(const char *modules)
+{
+	int directory = open(modules, O_PATH | O_DIRECTORY | O_CLOEXEC), module;
+
+	if (directory < 0)
+		return false;
+	module = openat(directory, "target_core_user", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	(void) close(directory);
+	if (module < 0)
+		return true;
+	(void) close(module);
+	return false;
+}
+
 static int connect_error(const struct ask *self, int error)
 {
 	if (error == EACCES || error == EPERM) {
@@ -38,8 +53,14 @@ static int connect_error(const struct ask *self, int error)
 			self->path);
 		return CTL_EXIT_FAILURE;
 	}
-	fprintf(stderr, "tcmuctl: tcmud does not run: cannot connect to %s: %s\n", self->path,
-		strerror(error));
+	if (ask_module_is_missing("/sys/module"))
+		fputs("tcmuctl: tcmud serves nothing: the kernel module target_core_user is not "
+		      "loaded; \"modprobe target_core_user\" loads it or says why not (Debian's "
+		      "cloud kernels leave it out: install linux-image-amd64)\n",
+		      stderr);
+	else
+		fprintf(stderr, "tcmuctl: tcmud does not run: cannot connect to %s: %s\n",
+			self->path, strerror(error));
 	return CTL_EXIT_DOWN;
 }
 

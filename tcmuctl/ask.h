@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include <jansson.h>
 
 #include "cli.h"
@@ -28,6 +30,10 @@ json_t *ask_daemon(struct ask *self, json_t *request, int *status);
 
 /* A new request. device: NULL: none. Returns NULL if the device is not UTF-8. */
 json_t *ask_request(const char *method, const char *device);
+
+/* Whether the kernel has not loaded the module without which the daemon serves nothing. modules:
+ * the directory with one of each module. */
+bool ask_module_is_missing(const char *modules);
 
 /* Closes the connection, if there is one. */
 void ask_close(struct ask *self);

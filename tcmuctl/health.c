@@ -113,8 +113,28 @@ static void find_in_device(json_t *findings, const json_t *device)
 
 /* ------- the daemon ------- */
 
-static void find_in_handler(json_t *findings, const json_t *handler)
+/* Whether the kernel has a device of this handler that is not served. */
+static bool health_handler_is_missed(const json_t *others, const char *handler)
 {
+	const json_t *device;
+	size_t i;
+
+	member_each (others, i, device) {
+		const char *config = member_text(device, "config");
+
+		if (strncmp(config, handler, strlen(handler)) == 0 &&
+		    config[strlen(handler)] == '/')
+			return true;
+	}
+	return false;
+}
+
+/* A handler of another package that nobody needs here is no fault. */
+static void find_in_handler(json_t *findings, const json_t *handler, const json_t *others)
+{
+	if (json_is_null(json_object_get(handler, "file")) &&
+	    !health_handler_is_missed(others, member_text(handler, "handler")))
+		return;
 	if (*member_text(handler, "problem"))
 		add_finding(
 			findings, HEALTH_ATTENTION, member_text(handler, "handler"), "", 0,
@@ -160,7 +180,7 @@ json_t *health_of(const json_t *dump)
 	member_each (json_object_get(dump, "devices"), i, each)
 		find_in_device(findings, each);
 	member_each (json_object_get(dump, "handlers"), i, each)
-		find_in_handler(findings, each);
+		find_in_handler(findings, each, json_object_get(dump, "others"));
 	find_in_daemon(findings, json_object_get(dump, "process"));
 	sorted = sort_findings(findings);
 	json_decref(findings);

@@ -205,6 +205,18 @@ static void show_handler_counters(FILE *out, const json_t *stats)
 			member_number(counter, "value"));
 }
 
+/* Only where there are some. */
+static void show_limits(FILE *out, const json_t *limits)
+{
+	static const char *const names[] = {"iops", "bps", "burst"};
+	bool any = member_number(limits, "iops") > 0 || member_number(limits, "bps") > 0;
+
+	for (size_t i = 0; any && i < sizeof(names) / sizeof(names[0]); i++)
+		if (member_number(limits, names[i]) > 0)
+			fprintf(out, "%-14s %s %.0f\n", "limit", names[i],
+				member_number(limits, names[i]));
+}
+
 void show_status(FILE *out, const json_t *result)
 {
 	const json_t *stats = json_object_get(result, "stats");
@@ -226,6 +238,7 @@ void show_status(FILE *out, const json_t *result)
 		fprintf(out, "%-14s %s; the lock holder's group is %.0f; taken %.0f times\n",
 			"lock", member_text(result, "lock"), member_number(result, "lock_group"),
 			member_number(result, "takeovers"));
+	show_limits(out, json_object_get(result, "limits"));
 	show_line(out, "serial", member_text(result, "serial"));
 	show_line(
 		out, "write cache",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A table of text for people, by libsmartcols: each column is as wide as its widest cell, and
- * numbers are aligned to the right. On a terminal long texts are cut so that a line fits. Running
- * out of memory ends the program with a message.
+ * numbers are aligned to the right. On a terminal the texts that may be cut are cut so that a line
+ * fits. Running out of memory ends the program with a message.
  */
 #pragma once
 
@@ -19,10 +19,11 @@ struct table *table_new(const char *const *titles);
  */
 void table_add(struct table *table, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Prints the table and frees it. Where out is a terminal, its width counts. */
+/* Prints the table and frees it. Where out is a terminal, its width counts; where cutting texts
+ * does not suffice, the lines are longer. */
 void table_end(struct table *table, FILE *out);
 
-/* Likewise, in so many columns of a terminal. */
+/* Likewise, in so many columns of a terminal: no line is longer. */
 void table_end_within(struct table *table, FILE *out, unsigned width);
 
 /* ------- numbers as text ------- */

@@ -57,7 +57,7 @@ struct handlers {
 static const struct {
 	const char *subtype;
 	const char *package;
-} packaged[] = {{"rbd", "tcmud-rbd"}};
+} packaged[] = {{"rbd", "tcmud-rbd"}, {"nbd", "tcmud-nbd"}};
 
 static void handlers_item_free(void *data)
 {

@@ -91,6 +91,7 @@ static void device_start_thread(struct device *device)
 	scsi_set_lu_info(&setup.lu, &device->lu_info.known);
 	setup.cache_is_off = had_cache && !setup.lu.write_cache;
 	options_limits(device->options, &setup.limits);
+	device->limits = setup.limits;
 	device_set_format_state(&setup.lu, device->env->parent->format_state(device->env, device));
 	lock_begin(device, &setup);
 	device->clean = false;

@@ -17,6 +17,7 @@
 #define KNOWN_US       UINT64_C(300000)
 #define PAUSE_US       UINT64_C(300000)
 #define RESET_US       UINT64_C(5000000)
+#define LAST_US        UINT64_C(1000000) /* after open_timeout_ms */
 #define LATE_ANSWER_US UINT64_C(200000)
 
 /* ------- commands of a dead daemon ------- */
@@ -53,6 +54,15 @@ static bool netlink_reset_waits_for_pause(struct netlink_reset *reset)
 	return true;
 }
 
+/* Whether something is in the way of the reset. */
+static bool netlink_reset_waits(struct netlink_reset *reset)
+{
+	if (clock_since(netlink_reset_now(reset), reset->began) >= reset->max)
+		return false;
+	return reset->is_answering(reset, env_timer_is_armed(&reset->known)) ||
+		netlink_reset_waits_for_pause(reset);
+}
+
 /* A command that was sent and not read yet would be ended, too: it is read first. */
 static void netlink_reset_note_unread(struct netlink_reset *reset)
 {
@@ -67,10 +77,8 @@ void netlink_reset_check(struct netlink_reset *reset)
 {
 	if (reset->wanted)
 		netlink_reset_note_unread(reset);
-	if (!reset->wanted || reset->is_answering(reset, env_timer_is_armed(&reset->known)) ||
-	    netlink_reset_waits_for_pause(reset))
-		return;
-	netlink_reset_run(reset);
+	if (reset->wanted && !netlink_reset_waits(reset))
+		netlink_reset_run(reset);
 }
 
 static void netlink_reset_known(struct env_timer *timer)
@@ -81,6 +89,11 @@ static void netlink_reset_known(struct env_timer *timer)
 static void netlink_reset_paused(struct env_timer *timer)
 {
 	netlink_reset_check(container_of(timer, struct netlink_reset, paused));
+}
+
+static void netlink_reset_last(struct env_timer *timer)
+{
+	netlink_reset_check(container_of(timer, struct netlink_reset, last));
 }
 
 void netlink_reset_start(
@@ -95,9 +108,12 @@ void netlink_reset_start(
 		.wanted = true,
 		.known.fired = netlink_reset_known,
 		.paused.fired = netlink_reset_paused,
+		.last.fired = netlink_reset_last,
 	};
 	reset->began = netlink_reset_now(reset);
+	reset->max = MAX(RESET_US, env->settings->open_timeout_ms * UINT64_C(1000) + LAST_US);
 	env_timer_arm(env, &reset->known, KNOWN_US);
+	env_timer_arm(env, &reset->last, reset->max);
 }
 
 void netlink_reset_note_command(struct netlink_reset *reset)
@@ -110,6 +126,7 @@ void netlink_reset_cancel(struct netlink_reset *reset)
 	reset->wanted = false;
 	env_timer_disarm(&reset->known);
 	env_timer_disarm(&reset->paused);
+	env_timer_disarm(&reset->last);
 }
 
 /* ------- failures ------- */

@@ -9,7 +9,8 @@
  * lasts for one system call, and does not occur where no command waits (tcmu/module.h). It is done
  * once, when no creation is being answered, no command is unread, and the commands pause: the next
  * command of a restore follows the last answer at once. Where they never pause, it is done after 5
- * s.
+ * s. Creations delay it until those that were there first are over, which is after open_timeout_ms
+ * at the latest: those that wait then were sent later, and fail.
  *
  * Main thread. The manager reports the commands, and is asked about its devices.
  */
@@ -34,9 +35,11 @@ struct netlink_reset {
 	struct netlink_owed *owed; /* forgotten with the reset; NULL: nothing */
 	bool wanted;               /* still to be done */
 	uint64_t began;            /* µs */
+	uint64_t max;              /* µs; so long after that it is done whatever comes */
 	uint64_t active;           /* µs, of the last command or answer; 0: none yet */
 	struct env_timer known;    /* until the attributes of every device should be read */
 	struct env_timer paused;   /* until the commands should have paused */
+	struct env_timer last;     /* until then */
 	GSList *late;              /* struct netlink_late: answers that may be due in a moment */
 };
 

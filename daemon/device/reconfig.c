@@ -167,6 +167,7 @@ static int reconfig_limits(struct device *device, const struct tcmu_event *event
 	options_limits(options, &limits);
 	options_free(options);
 	g_strlcpy(device->name.config, event->config, sizeof(device->name.config));
+	device->limits = limits;
 	if (device->thread)
 		io_thread_set_limits(device->thread, &limits);
 	log_dev_info(

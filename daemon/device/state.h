@@ -266,6 +266,7 @@ struct device {
 	struct tcmu_reason reason;
 
 	struct device_attributes attributes;
+	struct rate_limits limits; /* in force since it was served last */
 	struct options *options;
 	struct tcmu_backend_info info;
 	void *backend;            /* open; NULL: not */

@@ -148,6 +148,7 @@ void device_get_status(const struct device *device, struct device_status *status
 		.size = device->attributes.size,
 		.block_size = device->attributes.block_size,
 		.write_cache = device->attributes.write_cache,
+		.limits = device->limits,
 		.serial = device->lu_info.known.serial,
 		.backend = device->thread ? io_thread_in_flight(device->thread) : 0,
 		.lock = device->lock.shared ? status_lock(&device->lock) : NULL,

@@ -16,6 +16,7 @@
 #include <tcmu/handler.h>
 #include <tcmu/scan.h>
 
+#include "base/rate-limit.h"
 #include "device/fsm.h"
 #include "io/stats.h"
 
@@ -66,13 +67,14 @@ struct device_status {
 	uint64_t size;        /* bytes; 0: not known yet */
 	uint32_t block_size;  /* likewise */
 	bool write_cache;     /* emulate_write_cache */
-	const char *serial;   /* "": not read yet */
-	unsigned backend;     /* requests that the backend has */
-	const char *lock;     /* whether this host has the lock; NULL: it is not shared */
-	unsigned lock_group;  /* of the lock holder, as last queried; 0: not known */
-	uint64_t takeovers;   /* times that this host has taken the lock */
-	uint64_t damped;      /* commands that did not take it back at once */
-	const struct stats *stats;       /* never NULL */
+	struct rate_limits limits;
+	const char *serial;        /* "": not read yet */
+	unsigned backend;          /* requests that the backend has */
+	const char *lock;          /* whether this host has the lock; NULL: it is not shared */
+	unsigned lock_group;       /* of the lock holder, as last queried; 0: not known */
+	uint64_t takeovers;        /* times that this host has taken the lock */
+	uint64_t damped;           /* commands that did not take it back at once */
+	const struct stats *stats; /* never NULL */
 	char health[DEVICE_HEALTH_SIZE]; /* what its handler says of an open backend; "": nothing */
 	const struct tcmu_counter *counters; /* the handler's, up to a NULL name; NULL: none */
 	const uint64_t *counter_values;      /* atomic */

@@ -129,7 +129,8 @@ static struct tcmu_disk *disk_new(
 		.event = disk_event,
 		.sizes = &handler_call_sizes,
 		.handler_flags = TCMU_HANDLER_SYSCALLS_ONLY | TCMU_HANDLER_REOPENS |
-			TCMU_HANDLER_ESCAPED_CONFIG | TCMU_HANDLER_RAW_CONFIG,
+			TCMU_HANDLER_ESCAPED_CONFIG | TCMU_HANDLER_RAW_CONFIG |
+			TCMU_HANDLER_JOINED | TCMU_HANDLER_FLAT,
 		.name = disk_name,
 		.debug = disk_debug,
 		.health = disk_health,
@@ -229,10 +230,10 @@ void tcmu_disk_close(struct tcmu_disk *disk)
 		return;
 	while (tcmu_disk_drain(disk, INT_MAX) < 0)
 		;
-	host_thread_end(disk);
 	/* A thread that is still within host_complete() needs only CPU time to leave it. */
 	while (atomic_load(&disk->completing))
 		sched_yield();
+	host_thread_end(disk);
 	disk->handler->close(disk->backend);
 	atomic_store(&disk->closed, true);
 	if (disk->setup.strict)

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "config/handler-call.h"
 #include "host/faults.h"
+#include "host/pieces.h"
 #include "host/violation.h"
 #include "host/wake.h"
 
@@ -308,6 +309,7 @@ int tcmu_disk_submit(struct tcmu_disk *disk, const struct tcmu_disk_request *ask
 	request->io.priv = request->priv;
 	request->io.host = &disk->host;
 	request->io.dev = (struct tcmu_host_device *) disk;
+	host_pieces_prepare(request);
 	request->message.run = request_begin;
 	if (id)
 		*id = request->id;
@@ -353,6 +355,7 @@ unsigned host_request_run_completed(struct tcmu_disk *disk)
 
 		node = node->next;
 		assert(atomic_load(&request->phase) == HOST_COMPLETED);
+		host_pieces_finish(request);
 		request_poison(request);
 		atomic_store(&request->phase, HOST_IDLE);
 		if (request->done)

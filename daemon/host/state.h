@@ -60,6 +60,9 @@ struct host_request {
 	uint64_t began; /* clock_now_ns() */
 	struct iovec *iov;
 	unsigned iov_max;
+	char *flat; /* the data in one piece; NULL: the handler has the asker's buffers */
+	struct iovec *scattered; /* with flat: where the data lies */
+	unsigned scattered_cnt;
 	void *priv;
 	struct tcmu_io io; /* the last member: the handler's may be longer */
 };

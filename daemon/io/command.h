@@ -69,7 +69,8 @@ struct command {
 	unsigned generation;  /* core->permission_generation, of the command whose part it is where
 				 it is internal */
 	struct stats_flight flight;
-	uint64_t seen_at; /* when it was seen first by io/late.h, by clock_now_ns(); 0: not yet */
+	uint64_t seen_at; /* when it was seen first by io/late.h, or began to wait for the main
+			     thread, by clock_now_ns(); 0: not yet */
 
 	/* the answer */
 	uint8_t sense[TCMU_SENSE_MAX];

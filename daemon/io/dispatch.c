@@ -55,11 +55,18 @@ static bool dispatch_is_guard(const struct dispatch *dispatch)
 /* Half of the shortest cmd_time_out that there is. */
 #define GUARD_MAX_NS (CLOCK_NS_PER_SEC / 2)
 
-/* Whether the kernel may have given the command up while it waited. It keeps no range meanwhile, so
- * a later write may be there already. */
-static bool dispatch_is_late(const struct dispatch *dispatch, const struct command *waiter)
+static void dispatch_note_wait(struct command *command)
 {
-	return waiter->late || clock_since(clock_now_ns(), dispatch->deferred_at) > GUARD_MAX_NS;
+	if (!command->seen_at)
+		command->seen_at = clock_now_ns();
+}
+
+/* Whether the kernel may have given the command up while it waited, for whatever. It keeps no range
+ * meanwhile, so a later write may be there already. */
+static bool dispatch_is_late(const struct command *waiter)
+{
+	return waiter->late ||
+		(waiter->seen_at && clock_since(clock_now_ns(), waiter->seen_at) > GUARD_MAX_NS);
 }
 
 /* The guard has let a command pass: it is decided again. One that the kernel may have answered
@@ -70,8 +77,7 @@ static void dispatch_pass_guard(struct dispatch *dispatch, struct command *waite
 
 	assert(!core->lu.guard_passed && !core->lu.lu_info_fresh);
 	if (core->ring_state != CORE_RING_ATTACHED || tcmu_ring_check(&core->ring) < 0 ||
-	    core->service != CORE_SERVING || waiter->aborted ||
-	    dispatch_is_late(dispatch, waiter)) {
+	    core->service != CORE_SERVING || waiter->aborted || dispatch_is_late(waiter)) {
 		command_end(waiter, waiter->aborted ? SCSI_TASK_ABORTED : SCSI_BUSY, NULL);
 		return;
 	}
@@ -172,9 +178,10 @@ static void dispatch_plan(
 	if (plan->extent_cnt)
 		memcpy(command->plan.extents, plan->extents,
 		       plan->extent_cnt * sizeof(plan->extents[0]));
-	if (plan->op == SCSI_PLAN_XCOPY)
+	if (plan->op == SCSI_PLAN_XCOPY) {
+		command->late = dispatch_is_late(command);
 		xcopy_begin(dispatch->xcopy_disk, command, &result->xcopy);
-	else if (plan->op == SCSI_PLAN_ABORT_XCOPY)
+	} else if (plan->op == SCSI_PLAN_ABORT_XCOPY)
 		xcopy_abort(command);
 	else if (plan->flags & SCSI_PLAN_LONG)
 		format_prepare(dispatch->format, command);
@@ -249,7 +256,7 @@ static void dispatch_defer(
 	}
 	dispatch->deferred = true;
 	dispatch->waiter = command;
-	dispatch->deferred_at = clock_now_ns();
+	dispatch_note_wait(command);
 	dispatch->waiter_planned = planned && kind == DEFERRED_SAVE;
 	dispatch->before = *before;
 	if (planned)
@@ -274,6 +281,7 @@ static void dispatch_wait(struct dispatch *dispatch, struct command *command)
 	assert(command->where == COMMAND_HELD);
 	if (list_is_empty(&dispatch->pending))
 		core_signal(core, IO_SIGNAL_NEEDS_LU_INFO);
+	dispatch_note_wait(command);
 	command->where = COMMAND_PENDING;
 	list_append(&dispatch->pending, &command->node);
 }

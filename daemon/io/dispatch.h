@@ -63,7 +63,6 @@ struct dispatch {
 
 	bool deferred;                  /* the main thread has been asked */
 	struct command *waiter;         /* the command that waits for it, or NULL */
-	uint64_t deferred_at;           /* since when it waits, by clock_now_ns() */
 	bool waiter_planned;            /* it has a plan, to be carried out then */
 	struct scsi_mode_values before; /* the mode parameters that were saved before it */
 	struct rate_limit deferred_rate;

@@ -59,14 +59,14 @@ static bool late_is_nearly_over(const struct late *late, uint64_t age)
 	return age + margin >= late->limit;
 }
 
-/* since: when a command that no scan has seen may have been sent. */
+/* since: when a command that the last scan has not seen may have been sent. */
 static void late_scan_command(
 	struct late *late, struct command *command, uint64_t now, uint64_t since)
 {
 	struct core *core = late->core;
 	uint64_t age;
 
-	if (!command->seen_at)
+	if (!command->seen_at || command->seen_at > since)
 		command->seen_at = since;
 	age = late_age(command, now);
 	if (command->writes_range && age >= LATE_NS)

@@ -14,7 +14,8 @@
  *
  * An EXTENDED COPY in the foreground, which consists of many writes, is cancelled before its time
  * is over. That needs cmd_time_out: it is read again for each of them (device/lu-info.c). One that
- * is late when it is fetched is BUSY: it may be over already.
+ * is late when it is fetched is BUSY: it may be over already. So is one that has waited for the
+ * main thread for half a second (io/dispatch.c).
  *
  * Everything runs on the I/O thread.
  */

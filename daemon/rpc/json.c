@@ -27,6 +27,13 @@ static json_t *json_number(uint64_t value)
 	return json_integer((json_int_t) value);
 }
 
+static json_t *json_limits(const struct rate_limits *limits)
+{
+	return json_pack(
+		"{sI sI sI}", "iops", (json_int_t) limits->iops, "bps", (json_int_t) limits->bps,
+		"burst", (json_int_t) limits->burst);
+}
+
 json_t *json_device(const struct device *device)
 {
 	struct device_status view;
@@ -36,13 +43,14 @@ json_t *json_device(const struct device *device)
 	assert(view.label && view.name && view.state);
 	in_flight = view.stats ? stats_in_flight(view.stats) : 0;
 	return json_pack(
-		"{so so si si so so ss sf so sb sb sI si sb so sI si so si sI sI so}", "device",
+		"{so so si si so so ss sf so sb sb sI si sb so so sI si so si sI sI so}", "device",
 		json_text(view.label), "name", json_text(view.name->name), "hba",
 		(int) view.name->hba, "uio", (int) view.minor, "handler", json_text(view.handler),
 		"config", json_text(view.name->config), "state", view.state, "state_seconds",
 		view.state_seconds, "problem", json_text(view.problem), "shared", view.shared,
 		"fenced", view.fenced, "size", (json_int_t) view.size, "block_size",
-		(int) view.block_size, "write_cache", view.write_cache, "serial",
+		(int) view.block_size, "write_cache", view.write_cache, "limits",
+		json_limits(&view.limits), "serial",
 		view.serial[0] ? json_text(view.serial) : json_null(), "in_flight",
 		(json_int_t) in_flight, "in_backend", (int) view.backend, "lock",
 		json_text(view.lock), "lock_group", (int) view.lock_group, "takeovers",

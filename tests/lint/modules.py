@@ -28,6 +28,9 @@ def resolve(name, header, quoted):
     """The path of an included header of the project, or None."""
     if quoted and "/" in header:
         path = os.path.join("daemon", header) if name.startswith("daemon/") else None
+        # A directory of tcmuctl's.
+        if name.startswith("tcmuctl/"):
+            path = os.path.join("tcmuctl", header)
         # A directory of a handler.
         if name.startswith("handlers/"):
             path = os.path.join(os.path.dirname(name), header)
@@ -35,6 +38,8 @@ def resolve(name, header, quoted):
         path = os.path.join(os.path.dirname(name), header)
         # A public header includes its neighbours; a source of libtcmu includes its private headers.
         path = path if is_file(path) else None
+        if not path and name.startswith("tcmuctl/"):
+            path = os.path.join("tcmuctl", header)
     else:
         part = next((part for part in PUBLIC if header.startswith(part)), None)
         path = f"{PUBLIC_DIRECTORY[PUBLIC[part]]}/include/{header}" if part else None

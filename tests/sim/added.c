@@ -68,6 +68,12 @@ static void added_add_xcopy(struct life *life)
 	backends_copy();
 }
 
+static void added_add_overtake(struct life *life)
+{
+	life->xcopy_all = true;
+	backends_copy();
+}
+
 static void added_add_format(struct life *life)
 {
 	(void) life;
@@ -95,6 +101,7 @@ static const struct {
 	{WORLD_CONFIGFS_HANGS, 6, NULL},
 	{WORLD_SHRINK, 6, NULL},
 	{WORLD_UNLOAD, 6, NULL},
+	{WORLD_OVERTAKE, 8, added_add_overtake},
 };
 #define ADDED (sizeof(added_kinds) / sizeof(added_kinds[0]))
 

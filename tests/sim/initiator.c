@@ -247,6 +247,11 @@ static void command_send(struct kcommand *command)
 	kernel_send(command);
 }
 
+static bool initiators_may_send(const struct kdev *kdev)
+{
+	return kdev->registered && kdev->configured && !kdev->ending;
+}
+
 static void initiator_send_one(void *arg)
 {
 	struct kdev *kdev = arg;
@@ -263,7 +268,7 @@ static void initiator_send_one(void *arg)
 		KCOMMAND_INQUIRY};
 	struct kcommand *command;
 
-	if (!kdev->registered || !kdev->configured || kdev->ending)
+	if (!initiators_may_send(kdev))
 		return;
 	if (sim->world->more_cnt && sim_chance(3)) {
 		command = command_new(kdev, sim->world->more[sim_choose(sim->world->more_cnt)]);
@@ -284,6 +289,33 @@ void initiators_burst(struct kdev *kdev, unsigned cnt)
 		if (sim_chance(3))
 			time += sim_choose(2000) * SIM_NS_PER_US;
 	}
+}
+
+void initiators_write(struct kdev *kdev)
+{
+	struct kcommand *command;
+
+	if (!initiators_may_send(kdev))
+		return;
+	command = command_new(kdev, KCOMMAND_WRITE);
+	command_prepare(command);
+	command->lba %= HOT_BLOCKS;
+	command_send(command);
+}
+
+void initiators_copy(struct kdev *kdev, unsigned to)
+{
+	struct kcommand *command;
+
+	if (!initiators_may_send(kdev))
+		return;
+	command = command_new(kdev, KCOMMAND_XCOPY);
+	command_prepare_xcopy(command);
+	command->from = kdev->slot;
+	command->to = to;
+	command->lba_2 %= HOT_BLOCKS;
+	cdb_make_list(command);
+	command_send(command);
 }
 
 /* ------- the answers ------- */

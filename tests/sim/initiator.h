@@ -23,6 +23,12 @@ uint64_t initiators_new_tag(void);
 /* Sends some commands, now and in the next milliseconds. */
 void initiators_burst(struct kdev *kdev, unsigned cnt);
 
+/* Sends a WRITE of a few of the first blocks. */
+void initiators_write(struct kdev *kdev);
+
+/* Sends an EXTENDED COPY to a few of the first blocks of another device. */
+void initiators_copy(struct kdev *kdev, unsigned to);
+
 /* Sends a WRITE. initiators_served() is true once one of them was GOOD. */
 void initiators_probe(struct kdev *kdev);
 bool initiators_served(const struct kdev *kdev);

@@ -43,6 +43,7 @@ struct kernel {
 	bool overrun;
 	unsigned daemon;
 	uint64_t daemon_began;
+	bool creates;   /* a creation has waited since then */
 	bool disturbed; /* events were lost, or a daemon was killed: an answer may be one too many
 			 */
 	/* the module */

@@ -71,6 +71,7 @@ static const char *const world_kinds[WORLD_KINDS] = {
 	[WORLD_CONFIGFS_HANGS] = "configfs-hangs",
 	[WORLD_SHRINK] = "shrink",
 	[WORLD_UNLOAD] = "unload",
+	[WORLD_OVERTAKE] = "overtake",
 };
 
 const char *world_kind_name(enum world_kind kind)
@@ -319,6 +320,7 @@ static void fault_ends(void *arg)
 	case WORLD_FAIL:
 	case WORLD_REOPEN:
 	case WORLD_STOP:
+	case WORLD_OVERTAKE:
 		faults->mode = STORE_GOOD;
 		break;
 	case WORLD_OPEN_FAILS:
@@ -359,10 +361,10 @@ static void fault_begin(struct world_event_script *event)
 {
 	struct store_faults *faults = backends_faults(event->slot);
 
-	faults->mode = event->kind == WORLD_SLOW ? STORE_SLOW
-		: event->kind == WORLD_HANG      ? STORE_HANGS
-		: event->kind == WORLD_FAIL      ? STORE_FAILS
-						 : faults->mode;
+	faults->mode = event->kind == WORLD_SLOW || event->kind == WORLD_OVERTAKE ? STORE_SLOW
+		: event->kind == WORLD_HANG                                       ? STORE_HANGS
+		: event->kind == WORLD_FAIL                                       ? STORE_FAILS
+										  : faults->mode;
 	faults->open_fails |= event->kind == WORLD_OPEN_FAILS;
 	faults->open_hangs |= event->kind == WORLD_OPEN_HANGS;
 	faults->close_hangs |= event->kind == WORLD_CLOSE_HANGS;
@@ -456,6 +458,35 @@ static void module_begins_to_unload(struct world_event_script *event)
 	module_unloads(event);
 }
 
+static void overtake_copies(void *arg)
+{
+	const struct world_event_script *event = arg;
+	struct life *life = life_at();
+
+	for (unsigned i = 0; i < life->slot_cnt; i++)
+		if (i != event->slot && life->slots[i].kdev)
+			initiators_copy(life->slots[i].kdev, event->slot);
+}
+
+/* The kernel answers the writes, and initiators of other devices copy to the same blocks: a device
+ * takes one copy at a time. */
+static void overtake_resets(void *arg)
+{
+	struct world_event_script *event = arg;
+
+	kernel_reset_ring(life_at()->slots[event->slot].kdev, true);
+	for (unsigned i = 0; i < 4; i++)
+		sim_at(sim_now() + (1 + 5 * i) * SIM_NS_PER_MS, overtake_copies, event);
+}
+
+static void overtake_begins(struct world_event_script *event, struct kdev *kdev)
+{
+	fault_begin(event);
+	for (unsigned i = 0; i < 4; i++)
+		initiators_write(kdev);
+	sim_at(sim_now() + (1 + event->number) * 100 * SIM_NS_PER_US, overtake_resets, event);
+}
+
 /* Events of a device that is there. */
 static void event_run_on(struct world_event_script *event, struct kdev *kdev)
 {
@@ -480,6 +511,9 @@ static void event_run_on(struct world_event_script *event, struct kdev *kdev)
 		break;
 	case WORLD_RESET_RING:
 		kernel_reset_ring(kdev, true);
+		break;
+	case WORLD_OVERTAKE:
+		overtake_begins(event, kdev);
 		break;
 	default:
 		break;

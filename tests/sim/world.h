@@ -48,8 +48,9 @@ enum world_kind {
 	WORLD_MODE_SELECT,  /* no event: also MODE SELECT of the write cache */
 	WORLD_TWICE,        /* netlink events that come twice */
 	WORLD_CONFIGFS_HANGS,
-	WORLD_SHRINK, /* the store is shortened for a while: requests behind its end fail */
-	WORLD_UNLOAD, /* all devices are deleted, and the module goes and comes back */
+	WORLD_SHRINK,   /* the store is shortened for a while: requests behind its end fail */
+	WORLD_UNLOAD,   /* all devices are deleted, and the module goes and comes back */
+	WORLD_OVERTAKE, /* the ring is reset under slow writes, and others copy to their blocks */
 	WORLD_KINDS,
 };
 

@@ -11,7 +11,7 @@ tcli /backstores ls depth=1
 menus=$(grep -o 'user:[A-Za-z0-9_]*' <<<"$OUTPUT" | sort | paste -sd' ')
 expected=$(for file in "$(handler_dir)"/handler_*.so; do
 	file=${file##*/handler_} && echo "user:${file%.so}"
-done | cat - <(echo user:rbd) | sort -u | paste -sd' ')
+done | cat - <(printf 'user:%s\n' nbd rbd) | sort -u | paste -sd' ')
 assert_eq "$menus" "$expected" "the menus of targetcli"
 
 tcli /backstores/user:file help create

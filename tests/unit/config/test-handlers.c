@@ -327,7 +327,7 @@ static void a_handler_that_is_not_installed_is_known(void **state)
 
 static void entries_come_in_the_order_of_their_subtypes(void **state)
 {
-	static const char *const expected[] = {"good", "newer", "older", "rbd", "text"};
+	static const char *const expected[] = {"good", "nbd", "newer", "older", "rbd", "text"};
 	size_t i = 0;
 
 	(void) state;

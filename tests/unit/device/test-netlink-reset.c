@@ -16,7 +16,8 @@
 #include "fake-root.h"
 #include "virtual-env.h"
 
-#define PARAMETER "/sys/module/target_core_user/parameters/"
+#define OPEN_TIMEOUT_MS 10000
+#define PARAMETER       "/sys/module/target_core_user/parameters/"
 
 static struct {
 	struct virtual_env system;
@@ -31,6 +32,7 @@ static struct {
 } world;
 
 static struct fake_root root;
+static const struct settings settings = {.open_timeout_ms = OPEN_TIMEOUT_MS};
 static const struct tcmu_name disk = {.hba = 3, .name = "disk"};
 
 static int world_scan_minor(
@@ -78,6 +80,7 @@ static int setup(void **state)
 	world.kernel.scan_minor = world_scan_minor;
 	world.system.env.kernel = &world.kernel;
 	world.system.env.parent = &world_parent;
+	world.system.env.settings = &settings;
 	world.system.now = 1000000;
 	if (pipe(world.netlink) < 0)
 		return -1;
@@ -175,6 +178,20 @@ static void commands_that_never_pause_do_not_prevent_it(void **state)
 	assert_in_range(ms, 5000, 5500);
 }
 
+/* Each creation waits for a backend that hangs, and the next one comes before it is refused. A
+ * deletion that the dead daemon has left would wait for ever. */
+static void creations_that_never_end_do_not_prevent_it(void **state)
+{
+	unsigned ms = 0;
+
+	(void) state;
+	world.answering = true;
+	for (; !is_reset() && ms < 60000; ms += 100)
+		virtual_env_pass(&world.system, 100);
+	assert_in_range(ms, OPEN_TIMEOUT_MS + 1000, OPEN_TIMEOUT_MS + 1100);
+	assert_false(world.reset.wanted);
+}
+
 static void a_clock_that_goes_back_does_no_harm(void **state)
 {
 	(void) state;
@@ -251,6 +268,7 @@ int main(void)
 		TEST(the_reset_waits_for_a_pause_of_the_commands),
 		TEST(a_command_that_is_not_read_yet_comes_first),
 		TEST(commands_that_never_pause_do_not_prevent_it),
+		TEST(creations_that_never_end_do_not_prevent_it),
 		TEST(a_clock_that_goes_back_does_no_harm),
 		TEST(a_cancelled_reset_is_not_done),
 		TEST(a_removal_is_answered_if_the_kernel_still_has_the_device),

@@ -160,14 +160,13 @@ static void check_case(enum way way, enum flush flush, enum write_time time, boo
 	backend_hold(f.io.backend, flush == FLUSH_SLOW ? TCMU_IO_CAP(TCMU_IO_FLUSH) : 0);
 	fail_flush(&f, flush);
 	ask(&f);
-	if (flush == FLUSH_SLOW && time != WRITE_IN_FLIGHT)
+	if (flush == FLUSH_SLOW && time != WRITE_IN_FLIGHT) {
 		check_while_flushing(&f, time);
-	else
-		backend_hold(f.io.backend, 0);
-	if (flush == FLUSH_SLOW && time == WRITE_IN_FLIGHT) {
-		assert_true(backend_wait_held(f.io.backend, 1));
-		backend_release(f.io.backend, 2, BACKEND_NEWEST);
+	} else if (flush == FLUSH_SLOW) { /* the write stays in flight */
+		assert_true(backend_wait_held(f.io.backend, 2));
+		backend_release(f.io.backend, 1, BACKEND_NEWEST);
 	}
+	backend_hold(f.io.backend, 0);
 	if (!wait_answer(&f)) {
 		assert_true(flush == FLUSH_BUSY || flush == FLUSH_ERROR);
 		repeat_after_failure(&f);
@@ -176,8 +175,8 @@ static void check_case(enum way way, enum flush flush, enum write_time time, boo
 	}
 	assert_false(cache_is_on(&f));
 	if (time == WRITE_IN_FLIGHT) {
-		if (!initiator_is_done(&f.write))
-			backend_forget(f.io.backend);
+		assert_false(initiator_is_done(&f.write));
+		backend_forget(f.io.backend);
 		backend_release(f.io.backend, 1, BACKEND_OLDEST);
 		initiator_wait_status(&f.write, SCSI_GOOD);
 		assert_int_not_equal(backend_count(f.io.backend, TCMU_IO_FLUSH), 0);

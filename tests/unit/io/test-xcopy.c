@@ -549,6 +549,48 @@ static void an_xcopy_that_waited_long_for_a_slot_is_not_begun(void **state)
 	io_fixture_stop(&pair.to);
 }
 
+static void sleep_ms(unsigned ms)
+{
+	uint64_t begun = clock_now_ns();
+
+	while (clock_now_ns() - begun < ms * CLOCK_NS_PER_MS)
+		sched_yield();
+}
+
+/* For what it waits on the main thread: LU info, then the guard. */
+static void an_xcopy_that_waited_long_for_the_main_thread_is_not_begun(void **state)
+{
+	static const struct {
+		unsigned info_ms, guard_ms;
+		uint8_t status;
+	} cases[] = {
+		{0, 0, SCSI_GOOD},
+		{600, 0, SCSI_BUSY},
+		{0, 600, SCSI_BUSY},
+		{300, 300, SCSI_BUSY},
+	};
+
+	(void) state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct pair pair;
+
+		start_guarded_pair(&pair);
+		io_fixture_clear_signals(&pair.to);
+		initiator_send(&pair.to, &pair.xcopy);
+		io_fixture_wait_signal(&pair.to, IO_SIGNAL_NEEDS_LU_INFO);
+		sleep_ms(cases[i].info_ms);
+		io_fixture_set_serial(pair.to.thread, PAIR_TO);
+		io_fixture_wait_signal(&pair.to, IO_SIGNAL_DEFERRED);
+		sleep_ms(cases[i].guard_ms);
+		io_thread_deferred_done(pair.to.thread, 0);
+		initiator_wait_status(&pair.xcopy, cases[i].status);
+		assert_int_equal(
+			backend_count(pair.from.backend, TCMU_IO_READ) > 0,
+			cases[i].status == SCSI_GOOD);
+		pair_stop(&pair);
+	}
+}
+
 /* ------- list identifiers of four bytes (LID4) ------- */
 
 #define LID4_LENGTH   (PAIR_LENGTH + 32)
@@ -709,6 +751,7 @@ int main(void)
 		cmocka_unit_test(a_stuck_xcopy_ends_before_its_time_is_over),
 		cmocka_unit_test(a_busy_xcopy_ends_before_its_time_is_over),
 		cmocka_unit_test(an_xcopy_that_waited_long_for_a_slot_is_not_begun),
+		cmocka_unit_test(an_xcopy_that_waited_long_for_the_main_thread_is_not_begun),
 		cmocka_unit_test(an_immediate_xcopy_continues_in_the_background),
 		cmocka_unit_test(a_background_xcopy_ends_with_its_device),
 		cmocka_unit_test(an_aborted_xcopy_ends),

@@ -200,8 +200,8 @@ static unsigned walk_objects(const char *path)
 static void every_method_is_refused_to_strangers(void **state)
 {
 	(void) state;
-	/* Of four handlers, their manager, the daemon and two devices. */
-	assert_int_equal(walk_objects("/"), 2 * 4 + 1 + 3 + 2 * 2);
+	/* Of five handlers, their manager, the daemon and two devices. */
+	assert_int_equal(walk_objects("/"), 2 * 5 + 1 + 3 + 2 * 2);
 }
 
 static void other_calls_are_refused_to_all(void **state)

@@ -91,7 +91,7 @@ static void all_devices_are_listed(void **state)
 		value_at(answer, "result.devices.0"),
 		"device name hba uio handler config state state_seconds problem shared fenced size "
 		"block_size "
-		"write_cache "
+		"write_cache limits "
 		"serial "
 		"in_flight in_backend lock lock_group takeovers takeovers_damped health");
 	assert_string_equal(text_at(answer, "result.devices.0.device"), "user_0/disk");

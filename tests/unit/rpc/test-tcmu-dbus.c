@@ -141,12 +141,12 @@ static void assert_shows(const char *const *subtypes, unsigned cnt)
 	}
 }
 
-static const char *const handlers[] = {"easy", "file", "hang", "rbd", "other"};
+static const char *const handlers[] = {"easy", "file", "hang", "nbd", "rbd", "other"};
 
 static void exactly_the_handlers_are_enumerated(void **state)
 {
 	(void) state;
-	assert_shows(handlers, 4);
+	assert_shows(handlers, 5);
 }
 
 static void a_handlers_description_is_a_property(void **state)
@@ -274,7 +274,7 @@ static void a_subtype_in_use_is_shown_without_a_handler(void **state)
 			client(), NULL, SERVICE, ROOT, "org.freedesktop.DBus.ObjectManager",
 			"InterfacesAdded", on_added, &added) >= 0);
 	server_run(show_other);
-	assert_shows(handlers, 5);
+	assert_shows(handlers, 6);
 	await_callbacks(&added, 1);
 	text = property_of(ROOT "/other");
 	assert_string_equal(text, "There is no such handler here.");
@@ -393,7 +393,7 @@ static void hanging_handlers_delay_no_other_check(void **state)
 	(void) state;
 	hang_some(5, &replies);
 	began = now_usec();
-	assert_shows(handlers, 4);
+	assert_shows(handlers, 5);
 	free(property_of(ROOT "/file"));
 	assert_answer("file", "file/good", true, "success");
 	assert_true(now_usec() - began < PROMPT_USEC);
@@ -453,7 +453,7 @@ static void registering_is_answered(void **state)
 	assert_false(succeeded);
 	assert_string_equal(text, "this daemon has a handler \"file\" itself");
 	sd_bus_message_unref(reply);
-	assert_shows(handlers, 4);
+	assert_shows(handlers, 5);
 }
 
 static void changing_a_medium_is_refused_as_targetcli_expects(void **state)

@@ -13,24 +13,7 @@
 
 #include "health.h"
 #include "log-fixture.h"
-
-static char *written;
-static size_t written_size;
-
-static FILE *output_begin(void)
-{
-	FILE *file = open_memstream(&written, &written_size);
-
-	assert_non_null(file);
-	return file;
-}
-
-/* To be freed. */
-static char *output_end(FILE *file)
-{
-	assert_int_equal(fclose(file), 0);
-	return written;
-}
+#include "output.h"
 
 static json_t *parse_json(const char *text)
 {
@@ -107,6 +90,21 @@ static void health_says_what_is_wrong_since_when_and_what_to_do(void **state)
 			"{\"handlers\": [{\"handler\": \"rbd\", \"problem\": \"no librbd\"}]}",
 			"rbd: no librbd"),
 		HEALTH_ATTENTION);
+	assert_int_equal(
+		severity_of(
+			"{\"handlers\": [{\"handler\": \"rbd\", \"file\": null, "
+			"\"problem\": \"not installed\"}], \"others\": [{\"config\": "
+			"\"rbd/p/i\"}]}",
+			"rbd: not installed"),
+		HEALTH_ATTENTION);
+	/* A package that nobody needs. */
+	assert_int_equal(
+		severity_of(
+			"{\"handlers\": [{\"handler\": \"rbd\", \"file\": null, "
+			"\"problem\": \"not installed\"}], \"others\": [{\"config\": "
+			"\"rbdx/p/i\"}]}",
+			"nothing is wrong"),
+		HEALTH_FINE);
 	assert_int_equal(
 		severity_of("{\"process\": {\"open_fds\": 95, \"max_fds\": 100}}", "LimitNOFILE"),
 		HEALTH_ATTENTION);

@@ -11,26 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "output.h"
 #include "terminal.h"
 #include "top.h"
-
-static char *written;
-static size_t written_size;
-
-static FILE *output_begin(void)
-{
-	FILE *file = open_memstream(&written, &written_size);
-
-	assert_non_null(file);
-	return file;
-}
-
-/* To be freed. */
-static char *output_end(FILE *file)
-{
-	assert_int_equal(fclose(file), 0);
-	return written;
-}
 
 #define TOP_DEVICES 40
 

@@ -15,6 +15,9 @@
 
 #include "ask.h"
 #include "cli.h"
+#include "commands/complete.h"
+#include "commands/journal.h"
+#include "commands/limits.h"
 #include "health.h"
 #include "members.h"
 #include "metrics.h"
@@ -26,6 +29,7 @@
 #include "terminal.h"
 
 #define TOP_SECONDS    2
+#define EVENTS_COUNT   20
 #define REOPEN_TRIES   150
 #define REOPEN_STEP_S  0.1
 
@@ -242,6 +246,120 @@ static int run_metrics(const struct ctl *ctl, struct ask *daemon)
 	return status ? status : written;
 }
 
+/* ------- names, limits, events ------- */
+
+static int run_names(struct ask *daemon)
+{
+	int status;
+	json_t *result = ask_daemon(daemon, ask_request("list", NULL), &status);
+	const json_t *device;
+	size_t i;
+
+	if (!result)
+		return status;
+	member_each (json_object_get(result, "devices"), i, device)
+		printf("%s\n", member_text(device, "device"));
+	json_decref(result);
+	return flush_output(stdout);
+}
+
+static json_t *ask_for_completion(void *userdata, const char *socket, const char *method)
+{
+	struct ask *daemon = userdata;
+	int status;
+
+	if (socket)
+		daemon->path = socket;
+	return ask_daemon(daemon, ask_request(method, NULL), &status);
+}
+
+static int run_complete(const struct ctl *ctl, struct ask *daemon)
+{
+	complete_line(stdout, ctl->more, ctl->more_cnt, ask_for_completion, daemon);
+	return flush_output(stdout);
+}
+
+/* Changes the limits of a device. 0, or the exit status. */
+static int change_limits(const struct ctl *ctl, const json_t *device)
+{
+	char config[1024];
+	const char *wrong = "";
+	int r = limits_config(
+		member_text(device, "config"), ctl->more, ctl->more_cnt, config, sizeof(config),
+		&wrong);
+
+	if (r == -EINVAL) {
+		fprintf(stderr,
+			"tcmuctl: %s is no limit: expected iops=N, bps=N, where N may end in K, M, "
+			"G or T, or burst=SECONDS\n",
+			wrong);
+		return CTL_EXIT_USAGE;
+	}
+	if (r >= 0)
+		r = limits_write(LIMITS_CORE, member_text(device, "device"), config);
+	if (r >= 0)
+		return 0;
+	fprintf(stderr, "tcmuctl: the limits of %s are not changed: %s%s\n",
+		member_text(device, "device"), strerror(-r),
+		r == -ENAMETOOLONG ? "" : "; see journalctl -u tcmud");
+	return CTL_EXIT_FAILURE;
+}
+
+static int run_limits(const struct ctl *ctl, struct ask *daemon)
+{
+	int status;
+	json_t *device = ask_daemon(daemon, ask_request("status", ctl->argument), &status);
+
+	if (device && ctl->more_cnt) {
+		status = change_limits(ctl, device);
+		json_decref(device);
+		device = status ? NULL
+				: ask_daemon(daemon, ask_request("status", ctl->argument), &status);
+	}
+	if (!device)
+		return status;
+	if (ctl->json)
+		print_json(json_object_get(device, "limits"), false);
+	else
+		limits_show(stdout, device);
+	json_decref(device);
+	return flush_output(stdout);
+}
+
+/* Prints an event at once, for readers of a pipe. False: nobody reads. */
+static bool print_event(void *userdata, const struct event *event)
+{
+	const struct ctl *ctl = userdata;
+	json_t *object;
+
+	if (!ctl->json) {
+		event_show(stdout, event);
+		return flush_output(stdout) == 0;
+	}
+	object = event_to_json(event);
+	print_json(object, true);
+	json_decref(object);
+	return flush_output(stdout) == 0;
+}
+
+static int run_events(struct ctl *ctl)
+{
+	struct journal_query query = {
+		.device = ctl->argument,
+		.count = ctl->count ? ctl->count : EVENTS_COUNT,
+		.follow = ctl->follow,
+	};
+	int r = journal_read(&query, print_event, ctl);
+
+	if (r == 0 && !query.follow)
+		fputs("tcmuctl: the journal has no such event of tcmud; without systemd the log is "
+		      "a file (tcmu.conf(5), log_dir)\n",
+		      stderr);
+	if (r < 0)
+		fprintf(stderr, "tcmuctl: cannot read the journal: %s\n", strerror(-r));
+	return r < 0 ? CTL_EXIT_FAILURE : flush_output(stdout);
+}
+
 /* ------- repeated reports ------- */
 
 static void print_report(const struct ctl *ctl, const json_t *before, const json_t *now)
@@ -321,11 +439,15 @@ static int run_health(const struct ctl *ctl, struct ask *daemon)
 	return status;
 }
 
-static int run_command(const struct ctl *ctl, struct ask *daemon)
+static int run_command(struct ctl *ctl, struct ask *daemon)
 {
 	switch (ctl->command) {
 	case CTL_CHECK:
 		return run_check(ctl, daemon);
+	case CTL_COMPLETE:
+		return run_complete(ctl, daemon);
+	case CTL_EVENTS:
+		return run_events(ctl);
 	case CTL_FENCED:
 		return run_fenced(ctl, daemon);
 	case CTL_HANDLERS:
@@ -334,12 +456,16 @@ static int run_command(const struct ctl *ctl, struct ask *daemon)
 		return run_health(ctl, daemon);
 	case CTL_INFLIGHT:
 		return run_simple(ctl, daemon, show_inflight);
+	case CTL_LIMITS:
+		return run_limits(ctl, daemon);
 	case CTL_LIST:
 		return run_simple(ctl, daemon, show_list);
 	case CTL_LOG_LEVEL:
 		return run_log_level(ctl, daemon);
 	case CTL_METRICS:
 		return run_metrics(ctl, daemon);
+	case CTL_NAMES:
+		return run_names(daemon);
 	case CTL_REOPEN:
 		return run_reopen(ctl, daemon);
 	case CTL_STATUS:
