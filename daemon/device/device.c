@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/reason.h"
+#include "config/stack.h"
 #include "device/block.h"
 #include "device/lock.h"
 #include "device/lu-info.h"
@@ -647,7 +648,8 @@ struct device *device_new(struct device_env *env, const struct device_start *sta
 	device->minor = start->minor;
 	device->id = start->id;
 	device->origin = start->origin;
-	device->handler = start->handler;
+	device->stack = stack_new(start->handler, start->name.config);
+	device->handler = device->stack ? stack_handler(device->stack) : start->handler;
 	device->owes_added = start->origin == DEVICE_ORIGIN_ADDED;
 	device->clean = start->clean || start->origin == DEVICE_ORIGIN_ADDED;
 	device->attributes.replies = true;

@@ -13,6 +13,7 @@
 #include "base/reason.h"
 #include "config/handler-call.h"
 #include "config/handlers.h"
+#include "config/stack.h"
 
 /* ------- references ------- */
 
@@ -42,6 +43,7 @@ void device_unref(struct device *device)
 	device_close_notes(device);
 	memory_unmap(device->stats, sizeof(*device->stats));
 	device_host_destroy(device);
+	stack_free(device->stack);
 	g_free(device);
 }
 

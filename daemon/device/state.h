@@ -253,7 +253,8 @@ struct device {
 	unsigned minor;
 	uint32_t id; /* for answers */
 	enum device_origin origin;
-	const struct tcmu_handler *handler;
+	struct stack *stack;                /* NULL: the config string has no filter */
+	const struct tcmu_handler *handler; /* of the stack, if there is one */
 	struct tcmu_host_device host_device;
 
 	enum device_state state;
