@@ -60,7 +60,7 @@ struct host_request {
 	uint64_t began; /* clock_now_ns() */
 	struct iovec *iov;
 	unsigned iov_max;
-	char *flat; /* the data in one piece; NULL: the handler has the asker's buffers */
+	char *flat; /* the data in one piece; NULL: the handler has the caller's buffers */
 	struct iovec *scattered; /* with flat: where the data lies */
 	unsigned scattered_cnt;
 	void *priv;
@@ -74,7 +74,8 @@ struct host_fault {
 
 struct tcmu_disk {
 	const struct tcmu_plugin *plugin;
-	const struct tcmu_handler *handler;
+	struct stack *stack;                /* NULL: the config string has no filter */
+	const struct tcmu_handler *handler; /* of the stack, if there is one */
 	struct tcmu_disk_setup setup;
 	struct options *options;
 	struct tcmu_host host;
