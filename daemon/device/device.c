@@ -557,16 +557,7 @@ static void device_ring_broken(struct device *device)
 
 static void device_backend_failed(struct device *device)
 {
-	int error = atomic_load(&device->backend_error);
-
-	device->error = reason_refuse(
-		&device->reason, error, "%s; %s",
-		atomic_load(&device->backend_fenced) ? "it has lost its connection to the shared "
-						       "store: another host took the lock, or "
-						       "the connection was given up"
-						     : strerror(-error),
-		device_reopens(device) ? "it is being reopened"
-				       : "commands fail until it is deleted and created again");
+	device_note_backend_error(device, atomic_load(&device->backend_error));
 	device_event(device, DEVICE_EV_BACKEND_FAILED);
 	if (device_reopens(device))
 		lock_event(device, LOCK_EV_FENCED);

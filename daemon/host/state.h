@@ -60,7 +60,7 @@ struct host_request {
 	uint64_t began; /* clock_now_ns() */
 	struct iovec *iov;
 	unsigned iov_max;
-	char *flat; /* the data in one piece; NULL: the handler has the asker's buffers */
+	char *flat; /* the data in one piece; NULL: the handler has the caller's buffers */
 	struct iovec *scattered; /* with flat: where the data lies */
 	unsigned scattered_cnt;
 	void *priv;

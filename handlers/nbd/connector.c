@@ -126,6 +126,7 @@ static void *connector_main(void *arg)
 	struct connector *connector = arg;
 	bool is_left;
 
+	(void) pthread_setname_np(pthread_self(), "nbd-connector");
 	pthread_mutex_lock(&connector->lock);
 	while (!connector->stop) {
 		if (!connector->wanted) {

@@ -63,8 +63,7 @@ uint64_t remote_extents_end(struct remote_extents *extents, bool *mapped)
 {
 	if (!extents->ended && extents->in_hole)
 		extents_end_hole(extents);
-	/* What the server says of a part of the last block does not count, unless it is the first.
-	 */
+	/* A part of the last block does not count, unless it is the first. */
 	if (!extents->ended && extents->end) {
 		uint64_t run = extents_round_down(extents, extents->end);
 

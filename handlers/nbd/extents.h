@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* NBD_STATE_HOLE of the context "base:allocation". */
+/* The flag of a hole in the context "base:allocation". */
 #define REMOTE_STATE_HOLE 1u
 
 struct remote_extents {

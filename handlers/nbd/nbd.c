@@ -3,12 +3,12 @@
  * The nbd handler: the bytes of a device are those of an export of an NBD server, by libnbd.
  *
  * options.c: the table of options. target.c: the config string. session.c: connections.
- * connector.c: the thread that makes them. open.c: the export, its properties, resize. loop.c: the
- * event loop, which has all requests. send.c: one request and libnbd. journal.c: writes that the
+ * connector.c: the thread that makes them. open.c: the export, its properties, resize. client.c:
+ * the thread that has all requests. send.c: one request and libnbd. journal.c: writes that the
  * server may lose. extents.c: allocated blocks. This file: the handler's table.
  */
+#include "client.h"
 #include "connector.h"
-#include "loop.h"
 #include "open.h"
 #include "options.h"
 #include "remote.h"

@@ -14,7 +14,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "loop.h"
+#include "client.h"
 #include "options.h"
 #include "reason.h"
 #include "remote.h"
@@ -61,7 +61,7 @@ static int check_export(
 
 /* ------- properties ------- */
 
-static void describe_changes(struct remote *remote)
+static void describe_changing(struct remote *remote)
 {
 	const struct remote_export *export = &remote->export;
 	struct tcmu_backend_info *info = &remote->info;
@@ -81,7 +81,7 @@ static void describe_changes(struct remote *remote)
 	info->maximum_unmap = UNMAP_MAX;
 }
 
-static void describe_export(struct remote *remote, bool read_only)
+static void describe_remote(struct remote *remote, bool read_only)
 {
 	const struct remote_export *export = &remote->export;
 	struct tcmu_backend_info *info = &remote->info;
@@ -104,7 +104,7 @@ static void describe_export(struct remote *remote, bool read_only)
 		longest = journal_longest(&remote->journal);
 	info->maximum_transfer = (uint32_t) (longest / remote->block_size * remote->block_size);
 	if (!read_only)
-		describe_changes(remote);
+		describe_changing(remote);
 }
 
 /* ------- open, close ------- */
@@ -169,9 +169,9 @@ static int build_remote(
 	remote->stable = !unflushed;
 	r = journal_init(&remote->journal, remote->export.flush && !read_only ? unflushed : 0);
 	if (r == 0) {
-		describe_export(remote, read_only);
+		describe_remote(remote, read_only);
 		remote_claim(&remote->endpoint, remote->info.claim, sizeof(remote->info.claim));
-		r = remote_loop_start(remote);
+		r = remote_client_start(remote);
 	}
 	if (r == 0)
 		return 0;
@@ -212,7 +212,7 @@ void remote_close(void *backend)
 {
 	struct remote *remote = backend;
 
-	remote_loop_stop(remote);
+	remote_client_stop(remote);
 	free_remote(remote);
 }
 

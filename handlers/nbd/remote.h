@@ -2,9 +2,9 @@
 /*
  * An open export.
  *
- * remote_open() makes it. The I/O thread submits, the event loop's thread does the rest. `lock`
- * guards the members under it and is held for a few instructions only. The members under "event
- * loop" belong to that thread; the others do not change until remote_close().
+ * remote_open() makes it. The I/O thread submits, the client thread does the rest. `lock`
+ * guards the members under it and is held for a few instructions only. The members under "client
+ * thread" belong to that thread; the others do not change until remote_close().
  */
 #pragma once
 
@@ -53,9 +53,9 @@ struct remote {
 	pthread_mutex_t lock;
 	struct remote_request *submitted; /* the oldest; linked by `next` */
 	struct remote_request *submitted_last;
-	bool asleep; /* the event loop waits, or will, without a look at `submitted` */
+	bool asleep; /* the client thread waits, or will, without checking `submitted` */
 
-	/* event loop */
+	/* client thread */
 	struct remote_session session;
 	bool up;       /* session is there */
 	bool lost;     /* its connections are to be dropped */
@@ -64,7 +64,7 @@ struct remote {
 	unsigned in_flight[REMOTE_CONNECTIONS_MAX];
 	struct remote_list waiting;  /* to be sent, in their order of arrival */
 	struct remote_list sent;     /* the server has them */
-	struct remote_list answered; /* their answers are not looked at yet */
+	struct remote_list answered; /* their answers are not handled yet */
 	struct journal journal;
 	struct remote_request flush; /* the handler's own */
 	bool flushing;               /* flush is in a list */
@@ -73,6 +73,6 @@ struct remote {
 	uint64_t replay_position; /* the next entry */
 	uint64_t clock_ms;        /* a time that stands still while the process does */
 	int64_t last_ms;          /* of CLOCK_MONOTONIC, when clock_ms was advanced */
-	uint64_t tick_ms;         /* when time limits are looked at next */
+	uint64_t tick_ms;         /* when time limits are checked next */
 	char health[128];         /* as the daemon knows it; "": well */
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A request to the server, and lists of them. The event loop's thread alone uses them, except where
+ * A request to the server, and lists of them. The client thread alone uses them, except where
  * a member says otherwise.
  */
 #pragma once
@@ -37,7 +37,7 @@ struct remote_request {
 	uint64_t step;         /* bytes that it carries out now */
 	uint64_t reserved;     /* bytes of the journal */
 	uint64_t mark;         /* FLUSH: the end of the journal when it was sent */
-	uint64_t began;        /* milliseconds of the loop's clock */
+	uint64_t began;        /* milliseconds of clock_ms */
 	unsigned connection;   /* on which it was sent */
 	bool sent;             /* at some time: the server may have carried it out */
 	atomic_bool cancelled; /* set by the I/O thread */

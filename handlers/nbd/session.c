@@ -164,7 +164,7 @@ static int64_t block_size_of(struct nbd_handle *nbd, int type, int64_t missing)
 	return size > 0 ? size : missing;
 }
 
-static int describe_export(
+static int ask_export(
 	struct nbd_handle *nbd, const struct remote_endpoint *endpoint,
 	struct remote_export *export, struct tcmu_reason *reason)
 {
@@ -173,6 +173,8 @@ static int describe_export(
 
 	if (size < 0)
 		return session_refuse(endpoint, reason);
+	if (maximum > (int64_t) DEFAULT_MAXIMUM)
+		maximum = (int64_t) DEFAULT_MAXIMUM;
 	*export = (struct remote_export){
 		.size = (uint64_t) size,
 		.read_only = nbd_is_read_only(nbd) > 0,
@@ -184,8 +186,7 @@ static int describe_export(
 		.rotational = nbd_is_rotational(nbd) > 0,
 		.minimum = (uint32_t) block_size_of(nbd, LIBNBD_SIZE_MINIMUM, 1),
 		.preferred = (uint32_t) block_size_of(nbd, LIBNBD_SIZE_PREFERRED, 0),
-		.maximum =
-			(uint32_t) (maximum < (int64_t) DEFAULT_MAXIMUM ? maximum : (int64_t) DEFAULT_MAXIMUM)};
+		.maximum = (uint32_t) maximum};
 	return 0;
 }
 
@@ -209,7 +210,7 @@ int session_open(
 		session->count++;
 		if (session->count > 1)
 			continue;
-		r = describe_export(session->handles[0], endpoint, &session->export, reason);
+		r = ask_export(session->handles[0], endpoint, &session->export, reason);
 		/* A server without the flag may keep a cache for each connection. */
 		if (nbd_can_multi_conn(session->handles[0]) > 0)
 			wanted = endpoint->connections;
@@ -224,7 +225,7 @@ void session_drop(struct remote_session *session)
 	struct linger reset = {.l_onoff = 1, .l_linger = 0};
 
 	for (unsigned i = 0; i < session->count; i++) {
-		/* What the kernel has not sent yet is not sent any more. */
+		/* Bytes that the kernel has not sent yet are not sent any more. */
 		(void) setsockopt(
 			nbd_aio_get_fd(session->handles[i]), SOL_SOCKET, SO_LINGER, &reset,
 			sizeof(reset));

@@ -15,7 +15,7 @@
 #include "options.h"
 #include "target.h"
 
-/* What the server offers. */
+/* The abilities of the server. */
 struct remote_export {
 	uint64_t size; /* bytes */
 	bool read_only;

@@ -8,11 +8,13 @@
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "options.h"
 #include "reason.h"
@@ -57,16 +59,21 @@ static int check_numbers(const struct tcmu_config *config, struct tcmu_reason *r
 	return 0;
 }
 
-/* Who can read a key can read the disk. */
+/* A user with the key can read the disk. */
 static int check_psk(const char *path, struct tcmu_reason *reason)
 {
-	struct stat st;
+	struct stat st = {.st_mode = 0};
+	int fd, error;
 
 	if (!path[0])
 		return 0;
-	if (stat(path, &st) < 0)
+	fd = open(path, O_PATH | O_CLOEXEC);
+	error = fd < 0 || fstat(fd, &st) < 0 ? errno : 0;
+	if (fd >= 0)
+		(void) close(fd);
+	if (error)
 		return remote_refuse(
-			reason, -errno, "cannot read the file of psk=: %s: %s", strerror(errno),
+			reason, -error, "cannot read the file of psk=: %s: %s", strerror(error),
 			path);
 	if (st.st_mode & (S_IROTH | S_IWOTH | S_IWGRP))
 		return remote_refuse(
@@ -126,22 +133,28 @@ const char *remote_target_name(const struct remote_endpoint *endpoint)
 	return authority ? skip_user(authority) : endpoint->socket;
 }
 
+/* The value of a hexadecimal digit; -1: it is none. */
+static int digit_value(char digit)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *found = digit ? strchr(digits, tolower((unsigned char) digit)) : NULL;
+
+	return found ? (int) (found - digits) : -1;
+}
+
 /* The decoded text up to the end or `stop`. */
 static void decode_text(const char *text, const char *stop, char decoded[REMOTE_TEXT_SIZE])
 {
 	size_t length = strcspn(text, stop), used = 0;
 
 	for (size_t i = 0; i < length && used < REMOTE_TEXT_SIZE - 1; i++) {
-		unsigned byte;
+		bool escape = text[i] == '%' && i + 2 < length && digit_value(text[i + 1]) >= 0 &&
+			digit_value(text[i + 2]) >= 0;
 
-		if (text[i] == '%' && i + 2 < length + 0 && isxdigit((unsigned char) text[i + 1]) &&
-		    isxdigit((unsigned char) text[i + 2]) &&
-		    sscanf(text + i + 1, "%2x", &byte) == 1) {
-			decoded[used++] = (char) byte;
-			i += 2;
-		} else {
-			decoded[used++] = text[i];
-		}
+		decoded[used++] = escape
+			? (char) (digit_value(text[i + 1]) * 16 + digit_value(text[i + 2]))
+			: text[i];
+		i += escape ? 2 : 0;
 	}
 	decoded[used] = '\0';
 }
@@ -162,13 +175,21 @@ static void find_socket(const char *uri, char path[REMOTE_TEXT_SIZE])
 	}
 }
 
+/* The path without links, by the kernel. Without a server the socket need not exist; then it is the
+ * text. */
 static void claim_socket(const char *path, const char *export, char *claim, size_t size)
 {
-	char *real = realpath(path, NULL);
+	char link[64], real[PATH_MAX];
+	int fd = open(path, O_PATH | O_CLOEXEC);
+	ssize_t length = -1;
 
-	/* The server may be away, so the socket need not exist. */
-	(void) snprintf(claim, size, "nbd %s %s", real ? real : path, export);
-	free(real);
+	(void) snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	if (fd >= 0) {
+		length = readlink(link, real, sizeof(real) - 1);
+		(void) close(fd);
+	}
+	real[length > 0 ? length : 0] = '\0';
+	(void) snprintf(claim, size, "nbd %s %s", length > 0 ? real : path, export);
 }
 
 void remote_claim(const struct remote_endpoint *endpoint, char *claim, size_t size)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The event loop of an export: it sends requests, takes answers, notices a server that is gone or
- * does not answer, and repeats what was in flight on the next session. Every command of NBD may be
- * carried out twice with the same result, so it is safe to repeat one whose answer was lost.
+ * The client of an export, a thread: it sends requests, takes answers, notices a server that is
+ * gone or does not answer, and repeats what was in flight on the next session. Every command of NBD
+ * may be carried out twice with the same result, so it is safe to repeat one whose answer was lost.
  *
  * After a reconnection the writes of the journal come first, one after the other in their order;
  * then what was in flight, and then what has come meanwhile.
@@ -11,7 +11,7 @@
  * nor a close. A request that is sent uses the daemon's buffer: to take that back, the session is
  * dropped.
  */
-#include "loop.h"
+#include "client.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -25,14 +25,15 @@
 
 #include "send.h"
 
-#define TICK_MS   250u  /* how often time limits are looked at */
-#define CLOSE_MS  8000u /* for the flush of a close */
-#define BYE_MS    200u
-#define READS_MAX 16u /* times that a connection is read before the next one */
+#define TICK_MS       250u /* the period in which time limits are checked */
+#define PASSED_MAX_MS 500
+#define CLOSE_MS      8000u /* for the flush of a close */
+#define BYE_MS        200u
+#define READS_MAX     16u /* times that a connection is read before the next one */
 
 /* ------- the daemon's side ------- */
 
-static void loop_wake(const struct remote *remote)
+static void client_wake(const struct remote *remote)
 {
 	uint64_t one = 1;
 	ssize_t written = write(remote->wake_fd, &one, sizeof(one));
@@ -66,7 +67,7 @@ void remote_submit(void *backend, struct tcmu_io *io)
 	remote->asleep = false;
 	pthread_mutex_unlock(&remote->lock);
 	if (asleep)
-		loop_wake(remote);
+		client_wake(remote);
 }
 
 /* On the I/O thread, so that the request stays while this runs. */
@@ -77,7 +78,7 @@ void remote_cancel(void *backend, struct tcmu_io *io)
 
 	atomic_store(&request->cancelled, true);
 	atomic_store(&remote->cancelling, true);
-	loop_wake(remote);
+	client_wake(remote);
 }
 
 void remote_abandon(void *backend)
@@ -85,15 +86,15 @@ void remote_abandon(void *backend)
 	struct remote *remote = backend;
 
 	atomic_store(&remote->abandoned, true);
-	loop_wake(remote);
+	client_wake(remote);
 }
 
-static void loop_count(struct remote *remote, enum remote_counter counter, uint64_t number)
+static void client_count(struct remote *remote, enum remote_counter counter, uint64_t number)
 {
 	tcmu_counter_add(remote->counters, counter, number);
 }
 
-static void loop_log(
+static void client_log(
 	struct remote *remote, enum tcmu_log_level level, const char *what, const char *why)
 {
 	char text[400];
@@ -102,7 +103,7 @@ static void loop_log(
 	remote->host->log(remote->dev, level, text);
 }
 
-static void loop_say_health(struct remote *remote, const char *text)
+static void client_say_health(struct remote *remote, const char *text)
 {
 	if (strcmp(remote->health, text) == 0)
 		return;
@@ -119,7 +120,7 @@ static bool changes_data(const struct remote_request *request)
 		request->op == TCMU_IO_WRITE_ZEROES;
 }
 
-static void loop_fail(struct remote *remote, int error)
+static void client_fail(struct remote *remote, int error)
 {
 	assert(error < 0);
 	if (remote->failed)
@@ -140,7 +141,7 @@ static void journal_change(struct remote *remote, struct remote_request *request
 			request->length, request->data);
 }
 
-static void loop_end(struct remote *remote, struct remote_request *request, int error)
+static void client_end(struct remote *remote, struct remote_request *request, int error)
 {
 	struct tcmu_io *io = request->io;
 
@@ -163,7 +164,7 @@ static void end_own_flush(struct remote *remote, const struct remote_request *re
 {
 	remote->flushing = false;
 	if (request->error)
-		loop_fail(remote, request->error);
+		client_fail(remote, request->error);
 	else
 		journal_release(&remote->journal, request->mark);
 }
@@ -173,9 +174,9 @@ static void send_next_replay(struct remote *remote);
 static void end_replay(struct remote *remote, const struct remote_request *request)
 {
 	remote->replaying = false;
-	loop_count(remote, REMOTE_COUNT_REPLAYED, 1);
+	client_count(remote, REMOTE_COUNT_REPLAYED, 1);
 	if (request->error && remote_outcome(request->op, request->error) < 0)
-		loop_fail(remote, request->error);
+		client_fail(remote, request->error);
 	else
 		send_next_replay(remote);
 }
@@ -187,7 +188,7 @@ static void end_map(struct remote *remote, struct remote_request *request)
 
 	request->io->result = run;
 	request->io->result_flags = mapped ? TCMU_IO_MAPPED : 0;
-	loop_end(remote, request, run ? 0 : -EIO);
+	client_end(remote, request, run ? 0 : -EIO);
 }
 
 /* The step of a request of the daemon has ended with an answer. */
@@ -209,13 +210,13 @@ static void end_step(struct remote *remote, struct remote_request *request)
 		return;
 	}
 	if (error && request->op == TCMU_IO_FLUSH) {
-		loop_fail(remote, error);
+		client_fail(remote, error);
 		error = -EIO; /* whatever it is: a repetition does not restore lost data */
 	}
-	loop_end(remote, request, error);
+	client_end(remote, request, error);
 }
 
-static void loop_take_answers(struct remote *remote)
+static void client_take_answers(struct remote *remote)
 {
 	struct remote_request *request;
 
@@ -291,8 +292,8 @@ static void end_unsent(struct remote *remote, struct remote_request *request)
 	if (atomic_load(&request->cancelled))
 		error = -ECANCELED;
 	else
-		loop_count(remote, REMOTE_COUNT_TIMED_OUT, 1);
-	loop_end(remote, request, error);
+		client_count(remote, REMOTE_COUNT_TIMED_OUT, 1);
+	client_end(remote, request, error);
 }
 
 /* Whether it may be sent now. An own flush makes room in the journal. */
@@ -330,19 +331,19 @@ static void send_waiting(struct remote *remote)
 		}
 		remote_list_remove(&remote->waiting, request);
 		if (r < 0) {
-			loop_end(remote, request, r);
+			client_end(remote, request, r);
 			continue;
 		}
 		r = remote_send(remote, request);
 		if (r < 0) {
 			request->error = r;
 			remote_list_add(&remote->answered, request);
-			loop_take_answers(remote);
+			client_take_answers(remote);
 		}
 	}
 }
 
-static void loop_send(struct remote *remote)
+static void client_send(struct remote *remote)
 {
 	if (!remote->up || remote->lost || remote->replaying)
 		return;
@@ -360,7 +361,7 @@ static void loop_send(struct remote *remote)
 
 /* All that was sent waits again, with its whole length: what a server has carried out, it may have
  * lost. */
-static void loop_requeue(struct remote *remote)
+static void client_requeue(struct remote *remote)
 {
 	struct remote_list again = {.first = NULL};
 	struct remote_request *request, *next;
@@ -371,7 +372,7 @@ static void loop_requeue(struct remote *remote)
 			continue;
 		request->done = 0;
 		remote_list_add(&again, request);
-		loop_count(remote, REMOTE_COUNT_RETRIED, 1);
+		client_count(remote, REMOTE_COUNT_RETRIED, 1);
 	}
 	remote->sent.first = remote->sent.last = NULL;
 	remote->flushing = remote->replaying = false;
@@ -381,7 +382,7 @@ static void loop_requeue(struct remote *remote)
 	remote_list_prepend(&remote->waiting, &again);
 }
 
-static void loop_disconnect(struct remote *remote)
+static void client_disconnect(struct remote *remote)
 {
 	assert(remote->up && !remote->answered.first);
 	remote->dropping = true;
@@ -390,17 +391,17 @@ static void loop_disconnect(struct remote *remote)
 	remote->up = remote->lost = false;
 	memset(remote->in_flight, 0, sizeof(remote->in_flight));
 	tcmu_counter_set(remote->counters, REMOTE_COUNT_CONNECTIONS, 0);
-	loop_requeue(remote);
+	client_requeue(remote);
 }
 
-static void loop_lose_session(struct remote *remote, const char *why)
+static void client_lose_session(struct remote *remote, const char *why)
 {
 	char text[128];
 
 	(void) snprintf(text, sizeof(text), "%s; reconnecting", why);
-	loop_log(remote, TCMU_LOG_WARNING, text, "");
-	loop_say_health(remote, text);
-	loop_disconnect(remote);
+	client_log(remote, TCMU_LOG_WARNING, text, "");
+	client_say_health(remote, text);
+	client_disconnect(remote);
 	connector_want(remote->connector);
 }
 
@@ -420,13 +421,13 @@ static const char *find_difference(const struct remote *remote, const struct rem
 	return NULL;
 }
 
-static void loop_note_size(struct remote *remote, uint64_t size)
+static void client_note_size(struct remote *remote, uint64_t size)
 {
 	if (atomic_exchange(&remote->size, size) != size)
 		remote->host->event(remote->dev, TCMU_BACKEND_RESIZED, (int64_t) size);
 }
 
-static void loop_take_session(struct remote *remote)
+static void client_take_session(struct remote *remote)
 {
 	const char *difference;
 
@@ -435,26 +436,26 @@ static void loop_take_session(struct remote *remote)
 	difference = find_difference(remote, &remote->session.export);
 	if (difference) {
 		if (strcmp(remote->health, difference) != 0)
-			loop_log(
+			client_log(
 				remote, TCMU_LOG_ERROR, difference,
 				"reopen the device, or restore the export");
-		loop_say_health(remote, difference);
+		client_say_health(remote, difference);
 		session_drop(&remote->session);
 		connector_want(remote->connector);
 		return;
 	}
 	remote->up = true;
-	loop_log(remote, TCMU_LOG_INFO, "connected to the server again", "");
-	loop_say_health(remote, "");
-	loop_count(remote, REMOTE_COUNT_RECONNECTED, 1);
+	client_log(remote, TCMU_LOG_INFO, "connected to the server again", "");
+	client_say_health(remote, "");
+	client_count(remote, REMOTE_COUNT_RECONNECTED, 1);
 	tcmu_counter_set(remote->counters, REMOTE_COUNT_CONNECTIONS, remote->session.count);
-	loop_note_size(remote, remote->session.export.size);
+	client_note_size(remote, remote->session.export.size);
 	remote->replay_position = remote->journal.head;
 	if (!remote->failed)
 		send_next_replay(remote);
 }
 
-static void loop_say_reason(struct remote *remote)
+static void client_say_reason(struct remote *remote)
 {
 	struct tcmu_reason reason;
 	char text[128];
@@ -465,12 +466,12 @@ static void loop_say_reason(struct remote *remote)
 	if (!reason.text[0])
 		return;
 	(void) snprintf(text, sizeof(text), "reconnecting: %.100s", reason.text);
-	loop_say_health(remote, text);
+	client_say_health(remote, text);
 }
 
 /* ------- limits ------- */
 
-static void loop_end_waiting(struct remote *remote, bool all)
+static void client_end_waiting(struct remote *remote, bool all)
 {
 	struct remote_request *request, *next;
 
@@ -493,7 +494,7 @@ static bool sent_has_expired(const struct remote *remote)
 	return false;
 }
 
-static void loop_check_limits(struct remote *remote)
+static void client_check_limits(struct remote *remote)
 {
 	if (remote->clock_ms < remote->tick_ms)
 		return;
@@ -502,19 +503,19 @@ static void loop_check_limits(struct remote *remote)
 		remote->counters, REMOTE_COUNT_UNFLUSHED,
 		remote->journal.tail - remote->journal.head);
 	if (remote->up && sent_has_expired(remote))
-		loop_lose_session(remote, "the server does not answer");
-	loop_end_waiting(remote, false);
+		client_lose_session(remote, "the server does not answer");
+	client_end_waiting(remote, false);
 }
 
-static void loop_abandon(struct remote *remote)
+static void client_abandon(struct remote *remote)
 {
 	if (remote->up)
-		loop_disconnect(remote);
-	loop_end_waiting(remote, true);
+		client_disconnect(remote);
+	client_end_waiting(remote, true);
 }
 
 /* A process that was stopped has not waited for the server meanwhile. */
-static void loop_advance_clock(struct remote *remote)
+static void client_advance_clock(struct remote *remote)
 {
 	struct timespec now;
 	int64_t ms, passed;
@@ -523,19 +524,19 @@ static void loop_advance_clock(struct remote *remote)
 	ms = (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	passed = ms - remote->last_ms;
 	remote->last_ms = ms;
-	remote->clock_ms += (uint64_t) (passed < (int64_t) TICK_MS * 2 ? passed : TICK_MS * 2);
+	remote->clock_ms += passed < PASSED_MAX_MS ? (uint64_t) passed : PASSED_MAX_MS;
 }
 
-/* ------- the loop ------- */
+/* ------- the thread ------- */
 
-static bool loop_has_requests(const struct remote *remote)
+static bool client_has_requests(const struct remote *remote)
 {
 	return remote->waiting.first || remote->sent.first;
 }
 
-/* Moves what was submitted to `waiting`. will_sleep: the next submit must wake the loop, unless
+/* Moves what was submitted to `waiting`. will_sleep: the next submit must wake the thread, unless
  * there is something now. Returns whether there was something. */
-static bool loop_fetch(struct remote *remote, bool will_sleep)
+static bool client_fetch(struct remote *remote, bool will_sleep)
 {
 	struct remote_request *request, *next;
 
@@ -555,14 +556,14 @@ static bool loop_fetch(struct remote *remote, bool will_sleep)
 }
 
 /* Whether an answer is there: libnbd may only be called to read what can be read. */
-static bool loop_is_readable(struct nbd_handle *nbd)
+static bool client_is_readable(struct nbd_handle *nbd)
 {
 	int bytes = 0;
 
 	return ioctl(nbd_aio_get_fd(nbd), FIONREAD, &bytes) == 0 && bytes > 0;
 }
 
-static void loop_serve(struct remote *remote, unsigned connection, short revents)
+static void client_serve(struct remote *remote, unsigned connection, short revents)
 {
 	struct nbd_handle *nbd = remote->session.handles[connection];
 	unsigned direction = nbd_aio_get_direction(nbd);
@@ -570,7 +571,7 @@ static void loop_serve(struct remote *remote, unsigned connection, short revents
 
 	if ((revents & (POLLIN | POLLHUP | POLLERR)) && (direction & LIBNBD_AIO_DIRECTION_READ)) {
 		r = nbd_aio_notify_read(nbd);
-		for (unsigned i = 1; i < READS_MAX && r == 0 && loop_is_readable(nbd); i++)
+		for (unsigned i = 1; i < READS_MAX && r == 0 && client_is_readable(nbd); i++)
 			r = nbd_aio_notify_read(nbd);
 	} else if (revents) {
 		r = nbd_aio_notify_write(nbd);
@@ -579,18 +580,18 @@ static void loop_serve(struct remote *remote, unsigned connection, short revents
 		remote->lost = true;
 }
 
-static int loop_timeout(const struct remote *remote)
+static int client_timeout(const struct remote *remote)
 {
-	if (!loop_has_requests(remote) && !atomic_load(&remote->ending))
+	if (!client_has_requests(remote) && !atomic_load(&remote->ending))
 		return -1;
 	return remote->tick_ms > remote->clock_ms ? (int) (remote->tick_ms - remote->clock_ms) : 0;
 }
 
-static void loop_wait(struct remote *remote)
+static void client_wait(struct remote *remote)
 {
 	struct pollfd fds[1 + REMOTE_CONNECTIONS_MAX];
 	unsigned count = remote->up ? remote->session.count : 0;
-	bool fetched = loop_fetch(remote, true);
+	bool fetched = client_fetch(remote, true);
 	uint64_t events;
 
 	fds[0] = (struct pollfd){.fd = remote->wake_fd, .events = POLLIN};
@@ -603,60 +604,61 @@ static void loop_wait(struct remote *remote)
 		if (direction & LIBNBD_AIO_DIRECTION_WRITE)
 			fds[1 + i].events |= POLLOUT;
 	}
-	if (poll(fds, 1 + count, fetched ? 0 : loop_timeout(remote)) <= 0)
+	if (poll(fds, 1 + count, fetched ? 0 : client_timeout(remote)) <= 0)
 		return;
 	if (fds[0].revents)
 		(void) !read(remote->wake_fd, &events, sizeof(events));
 	for (unsigned i = 0; i < count; i++)
 		if (fds[1 + i].revents)
-			loop_serve(remote, i, fds[1 + i].revents);
+			client_serve(remote, i, fds[1 + i].revents);
 }
 
-static void loop_iterate(struct remote *remote)
+static void client_iterate(struct remote *remote)
 {
-	loop_wait(remote);
-	loop_advance_clock(remote);
-	(void) loop_fetch(remote, false);
-	loop_take_answers(remote);
+	client_wait(remote);
+	client_advance_clock(remote);
+	(void) client_fetch(remote, false);
+	client_take_answers(remote);
 	if (atomic_load(&remote->abandoned)) {
-		loop_abandon(remote);
+		client_abandon(remote);
 		return;
 	}
 	if (remote->lost)
-		loop_lose_session(remote, "the connection to the server is lost");
-	loop_take_session(remote);
-	loop_say_reason(remote);
+		client_lose_session(remote, "the connection to the server is lost");
+	client_take_session(remote);
+	client_say_reason(remote);
 	if (atomic_exchange(&remote->cancelling, false))
-		loop_end_waiting(remote, false);
-	loop_send(remote);
-	loop_take_answers(remote);
-	loop_check_limits(remote);
+		client_end_waiting(remote, false);
+	client_send(remote);
+	client_take_answers(remote);
+	client_check_limits(remote);
 }
 
 /* Whether a close may end: all is stable, or cannot be made so. */
-static bool loop_may_end(const struct remote *remote)
+static bool client_may_end(const struct remote *remote)
 {
 	if (atomic_load(&remote->abandoned) || remote->failed)
 		return true;
 	return !remote->flushing && !remote->replaying && journal_is_empty(&remote->journal);
 }
 
-static void *loop_main(void *arg)
+static void *client_main(void *arg)
 {
 	struct remote *remote = arg;
 	uint64_t until = 0;
 
+	(void) pthread_setname_np(pthread_self(), "nbd-client");
 	for (;;) {
-		loop_iterate(remote);
+		client_iterate(remote);
 		if (!atomic_load(&remote->ending))
 			continue;
 		until = until ? until : remote->clock_ms + CLOSE_MS;
 		assert(!remote->waiting.first);
-		if (loop_may_end(remote) || remote->clock_ms >= until)
+		if (client_may_end(remote) || remote->clock_ms >= until)
 			break;
 	}
-	if (!loop_may_end(remote))
-		loop_log(
+	if (!client_may_end(remote))
+		client_log(
 			remote, TCMU_LOG_WARNING,
 			"the server does not answer the flush of the close", "it may lose writes");
 	remote->dropping = true;
@@ -667,7 +669,7 @@ static void *loop_main(void *arg)
 	return NULL;
 }
 
-int remote_loop_start(struct remote *remote)
+int remote_client_start(struct remote *remote)
 {
 	struct timespec now;
 	int r;
@@ -676,13 +678,13 @@ int remote_loop_start(struct remote *remote)
 	remote->last_ms = (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	remote->up = true;
 	tcmu_counter_set(remote->counters, REMOTE_COUNT_CONNECTIONS, remote->session.count);
-	r = pthread_create(&remote->thread, NULL, loop_main, remote);
+	r = pthread_create(&remote->thread, NULL, client_main, remote);
 	return -r;
 }
 
-void remote_loop_stop(struct remote *remote)
+void remote_client_stop(struct remote *remote)
 {
 	atomic_store(&remote->ending, true);
-	loop_wake(remote);
+	client_wake(remote);
 	(void) pthread_join(remote->thread, NULL);
 }

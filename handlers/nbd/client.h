@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The event loop of an export, and the functions of the handler's table that reach it.
+ * The client thread of an export, and the functions of the handler's table that reach it.
  */
 #pragma once
 
 #include "remote.h"
 
 /* Starts the thread; the session is there. Returns 0 or a negative errno. */
-int remote_loop_start(struct remote *remote);
+int remote_client_start(struct remote *remote);
 
 /* Ends the thread within a limit: what is not flushed is flushed, if the server answers. */
-void remote_loop_stop(struct remote *remote);
+void remote_client_stop(struct remote *remote);
 
 /* The I/O thread. */
 void remote_submit(void *backend, struct tcmu_io *io);

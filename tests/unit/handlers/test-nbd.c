@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parts of the nbd handler that need no server: extents, the journal, config strings and
+ * claims. With servers: tests/kit/nbd.
+ */
+#include "fake-host.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "extents.h"
+#include "journal.h"
+
+/* ------- extents ------- */
+
+#define BLOCK 512u
+#define DATA  0u
+#define HOLE  (REMOTE_STATE_HOLE | 2u)
+
+static void extents_become_a_run_of_blocks(void **state)
+{
+	static const struct {
+		uint64_t lengths[4];
+		uint32_t states[4];
+		uint64_t run;
+		bool mapped;
+	} table[] = {
+		{{8192}, {DATA}, 8192, true},
+		{{8192}, {HOLE}, 8192, false},
+		{{4096, 4096}, {DATA, HOLE}, 4096, true},
+		{{4096, 4096}, {HOLE, DATA}, 4096, false},
+		/* neighbours that are alike */
+		{{1024, 1024, 6144}, {DATA, DATA, HOLE}, 2048, true},
+		{{1024, 1024, 6144}, {HOLE, HOLE, DATA}, 2048, false},
+		/* a block that is partly allocated is allocated */
+		{{100, 8092}, {DATA, HOLE}, 512, true},
+		{{100, 8092}, {HOLE, DATA}, 8192, true},
+		{{1000, 7192}, {HOLE, DATA}, 512, false},
+		{{512, 300, 7380}, {DATA, HOLE, DATA}, 8192, true},
+		{{700, 600, 6892}, {DATA, HOLE, DATA}, 8192, true},
+		{{700, 900, 6592}, {DATA, HOLE, DATA}, 1024, true},
+		/* more than was asked for, and less */
+		{{1 << 20}, {HOLE}, 8192, false},
+		{{1024}, {DATA}, 1024, true},
+		{{1024}, {HOLE}, 1024, false},
+		{{100}, {DATA}, 512, true},
+		{{100}, {HOLE}, 512, true},
+		{{0, 8192}, {DATA, HOLE}, 8192, false},
+		{{0}, {DATA}, 0, false},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct remote_extents extents;
+		bool mapped;
+		uint64_t run;
+
+		remote_extents_begin(&extents, BLOCK, 8192);
+		for (size_t k = 0; k < 4; k++)
+			remote_extents_add(&extents, table[i].lengths[k], table[i].states[k]);
+		run = remote_extents_end(&extents, &mapped);
+		if (run != table[i].run || mapped != table[i].mapped)
+			fail_msg("row %zu: %llu %d", i, (unsigned long long) run, mapped);
+	}
+}
+
+/* ------- the journal ------- */
+
+#define CAPACITY (UINT64_C(1) << 20)
+#define WRITES   20000u
+
+/* Writes of random lengths; a flush makes those before its mark stable. The journal has all later
+ * ones, in their order. */
+static void the_journal_has_every_unflushed_write(void **state)
+{
+	static char data[CAPACITY / 4];
+	struct journal journal;
+	uint64_t first = 0, next = 0, mark = 0, marked = 0;
+
+	(void) state;
+	srand(17);
+	assert_int_equal(journal_init(&journal, CAPACITY), 0);
+	while (next < WRITES) {
+		uint64_t longest = journal_longest(&journal);
+		uint64_t length = (uint64_t) rand() % (rand() % 8 ? 9000 : longest) + 1;
+		bool zeroes = rand() % 5 == 0;
+		uint64_t reserved = journal_reserve(&journal, zeroes ? 0 : length);
+		uint64_t position = 0, seen = 0;
+		struct journal_entry *entry;
+
+		if (!reserved) {
+			/* There is room again after a flush. */
+			assert_false(journal_is_empty(&journal));
+			assert_true(journal_wants_flush(&journal));
+			journal_release(&journal, mark);
+			if (first == marked)
+				journal_release(&journal, journal.tail);
+			first = first == marked ? next : marked;
+			mark = journal.tail;
+			marked = next;
+			continue;
+		}
+		memset(data, (int) (next % 251), length);
+		journal_unreserve(&journal, reserved);
+		journal_add(
+			&journal, zeroes ? TCMU_IO_WRITE_ZEROES : TCMU_IO_WRITE, 0, next, length,
+			zeroes ? NULL : data);
+		next++;
+		if (rand() % 50)
+			continue;
+		while ((entry = journal_next(&journal, &position))) {
+			assert_int_equal(entry->offset, first + seen);
+			if (entry->op == TCMU_IO_WRITE)
+				assert_int_equal(
+					(unsigned char) entry->data[entry->length - 1],
+					entry->offset % 251);
+			seen++;
+		}
+		assert_int_equal(seen, next - first);
+	}
+	assert_int_equal(journal.reserved, 0);
+	journal_free(&journal);
+}
+
+/* ------- config strings ------- */
+
+/* The fake host does not decode: this is the text that the handler gets. */
+static void equal_exports_have_equal_claims(void **state)
+{
+	static const char *const table[][2] = {
+		{"nbd://Host/disk", "nbd://host:10809/disk"},
+		{"nbd://user@host/disk", "nbds://host/d%69sk"},
+		{"nbd://[::1]/x", "nbd://[::1]:10809/x"},
+		{"/no/such/socket;export=x", "nbd+unix:///x?socket=/no/such/socket"},
+		{"/no/such/socket", "nbd+unix://?socket=%2Fno/such/socket"},
+	};
+	static const char *const others[] = {"nbd://host/disk",          "nbd://host/other",
+					     "nbd://host:1/disk",        "/no/such/socket",
+					     "/no/such/socket;export=y", "nbd://[::1]/disk"};
+	struct fake_host *host = fake_host_new(PLUGIN, AIO_THREADS);
+	char a[128], b[128];
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		assert_int_equal(fake_claim(host, table[i][0], a, sizeof(a)), 0);
+		assert_int_equal(fake_claim(host, table[i][1], b, sizeof(b)), 0);
+		assert_string_equal(a, b);
+	}
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		for (size_t k = 0; k < i; k++) {
+			assert_int_equal(fake_claim(host, others[i], a, sizeof(a)), 0);
+			assert_int_equal(fake_claim(host, others[k], b, sizeof(b)), 0);
+			assert_string_not_equal(a, b);
+		}
+	fake_host_free(host);
+}
+
+static void a_wrong_config_string_is_refused_with_a_reason(void **state)
+{
+	static const char *const table[][2] = {
+		{"host/disk", "neither a URI"},
+		{"http://host/disk", "neither a URI"},
+		{"/no/such/socket;connections=17", "connections=17 is not within 1 to 16"},
+		{"/no/such/socket;unflushed=1M", "unflushed is neither 0 nor within 4M to 1G"},
+		{"/no/such/socket;timeout=99999999", "timeout=99999999 is too long"},
+		{"nbd://host/x;export=y", "the URI names the export"},
+		{"/no/such/socket;psk=/no/such/file", "cannot read the file of psk="},
+		{"/no/such/socket", "No such file or directory"},
+		{"nbd://127.0.0.1:1/", "Connection refused"},
+	};
+	struct fake_host *host = fake_host_new(PLUGIN, AIO_THREADS);
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		assert_true(fake_check(host, table[i][0], 1 << 20, BLOCK) < 0);
+		if (!strstr(host->reason.text, table[i][1]))
+			fail_msg("%s: %s", table[i][0], host->reason.text);
+		assert_true(fake_open(host, table[i][0], 1 << 20, BLOCK) < 0);
+		assert_non_null(strstr(host->reason.text, table[i][1]));
+	}
+	fake_host_free(host);
+}
+
+static void a_file_of_keys_that_others_may_read_is_refused(void **state)
+{
+	char path[] = "/tmp/test-nbd-XXXXXX", config[128];
+	struct fake_host *host = fake_host_new(PLUGIN, AIO_THREADS);
+	int fd = mkstemp(path);
+
+	(void) state;
+	assert_true(fd >= 0);
+	(void) snprintf(config, sizeof(config), "/no/such/socket;psk=%s", path);
+	assert_true(fake_check(host, config, 1 << 20, BLOCK) < 0);
+	assert_non_null(strstr(host->reason.text, "No such file or directory"));
+	assert_int_equal(fchmod(fd, 0644), 0);
+	assert_true(fake_check(host, config, 1 << 20, BLOCK) < 0);
+	assert_non_null(strstr(host->reason.text, "others may read or write"));
+	(void) close(fd);
+	(void) unlink(path);
+	fake_host_free(host);
+}
+
+/* ------- the manual ------- */
+
+static void the_manual_has_every_option_and_every_counter(void **state)
+{
+	struct fake_host *host = fake_host_new(PLUGIN, AIO_THREADS);
+	const struct tcmu_handler *handler = host->handler;
+	static char text[65536];
+	FILE *file = fopen(MANUAL, "r");
+	char wanted[64];
+
+	(void) state;
+	assert_non_null(file);
+	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+	(void) fclose(file);
+	for (size_t i = 0; handler->options[i].name; i++) {
+		(void) snprintf(wanted, sizeof(wanted), ".It Cm %s Ns =", handler->options[i].name);
+		if (!strstr(text, wanted))
+			fail_msg("the manual does not have %s", wanted);
+	}
+	for (size_t i = 0; handler->counters[i].name; i++) {
+		(void) snprintf(wanted, sizeof(wanted), ".Va %s", handler->counters[i].name);
+		if (!strstr(text, wanted))
+			fail_msg("the manual does not have %s", wanted);
+	}
+	fake_host_free(host);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(extents_become_a_run_of_blocks),
+		cmocka_unit_test(the_journal_has_every_unflushed_write),
+		cmocka_unit_test(equal_exports_have_equal_claims),
+		cmocka_unit_test(a_wrong_config_string_is_refused_with_a_reason),
+		cmocka_unit_test(a_file_of_keys_that_others_may_read_is_refused),
+		cmocka_unit_test(the_manual_has_every_option_and_every_counter),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
