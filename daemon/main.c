@@ -59,6 +59,7 @@ struct daemon {
 	struct tcmud_dbus tcmud_dbus;
 	struct settings_watch *settings_watch;
 	struct module_wait *module_wait; /* NULL: the module was there */
+	bool module_came_late;           /* after the start */
 	bool ready;
 	bool stopping;
 	uint64_t longest_stall; /* µs that the event loop was blocked at most */
@@ -386,18 +387,36 @@ static void on_module_missing(void *userdata, int error)
 	notify_ready();
 }
 
+/* A sandbox makes the module's parameters writable only where they are there when the service
+ * starts. Started again, the service has them. */
+static int daemon_serve_late(void *userdata)
+{
+	struct daemon *self = userdata;
+	int r = daemon_serve(self);
+
+	assert(self->module_wait);
+	if (r != -EROFS || !self->module_came_late || !getenv("INVOCATION_ID"))
+		return r;
+	log_warning(
+		"the kernel module target_core_user has come, and the sandbox of this process does "
+		"not let it use it: tcmud ends, and systemd starts it again");
+	(void) sd_event_exit(self->event, CLI_EXIT_FAILURE);
+	return 0;
+}
+
 static int wait_for_module(struct daemon *self, int error)
 {
 	struct module_wait_setup setup = {
 		.event = self->event,
 		.mailbox = self->mailbox,
 		.load = tcmu_module_load,
-		.serve = daemon_serve,
+		.serve = daemon_serve_late,
 		.waiting = on_module_missing,
 		.userdata = self,
 		.first_usec = MODULE_WAIT_USEC_MIN,
 	};
 
+	self->module_came_late = error != -EROFS;
 	return module_wait_new(&setup, error, &self->module_wait);
 }
 

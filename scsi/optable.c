@@ -404,6 +404,16 @@ enum scsi_verdict scsi_dispatch(
 	return check_and_run(&call);
 }
 
+bool scsi_writes(const uint8_t *cdb, uint8_t cdb_length)
+{
+	const struct scsi_entry *entry = cdb_length ? first_entry(cdb[0]) : NULL;
+
+	if (entry && entry->operation.has_action)
+		entry = cdb_length > 1 ? action_entry(entry, cdb[1] & 0x1f) : NULL;
+	assert(!entry || entry->operation.opcode == cdb[0]);
+	return entry && (entry->flags & ENTRY_WRITES);
+}
+
 /* ------- REPORT SUPPORTED OPERATION CODES (SPC-4 6.35) ------- */
 
 #define RSOC_ALL         0

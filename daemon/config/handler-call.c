@@ -3,11 +3,13 @@
 #include "config/handler-call.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #include <glib.h>
 
+#include "base/container-of.h"
 #include "base/reason.h"
 #include "config/secret.h"
 
@@ -24,6 +26,39 @@ struct handler_call {
 	const char **secret_options; /* names of the options of that type; NULL: another type */
 	char **secrets;              /* NULL: not read */
 };
+
+int handler_made_open(
+	const struct tcmu_config *config, const struct tcmu_host *host,
+	struct tcmu_host_device *dev, struct tcmu_backend_info *info, void **backend,
+	struct tcmu_reason *reason)
+{
+	(void) config;
+	(void) host;
+	(void) dev;
+	(void) info;
+	(void) backend;
+	return reason_refuse(reason, -ENOSYS, "only handler_call_open() opens it");
+}
+
+int handler_made_claim(
+	const struct tcmu_config *config, char *claim, size_t size, struct tcmu_reason *reason)
+{
+	(void) config;
+	(void) claim;
+	(void) size;
+	return reason_refuse(reason, -ENOSYS, "only handler_call_claim() reads it");
+}
+
+bool handler_is_made(const struct tcmu_handler *handler)
+{
+	return handler->open == handler_made_open;
+}
+
+static const struct handler_made *handler_made_of(const struct tcmu_handler *handler)
+{
+	assert(handler_is_made(handler));
+	return container_of((void *) (uintptr_t) handler, struct handler_made, handler);
+}
 
 const struct tcmu_sizes handler_call_sizes = TCMU_SIZES;
 
@@ -170,9 +205,14 @@ int handler_call_claim(
 	const struct tcmu_handler *handler, const struct tcmu_config *config, char *claim,
 	size_t size, struct tcmu_reason *reason)
 {
-	struct handler_call *call = handler_call_new(handler, config);
-	int r = handler_call_read_secrets(call, reason);
+	struct handler_call *call;
+	int r;
 
+	if (handler_is_made(handler))
+		return handler_made_of(handler)->claim(
+			handler_made_of(handler), config, claim, size, reason);
+	call = handler_call_new(handler, config);
+	r = handler_call_read_secrets(call, reason);
 	if (r >= 0) {
 		r = handler->claim(call->config, claim, size, call->reason);
 		handler_call_take_reason(call, reason);
@@ -186,9 +226,16 @@ int handler_call_open(
 	const struct tcmu_host *host, struct tcmu_host_device *dev, struct tcmu_backend_info *info,
 	void **backend, struct tcmu_reason *reason)
 {
-	struct handler_call *call = handler_call_new(handler, config);
-	int r = handler_call_read_secrets(call, reason);
+	struct handler_call *call;
+	int r;
 
+	if (handler_is_made(handler)) {
+		*info = (struct tcmu_backend_info){.caps = 0};
+		return handler_made_of(handler)->open(
+			handler_made_of(handler), config, host, dev, info, backend, reason);
+	}
+	call = handler_call_new(handler, config);
+	r = handler_call_read_secrets(call, reason);
 	if (r >= 0) {
 		r = handler->open(call->config, host, dev, call->info, backend, call->reason);
 		handler_call_take_reason(call, reason);
@@ -203,9 +250,13 @@ int handler_call_resize(
 	const struct tcmu_handler *handler, void *backend, const struct tcmu_config *config,
 	struct tcmu_backend_info *info, struct tcmu_reason *reason)
 {
-	struct handler_call *call = handler_call_new(handler, config);
-	int r = handler_call_read_secrets(call, reason);
+	struct handler_call *call;
+	int r;
 
+	if (handler_is_made(handler))
+		return handler->resize(backend, config, info, reason);
+	call = handler_call_new(handler, config);
+	r = handler_call_read_secrets(call, reason);
 	*call->info = *info;
 	if (r >= 0) {
 		r = handler->resize(backend, call->config, call->info, call->reason);
@@ -220,9 +271,13 @@ int handler_call_resize(
 int handler_call_lock(
 	const struct tcmu_handler *handler, void *backend, uint16_t tag, struct tcmu_reason *reason)
 {
-	struct handler_call *call = handler_call_new(handler, NULL);
-	int r = handler->lock(backend, tag, call->reason);
+	struct handler_call *call;
+	int r;
 
+	if (handler_is_made(handler))
+		return handler->lock(backend, tag, reason);
+	call = handler_call_new(handler, NULL);
+	r = handler->lock(backend, tag, call->reason);
 	handler_call_take_reason(call, reason);
 	handler_call_free(call);
 	return r;

@@ -15,6 +15,30 @@
 
 #include <tcmu/handler.h>
 
+/* A handler that the daemon makes of others (config/stack.h). Its open and claim get itself, and
+ * the daemon's own structures, with secrets not read. The table has handler_made_open and, if
+ * there is a claim, handler_made_claim, which nobody calls. */
+struct handler_made {
+	struct tcmu_handler handler;
+	int (*open)(
+		const struct handler_made *made, const struct tcmu_config *config,
+		const struct tcmu_host *host, struct tcmu_host_device *dev,
+		struct tcmu_backend_info *info, void **backend, struct tcmu_reason *reason);
+	int (*claim)(
+		const struct handler_made *made, const struct tcmu_config *config, char *claim,
+		size_t size, struct tcmu_reason *reason);
+};
+
+int handler_made_open(
+	const struct tcmu_config *config, const struct tcmu_host *host,
+	struct tcmu_host_device *dev, struct tcmu_backend_info *info, void **backend,
+	struct tcmu_reason *reason);
+int handler_made_claim(
+	const struct tcmu_config *config, char *claim, size_t size, struct tcmu_reason *reason);
+
+/* Whether it is a struct handler_made. */
+bool handler_is_made(const struct tcmu_handler *handler);
+
 /* The sizes of the daemon's structures. */
 extern const struct tcmu_sizes handler_call_sizes;
 

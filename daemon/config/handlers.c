@@ -432,7 +432,7 @@ static int load_plugin(struct handlers *handlers, const char *path, struct tcmu_
 	else if (dlsym(library, PEER_ENTRY))
 		r = reason_refuse(
 			reason, -EINVAL,
-			"it is a plugin of tcmu-runner, whose interface is different");
+			"it is a plugin of tcmu-runner: build it with tcmud-compat-dev");
 	else
 		r = reason_refuse(reason, -EINVAL, "it has no function " TCMU_HANDLER_ENTRY);
 	if (r < 0)

@@ -5,7 +5,6 @@
 #include "config/options.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,9 +14,9 @@
 
 #include "base/reason.h"
 #include "config/escape.h"
+#include "config/option-table.h"
 
-#define SUBTYPE_MAX     63
-#define OPTION_NAME_MAX 31
+#define SUBTYPE_MAX 63
 
 enum core_option {
 	CORE_READ_ONLY,
@@ -34,6 +33,7 @@ enum core_option {
 	CORE_COMMAND_TIMEOUT_MISSPELT,
 	CORE_LATER, /* from here on, a handler's option of the same name wins */
 	CORE_ESCAPED = CORE_LATER,
+	CORE_FILTER,
 	CORE_CNT,
 };
 
@@ -74,6 +74,10 @@ static const struct tcmu_option core_table[] = {
 	[CORE_ESCAPED] =
 		{"escaped", TCMU_OPTION_BOOL, "no", NULL,
 		 "%XX stands for a byte: %3A :  %2C ,  %3B ;  %20 blank  %25 %"},
+	[CORE_FILTER] =
+		{"filter", TCMU_OPTION_STRING, NULL, NULL,
+		 "NAME[+OPTION=VALUE]...: a filter above the handler, see tcmu-filters(7); several "
+		 "are possible, the outermost first"},
 	[CORE_CNT] = {NULL},
 };
 
@@ -88,206 +92,42 @@ struct options {
 	char text[TCMU_CONFIG_MAX + 1];   /* the same, its separators replaced by NULs */
 	char target[TCMU_CONFIG_MAX + 1]; /* of a TCMU_HANDLER_RAW_CONFIG */
 	bool escaped;
+	struct filter_list filters;
 	struct tcmu_option_value core[CORE_CNT];
 	struct tcmu_option_value values[]; /* the handler's */
 };
 
-/* ------- values ------- */
-
-static bool parse_bool(const char *text, uint64_t *number)
-{
-	static const char *const words[] = {"0", "1", "no", "yes", "off", "on", "false", "true"};
-
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (strcmp(text, words[i]) == 0) {
-			*number = i % 2;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Decimal digits. *end: the character after them. */
-static bool parse_digits(const char *text, uint64_t *number, const char **end)
-{
-	uint64_t n = 0;
-
-	if (!isdigit((unsigned char) *text))
-		return false;
-	for (; isdigit((unsigned char) *text); text++)
-		if (__builtin_mul_overflow(n, 10, &n) ||
-		    __builtin_add_overflow(n, (uint64_t) (*text - '0'), &n))
-			return false;
-	*number = n;
-	*end = text;
-	return true;
-}
-
-static bool parse_size(const char *text, uint64_t *number)
-{
-	static const char units[] = "KMGT";
-	const char *unit, *end;
-
-	if (!parse_digits(text, number, &end))
-		return false;
-	if (!*end)
-		return true;
-	unit = strchr(units, toupper((unsigned char) *end));
-	if (!unit || end[1])
-		return false;
-	return !__builtin_mul_overflow(*number, UINT64_C(1) << (10 * (unit - units + 1)), number);
-}
-
-static bool parse_choice(const char *text, const char *const *choices, uint64_t *number)
-{
-	assert(choices);
-	for (uint64_t i = 0; choices[i]; i++) {
-		if (strcmp(text, choices[i]) == 0) {
-			*number = i;
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool parse_value(
-	const struct tcmu_option *option, const char *text, struct tcmu_option_value *value)
-{
-	const char *end;
-
-	switch (option->type) {
-	case TCMU_OPTION_BOOL:
-		return parse_bool(text, &value->number);
-	case TCMU_OPTION_UINT:
-		return parse_digits(text, &value->number, &end) && !*end;
-	case TCMU_OPTION_SIZE:
-		return parse_size(text, &value->number);
-	case TCMU_OPTION_STRING:
-	case TCMU_OPTION_SECRET:
-		value->string = text;
-		return true;
-	case TCMU_OPTION_CHOICE:
-		return parse_choice(text, option->choices, &value->number);
-	}
-	return false;
-}
-
-/* The possible values: "yes|no". */
-static void value_words(const struct tcmu_option *option, char *words, size_t size)
-{
-	static const char *const plain[] = {
-		[TCMU_OPTION_BOOL] = "yes|no",         [TCMU_OPTION_UINT] = "NUMBER",
-		[TCMU_OPTION_SIZE] = "BYTES[K|M|G|T]", [TCMU_OPTION_STRING] = "TEXT",
-		[TCMU_OPTION_SECRET] = "FILE",
-	};
-	size_t used = 0;
-
-	assert(size > 0);
-	if (option->type != TCMU_OPTION_CHOICE) {
-		assert((size_t) option->type < G_N_ELEMENTS(plain) && plain[option->type]);
-		(void) snprintf(words, size, "%s", plain[option->type]);
-		return;
-	}
-	words[0] = '\0';
-	for (size_t i = 0; option->choices[i] && used < size; i++)
-		used += (size_t) snprintf(
-			words + used, size - used, "%s%s", i ? "|" : "", option->choices[i]);
-}
-
 /* ------- tables ------- */
-
-static size_t table_size(const struct tcmu_option *table)
-{
-	size_t cnt = 0;
-
-	while (table && table[cnt].name)
-		cnt++;
-	return cnt;
-}
-
-static const struct tcmu_option *find_option(
-	const struct tcmu_option *table, size_t cnt, const char *name)
-{
-	for (size_t i = 0; i < cnt; i++)
-		if (strcmp(table[i].name, name) == 0)
-			return &table[i];
-	return NULL;
-}
-
-static bool name_valid(const char *name, size_t max)
-{
-	size_t len = strnlen(name, max + 1);
-
-	if (!len || len > max)
-		return false;
-	return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
-}
 
 bool options_subtype_valid(const char *subtype)
 {
-	return name_valid(subtype, SUBTYPE_MAX);
+	return option_name_fits(subtype, SUBTYPE_MAX);
 }
 
 bool options_name_valid(const char *name)
 {
-	return name_valid(name, OPTION_NAME_MAX);
-}
-
-static int check_option(const struct tcmu_option *option, struct tcmu_reason *reason)
-{
-	struct tcmu_option_value value;
-
-	if (!options_name_valid(option->name))
-		return reason_refuse(
-			reason, -EINVAL,
-			"the option name \"%.40s\" is invalid: expected 1 to 31 characters of "
-			"[a-z0-9_]",
-			option->name);
-	if (option->type < TCMU_OPTION_BOOL || option->type > TCMU_OPTION_SECRET)
-		return reason_refuse(
-			reason, -EINVAL, "the option \"%s\" has the unknown type %d", option->name,
-			(int) option->type);
-	if (option->type == TCMU_OPTION_CHOICE && (!option->choices || !option->choices[0]))
-		return reason_refuse(
-			reason, -EINVAL, "the option \"%s\" is a choice without values",
-			option->name);
-	if (option->def && !parse_value(option, option->def, &value))
-		return reason_refuse(
-			reason, -EINVAL,
-			"the default \"%.40s\" of the option \"%s\" is not one of its values",
-			option->def, option->name);
-	return 0;
+	return option_name_fits(name, OPTION_NAME_MAX);
 }
 
 int options_check_table(const struct tcmu_option *table, struct tcmu_reason *reason)
 {
-	size_t cnt = table_size(table);
+	size_t cnt = option_table_size(table);
 
 	for (size_t i = 0; i < cnt; i++) {
-		int r = check_option(&table[i], reason);
+		int r = option_check(&table[i], reason);
 
 		if (r < 0)
 			return r;
-		if (find_option(core_table, CORE_LATER, table[i].name))
+		if (option_table_find(core_table, CORE_LATER, table[i].name))
 			return reason_refuse(
 				reason, -EINVAL, "the option \"%s\" is one of the daemon's own",
 				table[i].name);
-		if (find_option(table, i, table[i].name))
+		if (option_table_find(table, i, table[i].name))
 			return reason_refuse(
 				reason, -EINVAL, "the option \"%s\" is in the table twice",
 				table[i].name);
 	}
 	return 0;
-}
-
-static void set_defaults(
-	const struct tcmu_option *table, size_t cnt, struct tcmu_option_value *values)
-{
-	for (size_t i = 0; i < cnt; i++) {
-		bool valid = !table[i].def || parse_value(&table[i], table[i].def, &values[i]);
-
-		assert(valid); /* options_check_table() has seen it */
-	}
 }
 
 /* ------- config strings ------- */
@@ -364,7 +204,7 @@ static int parse_option(
 	struct options *options, const struct tcmu_handler *handler, char *pair,
 	struct tcmu_reason *reason)
 {
-	size_t cnt = table_size(handler->options);
+	size_t cnt = option_table_size(handler->options);
 	char *equals = strchr(pair, '=');
 	const struct tcmu_option *option;
 	struct tcmu_option_value *value;
@@ -374,16 +214,18 @@ static int parse_option(
 
 	if (equals)
 		*equals = '\0';
-	if ((option = find_option(handler->options, cnt, pair)))
+	if ((option = option_table_find(handler->options, cnt, pair)))
 		value = &options->values[option - handler->options];
-	else if ((option = find_option(core_table, CORE_CNT, pair)))
+	else if ((option = option_table_find(core_table, CORE_CNT, pair)))
 		value = &options->core[option - core_table];
 	else
 		return refuse_unknown(handler, pair, reason);
+	if (option == &core_table[CORE_FILTER])
+		return filter_list_append(&options->filters, equals ? equals + 1 : "", reason);
 	if (value->given)
 		return reason_refuse(
 			reason, -EINVAL, "the option \"%s\" is given twice", option->name);
-	value_words(option, words, sizeof(words));
+	option_value_words(option, words, sizeof(words));
 	if (!equals && option->type != TCMU_OPTION_BOOL)
 		return reason_refuse(
 			reason, -EINVAL, "the option \"%s\" has no value: expected %s",
@@ -392,7 +234,7 @@ static int parse_option(
 	r = equals && options->escaped ? escape_decode(equals + 1, option->name, reason) : 0;
 	if (r < 0)
 		return r;
-	if (!parse_value(option, text, value))
+	if (!option_parse_value(option, text, value))
 		return reason_refuse(
 			reason, -EINVAL, "the option \"%s\" is \"%.40s\": expected %s",
 			option->name, text, words);
@@ -406,7 +248,7 @@ static int check_inquiry_strings(const struct options *options, struct tcmu_reas
 		enum core_option option = inquiry_lengths[i].option;
 		const char *text = options->core[option].string;
 
-		assert(text); /* set_defaults() has set it */
+		assert(text); /* option_set_defaults() has set it */
 		if (strlen(text) > inquiry_lengths[i].length)
 			return reason_refuse(
 				reason, -EINVAL, "the option \"%s\" is longer than %zu characters",
@@ -447,7 +289,7 @@ static bool options_are_escaped(const struct options *options, const struct tcmu
 	uint64_t escaped = options->core[CORE_ESCAPED].number;
 	char word[8];
 
-	if (find_option(handler->options, table_size(handler->options), option->name))
+	if (option_table_find(handler->options, option_table_size(handler->options), option->name))
 		return false;
 	for (const char *pair = strchr(options->whole, ';'); pair; pair = strchr(pair, ';')) {
 		size_t len = name_length(++pair);
@@ -458,7 +300,8 @@ static bool options_are_escaped(const struct options *options, const struct tcmu
 			return true;
 		pair += len + 1;
 		(void) snprintf(word, sizeof(word), "%.*s", (int) strcspn(pair, ";"), pair);
-		return parse_bool(word, &escaped) && escaped; /* otherwise it will be refused */
+		return option_parse_bool(word, &escaped) &&
+			escaped; /* otherwise it will be refused */
 	}
 	return escaped;
 }
@@ -521,7 +364,7 @@ int options_parse(
 	const char *text, const struct tcmu_handler *handler, struct options **ret,
 	struct tcmu_reason *reason)
 {
-	size_t cnt = table_size(handler->options);
+	size_t cnt = option_table_size(handler->options);
 	size_t len = strlen(text);
 	struct options *options;
 	int r;
@@ -538,10 +381,10 @@ int options_parse(
 	options = g_malloc0(sizeof(*options) + cnt * sizeof(options->values[0]));
 	memcpy(options->whole, text, len + 1);
 	memcpy(options->text, text, len + 1);
-	set_defaults(core_table, CORE_CNT, options->core);
+	option_set_defaults(core_table, CORE_CNT, options->core);
 	options->core[CORE_ESCAPED].number = !!(handler->flags & TCMU_HANDLER_ESCAPED_CONFIG);
 	options->escaped = options_are_escaped(options, handler);
-	set_defaults(handler->options, cnt, options->values);
+	option_set_defaults(handler->options, cnt, options->values);
 	r = options_decode(options, handler, reason);
 	if (r < 0) {
 		options_free(options);
@@ -555,6 +398,8 @@ int options_parse(
 
 void options_free(struct options *options)
 {
+	if (options)
+		filter_list_clear(&options->filters);
 	g_free(options);
 }
 
@@ -637,6 +482,11 @@ bool options_differ_in_limits_only(const char *a, const char *b)
 	return false;
 }
 
+const struct filter_list *options_filters(const struct options *options)
+{
+	return &options->filters;
+}
+
 unsigned options_command_timeout(const struct options *options)
 {
 	bool misspelt = options->core[CORE_COMMAND_TIMEOUT_MISSPELT].given;
@@ -656,7 +506,7 @@ static void describe_table(GString *out, const struct tcmu_option *table)
 	for (; table && table->name; table++) {
 		if (!table->help)
 			continue;
-		value_words(table, words, sizeof(words));
+		option_value_words(table, words, sizeof(words));
 		g_string_append_printf(out, "\n  ;%s=%s  %s", table->name, words, table->help);
 		if (table->def)
 			g_string_append_printf(out, " (default: %s)", table->def);

@@ -14,6 +14,7 @@
 #include <tcmu/handler.h>
 
 #include "base/rate-limit.h"
+#include "config/filter-list.h"
 
 struct options;
 
@@ -48,6 +49,9 @@ void options_limits(const struct options *options, struct rate_limits *limits);
 
 /* Whether two config strings are the same except for iops, bps and burst. */
 bool options_differ_in_limits_only(const char *a, const char *b);
+
+/* The options filter, the outermost first. */
+const struct filter_list *options_filters(const struct options *options);
 
 /* The option tcmur_cmd_time_out: seconds after which a command is logged as late; 0: never. */
 unsigned options_command_timeout(const struct options *options);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/reason.h"
+#include "config/stack.h"
 #include "device/block.h"
 #include "device/lock.h"
 #include "device/lu-info.h"
@@ -556,16 +557,7 @@ static void device_ring_broken(struct device *device)
 
 static void device_backend_failed(struct device *device)
 {
-	int error = atomic_load(&device->backend_error);
-
-	device->error = reason_refuse(
-		&device->reason, error, "%s; %s",
-		atomic_load(&device->backend_fenced) ? "it has lost its connection to the shared "
-						       "store: another host took the lock, or "
-						       "the connection was given up"
-						     : strerror(-error),
-		device_reopens(device) ? "it is being reopened"
-				       : "commands fail until it is deleted and created again");
+	device_note_backend_error(device, atomic_load(&device->backend_error));
 	device_event(device, DEVICE_EV_BACKEND_FAILED);
 	if (device_reopens(device))
 		lock_event(device, LOCK_EV_FENCED);
@@ -656,7 +648,8 @@ struct device *device_new(struct device_env *env, const struct device_start *sta
 	device->minor = start->minor;
 	device->id = start->id;
 	device->origin = start->origin;
-	device->handler = start->handler;
+	device->stack = stack_new(start->handler, start->name.config);
+	device->handler = device->stack ? stack_handler(device->stack) : start->handler;
 	device->owes_added = start->origin == DEVICE_ORIGIN_ADDED;
 	device->clean = start->clean || start->origin == DEVICE_ORIGIN_ADDED;
 	device->attributes.replies = true;

@@ -168,6 +168,11 @@ static void lock_log_locked(const struct device *device, int error)
 			"cannot lock its backing store: %s", lock_failure(lock, error));
 }
 
+static void lock_note_loss(struct device *device)
+{
+	device->lock.lost_at = device->env->system->now_us(device->env);
+}
+
 static void lock_locked(struct device_call *call)
 {
 	struct device_lock *lock = lock_of(call);
@@ -180,6 +185,9 @@ static void lock_locked(struct device_call *call)
 		lock->tag = lock->call_group;
 		lock->takeovers++;
 		lock->damping = false;
+		/* Another host has taken it before the call returned. */
+		if (lock->state == LOCK_CALL_FENCED)
+			lock_note_loss(device);
 	} else if (error == -ESHUTDOWN) {
 		atomic_store(&device->backend_fenced, true);
 		lock_step(device, LOCK_EV_FENCED);
@@ -340,6 +348,7 @@ static void lock_pause_ended(struct device *device)
 static void lock_fault(struct device *device)
 {
 	device->lock.tries = 0;
+	device_note_backend_error(device, -ESHUTDOWN);
 	device_post(device, DEVICE_EV_BACKEND_FAILED);
 }
 
@@ -374,7 +383,10 @@ static void lock_note_change(struct device *device, enum lock_state next)
 
 	assert(next < LOCK_STATE_COUNT);
 	if (lock->state == LOCK_LOCKED && next != LOCK_RELEASING)
-		lock->lost_at = device->env->system->now_us(device->env);
+		lock_note_loss(device);
+	/* A query that runs is about the lock that this host had, not about one that it gets. */
+	if (lock->state == LOCK_LOCKED)
+		lock->query_locked = false;
 	if (!lock_serves(next))
 		lock->unconfirmed = false;
 	if (next == LOCK_LOCKING || next == LOCK_UNLOCKING)

@@ -10,8 +10,10 @@
 #include "base/container-of.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/reason.h"
 #include "config/handler-call.h"
 #include "config/handlers.h"
+#include "config/stack.h"
 
 /* ------- references ------- */
 
@@ -41,6 +43,7 @@ void device_unref(struct device *device)
 	device_close_notes(device);
 	memory_unmap(device->stats, sizeof(*device->stats));
 	device_host_destroy(device);
+	stack_free(device->stack);
 	g_free(device);
 }
 
@@ -304,6 +307,18 @@ const struct tcmu_host device_host = {
 	.health = host_health,
 	.counters = host_counters,
 };
+
+void device_note_backend_error(struct device *device, int error)
+{
+	device->error = reason_refuse(
+		&device->reason, error, "%s; %s",
+		atomic_load(&device->backend_fenced) ? "it has lost its connection to the shared "
+						       "store: another host took the lock, or "
+						       "the connection was given up"
+						     : strerror(-error),
+		device_reopens(device) ? "it is being reopened"
+				       : "commands fail until it is deleted and created again");
+}
 
 /* ------- questions ------- */
 

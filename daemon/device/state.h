@@ -253,7 +253,8 @@ struct device {
 	unsigned minor;
 	uint32_t id; /* for answers */
 	enum device_origin origin;
-	const struct tcmu_handler *handler;
+	struct stack *stack;                /* NULL: the config string has no filter */
+	const struct tcmu_handler *handler; /* of the stack, if there is one */
 	struct tcmu_host_device host_device;
 
 	enum device_state state;
@@ -339,6 +340,9 @@ void device_timer_disarm(struct device *device, enum device_timer timer);
 
 /* Sends signals to the main thread. userdata: the device. Any thread; does not block. */
 void device_signal(void *userdata, uint32_t bits);
+
+/* The reason for DEVICE_EV_BACKEND_FAILED, which follows. */
+void device_note_backend_error(struct device *device, int error);
 
 /* Whether the handler is to close and open a failed backend while the ring stays. */
 bool device_reopens(const struct device *device);

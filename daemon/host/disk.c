@@ -17,6 +17,7 @@
 #include "config/handler-call.h"
 #include "config/handlers.h"
 #include "config/options.h"
+#include "config/stack.h"
 #include "host/faults.h"
 #include "host/plugin.h"
 #include "host/request.h"
@@ -112,12 +113,13 @@ static int disk_check_setup(const struct tcmu_disk_setup *setup, struct tcmu_rea
 }
 
 static struct tcmu_disk *disk_new(
-	const struct tcmu_plugin *plugin, const struct tcmu_disk_setup *setup)
+	const struct tcmu_plugin *plugin, const char *config, const struct tcmu_disk_setup *setup)
 {
 	struct tcmu_disk *disk = g_new0(struct tcmu_disk, 1);
 
 	disk->plugin = plugin;
-	disk->handler = tcmu_plugin_handler(plugin);
+	disk->stack = host_plugin_stack(plugin, config);
+	disk->handler = disk->stack ? stack_handler(disk->stack) : tcmu_plugin_handler(plugin);
 	disk->setup = *setup;
 	disk->wake_fd = -1;
 	disk->host = (struct tcmu_host){
@@ -152,6 +154,7 @@ static void disk_free(struct tcmu_disk *disk)
 	host_thread_end(disk);
 	host_request_free_kept(disk);
 	options_free(disk->options);
+	stack_free(disk->stack);
 	g_free(disk->counters);
 	pthread_cond_destroy(&disk->idle);
 	pthread_mutex_destroy(&disk->lock);
@@ -196,7 +199,7 @@ int tcmu_disk_open(
 	r = disk_check_setup(&ours, reason);
 	if (r < 0)
 		return r;
-	disk = disk_new(plugin, &ours);
+	disk = disk_new(plugin, config, &ours);
 	r = host_plugin_parse(plugin, config, &disk->options, reason);
 	if (r >= 0)
 		r = disk_open_backend(disk, reason);

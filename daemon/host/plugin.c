@@ -17,6 +17,7 @@
 #include "config/handler-call.h"
 #include "config/handlers.h"
 #include "config/options.h"
+#include "config/stack.h"
 
 #define CONFIG_SIZE (TCMU_CONFIG_MAX + 2) /* one more than is valid: too long stays too long */
 
@@ -97,6 +98,15 @@ int host_plugin_parse(
 	return r < 0 ? r : options_parse(text, plugin->handler, options, reason);
 }
 
+struct stack *host_plugin_stack(const struct tcmu_plugin *plugin, const char *config)
+{
+	char text[CONFIG_SIZE];
+	int len = snprintf(text, sizeof(text), "%s/%s", plugin->handler->subtype, config);
+
+	assert(len > 0);
+	return stack_new(plugin->handler, text);
+}
+
 int tcmu_plugin_check(
 	const struct tcmu_plugin *plugin, const char *config, uint64_t disk_size,
 	uint32_t block_size, struct tcmu_reason *reason)
@@ -125,7 +135,9 @@ int tcmu_plugin_claim(
 	const struct tcmu_plugin *plugin, const char *config, char *claim, size_t size,
 	struct tcmu_reason *reason)
 {
+	const struct tcmu_handler *handler;
 	struct options *options;
+	struct stack *stack;
 	int r;
 
 	assert(size > 0);
@@ -133,9 +145,11 @@ int tcmu_plugin_claim(
 	r = host_plugin_parse(plugin, config, &options, reason);
 	if (r < 0)
 		return r;
-	if (plugin->handler->claim)
-		r = handler_call_claim(
-			plugin->handler, options_config(options), claim, size, reason);
+	stack = host_plugin_stack(plugin, config);
+	handler = stack ? stack_handler(stack) : plugin->handler;
+	if (handler->claim)
+		r = handler_call_claim(handler, options_config(options), claim, size, reason);
+	stack_free(stack);
 	options_free(options);
 	return r;
 }

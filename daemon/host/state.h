@@ -74,7 +74,8 @@ struct host_fault {
 
 struct tcmu_disk {
 	const struct tcmu_plugin *plugin;
-	const struct tcmu_handler *handler;
+	struct stack *stack;                /* NULL: the config string has no filter */
+	const struct tcmu_handler *handler; /* of the stack, if there is one */
 	struct tcmu_disk_setup setup;
 	struct options *options;
 	struct tcmu_host host;

@@ -221,6 +221,7 @@ void command_put(struct command_pool *pool, struct command *command)
 	command->late = false;
 	command->seen_at = 0;
 	command->aborted = false;
+	command->shown = false;
 	command->begin = NULL;
 	command->cancel = NULL;
 	command->finished = NULL;

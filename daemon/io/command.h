@@ -86,6 +86,7 @@ struct command {
 	bool late;         /* the kernel may have given it up: see io/late.h */
 	bool writes_range; /* changes the blocks of its plan */
 	bool aborted;      /* a task management function wants it to end */
+	bool shown;        /* the handler has seen it and leaves it to the SCSI code */
 
 	/* How the layers above are called; each may be NULL. */
 	command_step *step;                     /* the request has ended */

@@ -294,6 +294,85 @@ void dispatch_cancel_pending(struct dispatch *dispatch, struct command *command)
 	command_end(command, SCSI_TASK_ABORTED, NULL);
 }
 
+/* ------- handlers that see commands first ------- */
+
+/* The handler leaves the command to the SCSI code. One that the kernel may have answered meanwhile,
+ * or that is to end, does not begin. */
+static void dispatch_take_back(struct command *command)
+{
+	struct dispatch *dispatch = command->context;
+	struct core *core = dispatch->core;
+
+	command->context = NULL;
+	command->begin = NULL;
+	command->cancel = NULL;
+	command->started = false;
+	command->writes_range = false;
+	command->shown = true;
+	core_lock_ring(core);
+	if (core->ring_state != CORE_RING_ATTACHED || tcmu_ring_check(&core->ring) < 0 ||
+	    core->service != CORE_SERVING || command->aborted || command->late)
+		command_end(command, command->aborted ? SCSI_TASK_ABORTED : SCSI_BUSY, NULL);
+	else
+		dispatch_command(dispatch, command);
+	core_unlock_ring(core);
+}
+
+static void dispatch_step_shown(struct command *command, int error)
+{
+	const struct tcmu_io *io = &command->io;
+	uint64_t in = io->result;
+
+	assert(!command->shown && command->context);
+	if (error == -EOPNOTSUPP) {
+		dispatch_take_back(command);
+	} else if (error) {
+		command_end_failed_at(command, error, 0, 0);
+	} else {
+		if (in > command->data_length)
+			in = command->data_length;
+		command->data_in = (uint32_t) in;
+		command_end(command, io->status, NULL);
+	}
+}
+
+static void dispatch_begin_shown(struct command *command)
+{
+	struct tcmu_io *io = &command->io;
+
+	if (command->core->faulted) {
+		command_end_failed_at(command, -EREMOTEIO, 0, 0);
+		return;
+	}
+	memset(command->sense, 0, sizeof(command->sense));
+	io->cdb = command->cdb;
+	io->cdb_length = command->cdb_length;
+	io->sense = command->sense;
+	io->status = SCSI_GOOD;
+	submit_ring(
+		command, TCMU_IO_COMMAND, 0, 0, command->data_length, command->data_length,
+		dispatch_step_shown);
+}
+
+/* Nothing is known of the blocks that such a command changes: a write counts as one of all. */
+static void dispatch_show(struct dispatch *dispatch, struct command *command)
+{
+	const struct scsi_lu *lu = &dispatch->core->lu;
+
+	assert(dispatch->core->ring_locked && !command->started);
+	command->plan = (struct scsi_plan){.op = SCSI_PLAN_WRITE, .blocks = lu->blocks};
+	command->block_size = lu->block_size;
+	command->offset = 0;
+	command->length = command->data_length;
+	command->writes_range = scsi_writes(command->cdb, command->cdb_length);
+	command->begin = dispatch_begin_shown;
+	command->cancel = submit_cancel;
+	command->context = dispatch;
+	command_ready(command);
+}
+
+/* ------- the SCSI code ------- */
+
 void dispatch_command(struct dispatch *dispatch, struct command *command)
 {
 	struct core *core = dispatch->core;
@@ -309,6 +388,10 @@ void dispatch_command(struct dispatch *dispatch, struct command *command)
 	struct scsi_result result;
 
 	assert(core->ring_locked && command->where == COMMAND_HELD);
+	if ((core->info.caps & TCMU_CAP_COMMANDS) && !command->shown) {
+		dispatch_show(dispatch, command);
+		return;
+	}
 	if (command->cdb[0] == SCSI_TIME_OPCODE) {
 		struct timespec now;
 

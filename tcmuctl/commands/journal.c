@@ -100,7 +100,7 @@ static int journal_load(sd_journal *journal, struct journal_entry *entry)
 	entry->event.message = journal_field(
 		journal, "MESSAGE", entry->message, sizeof(entry->message));
 	entry->event.priority = journal_field(journal, "PRIORITY", priority, sizeof(priority))
-		? atoi(priority)
+		? (int) strtol(priority, NULL, 10)
 		: -1;
 	free(entry->cursor);
 	entry->cursor = NULL;

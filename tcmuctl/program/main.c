@@ -439,7 +439,7 @@ static int run_health(const struct ctl *ctl, struct ask *daemon)
 	return status;
 }
 
-static int run_command(struct ctl *ctl, struct ask *daemon)
+static int ctl_run(struct ctl *ctl, struct ask *daemon)
 {
 	switch (ctl->command) {
 	case CTL_CHECK:
@@ -495,7 +495,7 @@ int main(int argc, char **argv)
 	if (status != CTL_RUN)
 		return status;
 	(void) signal(SIGPIPE, SIG_IGN);
-	status = run_command(&ctl, &daemon);
+	status = ctl_run(&ctl, &daemon);
 	ask_close(&daemon);
 	return status;
 }

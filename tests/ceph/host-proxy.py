@@ -21,6 +21,7 @@ import sys
 ADDRESS, PORT, DIR, CLUSTER, SECOND = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4], sys.argv[5:]
 MONITOR = re.compile(rb"unix:([^,]*/qmp),")
 FORWARD = re.compile(rb"hostfwd=tcp:10\.77\.0\.2:")
+DOCS = os.path.join(os.path.dirname(CLUSTER), "..", "..", "docs")
 CONF = os.path.join(DIR, "ceph.conf")
 SECONDS = 60
 queues = collections.defaultdict(queue.Queue)
@@ -32,6 +33,8 @@ def host_command(words):
     match words:
         case ["conf"]:
             return ["cat", CONF]
+        case ["docs", name] if re.fullmatch(r"[a-z-]+\.md", name):
+            return ["cat", os.path.join(DOCS, name)]
         case ["osd", "stop" | "continue" as what]:
             return [CLUSTER, "signal", DIR, "osd", {"stop": "STOP", "continue": "CONT"}[what]]
         case ["osd", "restart"]:

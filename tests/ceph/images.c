@@ -75,6 +75,14 @@ void image_set_size(const char *name, uint64_t size)
 	assert_int_equal(rbd_close(image), 0);
 }
 
+void image_set_metadata(const char *name, const char *key, const char *value)
+{
+	rbd_image_t image = image_open(name);
+
+	assert_int_equal(rbd_metadata_set(image, key, value), 0);
+	assert_int_equal(rbd_close(image), 0);
+}
+
 void image_read(const char *name, uint64_t offset, void *data, size_t length)
 {
 	rbd_image_t image;

@@ -26,6 +26,7 @@ void images_disconnect(void);
 void image_create(const char *name_space, const char *name, uint64_t size);
 void image_snapshot(const char *name, const char *snapshot);
 void image_set_size(const char *name, uint64_t size);
+void image_set_metadata(const char *name, const char *key, const char *value);
 void image_read(const char *name, uint64_t offset, void *data, size_t length);
 
 /* Waits until the image has no watcher; fails the test after so many seconds. */

@@ -19,6 +19,7 @@
 #include "remote-gateway.h"
 #include "remote-host.h"
 
+#define FORMER        32u
 #define LENGTH        65536u
 #define TAKEOVER_WAIT 12.0 /* seconds, of the lease and its margin */
 
@@ -260,6 +261,37 @@ static void a_wait_for_the_monitors_keeps_no_gateway_away(void **state)
 	remote_gateway_free(gateway);
 }
 
+/* ------- many former lock holders ------- */
+
+/* The monitors take up to a second for each command. */
+static void former_holders_do_not_delay_a_takeover(void **state)
+{
+	struct fake_host *old = *state, *new;
+	char key[64];
+	uint64_t began;
+
+	cluster_clear_blocklist();
+	open_new(old, "many");
+	for (unsigned i = 0; i < FORMER; i++) {
+		(void) snprintf(key, sizeof(key), "tcmu_rbd_instance_10.1.2.3:0/%u", i + 1);
+		image_set_metadata("many", key, i % 2 ? "past" : "ended");
+	}
+	began = clock_now_ns();
+	take_lock(old, 1);
+	print_message("with %u missing entries after %.1f s\n", FORMER, seconds_since(began));
+	assert_true(seconds_since(began) < FORMER * 0.6);
+	/* It extends all of them. */
+	wait_ms(8000);
+	assert_int_equal(fake_unlock(old), 0);
+	new = second_gateway("rbd/many");
+	began = clock_now_ns();
+	take_lock(new, 2);
+	print_message("with %u entries after %.1f s\n", FORMER, seconds_since(began));
+	assert_true(seconds_since(began) < FORMER / 4);
+	write_bytes(new, 0, LENGTH, 0x22);
+	fake_host_free(new);
+}
+
 /* ------- the lease ------- */
 
 /* The cluster confirms it all the time, whatever the wall clock. */
@@ -293,6 +325,7 @@ int main(int argc, char **argv)
 		FENCE_TEST(a_holder_that_died_is_waited_for_once),
 		FENCE_TEST(a_holder_keeps_its_lease),
 		FENCE_TEST(a_wait_for_the_monitors_keeps_no_gateway_away),
+		FENCE_TEST(former_holders_do_not_delay_a_takeover),
 	};
 
 	if (argc == 4 && strcmp(argv[1], REMOTE_GATEWAY) == 0)

@@ -192,7 +192,7 @@ proctype Gateway(byte i) {
 		fi;
 		target[i] = 0;
 		state[i] = READS }
-	/* wait_for_former: takeover_read, then find_holder; takeover_wait begins: entries_add */
+	/* wait_for_former: takeover_read, then find_holder; takeover_wait begins: entries_begin */
 	:: atomic { state[i] == READS && talks(i) ->
 		former[i] = others(i, is_holder);
 		found[i] = others(i, is_record);

@@ -102,6 +102,7 @@ static const struct {
 	{WORLD_SHRINK, 6, NULL},
 	{WORLD_UNLOAD, 6, NULL},
 	{WORLD_OVERTAKE, 8, added_add_overtake},
+	{WORLD_LOCK_HANGS, 3, NULL},
 };
 #define ADDED (sizeof(added_kinds) / sizeof(added_kinds[0]))
 

@@ -10,7 +10,8 @@
 #define ADDED_EVENTS \
 	(UINT64_C(1) << WORLD_RIVAL | UINT64_C(1) << WORLD_TWICE | \
 	 UINT64_C(1) << WORLD_CONFIGFS_HANGS | UINT64_C(1) << WORLD_SHRINK | \
-	 UINT64_C(1) << WORLD_UNLOAD | UINT64_C(1) << WORLD_OVERTAKE)
+	 UINT64_C(1) << WORLD_UNLOAD | UINT64_C(1) << WORLD_OVERTAKE | \
+	 UINT64_C(1) << WORLD_LOCK_HANGS)
 
 /* Chooses which of them the life has, and prepares them. After the slots, before the events. */
 void added_make(struct life *life);

@@ -150,6 +150,14 @@ static void backend_check_lock_needed(const struct backend *backend)
 			backend->store);
 }
 
+static void backend_hang_lock(const struct backend *backend)
+{
+	struct store_faults *faults = backends_faults(backend->store);
+
+	while (faults->lock_hangs)
+		(void) sim_block(faults, 0);
+}
+
 /* Seldom it takes long, and the rival may act meanwhile. */
 static int backend_lock(void *opened, uint16_t tag, struct tcmu_reason *reason)
 {
@@ -158,6 +166,7 @@ static int backend_lock(void *opened, uint16_t tag, struct tcmu_reason *reason)
 
 	backend_check_lock_needed(backend);
 	sim_sleep((sim_chance(8) ? sim_choose(3000000) : sim_choose(3000)) * SIM_NS_PER_US);
+	backend_hang_lock(backend);
 	if (backend->fenced) {
 		backend_report_fence(backend);
 		return -ESHUTDOWN;
@@ -182,6 +191,7 @@ static int backend_unlock(void *opened)
 
 	while (backend_changes_in_flight(backend))
 		sim_sleep(5 * SIM_NS_PER_MS);
+	backend_hang_lock(backend);
 	sim_trace("store %u: this host releases the lock", backend->store);
 	if (store->holder == backend)
 		store->holder = NULL;
@@ -194,6 +204,7 @@ static int backend_lock_state(void *opened, bool *ours, uint16_t *tag)
 	const struct store *store = store_at(backend->store);
 
 	sim_sleep(sim_choose(3000) * SIM_NS_PER_US);
+	backend_hang_lock(backend);
 	if (backend->fenced) {
 		backend_report_fence(backend);
 		return -ESHUTDOWN;

@@ -21,7 +21,7 @@ enum store_mode {
 struct store_faults {
 	enum store_mode mode;
 	unsigned blocks; /* that the store has been shortened to; 0: all are there */
-	bool open_fails, open_hangs, close_hangs, resize_fails, resize_hangs;
+	bool open_fails, open_hangs, close_hangs, resize_fails, resize_hangs, lock_hangs;
 };
 
 /* All stores are empty and good. once: a store must be open once even if an open came late. */

@@ -72,6 +72,7 @@ static const char *const world_kinds[WORLD_KINDS] = {
 	[WORLD_SHRINK] = "shrink",
 	[WORLD_UNLOAD] = "unload",
 	[WORLD_OVERTAKE] = "overtake",
+	[WORLD_LOCK_HANGS] = "lock-hangs",
 };
 
 const char *world_kind_name(enum world_kind kind)
@@ -335,6 +336,9 @@ static void fault_ends(void *arg)
 	case WORLD_RESIZE_HANGS:
 		faults->resize_hangs = false;
 		break;
+	case WORLD_LOCK_HANGS:
+		faults->lock_hangs = false;
+		break;
 	case WORLD_CONFIGFS_FAILS:
 		if (kdev)
 			kdev->configfs_fails = false;
@@ -369,6 +373,7 @@ static void fault_begin(struct world_event_script *event)
 	faults->open_hangs |= event->kind == WORLD_OPEN_HANGS;
 	faults->close_hangs |= event->kind == WORLD_CLOSE_HANGS;
 	faults->resize_hangs |= event->kind == WORLD_RESIZE_HANGS;
+	faults->lock_hangs |= event->kind == WORLD_LOCK_HANGS;
 	backends_changed(event->slot);
 	sim_at(sim_now() + event->length, fault_ends, event);
 }
@@ -547,6 +552,7 @@ static void event_run(void *arg)
 	case WORLD_OPEN_HANGS:
 	case WORLD_CLOSE_HANGS:
 	case WORLD_RESIZE_HANGS:
+	case WORLD_LOCK_HANGS:
 		fault_begin(event);
 		break;
 	case WORLD_RESIZE:

@@ -51,6 +51,7 @@ enum world_kind {
 	WORLD_SHRINK,   /* the store is shortened for a while: requests behind its end fail */
 	WORLD_UNLOAD,   /* all devices are deleted, and the module goes and comes back */
 	WORLD_OVERTAKE, /* the ring is reset under slow writes, and others copy to their blocks */
+	WORLD_LOCK_HANGS,
 	WORLD_KINDS,
 };
 

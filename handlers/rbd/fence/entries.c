@@ -4,11 +4,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define THREADS    8
 #define LIST_NAMES (sizeof(list_names) / sizeof(list_names[0]))
 
 /* Ceph 15 and older call the list otherwise. */
@@ -55,15 +58,6 @@ static int wait_for_map(rados_t rados)
 	return rados_wait_for_latest_osdmap(rados);
 }
 
-int entries_add(rados_t rados, const struct records *records)
-{
-	int r = 0;
-
-	for (unsigned i = 0; i < records->cnt && r >= 0; i++)
-		r = add_entry(rados, records->records[i].address);
-	return r < 0 || !records->cnt ? r : wait_for_map(rados);
-}
-
 /* The list as JSON, to be passed to free(). NULL with *error: the cluster does not answer, or
  * refuses. */
 static char *read_blocklist(rados_t rados, int *error)
@@ -101,20 +95,98 @@ static bool has_entry(const char *blocklist, const char *address)
 	return strstr(blocklist, text) != NULL;
 }
 
-int entries_keep(rados_t rados, const struct records *records, unsigned *missing)
+/* The records whose entries are added. */
+struct addition {
+	rados_t rados;
+	const struct records *records;
+	const char *blocklist; /* NULL: all; else those that it does not have */
+	bool holders;          /* those of RECORD_HOLDER, too */
+	atomic_uint next, added;
+	atomic_int error;
+};
+
+static bool is_wanted(const struct addition *addition, const struct record *record)
 {
+	return !addition->blocklist || (addition->holders && record->state == RECORD_HOLDER) ||
+		!has_entry(addition->blocklist, record->address);
+}
+
+static void *add_some(void *arg)
+{
+	struct addition *addition = arg;
+	const struct records *records = addition->records;
+	unsigned i;
+	int r;
+
+	while (!atomic_load(&addition->error) &&
+	       (i = atomic_fetch_add(&addition->next, 1)) < records->cnt) {
+		if (!is_wanted(addition, &records->records[i]))
+			continue;
+		r = add_entry(addition->rados, records->records[i].address);
+		if (r < 0)
+			atomic_store(&addition->error, r);
+		else
+			atomic_fetch_add(&addition->added, 1);
+	}
+	return NULL;
+}
+
+/* The monitors answer a command after up to a second, however many they get meanwhile: several
+ * threads send them. Without threads it only takes longer. */
+static int add_entries(struct addition *addition)
+{
+	const struct records *records = addition->records;
+	pthread_t threads[THREADS];
+	unsigned wanted = 0, cnt = 0;
+
+	for (unsigned i = 0; i < records->cnt; i++)
+		wanted += is_wanted(addition, &records->records[i]);
+	while (cnt < THREADS && cnt + 1 < wanted &&
+	       pthread_create(&threads[cnt], NULL, add_some, addition) == 0)
+		cnt++;
+	(void) add_some(addition);
+	for (unsigned i = 0; i < cnt; i++)
+		(void) pthread_join(threads[i], NULL);
+	assert(atomic_load(&addition->error) || atomic_load(&addition->added) == wanted);
+	return atomic_load(&addition->error);
+}
+
+int entries_renew(rados_t rados, const struct records *records)
+{
+	struct addition addition = {.rados = rados, .records = records};
+	int r = add_entries(&addition);
+
+	return r < 0 || !records->cnt ? r : wait_for_map(rados);
+}
+
+/* Returns how many entries were added, or a negative errno. */
+static int add_missing(rados_t rados, const struct records *records, bool holders)
+{
+	struct addition addition = {.rados = rados, .records = records, .holders = holders};
 	char *blocklist;
 	int r;
 
-	*missing = 0;
 	if (!records->cnt)
 		return 0;
 	blocklist = read_blocklist(rados, &r);
-	for (unsigned i = 0; r >= 0 && i < records->cnt; i++)
-		if (!has_entry(blocklist, records->records[i].address)) {
-			r = add_entry(rados, records->records[i].address);
-			++*missing;
-		}
+	addition.blocklist = blocklist;
+	if (r >= 0)
+		r = add_entries(&addition);
 	free(blocklist);
-	return r < 0 || !*missing ? r : wait_for_map(rados);
+	return r < 0 ? r : (int) atomic_load(&addition.added);
+}
+
+int entries_begin(rados_t rados, const struct records *records)
+{
+	int r = add_missing(rados, records, true);
+
+	return r < 0 || !records->cnt ? r : wait_for_map(rados);
+}
+
+int entries_keep(rados_t rados, const struct records *records, unsigned *missing)
+{
+	int r = add_missing(rados, records, false);
+
+	*missing = r > 0 ? (unsigned) r : 0;
+	return r <= 0 ? r : wait_for_map(rados);
 }

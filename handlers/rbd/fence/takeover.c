@@ -48,7 +48,7 @@ int takeover_wait(const struct takeover *takeover, const struct records *former)
 	uint64_t began = lease_clock_ns(), kept = began;
 	struct records now = {.cnt = 0};
 	unsigned missing;
-	int r = entries_add(takeover->rados, former);
+	int r = entries_begin(takeover->rados, former);
 
 	if (r >= 0)
 		r = records_read(takeover->rbd, takeover->own, &now);
@@ -116,15 +116,13 @@ static int check_records(
 	uint64_t now = lease_clock_ns();
 	int r;
 
-	/* The takeover has just added the entries of those that are there at first. */
-	if (!check->since)
-		check->renewal = now + RENEWAL_NS;
-	else if (!records->cnt)
+	/* All at first: nobody has extended them while nobody had the lock. */
+	if (!check->since || !records->cnt)
 		check->renewal = now;
 	if (!records->cnt || !check->since)
 		check->since = now;
 	if (records->cnt && now >= check->renewal) {
-		r = entries_add(takeover->rados, records);
+		r = entries_renew(takeover->rados, records);
 		check->renewal = now + RENEWAL_NS;
 	} else {
 		r = entries_keep(takeover->rados, records, missing);

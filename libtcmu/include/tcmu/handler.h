@@ -50,6 +50,11 @@ enum tcmu_io_op {
 		      * in result_flags if they are allocated */
 	TCMU_IO_WRITE_SAME, /* iov holds one logical block: store it in every block of [offset,
 			       offset + length) */
+	/* With TCMU_CAP_COMMANDS: a SCSI command as it came, in cdb. iov holds length bytes of
+	 * data-out or room for data-in, in any number of pieces; length need not be a multiple of a
+	 * block. Complete it with 0, and set status, sense, and result = bytes of data-in; or with
+	 * -EOPNOTSUPP, and the daemon executes the command itself. */
+	TCMU_IO_COMMAND,
 };
 
 #define TCMU_IO_CAP(op) (UINT64_C(1) << (op))
@@ -57,6 +62,9 @@ enum tcmu_io_op {
 /* A capability beside the operations: a WRITE with TCMU_IO_ATOMIC, of info.atomic_write bytes at a
  * multiple of them, is stored whole or not at all, even if power fails. */
 #define TCMU_CAP_ATOMIC (UINT64_C(1) << 63)
+
+/* Another one: the handler sees every SCSI command first, as TCMU_IO_COMMAND. */
+#define TCMU_CAP_COMMANDS (UINT64_C(1) << 62)
 
 /* Flags of a request */
 #define TCMU_IO_FUA       (1u << 0) /* WRITE, WRITE_ZEROES, WRITE_SAME: stable before completion */
@@ -100,6 +108,11 @@ struct tcmu_io {
 	void *priv; /* io_priv_size bytes for the handler; not cleared between requests */
 	const struct tcmu_host *host;
 	struct tcmu_host_device *dev;
+	/* COMMAND */
+	const uint8_t *cdb;
+	uint8_t *sense;      /* 96 bytes of zeros, for CHECK CONDITION */
+	uint32_t cdb_length; /* bytes */
+	uint8_t status;      /* of SAM; 0, which is GOOD, until the handler sets it */
 };
 
 /* A system call that the daemon makes for an asynchronous handler. */

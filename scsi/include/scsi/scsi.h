@@ -356,6 +356,9 @@ struct scsi_result {
 enum scsi_verdict scsi_dispatch(
 	struct scsi_lu *lu, const struct scsi_task *task, struct scsi_result *result);
 
+/* Whether the device server knows the command as one that changes the medium. */
+bool scsi_writes(const uint8_t *cdb, uint8_t cdb_length);
+
 /* How a failed request of the backend ends for the initiator. docs/handler-guide.md has the errno,
  * the status and the sense of each. */
 enum scsi_outcome {

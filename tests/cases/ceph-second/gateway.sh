@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The second gateway of ceph/two-gateways-*: those tests start it, and send it commands.
+# The second gateway of ceph/two-gateways-* and ceph/multipathd: those tests start it, and send it commands.
 # vm: net=10.77.0.2 timeout=900 hung_task=600 slots=0
 
 # shellcheck source=tests/cases/ceph/gateways.bash
@@ -15,6 +15,7 @@ while :; do
 	word=$OUTPUT
 	say "received: $word"
 	case $word in
+	takeovers) word=$(takeovers) ;;
 	kill) stop_tcmud KILL ;;
 	start) start_tcmud ;;
 	end) break ;;

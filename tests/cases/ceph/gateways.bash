@@ -61,6 +61,9 @@ start_daemon() {
 	if [ "$1" = 1 ]; then start_tcmud; else command_second start; fi
 }
 
+# takeovers: how often this gateway has taken the lock.
+takeovers() { tcmuctl -j status disk | python3 -ISE -c 'import json, sys; print(json.load(sys.stdin)["takeovers"])'; }
+
 # command_second WORD: the second gateway executes it and answers with the same word.
 command_second() {
 	on_host put second "$1"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # An RBD image over iSCSI: a file system, verified writes, a resize and a discard that the cluster sees. After the delete the
-# image can be removed at once.
-# vm: net=yes timeout=400
+# image can be removed at once. With "reservations = local" the kernel refuses reservations.
+# vm: net=yes timeout=500
 
 # shellcheck source=tests/cases/ceph/ceph.bash
 . "${0%/*}/ceph.bash"
@@ -27,7 +27,9 @@ END
 join_cluster
 sed -i "s|admin_socket =.*|admin_socket = /run/ceph.\$pid.\$cctid.asok|" /etc/ceph/ceph.conf
 create_image disk 256M
-start_tcmud
+create_image unreserved 64M
+: >/run/tcmu.conf
+start_tcmud --config /run/tcmu.conf
 make_backstore disk 'rbd/disk;osd_op_timeout=30' 256M
 iscsi_target disk
 iscsi_login "$IQN"
@@ -63,6 +65,36 @@ used_bytes disk
 say "the image occupies $before bytes before, $BYTES after"
 [ "$before" -ge $((8 << 20)) ] || fail "too little was written"
 assert_eq "$BYTES" 0 "the bytes that the image occupies"
+
+say "reservations"
+must sg_persist --out --register --param-sark=abc "$DISK"
+must sg_persist --in --read-keys "$DISK"
+assert_match "$OUTPUT" '0xabc' "the keys"
+must sg_persist --out --register --param-rk=abc "$DISK"
+log_mark
+echo 'reservations = local' >/run/tcmu.conf
+wait_for 10 logged 'reservations was all, is now local$'
+iscsi_disk=$DISK
+make_backstore_configfs unreserved 'rbd/unreserved;osd_op_timeout=30' $((64 << 20))
+assert_eq "$(<"$CORE/$HBA/unreserved/attrib/emulate_pr")" 0 "the attribute of a device that is created afterwards"
+assert_eq "$(<"$(backstore_dir disk)/attrib/emulate_pr")" 1 "the attribute of the older one"
+attach unreserved
+# refused COMMAND...: it ends with INVALID COMMAND OPERATION CODE.
+refused() {
+	must_fail "$@"
+	assert_match "$OUTPUT" 'Invalid (command )?operation code|command not supported' "the output of $*"
+}
+refused sg_persist --in --read-keys "$DISK"
+refused sg_persist --out --register --param-sark=abc "$DISK"
+refused sg_raw "$DISK" 16 0 0 0 0 0
+refused sg_raw "$DISK" 17 0 0 0 0 0
+must sg_opcodes --all "$DISK"
+[[ $OUTPUT != *[Pp]ersistent* ]] || fail "PERSISTENT RESERVE is listed"
+verified_writes "$DISK" 256K
+detach unreserved
+delete_backstore_configfs unreserved
+on_host rbd rm rbd/unreserved
+DISK=$iscsi_disk
 
 say "delete"
 iscsi_logout "$IQN"

@@ -13,7 +13,7 @@ type_installed() {
 		tar -xOf /run/tcmud.tar "./$1" >/run/page
 	fi
 	rm /run/tcmud.tar
-	python3 -ISE $CASES/packages/typist.py /var/packages </run/page || fail "the page $1 cannot be followed"
+	python3 -ISE "$CASES/packages/typist.py" /var/packages </run/page || fail "the page $1 cannot be followed"
 }
 
 # type_page PAGE: README.md or docs/NAME.md.

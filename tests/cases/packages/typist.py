@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 
-LINE_SECONDS = 120
+LINE_SECONDS = 300
 PROGRAMS = r"(?:targetcli|tcmuctl|systemctl|journalctl|rbd)\b"  # of manual pages, where a display may be no command
 PROMPT, MORE = "\x02", "\x03"
 

@@ -10,12 +10,17 @@
 . "${0%/*}/unit.bash"
 
 modules=/lib/modules/$(uname -r)
-status_is() { [[ $(property StatusText) == *$1* ]]; }
+status_is() {
+	OUTPUT=$(journalctl --quiet --output=cat --lines=5 --unit=$UNIT)
+	[[ $(property StatusText) == *$1* ]]
+}
 complaints() { journalctl --quiet --output=cat --unit=$UNIT | grep -c 'cannot use the kernel module target_core_user' || :; }
 complained() { [ "$(complaints)" -ge 1 ]; }
 flooded() { [ "$(journalctl --quiet --output=cat --unit=$UNIT | wc -l)" -gt 100 ]; }
 
-[ ! -d /sys/module/target_core_user ] || fail "the module is loaded already: the test would show nothing"
+# modules-load.d has loaded it at the boot.
+must modprobe -r target_core_user
+[ ! -d /sys/module/target_core_user ] || fail "the module is still loaded: the test would show nothing"
 must mount -t tmpfs tmpfs "$modules"
 place_unit
 must systemctl start $UNIT
@@ -33,15 +38,17 @@ for command in list health names top; do
 done
 
 say "it waits, and nothing is repeated"
-if holds_within 30 flooded; then fail "the log is flooded"; fi
+if holds_within 15 flooded; then fail "the log is flooded"; fi
 assert_eq "$(property NRestarts)" 0 "the restarts"
 assert_eq "$(property MainPID)" "$pid" "the process"
 assert_eq "$(complaints)" 1 "the number of messages"
 
+# The sandbox lets a process write the parameters of a module only if they were there when it started: systemd starts it again,
+# once.
 say "the module comes"
 must umount "$modules"
 load_tcmu
-wait_for 30 status_is 'Serving 0 devices'
+wait_for 60 status_is 'Serving 0 devices'
 must tcmuctl health
-assert_eq "$(property MainPID)" "$pid" "the process that serves"
+assert_le "$(property NRestarts)" 1 "the restarts"
 must systemctl stop $UNIT

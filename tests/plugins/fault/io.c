@@ -107,6 +107,7 @@ static int carry_out(const struct fault_backend *backend, const struct tcmu_io *
 	case TCMU_IO_COMPARE_AND_WRITE:
 	case TCMU_IO_MAP:
 	case TCMU_IO_WRITE_SAME:
+	case TCMU_IO_COMMAND:
 		break;
 	}
 	return r == 0 && (io->flags & TCMU_IO_FUA) ? make_stable(backend) : r;

@@ -161,7 +161,7 @@ static void a_string_that_no_handler_accepts_does_not_reach_the_handler(void **s
 		"file", "file/good;x=1", false,
 		"the file handler has no option \"x\"; its options are: ro share vendor product "
 		"revision sanitize designator "
-		"iops bps burst tcmur_cmd_time_out escaped");
+		"iops bps burst tcmur_cmd_time_out escaped filter");
 	assert_answer(
 		"file", "good", false,
 		"the config string does not begin with a handler's name and a '/'");

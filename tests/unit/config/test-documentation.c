@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "config/options.h"
+#include "filters/table.h"
 #include "log-fixture.h"
 #include "program/cli.h"
 
@@ -183,6 +184,35 @@ static void the_manual_has_the_options_of_every_device(void **state)
 	free(manual);
 }
 
+/* The section of a filter has its options, with their defaults. */
+static void the_manual_has_every_filter_with_its_options(void **state)
+{
+	const struct filter *filter;
+
+	(void) state;
+	for (size_t i = 0; (filter = filter_at(i)); i++) {
+		char *manual = read_document("docs/man/tcmu-filters.7"), *end, title[64];
+		struct words in_table = {0}, in_manual = {0};
+		const char *section;
+
+		(void) snprintf(title, sizeof(title), "s %s", filter->name);
+		section = find_section(manual, title, &end);
+		words_find(&in_manual, section, "\n.It Cm ");
+		for (const struct tcmu_option *o = filter->options; o->name; o++) {
+			char line[128];
+
+			words_add(&in_table, o->name, strlen(o->name));
+			(void) snprintf(
+				line, sizeof(line), "\n.It Cm %s Ns = Ns Sy %s\n", o->name,
+				o->def ? o->def : "");
+			if (o->def && !strstr(section, line))
+				fail_msg("%s is not in tcmu-filters(7) like that", line + 1);
+		}
+		words_equal(&in_table, filter->name, &in_manual, "tcmu-filters(7)");
+		free(manual);
+	}
+}
+
 static void the_manual_has_every_setting_with_its_default_and_values(void **state)
 {
 	char *manual = read_document("docs/man/tcmu.conf.5"), *end;
@@ -270,6 +300,7 @@ int main(void)
 		cmocka_unit_test(the_manual_has_the_short_options_of_help),
 		cmocka_unit_test(the_manual_lists_every_exit_status),
 		cmocka_unit_test(the_manual_has_the_options_of_every_device),
+		cmocka_unit_test(the_manual_has_every_filter_with_its_options),
 		cmocka_unit_test(the_manual_has_every_setting_with_its_default_and_values),
 		cmocka_unit_test(the_installed_file_shows_every_setting_with_its_default),
 		cmocka_unit_test(the_bus_starts_our_unit_while_it_is_enabled),

@@ -156,7 +156,7 @@ static void an_object_without_the_entry_is_refused(void **state)
 static void a_plugin_of_tcmu_runner_is_named_as_such(void **state)
 {
 	(void) state;
-	assert_refused("peer", "it is a plugin of tcmu-runner, whose interface is different");
+	assert_refused("peer", "it is a plugin of tcmu-runner: build it with tcmud-compat-dev");
 }
 
 static void an_entry_that_describes_nothing_is_refused(void **state)

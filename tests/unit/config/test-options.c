@@ -381,12 +381,12 @@ static void refusals_name_the_mistake(void **state)
 		"file//x;direkt=1", -EINVAL,
 		"the file handler has no option \"direkt\"; its options are: direct depth chunk "
 		"conf mode ro share vendor product revision sanitize designator "
-		"iops bps burst tcmur_cmd_time_out escaped");
+		"iops bps burst tcmur_cmd_time_out escaped filter");
 	assert_refused(
 		"file//x;=1", -EINVAL,
 		"the file handler has no option \"\"; its options are: direct depth chunk conf "
 		"mode ro share vendor product revision sanitize designator "
-		"iops bps burst tcmur_cmd_time_out escaped");
+		"iops bps burst tcmur_cmd_time_out escaped filter");
 	assert_refused("file//a\nb", -EINVAL, "the config string has a control character");
 }
 
@@ -414,7 +414,7 @@ static void a_handler_need_not_have_options(void **state)
 		reason.text,
 		"the null handler has no option \"x\"; its options are: ro share vendor product "
 		"revision sanitize designator "
-		"iops bps burst tcmur_cmd_time_out escaped");
+		"iops bps burst tcmur_cmd_time_out escaped filter");
 }
 
 static void the_config_owns_its_strings(void **state)
@@ -571,7 +571,9 @@ static void the_description_names_every_option(void **state)
 		"(default: 0)\n  ;burst=NUMBER  seconds of unused iops and bps that may be used "
 		"later (default: 0)\n  ;tcmur_cmd_time_out=NUMBER  seconds until a command is "
 		"logged as late; 0: never (default: 30)\n  ;escaped=yes|no  %XX stands for a byte: "
-		"%3A :  %2C ,  %3B ;  %20 blank  %25 % (default: no)");
+		"%3A :  %2C ,  %3B ;  %20 blank  %25 % (default: no)\n  ;filter=TEXT  "
+		"NAME[+OPTION=VALUE]...: a filter above the handler, see tcmu-filters(7); several "
+		"are possible, the outermost first");
 	free(text);
 	text = options_describe(&uri);
 	assert_non_null(strstr(text, "%25 % (default: yes)"));

@@ -317,7 +317,7 @@ static void a_check_is_answered_with_a_sentence(void **state)
 		"file", "file/good;what=1", false,
 		"the file handler has no option \"what\"; its options are: ro share vendor product "
 		"revision sanitize designator "
-		"iops bps burst tcmur_cmd_time_out escaped");
+		"iops bps burst tcmur_cmd_time_out escaped filter");
 	assert_answer(
 		"file", "easy/x", false, "the string is for the handler \"easy\", not \"file\"");
 	assert_answer(
@@ -431,7 +431,7 @@ static void a_caller_may_leave_before_the_answer(void **state)
 		"hang", "hang/x;x=1", false,
 		"the hang handler has no option \"x\"; its options are: ro share vendor product "
 		"revision sanitize designator "
-		"iops bps burst tcmur_cmd_time_out escaped");
+		"iops bps burst tcmur_cmd_time_out escaped filter");
 	assert_answer("file", "file/good", true, "success");
 }
 

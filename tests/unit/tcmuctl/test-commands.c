@@ -196,22 +196,29 @@ static void a_config_that_gets_too_long_is_refused(void **state)
 
 static void limits_are_written_to_the_attribute(void **state)
 {
+	static const char *const directories[] = {"user_0", "user_0/disk", "user_0/disk/attrib"};
 	char core[] = "/tmp/tcmud-test-XXXXXX", path[128];
 	char *text;
 
 	(void) state;
 	assert_non_null(mkdtemp(core));
 	assert_int_equal(limits_write(core, "user_0/disk", "x"), -ENOENT);
-	(void) snprintf(path, sizeof(path), "mkdir -p %s/user_0/disk/attrib", core);
-	assert_int_equal(system(path), 0);
+	for (size_t i = 0; i < COUNT(directories); i++) {
+		(void) snprintf(path, sizeof(path), "%s/%s", core, directories[i]);
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
 	(void) snprintf(path, sizeof(path), "%s/user_0/disk/attrib/dev_config", core);
 	fclose(fopen(path, "w"));
 	assert_int_equal(limits_write(core, "user_0/disk", "file//a;iops=5"), 0);
 	text = fixture_read(path);
 	assert_string_equal(text, "file//a;iops=5");
 	free(text);
-	(void) snprintf(path, sizeof(path), "rm -r %s", core);
-	assert_int_equal(system(path), 0);
+	assert_int_equal(unlink(path), 0);
+	for (size_t i = COUNT(directories); i-- > 0;) {
+		(void) snprintf(path, sizeof(path), "%s/%s", core, directories[i]);
+		assert_int_equal(rmdir(path), 0);
+	}
+	assert_int_equal(rmdir(core), 0);
 }
 
 static void shows_limits(const char *limits, const char *wanted)
