@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The image's exclusive lock, which the daemon acquires and releases. Another holder is fenced
- * first, so that none of its writes in flight overwrites ours. librbd does that: it has the
- * client blocklisted, waits until its own requests carry the OSD map with the entry, so that the
+ * first, so that none of its writes in flight overwrites ours: this module has the client
+ * blocklisted; librbd waits until its own requests carry the OSD map with the entry, so that the
  * OSDs have it too, and only then acquires the lock.
  *
  * The image's metadata records the target port group for which the lock was acquired, and the
@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "calls.h"
+#include "fence/entries.h"
 #include "image.h"
 #include "reason.h"
 #include "request.h"
@@ -66,6 +67,10 @@ static int fence_holder(struct image *image)
 		return r;
 	r = find_holder(image, holder);
 	if (r <= 0)
+		return r;
+	/* librbd's would last for an hour, and nothing extends it. */
+	r = entries_add(image->cluster.rados, holder);
+	if (r < 0)
 		return r;
 	r = rbd_lock_break(image->rbd, RBD_LOCK_MODE_EXCLUSIVE, holder);
 	/* The holder has just released it, or another client has broken it first. */

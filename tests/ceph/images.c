@@ -125,21 +125,22 @@ void image_delete(const char *name)
 	assert_int_equal(rbd_remove(pool, name), 0);
 }
 
-static void cluster_blocklist(const char *address)
+static void cluster_blocklist(const char *address, unsigned seconds)
 {
 	char text[256];
 	const char *command = text;
 
 	(void) snprintf(
 		text, sizeof(text),
-		"{\"prefix\": \"osd blocklist\", \"blocklistop\": \"add\", \"addr\": \"%s\"}",
-		address);
+		"{\"prefix\": \"osd blocklist\", \"blocklistop\": \"add\", \"addr\": \"%s\", "
+		"\"expire\": %u.0}",
+		address, seconds ? seconds : 3600);
 	assert_int_equal(rados_mon_command(cluster, &command, 1, "", 0, NULL, NULL, NULL, NULL), 0);
 	/* From now on each OSD answers us only with this map or a later one. */
 	assert_int_equal(rados_wait_for_latest_osdmap(cluster), 0);
 }
 
-void image_blocklist_watchers(const char *name)
+void image_blocklist_watchers(const char *name, unsigned seconds)
 {
 	rbd_image_watcher_t list[WATCHERS_MAX];
 	size_t cnt = image_list_watchers(name, list);
@@ -147,7 +148,7 @@ void image_blocklist_watchers(const char *name)
 
 	assert_true(cnt > 0);
 	for (size_t i = 0; i < cnt; i++)
-		cluster_blocklist(list[i].addr);
+		cluster_blocklist(list[i].addr, seconds);
 	rbd_watchers_list_cleanup(list, cnt);
 	/* We have the new map. The OSD has it once it has answered our next request, which names
 	 * the map's epoch. */
@@ -223,6 +224,54 @@ void cluster_clear_blocklist(void)
 		command, sizeof(command), "ceph -c %s/ceph.conf osd blocklist clear 2>/dev/null",
 		cluster_dir);
 	cluster_run(command);
+}
+
+/* Runs a command of the monitors. The reply is to be passed to free(). */
+static char *mon_command(const char *command)
+{
+	char *reply = NULL, *text;
+	size_t length = 0;
+
+	assert_int_equal(
+		rados_mon_command(cluster, &command, 1, "", 0, &reply, &length, NULL, NULL), 0);
+	text = strndup(reply ? reply : "", length);
+	assert_non_null(text);
+	rados_buffer_free(reply);
+	return text;
+}
+
+/* Whether the blocklist lacks one of its entries of before; text: those, which it had. */
+static bool lacks_entry(const char *now, const char *text)
+{
+	static const char word[] = "\"addr\":\"";
+	char entry[256];
+
+	for (const char *at = text; (at = strstr(at, word)); at += sizeof(word) - 1) {
+		(void) snprintf(
+			entry, sizeof(entry), "%.*s", (int) strcspn(at + sizeof(word) - 1, "\""),
+			at + sizeof(word) - 1);
+		if (!strstr(now, entry))
+			return true;
+	}
+	return false;
+}
+
+void cluster_wait_expired(unsigned seconds)
+{
+	static const char list[] = "{\"prefix\": \"osd blocklist ls\", \"format\": \"json\"}";
+	char *before = mon_command(list);
+	bool expired = false;
+
+	assert_non_null(strstr(before, "addr"));
+	for (unsigned i = 0; i < seconds * 1000 / TRY_MS && !expired; i++) {
+		char *now = mon_command(list);
+
+		expired = lacks_entry(now, before);
+		free(now);
+		(void) poll(NULL, 0, TRY_MS);
+	}
+	assert_true(expired);
+	free(before);
 }
 
 /* Whether all threads of the process have stopped. */

@@ -33,11 +33,14 @@ void image_read(const char *name, uint64_t offset, void *data, size_t length);
 void image_wait_unwatched(const char *name, unsigned seconds);
 void image_delete(const char *name);
 
-/* Blocklists all clients that watch the image, except this one. */
-void image_blocklist_watchers(const char *name);
+/* Blocklists all clients that watch the image, except this one; for so many seconds, 0: an hour. */
+void image_blocklist_watchers(const char *name, unsigned seconds);
 
 /* Removes all entries of the blocklist, as ceph-iscsi does for its host, or an operator by hand. */
 void cluster_clear_blocklist(void);
+
+/* Waits until the blocklist lacks one of the entries that it has now, for so many seconds. */
+void cluster_wait_expired(unsigned seconds);
 
 /* Waits until "ceph service WHAT" shows this text, in JSON, for the image of the pool rbd. */
 void cluster_wait_service(const char *what, const char *name, const char *text, unsigned seconds);

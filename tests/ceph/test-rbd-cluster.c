@@ -284,7 +284,7 @@ static void a_blocklisted_client_writes_no_more(void **state)
 
 	open_new(host, "fenced");
 	write_bytes(host, 0, BLOCK, 0x11);
-	image_blocklist_watchers("fenced");
+	image_blocklist_watchers("fenced", 0);
 	memset(data, 0x22, sizeof(data));
 	assert_fenced(host, fake_write(host, 0, data, sizeof(data), 0));
 	assert_int_equal(host->event_value, -ESHUTDOWN);

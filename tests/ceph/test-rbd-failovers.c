@@ -147,7 +147,7 @@ static void begin_failover(enum failover kind, unsigned from)
 		activate_gateway(!from);
 		break;
 	case FAILOVER_FENCED:
-		image_blocklist_watchers(IMAGE);
+		image_blocklist_watchers(IMAGE, 0);
 		break;
 	case FAILOVER_DELETED:
 		assert_true(gateway_remove(gateways[from]) < 4.0);

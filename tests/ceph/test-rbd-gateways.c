@@ -274,7 +274,7 @@ static void a_gateway_that_was_blocklisted_comes_back(void **state)
 	gateway = start_gateway("back", 20, 1, IMPLICIT);
 	for (int i = 0; i < 3; i++) {
 		write_byte(gateway, 0, 0x11 + i);
-		image_blocklist_watchers("back");
+		image_blocklist_watchers("back", 0);
 		write_byte(gateway, 1, 0x21 + i);
 		assert_byte(gateway, 0, 0x11 + i);
 		assert_byte(gateway, 1, 0x21 + i);

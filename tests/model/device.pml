@@ -3,7 +3,7 @@
  * A device whose image other gateways serve, too (daemon/device/lock.c, the second table of daemon/device/fsm.c, and the
  * permission of commands in daemon/io/submit.c), for spin. docs/two-gateways.md says what it proves; ./run makes all the runs.
  *
- * lock.pml is about the cluster's side. Here the handler and the cluster are what lock.pml proves: another host that takes the lock from this
+ * lock.pml is about the cluster's side. Here the handler and the cluster are what lock.pml proves: a host that takes the lock from this
  * host ends its connection, and nothing of an ended connection lands. Each option is one atomic step of the code, and its comment
  * names the function. The main thread's entries are separate processes, because each comes to its turn.
  *

@@ -477,7 +477,7 @@ proctype Faults(byte i) {
 		true -> entry[i] = false; faults++; printf("%d: rbd-target-gw removes its entries\n", i) }
 #endif
 #ifdef EXPIRE
-	/* An entry that the holder keeps is renewed long before. */
+	/* Those with a record last for a day; that the record of a host that never comes back lasts longer is left out. */
 	:: atomic { faults < EVENTS && entry[i] &&
 #ifndef NO_KEEP
 		record[i] == NONE &&

@@ -99,16 +99,14 @@ static bool has_entry(const char *blocklist, const char *address)
 struct addition {
 	rados_t rados;
 	const struct records *records;
-	const char *blocklist; /* NULL: all; else those that it does not have */
-	bool holders;          /* those of RECORD_HOLDER, too */
+	const char *blocklist; /* those that it does not have */
 	atomic_uint next, added;
 	atomic_int error;
 };
 
 static bool is_wanted(const struct addition *addition, const struct record *record)
 {
-	return !addition->blocklist || (addition->holders && record->state == RECORD_HOLDER) ||
-		!has_entry(addition->blocklist, record->address);
+	return !has_entry(addition->blocklist, record->address);
 }
 
 static void *add_some(void *arg)
@@ -151,18 +149,15 @@ static int add_entries(struct addition *addition)
 	return atomic_load(&addition->error);
 }
 
-int entries_renew(rados_t rados, const struct records *records)
+int entries_add(rados_t rados, const char *address)
 {
-	struct addition addition = {.rados = rados, .records = records};
-	int r = add_entries(&addition);
-
-	return r < 0 || !records->cnt ? r : wait_for_map(rados);
+	return add_entry(rados, address);
 }
 
 /* Returns how many entries were added, or a negative errno. */
-static int add_missing(rados_t rados, const struct records *records, bool holders)
+static int add_missing(rados_t rados, const struct records *records)
 {
-	struct addition addition = {.rados = rados, .records = records, .holders = holders};
+	struct addition addition = {.rados = rados, .records = records};
 	char *blocklist;
 	int r;
 
@@ -178,14 +173,14 @@ static int add_missing(rados_t rados, const struct records *records, bool holder
 
 int entries_begin(rados_t rados, const struct records *records)
 {
-	int r = add_missing(rados, records, true);
+	int r = add_missing(rados, records);
 
 	return r < 0 || !records->cnt ? r : wait_for_map(rados);
 }
 
 int entries_keep(rados_t rados, const struct records *records, unsigned *missing)
 {
-	int r = add_missing(rados, records, false);
+	int r = add_missing(rados, records);
 
 	*missing = r > 0 ? (unsigned) r : 0;
 	return r <= 0 ? r : wait_for_map(rados);

@@ -16,14 +16,15 @@
 /* The time that the entries of this module last. */
 #define ENTRY_SECONDS 86400u
 
-/* For a takeover: adds the entries that are missing, and those of RECORD_HOLDER, which the cluster
- * keeps for an hour only. Waits until the storage gets all entries. Its time does not depend on the
- * number of records where an earlier lock holder has kept their entries. Returns 0 or a negative
+/* Adds an entry, which must not be there yet: the cluster does not change the expiry of one that is
+ * there (Ceph 16: it inserts new entries into its map and replaces none). Returns 0 or a negative
  * errno. */
-int entries_begin(rados_t rados, const struct records *records);
+int entries_add(rados_t rados, const char *address);
 
-/* Adds an entry for each record, or extends it. Returns 0 or a negative errno. */
-int entries_renew(rados_t rados, const struct records *records);
+/* For a takeover: adds an entry for each record that has none, and waits until the storage has all.
+ * Its time does not depend on the number of records where an earlier lock holder has kept their
+ * entries. Returns 0 or a negative errno. */
+int entries_begin(rados_t rados, const struct records *records);
 
 /* Adds an entry for each record that has none. *missing: how many those were. Returns 0 or a
  * negative errno. */

@@ -13,7 +13,6 @@
 #define SECOND_NS    UINT64_C(1000000000)
 #define POLL_MS      100
 #define CHECK_NS     (3 * SECOND_NS)
-#define RENEWAL_NS   (SECOND_NS * 3600 * 6)
 #define ENDED_NS     (SECOND_NS * 3600 * 24)     /* a storage daemon may keep a write that long */
 #define FORGOTTEN_NS (SECOND_NS * 3600 * 24 * 7) /* a host that never came back */
 
@@ -116,17 +115,9 @@ static int check_records(
 	uint64_t now = lease_clock_ns();
 	int r;
 
-	/* All at first: nobody has extended them while nobody had the lock. */
-	if (!check->since || !records->cnt)
-		check->renewal = now;
 	if (!records->cnt || !check->since)
 		check->since = now;
-	if (records->cnt && now >= check->renewal) {
-		r = entries_renew(takeover->rados, records);
-		check->renewal = now + RENEWAL_NS;
-	} else {
-		r = entries_keep(takeover->rados, records, missing);
-	}
+	r = entries_keep(takeover->rados, records, missing);
 	return r < 0 ? r : forget_records(takeover, records, now - check->since);
 }
 

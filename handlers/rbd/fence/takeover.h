@@ -42,9 +42,8 @@ void takeover_mark(const struct takeover *takeover, const struct records *former
 
 /* The memory of the periodic check; zeros at the beginning of a tenure. */
 struct takeover_check {
-	uint64_t next;    /* CLOCK_BOOTTIME of the next check */
-	uint64_t renewal; /* and of the next renewal of all entries */
-	uint64_t since;   /* the former holders were watched without a break since then */
+	uint64_t next;  /* CLOCK_BOOTTIME of the next check */
+	uint64_t since; /* the former holders were watched without a break since then */
 };
 
 /* Checks the entries if that is due. *missing: how many were missing and have been added. Returns 0
