@@ -12,7 +12,7 @@
 #define FILE_SIZE 4096
 
 /* Reads a file of configfs into text, of FILE_SIZE bytes. 0 or -errno. */
-static int read_text(const char *path, char *text)
+static int configfs_read_text(const char *path, char *text)
 {
 	FILE *file = fopen(path, "re");
 	size_t length;
@@ -29,7 +29,7 @@ static int read_text(const char *path, char *text)
 }
 
 /* The same for a file of the device. */
-static int read_device_text(struct tcmu_device *dev, const char *name, char *text)
+static int configfs_read_device(struct tcmu_device *dev, const char *name, char *text)
 {
 	char path[PATH_MAX];
 
@@ -37,13 +37,13 @@ static int read_device_text(struct tcmu_device *dev, const char *name, char *tex
 		return -ENOSYS;
 	(void) snprintf(
 		path, sizeof(path), CFGFS_CORE "/%s/%s", dev->host->name(dev->host_device), name);
-	return read_text(path, text);
+	return configfs_read_text(path, text);
 }
 
 int tcmu_cfgfs_get_int(const char *path)
 {
 	char text[FILE_SIZE];
-	int r = read_text(path, text);
+	int r = configfs_read_text(path, text);
 
 	return r < 0 ? r : (int) strtol(text, NULL, 0);
 }
@@ -52,7 +52,7 @@ char *tcmu_cfgfs_get_str(const char *path)
 {
 	char text[FILE_SIZE];
 
-	if (read_text(path, text) < 0)
+	if (configfs_read_text(path, text) < 0)
 		return NULL;
 	text[strcspn(text, "\n")] = '\0';
 	return strdup(text);
@@ -66,7 +66,7 @@ int tcmu_cfgfs_dev_get_attr_int(struct tcmu_device *dev, const char *name)
 	if (strcmp(name, "hw_block_size") == 0)
 		return (int) dev->block_size;
 	(void) snprintf(file, sizeof(file), "attrib/%s", name);
-	r = read_device_text(dev, file, text);
+	r = configfs_read_device(dev, file, text);
 	return r < 0 ? r : (int) strtol(text, NULL, 0);
 }
 
@@ -80,7 +80,7 @@ uint64_t tcmu_cfgfs_dev_get_info_u64(struct tcmu_device *dev, const char *name, 
 	*ret = 0;
 	if (strcmp(name, "Size") == 0)
 		return dev->num_lbas * dev->block_size;
-	*ret = read_device_text(dev, "info", text);
+	*ret = configfs_read_device(dev, "info", text);
 	if (*ret < 0)
 		return 0;
 	(void) snprintf(word, sizeof(word), "%s: ", name);
@@ -97,7 +97,7 @@ char *tcmu_cfgfs_dev_get_wwn(struct tcmu_device *dev)
 	char text[FILE_SIZE];
 	const char *serial;
 
-	if (read_device_text(dev, "wwn/vpd_unit_serial", text) < 0)
+	if (configfs_read_device(dev, "wwn/vpd_unit_serial", text) < 0)
 		return NULL;
 	serial = strstr(text, ": ");
 	if (!serial)

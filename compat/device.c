@@ -181,6 +181,7 @@ int device_open(
 	struct tcmu_backend_info *info, struct tcmu_device **opened, struct tcmu_reason *reason)
 {
 	struct tcmu_device *dev = device_new(handler, config);
+	bool reopen = lost_take(device_name(host, host_device));
 	int r;
 
 	if (!dev) {
@@ -197,11 +198,13 @@ int device_open(
 	dev->host = host;
 	dev->host_device = host_device;
 	log_enter(dev);
-	r = handler->open(dev, lost_take(device_name(host, host_device)));
+	r = handler->open(dev, reopen);
 	log_leave();
 	if (r != 0) {
 		r = r < -1 ? r : -EIO;
 		log_reason(reason, "the handler cannot open it", r);
+		if (reopen) /* the daemon tries again */
+			lost_note(device_name(host, host_device));
 		device_free(dev);
 		return r;
 	}

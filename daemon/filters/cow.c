@@ -305,7 +305,7 @@ static void cow_read_run(struct cow_request *request, int64_t res)
 			cow_file_data_offset(&cow->file) +
 				(cow_first(request) + request->at) * cow->file.block_size,
 			cow_read_run);
-	} else if (memchr(request->had, false, cnt)) {
+	} else if (memchr(request->had, 0, cnt)) {
 		cow_read_below(request);
 	} else {
 		cow_end(request, 0);

@@ -41,6 +41,7 @@ struct call {
 };
 
 struct daemon {
+	struct sim_thread *main; /* its main thread */
 	enum daemon_state state;
 	struct daemon_options options;
 	unsigned number; /* of this process */
@@ -350,7 +351,7 @@ void daemon_start(void)
 	daemon->exits = false;
 	daemon->call_cnt = daemon->known_cnt = 0;
 	daemon->manager = NULL;
-	threads_spawn(daemon_main, daemon, true);
+	daemon->main = threads_spawn(daemon_main, daemon, true);
 	threads_spawn(backends_main, NULL, true);
 }
 
@@ -408,6 +409,11 @@ void daemon_report_size(unsigned store)
 enum daemon_state daemon_state(void)
 {
 	return the_daemon->state;
+}
+
+bool daemon_on_main_thread(void)
+{
+	return the_daemon->main && the_daemon->main == threads_self();
 }
 
 bool daemon_is_empty(void)

@@ -37,5 +37,8 @@ void daemon_report_size(unsigned store);
 
 enum daemon_state daemon_state(void);
 
+/* Whether the thread that runs is its main thread. */
+bool daemon_on_main_thread(void);
+
 /* Whether it has no device. */
 bool daemon_is_empty(void);

@@ -14,6 +14,7 @@
 #include <tcmu/uio.h>
 
 #include "backend.h"
+#include "daemon.h"
 #include "fds.h"
 #include "kernel-private.h"
 #include "sim.h"
@@ -225,8 +226,11 @@ static struct kdev *configfs_find(const struct tcmu_name *name, int *r)
 
 	if (threads_self())
 		sim_sleep(sim_choose(500) * SIM_NS_PER_US);
-	while (threads_self() && (kdev = kernel_find(name)) && kdev->configfs_hangs)
+	while (threads_self() && (kdev = kernel_find(name)) && kdev->configfs_hangs) {
+		if (daemon_on_main_thread())
+			sim_fail("%s: the main thread waits for configfs", kdev->name);
 		(void) sim_block(&kdev->configfs_hangs, 0);
+	}
 	kdev = kernel_find(name);
 	*r = !kdev ? -ENOENT : kdev->configfs_fails ? -EIO : 0;
 	return *r < 0 ? NULL : kdev;

@@ -10,12 +10,14 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <tcmu/host.h>
 
@@ -491,12 +493,22 @@ static void an_overlay_keeps_writes_and_reads_through(void **state)
 
 static void copy_overlay(const struct world *world, const char *from, const char *to)
 {
-	char command[256];
+	static char data[2 * SIZE];
+	char path[96];
+	size_t length;
+	FILE *file;
 
-	(void) snprintf(
-		command, sizeof(command), "cp --sparse=always %s/%s %s/%s", world->directory, from,
-		world->directory, to);
-	assert_int_equal(system(command), 0);
+	(void) snprintf(path, sizeof(path), "%s/%s", world->directory, from);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	length = fread(data, 1, sizeof(data), file);
+	assert_true(length > SIZE && feof(file));
+	assert_int_equal(fclose(file), 0);
+	(void) snprintf(path, sizeof(path), "%s/%s", world->directory, to);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	assert_int_equal(fwrite(data, 1, length, file), length);
+	assert_int_equal(fclose(file), 0);
 }
 
 /* As if the overlay were of another boot. */
@@ -577,6 +589,38 @@ static void an_overlay_of_another_disk_is_refused(void **state)
 	assert_non_null(strstr(world->reason.text, "expected an absolute path"));
 }
 
+/* Whether this process may write to a file of this path that it has open. */
+static bool is_open_for_writing(const char *path)
+{
+	for (int fd = 3; fd < 256; fd++) {
+		char link[64], target[96];
+		ssize_t n;
+
+		(void) snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		n = readlink(link, target, sizeof(target) - 1);
+		if (n < 0)
+			continue;
+		target[n] = '\0';
+		if (strcmp(target, path) == 0 && (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY)
+			return true;
+	}
+	return false;
+}
+
+static void the_store_below_an_overlay_is_read_only_and_must_exist(void **state)
+{
+	struct world *world = *state;
+	char over[96];
+
+	(void) snprintf(over, sizeof(over), "%s/over", world->directory);
+	assert_int_equal(try_open(world, with_overlay(world)), -ENOENT);
+	assert_int_equal(access(world->path, F_OK), -1);
+	fill_base(world);
+	open_disk(world, with_overlay(world));
+	assert_false(is_open_for_writing(world->path));
+	assert_true(is_open_for_writing(over));
+}
+
 /* An overlay above an overlay: the inner one is not written. */
 static void overlays_lie_above_overlays(void **state)
 {
@@ -618,6 +662,7 @@ int main(void)
 		IN_A_WORLD(a_crash_keeps_what_was_answered_and_power_what_was_flushed),
 		IN_A_WORLD(an_overlay_whose_flush_has_failed_fails),
 		IN_A_WORLD(an_overlay_of_another_disk_is_refused),
+		IN_A_WORLD(the_store_below_an_overlay_is_read_only_and_must_exist),
 		IN_A_WORLD(overlays_lie_above_overlays),
 	};
 
