@@ -7,11 +7,11 @@
 
 #include "config/options.h"
 
-/* Decodes a config string without its subtype. 0 with *options, to be freed; or an error with a
- * reason. */
 /* The stack of a config string. NULL: it has no filter, or is refused. */
 struct stack *host_plugin_stack(const struct tcmu_plugin *plugin, const char *config);
 
+/* Decodes a config string without its subtype. 0 with *options, to be freed; or an error with a
+ * reason. */
 int host_plugin_parse(
 	const struct tcmu_plugin *plugin, const char *config, struct options **options,
 	struct tcmu_reason *reason);
