@@ -172,7 +172,7 @@ static void device_describe(const struct tcmu_device *dev, struct tcmu_backend_i
 	info->maximum_unmap = (uint64_t) dev->max_unmap_len * dev->block_size;
 	/* Such handlers do not say what their store is: equal texts are the same. */
 	if (strlen(dev->config) < sizeof(info->claim))
-		(void) snprintf(info->claim, sizeof(info->claim), "%s", dev->config);
+		memcpy(info->claim, dev->config, strlen(dev->config) + 1);
 }
 
 int device_open(

@@ -92,7 +92,7 @@ struct options {
 	char text[TCMU_CONFIG_MAX + 1];   /* the same, its separators replaced by NULs */
 	char target[TCMU_CONFIG_MAX + 1]; /* of a TCMU_HANDLER_RAW_CONFIG */
 	bool escaped;
-	struct filter_list filters;
+	struct filter_list *filters; /* NULL: none, which is so for most */
 	struct tcmu_option_value core[CORE_CNT];
 	struct tcmu_option_value values[]; /* the handler's */
 };
@@ -220,8 +220,11 @@ static int parse_option(
 		value = &options->core[option - core_table];
 	else
 		return refuse_unknown(handler, pair, reason);
-	if (option == &core_table[CORE_FILTER])
-		return filter_list_append(&options->filters, equals ? equals + 1 : "", reason);
+	if (option == &core_table[CORE_FILTER]) {
+		if (!options->filters)
+			options->filters = g_new0(struct filter_list, 1);
+		return filter_list_append(options->filters, equals ? equals + 1 : "", reason);
+	}
 	if (value->given)
 		return reason_refuse(
 			reason, -EINVAL, "the option \"%s\" is given twice", option->name);
@@ -398,8 +401,11 @@ int options_parse(
 
 void options_free(struct options *options)
 {
-	if (options)
-		filter_list_clear(&options->filters);
+	if (!options)
+		return;
+	if (options->filters)
+		filter_list_clear(options->filters);
+	g_free(options->filters);
 	g_free(options);
 }
 
@@ -484,7 +490,9 @@ bool options_differ_in_limits_only(const char *a, const char *b)
 
 const struct filter_list *options_filters(const struct options *options)
 {
-	return &options->filters;
+	static const struct filter_list none = {.cnt = 0};
+
+	return options->filters ? options->filters : &none;
 }
 
 unsigned options_command_timeout(const struct options *options)
