@@ -21,6 +21,7 @@ reads_of() {
 has_read() { [ "$(reads_of "$1")" -ge "$2" ]; }
 
 say "without a daemon"
+load_tcmu
 status_of 3 tcmuctl list
 assert_match "$OUTPUT" 'tcmud does not run' "the message"
 
