@@ -63,7 +63,7 @@ void log_remove(struct tcmu_device *dev)
 	pthread_mutex_unlock(&open_lock);
 }
 
-static void log_line(
+__attribute__((format(printf, 3, 0))) static void log_line(
 	struct tcmu_device *dev, enum tcmu_log_level level, const char *format, va_list values)
 {
 	char line[LINE_SIZE];

@@ -152,7 +152,7 @@ static int async_open(struct tcmu_device *dev, bool reopen)
 		goto free_state;
 	if (access(state->gone, F_OK) == 0) {
 		tcmu_dev_err(dev, "the store is still gone\n");
-		goto free_state;
+		goto free_name;
 	}
 	state->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (state->fd < 0 ||
@@ -161,7 +161,7 @@ static int async_open(struct tcmu_device *dev, bool reopen)
 		    (off_t) (tcmu_dev_get_num_lbas(dev) * tcmu_dev_get_block_size(dev))) < 0) {
 		ret = -errno;
 		tcmu_dev_err(dev, "cannot open %s: %m\n", path);
-		goto free_name;
+		goto close_file;
 	}
 	pthread_mutex_init(&state->lock, NULL);
 	pthread_cond_init(&state->changed, NULL);
@@ -170,7 +170,9 @@ static int async_open(struct tcmu_device *dev, bool reopen)
 	tcmu_dev_info(dev, "open, reopen %d\n", reopen);
 	if (pthread_create(&state->thread, NULL, async_run, dev) == 0)
 		return 0;
-	close(state->fd);
+close_file:
+	if (state->fd >= 0)
+		close(state->fd);
 free_name:
 	free(state->gone);
 free_state:

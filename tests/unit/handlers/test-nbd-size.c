@@ -4,7 +4,6 @@
  */
 #include "fake-host.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +13,7 @@
 
 static char server_directory[] = "/tmp/test-nbd-XXXXXX";
 
-static bool run_shell(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static bool run_shell(const char *format, ...)
 {
 	char command[512];
 	va_list args;
@@ -41,13 +40,6 @@ static void end_server(void)
 		run_shell("cd %s && kill -KILL $(cat pid) && rm -f socket pid", server_directory));
 }
 
-static bool wait_for_log(struct fake_host *host, const char *text)
-{
-	for (unsigned i = 0; i < 1000 && !strstr(host->log, text); i++)
-		(void) poll(NULL, 0, 10);
-	return strstr(host->log, text);
-}
-
 static void a_new_size_is_reported_and_a_lesser_export_is_not_used(void **state)
 {
 	struct fake_host *host = fake_host_new(PLUGIN, AIO_THREADS);
@@ -63,11 +55,11 @@ static void a_new_size_is_reported_and_a_lesser_export_is_not_used(void **state)
 	assert_non_null(strstr(host->reason.text, "resize the export first"));
 	end_server();
 	assert_true(start_server("2M", "-r"));
-	assert_true(wait_for_log(host, "the export has become read-only"));
+	fake_wait_log(host, "the export has become read-only");
 	assert_int_equal(host->events, 0);
 	end_server();
 	assert_true(start_server("2M", ""));
-	assert_true(wait_for_log(host, "connected to the server again"));
+	fake_wait_log(host, "connected to the server again");
 	assert_int_equal(fake_read(host, 0, block, BLOCK), 0);
 	assert_int_equal(host->events, 1);
 	assert_int_equal(host->event, TCMU_BACKEND_RESIZED);
