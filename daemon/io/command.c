@@ -261,7 +261,7 @@ void command_end(struct command *command, uint8_t status, const struct scsi_sens
 	assert(atomic_load_explicit(&command->phase, memory_order_relaxed) == COMMAND_IDLE);
 	command->status = command->aborted ? SCSI_TASK_ABORTED : status;
 	if (status == SCSI_CHECK_CONDITION && sense)
-		scsi_sense_encode(&command->core->lu, sense, command->sense);
+		scsi_sense_encode(&command->core->setup.lu, sense, command->sense);
 	command->where = COMMAND_ENDED;
 	list_append(&command->core->ended, &command->node);
 }
@@ -288,8 +288,9 @@ void command_end_failed_at(struct command *command, int error, uint64_t lba, uin
 
 void command_end_failed(struct command *command, int error)
 {
-	assert(command->core->lu.block_size);
-	command_end_failed_at(command, error, command->io.result / command->core->lu.block_size, 0);
+	assert(command->core->setup.lu.block_size);
+	command_end_failed_at(
+		command, error, command->io.result / command->core->setup.lu.block_size, 0);
 }
 
 void command_copy_in(struct command *command, const uint8_t *data, uint32_t len)

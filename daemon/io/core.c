@@ -15,9 +15,9 @@ int core_init(struct core *core, const struct io_thread_setup *setup)
 {
 	assert(setup->handler && setup->signal && setup->depth);
 	assert(setup->start == IO_THREAD_FRESH || notes_left(setup->notes));
-	*core = (struct core){.setup = *setup, .lu = setup->lu, .info = setup->info};
-	if (core->lu.max_xcopies > setup->depth / 2)
-		core->lu.max_xcopies = setup->depth / 2;
+	*core = (struct core){.setup = *setup, .info = setup->info};
+	if (core->setup.lu.max_xcopies > setup->depth / 2)
+		core->setup.lu.max_xcopies = setup->depth / 2;
 	core->uio = (struct tcmu_uio) TCMU_UIO_INIT;
 	pthread_mutex_init(&core->ring_lock, NULL);
 	list_init(&core->ready);

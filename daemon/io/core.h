@@ -125,8 +125,8 @@ enum core_ring_state {
 };
 
 struct core {
-	struct io_thread_setup setup; /* setup.backend changes while nothing is in flight */
-	struct scsi_lu lu;
+	struct io_thread_setup setup; /* setup.backend changes while nothing is in flight; setup.lu
+					 is the logical unit as it is now */
 	struct tcmu_backend_info info;
 	enum core_service service;
 	bool faulted;       /* the backend has failed: commands that need the medium are refused */

@@ -75,17 +75,17 @@ static void dispatch_pass_guard(struct dispatch *dispatch, struct command *waite
 {
 	struct core *core = dispatch->core;
 
-	assert(!core->lu.guard_passed && !core->lu.lu_info_fresh);
+	assert(!core->setup.lu.guard_passed && !core->setup.lu.lu_info_fresh);
 	if (core->ring_state != CORE_RING_ATTACHED || tcmu_ring_check(&core->ring) < 0 ||
 	    core->service != CORE_SERVING || waiter->aborted || dispatch_is_late(waiter)) {
 		command_end(waiter, waiter->aborted ? SCSI_TASK_ABORTED : SCSI_BUSY, NULL);
 		return;
 	}
-	core->lu.guard_passed = true;
-	core->lu.lu_info_fresh = true;
+	core->setup.lu.guard_passed = true;
+	core->setup.lu.lu_info_fresh = true;
 	dispatch_command(dispatch, waiter);
-	core->lu.lu_info_fresh = false;
-	core->lu.guard_passed = false;
+	core->setup.lu.lu_info_fresh = false;
+	core->setup.lu.guard_passed = false;
 }
 
 /* A plan follows the deferred work: a cache that is turned off is saved first, then flushed. */
@@ -130,7 +130,7 @@ void dispatch_deferred_done(struct dispatch *dispatch, int error)
 	} else {
 		dispatch_note_saved(dispatch, error);
 		if (error)
-			scsi_save_failed(&dispatch->core->lu, &dispatch->before, &result);
+			scsi_save_failed(&dispatch->core->setup.lu, &dispatch->before, &result);
 	}
 	if (waiter && result.status == SCSI_GOOD)
 		dispatch_continue(dispatch, waiter);
@@ -192,7 +192,7 @@ static void dispatch_plan(
 /* Whether the mode parameters that are to be saved are on the disk. */
 static bool dispatch_is_saved(const struct dispatch *dispatch)
 {
-	const struct scsi_lu *lu = &dispatch->core->lu;
+	const struct scsi_lu *lu = &dispatch->core->setup.lu;
 
 	assert(dispatch->core->ring_locked);
 	return dispatch->has_saved && !dispatch->deferred &&
@@ -228,7 +228,7 @@ static void dispatch_defer(
 	struct dispatch *dispatch, struct command *command, enum deferred_kind kind,
 	const struct scsi_result *result, const struct scsi_mode_values *before, bool planned)
 {
-	struct scsi_lu *lu = &dispatch->core->lu;
+	struct scsi_lu *lu = &dispatch->core->setup.lu;
 	bool noted = true;
 
 	if (!dispatch_may_defer(dispatch, kind)) {
@@ -269,7 +269,7 @@ static void dispatch_defer(
 /* Whether a command may use the LU info as it was last read, because it was read often just now. */
 static bool dispatch_knows_lu_info(struct dispatch *dispatch)
 {
-	assert(!dispatch->core->lu.lu_info_fresh);
+	assert(!dispatch->core->setup.lu.lu_info_fresh);
 	return dispatch->lu_info_known && list_is_empty(&dispatch->pending) &&
 		rate_limit_take(&dispatch->lu_info_rate, clock_now_ns(), 1, 0) > 0;
 }
@@ -357,7 +357,7 @@ static void dispatch_begin_shown(struct command *command)
 /* Nothing is known of the blocks that such a command changes: a write counts as one of all. */
 static void dispatch_show(struct dispatch *dispatch, struct command *command)
 {
-	const struct scsi_lu *lu = &dispatch->core->lu;
+	const struct scsi_lu *lu = &dispatch->core->setup.lu;
 
 	assert(dispatch->core->ring_locked && !command->started);
 	command->plan = (struct scsi_plan){.op = SCSI_PLAN_WRITE, .blocks = lu->blocks};
@@ -376,7 +376,7 @@ static void dispatch_show(struct dispatch *dispatch, struct command *command)
 void dispatch_command(struct dispatch *dispatch, struct command *command)
 {
 	struct core *core = dispatch->core;
-	struct scsi_mode_values before = core->lu.saved;
+	struct scsi_mode_values before = core->setup.lu.saved;
 	enum scsi_verdict verdict;
 	struct scsi_task task = {
 		.cdb = command->cdb,
@@ -401,13 +401,13 @@ void dispatch_command(struct dispatch *dispatch, struct command *command)
 	}
 	result.data = core->data;
 	result.data_length = 0;
-	verdict = scsi_dispatch(&core->lu, &task, &result);
+	verdict = scsi_dispatch(&core->setup.lu, &task, &result);
 	if (verdict == SCSI_NEEDS_LU_INFO && command->cdb[0] != SCSI_STATES_OPCODE &&
 	    dispatch_knows_lu_info(dispatch)) {
-		core->lu.lu_info_fresh = true;
+		core->setup.lu.lu_info_fresh = true;
 		result.data_length = 0;
-		verdict = scsi_dispatch(&core->lu, &task, &result);
-		core->lu.lu_info_fresh = false;
+		verdict = scsi_dispatch(&core->setup.lu, &task, &result);
+		core->setup.lu.lu_info_fresh = false;
 	}
 	if (verdict == SCSI_NEEDS_LU_INFO)
 		dispatch_wait(dispatch, command);
@@ -438,7 +438,7 @@ void dispatch_pending(struct dispatch *dispatch)
 	if (list_is_empty(&dispatch->pending))
 		return;
 	list_move(&dispatch->pending, &pending);
-	core->lu.lu_info_fresh = true;
+	core->setup.lu.lu_info_fresh = true;
 	while ((node = list_take(&pending))) {
 		struct command *command = container_of(node, struct command, node);
 
@@ -449,7 +449,7 @@ void dispatch_pending(struct dispatch *dispatch)
 		else
 			dispatch_command(dispatch, command);
 	}
-	core->lu.lu_info_fresh = false;
+	core->setup.lu.lu_info_fresh = false;
 }
 
 void dispatch_lu_info_set(struct dispatch *dispatch)

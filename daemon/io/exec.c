@@ -81,8 +81,8 @@ static bool exec_wants_stable(const struct command *command)
 	const struct core *core = command->core;
 
 	return core->info.volatile_cache &&
-		((command->plan.flags & SCSI_PLAN_FUA) || !core->lu.write_cache ||
-		 core->lu.write_cache_ends || core->cache_ending);
+		((command->plan.flags & SCSI_PLAN_FUA) || !core->setup.lu.write_cache ||
+		 core->setup.lu.write_cache_ends || core->cache_ending);
 }
 
 /* Of the request that is submitted next. */
@@ -759,11 +759,11 @@ bool exec_prepare(struct command *command)
 
 	assert(command->core->ring_locked);
 	assert(op < sizeof(exec_plans) / sizeof(exec_plans[0]) && exec_plans[op].begin);
-	command->block_size = command->core->lu.block_size;
+	command->block_size = command->core->setup.lu.block_size;
 	command->offset = command->plan.lba * command->block_size;
 	command->length = command->plan.blocks * command->block_size;
 	command->writes_range = exec_plans[op].writes_range;
-	assert(!command->writes_range || !command->core->lu.read_only);
+	assert(!command->writes_range || !command->core->setup.lu.read_only);
 	command->begin = exec_begin;
 	command->cancel = submit_cancel;
 	if (command->plan.flags & SCSI_PLAN_CACHE_OFF)

@@ -146,7 +146,8 @@ static bool fetch_pass(struct fetch *fetch, const struct tcmu_entry *entry, int 
  * Where an initiator may take a command for done that a LUN RESET aborts, it is carried out. */
 static void fetch_abort_tasks(struct fetch *fetch, const struct tcmu_entry *entry)
 {
-	if (entry->tmr_type != TCMU_TMR_TYPE_ABORT_TASK && !fetch->core->lu.ports.reset_cancels)
+	if (entry->tmr_type != TCMU_TMR_TYPE_ABORT_TASK &&
+	    !fetch->core->setup.lu.ports.reset_cancels)
 		return;
 	for (uint32_t i = 0; i < entry->tmr_count; i++) {
 		uint16_t id = tcmu_entry_tmr_id(entry, i);
@@ -359,7 +360,7 @@ static int fetch_answer_note(struct core *core, struct note *note)
 	assert(core->ring_locked && core->ring_state == CORE_RING_RECOVERED);
 	if (!good)
 		scsi_io_error(&plan, -ENOTRECOVERABLE, 0, 0, &result);
-	scsi_sense_encode(&core->lu, &result.sense, sense);
+	scsi_sense_encode(&core->setup.lu, &result.sense, sense);
 	r = tcmu_ring_complete(
 		&core->ring,
 		&(struct tcmu_completion){
@@ -430,7 +431,7 @@ static bool fetch_note_fits(const struct core *core, const struct note *note)
 {
 	const struct tcmu_ring *ring = &core->ring;
 	uint64_t data_area = (uint64_t) ring->cmdr_off + ring->cmdr_size;
-	uint64_t size = core->lu.blocks * core->lu.block_size;
+	uint64_t size = core->setup.lu.blocks * core->setup.lu.block_size;
 	uint64_t length = 0;
 
 	for (unsigned i = 0; i < note->extent_cnt; i++) {
@@ -439,8 +440,8 @@ static bool fetch_note_fits(const struct core *core, const struct note *note)
 			return false;
 		length += note->data_length[i];
 	}
-	return length == note->length && note->offset % core->lu.block_size == 0 &&
-		length % core->lu.block_size == 0 && note->offset < size &&
+	return length == note->length && note->offset % core->setup.lu.block_size == 0 &&
+		length % core->setup.lu.block_size == 0 && note->offset < size &&
 		length <= size - note->offset;
 }
 
@@ -462,8 +463,8 @@ static void fetch_redo(struct fetch *fetch, struct note *note)
 	command->plan = (struct scsi_plan){
 		.op = SCSI_PLAN_WRITE,
 		.flags = SCSI_PLAN_FUA,
-		.lba = note->offset / core->lu.block_size,
-		.blocks = note->length / core->lu.block_size,
+		.lba = note->offset / core->setup.lu.block_size,
+		.blocks = note->length / core->setup.lu.block_size,
 	};
 	command->note = note;
 	command->exclusive = true;

@@ -18,7 +18,7 @@ void format_init(struct format *format, struct core *core)
 
 void format_report(struct format *format)
 {
-	const struct scsi_lu *lu = &format->core->lu;
+	const struct scsi_lu *lu = &format->core->setup.lu;
 	unsigned state = 0;
 
 	assert(!format->waiter || format->operation);
@@ -51,7 +51,7 @@ static void format_end(struct command *operation, int error)
 	struct scsi_result result;
 
 	assert(format->operation == operation && operation->exclusive);
-	scsi_long_end(&format->core->lu, error, &result);
+	scsi_long_end(&format->core->setup.lu, error, &result);
 	format->operation = NULL;
 	format->waiter = NULL;
 	/* Cut short, it is to be requested again. */
@@ -119,7 +119,7 @@ static void format_continue(struct command *operation)
 		if (operation->plan.flags & SCSI_PLAN_INVERT)
 			format_invert(operation);
 	}
-	core->lu.progress = format_progress(operation);
+	core->setup.lu.progress = format_progress(operation);
 	if (operation->done < operation->length && operation->core->rate_limited)
 		command_ready(operation);
 	else if (operation->done < operation->length)
@@ -170,7 +170,7 @@ static bool format_prepare_operation(struct format *format, struct command *oper
 	operation->begin = format_begin;
 	operation->cancel = submit_cancel;
 	operation->context = format;
-	operation->block_size = format->core->lu.block_size;
+	operation->block_size = format->core->setup.lu.block_size;
 	operation->length = plan->blocks * operation->block_size;
 	operation->writes_range = true;
 	operation->exclusive = true;
@@ -186,7 +186,7 @@ void format_prepare(struct format *format, struct command *waiter)
 	struct command *operation = command_get(core->pool, true);
 
 	assert(core->ring_locked && !format->operation && !format->waiter);
-	assert(core->lu.guard_passed && !core->lu.read_only);
+	assert(core->setup.lu.guard_passed && !core->setup.lu.read_only);
 	if (operation) {
 		operation->plan = waiter->plan;
 		operation->generation = waiter->generation;
@@ -194,7 +194,7 @@ void format_prepare(struct format *format, struct command *waiter)
 	if (!operation || !format_prepare_operation(format, operation)) {
 		if (operation)
 			command_put(core->pool, operation);
-		core->lu.long_operation = SCSI_LONG_NONE;
+		core->setup.lu.long_operation = SCSI_LONG_NONE;
 		command_end(waiter, SCSI_BUSY, NULL);
 		return;
 	}

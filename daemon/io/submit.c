@@ -293,7 +293,7 @@ void submit_set_permission(
 	submit->core->permission_generation = generation;
 	submit->all_generation = permission == IO_PERMIT_ALL ? generation : ~generation;
 	atomic_store(&submit->idle_wanted, permission == IO_PERMIT_NONE);
-	submit->core->lu.not_ready = not_ready;
+	submit->core->setup.lu.not_ready = not_ready;
 }
 
 void submit_set_backend(struct submit *submit, void *backend, const struct tcmu_backend_info *info)

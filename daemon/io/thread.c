@@ -67,7 +67,7 @@ static bool io_thread_complete_ended(struct io_thread *thread, uint64_t *now)
 
 static void io_thread_set_lu(struct io_thread *thread, const struct control_request *request)
 {
-	struct scsi_lu *lu = &thread->core.lu;
+	struct scsi_lu *lu = &thread->core.setup.lu;
 	uint8_t naa[SCSI_NAA_LENGTH];
 
 	if (request->changes & CONTROL_SIZE) {

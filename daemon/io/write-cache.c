@@ -17,8 +17,8 @@ static void write_cache_set_old(struct write_cache *cache, bool old)
 	struct core *core = cache->core;
 
 	assert(!old || core->info.volatile_cache);
-	core->lu.write_cache_ends = old;
-	core->lu.write_cache |= old;
+	core->setup.lu.write_cache_ends = old;
+	core->setup.lu.write_cache |= old;
 	cache->retry = 0;
 	atomic_store(&cache->old, old);
 }
@@ -47,7 +47,7 @@ static bool write_cache_may_repeat(const struct write_cache *cache)
 {
 	const struct core *core = cache->core;
 
-	return core->lu.write_cache_ends && core->submit->permission == IO_PERMIT_ALL &&
+	return core->setup.lu.write_cache_ends && core->submit->permission == IO_PERMIT_ALL &&
 		core->service == CORE_SERVING;
 }
 
@@ -68,12 +68,12 @@ static void write_cache_switch(struct write_cache *cache, bool on, bool administ
 {
 	struct core *core = cache->core;
 
-	if (core->lu.write_cache != on)
-		core->lu.unit_attention |= SCSI_UA_MODE_PARAMETERS;
+	if (core->setup.lu.write_cache != on)
+		core->setup.lu.unit_attention |= SCSI_UA_MODE_PARAMETERS;
 	write_cache_set_old(cache, false);
-	core->lu.write_cache = on;
+	core->setup.lu.write_cache = on;
 	if (administrator)
-		core->lu.write_cache_changeable = on;
+		core->setup.lu.write_cache_changeable = on;
 }
 
 /* ------- MODE SELECT ------- */
@@ -85,7 +85,7 @@ static void write_cache_flushed(struct command *command)
 	assert(core->ring_locked && core->cache_ending > 0);
 	core->cache_ending--;
 	if (command->status == SCSI_GOOD)
-		core->lu.write_cache = core->lu.write_cache_ends = false;
+		core->setup.lu.write_cache = core->setup.lu.write_cache_ends = false;
 }
 
 void write_cache_prepare_off(struct command *command)
@@ -108,7 +108,8 @@ static void write_cache_finished(struct command *command)
 	cache->operation = NULL;
 	if (command->status != SCSI_GOOD)
 		cache->retry = clock_now_ns() + RETRY_NS;
-	else if (cache->wanted || core->lu.write_cache_ends) /* else it was wanted on meanwhile */
+	else if (cache->wanted || core->setup.lu.write_cache_ends) /* else it was wanted on
+								      meanwhile */
 		write_cache_switch(cache, false, cache->wanted);
 	if (!cache->wanted)
 		return;
@@ -129,7 +130,7 @@ void write_cache_continue(struct write_cache *cache)
 	struct command *command;
 
 	assert(core->ring_locked);
-	if ((!cache->wanted && !core->lu.write_cache_ends) || cache->operation ||
+	if ((!cache->wanted && !core->setup.lu.write_cache_ends) || cache->operation ||
 	    !write_cache_needs_flush(cache))
 		return;
 	command = command_get(core->pool, true);
@@ -153,7 +154,7 @@ void write_cache_set(struct write_cache *cache, bool on)
 	assert(core->ring_locked);
 	if (on && cache->wanted)
 		write_cache_report(cache, -ECANCELED);
-	cache->wanted = !on && core->lu.write_cache && core->info.volatile_cache;
+	cache->wanted = !on && core->setup.lu.write_cache && core->info.volatile_cache;
 	if (cache->wanted) {
 		write_cache_continue(cache);
 		return;
@@ -168,6 +169,6 @@ void write_cache_restored(struct write_cache *cache, bool before)
 	struct core *core = cache->core;
 
 	assert(core->ring_locked);
-	if (before && !core->lu.write_cache && core->info.volatile_cache)
+	if (before && !core->setup.lu.write_cache && core->info.volatile_cache)
 		write_cache_set_old(cache, true);
 }

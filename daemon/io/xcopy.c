@@ -48,7 +48,7 @@ static void xcopy_end(struct xcopy *xcopy, int error)
 	struct scsi_result result;
 
 	assert(waiter && waiter->context == xcopy);
-	scsi_xcopy_end(&waiter->core->lu, &xcopy->plan, error, &result);
+	scsi_xcopy_end(&waiter->core->setup.lu, &xcopy->plan, error, &result);
 	xcopy->waiter = NULL;
 	waiter->context = NULL;
 	command_end(waiter, result.status, &result.sense);
@@ -86,7 +86,7 @@ static void xcopy_continue(struct xcopy *xcopy)
 		xcopy->done = 0;
 	}
 	assert(xcopy->segment <= plan->segment_cnt);
-	scsi_xcopy_progress(&core->lu, plan, xcopy->segment, xcopy->bytes, xcopy->operations);
+	scsi_xcopy_progress(&core->setup.lu, plan, xcopy->segment, xcopy->bytes, xcopy->operations);
 	if (xcopy->segment == plan->segment_cnt)
 		xcopy_end(xcopy, 0);
 	else if (xcopy->waiter->aborted)
@@ -163,7 +163,7 @@ static void xcopy_prepare_command(struct command *command, struct xcopy_request 
 	command->finished = xcopy_served;
 	command->context = request;
 	command->generation = request->generation;
-	command->data_length = request->blocks * command->core->lu.block_size;
+	command->data_length = request->blocks * command->core->setup.lu.block_size;
 	command->iov[0] = (struct iovec){
 		.iov_base = request->buffer, .iov_len = command->data_length};
 	command->iov_cnt = 1;
@@ -203,7 +203,7 @@ unsigned xcopy_serve(struct xcopy_disk *own, struct core *core)
 		core->xcopy_waits = !request;
 		if (!request)
 			break;
-		r = xcopy_check_request(&core->lu, request);
+		r = xcopy_check_request(&core->setup.lu, request);
 
 		if (r < 0) {
 			xcopy_disk_answer(request, r);
@@ -381,7 +381,7 @@ static void xcopy_refuse(struct command *waiter, const struct scsi_xcopy *plan, 
 	struct scsi_result result;
 
 	assert(error < 0 && !waiter->context);
-	scsi_xcopy_end(&waiter->core->lu, plan, error, &result);
+	scsi_xcopy_end(&waiter->core->setup.lu, plan, error, &result);
 	command_end(waiter, result.status, &result.sense);
 }
 

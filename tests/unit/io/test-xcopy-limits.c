@@ -63,7 +63,7 @@ static void read_numbers(struct io_fixture *disk, unsigned *xcopies, unsigned *p
 	struct core *core = &disk->thread->core;
 
 	pthread_mutex_lock(&core->ring_lock);
-	*xcopies = (unsigned) core->lu.xcopy_number;
+	*xcopies = (unsigned) core->setup.lu.xcopy_number;
 	*pieces = core->xcopy_pieces;
 	pthread_mutex_unlock(&core->ring_lock);
 }
