@@ -376,7 +376,11 @@ static void daemon_call(struct call call)
 {
 	struct daemon *daemon = the_daemon;
 
-	if (daemon->state != DAEMON_SERVES || daemon->call_cnt == CALLS_MAX)
+	/* A signal that comes during the start is taken after it. */
+	if (daemon->state != DAEMON_SERVES &&
+	    !(daemon->state == DAEMON_STARTS && call.kind == CALL_STOP))
+		return;
+	if (daemon->call_cnt == CALLS_MAX)
 		return;
 	daemon->calls[daemon->call_cnt++] = call;
 	event_loop_wake();
