@@ -7,19 +7,7 @@
 
 #include <glib.h>
 
-static unsigned pieces_join(struct iovec *iov, unsigned cnt)
-{
-	unsigned last = 0;
-
-	assert(cnt > 0);
-	for (unsigned i = 1; i < cnt; i++) {
-		if ((char *) iov[last].iov_base + iov[last].iov_len == iov[i].iov_base)
-			iov[last].iov_len += iov[i].iov_len;
-		else
-			iov[++last] = iov[i];
-	}
-	return last + 1;
-}
+#include "base/iovec.h"
 
 static uint64_t pieces_length(const struct iovec *iov, unsigned cnt)
 {
@@ -55,7 +43,7 @@ void host_pieces_prepare(struct host_request *request)
 
 	if (!io->iov_cnt || !(flags & (TCMU_HANDLER_JOINED | TCMU_HANDLER_FLAT)))
 		return;
-	io->iov_cnt = pieces_join(io->iov, io->iov_cnt);
+	io->iov_cnt = iovec_join(io->iov, io->iov_cnt);
 	if ((flags & TCMU_HANDLER_FLAT) && io->iov_cnt > 1)
 		pieces_flatten(request);
 }

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <sched.h>
 
+#include "base/iovec.h"
+
 #define WORKERS_PARALLEL 16
 
 int submit_init(struct submit *submit, struct core *core)
@@ -125,22 +127,6 @@ void submit_io(
 	}
 }
 
-unsigned submit_join(struct iovec *iov, unsigned cnt)
-{
-	unsigned joined = 0;
-
-	for (unsigned i = 1; i < cnt; i++) {
-		struct iovec *last = &iov[joined];
-
-		assert(joined < i);
-		if ((char *) last->iov_base + last->iov_len == iov[i].iov_base)
-			last->iov_len += iov[i].iov_len;
-		else
-			iov[++joined] = iov[i];
-	}
-	return cnt ? joined + 1 : 0;
-}
-
 /* The pieces of data bytes of the ring, in io_iov. Returns how many. */
 static inline unsigned submit_take_ring(struct command *command, uint64_t data)
 {
@@ -163,7 +149,7 @@ static __attribute__((noinline)) void submit_ring_joined(
 	unsigned cnt = submit_take_ring(command, data);
 
 	assert(command->core->joins);
-	submit_io(command, op, flags, offset, length, submit_join(command->io_iov, cnt), step);
+	submit_io(command, op, flags, offset, length, iovec_join(command->io_iov, cnt), step);
 }
 
 void submit_ring(

@@ -94,9 +94,6 @@ void submit_set_permission(
 	unsigned generation);
 
 /* Another backend in the place of one that was closed. Nothing is in flight. */
-/* Joins pieces that are neighbours in memory. Returns how many are left. Any thread. */
-unsigned submit_join(struct iovec *iov, unsigned cnt);
-
 void submit_set_backend(struct submit *submit, void *backend, const struct tcmu_backend_info *info);
 
 /* Whether IO_SIGNAL_IDLE is to be signalled now: nothing is in flight, and no worker is within the

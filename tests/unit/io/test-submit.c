@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/iovec.h"
+
 #define CHUNK_BLOCKS 512u /* 256 KiB: the most that an emulated operation moves in one step */
 
 static const struct io_fixture_options defaults;
@@ -503,7 +505,7 @@ static void neighbouring_pieces_are_joined(void **state)
 	char memory[64];
 
 	(void) state;
-	assert_int_equal(submit_join(iov, 0), 0);
+	assert_int_equal(iovec_join(iov, 0), 0);
 	for (unsigned skips = 0; skips < 1u << 8; skips++) {
 		for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
 			unsigned wanted = 1, joined;
@@ -517,7 +519,7 @@ static void neighbouring_pieces_are_joined(void **state)
 				wanted += skip ? 1 : 0;
 				iov[k] = (struct iovec){at, 4};
 			}
-			joined = submit_join(iov, lengths[i]);
+			joined = iovec_join(iov, lengths[i]);
 			assert_int_equal(joined, wanted);
 			assert_ptr_equal(iov[0].iov_base, memory);
 			for (unsigned k = 0; k < joined; k++) {
