@@ -58,17 +58,6 @@ static void words_equal(
 			fail_msg("%s is in %s and not in %s", b->word[i], b_name, a_name);
 }
 
-static char *read_document(const char *name)
-{
-	char path[512];
-	char *text;
-
-	(void) snprintf(path, sizeof(path), "%s/%s", PROJECT, name);
-	text = fixture_read(path);
-	assert_non_null(text);
-	return text;
-}
-
 static char *help_text(void)
 {
 	char *text = NULL;
@@ -116,7 +105,7 @@ static const char *find_section(char *text, const char *title, char **end)
 static void the_manual_has_the_options_of_help(void **state)
 {
 	struct words in_help = {0}, in_manual = {0}, in_synopsis = {0};
-	char *said = help_text(), *manual = read_document("docs/man/tcmud.8"), *end;
+	char *said = help_text(), *manual = fixture_document("docs/man/tcmud.8"), *end;
 	char *synopsis = strdup(manual);
 
 	(void) state;
@@ -133,7 +122,7 @@ static void the_manual_has_the_options_of_help(void **state)
 
 static void the_manual_has_the_short_options_of_help(void **state)
 {
-	char *said = help_text(), *manual = read_document("docs/man/tcmud.8");
+	char *said = help_text(), *manual = fixture_document("docs/man/tcmud.8");
 	char line[64];
 
 	(void) state;
@@ -152,7 +141,7 @@ static void the_manual_has_the_short_options_of_help(void **state)
 
 static void the_manual_lists_every_exit_status(void **state)
 {
-	char *said = help_text(), *manual = read_document("docs/man/tcmud.8"), *end;
+	char *said = help_text(), *manual = fixture_document("docs/man/tcmud.8"), *end;
 	const char *statuses = find_section(manual, "h EXIT STATUS", &end);
 	char line[32];
 
@@ -172,8 +161,8 @@ static void the_manual_lists_every_exit_status(void **state)
 static void the_manual_has_the_options_of_every_device(void **state)
 {
 	const struct tcmu_handler handler = {.subtype = "none"};
-	char *described = options_describe(&handler), *manual = read_document("docs/man/tcmud.8"),
-	     *end;
+	char *described = options_describe(&handler),
+	     *manual = fixture_document("docs/man/tcmud.8"), *end;
 	struct words in_table = {0}, in_manual = {0};
 
 	(void) state;
@@ -191,7 +180,7 @@ static void the_manual_has_every_filter_with_its_options(void **state)
 
 	(void) state;
 	for (size_t i = 0; (filter = filter_at(i)); i++) {
-		char *manual = read_document("docs/man/tcmu-filters.7"), *end, title[64];
+		char *manual = fixture_document("docs/man/tcmu-filters.7"), *end, title[64];
 		struct words in_table = {0}, in_manual = {0};
 		const char *section;
 
@@ -215,7 +204,7 @@ static void the_manual_has_every_filter_with_its_options(void **state)
 
 static void the_manual_has_every_setting_with_its_default_and_values(void **state)
 {
-	char *manual = read_document("docs/man/tcmu.conf.5"), *end;
+	char *manual = fixture_document("docs/man/tcmu.conf.5"), *end;
 	const char *text = find_section(manual, "h SETTINGS", &end);
 	struct words in_table = {0}, in_manual = {0};
 	struct settings_key key;
@@ -251,7 +240,7 @@ static void uncomment_settings(char *text)
 
 static void the_installed_file_shows_every_setting_with_its_default(void **state)
 {
-	char *text = read_document("tcmu.conf");
+	char *text = fixture_document("tcmu.conf");
 	struct words in_table = {0}, in_file = {0};
 	struct settings settings, defaults;
 	struct settings_key key;
@@ -273,8 +262,8 @@ static void the_installed_file_shows_every_setting_with_its_default(void **state
 
 static void the_bus_starts_our_unit_while_it_is_enabled(void **state)
 {
-	char *unit = read_document("systemd/tcmud.service.in"),
-	     *bus = read_document("systemd/org.kernel.TCMUService1.service");
+	char *unit = fixture_document("systemd/tcmud.service.in"),
+	     *bus = fixture_document("systemd/org.kernel.TCMUService1.service");
 	char line[64];
 
 	(void) state;

@@ -284,17 +284,6 @@ static void an_event_is_a_line_or_an_object(void **state)
 	assert_false(event_is_of(&event, "disk"));
 }
 
-static char *read_document(const char *name)
-{
-	char path[512];
-	char *text;
-
-	(void) snprintf(path, sizeof(path), "%s/%s", PROJECT, name);
-	text = fixture_read(path);
-	assert_non_null(text);
-	return text;
-}
-
 static unsigned count_of(const char *text, const char *what)
 {
 	unsigned cnt = 0;
@@ -306,9 +295,9 @@ static unsigned count_of(const char *text, const char *what)
 
 static void the_kinds_of_events_are_the_same_everywhere(void **state)
 {
-	char *source = read_document("daemon/base/log.h"),
-	     *catalog = read_document("systemd/tcmud.catalog"),
-	     *manual = read_document("docs/man/tcmud-events.7");
+	char *source = fixture_document("daemon/base/log.h"),
+	     *catalog = fixture_document("systemd/tcmud.catalog"),
+	     *manual = fixture_document("docs/man/tcmud-events.7");
 	char wanted[128];
 	size_t cnt = 0;
 
@@ -334,8 +323,8 @@ static void the_kinds_of_events_are_the_same_everywhere(void **state)
 
 static void the_manual_has_every_state_and_field(void **state)
 {
-	char *source = read_document("daemon/base/log-format.c"),
-	     *manual = read_document("docs/man/tcmud-events.7");
+	char *source = fixture_document("daemon/base/log-format.c"),
+	     *manual = fixture_document("docs/man/tcmud-events.7");
 	char wanted[64];
 	unsigned fields = 0;
 
@@ -362,8 +351,8 @@ static void the_manual_has_every_state_and_field(void **state)
 /* Each exit status that the command has, and no other. */
 static void the_manual_has_every_exit_status(void **state)
 {
-	char *source = read_document("tcmuctl/cli.h"),
-	     *manual = read_document("docs/man/tcmuctl.8");
+	char *source = fixture_document("tcmuctl/cli.h"),
+	     *manual = fixture_document("docs/man/tcmuctl.8");
 	const char *section = strstr(manual, ".Sh EXIT STATUS");
 	unsigned cnt = 1; /* 0 */
 
@@ -388,7 +377,7 @@ static void the_manual_promises_the_members_of_json(void **state)
 {
 	static const char *const names[] = {"limits", "iops",    "time_seconds", "event", "handler",
 					    "level",  "message", "message_id",   "cursor"};
-	char *manual = read_document("docs/man/tcmuctl.8"), wanted[64];
+	char *manual = fixture_document("docs/man/tcmuctl.8"), wanted[64];
 
 	(void) state;
 	for (size_t i = 0; i < COUNT(names); i++) {

@@ -121,20 +121,9 @@ static void help_and_version_end_well(void **state)
 
 /* ------- documents ------- */
 
-static char *read_document(const char *name)
-{
-	char path[512];
-	char *text;
-
-	(void) snprintf(path, sizeof(path), "%s/%s", PROJECT, name);
-	text = fixture_read(path);
-	assert_non_null(text);
-	return text;
-}
-
 static void the_manual_has_every_command(void **state)
 {
-	char *manual = read_document("docs/man/tcmuctl.8");
+	char *manual = fixture_document("docs/man/tcmuctl.8");
 	char wanted[64];
 	unsigned found = 0;
 
@@ -152,7 +141,7 @@ static void the_manual_has_every_command(void **state)
 
 static void the_manual_has_every_option(void **state)
 {
-	char *manual = read_document("docs/man/tcmuctl.8");
+	char *manual = fixture_document("docs/man/tcmuctl.8");
 	FILE *out = output_begin();
 	unsigned in_help = 0, in_manual = 0;
 	char *help, wanted[64];
@@ -238,7 +227,7 @@ static void the_manual_promises_the_members_of_json(void **state)
 		"type",
 		"help",
 	};
-	char *manual = read_document("docs/man/tcmuctl.8"), wanted[64];
+	char *manual = fixture_document("docs/man/tcmuctl.8"), wanted[64];
 
 	(void) state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -608,7 +597,7 @@ static void without_a_daemon_only_that_is_said(void **state)
 static void the_manual_has_every_metric(void **state)
 {
 	char *text = metrics_of("{\"devices\": []}", METRICS_OPENMETRICS),
-	     *manual = read_document("docs/man/tcmud-metrics.7"), wanted[128];
+	     *manual = fixture_document("docs/man/tcmud-metrics.7"), wanted[128];
 	unsigned in_text = 0, in_manual = 0;
 
 	(void) state;
@@ -637,11 +626,11 @@ static void the_rules_and_the_dashboard_use_metrics_of_the_manual(void **state)
 	static const char *const files[] = {
 		"docs/monitoring/tcmud-alerts.yml", "docs/monitoring/tcmud-dashboard.json"};
 	static const char *const suffixes[] = {"_bucket", "_count", "_sum", ""};
-	char *manual = read_document("docs/man/tcmud-metrics.7"), wanted[128];
+	char *manual = fixture_document("docs/man/tcmud-metrics.7"), wanted[128];
 
 	(void) state;
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		char *text = read_document(files[i]);
+		char *text = fixture_document(files[i]);
 		unsigned found = 0;
 
 		for (const char *at = strstr(text, "tcmu_d"); at; at = strstr(at + 1, "tcmu_d")) {
