@@ -25,6 +25,7 @@
 #include "commands/limits.h"
 #include "device/fsm.h"
 #include "log-fixture.h"
+#include "output.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -47,9 +48,9 @@ static json_t *answer_of_daemon(void *userdata, const char *socket, const char *
 /* The words, without their explanations, in one line; to be freed. */
 static char *completed(const char *line)
 {
-	char copy[128], *words[16], *save = NULL, *text = NULL;
-	size_t size = 0, used = 0;
-	FILE *out = open_memstream(&text, &size);
+	char copy[128], *words[16], *save = NULL, *text;
+	FILE *out = output_begin();
+	size_t used = 0;
 	int cnt = 0;
 
 	(void) snprintf(copy, sizeof(copy), "%s", line);
@@ -60,7 +61,7 @@ static char *completed(const char *line)
 	copy[sizeof(copy) - 1] = '\0';
 	asked_socket = NULL;
 	complete_line(out, words, cnt, answer_of_daemon, NULL);
-	assert_int_equal(fclose(out), 0);
+	text = output_end(out);
 	for (size_t i = 0; text[i]; i++) {
 		if (text[i] == '\t')
 			i += strcspn(text + i, "\n");
@@ -224,12 +225,11 @@ static void limits_are_written_to_the_attribute(void **state)
 static void shows_limits(const char *limits, const char *wanted)
 {
 	json_t *status = json_pack("{ss so}", "device", "d", "limits", json_loads(limits, 0, NULL));
-	char *text = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&text, &size);
+	FILE *out = output_begin();
+	char *text;
 
 	limits_show(out, status);
-	assert_int_equal(fclose(out), 0);
+	text = output_end(out);
 	assert_string_equal(text, wanted);
 	free(text);
 	json_decref(status);
@@ -256,15 +256,14 @@ static void an_event_is_a_line_or_an_object(void **state)
 		.device = "user_0/disk",
 		.message = "user_0/disk: failed\n",
 	};
-	char *text = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&text, &size);
+	FILE *out = output_begin();
+	char *text;
 	json_t *object = event_to_json(&event);
 
 	(void) state;
 	assert_int_equal(setenv("TZ", "UTC", 1), 0);
 	event_show(out, &event);
-	assert_int_equal(fclose(out), 0);
+	text = output_end(out);
 	assert_string_equal(text, "1970-01-01 00:00:01 device-failed    user_0/disk: failed?\n");
 	free(text);
 	text = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
