@@ -11,6 +11,8 @@
 POLICY=/etc/dbus-1/system.d/tcmu-runner.conf
 export DEBIAN_FRONTEND=noninteractive
 packages=(/var/packages/*.deb)
+names=()
+for package in "${packages[@]}"; do names+=("$(dpkg-deb --field "$package" Package)"); done
 property() { systemctl show --value --property="$2" "$1"; }
 active() { [ "$(property "$1" ActiveState)" = active ]; }
 # install_packages PACKAGE-FILE...: without questions.
@@ -86,14 +88,14 @@ wait_for 30 active tcmud.service
 load_runs 150
 load_stop
 check_luns tcmud
-must dpkg --verify tcmud tcmud-rbd libtcmu3 libtcmu-dev
+must dpkg --verify "${names[@]}"
 tcli /backstores ls
 assert_match "$OUTPUT" 'user:file' "targetcli's backstores"
 assert_match "$OUTPUT" 'user:rbd' "targetcli's backstores"
 
 say "the way back, and forth: the unit's alias hides nothing, and the policy and the rotation are there once"
 for round in 1 2; do
-	must dpkg --remove --force-depends tcmud-rbd tcmud
+	must dpkg --remove --force-depends "${names[@]}"
 	[ ! -L /etc/systemd/system/tcmu-runner.service ] || fail "the alias is still there"
 	install_packages /opt/packages/*.deb
 	wait_for 30 active tcmu-runner.service
@@ -120,7 +122,7 @@ on_host rbd rm rbd/image # nobody has it open
 say "purge"
 mkdir -p /var/lib/tcmud
 touch /var/lib/tcmud/mode-pages /var/log/tcmu-runner.log
-must dpkg --purge tcmud-rbd tcmud libtcmu-dev libtcmu3
+must dpkg --purge "${names[@]}"
 [ ! -e /usr/sbin/tcmud ] || fail "the program is still there"
 [ ! -e /etc/systemd/system/tcmu-runner.service ] || fail "the alias is still there"
 [ -e $POLICY ] || fail "the policy has not returned to the package tcmu-runner"
