@@ -78,7 +78,7 @@ void table_add(struct table *table, const char *fmt, ...)
 		exit_no_memory();
 }
 
-/* scols_column_get_name() is newer than Ubuntu 22.04's library. */
+/* By the cell of the header: its name is newer than the library of Ubuntu 22.04. */
 static const char *column_title(const struct table *table, size_t column)
 {
 	return scols_cell_get_data(
