@@ -34,7 +34,7 @@ static void copy_in(struct tcmu_io *io, const uint8_t *data, size_t length)
 
 static int answer(struct tcmu_io *io)
 {
-	static const uint8_t ten[10] = "0123456789";
+	static const uint8_t ten[] = "0123456789";
 
 	assert_true(io->cdb_length >= 6 && io->status == 0 && io->result == 0);
 	switch (io->cdb[0]) {
@@ -42,7 +42,7 @@ static int answer(struct tcmu_io *io)
 		copy_in(io, inquiry, sizeof(inquiry));
 		return 0;
 	case VENDOR_READ:
-		copy_in(io, ten, sizeof(ten));
+		copy_in(io, ten, sizeof(ten) - 1);
 		return 0;
 	case VENDOR_WRITE:
 		received_length = 0;
