@@ -43,7 +43,7 @@ static int store_write(struct carry_out *work, void *data, uint64_t length, uint
 	return work->scsi->functions.write(work->scsi->store, &piece, 1, offset);
 }
 
-/* What was written is stable, where that is asked for (SBC-3 4.15). */
+/* Makes written data stable, where that is asked for (SBC-3 4.15). */
 static int carry_stable(struct carry_out *work)
 {
 	struct tcmu_scsi *scsi = work->scsi;

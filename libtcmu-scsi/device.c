@@ -6,24 +6,20 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <tcmu/configfs.h>
-#include <tcmu/module.h>
 #include <unistd.h>
-
-#define LOST_MS 1000 /* for an event that was sent */
 
 /* ------- the thread ------- */
 
 static void device_report(struct device *device, enum device_state state, int result)
 {
-	pthread_mutex_lock(&device->gate.lock);
+	pthread_mutex_lock(&device->ring_lock.mutex);
 	assert(device->state < state);
 	device->state = state;
 	if (state == DEVICE_SERVED)
 		device->result = result;
-	pthread_mutex_unlock(&device->gate.lock);
+	pthread_mutex_unlock(&device->ring_lock.mutex);
 	(void) eventfd_write(device->wake_fd, 1);
 }
 
@@ -35,9 +31,9 @@ static void device_adopt(struct device *device)
 	if (device->added_id || tcmu_configfs_enabled(&device->at.name) != 0 ||
 	    tcmu_configfs_device_id(&device->at.name, &id) != 0)
 		return;
-	pthread_mutex_lock(&device->gate.lock);
+	pthread_mutex_lock(&device->ring_lock.mutex);
 	device->added_id = id;
-	pthread_mutex_unlock(&device->gate.lock);
+	pthread_mutex_unlock(&device->ring_lock.mutex);
 }
 
 /* Not where the device is being deleted meanwhile: the kernel would wait for the unmapping. */
@@ -45,38 +41,35 @@ static int device_map(struct device *device)
 {
 	int r = -ECANCELED;
 
-	pthread_mutex_lock(&device->gate.lock);
-	if (!device->stopping && !device->gate.closed)
+	pthread_mutex_lock(&device->ring_lock.mutex);
+	if (!device->stopping && !device->ring_lock.revoked)
 		r = tcmu_uio_open(&device->uio, device->at.minor);
 	if (r == 0)
 		r = tcmu_uio_map(&device->uio);
 	if (r == 0)
 		r = tcmu_ring_attach(&device->ring, device->uio.base, device->uio.length);
-	pthread_mutex_unlock(&device->gate.lock);
+	pthread_mutex_unlock(&device->ring_lock.mutex);
 	return r;
 }
 
 static void device_unmap(struct device *device)
 {
-	pthread_mutex_lock(&device->gate.lock);
-	if (!device->gate.closed) {
+	pthread_mutex_lock(&device->ring_lock.mutex);
+	if (!device->ring_lock.revoked) {
 		tcmu_uio_unmap(&device->uio);
 		tcmu_uio_close(&device->uio);
-		device->gate.closed = true;
+		device->ring_lock.revoked = true;
 	}
-	pthread_mutex_unlock(&device->gate.lock);
+	pthread_mutex_unlock(&device->ring_lock.mutex);
 }
 
-/* A device that was found without a directory is being deleted. If its event does not come, it was
- * lost, and so was the device's id: all replies that the kernel waits for are given up. */
-static void device_end_lost_removal(struct device *device)
+/* A device that was found without a directory is being deleted. Its event comes, or the server sees
+ * that it does not. */
+static void device_await_removal(const struct device *device)
 {
 	struct pollfd stop = {.fd = device->stop_fd, .events = POLLIN};
-	struct tcmu_scan_entry now;
 
-	if (poll(&stop, 1, LOST_MS) == 0 && tcmu_scan_minor(device->at.minor, &now) == 0 &&
-	    strcmp(now.name.name, device->at.name.name) == 0)
-		(void) tcmu_module_end_commands();
+	(void) poll(&stop, 1, 2 * DEVICE_LOST_MS);
 }
 
 static int device_open(struct device *device, void **store)
@@ -87,9 +80,10 @@ static int device_open(struct device *device, void **store)
 	device_adopt(device);
 	r = tcmu_scsi_open(&device->at.name, &functions->store, NULL, &device->scsi);
 	if (r == -ENOENT && !device->added_id)
-		device_end_lost_removal(device);
+		device_await_removal(device);
 	if (r < 0)
 		return r;
+	device_report(device, DEVICE_OPENING, 0);
 	r = functions->open(
 		device->userdata, &device->at.name, tcmu_scsi_size(device->scsi), store);
 	if (r < 0)
@@ -113,7 +107,7 @@ static void device_serve(struct device *device)
 	int r;
 
 	do {
-		r = serve_ring(device->scsi, &device->ring, &device->uio, &device->gate);
+		r = serve_ring(device->scsi, &device->ring, &device->uio, &device->ring_lock);
 		if (r < 0)
 			return;
 		do
@@ -156,25 +150,25 @@ struct device *device_start(
 	device->userdata = userdata;
 	device->wake_fd = wake_fd;
 	device->added_id = added_id;
-	device->state = DEVICE_OPENING;
+	device->state = DEVICE_ASKS;
 	device->uio = (struct tcmu_uio) TCMU_UIO_INIT;
 	device->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	(void) pthread_mutex_init(&device->gate.lock, NULL);
+	(void) pthread_mutex_init(&device->ring_lock.mutex, NULL);
 	if (device->stop_fd >= 0 &&
 	    pthread_create(&device->thread, NULL, device_thread, device) == 0)
 		return device;
 	if (device->stop_fd >= 0)
 		(void) close(device->stop_fd);
-	(void) pthread_mutex_destroy(&device->gate.lock);
+	(void) pthread_mutex_destroy(&device->ring_lock.mutex);
 	free(device);
 	return NULL;
 }
 
 void device_stop(struct device *device)
 {
-	pthread_mutex_lock(&device->gate.lock);
+	pthread_mutex_lock(&device->ring_lock.mutex);
 	device->stopping = true;
-	pthread_mutex_unlock(&device->gate.lock);
+	pthread_mutex_unlock(&device->ring_lock.mutex);
 	(void) eventfd_write(device->stop_fd, 1);
 }
 
@@ -182,11 +176,11 @@ enum device_state device_state(struct device *device, int *result, uint32_t *add
 {
 	enum device_state state;
 
-	pthread_mutex_lock(&device->gate.lock);
+	pthread_mutex_lock(&device->ring_lock.mutex);
 	state = device->state;
 	*result = device->result;
 	*added_id = device->added_id;
-	pthread_mutex_unlock(&device->gate.lock);
+	pthread_mutex_unlock(&device->ring_lock.mutex);
 	return state;
 }
 
@@ -194,16 +188,16 @@ enum device_state device_state(struct device *device, int *result, uint32_t *add
  * process, so they are replaced by what a system call refuses, only if nothing else is possible. */
 void device_detach(struct device *device)
 {
-	pthread_mutex_lock(&device->gate.lock);
+	pthread_mutex_lock(&device->ring_lock.mutex);
 	device->stopping = true;
-	if (!device->gate.closed && device->uio.base) {
+	if (!device->ring_lock.revoked && device->uio.base) {
 		if (tcmu_uio_replace_private(
-			    &device->uio, device->scsi->iov, device->gate.iov_cnt) < 0)
+			    &device->uio, device->scsi->iov, device->ring_lock.iov_cnt) < 0)
 			(void) tcmu_uio_replace_inaccessible(&device->uio);
 		tcmu_uio_close(&device->uio);
 	}
-	device->gate.closed = true;
-	pthread_mutex_unlock(&device->gate.lock);
+	device->ring_lock.revoked = true;
+	pthread_mutex_unlock(&device->ring_lock.mutex);
 	(void) eventfd_write(device->stop_fd, 1);
 }
 
@@ -215,6 +209,6 @@ void device_free(struct device *device)
 	tcmu_uio_close(&device->uio);
 	tcmu_scsi_free(device->scsi);
 	(void) close(device->stop_fd);
-	(void) pthread_mutex_destroy(&device->gate.lock);
+	(void) pthread_mutex_destroy(&device->ring_lock.mutex);
 	free(device);
 }

@@ -4,7 +4,7 @@
  * both. The server's thread asks it to stop, and takes the ring away from it if that does not
  * happen.
  *
- * The gate's lock protects what both change. The server frees a device when its thread has ended.
+ * The ring lock protects what both change. The server frees a device when its thread has ended.
  */
 #pragma once
 
@@ -13,8 +13,12 @@
 
 #include "serve.h"
 
+/* So long a device that was found may wait in configfs until the event of its deletion is lost. */
+#define DEVICE_LOST_MS 3000
+
 enum device_state {
-	DEVICE_OPENING = 1,
+	DEVICE_ASKS = 1, /* reads configfs, which waits for a deletion of the device */
+	DEVICE_OPENING,
 	DEVICE_SERVED, /* open has ended, with result */
 	DEVICE_ENDED,  /* the thread touches the device no more */
 };
@@ -27,18 +31,19 @@ struct device {
 	int wake_fd; /* the server's: written at each change of state */
 	int stop_fd;
 	pthread_t thread;
-	struct serve_gate gate;
-	/* with the gate's lock */
+	struct ring_lock ring_lock;
+	/* with the ring lock */
 	enum device_state state;
 	int result;
 	uint32_t added_id; /* of the event that waits for the end of open; 0: none */
 	bool stopping;
-	/* of the thread, and of the server once the gate is closed */
+	/* of the thread, and of the server once the ring is revoked */
 	struct tcmu_uio uio;
 	struct tcmu_ring ring;
 	struct tcmu_scsi *scsi;
 	/* of the server */
-	bool replied; /* the added event has its reply, or needs none */
+	uint64_t lost_at; /* ms; 0: it is known whether its event is lost */
+	bool replied;     /* the added event has its reply, or needs none */
 	bool removing;
 	uint32_t removed_id;
 	uint64_t deadline; /* of its release, ms */

@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
+#include <tcmu/module.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -78,14 +79,29 @@ static void server_arm(struct tcmu_server *server)
 	uint64_t next = UINT64_MAX;
 	struct itimerspec at = {.it_value = {0}};
 
-	for (const struct device *device = server->devices; device; device = device->next)
+	for (const struct device *device = server->devices; device; device = device->next) {
 		if (device->removing && device->deadline < next)
 			next = device->deadline;
+		if (device->lost_at && device->lost_at < next)
+			next = device->lost_at;
+	}
 	if (next != UINT64_MAX) {
 		at.it_value.tv_sec = (time_t) (next / 1000);
 		at.it_value.tv_nsec = (long) (next % 1000) * 1000000 + 1;
 	}
 	(void) timerfd_settime(server->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
+}
+
+/* The device waits in configfs for its deletion, which began before there was this process. Its id
+ * is not known, so all replies are given up. */
+static void server_end_lost_removal(struct device *device)
+{
+	uint32_t id;
+	int result;
+
+	device->lost_at = 0;
+	if (!device->removing && device_state(device, &result, &id) == DEVICE_ASKS)
+		(void) tcmu_module_end_commands();
 }
 
 static void server_expire(struct tcmu_server *server)
@@ -94,10 +110,14 @@ static void server_expire(struct tcmu_server *server)
 	struct device **link = &server->devices;
 
 	while (*link) {
-		if ((*link)->removing && (*link)->deadline <= now)
+		struct device *device = *link;
+
+		if (device->lost_at && device->lost_at <= now)
+			server_end_lost_removal(device);
+		if (device->removing && device->deadline <= now)
 			server_abandon(server, link);
 		else
-			link = &(*link)->next;
+			link = &device->next;
 	}
 }
 
@@ -111,7 +131,7 @@ static void server_reply_added(struct tcmu_server *server, struct device *device
 	int result;
 
 	state = device_state(device, &result, &id);
-	if (device->replied || state == DEVICE_OPENING)
+	if (device->replied || state < DEVICE_SERVED)
 		return;
 	device->replied = true;
 	if (id)
@@ -166,6 +186,8 @@ static int server_start(
 
 	if (!device)
 		return -ENOMEM;
+	if (!added_id)
+		device->lost_at = server_now() + DEVICE_LOST_MS;
 	device->next = server->devices;
 	server->devices = device;
 	return 0;

@@ -3,7 +3,7 @@
  * All TCMU devices of one subtype, served by this process
  *
  * A server answers the kernel's netlink events for the devices of its subtype, and serves each on a
- * thread of its own by the functions of a store. Devices that are there already, and those whose
+ * separate thread by the functions of a store. Devices that are there already, and those whose
  * events were lost, are found. Devices of other subtypes are not touched: they are those of tcmud
  * or of another program.
  *

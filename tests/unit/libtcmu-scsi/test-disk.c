@@ -462,6 +462,14 @@ static void the_setup_is_checked_and_may_be_shorter(void **state)
 	tcmu_scsi_free(NULL);
 }
 
+/* A byte of a CDB: within its usage mask mostly, and small mostly. */
+static uint8_t random_field(uint8_t usage, unsigned n)
+{
+	uint8_t mask = n % 4 ? usage : 0xff;
+
+	return (uint8_t) (random() & mask & (n % 3 ? 0x0f : 0xff));
+}
+
 /* Every operation of the table, with every kind of CDB and data: each has an answer. */
 static void no_command_is_left_without_an_answer(void **state)
 {
@@ -474,8 +482,7 @@ static void no_command_is_left_without_an_answer(void **state)
 			uint8_t cdb[16] = {0};
 
 			for (unsigned at = 1; at < sizeof(cdb); at++)
-				cdb[at] =
-					(uint8_t) (random() & (n % 4 ? operation->usage[at] : 0xff) & (n % 3 ? 0x0f : 0xff));
+				cdb[at] = random_field(operation->usage[at], n);
 			if (operation->has_action)
 				cdb[1] = (uint8_t) ((cdb[1] & 0xe0) | operation->action);
 			cdb[0] = operation->opcode;
