@@ -22,8 +22,12 @@ typedef uint64_t plugin_id;
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
 
-enum { NO_REGISTERS };
-enum { INLINE_ADD };
+enum {
+	NO_REGISTERS
+};
+enum {
+	INLINE_ADD
+};
 
 void qemu_plugin_register_vcpu_tb_trans_cb(
 	plugin_id id, void (*callback)(plugin_id id, struct qemu_plugin_tb *block));

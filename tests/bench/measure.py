@@ -291,6 +291,8 @@ def count_cell(disks, job, args, mark):
     limit = int(read_file(f"/sys/block/{os.path.basename(disks[0])}/queue/max_sectors_kb"))
     commands = -(-int(job[1].replace("M", "000k").replace("k", "")) // limit)
     fio = subprocess.Popen(fio_command([disks], job, 60 + args.warm + args.seconds), stdout=subprocess.DEVNULL)
+    idle = commands_done(disks)
+    wait_for("the first operation", lambda: commands_done(disks) > idle)
     time.sleep(args.warm)
     if mark:
         mark()
@@ -304,6 +306,8 @@ def count_cell(disks, job, args, mark):
         sys.exit("fio has failed")
     fio.terminate()
     fio.wait()
+    if after == before:
+        sys.exit("nothing was served")
     return end - begin, (after - before) / commands
 
 
@@ -319,9 +323,19 @@ def keep_symbols(fio, args):
             write_file(f"{os.path.dirname(args.output)}/{name}", read_file(path))
 
 
-def load_fio():
+def load_programs(pids):
+    """What runs from now on waits for no disk of the host: see measure.sh."""
+    paths = set()
+    for pid in (os.getpid(), *pids):
+        paths |= set(re.findall(r"(/\S+)$", read_file(f"/proc/{pid}/maps"), re.MULTILINE))
+    libraries = subprocess.check_output(["ldd", "/usr/bin/fio"]).decode()
+    for path in {"/usr/bin/fio", *re.findall(r"(/\S+) \(", libraries), *paths}:
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                file.read()
     make_file(f"{DIRECTORY}/nothing", 1)
-    run_fio([[f"{DIRECTORY}/nothing"]], ("randread", "4k", 32, ["--number_ios=100", "--direct=0"]), None)
+    for rw in ("randread", "randwrite"):
+        run_fio([[f"{DIRECTORY}/nothing"]], (rw, "4k", 32, ["--number_ios=100", "--direct=0"]), None)
 
 
 def count_cells(args, disks, results):
@@ -391,7 +405,7 @@ def main():
         if any(luns > 1 for _, _, luns, _, _ in wanted_cells(args)):
             for index, target in enumerate(args.targets):
                 disks[target] += make_luns(index, target, range(1, LUNS), args.options)
-        load_fio()
+        load_programs(pids.values())
         os.kill(args.spinner, signal.SIGKILL)
         count_cells(args, disks, results)
         write_file(args.output, json.dumps(results, indent=1))
