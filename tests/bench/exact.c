@@ -5,7 +5,7 @@
  * a line for each address, "HEX COUNT".
  *
  * The guest sets a mark by an instruction that no compiler emits by chance. Debian has no package
- * with qemu-plugin.h, so the declarations that are needed stand here (API version 1).
+ * with the header for such plugins, so the declarations that are needed stand here (version 1).
  */
 #include <inttypes.h>
 #include <stdbool.h>

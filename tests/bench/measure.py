@@ -316,7 +316,7 @@ def print_counts(name, cell):
 
 
 def keep_symbols(fio, args):
-    """What exact needs to name the addresses of a profile."""
+    """Keeps the files by which exact names the addresses of a profile."""
     for name, path in (("kallsyms", "/proc/kallsyms"), ("fio.maps", f"/proc/{fio}/maps"), ("tcmud.maps", f"/proc/{args.tcmud}/maps"),
                        ("tcmu-runner.maps", f"/proc/{args.tcmu_runner}/maps")):
         if os.path.exists(path):
@@ -324,7 +324,7 @@ def keep_symbols(fio, args):
 
 
 def load_programs(pids):
-    """What runs from now on waits for no disk of the host: see measure.sh."""
+    """Reads all programs, so that none waits for a disk of the host from now on: see measure.sh."""
     paths = set()
     for pid in (os.getpid(), *pids):
         paths |= set(re.findall(r"(/\S+)$", read_file(f"/proc/{pid}/maps"), re.MULTILINE))
