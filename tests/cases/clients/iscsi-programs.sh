@@ -53,11 +53,10 @@ must_fail qemu-img compare -f raw -F raw /run/source.img "$URL"
 say "smartctl and the buffers of sg3-utils"
 iscsi_login "$IQN"
 SG=/dev/$(basename "/sys/block/${DISK##*/}/device/scsi_generic/"sg*)
+smartctl -a "$DISK" || smartctl -r ioctl,1 -a "$DISK" || :
 must smartctl -a "$DISK"
-assert_match "$OUTPUT" "SMART support is: +(Available|Enabled)|SMART Health Status: OK" "the report of smartctl"
-say "smartctl -a: $(grep -E 'Health|SMART support' <<<"$OUTPUT" | paste -sd';')"
-must smartctl -H "$DISK"
 assert_match "$OUTPUT" 'SMART Health Status: OK' "the health"
+assert_match "$OUTPUT" 'No Self-tests have been logged' "the log of self-tests"
 # A self-test in the background, and buffers, are optional: a disk without them refuses them with a sense code.
 status=0
 OUTPUT=$(smartctl -t short "$DISK" 2>&1) || status=$?
