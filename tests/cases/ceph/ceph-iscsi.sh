@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # ceph-iscsi's own rbd-target-api and gwcli over a real cluster: a target with CHAP, a disk that is created, used, resized with
 # its file system mounted, given a snapshot, kept over a restart of the service, and deleted. The daemon is killed meanwhile.
-# vm: net=yes memory=3072 timeout=600 hung_task=200
+# vm: net=yes memory=3072 timeout=900 hung_task=200 check=no
 
 # shellcheck source=tests/cases/ceph/ceph.bash
 . "${0%/*}/ceph.bash"
@@ -34,10 +34,10 @@ PROGRAM
 start_api() {
 	rbd-target-api >/run/api.log 2>&1 </dev/null &
 	API=$!
-	wait_for 90 api_answers
+	holds_within 120 api_answers || { OUTPUT=$(tail -n 30 /run/api.log) && fail "rbd-target-api does not answer"; }
 }
 api_answers() {
-	running $API || fail "rbd-target-api has ended: $(tail -n 30 /run/api.log)"
+	running $API || { OUTPUT=$(tail -n 30 /run/api.log) && fail "rbd-target-api has ended"; }
 	python3 -ISc 'import urllib.request
 urllib.request.urlopen("http://localhost:5000/api", timeout=5)' 2>/dev/null
 }
@@ -56,18 +56,11 @@ size_is() { # BYTES; a condition
 	iscsiadm -m session --rescan >/dev/null && [ "$(disk_bytes "$DISK")" -eq "$1" ]
 }
 
+place_ceph_command
 use_clients
 join_cluster
 printf '127.0.0.1 localhost\n%s guest\n' $ADDRESS >/etc/hosts
-place_ceph_command
 cat >/etc/ceph/iscsi-gateway.cfg <<END
-[config]
-api_secure = false
-minimum_gateways = 1
-trusted_ip_list = $ADDRESS
-prometheus_exporter = false
-log_to_stderr = true
-log_to_file = false
 [config]
 api_secure = false
 minimum_gateways = 1
