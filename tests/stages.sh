@@ -261,7 +261,7 @@ stage_coverage() {
 }
 
 stage_fuzz() {
-	local runs=400000 # the ring has a weight of ten
+	local runs=200000 # the ring has a weight of ten
 	if [ "$quick" = yes ]; then runs=10000; fi
 	build_preset fuzz tests/fuzz/all -DTCMUD_FUZZ_RUNS=$runs
 	test_preset fuzz -L fuzz

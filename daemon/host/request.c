@@ -206,7 +206,7 @@ static int request_check_range(const struct tcmu_disk *disk, const struct tcmu_d
 	uint32_t block = disk->setup.block_size;
 
 	assert(block > 0 && size % block == 0);
-	if (asked->op == TCMU_IO_FLUSH)
+	if (asked->op == TCMU_IO_FLUSH || asked->op == TCMU_IO_COMMAND)
 		return 0;
 	if (!asked->length || asked->offset % block || asked->length % block)
 		return -EINVAL;
@@ -220,6 +220,7 @@ static uint64_t request_buffer_length(
 	switch (asked->op) {
 	case TCMU_IO_READ:
 	case TCMU_IO_WRITE:
+	case TCMU_IO_COMMAND:
 		return asked->length;
 	case TCMU_IO_COMPARE_AND_WRITE:
 		return 2 * asked->length;
@@ -230,13 +231,21 @@ static uint64_t request_buffer_length(
 	}
 }
 
+/* The capability that a handler needs for an operation. */
+static uint64_t request_cap(enum tcmu_io_op op)
+{
+	return op == TCMU_IO_COMMAND ? TCMU_CAP_COMMANDS : TCMU_IO_CAP(op);
+}
+
 static int request_check(const struct tcmu_disk *disk, const struct tcmu_disk_request *asked)
 {
 	uint64_t length = 0;
 
-	if (asked->op < TCMU_IO_READ || asked->op > TCMU_IO_WRITE_SAME)
+	if (asked->op < TCMU_IO_READ || asked->op > TCMU_IO_COMMAND ||
+	    (asked->op == TCMU_IO_COMMAND) != (asked->command != NULL) ||
+	    (asked->command && asked->command->cdb_length > sizeof(asked->command->cdb)))
 		return -EINVAL;
-	if (!(disk->info.caps & TCMU_IO_CAP(asked->op)))
+	if (!(disk->info.caps & request_cap(asked->op)))
 		return -EOPNOTSUPP;
 	for (unsigned i = 0; i < asked->iov_cnt; i++)
 		length += asked->iov[i].iov_len;
@@ -278,6 +287,24 @@ static void request_begin(struct host_message *message)
 	request_note_submit(disk, clock_since(clock_now_ns(), before));
 }
 
+/* The handler gets copies: it may write to the sense until it completes the request. */
+static void request_set_command(struct host_request *request, struct tcmu_disk_command *command)
+{
+	request->command = command;
+	request->io.cdb = NULL;
+	request->io.sense = NULL;
+	request->io.cdb_length = 0;
+	request->io.status = 0;
+	if (!command)
+		return;
+	assert(command->cdb_length <= sizeof(request->cdb));
+	memcpy(request->cdb, command->cdb, sizeof(request->cdb));
+	memset(request->sense, 0, sizeof(request->sense));
+	request->io.cdb = request->cdb;
+	request->io.cdb_length = command->cdb_length;
+	request->io.sense = request->sense;
+}
+
 int tcmu_disk_submit(struct tcmu_disk *disk, const struct tcmu_disk_request *asked, uint64_t *id)
 {
 	struct tcmu_disk_request ours = {.size = sizeof(ours)};
@@ -309,6 +336,7 @@ int tcmu_disk_submit(struct tcmu_disk *disk, const struct tcmu_disk_request *ask
 	request->io.priv = request->priv;
 	request->io.host = &disk->host;
 	request->io.dev = (struct tcmu_host_device *) disk;
+	request_set_command(request, ours.command);
 	host_pieces_prepare(request);
 	request->message.run = request_begin;
 	if (id)
@@ -356,6 +384,10 @@ unsigned host_request_run_completed(struct tcmu_disk *disk)
 		node = node->next;
 		assert(atomic_load(&request->phase) == HOST_COMPLETED);
 		host_pieces_finish(request);
+		if (request->command) {
+			request->command->status = request->io.status;
+			memcpy(request->command->sense, request->sense, sizeof(request->sense));
+		}
 		request_poison(request);
 		atomic_store(&request->phase, HOST_IDLE);
 		if (request->done)
@@ -448,10 +480,12 @@ int tcmu_disk_run(
 {
 	struct request_waiter waiter = {
 		.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
-	struct tcmu_disk_request waited = *request;
+	struct tcmu_disk_request waited = {.size = sizeof(waited)};
 	int r;
 
 	assert(!host_thread_is_current(disk) && !request->done);
+	memcpy(&waited, request, MIN(request->size, sizeof(waited)));
+	waited.size = sizeof(waited);
 	waited.done = request_wake_waiter;
 	waited.userdata = &waiter;
 	r = tcmu_disk_submit(disk, &waited, NULL);

@@ -64,6 +64,9 @@ struct host_request {
 	struct iovec *scattered; /* with flat: where the data lies */
 	unsigned scattered_cnt;
 	void *priv;
+	struct tcmu_disk_command *command; /* of the caller, or NULL */
+	uint8_t cdb[32];
+	uint8_t sense[96];
 	struct tcmu_io io; /* the last member: the handler's may be longer */
 };
 

@@ -17,6 +17,7 @@ static const char *const op_names[] = {
 	[TCMU_IO_COMPARE_AND_WRITE] = "COMPARE_AND_WRITE",
 	[TCMU_IO_MAP] = "MAP",
 	[TCMU_IO_WRITE_SAME] = "WRITE_SAME",
+	[TCMU_IO_COMMAND] = "COMMAND",
 };
 
 static const char *violation_op_name(enum tcmu_io_op op)

@@ -166,7 +166,7 @@ static void life_check_bytes(struct subject *subject, const char *name, uint64_t
 void case_properties(struct subject *subject)
 {
 	const struct tcmu_backend_info *info;
-	uint64_t known = TCMU_CAP_ATOMIC, caps;
+	uint64_t known = TCMU_CAP_ATOMIC | TCMU_CAP_COMMANDS, caps;
 
 	for (int op = TCMU_IO_READ; op <= TCMU_IO_WRITE_SAME; op++)
 		known |= TCMU_IO_CAP(op);
@@ -184,7 +184,8 @@ void case_properties(struct subject *subject)
 	if (info->thin && !(caps & TCMU_IO_CAP(TCMU_IO_UNMAP)))
 		verdict_fail("thin is set, and caps has no UNMAP");
 	if (!(caps & TCMU_IO_CAP(TCMU_IO_WRITE)) &&
-	    (caps & known & ~TCMU_CAP_ATOMIC) >> 3 << 3 & ~TCMU_IO_CAP(TCMU_IO_MAP))
+	    (caps & known & ~(TCMU_CAP_ATOMIC | TCMU_CAP_COMMANDS)) >> 3 << 3 &
+		    ~TCMU_IO_CAP(TCMU_IO_MAP))
 		verdict_fail("caps has operations that write, and no WRITE");
 	if ((caps & TCMU_CAP_ATOMIC) && !(caps & TCMU_IO_CAP(TCMU_IO_WRITE)))
 		verdict_fail("caps has ATOMIC, and no WRITE");

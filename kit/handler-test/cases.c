@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "cases-commands.h"
 #include "cases-data.h"
 #include "cases-faults.h"
 #include "cases-life.h"
@@ -22,6 +23,7 @@ static const struct test_case cases[] = {
 	 case_overlapping},
 	{"compare-at-once", "of many COMPARE_AND_WRITE of one block, one wins each time",
 	 case_compare_at_once},
+	{"commands", "SCSI commands: each has an answer, or is left to the daemon", case_commands},
 	{"reopen", "what was written is there after close and open", case_reopen},
 	{"read-only", "a read-only disk opens and reads", case_read_only},
 	{"cancel", "cancelled requests end once, and leave whole blocks", case_cancel},

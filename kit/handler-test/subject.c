@@ -155,9 +155,16 @@ void subject_model(
 
 const char *subject_op_name(enum tcmu_io_op op)
 {
-	static const char *const names[] = {
-		"?",   "READ",      "WRITE", "FLUSH", "UNMAP", "WRITE_ZEROES", "COMPARE_AND_WRITE",
-		"MAP", "WRITE_SAME"};
+	static const char *const names[] = {"?",
+					    "READ",
+					    "WRITE",
+					    "FLUSH",
+					    "UNMAP",
+					    "WRITE_ZEROES",
+					    "COMPARE_AND_WRITE",
+					    "MAP",
+					    "WRITE_SAME",
+					    "COMMAND"};
 
 	return names[(size_t) op < sizeof(names) / sizeof(names[0]) ? op : 0];
 }

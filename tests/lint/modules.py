@@ -7,9 +7,9 @@ import re
 import tree
 
 # Public headers by the beginning of their name in angle brackets, and their target; the first that fits counts.
-PUBLIC = {"tcmu/host.h": "tcmu-host", "tcmu/": "tcmu", "scsi/": "scsi"}
+PUBLIC = {"tcmu/host.h": "tcmu-host", "tcmu/scsi.h": "tcmu-scsi", "tcmu/server.h": "tcmu-scsi", "tcmu/": "tcmu", "scsi/": "scsi"}
 # The directories of those targets.
-PUBLIC_DIRECTORY = {"tcmu-host": "daemon/host", "tcmu": "libtcmu", "scsi": "scsi"}
+PUBLIC_DIRECTORY = {"tcmu-host": "daemon/host", "tcmu-scsi": "libtcmu-scsi", "tcmu": "libtcmu", "scsi": "scsi"}
 
 
 def includes(name):

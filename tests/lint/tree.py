@@ -14,7 +14,7 @@ ARGUMENTS = [word for word in sys.argv[1:] if not word.startswith("--")]
 OPTIONS = {word for word in sys.argv[1:] if word.startswith("--")}
 ROOT = os.path.abspath(ARGUMENTS[0] if ARGUMENTS else os.path.join(os.path.dirname(__file__), "..", ".."))
 # The directories whose code is shipped.
-PRODUCT = ("libtcmu/", "scsi/", "daemon/", "handlers/", "compat/", "kit/", "tcmuctl/")
+PRODUCT = ("libtcmu/", "scsi/", "libtcmu-scsi/", "daemon/", "handlers/", "compat/", "kit/", "tcmuctl/")
 FOUND = []
 
 

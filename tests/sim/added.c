@@ -80,6 +80,19 @@ static void added_add_format(struct life *life)
 	initiators_use(KCOMMAND_FORMAT);
 }
 
+static void added_add_sanitize(struct life *life)
+{
+	(void) life;
+	initiators_use(KCOMMAND_SANITIZE);
+}
+
+static void added_add_segments(struct life *life)
+{
+	if (!added_has(life, WORLD_XCOPY))
+		added_add_xcopy(life);
+	initiators_use_segments();
+}
+
 static void added_add_mode_select(struct life *life)
 {
 	(void) life;
@@ -103,6 +116,8 @@ static const struct {
 	{WORLD_UNLOAD, 6, NULL},
 	{WORLD_OVERTAKE, 8, added_add_overtake},
 	{WORLD_LOCK_HANGS, 3, NULL},
+	{WORLD_SANITIZE, 8, added_add_sanitize},
+	{WORLD_SEGMENTS, 6, added_add_segments},
 };
 #define ADDED (sizeof(added_kinds) / sizeof(added_kinds[0]))
 

@@ -53,24 +53,39 @@ static void cdb_put_cscd(uint8_t *at, unsigned slot)
 	cdb_put_be(at + 29, BLOCK_SIZE, 3);
 }
 
-/* SPC-4 6.5: two devices, and one segment from block device to block device. */
+#define CSCDS_END 80u
+#define SEGMENT   28u
+
+/* SPC-4 6.6.6.2: from block device to block device. */
+static void cdb_put_segment(uint8_t *at, const struct ksegment *segment)
+{
+	at[0] = 0x02;
+	cdb_put_be(at + 2, SEGMENT - 4, 2);
+	cdb_put_be(at + 4, segment->within, 2);
+	cdb_put_be(at + 6, 1, 2);
+	cdb_put_be(at + 10, segment->blocks, 2);
+	cdb_put_be(at + 12, segment->lba, 8);
+	cdb_put_be(at + 20, segment->lba_2, 8);
+}
+
+/* SPC-4 6.5: two devices, and the segments. */
 static void cdb_make_xcopy(struct kcommand *command)
 {
-	uint8_t *list = command->data, *segment = list + 80;
+	struct ksegment first = {
+		.lba = command->lba, .lba_2 = command->lba_2, .blocks = command->blocks};
+	uint8_t *list = command->data;
 
-	command->data_out = 108;
+	command->data_out = CSCDS_END + SEGMENT * (1 + command->segment_cnt);
 	memset(list, 0, command->data_out);
 	list[1] = 0x18;
 	cdb_put_be(list + 2, 64, 2);
-	cdb_put_be(list + 8, 28, 4);
+	cdb_put_be(list + 8, command->data_out - CSCDS_END, 4);
 	cdb_put_cscd(list + 16, command->from);
 	cdb_put_cscd(list + 48, command->to);
-	segment[0] = 0x02;
-	cdb_put_be(segment + 2, 24, 2);
-	cdb_put_be(segment + 6, 1, 2);
-	cdb_put_be(segment + 10, command->blocks, 2);
-	cdb_put_be(segment + 12, command->lba, 8);
-	cdb_put_be(segment + 20, command->lba_2, 8);
+	cdb_put_segment(list + CSCDS_END, &first);
+	for (unsigned i = 0; i < command->segment_cnt; i++)
+		cdb_put_segment(
+			list + CSCDS_END + (size_t) SEGMENT * (1 + i), &command->segments[i]);
 }
 
 /* SBC-3 5.3 */
@@ -79,6 +94,16 @@ static void cdb_make_format(struct kcommand *command)
 	command->data_out = command->immediate ? 4 : 0;
 	memset(command->data, 0, 4);
 	command->data[1] = 0x02;
+}
+
+/* SBC-3 5.24.2.2: one pass of a pattern of eight bytes. BLOCK ERASE has no list. */
+static void cdb_make_sanitize(struct kcommand *command)
+{
+	command->data_out = command->no_data ? 0 : 4 + sizeof(command->tag);
+	memset(command->data, 0, 4);
+	command->data[0] = 1;
+	command->data[3] = sizeof(command->tag);
+	memcpy(command->data + 4, &command->tag, sizeof(command->tag));
 }
 
 /* SBC-3 6.5.5, with the header of MODE SELECT(6). */
@@ -95,6 +120,8 @@ void cdb_make_list(struct kcommand *command)
 {
 	if (command->op == KCOMMAND_FORMAT)
 		cdb_make_format(command);
+	else if (command->op == KCOMMAND_SANITIZE)
+		cdb_make_sanitize(command);
 	else if (command->op == KCOMMAND_MODE_SELECT)
 		cdb_make_caching_page(command);
 	else if (command->op == KCOMMAND_SET_GROUPS)
@@ -146,6 +173,11 @@ unsigned cdb_fill(const struct kcommand *command, uint8_t *cdb)
 		cdb[0] = 0x04;
 		cdb[1] = command->immediate ? 0x10 : 0;
 		return 6;
+	case KCOMMAND_SANITIZE:
+		cdb[0] = 0x48;
+		cdb[1] = (command->immediate ? 0x80 : 0) | (command->no_data ? 0x02 : 0x01);
+		cdb_put_be(cdb + 7, command->data_out, 2);
+		return 10;
 	case KCOMMAND_MODE_SELECT:
 		cdb[0] = 0x15;
 		cdb[1] = command->save ? 0x11 : 0x10;

@@ -2,6 +2,7 @@
 /* See initiator.h. */
 #include "initiator.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,7 @@
 #include "threads.h"
 
 #define SLOTS_MAX           8
-#define MORE_MAX            8
+#define MORE_MAX            16
 #define FORMATS_MAX         64
 #define SAME_BLOCKS         12
 #define HOT_BLOCKS          6
@@ -27,6 +28,7 @@ struct world {
 	bool expiry;
 	enum kcommand_op more[MORE_MAX]; /* kinds of commands that this life has too */
 	unsigned more_cnt;
+	bool segments; /* EXTENDED COPY may have several */
 	uint64_t tag;
 	bool served[SLOTS_MAX];
 	bool needs_format[SLOTS_MAX];
@@ -61,6 +63,12 @@ static unsigned command_slot(const struct kcommand *command)
 	return command->op == KCOMMAND_XCOPY ? command->to : command->kdev->slot;
 }
 
+/* It overwrites the whole medium. */
+static bool command_formats(const struct kcommand *command)
+{
+	return command->op == KCOMMAND_FORMAT || command->op == KCOMMAND_SANITIZE;
+}
+
 void initiators_set_calm(bool calm)
 {
 	sim->world->calm = calm;
@@ -68,7 +76,21 @@ void initiators_set_calm(bool calm)
 
 void initiators_use(enum kcommand_op op)
 {
+	assert(sim->world->more_cnt < MORE_MAX);
 	sim->world->more[sim->world->more_cnt++] = op;
+}
+
+static bool initiators_have(enum kcommand_op op)
+{
+	for (unsigned i = 0; i < sim->world->more_cnt; i++)
+		if (sim->world->more[i] == op)
+			return true;
+	return false;
+}
+
+void initiators_use_segments(void)
+{
+	sim->world->segments = true;
 }
 
 uint64_t initiators_new_tag(void)
@@ -158,6 +180,14 @@ static void command_prepare_xcopy(struct kcommand *command)
 	command->lba = sim_choose(HOT_BLOCKS);
 	command->lba_2 = sim_choose(2 * HOT_BLOCKS);
 	command->may_fail = true; /* BUSY: too many of them */
+	command->segment_cnt = sim->world->segments ? sim_choose(MORE_SEGMENTS + 1) : 0;
+	for (unsigned i = 0; i < command->segment_cnt; i++)
+		command->segments[i] = (struct ksegment){
+			.within = sim_chance(2),
+			.blocks = 1 + sim_choose(BURST_BLOCKS),
+			.lba = sim_choose(2 * HOT_BLOCKS),
+			.lba_2 = sim_choose(2 * HOT_BLOCKS),
+		};
 }
 
 /* Of blocks that a resize adds meanwhile, it may format some. */
@@ -166,6 +196,13 @@ static void command_prepare_format(struct kcommand *command)
 	command->blocks = command->lba_2 = (unsigned) (command->kdev->size / BLOCK_SIZE);
 	command->blocks_2 = STORE_BLOCKS - command->blocks;
 	command->immediate = sim_chance(4);
+}
+
+static void command_prepare_sanitize(struct kcommand *command)
+{
+	command_prepare_format(command);
+	command->no_data = sim_chance(3);
+	command->tag = command->no_data ? 0 : ++sim->world->tag;
 }
 
 /* It may be refused: the store has no cache that can be switched. */
@@ -182,10 +219,12 @@ static void command_prepare_more(struct kcommand *command)
 
 	if (command->op == KCOMMAND_UNMAP && !backends_can(command->kdev->store, TCMU_IO_UNMAP))
 		command->op = KCOMMAND_WRITE_SAME;
-	if (command->op == KCOMMAND_FORMAT && sim_chance(2))
+	if (command_formats(command) && sim_chance(2))
 		command->op = KCOMMAND_WRITE_SAME; /* it leaves nothing to the others */
 	if (command->op == KCOMMAND_FORMAT)
 		command_prepare_format(command);
+	else if (command->op == KCOMMAND_SANITIZE)
+		command_prepare_sanitize(command);
 	else if (command->op == KCOMMAND_MODE_SELECT)
 		command_prepare_mode_select(command);
 	else if (command->op == KCOMMAND_SET_GROUPS)
@@ -224,8 +263,20 @@ static void command_prepare(struct kcommand *command)
 
 static bool command_writes(const struct kcommand *command)
 {
-	return command->tag || command->op == KCOMMAND_FORMAT || command->op == KCOMMAND_UNMAP ||
+	return command->tag || command_formats(command) || command->op == KCOMMAND_UNMAP ||
 		command->op == KCOMMAND_WRITE_SAME;
+}
+
+static struct history_write **command_begin_segment(
+	const struct kcommand *command, const struct ksegment *segment,
+	struct history_write **write)
+{
+	unsigned from = segment->within ? command->to : command->from;
+
+	for (unsigned i = 0; i < segment->blocks; i++)
+		*write++ = history_begin_copy(
+			command->to, segment->lba_2 + i, from, segment->lba + i);
+	return write;
 }
 
 static void command_send(struct kcommand *command)
@@ -239,6 +290,8 @@ static void command_send(struct kcommand *command)
 	for (unsigned i = 0; command->op == KCOMMAND_XCOPY && i < command->blocks; i++)
 		*write++ = history_begin_copy(
 			command->to, command->lba_2 + i, command->from, command->lba + i);
+	for (unsigned i = 0; i < command->segment_cnt; i++)
+		write = command_begin_segment(command, &command->segments[i], write);
 	for (unsigned i = 0; command_writes(command) && i < command->blocks; i++)
 		*write++ = history_begin(kdev->store, command->lba + i, command->tag);
 	for (unsigned i = 0; i < command->blocks_2; i++)
@@ -386,14 +439,13 @@ static void command_check_format(const struct kcommand *command)
 	for (unsigned i = 0; i < command->blocks; i++)
 		history_check_stable(
 			kdev->store, i, stored_tag(kdev->store, i, true),
-			"on stable storage after FORMAT UNIT");
+			"on stable storage after FORMAT UNIT or SANITIZE");
 }
 
 static bool command_needs_medium(const struct kcommand *command)
 {
 	return command->op == KCOMMAND_READ || command->op == KCOMMAND_FLUSH ||
-		(command->writes[0] && command->op != KCOMMAND_FORMAT &&
-		 command->op != KCOMMAND_XCOPY);
+		(command->writes[0] && !command_formats(command) && command->op != KCOMMAND_XCOPY);
 }
 
 /* A command is GOOD that needs the medium: no format that had begun before it goes on. */
@@ -412,12 +464,12 @@ static void command_end_formats(const struct kcommand *command)
 	}
 }
 
-/* Whether the medium is formatted although FORMAT UNIT has its status. */
+/* Whether the medium is formatted although the command has its status. */
 static bool command_goes_on(struct kcommand *command)
 {
 	struct world *world = sim->world;
 
-	if (command->op != KCOMMAND_FORMAT ||
+	if (!command_formats(command) ||
 	    (!command->in_ring && command->status != STATUS_TASK_ABORTED &&
 	     !(command->status == 0 && command->immediate)))
 		return false;
@@ -443,6 +495,7 @@ static void command_check(const struct kcommand *command)
 		command_check_write(command);
 		break;
 	case KCOMMAND_FORMAT:
+	case KCOMMAND_SANITIZE:
 		command_check_format(command);
 		break;
 	case KCOMMAND_MODE_SELECT:
@@ -460,7 +513,7 @@ static void command_check(const struct kcommand *command)
 
 void initiators_late(struct kcommand *command)
 {
-	if (command->op == KCOMMAND_FORMAT)
+	if (command_formats(command))
 		return;
 	for (unsigned i = 0; command->writes[i]; i++)
 		if (command->writes[i]->ended == UINT64_MAX)
@@ -487,6 +540,7 @@ static const char *const command_names[KCOMMAND_OPS] = {
 	[KCOMMAND_WRITE_SAME] = "WRITE SAME",
 	[KCOMMAND_SET_GROUPS] = "SET TARGET PORT GROUPS",
 	[KCOMMAND_FORMAT] = "FORMAT UNIT",
+	[KCOMMAND_SANITIZE] = "SANITIZE",
 	[KCOMMAND_MODE_SELECT] = "MODE SELECT",
 	[KCOMMAND_XCOPY] = "EXTENDED COPY",
 };
@@ -496,7 +550,7 @@ static const char *const command_names[KCOMMAND_OPS] = {
 static bool command_guard_is_busy(const struct kcommand *command)
 {
 	return command->status == 0x08 &&
-		(command->op == KCOMMAND_FORMAT || command->op == KCOMMAND_XCOPY ||
+		(command_formats(command) || command->op == KCOMMAND_XCOPY ||
 		 command->op == KCOMMAND_MODE_SELECT || command->op == KCOMMAND_WRITE_SAME);
 }
 
@@ -519,9 +573,9 @@ void initiators_take_status(struct kcommand *command)
 			continue; /* it may still land */
 		command->writes[i]->ended = command->ended;
 		command->writes[i]->good = good && !command->hint &&
-			(command->op != KCOMMAND_FORMAT || i < command->blocks);
+			(!command_formats(command) || i < command->blocks);
 		if (command->writes[i]->good &&
-		    (command->fua || command->strict || command->op == KCOMMAND_FORMAT))
+		    (command->fua || command->strict || command_formats(command)))
 			command->writes[i]->stable = command->ended;
 	}
 	sim_trace(
@@ -568,11 +622,16 @@ void initiators_probe(struct kdev *kdev)
 		cdb_make_list(command);
 		command_send(command);
 	}
-	/* A format that was cut short has left the medium unusable. */
+	/* One that was cut short has left the medium unusable; after SANITIZE only that helps. */
 	if (sim->world->needs_format[kdev->slot] && sim_chance(3)) {
+		bool sanitize = initiators_have(KCOMMAND_SANITIZE);
+
 		sim->world->needs_format[kdev->slot] = false;
-		command = command_new(kdev, KCOMMAND_FORMAT);
-		command_prepare_format(command);
+		command = command_new(kdev, sanitize ? KCOMMAND_SANITIZE : KCOMMAND_FORMAT);
+		if (sanitize)
+			command_prepare_sanitize(command);
+		else
+			command_prepare_format(command);
 		cdb_make_list(command);
 		command_send(command);
 	}

@@ -17,6 +17,9 @@ void initiators_set_calm(bool calm);
 /* This life has commands of this kind too. */
 void initiators_use(enum kcommand_op op);
 
+/* Some of its EXTENDED COPYs have several segments. */
+void initiators_use_segments(void);
+
 /* A tag that no write has had. */
 uint64_t initiators_new_tag(void);
 

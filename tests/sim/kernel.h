@@ -41,8 +41,17 @@ enum kcommand_op {
 	KCOMMAND_SET_GROUPS,  /* of target ports */
 	KCOMMAND_XCOPY,       /* EXTENDED COPY: blocks from lba to lba_2 */
 	KCOMMAND_FORMAT,      /* FORMAT UNIT */
+	KCOMMAND_SANITIZE,    /* OVERWRITE with the tag, or BLOCK ERASE (no_data) */
 	KCOMMAND_MODE_SELECT, /* of WCE, the write cache */
 	KCOMMAND_OPS,
+};
+
+#define MORE_SEGMENTS 3
+
+/* EXTENDED COPY: another segment, within the destination or from the source to it. */
+struct ksegment {
+	bool within;
+	unsigned lba, lba_2, blocks;
 };
 
 struct kdev;
@@ -54,13 +63,15 @@ struct kcommand {
 	unsigned lba, blocks;
 	unsigned lba_2, blocks_2; /* of UNMAP's second extent */
 	unsigned from, to;        /* EXTENDED COPY: the slots of its devices */
-	uint8_t state;            /* of SET TARGET PORT GROUPS */
-	unsigned data_out;        /* bytes, of the commands of cdb.h */
+	struct ksegment segments[MORE_SEGMENTS];
+	unsigned segment_cnt; /* of these */
+	uint8_t state;        /* of SET TARGET PORT GROUPS */
+	unsigned data_out;    /* bytes, of the commands of cdb.h */
 	bool fua;
-	bool no_data;   /* NDOB: WRITE SAME of zeros */
+	bool no_data;   /* zeros: NDOB of WRITE SAME, SANITIZE BLOCK ERASE */
 	bool unmap;     /* WRITE SAME with UNMAP */
 	bool hint;      /* UNMAP where unmapped blocks may keep their data */
-	bool immediate; /* FORMAT UNIT: IMMED */
+	bool immediate; /* IMMED: FORMAT UNIT, SANITIZE */
 	bool cache_on;  /* MODE SELECT: WCE */
 	bool save;      /* MODE SELECT: SP */
 	bool probe;

@@ -73,6 +73,8 @@ static const char *const world_kinds[WORLD_KINDS] = {
 	[WORLD_UNLOAD] = "unload",
 	[WORLD_OVERTAKE] = "overtake",
 	[WORLD_LOCK_HANGS] = "lock-hangs",
+	[WORLD_SANITIZE] = "sanitize",
+	[WORLD_SEGMENTS] = "segments",
 };
 
 const char *world_kind_name(enum world_kind kind)
@@ -702,7 +704,8 @@ static void life_expect(bool (*done)(void), unsigned seconds, const char *what)
 
 static bool life_is_calm(const struct life *life)
 {
-	if (life->early || added_has(life, WORLD_RIVAL) || added_has(life, WORLD_FORMAT))
+	if (life->early || added_has(life, WORLD_RIVAL) || added_has(life, WORLD_FORMAT) ||
+	    added_has(life, WORLD_SANITIZE))
 		return false;
 	/* A backend takes up to 400 ms for a request, and commands queue. */
 	for (unsigned i = 0; i < life->slot_cnt; i++)

@@ -52,6 +52,8 @@ enum world_kind {
 	WORLD_UNLOAD,   /* all devices are deleted, and the module goes and comes back */
 	WORLD_OVERTAKE, /* the ring is reset under slow writes, and others copy to their blocks */
 	WORLD_LOCK_HANGS,
+	WORLD_SANITIZE, /* no event: also SANITIZE */
+	WORLD_SEGMENTS, /* no event: also EXTENDED COPY of several segments */
 	WORLD_KINDS,
 };
 

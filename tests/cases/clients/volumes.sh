@@ -8,7 +8,7 @@
 # shellcheck source=tests/cases/clients/clients.bash
 . "${0%/*}/clients.bash"
 
-# make_disk NAME MIB: a LUN of our own; DISK is its node.
+# make_disk NAME MIB: a new LUN; DISK is its node.
 make_disk() {
 	make_backstore_configfs "$1" "/srv/$1.img" $(($2 << 20))
 	attach "$1"
@@ -113,7 +113,7 @@ assert_eq "$(<$md/mismatch_cnt)" 0 "the blocks in which the two differ"
 must mdadm --stop /dev/md0
 drop_disk left
 drop_disk right
-# What md was to see.
+# The errors of the deleted LUN.
 dmesg --clear
 
 say "LUKS: discards; integrity"

@@ -29,7 +29,7 @@ assert_eq "$(property WatchdogUSec)" 30s "its watchdog interval"
 say "the bus shows the handlers and their answers"
 must busctl call org.kernel.TCMUService1 /org/kernel/TCMUService1 org.freedesktop.DBus.ObjectManager GetManagedObjects
 assert_eq "$(grep -o '"/org/kernel/TCMUService1/[^"]*"' <<<"$OUTPUT" | sort | paste -sd' ')" \
-	'"/org/kernel/TCMUService1/file" "/org/kernel/TCMUService1/nbd" "/org/kernel/TCMUService1/null" "/org/kernel/TCMUService1/qcow" "/org/kernel/TCMUService1/rbd"' \
+	'"/org/kernel/TCMUService1/file" "/org/kernel/TCMUService1/nbd" "/org/kernel/TCMUService1/null" "/org/kernel/TCMUService1/qcow" "/org/kernel/TCMUService1/ram" "/org/kernel/TCMUService1/rbd"' \
 	"the objects"
 for config in ',' : ' ' '' file/ rbd/pool/image "$(printf '%0256d' 0)" "file/$(printf '%0256d' 0)"; do
 	check_config "$config"

@@ -27,8 +27,10 @@ truncate -s 4G /srv/install.iso
 tcli /backstores/user:file create name=disk size=64M cfgstring=/srv/disk.img
 type_manual handlers/file/tcmu-file.7
 type_manual handlers/null/tcmu-null.7
+type_manual handlers/ram/tcmu-ram.7
 type_manual docs/man/tcmuctl.8
 type_manual docs/man/tcmud-metrics.7
 type_manual docs/man/tcmud-events.7
 for name in disk disk1 disk2 disk3; do delete_backstore $name; done
 SUBTYPE=null delete_backstore bench
+for name in scratch large; do SUBTYPE=ram delete_backstore $name; done

@@ -60,6 +60,10 @@ enum broken_break {
 	RESIZE_WITHOUT_REASON,
 	READ_ONLY_REFUSED,
 	UNKNOWN_CAPS,
+	COMMAND_STATUS,
+	COMMAND_RESULT,
+	COMMAND_SENSE,
+	COMMAND_READS_OTHER,
 	NO_READ,
 	BAD_PHYSICAL_BLOCK,
 	BAD_LIMIT,
@@ -120,6 +124,10 @@ static const char *const broken_names[] = {
 	[RESIZE_WITHOUT_REASON] = "resize_without_reason",
 	[READ_ONLY_REFUSED] = "read_only_refused",
 	[UNKNOWN_CAPS] = "unknown_caps",
+	[COMMAND_STATUS] = "command_status",
+	[COMMAND_RESULT] = "command_result",
+	[COMMAND_SENSE] = "command_sense",
+	[COMMAND_READS_OTHER] = "command_reads_other",
 	[NO_READ] = "no_read",
 	[BAD_PHYSICAL_BLOCK] = "bad_physical_block",
 	[BAD_LIMIT] = "bad_limit",
@@ -284,6 +292,22 @@ static void broken_zero(struct tcmu_io *io)
 	broken_map(io, false);
 }
 
+/* TEST UNIT READY, and READ(10) of the first blocks. */
+static int broken_command(struct broken_backend *self, struct tcmu_io *io)
+{
+	if (io->cdb[0] != 0x00 && io->cdb[0] != 0x28)
+		return -EOPNOTSUPP;
+	if (io->cdb[0] == 0x28 && (io->cdb[2] || io->cdb[5] || io->cdb[7]))
+		return -EOPNOTSUPP;
+	if (self->what == COMMAND_STATUS)
+		io->status = 0x77;
+	if (self->what == COMMAND_RESULT)
+		io->result = io->length + 1;
+	if (self->what == COMMAND_SENSE)
+		io->status = 0x02;
+	return 0; /* READ: the buffer is as it was */
+}
+
 static int broken_carry_out(struct broken_backend *self, struct tcmu_io *io)
 {
 	switch (io->op) {
@@ -316,6 +340,8 @@ static int broken_carry_out(struct broken_backend *self, struct tcmu_io *io)
 		return broken_compare(self, io);
 	case TCMU_IO_MAP:
 		return broken_map_query(self, io);
+	case TCMU_IO_COMMAND:
+		return broken_command(self, io);
 	default:
 		return 0;
 	}
@@ -473,6 +499,8 @@ static void broken_describe(
 		info->caps |= TCMU_IO_CAP(op);
 	info->fua = true;
 	info->thin = true;
+	if (what >= COMMAND_STATUS && what <= COMMAND_READS_OTHER)
+		info->caps |= TCMU_CAP_COMMANDS;
 	if (what == UNKNOWN_CAPS)
 		info->caps |= TCMU_IO_CAP(40);
 	if (what == NO_READ)

@@ -34,7 +34,7 @@ static void copy_in(struct tcmu_io *io, const uint8_t *data, size_t length)
 
 static int answer(struct tcmu_io *io)
 {
-	static const uint8_t ten[10] = "0123456789";
+	static const uint8_t ten[] = "0123456789";
 
 	assert_true(io->cdb_length >= 6 && io->status == 0 && io->result == 0);
 	switch (io->cdb[0]) {
@@ -42,7 +42,7 @@ static int answer(struct tcmu_io *io)
 		copy_in(io, inquiry, sizeof(inquiry));
 		return 0;
 	case VENDOR_READ:
-		copy_in(io, ten, sizeof(ten));
+		copy_in(io, ten, sizeof(ten) - 1);
 		return 0;
 	case VENDOR_WRITE:
 		received_length = 0;
@@ -227,12 +227,40 @@ static void test_reset(void **state)
 	io_fixture_stop(&fixture);
 }
 
+/* A command that the handler leaves to the daemon after the ring was revoked is not decoded: its
+ * data-out is not there any more. */
+static void test_revoke(void **state)
+{
+	uint8_t list[64];
+	static const struct scsi_extent extent = {.lba = 4, .blocks = 2};
+	struct initiator_command command = cmd_unmap(list, &extent, 1);
+	struct io_fixture fixture;
+	struct io_fixture_options options = {
+		.backend = {
+			.threading = TCMU_HANDLER_ASYNC,
+			.syscalls = true,
+			.command = answer,
+			.info = {.caps = FIXTURE_ALL_CAPS | TCMU_CAP_COMMANDS}}};
+
+	(void) state;
+	io_fixture_start(&fixture, &options);
+	initiator_send_held(&fixture, &command, TCMU_IO_CAP(TCMU_IO_COMMAND));
+	assert_int_equal(io_thread_revoke(fixture.thread), 0);
+	io_fixture_assert_released(&fixture);
+	backend_hold(fixture.backend, 0);
+	assert_int_equal(backend_release(fixture.backend, 1, BACKEND_OLDEST), 1);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_UNMAP), 0);
+	assert_false(initiator_is_done(&command));
+	io_fixture_wait_end(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answers), cmocka_unit_test(test_left),
 		cmocka_unit_test(test_errors),  cmocka_unit_test(test_abort),
-		cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_reset),   cmocka_unit_test(test_revoke),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,7 +44,7 @@ static const json_t *handler_of(const json_t *answer, const char *subtype)
 static void installed_handlers_are_listed(void **state)
 {
 	json_t *answer = ask_for(HANDLERS, "handlers", NULL);
-	static const char *const subtypes[] = {"file", "null", "qcow"};
+	static const char *const subtypes[] = {"file", "null", "qcow", "ram"};
 
 	(void) state;
 	for (size_t i = 0; i < sizeof(subtypes) / sizeof(subtypes[0]); i++) {

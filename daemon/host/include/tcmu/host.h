@@ -51,6 +51,15 @@ struct tcmu_disk_setup {
  * cancel. error: 0 or negative errno. result and result_flags are those of struct tcmu_io. */
 typedef void tcmu_disk_done_fn(void *userdata, int error, uint64_t result, uint32_t result_flags);
 
+/* A SCSI command, and its answer. */
+struct tcmu_disk_command {
+	uint32_t size; /* of this structure */
+	uint32_t cdb_length;
+	uint8_t cdb[32];
+	uint8_t status;    /* of SAM */
+	uint8_t sense[96]; /* zeros, until the handler fills it */
+};
+
 struct tcmu_disk_request {
 	uint32_t size; /* of this structure */
 	enum tcmu_io_op op;
@@ -61,6 +70,9 @@ struct tcmu_disk_request {
 	uint64_t length;
 	tcmu_disk_done_fn *done;
 	void *userdata;
+	/* COMMAND, whose length is any; it stays until done. Its status and sense are set then, and
+	 * the result is the bytes of data-in. -EOPNOTSUPP: the handler leaves it to the daemon. */
+	struct tcmu_disk_command *command;
 };
 
 /* Faults of a system call that a handler asks for by tcmu_io_aio(). */
