@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# ceph-iscsi's own rbd-target-api and gwcli over a real cluster: a target with CHAP, a disk that is created, used, resized with
-# its file system mounted, given a snapshot, kept over a restart of the service, and deleted. The daemon is killed meanwhile.
+# Disks that ceph-iscsi's gwcli and rbd-target-api make of images in a real cluster are used by an initiator with CHAP, resized
+# with a file system mounted, given a snapshot, kept over a restart of the service and deleted. The daemon is killed meanwhile.
 # vm: net=yes memory=3072 timeout=900 hung_task=200 check=no
 
 # shellcheck source=tests/cases/ceph/ceph.bash
