@@ -38,7 +38,7 @@ static unsigned put_exceptions(uint8_t *p)
 /* A parameter for each of the last tests, all of whose fields are 0 when it has not taken place. */
 static unsigned put_self_tests(uint8_t *p)
 {
-	memset(p, 0, SELF_TESTS * SELF_TEST_PARAMETER);
+	memset(p, 0, (size_t) SELF_TESTS * SELF_TEST_PARAMETER);
 	for (unsigned i = 0; i < SELF_TESTS; i++, p += SELF_TEST_PARAMETER) {
 		put_be16(p, (uint16_t) (i + 1));
 		p[2] = 0x03; /* FORMAT AND LINKING: a list in binary format */

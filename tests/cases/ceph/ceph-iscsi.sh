@@ -13,18 +13,29 @@ TARGET=iqn.2003-01.org.linux-iscsi.gateways:ceph
 INITIATOR=iqn.1993-08.org.debian:01:guest
 ADDRESS=10.0.2.15
 
-# ceph-iscsi removes blocklist entries by Ceph's command line, which is large; librados is enough for that.
+# ceph-iscsi asks the monitors by Ceph's command line, which is large; librados is enough for that.
 place_ceph_command() {
 	cat >/usr/local/bin/ceph <<'PROGRAM'
 #!/usr/bin/python3
 import json, rados, sys
-words = sys.argv[sys.argv.index("osd"):]
-command = {"prefix": " ".join(words[:3])}
-if words[2] == "rm":
+words = []
+format = "plain"
+arguments = iter(sys.argv[1:])
+for word in arguments:
+    if word in ("-c", "-n", "--conf", "--name"):
+        next(arguments)
+    elif word in ("-f", "--format"):
+        format = next(arguments)
+    elif word.startswith("--format="):
+        format = word[len("--format="):]
+    else:
+        words.append(word)
+command = {"prefix": " ".join(words), "format": format}
+if words[:3] == ["osd", "blocklist", "rm"]:
     command = {"prefix": "osd blocklist", "blocklistop": "rm", "addr": words[3]}
 with rados.Rados(conffile="/etc/ceph/ceph.conf") as cluster:
     status, output, text = cluster.mon_command(json.dumps(command), b"")
-print(text if words[2] == "rm" else output.decode() + text)
+print(output.decode() + (text if not output or words[-1] == "ls" else ""))
 sys.exit(status != 0)
 PROGRAM
 	chmod 755 /usr/local/bin/ceph
