@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LOG SENSE (SPC-4 6.8, 7.3): the pages that list the pages, and informational exceptions, which
- * never occur.
+ * LOG SENSE (SPC-4 6.8, 7.3): the pages that list the pages; the results of self-tests, of which
+ * there are none, because the default self-test has no result to keep; and informational
+ * exceptions, which never occur.
  */
 #include "log.h"
 
@@ -31,9 +32,25 @@ static unsigned put_exceptions(uint8_t *p)
 	return sizeof(parameter);
 }
 
+#define SELF_TESTS          20u
+#define SELF_TEST_PARAMETER 20u
+
+/* A parameter for each of the last tests, all of whose fields are 0 when it has not taken place. */
+static unsigned put_self_tests(uint8_t *p)
+{
+	memset(p, 0, (size_t) SELF_TESTS * SELF_TEST_PARAMETER);
+	for (unsigned i = 0; i < SELF_TESTS; i++, p += SELF_TEST_PARAMETER) {
+		put_be16(p, (uint16_t) (i + 1));
+		p[2] = 0x03; /* FORMAT AND LINKING: a list in binary format */
+		p[3] = SELF_TEST_PARAMETER - 4;
+	}
+	return SELF_TESTS * SELF_TEST_PARAMETER;
+}
+
 static const struct log_page pages[] = {
 	{0x00, 0x00, put_pages},
 	{0x00, ALL_SUBPAGES, put_pages_and_subpages},
+	{0x10, 0x00, put_self_tests},
 	{0x2f, 0x00, put_exceptions},
 };
 
@@ -60,7 +77,7 @@ static unsigned put_pages_and_subpages(uint8_t *p)
 	return length;
 }
 
-/* PC selects between values that are all equal here. No parameter has a code above 0. */
+/* PC selects between values that are all equal here. PARAMETER POINTER has to be 0. */
 enum scsi_verdict scsi_log_sense(struct scsi_call *call)
 {
 	uint8_t code = call->cdb[2] & 0x3f, subcode = call->cdb[3];

@@ -136,13 +136,17 @@ stage_unit() {
 	test_preset release
 }
 
-# guest_tests: the names of the tests that run in guests.
+# tests_with OPTION: the guest tests whose headers have this option.
+tests_with() {
+	grep -lE "^# vm:(.* )?$1( |\$)" tests/cases/*/*.sh | sed -E 's,^tests/cases/(.*)\.sh$,\1,'
+}
+# guest_tests: the names of the tests that run in guests, but for those that are run on demand.
 guest_tests() {
-	tests/vm/run --list | cut -d' ' -f1
+	tests/vm/run --list | cut -d' ' -f1 | grep -vxFf <(tests_with check=no)
 }
 # tests_alone: the guest tests whose headers say `# vm: alone=yes`: they measure milliseconds, so nothing runs beside them.
 tests_alone() {
-	grep -lE '^# vm:(.* )?alone=yes( |$)' tests/cases/*/*.sh | sed -E 's,^tests/cases/(.*)\.sh$,\1,'
+	tests_with alone=yes
 }
 # The tests of other stages.
 own_stage='^(demo|packages|container|ceph|ceph-second)/|/iscsi-test-cu$'

@@ -79,7 +79,7 @@ expect_status 0 sg_modes -p 8
 expect_output '88 12 04'
 expect_status $ILLEGAL sg_wr_mode -p 8 -c 8,12,4,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0
 expect_status 0 sg_logs -a
-expect_output 'Supported log pages  \[0x0\]' '0x2f +Informational exceptions' 'IE asc = 0x0, ascq = 0x0'
+expect_output 'Supported log pages  \[0x0\]' '0x10 +Self test results' '0x2f +Informational exceptions' 'IE asc = 0x0, ascq = 0x0'
 expect_status $ILLEGAL sg_logs -p 0x0d
 
 say "supported commands"

@@ -56,6 +56,16 @@ must tcmuctl reopen failed
 detach failed
 delete_backstore_configfs failed
 wait_for 20 followed "$HBA/failed: .* -> GONE"
+
+say "an orphan: a close that does not end"
+truncate -s 64M /srv/stuck.img
+touch /run/hold
+SUBTYPE=fault make_backstore_configfs stuck '/srv/stuck.img;close_hang_file=/run/hold' $((64 << 20))
+delete_backstore_configfs stuck
+wait_for 30 followed "device-orphaned +$HBA/stuck: .* -> ORPHANED"
+wait_for 30 has_event "device-orphaned +$HBA/stuck: " stuck
+rm /run/hold
+wait_for 30 followed "device-state +$HBA/stuck: ORPHANED after .* -> GONE"
 kill -KILL "$(property MainPID)"
 wait_for 30 followed '(notice|warning) +tcmud.service: Main process exited, code=killed'
 wait_for 30 has_event "device-state +$HBA/disk: ATTACHING .* -> LIVE" disk
@@ -72,6 +82,8 @@ json_is 'all(e["device"] == "user_100/disk" and e["handler"] == "file" and len(e
 say "journalctl -x explains them"
 must journalctl -x --no-pager -u $UNIT TCMU_DEVICE=$HBA/failed
 assert_match "$OUTPUT" "Subject: A device has failed: $HBA/failed" "the explanation"
+must journalctl -x --no-pager -u $UNIT TCMU_DEVICE=$HBA/stuck
+assert_match "$OUTPUT" "Subject: .*: $HBA/stuck" "the explanation of an orphan"
 assert_match "$OUTPUT" 'man:tcmud-events\(7\)' "the explanation"
 
 say "an event of somebody else is none"

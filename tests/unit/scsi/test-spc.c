@@ -193,12 +193,17 @@ static void diagnostic_pages_have_to_be_right(void **state)
 
 static void log_pages_are_listed(void **state)
 {
-	static const uint8_t pages[] = {0x00, 0x00, 0, 2, 0x00, 0x2f};
-	static const uint8_t subpages[] = {0x40, 0xff, 0, 6, 0x00, 0x00, 0x00, 0xff, 0x2f, 0x00};
+	static const uint8_t pages[] = {0x00, 0x00, 0, 3, 0x00, 0x10, 0x2f};
+	static const uint8_t subpages[] = {0x40, 0xff, 0,    8,    0x00, 0x00,
+					   0x00, 0xff, 0x10, 0x00, 0x2f, 0x00};
 	static const uint8_t exceptions[] = {0x2f, 0x00, 0, 8, 0, 0, 0x23, 4, 0, 0, 0xff, 0};
+	uint8_t self_tests[4 + 20 * 20] = {0x10, 0x00, 0x01, 0x90};
 	struct scsi_fixture fixture;
 
 	(void) state;
+	for (uint8_t i = 0; i < 20; i++)
+		memcpy(self_tests + 4 + i * 20,
+		       (const uint8_t[4]){0, (uint8_t) (i + 1), 0x03, 0x10}, 4);
 	scsi_fixture_init(&fixture);
 	for (uint8_t control = 0; control < 4; control++) {
 		uint8_t pc = (uint8_t) (control << 6);
@@ -208,6 +213,8 @@ static void log_pages_are_listed(void **state)
 			&fixture, CDB(0x4d, 0, pc, 0xff), 7, 2, subpages, sizeof(subpages));
 		scsi_fixture_expect_data(
 			&fixture, CDB(0x4d, 0, pc | 0x2f), 7, 2, exceptions, sizeof(exceptions));
+		scsi_fixture_expect_data(
+			&fixture, CDB(0x4d, 0, pc | 0x10), 7, 2, self_tests, sizeof(self_tests));
 	}
 }
 
@@ -219,7 +226,7 @@ static void log_pages_that_are_not_there_are_refused(void **state)
 	scsi_fixture_init(&fixture);
 	for (uint8_t page = 0; page < 0x40; page++) {
 		scsi_fixture_run(&fixture, CDB(0x4d, 0, page, 0x01, [8] = 255), 255);
-		if (page == 0x00 || page == 0x2f)
+		if (page == 0x00 || page == 0x10 || page == 0x2f)
 			expect_bad_cdb(&fixture, 3, -1);
 		else
 			expect_bad_cdb(&fixture, 2, 5);
