@@ -115,7 +115,7 @@ int tcmu_scsi_open(
 	struct tcmu_scsi **ret)
 {
 	struct tcmu_scsi_setup setup = {.size = sizeof(setup), .config = name->config};
-	uint64_t size, block_size, max_blocks;
+	uint64_t size = 0, block_size = 0, max_blocks = 0;
 	int r = disk_read_attributes(name, &size, &block_size, &max_blocks);
 
 	*ret = NULL;

@@ -78,12 +78,18 @@ void table_add(struct table *table, const char *fmt, ...)
 		exit_no_memory();
 }
 
+/* By the cell of the header: its name is newer than the library of Ubuntu 22.04. */
+static const char *column_title(const struct table *table, size_t column)
+{
+	return scols_cell_get_data(
+		scols_column_get_header(scols_table_get_column(table->scols, column)));
+}
+
 /* The library prints nothing for a table without lines. */
 static void print_titles(const struct table *table, FILE *out)
 {
 	for (size_t i = 0; i < table->columns; i++)
-		fprintf(out, "%s%s", scols_column_get_name(scols_table_get_column(table->scols, i)),
-			i + 1 < table->columns ? "  " : "\n");
+		fprintf(out, "%s%s", column_title(table, i), i + 1 < table->columns ? "  " : "\n");
 }
 
 /* ------- the width of a terminal ------- */
@@ -156,8 +162,7 @@ static void fit_columns(struct table *table, size_t width)
 	size_t widths[COLUMN_MAX], total = (table->columns - 1) * strlen(SEPARATOR);
 
 	for (size_t i = 0; i < table->columns; i++) {
-		widths[i] = text_width(
-			scols_column_get_name(scols_table_get_column(table->scols, i)));
+		widths[i] = text_width(column_title(table, i));
 		for (size_t line = 0; line < scols_table_get_nlines(table->scols); line++) {
 			size_t cell = text_width(cell_text(table, line, i));
 
@@ -167,7 +172,7 @@ static void fit_columns(struct table *table, size_t width)
 	}
 	for (size_t i = table->columns; total > width && i-- > 0;) {
 		struct libscols_column *column = scols_table_get_column(table->scols, i);
-		size_t title = text_width(scols_column_get_name(column));
+		size_t title = text_width(column_title(table, i));
 		size_t excess = total - width;
 
 		if (!scols_column_is_trunc(column))

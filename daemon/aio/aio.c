@@ -163,7 +163,7 @@ static void aio_start_waiting(struct aio_engine *engine)
 
 void aio_flush(struct aio_engine *engine)
 {
-	struct aio_batch batch = {0};
+	struct aio_batch batch = {.in_flight = engine->in_flight};
 	struct tcmu_aio *aio;
 	bool more = true;
 

@@ -12,8 +12,11 @@
 #define PENALTY_MIN 16u
 #define PENALTY_MAX 1024u
 
-#define BATCH_CALLS 8u
-#define BATCH_BYTES (UINT64_C(256) * 1024)
+/* The fewest that are worth a doorbell, and the most that wait for one. */
+#define BATCH_CALLS     8u
+#define BATCH_BYTES     (UINT64_C(256) * 1024)
+#define BATCH_CALLS_MAX 32u
+#define BATCH_BYTES_MAX (UINT64_C(4) * 1024 * 1024)
 
 static bool aio_inline_is_transfer(const struct tcmu_aio *aio)
 {
@@ -74,8 +77,12 @@ bool aio_inline_try(struct aio_inline *state, const struct tcmu_aio *aio, int64_
 
 bool aio_inline_spend(struct aio_batch *batch, int64_t bytes)
 {
-	assert(batch->calls < BATCH_CALLS);
+	assert(batch->calls < BATCH_CALLS_MAX && batch->bytes < BATCH_BYTES_MAX);
+	assert(batch->calls < batch->in_flight);
 	batch->calls++;
 	batch->bytes += bytes > 0 ? (uint64_t) bytes : 0;
-	return batch->calls < BATCH_CALLS && batch->bytes < BATCH_BYTES;
+	if (batch->calls >= BATCH_CALLS_MAX || batch->bytes >= BATCH_BYTES_MAX)
+		return false;
+	return 2 * batch->calls < batch->in_flight ||
+		(batch->calls < BATCH_CALLS && batch->bytes < BATCH_BYTES);
 }

@@ -9,8 +9,10 @@
  * the flag. Transfers of a file that lies in memory wait for no device at all, and such a file
  * system cannot be frozen: they are made as they are.
  *
- * The number of calls in one go is bounded, so that finished transfers are reported while more are
- * still to be made: the initiator and the I/O thread then work side by side.
+ * The calls in one go are bounded, so that finished transfers are reported while more are still to
+ * be made: the initiator and the I/O thread then work side by side. Each report costs a doorbell
+ * and a wake-up of the initiator, so that half of the requests in flight make one where they are
+ * many or large.
  *
  * The I/O thread's.
  */
@@ -31,6 +33,7 @@ struct aio_inline {
 
 /* The calls that the I/O thread has made itself in one go. */
 struct aio_batch {
+	unsigned in_flight; /* requests, those of the batch among them */
 	unsigned calls;
 	uint64_t bytes;
 };

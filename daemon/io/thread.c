@@ -157,12 +157,14 @@ static bool io_thread_is_tuned(const struct io_thread *thread)
 	return thread->core.setup.busy_poll && thread->core.service == CORE_SERVING;
 }
 
-/* Returns whether there was anything to do. */
+/* Returns whether there may be more to do. Answers alone leave nothing behind that is not found
+ * before the thread sleeps. */
 static bool io_thread_iterate(struct io_thread *thread)
 {
 	struct core *core = &thread->core;
 	bool serving = core->service == CORE_SERVING;
-	unsigned work = 0, fetched = 0;
+	unsigned work, fetched = 0;
+	bool completed;
 	uint64_t completed_at = 0, now = core->wait.timed_out ? clock_now_ns() : 0;
 
 	core->wait.timed_out = false;
@@ -170,7 +172,7 @@ static bool io_thread_iterate(struct io_thread *thread)
 	if (atomic_load(&thread->control.pending))
 		io_thread_take_control(thread);
 	fetch_check_ring(&thread->fetch);
-	work += io_thread_complete_ended(thread, &completed_at);
+	work = completed = io_thread_complete_ended(thread, &completed_at);
 	write_cache_continue(&thread->write_cache);
 	if (xcopy_disk_has_requests(thread->xcopy_disk)) {
 		/* The thread may have been stuck, so that commands in the ring are late. */
@@ -205,7 +207,7 @@ static bool io_thread_iterate(struct io_thread *thread)
 	if (work)
 		wait_note_work(&core->wait, io_thread_is_tuned(thread), fetched);
 	submit_report(&thread->submit);
-	return work > 0;
+	return work > completed;
 }
 
 static bool io_thread_ring_has_work(struct io_thread *thread)

@@ -22,12 +22,13 @@
 #define UNUSUAL_MAX     3u  /* samples after which the mode that was found is no longer kept */
 #define FINE            16u /* parts of a ns in which a command's time is kept */
 #define DELAY_COMMANDS  4u  /* that would come within the coalescing delay */
-#define DELAY_LONG      4u  /* times as long */
+#define DELAY_LONG      3u  /* times as long */
 #define DELAY_MAX       UINT64_C(2000000) /* ns; commands that come more seldom are not delayed */
 #define DEEP \
 	90 /* percent of its speed that an initiator with many commands in flight keeps when \
 	      delayed */
 #define DELAY_GAIN 105 /* percent that make it worth the delay of each command */
+#define LONG_GAIN  102 /* percent that make a longer one worth it, where a short one is */
 #define CPU_GAIN   110 /* percent that make it worth the scheduler's freedom */
 #define SPIN_GAIN  115 /* percent that make it worth a CPU's time */
 #define HOPELESS \
@@ -149,7 +150,7 @@ static void wait_tuner_settle(struct wait_tuner *tuner, uint64_t now)
 	assert(tuner->round == WAIT_ROUNDS);
 	if (wait_tuner_serves(tuner, WAIT_COALESCE, best, DELAY_GAIN))
 		best = WAIT_COALESCE;
-	if (best == WAIT_COALESCE && wait_tuner_serves(tuner, WAIT_COALESCE_LONG, best, DELAY_GAIN))
+	if (best == WAIT_COALESCE && wait_tuner_serves(tuner, WAIT_COALESCE_LONG, best, LONG_GAIN))
 		best = WAIT_COALESCE_LONG;
 	for (unsigned mode = WAIT_CPU + 1; mode < WAIT_MODES; mode++)
 		if (wait_tuner_serves(tuner, mode, cpu, 100) || !wait_tuner_usual_time(tuner, cpu))

@@ -9,3 +9,4 @@ void case_operations(struct subject *subject);
 void case_concurrent(struct subject *subject);
 void case_overlapping(struct subject *subject);
 void case_compare_at_once(struct subject *subject);
+void case_commands(struct subject *subject);

@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#include "cases-commands.h"
 #include "cases-data.h"
 #include "cases-faults.h"
 #include "cases-life.h"

@@ -8,10 +8,13 @@ their threads, from /proc. System calls and doorbells are counted in a separate 
 """
 
 import argparse
+import ctypes
 import glob
 import json
+import mmap
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -34,7 +37,9 @@ JOBS = {
     "randread 4k QD1": ("randread", "4k", 1, []),
     "read 256k QD8": ("read", "256k", 8, []),
     "write 256k QD8": ("write", "256k", 8, []),
+    "randwrite 4k QD1": ("randwrite", "4k", 1, []),
 }
+MAIN = ("randread 4k QD32", "randwrite 4k QD32", "randread 4k QD1", "randwrite 4k QD1", "read 256k QD8", "write 256k QD8")
 KINDS = {"read": "randread", "write": "randwrite", "mixed": "randrw"}
 
 
@@ -206,17 +211,21 @@ class Batches:
 
 # ---- fio ----
 
-def run_fio(groups, job, seconds):
-    """Runs the job on one group after another. A group is a list of disks that are used at once. Returns a list of results
-    for each group, with one result for each disk."""
+def fio_command(groups, job, seconds):
     rw, size, depth, more = job
-    command = ["fio", "--output-format=json", "--ioengine=libaio", "--direct=1", "--thread", "--time_based",
-               "--gtod_reduce=1", f"--runtime={int(seconds * 1000)}ms", f"--rw={rw}", f"--bs={size}", f"--iodepth={depth}",
+    command = ["fio", "--output-format=json", "--ioengine=libaio", "--direct=1", "--thread", "--gtod_reduce=1",
+               *(["--time_based", f"--runtime={int(seconds * 1000)}ms"] if seconds else []), f"--rw={rw}", f"--bs={size}", f"--iodepth={depth}",
                "--norandommap", "--randrepeat=1", "--invalidate=0", *more]
     for disks in groups:
         for disk in disks:
             command += [f"--name={disk}", f"--filename={disk}"] + (["--stonewall"] if disk == disks[0] else [])
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    return command
+
+
+def run_fio(groups, job, seconds):
+    """Runs the job on one group after another. A group is a list of disks that are used at once. Returns a list of results
+    for each group, with one result for each disk."""
+    done = subprocess.run(fio_command(groups, job, seconds), stdout=subprocess.PIPE, check=True)
     text = done.stdout.decode()
     jobs = iter(json.loads(text[text.index("{"):])["jobs"])
     return [[{key: sum(job[way][key] for way in ("read", "write")) for key in ("total_ios", "iops")}
@@ -253,14 +262,109 @@ def count_events(disks, job, pid):
     return {**{name: n / ios for name, n in counting.counts.items()}, "batches": batches.histogram}
 
 
+# ---- instructions, with a clock that counts them (tests/bench/exact) ----
+
+PER_SECOND = 500e6
+FIRST = 8000
+# mov $0x7c3d0001, %eax; ret. The first instruction is the mark of tests/bench/exact.c.
+MARK = b"\xb8\x01\x00\x3d\x7c\xc3"
+
+
+class Marker:
+    """Sets a mark when it is called."""
+
+    def __init__(self):
+        self.code = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+        self.code.write(MARK)
+        self.function = ctypes.CFUNCTYPE(None)(ctypes.addressof(ctypes.c_char.from_buffer(self.code)))
+
+    def __call__(self):
+        self.function()
+
+
+def commands_done(disks):
+    return sum(int(read_file(f"/sys/block/{os.path.basename(disk)}/device/iodone_cnt"), 16) for disk in disks)
+
+
+def count_cell(disks, job, args, mark):
+    """Seconds of the guest and operations, once the LUNs have settled: neither fio's beginning nor its end is part of it."""
+    limit = int(read_file(f"/sys/block/{os.path.basename(disks[0])}/queue/max_sectors_kb"))
+    commands = -(-int(job[1].replace("M", "000k").replace("k", "")) // limit)
+    fio = subprocess.Popen(fio_command([disks], job, 60 + args.warm + args.seconds), stdout=subprocess.DEVNULL)
+    idle = commands_done(disks)
+    wait_for("the first operation", lambda: commands_done(disks) > idle)
+    time.sleep(args.warm)
+    if mark:
+        mark()
+    begin, before = time.monotonic(), commands_done(disks)
+    time.sleep(args.seconds)
+    end, after = time.monotonic(), commands_done(disks)
+    if mark:
+        mark()
+        keep_symbols(fio.pid, args)
+    if fio.poll() is not None:
+        sys.exit("fio has failed")
+    fio.terminate()
+    fio.wait()
+    if after == before:
+        sys.exit("nothing was served")
+    return end - begin, (after - before) / commands
+
+
+def print_counts(name, cell):
+    print(f"{name:36}", *(f"{target} {count:7.2f}" for target, count in cell.items()), flush=True)
+
+
+def keep_symbols(fio, args):
+    """Keeps the files by which exact names the addresses of a profile."""
+    for name, path in (("kallsyms", "/proc/kallsyms"), ("fio.maps", f"/proc/{fio}/maps"), ("tcmud.maps", f"/proc/{args.tcmud}/maps"),
+                       ("tcmu-runner.maps", f"/proc/{args.tcmu_runner}/maps")):
+        if os.path.exists(path):
+            write_file(f"{os.path.dirname(args.output)}/{name}", read_file(path))
+
+
+def load_programs(pids):
+    """Reads all programs, so that none waits for a disk of the host from now on: see measure.sh."""
+    paths = set()
+    for pid in (os.getpid(), *pids):
+        paths |= set(re.findall(r"(/\S+)$", read_file(f"/proc/{pid}/maps"), re.MULTILINE))
+    libraries = subprocess.check_output(["ldd", "/usr/bin/fio"]).decode()
+    for path in {"/usr/bin/fio", *re.findall(r"(/\S+) \(", libraries), *paths}:
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                file.read()
+    make_file(f"{DIRECTORY}/nothing", 1)
+    for rw in ("randread", "randwrite"):
+        run_fio([[f"{DIRECTORY}/nothing"]], (rw, "4k", 32, ["--number_ios=100", "--direct=0"]), None)
+
+
+def count_cells(args, disks, results):
+    mark = Marker() if args.mark else None
+    cells = results["cells"]
+    results["operations"] = {}
+    if not args.only or re.search(args.only, "first"):
+        cell = cells[f"randread 4k QD32, the first {FIRST}"] = {}
+        for target in args.targets:
+            first = run_fio([disks[target][:1]], ("randread", "4k", 32, [f"--number_ios={FIRST}"]), None)[0][0]
+            cell[target] = PER_SECOND / 1000 / first["iops"]
+        print_counts(f"randread 4k QD32, the first {FIRST}", cell)
+    for name, job, luns, _, _ in wanted_cells(args):
+        cell, counts = {}, {}
+        for target in args.targets:
+            seconds, counts[target] = count_cell(disks[target][:luns], job, args, mark)
+            cell[target] = seconds * PER_SECOND / 1000 / counts[target]
+        cells[name], results["operations"][name] = cell, counts
+        print_counts(name, cell)
+
+
 # ---- the cells ----
 
 def plan_cells(mode):
     """The name, job, number of LUNs, rounds and seconds of each cell."""
-    quick = mode == "quick"
     for name, job in JOBS.items():
-        yield name, job, 1, 5, 1
-    if quick:
+        if (name in MAIN) if mode in ("exact", "exact-full") else (name != "randwrite 4k QD1"):
+            yield name, job, 1, 5, 1
+    if mode in ("quick", "exact"):
         return
     for luns in (4, LUNS):
         for name in ("randread 4k QD32", "randwrite 4k QD32", "read 256k QD8"):
@@ -272,21 +376,40 @@ def plan_cells(mode):
                 yield f"{kind} {size} QD{depth}", (rw, size, depth, []), 1, 5, 1
 
 
+def wanted_cells(args):
+    return [cell for cell in plan_cells(args.mode) if not args.only or re.search(args.only, cell[0])]
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--mode", choices=("full", "quick"), required=True)
+    parser.add_argument("--mode", choices=("full", "quick", "exact", "exact-full"), required=True)
     parser.add_argument("--tcmud", type=int, required=True)
-    parser.add_argument("--tcmu-runner", type=int, required=True)
+    parser.add_argument("--tcmu-runner", type=int, default=0)
     parser.add_argument("--only", help="cells whose name matches this regular expression")
     parser.add_argument("--options", help="further control options of tcmud's devices", default="")
+    parser.add_argument("--spinner", help="process that keeps the guest busy until the measurement begins", type=int, default=0)
+    parser.add_argument("--targets", help="of a mode that counts instructions", type=lambda text: text.split(","), default=TARGETS)
+    parser.add_argument("--warm", help="of these modes: seconds of the guest before a cell", type=float, default=1)
+    parser.add_argument("--seconds", help="of these modes: seconds of a cell", type=float, default=1)
+    parser.add_argument("--mark", action="store_true", help="mark the beginning and the end of each cell")
     parser.add_argument("output")
     args = parser.parse_args()
     pids = {"tcmud": args.tcmud, "tcmu-runner": args.tcmu_runner}
 
+    pids = {name: pid for name, pid in pids.items() if pid}
     start_rss = {name: daemon_cost(pid)[3] for name, pid in pids.items()}
-    disks = {target: make_luns(index, target, [0], args.options) for index, target in enumerate(TARGETS)}
+    disks = {target: make_luns(index, target, [0], args.options) for index, target in enumerate(TARGETS) if target in args.targets}
     results = {"mode": args.mode, "kernel": os.uname().release, "fio": subprocess.check_output(["fio", "--version"]).decode().strip(),
                "cpus": os.cpu_count(), "rss_before_kib": start_rss, "cells": {}, "counts": {}}
+    if args.mode in ("exact", "exact-full"):
+        if any(luns > 1 for _, _, luns, _, _ in wanted_cells(args)):
+            for index, target in enumerate(args.targets):
+                disks[target] += make_luns(index, target, range(1, LUNS), args.options)
+        load_programs(pids.values())
+        os.kill(args.spinner, signal.SIGKILL)
+        count_cells(args, disks, results)
+        write_file(args.output, json.dumps(results, indent=1))
+        return
     limits = {t: read_file(f"/sys/block/{disks[t][0][5:]}/queue/max_sectors_kb").strip() for t in TARGETS}
     results["max_sectors_kib"] = {target: int(limit) for target, limit in limits.items()}
     for job in ("randwrite 4k QD32", "read 256k QD8"):
@@ -297,9 +420,7 @@ def main():
         for index, target in enumerate(TARGETS):
             disks[target] += make_luns(index, target, range(1, LUNS), args.options)
 
-    for name, job, luns, rounds, seconds in plan_cells(args.mode):
-        if args.only and not re.search(args.only, name):
-            continue
+    for name, job, luns, rounds, seconds in wanted_cells(args):
         cell = results["cells"][name] = {target: [] for target in TARGETS}
         for number in range(rounds):
             targets = rotate(TARGETS, number)

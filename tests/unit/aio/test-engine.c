@@ -339,6 +339,28 @@ static void a_failed_memory_transfer_reports_its_error(void **state)
 	assert_int_equal(request.res, -EBADF);
 }
 
+/* A doorbell follows each portion: it is to serve several transfers, also large ones, and to leave
+ * as many for the time in which the initiator takes their answers. */
+static void half_of_the_large_transfers_are_a_portion(void **state)
+{
+	static uint8_t data[256 * 1024];
+	struct aio_fixture *f = aio_fixture_start(state, 32);
+	struct request requests[8];
+
+	for (unsigned i = 0; i < 8; i++) {
+		request_init(&requests[i], f, TCMU_AIO_WRITEV, f->file, 0);
+		requests[i].aio.flags = TCMU_AIO_MEMORY;
+		requests[i].iov[0] = (struct iovec){.iov_base = data, .iov_len = sizeof(data)};
+		requests[i].aio.length = sizeof(data);
+		requests[i].aio.iov_cnt = 1;
+		request_queue(&requests[i]);
+	}
+	assert_int_equal(aio_fixture_iterate(f), 4);
+	assert_int_equal(aio_fixture_iterate(f), 2);
+	assert_int_equal(aio_fixture_iterate(f), 1);
+	assert_int_equal(aio_fixture_iterate(f), 1);
+}
+
 /* So that completions are published while more transfers wait. */
 static void inline_transfers_are_limited_in_each_iteration(void **state)
 {
@@ -573,6 +595,7 @@ int main(void)
 		AIO_TEST(a_memory_transfer_completes_inline),
 		AIO_TEST(inline_completions_are_reaped_in_portions),
 		AIO_TEST(a_failed_memory_transfer_reports_its_error),
+		AIO_TEST(half_of_the_large_transfers_are_a_portion),
 		AIO_TEST(inline_transfers_are_limited_in_each_iteration),
 		AIO_TEST(a_cold_page_cache_is_tried_ever_less_often),
 		AIO_TEST(a_queued_read_is_tried_once),

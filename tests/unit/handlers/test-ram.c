@@ -11,7 +11,8 @@
 
 #define KIB           1024u
 #define MIB           (1024u * KIB)
-#define PAGE          4096u /* of the tests; the handler's may be larger */
+#define PAGE          4096u                 /* of the tests; the handler's may be larger */
+#define LARGE         (UINT64_C(256) << 30) /* ThreadSanitizer has no address space for more */
 
 #define PROCESS_LIMIT "48M"
 
@@ -88,13 +89,13 @@ static void what_was_not_written_is_zeros_and_uses_no_memory(void **state)
 	uint64_t before = resident();
 	bool mapped;
 
-	assert_int_equal(fake_open(host, "x", UINT64_C(64) << 40, 512), 0);
-	expect(host, UINT64_C(63) << 40, MIB, 0);
+	assert_int_equal(fake_open(host, "x", LARGE, 512), 0);
+	expect(host, LARGE - MIB, MIB, 0);
 	assert_int_equal(map(host, 0, UINT64_C(1) << 30, &mapped), UINT64_C(1) << 30);
 	assert_false(mapped);
 	assert_true(resident() < before + 16 * MIB);
-	assert_int_equal(put(host, UINT64_C(50) << 40, MIB, 7), 0);
-	expect(host, UINT64_C(50) << 40, MIB, 7);
+	assert_int_equal(put(host, LARGE / 2, MIB, 7), 0);
+	expect(host, LARGE / 2, MIB, 7);
 }
 
 static void unmap_gives_memory_back(void **state)
@@ -207,17 +208,17 @@ static void a_resize_keeps_the_data_and_cuts_the_end_off(void **state)
 
 	assert_int_equal(fake_open(host, "x", MIB, 512), 0);
 	assert_int_equal(put(host, 0, MIB, 5), 0);
-	assert_int_equal(fake_resize(host, "x", UINT64_C(8) << 40), 0);
+	assert_int_equal(fake_resize(host, "x", LARGE), 0);
 	expect(host, 0, MIB, 5);
 	expect(host, MIB, MIB, 0);
-	assert_int_equal(put(host, UINT64_C(7) << 40, MIB, 6), 0);
-	expect(host, UINT64_C(7) << 40, MIB, 6);
+	assert_int_equal(put(host, LARGE / 2, MIB, 6), 0);
+	expect(host, LARGE / 2, MIB, 6);
 	assert_int_equal(fake_resize(host, "x", 2 * PAGE + 512), 0);
 	expect(host, 0, 2 * PAGE + 512, 5);
-	assert_int_equal(fake_resize(host, "x", UINT64_C(8) << 40), 0);
+	assert_int_equal(fake_resize(host, "x", LARGE), 0);
 	expect(host, 0, 2 * PAGE + 512, 5);
 	expect(host, 2 * PAGE + 512, MIB, 0);
-	expect(host, UINT64_C(7) << 40, MIB, 0);
+	expect(host, LARGE / 2, MIB, 0);
 }
 
 static void lost_data_is_said_unless_the_operator_does_not_mind(void **state)

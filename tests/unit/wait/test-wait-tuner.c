@@ -149,8 +149,8 @@ static void a_deep_queue_gets_a_coalescing_delay(void **state)
 	spin_percent(&tuner, 20 * SEC, &deep);
 	delay_cnt = 0;
 	assert_in_range(spin_percent(&tuner, 10 * SEC, &deep), 0, 2);
-	/* Each cycle takes 1.5 ms. */
-	assert_in_range(delay_cnt, 6000, 6700);
+	/* Each cycle takes 1.2 ms. */
+	assert_in_range(delay_cnt, 8000, 8400);
 	/* The delay ends when commands come alone again. */
 	spin_percent(&tuner, 20 * SEC, &alone);
 	delay_cnt = 0;
