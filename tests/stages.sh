@@ -167,7 +167,7 @@ stage_vm() {
 	local others
 	others=$(guest_tests | grep -vxFf <(tests_alone) | grep -vE "$own_stage")
 	mapfile -t cases < <(grep ^teardown/ <<<"$others" && grep -v ^teardown/ <<<"$others")
-	totals_of tests/vm/run --build "$build/release" "${cases[@]}"
+	totals_of tests/vm/run --build "$build/release" --env CYCLES=250 "${cases[@]}"
 	tests/vm/self-test
 	count 1 0
 }
