@@ -4,7 +4,7 @@
 # asynchronous, and by CDBs. Then the file system below hangs under load: the delete and the release are not delayed, and the
 # late writes end.
 #
-# Environment: KILLS=NUMBER (3), of each.
+# Environment: KILLS=NUMBER (1), of each.
 # vm: disk=512M
 # vm: timeout=500
 # vm: hung_task=300
@@ -13,7 +13,7 @@
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
-KILLS=${KILLS:-3}
+KILLS=${KILLS:-1}
 
 # load_and_kill: the disk of the style at DISK
 load_and_kill() {
