@@ -163,7 +163,7 @@ static bool io_thread_iterate(struct io_thread *thread)
 {
 	struct core *core = &thread->core;
 	bool serving = core->service == CORE_SERVING;
-	unsigned work, fetched = 0;
+	unsigned work = 0, fetched;
 	bool completed;
 	uint64_t completed_at = 0, now = core->wait.timed_out ? clock_now_ns() : 0;
 
@@ -172,7 +172,7 @@ static bool io_thread_iterate(struct io_thread *thread)
 	if (atomic_load(&thread->control.pending))
 		io_thread_take_control(thread);
 	fetch_check_ring(&thread->fetch);
-	work = completed = io_thread_complete_ended(thread, &completed_at);
+	completed = io_thread_complete_ended(thread, &completed_at);
 	write_cache_continue(&thread->write_cache);
 	if (xcopy_disk_has_requests(thread->xcopy_disk)) {
 		/* The thread may have been stuck, so that commands in the ring are late. */
@@ -182,7 +182,8 @@ static bool io_thread_iterate(struct io_thread *thread)
 		/* A request may have come since, which was sent after a reset. */
 		fetch_check_ring(&thread->fetch);
 	}
-	work += fetched = fetch_batch(&thread->fetch, &now);
+	fetched = fetch_batch(&thread->fetch, &now);
+	work += fetched;
 	/* Whatever wakes the thread, a scan that is due is done. */
 	if (!now)
 		now = completed_at;
@@ -204,10 +205,10 @@ static bool io_thread_iterate(struct io_thread *thread)
 	work += submit_reap(&thread->submit);
 	work += xcopy_disk_take_answers(thread->xcopy_disk);
 	format_report(&thread->format);
-	if (work)
+	if (completed || work)
 		wait_note_work(&core->wait, io_thread_is_tuned(thread), fetched);
 	submit_report(&thread->submit);
-	return work > completed;
+	return work > 0;
 }
 
 static bool io_thread_ring_has_work(struct io_thread *thread)

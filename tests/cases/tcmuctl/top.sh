@@ -8,11 +8,13 @@
 . "${0%/*}/../lib.sh"
 
 LUNS=30
+# The server stays: one that ends with its last terminal may still take the next one.
+must tmux -f /dev/null new-session -d -s server 'exec sleep 1000'
 screen() { tmux capture-pane -p -t top >/run/screen; }
 shows() { screen && grep -qE -- "$1" /run/screen; }
 in_terminal() { # COMMAND: of 80 columns and 24 lines
-	tmux kill-server &>/dev/null || :
-	must tmux -f /dev/null new-session -d -s top -x 80 -y 24 "$1"
+	tmux kill-session -t top &>/dev/null || :
+	must tmux new-session -d -s top -x 80 -y 24 "$1"
 }
 fits() { # WIDTH
 	awk -v width="$1" 'length($0) > width { print "wider than " width ": " $0; bad = 1 } END { exit bad }' /run/screen
