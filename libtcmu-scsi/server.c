@@ -146,10 +146,9 @@ static bool device_has_ended(struct device *device)
 	return device_state(device, &result, &id) == DEVICE_ENDED;
 }
 
-static void server_collect(struct tcmu_server *server)
+/* Frees the devices of a list whose threads have ended. */
+static void server_collect(struct tcmu_server *server, struct device **link)
 {
-	struct device **link = &server->devices;
-
 	while (*link) {
 		struct device *device = *link;
 
@@ -160,18 +159,6 @@ static void server_collect(struct tcmu_server *server)
 		}
 		*link = device->next;
 		server_reply_removed(server, device);
-		device_free(device);
-	}
-	link = &server->hanging;
-	while (*link) {
-		struct device *device = *link;
-
-		server_reply_added(server, device);
-		if (!device_has_ended(device)) {
-			link = &device->next;
-			continue;
-		}
-		*link = device->next;
 		device_free(device);
 	}
 }
@@ -278,7 +265,8 @@ int tcmu_server_work(struct tcmu_server *server)
 	(void) eventfd_read(server->wake_fd, &changes);
 	if (read(server->timer_fd, &expired, sizeof(expired)) < 0)
 		assert(errno == EAGAIN);
-	server_collect(server);
+	server_collect(server, &server->devices);
+	server_collect(server, &server->hanging);
 	r = server_receive(server);
 	server_expire(server);
 	if (r == 0 && server->scan)
