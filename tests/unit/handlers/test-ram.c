@@ -279,21 +279,9 @@ static void the_limit_of_the_process_is_a_size(void **state)
 static void every_option_is_in_the_manual_page_with_its_default(void **state)
 {
 	const struct fake_host *host = *state;
-	static char manual[64 * KIB];
-	FILE *file = fopen(MANUAL, "re");
+	const char *manual = fake_read_manual(MANUAL);
 
-	assert_non_null(file);
-	manual[fread(manual, 1, sizeof(manual) - 1, file)] = '\0';
-	(void) fclose(file);
-	for (const struct tcmu_option *option = host->handler->options; option->name; option++) {
-		char item[64];
-
-		(void) snprintf(
-			item, sizeof(item), "\n.It Cm %s Ns = Ns Sy %s\n", option->name,
-			option->def);
-		if (!strstr(manual, item))
-			fail_msg("not in the manual page: %s", item);
-	}
+	fake_check_manual_options(host, MANUAL);
 	for (const struct tcmu_counter *counter = host->handler->counters; counter->name; counter++)
 		assert_non_null(strstr(manual, counter->name));
 }

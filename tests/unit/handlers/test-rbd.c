@@ -83,22 +83,7 @@ static void strings_that_name_no_image_are_refused(void **state)
 
 static void every_option_is_in_the_manual_page(void **state)
 {
-	struct fake_host *host = *state;
-	static char manual[64 * 1024];
-	FILE *file = fopen(MANUAL, "re");
-
-	assert_non_null(file);
-	manual[fread(manual, 1, sizeof(manual) - 1, file)] = '\0';
-	(void) fclose(file);
-	for (const struct tcmu_option *option = host->handler->options; option->name; option++) {
-		char item[64];
-
-		(void) snprintf(
-			item, sizeof(item), "\n.It Cm %s Ns = Ns %s %s\n", option->name,
-			option->def ? "Sy" : "Ar", option->def ? option->def : "file");
-		if (!strstr(manual, item))
-			fail_msg("not in the manual page: %s", item);
-	}
+	fake_check_manual_options(*state, MANUAL);
 }
 
 /* ------- claims ------- */
