@@ -7,7 +7,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # In the order in which they start.
-stages=(format build shell lint vm newest quickstart conformance packages ceph cost tidy fuzz tsan asan coverage unit sim model install clang analyzer cppcheck teardown)
+stages=(format build shell lint vm newest quickstart conformance packages ceph cost tidy fuzz tsan asan coverage unit sim model install clang analyzer cppcheck)
 quick_stages=(format shell lint build tidy unit install analyzer clang cppcheck asan fuzz)
 
 declare -A title=(
@@ -18,7 +18,6 @@ declare -A title=(
 	[vm]="tests on a real kernel, in guests"
 	[newest]="a teardown on the newest kernel of Debian, if it can be fetched"
 	[conformance]="libiscsi's test suite, in a guest"
-	[teardown]="the tests in guests that measure milliseconds, with nothing beside them"
 	[packages]="Debian's packages: built, checked by lintian, installed in guests"
 	[cost]="the instructions of an I/O, counted in a guest"
 	[unit]="unit tests"
@@ -36,11 +35,9 @@ declare -A title=(
 	[coverage]="which branches the unit tests take"
 	[fuzz]="libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer, and with MemorySanitizer"
 )
-declare -A after=([unit]=build [sim]=build [cost]=build [ceph]=build [teardown]=build [vm]=build [newest]=build [conformance]=build [packages]=build [quickstart]=build)
-# Nothing runs beside these, because they measure times.
-declare -A alone=([teardown]=yes)
+declare -A after=([unit]=build [sim]=build [cost]=build [ceph]=build [vm]=build [newest]=build [conformance]=build [packages]=build [quickstart]=build)
 # These run tests in guests, which wait more than they compute: two of them leave time for a stage that only computes.
-declare -A guests=([vm]=1 [newest]=1 [quickstart]=1 [conformance]=1 [packages]=1 [ceph]=1 [cost]=1 [teardown]=1)
+declare -A guests=([vm]=1 [newest]=1 [quickstart]=1 [conformance]=1 [packages]=1 [ceph]=1 [cost]=1)
 
 # ---- shared by stages ----
 
@@ -144,30 +141,21 @@ tests_with() {
 guest_tests() {
 	tests/vm/run --list | cut -d' ' -f1 | grep -vxFf <(tests_with check=no)
 }
-# tests_alone: the guest tests whose headers say `# vm: alone=yes`: they measure milliseconds, so nothing runs beside them.
-tests_alone() {
-	tests_with alone=yes
-}
 # The tests of other stages.
 own_stage='^(demo|packages|container|ceph|ceph-second)/|/iscsi-test-cu$'
-
-stage_teardown() {
-	local -a cases
-	mapfile -t cases < <(tests_alone)
-	totals_of tests/vm/teardown-table -j 1 --build "$build/release" "${cases[@]}"
-}
 
 stage_conformance() {
 	totals_of tests/vm/run --build "$build/release" conformance/iscsi-test-cu
 }
 
-# The teardown tests are the longest, so they come first.
+# The teardown tests are the longest, so they come first. Three guests ask for the machine's slots, because one that waits for
+# a time limit of the kernel takes none.
 stage_vm() {
 	local -a cases
 	local others
-	others=$(guest_tests | grep -vxFf <(tests_alone) | grep -vE "$own_stage")
+	others=$(guest_tests | grep -vE "$own_stage")
 	mapfile -t cases < <(grep ^teardown/ <<<"$others" && grep -v ^teardown/ <<<"$others")
-	totals_of tests/vm/run --build "$build/release" --env CYCLES=250 "${cases[@]}"
+	totals_of tests/vm/run -j 3 --build "$build/release" --env CYCLES=250 "${cases[@]}"
 	tests/vm/self-test
 	count 1 0
 }
@@ -236,14 +224,15 @@ compile_commands() {
 	cmake --preset clang -B "$logs/$stage"
 }
 
+# A quarter of the paths that the static analyzer follows by default take a third of the time. clang-tidy by hand follows all.
 stage_tidy() {
-	local -a sources
+	local -a sources depth=(--extra-arg=-Xclang --extra-arg=-analyzer-config --extra-arg=-Xclang --extra-arg=max-nodes=60000)
 	compile_commands
 	# sized.c has a header that the build makes, and nothing is built.
 	mapfile -t sources < <(tracked '*.c' ':!tests/plugins/sized.c' | while IFS= read -r -d '' source; do
 		! grep -qF "/$source\"" "$logs/$stage/compile_commands.json" || printf '%s\n' "$source"
 	done)
-	printf '%s\n' "${sources[@]}" | nicely xargs -n 2 -P "$cpus" clang-tidy -p "$logs/$stage" --quiet
+	printf '%s\n' "${sources[@]}" | nicely xargs -n 2 -P "$cpus" clang-tidy -p "$logs/$stage" --quiet "${depth[@]}"
 	count 1 0
 }
 

@@ -14,6 +14,11 @@ seconds_since() {
 	printf '%d.%d' $((tenths / 10)) $((tenths % 10))
 }
 
+# cpu_seconds FILE: the sum of all that bash's times wrote to it.
+cpu_seconds() {
+	tr 'ms' '  ' <"$1" | awk '{ for (i = 1; i < NF; i += 2) sum += 60 * $i + $(i + 1) } END { printf "%.0f\n", sum }'
+}
+
 # show_step TEXT LOG COMMAND...: runs COMMAND with its output in LOG and shows TEXT with the seconds it takes, counting on
 # a terminal. When COMMAND fails, it shows the end of LOG and exits. (It does not return a failure: inside a condition
 # bash would ignore errexit in COMMAND, too.)

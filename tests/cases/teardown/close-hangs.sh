@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The handler's close hangs: the memory is released at once, and the delete is answered at the reply timeout.
-# vm: alone=yes
+# vm: accel=icount
 # vm: plugin=fault
 
 # shellcheck source=tests/cases/teardown/teardown.bash

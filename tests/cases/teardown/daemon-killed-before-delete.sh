@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The daemon is killed (SIGKILL) before the delete: the delete does not wait for an answer.
-# vm: alone=yes
+# vm: accel=icount
 
 # shellcheck source=tests/cases/teardown/teardown.bash
 . "${0%/*}/teardown.bash"

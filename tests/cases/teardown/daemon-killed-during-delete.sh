@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # A delete waits for a daemon that is then killed and started again: the new daemon ends the wait.
-# vm: alone=yes
+# vm: accel=icount
 
 # shellcheck source=tests/cases/teardown/teardown.bash
 . "${0%/*}/teardown.bash"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The daemon is stopped (SIGSTOP) during a delete and continues later: the delete then ends at once.
-# vm: alone=yes
+# vm: accel=icount
 
 # shellcheck source=tests/cases/teardown/teardown.bash
 . "${0%/*}/teardown.bash"

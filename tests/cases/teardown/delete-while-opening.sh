@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The delete comes while the device is still opening on a backend that hangs: the opening is given up.
-# vm: alone=yes
+# vm: accel=icount
 # vm: plugin=fault
 
 # shellcheck source=tests/cases/teardown/teardown.bash

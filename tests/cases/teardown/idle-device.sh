@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The delete of a device without I/O takes milliseconds, and the kernel gets the memory back at once. The same holds after
 # I/O.
-# vm: alone=yes
+# vm: accel=icount
 
 # shellcheck source=tests/cases/teardown/teardown.bash
 . "${0%/*}/teardown.bash"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Netlink events are lost because the daemon is stopped and its socket is full. A removal goes on, and the daemon finds it
 # when it continues. A creation fails and can be repeated.
-# vm: alone=yes
+# vm: accel=icount
 # vm: timeout=240
 
 # shellcheck source=tests/cases/teardown/teardown.bash

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A device whose netlink replies are off (nl_reply_supported=-1) is served and released like any other: the kernel does not
 # wait for an answer.
-# vm: alone=yes
+# vm: accel=icount
 
 # shellcheck source=tests/cases/teardown/teardown.bash
 . "${0%/*}/teardown.bash"

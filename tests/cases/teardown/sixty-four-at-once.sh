@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Sixty-four devices under load are deleted at once, and each is released within its limit.
-# vm: alone=yes
+# vm: accel=icount
 # vm: timeout=400
 # vm: memory=4096
 # vm: hung_task=200
