@@ -146,7 +146,7 @@ int configfs_read_attributes(
 	const struct tcmu_name *name, enum device_origin origin, uint64_t max_transfer,
 	struct device_attributes *attributes, struct tcmu_reason *reason)
 {
-	uint64_t block_size, max_sectors;
+	uint64_t block_size, max_sectors, data_pages = 0;
 	uint64_t port_groups = 1;
 	int64_t replies;
 	int r;
@@ -156,8 +156,10 @@ int configfs_read_attributes(
 	    (r = configfs_require(name, "dev_size", &attributes->size, reason)) < 0 ||
 	    (r = configfs_require(name, "hw_max_sectors", &max_sectors, reason)) < 0 ||
 	    (r = configfs_read_command_timeout(name, &attributes->command_timeout, reason)) < 0 ||
+	    (r = configfs_optional(name, "data_pages_per_blk", &data_pages, reason)) < 0 ||
 	    (r = configfs_optional(name, "alua_support", &port_groups, reason)) < 0)
 		return r;
+	attributes->data_pages = (uint32_t) data_pages;
 	attributes->block_size = (uint32_t) block_size;
 	attributes->max_sectors = (uint32_t) max_sectors;
 	if (origin == DEVICE_ORIGIN_ADDED)

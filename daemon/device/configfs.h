@@ -27,6 +27,7 @@ struct device_attributes {
 	uint32_t block_size;
 	uint32_t max_sectors;     /* blocks of one command */
 	uint32_t id;              /* for netlink answers; DEVICE_ORIGIN_FOUND only */
+	uint32_t data_pages;      /* of a piece of the data area; 0: the kernel does not say */
 	uint64_t command_timeout; /* cmd_time_out, ns; 0: the kernel never gives a command up */
 	bool write_cache;         /* emulate_write_cache is not 0; of an open device: allowed */
 	bool write_cache_shown;   /* this creation has made emulate_write_cache 1 */

@@ -224,6 +224,9 @@ struct health {
 	uint64_t errors;   /* so many errors have been logged */
 	uint64_t error_at; /* ns, when that was logged last; 0: never */
 	uint64_t expired;  /* writes that ended too late, as was logged last */
+	bool advised;      /* logged that commands are large */
+	uint64_t commands; /* reads and writes before the sample that shows how large they are */
+	uint64_t bytes;    /* of them */
 };
 
 /* Signals of the handler, beyond IO_SIGNAL_. */

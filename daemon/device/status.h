@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Questions to a device, for its parent and for administrators; and the log lines about a device
- * that is served and not well: commands that take longer than tcmur_cmd_time_out, and the backend's
- * errors. Such lines are not written for each command: the I/O thread counts, and a check of all
- * devices every few seconds finds the news.
+ * that is served and not well: commands that take longer than tcmur_cmd_time_out, the backend's
+ * errors, and large commands through small pieces of the data area. Such lines are not written for
+ * each command: the I/O thread counts, and a check of all devices every few seconds finds the news.
  *
  * Main thread. Nothing here waits, also where a handler is stuck; nothing but the check changes a
  * device.
@@ -86,8 +86,8 @@ void device_get_status(const struct device *device, struct device_status *status
 /* The kernel's commands in flight, in no order; at most max. Returns how many. */
 unsigned device_requests(const struct device *device, struct stats_request *requests, unsigned max);
 
-/* Logs news of late commands and of errors. Returns whether a command has been in flight for a
- * second, the shortest cmd_time_out. now: clock_now_ns(). */
+/* Logs news of late commands and of errors, and advice. Returns whether a command has been in
+ * flight for a second, the shortest cmd_time_out. now: clock_now_ns(). */
 bool device_check_health(struct device *device, uint64_t now);
 
 /* ------- when to log; pure ------- */
@@ -105,6 +105,10 @@ enum late_news health_late(struct health *health, uint64_t begun, uint64_t now, 
 /* errors: how many there have been. Returns how many are to be logged now; 0 for a minute after the
  * last time. */
 uint64_t health_errors(struct health *health, uint64_t errors, uint64_t now);
+
+/* Counts of reads and writes, which only grow. Returns how many KiB they have on average, once, if
+ * they are so large that larger pieces of the data area make them cheaper; else 0. */
+unsigned health_large(struct health *health, uint64_t commands, uint64_t bytes);
 
 /* Advice for an errno of the backend: the end of a sentence. */
 const char *health_advice(int error);

@@ -14,6 +14,8 @@
 #define GAP_LONG        (4 * SPIN_MAX)      /* longer idle times count as this */
 #define CREDIT_MAX      UINT64_C(100000000) /* ns of which the percentage can be saved */
 #define LULL            UINT64_C(50000000)  /* ns; is no part of a sample */
+#define LULL_LONG       (20 * LULL)         /* is no part of a tuning */
+#define RESTARTS_MAX    8u                  /* of a tuning; then it goes on after a long lull */
 #define NEVER           (UINT64_MAX / 1000) /* parts of a ns; is slower than all */
 #define SAMPLE_COMMANDS 16u                 /* of a sample, at least */
 #define SAMPLE_WAITS    8u /* at least: one large batch more or less decides nothing */
@@ -148,6 +150,7 @@ static void wait_tuner_settle(struct wait_tuner *tuner, uint64_t now)
 	bool same;
 
 	assert(tuner->round == WAIT_ROUNDS);
+	tuner->restarts = 0;
 	if (wait_tuner_serves(tuner, WAIT_COALESCE, best, DELAY_GAIN))
 		best = WAIT_COALESCE;
 	if (best == WAIT_COALESCE && wait_tuner_serves(tuner, WAIT_COALESCE_LONG, best, LONG_GAIN))
@@ -315,6 +318,13 @@ void wait_tuner_busy(struct wait_tuner *tuner, uint64_t now)
 	/* A sample has no pause in it. After a pause the mode that was found is the best guess. */
 	if (pause >= LULL)
 		tuner->begin = 0;
+	/* The commands before it, such as those of an initiator that has found a new disk, say
+	 * nothing about those that come now. Where they always come in short bursts, several make a
+	 * tuning. */
+	if (pause >= LULL_LONG && tuner->round < WAIT_ROUNDS && tuner->restarts < RESTARTS_MAX) {
+		wait_tuner_begin(tuner);
+		tuner->restarts++;
+	}
 	tuner->since = 0;
 	if (gap > tuner->gap)
 		tuner->gap += (gap - tuner->gap) / 2;

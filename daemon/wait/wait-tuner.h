@@ -10,8 +10,9 @@
  * commands, no other CPU has to wake up; or the thread spins. Which kind of initiator it is, and
  * which CPU sends, cannot be seen from here. So it is measured: while a device is in use, the modes
  * serve a few dozen commands each, one after the other, and the fastest mode is kept until it
- * serves differently, or a while has passed. An initiator that does not wait for us makes no
- * difference between the modes; then plain sleep is kept.
+ * serves differently, or a while has passed. A comparison that a pause of a second interrupts
+ * begins again. An initiator that does not wait for us makes no difference between the modes; then
+ * plain sleep is kept.
  *
  * How long spinning pays is learned from how long the idle times usually are. Its cost is bounded
  * by a share of a CPU, and for all devices together by half of the CPUs. A device without commands
@@ -46,6 +47,7 @@ struct wait_tuner {
 	uint64_t counted;  /* until when credit was given */
 	uint64_t since;    /* it has been idle since then; 0: it is not idle */
 	unsigned round;    /* of the tuning; WAIT_ROUNDS: it is over */
+	unsigned restarts; /* of the tuning, after long pauses */
 	uint64_t settled;  /* until when the mode that was found is kept */
 	uint64_t patience; /* for how long it is kept, ns */
 	unsigned mode;     /* of this sample; while no tuning is on: the one that was found */

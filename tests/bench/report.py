@@ -16,12 +16,12 @@ import statistics
 import sys
 
 from markdown import replace_section, table
+from picture import draw_shares
 
 OTHERS = ("tcmu-runner", "fileio")
 TARGETS = ("tcmud", "tcmu-runner", "fileio", "ramdisk")
 JOBS = ("randread 4k QD32", "randwrite 4k QD32", "randrw 4k QD64 by 16", "randread 4k QD1", "read 256k QD8", "write 256k QD8")
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
-COLOURS = {"tcmud": "#2a6fb0", "tcmu-runner": "#c8553d", "fileio": "#8a8d91", "ramdisk": "#c9ccd1"}
 
 
 def median(values):
@@ -134,35 +134,12 @@ def memory_rows(results):
 
 # ---- the picture ----
 
-def draw_bar(x, y, width, height, colour, title):
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}"><title>{title}</title></rect>'
-
-
 def draw_picture(cells):
-    """A group of bars for each cell: IOPS relative to the kernel's fileio."""
-    left, step, height = 210, 15, 11
-    names = list(cells)
-    group = step * 3 + 12
-    top = 46
-    total = top + group * len(names) + 12
-    scale = 430 / 1.5
-    yield (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {total}" font-family="sans-serif" font-size="12" '
-           'fill="#333">')
-    yield f'<rect width="720" height="{total}" fill="#fff"/>'
-    yield '<text x="12" y="18" font-size="14">I/O operations a second, relative to the kernel\'s fileio</text>'
-    for index, target in enumerate(("tcmud", "tcmu-runner", "ramdisk")):
-        yield draw_bar(left + index * 120, 26, 10, 10, COLOURS[target], target)
-        yield f'<text x="{left + 14 + index * 120}" y="35">{target}</text>'
-    for index, name in enumerate(names):
-        y = top + index * group
-        yield f'<text x="{left - 8}" y="{y + step * 1.5 + 4:.0f}" text-anchor="end">{name}</text>'
-        for row, target in enumerate(("tcmud", "tcmu-runner", "ramdisk")):
-            share = median([mine["iops"] / reference["iops"] for mine, reference in zip(cells[name][target], cells[name]["fileio"])])
-            shown = min(share, 1.5)
-            yield draw_bar(left, y + row * step, scale * shown, height, COLOURS[target], f"{name}, {target}: {share:.2f}")
-            yield f'<text x="{left + scale * shown + 4:.1f}" y="{y + row * step + 10}" font-size="10">{share:.2f}</text>'
-    yield f'<line x1="{left + scale:.1f}" y1="{top - 4}" x2="{left + scale:.1f}" y2="{total - 8}" stroke="#333" stroke-dasharray="3 3"/>'
-    yield "</svg>"
+    """I/O operations a second, relative to the kernel's fileio."""
+    jobs = {name: {target: median([mine["iops"] / reference["iops"] for mine, reference in zip(cell[target], cell["fileio"])])
+                   for target in ("tcmud", "tcmu-runner", "ramdisk")}
+            for name, cell in cells.items()}
+    return draw_shares("I/O operations a second, relative to the kernel's fileio", jobs, 1.5)
 
 
 # ---- all of it ----

@@ -182,7 +182,8 @@ static void leave_descriptors(const struct rlimit *before, unsigned left)
 
 static const char *const attribute_names[] = {
 	"hw_block_size",       "dev_size",   "hw_max_sectors", "cmd_time_out",
-	"emulate_write_cache", "emulate_pr", "alua_support",   "nl_reply_supported"};
+	"emulate_write_cache", "emulate_pr", "alua_support",   "nl_reply_supported",
+	"data_pages_per_blk"};
 
 static void write_attributes(const char *unread)
 {
@@ -547,6 +548,16 @@ static const char *write_cache_attribute(void)
 	return fake_root_read(&root, DEVICE "attrib/emulate_write_cache");
 }
 
+static void the_pieces_of_the_data_area_are_known_where_the_kernel_says_them(void **state)
+{
+	(void) state;
+	write_attributes(NULL);
+	fake_root_write(&root, DEVICE "attrib/data_pages_per_blk", "16\n");
+	assert_int_equal(read_attributes(DEVICE_ORIGIN_ADDED).data_pages, 16);
+	assert_int_equal(remove(fake_root_path(&root, DEVICE "attrib/data_pages_per_blk")), 0);
+	assert_int_equal(read_attributes(DEVICE_ORIGIN_ADDED).data_pages, 0);
+}
+
 static void a_creation_can_refuse_reservations(void **state)
 {
 	static const struct {
@@ -618,6 +629,9 @@ int main(void)
 			out_of_descriptors_all_is_known_or_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			an_attribute_that_cannot_be_read_is_not_absent, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			the_pieces_of_the_data_area_are_known_where_the_kernel_says_them, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(
 			the_guard_fails_with_what_is_in_force, setup, teardown),
 		cmocka_unit_test_setup_teardown(

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When late commands and errors are logged, and how often.
+ * When late commands, errors and advice are logged, and how often.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -78,6 +78,30 @@ static void errors_are_counted_and_logged_once_a_minute(void **state)
 	assert_int_equal(health_errors(&health, 9, NOW + 600 * SECOND), 0);
 }
 
+static void large_commands_are_logged_once(void **state)
+{
+	struct health health = {0};
+	uint64_t kib = 1024;
+
+	(void) state;
+	assert_int_equal(health_large(&health, 9999, 9999 * 256 * kib), 0);
+	assert_int_equal(health_large(&health, 10000, 10000 * 256 * kib), 256);
+	assert_int_equal(health_large(&health, 30000, 30000 * 256 * kib), 0);
+}
+
+/* What a device did long ago says nothing about the commands of now. */
+static void the_size_of_commands_is_that_of_the_last_ones(void **state)
+{
+	struct health health = {0};
+	uint64_t kib = 1024, small = 1000000 * 4 * kib;
+
+	(void) state;
+	assert_int_equal(health_large(&health, 1000000, small), 0);
+	assert_int_equal(health_large(&health, 1010000, small + 10000 * 127 * kib), 0);
+	assert_int_equal(health_large(&health, 1015000, small + 20000 * 512 * kib), 0);
+	assert_int_equal(health_large(&health, 1020000, small + 10000 * 255 * kib), 128);
+}
+
 static void every_error_has_advice(void **state)
 {
 	(void) state;
@@ -96,6 +120,8 @@ int main(void)
 		cmocka_unit_test(a_late_command_is_logged_once_and_its_end_too),
 		cmocka_unit_test(without_a_timeout_nothing_is_late),
 		cmocka_unit_test(errors_are_counted_and_logged_once_a_minute),
+		cmocka_unit_test(large_commands_are_logged_once),
+		cmocka_unit_test(the_size_of_commands_is_that_of_the_last_ones),
 		cmocka_unit_test(every_error_has_advice),
 		cmocka_unit_test(a_backend_that_is_late_again_and_again_does_not_fill_the_log),
 	};

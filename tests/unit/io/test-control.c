@@ -193,7 +193,7 @@ static void a_device_is_not_faster_than_its_rate_limit(void **state)
 	io_fixture_stop(&fixture);
 }
 
-/* How long a READ waits that follows a command, in ms. */
+/* How long a command and a READ that follows it take, in ms. */
 static uint64_t delay_after(
 	const struct rate_limits *limits, struct initiator_command *before, uint8_t status)
 {
@@ -202,8 +202,8 @@ static uint64_t delay_after(
 	uint64_t start;
 
 	io_fixture_start(&fixture, &(struct io_fixture_options){.limits = *limits});
-	assert_int_equal(initiator_run(&fixture, before), status);
 	start = milliseconds_now();
+	assert_int_equal(initiator_run(&fixture, before), status);
 	assert_int_equal(initiator_run(&fixture, &read), SCSI_GOOD);
 	start = milliseconds_now() - start;
 	io_fixture_stop(&fixture);

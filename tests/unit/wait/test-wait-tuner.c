@@ -328,6 +328,47 @@ static void a_useless_coalescing_delay_is_tried_seldom(void **state)
 	}
 }
 
+static bool is_coalescing(const struct wait_tuner *tuner)
+{
+	return tuner->round == WAIT_ROUNDS &&
+		(tuner->mode == WAIT_COALESCE || tuner->mode == WAIT_COALESCE_LONG);
+}
+
+/* The initiator sends a few commands when it finds the disk, and uses it later. */
+static void the_first_commands_of_a_disk_decide_nothing(void **state)
+{
+	static const struct initiator scan = {450 * US, 450 * US, 1, 1, 0};
+
+	(void) state;
+	for (unsigned commands = 1; commands < 256; commands++) {
+		struct wait_tuner tuner;
+
+		tuner_start(&tuner, 100);
+		tuner_cycles(&tuner, commands, &scan);
+		(void) wait_tuner_idle(&tuner, now);
+		now += 3 * SEC;
+		wait_tuner_busy(&tuner, now);
+		spin_percent(&tuner, 150 * MS, &deep);
+		assert_true(is_coalescing(&tuner));
+	}
+}
+
+static void short_bursts_are_tuned_for_too(void **state)
+{
+	struct wait_tuner tuner;
+	unsigned bursts = 0;
+
+	(void) state;
+	tuner_start(&tuner, 100);
+	while (!is_coalescing(&tuner)) {
+		spin_percent(&tuner, 10 * MS, &deep);
+		(void) wait_tuner_idle(&tuner, now);
+		now += 2 * SEC;
+		wait_tuner_busy(&tuner, now);
+		assert_in_range(++bursts, 1, 30);
+	}
+}
+
 static void a_change_of_the_initiator_is_noticed(void **state)
 {
 	struct wait_tuner tuner;
@@ -432,6 +473,8 @@ int main(void)
 		cmocka_unit_test(with_one_cpu_the_thread_is_not_bound),
 		cmocka_unit_test(large_batches_do_not_shorten_a_round),
 		cmocka_unit_test(a_useless_coalescing_delay_is_tried_seldom),
+		cmocka_unit_test(the_first_commands_of_a_disk_decide_nothing),
+		cmocka_unit_test(short_bursts_are_tuned_for_too),
 		cmocka_unit_test(a_change_of_the_initiator_is_noticed),
 		cmocka_unit_test(the_spinning_share_is_not_exceeded),
 		cmocka_unit_test(without_a_share_it_never_spins),
