@@ -368,6 +368,20 @@ static int lock_image(struct image *image, uint16_t tag, struct tcmu_reason *rea
 	return 0;
 }
 
+/* librbd says that it has no lock to release. The cluster's word counts. */
+static int confirm_unlocked(struct image *image)
+{
+	char holder[HOLDER_SIZE];
+	int r = find_holder(image, holder);
+
+	if (r == -ESHUTDOWN)
+		return r;
+	if (r < 0 && r != -EBUSY)
+		return give_up_connection(image, r);
+	return r > 0 && strcmp(holder, image->address) == 0 ? give_up_connection(image, -EINVAL)
+							    : 0;
+}
+
 static int unlock_image(struct image *image)
 {
 	int r;
@@ -387,6 +401,8 @@ static int unlock_image(struct image *image)
 	r = rbd_lock_release(image->rbd);
 	if (r >= 0 || r == -ENOENT || r == -EROFS)
 		return 0;
+	if (r == -EINVAL)
+		return confirm_unlocked(image);
 	return r == -ESHUTDOWN ? r : give_up_connection(image, r);
 }
 

@@ -30,6 +30,7 @@
 
 #define FSID_SIZE      37
 #define PHYSICAL_BLOCK 4096u /* the unit that OSDs allocate */
+#define SECTOR         512u  /* of an image */
 #define UNMAP_OBJECTS  64u   /* of one command */
 #define KILLED_TIMEOUT 1u    /* seconds */
 #define IMAGE_ID_SIZE  256
@@ -101,13 +102,16 @@ static void describe_changes(struct image *image, uint32_t block)
 
 	info->caps |= TCMU_IO_CAP(TCMU_IO_WRITE) | TCMU_IO_CAP(TCMU_IO_FLUSH) |
 		TCMU_IO_CAP(TCMU_IO_UNMAP) | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES) |
-		TCMU_IO_CAP(TCMU_IO_COMPARE_AND_WRITE) | TCMU_IO_CAP(TCMU_IO_WRITE_SAME);
+		TCMU_IO_CAP(TCMU_IO_WRITE_SAME);
 	info->fua = !cache;
 	info->volatile_cache = cache;
 	info->thin = true;
 	info->unmap_granularity = (uint32_t) image->object_size;
 	info->maximum_unmap = UNMAP_OBJECTS * image->object_size;
-	/* A compared range must be inside one object. */
+	/* librbd compares within one sector of the image, whatever the size of the objects. */
+	if (block > SECTOR)
+		return;
+	info->caps |= TCMU_IO_CAP(TCMU_IO_COMPARE_AND_WRITE);
 	info->maximum_compare_and_write = block;
 }
 
@@ -124,6 +128,7 @@ static int image_describe(struct image *image, const struct tcmu_config *config)
 	if (r < 0)
 		return r;
 	image->object_size = stat.obj_size;
+	image->block_size = config->block_size;
 	info->caps = TCMU_IO_CAP(TCMU_IO_READ);
 	/* librbd does not report the extents of a striped image in ascending order. */
 	if (stripes == 1)
