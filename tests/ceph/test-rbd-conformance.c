@@ -139,7 +139,7 @@ static void a_snapshot_and_a_namespace_pass(void **state)
 	image_wait_unwatched("base", WATCH_SECONDS);
 }
 
-/* What is skipped after the image was opened and written to: the client ends in good order. */
+/* A test that has opened the image and written to it is skipped: the client ends in good order. */
 static void a_test_that_is_skipped_leaves_no_client(void **state)
 {
 	(void) state;

@@ -32,7 +32,7 @@ static void copy_in(struct tcmu_io *io, const uint8_t *data, size_t length)
 	io->result = done;
 }
 
-/* What happens while the handler has a command that it leaves to the daemon. */
+/* Called while the handler has a command that it leaves to the daemon. */
 static void (*meanwhile)(void);
 
 static int answer(struct tcmu_io *io)
