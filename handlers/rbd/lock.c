@@ -26,7 +26,6 @@
 #include "calls.h"
 #include "fence/entries.h"
 #include "image.h"
-#include "reason.h"
 #include "request.h"
 #include "settings.h"
 #include "status.h"
@@ -310,19 +309,19 @@ static int refuse_lock(int error, struct tcmu_reason *reason)
 	switch (error) {
 	case -EPERM:
 	case -EACCES:
-		return image_refuse(
+		return tcmu_refuse(
 			reason, error,
 			"the user may not acquire the lock or blocklist its holder: it needs "
 			"profile rbd");
 	case -EBUSY:
-		return image_refuse(
+		return tcmu_refuse(
 			reason, error, "several clients hold a shared lock of the image");
 	case -EROFS:
 	case -EAGAIN:
-		return image_refuse(
+		return tcmu_refuse(
 			reason, error, "another client acquires the image's lock again and again");
 	default:
-		return image_refuse(
+		return tcmu_refuse(
 			reason, error, "cannot acquire the image's lock: %s", strerror(-error));
 	}
 }
@@ -349,7 +348,7 @@ static int lock_image(struct image *image, uint16_t tag, struct tcmu_reason *rea
 	if (image->read_only)
 		return 0;
 	if (!image->service.lockable)
-		return image_refuse(
+		return tcmu_refuse(
 			reason, -EOPNOTSUPP,
 			"the image has no lock: rbd feature enable <image> exclusive-lock");
 	r = check_settings(image, reason);

@@ -21,7 +21,6 @@
 #include "image.h"
 #include "lock.h"
 #include "options.h"
-#include "reason.h"
 #include "request.h"
 #include "service.h"
 #include "settings.h"
@@ -57,7 +56,7 @@ static int refuse_image(const struct image_target *target, int error, struct tcm
 		cause = "the user has no permission to open it";
 	else if (error == -ESHUTDOWN)
 		cause = "the cluster has blocklisted this host";
-	return image_refuse(
+	return tcmu_refuse(
 		reason, error, "%s: %s%s%s/%s%s%s", cause, target->pool, slash, target->name_space,
 		target->name, target->snapshot[0] ? "@" : "", target->snapshot);
 }
@@ -66,7 +65,7 @@ static int image_check_size(uint64_t wanted, uint64_t size, struct tcmu_reason *
 {
 	if (wanted <= size)
 		return 0;
-	return image_refuse(
+	return tcmu_refuse(
 		reason, -EINVAL,
 		"the image has %" PRIu64 " bytes, too few for a device of %" PRIu64
 		": resize the image first",
@@ -412,7 +411,7 @@ static int run_opening(
 	if (!opening) {
 		if (image)
 			release_image(image);
-		(void) image_refuse(reason, -ENOMEM, "out of memory");
+		(void) tcmu_refuse(reason, -ENOMEM, "out of memory");
 		return -ENOMEM;
 	}
 	opening->image = image;
@@ -447,7 +446,7 @@ int image_open(
 		return r;
 	image = new_image(config, &target, host, dev);
 	if (!image)
-		return image_refuse(reason, -ENOMEM, "out of memory");
+		return tcmu_refuse(reason, -ENOMEM, "out of memory");
 	r = run_opening(config, &target, image, reason);
 	if (r < 0)
 		return r;
@@ -551,7 +550,7 @@ static void work_resize(struct image_call *call)
 	int r = rbd_get_size(image->rbd, &size);
 
 	if (r < 0)
-		image_refuse(
+		tcmu_refuse(
 			&call->reason, r, "cannot read the size of the image: %s", strerror(-r));
 	else
 		r = image_check_size(call->size, size, &call->reason);
