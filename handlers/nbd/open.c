@@ -6,7 +6,6 @@
  */
 #include "open.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
