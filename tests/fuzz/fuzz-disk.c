@@ -5,7 +5,7 @@
  * No other command changes a byte, and no function of the store gets a range outside of the disk.
  *
  * An input is the disk (struct unit), then records (struct record), each followed by its data-out.
- * Each piece of the data and each CDB is an allocation of its own, so that AddressSanitizer sees a
+ * Each piece of the data and each CDB is allocated separately, so that AddressSanitizer sees a
  * byte too far; data-in is not initialised before, so that MemorySanitizer sees a byte too few.
  */
 #include <errno.h>
@@ -201,17 +201,17 @@ static void write_number(uint8_t *at, unsigned bytes, uint64_t number)
 }
 
 /* Where a CDB has its blocks. */
-struct place {
+struct fields {
 	uint8_t lba, lba_bytes, count, count_bytes;
 };
 
 /* False: the operation has no blocks. */
-static bool find_place(const uint8_t *cdb, struct place *place)
+static bool find_fields(const uint8_t *cdb, struct fields *fields)
 {
 	switch (cdb[0]) {
 	case 0x08: /* READ(6), WRITE(6) */
 	case 0x0a:
-		*place = (struct place){.lba = 1, .lba_bytes = 3, .count = 4, .count_bytes = 1};
+		*fields = (struct fields){.lba = 1, .lba_bytes = 3, .count = 4, .count_bytes = 1};
 		return true;
 	case 0x28: /* READ(10), WRITE(10), WRITE AND VERIFY(10), VERIFY(10), SYNCHRONIZE CACHE(10),
 		    * WRITE SAME(10) */
@@ -220,13 +220,13 @@ static bool find_place(const uint8_t *cdb, struct place *place)
 	case 0x2f:
 	case 0x35:
 	case 0x41:
-		*place = (struct place){.lba = 2, .lba_bytes = 4, .count = 7, .count_bytes = 2};
+		*fields = (struct fields){.lba = 2, .lba_bytes = 4, .count = 7, .count_bytes = 2};
 		return true;
 	case 0xa8: /* READ(12), WRITE(12), WRITE AND VERIFY(12), VERIFY(12) */
 	case 0xaa:
 	case 0xae:
 	case 0xaf:
-		*place = (struct place){.lba = 2, .lba_bytes = 4, .count = 6, .count_bytes = 4};
+		*fields = (struct fields){.lba = 2, .lba_bytes = 4, .count = 6, .count_bytes = 4};
 		return true;
 	case 0x88: /* READ(16), WRITE(16), ORWRITE, WRITE AND VERIFY(16), VERIFY(16), SYNCHRONIZE
 		    * CACHE(16), WRITE SAME(16) */
@@ -236,13 +236,13 @@ static bool find_place(const uint8_t *cdb, struct place *place)
 	case 0x8f:
 	case 0x91:
 	case 0x93:
-		*place = (struct place){.lba = 2, .lba_bytes = 8, .count = 10, .count_bytes = 4};
+		*fields = (struct fields){.lba = 2, .lba_bytes = 8, .count = 10, .count_bytes = 4};
 		return true;
 	case 0x89: /* COMPARE AND WRITE */
-		*place = (struct place){.lba = 2, .lba_bytes = 8, .count = 13, .count_bytes = 1};
+		*fields = (struct fields){.lba = 2, .lba_bytes = 8, .count = 13, .count_bytes = 1};
 		return true;
 	case 0x9c: /* WRITE ATOMIC(16) */
-		*place = (struct place){.lba = 2, .lba_bytes = 8, .count = 12, .count_bytes = 2};
+		*fields = (struct fields){.lba = 2, .lba_bytes = 8, .count = 12, .count_bytes = 2};
 		return true;
 	default:
 		return false;
@@ -262,15 +262,15 @@ struct command {
 
 static void read_blocks(struct command *command)
 {
-	struct place place;
+	struct fields fields;
 	uint64_t lba, count;
 
 	command->offset = command->length = 0;
-	if (!find_place(command->cdb, &place))
+	if (!find_fields(command->cdb, &fields))
 		return;
-	lba = read_number(command->cdb + place.lba, place.lba_bytes);
-	count = read_number(command->cdb + place.count, place.count_bytes);
-	if (place.lba_bytes == 3) {
+	lba = read_number(command->cdb + fields.lba, fields.lba_bytes);
+	count = read_number(command->cdb + fields.count, fields.count_bytes);
+	if (fields.lba_bytes == 3) {
 		lba &= 0x1fffff;
 		count = count ? count : 256;
 	}
@@ -367,13 +367,13 @@ static void model_unmap(const struct command *command)
 static void model_good(const struct command *command)
 {
 	uint8_t opcode = command->cdb[0], *at = fuzz.model + command->offset;
-	struct place place;
+	struct fields fields;
 
-	if (find_place(command->cdb, &place) && command->length)
+	if (find_fields(command->cdb, &fields) && command->length)
 		fuzz_demand(
 			command->offset <= fuzz.size &&
 			command->length <= fuzz.size - command->offset);
-	if (find_place(command->cdb, &place) && !command->length && opcode != 0x41 &&
+	if (find_fields(command->cdb, &fields) && !command->length && opcode != 0x41 &&
 	    opcode != 0x93)
 		return;
 	if (is_write(opcode)) {
@@ -516,7 +516,7 @@ static void make_cdb(const struct record *record, struct command *command)
 {
 	const struct scsi_operation *operation = scsi_operation_at(record->operation - 1u);
 	uint8_t *cdb = command->cdb;
-	struct place place;
+	struct fields fields;
 
 	memcpy(cdb, record->cdb, sizeof(command->cdb));
 	if (record->operation && operation) {
@@ -527,23 +527,23 @@ static void make_cdb(const struct record *record, struct command *command)
 			cdb[i] &= operation->usage[i];
 	}
 	command->cdb_length = length_of_cdb(cdb[0]);
-	if ((record->flags & RECORD_FITS) && find_place(cdb, &place)) {
+	if ((record->flags & RECORD_FITS) && find_fields(cdb, &fields)) {
 		uint64_t blocks = fuzz.size / fuzz.block,
-			 lba = cdb[place.lba + place.lba_bytes - 1];
-		uint64_t count = cdb[place.count + place.count_bytes - 1] % 9;
+			 lba = cdb[fields.lba + fields.lba_bytes - 1];
+		uint64_t count = cdb[fields.count + fields.count_bytes - 1] % 9;
 
 		lba %= blocks;
-		if (place.lba_bytes == 3)
+		if (fields.lba_bytes == 3)
 			count = count ? count : 1;
 		if (count > blocks - lba)
 			count = blocks - lba;
-		write_number(cdb + place.lba, place.lba_bytes, lba);
-		write_number(cdb + place.count, place.count_bytes, count);
+		write_number(cdb + fields.lba, fields.lba_bytes, lba);
+		write_number(cdb + fields.count, fields.count_bytes, count);
 	}
 	read_blocks(command);
 }
 
-/* What goes to the initiator and is not read by the library, is left uninitialised. */
+/* The room for data-in is left uninitialised: the library does not read it. */
 static bool has_data_in(const uint8_t *cdb)
 {
 	switch (cdb[0]) {
