@@ -4,10 +4,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <scsi/pieces.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "pieces.h"
 
 #define CHUNK_MAX       (UINT64_C(1) << 20) /* bytes that are held in memory at once */
 #define DESCRIPTORS_MAX 64u                 /* of GET LBA STATUS */
@@ -25,6 +24,16 @@ static uint64_t carry_length(const struct carry_out *work)
 static uint64_t carry_chunk(uint64_t left)
 {
 	return left < CHUNK_MAX ? left : CHUNK_MAX;
+}
+
+/* Copies the first length bytes of data-out, which has them. */
+static void carry_take_out(const struct carry_out *work, void *data, uint64_t length)
+{
+	size_t taken = scsi_pieces_copy(
+		work->command->iov, work->command->iov_cnt, 0, data, (size_t) length);
+
+	assert(taken == length);
+	(void) taken;
 }
 
 static int store_read(struct carry_out *work, void *data, uint64_t length, uint64_t offset)
@@ -72,7 +81,7 @@ static int carry_read_part(struct carry_out *work, uint64_t length)
 		return -ENOMEM;
 	r = length ? store_read(work, data, length, carry_offset(work)) : 0;
 	if (r == 0)
-		work->read_len = (uint32_t) pieces_fill(
+		work->read_len = (uint32_t) scsi_pieces_fill(
 			command->iov, command->iov_cnt, data, length);
 	free(data);
 	return r;
@@ -189,7 +198,7 @@ static int carry_write_same(struct carry_out *work)
 		return -ENOMEM;
 	assert(!(work->plan->flags & (SCSI_PLAN_DATA | SCSI_PLAN_LONG)));
 	if (!(work->plan->flags & SCSI_PLAN_ZEROES))
-		pieces_copy(work->command->iov, work->command->iov_cnt, data, scsi->block_size);
+		carry_take_out(work, data, scsi->block_size);
 	if (carry_may_unmap(work, data))
 		r = scsi->functions.unmap(scsi->store, carry_offset(work), carry_length(work));
 	else
@@ -259,7 +268,7 @@ static uint8_t *carry_copy(const struct carry_out *work, uint64_t room, uint64_t
 
 	assert(copy <= work->data_length);
 	if (memory && copy)
-		pieces_copy(work->command->iov, work->command->iov_cnt, memory + room, copy);
+		carry_take_out(work, memory + room, copy);
 	return memory;
 }
 
@@ -358,7 +367,7 @@ static void carry_answer_map(
 	pthread_mutex_lock(&scsi->lock);
 	scsi->result.data = scsi->data;
 	scsi_answer_lba_status(&task, status, cnt, &scsi->result);
-	work->read_len = (uint32_t) pieces_fill(
+	work->read_len = (uint32_t) scsi_pieces_fill(
 		command->iov, command->iov_cnt, scsi->data, scsi->result.data_length);
 	pthread_mutex_unlock(&scsi->lock);
 }

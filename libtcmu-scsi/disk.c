@@ -5,13 +5,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <scsi/limits.h>
+#include <scsi/pieces.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tcmu/configfs.h>
 
 #include "carry-out.h"
-#include "pieces.h"
 
 #define MAX_BLOCKS 128u /* the kernel's hw_max_sectors, until somebody sets another one */
 
@@ -179,7 +179,8 @@ void disk_answer(
 	if (result->status != SCSI_GOOD || !data)
 		return;
 	command->has_read_len = true;
-	command->read_len = (uint32_t) pieces_fill(command->iov, command->iov_cnt, data, length);
+	command->read_len = (uint32_t) scsi_pieces_fill(
+		command->iov, command->iov_cnt, data, length);
 }
 
 /* Without lock: it may wait for the kernel. */
@@ -243,7 +244,7 @@ void tcmu_scsi_execute(struct tcmu_scsi *scsi, struct tcmu_scsi_command *command
 		.cdb_length = command->cdb_length,
 		.iov = command->iov,
 		.iov_cnt = command->iov_cnt,
-		.data_length = pieces_length(command->iov, command->iov_cnt),
+		.data_length = scsi_pieces_length(command->iov, command->iov_cnt),
 	};
 	struct scsi_plan plan;
 	bool planned;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Helpers for memory and iovecs, without state. Any thread.
+ * Helpers for memory, without state. Any thread.
  */
 #pragma once
 
@@ -9,7 +9,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 
 /* Zeroed memory that costs nothing until it is touched, page by page. To be freed by
  * memory_unmap(). NULL: there is none. */
@@ -31,62 +30,6 @@ static inline void memory_unmap(void *memory, size_t len)
 {
 	if (memory)
 		(void) munmap(memory, len);
-}
-
-/* Copies len bytes into the iovecs, as far as they have room. Returns how many. */
-static inline size_t iov_copy_to(
-	const struct iovec *iov, unsigned cnt, const void *data, size_t len)
-{
-	size_t done = 0;
-
-	for (unsigned i = 0; i < cnt && done < len; i++) {
-		size_t n = iov[i].iov_len < len - done ? iov[i].iov_len : len - done;
-
-		memcpy(iov[i].iov_base, (const char *) data + done, n);
-		done += n;
-	}
-	return done;
-}
-
-/* Fills the iovecs with zeros, behind the first skip bytes. */
-static inline void iov_zero(const struct iovec *iov, unsigned cnt, size_t skip)
-{
-	for (unsigned i = 0; i < cnt; i++) {
-		size_t from = skip < iov[i].iov_len ? skip : iov[i].iov_len;
-
-		memset((char *) iov[i].iov_base + from, 0, iov[i].iov_len - from);
-		skip -= from;
-	}
-}
-
-/* Copies the first len bytes of the iovecs, or all if there are fewer. Returns how many. */
-static inline size_t iov_copy_from(const struct iovec *iov, unsigned cnt, void *data, size_t len)
-{
-	size_t done = 0;
-
-	for (unsigned i = 0; i < cnt && done < len; i++) {
-		size_t n = iov[i].iov_len < len - done ? iov[i].iov_len : len - done;
-
-		memcpy((char *) data + done, iov[i].iov_base, n);
-		done += n;
-	}
-	return done;
-}
-
-/* Describes the first len bytes of the iovecs by iovecs in out, which has room for cnt. Returns how
- * many it used. */
-static inline unsigned iov_clip(
-	const struct iovec *iov, unsigned cnt, size_t len, struct iovec *out)
-{
-	unsigned n = 0;
-
-	for (; n < cnt && len; n++) {
-		out[n] = iov[n];
-		if (out[n].iov_len > len)
-			out[n].iov_len = len;
-		len -= out[n].iov_len;
-	}
-	return n;
 }
 
 /* Whether all bytes are zero; true for no bytes. */

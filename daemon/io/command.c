@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <scsi/pieces.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -296,5 +297,5 @@ void command_end_failed(struct command *command, int error)
 void command_copy_in(struct command *command, const uint8_t *data, uint32_t len)
 {
 	assert(command->core->ring_locked);
-	command->data_in = (uint32_t) iov_copy_to(command->iov, command->iov_cnt, data, len);
+	command->data_in = (uint32_t) scsi_pieces_fill(command->iov, command->iov_cnt, data, len);
 }

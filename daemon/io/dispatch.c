@@ -69,18 +69,32 @@ static bool dispatch_is_late(const struct command *waiter)
 		(waiter->seen_at && clock_since(clock_now_ns(), waiter->seen_at) > GUARD_MAX_NS);
 }
 
-/* The guard has let a command pass: it is decided again. One that the kernel may have answered
- * meanwhile, or that is to end, does not begin. */
+/* Ends a command that was elsewhere and must not begin any more, and returns true: it is to end, or
+ * the kernel may have answered it meanwhile (late). Its data-out is not there any more if the ring
+ * was revoked, and may be another command's if it was reset. */
+static bool dispatch_ends_instead(struct command *command, bool late)
+{
+	const struct core *core = command->core;
+
+	assert(core->ring_locked);
+	/* A ring that is broken is drained; commands that were in a reset one are aborted. */
+	if (core->ring_state != CORE_RING_REVOKED && tcmu_ring_check(&core->ring) >= 0 &&
+	    core->service == CORE_SERVING && !command->aborted && !late) {
+		assert(core->ring_state == CORE_RING_ATTACHED);
+		return false;
+	}
+	command_end(command, SCSI_BUSY, NULL);
+	return true;
+}
+
+/* The guard has let a command pass: it is decided again. */
 static void dispatch_pass_guard(struct dispatch *dispatch, struct command *waiter)
 {
 	struct core *core = dispatch->core;
 
 	assert(!core->setup.lu.guard_passed && !core->setup.lu.lu_info_fresh);
-	if (core->ring_state != CORE_RING_ATTACHED || tcmu_ring_check(&core->ring) < 0 ||
-	    core->service != CORE_SERVING || waiter->aborted || dispatch_is_late(waiter)) {
-		command_end(waiter, waiter->aborted ? SCSI_TASK_ABORTED : SCSI_BUSY, NULL);
+	if (dispatch_ends_instead(waiter, dispatch_is_late(waiter)))
 		return;
-	}
 	core->setup.lu.guard_passed = true;
 	core->setup.lu.lu_info_fresh = true;
 	dispatch_command(dispatch, waiter);
@@ -296,8 +310,7 @@ void dispatch_cancel_pending(struct dispatch *dispatch, struct command *command)
 
 /* ------- handlers that see commands first ------- */
 
-/* The handler leaves the command to the SCSI code. One that the kernel may have answered meanwhile,
- * or that is to end, does not begin. */
+/* The handler leaves the command to the SCSI code. */
 static void dispatch_take_back(struct command *command)
 {
 	struct dispatch *dispatch = command->context;
@@ -310,10 +323,7 @@ static void dispatch_take_back(struct command *command)
 	command->writes_range = false;
 	command->shown = true;
 	core_lock_ring(core);
-	if (core->ring_state != CORE_RING_ATTACHED || tcmu_ring_check(&core->ring) < 0 ||
-	    core->service != CORE_SERVING || command->aborted || command->late)
-		command_end(command, command->aborted ? SCSI_TASK_ABORTED : SCSI_BUSY, NULL);
-	else
+	if (!dispatch_ends_instead(command, command->late))
 		dispatch_command(dispatch, command);
 	core_unlock_ring(core);
 }

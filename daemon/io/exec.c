@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <scsi/pieces.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -251,7 +252,7 @@ static bool exec_prepare_write_same(struct command *command)
 	uint8_t *data = command->core->data;
 
 	if (!(command->plan.flags & SCSI_PLAN_ZEROES)) {
-		iov_copy_from(command->iov, command->iov_cnt, data, command->block_size);
+		scsi_pieces_copy(command->iov, command->iov_cnt, 0, data, command->block_size);
 		if (memory_is_zero(data, command->block_size))
 			command->plan.flags |= SCSI_PLAN_ZEROES;
 	}
@@ -318,7 +319,7 @@ static bool exec_prepare_copy(struct command *command, uint64_t copy, uint64_t r
 		return false;
 	command->bounce_length = copy;
 	if (copy)
-		iov_copy_from(command->iov, command->iov_cnt, command->bounce, copy);
+		scsi_pieces_copy(command->iov, command->iov_cnt, 0, command->bounce, copy);
 	return true;
 }
 

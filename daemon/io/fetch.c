@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <scsi/pieces.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -265,7 +266,7 @@ bool fetch_has_work(const struct fetch *fetch)
 __attribute__((noinline)) static void fetch_zero_rest(const struct command *command)
 {
 	assert(command->data_in < command->data_length);
-	iov_zero(command->iov, command->iov_cnt, command->data_in);
+	scsi_pieces_zero(command->iov, command->iov_cnt, command->data_in);
 }
 
 /* The kernel does not know which bytes of the pages a command has filled. It copies all of them to

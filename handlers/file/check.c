@@ -13,7 +13,6 @@
 
 #include "exclusive-open.h"
 #include "options.h"
-#include "reason.h"
 #include "target.h"
 
 /* Refuses characters that the path would lose on its way: the kernel ends a value at a comma or a
@@ -25,7 +24,7 @@ static int check_characters(const struct tcmu_config *config, struct tcmu_reason
 		unsigned char byte = (unsigned char) *c;
 
 		if (byte == ',' || byte == ':' || byte == ' ')
-			return file_refuse(
+			return tcmu_refuse(
 				reason, -EINVAL,
 				"the path has a %s, which %s; with decode=1 write %%%02X for it: "
 				"%s",
@@ -36,7 +35,7 @@ static int check_characters(const struct tcmu_config *config, struct tcmu_reason
 					    : "targetcli cannot keep",
 				byte, config->target);
 		if (byte < 0x20 || byte >= 0x7f)
-			return file_refuse(
+			return tcmu_refuse(
 				reason, -EINVAL,
 				"the path has the byte 0x%02X, which targetcli cannot keep; with "
 				"decode=1 "
@@ -44,7 +43,7 @@ static int check_characters(const struct tcmu_config *config, struct tcmu_reason
 				byte, byte);
 	}
 	if (strlen(config->subtype) + 1 + strlen(config->target) > TCMU_CONFIG_MAX)
-		return file_refuse(
+		return tcmu_refuse(
 			reason, -ENAMETOOLONG,
 			"\"%s/\" and the path have %zu bytes; the kernel keeps %u", config->subtype,
 			strlen(config->subtype) + 1 + strlen(config->target), TCMU_CONFIG_MAX);
@@ -59,7 +58,7 @@ static int check_creatable(const struct file_target *target, struct tcmu_reason 
 	file_fd_path(target->directory, path);
 	if (faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) == 0)
 		return 0;
-	return file_refuse(
+	return tcmu_refuse(
 		reason, -errno, "cannot create the file: %s: %s", strerror(errno), target->path);
 }
 

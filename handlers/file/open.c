@@ -28,7 +28,6 @@
 #include "backend.h"
 #include "exclusive-open.h"
 #include "options.h"
-#include "reason.h"
 #include "target.h"
 
 #define GRANULARITY_MIN 4096u
@@ -81,7 +80,7 @@ static int create_file(
 	assert(!target->exists && backend->sync_fd < 0);
 	backend->sync_fd = file_create_target(target);
 	if (backend->sync_fd < 0)
-		return file_refuse(
+		return tcmu_refuse(
 			reason, backend->sync_fd, "cannot create the file: %s: %s",
 			strerror(-backend->sync_fd), target->path);
 	if (ftruncate(backend->sync_fd, (off_t) size) < 0 || fsync(backend->sync_fd) < 0 ||
@@ -90,7 +89,7 @@ static int create_file(
 	else
 		r = sync_directory(target->directory);
 	if (r < 0)
-		return file_refuse(
+		return tcmu_refuse(
 			reason, r, "cannot create the file with %llu bytes: %s: %s",
 			(unsigned long long) size, strerror(-r), target->path);
 	target->size = size;
@@ -137,7 +136,7 @@ static int open_descriptors(
 		return 0;
 	backend->zero_fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 	if (backend->zero_fd < 0)
-		return file_refuse(reason, -errno, "cannot open /dev/zero: %s", strerror(errno));
+		return tcmu_refuse(reason, -errno, "cannot open /dev/zero: %s", strerror(errno));
 	return 0;
 }
 
@@ -153,7 +152,7 @@ static int extend_file(
 		r = -errno;
 	if (r == 0)
 		return 0;
-	return file_refuse(
+	return tcmu_refuse(
 		reason, r, "cannot extend the file to %llu bytes: %s: %s",
 		(unsigned long long) size, strerror(-r), target->path);
 }
@@ -381,7 +380,7 @@ int file_open(
 	backend = r < 0 ? NULL : malloc(sizeof(*backend));
 	if (!backend) {
 		file_target_end(&target);
-		return r < 0 ? r : file_refuse(reason, -ENOMEM, "out of memory");
+		return r < 0 ? r : tcmu_refuse(reason, -ENOMEM, "out of memory");
 	}
 	*backend = (struct file_backend){
 		.host = host,
@@ -431,7 +430,7 @@ int file_resize(
 	if (size < 0)
 		return file_refuse_open(&target, O_RDONLY, (int) size, reason);
 	if (config->size < backend->size && !file_option(config, FILE_SHRINK))
-		return file_refuse(
+		return tcmu_refuse(
 			reason, -EINVAL,
 			"the device has %llu bytes; it shrinks to %llu only with shrink=1",
 			(unsigned long long) backend->size, (unsigned long long) config->size);

@@ -22,7 +22,6 @@
 #include <unistd.h>
 
 #include "options.h"
-#include "reason.h"
 #include "statx-dio.h"
 
 #define ALIGN_MAX 4096u
@@ -57,7 +56,7 @@ static int decode_path(char *path, struct tcmu_reason *reason)
 		int byte = *from == '%' ? decode_byte(from) : *from;
 
 		if (*from == '%' && byte < 0)
-			return file_refuse(
+			return tcmu_refuse(
 				reason, -EINVAL,
 				"with decode=1, two hexadecimal digits must follow each %%, and "
 				"must not encode a control character: %s",
@@ -78,11 +77,11 @@ static int make_path(
 	int r;
 
 	if (length == 0)
-		return file_refuse(
+		return tcmu_refuse(
 			reason, -EINVAL, "a path is expected after \"%s/\", e.g. %s//srv/disk.img",
 			config->subtype, config->subtype);
 	if (length >= FILE_PATH_SIZE)
-		return file_refuse(
+		return tcmu_refuse(
 			reason, -ENAMETOOLONG,
 			"the path has %zu bytes; the kernel keeps %u of \"%s/\" and all that "
 			"follows",
@@ -94,14 +93,14 @@ static int make_path(
 			return r;
 	}
 	if (path[0] != '/')
-		return file_refuse(
+		return tcmu_refuse(
 			reason, -EINVAL,
 			"the path must start with '/', as in %s//%.200s: two slashes, the second "
 			"is the "
 			"path's",
 			config->subtype, path);
 	if (path[strlen(path) - 1] == '/')
-		return file_refuse(
+		return tcmu_refuse(
 			reason, -EISDIR, "a path that ends with '/' names a directory: %s", path);
 	return 0;
 }
@@ -139,14 +138,14 @@ static int find_directory(struct file_target *target, struct tcmu_reason *reason
 	struct stat st;
 
 	if (lstat(target->path, &st) == 0)
-		return file_refuse(
+		return tcmu_refuse(
 			reason, -ENOENT, "the target of the symbolic link does not exist: %s",
 			target->path);
 	directory_of(target, directory);
 	target->directory = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (target->directory >= 0)
 		return 0;
-	return file_refuse(
+	return tcmu_refuse(
 		reason, -errno, "cannot access the directory: %s: %s", strerror(errno), directory);
 }
 
@@ -163,17 +162,17 @@ static int set_type(struct file_target *target, const struct stat *st, struct tc
 		target->dev = st->st_rdev;
 		break;
 	case S_IFDIR:
-		return file_refuse(
+		return tcmu_refuse(
 			reason, -EISDIR,
 			"is a directory; a regular file or a block device is expected: %s",
 			target->path);
 	case S_IFCHR:
-		return file_refuse(
+		return tcmu_refuse(
 			reason, -ENOTBLK,
 			"is a character device; a regular file or a block device is expected: %s",
 			target->path);
 	default:
-		return file_refuse(
+		return tcmu_refuse(
 			reason, -ENOTBLK, "is neither a regular file nor a block device: %s",
 			target->path);
 	}
@@ -233,24 +232,24 @@ static int check_creation(
 
 	assert(!target->exists && target->directory >= 0);
 	if (config->must_exist)
-		return file_refuse(
+		return tcmu_refuse(
 			reason, -ENOENT,
 			"the backing store is missing, and only a new backstore's is created: "
 			"mount its file system, or put it back: %s",
 			target->path);
 	if (config->read_only)
-		return file_refuse(
+		return tcmu_refuse(
 			reason, -ENOENT,
 			"the file does not exist, and a read-only device does not create it: %s",
 			target->path);
 	directory_of(target, directory);
 	if (!keeps_files(target->directory))
-		return file_refuse(
+		return tcmu_refuse(
 			reason, -ENOENT,
 			"does not exist, and no file is created there: %s does not keep files: %s",
 			directory, target->path);
 	if (!file_option(config, FILE_CREATE))
-		return file_refuse(
+		return tcmu_refuse(
 			reason, -ENOENT, "the file does not exist, and create=0 is set: %s",
 			target->path);
 	return 0;
@@ -267,7 +266,7 @@ static int examine_file(struct file_target *target, struct tcmu_reason *reason)
 	r = set_type(target, &st, reason);
 	if (r < 0 || target->block || is_storage(target->fd))
 		return r;
-	return file_refuse(
+	return tcmu_refuse(
 		reason, -ENOTBLK,
 		"is a view of the kernel's state and keeps no data; a regular file on a disk or a "
 		"block device is expected: %s",
@@ -287,7 +286,7 @@ int file_find(
 	if (target->fd >= 0)
 		return examine_file(target, reason);
 	if (errno != ENOENT)
-		return file_refuse(
+		return tcmu_refuse(
 			reason, -errno, "cannot access the file: %s: %s", strerror(errno),
 			target->path);
 	r = find_directory(target, reason);
@@ -344,24 +343,24 @@ int file_check_size(
 	if (size >= config->size)
 		return 0;
 	if (target->block)
-		return file_refuse(
+		return tcmu_refuse(
 			reason, -ENOSPC,
 			"the block device has %llu bytes, too few for a device of %llu: %s",
 			(unsigned long long) size, (unsigned long long) config->size, target->path);
 	if (config->read_only)
-		return file_refuse(
+		return tcmu_refuse(
 			reason, -EINVAL,
 			"the file has %llu bytes, too few for a device of %llu: %s",
 			(unsigned long long) size, (unsigned long long) config->size, target->path);
 	if (config->must_exist)
-		return file_refuse(
+		return tcmu_refuse(
 			reason, -EINVAL,
 			"the file has %llu bytes, and was served before with %llu: it is another "
 			"one, or was cut: %s",
 			(unsigned long long) size, (unsigned long long) config->size, target->path);
 	if (file_option(config, FILE_GROW))
 		return 0;
-	return file_refuse(
+	return tcmu_refuse(
 		reason, -EINVAL,
 		"the file has %llu bytes, too few for a device of %llu; grow=1 extends it: %s",
 		(unsigned long long) size, (unsigned long long) config->size, target->path);
@@ -377,7 +376,7 @@ int file_check_format(const struct file_target *target, int fd, struct tcmu_reas
 		return file_refuse_open(target, O_RDONLY, -errno, reason);
 	if (memcmp(head, "QFI\xfb", 4) != 0)
 		return 0;
-	return file_refuse(
+	return tcmu_refuse(
 		reason, -EMEDIUMTYPE,
 		"is a qcow image, which is not supported; convert it (qemu-img convert -O raw) and "
 		"use file/: "
@@ -403,24 +402,24 @@ int file_refuse_open(
 	const char *access = (flags & O_ACCMODE) == O_RDONLY ? "read" : "written";
 
 	if (error == -EINVAL && (flags & O_DIRECT))
-		return file_refuse(
+		return tcmu_refuse(
 			reason, error, "its file system has no direct I/O; remove direct=1: %s",
 			target->path);
 	if (error == -EBUSY && target->block)
-		return file_refuse(
+		return tcmu_refuse(
 			reason, error,
 			"the block device is in use: mounted, or opened by another driver: %s",
 			target->path);
 	if (error == -ETXTBSY)
-		return file_refuse(
+		return tcmu_refuse(
 			reason, error, "the file is in use as a program or as swap space: %s",
 			target->path);
 	if (error == -EROFS)
-		return file_refuse(
+		return tcmu_refuse(
 			reason, error,
 			"cannot be written, it is read-only; ro=1 makes the device read-only: %s",
 			target->path);
-	return file_refuse(
+	return tcmu_refuse(
 		reason, error, "the file cannot be %s: %s: %s", access, strerror(-error),
 		target->path);
 }
@@ -434,7 +433,7 @@ int file_open_target(const struct file_target *target, int flags, struct tcmu_re
 	file_fd_path(target->fd, path);
 	fd = open(path, flags | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0 && errno == ENOENT)
-		return file_refuse(
+		return tcmu_refuse(
 			reason, -ENOENT, "cannot be opened without /proc: mount it: %s",
 			target->path);
 	return fd < 0 ? file_refuse_open(target, flags, -errno, reason) : fd;
@@ -506,7 +505,7 @@ int file_check_align(
 	assert(offset_align > 0);
 	if (config->block_size % offset_align == 0)
 		return 0;
-	return file_refuse(
+	return tcmu_refuse(
 		reason, -EINVAL,
 		"direct I/O needs blocks of %u bytes there, the device has blocks of %u; "
 		"create it with hw_block_size=%u, or remove direct=1",

@@ -11,8 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "reason.h"
-
 #define ATTEMPT_MS   8000u /* for the server's answers of one attempt */
 #define PAUSE_MS     100u  /* after the first failure; it doubles */
 #define PAUSE_MAX_MS 2000u
@@ -209,7 +207,7 @@ int connector_wait(
 		*reason = connector->reason;
 		r = connector->error;
 	} else {
-		remote_refuse(
+		tcmu_refuse(
 			reason, r, "the name of the server is not resolved in time: %s",
 			remote_target_name(&connector->endpoint));
 	}

@@ -6,7 +6,6 @@
  */
 #include "open.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -16,7 +15,6 @@
 
 #include "client.h"
 #include "options.h"
-#include "reason.h"
 #include "remote.h"
 
 #define OPEN_MS       9000u
@@ -30,7 +28,7 @@ static int check_size(uint64_t wanted, uint64_t size, struct tcmu_reason *reason
 {
 	if (wanted <= size)
 		return 0;
-	return remote_refuse(
+	return tcmu_refuse(
 		reason, -EINVAL,
 		"the export has %" PRIu64 " bytes, too few for a device of %" PRIu64
 		": resize the export first",
@@ -42,18 +40,18 @@ static int check_export(
 	struct tcmu_reason *reason)
 {
 	if (config->block_size && export->minimum > config->block_size)
-		return remote_refuse(
+		return tcmu_refuse(
 			reason, -EINVAL,
 			"the server takes whole blocks of %" PRIu32
 			" bytes: create the backstore with hw_block_size=%" PRIu32,
 			export->minimum, export->minimum);
 	if (config->block_size && export->maximum < config->block_size)
-		return remote_refuse(
+		return tcmu_refuse(
 			reason, -EINVAL, "the server takes no block of %" PRIu32 " bytes",
 			config->block_size);
 	if (!config->values[REMOTE_UNFLUSHED].number && export->flush && !export->fua &&
 	    !export->read_only && !config->read_only)
-		return remote_refuse(
+		return tcmu_refuse(
 			reason, -EINVAL,
 			"unflushed=0 needs a server that has FUA; leave the option out");
 	return check_size(config->size, export->size, reason);
@@ -176,7 +174,7 @@ static int build_remote(
 	if (r == 0)
 		return 0;
 	session_close(&remote->session, 0);
-	return remote_refuse(reason, r, "cannot start the disk: %s", strerror(-r));
+	return tcmu_refuse(reason, r, "cannot start the disk: %s", strerror(-r));
 }
 
 int remote_open(
@@ -192,7 +190,7 @@ int remote_open(
 		return r;
 	remote = new_remote(&endpoint);
 	if (!remote)
-		return remote_refuse(reason, -ENOMEM, "out of memory");
+		return tcmu_refuse(reason, -ENOMEM, "out of memory");
 	remote->host = host;
 	remote->dev = dev;
 	remote->counters = TCMU_HOST_HAS(host, counters) ? host->counters(dev) : NULL;
@@ -226,7 +224,7 @@ int remote_check_config(const struct tcmu_config *config, struct tcmu_reason *re
 		return r;
 	remote = new_remote(&endpoint);
 	if (!remote)
-		return remote_refuse(reason, -ENOMEM, "out of memory");
+		return tcmu_refuse(reason, -ENOMEM, "out of memory");
 	r = connect_remote(remote, config, reason);
 	if (r == 0)
 		session_close(&remote->session, OPEN_MS);

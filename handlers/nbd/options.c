@@ -28,7 +28,7 @@ const struct tcmu_option remote_options[REMOTE_OPTIONS + 1] = {
 	[REMOTE_TLS] =
 		{.name = "tls",
 		 .type = TCMU_OPTION_BOOL,
-		 .def = "0",
+		 .def = "no",
 		 .help = "require TLS, as nbds:// does"},
 	[REMOTE_CERTIFICATES] =
 		{.name = "certificates",
@@ -45,6 +45,6 @@ const struct tcmu_option remote_options[REMOTE_OPTIONS + 1] = {
 	[REMOTE_VERIFY] =
 		{.name = "verify",
 		 .type = TCMU_OPTION_BOOL,
-		 .def = "1",
+		 .def = "yes",
 		 .help = "verify the server's certificate"},
 };

@@ -7,12 +7,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
-
-#include "reason.h"
 
 /* The longest payload that servers take that do not say how much they take. */
 #define DEFAULT_MAXIMUM (UINT64_C(32) << 20)
@@ -44,7 +41,7 @@ static int session_refuse(const struct remote_endpoint *endpoint, struct tcmu_re
 {
 	int error = nbd_get_errno();
 
-	return remote_refuse(
+	return tcmu_refuse(
 		reason, error > 0 ? -error : -EIO, "%.150s: %s", session_error_text(),
 		remote_target_name(endpoint));
 }
@@ -136,14 +133,14 @@ static int connect_handle(
 	while (r == 0 && handle_is_connecting(nbd)) {
 		r = handle_wait(nbd, stop_fd, until);
 		if (r == -ETIMEDOUT)
-			remote_refuse(
+			tcmu_refuse(
 				reason, r, "the server does not answer: %s",
 				remote_target_name(endpoint));
 		else if (r == -EIO)
 			r = session_refuse(endpoint, reason);
 	}
 	if (r == 0 && nbd_aio_is_ready(nbd) <= 0)
-		r = remote_refuse(
+		r = tcmu_refuse(
 			reason, -ECONNRESET, "the server has closed the connection: %s",
 			remote_target_name(endpoint));
 	if (r < 0) {

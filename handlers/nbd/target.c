@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "options.h"
-#include "reason.h"
 
 static const char *const schemes[] = {"nbd://", "nbds://", "nbd+unix://", "nbds+unix://"};
 
@@ -47,13 +46,13 @@ static int check_numbers(const struct tcmu_config *config, struct tcmu_reason *r
 	uint64_t unflushed = config->values[REMOTE_UNFLUSHED].number;
 
 	if (connections < 1 || connections > REMOTE_CONNECTIONS_MAX)
-		return remote_refuse(
+		return tcmu_refuse(
 			reason, -EINVAL, "connections=%" PRIu64 " is not within 1 to %u",
 			connections, REMOTE_CONNECTIONS_MAX);
 	if (unflushed && (unflushed < REMOTE_UNFLUSHED_MIN || unflushed > REMOTE_UNFLUSHED_MAX))
-		return remote_refuse(reason, -EINVAL, "unflushed is neither 0 nor within 4M to 1G");
+		return tcmu_refuse(reason, -EINVAL, "unflushed is neither 0 nor within 4M to 1G");
 	if (config->values[REMOTE_TIMEOUT].number > UINT32_MAX / 1000)
-		return remote_refuse(
+		return tcmu_refuse(
 			reason, -EINVAL, "timeout=%" PRIu64 " is too long",
 			config->values[REMOTE_TIMEOUT].number);
 	return 0;
@@ -72,11 +71,11 @@ static int check_psk(const char *path, struct tcmu_reason *reason)
 	if (fd >= 0)
 		(void) close(fd);
 	if (error)
-		return remote_refuse(
+		return tcmu_refuse(
 			reason, -error, "cannot read the file of psk=: %s: %s", strerror(error),
 			path);
 	if (st.st_mode & (S_IROTH | S_IWOTH | S_IWGRP))
-		return remote_refuse(
+		return tcmu_refuse(
 			reason, -EPERM,
 			"others may read or write the file of psk=; take their permission away "
 			"(chmod 0600): %s",
@@ -98,13 +97,13 @@ int remote_parse(
 	if (r < 0)
 		return r;
 	if (!uri && config->target[0] != '/')
-		return remote_refuse(
+		return tcmu_refuse(
 			reason, -EINVAL,
 			"the target is neither a URI of nbd, nbds, nbd+unix or nbds+unix nor the "
 			"absolute path of a socket (in a URI, %%3A stands for a colon): %.100s",
 			config->target);
 	if (uri && config->values[REMOTE_EXPORT].given)
-		return remote_refuse(
+		return tcmu_refuse(
 			reason, -EINVAL, "the URI names the export, so export= has no place here");
 	(void) snprintf(
 		uri ? endpoint->uri : endpoint->socket, REMOTE_TEXT_SIZE, "%s", config->target);

@@ -11,9 +11,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -335,24 +333,12 @@ static void ram_submit(void *backend, struct tcmu_io *io)
 
 /* ------- open, close, resize ------- */
 
-__attribute__((format(printf, 3, 4))) static int ram_refuse(
-	struct tcmu_reason *reason, int error, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	(void) vsnprintf(reason->text, sizeof(reason->text), format, arguments);
-	va_end(arguments);
-	assert(error < 0 && reason->text[0]);
-	return error;
-}
-
 static int ram_check_config(const struct tcmu_config *config, struct tcmu_reason *reason)
 {
 	uint64_t limit = config->values[RAM_LIMIT].number;
 
 	if (limit && limit < ram.page)
-		return ram_refuse(
+		return tcmu_refuse(
 			reason, -EINVAL, "limit=%" PRIu64 " is less than a page of %zu bytes",
 			limit, ram.page);
 	return 0;
@@ -369,7 +355,7 @@ static void *ram_reserve(size_t length)
 
 static int ram_refuse_size(struct tcmu_reason *reason, uint64_t size)
 {
-	return ram_refuse(
+	return tcmu_refuse(
 		reason, -ENOMEM,
 		"there is no address space for a disk of %" PRIu64 " bytes in memory", size);
 }
@@ -418,7 +404,7 @@ static int ram_open(
 	if (r < 0)
 		return r;
 	if (config->must_exist && config->values[RAM_RESTART].number == RESTART_REFUSE)
-		return ram_refuse(
+		return tcmu_refuse(
 			reason, -ENODATA,
 			"the data was in the memory of an earlier tcmud, or was closed: delete the "
 			"disk; or use restart=empty");
@@ -426,7 +412,7 @@ static int ram_open(
 		return ram_refuse_size(reason, config->size);
 	self = calloc(1, sizeof(*self));
 	if (!self)
-		return ram_refuse(reason, -ENOMEM, "out of memory");
+		return tcmu_refuse(reason, -ENOMEM, "out of memory");
 	(void) pthread_mutex_init(&self->lock, NULL);
 	self->size = config->size;
 	self->own_limit = config->values[RAM_LIMIT].number;
@@ -522,7 +508,7 @@ static int ram_init(struct tcmu_reason *reason)
 	if (text && text[0]) {
 		ram.limit = ram_parse_size(text) / ram.page;
 		if (ram.limit == 0)
-			return ram_refuse(
+			return tcmu_refuse(
 				reason, -EINVAL,
 				"the environment has " LIMIT_NAME "=%.60s, which is no size of a "
 				"page or more",

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "lock.h"
-#include "reason.h"
 #include "request.h"
 
 /* The longest of them sends this many requests one after the other that may each time out. */
@@ -101,7 +100,7 @@ int image_call_run(struct image *image, struct image_call *args)
 	int r;
 
 	if (!call)
-		return image_refuse(&args->reason, -ENOMEM, "out of memory");
+		return tcmu_refuse(&args->reason, -ENOMEM, "out of memory");
 	*call = *args;
 	call->image = image;
 	call->bound = (struct bound_call){
@@ -114,7 +113,7 @@ int image_call_run(struct image *image, struct image_call *args)
 	image->calls++;
 	pthread_mutex_unlock(&image->lock);
 	if (!bound_run(&call->bound))
-		return image_refuse(
+		return tcmu_refuse(
 			&args->reason, -ESHUTDOWN, "the cluster does not answer: %s", args->name);
 	args->ours = call->ours;
 	args->tag = call->tag;

@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "options.h"
-#include "reason.h"
 #include "settings.h"
 
 static int set_number(rados_t rados, const char *name, uint64_t number)
@@ -104,14 +103,14 @@ int image_configure(
 	*cluster = (struct image_cluster){.rados = NULL};
 	r = rados_create(&cluster->rados, id);
 	if (r < 0)
-		return image_refuse(
+		return tcmu_refuse(
 			reason, r, "cannot initialise librados as client.%.64s: %s", id,
 			strerror(-r));
 	get_thread_values(cluster->rados, &values);
 	r = rados_conf_read_file(cluster->rados, conf);
 	if (r < 0) {
 		image_disconnect(cluster);
-		return image_refuse(
+		return tcmu_refuse(
 			reason, r, "cannot read the cluster's configuration: %s: %s", strerror(-r),
 			conf ? conf : "no file in the default directories; name one with conf=");
 	}
@@ -120,7 +119,7 @@ int image_configure(
 		r = set_threads(cluster->rados, &values);
 	if (r < 0) {
 		image_disconnect(cluster);
-		return image_refuse(
+		return tcmu_refuse(
 			reason, r, "cannot set the options of librados: %s", strerror(-r));
 	}
 	return 0;
@@ -133,14 +132,14 @@ static int refuse_connection(
 	const char *id = config->values[IMAGE_ID].string;
 
 	if (error == -ETIMEDOUT)
-		return image_refuse(
+		return tcmu_refuse(
 			reason, error, "no monitor of the cluster has answered within %u s%s%s",
 			IMAGE_OPEN_TIMEOUT, conf ? ": " : "", conf ? conf : "");
 	if (error == -EACCES || error == -EPERM || error == -ENOENT)
-		return image_refuse(
+		return tcmu_refuse(
 			reason, error,
 			"the cluster refuses client.%.64s: its key is missing or wrong", id);
-	return image_refuse(
+	return tcmu_refuse(
 		reason, error, "cannot connect to the cluster as client.%.64s: %s", id,
 		strerror(-error));
 }
@@ -160,11 +159,11 @@ static int open_namespace(
 		return 0;
 	r = rbd_namespace_exists(cluster->pool, target->name_space, &exists);
 	if (r < 0)
-		return image_refuse(
+		return tcmu_refuse(
 			reason, r, "cannot read the namespaces of the pool: %s: %s", strerror(-r),
 			target->pool);
 	if (!exists)
-		return image_refuse(
+		return tcmu_refuse(
 			reason, -ENOENT, "the pool has no such namespace: %s/%s", target->pool,
 			target->name_space);
 	rados_ioctx_set_namespace(cluster->pool, target->name_space);
@@ -185,7 +184,7 @@ int image_connect(
 	} else {
 		r = rados_ioctx_create(cluster->rados, target->pool, &cluster->pool);
 		if (r < 0)
-			image_refuse(
+			tcmu_refuse(
 				reason, r, "%s: %s",
 				r == -ENOENT ? "the cluster has no such pool" : strerror(-r),
 				target->pool);

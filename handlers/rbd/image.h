@@ -54,6 +54,7 @@ struct image {
 	bool read_only;
 	bool unsafe;          /* it was opened with settings that no shared image may have */
 	uint64_t object_size; /* bytes */
+	uint32_t block_size;  /* of the disk */
 	uint64_t watch;       /* of the image's header, with watched */
 	bool watched;
 	struct tcmu_backend_info info;

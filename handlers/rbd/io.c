@@ -27,42 +27,49 @@ static void on_request_done(rbd_completion_t completion, void *arg)
 	image_end(arg, result);
 }
 
-/* ------- COMPARE AND WRITE ------- */
+/* ------- data in one piece ------- */
 
-static void gather_buffers(const struct tcmu_io *io, char *copy)
+/* Returns the request's data as one piece, or NULL: no memory. length: all of its bytes. */
+static const char *joined(struct image_request *request, size_t length)
 {
+	const struct tcmu_io *io = request->io;
+	char *at;
+
+	if (io->iov_cnt == 1)
+		return io->iov[0].iov_base;
+	request->copy = malloc(length);
+	if (!request->copy)
+		return NULL;
+	at = request->copy;
 	for (unsigned i = 0; i < io->iov_cnt; i++) {
-		memcpy(copy, io->iov[i].iov_base, io->iov[i].iov_len);
-		copy += io->iov[i].iov_len;
+		memcpy(at, io->iov[i].iov_base, io->iov[i].iov_len);
+		at += io->iov[i].iov_len;
 	}
+	return request->copy;
 }
 
 static int64_t compare_and_write(struct image_request *request, rbd_completion_t completion)
 {
 	struct tcmu_io *io = request->io;
-	const char *data = io->iov[0].iov_base;
+	const char *data = joined(request, 2 * io->length);
 
-	if (io->iov_cnt > 1) {
-		request->copy = malloc(2 * io->length);
-		if (!request->copy)
-			return -ENOMEM;
-		gather_buffers(io, request->copy);
-		data = request->copy;
-	}
+	if (!data)
+		return -ENOMEM;
 	return rbd_aio_compare_and_write(
 		request->image->rbd, io->offset, io->length, data, data + io->length, completion,
 		&request->mismatch, 0);
 }
 
-/* ------- WRITE SAME ------- */
-
 static int64_t write_same(struct image_request *request, rbd_completion_t completion)
 {
 	struct tcmu_io *io = request->io;
+	size_t block = request->image->block_size;
+	const char *data = joined(request, block);
 
+	if (!data)
+		return -ENOMEM;
 	return rbd_aio_writesame(
-		request->image->rbd, io->offset, io->length, io->iov[0].iov_base,
-		io->iov[0].iov_len, completion, 0);
+		request->image->rbd, io->offset, io->length, data, block, completion, 0);
 }
 
 /* ------- submit ------- */

@@ -26,7 +26,6 @@
 #include "calls.h"
 #include "fence/entries.h"
 #include "image.h"
-#include "reason.h"
 #include "request.h"
 #include "settings.h"
 #include "status.h"
@@ -310,19 +309,19 @@ static int refuse_lock(int error, struct tcmu_reason *reason)
 	switch (error) {
 	case -EPERM:
 	case -EACCES:
-		return image_refuse(
+		return tcmu_refuse(
 			reason, error,
 			"the user may not acquire the lock or blocklist its holder: it needs "
 			"profile rbd");
 	case -EBUSY:
-		return image_refuse(
+		return tcmu_refuse(
 			reason, error, "several clients hold a shared lock of the image");
 	case -EROFS:
 	case -EAGAIN:
-		return image_refuse(
+		return tcmu_refuse(
 			reason, error, "another client acquires the image's lock again and again");
 	default:
-		return image_refuse(
+		return tcmu_refuse(
 			reason, error, "cannot acquire the image's lock: %s", strerror(-error));
 	}
 }
@@ -349,7 +348,7 @@ static int lock_image(struct image *image, uint16_t tag, struct tcmu_reason *rea
 	if (image->read_only)
 		return 0;
 	if (!image->service.lockable)
-		return image_refuse(
+		return tcmu_refuse(
 			reason, -EOPNOTSUPP,
 			"the image has no lock: rbd feature enable <image> exclusive-lock");
 	r = check_settings(image, reason);
@@ -366,6 +365,20 @@ static int lock_image(struct image *image, uint16_t tag, struct tcmu_reason *rea
 	store_tag(image, tag);
 	image_status_note_lock(image, true);
 	return 0;
+}
+
+/* librbd says that it has no lock to release. The cluster's word counts. */
+static int confirm_unlocked(struct image *image)
+{
+	char holder[HOLDER_SIZE];
+	int r = find_holder(image, holder);
+
+	if (r == -ESHUTDOWN)
+		return r;
+	if (r < 0 && r != -EBUSY)
+		return give_up_connection(image, r);
+	return r > 0 && strcmp(holder, image->address) == 0 ? give_up_connection(image, -EINVAL)
+							    : 0;
 }
 
 static int unlock_image(struct image *image)
@@ -387,6 +400,8 @@ static int unlock_image(struct image *image)
 	r = rbd_lock_release(image->rbd);
 	if (r >= 0 || r == -ENOENT || r == -EROFS)
 		return 0;
+	if (r == -EINVAL)
+		return confirm_unlocked(image);
 	return r == -ESHUTDOWN ? r : give_up_connection(image, r);
 }
 

@@ -21,7 +21,6 @@
 #include "image.h"
 #include "lock.h"
 #include "options.h"
-#include "reason.h"
 #include "request.h"
 #include "service.h"
 #include "settings.h"
@@ -30,6 +29,7 @@
 
 #define FSID_SIZE      37
 #define PHYSICAL_BLOCK 4096u /* the unit that OSDs allocate */
+#define SECTOR         512u  /* of an image */
 #define UNMAP_OBJECTS  64u   /* of one command */
 #define KILLED_TIMEOUT 1u    /* seconds */
 #define IMAGE_ID_SIZE  256
@@ -56,7 +56,7 @@ static int refuse_image(const struct image_target *target, int error, struct tcm
 		cause = "the user has no permission to open it";
 	else if (error == -ESHUTDOWN)
 		cause = "the cluster has blocklisted this host";
-	return image_refuse(
+	return tcmu_refuse(
 		reason, error, "%s: %s%s%s/%s%s%s", cause, target->pool, slash, target->name_space,
 		target->name, target->snapshot[0] ? "@" : "", target->snapshot);
 }
@@ -65,7 +65,7 @@ static int image_check_size(uint64_t wanted, uint64_t size, struct tcmu_reason *
 {
 	if (wanted <= size)
 		return 0;
-	return image_refuse(
+	return tcmu_refuse(
 		reason, -EINVAL,
 		"the image has %" PRIu64 " bytes, too few for a device of %" PRIu64
 		": resize the image first",
@@ -101,13 +101,16 @@ static void describe_changes(struct image *image, uint32_t block)
 
 	info->caps |= TCMU_IO_CAP(TCMU_IO_WRITE) | TCMU_IO_CAP(TCMU_IO_FLUSH) |
 		TCMU_IO_CAP(TCMU_IO_UNMAP) | TCMU_IO_CAP(TCMU_IO_WRITE_ZEROES) |
-		TCMU_IO_CAP(TCMU_IO_COMPARE_AND_WRITE) | TCMU_IO_CAP(TCMU_IO_WRITE_SAME);
+		TCMU_IO_CAP(TCMU_IO_WRITE_SAME);
 	info->fua = !cache;
 	info->volatile_cache = cache;
 	info->thin = true;
 	info->unmap_granularity = (uint32_t) image->object_size;
 	info->maximum_unmap = UNMAP_OBJECTS * image->object_size;
-	/* A compared range must be inside one object. */
+	/* librbd compares within one sector of the image, whatever the size of the objects. */
+	if (block > SECTOR)
+		return;
+	info->caps |= TCMU_IO_CAP(TCMU_IO_COMPARE_AND_WRITE);
 	info->maximum_compare_and_write = block;
 }
 
@@ -124,6 +127,7 @@ static int image_describe(struct image *image, const struct tcmu_config *config)
 	if (r < 0)
 		return r;
 	image->object_size = stat.obj_size;
+	image->block_size = config->block_size;
 	info->caps = TCMU_IO_CAP(TCMU_IO_READ);
 	/* librbd does not report the extents of a striped image in ascending order. */
 	if (stripes == 1)
@@ -407,7 +411,7 @@ static int run_opening(
 	if (!opening) {
 		if (image)
 			release_image(image);
-		(void) image_refuse(reason, -ENOMEM, "out of memory");
+		(void) tcmu_refuse(reason, -ENOMEM, "out of memory");
 		return -ENOMEM;
 	}
 	opening->image = image;
@@ -442,7 +446,7 @@ int image_open(
 		return r;
 	image = new_image(config, &target, host, dev);
 	if (!image)
-		return image_refuse(reason, -ENOMEM, "out of memory");
+		return tcmu_refuse(reason, -ENOMEM, "out of memory");
 	r = run_opening(config, &target, image, reason);
 	if (r < 0)
 		return r;
@@ -546,7 +550,7 @@ static void work_resize(struct image_call *call)
 	int r = rbd_get_size(image->rbd, &size);
 
 	if (r < 0)
-		image_refuse(
+		tcmu_refuse(
 			&call->reason, r, "cannot read the size of the image: %s", strerror(-r));
 	else
 		r = image_check_size(call->size, size, &call->reason);

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reason.h"
-
 struct setting {
 	const char *name;
 	const char *old_name; /* before Ceph 16, or NULL: there is none */
@@ -120,7 +118,7 @@ static int refuse_setting(
 {
 	bool pool = option->source == RBD_CONFIG_SOURCE_POOL;
 
-	return image_refuse(
+	return tcmu_refuse(
 		reason, -EINVAL,
 		"the %s's setting %s=%.32s %s; remove it with: rbd config %s rm <%s> %s",
 		pool ? "pool" : "image", option->name, option->value, setting->why,
@@ -134,7 +132,7 @@ int image_settings_check(rbd_image_t rbd, struct tcmu_reason *reason)
 	int r = 0;
 
 	if (cnt < 0)
-		return image_refuse(
+		return tcmu_refuse(
 			reason, cnt, "cannot read the settings of the image: %s", strerror(-cnt));
 	assert(options);
 	for (int i = 0; i < cnt && r == 0; i++) {

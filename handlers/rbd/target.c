@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "reason.h"
-
 #define NO_FSID "00000000-0000-0000-0000-000000000000"
 
 /* Takes the name before the next slash. */
@@ -31,7 +29,7 @@ static bool take_name(const char **text, char *name)
 
 static int refuse_form(const char *cause, const char *text, struct tcmu_reason *reason)
 {
-	return image_refuse(
+	return tcmu_refuse(
 		reason, -EINVAL, "%s: pool[/namespace]/image[@snapshot] is expected: %s", cause,
 		text);
 }

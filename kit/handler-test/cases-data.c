@@ -22,7 +22,7 @@ static void data_open(struct subject *subject)
 {
 	subject_open(subject, SUBJECT_NEW);
 	if (!subject_can(subject, TCMU_IO_WRITE))
-		verdict_skip("the handler has no WRITE");
+		subject_skip(subject, "the handler has no WRITE");
 }
 
 static uint64_t data_blocks(const struct subject *subject, uint64_t most)
@@ -369,9 +369,10 @@ void case_compare_at_once(struct subject *subject)
 
 	data_open(subject);
 	if (!subject_can(subject, TCMU_IO_COMPARE_AND_WRITE))
-		verdict_skip("the handler has no COMPARE_AND_WRITE; the daemon emulates it");
+		subject_skip(
+			subject, "the handler has no COMPARE_AND_WRITE; the daemon emulates it");
 	if (subject->cli->keeps == CLI_KEEPS_NOTHING)
-		verdict_skip("the handler keeps no data");
+		subject_skip(subject, "the handler keeps no data");
 	subject_model(subject, &model, 0, 1);
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		subject_write(subject, &model, 0, 1, 0, BUFFER_WHOLE);
@@ -544,7 +545,7 @@ void case_commands(struct subject *subject)
 
 	subject_open(subject, SUBJECT_NEW);
 	if (!(subject->info->caps & TCMU_CAP_COMMANDS))
-		verdict_skip("the handler does not see commands");
+		subject_skip(subject, "the handler does not see commands");
 	answered = commands_random(subject);
 	commands_compare(subject);
 	verdict_note("answered", "%u of %u", answered, COMMANDS);

@@ -28,7 +28,7 @@ static void faults_open(struct subject *subject, struct model *model)
 
 	subject_open(subject, SUBJECT_NEW);
 	if (!subject_can(subject, TCMU_IO_WRITE))
-		verdict_skip("the handler has no WRITE");
+		subject_skip(subject, "the handler has no WRITE");
 	subject_model(subject, model, 0, size / subject->cli->block_size);
 }
 
@@ -47,7 +47,7 @@ static void faults_need_system_calls(struct subject *subject, struct model *mode
 	subject_verify(subject, model, 0, 1, BUFFER_WHOLE);
 	tcmu_disk_read_stats(subject->disk, &stats);
 	if (!stats.system_calls)
-		verdict_skip("the handler makes no system call by tcmu_io_aio()");
+		subject_skip(subject, "the handler makes no system call by tcmu_io_aio()");
 }
 
 static uint64_t faults_now_ms(void)
@@ -86,7 +86,8 @@ void case_released_memory(struct subject *subject)
 	int r;
 
 	if (!(subject->handler->flags & TCMU_HANDLER_SYSCALLS_ONLY))
-		verdict_skip(
+		subject_skip(
+			subject,
 			"without TCMU_HANDLER_SYSCALLS_ONLY the daemon leaves the bytes in their "
 			"place");
 	faults_open(subject, &model);
@@ -373,7 +374,7 @@ void case_stalled_backend(struct subject *subject)
 	uint64_t ids[STUCK];
 
 	if (!subject->cli->stall)
-		verdict_skip("--stall and --resume are not given");
+		subject_skip(subject, "--stall and --resume are not given");
 	faults_open(subject, &model);
 	subject_write(subject, &model, 0, STUCK, 0, BUFFER_WHOLE);
 	faults_run_command(subject->cli->stall);

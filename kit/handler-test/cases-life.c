@@ -216,10 +216,10 @@ static void life_region(struct subject *subject, struct model *model)
 	subject_model(subject, model, 0, bytes / subject->cli->block_size);
 }
 
-static void life_needs_writes(const struct subject *subject)
+static void life_needs_writes(struct subject *subject)
 {
 	if (!subject_can(subject, TCMU_IO_WRITE))
-		verdict_skip("the handler has no WRITE");
+		subject_skip(subject, "the handler has no WRITE");
 }
 
 void case_reopen(struct subject *subject)
@@ -228,7 +228,7 @@ void case_reopen(struct subject *subject)
 	struct model model;
 
 	if (subject->cli->keeps != CLI_KEEPS_STORE)
-		verdict_skip("the handler keeps no data after close");
+		subject_skip(subject, "the handler keeps no data after close");
 	subject_open(subject, SUBJECT_NEW);
 	life_needs_writes(subject);
 	life_region(subject, &model);
@@ -259,7 +259,7 @@ void case_read_only(struct subject *subject)
 	subject_flush(subject);
 	subject_close(subject);
 	if (subject->handler->flags & TCMU_HANDLER_RAW_CONFIG)
-		verdict_skip("a config string with another syntax has no ro=1");
+		subject_skip(subject, "a config string with another syntax has no ro=1");
 	subject_open(subject, SUBJECT_READ_ONLY | SUBJECT_AGAIN);
 	if (subject->info->caps & writes)
 		verdict_warn(
@@ -356,7 +356,7 @@ void case_resize(struct subject *subject)
 	int larger, smaller;
 
 	if (!subject->handler->resize)
-		verdict_skip("the handler has no function resize");
+		subject_skip(subject, "the handler has no function resize");
 	subject_open(subject, SUBJECT_NEW);
 	life_needs_writes(subject);
 	life_region(subject, &model);
@@ -387,7 +387,7 @@ void case_lock(struct subject *subject)
 	int r;
 
 	if (!subject->handler->lock)
-		verdict_skip("the handler has no lock");
+		subject_skip(subject, "the handler has no lock");
 	subject_open(subject, SUBJECT_NEW);
 	verdict_step("lock");
 	r = tcmu_disk_lock(subject->disk, 7, &reason);

@@ -163,11 +163,11 @@ void case_load(struct subject *subject)
 	uint64_t began;
 
 	if (cli->load_seconds <= 0)
-		verdict_skip("--load=0");
+		subject_skip(subject, "--load=0");
 	subject_open(subject, SUBJECT_NEW);
 	if (cli->request_size / cli->block_size >
 	    subject_most_blocks(subject, TCMU_IO_WRITE, cli->request_size / cli->block_size))
-		verdict_skip("--request-size is more than the handler's maximum_transfer");
+		subject_skip(subject, "--request-size is more than the handler's maximum_transfer");
 	load.subject = subject;
 	load.blocks = cli->size / cli->request_size;
 	load.slots = calloc(cli->depth, sizeof(*load.slots));

@@ -115,6 +115,13 @@ void subject_close(struct subject *subject)
 	verdict_step("what follows close");
 }
 
+void subject_skip(struct subject *subject, const char *why)
+{
+	if (subject->disk)
+		subject_close(subject);
+	verdict_skip("%s", why);
+}
+
 uint64_t subject_random(struct subject *subject, uint64_t limit)
 {
 	/* xorshift64* */

@@ -38,6 +38,10 @@ int subject_open_quietly(struct subject *subject, unsigned opening, struct tcmu_
 
 void subject_close(struct subject *subject);
 
+/* Ends the test as skipped. It closes an open disk, as a test that passes does: a store on another
+ * host would wait for this client otherwise. */
+void subject_skip(struct subject *subject, const char *why) __attribute__((noreturn));
+
 /* A number below limit. */
 uint64_t subject_random(struct subject *subject, uint64_t limit);
 

@@ -39,6 +39,15 @@ JOBS = {
     "write 256k QD8": ("write", "256k", 8, []),
     "randwrite 4k QD1": ("randwrite", "4k", 1, []),
 }
+# Of a qcow2 image: tcmud has it from a qemu-nbd in the guest, tcmu-runner reads it by itself.
+IMAGE_JOBS = {
+    "randread 4k QD1": ("randread", "4k", 1, []),
+    "randwrite 4k QD1": ("randwrite", "4k", 1, []),
+    "randread 4k QD32": ("randread", "4k", 32, []),
+    "randwrite 4k QD32": ("randwrite", "4k", 32, []),
+    "randread 64k QD8": ("randread", "64k", 8, []),
+    "randwrite 64k QD8": ("randwrite", "64k", 8, []),
+}
 MAIN = ("randread 4k QD32", "randwrite 4k QD32", "randread 4k QD1", "randwrite 4k QD1", "read 256k QD8", "write 256k QD8")
 KINDS = {"read": "randread", "write": "randwrite", "mixed": "randrw"}
 
@@ -76,6 +85,20 @@ def make_file(path, mib):
             file.write(b"\xa5" * (1 << 20))
 
 
+def image_backstore(target):
+    """As backstore(), of a qcow2 image with all clusters, in the version that tcmu-runner reads."""
+    path = f"{DIRECTORY}/{target}.qcow2"
+    make_file(f"{path}.raw", FIRST_MIB)
+    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-o", "compat=0.10", f"{path}.raw", path], check=True)
+    os.remove(f"{path}.raw")
+    size = FIRST_MIB << 20
+    if target == "tcmu-runner":
+        return f"{CORE}/user_8/0", f"dev_config=qcow/{path},dev_size={size}"
+    subprocess.run(["qemu-nbd", "--fork", "--persistent", "--shared=8", "--format=qcow2", "--discard=unmap",
+                    f"--aio={os.environ.get('BENCH_AIO', 'threads')}", f"--pid-file={path}.pid", f"--socket={path}.socket", path], check=True)
+    return f"{CORE}/user_7/0", f"dev_config=nbd/{path}.socket,dev_size={size},nl_reply_supported=-1"
+
+
 def backstore(target, lun):
     """The configfs directory of the target's backstore, and the text for its control file."""
     mib = lun_mib(lun)
@@ -92,7 +115,7 @@ def backstore(target, lun):
     return f"{CORE}/user_8/{lun}", f"dev_config=qcow/{path},dev_size={size}"
 
 
-def make_luns(index, target, luns, options):
+def make_luns(index, target, luns, options, image=False):
     tpg = f"{LOOP}/naa.500140500000000{index}/tpgt_1"
     if not os.path.exists(tpg):
         os.makedirs(tpg)
@@ -100,7 +123,7 @@ def make_luns(index, target, luns, options):
     address = read_file(f"{tpg}/address").strip()
     disks = []
     for lun in luns:
-        directory, control = backstore(target, lun)
+        directory, control = image_backstore(target) if image else backstore(target, lun)
         os.makedirs(directory)
         write_file(f"{directory}/control", control + ("," + options if options and target == "tcmud" else ""))
         write_file(f"{directory}/enable", "1")
@@ -342,7 +365,7 @@ def count_cells(args, disks, results):
     mark = Marker() if args.mark else None
     cells = results["cells"]
     results["operations"] = {}
-    if not args.only or re.search(args.only, "first"):
+    if args.mode != "exact-image" and (not args.only or re.search(args.only, "first")):
         cell = cells[f"randread 4k QD32, the first {FIRST}"] = {}
         for target in args.targets:
             first = run_fio([disks[target][:1]], ("randread", "4k", 32, [f"--number_ios={FIRST}"]), None)[0][0]
@@ -361,6 +384,10 @@ def count_cells(args, disks, results):
 
 def plan_cells(mode):
     """The name, job, number of LUNs, rounds and seconds of each cell."""
+    if mode == "exact-image":
+        for name, job in IMAGE_JOBS.items():
+            yield name, job, 1, 5, 1
+        return
     for name, job in JOBS.items():
         if (name in MAIN) if mode in ("exact", "exact-full") else (name != "randwrite 4k QD1"):
             yield name, job, 1, 5, 1
@@ -382,7 +409,7 @@ def wanted_cells(args):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--mode", choices=("full", "quick", "exact", "exact-full"), required=True)
+    parser.add_argument("--mode", choices=("full", "quick", "exact", "exact-full", "exact-image"), required=True)
     parser.add_argument("--tcmud", type=int, required=True)
     parser.add_argument("--tcmu-runner", type=int, default=0)
     parser.add_argument("--only", help="cells whose name matches this regular expression")
@@ -398,14 +425,17 @@ def main():
 
     pids = {name: pid for name, pid in pids.items() if pid}
     start_rss = {name: daemon_cost(pid)[3] for name, pid in pids.items()}
-    disks = {target: make_luns(index, target, [0], args.options) for index, target in enumerate(TARGETS) if target in args.targets}
+    image = args.mode == "exact-image"
+    disks = {target: make_luns(index, target, [0], args.options, image)
+             for index, target in enumerate(TARGETS) if target in args.targets}
     results = {"mode": args.mode, "kernel": os.uname().release, "fio": subprocess.check_output(["fio", "--version"]).decode().strip(),
                "cpus": os.cpu_count(), "rss_before_kib": start_rss, "cells": {}, "counts": {}}
-    if args.mode in ("exact", "exact-full"):
+    if args.mode.startswith("exact"):
         if any(luns > 1 for _, _, luns, _, _ in wanted_cells(args)):
             for index, target in enumerate(args.targets):
                 disks[target] += make_luns(index, target, range(1, LUNS), args.options)
-        load_programs(pids.values())
+        servers = [int(read_file(path)) for path in glob.glob(f"{DIRECTORY}/*.pid")]
+        load_programs([*pids.values(), *servers])
         os.kill(args.spinner, signal.SIGKILL)
         count_cells(args, disks, results)
         write_file(args.output, json.dumps(results, indent=1))

@@ -20,9 +20,11 @@
 #pragma once
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/uio.h>
 
 #ifdef __cplusplus
@@ -479,6 +481,21 @@ typedef const struct tcmu_handler *tcmu_handler_entry_fn(void);
 static inline void tcmu_io_complete(struct tcmu_io *io, int error)
 {
 	io->host->complete(io, error);
+}
+
+/* Writes the reason of a refusal, as printf() does. It is cut at the end of reason->text, so name
+ * the cause before a path.
+ *
+ * Returns error. */
+__attribute__((format(printf, 3, 4))) static inline int tcmu_refuse(
+	struct tcmu_reason *reason, int error, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void) vsnprintf(reason->text, sizeof(reason->text), format, arguments);
+	va_end(arguments);
+	return error;
 }
 
 /* Adds to a counter of host->counters(), which may be NULL. Any thread. */

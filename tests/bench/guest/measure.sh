@@ -47,9 +47,10 @@ RUNNER_PID=0
 case ${BENCH_TARGETS:=tcmud,tcmu-runner,fileio,ramdisk} in *tcmu-runner*) start_tcmu_runner ;; esac
 mkdir -p /etc/tcmu
 printf '%s' "${BENCH_CONF:-}" | tr ';' '\n' >/etc/tcmu/tcmu.conf
-# Only the file handler: with the qcow handler tcmud would serve the files of tcmu-runner, too.
+# Only the file handler, and nbd for an image: with the qcow handler tcmud would serve the files of tcmu-runner, too.
 mkdir /run/handlers
 cp "$(handler_dir)"/handler_file.so /run/handlers/
+[ "$BENCH_MODE" != exact-image ] || cp "$(handler_dir)"/handler_nbd.so /run/handlers/
 start_tcmud --config /etc/tcmu/tcmu.conf --handler-path /run/handlers
 modprobe -a sd_mod tcm_loop target_core_file
 say "measuring (mode $BENCH_MODE)"

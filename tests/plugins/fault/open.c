@@ -7,7 +7,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,26 +19,14 @@
 #include "inject.h"
 #include "options.h"
 
-/* Sets the reason and returns error. */
-__attribute__((format(printf, 3, 4))) static int fault_refuse(
-	struct tcmu_reason *reason, int error, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	(void) vsnprintf(reason->text, sizeof(reason->text), format, args);
-	va_end(args);
-	return error;
-}
-
 static int fault_check_size(
 	const struct tcmu_config *config, const struct stat *st, struct tcmu_reason *reason)
 {
 	if (!S_ISREG(st->st_mode))
-		return fault_refuse(
+		return tcmu_refuse(
 			reason, -EINVAL, "a regular file is expected: %s", config->target);
 	if ((uint64_t) st->st_size < config->size)
-		return fault_refuse(
+		return tcmu_refuse(
 			reason, -EINVAL,
 			"the file is shorter than the disk, %llu of %llu bytes: %s",
 			(unsigned long long) st->st_size, (unsigned long long) config->size,
@@ -58,10 +45,10 @@ static int error_option(
 	if (!name)
 		return 0;
 	if (!error)
-		return fault_refuse(
+		return tcmu_refuse(
 			reason, -EINVAL, "%s=%s is not the name of an errno",
 			fault_options[option].name, name);
-	return fault_refuse(reason, error, "%s is set", fault_options[option].name);
+	return tcmu_refuse(reason, error, "%s is set", fault_options[option].name);
 }
 
 static int parse_errors(
@@ -71,7 +58,7 @@ static int parse_errors(
 	int cnt = text ? fault_parse_errors(text, errors) : 0;
 
 	if (cnt < 0)
-		return fault_refuse(
+		return tcmu_refuse(
 			reason, cnt,
 			"error=OP:ERRNO[:NTH][+...] is expected, at most %d of them: %s",
 			FAULT_ERRORS_MAX, text);
@@ -87,7 +74,7 @@ int fault_check_config(const struct tcmu_config *config, struct tcmu_reason *rea
 
 	fault_hang(&hang);
 	if (stat(config->target, &st) < 0)
-		return fault_refuse(
+		return tcmu_refuse(
 			reason, -errno, "cannot find the file: %s: %s", strerror(errno),
 			config->target);
 	r = parse_errors(config, errors, reason);
@@ -151,7 +138,7 @@ static int fault_open_file(
 
 	backend->fd = open(config->target, (config->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 	if (backend->fd < 0 || fstat(backend->fd, &st) < 0)
-		return fault_refuse(
+		return tcmu_refuse(
 			reason, -errno, "cannot open the file: %s: %s", strerror(errno),
 			config->target);
 	r = fault_check_size(config, &st, reason);
@@ -185,7 +172,7 @@ int fault_open(
 		return r;
 	backend = calloc(1, sizeof(*backend));
 	if (!backend)
-		return fault_refuse(reason, -ENOMEM, "out of memory");
+		return tcmu_refuse(reason, -ENOMEM, "out of memory");
 	backend->host = host;
 	backend->dev = dev;
 	backend->fd = -1;
@@ -227,10 +214,10 @@ int fault_resize(
 	if (r < 0)
 		return r;
 	if (fstat(self->fd, &st) < 0)
-		return fault_refuse(
+		return tcmu_refuse(
 			reason, -errno, "cannot read the size of the file: %s", strerror(errno));
 	if ((uint64_t) st.st_size < config->size && ftruncate(self->fd, (off_t) config->size) < 0)
-		return fault_refuse(
+		return tcmu_refuse(
 			reason, -errno, "cannot extend the file to %llu bytes: %s",
 			(unsigned long long) config->size, strerror(errno));
 	return 0;

@@ -216,25 +216,10 @@ static void a_file_of_keys_that_others_may_read_is_refused(void **state)
 static void the_manual_has_every_option_and_every_counter(void **state)
 {
 	struct fake_host *host = fake_host_new(PLUGIN, AIO_THREADS);
-	const struct tcmu_handler *handler = host->handler;
-	static char text[65536];
-	FILE *file = fopen(MANUAL, "r");
-	char wanted[64];
 
 	(void) state;
-	assert_non_null(file);
-	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
-	(void) fclose(file);
-	for (size_t i = 0; handler->options[i].name; i++) {
-		(void) snprintf(wanted, sizeof(wanted), ".It Cm %s Ns =", handler->options[i].name);
-		if (!strstr(text, wanted))
-			fail_msg("the manual does not have %s", wanted);
-	}
-	for (size_t i = 0; handler->counters[i].name; i++) {
-		(void) snprintf(wanted, sizeof(wanted), ".Va %s", handler->counters[i].name);
-		if (!strstr(text, wanted))
-			fail_msg("the manual does not have %s", wanted);
-	}
+	fake_check_manual_options(host, MANUAL);
+	fake_check_manual_counters(host, MANUAL);
 	fake_host_free(host);
 }
 

@@ -32,6 +32,9 @@ static void copy_in(struct tcmu_io *io, const uint8_t *data, size_t length)
 	io->result = done;
 }
 
+/* Called while the handler has a command that it leaves to the daemon. */
+static void (*meanwhile)(void);
+
 static int answer(struct tcmu_io *io)
 {
 	static const uint8_t ten[] = "0123456789";
@@ -60,6 +63,8 @@ static int answer(struct tcmu_io *io)
 		io->sense[12] = 0x57;
 		return 0;
 	default:
+		if (meanwhile)
+			meanwhile();
 		return -EOPNOTSUPP;
 	}
 }
@@ -255,12 +260,139 @@ static void test_revoke(void **state)
 	io_fixture_wait_end(&fixture);
 }
 
+/* ------- commands that must not begin any more when the handler leaves them ------- */
+
+/* The control mode page with D_SENSE: the daemon changes its mode parameters without a request. */
+static const uint8_t control_page[] = {0, 0,    0, 0, 0x0a, 0x0a, 0x06, 0x10,
+				       0, 0x40, 0, 0, 0xff, 0xff, 0,    0};
+
+static struct initiator_command cmd_mode_select(void)
+{
+	return (struct initiator_command){
+		.cdb = {0x15, 0x10, 0, 0, sizeof(control_page)},
+		.cdb_length = 6,
+		.out = control_page,
+		.length = sizeof(control_page)};
+}
+
+/* Sense data show the parameter. */
+static void assert_mode_is_kept(struct io_fixture *fixture)
+{
+	struct initiator_command unknown = cmd_vendor(VENDOR_LATER, NULL, NULL, 0);
+
+	assert_int_equal(initiator_run_while_busy(fixture, &unknown), SCSI_CHECK_CONDITION);
+	assert_int_equal(unknown.sense[0] & 0x7f, 0x70);
+}
+
+static void test_select(void **state)
+{
+	struct initiator_command select = cmd_mode_select();
+	struct initiator_command unknown = cmd_vendor(VENDOR_LATER, NULL, NULL, 0);
+	struct io_fixture fixture;
+
+	(void) state;
+	start(&fixture, TCMU_HANDLER_ASYNC);
+	assert_int_equal(initiator_run(&fixture, &select), SCSI_GOOD);
+	assert_int_equal(initiator_run(&fixture, &unknown), SCSI_CHECK_CONDITION);
+	assert_int_equal(
+		unknown.sense[0] & 0x7f, 0x72); /* otherwise the tests below show nothing */
+	io_fixture_stop(&fixture);
+}
+
+static void test_left_after_abort(void **state)
+{
+	struct initiator_command select = cmd_mode_select(), ready = cmd_test_unit_ready();
+	struct io_fixture fixture;
+
+	(void) state;
+	start_with(&fixture, TCMU_HANDLER_ASYNC, false);
+	initiator_send_held(&fixture, &select, TCMU_IO_CAP(TCMU_IO_COMMAND));
+	backend_hold(fixture.backend, 0);
+	initiator_abort(&fixture, TCMU_TMR_TYPE_ABORT_TASK, &select);
+	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
+	assert_int_equal(backend_release(fixture.backend, 1, BACKEND_OLDEST), 1);
+	initiator_wait_status(&select, SCSI_TASK_ABORTED);
+	assert_mode_is_kept(&fixture);
+	io_fixture_stop(&fixture);
+}
+
+/* The initiator sends it again, to the next daemon. */
+static void test_left_while_draining(void **state)
+{
+	static uint8_t out[FIXTURE_BLOCK];
+	struct initiator_command command = cmd_write(3, 1, out);
+	struct io_fixture fixture;
+
+	(void) state;
+	start(&fixture, TCMU_HANDLER_ASYNC);
+	initiator_send_held(&fixture, &command, TCMU_IO_CAP(TCMU_IO_COMMAND));
+	io_thread_drain(fixture.thread, false);
+	io_fixture_wait_control(&fixture);
+	assert_int_equal(backend_release(fixture.backend, 1, BACKEND_OLDEST), 1);
+	initiator_wait_status(&command, SCSI_BUSY);
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE), 0);
+	io_fixture_wait_end(&fixture);
+}
+
+/* The kernel may have given the write up, and a later one may be on the disk. */
+static void test_left_late(void **state)
+{
+	static uint8_t out[FIXTURE_BLOCK];
+	struct initiator_command command = cmd_write(3, 1, out);
+	struct io_fixture fixture;
+
+	(void) state;
+	start(&fixture, TCMU_HANDLER_ASYNC);
+	initiator_send_held(&fixture, &command, TCMU_IO_CAP(TCMU_IO_COMMAND));
+	io_fixture_wait_late();
+	assert_int_equal(backend_release(fixture.backend, 1, BACKEND_OLDEST), 1);
+	initiator_wait_status(&command, SCSI_BUSY);
+	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE), 0);
+	backend_hold(fixture.backend, 0);
+	io_fixture_stop(&fixture);
+}
+
+static struct io_fixture *reset_fixture;
+
+static void reset_once(void)
+{
+	if (reset_fixture)
+		io_fixture_reset_ring(reset_fixture);
+	reset_fixture = NULL;
+}
+
+/* Nobody has noticed the reset yet: the thread is within submit(). The list in the ring's pages may
+ * be another command's. */
+static void test_left_after_reset(void **state)
+{
+	struct initiator_command select = cmd_mode_select();
+	struct io_fixture fixture;
+
+	(void) state;
+	start_with(&fixture, TCMU_HANDLER_ASYNC, false);
+	reset_fixture = &fixture;
+	meanwhile = reset_once;
+	initiator_send(&fixture, &select);
+	initiator_wait_status(&select, SCSI_BUSY);
+	assert_mode_is_kept(&fixture);
+	meanwhile = NULL;
+	io_fixture_stop(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_answers), cmocka_unit_test(test_left),
-		cmocka_unit_test(test_errors),  cmocka_unit_test(test_abort),
-		cmocka_unit_test(test_reset),   cmocka_unit_test(test_revoke),
+		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_left),
+		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_abort),
+		cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_revoke),
+		cmocka_unit_test(test_select),
+		cmocka_unit_test(test_left_after_abort),
+		cmocka_unit_test(test_left_while_draining),
+		cmocka_unit_test(test_left_late),
+		cmocka_unit_test(test_left_after_reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,8 +7,12 @@
 #include "io-fixture.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <scsi/optable.h>
+#include <stdatomic.h>
 #include <string.h>
+
+#include "base/clock.h"
 
 #define SIZE 0x100000u
 
@@ -172,6 +176,157 @@ static void a_reset_of_the_ring_ends_the_wait(void **state)
 	io_fixture_stop(&fixture);
 }
 
+/* The thread stands in submit() while the test does something, so that it finds all of it at once.
+ */
+static void guard_stop_thread(struct io_fixture *fixture, struct initiator_command *read)
+{
+	backend_block(fixture->backend);
+	initiator_send(fixture, read);
+	assert_true(backend_wait_blocked(fixture->backend));
+}
+
+/* Its data-out is not there any more, and the kernel gets no answer. */
+static void a_command_that_passes_after_the_ring_was_revoked_does_not_begin(void **state)
+{
+	struct io_fixture_options options = by_hand;
+	uint8_t block[FIXTURE_BLOCK];
+	struct initiator_command zero = cmd_zero(), read = cmd_read(0, 1, block);
+	struct io_fixture fixture;
+
+	(void) state;
+	options.backend.syscalls = true;
+	io_fixture_start(&fixture, &options);
+	guard_send(&fixture, &zero);
+	guard_stop_thread(&fixture, &read);
+	assert_int_equal(io_thread_revoke(fixture.thread), 0);
+	io_thread_deferred_done(fixture.thread, 0);
+	backend_unblock(fixture.backend);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_ENDED);
+	assert_false(initiator_is_done(&zero));
+	assert_int_equal(guard_changes(&fixture), 0);
+	io_fixture_wait_end(&fixture);
+}
+
+/* The thread has not noticed the reset. */
+static void a_command_that_passes_after_a_reset_does_not_begin(void **state)
+{
+	uint8_t block[FIXTURE_BLOCK];
+	struct initiator_command zero = cmd_zero(), read = cmd_read(0, 1, block);
+	struct initiator_command ready = cmd_test_unit_ready();
+	struct io_fixture fixture;
+
+	(void) state;
+	io_fixture_start(&fixture, &by_hand);
+	guard_send(&fixture, &zero);
+	guard_stop_thread(&fixture, &read);
+	io_fixture_reset_ring(&fixture);
+	io_thread_deferred_done(fixture.thread, 0);
+	backend_unblock(fixture.backend);
+	initiator_wait_status(&zero, SCSI_BUSY);
+	assert_int_equal(initiator_run_while_busy(&fixture, &ready), SCSI_GOOD);
+	assert_int_equal(guard_changes(&fixture), 0);
+	io_fixture_stop(&fixture);
+}
+
+static atomic_bool tracing = true;
+static struct initiator_command *traced; /* its fetch ends the guard */
+
+static void end_guard_at_fetch(
+	void *context, const uint8_t *cdb, uint8_t cdb_length, uint64_t data_length)
+{
+	struct io_fixture *fixture = context;
+
+	(void) cdb_length, (void) data_length;
+	if (traced && cdb[0] == traced->cdb[0])
+		io_thread_deferred_done(fixture->thread, 0);
+}
+
+/* The abort is fetched, the guard ends before the thread gets to cancel the command, and the end is
+ * taken with the next command. */
+static void a_command_that_passes_after_its_abort_was_fetched_does_not_begin(void **state)
+{
+	uint8_t block[FIXTURE_BLOCK];
+	struct initiator_command format = cmd_format_unit(), read = cmd_read(0, 1, block);
+	struct initiator_command flush = cmd_flush(), ready = cmd_test_unit_ready();
+	struct io_fixture fixture;
+
+	(void) state;
+	io_fixture_init(&fixture, &by_hand);
+	fixture.setup.tracing = &tracing;
+	fixture.setup.trace = end_guard_at_fetch;
+	traced = NULL;
+	io_fixture_start_thread(&fixture);
+	guard_send(&fixture, &format);
+	guard_stop_thread(&fixture, &read);
+	traced = &flush;
+	initiator_abort(&fixture, TCMU_TMR_TYPE_ABORT_TASK, &format);
+	initiator_push(&fixture, &flush);
+	initiator_send(&fixture, &ready);
+	backend_unblock(fixture.backend);
+	initiator_wait_status(&format, SCSI_TASK_ABORTED);
+	initiator_wait_status(&flush, SCSI_GOOD);
+	initiator_wait_status(&ready, SCSI_GOOD);
+	assert_int_equal(guard_changes(&fixture), 0);
+	io_fixture_stop(&fixture);
+}
+
+/* The kernel may have given it up while the main thread was slow. */
+static void a_command_that_waited_long_for_the_guard_does_not_begin(void **state)
+{
+	struct initiator_command zero = cmd_zero();
+	struct io_fixture fixture;
+
+	(void) state;
+	io_fixture_start(&fixture, &by_hand);
+	guard_send(&fixture, &zero);
+	io_fixture_wait_late();
+	io_thread_deferred_done(fixture.thread, 0);
+	initiator_wait_status(&zero, SCSI_BUSY);
+	assert_int_equal(guard_changes(&fixture), 0);
+	io_fixture_stop(&fixture);
+}
+
+/* And while it waited in the ring. */
+static void a_command_that_was_fetched_late_does_not_begin(void **state)
+{
+	uint8_t block[FIXTURE_BLOCK];
+	struct initiator_command zero = cmd_zero(), read = cmd_read(0, 1, block);
+	struct io_fixture fixture;
+	uint64_t until;
+
+	(void) state;
+	io_fixture_start(&fixture, &by_hand);
+	guard_stop_thread(&fixture, &read);
+	io_fixture_clear_signals(&fixture);
+	initiator_send(&fixture, &zero);
+	until = clock_now_ns() + CLOCK_NS_PER_SEC;
+	while (clock_now_ns() < until)
+		sched_yield();
+	backend_unblock(fixture.backend);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_DEFERRED);
+	io_thread_deferred_done(fixture.thread, 0);
+	initiator_wait_status(&zero, SCSI_BUSY);
+	assert_int_equal(guard_changes(&fixture), 0);
+	io_fixture_stop(&fixture);
+}
+
+/* Nobody knows how long it was in the ring when the thread began. */
+static void a_command_that_was_there_first_does_not_begin(void **state)
+{
+	struct initiator_command zero = cmd_zero();
+	struct io_fixture fixture;
+
+	(void) state;
+	io_fixture_init(&fixture, &by_hand);
+	initiator_send(&fixture, &zero);
+	io_fixture_start_thread(&fixture);
+	io_fixture_wait_signal(&fixture, IO_SIGNAL_DEFERRED);
+	io_thread_deferred_done(fixture.thread, 0);
+	initiator_wait_status(&zero, SCSI_BUSY);
+	assert_int_equal(guard_changes(&fixture), 0);
+	io_fixture_stop(&fixture);
+}
+
 /* ------- read-only ------- */
 
 /* Sends each operation with data of zeros for one block, for two and without; and with every option
@@ -232,6 +387,12 @@ int main(void)
 		cmocka_unit_test(a_command_that_is_aborted_before_the_guard_ends_does_not_begin),
 		cmocka_unit_test(a_command_that_passes_while_the_thread_drains_does_not_begin),
 		cmocka_unit_test(a_reset_of_the_ring_ends_the_wait),
+		cmocka_unit_test(a_command_that_passes_after_the_ring_was_revoked_does_not_begin),
+		cmocka_unit_test(a_command_that_passes_after_a_reset_does_not_begin),
+		cmocka_unit_test(a_command_that_passes_after_its_abort_was_fetched_does_not_begin),
+		cmocka_unit_test(a_command_that_waited_long_for_the_guard_does_not_begin),
+		cmocka_unit_test(a_command_that_was_fetched_late_does_not_begin),
+		cmocka_unit_test(a_command_that_was_there_first_does_not_begin),
 		cmocka_unit_test(a_read_only_device_is_not_changed_by_any_operation),
 	};
 

@@ -40,16 +40,6 @@ static void start(struct late_fixture *f, unsigned depth, uint64_t limit)
 	io_fixture_start_thread(&f->io);
 }
 
-/* The thread wakes up for each scan, an eighth of a second after the one before. After so many a
- * command is late. */
-static void wait_late(void)
-{
-	unsigned long until = fake_uio_epoll_waits() + 7;
-
-	while (fake_uio_epoll_waits() < until)
-		sched_yield();
-}
-
 static void expect_two(struct late_fixture *f)
 {
 	initiator_wait_status(&f->second, SCSI_GOOD);
@@ -66,7 +56,7 @@ static void a_successor_waits_for_a_late_write(void **state)
 	(void) state;
 	start(&f, 0, LIMIT);
 	initiator_send_held(&f.io, &f.first, TCMU_IO_CAP(TCMU_IO_WRITE));
-	wait_late();
+	io_fixture_wait_late();
 	backend_hold(f.io.backend, 0);
 	initiator_push(&f.io, &f.second);
 	initiator_send(&f.io, &ready);
@@ -90,7 +80,7 @@ static void other_blocks_do_not_wait(void **state)
 	start(&f, 0, LIMIT);
 	other = cmd_write(2, 1, f.two);
 	initiator_send_held(&f.io, &f.first, TCMU_IO_CAP(TCMU_IO_WRITE));
-	wait_late();
+	io_fixture_wait_late();
 	backend_hold(f.io.backend, 0);
 	assert_int_equal(initiator_run(&f.io, &other), SCSI_GOOD);
 	backend_release(f.io.backend, 1, BACKEND_OLDEST);
@@ -110,9 +100,9 @@ static void a_chain_of_late_writes_stays_in_sequence(void **state)
 	memset(three, '3', sizeof(three));
 	third = cmd_write(1, 1, three);
 	initiator_send_held(&f.io, &f.first, TCMU_IO_CAP(TCMU_IO_WRITE));
-	wait_late();
+	io_fixture_wait_late();
 	initiator_send(&f.io, &f.second);
-	wait_late();
+	io_fixture_wait_late();
 	initiator_send(&f.io, &third);
 	io_fixture_wait_idle(&f.io);
 	for (unsigned i = 0; i < 3; i++) {
@@ -184,7 +174,7 @@ static void commands_that_waited_for_a_slot_stay_in_sequence(void **state)
 	}
 	assert_true(backend_wait_held(f.io.backend, 2));
 	initiator_send(&f.io, &f.first);
-	wait_late();
+	io_fixture_wait_late();
 	initiator_send(&f.io, &f.second);
 	assert_int_equal(backend_release(f.io.backend, 2, BACKEND_OLDEST), 2);
 	for (unsigned i = 0; i < 2; i++)
@@ -259,7 +249,7 @@ static void commands_that_waited_for_a_slot_do_not_outlive_the_lock(void **state
 	}
 	assert_true(backend_wait_held(f.io.backend, 2));
 	initiator_send(&f.io, &f.first);
-	wait_late();
+	io_fixture_wait_late();
 	lose_and_regain(&f);
 	io_fixture_wait_control(&f.io);
 	backend_hold(f.io.backend, 0);
@@ -309,7 +299,7 @@ static void the_range_is_kept_whatever_the_limit_is(void **state)
 
 		start(&f, 0, limits[i][0]);
 		initiator_send_held(&f.io, &f.first, TCMU_IO_CAP(TCMU_IO_WRITE));
-		wait_late();
+		io_fixture_wait_late();
 		if (limits[i][1] != limits[i][0]) {
 			io_thread_set_command_timeout(f.io.thread, limits[i][1]);
 			io_fixture_wait_control(&f.io);
