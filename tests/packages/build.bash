@@ -55,12 +55,13 @@ suppressed=(
 	redundant-rules-requires-root-no-field
 )
 
-# lintian_is_silent CHANGES: it refuses to suppress a tag that it does not know.
+# lintian_is_silent CHANGES: it refuses to suppress a tag that it does not know. The rules are Debian's on Ubuntu, too, whose
+# own want an upload to a release of Ubuntu.
 lintian_is_silent() {
 	local tag known=
 	for tag in "${suppressed[@]}"; do
 		[ -z "$(find /usr/share/lintian/tags -name "$tag.tag")" ] || known+=${known:+,}$tag
 	done
-	lintian --allow-root --display-info --pedantic --display-experimental --suppress-tags "$known" \
+	lintian --profile debian --allow-root --display-info --pedantic --display-experimental --suppress-tags "$known" \
 		--fail-on error,warning,info,pedantic,experimental "$1"
 }
