@@ -49,6 +49,8 @@ build_deb() {
 # nothing that a script sets up. Newer releases want fields and formats that Debian 12 does not know.
 suppressed=(
 	initial-upload-closes-no-bugs # these packages are not uploaded to Debian
+	# The CMakeLists.txt of the templates are no documentation, as newer ones know. Below /usr/share/doc they would be compressed.
+	package-contains-documentation-outside-usr-share-doc
 	newer-standards-version out-of-date-standards-version # each lintian knows another newest version of the policy
 	unknown-architecture package-supports-alternative-init-but-no-init.d-script
 	older-debian-watch-file-standard package-uses-old-debhelper-compat-version redundant-priority-optional-field
