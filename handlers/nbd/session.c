@@ -61,10 +61,24 @@ static int set_tls(struct nbd_handle *nbd, const struct remote_endpoint *endpoin
 	return nbd_set_tls_verify_peer(nbd, endpoint->verify);
 }
 
+/* Every READ fills its buffer or fails, so libnbd need not fill it with zeros first, which it does
+ * since 1.12. */
+#ifdef LIBNBD_HAVE_NBD_SET_PREAD_INITIALIZE
+static int leave_buffers_alone(struct nbd_handle *nbd)
+{
+	return nbd_set_pread_initialize(nbd, false);
+}
+#else
+static int leave_buffers_alone(struct nbd_handle *nbd)
+{
+	(void) nbd;
+	return 0;
+}
+#endif
+
 static int prepare_handle(struct nbd_handle *nbd, const struct remote_endpoint *endpoint)
 {
-	/* Every READ fills its buffer or fails. */
-	if (nbd_set_pread_initialize(nbd, false) < 0 ||
+	if (leave_buffers_alone(nbd) < 0 ||
 	    nbd_add_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) < 0 ||
 	    nbd_set_uri_allow_transports(
 		    nbd, LIBNBD_ALLOW_TRANSPORT_TCP | LIBNBD_ALLOW_TRANSPORT_UNIX) < 0 ||

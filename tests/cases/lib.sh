@@ -214,7 +214,7 @@ uio_files_are() {
 # condition.
 log_mark() { LOG_MARK=$(wc -l <"$DAEMON_LOG"); }
 log_since_mark() { tail -n +$((LOG_MARK + 1)) "$DAEMON_LOG"; }
-logged() { log_since_mark | grep -qE "$1"; }
+logged() { log_since_mark | grep -E "$1" >/dev/null; }
 
 # handler_dir: the directory of the installed plugins.
 handler_dir() {

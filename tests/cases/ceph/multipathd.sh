@@ -37,11 +37,11 @@ start_multipathd() {
 	multipathd -d -s >/run/multipathd.log 2>&1 </dev/null &
 	wait_for 60 multipathd_answers
 }
-multipathd_answers() { multipathd show daemon 2>/dev/null | grep -q 'idle\|running'; }
+multipathd_answers() { multipathd show daemon 2>/dev/null | grep 'idle\|running' >/dev/null; }
 
 # MAP is the multipath device over both paths; a condition.
 has_map() {
-	MAP=$(multipathd show maps raw format '%n' 2>/dev/null | head -n 1)
+	MAP=$(multipathd show maps raw format '%n' 2>/dev/null | sed -n 1p)
 	[ -b "/dev/mapper/$MAP" ] && [ "$(multipathd show paths raw format '%m %t' | grep -c "^$MAP active")" -eq 2 ]
 }
 

@@ -78,7 +78,7 @@ status=0
 wait $load || status=$?
 OUTPUT=$(</run/pgbench.txt)
 assert_eq $status 0 "the status of pgbench"
-if grep '^number of failed transactions:' /run/pgbench.txt | grep -qv ': 0 '; then fail "transactions have failed"; fi
+if grep '^number of failed transactions:' /run/pgbench.txt | grep -v ': 0 ' >/dev/null; then fail "transactions have failed"; fi
 count=$(sed -n 's/^number of transactions actually processed: //p' /run/pgbench.txt | paste -sd+)
 count=$((count))
 say "$count transactions, at last $(grep '^tps' /run/pgbench.txt | tail -n 1)"

@@ -43,7 +43,7 @@ log_grows() { [ -s /var/log/tcmu-runner.log ]; }
 
 say "the log is rotated"
 [ ! -d /run/systemd/system ] || fail "systemd runs here"
-rotation=$(find /etc/logrotate.d /usr/etc/logrotate.d /usr/local/etc/logrotate.d -name tcmud 2>/dev/null | head -n 1 || :)
+rotation=$(find /etc/logrotate.d /usr/etc/logrotate.d /usr/local/etc/logrotate.d -name tcmud 2>/dev/null | sed -n 1p || :)
 exists "$rotation" || fail "no rotation is installed"
 for round in 1 2; do
 	must logrotate --force --state /tmp/logrotate.state "$rotation"

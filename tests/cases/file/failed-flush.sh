@@ -28,7 +28,7 @@ must dd if=/dev/urandom of="$DISK" bs=1M count=60 oflag=direct
 log_mark
 must_fail sg_sync "$DISK"
 wait_for 5 logged "disk.*FAULTED"
-say "  $(log_since_mark | head -n 1)"
+say "  $(log_since_mark | sed -n 1p)"
 must_fail sg_sync "$DISK"
 must_fail dd if=/dev/zero of="$DISK" bs=4k count=1 oflag=direct
 must dd if=/dev/urandom of="$good" bs=1M count=4 oflag=direct

@@ -90,7 +90,7 @@ assert_match "$(tcmu-runner --version | awk '{print $NF}')" '^[2-9]\.[0-9]+\.[0-
 assert_eq "$(systemctl show --value --property=Id tcmu-runner.service)" $UNIT "the unit behind the name tcmu-runner"
 must systemctl restart tcmu-runner
 wait_for 30 active
-level_is_logged() { journalctl --quiet --unit=$UNIT --boot | grep -q 'log level now is DEBUG SCSI CMD'; }
+level_is_logged() { journalctl --quiet --unit=$UNIT --boot | grep 'log level now is DEBUG SCSI CMD' >/dev/null; }
 if level_is_logged; then fail "the level had this value before"; fi
 echo 'log_level = 5' >>/etc/tcmu/tcmu.conf
 wait_for 10 level_is_logged

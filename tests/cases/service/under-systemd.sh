@@ -10,7 +10,7 @@
 . "${0%/*}/unit.bash"
 
 journal_has() { # FIELD=VALUE... PATTERN
-	journalctl --quiet --output=cat --unit=$UNIT "${@:1:$#-1}" | grep -qE "${!#}"
+	journalctl --quiet --output=cat --unit=$UNIT "${@:1:$#-1}" | grep -E "${!#}" >/dev/null
 }
 status_is() { [ "$(property StatusText)" = "$1" ]; }
 other_process() { [ "$(property MainPID)" != "$1" ] && active; }

@@ -110,7 +110,7 @@ python3 -ISE -c 'import json, sys; json.load(sys.stdin)["settings"]' <<<"$OUTPUT
 say "bash completes devices"
 # shellcheck disable=SC2016 # for the other bash
 must bash -c '. "$1" && COMP_WORDS=(tcmuctl status "") && COMP_CWORD=2 && _tcmuctl && echo "${COMPREPLY[*]}"' - \
-	"$(find / -xdev -path '*/bash-completion/completions/tcmuctl' | head -n 1)"
+	"$(find / -xdev -path '*/bash-completion/completions/tcmuctl' | sed -n 1p)"
 assert_eq "$OUTPUT" "$HBA/disk $HBA/slow" "the completions of tcmuctl status"
 
 say "the log level can be changed, and level 5 logs each command"

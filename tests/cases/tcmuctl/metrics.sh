@@ -41,7 +41,7 @@ if [ "${VALUES[8]}" = 0 ]; then fail "no CPU time"; fi
 say "the timer"
 mkdir -p /run/systemd/system
 for unit in tcmud-metrics.service tcmud-metrics.timer; do
-	file=$(find /usr /lib -name $unit -path '*systemd/system*' | head -n 1)
+	file=$(find /usr /lib -name $unit -path '*systemd/system*' | sed -n 1p)
 	sed "s|^ExecStart=[^ ]*|ExecStart=$(command -v tcmuctl)|" "$file" >/run/systemd/system/$unit
 done
 must systemd-analyze verify --man=no /run/systemd/system/tcmud-metrics.service /run/systemd/system/tcmud-metrics.timer
