@@ -465,7 +465,7 @@ proctype Faults(byte i) {
 		}
 #endif
 #ifdef REMOVE
-	/* rbd-target-gw starts: after tcmuctl fenced, by its drop-in. Without a daemon there is nothing to wait for. */
+	/* rbd-target-api starts: after tcmuctl fenced, by its drop-in. Without a daemon there is nothing to wait for. */
 	:: atomic { faults < EVENTS && entry[i] &&
 #ifdef HAZARD_BOUND
 		(dead[i] || frozen[i] || state[i] == CLOSED || state[i] == ENDED) &&
@@ -474,7 +474,7 @@ proctype Faults(byte i) {
 #elif !defined(NO_DROP_IN)
 		(dead[i] || (!frozen[i] && (state[i] == CLOSED || state[i] == ENDED))) &&
 #endif
-		true -> entry[i] = false; faults++; printf("%d: rbd-target-gw removes its entries\n", i) }
+		true -> entry[i] = false; faults++; printf("%d: rbd-target-api removes its entries\n", i) }
 #endif
 #ifdef EXPIRE
 	/* Those with a record last for a day; that the record of a host that never comes back lasts longer is left out. */

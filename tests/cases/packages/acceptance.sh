@@ -22,6 +22,10 @@ before=" $(property Before) "
 for unit in target rtslib-fb-targetctl targetcli targetclid rbd-target-api rbd-target-gw gluster-block-target gluster-blockd tgt; do
 	[[ $before == *" $unit.service "* ]] || fail "the daemon may be started after $unit.service: $before"
 done
+# The units of ceph-iscsi are not installed here: ceph/ceph-iscsi starts them.
+for unit in rbd-target-api rbd-target-gw; do
+	must grep '^ExecStartPre=-/usr/sbin/tcmuctl fenced ' "/lib/systemd/system/$unit.service.d/10-tcmud.conf"
+done
 assert_eq "$(</proc/"$DAEMON_PID"/oom_score_adj)" -900 "its OOM score adjustment"
 assert_match "$(<"/proc/$DAEMON_PID/limits")" 'Max open files +1048576 +1048576' "its limits"
 assert_eq "$(property WatchdogUSec)" 30s "its watchdog interval"
