@@ -486,8 +486,9 @@ static unsigned make_pieces(struct iovec *pieces, const struct record *record, u
 	while (room) {
 		uint64_t length = cnt < cuts ? (room * record->cut >> 8) | 1 : room;
 
+		fuzz_demand(cnt < PIECES);
 		pieces[cnt].iov_base = malloc(length);
-		fuzz_demand(pieces[cnt].iov_base && cnt < PIECES);
+		fuzz_demand(pieces[cnt].iov_base);
 		pieces[cnt++].iov_len = length;
 		room -= length;
 	}
