@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A buffered write is stuck in a frozen file system. The delete and the release stay within their limits, and another device
 # is created, used and deleted meanwhile.
-# vm: disk=512M
+# vm: disk=512M slots=0
 # vm: timeout=300
 # vm: hung_task=200
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Sixty-four direct reads and writes, of several pieces each, are stuck in a suspended device. The delete and the release
 # stay within their limits.
-# vm: disk=512M
+# vm: disk=512M slots=0
 # vm: timeout=300
 # vm: hung_task=200
 
