@@ -155,7 +155,7 @@ stage_vm() {
 	local others
 	others=$(guest_tests | grep -vE "$own_stage")
 	mapfile -t cases < <(grep ^teardown/ <<<"$others" && grep -v ^teardown/ <<<"$others")
-	totals_of tests/vm/run -j 3 --build "$build/release" --env CYCLES=250 "${cases[@]}"
+	totals_of tests/vm/run -j 3 --build "$build/release" "${cases[@]}"
 	tests/vm/self-test
 	count 1 0
 }
@@ -188,7 +188,7 @@ stage_packages() {
 	local -a cases
 	totals_of nicely tests/packages/run
 	mapfile -t cases < <(guest_tests | grep ^packages/ | grep -vxF packages/replaces-tcmu-runner)
-	totals_of tests/vm/run --build "$build/release" "${cases[@]}"
+	totals_of tests/vm/run --build "$build/release" --env LUNS=10 "${cases[@]}"
 	totals_of tests/ceph/guests --build "$build/release" packages/replaces-tcmu-runner
 }
 

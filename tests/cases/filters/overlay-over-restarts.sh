@@ -3,7 +3,7 @@
 # Two disks of one image, each with the filter cow between two others. Under verified loads the daemon is killed, and stopped
 # and started: each overlay keeps every acknowledged byte, the image stays as it was, and a delete leaves nothing.
 #
-# Environment: KILLS=NUMBER (6).
+# Environment: KILLS=NUMBER (3).
 # vm: timeout=300
 
 # shellcheck source=tests/cases/lib.sh
@@ -11,7 +11,7 @@
 # shellcheck source=tests/cases/restart/killed.bash
 . "${0%/*}/../restart/killed.bash"
 
-KILLS=${KILLS:-6}
+KILLS=${KILLS:-3}
 SIZE=$((256 << 20))
 image=/srv/golden.img
 

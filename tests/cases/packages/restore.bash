@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2034
 #
-# The packages, installed on a system with systemd, and twenty LUNs in a saved configuration, as at a boot.
+# The packages, installed on a system with systemd, and LUNs in a saved configuration, as at a boot.
 
 # shellcheck source=tests/cases/lib.sh
 . "${BASH_SOURCE[0]%/*}/../lib.sh"
@@ -9,7 +9,7 @@
 . "${BASH_SOURCE[0]%/*}/../service/unit.bash"
 
 export DEBIAN_FRONTEND=noninteractive
-LUNS=20
+LUNS=${LUNS:-20}
 SAVED=/run/saved.json
 RESTORE_PID=
 

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Twenty LUNs are saved, cleared and restored on a system with the packages, without errors or lost LUNs, also when the daemon
 # is killed during the restore, is started ten seconds later, or was stopped before.
+#
+# Environment: LUNS=NUMBER (20).
 # vm: init=systemd packages=yes timeout=600
 
 # shellcheck source=tests/cases/packages/restore.bash
