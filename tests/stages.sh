@@ -203,7 +203,7 @@ stage_install() {
 }
 
 stage_ceph() {
-	totals_of nicely tests/ceph/run --build "$build/release"
+	totals_of tests/ceph/run --build "$build/release" # these have deadlines, too
 	totals_of tests/ceph/guests --build "$build/release"
 }
 

@@ -114,7 +114,7 @@ kill_in_the_middle() {
 luns_live() {
 	local live
 	live=$(tcmuctl list | grep -c ' LIVE ') || :
-	[ "$live" -eq $LUNS ]
+	[ "$live" -eq "$LUNS" ]
 }
 
 # wait_restored [PATTERN]: waits for the end of the restore. It must print nothing, or only lines that match, and every LUN
@@ -127,10 +127,10 @@ wait_restored() {
 	assert_eq "$status" 0 "the exit status of targetctl restore"
 	[ $# -eq 0 ] || OUTPUT=$(grep -vE "$1" /run/restore.txt) || :
 	assert_eq "$OUTPUT" '' "the output of targetctl restore"
-	restored $LUNS || fail "not all of $LUNS LUNs are enabled, only: $(cat $CORE/user_*/*/enable | grep -c 1)"
+	restored "$LUNS" || fail "not all of $LUNS LUNs are enabled, only: $(cat $CORE/user_*/*/enable | grep -c 1)"
 	wait_for 20 luns_live
 	luns=("$FABRICS/iscsi/$IQN"/tpgt_1/lun/lun_*)
-	assert_eq ${#luns[@]} $LUNS "the number of exported LUNs"
+	assert_eq ${#luns[@]} "$LUNS" "the number of exported LUNs"
 	say "$LUNS LUNs, no ${1:+other }output"
 }
 
@@ -152,5 +152,5 @@ all_disks_appeared() {
 	for block in /sys/class/iscsi_session/session*/device/target*/*:*:*:*/block/*; do
 		[ "$(<"$block/size")" -eq 0 ] || DISKS+=("/dev/${block##*/}")
 	done
-	[ ${#DISKS[@]} -eq $LUNS ]
+	[ ${#DISKS[@]} -eq "$LUNS" ]
 }

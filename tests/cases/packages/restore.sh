@@ -20,7 +20,7 @@ wait_restored
 # A restore writes these attributes with their current values.
 for attribute in config size 'write cache'; do
 	assert_eq "$(journalctl --quiet --unit=$UNIT --since="$since" --grep="its $attribute is unchanged" | wc -l)" \
-		$LUNS "how often an unchanged $attribute was answered with success"
+		"$LUNS" "how often an unchanged $attribute was answered with success"
 done
 OUTPUT=$(journalctl --quiet --unit=$UNIT --since="$since" --priority=warning | grep -v 'the event loop was blocked') || :
 assert_eq "$OUTPUT" '' "the warnings of the daemon" # except delays by other guests
@@ -71,7 +71,7 @@ clear_all
 say "the daemon was stopped, and creates do not wait"
 must systemctl stop $UNIT
 restore_start
-wait_for 120 restored $LUNS
+wait_for 120 restored "$LUNS"
 must systemctl start $UNIT
 wait_restored '^Storage Object user/lun[0-9]+: Cannot set attribute (dev_config|dev_size|emulate_write_cache): \[Errno 3\] No such process, skipped$'
 read_every_lun
