@@ -26,20 +26,8 @@
 
 #include "fake-ring.h"
 #include "io/thread.h"
+#include "msan.h"
 #include "threads.h"
-
-#if defined(__has_feature)
-#define HAS_MSAN __has_feature(memory_sanitizer)
-#else
-#define HAS_MSAN 0
-#endif
-#if HAS_MSAN
-#include <sanitizer/msan_interface.h>
-#else
-#define __msan_allocated_memory(at, length)         ((void) (at), (void) (length))
-#define __msan_unpoison(at, length)                 ((void) (at), (void) (length))
-#define __msan_check_mem_is_initialized(at, length) ((void) (at), (void) (length))
-#endif
 
 #define BLOCK      512u
 #define STORE_SIZE (256u * BLOCK)

@@ -17,16 +17,7 @@
 #include <scsi/optable.h>
 #include <tcmu/scsi.h>
 
-#if defined(__has_feature)
-#define HAS_MSAN __has_feature(memory_sanitizer)
-#else
-#define HAS_MSAN 0
-#endif
-#if HAS_MSAN
-#include <sanitizer/msan_interface.h>
-#else
-#define __msan_check_mem_is_initialized(at, length) ((void) (at), (void) (length))
-#endif
+#include "msan.h"
 
 #define STORE_SIZE 32768u
 #define ROOM_MAX   (2 * STORE_SIZE)
