@@ -6,6 +6,9 @@
  *
  * A request that changes the map owns it: one at a time. READ and a WRITE of blocks that the
  * overlay has already do not change it.
+ *
+ * A step names what comes after it in the thread's turn, and returns: neither the calls of a
+ * request nor the requests that have waited for the map lie above one another on the stack.
  */
 #include "filters/cow.h"
 
@@ -42,7 +45,13 @@ struct cow {
 };
 
 struct cow_request;
-typedef void cow_step(struct cow_request *request, int64_t res);
+
+/* What the thread does when the step has returned; on its stack. */
+struct cow_turn {
+	struct cow_request *next; /* its resume is called; NULL: nothing */
+};
+
+typedef void cow_step(struct cow_turn *turn, struct cow_request *request, int64_t res);
 
 struct cow_request {
 	struct filter_layer *layer;
@@ -50,6 +59,7 @@ struct cow_request {
 	struct list_node node;
 	cow_step *then;  /* what it does when it owns the map */
 	cow_step *after; /* what follows the system calls */
+	void (*resume)(struct cow_turn *turn, struct cow_request *request);
 	bool owns_map;
 	uint64_t at;         /* READ: the block of the next run; a flush: a page of the map */
 	uint64_t run;        /* READ: blocks of the run that is read now */
@@ -91,25 +101,36 @@ static int64_t cow_call_here(const struct tcmu_aio *aio)
 	return r < 0 ? -errno : r;
 }
 
-static void cow_call(struct cow_request *request)
+static void cow_set_next(
+	struct cow_turn *turn, struct cow_request *request,
+	void (*resume)(struct cow_turn *turn, struct cow_request *request))
 {
-	assert(request->aio.fd >= 0 && request->after);
-	if (cow_is_async(request))
-		request->layer->chain->outer->aio(request->io, &request->aio);
-	else
-		request->aio.done(request->io, &request->aio, cow_call_here(&request->aio));
+	assert(!turn->next);
+	request->resume = resume;
+	turn->next = request;
 }
 
-/* A transfer that was short goes on. */
-static void cow_called(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
+static void cow_take_turns(struct cow_turn *turn)
 {
-	struct cow_request *request = container_of(aio, struct cow_request, aio);
+	struct cow_request *request;
 
-	assert(request->io == io);
+	while ((request = turn->next)) {
+		turn->next = NULL;
+		request->resume(turn, request);
+	}
+}
+
+static void cow_call(struct cow_turn *turn, struct cow_request *request);
+
+/* A transfer that was short goes on. */
+static void cow_advance(struct cow_turn *turn, struct cow_request *request, int64_t res)
+{
+	struct tcmu_aio *aio = &request->aio;
+
 	if (res == 0 && aio->op != TCMU_AIO_FDATASYNC)
 		res = -EIO;
 	if (res < 0 || aio->op == TCMU_AIO_FDATASYNC) {
-		request->after(request, res);
+		request->after(turn, request, res);
 		return;
 	}
 	aio->offset += (uint64_t) res;
@@ -125,14 +146,39 @@ static void cow_called(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 		aio->iov_cnt--;
 	}
 	if (aio->iov_cnt)
-		cow_call(request);
+		cow_call(turn, request);
 	else
-		request->after(request, 0);
+		request->after(turn, request, 0);
+}
+
+/* From the engine. */
+static void cow_called(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
+{
+	struct cow_request *request = container_of(aio, struct cow_request, aio);
+	struct cow_turn turn = {NULL};
+
+	assert(request->io == io);
+	cow_advance(&turn, request, res);
+	cow_take_turns(&turn);
+}
+
+static void cow_resume_call(struct cow_turn *turn, struct cow_request *request)
+{
+	cow_advance(turn, request, cow_call_here(&request->aio));
+}
+
+static void cow_call(struct cow_turn *turn, struct cow_request *request)
+{
+	assert(request->aio.fd >= 0 && request->after);
+	if (cow_is_async(request))
+		request->layer->chain->outer->aio(request->io, &request->aio);
+	else
+		cow_set_next(turn, request, cow_resume_call);
 }
 
 static void cow_transfer(
-	struct cow_request *request, enum tcmu_aio_op op, struct iovec *iov, unsigned cnt,
-	uint64_t offset, cow_step *after)
+	struct cow_turn *turn, struct cow_request *request, enum tcmu_aio_op op, struct iovec *iov,
+	unsigned cnt, uint64_t offset, cow_step *after)
 {
 	request->after = after;
 	request->aio = (struct tcmu_aio){
@@ -143,12 +189,12 @@ static void cow_transfer(
 		.offset = offset,
 		.done = cow_called,
 	};
-	cow_call(request);
+	cow_call(turn, request);
 }
 
 /* ------- the map ------- */
 
-static void cow_get_map(struct cow_request *request, cow_step *then)
+static void cow_get_map(struct cow_turn *turn, struct cow_request *request, cow_step *then)
 {
 	struct cow *cow = cow_of(request);
 	bool mine;
@@ -164,10 +210,11 @@ static void cow_get_map(struct cow_request *request, cow_step *then)
 	if (!mine)
 		return;
 	request->owns_map = true;
-	then(request, 0);
+	then(turn, request, 0);
 }
 
-static void cow_pass_map(struct cow *cow)
+/* The map has its next owner, which is returned, or none. */
+static struct cow_request *cow_pass_map(struct cow *cow)
 {
 	struct cow_request *next;
 
@@ -176,18 +223,23 @@ static void cow_pass_map(struct cow *cow)
 	next = list_entry(list_take(&cow->waiting), struct cow_request, node);
 	cow->map_owned = next != NULL;
 	pthread_mutex_unlock(&cow->lock);
-	if (!next)
-		return;
-	next->owns_map = true;
-	next->then(next, 0);
+	if (next)
+		next->owns_map = true;
+	return next;
 }
 
-static void cow_end(struct cow_request *request, int64_t res)
+static void cow_resume_owner(struct cow_turn *turn, struct cow_request *request)
+{
+	assert(request->owns_map);
+	request->then(turn, request, 0);
+}
+
+/* With the last request's end the device may be closed: what the filter has is used before it. */
+static void cow_end(struct cow_turn *turn, struct cow_request *request, int64_t res)
 {
 	struct filter_layer *layer = request->layer;
 	struct tcmu_io *io = request->io;
-	struct cow *cow = cow_of(request);
-	bool owned_map = request->owns_map;
+	struct cow_request *next = request->owns_map ? cow_pass_map(cow_of(request)) : NULL;
 
 	if (request->own) {
 		io->iov = request->own;
@@ -199,8 +251,8 @@ static void cow_end(struct cow_request *request, int64_t res)
 	free(request->had);
 	free(request->scratch);
 	filter_end(layer, io, res < 0 ? (int) res : 0);
-	if (owned_map)
-		cow_pass_map(cow);
+	if (next)
+		cow_set_next(turn, next, cow_resume_owner);
 }
 
 /* ------- READ ------- */
@@ -252,7 +304,7 @@ static uint64_t cow_run(const struct cow_request *request, uint64_t at)
 
 /* The request below is the whole range. The blocks of the overlay were read already: those bytes of
  * the handler go to the scratch memory. */
-static void cow_read_below(struct cow_request *request)
+static void cow_read_below(struct cow_turn *turn, struct cow_request *request)
 {
 	struct tcmu_io *io = request->io;
 	uint32_t block_size = cow_of(request)->file.block_size;
@@ -263,7 +315,7 @@ static void cow_read_below(struct cow_request *request)
 	request->scratch = malloc(io->length);
 	if (!iov || !request->scratch) {
 		free(iov);
-		cow_end(request, -ENOMEM);
+		cow_end(turn, request, -ENOMEM);
 		return;
 	}
 	for (uint64_t at = 0; at < cow_count(request); at += run) {
@@ -283,13 +335,13 @@ static void cow_read_below(struct cow_request *request)
 }
 
 /* Reads the next run of the overlay, or what the handler has after the last one. */
-static void cow_read_run(struct cow_request *request, int64_t res)
+static void cow_read_run(struct cow_turn *turn, struct cow_request *request, int64_t res)
 {
 	struct cow *cow = cow_of(request);
 	uint64_t cnt = cow_count(request);
 
 	if (res < 0) {
-		cow_end(request, res);
+		cow_end(turn, request, res);
 		return;
 	}
 	request->at += request->run;
@@ -298,7 +350,7 @@ static void cow_read_run(struct cow_request *request, int64_t res)
 	if (request->at < cnt) {
 		request->run = cow_run(request, request->at);
 		cow_transfer(
-			request, TCMU_AIO_READV, request->iov,
+			turn, request, TCMU_AIO_READV, request->iov,
 			cow_slice(
 				request->io, request->at * cow->file.block_size,
 				request->run * cow->file.block_size, request->iov),
@@ -306,13 +358,13 @@ static void cow_read_run(struct cow_request *request, int64_t res)
 				(cow_first(request) + request->at) * cow->file.block_size,
 			cow_read_run);
 	} else if (memchr(request->had, 0, cnt)) {
-		cow_read_below(request);
+		cow_read_below(turn, request);
 	} else {
-		cow_end(request, 0);
+		cow_end(turn, request, 0);
 	}
 }
 
-static void cow_read_begin(struct cow_request *request)
+static void cow_read_begin(struct cow_turn *turn, struct cow_request *request)
 {
 	const struct cow_file *file = &cow_of(request)->file;
 	uint64_t first = cow_first(request), cnt = cow_count(request);
@@ -321,20 +373,20 @@ static void cow_read_begin(struct cow_request *request)
 	request->had = calloc(cnt, sizeof(*request->had));
 	request->iov = calloc(request->io->iov_cnt, sizeof(*request->iov));
 	if (!request->had || !request->iov) {
-		cow_end(request, -ENOMEM);
+		cow_end(turn, request, -ENOMEM);
 		return;
 	}
 	for (uint64_t i = 0; i < cnt; i++)
 		any |= request->had[i] = cow_file_has(file, first + i);
 	if (any)
-		cow_read_run(request, 0);
+		cow_read_run(turn, request, 0);
 	else
 		filter_pass(request->layer, request->io);
 }
 
 /* ------- FLUSH ------- */
 
-static void cow_flushed(struct cow_request *request, int64_t res)
+static void cow_flushed(struct cow_turn *turn, struct cow_request *request, int64_t res)
 {
 	struct cow *cow = cow_of(request);
 	struct filter_chain *chain = request->layer->chain;
@@ -346,57 +398,57 @@ static void cow_flushed(struct cow_request *request, int64_t res)
 		cow->failed = (int) res;
 		chain->outer->event(chain->dev, TCMU_BACKEND_FAILED, res);
 	}
-	cow_end(request, res);
+	cow_end(turn, request, res);
 }
 
-static void cow_flush_page(struct cow_request *request, int64_t res)
+static void cow_flush_page(struct cow_turn *turn, struct cow_request *request, int64_t res)
 {
 	struct cow_file *file = &cow_of(request)->file;
 
 	if (res < 0) {
-		cow_flushed(request, res);
+		cow_flushed(turn, request, res);
 		return;
 	}
 	if (!cow_file_dirty(file, &request->at)) {
-		cow_transfer(request, TCMU_AIO_FDATASYNC, NULL, 0, 0, cow_flushed);
+		cow_transfer(turn, request, TCMU_AIO_FDATASYNC, NULL, 0, 0, cow_flushed);
 		return;
 	}
 	request->piece = (struct iovec){
 		.iov_base = file->map + request->at * COW_PAGE, .iov_len = COW_PAGE};
 	cow_transfer(
-		request, TCMU_AIO_WRITEV, &request->piece, 1,
+		turn, request, TCMU_AIO_WRITEV, &request->piece, 1,
 		cow_file_stable_offset() + request->at++ * COW_PAGE, cow_flush_page);
 }
 
 /* It owns the map: no bit is set meanwhile, and those that are set have their data in the file. */
-static void cow_flush(struct cow_request *request, int64_t res)
+static void cow_flush(struct cow_turn *turn, struct cow_request *request, int64_t res)
 {
 	assert(request->owns_map && res >= 0);
 	request->at = 0;
 	if (cow_of(request)->failed)
-		cow_end(request, cow_of(request)->failed);
+		cow_end(turn, request, cow_of(request)->failed);
 	else
-		cow_transfer(request, TCMU_AIO_FDATASYNC, NULL, 0, 0, cow_flush_page);
+		cow_transfer(turn, request, TCMU_AIO_FDATASYNC, NULL, 0, 0, cow_flush_page);
 }
 
 /* ------- WRITE ------- */
 
-static void cow_noted(struct cow_request *request, int64_t res)
+static void cow_noted(struct cow_turn *turn, struct cow_request *request, int64_t res)
 {
 	if (res < 0) {
-		cow_end(request, res);
+		cow_end(turn, request, res);
 		return;
 	}
 	cow_file_set(&cow_of(request)->file, cow_first(request), cow_count(request));
 	if (request->io->flags & TCMU_IO_FUA)
-		cow_flush(request, 0);
+		cow_flush(turn, request, 0);
 	else
-		cow_end(request, 0);
+		cow_end(turn, request, 0);
 }
 
 /* It owns the map, and notes the blocks in the file before they count, so that no WRITE is answered
  * whose bits another one has not written yet. */
-static void cow_note(struct cow_request *request, int64_t res)
+static void cow_note(struct cow_turn *turn, struct cow_request *request, int64_t res)
 {
 	const struct cow_file *file = &cow_of(request)->file;
 	uint64_t offset;
@@ -404,7 +456,7 @@ static void cow_note(struct cow_request *request, int64_t res)
 	assert(request->owns_map && res >= 0);
 	request->copy = malloc(cow_file_bytes(cow_count(request)));
 	if (!request->copy) {
-		cow_end(request, -ENOMEM);
+		cow_end(turn, request, -ENOMEM);
 		return;
 	}
 	request->piece = (struct iovec){
@@ -412,36 +464,36 @@ static void cow_note(struct cow_request *request, int64_t res)
 		.iov_len = cow_file_copy(
 			file, cow_first(request), cow_count(request), request->copy, &offset)};
 	cow_transfer(
-		request, TCMU_AIO_WRITEV, &request->piece, 1, cow_file_recent_offset(file) + offset,
-		cow_noted);
+		turn, request, TCMU_AIO_WRITEV, &request->piece, 1,
+		cow_file_recent_offset(file) + offset, cow_noted);
 }
 
-static void cow_written(struct cow_request *request, int64_t res)
+static void cow_written(struct cow_turn *turn, struct cow_request *request, int64_t res)
 {
 	const struct cow_file *file = &cow_of(request)->file;
 
 	if (res < 0)
-		cow_end(request, res);
+		cow_end(turn, request, res);
 	else if (!cow_file_has_all(file, cow_first(request), cow_count(request)))
-		cow_get_map(request, cow_note);
+		cow_get_map(turn, request, cow_note);
 	else if (request->io->flags & TCMU_IO_FUA)
-		cow_get_map(request, cow_flush);
+		cow_get_map(turn, request, cow_flush);
 	else
-		cow_end(request, 0);
+		cow_end(turn, request, 0);
 }
 
-static void cow_write_begin(struct cow_request *request)
+static void cow_write_begin(struct cow_turn *turn, struct cow_request *request)
 {
 	struct tcmu_io *io = request->io;
 
 	request->iov = calloc(io->iov_cnt, sizeof(*request->iov));
 	if (!request->iov) {
-		cow_end(request, -ENOMEM);
+		cow_end(turn, request, -ENOMEM);
 		return;
 	}
 	memcpy(request->iov, io->iov, io->iov_cnt * sizeof(*io->iov));
 	cow_transfer(
-		request, TCMU_AIO_WRITEV, request->iov, io->iov_cnt,
+		turn, request, TCMU_AIO_WRITEV, request->iov, io->iov_cnt,
 		cow_file_data_offset(&cow_of(request)->file) + io->offset, cow_written);
 }
 
@@ -450,27 +502,32 @@ static void cow_write_begin(struct cow_request *request)
 static void cow_submit(struct filter_layer *layer, struct tcmu_io *io)
 {
 	struct cow_request *request = filter_request(layer, io);
+	struct cow_turn turn = {NULL};
 
 	*request = (struct cow_request){.layer = layer, .io = io};
 	switch (io->op) {
 	case TCMU_IO_READ:
-		cow_read_begin(request);
+		cow_read_begin(&turn, request);
 		break;
 	case TCMU_IO_WRITE:
-		cow_write_begin(request);
+		cow_write_begin(&turn, request);
 		break;
 	case TCMU_IO_FLUSH:
-		cow_get_map(request, cow_flush);
+		cow_get_map(&turn, request, cow_flush);
 		break;
 	default:
-		cow_end(request, -EOPNOTSUPP);
+		cow_end(&turn, request, -EOPNOTSUPP);
 	}
+	cow_take_turns(&turn);
 }
 
 /* Of a READ that the handler had a part of. Any thread. */
 static void cow_done(struct filter_layer *layer, struct tcmu_io *io, int error)
 {
-	cow_end(filter_request(layer, io), error);
+	struct cow_turn turn = {NULL};
+
+	cow_end(&turn, filter_request(layer, io), error);
+	cow_take_turns(&turn);
 }
 
 static int cow_check(const struct tcmu_option_value *values, struct tcmu_reason *reason)
