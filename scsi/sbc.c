@@ -7,7 +7,8 @@
  * residual). Data-out of the wrong length is refused before anything is written, as the target
  * core does for its own backends: the ring cannot report a residual in that direction, so the
  * initiator would assume that all its data is written. A CDB longer than MAXIMUM TRANSFER LENGTH
- * is carried out: a refusal helps no initiator.
+ * is carried out: a refusal helps no initiator. A backend that takes less at once gets several
+ * requests.
  */
 #include "sbc.h"
 

@@ -7,8 +7,8 @@
  * A request that changes the map owns it: one at a time. READ and a WRITE of blocks that the
  * overlay has already do not change it.
  *
- * A step names what comes after it in the thread's turn, and returns: neither the calls of a
- * request nor the requests that have waited for the map lie above one another on the stack.
+ * A step notes in the runner what comes after it, and returns: neither the calls of a request nor
+ * the requests that have waited for the map lie above one another on the stack.
  */
 #include "filters/cow.h"
 
@@ -46,12 +46,12 @@ struct cow {
 
 struct cow_request;
 
-/* What the thread does when the step has returned; on its stack. */
-struct cow_turn {
+/* The next step of the thread; on its stack. */
+struct cow_runner {
 	struct cow_request *next; /* its resume is called; NULL: nothing */
 };
 
-typedef void cow_step(struct cow_turn *turn, struct cow_request *request, int64_t res);
+typedef void cow_step(struct cow_runner *runner, struct cow_request *request, int64_t res);
 
 struct cow_request {
 	struct filter_layer *layer;
@@ -59,7 +59,7 @@ struct cow_request {
 	struct list_node node;
 	cow_step *then;  /* what it does when it owns the map */
 	cow_step *after; /* what follows the system calls */
-	void (*resume)(struct cow_turn *turn, struct cow_request *request);
+	void (*resume)(struct cow_runner *runner, struct cow_request *request);
 	bool owns_map;
 	uint64_t at;         /* READ: the block of the next run; a flush: a page of the map */
 	uint64_t run;        /* READ: blocks of the run that is read now */
@@ -102,35 +102,35 @@ static int64_t cow_call_here(const struct tcmu_aio *aio)
 }
 
 static void cow_set_next(
-	struct cow_turn *turn, struct cow_request *request,
-	void (*resume)(struct cow_turn *turn, struct cow_request *request))
+	struct cow_runner *runner, struct cow_request *request,
+	void (*resume)(struct cow_runner *runner, struct cow_request *request))
 {
-	assert(!turn->next);
+	assert(!runner->next);
 	request->resume = resume;
-	turn->next = request;
+	runner->next = request;
 }
 
-static void cow_take_turns(struct cow_turn *turn)
+static void cow_run_steps(struct cow_runner *runner)
 {
 	struct cow_request *request;
 
-	while ((request = turn->next)) {
-		turn->next = NULL;
-		request->resume(turn, request);
+	while ((request = runner->next)) {
+		runner->next = NULL;
+		request->resume(runner, request);
 	}
 }
 
-static void cow_call(struct cow_turn *turn, struct cow_request *request);
+static void cow_call(struct cow_runner *runner, struct cow_request *request);
 
 /* A transfer that was short goes on. */
-static void cow_advance(struct cow_turn *turn, struct cow_request *request, int64_t res)
+static void cow_advance(struct cow_runner *runner, struct cow_request *request, int64_t res)
 {
 	struct tcmu_aio *aio = &request->aio;
 
 	if (res == 0 && aio->op != TCMU_AIO_FDATASYNC)
 		res = -EIO;
 	if (res < 0 || aio->op == TCMU_AIO_FDATASYNC) {
-		request->after(turn, request, res);
+		request->after(runner, request, res);
 		return;
 	}
 	aio->offset += (uint64_t) res;
@@ -146,39 +146,39 @@ static void cow_advance(struct cow_turn *turn, struct cow_request *request, int6
 		aio->iov_cnt--;
 	}
 	if (aio->iov_cnt)
-		cow_call(turn, request);
+		cow_call(runner, request);
 	else
-		request->after(turn, request, 0);
+		request->after(runner, request, 0);
 }
 
 /* From the engine. */
 static void cow_called(struct tcmu_io *io, struct tcmu_aio *aio, int64_t res)
 {
 	struct cow_request *request = container_of(aio, struct cow_request, aio);
-	struct cow_turn turn = {NULL};
+	struct cow_runner runner = {NULL};
 
 	assert(request->io == io);
-	cow_advance(&turn, request, res);
-	cow_take_turns(&turn);
+	cow_advance(&runner, request, res);
+	cow_run_steps(&runner);
 }
 
-static void cow_resume_call(struct cow_turn *turn, struct cow_request *request)
+static void cow_resume_call(struct cow_runner *runner, struct cow_request *request)
 {
-	cow_advance(turn, request, cow_call_here(&request->aio));
+	cow_advance(runner, request, cow_call_here(&request->aio));
 }
 
-static void cow_call(struct cow_turn *turn, struct cow_request *request)
+static void cow_call(struct cow_runner *runner, struct cow_request *request)
 {
 	assert(request->aio.fd >= 0 && request->after);
 	if (cow_is_async(request))
 		request->layer->chain->outer->aio(request->io, &request->aio);
 	else
-		cow_set_next(turn, request, cow_resume_call);
+		cow_set_next(runner, request, cow_resume_call);
 }
 
 static void cow_transfer(
-	struct cow_turn *turn, struct cow_request *request, enum tcmu_aio_op op, struct iovec *iov,
-	unsigned cnt, uint64_t offset, cow_step *after)
+	struct cow_runner *runner, struct cow_request *request, enum tcmu_aio_op op,
+	struct iovec *iov, unsigned cnt, uint64_t offset, cow_step *after)
 {
 	request->after = after;
 	request->aio = (struct tcmu_aio){
@@ -189,12 +189,12 @@ static void cow_transfer(
 		.offset = offset,
 		.done = cow_called,
 	};
-	cow_call(turn, request);
+	cow_call(runner, request);
 }
 
 /* ------- the map ------- */
 
-static void cow_get_map(struct cow_turn *turn, struct cow_request *request, cow_step *then)
+static void cow_get_map(struct cow_runner *runner, struct cow_request *request, cow_step *then)
 {
 	struct cow *cow = cow_of(request);
 	bool mine;
@@ -210,10 +210,10 @@ static void cow_get_map(struct cow_turn *turn, struct cow_request *request, cow_
 	if (!mine)
 		return;
 	request->owns_map = true;
-	then(turn, request, 0);
+	then(runner, request, 0);
 }
 
-/* The map has its next owner, which is returned, or none. */
+/* Gives the map to the request that has waited longest, and returns it. NULL: none waits. */
 static struct cow_request *cow_pass_map(struct cow *cow)
 {
 	struct cow_request *next;
@@ -228,14 +228,14 @@ static struct cow_request *cow_pass_map(struct cow *cow)
 	return next;
 }
 
-static void cow_resume_owner(struct cow_turn *turn, struct cow_request *request)
+static void cow_resume_with_map(struct cow_runner *runner, struct cow_request *request)
 {
 	assert(request->owns_map);
-	request->then(turn, request, 0);
+	request->then(runner, request, 0);
 }
 
 /* With the last request's end the device may be closed: what the filter has is used before it. */
-static void cow_end(struct cow_turn *turn, struct cow_request *request, int64_t res)
+static void cow_end(struct cow_runner *runner, struct cow_request *request, int64_t res)
 {
 	struct filter_layer *layer = request->layer;
 	struct tcmu_io *io = request->io;
@@ -252,7 +252,7 @@ static void cow_end(struct cow_turn *turn, struct cow_request *request, int64_t 
 	free(request->scratch);
 	filter_end(layer, io, res < 0 ? (int) res : 0);
 	if (next)
-		cow_set_next(turn, next, cow_resume_owner);
+		cow_set_next(runner, next, cow_resume_with_map);
 }
 
 /* ------- READ ------- */
@@ -304,7 +304,7 @@ static uint64_t cow_run(const struct cow_request *request, uint64_t at)
 
 /* The request below is the whole range. The blocks of the overlay were read already: those bytes of
  * the handler go to the scratch memory. */
-static void cow_read_below(struct cow_turn *turn, struct cow_request *request)
+static void cow_read_below(struct cow_runner *runner, struct cow_request *request)
 {
 	struct tcmu_io *io = request->io;
 	uint32_t block_size = cow_of(request)->file.block_size;
@@ -315,7 +315,7 @@ static void cow_read_below(struct cow_turn *turn, struct cow_request *request)
 	request->scratch = malloc(io->length);
 	if (!iov || !request->scratch) {
 		free(iov);
-		cow_end(turn, request, -ENOMEM);
+		cow_end(runner, request, -ENOMEM);
 		return;
 	}
 	for (uint64_t at = 0; at < cow_count(request); at += run) {
@@ -335,13 +335,13 @@ static void cow_read_below(struct cow_turn *turn, struct cow_request *request)
 }
 
 /* Reads the next run of the overlay, or what the handler has after the last one. */
-static void cow_read_run(struct cow_turn *turn, struct cow_request *request, int64_t res)
+static void cow_read_run(struct cow_runner *runner, struct cow_request *request, int64_t res)
 {
 	struct cow *cow = cow_of(request);
 	uint64_t cnt = cow_count(request);
 
 	if (res < 0) {
-		cow_end(turn, request, res);
+		cow_end(runner, request, res);
 		return;
 	}
 	request->at += request->run;
@@ -350,7 +350,7 @@ static void cow_read_run(struct cow_turn *turn, struct cow_request *request, int
 	if (request->at < cnt) {
 		request->run = cow_run(request, request->at);
 		cow_transfer(
-			turn, request, TCMU_AIO_READV, request->iov,
+			runner, request, TCMU_AIO_READV, request->iov,
 			cow_slice(
 				request->io, request->at * cow->file.block_size,
 				request->run * cow->file.block_size, request->iov),
@@ -358,13 +358,13 @@ static void cow_read_run(struct cow_turn *turn, struct cow_request *request, int
 				(cow_first(request) + request->at) * cow->file.block_size,
 			cow_read_run);
 	} else if (memchr(request->had, 0, cnt)) {
-		cow_read_below(turn, request);
+		cow_read_below(runner, request);
 	} else {
-		cow_end(turn, request, 0);
+		cow_end(runner, request, 0);
 	}
 }
 
-static void cow_read_begin(struct cow_turn *turn, struct cow_request *request)
+static void cow_read_begin(struct cow_runner *runner, struct cow_request *request)
 {
 	const struct cow_file *file = &cow_of(request)->file;
 	uint64_t first = cow_first(request), cnt = cow_count(request);
@@ -373,20 +373,20 @@ static void cow_read_begin(struct cow_turn *turn, struct cow_request *request)
 	request->had = calloc(cnt, sizeof(*request->had));
 	request->iov = calloc(request->io->iov_cnt, sizeof(*request->iov));
 	if (!request->had || !request->iov) {
-		cow_end(turn, request, -ENOMEM);
+		cow_end(runner, request, -ENOMEM);
 		return;
 	}
 	for (uint64_t i = 0; i < cnt; i++)
 		any |= request->had[i] = cow_file_has(file, first + i);
 	if (any)
-		cow_read_run(turn, request, 0);
+		cow_read_run(runner, request, 0);
 	else
 		filter_pass(request->layer, request->io);
 }
 
 /* ------- FLUSH ------- */
 
-static void cow_flushed(struct cow_turn *turn, struct cow_request *request, int64_t res)
+static void cow_flushed(struct cow_runner *runner, struct cow_request *request, int64_t res)
 {
 	struct cow *cow = cow_of(request);
 	struct filter_chain *chain = request->layer->chain;
@@ -398,57 +398,57 @@ static void cow_flushed(struct cow_turn *turn, struct cow_request *request, int6
 		cow->failed = (int) res;
 		chain->outer->event(chain->dev, TCMU_BACKEND_FAILED, res);
 	}
-	cow_end(turn, request, res);
+	cow_end(runner, request, res);
 }
 
-static void cow_flush_page(struct cow_turn *turn, struct cow_request *request, int64_t res)
+static void cow_flush_page(struct cow_runner *runner, struct cow_request *request, int64_t res)
 {
 	struct cow_file *file = &cow_of(request)->file;
 
 	if (res < 0) {
-		cow_flushed(turn, request, res);
+		cow_flushed(runner, request, res);
 		return;
 	}
 	if (!cow_file_dirty(file, &request->at)) {
-		cow_transfer(turn, request, TCMU_AIO_FDATASYNC, NULL, 0, 0, cow_flushed);
+		cow_transfer(runner, request, TCMU_AIO_FDATASYNC, NULL, 0, 0, cow_flushed);
 		return;
 	}
 	request->piece = (struct iovec){
 		.iov_base = file->map + request->at * COW_PAGE, .iov_len = COW_PAGE};
 	cow_transfer(
-		turn, request, TCMU_AIO_WRITEV, &request->piece, 1,
+		runner, request, TCMU_AIO_WRITEV, &request->piece, 1,
 		cow_file_stable_offset() + request->at++ * COW_PAGE, cow_flush_page);
 }
 
 /* It owns the map: no bit is set meanwhile, and those that are set have their data in the file. */
-static void cow_flush(struct cow_turn *turn, struct cow_request *request, int64_t res)
+static void cow_flush(struct cow_runner *runner, struct cow_request *request, int64_t res)
 {
 	assert(request->owns_map && res >= 0);
 	request->at = 0;
 	if (cow_of(request)->failed)
-		cow_end(turn, request, cow_of(request)->failed);
+		cow_end(runner, request, cow_of(request)->failed);
 	else
-		cow_transfer(turn, request, TCMU_AIO_FDATASYNC, NULL, 0, 0, cow_flush_page);
+		cow_transfer(runner, request, TCMU_AIO_FDATASYNC, NULL, 0, 0, cow_flush_page);
 }
 
 /* ------- WRITE ------- */
 
-static void cow_noted(struct cow_turn *turn, struct cow_request *request, int64_t res)
+static void cow_noted(struct cow_runner *runner, struct cow_request *request, int64_t res)
 {
 	if (res < 0) {
-		cow_end(turn, request, res);
+		cow_end(runner, request, res);
 		return;
 	}
 	cow_file_set(&cow_of(request)->file, cow_first(request), cow_count(request));
 	if (request->io->flags & TCMU_IO_FUA)
-		cow_flush(turn, request, 0);
+		cow_flush(runner, request, 0);
 	else
-		cow_end(turn, request, 0);
+		cow_end(runner, request, 0);
 }
 
 /* It owns the map, and notes the blocks in the file before they count, so that no WRITE is answered
  * whose bits another one has not written yet. */
-static void cow_note(struct cow_turn *turn, struct cow_request *request, int64_t res)
+static void cow_note(struct cow_runner *runner, struct cow_request *request, int64_t res)
 {
 	const struct cow_file *file = &cow_of(request)->file;
 	uint64_t offset;
@@ -456,7 +456,7 @@ static void cow_note(struct cow_turn *turn, struct cow_request *request, int64_t
 	assert(request->owns_map && res >= 0);
 	request->copy = malloc(cow_file_bytes(cow_count(request)));
 	if (!request->copy) {
-		cow_end(turn, request, -ENOMEM);
+		cow_end(runner, request, -ENOMEM);
 		return;
 	}
 	request->piece = (struct iovec){
@@ -464,36 +464,36 @@ static void cow_note(struct cow_turn *turn, struct cow_request *request, int64_t
 		.iov_len = cow_file_copy(
 			file, cow_first(request), cow_count(request), request->copy, &offset)};
 	cow_transfer(
-		turn, request, TCMU_AIO_WRITEV, &request->piece, 1,
+		runner, request, TCMU_AIO_WRITEV, &request->piece, 1,
 		cow_file_recent_offset(file) + offset, cow_noted);
 }
 
-static void cow_written(struct cow_turn *turn, struct cow_request *request, int64_t res)
+static void cow_written(struct cow_runner *runner, struct cow_request *request, int64_t res)
 {
 	const struct cow_file *file = &cow_of(request)->file;
 
 	if (res < 0)
-		cow_end(turn, request, res);
+		cow_end(runner, request, res);
 	else if (!cow_file_has_all(file, cow_first(request), cow_count(request)))
-		cow_get_map(turn, request, cow_note);
+		cow_get_map(runner, request, cow_note);
 	else if (request->io->flags & TCMU_IO_FUA)
-		cow_get_map(turn, request, cow_flush);
+		cow_get_map(runner, request, cow_flush);
 	else
-		cow_end(turn, request, 0);
+		cow_end(runner, request, 0);
 }
 
-static void cow_write_begin(struct cow_turn *turn, struct cow_request *request)
+static void cow_write_begin(struct cow_runner *runner, struct cow_request *request)
 {
 	struct tcmu_io *io = request->io;
 
 	request->iov = calloc(io->iov_cnt, sizeof(*request->iov));
 	if (!request->iov) {
-		cow_end(turn, request, -ENOMEM);
+		cow_end(runner, request, -ENOMEM);
 		return;
 	}
 	memcpy(request->iov, io->iov, io->iov_cnt * sizeof(*io->iov));
 	cow_transfer(
-		turn, request, TCMU_AIO_WRITEV, request->iov, io->iov_cnt,
+		runner, request, TCMU_AIO_WRITEV, request->iov, io->iov_cnt,
 		cow_file_data_offset(&cow_of(request)->file) + io->offset, cow_written);
 }
 
@@ -502,32 +502,32 @@ static void cow_write_begin(struct cow_turn *turn, struct cow_request *request)
 static void cow_submit(struct filter_layer *layer, struct tcmu_io *io)
 {
 	struct cow_request *request = filter_request(layer, io);
-	struct cow_turn turn = {NULL};
+	struct cow_runner runner = {NULL};
 
 	*request = (struct cow_request){.layer = layer, .io = io};
 	switch (io->op) {
 	case TCMU_IO_READ:
-		cow_read_begin(&turn, request);
+		cow_read_begin(&runner, request);
 		break;
 	case TCMU_IO_WRITE:
-		cow_write_begin(&turn, request);
+		cow_write_begin(&runner, request);
 		break;
 	case TCMU_IO_FLUSH:
-		cow_get_map(&turn, request, cow_flush);
+		cow_get_map(&runner, request, cow_flush);
 		break;
 	default:
-		cow_end(&turn, request, -EOPNOTSUPP);
+		cow_end(&runner, request, -EOPNOTSUPP);
 	}
-	cow_take_turns(&turn);
+	cow_run_steps(&runner);
 }
 
 /* Of a READ that the handler had a part of. Any thread. */
 static void cow_done(struct filter_layer *layer, struct tcmu_io *io, int error)
 {
-	struct cow_turn turn = {NULL};
+	struct cow_runner runner = {NULL};
 
-	cow_end(&turn, filter_request(layer, io), error);
-	cow_take_turns(&turn);
+	cow_end(&runner, filter_request(layer, io), error);
+	cow_run_steps(&runner);
 }
 
 static int cow_check(const struct tcmu_option_value *values, struct tcmu_reason *reason)

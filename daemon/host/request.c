@@ -200,6 +200,17 @@ void tcmu_disk_describe(struct tcmu_disk *disk, char *text, size_t size)
 
 /* ------- the beginning ------- */
 
+/* Bytes that the backend takes at once. */
+static uint64_t request_most(const struct tcmu_disk *disk, enum tcmu_io_op op)
+{
+	const struct tcmu_backend_info *info = &disk->info;
+	uint64_t most = op == TCMU_IO_READ || op == TCMU_IO_WRITE ? info->maximum_transfer
+		: op == TCMU_IO_UNMAP                             ? info->maximum_unmap
+								  : 0;
+
+	return most ? most : UINT64_MAX;
+}
+
 static int request_check_range(const struct tcmu_disk *disk, const struct tcmu_disk_request *asked)
 {
 	uint64_t size = atomic_load(&disk->size);
@@ -208,7 +219,8 @@ static int request_check_range(const struct tcmu_disk *disk, const struct tcmu_d
 	assert(block > 0 && size % block == 0);
 	if (asked->op == TCMU_IO_FLUSH || asked->op == TCMU_IO_COMMAND)
 		return 0;
-	if (!asked->length || asked->offset % block || asked->length % block)
+	if (!asked->length || asked->offset % block || asked->length % block ||
+	    asked->length > request_most(disk, asked->op))
 		return -EINVAL;
 	return asked->offset > size || asked->length > size - asked->offset ? -EINVAL : 0;
 }

@@ -45,6 +45,18 @@ enum command_where {
 
 struct command;
 
+/* A request that is longer than the backend takes: it goes there in pieces, and its step is called
+ * after the last one. */
+struct command_cut {
+	uint64_t offset; /* of the whole, bytes */
+	uint64_t length;
+	uint64_t done;     /* bytes of the pieces that were submitted */
+	struct iovec next; /* what is left of io_iov[iov_at] */
+	unsigned iov_at;   /* the first entry of io_iov that is not all submitted */
+	unsigned iov_cnt;  /* entries of io_iov */
+	void (*step)(struct command *command, int error);
+};
+
 /* The daemon reads and writes by itself at most so many bytes at once, wherever the rate limits or
  * its memory matter. */
 #define COMMAND_PIECE_MAX (UINT64_C(256) * 1024)
@@ -111,7 +123,8 @@ struct command {
 	/* the request to the backend */
 	struct iovec *io_iov; /* io.iov: the handler may change these */
 	_Atomic(enum command_phase) phase;
-	int io_error;      /* of the last request, 0 or -errno */
+	int io_error; /* of the last request, 0 or -errno */
+	struct command_cut cut;
 	struct work work;  /* for handlers that block */
 	struct tcmu_io io; /* the last member: the handler's may be longer */
 };

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/param.h>
 
 #include "base/memory.h"
 
@@ -15,7 +16,8 @@ int core_init(struct core *core, const struct io_thread_setup *setup)
 {
 	assert(setup->handler && setup->signal && setup->depth);
 	assert(setup->start == IO_THREAD_FRESH || notes_left(setup->notes));
-	*core = (struct core){.setup = *setup, .info = setup->info};
+	*core = (struct core){.setup = *setup};
+	core_set_info(core, &setup->info);
 	if (core->setup.lu.max_xcopies > setup->depth / 2)
 		core->setup.lu.max_xcopies = setup->depth / 2;
 	core->uio = (struct tcmu_uio) TCMU_UIO_INIT;
@@ -24,6 +26,26 @@ int core_init(struct core *core, const struct io_thread_setup *setup)
 	list_init(&core->ended);
 	core->data = memory_map(SCSI_DATA_MAX);
 	return core->data ? 0 : -ENOMEM;
+}
+
+uint64_t core_most_at_once(const struct core *core, enum tcmu_io_op op)
+{
+	const struct tcmu_backend_info *info = &core->info;
+	uint64_t most = op == TCMU_IO_READ || op == TCMU_IO_WRITE ? info->maximum_transfer
+		: op == TCMU_IO_UNMAP                             ? info->maximum_unmap
+								  : 0;
+	uint64_t block = core->setup.lu.block_size;
+
+	if (!most)
+		return UINT64_MAX;
+	return most < block ? block : most - most % block;
+}
+
+void core_set_info(struct core *core, const struct tcmu_backend_info *info)
+{
+	core->info = *info;
+	core->most_at_once = MIN(
+		core_most_at_once(core, TCMU_IO_READ), core_most_at_once(core, TCMU_IO_UNMAP));
 }
 
 void core_destroy(struct core *core)

@@ -125,9 +125,11 @@ enum core_ring_state {
 };
 
 struct core {
-	struct io_thread_setup setup; /* setup.backend changes while nothing is in flight; setup.lu
-					 is the logical unit as it is now */
-	struct tcmu_backend_info info;
+	struct io_thread_setup setup;  /* setup.backend changes while nothing is in flight; setup.lu
+					  is the logical unit as it is now */
+	struct tcmu_backend_info info; /* core_set_info() alone changes it */
+	uint64_t most_at_once;         /* bytes that the backend takes at once, whatever the
+					  operation is */
 	enum core_service service;
 	bool faulted;       /* the backend has failed: commands that need the medium are refused */
 	bool rate_limited;  /* the device has rate limits */
@@ -165,6 +167,13 @@ extern __thread struct core *core_current __attribute__((tls_model("initial-exec
 
 /* Copies the setup. -errno: nothing is left; core_destroy() may be called. Any thread. */
 int core_init(struct core *core, const struct io_thread_setup *setup);
+
+/* Another description of the backend. I/O thread. */
+void core_set_info(struct core *core, const struct tcmu_backend_info *info);
+
+/* Bytes that the backend takes at once for an operation, in whole blocks; UINT64_MAX: any. I/O
+ * thread. */
+uint64_t core_most_at_once(const struct core *core, enum tcmu_io_op op);
 
 /* After the I/O thread has ended. Any thread. */
 void core_destroy(struct core *core);

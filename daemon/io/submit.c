@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <sched.h>
+#include <sys/param.h>
 
 #include "base/iovec.h"
 
@@ -86,30 +87,40 @@ static bool submit_is_permitted(const struct command *command, enum tcmu_io_op o
 	return false;
 }
 
-void submit_io(
-	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset,
-	uint64_t length, unsigned iov_cnt, command_step *step)
+/* Whether another request of the command may go to the handler. If not, the command has ended, or
+ * step was called. */
+static bool submit_may_begin(struct command *command, enum tcmu_io_op op, command_step *step)
 {
 	struct core *core = command->core;
 	struct submit *submit = core->submit;
 
 	assert(core_current == core && !core->ring_locked);
-	assert(command->where == COMMAND_HELD && step && iov_cnt <= command->iov_max);
+	assert(command->where == COMMAND_HELD && step);
 	assert(atomic_load_explicit(&command->phase, memory_order_relaxed) == COMMAND_IDLE);
 	if (core->service >= CORE_ABANDONED || command->aborted) {
 		command_end_failed_at(command, -ECANCELED, command->plan.lba, 0);
-		return;
+		return false;
 	}
 	if (command->generation != submit->all_generation && !submit_is_permitted(command, op)) {
 		step(command, -EBUSY);
-		return;
+		return false;
 	}
+	return true;
+}
+
+static void submit_begin(
+	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset,
+	uint64_t length, struct iovec *iov, unsigned iov_cnt, command_step *step)
+{
+	struct core *core = command->core;
+	struct submit *submit = core->submit;
+
 	command->step = step;
 	command->io.op = op;
 	command->io.flags = flags;
 	command->io.offset = offset;
 	command->io.length = length;
-	command->io.iov = command->io_iov;
+	command->io.iov = iov;
 	command->io.iov_cnt = iov_cnt;
 	command->io.result = offset;
 	command->io.result_flags = 0;
@@ -125,6 +136,106 @@ void submit_io(
 	} else {
 		core->setup.handler->submit(core->setup.backend, &command->io);
 	}
+}
+
+/* ------- a request in pieces ------- */
+
+/* The next length bytes of the buffer. The handler may change the entries that it gets, so what is
+ * left of the last one is kept. Returns how many entries they are, from *iov on. */
+static unsigned cut_take(struct command *command, uint64_t length, struct iovec **iov)
+{
+	struct command_cut *cut = &command->cut;
+	unsigned cnt = 0;
+
+	if (!cut->iov_cnt)
+		return 0;
+	*iov = &command->io_iov[cut->iov_at];
+	**iov = cut->next;
+	for (; length; cnt++) {
+		struct iovec *entry = *iov + cnt;
+		size_t part = MIN(entry->iov_len, length);
+
+		assert(cut->iov_at + cnt < cut->iov_cnt);
+		cut->next = (struct iovec){
+			.iov_base = (char *) entry->iov_base + part,
+			.iov_len = entry->iov_len - part};
+		entry->iov_len = part;
+		length -= part;
+	}
+	cut->iov_at += cut->next.iov_len ? cnt - 1 : cnt;
+	if (!cut->next.iov_len && cut->iov_at < cut->iov_cnt)
+		cut->next = command->io_iov[cut->iov_at];
+	return cnt;
+}
+
+static void submit_piece(struct command *command, enum tcmu_io_op op, uint32_t flags);
+
+static void submit_step_piece(struct command *command, int error)
+{
+	struct command_cut *cut = &command->cut;
+	struct tcmu_io *io = &command->io;
+
+	if (!error && cut->done < cut->length) {
+		if (submit_may_begin(command, io->op, cut->step))
+			submit_piece(command, io->op, io->flags);
+		return;
+	}
+	io->offset = cut->offset;
+	io->length = cut->length;
+	cut->step(command, error);
+}
+
+/* The rest, or the most that the backend takes, in whole physical blocks. */
+static uint64_t cut_length(const struct command *command, enum tcmu_io_op op)
+{
+	uint64_t most = core_most_at_once(command->core, op);
+	const struct scsi_lu *lu = &command->core->setup.lu;
+	uint64_t physical = (uint64_t) lu->block_size << lu->physical_exponent;
+	uint64_t left = command->cut.length - command->cut.done;
+
+	if (left <= most)
+		return left;
+	return physical <= most ? most - most % physical : most;
+}
+
+static void submit_piece(struct command *command, enum tcmu_io_op op, uint32_t flags)
+{
+	struct command_cut *cut = &command->cut;
+	uint64_t offset = cut->offset + cut->done, length = cut_length(command, op);
+	struct iovec *iov = command->io_iov;
+	unsigned iov_cnt;
+
+	iov_cnt = cut_take(command, length, &iov);
+	cut->done += length;
+	submit_begin(command, op, flags, offset, length, iov, iov_cnt, submit_step_piece);
+}
+
+static void submit_cut(
+	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset,
+	uint64_t length, unsigned iov_cnt, command_step *step)
+{
+	command->cut = (struct command_cut){
+		.offset = offset, .length = length, .iov_cnt = iov_cnt, .step = step};
+	if (iov_cnt)
+		command->cut.next = command->io_iov[0];
+	/* A backend has said what it writes whole, and now takes less. */
+	if (flags & TCMU_IO_ATOMIC)
+		step(command, -EIO);
+	else
+		submit_piece(command, op, flags);
+}
+
+void submit_io(
+	struct command *command, enum tcmu_io_op op, uint32_t flags, uint64_t offset,
+	uint64_t length, unsigned iov_cnt, command_step *step)
+{
+	assert(iov_cnt <= command->iov_max);
+	if (!submit_may_begin(command, op, step))
+		return;
+	if (length > command->core->most_at_once && length > core_most_at_once(command->core, op))
+		submit_cut(command, op, flags, offset, length, iov_cnt, step);
+	else
+		submit_begin(command, op, flags, offset, length, command->io_iov, iov_cnt, step);
 }
 
 /* The pieces of data bytes of the ring, in io_iov. Returns how many. */
@@ -286,7 +397,7 @@ void submit_set_backend(struct submit *submit, void *backend, const struct tcmu_
 {
 	assert(core_current == submit->core && atomic_load(&submit->in_flight) == 0);
 	submit->core->setup.backend = backend;
-	submit->core->info = *info;
+	core_set_info(submit->core, info);
 }
 
 /* A worker enters the handler while its request is in flight, so that is read first. */

@@ -45,6 +45,9 @@ void submit_destroy(struct submit *submit);
  * that was aborted ends instead, and so do all where the service was abandoned; where the
  * permission forbids the request, step gets -EBUSY.
  *
+ * A READ, WRITE or UNMAP that is longer than the backend takes at once goes there in pieces, to
+ * which the same applies; step is called once, and io.offset and io.length are those of the whole.
+ *
  * A command that changes the medium needs the permission for all its requests, also for what it
  * reads before it writes, and for each the permission under which it was fetched: however long it
  * waits, it ends BUSY once the lock has changed hands, even if this host holds it again. Other

@@ -73,7 +73,7 @@ static void io_thread_set_lu(struct io_thread *thread, const struct control_requ
 	if (request->changes & CONTROL_SIZE) {
 		lu->blocks = request->size / lu->block_size;
 		lu->unit_attention |= SCSI_UA_CAPACITY;
-		thread->core.info = request->info;
+		core_set_info(&thread->core, &request->info);
 	}
 	if (request->changes & CONTROL_WRITE_CACHE)
 		write_cache_set(&thread->write_cache, request->write_cache);

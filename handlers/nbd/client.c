@@ -314,9 +314,6 @@ static int check_request(const struct remote *remote, const struct remote_reques
 		return -EIO;
 	if (request->offset + request->length > atomic_load(&remote->size))
 		return -EIO; /* the export has become smaller */
-	if (request->op == TCMU_IO_WRITE && remote->journal.capacity &&
-	    request->length > journal_longest(&remote->journal))
-		return -EINVAL; /* longer than info.maximum_transfer */
 	return 0;
 }
 

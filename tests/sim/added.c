@@ -93,6 +93,13 @@ static void added_add_segments(struct life *life)
 	initiators_use_segments();
 }
 
+/* COMPARE AND WRITE of one block is two blocks of data-out. */
+static void added_add_limits(struct life *life)
+{
+	for (unsigned i = 0; i < life->slot_cnt; i++)
+		backends_set_limit(i, 2 + added_choose(life, 2));
+}
+
 static void added_add_mode_select(struct life *life)
 {
 	(void) life;
@@ -118,6 +125,7 @@ static const struct {
 	{WORLD_LOCK_HANGS, 3, NULL},
 	{WORLD_SANITIZE, 8, added_add_sanitize},
 	{WORLD_SEGMENTS, 6, added_add_segments},
+	{WORLD_LIMITS, 4, added_add_limits},
 };
 #define ADDED (sizeof(added_kinds) / sizeof(added_kinds[0]))
 

@@ -65,6 +65,7 @@ static int backend_open(
 		.unmap_zeroes = store->unmap_zeroes,
 		.fua = store->fua,
 		.volatile_cache = store->is_volatile,
+		.maximum_transfer = store->limit * BLOCK_SIZE,
 	};
 	(void) snprintf(info->claim, sizeof(info->claim), "store %s", config->target);
 	*opened = backend;

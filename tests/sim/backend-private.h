@@ -16,6 +16,7 @@ struct store {
 	uint64_t dirty[STORE_BLOCKS]; /* since then the block is not stable; 0: it is */
 	bool is_volatile, fua;
 	uint64_t caps;
+	unsigned limit; /* blocks of one READ or WRITE; 0: any */
 	bool unmap_zeroes;
 	bool shared;
 	bool rival;             /* has the lock */

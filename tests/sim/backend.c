@@ -40,6 +40,11 @@ void backends_set_caps(unsigned store, uint64_t caps, bool unmap_zeroes)
 	store_at(store)->unmap_zeroes = unmap_zeroes;
 }
 
+void backends_set_limit(unsigned store, unsigned blocks)
+{
+	store_at(store)->limit = blocks;
+}
+
 bool backends_can(unsigned store, enum tcmu_io_op op)
 {
 	return store_at(store)->caps & TCMU_IO_CAP(op);
@@ -425,6 +430,12 @@ static struct request *request_new(struct backend *backend, struct tcmu_io *io)
 
 	if (backend->closed)
 		sim_fail("a request is submitted after the backend was closed");
+	if (store->limit && (io->op == TCMU_IO_READ || io->op == TCMU_IO_WRITE) &&
+	    io->length > store->limit * BLOCK_SIZE)
+		sim_fail(
+			"store %u: a request of %u bytes is submitted, and it takes %u blocks at "
+			"once",
+			backend->store, (unsigned) io->length, store->limit);
 	while (request->io)
 		if (++request == sim->backends->requests + REQUESTS_MAX)
 			sim_fail("too many requests are in flight");

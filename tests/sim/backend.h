@@ -37,6 +37,7 @@ const char *backends_subtype(unsigned index);
 /* Before the store is first opened. caps: operations beside READ, WRITE and FLUSH. */
 void backends_set_cache(unsigned store, bool is_volatile, bool fua);
 void backends_set_caps(unsigned store, uint64_t caps, bool unmap_zeroes);
+void backends_set_limit(unsigned store, unsigned blocks); /* of one READ or WRITE */
 
 /* The store is shared with a rival, another gateway: see rival.h. */
 void backends_share(unsigned store);

@@ -75,6 +75,7 @@ static const char *const world_kinds[WORLD_KINDS] = {
 	[WORLD_LOCK_HANGS] = "lock-hangs",
 	[WORLD_SANITIZE] = "sanitize",
 	[WORLD_SEGMENTS] = "segments",
+	[WORLD_LIMITS] = "limits",
 };
 
 const char *world_kind_name(enum world_kind kind)

@@ -54,6 +54,7 @@ enum world_kind {
 	WORLD_LOCK_HANGS,
 	WORLD_SANITIZE, /* no event: also SANITIZE */
 	WORLD_SEGMENTS, /* no event: also EXTENDED COPY of several segments */
+	WORLD_LIMITS,   /* no event: stores take less at once than commands have */
 	WORLD_KINDS,
 };
 

@@ -333,13 +333,14 @@ struct tcmu_backend_info {
 	bool fua;      /* WRITE honours TCMU_IO_FUA; if not, the daemon flushes after the write */
 	bool volatile_cache; /* completed writes need a FLUSH to be stable */
 	bool rotational;
-	bool thin;                  /* blocks can be unmapped and are allocated on write */
-	bool unmap_zeroes;          /* unmapped blocks read as zeros */
-	uint32_t physical_block;    /* bytes; 0: the logical block */
-	uint32_t optimal_transfer;  /* bytes; 0: none */
-	uint32_t maximum_transfer;  /* bytes; 0: the backend has no limit */
+	bool thin;                 /* blocks can be unmapped and are allocated on write */
+	bool unmap_zeroes;         /* unmapped blocks read as zeros */
+	uint32_t physical_block;   /* bytes; 0: the logical block */
+	uint32_t optimal_transfer; /* bytes; 0: none */
+	uint32_t maximum_transfer; /* bytes of a READ or WRITE: the daemon makes several requests of
+				      a longer one; 0: the backend has no limit */
 	uint32_t unmap_granularity; /* bytes; 0: the logical block */
-	uint64_t maximum_unmap;     /* bytes; 0: the backend has no limit */
+	uint64_t maximum_unmap;     /* bytes of an UNMAP, likewise; 0: no limit */
 	uint32_t optimal_dio_align; /* bytes an offset must be aligned to; 0: the logical block */
 	char claim[128]; /* names the backing store itself, not its spelling: equal claims are the
 			    same store */

@@ -36,35 +36,35 @@ static struct {
 	pthread_cond_t changed;
 	bool hold; /* a flush is to wait */
 	bool held; /* one does */
-} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+} held_flush = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
-static void gate_set(bool hold)
+static void hold_flush(bool hold)
 {
-	pthread_mutex_lock(&gate.lock);
-	gate.hold = hold;
-	pthread_cond_broadcast(&gate.changed);
-	pthread_mutex_unlock(&gate.lock);
+	pthread_mutex_lock(&held_flush.lock);
+	held_flush.hold = hold;
+	pthread_cond_broadcast(&held_flush.changed);
+	pthread_mutex_unlock(&held_flush.lock);
 }
 
-static void gate_wait_held(void)
+static void wait_flush_held(void)
 {
-	pthread_mutex_lock(&gate.lock);
-	while (!gate.held)
-		pthread_cond_wait(&gate.changed, &gate.lock);
-	pthread_mutex_unlock(&gate.lock);
+	pthread_mutex_lock(&held_flush.lock);
+	while (!held_flush.held)
+		pthread_cond_wait(&held_flush.changed, &held_flush.lock);
+	pthread_mutex_unlock(&held_flush.lock);
 }
 
 /* Instead of libc's, also for the library. */
 __attribute__((visibility("default"))) int fdatasync(int fd)
 {
-	pthread_mutex_lock(&gate.lock);
-	while (gate.hold) {
-		gate.held = true;
-		pthread_cond_broadcast(&gate.changed);
-		pthread_cond_wait(&gate.changed, &gate.lock);
+	pthread_mutex_lock(&held_flush.lock);
+	while (held_flush.hold) {
+		held_flush.held = true;
+		pthread_cond_broadcast(&held_flush.changed);
+		pthread_cond_wait(&held_flush.changed, &held_flush.lock);
 	}
-	gate.held = false;
-	pthread_mutex_unlock(&gate.lock);
+	held_flush.held = false;
+	pthread_mutex_unlock(&held_flush.lock);
 	return (int) syscall(SYS_fdatasync, fd);
 }
 
@@ -229,20 +229,20 @@ static void many_requests_that_wait_for_the_map(void **state)
 	struct world *world = *state;
 	struct tcmu_disk_stats stats = {.size = sizeof(stats)};
 
-	gate_set(true);
+	hold_flush(true);
 	submit(world, TCMU_IO_FLUSH, 0);
-	gate_wait_held();
+	wait_flush_held();
 	for (uint64_t i = 0; i < WAITERS; i++)
 		submit(world, i % 2 ? TCMU_IO_WRITE : TCMU_IO_FLUSH, i);
 	tcmu_disk_read_stats(world->disk, &stats);
 	assert_int_equal(stats.in_flight, WAITERS + 1);
-	gate_set(false);
+	hold_flush(false);
 	while (tcmu_disk_drain(world->disk, 1000) < 0)
 		;
 	assert_int_equal(world->failed, 0);
 }
 
-/* What the last request's end leaves to do uses nothing of the overlay. */
+/* After the end of the last request nothing of the overlay is used. */
 static void a_close_follows_the_last_answer(void **state)
 {
 	struct world *world = *state;

@@ -207,6 +207,27 @@ static void requests_that_the_daemon_never_makes_are_refused(void **state)
 	assert_int_equal(tcmu_disk_submit(world->disk, &request, NULL), -EINVAL);
 }
 
+/* The daemon makes several of them. */
+static void a_request_longer_than_the_backend_takes_is_refused(void **state)
+{
+	struct world *world = *state;
+	struct tcmu_plugin *file = world->plugin;
+	static char data[2 * BLOCK];
+
+	tcmu_disk_close(world->disk);
+	world->disk = NULL;
+	assert_int_equal(
+		tcmu_plugin_load(PLUGINS "/handler_broken.so", &world->plugin, &world->reason), 0);
+	if (open_disk(world, ".limit;break=bad_limit") < 0)
+		fail_msg("%s", world->reason.text);
+	assert_in_range(tcmu_disk_info(world->disk)->maximum_transfer, BLOCK, 2 * BLOCK - 1);
+	assert_int_equal(tcmu_disk_io(world->disk, TCMU_IO_WRITE, 0, 0, data, BLOCK), 0);
+	assert_int_equal(tcmu_disk_io(world->disk, TCMU_IO_READ, 0, 0, data, BLOCK), 0);
+	assert_int_equal(tcmu_disk_io(world->disk, TCMU_IO_WRITE, 0, 0, data, 2 * BLOCK), -EINVAL);
+	assert_int_equal(tcmu_disk_io(world->disk, TCMU_IO_READ, 0, 0, data, 2 * BLOCK), -EINVAL);
+	tcmu_plugin_free(file);
+}
+
 static void bytes_are_written_and_read(void **state)
 {
 	struct world *world = *state;
@@ -417,6 +438,7 @@ int main(void)
 		TEST(config_strings_are_checked),
 		TEST(impossible_disks_are_refused),
 		TEST(requests_that_the_daemon_never_makes_are_refused),
+		TEST(a_request_longer_than_the_backend_takes_is_refused),
 		TEST(bytes_are_written_and_read),
 		TEST(a_read_only_disk_takes_no_writes),
 		TEST(a_resize_moves_the_end),

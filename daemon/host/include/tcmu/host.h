@@ -177,7 +177,8 @@ int tcmu_disk_resize(struct tcmu_disk *disk, uint64_t disk_size, struct tcmu_rea
  *
  * Returns 0 if done will be called, or an error if it will not:
  *
- * -EINVAL: the range is not aligned, is empty, lies beyond the end, or differs from the buffers
+ * -EINVAL: the range is not aligned, is empty, lies beyond the end, is longer than the backend
+ * takes at once, or differs from the buffers
  * -EOPNOTSUPP: the handler does not have the operation */
 int tcmu_disk_submit(struct tcmu_disk *disk, const struct tcmu_disk_request *request, uint64_t *id);
 
