@@ -24,7 +24,7 @@ declare -A title=(
 	[sim]="simulated lives of the daemon, in any order of events"
 	[model]="a model of the lock that gateways share, searched by spin"
 	[quickstart]="the demo of ./quickstart"
-	[install]="the installed files; a plugin built outside of the tree; what configure refuses and leaves out"
+	[install]="the installed files; a plugin built outside of the tree; what configure refuses and leaves out; no run outlives its killed program"
 	[ceph]="the rbd handler on a real Ceph cluster, without guests and in guests"
 	[analyzer]="gcc -fanalyzer"
 	[clang]="build with clang, unit tests"
@@ -200,6 +200,7 @@ stage_quickstart() {
 stage_install() {
 	totals_of nicely tests/install/run
 	totals_of nicely tests/hosts/configure
+	totals_of nicely tests/hosts/killed
 }
 
 stage_ceph() {
