@@ -3,6 +3,8 @@
  * The client of an export, a thread: it sends requests, takes answers, notices a server that is
  * gone or does not answer, and repeats what was in flight on the next session. Every command of NBD
  * may be carried out twice with the same result, so it is safe to repeat one whose answer was lost.
+ * While it waits for answers, the I/O thread sends by itself: two threads that wake each other for
+ * each request cost more than the request.
  *
  * After a reconnection the writes of the journal come first, one after the other in their order;
  * then what was in flight, and then what has come meanwhile.
@@ -29,7 +31,8 @@
 #define PASSED_MAX_MS 500
 #define CLOSE_MS      8000u /* for the flush of a close */
 #define BYE_MS        200u
-#define READS_MAX     16u /* times that a connection is read before the next one */
+#define READS_MAX     16u                  /* times that a connection is read before the next one */
+#define AT_ONCE_MAX   (UINT64_C(64) << 10) /* bytes of a WRITE that the I/O thread sends */
 
 /* ------- the daemon's side ------- */
 
@@ -42,21 +45,11 @@ static void client_wake(const struct remote *remote)
 	(void) written;
 }
 
-void remote_submit(void *backend, struct tcmu_io *io)
+/* Leaves the request to the client thread. */
+static void submit_to_client(struct remote *remote, struct remote_request *request)
 {
-	struct remote *remote = backend;
-	struct remote_request *request = io->priv;
 	bool asleep;
 
-	assert(io->iov_cnt <= 1); /* TCMU_HANDLER_FLAT */
-	*request = (struct remote_request){
-		.io = io,
-		.remote = remote,
-		.op = io->op,
-		.flags = io->flags,
-		.offset = io->offset,
-		.length = io->op == TCMU_IO_FLUSH ? 0 : io->length,
-		.data = io->iov_cnt ? io->iov[0].iov_base : NULL};
 	pthread_mutex_lock(&remote->lock);
 	if (remote->submitted)
 		remote->submitted_last->next = request;
@@ -68,6 +61,26 @@ void remote_submit(void *backend, struct tcmu_io *io)
 	pthread_mutex_unlock(&remote->lock);
 	if (asleep)
 		client_wake(remote);
+}
+
+static bool submit_at_once(struct remote *remote, struct remote_request *request);
+
+void remote_submit(void *backend, struct tcmu_io *io)
+{
+	struct remote *remote = backend;
+	struct remote_request *request = io->priv;
+
+	assert(io->iov_cnt <= 1); /* TCMU_HANDLER_FLAT */
+	*request = (struct remote_request){
+		.io = io,
+		.remote = remote,
+		.op = io->op,
+		.flags = io->flags,
+		.offset = io->offset,
+		.length = io->op == TCMU_IO_FLUSH ? 0 : io->length,
+		.data = io->iov_cnt ? io->iov[0].iov_base : NULL};
+	if (!submit_at_once(remote, request))
+		submit_to_client(remote, request);
 }
 
 /* On the I/O thread, so that the request stays while this runs. */
@@ -352,8 +365,10 @@ static void client_send(struct remote *remote)
 		return;
 	if (remote->failed && remote->replay_position < remote->journal.tail)
 		remote->replay_position = remote->journal.tail;
-	if (remote->waiting.first)
+	if (remote->waiting.first) {
+		remote->used = remote->ticking = true;
 		send_waiting(remote);
+	}
 	if (remote->journal.capacity && !remote->failed &&
 	    (journal_wants_flush(&remote->journal) ||
 	     (atomic_load(&remote->ending) && !journal_is_empty(&remote->journal))))
@@ -502,6 +517,8 @@ static void client_check_limits(struct remote *remote)
 	if (remote->clock_ms < remote->tick_ms)
 		return;
 	remote->tick_ms = remote->clock_ms + TICK_MS;
+	remote->ticking = remote->used;
+	remote->used = false;
 	tcmu_counter_set(
 		remote->counters, REMOTE_COUNT_UNFLUSHED,
 		remote->journal.tail - remote->journal.head);
@@ -528,6 +545,52 @@ static void client_advance_clock(struct remote *remote)
 	passed = ms - remote->last_ms;
 	remote->last_ms = ms;
 	remote->clock_ms += passed < PASSED_MAX_MS ? (uint64_t) passed : PASSED_MAX_MS;
+}
+
+/* ------- the I/O thread sends ------- */
+
+/* The client thread waits, and goes on waiting for the right things: for answers, and for the next
+ * check of time limits. Long data and TLS take processor time, which that thread has beside this
+ * one. */
+static bool may_send_at_once(const struct remote *remote, const struct remote_request *request)
+{
+	return remote->up && !remote->lost && !remote->replaying && remote->ticking &&
+		!remote->session.export.tls &&
+		(request->op != TCMU_IO_WRITE || request->length <= AT_ONCE_MAX) &&
+		!atomic_load(&remote->abandoned);
+}
+
+/* Whether the client thread has something to do or to wait for that it does not know of. */
+static bool client_must_look(const struct remote *remote)
+{
+	if (remote->lost)
+		return true;
+	for (unsigned i = 0; i < remote->session.count; i++)
+		if (nbd_aio_get_direction(remote->session.handles[i]) & LIBNBD_AIO_DIRECTION_WRITE)
+			return true;
+	return false;
+}
+
+/* False: nothing has happened. */
+static bool submit_at_once(struct remote *remote, struct remote_request *request)
+{
+	bool may, look = false;
+
+	if (pthread_mutex_trylock(&remote->client) != 0)
+		return false;
+	may = may_send_at_once(remote, request);
+	if (may) {
+		client_advance_clock(remote);
+		request->began = remote->clock_ms;
+		remote_list_add(&remote->waiting, request);
+		client_send(remote);
+		client_take_answers(remote);
+		look = client_must_look(remote);
+	}
+	pthread_mutex_unlock(&remote->client);
+	if (look)
+		client_wake(remote);
+	return may;
 }
 
 /* ------- the thread ------- */
@@ -574,7 +637,9 @@ static void client_serve(struct remote *remote, unsigned connection, short reven
 
 	if ((revents & (POLLIN | POLLHUP | POLLERR)) && (direction & LIBNBD_AIO_DIRECTION_READ)) {
 		r = nbd_aio_notify_read(nbd);
-		for (unsigned i = 1; i < READS_MAX && r == 0 && client_is_readable(nbd); i++)
+		for (unsigned i = 1; i < READS_MAX && r == 0 && remote->in_flight[connection] &&
+		     client_is_readable(nbd);
+		     i++)
 			r = nbd_aio_notify_read(nbd);
 	} else if (revents) {
 		r = nbd_aio_notify_write(nbd);
@@ -585,7 +650,7 @@ static void client_serve(struct remote *remote, unsigned connection, short reven
 
 static int client_timeout(const struct remote *remote)
 {
-	if (!client_has_requests(remote) && !atomic_load(&remote->ending))
+	if (!client_has_requests(remote) && !remote->ticking && !atomic_load(&remote->ending))
 		return -1;
 	return remote->tick_ms > remote->clock_ms ? (int) (remote->tick_ms - remote->clock_ms) : 0;
 }
@@ -595,6 +660,8 @@ static void client_wait(struct remote *remote)
 	struct pollfd fds[1 + REMOTE_CONNECTIONS_MAX];
 	unsigned count = remote->up ? remote->session.count : 0;
 	bool fetched = client_fetch(remote, true);
+	int timeout = fetched ? 0 : client_timeout(remote);
+	int ready;
 	uint64_t events;
 
 	fds[0] = (struct pollfd){.fd = remote->wake_fd, .events = POLLIN};
@@ -607,7 +674,10 @@ static void client_wait(struct remote *remote)
 		if (direction & LIBNBD_AIO_DIRECTION_WRITE)
 			fds[1 + i].events |= POLLOUT;
 	}
-	if (poll(fds, 1 + count, fetched ? 0 : client_timeout(remote)) <= 0)
+	pthread_mutex_unlock(&remote->client);
+	ready = poll(fds, 1 + count, timeout);
+	pthread_mutex_lock(&remote->client);
+	if (ready <= 0)
 		return;
 	if (fds[0].revents)
 		(void) !read(remote->wake_fd, &events, sizeof(events));
@@ -651,6 +721,7 @@ static void *client_main(void *arg)
 	uint64_t until = 0;
 
 	(void) pthread_setname_np(pthread_self(), "nbd-client");
+	pthread_mutex_lock(&remote->client);
 	for (;;) {
 		client_iterate(remote);
 		if (!atomic_load(&remote->ending))
@@ -669,6 +740,7 @@ static void *client_main(void *arg)
 		session_drop(&remote->session);
 	else if (remote->up)
 		session_close(&remote->session, BYE_MS);
+	pthread_mutex_unlock(&remote->client);
 	return NULL;
 }
 
