@@ -22,17 +22,19 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "send.h"
 
-#define TICK_MS       250u /* the period in which time limits are checked */
-#define PASSED_MAX_MS 500
-#define CLOSE_MS      8000u /* for the flush of a close */
-#define BYE_MS        200u
-#define READS_MAX     16u                  /* times that a connection is read before the next one */
-#define AT_ONCE_MAX   (UINT64_C(64) << 10) /* bytes of a WRITE that the I/O thread sends */
+#define TICK_MS        250u /* the period in which time limits are checked */
+#define PASSED_MAX_MS  500
+#define CLOSE_MS       8000u /* for the flush of a close */
+#define BYE_MS         200u
+#define PAUSE_SLACK_NS 5000UL /* a pause may take so much longer; 50 us by default */
+#define READS_MAX      16u    /* times that a connection is read before the next one */
+#define AT_ONCE_MAX    (UINT64_C(64) << 10) /* bytes of a WRITE that the I/O thread sends */
 
 /* ------- the daemon's side ------- */
 
@@ -43,44 +45,6 @@ static void client_wake(const struct remote *remote)
 
 	assert(written == sizeof(one));
 	(void) written;
-}
-
-/* Leaves the request to the client thread. */
-static void submit_to_client(struct remote *remote, struct remote_request *request)
-{
-	bool asleep;
-
-	pthread_mutex_lock(&remote->lock);
-	if (remote->submitted)
-		remote->submitted_last->next = request;
-	else
-		remote->submitted = request;
-	remote->submitted_last = request;
-	asleep = remote->asleep;
-	remote->asleep = false;
-	pthread_mutex_unlock(&remote->lock);
-	if (asleep)
-		client_wake(remote);
-}
-
-static bool submit_at_once(struct remote *remote, struct remote_request *request);
-
-void remote_submit(void *backend, struct tcmu_io *io)
-{
-	struct remote *remote = backend;
-	struct remote_request *request = io->priv;
-
-	assert(io->iov_cnt <= 1); /* TCMU_HANDLER_FLAT */
-	*request = (struct remote_request){
-		.io = io,
-		.remote = remote,
-		.op = io->op,
-		.flags = io->flags,
-		.offset = io->offset,
-		.length = io->op == TCMU_IO_FLUSH ? 0 : io->length,
-		.data = io->iov_cnt ? io->iov[0].iov_base : NULL};
-	if (!submit_at_once(remote, request))
-		submit_to_client(remote, request);
 }
 
 /* On the I/O thread, so that the request stays while this runs. */
@@ -534,8 +498,8 @@ static void client_abandon(struct remote *remote)
 	client_end_waiting(remote, true);
 }
 
-/* A process that was stopped has not waited for the server meanwhile. */
-static void client_advance_clock(struct remote *remote)
+/* A process that was stopped has not waited for the server meanwhile. Returns the time in ns. */
+static uint64_t client_advance_clock(struct remote *remote)
 {
 	struct timespec now;
 	int64_t ms, passed;
@@ -545,9 +509,10 @@ static void client_advance_clock(struct remote *remote)
 	passed = ms - remote->last_ms;
 	remote->last_ms = ms;
 	remote->clock_ms += passed < PASSED_MAX_MS ? (uint64_t) passed : PASSED_MAX_MS;
+	return (uint64_t) now.tv_sec * 1000000000u + (uint64_t) now.tv_nsec;
 }
 
-/* ------- the I/O thread sends ------- */
+/* ------- submit, on the I/O thread ------- */
 
 /* The client thread waits, and goes on waiting for the right things: for answers, and for the next
  * check of time limits. Long data and TLS take processor time, which that thread has beside this
@@ -560,15 +525,21 @@ static bool may_send_at_once(const struct remote *remote, const struct remote_re
 		!atomic_load(&remote->abandoned);
 }
 
+/* A bit for each connection on which less was sent than there is. */
+static unsigned client_blocked(const struct remote *remote)
+{
+	unsigned blocked = 0;
+
+	for (unsigned i = 0; i < remote->session.count; i++)
+		if (nbd_aio_get_direction(remote->session.handles[i]) & LIBNBD_AIO_DIRECTION_WRITE)
+			blocked |= 1u << i;
+	return blocked;
+}
+
 /* Whether the client thread has something to do or to wait for that it does not know of. */
 static bool client_must_look(const struct remote *remote)
 {
-	if (remote->lost)
-		return true;
-	for (unsigned i = 0; i < remote->session.count; i++)
-		if (nbd_aio_get_direction(remote->session.handles[i]) & LIBNBD_AIO_DIRECTION_WRITE)
-			return true;
-	return false;
+	return remote->lost || (client_blocked(remote) & ~remote->blocked);
 }
 
 /* False: nothing has happened. */
@@ -580,7 +551,7 @@ static bool submit_at_once(struct remote *remote, struct remote_request *request
 		return false;
 	may = may_send_at_once(remote, request);
 	if (may) {
-		client_advance_clock(remote);
+		(void) client_advance_clock(remote);
 		request->began = remote->clock_ms;
 		remote_list_add(&remote->waiting, request);
 		client_send(remote);
@@ -593,12 +564,43 @@ static bool submit_at_once(struct remote *remote, struct remote_request *request
 	return may;
 }
 
-/* ------- the thread ------- */
-
-static bool client_has_requests(const struct remote *remote)
+/* Leaves the request to the client thread. */
+static void submit_to_client(struct remote *remote, struct remote_request *request)
 {
-	return remote->waiting.first || remote->sent.first;
+	bool asleep;
+
+	pthread_mutex_lock(&remote->lock);
+	if (remote->submitted)
+		remote->submitted_last->next = request;
+	else
+		remote->submitted = request;
+	remote->submitted_last = request;
+	asleep = remote->asleep;
+	remote->asleep = false;
+	pthread_mutex_unlock(&remote->lock);
+	if (asleep)
+		client_wake(remote);
 }
+
+void remote_submit(void *backend, struct tcmu_io *io)
+{
+	struct remote *remote = backend;
+	struct remote_request *request = io->priv;
+
+	assert(io->iov_cnt <= 1); /* TCMU_HANDLER_FLAT */
+	*request = (struct remote_request){
+		.io = io,
+		.remote = remote,
+		.op = io->op,
+		.flags = io->flags,
+		.offset = io->offset,
+		.length = io->op == TCMU_IO_FLUSH ? 0 : io->length,
+		.data = io->iov_cnt ? io->iov[0].iov_base : NULL};
+	if (!submit_at_once(remote, request))
+		submit_to_client(remote, request);
+}
+
+/* ------- the thread ------- */
 
 /* Moves what was submitted to `waiting`. will_sleep: the next submit must wake the thread, unless
  * there is something now. Returns whether there was something. */
@@ -650,46 +652,76 @@ static void client_serve(struct remote *remote, unsigned connection, short reven
 
 static int client_timeout(const struct remote *remote)
 {
-	if (!client_has_requests(remote) && !remote->ticking && !atomic_load(&remote->ending))
+	if (!remote->waiting.first && !remote->sent.first && !remote->ticking &&
+	    !atomic_load(&remote->ending))
 		return -1;
 	return remote->tick_ms > remote->clock_ms ? (int) (remote->tick_ms - remote->clock_ms) : 0;
 }
 
-static void client_wait(struct remote *remote)
+static unsigned client_count_in_flight(const struct remote *remote)
+{
+	unsigned sum = 0;
+
+	for (unsigned i = 0; i < remote->session.count; i++)
+		sum += remote->in_flight[i];
+	return sum;
+}
+
+static struct pollfd client_poll_for(const struct remote *remote, unsigned connection)
+{
+	struct nbd_handle *nbd = remote->session.handles[connection];
+	struct pollfd fd = {.fd = nbd_aio_get_fd(nbd)};
+
+	if (nbd_aio_get_direction(nbd) & LIBNBD_AIO_DIRECTION_READ)
+		fd.events |= POLLIN;
+	if (remote->blocked & (1u << connection))
+		fd.events |= POLLOUT;
+	return fd;
+}
+
+/* Answers are there. Lets more of them come, unless there is something else to do. */
+static void client_let_gather(struct pollfd *wake, uint64_t pause)
+{
+	struct timespec time = {.tv_nsec = (long) pause};
+
+	(void) ppoll(wake, 1, &time, NULL);
+}
+
+/* Returns how many requests were in flight when it has waited. */
+static unsigned client_wait(struct remote *remote)
 {
 	struct pollfd fds[1 + REMOTE_CONNECTIONS_MAX];
-	unsigned count = remote->up ? remote->session.count : 0;
+	unsigned count = remote->up ? remote->session.count : 0, in_flight;
 	bool fetched = client_fetch(remote, true);
-	int timeout = fetched ? 0 : client_timeout(remote);
-	int ready;
-	uint64_t events;
+	int timeout = fetched ? 0 : client_timeout(remote), ready;
+	uint64_t pause = gather_pause(&remote->gather, client_count_in_flight(remote)), events;
 
 	fds[0] = (struct pollfd){.fd = remote->wake_fd, .events = POLLIN};
-	for (unsigned i = 0; i < count; i++) {
-		unsigned direction = nbd_aio_get_direction(remote->session.handles[i]);
-
-		fds[1 + i] = (struct pollfd){.fd = nbd_aio_get_fd(remote->session.handles[i])};
-		if (direction & LIBNBD_AIO_DIRECTION_READ)
-			fds[1 + i].events |= POLLIN;
-		if (direction & LIBNBD_AIO_DIRECTION_WRITE)
-			fds[1 + i].events |= POLLOUT;
-	}
+	remote->blocked = client_blocked(remote);
+	for (unsigned i = 0; i < count; i++)
+		fds[1 + i] = client_poll_for(remote, i);
 	pthread_mutex_unlock(&remote->client);
 	ready = poll(fds, 1 + count, timeout);
+	if (ready > 0 && !fds[0].revents && pause && !remote->blocked)
+		client_let_gather(&fds[0], pause);
 	pthread_mutex_lock(&remote->client);
+	in_flight = client_count_in_flight(remote);
 	if (ready <= 0)
-		return;
+		return in_flight;
 	if (fds[0].revents)
 		(void) !read(remote->wake_fd, &events, sizeof(events));
 	for (unsigned i = 0; i < count; i++)
 		if (fds[1 + i].revents)
 			client_serve(remote, i, fds[1 + i].revents);
+	return in_flight;
 }
 
 static void client_iterate(struct remote *remote)
 {
-	client_wait(remote);
-	client_advance_clock(remote);
+	unsigned in_flight = client_wait(remote);
+	uint64_t now = client_advance_clock(remote);
+
+	gather_note(&remote->gather, in_flight - client_count_in_flight(remote), in_flight, now);
 	(void) client_fetch(remote, false);
 	client_take_answers(remote);
 	if (atomic_load(&remote->abandoned)) {
@@ -721,6 +753,7 @@ static void *client_main(void *arg)
 	uint64_t until = 0;
 
 	(void) pthread_setname_np(pthread_self(), "nbd-client");
+	(void) prctl(PR_SET_TIMERSLACK, PAUSE_SLACK_NS, 0, 0, 0);
 	pthread_mutex_lock(&remote->client);
 	for (;;) {
 		client_iterate(remote);

@@ -17,6 +17,7 @@
 #include <tcmu/handler.h>
 
 #include "connector.h"
+#include "gather.h"
 #include "journal.h"
 #include "request.h"
 #include "session.h"
@@ -77,5 +78,7 @@ struct remote {
 	uint64_t tick_ms;         /* when time limits are checked next */
 	bool ticking;             /* the client thread waits until tick_ms, or shorter */
 	bool used;                /* something was to be sent since the last check */
-	char health[128];         /* as the daemon knows it; "": well */
+	unsigned blocked;         /* a bit for each connection that it waits to write to */
+	struct gather gather;
+	char health[128]; /* as the daemon knows it; "": well */
 };
