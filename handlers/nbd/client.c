@@ -537,7 +537,7 @@ static unsigned client_blocked(const struct remote *remote)
 }
 
 /* Whether the client thread has something to do or to wait for that it does not know of. */
-static bool client_must_look(const struct remote *remote)
+static bool client_is_needed(const struct remote *remote)
 {
 	return remote->lost || (client_blocked(remote) & ~remote->blocked);
 }
@@ -545,7 +545,7 @@ static bool client_must_look(const struct remote *remote)
 /* False: nothing has happened. */
 static bool submit_at_once(struct remote *remote, struct remote_request *request)
 {
-	bool may, look = false;
+	bool may, wake = false;
 
 	if (pthread_mutex_trylock(&remote->client) != 0)
 		return false;
@@ -556,10 +556,10 @@ static bool submit_at_once(struct remote *remote, struct remote_request *request
 		remote_list_add(&remote->waiting, request);
 		client_send(remote);
 		client_take_answers(remote);
-		look = client_must_look(remote);
+		wake = client_is_needed(remote);
 	}
 	pthread_mutex_unlock(&remote->client);
-	if (look)
+	if (wake)
 		client_wake(remote);
 	return may;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A request to the server, and lists of them. Whoever holds remote->client uses them,
+ * A request to the server, and lists of them. The holder of remote->client uses them,
  * except where a member says otherwise.
  */
 #pragma once

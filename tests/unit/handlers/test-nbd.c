@@ -217,7 +217,7 @@ static void a_file_of_keys_that_others_may_read_is_refused(void **state)
 #define US     UINT64_C(1000)
 #define SECOND UINT64_C(1000000000)
 
-/* A server, and a client thread that makes pauses as it is told. */
+/* A server, and a client thread that makes the pauses. */
 struct flow {
 	struct gather gather;
 	uint64_t now, without, with; /* ns; from one answer to the next, without pauses and with */
