@@ -3,6 +3,8 @@
  * The client of an export, a thread: it sends requests, takes answers, notices a server that is
  * gone or does not answer, and repeats what was in flight on the next session. Every command of NBD
  * may be carried out twice with the same result, so it is safe to repeat one whose answer was lost.
+ * While it waits for answers, the I/O thread sends by itself: two threads that wake each other for
+ * each request cost more than the request.
  *
  * After a reconnection the writes of the journal come first, one after the other in their order;
  * then what was in flight, and then what has come meanwhile.
@@ -20,16 +22,19 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "send.h"
 
-#define TICK_MS       250u /* the period in which time limits are checked */
-#define PASSED_MAX_MS 500
-#define CLOSE_MS      8000u /* for the flush of a close */
-#define BYE_MS        200u
-#define READS_MAX     16u /* times that a connection is read before the next one */
+#define TICK_MS        250u /* the period in which time limits are checked */
+#define PASSED_MAX_MS  500
+#define CLOSE_MS       8000u /* for the flush of a close */
+#define BYE_MS         200u
+#define PAUSE_SLACK_NS 5000UL /* a pause may take so much longer; 50 us by default */
+#define READS_MAX      16u    /* times that a connection is read before the next one */
+#define AT_ONCE_MAX    (UINT64_C(64) << 10) /* bytes of a WRITE that the I/O thread sends */
 
 /* ------- the daemon's side ------- */
 
@@ -40,34 +45,6 @@ static void client_wake(const struct remote *remote)
 
 	assert(written == sizeof(one));
 	(void) written;
-}
-
-void remote_submit(void *backend, struct tcmu_io *io)
-{
-	struct remote *remote = backend;
-	struct remote_request *request = io->priv;
-	bool asleep;
-
-	assert(io->iov_cnt <= 1); /* TCMU_HANDLER_FLAT */
-	*request = (struct remote_request){
-		.io = io,
-		.remote = remote,
-		.op = io->op,
-		.flags = io->flags,
-		.offset = io->offset,
-		.length = io->op == TCMU_IO_FLUSH ? 0 : io->length,
-		.data = io->iov_cnt ? io->iov[0].iov_base : NULL};
-	pthread_mutex_lock(&remote->lock);
-	if (remote->submitted)
-		remote->submitted_last->next = request;
-	else
-		remote->submitted = request;
-	remote->submitted_last = request;
-	asleep = remote->asleep;
-	remote->asleep = false;
-	pthread_mutex_unlock(&remote->lock);
-	if (asleep)
-		client_wake(remote);
 }
 
 /* On the I/O thread, so that the request stays while this runs. */
@@ -349,8 +326,10 @@ static void client_send(struct remote *remote)
 		return;
 	if (remote->failed && remote->replay_position < remote->journal.tail)
 		remote->replay_position = remote->journal.tail;
-	if (remote->waiting.first)
+	if (remote->waiting.first) {
+		remote->used = remote->ticking = true;
 		send_waiting(remote);
+	}
 	if (remote->journal.capacity && !remote->failed &&
 	    (journal_wants_flush(&remote->journal) ||
 	     (atomic_load(&remote->ending) && !journal_is_empty(&remote->journal))))
@@ -499,6 +478,8 @@ static void client_check_limits(struct remote *remote)
 	if (remote->clock_ms < remote->tick_ms)
 		return;
 	remote->tick_ms = remote->clock_ms + TICK_MS;
+	remote->ticking = remote->used;
+	remote->used = false;
 	tcmu_counter_set(
 		remote->counters, REMOTE_COUNT_UNFLUSHED,
 		remote->journal.tail - remote->journal.head);
@@ -514,8 +495,8 @@ static void client_abandon(struct remote *remote)
 	client_end_waiting(remote, true);
 }
 
-/* A process that was stopped has not waited for the server meanwhile. */
-static void client_advance_clock(struct remote *remote)
+/* A process that was stopped has not waited for the server meanwhile. Returns the time in ns. */
+static uint64_t client_advance_clock(struct remote *remote)
 {
 	struct timespec now;
 	int64_t ms, passed;
@@ -525,14 +506,98 @@ static void client_advance_clock(struct remote *remote)
 	passed = ms - remote->last_ms;
 	remote->last_ms = ms;
 	remote->clock_ms += passed < PASSED_MAX_MS ? (uint64_t) passed : PASSED_MAX_MS;
+	return (uint64_t) now.tv_sec * 1000000000u + (uint64_t) now.tv_nsec;
+}
+
+/* ------- submit, on the I/O thread ------- */
+
+/* The client thread waits, and goes on waiting for the right things: for answers, and for the next
+ * check of time limits. Long data and TLS take processor time, which that thread has beside this
+ * one. */
+static bool may_send_at_once(const struct remote *remote, const struct remote_request *request)
+{
+	return remote->up && !remote->lost && !remote->replaying && remote->ticking &&
+		!remote->session.export.tls &&
+		(request->op != TCMU_IO_WRITE || request->length <= AT_ONCE_MAX) &&
+		!atomic_load(&remote->abandoned);
+}
+
+/* A bit for each connection on which less was sent than there is. */
+static unsigned client_blocked(const struct remote *remote)
+{
+	unsigned blocked = 0;
+
+	for (unsigned i = 0; i < remote->session.count; i++)
+		if (nbd_aio_get_direction(remote->session.handles[i]) & LIBNBD_AIO_DIRECTION_WRITE)
+			blocked |= 1u << i;
+	return blocked;
+}
+
+/* Whether the client thread has something to do or to wait for that it does not know of. */
+static bool client_is_needed(const struct remote *remote)
+{
+	return remote->lost || (client_blocked(remote) & ~remote->blocked);
+}
+
+/* False: nothing has happened. */
+static bool submit_at_once(struct remote *remote, struct remote_request *request)
+{
+	bool may, wake = false;
+
+	if (pthread_mutex_trylock(&remote->client) != 0)
+		return false;
+	may = may_send_at_once(remote, request);
+	if (may) {
+		(void) client_advance_clock(remote);
+		request->began = remote->clock_ms;
+		remote_list_add(&remote->waiting, request);
+		client_send(remote);
+		client_take_answers(remote);
+		wake = client_is_needed(remote);
+	}
+	pthread_mutex_unlock(&remote->client);
+	if (wake)
+		client_wake(remote);
+	return may;
+}
+
+/* Leaves the request to the client thread. */
+static void submit_to_client(struct remote *remote, struct remote_request *request)
+{
+	bool asleep;
+
+	pthread_mutex_lock(&remote->lock);
+	if (remote->submitted)
+		remote->submitted_last->next = request;
+	else
+		remote->submitted = request;
+	remote->submitted_last = request;
+	asleep = remote->asleep;
+	remote->asleep = false;
+	pthread_mutex_unlock(&remote->lock);
+	if (asleep)
+		client_wake(remote);
+}
+
+void remote_submit(void *backend, struct tcmu_io *io)
+{
+	struct remote *remote = backend;
+	struct remote_request *request = io->priv;
+
+	assert(io->iov_cnt <= 1); /* TCMU_HANDLER_FLAT */
+	*request = (struct remote_request){
+		.io = io,
+		.remote = remote,
+		.op = io->op,
+		.flags = io->flags,
+		.offset = io->offset,
+		.length = io->op == TCMU_IO_FLUSH ? 0 : io->length,
+		.data = io->iov_cnt ? io->iov[0].iov_base : NULL};
+	if (!submit_at_once(remote, request))
+		submit_to_client(remote, request);
 }
 
 /* ------- the thread ------- */
-
-static bool client_has_requests(const struct remote *remote)
-{
-	return remote->waiting.first || remote->sent.first;
-}
 
 /* Moves what was submitted to `waiting`. will_sleep: the next submit must wake the thread, unless
  * there is something now. Returns whether there was something. */
@@ -571,7 +636,9 @@ static void client_serve(struct remote *remote, unsigned connection, short reven
 
 	if ((revents & (POLLIN | POLLHUP | POLLERR)) && (direction & LIBNBD_AIO_DIRECTION_READ)) {
 		r = nbd_aio_notify_read(nbd);
-		for (unsigned i = 1; i < READS_MAX && r == 0 && client_is_readable(nbd); i++)
+		for (unsigned i = 1; i < READS_MAX && r == 0 && remote->in_flight[connection] &&
+		     client_is_readable(nbd);
+		     i++)
 			r = nbd_aio_notify_read(nbd);
 	} else if (revents) {
 		r = nbd_aio_notify_write(nbd);
@@ -582,41 +649,76 @@ static void client_serve(struct remote *remote, unsigned connection, short reven
 
 static int client_timeout(const struct remote *remote)
 {
-	if (!client_has_requests(remote) && !atomic_load(&remote->ending))
+	if (!remote->waiting.first && !remote->sent.first && !remote->ticking &&
+	    !atomic_load(&remote->ending))
 		return -1;
 	return remote->tick_ms > remote->clock_ms ? (int) (remote->tick_ms - remote->clock_ms) : 0;
 }
 
-static void client_wait(struct remote *remote)
+static unsigned client_count_in_flight(const struct remote *remote)
+{
+	unsigned sum = 0;
+
+	for (unsigned i = 0; i < remote->session.count; i++)
+		sum += remote->in_flight[i];
+	return sum;
+}
+
+static struct pollfd client_poll_for(const struct remote *remote, unsigned connection)
+{
+	struct nbd_handle *nbd = remote->session.handles[connection];
+	struct pollfd fd = {.fd = nbd_aio_get_fd(nbd)};
+
+	if (nbd_aio_get_direction(nbd) & LIBNBD_AIO_DIRECTION_READ)
+		fd.events |= POLLIN;
+	if (remote->blocked & (1u << connection))
+		fd.events |= POLLOUT;
+	return fd;
+}
+
+/* Answers are there. Lets more of them come, unless there is something else to do. */
+static void client_let_gather(struct pollfd *wake, uint64_t pause)
+{
+	struct timespec time = {.tv_nsec = (long) pause};
+
+	(void) ppoll(wake, 1, &time, NULL);
+}
+
+/* Returns how many requests were in flight when it has waited. */
+static unsigned client_wait(struct remote *remote)
 {
 	struct pollfd fds[1 + REMOTE_CONNECTIONS_MAX];
-	unsigned count = remote->up ? remote->session.count : 0;
+	unsigned count = remote->up ? remote->session.count : 0, in_flight;
 	bool fetched = client_fetch(remote, true);
-	uint64_t events;
+	int timeout = fetched ? 0 : client_timeout(remote), ready;
+	uint64_t pause = gather_pause(&remote->gather, client_count_in_flight(remote)), events;
 
 	fds[0] = (struct pollfd){.fd = remote->wake_fd, .events = POLLIN};
-	for (unsigned i = 0; i < count; i++) {
-		unsigned direction = nbd_aio_get_direction(remote->session.handles[i]);
-
-		fds[1 + i] = (struct pollfd){.fd = nbd_aio_get_fd(remote->session.handles[i])};
-		if (direction & LIBNBD_AIO_DIRECTION_READ)
-			fds[1 + i].events |= POLLIN;
-		if (direction & LIBNBD_AIO_DIRECTION_WRITE)
-			fds[1 + i].events |= POLLOUT;
-	}
-	if (poll(fds, 1 + count, fetched ? 0 : client_timeout(remote)) <= 0)
-		return;
+	remote->blocked = client_blocked(remote);
+	for (unsigned i = 0; i < count; i++)
+		fds[1 + i] = client_poll_for(remote, i);
+	pthread_mutex_unlock(&remote->client);
+	ready = poll(fds, 1 + count, timeout);
+	if (ready > 0 && !fds[0].revents && pause && !remote->blocked)
+		client_let_gather(&fds[0], pause);
+	pthread_mutex_lock(&remote->client);
+	in_flight = client_count_in_flight(remote);
+	if (ready <= 0)
+		return in_flight;
 	if (fds[0].revents)
 		(void) !read(remote->wake_fd, &events, sizeof(events));
 	for (unsigned i = 0; i < count; i++)
 		if (fds[1 + i].revents)
 			client_serve(remote, i, fds[1 + i].revents);
+	return in_flight;
 }
 
 static void client_iterate(struct remote *remote)
 {
-	client_wait(remote);
-	client_advance_clock(remote);
+	unsigned in_flight = client_wait(remote);
+	uint64_t now = client_advance_clock(remote);
+
+	gather_note(&remote->gather, in_flight - client_count_in_flight(remote), in_flight, now);
 	(void) client_fetch(remote, false);
 	client_take_answers(remote);
 	if (atomic_load(&remote->abandoned)) {
@@ -648,6 +750,8 @@ static void *client_main(void *arg)
 	uint64_t until = 0;
 
 	(void) pthread_setname_np(pthread_self(), "nbd-client");
+	(void) prctl(PR_SET_TIMERSLACK, PAUSE_SLACK_NS, 0, 0, 0);
+	pthread_mutex_lock(&remote->client);
 	for (;;) {
 		client_iterate(remote);
 		if (!atomic_load(&remote->ending))
@@ -666,6 +770,7 @@ static void *client_main(void *arg)
 		session_drop(&remote->session);
 	else if (remote->up)
 		session_close(&remote->session, BYE_MS);
+	pthread_mutex_unlock(&remote->client);
 	return NULL;
 }
 

@@ -4,8 +4,8 @@
  * restarts may lose them. After a reconnection they are repeated in their order, so that a restart
  * loses nothing that an initiator knows to be written.
  *
- * A ring of bytes with an entry for each write; positions only grow. The client thread alone
- * uses it.
+ * A ring of bytes with an entry for each write; positions only grow. The holder of
+ * remote->client uses it.
  */
 #pragma once
 

@@ -5,7 +5,8 @@
  * options.c: the table of options. target.c: the config string. session.c: connections.
  * connector.c: the thread that makes them. open.c: the export, its properties, resize. client.c:
  * the thread that has all requests. send.c: one request and libnbd. journal.c: writes that the
- * server may lose. extents.c: allocated blocks. This file: the handler's table.
+ * server may lose. extents.c: allocated blocks. gather.c: pauses in which answers come together.
+ * This file: the handler's table.
  */
 #include "client.h"
 #include "connector.h"

@@ -114,6 +114,7 @@ static void free_remote(struct remote *remote)
 	if (remote->wake_fd >= 0)
 		(void) close(remote->wake_fd);
 	journal_free(&remote->journal);
+	pthread_mutex_destroy(&remote->client);
 	pthread_mutex_destroy(&remote->lock);
 	free(remote);
 }
@@ -126,6 +127,7 @@ static struct remote *new_remote(const struct remote_endpoint *endpoint)
 	if (!remote)
 		return NULL;
 	pthread_mutex_init(&remote->lock, NULL);
+	pthread_mutex_init(&remote->client, NULL);
 	remote->endpoint = *endpoint;
 	remote->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (remote->wake_fd >= 0)

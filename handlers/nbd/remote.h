@@ -3,8 +3,9 @@
  * An open export.
  *
  * remote_open() makes it. The I/O thread submits, the client thread does the rest. `lock`
- * guards the members under it and is held for a few instructions only. The members under "client
- * thread" belong to that thread; the others do not change until remote_close().
+ * guards the members under it and is held for a few instructions only. `client` guards the members
+ * under it: the client thread holds it except while it waits, and the I/O thread takes it where it
+ * is free, to send a request without a wake-up. The others do not change until remote_close().
  */
 #pragma once
 
@@ -16,6 +17,7 @@
 #include <tcmu/handler.h>
 
 #include "connector.h"
+#include "gather.h"
 #include "journal.h"
 #include "request.h"
 #include "session.h"
@@ -55,7 +57,7 @@ struct remote {
 	struct remote_request *submitted_last;
 	bool asleep; /* the client thread waits, or will, without checking `submitted` */
 
-	/* client thread */
+	pthread_mutex_t client;
 	struct remote_session session;
 	bool up;       /* session is there */
 	bool lost;     /* its connections are to be dropped */
@@ -74,5 +76,9 @@ struct remote {
 	uint64_t clock_ms;        /* a time that stands still while the process does */
 	int64_t last_ms;          /* of CLOCK_MONOTONIC, when clock_ms was advanced */
 	uint64_t tick_ms;         /* when time limits are checked next */
-	char health[128];         /* as the daemon knows it; "": well */
+	bool ticking;             /* the client thread waits until tick_ms, or shorter */
+	bool used;                /* something was to be sent since the last check */
+	unsigned blocked;         /* a bit for each connection that it waits to write to */
+	struct gather gather;
+	char health[128]; /* as the daemon knows it; "": well */
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A request to the server, and lists of them. The client thread alone uses them, except where
- * a member says otherwise.
+ * A request to the server, and lists of them. The holder of remote->client uses them,
+ * except where a member says otherwise.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One request and libnbd. The client thread.
+ * One request and libnbd. The holder of remote->client.
  */
 #pragma once
 

@@ -195,6 +195,7 @@ static int ask_export(
 		.zero = nbd_can_zero(nbd) > 0,
 		.map = nbd_can_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) > 0,
 		.rotational = nbd_is_rotational(nbd) > 0,
+		.tls = nbd_get_tls_negotiated(nbd) > 0,
 		.minimum = (uint32_t) block_size_of(nbd, LIBNBD_SIZE_MINIMUM, 1),
 		.preferred = (uint32_t) block_size_of(nbd, LIBNBD_SIZE_PREFERRED, 0),
 		.maximum = (uint32_t) maximum};

@@ -47,6 +47,8 @@ IMAGE_JOBS = {
     "randwrite 4k QD32": ("randwrite", "4k", 32, []),
     "randread 64k QD8": ("randread", "64k", 8, []),
     "randwrite 64k QD8": ("randwrite", "64k", 8, []),
+    "randread 256k QD8": ("randread", "256k", 8, []),
+    "randwrite 256k QD8": ("randwrite", "256k", 8, []),
 }
 MAIN = ("randread 4k QD32", "randwrite 4k QD32", "randread 4k QD1", "randwrite 4k QD1", "read 256k QD8", "write 256k QD8")
 KINDS = {"read": "randread", "write": "randwrite", "mixed": "randrw"}
@@ -87,16 +89,31 @@ def make_file(path, mib):
 
 def image_backstore(target):
     """As backstore(), of a qcow2 image with all clusters, in the version that tcmu-runner reads."""
-    path = f"{DIRECTORY}/{target}.qcow2"
-    make_file(f"{path}.raw", FIRST_MIB)
-    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-o", "compat=0.10", f"{path}.raw", path], check=True)
-    os.remove(f"{path}.raw")
+    path = make_image(target)
     size = FIRST_MIB << 20
     if target == "tcmu-runner":
         return f"{CORE}/user_8/0", f"dev_config=qcow/{path},dev_size={size}"
+    return f"{CORE}/user_7/0", f"dev_config=nbd/{serve_image(path)},dev_size={size},nl_reply_supported=-1"
+
+
+def make_image(name):
+    path = f"{DIRECTORY}/{name}.qcow2"
+    make_file(f"{path}.raw", FIRST_MIB)
+    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-o", "compat=0.10", f"{path}.raw", path], check=True)
+    os.remove(f"{path}.raw")
+    return path
+
+
+def serve_image(path):
+    """Starts a qemu-nbd. Returns what the handler's config string has for it."""
     subprocess.run(["qemu-nbd", "--fork", "--persistent", "--shared=8", "--format=qcow2", "--discard=unmap",
-                    f"--aio={os.environ.get('BENCH_AIO', 'threads')}", f"--pid-file={path}.pid", f"--socket={path}.socket", path], check=True)
-    return f"{CORE}/user_7/0", f"dev_config=nbd/{path}.socket,dev_size={size},nl_reply_supported=-1"
+                    *os.environ.get("BENCH_SERVER", "").split(), f"--pid-file={path}.pid", f"--socket={path}.socket", path], check=True)
+    return ";".join((f"{path}.socket", *os.environ.get("BENCH_CONFIG", "").split()))
+
+
+def image_servers():
+    """The processes of the image's servers."""
+    return [int(read_file(path)) for path in glob.glob(f"{DIRECTORY}/*.pid")]
 
 
 def backstore(target, lun):
@@ -341,7 +358,8 @@ def print_counts(name, cell):
 def keep_symbols(fio, args):
     """Keeps the files by which exact names the addresses of a profile."""
     for name, path in (("kallsyms", "/proc/kallsyms"), ("fio.maps", f"/proc/{fio}/maps"), ("tcmud.maps", f"/proc/{args.tcmud}/maps"),
-                       ("tcmu-runner.maps", f"/proc/{args.tcmu_runner}/maps")):
+                       ("tcmu-runner.maps", f"/proc/{args.tcmu_runner}/maps"),
+                       *(("qemu-nbd.maps", f"/proc/{server}/maps") for server in image_servers())):
         if os.path.exists(path):
             write_file(f"{os.path.dirname(args.output)}/{name}", read_file(path))
 
@@ -380,11 +398,47 @@ def count_cells(args, disks, results):
         print_counts(name, cell)
 
 
+# ---- the handler nbd beside fio's engine, two clients of one server ----
+
+def handler_rate(config, job, seconds):
+    """Operations a second of the handler nbd, by the program that tests handlers."""
+    rw, size, depth, _ = job
+    done = subprocess.run(
+        ["tcmu-handler-test", "--json", "-t", "load", f"--load={seconds}", f"--size={FIRST_MIB}M", f"--request-size={size.upper()}",
+         f"--depth={depth}", f"--reads={100 if 'read' in rw else 0}", "/run/handlers/handler_nbd.so", config], stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout)["tests"][0]["figures"]["requests-per-second"]
+
+
+def engine_rate(path, job, seconds):
+    rw, size, depth, _ = job
+    done = subprocess.run(
+        ["fio", "--output-format=json", "--name=nbd", "--ioengine=nbd", f"--uri=nbd+unix:///?socket={path}.socket", "--thread", "--gtod_reduce=1",
+         "--time_based", f"--runtime={int(seconds * 1000)}ms", f"--rw={rw}", f"--bs={size}", f"--iodepth={depth}", f"--size={FIRST_MIB}M",
+         "--norandommap", "--randrepeat=1"], stdout=subprocess.PIPE, check=True)
+    text = done.stdout.decode()
+    job = json.loads(text[text.index("{"):])["jobs"][0]
+    return job["read"]["iops"] + job["write"]["iops"]
+
+
+def count_clients(args, results):
+    """Thousand instructions of an operation. Both run for long enough that their beginnings do not count."""
+    path = make_image("tcmud")
+    config = serve_image(path)
+    clients = {"handler": lambda job, seconds: handler_rate(config, job, seconds),
+               "fio": lambda job, seconds: engine_rate(path, job, seconds)}
+    for rate in clients.values():
+        rate(IMAGE_JOBS["randread 4k QD32"], 0.1)  # loads the programs
+    os.kill(args.spinner, signal.SIGKILL)
+    for name, job, _, _, _ in wanted_cells(args):
+        results["cells"][name] = {client: PER_SECOND / 1000 / rate(job, args.seconds) for client, rate in clients.items()}
+        print_counts(name, results["cells"][name])
+
+
 # ---- the cells ----
 
 def plan_cells(mode):
     """The name, job, number of LUNs, rounds and seconds of each cell."""
-    if mode == "exact-image":
+    if mode in ("exact-image", "exact-clients"):
         for name, job in IMAGE_JOBS.items():
             yield name, job, 1, 5, 1
         return
@@ -409,7 +463,7 @@ def wanted_cells(args):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--mode", choices=("full", "quick", "exact", "exact-full", "exact-image"), required=True)
+    parser.add_argument("--mode", choices=("full", "quick", "exact", "exact-full", "exact-image", "exact-clients"), required=True)
     parser.add_argument("--tcmud", type=int, required=True)
     parser.add_argument("--tcmu-runner", type=int, default=0)
     parser.add_argument("--only", help="cells whose name matches this regular expression")
@@ -426,16 +480,21 @@ def main():
     pids = {name: pid for name, pid in pids.items() if pid}
     start_rss = {name: daemon_cost(pid)[3] for name, pid in pids.items()}
     image = args.mode == "exact-image"
+    if args.mode == "exact-clients":
+        args.targets = ()
     disks = {target: make_luns(index, target, [0], args.options, image)
              for index, target in enumerate(TARGETS) if target in args.targets}
     results = {"mode": args.mode, "kernel": os.uname().release, "fio": subprocess.check_output(["fio", "--version"]).decode().strip(),
                "cpus": os.cpu_count(), "rss_before_kib": start_rss, "cells": {}, "counts": {}}
+    if args.mode == "exact-clients":
+        count_clients(args, results)
+        write_file(args.output, json.dumps(results, indent=1))
+        return
     if args.mode.startswith("exact"):
         if any(luns > 1 for _, _, luns, _, _ in wanted_cells(args)):
             for index, target in enumerate(args.targets):
                 disks[target] += make_luns(index, target, range(1, LUNS), args.options)
-        servers = [int(read_file(path)) for path in glob.glob(f"{DIRECTORY}/*.pid")]
-        load_programs([*pids.values(), *servers])
+        load_programs([*pids.values(), *image_servers()])
         os.kill(args.spinner, signal.SIGKILL)
         count_cells(args, disks, results)
         write_file(args.output, json.dumps(results, indent=1))

@@ -42,7 +42,13 @@ esac
 
 # Before tcmu-runner gets a separate mount namespace.
 mkdir /bench
-mount -t tmpfs -o size=75% tmpfs /bench
+if [ "${BENCH_STORE:=tmpfs}" = ram ]; then
+	modprobe brd rd_nr=1 rd_size=$((640 << 10))
+	mkfs.ext4 -q /dev/ram0
+	mount /dev/ram0 /bench
+else
+	mount -t tmpfs -o size=75% tmpfs /bench
+fi
 RUNNER_PID=0
 case ${BENCH_TARGETS:=tcmud,tcmu-runner,fileio,ramdisk} in *tcmu-runner*) start_tcmu_runner ;; esac
 mkdir -p /etc/tcmu
@@ -50,7 +56,7 @@ printf '%s' "${BENCH_CONF:-}" | tr ';' '\n' >/etc/tcmu/tcmu.conf
 # Only the file handler, and nbd for an image: with the qcow handler tcmud would serve the files of tcmu-runner, too.
 mkdir /run/handlers
 cp "$(handler_dir)"/handler_file.so /run/handlers/
-[ "$BENCH_MODE" != exact-image ] || cp "$(handler_dir)"/handler_nbd.so /run/handlers/
+[[ $BENCH_MODE != exact-@(image|clients) ]] || cp "$(handler_dir)"/handler_nbd.so /run/handlers/
 start_tcmud --config /etc/tcmu/tcmu.conf --handler-path /run/handlers
 modprobe -a sd_mod tcm_loop target_core_file
 say "measuring (mode $BENCH_MODE)"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parts of the nbd handler that need no server: extents, the journal, config strings and
- * claims. With servers: tests/kit/nbd.
+ * The parts of the nbd handler that need no server: extents, the journal, pauses, config strings
+ * and claims. With servers: tests/kit/nbd.
  */
 #include "fake-host.h"
 
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "extents.h"
+#include "gather.h"
 #include "journal.h"
 
 /* ------- extents ------- */
@@ -211,6 +212,105 @@ static void a_file_of_keys_that_others_may_read_is_refused(void **state)
 	fake_host_free(host);
 }
 
+/* ------- pauses ------- */
+
+#define US     UINT64_C(1000)
+#define SECOND UINT64_C(1000000000)
+
+/* A server, and a client thread that makes the pauses. */
+struct flow {
+	struct gather gather;
+	uint64_t now, without, with; /* ns; from one answer to the next, without pauses and with */
+	unsigned in_flight;
+	uint64_t answers, paused; /* those after a pause */
+	uint64_t longest;         /* pause, ns */
+};
+
+static void flow_for(struct flow *flow, uint64_t ns)
+{
+	uint64_t until = flow->now + ns;
+
+	flow->answers = flow->paused = flow->longest = 0;
+	while (flow->now < until) {
+		uint64_t pause = gather_pause(&flow->gather, flow->in_flight);
+		unsigned answers = pause ? 4 : 1;
+
+		flow->now += answers * (pause ? flow->with : flow->without);
+		flow->answers += answers;
+		flow->paused += pause ? answers : 0;
+		flow->longest = pause > flow->longest ? pause : flow->longest;
+		gather_note(&flow->gather, answers, flow->in_flight, flow->now);
+	}
+}
+
+static uint64_t percent_paused(const struct flow *flow)
+{
+	return flow->paused * 100 / flow->answers;
+}
+
+static void answers_gather_where_that_is_faster(void **state)
+{
+	static const struct {
+		unsigned in_flight;
+		uint64_t without, with, longest; /* us */
+		bool gathers;
+	} table[] = {
+		{32, 20, 16, 80, true},   {32, 20, 20, 80, false},    {32, 20, 24, 80, false},
+		{8, 20, 16, 20, true},    {128, 200, 160, 400, true}, /* the longest pause */
+		{7, 20, 16, 0, false},                                /* too few */
+		{32, 500, 400, 0, false},                             /* too seldom */
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct flow flow = {
+			.now = SECOND,
+			.without = table[i].without * US,
+			.with = table[i].with * US,
+			.in_flight = table[i].in_flight};
+
+		flow_for(&flow, 20 * SECOND);
+		assert_int_equal(flow.longest, table[i].longest * US);
+		flow_for(&flow, 60 * SECOND);
+		if (table[i].gathers)
+			assert_true(percent_paused(&flow) > 95);
+		else
+			assert_true(percent_paused(&flow) < 5);
+	}
+}
+
+static void a_result_is_doubted_from_time_to_time(void **state)
+{
+	struct flow flow = {.now = SECOND, .without = 20 * US, .with = 16 * US, .in_flight = 32};
+
+	(void) state;
+	flow_for(&flow, 60 * SECOND);
+	flow.with = 30 * US;
+	flow_for(&flow, 10 * SECOND);
+	flow_for(&flow, 10 * SECOND);
+	assert_true(percent_paused(&flow) < 10);
+	flow.with = 16 * US;
+	flow_for(&flow, 10 * SECOND);
+	flow_for(&flow, 10 * SECOND);
+	assert_true(percent_paused(&flow) > 90);
+}
+
+/* Something else takes the processor during two of the five rounds. */
+static void a_disturbance_decides_nothing(void **state)
+{
+	struct flow flow = {.now = SECOND, .without = 20 * US, .with = 20 * US, .in_flight = 32};
+
+	(void) state;
+	while (flow.gather.sample < 4) {
+		flow.without = 200 * US;
+		flow_for(&flow, 1);
+	}
+	flow.without = 20 * US;
+	while (flow.gather.sample < 2 * GATHER_ROUNDS)
+		flow_for(&flow, 1);
+	assert_false(flow.gather.on);
+}
+
 /* ------- the manual ------- */
 
 static void the_manual_has_every_option_and_every_counter(void **state)
@@ -231,6 +331,9 @@ int main(void)
 		cmocka_unit_test(equal_exports_have_equal_claims),
 		cmocka_unit_test(a_wrong_config_string_is_refused_with_a_reason),
 		cmocka_unit_test(a_file_of_keys_that_others_may_read_is_refused),
+		cmocka_unit_test(answers_gather_where_that_is_faster),
+		cmocka_unit_test(a_result_is_doubted_from_time_to_time),
+		cmocka_unit_test(a_disturbance_decides_nothing),
 		cmocka_unit_test(the_manual_has_every_option_and_every_counter),
 	};
 
