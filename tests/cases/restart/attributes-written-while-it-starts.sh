@@ -24,7 +24,8 @@ write_attribute() {
 	bash -c 'echo "$2" >"$1" && echo written' - "$CORE/$HBA/disk/attrib/$1" "$2" >"/run/$1" 2>&1 &
 	WRITER=$!
 }
-waits_for_answer() { [ "$(<"/proc/$WRITER/wchan")" = tcmu_netlink_event_send ]; }
+# Not by wchan, which is 0 on 5.10.
+waits_for_answer() { grep -w tcmu_netlink_event_send "/proc/$WRITER/stack" >/dev/null; }
 
 write_attribute dev_size $((64 << 20))
 wait_for 10 waits_for_answer
