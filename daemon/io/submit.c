@@ -175,14 +175,12 @@ static void submit_step_piece(struct command *command, int error)
 	struct command_cut *cut = &command->cut;
 	struct tcmu_io *io = &command->io;
 
-	if (!error && cut->done < cut->length) {
-		if (submit_may_begin(command, io->op, cut->step))
-			submit_piece(command, io->op, io->flags);
-		return;
-	}
 	io->offset = cut->offset;
 	io->length = cut->length;
-	cut->step(command, error);
+	if (error || cut->done == cut->length)
+		cut->step(command, error);
+	else if (submit_may_begin(command, io->op, cut->step))
+		submit_piece(command, io->op, io->flags);
 }
 
 /* The rest, or the most that the backend takes, in whole physical blocks. */

@@ -63,7 +63,7 @@ struct tcmu_scsi_setup {
 	const char *vendor;         /* NULL: "LIO-ORG" */
 	const char *product;        /* NULL: "TCMU device" */
 	const char *revision;       /* NULL: "0002" */
-	uint32_t max_blocks;        /* of one command: hw_max_sectors; 0: 128 */
+	uint32_t max_blocks;        /* reported, and not enforced: hw_max_sectors; 0: 128 */
 	uint32_t physical_block;    /* bytes; 0: the block */
 	uint32_t unmap_granularity; /* bytes; 0: the block */
 	bool read_only;
