@@ -16,7 +16,7 @@
 /* A disturbance in one or two of the rounds counts for nothing. */
 static uint64_t gather_median(const uint64_t taken[GATHER_ROUNDS])
 {
-	uint64_t sorted[GATHER_ROUNDS];
+	uint64_t sorted[GATHER_ROUNDS] = {0};
 
 	for (unsigned i = 0; i < GATHER_ROUNDS; i++) {
 		unsigned at = i;
