@@ -13,6 +13,7 @@
 
 #include <glib.h>
 
+#include "base/backend-limit.h"
 #include "base/clock.h"
 #include "config/handler-call.h"
 #include "host/faults.h"
@@ -200,17 +201,6 @@ void tcmu_disk_describe(struct tcmu_disk *disk, char *text, size_t size)
 
 /* ------- the beginning ------- */
 
-/* Bytes that the backend takes at once. */
-static uint64_t request_most(const struct tcmu_disk *disk, enum tcmu_io_op op)
-{
-	const struct tcmu_backend_info *info = &disk->info;
-	uint64_t most = op == TCMU_IO_READ || op == TCMU_IO_WRITE ? info->maximum_transfer
-		: op == TCMU_IO_UNMAP                             ? info->maximum_unmap
-								  : 0;
-
-	return most ? most : UINT64_MAX;
-}
-
 static int request_check_range(const struct tcmu_disk *disk, const struct tcmu_disk_request *asked)
 {
 	uint64_t size = atomic_load(&disk->size);
@@ -220,7 +210,7 @@ static int request_check_range(const struct tcmu_disk *disk, const struct tcmu_d
 	if (asked->op == TCMU_IO_FLUSH || asked->op == TCMU_IO_COMMAND)
 		return 0;
 	if (!asked->length || asked->offset % block || asked->length % block ||
-	    asked->length > request_most(disk, asked->op))
+	    asked->length > backend_limit(&disk->info, asked->op))
 		return -EINVAL;
 	return asked->offset > size || asked->length > size - asked->offset ? -EINVAL : 0;
 }

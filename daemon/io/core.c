@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/param.h>
 
+#include "base/backend-limit.h"
 #include "base/memory.h"
 
 __thread struct core *core_current;
@@ -30,14 +31,10 @@ int core_init(struct core *core, const struct io_thread_setup *setup)
 
 uint64_t core_most_at_once(const struct core *core, enum tcmu_io_op op)
 {
-	const struct tcmu_backend_info *info = &core->info;
-	uint64_t most = op == TCMU_IO_READ || op == TCMU_IO_WRITE ? info->maximum_transfer
-		: op == TCMU_IO_UNMAP                             ? info->maximum_unmap
-								  : 0;
-	uint64_t block = core->setup.lu.block_size;
+	uint64_t most = backend_limit(&core->info, op), block = core->setup.lu.block_size;
 
-	if (!most)
-		return UINT64_MAX;
+	if (most == UINT64_MAX)
+		return most;
 	return most < block ? block : most - most % block;
 }
 

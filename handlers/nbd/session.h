@@ -26,7 +26,6 @@ struct remote_export {
 	bool map; /* block status, of "base:allocation" */
 	bool rotational;
 	bool tls;
-	bool df;            /* answers a READ in one piece where it is asked to */
 	uint32_t minimum;   /* bytes: unit of offsets and lengths */
 	uint32_t preferred; /* bytes; 0: not said */
 	uint32_t maximum;   /* bytes of one READ or WRITE */

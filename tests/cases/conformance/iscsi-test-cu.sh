@@ -7,7 +7,7 @@
 # one another, and each passes through many threads: one CPU is faster than two.
 #
 # Environment: STORE=file (a raw image), or qcow2: an image behind qemu-nbd and the handler nbd, which takes longer
-# (--timeout 1500).
+# (--timeout 1800).
 # vm: timeout=600 smp=1
 # vm: disk=600M disk_block=4096
 
