@@ -197,41 +197,51 @@ static void a_piece_that_fails_ends_the_command(void **state)
 	}
 }
 
-static void an_aborted_command_submits_no_more_pieces(void **state)
+/* A WRITE that something stops while its first piece is with the backend: no other piece follows.
+ */
+static void check_stopped(
+	void (*stop)(struct io_fixture *fixture, const struct initiator_command *write),
+	uint8_t status)
 {
 	struct io_fixture fixture;
 	struct initiator_command write = cmd_write(LBA, BLOCKS, data.a);
-	struct initiator_command ready = cmd_test_unit_ready();
 
-	(void) state;
 	start(&fixture, &ways[0], 30 * FIXTURE_BLOCK, FIXTURE_BASIC_CAPS);
 	initiator_send_held(&fixture, &write, TCMU_IO_CAP(TCMU_IO_WRITE));
-	initiator_abort(&fixture, TCMU_TMR_TYPE_LUN_RESET, &write);
-	/* The thread has read the function. */
-	assert_int_equal(initiator_run(&fixture, &ready), SCSI_GOOD);
+	stop(&fixture, &write);
 	backend_hold(fixture.backend, 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
-	initiator_wait_status(&write, SCSI_TASK_ABORTED);
+	initiator_wait_status(&write, status);
 	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE), 1);
 	io_fixture_stop(&fixture);
 }
 
-/* The lock of the store is lost after the first piece. */
+static void abort_command(struct io_fixture *fixture, const struct initiator_command *write)
+{
+	struct initiator_command ready = cmd_test_unit_ready();
+
+	initiator_abort(fixture, TCMU_TMR_TYPE_LUN_RESET, write);
+	/* The thread has read the function. */
+	assert_int_equal(initiator_run(fixture, &ready), SCSI_GOOD);
+}
+
+static void an_aborted_command_submits_no_more_pieces(void **state)
+{
+	(void) state;
+	check_stopped(abort_command, SCSI_TASK_ABORTED);
+}
+
+static void lose_lock(struct io_fixture *fixture, const struct initiator_command *write)
+{
+	(void) write;
+	io_thread_set_permission(fixture->thread, IO_PERMIT_READS, 0);
+	io_fixture_wait_control(fixture);
+}
+
 static void a_piece_needs_the_permission_as_a_request_does(void **state)
 {
-	struct io_fixture fixture;
-	struct initiator_command write = cmd_write(LBA, BLOCKS, data.a);
-
 	(void) state;
-	start(&fixture, &ways[0], 30 * FIXTURE_BLOCK, FIXTURE_BASIC_CAPS);
-	initiator_send_held(&fixture, &write, TCMU_IO_CAP(TCMU_IO_WRITE));
-	io_thread_set_permission(fixture.thread, IO_PERMIT_READS, 0);
-	io_fixture_wait_control(&fixture);
-	backend_hold(fixture.backend, 0);
-	backend_release(fixture.backend, 1, BACKEND_OLDEST);
-	initiator_wait_status(&write, SCSI_BUSY);
-	assert_int_equal(backend_count(fixture.backend, TCMU_IO_WRITE), 1);
-	io_fixture_stop(&fixture);
+	check_stopped(lose_lock, SCSI_BUSY);
 }
 
 /* All or nothing cannot be had in pieces. */
