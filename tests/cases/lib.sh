@@ -439,11 +439,11 @@ verified_writes() {
 		--verify=crc32c --verify_fatal=1 --do_verify=1
 }
 
-# load_start DISK SIZE: endless verified random writes in the background, at most 300 a second. load_stop ends them, and fails
-# the test if there was an error.
+# load_start DISK SIZE [RATE]: endless verified random writes in the background, at most RATE (300) a second. load_stop ends
+# them, and fails the test if there was an error.
 load_start() {
 	fio --name=load --filename="$1" --size="$2" --rw=randwrite --bs=4k --iodepth=16 --ioengine=libaio --direct=1 --time_based \
-		--runtime=3600 --rate_iops=300 --verify=crc32c --verify_fatal=1 --verify_backlog=64 --output=/run/load.txt >/dev/null 2>&1 &
+		--runtime=3600 --rate_iops="${3:-300}" --verify=crc32c --verify_fatal=1 --verify_backlog=64 --output=/run/load.txt >/dev/null 2>&1 &
 	LOAD_PID=$!
 }
 

@@ -2,13 +2,15 @@
 /*
  * Checks a file system by random operations on one file: write, read, truncate, punch, mmap, fsync,
  * and dropping its pages from the cache. A copy in memory says what each byte must be; a difference
- * ends the program with status 1. The idea is that of fsx.
+ * ends the program with status 1. The idea is that of fsx. It operates until SIGTERM comes, and at
+ * least so many times: what happens to the disk meanwhile can last as long as it needs.
  *
  * usage: file-checker FILE OPERATIONS SEED
  */
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -28,6 +30,13 @@ static size_t file_size; /* bytes */
 static uint8_t piece[PIECE_MAX];
 static unsigned long operation; /* the number of the current one */
 static uint64_t random_state;
+static volatile sig_atomic_t is_enough; /* SIGTERM has come */
+
+static void on_sigterm(int number)
+{
+	(void) number;
+	is_enough = 1;
+}
 
 static uint64_t random_next(void)
 {
@@ -201,6 +210,7 @@ static void operate(void)
 
 int main(int argc, char **argv)
 {
+	const struct sigaction act = {.sa_handler = on_sigterm, .sa_flags = SA_RESTART};
 	unsigned long operations;
 
 	if (argc != 4) {
@@ -212,9 +222,9 @@ int main(int argc, char **argv)
 	random_state = strtoull(argv[3], NULL, 10) * UINT64_C(0x9e3779b97f4a7c15) + 1;
 	file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	shadow = calloc(1, FILE_MAX);
-	if (file < 0 || !shadow)
+	if (file < 0 || !shadow || sigaction(SIGTERM, &act, NULL) < 0)
 		err(2, "%s", path);
-	for (operation = 0; operation < operations; operation++)
+	for (operation = 0; operation < operations || !is_enough; operation++)
 		operate();
 	check_whole_file();
 	if (close(file) < 0)

@@ -56,7 +56,7 @@ kill_under_load 60
 assert_eq "$value" "$increments" "the counter"
 
 say "killed once, and stopped and started once, while each block of an area is written; then each block is read"
-full_pass --do_verify=0 --rate_iops=400 --output=/run/pass.txt >/dev/null 2>&1 &
+full_pass --do_verify=0 --rate_iops=250 --output=/run/pass.txt >/dev/null 2>&1 &
 pass=$!
 wait_for 60 wrote "$DISK" $(($(writes_of "$DISK") + 800))
 kill_and_serve

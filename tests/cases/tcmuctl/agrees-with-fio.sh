@@ -18,6 +18,13 @@ reads_of() {
 	read -r count _ <"/sys/block/${1##*/}/stat"
 	echo "$count"
 }
+# fio_stop PID: ends a load that would go on, so that it lasts as long as what is measured meanwhile.
+fio_stop() {
+	local status=0
+	must kill -INT "$1"
+	wait "$1" || status=$?
+	assert_eq $status 128 "fio's exit status"
+}
 has_read() { [ "$(reads_of "$1")" -ge "$2" ]; }
 
 say "without a daemon"
@@ -68,23 +75,23 @@ say "$OUTPUT"
 
 say "rates of a steady load"
 fio --name=steady --filename="$disk" --size=128M --rw=randread --bs=8k --iodepth=4 --ioengine=libaio --direct=1 --rate_iops=200 \
-	--time_based --runtime=25 --output-format=json --output=/run/fio.json >/dev/null &
+	--time_based --runtime=3600 --output-format=json --output=/run/fio.json >/dev/null &
 wait_for 20 has_read "$disk" $(($(reads_of "$disk") + 100))
 must tcmuctl --json stats -i 20 -c 1 disk
 echo "$OUTPUT" >/run/rates.json
-wait $!
+fio_stop $!
 must python3 -ISE "${0%/*}/compare.py" rates /run/fio.json /run/rates.json
 say "$OUTPUT"
 
 say "latencies of a backend with a known delay"
 fio --name=slow --filename="$slow" --size=64M --rw=randread --bs=4k --iodepth=16 --ioengine=libaio --direct=1 \
-	--time_based --runtime=25 --output-format=json --output=/run/fio.json >/dev/null &
+	--time_based --runtime=3600 --output-format=json --output=/run/fio.json >/dev/null &
 wait_for 20 has_read "$slow" $(($(reads_of "$slow") + 16))
 must tcmuctl --json stats -i 20 -c 1 slow
 echo "$OUTPUT" >/run/rates.json
 must tcmuctl inflight slow
 assert_match "$OUTPUT" 'READ\((10|16)\) +[0-9]+ +8 +4096 ' "the commands in flight"
-wait $!
+fio_stop $!
 must python3 -ISE "${0%/*}/compare.py" times /run/fio.json /run/rates.json 16
 say "$OUTPUT"
 
