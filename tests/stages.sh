@@ -51,6 +51,16 @@ skip() {
 	printf '%s\n' "$*" >"$logs/$stage.skipped"
 }
 
+# is_judged_by TOOL VERSION: the tool that is installed is of that version; a condition. What such a tool complains of differs by
+# its version, and the tree follows one. With another the stage is skipped.
+is_judged_by() {
+	local version
+	version=$("$1" --version | sed -nE 's/^.*(version|Cppcheck|\)) ([0-9]+(\.[0-9]+)?).*/\2/p' | sed -n 1p)
+	case $version in "$2" | "$2".*) return 0 ;; esac
+	skip "$1 $version, and the tree is judged by $1 $2, that of Debian 12"
+	return 1
+}
+
 # nicely COMMAND...: runs it at a low priority, because the tests in guests have deadlines.
 nicely() {
 	nice -n 10 "$@"
@@ -92,12 +102,7 @@ totals_of() {
 # ---- the stages ----
 
 stage_format() {
-	local version
-	version=$(clang-format --version | sed -E 's/.*version ([0-9]+).*/\1/')
-	if [ "$version" != 14 ]; then
-		skip "clang-format $version formats otherwise than 14"
-		return
-	fi
+	is_judged_by clang-format 14 || return 0
 	tracked '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror
 	count 1 0
 }
@@ -212,6 +217,7 @@ stage_ceph() {
 # gcc 12 for reference counts and for members that are set under a condition. The sanitizers and clang-tidy find the same
 # errors.
 stage_analyzer() {
+	is_judged_by gcc 12 || return 0
 	build_preset analyzer
 }
 
@@ -227,6 +233,7 @@ compile_commands() {
 
 # A quarter of the paths that the static analyzer follows by default take a third of the time. clang-tidy by hand follows all.
 stage_tidy() {
+	is_judged_by clang-tidy 14 || return 0
 	local -a sources depth=(--extra-arg=-Xclang --extra-arg=-analyzer-config --extra-arg=-Xclang --extra-arg=max-nodes=60000)
 	compile_commands
 	# sized.c has a header that the build makes, and nothing is built.
@@ -238,6 +245,7 @@ stage_tidy() {
 }
 
 stage_cppcheck() {
+	is_judged_by cppcheck 2.10 || return 0
 	compile_commands
 	# sized.c has a header that the build makes, and nothing is built.
 	nicely cppcheck --project="$logs/$stage/compile_commands.json" --enable=warning,performance,portability --inline-suppr \

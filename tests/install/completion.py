@@ -67,9 +67,9 @@ class Terminal:
                     return False
         return condition(self.said)
 
-    def read_until_idle(self):
+    def read_until_idle(self, condition):
         """Until the answer is there, and nothing has followed it for a while."""
-        self.read_until(lambda said: said, 5)
+        self.read_until(condition, 20)
         before = None
         while before != self.said:
             before = self.said
@@ -84,6 +84,11 @@ class Terminal:
 def plain(text):
     """Without the sequences that move the cursor or set colours."""
     return re.sub(r"\x1b(\[[0-9;?<>=]*[A-Za-z]|[()][A-Z0-9]|[=>]|\][^\x07]*\x07)", "", text).replace("\r", "\n")
+
+
+def shown(said, line):
+    """What a terminal shows behind the line that was typed."""
+    return plain(said).replace(line, " ", 1) + "\n" + "".join(plain(said).split("\n")[-1:])
 
 
 def shell_of(name, directory):
@@ -101,17 +106,18 @@ def shell_of(name, directory):
     return arguments
 
 
-def complete_on_terminal(name, line, directory):
+def complete_on_terminal(name, line, is_complete, directory):
+    """What the shell shows. The first tabulator may only add what the words have in common; then the second one shows them."""
     terminal = Terminal(shell_of(name, directory), {"TERM": "xterm", "ZDOTDIR": directory, "COLUMNS": "200"})
     try:
         if not terminal.read_until(lambda said: "READY> " in said, 20):
             return f"no prompt: {terminal.said!r}"
         terminal.said = ""
         os.write(terminal.fd, line.encode() + b"\t")
-        terminal.read_until_idle()
+        terminal.read_until_idle(lambda said: said != line)
         os.write(terminal.fd, b"\t")
-        terminal.read_until_idle()
-        return plain(terminal.said).replace(line, " ", 1) + "\n" + "".join(plain(terminal.said).split("\n")[-1:])
+        terminal.read_until_idle(lambda said: is_complete(shown(said, line)))
+        return shown(terminal.said, line)
     finally:
         terminal.end()
 
@@ -126,11 +132,14 @@ def complete_by_fish(line, directory):
 
 def check(name, line, wanted, unwanted, directory):
     global passed, failed
-    said = complete_by_fish(line, directory) if name == "fish" else complete_on_terminal(name, line, directory)
     # Of a single word a terminal shows only what it adds.
     rest = [word[len(line.split(" ")[-1]) :] if len(wanted) == 1 and word.startswith(line.split(" ")[-1]) else word for word in wanted]
-    missing = [word for word, end in zip(wanted, rest) if word not in said and (name == "fish" or end not in said)]
-    if missing or [word for word in unwanted if re.search(rf"(?<!/){word}", said)]:
+
+    def is_complete(said):
+        return all(word in said or (name != "fish" and end in said) for word, end in zip(wanted, rest))
+
+    said = complete_by_fish(line, directory) if name == "fish" else complete_on_terminal(name, line, is_complete, directory)
+    if not is_complete(said) or [word for word in unwanted if re.search(rf"(?<!/){word}", said)]:
         print(f"FAIL {name} completes '{line}'\n    {said!r}")
         failed += 1
     else:
