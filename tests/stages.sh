@@ -51,7 +51,7 @@ skip() {
 	printf '%s\n' "$*" >"$logs/$stage.skipped"
 }
 
-# is_judged_by TOOL VERSION: the tool that is installed is of that version; a condition. What such a tool complains of differs by
+# is_judged_by TOOL VERSION: the tool that is installed is of that version; a condition. The complaints of such a tool differ by
 # its version, and the tree follows one. With another the stage is skipped.
 is_judged_by() {
 	local version

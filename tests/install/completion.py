@@ -87,7 +87,7 @@ def plain(text):
 
 
 def shown(said, line):
-    """What a terminal shows behind the line that was typed."""
+    """The text of a terminal behind the line that was typed."""
     return plain(said).replace(line, " ", 1) + "\n" + "".join(plain(said).split("\n")[-1:])
 
 
@@ -107,7 +107,7 @@ def shell_of(name, directory):
 
 
 def complete_on_terminal(name, line, is_complete, directory):
-    """What the shell shows. The first tabulator may only add what the words have in common; then the second one shows them."""
+    """The text that the shell shows. The first tabulator may only add what the words have in common; then the second one shows them."""
     terminal = Terminal(shell_of(name, directory), {"TERM": "xterm", "ZDOTDIR": directory, "COLUMNS": "200"})
     try:
         if not terminal.read_until(lambda said: "READY> " in said, 20):
