@@ -428,8 +428,10 @@ static void device_enter_state(
 	for (int i = 0; i < DEVICE_TIMER_COUNT; i++)
 		if (!device_state_has_timer(next, i))
 			device_timer_disarm(device, i);
-	if (next == DEVICE_LIVE)
+	if (next == DEVICE_LIVE) {
 		device->tries = 0;
+		device->reason.text[0] = '\0'; /* of an earlier failure */
+	}
 }
 
 /* Why it drains from now on, if it does. */
@@ -452,6 +454,7 @@ static void device_assert_sound(const struct device *device)
 		break;
 	case DEVICE_LIVE:
 		assert(device->thread && device->backend && !device->owes_added);
+		assert(!device->tries && !device->reason.text[0]);
 		break;
 	case DEVICE_FAULTED:
 	case DEVICE_RESETTING:
@@ -701,7 +704,6 @@ int device_reopen(struct device *device)
 	if (device->reconfig.state != RECONFIG_NONE || !(served || failed))
 		return -EBUSY;
 	device->tries = 0;
-	device->reason.text[0] = '\0'; /* of an earlier failure */
 	device_event(device, DEVICE_EV_REOPEN);
 	return 0;
 }

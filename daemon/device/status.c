@@ -97,29 +97,28 @@ bool device_waiting_creation(const struct device *device, uint32_t *id)
 
 /* ------- for administrators ------- */
 
+/* The reason of a failure stands until the device is served again: a retry may take long, and who
+ * asks meanwhile must not read that nothing is wrong. */
 static const char *status_problem(const struct device *device)
 {
+	if (device_waits_for_claim(device))
+		return "another device still uses its backing store";
 	switch (device->state) {
-	case DEVICE_FAULTED:
-	case DEVICE_FAILING:
-	case DEVICE_CLOSING:
-	case DEVICE_FAILED:
-		return device->reason.text[0] && device->drain != DRAIN_REOPEN ? device->reason.text
-									       : NULL;
 	case DEVICE_ORPHANED:
 		return "it was deleted; its backend has not returned its last requests";
 	case DEVICE_LIVE:
 		return device->health.late ? "commands are late; its backend does not answer"
 					   : NULL;
-	case DEVICE_OPENING:
-		if (device->opening && device->opening->stage == OPENING_STORE_WAIT)
-			return device->reason.text;
-		__attribute__((fallthrough));
+	case DEVICE_DRAINING:
+	case DEVICE_DETACHED:
+	case DEVICE_GONE:
+		return NULL;
 	default:
-		return device_waits_for_claim(device)
-			? "another device still uses its backing store"
-			: NULL;
+		break;
 	}
+	if (device->reason.text[0])
+		return device->reason.text;
+	return device->tries ? "it is opened again after a failure" : NULL;
 }
 
 /* Requests of a fenced backend, or of a device that is being deleted, may still be on their way. */

@@ -14,8 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "delay-shim.h"
+#include "duration.h"
 #include "remote-gateway.h"
 #include "remote-host.h"
 
@@ -26,11 +26,6 @@
 static void wait_ms(int ms)
 {
 	(void) poll(NULL, 0, ms);
-}
-
-static double seconds_since(uint64_t began)
-{
-	return (double) (clock_now_ns() - began) / 1e9;
 }
 
 /* Whether the blocklist gets an entry within these seconds must be as expected. */
@@ -64,7 +59,7 @@ static void let_a_late_write_go(struct fake_host *old, const char *name, unsigne
 	struct fake_host *new;
 	struct fake_io *late;
 	char config[64];
-	uint64_t began;
+	struct duration began;
 
 	cluster_clear_blocklist();
 	open_new(old, name);
@@ -79,9 +74,9 @@ static void let_a_late_write_go(struct fake_host *old, const char *name, unsigne
 		image_blocklist_watchers(name, expires);
 	(void) snprintf(config, sizeof(config), "rbd/%s", name);
 	new = second_gateway(config);
-	began = clock_now_ns();
+	began = duration_start();
 	take_lock(new, 2);
-	assert_true(seconds_since(began) < TAKEOVER_WAIT + 4);
+	duration_assert(&began, TAKEOVER_WAIT + 4);
 	write_bytes(new, 0, LENGTH, 0x22);
 	if (expires)
 		cluster_wait_expired(expires + 10);
@@ -211,7 +206,7 @@ static void the_holder_keeps_the_entry_until_the_former_one_has_ended(void **sta
 {
 	struct fake_host *new = *state;
 	struct remote_gateway *old;
-	uint64_t began;
+	struct duration began;
 
 	create_image("entry");
 	old = remote_gateway_start("entry", 20);
@@ -230,10 +225,10 @@ static void the_holder_keeps_the_entry_until_the_former_one_has_ended(void **sta
 	cluster_clear_blocklist();
 	expect_entry(false, 8);
 	/* a host that has ended, or has released the lock, is not waited for */
-	began = clock_now_ns();
+	began = duration_start();
 	assert_int_equal(fake_unlock(new), 0);
 	assert_int_equal(remote_gateway_do(old, "lock 1"), 0);
-	assert_true(seconds_since(began) < 2);
+	duration_assert(&began, 2);
 	expect_entry(false, 1);
 	remote_gateway_free(old);
 }
@@ -242,21 +237,22 @@ static void a_holder_that_died_is_waited_for_once(void **state)
 {
 	struct fake_host *new = *state, *third;
 	struct remote_gateway *old;
-	uint64_t began;
+	struct duration began;
 
 	create_image("died");
 	old = remote_gateway_start("died", 20);
 	assert_int_equal(remote_gateway_do(old, "lock 1"), 0);
 	remote_gateway_free(old);
 	assert_int_equal(fake_open(new, config_of("rbd/died", 20), SIZE, BLOCK), 0);
-	began = clock_now_ns();
+	began = duration_start();
 	take_lock(new, 2);
-	assert_true(seconds_since(began) >= 10 && seconds_since(began) < TAKEOVER_WAIT + 4);
+	assert_true(duration_seconds(&began) >= 10);
+	duration_assert(&began, TAKEOVER_WAIT + 4);
 	third = second_gateway("rbd/died");
 	assert_int_equal(fake_unlock(new), 0);
-	began = clock_now_ns();
+	began = duration_start();
 	take_lock(third, 3);
-	assert_true(seconds_since(began) < 2);
+	duration_assert(&began, 2);
 	fake_host_free(third);
 }
 
@@ -268,7 +264,7 @@ static void a_wait_for_the_monitors_keeps_no_gateway_away(void **state)
 {
 	struct remote_gateway *gateway;
 	char command[512];
-	uint64_t began;
+	struct duration began;
 
 	(void) state;
 	create_image("waits");
@@ -289,10 +285,10 @@ static void a_wait_for_the_monitors_keeps_no_gateway_away(void **state)
 	wait_ms(12000);
 	assert_int_equal(remote_gateway_do(gateway, "write 0 %d", 0x11), -EBUSY);
 	assert_int_equal(remote_gateway_do(gateway, "release"), 0);
-	began = clock_now_ns();
+	began = duration_start();
 	assert_int_equal(remote_gateway_do(gateway, "reopen"), 0);
-	print_message("back after %.1f s\n", seconds_since(began));
-	assert_true(seconds_since(began) < 14);
+	print_message("back after %.1f s\n", duration_seconds(&began));
+	duration_assert(&began, 14);
 	assert_int_equal(remote_gateway_do(gateway, "lock 1"), 0);
 	assert_int_equal(remote_gateway_do(gateway, "write 0 %d", 0x22), 0);
 	remote_gateway_free(gateway);
@@ -305,7 +301,7 @@ static void former_holders_do_not_delay_a_takeover(void **state)
 {
 	struct fake_host *old = *state, *new;
 	char key[64];
-	uint64_t began;
+	struct duration began;
 
 	cluster_clear_blocklist();
 	open_new(old, "many");
@@ -313,18 +309,18 @@ static void former_holders_do_not_delay_a_takeover(void **state)
 		(void) snprintf(key, sizeof(key), "tcmu_rbd_instance_10.1.2.3:0/%u", i + 1);
 		image_set_metadata("many", key, i % 2 ? "past" : "ended");
 	}
-	began = clock_now_ns();
+	began = duration_start();
 	take_lock(old, 1);
-	print_message("with %u missing entries after %.1f s\n", FORMER, seconds_since(began));
-	assert_true(seconds_since(began) < FORMER * 0.6);
+	print_message("with %u missing entries after %.1f s\n", FORMER, duration_seconds(&began));
+	duration_assert(&began, FORMER * 0.6);
 	/* It extends all of them. */
 	wait_ms(8000);
 	assert_int_equal(fake_unlock(old), 0);
 	new = second_gateway("rbd/many");
-	began = clock_now_ns();
+	began = duration_start();
 	take_lock(new, 2);
-	print_message("with %u entries after %.1f s\n", FORMER, seconds_since(began));
-	assert_true(seconds_since(began) < FORMER * 0.25);
+	print_message("with %u entries after %.1f s\n", FORMER, duration_seconds(&began));
+	duration_assert(&began, FORMER * 0.25);
 	write_bytes(new, 0, LENGTH, 0x22);
 	fake_host_free(new);
 }
