@@ -19,6 +19,7 @@
 #define REGION_BYTES (UINT64_C(4) << 20)
 #define SLOW_MS      30
 #define SLOW_DEPTH   32
+#define SLOW_ROUNDS  3 /* one of them must be fast: a busy host makes some slow */
 #define STUCK        16
 #define CANCEL_MS    5000
 
@@ -227,33 +228,47 @@ void case_short_transfers(struct subject *subject)
 
 /* ------- slow and hung ------- */
 
-void case_slow_backend(struct subject *subject)
+/* The same traffic with and without slow system calls. Returns by how many milliseconds they make
+ * it longer: a backend that is slow by itself, or on a busy host, is so both times. */
+static uint64_t faults_delay_costs(
+	struct subject *subject, struct model *model, struct traffic_setup *setup)
 {
 	struct tcmu_disk_fault fault = {
 		.size = sizeof(fault), .kind = TCMU_FAULT_DELAY, .first = 1, .value = SLOW_MS};
+	uint64_t began = faults_now_ms(), plain, slow;
+
+	traffic_run(subject, model, setup, NULL);
+	plain = faults_now_ms() - began;
+	tcmu_disk_inject(subject->disk, &fault);
+	began = faults_now_ms();
+	traffic_run(subject, model, setup, NULL);
+	slow = faults_now_ms() - began;
+	tcmu_disk_clear_faults(subject->disk);
+	return slow > plain ? slow - plain : 0;
+}
+
+void case_slow_backend(struct subject *subject)
+{
 	struct traffic_setup setup = {
 		.depth = SLOW_DEPTH,
 		.requests = UINT64_C(4) * SLOW_DEPTH,
 		.most_blocks = 8,
 		.plain = true};
-	uint64_t began, took;
+	/* One after the other they take 128 times the delay. */
+	uint64_t most = setup.requests * (uint64_t) SLOW_MS / 2, costs = UINT64_MAX;
 	struct model model;
 
 	faults_open(subject, &model);
 	faults_need_system_calls(subject, &model);
 	verdict_step("requests whose system calls are slow");
-	tcmu_disk_inject(subject->disk, &fault);
-	began = faults_now_ms();
-	traffic_run(subject, &model, &setup, NULL);
-	took = faults_now_ms() - began;
-	tcmu_disk_clear_faults(subject->disk);
-	verdict_note("milliseconds", "%" PRIu64, took);
-	/* One after the other they take 128 times the delay. */
-	if (took > setup.requests * (uint64_t) SLOW_MS / 2)
+	for (unsigned round = 0; round < SLOW_ROUNDS && costs > most; round++)
+		costs = faults_delay_costs(subject, &model, &setup);
+	verdict_note("milliseconds", "%" PRIu64, costs);
+	if (costs > most)
 		verdict_fail(
 			"%" PRIu64 " requests of %u ms take %" PRIu64
-			" ms with %u in flight: they are not served side by side",
-			setup.requests, SLOW_MS, took, SLOW_DEPTH);
+			" ms more with %u in flight: they are not served side by side",
+			setup.requests, SLOW_MS, costs, SLOW_DEPTH);
 	subject_verify_all(subject, &model);
 	faults_close(subject, &model);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whoever asks for the status of a device that has failed reads its problem, in each state until it
- * is served again; and reads none where an administrator reopens a device that is well.
+ * The status of a device that has failed has a problem in each state, until it is served again; and
+ * has none where an administrator reopens a device that is well.
  */
 #include <setjmp.h>
 #include <stdarg.h>
