@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Shows what a LUN of iblock on a ublk device does when the device's server hangs, and when it dies: what docs/performance.md
-# compares with tcmud.
+# compares with tcmud. Run by TCMUD_VM_CASES=$PWD/tests/bench tests/vm/run --kernel trixie guest/ublk.
 # vm: accel=icount
 # vm: memory=2048
 # vm: timeout=240
