@@ -14,6 +14,7 @@ import json
 import mmap
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ LOOP = "/sys/kernel/config/target/loopback"
 TRACING = "/sys/kernel/tracing"
 DIRECTORY = "/bench"
 TARGETS = ("tcmud", "tcmu-runner", "fileio", "ramdisk")
+ALL_TARGETS = (*TARGETS, "ublk")  # ublk: only where instructions are counted
+UBLK_SERVER = "/host/build/tests/guest-programs/ublk-file"
 LUNS = 16
 FIRST_MIB, OTHER_MIB = 128, 16
 TICK = os.sysconf("SC_CLK_TCK")
@@ -61,6 +64,11 @@ def write_file(path, text):
 
 def read_file(path):
     with open(path) as file:
+        return file.read()
+
+
+def read_file_bytes(path):
+    with open(path, "rb") as file:
         return file.read()
 
 
@@ -126,6 +134,8 @@ def backstore(target, lun):
     size = mib << 20
     if target == "fileio":
         return f"{CORE}/fileio_7/{lun}", f"fd_dev_name={path},fd_dev_size={size},fd_buffered_io=1"
+    if target == "ublk":
+        return f"{CORE}/iblock_7/{lun}", f"udev_path={serve_ublk(path)}"
     if target == "tcmud":
         # tcmu-runner also answers for devices of other daemons, and would refuse this one. So the kernel ignores answers.
         return f"{CORE}/user_7/{lun}", f"dev_config=file/{path},dev_size={size},nl_reply_supported=-1"
@@ -154,6 +164,70 @@ def make_luns(index, target, luns, options, image=False):
         wait_for(f"the queue of LUN {lun} of {target}", lambda: os.path.exists(f"{block}/queue/iostats"))
         write_file(f"{block}/queue/iostats", "0")
     return disks
+
+
+def remove_lun(index, directory):
+    """Removes a LUN of make_luns() and its backstore."""
+    lun = f"{LOOP}/naa.500140500000000{index}/tpgt_1/lun/lun_{os.path.basename(directory)}"
+    os.unlink(f"{lun}/it")
+    os.rmdir(lun)
+    os.rmdir(directory)
+
+
+# ---- ublk ----
+
+ublk_servers = []  # the processes and their devices
+
+
+def serve_ublk(path):
+    """Starts a server. Returns the path of its device."""
+    program = f"{DIRECTORY}/ublk-file"  # not on the host: see measure.sh
+    if not os.path.exists(program):
+        shutil.copy(UBLK_SERVER, program)
+    server = subprocess.Popen([program, path], stdout=subprocess.PIPE)
+    device = server.stdout.readline().decode().strip()
+    if not device:
+        sys.exit(f"no ublk device: {UBLK_SERVER} has ended with {server.wait()}")
+    ublk_servers.append((server, device))
+    return device
+
+
+def read_directly(path, size):
+    """What a disk has, not what the page cache knows of it."""
+    with mmap.mmap(-1, size) as memory, os.fdopen(os.open(path, os.O_RDONLY | os.O_DIRECT), "rb", 0) as file:
+        if file.readinto(memory) != size:
+            sys.exit(f"{path} is shorter than {size}")
+        return memory[:]
+
+
+def check_ublk(index):
+    """Ends the program unless a ublk device keeps what is written to its LUN, and goes away with its server."""
+    lun = LUNS  # one more than those that are measured
+    path, size = f"{DIRECTORY}/ublk-{lun}", lun_mib(lun) << 20
+    disk, = make_luns(index, "ublk", [lun], "")
+    server, device = ublk_servers.pop()
+    before = os.stat(path).st_blocks
+    run = subprocess.run(["fio", "--name=check", f"--filename={disk}", "--direct=1", "--ioengine=libaio", "--rw=randwrite", "--iodepth=32",
+                          "--bsrange=512-1m", "--fsync=32", "--verify=crc32c", "--verify_fatal=1", "--randseed=7"],
+                         stdout=subprocess.PIPE)
+    if run.returncode:
+        sys.exit(f"the ublk device has lost data:\n{run.stdout.decode()}")
+    written = read_file_bytes(path)
+    holes = {1 << 20: ["--force"], 3 << 20: ["--force", "--zeroout"]}
+    for offset, how in holes.items():
+        subprocess.run(["blkdiscard", *how, f"--offset={offset}", f"--length={1 << 20}", device], check=True)
+        written = written[:offset] + bytes(1 << 20) + written[offset + (1 << 20):]
+    if read_directly(disk, size) != written or read_file_bytes(path) != written:
+        sys.exit("the ublk device, its LUN and its file differ")
+    if b"\xa5" * 4096 in written or os.stat(path).st_blocks > before - (1 << 20) // 512:
+        sys.exit("the ublk device has not written or not discarded")
+    remove_lun(index, f"{CORE}/iblock_7/{lun}")
+    server.terminate()
+    status = server.wait(60)
+    if status or os.path.exists(device) or os.path.exists(device.replace("ublkb", "ublkc")):
+        sys.exit(f"the ublk server has ended with {status} or left {device}")
+    os.remove(path)
+    print(f"{device}: data and end are right", flush=True)
 
 
 # ---- the cost of a daemon ----
@@ -359,7 +433,8 @@ def keep_symbols(fio, args):
     """Keeps the files by which exact names the addresses of a profile."""
     for name, path in (("kallsyms", "/proc/kallsyms"), ("fio.maps", f"/proc/{fio}/maps"), ("tcmud.maps", f"/proc/{args.tcmud}/maps"),
                        ("tcmu-runner.maps", f"/proc/{args.tcmu_runner}/maps"),
-                       *(("qemu-nbd.maps", f"/proc/{server}/maps") for server in image_servers())):
+                       *(("qemu-nbd.maps", f"/proc/{server}/maps") for server in image_servers()),
+                       *(("ublk-file.maps", f"/proc/{server.pid}/maps") for server, _ in ublk_servers[:1])):
         if os.path.exists(path):
             write_file(f"{os.path.dirname(args.output)}/{name}", read_file(path))
 
@@ -482,8 +557,10 @@ def main():
     image = args.mode == "exact-image"
     if args.mode == "exact-clients":
         args.targets = ()
+    if "ublk" in args.targets:
+        check_ublk(ALL_TARGETS.index("ublk"))
     disks = {target: make_luns(index, target, [0], args.options, image)
-             for index, target in enumerate(TARGETS) if target in args.targets}
+             for index, target in enumerate(ALL_TARGETS) if target in args.targets}
     results = {"mode": args.mode, "kernel": os.uname().release, "fio": subprocess.check_output(["fio", "--version"]).decode().strip(),
                "cpus": os.cpu_count(), "rss_before_kib": start_rss, "cells": {}, "counts": {}}
     if args.mode == "exact-clients":
@@ -492,9 +569,9 @@ def main():
         return
     if args.mode.startswith("exact"):
         if any(luns > 1 for _, _, luns, _, _ in wanted_cells(args)):
-            for index, target in enumerate(args.targets):
-                disks[target] += make_luns(index, target, range(1, LUNS), args.options)
-        load_programs([*pids.values(), *image_servers()])
+            for target in args.targets:
+                disks[target] += make_luns(ALL_TARGETS.index(target), target, range(1, LUNS), args.options)
+        load_programs([*pids.values(), *image_servers(), *(server.pid for server, _ in ublk_servers)])
         os.kill(args.spinner, signal.SIGKILL)
         count_cells(args, disks, results)
         write_file(args.output, json.dumps(results, indent=1))

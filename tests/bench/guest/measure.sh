@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Measures tcmud, tcmu-runner, the kernel's fileio and its ramdisk in one guest, without limits.
+# Measures tcmud, tcmu-runner, the kernel's fileio and its ramdisk in one guest, without limits; and a ublk device, where asked to.
 # vm: memory=4096
 # vm: timeout=2400
 # vm: hung_task=120
@@ -59,6 +59,7 @@ cp "$(handler_dir)"/handler_file.so /run/handlers/
 [[ $BENCH_MODE != exact-@(image|clients) ]] || cp "$(handler_dir)"/handler_nbd.so /run/handlers/
 start_tcmud --config /etc/tcmu/tcmu.conf --handler-path /run/handlers
 modprobe -a sd_mod tcm_loop target_core_file
+case $BENCH_TARGETS in *ublk*) modprobe -a ublk_drv target_core_iblock || fail "this kernel has no ublk devices" ;; esac
 say "measuring (mode $BENCH_MODE)"
 python3 -ISE /host/tests/bench/measure.py --mode "$BENCH_MODE" --tcmud "$DAEMON_PID" --tcmu-runner "$RUNNER_PID" ${BENCH_ONLY:+--only "$BENCH_ONLY"} \
 	--targets "$BENCH_TARGETS" --spinner "$SPINNER" ${BENCH_MARK:+--mark} ${BENCH_WARM:+--warm "$BENCH_WARM"} ${BENCH_SECONDS:+--seconds "$BENCH_SECONDS"} \
