@@ -38,6 +38,10 @@ set(TCMUD_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined or thread
 if(TCMUD_SANITIZE)
 	add_compile_options(-fsanitize=${TCMUD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
 	add_link_options(-fsanitize=${TCMUD_SANITIZE})
+	# There locals that live in heap memory, to find a use after return, have not the alignment that they ask for.
+	if(TCMUD_SANITIZE MATCHES address AND CMAKE_C_COMPILER_ID STREQUAL GNU AND CMAKE_C_COMPILER_VERSION MATCHES "^13[.]")
+		add_compile_options(--param=asan-use-after-return=0)
+	endif()
 endif()
 
 # libFuzzer needs the counters of coverage in the libraries as well as in the targets (tests/fuzz). Clang only.

@@ -55,7 +55,7 @@ skip() {
 # its version, and the tree follows one. With another the stage is skipped.
 is_judged_by() {
 	local version
-	version=$("$1" --version | sed -nE 's/^.*(version|Cppcheck|\)) ([0-9]+(\.[0-9]+)?).*/\2/p' | sed -n 1p)
+	version=$("$1" --version | sed -nE 's/^.*(version:?|Cppcheck|\)) ([0-9.]+).*/\2/p' | sed -n 1p)
 	case $version in "$2" | "$2".*) return 0 ;; esac
 	skip "$1 $version, and the tree is judged by $1 $2, that of Debian 12"
 	return 1
@@ -102,7 +102,7 @@ totals_of() {
 # ---- the stages ----
 
 stage_format() {
-	is_judged_by clang-format 14 || return 0
+	is_judged_by clang-format 14.0.6 || return 0
 	tracked '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror
 	count 1 0
 }
@@ -110,6 +110,7 @@ stage_format() {
 stage_shell() {
 	local -a scripts
 	mapfile -t scripts < <(tracked | xargs -0 awk 'FNR == 1 && (/^#!.*sh$/ || FILENAME ~ /\.(ba)?sh$/) { print FILENAME } { nextfile }')
+	is_judged_by shellcheck 0.9 || return 0
 	shellcheck --format=gcc "${scripts[@]}"
 	count 1 0
 }

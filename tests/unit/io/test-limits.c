@@ -200,7 +200,7 @@ static void a_piece_that_fails_ends_the_command(void **state)
 /* A WRITE that something stops while its first piece is with the backend: no other piece follows.
  */
 static void check_stopped(
-	void (*stop)(struct io_fixture *fixture, const struct initiator_command *write),
+	void (*hinder)(struct io_fixture *fixture, const struct initiator_command *write),
 	uint8_t status)
 {
 	struct io_fixture fixture;
@@ -208,7 +208,7 @@ static void check_stopped(
 
 	start(&fixture, &ways[0], 30 * FIXTURE_BLOCK, FIXTURE_BASIC_CAPS);
 	initiator_send_held(&fixture, &write, TCMU_IO_CAP(TCMU_IO_WRITE));
-	stop(&fixture, &write);
+	hinder(&fixture, &write);
 	backend_hold(fixture.backend, 0);
 	backend_release(fixture.backend, 1, BACKEND_OLDEST);
 	initiator_wait_status(&write, status);
