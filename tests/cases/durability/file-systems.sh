@@ -3,13 +3,13 @@
 # File systems (ext4 and XFS) on our disks keep every byte under random operations on files, while the daemon is killed three
 # times. Then fsck finds no error.
 #
-# Environment: OPERATIONS=NUMBER on each of the two, at least (20000), KILLS=NUMBER (3), SEED=NUMBER (1).
+# Environment: OPERATIONS=NUMBER on each of the two, at least (30000), KILLS=NUMBER (3), SEED=NUMBER (1).
 # vm: memory=3072 timeout=300
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
-OPERATIONS=${OPERATIONS:-20000}
+OPERATIONS=${OPERATIONS:-30000}
 KILLS=${KILLS:-3}
 SEED=${SEED:-1}
 checker=/host/build/tests/guest-programs/file-checker
