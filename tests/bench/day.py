@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import measure  # noqa: E402
 
 MEASURED = ("randread 4k QD32", "randwrite 4k QD32", "randread 4k QD1", "read 256k QD8")
-# What the LUN serves in each part of the day: job, and its share of the commands.
+# Job, and its share of the commands of the LUN.
 WORK = (
     (("randrw", "4k", 32, ["--rwmixread=70"]), 0.80),
     (("randrw", "4k", 1, []), 0.05),
@@ -50,7 +50,7 @@ def command_times(disk, job):
 
 
 def kept(pid):
-    """What the daemon and the kernel hold."""
+    """Memory, threads and descriptors of the daemon, and memory of the kernel."""
     meminfo = dict(re.findall(r"(\w+):\s+(\d+)", measure.read_file("/proc/meminfo")))
     return {
         "resident KiB": measure.daemon_cost(pid)[3],
