@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What several LUNs cost on two processors, and why: prints how long two threads take to wake each other on one processor, of one
+"""The cost of several LUNs on two processors, and why: prints how long two threads take to wake each other on one processor, of one
 process and of two; and processor time per operation of four LUNs, with fio and the daemon anywhere, and apart from each other.
 """
 
