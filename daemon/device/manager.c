@@ -233,7 +233,7 @@ void manager_reconcile(struct manager *manager)
 		log_error("cannot read /sys/class/uio: %s", strerror(-cnt));
 		return;
 	}
-	marks_sweep_notes(manager->setup.run_dir, entries, cnt);
+	marks_sweep(manager->setup.run_dir, entries, cnt);
 	for (unsigned i = manager->devices->len; i-- > 0;) {
 		struct device *device = manager_at(manager, i);
 

@@ -3,16 +3,24 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <glib.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <tcmu/configfs.h>
+
+#include "base/clock.h"
 #include "base/log.h"
 #include "io/format.h"
 
-#define MODES_GROUP "mode parameters"
-#define STORE_GROUP "backstore"
+#define MODES_GROUP   "mode parameters"
+#define STORE_GROUP   "backstore"
+#define STORE_PREFIX  "store-"
+#define SERVED_PREFIX "served-"
+#define MODES_PREFIX  "mode-"
 
 /* mark: how it is called; loss: what follows from its absence. Both for the log. */
 static int marks_write(
@@ -33,6 +41,80 @@ static bool marks_absent(const GError *error)
 {
 	return g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT) ||
 		g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOTDIR);
+}
+
+/* ------- how many are kept ------- */
+
+/* Each name or serial that there ever was has a file that outlives the backstore. */
+struct marks_file {
+	char *path;
+	uint64_t time; /* of the last change or use, ns */
+};
+
+static void marks_file_clear(void *data)
+{
+	struct marks_file *file = data;
+
+	g_free(file->path);
+}
+
+static int marks_file_compare(const void *a, const void *b)
+{
+	const struct marks_file *first = a, *second = b;
+
+	return first->time < second->time ? -1 : first->time > second->time;
+}
+
+static GArray *marks_list(const char *directory, const char *prefix)
+{
+	GArray *files = g_array_new(FALSE, FALSE, sizeof(struct marks_file));
+	g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
+	const char *name;
+
+	g_array_set_clear_func(files, marks_file_clear);
+	while (dir && (name = g_dir_read_name(dir))) {
+		struct marks_file file = {.time = 0};
+
+		if (!g_str_has_prefix(name, prefix))
+			continue;
+		file.path = g_strdup_printf("%s/%s", directory, name);
+		g_array_append_val(files, file);
+	}
+	return files;
+}
+
+/* Removes the oldest of these files, so that so many are left, and those that are needed. An eighth
+ * more may be there, so that it is not done for each. */
+static void marks_keep_newest(
+	const char *directory, const char *prefix, unsigned kept,
+	bool (*is_needed)(const char *path, const void *context), const void *context)
+{
+	g_autoptr(GArray) files = marks_list(directory, prefix);
+
+	if (files->len <= kept + kept / 8)
+		return;
+	for (unsigned i = 0; i < files->len; i++) {
+		struct marks_file *file = &g_array_index(files, struct marks_file, i);
+		struct stat stat;
+
+		/* One that is not there any more is the oldest. */
+		if (lstat(file->path, &stat) == 0)
+			file->time = (uint64_t) stat.st_mtim.tv_sec * CLOCK_NS_PER_SEC +
+				(uint64_t) stat.st_mtim.tv_nsec;
+	}
+	g_array_sort(files, marks_file_compare);
+	for (unsigned i = 0; i + kept < files->len; i++) {
+		const char *path = g_array_index(files, struct marks_file, i).path;
+
+		if (!is_needed(path, context))
+			(void) unlink(path);
+	}
+}
+
+/* It is among the newest now. */
+static void marks_touch(const char *path)
+{
+	(void) utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
 }
 
 /* ------- clean stops ------- */
@@ -138,11 +220,21 @@ struct notes *marks_open_notes(
 	return notes;
 }
 
-static bool marks_has_device(
-	const char *run_dir, const struct tcmu_scan_entry *entries, int cnt, const char *path)
+struct marks_devices {
+	const char *run_dir;
+	const struct tcmu_scan_entry *entries;
+	int cnt;
+	char *(*path_of)(const char *run_dir, const struct tcmu_name *name);
+};
+
+/* is_needed of marks_keep_newest(): a device has this file. */
+static bool marks_has_device(const char *path, const void *context)
 {
-	for (int i = 0; i < cnt; i++) {
-		g_autofree char *expected = marks_notes_path(run_dir, &entries[i].name);
+	const struct marks_devices *devices = context;
+
+	for (int i = 0; i < devices->cnt; i++) {
+		g_autofree char *expected = devices->path_of(
+			devices->run_dir, &devices->entries[i].name);
 
 		if (strcmp(path, expected) == 0)
 			return true;
@@ -150,18 +242,24 @@ static bool marks_has_device(
 	return false;
 }
 
-void marks_sweep_notes(const char *run_dir, const struct tcmu_scan_entry *entries, int cnt)
+static char *marks_store_path(const char *run_dir, const struct tcmu_name *name)
 {
-	g_autoptr(GDir) dir = g_dir_open(run_dir, 0, NULL);
-	const char *file;
+	assert(run_dir);
+	return g_strdup_printf("%s/" STORE_PREFIX "user_%u-%s", run_dir, name->hba, name->name);
+}
 
-	while (dir && (file = g_dir_read_name(dir))) {
-		g_autofree char *path = g_strdup_printf("%s/%s", run_dir, file);
+void marks_sweep(const char *run_dir, const struct tcmu_scan_entry *entries, int cnt)
+{
+	struct marks_devices devices = {
+		.run_dir = run_dir,
+		.entries = entries,
+		.cnt = cnt,
+		.path_of = marks_notes_path,
+	};
 
-		if (g_str_has_prefix(file, NOTES_PREFIX) &&
-		    !marks_has_device(run_dir, entries, cnt, path))
-			(void) unlink(path);
-	}
+	marks_keep_newest(run_dir, NOTES_PREFIX, 0, marks_has_device, &devices);
+	devices.path_of = marks_store_path;
+	marks_keep_newest(run_dir, STORE_PREFIX, MARKS_STORES_KEPT, marks_has_device, &devices);
 }
 
 void marks_forget(const char *run_dir, const struct tcmu_name *name)
@@ -180,12 +278,6 @@ static char *marks_store_text(const struct tcmu_name *name)
 	return g_strdup_printf(
 		"user_%u/%s %.*s", name->hba, name->name, (int) strcspn(name->config, ";"),
 		name->config);
-}
-
-static char *marks_store_path(const char *run_dir, const struct tcmu_name *name)
-{
-	assert(run_dir);
-	return g_strdup_printf("%s/store-user_%u-%s", run_dir, name->hba, name->name);
 }
 
 void marks_get_store(const char *run_dir, const struct tcmu_name *name, struct marks_store *store)
@@ -237,7 +329,7 @@ static char *marks_served_path(const char *state_dir, const struct tcmu_name *na
 	g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, label, -1);
 
 	assert(state_dir);
-	return g_strdup_printf("%s/served-%s", state_dir, sum);
+	return g_strdup_printf("%s/" SERVED_PREFIX "%s", state_dir, sum);
 }
 
 bool marks_was_served(const char *state_dir, const struct tcmu_name *name)
@@ -255,6 +347,35 @@ bool marks_was_served(const char *state_dir, const struct tcmu_name *name)
 	return strcmp(found, expected) == 0;
 }
 
+/* is_needed of marks_keep_newest(): the kernel has this backstore, or may have it. A name may
+ * contain spaces, and ends with one here. */
+static bool marks_served_exists(const char *path, const void *context)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *text = NULL;
+	struct tcmu_name name = {.hba = 0};
+	char *begin;
+
+	(void) context;
+	if (!g_file_get_contents(path, &text, NULL, &error))
+		return !marks_absent(error);
+	if (!g_str_has_prefix(text, "user_"))
+		return false;
+	name.hba = (uint32_t) strtoul(text + strlen("user_"), &begin, 10);
+	if (*begin++ != '/')
+		return false;
+	for (const char *end = strchr(begin, ' '); end; end = strchr(end + 1, ' ')) {
+		uint64_t value;
+
+		if ((size_t) (end - begin) >= sizeof(name.name))
+			return false;
+		g_strlcpy(name.name, begin, (size_t) (end - begin) + 1);
+		if (tcmu_configfs_get(&name, "hw_block_size", &value) != -ENOENT)
+			return true;
+	}
+	return false;
+}
+
 /* On stable storage: it is needed after a power cut, too. */
 int marks_set_served(const char *state_dir, const struct tcmu_name *name)
 {
@@ -264,8 +385,11 @@ int marks_set_served(const char *state_dir, const struct tcmu_name *name)
 	g_autofree char *label = g_strdup_printf("user_%u/%s", name->hba, name->name);
 	g_autoptr(GError) error = NULL;
 
-	if (marks_was_served(state_dir, name))
+	if (marks_was_served(state_dir, name)) {
+		marks_touch(path);
 		return 0;
+	}
+	marks_keep_newest(state_dir, SERVED_PREFIX, MARKS_SERVED_KEPT, marks_served_exists, NULL);
 	if (g_mkdir_with_parents(state_dir, 0755) == 0 &&
 	    g_file_set_contents_full(
 		    path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE,
@@ -280,6 +404,14 @@ int marks_set_served(const char *state_dir, const struct tcmu_name *name)
 }
 
 /* ------- mode parameters ------- */
+
+/* Which serials there are is not known. One that is in use was read when it was opened. */
+static bool modes_are_needed(const char *path, const void *context)
+{
+	(void) path;
+	(void) context;
+	return false;
+}
 
 static const struct {
 	const char *key;
@@ -296,7 +428,7 @@ static char *modes_path(const char *state_dir, const char *serial)
 	g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, serial, -1);
 
 	assert(state_dir);
-	return g_strdup_printf("%s/mode-%s", state_dir, sum);
+	return g_strdup_printf("%s/" MODES_PREFIX "%s", state_dir, sum);
 }
 
 int marks_save_modes(
@@ -316,6 +448,7 @@ int marks_save_modes(
 			file, MODES_GROUP, modes_keys[i].key,
 			*(const bool *) ((const char *) values + modes_keys[i].offset));
 	text = g_key_file_to_data(file, &length, NULL);
+	marks_keep_newest(state_dir, MODES_PREFIX, MARKS_SERVED_KEPT, modes_are_needed, NULL);
 	if (g_mkdir_with_parents(state_dir, 0755) < 0)
 		return -errno;
 	if (g_file_set_contents_full(
@@ -337,8 +470,10 @@ int marks_load_modes(const char *state_dir, const char *serial, struct scsi_mode
 		for (size_t i = 0; i < G_N_ELEMENTS(modes_keys) && !error; i++)
 			*(bool *) ((char *) values + modes_keys[i].offset) = g_key_file_get_boolean(
 				file, MODES_GROUP, modes_keys[i].key, &error);
-	if (!error)
+	if (!error) {
+		marks_touch(path);
 		return 1;
+	}
 	if (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_MFILE))
 		return -EMFILE;
 	if (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NFILE))

@@ -18,6 +18,13 @@
 
 #include "notes/notes.h"
 
+/* Of the marks of backstores that are not there any more, so many of the newest are kept, and at
+ * most an eighth more: else each name that ever was would leave a file. Of served ones and of saved
+ * mode parameters there are more than a host has backstores, because all of these are gone between
+ * a clear and a restore. */
+#define MARKS_STORES_KEPT 1024 /* in the run directory */
+#define MARKS_SERVED_KEPT 4096 /* in the state directory, of either kind */
+
 /* The device stopped with nothing of its ring in flight: the next daemon goes on where it ended.
  * Returns 0 or -errno, which is logged. */
 int marks_set_clean(const char *run_dir, const struct tcmu_name *name, unsigned minor);
@@ -36,8 +43,9 @@ unsigned marks_get_format(const char *run_dir, const struct tcmu_name *name);
 struct notes *marks_open_notes(
 	const char *run_dir, const struct tcmu_name *name, unsigned minor, const char *claim);
 
-/* Removes all notes but those of the devices that the kernel has. */
-void marks_sweep_notes(const char *run_dir, const struct tcmu_scan_entry *entries, int cnt);
+/* Removes all notes but those of the devices that the kernel has, and the marks of stores that were
+ * deleted long ago: a missing one will not be created again. */
+void marks_sweep(const char *run_dir, const struct tcmu_scan_entry *entries, int cnt);
 
 /* Nothing of the marks and notes above holds for another device of this name. */
 void marks_forget(const char *run_dir, const struct tcmu_name *name);
@@ -59,10 +67,11 @@ int marks_set_store(
 	const char *run_dir, const struct tcmu_name *name, const struct marks_store *store);
 
 /* Whether a backstore of this name has served this backing store before, on this host, also before
- * the last boot. It stays so when the backstore is deleted: see struct marks_store. */
+ * the last boot. It stays so when the backstore is deleted (see struct marks_store), until
+ * MARKS_SERVED_KEPT others have been served after it. */
 bool marks_was_served(const char *state_dir, const struct tcmu_name *name);
 
-/* Notes that. Creates state_dir. Returns 0 or -errno, which is logged. */
+/* Notes that. Creates state_dir. May read configfs. Returns 0 or -errno, which is logged. */
 int marks_set_served(const char *state_dir, const struct tcmu_name *name);
 
 /* Keeps mode parameters for the logical unit with this serial, on stable storage. Creates

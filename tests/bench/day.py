@@ -58,7 +58,13 @@ def kept(pid):
         "threads": len(measure.threads_of(pid)),
         "descriptors": len(os.listdir(f"/proc/{pid}/fd")),
         "kernel's unreclaimable slab KiB": int(meminfo["SUnreclaim"]),
+        "marks of deleted backstores": marks(),
     }
+
+
+def marks():
+    """Files that the daemon keeps of what it has served. Their number has a limit."""
+    return sum(len(glob.glob(pattern)) for pattern in ("/run/tcmud/store-*", "/var/lib/tcmud/*"))
 
 
 def figures(disk, pid, args):

@@ -10,10 +10,13 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "device/marks.h"
 #include "fake-root.h"
@@ -124,6 +127,153 @@ static void a_backstore_that_was_served_is_known_for_good(void **state)
 	assert_int_equal(marks_set_served("/proc/not-there", &disk), -EIO);
 }
 
+/* ------- how many are kept ------- */
+
+/* Writes a file that was changed so many seconds after the epoch. */
+static void write_aged(const char *path, const char *text, unsigned seconds)
+{
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = seconds}};
+	FILE *file = fopen(path, "we");
+
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void name_file(char path[256], const char *directory, const char *prefix, unsigned number)
+{
+	(void) snprintf(path, 256, "%s/%s%u", directory, prefix, number);
+}
+
+static bool is_there(const char *directory, const char *prefix, unsigned number)
+{
+	char path[256];
+
+	name_file(path, directory, prefix, number);
+	return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Makes the files 1 to count, the first of them the oldest; text: of each, with its number. */
+static void make_files(const char *directory, const char *prefix, unsigned count, const char *text)
+{
+	char path[256], line[128];
+
+	for (unsigned i = 1; i <= count; i++) {
+		name_file(path, directory, prefix, i);
+		(void) snprintf(line, sizeof(line), "%s%u file//srv/disk.img\n", text, i);
+		write_aged(path, line, i);
+	}
+}
+
+/* All these files are as old as they can be. */
+static void make_aged(const char *directory, const char *prefix)
+{
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 0}};
+	DIR *dir = opendir(directory);
+	struct dirent *entry;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir)))
+		if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
+			assert_int_equal(utimensat(dirfd(dir), entry->d_name, times, 0), 0);
+	(void) closedir(dir);
+}
+
+static unsigned count_files(const char *directory, const char *prefix)
+{
+	DIR *dir = opendir(directory);
+	unsigned count = 0;
+	struct dirent *entry;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir)))
+		count += strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
+	(void) closedir(dir);
+	return count;
+}
+
+#define STORES_MAX (MARKS_STORES_KEPT + MARKS_STORES_KEPT / 8)
+#define SERVED_MAX (MARKS_SERVED_KEPT + MARKS_SERVED_KEPT / 8)
+
+static void stores_that_were_deleted_long_ago_are_forgotten(void **state)
+{
+	struct tcmu_scan_entry entry = {.name = {.hba = 5, .name = "2"}};
+
+	(void) state;
+	make_files(run_dir, "store-user_5-", STORES_MAX, "");
+	make_files(run_dir, "clean-uio", 3, "");
+	make_files(run_dir, "format-user_5-", 3, "");
+	make_files(run_dir, "notes-user_5-", 3, "");
+	marks_sweep(run_dir, &entry, 1);
+	assert_int_equal(count_files(run_dir, "store-"), STORES_MAX);
+	make_files(run_dir, "store-user_6-", 1, "");
+	marks_sweep(run_dir, &entry, 1);
+	assert_int_equal(count_files(run_dir, "store-"), MARKS_STORES_KEPT + 1);
+	assert_false(is_there(run_dir, "store-user_5-", 1));
+	assert_true(is_there(run_dir, "store-user_5-", 2)); /* of a device of the kernel */
+	assert_false(is_there(run_dir, "store-user_5-", STORES_MAX - MARKS_STORES_KEPT));
+	assert_true(is_there(run_dir, "store-user_5-", STORES_MAX - MARKS_STORES_KEPT + 1));
+	assert_int_equal(count_files(run_dir, "clean-"), 3);
+	assert_int_equal(count_files(run_dir, "format-"), 3);
+	assert_int_equal(count_files(run_dir, "notes-"), 1);
+}
+
+/* Of four old backstores the kernel has one, whose name contains a space; the file of one cannot be
+ * read, and one was served again. */
+static void backstores_that_were_served_long_ago_are_forgotten(void **state)
+{
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 3}};
+	char state_dir[160], path[256];
+
+	(void) state;
+	(void) snprintf(state_dir, sizeof(state_dir), "%s/state", run_dir);
+	assert_int_equal(mkdir(state_dir, 0755), 0);
+	assert_int_equal(marks_set_served(state_dir, &disk), 0);
+	make_files(state_dir, "served-", SERVED_MAX - 1, "user_5/a disk ");
+	fake_root_write(
+		&root, "/sys/kernel/config/target/core/user_5/a disk 2/attrib/hw_block_size",
+		"512\n");
+	name_file(path, state_dir, "served-", 3);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink(path, path), 0);
+	assert_int_equal(utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW), 0);
+	name_file(path, state_dir, "served-", 4);
+	write_aged(path, "no mark", 4);
+	assert_int_equal(marks_set_served(state_dir, &disk), 0);
+	assert_int_equal(count_files(state_dir, "served-"), SERVED_MAX);
+	make_files(state_dir, "served-new", 1, "user_5/new");
+	assert_int_equal(
+		marks_set_served(state_dir, &(struct tcmu_name){.hba = 5, .name = "one"}), 0);
+	assert_false(is_there(state_dir, "served-", 1));
+	assert_true(is_there(state_dir, "served-", 2));
+	assert_true(is_there(state_dir, "served-", 3));
+	assert_false(is_there(state_dir, "served-", 4));
+	assert_true(marks_was_served(state_dir, &disk));
+	assert_in_range(
+		count_files(state_dir, "served-"), MARKS_SERVED_KEPT, MARKS_SERVED_KEPT + 4);
+}
+
+static void modes_that_were_used_long_ago_are_forgotten(void **state)
+{
+	const struct scsi_mode_values values = {.write_cache = true};
+	struct scsi_mode_values read;
+	char state_dir[160];
+
+	(void) state;
+	(void) snprintf(state_dir, sizeof(state_dir), "%s/state", run_dir);
+	assert_int_equal(marks_save_modes(state_dir, "used", &values), 0);
+	assert_int_equal(marks_save_modes(state_dir, "unused", &values), 0);
+	make_aged(state_dir, "mode-");
+	assert_int_equal(marks_load_modes(state_dir, "used", &read), 1);
+	make_files(state_dir, "mode-", SERVED_MAX - 1, "");
+	assert_int_equal(marks_save_modes(state_dir, "new", &values), 0);
+	assert_int_equal(count_files(state_dir, "mode-"), MARKS_SERVED_KEPT + 1);
+	assert_int_equal(marks_load_modes(state_dir, "used", &read), 1);
+	assert_int_equal(marks_load_modes(state_dir, "new", &read), 1);
+	assert_int_equal(marks_load_modes(state_dir, "unused", &read), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -137,6 +287,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_store_is_known_until_the_boot, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_backstore_that_was_served_is_known_for_good, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			stores_that_were_deleted_long_ago_are_forgotten, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			backstores_that_were_served_long_ago_are_forgotten, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			modes_that_were_used_long_ago_are_forgotten, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
