@@ -142,35 +142,48 @@ def backstore(target, lun):
     return f"{CORE}/user_8/{lun}", f"dev_config=qcow/{path},dev_size={size}"
 
 
-def make_luns(index, target, luns, options, image=False):
+def target_group(index):
     tpg = f"{LOOP}/naa.500140500000000{index}/tpgt_1"
     if not os.path.exists(tpg):
         os.makedirs(tpg)
         write_file(f"{tpg}/nexus", f"naa.500140500000001{index}")
+    return tpg
+
+
+def make_backstore(directory, control):
+    os.makedirs(directory)
+    write_file(f"{directory}/control", control)
+    write_file(f"{directory}/enable", "1")
+
+
+def attach_lun(index, lun, directory):
+    """Exports the backstore of that configfs directory. Returns the path of its disk."""
+    tpg = target_group(index)
+    os.mkdir(f"{tpg}/lun/lun_{lun}")
+    os.symlink(directory, f"{tpg}/lun/lun_{lun}/it")
     address = read_file(f"{tpg}/address").strip()
+    block = wait_for(f"LUN {lun} of {directory}", lambda: glob.glob(f"/sys/class/scsi_disk/{address}:{lun}/device/block/*"))[0]
+    wait_for(f"the size of LUN {lun} of {directory}", lambda: int(read_file(f"{block}/size")) > 0)
+    # The emulated clock is slow to read, which affects all targets alike.
+    wait_for(f"the queue of LUN {lun} of {directory}", lambda: os.path.exists(f"{block}/queue/iostats"))
+    write_file(f"{block}/queue/iostats", "0")
+    return "/dev/" + os.path.basename(block)
+
+
+def make_luns(index, target, luns, options, image=False):
     disks = []
     for lun in luns:
         directory, control = image_backstore(target) if image else backstore(target, lun)
-        os.makedirs(directory)
-        write_file(f"{directory}/control", control + ("," + options if options and target == "tcmud" else ""))
-        write_file(f"{directory}/enable", "1")
-        os.mkdir(f"{tpg}/lun/lun_{lun}")
-        os.symlink(directory, f"{tpg}/lun/lun_{lun}/it")
-        pattern = f"/sys/class/scsi_disk/{address}:{lun}/device/block/*"
-        block = wait_for(f"LUN {lun} of {target}", lambda: glob.glob(pattern))[0]
-        wait_for(f"the size of LUN {lun} of {target}", lambda: int(read_file(f"{block}/size")) > 0)
-        disks.append("/dev/" + os.path.basename(block))
-        # The emulated clock is slow to read, which affects all targets alike.
-        wait_for(f"the queue of LUN {lun} of {target}", lambda: os.path.exists(f"{block}/queue/iostats"))
-        write_file(f"{block}/queue/iostats", "0")
+        make_backstore(directory, control + ("," + options if options and target == "tcmud" else ""))
+        disks.append(attach_lun(index, lun, directory))
     return disks
 
 
-def remove_lun(index, directory):
-    """Removes a LUN of make_luns() and its backstore."""
-    lun = f"{LOOP}/naa.500140500000000{index}/tpgt_1/lun/lun_{os.path.basename(directory)}"
-    os.unlink(f"{lun}/it")
-    os.rmdir(lun)
+def remove_lun(index, lun, directory):
+    """Takes back what make_backstore() and attach_lun() did."""
+    link = f"{target_group(index)}/lun/lun_{lun}"
+    os.unlink(f"{link}/it")
+    os.rmdir(link)
     os.rmdir(directory)
 
 
@@ -221,7 +234,7 @@ def check_ublk(index):
         sys.exit("the ublk device, its LUN and its file differ")
     if b"\xa5" * 4096 in written or os.stat(path).st_blocks > before - (1 << 20) // 512:
         sys.exit("the ublk device has not written or not discarded")
-    remove_lun(index, f"{CORE}/iblock_7/{lun}")
+    remove_lun(index, lun, f"{CORE}/iblock_7/{lun}")
     server.terminate()
     status = server.wait(60)
     if status or os.path.exists(device) or os.path.exists(device.replace("ublkb", "ublkc")):
@@ -600,4 +613,5 @@ def main():
             json.dump(results, file, indent=1)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -447,12 +447,16 @@ load_start() {
 	LOAD_PID=$!
 }
 
-load_stop() {
+load_stop() { fio_stop "$LOAD_PID" /run/load.txt; }
+
+# fio_stop PID OUTPUT: ends a fio that would go on, so that it lasts as long as what happens meanwhile. Fails if it ended
+# before, or if the file with its output, of either format, names an error.
+fio_stop() {
 	local status=0
-	kill -INT "$LOAD_PID" 2>/dev/null || fail "the load ended too early: $(tail -n 20 /run/load.txt)"
-	wait "$LOAD_PID" || status=$?
-	if [ $status -ne 128 ] || ! grep -q 'err= 0' /run/load.txt; then
-		fail "the load ended with status $status: $(head -n 20 /run/load.txt)"
+	kill -INT "$1" 2>/dev/null || fail "fio ended too early: $(tail -n 20 "$2")"
+	wait "$1" || status=$?
+	if [ $status -ne 128 ] || ! grep -qE 'err= 0|"error" : 0' "$2"; then
+		fail "fio ended with status $status: $(head -n 20 "$2")"
 	fi
 }
 

@@ -18,13 +18,6 @@ reads_of() {
 	read -r count _ <"/sys/block/${1##*/}/stat"
 	echo "$count"
 }
-# fio_stop PID: ends a load that would go on, so that it lasts as long as what is measured meanwhile.
-fio_stop() {
-	local status=0
-	must kill -INT "$1"
-	wait "$1" || status=$?
-	assert_eq $status 128 "fio's exit status"
-}
 has_read() { [ "$(reads_of "$1")" -ge "$2" ]; }
 
 say "without a daemon"
@@ -79,7 +72,7 @@ fio --name=steady --filename="$disk" --size=128M --rw=randread --bs=8k --iodepth
 wait_for 20 has_read "$disk" $(($(reads_of "$disk") + 100))
 must tcmuctl --json stats -i 20 -c 1 disk
 echo "$OUTPUT" >/run/rates.json
-fio_stop $!
+fio_stop $! /run/fio.json
 must python3 -ISE "${0%/*}/compare.py" rates /run/fio.json /run/rates.json
 say "$OUTPUT"
 
@@ -91,7 +84,7 @@ must tcmuctl --json stats -i 20 -c 1 slow
 echo "$OUTPUT" >/run/rates.json
 must tcmuctl inflight slow
 assert_match "$OUTPUT" 'READ\((10|16)\) +[0-9]+ +8 +4096 ' "the commands in flight"
-fio_stop $!
+fio_stop $! /run/fio.json
 must python3 -ISE "${0%/*}/compare.py" times /run/fio.json /run/rates.json 16
 say "$OUTPUT"
 
