@@ -22,6 +22,9 @@ import time
 
 CORE = "/sys/kernel/config/target/core"
 LOOP = "/sys/kernel/config/target/loopback"
+ISCSI = "/sys/kernel/config/target/iscsi"
+PORTAL = "127.0.0.1:3260"
+FABRIC = os.environ.get("BENCH_FABRIC", "loopback")
 TRACING = "/sys/kernel/tracing"
 DIRECTORY = "/bench"
 TARGETS = ("tcmud", "tcmu-runner", "fileio", "ramdisk")
@@ -142,12 +145,56 @@ def backstore(target, lun):
     return f"{CORE}/user_8/{lun}", f"dev_config=qcow/{path},dev_size={size}"
 
 
-def target_group(index):
+def loopback_group(index):
     tpg = f"{LOOP}/naa.500140500000000{index}/tpgt_1"
     if not os.path.exists(tpg):
         os.makedirs(tpg)
         write_file(f"{tpg}/nexus", f"naa.500140500000001{index}")
     return tpg
+
+
+def iscsi_name(index):
+    return f"iqn.2003-01.org.linux-iscsi.bench:{index}"
+
+
+def iscsi_group(index):
+    tpg = f"{ISCSI}/{iscsi_name(index)}/tpgt_1"
+    if not os.path.exists(tpg):
+        os.makedirs(f"{tpg}/np/{PORTAL}")
+        for name, value in (("authentication", 0), ("generate_node_acls", 1), ("demo_mode_write_protect", 0)):
+            write_file(f"{tpg}/attrib/{name}", str(value))
+        write_file(f"{tpg}/enable", "1")
+    return tpg
+
+
+def target_group(index):
+    return iscsi_group(index) if FABRIC == "iscsi" else loopback_group(index)
+
+
+def iscsi_session(index):
+    """The directory of open-iscsi's session, after a login where there is none."""
+    def find():
+        for session in glob.glob("/sys/class/iscsi_session/*"):
+            if read_file(f"{session}/targetname").strip() == iscsi_name(index):
+                return session
+        return None
+    if not find():
+        node = ["iscsiadm", "-m", "node", "-T", iscsi_name(index), "-p", PORTAL]
+        for more in (["-o", "new"], ["--login"]):
+            subprocess.run([*node, *more], stdout=subprocess.DEVNULL, check=True)
+    return wait_for(f"the session of {iscsi_name(index)}", find)
+
+
+def scsi_device(index, lun):
+    """The path of the LUN's directory in /sys, with * where a number is not known."""
+    if FABRIC != "iscsi":
+        return f"/sys/class/scsi_device/{read_file(f'{loopback_group(index)}/address').strip()}:{lun}/device"
+    session = iscsi_session(index)
+    device = f"{session}/device/target*/*:*:*:{lun}"
+    if not glob.glob(device):  # the session is older than the LUN
+        host = re.search(r"/(host\d+)/", os.path.realpath(session))[1]
+        write_file(f"/sys/class/scsi_host/{host}/scan", f"- - {lun}")
+    return device
 
 
 def make_backstore(directory, control):
@@ -161,8 +208,8 @@ def attach_lun(index, lun, directory):
     tpg = target_group(index)
     os.mkdir(f"{tpg}/lun/lun_{lun}")
     os.symlink(directory, f"{tpg}/lun/lun_{lun}/it")
-    address = read_file(f"{tpg}/address").strip()
-    block = wait_for(f"LUN {lun} of {directory}", lambda: glob.glob(f"/sys/class/scsi_disk/{address}:{lun}/device/block/*"))[0]
+    pattern = f"{scsi_device(index, lun)}/block/*"
+    block = wait_for(f"LUN {lun} of {directory}", lambda: glob.glob(pattern))[0]
     wait_for(f"the size of LUN {lun} of {directory}", lambda: int(read_file(f"{block}/size")) > 0)
     # The emulated clock is slow to read, which affects all targets alike.
     wait_for(f"the queue of LUN {lun} of {directory}", lambda: os.path.exists(f"{block}/queue/iostats"))

@@ -60,7 +60,13 @@ cp "$(handler_dir)"/handler_file.so /run/handlers/
 start_tcmud --config /etc/tcmu/tcmu.conf --handler-path /run/handlers
 modprobe -a sd_mod tcm_loop target_core_file
 case $BENCH_TARGETS in *ublk*) modprobe -a ublk_drv target_core_iblock || fail "this kernel has no ublk devices" ;; esac
+if [ "${BENCH_FABRIC:=loopback}" = iscsi ]; then
+	modprobe -a iscsi_target_mod iscsi_tcp
+	echo "InitiatorName=iqn.1993-08.org.debian:01:guest" >/etc/iscsi/initiatorname.iscsi
+	iscsid
+fi
 say "measuring (mode $BENCH_MODE)"
+export BENCH_FABRIC
 python3 -ISE /host/tests/bench/measure.py --mode "$BENCH_MODE" --tcmud "$DAEMON_PID" --tcmu-runner "$RUNNER_PID" ${BENCH_ONLY:+--only "$BENCH_ONLY"} \
 	--targets "$BENCH_TARGETS" --spinner "$SPINNER" ${BENCH_MARK:+--mark} ${BENCH_WARM:+--warm "$BENCH_WARM"} ${BENCH_SECONDS:+--seconds "$BENCH_SECONDS"} \
 	${BENCH_OPTIONS:+--options "$BENCH_OPTIONS"} /host/out/results.json
