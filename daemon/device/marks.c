@@ -65,6 +65,18 @@ static int marks_file_compare(const void *a, const void *b)
 	return first->time < second->time ? -1 : first->time > second->time;
 }
 
+static unsigned marks_count(const char *directory, const char *prefix)
+{
+	g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
+	unsigned count = 0;
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir)))
+		count += g_str_has_prefix(name, prefix);
+	return count;
+}
+
+/* The oldest first. */
 static GArray *marks_list(const char *directory, const char *prefix)
 {
 	GArray *files = g_array_new(FALSE, FALSE, sizeof(struct marks_file));
@@ -74,35 +86,32 @@ static GArray *marks_list(const char *directory, const char *prefix)
 	g_array_set_clear_func(files, marks_file_clear);
 	while (dir && (name = g_dir_read_name(dir))) {
 		struct marks_file file = {.time = 0};
+		struct stat stat;
 
 		if (!g_str_has_prefix(name, prefix))
 			continue;
 		file.path = g_strdup_printf("%s/%s", directory, name);
+		/* One that is not there any more is the oldest. */
+		if (lstat(file.path, &stat) == 0)
+			file.time = (uint64_t) stat.st_mtim.tv_sec * CLOCK_NS_PER_SEC +
+				(uint64_t) stat.st_mtim.tv_nsec;
 		g_array_append_val(files, file);
 	}
+	g_array_sort(files, marks_file_compare);
 	return files;
 }
 
 /* Removes the oldest of these files, so that so many are left, and those that are needed. An eighth
- * more may be there, so that it is not done for each. */
+ * more may be there: the list is not made for each. */
 static void marks_keep_newest(
 	const char *directory, const char *prefix, unsigned kept,
 	bool (*is_needed)(const char *path, const void *context), const void *context)
 {
-	g_autoptr(GArray) files = marks_list(directory, prefix);
+	g_autoptr(GArray) files = NULL;
 
-	if (files->len <= kept + kept / 8)
+	if (marks_count(directory, prefix) <= kept + kept / 8)
 		return;
-	for (unsigned i = 0; i < files->len; i++) {
-		struct marks_file *file = &g_array_index(files, struct marks_file, i);
-		struct stat stat;
-
-		/* One that is not there any more is the oldest. */
-		if (lstat(file->path, &stat) == 0)
-			file->time = (uint64_t) stat.st_mtim.tv_sec * CLOCK_NS_PER_SEC +
-				(uint64_t) stat.st_mtim.tv_nsec;
-	}
-	g_array_sort(files, marks_file_compare);
+	files = marks_list(directory, prefix);
 	for (unsigned i = 0; i + kept < files->len; i++) {
 		const char *path = g_array_index(files, struct marks_file, i).path;
 

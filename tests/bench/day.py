@@ -28,6 +28,7 @@ WORK = (
 LOGGED = 1.5  # seconds of the guest for the times of single commands
 CYCLED_TARGET = 1  # the index of the loopback target whose LUN comes and goes
 CYCLED_BYTES = 16 << 20
+HISTORY = 300  # backstores before the beginning: the daemon's history of events is full
 
 
 def percentile(sorted_values, share):
@@ -121,9 +122,10 @@ def main():
 
     disk, = measure.make_luns(0, "tcmud", [0], "")
     measure.load_programs([args.tcmud])
-    for number in range(1, 4):
-        cycle(number)
+    cycle(0)
     os.kill(args.spinner, signal.SIGKILL)
+    for number in range(1, HISTORY):
+        cycle(number)
     results = {"kernel": os.uname().release, "fio": subprocess.check_output(["fio", "--version"]).decode().strip(), "parts": []}
     work(disk, 20000)  # all that a LUN ever needs is there
     commands = cycles = 0
@@ -139,7 +141,7 @@ def main():
         commands += work(disk, args.commands // args.parts)
         for _ in range(args.cycles // args.parts):
             cycles += 1
-            cycle(3 + cycles)
+            cycle(HISTORY + cycles)
 
 
 main()
