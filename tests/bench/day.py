@@ -28,7 +28,7 @@ WORK = (
 LOGGED = 1.5  # seconds of the guest for the times of single commands
 CYCLED_TARGET = 1  # the index of the loopback target whose LUN comes and goes
 CYCLED_BYTES = 16 << 20
-HISTORY = 300  # backstores before the beginning: the daemon's history of events is full
+EARLIER = 300  # backstores before the beginning: what the daemon allocates once is there
 
 
 def percentile(sorted_values, share):
@@ -124,7 +124,7 @@ def main():
     measure.load_programs([args.tcmud])
     cycle(0)
     os.kill(args.spinner, signal.SIGKILL)
-    for number in range(1, HISTORY):
+    for number in range(1, EARLIER):
         cycle(number)
     results = {"kernel": os.uname().release, "fio": subprocess.check_output(["fio", "--version"]).decode().strip(), "parts": []}
     work(disk, 20000)  # all that a LUN ever needs is there
@@ -141,7 +141,7 @@ def main():
         commands += work(disk, args.commands // args.parts)
         for _ in range(args.cycles // args.parts):
             cycles += 1
-            cycle(HISTORY + cycles)
+            cycle(EARLIER + cycles)
 
 
 main()
