@@ -52,7 +52,7 @@ attach failed
 must_fail dd if=/dev/zero of="$DISK" bs=4k count=100 oflag=direct
 wait_for 30 followed "device-failed +$HBA/failed: LIVE after .* -> FAULTED"
 wait_for 30 followed "backend-error +$HBA/failed: "
-must tcmuctl reopen failed
+reopen failed
 detach failed
 delete_backstore_configfs failed
 wait_for 20 followed "$HBA/failed: .* -> GONE"
@@ -107,7 +107,7 @@ reads() {
 slow=$(reads)
 say "with iops=50: $slow reads/s"
 assert_le "$slow" 60 "the reads a second with iops=50"
-must tcmuctl reopen disk
+reopen disk
 must tcmuctl --json limits disk
 assert_match "$OUTPUT" '"iops": 50' "the limits after a reopen"
 must tcmuctl limits disk bps=0 iops=0

@@ -85,7 +85,7 @@ say "$OUTPUT"
 assert_eq $status 6 "the exit status of health"
 assert_match "$OUTPUT" "^$HBA/file is [A-Z]+ for [0-9]+ s: .*missing" "the health"
 mv /srv/away.img /srv/file.img
-tcmuctl reopen file
+reopen file
 must tcmuctl health
 
 tmux kill-server
