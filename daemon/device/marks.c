@@ -101,8 +101,8 @@ static GArray *marks_list(const char *directory, const char *prefix)
 	return files;
 }
 
-/* Removes the oldest of these files, so that so many are left, and those that are needed. An eighth
- * more may be there: the list is not made for each. */
+/* Removes the oldest of these files, so that so many are left, and those that are needed (NULL:
+ * none). An eighth more may be there: the list is not made for each. */
 static void marks_keep_newest(
 	const char *directory, const char *prefix, unsigned kept,
 	bool (*is_needed)(const char *path, const void *context), const void *context)
@@ -115,7 +115,7 @@ static void marks_keep_newest(
 	for (unsigned i = 0; i + kept < files->len; i++) {
 		const char *path = g_array_index(files, struct marks_file, i).path;
 
-		if (!is_needed(path, context))
+		if (!is_needed || !is_needed(path, context))
 			(void) unlink(path);
 	}
 }
@@ -414,14 +414,6 @@ int marks_set_served(const char *state_dir, const struct tcmu_name *name)
 
 /* ------- mode parameters ------- */
 
-/* Which serials there are is not known. One that is in use was read when it was opened. */
-static bool modes_are_needed(const char *path, const void *context)
-{
-	(void) path;
-	(void) context;
-	return false;
-}
-
 static const struct {
 	const char *key;
 	size_t offset;
@@ -457,7 +449,8 @@ int marks_save_modes(
 			file, MODES_GROUP, modes_keys[i].key,
 			*(const bool *) ((const char *) values + modes_keys[i].offset));
 	text = g_key_file_to_data(file, &length, NULL);
-	marks_keep_newest(state_dir, MODES_PREFIX, MARKS_SERVED_KEPT, modes_are_needed, NULL);
+	/* Which serials there are is not known. One that is in use was read when it was opened. */
+	marks_keep_newest(state_dir, MODES_PREFIX, MARKS_SERVED_KEPT, NULL, NULL);
 	if (g_mkdir_with_parents(state_dir, 0755) < 0)
 		return -errno;
 	if (g_file_set_contents_full(

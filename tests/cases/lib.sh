@@ -449,10 +449,6 @@ load_start() {
 
 load_stop() { fio_stop "$LOAD_PID" /run/load.txt; }
 
-# reopen NAME: tcmuctl reopens the device. It is refused while the daemon itself opens the device again.
-reopen() { wait_for 20 is_reopened "$1"; }
-is_reopened() { tcmuctl reopen "$1" >/dev/null 2>&1; }
-
 # fio_stop PID OUTPUT: ends a fio that would go on, so that it lasts as long as what happens meanwhile. Fails if it ended
 # before, or if the file with its output, of either format, names an error.
 fio_stop() {
@@ -463,6 +459,10 @@ fio_stop() {
 		fail "fio ended with status $status: $(head -n 20 "$2")"
 	fi
 }
+
+# reopen NAME: tcmuctl reopens a device that has failed. It is refused while the daemon itself opens it again.
+reopen() { wait_for 20 is_reopened "$1"; }
+is_reopened() { tcmuctl reopen "$1" >/dev/null 2>&1; }
 
 # writes_of DISK: the number of writes it has completed. wrote DISK COUNT: at least so many; a condition.
 writes_of() {

@@ -107,7 +107,7 @@ reads() {
 slow=$(reads)
 say "with iops=50: $slow reads/s"
 assert_le "$slow" 60 "the reads a second with iops=50"
-reopen disk
+must tcmuctl reopen disk
 must tcmuctl --json limits disk
 assert_match "$OUTPUT" '"iops": 50' "the limits after a reopen"
 must tcmuctl limits disk bps=0 iops=0
