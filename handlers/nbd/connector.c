@@ -14,6 +14,7 @@
 #define ATTEMPT_MS   8000u /* for the server's answers of one attempt */
 #define PAUSE_MS     100u  /* after the first failure; it doubles */
 #define PAUSE_MAX_MS 2000u
+#define LASTS_MS     2000u /* a session that is wanted again sooner was a failure, too */
 #define STOP_MS      2000u
 
 static atomic_uint left;
@@ -30,7 +31,8 @@ struct connector {
 	bool wanted, stop, ended, left;
 	bool ready;
 	struct remote_session session; /* if ready */
-	unsigned failures;             /* of attempts since it was wanted */
+	struct timespec lasting;       /* when the last session has lasted */
+	unsigned failures;             /* of attempts, and of sessions that did not last */
 	int error;                     /* of the last attempt */
 	struct tcmu_reason reason;
 };
@@ -78,6 +80,7 @@ static void connector_publish(struct connector *connector, int result)
 	if (result == 0) {
 		connector->ready = true;
 		connector->wanted = false;
+		connector_deadline(&connector->lasting, LASTS_MS);
 	} else {
 		connector->failures++;
 	}
@@ -106,6 +109,17 @@ static void connector_attempt(struct connector *connector)
 	connector_publish(connector, r);
 }
 
+/* connector->lock is held. Whether an attempt may follow the last one at once. */
+static bool connector_session_lasted(const struct connector *connector)
+{
+	struct timespec now;
+
+	(void) clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec != connector->lasting.tv_sec)
+		return now.tv_sec > connector->lasting.tv_sec;
+	return now.tv_nsec >= connector->lasting.tv_nsec;
+}
+
 /* connector->lock is held. */
 static void connector_pause(struct connector *connector)
 {
@@ -131,9 +145,10 @@ static void *connector_main(void *arg)
 			pthread_cond_wait(&connector->changed, &connector->lock);
 			continue;
 		}
-		connector_attempt(connector);
-		if (connector->wanted && !connector->stop)
+		if (connector->failures)
 			connector_pause(connector);
+		if (!connector->stop)
+			connector_attempt(connector);
 	}
 	connector->ended = true;
 	is_left = connector->left;
@@ -169,7 +184,7 @@ void connector_want(struct connector *connector)
 	pthread_mutex_lock(&connector->lock);
 	assert(!connector->wanted && !connector->ready);
 	connector->wanted = true;
-	connector->failures = 0;
+	connector->failures = connector_session_lasted(connector) ? 0 : connector->failures + 1;
 	connector->reason.text[0] = '\0';
 	pthread_cond_broadcast(&connector->changed);
 	pthread_mutex_unlock(&connector->lock);

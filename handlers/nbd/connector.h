@@ -18,7 +18,9 @@ struct connector;
  * failed. NULL: no memory, or no thread. */
 struct connector *connector_new(const struct remote_endpoint *endpoint, int wake_fd);
 
-/* Asks for a session. Until it is there, the thread tries again and again. */
+/* Asks for a session. Until it is there, the thread tries again and again, with pauses that become
+ * longer. A session that was of no use, or soon lost, is followed by a pause like a failure: such a
+ * server is not asked a thousand times a second. */
 void connector_want(struct connector *connector);
 
 /* Takes the session, if it is there. */

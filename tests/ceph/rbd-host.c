@@ -117,5 +117,5 @@ void assert_fenced(struct fake_host *host, int result)
 	if (result != -EBUSY && result != -ESHUTDOWN)
 		fail_msg("the request of a fenced gateway ends with %d", result);
 	fake_wait_events(host, 1);
-	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+	assert_int_equal(fake_reported(host).event, TCMU_BACKEND_FENCED);
 }

@@ -263,8 +263,8 @@ static void a_resize_of_the_image_is_seen(void **state)
 	open_new(host, "resized");
 	image_set_size("resized", 2 * SIZE);
 	fake_wait_events(host, 1);
-	assert_int_equal(host->event, TCMU_BACKEND_RESIZED);
-	assert_int_equal(host->event_value, 2 * SIZE);
+	assert_int_equal(fake_reported(host).event, TCMU_BACKEND_RESIZED);
+	assert_int_equal(fake_reported(host).event_value, 2 * SIZE);
 	assert_int_equal(fake_resize(host, config_of("rbd/resized", 20), 2 * SIZE), 0);
 	assert_int_equal(fake_resize(host, config_of("rbd/resized", 20), 3 * SIZE), -EINVAL);
 	write_bytes(host, 2 * SIZE - BLOCK, BLOCK, 0x77);
@@ -272,7 +272,7 @@ static void a_resize_of_the_image_is_seen(void **state)
 
 	image_set_size("resized", SIZE);
 	fake_wait_events(host, 2);
-	assert_int_equal(host->event_value, SIZE);
+	assert_int_equal(fake_reported(host).event_value, SIZE);
 	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, SIZE - BLOCK, 2 * BLOCK, 0), -EIO);
 	assert_bytes(host, SIZE - BLOCK, BLOCK, 0);
 }
@@ -287,11 +287,11 @@ static void a_blocklisted_client_writes_no_more(void **state)
 	image_blocklist_watchers("fenced", 0);
 	memset(data, 0x22, sizeof(data));
 	assert_fenced(host, fake_write(host, 0, data, sizeof(data), 0));
-	assert_int_equal(host->event_value, -ESHUTDOWN);
+	assert_int_equal(fake_reported(host).event_value, -ESHUTDOWN);
 	/* from now on nothing is sent */
 	assert_int_equal(fake_read(host, 0, got, sizeof(got)), -EBUSY);
 	assert_int_equal(fake_do(host, TCMU_IO_FLUSH, 0, 0, 0), -EBUSY);
-	assert_int_equal(host->events, 1);
+	assert_int_equal(fake_reported(host).events, 1);
 	fake_close(host);
 	image_read("fenced", 0, got, sizeof(got));
 	assert_int_equal(got[0], 0x11);
@@ -349,7 +349,7 @@ static void a_released_lock_blocklists_nobody(void **state)
 	assert_bytes(first, 0, BLOCK, 0x22);
 	/* without the lock it writes nothing and reports the loss */
 	assert_int_equal(fake_write(first, 0, data, sizeof(data), 0), -EBUSY);
-	assert_int_equal(first->event, TCMU_BACKEND_LOCK_LOST);
+	assert_int_equal(fake_reported(first).event, TCMU_BACKEND_LOCK_LOST);
 	assert_bytes(second, 0, BLOCK, 0x22);
 	fake_host_free(second);
 }

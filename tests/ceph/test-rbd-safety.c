@@ -110,7 +110,7 @@ static void a_lock_whose_answer_was_lost_is_taken_again(void **state)
 	delay_shim_release();
 	assert_int_equal(r, -ESHUTDOWN);
 	fake_wait_events(host, 1);
-	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+	assert_int_equal(fake_reported(host).event, TCMU_BACKEND_FENCED);
 	assert_int_equal(fake_lock(host, 1), -ESHUTDOWN);
 	fake_close(host);
 	assert_int_equal(fake_open(host, config_of("rbd/unanswered", 20), SIZE, BLOCK), 0);

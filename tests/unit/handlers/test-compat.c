@@ -26,7 +26,7 @@ static void test_lost(void **state)
 	(void) snprintf(path, sizeof(path), "%s/disk", directory);
 	(void) snprintf(gone, sizeof(gone), "%s/disk.gone", directory);
 	assert_int_equal(fake_open(host, path, SIZE, BLOCK), 0);
-	assert_string_equal(host->log, "3 open, reopen 0");
+	assert_string_equal(fake_reported(host).log, "3 open, reopen 0");
 	memset(out, 0x5a, sizeof(out));
 	assert_int_equal(fake_write(host, 0, out, sizeof(out), 0), 0);
 
@@ -35,15 +35,15 @@ static void test_lost(void **state)
 	(void) fclose(file);
 	assert_int_equal(fake_read(host, 0, in, sizeof(in)), -ETIMEDOUT);
 	fake_wait_events(host, 1);
-	assert_int_equal(host->event, TCMU_BACKEND_FAILED);
-	assert_int_equal(host->event_value, -ENOTCONN);
+	assert_int_equal(fake_reported(host).event, TCMU_BACKEND_FAILED);
+	assert_int_equal(fake_reported(host).event_value, -ENOTCONN);
 	fake_close(host);
 	assert_int_equal(fake_open(host, path, SIZE, BLOCK), -EIO);
 	assert_string_equal(host->reason.text, "the store is still gone");
 
 	assert_int_equal(unlink(gone), 0);
 	assert_int_equal(fake_open(host, path, SIZE, BLOCK), 0);
-	assert_string_equal(host->log, "3 open, reopen 1");
+	assert_string_equal(fake_reported(host).log, "3 open, reopen 1");
 	assert_int_equal(fake_read(host, 0, in, sizeof(in)), 0);
 	assert_memory_equal(in, out, sizeof(in));
 	fake_host_free(host);

@@ -527,12 +527,12 @@ static void the_backend_fails_after_so_many_requests(void **state)
 	open_with(f, "fail_after=2");
 	assert_int_equal(fake_read(f->host, 0, data, sizeof(data)), 0);
 	assert_int_equal(fake_read(f->host, 0, data, sizeof(data)), 0);
-	assert_int_equal(f->host->events, 0);
+	assert_int_equal(fake_reported(f->host).events, 0);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(fake_read(f->host, 0, data, sizeof(data)), -EIO);
-	assert_int_equal(f->host->events, 1);
-	assert_int_equal(f->host->event, TCMU_BACKEND_FAILED);
-	assert_int_equal(f->host->event_value, -EIO);
+	assert_int_equal(fake_reported(f->host).events, 1);
+	assert_int_equal(fake_reported(f->host).event, TCMU_BACKEND_FAILED);
+	assert_int_equal(fake_reported(f->host).event_value, -EIO);
 }
 
 static void the_readme_has_every_option(void **state)

@@ -177,7 +177,7 @@ static void requests_that_the_kernel_refuses_use_the_page_cache(void **state)
 	fake_fault_always(host, TCMU_AIO_WRITEV, FAKE_FAIL, -EINVAL);
 	end_request(start_request(host, TCMU_IO_WRITE, 0, 4096, 0), -EINVAL);
 	assert_int_equal(host->calls[TCMU_AIO_WRITEV], 5);
-	assert_int_equal(host->events, 0);
+	assert_int_equal(fake_reported(host).events, 0);
 }
 
 static void a_rest_that_does_not_fit_any_more_goes_through_the_page_cache(void **state)
@@ -225,7 +225,7 @@ static void an_atomic_write_is_one_call_or_an_error(void **state)
 		end_request(io, i == 0 ? 0 : i == 1 ? -EIO : -EINVAL);
 		assert_int_equal(host->calls[TCMU_AIO_WRITEV], i == 0 ? 1 : 2);
 	}
-	assert_int_equal(host->events, 0);
+	assert_int_equal(fake_reported(host).events, 0);
 }
 
 static void a_file_that_was_cut_off_reads_as_zeros_behind_its_end(void **state)
@@ -246,10 +246,10 @@ static void a_device_error_of_a_write_that_does_not_fit_fails_the_device(void **
 
 	fake_fault(host, TCMU_AIO_WRITEV, 1, FAKE_FAIL, -EIO);
 	end_request(start_request(host, TCMU_IO_WRITE, 0, 4096, 0), -EIO);
-	assert_int_equal(host->events, 0);
+	assert_int_equal(fake_reported(host).events, 0);
 	fake_fault(host, TCMU_AIO_WRITEV, 1, FAKE_FAIL, -EIO);
 	end_request(start_request(host, TCMU_IO_WRITE, 0, 1000, 0), -EIO);
-	assert_int_equal(host->events, 1);
+	assert_int_equal(fake_reported(host).events, 1);
 	assert_int_equal(fake_do(host, TCMU_IO_FLUSH, 0, 0, 0), -EIO);
 }
 

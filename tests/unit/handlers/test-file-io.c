@@ -232,7 +232,7 @@ static void every_error_is_reported_with_its_offset(void **state)
 		fake_fault(host, TCMU_AIO_FALLOCATE, 1, FAKE_FAIL, c->error);
 		ends_with(host, TCMU_IO_WRITE_ZEROES, 0, c->reported, 4096);
 	}
-	assert_int_equal(host->events, 0);
+	assert_int_equal(fake_reported(host).events, 0);
 }
 
 static void an_error_after_a_part_is_reported_with_its_offset(void **state)
@@ -249,16 +249,16 @@ static void an_error_after_a_part_is_reported_with_its_offset(void **state)
 		fake_fault(host, TCMU_AIO_WRITEV, 2, FAKE_FAIL, c->error);
 		ends_with(host, TCMU_IO_WRITE, 0, c->reported, 4096 + 1537);
 	}
-	assert_int_equal(host->events, 0);
+	assert_int_equal(fake_reported(host).events, 0);
 }
 
 static void refused_after_failure(struct fake_host *host, int error)
 {
 	unsigned calls = 0;
 
-	assert_int_equal(host->events, 1);
-	assert_int_equal(host->event, TCMU_BACKEND_FAILED);
-	assert_int_equal(host->event_value, error);
+	assert_int_equal(fake_reported(host).events, 1);
+	assert_int_equal(fake_reported(host).event, TCMU_BACKEND_FAILED);
+	assert_int_equal(fake_reported(host).event_value, error);
 	memset(host->calls, 0, sizeof(host->calls));
 	assert_int_equal(fake_do(host, TCMU_IO_FLUSH, 0, 0, 0), -EIO);
 	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, 0, LENGTH, 0), -EIO);
@@ -269,7 +269,7 @@ static void refused_after_failure(struct fake_host *host, int error)
 		calls += host->calls[i];
 	assert_int_equal(calls, 0);
 	assert_int_equal(fake_read(host, 0, got, LENGTH), 0);
-	assert_int_equal(host->events, 1);
+	assert_int_equal(fake_reported(host).events, 1);
 }
 
 static void a_failed_flush_fails_all_that_follow_until_reopened(void **state)
@@ -303,7 +303,7 @@ static void a_stable_write_on_a_failing_device_fails_all_that_follow(void **stat
 			refused_after_failure(host, c->error);
 		else
 			assert_int_equal(fake_do(host, TCMU_IO_FLUSH, 0, 0, 0), 0);
-		assert_int_equal(host->events, c->device_fails);
+		assert_int_equal(fake_reported(host).events, c->device_fails);
 		fake_close(host);
 	}
 }
@@ -323,7 +323,7 @@ static void a_device_fails_once(void **state)
 		assert_int_equal(fake_io_wait(ios[i]), -EIO);
 		fake_io_free(ios[i]);
 	}
-	assert_int_equal(host->events, 1);
+	assert_int_equal(fake_reported(host).events, 1);
 }
 
 /* ------- FLUSH ------- */
@@ -383,7 +383,7 @@ static void a_failed_flush_fails_those_that_wait(void **state)
 	assert_int_equal(fake_io_wait(ios[0]), -ECANCELED);
 	fake_io_free(ios[0]);
 	end_flushes(ios + 1, 2, -EIO);
-	assert_int_equal(host->events, 1);
+	assert_int_equal(fake_reported(host).events, 1);
 }
 
 static void a_failed_flush_fails_those_that_came_meanwhile(void **state)
@@ -396,7 +396,7 @@ static void a_failed_flush_fails_those_that_came_meanwhile(void **state)
 	fake_end_stuck(host, -ENOSPC);
 	end_flushes(ios, 3, -EIO);
 	assert_int_equal(host->calls[TCMU_AIO_FDATASYNC], 1);
-	assert_int_equal(host->events, 1);
+	assert_int_equal(fake_reported(host).events, 1);
 }
 
 static void the_others_flush_when_the_one_that_made_the_call_is_cancelled(void **state)
@@ -417,7 +417,7 @@ static void the_others_flush_when_the_one_that_made_the_call_is_cancelled(void *
 	fake_host_iterate(host);
 	assert_int_equal(ios[1]->error, -ECANCELED);
 	assert_int_equal(host->calls[TCMU_AIO_FDATASYNC], 3);
-	assert_int_equal(host->events, 0);
+	assert_int_equal(fake_reported(host).events, 0);
 	fake_io_free(ios[1]);
 	ios[1] = NULL;
 	end_flushes(ios, 5, 0);

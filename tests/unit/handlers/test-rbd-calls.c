@@ -116,20 +116,19 @@ static void a_call_that_never_returns_is_left(void **state)
 		fake_rbd.records[0] = fake_rbd.blocklist[0] = '\0';
 		atomic_store(&fake_rbd.lock_ours, false);
 		fake_rbd.killed = false;
-		host->events = 0;
 		open_shared(host);
 		if (calls[i].locked)
 			assert_int_equal(fake_lock(host, 1), 0);
 		atomic_store(&fake_rbd.hang, calls[i].hang);
 		assert_int_equal(calls[i].call(host), -ESHUTDOWN);
-		assert_int_equal(host->event, TCMU_BACKEND_FENCED);
-		assert_non_null(strstr(host->log, "does not answer"));
+		assert_int_equal(fake_reported(host).event, TCMU_BACKEND_FENCED);
+		assert_non_null(strstr(fake_reported(host).log, "does not answer"));
 		assert_true(fake_rbd.killed);
 		assert_true(atomic_load(&fake_rbd.hanging) > 0);
 		assert_int_equal(host->handler->given_up(), 0);
 		fake_close(host);
 		assert_int_equal(host->handler->given_up(), 1);
-		assert_non_null(strstr(host->log, "given up"));
+		assert_non_null(strstr(fake_reported(host).log, "given up"));
 		duration_assert(&began, LIMIT);
 		restore_steps();
 		/* it does not hang itself */
@@ -212,7 +211,7 @@ static void an_open_that_never_returns_is_left(void **state)
 	assert_int_equal(fake_check(host, "rbd/disk", SIZE, BLOCK), -ETIMEDOUT);
 	assert_int_equal(host->handler->given_up(), 1);
 	let_go(host);
-	assert_int_equal(host->events, 0);
+	assert_int_equal(fake_reported(host).events, 0);
 }
 
 static void a_close_that_never_returns_is_left(void **state)

@@ -44,7 +44,7 @@ static void former_holders_are_kept_out(void **state)
 	fake_rbd.fail = "metadata_set";
 	fake_rbd.error = -ETIMEDOUT;
 	assert_int_equal(fake_lock(host, 1), -ESHUTDOWN);
-	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+	assert_int_equal(fake_reported(host).event, TCMU_BACKEND_FENCED);
 	assert_false(fake_rbd.killed);
 }
 
@@ -65,7 +65,7 @@ static void a_holder_that_came_and_went_is_waited_for(void **state)
 	fake_rbd.fail = "rbd_lock_release";
 	fake_rbd.error = -ETIMEDOUT;
 	assert_int_equal(fake_lock(host, 1), -ESHUTDOWN);
-	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+	assert_int_equal(fake_reported(host).event, TCMU_BACKEND_FENCED);
 }
 
 /* A host with the lock whose write has timed out: it may still land. */
@@ -86,7 +86,7 @@ static void a_holder_with_unanswered_writes_stays_recorded(void **state)
 
 	leave_write_unanswered(host);
 	assert_int_equal(fake_unlock(host), -ESHUTDOWN);
-	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+	assert_int_equal(fake_reported(host).event, TCMU_BACKEND_FENCED);
 	assert_true(fake_rbd.killed);
 	assert_non_null(strstr(fake_rbd.records, "client.4100="));
 }
@@ -146,7 +146,7 @@ static void a_lock_that_cannot_be_had_says_why(void **state)
 	fake_rbd.fail = NULL;
 	fake_rbd.reacquires = 100;
 	assert_int_equal(fake_lock(host, 1), -EROFS);
-	assert_int_equal(host->events, 0);
+	assert_int_equal(fake_reported(host).events, 0);
 }
 
 /* The pool's and the image's settings override those of the connection. */
@@ -178,7 +178,7 @@ static void an_image_with_an_unsafe_setting_is_not_locked(void **state)
 		/* once it is corrected, the image is opened again before it is shared */
 		fake_rbd.setting.name = NULL;
 		assert_int_equal(fake_lock(host, 1), -ESHUTDOWN);
-		assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+		assert_int_equal(fake_reported(host).event, TCMU_BACKEND_FENCED);
 		fake_close(host);
 	}
 	open_disk(host);
@@ -223,8 +223,8 @@ static void an_unclear_result_of_the_lock_needs_a_new_connection(void **state)
 		fake_rbd.fail = failures[i].fail;
 		fake_rbd.error = failures[i].error;
 		assert_int_equal(release ? fake_unlock(host) : fake_lock(host, 1), -ESHUTDOWN);
-		assert_int_equal(host->events, 1);
-		assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+		assert_int_equal(fake_reported(host).events, 1);
+		assert_int_equal(fake_reported(host).event, TCMU_BACKEND_FENCED);
 		fake_rbd.fail = NULL;
 		atomic_store(&fake_rbd.lock_ours, false);
 		assert_int_equal(fake_lock(host, 1), -ESHUTDOWN);
@@ -240,7 +240,7 @@ static void a_lock_that_the_cluster_does_not_confirm_is_none(void **state)
 	open_disk(host);
 	fake_rbd.acquires_nothing = true;
 	assert_int_equal(fake_lock(host, 1), -ESHUTDOWN);
-	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+	assert_int_equal(fake_reported(host).event, TCMU_BACKEND_FENCED);
 }
 
 static void an_image_without_the_feature_is_not_locked(void **state)
@@ -290,12 +290,12 @@ static void a_write_without_the_lock_reports_the_loss(void **state)
 	/* also where librbd takes the lock by itself, and another gateway does not pass it on */
 	fake_rbd.result = -EROFS;
 	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -EBUSY);
-	assert_int_equal(host->events, 1);
-	assert_int_equal(host->event, TCMU_BACKEND_LOCK_LOST);
+	assert_int_equal(fake_reported(host).events, 1);
+	assert_int_equal(fake_reported(host).event, TCMU_BACKEND_LOCK_LOST);
 	assert_int_equal(fake_lock(host, 1), 0);
 	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -EBUSY);
-	assert_int_equal(host->events, 2);
-	assert_int_equal(host->event, TCMU_BACKEND_LOCK_LOST);
+	assert_int_equal(fake_reported(host).events, 2);
+	assert_int_equal(fake_reported(host).event, TCMU_BACKEND_LOCK_LOST);
 }
 
 static void a_fenced_host_takes_no_lock(void **state)
@@ -308,13 +308,13 @@ static void a_fenced_host_takes_no_lock(void **state)
 	fake_rbd.fail = "rbd_lock_acquire";
 	fake_rbd.error = -ESHUTDOWN;
 	assert_int_equal(fake_lock(host, 1), -ESHUTDOWN);
-	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+	assert_int_equal(fake_reported(host).event, TCMU_BACKEND_FENCED);
 	fake_rbd.fail = NULL;
 	assert_int_equal(fake_lock(host, 1), -ESHUTDOWN);
 	assert_int_equal(fake_lock_state(host, &ours, &tag), -ESHUTDOWN);
 	assert_int_equal(fake_unlock(host), 0);
 	assert_int_equal(fake_rbd.acquired + fake_rbd.released, 0);
-	assert_int_equal(host->events, 1);
+	assert_int_equal(fake_reported(host).events, 1);
 }
 
 static void a_query_of_the_lock_detects_fencing(void **state)
@@ -327,12 +327,12 @@ static void a_query_of_the_lock_detects_fencing(void **state)
 	fake_rbd.fail = "rbd_lock_get_owners";
 	fake_rbd.error = -ETIMEDOUT;
 	assert_int_equal(fake_lock_state(host, &ours, &tag), -ETIMEDOUT);
-	assert_int_equal(host->events, 0);
+	assert_int_equal(fake_reported(host).events, 0);
 	fake_rbd.error = -ESHUTDOWN;
 	assert_int_equal(fake_lock_state(host, &ours, &tag), -ESHUTDOWN);
 	assert_false(ours);
-	assert_int_equal(host->events, 1);
-	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
+	assert_int_equal(fake_reported(host).events, 1);
+	assert_int_equal(fake_reported(host).event, TCMU_BACKEND_FENCED);
 }
 
 static void a_disk_that_the_map_does_not_take_is_served(void **state)
@@ -345,10 +345,9 @@ static void a_disk_that_the_map_does_not_take_is_served(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		fake_rbd.fail = steps[i];
 		open_disk(host);
-		assert_non_null(strstr(host->log, "service map"));
+		assert_non_null(strstr(fake_reported(host).log, "service map"));
 		assert_int_equal(fake_do(host, TCMU_IO_UNMAP, 0, BLOCK, 0), 0);
 		fake_close(host);
-		host->log[0] = '\0';
 	}
 	assert_int_equal(atomic_load(&fake_rbd.reports), 0);
 }

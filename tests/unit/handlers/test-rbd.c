@@ -290,8 +290,8 @@ static void errors_of_the_cluster_are_converted(void **state)
 		fake_rbd.result = answers[i].result;
 		assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), answers[i].error);
 	}
-	assert_int_equal(host->events, 1);
-	assert_int_equal(host->event, TCMU_BACKEND_LOCK_LOST); /* EROFS */
+	assert_int_equal(fake_reported(host).events, 1);
+	assert_int_equal(fake_reported(host).event, TCMU_BACKEND_LOCK_LOST); /* EROFS */
 }
 
 static void a_miscompare_is_reported_by_its_offset_in_the_block(void **state)
@@ -356,8 +356,8 @@ static void nothing_is_asked_behind_the_end_of_the_image(void **state)
 	atomic_store(&fake_rbd.size, SIZE / 2);
 	fake_rbd.updated(fake_rbd.updated_arg);
 	fake_wait_events(host, 1);
-	assert_int_equal(host->event, TCMU_BACKEND_RESIZED);
-	assert_int_equal(host->event_value, SIZE / 2);
+	assert_int_equal(fake_reported(host).event, TCMU_BACKEND_RESIZED);
+	assert_int_equal(fake_reported(host).event_value, SIZE / 2);
 	assert_int_equal(fake_write(host, SIZE / 2 - BLOCK, data, sizeof(data), 0), -EIO);
 	assert_int_equal(fake_rbd.requests, 0);
 	assert_int_equal(fake_write(host, SIZE / 2 - BLOCK, data, BLOCK, 0), 0);
@@ -371,14 +371,14 @@ static void after_fencing_nothing_reaches_librbd(void **state)
 	open_disk(host);
 	fake_rbd.result = -ESHUTDOWN;
 	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -ESHUTDOWN);
-	assert_int_equal(host->event, TCMU_BACKEND_FENCED);
-	assert_int_equal(host->event_value, -ESHUTDOWN);
+	assert_int_equal(fake_reported(host).event, TCMU_BACKEND_FENCED);
+	assert_int_equal(fake_reported(host).event_value, -ESHUTDOWN);
 	fake_rbd.result = 0;
 	/* it is known that these were not carried out */
 	assert_int_equal(fake_write(host, 0, data, sizeof(data), 0), -EBUSY);
 	assert_int_equal(fake_do(host, TCMU_IO_UNMAP, 0, BLOCK, 0), -EBUSY);
 	assert_int_equal(fake_rbd.requests, 1);
-	assert_int_equal(host->events, 1);
+	assert_int_equal(fake_reported(host).events, 1);
 }
 
 /* ------- the service map ------- */
