@@ -3,7 +3,7 @@
 # Requests that are stuck in a frozen file system delay neither calls of the aio layer nor reads, and are cancelled where
 # possible.
 # vm: disk=256M
-# vm: hung_task=200
+# vm: hung_task=200 smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

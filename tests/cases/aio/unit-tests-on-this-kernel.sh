@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The unit tests of the aio layer pass on the guest's kernel, too, in memory and on a disk: io_uring behaves as expected.
 # vm: disk=256M
-# vm: timeout=300
+# vm: timeout=300 smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The second gateway of ceph/two-gateways-* and ceph/multipathd: those tests start it, and send it commands.
-# vm: net=10.77.0.2 timeout=900 hung_task=600 slots=0
+# vm: net=10.77.0.2 timeout=900 hung_task=600 slots=0 smp=2
 
 # shellcheck source=tests/cases/ceph/gateways.bash
 . "${0%/*}/../ceph/gateways.bash"

@@ -4,7 +4,7 @@
 # COMPARE AND WRITE. No command fails, no data is lost, and the time until the LUN is served again is measured.
 #
 # Environment: KILLS=NUMBER (5).
-# vm: net=yes timeout=600
+# vm: net=yes timeout=600 smp=2
 
 # shellcheck source=tests/cases/ceph/ceph.bash
 . "${0%/*}/ceph.bash"

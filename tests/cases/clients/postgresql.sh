@@ -5,7 +5,7 @@
 # find no error.
 #
 # Environment: KILLS=NUMBER (4), WRITES=NUMBER (50): the writes of the load from one kill to the next, at least.
-# vm: memory=3072 timeout=500 hung_task=200
+# vm: memory=3072 timeout=500 hung_task=200 smp=2
 
 # shellcheck source=tests/cases/clients/clients.bash
 . "${0%/*}/clients.bash"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A host restarts, and later loses its power under a load: targetcli's saved configuration brings the LUNs back, with the same
 # bytes and the same serial number, and nobody has to do anything.
-# vm: init=systemd disk=512M boots=3 timeout=300 check=no
+# vm: init=systemd disk=512M boots=3 timeout=300 check=no smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

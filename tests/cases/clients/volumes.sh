@@ -3,7 +3,7 @@
 # Volume managers and file systems on our disks: LVM with a thin pool and a snapshot, LUKS, with and without integrity, Btrfs,
 # while the daemon is killed under their load; and a mirror by md that loses one of its LUNs and gets it back. Each one's own
 # check finds no error, and their discards reach the image.
-# vm: memory=3072 timeout=500 hung_task=200 check=no
+# vm: memory=3072 timeout=500 hung_task=200 check=no smp=2
 
 # shellcheck source=tests/cases/clients/clients.bash
 . "${0%/*}/clients.bash"

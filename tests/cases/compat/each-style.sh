@@ -8,7 +8,7 @@
 # vm: disk=512M
 # vm: timeout=500
 # vm: hung_task=300
-# vm: plugin=fileasync,filesync,rawfile
+# vm: plugin=fileasync,filesync,rawfile smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

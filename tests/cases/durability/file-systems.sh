@@ -4,7 +4,7 @@
 # times. Then fsck finds no error.
 #
 # Environment: OPERATIONS=NUMBER on each of the two, at least (30000), KILLS=NUMBER (3), SEED=NUMBER (1).
-# vm: memory=3072 timeout=300
+# vm: memory=3072 timeout=300 smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

@@ -6,7 +6,7 @@
 # The kernel's dm-log-writes logs what the disk below the image's file system gets, in the order in which it becomes stable.
 #
 # Environment: MARKS=NUMBER of power cuts for each of the two (20).
-# vm: disk=2G timeout=400
+# vm: disk=2G timeout=400 smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # When the store loses acknowledged data, the flush fails, and so does every later one, although the kernel would report
 # success again. No other device is affected. After the store is repaired and the device made again, it works.
-# vm: timeout=240
+# vm: timeout=240 smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

@@ -4,7 +4,7 @@
 # and started: each overlay keeps every acknowledged byte, the image stays as it was, and a delete leaves nothing.
 #
 # Environment: KILLS=NUMBER (3).
-# vm: timeout=300
+# vm: timeout=300 smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

@@ -5,7 +5,7 @@
 # memory, and the kernel has nothing to complain about.
 #
 # Environment: HOSTILE_COMMANDS, 20000; HOSTILE_SEED, 1.
-# vm: timeout=1200
+# vm: timeout=1200 smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

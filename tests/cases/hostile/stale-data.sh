@@ -3,7 +3,7 @@
 # The kernel copies the pages of a command to an initiator that declares data-in, whatever the command is. None of them
 # returns a byte of an earlier command: PRE-FETCH, SYNCHRONIZE CACHE, VERIFY, WRITE, FORMAT UNIT and others that have no data-in,
 # and those that have less than there is room.
-# vm: timeout=300
+# vm: timeout=300 smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

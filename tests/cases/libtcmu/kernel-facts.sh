@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Prints how this kernel behaves around the unregister of a uio device, and which attributes it has: facts, for
 # docs/kernels.md. It fails only where libtcmu relies on one of them.
+# vm: smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

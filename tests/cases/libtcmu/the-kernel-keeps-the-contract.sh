@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The kernel behaves as libtcmu's fakes do: events and replies, uio after unregistration, a module that is loaded again.
+# vm: smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Where a LUN's commands are large and the pieces of its data area small, the log says once that larger pieces would help.
-# vm: timeout=400
+# vm: timeout=400 smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

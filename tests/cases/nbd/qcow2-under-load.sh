@@ -4,7 +4,7 @@
 # the server is stopped under load: the delete and the release stay within their limits.
 # vm: disk=512M
 # vm: timeout=400
-# vm: hung_task=200
+# vm: hung_task=200 smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

@@ -3,7 +3,7 @@
 # A program serves a subtype by libtcmu-scsi alone, and its store hangs under load. The deletion is not delayed by that, another
 # disk of the program is served meanwhile, and the store is closed when the write has returned.
 # vm: timeout=300
-# vm: hung_task=200
+# vm: hung_task=200 smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A write to an attribute, while a new daemon still opens the device, is answered when the device is served, and is not
 # refused.
-# vm: plugin=fault
+# vm: plugin=fault smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

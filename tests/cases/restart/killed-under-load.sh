@@ -4,7 +4,7 @@
 # WRITE. No command fails, no data is lost, and the time until the LUN is served again is measured.
 #
 # Environment: KILLS=NUMBER (20).
-# vm: timeout=240
+# vm: timeout=240 smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The daemon is stopped and started twice under a verifying load. No command fails, and no data is lost.
-# vm: timeout=240
+# vm: timeout=240 smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

@@ -3,7 +3,7 @@
 # While a handler and its device's I/O thread are stuck, targetcli is as fast as before, and tcmuctl shows at once which
 # command is stuck and for how long.
 # vm: plugin=stuck
-# vm: hung_task=200
+# vm: hung_task=200 smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

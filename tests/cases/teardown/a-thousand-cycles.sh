@@ -3,7 +3,7 @@
 # A thousand devices of the same name are created and deleted, and no resource grows.
 #
 # Environment: CYCLES=NUMBER (1000).
-# vm: timeout=600 check=no
+# vm: timeout=600 check=no smp=2
 
 # shellcheck source=tests/cases/teardown/teardown.bash
 . "${0%/*}/teardown.bash"

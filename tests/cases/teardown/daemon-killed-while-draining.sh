@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The daemon is killed while it drains: the kernel releases the memory when the process ends, and the next daemon is clean.
 # vm: timeout=180
-# vm: plugin=fault
+# vm: plugin=fault smp=2
 
 # shellcheck source=tests/cases/teardown/teardown.bash
 . "${0%/*}/teardown.bash"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Three filters under a verifying load: a line in the log and a delay for each command, and a fault that never answers a
 # SYNCHRONIZE CACHE. The device is deleted while that command is held: it is cancelled, and the delete does not wait.
-# vm: timeout=240
+# vm: timeout=240 smp=2
 
 # shellcheck source=tests/cases/teardown/teardown.bash
 . "${0%/*}/teardown.bash"

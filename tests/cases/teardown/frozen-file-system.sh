@@ -4,7 +4,7 @@
 # is created, used and deleted meanwhile.
 # vm: disk=512M slots=0
 # vm: timeout=300
-# vm: hung_task=200
+# vm: hung_task=200 smp=2
 
 # shellcheck source=tests/cases/teardown/teardown.bash
 . "${0%/*}/teardown.bash"

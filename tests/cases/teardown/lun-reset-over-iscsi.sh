@@ -3,7 +3,7 @@
 # LUN RESET from an iSCSI initiator: a backend that can cancel ends the aborted requests at once, however slow it is; the
 # initiator sends them again, and the verifying load continues.
 # vm: timeout=240
-# vm: plugin=fault
+# vm: plugin=fault smp=2
 
 # shellcheck source=tests/cases/teardown/teardown.bash
 . "${0%/*}/teardown.bash"

@@ -3,7 +3,7 @@
 # LUN RESET under a verifying load with a slow backend: nothing hangs, and the load continues. The initiator is tcm_loop,
 # which reports aborted commands as done: they must not be cancelled, although this backend could.
 # vm: timeout=240
-# vm: plugin=fault
+# vm: plugin=fault smp=2
 
 # shellcheck source=tests/cases/teardown/teardown.bash
 . "${0%/*}/teardown.bash"

@@ -3,7 +3,7 @@
 # No event is sent, and the device's I/O thread is stuck in its handler, so that it does not see the uio error. The ring is
 # revoked all the same: the node that disappears from /dev is the signal.
 # vm: plugin=stuck
-# vm: hung_task=200
+# vm: hung_task=200 smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"

@@ -3,7 +3,7 @@
 # As frozen-file-system, but io_uring is forbidden: the write is stuck in a system call of a worker thread. The ring is
 # revoked all the same.
 # vm: disk=128M
-# vm: hung_task=200
+# vm: hung_task=200 smp=2
 
 # shellcheck source=tests/cases/teardown/teardown.bash
 . "${0%/*}/teardown.bash"

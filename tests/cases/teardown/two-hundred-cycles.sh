@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Two hundred devices are created and deleted, some of them used, and leave nothing in the daemon: no file, no thread, no
 # memory. The kernel's module can be removed afterwards, while the daemon runs.
-# vm: timeout=300
+# vm: timeout=300 smp=2
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
