@@ -439,7 +439,6 @@ def count_events(disks, job, pid):
 # ---- instructions, with a clock that counts them (tests/bench/exact) ----
 
 PER_SECOND = 500e6
-FIRST = 8000
 # mov $0x7c3d0001, %eax; ret. The first instruction is the mark of tests/bench/exact.c.
 MARK = b"\xb8\x01\x00\x3d\x7c\xc3"
 
@@ -519,11 +518,12 @@ def count_cells(args, disks, results):
     cells = results["cells"]
     results["operations"] = {}
     if args.mode != "exact-image" and (not args.only or re.search(args.only, "first")):
-        cell = cells[f"randread 4k QD32, the first {FIRST}"] = {}
+        name = f"randread 4k QD32, the first {args.first}"
+        cell = cells[name] = {}
         for target in args.targets:
-            first = run_fio([disks[target][:1]], ("randread", "4k", 32, [f"--number_ios={FIRST}"]), None)[0][0]
+            first = run_fio([disks[target][:1]], ("randread", "4k", 32, [f"--number_ios={args.first}"]), None)[0][0]
             cell[target] = PER_SECOND / 1000 / first["iops"]
-        print_counts(f"randread 4k QD32, the first {FIRST}", cell)
+        print_counts(name, cell)
     for name, job, luns, _, _ in wanted_cells(args):
         cell, counts = {}, {}
         for target in args.targets:
@@ -607,6 +607,7 @@ def main():
     parser.add_argument("--targets", help="of a mode that counts instructions", type=lambda text: text.split(","), default=TARGETS)
     parser.add_argument("--warm", help="of these modes: seconds of the guest before a cell", type=float, default=1)
     parser.add_argument("--seconds", help="of these modes: seconds of a cell", type=float, default=1)
+    parser.add_argument("--first", help="of these modes: commands of a new LUN in the first cell", type=int, default=8000)
     parser.add_argument("--mark", action="store_true", help="mark the beginning and the end of each cell")
     parser.add_argument("output")
     args = parser.parse_args()

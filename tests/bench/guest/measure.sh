@@ -69,4 +69,4 @@ say "measuring (mode $BENCH_MODE)"
 export BENCH_FABRIC
 python3 -ISE /host/tests/bench/measure.py --mode "$BENCH_MODE" --tcmud "$DAEMON_PID" --tcmu-runner "$RUNNER_PID" ${BENCH_ONLY:+--only "$BENCH_ONLY"} \
 	--targets "$BENCH_TARGETS" --spinner "$SPINNER" ${BENCH_MARK:+--mark} ${BENCH_WARM:+--warm "$BENCH_WARM"} ${BENCH_SECONDS:+--seconds "$BENCH_SECONDS"} \
-	${BENCH_OPTIONS:+--options "$BENCH_OPTIONS"} /host/out/results.json
+	${BENCH_FIRST:+--first "$BENCH_FIRST"} ${BENCH_OPTIONS:+--options "$BENCH_OPTIONS"} /host/out/results.json
