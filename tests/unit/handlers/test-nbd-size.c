@@ -8,8 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "deadline.h"
 
 #define BLOCK       512u
 
@@ -90,14 +91,6 @@ static void export_config(char *config, size_t size)
 	(void) snprintf(config, size, "%s/socket;timeout=60", server_directory);
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	(void) clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
-}
-
 /* Waits until there were SESSIONS of them. Since `began` the pauses must have passed. */
 static void check_sessions(uint64_t began)
 {
@@ -105,7 +98,7 @@ static void check_sessions(uint64_t began)
 		"cd %s && timeout 60 sh -c 'until [ \"$(grep -c Connect sessions)\" -ge %u ]; do "
 		"sleep 0.01; done' 2>errors",
 		server_directory, SESSIONS));
-	assert_in_range(now_ms() - began, SESSIONS_MS, UINT64_MAX);
+	assert_in_range(deadline_now_ms() - began, SESSIONS_MS, UINT64_MAX);
 }
 
 /* ------- tests ------- */
@@ -150,7 +143,7 @@ static void an_export_that_is_of_no_use_is_not_asked_for_all_the_time(void **sta
 	export_config(config, sizeof(config));
 	assert_int_equal(fake_open(host, config, 1 << 20, BLOCK), 0);
 	end_server();
-	began = now_ms();
+	began = deadline_now_ms();
 	assert_true(start_server("1M", "-r"));
 	check_sessions(began);
 	fake_host_free(host);
@@ -169,7 +162,7 @@ static void a_server_that_is_lost_again_is_not_asked_all_the_time(void **state)
 	export_config(config, sizeof(config));
 	assert_int_equal(fake_open(host, config, 1 << 20, BLOCK), 0);
 	io = fake_io_new(host, TCMU_IO_READ, 0, BLOCK);
-	began = now_ms();
+	began = deadline_now_ms();
 	fake_io_submit(io);
 	check_sessions(began);
 	end_weak_servers();

@@ -24,7 +24,7 @@
 
 #define CHECK_MS         UINT64_C(300)
 #define LONG_MS          24000
-#define PROMPT_SECONDS   0.5
+#define PROMPT_SECONDS   0.1
 
 #define RESTARTS         3
 #define RESTARTS_SECONDS 6 /* 1 + 2 + 4 would be more */
