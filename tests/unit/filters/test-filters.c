@@ -21,6 +21,7 @@
 
 #include <tcmu/host.h>
 
+#include "deadline.h"
 #include "temp-dir.h"
 
 #define BLOCK 512u
@@ -270,23 +271,15 @@ static uint64_t begin_write(struct world *world, struct ended *ended)
 	return id;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
-}
-
 static void an_answer_comes_later_by_the_time_of_its_operation(void **state)
 {
 	struct world *world = *state;
 	uint64_t begin;
 
 	open_disk(world, ";filter=delay+all=" LONG "+write=30+read=0+jitter=1+seed=3");
-	begin = now_ms();
+	begin = deadline_now_ms();
 	assert_int_equal(write_block(world, 0, 'a'), 0);
-	assert_true(now_ms() - begin >= 30);
+	assert_true(deadline_now_ms() - begin >= 30);
 	assert_int_equal(read_block(world, 0), 'a');
 }
 
@@ -354,11 +347,11 @@ static void a_fault_after_the_request_leaves_it_carried_out(void **state)
 static void a_late_request_has_its_own_result_or_the_error(void **state)
 {
 	struct world *world = *state;
-	uint64_t begin = now_ms();
+	uint64_t begin = deadline_now_ms();
 
 	open_disk(world, ";filter=fault+op=write+nth=1+when=late+ms=30");
 	assert_int_equal(write_block(world, 0, 'a'), 0);
-	assert_true(now_ms() - begin >= 30);
+	assert_true(deadline_now_ms() - begin >= 30);
 	close_disk(world);
 	open_disk(world, ";filter=fault+op=write+nth=1+when=late+ms=1+errno=EROFS");
 	assert_int_equal(write_block(world, 0, 'b'), -EROFS);

@@ -2,6 +2,7 @@
 /*
  * The fault handler: a disk in a file, and each kind of fault that its options describe.
  */
+#include "deadline.h"
 #include "fake-host.h"
 
 #include <errno.h>
@@ -308,18 +309,10 @@ static void calls_hang_for_ever_where_that_is_asked_for(void **state)
 	hangs_for_ever(*state, open_with, "open_hang=1");
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
-}
-
 static void open_takes_its_time_or_fails(void **state)
 {
 	struct fixture *f = *state;
-	uint64_t before = now_ms();
+	uint64_t before = deadline_now_ms();
 
 	assert_int_equal(
 		fake_open(f->host, config_with(f, "open_error=EHOSTDOWN"), MIB, 512), -EHOSTDOWN);
@@ -327,7 +320,7 @@ static void open_takes_its_time_or_fails(void **state)
 	assert_int_equal(
 		fake_open(f->host, config_with(f, "open_error=ENOTHING"), MIB, 512), -EINVAL);
 	open_with(f, "open_delay_ms=50");
-	assert_true(now_ms() - before >= 50);
+	assert_true(deadline_now_ms() - before >= 50);
 }
 
 /* ------- requests ------- */
@@ -401,13 +394,13 @@ static void many_requests_hang_at_once(void **state)
 static void requests_take_longer(void **state)
 {
 	struct fixture *f = *state;
-	uint64_t before = now_ms();
+	uint64_t before = deadline_now_ms();
 	uint8_t data[512];
 
 	open_with(f, "delay_ms=40;ops=READ");
 	assert_int_equal(fake_do(f->host, TCMU_IO_FLUSH, 0, 0, 0), 0);
 	assert_int_equal(fake_read(f->host, 0, data, sizeof(data)), 0);
-	assert_true(now_ms() - before >= 40);
+	assert_true(deadline_now_ms() - before >= 40);
 }
 
 static void a_request_can_be_cancelled_where_that_is_asked_for(void **state)
