@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Measures tcmud, tcmu-runner, the kernel's fileio and its ramdisk in one guest, without limits; and a ublk device, where asked to.
-# vm: memory=4096
+# vm: smp=2 memory=4096
 # vm: timeout=2400
 # vm: hung_task=120
 # vm: clock=tsc

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Compares two builds of tcmud on two processors: in each round both serve the same LUNs, one after the other, and the first of
 # one round is the second of the next. See tests/bench/run --against.
-# vm: memory=4096
+# vm: smp=2 memory=4096
 # vm: timeout=2400
 # vm: hung_task=120
 # vm: clock=tsc

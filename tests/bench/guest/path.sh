@@ -3,7 +3,7 @@
 # Shows where the time goes for a LUN of tcmud and for one of the kernel's fileio, without limits. With one 4 KiB read in
 # flight: traces the points that each command passes in the kernel. With more: how busy the initiator's CPU and the other CPU
 # are.
-# vm: memory=2048
+# vm: smp=2 memory=2048
 # vm: timeout=300
 # vm: clock=tsc
 

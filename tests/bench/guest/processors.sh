@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Why several LUNs in user space are slower on two emulated processors than their instructions say. The daemon always sleeps, so
 # that it leaves its threads where the test puts them.
-# vm: memory=4096
+# vm: smp=2 memory=4096
 # vm: timeout=300
 # vm: clock=tsc
 

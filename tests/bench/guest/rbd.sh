@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Measures the rbd handlers of tcmud and of tcmu-runner over one image, one daemon after the other, in a guest that reaches a
 # real cluster (tests/bench/rbd), without limits.
-# vm: net=yes memory=4096 timeout=1200 hung_task=120 clock=tsc
+# vm: smp=2 net=yes memory=4096 timeout=1200 hung_task=120 clock=tsc
 
 # shellcheck source=tests/cases/ceph/ceph.bash
 . "${0%/*}/../../cases/ceph/ceph.bash"

@@ -3,7 +3,7 @@
 # The soak of tests/soak in a guest.
 #
 # Environment: MINUTES, LUNS, SEED.
-# vm: memory=4096 hung_task=120 plugin=fault timeout=4200
+# vm: smp=2 memory=4096 hung_task=120 plugin=fault timeout=4200
 
 # shellcheck source=tests/cases/lib.sh
 . /host/tests/cases/lib.sh
