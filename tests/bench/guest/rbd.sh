@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Measures the rbd handlers of tcmud and of tcmu-runner over one image, one daemon after the other, in a guest that reaches a
-# real cluster (tests/bench/rbd), without limits.
+# real cluster (tests/bench/rbd), without limits. The time that the daemon's process runs in each job is noted, too; where the
+# guest's clock counts instructions, it is their number.
 # vm: smp=2 net=yes memory=4096 timeout=1200 hung_task=120 clock=tsc
 
 # shellcheck source=tests/cases/ceph/ceph.bash
@@ -46,7 +47,18 @@ thread_shares() {
 		/proc/"$DAEMON_PID"/task/*/stat | sort -k 2,2nr | paste -sd, | sed 's/,/, /g'
 }
 
-# print_jobs TIME: prints a job file for fio with all jobs, one after another.
+# Makes /run/note FILE begin|end JOB...: it appends to FILE the words and for how many ns the daemon's threads have run. fio adds
+# arguments, which are parts of the job's name.
+make_note() {
+	cat >/run/note <<END
+#!/bin/sh
+echo "\$2 \$3 \$4 \$5" "\$(cat /proc/$DAEMON_PID/task/*/schedstat | awk '{ ns += \$1 } END { printf "%.0f", ns }')" >>"\$1"
+END
+	chmod +x /run/note
+}
+
+# print_jobs TIME [NOTES]: prints a job file for fio with all jobs, one after another; in the file NOTES the daemon's time before and
+# after each.
 print_jobs() {
 	local op size depth
 	printf '[global]\nfilename=%s\nioengine=libaio\ndirect=1\nthread\ntime_based\nruntime=%s\nnorandommap\nrandrepeat=1\n' "$DISK" "$1"
@@ -56,6 +68,7 @@ print_jobs() {
 			for depth in 1 32; do
 				[[ "$op $size QD$depth" =~ ${BENCH_ONLY:-.} ]] || continue
 				printf '[%s %s QD%s]\nrw=rand%s\nbs=%s\niodepth=%s\n' $op $size $depth $op $size $depth
+				[ -z "${2:-}" ] || printf "exec_%srun=/run/note $2 %s $op $size QD$depth\n" pre begin post end
 			done
 		done
 	done
@@ -75,7 +88,8 @@ for ((round = 0; round < ${BENCH_ROUNDS:=3}; round++)); do
 		start_serving "$target"
 		say "measuring $target, round $((round + 1)) of $BENCH_ROUNDS"
 		BENCH_ONLY='4k QD32' print_jobs 500ms >/run/warm.fio
-		print_jobs "${BENCH_SECONDS:=2}s" >/run/cells.fio
+		make_note
+		print_jobs "${BENCH_SECONDS:=2}s" "/host/out/$target-$round.notes" >/run/cells.fio
 		must fio --output=/dev/null /run/warm.fio
 		must fio --output-format=json --output="/host/out/$target-$round.json" /run/cells.fio
 		say "the daemon's threads: $(thread_shares)"
