@@ -45,76 +45,85 @@ static bool marks_absent(const GError *error)
 
 /* ------- how many are kept ------- */
 
-/* Each name or serial that there ever was has a file that outlives the backstore. */
-struct marks_file {
-	char *path;
-	uint64_t time; /* of the last change or use, ns */
-};
-
-static void marks_file_clear(void *data)
+/* Each name or serial that there ever was has a file that outlives the backstore. Its time is that
+ * of the last change or use, ns. One that is not there any more is the oldest. */
+static uint64_t marks_time(const char *path)
 {
-	struct marks_file *file = data;
+	struct stat stat;
 
-	g_free(file->path);
+	if (lstat(path, &stat) < 0)
+		return 0;
+	return (uint64_t) stat.st_mtim.tv_sec * CLOCK_NS_PER_SEC + (uint64_t) stat.st_mtim.tv_nsec;
 }
 
-static int marks_file_compare(const void *a, const void *b)
+/* The path of the next file with the prefix; NULL: there is none. */
+static char *marks_next(GDir *dir, const char *directory, const char *prefix)
 {
-	const struct marks_file *first = a, *second = b;
+	const char *name;
 
-	return first->time < second->time ? -1 : first->time > second->time;
+	while (dir && (name = g_dir_read_name(dir)))
+		if (g_str_has_prefix(name, prefix))
+			return g_strdup_printf("%s/%s", directory, name);
+	return NULL;
 }
 
 static unsigned marks_count(const char *directory, const char *prefix)
 {
 	g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
 	unsigned count = 0;
-	const char *name;
+	char *path;
 
-	while (dir && (name = g_dir_read_name(dir)))
-		count += g_str_has_prefix(name, prefix);
+	for (; (path = marks_next(dir, directory, prefix)); g_free(path))
+		count++;
 	return count;
 }
 
-/* The oldest first. */
-static GArray *marks_list(const char *directory, const char *prefix)
+static int marks_compare_times(const void *a, const void *b)
 {
-	GArray *files = g_array_new(FALSE, FALSE, sizeof(struct marks_file));
+	const uint64_t *first = a, *second = b;
+
+	return *first < *second ? -1 : *first > *second;
+}
+
+/* The oldest first. count: how many there may be. */
+static GArray *marks_times(const char *directory, const char *prefix, unsigned count)
+{
+	GArray *times = g_array_sized_new(FALSE, FALSE, sizeof(uint64_t), count);
 	g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
-	const char *name;
+	char *path;
 
-	g_array_set_clear_func(files, marks_file_clear);
-	while (dir && (name = g_dir_read_name(dir))) {
-		struct marks_file file = {.time = 0};
-		struct stat stat;
+	for (; (path = marks_next(dir, directory, prefix)); g_free(path)) {
+		uint64_t time = marks_time(path);
 
-		if (!g_str_has_prefix(name, prefix))
-			continue;
-		file.path = g_strdup_printf("%s/%s", directory, name);
-		/* One that is not there any more is the oldest. */
-		if (lstat(file.path, &stat) == 0)
-			file.time = (uint64_t) stat.st_mtim.tv_sec * CLOCK_NS_PER_SEC +
-				(uint64_t) stat.st_mtim.tv_nsec;
-		g_array_append_val(files, file);
+		g_array_append_val(times, time);
 	}
-	g_array_sort(files, marks_file_compare);
-	return files;
+	g_array_sort(times, marks_compare_times);
+	return times;
 }
 
 /* Removes the oldest of these files, so that so many are left, and those that are needed (NULL:
- * none). An eighth more may be there: the list is not made for each. */
+ * none). An eighth more may be there: the times are not read for each. Only times are kept in
+ * memory: thousands of paths would leave the daemon larger for ever. */
 static void marks_keep_newest(
 	const char *directory, const char *prefix, unsigned kept,
 	bool (*is_needed)(const char *path, const void *context), const void *context)
 {
-	g_autoptr(GArray) files = NULL;
+	g_autoptr(GArray) times = NULL;
+	g_autoptr(GDir) dir = NULL;
+	unsigned count = marks_count(directory, prefix), old;
+	char *path;
 
-	if (marks_count(directory, prefix) <= kept + kept / 8)
+	if (count <= kept + kept / 8)
 		return;
-	files = marks_list(directory, prefix);
-	for (unsigned i = 0; i + kept < files->len; i++) {
-		const char *path = g_array_index(files, struct marks_file, i).path;
-
+	times = marks_times(directory, prefix, count);
+	if (times->len <= kept)
+		return;
+	old = times->len - kept;
+	dir = g_dir_open(directory, 0, NULL);
+	for (; old && (path = marks_next(dir, directory, prefix)); g_free(path)) {
+		if (marks_time(path) > g_array_index(times, uint64_t, times->len - kept - 1))
+			continue;
+		old--;
 		if (!is_needed || !is_needed(path, context))
 			(void) unlink(path);
 	}
