@@ -27,6 +27,7 @@
 #define RETRY_MS      UINT64_C(2000)
 #define RETRY_MAX_MS  UINT64_C(60000)
 #define RETRY_SHIFTS  5u
+#define SERVED_US     UINT64_C(10000000) /* for so long: what was wrong before is over */
 
 static void device_run(struct device *device);
 
@@ -283,7 +284,7 @@ static void device_answer_removed(struct device *device)
 
 /* ------- timers ------- */
 
-/* Later each time: it may stay broken for days. */
+/* Later each time: it may stay broken for days, or break again as soon as it is served. */
 static void device_arm_retry(struct device *device)
 {
 	unsigned shifts = MIN(device->tries, RETRY_SHIFTS);
@@ -375,13 +376,14 @@ static bool device_event_is_failure(enum device_event event)
 		event == DEVICE_EV_BACKEND_FAILED;
 }
 
-static int device_log_level(const struct device *device, enum device_event event)
+static int device_log_level(
+	const struct device *device, enum device_state from, enum device_event event)
 {
 	bool failed = device->state == DEVICE_FAILED || device->state == DEVICE_FAILING ||
 		device->state == DEVICE_CLOSING;
 
-	/* Retries are logged once. */
-	if (event == DEVICE_EV_RETRY || (device->tries && failed))
+	/* Retries are logged once, and each failure of a device that was served. */
+	if (event == DEVICE_EV_RETRY || (device->tries && failed && from != DEVICE_LIVE))
 		return TCMU_LOG_DEBUG;
 	/* A device that a scan found may just have been removed. */
 	if (event == DEVICE_EV_OPEN_FAILED && device->error == -ENOENT)
@@ -408,9 +410,9 @@ static void device_log_transition(
 
 	assert(from != device->state);
 	log_full(
-		device_log_level(device, event), device_label(device), device->handler->subtype, id,
-		"%s after %.3f s -> %s: %s%s%s%s%s", device_state_name(from),
-		(double) clock_since(now, device->state_since) / 1e6,
+		device_log_level(device, from, event), device_label(device),
+		device->handler->subtype, id, "%s after %.3f s -> %s: %s%s%s%s%s",
+		device_state_name(from), (double) clock_since(now, device->state_since) / 1e6,
 		device_state_name(device->state), device_event_name(event), failure ? ": " : "",
 		failure ? device->name.config : "", failure ? ": " : "",
 		failure ? device->reason.text : "");
@@ -422,16 +424,16 @@ static void device_enter_state(
 	enum device_state from = device->state;
 	uint64_t now = device->env->system->now_us(device->env);
 
+	if (from == DEVICE_LIVE && clock_since(now, device->state_since) >= SERVED_US)
+		device->tries = 0;
 	device->state = next;
 	device_log_transition(device, from, event, now);
 	device->state_since = now;
 	for (int i = 0; i < DEVICE_TIMER_COUNT; i++)
 		if (!device_state_has_timer(next, i))
 			device_timer_disarm(device, i);
-	if (next == DEVICE_LIVE) {
-		device->tries = 0;
+	if (next == DEVICE_LIVE)
 		device->reason.text[0] = '\0'; /* of an earlier failure */
-	}
 }
 
 /* Why it drains from now on, if it does. */
@@ -454,7 +456,7 @@ static void device_assert_sound(const struct device *device)
 		break;
 	case DEVICE_LIVE:
 		assert(device->thread && device->backend && !device->owes_added);
-		assert(!device->tries && !device->reason.text[0]);
+		assert(!device->reason.text[0]);
 		break;
 	case DEVICE_FAULTED:
 	case DEVICE_RESETTING:

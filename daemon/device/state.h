@@ -262,7 +262,7 @@ struct device {
 
 	enum device_state state;
 	uint64_t state_since; /* µs of the env's clock */
-	unsigned tries;       /* to open it again, since it was last served */
+	unsigned tries;       /* to open it again, since it was last served for a while */
 	enum drain_reason drain;
 	bool owes_added;
 	bool owes_removed;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The status of a device that has failed has a problem in each state, until it is served again; and
- * has none where an administrator reopens a device that is well.
+ * has none where an administrator reopens a device that is well. How soon it is opened again.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +14,9 @@
 #include "device-world.h"
 #include "device/state.h"
 
-#define RETRY_MS 2000
+#define RETRY_MS     2000
+#define RETRY_MAX_MS 60000
+#define SERVED_MS    10000
 
 static bool failed;     /* and is not served since then */
 static unsigned visits; /* 1 << enum device_state: what was seen since then */
@@ -174,6 +176,32 @@ static void a_reopen_of_a_device_that_is_well_shows_none(void **state)
 	delete_it();
 }
 
+/* The ring breaks; the device is opened again after the pause, and not before. */
+static void break_and_open_again(unsigned pause_ms)
+{
+	failed = true;
+	world_signal(IO_SIGNAL_RING_BROKEN);
+	end_thread();
+	pass_time(pause_ms - 1);
+	assert_int_equal(device_state(world.device), DEVICE_FAILED);
+	world_pass_time(1);
+	attach();
+}
+
+static void a_device_that_breaks_when_it_is_served_is_opened_less_and_less_often(void **state)
+{
+	(void) state;
+	serve();
+	for (unsigned pause = RETRY_MS; pause < RETRY_MAX_MS; pause *= 2)
+		break_and_open_again(pause);
+	break_and_open_again(RETRY_MAX_MS);
+	pass_time(SERVED_MS - 1);
+	break_and_open_again(RETRY_MAX_MS);
+	pass_time(SERVED_MS);
+	break_and_open_again(RETRY_MS);
+	delete_it();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
@@ -184,6 +212,7 @@ int main(void)
 		TEST(a_ring_that_breaks_is_a_problem_until_it_is_mapped_again),
 		TEST(a_backend_that_fails_is_a_problem_until_it_is_open_again),
 		TEST(a_reopen_of_a_device_that_is_well_shows_none),
+		TEST(a_device_that_breaks_when_it_is_served_is_opened_less_and_less_often),
 	};
 
 	return cmocka_run_group_tests_name("problem", tests, NULL, NULL);
