@@ -459,13 +459,19 @@ def commands_done(disks):
     return sum(int(read_file(f"/sys/block/{os.path.basename(disk)}/device/iodone_cnt"), 16) for disk in disks)
 
 
+def start_fio(disks, job, seconds):
+    """fio, which runs for so many seconds at most, once its first operation is done."""
+    idle = commands_done(disks)
+    fio = subprocess.Popen(fio_command([disks], job, seconds), stdout=subprocess.DEVNULL)
+    wait_for("the first operation", lambda: commands_done(disks) > idle)
+    return fio
+
+
 def count_cell(disks, job, args, mark):
     """Seconds of the guest and operations, once the LUNs have settled: neither fio's beginning nor its end is part of it."""
     limit = int(read_file(f"/sys/block/{os.path.basename(disks[0])}/queue/max_sectors_kb"))
     commands = -(-int(job[1].replace("M", "000k").replace("k", "")) // limit)
-    fio = subprocess.Popen(fio_command([disks], job, 60 + args.warm + args.seconds), stdout=subprocess.DEVNULL)
-    idle = commands_done(disks)
-    wait_for("the first operation", lambda: commands_done(disks) > idle)
+    fio = start_fio(disks, job, 60 + args.warm + args.seconds)
     time.sleep(args.warm)
     if mark:
         mark()

@@ -4,7 +4,6 @@ process and of two; and processor time per operation of four LUNs, with fio and 
 """
 
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -62,9 +61,7 @@ def show_luns(target, disks, pid, apart):
     for thread in measure.threads_of(pid):
         os.sched_setaffinity(thread, {0} if apart else {0, 1})
     job = (rw, size, depth * 2 // LUNS, [*more, *pinned])
-    fio = subprocess.Popen(measure.fio_command([disks], job, 60), stdout=subprocess.DEVNULL)
-    idle = measure.commands_done(disks)
-    measure.wait_for("the first operation", lambda: measure.commands_done(disks) > idle)
+    fio = measure.start_fio(disks, job, 60)
     time.sleep(1)
     begin, commands, busy = time.monotonic(), measure.commands_done(disks), busy_seconds()
     time.sleep(SECONDS)
