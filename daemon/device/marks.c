@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -102,8 +103,7 @@ static GArray *marks_times(const char *directory, const char *prefix, unsigned c
 }
 
 /* Removes the oldest of these files, so that so many are left, and those that are needed (NULL:
- * none). An eighth more may be there: the times are not read for each. Only times are kept in
- * memory: thousands of paths would leave the daemon larger for ever. */
+ * none). An eighth more may be there: the times are not read for each. */
 static void marks_keep_newest(
 	const char *directory, const char *prefix, unsigned kept,
 	bool (*is_needed)(const char *path, const void *context), const void *context)
@@ -127,6 +127,8 @@ static void marks_keep_newest(
 		if (!is_needed || !is_needed(path, context))
 			(void) unlink(path);
 	}
+	/* Else the daemon stays as large as the list of a directory made it. */
+	(void) malloc_trim(0);
 }
 
 /* It is among the newest now. */
