@@ -27,7 +27,6 @@
 #define RETRY_MS      UINT64_C(2000)
 #define RETRY_MAX_MS  UINT64_C(60000)
 #define RETRY_SHIFTS  5u
-#define SERVED_US     UINT64_C(10000000) /* for so long: what was wrong before is over */
 
 static void device_run(struct device *device);
 
@@ -424,7 +423,7 @@ static void device_enter_state(
 	enum device_state from = device->state;
 	uint64_t now = device->env->system->now_us(device->env);
 
-	if (from == DEVICE_LIVE && clock_since(now, device->state_since) >= SERVED_US)
+	if (from == DEVICE_LIVE && device_has_lasted(device, device->state_since))
 		device->tries = 0;
 	device->state = next;
 	device_log_transition(device, from, event, now);

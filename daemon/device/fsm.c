@@ -299,6 +299,7 @@ static const struct lock_transition lock_table[LOCK_STATE_COUNT][LOCK_EVENT_COUN
 	},
 	[LOCK_CLOSING] = {
 		EV(CLOSED) = TO(OPENING, DO(OPEN)),
+		EV(CLOSED_SOON) = TO(RETRY_WAIT, DO(PAUSE)),
 	},
 	[LOCK_OPENING] = {
 		EV(OPENED) = TO(UNSHARED, DO(RETURN)),

@@ -175,6 +175,7 @@ enum lock_event {
 	LOCK_EV_FENCED,      /* the backend must be reopened, says the handler */
 	LOCK_EV_IDLE,        /* the backend has no request and no call */
 	LOCK_EV_CLOSED,
+	LOCK_EV_CLOSED_SOON, /* and the backend had not been open for long */
 	LOCK_EV_OPENED,
 	LOCK_EV_OPEN_FAILED,
 	LOCK_EV_TIMER,

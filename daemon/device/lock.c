@@ -210,6 +210,18 @@ static void lock_unlocked(struct device_call *call)
 	lock_resume_waiter(device, 0);
 }
 
+/* Whether the backend was reopened just now and has failed again. An ordinary failover between
+ * hosts is no failure. */
+static bool lock_closes_soon(struct device *device)
+{
+	struct device_lock *lock = &device->lock;
+
+	if (!lock->shared && lock->reopened && !device_has_lasted(device, lock->reopened_at))
+		return true;
+	lock->tries = 0;
+	return false;
+}
+
 /* A backend that is not closed, for want of a thread, stays open: it has been fenced, nothing of it
  * lands any more. */
 static void lock_closed(struct device_call *call)
@@ -219,7 +231,7 @@ static void lock_closed(struct device_call *call)
 	if (call->result < 0)
 		log_dev_error(device_label(device), "no thread to close the fenced backend");
 	device->backend = NULL;
-	lock_step(device, LOCK_EV_CLOSED);
+	lock_step(device, lock_closes_soon(device) ? LOCK_EV_CLOSED_SOON : LOCK_EV_CLOSED);
 }
 
 static void lock_opened(struct device_call *call)
@@ -237,7 +249,10 @@ static void lock_opened(struct device_call *call)
 	}
 	device->backend = lock->backend;
 	device->info = lock->info;
-	lock->tries = 0;
+	lock->reopened = true;
+	lock->reopened_at = device->env->system->now_us(device->env);
+	if (lock->shared)
+		lock->tries = 0;
 	if (device->thread)
 		io_thread_set_backend(device->thread, device->backend, &device->info);
 	lock_step(device, LOCK_EV_OPENED);
@@ -347,7 +362,6 @@ static void lock_pause_ended(struct device *device)
 
 static void lock_fault(struct device *device)
 {
-	device->lock.tries = 0;
 	device_note_backend_error(device, -ESHUTDOWN);
 	device_post(device, DEVICE_EV_BACKEND_FAILED);
 }
@@ -555,6 +569,7 @@ void lock_begin(struct device *device, struct io_thread_setup *setup)
 	(void) lock_take_ports(device);
 	lock->state = lock->shared ? LOCK_UNLOCKED : LOCK_UNSHARED;
 	lock->tries = 0;
+	lock->reopened = false;
 	lock->waiter = NULL;
 	env_timer_disarm(&lock->pause.timer);
 	env_timer_disarm(&lock->away.timer);

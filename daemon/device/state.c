@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/container-of.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -14,6 +15,8 @@
 #include "config/handler-call.h"
 #include "config/handlers.h"
 #include "config/stack.h"
+
+#define LASTING_US UINT64_C(10000000)
 
 /* ------- references ------- */
 
@@ -326,6 +329,11 @@ bool device_reopens(const struct device *device)
 {
 	return (device->handler->flags & TCMU_HANDLER_REOPENS) ||
 		atomic_load(&device->backend_fenced);
+}
+
+bool device_has_lasted(const struct device *device, uint64_t since)
+{
+	return clock_since(device->env->system->now_us(device->env), since) >= LASTING_US;
 }
 
 bool device_is_served(const struct device *device)

@@ -133,7 +133,7 @@ struct device_lock {
 	bool by_initiators;
 	uint16_t group; /* of this host's ports */
 	uint16_t tag;   /* of the lock, as last queried */
-	unsigned tries; /* to lock or to open, since that has succeeded last */
+	unsigned tries; /* to lock or to open, since that has succeeded last, or lasted */
 	/* Called once, when the running lock or unlock has ended; NULL: no command waits. */
 	void (*waiter)(struct device *device, int error);
 	void (*queried)(struct device *device); /* called when the query has ended */
@@ -147,9 +147,11 @@ struct device_lock {
 	uint16_t query_tag;
 	struct device_alarm pause;
 	struct log_limit elsewhere_log;
-	uint64_t lost_at; /* µs of the env's clock: when another host has taken it; 0: never */
-	bool unavailable; /* the backend cannot be used, or a lock or unlock runs; that lasts */
-	bool unconfirmed; /* LOCKED or UNLOCKED, and the cluster does not answer */
+	uint64_t lost_at;     /* µs of the env's clock: when another host has taken it; 0: never */
+	bool reopened;        /* the backend, since the I/O thread began */
+	uint64_t reopened_at; /* then: when that was last */
+	bool unavailable;     /* the backend cannot be used, or a lock or unlock runs; that lasts */
+	bool unconfirmed;     /* LOCKED or UNLOCKED, and the cluster does not answer */
 	uint64_t call_limit_us; /* a lock or unlock that runs for longer makes it unavailable */
 	uint64_t takeovers;     /* times that this host has taken the lock */
 	uint64_t damped;        /* commands that did not take it back so soon after its loss */
@@ -349,6 +351,10 @@ void device_note_backend_error(struct device *device, int error);
 
 /* Whether the handler is to close and open a failed backend while the ring stays. */
 bool device_reopens(const struct device *device);
+
+/* Whether service that began then, by the env's clock in µs, has lasted, so that an earlier failure
+ * is over. Until it does, each attempt to serve again waits longer. */
+bool device_has_lasted(const struct device *device, uint64_t since);
 
 /* ATTACHING, LIVE, RESETTING or FAULTED with an I/O thread: calls for commands make sense. */
 bool device_is_served(const struct device *device);

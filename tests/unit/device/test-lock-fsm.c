@@ -44,6 +44,7 @@ static bool possible(const struct world *world, enum lock_event event)
 	case LOCK_EV_UNLOCKED:
 		return world->call == CALL_UNLOCK;
 	case LOCK_EV_CLOSED:
+	case LOCK_EV_CLOSED_SOON:
 		return world->call == CALL_CLOSE;
 	case LOCK_EV_OPENED:
 	case LOCK_EV_OPEN_FAILED:
@@ -69,6 +70,7 @@ static void happen(struct world *world, enum lock_event event)
 		world->call = CALL_NONE;
 		break;
 	case LOCK_EV_CLOSED:
+	case LOCK_EV_CLOSED_SOON:
 		world->open = false;
 		world->call = CALL_NONE;
 		break;
@@ -179,6 +181,7 @@ static void a_fenced_backend_is_reopened(void **state)
 		assert_int_equal(lock_fsm(from[i], LOCK_EV_FENCED).next, LOCK_FENCED);
 	assert_int_equal(lock_fsm(LOCK_FENCED, LOCK_EV_IDLE).actions, LOCK_DO_CLOSE);
 	assert_int_equal(lock_fsm(LOCK_CLOSING, LOCK_EV_CLOSED).actions, LOCK_DO_OPEN);
+	assert_int_equal(lock_fsm(LOCK_CLOSING, LOCK_EV_CLOSED_SOON).actions, LOCK_DO_PAUSE);
 	assert_int_equal(lock_fsm(LOCK_RETRY_WAIT, LOCK_EV_TIMER).actions, LOCK_DO_OPEN);
 }
 

@@ -14,9 +14,11 @@
 #include "device-world.h"
 #include "device/state.h"
 
-#define RETRY_MS     2000
-#define RETRY_MAX_MS 60000
-#define SERVED_MS    10000
+#define RETRY_MS      2000
+#define RETRY_MAX_MS  60000
+#define SERVED_MS     10000
+#define REOPEN_MS     1000
+#define REOPEN_MAX_MS 8000
 
 static bool failed;     /* and is not served since then */
 static unsigned visits; /* 1 << enum device_state: what was seen since then */
@@ -202,6 +204,45 @@ static void a_device_that_breaks_when_it_is_served_is_opened_less_and_less_often
 	delete_it();
 }
 
+/* The backend fails; it is open again after the pause, and not before. */
+static void fail_and_reopen(unsigned pause_ms)
+{
+	unsigned opens = world.opens;
+
+	failed = true;
+	device_host.event(&world.device->host_device, TCMU_BACKEND_FAILED, -EIO);
+	world_run_post();
+	assert_int_equal(device_state(world.device), DEVICE_FAULTED);
+	fake_io_thread.idle = true;
+	world_signal(IO_SIGNAL_IDLE);
+	run_jobs();
+	if (pause_ms) {
+		pass_time(pause_ms - 1);
+		assert_int_equal(world.opens, opens);
+		pass_time(1);
+	}
+	assert_int_equal(world.opens, opens + 1);
+	assert_int_equal(device_state(world.device), DEVICE_LIVE);
+	fake_io_thread.idle = false;
+}
+
+static void a_backend_that_fails_when_it_is_open_is_reopened_less_and_less_often(void **state)
+{
+	(void) state;
+	world.handler_flags = TCMU_HANDLER_REOPENS;
+	serve();
+	fail_and_reopen(0);
+	for (unsigned pause = REOPEN_MS; pause < REOPEN_MAX_MS; pause *= 2)
+		fail_and_reopen(pause);
+	fail_and_reopen(REOPEN_MAX_MS);
+	pass_time(SERVED_MS - 1);
+	fail_and_reopen(REOPEN_MAX_MS);
+	pass_time(SERVED_MS);
+	fail_and_reopen(0);
+	fail_and_reopen(REOPEN_MS);
+	delete_it();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
@@ -213,6 +254,7 @@ int main(void)
 		TEST(a_backend_that_fails_is_a_problem_until_it_is_open_again),
 		TEST(a_reopen_of_a_device_that_is_well_shows_none),
 		TEST(a_device_that_breaks_when_it_is_served_is_opened_less_and_less_often),
+		TEST(a_backend_that_fails_when_it_is_open_is_reopened_less_and_less_often),
 	};
 
 	return cmocka_run_group_tests_name("problem", tests, NULL, NULL);
