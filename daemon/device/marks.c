@@ -57,14 +57,14 @@ static uint64_t marks_time(const char *path)
 	return (uint64_t) stat.st_mtim.tv_sec * CLOCK_NS_PER_SEC + (uint64_t) stat.st_mtim.tv_nsec;
 }
 
-/* The path of the next file with the prefix; NULL: there is none. */
-static char *marks_next(GDir *dir, const char *directory, const char *prefix)
+/* The name of the next file with the prefix; NULL: there is none. */
+static const char *marks_next(GDir *dir, const char *prefix)
 {
 	const char *name;
 
 	while (dir && (name = g_dir_read_name(dir)))
 		if (g_str_has_prefix(name, prefix))
-			return g_strdup_printf("%s/%s", directory, name);
+			return name;
 	return NULL;
 }
 
@@ -72,9 +72,8 @@ static unsigned marks_count(const char *directory, const char *prefix)
 {
 	g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
 	unsigned count = 0;
-	char *path;
 
-	for (; (path = marks_next(dir, directory, prefix)); g_free(path))
+	while (marks_next(dir, prefix))
 		count++;
 	return count;
 }
@@ -91,9 +90,10 @@ static GArray *marks_times(const char *directory, const char *prefix, unsigned c
 {
 	GArray *times = g_array_sized_new(FALSE, FALSE, sizeof(uint64_t), count);
 	g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
-	char *path;
+	const char *name;
 
-	for (; (path = marks_next(dir, directory, prefix)); g_free(path)) {
+	while ((name = marks_next(dir, prefix))) {
+		g_autofree char *path = g_strdup_printf("%s/%s", directory, name);
 		uint64_t time = marks_time(path);
 
 		g_array_append_val(times, time);
@@ -111,7 +111,7 @@ static void marks_keep_newest(
 	g_autoptr(GArray) times = NULL;
 	g_autoptr(GDir) dir = NULL;
 	unsigned count = marks_count(directory, prefix), old;
-	char *path;
+	const char *name;
 
 	if (count <= kept + kept / 8)
 		return;
@@ -120,7 +120,9 @@ static void marks_keep_newest(
 		return;
 	old = times->len - kept;
 	dir = g_dir_open(directory, 0, NULL);
-	for (; old && (path = marks_next(dir, directory, prefix)); g_free(path)) {
+	while (old && (name = marks_next(dir, prefix))) {
+		g_autofree char *path = g_strdup_printf("%s/%s", directory, name);
+
 		if (marks_time(path) > g_array_index(times, uint64_t, times->len - kept - 1))
 			continue;
 		old--;
