@@ -316,12 +316,22 @@ naa_of() { # NAME
 	printf 'naa.5001405%09x\n' "$(cksum <<<"$1" | cut -d' ' -f1)"
 }
 
-# disk_appeared H:C:T:L: the disk exists, and DISK is its node; a condition.
+# disk_is_ready BLOCK: the disk of this directory of sysfs has its node, DISK, and from now on only the test uses it: the kernel
+# has read its partitions, and udev, if it runs, has read what it needs. A condition. (A test that stops the backend before that
+# also stops the next program that opens the disk, for as long as the kernel reads one block for each format of partitions.)
+disk_is_ready() {
+	DISK=/dev/${1##*/}
+	[ -b "$DISK" ] && [ "$(<"$1/size")" -gt 0 ] || return 1
+	# The device is locked while it is probed, which ends with the partitions; this, which changes nothing, waits for the lock.
+	echo on >"$1/device/power/control" || return 1
+	[ ! -S /run/udev/control ] || udevadm settle
+}
+
+# disk_appeared H:C:T:L: the disk is ready, and DISK is its node; a condition.
 disk_appeared() {
 	local block
 	for block in /sys/class/scsi_disk/"$1"/device/block/*; do
-		DISK=/dev/${block##*/}
-		[ -b "$DISK" ] && [ "$(<"$block/size")" -gt 0 ]
+		disk_is_ready "$block"
 		return
 	done
 	return 1
@@ -402,8 +412,7 @@ iscsi_login() {
 iscsi_disk_appeared() {
 	local block
 	for block in /sys/class/iscsi_session/session*/device/target*/*:*:*:*/block/*; do
-		DISK=/dev/${block##*/}
-		[ -b "$DISK" ] && [ "$(<"$block/size")" -gt 0 ]
+		disk_is_ready "$block"
 		return
 	done
 	return 1

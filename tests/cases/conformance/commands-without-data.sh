@@ -50,7 +50,7 @@ delete_target() {
 	delete_backstore_configfs disk
 }
 
-# session_disk_appeared NAME: the disk of that interface on IQN; DISK is its node; a condition.
+# session_disk_appeared NAME: the disk of that interface on IQN is ready; DISK is its node; a condition.
 session_disk_appeared() {
 	local session block
 	for session in /sys/class/iscsi_session/session*; do
@@ -58,8 +58,7 @@ session_disk_appeared() {
 			continue
 		fi
 		for block in "$session"/device/target*/*:*:*:*/block/*; do
-			DISK=/dev/${block##*/}
-			[ -b "$DISK" ] && [ "$(<"$block/size")" -gt 0 ]
+			disk_is_ready "$block"
 			return
 		done
 	done
