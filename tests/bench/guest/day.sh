@@ -5,7 +5,7 @@
 # vm: memory=2048
 # vm: timeout=200
 # vm: hung_task=120
-# vm: clock=tsc
+# vm: bench=yes
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../../cases/lib.sh"

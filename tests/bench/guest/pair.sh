@@ -5,7 +5,7 @@
 # vm: smp=2 memory=4096
 # vm: timeout=2400
 # vm: hung_task=120
-# vm: clock=tsc
+# vm: bench=yes
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../../cases/lib.sh"

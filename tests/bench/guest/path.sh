@@ -5,7 +5,7 @@
 # are.
 # vm: smp=2 memory=2048
 # vm: timeout=300
-# vm: clock=tsc
+# vm: bench=yes
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../../cases/lib.sh"

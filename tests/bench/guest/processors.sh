@@ -4,7 +4,7 @@
 # that it leaves its threads where the test puts them.
 # vm: smp=2 memory=4096
 # vm: timeout=300
-# vm: clock=tsc
+# vm: bench=yes
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../../cases/lib.sh"

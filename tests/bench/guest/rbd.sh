@@ -3,7 +3,7 @@
 # Measures the rbd handlers of tcmud and of tcmu-runner over one image, one daemon after the other, in a guest that reaches a
 # real cluster (tests/bench/rbd), without limits. The time that the daemon's process runs in each job is noted, too; where the
 # guest's clock counts instructions, it is their number.
-# vm: smp=2 net=yes memory=4096 timeout=1200 hung_task=120 clock=tsc
+# vm: smp=2 net=yes memory=4096 timeout=1200 hung_task=120 bench=yes
 
 # shellcheck source=tests/cases/ceph/ceph.bash
 . "${0%/*}/../../cases/ceph/ceph.bash"

@@ -6,7 +6,6 @@
 # Environment: BENCH_STORE=disk|ram (the scratch disk, or a RAM disk), BENCH_ROUNDS, BENCH_JOBS, BENCH_SECONDS.
 # vm: disk=512M
 # vm: timeout=900
-# vm: clock=hpet
 
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../../cases/lib.sh"
