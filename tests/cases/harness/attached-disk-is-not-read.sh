@@ -6,7 +6,7 @@
 # shellcheck source=tests/cases/lib.sh
 . "${0%/*}/../lib.sh"
 
-kernel_has_attached() { dmesg | grep -qF "[${DISK##*/}] Attached SCSI disk"; }
+kernel_has_attached() { [[ $(dmesg) == *"[${DISK##*/}] Attached SCSI disk"* ]]; }
 
 SUBTYPE=fault
 start_tcmud
