@@ -95,12 +95,13 @@ wait_for() {
 	holds_within "$@" || fail "not in $1 s: ${*:2}"
 }
 
-# holds_within SECONDS COMMAND...: the same, as a condition.
+# holds_within SECONDS COMMAND...: the same, as a condition. COMMAND has run after the deadline, too, before this gives up: the
+# machine may have paused between.
 holds_within() {
-	local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+	local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000)) checked_at
 	shift
-	until "$@"; do
-		[ "${EPOCHREALTIME/[.,]/}" -lt $deadline ] || return 1
+	until checked_at=${EPOCHREALTIME/[.,]/} && "$@"; do
+		[ "$checked_at" -lt $deadline ] || return 1
 		read -rt 0.02 -u "$NEVER_READABLE" || :
 	done
 }
