@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <limits.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +20,14 @@
 
 #define MODES_GROUP   "mode parameters"
 #define STORE_GROUP   "backstore"
+#define FORMAT_PREFIX "format-"
+#define NOTES_PREFIX  "notes-"
 #define STORE_PREFIX  "store-"
 #define SERVED_PREFIX "served-"
 #define MODES_PREFIX  "mode-"
+
+/* What g_file_set_contents() appends to a name, for the file that it then renames. */
+#define TEMPORARY_SUFFIX ".XXXXXX"
 
 /* mark: how it is called; loss: what follows from its absence. Both for the log. */
 static int marks_write(
@@ -36,6 +42,20 @@ static int marks_write(
 		return 0;
 	log_dev_warning(label, "cannot write the %s mark: %s; %s", mark, error->message, loss);
 	return -EIO;
+}
+
+/* The file of a device: called by the backstore, or by the checksum of that name where it leaves no
+ * room in the name of a file. */
+static char *marks_device_path(
+	const char *run_dir, const char *prefix, const struct tcmu_name *name)
+{
+	g_autofree char *label = g_strdup_printf("user_%u-%s", name->hba, name->name);
+	g_autofree char *sum = NULL;
+
+	assert(run_dir);
+	if (strlen(prefix) + strlen(label) + strlen(TEMPORARY_SUFFIX) > NAME_MAX)
+		sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, label, -1);
+	return g_strdup_printf("%s/%s%s", run_dir, prefix, sum ? sum : label);
 }
 
 static bool marks_absent(const GError *error)
@@ -175,15 +195,9 @@ bool marks_take_clean(const char *run_dir, const struct tcmu_name *name, unsigne
 
 /* ------- formats ------- */
 
-static char *marks_format_path(const char *run_dir, const struct tcmu_name *name)
-{
-	assert(run_dir);
-	return g_strdup_printf("%s/format-user_%u-%s", run_dir, name->hba, name->name);
-}
-
 int marks_set_format(const char *run_dir, const struct tcmu_name *name, unsigned format_state)
 {
-	g_autofree char *path = marks_format_path(run_dir, name);
+	g_autofree char *path = marks_device_path(run_dir, FORMAT_PREFIX, name);
 	g_autofree char *text = g_strdup_printf("%u %s\n", format_state, name->config);
 
 	if (format_state)
@@ -196,7 +210,7 @@ int marks_set_format(const char *run_dir, const struct tcmu_name *name, unsigned
 
 unsigned marks_get_format(const char *run_dir, const struct tcmu_name *name)
 {
-	g_autofree char *path = marks_format_path(run_dir, name);
+	g_autofree char *path = marks_device_path(run_dir, FORMAT_PREFIX, name);
 	g_autofree char *found = NULL;
 	g_autoptr(GError) error = NULL;
 	char *config;
@@ -215,18 +229,10 @@ unsigned marks_get_format(const char *run_dir, const struct tcmu_name *name)
 
 /* ------- notes ------- */
 
-#define NOTES_PREFIX "notes-"
-
-static char *marks_notes_path(const char *run_dir, const struct tcmu_name *name)
-{
-	assert(run_dir);
-	return g_strdup_printf("%s/" NOTES_PREFIX "user_%u-%s", run_dir, name->hba, name->name);
-}
-
 struct notes *marks_open_notes(
 	const char *run_dir, const struct tcmu_name *name, unsigned minor, const char *claim)
 {
-	g_autofree char *path = marks_notes_path(run_dir, name);
+	g_autofree char *path = marks_device_path(run_dir, NOTES_PREFIX, name);
 	g_autofree char *label = g_strdup_printf("user_%u/%s", name->hba, name->name);
 	g_autofree char *device = g_strdup_printf(
 		"uio%u %s %s %s", minor, label, claim, name->config);
@@ -246,7 +252,7 @@ struct marks_devices {
 	const char *run_dir;
 	const struct tcmu_scan_entry *entries;
 	int cnt;
-	char *(*path_of)(const char *run_dir, const struct tcmu_name *name);
+	const char *prefix;
 };
 
 /* is_needed of marks_keep_newest(): a device has this file. */
@@ -255,19 +261,13 @@ static bool marks_has_device(const char *path, const void *context)
 	const struct marks_devices *devices = context;
 
 	for (int i = 0; i < devices->cnt; i++) {
-		g_autofree char *expected = devices->path_of(
-			devices->run_dir, &devices->entries[i].name);
+		g_autofree char *expected = marks_device_path(
+			devices->run_dir, devices->prefix, &devices->entries[i].name);
 
 		if (strcmp(path, expected) == 0)
 			return true;
 	}
 	return false;
-}
-
-static char *marks_store_path(const char *run_dir, const struct tcmu_name *name)
-{
-	assert(run_dir);
-	return g_strdup_printf("%s/" STORE_PREFIX "user_%u-%s", run_dir, name->hba, name->name);
 }
 
 void marks_sweep(const char *run_dir, const struct tcmu_scan_entry *entries, int cnt)
@@ -276,17 +276,17 @@ void marks_sweep(const char *run_dir, const struct tcmu_scan_entry *entries, int
 		.run_dir = run_dir,
 		.entries = entries,
 		.cnt = cnt,
-		.path_of = marks_notes_path,
+		.prefix = NOTES_PREFIX,
 	};
 
-	marks_keep_newest(run_dir, NOTES_PREFIX, 0, marks_has_device, &devices);
-	devices.path_of = marks_store_path;
-	marks_keep_newest(run_dir, STORE_PREFIX, MARKS_STORES_KEPT, marks_has_device, &devices);
+	marks_keep_newest(run_dir, devices.prefix, 0, marks_has_device, &devices);
+	devices.prefix = STORE_PREFIX;
+	marks_keep_newest(run_dir, devices.prefix, MARKS_STORES_KEPT, marks_has_device, &devices);
 }
 
 void marks_forget(const char *run_dir, const struct tcmu_name *name)
 {
-	g_autofree char *path = marks_notes_path(run_dir, name);
+	g_autofree char *path = marks_device_path(run_dir, NOTES_PREFIX, name);
 
 	(void) unlink(path);
 	(void) marks_set_format(run_dir, name, 0);
@@ -304,7 +304,7 @@ static char *marks_store_text(const struct tcmu_name *name)
 
 void marks_get_store(const char *run_dir, const struct tcmu_name *name, struct marks_store *store)
 {
-	g_autofree char *path = marks_store_path(run_dir, name);
+	g_autofree char *path = marks_device_path(run_dir, STORE_PREFIX, name);
 	g_autofree char *expected = marks_store_text(name);
 	g_autoptr(GKeyFile) file = g_key_file_new();
 	g_autofree char *of = NULL;
@@ -327,7 +327,7 @@ void marks_get_store(const char *run_dir, const struct tcmu_name *name, struct m
 int marks_set_store(
 	const char *run_dir, const struct tcmu_name *name, const struct marks_store *store)
 {
-	g_autofree char *path = marks_store_path(run_dir, name);
+	g_autofree char *path = marks_device_path(run_dir, STORE_PREFIX, name);
 	g_autofree char *of = marks_store_text(name);
 	g_autoptr(GKeyFile) file = g_key_file_new();
 	g_autofree char *text = NULL;

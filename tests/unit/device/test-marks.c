@@ -21,6 +21,7 @@
 #include "device/marks.h"
 #include "fake-root.h"
 #include "io/thread.h"
+#include "notes/notes.h"
 
 static struct fake_root root;
 static char run_dir[128];
@@ -196,6 +197,52 @@ static unsigned count_files(const char *directory, const char *prefix)
 #define STORES_MAX (MARKS_STORES_KEPT + MARKS_STORES_KEPT / 8)
 #define SERVED_MAX (MARKS_SERVED_KEPT + MARKS_SERVED_KEPT / 8)
 
+#define LONG       215 /* bytes of a name; all marks of a shorter one are called by it */
+
+/* A backstore may have a name as long as a file's, and the name of a mark is longer. */
+static void long_names_have_their_marks(void **state)
+{
+	const struct marks_store known = {.write_cache_set = true, .claim = "file:8:1:12"};
+
+	(void) state;
+	for (size_t length = LONG; length < sizeof(disk.name); length++) {
+		struct tcmu_scan_entry entry = {.name = {.hba = 5, .config = "file//srv/disk.img"}};
+		struct tcmu_name *name = &entry.name, neighbor;
+		struct marks_store store;
+		struct notes *notes;
+
+		memset(name->name, 'n', length);
+		neighbor = *name;
+		neighbor.name[length - 1] = 'm';
+		assert_int_equal(marks_get_format(run_dir, name), 0);
+		assert_false(marks_was_served(run_dir, name));
+		assert_int_equal(marks_set_clean(run_dir, name, 3), 0);
+		assert_int_equal(marks_set_format(run_dir, name, FORMAT_STATE_FORMAT), 0);
+		assert_int_equal(marks_set_store(run_dir, name, &known), 0);
+		assert_int_equal(marks_set_served(run_dir, name), 0);
+		notes = marks_open_notes(run_dir, name, 3, "claim");
+		assert_non_null(notes);
+		notes_close(notes);
+
+		marks_sweep(run_dir, &entry, 1);
+		assert_int_equal(count_files(run_dir, "notes-"), 1);
+		assert_int_equal(marks_get_format(run_dir, &neighbor), 0);
+		assert_false(marks_was_served(run_dir, &neighbor));
+		marks_get_store(run_dir, &neighbor, &store);
+		assert_false(store.write_cache_set);
+		assert_int_equal(marks_get_format(run_dir, name), FORMAT_STATE_FORMAT);
+		assert_true(marks_was_served(run_dir, name));
+		marks_get_store(run_dir, name, &store);
+		assert_true(store.write_cache_set);
+		assert_string_equal(store.claim, known.claim);
+		assert_true(marks_take_clean(run_dir, name, 3));
+
+		marks_forget(run_dir, name);
+		assert_int_equal(count_files(run_dir, "notes-"), 0);
+		assert_int_equal(count_files(run_dir, "format-"), 0);
+	}
+}
+
 static void stores_that_were_deleted_long_ago_are_forgotten(void **state)
 {
 	struct tcmu_scan_entry entry = {.name = {.hba = 5, .name = "2"}};
@@ -289,6 +336,7 @@ int main(void)
 			a_backstore_that_was_served_is_known_for_good, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			stores_that_were_deleted_long_ago_are_forgotten, setup, teardown),
+		cmocka_unit_test_setup_teardown(long_names_have_their_marks, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			backstores_that_were_served_long_ago_are_forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(
