@@ -25,8 +25,9 @@
 #define STORE_PREFIX  "store-"
 #define SERVED_PREFIX "served-"
 #define MODES_PREFIX  "mode-"
+#define ESCAPED       "-escaped"
 
-/* What g_file_set_contents() appends to a name, for the file that it then renames. */
+/* g_file_set_contents() appends this to a name, for the file that it then renames. */
 #define TEMPORARY_SUFFIX ".XXXXXX"
 
 /* mark: how it is called; loss: what follows from its absence. Both for the log. */
@@ -56,6 +57,13 @@ static char *marks_device_path(
 	if (strlen(prefix) + strlen(label) + strlen(TEMPORARY_SUFFIX) > NAME_MAX)
 		sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, label, -1);
 	return g_strdup_printf("%s/%s%s", run_dir, prefix, sum ? sum : label);
+}
+
+/* Removes the newline of a mark's only line, and no space before it: a config may end with one. */
+static void marks_end_line(char *text)
+{
+	if (g_str_has_suffix(text, "\n"))
+		text[strlen(text) - 1] = '\0';
 }
 
 static bool marks_absent(const GError *error)
@@ -222,7 +230,7 @@ unsigned marks_get_format(const char *run_dir, const struct tcmu_name *name)
 			? 0
 			: FORMAT_STATE_FORMAT;
 	format_state = strtoul(found, &config, 10);
-	g_strchomp(config);
+	marks_end_line(config);
 	return *config == ' ' && strcmp(config + 1, name->config) == 0 ? (unsigned) format_state
 								       : 0;
 }
@@ -294,6 +302,27 @@ void marks_forget(const char *run_dir, const struct tcmu_name *name)
 
 /* ------- backing stores ------- */
 
+/* A text of any bytes, as the kernel takes them for names and config strings. A key file takes
+ * UTF-8 only, so another text is escaped, and its key says so. */
+static void marks_set_text(GKeyFile *file, const char *key, const char *text)
+{
+	g_autofree char *escaped = g_utf8_validate(text, -1, NULL) ? NULL : g_strescape(text, NULL);
+	g_autofree char *escaped_key = g_strconcat(key, ESCAPED, NULL);
+
+	g_key_file_set_string(
+		file, STORE_GROUP, escaped ? escaped_key : key, escaped ? escaped : text);
+}
+
+/* NULL: there is none. */
+static char *marks_get_text(GKeyFile *file, const char *key)
+{
+	g_autofree char *escaped_key = g_strconcat(key, ESCAPED, NULL);
+	g_autofree char *escaped = g_key_file_get_string(file, STORE_GROUP, escaped_key, NULL);
+
+	return escaped ? g_strcompress(escaped)
+		       : g_key_file_get_string(file, STORE_GROUP, key, NULL);
+}
+
 /* Options are left out: to change one of them is to serve the same store. */
 static char *marks_store_text(const struct tcmu_name *name)
 {
@@ -313,13 +342,13 @@ void marks_get_store(const char *run_dir, const struct tcmu_name *name, struct m
 	*store = (struct marks_store){.deleted = false};
 	if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, NULL))
 		return;
-	of = g_key_file_get_string(file, STORE_GROUP, "store", NULL);
+	of = marks_get_text(file, "store");
 	if (!of || strcmp(of, expected) != 0)
 		return;
 	store->deleted = g_key_file_get_boolean(file, STORE_GROUP, "deleted", NULL);
 	store->write_cache_set = g_key_file_has_key(file, STORE_GROUP, "write_cache", NULL);
 	store->write_cache = g_key_file_get_boolean(file, STORE_GROUP, "write_cache", NULL);
-	claim = g_key_file_get_string(file, STORE_GROUP, "claim", NULL);
+	claim = marks_get_text(file, "claim");
 	if (claim)
 		g_strlcpy(store->claim, claim, sizeof(store->claim));
 }
@@ -332,12 +361,12 @@ int marks_set_store(
 	g_autoptr(GKeyFile) file = g_key_file_new();
 	g_autofree char *text = NULL;
 
-	g_key_file_set_string(file, STORE_GROUP, "store", of);
+	marks_set_text(file, "store", of);
 	g_key_file_set_boolean(file, STORE_GROUP, "deleted", store->deleted);
 	if (store->write_cache_set)
 		g_key_file_set_boolean(file, STORE_GROUP, "write_cache", store->write_cache);
 	if (store->claim[0])
-		g_key_file_set_string(file, STORE_GROUP, "claim", store->claim);
+		marks_set_text(file, "claim", store->claim);
 	text = g_key_file_to_data(file, NULL, NULL);
 	return marks_write(
 		name, path, text, "store",
@@ -365,7 +394,7 @@ bool marks_was_served(const char *state_dir, const struct tcmu_name *name)
 	 * in the place of one that is not seen. */
 	if (!g_file_get_contents(path, &found, NULL, &error))
 		return !marks_absent(error);
-	g_strchomp(found);
+	marks_end_line(found);
 	return strcmp(found, expected) == 0;
 }
 

@@ -197,7 +197,46 @@ static unsigned count_files(const char *directory, const char *prefix)
 #define STORES_MAX (MARKS_STORES_KEPT + MARKS_STORES_KEPT / 8)
 #define SERVED_MAX (MARKS_SERVED_KEPT + MARKS_SERVED_KEPT / 8)
 
-#define LONG       215 /* bytes of a name; all marks of a shorter one are called by it */
+/* The kernel takes any bytes for a name and a config string, UTF-8 or not. */
+static void names_of_any_bytes_have_their_marks(void **state)
+{
+	static const struct tcmu_name names[] = {
+		{.hba = 5, .name = "d\xefsk", .config = "file//srv/disk.img"},
+		{.hba = 5, .name = "disk", .config = "file//srv/d\xefsk.img"},
+		{.hba = 5, .name = "disk", .config = "file//srv/d\xeesk.img"},
+		{.hba = 5, .name = "d\303\257sk", .config = "file//srv/d\303\257sk.img"},
+		{.hba = 5, .name = "a\ndeleted=true", .config = "file//srv/a\ndeleted=true"},
+		{.hba = 5, .name = " a \\n\t ", .config = "file// \\s \\xef \t"},
+		{.hba = 5, .name = "[a]", .config = "file//srv/\x01\x7f"},
+	};
+	const struct marks_store known = {.write_cache_set = true, .claim = "nbd /srv/\xef.socket"};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct marks_store store;
+
+		assert_int_equal(marks_set_store(run_dir, &names[i], &known), 0);
+		assert_int_equal(marks_set_served(run_dir, &names[i]), 0);
+		assert_int_equal(marks_set_clean(run_dir, &names[i], 3), 0);
+		assert_int_equal(marks_set_format(run_dir, &names[i], FORMAT_STATE_FORMAT), 0);
+		assert_int_equal(marks_get_format(run_dir, &names[i]), FORMAT_STATE_FORMAT);
+		for (size_t j = 0; j < sizeof(names) / sizeof(names[0]); j++) {
+			marks_get_store(run_dir, &names[j], &store);
+			assert_int_equal(store.write_cache_set, j == i);
+			assert_false(store.deleted);
+			assert_string_equal(store.claim, j == i ? known.claim : "");
+			if (j >= i)
+				assert_int_equal(marks_was_served(run_dir, &names[j]), j == i);
+		}
+		assert_true(marks_take_clean(run_dir, &names[i], 3));
+		assert_int_equal(
+			marks_set_store(
+				run_dir, &names[i], &(struct marks_store){.deleted = false}),
+			0);
+	}
+}
+
+#define LONG 215 /* bytes of a name; all marks of a shorter one are called by it */
 
 /* A backstore may have a name as long as a file's, and the name of a mark is longer. */
 static void long_names_have_their_marks(void **state)
@@ -336,6 +375,8 @@ int main(void)
 			a_backstore_that_was_served_is_known_for_good, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			stores_that_were_deleted_long_ago_are_forgotten, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			names_of_any_bytes_have_their_marks, setup, teardown),
 		cmocka_unit_test_setup_teardown(long_names_have_their_marks, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			backstores_that_were_served_long_ago_are_forgotten, setup, teardown),
