@@ -45,18 +45,26 @@ static int marks_write(
 	return -EIO;
 }
 
-/* The file of a device: called by the backstore, or by the checksum of that name where it leaves no
- * room in the name of a file. */
+/* The file of a text that is no name of a file: called by its checksum. */
+static char *marks_sum_path(const char *directory, const char *prefix, const char *text)
+{
+	g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
+
+	assert(directory);
+	return g_strdup_printf("%s/%s%s", directory, prefix, sum);
+}
+
+/* The file of a device: called by the backstore, unless that leaves no room in the name of a file.
+ */
 static char *marks_device_path(
 	const char *run_dir, const char *prefix, const struct tcmu_name *name)
 {
 	g_autofree char *label = g_strdup_printf("user_%u-%s", name->hba, name->name);
-	g_autofree char *sum = NULL;
 
 	assert(run_dir);
 	if (strlen(prefix) + strlen(label) + strlen(TEMPORARY_SUFFIX) > NAME_MAX)
-		sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, label, -1);
-	return g_strdup_printf("%s/%s%s", run_dir, prefix, sum ? sum : label);
+		return marks_sum_path(run_dir, prefix, label);
+	return g_strdup_printf("%s/%s%s", run_dir, prefix, label);
 }
 
 /* Removes the newline of a mark's only line, and no space before it: a config may end with one. */
@@ -377,10 +385,8 @@ int marks_set_store(
 static char *marks_served_path(const char *state_dir, const struct tcmu_name *name)
 {
 	g_autofree char *label = g_strdup_printf("user_%u/%s", name->hba, name->name);
-	g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, label, -1);
 
-	assert(state_dir);
-	return g_strdup_printf("%s/" SERVED_PREFIX "%s", state_dir, sum);
+	return marks_sum_path(state_dir, SERVED_PREFIX, label);
 }
 
 bool marks_was_served(const char *state_dir, const struct tcmu_name *name)
@@ -468,10 +474,7 @@ static const struct {
 /* A serial may be any text, so the file's name is its checksum; the serial itself is inside. */
 static char *modes_path(const char *state_dir, const char *serial)
 {
-	g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, serial, -1);
-
-	assert(state_dir);
-	return g_strdup_printf("%s/" MODES_PREFIX "%s", state_dir, sum);
+	return marks_sum_path(state_dir, MODES_PREFIX, serial);
 }
 
 int marks_save_modes(

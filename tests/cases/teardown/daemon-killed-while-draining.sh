@@ -28,7 +28,7 @@ wait_for 5 logged 'disk: LIVE .* -> DRAINING'
 assert_eq "$(trace_count kref_release)" 0 "releases while the daemon drains"
 milliseconds stop_tcmud KILL
 figure "end of the killed daemon" "$MS" 1000
-wait_for 10 released_unasked 1
+wait_for 2 released_unasked 1
 rm /run/hold
 start_tcmud
 daemon_has_no_uio || fail "the new daemon holds a uio device"
