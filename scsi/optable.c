@@ -149,19 +149,24 @@ static const struct scsi_entry entries[] = {
 
 /* ------- look-up ------- */
 
+/* For each operation code the number of its first entry, counted from 1; 0: there is none. */
+static uint8_t first_entries[UINT8_MAX + 1];
+
+_Static_assert(ENTRY_CNT < UINT8_MAX, "an entry's number is a byte");
+
+/* Each command is looked up, so the table has an index. */
+__attribute__((constructor)) static void index_entries(void)
+{
+	for (size_t i = ENTRY_CNT; i > 0; i--)
+		first_entries[entries[i - 1].operation.opcode] = (uint8_t) i;
+}
+
 /* The first entry of an operation code, or NULL. */
 static const struct scsi_entry *first_entry(uint8_t opcode)
 {
-	const struct scsi_entry *first = entries;
+	unsigned number = first_entries[opcode];
 
-	/* Runs for each command: a search without branches that depend on the data. */
-	for (size_t left = ENTRY_CNT; left > 1;) {
-		size_t half = left / 2;
-
-		first += first[half - 1].operation.opcode < opcode ? half : 0;
-		left -= half;
-	}
-	return first->operation.opcode == opcode ? first : NULL;
+	return number ? &entries[number - 1] : NULL;
 }
 
 /* The entry of a service action, from the first one of its operation code; or NULL. */
@@ -316,6 +321,37 @@ static enum scsi_verdict refuse_unsupported(struct scsi_call *call, const struct
 	return scsi_refuse_cdb(call, 1, 4);
 }
 
+static uint32_t load_32(const uint8_t *p)
+{
+	uint32_t word;
+
+	memcpy(&word, p, sizeof(word));
+	return word;
+}
+
+static uint64_t load_64(const uint8_t *p)
+{
+	uint64_t word;
+
+	memcpy(&word, p, sizeof(word));
+	return word;
+}
+
+/* Whether the CDB has a bit that must be zero. Its first and its last bytes are compared as one
+ * word each; the words overlap in the middle. */
+static bool has_reserved(const struct scsi_call *call)
+{
+	const uint8_t *cdb = call->cdb, *usage = call->entry->operation.usage;
+	unsigned length = call->cdb_length;
+
+	assert(cdb[0] == usage[0] && length <= sizeof(call->entry->operation.usage));
+	if (length == 6)
+		return (load_32(cdb) & ~load_32(usage)) || (load_32(cdb + 2) & ~load_32(usage + 2));
+	assert(length >= 10);
+	return (load_64(cdb) & ~load_64(usage)) ||
+		(load_64(cdb + length - 8) & ~load_64(usage + length - 8));
+}
+
 /* Refuses the first bit of the CDB that must be zero. absent: such bits of byte 1, beside those
  * that are not in the usage mask. */
 static enum scsi_verdict refuse_reserved(struct scsi_call *call, uint8_t absent)
@@ -349,7 +385,6 @@ static enum scsi_verdict check_and_run(struct scsi_call *call)
 	const struct scsi_lu *lu = call->lu;
 	uint32_t flags = entry->flags;
 	uint8_t absent = flags & ENTRY_LU_BITS ? absent_bits(lu, entry) : 0;
-	uint8_t bad;
 
 	assert(entry->function);
 	call->cdb_length = entry->operation.cdb_length;
@@ -362,10 +397,7 @@ static enum scsi_verdict check_and_run(struct scsi_call *call)
 		return scsi_refuse_busy(call);
 	if ((flags & ENTRY_WRITES) && scsi_lu_write_protected(lu))
 		return refuse_write(call);
-	bad = call->cdb[1] & absent;
-	for (unsigned i = 1; i < call->cdb_length; i++)
-		bad |= call->cdb[i] & (uint8_t) ~entry->operation.usage[i];
-	if (bad)
+	if ((call->cdb[1] & absent) || has_reserved(call))
 		return refuse_reserved(call, absent);
 	if ((flags & (ENTRY_GUARD | ENTRY_NDOB_BIT)) && !lu->guard_passed &&
 	    acts_without_data(call))

@@ -178,7 +178,8 @@ void aio_flush(struct aio_engine *engine)
 			list_append(&engine->waiting, &aio_node(aio)->node);
 		}
 	}
-	aio_start_waiting(engine);
+	if (!list_is_empty(&engine->waiting))
+		aio_start_waiting(engine);
 }
 
 static unsigned aio_run_ended(struct aio_engine *engine)

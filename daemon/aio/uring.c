@@ -292,12 +292,20 @@ static void aio_uring_on_completion(struct aio_uring *uring, uint64_t data, int 
 		aio_slot_put(slot);
 }
 
+/* Else no completion is to come, and no submission waits to be handed over. */
+static bool aio_uring_is_used(const struct aio_uring *uring)
+{
+	return uring->in_kernel || uring->calls || io_uring_sq_ready(&uring->ring);
+}
+
 static void aio_uring_harvest(void *state)
 {
 	struct aio_uring *uring = state;
 	struct io_uring_cqe *cqe;
 	unsigned calls = 0;
 
+	if (!aio_uring_is_used(uring))
+		return;
 	/* Enters the kernel only if it has deferred completions to us. */
 	while (io_uring_peek_cqe(&uring->ring, &cqe) == 0) {
 		uint64_t data = cqe->user_data;

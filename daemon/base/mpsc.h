@@ -42,8 +42,9 @@ static inline bool mpsc_is_empty(const struct mpsc *queue)
 /* The consumer only. Takes all nodes, the oldest first, linked by next. NULL: there are none. */
 static inline struct mpsc_node *mpsc_take_all(struct mpsc *queue)
 {
-	struct mpsc_node *node = atomic_exchange_explicit(
-		&queue->newest, NULL, memory_order_acq_rel);
+	struct mpsc_node *node = mpsc_is_empty(queue)
+		? NULL
+		: atomic_exchange_explicit(&queue->newest, NULL, memory_order_acq_rel);
 	struct mpsc_node *oldest = NULL;
 
 	while (node) {

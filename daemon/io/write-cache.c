@@ -130,8 +130,7 @@ void write_cache_continue(struct write_cache *cache)
 	struct command *command;
 
 	assert(core->ring_locked);
-	if ((!cache->wanted && !core->setup.lu.write_cache_ends) || cache->operation ||
-	    !write_cache_needs_flush(cache))
+	if (!write_cache_goes_off(cache) || cache->operation || !write_cache_needs_flush(cache))
 		return;
 	command = command_get(core->pool, true);
 	if (!command)

@@ -39,6 +39,12 @@ void write_cache_set(struct write_cache *cache, bool on);
  * an earlier process may be in the cache: it goes off when that is on stable storage. */
 void write_cache_restored(struct write_cache *cache, bool before);
 
+/* Whether the cache has to go off, so that write_cache_continue() may have something to do. */
+static inline bool write_cache_goes_off(const struct write_cache *cache)
+{
+	return cache->wanted || cache->core->setup.lu.write_cache_ends;
+}
+
 /* Starts the flush if one is needed, its time has come, and there is a slot. */
 void write_cache_continue(struct write_cache *cache);
 
