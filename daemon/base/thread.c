@@ -1,16 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/thread.h"
 
+#include <errno.h>
 #include <linux/prctl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Less than a huge page: the kernel may back an aligned 2 MiB of a larger stack by one at the first
  * touch. It would then stay resident for each thread, and in the C library's cache of stacks. */
-#define STACK_SIZE ((size_t) 1024 * 1024)
+#define STACK_SIZE    ((size_t) 1024 * 1024)
+
+#define NICE_HIGHEST  (-20)
+#define RESET_ON_FORK 0x01 /* of sched_setattr(2): what the thread starts is not raised */
+
+/* Of sched_setattr(2). The headers of the C library and of the kernel declare it in different
+ * versions, and together with other things twice. */
+struct scheduling {
+	uint32_t size;
+	uint32_t policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime;
+	uint64_t deadline;
+	uint64_t period;
+};
 
 /* Whether the calling thread was put on one CPU. */
 static __thread bool pinned;
@@ -89,4 +109,20 @@ void thread_set_cpu(pid_t tid, int cpu)
 		one = all;
 	/* Where the system forbids it, the thread is only slower. */
 	(void) sched_setaffinity(tid, sizeof(one), &one);
+}
+
+/* The daemon never changes the main thread's priority. */
+int thread_raise(pid_t tid, bool raised)
+{
+	struct scheduling attributes = {
+		.size = sizeof(attributes), .policy = SCHED_OTHER, .flags = RESET_ON_FORK};
+
+	if (sched_getscheduler(getpid()) != SCHED_OTHER)
+		return -ENOTSUP;
+	attributes.nice = getpriority(PRIO_PROCESS, (id_t) getpid());
+	if (attributes.nice == NICE_HIGHEST)
+		return -EALREADY;
+	if (raised)
+		attributes.nice = NICE_HIGHEST;
+	return syscall(SYS_sched_setattr, tid, &attributes, 0) < 0 ? -errno : 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The start of all threads but the main one: signals are blocked, so that only the event loop gets
- * them; those of a crash are not. And the names and CPUs of threads.
+ * them; those of a crash are not. And the names, CPUs and priorities of threads.
  */
 #pragma once
 
@@ -36,3 +36,9 @@ unsigned thread_cpus(void);
  * thread_start() are not pinned. tid: 0 is the calling thread. Best effort: a CPU may go away, or
  * others be allowed, at any time. Any thread. */
 void thread_set_cpu(pid_t tid, int cpu);
+
+/* Gives a thread the highest priority of the scheduler's normal policy (nice -20), or the one that
+ * the daemon has. Threads that it starts are not raised. tid: 0 is the calling thread. -errno: the
+ * system forbids it, the daemon has the highest one itself (-EALREADY), or another policy
+ * (-ENOTSUP). Any thread. */
+int thread_raise(pid_t tid, bool raised);

@@ -96,7 +96,7 @@ static void io_thread_take_control(struct io_thread *thread)
 	assert(core->ring_locked);
 	if (!control_take(&thread->control, &request))
 		return;
-	wait_leave_cpu(&core->wait);
+	wait_leave(&core->wait);
 	if (request.changes & CONTROL_FAULT)
 		core->faulted = true;
 	if (request.changes & CONTROL_BACKEND)
@@ -173,7 +173,8 @@ static bool io_thread_iterate(struct io_thread *thread)
 		io_thread_take_control(thread);
 	fetch_check_ring(&thread->fetch);
 	completed = io_thread_complete_ended(thread, &completed_at);
-	write_cache_continue(&thread->write_cache);
+	if (write_cache_goes_off(&thread->write_cache))
+		write_cache_continue(&thread->write_cache);
 	if (xcopy_disk_has_requests(thread->xcopy_disk)) {
 		/* The thread may have been stuck, so that commands in the ring are late. */
 		if (core->ring_state == CORE_RING_ATTACHED && tcmu_ring_pending(&core->ring))
@@ -206,7 +207,9 @@ static bool io_thread_iterate(struct io_thread *thread)
 	work += xcopy_disk_take_answers(thread->xcopy_disk);
 	format_report(&thread->format);
 	if (completed || work)
-		wait_note_work(&core->wait, io_thread_is_tuned(thread), fetched);
+		wait_note_work(
+			&core->wait, io_thread_is_tuned(thread), fetched,
+			now ? now : clock_now_ns());
 	submit_report(&thread->submit);
 	return work > 0;
 }
@@ -280,7 +283,7 @@ static void *io_thread_main(void *arg)
 		if (!io_thread_iterate(thread) && io_thread_goes_on(thread))
 			io_thread_wait(thread);
 	assert(list_is_empty(&core->ended) && thread->order.exclusive_cnt == 0);
-	wait_leave_cpu(&core->wait);
+	wait_leave(&core->wait);
 	xcopy_disk_end(thread->xcopy_disk);
 	core_detach(core);
 	submit_destroy(&thread->submit);

@@ -35,9 +35,14 @@
 #define SPIN_GAIN  115 /* percent that make it worth a CPU's time */
 #define HOPELESS \
 	200 /* percent of the best time; such a mode is not measured again in this tuning */
-#define SLOW         2                    /* times the best time; then a sample ends early */
+#define SLOW         2                    /* times the usual time; then a sample ends early */
+#define ALONE        300                  /* percent of the time without a coalescing delay */
+#define PROBE_GAIN   110                  /* percent that make a coalescing delay worth a tuning */
+#define PROBE_NS     UINT64_C(1000000000) /* between two probes */
+#define PROBE_SHORT  4u /* commands in whose time a probe can show that it is slow */
 #define PATIENCE_MIN UINT64_C(250000000)  /* ns */
 #define PATIENCE_MAX UINT64_C(8000000000) /* ns */
+#define ALL_ROUNDS   WAIT_ROUNDS
 
 static atomic_uint spinning;   /* threads */
 static atomic_uint spin_limit; /* threads that may spin, and 1; 0: not known yet */
@@ -49,6 +54,7 @@ static uint64_t wait_tuner_min(uint64_t a, uint64_t b)
 
 static void wait_tuner_begin(struct wait_tuner *tuner)
 {
+	tuner->phase = WAIT_TUNING;
 	tuner->round = 0;
 	tuner->mode = WAIT_SLEEP;
 	tuner->begin = 0;
@@ -61,6 +67,11 @@ void wait_tuner_init(struct wait_tuner *tuner, unsigned percent, unsigned cpus)
 	*tuner = (struct wait_tuner){
 		.percent = percent, .cpus = cpus, .gap = GAP_LONG, .patience = PATIENCE_MIN};
 	wait_tuner_begin(tuner);
+}
+
+void wait_tuner_permit_raise(struct wait_tuner *tuner)
+{
+	tuner->may_raise = true;
 }
 
 static void wait_tuner_give_credit(struct wait_tuner *tuner, uint64_t now)
@@ -76,14 +87,16 @@ static void wait_tuner_give_credit(struct wait_tuner *tuner, uint64_t now)
 
 /* ------- the tuning ------- */
 
-/* How long a command took: the median of the rounds, so that a disturbance in one of them counts
- * for nothing. For a CPU it is the worse of the last two: the initiator may have moved. 0: the mode
- * was not measured. */
-static uint64_t wait_tuner_usual_time(const struct wait_tuner *tuner, unsigned mode)
+/* How long a command took in a round, or in all: the median of the rounds, so that a disturbance in
+ * one of them counts for nothing. For a CPU it is the worse of the last two: the initiator may have
+ * moved. 0: the mode was not measured. */
+static uint64_t wait_tuner_time(const struct wait_tuner *tuner, unsigned mode, unsigned round)
 {
 	const uint64_t *taken = tuner->taken[mode];
 	uint64_t low = wait_tuner_min(taken[0], taken[1]), high = taken[0] + taken[1] - low;
 
+	if (round != ALL_ROUNDS)
+		return taken[round];
 	/* A mode that is given up after the first round has no others. */
 	if (!taken[1] || !taken[2])
 		return taken[0] > taken[1] ? taken[0] : taken[1];
@@ -92,13 +105,19 @@ static uint64_t wait_tuner_usual_time(const struct wait_tuner *tuner, unsigned m
 	return taken[2] < low ? low : wait_tuner_min(taken[2], high);
 }
 
-/* Whether a mode serves so many percent of the commands that the other serves, or more. */
-static bool wait_tuner_serves(
-	const struct wait_tuner *tuner, unsigned mode, unsigned other, unsigned percent)
+/* Whether one serves so many percent of the commands that the other serves, or more, by the times
+ * of a command. */
+static bool wait_tuner_is_better(uint64_t time, uint64_t other, unsigned percent)
 {
-	uint64_t a = wait_tuner_usual_time(tuner, mode), b = wait_tuner_usual_time(tuner, other);
+	return time && other * 100 >= time * percent;
+}
 
-	return a && b * 100 >= a * percent;
+static bool wait_tuner_serves(
+	const struct wait_tuner *tuner, unsigned mode, unsigned other, unsigned percent,
+	unsigned round)
+{
+	return wait_tuner_is_better(
+		wait_tuner_time(tuner, mode, round), wait_tuner_time(tuner, other, round), percent);
 }
 
 /* Which CPU a mode means. The one that was found last is measured first, the others after it: where
@@ -122,11 +141,11 @@ static bool wait_tuner_is_offered(const struct wait_tuner *tuner, unsigned mode)
 		return tuner->delay != 0;
 	case WAIT_COALESCE_LONG:
 		return tuner->delay && tuner->delay * DELAY_LONG <= DELAY_MAX &&
-			wait_tuner_serves(tuner, WAIT_COALESCE, WAIT_SLEEP, DELAY_GAIN);
+			wait_tuner_serves(tuner, WAIT_COALESCE, WAIT_SLEEP, DELAY_GAIN, ALL_ROUNDS);
 	case WAIT_SPIN:
 		return tuner->percent &&
 			!(tuner->delay &&
-			  wait_tuner_serves(tuner, WAIT_COALESCE, WAIT_SLEEP, DEEP));
+			  wait_tuner_serves(tuner, WAIT_COALESCE, WAIT_SLEEP, DEEP, ALL_ROUNDS));
 	default:
 		return true;
 	}
@@ -144,28 +163,45 @@ static bool wait_tuner_is_hopeless(const struct wait_tuner *tuner, unsigned mode
 	return tuner->taken[mode][0] * 100 > best * HOPELESS;
 }
 
-static void wait_tuner_settle(struct wait_tuner *tuner, uint64_t now)
+/* The mode that serves the most, of those that are worth their cost. */
+static unsigned wait_tuner_best(const struct wait_tuner *tuner, unsigned round)
 {
-	unsigned best = WAIT_SLEEP, before = tuner->found, cpu = WAIT_CPU;
-	bool same;
+	unsigned best = WAIT_SLEEP, cpu = WAIT_CPU;
 
-	assert(tuner->round == WAIT_ROUNDS);
-	tuner->restarts = 0;
-	if (wait_tuner_serves(tuner, WAIT_COALESCE, best, DELAY_GAIN))
+	if (wait_tuner_serves(tuner, WAIT_COALESCE, best, DELAY_GAIN, round))
 		best = WAIT_COALESCE;
-	if (best == WAIT_COALESCE && wait_tuner_serves(tuner, WAIT_COALESCE_LONG, best, LONG_GAIN))
+	if (best == WAIT_COALESCE &&
+	    wait_tuner_serves(tuner, WAIT_COALESCE_LONG, best, LONG_GAIN, round))
 		best = WAIT_COALESCE_LONG;
 	for (unsigned mode = WAIT_CPU + 1; mode < WAIT_MODES; mode++)
-		if (wait_tuner_serves(tuner, mode, cpu, 100) || !wait_tuner_usual_time(tuner, cpu))
+		if (wait_tuner_serves(tuner, mode, cpu, 100, round) ||
+		    !wait_tuner_time(tuner, cpu, round))
 			cpu = mode;
-	if (wait_tuner_serves(tuner, cpu, best, CPU_GAIN))
+	if (wait_tuner_serves(tuner, cpu, best, CPU_GAIN, round))
 		best = cpu;
-	if (wait_tuner_serves(tuner, WAIT_SPIN, best, SPIN_GAIN))
+	if (wait_tuner_serves(tuner, WAIT_SPIN, best, SPIN_GAIN, round))
 		best = WAIT_SPIN;
+	return best;
+}
 
-	tuner->usual = wait_tuner_usual_time(tuner, best);
-	tuner->unusual = 0;
-	same = best == before;
+/* Two rounds are enough where they agree. A mode that costs a CPU's time or the scheduler's freedom
+ * needs all. */
+static bool wait_tuner_is_decided(const struct wait_tuner *tuner)
+{
+	unsigned best = wait_tuner_best(tuner, 0);
+
+	return tuner->round == WAIT_ROUNDS ||
+		(tuner->round == 2 && best < WAIT_SPIN && best == wait_tuner_best(tuner, 1));
+}
+
+static void wait_tuner_find(struct wait_tuner *tuner, uint64_t now)
+{
+	unsigned best = wait_tuner_best(tuner, ALL_ROUNDS), before = tuner->found;
+	bool same = best == before;
+
+	assert(tuner->phase == WAIT_TUNING);
+	tuner->restarts = 0;
+	tuner->usual = wait_tuner_time(tuner, best, ALL_ROUNDS);
 	if (best >= WAIT_CPU) {
 		tuner->cpu = wait_tuner_cpu_of(tuner, best);
 		best = WAIT_CPU;
@@ -180,16 +216,35 @@ static void wait_tuner_settle(struct wait_tuner *tuner, uint64_t now)
 		? wait_tuner_min(2 * tuner->patience, PATIENCE_MAX)
 		: PATIENCE_MIN;
 	tuner->found = tuner->mode = best;
+	tuner->phase = WAIT_SETTLED;
+	tuner->unusual = 0;
+	tuner->probed = now;
 	tuner->settled = now + tuner->patience;
+}
+
+/* An initiator that waits for each command makes a coalescing delay very slow. It is served with a
+ * raised priority. Else the scheduler often runs the kernel's work that a doorbell has woken at
+ * once, and the thread after that only to fall asleep; a raised thread falls asleep first. Where
+ * more commands are in flight, a raised thread would serve them one by one. The gain of the
+ * priority is not measured: it shows too slowly, because the scheduler also counts what the threads
+ * have run before. */
+static void wait_tuner_note_alone(struct wait_tuner *tuner)
+{
+	assert(tuner->mode == WAIT_COALESCE && tuner->taken[WAIT_COALESCE][0]);
+	tuner->raised = tuner->may_raise &&
+		tuner->taken[WAIT_COALESCE][0] * 100 >= tuner->taken[WAIT_SLEEP][0] * ALONE;
 }
 
 static void wait_tuner_next(struct wait_tuner *tuner, uint64_t now)
 {
-	assert(tuner->round < WAIT_ROUNDS && tuner->mode < WAIT_MODES);
+	assert(tuner->phase == WAIT_TUNING && tuner->round < WAIT_ROUNDS);
+	assert(tuner->mode < WAIT_MODES);
 	if (tuner->mode == WAIT_SLEEP && tuner->round == 0) {
 		tuner->delay = DELAY_COMMANDS * tuner->taken[WAIT_SLEEP][0] / FINE;
-		if (tuner->delay > DELAY_MAX)
+		if (tuner->delay > DELAY_MAX) {
 			tuner->delay = 0;
+			tuner->raised = false;
+		}
 	}
 	do {
 		if (++tuner->mode == WAIT_MODES) {
@@ -198,19 +253,24 @@ static void wait_tuner_next(struct wait_tuner *tuner, uint64_t now)
 		}
 	} while (!wait_tuner_is_offered(tuner, tuner->mode) ||
 		 wait_tuner_is_hopeless(tuner, tuner->mode));
-	if (tuner->round == WAIT_ROUNDS)
-		wait_tuner_settle(tuner, now);
+	if (tuner->mode == WAIT_SLEEP && wait_tuner_is_decided(tuner))
+		wait_tuner_find(tuner, now);
 }
 
 /* Whether the sample can only show how much slower the mode is. */
 static bool wait_tuner_is_slow(const struct wait_tuner *tuner, uint64_t now)
 {
-	uint64_t usual = tuner->round < WAIT_ROUNDS && tuner->mode != WAIT_SLEEP
-		? tuner->taken[WAIT_SLEEP][tuner->round]
-		: 0;
+	unsigned least = SAMPLE_COMMANDS;
+	uint64_t usual = 0;
 
+	if (tuner->phase == WAIT_PROBING) {
+		usual = tuner->usual;
+		least = PROBE_SHORT;
+	} else if (tuner->phase == WAIT_TUNING && tuner->mode != WAIT_SLEEP) {
+		usual = tuner->taken[WAIT_SLEEP][tuner->round];
+	}
 	return usual && tuner->commands &&
-		FINE * clock_since(now, tuner->begin) > SLOW * usual * SAMPLE_COMMANDS &&
+		FINE * clock_since(now, tuner->begin) > SLOW * usual * least &&
 		FINE * clock_since(now, tuner->begin) > SLOW * usual * tuner->commands;
 }
 
@@ -225,9 +285,84 @@ static bool wait_tuner_is_unusual(struct wait_tuner *tuner, uint64_t taken)
 	return tuner->unusual >= UNUSUAL_MAX;
 }
 
+/* Whether the mode that was found need not be the best one any more. */
+static bool wait_tuner_is_outdated(struct wait_tuner *tuner, uint64_t taken, uint64_t now)
+{
+	assert(tuner->phase == WAIT_SETTLED);
+	return now >= tuner->settled ||
+		(wait_tuner_is_unusual(tuner, taken) &&
+		 now >= tuner->settled - tuner->patience + PATIENCE_MIN);
+}
+
+static bool wait_tuner_found_delay(const struct wait_tuner *tuner)
+{
+	return tuner->found == WAIT_COALESCE || tuner->found == WAIT_COALESCE_LONG;
+}
+
+/* The initiator may have got a deeper or a shallower queue, which the time of a command with the
+ * mode that was found need not show. So from time to time another mode serves a sample: where a
+ * coalescing delay was found to pay, none; else one. */
+static void wait_tuner_probe(struct wait_tuner *tuner, uint64_t now)
+{
+	if (clock_since(now, tuner->probed) < PROBE_NS)
+		return;
+	tuner->probed = now;
+	if (!wait_tuner_found_delay(tuner)) {
+		tuner->delay = DELAY_COMMANDS * tuner->usual / FINE;
+		if (tuner->delay > DELAY_MAX)
+			return;
+	}
+	tuner->mode = wait_tuner_found_delay(tuner) ? WAIT_SLEEP : WAIT_COALESCE;
+	tuner->phase = WAIT_PROBING;
+}
+
+/* Whether the other mode serves more. It has to be clear, so that two modes that are nearly alike
+ * are not compared again and again. */
+static bool wait_tuner_is_surprised(const struct wait_tuner *tuner, uint64_t taken)
+{
+	assert(tuner->phase == WAIT_PROBING && tuner->mode != tuner->found);
+	return wait_tuner_is_better(
+		taken, tuner->usual, tuner->mode == WAIT_SLEEP ? 100 : PROBE_GAIN);
+}
+
+/* A command of this sample took so long. */
+static void wait_tuner_take(struct wait_tuner *tuner, uint64_t taken, uint64_t now)
+{
+	switch (tuner->phase) {
+	case WAIT_TUNING:
+		tuner->taken[tuner->mode][tuner->round] = taken;
+		if (tuner->mode == WAIT_COALESCE && tuner->round == 0)
+			wait_tuner_note_alone(tuner);
+		wait_tuner_next(tuner, now);
+		return;
+	case WAIT_SETTLED:
+		if (!wait_tuner_is_outdated(tuner, taken, now)) {
+			wait_tuner_probe(tuner, now);
+			return;
+		}
+		break;
+	case WAIT_PROBING:
+		if (!wait_tuner_is_surprised(tuner, taken)) {
+			tuner->mode = tuner->found;
+			tuner->phase = WAIT_SETTLED;
+			return;
+		}
+		break;
+	}
+	wait_tuner_begin(tuner);
+	tuner->begin = now;
+}
+
+static uint64_t wait_tuner_duration(const struct wait_tuner *tuner)
+{
+	return tuner->phase == WAIT_PROBING || (tuner->phase == WAIT_TUNING && tuner->round == 0)
+		? SAMPLE_MIN
+		: SAMPLE_LONG;
+}
+
 static void wait_tuner_sample(struct wait_tuner *tuner, uint64_t now)
 {
-	uint64_t taken, duration = tuner->round == 0 ? SAMPLE_MIN : SAMPLE_LONG;
+	uint64_t taken, duration = wait_tuner_duration(tuner);
 
 	tuner->waits++;
 	if (tuner->begin && !wait_tuner_is_slow(tuner, now) &&
@@ -238,19 +373,8 @@ static void wait_tuner_sample(struct wait_tuner *tuner, uint64_t now)
 	tuner->begin = now;
 	tuner->commands = 0;
 	tuner->waits = 0;
-	if (!taken)
-		return;
-	if (tuner->round < WAIT_ROUNDS) {
-		assert(tuner->mode < WAIT_MODES);
-		tuner->taken[tuner->mode][tuner->round] = taken;
-		wait_tuner_next(tuner, now);
-	} else if (
-		now >= tuner->settled ||
-		(wait_tuner_is_unusual(tuner, taken) &&
-		 now >= tuner->settled - tuner->patience + PATIENCE_MIN)) {
-		wait_tuner_begin(tuner);
-		tuner->begin = now;
-	}
+	if (taken)
+		wait_tuner_take(tuner, taken, now);
 }
 
 /* ------- for the I/O thread ------- */
@@ -277,19 +401,26 @@ void wait_tuner_pressed(struct wait_tuner *tuner, uint64_t now)
 	assert(tuner->streak == WAIT_STREAK && tuner->mode < WAIT_MODES);
 	tuner->streak = 0;
 	tuner->begin = 0;
+	tuner->raised = false;
 	if (tuner->mode < WAIT_CPU)
 		return;
-	if (tuner->round == WAIT_ROUNDS) {
-		wait_tuner_begin(tuner);
-	} else {
+	if (tuner->phase == WAIT_TUNING) {
 		tuner->taken[tuner->mode][tuner->round] = NEVER;
 		wait_tuner_next(tuner, now);
+	} else {
+		wait_tuner_begin(tuner);
 	}
 }
 
 int wait_tuner_cpu(const struct wait_tuner *tuner)
 {
 	return tuner->mode >= WAIT_CPU ? (int) wait_tuner_cpu_of(tuner, tuner->mode) : -1;
+}
+
+bool wait_tuner_raised(const struct wait_tuner *tuner)
+{
+	assert(!tuner->raised || tuner->may_raise);
+	return tuner->raised;
 }
 
 uint64_t wait_tuner_woken(const struct wait_tuner *tuner)
@@ -321,7 +452,7 @@ void wait_tuner_busy(struct wait_tuner *tuner, uint64_t now)
 	/* The commands before it, such as those of an initiator that has found a new disk, say
 	 * nothing about those that come now. Where they always come in short bursts, several make a
 	 * tuning. */
-	if (pause >= LULL_LONG && tuner->round < WAIT_ROUNDS && tuner->restarts < RESTARTS_MAX) {
+	if (pause >= LULL_LONG && tuner->phase == WAIT_TUNING && tuner->restarts < RESTARTS_MAX) {
 		wait_tuner_begin(tuner);
 		tuner->restarts++;
 	}

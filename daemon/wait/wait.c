@@ -58,6 +58,9 @@ void wait_begin(struct wait *wait)
 {
 	assert(atomic_load(&wait->tid) == 0);
 	atomic_store(&wait->tid, gettid());
+	/* A thread that may not be put on a CPU is left alone. */
+	if (wait->tuner.cpus && thread_raise(0, true) == 0 && thread_raise(0, false) == 0)
+		wait_tuner_permit_raise(&wait->tuner);
 }
 
 int wait_watch(struct wait *wait, int fd, enum wait_source source)
@@ -137,15 +140,20 @@ static void wait_coalesce(struct wait *wait, uint64_t ns)
 	atomic_store(&wait->asleep, false);
 }
 
-/* Sleeps on the CPU that was found to pay, or may be on any. */
-static void wait_take_cpu(struct wait *wait, bool tuned)
+/* On the CPU that was found to pay, or on any; and with the priority that was. */
+static void wait_apply_tuning(struct wait *wait, bool tuned)
 {
 	int cpu = tuned ? wait_tuner_cpu(&wait->tuner) : -1;
+	bool raised = tuned && wait_tuner_raised(&wait->tuner);
 
-	if (cpu == atomic_load_explicit(&wait->cpu, memory_order_relaxed))
-		return;
-	atomic_store(&wait->cpu, cpu);
-	thread_set_cpu(0, cpu);
+	if (cpu != atomic_load_explicit(&wait->cpu, memory_order_relaxed)) {
+		atomic_store(&wait->cpu, cpu);
+		thread_set_cpu(0, cpu);
+	}
+	if (raised != wait->raised) {
+		wait->raised = raised;
+		(void) thread_raise(0, raised);
+	}
 }
 
 bool wait_for_work(struct wait *wait, bool tuned, uint64_t resume, int max_ms)
@@ -157,7 +165,7 @@ bool wait_for_work(struct wait *wait, bool tuned, uint64_t resume, int max_ms)
 	assert(!atomic_load_explicit(&wait->asleep, memory_order_relaxed));
 	if (tuned && !resume && wait_spin_if_it_pays(wait))
 		return false;
-	wait_take_cpu(wait, tuned);
+	wait_apply_tuning(wait, tuned);
 	atomic_store(&wait->asleep, true);
 	if (wait->has_work(wait->userdata, false)) {
 		atomic_store(&wait->asleep, false);
@@ -181,13 +189,13 @@ bool wait_for_work(struct wait *wait, bool tuned, uint64_t resume, int max_ms)
 	return false;
 }
 
-void wait_note_work(struct wait *wait, bool tuned, unsigned commands)
+void wait_note_work(struct wait *wait, bool tuned, unsigned commands, uint64_t now)
 {
 	if (wait_tuner_was_idle(&wait->tuner))
-		wait_tuner_busy(&wait->tuner, clock_now_ns());
+		wait_tuner_busy(&wait->tuner, now);
 	if (wait_tuner_work(&wait->tuner, commands) && tuned) {
-		wait_tuner_pressed(&wait->tuner, clock_now_ns());
-		wait_take_cpu(wait, tuned);
+		wait_tuner_pressed(&wait->tuner, now);
+		wait_apply_tuning(wait, tuned);
 	}
 }
 
@@ -211,10 +219,14 @@ void wait_interrupt(struct wait *wait)
 	wait_wake(wait);
 }
 
-/* Another thread may have done so already. */
-void wait_leave_cpu(struct wait *wait)
+/* Another thread may have taken it from the CPU already. */
+void wait_leave(struct wait *wait)
 {
 	assert(atomic_load(&wait->tid) == gettid());
 	if (atomic_exchange(&wait->cpu, -1) >= 0)
 		thread_set_cpu(0, -1);
+	if (wait->raised) {
+		wait->raised = false;
+		(void) thread_raise(0, false);
+	}
 }

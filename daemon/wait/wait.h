@@ -30,6 +30,7 @@ struct wait {
 	int wake_fd; /* eventfd */
 	struct wait_tuner tuner;
 	bool timed_out; /* the last sleep */
+	bool raised;    /* the thread's priority, see thread_raise() */
 	wait_has_work *has_work;
 	void *userdata;
 
@@ -56,12 +57,14 @@ void wait_begin(struct wait *wait);
 int wait_watch(struct wait *wait, int fd, enum wait_source source);
 
 /* Returns when there may be something to do. tuned: waits as was found to pay; else it sleeps, on
- * any CPU. resume: a time by clock_now_ns() at which there is something to do; 0: none. max_ms:
- * how long to sleep at most; -1: any time. Returns true when the kernel's uio device is gone. */
+ * any CPU and with the daemon's priority. resume: a time by clock_now_ns() at which there is
+ * something to do; 0: none. max_ms: how long to sleep at most; -1: any time. Returns true when the
+ * kernel's uio device is gone. */
 bool wait_for_work(struct wait *wait, bool tuned, uint64_t resume, int max_ms);
 
-/* There was something to do; so many commands were fetched. tuned: as above. */
-void wait_note_work(struct wait *wait, bool tuned, unsigned commands);
+/* There was something to do since now, by clock_now_ns(); so many commands were fetched. tuned: as
+ * above. */
+void wait_note_work(struct wait *wait, bool tuned, unsigned commands, uint64_t now);
 
 /* Wakes the I/O thread if it sleeps. Any thread. */
 void wait_wake(struct wait *wait);
@@ -70,5 +73,5 @@ void wait_wake(struct wait *wait);
  * not delay a control request. Any thread. */
 void wait_interrupt(struct wait *wait);
 
-/* The I/O thread may run on any CPU again. */
-void wait_leave_cpu(struct wait *wait);
+/* The I/O thread may run on any CPU again, with the daemon's priority. */
+void wait_leave(struct wait *wait);

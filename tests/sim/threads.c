@@ -431,6 +431,14 @@ void thread_set_cpu(pid_t tid, int cpu)
 	(void) tid, (void) cpu;
 }
 
+/* As where the system forbids it. */
+int thread_raise(pid_t tid, bool raised)
+{
+	(void) tid;
+	(void) raised;
+	return -EPERM;
+}
+
 /* The first word of a mutex says whether it is locked; that of a new one is 0. */
 static unsigned *mutex_word(pthread_mutex_t *mutex)
 {

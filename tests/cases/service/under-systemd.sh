@@ -87,11 +87,16 @@ assert_eq "$(cd /home && echo * /root/*.img)" "images" "the files in /home, and 
 cat >/run/systemd/system/$UNIT.d/override.conf <<-END
 	[Service]
 	ProtectHome=no
-	SystemCallFilter=sched_setaffinity
+	SystemCallFilter=sched_setaffinity sched_setattr
 END
 must systemctl daemon-reload
 must systemctl restart $UNIT
 make_backstore disk /home/images/disk.img 64M
+say "with that drop-in its I/O threads may have a raised priority, as without a drop-in"
+DAEMON_PID=$(property MainPID)
+IO_THREAD=$(grep -l '^io-' /proc/"$DAEMON_PID"/task/*/comm | cut -d / -f 5)
+# Each I/O thread tries it when it begins. This leaves a flag.
+assert_match "$(chrt --pid "$IO_THREAD")" 'SCHED_OTHER\|SCHED_RESET_ON_FORK' "the policy of the I/O thread"
 delete_backstore disk
 rm /run/systemd/system/$UNIT.d/override.conf
 

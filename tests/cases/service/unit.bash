@@ -18,7 +18,7 @@ place_unit() {
 # watch_sandbox: restarts it so that every system call is permitted, and the kernel logs each one that its sandbox would
 # forbid. (The kernel does not log a call that is refused.)
 watch_sandbox() {
-	printf '[Service]\nSystemCallFilter=\nSystemCallLog=~@system-service\nSystemCallLog=@privileged @resources\nSystemCallLog=~sched_setaffinity\n' \
+	printf '[Service]\nSystemCallFilter=\nSystemCallLog=~@system-service\nSystemCallLog=@privileged @resources\nSystemCallLog=~sched_setaffinity sched_setattr\n' \
 		>/run/systemd/system/$UNIT.d/log.conf
 	must systemctl daemon-reload
 	must systemctl restart $UNIT

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A thread can be pinned to one CPU and released; threads that it starts are not pinned. */
+/* A thread can be pinned to one CPU and released, and its priority raised and lowered; threads that
+ * it starts are neither pinned nor raised. */
 #include "base/thread.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -105,33 +109,150 @@ static void another_thread_can_release_it(void **state)
 	pthread_barrier_destroy(&pinned.end);
 }
 
-/* In a separate process: a seccomp filter cannot be removed. */
-static unsigned cpus_where_pinning_is_forbidden(void)
+/* In a separate process, because nothing of it can be undone. Returns what the function returns. */
+static int in_a_process(int (*function)(void))
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0)
+		_exit(function());
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static bool forbid_call(unsigned number)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sched_setaffinity, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog filter = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
-		return 99;
-	return thread_cpus();
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+static int cpus_where_pinning_is_forbidden(void)
+{
+	return forbid_call(SYS_sched_setaffinity) ? (int) thread_cpus() : 99;
 }
 
 static void a_sandbox_that_forbids_affinity_has_no_cpus(void **state)
 {
-	pid_t child = fork();
-	int status;
-
 	(void) state;
-	if (child == 0)
-		_exit((int) cpus_where_pinning_is_forbidden());
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
+	assert_int_equal(in_a_process(cpus_where_pinning_is_forbidden), 0);
+}
+
+/* ------- priorities ------- */
+
+static int nice_of(pid_t tid)
+{
+	return getpriority(PRIO_PROCESS, (id_t) tid);
+}
+
+static void *read_nice(void *nice)
+{
+	*(int *) nice = nice_of(gettid());
+	return NULL;
+}
+
+/* On a separate thread: the main thread is never raised. *result: of thread_raise(). */
+static void *raise_and_lower(void *result)
+{
+	int *r = result;
+	int usual = nice_of(getpid()), started = 99;
+	pthread_t thread;
+
+	*r = thread_raise(0, true);
+	if (*r < 0)
+		return NULL;
+	assert_int_equal(nice_of(gettid()), -20);
+	assert_int_equal(nice_of(getpid()), usual);
+	assert_int_equal(thread_start(&thread, read_nice, &started), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(started, usual > 0 ? usual : 0);
+	assert_int_equal(thread_raise(gettid(), false), 0);
+	assert_int_equal(nice_of(gettid()), usual);
+	return NULL;
+}
+
+/* errno; 0: it could be raised. */
+static int raise_in_a_thread(void)
+{
+	int r = -99;
+	pthread_t thread;
+
+	assert_int_equal(thread_start(&thread, raise_and_lower, &r), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	return -r;
+}
+
+static int raise_in_a_sandbox(void)
+{
+	return forbid_call(SYS_sched_setattr) ? raise_in_a_thread() : 99;
+}
+
+/* As another user, who has no capability. limit: as LimitNICE= of the service sets it. */
+static int raise_as_nobody(rlim_t limit)
+{
+	const struct rlimit both = {limit, limit};
+
+	return setrlimit(RLIMIT_NICE, &both) == 0 && setuid(65534) == 0 ? raise_in_a_thread() : 99;
+}
+
+static int raise_without_permission(void)
+{
+	return raise_as_nobody(0);
+}
+
+static int raise_with_a_limit(void)
+{
+	return raise_as_nobody(40);
+}
+
+static int raise_with_another_policy(void)
+{
+	const struct sched_param none = {0};
+
+	return sched_setscheduler(0, SCHED_BATCH, &none) == 0 ? raise_in_a_thread() : 99;
+}
+
+static int raise_what_is_raised(void)
+{
+	return setpriority(PRIO_PROCESS, 0, -20) == 0 ? raise_in_a_thread() : 99;
+}
+
+/* Whether the process has a capability, by its number. */
+static bool is_capable(unsigned capability)
+{
+	unsigned long long capabilities = 0;
+	FILE *file = fopen("/proc/self/status", "r");
+	char line[256];
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file))
+		(void) sscanf(line, "CapEff: %llx", &capabilities);
+	(void) fclose(file);
+	return capabilities >> capability & 1;
+}
+
+static void a_thread_is_raised_where_that_is_permitted(void **state)
+{
+	(void) state;
+	assert_int_equal(in_a_process(raise_in_a_sandbox), EPERM);
+	assert_int_equal(in_a_process(raise_with_another_policy), ENOTSUP);
+	if (is_capable(CAP_SETUID))
+		assert_int_equal(in_a_process(raise_without_permission), EPERM);
+	if (is_capable(CAP_SETUID) && is_capable(CAP_SYS_RESOURCE))
+		assert_int_equal(in_a_process(raise_with_a_limit), 0);
+	if (is_capable(CAP_SYS_NICE)) {
+		assert_int_equal(in_a_process(raise_in_a_thread), 0);
+		assert_int_equal(in_a_process(raise_what_is_raised), EALREADY);
+	}
 }
 
 int main(void)
@@ -140,6 +261,7 @@ int main(void)
 		cmocka_unit_test(a_thread_is_pinned_to_a_cpu),
 		cmocka_unit_test(another_thread_can_release_it),
 		cmocka_unit_test(a_sandbox_that_forbids_affinity_has_no_cpus),
+		cmocka_unit_test(a_thread_is_raised_where_that_is_permitted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

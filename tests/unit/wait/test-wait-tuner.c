@@ -224,7 +224,7 @@ static void a_cpu_is_chosen_only_if_every_round_confirms_it(void **state)
 
 		tuner_start(&tuner, 0);
 		for (uint64_t start = now; now - start < 20 * SEC;) {
-			bool settled = tuner.round == WAIT_ROUNDS;
+			bool settled = tuner.phase == WAIT_SETTLED;
 
 			there += settled && wait_tuner_cpu(&tuner) >= 0;
 			all += settled;
@@ -328,9 +328,14 @@ static void a_useless_coalescing_delay_is_tried_seldom(void **state)
 	}
 }
 
+/* The initiators before and after a change, and what shows that it was noticed. A change to a
+ * shallower or deeper queue need not change the time of a command. */
+static const struct initiator *const shallow = &alone;
+static const struct initiator deeper = {20 * US, 70 * US, 1, 1, 10 * US};
+
 static bool is_coalescing(const struct wait_tuner *tuner)
 {
-	return tuner->round == WAIT_ROUNDS &&
+	return tuner->phase == WAIT_SETTLED &&
 		(tuner->mode == WAIT_COALESCE || tuner->mode == WAIT_COALESCE_LONG);
 }
 
@@ -350,6 +355,127 @@ static void the_first_commands_of_a_disk_decide_nothing(void **state)
 		wait_tuner_busy(&tuner, now);
 		spin_percent(&tuner, 150 * MS, &deep);
 		assert_true(is_coalescing(&tuner));
+	}
+}
+
+/* How long until the tuner has settled on a coalescing delay, or on none. */
+static uint64_t time_until_coalescing(
+	struct wait_tuner *tuner, const struct initiator *initiator, bool coalescing)
+{
+	uint64_t start = now;
+
+	while (tuner->phase != WAIT_SETTLED || is_coalescing(tuner) != coalescing) {
+		tuner_cycle(tuner, initiator);
+		assert_in_range(now - start, 0, 10 * SEC);
+	}
+	return now - start;
+}
+
+/* However long the mode that was found has served best. */
+static void a_deeper_queue_is_noticed_within_a_second(void **state)
+{
+	struct wait_tuner tuner;
+
+	(void) state;
+	tuner_start(&tuner, 0);
+	wait_tuner_permit_raise(&tuner);
+	for (unsigned i = 0; i < 3; i++) {
+		spin_percent(&tuner, 60 * SEC, shallow);
+		assert_false(is_coalescing(&tuner));
+		assert_in_range(time_until_coalescing(&tuner, &deeper, true), 1, 1300 * MS);
+		spin_percent(&tuner, 60 * SEC, &deeper);
+		assert_true(is_coalescing(&tuner));
+		assert_in_range(time_until_coalescing(&tuner, shallow, false), 1, 1300 * MS);
+	}
+}
+
+/* Two rounds of three modes, and not three. A sample takes 2 ms or 6 ms, or eight waits. */
+static void a_tuning_is_short_where_its_rounds_agree(void **state)
+{
+	static const struct initiator each = {66 * US, 66 * US, 1, 1, 50 * US};
+	struct wait_tuner tuner;
+
+	(void) state;
+	tuner_start(&tuner, 0);
+	wait_tuner_init(&tuner, 0, 1);
+	while (tuner.phase != WAIT_SETTLED)
+		tuner_cycle(&tuner, &each);
+	assert_int_equal(tuner.found, WAIT_COALESCE_LONG);
+	assert_in_range(now - SEC, 1, 36 * MS);
+}
+
+/* Percent of the cycles that have a raised priority. */
+static unsigned raised_percent(
+	struct wait_tuner *tuner, uint64_t duration, const struct initiator *initiator)
+{
+	uint64_t raised = 0, all = 0;
+
+	for (uint64_t start = now; now - start < duration; all++) {
+		raised += wait_tuner_raised(tuner);
+		tuner_cycle(tuner, initiator);
+	}
+	return (unsigned) (100 * raised / all);
+}
+
+static void an_initiator_that_waits_gets_a_raised_priority(void **state)
+{
+	static const struct initiator two = {20 * US, 70 * US, 2, 2, 0};
+	struct wait_tuner tuner;
+
+	(void) state;
+	tuner_start(&tuner, 0);
+	assert_int_equal(raised_percent(&tuner, SEC, &alone), 0);
+	wait_tuner_permit_raise(&tuner);
+	spin_percent(&tuner, SEC, &alone);
+	assert_int_equal(raised_percent(&tuner, 20 * SEC, &alone), 100);
+	/* Another initiator: it has many commands in flight; it is slow. */
+	spin_percent(&tuner, 2 * SEC, &deep);
+	assert_int_equal(raised_percent(&tuner, 20 * SEC, &deep), 0);
+	spin_percent(&tuner, 10 * SEC, &two);
+	assert_int_equal(raised_percent(&tuner, 20 * SEC, &two), 100);
+	spin_percent(&tuner, 10 * SEC, &thoughtful);
+	assert_int_equal(raised_percent(&tuner, 20 * SEC, &thoughtful), 0);
+}
+
+static void a_thread_that_never_sleeps_has_no_raised_priority(void **state)
+{
+	struct wait_tuner tuner;
+
+	(void) state;
+	tuner_start(&tuner, 0);
+	wait_tuner_permit_raise(&tuner);
+	spin_percent(&tuner, 10 * SEC, &alone);
+	assert_true(wait_tuner_raised(&tuner));
+	for (unsigned i = 0; i < WAIT_STREAK; i++)
+		if (wait_tuner_work(&tuner, 1))
+			wait_tuner_pressed(&tuner, now);
+	assert_false(wait_tuner_raised(&tuner));
+}
+
+/* Other modes than the one that was found serve few commands, and take little time of it. */
+static void what_was_found_is_served_nearly_always(void **state)
+{
+	static const struct initiator *const initiators[] = {&alone, &deep, &deeper};
+
+	(void) state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct wait_tuner tuner;
+		uint64_t other = 0, start;
+		unsigned found;
+
+		tuner_start(&tuner, 0);
+		wait_tuner_init(&tuner, 0, 1);
+		spin_percent(&tuner, 60 * SEC, initiators[i]);
+		found = tuner.found;
+		for (start = now; now - start < 100 * SEC;) {
+			uint64_t before = now;
+			bool differs = tuner.mode != found;
+
+			tuner_cycle(&tuner, initiators[i]);
+			other += differs ? now - before : 0;
+		}
+		assert_true(other > 0);
+		assert_in_range(1000 * other / (now - start), 0, 12);
 	}
 }
 
@@ -474,6 +600,11 @@ int main(void)
 		cmocka_unit_test(large_batches_do_not_shorten_a_round),
 		cmocka_unit_test(a_useless_coalescing_delay_is_tried_seldom),
 		cmocka_unit_test(the_first_commands_of_a_disk_decide_nothing),
+		cmocka_unit_test(a_deeper_queue_is_noticed_within_a_second),
+		cmocka_unit_test(a_tuning_is_short_where_its_rounds_agree),
+		cmocka_unit_test(an_initiator_that_waits_gets_a_raised_priority),
+		cmocka_unit_test(a_thread_that_never_sleeps_has_no_raised_priority),
+		cmocka_unit_test(what_was_found_is_served_nearly_always),
 		cmocka_unit_test(short_bursts_are_tuned_for_too),
 		cmocka_unit_test(a_change_of_the_initiator_is_noticed),
 		cmocka_unit_test(the_spinning_share_is_not_exceeded),
