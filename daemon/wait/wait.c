@@ -150,8 +150,8 @@ static void wait_apply_tuning(struct wait *wait, bool tuned)
 		atomic_store(&wait->cpu, cpu);
 		thread_set_cpu(0, cpu);
 	}
-	if (raised != wait->raised) {
-		wait->raised = raised;
+	if (raised != atomic_load_explicit(&wait->raised, memory_order_relaxed)) {
+		atomic_store(&wait->raised, raised);
 		(void) thread_raise(0, raised);
 	}
 }
@@ -216,17 +216,17 @@ void wait_interrupt(struct wait *wait)
 {
 	if (atomic_load(&wait->cpu) >= 0)
 		thread_set_cpu(atomic_load(&wait->tid), -1);
+	if (atomic_load(&wait->raised))
+		(void) thread_raise(atomic_load(&wait->tid), false);
 	wait_wake(wait);
 }
 
-/* Another thread may have taken it from the CPU already. */
+/* Another thread may have done so already. */
 void wait_leave(struct wait *wait)
 {
 	assert(atomic_load(&wait->tid) == gettid());
 	if (atomic_exchange(&wait->cpu, -1) >= 0)
 		thread_set_cpu(0, -1);
-	if (wait->raised) {
-		wait->raised = false;
+	if (atomic_exchange(&wait->raised, false))
 		(void) thread_raise(0, false);
-	}
 }

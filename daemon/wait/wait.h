@@ -30,14 +30,14 @@ struct wait {
 	int wake_fd; /* eventfd */
 	struct wait_tuner tuner;
 	bool timed_out; /* the last sleep */
-	bool raised;    /* the thread's priority, see thread_raise() */
 	wait_has_work *has_work;
 	void *userdata;
 
 	/* any thread */
 	atomic_bool asleep;
-	atomic_int cpu; /* where the thread is kept, see thread_set_cpu(); -1: anywhere */
-	atomic_int tid; /* the thread's; valid while cpu is not -1 */
+	atomic_int cpu;     /* where the thread is kept, see thread_set_cpu(); -1: anywhere */
+	atomic_bool raised; /* the thread's priority, see thread_raise() */
+	atomic_int tid;     /* the thread's; valid while it is kept on a CPU or raised */
 };
 
 /* busy_poll: percent of a CPU; cpus: how many CPUs the thread may be put on. -errno: wait_destroy()
@@ -69,8 +69,9 @@ void wait_note_work(struct wait *wait, bool tuned, unsigned commands, uint64_t n
 /* Wakes the I/O thread if it sleeps. Any thread. */
 void wait_wake(struct wait *wait);
 
-/* The same, and takes the I/O thread from the CPU that it is kept on: another user of that CPU must
- * not delay a control request. Any thread. */
+/* The same, and the I/O thread may run on any CPU, with the daemon's priority: another user of its
+ * CPU must not delay a control request, and a thread that is stuck must not delay others. Any
+ * thread. */
 void wait_interrupt(struct wait *wait);
 
 /* The I/O thread may run on any CPU again, with the daemon's priority. */
