@@ -38,7 +38,7 @@ unsigned thread_cpus(void);
 void thread_set_cpu(pid_t tid, int cpu);
 
 /* Gives a thread the highest priority of the scheduler's normal policy (nice -20), or the one that
- * the daemon has. Threads that it starts are not raised. tid: 0 is the calling thread. -errno: the
- * system forbids it, the daemon has the highest one itself (-EALREADY), or another policy
- * (-ENOTSUP). Any thread. */
+ * the daemon has. Threads that a raised one starts have nice 0. tid: 0 is the calling thread.
+ * -errno: the system forbids it, the daemon has the highest one itself (-EALREADY), or another
+ * policy (-ENOTSUP). Any thread. */
 int thread_raise(pid_t tid, bool raised);
