@@ -321,22 +321,6 @@ static enum scsi_verdict refuse_unsupported(struct scsi_call *call, const struct
 	return scsi_refuse_cdb(call, 1, 4);
 }
 
-static uint32_t load_32(const uint8_t *p)
-{
-	uint32_t word;
-
-	memcpy(&word, p, sizeof(word));
-	return word;
-}
-
-static uint64_t load_64(const uint8_t *p)
-{
-	uint64_t word;
-
-	memcpy(&word, p, sizeof(word));
-	return word;
-}
-
 /* Whether the CDB has a bit that must be zero. Its first and its last bytes are compared as one
  * word each; the words overlap in the middle. */
 static bool has_reserved(const struct scsi_call *call)
@@ -346,10 +330,11 @@ static bool has_reserved(const struct scsi_call *call)
 
 	assert(cdb[0] == usage[0] && length <= sizeof(call->entry->operation.usage));
 	if (length == 6)
-		return (load_32(cdb) & ~load_32(usage)) || (load_32(cdb + 2) & ~load_32(usage + 2));
+		return (get_be32(cdb) & ~get_be32(usage)) ||
+			(get_be32(cdb + 2) & ~get_be32(usage + 2));
 	assert(length >= 10);
-	return (load_64(cdb) & ~load_64(usage)) ||
-		(load_64(cdb + length - 8) & ~load_64(usage + length - 8));
+	return (get_be64(cdb) & ~get_be64(usage)) ||
+		(get_be64(cdb + length - 8) & ~get_be64(usage + length - 8));
 }
 
 /* Refuses the first bit of the CDB that must be zero. absent: such bits of byte 1, beside those
